@@ -1,0 +1,127 @@
+// loam: fine-tuning language models with LoRA, natively. The only public header.
+#ifndef LOAM_H
+#define LOAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define LOAM_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define LOAM_MUST_CHECK
+#endif
+
+enum loam_status {
+    LOAM_OK = 0,
+    LOAM_ERROR_USAGE,       // an option that does not exist or whose value cannot be read
+    LOAM_ERROR_ARGUMENT,    // a value outside what the function takes
+    LOAM_ERROR_IO,          // the system refused: no such file, no permission, disk full
+    LOAM_ERROR_EXISTS,      // the output is already there
+    LOAM_ERROR_FORMAT,      // outside data that breaks its format
+    LOAM_ERROR_UNSUPPORTED, // understood, but not built
+    LOAM_ERROR_MEMORY,
+    LOAM_ERROR_NUMERIC, // a loss or gradient that is not finite
+    LOAM_ERROR_STOPPED, // the caller's callback asked to stop
+    LOAM_ERROR_INTERNAL,
+};
+
+// Owned by the caller. `message` is one line that names the file, key or tensor, what was expected and what to do.
+struct loam_error {
+    enum loam_status status;
+    char message[1024];
+};
+
+enum loam_log_level { LOAM_LOG_INFO, LOAM_LOG_WARNING };
+
+// Where the library says what it does; it never prints by itself.
+struct loam_log {
+    void (*write)(void *user, enum loam_log_level level, const char *line);
+    void *user;
+};
+
+// What a run reports. Fields that a kind does not have are left at NAN (numbers) or 0 (counts).
+enum loam_event_kind {
+    LOAM_EVENT_START, // training is about to begin: total_steps, tokens, trainable_parameters, parameters
+    LOAM_EVENT_STEP,  // a logged optimiser step: the mean over the steps since the last one
+    LOAM_EVENT_EVAL,  // evaluation of the eval set
+    LOAM_EVENT_END,   // the whole run: loss is the mean over all steps
+};
+struct loam_event {
+    enum loam_event_kind kind;
+    int64_t step;
+    int64_t total_steps;
+    double epoch;
+    double loss;
+    double grad_norm;
+    double learning_rate;
+    double eval_loss;
+    double tokens_per_second;
+    double seconds;    // since the start of the run
+    int64_t tokens;    // since the start of the run
+    int64_t peak_rss;  // bytes
+    int64_t parameters;
+    int64_t trainable_parameters;
+};
+
+// What a command calls back. Any of them may be NULL. They are called from the calling thread.
+struct loam_callbacks {
+    void *user;
+    struct loam_log log;
+    void (*event)(void *user, const struct loam_event *event);
+    // Output text of generate, tokenize and inspect as it comes: whole UTF-8 characters, not NUL-terminated.
+    void (*text)(void *user, const char *text, size_t size);
+};
+
+// ---- Options: every command is a set of named options, described by one table ----
+
+enum loam_command {
+    LOAM_COMMAND_TRAIN,
+    LOAM_COMMAND_GENERATE,
+    LOAM_COMMAND_EVAL,
+    LOAM_COMMAND_INSPECT,
+    LOAM_COMMAND_INIT,
+    LOAM_COMMAND_TOKENIZE,
+    LOAM_COMMAND_COUNT,
+};
+
+struct loam_options; // opaque; owns its values
+
+struct loam_option_info {
+    const char *name;     // "learning-rate"
+    const char *argument; // "RATE"; NULL for a switch
+    const char *help;     // one sentence
+    const char *default_text; // how --help shows the default; NULL: none
+    const char *group;    // heading in --help
+    bool required;
+    bool repeated; // may be given more than once (--field)
+};
+
+const char *loam_version(void);
+const char *loam_command_name(enum loam_command command); // "train"
+const char *loam_command_help(enum loam_command command); // one sentence
+
+// The options of a command, in the order of --help; NULL past the end.
+const struct loam_option_info *loam_option_describe(enum loam_command command, size_t index);
+
+// Defaults set. Destroyed by loam_options_destroy.
+LOAM_MUST_CHECK enum loam_status loam_options_create(struct loam_options **options, enum loam_command command,
+                                                     struct loam_error *error);
+void loam_options_destroy(struct loam_options *options);
+// Sets one option from text; a switch takes NULL or "true"/"false". An unknown name is LOAM_ERROR_USAGE and the message
+// names the nearest option there is; so is a value that cannot be read.
+LOAM_MUST_CHECK enum loam_status loam_options_set(struct loam_options *options, const char *name, const char *value,
+                                                  struct loam_error *error);
+
+// Runs the command that the options are for. Everything is checked before anything is written.
+LOAM_MUST_CHECK enum loam_status loam_run(const struct loam_options *options, const struct loam_callbacks *callbacks,
+                                          struct loam_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,36 @@
+// Bump arenas: persistent memory taken once, handed out in order, given back by mark and release.
+// The same code sizes an arena and uses it: a counting arena hands out addresses that must not be read or
+// written and only remembers the peak, so that a dry run of a step tells the bytes that the real one needs.
+#ifndef LOAM_BASE_ARENA_H
+#define LOAM_BASE_ARENA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/status.h"
+
+enum { LOAM_ARENA_ALIGN = 64 }; // bytes; every allocation starts on a cache line
+
+struct loam_arena {
+    char *base;      // first byte; for a counting arena an address that is never dereferenced
+    size_t capacity; // bytes; SIZE_MAX for a counting arena
+    size_t used;     // bytes
+    size_t peak;     // the most bytes that were ever in use
+    bool counting;
+    bool exhausted; // an allocation did not fit: sticky, so that a step checks once at its end
+};
+
+void loam_arena_init_counting(struct loam_arena *arena);
+// Takes `capacity` bytes of zeroed anonymous memory, huge pages advised; faults them in now when `populate`.
+enum loam_status loam_arena_init(struct loam_arena *arena, size_t capacity, bool populate,
+                                 struct loam_error *error);
+void loam_arena_deinit(struct loam_arena *arena);
+
+// `bytes` bytes, LOAM_ARENA_ALIGN aligned, contents undefined; NULL (and `exhausted` set) when it does not fit.
+void *loam_arena_alloc(struct loam_arena *arena, size_t bytes);
+
+// Stack discipline: what was allocated after a mark is given back by a release to it.
+size_t loam_arena_mark(const struct loam_arena *arena);
+void loam_arena_release(struct loam_arena *arena, size_t mark);
+
+#endif

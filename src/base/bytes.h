@@ -1,0 +1,25 @@
+// A growable byte string. `data` is NUL-terminated whenever it is not NULL, so text can be printed as it is.
+#ifndef LOAM_BASE_BYTES_H
+#define LOAM_BASE_BYTES_H
+
+#include <stddef.h>
+
+#include "base/status.h"
+
+struct loam_bytes {
+    char *data;
+    size_t size;     // bytes in use, the terminating NUL not counted
+    size_t capacity; // bytes allocated
+};
+
+// A zeroed struct is a valid empty string.
+void loam_bytes_deinit(struct loam_bytes *bytes);
+void loam_bytes_clear(struct loam_bytes *bytes); // keeps the memory
+enum loam_status loam_bytes_reserve(struct loam_bytes *bytes, size_t capacity, struct loam_error *error);
+enum loam_status loam_bytes_append(struct loam_bytes *bytes, const void *data, size_t size,
+                                   struct loam_error *error);
+enum loam_status loam_bytes_append_text(struct loam_bytes *bytes, const char *text, struct loam_error *error);
+enum loam_status loam_bytes_format(struct loam_bytes *bytes, struct loam_error *error, const char *format, ...)
+    LOAM_PRINTF(3, 4);
+
+#endif

@@ -1,0 +1,92 @@
+// The device seam. Two tables: the first owns memory and time, the second has the ops (op_list.def). The host never
+// dereferences a device address except through the first table.
+#ifndef LOAM_DEVICE_DEVICE_H
+#define LOAM_DEVICE_DEVICE_H
+
+#include "base/arena.h"
+#include "device/ops.h"
+
+struct loam_device;
+struct loam_stream;
+
+struct loam_memory_table {
+    // Zeroed memory in huge pages where there are any; `populate` faults it in at once.
+    enum loam_status (*arena_init)(struct loam_arena *arena, size_t bytes, bool populate, struct loam_error *error);
+    void (*arena_deinit)(struct loam_arena *arena);
+    void (*upload)(struct loam_stream *stream, void *device_target, const void *host_source, size_t bytes);
+    void (*download)(struct loam_stream *stream, void *host_target, const void *device_source, size_t bytes);
+    void (*copy)(struct loam_stream *stream, void *target, const void *source, size_t bytes); // device to device
+    void (*zero)(struct loam_stream *stream, void *target, size_t bytes);
+    void (*synchronise)(struct loam_stream *stream);
+};
+
+// One op: `refuses` says why the device cannot do a case (NULL: it can), `scratch` the workspace that the case needs,
+// `run` does it. A NULL `refuses` or `scratch` stands for "can" and "none".
+struct loam_op_table {
+#define LOAM_OP(name, group)                                                                                 \
+    struct {                                                                                                 \
+        enum loam_status (*run)(struct loam_stream *stream, const struct loam_##name##_args *args);          \
+        size_t (*scratch)(const struct loam_device *device, const struct loam_##name##_args *args);          \
+        const char *(*refuses)(const struct loam_device *device, const struct loam_##name##_args *args);     \
+    } name;
+#include "device/op_list.def"
+#undef LOAM_OP
+};
+
+struct loam_device {
+    const char *name; // "ref", "cpu"
+    int threads;
+    bool native_bf16; // bf16 products at least as fast as f32: what `--dtype` defaults to
+    bool host_memory; // device addresses are host addresses: mapped weights are used where they are
+    const struct loam_memory_table *memory;
+    struct loam_op_table ops;
+    void *state; // the backend's own
+    void (*destroy)(struct loam_device *device);
+};
+
+// A stream runs ops in order. A planning stream runs none: it asks each for support and scratch, so that a dry run of a
+// step sizes everything that the step needs. The first failure sticks, later ops do nothing, and
+// loam_stream_finish reports it.
+struct loam_stream {
+    const struct loam_device *device;
+    bool planning;
+    struct loam_arena scratch;  // reset by every op
+    size_t scratch_needed;      // planning: the largest request so far
+    struct loam_error failure;  // status LOAM_OK while all went well
+};
+
+// `name` is "ref" or "cpu"; `threads` 0 means one for each core that the process may use.
+enum loam_status loam_device_create(struct loam_device **out, const char *name, int threads,
+                                    struct loam_error *error);
+void loam_device_destroy(struct loam_device *device);
+
+void loam_stream_init_planning(struct loam_stream *stream, const struct loam_device *device);
+enum loam_status loam_stream_init(struct loam_stream *stream, const struct loam_device *device,
+                                  size_t scratch_bytes, struct loam_error *error);
+void loam_stream_deinit(struct loam_stream *stream);
+// Waits for the work so far; the first failure of any op since the last finish, which is cleared.
+enum loam_status loam_stream_finish(struct loam_stream *stream, struct loam_error *error);
+
+// For backends: scratch of the op being run; fails the stream (and returns NULL) when it was not planned for.
+void *loam_stream_scratch(struct loam_stream *stream, size_t bytes);
+// Records a failure with the op's name in front, unless one is recorded already.
+void loam_stream_fail(struct loam_stream *stream, enum loam_status status, const char *op, const char *reason);
+
+// The ops as functions: loam_linear_forward(stream, &(struct loam_linear_forward_args){...}).
+#define LOAM_OP(name, group) void loam_##name(struct loam_stream *stream, const struct loam_##name##_args *args);
+#include "device/op_list.def"
+#undef LOAM_OP
+
+// Memory, skipped by a planning or failed stream.
+void loam_upload(struct loam_stream *stream, void *device_target, const void *host_source, size_t bytes);
+void loam_download(struct loam_stream *stream, void *host_target, const void *device_source, size_t bytes);
+void loam_zero(struct loam_stream *stream, void *target, size_t bytes);
+
+// The backends' constructors.
+enum loam_status loam_device_ref_create(struct loam_device **out, int threads, struct loam_error *error);
+enum loam_status loam_device_cpu_create(struct loam_device **out, int threads, struct loam_error *error);
+// The reference ops, from which other backends start and override.
+void loam_ref_ops(struct loam_op_table *ops);
+extern const struct loam_memory_table loam_host_memory;
+
+#endif

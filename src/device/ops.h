@@ -1,0 +1,257 @@
+// The arguments of every op, with shapes and formulas. Capital letters: T tokens of the packed batch, K and N inputs
+// and outputs of a linear, H hidden size, V vocabulary rows, Q query heads, G key/value heads, D head size, F inner
+// size of the MLP, r LoRA rank, S sequences.
+//
+// Activations are f32 or bf16, the same in one call unless said otherwise; arithmetic and sums are f32 (or wider).
+// Gradients of parameters, LoRA matrices, statistics and optimiser state are f32. Rows are contiguous; where a
+// row stride other than the row's length is allowed, "strided" says so. Every output is written whole unless
+// "accumulates" says that it is added to. Optional tensors are absent when their data is NULL.
+#ifndef LOAM_DEVICE_OPS_H
+#define LOAM_DEVICE_OPS_H
+
+#include "tensor/tensor.h"
+
+// A weight of a linear: w [N, K], row-major as checkpoints have it. An opaque handle to callers of the ops:
+// backends that prepack or quantise keep their form here (for now every weight is plain).
+struct loam_weight {
+    struct loam_tensor tensor; // [N, K] f32 or bf16
+};
+
+// ---- matmul ----
+
+struct loam_linear_forward_args { // y = x wT + bias + residual
+    struct loam_tensor x;         // x [T, K], rows may be strided
+    struct loam_weight w;         // w [N, K], dtype of x
+    struct loam_tensor bias;      // bias [N], dtype of x, optional
+    struct loam_tensor residual;  // residual [T, N], dtype of y, optional; may be y itself
+    struct loam_tensor y;         // y [T, N], rows may be strided; dtype of x, or f32
+};
+struct loam_linear_backward_input_args { // dx = dy w
+    struct loam_tensor dy;               // dy [T, N], rows may be strided
+    struct loam_weight w;                // w [N, K]
+    struct loam_tensor dx;               // dx [T, K]
+    bool accumulate;                     // dx += dy w
+};
+struct loam_linear_backward_weight_args { // dw += dyT x
+    struct loam_tensor dy;                // dy [T, N], rows may be strided
+    struct loam_tensor x;                 // x [T, K], rows may be strided
+    struct loam_tensor dw;                // dw [N, K] f32, accumulates
+};
+struct loam_bias_backward_args { // dbias[n] += sum_t dy[t, n]
+    struct loam_tensor dy;       // dy [T, N], rows may be strided
+    struct loam_tensor dbias;    // dbias [N] f32, accumulates
+};
+
+// ---- LoRA ----
+
+// Inverted dropout by counters: element (t, k) of x is kept, and scaled by 1 / (1 - p), when
+// loam_rng_uniform(seed, stream, counter + t K + k) >= p; else it is zero. Nothing is stored for the backward.
+struct loam_dropout {
+    float p; // 0: none
+    uint64_t seed;
+    uint64_t stream;
+    uint64_t counter;
+};
+struct loam_lora_forward_args { // t = drop(x) aT; y += scale t bT       (Hu et al. 2021, eq. 3)
+    struct loam_tensor x;       // x [T, K], rows may be strided
+    struct loam_tensor a;       // a [r, K] f32
+    struct loam_tensor b;       // b [N, r] f32
+    float scale;                // alpha / r
+    struct loam_dropout dropout;
+    struct loam_tensor t; // t [T, r] f32, kept for the backward
+    struct loam_tensor y; // y [T, N], rows may be strided, accumulates
+};
+struct loam_lora_backward_args { // dt = scale dy b; db += scale dyT t; da += dtT drop(x); dx += dropped(dt a)
+    struct loam_tensor dy;       // dy [T, N], rows may be strided
+    struct loam_tensor x;        // x [T, K], rows may be strided
+    struct loam_tensor a;        // a [r, K] f32
+    struct loam_tensor b;        // b [N, r] f32
+    struct loam_tensor t;        // t [T, r] f32, from the forward
+    float scale;
+    struct loam_dropout dropout; // as in the forward
+    struct loam_tensor da;       // da [r, K] f32, accumulates
+    struct loam_tensor db;       // db [N, r] f32, accumulates
+    struct loam_tensor dx;       // dx [T, K], accumulates, optional
+};
+
+// ---- embedding ----
+
+struct loam_embedding_forward_args { // y[t] = table[ids[t]]
+    struct loam_tensor ids;          // ids [T] i32, all in 0..V-1 (checked on the host)
+    struct loam_tensor table;        // table [V, H]
+    struct loam_tensor y;            // y [T, H]
+};
+struct loam_embedding_backward_args { // dtable[ids[t]] += dy[t]
+    struct loam_tensor ids;           // ids [T] i32
+    struct loam_tensor dy;            // dy [T, H]
+    struct loam_tensor dtable;        // dtable [V, H] f32, accumulates; in token order, so that sums repeat
+};
+
+// ---- norm ----
+
+struct loam_layernorm_forward_args { // y = (x - mean) rstd w + b; rstd = 1 / sqrt(var + eps)
+    struct loam_tensor x;            // x [T, H]
+    struct loam_tensor w;            // w [H], dtype of x
+    struct loam_tensor b;            // b [H], dtype of x
+    float eps;
+    struct loam_tensor y;    // y [T, H]
+    struct loam_tensor mean; // mean [T] f32
+    struct loam_tensor rstd; // rstd [T] f32
+};
+struct loam_layernorm_backward_args { // xh = (x - mean) rstd; g = dy w;
+                                      // dx = rstd (g - mean_h(g) - xh mean_h(g xh)); dw += sum_t dy xh; db += sum_t dy
+    struct loam_tensor dy;            // dy [T, H]
+    struct loam_tensor x;             // x [T, H]
+    struct loam_tensor w;             // w [H]
+    struct loam_tensor mean;          // mean [T] f32
+    struct loam_tensor rstd;          // rstd [T] f32
+    struct loam_tensor dx;            // dx [T, H]; may be dy itself unless accumulate
+    bool accumulate;                  // dx += ... : the residual stream's gradient
+    struct loam_tensor dw;            // dw [H] f32, accumulates, optional
+    struct loam_tensor db;            // db [H] f32, accumulates, optional
+};
+struct loam_rmsnorm_forward_args { // y = x rstd w; rstd = 1 / sqrt(mean_h(x^2) + eps)
+    struct loam_tensor x;          // x [T, H]
+    struct loam_tensor w;          // w [H], dtype of x
+    float eps;
+    struct loam_tensor y;    // y [T, H]
+    struct loam_tensor rstd; // rstd [T] f32
+};
+struct loam_rmsnorm_backward_args { // xh = x rstd; g = dy w; dx = rstd (g - xh mean_h(g xh)); dw += sum_t dy xh
+    struct loam_tensor dy;          // dy [T, H]
+    struct loam_tensor x;           // x [T, H]
+    struct loam_tensor w;           // w [H]
+    struct loam_tensor rstd;        // rstd [T] f32
+    struct loam_tensor dx;          // dx [T, H]; may be dy itself unless accumulate
+    bool accumulate;                // dx += ...
+    struct loam_tensor dw;          // dw [H] f32, accumulates, optional
+};
+
+// ---- position ----
+
+struct loam_rope_table_args { // table[t, i] = cos(positions[t] frequencies[i]), table[t, D/2 + i] = sin(...)
+    struct loam_tensor positions;   // positions [T] i32
+    struct loam_tensor frequencies; // frequencies [D/2] f32
+    struct loam_tensor table;       // table [T, D] f32
+};
+struct loam_rope_args {    // (x_i, x_{i+D/2}) <- (x_i cos - x_{i+D/2} sin, x_{i+D/2} cos + x_i sin), in place
+    struct loam_tensor x;  // x [T, heads, D], rows and heads may be strided
+    struct loam_tensor table; // table [T, D] f32
+    bool inverse;             // sin negated: the backward
+};
+
+// ---- attention ----
+
+// Packed sequences: tokens of sequence s are rows [q_offsets[s], q_offsets[s+1]) of q and
+// [kv_offsets[s], kv_offsets[s+1]) of k and v, the queries being the last ones of the sequence. Query i of nq sees the
+// keys j <= i + nkv - nq of its own sequence (causal). Query head h reads key/value head h / (Q / G).
+// score = scale q.k + slopes[h] j (ALiBi: j within the sequence); p = softmax(score); out = p v.
+struct loam_attention_shape {
+    struct loam_tensor q_offsets;  // [S + 1] i32
+    struct loam_tensor kv_offsets; // [S + 1] i32
+    struct loam_tensor slopes;     // [Q] f32, optional
+    int32_t max_q;                 // rows of the longest sequence, on the host for sizing
+    int32_t max_kv;
+    float scale; // 1 / sqrt(D)
+};
+struct loam_attention_forward_args {
+    struct loam_tensor q;   // q [Tq, Q, D], rows and heads may be strided
+    struct loam_tensor k;   // k [Tkv, G, D], rows and heads may be strided
+    struct loam_tensor v;   // v [Tkv, G, D], rows and heads may be strided
+    struct loam_attention_shape shape;
+    struct loam_tensor out; // out [Tq, Q, D] contiguous
+    struct loam_tensor lse; // lse [Q, Tq] f32: log-sum-exp of each score row, kept for the backward
+};
+struct loam_attention_backward_args { // p = exp(score - lse); dv += pT dout; dp = dout vT;
+                                      // ds = p (dp - sum_d(dout out)); dq += scale ds k; dk += scale dsT q
+                                      // (Dao et al. 2022, appendix B); no accumulation into what was there before
+    struct loam_tensor q;
+    struct loam_tensor k;
+    struct loam_tensor v;
+    struct loam_attention_shape shape;
+    struct loam_tensor out;  // out [Tq, Q, D]
+    struct loam_tensor lse;  // lse [Q, Tq] f32
+    struct loam_tensor dout; // dout [Tq, Q, D] contiguous
+    struct loam_tensor dq;   // dq [Tq, Q, D], rows and heads may be strided
+    struct loam_tensor dk;   // dk [Tkv, G, D], rows and heads may be strided
+    struct loam_tensor dv;   // dv [Tkv, G, D], rows and heads may be strided
+};
+struct loam_kv_append_args {     // cache[first + t] = x[t]
+    struct loam_tensor x;        // x [T, G, D], rows and heads may be strided
+    struct loam_tensor cache;    // cache [capacity, G, D] contiguous
+    int32_t first;
+};
+
+// ---- MLP ----
+
+enum loam_activation {
+    LOAM_GELU_TANH, // 0.5 x (1 + tanh(0.79788456 x (1 + 0.044715 x^2)))
+    LOAM_SILU,      // x / (1 + exp(-x))
+};
+struct loam_activation_forward_args { // y = f(x)
+    enum loam_activation kind;
+    struct loam_tensor x; // x [T, F]
+    struct loam_tensor y; // y [T, F], may be x itself
+};
+struct loam_activation_backward_args { // dx = dy f'(x)
+    enum loam_activation kind;
+    struct loam_tensor x;  // x [T, F], the input of the forward
+    struct loam_tensor dy; // dy [T, F]
+    struct loam_tensor dx; // dx [T, F], may be dy itself
+};
+struct loam_gated_activation_forward_args { // y = f(gate) up
+    enum loam_activation kind;
+    struct loam_tensor gate; // gate [T, F]
+    struct loam_tensor up;   // up [T, F]
+    struct loam_tensor y;    // y [T, F]
+};
+struct loam_gated_activation_backward_args { // dgate = dy up f'(gate); dup = dy f(gate)
+    enum loam_activation kind;
+    struct loam_tensor gate;  // gate [T, F]
+    struct loam_tensor up;    // up [T, F]
+    struct loam_tensor dy;    // dy [T, F]
+    struct loam_tensor dgate; // dgate [T, F], may be dy itself
+    struct loam_tensor dup;   // dup [T, F]
+};
+
+// ---- loss ----
+
+// logits = h wT, never held whole; loss_sum += sum over counted t of (logsumexp(logits[t]) - logits[t, labels[t]]);
+// p = softmax(logits); dh[t] = grad_scale (p[t] - onehot(labels[t])) w; dw += grad_scale (p - onehot)T h.
+// Rows with an ignored label get dh = 0.
+struct loam_linear_cross_entropy_args {
+    struct loam_tensor h;        // h [T, H]
+    struct loam_weight w;        // w [V, H]
+    struct loam_tensor labels;   // labels [T] i32, -100 (ignored) or 0..V-1
+    float grad_scale;            // 1 / labels that count in the whole accumulated batch
+    struct loam_tensor loss_sum; // loss_sum [1] f64, accumulates
+    struct loam_tensor dh;       // dh [T, H], optional: without it no gradient work is done
+    struct loam_tensor dw;       // dw [V, H] f32, accumulates, optional
+};
+
+// ---- optimiser ----
+
+struct loam_squared_norm_args {  // result += sum_i x_i^2 (not finite when any x_i is not)
+    struct loam_tensor x;        // x [n] f32
+    struct loam_tensor result;   // result [1] f64, accumulates
+};
+// Loshchilov and Hutter 2019 as torch.optim.AdamW: clip = min(1, max_norm / (sqrt(squared_norm) + 1e-6)); g = clip grad;
+// p -= lr decay p; m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2;
+// p -= lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + eps).
+struct loam_adamw_args {
+    struct loam_tensor param;        // param [n] f32
+    struct loam_tensor grad;         // grad [n] f32
+    struct loam_tensor m;            // m [n] f32
+    struct loam_tensor v;            // v [n] f32
+    struct loam_tensor mirror;       // mirror [n] bf16: the rounded copy that the forward reads, optional
+    struct loam_tensor squared_norm; // squared_norm [1] f64, of all gradients together; optional: no clipping
+    float max_norm;
+    float learning_rate;
+    float weight_decay;
+    float beta1;
+    float beta2;
+    float eps;
+    int64_t step; // 1-based
+};
+
+#endif

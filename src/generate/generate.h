@@ -1,0 +1,35 @@
+// Generation: sampling from the decoder's logits until an end token, streamed as text.
+#ifndef LOAM_GENERATE_GENERATE_H
+#define LOAM_GENERATE_GENERATE_H
+
+#include "model/decoder.h"
+#include "text/special.h"
+
+struct loam_sampling {
+    double temperature; // 0: greedy
+    int32_t top_k;      // 0: all
+    double top_p;       // 1: all
+    double repetition_penalty; // 1: none (Keskar et al. 2019, as Hugging Face applies it: over prompt and output)
+    uint64_t seed;
+};
+
+struct loam_generation {
+    int32_t max_new_tokens;
+    struct loam_sampling sampling;
+    const struct loam_special_tokens *special; // generation stops at any of its eos_ids
+    // Receives each token as it comes; returns false to stop. NULL: none.
+    bool (*token)(void *user, int32_t id);
+    void *user;
+};
+
+// Picks the next id from logits [V] (which it may change). `history` are the tokens so far; `draw` counts the draws.
+int32_t loam_sample(const struct loam_sampling *sampling, float *logits, int32_t vocabulary, const int32_t *history,
+                    size_t history_count, uint64_t draw, struct loam_error *error);
+
+// Feeds `prompt` into an empty cache and appends the generated ids (the end token not included) to `output`, which has
+// room for max_new_tokens. Stops early when the context is full.
+enum loam_status loam_generate_ids(struct loam_decoder *decoder, const int32_t *prompt, int32_t prompt_count,
+                                   const struct loam_generation *generation, int32_t vocabulary, int32_t *output, int32_t *output_count,
+                                   struct loam_error *error);
+
+#endif

@@ -1,0 +1,49 @@
+// The numbers of a model, read from config.json by the family's row.
+#ifndef LOAM_MODEL_CONFIG_H
+#define LOAM_MODEL_CONFIG_H
+
+#include <jansson.h>
+
+#include "base/log.h"
+#include "model/family.h"
+
+enum loam_rope_scaling { LOAM_ROPE_DEFAULT, LOAM_ROPE_LINEAR, LOAM_ROPE_LLAMA3 };
+
+struct loam_config {
+    const struct loam_family *family;
+    int64_t hidden;        // H
+    int64_t layers;        // L
+    int64_t heads;         // Q
+    int64_t kv_heads;      // G; Q unless queries are grouped
+    int64_t head_dim;      // D
+    int64_t inner;         // F, inner size of the MLP
+    int64_t vocabulary;    // V, rows of the embedding
+    int64_t max_positions; // what the model was made for
+    double norm_eps;
+    double initializer_range;
+    bool tied_head;
+    bool attention_bias; // families whose projections may have biases
+    bool mlp_bias;
+    // RoPE
+    double rope_theta;
+    enum loam_rope_scaling rope_scaling;
+    double rope_factor;
+    double rope_low_freq_factor;
+    double rope_high_freq_factor;
+    int64_t rope_original_positions;
+};
+
+// Reads and checks DIR/config.json (or the file itself). Unknown architectures and values that the family does not
+// support are refused by name.
+enum loam_status loam_config_load(struct loam_config *config, const char *directory_or_file,
+                                  struct loam_error *error);
+// `name` is how messages call the document.
+enum loam_status loam_config_parse(struct loam_config *config, const json_t *root, const char *name,
+                                   struct loam_error *error);
+
+// frequencies[i], i < D/2: theta^(-2i/D), scaled as rope_scaling says.
+void loam_config_rope_frequencies(const struct loam_config *config, float *frequencies);
+// slopes[h], h < Q (FACTS: Press et al. 2022, as BLOOM has it for head counts that are no power of two).
+void loam_config_alibi_slopes(const struct loam_config *config, float *slopes);
+
+#endif

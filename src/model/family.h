@@ -1,0 +1,82 @@
+// Families are data: a row says which mechanisms a family uses and how its checkpoint calls its tensors. The decoder,
+// the loader, adapter naming, inspect and init all read the same rows.
+#ifndef LOAM_MODEL_FAMILY_H
+#define LOAM_MODEL_FAMILY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "device/ops.h"
+
+struct loam_config;
+
+enum loam_norm_kind { LOAM_LAYERNORM, LOAM_RMSNORM };
+enum loam_position_kind { LOAM_ALIBI, LOAM_ROPE };
+
+// The linears of a layer.
+enum loam_linear_slot {
+    LOAM_QKV, // fused query, key and value (families with fused_qkv); else Q, K, V
+    LOAM_Q,
+    LOAM_K,
+    LOAM_V,
+    LOAM_O,
+    LOAM_GATE, // gated MLPs only
+    LOAM_UP,
+    LOAM_DOWN,
+    LOAM_LINEAR_SLOTS,
+};
+enum loam_norm_slot { LOAM_NORM_ATTENTION, LOAM_NORM_MLP, LOAM_NORM_SLOTS };
+
+// What a checkpoint tensor is to the decoder.
+enum loam_role {
+    LOAM_ROLE_EMBEDDING,      // slot unused
+    LOAM_ROLE_EMBEDDING_NORM, // norm over the embedding
+    LOAM_ROLE_NORM,           // slot: enum loam_norm_slot, one a layer
+    LOAM_ROLE_LINEAR,         // slot: enum loam_linear_slot, one a layer
+    LOAM_ROLE_FINAL_NORM,
+    LOAM_ROLE_HEAD,
+    LOAM_ROLE_IGNORED, // known buffers of old checkpoints: claimed, never read
+};
+
+// Symbolic sizes of a dimension.
+enum loam_dimension { LOAM_DIM_NONE, LOAM_DIM_H, LOAM_DIM_3H, LOAM_DIM_QD, LOAM_DIM_GD, LOAM_DIM_F, LOAM_DIM_V };
+
+enum loam_weight_flags {
+    LOAM_WEIGHT_BIAS = 1,           // the additive vector of the role; without it the matrix or the scale
+    LOAM_WEIGHT_TIED = 2,           // present only when the head is not tied; a copy is ignored when it is
+    LOAM_WEIGHT_IF_ATTENTION_BIAS = 4, // present only with config.attention_bias
+    LOAM_WEIGHT_IF_MLP_BIAS = 8,       // present only with config.mlp_bias
+};
+
+struct loam_weight_row {
+    enum loam_role role;
+    int slot;
+    const char *name; // as transformers' full model calls it, "%d" for the layer: "transformer.h.%d.mlp.dense_h_to_4h.weight"
+    enum loam_dimension shape[2]; // rows (outputs) first; LOAM_DIM_NONE ends a vector
+    unsigned flags;
+};
+
+struct loam_family {
+    const char *model_type;   // config.json's
+    const char *architecture; // "BloomForCausalLM"
+    const char *prefix;       // what hub checkpoints may leave out: "transformer.", "model."
+    enum loam_norm_kind norm;
+    enum loam_position_kind position;
+    enum loam_activation activation;
+    bool gated_mlp;
+    bool fused_qkv; // qkv output laid out [heads, 3, D]
+    bool embedding_norm;
+    const struct loam_weight_row *rows;
+    size_t row_count;
+    const char *const *default_targets; // LoRA, NULL-terminated
+    // Reads the family's keys, every age's spelling, into `config`; declared in config.c's terms.
+    enum loam_status (*read_config)(struct loam_config *config, const void *json, const char *name,
+                                    struct loam_error *error);
+};
+
+// The family of a model_type; NULL when there is none. `index` enumerates, NULL at the end.
+const struct loam_family *loam_family_find(const char *model_type);
+const struct loam_family *loam_family_at(size_t index);
+
+#endif

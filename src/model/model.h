@@ -1,0 +1,98 @@
+// A model: every tensor of the checkpoint as a parameter, arranged for the decoder. Created from the config alone
+// (names and shapes; enough for inspect and for planning), then given its data.
+#ifndef LOAM_MODEL_MODEL_H
+#define LOAM_MODEL_MODEL_H
+
+#include "device/device.h"
+#include "io/safetensors.h"
+#include "model/config.h"
+
+// One tensor of the checkpoint.
+struct loam_parameter {
+    char *name; // full: "transformer.h.0.self_attention.query_key_value.weight"
+    const struct loam_weight_row *row;
+    int layer;                // -1 outside the layers
+    struct loam_tensor value; // shape always set; data NULL before loading; dtype the model's compute dtype
+    struct loam_tensor grad;  // f32, same shape; data NULL while frozen
+};
+
+// LoRA is an attribute of a linear: y = x WT + b + scale (drop(x) AT) BT. rank 0: not adapted.
+struct loam_lora_slot {
+    int rank;
+    float scale;    // alpha / rank
+    float dropout;  // probability
+    uint32_t index; // among the adapted linears, in model order: keeps the random streams apart
+    struct loam_tensor a; // [rank, in] f32
+    struct loam_tensor b; // [out, rank] f32
+    struct loam_tensor da;
+    struct loam_tensor db; // gradients; data NULL when the adapter is only used, not trained
+};
+
+struct loam_linear {
+    char *path; // module path: "transformer.h.0.self_attention.query_key_value"
+    int64_t in;
+    int64_t out;
+    struct loam_parameter *weight; // [out, in]; NULL: the family has no such linear
+    struct loam_parameter *bias;   // [out]; NULL: none
+    struct loam_lora_slot lora;
+};
+
+struct loam_norm {
+    struct loam_parameter *w; // [H]
+    struct loam_parameter *b; // [H]; NULL for RMSNorm
+};
+
+struct loam_layer {
+    struct loam_linear linears[LOAM_LINEAR_SLOTS];
+    struct loam_norm norms[LOAM_NORM_SLOTS];
+};
+
+struct loam_model {
+    struct loam_config config;
+    enum loam_dtype dtype; // of activations and weights in computation
+    struct loam_parameter *parameters; // in checkpoint order: embedding, layers, final norm, head
+    size_t parameter_count;
+    struct loam_parameter *embedding; // [V, H]
+    struct loam_norm embedding_norm;  // w NULL: none
+    struct loam_layer *layers;        // [config.layers]
+    struct loam_norm final_norm;
+    struct loam_parameter *head; // [V, H]; the embedding itself when tied
+    struct loam_tensor alibi_slopes;     // [Q] f32 on the device, or none
+    struct loam_tensor rope_frequencies; // [D/2] f32 on the device, or none
+    // Where the data is.
+    struct loam_safetensors *file; // mapped weights stay in it
+    struct loam_arena arena;       // converted ones and tables
+    const struct loam_device *device;
+};
+
+// Names and shapes only.
+enum loam_status loam_model_create(struct loam_model **out, const struct loam_config *config,
+                                   struct loam_error *error);
+void loam_model_destroy(struct loam_model *model);
+
+// How the weights are to be held.
+struct loam_load_options {
+    enum loam_dtype dtype; // f32 or bf16
+    bool writable;         // never mapped: they will be trained (--method full)
+    const struct loam_log *log;
+};
+// Gives every parameter its data from the checkpoint in `directory`: used in place where the mapped file has the right
+// dtype and alignment and the device computes in host memory, else converted once into the arena (two passes: count,
+// then fill). Missing, misshapen or unclaimed tensors are refused by name; names with and without the family's prefix are the same.
+enum loam_status loam_model_load(struct loam_model *model, const char *directory, const struct loam_device *device,
+                                 const struct loam_load_options *options, struct loam_error *error);
+
+// Parameters, the tied head counted once.
+int64_t loam_model_parameter_total(const struct loam_model *model);
+// Linears in model order; NULL at the end. The head is not among them.
+struct loam_linear *loam_model_linear_at(const struct loam_model *model, size_t index);
+
+// Writes a random checkpoint with the family's own initialisation (linears and embedding N(0, initializer_range^2), biases 0, norms 1 and 0) into
+// `directory`: config.json as given, model.safetensors in `dtype`, one Philox stream a tensor.
+enum loam_status loam_model_init_checkpoint(const struct loam_model *model, uint64_t seed, enum loam_dtype dtype,
+                                            const char *directory, struct loam_error *error);
+// Writes the parameters (downloaded from the device) as DIRECTORY/model.safetensors in `dtype`.
+enum loam_status loam_model_save(const struct loam_model *model, enum loam_dtype dtype, const char *directory,
+                                 struct loam_error *error);
+
+#endif

@@ -1,0 +1,40 @@
+// What training changes: LoRA matrices, or every parameter. One block [values | gradients | m | v], each part in the
+// same order, so that zeroing, the norm and the optimiser are one loop.
+#ifndef LOAM_MODEL_TRAINABLES_H
+#define LOAM_MODEL_TRAINABLES_H
+
+#include "model/model.h"
+
+struct loam_trainable {
+    const char *name; // owned by the model or adapter
+    bool decayed;     // weight decay applies
+    struct loam_tensor value; // f32
+    struct loam_tensor grad;
+    struct loam_tensor m;
+    struct loam_tensor v;
+    struct loam_tensor mirror; // bf16 copy that the forward reads; data NULL when the forward reads `value`
+};
+
+struct loam_trainables {
+    struct loam_trainable *items;
+    size_t count;
+    size_t capacity;
+    struct loam_arena arena;
+    struct loam_tensor gradients; // all of them as one vector (padding between is zero)
+    const struct loam_device *device;
+};
+
+// Registers a tensor by its shape; data comes with allocate. Returns its index.
+enum loam_status loam_trainables_add(struct loam_trainables *set, const char *name, struct loam_tensor shape,
+                                     bool decayed, size_t *index, struct loam_error *error);
+// Takes the memory and points every tensor into it; values, gradients and moments are zero.
+enum loam_status loam_trainables_allocate(struct loam_trainables *set, const struct loam_device *device,
+                                          struct loam_error *error);
+void loam_trainables_deinit(struct loam_trainables *set);
+int64_t loam_trainables_total(const struct loam_trainables *set); // elements, padding not counted
+
+// --method full: every parameter of a model loaded `writable` becomes trainable, gradients attached. Biases and norms are not decayed.
+enum loam_status loam_trainables_from_model(struct loam_trainables *set, struct loam_model *model,
+                                            struct loam_error *error);
+
+#endif

@@ -1,0 +1,65 @@
+// Training and evaluation examples: SQuAD v1/v2 JSON, JSONL with named fields, plain text; rendered through a template
+// and tokenised when asked for, so that the first step need not wait for the last record.
+#ifndef LOAM_TEXT_DATASET_H
+#define LOAM_TEXT_DATASET_H
+
+#include "text/special.h"
+#include "text/template.h"
+#include "text/tokenizer.h"
+
+enum loam_loss_on { LOAM_LOSS_ON_ALL, LOAM_LOSS_ON_COMPLETION };
+enum loam_too_long { LOAM_TOO_LONG_CUT, LOAM_TOO_LONG_DROP };
+
+struct loam_dataset_options {
+    const char *path;
+    const struct loam_template *prompt_template; // NULL: SQuAD files get the squad template, JSONL its "text" field
+    enum loam_loss_on loss_on;
+    enum loam_too_long too_long;
+    int32_t max_length; // tokens
+    bool skip_bad;      // count a broken line or record instead of failing
+    const struct loam_tokenizer *tokenizer;
+    const struct loam_special_tokens *special;
+    int32_t vocabulary; // rows of the model's embedding: an id beyond is an error that names the record
+};
+
+struct loam_dataset;
+enum loam_status loam_dataset_open(struct loam_dataset **out, const struct loam_dataset_options *options,
+                                   struct loam_error *error);
+void loam_dataset_destroy(struct loam_dataset *dataset);
+
+size_t loam_dataset_count(const struct loam_dataset *dataset); // records, before any is dropped for its length
+
+// What reading has met so far.
+struct loam_dataset_counts {
+    size_t records;
+    size_t skipped_bad;
+    size_t cut;
+    size_t dropped;
+};
+struct loam_dataset_counts loam_dataset_counts(const struct loam_dataset *dataset);
+
+// One tokenised example. ids[0..count); labels count from `label_start` on (a label belongs to the token it predicts).
+struct loam_example {
+    int32_t *ids;
+    int32_t count;
+    int32_t label_start;
+    bool dropped; // too long and dropped: count is 0
+    char id[64];  // the record's own id, or "line N"
+};
+void loam_example_deinit(struct loam_example *example);
+// Reads record `index` into `example` (contents replaced).
+enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, struct loam_example *example,
+                                   struct loam_error *error);
+
+// A SQuAD record's own fields, for generation and scoring; LOAM_ERROR_ARGUMENT when the file is not SQuAD.
+struct loam_squad_record {
+    const char *id;
+    const char *context;
+    const char *question;
+    const char *const *answers; // gold texts; none for an unanswerable question
+    size_t answer_count;
+};
+enum loam_status loam_dataset_squad(const struct loam_dataset *dataset, size_t index,
+                                    struct loam_squad_record *record, struct loam_error *error);
+
+#endif

@@ -1,0 +1,53 @@
+// Fine-tuning: the loop over packed batches, and what it needs to know.
+#ifndef LOAM_TRAIN_TRAIN_H
+#define LOAM_TRAIN_TRAIN_H
+
+#include "generate/generate.h"
+#include "lora/lora.h"
+#include "text/dataset.h"
+
+enum loam_schedule_kind { LOAM_SCHEDULE_LINEAR, LOAM_SCHEDULE_COSINE, LOAM_SCHEDULE_CONSTANT };
+
+// Names and defaults are Hugging Face's TrainingArguments where it has them (the table of defaults is api/options.c).
+struct loam_train_settings {
+    const char *model;     // directory
+    const char *data;      // file
+    const char *eval_data; // file or NULL
+    const char *out;       // directory
+    const char *adapter;   // directory of an adapter to go on from, or NULL
+    bool overwrite;
+    const char *device; // "ref", "cpu"
+    int threads;        // 0: all cores
+    enum loam_dtype dtype; // LOAM_DTYPE_NONE: bf16 where the device has it, else f32
+    bool full;             // --method full
+    struct loam_lora_settings lora;
+    const char *prompt_template; // name, file or NULL
+    enum loam_loss_on loss_on;
+    enum loam_too_long too_long;
+    int64_t max_length; // 0: the smaller of 1,024 and the model's
+    bool skip_bad;
+    bool shuffle;
+    double learning_rate;
+    double weight_decay;
+    double adam_beta1;
+    double adam_beta2;
+    double adam_epsilon;
+    double max_grad_norm; // 0: no clipping
+    enum loam_schedule_kind schedule;
+    int64_t warmup_steps;
+    double warmup_ratio; // used when warmup_steps is 0
+    double epochs;
+    int64_t max_steps; // 0 or less: by epochs
+    int64_t batch_size;
+    int64_t accumulation;
+    int64_t token_budget; // of a micro-batch; 0: loam chooses
+    int64_t logging_steps;
+    int64_t eval_steps; // 0: at the end of the run only
+    uint64_t seed;
+};
+
+// Runs it all: loads, trains, evaluates, saves. Reports through the callbacks and OUT/metrics.jsonl.
+enum loam_status loam_train_run(const struct loam_train_settings *settings, const struct loam_callbacks *callbacks,
+                                struct loam_error *error);
+
+#endif
