@@ -26,7 +26,8 @@ enum loam_status loam_arena_init(struct loam_arena *arena, size_t capacity, bool
                                  struct loam_error *error);
 void loam_arena_deinit(struct loam_arena *arena);
 
-// `bytes` bytes, LOAM_ARENA_ALIGN aligned, contents undefined; NULL (and `exhausted` set) when it does not fit.
+// `bytes` bytes, LOAM_ARENA_ALIGN aligned, contents undefined; NULL (and `exhausted` set) when it does not
+// fit.
 void *loam_arena_alloc(struct loam_arena *arena, size_t bytes);
 
 // Stack discipline: what was allocated after a mark is given back by a release to it.

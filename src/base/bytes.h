@@ -19,7 +19,7 @@ enum loam_status loam_bytes_reserve(struct loam_bytes *bytes, size_t capacity, s
 enum loam_status loam_bytes_append(struct loam_bytes *bytes, const void *data, size_t size,
                                    struct loam_error *error);
 enum loam_status loam_bytes_append_text(struct loam_bytes *bytes, const char *text, struct loam_error *error);
-enum loam_status loam_bytes_format(struct loam_bytes *bytes, struct loam_error *error, const char *format, ...)
-    LOAM_PRINTF(3, 4);
+enum loam_status loam_bytes_format(struct loam_bytes *bytes, struct loam_error *error, const char *format,
+                                   ...) LOAM_PRINTF(3, 4);
 
 #endif

@@ -13,12 +13,15 @@ struct loam_map {
     size_t size;
 };
 
-// Maps `path` read-only (PROT_READ, so that a frozen base cannot be written). `populate` faults it in at once.
-enum loam_status loam_map_open(struct loam_map *map, const char *path, bool populate, struct loam_error *error);
+// Maps `path` read-only (PROT_READ, so that a frozen base cannot be written). `populate` faults it in at
+// once.
+enum loam_status loam_map_open(struct loam_map *map, const char *path, bool populate,
+                               struct loam_error *error);
 void loam_map_close(struct loam_map *map);
 
 // Appends the whole file to `bytes`; files above `limit` bytes are refused.
-enum loam_status loam_file_read(const char *path, size_t limit, struct loam_bytes *bytes, struct loam_error *error);
+enum loam_status loam_file_read(const char *path, size_t limit, struct loam_bytes *bytes,
+                                struct loam_error *error);
 
 bool loam_file_exists(const char *path);      // a regular file
 bool loam_directory_exists(const char *path); // a directory

@@ -1,5 +1,6 @@
-// Small JSON documents (config.json, adapter_config.json, the safetensors header) through jansson, with errors that
-// name the file and the key. Big documents (tokenizers, data sets) are streamed through yajl in text/.
+// Small JSON documents (config.json, adapter_config.json, the safetensors header) through jansson, with
+// errors that name the file and the key. Big documents (tokenizers, data sets) are streamed through yajl in
+// text/.
 #ifndef LOAM_BASE_JSON_H
 #define LOAM_BASE_JSON_H
 
@@ -9,14 +10,14 @@
 
 #include "base/status.h"
 
-// Parses a file or a buffer whose root must be an object. `name` is how messages call the document. Depth is bounded
-// by jansson (2048), duplicate keys are refused. Released with json_decref().
+// Parses a file or a buffer whose root must be an object. `name` is how messages call the document. Depth is
+// bounded by jansson (2048), duplicate keys are refused. Released with json_decref().
 enum loam_status loam_json_load(json_t **root, const char *path, struct loam_error *error);
 enum loam_status loam_json_parse(json_t **root, const char *text, size_t size, const char *name,
                                  struct loam_error *error);
 
-// Typed look-ups in `object`. `*value` is left alone when the key is absent or null; a value of another type is an
-// error naming `name` and the key. Integers accept a JSON number without a fraction.
+// Typed look-ups in `object`. `*value` is left alone when the key is absent or null; a value of another type
+// is an error naming `name` and the key. Integers accept a JSON number without a fraction.
 enum loam_status loam_json_get_int(const json_t *object, const char *name, const char *key, int64_t *value,
                                    struct loam_error *error);
 enum loam_status loam_json_get_double(const json_t *object, const char *name, const char *key, double *value,
@@ -24,7 +25,7 @@ enum loam_status loam_json_get_double(const json_t *object, const char *name, co
 enum loam_status loam_json_get_bool(const json_t *object, const char *name, const char *key, bool *value,
                                     struct loam_error *error);
 // The string belongs to `object`.
-enum loam_status loam_json_get_string(const json_t *object, const char *name, const char *key, const char **value,
-                                      struct loam_error *error);
+enum loam_status loam_json_get_string(const json_t *object, const char *name, const char *key,
+                                      const char **value, struct loam_error *error);
 
 #endif

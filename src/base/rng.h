@@ -1,13 +1,14 @@
-// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
-// A value depends on (seed, stream, counter) alone, never on the order of calls, so initialisation, dropout and
-// shuffling repeat exactly at any thread count and after a resume.
+// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
+// 2011). A value depends on (seed, stream, counter) alone, never on the order of calls, so initialisation,
+// dropout and shuffling repeat exactly at any thread count and after a resume.
 #ifndef LOAM_BASE_RNG_H
 #define LOAM_BASE_RNG_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-// Streams keep the uses of one seed apart. The low 32 bits of a stream are free for an index (a layer, an epoch).
+// Streams keep the uses of one seed apart. The low 32 bits of a stream are free for an index (a layer, an
+// epoch).
 enum loam_rng_use {
     LOAM_RNG_INIT = 1,    // weights of `loam init`; index: the tensor
     LOAM_RNG_LORA = 2,    // LoRA A; index: the adapted linear
@@ -26,8 +27,11 @@ void loam_rng_block(uint64_t seed, uint64_t stream, uint64_t counter, uint32_t o
 // Element i uses word i mod 4 of block i / 4 (normal: a pair of words of that block).
 float loam_rng_uniform(uint64_t seed, uint64_t stream, uint64_t index);
 float loam_rng_normal(uint64_t seed, uint64_t stream, uint64_t index);
+// out[i] = loam_rng_normal(seed, stream, first + i), four a block.
+void loam_rng_fill_normal(uint64_t seed, uint64_t stream, uint64_t first, float *out, size_t count);
 
-// Fills order[0..count) with a permutation of 0..count-1 (Fisher-Yates with unbiased bounded draws).
+// Fills order[0..count) with a permutation of 0..count-1 (Fisher-Yates with unbiased bounded draws); count is
+// below 2^32.
 void loam_rng_permutation(uint64_t seed, uint64_t stream, uint32_t *order, size_t count);
 
 #endif

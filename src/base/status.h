@@ -1,4 +1,5 @@
-// Reporting failure: every function that can fail returns enum loam_status (loam.h) and fills a caller-owned error.
+// Reporting failure: every function that can fail returns enum loam_status (loam.h) and fills a caller-owned
+// error.
 #ifndef LOAM_BASE_STATUS_H
 #define LOAM_BASE_STATUS_H
 
@@ -6,13 +7,14 @@
 
 #define LOAM_PRINTF(format_index, first_index) __attribute__((format(printf, format_index, first_index)))
 
-// Fills `error` (which may be NULL) with the formatted message and returns `status`, so that a failing function
-// can end in `return loam_fail(error, ...)`. The message names the file, key or tensor, says what was expected
-// and what to do; it has no trailing newline and no "error:" prefix.
+// Fills `error` (which may be NULL) with the formatted message and returns `status`, so that a failing
+// function can end in `return loam_fail(error, ...)`. The message names the file, key or tensor, says what
+// was expected and what to do; it has no trailing newline and no "error:" prefix.
 enum loam_status loam_fail(struct loam_error *error, enum loam_status status, const char *format, ...)
     LOAM_PRINTF(3, 4);
 
-// Puts "prefix: " in front of a message that a callee wrote (a file name, say) and returns the status it holds.
+// Puts "prefix: " in front of a message that a callee wrote (a file name, say) and returns the status it
+// holds.
 enum loam_status loam_fail_prefix(struct loam_error *error, const char *format, ...) LOAM_PRINTF(2, 3);
 
 // Returns from the calling function when `expression` is not LOAM_OK. Only where nothing has to be released.

@@ -48,9 +48,9 @@ uint16_t loam_f32_to_bf16(float value);
 float loam_f16_to_f32(uint16_t value);
 uint16_t loam_f32_to_f16(float value);
 
-// Converts `count` contiguous elements between f32, f16 and bf16. Source and target must not overlap; the source
-// need not be aligned (file data).
-void loam_convert(void *target, enum loam_dtype target_dtype, const void *source, enum loam_dtype source_dtype,
-                  size_t count);
+// Converts `count` contiguous elements between f32, f16 and bf16. Source and target must not overlap; the
+// source need not be aligned (file data).
+void loam_convert(void *target, enum loam_dtype target_dtype, const void *source,
+                  enum loam_dtype source_dtype, size_t count);
 
 #endif

@@ -1,0 +1,89 @@
+#include "base/arena.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+
+enum { HUGE_PAGE = 2 << 20 };
+
+void loam_arena_init_counting(struct loam_arena *arena)
+{
+    *arena = (struct loam_arena){
+        .base = (char *)(uintptr_t)LOAM_ARENA_ALIGN, // aligned as a real one would be, and not NULL
+        .capacity = SIZE_MAX,
+        .counting = true,
+    };
+}
+
+// Writes to one byte a page, so that the pages are there before the first step asks for them.
+static void fault_in(char *base, size_t size, size_t page)
+{
+    for (size_t i = 0; i < size; i += page)
+        ((volatile char *)base)[i] = 0;
+}
+
+enum loam_status loam_arena_init(struct loam_arena *arena, size_t capacity, bool populate,
+                                 struct loam_error *error)
+{
+    *arena = (struct loam_arena){0};
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    // Slack of one huge page, so that the base can be aligned to one; what is not used goes back at once.
+    size_t size;
+    size_t mapped;
+    if (!loam_add_size(capacity == 0 ? 1 : capacity, page - 1, &size) ||
+        !loam_add_size(size, HUGE_PAGE, &mapped))
+        return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: an arena of %zu bytes", capacity);
+    size -= size % page;
+    mapped = size + HUGE_PAGE;
+    char *start = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED)
+        return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: an arena of %zu bytes: %s", capacity,
+                         strerror(errno));
+    size_t before = (HUGE_PAGE - (uintptr_t)start % HUGE_PAGE) % HUGE_PAGE;
+    if (before > 0) munmap(start, before);
+    if (HUGE_PAGE - before > 0) munmap(start + before + size, HUGE_PAGE - before);
+    arena->base = start + before;
+    arena->capacity = size;
+    (void)madvise(arena->base, size, MADV_HUGEPAGE); // advice: a kernel without huge pages is only slower
+    if (populate) fault_in(arena->base, size, page);
+    return LOAM_OK;
+}
+
+void loam_arena_deinit(struct loam_arena *arena)
+{
+    if (!arena->counting && arena->base != NULL) munmap(arena->base, arena->capacity);
+    *arena = (struct loam_arena){0};
+}
+
+void *loam_arena_alloc(struct loam_arena *arena, size_t bytes)
+{
+    size_t rounded;
+    if (!loam_add_size(bytes, LOAM_ARENA_ALIGN - 1, &rounded) || arena->base == NULL) {
+        arena->exhausted = true;
+        return NULL;
+    }
+    rounded -= rounded % LOAM_ARENA_ALIGN;
+    if (rounded > arena->capacity - arena->used) {
+        arena->exhausted = true;
+        return NULL;
+    }
+    // Through an integer: a counting arena's addresses belong to no object.
+    void *memory = (void *)((uintptr_t)arena->base + arena->used);
+    arena->used += rounded;
+    if (arena->used > arena->peak) arena->peak = arena->used;
+    return memory;
+}
+
+size_t loam_arena_mark(const struct loam_arena *arena)
+{
+    return arena->used;
+}
+
+void loam_arena_release(struct loam_arena *arena, size_t mark)
+{
+    if (mark < arena->used) arena->used = mark;
+}

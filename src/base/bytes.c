@@ -1,0 +1,83 @@
+#include "base/bytes.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+
+void loam_bytes_deinit(struct loam_bytes *bytes)
+{
+    free(bytes->data);
+    *bytes = (struct loam_bytes){0};
+}
+
+void loam_bytes_clear(struct loam_bytes *bytes)
+{
+    bytes->size = 0;
+    if (bytes->data != NULL) bytes->data[0] = '\0';
+}
+
+enum loam_status loam_bytes_reserve(struct loam_bytes *bytes, size_t capacity, struct loam_error *error)
+{
+    if (bytes->data != NULL && capacity < bytes->capacity) return LOAM_OK;
+    size_t wanted; // one more byte for the NUL
+    if (!loam_add_size(capacity, 1, &wanted))
+        return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: a buffer of %zu bytes", capacity);
+    size_t grown = bytes->capacity < 64 ? 64 : bytes->capacity;
+    while (grown < wanted) {
+        if (!loam_mul_size(grown, 2, &grown)) grown = wanted;
+    }
+    char *data = realloc(bytes->data, grown);
+    if (data == NULL)
+        return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: a buffer of %zu bytes", grown);
+    data[bytes->size] = '\0';
+    bytes->data = data;
+    bytes->capacity = grown;
+    return LOAM_OK;
+}
+
+// Room for `extra` more bytes.
+static enum loam_status grow(struct loam_bytes *bytes, size_t extra, struct loam_error *error)
+{
+    size_t capacity;
+    if (!loam_add_size(bytes->size, extra, &capacity))
+        return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: a buffer of %zu more bytes", extra);
+    return loam_bytes_reserve(bytes, capacity, error);
+}
+
+enum loam_status loam_bytes_append(struct loam_bytes *bytes, const void *data, size_t size,
+                                   struct loam_error *error)
+{
+    LOAM_TRY(grow(bytes, size, error));
+    if (size > 0) memcpy(bytes->data + bytes->size, data, size);
+    bytes->size += size;
+    bytes->data[bytes->size] = '\0';
+    return LOAM_OK;
+}
+
+enum loam_status loam_bytes_append_text(struct loam_bytes *bytes, const char *text, struct loam_error *error)
+{
+    return loam_bytes_append(bytes, text, strlen(text), error);
+}
+
+enum loam_status loam_bytes_format(struct loam_bytes *bytes, struct loam_error *error, const char *format,
+                                   ...)
+{
+    va_list arguments;
+    va_list again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    enum loam_status status = length < 0
+                                  ? loam_fail(error, LOAM_ERROR_INTERNAL, "cannot format \"%s\"", format)
+                                  : grow(bytes, (size_t)length, error);
+    if (status == LOAM_OK) {
+        vsnprintf(bytes->data + bytes->size, (size_t)length + 1, format, again);
+        bytes->size += (size_t)length;
+    }
+    va_end(again);
+    return status;
+}

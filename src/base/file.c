@@ -1,0 +1,111 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+
+// Opens a regular file and tells its size.
+static enum loam_status open_regular(const char *path, int *descriptor, size_t *size,
+                                     struct loam_error *error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return loam_fail(error, LOAM_ERROR_IO, "cannot open %s: %s", path, strerror(errno));
+    struct stat about;
+    enum loam_status status = LOAM_OK;
+    if (fstat(fd, &about) != 0)
+        status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s", path, strerror(errno));
+    else if (!S_ISREG(about.st_mode))
+        status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: it is not a regular file", path);
+    if (status != LOAM_OK) {
+        close(fd);
+        return status;
+    }
+    *descriptor = fd;
+    *size = (size_t)about.st_size;
+    return LOAM_OK;
+}
+
+enum loam_status loam_map_open(struct loam_map *map, const char *path, bool populate,
+                               struct loam_error *error)
+{
+    *map = (struct loam_map){0};
+    int fd = -1;
+    size_t size = 0;
+    LOAM_TRY(open_regular(path, &fd, &size, error));
+    enum loam_status status = LOAM_OK;
+    if (size > 0) {
+        void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE | (populate ? MAP_POPULATE : 0), fd, 0);
+        if (data == MAP_FAILED)
+            status = loam_fail(error, LOAM_ERROR_IO, "cannot map %s: %s", path, strerror(errno));
+        else
+            *map = (struct loam_map){.data = data, .size = size};
+    }
+    close(fd); // the mapping stays
+    return status;
+}
+
+void loam_map_close(struct loam_map *map)
+{
+    if (map->data != NULL) munmap((void *)(uintptr_t)map->data, map->size);
+    *map = (struct loam_map){0};
+}
+
+// Reads until the end: the file may have changed since its size was asked.
+static enum loam_status read_all(int fd, const char *path, size_t limit, struct loam_bytes *bytes,
+                                 struct loam_error *error)
+{
+    size_t total = 0;
+    for (;;) {
+        char block[1 << 16];
+        ssize_t got = read(fd, block, sizeof block);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s", path, strerror(errno));
+        if (got == 0) return LOAM_OK;
+        if ((size_t)got > limit - total)
+            return loam_fail(error, LOAM_ERROR_FORMAT, "%s is larger than the %zu bytes allowed for it", path,
+                             limit);
+        LOAM_TRY(loam_bytes_append(bytes, block, (size_t)got, error));
+        total += (size_t)got;
+    }
+}
+
+enum loam_status loam_file_read(const char *path, size_t limit, struct loam_bytes *bytes,
+                                struct loam_error *error)
+{
+    int fd = -1;
+    size_t size = 0;
+    LOAM_TRY(open_regular(path, &fd, &size, error));
+    enum loam_status status;
+    if (size > limit)
+        status = loam_fail(error, LOAM_ERROR_FORMAT, "%s has %zu bytes; at most %zu are allowed for it", path,
+                           size, limit);
+    else
+        status = loam_bytes_reserve(bytes, bytes->size + size, error);
+    if (status == LOAM_OK) status = read_all(fd, path, limit, bytes, error);
+    close(fd);
+    return status;
+}
+
+bool loam_file_exists(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISREG(about.st_mode);
+}
+
+bool loam_directory_exists(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+char *loam_path_join(const char *directory, const char *name, struct loam_error *error)
+{
+    size_t length = strlen(directory);
+    bool slash = length == 0 || directory[length - 1] == '/';
+    return loam_format(error, "%s%s%s", directory, slash ? "" : "/", name);
+}

@@ -1,0 +1,44 @@
+#include "base/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+// Names and values in a message come from outside; a control character among them must not break the line.
+static void flatten(char *text)
+{
+    for (char *c = text; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+    }
+}
+
+enum loam_status loam_fail(struct loam_error *error, enum loam_status status, const char *format, ...)
+{
+    if (error == NULL) return status;
+    // Formatted aside first: the arguments may be parts of the old message.
+    char message[sizeof error->message];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    flatten(message);
+    memcpy(error->message, message, sizeof message);
+    error->status = status;
+    return status;
+}
+
+enum loam_status loam_fail_prefix(struct loam_error *error, const char *format, ...)
+{
+    if (error == NULL) return LOAM_ERROR_INTERNAL;
+    char message[2 * sizeof error->message];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof error->message, format, arguments);
+    va_end(arguments);
+    size_t used = strlen(message);
+    snprintf(message + used, sizeof message - used, ": %s", error->message);
+    message[sizeof error->message - 1] = '\0';
+    flatten(message);
+    memcpy(error->message, message, sizeof error->message);
+    return error->status;
+}
