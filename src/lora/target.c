@@ -1,0 +1,171 @@
+#include "lora/target.h"
+
+#include <oniguruma.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/heap.h"
+
+static const char all_linear[] = "all-linear";
+static const char blanks[] = " \t\r\n";
+
+static enum loam_status compile(OnigRegex *regex, const char *text, const char *pattern, struct loam_error *error)
+{
+    OnigErrorInfo info;
+    const OnigUChar *first = (const OnigUChar *)text;
+    int code = onig_new(regex, first, first + strlen(text), ONIG_OPTION_NONE, ONIG_ENCODING_UTF8,
+                        ONIG_SYNTAX_PYTHON, &info);
+    if (code == ONIG_NORMAL) return LOAM_OK;
+    *regex = NULL;
+    OnigUChar reason[ONIG_MAX_ERROR_MESSAGE_LEN];
+    onig_error_code_to_str(reason, code, &info);
+    return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                     "target modules \"%s\": not a regular expression that can be read (%s)", pattern, (char *)reason);
+}
+
+enum loam_status loam_targets_init_pattern(struct loam_targets *targets, const char *pattern,
+                                           struct loam_error *error)
+{
+    *targets = (struct loam_targets){.kind = LOAM_TARGET_PATTERN};
+    // Alone first: "a)|(b" would compile once it is put into a group.
+    OnigRegex regex;
+    LOAM_TRY(compile(&regex, pattern, pattern, error));
+    onig_free(regex);
+    char *whole = loam_format(error, "(?:%s)\\z", pattern);
+    if (whole == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = compile(&regex, whole, pattern, error);
+    free(whole);
+    if (status != LOAM_OK) return status;
+    targets->regex = regex;
+    targets->pattern = loam_strdup(pattern, error);
+    if (targets->pattern == NULL) {
+        loam_targets_deinit(targets);
+        return LOAM_ERROR_MEMORY;
+    }
+    return LOAM_OK;
+}
+
+// Appends one name of a list, blanks around it taken off.
+static enum loam_status add_entry(struct loam_targets *targets, const char *text, size_t size,
+                                  struct loam_error *error)
+{
+    while (size > 0 && strchr(blanks, text[0]) != NULL) {
+        text++;
+        size--;
+    }
+    while (size > 0 && strchr(blanks, text[size - 1]) != NULL) {
+        size--;
+    }
+    if (size == 0) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "target modules: an empty name in the list; write names separated by single commas");
+    }
+    char *entry = loam_strndup(text, size, error);
+    if (entry == NULL) return LOAM_ERROR_MEMORY;
+    targets->entries[targets->count++] = entry;
+    return LOAM_OK;
+}
+
+static enum loam_status split_list(struct loam_targets *targets, const char *text, struct loam_error *error)
+{
+    size_t commas = 0;
+    for (const char *c = text; *c != '\0'; c++) {
+        commas += *c == ',';
+    }
+    targets->entries = loam_calloc(commas + 1, sizeof *targets->entries, error);
+    if (targets->entries == NULL) return LOAM_ERROR_MEMORY;
+    for (;;) {
+        size_t size = strcspn(text, ",");
+        LOAM_TRY(add_entry(targets, text, size, error));
+        if (text[size] == '\0') return LOAM_OK;
+        text += size + 1;
+    }
+}
+
+enum loam_status loam_targets_parse(struct loam_targets *targets, const char *text, struct loam_error *error)
+{
+    if (strcasecmp(text, all_linear) == 0) {
+        *targets = (struct loam_targets){.kind = LOAM_TARGET_ALL_LINEAR};
+        return LOAM_OK;
+    }
+    if (strpbrk(text, "*+?|()[]{}^$\\") != NULL) return loam_targets_init_pattern(targets, text, error);
+    *targets = (struct loam_targets){.kind = LOAM_TARGET_LIST};
+    enum loam_status status = split_list(targets, text, error);
+    if (status != LOAM_OK) loam_targets_deinit(targets);
+    return status;
+}
+
+enum loam_status loam_targets_init_list(struct loam_targets *targets, const char *const *entries, size_t count,
+                                        struct loam_error *error)
+{
+    *targets = (struct loam_targets){.kind = LOAM_TARGET_LIST};
+    targets->entries = loam_calloc(count, sizeof *targets->entries, error);
+    if (targets->entries == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        targets->entries[i] = loam_strdup(entries[i], error);
+        if (targets->entries[i] == NULL) {
+            loam_targets_deinit(targets);
+            return LOAM_ERROR_MEMORY;
+        }
+        targets->count++;
+    }
+    return LOAM_OK;
+}
+
+void loam_targets_deinit(struct loam_targets *targets)
+{
+    for (size_t i = 0; i < targets->count; i++) {
+        free(targets->entries[i]);
+    }
+    free(targets->entries);
+    free(targets->pattern);
+    if (targets->regex != NULL) onig_free(targets->regex);
+    *targets = (struct loam_targets){0};
+}
+
+bool loam_target_entry_matches(const char *entry, const char *path)
+{
+    size_t entry_size = strlen(entry);
+    size_t path_size = strlen(path);
+    if (entry_size > path_size || strcmp(path + path_size - entry_size, entry) != 0) return false;
+    return entry_size == path_size || path[path_size - entry_size - 1] == '.';
+}
+
+static enum loam_status match_pattern(const struct loam_targets *targets, const char *path, bool *matches,
+                                      struct loam_error *error)
+{
+    const OnigUChar *first = (const OnigUChar *)path;
+    const OnigUChar *end = first + strlen(path);
+    int length = onig_match(targets->regex, first, end, first, NULL, ONIG_OPTION_NONE);
+    if (length < 0 && length != ONIG_MISMATCH) {
+        OnigUChar reason[ONIG_MAX_ERROR_MESSAGE_LEN];
+        onig_error_code_to_str(reason, length);
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "target modules \"%s\": matching \"%s\" failed (%s)",
+                         targets->pattern, path, (char *)reason);
+    }
+    *matches = length >= 0;
+    return LOAM_OK;
+}
+
+enum loam_status loam_targets_match(const struct loam_targets *targets, const char *path, bool *matches,
+                                    struct loam_error *error)
+{
+    if (targets->kind == LOAM_TARGET_PATTERN) return match_pattern(targets, path, matches, error);
+    *matches = targets->kind == LOAM_TARGET_ALL_LINEAR;
+    for (size_t i = 0; i < targets->count && !*matches; i++) {
+        *matches = loam_target_entry_matches(targets->entries[i], path);
+    }
+    return LOAM_OK;
+}
+
+enum loam_status loam_targets_describe(const struct loam_targets *targets, struct loam_bytes *text,
+                                       struct loam_error *error)
+{
+    if (targets->kind == LOAM_TARGET_ALL_LINEAR) return loam_bytes_append_text(text, all_linear, error);
+    if (targets->kind == LOAM_TARGET_PATTERN) return loam_bytes_append_text(text, targets->pattern, error);
+    for (size_t i = 0; i < targets->count; i++) {
+        LOAM_TRY(loam_bytes_format(text, error, "%s%s", i > 0 ? ", " : "", targets->entries[i]));
+    }
+    return LOAM_OK;
+}

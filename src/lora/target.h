@@ -1,0 +1,42 @@
+// Target modules: which linears of a model an adapter is for.
+#ifndef LOAM_LORA_TARGET_H
+#define LOAM_LORA_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/bytes.h"
+
+enum loam_target_kind {
+    LOAM_TARGET_LIST,       // a path that equals an entry or ends in "." + entry
+    LOAM_TARGET_PATTERN,    // a regular expression, in Python's dialect, that must match the whole path
+    LOAM_TARGET_ALL_LINEAR, // every linear
+};
+
+struct loam_targets {
+    enum loam_target_kind kind;
+    char **entries; // LIST
+    size_t count;
+    char *pattern; // PATTERN
+    void *regex;   // PATTERN, compiled
+};
+
+// Reads what a person writes: "all-linear" in any case; a regular expression when the text has any of
+// `* + ? | ( ) [ ] { } ^ $ \`; otherwise names separated by commas, blanks around them not counted.
+enum loam_status loam_targets_parse(struct loam_targets *targets, const char *text, struct loam_error *error);
+// A list of names, taken as they are.
+enum loam_status loam_targets_init_list(struct loam_targets *targets, const char *const *entries, size_t count,
+                                        struct loam_error *error);
+enum loam_status loam_targets_init_pattern(struct loam_targets *targets, const char *pattern,
+                                           struct loam_error *error);
+void loam_targets_deinit(struct loam_targets *targets);
+
+// Whether one entry of a list names `path`.
+bool loam_target_entry_matches(const char *entry, const char *path);
+enum loam_status loam_targets_match(const struct loam_targets *targets, const char *path, bool *matches,
+                                    struct loam_error *error);
+// "a, b and c"-like text of the targets for messages and logs.
+enum loam_status loam_targets_describe(const struct loam_targets *targets, struct loam_bytes *text,
+                                       struct loam_error *error);
+
+#endif
