@@ -4,6 +4,7 @@ function(loam_room name)
   cmake_parse_arguments(ROOM "" "" "DEPENDS;LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.c)
   list(TRANSFORM ROOM_DEPENDS PREPEND loam_)
+  set_property(GLOBAL APPEND PROPERTY LOAM_LINKED ${ROOM_LINK})
   if(NOT sources)
     add_library(loam_${name} INTERFACE)
     target_link_libraries(loam_${name} INTERFACE loam_options ${ROOM_DEPENDS} ${ROOM_LINK})
@@ -14,8 +15,42 @@ function(loam_room name)
   set_property(GLOBAL APPEND PROPERTY LOAM_ROOMS loam_${name})
 endfunction()
 
-# libloam: the public library over all rooms.
+# libloam: the objects of all rooms as one shared library that exports what <loam.h> declares (LOAM_API) and no more.
 function(loam_library)
-  add_library(loam INTERFACE)
-  target_link_libraries(loam INTERFACE loam_api)
+  get_property(rooms GLOBAL PROPERTY LOAM_ROOMS)
+  get_property(linked GLOBAL PROPERTY LOAM_LINKED)
+  add_library(loam SHARED)
+  foreach(room ${rooms})
+    target_sources(loam PRIVATE $<TARGET_OBJECTS:${room}>)
+  endforeach()
+  set_target_properties(loam PROPERTIES LINKER_LANGUAGE C VERSION ${PROJECT_VERSION}
+    SOVERSION ${PROJECT_VERSION_MAJOR} PUBLIC_HEADER ${PROJECT_SOURCE_DIR}/include/loam.h)
+  target_include_directories(loam INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+  target_link_libraries(loam PRIVATE loam_options ${linked})
+  # A sanitizer's runtime comes with the executable, not with the library.
+  if(NOT LOAM_SANITIZE)
+    target_link_options(loam PRIVATE LINKER:--no-undefined)
+  endif()
+  install(TARGETS loam)
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/loam.pc.in ${PROJECT_BINARY_DIR}/loam.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/loam.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endfunction()
+
+# The command, and its manual page: docs/loam.1.in with the options as the command itself tells them.
+function(loam_command)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.c)
+  add_executable(loam_cli ${sources})
+  set_target_properties(loam_cli PROPERTIES OUTPUT_NAME loam INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+  target_include_directories(loam_cli PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(loam_cli PRIVATE loam_options loam)
+  install(TARGETS loam_cli)
+
+  set(page ${PROJECT_BINARY_DIR}/loam.1)
+  add_custom_command(OUTPUT ${page}
+    COMMAND ${CMAKE_COMMAND} -D LOAM=$<TARGET_FILE:loam_cli> -D VERSION=${PROJECT_VERSION}
+      -D TEMPLATE=${PROJECT_SOURCE_DIR}/docs/loam.1.in -D PAGE=${page} -P ${PROJECT_SOURCE_DIR}/cmake/Manual.cmake
+    DEPENDS loam_cli ${PROJECT_SOURCE_DIR}/docs/loam.1.in ${PROJECT_SOURCE_DIR}/cmake/Manual.cmake
+    VERBATIM)
+  add_custom_target(loam_manual ALL DEPENDS ${page})
+  install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 endfunction()

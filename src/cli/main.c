@@ -1,0 +1,7 @@
+// The command: `loam COMMAND [options]`.
+#include <loam.h>
+
+int main(void)
+{
+    return loam_version() == NULL;
+}
