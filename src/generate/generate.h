@@ -6,10 +6,11 @@
 #include "text/special.h"
 
 struct loam_sampling {
-    double temperature; // 0: greedy
-    int32_t top_k;      // 0: all
-    double top_p;       // 1: all
-    double repetition_penalty; // 1: none (Keskar et al. 2019, as Hugging Face applies it: over prompt and output)
+    double temperature;        // 0: greedy
+    int32_t top_k;             // 0: all
+    double top_p;              // 1: all
+    double repetition_penalty; // 1: none (Keskar et al. 2019, as Hugging Face applies it: over prompt and
+                               // output)
     uint64_t seed;
 };
 
@@ -22,14 +23,17 @@ struct loam_generation {
     void *user;
 };
 
-// Picks the next id from logits [V] (which it may change). `history` are the tokens so far; `draw` counts the draws.
-int32_t loam_sample(const struct loam_sampling *sampling, float *logits, int32_t vocabulary, const int32_t *history,
-                    size_t history_count, uint64_t draw, struct loam_error *error);
+// Picks the next id from logits [V], which the repetition penalty changes. `history` are the tokens so far;
+// `draw` counts the draws. As Hugging Face orders it: penalty, temperature, top-k, top-p. Logits that are not
+// finite are LOAM_ERROR_NUMERIC.
+enum loam_status loam_sample(const struct loam_sampling *sampling, float *logits, int32_t vocabulary,
+                             const int32_t *history, size_t history_count, uint64_t draw, int32_t *id,
+                             struct loam_error *error);
 
-// Feeds `prompt` into an empty cache and appends the generated ids (the end token not included) to `output`, which has
-// room for max_new_tokens. Stops early when the context is full.
+// Feeds `prompt` into an empty cache and appends the generated ids (the end token not included) to `output`,
+// which has room for max_new_tokens. Stops early when the context is full.
 enum loam_status loam_generate_ids(struct loam_decoder *decoder, const int32_t *prompt, int32_t prompt_count,
-                                   const struct loam_generation *generation, int32_t vocabulary, int32_t *output, int32_t *output_count,
-                                   struct loam_error *error);
+                                   const struct loam_generation *generation, int32_t vocabulary,
+                                   int32_t *output, int32_t *output_count, struct loam_error *error);
 
 #endif

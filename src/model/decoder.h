@@ -7,9 +7,9 @@
 
 // What the arenas must hold: the largest packed batch and what may be done with it.
 struct loam_decoder_limits {
-    int32_t tokens;    // of a packed batch (train, evaluate) or of a prompt chunk (generate)
+    int32_t tokens; // of a packed batch (train, evaluate) or of a prompt chunk (generate)
     int32_t sequences;
-    int32_t context;   // generate: rows of the KV cache
+    int32_t context; // generate: rows of the KV cache
     bool train;
     bool evaluate;
     bool generate;
@@ -17,34 +17,34 @@ struct loam_decoder_limits {
 };
 
 struct loam_decoder;
-// Sizes and takes the step and scratch memory by a dry run of the step, and asks the device for every op that the
-// model needs; nothing is allocated afterwards. The model must outlive the decoder; it may be without data only when
-// `planning` (then only loam_decoder_bytes may be called).
+// Sizes and takes the step and scratch memory by a dry run of the step, and asks the device for every op that
+// the model needs; nothing is allocated afterwards. The model must outlive the decoder; it may be without
+// data only when `planning` (then only loam_decoder_bytes may be called).
 enum loam_status loam_decoder_create(struct loam_decoder **out, const struct loam_model *model,
-                                     const struct loam_device *device, const struct loam_decoder_limits *limits,
-                                     struct loam_error *error);
+                                     const struct loam_device *device,
+                                     const struct loam_decoder_limits *limits, struct loam_error *error);
 void loam_decoder_destroy(struct loam_decoder *decoder);
 
-// Adds the batch's loss (a sum over its labels) to `*loss_sum` and the gradients, each times `grad_scale` (1 over the labels of
-// the whole accumulated batch), to the trainables' gradients. `dropout_counter` tells apart the micro-batches of a run
-// (its high bits move the counters of the dropout streams).
-enum loam_status loam_decoder_train(struct loam_decoder *decoder, const struct loam_batch *batch, float grad_scale,
-                                    uint64_t seed, uint64_t dropout_counter, double *loss_sum,
-                                    struct loam_error *error);
+// Adds the batch's loss (a sum over its labels) to `*loss_sum` and the gradients, each times `grad_scale` (1
+// over the labels of the whole accumulated batch), to the trainables' gradients. `dropout_counter` tells
+// apart the micro-batches of a run (its high bits move the counters of the dropout streams).
+enum loam_status loam_decoder_train(struct loam_decoder *decoder, const struct loam_batch *batch,
+                                    float grad_scale, uint64_t seed, uint64_t dropout_counter,
+                                    double *loss_sum, struct loam_error *error);
 // Adds the batch's loss to `*loss_sum`; no gradients, no dropout.
 enum loam_status loam_decoder_evaluate(struct loam_decoder *decoder, const struct loam_batch *batch,
                                        double *loss_sum, struct loam_error *error);
 // Logits [batch.tokens, V] f32 of every row into host memory; limits.logit_rows must allow it.
-enum loam_status loam_decoder_logits(struct loam_decoder *decoder, const struct loam_batch *batch, float *logits,
-                                     struct loam_error *error);
+enum loam_status loam_decoder_logits(struct loam_decoder *decoder, const struct loam_batch *batch,
+                                     float *logits, struct loam_error *error);
 
 // Generation: one sequence in the KV cache.
 void loam_decoder_cache_reset(struct loam_decoder *decoder);
-int32_t loam_decoder_cache_length(const struct loam_decoder *decoder);
+int32_t loam_decoder_context(const struct loam_decoder *decoder); // rows of the cache
 // Feeds `count` tokens after those in the cache and gives the logits [V] of the last one; prompts longer than
 // limits.tokens are fed in chunks. LOAM_ERROR_ARGUMENT when the context is full.
-enum loam_status loam_decoder_feed(struct loam_decoder *decoder, const int32_t *ids, int32_t count, float *logits,
-                                   struct loam_error *error);
+enum loam_status loam_decoder_feed(struct loam_decoder *decoder, const int32_t *ids, int32_t count,
+                                   float *logits, struct loam_error *error);
 
 // Bytes taken by step arena, scratch and cache.
 size_t loam_decoder_bytes(const struct loam_decoder *decoder);

@@ -1,13 +1,13 @@
-// What training changes: LoRA matrices, or every parameter. One block [values | gradients | m | v], each part in the
-// same order, so that zeroing, the norm and the optimiser are one loop.
+// What training changes: LoRA matrices, or every parameter. One block [values | gradients | m | v], each part
+// in the same order, so that zeroing and the norm are one call and the optimiser is one loop.
 #ifndef LOAM_MODEL_TRAINABLES_H
 #define LOAM_MODEL_TRAINABLES_H
 
 #include "model/model.h"
 
 struct loam_trainable {
-    const char *name; // owned by the model or adapter
-    bool decayed;     // weight decay applies
+    const char *name;         // owned by the model or adapter
+    bool decayed;             // weight decay applies
     struct loam_tensor value; // f32
     struct loam_tensor grad;
     struct loam_tensor m;
@@ -24,16 +24,19 @@ struct loam_trainables {
     const struct loam_device *device;
 };
 
-// Registers a tensor by its shape; data comes with allocate. Returns its index.
-enum loam_status loam_trainables_add(struct loam_trainables *set, const char *name, struct loam_tensor shape,
+// Registers a tensor. With data NULL only its shape is known yet and allocate gives it memory; else the value
+// stays where it is (f32). `index` (optional) receives its place in the set.
+enum loam_status loam_trainables_add(struct loam_trainables *set, const char *name, struct loam_tensor value,
                                      bool decayed, size_t *index, struct loam_error *error);
-// Takes the memory and points every tensor into it; values, gradients and moments are zero.
+// Takes the memory and points every tensor into it; new values, gradients and moments are zero.
 enum loam_status loam_trainables_allocate(struct loam_trainables *set, const struct loam_device *device,
                                           struct loam_error *error);
 void loam_trainables_deinit(struct loam_trainables *set);
 int64_t loam_trainables_total(const struct loam_trainables *set); // elements, padding not counted
 
-// --method full: every parameter of a model loaded `writable` becomes trainable, gradients attached. Biases and norms are not decayed.
+// --method full: every parameter of a model loaded `writable` becomes trainable, with memory taken and
+// gradients attached. An f32 model is trained in place; a bf16 one gets f32 masters, of which it is the
+// rounded mirror. Biases and norms are not decayed.
 enum loam_status loam_trainables_from_model(struct loam_trainables *set, struct loam_model *model,
                                             struct loam_error *error);
 

@@ -1,0 +1,118 @@
+// Choosing the next token from logits.
+#include "generate/generate.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/heap.h"
+#include "base/rng.h"
+
+static int32_t argmax(const float *logits, int32_t vocabulary)
+{
+    int32_t best = 0;
+    for (int32_t i = 1; i < vocabulary; i++)
+        if (logits[i] > logits[best]) best = i;
+    return best;
+}
+
+// Divides positive and multiplies negative logits of every id seen so far, each once. An id is marked as done
+// by working on the value that it had before: `seen` holds a bit for each id.
+static enum loam_status penalise(float *logits, int32_t vocabulary, double penalty, const int32_t *history,
+                                 size_t history_count, struct loam_error *error)
+{
+    uint8_t *seen = loam_calloc(((size_t)vocabulary + 7) / 8, 1, error);
+    if (seen == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < history_count; i++) {
+        int32_t id = history[i];
+        if (id < 0 || id >= vocabulary || (seen[id / 8] >> (id % 8) & 1) != 0) continue;
+        seen[id / 8] = (uint8_t)(seen[id / 8] | 1 << (id % 8));
+        logits[id] = (float)(logits[id] > 0 ? logits[id] / penalty : logits[id] * penalty);
+    }
+    free(seen);
+    return LOAM_OK;
+}
+
+struct candidate {
+    float logit;
+    int32_t id;
+};
+
+// Highest logit first; equal ones by id, so that the order does not depend on the sort.
+static int compare_candidates(const void *left, const void *right)
+{
+    const struct candidate *a = left, *b = right;
+    if (a->logit != b->logit) return a->logit < b->logit ? 1 : -1;
+    return a->id < b->id ? -1 : 1;
+}
+
+// Softmax over sorted candidates into `weights` (not normalised); the sum.
+static double softmax(const struct candidate *candidates, int32_t count, double temperature, double *weights)
+{
+    double sum = 0;
+    for (int32_t i = 0; i < count; i++) {
+        weights[i] = exp(((double)candidates[i].logit - (double)candidates[0].logit) / temperature);
+        sum += weights[i];
+    }
+    return sum;
+}
+
+// How many of the best candidates hold `top_p` of the mass: the smallest such set, at least one.
+static int32_t nucleus(const double *weights, int32_t count, double sum, double top_p)
+{
+    double mass = 0;
+    int32_t kept = 0;
+    while (kept < count && (kept == 0 || mass < top_p * sum))
+        mass += weights[kept++];
+    return kept;
+}
+
+static int32_t draw_candidate(const struct loam_sampling *sampling, const struct candidate *candidates,
+                              int32_t count, double *weights, uint64_t draw)
+{
+    if (sampling->top_k > 0 && sampling->top_k < count) count = sampling->top_k;
+    double sum = softmax(candidates, count, sampling->temperature, weights);
+    if (sampling->top_p < 1) {
+        count = nucleus(weights, count, sum, sampling->top_p);
+        sum = softmax(candidates, count, sampling->temperature, weights);
+    }
+    double target = (double)loam_rng_uniform(sampling->seed, loam_rng_stream(LOAM_RNG_SAMPLE, 0), draw) * sum;
+    for (int32_t i = 0; i < count - 1; i++) {
+        target -= weights[i];
+        if (target < 0) return candidates[i].id;
+    }
+    return candidates[count - 1].id;
+}
+
+static enum loam_status check_finite(const float *logits, int32_t vocabulary, struct loam_error *error)
+{
+    for (int32_t i = 0; i < vocabulary; i++)
+        if (!isfinite(logits[i]))
+            return loam_fail(error, LOAM_ERROR_NUMERIC,
+                             "the logit of token %d is not finite: the model or the "
+                             "adapter is damaged",
+                             i);
+    return LOAM_OK;
+}
+
+enum loam_status loam_sample(const struct loam_sampling *sampling, float *logits, int32_t vocabulary,
+                             const int32_t *history, size_t history_count, uint64_t draw, int32_t *id,
+                             struct loam_error *error)
+{
+    LOAM_TRY(check_finite(logits, vocabulary, error));
+    if (sampling->repetition_penalty != 1)
+        LOAM_TRY(penalise(logits, vocabulary, sampling->repetition_penalty, history, history_count, error));
+    if (sampling->temperature <= 0) {
+        *id = argmax(logits, vocabulary);
+        return LOAM_OK;
+    }
+    struct candidate *candidates =
+        loam_calloc((size_t)vocabulary, sizeof *candidates + sizeof(double), error);
+    if (candidates == NULL) return LOAM_ERROR_MEMORY;
+    double *weights = (double *)(void *)(candidates + vocabulary);
+    for (int32_t i = 0; i < vocabulary; i++)
+        candidates[i] = (struct candidate){logits[i], i};
+    qsort(candidates, (size_t)vocabulary, sizeof *candidates, compare_candidates);
+    *id = draw_candidate(sampling, candidates, vocabulary, weights, draw);
+    free(candidates);
+    return LOAM_OK;
+}

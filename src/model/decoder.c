@@ -1,0 +1,443 @@
+// The decoder's life and its passes: sizing by a dry run, training, evaluation, logits, generation.
+#include "model/decoder_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+
+// What a pass is given: host arrays of a packed batch.
+struct pass_input {
+    const int32_t *ids;
+    const int32_t *labels; // NULL: no loss
+    const int32_t *positions;
+    const int32_t *q_offsets;
+    const int32_t *kv_offsets;
+    int32_t tokens;
+    int32_t sequences;
+    int32_t max_q;
+    int32_t max_kv;
+};
+
+static struct pass_input batch_input(const struct loam_batch *batch)
+{
+    return (struct pass_input){.ids = batch->ids,
+                               .labels = batch->labels,
+                               .positions = batch->positions,
+                               .q_offsets = batch->offsets,
+                               .kv_offsets = batch->offsets,
+                               .tokens = batch->tokens,
+                               .sequences = batch->sequences,
+                               .max_q = batch->max_sequence,
+                               .max_kv = batch->max_sequence};
+}
+
+static struct loam_tensor upload_ints(struct loam_pass *pass, const int32_t *host, int64_t count)
+{
+    size_t bytes = (size_t)count * sizeof(int32_t);
+    void *data = loam_arena_alloc(pass->arena, bytes);
+    if (data != NULL) loam_upload(pass->stream, data, host, bytes);
+    return loam_tensor_1d(data, LOAM_I32, count);
+}
+
+// Starts a pass: the step arena is empty, the batch is on the device.
+static struct loam_pass pass_begin(struct loam_decoder *decoder, struct loam_stream *stream,
+                                   struct loam_arena *arena, const struct pass_input *input)
+{
+    const struct loam_model *model = decoder->model;
+    struct loam_pass pass = {.decoder = decoder,
+                             .model = model,
+                             .stream = stream,
+                             .arena = arena,
+                             .tokens = input->tokens,
+                             .sequences = input->sequences};
+    loam_arena_release(arena, 0);
+    pass.ids = upload_ints(&pass, input->ids, input->tokens);
+    if (input->labels != NULL) pass.labels = upload_ints(&pass, input->labels, input->tokens);
+    pass.positions = upload_ints(&pass, input->positions, input->tokens);
+    pass.attention = (struct loam_attention_shape){
+        .q_offsets = upload_ints(&pass, input->q_offsets, input->sequences + 1),
+        .kv_offsets = upload_ints(&pass, input->kv_offsets, input->sequences + 1),
+        .slopes = model->alibi_slopes,
+        .max_q = input->max_q,
+        .max_kv = input->max_kv,
+        .scale = (float)(1.0 / sqrt((double)model->config.head_dim))};
+    return pass;
+}
+
+// Waits for the pass; the first failure of an op or of the arena.
+static enum loam_status pass_end(struct loam_pass *pass, struct loam_error *error)
+{
+    LOAM_TRY(loam_stream_finish(pass->stream, error));
+    if (pass->arena->exhausted) {
+        pass->arena->exhausted = false;
+        return loam_fail(error, LOAM_ERROR_INTERNAL,
+                         "a batch of %lld tokens needs more memory than the %zu bytes planned for a step",
+                         (long long)pass->tokens, pass->arena->capacity);
+    }
+    return LOAM_OK;
+}
+
+// Final norm, head and loss. With gradients, returns dres [T, H], the gradient of the residual stream, which
+// lies below everything that the layers keep.
+static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dres,
+                                  struct loam_tensor loss_sum)
+{
+    const struct loam_model *model = pass->model;
+    int64_t hidden = model->config.hidden;
+    size_t mark = loam_arena_mark(pass->arena);
+    struct loam_norm_stats stats = loam_pass_norm_stats(pass, pass->tokens);
+    struct loam_tensor h = loam_pass_rows(pass, hidden);
+    loam_decoder_norm(pass, &model->final_norm, pass->x, stats, h);
+    struct loam_linear_cross_entropy_args args = {.h = h,
+                                                  .w = {model->head->value},
+                                                  .labels = pass->labels,
+                                                  .grad_scale = pass->grad_scale,
+                                                  .loss_sum = loss_sum};
+    if (pass->gradients) {
+        args.dh = loam_pass_rows(pass, hidden);
+        args.dw = model->head->grad;
+    }
+    loam_linear_cross_entropy(pass->stream, &args);
+    if (pass->gradients)
+        loam_decoder_norm_backward(pass, &model->final_norm, args.dh, pass->x, stats, dres, false);
+    loam_arena_release(pass->arena, mark);
+}
+
+static void run_loss(struct loam_pass *pass, struct loam_tensor loss_sum)
+{
+    struct loam_tensor dres = {0};
+    if (pass->gradients) dres = loam_pass_rows(pass, pass->model->config.hidden);
+    loam_decoder_forward(pass);
+    loss_forward_backward(pass, dres, loss_sum);
+    if (pass->gradients) loam_decoder_backward(pass, dres);
+}
+
+// Logits of rows [first, first + count) of the residual stream, f32 on the device.
+static struct loam_tensor run_logits(struct loam_pass *pass, int64_t first, int64_t count)
+{
+    const struct loam_model *model = pass->model;
+    const struct loam_config *config = &model->config;
+    loam_decoder_forward(pass);
+    struct loam_tensor rows = loam_tensor_rows(&pass->x, first, count);
+    struct loam_tensor h = loam_tensor_rows(&pass->x, 0, count);
+    h.data = loam_arena_alloc(pass->arena, loam_tensor_bytes(&h));
+    loam_decoder_norm(pass, &model->final_norm, rows, loam_pass_norm_stats(pass, count), h);
+    struct loam_tensor logits = loam_pass_f32(pass, count, config->vocabulary);
+    loam_linear_forward(pass->stream,
+                        &(struct loam_linear_forward_args){.x = h, .w = {model->head->value}, .y = logits});
+    return logits;
+}
+
+static struct loam_tensor loss_scalar(struct loam_pass *pass)
+{
+    void *data = loam_arena_alloc(pass->arena, sizeof(double));
+    if (data != NULL) loam_zero(pass->stream, data, sizeof(double));
+    return loam_tensor_1d(data, LOAM_F64, 1);
+}
+
+static enum loam_status check_batch(const struct loam_decoder *decoder, const struct loam_batch *batch,
+                                    struct loam_error *error)
+{
+    if (batch->tokens < 1 || batch->tokens > decoder->limits.tokens ||
+        batch->sequences > decoder->limits.sequences)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "a batch of %d tokens in %d sequences: expected 1 to %d tokens in at most %d",
+                         batch->tokens, batch->sequences, decoder->limits.tokens, decoder->limits.sequences);
+    for (int32_t i = 0; i < batch->tokens; i++)
+        if (batch->ids[i] < 0 || batch->ids[i] >= decoder->model->config.vocabulary)
+            return loam_fail(error, LOAM_ERROR_ARGUMENT, "token id %d: the model's embedding has %lld rows",
+                             batch->ids[i], (long long)decoder->model->config.vocabulary);
+    return LOAM_OK;
+}
+
+static enum loam_status decoder_loss(struct loam_decoder *decoder, const struct loam_batch *batch,
+                                     const struct loam_pass *kind, double *loss_sum, struct loam_error *error)
+{
+    LOAM_TRY(check_batch(decoder, batch, error));
+    struct pass_input input = batch_input(batch);
+    struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
+    pass.gradients = kind->gradients;
+    pass.grad_scale = kind->grad_scale;
+    pass.seed = kind->seed;
+    pass.dropout_counter = kind->dropout_counter;
+    struct loam_tensor loss = loss_scalar(&pass);
+    run_loss(&pass, loss);
+    double batch_loss = 0;
+    loam_download(&decoder->stream, &batch_loss, loss.data, sizeof batch_loss);
+    LOAM_TRY(pass_end(&pass, error));
+    *loss_sum += batch_loss;
+    return LOAM_OK;
+}
+
+enum loam_status loam_decoder_train(struct loam_decoder *decoder, const struct loam_batch *batch,
+                                    float grad_scale, uint64_t seed, uint64_t dropout_counter,
+                                    double *loss_sum, struct loam_error *error)
+{
+    struct loam_pass kind = {
+        .gradients = true, .grad_scale = grad_scale, .seed = seed, .dropout_counter = dropout_counter};
+    return decoder_loss(decoder, batch, &kind, loss_sum, error);
+}
+
+enum loam_status loam_decoder_evaluate(struct loam_decoder *decoder, const struct loam_batch *batch,
+                                       double *loss_sum, struct loam_error *error)
+{
+    struct loam_pass kind = {.gradients = false};
+    return decoder_loss(decoder, batch, &kind, loss_sum, error);
+}
+
+enum loam_status loam_decoder_logits(struct loam_decoder *decoder, const struct loam_batch *batch,
+                                     float *logits, struct loam_error *error)
+{
+    LOAM_TRY(check_batch(decoder, batch, error));
+    if (batch->tokens > decoder->limits.logit_rows)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "logits of %d rows: the decoder was made for %d",
+                         batch->tokens, decoder->limits.logit_rows);
+    struct pass_input input = batch_input(batch);
+    input.labels = NULL;
+    struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
+    struct loam_tensor rows = run_logits(&pass, 0, batch->tokens);
+    loam_download(&decoder->stream, logits, rows.data, loam_tensor_bytes(&rows));
+    return pass_end(&pass, error);
+}
+
+// ---- generation ----
+
+void loam_decoder_cache_reset(struct loam_decoder *decoder)
+{
+    decoder->cache_length = 0;
+}
+
+int32_t loam_decoder_context(const struct loam_decoder *decoder)
+{
+    return decoder->limits.context;
+}
+
+// One chunk of the sequence in the cache.
+static struct pass_input chunk_input(const struct loam_decoder *decoder, const int32_t *ids, int32_t count,
+                                     int32_t offsets[4])
+{
+    int32_t length = decoder->cache_length + count;
+    for (int32_t i = 0; i < count; i++)
+        decoder->host_positions[i] = decoder->cache_length + i;
+    memcpy(offsets, (int32_t[4]){0, count, 0, length}, 4 * sizeof *offsets);
+    return (struct pass_input){.ids = ids,
+                               .positions = decoder->host_positions,
+                               .q_offsets = offsets,
+                               .kv_offsets = offsets + 2,
+                               .tokens = count,
+                               .sequences = 1,
+                               .max_q = count,
+                               .max_kv = length};
+}
+
+static enum loam_status feed_chunk(struct loam_decoder *decoder, const int32_t *ids, int32_t count,
+                                   float *logits, struct loam_error *error)
+{
+    int32_t offsets[4];
+    struct pass_input input = chunk_input(decoder, ids, count, offsets);
+    struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
+    pass.use_cache = true;
+    if (logits == NULL) {
+        loam_decoder_forward(&pass);
+    } else {
+        struct loam_tensor row = run_logits(&pass, count - 1, 1);
+        loam_download(&decoder->stream, logits, row.data, loam_tensor_bytes(&row));
+    }
+    LOAM_TRY(pass_end(&pass, error));
+    decoder->cache_length += count;
+    return LOAM_OK;
+}
+
+enum loam_status loam_decoder_feed(struct loam_decoder *decoder, const int32_t *ids, int32_t count,
+                                   float *logits, struct loam_error *error)
+{
+    if (count < 1 || count > decoder->limits.context - decoder->cache_length)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%d tokens after %d: the context has room for %d", count,
+                         decoder->cache_length, decoder->limits.context);
+    for (int32_t i = 0; i < count; i++)
+        if (ids[i] < 0 || ids[i] >= decoder->model->config.vocabulary)
+            return loam_fail(error, LOAM_ERROR_ARGUMENT, "token id %d: the model's embedding has %lld rows",
+                             ids[i], (long long)decoder->model->config.vocabulary);
+    for (int32_t done = 0; done < count;) {
+        int32_t rest = count - done;
+        int32_t chunk = rest < decoder->limits.tokens ? rest : decoder->limits.tokens;
+        LOAM_TRY(feed_chunk(decoder, ids + done, chunk, chunk == rest ? logits : NULL, error));
+        done += chunk;
+    }
+    return LOAM_OK;
+}
+
+// ---- sizing ----
+
+static void allocate_cache(struct loam_decoder *decoder, struct loam_arena *arena)
+{
+    const struct loam_config *config = &decoder->model->config;
+    enum loam_dtype dtype = decoder->model->dtype;
+    for (int64_t i = 0; i < 2 * config->layers; i++) {
+        struct loam_tensor *cache = i % 2 == 0 ? &decoder->cache_k[i / 2] : &decoder->cache_v[i / 2];
+        *cache = loam_tensor_3d(NULL, dtype, decoder->limits.context, config->kv_heads, config->head_dim);
+        cache->data = loam_arena_alloc(arena, loam_tensor_bytes(cache));
+    }
+}
+
+// One dry pass: what a batch of `tokens` tokens in `sequences` sequences needs, when each is as long as it
+// can be.
+static struct loam_pass dry_pass(struct loam_decoder *decoder, struct loam_stream *stream,
+                                 struct loam_arena *arena, int32_t tokens, int32_t sequences, bool labels)
+{
+    static const int32_t unread[1] = {0};
+    struct pass_input input = {.ids = unread,
+                               .labels = labels ? unread : NULL,
+                               .positions = unread,
+                               .q_offsets = unread,
+                               .kv_offsets = unread,
+                               .tokens = tokens,
+                               .sequences = sequences,
+                               .max_q = tokens,
+                               .max_kv = tokens};
+    return pass_begin(decoder, stream, arena, &input);
+}
+
+static void dry_loss(struct loam_decoder *decoder, struct loam_stream *stream, struct loam_arena *arena,
+                     bool gradients)
+{
+    struct loam_pass pass =
+        dry_pass(decoder, stream, arena, decoder->limits.tokens, decoder->limits.sequences, true);
+    pass.gradients = gradients;
+    run_loss(&pass, loss_scalar(&pass));
+}
+
+static void dry_feed(struct loam_decoder *decoder, struct loam_stream *stream, struct loam_arena *arena,
+                     int32_t tokens)
+{
+    struct loam_pass pass = dry_pass(decoder, stream, arena, tokens, 1, false);
+    pass.attention.max_kv = decoder->limits.context;
+    pass.use_cache = true;
+    decoder->cache_length = decoder->limits.context - tokens;
+    run_logits(&pass, tokens - 1, 1);
+    decoder->cache_length = 0;
+}
+
+static void dry_logits(struct loam_decoder *decoder, struct loam_stream *stream, struct loam_arena *arena)
+{
+    struct loam_pass pass =
+        dry_pass(decoder, stream, arena, decoder->limits.logit_rows, decoder->limits.sequences, false);
+    run_logits(&pass, 0, decoder->limits.logit_rows);
+}
+
+// Runs every pass that the limits allow without computing: the arenas count, the stream asks.
+static enum loam_status measure(struct loam_decoder *decoder, size_t *step_bytes, size_t *cache_bytes,
+                                size_t *scratch_bytes, struct loam_error *error)
+{
+    const struct loam_decoder_limits *limits = &decoder->limits;
+    struct loam_arena step, cache;
+    struct loam_stream stream;
+    loam_arena_init_counting(&step);
+    loam_arena_init_counting(&cache);
+    loam_stream_init_planning(&stream, decoder->device);
+    if (limits->generate) allocate_cache(decoder, &cache);
+    if (limits->train) dry_loss(decoder, &stream, &step, true);
+    if (limits->evaluate) dry_loss(decoder, &stream, &step, false);
+    if (limits->logit_rows > 0) dry_logits(decoder, &stream, &step);
+    if (limits->generate) {
+        dry_feed(decoder, &stream, &step, limits->tokens);
+        dry_feed(decoder, &stream, &step, 1);
+    }
+    *step_bytes = step.peak;
+    *cache_bytes = cache.peak;
+    *scratch_bytes = stream.scratch_needed;
+    enum loam_status status = loam_stream_finish(&stream, error);
+    loam_stream_deinit(&stream);
+    return status;
+}
+
+static bool layer_trained(const struct loam_layer *layer)
+{
+    for (int slot = 0; slot < LOAM_LINEAR_SLOTS; slot++)
+        if (loam_linear_trained(&layer->linears[slot])) return true;
+    for (int slot = 0; slot < LOAM_NORM_SLOTS; slot++)
+        if (loam_norm_trained(&layer->norms[slot])) return true;
+    return false;
+}
+
+static int first_trained_layer(const struct loam_model *model)
+{
+    int first = 0;
+    if (model->embedding->grad.data != NULL) return 0;
+    while (first < model->config.layers && !layer_trained(&model->layers[first]))
+        first++;
+    return first;
+}
+
+static enum loam_status allocate_tables(struct loam_decoder *decoder, struct loam_error *error)
+{
+    size_t layers = (size_t)decoder->model->config.layers;
+    size_t positions = decoder->limits.generate ? (size_t)decoder->limits.tokens : 0;
+    decoder->layers = loam_calloc(layers, sizeof *decoder->layers, error);
+    decoder->cache_k = loam_calloc(layers, sizeof *decoder->cache_k, error);
+    decoder->cache_v = loam_calloc(layers, sizeof *decoder->cache_v, error);
+    decoder->host_positions = loam_calloc(positions, sizeof *decoder->host_positions, error);
+    bool all = decoder->layers != NULL && decoder->cache_k != NULL && decoder->cache_v != NULL &&
+               decoder->host_positions != NULL;
+    return all ? LOAM_OK : LOAM_ERROR_MEMORY;
+}
+
+static enum loam_status decoder_setup(struct loam_decoder *decoder, struct loam_error *error)
+{
+    size_t step_bytes, cache_bytes, scratch_bytes;
+    const struct loam_memory_table *memory = decoder->device->memory;
+    LOAM_TRY(allocate_tables(decoder, error));
+    LOAM_TRY(measure(decoder, &step_bytes, &cache_bytes, &scratch_bytes, error));
+    LOAM_TRY(memory->arena_init(&decoder->step, step_bytes, true, error));
+    LOAM_TRY(memory->arena_init(&decoder->cache, cache_bytes, false, error));
+    LOAM_TRY(loam_stream_init(&decoder->stream, decoder->device, scratch_bytes, error));
+    if (decoder->limits.generate) allocate_cache(decoder, &decoder->cache);
+    return LOAM_OK;
+}
+
+enum loam_status loam_decoder_create(struct loam_decoder **out, const struct loam_model *model,
+                                     const struct loam_device *device,
+                                     const struct loam_decoder_limits *limits, struct loam_error *error)
+{
+    if (limits->tokens < 1 || limits->sequences < 1 || (limits->generate && limits->context < 1))
+        return loam_fail(
+            error, LOAM_ERROR_ARGUMENT,
+            "a decoder for %d tokens, %d sequences and a context of %d: expected at least 1 of each",
+            limits->tokens, limits->sequences, limits->context);
+    struct loam_decoder *decoder = loam_calloc(1, sizeof *decoder, error);
+    if (decoder == NULL) return LOAM_ERROR_MEMORY;
+    decoder->model = model;
+    decoder->device = device;
+    decoder->limits = *limits;
+    decoder->first_trained = first_trained_layer(model);
+    if (limits->generate && decoder->limits.tokens > limits->context)
+        decoder->limits.tokens = limits->context;
+    enum loam_status status = decoder_setup(decoder, error);
+    if (status != LOAM_OK) {
+        loam_decoder_destroy(decoder);
+        return status;
+    }
+    *out = decoder;
+    return LOAM_OK;
+}
+
+void loam_decoder_destroy(struct loam_decoder *decoder)
+{
+    if (decoder == NULL) return;
+    const struct loam_memory_table *memory = decoder->device->memory;
+    loam_stream_deinit(&decoder->stream);
+    memory->arena_deinit(&decoder->step);
+    memory->arena_deinit(&decoder->cache);
+    free(decoder->layers);
+    free(decoder->cache_k);
+    free(decoder->cache_v);
+    free(decoder->host_positions);
+    free(decoder);
+}
+
+size_t loam_decoder_bytes(const struct loam_decoder *decoder)
+{
+    return decoder->step.capacity + decoder->cache.capacity + decoder->stream.scratch.capacity;
+}

@@ -1,0 +1,204 @@
+// The backward of the decoder: the mirror of decoder_forward.c, stopping below the lowest thing that is
+// trained.
+#include "model/decoder_internal.h"
+
+void loam_decoder_norm_backward(struct loam_pass *pass, const struct loam_norm *norm, struct loam_tensor dy,
+                                struct loam_tensor x, struct loam_norm_stats stats, struct loam_tensor dx,
+                                bool accumulate)
+{
+    if (pass->model->config.family->norm == LOAM_LAYERNORM)
+        loam_layernorm_backward(pass->stream, &(struct loam_layernorm_backward_args){.dy = dy,
+                                                                                     .x = x,
+                                                                                     .w = norm->w->value,
+                                                                                     .mean = stats.mean,
+                                                                                     .rstd = stats.rstd,
+                                                                                     .dx = dx,
+                                                                                     .accumulate = accumulate,
+                                                                                     .dw = norm->w->grad,
+                                                                                     .db = norm->b->grad});
+    else
+        loam_rmsnorm_backward(pass->stream, &(struct loam_rmsnorm_backward_args){.dy = dy,
+                                                                                 .x = x,
+                                                                                 .w = norm->w->value,
+                                                                                 .rstd = stats.rstd,
+                                                                                 .dx = dx,
+                                                                                 .accumulate = accumulate,
+                                                                                 .dw = norm->w->grad});
+}
+
+// dx (+)= dy W, and what is trained: dW += dyT x, dbias += sum dy, dA and dB. `dx` may be absent.
+static void linear_backward(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
+                            struct loam_tensor t, struct loam_tensor dy, struct loam_tensor dx,
+                            bool accumulate)
+{
+    struct loam_stream *stream = pass->stream;
+    if (linear->weight->grad.data != NULL)
+        loam_linear_backward_weight(
+            stream, &(struct loam_linear_backward_weight_args){.dy = dy, .x = x, .dw = linear->weight->grad});
+    if (linear->bias != NULL && linear->bias->grad.data != NULL)
+        loam_bias_backward(stream, &(struct loam_bias_backward_args){.dy = dy, .dbias = linear->bias->grad});
+    if (dx.data != NULL)
+        loam_linear_backward_input(
+            stream, &(struct loam_linear_backward_input_args){
+                        .dy = dy, .w = {linear->weight->value}, .dx = dx, .accumulate = accumulate});
+    const struct loam_lora_slot *lora = &linear->lora;
+    if (lora->rank == 0) return;
+    loam_lora_backward(stream, &(struct loam_lora_backward_args){.dy = dy,
+                                                                 .x = x,
+                                                                 .a = lora->a,
+                                                                 .b = lora->b,
+                                                                 .t = t,
+                                                                 .scale = lora->scale,
+                                                                 .dropout = loam_pass_dropout(pass, lora),
+                                                                 .da = lora->da,
+                                                                 .db = lora->db,
+                                                                 .dx = dx});
+}
+
+// dres [T, H] is the gradient of the layer's output; on return it has the MLP half's input gradient added
+// (x_out = mid + down(act(up(norm(mid)))), so d mid = dres + ...). Without `below` only parameters get
+// gradients.
+static void mlp_backward(struct loam_pass *pass, const struct loam_layer *layer,
+                         struct loam_layer_state *state, struct loam_tensor dres, bool below)
+{
+    const struct loam_config *config = &pass->model->config;
+    const struct loam_family *family = config->family;
+    const struct loam_linear *up = &layer->linears[LOAM_UP], *gate = &layer->linears[LOAM_GATE];
+    const struct loam_norm *norm = &layer->norms[LOAM_NORM_MLP];
+    bool through_norm = below || loam_norm_trained(norm);
+    bool through_activation = through_norm || loam_linear_trained(up) || loam_linear_trained(gate);
+    struct loam_tensor none = {0};
+
+    struct loam_tensor dact = through_activation ? loam_pass_rows(pass, config->inner) : none;
+    linear_backward(pass, &layer->linears[LOAM_DOWN], state->act, state->t[LOAM_DOWN], dres, dact, false);
+    if (!through_activation) return;
+
+    struct loam_tensor dn = through_norm ? loam_pass_rows(pass, config->hidden) : none;
+    if (family->gated_mlp) {
+        struct loam_tensor dup = loam_pass_rows(pass, config->inner);
+        loam_gated_activation_backward(
+            pass->stream, &(struct loam_gated_activation_backward_args){.kind = family->activation,
+                                                                        .gate = state->gate,
+                                                                        .up = state->pre,
+                                                                        .dy = dact,
+                                                                        .dgate = dact,
+                                                                        .dup = dup});
+        linear_backward(pass, gate, state->n2, state->t[LOAM_GATE], dact, dn, false);
+        linear_backward(pass, up, state->n2, state->t[LOAM_UP], dup, dn, true);
+    } else {
+        loam_activation_backward(pass->stream,
+                                 &(struct loam_activation_backward_args){
+                                     .kind = family->activation, .x = state->pre, .dy = dact, .dx = dact});
+        linear_backward(pass, up, state->n2, state->t[LOAM_UP], dact, dn, false);
+    }
+    if (through_norm) loam_decoder_norm_backward(pass, norm, dn, state->mid, state->stats2, dres, true);
+}
+
+// A gradient of heads as the rows [T, heads D] that the projection wrote.
+static struct loam_tensor gradient_rows(struct loam_tensor heads)
+{
+    return loam_tensor_2d(heads.data, heads.dtype, heads.shape[0], heads.shape[1] * heads.shape[2]);
+}
+
+static void projections_backward(struct loam_pass *pass, const struct loam_layer *layer,
+                                 struct loam_layer_state *state, const struct loam_heads *gradients,
+                                 struct loam_tensor dn)
+{
+    const struct loam_linear *linears = layer->linears;
+    if (pass->model->config.family->fused_qkv) {
+        linear_backward(pass, &linears[LOAM_QKV], state->n1, state->t[LOAM_QKV], gradients->fused, dn, false);
+        return;
+    }
+    linear_backward(pass, &linears[LOAM_Q], state->n1, state->t[LOAM_Q], gradient_rows(gradients->q), dn,
+                    false);
+    linear_backward(pass, &linears[LOAM_K], state->n1, state->t[LOAM_K], gradient_rows(gradients->k), dn,
+                    true);
+    linear_backward(pass, &linears[LOAM_V], state->n1, state->t[LOAM_V], gradient_rows(gradients->v), dn,
+                    true);
+}
+
+static void heads_backward(struct loam_pass *pass, const struct loam_layer_state *state,
+                           struct loam_tensor dattn, const struct loam_heads *gradients)
+{
+    const struct loam_config *config = &pass->model->config;
+    loam_attention_backward(
+        pass->stream,
+        &(struct loam_attention_backward_args){
+            .q = state->heads.q,
+            .k = state->heads.k,
+            .v = state->heads.v,
+            .shape = pass->attention,
+            .out = loam_tensor_3d(state->attn.data, state->attn.dtype, pass->tokens, config->heads,
+                                  config->head_dim),
+            .lse = state->lse,
+            .dout = loam_tensor_3d(dattn.data, dattn.dtype, pass->tokens, config->heads, config->head_dim),
+            .dq = gradients->q,
+            .dk = gradients->k,
+            .dv = gradients->v});
+    if (pass->rope.data == NULL) return;
+    loam_rope(pass->stream,
+              &(struct loam_rope_args){.x = gradients->q, .table = pass->rope, .inverse = true});
+    loam_rope(pass->stream,
+              &(struct loam_rope_args){.x = gradients->k, .table = pass->rope, .inverse = true});
+}
+
+static bool heads_trained(const struct loam_layer *layer)
+{
+    return loam_linear_trained(&layer->linears[LOAM_QKV]) || loam_linear_trained(&layer->linears[LOAM_Q]) ||
+           loam_linear_trained(&layer->linears[LOAM_K]) || loam_linear_trained(&layer->linears[LOAM_V]);
+}
+
+// As mlp_backward, for mid = x + o(attention(norm(x))).
+static void attention_half_backward(struct loam_pass *pass, const struct loam_layer *layer,
+                                    struct loam_layer_state *state, struct loam_tensor dres, bool below)
+{
+    const struct loam_config *config = &pass->model->config;
+    const struct loam_norm *norm = &layer->norms[LOAM_NORM_ATTENTION];
+    bool through_norm = below || loam_norm_trained(norm);
+    bool through_heads = through_norm || heads_trained(layer);
+    struct loam_tensor none = {0};
+
+    struct loam_tensor dattn = through_heads ? loam_pass_rows(pass, config->heads * config->head_dim) : none;
+    linear_backward(pass, &layer->linears[LOAM_O], state->attn, state->t[LOAM_O], dres, dattn, false);
+    if (!through_heads) return;
+
+    struct loam_heads gradients = loam_pass_heads(pass);
+    heads_backward(pass, state, dattn, &gradients);
+    struct loam_tensor dn = through_norm ? loam_pass_rows(pass, config->hidden) : none;
+    projections_backward(pass, layer, state, &gradients, dn);
+    if (through_norm) loam_decoder_norm_backward(pass, norm, dn, state->x, state->stats1, dres, true);
+}
+
+static bool attention_half_trained(const struct loam_layer *layer)
+{
+    return heads_trained(layer) || loam_linear_trained(&layer->linears[LOAM_O]) ||
+           loam_norm_trained(&layer->norms[LOAM_NORM_ATTENTION]);
+}
+
+static void embedding_backward(struct loam_pass *pass, struct loam_tensor dres)
+{
+    const struct loam_model *model = pass->model;
+    if (model->embedding_norm.w != NULL)
+        loam_decoder_norm_backward(pass, &model->embedding_norm, dres, pass->embedded, pass->embedded_stats,
+                                   dres, false);
+    loam_embedding_backward(pass->stream,
+                            &(struct loam_embedding_backward_args){
+                                .ids = pass->ids, .dy = dres, .dtable = model->embedding->grad});
+}
+
+void loam_decoder_backward(struct loam_pass *pass, struct loam_tensor dres)
+{
+    const struct loam_model *model = pass->model;
+    bool embedding_trained = model->embedding->grad.data != NULL;
+    for (int64_t index = model->config.layers - 1; index >= pass->decoder->first_trained; index--) {
+        const struct loam_layer *layer = &model->layers[index];
+        struct loam_layer_state *state = &pass->decoder->layers[index];
+        bool below = index > pass->decoder->first_trained || embedding_trained;
+        size_t mark = loam_arena_mark(pass->arena);
+        mlp_backward(pass, layer, state, dres, below || attention_half_trained(layer));
+        loam_arena_release(pass->arena, mark);
+        if (below || attention_half_trained(layer)) attention_half_backward(pass, layer, state, dres, below);
+        loam_arena_release(pass->arena, state->mark); // this layer's activations are done with
+    }
+    if (embedding_trained) embedding_backward(pass, dres);
+}

@@ -1,0 +1,107 @@
+// What the decoder's files share: one pass over a batch, and what its layers keep for the backward.
+#ifndef LOAM_MODEL_DECODER_INTERNAL_H
+#define LOAM_MODEL_DECODER_INTERNAL_H
+
+#include "base/rng.h"
+#include "model/decoder.h"
+
+// A norm's statistics, one value a token.
+struct loam_norm_stats {
+    struct loam_tensor mean; // [T] f32; LayerNorm only
+    struct loam_tensor rstd; // [T] f32
+};
+
+// Query, key and value of a layer as the attention reads them: views of one fused buffer or three buffers.
+struct loam_heads {
+    struct loam_tensor fused; // [T, 3QD]; fused families only
+    struct loam_tensor q;     // [T, Q, D]
+    struct loam_tensor k;     // [T, G, D]
+    struct loam_tensor v;     // [T, G, D]
+};
+
+// What one layer keeps from its forward for its backward. The tensors of a layer that is only run forward
+// live until the layer's end.
+struct loam_layer_state {
+    size_t mark;           // of the step arena, before this layer's tensors
+    struct loam_tensor x;  // [T, H] the residual stream that came in
+    struct loam_tensor n1; // [T, H] attention norm
+    struct loam_norm_stats stats1;
+    struct loam_heads heads;
+    struct loam_tensor lse;  // [Q, T] f32
+    struct loam_tensor attn; // [T, QD]
+    struct loam_tensor mid;  // [T, H] the residual stream between the halves
+    struct loam_norm_stats stats2;
+    struct loam_tensor n2;                   // [T, H] MLP norm
+    struct loam_tensor gate;                 // [T, F] gated MLPs only
+    struct loam_tensor pre;                  // [T, F] the up projection, before the activation
+    struct loam_tensor act;                  // [T, F] input of the down projection
+    struct loam_tensor t[LOAM_LINEAR_SLOTS]; // [T, r] f32: x AT of each adapted linear
+};
+
+struct loam_decoder {
+    const struct loam_model *model;
+    const struct loam_device *device;
+    struct loam_decoder_limits limits;
+    struct loam_stream stream;
+    struct loam_arena step;  // activations of one pass
+    struct loam_arena cache; // KV cache
+    struct loam_layer_state *layers;
+    struct loam_tensor *cache_k; // [L] of [context, G, D]
+    struct loam_tensor *cache_v;
+    int32_t cache_length;
+    int32_t *host_positions; // [limits.tokens] for generation
+    int first_trained;       // lowest layer with something trained; config.layers when there is none
+};
+
+// One pass of a batch through the decoder.
+struct loam_pass {
+    struct loam_decoder *decoder;
+    const struct loam_model *model;
+    struct loam_stream *stream;
+    struct loam_arena *arena;
+    int64_t tokens;               // T
+    int64_t sequences;            // S
+    struct loam_tensor ids;       // [T] i32
+    struct loam_tensor labels;    // [T] i32
+    struct loam_tensor positions; // [T] i32
+    struct loam_attention_shape attention;
+    struct loam_tensor rope; // [T, D] f32, or none
+    bool gradients;          // keep what the backward reads
+    bool use_cache;          // keys and values go through the KV cache
+    float grad_scale;
+    uint64_t seed;
+    uint64_t dropout_counter;
+    struct loam_tensor embedded; // [T, H] input of the embedding norm
+    struct loam_norm_stats embedded_stats;
+    struct loam_tensor x; // [T, H] the residual stream
+};
+
+// Tensors of the step arena.
+struct loam_tensor loam_pass_rows(struct loam_pass *pass,
+                                  int64_t columns); // [T, columns] in the model's dtype
+struct loam_tensor loam_pass_f32(struct loam_pass *pass, int64_t rows, int64_t columns);
+
+// Whether the optimiser changes a parameter of the thing.
+bool loam_norm_trained(const struct loam_norm *norm);
+bool loam_linear_trained(const struct loam_linear *linear);
+// Views of the heads over memory from the arena; also used for their gradients.
+struct loam_heads loam_pass_heads(struct loam_pass *pass);
+
+// The dropout of an adapted linear in this pass; none outside training. Each pass has 2^32 counters of its
+// own.
+struct loam_dropout loam_pass_dropout(const struct loam_pass *pass, const struct loam_lora_slot *lora);
+
+// From pass->ids to pass->x, the residual stream after the last layer.
+void loam_decoder_forward(struct loam_pass *pass);
+// y = norm(x).
+void loam_decoder_norm(struct loam_pass *pass, const struct loam_norm *norm, struct loam_tensor x,
+                       struct loam_norm_stats stats, struct loam_tensor y);
+struct loam_norm_stats loam_pass_norm_stats(struct loam_pass *pass, int64_t rows);
+// From dres [T, H], the gradient of pass->x, to every gradient below. dres is overwritten.
+void loam_decoder_backward(struct loam_pass *pass, struct loam_tensor dres);
+// dx (+)= the norm's backward of dy.
+void loam_decoder_norm_backward(struct loam_pass *pass, const struct loam_norm *norm, struct loam_tensor dy,
+                                struct loam_tensor x, struct loam_norm_stats stats, struct loam_tensor dx,
+                                bool accumulate);
+
+#endif
