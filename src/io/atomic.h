@@ -1,4 +1,5 @@
-// Output that appears whole or not at all: write to a temporary beside the target, fsync, rename, fsync the directory.
+// Output that appears whole or not at all: write to a temporary beside the target, fsync, rename, fsync the
+// directory.
 #ifndef LOAM_IO_ATOMIC_H
 #define LOAM_IO_ATOMIC_H
 
@@ -18,12 +19,13 @@ enum loam_status loam_atomic_commit(struct loam_atomic_file *file, struct loam_e
 void loam_atomic_abort(struct loam_atomic_file *file); // removes the temporary; harmless after a commit
 
 // One call for a small file.
-enum loam_status loam_atomic_write_file(const char *path, const void *data, size_t size, struct loam_error *error);
+enum loam_status loam_atomic_write_file(const char *path, const void *data, size_t size,
+                                        struct loam_error *error);
 // Copies a file, atomically, into another place.
 enum loam_status loam_atomic_copy_file(const char *from, const char *to, struct loam_error *error);
 
-// An output directory. Prepare checks, before any work is done, that `path` can be made or is an empty (or, with
-// `overwrite`, any) writable directory, and makes it. LOAM_ERROR_EXISTS names --overwrite.
+// An output directory. Prepare checks, before any work is done, that `path` can be made or is an empty (or,
+// with `overwrite`, any) writable directory, and makes it. LOAM_ERROR_EXISTS names --overwrite.
 enum loam_status loam_output_directory_prepare(const char *path, bool overwrite, struct loam_error *error);
 
 #endif

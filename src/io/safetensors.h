@@ -19,9 +19,9 @@ struct loam_stored_tensor {
 
 struct loam_safetensors; // mapped, read-only
 
-// Opens DIR/model.safetensors, or the shards that DIR/model.safetensors.index.json names. Everything is checked here:
-// header size and JSON, known dtypes, offsets within the file, no overlap and no holes, shape times dtype = bytes,
-// every tensor of the index present in its shard, none twice.
+// Opens DIR/model.safetensors, or the shards that DIR/model.safetensors.index.json names. Everything is
+// checked here: header size and JSON, known dtypes, offsets within the file, no overlap and no holes, shape
+// times dtype = bytes, every tensor of the index present in its shard, none twice.
 enum loam_status loam_safetensors_open_directory(struct loam_safetensors **out, const char *directory,
                                                  struct loam_error *error);
 enum loam_status loam_safetensors_open_file(struct loam_safetensors **out, const char *path,
@@ -32,7 +32,7 @@ size_t loam_safetensors_count(const struct loam_safetensors *file);
 const struct loam_stored_tensor *loam_safetensors_at(const struct loam_safetensors *file, size_t index);
 const struct loam_stored_tensor *loam_safetensors_find(const struct loam_safetensors *file, const char *name);
 
-// What a writer is given: contiguous host data in the order that the header shall have.
+// What a writer is given: contiguous host data.
 struct loam_write_tensor {
     const char *name;
     enum loam_dtype dtype;
@@ -40,9 +40,20 @@ struct loam_write_tensor {
     int64_t shape[LOAM_MAX_RANK];
     const void *data;
 };
-// Writes header (metadata {"format":"pt"}) and data to `path` atomically (io/atomic.h), names sorted as the Python
-// package does (dtype size descending, then name), data 8-byte aligned.
-enum loam_status loam_safetensors_write(const char *path, const struct loam_write_tensor *tensors, size_t count,
-                                        struct loam_error *error);
+// Writes header (metadata {"format":"pt"}) and data to `path` atomically (io/atomic.h), in the order of the
+// Python package (widest dtype first, then by name), data 8-byte aligned.
+enum loam_status loam_safetensors_write(const char *path, const struct loam_write_tensor *tensors,
+                                        size_t count, struct loam_error *error);
+
+// For what does not fit into memory at once: `fill` makes elements [first, first + count) of tensors[index]
+// when their turn comes, `block` has room for them. The tensors' own `data` is not read.
+struct loam_write_source {
+    enum loam_status (*fill)(void *user, size_t index, size_t first, size_t count, void *block,
+                             struct loam_error *error);
+    void *user;
+};
+enum loam_status loam_safetensors_write_from(const char *path, const struct loam_write_tensor *tensors,
+                                             size_t count, const struct loam_write_source *source,
+                                             struct loam_error *error);
 
 #endif

@@ -1,0 +1,177 @@
+#include "io/atomic.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/heap.h"
+
+enum { TEMPORARY_ATTEMPTS = 1000 };
+
+// The first name beside the target that is free. Not mkstemp, whose files only their owner may read.
+static enum loam_status open_temporary(struct loam_atomic_file *file, int *descriptor,
+                                       struct loam_error *error)
+{
+    for (int attempt = 0; attempt < TEMPORARY_ATTEMPTS; attempt++) {
+        free(file->temporary);
+        file->temporary = loam_format(error, "%s.tmp-%ld-%d", file->path, (long)getpid(), attempt);
+        if (file->temporary == NULL) return LOAM_ERROR_MEMORY;
+        *descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (*descriptor >= 0) return LOAM_OK;
+        if (errno != EEXIST) break;
+    }
+    int reason = errno;
+    free(file->temporary); // not ours: abort must not remove it
+    file->temporary = NULL;
+    return loam_fail(error, LOAM_ERROR_IO, "cannot write %s: %s", file->path, strerror(reason));
+}
+
+enum loam_status loam_atomic_open(struct loam_atomic_file *file, const char *path, struct loam_error *error)
+{
+    *file = (struct loam_atomic_file){.path = loam_strdup(path, error)};
+    if (file->path == NULL) return LOAM_ERROR_MEMORY;
+    int descriptor = -1;
+    enum loam_status status = open_temporary(file, &descriptor, error);
+    if (status == LOAM_OK) {
+        file->stream = fdopen(descriptor, "wb");
+        if (file->stream == NULL) {
+            status = loam_fail(error, LOAM_ERROR_IO, "cannot write %s: %s", path, strerror(errno));
+            close(descriptor);
+        }
+    }
+    if (status != LOAM_OK) loam_atomic_abort(file);
+    return status;
+}
+
+enum loam_status loam_atomic_write(struct loam_atomic_file *file, const void *data, size_t size,
+                                   struct loam_error *error)
+{
+    if (size > 0 && fwrite(data, 1, size, file->stream) != size)
+        return loam_fail(error, LOAM_ERROR_IO, "cannot write %s: %s", file->path, strerror(errno));
+    return LOAM_OK;
+}
+
+// The rename itself must reach the disk. Some file systems cannot sync a directory; the rename stands all the
+// same.
+static void sync_directory_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *directory = slash == NULL   ? strdup(".")
+                      : slash == path ? strdup("/")
+                                      : strndup(path, (size_t)(slash - path));
+    if (directory == NULL) return;
+    int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor >= 0) {
+        (void)fsync(descriptor);
+        close(descriptor);
+    }
+    free(directory);
+}
+
+// A failure here leaves the temporary to loam_atomic_abort.
+static int flush_and_rename(struct loam_atomic_file *file)
+{
+    if (fflush(file->stream) != 0 || fsync(fileno(file->stream)) != 0) return -1;
+    int closed = fclose(file->stream);
+    file->stream = NULL;
+    return closed == 0 ? rename(file->temporary, file->path) : -1;
+}
+
+enum loam_status loam_atomic_commit(struct loam_atomic_file *file, struct loam_error *error)
+{
+    enum loam_status status = LOAM_OK;
+    if (flush_and_rename(file) != 0) {
+        status = loam_fail(error, LOAM_ERROR_IO, "cannot write %s: %s", file->path, strerror(errno));
+    } else {
+        sync_directory_of(file->path);
+        free(file->temporary);
+        file->temporary = NULL;
+    }
+    loam_atomic_abort(file);
+    return status;
+}
+
+void loam_atomic_abort(struct loam_atomic_file *file)
+{
+    if (file->stream != NULL) fclose(file->stream);
+    if (file->temporary != NULL) unlink(file->temporary);
+    free(file->temporary);
+    free(file->path);
+    *file = (struct loam_atomic_file){0};
+}
+
+enum loam_status loam_atomic_write_file(const char *path, const void *data, size_t size,
+                                        struct loam_error *error)
+{
+    struct loam_atomic_file file;
+    LOAM_TRY(loam_atomic_open(&file, path, error));
+    enum loam_status status = loam_atomic_write(&file, data, size, error);
+    if (status == LOAM_OK) return loam_atomic_commit(&file, error);
+    loam_atomic_abort(&file);
+    return status;
+}
+
+enum loam_status loam_atomic_copy_file(const char *from, const char *to, struct loam_error *error)
+{
+    struct loam_map map;
+    LOAM_TRY(loam_map_open(&map, from, false, error));
+    enum loam_status status = loam_atomic_write_file(to, map.data, map.size, error);
+    loam_map_close(&map);
+    return status;
+}
+
+// Makes `path` and the directories above it, as mkdir -p does.
+static enum loam_status make_directories(const char *path, struct loam_error *error)
+{
+    char *partial = loam_strdup(path, error);
+    if (partial == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = LOAM_OK;
+    for (char *end = partial + 1; status == LOAM_OK; end++) {
+        bool last = *end == '\0';
+        if (!last && *end != '/') continue;
+        *end = '\0';
+        if (mkdir(partial, 0777) != 0 && !(errno == EEXIST && loam_directory_exists(partial)))
+            status = loam_fail(error, LOAM_ERROR_IO, "cannot make the output directory %s: %s", partial,
+                               strerror(errno));
+        if (last) break;
+        *end = '/';
+    }
+    free(partial);
+    return status;
+}
+
+static enum loam_status require_empty(const char *path, struct loam_error *error)
+{
+    DIR *directory = opendir(path);
+    if (directory == NULL)
+        return loam_fail(error, LOAM_ERROR_IO, "cannot read the output directory %s: %s", path,
+                         strerror(errno));
+    bool empty = true;
+    for (const struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) empty = false;
+    closedir(directory);
+    if (empty) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_EXISTS,
+                     "the output directory %s is not empty; choose another or pass --overwrite", path);
+}
+
+enum loam_status loam_output_directory_prepare(const char *path, bool overwrite, struct loam_error *error)
+{
+    if (path[0] == '\0')
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "the output directory has an empty name");
+    struct stat about;
+    if (stat(path, &about) != 0) return make_directories(path, error);
+    if (!S_ISDIR(about.st_mode))
+        return loam_fail(error, LOAM_ERROR_EXISTS,
+                         "the output %s is there and is not a directory; choose another", path);
+    if (!overwrite) LOAM_TRY(require_empty(path, error));
+    if (access(path, W_OK | X_OK) != 0)
+        return loam_fail(error, LOAM_ERROR_IO, "cannot write into the output directory %s: %s", path,
+                         strerror(errno));
+    return LOAM_OK;
+}
