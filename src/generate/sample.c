@@ -45,6 +45,34 @@ static int compare_candidates(const void *left, const void *right)
     return a->id < b->id ? -1 : 1;
 }
 
+// Restores the heap, the worst candidate at its root, below `at`.
+static void sift_down(struct candidate *heap, int32_t count, int32_t at)
+{
+    for (int32_t child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && compare_candidates(&heap[child + 1], &heap[child]) > 0) child++;
+        if (compare_candidates(&heap[at], &heap[child]) >= 0) return;
+        struct candidate swapped = heap[at];
+        heap[at] = heap[child];
+        heap[child] = swapped;
+    }
+}
+
+// Moves the best `kept` of the candidates to the front, in order: n log k, since a vocabulary is large and
+// top-k small.
+static void select_best(struct candidate *candidates, int32_t count, int32_t kept)
+{
+    if (kept < count) {
+        for (int32_t at = kept / 2; at-- > 0;)
+            sift_down(candidates, kept, at);
+        for (int32_t i = kept; i < count; i++) {
+            if (compare_candidates(&candidates[i], &candidates[0]) >= 0) continue;
+            candidates[0] = candidates[i];
+            sift_down(candidates, kept, 0);
+        }
+    }
+    qsort(candidates, (size_t)kept, sizeof *candidates, compare_candidates);
+}
+
 // Softmax over sorted candidates into `weights` (not normalised); the sum.
 static double softmax(const struct candidate *candidates, int32_t count, double temperature, double *weights)
 {
@@ -69,7 +97,6 @@ static int32_t nucleus(const double *weights, int32_t count, double sum, double 
 static int32_t draw_candidate(const struct loam_sampling *sampling, const struct candidate *candidates,
                               int32_t count, double *weights, uint64_t draw)
 {
-    if (sampling->top_k > 0 && sampling->top_k < count) count = sampling->top_k;
     double sum = softmax(candidates, count, sampling->temperature, weights);
     if (sampling->top_p < 1) {
         count = nucleus(weights, count, sum, sampling->top_p);
@@ -111,8 +138,9 @@ enum loam_status loam_sample(const struct loam_sampling *sampling, float *logits
     double *weights = (double *)(void *)(candidates + vocabulary);
     for (int32_t i = 0; i < vocabulary; i++)
         candidates[i] = (struct candidate){logits[i], i};
-    qsort(candidates, (size_t)vocabulary, sizeof *candidates, compare_candidates);
-    *id = draw_candidate(sampling, candidates, vocabulary, weights, draw);
+    int32_t kept = sampling->top_k > 0 && sampling->top_k < vocabulary ? sampling->top_k : vocabulary;
+    select_best(candidates, vocabulary, kept);
+    *id = draw_candidate(sampling, candidates, kept, weights, draw);
     free(candidates);
     return LOAM_OK;
 }
