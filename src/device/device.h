@@ -1,5 +1,5 @@
-// The device seam. Two tables: the first owns memory and time, the second has the ops (op_list.def). The host never
-// dereferences a device address except through the first table.
+// The device seam. Two tables: the first owns memory and time, the second has the ops (op_list.def). The host
+// never dereferences a device address except through the first table.
 #ifndef LOAM_DEVICE_DEVICE_H
 #define LOAM_DEVICE_DEVICE_H
 
@@ -11,21 +11,23 @@ struct loam_stream;
 
 struct loam_memory_table {
     // Zeroed memory in huge pages where there are any; `populate` faults it in at once.
-    enum loam_status (*arena_init)(struct loam_arena *arena, size_t bytes, bool populate, struct loam_error *error);
+    enum loam_status (*arena_init)(struct loam_arena *arena, size_t bytes, bool populate,
+                                   struct loam_error *error);
     void (*arena_deinit)(struct loam_arena *arena);
     void (*upload)(struct loam_stream *stream, void *device_target, const void *host_source, size_t bytes);
     void (*download)(struct loam_stream *stream, void *host_target, const void *device_source, size_t bytes);
-    void (*copy)(struct loam_stream *stream, void *target, const void *source, size_t bytes); // device to device
+    void (*copy)(struct loam_stream *stream, void *target, const void *source,
+                 size_t bytes); // device to device
     void (*zero)(struct loam_stream *stream, void *target, size_t bytes);
     void (*synchronise)(struct loam_stream *stream);
 };
 
-// One op: `refuses` says why the device cannot do a case (NULL: it can), `scratch` the workspace that the case needs,
-// `run` does it. A NULL `refuses` or `scratch` stands for "can" and "none".
+// One op: `refuses` says why the device cannot do a case (NULL: it can), `scratch` the workspace that the
+// case needs, `run` does it. A NULL `refuses` or `scratch` stands for "can" and "none".
 struct loam_op_table {
 #define LOAM_OP(name, group)                                                                                 \
     struct {                                                                                                 \
-        enum loam_status (*run)(struct loam_stream *stream, const struct loam_##name##_args *args);          \
+        enum loam_status (*run)(struct loam_stream * stream, const struct loam_##name##_args *args);         \
         size_t (*scratch)(const struct loam_device *device, const struct loam_##name##_args *args);          \
         const char *(*refuses)(const struct loam_device *device, const struct loam_##name##_args *args);     \
     } name;
@@ -44,21 +46,23 @@ struct loam_device {
     void (*destroy)(struct loam_device *device);
 };
 
-// A stream runs ops in order. A planning stream runs none: it asks each for support and scratch, so that a dry run of a
-// step sizes everything that the step needs. The first failure sticks, later ops do nothing, and
+// A stream runs ops in order. A planning stream runs none: it asks each for support and scratch, so that a
+// dry run of a step sizes everything that the step needs. The first failure sticks, later ops do nothing, and
 // loam_stream_finish reports it.
 struct loam_stream {
     const struct loam_device *device;
     bool planning;
-    struct loam_arena scratch;  // reset by every op
-    size_t scratch_needed;      // planning: the largest request so far
-    struct loam_error failure;  // status LOAM_OK while all went well
+    const char *op;            // the one being run or planned
+    struct loam_arena scratch; // reset by every op
+    size_t scratch_needed;     // planning: the largest request so far
+    struct loam_error failure; // status LOAM_OK while all went well
 };
 
 // `name` is "ref" or "cpu"; `threads` 0 means one for each core that the process may use.
 enum loam_status loam_device_create(struct loam_device **out, const char *name, int threads,
                                     struct loam_error *error);
 void loam_device_destroy(struct loam_device *device);
+const char *loam_device_name(size_t index); // of the devices in this build; NULL past the end
 
 void loam_stream_init_planning(struct loam_stream *stream, const struct loam_device *device);
 enum loam_status loam_stream_init(struct loam_stream *stream, const struct loam_device *device,
@@ -67,13 +71,22 @@ void loam_stream_deinit(struct loam_stream *stream);
 // Waits for the work so far; the first failure of any op since the last finish, which is cleared.
 enum loam_status loam_stream_finish(struct loam_stream *stream, struct loam_error *error);
 
-// For backends: scratch of the op being run; fails the stream (and returns NULL) when it was not planned for.
+// For backends: scratch of the op being run, LOAM_ARENA_ALIGN aligned; fails the stream (and returns NULL)
+// when it was not planned for. An op may call it several times: its table's `scratch` then sums
+// loam_scratch_bytes of each.
 void *loam_stream_scratch(struct loam_stream *stream, size_t bytes);
+static inline size_t loam_scratch_bytes(int64_t count, size_t element)
+{
+    size_t align = LOAM_ARENA_ALIGN;
+    return ((size_t)count * element + align - 1) / align * align;
+}
 // Records a failure with the op's name in front, unless one is recorded already.
-void loam_stream_fail(struct loam_stream *stream, enum loam_status status, const char *op, const char *reason);
+void loam_stream_fail(struct loam_stream *stream, enum loam_status status, const char *op,
+                      const char *reason);
 
 // The ops as functions: loam_linear_forward(stream, &(struct loam_linear_forward_args){...}).
-#define LOAM_OP(name, group) void loam_##name(struct loam_stream *stream, const struct loam_##name##_args *args);
+#define LOAM_OP(name, group)                                                                                 \
+    void loam_##name(struct loam_stream *stream, const struct loam_##name##_args *args);
 #include "device/op_list.def"
 #undef LOAM_OP
 

@@ -1,11 +1,12 @@
-// The arguments of every op, with shapes and formulas. Capital letters: T tokens of the packed batch, K and N inputs
-// and outputs of a linear, H hidden size, V vocabulary rows, Q query heads, G key/value heads, D head size, F inner
-// size of the MLP, r LoRA rank, S sequences.
+// The arguments of every op, with shapes and formulas. Capital letters: T tokens of the packed batch, K and N
+// inputs and outputs of a linear, H hidden size, V vocabulary rows, Q query heads, G key/value heads, D head
+// size, F inner size of the MLP, r LoRA rank, S sequences.
 //
-// Activations are f32 or bf16, the same in one call unless said otherwise; arithmetic and sums are f32 (or wider).
-// Gradients of parameters, LoRA matrices, statistics and optimiser state are f32. Rows are contiguous; where a
-// row stride other than the row's length is allowed, "strided" says so. Every output is written whole unless
-// "accumulates" says that it is added to. Optional tensors are absent when their data is NULL.
+// Activations are f32 or bf16, the same in one call unless said otherwise; arithmetic and sums are f32 (or
+// wider). Gradients of parameters, LoRA matrices, statistics and optimiser state are f32. Rows are
+// contiguous; where a row stride other than the row's length is allowed, "strided" says so. Every output is
+// written whole unless "accumulates" says that it is added to. Optional tensors are absent when their data is
+// NULL.
 #ifndef LOAM_DEVICE_OPS_H
 #define LOAM_DEVICE_OPS_H
 
@@ -45,7 +46,8 @@ struct loam_bias_backward_args { // dbias[n] += sum_t dy[t, n]
 // ---- LoRA ----
 
 // Inverted dropout by counters: element (t, k) of x is kept, and scaled by 1 / (1 - p), when
-// loam_rng_uniform(seed, stream, counter + t K + k) >= p; else it is zero. Nothing is stored for the backward.
+// loam_rng_uniform(seed, stream, counter + t K + k) >= p; else it is zero. Nothing is stored for the
+// backward.
 struct loam_dropout {
     float p; // 0: none
     uint64_t seed;
@@ -99,7 +101,8 @@ struct loam_layernorm_forward_args { // y = (x - mean) rstd w + b; rstd = 1 / sq
     struct loam_tensor rstd; // rstd [T] f32
 };
 struct loam_layernorm_backward_args { // xh = (x - mean) rstd; g = dy w;
-                                      // dx = rstd (g - mean_h(g) - xh mean_h(g xh)); dw += sum_t dy xh; db += sum_t dy
+                                      // dx = rstd (g - mean_h(g) - xh mean_h(g xh)); dw += sum_t dy xh; db +=
+                                      // sum_t dy
     struct loam_tensor dy;            // dy [T, H]
     struct loam_tensor x;             // x [T, H]
     struct loam_tensor w;             // w [H]
@@ -117,7 +120,8 @@ struct loam_rmsnorm_forward_args { // y = x rstd w; rstd = 1 / sqrt(mean_h(x^2) 
     struct loam_tensor y;    // y [T, H]
     struct loam_tensor rstd; // rstd [T] f32
 };
-struct loam_rmsnorm_backward_args { // xh = x rstd; g = dy w; dx = rstd (g - xh mean_h(g xh)); dw += sum_t dy xh
+struct loam_rmsnorm_backward_args { // xh = x rstd; g = dy w; dx = rstd (g - xh mean_h(g xh)); dw += sum_t dy
+                                    // xh
     struct loam_tensor dy;          // dy [T, H]
     struct loam_tensor x;           // x [T, H]
     struct loam_tensor w;           // w [H]
@@ -134,8 +138,8 @@ struct loam_rope_table_args { // table[t, i] = cos(positions[t] frequencies[i]),
     struct loam_tensor frequencies; // frequencies [D/2] f32
     struct loam_tensor table;       // table [T, D] f32
 };
-struct loam_rope_args {    // (x_i, x_{i+D/2}) <- (x_i cos - x_{i+D/2} sin, x_{i+D/2} cos + x_i sin), in place
-    struct loam_tensor x;  // x [T, heads, D], rows and heads may be strided
+struct loam_rope_args {   // (x_i, x_{i+D/2}) <- (x_i cos - x_{i+D/2} sin, x_{i+D/2} cos + x_i sin), in place
+    struct loam_tensor x; // x [T, heads, D], rows and heads may be strided
     struct loam_tensor table; // table [T, D] f32
     bool inverse;             // sin negated: the backward
 };
@@ -143,9 +147,9 @@ struct loam_rope_args {    // (x_i, x_{i+D/2}) <- (x_i cos - x_{i+D/2} sin, x_{i
 // ---- attention ----
 
 // Packed sequences: tokens of sequence s are rows [q_offsets[s], q_offsets[s+1]) of q and
-// [kv_offsets[s], kv_offsets[s+1]) of k and v, the queries being the last ones of the sequence. Query i of nq sees the
-// keys j <= i + nkv - nq of its own sequence (causal). Query head h reads key/value head h / (Q / G).
-// score = scale q.k + slopes[h] j (ALiBi: j within the sequence); p = softmax(score); out = p v.
+// [kv_offsets[s], kv_offsets[s+1]) of k and v, the queries being the last ones of the sequence. Query i of nq
+// sees the keys j <= i + nkv - nq of its own sequence (causal). Query head h reads key/value head h / (Q /
+// G). score = scale q.k + slopes[h] j (ALiBi: j within the sequence); p = softmax(score); out = p v.
 struct loam_attention_shape {
     struct loam_tensor q_offsets;  // [S + 1] i32
     struct loam_tensor kv_offsets; // [S + 1] i32
@@ -155,16 +159,17 @@ struct loam_attention_shape {
     float scale; // 1 / sqrt(D)
 };
 struct loam_attention_forward_args {
-    struct loam_tensor q;   // q [Tq, Q, D], rows and heads may be strided
-    struct loam_tensor k;   // k [Tkv, G, D], rows and heads may be strided
-    struct loam_tensor v;   // v [Tkv, G, D], rows and heads may be strided
+    struct loam_tensor q; // q [Tq, Q, D], rows and heads may be strided
+    struct loam_tensor k; // k [Tkv, G, D], rows and heads may be strided
+    struct loam_tensor v; // v [Tkv, G, D], rows and heads may be strided
     struct loam_attention_shape shape;
     struct loam_tensor out; // out [Tq, Q, D] contiguous
     struct loam_tensor lse; // lse [Q, Tq] f32: log-sum-exp of each score row, kept for the backward
 };
 struct loam_attention_backward_args { // p = exp(score - lse); dv += pT dout; dp = dout vT;
                                       // ds = p (dp - sum_d(dout out)); dq += scale ds k; dk += scale dsT q
-                                      // (Dao et al. 2022, appendix B); no accumulation into what was there before
+                                      // (Dao et al. 2022, appendix B); no accumulation into what was there
+                                      // before
     struct loam_tensor q;
     struct loam_tensor k;
     struct loam_tensor v;
@@ -176,9 +181,9 @@ struct loam_attention_backward_args { // p = exp(score - lse); dv += pT dout; dp
     struct loam_tensor dk;   // dk [Tkv, G, D], rows and heads may be strided
     struct loam_tensor dv;   // dv [Tkv, G, D], rows and heads may be strided
 };
-struct loam_kv_append_args {     // cache[first + t] = x[t]
-    struct loam_tensor x;        // x [T, G, D], rows and heads may be strided
-    struct loam_tensor cache;    // cache [capacity, G, D] contiguous
+struct loam_kv_append_args {  // cache[first + t] = x[t]
+    struct loam_tensor x;     // x [T, G, D], rows and heads may be strided
+    struct loam_tensor cache; // cache [capacity, G, D] contiguous
     int32_t first;
 };
 
@@ -216,9 +221,9 @@ struct loam_gated_activation_backward_args { // dgate = dy up f'(gate); dup = dy
 
 // ---- loss ----
 
-// logits = h wT, never held whole; loss_sum += sum over counted t of (logsumexp(logits[t]) - logits[t, labels[t]]);
-// p = softmax(logits); dh[t] = grad_scale (p[t] - onehot(labels[t])) w; dw += grad_scale (p - onehot)T h.
-// Rows with an ignored label get dh = 0.
+// logits = h wT, never held whole; loss_sum += sum over counted t of (logsumexp(logits[t]) - logits[t,
+// labels[t]]); p = softmax(logits); dh[t] = grad_scale (p[t] - onehot(labels[t])) w; dw += grad_scale (p -
+// onehot)T h. Rows with an ignored label get dh = 0.
 struct loam_linear_cross_entropy_args {
     struct loam_tensor h;        // h [T, H]
     struct loam_weight w;        // w [V, H]
@@ -231,13 +236,13 @@ struct loam_linear_cross_entropy_args {
 
 // ---- optimiser ----
 
-struct loam_squared_norm_args {  // result += sum_i x_i^2 (not finite when any x_i is not)
-    struct loam_tensor x;        // x [n] f32
-    struct loam_tensor result;   // result [1] f64, accumulates
+struct loam_squared_norm_args { // result += sum_i x_i^2 (not finite when any x_i is not)
+    struct loam_tensor x;       // x [n] f32
+    struct loam_tensor result;  // result [1] f64, accumulates
 };
-// Loshchilov and Hutter 2019 as torch.optim.AdamW: clip = min(1, max_norm / (sqrt(squared_norm) + 1e-6)); g = clip grad;
-// p -= lr decay p; m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2;
-// p -= lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + eps).
+// Loshchilov and Hutter 2019 as torch.optim.AdamW: clip = min(1, max_norm / (sqrt(squared_norm) + 1e-6)); g =
+// clip grad; p -= lr decay p; m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= lr (m / (1 - b1^step)) /
+// (sqrt(v / (1 - b2^step)) + eps).
 struct loam_adamw_args {
     struct loam_tensor param;        // param [n] f32
     struct loam_tensor grad;         // grad [n] f32

@@ -1,0 +1,135 @@
+// The registry of devices and the life of a stream.
+#include "device/device.h"
+
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+
+enum { MAX_THREADS = 1024 };
+
+static const struct {
+    const char *name;
+    enum loam_status (*create)(struct loam_device **out, int threads, struct loam_error *error);
+} devices[] = {
+    {"cpu", loam_device_cpu_create},
+    {"ref", loam_device_ref_create},
+};
+enum { DEVICE_COUNT = sizeof devices / sizeof devices[0] };
+
+const char *loam_device_name(size_t index)
+{
+    return index < DEVICE_COUNT ? devices[index].name : NULL;
+}
+
+static enum loam_status fail_unknown(const char *name, struct loam_error *error)
+{
+    struct loam_bytes known = {0};
+    enum loam_status status = LOAM_OK;
+    for (size_t i = 0; i < DEVICE_COUNT && status == LOAM_OK; i++) {
+        status = loam_bytes_format(&known, error, "%s%s", i == 0 ? "" : ", ", devices[i].name);
+    }
+    if (status == LOAM_OK) {
+        status = loam_fail(error, LOAM_ERROR_ARGUMENT, "device \"%s\" does not exist; this build has: %s",
+                           name, known.data);
+    }
+    loam_bytes_deinit(&known);
+    return status;
+}
+
+// As OpenMP starts: OMP_NUM_THREADS, else the cores that the process may use. Its own omp_get_max_threads()
+// will not do, since a device made earlier may have changed it.
+static int default_threads(void)
+{
+    const char *text = getenv("OMP_NUM_THREADS");
+    long wanted = text != NULL ? strtol(text, NULL, 10) : 0;
+    if (wanted >= 1 && wanted <= MAX_THREADS) return (int)wanted;
+    int cores = omp_get_num_procs();
+    return cores < MAX_THREADS ? cores : MAX_THREADS;
+}
+
+enum loam_status loam_device_create(struct loam_device **out, const char *name, int threads,
+                                    struct loam_error *error)
+{
+    *out = NULL;
+    if (threads < 0 || threads > MAX_THREADS) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%d threads: expected 0 (one for each core) to %d",
+                         threads, (int)MAX_THREADS);
+    }
+    if (threads == 0) threads = default_threads();
+    for (size_t i = 0; i < DEVICE_COUNT; i++) {
+        if (strcmp(devices[i].name, name) == 0) return devices[i].create(out, threads, error);
+    }
+    return fail_unknown(name, error);
+}
+
+void loam_device_destroy(struct loam_device *device)
+{
+    if (device != NULL) device->destroy(device);
+}
+
+void loam_stream_init_planning(struct loam_stream *stream, const struct loam_device *device)
+{
+    *stream = (struct loam_stream){.device = device, .planning = true};
+}
+
+enum loam_status loam_stream_init(struct loam_stream *stream, const struct loam_device *device,
+                                  size_t scratch_bytes, struct loam_error *error)
+{
+    *stream = (struct loam_stream){.device = device};
+    if (scratch_bytes == 0) return LOAM_OK;
+    return device->memory->arena_init(&stream->scratch, scratch_bytes, true, error);
+}
+
+void loam_stream_deinit(struct loam_stream *stream)
+{
+    if (stream->scratch.base != NULL) stream->device->memory->arena_deinit(&stream->scratch);
+    *stream = (struct loam_stream){0};
+}
+
+enum loam_status loam_stream_finish(struct loam_stream *stream, struct loam_error *error)
+{
+    if (!stream->planning) stream->device->memory->synchronise(stream);
+    enum loam_status status = stream->failure.status;
+    if (status != LOAM_OK) status = loam_fail(error, status, "%s", stream->failure.message);
+    stream->failure = (struct loam_error){0};
+    return status;
+}
+
+void *loam_stream_scratch(struct loam_stream *stream, size_t bytes)
+{
+    void *scratch = loam_arena_alloc(&stream->scratch, bytes);
+    if (scratch == NULL) {
+        loam_stream_fail(stream, LOAM_ERROR_INTERNAL, stream->op, "needs more scratch than was planned for");
+        // What did not fit is this op's failure alone: after a finish the stream goes on.
+        stream->scratch.exhausted = false;
+    }
+    return scratch;
+}
+
+void loam_stream_fail(struct loam_stream *stream, enum loam_status status, const char *op, const char *reason)
+{
+    if (stream->failure.status != LOAM_OK) return;
+    (void)loam_fail(&stream->failure, status, "%s on device %s: %s", op, stream->device->name, reason);
+}
+
+static bool idle(const struct loam_stream *stream)
+{
+    return stream->planning || stream->failure.status != LOAM_OK;
+}
+
+void loam_upload(struct loam_stream *stream, void *device_target, const void *host_source, size_t bytes)
+{
+    if (!idle(stream)) stream->device->memory->upload(stream, device_target, host_source, bytes);
+}
+
+void loam_download(struct loam_stream *stream, void *host_target, const void *device_source, size_t bytes)
+{
+    if (!idle(stream)) stream->device->memory->download(stream, host_target, device_source, bytes);
+}
+
+void loam_zero(struct loam_stream *stream, void *target, size_t bytes)
+{
+    if (!idle(stream)) stream->device->memory->zero(stream, target, bytes);
+}

@@ -1,0 +1,31 @@
+// The memory table of devices whose addresses are host addresses and whose ops have ended when they return.
+#include <string.h>
+
+#include "device/device.h"
+
+static void host_move(struct loam_stream *stream, void *target, const void *source, size_t bytes)
+{
+    (void)stream;
+    if (bytes > 0) memmove(target, source, bytes);
+}
+
+static void host_zero(struct loam_stream *stream, void *target, size_t bytes)
+{
+    (void)stream;
+    if (bytes > 0) memset(target, 0, bytes);
+}
+
+static void host_synchronise(struct loam_stream *stream)
+{
+    (void)stream;
+}
+
+const struct loam_memory_table loam_host_memory = {
+    .arena_init = loam_arena_init,
+    .arena_deinit = loam_arena_deinit,
+    .upload = host_move,
+    .download = host_move,
+    .copy = host_move,
+    .zero = host_zero,
+    .synchronise = host_synchronise,
+};

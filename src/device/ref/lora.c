@@ -1,0 +1,158 @@
+#include "base/rng.h"
+#include "device/ref/ref.h"
+
+// What dropout multiplies element (t, k) of x [T, K] by: 0 or 1 / (1 - p).
+static double dropout_factor(const struct loam_dropout *dropout, int64_t t, int64_t k, int64_t k_count)
+{
+    if (dropout->p <= 0.0f) return 1.0;
+    uint64_t index = dropout->counter + (uint64_t)(t * k_count + k);
+    bool kept = loam_rng_uniform(dropout->seed, dropout->stream, index) >= dropout->p;
+    return kept ? 1.0 / (1.0 - (double)dropout->p) : 0.0;
+}
+
+static const char *dropout_refuses(const struct loam_dropout *dropout)
+{
+    return dropout->p >= 0.0f && dropout->p < 1.0f ? NULL : "the dropout probability must be in [0, 1)";
+}
+
+const char *loam_ref_lora_forward_refuses(const struct loam_device *device,
+                                          const struct loam_lora_forward_args *args)
+{
+    (void)device;
+    const struct loam_tensor *x = &args->x;
+    int64_t tokens = x->shape[0], k = x->shape[1], n = args->b.shape[0], r = args->a.shape[0];
+    if (!loam_check_activation(x)) return "x must be f32 or bf16";
+    if (!loam_check_strided(x, x->dtype, tokens, k)) return "x must be [T, K] with contiguous rows";
+    if (!loam_check_matrix(&args->a, LOAM_F32, r, k)) return "a must be [r, K] f32, contiguous";
+    if (!loam_check_matrix(&args->b, LOAM_F32, n, r)) return "b must be [N, r] f32, contiguous";
+    if (!loam_check_matrix(&args->t, LOAM_F32, tokens, r)) return "t must be [T, r] f32, contiguous";
+    if (!loam_check_strided(&args->y, x->dtype, tokens, n)) return "y must be [T, N] in the dtype of x";
+    return dropout_refuses(&args->dropout);
+}
+
+enum loam_status loam_ref_lora_forward(struct loam_stream *stream, const struct loam_lora_forward_args *args)
+{
+    (void)stream;
+    const struct loam_tensor *x = &args->x, *a = &args->a, *b = &args->b, *t = &args->t, *y = &args->y;
+    int64_t rank = a->shape[0], k_count = x->shape[1];
+    for (int64_t i = 0; i < x->shape[0]; i++) {
+        for (int64_t j = 0; j < rank; j++) {
+            double sum = 0.0;
+            for (int64_t k = 0; k < k_count; k++) {
+                double dropped = dropout_factor(&args->dropout, i, k, k_count) * ref_load(x, ref_at(x, i, k));
+                sum += dropped * ref_load(a, ref_at(a, j, k));
+            }
+            ref_store(t, ref_at(t, i, j), sum);
+        }
+        for (int64_t n = 0; n < b->shape[0]; n++) {
+            double sum = 0.0;
+            for (int64_t j = 0; j < rank; j++) {
+                sum += ref_load(t, ref_at(t, i, j)) * ref_load(b, ref_at(b, n, j));
+            }
+            ref_add(y, ref_at(y, i, n), (double)args->scale * sum);
+        }
+    }
+    return LOAM_OK;
+}
+
+const char *loam_ref_lora_backward_refuses(const struct loam_device *device,
+                                           const struct loam_lora_backward_args *args)
+{
+    (void)device;
+    const struct loam_tensor *dy = &args->dy, *x = &args->x;
+    int64_t tokens = dy->shape[0], n = dy->shape[1], k = x->shape[1], r = args->a.shape[0];
+    if (!loam_check_activation(dy)) return "dy must be f32 or bf16";
+    if (!loam_check_strided(dy, dy->dtype, tokens, n)) return "dy must be [T, N] with contiguous rows";
+    if (!loam_check_strided(x, dy->dtype, tokens, k)) return "x must be [T, K] in the dtype of dy";
+    if (!loam_check_matrix(&args->a, LOAM_F32, r, k)) return "a must be [r, K] f32, contiguous";
+    if (!loam_check_matrix(&args->b, LOAM_F32, n, r)) return "b must be [N, r] f32, contiguous";
+    if (!loam_check_matrix(&args->t, LOAM_F32, tokens, r)) return "t must be [T, r] f32, contiguous";
+    if (!loam_check_matrix(&args->da, LOAM_F32, r, k)) return "da must be [r, K] f32, contiguous";
+    if (!loam_check_matrix(&args->db, LOAM_F32, n, r)) return "db must be [N, r] f32, contiguous";
+    if (!loam_check_optional_matrix(&args->dx, dy->dtype, tokens, k)) {
+        return "dx must be [T, K], contiguous, in the dtype of dy";
+    }
+    return dropout_refuses(&args->dropout);
+}
+
+size_t loam_ref_lora_backward_scratch(const struct loam_device *device,
+                                      const struct loam_lora_backward_args *args)
+{
+    (void)device;
+    return loam_scratch_bytes(args->dy.shape[0] * args->a.shape[0], sizeof(double));
+}
+
+// dt = scale dy b
+static void backward_t(const struct loam_lora_backward_args *args, double *dt)
+{
+    const struct loam_tensor *dy = &args->dy, *b = &args->b;
+    int64_t rank = b->shape[1];
+    for (int64_t i = 0; i < dy->shape[0]; i++) {
+        for (int64_t j = 0; j < rank; j++) {
+            double sum = 0.0;
+            for (int64_t n = 0; n < b->shape[0]; n++) {
+                sum += ref_load(dy, ref_at(dy, i, n)) * ref_load(b, ref_at(b, n, j));
+            }
+            dt[i * rank + j] = (double)args->scale * sum;
+        }
+    }
+}
+
+// db += scale dyT t
+static void backward_b(const struct loam_lora_backward_args *args)
+{
+    const struct loam_tensor *dy = &args->dy, *t = &args->t, *db = &args->db;
+    for (int64_t n = 0; n < db->shape[0]; n++) {
+        for (int64_t j = 0; j < db->shape[1]; j++) {
+            double sum = 0.0;
+            for (int64_t i = 0; i < dy->shape[0]; i++) {
+                sum += ref_load(dy, ref_at(dy, i, n)) * ref_load(t, ref_at(t, i, j));
+            }
+            ref_add(db, ref_at(db, n, j), (double)args->scale * sum);
+        }
+    }
+}
+
+// da += dtT drop(x)
+static void backward_a(const struct loam_lora_backward_args *args, const double *dt)
+{
+    const struct loam_tensor *x = &args->x, *da = &args->da;
+    int64_t rank = da->shape[0], k_count = da->shape[1];
+    for (int64_t j = 0; j < rank; j++) {
+        for (int64_t k = 0; k < k_count; k++) {
+            double sum = 0.0;
+            for (int64_t i = 0; i < x->shape[0]; i++) {
+                double dropped = dropout_factor(&args->dropout, i, k, k_count) * ref_load(x, ref_at(x, i, k));
+                sum += dt[i * rank + j] * dropped;
+            }
+            ref_add(da, ref_at(da, j, k), sum);
+        }
+    }
+}
+
+// dx += dropped(dt a)
+static void backward_x(const struct loam_lora_backward_args *args, const double *dt)
+{
+    const struct loam_tensor *a = &args->a, *dx = &args->dx;
+    int64_t rank = a->shape[0], k_count = a->shape[1];
+    for (int64_t i = 0; i < dx->shape[0]; i++) {
+        for (int64_t k = 0; k < k_count; k++) {
+            double sum = 0.0;
+            for (int64_t j = 0; j < rank; j++)
+                sum += dt[i * rank + j] * ref_load(a, ref_at(a, j, k));
+            ref_add(dx, ref_at(dx, i, k), dropout_factor(&args->dropout, i, k, k_count) * sum);
+        }
+    }
+}
+
+enum loam_status loam_ref_lora_backward(struct loam_stream *stream,
+                                        const struct loam_lora_backward_args *args)
+{
+    double *dt = loam_stream_scratch(stream, loam_ref_lora_backward_scratch(stream->device, args)); // [T, r]
+    if (dt == NULL) return LOAM_ERROR_INTERNAL;
+    backward_t(args, dt);
+    backward_b(args);
+    backward_a(args, dt);
+    if (args->dx.data != NULL) backward_x(args, dt);
+    return LOAM_OK;
+}

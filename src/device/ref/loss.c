@@ -1,0 +1,93 @@
+#include <math.h>
+
+#include "device/ref/ref.h"
+
+enum { IGNORED = -100 };
+
+const char *loam_ref_linear_cross_entropy_refuses(const struct loam_device *device,
+                                                  const struct loam_linear_cross_entropy_args *args)
+{
+    (void)device;
+    const struct loam_tensor *h = &args->h, *w = &args->w.tensor;
+    int64_t tokens = h->shape[0], size = h->shape[1], vocabulary = w->shape[0];
+    if (!loam_check_activation(h)) return "h must be f32 or bf16";
+    if (!loam_check_strided(h, h->dtype, tokens, size)) return "h must be [T, H]";
+    if (!loam_check_strided(w, h->dtype, vocabulary, size)) return "w must be [V, H] in the dtype of h";
+    if (!loam_check_vector(&args->labels, LOAM_I32, tokens)) return "labels must be [T] i32";
+    if (!loam_check_vector(&args->loss_sum, LOAM_F64, 1)) return "loss_sum must be [1] f64";
+    if (!loam_check_optional_matrix(&args->dh, h->dtype, tokens, size)) {
+        return "dh must be [T, H], contiguous, in the dtype of h";
+    }
+    if (!loam_check_optional_matrix(&args->dw, LOAM_F32, vocabulary, size)) {
+        return "dw must be [V, H] f32, contiguous";
+    }
+    return NULL;
+}
+
+// One row of logits, and one of dh.
+size_t loam_ref_linear_cross_entropy_scratch(const struct loam_device *device,
+                                             const struct loam_linear_cross_entropy_args *args)
+{
+    (void)device;
+    return loam_scratch_bytes(args->w.tensor.shape[0], sizeof(double)) +
+           loam_scratch_bytes(args->h.shape[1], sizeof(double));
+}
+
+// logits [V] of token t; returns their log-sum-exp.
+static double row_logits(const struct loam_linear_cross_entropy_args *args, int64_t t, double *logits)
+{
+    const struct loam_tensor *h = &args->h, *w = &args->w.tensor;
+    double largest = -INFINITY, sum = 0.0;
+    for (int64_t v = 0; v < w->shape[0]; v++) {
+        logits[v] = 0.0;
+        for (int64_t i = 0; i < h->shape[1]; i++) {
+            logits[v] += ref_load(h, ref_at(h, t, i)) * ref_load(w, ref_at(w, v, i));
+        }
+        largest = fmax(largest, logits[v]);
+    }
+    for (int64_t v = 0; v < w->shape[0]; v++)
+        sum += exp(logits[v] - largest);
+    return largest + log(sum);
+}
+
+// dlogits = grad_scale (p - onehot); dh = dlogits w; dw += dlogitsT h
+static void row_backward(const struct loam_linear_cross_entropy_args *args, int64_t t, const double *logits,
+                         double lse, double *sum)
+{
+    const struct loam_tensor *h = &args->h, *w = &args->w.tensor, *dh = &args->dh, *dw = &args->dw;
+    int64_t size = h->shape[1], label = ref_index(&args->labels, t);
+    for (int64_t i = 0; i < size; i++)
+        sum[i] = 0.0;
+    for (int64_t v = 0; v < w->shape[0]; v++) {
+        double dlogit = (double)args->grad_scale * (exp(logits[v] - lse) - (v == label ? 1.0 : 0.0));
+        for (int64_t i = 0; i < size; i++)
+            sum[i] += dlogit * ref_load(w, ref_at(w, v, i));
+        for (int64_t i = 0; i < size && dw->data != NULL; i++) {
+            ref_add(dw, ref_at(dw, v, i), dlogit * ref_load(h, ref_at(h, t, i)));
+        }
+    }
+    for (int64_t i = 0; i < size && dh->data != NULL; i++)
+        ref_store(dh, ref_at(dh, t, i), sum[i]);
+}
+
+enum loam_status loam_ref_linear_cross_entropy(struct loam_stream *stream,
+                                               const struct loam_linear_cross_entropy_args *args)
+{
+    const struct loam_tensor *dh = &args->dh;
+    bool gradients = dh->data != NULL || args->dw.data != NULL;
+    double *logits = loam_stream_scratch(stream, (size_t)args->w.tensor.shape[0] * sizeof(double));
+    double *sum = loam_stream_scratch(stream, (size_t)args->h.shape[1] * sizeof(double));
+    if (logits == NULL || sum == NULL) return LOAM_ERROR_INTERNAL;
+    for (int64_t t = 0; t < args->h.shape[0]; t++) {
+        int64_t label = ref_index(&args->labels, t);
+        if (label == IGNORED) {
+            for (int64_t i = 0; i < dh->shape[1] && dh->data != NULL; i++)
+                ref_store(dh, ref_at(dh, t, i), 0.0);
+            continue;
+        }
+        double lse = row_logits(args, t, logits);
+        *(double *)args->loss_sum.data += lse - logits[label];
+        if (gradients) row_backward(args, t, logits, lse, sum);
+    }
+    return LOAM_OK;
+}

@@ -1,0 +1,202 @@
+#include <math.h>
+
+#include "device/ref/ref.h"
+
+const char *loam_ref_layernorm_forward_refuses(const struct loam_device *device,
+                                               const struct loam_layernorm_forward_args *args)
+{
+    (void)device;
+    const struct loam_tensor *x = &args->x;
+    int64_t tokens = x->shape[0], h = x->shape[1];
+    if (!loam_check_activation(x)) return "x must be f32 or bf16";
+    if (!loam_check_matrix(x, x->dtype, tokens, h)) return "x must be [T, H], contiguous";
+    if (!loam_check_vector(&args->w, x->dtype, h)) return "w must be [H] in the dtype of x";
+    if (!loam_check_vector(&args->b, x->dtype, h)) return "b must be [H] in the dtype of x";
+    if (!loam_check_matrix(&args->y, x->dtype, tokens, h)) return "y must be [T, H] in the dtype of x";
+    if (!loam_check_vector(&args->mean, LOAM_F32, tokens)) return "mean must be [T] f32";
+    if (!loam_check_vector(&args->rstd, LOAM_F32, tokens)) return "rstd must be [T] f32";
+    return NULL;
+}
+
+enum loam_status loam_ref_layernorm_forward(struct loam_stream *stream,
+                                            const struct loam_layernorm_forward_args *args)
+{
+    (void)stream;
+    const struct loam_tensor *x = &args->x;
+    int64_t size = x->shape[1];
+    for (int64_t t = 0; t < x->shape[0]; t++) {
+        int64_t row = t * size;
+        double mean = 0.0, variance = 0.0;
+        for (int64_t h = 0; h < size; h++)
+            mean += ref_load(x, row + h);
+        mean /= (double)size;
+        for (int64_t h = 0; h < size; h++) {
+            double centred = ref_load(x, row + h) - mean;
+            variance += centred * centred;
+        }
+        double rstd = 1.0 / sqrt(variance / (double)size + (double)args->eps);
+        for (int64_t h = 0; h < size; h++) {
+            double normal = (ref_load(x, row + h) - mean) * rstd;
+            ref_store(&args->y, row + h, normal * ref_load(&args->w, h) + ref_load(&args->b, h));
+        }
+        ref_store(&args->mean, t, mean);
+        ref_store(&args->rstd, t, rstd);
+    }
+    return LOAM_OK;
+}
+
+const char *loam_ref_layernorm_backward_refuses(const struct loam_device *device,
+                                                const struct loam_layernorm_backward_args *args)
+{
+    (void)device;
+    const struct loam_tensor *dy = &args->dy;
+    int64_t tokens = dy->shape[0], h = dy->shape[1];
+    if (!loam_check_activation(dy)) return "dy must be f32 or bf16";
+    if (!loam_check_matrix(dy, dy->dtype, tokens, h)) return "dy must be [T, H], contiguous";
+    if (!loam_check_matrix(&args->x, dy->dtype, tokens, h)) return "x must be [T, H] in the dtype of dy";
+    if (!loam_check_vector(&args->w, dy->dtype, h)) return "w must be [H] in the dtype of dy";
+    if (!loam_check_vector(&args->mean, LOAM_F32, tokens)) return "mean must be [T] f32";
+    if (!loam_check_vector(&args->rstd, LOAM_F32, tokens)) return "rstd must be [T] f32";
+    if (!loam_check_matrix(&args->dx, dy->dtype, tokens, h)) return "dx must be [T, H] in the dtype of dy";
+    if (!loam_check_optional_vector(&args->dw, LOAM_F32, h)) return "dw must be [H] f32";
+    if (!loam_check_optional_vector(&args->db, LOAM_F32, h)) return "db must be [H] f32";
+    return NULL;
+}
+
+// dw += sum_t dy xh; db += sum_t dy
+static void layernorm_backward_parameters(const struct loam_layernorm_backward_args *args)
+{
+    const struct loam_tensor *dy = &args->dy;
+    int64_t tokens = dy->shape[0], size = dy->shape[1];
+    for (int64_t h = 0; h < size; h++) {
+        double dw = 0.0, db = 0.0;
+        for (int64_t t = 0; t < tokens; t++) {
+            double gradient = ref_load(dy, t * size + h);
+            double centred = ref_load(&args->x, t * size + h) - ref_load(&args->mean, t);
+            dw += gradient * centred * ref_load(&args->rstd, t);
+            db += gradient;
+        }
+        if (args->dw.data != NULL) ref_add(&args->dw, h, dw);
+        if (args->db.data != NULL) ref_add(&args->db, h, db);
+    }
+}
+
+// dx = rstd (g - mean_h(g) - xh mean_h(g xh))
+static void layernorm_backward_row(const struct loam_layernorm_backward_args *args, int64_t t)
+{
+    const struct loam_tensor *dy = &args->dy, *x = &args->x, *w = &args->w, *dx = &args->dx;
+    int64_t size = dy->shape[1], row = t * size;
+    double mean = ref_load(&args->mean, t), rstd = ref_load(&args->rstd, t);
+    double mean_g = 0.0, mean_gx = 0.0;
+    for (int64_t h = 0; h < size; h++) {
+        double g = ref_load(dy, row + h) * ref_load(w, h);
+        mean_g += g / (double)size;
+        mean_gx += g * (ref_load(x, row + h) - mean) * rstd / (double)size;
+    }
+    for (int64_t h = 0; h < size; h++) {
+        double g = ref_load(dy, row + h) * ref_load(w, h);
+        double normal = (ref_load(x, row + h) - mean) * rstd;
+        double before = args->accumulate ? ref_load(dx, row + h) : 0.0;
+        ref_store(dx, row + h, before + rstd * (g - mean_g - normal * mean_gx));
+    }
+}
+
+enum loam_status loam_ref_layernorm_backward(struct loam_stream *stream,
+                                             const struct loam_layernorm_backward_args *args)
+{
+    (void)stream;
+    layernorm_backward_parameters(args); // first: dx may overwrite dy
+    for (int64_t t = 0; t < args->dy.shape[0]; t++)
+        layernorm_backward_row(args, t);
+    return LOAM_OK;
+}
+
+const char *loam_ref_rmsnorm_forward_refuses(const struct loam_device *device,
+                                             const struct loam_rmsnorm_forward_args *args)
+{
+    (void)device;
+    const struct loam_tensor *x = &args->x;
+    int64_t tokens = x->shape[0], h = x->shape[1];
+    if (!loam_check_activation(x)) return "x must be f32 or bf16";
+    if (!loam_check_matrix(x, x->dtype, tokens, h)) return "x must be [T, H], contiguous";
+    if (!loam_check_vector(&args->w, x->dtype, h)) return "w must be [H] in the dtype of x";
+    if (!loam_check_matrix(&args->y, x->dtype, tokens, h)) return "y must be [T, H] in the dtype of x";
+    if (!loam_check_vector(&args->rstd, LOAM_F32, tokens)) return "rstd must be [T] f32";
+    return NULL;
+}
+
+enum loam_status loam_ref_rmsnorm_forward(struct loam_stream *stream,
+                                          const struct loam_rmsnorm_forward_args *args)
+{
+    (void)stream;
+    const struct loam_tensor *x = &args->x;
+    int64_t size = x->shape[1];
+    for (int64_t t = 0; t < x->shape[0]; t++) {
+        int64_t row = t * size;
+        double squares = 0.0;
+        for (int64_t h = 0; h < size; h++)
+            squares += ref_load(x, row + h) * ref_load(x, row + h);
+        double rstd = 1.0 / sqrt(squares / (double)size + (double)args->eps);
+        for (int64_t h = 0; h < size; h++) {
+            ref_store(&args->y, row + h, ref_load(x, row + h) * rstd * ref_load(&args->w, h));
+        }
+        ref_store(&args->rstd, t, rstd);
+    }
+    return LOAM_OK;
+}
+
+const char *loam_ref_rmsnorm_backward_refuses(const struct loam_device *device,
+                                              const struct loam_rmsnorm_backward_args *args)
+{
+    (void)device;
+    const struct loam_tensor *dy = &args->dy;
+    int64_t tokens = dy->shape[0], h = dy->shape[1];
+    if (!loam_check_activation(dy)) return "dy must be f32 or bf16";
+    if (!loam_check_matrix(dy, dy->dtype, tokens, h)) return "dy must be [T, H], contiguous";
+    if (!loam_check_matrix(&args->x, dy->dtype, tokens, h)) return "x must be [T, H] in the dtype of dy";
+    if (!loam_check_vector(&args->w, dy->dtype, h)) return "w must be [H] in the dtype of dy";
+    if (!loam_check_vector(&args->rstd, LOAM_F32, tokens)) return "rstd must be [T] f32";
+    if (!loam_check_matrix(&args->dx, dy->dtype, tokens, h)) return "dx must be [T, H] in the dtype of dy";
+    if (!loam_check_optional_vector(&args->dw, LOAM_F32, h)) return "dw must be [H] f32";
+    return NULL;
+}
+
+// dw += sum_t dy xh
+static void rmsnorm_backward_weight(const struct loam_rmsnorm_backward_args *args)
+{
+    const struct loam_tensor *dy = &args->dy;
+    int64_t tokens = dy->shape[0], size = dy->shape[1];
+    for (int64_t h = 0; h < size; h++) {
+        double dw = 0.0;
+        for (int64_t t = 0; t < tokens; t++) {
+            dw += ref_load(dy, t * size + h) * ref_load(&args->x, t * size + h) * ref_load(&args->rstd, t);
+        }
+        ref_add(&args->dw, h, dw);
+    }
+}
+
+// dx = rstd (g - xh mean_h(g xh))
+static void rmsnorm_backward_row(const struct loam_rmsnorm_backward_args *args, int64_t t)
+{
+    const struct loam_tensor *dy = &args->dy, *x = &args->x, *w = &args->w, *dx = &args->dx;
+    int64_t size = dy->shape[1], row = t * size;
+    double rstd = ref_load(&args->rstd, t), mean_gx = 0.0;
+    for (int64_t h = 0; h < size; h++) {
+        mean_gx += ref_load(dy, row + h) * ref_load(w, h) * ref_load(x, row + h) * rstd / (double)size;
+    }
+    for (int64_t h = 0; h < size; h++) {
+        double g = ref_load(dy, row + h) * ref_load(w, h);
+        double before = args->accumulate ? ref_load(dx, row + h) : 0.0;
+        ref_store(dx, row + h, before + rstd * (g - ref_load(x, row + h) * rstd * mean_gx));
+    }
+}
+
+enum loam_status loam_ref_rmsnorm_backward(struct loam_stream *stream,
+                                           const struct loam_rmsnorm_backward_args *args)
+{
+    (void)stream;
+    if (args->dw.data != NULL) rmsnorm_backward_weight(args); // first: dx may overwrite dy
+    for (int64_t t = 0; t < args->dy.shape[0]; t++)
+        rmsnorm_backward_row(args, t);
+    return LOAM_OK;
+}
