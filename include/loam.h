@@ -12,8 +12,10 @@ extern "C" {
 
 #if defined(__GNUC__)
 #define LOAM_MUST_CHECK __attribute__((warn_unused_result))
+#define LOAM_API __attribute__((visibility("default")))
 #else
 #define LOAM_MUST_CHECK
+#define LOAM_API
 #endif
 
 enum loam_status {
@@ -30,7 +32,8 @@ enum loam_status {
     LOAM_ERROR_INTERNAL,
 };
 
-// Owned by the caller. `message` is one line that names the file, key or tensor, what was expected and what to do.
+// Owned by the caller. `message` is one line: it names the file, key or tensor, what was expected and what
+// to do.
 struct loam_error {
     enum loam_status status;
     char message[1024];
@@ -61,20 +64,23 @@ struct loam_event {
     double learning_rate;
     double eval_loss;
     double tokens_per_second;
-    double seconds;    // since the start of the run
-    int64_t tokens;    // since the start of the run
-    int64_t peak_rss;  // bytes
+    double seconds;   // since the start of the run
+    int64_t tokens;   // since the start of the run
+    int64_t peak_rss; // bytes
     int64_t parameters;
     int64_t trainable_parameters;
 };
 
-// What a command calls back. Any of them may be NULL. They are called from the calling thread.
+// What a command calls back, from the calling thread. Any of them may be NULL.
 struct loam_callbacks {
     void *user;
     struct loam_log log;
     void (*event)(void *user, const struct loam_event *event);
-    // Output text of generate, tokenize and inspect as it comes: whole UTF-8 characters, not NUL-terminated.
-    void (*text)(void *user, const char *text, size_t size);
+    // A command's output as it comes: whole UTF-8 characters, not NUL-terminated. False stops the command.
+    bool (*text)(void *user, const char *text, size_t size);
+    // The input of `tokenize`: fills at most `capacity` bytes and returns how many; 0 at the end, below 0 on
+    // failure.
+    ptrdiff_t (*input)(void *user, char *buffer, size_t capacity);
 };
 
 // ---- Options: every command is a set of named options, described by one table ----
@@ -92,34 +98,46 @@ enum loam_command {
 struct loam_options; // opaque; owns its values
 
 struct loam_option_info {
-    const char *name;     // "learning-rate"
-    const char *argument; // "RATE"; NULL for a switch
-    const char *help;     // one sentence
-    const char *default_text; // how --help shows the default; NULL: none
-    const char *group;    // heading in --help
+    const char *name;         // "learning-rate"
+    const char *alias;        // a shorter name for the same; NULL: none
+    const char *argument;     // "RATE"; NULL for a switch
+    const char *help;         // one sentence
+    const char *default_text; // in parentheses when it is words and not a value; NULL: none, or off
+    const char *group;        // heading in --help
     bool required;
-    bool repeated; // may be given more than once (--field)
+    bool repeated;   // may be given more than once
+    bool positional; // may be given without its name
 };
 
-const char *loam_version(void);
-const char *loam_command_name(enum loam_command command); // "train"
-const char *loam_command_help(enum loam_command command); // one sentence
+LOAM_API const char *loam_version(void);
+LOAM_API const char *loam_command_name(enum loam_command command); // "train"
+LOAM_API const char *loam_command_help(enum loam_command command); // one sentence
+// The command of that name. An unknown one is LOAM_ERROR_USAGE, and the message names the nearest that there
+// is.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_command_find(enum loam_command *command, const char *name,
+                                                            struct loam_error *error);
 
 // The options of a command, in the order of --help; NULL past the end.
-const struct loam_option_info *loam_option_describe(enum loam_command command, size_t index);
+LOAM_API const struct loam_option_info *loam_option_describe(enum loam_command command, size_t index);
+// By name, alias, or, for a switch, "no-" and its name; underscores stand for hyphens. NULL: no such option.
+LOAM_API const struct loam_option_info *loam_option_find(enum loam_command command, const char *name);
 
 // Defaults set. Destroyed by loam_options_destroy.
-LOAM_MUST_CHECK enum loam_status loam_options_create(struct loam_options **options, enum loam_command command,
-                                                     struct loam_error *error);
-void loam_options_destroy(struct loam_options *options);
-// Sets one option from text; a switch takes NULL or "true"/"false". An unknown name is LOAM_ERROR_USAGE and the message
-// names the nearest option there is; so is a value that cannot be read.
-LOAM_MUST_CHECK enum loam_status loam_options_set(struct loam_options *options, const char *name, const char *value,
-                                                  struct loam_error *error);
+LOAM_API LOAM_MUST_CHECK enum loam_status
+loam_options_create(struct loam_options **options, enum loam_command command, struct loam_error *error);
+LOAM_API void loam_options_destroy(struct loam_options *options);
+// Sets one option from text; a switch takes NULL, "true" or "false", and "no-NAME" turns it off. An unknown
+// name is LOAM_ERROR_USAGE and the message names the nearest option that there is; so is a value that cannot
+// be read.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_set(struct loam_options *options, const char *name,
+                                                           const char *value, struct loam_error *error);
+// The text of an option's value as it was set, or its default; NULL when it has neither.
+LOAM_API const char *loam_options_get(const struct loam_options *options, const char *name);
 
 // Runs the command that the options are for. Everything is checked before anything is written.
-LOAM_MUST_CHECK enum loam_status loam_run(const struct loam_options *options, const struct loam_callbacks *callbacks,
-                                          struct loam_error *error);
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_run(const struct loam_options *options,
+                                                   const struct loam_callbacks *callbacks,
+                                                   struct loam_error *error);
 
 #ifdef __cplusplus
 }
