@@ -7,37 +7,48 @@
 enum loam_lora_init { LOAM_LORA_GAUSSIAN, LOAM_LORA_KAIMING };
 
 struct loam_lora_settings {
-    int rank;      // --lora-r
-    double alpha;  // --lora-alpha
+    int rank;       // --lora-r
+    double alpha;   // --lora-alpha
     double dropout; // --lora-dropout, 0 <= p < 1
-    // "a,b,c": paths equal to an entry or ending in "." + entry; "all-linear": every linear but the head; anything else: a
-    // regular expression that must match the whole path. NULL: the family's default.
+    // "a,b,c": paths equal to an entry or ending in "." + entry, each entry matching something; "all-linear":
+    // every linear but the head; with any of `* + ? | ( ) [ ] { } ^ $ \` a regular expression that must match
+    // the whole path (lora/target.h). NULL: the family's default.
     const char *target_modules;
     enum loam_lora_init init;
 };
 
-struct loam_adapter; // settings resolved, targets matched, matrices attached to a model
+// Settings resolved, targets matched, matrices attached to a model. Destroyed before the model, whose slots it
+// clears; the names of the trainables that it registered are its own.
+struct loam_adapter;
 
-// A fresh adapter on `model`: matches the targets (none: an error listing the linear modules there are), checks rank, registers A
-// and B in `set` (NULL: for counting only), and sets each linear's slot; data comes with loam_adapter_start.
+// A fresh adapter on `model`: matches the targets (none: an error listing the linear modules there are),
+// checks rank, registers A and B in `set` (NULL: for counting only), and sets each linear's slot; data comes
+// with loam_adapter_start.
 enum loam_status loam_adapter_create(struct loam_adapter **out, struct loam_model *model,
                                      const struct loam_lora_settings *settings, struct loam_trainables *set,
                                      struct loam_error *error);
 // After loam_trainables_allocate: points the slots at the data. A random by `seed`, B zero.
 enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed, struct loam_error *error);
 
-// Reads a PEFT adapter directory (adapter_config.json, adapter_model.safetensors). With `set` it is to be trained on
-// (matrices in the set; call loam_trainables_allocate, then loam_adapter_fill); without, it only adapts the model and owns its memory, filled at once.
-// What loam does not build yet is refused by name.
+// Reads a PEFT adapter directory (adapter_config.json, adapter_model.safetensors). With `set` it is to be
+// trained on (matrices in the set; call loam_trainables_allocate, then loam_adapter_fill); without, it only
+// adapts the model and owns its memory, filled at once. What loam does not build yet is refused by name.
 enum loam_status loam_adapter_open(struct loam_adapter **out, struct loam_model *model, const char *directory,
                                    struct loam_trainables *set, struct loam_error *error);
 enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_error *error);
 void loam_adapter_destroy(struct loam_adapter *adapter);
 
-// Writes adapter_config.json and adapter_model.safetensors into the existing `directory` as PEFT does.
-enum loam_status loam_adapter_save(const struct loam_adapter *adapter, const char *base_model, const char *directory,
-                                   struct loam_error *error);
+// What is worth a log line about an opened adapter's config (keys that loam does not know); NULL: nothing.
+const char *loam_adapter_notice(const struct loam_adapter *adapter);
 
+// Writes adapter_config.json and adapter_model.safetensors into the existing `directory` as PEFT does.
+enum loam_status loam_adapter_save(const struct loam_adapter *adapter, const char *base_model,
+                                   const char *directory, struct loam_error *error);
+
+// The settings in force: those of the directory for an opened adapter. target_modules is NULL there; the text
+// of the targets comes from loam_adapter_targets, released with free().
+struct loam_lora_settings loam_adapter_settings(const struct loam_adapter *adapter);
+char *loam_adapter_targets(const struct loam_adapter *adapter, struct loam_error *error);
 int64_t loam_adapter_parameters(const struct loam_adapter *adapter);
 
 #endif

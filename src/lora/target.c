@@ -10,7 +10,8 @@
 static const char all_linear[] = "all-linear";
 static const char blanks[] = " \t\r\n";
 
-static enum loam_status compile(OnigRegex *regex, const char *text, const char *pattern, struct loam_error *error)
+static enum loam_status compile(OnigRegex *regex, const char *text, const char *pattern,
+                                struct loam_error *error)
 {
     OnigErrorInfo info;
     const OnigUChar *first = (const OnigUChar *)text;
@@ -21,7 +22,8 @@ static enum loam_status compile(OnigRegex *regex, const char *text, const char *
     OnigUChar reason[ONIG_MAX_ERROR_MESSAGE_LEN];
     onig_error_code_to_str(reason, code, &info);
     return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                     "target modules \"%s\": not a regular expression that can be read (%s)", pattern, (char *)reason);
+                     "target modules \"%s\": not a regular expression that can be read (%s)", pattern,
+                     (char *)reason);
 }
 
 enum loam_status loam_targets_init_pattern(struct loam_targets *targets, const char *pattern,
@@ -46,25 +48,39 @@ enum loam_status loam_targets_init_pattern(struct loam_targets *targets, const c
     return LOAM_OK;
 }
 
-// Appends one name of a list, blanks around it taken off.
+// Puts one name into the list at its place in sorted order, unless it is there already: a list is a set, and
+// what is written out shall not depend on the order of the words on a command line.
 static enum loam_status add_entry(struct loam_targets *targets, const char *text, size_t size,
                                   struct loam_error *error)
 {
-    while (size > 0 && strchr(blanks, text[0]) != NULL) {
+    char *entry = loam_strndup(text, size, error);
+    if (entry == NULL) return LOAM_ERROR_MEMORY;
+    size_t at = 0;
+    while (at < targets->count && strcmp(targets->entries[at], entry) < 0)
+        at++;
+    if (at < targets->count && strcmp(targets->entries[at], entry) == 0) {
+        free(entry);
+        return LOAM_OK;
+    }
+    memmove(&targets->entries[at + 1], &targets->entries[at],
+            (targets->count - at) * sizeof *targets->entries);
+    targets->entries[at] = entry;
+    targets->count++;
+    return LOAM_OK;
+}
+
+static enum loam_status add_trimmed(struct loam_targets *targets, const char *text, size_t size,
+                                    struct loam_error *error)
+{
+    for (; size > 0 && strchr(blanks, text[0]) != NULL; size--)
         text++;
+    while (size > 0 && strchr(blanks, text[size - 1]) != NULL)
         size--;
-    }
-    while (size > 0 && strchr(blanks, text[size - 1]) != NULL) {
-        size--;
-    }
     if (size == 0) {
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "target modules: an empty name in the list; write names separated by single commas");
     }
-    char *entry = loam_strndup(text, size, error);
-    if (entry == NULL) return LOAM_ERROR_MEMORY;
-    targets->entries[targets->count++] = entry;
-    return LOAM_OK;
+    return add_entry(targets, text, size, error);
 }
 
 static enum loam_status split_list(struct loam_targets *targets, const char *text, struct loam_error *error)
@@ -77,7 +93,7 @@ static enum loam_status split_list(struct loam_targets *targets, const char *tex
     if (targets->entries == NULL) return LOAM_ERROR_MEMORY;
     for (;;) {
         size_t size = strcspn(text, ",");
-        LOAM_TRY(add_entry(targets, text, size, error));
+        LOAM_TRY(add_trimmed(targets, text, size, error));
         if (text[size] == '\0') return LOAM_OK;
         text += size + 1;
     }
@@ -96,19 +112,18 @@ enum loam_status loam_targets_parse(struct loam_targets *targets, const char *te
     return status;
 }
 
-enum loam_status loam_targets_init_list(struct loam_targets *targets, const char *const *entries, size_t count,
-                                        struct loam_error *error)
+enum loam_status loam_targets_init_list(struct loam_targets *targets, const char *const *entries,
+                                        size_t count, struct loam_error *error)
 {
     *targets = (struct loam_targets){.kind = LOAM_TARGET_LIST};
     targets->entries = loam_calloc(count, sizeof *targets->entries, error);
     if (targets->entries == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < count; i++) {
-        targets->entries[i] = loam_strdup(entries[i], error);
-        if (targets->entries[i] == NULL) {
+        enum loam_status status = add_entry(targets, entries[i], strlen(entries[i]), error);
+        if (status != LOAM_OK) {
             loam_targets_deinit(targets);
-            return LOAM_ERROR_MEMORY;
+            return status;
         }
-        targets->count++;
     }
     return LOAM_OK;
 }

@@ -15,7 +15,7 @@ enum loam_target_kind {
 
 struct loam_targets {
     enum loam_target_kind kind;
-    char **entries; // LIST
+    char **entries; // LIST: sorted, each once
     size_t count;
     char *pattern; // PATTERN
     void *regex;   // PATTERN, compiled
@@ -24,9 +24,9 @@ struct loam_targets {
 // Reads what a person writes: "all-linear" in any case; a regular expression when the text has any of
 // `* + ? | ( ) [ ] { } ^ $ \`; otherwise names separated by commas, blanks around them not counted.
 enum loam_status loam_targets_parse(struct loam_targets *targets, const char *text, struct loam_error *error);
-// A list of names, taken as they are.
-enum loam_status loam_targets_init_list(struct loam_targets *targets, const char *const *entries, size_t count,
-                                        struct loam_error *error);
+// Names taken as they are.
+enum loam_status loam_targets_init_list(struct loam_targets *targets, const char *const *entries,
+                                        size_t count, struct loam_error *error);
 enum loam_status loam_targets_init_pattern(struct loam_targets *targets, const char *pattern,
                                            struct loam_error *error);
 void loam_targets_deinit(struct loam_targets *targets);
@@ -35,7 +35,7 @@ void loam_targets_deinit(struct loam_targets *targets);
 bool loam_target_entry_matches(const char *entry, const char *path);
 enum loam_status loam_targets_match(const struct loam_targets *targets, const char *path, bool *matches,
                                     struct loam_error *error);
-// "a, b and c"-like text of the targets for messages and logs.
+// The targets as one line of text, for messages and logs.
 enum loam_status loam_targets_describe(const struct loam_targets *targets, struct loam_bytes *text,
                                        struct loam_error *error);
 

@@ -1,0 +1,323 @@
+#include "lora/adapter.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "base/rng.h"
+
+static const char *last_component(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot != NULL ? dot + 1 : path;
+}
+
+// The last components of the model's linear paths, each once: what a person may write as targets.
+static enum loam_status linear_names(struct loam_targets *names, const struct loam_model *model,
+                                     struct loam_error *error)
+{
+    size_t count = 0;
+    while (loam_model_linear_at(model, count) != NULL)
+        count++;
+    const char **all = loam_calloc(count, sizeof *all, error);
+    if (all == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        all[i] = last_component(loam_model_linear_at(model, i)->path);
+    enum loam_status status = loam_targets_init_list(names, all, count, error);
+    free(all);
+    return status;
+}
+
+static enum loam_status fail_no_match(const struct loam_model *model, const char *target,
+                                      struct loam_error *error)
+{
+    struct loam_targets names = {0};
+    struct loam_bytes text = {0};
+    enum loam_status status = linear_names(&names, model, error);
+    if (status == LOAM_OK) status = loam_targets_describe(&names, &text, error);
+    if (status == LOAM_OK) {
+        status = loam_fail(error, LOAM_ERROR_ARGUMENT,
+                           "target modules: \"%s\" matches no linear module of this model; it has: %s",
+                           target, text.data);
+    }
+    loam_bytes_deinit(&text);
+    loam_targets_deinit(&names);
+    return status;
+}
+
+static enum loam_status check_rank(int rank, const struct loam_linear *linear, struct loam_error *error)
+{
+    int64_t smaller = linear->in < linear->out ? linear->in : linear->out;
+    if (rank <= smaller) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                     "LoRA rank %d is larger than %s, which is [%lld, %lld]: the rank can be %lld at most",
+                     rank, linear->path, (long long)linear->out, (long long)linear->in, (long long)smaller);
+}
+
+static enum loam_status adopt(struct loam_adapter *adapter, struct loam_linear *linear,
+                              struct loam_error *error)
+{
+    const struct loam_adapter_config *config = &adapter->config;
+    if (linear->lora.rank != 0) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s is adapted already: one adapter at a time",
+                         linear->path);
+    }
+    struct loam_adapted *item = &adapter->items[adapter->count];
+    *item = (struct loam_adapted){.linear = linear};
+    item->name_a = loam_format(error, "base_model.model.%s.lora_A.weight", linear->path);
+    item->name_b = loam_format(error, "base_model.model.%s.lora_B.weight", linear->path);
+    linear->lora = (struct loam_lora_slot){
+        .rank = config->rank,
+        .scale = (float)(config->alpha / config->rank),
+        .dropout = (float)config->dropout,
+        .index = (uint32_t)adapter->count,
+        .a = loam_tensor_2d(NULL, LOAM_F32, config->rank, linear->in),
+        .b = loam_tensor_2d(NULL, LOAM_F32, linear->out, config->rank),
+        .da = loam_tensor_2d(NULL, LOAM_F32, config->rank, linear->in),
+        .db = loam_tensor_2d(NULL, LOAM_F32, linear->out, config->rank),
+    };
+    adapter->count++;
+    return item->name_a != NULL && item->name_b != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+}
+
+static enum loam_status check_entries(const struct loam_adapter *adapter, struct loam_error *error)
+{
+    const struct loam_targets *targets = &adapter->config.targets;
+    for (size_t i = 0; i < targets->count; i++) {
+        bool found = false;
+        for (size_t j = 0; j < adapter->count && !found; j++)
+            found = loam_target_entry_matches(targets->entries[i], adapter->items[j].linear->path);
+        if (!found) return fail_no_match(adapter->model, targets->entries[i], error);
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status match(struct loam_adapter *adapter, bool fresh, struct loam_error *error)
+{
+    struct loam_targets *targets = &adapter->config.targets;
+    struct loam_linear *linear;
+    for (size_t i = 0; (linear = loam_model_linear_at(adapter->model, i)) != NULL; i++) {
+        bool matches = false;
+        LOAM_TRY(loam_targets_match(targets, linear->path, &matches, error));
+        if (!matches) continue;
+        if (fresh) LOAM_TRY(check_rank(adapter->config.rank, linear, error));
+        LOAM_TRY(adopt(adapter, linear, error));
+    }
+    if (fresh) LOAM_TRY(check_entries(adapter, error));
+    if (adapter->count == 0) {
+        struct loam_bytes text = {0};
+        enum loam_status status = loam_targets_describe(targets, &text, error);
+        if (status == LOAM_OK) status = fail_no_match(adapter->model, text.data, error);
+        loam_bytes_deinit(&text);
+        return status;
+    }
+    // Written out by name: other readers of the adapter may count the head among "all".
+    if (targets->kind == LOAM_TARGET_ALL_LINEAR) return linear_names(targets, adapter->model, error);
+    return LOAM_OK;
+}
+
+enum loam_status loam_adapter_attach(struct loam_adapter **out, struct loam_model *model,
+                                     struct loam_adapter_config *config, bool fresh, struct loam_error *error)
+{
+    *out = NULL;
+    struct loam_adapter *adapter = loam_calloc(1, sizeof *adapter, error);
+    if (adapter == NULL) {
+        loam_adapter_config_deinit(config);
+        return LOAM_ERROR_MEMORY;
+    }
+    adapter->model = model;
+    adapter->config = *config;
+    *config = (struct loam_adapter_config){0};
+    size_t linears = 0;
+    while (loam_model_linear_at(model, linears) != NULL)
+        linears++;
+    adapter->items = loam_calloc(linears, sizeof *adapter->items, error);
+    enum loam_status status = adapter->items != NULL ? match(adapter, fresh, error) : LOAM_ERROR_MEMORY;
+    if (status != LOAM_OK) {
+        loam_adapter_destroy(adapter);
+        return status;
+    }
+    *out = adapter;
+    return LOAM_OK;
+}
+
+enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam_trainables *set,
+                                       struct loam_error *error)
+{
+    adapter->set = set;
+    for (size_t i = 0; i < adapter->count; i++) {
+        struct loam_adapted *item = &adapter->items[i];
+        const struct loam_lora_slot *slot = &item->linear->lora;
+        LOAM_TRY(loam_trainables_add(set, item->name_a, slot->a, true, &item->index_a, error));
+        LOAM_TRY(loam_trainables_add(set, item->name_b, slot->b, true, &item->index_b, error));
+    }
+    return LOAM_OK;
+}
+
+void loam_adapter_point(struct loam_adapter *adapter)
+{
+    for (size_t i = 0; i < adapter->count; i++) {
+        const struct loam_trainable *a = &adapter->set->items[adapter->items[i].index_a];
+        const struct loam_trainable *b = &adapter->set->items[adapter->items[i].index_b];
+        struct loam_lora_slot *slot = &adapter->items[i].linear->lora;
+        slot->a = a->value;
+        slot->da = a->grad;
+        slot->b = b->value;
+        slot->db = b->grad;
+    }
+}
+
+static enum loam_status check_settings(const struct loam_lora_settings *settings, struct loam_error *error)
+{
+    if (settings->rank < 1) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "LoRA rank is %d; it must be at least 1 (--lora-r)",
+                         settings->rank);
+    }
+    if (!(settings->alpha > 0) || !isfinite(settings->alpha)) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "LoRA alpha is %g; it must be above 0 (--lora-alpha)",
+                         settings->alpha);
+    }
+    if (!(settings->dropout >= 0 && settings->dropout < 1)) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "LoRA dropout is %g; it must be 0 or more and less than 1 (--lora-dropout)",
+                         settings->dropout);
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status default_targets(struct loam_targets *targets, const struct loam_family *family,
+                                        struct loam_error *error)
+{
+    size_t count = 0;
+    while (family->default_targets[count] != NULL)
+        count++;
+    return loam_targets_init_list(targets, family->default_targets, count, error);
+}
+
+enum loam_status loam_adapter_create(struct loam_adapter **out, struct loam_model *model,
+                                     const struct loam_lora_settings *settings, struct loam_trainables *set,
+                                     struct loam_error *error)
+{
+    *out = NULL;
+    LOAM_TRY(check_settings(settings, error));
+    struct loam_adapter_config config = {
+        .rank = settings->rank,
+        .alpha = settings->alpha,
+        .dropout = settings->dropout,
+        .init = settings->init,
+    };
+    if (settings->target_modules != NULL) {
+        LOAM_TRY(loam_targets_parse(&config.targets, settings->target_modules, error));
+    } else {
+        LOAM_TRY(default_targets(&config.targets, model->config.family, error));
+    }
+    struct loam_adapter *adapter;
+    LOAM_TRY(loam_adapter_attach(&adapter, model, &config, true, error));
+    if (set != NULL) {
+        enum loam_status status = loam_adapter_register(adapter, set, error);
+        if (status != LOAM_OK) {
+            loam_adapter_destroy(adapter);
+            return status;
+        }
+    }
+    *out = adapter;
+    return LOAM_OK;
+}
+
+// A [r, in]: N(0, (1/r)^2), or U(-1/sqrt(in), 1/sqrt(in)), which is kaiming_uniform with a = sqrt(5).
+static void draw(float *a, const struct loam_linear *linear, enum loam_lora_init init, uint64_t seed)
+{
+    const struct loam_lora_slot *slot = &linear->lora;
+    uint64_t stream = loam_rng_stream(LOAM_RNG_LORA, slot->index);
+    size_t count = (size_t)loam_tensor_count(&slot->a);
+    float deviation = 1.0f / (float)slot->rank;
+    float bound = (float)(1.0 / sqrt((double)linear->in));
+    for (size_t i = 0; i < count; i++) {
+        if (init == LOAM_LORA_GAUSSIAN) {
+            a[i] = deviation * loam_rng_normal(seed, stream, i);
+        } else {
+            a[i] = bound * (2.0f * loam_rng_uniform(seed, stream, i) - 1.0f);
+        }
+    }
+}
+
+static enum loam_status upload_start(struct loam_adapter *adapter, struct loam_stream *stream, uint64_t seed,
+                                     struct loam_error *error)
+{
+    for (size_t i = 0; i < adapter->count; i++) {
+        const struct loam_linear *linear = adapter->items[i].linear;
+        size_t bytes = loam_tensor_bytes(&linear->lora.a);
+        float *host = loam_calloc(bytes, 1, error);
+        if (host == NULL) return LOAM_ERROR_MEMORY;
+        draw(host, linear, adapter->config.init, seed);
+        loam_upload(stream, linear->lora.a.data, host, bytes);
+        loam_zero(stream, linear->lora.b.data, loam_tensor_bytes(&linear->lora.b));
+        enum loam_status status = loam_stream_finish(stream, error);
+        free(host);
+        if (status != LOAM_OK) return status;
+    }
+    return LOAM_OK;
+}
+
+enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed, struct loam_error *error)
+{
+    if (adapter->set == NULL || adapter->set->device == NULL) {
+        return loam_fail(error, LOAM_ERROR_INTERNAL,
+                         "an adapter is started after its trainables have their memory");
+    }
+    loam_adapter_point(adapter);
+    struct loam_stream stream;
+    LOAM_TRY(loam_stream_init(&stream, adapter->set->device, 0, error));
+    enum loam_status status = upload_start(adapter, &stream, seed, error);
+    loam_stream_deinit(&stream);
+    return status;
+}
+
+void loam_adapter_destroy(struct loam_adapter *adapter)
+{
+    if (adapter == NULL) return;
+    for (size_t i = 0; i < adapter->count; i++) {
+        adapter->items[i].linear->lora = (struct loam_lora_slot){0};
+        free(adapter->items[i].name_a);
+        free(adapter->items[i].name_b);
+    }
+    free(adapter->items);
+    if (adapter->arena.base != NULL) adapter->model->device->memory->arena_deinit(&adapter->arena);
+    loam_safetensors_destroy(adapter->file);
+    loam_adapter_config_deinit(&adapter->config);
+    free(adapter);
+}
+
+int64_t loam_adapter_parameters(const struct loam_adapter *adapter)
+{
+    int64_t total = 0;
+    for (size_t i = 0; i < adapter->count; i++) {
+        const struct loam_lora_slot *slot = &adapter->items[i].linear->lora;
+        total += loam_tensor_count(&slot->a) + loam_tensor_count(&slot->b);
+    }
+    return total;
+}
+
+const char *loam_adapter_notice(const struct loam_adapter *adapter)
+{
+    return adapter->config.notice;
+}
+
+struct loam_lora_settings loam_adapter_settings(const struct loam_adapter *adapter)
+{
+    return (struct loam_lora_settings){
+        .rank = adapter->config.rank,
+        .alpha = adapter->config.alpha,
+        .dropout = adapter->config.dropout,
+        .init = adapter->config.init,
+    };
+}
+
+char *loam_adapter_targets(const struct loam_adapter *adapter, struct loam_error *error)
+{
+    struct loam_bytes text = {0};
+    if (loam_targets_describe(&adapter->config.targets, &text, error) == LOAM_OK) return text.data;
+    loam_bytes_deinit(&text);
+    return NULL;
+}

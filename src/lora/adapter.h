@@ -1,0 +1,42 @@
+// What an adapter is made of; shared by the files of this room.
+#ifndef LOAM_LORA_ADAPTER_H
+#define LOAM_LORA_ADAPTER_H
+
+#include "io/safetensors.h"
+#include "lora/adapter_config.h"
+
+// One adapted linear.
+struct loam_adapted {
+    struct loam_linear *linear;
+    char *name_a; // "base_model.model." + path + ".lora_A.weight"
+    char *name_b;
+    size_t index_a; // in the set
+    size_t index_b;
+    const struct loam_stored_tensor *stored_a; // of an opened adapter, until it is filled
+    const struct loam_stored_tensor *stored_b;
+};
+
+struct loam_adapter {
+    struct loam_model *model;
+    struct loam_adapter_config config;
+    struct loam_adapted *items; // in model order
+    size_t count;
+    struct loam_trainables *set;   // NULL: not trained
+    struct loam_arena arena;       // the matrices of an adapter that is only used
+    struct loam_safetensors *file; // an opened adapter, until it is filled
+};
+
+// An adapter without matrices yet: takes `config` over (also on failure), finds the linears that its targets
+// name and sets their slots. A `fresh` one is a person's wish, and checked as such: every name of the list
+// must match, and the rank must not exceed a layer. One that was trained elsewhere may have names for other
+// models and any rank.
+enum loam_status loam_adapter_attach(struct loam_adapter **out, struct loam_model *model,
+                                     struct loam_adapter_config *config, bool fresh,
+                                     struct loam_error *error);
+// Registers A and B of every adapted linear in `set`.
+enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam_trainables *set,
+                                       struct loam_error *error);
+// After loam_trainables_allocate: points the slots into the set.
+void loam_adapter_point(struct loam_adapter *adapter);
+
+#endif

@@ -1,0 +1,28 @@
+// adapter_config.json as PEFT writes and reads it.
+#ifndef LOAM_LORA_ADAPTER_CONFIG_H
+#define LOAM_LORA_ADAPTER_CONFIG_H
+
+#include "lora/lora.h"
+#include "lora/target.h"
+
+struct loam_adapter_config {
+    int rank;
+    double alpha;
+    double dropout;
+    enum loam_lora_init init;
+    struct loam_targets targets;
+    char *base_model; // as the file names it; NULL: it does not
+    char *notice;     // keys that loam does not know and left alone, for a log line; NULL: none
+};
+
+// Reads DIRECTORY/adapter_config.json. What would change the mathematics and is not built is
+// LOAM_ERROR_UNSUPPORTED by name.
+enum loam_status loam_adapter_config_load(struct loam_adapter_config *config, const char *directory,
+                                          struct loam_error *error);
+void loam_adapter_config_deinit(struct loam_adapter_config *config);
+
+// Writes DIRECTORY/adapter_config.json, atomically.
+enum loam_status loam_adapter_config_save(const struct loam_adapter_config *config, const char *base_model,
+                                          const char *directory, struct loam_error *error);
+
+#endif
