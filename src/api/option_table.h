@@ -1,0 +1,41 @@
+// The one table of options: names, help, --help, defaults, checks and where the value goes.
+#ifndef LOAM_API_OPTION_TABLE_H
+#define LOAM_API_OPTION_TABLE_H
+
+#include "api/settings.h"
+
+#define LOAM_LORA_GROUP "LoRA"
+
+// The C type of the field that an option fills.
+enum loam_option_type {
+    LOAM_OPTION_BOOL,
+    LOAM_OPTION_INT,
+    LOAM_OPTION_INT64,
+    LOAM_OPTION_UINT64,
+    LOAM_OPTION_DOUBLE,
+    LOAM_OPTION_STRING,
+    LOAM_OPTION_ENUM,
+    LOAM_OPTION_FIELDS, // NAME=VALUE, added to the list
+};
+
+struct loam_choice {
+    const char *name; // NULL ends the list
+    int value;
+};
+
+struct loam_option_row {
+    unsigned commands; // bit 1 << enum loam_command
+    struct loam_option_info info;
+    enum loam_option_type type;
+    size_t offset;                     // of the field in struct loam_settings
+    const struct loam_choice *choices; // named values, of an enum or a bool; NULL: none
+    const char *range;                 // of a number, as an interval: "[0,1)", "(0,inf)"; NULL: any
+};
+
+extern const struct loam_option_row loam_option_rows[];
+extern const size_t loam_option_row_count;
+
+// Name and sentence of every command, by enum loam_command.
+extern const char *const loam_command_texts[LOAM_COMMAND_COUNT][2];
+
+#endif

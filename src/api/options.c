@@ -1,0 +1,320 @@
+#include "api/options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/nearest.h"
+#include "api/option_table.h"
+#include "base/heap.h"
+
+// ---- Looking up ----
+
+// Whether the option `name` is the one called `typed`, an underscore standing for a hyphen.
+static bool same_name(const char *typed, const char *name)
+{
+    if (name == NULL) return false;
+    for (; *typed != '\0' && *name != '\0'; typed++, name++)
+        if ((*typed == '_' ? '-' : *typed) != *name) return false;
+    return *typed == *name;
+}
+
+static bool is_switch(const struct loam_option_row *row)
+{
+    return row->info.argument == NULL;
+}
+
+// The row of `typed`; NULL when the command has no such option. `*negated`: it was called "no-" and its name.
+static const struct loam_option_row *find_row(enum loam_command command, const char *typed, bool *negated)
+{
+    bool no = strncmp(typed, "no-", 3) == 0 || strncmp(typed, "no_", 3) == 0;
+    for (size_t i = 0; i < loam_option_row_count; i++) {
+        const struct loam_option_row *row = &loam_option_rows[i];
+        if ((row->commands & 1u << command) == 0) continue;
+        *negated = no && is_switch(row) && same_name(typed + 3, row->info.name);
+        if (*negated || same_name(typed, row->info.name) || same_name(typed, row->info.alias)) return row;
+    }
+    return NULL;
+}
+
+const struct loam_option_info *loam_option_find(enum loam_command command, const char *name)
+{
+    bool negated;
+    const struct loam_option_row *row = find_row(command, name, &negated);
+    return row == NULL ? NULL : &row->info;
+}
+
+const struct loam_option_info *loam_option_describe(enum loam_command command, size_t index)
+{
+    for (size_t i = 0; i < loam_option_row_count; i++) {
+        if ((loam_option_rows[i].commands & 1u << command) == 0) continue;
+        if (index == 0) return &loam_option_rows[i].info;
+        index--;
+    }
+    return NULL;
+}
+
+const char *loam_command_name(enum loam_command command)
+{
+    return loam_command_texts[command][0];
+}
+
+const char *loam_command_help(enum loam_command command)
+{
+    return loam_command_texts[command][1];
+}
+
+enum loam_status loam_command_find(enum loam_command *command, const char *name, struct loam_error *error)
+{
+    struct loam_nearest nearest;
+    loam_nearest_init(&nearest, name);
+    for (int i = 0; i < LOAM_COMMAND_COUNT; i++) {
+        if (strcmp(name, loam_command_texts[i][0]) == 0) {
+            *command = (enum loam_command)i;
+            return LOAM_OK;
+        }
+        loam_nearest_offer(&nearest, loam_command_texts[i][0]);
+    }
+    if (nearest.best != NULL)
+        return loam_fail(error, LOAM_ERROR_USAGE, "there is no command \"%s\"; did you mean \"%s\"?", name,
+                         nearest.best);
+    return loam_fail(error, LOAM_ERROR_USAGE, "there is no command \"%s\"; loam --help lists them", name);
+}
+
+static enum loam_status fail_unknown(enum loam_command command, const char *name, struct loam_error *error)
+{
+    struct loam_nearest nearest;
+    loam_nearest_init(&nearest, name);
+    const struct loam_option_info *info;
+    for (size_t i = 0; (info = loam_option_describe(command, i)) != NULL; i++) {
+        loam_nearest_offer(&nearest, info->name);
+        loam_nearest_offer(&nearest, info->alias);
+    }
+    const char *command_name = loam_command_name(command);
+    if (nearest.best != NULL)
+        return loam_fail(error, LOAM_ERROR_USAGE, "loam %s has no option --%s; did you mean --%s?",
+                         command_name, name, nearest.best);
+    return loam_fail(error, LOAM_ERROR_USAGE, "loam %s has no option --%s; loam %s --help lists them",
+                     command_name, name, command_name);
+}
+
+// ---- Values ----
+
+static enum loam_status fail_value(const struct loam_option_row *row, const char *value, const char *expected,
+                                   struct loam_error *error)
+{
+    return loam_fail(error, LOAM_ERROR_USAGE, "--%s %s: expected %s", row->info.name, value, expected);
+}
+
+// A number outside the row's interval. The intervals are written in the table, so they are known to be
+// well-formed.
+static enum loam_status check_range(const struct loam_option_row *row, const char *text, double number,
+                                    struct loam_error *error)
+{
+    if (row->range == NULL) return LOAM_OK;
+    char *end;
+    double low = strtod(row->range + 1, &end);
+    double high = strtod(end + 1, &end);
+    bool above = row->range[0] == '[' ? number >= low : number > low;
+    bool below = *end == ']' ? number <= high : number < high;
+    if (above && below) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT, "--%s %s: expected a value in the interval %s",
+                     row->info.name, text, row->range);
+}
+
+static enum loam_status set_whole(const struct loam_option_row *row, void *field, const char *text,
+                                  struct loam_error *error)
+{
+    char *end;
+    errno = 0;
+    int64_t number = strtoll(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0) return fail_value(row, text, "a whole number", error);
+    LOAM_TRY(check_range(row, text, (double)number, error));
+    if (row->type == LOAM_OPTION_INT64) {
+        *(int64_t *)field = number;
+        return LOAM_OK;
+    }
+    if (number < INT32_MIN || number > INT32_MAX) return fail_value(row, text, "a 32-bit number", error);
+    *(int *)field = (int)number;
+    return LOAM_OK;
+}
+
+static enum loam_status set_seed(const struct loam_option_row *row, uint64_t *field, const char *text,
+                                 struct loam_error *error)
+{
+    char *end;
+    errno = 0;
+    *field = strtoull(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0 || strchr(text, '-') != NULL)
+        return fail_value(row, text, "a whole number from 0 to 18446744073709551615", error);
+    return LOAM_OK;
+}
+
+static enum loam_status set_double(const struct loam_option_row *row, double *field, const char *text,
+                                   struct loam_error *error)
+{
+    char *end;
+    double number = strtod(text, &end);
+    if (end == text || *end != '\0' || !isfinite(number)) return fail_value(row, text, "a number", error);
+    *field = number;
+    return check_range(row, text, number, error);
+}
+
+static enum loam_status set_choice(const struct loam_option_row *row, void *field, const char *text,
+                                   struct loam_error *error)
+{
+    for (const struct loam_choice *choice = row->choices; choice->name != NULL; choice++) {
+        if (strcmp(text, choice->name) != 0) continue;
+        if (row->type == LOAM_OPTION_BOOL)
+            *(bool *)field = choice->value != 0;
+        else
+            *(unsigned *)field = (unsigned)choice->value;
+        return LOAM_OK;
+    }
+    return fail_value(row, text, row->info.argument, error);
+}
+
+static enum loam_status add_field(struct loam_settings *settings, const struct loam_option_row *row,
+                                  const char *text, struct loam_error *error)
+{
+    const char *equals = strchr(text, '=');
+    if (equals == NULL || equals == text) return fail_value(row, text, row->info.argument, error);
+    struct loam_field *fields = loam_calloc(settings->field_count + 1, sizeof *fields, error);
+    if (fields == NULL) return error->status;
+    char *name = loam_strndup(text, (size_t)(equals - text), error);
+    char *value = name == NULL ? NULL : loam_strdup(equals + 1, error);
+    if (value == NULL) {
+        free(name);
+        free(fields);
+        return error->status;
+    }
+    if (settings->field_count > 0) memcpy(fields, settings->fields, settings->field_count * sizeof *fields);
+    fields[settings->field_count] = (struct loam_field){name, value, strlen(value)};
+    free(settings->fields);
+    settings->fields = fields;
+    settings->field_count++;
+    return LOAM_OK;
+}
+
+// Fills the row's field. A string field keeps the pointer.
+static enum loam_status set_field(struct loam_settings *settings, const struct loam_option_row *row,
+                                  const char *text, struct loam_error *error)
+{
+    void *field = (char *)settings + row->offset;
+    if (row->choices != NULL) return set_choice(row, field, text, error);
+    switch (row->type) {
+    case LOAM_OPTION_BOOL:
+        if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+            return fail_value(row, text, "true or false", error);
+        *(bool *)field = text[0] == 't';
+        return LOAM_OK;
+    case LOAM_OPTION_INT:
+    case LOAM_OPTION_INT64:
+        return set_whole(row, field, text, error);
+    case LOAM_OPTION_UINT64:
+        return set_seed(row, field, text, error);
+    case LOAM_OPTION_DOUBLE:
+        return set_double(row, field, text, error);
+    case LOAM_OPTION_STRING:
+        *(const char **)field = text;
+        return LOAM_OK;
+    case LOAM_OPTION_FIELDS:
+        return add_field(settings, row, text, error);
+    case LOAM_OPTION_ENUM:
+        break;
+    }
+    return loam_fail(error, LOAM_ERROR_INTERNAL, "--%s has no choices", row->info.name);
+}
+
+// ---- The options of a command ----
+
+static bool is_words(const char *default_text)
+{
+    return default_text == NULL || default_text[0] == '(';
+}
+
+enum loam_status loam_options_create(struct loam_options **out, enum loam_command command,
+                                     struct loam_error *error)
+{
+    struct loam_options *options = loam_calloc(1, sizeof *options, error);
+    if (options == NULL) return error->status;
+    options->command = command;
+    options->texts = loam_calloc(loam_option_row_count, sizeof *options->texts, error);
+    enum loam_status status = options->texts == NULL ? error->status : LOAM_OK;
+    for (size_t i = 0; i < loam_option_row_count && status == LOAM_OK; i++) {
+        const struct loam_option_row *row = &loam_option_rows[i];
+        if ((row->commands & 1u << command) == 0 || is_words(row->info.default_text)) continue;
+        status = set_field(&options->settings, row, row->info.default_text, error);
+    }
+    if (status != LOAM_OK) {
+        loam_options_destroy(options);
+        return status;
+    }
+    *out = options;
+    return LOAM_OK;
+}
+
+void loam_options_destroy(struct loam_options *options)
+{
+    if (options == NULL) return;
+    for (size_t i = 0; options->texts != NULL && i < loam_option_row_count; i++)
+        free(options->texts[i]);
+    free(options->texts);
+    for (size_t i = 0; i < options->settings.field_count; i++) {
+        free((char *)options->settings.fields[i].name);
+        free((char *)options->settings.fields[i].value);
+    }
+    free(options->settings.fields);
+    free(options);
+}
+
+enum loam_status loam_options_set(struct loam_options *options, const char *name, const char *value,
+                                  struct loam_error *error)
+{
+    bool negated;
+    const struct loam_option_row *row = find_row(options->command, name, &negated);
+    if (row == NULL) return fail_unknown(options->command, name, error);
+    if (negated && value != NULL) return loam_fail(error, LOAM_ERROR_USAGE, "--%s takes no value", name);
+    if (value == NULL && !is_switch(row))
+        return loam_fail(error, LOAM_ERROR_USAGE, "--%s needs a value: %s", name, row->info.argument);
+    if (value == NULL) value = negated ? "false" : "true";
+
+    char *text = loam_strdup(value, error);
+    if (text == NULL) return error->status;
+    enum loam_status status = set_field(&options->settings, row, text, error);
+    if (status != LOAM_OK) {
+        free(text);
+        return status;
+    }
+    size_t index = (size_t)(row - loam_option_rows);
+    free(options->texts[index]);
+    options->texts[index] = text;
+    if (strcmp(row->info.group, LOAM_LORA_GROUP) == 0) options->settings.with_lora = true;
+    return LOAM_OK;
+}
+
+const char *loam_options_get(const struct loam_options *options, const char *name)
+{
+    bool negated;
+    const struct loam_option_row *row = find_row(options->command, name, &negated);
+    if (row == NULL) return NULL;
+    const char *text = options->texts[row - loam_option_rows];
+    if (text == NULL && !is_words(row->info.default_text)) text = row->info.default_text;
+    return text;
+}
+
+enum loam_status loam_options_check(const struct loam_options *options, struct loam_error *error)
+{
+    for (size_t i = 0; i < loam_option_row_count; i++) {
+        const struct loam_option_row *row = &loam_option_rows[i];
+        if ((row->commands & 1u << options->command) == 0 || !row->info.required || options->texts[i] != NULL)
+            continue;
+        const struct loam_option_info *info = &row->info;
+        return loam_fail(error, LOAM_ERROR_USAGE, "loam %s needs %s%s %s: %s",
+                         loam_command_name(options->command), info->positional ? "" : "--",
+                         info->positional ? "" : info->name, info->argument, info->help);
+    }
+    return LOAM_OK;
+}

@@ -1,0 +1,42 @@
+// What the options of a command fill (api/option_table.c).
+#ifndef LOAM_API_SETTINGS_H
+#define LOAM_API_SETTINGS_H
+
+#include "train/train.h"
+
+struct loam_generate_settings {
+    const char *prompt;      // text
+    const char *prompt_file; // or the file that holds it; or a template with its fields
+    int max_new_tokens;
+    struct loam_sampling sampling;
+};
+
+struct loam_eval_settings {
+    bool generate;      // answers too, and their scores
+    int max_new_tokens; // of an answer
+    int64_t limit;      // records; 0: all
+};
+
+struct loam_tokenize_settings {
+    bool decode;
+    bool lines; // each line of the input is a text of its own
+    bool special_tokens;
+};
+
+struct loam_settings {
+    // What train shares with other commands (model, adapter, data, device, LoRA, template, output) stands
+    // here too.
+    struct loam_train_settings train;
+    struct loam_generate_settings generate;
+    struct loam_eval_settings eval;
+    struct loam_tokenize_settings tokenize;
+    const char *path;      // inspect
+    const char *config;    // init
+    const char *tokenizer; // init; NULL: none
+    bool with_lora;        // inspect: an option of the LoRA group was given
+    bool json;
+    struct loam_field *fields; // --field NAME=VALUE
+    size_t field_count;
+};
+
+#endif
