@@ -1,4 +1,5 @@
-// Packed batches: sequences end to end without padding; attention, positions and labels never cross a boundary.
+// Packed batches: sequences end to end without padding; attention, positions and labels never cross a
+// boundary.
 #ifndef LOAM_TEXT_BATCH_H
 #define LOAM_TEXT_BATCH_H
 
@@ -7,8 +8,8 @@
 enum { LOAM_IGNORED_LABEL = -100 };
 
 struct loam_batch {
-    int32_t *ids;       // [tokens]
-    int32_t *labels;    // [tokens] the next token of the same sequence, or LOAM_IGNORED_LABEL: already shifted
+    int32_t *ids;    // [tokens]
+    int32_t *labels; // [tokens] the next token of the same sequence, or LOAM_IGNORED_LABEL: already shifted
     int32_t *positions; // [tokens] within the sequence, from 0
     int32_t *offsets;   // [sequences + 1] first token of each sequence; offsets[sequences] = tokens
     int32_t tokens;
@@ -24,7 +25,8 @@ void loam_batch_deinit(struct loam_batch *batch);
 void loam_batch_clear(struct loam_batch *batch);
 // Whether one more sequence of `count` tokens fits.
 bool loam_batch_fits(const struct loam_batch *batch, int32_t count);
-// Appends one example; LOAM_ERROR_ARGUMENT when it does not fit. Allocates nothing.
+// Appends one example; LOAM_ERROR_ARGUMENT when it has no tokens (it was dropped) or does not fit. Allocates
+// nothing.
 enum loam_status loam_batch_append(struct loam_batch *batch, const struct loam_example *example,
                                    struct loam_error *error);
 

@@ -1,4 +1,5 @@
-// Prompt templates: text with {field} placeholders; {eos} is the model's own end of sequence, {{ and }} are braces.
+// Prompt templates: text with {field} placeholders; {eos} is the model's own end of sequence, {{ and }} are
+// braces. A field's name is made of letters, digits, '_', '-', '.' and any characters beyond ASCII.
 #ifndef LOAM_TEXT_TEMPLATE_H
 #define LOAM_TEXT_TEMPLATE_H
 
@@ -9,12 +10,19 @@
 
 struct loam_template;
 
-// `text` need not outlive the call. `name` is how messages call it ("squad", a file name). A template without any field is refused.
-enum loam_status loam_template_parse(struct loam_template **out, const char *text, size_t size, const char *name,
-                                     struct loam_error *error);
-// The built-in template of that name ("squad"), or the file of that path.
-enum loam_status loam_template_open(struct loam_template **out, const char *name_or_path, struct loam_error *error);
+// `text` need not outlive the call. `name` is how messages call it ("squad", a file name). A template without
+// any field is refused.
+enum loam_status loam_template_parse(struct loam_template **out, const char *text, size_t size,
+                                     const char *name, struct loam_error *error);
+// The built-in template of that name ("squad"), or the file of that path, whose last line break (editors end
+// a file with one) does not count.
+enum loam_status loam_template_open(struct loam_template **out, const char *name_or_path,
+                                    struct loam_error *error);
 void loam_template_destroy(struct loam_template *prompt_template);
+
+// The distinct fields in the order in which the template first names them; {eos} is none of them.
+size_t loam_template_field_count(const struct loam_template *prompt_template); // at least 1
+const char *loam_template_field_name(const struct loam_template *prompt_template, size_t index);
 
 struct loam_field {
     const char *name;
@@ -31,10 +39,13 @@ struct loam_rendered {
 };
 void loam_rendered_deinit(struct loam_rendered *rendered);
 
-// Renders into `rendered` (contents replaced). `eos_text` is the model's EOS token as text ("</s>"), or "" if none.
-// A field that the template names and `fields` lacks is an error naming it. With `prompt_only` rendering stops where the last field (the completion) begins.
-enum loam_status loam_template_render(const struct loam_template *prompt_template, const struct loam_field *fields,
-                                      size_t field_count, const char *eos_text, bool prompt_only,
-                                      struct loam_rendered *rendered, struct loam_error *error);
+// Renders into `rendered` (contents replaced). `eos_text` is the model's EOS token as text ("</s>"), or "" if
+// none. A field that the template names and `fields` lacks is an error naming it and the fields there are.
+// With `prompt_only` rendering stops where the last field (the completion) begins, so that field need not be
+// there.
+enum loam_status loam_template_render(const struct loam_template *prompt_template,
+                                      const struct loam_field *fields, size_t field_count,
+                                      const char *eos_text, bool prompt_only, struct loam_rendered *rendered,
+                                      struct loam_error *error);
 
 #endif

@@ -1,0 +1,14 @@
+// Whether bytes from outside are UTF-8.
+#ifndef LOAM_TEXT_UTF8_H
+#define LOAM_TEXT_UTF8_H
+
+#include <stddef.h>
+
+// The offset of the first byte that does not belong to a well-formed sequence (no overlong forms, surrogates
+// or code points above U+10FFFF); `size` when all of it is valid.
+size_t loam_utf8_check(const char *text, size_t size);
+
+// The most whole characters of valid UTF-8 that fit into `limit` bytes, in bytes.
+size_t loam_utf8_fit(const char *text, size_t size, size_t limit);
+
+#endif
