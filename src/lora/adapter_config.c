@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/decimal.h"
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
@@ -285,28 +286,19 @@ static enum loam_status append_string(struct loam_bytes *text, const char *value
     return status;
 }
 
-// The shortest decimal that reads back as `value`.
-static void shortest(double value, char text[32])
-{
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, 32, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) return;
-    }
-}
-
 // lora_alpha is an integer to PEFT; a fraction is kept all the same, since PEFT computes with it.
-static void alpha_text(double value, char text[32])
+static void alpha_text(double value, char text[LOAM_DECIMAL_SIZE])
 {
     if (value == floor(value) && value < 1e15) {
-        snprintf(text, 32, "%.0f", value);
+        snprintf(text, LOAM_DECIMAL_SIZE, "%.0f", value);
     } else {
-        shortest(value, text);
+        loam_decimal(value, text);
     }
 }
 
-static void dropout_text(double value, char text[32])
+static void dropout_text(double value, char text[LOAM_DECIMAL_SIZE])
 {
-    shortest(value, text);
+    loam_decimal(value, text);
     if (strpbrk(text, ".e") == NULL) memcpy(text + strlen(text), ".0", sizeof ".0");
 }
 
@@ -327,8 +319,8 @@ static enum loam_status append_targets(struct loam_bytes *text, const struct loa
 static enum loam_status append_config(struct loam_bytes *text, const struct loam_adapter_config *config,
                                       const char *base_model, struct loam_error *error)
 {
-    char alpha[32];
-    char dropout[32];
+    char alpha[LOAM_DECIMAL_SIZE];
+    char dropout[LOAM_DECIMAL_SIZE];
     alpha_text(config->alpha, alpha);
     dropout_text(config->dropout, dropout);
     LOAM_TRY(loam_bytes_append_text(text,

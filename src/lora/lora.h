@@ -17,8 +17,8 @@ struct loam_lora_settings {
     enum loam_lora_init init;
 };
 
-// Settings resolved, targets matched, matrices attached to a model. Destroyed before the model, whose slots it
-// clears; the names of the trainables that it registered are its own.
+// Settings resolved, targets matched, matrices attached to a model. Destroyed before the model, whose slots
+// it clears; the names of the trainables that it registered are its own.
 struct loam_adapter;
 
 // A fresh adapter on `model`: matches the targets (none: an error listing the linear modules there are),

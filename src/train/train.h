@@ -8,7 +8,8 @@
 
 enum loam_schedule_kind { LOAM_SCHEDULE_LINEAR, LOAM_SCHEDULE_COSINE, LOAM_SCHEDULE_CONSTANT };
 
-// Names and defaults are Hugging Face's TrainingArguments where it has them (the table of defaults is api/options.c).
+// Names and defaults are Hugging Face's TrainingArguments where it has them (the table of defaults is
+// api/options.c).
 struct loam_train_settings {
     const char *model;     // directory
     const char *data;      // file
@@ -16,8 +17,8 @@ struct loam_train_settings {
     const char *out;       // directory
     const char *adapter;   // directory of an adapter to go on from, or NULL
     bool overwrite;
-    const char *device; // "ref", "cpu"
-    int threads;        // 0: all cores
+    const char *device;    // "ref", "cpu"
+    int threads;           // 0: all cores
     enum loam_dtype dtype; // LOAM_DTYPE_NONE: bf16 where the device has it, else f32
     bool full;             // --method full
     struct loam_lora_settings lora;
@@ -47,7 +48,7 @@ struct loam_train_settings {
 };
 
 // Runs it all: loads, trains, evaluates, saves. Reports through the callbacks and OUT/metrics.jsonl.
-enum loam_status loam_train_run(const struct loam_train_settings *settings, const struct loam_callbacks *callbacks,
-                                struct loam_error *error);
+enum loam_status loam_train_run(const struct loam_train_settings *settings,
+                                const struct loam_callbacks *callbacks, struct loam_error *error);
 
 #endif

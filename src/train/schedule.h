@@ -1,0 +1,20 @@
+// Learning rate schedules, as transformers has them: linear warm-up, then linear or cosine decay to zero, or
+// none.
+#ifndef LOAM_TRAIN_SCHEDULE_H
+#define LOAM_TRAIN_SCHEDULE_H
+
+#include "train/train.h"
+
+struct loam_schedule {
+    enum loam_schedule_kind kind;
+    double learning_rate; // the highest
+    int64_t warmup_steps;
+    int64_t total_steps;
+};
+
+// `warmup_steps` of the settings, or `warmup_ratio` of the total rounded up.
+struct loam_schedule loam_schedule_make(const struct loam_train_settings *settings, int64_t total_steps);
+// The rate of the 0-based step.
+double loam_schedule_rate(const struct loam_schedule *schedule, int64_t step);
+
+#endif
