@@ -2,6 +2,7 @@
 #ifndef LOAM_API_SETTINGS_H
 #define LOAM_API_SETTINGS_H
 
+#include "train/evaluate.h"
 #include "train/train.h"
 
 struct loam_generate_settings {
@@ -9,12 +10,6 @@ struct loam_generate_settings {
     const char *prompt_file; // or the file that holds it; or a template with its fields
     int max_new_tokens;
     struct loam_sampling sampling;
-};
-
-struct loam_eval_settings {
-    bool generate;      // answers too, and their scores
-    int max_new_tokens; // of an answer
-    int64_t limit;      // records; 0: all
 };
 
 struct loam_tokenize_settings {
@@ -28,7 +23,7 @@ struct loam_settings {
     // here too.
     struct loam_train_settings train;
     struct loam_generate_settings generate;
-    struct loam_eval_settings eval;
+    struct loam_evaluate_settings eval; // what only eval has; the rest comes from `train`
     struct loam_tokenize_settings tokenize;
     const char *path;      // inspect
     const char *config;    // init

@@ -1,7 +1,77 @@
 // The command: `loam COMMAND [options]`.
-#include <loam.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
 
-int main(void)
+#include "cli/cli.h"
+
+static int fail(const struct loam_error *error)
 {
-    return loam_version() == NULL;
+    fprintf(stderr, "loam: %s\n", error->message);
+    return error->status == LOAM_ERROR_USAGE ? CLI_USAGE : CLI_FAILED;
+}
+
+// Help and version went to standard output: were they written?
+static int finish_output(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout)) return CLI_OK;
+    fprintf(stderr, "loam: standard output: %s\n", strerror(errno));
+    return CLI_FAILED;
+}
+
+static int run(struct loam_options *options, struct loam_error *error)
+{
+    struct cli_console console;
+    cli_console_init(&console, options);
+    struct loam_callbacks callbacks = cli_console_callbacks(&console);
+    enum loam_status status = loam_run(options, &callbacks, error);
+    if (!cli_console_finish(&console)) {
+        // A reader that has seen enough (loam inspect DIR | head) is no failure that needs words.
+        if (console.output_error != EPIPE)
+            fprintf(stderr, "loam: standard output: %s\n", strerror(console.output_error));
+        return CLI_FAILED;
+    }
+    return status == LOAM_OK ? CLI_OK : fail(error);
+}
+
+static int run_command(enum loam_command command, char **arguments)
+{
+    struct loam_error error = {0};
+    struct loam_options *options;
+    if (loam_options_create(&options, command, &error) != LOAM_OK) return fail(&error);
+    bool help;
+    int code;
+    if (cli_read_arguments(options, command, arguments, &help, &error) != LOAM_OK)
+        code = fail(&error);
+    else if (help) {
+        cli_print_help(stdout, command);
+        code = finish_output();
+    } else
+        code = run(options, &error);
+    loam_options_destroy(options);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    // A closed pipe is then an error of the write, which is seen, and output half written is still cleaned
+    // up.
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        cli_print_overview(stderr);
+        return CLI_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        cli_print_overview(stdout);
+        return finish_output();
+    }
+    if (strcmp(name, "--version") == 0) {
+        printf("loam %s\n", loam_version());
+        return finish_output();
+    }
+    struct loam_error error = {0};
+    enum loam_command command;
+    if (loam_command_find(&command, name, &error) != LOAM_OK) return fail(&error);
+    return run_command(command, argv + 2);
 }

@@ -1,0 +1,29 @@
+#include "api/output.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum loam_status loam_output_bytes(const struct loam_callbacks *callbacks, const char *text, size_t size,
+                                   struct loam_error *error)
+{
+    if (callbacks->text == NULL || size == 0 || callbacks->text(callbacks->user, text, size)) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_STOPPED, "the output was closed");
+}
+
+enum loam_status loam_output_json(const struct loam_callbacks *callbacks, json_t *root, size_t flags,
+                                  struct loam_error *error)
+{
+    char *text = root == NULL ? NULL : json_dumps(root, flags | JSON_REAL_PRECISION(10));
+    json_decref(root);
+    if (text == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "no memory for the JSON output");
+    enum loam_status status = loam_output_bytes(callbacks, text, strlen(text), error);
+    if (status == LOAM_OK) status = loam_output_bytes(callbacks, "\n", 1, error);
+    free(text);
+    return status;
+}
+
+json_t *loam_json_number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}

@@ -1,0 +1,22 @@
+#include "api/run.h"
+
+#include "api/options.h"
+
+const char *loam_version(void)
+{
+    return LOAM_VERSION;
+}
+
+enum loam_status loam_run(const struct loam_options *options, const struct loam_callbacks *callbacks,
+                          struct loam_error *error)
+{
+    static enum loam_status (*const commands[LOAM_COMMAND_COUNT])(
+        const struct loam_settings *, const struct loam_callbacks *, struct loam_error *) = {
+        [LOAM_COMMAND_TRAIN] = loam_run_train, [LOAM_COMMAND_GENERATE] = loam_run_generate,
+        [LOAM_COMMAND_EVAL] = loam_run_eval,   [LOAM_COMMAND_INSPECT] = loam_run_inspect,
+        [LOAM_COMMAND_INIT] = loam_run_init,   [LOAM_COMMAND_TOKENIZE] = loam_run_tokenize,
+    };
+    static const struct loam_callbacks none;
+    LOAM_TRY(loam_options_check(options, error));
+    return commands[options->command](&options->settings, callbacks == NULL ? &none : callbacks, error);
+}

@@ -1,0 +1,20 @@
+// The commands, one function and file each. Options have been read and required ones are there.
+#ifndef LOAM_API_RUN_H
+#define LOAM_API_RUN_H
+
+#include "api/settings.h"
+
+enum loam_status loam_run_train(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
+                                struct loam_error *error);
+enum loam_status loam_run_generate(const struct loam_settings *settings,
+                                   const struct loam_callbacks *callbacks, struct loam_error *error);
+enum loam_status loam_run_eval(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
+                               struct loam_error *error);
+enum loam_status loam_run_inspect(const struct loam_settings *settings,
+                                  const struct loam_callbacks *callbacks, struct loam_error *error);
+enum loam_status loam_run_init(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
+                               struct loam_error *error);
+enum loam_status loam_run_tokenize(const struct loam_settings *settings,
+                                   const struct loam_callbacks *callbacks, struct loam_error *error);
+
+#endif

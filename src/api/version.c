@@ -1,6 +1,0 @@
-#include <loam.h>
-
-const char *loam_version(void)
-{
-    return LOAM_VERSION;
-}

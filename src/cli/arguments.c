@@ -1,0 +1,73 @@
+// Reads "--name value", "--name=value", "--switch" and positional arguments.
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static enum loam_status usage(struct loam_error *error, const char *before, const char *argument,
+                              const char *after)
+{
+    error->status = LOAM_ERROR_USAGE;
+    snprintf(error->message, sizeof error->message, "%s%s%s", before, argument, after);
+    return LOAM_ERROR_USAGE;
+}
+
+// The option that may be given without its name; NULL: none.
+static const struct loam_option_info *positional_option(enum loam_command command)
+{
+    const struct loam_option_info *info;
+    for (size_t i = 0; (info = loam_option_describe(command, i)) != NULL; i++)
+        if (info->positional) return info;
+    return NULL;
+}
+
+static enum loam_status set_positional(struct loam_options *options, enum loam_command command,
+                                       const char *argument, struct loam_error *error)
+{
+    const struct loam_option_info *info = positional_option(command);
+    if (info == NULL || loam_options_get(options, info->name) != NULL)
+        return usage(error, "unexpected argument \"", argument, "\"; options begin with --");
+    return loam_options_set(options, info->name, argument, error);
+}
+
+// One "--name": `*next` is the argument after it, taken when the option needs a value that does not stand in
+// it.
+static enum loam_status set_named(struct loam_options *options, enum loam_command command,
+                                  const char *argument, char ***next, struct loam_error *error)
+{
+    const char *equals = strchr(argument, '=');
+    size_t size = equals == NULL ? strlen(argument) : (size_t)(equals - argument);
+    char name[128];
+    if (size >= sizeof name) return usage(error, "there is no option ", argument, "");
+    memcpy(name, argument, size);
+    name[size] = '\0';
+
+    const struct loam_option_info *info = loam_option_find(command, name + 2);
+    const char *value = equals == NULL ? NULL : equals + 1;
+    if (value == NULL && info != NULL && info->argument != NULL && **next != NULL) value = *(*next)++;
+    return loam_options_set(options, name + 2, value, error);
+}
+
+enum loam_status cli_read_arguments(struct loam_options *options, enum loam_command command, char **arguments,
+                                    bool *help, struct loam_error *error)
+{
+    bool only_positional = false;
+    *help = false;
+    while (*arguments != NULL) {
+        const char *argument = *arguments++;
+        enum loam_status status = LOAM_OK;
+        if (only_positional || argument[0] != '-' || argument[1] == '\0')
+            status = set_positional(options, command, argument, error);
+        else if (strcmp(argument, "--") == 0)
+            only_positional = true;
+        else if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0)
+            *help = true;
+        else if (argument[1] != '-')
+            status = usage(error, "there is no option ", argument, "; options begin with --");
+        else
+            status = set_named(options, command, argument, &arguments, error);
+        if (status != LOAM_OK) return status;
+        if (*help) return LOAM_OK;
+    }
+    return LOAM_OK;
+}
