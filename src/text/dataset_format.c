@@ -1,0 +1,63 @@
+#include "text/dataset_format.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "text/json_stream.h"
+#include "text/utf8.h"
+
+struct detector {
+    int depth;
+    bool data_follows; // the last key of the outermost object is "data"
+    bool squad;
+    bool ended;
+    size_t first_line;
+    size_t last_line;
+};
+
+static enum loam_status on_event(void *user, const struct loam_json_event *event, struct loam_error *error)
+{
+    (void)error;
+    struct detector *detector = user;
+    bool begins = event->kind == LOAM_JSON_OBJECT || event->kind == LOAM_JSON_ARRAY;
+    if (detector->depth == 0) detector->first_line = event->line;
+    detector->last_line = event->line;
+    if (detector->depth == 1 && event->kind == LOAM_JSON_ARRAY) detector->squad = detector->data_follows;
+    if (detector->depth == 1 && event->kind == LOAM_JSON_KEY)
+        detector->data_follows = event->size == 4 && memcmp(event->text, "data", 4) == 0;
+    if (begins) detector->depth++;
+    if (event->kind == LOAM_JSON_END) detector->depth--;
+    detector->ended = detector->depth == 0;
+    return detector->squad || detector->ended ? LOAM_ERROR_STOPPED : LOAM_OK;
+}
+
+static bool has_extension(const char *path, const char *extension)
+{
+    size_t length = strlen(path);
+    size_t tail = strlen(extension);
+    return length >= tail && strcasecmp(path + length - tail, extension) == 0;
+}
+
+enum loam_status loam_data_format_find(enum loam_data_format *format, const char *path, const char *data,
+                                       size_t size, struct loam_error *error)
+{
+    *format = has_extension(path, ".txt") ? LOAM_DATA_TEXT : LOAM_DATA_JSONL;
+    if (*format == LOAM_DATA_TEXT || has_extension(path, ".jsonl")) return LOAM_OK;
+    size_t mark = loam_utf8_byte_order_mark(data, size);
+    size_t start = mark;
+    while (start < size && strchr(" \t\r\n", data[start]) != NULL && data[start] != '\0')
+        start++;
+    enum loam_status status = LOAM_OK;
+    if (start < size && data[start] == '{') {
+        struct detector detector = {0};
+        status = loam_json_stream_parse(data + mark, size - mark, path, 1, on_event, &detector, error);
+        if (detector.squad) *format = LOAM_DATA_SQUAD;
+        // A first line that breaks off is left to the reader of lines, which may skip it.
+        if (detector.squad || detector.first_line == detector.last_line) return LOAM_OK;
+        if (status == LOAM_ERROR_FORMAT) return status;
+    }
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "%s: cannot tell what it holds: expected SQuAD JSON (an object with a \"data\" array), "
+                     "JSONL (an object a line) or plain text (a name that ends in .txt)",
+                     path);
+}

@@ -1,0 +1,14 @@
+// Telling what a data file holds from its name and its first value.
+#ifndef LOAM_TEXT_DATASET_FORMAT_H
+#define LOAM_TEXT_DATASET_FORMAT_H
+
+#include "base/status.h"
+
+enum loam_data_format { LOAM_DATA_SQUAD, LOAM_DATA_JSONL, LOAM_DATA_TEXT };
+
+// A name that ends in .txt or .jsonl says it; else an object with a "data" array is SQuAD, and an object that
+// ends on the line it begins on is JSONL. Anything else is an error that says what there is to choose from.
+enum loam_status loam_data_format_find(enum loam_data_format *format, const char *path, const char *data,
+                                       size_t size, struct loam_error *error);
+
+#endif

@@ -1,0 +1,167 @@
+#include "text/dataset_lines.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+#include "text/grow.h"
+#include "text/jsonl.h"
+#include "text/utf8.h"
+
+struct line {
+    size_t start; // in the file
+    size_t size;  // without the line break
+    size_t number;
+};
+
+struct loam_lines {
+    char *path;
+    int file;
+    bool json;
+    struct line *lines;
+    size_t count;
+    size_t capacity;
+    struct loam_bytes text; // the line that was read last
+    struct loam_field text_field;
+    struct loam_jsonl jsonl;
+};
+
+size_t loam_lines_count(const struct loam_lines *lines)
+{
+    return lines->count;
+}
+
+size_t loam_lines_number(const struct loam_lines *lines, size_t index)
+{
+    return lines->lines[index].number;
+}
+
+void loam_lines_destroy(struct loam_lines *lines)
+{
+    if (lines == NULL) return;
+    if (lines->file >= 0) close(lines->file);
+    free(lines->path);
+    free(lines->lines);
+    loam_bytes_deinit(&lines->text);
+    loam_jsonl_deinit(&lines->jsonl);
+    free(lines);
+}
+
+// Takes the fields out of a line and checks them.
+static enum loam_status parse_line(struct loam_lines *lines, const char *text, size_t size, size_t number,
+                                   struct loam_error *error)
+{
+    if (lines->json) return loam_jsonl_parse(&lines->jsonl, text, size, lines->path, number, error);
+    size_t valid = loam_utf8_check(text, size);
+    if (valid < size)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: invalid UTF-8 at byte %zu of the line",
+                         lines->path, number, valid + 1);
+    lines->text_field = (struct loam_field){"text", text, size};
+    return LOAM_OK;
+}
+
+static bool is_blank(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (text[i] != ' ' && text[i] != '\t' && text[i] != '\r') return false;
+    return true;
+}
+
+static enum loam_status add_line(struct loam_lines *lines, struct line line, struct loam_error *error)
+{
+    if (lines->count == lines->capacity) {
+        struct line *grown =
+            loam_grow(lines->lines, &lines->capacity, lines->count + 1, sizeof *lines->lines, error);
+        if (grown == NULL) return LOAM_ERROR_MEMORY;
+        lines->lines = grown;
+    }
+    lines->lines[lines->count++] = line;
+    return LOAM_OK;
+}
+
+static enum loam_status index_lines(struct loam_lines *lines, const char *data, size_t size, bool skip_bad,
+                                    size_t *bad, struct loam_error *error)
+{
+    size_t number = 0;
+    size_t start = loam_utf8_byte_order_mark(data, size);
+    for (size_t next; start < size; start = next) {
+        const char *line_break = memchr(data + start, '\n', size - start);
+        size_t end = line_break != NULL ? (size_t)(line_break - data) : size;
+        next = end + 1;
+        number++;
+        if (end > start && data[end - 1] == '\r') end--;
+        if (is_blank(data + start, end - start)) continue;
+        enum loam_status status = parse_line(lines, data + start, end - start, number, error);
+        if (status == LOAM_ERROR_FORMAT && skip_bad) {
+            ++*bad;
+            continue;
+        }
+        if (status != LOAM_OK) return status;
+        LOAM_TRY(add_line(lines, (struct line){start, end - start, number}, error));
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status open_into(struct loam_lines *lines, const struct loam_lines_options *options,
+                                  const char *data, size_t size, size_t *bad, struct loam_error *error)
+{
+    lines->path = loam_strdup(options->path, error);
+    if (lines->path == NULL) return LOAM_ERROR_MEMORY;
+    LOAM_TRY(loam_jsonl_init(&lines->jsonl, options->names, options->name_count, error));
+    lines->file = open(options->path, O_RDONLY | O_CLOEXEC);
+    if (lines->file < 0)
+        return loam_fail(error, LOAM_ERROR_IO, "cannot open %s: %s", options->path, strerror(errno));
+    return index_lines(lines, data, size, options->skip_bad, bad, error);
+}
+
+enum loam_status loam_lines_open(struct loam_lines **out, const struct loam_lines_options *options,
+                                 const char *data, size_t size, size_t *bad, struct loam_error *error)
+{
+    *out = NULL;
+    struct loam_lines *lines = loam_calloc(1, sizeof *lines, error);
+    if (lines == NULL) return LOAM_ERROR_MEMORY;
+    lines->json = options->json;
+    lines->file = -1;
+    enum loam_status status = open_into(lines, options, data, size, bad, error);
+    if (status != LOAM_OK) {
+        loam_lines_destroy(lines);
+        return status;
+    }
+    *out = lines;
+    return LOAM_OK;
+}
+
+static enum loam_status read_text(struct loam_lines *lines, const struct line *line, struct loam_error *error)
+{
+    loam_bytes_clear(&lines->text);
+    LOAM_TRY(loam_bytes_reserve(&lines->text, line->size, error));
+    size_t done = 0;
+    while (done < line->size) {
+        ssize_t got =
+            pread(lines->file, lines->text.data + done, line->size - done, (off_t)(line->start + done));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0)
+            return loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s", lines->path, strerror(errno));
+        if (got == 0)
+            return loam_fail(error, LOAM_ERROR_IO, "%s:%zu: the file has become shorter since it was opened",
+                             lines->path, line->number);
+        done += (size_t)got;
+    }
+    lines->text.size = line->size;
+    lines->text.data[line->size] = '\0';
+    return LOAM_OK;
+}
+
+// The line is checked anew: the file may have been changed since.
+enum loam_status loam_lines_read(struct loam_lines *lines, size_t index, const struct loam_field **fields,
+                                 struct loam_error *error)
+{
+    const struct line *line = &lines->lines[index];
+    LOAM_TRY(read_text(lines, line, error));
+    LOAM_TRY(parse_line(lines, lines->text.data, line->size, line->number, error));
+    *fields = lines->json ? lines->jsonl.fields : &lines->text_field;
+    return LOAM_OK;
+}
