@@ -59,6 +59,13 @@ void loam_arena_deinit(struct loam_arena *arena)
     *arena = (struct loam_arena){0};
 }
 
+enum loam_status loam_arena_protect(const struct loam_arena *arena, struct loam_error *error)
+{
+    if (mprotect(arena->base, arena->capacity, PROT_READ) == 0) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_INTERNAL, "cannot protect an arena of %zu bytes: %s", arena->capacity,
+                     strerror(errno));
+}
+
 void *loam_arena_alloc(struct loam_arena *arena, size_t bytes)
 {
     size_t rounded;

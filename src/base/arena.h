@@ -26,6 +26,10 @@ enum loam_status loam_arena_init(struct loam_arena *arena, size_t capacity, bool
                                  struct loam_error *error);
 void loam_arena_deinit(struct loam_arena *arena);
 
+// Makes the memory read-only until deinit: a stray write to what must not change is a fault, not a silent
+// error.
+enum loam_status loam_arena_protect(const struct loam_arena *arena, struct loam_error *error);
+
 // `bytes` bytes, LOAM_ARENA_ALIGN aligned, contents undefined; NULL (and `exhausted` set) when it does not
 // fit.
 void *loam_arena_alloc(struct loam_arena *arena, size_t bytes);

@@ -55,6 +55,28 @@ void loam_map_close(struct loam_map *map)
     *map = (struct loam_map){0};
 }
 
+void loam_map_populate(const void *data, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = (uintptr_t)data / page * page;
+    uintptr_t end = (uintptr_t)data + size;
+#ifdef MADV_POPULATE_READ
+    // Before Linux 5.14 there is no such advice; the pages then come one by one.
+    (void)madvise((void *)begin, end - begin, MADV_POPULATE_READ);
+#else
+    (void)madvise((void *)begin, end - begin, MADV_WILLNEED);
+#endif
+}
+
+void loam_map_release(const void *data, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin =
+        ((uintptr_t)data + page - 1) / page * page; // whole pages only: neighbours share the others
+    uintptr_t end = ((uintptr_t)data + size) / page * page;
+    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 // Reads until the end: the file may have changed since its size was asked.
 static enum loam_status read_all(int fd, const char *path, size_t limit, struct loam_bytes *bytes,
                                  struct loam_error *error)

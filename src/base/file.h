@@ -19,6 +19,11 @@ enum loam_status loam_map_open(struct loam_map *map, const char *path, bool popu
                                struct loam_error *error);
 void loam_map_close(struct loam_map *map);
 
+// Advice on a part of a map: fault it in in bulk; or let its pages go (they are read again when touched), so
+// that what has been converted does not stay in memory beside the copy.
+void loam_map_populate(const void *data, size_t size);
+void loam_map_release(const void *data, size_t size);
+
 // Appends the whole file to `bytes`; files above `limit` bytes are refused.
 enum loam_status loam_file_read(const char *path, size_t limit, struct loam_bytes *bytes,
                                 struct loam_error *error);

@@ -202,7 +202,7 @@ static enum loam_status add_shard(struct loam_safetensors *file, char *path, str
     if (path == NULL) return LOAM_ERROR_MEMORY;
     struct shard *shard = &file->shards[file->shard_count++];
     shard->path = path;
-    LOAM_TRY(loam_map_open(&shard->map, path, true, error));
+    LOAM_TRY(loam_map_open(&shard->map, path, false, error));
     return read_shard(file, shard, error);
 }
 

@@ -28,6 +28,7 @@ enum loam_status loam_safetensors_open_file(struct loam_safetensors **out, const
                                             struct loam_error *error);
 void loam_safetensors_destroy(struct loam_safetensors *file);
 
+// The tensors are one array: an index is the distance from the first.
 size_t loam_safetensors_count(const struct loam_safetensors *file);
 const struct loam_stored_tensor *loam_safetensors_at(const struct loam_safetensors *file, size_t index);
 const struct loam_stored_tensor *loam_safetensors_find(const struct loam_safetensors *file, const char *name);

@@ -33,13 +33,17 @@ struct loam_config {
     int64_t rope_original_positions;
 };
 
-// Reads and checks DIR/config.json (or the file itself). Unknown architectures and values that the family does not
-// support are refused by name.
+// Reads and checks DIR/config.json (or the file itself). Unknown architectures and values that the family
+// does not support are refused by name.
 enum loam_status loam_config_load(struct loam_config *config, const char *directory_or_file,
                                   struct loam_error *error);
 // `name` is how messages call the document.
 enum loam_status loam_config_parse(struct loam_config *config, const json_t *root, const char *name,
                                    struct loam_error *error);
+
+// Whether this model has the tensors of a row, and the size of a row's dimension (1 for LOAM_DIM_NONE).
+bool loam_config_has_row(const struct loam_config *config, const struct loam_weight_row *row);
+int64_t loam_config_dimension(const struct loam_config *config, enum loam_dimension dimension);
 
 // frequencies[i], i < D/2: theta^(-2i/D), scaled as rope_scaling says.
 void loam_config_rope_frequencies(const struct loam_config *config, float *frequencies);

@@ -1,5 +1,5 @@
-// Families are data: a row says which mechanisms a family uses and how its checkpoint calls its tensors. The decoder,
-// the loader, adapter naming, inspect and init all read the same rows.
+// Families are data: a row says which mechanisms a family uses and how its checkpoint calls its tensors. The
+// decoder, the loader, adapter naming, inspect and init all read the same rows.
 #ifndef LOAM_MODEL_FAMILY_H
 #define LOAM_MODEL_FAMILY_H
 
@@ -40,11 +40,19 @@ enum loam_role {
 };
 
 // Symbolic sizes of a dimension.
-enum loam_dimension { LOAM_DIM_NONE, LOAM_DIM_H, LOAM_DIM_3H, LOAM_DIM_QD, LOAM_DIM_GD, LOAM_DIM_F, LOAM_DIM_V };
+enum loam_dimension {
+    LOAM_DIM_NONE,
+    LOAM_DIM_H,
+    LOAM_DIM_3H,
+    LOAM_DIM_QD,
+    LOAM_DIM_GD,
+    LOAM_DIM_F,
+    LOAM_DIM_V
+};
 
 enum loam_weight_flags {
-    LOAM_WEIGHT_BIAS = 1,           // the additive vector of the role; without it the matrix or the scale
-    LOAM_WEIGHT_TIED = 2,           // present only when the head is not tied; a copy is ignored when it is
+    LOAM_WEIGHT_BIAS = 1,              // the additive vector of the role; without it the matrix or the scale
+    LOAM_WEIGHT_TIED = 2,              // present only when the head is not tied; a copy is ignored when it is
     LOAM_WEIGHT_IF_ATTENTION_BIAS = 4, // present only with config.attention_bias
     LOAM_WEIGHT_IF_MLP_BIAS = 8,       // present only with config.mlp_bias
 };
@@ -52,9 +60,33 @@ enum loam_weight_flags {
 struct loam_weight_row {
     enum loam_role role;
     int slot;
-    const char *name; // as transformers' full model calls it, "%d" for the layer: "transformer.h.%d.mlp.dense_h_to_4h.weight"
+    const char *name;             // as transformers' full model calls it, "%d" for the layer:
+                                  // "transformer.h.%d.mlp.dense_h_to_4h.weight"
     enum loam_dimension shape[2]; // rows (outputs) first; LOAM_DIM_NONE ends a vector
     unsigned flags;
+};
+
+// How config.json calls a number of struct loam_config.
+enum loam_config_type { LOAM_CONFIG_INT, LOAM_CONFIG_DOUBLE, LOAM_CONFIG_BOOL };
+struct loam_config_key {
+    const char *names[3]; // every age's spelling; the first that is there counts
+    enum loam_config_type type;
+    size_t offset; // of the field in struct loam_config
+    bool required; // else the row's defaults hold where the key is absent or null
+};
+
+// A key whose value changes the mathematics and of which only these values are built.
+struct loam_config_rule {
+    const char *name;
+    const char *allowed[3]; // as text; absent and null are always allowed
+};
+
+// The module tree as PyTorch prints it, depth first. What a module with weights prints follows from its
+// weight row.
+struct loam_module_row {
+    const char *path;      // "transformer.h.%d.mlp"
+    const char *type;      // "BloomMLP"
+    const char *arguments; // of a module without weights, as printed; NULL: none
 };
 
 struct loam_family {
@@ -69,14 +101,22 @@ struct loam_family {
     bool embedding_norm;
     const struct loam_weight_row *rows;
     size_t row_count;
+    const struct loam_config *defaults; // of keys that are left out; a 0 is derived (config.c)
+    const struct loam_config_key *keys;
+    size_t key_count;
+    const struct loam_config_rule *rules;
+    size_t rule_count;
+    const struct loam_module_row *modules;
+    size_t module_count;
     const char *const *default_targets; // LoRA, NULL-terminated
-    // Reads the family's keys, every age's spelling, into `config`; declared in config.c's terms.
-    enum loam_status (*read_config)(struct loam_config *config, const void *json, const char *name,
-                                    struct loam_error *error);
 };
 
 // The family of a model_type; NULL when there is none. `index` enumerates, NULL at the end.
 const struct loam_family *loam_family_find(const char *model_type);
 const struct loam_family *loam_family_at(size_t index);
+
+// The rows, one file each.
+extern const struct loam_family loam_family_bloom;
+extern const struct loam_family loam_family_llama;
 
 #endif

@@ -1,5 +1,5 @@
-// A model: every tensor of the checkpoint as a parameter, arranged for the decoder. Created from the config alone
-// (names and shapes; enough for inspect and for planning), then given its data.
+// A model: every tensor of the checkpoint as a parameter, arranged for the decoder. Created from the config
+// alone (names and shapes; enough for inspect and for planning), then given its data.
 #ifndef LOAM_MODEL_MODEL_H
 #define LOAM_MODEL_MODEL_H
 
@@ -19,9 +19,9 @@ struct loam_parameter {
 // LoRA is an attribute of a linear: y = x WT + b + scale (drop(x) AT) BT. rank 0: not adapted.
 struct loam_lora_slot {
     int rank;
-    float scale;    // alpha / rank
-    float dropout;  // probability
-    uint32_t index; // among the adapted linears, in model order: keeps the random streams apart
+    float scale;          // alpha / rank
+    float dropout;        // probability
+    uint32_t index;       // among the adapted linears, in model order: keeps the random streams apart
     struct loam_tensor a; // [rank, in] f32
     struct loam_tensor b; // [out, rank] f32
     struct loam_tensor da;
@@ -49,14 +49,14 @@ struct loam_layer {
 
 struct loam_model {
     struct loam_config config;
-    enum loam_dtype dtype; // of activations and weights in computation
+    enum loam_dtype dtype;             // of activations and weights in computation
     struct loam_parameter *parameters; // in checkpoint order: embedding, layers, final norm, head
     size_t parameter_count;
     struct loam_parameter *embedding; // [V, H]
     struct loam_norm embedding_norm;  // w NULL: none
     struct loam_layer *layers;        // [config.layers]
     struct loam_norm final_norm;
-    struct loam_parameter *head; // [V, H]; the embedding itself when tied
+    struct loam_parameter *head;         // [V, H]; the embedding itself when tied
     struct loam_tensor alibi_slopes;     // [Q] f32 on the device, or none
     struct loam_tensor rope_frequencies; // [D/2] f32 on the device, or none
     // Where the data is.
@@ -76,21 +76,25 @@ struct loam_load_options {
     bool writable;         // never mapped: they will be trained (--method full)
     const struct loam_log *log;
 };
-// Gives every parameter its data from the checkpoint in `directory`: used in place where the mapped file has the right
-// dtype and alignment and the device computes in host memory, else converted once into the arena (two passes: count,
-// then fill). Missing, misshapen or unclaimed tensors are refused by name; names with and without the family's prefix are the same.
-enum loam_status loam_model_load(struct loam_model *model, const char *directory, const struct loam_device *device,
-                                 const struct loam_load_options *options, struct loam_error *error);
+// Gives every parameter its data from the checkpoint in `directory`: used in place where the mapped file has
+// the right dtype and alignment and the device computes in host memory, else converted once into the arena
+// (two passes: count, then fill). Missing, misshapen or unclaimed tensors are refused by name; names with and
+// without the family's prefix are the same.
+enum loam_status loam_model_load(struct loam_model *model, const char *directory,
+                                 const struct loam_device *device, const struct loam_load_options *options,
+                                 struct loam_error *error);
 
 // Parameters, the tied head counted once.
 int64_t loam_model_parameter_total(const struct loam_model *model);
 // Linears in model order; NULL at the end. The head is not among them.
 struct loam_linear *loam_model_linear_at(const struct loam_model *model, size_t index);
 
-// Writes a random checkpoint with the family's own initialisation (linears and embedding N(0, initializer_range^2), biases 0, norms 1 and 0) into
-// `directory`: config.json as given, model.safetensors in `dtype`, one Philox stream a tensor.
-enum loam_status loam_model_init_checkpoint(const struct loam_model *model, uint64_t seed, enum loam_dtype dtype,
-                                            const char *directory, struct loam_error *error);
+// Writes DIRECTORY/model.safetensors in `dtype`: a random checkpoint with the family's own initialisation
+// (linears and embedding N(0, initializer_range^2), biases 0, norms 1 and 0), one Philox stream a tensor,
+// made block by block, so that it needs no memory to speak of. The caller puts config.json beside it.
+enum loam_status loam_model_init_checkpoint(const struct loam_model *model, uint64_t seed,
+                                            enum loam_dtype dtype, const char *directory,
+                                            struct loam_error *error);
 // Writes the parameters (downloaded from the device) as DIRECTORY/model.safetensors in `dtype`.
 enum loam_status loam_model_save(const struct loam_model *model, enum loam_dtype dtype, const char *directory,
                                  struct loam_error *error);

@@ -1,0 +1,17 @@
+#include "model/family.h"
+
+#include <string.h>
+
+static const struct loam_family *const families[] = {&loam_family_bloom, &loam_family_llama};
+
+const struct loam_family *loam_family_at(size_t index)
+{
+    return index < sizeof families / sizeof families[0] ? families[index] : NULL;
+}
+
+const struct loam_family *loam_family_find(const char *model_type)
+{
+    for (size_t i = 0; loam_family_at(i) != NULL; i++)
+        if (strcmp(loam_family_at(i)->model_type, model_type) == 0) return loam_family_at(i);
+    return NULL;
+}

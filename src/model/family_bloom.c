@@ -1,0 +1,94 @@
+// BLOOM (Le Scao et al. 2022): LayerNorm, a norm over the embedding, ALiBi, one matrix for query, key and
+// value with the three interleaved by head, biases everywhere, tanh-GELU, the embedding as the head.
+#include "model/config.h"
+
+#define ROOT "transformer."
+#define LAYER ROOT "h.%d."
+#define COUNT(table) (sizeof(table) / sizeof(table)[0])
+
+static const struct loam_weight_row rows[] = {
+    {LOAM_ROLE_EMBEDDING, 0, ROOT "word_embeddings.weight", {LOAM_DIM_V, LOAM_DIM_H}, 0},
+    {LOAM_ROLE_EMBEDDING_NORM, 0, ROOT "word_embeddings_layernorm.weight", {LOAM_DIM_H}, 0},
+    {LOAM_ROLE_EMBEDDING_NORM, 0, ROOT "word_embeddings_layernorm.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS},
+    {LOAM_ROLE_NORM, LOAM_NORM_ATTENTION, LAYER "input_layernorm.weight", {LOAM_DIM_H}, 0},
+    {LOAM_ROLE_NORM, LOAM_NORM_ATTENTION, LAYER "input_layernorm.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS},
+    {LOAM_ROLE_LINEAR, LOAM_QKV, LAYER "self_attention.query_key_value.weight", {LOAM_DIM_3H, LOAM_DIM_H}, 0},
+    {LOAM_ROLE_LINEAR,
+     LOAM_QKV,
+     LAYER "self_attention.query_key_value.bias",
+     {LOAM_DIM_3H},
+     LOAM_WEIGHT_BIAS},
+    {LOAM_ROLE_LINEAR, LOAM_O, LAYER "self_attention.dense.weight", {LOAM_DIM_H, LOAM_DIM_H}, 0},
+    {LOAM_ROLE_LINEAR, LOAM_O, LAYER "self_attention.dense.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS},
+    {LOAM_ROLE_NORM, LOAM_NORM_MLP, LAYER "post_attention_layernorm.weight", {LOAM_DIM_H}, 0},
+    {LOAM_ROLE_NORM, LOAM_NORM_MLP, LAYER "post_attention_layernorm.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS},
+    {LOAM_ROLE_LINEAR, LOAM_UP, LAYER "mlp.dense_h_to_4h.weight", {LOAM_DIM_F, LOAM_DIM_H}, 0},
+    {LOAM_ROLE_LINEAR, LOAM_UP, LAYER "mlp.dense_h_to_4h.bias", {LOAM_DIM_F}, LOAM_WEIGHT_BIAS},
+    {LOAM_ROLE_LINEAR, LOAM_DOWN, LAYER "mlp.dense_4h_to_h.weight", {LOAM_DIM_H, LOAM_DIM_F}, 0},
+    {LOAM_ROLE_LINEAR, LOAM_DOWN, LAYER "mlp.dense_4h_to_h.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS},
+    {LOAM_ROLE_FINAL_NORM, 0, ROOT "ln_f.weight", {LOAM_DIM_H}, 0},
+    {LOAM_ROLE_FINAL_NORM, 0, ROOT "ln_f.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS},
+    {LOAM_ROLE_HEAD, 0, "lm_head.weight", {LOAM_DIM_V, LOAM_DIM_H}, LOAM_WEIGHT_TIED},
+};
+
+static const struct loam_config_key keys[] = {
+    {{"n_embed", "hidden_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, hidden), true},
+    {{"n_layer", "num_hidden_layers"}, LOAM_CONFIG_INT, offsetof(struct loam_config, layers), true},
+    {{"n_head", "num_attention_heads"}, LOAM_CONFIG_INT, offsetof(struct loam_config, heads), true},
+    {{"vocab_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, vocabulary), true},
+    {{"seq_length"}, LOAM_CONFIG_INT, offsetof(struct loam_config, max_positions), false},
+    {{"layer_norm_epsilon"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, norm_eps), false},
+    {{"initializer_range"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, initializer_range), false},
+    {{"tie_word_embeddings"}, LOAM_CONFIG_BOOL, offsetof(struct loam_config, tied_head), false},
+};
+
+// The inner size of the MLP is four times the hidden size, whatever n_inner says: so it is in transformers.
+static const struct loam_config defaults = {
+    .max_positions = 2048, .norm_eps = 1e-5, .initializer_range = 0.02, .tied_head = true};
+
+static const struct loam_config_rule rules[] = {
+    {"apply_residual_connection_post_layernorm", {"false"}},
+};
+
+static const struct loam_module_row modules[] = {
+    {"transformer", "BloomModel", NULL},
+    {ROOT "word_embeddings", "Embedding", NULL},
+    {ROOT "word_embeddings_layernorm", "LayerNorm", NULL},
+    {ROOT "h", "ModuleList", NULL},
+    {ROOT "h.%d", "BloomBlock", NULL},
+    {LAYER "input_layernorm", "LayerNorm", NULL},
+    {LAYER "self_attention", "BloomAttention", NULL},
+    {LAYER "self_attention.query_key_value", "Linear", NULL},
+    {LAYER "self_attention.dense", "Linear", NULL},
+    {LAYER "self_attention.attention_dropout", "Dropout", "p=0.0, inplace=False"},
+    {LAYER "post_attention_layernorm", "LayerNorm", NULL},
+    {LAYER "mlp", "BloomMLP", NULL},
+    {LAYER "mlp.dense_h_to_4h", "Linear", NULL},
+    {LAYER "mlp.gelu_impl", "BloomGelu", NULL},
+    {LAYER "mlp.dense_4h_to_h", "Linear", NULL},
+    {ROOT "ln_f", "LayerNorm", NULL},
+    {"lm_head", "Linear", NULL},
+};
+
+static const char *const default_targets[] = {"query_key_value", NULL};
+
+const struct loam_family loam_family_bloom = {
+    .model_type = "bloom",
+    .architecture = "BloomForCausalLM",
+    .prefix = ROOT,
+    .norm = LOAM_LAYERNORM,
+    .position = LOAM_ALIBI,
+    .activation = LOAM_GELU_TANH,
+    .fused_qkv = true,
+    .embedding_norm = true,
+    .rows = rows,
+    .row_count = COUNT(rows),
+    .defaults = &defaults,
+    .keys = keys,
+    .key_count = COUNT(keys),
+    .rules = rules,
+    .rule_count = COUNT(rules),
+    .modules = modules,
+    .module_count = COUNT(modules),
+    .default_targets = default_targets,
+};

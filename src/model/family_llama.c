@@ -1,0 +1,100 @@
+// Llama (Touvron et al. 2023; Grattafiori et al. 2024): RMSNorm, RoPE, grouped queries, SwiGLU, the head its
+// own or the embedding.
+#include "model/config.h"
+
+#define ROOT "model."
+#define LAYER ROOT "layers.%d."
+#define COUNT(table) (sizeof(table) / sizeof(table)[0])
+#define ATTENTION_BIAS (LOAM_WEIGHT_BIAS | LOAM_WEIGHT_IF_ATTENTION_BIAS)
+#define MLP_BIAS (LOAM_WEIGHT_BIAS | LOAM_WEIGHT_IF_MLP_BIAS)
+
+static const struct loam_weight_row rows[] = {
+    {LOAM_ROLE_EMBEDDING, 0, ROOT "embed_tokens.weight", {LOAM_DIM_V, LOAM_DIM_H}, 0},
+    {LOAM_ROLE_NORM, LOAM_NORM_ATTENTION, LAYER "input_layernorm.weight", {LOAM_DIM_H}, 0},
+    {LOAM_ROLE_LINEAR, LOAM_Q, LAYER "self_attn.q_proj.weight", {LOAM_DIM_QD, LOAM_DIM_H}, 0},
+    {LOAM_ROLE_LINEAR, LOAM_Q, LAYER "self_attn.q_proj.bias", {LOAM_DIM_QD}, ATTENTION_BIAS},
+    {LOAM_ROLE_LINEAR, LOAM_K, LAYER "self_attn.k_proj.weight", {LOAM_DIM_GD, LOAM_DIM_H}, 0},
+    {LOAM_ROLE_LINEAR, LOAM_K, LAYER "self_attn.k_proj.bias", {LOAM_DIM_GD}, ATTENTION_BIAS},
+    {LOAM_ROLE_LINEAR, LOAM_V, LAYER "self_attn.v_proj.weight", {LOAM_DIM_GD, LOAM_DIM_H}, 0},
+    {LOAM_ROLE_LINEAR, LOAM_V, LAYER "self_attn.v_proj.bias", {LOAM_DIM_GD}, ATTENTION_BIAS},
+    {LOAM_ROLE_LINEAR, LOAM_O, LAYER "self_attn.o_proj.weight", {LOAM_DIM_H, LOAM_DIM_QD}, 0},
+    {LOAM_ROLE_LINEAR, LOAM_O, LAYER "self_attn.o_proj.bias", {LOAM_DIM_H}, ATTENTION_BIAS},
+    {LOAM_ROLE_NORM, LOAM_NORM_MLP, LAYER "post_attention_layernorm.weight", {LOAM_DIM_H}, 0},
+    {LOAM_ROLE_LINEAR, LOAM_GATE, LAYER "mlp.gate_proj.weight", {LOAM_DIM_F, LOAM_DIM_H}, 0},
+    {LOAM_ROLE_LINEAR, LOAM_GATE, LAYER "mlp.gate_proj.bias", {LOAM_DIM_F}, MLP_BIAS},
+    {LOAM_ROLE_LINEAR, LOAM_UP, LAYER "mlp.up_proj.weight", {LOAM_DIM_F, LOAM_DIM_H}, 0},
+    {LOAM_ROLE_LINEAR, LOAM_UP, LAYER "mlp.up_proj.bias", {LOAM_DIM_F}, MLP_BIAS},
+    {LOAM_ROLE_LINEAR, LOAM_DOWN, LAYER "mlp.down_proj.weight", {LOAM_DIM_H, LOAM_DIM_F}, 0},
+    {LOAM_ROLE_LINEAR, LOAM_DOWN, LAYER "mlp.down_proj.bias", {LOAM_DIM_H}, MLP_BIAS},
+    {LOAM_ROLE_FINAL_NORM, 0, ROOT "norm.weight", {LOAM_DIM_H}, 0},
+    {LOAM_ROLE_HEAD, 0, "lm_head.weight", {LOAM_DIM_V, LOAM_DIM_H}, LOAM_WEIGHT_TIED},
+    {LOAM_ROLE_IGNORED, 0, LAYER "self_attn.rotary_emb.inv_freq", {LOAM_DIM_NONE}, 0},
+    {LOAM_ROLE_IGNORED, 0, ROOT "rotary_emb.inv_freq", {LOAM_DIM_NONE}, 0},
+};
+
+static const struct loam_config_key keys[] = {
+    {{"hidden_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, hidden), true},
+    {{"num_hidden_layers"}, LOAM_CONFIG_INT, offsetof(struct loam_config, layers), true},
+    {{"num_attention_heads"}, LOAM_CONFIG_INT, offsetof(struct loam_config, heads), true},
+    {{"num_key_value_heads"}, LOAM_CONFIG_INT, offsetof(struct loam_config, kv_heads), false},
+    {{"head_dim"}, LOAM_CONFIG_INT, offsetof(struct loam_config, head_dim), false},
+    {{"intermediate_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, inner), true},
+    {{"vocab_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, vocabulary), true},
+    {{"max_position_embeddings"}, LOAM_CONFIG_INT, offsetof(struct loam_config, max_positions), false},
+    {{"rms_norm_eps"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, norm_eps), false},
+    {{"initializer_range"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, initializer_range), false},
+    {{"tie_word_embeddings"}, LOAM_CONFIG_BOOL, offsetof(struct loam_config, tied_head), false},
+    {{"attention_bias"}, LOAM_CONFIG_BOOL, offsetof(struct loam_config, attention_bias), false},
+    {{"mlp_bias"}, LOAM_CONFIG_BOOL, offsetof(struct loam_config, mlp_bias), false},
+};
+
+static const struct loam_config defaults = {
+    .max_positions = 2048, .norm_eps = 1e-6, .initializer_range = 0.02, .rope_theta = 10000.0};
+
+static const struct loam_config_rule rules[] = {
+    {"hidden_act", {"silu", "swish"}},
+};
+
+static const struct loam_module_row modules[] = {
+    {"model", "LlamaModel", NULL},
+    {ROOT "embed_tokens", "Embedding", NULL},
+    {ROOT "layers", "ModuleList", NULL},
+    {ROOT "layers.%d", "LlamaDecoderLayer", NULL},
+    {LAYER "self_attn", "LlamaAttention", NULL},
+    {LAYER "self_attn.q_proj", "Linear", NULL},
+    {LAYER "self_attn.k_proj", "Linear", NULL},
+    {LAYER "self_attn.v_proj", "Linear", NULL},
+    {LAYER "self_attn.o_proj", "Linear", NULL},
+    {LAYER "mlp", "LlamaMLP", NULL},
+    {LAYER "mlp.gate_proj", "Linear", NULL},
+    {LAYER "mlp.up_proj", "Linear", NULL},
+    {LAYER "mlp.down_proj", "Linear", NULL},
+    {LAYER "mlp.act_fn", "SiLUActivation", NULL},
+    {LAYER "input_layernorm", "LlamaRMSNorm", NULL},
+    {LAYER "post_attention_layernorm", "LlamaRMSNorm", NULL},
+    {ROOT "norm", "LlamaRMSNorm", NULL},
+    {ROOT "rotary_emb", "LlamaRotaryEmbedding", NULL},
+    {"lm_head", "Linear", NULL},
+};
+
+static const char *const default_targets[] = {"q_proj", "v_proj", NULL};
+
+const struct loam_family loam_family_llama = {
+    .model_type = "llama",
+    .architecture = "LlamaForCausalLM",
+    .prefix = ROOT,
+    .norm = LOAM_RMSNORM,
+    .position = LOAM_ROPE,
+    .activation = LOAM_SILU,
+    .gated_mlp = true,
+    .rows = rows,
+    .row_count = COUNT(rows),
+    .defaults = &defaults,
+    .keys = keys,
+    .key_count = COUNT(keys),
+    .rules = rules,
+    .rule_count = COUNT(rules),
+    .modules = modules,
+    .module_count = COUNT(modules),
+    .default_targets = default_targets,
+};

@@ -1,0 +1,177 @@
+#include "model/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+
+static bool in_layer(const struct loam_weight_row *row)
+{
+    return strstr(row->name, "%d") != NULL;
+}
+
+// The row's name with the layer in the place of %d.
+static char *row_name(const struct loam_weight_row *row, int layer, struct loam_error *error)
+{
+    const char *gap = strstr(row->name, "%d");
+    if (gap == NULL) return loam_strdup(row->name, error);
+    return loam_format(error, "%.*s%d%s", (int)(gap - row->name), row->name, layer, gap + 2);
+}
+
+static struct loam_tensor row_shape(const struct loam_config *config, const struct loam_weight_row *row)
+{
+    int64_t first = loam_config_dimension(config, row->shape[0]);
+    if (row->shape[1] == LOAM_DIM_NONE) return loam_tensor_1d(NULL, LOAM_F32, first);
+    return loam_tensor_2d(NULL, LOAM_F32, first, loam_config_dimension(config, row->shape[1]));
+}
+
+// ---- where the decoder finds a parameter ----
+
+static void bind_norm(struct loam_norm *norm, struct loam_parameter *parameter)
+{
+    if ((parameter->row->flags & LOAM_WEIGHT_BIAS) != 0)
+        norm->b = parameter;
+    else
+        norm->w = parameter;
+}
+
+static enum loam_status bind_linear(struct loam_linear *linear, struct loam_parameter *parameter,
+                                    struct loam_error *error)
+{
+    if ((parameter->row->flags & LOAM_WEIGHT_BIAS) != 0) {
+        linear->bias = parameter;
+        return LOAM_OK;
+    }
+    linear->weight = parameter;
+    linear->out = parameter->value.shape[0];
+    linear->in = parameter->value.shape[1];
+    linear->path = loam_strndup(parameter->name, strlen(parameter->name) - strlen(".weight"), error);
+    return linear->path == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
+}
+
+static enum loam_status bind(struct loam_model *model, struct loam_parameter *parameter,
+                             struct loam_error *error)
+{
+    const struct loam_weight_row *row = parameter->row;
+    switch (row->role) {
+    case LOAM_ROLE_EMBEDDING:
+        model->embedding = parameter;
+        break;
+    case LOAM_ROLE_EMBEDDING_NORM:
+        bind_norm(&model->embedding_norm, parameter);
+        break;
+    case LOAM_ROLE_NORM:
+        bind_norm(&model->layers[parameter->layer].norms[row->slot], parameter);
+        break;
+    case LOAM_ROLE_LINEAR:
+        return bind_linear(&model->layers[parameter->layer].linears[row->slot], parameter, error);
+    case LOAM_ROLE_FINAL_NORM:
+        bind_norm(&model->final_norm, parameter);
+        break;
+    case LOAM_ROLE_HEAD:
+        model->head = parameter;
+        break;
+    case LOAM_ROLE_IGNORED:
+        break;
+    }
+    return LOAM_OK;
+}
+
+// ---- creating ----
+
+static enum loam_status add_parameter(struct loam_model *model, const struct loam_weight_row *row, int layer,
+                                      struct loam_error *error)
+{
+    if (!loam_config_has_row(&model->config, row)) return LOAM_OK;
+    struct loam_parameter *parameter = &model->parameters[model->parameter_count];
+    *parameter = (struct loam_parameter){.name = row_name(row, layer, error),
+                                         .row = row,
+                                         .layer = layer,
+                                         .value = row_shape(&model->config, row),
+                                         .grad = row_shape(&model->config, row)};
+    if (parameter->name == NULL) return LOAM_ERROR_MEMORY;
+    model->parameter_count++;
+    return bind(model, parameter, error);
+}
+
+// The rows of a layer stand together; they repeat for each layer, in the place where they stand.
+static enum loam_status add_parameters(struct loam_model *model, struct loam_error *error)
+{
+    const struct loam_family *family = model->config.family;
+    for (size_t i = 0; i < family->row_count;) {
+        size_t end = i;
+        while (end < family->row_count && in_layer(&family->rows[end]) == in_layer(&family->rows[i]))
+            end++;
+        int layers = in_layer(&family->rows[i]) ? (int)model->config.layers : 1;
+        for (int layer = 0; layer < layers; layer++)
+            for (size_t j = i; j < end; j++)
+                LOAM_TRY(
+                    add_parameter(model, &family->rows[j], in_layer(&family->rows[j]) ? layer : -1, error));
+        i = end;
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status fill(struct loam_model *model, struct loam_error *error)
+{
+    size_t layers = (size_t)model->config.layers;
+    model->layers = loam_calloc(layers, sizeof *model->layers, error);
+    model->parameters =
+        loam_calloc(model->config.family->row_count * layers, sizeof *model->parameters, error);
+    if (model->layers == NULL || model->parameters == NULL) return LOAM_ERROR_MEMORY;
+    LOAM_TRY(add_parameters(model, error));
+    if (model->head == NULL) model->head = model->embedding;
+    return LOAM_OK;
+}
+
+enum loam_status loam_model_create(struct loam_model **out, const struct loam_config *config,
+                                   struct loam_error *error)
+{
+    *out = NULL;
+    struct loam_model *model = loam_calloc(1, sizeof *model, error);
+    if (model == NULL) return LOAM_ERROR_MEMORY;
+    model->config = *config;
+    model->dtype = LOAM_F32;
+    enum loam_status status = fill(model, error);
+    if (status == LOAM_OK)
+        *out = model;
+    else
+        loam_model_destroy(model);
+    return status;
+}
+
+void loam_model_destroy(struct loam_model *model)
+{
+    if (model == NULL) return;
+    for (size_t i = 0; i < model->parameter_count; i++)
+        free(model->parameters[i].name);
+    for (int64_t i = 0; model->layers != NULL && i < model->config.layers; i++)
+        for (int slot = 0; slot < LOAM_LINEAR_SLOTS; slot++)
+            free(model->layers[i].linears[slot].path);
+    if (model->device != NULL) model->device->memory->arena_deinit(&model->arena);
+    loam_safetensors_destroy(model->file);
+    free(model->layers);
+    free(model->parameters);
+    free(model);
+}
+
+// ---- questions ----
+
+int64_t loam_model_parameter_total(const struct loam_model *model)
+{
+    int64_t total = 0;
+    for (size_t i = 0; i < model->parameter_count; i++)
+        total += loam_tensor_count(&model->parameters[i].value);
+    return total;
+}
+
+struct loam_linear *loam_model_linear_at(const struct loam_model *model, size_t index)
+{
+    // Every layer has the same linears.
+    size_t present[LOAM_LINEAR_SLOTS];
+    size_t count = 0;
+    for (size_t slot = 0; slot < LOAM_LINEAR_SLOTS; slot++)
+        if (model->layers[0].linears[slot].weight != NULL) present[count++] = slot;
+    if (count == 0 || index / count >= (size_t)model->config.layers) return NULL;
+    return &model->layers[index / count].linears[present[index % count]];
+}
