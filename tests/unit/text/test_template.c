@@ -1,0 +1,207 @@
+#include "test.h"
+
+#include "text/template.h"
+
+static struct loam_error error;
+
+static struct loam_template *parsed(const char *text)
+{
+    struct loam_template *made = NULL;
+    assert_ok(loam_template_parse(&made, text, strlen(text), "test", &error));
+    return made;
+}
+
+static struct loam_field field(const char *name, const char *value)
+{
+    return (struct loam_field){name, value, strlen(value)};
+}
+
+static const struct loam_field *squad_fields(void)
+{
+    static struct loam_field fields[3];
+    fields[0] = field("answer", "cheese");
+    fields[1] = field("context", "Cheese is the best food.");
+    fields[2] = field("question", "What is the best food?");
+    return fields;
+}
+
+static void test_squad_prompt_is_exact(void **state)
+{
+    (void)state;
+    struct loam_template *squad = NULL;
+    struct loam_rendered out = {0};
+    assert_ok(loam_template_open(&squad, "squad", &error));
+    assert_ok(loam_template_render(squad, squad_fields(), 3, "</s>", false, &out, &error));
+    assert_string_equal(out.text.data,
+                        "### CONTEXT\nCheese is the best food.\n\n### QUESTION\nWhat is the best "
+                        "food?\n\n### ANSWER\ncheese</s>");
+    assert_int_equal(out.text.size, strlen(out.text.data));
+    assert_int_equal(out.context_start, strlen("### CONTEXT\n"));
+    assert_int_equal(out.context_end, strlen("### CONTEXT\nCheese is the best food."));
+    assert_string_equal(out.text.data + out.completion_start, "cheese</s>");
+
+    // The prompt for generation: everything before the answer, which need not be known.
+    assert_ok(loam_template_render(squad, squad_fields() + 1, 2, "</s>", true, &out, &error));
+    assert_string_equal(
+        out.text.data,
+        "### CONTEXT\nCheese is the best food.\n\n### QUESTION\nWhat is the best food?\n\n### ANSWER\n");
+    assert_int_equal(out.completion_start, out.text.size);
+
+    assert_int_equal(loam_template_field_count(squad), 3);
+    assert_string_equal(loam_template_field_name(squad, 0), "context");
+    assert_string_equal(loam_template_field_name(squad, 1), "question");
+    assert_string_equal(loam_template_field_name(squad, 2), "answer");
+    loam_rendered_deinit(&out);
+    loam_template_destroy(squad);
+}
+
+static void test_renders(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *eos;
+        const char *expected;
+        size_t completion_start;
+        size_t context_start;
+        size_t context_end;
+    } cases[] = {
+        {"{a}", "", "AAA", 0, 0, 3},
+        {"{a}{b}", "", "AAABB", 3, 0, 3},
+        {"{b}{a}{b}{eos}", "<e>", "BBAAABB<e>", 5, 0, 2},
+        {"{eos}x{a}", "<e>", "<e>xAAA", 4, 4, 7},
+        {"{eos}{a}{eos}", "", "AAA", 0, 0, 3},
+        {"{{{a}}}", "", "{AAA}", 1, 1, 4},
+        {"{{a}} {a}", "", "{a} AAA", 4, 4, 7},
+        {"{{}}{a}", "", "{}AAA", 2, 2, 5},
+        {"{{\"k\": \"{a}\"}}\n", "", "{\"k\": \"AAA\"}\n", 7, 7, 10},
+        {"{empty}-{b}", "", "-BB", 1, 0, 0},
+        {"{b}{empty}", "", "BB", 2, 0, 2},
+        {"{x-1.y_Z}|{f\xC3\xBC}", "", "punct|umlaut", 6, 0, 5},
+    };
+    // A value is text: braces and placeholders in it stay as they are.
+    const struct loam_field fields[] = {field("a", "AAA"),
+                                        field("b", "BB"),
+                                        field("empty", ""),
+                                        field("x-1.y_Z", "punct"),
+                                        field("f\xC3\xBC", "umlaut"),
+                                        field("odd", "{a}{eos}}}")};
+    struct loam_rendered out = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loam_template *made = parsed(cases[i].text);
+        assert_ok(loam_template_render(made, fields, 6, cases[i].eos, false, &out, &error));
+        assert_string_equal(out.text.data, cases[i].expected);
+        assert_int_equal(out.completion_start, cases[i].completion_start);
+        assert_int_equal(out.context_start, cases[i].context_start);
+        assert_int_equal(out.context_end, cases[i].context_end);
+        loam_template_destroy(made);
+    }
+    struct loam_template *made = parsed("<{odd}>");
+    assert_ok(loam_template_render(made, fields, 6, "<e>", false, &out, &error));
+    assert_string_equal(out.text.data, "<{a}{eos}}}>");
+    // A single field is the completion: the prompt is what stands before it.
+    assert_ok(loam_template_render(made, NULL, 0, "<e>", true, &out, &error));
+    assert_string_equal(out.text.data, "<");
+    loam_template_destroy(made);
+    made = parsed("{odd}");
+    assert_ok(loam_template_render(made, NULL, 0, "", true, &out, &error));
+    assert_int_equal(out.text.size, 0);
+    assert_string_equal(out.text.data, "");
+    loam_template_destroy(made);
+    loam_rendered_deinit(&out);
+}
+
+static void test_bad_templates(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *message;
+    } cases[] = {
+        {"", "template test has no field"},
+        {"no field{eos}", "has no field"},
+        {"{{question}}", "has no field"},
+        {"one\ntwo {question", "template test, line 2: '{'"},
+        {"{", "line 1: '{'"},
+        {"{}{a}", "line 1: '{'"},
+        {"{a b}", "line 1: '{'"},
+        {"{a\n}", "line 1: '{'"},
+        {"{\"json\": \"{a}\"}", "write {{ for a brace"},
+        {"{a}}", "line 1: '}' closes no placeholder; write }} for a brace"},
+        {"{a}\n\n}", "line 3: '}'"},
+        {"}}}{a}", "line 1: '}'"},
+        {"{a}\xFF", "template test is not UTF-8 text"},
+        {"{a}\xC3", "is not UTF-8 text"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loam_template *made = NULL;
+        assert_fails(loam_template_parse(&made, cases[i].text, strlen(cases[i].text), "test", &error),
+                     LOAM_ERROR_FORMAT, cases[i].message);
+        assert_null(made);
+    }
+    struct loam_template *made = NULL;
+    assert_fails(loam_template_parse(&made, "{a}\0", 4, "test", &error), LOAM_ERROR_FORMAT,
+                 "is not UTF-8 text");
+}
+
+static void test_unknown_field(void **state)
+{
+    (void)state;
+    struct loam_template *made = parsed("{context} {topic}");
+    struct loam_rendered out = {0};
+    assert_fails(loam_template_render(made, squad_fields(), 3, "", false, &out, &error), LOAM_ERROR_FORMAT,
+                 "no field \"topic\", which the template names; there are: answer, context, question");
+    assert_fails(loam_template_render(made, NULL, 0, "", false, &out, &error), LOAM_ERROR_FORMAT,
+                 "no field \"context\", which the template names; there are: none");
+    loam_rendered_deinit(&out);
+    loam_template_destroy(made);
+}
+
+static void test_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *contents;
+        const char *expected;
+    } cases[] = {
+        {"Q: {q}\nA: {a}{eos}\n", "Q: 1\nA: 2#"},
+        {"Q: {q}\nA: {a}{eos}\r\n", "Q: 1\nA: 2#"},
+        {"Q: {q}\nA: {a}\n\n", "Q: 1\nA: 2\n"},
+        {"{q}{a}", "12"},
+    };
+    char directory[256];
+    char path[300];
+    assert_non_null(test_make_directory(directory));
+    snprintf(path, sizeof path, "%s/prompt.txt", directory);
+    const struct loam_field fields[] = {field("q", "1"), field("a", "2")};
+    struct loam_template *made = NULL;
+    struct loam_rendered out = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        test_write_file(path, cases[i].contents, strlen(cases[i].contents));
+        assert_ok(loam_template_open(&made, path, &error));
+        assert_ok(loam_template_render(made, fields, 2, "#", false, &out, &error));
+        assert_string_equal(out.text.data, cases[i].expected);
+        loam_template_destroy(made);
+    }
+    test_write_file(path, "", 0);
+    assert_fails(loam_template_open(&made, path, &error), LOAM_ERROR_FORMAT, "prompt.txt has no field");
+    assert_fails(loam_template_open(&made, directory, &error), LOAM_ERROR_IO,
+                 "is neither a file nor built in");
+    assert_fails(loam_template_open(&made, "squid", &error), LOAM_ERROR_IO,
+                 "template squid is neither a file nor built in: expected \"squad\"");
+    assert_null(made);
+    loam_rendered_deinit(&out);
+    test_remove_directory(directory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_squad_prompt_is_exact),
+        cmocka_unit_test(test_renders),
+        cmocka_unit_test(test_bad_templates),
+        cmocka_unit_test(test_unknown_field),
+        cmocka_unit_test(test_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
