@@ -7,7 +7,6 @@
 #include "api/run.h"
 #include "base/file.h"
 #include "base/heap.h"
-#include "text/tokenizer.h"
 
 struct tokenize_job {
     const struct loam_tokenize_settings *settings;
