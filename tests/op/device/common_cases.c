@@ -1,0 +1,707 @@
+// The case table of the op tests, and how the arguments of each op are made from a row of it.
+#include <math.h>
+
+#include "op/device/common_op.h"
+
+// ---- pieces that several ops share ----
+
+static struct loam_tensor absent(void)
+{
+    return (struct loam_tensor){0};
+}
+
+static struct loam_tensor optional_vector(struct op_run *run, const char *name, enum op_role role,
+                                          enum loam_dtype dtype, int64_t count)
+{
+    return op_flagged(run, OP_NO_OPTIONAL) ? absent() : op_vector(run, name, role, dtype, count);
+}
+
+static void scale_values(const struct loam_tensor *tensor, double factor, double offset)
+{
+    for (int64_t i = 0; i < loam_tensor_count(tensor); i++)
+        op_set(tensor, i, op_get(tensor, i) * factor + offset);
+}
+
+static void expect_sums(struct op_run *run, double reduction, double magnitude)
+{
+    run->reduction = reduction;
+    run->magnitude = magnitude;
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+// Rising and repeated, all in 0..limit-1.
+static struct loam_tensor make_ids(struct op_run *run, const char *name, int64_t count, int64_t limit)
+{
+    int32_t ids[128];
+    assert_true(count <= 128);
+    for (int64_t i = 0; i < count; i++)
+        ids[i] = (int32_t)(i * 5 % limit);
+    return op_indices(run, name, ids, count);
+}
+
+// ---- matmul ----
+
+static void build_linear_forward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_linear_forward_args *a = &run->args.linear_forward;
+    enum loam_dtype out = op_flagged(run, OP_F32_OUTPUT) ? LOAM_F32 : run->dtype;
+    bool in_place = op_flagged(run, OP_IN_PLACE);
+    a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, c->pad);
+    a->w.tensor = op_matrix(run, "w", OP_INPUT, run->dtype, c->n, c->k, 0);
+    a->bias = optional_vector(run, "bias", OP_INPUT, run->dtype, c->n);
+    a->y = op_matrix(run, "y", in_place ? OP_UPDATED : OP_OUTPUT, out, c->t, c->n, c->pad);
+    if (out == LOAM_F32) op_mark_exact(run);
+    if (in_place) {
+        a->residual = a->y;
+    } else if (!op_flagged(run, OP_NO_OPTIONAL)) {
+        a->residual = op_matrix(run, "residual", OP_INPUT, out, c->t, c->n, c->pad);
+    }
+    expect_sums(run, (double)c->k, 1.0);
+}
+
+static void build_linear_backward_input(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_linear_backward_input_args *a = &run->args.linear_backward_input;
+    a->accumulate = op_flagged(run, OP_ACCUMULATE);
+    a->dy = op_matrix(run, "dy", OP_INPUT, run->dtype, c->t, c->n, c->pad);
+    a->w.tensor = op_matrix(run, "w", OP_INPUT, run->dtype, c->n, c->k, 0);
+    a->dx = op_matrix(run, "dx", a->accumulate ? OP_UPDATED : OP_OUTPUT, run->dtype, c->t, c->k, 0);
+    expect_sums(run, (double)c->n, 1.0);
+}
+
+static void build_linear_backward_weight(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_linear_backward_weight_args *a = &run->args.linear_backward_weight;
+    a->dy = op_matrix(run, "dy", OP_INPUT, run->dtype, c->t, c->n, c->pad);
+    a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, c->pad);
+    a->dw = op_matrix(run, "dw", OP_UPDATED, LOAM_F32, c->n, c->k, 0);
+    op_mark_exact(run);
+    expect_sums(run, (double)c->t + 1.0, 1.0);
+}
+
+static void build_bias_backward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_bias_backward_args *a = &run->args.bias_backward;
+    a->dy = op_matrix(run, "dy", OP_INPUT, run->dtype, c->t, c->n, c->pad);
+    a->dbias = op_vector(run, "dbias", OP_UPDATED, LOAM_F32, c->n);
+    op_mark_exact(run);
+    expect_sums(run, (double)c->t + 1.0, 1.0);
+}
+
+// ---- LoRA ----
+
+static struct loam_dropout make_dropout(const struct op_run *run)
+{
+    // A counter that is no multiple of 4 starts in the middle of a block of random words.
+    return (struct loam_dropout){.p = op_flagged(run, OP_DROPOUT) ? 0.3f : 0.0f,
+                                 .seed = 11,
+                                 .stream = 3ull << 32 | 5,
+                                 .counter = 1234567};
+}
+
+static void build_lora_forward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_lora_forward_args *a = &run->args.lora_forward;
+    a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, c->pad);
+    a->a = op_matrix(run, "a", OP_INPUT, LOAM_F32, c->r, c->k, 0);
+    a->b = op_matrix(run, "b", OP_INPUT, LOAM_F32, c->n, c->r, 0);
+    a->scale = 0.75f;
+    a->dropout = make_dropout(run);
+    a->t = op_matrix(run, "t", OP_OUTPUT, LOAM_F32, c->t, c->r, 0);
+    a->y = op_matrix(run, "y", OP_UPDATED, run->dtype, c->t, c->n, c->pad);
+    // A term of y is an element of t, about sqrt(K), times one of b.
+    expect_sums(run, (double)(c->k + c->r), sqrt((double)c->k));
+}
+
+static void build_lora_backward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_lora_backward_args *a = &run->args.lora_backward;
+    a->dy = op_matrix(run, "dy", OP_INPUT, run->dtype, c->t, c->n, c->pad);
+    a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, c->pad);
+    a->a = op_matrix(run, "a", OP_INPUT, LOAM_F32, c->r, c->k, 0);
+    a->b = op_matrix(run, "b", OP_INPUT, LOAM_F32, c->n, c->r, 0);
+    a->t = op_matrix(run, "t", OP_INPUT, LOAM_F32, c->t, c->r, 0);
+    a->scale = 0.75f;
+    a->dropout = make_dropout(run);
+    struct loam_tensor y = op_matrix(run, "y of the forward", OP_INPUT, run->dtype, c->t, c->n, c->pad);
+    struct loam_lora_forward_args forward = {
+        .x = a->x, .a = a->a, .b = a->b, .scale = a->scale, .dropout = a->dropout, .t = a->t, .y = y};
+    op_prepare(OP_lora_forward, &(union op_args){.lora_forward = forward});
+    a->da = op_matrix(run, "da", OP_UPDATED, LOAM_F32, c->r, c->k, 0);
+    a->db = op_matrix(run, "db", OP_UPDATED, LOAM_F32, c->n, c->r, 0);
+    if (!op_flagged(run, OP_NO_OPTIONAL)) {
+        a->dx = op_matrix(run, "dx", OP_UPDATED, run->dtype, c->t, c->k, 0);
+    }
+    // A term has an element of dt or t, sums of N and K products.
+    expect_sums(run, (double)(c->t + c->n + c->k + c->r), sqrt(larger((double)c->n, (double)c->k)));
+}
+
+// ---- embedding ----
+
+static void build_embedding_forward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_embedding_forward_args *a = &run->args.embedding_forward;
+    a->ids = make_ids(run, "ids", c->t, c->n);
+    a->table = op_matrix(run, "table", OP_INPUT, run->dtype, c->n, c->k, 0);
+    a->y = op_matrix(run, "y", OP_OUTPUT, run->dtype, c->t, c->k, 0);
+    op_mark_exact(run);
+    expect_sums(run, 0.0, 0.0);
+}
+
+static void build_embedding_backward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_embedding_backward_args *a = &run->args.embedding_backward;
+    a->ids = make_ids(run, "ids", c->t, c->n);
+    a->dy = op_matrix(run, "dy", OP_INPUT, run->dtype, c->t, c->k, 0);
+    a->dtable = op_matrix(run, "dtable", OP_UPDATED, LOAM_F32, c->n, c->k, 0);
+    op_mark_exact(run);
+    expect_sums(run, (double)c->t, 1.0);
+}
+
+// ---- norm ----
+
+// Far from zero a variance by E[x^2] - E[x]^2 loses everything.
+static struct loam_tensor make_norm_input(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_tensor x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, 0);
+    if (op_flagged(run, OP_LARGE)) scale_values(&x, 30.0, 100.0);
+    // A normal is at most a few; x itself is rounded relative to its size.
+    expect_sums(run, (double)c->k, op_flagged(run, OP_LARGE) ? 20.0 : 4.0);
+    return x;
+}
+
+static void build_layernorm_forward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_layernorm_forward_args *a = &run->args.layernorm_forward;
+    a->x = make_norm_input(run);
+    a->w = op_vector(run, "w", OP_INPUT, run->dtype, c->k);
+    a->b = op_vector(run, "b", OP_INPUT, run->dtype, c->k);
+    a->eps = 1e-5f;
+    a->y = op_matrix(run, "y", OP_OUTPUT, run->dtype, c->t, c->k, 0);
+    a->mean = op_vector(run, "mean", OP_OUTPUT, LOAM_F32, c->t);
+    op_mark_exact(run);
+    a->rstd = op_vector(run, "rstd", OP_OUTPUT, LOAM_F32, c->t);
+    op_mark_exact(run);
+}
+
+// dy and dx of a norm: one tensor, or two.
+static void make_norm_gradients(struct op_run *run, struct loam_tensor *dy, struct loam_tensor *dx)
+{
+    const struct op_case *c = run->test;
+    bool in_place = op_flagged(run, OP_IN_PLACE);
+    *dy = op_matrix(run, "dy", in_place ? OP_UPDATED : OP_INPUT, run->dtype, c->t, c->k, 0);
+    *dx = *dy;
+    if (in_place) return;
+    enum op_role role = op_flagged(run, OP_ACCUMULATE) ? OP_UPDATED : OP_OUTPUT;
+    *dx = op_matrix(run, "dx", role, run->dtype, c->t, c->k, 0);
+}
+
+static struct loam_tensor make_norm_sum(struct op_run *run, const char *name)
+{
+    struct loam_tensor sum = optional_vector(run, name, OP_UPDATED, LOAM_F32, run->test->k);
+    if (sum.data != NULL) op_mark_exact(run);
+    return sum;
+}
+
+static void build_layernorm_backward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_layernorm_backward_args *a = &run->args.layernorm_backward;
+    make_norm_gradients(run, &a->dy, &a->dx);
+    a->accumulate = op_flagged(run, OP_ACCUMULATE);
+    a->x = make_norm_input(run);
+    a->w = op_vector(run, "w", OP_INPUT, run->dtype, c->k);
+    a->mean = op_vector(run, "mean", OP_INPUT, LOAM_F32, c->t);
+    a->rstd = op_vector(run, "rstd", OP_INPUT, LOAM_F32, c->t);
+    struct loam_tensor y = op_matrix(run, "y of the forward", OP_INPUT, run->dtype, c->t, c->k, 0);
+    op_prepare(
+        OP_layernorm_forward,
+        &(union op_args){
+            .layernorm_forward = {
+                .x = a->x, .w = a->w, .b = a->w, .eps = 1e-5f, .y = y, .mean = a->mean, .rstd = a->rstd}});
+    a->dw = make_norm_sum(run, "dw");
+    a->db = make_norm_sum(run, "db");
+    run->reduction += (double)c->t;
+}
+
+static void build_rmsnorm_forward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_rmsnorm_forward_args *a = &run->args.rmsnorm_forward;
+    a->x = make_norm_input(run);
+    a->w = op_vector(run, "w", OP_INPUT, run->dtype, c->k);
+    a->eps = 1e-6f;
+    a->y = op_matrix(run, "y", OP_OUTPUT, run->dtype, c->t, c->k, 0);
+    a->rstd = op_vector(run, "rstd", OP_OUTPUT, LOAM_F32, c->t);
+    op_mark_exact(run);
+}
+
+static void build_rmsnorm_backward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_rmsnorm_backward_args *a = &run->args.rmsnorm_backward;
+    make_norm_gradients(run, &a->dy, &a->dx);
+    a->accumulate = op_flagged(run, OP_ACCUMULATE);
+    a->x = make_norm_input(run);
+    a->w = op_vector(run, "w", OP_INPUT, run->dtype, c->k);
+    a->rstd = op_vector(run, "rstd", OP_INPUT, LOAM_F32, c->t);
+    struct loam_tensor y = op_matrix(run, "y of the forward", OP_INPUT, run->dtype, c->t, c->k, 0);
+    op_prepare(
+        OP_rmsnorm_forward,
+        &(union op_args){.rmsnorm_forward = {.x = a->x, .w = a->w, .eps = 1e-6f, .y = y, .rstd = a->rstd}});
+    a->dw = make_norm_sum(run, "dw");
+    run->reduction += (double)c->t;
+}
+
+// ---- position ----
+
+static void build_rope_table(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_rope_table_args *a = &run->args.rope_table;
+    a->positions = make_ids(run, "positions", c->t, 4001);
+    int32_t *positions = a->positions.data;
+    for (int64_t t = 0; t < c->t; t++)
+        positions[t] *= 31;
+    a->frequencies = op_vector(run, "frequencies", OP_INPUT, LOAM_F32, c->size / 2);
+    for (int64_t i = 0; i < c->size / 2; i++) {
+        op_set(&a->frequencies, i, pow(10000.0, -2.0 * (double)i / (double)c->size));
+    }
+    a->table = op_matrix(run, "table", OP_OUTPUT, LOAM_F32, c->t, c->size, 0);
+    op_mark_exact(run);
+    expect_sums(run, 2.0, 1.0);
+}
+
+static void build_rope(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_rope_args *a = &run->args.rope;
+    a->x = op_heads(run, "x", OP_UPDATED, run->dtype, c->t, c->heads, c->size, c->pad);
+    a->table = op_matrix(run, "table", OP_INPUT, LOAM_F32, c->t, c->size, 0);
+    a->inverse = op_flagged(run, OP_INVERSE);
+    expect_sums(run, 2.0, 1.0);
+}
+
+// ---- attention ----
+
+// q [Tq, Q, D], k and v [Tkv, G, D]: each a tensor, or all three views of a fused one.
+struct heads {
+    struct loam_tensor q, k, v;
+};
+
+static struct loam_tensor head_view(const struct loam_tensor *fused, int64_t offset, int64_t heads,
+                                    int64_t head_stride, int64_t size)
+{
+    struct loam_tensor view = loam_tensor_3d(NULL, fused->dtype, fused->shape[0], heads, size);
+    view.data = (char *)fused->data + (size_t)offset * loam_dtype_size(fused->dtype);
+    view.stride[0] = fused->stride[0];
+    view.stride[1] = head_stride;
+    return view;
+}
+
+static struct heads make_heads(struct op_run *run, const char *const names[4], enum op_role role, int64_t tq,
+                               int64_t tkv)
+{
+    const struct op_case *c = run->test;
+    int64_t size = c->size;
+    if (op_flagged(run, OP_FUSED_HEADS)) {
+        struct loam_tensor f = op_matrix(run, names[3], role, run->dtype, tq, c->heads * 3 * size, c->pad);
+        return (struct heads){head_view(&f, 0, c->heads, 3 * size, size),
+                              head_view(&f, size, c->heads, 3 * size, size),
+                              head_view(&f, 2 * size, c->heads, 3 * size, size)};
+    }
+    if (op_flagged(run, OP_FUSED_BLOCKS)) {
+        int64_t q = c->heads * size, kv = c->groups * size;
+        struct loam_tensor f = op_matrix(run, names[3], role, run->dtype, tq, q + 2 * kv, c->pad);
+        return (struct heads){head_view(&f, 0, c->heads, size, size), head_view(&f, q, c->groups, size, size),
+                              head_view(&f, q + kv, c->groups, size, size)};
+    }
+    return (struct heads){op_heads(run, names[0], role, run->dtype, tq, c->heads, size, c->pad),
+                          op_heads(run, names[1], role, run->dtype, tkv, c->groups, size, c->pad),
+                          op_heads(run, names[2], role, run->dtype, tkv, c->groups, size, c->pad)};
+}
+
+static struct loam_attention_shape make_shape(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    int32_t q_offsets[OP_MAX_SEQUENCES + 1] = {0}, kv_offsets[OP_MAX_SEQUENCES + 1] = {0};
+    struct loam_attention_shape shape = {.scale = (float)(1.0 / sqrt((double)c->size))};
+    int64_t count = 0;
+    for (; count < OP_MAX_SEQUENCES && c->q_lengths[count] > 0; count++) {
+        int32_t q = c->q_lengths[count], kv = q + c->kv_extra;
+        q_offsets[count + 1] = q_offsets[count] + q;
+        kv_offsets[count + 1] = kv_offsets[count] + kv;
+        if (q > shape.max_q) shape.max_q = q;
+        if (kv > shape.max_kv) shape.max_kv = kv;
+    }
+    shape.q_offsets = op_indices(run, "q_offsets", q_offsets, count + 1);
+    shape.kv_offsets = op_indices(run, "kv_offsets", kv_offsets, count + 1);
+    if (op_flagged(run, OP_ALIBI)) {
+        shape.slopes = op_vector(run, "slopes", OP_INPUT, LOAM_F32, c->heads);
+        for (int64_t h = 0; h < c->heads; h++)
+            op_set(&shape.slopes, h, pow(0.5, (double)(h + 1)));
+    }
+    return shape;
+}
+
+// q, k, v and shape of both directions; returns Tq.
+static int64_t make_attention(struct op_run *run, struct heads *in, struct loam_attention_shape *shape)
+{
+    static const char *const names[] = {"q", "k", "v", "qkv"};
+    const struct op_case *c = run->test;
+    *shape = make_shape(run);
+    int64_t sequences = loam_tensor_count(&shape->q_offsets) - 1;
+    int64_t tq = ((const int32_t *)shape->q_offsets.data)[sequences];
+    *in = make_heads(run, names, OP_INPUT, tq, tq + sequences * c->kv_extra);
+    // Large scores need the maximum to be subtracted: exp(100) does not fit in f32.
+    if (op_flagged(run, OP_LARGE)) scale_values(&in->q, 60.0, 60.0);
+    if (op_flagged(run, OP_LARGE)) scale_values(&in->k, 1.0, 1.0);
+    expect_sums(run, (double)(shape->max_kv + c->size), op_flagged(run, OP_LARGE) ? 60.0 : 1.0);
+    return tq;
+}
+
+static void build_attention_forward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_attention_forward_args *a = &run->args.attention_forward;
+    struct heads in;
+    int64_t tq = make_attention(run, &in, &a->shape);
+    a->q = in.q;
+    a->k = in.k;
+    a->v = in.v;
+    a->out = op_heads(run, "out", OP_OUTPUT, run->dtype, tq, c->heads, c->size, 0);
+    a->lse = op_matrix(run, "lse", OP_OUTPUT, LOAM_F32, c->heads, tq, 0);
+}
+
+static void build_attention_backward(struct op_run *run)
+{
+    static const char *const names[] = {"dq", "dk", "dv", "dqkv"};
+    const struct op_case *c = run->test;
+    struct loam_attention_backward_args *a = &run->args.attention_backward;
+    struct heads in;
+    int64_t tq = make_attention(run, &in, &a->shape);
+    a->q = in.q;
+    a->k = in.k;
+    a->v = in.v;
+    a->out = op_heads(run, "out", OP_INPUT, run->dtype, tq, c->heads, c->size, 0);
+    a->lse = op_matrix(run, "lse", OP_INPUT, LOAM_F32, c->heads, tq, 0);
+    op_prepare(OP_attention_forward,
+               &(union op_args){
+                   .attention_forward = {
+                       .q = a->q, .k = a->k, .v = a->v, .shape = a->shape, .out = a->out, .lse = a->lse}});
+    a->dout = op_heads(run, "dout", OP_INPUT, run->dtype, tq, c->heads, c->size, 0);
+    struct heads out = make_heads(run, names, OP_OUTPUT, tq, in.k.shape[0]);
+    a->dq = out.q;
+    a->dk = out.k;
+    a->dv = out.v;
+    run->reduction += (double)(a->shape.max_q * c->heads / c->groups);
+}
+
+static void build_kv_append(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_kv_append_args *a = &run->args.kv_append;
+    a->x = op_heads(run, "x", OP_INPUT, run->dtype, c->t, c->groups, c->size, c->pad);
+    a->cache = op_heads(run, "cache", OP_UPDATED, run->dtype, c->n, c->groups, c->size, 0);
+    op_mark_exact(run);
+    a->first = (int32_t)(c->n - c->t);
+    expect_sums(run, 0.0, 0.0);
+}
+
+// ---- MLP ----
+
+static enum loam_activation kind_of(const struct op_run *run)
+{
+    return op_flagged(run, OP_SILU) ? LOAM_SILU : LOAM_GELU_TANH;
+}
+
+// Far from zero exp overflows where it is not guarded.
+static struct loam_tensor make_activation_input(struct op_run *run, const char *name, enum op_role role)
+{
+    struct loam_tensor x = op_matrix(run, name, role, run->dtype, run->test->t, run->test->k, 0);
+    scale_values(&x, op_flagged(run, OP_LARGE) ? 150.0 : 4.0, 0.0);
+    return x;
+}
+
+static void build_activation_forward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_activation_forward_args *a = &run->args.activation_forward;
+    bool in_place = op_flagged(run, OP_IN_PLACE);
+    a->kind = kind_of(run);
+    a->x = make_activation_input(run, "x", in_place ? OP_UPDATED : OP_INPUT);
+    a->y = in_place ? a->x : op_matrix(run, "y", OP_OUTPUT, run->dtype, c->t, c->k, 0);
+    expect_sums(run, 4.0, 1.0);
+}
+
+static void build_activation_backward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_activation_backward_args *a = &run->args.activation_backward;
+    bool in_place = op_flagged(run, OP_IN_PLACE);
+    a->kind = kind_of(run);
+    a->x = make_activation_input(run, "x", OP_INPUT);
+    a->dy = op_matrix(run, "dy", in_place ? OP_UPDATED : OP_INPUT, run->dtype, c->t, c->k, 0);
+    a->dx = in_place ? a->dy : op_matrix(run, "dx", OP_OUTPUT, run->dtype, c->t, c->k, 0);
+    expect_sums(run, 4.0, 1.0);
+}
+
+static void build_gated_activation_forward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_gated_activation_forward_args *a = &run->args.gated_activation_forward;
+    a->kind = kind_of(run);
+    a->gate = make_activation_input(run, "gate", OP_INPUT);
+    a->up = op_matrix(run, "up", OP_INPUT, run->dtype, c->t, c->k, 0);
+    a->y = op_matrix(run, "y", OP_OUTPUT, run->dtype, c->t, c->k, 0);
+    expect_sums(run, 4.0, 1.0);
+}
+
+static void build_gated_activation_backward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_gated_activation_backward_args *a = &run->args.gated_activation_backward;
+    bool in_place = op_flagged(run, OP_IN_PLACE);
+    a->kind = kind_of(run);
+    a->gate = make_activation_input(run, "gate", OP_INPUT);
+    a->up = op_matrix(run, "up", OP_INPUT, run->dtype, c->t, c->k, 0);
+    a->dy = op_matrix(run, "dy", in_place ? OP_UPDATED : OP_INPUT, run->dtype, c->t, c->k, 0);
+    a->dgate = in_place ? a->dy : op_matrix(run, "dgate", OP_OUTPUT, run->dtype, c->t, c->k, 0);
+    a->dup = op_matrix(run, "dup", OP_OUTPUT, run->dtype, c->t, c->k, 0);
+    expect_sums(run, 4.0, 1.0);
+}
+
+// ---- loss ----
+
+static void build_linear_cross_entropy(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_linear_cross_entropy_args *a = &run->args.linear_cross_entropy;
+    bool gradients = !op_flagged(run, OP_NO_OPTIONAL);
+    a->h = op_matrix(run, "h", OP_INPUT, run->dtype, c->t, c->k, 0);
+    if (op_flagged(run, OP_LARGE)) scale_values(&a->h, 60.0, 0.0);
+    a->w.tensor = op_matrix(run, "w", OP_INPUT, run->dtype, c->n, c->k, 0);
+    a->labels = make_ids(run, "labels", c->t, c->n);
+    for (int64_t t = 0; t < c->t; t++) {
+        if (t % 4 == 1 || op_flagged(run, OP_ALL_IGNORED)) ((int32_t *)a->labels.data)[t] = -100;
+    }
+    a->grad_scale = 0.25f;
+    a->loss_sum = op_vector(run, "loss_sum", OP_UPDATED, LOAM_F64, 1);
+    op_mark_exact(run);
+    if (gradients && !op_flagged(run, OP_NO_HIDDEN_GRADIENT)) {
+        a->dh = op_matrix(run, "dh", OP_OUTPUT, run->dtype, c->t, c->k, 0);
+    }
+    if (gradients && !op_flagged(run, OP_NO_WEIGHT_GRADIENT)) {
+        a->dw = op_matrix(run, "dw", OP_UPDATED, LOAM_F32, c->n, c->k, 0);
+    }
+    expect_sums(run, (double)(c->k + c->t), op_flagged(run, OP_LARGE) ? 60.0 : 1.0);
+}
+
+// ---- optimiser ----
+
+static void build_squared_norm(struct op_run *run)
+{
+    struct loam_squared_norm_args *a = &run->args.squared_norm;
+    a->x = op_vector(run, "x", OP_INPUT, LOAM_F32, run->test->n);
+    // Squares that overflow f32 are finite here.
+    if (op_flagged(run, OP_LARGE)) scale_values(&a->x, 1e25, 0.0);
+    a->result = op_vector(run, "result", OP_UPDATED, LOAM_F64, 1);
+    op_mark_exact(run);
+    expect_sums(run, 2.0, 1.0);
+}
+
+static void build_adamw(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_adamw_args *a = &run->args.adamw;
+    a->param = op_vector(run, "param", OP_UPDATED, LOAM_F32, c->n);
+    op_mark_exact(run);
+    a->grad = op_vector(run, "grad", OP_INPUT, LOAM_F32, c->n);
+    a->m = op_vector(run, "m", OP_UPDATED, LOAM_F32, c->n);
+    op_mark_exact(run);
+    a->v = op_vector(run, "v", OP_UPDATED, LOAM_F32, c->n);
+    op_mark_exact(run);
+    scale_values(&a->v, 0.5, 0.51);
+    if (!op_flagged(run, OP_NO_OPTIONAL)) {
+        a->mirror = op_vector(run, "mirror", OP_OUTPUT, LOAM_BF16, c->n);
+        a->squared_norm = op_vector(run, "squared_norm", OP_INPUT, LOAM_F64, 1);
+        op_set(&a->squared_norm, 0, op_flagged(run, OP_LARGE) ? 123.4 : 0.1);
+    }
+    a->max_norm = 1.0f;
+    a->learning_rate = 0.01f;
+    a->weight_decay = 0.1f;
+    a->beta1 = 0.9f;
+    a->beta2 = 0.999f;
+    a->eps = 1e-8f;
+    a->step = c->t;
+    expect_sums(run, 4.0, 1.0);
+}
+
+static void (*const builders[OP_COUNT])(struct op_run *run) = {
+#define LOAM_OP(name, group) [OP_##name] = build_##name,
+#include "device/op_list.def"
+#undef LOAM_OP
+};
+
+void op_build(struct op_run *run, const struct op_case *test, enum loam_dtype dtype)
+{
+    *run = (struct op_run){.test = test, .dtype = dtype};
+    builders[test->op](run);
+    op_snapshot(run);
+}
+
+// Sizes are odd on purpose: 1, primes, and neighbours of 8, 16 and 32.
+const struct op_case op_cases[] = {
+    {OP_linear_forward, .t = 1, .k = 1, .n = 1},
+    {OP_linear_forward, .t = 1, .k = 17, .n = 33},
+    {OP_linear_forward, .t = 7, .k = 64, .n = 48, .flags = OP_NO_OPTIONAL},
+    {OP_linear_forward, .t = 13, .k = 31, .n = 37, .pad = 3},
+    {OP_linear_forward, .t = 5, .k = 29, .n = 19, .pad = 5, .flags = OP_IN_PLACE},
+    {OP_linear_forward, .t = 16, .k = 40, .n = 24, .flags = OP_IN_PLACE | OP_NO_OPTIONAL},
+    {OP_linear_forward, .t = 6, .k = 23, .n = 41, .flags = OP_F32_OUTPUT | OP_NO_OPTIONAL},
+    {OP_linear_forward, .t = 3, .k = 257, .n = 11, .pad = 1, .flags = OP_F32_OUTPUT},
+    {OP_linear_backward_input, .t = 1, .k = 1, .n = 1},
+    {OP_linear_backward_input, .t = 1, .k = 33, .n = 17},
+    {OP_linear_backward_input, .t = 13, .k = 31, .n = 37, .pad = 3},
+    {OP_linear_backward_input, .t = 8, .k = 48, .n = 64, .flags = OP_ACCUMULATE},
+    {OP_linear_backward_input, .t = 11, .k = 19, .n = 23, .pad = 7, .flags = OP_ACCUMULATE},
+    {OP_linear_backward_weight, .t = 1, .k = 1, .n = 1},
+    {OP_linear_backward_weight, .t = 1, .k = 13, .n = 17},
+    {OP_linear_backward_weight, .t = 13, .k = 31, .n = 37, .pad = 3},
+    {OP_linear_backward_weight, .t = 40, .k = 16, .n = 32},
+    {OP_bias_backward, .t = 1, .n = 1},
+    {OP_bias_backward, .t = 37, .n = 19},
+    {OP_bias_backward, .t = 13, .n = 65, .pad = 3},
+
+    {OP_lora_forward, .t = 1, .k = 1, .n = 1, .r = 1},
+    {OP_lora_forward, .t = 1, .k = 17, .n = 33, .r = 8},
+    {OP_lora_forward, .t = 13, .k = 31, .n = 37, .r = 3, .pad = 3},
+    {OP_lora_forward, .t = 9, .k = 48, .n = 32, .r = 64, .flags = OP_DROPOUT},
+    {OP_lora_forward, .t = 7, .k = 29, .n = 41, .r = 16, .pad = 1, .flags = OP_DROPOUT},
+    {OP_lora_backward, .t = 1, .k = 1, .n = 1, .r = 1},
+    {OP_lora_backward, .t = 1, .k = 17, .n = 33, .r = 8, .flags = OP_NO_OPTIONAL},
+    {OP_lora_backward, .t = 13, .k = 31, .n = 37, .r = 3, .pad = 3},
+    {OP_lora_backward, .t = 9, .k = 48, .n = 32, .r = 64, .flags = OP_DROPOUT},
+    {OP_lora_backward, .t = 7, .k = 29, .n = 41, .r = 16, .pad = 1, .flags = OP_DROPOUT},
+    {OP_lora_backward, .t = 7, .k = 29, .n = 41, .r = 5, .flags = OP_DROPOUT | OP_NO_OPTIONAL},
+
+    {OP_embedding_forward, .t = 1, .k = 1, .n = 1},
+    {OP_embedding_forward, .t = 23, .k = 37, .n = 11},
+    {OP_embedding_forward, .t = 5, .k = 64, .n = 29, .pad = 1},
+    {OP_embedding_backward, .t = 1, .k = 1, .n = 1},
+    {OP_embedding_backward, .t = 53, .k = 37, .n = 7},
+    {OP_embedding_backward, .t = 5, .k = 64, .n = 29, .pad = 1},
+
+    {OP_layernorm_forward, .t = 1, .k = 7},
+    {OP_layernorm_forward, .t = 13, .k = 67},
+    {OP_layernorm_forward, .t = 5, .k = 64, .pad = 1},
+    {OP_layernorm_forward, .t = 6, .k = 129, .flags = OP_LARGE},
+    {OP_layernorm_backward, .t = 1, .k = 7},
+    {OP_layernorm_backward, .t = 13, .k = 67, .flags = OP_ACCUMULATE},
+    {OP_layernorm_backward, .t = 13, .k = 64, .pad = 1, .flags = OP_IN_PLACE},
+    {OP_layernorm_backward, .t = 5, .k = 33, .flags = OP_NO_OPTIONAL},
+    {OP_layernorm_backward, .t = 5, .k = 31, .flags = OP_NO_OPTIONAL | OP_IN_PLACE},
+    {OP_layernorm_backward, .t = 3, .k = 29, .pad = 1, .flags = OP_NO_OPTIONAL | OP_ACCUMULATE},
+    {OP_rmsnorm_forward, .t = 1, .k = 7},
+    {OP_rmsnorm_forward, .t = 13, .k = 67},
+    {OP_rmsnorm_forward, .t = 5, .k = 64, .pad = 1},
+    {OP_rmsnorm_forward, .t = 6, .k = 129, .flags = OP_LARGE},
+    {OP_rmsnorm_backward, .t = 1, .k = 7},
+    {OP_rmsnorm_backward, .t = 13, .k = 67, .flags = OP_ACCUMULATE},
+    {OP_rmsnorm_backward, .t = 13, .k = 64, .pad = 1, .flags = OP_IN_PLACE},
+    {OP_rmsnorm_backward, .t = 5, .k = 33, .flags = OP_NO_OPTIONAL},
+    {OP_rmsnorm_backward, .t = 5, .k = 31, .flags = OP_NO_OPTIONAL | OP_IN_PLACE},
+    {OP_rmsnorm_backward, .t = 3, .k = 29, .pad = 1, .flags = OP_NO_OPTIONAL | OP_ACCUMULATE},
+
+    {OP_rope_table, .t = 1, .size = 2},
+    {OP_rope_table, .t = 19, .size = 22, .pad = 1},
+    {OP_rope_table, .t = 7, .size = 64},
+    {OP_rope, .t = 1, .heads = 1, .size = 2},
+    {OP_rope, .t = 11, .heads = 3, .size = 22, .pad = 5},
+    {OP_rope, .t = 11, .heads = 3, .size = 22, .pad = 5, .flags = OP_INVERSE},
+    {OP_rope, .t = 6, .heads = 4, .size = 32, .flags = OP_INVERSE},
+
+    {OP_attention_forward, .heads = 1, .groups = 1, .size = 1, .q_lengths = {1}},
+    {OP_attention_forward, .heads = 3, .groups = 3, .size = 8, .q_lengths = {11}},
+    {OP_attention_forward, .heads = 3, .groups = 3, .size = 13, .q_lengths = {5, 1, 17}, .pad = 3},
+    {OP_attention_forward, .heads = 2, .groups = 2, .size = 16, .q_lengths = {7, 9}, .flags = OP_ALIBI},
+    {OP_attention_forward, .heads = 5, .groups = 5, .size = 12, .q_lengths = {1, 33, 2}, .pad = 1,
+     .flags = OP_ALIBI | OP_FUSED_HEADS},
+    {OP_attention_forward, .heads = 6, .groups = 2, .size = 10, .q_lengths = {19, 3},
+     .flags = OP_FUSED_BLOCKS},
+    {OP_attention_forward, .heads = 4, .groups = 1, .size = 32, .q_lengths = {70}},
+    {OP_attention_forward, .heads = 4, .groups = 2, .size = 9, .q_lengths = {1}, .kv_extra = 40,
+     .flags = OP_ALIBI},
+    {OP_attention_forward, .heads = 2, .groups = 2, .size = 24, .q_lengths = {6, 1}, .kv_extra = 5, .pad = 7},
+    {OP_attention_forward, .heads = 2, .groups = 1, .size = 16, .q_lengths = {20, 4}, .flags = OP_LARGE},
+    {OP_attention_forward, .heads = 2, .groups = 2, .size = 64, .q_lengths = {130}, .flags = OP_ALIBI},
+    {OP_attention_backward, .heads = 1, .groups = 1, .size = 1, .q_lengths = {1}},
+    {OP_attention_backward, .heads = 3, .groups = 3, .size = 8, .q_lengths = {11}},
+    {OP_attention_backward, .heads = 3, .groups = 3, .size = 13, .q_lengths = {5, 1, 17}, .pad = 3},
+    {OP_attention_backward, .heads = 2, .groups = 2, .size = 16, .q_lengths = {7, 9}, .flags = OP_ALIBI},
+    {OP_attention_backward, .heads = 5, .groups = 5, .size = 12, .q_lengths = {1, 33, 2}, .pad = 1,
+     .flags = OP_ALIBI | OP_FUSED_HEADS},
+    {OP_attention_backward, .heads = 6, .groups = 2, .size = 10, .q_lengths = {19, 3},
+     .flags = OP_FUSED_BLOCKS},
+    {OP_attention_backward, .heads = 4, .groups = 1, .size = 32, .q_lengths = {40}},
+    {OP_attention_backward, .heads = 4, .groups = 2, .size = 9, .q_lengths = {3, 1}, .kv_extra = 6,
+     .flags = OP_ALIBI},
+    {OP_attention_backward, .heads = 2, .groups = 2, .size = 64, .q_lengths = {67}, .flags = OP_ALIBI},
+    {OP_kv_append, .t = 1, .n = 1, .groups = 1, .size = 1},
+    {OP_kv_append, .t = 1, .n = 9, .groups = 3, .size = 11, .pad = 2},
+    {OP_kv_append, .t = 5, .n = 17, .groups = 2, .size = 16},
+
+    {OP_activation_forward, .t = 1, .k = 1},
+    {OP_activation_forward, .t = 7, .k = 67},
+    {OP_activation_forward, .t = 7, .k = 67, .pad = 1, .flags = OP_SILU},
+    {OP_activation_forward, .t = 5, .k = 64, .flags = OP_IN_PLACE},
+    {OP_activation_forward, .t = 5, .k = 33, .flags = OP_LARGE},
+    {OP_activation_forward, .t = 5, .k = 33, .flags = OP_LARGE | OP_SILU | OP_IN_PLACE},
+    {OP_activation_backward, .t = 1, .k = 1},
+    {OP_activation_backward, .t = 7, .k = 67},
+    {OP_activation_backward, .t = 7, .k = 67, .pad = 1, .flags = OP_SILU},
+    {OP_activation_backward, .t = 5, .k = 64, .flags = OP_IN_PLACE},
+    {OP_activation_backward, .t = 5, .k = 33, .flags = OP_LARGE},
+    {OP_activation_backward, .t = 5, .k = 33, .flags = OP_LARGE | OP_SILU | OP_IN_PLACE},
+    {OP_gated_activation_forward, .t = 1, .k = 1, .flags = OP_SILU},
+    {OP_gated_activation_forward, .t = 7, .k = 67, .pad = 1, .flags = OP_SILU},
+    {OP_gated_activation_forward, .t = 5, .k = 64},
+    {OP_gated_activation_forward, .t = 5, .k = 33, .flags = OP_LARGE | OP_SILU},
+    {OP_gated_activation_backward, .t = 1, .k = 1, .flags = OP_SILU},
+    {OP_gated_activation_backward, .t = 7, .k = 67, .pad = 1, .flags = OP_SILU},
+    {OP_gated_activation_backward, .t = 5, .k = 64, .flags = OP_IN_PLACE},
+    {OP_gated_activation_backward, .t = 5, .k = 33, .flags = OP_LARGE | OP_SILU | OP_IN_PLACE},
+
+    {OP_linear_cross_entropy, .t = 1, .k = 1, .n = 1},
+    {OP_linear_cross_entropy, .t = 1, .k = 17, .n = 41},
+    {OP_linear_cross_entropy, .t = 13, .k = 29, .n = 67, .pad = 1},
+    {OP_linear_cross_entropy, .t = 13, .k = 29, .n = 67, .flags = OP_NO_OPTIONAL},
+    {OP_linear_cross_entropy, .t = 9, .k = 31, .n = 53, .flags = OP_NO_WEIGHT_GRADIENT},
+    {OP_linear_cross_entropy, .t = 9, .k = 31, .n = 53, .flags = OP_NO_HIDDEN_GRADIENT},
+    {OP_linear_cross_entropy, .t = 5, .k = 16, .n = 32, .flags = OP_ALL_IGNORED},
+    {OP_linear_cross_entropy, .t = 6, .k = 24, .n = 48, .flags = OP_LARGE},
+    {OP_linear_cross_entropy, .t = 3, .k = 8, .n = 5003, .flags = OP_NO_WEIGHT_GRADIENT},
+
+    {OP_squared_norm, .n = 1},
+    {OP_squared_norm, .n = 4099, .pad = 1},
+    {OP_squared_norm, .n = 67, .flags = OP_LARGE},
+    {OP_adamw, .t = 1, .n = 1},
+    {OP_adamw, .t = 1, .n = 67, .pad = 1},
+    {OP_adamw, .t = 3, .n = 4099, .flags = OP_LARGE},
+    {OP_adamw, .t = 100000, .n = 35, .flags = OP_NO_OPTIONAL},
+};
+const size_t op_case_count = sizeof op_cases / sizeof op_cases[0];

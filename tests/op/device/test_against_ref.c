@@ -1,0 +1,77 @@
+// Every device of the registry against the reference, over the whole case table, in f32 and bf16.
+#include "op/device/common_op.h"
+
+static const enum loam_dtype dtypes[] = {LOAM_F32, LOAM_BF16};
+
+// Sums of a device repeat bit for bit.
+static void check_repeats(struct op_run *run, const struct loam_device *device)
+{
+    char text[96];
+    op_expect(run);
+    op_restore(run);
+    op_run_on(device, run->test->op, &run->args);
+    for (size_t i = 0; i < run->count; i++) {
+        const struct op_buffer *buffer = &run->buffers[i];
+        if (memcmp(buffer->memory, buffer->expected, buffer->bytes) == 0) continue;
+        fail_msg("%s: a second run gives other bits in %s", op_describe(run, text), buffer->name);
+    }
+}
+
+static void check_case(const struct op_case *test, enum loam_dtype dtype, const struct loam_device *ref,
+                       const struct loam_device *device)
+{
+    struct op_run run;
+    op_build(&run, test, dtype);
+    op_run_on(ref, test->op, &run.args);
+    op_check_untouched(&run);
+    op_expect(&run);
+    op_restore(&run);
+    op_run_on(device, test->op, &run.args);
+    op_check_untouched(&run);
+    op_check_expected(&run);
+    check_repeats(&run, device);
+    op_run_free(&run);
+}
+
+static void check_device(const char *name, int threads)
+{
+    struct loam_error error = {0};
+    struct loam_device *ref = NULL, *device = NULL;
+    assert_ok(loam_device_create(&ref, "ref", 1, &error));
+    assert_ok(loam_device_create(&device, name, threads, &error));
+    for (size_t i = 0; i < op_case_count; i++) {
+        for (size_t d = 0; d < sizeof dtypes / sizeof dtypes[0]; d++)
+            check_case(&op_cases[i], dtypes[d], ref, device);
+    }
+    loam_device_destroy(device);
+    loam_device_destroy(ref);
+}
+
+static void test_devices_agree_with_ref(void **state)
+{
+    (void)state;
+    for (size_t i = 0; loam_device_name(i) != NULL; i++) {
+        check_device(loam_device_name(i), 1);
+        check_device(loam_device_name(i), 3);
+    }
+}
+
+static void test_every_op_has_cases(void **state)
+{
+    (void)state;
+    for (int op = 0; op < OP_COUNT; op++) {
+        size_t count = 0;
+        for (size_t i = 0; i < op_case_count; i++)
+            count += op_cases[i].op == (enum op)op;
+        if (count < 2) fail_msg("%s has %zu cases", op_name((enum op)op), count);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_op_has_cases),
+        cmocka_unit_test(test_devices_agree_with_ref),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
