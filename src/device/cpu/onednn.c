@@ -1,0 +1,261 @@
+#include "device/cpu/onednn.h"
+
+#include <oneapi/dnnl/dnnl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+
+enum { WAYS = 4, SETS = 256 }; // WAYS primitives share a set; the longest unused of a full set is replaced
+
+enum operand { OPERAND_A, OPERAND_B, OPERAND_C, OPERAND_BIAS, OPERAND_COUNT };
+static const int operand_argument[OPERAND_COUNT] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST,
+                                                    DNNL_ARG_BIAS};
+
+struct matmul_entry {
+    struct matmul_shape shape;
+    dnnl_primitive_t primitive;          // NULL: a free entry
+    dnnl_memory_t memory[OPERAND_COUNT]; // the addresses are set anew by every run
+    uint64_t used;
+};
+
+struct matmul_cache {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    uint64_t clock;
+    struct matmul_entry entries[SETS][WAYS];
+};
+
+// ---- what differs between the major versions ----
+
+#if DNNL_VERSION_MAJOR >= 3
+typedef dnnl_memory_desc_t memory_desc;
+
+static dnnl_status_t desc_create(memory_desc *desc, int rank, const dnnl_dims_t dims, dnnl_data_type_t type,
+                                 const dnnl_dims_t strides)
+{
+    return dnnl_memory_desc_create_with_strides(desc, rank, dims, type, strides);
+}
+static void desc_destroy(memory_desc *desc)
+{
+    if (*desc != NULL) dnnl_memory_desc_destroy(*desc);
+}
+static dnnl_status_t memory_create(dnnl_memory_t *memory, const memory_desc *desc, dnnl_engine_t engine)
+{
+    return dnnl_memory_create(memory, *desc, engine, DNNL_MEMORY_NONE);
+}
+static dnnl_status_t append_sum(dnnl_post_ops_t post_ops)
+{
+    return dnnl_post_ops_append_sum(post_ops, 1.0f, 0, dnnl_data_type_undef);
+}
+static dnnl_status_t primitive_desc_create(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
+                                           const memory_desc desc[OPERAND_COUNT], bool bias,
+                                           const_dnnl_primitive_attr_t attributes)
+{
+    return dnnl_matmul_primitive_desc_create(out, engine, desc[OPERAND_A], desc[OPERAND_B],
+                                             bias ? desc[OPERAND_BIAS] : NULL, desc[OPERAND_C], attributes);
+}
+#else
+typedef dnnl_memory_desc_t memory_desc;
+
+static dnnl_status_t desc_create(memory_desc *desc, int rank, const dnnl_dims_t dims, dnnl_data_type_t type,
+                                 const dnnl_dims_t strides)
+{
+    return dnnl_memory_desc_init_by_strides(desc, rank, dims, type, strides);
+}
+static void desc_destroy(memory_desc *desc)
+{
+    (void)desc; // a plain struct
+}
+static dnnl_status_t memory_create(dnnl_memory_t *memory, const memory_desc *desc, dnnl_engine_t engine)
+{
+    return dnnl_memory_create(memory, desc, engine, DNNL_MEMORY_NONE);
+}
+static dnnl_status_t append_sum(dnnl_post_ops_t post_ops)
+{
+    return dnnl_post_ops_append_sum(post_ops, 1.0f);
+}
+static dnnl_status_t primitive_desc_create(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
+                                           const memory_desc desc[OPERAND_COUNT], bool bias,
+                                           const_dnnl_primitive_attr_t attributes)
+{
+    dnnl_matmul_desc_t matmul;
+    dnnl_status_t status = dnnl_matmul_desc_init(&matmul, &desc[OPERAND_A], &desc[OPERAND_B],
+                                                 bias ? &desc[OPERAND_BIAS] : NULL, &desc[OPERAND_C]);
+    if (status != dnnl_success) return status;
+    return dnnl_primitive_desc_create(out, &matmul, attributes, engine, NULL);
+}
+#endif
+
+// ---- the cache ----
+
+enum loam_status matmul_cache_create(struct matmul_cache **out, struct loam_error *error)
+{
+    *out = loam_calloc(1, sizeof **out, error);
+    if (*out == NULL) return LOAM_ERROR_MEMORY;
+    struct matmul_cache *cache = *out;
+    if (dnnl_engine_create(&cache->engine, dnnl_cpu, 0) == dnnl_success &&
+        dnnl_stream_create(&cache->stream, cache->engine, dnnl_stream_default_flags) == dnnl_success)
+        return LOAM_OK;
+    matmul_cache_destroy(cache);
+    *out = NULL;
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "oneDNN offers no CPU engine on this machine");
+}
+
+static void entry_clear(struct matmul_entry *entry)
+{
+    if (entry->primitive != NULL) dnnl_primitive_destroy(entry->primitive);
+    for (int i = 0; i < OPERAND_COUNT; i++)
+        if (entry->memory[i] != NULL) dnnl_memory_destroy(entry->memory[i]);
+    memset(entry, 0, sizeof *entry);
+}
+
+void matmul_cache_destroy(struct matmul_cache *cache)
+{
+    if (cache == NULL) return;
+    for (int set = 0; set < SETS; set++)
+        for (int way = 0; way < WAYS; way++)
+            entry_clear(&cache->entries[set][way]);
+    if (cache->stream != NULL) dnnl_stream_destroy(cache->stream);
+    if (cache->engine != NULL) dnnl_engine_destroy(cache->engine);
+    free(cache);
+}
+
+size_t matmul_cache_capacity(void)
+{
+    return (size_t)WAYS * SETS;
+}
+
+size_t matmul_cache_count(const struct matmul_cache *cache)
+{
+    size_t count = 0;
+    for (int set = 0; set < SETS; set++)
+        for (int way = 0; way < WAYS; way++)
+            count += cache->entries[set][way].primitive != NULL;
+    return count;
+}
+
+static dnnl_data_type_t data_type(enum loam_dtype dtype)
+{
+    return dtype == LOAM_BF16 ? dnnl_bf16 : dnnl_f32;
+}
+
+static dnnl_status_t describe(const struct matmul_shape *shape, memory_desc desc[OPERAND_COUNT])
+{
+    const dnnl_dims_t a = {shape->m, shape->k}, a_stride = {shape->a_stride[0], shape->a_stride[1]};
+    const dnnl_dims_t b = {shape->k, shape->n}, b_stride = {shape->b_stride[0], shape->b_stride[1]};
+    const dnnl_dims_t c = {shape->m, shape->n}, c_stride = {shape->c_stride, 1};
+    const dnnl_dims_t bias = {1, shape->n}, bias_stride = {shape->n, 1};
+    const dnnl_data_type_t ab = data_type(shape->ab_dtype);
+    dnnl_status_t status = desc_create(&desc[OPERAND_A], 2, a, ab, a_stride);
+    if (status == dnnl_success) status = desc_create(&desc[OPERAND_B], 2, b, ab, b_stride);
+    if (status == dnnl_success)
+        status = desc_create(&desc[OPERAND_C], 2, c, data_type(shape->c_dtype), c_stride);
+    if (status == dnnl_success && shape->bias_dtype != LOAM_DTYPE_NONE)
+        status = desc_create(&desc[OPERAND_BIAS], 2, bias, data_type(shape->bias_dtype), bias_stride);
+    return status;
+}
+
+static dnnl_status_t attributes_create(dnnl_primitive_attr_t *attributes, bool accumulate)
+{
+    dnnl_status_t status = dnnl_primitive_attr_create(attributes);
+    if (status != dnnl_success || !accumulate) return status;
+    dnnl_post_ops_t post_ops;
+    status = dnnl_post_ops_create(&post_ops);
+    if (status != dnnl_success) return status;
+    status = append_sum(post_ops);
+    if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(*attributes, post_ops);
+    dnnl_post_ops_destroy(post_ops);
+    return status;
+}
+
+static dnnl_status_t entry_make(struct matmul_entry *entry, const struct matmul_shape *shape,
+                                dnnl_engine_t engine)
+{
+    const bool bias = shape->bias_dtype != LOAM_DTYPE_NONE;
+    memory_desc desc[OPERAND_COUNT];
+    memset(desc, 0, sizeof desc);
+    dnnl_primitive_attr_t attributes = NULL;
+    dnnl_primitive_desc_t primitive_desc = NULL;
+    dnnl_status_t status = describe(shape, desc);
+    if (status == dnnl_success) status = attributes_create(&attributes, shape->accumulate);
+    if (status == dnnl_success)
+        status = primitive_desc_create(&primitive_desc, engine, desc, bias, attributes);
+    if (status == dnnl_success) status = dnnl_primitive_create(&entry->primitive, primitive_desc);
+    for (int i = 0; i < OPERAND_COUNT && status == dnnl_success; i++)
+        if (i != OPERAND_BIAS || bias) status = memory_create(&entry->memory[i], &desc[i], engine);
+    if (primitive_desc != NULL) dnnl_primitive_desc_destroy(primitive_desc);
+    if (attributes != NULL) dnnl_primitive_attr_destroy(attributes);
+    for (int i = 0; i < OPERAND_COUNT; i++)
+        desc_destroy(&desc[i]);
+    entry->shape = *shape;
+    return status;
+}
+
+static bool same_shape(const struct matmul_shape *x, const struct matmul_shape *y)
+{
+    return x->m == y->m && x->n == y->n && x->k == y->k && x->a_stride[0] == y->a_stride[0] &&
+           x->a_stride[1] == y->a_stride[1] && x->b_stride[0] == y->b_stride[0] &&
+           x->b_stride[1] == y->b_stride[1] && x->c_stride == y->c_stride && x->ab_dtype == y->ab_dtype &&
+           x->c_dtype == y->c_dtype && x->bias_dtype == y->bias_dtype && x->accumulate == y->accumulate;
+}
+
+static size_t hash_shape(const struct matmul_shape *shape)
+{
+    const int64_t fields[] = {shape->m,           shape->n,           shape->k,
+                              shape->a_stride[0], shape->a_stride[1], shape->b_stride[0],
+                              shape->b_stride[1], shape->c_stride,    (int64_t)shape->ab_dtype,
+                              shape->c_dtype,     shape->bias_dtype,  shape->accumulate};
+    uint64_t hash = 0;
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        hash = (hash ^ (uint64_t)fields[i]) * 0x9E3779B97F4A7C15u;
+        hash ^= hash >> 29;
+    }
+    return (size_t)(hash % SETS);
+}
+
+// The entry of the shape, made when it is not there; NULL when oneDNN cannot do it.
+static struct matmul_entry *entry_find(struct matmul_cache *cache, const struct matmul_shape *shape)
+{
+    struct matmul_entry *set = cache->entries[hash_shape(shape)], *oldest = set;
+    for (int way = 0; way < WAYS; way++) {
+        if (set[way].primitive != NULL && same_shape(&set[way].shape, shape)) return &set[way];
+        if (set[way].used < oldest->used) oldest = &set[way];
+    }
+    entry_clear(oldest);
+    if (entry_make(oldest, shape, cache->engine) == dnnl_success) return oldest;
+    entry_clear(oldest);
+    return NULL;
+}
+
+const char *matmul_run(struct matmul_cache *cache, const struct matmul_shape *shape, const void *a,
+                       const void *b, const void *bias, void *c)
+{
+    struct matmul_entry *entry = entry_find(cache, shape);
+    if (entry == NULL) return "oneDNN has no matrix product for these shapes and dtypes";
+    entry->used = ++cache->clock;
+    // oneDNN takes every operand as void *; it writes to c alone.
+    void *const data[OPERAND_COUNT] = {(void *)(uintptr_t)a, (void *)(uintptr_t)b, c,
+                                       (void *)(uintptr_t)bias};
+    dnnl_exec_arg_t arguments[OPERAND_COUNT];
+    int count = 0;
+    for (int i = 0; i < OPERAND_COUNT; i++) {
+        if (entry->memory[i] == NULL) continue;
+        if (dnnl_memory_set_data_handle(entry->memory[i], data[i]) != dnnl_success)
+            return "oneDNN refused an operand's address";
+        arguments[count++] = (dnnl_exec_arg_t){operand_argument[i], entry->memory[i]};
+    }
+    if (dnnl_primitive_execute(entry->primitive, cache->stream, count, arguments) != dnnl_success ||
+        dnnl_stream_wait(cache->stream) != dnnl_success)
+        return "a matrix product by oneDNN failed";
+    return NULL;
+}
+
+bool matmul_native_bf16(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx512bf16");
+#else
+    return false;
+#endif
+}

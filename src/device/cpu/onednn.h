@@ -1,0 +1,37 @@
+// Matrix products by oneDNN, and the only place that knows it (2.x and 3.x differ in how a product is
+// described).
+#ifndef LOAM_DEVICE_CPU_ONEDNN_H
+#define LOAM_DEVICE_CPU_ONEDNN_H
+
+#include "tensor/tensor.h"
+
+// c [m, n] = a [m, k] b [k, n] + bias [n] + c: sums in f32, rounded once. All dtypes are f32 or bf16; a and b
+// agree. One of the two strides of a and of b is 1, so that a transpose is a matter of strides.
+struct matmul_shape {
+    int64_t m, n, k;
+    int64_t a_stride[2]; // elements from row to row, from column to column
+    int64_t b_stride[2];
+    int64_t c_stride; // from row to row
+    enum loam_dtype ab_dtype;
+    enum loam_dtype c_dtype;
+    enum loam_dtype bias_dtype; // LOAM_DTYPE_NONE: no bias
+    bool accumulate;            // adds what c holds
+};
+
+// Making the primitive of a shape takes longer than a small product, so they are kept: a bounded number of
+// them, the longest unused making room. Not to be used by two threads at a time.
+struct matmul_cache;
+
+enum loam_status matmul_cache_create(struct matmul_cache **out, struct loam_error *error);
+void matmul_cache_destroy(struct matmul_cache *cache);
+size_t matmul_cache_count(const struct matmul_cache *cache); // primitives held
+size_t matmul_cache_capacity(void);
+
+// NULL, or what oneDNN could not do.
+const char *matmul_run(struct matmul_cache *cache, const struct matmul_shape *shape, const void *a,
+                       const void *b, const void *bias, void *c);
+
+// The processor multiplies bf16 by itself.
+bool matmul_native_bf16(void);
+
+#endif

@@ -1,0 +1,124 @@
+// Activations, plain and gated: y = x s(u), where s is the logistic function and u = x for SiLU;
+// 0.5 (1 + tanh(v)) = s(2 v) makes the tanh-GELU the same with u = 2 v.
+#include "device/cpu/simd/level.h"
+#include "device/cpu/simd/vector.h"
+
+enum { CHUNK = 4096 }; // elements a task
+
+struct activation {
+    vec value;      // f(x)
+    vec derivative; // f'(x)
+};
+
+INLINE struct activation activate(vec x, bool gelu)
+{
+    const float two_root = 2 * 0.79788456f, cubic = 0.044715f; // 2 sqrt(2 / pi)
+    const vec square = x * x;
+    const vec u = gelu ? x * (square * (two_root * cubic) + two_root) : x;
+    const vec slope = gelu ? square * (3 * two_root * cubic) + two_root : splat(1); // du/dx
+    const vec e = exp_vec(-u), s = 1.0f / (1.0f + e);
+    return (struct activation){x * s, s + x * slope * (e * s) * s};
+}
+
+static void forward_chunk(const void *x, void *y, int64_t first, int64_t last, bool gelu, bool bf16)
+{
+    for (int64_t i = first; i < last; i += LANES)
+        store(y, i, last, activate(load(x, i, last, bf16), gelu).value, bf16);
+}
+
+static enum loam_status activation_forward(struct loam_stream *stream,
+                                           const struct loam_activation_forward_args *args)
+{
+    (void)stream;
+    const int64_t n = loam_tensor_count(&args->x);
+    const bool gelu = args->kind == LOAM_GELU_TANH, bf16 = args->x.dtype == LOAM_BF16;
+    const void *x = args->x.data;
+    void *y = args->y.data;
+#pragma omp parallel for schedule(static) if (n > CHUNK)
+    for (int64_t first = 0; first < n; first += CHUNK) {
+        const int64_t last = first + CHUNK < n ? first + CHUNK : n;
+        forward_chunk(x, y, first, last, gelu, bf16);
+    }
+    return LOAM_OK;
+}
+
+static void backward_chunk(const void *x, const void *dy, void *dx, int64_t first, int64_t last, bool gelu,
+                           bool bf16)
+{
+    for (int64_t i = first; i < last; i += LANES) {
+        const vec slope = activate(load(x, i, last, bf16), gelu).derivative;
+        store(dx, i, last, load(dy, i, last, bf16) * slope, bf16);
+    }
+}
+
+static enum loam_status activation_backward(struct loam_stream *stream,
+                                            const struct loam_activation_backward_args *args)
+{
+    (void)stream;
+    const int64_t n = loam_tensor_count(&args->x);
+    const bool gelu = args->kind == LOAM_GELU_TANH, bf16 = args->x.dtype == LOAM_BF16;
+    const void *x = args->x.data, *dy = args->dy.data;
+    void *dx = args->dx.data;
+#pragma omp parallel for schedule(static) if (n > CHUNK)
+    for (int64_t first = 0; first < n; first += CHUNK) {
+        const int64_t last = first + CHUNK < n ? first + CHUNK : n;
+        backward_chunk(x, dy, dx, first, last, gelu, bf16);
+    }
+    return LOAM_OK;
+}
+
+static void gated_forward_chunk(const struct loam_gated_activation_forward_args *args, int64_t first,
+                                int64_t last, bool gelu, bool bf16)
+{
+    for (int64_t i = first; i < last; i += LANES) {
+        const vec value = activate(load(args->gate.data, i, last, bf16), gelu).value;
+        store(args->y.data, i, last, value * load(args->up.data, i, last, bf16), bf16);
+    }
+}
+
+static enum loam_status gated_activation_forward(struct loam_stream *stream,
+                                                 const struct loam_gated_activation_forward_args *args)
+{
+    (void)stream;
+    const int64_t n = loam_tensor_count(&args->gate);
+    const bool gelu = args->kind == LOAM_GELU_TANH, bf16 = args->gate.dtype == LOAM_BF16;
+#pragma omp parallel for schedule(static) if (n > CHUNK)
+    for (int64_t first = 0; first < n; first += CHUNK) {
+        const int64_t last = first + CHUNK < n ? first + CHUNK : n;
+        gated_forward_chunk(args, first, last, gelu, bf16);
+    }
+    return LOAM_OK;
+}
+
+static void gated_backward_chunk(const struct loam_gated_activation_backward_args *args, int64_t first,
+                                 int64_t last, bool gelu, bool bf16)
+{
+    for (int64_t i = first; i < last; i += LANES) {
+        const struct activation f = activate(load(args->gate.data, i, last, bf16), gelu);
+        const vec dy = load(args->dy.data, i, last, bf16), up = load(args->up.data, i, last, bf16);
+        store(args->dgate.data, i, last, dy * up * f.derivative, bf16);
+        store(args->dup.data, i, last, dy * f.value, bf16);
+    }
+}
+
+static enum loam_status gated_activation_backward(struct loam_stream *stream,
+                                                  const struct loam_gated_activation_backward_args *args)
+{
+    (void)stream;
+    const int64_t n = loam_tensor_count(&args->gate);
+    const bool gelu = args->kind == LOAM_GELU_TANH, bf16 = args->gate.dtype == LOAM_BF16;
+#pragma omp parallel for schedule(static) if (n > CHUNK)
+    for (int64_t first = 0; first < n; first += CHUNK) {
+        const int64_t last = first + CHUNK < n ? first + CHUNK : n;
+        gated_backward_chunk(args, first, last, gelu, bf16);
+    }
+    return LOAM_OK;
+}
+
+void override_activation(struct loam_op_table *ops)
+{
+    ops->activation_forward.run = activation_forward;
+    ops->activation_backward.run = activation_backward;
+    ops->gated_activation_forward.run = gated_activation_forward;
+    ops->gated_activation_backward.run = gated_activation_backward;
+}
