@@ -1,0 +1,202 @@
+#include "train/answers.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "text/example.h"
+#include "train/metrics.h"
+#include "train/score.h"
+
+enum loam_status loam_answers_check(const struct loam_dataset *dataset, const char *path,
+                                    struct loam_error *error)
+{
+    struct loam_squad_record record;
+    if (loam_dataset_squad(dataset, 0, &record, NULL) == LOAM_OK) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                     "%s is not a SQuAD file: --generate scores answers to SQuAD questions only", path);
+}
+
+int32_t loam_answers_context(const struct loam_session *session, int32_t max_new_tokens)
+{
+    const struct loam_config *config = &session->model->config;
+    int64_t rows = (int64_t)session->max_length + max_new_tokens;
+    if (config->family->position != LOAM_ALIBI && config->max_positions > 0 && rows > config->max_positions)
+        rows = config->max_positions;
+    return rows < INT32_MAX ? (int32_t)rows : INT32_MAX;
+}
+
+// What answering needs, made once.
+struct answerer {
+    const struct loam_session *session;
+    struct loam_decoder *decoder;
+    const struct loam_template *prompt_template;
+    struct loam_template *own_template; // when the session has none
+    const char *eos_text;
+    struct loam_special_tokens special;  // without the EOS that a text to be continued must not have
+    struct loam_dataset_options options; // how prompts become tokens
+    struct loam_generation generation;
+    struct loam_rendered rendered;
+    struct loam_encoding encoding;
+    struct loam_example prompt;
+    struct loam_bytes text; // the answer
+    int32_t *output;        // [max_new_tokens]
+};
+
+static void answerer_deinit(struct answerer *answerer)
+{
+    loam_template_destroy(answerer->own_template);
+    loam_rendered_deinit(&answerer->rendered);
+    loam_encoding_deinit(&answerer->encoding);
+    loam_example_deinit(&answerer->prompt);
+    loam_bytes_deinit(&answerer->text);
+    free(answerer->output);
+}
+
+static enum loam_status answerer_init(struct answerer *answerer, const struct loam_session *session,
+                                      struct loam_decoder *decoder, int32_t max_new_tokens,
+                                      struct loam_error *error)
+{
+    int32_t longest = loam_decoder_context(decoder) - max_new_tokens;
+    if (longest < 1) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "--max-new-tokens %d leaves no room for a prompt: the model has %d positions",
+                         (int)max_new_tokens, (int)loam_decoder_context(decoder));
+    }
+    answerer->session = session;
+    answerer->decoder = decoder;
+    answerer->special = session->special;
+    answerer->special.add_eos = false;
+    const char *eos = loam_tokenizer_id_to_token(session->tokenizer, session->special.eos);
+    answerer->eos_text = eos != NULL ? eos : "";
+    answerer->options = (struct loam_dataset_options){
+        .path = "prompt",
+        .too_long = LOAM_TOO_LONG_CUT,
+        .max_length = longest,
+        .tokenizer = session->tokenizer,
+        .special = &answerer->special,
+        .vocabulary = (int32_t)session->model->config.vocabulary,
+    };
+    answerer->generation = (struct loam_generation){
+        .max_new_tokens = max_new_tokens,
+        .sampling = {.temperature = 0, .top_p = 1, .repetition_penalty = 1},
+        .special = &session->special,
+    };
+    answerer->prompt_template = session->prompt_template;
+    if (answerer->prompt_template == NULL) {
+        LOAM_TRY(loam_template_open(&answerer->own_template, "squad", error));
+        answerer->prompt_template = answerer->own_template;
+    }
+    answerer->output = loam_calloc((size_t)max_new_tokens, sizeof *answerer->output, error);
+    return answerer->output != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+}
+
+// The prompt's tokens, made as those of a training example are, with the context cut where it is too long.
+static enum loam_status encode_prompt(struct answerer *answerer, const struct loam_squad_record *record,
+                                      struct loam_error *error)
+{
+    struct loam_field fields[] = {
+        {"id", record->id, strlen(record->id)},
+        {"context", record->context, strlen(record->context)},
+        {"question", record->question, strlen(record->question)},
+    };
+    struct loam_rendered *rendered = &answerer->rendered;
+    LOAM_TRY(loam_template_render(answerer->prompt_template, fields, sizeof fields / sizeof fields[0],
+                                  answerer->eos_text, true, rendered, error));
+    struct loam_example_source source = {
+        .text = rendered->text.data,
+        .size = rendered->text.size,
+        .completion_start = rendered->text.size,
+        .context_start = rendered->context_start,
+        .context_end = rendered->context_end,
+        .has_context = rendered->context_end > rendered->context_start,
+    };
+    struct loam_example *prompt = &answerer->prompt;
+    snprintf(prompt->id, sizeof prompt->id, "%s", record->id);
+    enum loam_example_fate fate;
+    LOAM_TRY(loam_example_build(prompt, &source, &answerer->options, &answerer->encoding, &fate, error));
+    // A post-processor that ends texts in EOS has ended this one too.
+    const struct loam_special_tokens *special = &answerer->session->special;
+    if (special->add_eos && prompt->count > 1 && prompt->ids[prompt->count - 1] == special->eos)
+        prompt->count--;
+    return LOAM_OK;
+}
+
+// Leaves the answer to one question in `text`: what was generated, without the white space around it. A
+// prompt that cannot be cut to fit has the empty answer.
+static enum loam_status answer(struct answerer *answerer, const struct loam_squad_record *record,
+                               int64_t *generated_tokens, struct loam_error *error)
+{
+    loam_bytes_clear(&answerer->text);
+    LOAM_TRY(encode_prompt(answerer, record, error));
+    if (answerer->prompt.dropped || answerer->prompt.count == 0) return LOAM_OK;
+    int32_t count = 0;
+    int32_t vocabulary = (int32_t)answerer->session->model->config.vocabulary;
+    LOAM_TRY(loam_generate_ids(answerer->decoder, answerer->prompt.ids, answerer->prompt.count,
+                               &answerer->generation, vocabulary, answerer->output, &count, error));
+    *generated_tokens += count;
+    return loam_tokenizer_decode(answerer->session->tokenizer, answerer->output, (size_t)count, true,
+                                 &answerer->text, error);
+}
+
+static void trim(const struct loam_bytes *text, const char **start, size_t *size)
+{
+    static const char blanks[] = " \t\r\n\f\v";
+    *start = text->data != NULL ? text->data : "";
+    *size = text->size;
+    for (; *size > 0 && memchr(blanks, (*start)[0], sizeof blanks - 1) != NULL; --*size)
+        ++*start;
+    while (*size > 0 && memchr(blanks, (*start)[*size - 1], sizeof blanks - 1) != NULL)
+        --*size;
+}
+
+static enum loam_status answer_all(struct answerer *answerer, const struct loam_dataset *dataset,
+                                   size_t count, struct loam_score_sums *sums, int64_t *generated_tokens,
+                                   struct loam_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct loam_squad_record record;
+        LOAM_TRY(loam_dataset_squad(dataset, i, &record, error));
+        LOAM_TRY(answer(answerer, &record, generated_tokens, error));
+        const char *text;
+        size_t size;
+        trim(&answerer->text, &text, &size);
+        struct loam_score score;
+        LOAM_TRY(loam_score_answer(text, size, record.answers, record.answer_count, &score, error));
+        loam_score_add(sums, &score, record.answer_count > 0);
+    }
+    return LOAM_OK;
+}
+
+static struct loam_answer_scores percent(const struct loam_score_sum *sum)
+{
+    double count = (double)sum->count;
+    return (struct loam_answer_scores){
+        .count = sum->count,
+        .exact = sum->count > 0 ? 100 * sum->exact / count : NAN,
+        .f1 = sum->count > 0 ? 100 * sum->f1 / count : NAN,
+    };
+}
+
+enum loam_status loam_answers_score(const struct loam_session *session, struct loam_decoder *decoder,
+                                    const struct loam_dataset *dataset, size_t limit, int32_t max_new_tokens,
+                                    struct loam_evaluate_result *result, struct loam_error *error)
+{
+    double start = loam_clock_seconds();
+    size_t count = loam_dataset_count(dataset);
+    if (limit > 0 && limit < count) count = limit;
+    struct loam_score_sums sums = {0};
+    struct answerer answerer = {0};
+    enum loam_status status = answerer_init(&answerer, session, decoder, max_new_tokens, error);
+    if (status == LOAM_OK) {
+        status = answer_all(&answerer, dataset, count, &sums, &result->generated_tokens, error);
+    }
+    answerer_deinit(&answerer);
+    if (status != LOAM_OK) return status;
+    result->overall = percent(&sums.overall);
+    result->answerable = percent(&sums.answerable);
+    result->unanswerable = percent(&sums.unanswerable);
+    result->generate_seconds = loam_clock_seconds() - start;
+    return LOAM_OK;
+}

@@ -1,0 +1,154 @@
+#include "train/evaluate.h"
+
+#include <math.h>
+
+#include "lora/lora.h"
+#include "train/answers.h"
+#include "train/metrics.h"
+#include "train/session.h"
+
+enum { DEFAULT_MAX_NEW_TOKENS = 64, DEFAULT_SEQUENCES = 256 };
+
+static enum loam_status flush(struct loam_decoder *decoder, struct loam_batch *batch,
+                              struct loam_evaluation *result, double *loss_sum, struct loam_error *error)
+{
+    if (batch->sequences == 0) return LOAM_OK;
+    LOAM_TRY(loam_decoder_evaluate(decoder, batch, loss_sum, error));
+    result->examples += batch->sequences;
+    result->tokens += batch->tokens;
+    result->labels += batch->label_count;
+    loam_batch_clear(batch);
+    return LOAM_OK;
+}
+
+enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_dataset *dataset, size_t limit,
+                                    struct loam_batch *batch, struct loam_example *example,
+                                    struct loam_evaluation *result, struct loam_error *error)
+{
+    double start = loam_clock_seconds();
+    double loss_sum = 0;
+    *result = (struct loam_evaluation){0};
+    size_t count = loam_dataset_count(dataset);
+    if (limit > 0 && limit < count) count = limit;
+    loam_batch_clear(batch);
+    for (size_t i = 0; i < count; i++) {
+        LOAM_TRY(loam_dataset_read(dataset, i, example, error));
+        if (example->dropped || example->count == 0) continue;
+        if (!loam_batch_fits(batch, example->count))
+            LOAM_TRY(flush(decoder, batch, result, &loss_sum, error));
+        LOAM_TRY(loam_batch_append(batch, example, error));
+    }
+    LOAM_TRY(flush(decoder, batch, result, &loss_sum, error));
+    if (result->labels == 0) {
+        return loam_fail(
+            error, LOAM_ERROR_ARGUMENT,
+            "no example of the evaluation set has a label that counts: all are empty, or too long for "
+            "--max-length");
+    }
+    result->loss = loss_sum / (double)result->labels;
+    result->perplexity = exp(result->loss);
+    result->seconds = loam_clock_seconds() - start;
+    if (isfinite(result->loss)) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_NUMERIC, "the evaluation loss is %g", result->loss);
+}
+
+// ---- loam eval ----
+
+// All that an evaluation holds, so that one function releases it.
+struct evaluation_run {
+    const struct loam_evaluate_settings *settings;
+    struct loam_session session;
+    struct loam_dataset *dataset;
+    struct loam_adapter *adapter;
+    struct loam_decoder *decoder;
+    struct loam_batch batch;
+    struct loam_example example;
+};
+
+static void close_run(struct evaluation_run *run)
+{
+    loam_example_deinit(&run->example);
+    loam_batch_deinit(&run->batch);
+    loam_decoder_destroy(run->decoder);
+    loam_adapter_destroy(run->adapter);
+    loam_dataset_destroy(run->dataset);
+    loam_session_close(&run->session);
+}
+
+static int32_t max_new_tokens(const struct loam_evaluate_settings *settings)
+{
+    int64_t wanted = settings->max_new_tokens;
+    return wanted > 0 && wanted < INT32_MAX / 2 ? (int32_t)wanted : DEFAULT_MAX_NEW_TOKENS;
+}
+
+static enum loam_status open_run(struct evaluation_run *run, const struct loam_log *log,
+                                 struct loam_error *error)
+{
+    const struct loam_evaluate_settings *settings = run->settings;
+    struct loam_session_options options = {
+        .model = settings->model,
+        .device = settings->device,
+        .threads = settings->threads,
+        .dtype = settings->dtype,
+        .prompt_template = settings->prompt_template,
+        .max_length = settings->max_length,
+        .batch_size = settings->batch_size,
+        .token_budget = settings->token_budget,
+        .log = log,
+    };
+    LOAM_TRY(loam_session_open(&run->session, &options, error));
+    struct loam_session_data data = {settings->data, settings->loss_on, settings->too_long,
+                                     settings->skip_bad};
+    LOAM_TRY(loam_session_dataset(&run->session, &data, &run->dataset, error));
+    if (settings->generate) LOAM_TRY(loam_answers_check(run->dataset, settings->data, error));
+    LOAM_TRY(loam_session_load(&run->session, false, error));
+    if (settings->adapter == NULL) return LOAM_OK;
+    LOAM_TRY(loam_adapter_open(&run->adapter, run->session.model, settings->adapter, NULL, error));
+    const char *notice = loam_adapter_notice(run->adapter);
+    if (notice != NULL) loam_log_write(log, LOAM_LOG_WARNING, "%s", notice);
+    return LOAM_OK;
+}
+
+static enum loam_status create_decoder(struct evaluation_run *run, struct loam_error *error)
+{
+    const struct loam_evaluate_settings *settings = run->settings;
+    int64_t sequences = settings->batch_size > 0 ? settings->batch_size : DEFAULT_SEQUENCES;
+    int32_t tokens = run->session.token_budget;
+    if (sequences > tokens) sequences = tokens;
+    struct loam_decoder_limits limits = {
+        .tokens = tokens,
+        .sequences = (int32_t)sequences,
+        .evaluate = true,
+        .generate = settings->generate,
+        .context = loam_answers_context(&run->session, max_new_tokens(settings)),
+    };
+    LOAM_TRY(loam_decoder_create(&run->decoder, run->session.model, run->session.device, &limits, error));
+    return loam_batch_init(&run->batch, tokens, limits.sequences, error);
+}
+
+static enum loam_status evaluate(struct evaluation_run *run, struct loam_evaluate_result *result,
+                                 struct loam_error *error)
+{
+    const struct loam_evaluate_settings *settings = run->settings;
+    LOAM_TRY(create_decoder(run, error));
+    size_t limit = settings->limit > 0 ? (size_t)settings->limit : 0;
+    LOAM_TRY(loam_evaluate_loss(run->decoder, run->dataset, limit, &run->batch, &run->example, &result->loss,
+                                error));
+    loam_session_report(&run->session, settings->data, run->dataset);
+    if (!settings->generate) return LOAM_OK;
+    result->scored = true;
+    return loam_answers_score(&run->session, run->decoder, run->dataset, limit, max_new_tokens(settings),
+                              result, error);
+}
+
+enum loam_status loam_evaluate_run(const struct loam_evaluate_settings *settings,
+                                   const struct loam_callbacks *callbacks,
+                                   struct loam_evaluate_result *result, struct loam_error *error)
+{
+    *result = (struct loam_evaluate_result){0};
+    struct evaluation_run run = {.settings = settings};
+    enum loam_status status = open_run(&run, callbacks != NULL ? &callbacks->log : NULL, error);
+    if (status == LOAM_OK) status = evaluate(&run, result, error);
+    close_run(&run);
+    return status;
+}

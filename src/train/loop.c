@@ -1,0 +1,178 @@
+#include "train/loop.h"
+
+#include <math.h>
+
+#include "base/log.h"
+
+static const struct loam_log *log_of(const struct loam_loop *loop)
+{
+    return loop->callbacks != NULL ? &loop->callbacks->log : NULL;
+}
+
+// ---- reports ----
+
+static struct loam_event event_of(const struct loam_loop *loop, enum loam_event_kind kind)
+{
+    return (struct loam_event){
+        .kind = kind,
+        .step = loop->step,
+        .total_steps = loop->total_steps,
+        .epoch = loop->step > 0 ? loam_order_epoch_after(loop->order, loop->step - 1) : 0,
+        .loss = NAN,
+        .grad_norm = NAN,
+        .learning_rate = NAN,
+        .eval_loss = NAN,
+        .tokens_per_second = NAN,
+        .seconds = loam_clock_seconds() - loop->start,
+        .tokens = loop->tokens,
+        .peak_rss = loam_peak_memory_bytes(),
+        .parameters = loop->parameters,
+        .trainable_parameters = loop->trainable_parameters,
+    };
+}
+
+static void send(const struct loam_loop *loop, const struct loam_event *event)
+{
+    if (loop->callbacks != NULL && loop->callbacks->event != NULL)
+        loop->callbacks->event(loop->callbacks->user, event);
+}
+
+static double per_second(double count, double seconds)
+{
+    return seconds > 0 ? count / seconds : NAN;
+}
+
+static enum loam_status report_step(struct loam_loop *loop, struct loam_error *error)
+{
+    double now = loam_clock_seconds();
+    struct loam_event event = event_of(loop, LOAM_EVENT_STEP);
+    event.loss = loop->logged_updates > 0 ? loop->logged_loss_sum / (double)loop->logged_updates : NAN;
+    event.grad_norm = loop->last.grad_norm;
+    event.learning_rate = loop->learning_rate;
+    event.tokens_per_second =
+        per_second((double)(loop->tokens - loop->logged_tokens), now - loop->logged_seconds);
+    loop->logged_loss_sum = 0;
+    loop->logged_updates = 0;
+    loop->logged_tokens = loop->tokens;
+    loop->logged_seconds = now;
+    send(loop, &event);
+    struct loam_metric line[] = {
+        {"loss", event.loss},
+        {"grad_norm", event.grad_norm},
+        {"learning_rate", event.learning_rate},
+        {"epoch", event.epoch},
+        {"num_input_tokens_seen", (double)event.tokens},
+        {"tokens_per_second", event.tokens_per_second},
+        {"step", (double)event.step},
+    };
+    return loam_metrics_write(loop->metrics, line, sizeof line / sizeof line[0], error);
+}
+
+static enum loam_status report_evaluation(struct loam_loop *loop, const struct loam_evaluation *evaluation,
+                                          struct loam_error *error)
+{
+    struct loam_event event = event_of(loop, LOAM_EVENT_EVAL);
+    event.eval_loss = evaluation->loss;
+    event.tokens_per_second = per_second((double)evaluation->tokens, evaluation->seconds);
+    send(loop, &event);
+    struct loam_metric line[] = {
+        {"eval_loss", evaluation->loss},
+        {"eval_perplexity", evaluation->perplexity},
+        {"eval_runtime", evaluation->seconds},
+        {"eval_samples_per_second", per_second((double)evaluation->examples, evaluation->seconds)},
+        {"eval_tokens_per_second", event.tokens_per_second},
+        {"epoch", event.epoch},
+        {"step", (double)event.step},
+    };
+    return loam_metrics_write(loop->metrics, line, sizeof line / sizeof line[0], error);
+}
+
+static enum loam_status report_end(struct loam_loop *loop, struct loam_error *error)
+{
+    struct loam_event event = event_of(loop, LOAM_EVENT_END);
+    loop->seconds = event.seconds;
+    event.loss = loop->loss_sum / (double)loop->updates;
+    event.eval_loss = loop->eval_loss;
+    event.tokens_per_second = per_second((double)loop->tokens, loop->seconds);
+    send(loop, &event);
+    struct loam_metric line[] = {
+        {"train_loss", event.loss},
+        {"train_runtime", event.seconds},
+        {"train_samples_per_second", per_second((double)loop->examples, event.seconds)},
+        {"train_steps_per_second", per_second((double)loop->step, event.seconds)},
+        {"train_tokens_per_second", event.tokens_per_second},
+        {"num_input_tokens_seen", (double)event.tokens},
+        {"peak_memory_bytes", (double)event.peak_rss},
+        {"parameters", (double)event.parameters},
+        {"trainable_parameters", (double)event.trainable_parameters},
+        {"epoch", event.epoch},
+        {"step", (double)event.step},
+    };
+    return loam_metrics_write(loop->metrics, line, sizeof line / sizeof line[0], error);
+}
+
+// ---- steps ----
+
+static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *error)
+{
+    double start = loam_clock_seconds();
+    struct loam_evaluation evaluation;
+    LOAM_TRY(loam_evaluate_loss(loop->decoder, loop->eval_dataset, 0, &loop->buffers->batch,
+                                &loop->buffers->examples[0], &evaluation, error));
+    loop->eval_loss = evaluation.loss;
+    loop->eval_step = loop->step;
+    loop->logged_seconds += loam_clock_seconds() - start;
+    return report_evaluation(loop, &evaluation, error);
+}
+
+static enum loam_status run_step(struct loam_loop *loop, struct loam_error *error)
+{
+    size_t count;
+    const uint32_t *indices = loam_order_step(loop->order, loop->step, &count);
+    LOAM_TRY(loam_step_collect(loop->buffers, loop->dataset, indices, count, error));
+    loop->learning_rate = loam_schedule_rate(&loop->schedule, loop->step);
+    if (loop->buffers->labels == 0) {
+        loam_log_write(log_of(loop), LOAM_LOG_WARNING,
+                       "step %lld: none of its %zu examples has a label; skipped", (long long)loop->step + 1,
+                       count);
+        loop->step++;
+        return LOAM_OK;
+    }
+    LOAM_TRY(loam_step_run(loop->buffers, loop->decoder, loop->optimiser, loop->learning_rate, loop->step,
+                           loop->settings->seed, &loop->last, error));
+    loop->step++;
+    loop->updates++;
+    loop->examples += (int64_t)loop->buffers->count;
+    loop->tokens += loop->buffers->tokens;
+    loop->loss_sum += loop->last.loss;
+    loop->logged_loss_sum += loop->last.loss;
+    loop->logged_updates++;
+    return LOAM_OK;
+}
+
+static bool is_due(const struct loam_loop *loop, int64_t every)
+{
+    return (every > 0 && loop->step % every == 0) || loop->step == loop->total_steps;
+}
+
+enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
+{
+    loop->start = loop->logged_seconds = loam_clock_seconds();
+    loop->eval_loss = loop->last.grad_norm = NAN;
+    loop->eval_step = -1;
+    struct loam_event start = event_of(loop, LOAM_EVENT_START);
+    send(loop, &start);
+    while (loop->step < loop->total_steps) {
+        LOAM_TRY(run_step(loop, error));
+        if (is_due(loop, loop->settings->logging_steps)) LOAM_TRY(report_step(loop, error));
+        if (loop->eval_dataset != NULL && is_due(loop, loop->settings->eval_steps))
+            LOAM_TRY(evaluate(loop, error));
+    }
+    if (loop->updates == 0) {
+        return loam_fail(
+            error, LOAM_ERROR_ARGUMENT,
+            "%s: no example has a label that counts: all are empty, or too long for --max-length",
+            loop->settings->data);
+    }
+    return report_end(loop, error);
+}

@@ -1,0 +1,50 @@
+// The training loop: steps, what is reported of them, and evaluation in between.
+#ifndef LOAM_TRAIN_LOOP_H
+#define LOAM_TRAIN_LOOP_H
+
+#include "train/evaluate.h"
+#include "train/metrics.h"
+#include "train/order.h"
+#include "train/schedule.h"
+#include "train/step.h"
+
+struct loam_loop {
+    // What it works with; owned by the caller.
+    const struct loam_train_settings *settings;
+    const struct loam_callbacks *callbacks; // may be NULL
+    struct loam_decoder *decoder;
+    struct loam_optimiser *optimiser;
+    struct loam_order *order;
+    struct loam_dataset *dataset;
+    struct loam_dataset *eval_dataset; // NULL: none
+    struct loam_step_buffers *buffers;
+    struct loam_metrics *metrics;
+    struct loam_schedule schedule;
+    int64_t total_steps;
+    int64_t parameters;
+    int64_t trainable_parameters;
+
+    // What has happened.
+    int64_t step;    // done
+    int64_t updates; // steps that had labels
+    int64_t examples;
+    int64_t tokens;
+    double loss_sum;   // of the updates
+    double eval_loss;  // the last one; NAN: none
+    int64_t eval_step; // when it was measured; -1: never
+    double start;      // seconds
+    double seconds;    // of the whole run, once it has ended
+    struct loam_step_result last;
+    double learning_rate; // of the last step
+    // Since the last report.
+    double logged_loss_sum;
+    int64_t logged_updates;
+    int64_t logged_tokens; // the count then
+    double logged_seconds; // the time then, evaluation not counted
+};
+
+// All steps. A step whose examples have no labels counts as a step but changes nothing; a run without any
+// label is an error.
+enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error);
+
+#endif

@@ -1,0 +1,206 @@
+#include "train/output.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/decimal.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "io/atomic.h"
+
+static bool same_directory(const char *a, const char *b)
+{
+    struct stat about_a;
+    struct stat about_b;
+    return stat(a, &about_a) == 0 && stat(b, &about_b) == 0 && about_a.st_dev == about_b.st_dev &&
+           about_a.st_ino == about_b.st_ino;
+}
+
+enum loam_status loam_output_open(struct loam_output *output, const struct loam_train_settings *settings,
+                                  struct loam_error *error)
+{
+    *output = (struct loam_output){.directory = settings->out};
+    if (same_directory(settings->out, settings->model)) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "--out %s is the model's own directory, which must stay as it is; choose another",
+                         settings->out);
+    }
+    bool made = !loam_directory_exists(settings->out);
+    LOAM_TRY(loam_output_directory_prepare(settings->out, settings->overwrite, error));
+    output->made = made;
+    output->metrics_path = loam_path_join(settings->out, "metrics.jsonl", error);
+    return output->metrics_path != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+}
+
+void loam_output_abandon(struct loam_output *output)
+{
+    // A directory with something in it, such as the metrics of the steps that were made, stays.
+    if (output->made) (void)rmdir(output->directory);
+    output->made = false;
+}
+
+void loam_output_deinit(struct loam_output *output)
+{
+    free(output->metrics_path);
+    *output = (struct loam_output){0};
+}
+
+// ---- files of the base ----
+
+static const struct {
+    const char *name;
+    bool full_only;
+} base_files[] = {
+    {"tokenizer.json", false},
+    {"tokenizer_config.json", false},
+    {"special_tokens_map.json", false},
+    {"chat_template.jinja", false},
+    {"config.json", true},
+    {"generation_config.json", true},
+};
+
+static enum loam_status copy_file(const struct loam_output *output, const char *model, const char *name,
+                                  struct loam_error *error)
+{
+    char *from = loam_path_join(model, name, error);
+    char *to = loam_path_join(output->directory, name, error);
+    enum loam_status status = from != NULL && to != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+    if (status == LOAM_OK && loam_file_exists(from)) status = loam_atomic_copy_file(from, to, error);
+    free(from);
+    free(to);
+    return status;
+}
+
+enum loam_status loam_output_copy_files(const struct loam_output *output, const char *model, bool full,
+                                        struct loam_error *error)
+{
+    for (size_t i = 0; i < sizeof base_files / sizeof base_files[0]; i++) {
+        if (full || !base_files[i].full_only) LOAM_TRY(copy_file(output, model, base_files[i].name, error));
+    }
+    return LOAM_OK;
+}
+
+// ---- the model card ----
+
+// `text` as a JSON string, which is a YAML one too.
+static enum loam_status append_quoted(struct loam_bytes *card, const char *prefix, const char *text,
+                                      struct loam_error *error)
+{
+    json_t *string = json_sprintf("%s%s", prefix, text);
+    char *quoted = string != NULL ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
+    json_decref(string);
+    if (quoted == NULL) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "\"%s\" is not UTF-8 and cannot be written into README.md", text);
+    }
+    enum loam_status status = loam_bytes_append_text(card, quoted, error);
+    free(quoted);
+    return status;
+}
+
+// The front matter that model hubs read, as PEFT and transformers write it.
+static enum loam_status append_front_matter(struct loam_bytes *card, const char *base, bool is_adapter,
+                                            struct loam_error *error)
+{
+    LOAM_TRY(loam_bytes_append_text(card, "---\nbase_model: ", error));
+    LOAM_TRY(append_quoted(card, "", base, error));
+    LOAM_TRY(loam_bytes_format(card, error, "\nlibrary_name: %s\npipeline_tag: text-generation\ntags:\n- ",
+                               is_adapter ? "peft" : "transformers"));
+    LOAM_TRY(append_quoted(card, is_adapter ? "base_model:adapter:" : "base_model:finetune:", base, error));
+    return loam_bytes_append_text(
+        card, is_adapter ? "\n- lora\n- transformers\n---\n\n" : "\n- transformers\n---\n\n", error);
+}
+
+static enum loam_status append_row(struct loam_bytes *card, const char *name, double value,
+                                   struct loam_error *error)
+{
+    char number[LOAM_DECIMAL_SIZE];
+    if (!isfinite(value)) return LOAM_OK;
+    loam_decimal(value, number);
+    return loam_bytes_format(card, error, "| %s | %s |\n", name, number);
+}
+
+static enum loam_status append_adapter(struct loam_bytes *card, const struct loam_adapter *adapter,
+                                       struct loam_error *error)
+{
+    struct loam_lora_settings lora = loam_adapter_settings(adapter);
+    char *targets = loam_adapter_targets(adapter, error);
+    if (targets == NULL) return LOAM_ERROR_MEMORY;
+    LOAM_TRY(append_row(card, "r", lora.rank, error));
+    LOAM_TRY(append_row(card, "lora_alpha", lora.alpha, error));
+    LOAM_TRY(append_row(card, "lora_dropout", lora.dropout, error));
+    enum loam_status status = loam_bytes_format(card, error, "| target_modules | `%s` |\n", targets);
+    free(targets);
+    return status;
+}
+
+static enum loam_status append_settings(struct loam_bytes *card, const struct loam_loop *loop,
+                                        const struct loam_adapter *adapter, struct loam_error *error)
+{
+    static const char *const schedules[] = {[LOAM_SCHEDULE_LINEAR] = "linear",
+                                            [LOAM_SCHEDULE_COSINE] = "cosine",
+                                            [LOAM_SCHEDULE_CONSTANT] = "constant"};
+    const struct loam_train_settings *settings = loop->settings;
+    LOAM_TRY(loam_bytes_append_text(card, "## Settings\n\n| Setting | Value |\n| --- | --- |\n", error));
+    if (adapter != NULL) LOAM_TRY(append_adapter(card, adapter, error));
+    LOAM_TRY(append_row(card, "learning_rate", settings->learning_rate, error));
+    LOAM_TRY(loam_bytes_format(card, error, "| lr_scheduler_type | %s |\n", schedules[settings->schedule]));
+    LOAM_TRY(append_row(card, "warmup_steps", (double)loop->schedule.warmup_steps, error));
+    LOAM_TRY(append_row(card, "weight_decay", settings->weight_decay, error));
+    LOAM_TRY(append_row(card, "max_grad_norm", settings->max_grad_norm, error));
+    LOAM_TRY(append_row(card, "per_device_train_batch_size", (double)settings->batch_size, error));
+    LOAM_TRY(append_row(card, "gradient_accumulation_steps", (double)settings->accumulation, error));
+    return append_row(card, "seed", (double)settings->seed, error);
+}
+
+static enum loam_status append_results(struct loam_bytes *card, const struct loam_loop *loop,
+                                       struct loam_error *error)
+{
+    LOAM_TRY(loam_bytes_append_text(card, "\n## Results\n\n| Figure | Value |\n| --- | --- |\n", error));
+    LOAM_TRY(append_row(card, "steps", (double)loop->step, error));
+    LOAM_TRY(append_row(card, "epochs", loam_order_epoch_after(loop->order, loop->step - 1), error));
+    LOAM_TRY(append_row(card, "tokens", (double)loop->tokens, error));
+    LOAM_TRY(
+        append_row(card, "train_loss (mean over all steps)", loop->loss_sum / (double)loop->updates, error));
+    LOAM_TRY(append_row(card, "eval_loss", loop->eval_loss, error));
+    LOAM_TRY(append_row(card, "trainable parameters", (double)loop->trainable_parameters, error));
+    LOAM_TRY(append_row(card, "all parameters", (double)loop->parameters, error));
+    LOAM_TRY(append_row(card, "seconds", round(loop->seconds * 10) / 10, error));
+    return append_row(card, "peak memory, MiB", (double)(loam_peak_memory_bytes() >> 20), error);
+}
+
+static enum loam_status append_card(struct loam_bytes *card, const struct loam_output *output,
+                                    const struct loam_loop *loop, const struct loam_adapter *adapter,
+                                    struct loam_error *error)
+{
+    const char *base = loop->settings->model;
+    LOAM_TRY(append_front_matter(card, base, adapter != NULL, error));
+    LOAM_TRY(loam_bytes_format(card, error, "# %s\n\n%s of `%s`, made by loam %s.\n\n",
+                               adapter != NULL ? "LoRA adapter" : "Fine-tuned model",
+                               adapter != NULL ? "A LoRA adapter" : "A fine-tuned copy", base, LOAM_VERSION));
+    LOAM_TRY(append_settings(card, loop, adapter, error));
+    LOAM_TRY(append_results(card, loop, error));
+    if (adapter == NULL) {
+        return loam_bytes_format(card, error, "\n## Use\n\n    loam generate --model %s --prompt TEXT\n",
+                                 output->directory);
+    }
+    return loam_bytes_format(card, error,
+                             "\n## Use\n\n    loam generate --model %s --adapter %s --prompt TEXT\n\n"
+                             "or with PEFT: `PeftModel.from_pretrained(base, \"%s\")`.\n",
+                             base, output->directory, output->directory);
+}
+
+enum loam_status loam_output_write_card(const struct loam_output *output, const struct loam_loop *loop,
+                                        const struct loam_adapter *adapter, struct loam_error *error)
+{
+    char *path = loam_path_join(output->directory, "README.md", error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    struct loam_bytes card = {0};
+    enum loam_status status = append_card(&card, output, loop, adapter, error);
+    if (status == LOAM_OK) status = loam_atomic_write_file(path, card.data, card.size, error);
+    loam_bytes_deinit(&card);
+    free(path);
+    return status;
+}

@@ -1,0 +1,28 @@
+// The directory that a run leaves: adapter or model, tokenizer files, a model card, metrics.
+#ifndef LOAM_TRAIN_OUTPUT_H
+#define LOAM_TRAIN_OUTPUT_H
+
+#include "train/loop.h"
+
+struct loam_output {
+    const char *directory;
+    char *metrics_path;
+    bool made; // by this run
+};
+
+// Checks that the directory can be written, and makes it. `model` must be another one.
+enum loam_status loam_output_open(struct loam_output *output, const struct loam_train_settings *settings,
+                                  struct loam_error *error);
+// Takes a directory away again that this run made and left empty.
+void loam_output_abandon(struct loam_output *output);
+void loam_output_deinit(struct loam_output *output);
+
+// Copies the tokenizer's files, and with `full` the model's configuration, as far as the model directory has
+// them.
+enum loam_status loam_output_copy_files(const struct loam_output *output, const char *model, bool full,
+                                        struct loam_error *error);
+// README.md. `adapter` is NULL for --method full.
+enum loam_status loam_output_write_card(const struct loam_output *output, const struct loam_loop *loop,
+                                        const struct loam_adapter *adapter, struct loam_error *error);
+
+#endif

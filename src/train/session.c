@@ -1,0 +1,144 @@
+#include "train/session.h"
+
+#include <stdlib.h>
+
+#include "base/file.h"
+
+enum { DEFAULT_MAX_LENGTH = 1024, DEFAULT_TOKEN_BUDGET = 2048 };
+
+static enum loam_status choose_max_length(struct loam_session *session, int64_t wanted,
+                                          struct loam_error *error)
+{
+    const struct loam_config *config = &session->model->config;
+    int64_t most = config->max_positions > 0 ? config->max_positions : INT32_MAX;
+    if (wanted == 0) wanted = most < DEFAULT_MAX_LENGTH ? most : DEFAULT_MAX_LENGTH;
+    if (wanted < 2 || wanted > INT32_MAX) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--max-length %lld: expected at least 2 tokens",
+                         (long long)wanted);
+    }
+    // ALiBi has no table of positions to run out of.
+    if (wanted > most && config->family->position != LOAM_ALIBI) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "--max-length %lld: the model was made for %lld positions", (long long)wanted,
+                         (long long)most);
+    }
+    session->max_length = (int32_t)wanted;
+    return LOAM_OK;
+}
+
+static enum loam_status choose_token_budget(struct loam_session *session, int64_t wanted, int64_t batch_size,
+                                            struct loam_error *error)
+{
+    int64_t length = session->max_length;
+    if (wanted == 0) {
+        bool small = batch_size > 0 && batch_size < DEFAULT_TOKEN_BUDGET / length;
+        wanted = small ? batch_size * length : DEFAULT_TOKEN_BUDGET;
+        if (wanted < length) wanted = length;
+    }
+    if (wanted < length || wanted > INT32_MAX) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "--token-budget %lld: one example may have %lld tokens (--max-length), and must fit",
+                         (long long)wanted, (long long)length);
+    }
+    session->token_budget = (int32_t)wanted;
+    return LOAM_OK;
+}
+
+static enum loam_status open_tokenizer(struct loam_session *session, struct loam_error *error)
+{
+    char *path = loam_path_join(session->directory, "tokenizer.json", error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = loam_tokenizer_load(&session->tokenizer, path, error);
+    free(path);
+    if (status != LOAM_OK) return status;
+    return loam_special_tokens_load(&session->special, session->directory, session->tokenizer, error);
+}
+
+static enum loam_status open_all(struct loam_session *session, const struct loam_session_options *options,
+                                 struct loam_error *error)
+{
+    LOAM_TRY(loam_device_create(&session->device, options->device, options->threads, error));
+    session->dtype = options->dtype;
+    if (session->dtype == LOAM_DTYPE_NONE)
+        session->dtype = session->device->native_bf16 ? LOAM_BF16 : LOAM_F32;
+    struct loam_config config;
+    LOAM_TRY(loam_config_load(&config, session->directory, error));
+    LOAM_TRY(loam_model_create(&session->model, &config, error));
+    LOAM_TRY(choose_max_length(session, options->max_length, error));
+    LOAM_TRY(choose_token_budget(session, options->token_budget, options->batch_size, error));
+    LOAM_TRY(open_tokenizer(session, error));
+    if (options->prompt_template == NULL) return LOAM_OK;
+    return loam_template_open(&session->prompt_template, options->prompt_template, error);
+}
+
+enum loam_status loam_session_open(struct loam_session *session, const struct loam_session_options *options,
+                                   struct loam_error *error)
+{
+    *session = (struct loam_session){.directory = options->model, .log = options->log};
+    enum loam_status status = open_all(session, options, error);
+    if (status != LOAM_OK) loam_session_close(session);
+    return status;
+}
+
+void loam_session_close(struct loam_session *session)
+{
+    loam_template_destroy(session->prompt_template);
+    loam_tokenizer_destroy(session->tokenizer);
+    loam_model_destroy(session->model);
+    loam_device_destroy(session->device);
+    *session = (struct loam_session){0};
+}
+
+enum loam_status loam_session_load(struct loam_session *session, bool writable, struct loam_error *error)
+{
+    loam_log_write(session->log, LOAM_LOG_INFO, "computing in %s on device %s with %d threads",
+                   loam_dtype_name(session->dtype), session->device->name, session->device->threads);
+    struct loam_load_options options = {.dtype = session->dtype, .writable = writable, .log = session->log};
+    return loam_model_load(session->model, session->directory, session->device, &options, error);
+}
+
+static enum loam_status check_first(struct loam_dataset *dataset, const char *path, struct loam_error *error)
+{
+    if (loam_dataset_count(dataset) == 0) {
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: no examples in it", path);
+    }
+    struct loam_example example = {0};
+    enum loam_status status = loam_dataset_read(dataset, 0, &example, error);
+    loam_example_deinit(&example);
+    return status;
+}
+
+enum loam_status loam_session_dataset(const struct loam_session *session,
+                                      const struct loam_session_data *data, struct loam_dataset **out,
+                                      struct loam_error *error)
+{
+    struct loam_dataset_options options = {
+        .path = data->path,
+        .prompt_template = session->prompt_template,
+        .loss_on = data->loss_on,
+        .too_long = data->too_long,
+        .max_length = session->max_length,
+        .skip_bad = data->skip_bad,
+        .tokenizer = session->tokenizer,
+        .special = &session->special,
+        .vocabulary = (int32_t)session->model->config.vocabulary,
+    };
+    LOAM_TRY(loam_dataset_open(out, &options, error));
+    enum loam_status status = check_first(*out, data->path, error);
+    if (status != LOAM_OK) {
+        loam_dataset_destroy(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+void loam_session_report(const struct loam_session *session, const char *path,
+                         const struct loam_dataset *dataset)
+{
+    struct loam_dataset_counts counts = loam_dataset_counts(dataset);
+    if (counts.skipped_bad + counts.cut + counts.dropped == 0) return;
+    loam_log_write(
+        session->log, LOAM_LOG_WARNING,
+        "%s: of %zu records, %zu broken ones were skipped, %zu cut to %d tokens and %zu dropped as too long",
+        path, counts.records, counts.skipped_bad, counts.cut, (int)session->max_length, counts.dropped);
+}

@@ -1,0 +1,130 @@
+#include "train/step.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/heap.h"
+
+enum loam_status loam_step_buffers_init(struct loam_step_buffers *buffers, size_t capacity,
+                                        int32_t token_budget, struct loam_error *error)
+{
+    *buffers = (struct loam_step_buffers){.capacity = capacity};
+    // A sequence has a token at least.
+    int32_t sequences = capacity < (size_t)token_budget ? (int32_t)capacity : token_budget;
+    LOAM_TRY(loam_batch_init(&buffers->batch, token_budget, sequences, error));
+    buffers->examples = loam_calloc(capacity, sizeof *buffers->examples, error);
+    if (buffers->examples == NULL) {
+        loam_step_buffers_deinit(buffers);
+        return LOAM_ERROR_MEMORY;
+    }
+    return LOAM_OK;
+}
+
+void loam_step_buffers_deinit(struct loam_step_buffers *buffers)
+{
+    for (size_t i = 0; i < buffers->capacity && buffers->examples != NULL; i++)
+        loam_example_deinit(&buffers->examples[i]);
+    free(buffers->examples);
+    loam_batch_deinit(&buffers->batch);
+    *buffers = (struct loam_step_buffers){0};
+}
+
+// Labels after the shift: the first token is never predicted.
+static int64_t label_count(const struct loam_example *example)
+{
+    int32_t first = example->label_start > 1 ? example->label_start : 1;
+    return example->count > first ? example->count - first : 0;
+}
+
+enum loam_status loam_step_collect(struct loam_step_buffers *buffers, struct loam_dataset *dataset,
+                                   const uint32_t *indices, size_t count, struct loam_error *error)
+{
+    buffers->count = 0;
+    buffers->labels = 0;
+    buffers->tokens = 0;
+    if (count > buffers->capacity) {
+        return loam_fail(error, LOAM_ERROR_INTERNAL, "a step of %zu examples; its buffers have room for %zu",
+                         count, buffers->capacity);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct loam_example *example = &buffers->examples[buffers->count];
+        LOAM_TRY(loam_dataset_read(dataset, indices[i], example, error));
+        if (example->dropped || example->count == 0) continue;
+        buffers->count++;
+        buffers->labels += label_count(example);
+        buffers->tokens += example->count;
+    }
+    return LOAM_OK;
+}
+
+// "a, b, c and 5 more" into `text`: the ids of examples [first, end).
+static void list_ids(const struct loam_step_buffers *buffers, size_t first, size_t end, char *text,
+                     size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = first; i < end; i++) {
+        const char *id = buffers->examples[i].id;
+        if (size - used < sizeof buffers->examples[i].id + 32) {
+            snprintf(text + used, size - used, " and %zu more", end - i);
+            return;
+        }
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i > first ? ", " : "", id);
+    }
+}
+
+static enum loam_status fail_numeric(const struct loam_step_buffers *buffers, const char *what, double value,
+                                     int64_t step, size_t first, size_t end, struct loam_error *error)
+{
+    char ids[600];
+    list_ids(buffers, first, end, ids, sizeof ids);
+    return loam_fail(error, LOAM_ERROR_NUMERIC,
+                     "step %lld: the %s is %g; examples: %s; try a lower --learning-rate or --dtype f32",
+                     (long long)step + 1, what, value, ids);
+}
+
+// Packs examples from `*next` on, as many as fit, in their order.
+static enum loam_status pack(struct loam_step_buffers *buffers, size_t *next, struct loam_error *error)
+{
+    loam_batch_clear(&buffers->batch);
+    while (*next < buffers->count && loam_batch_fits(&buffers->batch, buffers->examples[*next].count)) {
+        LOAM_TRY(loam_batch_append(&buffers->batch, &buffers->examples[*next], error));
+        ++*next;
+    }
+    if (buffers->batch.sequences > 0) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_INTERNAL, "record %s of %d tokens is larger than the token budget of %d",
+        buffers->examples[*next].id, (int)buffers->examples[*next].count, (int)buffers->batch.token_capacity);
+}
+
+// Adds up the loss and the gradients of every micro-batch.
+static enum loam_status accumulate(struct loam_step_buffers *buffers, struct loam_decoder *decoder,
+                                   int64_t step, uint64_t seed, double *loss, struct loam_error *error)
+{
+    float grad_scale = (float)(1.0 / (double)buffers->labels);
+    double loss_sum = 0;
+    // No step has more micro-batches than examples, so that the counters of two steps never meet.
+    uint64_t counter = (uint64_t)step * buffers->capacity;
+    for (size_t next = 0; next < buffers->count; counter++) {
+        size_t first = next;
+        LOAM_TRY(pack(buffers, &next, error));
+        LOAM_TRY(loam_decoder_train(decoder, &buffers->batch, grad_scale, seed, counter, &loss_sum, error));
+        if (!isfinite(loss_sum)) return fail_numeric(buffers, "loss", loss_sum, step, first, next, error);
+    }
+    *loss = loss_sum / (double)buffers->labels;
+    return LOAM_OK;
+}
+
+enum loam_status loam_step_run(struct loam_step_buffers *buffers, struct loam_decoder *decoder,
+                               struct loam_optimiser *optimiser, double learning_rate, int64_t step,
+                               uint64_t seed, struct loam_step_result *result, struct loam_error *error)
+{
+    LOAM_TRY(loam_optimiser_zero_gradients(optimiser, error));
+    LOAM_TRY(accumulate(buffers, decoder, step, seed, &result->loss, error));
+    LOAM_TRY(loam_optimiser_gradient_norm(optimiser, &result->grad_norm, error));
+    if (!isfinite(result->grad_norm)) {
+        return fail_numeric(buffers, "gradient norm", result->grad_norm, step, 0, buffers->count, error);
+    }
+    return loam_optimiser_update(optimiser, learning_rate, error);
+}
