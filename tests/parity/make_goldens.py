@@ -293,13 +293,12 @@ def store_adapter(adapted, directory, name):
 def make_golden(name, golden, seed, directory):
     generator = torch.Generator().manual_seed(seed)
     config = AutoConfig.for_model(**golden["config"])
-    config._attn_implementation = "eager"
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+    model = AutoModelForCausalLM.from_config(config).float()
     randomise(model, generator)
-    # What the file will hold is what is computed with.
-    model = model.to(golden["store"]["dtype"]).float()
-    model.tie_weights()
     store_model(model, directory, golden["store"], config.model_type)
+    # What the file holds is what is computed with.
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+    model.config.name_or_path = name
     batches = make_batches(config.vocab_size, golden["lengths"], generator)
     save_file(pack(batches), directory / "batches.safetensors", metadata={"format": "pt"})
 

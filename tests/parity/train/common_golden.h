@@ -1,0 +1,82 @@
+// The goldens of tests/parity/goldens: tiny checkpoints with what PyTorch, transformers and PEFT compute on
+// them (make_goldens.py), and a loam run on one of them.
+#ifndef LOAM_TEST_GOLDEN_H
+#define LOAM_TEST_GOLDEN_H
+
+#include "test.h"
+
+#include "base/json.h"
+#include "lora/lora.h"
+#include "model/decoder.h"
+
+#define GOLDEN_COUNT 7
+extern const char *const golden_names[GOLDEN_COUNT];
+
+enum { GOLDEN_STEPS = 10, GOLDEN_SEQUENCES = 3 };
+
+struct golden {
+    const char *name;
+    char directory[512];
+    json_t *manifest;
+    struct loam_safetensors *batches;
+    struct loam_safetensors *expected;
+};
+// A golden that is not there fails the test.
+void golden_open(struct golden *golden, const char *name);
+void golden_close(struct golden *golden);
+bool golden_has(const struct golden *golden, const char *adapter);
+
+// What was expected under "run.name", f32.
+const float *golden_expected(const struct golden *golden, const char *run, const char *name, int64_t count);
+// How many tensors were expected under "run.grad.".
+size_t golden_expected_gradients(const struct golden *golden, const char *run);
+
+// Sequences [first, first + count) of the golden, labels shifted as loam has them. A batch is three in a row.
+void golden_sequences(const struct golden *golden, int first, int count, struct loam_batch *batch);
+
+// One model on one device, as training has it.
+struct golden_run {
+    struct loam_device *device;
+    struct loam_model *model;
+    struct loam_adapter *adapter; // NULL: none
+    struct loam_trainables set;
+    struct loam_decoder *decoder;
+    struct loam_batch batch;
+};
+struct golden_run_options {
+    const char *device;
+    enum loam_dtype dtype;
+    const char *adapter; // directory: the golden's by its name, another by its absolute path; or NULL
+    bool frozen;         // the adapter is only used
+    const struct loam_lora_settings *lora; // a fresh adapter, or NULL
+    bool full;                             // every parameter trains
+};
+void golden_run_start(struct golden_run *run, const struct golden *golden,
+                      const struct golden_run_options *options);
+void golden_run_end(struct golden_run *run);
+
+// Logits [tokens, V] of run->batch; released with free().
+float *golden_run_logits(struct golden_run *run);
+// Gradients of run->batch, times `grad_scale`, are added to those of the trainables; returns the sum of the
+// loss.
+double golden_run_train(struct golden_run *run, float grad_scale);
+void golden_run_zero_gradients(struct golden_run *run);
+// The host's copy of a tensor of the device; released with free().
+float *golden_run_download(struct golden_run *run, const struct loam_tensor *tensor);
+
+// Every golden on every device in f32 and bf16.
+struct golden_case {
+    const char *golden;
+    const char *device;
+    enum loam_dtype dtype;
+    char name[96];
+};
+enum { GOLDEN_CASES = GOLDEN_COUNT * 4 };
+// Fills `tests` with one test a case, whose state is the case; `label` begins its name.
+void golden_cases(struct golden_case cases[GOLDEN_CASES], struct CMUnitTest tests[GOLDEN_CASES],
+                  const char *label, CMUnitTestFunction test);
+
+// |a - b| / |b| in the Euclidean norm.
+double golden_error(const float *a, const float *b, int64_t count);
+
+#endif
