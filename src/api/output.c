@@ -1,6 +1,7 @@
 #include "api/output.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,4 +27,17 @@ enum loam_status loam_output_json(const struct loam_callbacks *callbacks, json_t
 json_t *loam_json_number(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
+}
+
+const char *loam_grouped(int64_t number, char text[LOAM_GROUPED_SIZE])
+{
+    char digits[LOAM_GROUPED_SIZE];
+    int count = snprintf(digits, sizeof digits, "%lld", (long long)number);
+    char *end = text;
+    for (int i = 0; i < count; i++) {
+        if (i > 0 && (count - i) % 3 == 0 && digits[i - 1] != '-') *end++ = ',';
+        *end++ = digits[i];
+    }
+    *end = '\0';
+    return text;
 }

@@ -14,5 +14,8 @@ enum loam_status loam_output_json(const struct loam_callbacks *callbacks, json_t
                                   struct loam_error *error);
 // A number, or null when it is not finite.
 json_t *loam_json_number(double value);
+// "1,722,408,960"
+enum { LOAM_GROUPED_SIZE = 32 };
+const char *loam_grouped(int64_t number, char text[LOAM_GROUPED_SIZE]);
 
 #endif

@@ -1,6 +1,9 @@
 // loam train.
+#include <string.h>
+
 #include "api/output.h"
 #include "api/run.h"
+#include "base/log.h"
 
 // Passes events on and keeps the last word of the run.
 struct train_watch {
@@ -11,10 +14,22 @@ struct train_watch {
     bool evaluated;
 };
 
+static void log_start(const struct loam_log *log, const struct loam_event *start)
+{
+    char trainable[LOAM_GROUPED_SIZE], all[LOAM_GROUPED_SIZE];
+    loam_log_write(log, LOAM_LOG_INFO, "training %s of %s parameters (%.2f %%) in %lld steps",
+                   loam_grouped(start->trainable_parameters, trainable), loam_grouped(start->parameters, all),
+                   100.0 * (double)start->trainable_parameters / (double)start->parameters,
+                   (long long)start->total_steps);
+}
+
 static void watch_event(void *user, const struct loam_event *event)
 {
     struct train_watch *watch = user;
-    if (event->kind == LOAM_EVENT_START) watch->start = *event;
+    if (event->kind == LOAM_EVENT_START) {
+        watch->start = *event;
+        log_start(&watch->callbacks->log, event);
+    }
     if (event->kind == LOAM_EVENT_END) watch->end = *event;
     if (event->kind == LOAM_EVENT_EVAL) {
         watch->eval_loss = event->eval_loss;
@@ -29,8 +44,10 @@ static bool watch_text(void *user, const char *text, size_t size)
     return watch->callbacks->text == NULL || watch->callbacks->text(watch->callbacks->user, text, size);
 }
 
-static enum loam_status report(const struct loam_settings *settings, const struct train_watch *watch,
-                               struct loam_error *error)
+// ---- The end of the run: JSON, or a few lines with the command to try it ----
+
+static enum loam_status report_json(const struct loam_settings *settings, const struct train_watch *watch,
+                                    struct loam_error *error)
 {
     const struct loam_event *end = &watch->end;
     json_t *root = json_pack(
@@ -45,6 +62,76 @@ static enum loam_status report(const struct loam_settings *settings, const struc
     return loam_output_json(watch->callbacks, root, JSON_INDENT(2), error);
 }
 
+// A word as a shell reads it back.
+static enum loam_status format_word(struct loam_bytes *text, const char *word, struct loam_error *error)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,:@%=";
+    if (word[0] != '\0' && word[strspn(word, plain)] == '\0')
+        return loam_bytes_append_text(text, word, error);
+    LOAM_TRY(loam_bytes_append_text(text, "'", error));
+    for (const char *quote; (quote = strchr(word, '\'')) != NULL; word = quote + 1) {
+        LOAM_TRY(loam_bytes_append(text, word, (size_t)(quote - word), error));
+        LOAM_TRY(loam_bytes_append_text(text, "'\\''", error));
+    }
+    LOAM_TRY(loam_bytes_append_text(text, word, error));
+    return loam_bytes_append_text(text, "'", error);
+}
+
+static bool ends_with(const char *text, const char *ending)
+{
+    size_t size = strlen(text), ending_size = strlen(ending);
+    return size >= ending_size && strcmp(text + size - ending_size, ending) == 0;
+}
+
+// The prompt is left to fill in, in the form that the training examples had.
+static enum loam_status format_prompt(struct loam_bytes *text, const struct loam_train_settings *train,
+                                      struct loam_error *error)
+{
+    const char *name = train->prompt_template;
+    if (name == NULL && ends_with(train->data, ".json")) name = "squad";
+    if (name == NULL) return loam_bytes_append_text(text, " --prompt '...'\n", error);
+    LOAM_TRY(loam_bytes_append_text(text, " --template ", error));
+    LOAM_TRY(format_word(text, name, error));
+    struct loam_template *prompt_template;
+    LOAM_TRY(loam_template_open(&prompt_template, name, error));
+    enum loam_status status = LOAM_OK;
+    size_t count = loam_template_field_count(prompt_template); // the last one is the answer
+    for (size_t i = 0; i + 1 < count && status == LOAM_OK; i++)
+        status =
+            loam_bytes_format(text, error, " --field %s='...'", loam_template_field_name(prompt_template, i));
+    loam_template_destroy(prompt_template);
+    return status == LOAM_OK ? loam_bytes_append_text(text, "\n", error) : status;
+}
+
+static enum loam_status format_end(struct loam_bytes *text, const struct loam_train_settings *train,
+                                   const struct loam_event *end, struct loam_error *error)
+{
+    char tokens[LOAM_GROUPED_SIZE];
+    LOAM_TRY(loam_bytes_format(text, error,
+                               "mean loss %.4f over %lld steps, %s tokens in %.1f s (%.0f tokens/s), "
+                               "peak memory %.0f MiB\nthe %s is in %s\n\nTry it:\n  loam generate --model ",
+                               end->loss, (long long)end->step, loam_grouped(end->tokens, tokens),
+                               end->seconds, end->tokens_per_second,
+                               (double)end->peak_rss / (1024.0 * 1024.0), train->full ? "model" : "adapter",
+                               train->out));
+    LOAM_TRY(format_word(text, train->full ? train->out : train->model, error));
+    if (!train->full) {
+        LOAM_TRY(loam_bytes_append_text(text, " --adapter ", error));
+        LOAM_TRY(format_word(text, train->out, error));
+    }
+    return format_prompt(text, train, error);
+}
+
+static enum loam_status report_text(const struct loam_settings *settings, const struct train_watch *watch,
+                                    struct loam_error *error)
+{
+    struct loam_bytes text = {0};
+    enum loam_status status = format_end(&text, &settings->train, &watch->end, error);
+    if (status == LOAM_OK) status = loam_output_bytes(watch->callbacks, text.data, text.size, error);
+    loam_bytes_deinit(&text);
+    return status;
+}
+
 enum loam_status loam_run_train(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
                                 struct loam_error *error)
 {
@@ -52,5 +139,5 @@ enum loam_status loam_run_train(const struct loam_settings *settings, const stru
     struct loam_callbacks watched = {
         .user = &watch, .log = callbacks->log, .event = watch_event, .text = watch_text};
     LOAM_TRY(loam_train_run(&settings->train, &watched, error));
-    return settings->json ? report(settings, &watch, error) : LOAM_OK;
+    return (settings->json ? report_json : report_text)(settings, &watch, error);
 }

@@ -19,7 +19,6 @@ enum loam_status cli_read_arguments(struct loam_options *options, enum loam_comm
 
 // console.c: what a command says on its way, as lines for a person.
 struct cli_console {
-    const struct loam_options *options;
     FILE *progress;   // the lines of a run: standard output, or standard error where that is for JSON
     int output_error; // errno of the first write to standard output that failed; 0: none
 };
