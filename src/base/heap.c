@@ -7,8 +7,11 @@
 
 void *loam_calloc(size_t count, size_t size, struct loam_error *error)
 {
-    // calloc checks the product; a request of no bytes may give NULL, which would look like a failure.
-    void *memory = (count == 0 || size == 0) ? calloc(1, 1) : calloc(count, size);
+    // Checked here too: some allocators end the process over a product that wraps. A request of no bytes may
+    // give NULL, which would look like a failure.
+    size_t bytes;
+    void *memory = NULL;
+    if (loam_mul_size(count, size, &bytes)) memory = calloc(bytes == 0 ? 1 : bytes, 1);
     if (memory == NULL) loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: %zu x %zu bytes", count, size);
     return memory;
 }

@@ -1,0 +1,127 @@
+#include "base/json.h"
+#include "test.h"
+
+static enum loam_status parse(json_t **root, const char *text, struct loam_error *error)
+{
+    return loam_json_parse(root, text, strlen(text), "doc.json", error);
+}
+
+static void documents_that_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *message;
+    } cases[] = {
+        {"", "doc.json is not valid JSON: line 1"},
+        {"{", "doc.json is not valid JSON"},
+        {"{\"a\": 1,}", "not valid JSON"},
+        {"{\"a\": 1} x", "not valid JSON"},
+        {"{\n\n\"a\": 01}", "line 3"},
+        {"{\"a\": 1, \"a\": 2}", "duplicate"},
+        {"{\"a\": \"\xff\"}", "not valid JSON"},
+        {"{\"a\": 1e999}", "not valid JSON"},
+        {"[1]", "doc.json must be a JSON object, it is an array"},
+        {"3", "'{' expected"},
+        {"null", "'{' expected"},
+        {"\"x\"", "'{' expected"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loam_error error = {0};
+        json_t *root;
+        assert_fails(parse(&root, cases[i].text, &error), LOAM_ERROR_FORMAT, cases[i].message);
+        assert_null(root);
+    }
+}
+
+static void depth_is_bounded(void **state)
+{
+    (void)state;
+    enum { DEPTH = 100000 };
+    char *text = malloc(DEPTH + 6);
+    assert_non_null(text);
+    memcpy(text, "{\"a\":", 5);
+    memset(text + 5, '[', DEPTH);
+    text[DEPTH + 5] = '\0';
+    struct loam_error error = {0};
+    json_t *root;
+    assert_fails(parse(&root, text, &error), LOAM_ERROR_FORMAT, "depth");
+    free(text);
+}
+
+static void values_are_typed(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    json_t *root;
+    assert_ok(parse(
+        &root, "{\"i\": 7, \"r\": 2.5, \"w\": 16.0, \"big\": 1e300, \"b\": true, \"s\": \"x\", \"n\": null}",
+        &error));
+    int64_t integer = -1;
+    double real = -1;
+    bool boolean = false;
+    const char *text = "default";
+    assert_ok(loam_json_get_int(root, "d", "i", &integer, &error));
+    assert_int_equal(integer, 7);
+    assert_ok(loam_json_get_int(root, "d", "w", &integer, &error));
+    assert_int_equal(integer, 16);
+    assert_ok(loam_json_get_double(root, "d", "i", &real, &error));
+    assert_true(real == 7);
+    assert_ok(loam_json_get_double(root, "d", "r", &real, &error));
+    assert_true(real == 2.5);
+    assert_ok(loam_json_get_bool(root, "d", "b", &boolean, &error));
+    assert_true(boolean);
+    assert_ok(loam_json_get_string(root, "d", "s", &text, &error));
+    assert_string_equal(text, "x");
+    // Absent and null leave the default.
+    assert_ok(loam_json_get_int(root, "d", "none", &integer, &error));
+    assert_ok(loam_json_get_int(root, "d", "n", &integer, &error));
+    assert_int_equal(integer, 16);
+    assert_ok(loam_json_get_string(root, "d", "n", &text, &error));
+    assert_string_equal(text, "x");
+    // Another type names the document and the key.
+    assert_fails(loam_json_get_int(root, "d", "r", &integer, &error), LOAM_ERROR_FORMAT,
+                 "d: \"r\" must be an integer, it is a number with a fraction");
+    assert_fails(loam_json_get_int(root, "d", "big", &integer, &error), LOAM_ERROR_FORMAT,
+                 "\"big\" must be an integer");
+    assert_fails(loam_json_get_int(root, "d", "s", &integer, &error), LOAM_ERROR_FORMAT, "it is a string");
+    assert_fails(loam_json_get_double(root, "d", "b", &real, &error), LOAM_ERROR_FORMAT,
+                 "\"b\" must be a number");
+    assert_fails(loam_json_get_bool(root, "d", "i", &boolean, &error), LOAM_ERROR_FORMAT,
+                 "must be true or false");
+    assert_fails(loam_json_get_string(root, "d", "i", &text, &error), LOAM_ERROR_FORMAT,
+                 "\"i\" must be a string");
+    assert_int_equal(integer, 16);
+    json_decref(root);
+}
+
+static void files_are_named(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    char directory[256], path[300];
+    json_t *root;
+    assert_non_null(test_make_directory(directory));
+    snprintf(path, sizeof path, "%s/config.json", directory);
+    assert_fails(loam_json_load(&root, path, &error), LOAM_ERROR_IO, path);
+    test_write_file(path, "{\"a\": ", 6);
+    assert_fails(loam_json_load(&root, path, &error), LOAM_ERROR_FORMAT, path);
+    test_write_file(path, "", 0);
+    assert_fails(loam_json_load(&root, path, &error), LOAM_ERROR_FORMAT, path);
+    test_write_file(path, "{\"a\": 3}", 8);
+    assert_ok(loam_json_load(&root, path, &error));
+    assert_int_equal(json_integer_value(json_object_get(root, "a")), 3);
+    json_decref(root);
+    test_remove_directory(directory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(documents_that_are_refused),
+        cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(values_are_typed),
+        cmocka_unit_test(files_are_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
