@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Writes known.h: what PyTorch and transformers compute for small inputs, in f64.
+
+Run by hand with the packages of tests/parity/requirements.txt, when an op or a case is added:
+    python tests/op/device/make_known.py > tests/op/device/known.h
+The inputs are numbers() here and in test_known.c: multiples of 1/16 that f32 and bf16 hold exactly.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+import transformers
+from transformers.models.bloom.modeling_bloom import bloom_gelu_forward, build_alibi_tensor
+from transformers.models.llama.configuration_llama import LlamaConfig
+from transformers.models.llama.modeling_llama import (
+    LlamaRMSNorm,
+    LlamaRotaryEmbedding,
+    apply_rotary_pos_emb,
+    repeat_kv,
+)
+
+torch.set_default_dtype(torch.float64)
+
+
+def numbers(salt, *shape):
+    count = math.prod(shape)
+    values = [((7 * i * i + 29 * i + 17 * salt) % 61 - 30) / 16 for i in range(count)]
+    return torch.tensor(values).reshape(shape)
+
+
+def known_linear():
+    x, w, bias, residual = numbers(1, 3, 5), numbers(2, 4, 5), numbers(3, 4), numbers(4, 3, 4)
+    yield "linear", F.linear(x, w, bias) + residual
+
+
+def known_lora():
+    x, a, b, y = numbers(1, 3, 5), numbers(2, 2, 5), numbers(3, 4, 2), numbers(4, 3, 4)
+    yield "lora_t", F.linear(x, a)
+    yield "lora_y", y + 0.5 * F.linear(F.linear(x, a), b)
+
+
+def known_norms():
+    x, w, b = numbers(1, 2, 7), numbers(2, 7), numbers(3, 7)
+    yield "layernorm", F.layer_norm(x, (7,), w, b, 1e-5)
+    yield "layernorm_mean", x.mean(1)
+    yield "layernorm_rstd", 1 / torch.sqrt(x.var(1, unbiased=False) + 1e-5)
+    # The Llama module computes in f32 whatever it is given; the formula below is its own, in f64.
+    module = LlamaRMSNorm(7, eps=1e-6)
+    module.weight.data = w
+    rms = F.rms_norm(x, (7,), w, 1e-6)
+    assert torch.allclose(module(x.float()).double(), rms, atol=1e-5)
+    yield "rmsnorm", rms
+    yield "rmsnorm_rstd", torch.rsqrt(x.pow(2).mean(1) + 1e-6)
+
+
+def known_rope():
+    config = LlamaConfig(hidden_size=12, num_attention_heads=2, rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
+    rotary = LlamaRotaryEmbedding(config)
+    x = numbers(1, 3, 2, 6)  # [T, heads, D]
+    cos, sin = rotary(x.float(), torch.tensor([[0, 1, 700]]))
+    cos, sin = cos.double(), sin.double()
+    q, _ = apply_rotary_pos_emb(x.transpose(0, 1)[None], x.transpose(0, 1)[None], cos, sin)
+    yield "rope_frequencies", rotary.inv_freq
+    yield "rope_table", torch.cat([cos[0, :, :3], sin[0, :, :3]], 1)
+    yield "rope", q[0].transpose(0, 1)
+
+
+def attend(q, k, v, slopes=None):
+    """One sequence; q [nq, Q, D] are its last rows, k and v [nkv, G, D]."""
+    nq, heads, size = q.shape
+    nkv, groups, _ = k.shape
+    k = repeat_kv(k.transpose(0, 1)[None], heads // groups)[0]  # [Q, nkv, D]
+    v = repeat_kv(v.transpose(0, 1)[None], heads // groups)[0]
+    # All rows of the sequence are queries here, the ones before the last nq being anything, and a plain square causal mask.
+    full = torch.cat([torch.zeros(nkv - nq, heads, size), q]).transpose(0, 1)  # [Q, nkv, D]
+    bias = torch.full((nkv, nkv), -math.inf).triu(1).expand(heads, nkv, nkv)
+    if slopes is not None:
+        bias = bias + slopes[:, None, None] * torch.arange(nkv)
+    scores = full @ k.transpose(1, 2) / math.sqrt(size) + bias
+    out = F.scaled_dot_product_attention(full[None], k[None], v[None], attn_mask=bias[None])[0]
+    return out[:, -nq:].transpose(0, 1), torch.logsumexp(scores, 2)[:, -nq:]  # [nq, Q, D], [Q, nq]
+
+
+def bloom_slopes(heads):
+    alibi = build_alibi_tensor(torch.ones(1, 2), heads, torch.float64)  # [heads, 1, 2]: slope times position
+    return alibi[:, 0, 1]
+
+
+def known_attention():
+    # Two packed sequences of 4 and 1 rows, six query heads over two key/value heads.
+    q, k, v = numbers(1, 5, 6, 2), numbers(2, 5, 2, 2), numbers(3, 5, 2, 2)
+    parts = [attend(q[a:b], k[a:b], v[a:b]) for a, b in ((0, 4), (4, 5))]
+    yield "attention_grouped", torch.cat([p[0] for p in parts])
+    yield "attention_grouped_lse", torch.cat([p[1] for p in parts], 1)
+    # Queries after cached keys: 2 after 3 of their own, 1 after 2; ALiBi of three heads, which is no power of two.
+    q, k, v, slopes = numbers(4, 3, 3, 2), numbers(5, 8, 3, 2), numbers(6, 8, 3, 2), bloom_slopes(3)
+    parts = [attend(q[:2], k[:5], v[:5], slopes), attend(q[2:], k[5:], v[5:], slopes)]
+    yield "slopes", slopes
+    yield "attention_cached", torch.cat([p[0] for p in parts])
+    yield "attention_cached_lse", torch.cat([p[1] for p in parts], 1)
+
+
+def known_activations():
+    x, up = 3 * numbers(1, 11), numbers(2, 11)
+    gelu = F.gelu(x, approximate="tanh")
+    assert torch.allclose(bloom_gelu_forward(x), gelu, atol=1e-7)
+    yield "gelu", gelu
+    yield "silu", F.silu(x)
+    yield "gated_silu", F.silu(x) * up
+
+
+def known_loss():
+    h, w = numbers(1, 4, 3).requires_grad_(), numbers(2, 6, 3).requires_grad_()
+    labels = torch.tensor([5, -100, 0, 2])
+    loss = F.cross_entropy(h @ w.T, labels, ignore_index=-100, reduction="sum")
+    (loss * 0.25).backward()
+    yield "loss", loss.detach().reshape(1)
+    yield "loss_dh", h.grad
+    yield "loss_dw", w.grad
+
+
+def known_adamw():
+    param = torch.nn.Parameter(numbers(1, 5))
+    optimiser = torch.optim.AdamW([param], lr=0.01, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1)
+    norms = []
+    for step in range(3):
+        param.grad = numbers(2 + step, 5) * 10.0**-step  # clipped at first, then not
+        norms.append(torch.nn.utils.clip_grad_norm_([param], 1.0) ** 2)
+        optimiser.step()
+    yield "adamw_squared_norms", torch.stack(norms)
+    yield "adamw_param", param.detach()
+    yield "adamw_m", optimiser.state[param]["exp_avg"]
+    yield "adamw_v", optimiser.state[param]["exp_avg_sq"]
+
+
+def main():
+    print(f"// Written by make_known.py with PyTorch {torch.__version__.split('+')[0]}, transformers {transformers.__version__}.")
+    print("#ifndef LOAM_TESTS_OP_KNOWN_H\n#define LOAM_TESTS_OP_KNOWN_H\n")
+    print("// clang-format off")
+    groups = (known_linear, known_lora, known_norms, known_rope, known_attention, known_activations, known_loss, known_adamw)
+    for group in groups:
+        for name, values in group():
+            flat = [f"{value:.9g}" for value in values.flatten().tolist()]
+            print(f"static const double known_{name}[] = {{ // {list(values.shape)}")
+            for i in range(0, len(flat), 8):
+                print("    " + ", ".join(flat[i : i + 8]) + ",")
+            print("};")
+    print("// clang-format on\n\n#endif")
+
+
+main()

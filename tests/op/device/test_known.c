@@ -1,0 +1,308 @@
+// Forward ops, the loss and the optimiser of every device against what PyTorch and transformers compute
+// (known.h), so that a misreading of a formula that forward and backward share cannot hide.
+#include "test.h"
+
+#include <math.h>
+
+#include "device/device.h"
+#include "op/device/known.h"
+
+enum { ROOM = 4096 }; // bytes of each tensor, more than any here needs
+
+struct bench {
+    const struct loam_device *device;
+    struct loam_stream stream;
+    double memory[24][ROOM / sizeof(double)];
+    size_t used;
+};
+
+static void *room(struct bench *bench)
+{
+    assert_true(bench->used < sizeof bench->memory / sizeof bench->memory[0]);
+    return bench->memory[bench->used++];
+}
+
+// The inputs of make_known.py.
+static struct loam_tensor numbers(struct bench *bench, int salt, int64_t count)
+{
+    float *values = room(bench);
+    for (int i = 0; i < (int)count; i++)
+        values[i] = (float)((7 * i * i + 29 * i + 17 * salt) % 61 - 30) / 16.0f;
+    return loam_tensor_1d(values, LOAM_F32, count);
+}
+
+static struct loam_tensor shaped(struct loam_tensor tensor, int64_t a, int64_t b, int64_t c)
+{
+    return c > 0 ? loam_tensor_3d(tensor.data, tensor.dtype, a, b, c)
+                 : loam_tensor_2d(tensor.data, tensor.dtype, a, b);
+}
+
+static struct loam_tensor matrix(struct bench *bench, int salt, int64_t rows, int64_t columns)
+{
+    return shaped(numbers(bench, salt, rows * columns), rows, columns, 0);
+}
+
+static struct loam_tensor heads(struct bench *bench, int salt, int64_t rows, int64_t count, int64_t size)
+{
+    return shaped(numbers(bench, salt, rows * count * size), rows, count, size);
+}
+
+static struct loam_tensor zeros(struct bench *bench, enum loam_dtype dtype, int64_t count)
+{
+    return loam_tensor_1d(room(bench), dtype, count);
+}
+
+static struct loam_tensor zero_matrix(struct bench *bench, int64_t rows, int64_t columns)
+{
+    return shaped(zeros(bench, LOAM_F32, rows * columns), rows, columns, 0);
+}
+
+static struct loam_tensor integers(struct bench *bench, const int32_t *values, size_t count)
+{
+    struct loam_tensor tensor = zeros(bench, LOAM_I32, (int64_t)count);
+    memcpy(tensor.data, values, count * sizeof *values);
+    return tensor;
+}
+
+static void finish(struct bench *bench)
+{
+    struct loam_error error = {0};
+    assert_ok(loam_stream_finish(&bench->stream, &error));
+}
+
+// A handful of roundings of f32, relative to values of a few units.
+static void check(struct bench *bench, const char *name, const struct loam_tensor *have, const double *want,
+                  size_t count)
+{
+    finish(bench);
+    assert_int_equal(loam_tensor_count(have), count);
+    for (size_t i = 0; i < count; i++) {
+        double value =
+            have->dtype == LOAM_F64 ? ((const double *)have->data)[i] : ((const float *)have->data)[i];
+        if (fabs(value - want[i]) <= 2e-6 * (1.0 + fabs(want[i]))) continue;
+        fail_msg("%s on %s: element %zu is %.9g, PyTorch says %.9g", name, bench->device->name, i, value,
+                 want[i]);
+    }
+}
+#define CHECK(name, tensor) check(bench, #name, &(tensor), known_##name, sizeof known_##name / sizeof(double))
+
+static void known_linears(struct bench *bench)
+{
+    struct loam_linear_forward_args linear = {.x = matrix(bench, 1, 3, 5),
+                                              .w.tensor = matrix(bench, 2, 4, 5),
+                                              .bias = numbers(bench, 3, 4),
+                                              .residual = matrix(bench, 4, 3, 4),
+                                              .y = zero_matrix(bench, 3, 4)};
+    loam_linear_forward(&bench->stream, &linear);
+    CHECK(linear, linear.y);
+    struct loam_lora_forward_args lora = {.x = matrix(bench, 1, 3, 5),
+                                          .a = matrix(bench, 2, 2, 5),
+                                          .b = matrix(bench, 3, 4, 2),
+                                          .scale = 0.5f,
+                                          .t = zero_matrix(bench, 3, 2),
+                                          .y = matrix(bench, 4, 3, 4)};
+    loam_lora_forward(&bench->stream, &lora);
+    CHECK(lora_t, lora.t);
+    CHECK(lora_y, lora.y);
+}
+
+static void known_embedding(struct bench *bench)
+{
+    static const int32_t ids[] = {2, 0, 2};
+    struct loam_embedding_forward_args embedding = {
+        .ids = integers(bench, ids, 3), .table = matrix(bench, 1, 3, 4), .y = zero_matrix(bench, 3, 4)};
+    loam_embedding_forward(&bench->stream, &embedding);
+    finish(bench);
+    const float *table = embedding.table.data, *y = embedding.y.data;
+    for (int t = 0; t < 3; t++)
+        assert_memory_equal(y + t * 4, table + ids[t] * 4, 4 * sizeof *y);
+}
+
+static void known_norms(struct bench *bench)
+{
+    struct loam_layernorm_forward_args layer = {.x = matrix(bench, 1, 2, 7),
+                                                .w = numbers(bench, 2, 7),
+                                                .b = numbers(bench, 3, 7),
+                                                .eps = 1e-5f,
+                                                .y = zero_matrix(bench, 2, 7),
+                                                .mean = zeros(bench, LOAM_F32, 2),
+                                                .rstd = zeros(bench, LOAM_F32, 2)};
+    loam_layernorm_forward(&bench->stream, &layer);
+    CHECK(layernorm, layer.y);
+    CHECK(layernorm_mean, layer.mean);
+    CHECK(layernorm_rstd, layer.rstd);
+    struct loam_rmsnorm_forward_args rms = {.x = layer.x,
+                                            .w = layer.w,
+                                            .eps = 1e-6f,
+                                            .y = zero_matrix(bench, 2, 7),
+                                            .rstd = zeros(bench, LOAM_F32, 2)};
+    loam_rmsnorm_forward(&bench->stream, &rms);
+    CHECK(rmsnorm, rms.y);
+    CHECK(rmsnorm_rstd, rms.rstd);
+}
+
+static void known_rotations(struct bench *bench)
+{
+    static const int32_t positions[] = {0, 1, 700};
+    struct loam_rope_table_args table = {.positions = integers(bench, positions, 3),
+                                         .frequencies = zeros(bench, LOAM_F32, 3),
+                                         .table = zero_matrix(bench, 3, 6)};
+    for (int i = 0; i < 3; i++)
+        ((float *)table.frequencies.data)[i] = (float)known_rope_frequencies[i];
+    loam_rope_table(&bench->stream, &table);
+    CHECK(rope_table, table.table);
+    struct loam_rope_args rope = {.x = heads(bench, 1, 3, 2, 6), .table = table.table};
+    loam_rope(&bench->stream, &rope);
+    CHECK(rope, rope.x);
+    // The inverse undoes it.
+    rope.inverse = true;
+    loam_rope(&bench->stream, &rope);
+    finish(bench);
+    struct loam_tensor before = heads(bench, 1, 3, 2, 6);
+    for (int i = 0; i < 36; i++) {
+        assert_true(fabsf(((float *)rope.x.data)[i] - ((float *)before.data)[i]) <= 1e-6f);
+    }
+}
+
+static void known_grouped_attention(struct bench *bench)
+{
+    static const int32_t offsets[] = {0, 4, 5};
+    struct loam_attention_shape shape = {.q_offsets = integers(bench, offsets, 3),
+                                         .kv_offsets = integers(bench, offsets, 3),
+                                         .max_q = 4,
+                                         .max_kv = 4,
+                                         .scale = (float)(1.0 / sqrt(2.0))};
+    struct loam_attention_forward_args attention = {.q = heads(bench, 1, 5, 6, 2),
+                                                    .k = heads(bench, 2, 5, 2, 2),
+                                                    .v = heads(bench, 3, 5, 2, 2),
+                                                    .shape = shape,
+                                                    .out = shaped(zeros(bench, LOAM_F32, 60), 5, 6, 2),
+                                                    .lse = zero_matrix(bench, 6, 5)};
+    loam_attention_forward(&bench->stream, &attention);
+    CHECK(attention_grouped, attention.out);
+    CHECK(attention_grouped_lse, attention.lse);
+}
+
+// Keys and values come by way of a cache.
+static void known_cached_attention(struct bench *bench)
+{
+    static const int32_t q_offsets[] = {0, 2, 3}, kv_offsets[] = {0, 5, 8};
+    struct loam_tensor k = heads(bench, 5, 8, 3, 2), cache = shaped(zeros(bench, LOAM_F32, 48), 8, 3, 2);
+    struct loam_kv_append_args first = {.x = loam_tensor_rows(&k, 0, 3), .cache = cache, .first = 0};
+    struct loam_kv_append_args rest = {.x = loam_tensor_rows(&k, 3, 5), .cache = cache, .first = 3};
+    loam_kv_append(&bench->stream, &first);
+    loam_kv_append(&bench->stream, &rest);
+    struct loam_attention_shape shape = {.q_offsets = integers(bench, q_offsets, 3),
+                                         .kv_offsets = integers(bench, kv_offsets, 3),
+                                         .slopes = zeros(bench, LOAM_F32, 3),
+                                         .max_q = 2,
+                                         .max_kv = 5,
+                                         .scale = (float)(1.0 / sqrt(2.0))};
+    for (int h = 0; h < 3; h++)
+        ((float *)shape.slopes.data)[h] = (float)known_slopes[h];
+    struct loam_attention_forward_args attention = {.q = heads(bench, 4, 3, 3, 2),
+                                                    .k = cache,
+                                                    .v = heads(bench, 6, 8, 3, 2),
+                                                    .shape = shape,
+                                                    .out = shaped(zeros(bench, LOAM_F32, 18), 3, 3, 2),
+                                                    .lse = zero_matrix(bench, 3, 3)};
+    loam_attention_forward(&bench->stream, &attention);
+    CHECK(attention_cached, attention.out);
+    CHECK(attention_cached_lse, attention.lse);
+}
+
+static void known_activations(struct bench *bench)
+{
+    struct loam_tensor x = numbers(bench, 1, 11), up = numbers(bench, 2, 11), y = zeros(bench, LOAM_F32, 11);
+    for (int i = 0; i < 11; i++)
+        ((float *)x.data)[i] *= 3.0f;
+    struct loam_activation_forward_args activation = {.kind = LOAM_GELU_TANH, .x = x, .y = y};
+    loam_activation_forward(&bench->stream, &activation);
+    CHECK(gelu, y);
+    activation.kind = LOAM_SILU;
+    loam_activation_forward(&bench->stream, &activation);
+    CHECK(silu, y);
+    struct loam_gated_activation_forward_args gated = {.kind = LOAM_SILU, .gate = x, .up = up, .y = y};
+    loam_gated_activation_forward(&bench->stream, &gated);
+    CHECK(gated_silu, y);
+}
+
+static void known_loss_and_gradients(struct bench *bench)
+{
+    static const int32_t labels[] = {5, -100, 0, 2};
+    struct loam_linear_cross_entropy_args loss = {.h = matrix(bench, 1, 4, 3),
+                                                  .w.tensor = matrix(bench, 2, 6, 3),
+                                                  .labels = integers(bench, labels, 4),
+                                                  .grad_scale = 0.25f,
+                                                  .loss_sum = zeros(bench, LOAM_F64, 1),
+                                                  .dh = zero_matrix(bench, 4, 3),
+                                                  .dw = zero_matrix(bench, 6, 3)};
+    loam_linear_cross_entropy(&bench->stream, &loss);
+    CHECK(loss, loss.loss_sum);
+    CHECK(loss_dh, loss.dh);
+    CHECK(loss_dw, loss.dw);
+}
+
+static void known_optimiser(struct bench *bench)
+{
+    struct loam_adamw_args adamw = {.param = numbers(bench, 1, 5),
+                                    .m = zeros(bench, LOAM_F32, 5),
+                                    .v = zeros(bench, LOAM_F32, 5),
+                                    .max_norm = 1.0f,
+                                    .learning_rate = 0.01f,
+                                    .weight_decay = 0.1f,
+                                    .beta1 = 0.9f,
+                                    .beta2 = 0.999f,
+                                    .eps = 1e-8f};
+    double norms[3];
+    for (int step = 0; step < 3; step++) {
+        adamw.grad = numbers(bench, 2 + step, 5);
+        for (int i = 0; i < 5; i++)
+            ((float *)adamw.grad.data)[i] *= (float)pow(10.0, -step);
+        adamw.squared_norm = zeros(bench, LOAM_F64, 1);
+        adamw.step = step + 1;
+        loam_squared_norm(&bench->stream,
+                          &(struct loam_squared_norm_args){.x = adamw.grad, .result = adamw.squared_norm});
+        loam_adamw(&bench->stream, &adamw);
+        finish(bench);
+        norms[step] = *(const double *)adamw.squared_norm.data;
+    }
+    struct loam_tensor all = loam_tensor_1d(norms, LOAM_F64, 3);
+    CHECK(adamw_squared_norms, all);
+    CHECK(adamw_param, adamw.param);
+    CHECK(adamw_m, adamw.m);
+    CHECK(adamw_v, adamw.v);
+}
+
+static void (*const groups[])(struct bench *bench) = {
+    known_linears,     known_embedding,          known_norms,
+    known_rotations,   known_grouped_attention,  known_cached_attention,
+    known_activations, known_loss_and_gradients, known_optimiser,
+};
+
+static void test_known_values(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    for (size_t i = 0; loam_device_name(i) != NULL; i++) {
+        struct loam_device *device = NULL;
+        assert_ok(loam_device_create(&device, loam_device_name(i), 2, &error));
+        assert_true(device->host_memory); // a device with memory of its own needs an upload here
+        for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
+            struct bench *bench = calloc(1, sizeof *bench);
+            assert_non_null(bench);
+            bench->device = device;
+            assert_ok(loam_stream_init(&bench->stream, device, 1 << 20, &error));
+            groups[g](bench);
+            loam_stream_deinit(&bench->stream);
+            free(bench);
+        }
+        loam_device_destroy(device);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_known_values)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
