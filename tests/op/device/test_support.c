@@ -1,0 +1,260 @@
+// What devices refuse while a step is planned: every tensor of every case with a dtype or a shape that does
+// not fit, and the settings that no op takes. Also: scratch that was not planned for is a named failure, not
+// a crash.
+#include "op/device/common_op.h"
+
+// The place of every tensor in the arguments, found by the addresses of the case's buffers.
+enum { MAX_TENSORS = 24 };
+
+static size_t find_tensors(struct op_run *run, struct loam_tensor *found[MAX_TENSORS])
+{
+    size_t count = 0;
+    char *args = (char *)&run->args;
+    for (size_t at = 0; at + sizeof(struct loam_tensor) <= sizeof run->args; at += sizeof(void *)) {
+        void *word;
+        memcpy(&word, args + at, sizeof word);
+        for (size_t b = 0; b < run->count; b++) {
+            const struct op_buffer *buffer = &run->buffers[b];
+            bool inside = (char *)word >= buffer->memory && (char *)word < buffer->memory + buffer->bytes;
+            if (word == NULL || !inside) continue;
+            assert_true(count < MAX_TENSORS);
+            found[count++] = (struct loam_tensor *)(void *)(args + at);
+        }
+    }
+    return count;
+}
+
+static void check_refused(const struct loam_device *device, const struct op_run *run, const char *what)
+{
+    char text[96];
+    struct loam_error error = {0};
+    struct loam_stream stream;
+    loam_stream_init_planning(&stream, device);
+    op_dispatch(&stream, run->test->op, &run->args);
+    size_t scratch = stream.scratch_needed;
+    enum loam_status status = loam_stream_finish(&stream, &error);
+    if (status != LOAM_ERROR_UNSUPPORTED || scratch != 0) {
+        fail_msg("%s on %s: %s is not refused (status %d)", op_describe(run, text), device->name, what,
+                 (int)status);
+    }
+    if (strstr(error.message, op_name(run->test->op)) == NULL ||
+        strstr(error.message, device->name) == NULL) {
+        fail_msg("%s: the refusal \"%s\" does not name op and device", op_describe(run, text), error.message);
+    }
+}
+
+static struct loam_tensor one_longer(const struct loam_tensor *tensor)
+{
+    const int64_t *n = tensor->shape;
+    switch (tensor->rank) {
+    case 1:
+        return loam_tensor_1d(tensor->data, tensor->dtype, n[0] + 1);
+    case 2:
+        return loam_tensor_2d(tensor->data, tensor->dtype, n[0], n[1] + 1);
+    default:
+        return loam_tensor_3d(tensor->data, tensor->dtype, n[0], n[1], n[2] + 1);
+    }
+}
+
+static void check_case(const struct loam_device *device, const struct op_case *test)
+{
+    struct loam_tensor *tensors[MAX_TENSORS];
+    struct op_run run;
+    op_build(&run, test, LOAM_F32);
+    size_t count = find_tensors(&run, tensors);
+    assert_true(count >= 2);
+    for (size_t i = 0; i < count; i++) {
+        struct loam_tensor tensor = *tensors[i];
+        tensors[i]->dtype = LOAM_F16;
+        check_refused(device, &run, "a tensor in f16");
+        *tensors[i] = one_longer(&tensor);
+        // The one tensor whose size is its own affair.
+        bool free_size = test->op == OP_squared_norm && tensor.dtype == LOAM_F32;
+        if (!free_size) check_refused(device, &run, "a tensor with another shape");
+        *tensors[i] = tensor;
+    }
+    op_run_free(&run);
+}
+
+static void check_mixed_dtypes(const struct loam_device *device)
+{
+    for (size_t i = 0; i < op_case_count; i++) {
+        if (op_cases[i].op != OP_linear_forward || (op_cases[i].flags & OP_F32_OUTPUT) != 0) continue;
+        struct op_run run;
+        op_build(&run, &op_cases[i], LOAM_F32);
+        run.args.linear_forward.y.dtype = LOAM_BF16;
+        check_refused(device, &run, "f32 x with bf16 y");
+        op_run_free(&run);
+    }
+}
+
+static const struct op_case *first_case(enum op op)
+{
+    for (size_t i = 0; i < op_case_count; i++) {
+        if (op_cases[i].op == op) return &op_cases[i];
+    }
+    fail_msg("%s has no case", op_name(op));
+    return NULL;
+}
+
+// ---- settings that no op takes ----
+
+static void full_dropout(union op_args *args)
+{
+    args->lora_forward.dropout.p = 1.0f;
+}
+static void full_dropout_backward(union op_args *args)
+{
+    args->lora_backward.dropout.p = 1.0f;
+}
+static void negative_dropout(union op_args *args)
+{
+    args->lora_forward.dropout.p = -0.5f;
+}
+static void step_zero(union op_args *args)
+{
+    args->adamw.step = 0;
+}
+static void unknown_activation(union op_args *args)
+{
+    args->activation_forward.kind = (enum loam_activation)99;
+}
+static void unknown_gate_activation(union op_args *args)
+{
+    args->gated_activation_backward.kind = (enum loam_activation)99;
+}
+static void full_cache(union op_args *args)
+{
+    args->kv_append.first = 1;
+}
+static void negative_first(union op_args *args)
+{
+    args->kv_append.first = -1;
+}
+static void columns_apart(union op_args *args)
+{
+    args->linear_forward.x.stride[1] = 2;
+}
+static void head_columns_apart(union op_args *args)
+{
+    args->attention_forward.k.stride[2] = 2;
+}
+static void fewer_keys_than_queries(union op_args *args)
+{
+    args->attention_forward.shape.max_kv = args->attention_forward.shape.max_q - 1;
+}
+static void gapped_output(union op_args *args)
+{
+    // A single row is contiguous whatever its stride.
+    args->linear_backward_input.dx.shape[0] = args->linear_backward_input.dy.shape[0] = 2;
+    args->linear_backward_input.dx.stride[0] += 1;
+}
+
+static const struct {
+    enum op op;
+    const char *what;
+    void (*change)(union op_args *args);
+} settings[] = {
+    {OP_lora_forward, "dropout of everything", full_dropout},
+    {OP_lora_backward, "dropout of everything", full_dropout_backward},
+    {OP_lora_forward, "negative dropout", negative_dropout},
+    {OP_adamw, "step 0", step_zero},
+    {OP_activation_forward, "an unknown activation", unknown_activation},
+    {OP_gated_activation_backward, "an unknown activation", unknown_gate_activation},
+    {OP_kv_append, "a row past the cache", full_cache},
+    {OP_kv_append, "a row before the cache", negative_first},
+    {OP_linear_forward, "strided columns", columns_apart},
+    {OP_attention_forward, "strided head elements", head_columns_apart},
+    {OP_attention_forward, "fewer keys than queries", fewer_keys_than_queries},
+    {OP_linear_backward_input, "a strided dx", gapped_output},
+};
+
+static void check_settings(const struct loam_device *device)
+{
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        struct op_run run;
+        op_build(&run, first_case(settings[i].op), LOAM_F32);
+        settings[i].change(&run.args);
+        check_refused(device, &run, settings[i].what);
+        op_run_free(&run);
+    }
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    for (size_t d = 0; loam_device_name(d) != NULL; d++) {
+        struct loam_device *device = NULL;
+        assert_ok(loam_device_create(&device, loam_device_name(d), 2, &error));
+        for (size_t i = 0; i < op_case_count; i++)
+            check_case(device, &op_cases[i]);
+        check_mixed_dtypes(device);
+        check_settings(device);
+        loam_device_destroy(device);
+    }
+}
+
+// Heads that do not divide, and a head of odd size: shapes that agree with each other and still cannot be
+// computed.
+static void test_impossible_heads(void **state)
+{
+    (void)state;
+    static const struct op_case grouped = {OP_attention_forward, .heads = 5, .groups = 2, .size = 4,
+                                           .q_lengths = {3}};
+    static const struct op_case odd = {OP_rope, .t = 2, .heads = 1, .size = 3};
+    struct loam_error error = {0};
+    for (size_t d = 0; loam_device_name(d) != NULL; d++) {
+        struct loam_device *device = NULL;
+        struct op_run run;
+        assert_ok(loam_device_create(&device, loam_device_name(d), 2, &error));
+        op_build(&run, &grouped, LOAM_F32);
+        check_refused(device, &run, "5 query heads over 2 key/value heads");
+        op_run_free(&run);
+        op_build(&run, &odd, LOAM_F32);
+        check_refused(device, &run, "rotation of 3 elements");
+        op_run_free(&run);
+        loam_device_destroy(device);
+    }
+}
+
+static void test_scratch_that_was_not_planned(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_device *device = NULL;
+    size_t checked = 0;
+    assert_ok(loam_device_create(&device, "ref", 1, &error));
+    for (size_t i = 0; i < op_case_count; i++) {
+        struct op_run run;
+        struct loam_stream stream;
+        op_build(&run, &op_cases[i], LOAM_F32);
+        loam_stream_init_planning(&stream, device);
+        op_dispatch(&stream, op_cases[i].op, &run.args);
+        size_t needed = stream.scratch_needed;
+        assert_ok(loam_stream_finish(&stream, &error));
+        if (needed > 0) {
+            assert_ok(loam_stream_init(&stream, device, 0, &error));
+            op_dispatch(&stream, op_cases[i].op, &run.args);
+            assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_INTERNAL,
+                         "more scratch than was planned");
+            assert_non_null(strstr(error.message, op_name(op_cases[i].op)));
+            op_check_untouched(&run);
+            loam_stream_deinit(&stream);
+            checked++;
+        }
+        op_run_free(&run);
+    }
+    assert_true(checked > 0);
+    loam_device_destroy(device);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_impossible_heads),
+        cmocka_unit_test(test_scratch_that_was_not_planned),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,232 @@
+// The registry of devices, and the life of a stream.
+#include "test.h"
+
+#include "device/device.h"
+
+static struct loam_device *make_ref(void)
+{
+    struct loam_error error = {0};
+    struct loam_device *device = NULL;
+    assert_ok(loam_device_create(&device, "ref", 0, &error));
+    return device;
+}
+
+static void test_registry(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    size_t count = 0;
+    for (; loam_device_name(count) != NULL; count++) {
+        struct loam_device *device = NULL;
+        assert_ok(loam_device_create(&device, loam_device_name(count), 1, &error));
+        assert_string_equal(device->name, loam_device_name(count));
+        assert_int_equal(device->threads, 1);
+        loam_device_destroy(device);
+    }
+    assert_true(count >= 2);
+    assert_null(loam_device_name(SIZE_MAX));
+}
+
+static void test_unknown_device(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_device *device = (struct loam_device *)&error;
+    assert_fails(loam_device_create(&device, "abacus", 0, &error), LOAM_ERROR_ARGUMENT,
+                 "\"abacus\" does not exist; this build has: cpu, ref");
+    assert_null(device);
+    loam_device_destroy(NULL);
+}
+
+static void test_threads(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_device *device = NULL;
+    assert_fails(loam_device_create(&device, "cpu", -1, &error), LOAM_ERROR_ARGUMENT, "-1 threads");
+    assert_fails(loam_device_create(&device, "cpu", 1 << 20, &error), LOAM_ERROR_ARGUMENT, "expected 0");
+    assert_int_equal(setenv("OMP_NUM_THREADS", "3", 1), 0);
+    assert_ok(loam_device_create(&device, "cpu", 0, &error));
+    assert_int_equal(device->threads, 3);
+    loam_device_destroy(device);
+    // What a device was made with before has no say.
+    assert_int_equal(unsetenv("OMP_NUM_THREADS"), 0);
+    assert_ok(loam_device_create(&device, "cpu", 0, &error));
+    assert_true(device->threads >= 1 && device->threads <= sysconf(_SC_NPROCESSORS_ONLN));
+    loam_device_destroy(device);
+}
+
+// A loss over `vocabulary` rows, which needs scratch that grows with it. The addresses of a plan are never
+// read.
+static struct loam_linear_cross_entropy_args loss_args(int64_t vocabulary)
+{
+    static char somewhere[1];
+    return (struct loam_linear_cross_entropy_args){.h = loam_tensor_2d(somewhere, LOAM_F32, 2, 3),
+                                                   .w.tensor =
+                                                       loam_tensor_2d(somewhere, LOAM_F32, vocabulary, 3),
+                                                   .labels = loam_tensor_1d(somewhere, LOAM_I32, 2),
+                                                   .loss_sum = loam_tensor_1d(somewhere, LOAM_F64, 1)};
+}
+
+static void test_plan_takes_the_largest_scratch(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_device *ref = make_ref();
+    struct loam_stream stream;
+    struct loam_linear_cross_entropy_args small = loss_args(7), large = loss_args(1000);
+    loam_stream_init_planning(&stream, ref);
+    loam_linear_cross_entropy(&stream, &large);
+    size_t needed = stream.scratch_needed;
+    assert_true(needed >= 1000 * sizeof(double));
+    loam_linear_cross_entropy(&stream, &small);
+    assert_int_equal(stream.scratch_needed, needed);
+    assert_ok(loam_stream_finish(&stream, &error));
+    loam_stream_deinit(&stream);
+    loam_device_destroy(ref);
+}
+
+static void test_first_refusal_sticks(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_device *ref = make_ref();
+    struct loam_stream stream;
+    struct loam_linear_cross_entropy_args good = loss_args(7), bad = loss_args(9);
+    struct loam_squared_norm_args worse = {0};
+    bad.h.dtype = LOAM_F16;
+    loam_stream_init_planning(&stream, ref);
+    loam_linear_cross_entropy(&stream, &bad);
+    loam_squared_norm(&stream, &worse);
+    loam_linear_cross_entropy(&stream, &good);
+    assert_int_equal(stream.scratch_needed, 0);
+    assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_UNSUPPORTED,
+                 "linear_cross_entropy on device ref: h must be f32 or bf16");
+    // Reported once: the stream is usable again.
+    loam_linear_cross_entropy(&stream, &good);
+    assert_true(stream.scratch_needed > 0);
+    assert_ok(loam_stream_finish(&stream, &error));
+    loam_device_destroy(ref);
+}
+
+static void test_missing_op_is_refused(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_device *ref = make_ref();
+    struct loam_stream stream;
+    struct loam_linear_cross_entropy_args args = loss_args(7);
+    ref->ops.linear_cross_entropy.run = NULL;
+    loam_stream_init_planning(&stream, ref);
+    loam_linear_cross_entropy(&stream, &args);
+    assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_UNSUPPORTED, "does not have this op");
+    // "can" and "none" when a table says nothing else
+    loam_ref_ops(&ref->ops);
+    ref->ops.linear_cross_entropy.refuses = NULL;
+    ref->ops.linear_cross_entropy.scratch = NULL;
+    args.h.dtype = LOAM_F16;
+    loam_linear_cross_entropy(&stream, &args);
+    assert_int_equal(stream.scratch_needed, 0);
+    assert_ok(loam_stream_finish(&stream, &error));
+    loam_device_destroy(ref);
+}
+
+static void test_failed_stream_does_nothing(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_device *ref = make_ref();
+    struct loam_stream stream;
+    float x[3] = {1.0f, 2.0f, 2.0f};
+    double result = 0.0;
+    struct loam_squared_norm_args norm = {.x = loam_tensor_1d(x, LOAM_F32, 3),
+                                          .result = loam_tensor_1d(&result, LOAM_F64, 1)};
+    assert_ok(loam_stream_init(&stream, ref, 0, &error));
+    loam_stream_fail(&stream, LOAM_ERROR_NUMERIC, "adding", "it went wrong");
+    loam_stream_fail(&stream, LOAM_ERROR_IO, "later", "and again");
+    loam_squared_norm(&stream, &norm);
+    loam_zero(&stream, x, sizeof x);
+    assert_true(result == 0.0 && x[1] == 2.0f);
+    assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_NUMERIC,
+                 "adding on device ref: it went wrong");
+    loam_squared_norm(&stream, &norm);
+    assert_ok(loam_stream_finish(&stream, &error));
+    assert_true(result == 9.0);
+    loam_stream_deinit(&stream);
+    loam_device_destroy(ref);
+}
+
+static void test_scratch(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_device *ref = make_ref();
+    struct loam_stream stream;
+    assert_ok(loam_stream_init(&stream, ref, loam_scratch_bytes(1, 1) + loam_scratch_bytes(9, 8), &error));
+    stream.op = "testing";
+    char *first = loam_stream_scratch(&stream, 1), *second = loam_stream_scratch(&stream, 72);
+    assert_non_null(first);
+    assert_non_null(second);
+    assert_int_equal((uintptr_t)first % LOAM_ARENA_ALIGN, 0);
+    assert_int_equal((uintptr_t)second % LOAM_ARENA_ALIGN, 0);
+    memset(first, 1, 1);
+    memset(second, 1, 72);
+    assert_ok(loam_stream_finish(&stream, &error));
+    assert_null(loam_stream_scratch(&stream, (size_t)1 << 40));
+    assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_INTERNAL,
+                 "testing on device ref: needs more scratch");
+    loam_stream_deinit(&stream);
+    loam_device_destroy(ref);
+}
+
+static void test_memory(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    for (size_t i = 0; loam_device_name(i) != NULL; i++) {
+        struct loam_device *device = NULL;
+        struct loam_stream stream, planning;
+        struct loam_arena arena;
+        int values[4] = {1, 2, 3, 4}, back[4] = {0};
+        assert_ok(loam_device_create(&device, loam_device_name(i), 1, &error));
+        assert_ok(loam_stream_init(&stream, device, 0, &error));
+        assert_ok(device->memory->arena_init(&arena, 4096, false, &error));
+        void *a = loam_arena_alloc(&arena, sizeof values), *b = loam_arena_alloc(&arena, sizeof values);
+        loam_upload(&stream, a, values, sizeof values);
+        device->memory->copy(&stream, b, a, sizeof values);
+        loam_zero(&stream, a, 2 * sizeof values[0]);
+        loam_download(&stream, back, b, sizeof back);
+        assert_ok(loam_stream_finish(&stream, &error));
+        assert_memory_equal(back, values, sizeof values);
+        loam_download(&stream, back, a, sizeof back);
+        assert_ok(loam_stream_finish(&stream, &error));
+        assert_true(back[0] == 0 && back[1] == 0 && back[2] == 3 && back[3] == 4);
+        // A plan moves nothing.
+        loam_stream_init_planning(&planning, device);
+        loam_zero(&planning, back, sizeof back);
+        loam_upload(&planning, back, values, sizeof back);
+        loam_download(&planning, back, values, sizeof back);
+        assert_ok(loam_stream_finish(&planning, &error));
+        assert_int_equal(back[2], 3);
+        assert_int_equal(back[0], 0);
+        device->memory->arena_deinit(&arena);
+        loam_stream_deinit(&stream);
+        loam_device_destroy(device);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_registry),
+        cmocka_unit_test(test_unknown_device),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_plan_takes_the_largest_scratch),
+        cmocka_unit_test(test_first_refusal_sticks),
+        cmocka_unit_test(test_missing_op_is_refused),
+        cmocka_unit_test(test_failed_stream_does_nothing),
+        cmocka_unit_test(test_scratch),
+        cmocka_unit_test(test_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
