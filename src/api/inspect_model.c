@@ -32,7 +32,7 @@ static enum loam_status has_file(const char *directory, const char *name, bool *
 static enum loam_status open_weights(struct inspection *inspection, struct loam_error *error)
 {
     const char *path = inspection->settings->path;
-    bool single, sharded;
+    bool single = false, sharded = false;
     LOAM_TRY(has_file(path, "model.safetensors", &single, error));
     LOAM_TRY(has_file(path, "model.safetensors.index.json", &sharded, error));
     if (!single && !sharded) return LOAM_OK;

@@ -45,7 +45,7 @@ const char *const loam_command_texts[LOAM_COMMAND_COUNT][2] = {
 };
 
 // Names and defaults are those of Hugging Face's TrainingArguments, LoraConfig and GenerationConfig where
-// they have one.
+// they have one. A switch that is on by default is shown as --no-NAME, and its help speaks of that.
 const struct loam_option_row loam_option_rows[] = {
     // ---- Model and data ----
     {INSPECT,
@@ -175,7 +175,7 @@ const struct loam_option_row loam_option_rows[] = {
      FIELD(train.skip_bad)},
     {TRAIN,
      {.name = "shuffle",
-      .help = "Shuffle the examples anew in each epoch; --no-shuffle keeps the file's order.",
+      .help = "Keep the file's order instead of shuffling the examples in each epoch.",
       .default_text = "true",
       .group = EXAMPLES},
      FIELD(train.shuffle)},
@@ -189,7 +189,7 @@ const struct loam_option_row loam_option_rows[] = {
      FIELD(tokenize.lines)},
     {TOKENIZE,
      {.name = "special-tokens",
-      .help = "Add what the tokenizer itself puts around a text, and keep special tokens when decoding.",
+      .help = "Neither add what the tokenizer puts around a text, nor show special tokens when decoding.",
       .default_text = "true",
       .group = TEXT},
      FIELD(tokenize.special_tokens)},

@@ -312,9 +312,10 @@ enum loam_status loam_options_check(const struct loam_options *options, struct l
         if ((row->commands & 1u << options->command) == 0 || !row->info.required || options->texts[i] != NULL)
             continue;
         const struct loam_option_info *info = &row->info;
-        return loam_fail(error, LOAM_ERROR_USAGE, "loam %s needs %s%s %s: %s",
+        return loam_fail(error, LOAM_ERROR_USAGE, "loam %s needs %s%s%s%s: %s",
                          loam_command_name(options->command), info->positional ? "" : "--",
-                         info->positional ? "" : info->name, info->argument, info->help);
+                         info->positional ? "" : info->name, info->positional ? "" : " ", info->argument,
+                         info->help);
     }
     return LOAM_OK;
 }

@@ -40,8 +40,12 @@ static void print_option(FILE *stream, const struct loam_option_info *info)
     char line[1024];
     size_t used = (size_t)snprintf(line, sizeof line, "%s", info->help);
     if (info->required) used += (size_t)snprintf(line + used, sizeof line - used, " Required.");
-    if (!is_switch && info->default_text != NULL)
-        used += (size_t)snprintf(line + used, sizeof line - used, " Default: %s.", info->default_text);
+    if (!is_switch && info->default_text != NULL) {
+        bool words = info->default_text[0] == '(';
+        int size = (int)strlen(info->default_text) - (words ? 2 : 0);
+        used += (size_t)snprintf(line + used, sizeof line - used, " Default: %.*s.", size,
+                                 info->default_text + words);
+    }
     if (info->alias != NULL) snprintf(line + used, sizeof line - used, " Also --%s.", info->alias);
     print_wrapped(stream, line, HELP_COLUMN);
     fputc('\n', stream);
