@@ -34,7 +34,7 @@ enum loam_status loam_targets_init_pattern(struct loam_targets *targets, const c
     OnigRegex regex;
     LOAM_TRY(compile(&regex, pattern, pattern, error));
     onig_free(regex);
-    char *whole = loam_format(error, "(?:%s)\\z", pattern);
+    char *whole = loam_format(error, "(?:%s)\\Z", pattern);
     if (whole == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = compile(&regex, whole, pattern, error);
     free(whole);

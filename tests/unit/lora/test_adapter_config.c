@@ -1,0 +1,275 @@
+// adapter_config.json: what is written, what is read, what is refused.
+#include "test.h"
+
+#include "lora/adapter_config.h"
+
+static char directory[256];
+
+static int make(void **state)
+{
+    (void)state;
+    return test_make_directory(directory) == NULL;
+}
+
+static int clean(void **state)
+{
+    (void)state;
+    test_remove_directory(directory);
+    return 0;
+}
+
+static void put(const char *text)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/adapter_config.json", directory);
+    test_write_file(path, text, strlen(text));
+}
+
+static void get(char *text, size_t size)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/adapter_config.json", directory);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    size_t read = fread(text, 1, size - 1, file);
+    text[read] = '\0';
+    fclose(file);
+}
+
+// As PEFT 0.21.2 wrote it for the same settings, byte for byte.
+static const char written[] = "{\n"
+                              "  \"alora_invocation_tokens\": null,\n"
+                              "  \"alpha_pattern\": {},\n"
+                              "  \"arrow_config\": null,\n"
+                              "  \"auto_mapping\": null,\n"
+                              "  \"base_model_name_or_path\": \"some/base\",\n"
+                              "  \"bias\": \"none\",\n"
+                              "  \"corda_config\": null,\n"
+                              "  \"ensure_weight_tying\": false,\n"
+                              "  \"eva_config\": null,\n"
+                              "  \"exclude_modules\": null,\n"
+                              "  \"fan_in_fan_out\": false,\n"
+                              "  \"inference_mode\": true,\n"
+                              "  \"init_lora_weights\": \"gaussian\",\n"
+                              "  \"kasa_config\": null,\n"
+                              "  \"layer_replication\": null,\n"
+                              "  \"layers_pattern\": null,\n"
+                              "  \"layers_to_transform\": null,\n"
+                              "  \"loftq_config\": {},\n"
+                              "  \"lora_alpha\": 16,\n"
+                              "  \"lora_bias\": false,\n"
+                              "  \"lora_dropout\": 0.05,\n"
+                              "  \"lora_ga_config\": null,\n"
+                              "  \"megatron_config\": null,\n"
+                              "  \"megatron_core\": \"megatron.core\",\n"
+                              "  \"modules_to_save\": null,\n"
+                              "  \"monteclora_config\": null,\n"
+                              "  \"peft_type\": \"LORA\",\n"
+                              "  \"peft_version\": \"0.21.2\",\n"
+                              "  \"qalora_group_size\": 16,\n"
+                              "  \"r\": 4,\n"
+                              "  \"rank_pattern\": {},\n"
+                              "  \"revision\": null,\n"
+                              "  \"target_modules\": [\n"
+                              "    \"dense\",\n"
+                              "    \"query_key_value\"\n"
+                              "  ],\n"
+                              "  \"target_parameters\": null,\n"
+                              "  \"task_type\": \"CAUSAL_LM\",\n"
+                              "  \"trainable_token_indices\": null,\n"
+                              "  \"use_bdlora\": null,\n"
+                              "  \"use_dora\": false,\n"
+                              "  \"use_qalora\": false,\n"
+                              "  \"use_rslora\": false,\n"
+                              "  \"velora_config\": null\n"
+                              "}";
+
+static struct loam_adapter_config settings(double alpha, double dropout, const char *targets)
+{
+    struct loam_error error;
+    struct loam_adapter_config config = {.rank = 4, .alpha = alpha, .dropout = dropout};
+    assert_ok(loam_targets_parse(&config.targets, targets, &error));
+    return config;
+}
+
+static void writes_as_peft(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    char text[4096];
+    struct loam_adapter_config config = settings(16, 0.05, "query_key_value,dense");
+    assert_ok(loam_adapter_config_save(&config, "some/base", directory, &error));
+    get(text, sizeof text);
+    assert_string_equal(text, written);
+    loam_adapter_config_deinit(&config);
+}
+
+static void reads_what_it_writes(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_adapter_config config = settings(0.3, 0, ".*\\.(q|v)_proj");
+    config.init = LOAM_LORA_KAIMING;
+    assert_ok(loam_adapter_config_save(&config, "base \"named\" \xc3\xa9", directory, &error));
+    char text[4096];
+    get(text, sizeof text);
+    assert_non_null(strstr(text, "\"init_lora_weights\": true"));
+    assert_non_null(strstr(text, "\"lora_dropout\": 0.0,"));
+    assert_non_null(strstr(text, "\"lora_alpha\": 0.3,"));
+    assert_non_null(strstr(text, "\"target_modules\": \".*\\\\.(q|v)_proj\""));
+    struct loam_adapter_config back;
+    assert_ok(loam_adapter_config_load(&back, directory, &error));
+    assert_int_equal(back.rank, 4);
+    assert_true(back.alpha == 0.3);
+    assert_true(back.dropout == 0);
+    assert_int_equal(back.init, LOAM_LORA_KAIMING);
+    assert_int_equal(back.targets.kind, LOAM_TARGET_PATTERN);
+    assert_string_equal(back.targets.pattern, ".*\\.(q|v)_proj");
+    assert_string_equal(back.base_model, "base \"named\" \xc3\xa9");
+    assert_null(back.notice);
+    loam_adapter_config_deinit(&back);
+    loam_adapter_config_deinit(&config);
+}
+
+static void reads_peft(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_adapter_config config;
+    put(written);
+    assert_ok(loam_adapter_config_load(&config, directory, &error));
+    assert_int_equal(config.init, LOAM_LORA_GAUSSIAN);
+    assert_int_equal(config.targets.count, 2);
+    assert_true(config.dropout == 0.05);
+    loam_adapter_config_deinit(&config);
+
+    // Of an early PEFT: few keys, and a string that is a pattern whatever its characters.
+    put("{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 3, \"target_modules\": \"dense\", \"bias\": "
+        "\"none\", "
+        "\"enable_lora\": null}");
+    assert_ok(loam_adapter_config_load(&config, directory, &error));
+    assert_int_equal(config.targets.kind, LOAM_TARGET_PATTERN);
+    assert_null(config.notice);
+    loam_adapter_config_deinit(&config);
+
+    put("{\"peft_type\": \"LORA\", \"target_modules\": \"ALL-linear\", \"new_method\": 3, \"other\": \"x\", "
+        "\"off\": false}");
+    assert_ok(loam_adapter_config_load(&config, directory, &error));
+    assert_int_equal(config.targets.kind, LOAM_TARGET_ALL_LINEAR);
+    assert_int_equal(config.rank, 8); // PEFT's defaults
+    assert_true(config.alpha == 8);
+    assert_non_null(strstr(config.notice, "\"new_method\", \"other\""));
+    assert_null(strstr(config.notice, "off"));
+    loam_adapter_config_deinit(&config);
+}
+
+static void refusals(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *members; // after peft_type and target_modules
+        enum loam_status status;
+        const char *message;
+    } cases[] = {
+        {"\"use_rslora\": true", LOAM_ERROR_UNSUPPORTED, "use_rslora"},
+        {"\"use_dora\": true", LOAM_ERROR_UNSUPPORTED, "DoRA"},
+        {"\"rank_pattern\": {\"a\": 3}", LOAM_ERROR_UNSUPPORTED, "rank_pattern"},
+        {"\"alpha_pattern\": {\"a\": 3}", LOAM_ERROR_UNSUPPORTED, "alpha_pattern"},
+        {"\"modules_to_save\": [\"lm_head\"]", LOAM_ERROR_UNSUPPORTED, "modules_to_save"},
+        {"\"bias\": \"all\"", LOAM_ERROR_UNSUPPORTED, "bias"},
+        {"\"bias\": \"lora_only\"", LOAM_ERROR_UNSUPPORTED, "bias"},
+        {"\"lora_bias\": true", LOAM_ERROR_UNSUPPORTED, "lora_bias"},
+        {"\"fan_in_fan_out\": true", LOAM_ERROR_UNSUPPORTED, "fan_in_fan_out"},
+        {"\"layers_to_transform\": [1]", LOAM_ERROR_UNSUPPORTED, "layers_to_transform"},
+        {"\"layers_to_transform\": 0", LOAM_ERROR_UNSUPPORTED, "layers_to_transform"},
+        {"\"layers_pattern\": \"h\"", LOAM_ERROR_UNSUPPORTED, "layers_pattern"},
+        {"\"exclude_modules\": [\"x\"]", LOAM_ERROR_UNSUPPORTED, "exclude_modules"},
+        {"\"layer_replication\": [[0, 1]]", LOAM_ERROR_UNSUPPORTED, "layer_replication"},
+        {"\"trainable_token_indices\": [1]", LOAM_ERROR_UNSUPPORTED, "trainable_token_indices"},
+        {"\"target_parameters\": [\"x\"]", LOAM_ERROR_UNSUPPORTED, "target_parameters"},
+        {"\"alora_invocation_tokens\": [1]", LOAM_ERROR_UNSUPPORTED, "aLoRA"},
+        {"\"use_qalora\": true", LOAM_ERROR_UNSUPPORTED, "use_qalora"},
+        {"\"use_bdlora\": {\"nblocks\": 2}", LOAM_ERROR_UNSUPPORTED, "use_bdlora"},
+        {"\"velora_config\": {\"scale\": 1}", LOAM_ERROR_UNSUPPORTED, "velora_config"},
+        {"\"monteclora_config\": {\"n\": 1}", LOAM_ERROR_UNSUPPORTED, "monteclora_config"},
+        {"\"arrow_config\": {\"top_k\": 1}", LOAM_ERROR_UNSUPPORTED, "arrow_config"},
+        {"\"kasa_config\": {\"beta\": 1}", LOAM_ERROR_UNSUPPORTED, "kasa_config"},
+        {"\"megatron_config\": {\"a\": 1}", LOAM_ERROR_UNSUPPORTED, "megatron_config"},
+        {"\"ensure_weight_tying\": true", LOAM_ERROR_UNSUPPORTED, "ensure_weight_tying"},
+        {"\"loftq_config\": {\"loftq_bits\": 4}", LOAM_ERROR_UNSUPPORTED, "loftq_config"},
+        {"\"corda_config\": {\"a\": 1}", LOAM_ERROR_UNSUPPORTED, "corda_config"},
+        {"\"lora_ga_config\": {\"a\": 1}", LOAM_ERROR_UNSUPPORTED, "lora_ga_config"},
+        {"\"init_lora_weights\": \"pissa\"", LOAM_ERROR_UNSUPPORTED, "pissa"},
+        {"\"init_lora_weights\": \"pissa_niter_4\"", LOAM_ERROR_UNSUPPORTED, "pissa_niter_4"},
+        {"\"init_lora_weights\": \"olora\"", LOAM_ERROR_UNSUPPORTED, "olora"},
+        {"\"init_lora_weights\": \"loftq\"", LOAM_ERROR_UNSUPPORTED, "loftq"},
+        {"\"init_lora_weights\": \"corda\"", LOAM_ERROR_UNSUPPORTED, "corda"},
+        {"\"init_lora_weights\": 3", LOAM_ERROR_FORMAT, "init_lora_weights"},
+        {"\"task_type\": \"SEQ_CLS\"", LOAM_ERROR_UNSUPPORTED, "SEQ_CLS"},
+        {"\"r\": 0", LOAM_ERROR_FORMAT, "\"r\" is 0"},
+        {"\"r\": -1", LOAM_ERROR_FORMAT, "\"r\" is -1"},
+        {"\"r\": 5000000000", LOAM_ERROR_FORMAT, "\"r\""},
+        {"\"r\": \"8\"", LOAM_ERROR_FORMAT, "\"r\""},
+        {"\"r\": 2.5", LOAM_ERROR_FORMAT, "\"r\""},
+        {"\"lora_alpha\": 0", LOAM_ERROR_FORMAT, "lora_alpha"},
+        {"\"lora_alpha\": -3", LOAM_ERROR_FORMAT, "lora_alpha"},
+        {"\"lora_alpha\": true", LOAM_ERROR_FORMAT, "lora_alpha"},
+        {"\"lora_dropout\": 1", LOAM_ERROR_FORMAT, "lora_dropout"},
+        {"\"lora_dropout\": -0.1", LOAM_ERROR_FORMAT, "lora_dropout"},
+        {"\"base_model_name_or_path\": 3", LOAM_ERROR_FORMAT, "base_model_name_or_path"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loam_error error;
+        struct loam_adapter_config config;
+        char text[512];
+        snprintf(text, sizeof text, "{\"peft_type\": \"LORA\", \"target_modules\": [\"dense\"], %s}",
+                 cases[i].members);
+        put(text);
+        assert_fails(loam_adapter_config_load(&config, directory, &error), cases[i].status, cases[i].message);
+        assert_non_null(strstr(error.message, "adapter_config.json"));
+    }
+}
+
+static void broken_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum loam_status status;
+        const char *message;
+    } cases[] = {
+        {"", LOAM_ERROR_FORMAT, "adapter_config.json"},
+        {"[]", LOAM_ERROR_FORMAT, "adapter_config.json"},
+        {"{", LOAM_ERROR_FORMAT, "adapter_config.json"},
+        {"{\"target_modules\": [\"dense\"]}", LOAM_ERROR_FORMAT, "peft_type"},
+        {"{\"peft_type\": \"IA3\", \"target_modules\": [\"dense\"]}", LOAM_ERROR_UNSUPPORTED, "IA3"},
+        {"{\"peft_type\": 3, \"target_modules\": [\"dense\"]}", LOAM_ERROR_FORMAT, "peft_type"},
+        {"{\"peft_type\": \"LORA\"}", LOAM_ERROR_FORMAT, "target_modules"},
+        {"{\"peft_type\": \"LORA\", \"target_modules\": null}", LOAM_ERROR_FORMAT, "target_modules"},
+        {"{\"peft_type\": \"LORA\", \"target_modules\": []}", LOAM_ERROR_FORMAT, "target_modules"},
+        {"{\"peft_type\": \"LORA\", \"target_modules\": [3]}", LOAM_ERROR_FORMAT, "entry 0"},
+        {"{\"peft_type\": \"LORA\", \"target_modules\": [\"a\", \"\"]}", LOAM_ERROR_FORMAT, "entry 1"},
+        {"{\"peft_type\": \"LORA\", \"target_modules\": {\"a\": 1}}", LOAM_ERROR_FORMAT, "target_modules"},
+        {"{\"peft_type\": \"LORA\", \"target_modules\": \"(a\"}", LOAM_ERROR_ARGUMENT, "adapter_config.json"},
+    };
+    struct loam_error error;
+    struct loam_adapter_config config;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        put(cases[i].text);
+        assert_fails(loam_adapter_config_load(&config, directory, &error), cases[i].status, cases[i].message);
+    }
+    assert_fails(loam_adapter_config_load(&config, "/does/not/exist", &error), LOAM_ERROR_IO,
+                 "/does/not/exist");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(writes_as_peft, make, clean),
+        cmocka_unit_test_setup_teardown(reads_what_it_writes, make, clean),
+        cmocka_unit_test_setup_teardown(reads_peft, make, clean),
+        cmocka_unit_test_setup_teardown(refusals, make, clean),
+        cmocka_unit_test_setup_teardown(broken_files, make, clean),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
