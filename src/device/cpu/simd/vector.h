@@ -35,13 +35,9 @@ INLINE vec select_vec(vec_int mask, vec yes,
 {
     return (vec)((mask & (vec_int)yes) | (~mask & (vec_int)no));
 }
-INLINE vec max_vec(vec a, vec b)
+INLINE vec max_vec(vec a, vec b) // a where b is NaN
 {
-    return select_vec(a > b, a, b);
-}
-INLINE vec min_vec(vec a, vec b)
-{
-    return select_vec(a < b, a, b);
+    return select_vec(a < b, b, a);
 }
 INLINE float sum_lanes(vec v)
 {
@@ -119,7 +115,8 @@ INLINE void widen(float *target, const void *source, int64_t n, bool bf16)
 // it ends at 1e-38 instead of 0, above 88 at 1.7e38.
 INLINE vec exp_vec(vec x)
 {
-    x = min_vec(max_vec(x, splat(-87.0f)), splat(88.0f));
+    x = select_vec(x < -87.0f, splat(-87.0f), x);
+    x = select_vec(x > 88.0f, splat(88.0f), x);
     const vec magic = splat(12582912.0f); // 1.5 * 2^23: adding it rounds to an integer, held in the low bits
     const vec shifted = x * 1.44269504f + magic, n = shifted - magic;
     const vec r = (x - n * 0.693359375f) + n * 2.12194440e-4f;

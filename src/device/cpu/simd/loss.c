@@ -1,0 +1,328 @@
+// The head and its loss by blocks of the vocabulary, with a softmax that is rescaled as the blocks come (as
+// attention does it, w taking the part of keys and values): every block of w is read once for the logits and
+// the gradient of h, products are as wide as the batch, and only [ROWS, BLOCK] logits exist at a time.
+//
+// Per row, with m the largest logit so far: others = sum over v != label of exp(logit_v - m), and
+// mix = sum over v != label of exp(logit_v - m) w_v. At the end, with total = others + exp(logit_label - m),
+// loss = m + log(total) - logit_label and dh = grad_scale (mix - others w_label) / total: keeping the label
+// apart leaves no difference of nearly equal numbers where the model is sure.
+#include <math.h>
+
+#include "device/cpu/simd/level.h"
+#include "device/cpu/simd/vector.h"
+
+enum { ROWS = 1024, BLOCK = 2048, IGNORED = -100 };
+
+struct row_state {
+    float largest, others, label_logit;
+    int32_t label;
+};
+
+// The work of one call; `rows` labelled rows at a time.
+struct loss {
+    const struct loam_linear_cross_entropy_args *args;
+    struct matmul_cache *matmuls;
+    bool bf16;                       // of h and w
+    bool widens;                     // bf16 that oneDNN would not multiply
+    int64_t size, vocabulary, block; // H, V, columns of logits at a time
+    int32_t *tokens;                 // [T] of the labelled rows
+    struct row_state *states;        // [rows]
+    void *h;                         // [rows, H] in the dtype of the products
+    float *w;                        // [block, H], where w is widened
+    float *logits;                   // [rows, block]
+    uint16_t *weights;               // [rows, block] in bf16, where the products are in bf16
+    float *mix;                      // [rows, H], where dh is asked for
+};
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+// Counts `count` elements of scratch into `bytes`, and takes them where there is a stream.
+static void *take(struct loam_stream *stream, size_t *bytes, int64_t count, size_t element)
+{
+    if (count == 0) return NULL;
+    *bytes += loam_scratch_bytes(count, element);
+    return stream != NULL ? loam_stream_scratch(stream, (size_t)count * element) : NULL;
+}
+
+// Lays out the scratch, and takes it where there is a stream; returns its bytes.
+static size_t loss_init(struct loss *loss, const struct loam_device *device,
+                        const struct loam_linear_cross_entropy_args *args, struct loam_stream *stream)
+{
+    const int64_t tokens = args->h.shape[0], size = args->h.shape[1], vocabulary = args->w.tensor.shape[0];
+    const int64_t rows = min64(tokens, ROWS), block = min64(vocabulary, BLOCK);
+    const bool bf16 = args->h.dtype == LOAM_BF16, widens = bf16 && !device->native_bf16;
+    const bool products_bf16 = bf16 && !widens, mixes = args->dh.data != NULL;
+    size_t bytes = 0;
+    *loss = (struct loss){
+        .args = args, .bf16 = bf16, .widens = widens, .size = size, .vocabulary = vocabulary, .block = block};
+    loss->tokens = take(stream, &bytes, tokens, sizeof(int32_t));
+    loss->states = take(stream, &bytes, rows, sizeof(struct row_state));
+    loss->h = take(stream, &bytes, rows * size, products_bf16 ? sizeof(uint16_t) : sizeof(float));
+    loss->w = take(stream, &bytes, widens ? block * size : 0, sizeof(float));
+    loss->logits = take(stream, &bytes, rows * block, sizeof(float));
+    loss->weights = take(stream, &bytes, products_bf16 ? rows * block : 0, sizeof(uint16_t));
+    loss->mix = take(stream, &bytes, mixes ? rows * size : 0, sizeof(float));
+    return bytes;
+}
+
+static size_t linear_cross_entropy_scratch(const struct loam_device *device,
+                                           const struct loam_linear_cross_entropy_args *args)
+{
+    struct loss loss;
+    return loss_init(&loss, device, args, NULL);
+}
+
+// ---- products ----
+
+static enum loam_dtype product_dtype(const struct loss *loss)
+{
+    return loss->bf16 && !loss->widens ? LOAM_BF16 : LOAM_F32;
+}
+
+// Rows [first, first + count) of w as they are multiplied.
+static struct loam_tensor weight_block(struct loss *loss, int64_t first, int64_t count)
+{
+    const struct loam_tensor rows = loam_tensor_rows(&loss->args->w.tensor, first, count);
+    if (!loss->widens) return rows;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < count; i++)
+        widen(loss->w + i * loss->size, cpu_row(&rows, i), loss->size, true);
+    return loam_tensor_2d(loss->w, LOAM_F32, count, loss->size);
+}
+
+// logits [rows, block] = h wT
+static const char *logits_product(struct loss *loss, int64_t rows, const struct loam_tensor *w)
+{
+    const struct matmul_shape shape = {.m = rows,
+                                       .n = w->shape[0],
+                                       .k = loss->size,
+                                       .a_stride = {loss->size, 1},
+                                       .b_stride = {1, w->stride[0]},
+                                       .c_stride = loss->block,
+                                       .ab_dtype = product_dtype(loss),
+                                       .c_dtype = LOAM_F32};
+    return matmul_run(loss->matmuls, &shape, loss->h, w->data, NULL, loss->logits);
+}
+
+static const void *softmax_weights(const struct loss *loss)
+{
+    return loss->weights != NULL ? (const void *)loss->weights : loss->logits;
+}
+
+// mix [rows, H] += weights w
+static const char *mix_product(struct loss *loss, int64_t rows, const struct loam_tensor *w, bool accumulate)
+{
+    const struct matmul_shape shape = {.m = rows,
+                                       .n = loss->size,
+                                       .k = w->shape[0],
+                                       .a_stride = {loss->block, 1},
+                                       .b_stride = {w->stride[0], 1},
+                                       .c_stride = loss->size,
+                                       .ab_dtype = product_dtype(loss),
+                                       .c_dtype = LOAM_F32,
+                                       .accumulate = accumulate};
+    return matmul_run(loss->matmuls, &shape, softmax_weights(loss), w->data, NULL, loss->mix);
+}
+
+// Rows [first, first + count) of dw += dlogitsT h
+static const char *weight_gradient_product(struct loss *loss, int64_t rows, int64_t first, int64_t count)
+{
+    const struct matmul_shape shape = {.m = count,
+                                       .n = loss->size,
+                                       .k = rows,
+                                       .a_stride = {1, loss->block},
+                                       .b_stride = {loss->size, 1},
+                                       .c_stride = loss->args->dw.stride[0],
+                                       .ab_dtype = product_dtype(loss),
+                                       .c_dtype = LOAM_F32,
+                                       .accumulate = true};
+    return matmul_run(loss->matmuls, &shape, softmax_weights(loss), loss->h, NULL,
+                      cpu_row(&loss->args->dw, first));
+}
+
+// ---- rows ----
+
+static void gather_rows(struct loss *loss, const int32_t *tokens, int64_t rows)
+{
+    const int64_t size = loss->size;
+    const int32_t *labels = loss->args->labels.data;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < rows; i++) {
+        const void *h = cpu_row(&loss->args->h, tokens[i]);
+        if (product_dtype(loss) == LOAM_BF16)
+            memcpy((uint16_t *)loss->h + i * size, h, (size_t)size * sizeof(uint16_t));
+        else
+            widen((float *)loss->h + i * size, h, size, loss->bf16);
+        loss->states[i] = (struct row_state){.largest = -INFINITY, .label = labels[tokens[i]]};
+    }
+}
+
+static float row_largest(const float *logits, int64_t count, float largest)
+{
+    vec result = splat(largest);
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        result = max_vec(result, load_f32(logits + i));
+    for (; i < count; i++)
+        largest = fmaxf(largest, logits[i]);
+    for (int lane = 0; lane < LANES; lane++)
+        largest = fmaxf(largest, result[lane]);
+    return largest;
+}
+
+// logits <- exp(logits - largest), also to `rounded` where that is not NULL; returns their sum.
+static float row_weights(float *logits, uint16_t *rounded, int64_t count, float largest)
+{
+    vec sum = splat(0);
+    for (int64_t i = 0; i < count; i += LANES) {
+        vec weight = exp_vec(load(logits, i, count, false) - largest);
+        if (count - i < LANES) weight = select_vec(lane_index() < (int32_t)(count - i), weight, splat(0));
+        sum += weight;
+        store(logits, i, count, weight, false);
+        if (rounded != NULL) store(rounded, i, count, weight, true);
+    }
+    return sum_lanes(sum);
+}
+
+// Takes the block of logits of columns [first, first + count) into row i's state; what was summed before is
+// rescaled.
+static void advance_row(struct loss *loss, int64_t i, int64_t first, int64_t count)
+{
+    struct row_state *state = &loss->states[i];
+    float *logits = loss->logits + i * loss->block;
+    const float largest = row_largest(logits, count, state->largest);
+    const float rescale = state->largest == -INFINITY ? 0.0f : expf(state->largest - largest);
+    if (state->label >= first && state->label < first + count) {
+        state->label_logit = logits[state->label - first];
+        logits[state->label - first] = -INFINITY;
+    }
+    uint16_t *rounded = loss->weights != NULL ? loss->weights + i * loss->block : NULL;
+    state->others = state->others * rescale + row_weights(logits, rounded, count, largest);
+    state->largest = largest;
+    if (loss->mix == NULL || first == 0 || rescale == 1.0f) return;
+    float *mix = loss->mix + i * loss->size;
+    for (int64_t j = 0; j < loss->size; j += LANES)
+        store(mix, j, loss->size, load(mix, j, loss->size, false) * rescale, false);
+}
+
+static float row_total(const struct row_state *state)
+{
+    return state->others + expf(state->label_logit - state->largest);
+}
+
+// dh = grad_scale (mix - others w_label) / total
+static void write_row(struct loss *loss, int64_t i, int64_t token)
+{
+    const struct row_state *state = &loss->states[i];
+    const float inverse = loss->args->grad_scale / row_total(state);
+    const void *w = cpu_row(&loss->args->w.tensor, state->label);
+    const float *mix = loss->mix + i * loss->size;
+    void *dh = cpu_row(&loss->args->dh, token);
+    for (int64_t j = 0; j < loss->size; j += LANES) {
+        const vec other = load(mix, j, loss->size, false), own = load(w, j, loss->size, loss->bf16);
+        store(dh, j, loss->size, (other - own * state->others) * inverse, loss->bf16);
+    }
+}
+
+// The loss of the rows, and mix.
+static const char *forward_rows(struct loss *loss, int64_t rows)
+{
+    for (int64_t first = 0; first < loss->vocabulary; first += loss->block) {
+        const int64_t count = min64(loss->block, loss->vocabulary - first);
+        const struct loam_tensor w = weight_block(loss, first, count);
+        const char *failure = logits_product(loss, rows, &w);
+        if (failure != NULL) return failure;
+#pragma omp parallel for schedule(static)
+        for (int64_t i = 0; i < rows; i++)
+            advance_row(loss, i, first, count);
+        if (loss->mix != NULL) failure = mix_product(loss, rows, &w, first > 0);
+        if (failure != NULL) return failure;
+    }
+    double *sum = loss->args->loss_sum.data;
+    for (int64_t i = 0; i < rows; i++) {
+        const struct row_state *state = &loss->states[i];
+        *sum += (double)state->largest + log((double)row_total(state)) - (double)state->label_logit;
+    }
+    return NULL;
+}
+
+// dlogits = grad_scale (p - onehot) of one row and block, into the weights of the products.
+static void gradient_row(struct loss *loss, int64_t i, int64_t first, int64_t count)
+{
+    const struct row_state *state = &loss->states[i];
+    float *logits = loss->logits + i * loss->block;
+    const float factor = loss->args->grad_scale / row_total(state);
+    const int64_t label = state->label - first;
+    (void)row_weights(logits, NULL, count, state->largest);
+    for (int64_t j = 0; j < count; j += LANES)
+        store(logits, j, count, load(logits, j, count, false) * factor, false);
+    if (label >= 0 && label < count) logits[label] = -state->others * factor;
+    for (int64_t j = 0; j < count && loss->weights != NULL; j += LANES)
+        store(loss->weights + i * loss->block, j, count, load(logits, j, count, false), true);
+}
+
+// The logits once more, now that the sums are known: dw += dlogitsT h.
+static const char *weight_gradient_rows(struct loss *loss, int64_t rows)
+{
+    for (int64_t first = 0; first < loss->vocabulary; first += loss->block) {
+        const int64_t count = min64(loss->block, loss->vocabulary - first);
+        const struct loam_tensor w = weight_block(loss, first, count);
+        const char *failure = logits_product(loss, rows, &w);
+        if (failure != NULL) return failure;
+#pragma omp parallel for schedule(static)
+        for (int64_t i = 0; i < rows; i++)
+            gradient_row(loss, i, first, count);
+        failure = weight_gradient_product(loss, rows, first, count);
+        if (failure != NULL) return failure;
+    }
+    return NULL;
+}
+
+// ---- the op ----
+
+// Lists the labelled tokens; the gradient of the others is zero.
+static int64_t find_labelled(struct loss *loss)
+{
+    const struct loam_tensor *dh = &loss->args->dh;
+    const int32_t *labels = loss->args->labels.data;
+    int64_t count = 0;
+    for (int64_t t = 0; t < loss->args->h.shape[0]; t++) {
+        if (labels[t] != IGNORED)
+            loss->tokens[count++] = (int32_t)t;
+        else if (dh->data != NULL)
+            memset(cpu_row(dh, t), 0, (size_t)loss->size * loam_dtype_size(dh->dtype));
+    }
+    return count;
+}
+
+static enum loam_status linear_cross_entropy(struct loam_stream *stream,
+                                             const struct loam_linear_cross_entropy_args *args)
+{
+    struct loss loss;
+    (void)loss_init(&loss, stream->device, args, stream);
+    if (stream->failure.status != LOAM_OK) return stream->failure.status;
+    loss.matmuls = cpu_matmuls(stream);
+    const int64_t count = find_labelled(&loss);
+    for (int64_t first = 0; first < count; first += ROWS) {
+        const int64_t rows = min64(ROWS, count - first);
+        const int32_t *tokens = loss.tokens + first;
+        gather_rows(&loss, tokens, rows);
+        const char *failure = forward_rows(&loss, rows);
+        if (failure == NULL && args->dw.data != NULL) failure = weight_gradient_rows(&loss, rows);
+        if (failure != NULL) return cpu_matmul_status(stream, failure);
+        if (args->dh.data == NULL) continue;
+#pragma omp parallel for schedule(static)
+        for (int64_t i = 0; i < rows; i++)
+            write_row(&loss, i, tokens[i]);
+    }
+    return LOAM_OK;
+}
+
+void override_loss(struct loam_op_table *ops)
+{
+    ops->linear_cross_entropy.run = linear_cross_entropy;
+    ops->linear_cross_entropy.scratch = linear_cross_entropy_scratch;
+}
