@@ -1,0 +1,68 @@
+# Sourced by every script of this directory. The command is $LOAM, the repository $LOAM_SOURCE; $tmp is a directory of
+# the test's own.
+set -euo pipefail
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/loam-cli-XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+tiny=$LOAM_SOURCE/examples/tiny
+# Small models have nothing to share out, and a run repeats to the bit anyway.
+export OMP_NUM_THREADS=2
+
+failures=0
+fail() {
+    printf 'FAILED %s: %s\n' "$case_name" "$*"
+    failures=$((failures + 1))
+}
+finish() {
+    [ "$failures" -eq 0 ] || exit 1
+}
+
+# run NAME ARGUMENT...: runs the command; $code, $tmp/stdout and $tmp/stderr are what came of it. Standard input is
+# $input, or nothing.
+run() {
+    case_name=$1
+    shift
+    code=0
+    "$LOAM" "$@" <"${input:-/dev/null}" >"$tmp/stdout" 2>"$tmp/stderr" || code=$?
+}
+
+# ok NAME ARGUMENT...: it succeeds.
+ok() {
+    run "$@"
+    [ "$code" -eq 0 ] || fail "exit code $code: $(cat "$tmp/stderr")"
+}
+
+# refuses CODE TEXT NAME ARGUMENT...: it fails with CODE and one line on standard error that contains TEXT; nothing on
+# standard output, and nothing in $tmp/out.
+refuses() {
+    local expected=$1 text=$2
+    shift 2
+    run "$@"
+    [ "$code" -eq "$expected" ] || fail "exit code $code, expected $expected: $(cat "$tmp/stderr")"
+    [ "$(grep -c '' "$tmp/stderr")" -eq 1 ] || fail "not one line: $(cat "$tmp/stderr")"
+    grep -q '^loam: ' "$tmp/stderr" || fail "does not begin with loam: $(cat "$tmp/stderr")"
+    grep -qF -- "$text" "$tmp/stderr" || fail "\"$text\" is not in: $(cat "$tmp/stderr")"
+    [ ! -s "$tmp/stdout" ] || fail "standard output: $(head -n 3 "$tmp/stdout")"
+    [ ! -e "$tmp/out" ] || [ -z "$(ls -A "$tmp/out")" ] || fail "left behind: $(ls -A "$tmp/out")"
+    rm -rf "$tmp/out"
+}
+
+# output_has TEXT: the last run's standard output contains it.
+output_has() {
+    grep -qF -- "$1" "$tmp/stdout" || fail "\"$1\" is not in the output: $(cat "$tmp/stdout")"
+}
+
+# make_model DIR [OPTION...]: a random tiny BLOOM.
+make_model() {
+    local directory=$1
+    shift
+    "$LOAM" init --config "$tiny/config.json" --tokenizer "$tiny/tokenizer.json" --out "$directory" "$@" >/dev/null
+}
+
+# number KEY FILE: the value of "KEY": NUMBER in a JSON file that has it once.
+number() {
+    sed -n "s/.*\"$1\": *\([-0-9.e+]*\).*/\1/p" "$2"
+}
+# below A B: A < B, as numbers.
+below() {
+    awk -v a="$1" -v b="$2" 'BEGIN { exit !(a != "" && b != "" && a + 0 < b + 0) }'
+}

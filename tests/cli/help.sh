@@ -1,0 +1,59 @@
+# --help, --version, and what is said about a mistyped command line.
+. "$(dirname "$0")/common.sh"
+
+ok 'overview' --help
+for command in train generate eval inspect init tokenize; do
+    output_has "  $command "
+done
+ok 'version' --version
+grep -qE '^loam [0-9]+\.[0-9]+\.[0-9]+$' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
+
+for command in train generate eval inspect init tokenize; do
+    ok "help of $command" "$command" --help
+    output_has "Usage: loam $command"
+    output_has '--json'
+    awk 'length > 100' "$tmp/stdout" | grep -q . && fail 'lines of more than 100 characters'
+    cp "$tmp/stdout" "$tmp/help"
+    ok "-h of $command" "$command" -h
+    cmp -s "$tmp/help" "$tmp/stdout" || fail 'differs from --help'
+    # The manual page tells every option that --help tells.
+    for option in $(grep -o -- '^  --[a-z0-9-]*' "$tmp/help"); do
+        sed 's/\\-/-/g' "$LOAM_MANUAL" | grep -qF -- "  $option" || fail "$option is not in the manual page"
+    done
+done
+
+ok 'help after other options' train --model nowhere --help
+output_has 'Usage: loam train'
+
+refuses 2 'did you mean "train"?' 'mistyped command' trian --model x
+refuses 2 'there is no command "frobnicate"' 'unknown command' frobnicate
+refuses 2 'did you mean --learning-rate?' 'mistyped option' train --learing-rate 1
+refuses 2 'loam train has no option --prompt' 'option of another command' train --prompt x
+refuses 2 '--model needs a value: DIR' 'option without its value' train --model
+refuses 2 'loam train needs --model DIR' 'required option' train --data x --out "$tmp/out"
+refuses 2 'loam inspect needs PATH' 'required argument' inspect
+refuses 2 'unexpected argument "b"' 'second argument' inspect a b
+refuses 2 'unexpected argument "x"' 'argument of a command that has none' train x
+refuses 2 'there is no option -x' 'single hyphen' train -x
+refuses 2 '--lora-r eight: expected a whole number' 'not a number' train --lora-r eight
+refuses 2 '--dtype fp16: expected f32|bf16' 'unknown choice' train --dtype=fp16
+refuses 2 'needs one of --prompt, --prompt-file and --template' 'no prompt' generate --model x
+refuses 2 'needs one of --prompt, --prompt-file and --template' 'two prompts' generate --model x --prompt a --template squad
+refuses 2 'fields belong to a --template' 'field without template' generate --model x --prompt a --field b=c
+
+run 'no arguments'
+[ "$code" -eq 2 ] || fail "exit code $code"
+grep -q '^Usage: loam' "$tmp/stderr" || fail 'no usage on standard error'
+
+# A full disk is told, a closed pipe is not worth a word.
+if [ -e /dev/full ]; then
+    case_name='standard output is full'
+    code=0
+    "$LOAM" train --help >/dev/full 2>"$tmp/stderr" || code=$?
+    [ "$code" -eq 1 ] || fail "exit code $code"
+    grep -q 'loam: standard output: ' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+fi
+case_name='standard output is closed'
+{ "$LOAM" inspect "$tiny" 2>"$tmp/stderr" || true; } | true
+[ ! -s "$tmp/stderr" ] || fail "$(cat "$tmp/stderr")"
+finish
