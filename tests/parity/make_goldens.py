@@ -80,7 +80,7 @@ GOLDENS = {
                                          high_freq_factor=4.0, original_max_position_embeddings=64)),
         store=dict(dtype=torch.bfloat16),
         lora=dict(r=4, lora_alpha=8),
-        lengths=[23, 70, 9],
+        lengths=[17, 29, 9],
     ),
     "llama-rope-linear": dict(
         config=dict(LLAMA, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=1,

@@ -146,7 +146,8 @@ void golden_run_start(struct golden_run *run, const struct golden *golden,
                                          .generate = true,
                                          .logit_rows = tokens};
     *run = (struct golden_run){0};
-    assert_ok(loam_device_create(&run->device, options->device, 2, &error));
+    // One thread: on work this small a second one spends its time waiting.
+    assert_ok(loam_device_create(&run->device, options->device, 1, &error));
     assert_ok(loam_config_load(&config, golden->directory, &error));
     assert_ok(loam_model_create(&run->model, &config, &error));
     assert_ok(loam_model_load(run->model, golden->directory, run->device, &load, &error));
