@@ -220,12 +220,15 @@ enum loam_status loam_adapter_open(struct loam_adapter **out, struct loam_model 
     *out = NULL;
     struct loam_adapter_config config;
     LOAM_TRY(loam_adapter_config_load(&config, directory, error));
+    char *base = config.base_model != NULL ? loam_strdup(config.base_model, error) : NULL;
     struct loam_adapter *adapter;
     enum loam_status status = loam_adapter_attach(&adapter, model, &config, false, error);
     if (status != LOAM_OK) {
-        (void)loam_fail_prefix(error, "%s", directory);
-        return status;
+        (void)loam_fail_prefix(error, "%s, an adapter for \"%s\"", directory,
+                               base != NULL ? base : "a base not named");
     }
+    free(base);
+    if (status != LOAM_OK) return status;
     status = prepare(adapter, directory, set, error);
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);

@@ -1,0 +1,533 @@
+// Adapters on a model: fresh, saved, opened again, and the ways in which an adapter directory can be wrong.
+#include "test.h"
+
+#include <math.h>
+
+#include "common_model.h"
+#include "io/safetensors.h"
+
+static const struct loam_lora_settings usual = {.rank = 4, .alpha = 8, .dropout = 0.1};
+
+static struct loam_adapter *fresh(struct test_model *fixture, const struct loam_lora_settings *settings,
+                                  struct loam_trainables *set, uint64_t seed)
+{
+    struct loam_error error;
+    struct loam_adapter *adapter;
+    assert_ok(loam_adapter_create(&adapter, fixture->model, settings, set, &error));
+    assert_ok(loam_trainables_allocate(set, fixture->device, &error));
+    assert_ok(loam_adapter_start(adapter, seed, &error));
+    return adapter;
+}
+
+// ---- targets and counts ----
+
+static void counts_without_data(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct test_model fixture;
+    struct loam_adapter *adapter;
+    static const struct {
+        const char *family;
+        const char *targets;
+        int64_t parameters; // r 4: 4 (in + out) for each linear
+        const char *described;
+    } cases[] = {
+        {"bloom", NULL, 2 * 4 * (32 + 96), "query_key_value"},
+        {"bloom", "dense,query_key_value", 2 * 4 * (64 + 128), "dense, query_key_value"},
+        {"bloom", "h.1.mlp.dense_h_to_4h", 4 * (32 + 128), "h.1.mlp.dense_h_to_4h"},
+        {"bloom", "all-linear", 2 * 4 * (64 + 128 + 160 + 160),
+         "dense, dense_4h_to_h, dense_h_to_4h, query_key_value"},
+        {"bloom", ".*mlp.*", 2 * 4 * (160 + 160), ".*mlp.*"},
+        {"llama", NULL, 2 * 4 * (64 + 48), "q_proj, v_proj"},
+        {"llama", "all-linear", 2 * 4 * (64 + 48 + 48 + 64 + 80 + 80 + 80),
+         "down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        test_model_names(&fixture, cases[i].family);
+        struct loam_lora_settings settings = usual;
+        settings.target_modules = cases[i].targets;
+        assert_ok(loam_adapter_create(&adapter, fixture.model, &settings, NULL, &error));
+        assert_int_equal(loam_adapter_parameters(adapter), cases[i].parameters);
+        char *targets = loam_adapter_targets(adapter, &error);
+        assert_string_equal(targets, cases[i].described);
+        free(targets);
+        loam_adapter_destroy(adapter);
+        for (size_t j = 0; loam_model_linear_at(fixture.model, j) != NULL; j++)
+            assert_int_equal(loam_model_linear_at(fixture.model, j)->lora.rank, 0);
+        test_model_free(&fixture);
+    }
+}
+
+static void refused_settings(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct test_model fixture;
+    struct loam_adapter *adapter;
+    static const struct {
+        struct loam_lora_settings settings;
+        const char *message;
+    } cases[] = {
+        {{.rank = 0, .alpha = 8}, "rank is 0"},
+        {{.rank = -3, .alpha = 8}, "rank is -3"},
+        {{.rank = 33, .alpha = 8}, "the rank can be 32 at most"},
+        {{.rank = 4, .alpha = 0}, "alpha is 0"},
+        {{.rank = 4, .alpha = NAN}, "alpha"},
+        {{.rank = 4, .alpha = INFINITY}, "alpha"},
+        {{.rank = 4, .alpha = 8, .dropout = 1}, "dropout is 1"},
+        {{.rank = 4, .alpha = 8, .dropout = -0.5}, "dropout"},
+        {{.rank = 4, .alpha = 8, .dropout = NAN}, "dropout"},
+        {{.rank = 4, .alpha = 8, .target_modules = "q_proj"},
+         "it has: dense, dense_4h_to_h, dense_h_to_4h, query_key_value"},
+        {{.rank = 4, .alpha = 8, .target_modules = "dense,q_proj"}, "\"q_proj\" matches no"},
+        {{.rank = 4, .alpha = 8, .target_modules = ".*q_proj"}, "\".*q_proj\" matches no"},
+        {{.rank = 4, .alpha = 8, .target_modules = "lm_head"}, "\"lm_head\" matches no"},
+        {{.rank = 4, .alpha = 8, .target_modules = "(dense"}, "not a regular expression"},
+    };
+    test_model_names(&fixture, "bloom");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_fails(loam_adapter_create(&adapter, fixture.model, &cases[i].settings, NULL, &error),
+                     LOAM_ERROR_ARGUMENT, cases[i].message);
+        assert_null(adapter);
+    }
+    assert_ok(loam_adapter_create(&adapter, fixture.model, &usual, NULL, &error));
+    struct loam_adapter *second;
+    assert_fails(loam_adapter_create(&second, fixture.model, &usual, NULL, &error), LOAM_ERROR_ARGUMENT,
+                 "adapted already");
+    loam_adapter_destroy(adapter);
+    test_model_free(&fixture);
+}
+
+// ---- how A and B start ----
+
+static void starts_by_seed(void **state)
+{
+    (void)state;
+    static const enum loam_lora_init inits[] = {LOAM_LORA_GAUSSIAN, LOAM_LORA_KAIMING};
+    struct test_model fixture;
+    test_model_loaded(&fixture, "bloom");
+    for (size_t i = 0; i < 2; i++) {
+        struct loam_lora_settings settings = usual;
+        settings.init = inits[i];
+        settings.rank = 32;
+        settings.target_modules = "all-linear";
+        double square_sum = 0, sum = 0, most = 0;
+        int64_t count = 0;
+        struct loam_trainables set = {0};
+        struct loam_adapter *adapter = fresh(&fixture, &settings, &set, 7);
+        float first[2][32];
+        for (size_t j = 0; loam_model_linear_at(fixture.model, j) != NULL; j++) {
+            const struct loam_linear *linear = loam_model_linear_at(fixture.model, j);
+            const struct loam_lora_slot *slot = &linear->lora;
+            const float *a = slot->a.data;
+            const float *b = slot->b.data;
+            assert_true(slot->scale == 0.25f);
+            assert_true(slot->dropout == 0.1f);
+            assert_int_equal(slot->index, j);
+            assert_non_null(slot->da.data);
+            assert_non_null(slot->db.data);
+            for (int64_t k = 0; k < 32 * linear->out; k++)
+                assert_true(b[k] == 0);
+            if (linear->in != 32) continue;
+            for (int64_t k = 0; k < 32 * 32; k++) {
+                sum += (double)a[k];
+                square_sum += (double)a[k] * (double)a[k];
+                most = fmax(most, fabs((double)a[k]));
+                count++;
+            }
+            memcpy(first[j % 2], a, sizeof first[0]);
+        }
+        // Standard deviation: 1/r, or that of U(-1/sqrt(in), 1/sqrt(in)).
+        double bound = 1 / sqrt(32.0);
+        double expected = inits[i] == LOAM_LORA_GAUSSIAN ? 1.0 / 32 : bound / sqrt(3.0);
+        double deviation = sqrt(square_sum / (double)count);
+        assert_true(fabs(deviation / expected - 1) < 0.03);
+        assert_true(fabs(sum / (double)count) < 4 * expected / sqrt((double)count));
+        if (inits[i] == LOAM_LORA_KAIMING) assert_true(most <= bound && most > 0.99 * bound);
+        if (inits[i] == LOAM_LORA_GAUSSIAN) assert_true(most > 2.5 / 32);
+        assert_memory_not_equal(first[0], first[1], sizeof first[0]); // a stream for each linear
+
+        float *kept = malloc(sizeof(float) * 32 * 32);
+        const struct loam_lora_slot *slot = &loam_model_linear_at(fixture.model, 0)->lora;
+        memcpy(kept, slot->a.data, sizeof(float) * 32 * 32);
+        loam_adapter_destroy(adapter);
+        loam_trainables_deinit(&set);
+        adapter = fresh(&fixture, &settings, &set, 7);
+        assert_memory_equal(kept, loam_model_linear_at(fixture.model, 0)->lora.a.data,
+                            sizeof(float) * 32 * 32);
+        loam_adapter_destroy(adapter);
+        loam_trainables_deinit(&set);
+        adapter = fresh(&fixture, &settings, &set, 8);
+        assert_memory_not_equal(kept, loam_model_linear_at(fixture.model, 0)->lora.a.data,
+                                sizeof(float) * 32 * 32);
+        loam_adapter_destroy(adapter);
+        loam_trainables_deinit(&set);
+        free(kept);
+    }
+    test_model_free(&fixture);
+}
+
+static void is_decayed_and_named(void **state)
+{
+    (void)state;
+    struct test_model fixture;
+    struct loam_trainables set = {0};
+    test_model_loaded(&fixture, "bloom");
+    struct loam_adapter *adapter = fresh(&fixture, &usual, &set, 7);
+    assert_int_equal(set.count, 4);
+    assert_string_equal(set.items[0].name,
+                        "base_model.model.transformer.h.0.self_attention.query_key_value.lora_A.weight");
+    assert_string_equal(set.items[3].name,
+                        "base_model.model.transformer.h.1.self_attention.query_key_value.lora_B.weight");
+    for (size_t i = 0; i < set.count; i++)
+        assert_true(set.items[i].decayed);
+    assert_int_equal(loam_trainables_total(&set), loam_adapter_parameters(adapter));
+    loam_adapter_destroy(adapter);
+    loam_trainables_deinit(&set);
+    test_model_free(&fixture);
+}
+
+// ---- saved and opened ----
+
+// Fills every matrix with numbers that tell them apart.
+static void mark(struct loam_trainables *set)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        float *value = set->items[i].value.data;
+        for (int64_t j = 0; j < loam_tensor_count(&set->items[i].value); j++)
+            value[j] = (float)(i + 1) + (float)j / 1024;
+    }
+}
+
+static void check_marks(const struct loam_model *model, float tolerance)
+{
+    float tensor = 1;
+    for (size_t i = 0; loam_model_linear_at(model, i) != NULL; i++) {
+        const struct loam_lora_slot *slot = &loam_model_linear_at(model, i)->lora;
+        if (slot->rank == 0) continue;
+        const struct loam_tensor *matrices[] = {&slot->a, &slot->b};
+        for (size_t m = 0; m < 2; m++, tensor++) {
+            const float *value = matrices[m]->data;
+            for (int64_t j = 0; j < loam_tensor_count(matrices[m]); j++)
+                assert_true(fabsf(value[j] - (tensor + (float)j / 1024)) <= tolerance * tensor);
+        }
+    }
+    assert_true(tensor > 1);
+}
+
+// A directory with a saved adapter of marks on query_key_value and dense.
+static void save_marked(struct test_model *fixture, const char *directory)
+{
+    struct loam_error error;
+    struct loam_trainables set = {0};
+    struct loam_lora_settings settings = usual;
+    settings.target_modules = "query_key_value,dense";
+    struct loam_adapter *adapter = fresh(fixture, &settings, &set, 7);
+    mark(&set);
+    assert_ok(loam_adapter_save(adapter, "the/base", directory, &error));
+    loam_adapter_destroy(adapter);
+    loam_trainables_deinit(&set);
+}
+
+static void saved_is_loaded(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct test_model fixture;
+    char directory[256];
+    test_model_loaded(&fixture, "bloom");
+    assert_non_null(test_make_directory(directory));
+    save_marked(&fixture, directory);
+
+    struct loam_adapter *adapter; // to use
+    assert_ok(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error));
+    check_marks(fixture.model, 0);
+    struct loam_lora_settings settings = loam_adapter_settings(adapter);
+    assert_int_equal(settings.rank, 4);
+    assert_true(settings.alpha == 8 && settings.dropout == 0.1);
+    assert_null(loam_adapter_notice(adapter));
+    assert_null(loam_model_linear_at(fixture.model, 0)->lora.da.data);
+    assert_true(loam_model_linear_at(fixture.model, 0)->lora.scale == 2);
+    loam_adapter_destroy(adapter);
+
+    struct loam_trainables set = {0}; // to go on from
+    assert_ok(loam_adapter_open(&adapter, fixture.model, directory, &set, &error));
+    assert_ok(loam_trainables_allocate(&set, fixture.device, &error));
+    assert_ok(loam_adapter_fill(adapter, &error));
+    check_marks(fixture.model, 0);
+    assert_non_null(loam_model_linear_at(fixture.model, 0)->lora.da.data);
+    assert_ok(loam_adapter_save(adapter, "the/base", directory, &error)); // over itself
+    loam_adapter_destroy(adapter);
+    loam_trainables_deinit(&set);
+
+    assert_ok(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error));
+    check_marks(fixture.model, 0);
+    loam_adapter_destroy(adapter);
+    test_remove_directory(directory);
+    test_model_free(&fixture);
+}
+
+// ---- adapters of other hands ----
+
+enum { MAX_TENSORS = 16 };
+
+// The tensors of a saved adapter, to be written again with something changed.
+struct copy {
+    struct loam_safetensors *file;
+    struct loam_write_tensor tensors[MAX_TENSORS];
+    char names[MAX_TENSORS][128];
+    size_t count;
+};
+
+static void copy_open(struct copy *copy, const char *directory)
+{
+    struct loam_error error;
+    char path[300];
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", directory);
+    assert_ok(loam_safetensors_open_file(&copy->file, path, &error));
+    copy->count = loam_safetensors_count(copy->file);
+    assert_true(copy->count > 0 && copy->count < MAX_TENSORS);
+    for (size_t i = 0; i < copy->count; i++) {
+        const struct loam_stored_tensor *stored = loam_safetensors_at(copy->file, i);
+        snprintf(copy->names[i], sizeof copy->names[i], "%s", stored->name);
+        copy->tensors[i] = (struct loam_write_tensor){
+            .name = copy->names[i], .dtype = stored->dtype, .rank = stored->rank, .data = stored->data};
+        memcpy(copy->tensors[i].shape, stored->shape, sizeof stored->shape);
+    }
+}
+
+static void copy_close(struct copy *copy, const char *directory)
+{
+    struct loam_error error;
+    char path[300];
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", directory);
+    assert_ok(loam_safetensors_write(path, copy->tensors, copy->count, &error));
+    loam_safetensors_destroy(copy->file);
+}
+
+static void rename_all(struct copy *copy, const char *from, const char *to)
+{
+    for (size_t i = 0; i < copy->count; i++) {
+        char *at = strstr(copy->names[i], from);
+        if (at == NULL) continue;
+        char rest[128];
+        snprintf(rest, sizeof rest, "%s", at + strlen(from));
+        snprintf(at, sizeof copy->names[i] - (size_t)(at - copy->names[i]), "%s%s", to, rest);
+    }
+}
+
+static size_t index_of(const struct copy *copy, const char *part)
+{
+    for (size_t i = 0; i < copy->count; i++)
+        if (strstr(copy->names[i], part) != NULL) return i;
+    fail_msg("no tensor %s", part);
+    return 0;
+}
+
+static void other_spellings(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from;
+        const char *to;
+    } cases[] = {
+        {".weight", ".default.weight"},        // a raw state dictionary
+        {"base_model.model.", ""},             // without PEFT's wrapper
+        {"transformer.h", "h"},                // of the base without its head
+        {"base_model.model.transformer.", ""}, // both
+    };
+    struct loam_error error;
+    struct test_model fixture;
+    char directory[256];
+    test_model_loaded(&fixture, "bloom");
+    assert_non_null(test_make_directory(directory));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct copy copy;
+        struct loam_adapter *adapter;
+        save_marked(&fixture, directory);
+        copy_open(&copy, directory);
+        rename_all(&copy, cases[i].from, cases[i].to);
+        copy_close(&copy, directory);
+        assert_ok(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error));
+        check_marks(fixture.model, 0);
+        loam_adapter_destroy(adapter);
+    }
+    test_remove_directory(directory);
+    test_model_free(&fixture);
+}
+
+static void half_precision(void **state)
+{
+    (void)state;
+    static const struct {
+        enum loam_dtype dtype;
+        float tolerance; // half a unit in the last place
+    } cases[] = {{LOAM_F16, 1.0f / 2048}, {LOAM_BF16, 1.0f / 256}};
+    struct loam_error error;
+    struct test_model fixture;
+    char directory[256];
+    test_model_loaded(&fixture, "bloom");
+    assert_non_null(test_make_directory(directory));
+    for (size_t i = 0; i < 2; i++) {
+        struct copy copy;
+        struct loam_adapter *adapter;
+        void *buffers[MAX_TENSORS];
+        save_marked(&fixture, directory);
+        copy_open(&copy, directory);
+        for (size_t j = 0; j < copy.count; j++) {
+            size_t count = (size_t)(copy.tensors[j].shape[0] * copy.tensors[j].shape[1]);
+            buffers[j] = malloc(2 * count);
+            loam_convert(buffers[j], cases[i].dtype, copy.tensors[j].data, LOAM_F32, count);
+            copy.tensors[j].data = buffers[j];
+            copy.tensors[j].dtype = cases[i].dtype;
+        }
+        copy_close(&copy, directory);
+        for (size_t j = 0; j < copy.count; j++)
+            free(buffers[j]);
+        assert_ok(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error));
+        check_marks(fixture.model, cases[i].tolerance);
+        loam_adapter_destroy(adapter);
+    }
+    test_remove_directory(directory);
+    test_model_free(&fixture);
+}
+
+static void drop_last(struct copy *copy)
+{
+    copy->count--;
+}
+
+static void wrong_rank(struct copy *copy)
+{
+    struct loam_write_tensor *tensor = &copy->tensors[index_of(copy, "h.0.self_attention.dense.lora_A")];
+    tensor->shape[0] = 2;
+}
+
+static void one_dimension(struct copy *copy)
+{
+    struct loam_write_tensor *tensor = &copy->tensors[index_of(copy, "h.0.self_attention.dense.lora_A")];
+    tensor->rank = 1;
+    tensor->shape[0] *= tensor->shape[1];
+}
+
+static void integers(struct copy *copy)
+{
+    copy->tensors[index_of(copy, "h.1.self_attention.dense.lora_B")].dtype = LOAM_I32;
+}
+
+static void extra(struct copy *copy, const char *name)
+{
+    snprintf(copy->names[copy->count], sizeof copy->names[0], "%s", name);
+    copy->tensors[copy->count] = copy->tensors[0];
+    copy->tensors[copy->count].name = copy->names[copy->count];
+    copy->count++;
+}
+
+static void extra_magnitude(struct copy *copy)
+{
+    extra(copy, "base_model.model.transformer.h.0.self_attention.dense.lora_magnitude_vector");
+}
+
+static void extra_head(struct copy *copy)
+{
+    extra(copy, "base_model.model.lm_head.weight");
+}
+
+static void extra_untargeted(struct copy *copy)
+{
+    extra(copy, "base_model.model.transformer.h.0.mlp.dense_h_to_4h.lora_A.weight");
+}
+
+static void extra_layer(struct copy *copy)
+{
+    extra(copy, "base_model.model.transformer.h.2.self_attention.dense.lora_A.weight");
+}
+
+static void twice(struct copy *copy)
+{
+    extra(copy, "h.0.self_attention.dense.lora_A.weight");
+}
+
+static void wrong_weights(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*change)(struct copy *copy);
+        enum loam_status status;
+        const char *message;
+    } cases[] = {
+        {drop_last, LOAM_ERROR_FORMAT, "no tensor \"base_model.model.transformer.h.1"},
+        {wrong_rank, LOAM_ERROR_FORMAT,
+         "is [2, 32]; this model and rank 4 ask for [4, 32]; the adapter's base is \"the/base\""},
+        {one_dimension, LOAM_ERROR_FORMAT, "of rank other than 2"},
+        {integers, LOAM_ERROR_UNSUPPORTED, "is i32"},
+        {extra_magnitude, LOAM_ERROR_UNSUPPORTED, "lora_magnitude_vector"},
+        {extra_head, LOAM_ERROR_UNSUPPORTED, "lm_head.weight"},
+        {extra_untargeted, LOAM_ERROR_FORMAT, "leaves out"},
+        {extra_layer, LOAM_ERROR_FORMAT, "this model does not have; the adapter's base is \"the/base\""},
+        {twice, LOAM_ERROR_FORMAT, "are the same matrix"},
+    };
+    struct loam_error error;
+    struct test_model fixture;
+    char directory[256];
+    test_model_loaded(&fixture, "bloom");
+    assert_non_null(test_make_directory(directory));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct copy copy;
+        struct loam_adapter *adapter;
+        save_marked(&fixture, directory);
+        copy_open(&copy, directory);
+        cases[i].change(&copy);
+        copy_close(&copy, directory);
+        assert_fails(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error), cases[i].status,
+                     cases[i].message);
+        assert_null(adapter);
+        assert_int_equal(loam_model_linear_at(fixture.model, 0)->lora.rank, 0); // the model is as it was
+    }
+    test_remove_directory(directory);
+    test_model_free(&fixture);
+}
+
+static void wrong_directories(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct test_model fixture, other;
+    struct loam_adapter *adapter;
+    char directory[256], path[300];
+    test_model_loaded(&fixture, "bloom");
+    test_model_loaded(&other, "llama");
+    assert_non_null(test_make_directory(directory));
+    save_marked(&fixture, directory);
+
+    assert_fails(loam_adapter_open(&adapter, other.model, directory, NULL, &error), LOAM_ERROR_ARGUMENT,
+                 "an adapter for \"the/base\": target modules: \"dense, query_key_value\" matches no linear");
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", directory);
+    test_write_file(path, "\1\0\0", 3);
+    assert_fails(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error), LOAM_ERROR_FORMAT,
+                 path);
+    assert_int_equal(unlink(path), 0);
+    assert_fails(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error), LOAM_ERROR_IO, path);
+    snprintf(path, sizeof path, "%s/adapter_model.bin", directory);
+    test_write_file(path, "x", 1);
+    assert_fails(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error), LOAM_ERROR_UNSUPPORTED,
+                 "adapter_model.bin");
+    assert_fails(loam_adapter_open(&adapter, fixture.model, fixture.directory, NULL, &error), LOAM_ERROR_IO,
+                 "adapter_config.json");
+    test_remove_directory(directory);
+    test_model_free(&other);
+    test_model_free(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts_without_data), cmocka_unit_test(refused_settings),
+        cmocka_unit_test(starts_by_seed),      cmocka_unit_test(is_decayed_and_named),
+        cmocka_unit_test(saved_is_loaded),     cmocka_unit_test(other_spellings),
+        cmocka_unit_test(half_precision),      cmocka_unit_test(wrong_weights),
+        cmocka_unit_test(wrong_directories),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
