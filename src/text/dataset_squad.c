@@ -167,7 +167,8 @@ static bool inside(const struct parser *parser, enum node node)
     return false;
 }
 
-// What is being read breaks the format. Skipping leaves out the question or paragraph that it stands in.
+// What is being read breaks the format. Skipping leaves out the question that it stands in, or the paragraph
+// where it is none of its questions.
 static enum loam_status LOAM_PRINTF(4, 5)
     fault(struct parser *parser, size_t line, struct loam_error *error, const char *format, ...)
 {
@@ -175,7 +176,7 @@ static enum loam_status LOAM_PRINTF(4, 5)
     if (parser->skip_bad) {
         if (in_question)
             parser->question_bad = true;
-        else if (inside(parser, PARAGRAPH))
+        else if (inside(parser, PARAGRAPH) && !inside(parser, QUESTIONS))
             parser->paragraph_bad = true;
         else
             parser->bad++;
@@ -334,11 +335,12 @@ static enum loam_status on_value(struct parser *parser, const struct loam_json_e
 static enum loam_status on_event(void *user, const struct loam_json_event *event, struct loam_error *error)
 {
     struct parser *parser = user;
-    if (event->defect != NULL) LOAM_TRY(fault(parser, event->line, error, "%s in a string", event->defect));
+    if (event->kind == LOAM_JSON_KEY)
+        parser->rule = find_rule(parser->nodes[parser->depth - 1], event->text, event->size);
+    if (event->defect != NULL) return fault(parser, event->line, error, "%s in a string", event->defect);
+    if (event->kind == LOAM_JSON_KEY) return LOAM_OK;
     if (event->kind == LOAM_JSON_END) return end_node(parser, event->line, error);
-    if (event->kind != LOAM_JSON_KEY) return on_value(parser, event, error);
-    parser->rule = find_rule(parser->nodes[parser->depth - 1], event->text, event->size);
-    return LOAM_OK;
+    return on_value(parser, event, error);
 }
 
 // The pool no longer moves: answers can be pointed to.
