@@ -1,0 +1,242 @@
+#include "text/added_tokens.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "text/grow.h"
+
+// ---- The trie ----
+
+// Children of a node are a linked list of siblings, but for the root, where most searches end, and which has
+// a table.
+struct loam_trie_node {
+    uint32_t child;   // first child, 0: none
+    uint32_t sibling; // next child of the same parent, 0: none
+    int32_t token;    // index of the token that ends here, -1: none
+    unsigned char byte;
+};
+
+enum { ROOT_NODES = 257 }; // the root and a node for each first byte, so that it is found without a search
+
+static enum loam_status add_node(struct loam_trie *trie, unsigned char byte, struct loam_error *error)
+{
+    if (trie->count == UINT32_MAX)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "added_tokens: too long in all");
+    if (trie->count == trie->capacity) {
+        struct loam_trie_node *grown =
+            loam_grow(trie->nodes, &trie->capacity, trie->count + 1, sizeof *grown, error);
+        if (grown == NULL) return LOAM_ERROR_MEMORY;
+        trie->nodes = grown;
+    }
+    trie->nodes[trie->count++] = (struct loam_trie_node){.token = -1, .byte = byte};
+    return LOAM_OK;
+}
+
+static uint32_t find_child(const struct loam_trie *trie, uint32_t node, unsigned char byte)
+{
+    uint32_t child = trie->nodes[node].child;
+    while (child != 0 && trie->nodes[child].byte != byte)
+        child = trie->nodes[child].sibling;
+    return child;
+}
+
+static enum loam_status insert(struct loam_trie *trie, const struct loam_bytes *text, int32_t token,
+                               struct loam_error *error)
+{
+    for (size_t i = trie->count; i < ROOT_NODES; i++)
+        LOAM_TRY(add_node(trie, (unsigned char)(i - 1), error));
+    uint32_t node = 1 + (uint32_t)(unsigned char)text->data[0];
+    for (size_t i = 1; i < text->size; i++) {
+        unsigned char byte = (unsigned char)text->data[i];
+        uint32_t child = find_child(trie, node, byte);
+        if (child == 0) {
+            child = (uint32_t)trie->count;
+            LOAM_TRY(add_node(trie, byte, error));
+            trie->nodes[child].sibling = trie->nodes[node].child;
+            trie->nodes[node].child = child;
+        }
+        node = child;
+    }
+    if (trie->nodes[node].token < 0) trie->nodes[node].token = token;
+    return LOAM_OK;
+}
+
+// The longest token that starts at text[at], -1: none.
+static int32_t match(const struct loam_trie *trie, const char *text, size_t at, size_t end, size_t *match_end)
+{
+    int32_t token = -1;
+    uint32_t node = 1 + (uint32_t)(unsigned char)text[at];
+    for (size_t i = at + 1;; i++) {
+        if (trie->nodes[node].token >= 0) {
+            token = trie->nodes[node].token;
+            *match_end = i;
+        }
+        if (i == end) return token;
+        node = find_child(trie, node, (unsigned char)text[i]);
+        if (node == 0) return token;
+    }
+}
+
+// ---- Adding ----
+
+static void deinit_token(struct loam_added_token *token)
+{
+    loam_bytes_deinit(&token->content);
+    loam_bytes_deinit(&token->normalized_content);
+}
+
+void loam_added_tokens_deinit(struct loam_added_tokens *tokens)
+{
+    for (size_t i = 0; i < tokens->count; i++)
+        deinit_token(&tokens->items[i]);
+    free(tokens->items);
+    loam_vocab_deinit(&tokens->by_content);
+    free(tokens->raw.nodes);
+    free(tokens->normalized.nodes);
+    *tokens = (struct loam_added_tokens){0};
+}
+
+static enum loam_status append(struct loam_added_tokens *tokens, const struct loam_added_token *token,
+                               struct loam_error *error)
+{
+    struct loam_added_token *grown =
+        loam_grow(tokens->items, &tokens->capacity, tokens->count + 1, sizeof *grown, error);
+    if (grown == NULL) return LOAM_ERROR_MEMORY;
+    tokens->items = grown;
+    LOAM_TRY(loam_vocab_add(&tokens->by_content, token->content.data, token->content.size,
+                            (int64_t)tokens->count, error));
+    tokens->items[tokens->count++] = *token;
+    return LOAM_OK;
+}
+
+enum loam_status loam_added_tokens_add(struct loam_added_tokens *tokens, struct loam_added_token *token,
+                                       struct loam_error *error)
+{
+    int32_t index = loam_vocab_find(&tokens->by_content, token->content.data, token->content.size);
+    if (token->content.size == 0) { // `tokenizers` passes over it as well
+        deinit_token(token);
+        return LOAM_OK;
+    }
+    if (index >= 0) {
+        token->special = token->special || tokens->items[index].special; // once special, always special
+        deinit_token(&tokens->items[index]);
+        tokens->items[index] = *token;
+        return LOAM_OK;
+    }
+    enum loam_status status = append(tokens, token, error);
+    if (status != LOAM_OK) deinit_token(token);
+    return status;
+}
+
+// ---- Building ----
+
+static enum loam_status normalize_content(struct loam_added_token *token, const struct loam_steps *normalizer,
+                                          struct loam_error *error)
+{
+    struct loam_pieces pieces;
+    struct loam_matcher matcher = {0};
+    enum loam_status status = loam_pieces_init(&pieces, token->content.data, token->content.size, error);
+    if (status == LOAM_OK) status = loam_steps_run(normalizer, &pieces, &matcher, error);
+    if (status == LOAM_OK && pieces.list.count > 0)
+        status = loam_bytes_append(&token->normalized_content, pieces.text.bytes, pieces.text.size, error);
+    loam_pieces_deinit(&pieces);
+    loam_matcher_deinit(&matcher);
+    return status;
+}
+
+enum loam_status loam_added_tokens_build(struct loam_added_tokens *tokens, const struct loam_vocab *vocab,
+                                         const struct loam_steps *normalizer, struct loam_error *error)
+{
+    int32_t next = (int32_t)vocab->count;
+    for (size_t i = 0; i < tokens->count; i++) {
+        struct loam_added_token *token = &tokens->items[i];
+        token->id = loam_vocab_find(vocab, token->content.data, token->content.size);
+        if (token->id < 0) token->id = next++;
+        if (token->normalized) LOAM_TRY(normalize_content(token, normalizer, error));
+        const struct loam_bytes *text = token->normalized ? &token->normalized_content : &token->content;
+        struct loam_trie *trie = token->normalized ? &tokens->normalized : &tokens->raw;
+        if (text->size > 0) LOAM_TRY(insert(trie, text, (int32_t)i, error));
+    }
+    return LOAM_OK;
+}
+
+// ---- Finding ----
+
+static bool is_space_before(const char *text, size_t start, size_t at, size_t *previous)
+{
+    if (at == start) return false;
+    size_t last = at - 1;
+    while (((unsigned char)text[last] & 0xC0) == 0x80)
+        last--;
+    size_t length;
+    *previous = last;
+    return loam_char_is_whitespace(loam_utf8_decode(text + last, &length));
+}
+
+// Whether [from, to) of the piece [start, end) stands alone as a word.
+static bool stands_alone(const char *text, size_t start, size_t end, size_t from, size_t to)
+{
+    size_t length;
+    if (to < end && loam_char_is_word(loam_utf8_decode(text + to, &length))) return false;
+    if (from == start) return true;
+    size_t last = from - 1;
+    while (((unsigned char)text[last] & 0xC0) == 0x80)
+        last--;
+    return !loam_char_is_word(loam_utf8_decode(text + last, &length));
+}
+
+// Widens [*from, *to) by the white space that the token takes, not beyond [start, end).
+static void take_space(const struct loam_added_token *token, const char *text, size_t start, size_t end,
+                       size_t *from, size_t *to)
+{
+    size_t previous;
+    while (token->lstrip && is_space_before(text, start, *from, &previous))
+        *from = previous;
+    size_t length;
+    while (token->rstrip && *to < end && loam_char_is_whitespace(loam_utf8_decode(text + *to, &length)))
+        *to += length;
+}
+
+static enum loam_status split_piece(const struct loam_added_tokens *tokens, const struct loam_trie *trie,
+                                    struct loam_pieces *pieces, struct loam_piece piece,
+                                    struct loam_error *error)
+{
+    const char *text = pieces->text.bytes;
+    size_t done = piece.start;
+    for (size_t at = piece.start; at < piece.end;) {
+        size_t to = at;
+        int32_t index = match(trie, text, at, piece.end, &to);
+        if (index < 0) {
+            at++;
+            continue;
+        }
+        size_t from = at;
+        at = to; // the search goes on behind the token itself, whether it is taken or not
+        const struct loam_added_token *token = &tokens->items[index];
+        if (token->single_word && !stands_alone(text, piece.start, piece.end, from, to)) continue;
+        take_space(token, text, piece.start, piece.end, &from, &to);
+        // The token before may have taken the space already. One that begins with space itself may overlap
+        // it.
+        if (token->lstrip && from < done) from = done < to ? done : to;
+        if (done < from) LOAM_TRY(loam_pieces_push(pieces, done, from, -1, error));
+        LOAM_TRY(loam_pieces_push(pieces, from, to, token->id, error));
+        done = to;
+    }
+    return loam_pieces_push(pieces, done, piece.end, -1, error);
+}
+
+enum loam_status loam_added_tokens_split(const struct loam_added_tokens *tokens, const struct loam_trie *trie,
+                                         struct loam_pieces *pieces, struct loam_error *error)
+{
+    if (trie->count == 0) return LOAM_OK;
+    for (size_t i = 0; i < pieces->list.count; i++) {
+        struct loam_piece piece = pieces->list.items[i];
+        if (piece.token >= 0)
+            LOAM_TRY(loam_pieces_pass(pieces, i, false, error));
+        else
+            LOAM_TRY(split_piece(tokens, trie, pieces, piece, error));
+    }
+    loam_pieces_swap(pieces, false);
+    return LOAM_OK;
+}

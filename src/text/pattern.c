@@ -1,0 +1,198 @@
+#include "text/pattern.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/heap.h"
+
+enum {
+    // Steps back that one search may take before it is given up, so that an expression that explodes is an
+    // error and
+    // not a hang. Ordinary expressions over a megabyte of one letter stay far below.
+    RETRY_LIMIT = 100000000,
+};
+
+// Apostrophe endings, letters, numbers, others, each with a space before it; white space up to the last
+// blank.
+static const char gpt2_expression[] =
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
+// Oniguruma keeps tables of its own for the process, which may be set up only once at a time.
+static pthread_once_t onig_once = PTHREAD_ONCE_INIT;
+static void initialize_onig(void)
+{
+    OnigEncoding encodings[] = {ONIG_ENCODING_UTF8};
+    onig_initialize(encodings, 1);
+}
+
+enum loam_status loam_pattern_init_regex(struct loam_pattern *pattern, const char *text, size_t size,
+                                         const char *name, struct loam_error *error)
+{
+    *pattern = (struct loam_pattern){.kind = LOAM_PATTERN_REGEX};
+    pthread_once(&onig_once, initialize_onig);
+    OnigErrorInfo info;
+    const OnigUChar *first = (const OnigUChar *)text;
+    int code = onig_new(&pattern->regex, first, first + size, ONIG_OPTION_NONE, ONIG_ENCODING_UTF8,
+                        ONIG_SYNTAX_ONIGURUMA, &info);
+    if (code == ONIG_NORMAL) return LOAM_OK;
+    pattern->regex = NULL;
+    OnigUChar reason[ONIG_MAX_ERROR_MESSAGE_LEN];
+    onig_error_code_to_str(reason, code, &info);
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: not a regular expression that can be read (%s)", name,
+                     (char *)reason);
+}
+
+enum loam_status loam_pattern_init_literal(struct loam_pattern *pattern, const char *text, size_t size,
+                                           struct loam_error *error)
+{
+    // An empty text is found before every character, like the empty expression.
+    if (size == 0) return loam_pattern_init_regex(pattern, "", 0, "pattern", error);
+    *pattern = (struct loam_pattern){.kind = LOAM_PATTERN_LITERAL};
+    return loam_bytes_append(&pattern->literal, text, size, error);
+}
+
+void loam_pattern_init_class(struct loam_pattern *pattern, loam_char_class in_class)
+{
+    *pattern = (struct loam_pattern){.kind = LOAM_PATTERN_CLASS, .in_class = in_class};
+}
+
+void loam_pattern_init_words(struct loam_pattern *pattern)
+{
+    *pattern = (struct loam_pattern){.kind = LOAM_PATTERN_WORDS};
+}
+
+enum loam_status loam_pattern_init_gpt2(struct loam_pattern *pattern, struct loam_error *error)
+{
+    return loam_pattern_init_regex(pattern, gpt2_expression, sizeof gpt2_expression - 1, "ByteLevel", error);
+}
+
+void loam_pattern_deinit(struct loam_pattern *pattern)
+{
+    loam_bytes_deinit(&pattern->literal);
+    if (pattern->regex != NULL) onig_free(pattern->regex);
+    *pattern = (struct loam_pattern){0};
+}
+
+// ---- Searching ----
+
+void loam_matcher_begin(struct loam_matcher *matcher, const struct loam_pattern *pattern, const char *text,
+                        size_t size)
+{
+    matcher->pattern = pattern;
+    matcher->text = text;
+    matcher->size = size;
+    matcher->at = 0;
+    matcher->last_end = SIZE_MAX;
+}
+
+void loam_matcher_deinit(struct loam_matcher *matcher)
+{
+    if (matcher->region != NULL) onig_region_free(matcher->region, 1);
+    if (matcher->parameters != NULL) onig_free_match_param(matcher->parameters);
+    *matcher = (struct loam_matcher){0};
+}
+
+static bool next_literal(struct loam_matcher *matcher)
+{
+    const struct loam_bytes *literal = &matcher->pattern->literal;
+    const char *found =
+        memmem(matcher->text + matcher->at, matcher->size - matcher->at, literal->data, literal->size);
+    if (found == NULL) return false;
+    matcher->start = (size_t)(found - matcher->text);
+    matcher->end = matcher->start + literal->size;
+    matcher->at = matcher->end;
+    return true;
+}
+
+static bool next_in_class(struct loam_matcher *matcher)
+{
+    while (matcher->at < matcher->size) {
+        size_t length;
+        int32_t code_point = loam_utf8_decode(matcher->text + matcher->at, &length);
+        matcher->start = matcher->at;
+        matcher->at += length;
+        matcher->end = matcher->at;
+        if (matcher->pattern->in_class(code_point)) return true;
+    }
+    return false;
+}
+
+enum word_class { SPACE, WORD, OTHER };
+
+static enum word_class word_class(int32_t code_point)
+{
+    if (loam_char_is_whitespace(code_point)) return SPACE;
+    return loam_char_is_word(code_point) ? WORD : OTHER;
+}
+
+static bool next_word(struct loam_matcher *matcher)
+{
+    enum word_class run = SPACE;
+    while (matcher->at < matcher->size) {
+        size_t length;
+        enum word_class class = word_class(loam_utf8_decode(matcher->text + matcher->at, &length));
+        if (run == SPACE) matcher->start = matcher->at;
+        if (run != SPACE && class != run) break;
+        run = class;
+        matcher->at += length;
+    }
+    matcher->end = matcher->at;
+    return run != SPACE;
+}
+
+static enum loam_status prepare_regex(struct loam_matcher *matcher, struct loam_error *error)
+{
+    if (matcher->region == NULL) matcher->region = onig_region_new();
+    if (matcher->parameters == NULL) matcher->parameters = onig_new_match_param();
+    if (matcher->region == NULL || matcher->parameters == NULL)
+        return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory while searching a regular expression");
+    onig_initialize_match_param(matcher->parameters);
+    onig_set_retry_limit_in_search_of_match_param(matcher->parameters, RETRY_LIMIT);
+    return LOAM_OK;
+}
+
+static enum loam_status next_regex(struct loam_matcher *matcher, bool *found, struct loam_error *error)
+{
+    if (matcher->region == NULL || matcher->parameters == NULL) LOAM_TRY(prepare_regex(matcher, error));
+    const OnigUChar *text = (const OnigUChar *)matcher->text;
+    const OnigUChar *end = text + matcher->size;
+    *found = false;
+    while (matcher->at <= matcher->size) {
+        int place = onig_search_with_param(matcher->pattern->regex, text, end, text + matcher->at, end,
+                                           matcher->region, ONIG_OPTION_NONE, matcher->parameters);
+        if (place == ONIG_MISMATCH) return LOAM_OK;
+        if (place < 0) {
+            OnigUChar reason[ONIG_MAX_ERROR_MESSAGE_LEN];
+            onig_error_code_to_str(reason, place);
+            return loam_fail(error, LOAM_ERROR_FORMAT,
+                             "the tokenizer's regular expression cannot search the text: %s", (char *)reason);
+        }
+        matcher->start = (size_t)matcher->region->beg[0];
+        matcher->end = (size_t)matcher->region->end[0];
+        // An empty match right after the last match is passed over, or the search would stand still.
+        if (matcher->start != matcher->end || matcher->last_end != matcher->end) {
+            matcher->at = matcher->last_end = matcher->end;
+            *found = true;
+            return LOAM_OK;
+        }
+        matcher->at += matcher->at < matcher->size ? loam_utf8_length(matcher->text[matcher->at]) : 1;
+    }
+    return LOAM_OK;
+}
+
+enum loam_status loam_matcher_next(struct loam_matcher *matcher, bool *found, struct loam_error *error)
+{
+    switch (matcher->pattern->kind) {
+    case LOAM_PATTERN_LITERAL:
+        *found = next_literal(matcher);
+        return LOAM_OK;
+    case LOAM_PATTERN_CLASS:
+        *found = next_in_class(matcher);
+        return LOAM_OK;
+    case LOAM_PATTERN_WORDS:
+        *found = next_word(matcher);
+        return LOAM_OK;
+    default:
+        return next_regex(matcher, found, error);
+    }
+}

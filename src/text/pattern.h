@@ -1,0 +1,55 @@
+// What a Split or Replace looks for: a literal text, a regular expression, a class of characters or runs of
+// words.
+#ifndef LOAM_TEXT_PATTERN_H
+#define LOAM_TEXT_PATTERN_H
+
+#include <oniguruma.h>
+
+#include "base/bytes.h"
+#include "text/unicode.h"
+
+enum loam_pattern_kind {
+    LOAM_PATTERN_LITERAL,
+    LOAM_PATTERN_REGEX,
+    LOAM_PATTERN_CLASS, // each character of the class is a match of its own
+    LOAM_PATTERN_WORDS, // \w+|[^\w\s]+
+};
+
+struct loam_pattern {
+    enum loam_pattern_kind kind;
+    struct loam_bytes literal;
+    regex_t *regex;
+    loam_char_class in_class;
+};
+
+enum loam_status loam_pattern_init_literal(struct loam_pattern *pattern, const char *text, size_t size,
+                                           struct loam_error *error);
+// Oniguruma's own syntax over UTF-8, as `tokenizers` uses it. `name` is the key path for messages.
+enum loam_status loam_pattern_init_regex(struct loam_pattern *pattern, const char *text, size_t size,
+                                         const char *name, struct loam_error *error);
+void loam_pattern_init_class(struct loam_pattern *pattern, loam_char_class in_class);
+void loam_pattern_init_words(struct loam_pattern *pattern);
+enum loam_status loam_pattern_init_gpt2(struct loam_pattern *pattern, struct loam_error *error);
+void loam_pattern_deinit(struct loam_pattern *pattern);
+
+// A search from left to right through one text.
+struct loam_matcher {
+    const struct loam_pattern *pattern;
+    const char *text;
+    size_t size;
+    size_t at;       // where the search goes on
+    size_t last_end; // of the last match; SIZE_MAX: none yet
+    size_t start;    // the match
+    size_t end;
+    OnigRegion *region; // of a regular expression, kept from text to text
+    OnigMatchParam *parameters;
+};
+
+// A zeroed matcher is valid; begin sets it on a text and keeps what it has allocated.
+void loam_matcher_begin(struct loam_matcher *matcher, const struct loam_pattern *pattern, const char *text,
+                        size_t size);
+// Finds the next match: `*found` says whether there is one.
+enum loam_status loam_matcher_next(struct loam_matcher *matcher, bool *found, struct loam_error *error);
+void loam_matcher_deinit(struct loam_matcher *matcher);
+
+#endif

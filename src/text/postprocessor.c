@@ -1,0 +1,234 @@
+#include "text/postprocessor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "text/byte_level.h"
+#include "text/grow.h"
+#include "text/part.h"
+#include "text/vocab.h"
+
+// ---- Encodings ----
+
+void loam_encoding_deinit(struct loam_encoding *encoding)
+{
+    free(encoding->ids);
+    free(encoding->starts);
+    free(encoding->ends);
+    *encoding = (struct loam_encoding){0};
+}
+
+static enum loam_status grow_encoding(struct loam_encoding *encoding, struct loam_error *error)
+{
+    // Three arrays, one capacity: it is stated once all of them have grown.
+    size_t capacity = 0;
+    for (int i = 0; i < 3; i++) {
+        void *array = i == 0   ? (void *)encoding->ids
+                      : i == 1 ? (void *)encoding->starts
+                               : (void *)encoding->ends;
+        capacity = encoding->capacity;
+        void *grown = loam_grow(array, &capacity, encoding->count + 1, sizeof(uint32_t), error);
+        if (grown == NULL) return LOAM_ERROR_MEMORY;
+        if (i == 0) encoding->ids = grown;
+        if (i == 1) encoding->starts = grown;
+        if (i == 2) encoding->ends = grown;
+    }
+    encoding->capacity = capacity;
+    return LOAM_OK;
+}
+
+enum loam_status loam_encoding_add(struct loam_encoding *encoding, int32_t id, uint32_t start, uint32_t end,
+                                   struct loam_error *error)
+{
+    if (encoding->count == encoding->capacity) LOAM_TRY(grow_encoding(encoding, error));
+    encoding->ids[encoding->count] = id;
+    encoding->starts[encoding->count] = start;
+    encoding->ends[encoding->count] = end;
+    encoding->count++;
+    return LOAM_OK;
+}
+
+// ---- Parsing ----
+
+static enum loam_status add_piece(struct loam_postprocessor *processor, int32_t id, struct loam_error *error)
+{
+    int32_t *grown = loam_grow(processor->pieces, &processor->piece_capacity, processor->piece_count + 1,
+                               sizeof *grown, error);
+    if (grown == NULL) return LOAM_ERROR_MEMORY;
+    processor->pieces = grown;
+    processor->pieces[processor->piece_count++] = id;
+    return LOAM_OK;
+}
+
+static enum loam_status add_special(struct loam_postprocessor *processor, const json_t *special_tokens,
+                                    const char *token, const char *name, struct loam_error *error)
+{
+    const json_t *ids = json_object_get(json_object_get(special_tokens, token), "ids");
+    if (!json_is_array(ids))
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"special_tokens\" must give the \"ids\" of \"%s\"",
+                         name, token);
+    for (size_t i = 0; i < json_array_size(ids); i++) {
+        const json_t *id = json_array_get(ids, i);
+        if (!json_is_integer(id) || json_integer_value(id) < 0 ||
+            json_integer_value(id) >= LOAM_MAX_VOCABULARY)
+            return loam_fail(error, LOAM_ERROR_FORMAT, "%s: special_tokens.%s: \"ids\" must be token ids",
+                             name, token);
+        LOAM_TRY(add_piece(processor, (int32_t)json_integer_value(id), error));
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status parse_template(const json_t *part, const char *name, void *target,
+                                       struct loam_error *error)
+{
+    struct loam_postprocessor *processor = target;
+    if (processor->has_template)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: a second TemplateProcessing is not supported",
+                         name);
+    processor->has_template = true;
+    const json_t *single = json_object_get(part, "single");
+    if (!json_is_array(single))
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"single\" must be an array", name);
+    for (size_t i = 0; i < json_array_size(single); i++) {
+        const json_t *piece = json_array_get(single, i);
+        const char *token = json_string_value(json_object_get(json_object_get(piece, "SpecialToken"), "id"));
+        const char *text = json_string_value(json_object_get(json_object_get(piece, "Sequence"), "id"));
+        if (token != NULL)
+            LOAM_TRY(add_special(processor, json_object_get(part, "special_tokens"), token, name, error));
+        else if (text != NULL && strcmp(text, "A") == 0)
+            LOAM_TRY(add_piece(processor, LOAM_POST_TEXT, error));
+        else
+            return loam_fail(error, LOAM_ERROR_FORMAT,
+                             "%s: single[%zu] must be a SpecialToken or Sequence \"A\"", name, i);
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status parse_byte_level(const json_t *part, const char *name, void *target,
+                                         struct loam_error *error)
+{
+    struct loam_postprocessor *processor = target;
+    bool trim;
+    bool prefix_space;
+    LOAM_TRY(loam_part_bool(part, name, "trim_offsets", &trim, error));
+    LOAM_TRY(loam_part_bool(part, name, "add_prefix_space", &prefix_space, error));
+    if (!trim) return LOAM_OK;
+    bool *grown = loam_grow(processor->trims, &processor->trim_capacity, processor->trim_count + 1,
+                            sizeof *grown, error);
+    if (grown == NULL) return LOAM_ERROR_MEMORY;
+    processor->trims = grown;
+    processor->trims[processor->trim_count++] = prefix_space;
+    return LOAM_OK;
+}
+
+static const struct loam_part_kind kinds[] = {
+    {"ByteLevel", parse_byte_level},
+    {"TemplateProcessing", parse_template},
+};
+static const struct loam_part_room room = {"post-processor", "processors", kinds,
+                                           sizeof kinds / sizeof *kinds};
+
+enum loam_status loam_postprocessor_parse(const json_t *part, const char *name,
+                                          struct loam_postprocessor *processor, struct loam_error *error)
+{
+    return loam_part_parse(&room, part, name, processor, error);
+}
+
+void loam_postprocessor_deinit(struct loam_postprocessor *processor)
+{
+    free(processor->pieces);
+    free(processor->trims);
+    *processor = (struct loam_postprocessor){0};
+}
+
+// ---- Running ----
+
+// Bytes of the original that this character of a token is when it is white space, else 0.
+static uint32_t space_size(int32_t code_point, size_t length)
+{
+    if (code_point == LOAM_BYTE_LEVEL_SPACE) return 1;
+    return loam_char_is_whitespace(code_point) ? (uint32_t)length : 0;
+}
+
+// White space at the start of a token: how many characters, and how many bytes of the original.
+static uint32_t leading_space(const char *token, size_t size, size_t *characters)
+{
+    uint32_t bytes = 0;
+    *characters = 0;
+    for (size_t at = 0; at < size;) {
+        size_t length;
+        uint32_t space = space_size(loam_utf8_decode(token + at, &length), length);
+        if (space == 0) break;
+        bytes += space;
+        (*characters)++;
+        at += length;
+    }
+    return bytes;
+}
+
+static uint32_t trailing_space(const char *token, size_t size)
+{
+    uint32_t bytes = 0;
+    while (size > 0) {
+        size_t last = size - 1;
+        while (((unsigned char)token[last] & 0xC0) == 0x80)
+            last--;
+        size_t length;
+        uint32_t space = space_size(loam_utf8_decode(token + last, &length), length);
+        if (space == 0) break;
+        bytes += space;
+        size = last;
+    }
+    return bytes;
+}
+
+void loam_postprocessor_trim(const struct loam_postprocessor *processor, const char *token, size_t size,
+                             size_t index, uint32_t *start, uint32_t *end)
+{
+    for (size_t i = 0; i < processor->trim_count; i++) {
+        size_t characters;
+        uint32_t leading = leading_space(token, size, &characters);
+        uint32_t trailing = trailing_space(token, size);
+        bool first = index == 0 || *start == 0;
+        if (first && processor->trims[i] && characters == 1) leading = 0;
+        *start = leading < *end - *start ? *start + leading : *end;
+        *end = trailing < *end - *start ? *end - trailing : *start;
+    }
+}
+
+static enum loam_status append_text(const struct loam_encoding *text, struct loam_encoding *all,
+                                    struct loam_error *error)
+{
+    for (size_t i = 0; i < text->count; i++)
+        LOAM_TRY(loam_encoding_add(all, text->ids[i], text->starts[i], text->ends[i], error));
+    return LOAM_OK;
+}
+
+static enum loam_status apply_template(const struct loam_postprocessor *processor, bool add_special_tokens,
+                                       const struct loam_encoding *text, struct loam_encoding *all,
+                                       struct loam_error *error)
+{
+    for (size_t i = 0; i < processor->piece_count; i++) {
+        if (processor->pieces[i] == LOAM_POST_TEXT)
+            LOAM_TRY(append_text(text, all, error));
+        else if (add_special_tokens)
+            LOAM_TRY(loam_encoding_add(all, processor->pieces[i], 0, 0, error));
+    }
+    return LOAM_OK;
+}
+
+enum loam_status loam_postprocessor_run(const struct loam_postprocessor *processor, bool add_special_tokens,
+                                        struct loam_encoding *encoding, struct loam_error *error)
+{
+    if (!processor->has_template) return LOAM_OK;
+    struct loam_encoding all = {0};
+    enum loam_status status = apply_template(processor, add_special_tokens, encoding, &all, error);
+    if (status != LOAM_OK) {
+        loam_encoding_deinit(&all);
+        return status;
+    }
+    loam_encoding_deinit(encoding);
+    *encoding = all;
+    return LOAM_OK;
+}

@@ -1,0 +1,139 @@
+#include "text/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "text/tokenizer_parts.h"
+#include "text/utf8.h"
+
+enum { TEXT_LIMIT = 0x7FFFFFFF }; // bytes: offsets are 32 bits wide
+
+// ---- Loading ----
+
+enum loam_status loam_tokenizer_load(struct loam_tokenizer **out, const char *path, struct loam_error *error)
+{
+    *out = NULL;
+    struct loam_tokenizer *tokenizer = loam_calloc(1, sizeof *tokenizer, error);
+    if (tokenizer == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = loam_tokenizer_read(tokenizer, path, error);
+    if (status != LOAM_OK) {
+        loam_tokenizer_destroy(tokenizer);
+        return status;
+    }
+    *out = tokenizer;
+    return LOAM_OK;
+}
+
+void loam_tokenizer_destroy(struct loam_tokenizer *tokenizer)
+{
+    if (tokenizer == NULL) return;
+    loam_added_tokens_deinit(&tokenizer->added);
+    loam_steps_deinit(&tokenizer->normalizer);
+    loam_steps_deinit(&tokenizer->pretokenizer);
+    loam_bpe_deinit(&tokenizer->bpe);
+    loam_postprocessor_deinit(&tokenizer->postprocessor);
+    loam_decoder_deinit(&tokenizer->decoder);
+    free(tokenizer->tokens);
+    free(tokenizer);
+}
+
+// ---- Encoding ----
+
+struct encoder {
+    const struct loam_tokenizer *tokenizer;
+    struct loam_pieces pieces;
+    struct loam_matcher matcher;
+    struct loam_bpe_work work;
+    struct loam_encoding *encoding;
+};
+
+// Adds a token that covers bytes [start, end) of the rewritten text and reads `token`.
+static enum loam_status add_token(struct encoder *encoder, int32_t id, size_t start, size_t end,
+                                  const char *token, size_t size, struct loam_error *error)
+{
+    const struct loam_origin *origins = encoder->pieces.text.origins;
+    uint32_t from = origins[start].start;
+    uint32_t to = origins[end - 1].end;
+    loam_postprocessor_trim(&encoder->tokenizer->postprocessor, token, size, encoder->encoding->count, &from,
+                            &to);
+    return loam_encoding_add(encoder->encoding, id, from, to, error);
+}
+
+static enum loam_status encode_piece(struct encoder *encoder, struct loam_piece piece,
+                                     struct loam_error *error)
+{
+    const struct loam_tokenizer *tokenizer = encoder->tokenizer;
+    const char *text = encoder->pieces.text.bytes + piece.start;
+    if (piece.token >= 0)
+        return add_token(encoder, piece.token, piece.start, piece.end, text, piece.end - piece.start, error);
+    LOAM_TRY(loam_bpe_encode(&tokenizer->bpe, text, piece.end - piece.start, &encoder->work, error));
+    size_t at = piece.start;
+    for (size_t i = 0; i < encoder->work.count; i++) {
+        struct loam_bpe_token token = encoder->work.tokens[i];
+        size_t size = 0;
+        const char *spelt = loam_vocab_get(&tokenizer->bpe.vocab, token.id, &size);
+        // Bytes that stand for a prefix or suffix of the vocabulary count beyond the piece's own.
+        size_t start = at < piece.end ? at : piece.end - 1;
+        at += token.size;
+        size_t end = at < piece.end ? at : piece.end;
+        LOAM_TRY(add_token(encoder, token.id, start, end, spelt, size, error));
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status run_encoder(struct encoder *encoder, const char *text, size_t size,
+                                    struct loam_error *error)
+{
+    const struct loam_tokenizer *tokenizer = encoder->tokenizer;
+    struct loam_pieces *pieces = &encoder->pieces;
+    LOAM_TRY(loam_pieces_init(pieces, text, size, error));
+    LOAM_TRY(loam_added_tokens_split(&tokenizer->added, &tokenizer->added.raw, pieces, error));
+    LOAM_TRY(loam_steps_run(&tokenizer->normalizer, pieces, &encoder->matcher, error));
+    LOAM_TRY(loam_added_tokens_split(&tokenizer->added, &tokenizer->added.normalized, pieces, error));
+    LOAM_TRY(loam_steps_run(&tokenizer->pretokenizer, pieces, &encoder->matcher, error));
+    for (size_t i = 0; i < pieces->list.count; i++)
+        LOAM_TRY(encode_piece(encoder, pieces->list.items[i], error));
+    return LOAM_OK;
+}
+
+enum loam_status loam_tokenizer_encode(const struct loam_tokenizer *tokenizer, const char *text, size_t size,
+                                       bool add_special_tokens, struct loam_encoding *encoding,
+                                       struct loam_error *error)
+{
+    encoding->count = 0;
+    if (size > TEXT_LIMIT)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "a text of %zu bytes is too long to tokenize at once, at most %d", size, TEXT_LIMIT);
+    size_t valid = loam_utf8_check(text, size);
+    if (valid != size)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "the text is not valid UTF-8 at byte %zu (0x%02X)", valid,
+                         (unsigned)(unsigned char)text[valid]);
+    struct encoder encoder = {.tokenizer = tokenizer, .encoding = encoding};
+    enum loam_status status = run_encoder(&encoder, text, size, error);
+    loam_pieces_deinit(&encoder.pieces);
+    loam_matcher_deinit(&encoder.matcher);
+    loam_bpe_work_deinit(&encoder.work);
+    if (status != LOAM_OK) return status;
+    return loam_postprocessor_run(&tokenizer->postprocessor, add_special_tokens, encoding, error);
+}
+
+// ---- Ids and tokens ----
+
+int32_t loam_tokenizer_vocabulary_size(const struct loam_tokenizer *tokenizer)
+{
+    return tokenizer->size;
+}
+
+int32_t loam_tokenizer_token_to_id(const struct loam_tokenizer *tokenizer, const char *token)
+{
+    size_t size = strlen(token);
+    int32_t index = loam_vocab_find(&tokenizer->added.by_content, token, size);
+    return index >= 0 ? tokenizer->added.items[index].id
+                      : loam_vocab_find(&tokenizer->bpe.vocab, token, size);
+}
+
+const char *loam_tokenizer_id_to_token(const struct loam_tokenizer *tokenizer, int32_t id)
+{
+    return id < 0 || id >= tokenizer->size ? NULL : tokenizer->tokens[id].text;
+}

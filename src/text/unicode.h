@@ -1,0 +1,46 @@
+// Reading valid UTF-8 and the classes of characters that pre-tokenisers ask for.
+#ifndef LOAM_TEXT_UNICODE_H
+#define LOAM_TEXT_UNICODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { LOAM_UTF8_MAX = 4 }; // bytes of the longest character
+
+// Bytes of the character that starts with this byte of valid UTF-8.
+static inline size_t loam_utf8_length(char first)
+{
+    unsigned char byte = (unsigned char)first;
+    return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
+}
+
+// The character at `text`, which is valid UTF-8 and not empty; `*length` is how many bytes it takes.
+static inline int32_t loam_utf8_decode(const char *text, size_t *length)
+{
+    const unsigned char *byte = (const unsigned char *)text;
+    *length = loam_utf8_length(*text);
+    switch (*length) {
+    case 1:
+        return byte[0];
+    case 2:
+        return (byte[0] & 0x1F) << 6 | (byte[1] & 0x3F);
+    case 3:
+        return (byte[0] & 0x0F) << 12 | (byte[1] & 0x3F) << 6 | (byte[2] & 0x3F);
+    default:
+        return (byte[0] & 0x07) << 18 | (byte[1] & 0x3F) << 12 | (byte[2] & 0x3F) << 6 | (byte[3] & 0x3F);
+    }
+}
+
+// Writes the character and gives its length in bytes.
+size_t loam_utf8_encode(int32_t code_point, char out[LOAM_UTF8_MAX]);
+
+// A class of characters, as a pattern takes it.
+typedef bool (*loam_char_class)(int32_t code_point);
+
+bool loam_char_is_whitespace(int32_t code_point);  // the property White_Space
+bool loam_char_is_numeric(int32_t code_point);     // categories Nd, Nl, No
+bool loam_char_is_punctuation(int32_t code_point); // categories P*, and the 32 ASCII punctuation characters
+bool loam_char_is_word(int32_t code_point);        // \w of UTS #18: Alphabetic, M*, Nd, Pc, Join_Control
+
+#endif
