@@ -13,7 +13,7 @@ static void remember_failure(struct cli_console *console)
 static void write_log(void *user, enum loam_log_level level, const char *line)
 {
     (void)user;
-    fprintf(stderr, "loam: %s%s\n", level == LOAM_LOG_WARNING ? "warning: " : "", line);
+    fprintf(stderr, "%s%s\n", level == LOAM_LOG_WARNING ? "loam: warning: " : "", line);
 }
 
 static bool write_text(void *user, const char *text, size_t size)

@@ -4,12 +4,12 @@
 make_model "$tmp/model"
 data=$tiny/questions.json
 
-# train NAME OPTION...: refused with what $expect says; $model and $data stand for the good ones unless changed.
+# refuses_train TEXT NAME OPTION...: training is refused; $model, $file and $out stand for other than the good ones.
 refuses_train() {
     local text=$1 name=$2
     shift 2
     refuses 1 "$text" "$name" train --model "${model:-$tmp/model}" --data "${file:-$data}" --out "${out:-$tmp/out}" \
-        --max-steps 1 "$@"
+        --max-steps 1 "${one_thread[@]}" "$@"
 }
 # A copy of the model, to be spoiled.
 spoil() {
@@ -53,7 +53,7 @@ refuses_train 'config.json' 'config is no JSON'
 spoil && sed -i 's/"n_head": 4/"n_head": 5/' "$model/config.json"
 refuses_train 'config.json' 'heads do not divide the hidden size'
 spoil && sed -i 's/"hidden_size": 64/"hidden_size": -64/' "$model/config.json"
-refuses_train 'hidden_size' 'negative size'
+refuses_train 'hidden size is -64' 'negative size'
 spoil && rm "$model/model.safetensors"
 refuses_train 'model.safetensors' 'no weights'
 spoil && truncate -s 100000 "$model/model.safetensors"
@@ -65,7 +65,7 @@ refuses_train 'model.safetensors' 'empty weights'
 spoil && printf '\377\377\377\377\377\377\377\177{}' >"$model/model.safetensors"
 refuses_train 'model.safetensors' 'a header larger than the file'
 spoil && safetensors "$model/model.safetensors" '{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,64]}}' 64
-refuses_train '"a"' 'shape and offsets that disagree'
+refuses_train 'tensor a ' 'shape and offsets that disagree'
 spoil && safetensors "$model/model.safetensors" '{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}' 8
 refuses_train 'model.safetensors' 'offsets beyond the data'
 spoil && safetensors "$model/model.safetensors" \
@@ -73,11 +73,11 @@ spoil && safetensors "$model/model.safetensors" \
 refuses_train 'model.safetensors' 'tensors that overlap'
 spoil && safetensors "$model/model.safetensors" \
     '{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,16]}}' 16
-refuses_train '"a"' 'a shape that overflows'
+refuses_train 'tensor a ' 'a shape that overflows'
 spoil && safetensors "$model/model.safetensors" '{"a":{"dtype":"Q99","shape":[4],"data_offsets":[0,16]}}' 16
 refuses_train 'Q99' 'unknown dtype'
 spoil && safetensors "$model/model.safetensors" '{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}' 16
-refuses_train 'model.safetensors' 'tensors of another model'
+refuses_train 'word_embeddings.weight is missing' 'tensors of another model'
 spoil && sed -i 's/"hidden_size": 64/"hidden_size": 32/' "$model/config.json"
 refuses_train 'word_embeddings.weight' 'wrong shape'
 spoil && sed -i 's/"n_layer": 2/"n_layer": 3/' "$model/config.json"
@@ -164,7 +164,7 @@ out=$tmp/full refuses_train '--overwrite' 'output directory that is not empty'
 [ "$(cat "$tmp/full/notes")" = mine ] || fail 'the directory was touched'
 refuses 1 '--overwrite' 'init: output directory that is not empty' init --config "$tiny/config.json" --out "$tmp/full"
 out=$tmp/full/notes refuses_train "$tmp/full/notes" 'output directory that is a file'
-out=$tmp/full/notes/out refuses_train "$tmp/full/notes/out" 'output directory below a file'
+out=$tmp/full/notes/out refuses_train "$tmp/full/notes" 'output directory below a file'
 refuses 1 '/proc/loam' 'init: output that cannot be made' init --config "$tiny/config.json" --out /proc/loam
 out=/proc/loam refuses_train '/proc/loam' 'output that cannot be made'
 finish

@@ -8,17 +8,18 @@ done
 ok 'version' --version
 grep -qE '^loam [0-9]+\.[0-9]+\.[0-9]+$' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
 
+sed 's/\\-/-/g' "$LOAM_MANUAL" >"$tmp/manual"
 for command in train generate eval inspect init tokenize; do
     ok "help of $command" "$command" --help
     output_has "Usage: loam $command"
     output_has '--json'
-    awk 'length > 100' "$tmp/stdout" | grep -q . && fail 'lines of more than 100 characters'
+    [ -z "$(awk 'length > 100' "$tmp/stdout")" ] || fail 'lines of more than 100 characters'
     cp "$tmp/stdout" "$tmp/help"
     ok "-h of $command" "$command" -h
     cmp -s "$tmp/help" "$tmp/stdout" || fail 'differs from --help'
     # The manual page tells every option that --help tells.
     for option in $(grep -o -- '^  --[a-z0-9-]*' "$tmp/help"); do
-        sed 's/\\-/-/g' "$LOAM_MANUAL" | grep -qF -- "  $option" || fail "$option is not in the manual page"
+        grep -qF -- "  $option" "$tmp/manual" || fail "$option is not in the manual page"
     done
 done
 

@@ -33,7 +33,7 @@ for dtype in f32 f16 bf16; do
     [ "$(number parameters "$tmp/stdout")" = $parameters ] || fail "$(cat "$tmp/stdout")"
     ok "inspect $dtype" inspect "$tmp/$dtype"
     [ "$dtype" = f32 ] && bytes=$((parameters * 4)) || bytes=$((parameters * 2))
-    tr -d , <"$tmp/stdout" | grep -q "stored:.* $bytes bytes of $dtype\$" || fail "$(tail -n 3 "$tmp/stdout")"
+    [ "$(tr -d , <"$tmp/stdout" | grep -c "^stored: .* $bytes bytes of $dtype\$")" -eq 1 ] || fail "$(tail -n 3 "$tmp/stdout")"
 done
 
 make_model "$tmp/complete"

@@ -2,11 +2,12 @@
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
+train=(train --model "$tmp/model" --batch-size 4 "${one_thread[@]}")
 set_loss() { grep -o '"loss": *[0-9.e+-]*' "$1/metrics.jsonl" | sed 's/.*: *//' >"$tmp/losses"; }
 
 # ---- LoRA ----
-ok 'train' train --model "$tmp/model" --data "$data" --out "$tmp/adapter" --max-steps 20 --logging-steps 5 \
-    --learning-rate 1e-2 --target-modules all-linear --batch-size 4
+ok 'train' "${train[@]}" --data "$data" --out "$tmp/adapter" --max-steps 20 --logging-steps 5 \
+    --learning-rate 1e-2 --target-modules all-linear
 [ "$(grep -c '^step  *[0-9]*/20  loss ' "$tmp/stdout")" -eq 4 ] || fail "not four lines of steps: $(cat "$tmp/stdout")"
 for text in 'mean loss ' ' tokens/s)' 'peak memory ' "the adapter is in $tmp/adapter" \
     "loam generate --model $tmp/model --adapter $tmp/adapter --template squad --field context='...' --field question='...'"; do
@@ -21,8 +22,8 @@ set_loss "$tmp/adapter"
 below "$(tail -n 1 "$tmp/losses")" "$(head -n 1 "$tmp/losses")" || fail "the loss did not fall: $(cat "$tmp/losses")"
 
 # The same command gives the same adapter, bit for bit.
-ok 'train again' train --model "$tmp/model" --data "$data" --out "$tmp/again" --max-steps 20 --logging-steps 5 \
-    --learning-rate 1e-2 --target-modules all-linear --batch-size 4 --json
+ok 'train again' "${train[@]}" --data "$data" --out "$tmp/again" --max-steps 20 --logging-steps 5 \
+    --learning-rate 1e-2 --target-modules all-linear --json
 cmp -s "$tmp/adapter/adapter_model.safetensors" "$tmp/again/adapter_model.safetensors" || fail 'another adapter'
 [ "$(number steps "$tmp/stdout")" = 20 ] || fail "$(cat "$tmp/stdout")"
 grep -q '^step ' "$tmp/stderr" || fail 'with --json the steps are on standard error'
@@ -34,8 +35,7 @@ ok 'inspect the adapter as JSON' inspect "$tmp/adapter" --json
 [ "$(grep -c '"module"' "$tmp/stdout")" -eq 8 ] || fail "$(cat "$tmp/stdout")"
 
 # ---- Generate ----
-generate=(generate --model "$tmp/model" --template squad --field 'context=Loam is a soil.' --field 'question=What is loam?'
-    --max-new-tokens 12)
+generate=(generate --model "$tmp/model" --prompt 'The bakery' --max-new-tokens 12 "${one_thread[@]}")
 ok 'generate' "${generate[@]}"
 cp "$tmp/stdout" "$tmp/plain"
 ok 'generate with the adapter' "${generate[@]}" --adapter "$tmp/adapter"
@@ -50,52 +50,58 @@ for seed in 1 1 2; do
     cksum <"$tmp/stdout" >>"$tmp/sums"
 done
 [ "$(uniq "$tmp/sums" | grep -c '')" -eq 2 ] || fail 'a seed does not repeat, or two seeds agree'
+ok 'generate from a template' generate "${one_thread[@]}" --model "$tmp/model" --template squad \
+    --field 'context=Loam is a soil.' --field 'question=What is loam?' --max-new-tokens 5 --json
+[ "$(number prompt_tokens "$tmp/stdout")" -gt 20 ] || fail "$(cat "$tmp/stdout")"
 printf '### QUESTION\nWhat?' >"$tmp/prompt"
-ok 'prompt from a file' generate --model "$tmp/model" --prompt-file "$tmp/prompt" --max-new-tokens 5
+ok 'prompt from a file' generate "${one_thread[@]}" --model "$tmp/model" --prompt-file "$tmp/prompt" --max-new-tokens 5
 cp "$tmp/stdout" "$tmp/plain"
-ok 'the same prompt' generate --model "$tmp/model" --prompt "$(cat "$tmp/prompt")" --max-new-tokens 5
+ok 'the same prompt' generate "${one_thread[@]}" --model "$tmp/model" --prompt "$(cat "$tmp/prompt")" --max-new-tokens 5
 cmp -s "$tmp/plain" "$tmp/stdout" || fail 'other text'
 
 # ---- Evaluate ----
-ok 'eval' eval --model "$tmp/model" --data "$data" --json
+ok 'eval' eval "${one_thread[@]}" --model "$tmp/model" --data "$data" --json
 before=$(number eval_loss "$tmp/stdout")
-ok 'eval with the adapter' eval --model "$tmp/model" --adapter "$tmp/adapter" --data "$data" --json
+ok 'eval with the adapter' eval "${one_thread[@]}" --model "$tmp/model" --adapter "$tmp/adapter" --data "$data" --json
 below "$(number eval_loss "$tmp/stdout")" "$before" || fail "the adapter does not help: $before, $(cat "$tmp/stdout")"
-ok 'eval with answers' eval --model "$tmp/model" --adapter "$tmp/adapter" --data "$data" --generate --limit 6 \
+ok 'eval with answers' eval "${one_thread[@]}" --model "$tmp/model" --adapter "$tmp/adapter" --data "$data" --generate \
     --max-new-tokens 8
 output_has 'perplexity'
-output_has 'overall             6 questions'
-output_has 'unanswerable'
+for group in 'overall +29' 'answerable +22' 'unanswerable +7'; do
+    grep -qE "^$group questions  exact match +[0-9.]+ %  F1 +[0-9.]+ %\$" "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
+done
+ok 'eval of the first records' eval "${one_thread[@]}" --model "$tmp/model" --data "$data" --limit 6
+output_has '(6 examples'
 
 # ---- Going on from an adapter ----
-ok 'go on' train --model "$tmp/model" --data "$data" --adapter "$tmp/adapter" --out "$tmp/more" --max-steps 10 \
-    --logging-steps 1 --learning-rate 1e-2 --batch-size 4
+ok 'go on' "${train[@]}" --data "$data" --adapter "$tmp/adapter" --out "$tmp/more" --max-steps 10 \
+    --logging-steps 1 --learning-rate 1e-2
 first=$(number loss "$tmp/more/metrics.jsonl" | head -n 1)
 set_loss "$tmp/again"
 below "$first" "$(head -n 1 "$tmp/losses")" || fail "begins at $first, no better than without the adapter"
 
 # ---- Every parameter ----
-ok 'train in full' train --model "$tmp/model" --data "$data" --method full --out "$tmp/full" --max-steps 10 \
-    --logging-steps 2 --learning-rate 2e-3 --batch-size 4 --eval-data "$data" --eval-steps 5
+ok 'train in full' "${train[@]}" --data "$data" --method full --out "$tmp/full" --max-steps 10 \
+    --logging-steps 2 --learning-rate 2e-3 --eval-data "$data" --eval-steps 5
 output_has "the model is in $tmp/full"
 grep -q '^step  *5/10  eval loss ' "$tmp/stdout" || fail "no evaluation at step 5: $(cat "$tmp/stdout")"
 set_loss "$tmp/full"
 below "$(tail -n 1 "$tmp/losses")" "$(head -n 1 "$tmp/losses")" || fail "the loss did not fall: $(cat "$tmp/losses")"
-ok 'generate with the trained model' generate --model "$tmp/full" --prompt 'The bakery' --max-new-tokens 5
+ok 'generate with the trained model' generate "${one_thread[@]}" --model "$tmp/full" --prompt 'The bakery' --max-new-tokens 5
 ok 'inspect the trained model' inspect "$tmp/full"
 
 # ---- Other kinds of examples ----
 printf '{"text": "Rye bread keeps for a week."}\n{"text": "The mill stands on the left bank."}\n' >"$tmp/data.jsonl"
-ok 'JSONL' train --model "$tmp/model" --data "$tmp/data.jsonl" --out "$tmp/jsonl" --max-steps 2
+ok 'JSONL' "${train[@]}" --data "$tmp/data.jsonl" --out "$tmp/jsonl" --max-steps 2
 output_has "--prompt '...'"
 printf 'Q: {q}\nA: {a}{eos}' >"$tmp/template.txt"
 printf '{"q": "What?", "a": "That."}\n' >"$tmp/data.jsonl"
-ok 'own template' train --model "$tmp/model" --data "$tmp/data.jsonl" --template "$tmp/template.txt" \
+ok 'own template' "${train[@]}" --data "$tmp/data.jsonl" --template "$tmp/template.txt" \
     --loss-on completion --out "$tmp/own" --max-steps 2
 output_has "--field q='...'"
 printf 'Rye bread keeps for a week.\nThe mill stands on the left bank.\n' >"$tmp/data.txt"
-ok 'plain text' train --model "$tmp/model" --data "$tmp/data.txt" --out "$tmp/text" --max-steps 2
+ok 'plain text' "${train[@]}" --data "$tmp/data.txt" --out "$tmp/text" --max-steps 2
 printf '{"text": "one"}\n{"text": \n{"text": "three"}\n' >"$tmp/data.jsonl"
-ok 'broken lines skipped' train --model "$tmp/model" --data "$tmp/data.jsonl" --out "$tmp/skipped" --max-steps 2 --skip-bad
+ok 'broken lines skipped' "${train[@]}" --data "$tmp/data.jsonl" --out "$tmp/skipped" --max-steps 2 --skip-bad
 grep -q '1 broken' "$tmp/stderr" || fail "the skipped line is not reported: $(cat "$tmp/stderr")"
 finish
