@@ -122,7 +122,7 @@ def known_loss():
 
 def known_adamw():
     param = torch.nn.Parameter(numbers(1, 5))
-    optimiser = torch.optim.AdamW([param], lr=0.01, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1)
+    optimiser = torch.optim.AdamW([param], lr=0.01, betas=(0.9, 0.999), eps=1e-3, weight_decay=0.1)
     norms = []
     for step in range(3):
         param.grad = numbers(2 + step, 5) * 10.0**-step  # clipped at first, then not

@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "base/rng.h"
 #include "device/device.h"
 #include "op/device/known.h"
 
@@ -104,6 +105,34 @@ static void known_linears(struct bench *bench)
     loam_lora_forward(&bench->stream, &lora);
     CHECK(lora_t, lora.t);
     CHECK(lora_y, lora.y);
+}
+
+// With the identity as A, t is the dropped x: each element zero or scaled up, as its own random number says.
+static void known_dropout(struct bench *bench)
+{
+    enum { TOKENS = 9, SIZE = 7 };
+    const struct loam_dropout dropout = {
+        .p = 0.3f, .seed = 5, .stream = 2ull << 32 | 1, .counter = 1ull << 40 | 3};
+    struct loam_lora_forward_args lora = {.x = matrix(bench, 1, TOKENS, SIZE),
+                                          .a = zero_matrix(bench, SIZE, SIZE),
+                                          .b = zero_matrix(bench, 2, SIZE),
+                                          .scale = 1.0f,
+                                          .dropout = dropout,
+                                          .t = zero_matrix(bench, TOKENS, SIZE),
+                                          .y = zero_matrix(bench, TOKENS, 2)};
+    for (int i = 0; i < SIZE; i++)
+        ((float *)lora.a.data)[i * SIZE + i] = 1.0f;
+    loam_lora_forward(&bench->stream, &lora);
+    double want[TOKENS * SIZE];
+    int kept = 0;
+    for (int i = 0; i < TOKENS * SIZE; i++) {
+        bool keep =
+            loam_rng_uniform(dropout.seed, dropout.stream, dropout.counter + (uint64_t)i) >= dropout.p;
+        want[i] = keep ? ((const float *)lora.x.data)[i] / 0.7 : 0.0;
+        kept += keep;
+    }
+    assert_in_range(kept, TOKENS * SIZE / 2, TOKENS * SIZE - 9);
+    check(bench, "dropout", &lora.t, want, TOKENS * SIZE);
 }
 
 static void known_embedding(struct bench *bench)
@@ -253,7 +282,7 @@ static void known_optimiser(struct bench *bench)
                                     .weight_decay = 0.1f,
                                     .beta1 = 0.9f,
                                     .beta2 = 0.999f,
-                                    .eps = 1e-8f};
+                                    .eps = 1e-3f};
     double norms[3];
     for (int step = 0; step < 3; step++) {
         adamw.grad = numbers(bench, 2 + step, 5);
@@ -275,9 +304,16 @@ static void known_optimiser(struct bench *bench)
 }
 
 static void (*const groups[])(struct bench *bench) = {
-    known_linears,     known_embedding,          known_norms,
-    known_rotations,   known_grouped_attention,  known_cached_attention,
-    known_activations, known_loss_and_gradients, known_optimiser,
+    known_linears,
+    known_dropout,
+    known_embedding,
+    known_norms,
+    known_rotations,
+    known_grouped_attention,
+    known_cached_attention,
+    known_activations,
+    known_loss_and_gradients,
+    known_optimiser,
 };
 
 static void test_known_values(void **state)
