@@ -1,0 +1,172 @@
+#include "text/special.h"
+
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "text/tokenizer_parts.h"
+
+// The files that name special tokens, as far as they are there.
+struct sources {
+    json_t *tokenizer;  // tokenizer_config.json
+    json_t *map;        // special_tokens_map.json
+    json_t *generation; // generation_config.json
+    json_t *model;      // config.json
+};
+
+static enum loam_status load(json_t **root, const char *directory, const char *name, struct loam_error *error)
+{
+    char *path = loam_path_join(directory, name, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = loam_file_exists(path) ? loam_json_load(root, path, error) : LOAM_OK;
+    free(path);
+    return status;
+}
+
+static enum loam_status load_all(struct sources *sources, const char *directory, struct loam_error *error)
+{
+    LOAM_TRY(load(&sources->tokenizer, directory, "tokenizer_config.json", error));
+    LOAM_TRY(load(&sources->map, directory, "special_tokens_map.json", error));
+    LOAM_TRY(load(&sources->generation, directory, "generation_config.json", error));
+    return load(&sources->model, directory, "config.json", error);
+}
+
+static void release(struct sources *sources)
+{
+    json_decref(sources->tokenizer);
+    json_decref(sources->map);
+    json_decref(sources->generation);
+    json_decref(sources->model);
+}
+
+// The id of the token that `key` spells: a string, or an object with its content. *id is left alone when the
+// key is absent, null, or spells what is no token of this tokenizer.
+static enum loam_status find_by_text(const json_t *source, const char *name, const char *key,
+                                     const struct loam_tokenizer *tokenizer, int32_t *id,
+                                     struct loam_error *error)
+{
+    const json_t *value = json_object_get(source, key);
+    if (json_is_object(value)) value = json_object_get(value, "content");
+    if (*id >= 0 || value == NULL || json_is_null(value)) return LOAM_OK;
+    if (!json_is_string(value))
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s: \"%s\" must be a string or an object with \"content\"", name, key);
+    *id = loam_tokenizer_token_to_id(tokenizer, json_string_value(value));
+    return LOAM_OK;
+}
+
+// Appends an id to the stop ids, once.
+static enum loam_status add_stop(struct loam_special_tokens *special, int32_t id, const char *name,
+                                 struct loam_error *error)
+{
+    for (int i = 0; i < special->eos_count; i++) {
+        if (special->eos_ids[i] == id) return LOAM_OK;
+    }
+    if (special->eos_count == LOAM_MAX_EOS)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: more than %d end-of-sequence tokens", name,
+                         LOAM_MAX_EOS);
+    special->eos_ids[special->eos_count++] = id;
+    return LOAM_OK;
+}
+
+// Reads one id; a negative one means none, as in old files.
+static enum loam_status read_id(const json_t *value, const char *name, const char *key, int32_t *id,
+                                struct loam_error *error)
+{
+    json_int_t number = json_integer_value(value);
+    if (!json_is_integer(value) || number > INT32_MAX)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" must be a token id or a list of them", name,
+                         key);
+    *id = number < 0 ? -1 : (int32_t)number;
+    return LOAM_OK;
+}
+
+// Adds every id under eos_token_id to the stop ids, and takes the first for `eos` when there is none yet.
+static enum loam_status add_stops(struct loam_special_tokens *special, const json_t *source, const char *name,
+                                  const struct loam_tokenizer *tokenizer, struct loam_error *error)
+{
+    static const char key[] = "eos_token_id";
+    const json_t *value = json_object_get(source, key);
+    if (value == NULL || json_is_null(value)) return LOAM_OK;
+    size_t count = json_is_array(value) ? json_array_size(value) : 1;
+    for (size_t i = 0; i < count; i++) {
+        int32_t id;
+        LOAM_TRY(read_id(json_is_array(value) ? json_array_get(value, i) : value, name, key, &id, error));
+        if (id < 0) continue;
+        if (special->eos < 0 && loam_tokenizer_id_to_token(tokenizer, id) != NULL) special->eos = id;
+        LOAM_TRY(add_stop(special, id, name, error));
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status find_bos(struct loam_special_tokens *special, const json_t *source, const char *name,
+                                 const struct loam_tokenizer *tokenizer, struct loam_error *error)
+{
+    const json_t *value = json_object_get(source, "bos_token_id");
+    if (special->bos >= 0 || value == NULL || json_is_null(value)) return LOAM_OK;
+    int32_t id;
+    LOAM_TRY(read_id(value, name, "bos_token_id", &id, error));
+    if (id >= 0 && loam_tokenizer_id_to_token(tokenizer, id) != NULL) special->bos = id;
+    return LOAM_OK;
+}
+
+// Whether the post-processor puts the token before (or after) the text.
+static bool template_adds(const struct loam_postprocessor *processor, int32_t id, bool before)
+{
+    bool text_passed = false;
+    for (size_t i = 0; i < processor->piece_count; i++) {
+        if (processor->pieces[i] == LOAM_POST_TEXT)
+            text_passed = true;
+        else if (processor->pieces[i] == id && text_passed != before)
+            return true;
+    }
+    return false;
+}
+
+static enum loam_status fill(struct loam_special_tokens *special, const struct sources *sources,
+                             const struct loam_tokenizer *tokenizer, struct loam_error *error)
+{
+    static const char tokenizer_file[] = "tokenizer_config.json";
+    static const char map_file[] = "special_tokens_map.json";
+    static const char generation_file[] = "generation_config.json";
+    LOAM_TRY(find_by_text(sources->tokenizer, tokenizer_file, "bos_token", tokenizer, &special->bos, error));
+    LOAM_TRY(find_by_text(sources->map, map_file, "bos_token", tokenizer, &special->bos, error));
+    LOAM_TRY(find_bos(special, sources->generation, generation_file, tokenizer, error));
+    LOAM_TRY(find_bos(special, sources->model, "config.json", tokenizer, error));
+
+    LOAM_TRY(find_by_text(sources->tokenizer, tokenizer_file, "eos_token", tokenizer, &special->eos, error));
+    LOAM_TRY(find_by_text(sources->map, map_file, "eos_token", tokenizer, &special->eos, error));
+    if (special->eos >= 0) LOAM_TRY(add_stop(special, special->eos, tokenizer_file, error));
+    // What generation_config.json says about stopping takes the place of config.json.
+    const json_t *stops = json_object_get(sources->generation, "eos_token_id");
+    if (stops != NULL && !json_is_null(stops))
+        LOAM_TRY(add_stops(special, sources->generation, generation_file, tokenizer, error));
+    else
+        LOAM_TRY(add_stops(special, sources->model, "config.json", tokenizer, error));
+
+    LOAM_TRY(
+        loam_json_get_bool(sources->tokenizer, tokenizer_file, "add_bos_token", &special->add_bos, error));
+    LOAM_TRY(
+        loam_json_get_bool(sources->tokenizer, tokenizer_file, "add_eos_token", &special->add_eos, error));
+    const struct loam_postprocessor *processor = &tokenizer->postprocessor;
+    special->add_bos =
+        special->bos >= 0 && (special->add_bos || template_adds(processor, special->bos, true));
+    special->add_eos =
+        special->eos >= 0 && (special->add_eos || template_adds(processor, special->eos, false));
+    return LOAM_OK;
+}
+
+enum loam_status loam_special_tokens_load(struct loam_special_tokens *special, const char *model_directory,
+                                          const struct loam_tokenizer *tokenizer, struct loam_error *error)
+{
+    *special = (struct loam_special_tokens){.bos = -1, .eos = -1};
+    struct sources sources = {0};
+    enum loam_status status = load_all(&sources, model_directory, error);
+    // load names the file in full; what is wrong inside a file is said by its name in the directory.
+    if (status == LOAM_OK) {
+        status = fill(special, &sources, tokenizer, error);
+        if (status != LOAM_OK) status = loam_fail_prefix(error, "%s", model_directory);
+    }
+    release(&sources);
+    return status;
+}
