@@ -1,18 +1,18 @@
 # The files of src/device/cpu/simd once more for each level of x86 instructions; the room itself has them as "portable".
-# Fused multiply-adds are what the levels are for, so contraction is allowed there.
 function(loam_cpu_level level)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/device/cpu/simd/*.c)
   add_library(loam_cpu_${level} OBJECT ${sources})
   target_link_libraries(loam_cpu_${level} PUBLIC loam_options OpenMP::OpenMP_C)
   target_compile_definitions(loam_cpu_${level} PRIVATE CPU_LEVEL=${level})
-  target_compile_options(loam_cpu_${level} PRIVATE ${ARGN} -ffp-contract=fast)
+  target_compile_options(loam_cpu_${level} PRIVATE ${ARGN})
   target_sources(loam_device PRIVATE $<TARGET_OBJECTS:loam_cpu_${level}>)
   set_property(GLOBAL APPEND PROPERTY LOAM_ROOMS loam_cpu_${level})
 endfunction()
 
-# No trap or errno asks to be preserved: square roots become one instruction.
+# Multiply-adds may fuse here (for the sources, as the last word over the room's options), and no trap or errno asks to be
+# preserved: square roots become one instruction.
 file(GLOB simd CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/device/cpu/simd/*.c)
-set_source_files_properties(${simd} PROPERTIES COMPILE_OPTIONS "-fno-math-errno;-fno-trapping-math")
+set_source_files_properties(${simd} PROPERTIES COMPILE_OPTIONS "-ffp-contract=fast;-fno-math-errno;-fno-trapping-math")
 target_include_directories(loam_device SYSTEM PRIVATE ${DNNL_INCLUDE_DIR})
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")

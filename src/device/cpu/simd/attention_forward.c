@@ -49,7 +49,7 @@ static void softmax_lanes(struct forward_block *block, const struct attention_se
         vec score = load_f32(p + j * QUERIES) + slope * (float)(key + j);
         if (!all_seen) score = select_vec(attention_sees(sequence, query, key + j), score, splat(-INFINITY));
         store_f32(p + j * QUERIES, score);
-        largest = max_vec(largest, score);
+        largest = larger_vec(score, largest);
     }
     const vec rescale = exp_vec(before - largest);
     vec sum = load_f32(block->sum + lane) * rescale;

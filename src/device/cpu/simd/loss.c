@@ -165,7 +165,7 @@ static float row_largest(const float *logits, int64_t count, float largest)
     vec result = splat(largest);
     int64_t i = 0;
     for (; i + LANES <= count; i += LANES)
-        result = max_vec(result, load_f32(logits + i));
+        result = larger_vec(load_f32(logits + i), result);
     for (; i < count; i++)
         largest = fmaxf(largest, logits[i]);
     for (int lane = 0; lane < LANES; lane++)

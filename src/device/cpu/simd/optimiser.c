@@ -9,15 +9,11 @@ enum { PARTS = 256, CHUNK = 4096 };
 // Sum of squares of x[first..last) in f64.
 static double sum_squares(const float *x, int64_t first, int64_t last)
 {
-    vec_double sum = {0};
-    for (int64_t i = first; i < last; i += LANES) {
-        const vec_double wide = __builtin_convertvector(load(x, i, last, false), vec_double);
-        sum += wide * wide;
-    }
-    double total = 0;
-    for (int i = 0; i < LANES; i++)
-        total += sum[i];
-    return total;
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = first; i < last; i++)
+        sum += (double)x[i] * (double)x[i];
+    return sum;
 }
 
 // A fixed number of parts, added in order: the same sum at any number of threads.
