@@ -90,7 +90,7 @@ static enum loam_status add_stops(struct loam_special_tokens *special, const jso
     if (value == NULL || json_is_null(value)) return LOAM_OK;
     size_t count = json_is_array(value) ? json_array_size(value) : 1;
     for (size_t i = 0; i < count; i++) {
-        int32_t id;
+        int32_t id = -1;
         LOAM_TRY(read_id(json_is_array(value) ? json_array_get(value, i) : value, name, key, &id, error));
         if (id < 0) continue;
         if (special->eos < 0 && loam_tokenizer_id_to_token(tokenizer, id) != NULL) special->eos = id;
@@ -104,7 +104,7 @@ static enum loam_status find_bos(struct loam_special_tokens *special, const json
 {
     const json_t *value = json_object_get(source, "bos_token_id");
     if (special->bos >= 0 || value == NULL || json_is_null(value)) return LOAM_OK;
-    int32_t id;
+    int32_t id = -1;
     LOAM_TRY(read_id(value, name, "bos_token_id", &id, error));
     if (id >= 0 && loam_tokenizer_id_to_token(tokenizer, id) != NULL) special->bos = id;
     return LOAM_OK;
