@@ -1,0 +1,313 @@
+#include <math.h>
+
+#include "common_checkpoint.h"
+#include "test.h"
+
+static struct loam_config parsed(const char *json)
+{
+    struct loam_error error = {0};
+    struct loam_config config;
+    assert_ok(test_parse_config(&config, json, &error));
+    return config;
+}
+
+static void families_are_found(void **state)
+{
+    (void)state;
+    assert_ptr_equal(loam_family_find("bloom"), &loam_family_bloom);
+    assert_ptr_equal(loam_family_find("llama"), &loam_family_llama);
+    assert_null(loam_family_find("gpt2"));
+    assert_null(loam_family_find(""));
+    size_t count = 0;
+    while (loam_family_at(count) != NULL)
+        count++;
+    assert_int_equal(count, 2);
+}
+
+static void bloom_of_every_age(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "{\"model_type\":\"bloom\",\"hidden_size\":1024,\"n_layer\":24,\"n_head\":16,\"vocab_size\":250880}",
+        "{\"model_type\":\"bloom\",\"n_embed\":1024,\"num_hidden_layers\":24,\"num_attention_heads\":16,"
+        "\"vocab_size\":250880,\"n_inner\":null,\"seq_length\":4096,\"slow_but_exact\":true,\"hidden_"
+        "dropout\":0.1,"
+        "\"apply_residual_connection_post_layernorm\":false,\"offset_alibi\":100,\"torch_dtype\":"
+        "\"float16\"}",
+        "{\"model_type\":\"bloom\",\"n_embed\":1024,\"hidden_size\":64,\"n_layer\":24,\"n_head\":16,"
+        "\"vocab_size\":250880,\"layer_norm_epsilon\":0.001,\"initializer_range\":0.01,\"dtype\":"
+        "\"bfloat16\"}",
+    };
+    for (size_t i = 0; i < 3; i++) {
+        struct loam_config config = parsed(texts[i]);
+        assert_ptr_equal(config.family, &loam_family_bloom);
+        assert_int_equal(config.hidden, 1024); // n_embed goes before hidden_size, as in transformers
+        assert_int_equal(config.layers, 24);
+        assert_int_equal(config.heads, 16);
+        assert_int_equal(config.kv_heads, 16);
+        assert_int_equal(config.head_dim, 64);
+        assert_int_equal(config.inner, 4096);
+        assert_int_equal(config.vocabulary, 250880);
+        assert_int_equal(config.max_positions, i == 1 ? 4096 : 2048);
+        assert_true(config.tied_head);
+        assert_true(config.norm_eps == (i == 2 ? 0.001 : 1e-5));
+        assert_true(config.initializer_range == (i == 2 ? 0.01 : 0.02));
+    }
+    assert_false(parsed("{" BLOOM_CONFIG ",\"tie_word_embeddings\":false}").tied_head);
+}
+
+static void llama_defaults(void **state)
+{
+    (void)state;
+    struct loam_config config = parsed(
+        "{\"model_type\":\"llama\",\"hidden_size\":48,\"num_hidden_layers\":3,\"num_attention_heads\":6,"
+        "\"intermediate_size\":100,\"vocab_size\":32000,\"head_dim\":null,\"num_key_value_heads\":null,"
+        "\"rope_scaling\":null,\"pad_token_id\":null}");
+    assert_int_equal(config.kv_heads, 6);
+    assert_int_equal(config.head_dim, 8);
+    assert_int_equal(config.inner, 100);
+    assert_int_equal(config.max_positions, 2048);
+    assert_true(config.norm_eps == 1e-6);
+    assert_true(config.rope_theta == 10000.0);
+    assert_int_equal(config.rope_scaling, LOAM_ROPE_DEFAULT);
+    assert_false(config.tied_head);
+    assert_false(config.attention_bias);
+    assert_false(config.mlp_bias);
+    config = parsed("{" LLAMA_CONFIG ",\"head_dim\":6,\"rms_norm_eps\":1e-05,\"tie_word_embeddings\":true,"
+                    "\"attention_bias\":true,\"mlp_bias\":true,\"max_position_embeddings\":8192,\"hidden_"
+                    "act\":\"silu\"}");
+    assert_int_equal(config.kv_heads, 2);
+    assert_int_equal(config.head_dim, 6); // need not be hidden / heads
+    assert_int_equal(config.max_positions, 8192);
+    assert_true(config.norm_eps == 1e-5);
+    assert_true(config.tied_head && config.attention_bias && config.mlp_bias);
+}
+
+static void rope_of_every_age(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *keys;
+        enum loam_rope_scaling scaling;
+        double theta, factor;
+        int64_t original;
+    } cases[] = {
+        {"\"rope_theta\":500000", LOAM_ROPE_DEFAULT, 500000, 0, 0},
+        {"\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":500000.0}", LOAM_ROPE_DEFAULT, 500000,
+         0, 0},
+        {"\"rope_parameters\":{\"rope_theta\":500000.0}", LOAM_ROPE_DEFAULT, 500000, 0, 0},
+        {"\"rope_parameters\":null,\"rope_theta\":7.0", LOAM_ROPE_DEFAULT, 7, 0, 0},
+        {"\"rope_theta\":3,\"rope_parameters\":{\"rope_theta\":5}", LOAM_ROPE_DEFAULT, 5, 0, 0},
+        {"\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.5}", LOAM_ROPE_LINEAR, 10000, 2.5, 0},
+        {"\"rope_scaling\":{\"rope_type\":\"linear\",\"type\":\"yarn\",\"factor\":4}", LOAM_ROPE_LINEAR,
+         10000, 4, 0},
+        {"\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":2.5,\"rope_theta\":9}", LOAM_ROPE_LINEAR,
+         9, 2.5, 0},
+        {"\"rope_theta\":500000.0,\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_"
+         "factor\":1,"
+         "\"high_freq_factor\":4,\"original_max_position_embeddings\":8192}",
+         LOAM_ROPE_LLAMA3, 500000, 8, 8192},
+        {"\"rope_parameters\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":1,\"high_freq_"
+         "factor\":4},"
+         "\"max_position_embeddings\":4096",
+         LOAM_ROPE_LLAMA3, 10000, 8, 4096},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[600];
+        snprintf(text, sizeof text, "{" LLAMA_CONFIG ",%s}", cases[i].keys);
+        struct loam_config config = parsed(text);
+        assert_int_equal(config.rope_scaling, cases[i].scaling);
+        assert_true(config.rope_theta == cases[i].theta);
+        assert_true(config.rope_factor == cases[i].factor);
+        assert_int_equal(config.rope_original_positions, cases[i].original);
+    }
+}
+
+static void refused_values(void **state)
+{
+    (void)state;
+#define BLOOM_REST ",\"model_type\":\"bloom\"}"
+#define LLAMA3 "\"rope_type\":\"llama3\""
+    static const struct {
+        const char *text;
+        enum loam_status status;
+        const char *message;
+    } cases[] = {
+        {"{}", LOAM_ERROR_FORMAT, "\"model_type\" is missing"},
+        {"{\"model_type\":3}", LOAM_ERROR_FORMAT, "\"model_type\" must be a string"},
+        {"{\"model_type\":\"gpt2\"}", LOAM_ERROR_UNSUPPORTED,
+         "\"gpt2\" is not supported; supported are bloom, llama"},
+        {"{\"model_type\":\"bloom\"}", LOAM_ERROR_FORMAT, "\"n_embed\" is missing"},
+        {"{\"hidden_size\":12,\"n_layer\":2,\"n_head\":3" BLOOM_REST, LOAM_ERROR_FORMAT,
+         "\"vocab_size\" is missing"},
+        {"{\"hidden_size\":12,\"n_layer\":2,\"n_head\":5,\"vocab_size\":10" BLOOM_REST, LOAM_ERROR_FORMAT,
+         "5 attention heads do not divide the hidden size 12"},
+        {"{\"hidden_size\":0,\"n_layer\":2,\"n_head\":3,\"vocab_size\":10" BLOOM_REST, LOAM_ERROR_FORMAT,
+         "the hidden size is 0"},
+        {"{\"hidden_size\":-12,\"n_layer\":2,\"n_head\":3,\"vocab_size\":10" BLOOM_REST, LOAM_ERROR_FORMAT,
+         "the hidden size is -12"},
+        {"{\"hidden_size\":12,\"n_layer\":2,\"n_head\":0,\"vocab_size\":10" BLOOM_REST, LOAM_ERROR_FORMAT,
+         "the number of attention heads is 0"},
+        {"{\"hidden_size\":12,\"n_layer\":0,\"n_head\":3,\"vocab_size\":10" BLOOM_REST, LOAM_ERROR_FORMAT,
+         "the number of layers is 0"},
+        {"{\"hidden_size\":12,\"n_layer\":2,\"n_head\":3,\"vocab_size\":4611686018427387904" BLOOM_REST,
+         LOAM_ERROR_FORMAT, "the vocabulary size is 4611686018427387904"},
+        {"{\"hidden_size\":9223372036854775807,\"n_layer\":2,\"n_head\":1,\"vocab_size\":10" BLOOM_REST,
+         LOAM_ERROR_FORMAT, "the hidden size is 9223372036854775807"},
+        {"{\"hidden_size\":12.5,\"n_layer\":2,\"n_head\":3,\"vocab_size\":10" BLOOM_REST, LOAM_ERROR_FORMAT,
+         "\"hidden_size\" must be an integer"},
+        {"{" BLOOM_CONFIG ",\"apply_residual_connection_post_layernorm\":true}", LOAM_ERROR_UNSUPPORTED,
+         "\"apply_residual_connection_post_layernorm\" is true; only false is supported"},
+        {"{" BLOOM_CONFIG ",\"layer_norm_epsilon\":0}", LOAM_ERROR_FORMAT, "epsilon"},
+        {"{" BLOOM_CONFIG ",\"initializer_range\":-1}", LOAM_ERROR_FORMAT, "\"initializer_range\" is -1"},
+        {"{" BLOOM_CONFIG ",\"tie_word_embeddings\":\"yes\"}", LOAM_ERROR_FORMAT,
+         "\"tie_word_embeddings\" must be true"},
+        {"{" BLOOM_CONFIG ",\"quantization_config\":{\"bits\":4}}", LOAM_ERROR_UNSUPPORTED,
+         "\"quantization_config\""},
+        {"{" LLAMA_CONFIG ",\"hidden_act\":\"gelu\"}", LOAM_ERROR_UNSUPPORTED,
+         "\"hidden_act\" is gelu; only silu is supported"},
+        {"{" LLAMA_CONFIG ",\"hidden_act\":[1]}", LOAM_ERROR_UNSUPPORTED, "\"hidden_act\""},
+        {"{" LLAMA_CONFIG ",\"head_dim\":5}", LOAM_ERROR_UNSUPPORTED,
+         "the head size is 5; RoPE needs an even one"},
+        {"{" LLAMA_CONFIG ",\"head_dim\":-2}", LOAM_ERROR_FORMAT, "the head size is -2"},
+        {"{" LLAMA_CONFIG ",\"rope_theta\":0}", LOAM_ERROR_FORMAT, "\"rope_theta\" must be positive"},
+        {"{" LLAMA_CONFIG ",\"partial_rotary_factor\":0.5}", LOAM_ERROR_UNSUPPORTED,
+         "\"partial_rotary_factor\" is 0.5"},
+        {"{" LLAMA_CONFIG ",\"rope_parameters\":{\"partial_rotary_factor\":0.5}}", LOAM_ERROR_UNSUPPORTED,
+         "\"partial_rotary_factor\" is 0.5"},
+        {"{" LLAMA_CONFIG ",\"rope_parameters\":{\"sliding\":{\"rope_theta\":3}}}", LOAM_ERROR_UNSUPPORTED,
+         "differs by layer (\"sliding\")"},
+        {"{" LLAMA_CONFIG ",\"rope_scaling\":\"linear\"}", LOAM_ERROR_FORMAT,
+         "\"rope_scaling\" must be an object"},
+        {"{" LLAMA_CONFIG ",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2}}", LOAM_ERROR_UNSUPPORTED,
+         "the RoPE type \"dynamic\" is not supported"},
+        {"{" LLAMA_CONFIG ",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":2}}", LOAM_ERROR_UNSUPPORTED,
+         "\"yarn\""},
+        {"{" LLAMA_CONFIG ",\"rope_parameters\":{\"rope_type\":\"longrope\"}}", LOAM_ERROR_UNSUPPORTED,
+         "\"longrope\""},
+        {"{" LLAMA_CONFIG ",\"rope_scaling\":{\"type\":\"linear\"}}", LOAM_ERROR_FORMAT,
+         "positive \"factor\""},
+        {"{" LLAMA_CONFIG ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0}}", LOAM_ERROR_FORMAT,
+         "positive \"factor\""},
+        {"{" LLAMA_CONFIG ",\"rope_scaling\":{" LLAMA3 ",\"factor\":8}}", LOAM_ERROR_FORMAT,
+         "\"low_freq_factor\""},
+        {"{" LLAMA_CONFIG ",\"rope_scaling\":{" LLAMA3 ",\"factor\":8,\"low_freq_factor\":1}}",
+         LOAM_ERROR_FORMAT, "\"high_freq_factor\""},
+        {"{" LLAMA_CONFIG ",\"rope_scaling\":{" LLAMA3
+         ",\"factor\":8,\"low_freq_factor\":4,\"high_freq_factor\":4}}",
+         LOAM_ERROR_FORMAT, "must be below"},
+        {"{" LLAMA_CONFIG ",\"rope_scaling\":{" LLAMA3
+         ",\"factor\":8,\"low_freq_factor\":1,\"high_freq_factor\":4,"
+         "\"original_max_position_embeddings\":0}}",
+         LOAM_ERROR_FORMAT, "\"original_max_position_embeddings\" must be positive"},
+        {"{\"model_type\":\"llama\",\"hidden_size\":16,\"num_hidden_layers\":2,\"num_attention_heads\":4,"
+         "\"num_key_value_heads\":3,\"intermediate_size\":20,\"vocab_size\":11}",
+         LOAM_ERROR_FORMAT, "3 key and value heads do not divide the 4 attention heads"},
+        {"{\"model_type\":\"llama\",\"hidden_size\":16,\"num_hidden_layers\":2,\"num_attention_heads\":4,"
+         "\"vocab_size\":11}",
+         LOAM_ERROR_FORMAT, "\"intermediate_size\" is missing"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loam_error error = {0};
+        struct loam_config config;
+        assert_fails(test_parse_config(&config, cases[i].text, &error), cases[i].status, cases[i].message);
+        assert_memory_equal(error.message, "config.json: ", 13);
+    }
+}
+
+// Slopes and frequencies as transformers 5.23 gives them; PyTorch's own powers differ by an ulp between
+// machines.
+static void assert_close(const float *values, const float *expected, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(fabsf(values[i] - expected[i]) <= 3e-7f * fabsf(expected[i])))
+            fail_msg("value %zu is %.9g, expected %.9g", i, (double)values[i], (double)expected[i]);
+}
+
+static void alibi_slopes(void **state)
+{
+    (void)state;
+    static const struct {
+        int heads;
+        float first[8];
+        size_t count;
+    } cases[] = {
+        {1, {0.00390625f}, 1},
+        {3, {0.0625f, 0.00390625f, 0.25f}, 3},
+        {6, {0.25f, 0.0625f, 0.015625f, 0.00390625f, 0.5f, 0.125f}, 6},
+        {8, {0.5f, 0.25f, 0.125f, 0.0625f, 0.03125f, 0.015625f, 0.0078125f, 0.00390625f}, 8},
+        {112,
+         {0.917004049f, 0.840896428f, 0.771105409f, 0.707106769f, 0.648419797f, 0.594603598f, 0.545253873f,
+          0.5f},
+         8},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loam_config config = {.family = &loam_family_bloom, .heads = cases[i].heads};
+        float slopes[112];
+        loam_config_alibi_slopes(&config, slopes);
+        assert_close(slopes, cases[i].first, cases[i].count);
+        if (cases[i].heads == 112)
+            assert_close(slopes + 110, (const float[]){0.0177935641f, 0.0163167696f}, 2);
+    }
+}
+
+static void rope_frequencies(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *keys;
+        float expected[8];
+    } cases[] = {
+        {"\"rope_theta\":10000.0",
+         {1, 0.316227764f, 0.100000001f, 0.0316227786f, 0.00999999978f, 0.00316227786f, 0.00100000005f,
+          0.000316227786f}},
+        {"\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.5}",
+         {0.400000006f, 0.1264911f, 0.0399999991f, 0.0126491114f, 0.00399999972f, 0.00126491114f,
+          0.000400000019f, 0.000126491112f}},
+        {"\"rope_parameters\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
+         "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":64,\"rope_theta\":10000.0}",
+         {1, 0.244384587f, 0.0130422562f, 0.00395284733f, 0.00124999997f, 0.000395284733f, 0.000125000006f,
+          3.95284733e-05f}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[600];
+        snprintf(text, sizeof text, "{" LLAMA_CONFIG ",\"head_dim\":16,%s}", cases[i].keys);
+        struct loam_config config = parsed(text);
+        float frequencies[8];
+        loam_config_rope_frequencies(&config, frequencies);
+        assert_close(frequencies, cases[i].expected, 8);
+    }
+}
+
+static void loads_a_directory_or_a_file(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_config config;
+    char directory[256], path[300];
+    assert_non_null(test_make_directory(directory));
+    snprintf(path, sizeof path, "%s/config.json", directory);
+    assert_fails(loam_config_load(&config, directory, &error), LOAM_ERROR_IO, path);
+    assert_fails(loam_config_load(&config, path, &error), LOAM_ERROR_IO, path);
+    static const char text[] = "{" LLAMA_CONFIG "}";
+    test_write_file(path, text, sizeof text - 1);
+    assert_ok(loam_config_load(&config, directory, &error));
+    assert_int_equal(config.inner, 20);
+    assert_ok(loam_config_load(&config, path, &error));
+    test_write_file(path, "{\"model_type\":\"t5\"}", 19);
+    assert_fails(loam_config_load(&config, directory, &error), LOAM_ERROR_UNSUPPORTED, path);
+    test_write_file(path, "[]", 2);
+    assert_fails(loam_config_load(&config, directory, &error), LOAM_ERROR_FORMAT, path);
+    test_remove_directory(directory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(families_are_found), cmocka_unit_test(bloom_of_every_age),
+        cmocka_unit_test(llama_defaults),     cmocka_unit_test(rope_of_every_age),
+        cmocka_unit_test(refused_values),     cmocka_unit_test(alibi_slopes),
+        cmocka_unit_test(rope_frequencies),   cmocka_unit_test(loads_a_directory_or_a_file),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
