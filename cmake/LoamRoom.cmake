@@ -42,7 +42,7 @@ function(loam_command)
   add_executable(loam_cli ${sources})
   set_target_properties(loam_cli PROPERTIES OUTPUT_NAME loam INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
   target_include_directories(loam_cli PRIVATE ${PROJECT_SOURCE_DIR}/src)
-  target_link_libraries(loam_cli PRIVATE loam_options loam)
+  target_link_libraries(loam_cli PRIVATE loam_options loam m)
   install(TARGETS loam_cli)
 
   set(page ${PROJECT_BINARY_DIR}/loam.1)
