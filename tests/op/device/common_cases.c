@@ -370,7 +370,8 @@ static int64_t make_attention(struct op_run *run, struct heads *in, struct loam_
     // Large scores need the maximum to be subtracted: exp(100) does not fit in f32.
     if (op_flagged(run, OP_LARGE)) scale_values(&in->q, 60.0, 60.0);
     if (op_flagged(run, OP_LARGE)) scale_values(&in->k, 1.0, 1.0);
-    expect_sums(run, (double)(shape->max_kv + c->size), op_flagged(run, OP_LARGE) ? 60.0 : 1.0);
+    // Probabilities sum to 1, so that a term is well below it.
+    expect_sums(run, (double)(shape->max_kv + c->size), op_flagged(run, OP_LARGE) ? 60.0 : 0.25);
     return tq;
 }
 
@@ -408,7 +409,8 @@ static void build_attention_backward(struct op_run *run)
     a->dq = out.q;
     a->dk = out.k;
     a->dv = out.v;
-    run->reduction += (double)(a->shape.max_q * c->heads / c->groups);
+    // A term of ds is a difference of sums of D products, and a key collects from all queries of its group.
+    expect_sums(run, run->reduction + (double)(a->shape.max_q * c->heads / c->groups), 1.0);
 }
 
 static void build_kv_append(struct op_run *run)
@@ -546,7 +548,7 @@ static void build_adamw(struct op_run *run)
     a->weight_decay = 0.1f;
     a->beta1 = 0.9f;
     a->beta2 = 0.999f;
-    a->eps = 1e-8f;
+    a->eps = 1e-3f; // large enough to see where it is added
     a->step = c->t;
     expect_sums(run, 4.0, 1.0);
 }
@@ -574,6 +576,7 @@ const struct op_case op_cases[] = {
     {OP_linear_forward, .t = 16, .k = 40, .n = 24, .flags = OP_IN_PLACE | OP_NO_OPTIONAL},
     {OP_linear_forward, .t = 6, .k = 23, .n = 41, .flags = OP_F32_OUTPUT | OP_NO_OPTIONAL},
     {OP_linear_forward, .t = 3, .k = 257, .n = 11, .pad = 1, .flags = OP_F32_OUTPUT},
+    {OP_linear_forward, .t = 19, .k = 257, .n = 11},
     {OP_linear_backward_input, .t = 1, .k = 1, .n = 1},
     {OP_linear_backward_input, .t = 1, .k = 33, .n = 17},
     {OP_linear_backward_input, .t = 13, .k = 31, .n = 37, .pad = 3},
