@@ -34,7 +34,12 @@ enum loam_status loam_json_parse(json_t **root, const char *text, size_t size, c
     *root = NULL;
     json_error_t problem;
     json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
-    if (value == NULL && json_error_code(&problem) == json_error_out_of_memory)
+    // Tokenizer configs say "no limit" as an integer of a hundred bits: such a document is read with every
+    // number as a real, which the getters take for an integer when it is a whole one.
+    if (value == NULL && json_error_code(&problem) == json_error_numeric_overflow)
+        value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &problem);
+    // jansson has nothing to say about a document that it had no memory for.
+    if (value == NULL && (problem.text[0] == '\0' || json_error_code(&problem) == json_error_out_of_memory))
         return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory while reading %s", name);
     if (value == NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s is not valid JSON: line %d, column %d: %s", name,

@@ -115,12 +115,30 @@ static void files_are_named(void **state)
     test_remove_directory(directory);
 }
 
+// transformers writes int(1e30) for a tokenizer without a length limit.
+static void an_integer_beyond_64_bits_is_a_real(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    json_t *root;
+    assert_ok(parse(&root, "{\"limit\": 1000000000000000019884624838656, \"eos\": 2}", &error));
+    int64_t integer = 0;
+    double real = 0;
+    assert_ok(loam_json_get_int(root, "doc.json", "eos", &integer, &error));
+    assert_int_equal(integer, 2);
+    assert_ok(loam_json_get_double(root, "doc.json", "limit", &real, &error));
+    assert_true(real == 1e30);
+    assert_int_not_equal(loam_json_get_int(root, "doc.json", "limit", &integer, &error), LOAM_OK);
+    json_decref(root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(documents_that_are_refused),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(values_are_typed),
+        cmocka_unit_test(an_integer_beyond_64_bits_is_a_real),
         cmocka_unit_test(files_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
