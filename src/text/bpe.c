@@ -14,7 +14,6 @@ struct loam_merge {
     int32_t left;
     int32_t right;
     uint32_t rank; // NO_RANK: an empty slot
-    int32_t id;    // of the merged token
 };
 
 enum {
@@ -83,7 +82,8 @@ static enum loam_status add_merge(struct loam_bpe *bpe, const struct loam_merge_
     if (slot == NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT, "model.merges[%zu]: too many pairs share its hash", rank);
     // Of a pair that is listed twice the last one counts, as it does for `tokenizers`.
-    *slot = (struct loam_merge){.left = left, .right = right, .rank = (uint32_t)rank, .id = id};
+    *slot = (struct loam_merge){.left = left, .right = right, .rank = (uint32_t)rank};
+    bpe->merged[rank] = id;
     return LOAM_OK;
 }
 
@@ -95,7 +95,8 @@ static enum loam_status build_merges(struct loam_bpe *bpe, const struct loam_mer
     while (bpe->merge_slots < count * 2)
         bpe->merge_slots *= 2;
     bpe->merges = loam_calloc(bpe->merge_slots, sizeof *bpe->merges, error);
-    if (bpe->merges == NULL) return LOAM_ERROR_MEMORY;
+    bpe->merged = loam_calloc(count, sizeof *bpe->merged, error);
+    if (bpe->merges == NULL || bpe->merged == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < bpe->merge_slots; i++)
         bpe->merges[i].rank = NO_RANK;
     struct loam_bytes joined = {0};
@@ -128,6 +129,7 @@ void loam_bpe_deinit(struct loam_bpe *bpe)
 {
     loam_vocab_deinit(&bpe->vocab);
     free(bpe->merges);
+    free(bpe->merged);
     loam_bytes_deinit(&bpe->prefix);
     loam_bytes_deinit(&bpe->suffix);
     loam_bytes_deinit(&bpe->unk_token);
@@ -140,17 +142,11 @@ struct loam_bpe_link {
 };
 #define NONE UINT32_MAX
 
-struct loam_bpe_merge {
-    uint32_t rank;
-    uint32_t place; // of the left token
-    int32_t left;   // what the pair was when it came in: a pair that has changed since is stale
-    int32_t right;
-};
-
 void loam_bpe_work_deinit(struct loam_bpe_work *work)
 {
     free(work->tokens);
     free(work->links);
+    free(work->ranks);
     free(work->heap);
     loam_bytes_deinit(&work->key);
     *work = (struct loam_bpe_work){0};
@@ -259,119 +255,134 @@ static enum loam_status add_characters(const struct loam_bpe *bpe, const char *w
     return release_unknown(bpe, work, &unknown, error);
 }
 
-// ---- Merging a short word: the best pair is found by looking at all of them ----
+// ---- Merging ----
+
+// Looks up the pair that begins at `place`.
+static void rank_pair(const struct loam_bpe *bpe, struct loam_bpe_work *work, uint32_t place)
+{
+    uint32_t next = work->links[place].next;
+    work->ranks[place] =
+        next == NONE ? NO_RANK : find_rank(bpe, work->tokens[place].id, work->tokens[next].id);
+}
+
+// Links the characters of the word and ranks every pair.
+static enum loam_status start_merging(const struct loam_bpe *bpe, struct loam_bpe_work *work,
+                                      struct loam_error *error)
+{
+    struct loam_bpe_link *links =
+        loam_grow(work->links, &work->link_capacity, work->count, sizeof *links, error);
+    if (links == NULL) return LOAM_ERROR_MEMORY;
+    work->links = links;
+    uint32_t *ranks = loam_grow(work->ranks, &work->rank_capacity, work->count, sizeof *ranks, error);
+    if (ranks == NULL) return LOAM_ERROR_MEMORY;
+    work->ranks = ranks;
+    uint32_t count = (uint32_t)work->count;
+    for (uint32_t i = 0; i < count; i++) {
+        links[i] =
+            (struct loam_bpe_link){.previous = i == 0 ? NONE : i - 1, .next = i + 1 < count ? i + 1 : NONE};
+        rank_pair(bpe, work, i);
+    }
+    return LOAM_OK;
+}
+
+// Merges the pair that begins at `place`, which has a rank. The right token stays behind with size 0 and no
+// rank.
+static void join(const struct loam_bpe *bpe, struct loam_bpe_work *work, uint32_t place)
+{
+    struct loam_bpe_link *link = &work->links[place];
+    uint32_t right = link->next;
+    work->tokens[place].id = bpe->merged[work->ranks[place]];
+    work->tokens[place].size += work->tokens[right].size;
+    work->tokens[right].size = 0;
+    work->ranks[right] = NO_RANK;
+    link->next = work->links[right].next;
+    if (link->next != NONE) work->links[link->next].previous = place;
+    rank_pair(bpe, work, place);
+    if (link->previous != NONE) rank_pair(bpe, work, link->previous);
+}
+
+static void drop_merged(struct loam_bpe_work *work)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < work->count; i++) {
+        if (work->tokens[i].size != 0) work->tokens[kept++] = work->tokens[i];
+    }
+    work->count = kept;
+}
+
+// ---- A short word: the best pair is found by looking at all of them ----
 
 static void merge_short(const struct loam_bpe *bpe, struct loam_bpe_work *work)
 {
-    struct loam_bpe_token *tokens = work->tokens;
-    const struct loam_merge *merges[SHORT_WORD]; // [count - 1] of the pair that starts here
-    uint32_t ranks[SHORT_WORD];
-    size_t count = work->count;
-    for (size_t i = 0; i + 1 < count; i++) {
-        merges[i] = find_merge(bpe, tokens[i].id, tokens[i + 1].id);
-        ranks[i] = merges[i] == NULL ? NO_RANK : merges[i]->rank;
+    for (;;) {
+        uint32_t best = 0;
+        for (uint32_t i = 1; i < work->count; i++) {
+            if (work->ranks[i] < work->ranks[best]) best = i;
+        }
+        if (work->ranks[best] == NO_RANK) return;
+        join(bpe, work, best);
     }
-    while (count > 1) {
-        size_t best = 0;
-        for (size_t i = 1; i + 1 < count; i++) {
-            if (ranks[i] < ranks[best]) best = i;
-        }
-        if (ranks[best] == NO_RANK) break;
-        tokens[best].id = merges[best]->id;
-        tokens[best].size += tokens[best + 1].size;
-        count--;
-        for (size_t i = best + 1; i < count; i++) {
-            tokens[i] = tokens[i + 1];
-            merges[i - 1] = merges[i];
-            ranks[i - 1] = ranks[i];
-        }
-        for (size_t i = best == 0 ? 0 : best - 1; i <= best && i + 1 < count; i++) {
-            merges[i] = find_merge(bpe, tokens[i].id, tokens[i + 1].id);
-            ranks[i] = merges[i] == NULL ? NO_RANK : merges[i]->rank;
-        }
-    }
-    work->count = count;
 }
 
-// ---- Merging a long word: a heap of pairs over a linked list of tokens ----
+// ---- A long word: the best pair is at the top of a heap ----
 
-static bool before(const struct loam_bpe_merge *a, const struct loam_bpe_merge *b)
+// An entry is a rank and a place, so that the smallest is the best, and of equals the leftmost. It is stale
+// when the pair at its place has another rank by now.
+static uint64_t make_entry(uint32_t rank, uint32_t place)
 {
-    return a->rank != b->rank ? a->rank < b->rank : a->place < b->place;
+    return (uint64_t)rank << 32 | place;
 }
 
-static void sift_down(struct loam_bpe_merge *heap, size_t count, size_t at)
+enum { CHILDREN = 4 }; // wider than a binary heap: fewer levels, and the children share a cache line
+
+static void sift_up(uint64_t *heap, size_t at)
 {
-    struct loam_bpe_merge moved = heap[at];
-    for (size_t child; (child = 2 * at + 1) < count; at = child) {
-        if (child + 1 < count && before(&heap[child + 1], &heap[child])) child++;
-        if (!before(&heap[child], &moved)) break;
-        heap[at] = heap[child];
+    uint64_t moved = heap[at];
+    for (; at > 0 && moved < heap[(at - 1) / CHILDREN]; at = (at - 1) / CHILDREN)
+        heap[at] = heap[(at - 1) / CHILDREN];
+    heap[at] = moved;
+}
+
+static void sift_down(uint64_t *heap, size_t count, size_t at)
+{
+    uint64_t moved = heap[at];
+    for (size_t first; (first = CHILDREN * at + 1) < count;) {
+        size_t end = first + CHILDREN < count ? first + CHILDREN : count;
+        size_t best = first;
+        for (size_t child = first + 1; child < end; child++)
+            best = heap[child] < heap[best] ? child : best;
+        if (moved <= heap[best]) break;
+        heap[at] = heap[best];
+        at = best;
     }
     heap[at] = moved;
 }
 
-static void sift_up(struct loam_bpe_merge *heap, size_t at)
+// Appends the pair that begins at `place` when it has a rank; the caller restores the heap's order.
+static enum loam_status add_entry(struct loam_bpe_work *work, uint32_t place, struct loam_error *error)
 {
-    struct loam_bpe_merge moved = heap[at];
-    for (; at > 0 && before(&moved, &heap[(at - 1) / 2]); at = (at - 1) / 2)
-        heap[at] = heap[(at - 1) / 2];
-    heap[at] = moved;
-}
-
-// Appends the pair that starts at `place` to the heap's array when it has a merge.
-static enum loam_status add_pair(const struct loam_bpe *bpe, struct loam_bpe_work *work, uint32_t place,
-                                 bool *added, struct loam_error *error)
-{
-    *added = false;
-    int32_t left = work->tokens[place].id;
-    int32_t right = work->tokens[work->links[place].next].id;
-    uint32_t rank = find_rank(bpe, left, right);
-    if (rank == NO_RANK) return LOAM_OK;
+    if (work->ranks[place] == NO_RANK) return LOAM_OK;
     if (work->heap_count == work->heap_capacity) {
-        struct loam_bpe_merge *grown =
-            loam_grow(work->heap, &work->heap_capacity, work->heap_count + 1, sizeof *work->heap, error);
+        uint64_t *grown =
+            loam_grow(work->heap, &work->heap_capacity, work->heap_count + 1, sizeof *grown, error);
         if (grown == NULL) return LOAM_ERROR_MEMORY;
         work->heap = grown;
     }
-    work->heap[work->heap_count++] =
-        (struct loam_bpe_merge){.rank = rank, .place = place, .left = left, .right = right};
-    *added = true;
+    work->heap[work->heap_count++] = make_entry(work->ranks[place], place);
     return LOAM_OK;
 }
 
-static enum loam_status push_pair(const struct loam_bpe *bpe, struct loam_bpe_work *work, uint32_t place,
-                                  struct loam_error *error)
+static enum loam_status push_entry(struct loam_bpe_work *work, uint32_t place, struct loam_error *error)
 {
-    bool added;
-    LOAM_TRY(add_pair(bpe, work, place, &added, error));
-    if (added) sift_up(work->heap, work->heap_count - 1);
+    size_t before = work->heap_count;
+    LOAM_TRY(add_entry(work, place, error));
+    if (work->heap_count > before) sift_up(work->heap, before);
     return LOAM_OK;
 }
 
-static enum loam_status start_heap(const struct loam_bpe *bpe, struct loam_bpe_work *work,
-                                   struct loam_error *error)
+static uint64_t pop_entry(struct loam_bpe_work *work)
 {
-    struct loam_bpe_link *links =
-        loam_grow(work->links, &work->link_capacity, work->count, sizeof *work->links, error);
-    if (links == NULL) return LOAM_ERROR_MEMORY;
-    work->links = links;
-    uint32_t count = (uint32_t)work->count;
-    for (uint32_t i = 0; i < count; i++)
-        links[i] =
-            (struct loam_bpe_link){.previous = i - 1, .next = i + 1 < count ? i + 1 : NONE}; // 0 - 1 is NONE
-    work->heap_count = 0;
-    bool added;
-    for (uint32_t i = 0; i + 1 < count; i++)
-        LOAM_TRY(add_pair(bpe, work, i, &added, error));
-    for (size_t i = work->heap_count / 2; i-- > 0;)
-        sift_down(work->heap, work->heap_count, i);
-    return LOAM_OK;
-}
-
-static struct loam_bpe_merge pop(struct loam_bpe_work *work)
-{
-    struct loam_bpe_merge top = work->heap[0];
+    uint64_t top = work->heap[0];
     work->heap[0] = work->heap[--work->heap_count];
     if (work->heap_count > 0) sift_down(work->heap, work->heap_count, 0);
     return top;
@@ -380,31 +391,20 @@ static struct loam_bpe_merge pop(struct loam_bpe_work *work)
 static enum loam_status merge_long(const struct loam_bpe *bpe, struct loam_bpe_work *work,
                                    struct loam_error *error)
 {
-    LOAM_TRY(start_heap(bpe, work, error));
-    struct loam_bpe_token *tokens = work->tokens;
-    struct loam_bpe_link *links = work->links;
+    work->heap_count = 0;
+    for (uint32_t i = 0; i < work->count; i++)
+        LOAM_TRY(add_entry(work, i, error));
+    for (size_t i = work->heap_count / CHILDREN + 1; i-- > 0;)
+        if (i < work->heap_count) sift_down(work->heap, work->heap_count, i);
     while (work->heap_count > 0) {
-        struct loam_bpe_merge top = pop(work);
-        uint32_t right = links[top.place].next;
-        // A token that was merged away has size 0.
-        if (tokens[top.place].size == 0 || right == NONE || tokens[top.place].id != top.left ||
-            tokens[right].id != top.right)
-            continue;
-        tokens[top.place].id = find_merge(bpe, top.left, top.right)->id;
-        tokens[top.place].size += tokens[right].size;
-        tokens[right].size = 0;
-        uint32_t next = links[right].next;
-        links[top.place].next = next;
-        if (next != NONE) links[next].previous = top.place;
-        if (links[top.place].previous != NONE)
-            LOAM_TRY(push_pair(bpe, work, links[top.place].previous, error));
-        if (next != NONE) LOAM_TRY(push_pair(bpe, work, top.place, error));
+        uint64_t top = pop_entry(work);
+        uint32_t place = (uint32_t)top;
+        if (work->ranks[place] != top >> 32) continue;
+        join(bpe, work, place);
+        LOAM_TRY(push_entry(work, place, error));
+        uint32_t previous = work->links[place].previous;
+        if (previous != NONE) LOAM_TRY(push_entry(work, previous, error));
     }
-    size_t kept = 0;
-    for (size_t i = 0; i < work->count; i++) {
-        if (tokens[i].size != 0) tokens[kept++] = tokens[i];
-    }
-    work->count = kept;
     return LOAM_OK;
 }
 
@@ -417,7 +417,12 @@ enum loam_status loam_bpe_encode(const struct loam_bpe *bpe, const char *word, s
         if (id >= 0) return add_token(work, id, size, error);
     }
     LOAM_TRY(add_characters(bpe, word, size, work, error));
-    if (work->count > SHORT_WORD) return merge_long(bpe, work, error);
-    merge_short(bpe, work);
+    if (work->count < 2) return LOAM_OK;
+    LOAM_TRY(start_merging(bpe, work, error));
+    if (work->count <= SHORT_WORD)
+        merge_short(bpe, work);
+    else
+        LOAM_TRY(merge_long(bpe, work, error));
+    drop_merged(work);
     return LOAM_OK;
 }

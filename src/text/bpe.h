@@ -13,6 +13,7 @@ struct loam_bpe {
     struct loam_vocab vocab;
     struct loam_merge *merges;       // open addressing by the pair of ids
     size_t merge_slots;              // a power of two
+    int32_t *merged;                 // [rank]: the token that the merge makes
     int32_t direct[LOAM_BPE_DIRECT]; // [code point]: the token that is this character, -1: none
     int32_t bytes[256];              // the tokens <0x00> to <0xFF>, -1: none
     struct loam_bytes prefix;        // continuing_subword_prefix, before every character but the first
@@ -50,9 +51,11 @@ struct loam_bpe_work {
     struct loam_bpe_token *tokens; // [count]: the result
     size_t count;
     size_t capacity;
-    struct loam_bpe_link *links; // [count] neighbours
+    struct loam_bpe_link *links; // [count] neighbours, while tokens are merged
     size_t link_capacity;
-    struct loam_bpe_merge *heap; // the pairs that have a merge, by rank and place
+    uint32_t *ranks; // [count] of the pair that begins here
+    size_t rank_capacity;
+    uint64_t *heap; // [heap_count] pairs by rank and place, of a long word
     size_t heap_count;
     size_t heap_capacity;
     struct loam_bytes key; // a character with its prefix and suffix
