@@ -21,6 +21,11 @@ INLINE struct attention_sequence attention_sequence(const struct loam_attention_
     return (struct attention_sequence){q[s], q_count, kv[s], kv_count, kv_count - q_count};
 }
 
+INLINE float attention_slope(const struct loam_attention_shape *shape, int64_t head)
+{
+    return shape->slopes.data != NULL ? ((const float *)shape->slopes.data)[head] : 0;
+}
+
 INLINE int64_t attention_min(int64_t a, int64_t b)
 {
     return a < b ? a : b;

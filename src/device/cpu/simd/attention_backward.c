@@ -105,7 +105,7 @@ static void backward_head(struct backward_task *task, int64_t head)
 {
     const struct loam_attention_backward_args *args = task->args;
     const struct attention_sequence *sequence = &task->sequence;
-    const float slope = args->shape.slopes.data != NULL ? ((const float *)args->shape.slopes.data)[head] : 0;
+    const float slope = attention_slope(&args->shape, head);
     for (int64_t query = 0; query < sequence->q_count; query += QUERIES) {
         const int64_t count = attention_min(QUERIES, sequence->q_count - query);
         const int64_t keys_seen = query + count + sequence->before;

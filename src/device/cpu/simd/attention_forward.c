@@ -5,6 +5,7 @@
 
 #include "device/cpu/simd/attention.h"
 
+enum { AHEAD = 8 };       // keys
 enum { FEW_QUERIES = 4 }; // up to so many, a query at a time: decoding
 
 // ---- a block of queries ----
@@ -87,7 +88,7 @@ static void forward_block(const struct loam_attention_forward_args *args,
     const int64_t group = head / (args->q.shape[1] / args->k.shape[1]);
     const int64_t count = attention_min(QUERIES, sequence->q_count - query), width = attention_padded(count);
     const int64_t keys_seen = query + count + sequence->before;
-    const float slope = args->shape.slopes.data != NULL ? ((const float *)args->shape.slopes.data)[head] : 0;
+    const float slope = attention_slope(&args->shape, head);
     struct forward_block block;
     block_init(&block, memory, d);
     for (int64_t i = 0; i < QUERIES; i++) {
@@ -113,42 +114,60 @@ static void forward_block(const struct loam_attention_forward_args *args,
 
 // ---- a query at a time ----
 
-INLINE vec row_dot(const float *q, const void *k, int64_t d, bool bf16)
+// Rows of one head lie apart, where the processor does not foresee them.
+INLINE void prefetch_row(const char *row, int64_t d, bool bf16)
 {
-    vec sum = splat(0);
-    for (int64_t i = 0; i < d; i += LANES)
-        sum += load(q, i, d, false) * load(k, i, d, bf16);
-    return sum;
+    for (int64_t i = 0; i < d * (bf16 ? 2 : 4); i += 64)
+        __builtin_prefetch(row + i);
 }
 
 // scores[j] = scale q.k + slope j; returns the largest.
-static float row_scores(const struct loam_attention_forward_args *args,
-                        const struct attention_sequence *sequence, int64_t head, const float *q, int64_t keys,
-                        float *scores)
+INLINE float row_scores(const struct loam_attention_forward_args *args,
+                        const struct attention_sequence *sequence, int64_t head, int64_t group,
+                        const float *q, int64_t keys, float *scores, bool bf16)
 {
-    const int64_t d = args->q.shape[2], group = head / (args->q.shape[1] / args->k.shape[1]);
-    const bool bf16 = args->k.dtype == LOAM_BF16;
-    const float slope = args->shape.slopes.data != NULL ? ((const float *)args->shape.slopes.data)[head] : 0;
+    const int64_t d = args->q.shape[2], step = args->k.stride[0] * (bf16 ? 2 : 4);
+    const float slope = attention_slope(&args->shape, head);
+    const char *k = cpu_head(&args->k, sequence->kv_first, group);
     float largest = -INFINITY;
-    for (int64_t j = 0; j < keys; j++) {
-        const vec dot = row_dot(q, cpu_head(&args->k, sequence->kv_first + j, group), d, bf16);
-        scores[j] = sum_lanes(dot) * args->shape.scale + slope * (float)j;
+    for (int64_t j = 0; j < keys; j++, k += step) {
+        vec sum = splat(0);
+        prefetch_row(k + AHEAD * step, d, bf16);
+        for (int64_t i = 0; i < d; i += LANES)
+            sum += load_f32(q + i) * load(k, i, d, bf16);
+        scores[j] = sum_lanes(sum) * args->shape.scale + slope * (float)j;
         largest = fmaxf(largest, scores[j]);
     }
     return largest;
 }
 
-// out += p v
-static void row_values(const struct loam_attention_forward_args *args,
+enum { VALUE_VECS = 4 }; // of an output row that are summed in registers
+
+// out [padded D] = p v
+INLINE void row_values(const struct loam_attention_forward_args *args,
                        const struct attention_sequence *sequence, int64_t group, const float *p, int64_t keys,
-                       float *out)
+                       float *out, bool bf16)
 {
-    const int64_t d = args->v.shape[2];
-    const bool bf16 = args->v.dtype == LOAM_BF16;
-    for (int64_t j = 0; j < keys; j++) {
-        const void *v = cpu_head(&args->v, sequence->kv_first + j, group);
-        for (int64_t i = 0; i < d; i += LANES)
-            store_f32(out + i, load_f32(out + i) + load(v, i, d, bf16) * p[j]);
+    const int64_t d = args->v.shape[2], step = args->v.stride[0] * (bf16 ? 2 : 4);
+    const char *first = cpu_head(&args->v, sequence->kv_first, group);
+    int64_t i = 0;
+    for (; i + VALUE_VECS * LANES <= d; i += VALUE_VECS * LANES) {
+        vec sum[VALUE_VECS] = {0};
+        const char *v = first;
+        for (int64_t j = 0; j < keys; j++, v += step) {
+            if (i == 0) prefetch_row(v + AHEAD * step, d, bf16);
+            for (int64_t n = 0; n < VALUE_VECS; n++)
+                sum[n] += load(v, i + n * LANES, d, bf16) * p[j];
+        }
+        for (int64_t n = 0; n < VALUE_VECS; n++)
+            store_f32(out + i + n * LANES, sum[n]);
+    }
+    for (; i < d; i += LANES) {
+        vec sum = splat(0);
+        const char *v = first;
+        for (int64_t j = 0; j < keys; j++, v += step)
+            sum += load(v, i, d, bf16) * p[j];
+        store_f32(out + i, sum);
     }
 }
 
@@ -159,8 +178,9 @@ static void forward_row(const struct loam_attention_forward_args *args,
     const int64_t group = head / (args->q.shape[1] / args->k.shape[1]), keys = query + sequence->before + 1;
     float *q = memory, *out = q + padded, *scores = out + padded; // [padded D], [padded D], [keys]
     attention_gather(q, &args->q, row, 1, head);
-    memset(out, 0, (size_t)padded * sizeof(float));
-    const float largest = row_scores(args, sequence, head, q, keys, scores);
+    const bool bf16 = args->k.dtype == LOAM_BF16;
+    const float largest = bf16 ? row_scores(args, sequence, head, group, q, keys, scores, true)
+                               : row_scores(args, sequence, head, group, q, keys, scores, false);
     vec sums = splat(0);
     for (int64_t j = 0; j < keys; j += LANES) {
         vec weight = exp_vec(load(scores, j, keys, false) - largest);
@@ -169,7 +189,8 @@ static void forward_row(const struct loam_attention_forward_args *args,
         store(scores, j, keys, weight, false);
     }
     const float sum = sum_lanes(sums);
-    row_values(args, sequence, group, scores, keys, out);
+    if (bf16) row_values(args, sequence, group, scores, keys, out, true);
+    if (!bf16) row_values(args, sequence, group, scores, keys, out, false);
     attention_scatter(&args->out, out, row, 1, head, 1.0f / sum);
     ((float *)args->lse.data)[head * args->q.shape[0] + row] = largest + logf(sum);
 }

@@ -7,6 +7,7 @@
 enum {
     FEW_TOKENS = 8,
     FEW_ROWS = 4,             // weight rows at a time for few tokens
+    FEW_AT_ONCE = 2,          // tokens at a time, or one
     BLOCK_ELEMENTS = 1 << 20, // widened weights at a time
     COLUMNS = 8 * LANES,      // columns of a task of the bias gradient
 };
@@ -69,23 +70,46 @@ INLINE vec load_weight(const void *row, int64_t i, bool bf16)
     return bf16 ? load_bf16((const uint16_t *)row + i) : load_f32((const float *)row + i);
 }
 
-// sums[j] = x . w[j] for FEW_ROWS rows
-INLINE void dot_rows(const float *x, const void *const w[FEW_ROWS], int64_t k, bool bf16,
-                     float sums[FEW_ROWS])
+// sums[t][j] = x[t] . w[j] for `tokens` rows of x, k apart, and FEW_ROWS rows of w
+INLINE void dot_rows(const float *x, int64_t k, const void *const w[FEW_ROWS], int tokens, bool bf16,
+                     float sums[FEW_AT_ONCE][FEW_ROWS])
 {
-    vec sum[FEW_ROWS] = {0};
+    vec sum[FEW_AT_ONCE][FEW_ROWS] = {0};
     int64_t i = 0;
     for (; i + LANES <= k; i += LANES) {
-        const vec value = load_f32(x + i);
-        for (int j = 0; j < FEW_ROWS; j++)
-            sum[j] += value * load_weight(w[j], i, bf16);
+        for (int j = 0; j < FEW_ROWS; j++) {
+            const vec weight = load_weight(w[j], i, bf16);
+            for (int t = 0; t < tokens; t++)
+                sum[t][j] += load_f32(x + t * k + i) * weight;
+        }
     }
-    if (i < k) {
-        for (int j = 0; j < FEW_ROWS; j++)
-            sum[j] += load(x, i, k, false) * load(w[j], i, k, bf16);
-    }
+    for (int j = 0; j < FEW_ROWS && i < k; j++)
+        for (int t = 0; t < tokens; t++)
+            sum[t][j] += load(x + t * k, i, k, false) * load(w[j], i, k, bf16);
     for (int j = 0; j < FEW_ROWS; j++)
-        sums[j] = sum_lanes(sum[j]);
+        for (int t = 0; t < tokens; t++)
+            sums[t][j] = sum_lanes(sum[t][j]);
+}
+
+// Rows [first, first + FEW_ROWS) of w against every token.
+INLINE void forward_few_rows(const struct loam_linear_forward_args *args, const float *x, int64_t first,
+                             bool bf16)
+{
+    const struct loam_tensor *w = &args->w.tensor;
+    const int64_t tokens = args->x.shape[0], k = args->x.shape[1], n = w->shape[0];
+    const void *rows[FEW_ROWS]; // past the end the last row again
+    for (int64_t j = 0; j < FEW_ROWS; j++)
+        rows[j] = cpu_row(w, min64(first + j, n - 1));
+    float sums[FEW_AT_ONCE][FEW_ROWS];
+    for (int64_t t = 0; t < tokens; t += FEW_AT_ONCE) {
+        const int64_t count = min64(FEW_AT_ONCE, tokens - t);
+        if (count == FEW_AT_ONCE)
+            dot_rows(x + t * k, k, rows, FEW_AT_ONCE, bf16, sums);
+        else
+            dot_rows(x + t * k, k, rows, 1, bf16, sums);
+        for (int64_t i = 0; i < count; i++)
+            finish_row(args, t + i, first, min64(FEW_ROWS, n - first), sums[i]);
+    }
 }
 
 static size_t forward_few_scratch(const struct loam_linear_forward_args *args)
@@ -104,15 +128,8 @@ static enum loam_status forward_few(struct loam_stream *stream, const struct loa
         widen(x + t * k, cpu_row(&args->x, t), k, bf16);
 #pragma omp parallel for schedule(static)
     for (int64_t first = 0; first < n; first += FEW_ROWS) {
-        const void *rows[FEW_ROWS]; // past the end the last row again
-        for (int64_t j = 0; j < FEW_ROWS; j++)
-            rows[j] = cpu_row(w, min64(first + j, n - 1));
-        for (int64_t t = 0; t < tokens; t++) {
-            float sums[FEW_ROWS];
-            if (bf16) dot_rows(x + t * k, rows, k, true, sums);
-            if (!bf16) dot_rows(x + t * k, rows, k, false, sums);
-            finish_row(args, t, first, min64(FEW_ROWS, n - first), sums);
-        }
+        if (bf16) forward_few_rows(args, x, first, true);
+        if (!bf16) forward_few_rows(args, x, first, false);
     }
     return LOAM_OK;
 }
