@@ -2,6 +2,13 @@
 
 #include <math.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#endif
+
 #include "base/rng.h"
 
 enum { GUARD = 64 }; // bytes on each side of a buffer
@@ -223,6 +230,20 @@ void op_run_on(const struct loam_device *device, enum op op, const union op_args
     stream.scratch = (struct loam_arena){0};
     loam_stream_deinit(&stream);
     free(memory);
+}
+
+void op_run_case(const struct loam_device *device, struct op_run *run)
+{
+    for (size_t i = 0; i < run->count; i++) {
+        const struct op_buffer *buffer = &run->buffers[i];
+        char *first = buffer->tensor.data, *end = buffer->memory + buffer->bytes;
+        ASAN_POISON_MEMORY_REGION(buffer->memory, (size_t)(first - buffer->memory));
+        ASAN_POISON_MEMORY_REGION(end - GUARD, GUARD);
+    }
+    op_run_on(device, run->test->op, &run->args);
+    for (size_t i = 0; i < run->count; i++) {
+        ASAN_UNPOISON_MEMORY_REGION(run->buffers[i].memory, run->buffers[i].bytes);
+    }
 }
 
 void op_prepare(enum op op, const union op_args *args)

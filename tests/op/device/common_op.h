@@ -98,6 +98,8 @@ bool op_flagged(const struct op_run *run, unsigned flag);
 // Runs an op with exactly the scratch that the device plans for it, the scratch holding NaN before; it must
 // succeed.
 void op_run_on(const struct loam_device *device, enum op op, const union op_args *args);
+// Runs the case, its guards poisoned under AddressSanitizer, so that even a read of them is caught.
+void op_run_case(const struct loam_device *device, struct op_run *run);
 // Runs on the reference device, for what a backward needs from its forward.
 void op_prepare(enum op op, const union op_args *args);
 

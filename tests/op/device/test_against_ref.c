@@ -9,7 +9,7 @@ static void check_repeats(struct op_run *run, const struct loam_device *device)
     char text[96];
     op_expect(run);
     op_restore(run);
-    op_run_on(device, run->test->op, &run->args);
+    op_run_case(device, run);
     for (size_t i = 0; i < run->count; i++) {
         const struct op_buffer *buffer = &run->buffers[i];
         if (memcmp(buffer->memory, buffer->expected, buffer->bytes) == 0) continue;
@@ -22,11 +22,11 @@ static void check_case(const struct op_case *test, enum loam_dtype dtype, const 
 {
     struct op_run run;
     op_build(&run, test, dtype);
-    op_run_on(ref, test->op, &run.args);
+    op_run_case(ref, &run);
     op_check_untouched(&run);
     op_expect(&run);
     op_restore(&run);
-    op_run_on(device, test->op, &run.args);
+    op_run_case(device, &run);
     op_check_untouched(&run);
     op_check_expected(&run);
     check_repeats(&run, device);
