@@ -1,0 +1,35 @@
+// A model directory small enough to be trained in a test: a tiny BLOOM or Llama with random weights, a
+// byte-level tokenizer without merges, and files of examples.
+#ifndef LOAM_TESTS_TRAIN_COMMON_FIXTURE_H
+#define LOAM_TESTS_TRAIN_COMMON_FIXTURE_H
+
+#include "train/train.h"
+
+enum { FIXTURE_MAX_EVENTS = 512, FIXTURE_LOG_SIZE = 8192 };
+
+struct fixture {
+    char directory[256]; // everything is in it, and removed with it
+    char model[300];
+    char jsonl[300];                 // 5 lines of "text", of unequal lengths
+    char squad[300];                 // 4 questions, one of them unanswerable
+    char out[300];                   // not made yet
+    char adapter[300];               // not made yet
+    struct loam_callbacks callbacks; // collect what comes:
+    struct loam_event events[FIXTURE_MAX_EVENTS];
+    size_t event_count;
+    char log[FIXTURE_LOG_SIZE]; // lines
+};
+
+void fixture_make(struct fixture *fixture, const char *family);
+void fixture_remove(struct fixture *fixture);
+// Forgets events and log.
+void fixture_clear(struct fixture *fixture);
+void fixture_write(const struct fixture *fixture, const char *name, const char *text, char path[300]);
+// The whole file as a string, released with free(); NULL when there is none.
+char *fixture_read(const char *directory, const char *name, size_t *size);
+bool fixture_has(const char *directory, const char *name);
+
+// The options' defaults, on JSONL, to `out`, on the reference device.
+struct loam_train_settings fixture_settings(const struct fixture *fixture);
+
+#endif
