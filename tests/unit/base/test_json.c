@@ -95,6 +95,25 @@ static void values_are_typed(void **state)
     json_decref(root);
 }
 
+// "No limit" in a tokenizer's config, as transformers writes it.
+static void integers_beyond_64_bits(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    json_t *root;
+    assert_ok(parse(
+        &root, "{\"model_max_length\": 1000000000000000019884624838656, \"bos\": 9007199254740992}", &error));
+    int64_t integer = -1;
+    double real = 0;
+    assert_ok(loam_json_get_int(root, "d", "bos", &integer, &error));
+    assert_int_equal(integer, 9007199254740992);
+    assert_ok(loam_json_get_double(root, "d", "model_max_length", &real, &error));
+    assert_true(real == 1e30);
+    assert_fails(loam_json_get_int(root, "d", "model_max_length", &integer, &error), LOAM_ERROR_FORMAT,
+                 "\"model_max_length\" must be an integer");
+    json_decref(root);
+}
+
 static void files_are_named(void **state)
 {
     (void)state;
@@ -138,6 +157,7 @@ int main(void)
         cmocka_unit_test(documents_that_are_refused),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(values_are_typed),
+        cmocka_unit_test(integers_beyond_64_bits),
         cmocka_unit_test(an_integer_beyond_64_bits_is_a_real),
         cmocka_unit_test(files_are_named),
     };
