@@ -9,22 +9,29 @@
 #include "train/metrics.h"
 #include "train/score.h"
 
-enum loam_status loam_answers_check(const struct loam_dataset *dataset, const char *path,
-                                    struct loam_error *error)
-{
-    struct loam_squad_record record;
-    if (loam_dataset_squad(dataset, 0, &record, NULL) == LOAM_OK) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                     "%s is not a SQuAD file: --generate scores answers to SQuAD questions only", path);
-}
-
-int32_t loam_answers_context(const struct loam_session *session, int32_t max_new_tokens)
+// Rows of the KV cache: a prompt of the session's longest, and the answer, as far as the model has positions.
+static int32_t context_rows(const struct loam_session *session, int32_t max_new_tokens)
 {
     const struct loam_config *config = &session->model->config;
     int64_t rows = (int64_t)session->max_length + max_new_tokens;
     if (config->family->position != LOAM_ALIBI && config->max_positions > 0 && rows > config->max_positions)
         rows = config->max_positions;
     return rows < INT32_MAX ? (int32_t)rows : INT32_MAX;
+}
+
+enum loam_status loam_answers_check(const struct loam_session *session, const struct loam_dataset *dataset,
+                                    const char *path, int32_t max_new_tokens, struct loam_error *error)
+{
+    struct loam_squad_record record;
+    if (loam_dataset_squad(dataset, 0, &record, NULL) != LOAM_OK) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "%s is not a SQuAD file: --generate scores answers to SQuAD questions only", path);
+    }
+    int32_t rows = context_rows(session, max_new_tokens);
+    if (rows > max_new_tokens) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                     "--max-new-tokens %d leaves no room for a prompt: the model has %d positions",
+                     (int)max_new_tokens, (int)rows);
 }
 
 // What answering needs, made once.
@@ -46,6 +53,7 @@ struct answerer {
 
 static void answerer_deinit(struct answerer *answerer)
 {
+    loam_decoder_destroy(answerer->decoder);
     loam_template_destroy(answerer->own_template);
     loam_rendered_deinit(&answerer->rendered);
     loam_encoding_deinit(&answerer->encoding);
@@ -54,18 +62,23 @@ static void answerer_deinit(struct answerer *answerer)
     free(answerer->output);
 }
 
-static enum loam_status answerer_init(struct answerer *answerer, const struct loam_session *session,
-                                      struct loam_decoder *decoder, int32_t max_new_tokens,
-                                      struct loam_error *error)
+static enum loam_status create_decoder(struct answerer *answerer, int32_t rows, struct loam_error *error)
 {
-    int32_t longest = loam_decoder_context(decoder) - max_new_tokens;
-    if (longest < 1) {
-        return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                         "--max-new-tokens %d leaves no room for a prompt: the model has %d positions",
-                         (int)max_new_tokens, (int)loam_decoder_context(decoder));
-    }
+    const struct loam_session *session = answerer->session;
+    struct loam_decoder_limits limits = {
+        .tokens = session->token_budget < rows ? session->token_budget : rows,
+        .sequences = 1,
+        .context = rows,
+        .generate = true,
+    };
+    return loam_decoder_create(&answerer->decoder, session->model, session->device, &limits, error);
+}
+
+static enum loam_status answerer_init(struct answerer *answerer, const struct loam_session *session,
+                                      int32_t max_new_tokens, struct loam_error *error)
+{
+    int32_t rows = context_rows(session, max_new_tokens);
     answerer->session = session;
-    answerer->decoder = decoder;
     answerer->special = session->special;
     answerer->special.add_eos = false;
     const char *eos = loam_tokenizer_id_to_token(session->tokenizer, session->special.eos);
@@ -73,7 +86,7 @@ static enum loam_status answerer_init(struct answerer *answerer, const struct lo
     answerer->options = (struct loam_dataset_options){
         .path = "prompt",
         .too_long = LOAM_TOO_LONG_CUT,
-        .max_length = longest,
+        .max_length = rows - max_new_tokens,
         .tokenizer = session->tokenizer,
         .special = &answerer->special,
         .vocabulary = (int32_t)session->model->config.vocabulary,
@@ -89,7 +102,7 @@ static enum loam_status answerer_init(struct answerer *answerer, const struct lo
         answerer->prompt_template = answerer->own_template;
     }
     answerer->output = loam_calloc((size_t)max_new_tokens, sizeof *answerer->output, error);
-    return answerer->output != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+    return answerer->output != NULL ? create_decoder(answerer, rows, error) : LOAM_ERROR_MEMORY;
 }
 
 // The prompt's tokens, made as those of a training example are, with the context cut where it is too long.
@@ -179,16 +192,16 @@ static struct loam_answer_scores percent(const struct loam_score_sum *sum)
     };
 }
 
-enum loam_status loam_answers_score(const struct loam_session *session, struct loam_decoder *decoder,
-                                    const struct loam_dataset *dataset, size_t limit, int32_t max_new_tokens,
-                                    struct loam_evaluate_result *result, struct loam_error *error)
+enum loam_status loam_answers_score(const struct loam_session *session, const struct loam_dataset *dataset,
+                                    size_t limit, int32_t max_new_tokens, struct loam_evaluate_result *result,
+                                    struct loam_error *error)
 {
     double start = loam_clock_seconds();
     size_t count = loam_dataset_count(dataset);
     if (limit > 0 && limit < count) count = limit;
     struct loam_score_sums sums = {0};
     struct answerer answerer = {0};
-    enum loam_status status = answerer_init(&answerer, session, decoder, max_new_tokens, error);
+    enum loam_status status = answerer_init(&answerer, session, max_new_tokens, error);
     if (status == LOAM_OK) {
         status = answer_all(&answerer, dataset, count, &sums, &result->generated_tokens, error);
     }

@@ -6,14 +6,12 @@
 #include "train/evaluate.h"
 #include "train/session.h"
 
-// Whether the data set has questions to answer.
-enum loam_status loam_answers_check(const struct loam_dataset *dataset, const char *path,
-                                    struct loam_error *error);
-// Rows of the KV cache: a prompt of the session's longest, and the answer, as far as the model has positions.
-int32_t loam_answers_context(const struct loam_session *session, int32_t max_new_tokens);
+// Whether the data set has questions to answer, and the model positions for prompt and answer.
+enum loam_status loam_answers_check(const struct loam_session *session, const struct loam_dataset *dataset,
+                                    const char *path, int32_t max_new_tokens, struct loam_error *error);
 // Answers the first `limit` questions (0: all) and fills the scores of `result`.
-enum loam_status loam_answers_score(const struct loam_session *session, struct loam_decoder *decoder,
-                                    const struct loam_dataset *dataset, size_t limit, int32_t max_new_tokens,
-                                    struct loam_evaluate_result *result, struct loam_error *error);
+enum loam_status loam_answers_score(const struct loam_session *session, const struct loam_dataset *dataset,
+                                    size_t limit, int32_t max_new_tokens, struct loam_evaluate_result *result,
+                                    struct loam_error *error);
 
 #endif

@@ -81,6 +81,11 @@ static int32_t max_new_tokens(const struct loam_evaluate_settings *settings)
     return wanted > 0 && wanted < INT32_MAX / 2 ? (int32_t)wanted : DEFAULT_MAX_NEW_TOKENS;
 }
 
+static size_t limit_of(const struct loam_evaluate_settings *settings)
+{
+    return settings->limit > 0 ? (size_t)settings->limit : 0;
+}
+
 static enum loam_status open_run(struct evaluation_run *run, const struct loam_log *log,
                                  struct loam_error *error)
 {
@@ -100,7 +105,10 @@ static enum loam_status open_run(struct evaluation_run *run, const struct loam_l
     struct loam_session_data data = {settings->data, settings->loss_on, settings->too_long,
                                      settings->skip_bad};
     LOAM_TRY(loam_session_dataset(&run->session, &data, &run->dataset, error));
-    if (settings->generate) LOAM_TRY(loam_answers_check(run->dataset, settings->data, error));
+    if (settings->generate) {
+        LOAM_TRY(
+            loam_answers_check(&run->session, run->dataset, settings->data, max_new_tokens(settings), error));
+    }
     LOAM_TRY(loam_session_load(&run->session, false, error));
     if (settings->adapter == NULL) return LOAM_OK;
     LOAM_TRY(loam_adapter_open(&run->adapter, run->session.model, settings->adapter, NULL, error));
@@ -109,35 +117,32 @@ static enum loam_status open_run(struct evaluation_run *run, const struct loam_l
     return LOAM_OK;
 }
 
-static enum loam_status create_decoder(struct evaluation_run *run, struct loam_error *error)
+static enum loam_status measure_loss(struct evaluation_run *run, struct loam_evaluation *result,
+                                     struct loam_error *error)
 {
     const struct loam_evaluate_settings *settings = run->settings;
     int64_t sequences = settings->batch_size > 0 ? settings->batch_size : DEFAULT_SEQUENCES;
     int32_t tokens = run->session.token_budget;
     if (sequences > tokens) sequences = tokens;
-    struct loam_decoder_limits limits = {
-        .tokens = tokens,
-        .sequences = (int32_t)sequences,
-        .evaluate = true,
-        .generate = settings->generate,
-        .context = loam_answers_context(&run->session, max_new_tokens(settings)),
-    };
+    struct loam_decoder_limits limits = {.tokens = tokens, .sequences = (int32_t)sequences, .evaluate = true};
     LOAM_TRY(loam_decoder_create(&run->decoder, run->session.model, run->session.device, &limits, error));
-    return loam_batch_init(&run->batch, tokens, limits.sequences, error);
+    LOAM_TRY(loam_batch_init(&run->batch, tokens, limits.sequences, error));
+    return loam_evaluate_loss(run->decoder, run->dataset, limit_of(settings), &run->batch, &run->example,
+                              result, error);
 }
 
 static enum loam_status evaluate(struct evaluation_run *run, struct loam_evaluate_result *result,
                                  struct loam_error *error)
 {
     const struct loam_evaluate_settings *settings = run->settings;
-    LOAM_TRY(create_decoder(run, error));
-    size_t limit = settings->limit > 0 ? (size_t)settings->limit : 0;
-    LOAM_TRY(loam_evaluate_loss(run->decoder, run->dataset, limit, &run->batch, &run->example, &result->loss,
-                                error));
+    LOAM_TRY(measure_loss(run, &result->loss, error));
     loam_session_report(&run->session, settings->data, run->dataset);
     if (!settings->generate) return LOAM_OK;
+    // Its memory goes before that for the answers comes.
+    loam_decoder_destroy(run->decoder);
+    run->decoder = NULL;
     result->scored = true;
-    return loam_answers_score(&run->session, run->decoder, run->dataset, limit, max_new_tokens(settings),
+    return loam_answers_score(&run->session, run->dataset, limit_of(settings), max_new_tokens(settings),
                               result, error);
 }
 
