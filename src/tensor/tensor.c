@@ -91,6 +91,14 @@ static inline uint32_t bits_of_float(float value)
     return bits;
 }
 
+// By mask: what only one side of a branch needs is otherwise sunk into that branch, and the loop stays
+// scalar.
+static inline uint32_t choose(bool condition, uint32_t yes, uint32_t no)
+{
+    uint32_t mask = 0u - (uint32_t)condition;
+    return (yes & mask) | (no & ~mask);
+}
+
 static inline float bf16_decode(uint16_t value)
 {
     return float_of_bits((uint32_t)value << 16);
@@ -101,7 +109,7 @@ static inline uint16_t bf16_encode(float value)
     uint32_t bits = bits_of_float(value);
     uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
     uint32_t quiet_nan = (bits >> 16) | 0x40u; // rounding could carry a NaN into infinity or zero
-    return (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? quiet_nan : rounded);
+    return (uint16_t)choose((bits & 0x7fffffffu) > 0x7f800000u, quiet_nan, rounded);
 }
 
 static inline float f16_decode(uint16_t value)
@@ -111,8 +119,8 @@ static inline float f16_decode(uint16_t value)
     uint32_t subnormal = bits_of_float((float)(int32_t)magnitude * 0x1p-24f);
     uint32_t normal = (magnitude << 13) + ((127u - 15u) << 23);
     uint32_t special = (magnitude << 13) | 0x7f800000u; // infinity and NaN
-    uint32_t bits = magnitude < 0x400u ? subnormal : normal;
-    bits = magnitude >= 0x7c00u ? special : bits;
+    uint32_t bits = choose(magnitude < 0x400u, subnormal, normal);
+    bits = choose(magnitude >= 0x7c00u, special, bits);
     return float_of_bits(bits | sign);
 }
 
@@ -126,9 +134,9 @@ static inline uint16_t f16_encode(float value)
     uint32_t subnormal = bits_of_float(float_of_bits(magnitude) + 0.5f) - 0x3f000000u;
     uint32_t normal = (magnitude + 0xfffu + ((magnitude >> 13) & 1u) - ((127u - 15u) << 23)) >> 13;
     uint32_t nan = ((magnitude >> 13) & 0x3ffu) | 0x7e00u;
-    uint32_t half = magnitude < 0x38800000u ? subnormal : normal; // 2^-14, the smallest normal
-    half = magnitude >= 0x477ff000u ? 0x7c00u : half;             // 65520 and above round to infinity
-    half = magnitude > 0x7f800000u ? nan : half;
+    uint32_t half = choose(magnitude < 0x38800000u, subnormal, normal); // 2^-14, the smallest normal
+    half = choose(magnitude >= 0x477ff000u, 0x7c00u, half);             // 65520 and above round to infinity
+    half = choose(magnitude > 0x7f800000u, nan, half);
     return (uint16_t)(half | sign);
 }
 
