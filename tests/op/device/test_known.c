@@ -303,6 +303,24 @@ static void known_optimiser(struct bench *bench)
     CHECK(adamw_v, adamw.v);
 }
 
+// One value that is not finite shows, wherever it stands.
+static void known_not_finite(struct bench *bench)
+{
+    static const float bad[] = {INFINITY, -INFINITY, NAN};
+    for (int64_t i = 0; i < 21; i++) {
+        bench->used = 0;
+        struct loam_squared_norm_args norm = {.x = numbers(bench, 1, 21),
+                                              .result = zeros(bench, LOAM_F64, 1)};
+        ((float *)norm.x.data)[i] = bad[i % 3];
+        *(double *)norm.result.data = 0.0;
+        loam_squared_norm(&bench->stream, &norm);
+        finish(bench);
+        double result = *(const double *)norm.result.data;
+        if (isfinite(result))
+            fail_msg("element %d is %g, the squared norm %g", (int)i, (double)bad[i % 3], result);
+    }
+}
+
 static void (*const groups[])(struct bench *bench) = {
     known_linears,
     known_dropout,
@@ -314,6 +332,7 @@ static void (*const groups[])(struct bench *bench) = {
     known_activations,
     known_loss_and_gradients,
     known_optimiser,
+    known_not_finite,
 };
 
 static void test_known_values(void **state)
