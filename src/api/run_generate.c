@@ -7,6 +7,7 @@
 #include "api/run.h"
 #include "base/file.h"
 #include "base/heap.h"
+#include "base/log.h"
 #include "train/session.h"
 
 enum { PROMPT_LIMIT = 1 << 28, PROMPT_CHUNK = 512 }; // bytes of a prompt file; tokens that are fed at once
@@ -194,6 +195,16 @@ static enum loam_status report_json(const struct generate_job *job, struct loam_
     return loam_output_json(job->callbacks, root, JSON_INDENT(2), error);
 }
 
+static enum loam_status open_adapter(struct generate_job *job, struct loam_error *error)
+{
+    const char *directory = job->settings->train.adapter;
+    if (directory == NULL) return LOAM_OK;
+    LOAM_TRY(loam_adapter_open(&job->adapter, job->session.model, directory, NULL, error));
+    const char *notice = loam_adapter_notice(job->adapter);
+    if (notice != NULL) loam_log_write(&job->callbacks->log, LOAM_LOG_WARNING, "%s", notice);
+    return LOAM_OK;
+}
+
 // Small files and the prompt first, so that what is wrong with them is told before gigabytes are read.
 static enum loam_status run(struct generate_job *job, struct loam_error *error)
 {
@@ -208,8 +219,7 @@ static enum loam_status run(struct generate_job *job, struct loam_error *error)
     LOAM_TRY(loam_session_open(&job->session, &options, error));
     LOAM_TRY(make_prompt(job, error));
     LOAM_TRY(loam_session_load(&job->session, false, error));
-    if (shared->adapter != NULL)
-        LOAM_TRY(loam_adapter_open(&job->adapter, job->session.model, shared->adapter, NULL, error));
+    LOAM_TRY(open_adapter(job, error));
     LOAM_TRY(prepare(job, error));
     LOAM_TRY(generate(job, error));
     return job->settings->json ? report_json(job, error) : loam_output_bytes(job->callbacks, "\n", 1, error);
