@@ -163,26 +163,13 @@ enum loam_status loam_added_tokens_build(struct loam_added_tokens *tokens, const
 
 // ---- Finding ----
 
-static bool is_space_before(const char *text, size_t start, size_t at, size_t *previous)
-{
-    if (at == start) return false;
-    size_t last = at - 1;
-    while (((unsigned char)text[last] & 0xC0) == 0x80)
-        last--;
-    size_t length;
-    *previous = last;
-    return loam_char_is_whitespace(loam_utf8_decode(text + last, &length));
-}
-
 // Whether [from, to) of the piece [start, end) stands alone as a word.
 static bool stands_alone(const char *text, size_t start, size_t end, size_t from, size_t to)
 {
     size_t length;
     if (to < end && loam_char_is_word(loam_utf8_decode(text + to, &length))) return false;
     if (from == start) return true;
-    size_t last = from - 1;
-    while (((unsigned char)text[last] & 0xC0) == 0x80)
-        last--;
+    size_t last = from - loam_utf8_last(text + start, from - start);
     return !loam_char_is_word(loam_utf8_decode(text + last, &length));
 }
 
@@ -190,10 +177,12 @@ static bool stands_alone(const char *text, size_t start, size_t end, size_t from
 static void take_space(const struct loam_added_token *token, const char *text, size_t start, size_t end,
                        size_t *from, size_t *to)
 {
-    size_t previous;
-    while (token->lstrip && is_space_before(text, start, *from, &previous))
-        *from = previous;
     size_t length;
+    while (token->lstrip && *from > start) {
+        size_t last = *from - loam_utf8_last(text + start, *from - start);
+        if (!loam_char_is_whitespace(loam_utf8_decode(text + last, &length))) break;
+        *from = last;
+    }
     while (token->rstrip && *to < end && loam_char_is_whitespace(loam_utf8_decode(text + *to, &length)))
         *to += length;
 }

@@ -144,56 +144,62 @@ void loam_postprocessor_deinit(struct loam_postprocessor *processor)
 
 // ---- Running ----
 
-// Bytes of the original that this character of a token is when it is white space, else 0.
-static uint32_t space_size(int32_t code_point, size_t length)
+static bool is_space(const char *character, size_t *length)
 {
-    if (code_point == LOAM_BYTE_LEVEL_SPACE) return 1;
-    return loam_char_is_whitespace(code_point) ? (uint32_t)length : 0;
+    int32_t code_point = loam_utf8_decode(character, length);
+    return code_point == LOAM_BYTE_LEVEL_SPACE || loam_char_is_whitespace(code_point);
 }
 
-// White space at the start of a token: how many characters, and how many bytes of the original.
-static uint32_t leading_space(const char *token, size_t size, size_t *characters)
+// White space characters at the start of a token.
+static size_t count_leading(const char *token, size_t size)
 {
-    uint32_t bytes = 0;
-    *characters = 0;
-    for (size_t at = 0; at < size;) {
-        size_t length;
-        uint32_t space = space_size(loam_utf8_decode(token + at, &length), length);
-        if (space == 0) break;
-        bytes += space;
-        (*characters)++;
-        at += length;
-    }
-    return bytes;
+    size_t count = 0;
+    size_t length;
+    for (size_t at = 0; at < size && is_space(token + at, &length); at += length)
+        count++;
+    return count;
 }
 
-static uint32_t trailing_space(const char *token, size_t size)
+static size_t count_trailing(const char *token, size_t size)
 {
-    uint32_t bytes = 0;
+    size_t count = 0;
+    size_t length;
     while (size > 0) {
-        size_t last = size - 1;
-        while (((unsigned char)token[last] & 0xC0) == 0x80)
-            last--;
-        size_t length;
-        uint32_t space = space_size(loam_utf8_decode(token + last, &length), length);
-        if (space == 0) break;
-        bytes += space;
-        size = last;
+        size -= loam_utf8_last(token, size);
+        if (!is_space(token + size, &length)) break;
+        count++;
     }
-    return bytes;
+    return count;
+}
+
+// `at`, moved on by a number of characters, not beyond `end`.
+static uint32_t skip_forward(const char *text, uint32_t at, uint32_t end, size_t count)
+{
+    for (; count > 0 && at < end; count--)
+        at += (uint32_t)loam_utf8_length(text[at]);
+    return at < end ? at : end;
+}
+
+// `at`, moved back by a number of characters, not beyond `start`; where the text has not so many it stays.
+static uint32_t skip_back(const char *text, uint32_t start, uint32_t at, size_t count)
+{
+    uint32_t moved = at;
+    for (; count > 0 && moved > 0; count--)
+        moved -= (uint32_t)loam_utf8_last(text, moved);
+    if (count > 0) return at;
+    return moved > start ? moved : start;
 }
 
 void loam_postprocessor_trim(const struct loam_postprocessor *processor, const char *token, size_t size,
-                             size_t index, uint32_t *start, uint32_t *end)
+                             size_t index, const char *text, uint32_t *start, uint32_t *end)
 {
     for (size_t i = 0; i < processor->trim_count; i++) {
-        size_t characters;
-        uint32_t leading = leading_space(token, size, &characters);
-        uint32_t trailing = trailing_space(token, size);
+        size_t leading = count_leading(token, size);
         bool first = index == 0 || *start == 0;
-        if (first && processor->trims[i] && characters == 1) leading = 0;
-        *start = leading < *end - *start ? *start + leading : *end;
-        *end = trailing < *end - *start ? *end - trailing : *start;
+        // The one space of the first token was put there by the pre-tokenizer, and is none of the text's.
+        if (first && processor->trims[i] && leading == 1) leading = 0;
+        *start = skip_forward(text, *start, *end, leading);
+        *end = skip_back(text, *start, *end, count_trailing(token, size));
     }
 }
 

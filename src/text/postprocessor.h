@@ -23,9 +23,10 @@ enum loam_status loam_postprocessor_parse(const json_t *part, const char *name,
                                           struct loam_postprocessor *processor, struct loam_error *error);
 void loam_postprocessor_deinit(struct loam_postprocessor *processor);
 
-// Takes the white space of token number `index`, which reads `token`, off its span.
+// Takes the white space at both ends of token number `index`, which reads `token`, off its span in `text`: as
+// many characters there as the token begins and ends with.
 void loam_postprocessor_trim(const struct loam_postprocessor *processor, const char *token, size_t size,
-                             size_t index, uint32_t *start, uint32_t *end);
+                             size_t index, const char *text, uint32_t *start, uint32_t *end);
 
 // Puts the template's tokens around those of the text; without `add_special_tokens` only the text's are
 // placed.

@@ -78,9 +78,7 @@ enum loam_status loam_rewrite_strip(const struct loam_step *step, struct loam_pi
            loam_char_is_whitespace(loam_utf8_decode(bytes + start, &length)))
         start += length;
     while (step->strip_right && start < end) {
-        size_t last = end - 1;
-        while (((unsigned char)bytes[last] & 0xC0) == 0x80)
-            last--;
+        size_t last = end - loam_utf8_last(bytes + start, end - start);
         if (!loam_char_is_whitespace(loam_utf8_decode(bytes + last, &length))) break;
         end = last;
     }

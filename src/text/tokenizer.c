@@ -42,6 +42,7 @@ void loam_tokenizer_destroy(struct loam_tokenizer *tokenizer)
 
 struct encoder {
     const struct loam_tokenizer *tokenizer;
+    const char *text; // the original
     struct loam_pieces pieces;
     struct loam_matcher matcher;
     struct loam_bpe_work work;
@@ -55,8 +56,8 @@ static enum loam_status add_token(struct encoder *encoder, int32_t id, size_t st
     const struct loam_origin *origins = encoder->pieces.text.origins;
     uint32_t from = origins[start].start;
     uint32_t to = origins[end - 1].end;
-    loam_postprocessor_trim(&encoder->tokenizer->postprocessor, token, size, encoder->encoding->count, &from,
-                            &to);
+    loam_postprocessor_trim(&encoder->tokenizer->postprocessor, token, size, encoder->encoding->count,
+                            encoder->text, &from, &to);
     return loam_encoding_add(encoder->encoding, id, from, to, error);
 }
 
@@ -109,7 +110,7 @@ enum loam_status loam_tokenizer_encode(const struct loam_tokenizer *tokenizer, c
     if (valid != size)
         return loam_fail(error, LOAM_ERROR_FORMAT, "the text is not valid UTF-8 at byte %zu (0x%02X)", valid,
                          (unsigned)(unsigned char)text[valid]);
-    struct encoder encoder = {.tokenizer = tokenizer, .encoding = encoding};
+    struct encoder encoder = {.tokenizer = tokenizer, .text = text, .encoding = encoding};
     enum loam_status status = run_encoder(&encoder, text, size, error);
     loam_pieces_deinit(&encoder.pieces);
     loam_matcher_deinit(&encoder.matcher);

@@ -15,6 +15,15 @@ static inline size_t loam_utf8_length(char first)
     return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
 }
 
+// Bytes of the last character of `size` bytes of valid UTF-8, which are not none.
+static inline size_t loam_utf8_last(const char *text, size_t size)
+{
+    size_t length = 1;
+    while (length < size && ((unsigned char)text[size - length] & 0xC0) == 0x80)
+        length++;
+    return length;
+}
+
 // The character at `text`, which is valid UTF-8 and not empty; `*length` is how many bytes it takes.
 static inline int32_t loam_utf8_decode(const char *text, size_t *length)
 {
