@@ -249,12 +249,36 @@ static void test_scratch_that_was_not_planned(void **state)
     loam_device_destroy(device);
 }
 
+// Offsets are on the device and cannot be seen by the plan: the reference does not trust them.
+static void test_longer_sequence_than_planned(void **state)
+{
+    (void)state;
+    static const struct op_case test = {OP_attention_forward, .heads = 1, .groups = 1, .size = 4,
+                                        .q_lengths = {9}};
+    struct loam_error error = {0};
+    struct loam_device *device = NULL;
+    struct loam_stream stream;
+    struct op_run run;
+    assert_ok(loam_device_create(&device, "ref", 1, &error));
+    assert_ok(loam_stream_init(&stream, device, 4096, &error));
+    op_build(&run, &test, LOAM_F32);
+    run.args.attention_forward.shape.max_q = 8;
+    run.args.attention_forward.shape.max_kv = 8;
+    op_dispatch(&stream, OP_attention_forward, &run.args);
+    assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_ARGUMENT, "longer than max_kv");
+    op_check_untouched(&run);
+    op_run_free(&run);
+    loam_stream_deinit(&stream);
+    loam_device_destroy(device);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_impossible_heads),
         cmocka_unit_test(test_scratch_that_was_not_planned),
+        cmocka_unit_test(test_longer_sequence_than_planned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
