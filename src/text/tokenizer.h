@@ -1,5 +1,5 @@
-// tokenizer.json as Hugging Face's `tokenizers` reads it: normaliser, pre-tokeniser, BPE, post-processor, decoder and
-// added tokens. A part that loam does not know is refused by name.
+// tokenizer.json as Hugging Face's `tokenizers` reads it: normaliser, pre-tokeniser, BPE, post-processor,
+// decoder and added tokens. A part that loam does not know is refused by name.
 #ifndef LOAM_TEXT_TOKENIZER_H
 #define LOAM_TEXT_TOKENIZER_H
 
@@ -14,8 +14,8 @@ struct loam_tokenizer; // immutable after loading; may be shared by threads
 enum loam_status loam_tokenizer_load(struct loam_tokenizer **out, const char *path, struct loam_error *error);
 void loam_tokenizer_destroy(struct loam_tokenizer *tokenizer);
 
-// Token ids with the byte span [start, end) of the original text that each came from (special tokens added by the
-// post-processor have start = end = 0). A zeroed struct is a valid empty encoding.
+// Token ids with the byte span [start, end) of the original text that each came from (special tokens added by
+// the post-processor have start = end = 0). A zeroed struct is a valid empty encoding.
 struct loam_encoding {
     int32_t *ids;
     uint32_t *starts;
@@ -25,30 +25,35 @@ struct loam_encoding {
 };
 void loam_encoding_deinit(struct loam_encoding *encoding);
 
-// Replaces the contents of `encoding` by the ids of `text` (UTF-8; an invalid sequence is an error that says where).
-// `add_special_tokens` runs the post-processor's additions (BOS, EOS), as `encode` of `tokenizers` does by default.
+// Replaces the contents of `encoding` by the ids of `text` (UTF-8; an invalid sequence is an error that says
+// where). `add_special_tokens` runs the post-processor's additions (BOS, EOS), as `encode` of `tokenizers`
+// does by default.
 enum loam_status loam_tokenizer_encode(const struct loam_tokenizer *tokenizer, const char *text, size_t size,
                                        bool add_special_tokens, struct loam_encoding *encoding,
                                        struct loam_error *error);
 
 // Appends the text of the ids to `text`. An id beyond the vocabulary is an error.
-enum loam_status loam_tokenizer_decode(const struct loam_tokenizer *tokenizer, const int32_t *ids, size_t count,
-                                       bool skip_special_tokens, struct loam_bytes *text,
+enum loam_status loam_tokenizer_decode(const struct loam_tokenizer *tokenizer, const int32_t *ids,
+                                       size_t count, bool skip_special_tokens, struct loam_bytes *text,
                                        struct loam_error *error);
 
-// Decoding as tokens come: after each pushed id, appends to `text` what became certain, always whole UTF-8 characters;
-// finish appends the rest.
+// Decoding as tokens come: after each pushed id, appends to `text` what became certain, always whole UTF-8
+// characters; finish appends the rest.
 struct loam_decode_stream;
-enum loam_status loam_decode_stream_create(struct loam_decode_stream **out, const struct loam_tokenizer *tokenizer,
-                                           bool skip_special_tokens, struct loam_error *error);
-enum loam_status loam_decode_stream_push(struct loam_decode_stream *stream, int32_t id, struct loam_bytes *text,
-                                         struct loam_error *error);
+enum loam_status loam_decode_stream_create(struct loam_decode_stream **out,
+                                           const struct loam_tokenizer *tokenizer, bool skip_special_tokens,
+                                           struct loam_error *error);
+enum loam_status loam_decode_stream_push(struct loam_decode_stream *stream, int32_t id,
+                                         struct loam_bytes *text, struct loam_error *error);
 enum loam_status loam_decode_stream_finish(struct loam_decode_stream *stream, struct loam_bytes *text,
                                            struct loam_error *error);
 void loam_decode_stream_destroy(struct loam_decode_stream *stream);
 
-int32_t loam_tokenizer_vocabulary_size(const struct loam_tokenizer *tokenizer); // largest id + 1, added tokens too
-int32_t loam_tokenizer_token_to_id(const struct loam_tokenizer *tokenizer, const char *token); // -1: no such token
-const char *loam_tokenizer_id_to_token(const struct loam_tokenizer *tokenizer, int32_t id);    // NULL: no such id
+int32_t
+loam_tokenizer_vocabulary_size(const struct loam_tokenizer *tokenizer); // largest id + 1, added tokens too
+int32_t loam_tokenizer_token_to_id(const struct loam_tokenizer *tokenizer,
+                                   const char *token); // -1: no such token
+const char *loam_tokenizer_id_to_token(const struct loam_tokenizer *tokenizer,
+                                       int32_t id); // NULL: no such id
 
 #endif
