@@ -25,7 +25,7 @@ static enum loam_status read_field(struct loam_config *config, const struct loam
     case LOAM_CONFIG_BOOL:
         return loam_json_get_bool(root, name, spelling, field, error);
     }
-    return LOAM_ERROR_INTERNAL;
+    return loam_fail(error, LOAM_ERROR_INTERNAL, "the row of \"%s\" has no type", spelling);
 }
 
 static bool is_given(const json_t *object, const char *key)
