@@ -76,10 +76,11 @@ static enum loam_status report(const struct loam_settings *settings, const struc
                       (json_int_t)parameters, "dtype", dtype, "seed", (json_int_t)settings->train.seed);
         return loam_output_json(callbacks, root, JSON_INDENT(2), error);
     }
+    char number[LOAM_GROUPED_SIZE];
     struct loam_bytes text = {0};
-    enum loam_status status =
-        loam_bytes_format(&text, error, "%s: a random %s model of %lld parameters in %s, seed %llu\n", out,
-                          family, (long long)parameters, dtype, (unsigned long long)settings->train.seed);
+    enum loam_status status = loam_bytes_format(
+        &text, error, "%s: a random %s model of %s parameters in %s, seed %llu\n", out, family,
+        loam_grouped(parameters, number), dtype, (unsigned long long)settings->train.seed);
     if (status == LOAM_OK) status = loam_output_bytes(callbacks, text.data, text.size, error);
     loam_bytes_deinit(&text);
     return status;
