@@ -1,4 +1,4 @@
-#include "common_fixture.h"
+#include "unit/train/common_fixture.h"
 
 #include <jansson.h>
 #include <sys/stat.h>
