@@ -153,10 +153,9 @@ static struct article *last_article(const struct loam_squad *squad)
     return article_at(squad, article_count(squad) - 1);
 }
 
-// Leaves out the questions from `index` on, with their answers.
+// Leaves out the questions from `index` on. Their strings stay in the pool: bad records are few.
 static void drop_questions(struct loam_squad *squad, size_t index)
 {
-    squad->answers.size = question_at(squad, index)->first_answer * sizeof(struct span);
     squad->questions.size = index * sizeof(struct question);
 }
 
@@ -273,8 +272,7 @@ static enum loam_status end_question(struct parser *parser, struct loam_error *e
     // Without "answers" the record would teach that there is none: only is_impossible says that.
     if (!parser->has_answers && !parser->impossible)
         LOAM_TRY(fault(parser, question->line, error, "no \"answers\" and no true \"is_impossible\""));
-    if (parser->impossible) squad->answers.size = question->first_answer * sizeof(struct span);
-    question->answer_count = answer_count(squad) - question->first_answer;
+    question->answer_count = parser->impossible ? 0 : answer_count(squad) - question->first_answer;
     if (parser->question_bad) {
         drop_questions(squad, loam_squad_count(squad) - 1);
         parser->bad++;
@@ -293,7 +291,7 @@ static enum loam_status end_paragraph(struct parser *parser, size_t line, struct
                        id->present ? squad->pool.data + id->start : "without an id"));
     }
     if (!parser->paragraph_bad) return LOAM_OK;
-    if (count > 0) drop_questions(squad, parser->first_question);
+    drop_questions(squad, parser->first_question);
     parser->bad += count > 0 ? count : 1;
     return LOAM_OK;
 }

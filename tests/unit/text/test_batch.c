@@ -22,8 +22,8 @@ static void test_packs_without_padding(void **state)
     int32_t first[] = {5, 6, 7};
     int32_t second[] = {8};
     int32_t third[] = {9, 10, 11, 12};
-    const struct loam_example examples[] = {example(first, 3, 0), example(second, 1, 0),
-                                            example(third, 4, 2)};
+    const struct loam_example examples[] = {example(first, 3, 0), example(third, 4, 2),
+                                            example(second, 1, 0)};
     struct loam_batch batch;
     assert_ok(loam_batch_init(&batch, 10, 4, &error));
     for (int round = 0; round < 2; round++) { // cleared, it starts over
@@ -33,11 +33,11 @@ static void test_packs_without_padding(void **state)
         assert_int_equal(batch.sequences, 3);
         assert_int_equal(batch.max_sequence, 4);
         assert_int_equal(batch.label_count, 4);
-        assert_ints(batch.ids, (const int32_t[]){5, 6, 7, 8, 9, 10, 11, 12}, 8);
-        // Shifted within each sequence; the third counts from its token 2 on.
-        assert_ints(batch.labels, (const int32_t[]){6, 7, X, X, X, 11, 12, X}, 8);
-        assert_ints(batch.positions, (const int32_t[]){0, 1, 2, 0, 0, 1, 2, 3}, 8);
-        assert_ints(batch.offsets, (const int32_t[]){0, 3, 4, 8}, 4);
+        assert_ints(batch.ids, (const int32_t[]){5, 6, 7, 9, 10, 11, 12, 8}, 8);
+        // Shifted within each sequence; the second counts from its token 2 on.
+        assert_ints(batch.labels, (const int32_t[]){6, 7, X, X, 11, 12, X, X}, 8);
+        assert_ints(batch.positions, (const int32_t[]){0, 1, 2, 0, 1, 2, 3, 0}, 8);
+        assert_ints(batch.offsets, (const int32_t[]){0, 3, 7, 8}, 4);
         loam_batch_clear(&batch);
         assert_int_equal(batch.tokens + batch.sequences + batch.max_sequence, 0);
         assert_int_equal(batch.label_count, 0);

@@ -18,15 +18,15 @@ struct setting {
 };
 
 // A JSONL file of one line (plain text when `prompt` is NULL), ready to be opened.
-static void start(struct setting *setting, const char *line, const char *prompt, bool adds_bos, bool adds_eos)
+static void start(struct setting *setting, const char *line, const char *prompt, bool post_bos, bool post_eos)
 {
     *setting = (struct setting){0};
     assert_non_null(test_make_directory(setting->directory));
     snprintf(setting->path, sizeof setting->path, "%s/data.%s", setting->directory,
              prompt != NULL ? "jsonl" : "txt");
     test_write_file(setting->path, line, strlen(line));
-    setting->tokenizer = test_byte_tokenizer(setting->directory, adds_bos, adds_eos);
-    setting->special = test_special_tokens(adds_bos, adds_eos);
+    setting->tokenizer = test_byte_tokenizer(setting->directory, post_bos, post_eos);
+    setting->special = test_special_tokens(post_bos, post_eos);
     if (prompt != NULL)
         assert_ok(loam_template_parse(&setting->prompt_template, prompt, strlen(prompt), "test", &error));
     setting->options = (struct loam_dataset_options){
@@ -37,6 +37,15 @@ static void start(struct setting *setting, const char *line, const char *prompt,
         .special = &setting->special,
         .vocabulary = TEST_VOCABULARY,
     };
+}
+
+// Who puts BOS and EOS around a text.
+enum adds { NOBODY, POST_PROCESSOR, CONFIGURATION };
+
+static void start_adding(struct setting *setting, const char *line, const char *prompt, enum adds adds)
+{
+    start(setting, line, prompt, adds == POST_PROCESSOR, adds == POST_PROCESSOR);
+    setting->special.add_bos = setting->special.add_eos = adds != NOBODY;
 }
 
 static void read_first(struct setting *setting)
@@ -130,32 +139,33 @@ static void test_completion_mask(void **state)
     static const struct {
         const char *line;
         const char *prompt;
-        bool adds; // BOS and EOS, by the post-processor
+        enum adds adds;
         const char
             *labels; // '.' a label that does not count, else the token that is predicted; '#' EOS, '@' "\nz"
     } cases[] = {
-        {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}", false, "..cd."},
-        {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}{eos}", false, "..cd#."},
-        {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}", true, "...cd#."},
+        {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}", NOBODY, "..cd."},
+        {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}{eos}", NOBODY, "..cd#."},
+        {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}", POST_PROCESSOR, "...cd#."},
+        {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}", CONFIGURATION, "...cd#."},
         // The last field is what comes last in the template, whatever the order in the record.
-        {"{\"a\": \"cd\", \"q\": \"ab\"}", "{q}{a}{q}!", false, "...ab!."},
+        {"{\"a\": \"cd\", \"q\": \"ab\"}", "{q}{a}{q}!", NOBODY, "...ab!."},
         // Without an answer only what ends the text is left.
-        {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}{eos}", false, "..#."},
-        {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}", true, "...#."},
-        {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}", false, "..."},
+        {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}{eos}", NOBODY, "..#."},
+        {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}", POST_PROCESSOR, "...#."},
+        {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}", NOBODY, "..."},
         // The token "\nz" straddles the boundary: it belongs to the completion.
-        {"{\"q\": \"ab\", \"a\": \"zz\"}", "{q}\n{a}", false, ".@z."},
-        {"{\"q\": \"ab\", \"a\": \"xz\"}", "{q}\n{a}", false, "..xz."},
+        {"{\"q\": \"ab\", \"a\": \"zz\"}", "{q}\n{a}", NOBODY, ".@z."},
+        {"{\"q\": \"ab\", \"a\": \"xz\"}", "{q}\n{a}", NOBODY, "..xz."},
         // A template of one field, and text without a template, are all completion.
-        {"{\"q\": \"ab\"}", "{q}{eos}", false, "b#."},
-        {"{\"q\": \"ab\"}", "{q}{eos}", true, "ab#."},
-        {"{\"q\": \"ab\"}", "x{q}", false, "ab."},
-        {"ab", NULL, false, "b#."},
-        {"ab", NULL, true, "ab#."},
+        {"{\"q\": \"ab\"}", "{q}{eos}", NOBODY, "b#."},
+        {"{\"q\": \"ab\"}", "{q}{eos}", POST_PROCESSOR, "ab#."},
+        {"{\"q\": \"ab\"}", "x{q}", NOBODY, "ab."},
+        {"ab", NULL, NOBODY, "b#."},
+        {"ab", NULL, POST_PROCESSOR, "ab#."},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct setting setting;
-        start(&setting, cases[i].line, cases[i].prompt, cases[i].adds, cases[i].adds);
+        start_adding(&setting, cases[i].line, cases[i].prompt, cases[i].adds);
         setting.options.loss_on = LOAM_LOSS_ON_COMPLETION;
         read_first(&setting);
         struct loam_batch batch;
@@ -173,7 +183,7 @@ static void test_completion_mask(void **state)
         loam_batch_deinit(&batch);
         finish(&setting);
 
-        start(&setting, cases[i].line, cases[i].prompt, cases[i].adds, cases[i].adds);
+        start_adding(&setting, cases[i].line, cases[i].prompt, cases[i].adds);
         read_first(&setting);
         assert_int_equal(setting.example.label_start, 0);
         finish(&setting);
@@ -188,42 +198,48 @@ static void test_too_long(void **state)
     static const struct {
         const char *line;
         const char *prompt;
-        bool adds;
+        enum adds adds;
         enum loam_too_long too_long;
         int32_t max_length;
         const char *expected; // NULL: dropped
         int32_t label_start;  // of the completion
         bool cut;
     } cases[] = {
-        {record, prompt, false, LOAM_TOO_LONG_CUT, 14, "[abcdef]gh=ij</s>", 11, false},
-        {record, prompt, false, LOAM_TOO_LONG_CUT, 13, "[bcdef]gh=ij</s>", 10, true},
-        {record, prompt, false, LOAM_TOO_LONG_CUT, 9, "[f]gh=ij</s>", 6, true},
-        {record, prompt, false, LOAM_TOO_LONG_CUT, 8, "[]gh=ij</s>", 5, true},
-        {record, prompt, false, LOAM_TOO_LONG_CUT, 7, NULL, 0, false},
-        {record, prompt, false, LOAM_TOO_LONG_CUT, 1, NULL, 0, false},
-        {record, prompt, false, LOAM_TOO_LONG_DROP, 14, "[abcdef]gh=ij</s>", 11, false},
-        {record, prompt, false, LOAM_TOO_LONG_DROP, 13, NULL, 0, false},
+        {record, prompt, NOBODY, LOAM_TOO_LONG_CUT, 14, "[abcdef]gh=ij</s>", 11, false},
+        {record, prompt, NOBODY, LOAM_TOO_LONG_CUT, 13, "[bcdef]gh=ij</s>", 10, true},
+        {record, prompt, NOBODY, LOAM_TOO_LONG_CUT, 9, "[f]gh=ij</s>", 6, true},
+        {record, prompt, NOBODY, LOAM_TOO_LONG_CUT, 8, "[]gh=ij</s>", 5, true},
+        {record, prompt, NOBODY, LOAM_TOO_LONG_CUT, 7, NULL, 0, false},
+        {record, prompt, NOBODY, LOAM_TOO_LONG_CUT, 1, NULL, 0, false},
+        {record, prompt, NOBODY, LOAM_TOO_LONG_DROP, 14, "[abcdef]gh=ij</s>", 11, false},
+        {record, prompt, NOBODY, LOAM_TOO_LONG_DROP, 13, NULL, 0, false},
         // BOS is no part of the context; nor is EOS, which comes once.
-        {record, prompt, true, LOAM_TOO_LONG_CUT, 12, "<s>[def]gh=ij</s>", 9, true},
-        {record, "{c}={a}", true, LOAM_TOO_LONG_CUT, 7, "<s>ef=ij</s>", 4, true},
-        {record, "{c}={a}", true, LOAM_TOO_LONG_CUT, 4, NULL, 0, false},
+        {record, prompt, POST_PROCESSOR, LOAM_TOO_LONG_CUT, 12, "<s>[def]gh=ij</s>", 9, true},
+        {record, "{c}={a}", POST_PROCESSOR, LOAM_TOO_LONG_CUT, 7, "<s>ef=ij</s>", 4, true},
+        {record, "{c}={a}", POST_PROCESSOR, LOAM_TOO_LONG_CUT, 4, NULL, 0, false},
+        {record, "{c}={a}", CONFIGURATION, LOAM_TOO_LONG_CUT, 7, "<s>ef=ij</s>", 4, true},
+        {record, "{c}={a}", CONFIGURATION, LOAM_TOO_LONG_CUT, 4, NULL, 0, false},
+        {"{\"c\": \"ab\", \"a\": \"\"}", "{c}{a}", POST_PROCESSOR, LOAM_TOO_LONG_CUT, 2, "<s></s>", 1, true},
+        {"{\"c\": \"ab\", \"a\": \"\"}", "{c}{a}", POST_PROCESSOR, LOAM_TOO_LONG_CUT, 1, NULL, 0, false},
         // A context field that comes again is cut in its first place only.
-        {record, "{c}{c}{a}", false, LOAM_TOO_LONG_CUT, 10, "efabcdefij", 8, true},
+        {record, "{c}{c}{a}", NOBODY, LOAM_TOO_LONG_CUT, 10, "efabcdefij", 8, true},
         // A token that straddles the end of the context stays.
-        {"{\"c\": \"ab\\n\", \"a\": \"zy\"}", "{c}{a}", false, LOAM_TOO_LONG_CUT, 2, "\nzy", 0, true},
-        {"{\"c\": \"ab\\n\", \"a\": \"zy\"}", "{c}{a}", false, LOAM_TOO_LONG_CUT, 1, NULL, 0, false},
+        {"{\"c\": \"ab\\n\", \"a\": \"zy\"}", "{c}{a}", NOBODY, LOAM_TOO_LONG_CUT, 2, "\nzy", 0, true},
+        {"{\"c\": \"ab\\n\", \"a\": \"zy\"}", "{c}{a}", NOBODY, LOAM_TOO_LONG_CUT, 1, NULL, 0, false},
         // Without a context of its own the start stays.
-        {record, "{c}{eos}", false, LOAM_TOO_LONG_CUT, 6, "abcdef", 0, true},
-        {record, "{c}{eos}", true, LOAM_TOO_LONG_CUT, 3, "<s>ab", 0, true},
-        {record, "xyz{c}", false, LOAM_TOO_LONG_CUT, 2, "xy", 2, true},
-        {"abcdef", NULL, true, LOAM_TOO_LONG_CUT, 3, "<s>ab", 0, true},
-        {"abcdef", NULL, false, LOAM_TOO_LONG_CUT, 7, "abcdef</s>", 0, false},
-        {"abcdef", NULL, false, LOAM_TOO_LONG_CUT, 6, "abcdef", 0, true},
-        {"abcdef", NULL, false, LOAM_TOO_LONG_DROP, 6, NULL, 0, false},
+        {record, "{c}{eos}", NOBODY, LOAM_TOO_LONG_CUT, 6, "abcdef", 0, true},
+        {record, "{c}{eos}", POST_PROCESSOR, LOAM_TOO_LONG_CUT, 3, "<s>ab", 0, true},
+        {record, "xyz{c}", NOBODY, LOAM_TOO_LONG_CUT, 2, "xy", 2, true},
+        {"abcdef", NULL, POST_PROCESSOR, LOAM_TOO_LONG_CUT, 3, "<s>ab", 0, true},
+        {"abcdef", NULL, CONFIGURATION, LOAM_TOO_LONG_CUT, 3, "<s>ab", 1, true},
+        {"abcdef", NULL, CONFIGURATION, LOAM_TOO_LONG_CUT, 1, "<s>", 1, true},
+        {"abcdef", NULL, NOBODY, LOAM_TOO_LONG_CUT, 7, "abcdef</s>", 0, false},
+        {"abcdef", NULL, NOBODY, LOAM_TOO_LONG_CUT, 6, "abcdef", 0, true},
+        {"abcdef", NULL, NOBODY, LOAM_TOO_LONG_DROP, 6, NULL, 0, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct setting setting;
-        start(&setting, cases[i].line, cases[i].prompt, cases[i].adds, cases[i].adds);
+        start_adding(&setting, cases[i].line, cases[i].prompt, cases[i].adds);
         setting.options.too_long = cases[i].too_long;
         setting.options.max_length = cases[i].max_length;
         setting.options.loss_on = LOAM_LOSS_ON_COMPLETION;
@@ -244,10 +260,10 @@ static void test_ids_beyond_the_vocabulary(void **state)
     (void)state;
     struct setting setting;
     start(&setting, "\nok\nz\n", NULL, false, false);
-    setting.options.vocabulary = TEST_BYTE + 'p';
+    setting.options.vocabulary = TEST_BYTE + 'z';
     assert_reads(&setting, "ok</s>");
     assert_fails(loam_dataset_read(setting.dataset, 1, &setting.example, &error), LOAM_ERROR_FORMAT,
-                 "data.txt: record line 3: token id 126 is beyond the model's vocabulary of 116");
+                 "data.txt: record line 3: token id 126 is beyond the model's vocabulary of 126");
     finish(&setting);
 }
 
