@@ -75,7 +75,7 @@ enum loam_status loam_device_cpu_create(struct loam_device **out, int threads, s
     omp_set_num_threads(threads);
     device->name = "cpu";
     device->threads = threads;
-    device->native_bf16 = matmul_native_bf16();
+    device->native_bf16 = matmul_native_bf16(state->matmuls);
     device->host_memory = true;
     device->memory = &loam_host_memory;
     device->destroy = cpu_destroy;

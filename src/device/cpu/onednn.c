@@ -251,11 +251,26 @@ const char *matmul_run(struct matmul_cache *cache, const struct matmul_shape *sh
     return NULL;
 }
 
-bool matmul_native_bf16(void)
+static bool has_bf16_instructions(void)
 {
 #if defined(__x86_64__)
     return __builtin_cpu_supports("avx512bf16");
 #else
     return false;
 #endif
+}
+
+bool matmul_native_bf16(struct matmul_cache *cache)
+{
+    const struct matmul_shape shape = {.m = 16,
+                                       .n = 16,
+                                       .k = 16,
+                                       .a_stride = {16, 1},
+                                       .b_stride = {1, 16},
+                                       .c_stride = 16,
+                                       .ab_dtype = LOAM_BF16,
+                                       .c_dtype = LOAM_BF16,
+                                       .bias_dtype = LOAM_BF16,
+                                       .accumulate = true};
+    return has_bf16_instructions() && entry_find(cache, &shape) != NULL;
 }

@@ -31,7 +31,7 @@ size_t matmul_cache_capacity(void);
 const char *matmul_run(struct matmul_cache *cache, const struct matmul_shape *shape, const void *a,
                        const void *b, const void *bias, void *c);
 
-// The processor multiplies bf16 by itself.
-bool matmul_native_bf16(void);
+// The processor multiplies bf16 by itself, and oneDNN has a product that makes it.
+bool matmul_native_bf16(struct matmul_cache *cache);
 
 #endif

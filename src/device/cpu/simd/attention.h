@@ -21,6 +21,21 @@ INLINE struct attention_sequence attention_sequence(const struct loam_attention_
     return (struct attention_sequence){q[s], q_count, kv[s], kv_count, kv_count - q_count};
 }
 
+// The scratch is sized by max_q and max_kv: fails the stream when a sequence does not fit.
+INLINE enum loam_status attention_check(struct loam_stream *stream, const struct loam_attention_shape *shape)
+{
+    for (int64_t s = 0; s + 1 < loam_tensor_count(&shape->q_offsets); s++) {
+        const struct attention_sequence sequence = attention_sequence(shape, s);
+        if (sequence.q_count >= 0 && sequence.q_count <= shape->max_q && sequence.before >= 0 &&
+            sequence.kv_count <= shape->max_kv)
+            continue;
+        loam_stream_fail(stream, LOAM_ERROR_ARGUMENT, stream->op,
+                         "a sequence is longer than max_q, max_kv or its keys");
+        return LOAM_ERROR_ARGUMENT;
+    }
+    return LOAM_OK;
+}
+
 INLINE float attention_slope(const struct loam_attention_shape *shape, int64_t head)
 {
     return shape->slopes.data != NULL ? ((const float *)shape->slopes.data)[head] : 0;

@@ -146,6 +146,7 @@ static enum loam_status attention_backward(struct loam_stream *stream,
     const int64_t floats = thread_floats(args);
     float *memory = loam_stream_scratch(stream, attention_backward_scratch(stream->device, args));
     if (memory == NULL) return LOAM_ERROR_INTERNAL;
+    LOAM_TRY(attention_check(stream, &args->shape));
 #pragma omp parallel for collapse(2) schedule(dynamic) num_threads(stream->device->threads)
     for (int64_t s = 0; s < sequences; s++)
         for (int64_t group = 0; group < groups; group++) {

@@ -218,8 +218,9 @@ static enum loam_status attention_forward(struct loam_stream *stream,
     const int64_t blocks = (args->shape.max_q + QUERIES - 1) / QUERIES, floats = thread_floats(args);
     float *memory = loam_stream_scratch(stream, attention_forward_scratch(stream->device, args));
     if (memory == NULL) return LOAM_ERROR_INTERNAL;
-        // Whichever thread takes a block, its result is the same; the long ones, at the end of a sequence, go
-        // first.
+    LOAM_TRY(attention_check(stream, &args->shape));
+    // Whichever thread takes a block, its result is the same; the long ones, at the end of a sequence, go
+    // first.
 #pragma omp parallel for collapse(3) schedule(dynamic) num_threads(stream->device->threads)
     for (int64_t block = blocks - 1; block >= 0; block--)
         for (int64_t s = 0; s < sequences; s++)

@@ -19,6 +19,7 @@
 #define override_rope CPU_NAME(override_rope)
 #define override_attention_forward CPU_NAME(override_attention_forward)
 #define override_attention_backward CPU_NAME(override_attention_backward)
+#define override_kv_cache CPU_NAME(override_kv_cache)
 #define override_activation CPU_NAME(override_activation)
 #define override_loss CPU_NAME(override_loss)
 #define override_optimiser CPU_NAME(override_optimiser)
@@ -31,6 +32,7 @@ void override_norm(struct loam_op_table *ops);
 void override_rope(struct loam_op_table *ops);
 void override_attention_forward(struct loam_op_table *ops);
 void override_attention_backward(struct loam_op_table *ops);
+void override_kv_cache(struct loam_op_table *ops);
 void override_activation(struct loam_op_table *ops);
 void override_loss(struct loam_op_table *ops);
 void override_optimiser(struct loam_op_table *ops);

@@ -10,6 +10,7 @@ void cpu_overrides(struct loam_op_table *ops)
     override_rope(ops);
     override_attention_forward(ops);
     override_attention_backward(ops);
+    override_kv_cache(ops);
     override_activation(ops);
     override_loss(ops);
     override_optimiser(ops);
