@@ -252,6 +252,7 @@ static const struct {
     {"{\"data\": [{\"paragraphs\": {}}]}", "\"paragraphs\" must be an array", 0, 1},
     {"{\"data\": [\"article\"]}", "an article must be an object", 0, 1},
     {"{\"data\": [{\"title\": 8}]}", "\"title\" must be a string", 0, 1},
+    {"{\"data\": [{\"title\": [[\"x\"], 1]}]}", "\"title\" must be a string", 0, 1},
 };
 
 static void test_squad_faults(void **state)
