@@ -12,6 +12,16 @@
 
 // ---- Looking up ----
 
+static bool is_command(enum loam_command command)
+{
+    return (unsigned)command < LOAM_COMMAND_COUNT;
+}
+
+static bool has_row(enum loam_command command, const struct loam_option_row *row)
+{
+    return is_command(command) && (row->commands & 1u << command) != 0;
+}
+
 // Whether the option `name` is the one called `typed`, an underscore standing for a hyphen.
 static bool same_name(const char *typed, const char *name)
 {
@@ -32,7 +42,7 @@ static const struct loam_option_row *find_row(enum loam_command command, const c
     bool no = strncmp(typed, "no-", 3) == 0 || strncmp(typed, "no_", 3) == 0;
     for (size_t i = 0; i < loam_option_row_count; i++) {
         const struct loam_option_row *row = &loam_option_rows[i];
-        if ((row->commands & 1u << command) == 0) continue;
+        if (!has_row(command, row)) continue;
         *negated = no && is_switch(row) && same_name(typed + 3, row->info.name);
         if (*negated || same_name(typed, row->info.name) || same_name(typed, row->info.alias)) return row;
     }
@@ -49,7 +59,7 @@ const struct loam_option_info *loam_option_find(enum loam_command command, const
 const struct loam_option_info *loam_option_describe(enum loam_command command, size_t index)
 {
     for (size_t i = 0; i < loam_option_row_count; i++) {
-        if ((loam_option_rows[i].commands & 1u << command) == 0) continue;
+        if (!has_row(command, &loam_option_rows[i])) continue;
         if (index == 0) return &loam_option_rows[i].info;
         index--;
     }
@@ -58,12 +68,12 @@ const struct loam_option_info *loam_option_describe(enum loam_command command, s
 
 const char *loam_command_name(enum loam_command command)
 {
-    return loam_command_texts[command][0];
+    return is_command(command) ? loam_command_texts[command][0] : NULL;
 }
 
 const char *loam_command_help(enum loam_command command)
 {
-    return loam_command_texts[command][1];
+    return is_command(command) ? loam_command_texts[command][1] : NULL;
 }
 
 enum loam_status loam_command_find(enum loam_command *command, const char *name, struct loam_error *error)
@@ -181,9 +191,15 @@ static enum loam_status add_field(struct loam_settings *settings, const struct l
 {
     const char *equals = strchr(text, '=');
     if (equals == NULL || equals == text) return fail_value(row, text, row->info.argument, error);
+    size_t name_size = (size_t)(equals - text);
+    for (size_t i = 0; i < settings->field_count; i++) {
+        const char *other = settings->fields[i].name;
+        if (strlen(other) == name_size && memcmp(other, text, name_size) == 0)
+            return loam_fail(error, LOAM_ERROR_USAGE, "--%s %s is given twice", row->info.name, other);
+    }
     struct loam_field *fields = loam_calloc(settings->field_count + 1, sizeof *fields, error);
     if (fields == NULL) return error->status;
-    char *name = loam_strndup(text, (size_t)(equals - text), error);
+    char *name = loam_strndup(text, name_size, error);
     char *value = name == NULL ? NULL : loam_strdup(equals + 1, error);
     if (value == NULL) {
         free(name);
@@ -238,6 +254,8 @@ static bool is_words(const char *default_text)
 enum loam_status loam_options_create(struct loam_options **out, enum loam_command command,
                                      struct loam_error *error)
 {
+    if (!is_command(command))
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "there is no command number %d", (int)command);
     struct loam_options *options = loam_calloc(1, sizeof *options, error);
     if (options == NULL) return error->status;
     options->command = command;
@@ -245,7 +263,7 @@ enum loam_status loam_options_create(struct loam_options **out, enum loam_comman
     enum loam_status status = options->texts == NULL ? error->status : LOAM_OK;
     for (size_t i = 0; i < loam_option_row_count && status == LOAM_OK; i++) {
         const struct loam_option_row *row = &loam_option_rows[i];
-        if ((row->commands & 1u << command) == 0 || is_words(row->info.default_text)) continue;
+        if (!has_row(command, row) || is_words(row->info.default_text)) continue;
         status = set_field(&options->settings, row, row->info.default_text, error);
     }
     if (status != LOAM_OK) {
@@ -309,8 +327,7 @@ enum loam_status loam_options_check(const struct loam_options *options, struct l
 {
     for (size_t i = 0; i < loam_option_row_count; i++) {
         const struct loam_option_row *row = &loam_option_rows[i];
-        if ((row->commands & 1u << options->command) == 0 || !row->info.required || options->texts[i] != NULL)
-            continue;
+        if (!has_row(options->command, row) || !row->info.required || options->texts[i] != NULL) continue;
         const struct loam_option_info *info = &row->info;
         return loam_fail(error, LOAM_ERROR_USAGE, "loam %s needs %s%s%s%s: %s",
                          loam_command_name(options->command), info->positional ? "" : "--",

@@ -59,14 +59,28 @@ static enum loam_status render_template(const struct generate_job *job, struct l
     return status;
 }
 
+// The last line break of a file, which editors put there, does not count; so it is with templates.
+static enum loam_status read_prompt_file(const char *path, struct loam_bytes *text, struct loam_error *error)
+{
+    LOAM_TRY(loam_file_read(path, PROMPT_LIMIT, text, error));
+    if (text->size > 0 && text->data[text->size - 1] == '\n') text->size--;
+    if (text->size > 0 && text->data[text->size - 1] == '\r') text->size--;
+    return LOAM_OK;
+}
+
 static enum loam_status prompt_text(const struct generate_job *job, struct loam_bytes *text,
                                     struct loam_error *error)
 {
     const struct loam_generate_settings *generate = &job->settings->generate;
     if (generate->prompt != NULL) return loam_bytes_append_text(text, generate->prompt, error);
-    if (generate->prompt_file != NULL)
-        return loam_file_read(generate->prompt_file, PROMPT_LIMIT, text, error);
+    if (generate->prompt_file != NULL) return read_prompt_file(generate->prompt_file, text, error);
     return render_template(job, text, error);
+}
+
+// Positions that the model can tell apart. ALiBi has no table of them to run out of.
+static int64_t most_positions(const struct loam_config *config)
+{
+    return config->family->position == LOAM_ALIBI ? INT32_MAX : config->max_positions;
 }
 
 static enum loam_status check_prompt(const struct generate_job *job, struct loam_error *error)
@@ -74,10 +88,10 @@ static enum loam_status check_prompt(const struct generate_job *job, struct loam
     const struct loam_config *config = &job->session.model->config;
     if (job->prompt_count == 0)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "the prompt is empty: no token to begin with");
-    if (job->prompt_count >= config->max_positions)
+    if (job->prompt_count >= most_positions(config))
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "the prompt has %d tokens; the model was made for fewer than %lld",
-                         job->prompt_count, (long long)config->max_positions);
+                         job->prompt_count, (long long)most_positions(config));
     for (int32_t i = 0; i < job->prompt_count; i++)
         if (job->prompt[i] >= config->vocabulary)
             return loam_fail(error, LOAM_ERROR_FORMAT,
@@ -170,7 +184,7 @@ static enum loam_status prepare(struct generate_job *job, struct loam_error *err
 {
     const struct loam_model *model = job->session.model;
     int64_t context = (int64_t)job->prompt_count + job->settings->generate.max_new_tokens;
-    if (context > model->config.max_positions) context = model->config.max_positions;
+    if (context > most_positions(&model->config)) context = most_positions(&model->config);
     struct loam_decoder_limits limits = {.tokens = job->prompt_count < PROMPT_CHUNK ? job->prompt_count
                                                                                     : PROMPT_CHUNK,
                                          .sequences = 1,

@@ -78,7 +78,8 @@ static enum loam_status parse_ids(struct tokenize_job *job, const char *text, si
         long id = strtol(text, &rest, 10);
         bool whole = rest == end || (rest < end && memchr(space, *rest, sizeof space - 1) != NULL);
         if (rest == text || !whole || errno != 0 || id < 0 || id > INT32_MAX)
-            return loam_fail(error, LOAM_ERROR_FORMAT, "input: \"%.20s\" is no token id", text);
+            return loam_fail(error, LOAM_ERROR_FORMAT, "input: \"%.*s\" is no token id",
+                             (int)strcspn(text, space), text);
         job->encoding.ids[count++] = (int32_t)id;
         text = rest;
     }

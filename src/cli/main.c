@@ -62,7 +62,8 @@ int main(int argc, char **argv)
         return CLI_USAGE;
     }
     const char *name = argv[1];
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+    bool help = strcmp(name, "help") == 0;
+    if ((help && argc == 2) || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
         cli_print_overview(stdout);
         return finish_output();
     }
@@ -72,6 +73,8 @@ int main(int argc, char **argv)
     }
     struct loam_error error = {0};
     enum loam_command command;
-    if (loam_command_find(&command, name, &error) != LOAM_OK) return fail(&error);
-    return run_command(command, argv + 2);
+    if (loam_command_find(&command, help ? argv[2] : name, &error) != LOAM_OK) return fail(&error);
+    if (!help) return run_command(command, argv + 2);
+    cli_print_help(stdout, command);
+    return finish_output();
 }

@@ -17,6 +17,8 @@ for command in train generate eval inspect init tokenize; do
     cp "$tmp/stdout" "$tmp/help"
     ok "-h of $command" "$command" -h
     cmp -s "$tmp/help" "$tmp/stdout" || fail 'differs from --help'
+    ok "help $command" help "$command"
+    cmp -s "$tmp/help" "$tmp/stdout" || fail 'differs from --help'
     # The manual page tells every option that --help tells.
     for option in $(grep -o -- '^  --[a-z0-9-]*' "$tmp/help"); do
         grep -qF -- "  $option" "$tmp/manual" || fail "$option is not in the manual page"
@@ -41,6 +43,9 @@ refuses 2 '--dtype fp16: expected f32|bf16' 'unknown choice' train --dtype=fp16
 refuses 2 'needs one of --prompt, --prompt-file and --template' 'no prompt' generate --model x
 refuses 2 'needs one of --prompt, --prompt-file and --template' 'two prompts' generate --model x --prompt a --template squad
 refuses 2 'fields belong to a --template' 'field without template' generate --model x --prompt a --field b=c
+
+refuses 2 '--field b is given twice' 'field given twice' generate --model x --template squad --field b=c --field b=d
+refuses 2 'did you mean "inspect"?' 'help on a mistyped command' help inspekt
 
 run 'no arguments'
 [ "$code" -eq 2 ] || fail "exit code $code"

@@ -53,7 +53,7 @@ done
 ok 'generate from a template' generate "${one_thread[@]}" --model "$tmp/model" --template squad \
     --field 'context=Loam is a soil.' --field 'question=What is loam?' --max-new-tokens 5 --json
 [ "$(number prompt_tokens "$tmp/stdout")" -gt 20 ] || fail "$(cat "$tmp/stdout")"
-printf '### QUESTION\nWhat?' >"$tmp/prompt"
+printf '### QUESTION\nWhat?\n' >"$tmp/prompt"
 ok 'prompt from a file' generate "${one_thread[@]}" --model "$tmp/model" --prompt-file "$tmp/prompt" --max-new-tokens 5
 cp "$tmp/stdout" "$tmp/plain"
 ok 'the same prompt' generate "${one_thread[@]}" --model "$tmp/model" --prompt "$(cat "$tmp/prompt")" --max-new-tokens 5

@@ -157,7 +157,9 @@ static void test_fields(void **state)
     assert_int_equal(options->settings.fields[1].size, 0);
     assert_fails(loam_options_set(options, "field", "context", &error), LOAM_ERROR_USAGE, "NAME=VALUE");
     assert_fails(loam_options_set(options, "field", "=x", &error), LOAM_ERROR_USAGE, "NAME=VALUE");
-    assert_int_equal(options->settings.field_count, 2);
+    assert_fails(loam_options_set(options, "field", "context=x", &error), LOAM_ERROR_USAGE, "given twice");
+    assert_ok(loam_options_set(options, "field", "con=x", &error));
+    assert_int_equal(options->settings.field_count, 3);
     loam_options_destroy(options);
 }
 
@@ -212,6 +214,13 @@ static void test_commands(void **state)
     assert_fails(loam_command_find(&command, "trian", &error), LOAM_ERROR_USAGE, "did you mean \"train\"?");
     assert_fails(loam_command_find(&command, "evaluate", &error), LOAM_ERROR_USAGE, "loam --help");
     assert_fails(loam_command_find(&command, "", &error), LOAM_ERROR_USAGE, "loam --help");
+
+    struct loam_options *options;
+    assert_fails(loam_options_create(&options, LOAM_COMMAND_COUNT, &error), LOAM_ERROR_ARGUMENT, "command");
+    assert_null(loam_command_name(LOAM_COMMAND_COUNT));
+    assert_null(loam_command_help(LOAM_COMMAND_COUNT));
+    assert_null(loam_option_describe(LOAM_COMMAND_COUNT, 0));
+    assert_null(loam_option_find(LOAM_COMMAND_COUNT, "json"));
 }
 
 static void test_nearest(void **state)
