@@ -6,7 +6,11 @@
 #include "device/cpu/simd/level.h"
 #include "device/cpu/simd/tile.h"
 
-enum { QUERIES = 48, KEYS = 64 }; // of a block; QUERIES is a multiple of LANES at every level
+enum {
+    QUERIES = 48, // of a block; a multiple of LANES at every level
+    KEYS = 64,    // of a block
+    AHEAD = 8,    // rows that are asked of memory before their turn
+};
 
 struct attention_sequence {
     int64_t q_first, q_count;   // rows of q
@@ -52,14 +56,23 @@ INLINE int64_t attention_padded(int64_t d)
     return (d + LANES - 1) / LANES * LANES;
 }
 
+// Rows of one head lie apart, where the processor does not foresee them.
+INLINE void attention_prefetch(const char *row, int64_t d, bool bf16)
+{
+    for (int64_t i = 0; i < d * (bf16 ? 2 : 4); i += 64)
+        __builtin_prefetch(row + i);
+}
+
 // Rows [first, first + count) of one head to f32 [count, padded D], zero past D.
 INLINE void attention_gather(float *target, const struct loam_tensor *source, int64_t first, int64_t count,
                              int64_t head)
 {
     const int64_t d = source->shape[2], padded = attention_padded(d);
     const bool bf16 = source->dtype == LOAM_BF16;
-    for (int64_t i = 0; i < count; i++) {
-        const void *row = cpu_head(source, first + i, head);
+    const int64_t step = source->stride[0] * (bf16 ? 2 : 4);
+    const char *row = cpu_head(source, first, head);
+    for (int64_t i = 0; i < count; i++, row += step) {
+        if (i + AHEAD < count) attention_prefetch(row + AHEAD * step, d, bf16);
         for (int64_t j = 0; j < d; j += LANES)
             store_f32(target + i * padded + j, load(row, j, d, bf16));
     }

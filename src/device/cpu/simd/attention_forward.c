@@ -5,15 +5,15 @@
 
 #include "device/cpu/simd/attention.h"
 
-enum { AHEAD = 8 };       // keys
 enum { FEW_QUERIES = 4 }; // up to so many, a query at a time: decoding
 
 // ---- a block of queries ----
 
-struct forward_block {
+// A thread's memory: keys and values of one head of a sequence, and a block of its queries.
+struct forward_work {
+    float *k;    // [max_kv, padded D]
+    float *v;    // [max_kv, padded D]
     float *q;    // [D, QUERIES], scaled
-    float *k;    // [KEYS, padded D]
-    float *v;    // [KEYS, padded D]
     float *p;    // [KEYS, QUERIES]: scores, then weights
     float *out;  // [D, QUERIES], not yet divided by `sum`
     float *rows; // [QUERIES, padded D]
@@ -21,30 +21,30 @@ struct forward_block {
     float sum[QUERIES];
 };
 
-static int64_t block_floats(int64_t d)
+static int64_t work_floats(int64_t max_kv, int64_t d)
 {
-    return 2 * d * QUERIES + (2 * KEYS + QUERIES) * attention_padded(d) + KEYS * QUERIES;
+    return (2 * max_kv + QUERIES) * attention_padded(d) + 2 * d * QUERIES + KEYS * QUERIES;
 }
 
-static void block_init(struct forward_block *block, float *memory, int64_t d)
+static void work_init(struct forward_work *work, float *memory, int64_t max_kv, int64_t d)
 {
     const int64_t padded = attention_padded(d);
-    block->q = memory;
-    block->out = block->q + d * QUERIES;
-    block->k = block->out + d * QUERIES;
-    block->v = block->k + KEYS * padded;
-    block->rows = block->v + KEYS * padded;
-    block->p = block->rows + QUERIES * padded;
+    work->k = memory;
+    work->v = work->k + max_kv * padded;
+    work->rows = work->v + max_kv * padded;
+    work->q = work->rows + QUERIES * padded;
+    work->out = work->q + d * QUERIES;
+    work->p = work->out + d * QUERIES;
 }
 
 // One vector of queries: the scores of `keys` keys from `key` become weights, and what was summed before is
 // rescaled.
-static void softmax_lanes(struct forward_block *block, const struct attention_sequence *sequence,
-                          int64_t query, int64_t lane, int64_t key, int64_t keys, float slope, int64_t d)
+static void softmax_lanes(struct forward_work *work, const struct attention_sequence *sequence, int64_t query,
+                          int64_t lane, int64_t key, int64_t keys, float slope, int64_t d)
 {
-    float *p = block->p + lane;
+    float *p = work->p + lane;
     const bool all_seen = key + keys - 1 <= query + sequence->before;
-    const vec before = load_f32(block->largest + lane);
+    const vec before = load_f32(work->largest + lane);
     vec largest = before;
     for (int64_t j = 0; j < keys; j++) {
         vec score = load_f32(p + j * QUERIES) + slope * (float)(key + j);
@@ -53,73 +53,79 @@ static void softmax_lanes(struct forward_block *block, const struct attention_se
         largest = larger_vec(score, largest);
     }
     const vec rescale = exp_vec(before - largest);
-    vec sum = load_f32(block->sum + lane) * rescale;
+    vec sum = load_f32(work->sum + lane) * rescale;
     for (int64_t j = 0; j < keys; j++) {
         vec weight = exp_vec(load_f32(p + j * QUERIES) - largest);
         if (!all_seen) weight = select_vec(attention_sees(sequence, query, key + j), weight, splat(0));
         store_f32(p + j * QUERIES, weight);
         sum += weight;
     }
-    store_f32(block->largest + lane, largest);
-    store_f32(block->sum + lane, sum);
+    store_f32(work->largest + lane, largest);
+    store_f32(work->sum + lane, sum);
     for (int64_t i = 0; i < d; i++)
-        store_f32(block->out + i * QUERIES + lane, load_f32(block->out + i * QUERIES + lane) * rescale);
+        store_f32(work->out + i * QUERIES + lane, load_f32(work->out + i * QUERIES + lane) * rescale);
 }
 
-static void write_block(const struct loam_attention_forward_args *args, struct forward_block *block,
+static void write_block(const struct loam_attention_forward_args *args, struct forward_work *work,
                         int64_t row, int64_t count, int64_t head)
 {
     const int64_t d = args->q.shape[2], padded = attention_padded(d), tokens = args->q.shape[0];
     float *lse = (float *)args->lse.data + head * tokens + row;
     for (int64_t i = 0; i < count; i++) {
-        const float inverse = 1.0f / block->sum[i];
+        const float inverse = 1.0f / work->sum[i];
         for (int64_t j = 0; j < d; j++)
-            block->rows[i * padded + j] = block->out[j * QUERIES + i] * inverse;
-        lse[i] = block->largest[i] + logf(block->sum[i]);
+            work->rows[i * padded + j] = work->out[j * QUERIES + i] * inverse;
+        lse[i] = work->largest[i] + logf(work->sum[i]);
     }
-    attention_scatter(&args->out, block->rows, row, count, head, 1);
+    attention_scatter(&args->out, work->rows, row, count, head, 1);
 }
 
+// Queries [query, query + QUERIES) of one head; the keys and values are in place.
 static void forward_block(const struct loam_attention_forward_args *args,
                           const struct attention_sequence *sequence, int64_t head, int64_t query,
-                          float *memory)
+                          struct forward_work *work)
 {
     const int64_t d = args->q.shape[2], padded = attention_padded(d);
-    const int64_t group = head / (args->q.shape[1] / args->k.shape[1]);
     const int64_t count = attention_min(QUERIES, sequence->q_count - query), width = attention_padded(count);
     const int64_t keys_seen = query + count + sequence->before;
     const float slope = attention_slope(&args->shape, head);
-    struct forward_block block;
-    block_init(&block, memory, d);
     for (int64_t i = 0; i < QUERIES; i++) {
-        block.largest[i] = -INFINITY;
-        block.sum[i] = 0;
+        work->largest[i] = -INFINITY;
+        work->sum[i] = 0;
     }
-    memset(block.out, 0, (size_t)(d * QUERIES) * sizeof(float));
-    attention_gather(block.rows, &args->q, sequence->q_first + query, count, head);
-    attention_transpose(block.q, block.rows, count, d, args->shape.scale);
+    memset(work->out, 0, (size_t)(d * QUERIES) * sizeof(float));
+    attention_gather(work->rows, &args->q, sequence->q_first + query, count, head);
+    attention_transpose(work->q, work->rows, count, d, args->shape.scale);
     for (int64_t key = 0; key < keys_seen; key += KEYS) {
         const int64_t keys = attention_min(KEYS, keys_seen - key);
-        attention_gather(block.k, &args->k, sequence->kv_first + key, keys, group);
-        attention_gather(block.v, &args->v, sequence->kv_first + key, keys, group);
-        small_matmul(&(struct small_matmul){block.k, padded, 1, block.q, QUERIES, block.p, QUERIES, false},
-                     keys, width, d);
+        const float *k = work->k + key * padded, *v = work->v + key * padded;
+        small_matmul(&(struct small_matmul){k, padded, 1, work->q, QUERIES, work->p, QUERIES, false}, keys,
+                     width, d);
         for (int64_t lane = 0; lane < width; lane += LANES)
-            softmax_lanes(&block, sequence, query + lane, lane, key, keys, slope, d);
-        small_matmul(&(struct small_matmul){block.v, 1, padded, block.p, QUERIES, block.out, QUERIES, true},
-                     d, width, keys);
+            softmax_lanes(work, sequence, query + lane, lane, key, keys, slope, d);
+        small_matmul(&(struct small_matmul){v, 1, padded, work->p, QUERIES, work->out, QUERIES, true}, d,
+                     width, keys);
     }
-    write_block(args, &block, sequence->q_first + query, count, head);
+    write_block(args, work, sequence->q_first + query, count, head);
+}
+
+// Every `parts`-th block, from `part` on, of the query heads that read one key/value head.
+static void forward_group(const struct loam_attention_forward_args *args,
+                          const struct attention_sequence *sequence, int64_t group, int64_t part,
+                          int64_t parts, float *memory)
+{
+    const int64_t heads = args->q.shape[1] / args->k.shape[1];
+    struct forward_work work;
+    if (part * QUERIES >= sequence->q_count) return;
+    work_init(&work, memory, args->shape.max_kv, args->q.shape[2]);
+    attention_gather(work.k, &args->k, sequence->kv_first, sequence->kv_count, group);
+    attention_gather(work.v, &args->v, sequence->kv_first, sequence->kv_count, group);
+    for (int64_t head = group * heads; head < (group + 1) * heads; head++)
+        for (int64_t query = part * QUERIES; query < sequence->q_count; query += parts * QUERIES)
+            forward_block(args, sequence, head, query, &work);
 }
 
 // ---- a query at a time ----
-
-// Rows of one head lie apart, where the processor does not foresee them.
-INLINE void prefetch_row(const char *row, int64_t d, bool bf16)
-{
-    for (int64_t i = 0; i < d * (bf16 ? 2 : 4); i += 64)
-        __builtin_prefetch(row + i);
-}
 
 // scores[j] = scale q.k + slope j; returns the largest.
 INLINE float row_scores(const struct loam_attention_forward_args *args,
@@ -132,7 +138,7 @@ INLINE float row_scores(const struct loam_attention_forward_args *args,
     float largest = -INFINITY;
     for (int64_t j = 0; j < keys; j++, k += step) {
         vec sum = splat(0);
-        prefetch_row(k + AHEAD * step, d, bf16);
+        attention_prefetch(k + AHEAD * step, d, bf16);
         for (int64_t i = 0; i < d; i += LANES)
             sum += load_f32(q + i) * load(k, i, d, bf16);
         scores[j] = sum_lanes(sum) * args->shape.scale + slope * (float)j;
@@ -155,7 +161,7 @@ INLINE void row_values(const struct loam_attention_forward_args *args,
         vec sum[VALUE_VECS] = {0};
         const char *v = first;
         for (int64_t j = 0; j < keys; j++, v += step) {
-            if (i == 0) prefetch_row(v + AHEAD * step, d, bf16);
+            if (i == 0) attention_prefetch(v + AHEAD * step, d, bf16);
             for (int64_t n = 0; n < VALUE_VECS; n++)
                 sum[n] += load(v, i + n * LANES, d, bf16) * p[j];
         }
@@ -199,9 +205,8 @@ static void forward_row(const struct loam_attention_forward_args *args,
 
 static int64_t thread_floats(const struct loam_attention_forward_args *args)
 {
-    const int64_t d = args->q.shape[2], block = block_floats(d);
-    const int64_t row = 2 * attention_padded(d) + args->shape.max_kv;
-    const int64_t floats = block > row ? block : row;
+    const int64_t floats =
+        work_floats(args->shape.max_kv, args->q.shape[2]); // enough for forward_row as well
     return (floats + LANES - 1) / LANES * LANES;
 }
 
@@ -211,29 +216,37 @@ static size_t attention_forward_scratch(const struct loam_device *device,
     return loam_scratch_bytes(thread_floats(args) * device->threads, sizeof(float));
 }
 
+// Parts that the blocks of a head are dealt into, so that there are a few tasks for each thread.
+static int64_t part_count(const struct loam_attention_forward_args *args, int64_t tasks, int64_t threads)
+{
+    const int64_t blocks = (args->shape.max_q + QUERIES - 1) / QUERIES;
+    const int64_t wanted = tasks > 0 ? (4 * threads + tasks - 1) / tasks : 1;
+    return wanted < blocks ? wanted : blocks;
+}
+
 static enum loam_status attention_forward(struct loam_stream *stream,
                                           const struct loam_attention_forward_args *args)
 {
-    const int64_t sequences = loam_tensor_count(&args->shape.q_offsets) - 1, heads = args->q.shape[1];
-    const int64_t blocks = (args->shape.max_q + QUERIES - 1) / QUERIES, floats = thread_floats(args);
+    const int64_t sequences = loam_tensor_count(&args->shape.q_offsets) - 1;
+    const int64_t heads = args->q.shape[1], groups = args->k.shape[1], floats = thread_floats(args);
+    const bool rows = args->shape.max_q <= FEW_QUERIES;
+    const int64_t tasks = rows ? heads : groups;
+    const int64_t parts =
+        rows ? args->shape.max_q : part_count(args, sequences * groups, stream->device->threads);
     float *memory = loam_stream_scratch(stream, attention_forward_scratch(stream->device, args));
     if (memory == NULL) return LOAM_ERROR_INTERNAL;
     LOAM_TRY(attention_check(stream, &args->shape));
-    // Whichever thread takes a block, its result is the same; the long ones, at the end of a sequence, go
-    // first.
+    // Whichever thread takes a task, its result is the same.
 #pragma omp parallel for collapse(3) schedule(dynamic) num_threads(stream->device->threads)
-    for (int64_t block = blocks - 1; block >= 0; block--)
-        for (int64_t s = 0; s < sequences; s++)
-            for (int64_t head = 0; head < heads; head++) {
+    for (int64_t s = 0; s < sequences; s++)
+        for (int64_t task = 0; task < tasks; task++)
+            for (int64_t part = 0; part < parts; part++) {
                 const struct attention_sequence sequence = attention_sequence(&args->shape, s);
-                const int64_t query = block * QUERIES, left = sequence.q_count - query;
                 float *mine = memory + omp_get_thread_num() * floats;
-                if (left <= 0) continue;
-                if (left > FEW_QUERIES || query > 0)
-                    forward_block(args, &sequence, head, query, mine);
-                else
-                    for (int64_t i = 0; i < left; i++)
-                        forward_row(args, &sequence, head, query + i, mine);
+                if (!rows)
+                    forward_group(args, &sequence, task, part, parts, mine);
+                else if (part < sequence.q_count)
+                    forward_row(args, &sequence, task, part, mine);
             }
     return LOAM_OK;
 }
