@@ -1,5 +1,6 @@
-// The special tokens of a model directory: which ids begin and end a text, and whether the tokenizer adds them.
-// Read from tokenizer_config.json, special_tokens_map.json, generation_config.json and config.json, as far as present.
+// The special tokens of a model directory: which ids begin and end a text, and whether the tokenizer adds
+// them. Read from tokenizer_config.json, special_tokens_map.json, generation_config.json and config.json, as
+// far as present.
 #ifndef LOAM_TEXT_SPECIAL_H
 #define LOAM_TEXT_SPECIAL_H
 
@@ -8,9 +9,9 @@
 enum { LOAM_MAX_EOS = 16 };
 
 struct loam_special_tokens {
-    int32_t bos;                    // -1: none
-    int32_t eos;                    // the one that ends a training text; -1: none
-    int32_t eos_ids[LOAM_MAX_EOS];  // every id that stops generation, `eos` among them
+    int32_t bos;                   // -1: none
+    int32_t eos;                   // the one that ends a training text; -1: none
+    int32_t eos_ids[LOAM_MAX_EOS]; // every id that stops generation, `eos` among them
     int eos_count;
     bool add_bos; // tokenizer_config.json asks for BOS (add_bos_token), or the post-processor adds it
     bool add_eos;

@@ -136,5 +136,5 @@ int32_t loam_tokenizer_token_to_id(const struct loam_tokenizer *tokenizer, const
 
 const char *loam_tokenizer_id_to_token(const struct loam_tokenizer *tokenizer, int32_t id)
 {
-    return id < 0 || id >= tokenizer->size ? NULL : tokenizer->tokens[id].text;
+    return id < 0 || id >= tokenizer->size ? NULL : tokenizer->tokens[id].content;
 }

@@ -114,13 +114,17 @@ static enum loam_status build_token_table(struct loam_tokenizer *tokenizer, stru
     }
     tokenizer->tokens = loam_calloc((size_t)tokenizer->size, sizeof *tokenizer->tokens, error);
     if (tokenizer->tokens == NULL) return LOAM_ERROR_MEMORY;
-    for (int32_t id = 0; id < vocab->size; id++)
-        tokenizer->tokens[id].text = loam_vocab_get(vocab, id, &tokenizer->tokens[id].size);
+    for (int32_t id = 0; id < vocab->size; id++) {
+        struct loam_token_text *entry = &tokenizer->tokens[id];
+        entry->text = loam_vocab_get(vocab, id, &entry->size);
+        entry->content = entry->text;
+    }
     for (size_t i = 0; i < added->count; i++) {
         const struct loam_added_token *token = &added->items[i];
         struct loam_token_text *entry = &tokenizer->tokens[token->id];
         // The decoder undoes what the normalizer did, so it is given what the normalizer made.
         const struct loam_bytes *text = token->normalized ? &token->normalized_content : &token->content;
+        entry->content = token->content.data;
         entry->text = text->size == 0 ? "" : text->data;
         entry->size = text->size;
         // `tokenizers` knows special tokens by their content: one that reads otherwise is not left out.

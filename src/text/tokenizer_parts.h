@@ -8,11 +8,13 @@
 #include "text/postprocessor.h"
 #include "text/tokenizer.h"
 
-// How an id reads when it is decoded.
+// What an id stands for.
 struct loam_token_text {
-    const char *text; // NULL: no token has this id
-    size_t size;
-    bool special;
+    const char *content; // as the file has it; NULL: no token has this id
+    const char
+        *text;    // as the decoder is given it: of some added tokens what the normalizer made of the content
+    size_t size;  // bytes of `text`
+    bool special; // left out where special tokens are
 };
 
 struct loam_tokenizer {

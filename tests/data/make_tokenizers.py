@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Makes tests/data/tokenizers: small tokenizers of every part that loam knows, and what `tokenizers` makes of some texts.
+"""Makes tests/data/tokenizers: small tokenizers of every part that loam knows, and what `tokenizers` makes of
+some texts.
 
-Run with tokenizers 0.23.3. models.json holds three BPE models; cases.json a list of tokenizers (a model's name and the
-other parts of a tokenizer.json) with their cases: [text, with special tokens, ids, starts, ends, decoded, decoded without
-special tokens], offsets in bytes. test_tokenizer_golden.c puts the two together.
+Run with tokenizers 0.23.3. models.json holds three BPE models; cases.json a list of tokenizers (a model's
+name and the other parts of a tokenizer.json) with their cases: [text, with special tokens, ids, starts,
+ends, decoded, decoded without special tokens], offsets in bytes. test_tokenizer_golden.c puts the two
+together.
 """
+import collections
 import json
 import os
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, pre_tokenizers
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tokenizers")
 
@@ -31,24 +34,52 @@ TEXTS = [
     "",
 ]
 
+# Hangul in parts and whole, a character that stays decomposed, more marks on one letter than any text has,
+# ligatures.
+FORM_TEXTS = ["\u1112\u1161\u11ab\uac00\u11a8 \u0958 q" + "\u0307\u0323" * 20 + " \ufdfa\ufb03 \u212b \u0344",
+              "\u0301a \u0345\u0301\u0327x o\u0308\u0304 \u1e9b\u0323 \u0cc6\u0cc2\u0cd5"]
+
+
+SPECIAL_TOKENS = ["<unk>", "<s>", "</s>", "<pad>"]
+
+
+def train(words, alphabet, merge_count, prefix=""):
+    """Byte pair encoding as it was first written down. `words` are lists of symbols; ties go to the pair that
+    sorts first, so that a second run makes the same files."""
+    vocab = {token: id for id, token in enumerate(dict.fromkeys(SPECIAL_TOKENS + alphabet))}
+    merges = []
+    while len(merges) < merge_count:
+        counts = collections.Counter(pair for word in words for pair in zip(word, word[1:]))
+        if not counts:
+            break
+        left, right = min(counts, key=lambda pair: (-counts[pair], pair))
+        joined = left + right[len(prefix):]
+        merges.append([left, right])
+        vocab.setdefault(joined, len(vocab))
+        for word in words:
+            for i in range(len(word) - 1):
+                if word[i:i + 2] == [left, right]:
+                    word[i:i + 2] = [joined]
+    return {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+            "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
+            "vocab": vocab, "merges": merges}
+
+
+def words_of(pre_tokenizer):
+    return [list(word) for line in CORPUS for word, _ in pre_tokenizer.pre_tokenize_str(line)]
+
 
 def byte_model():
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = trainers.BpeTrainer(vocab_size=4 + 256 + 120, special_tokens=["<unk>", "<s>", "</s>", "<pad>"],
-                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
-    tokenizer.train_from_iterator(CORPUS, trainer)
-    return json.loads(tokenizer.to_str())["model"]
+    words = words_of(pre_tokenizers.ByteLevel(add_prefix_space=False))
+    return train(words, sorted(pre_tokenizers.ByteLevel.alphabet()), 120)
 
 
 def fallback_model():
     """As sentencepiece makes them: byte tokens, pieces with U+2581, merges spelt as strings."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    special = ["<unk>", "<s>", "</s>", "<pad>"] + [f"<0x{i:02X}>" for i in range(256)]
-    trainer = trainers.BpeTrainer(vocab_size=420, special_tokens=special, show_progress=False, limit_alphabet=40)
-    tokenizer.train_from_iterator(CORPUS, trainer)
-    model = json.loads(tokenizer.to_str())["model"]
+    words = [word for word in words_of(pre_tokenizers.Metaspace()) if "".join(word).isascii() or word[0] == "\u2581"]
+    alphabet = sorted({symbol for word in words for symbol in word if symbol.isascii() or symbol in "\u2581üïé"})
+    known = [[symbol for symbol in word if symbol in alphabet] for word in words]
+    model = train(known, [f"<0x{i:02X}>" for i in range(256)] + alphabet, 120)
     model.update(unk_token="<unk>", byte_fallback=True, fuse_unk=True)
     model["merges"] = [" ".join(pair) for pair in model["merges"]]
     return model
@@ -56,12 +87,15 @@ def fallback_model():
 
 def word_model():
     """With a prefix inside words and a suffix at their ends, and characters that it does not know."""
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", continuing_subword_prefix="##", end_of_word_suffix="</w>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    trainer = trainers.BpeTrainer(vocab_size=200, special_tokens=["<unk>", "<s>", "</s>", "<pad>"], show_progress=False,
-                                  continuing_subword_prefix="##", end_of_word_suffix="</w>", limit_alphabet=30)
-    tokenizer.train_from_iterator(CORPUS, trainer)
-    return json.loads(tokenizer.to_str())["model"]
+    words = []
+    for word in words_of(pre_tokenizers.WhitespaceSplit()):
+        if "".join(word).isascii():
+            symbols = [symbol if i == 0 else "##" + symbol for i, symbol in enumerate(word)]
+            symbols[-1] += "</w>"
+            words.append(symbols)
+    model = train(words, sorted({symbol for word in words for symbol in word}), 100, prefix="##")
+    model.update(unk_token="<unk>", continuing_subword_prefix="##", end_of_word_suffix="</w>")
+    return model
 
 
 def added(content, id=0, **flags):
@@ -71,7 +105,7 @@ def added(content, id=0, **flags):
     return token
 
 
-SPECIALS = [added(content, id, special=True) for id, content in enumerate(["<unk>", "<s>", "</s>", "<pad>"])]
+SPECIALS = [added(content, id, special=True) for id, content in enumerate(SPECIAL_TOKENS)]
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 BYTES_ONLY = dict(BYTE_LEVEL, use_regex=False)
 FALLBACK_DECODER = {"type": "Sequence", "decoders": [
@@ -116,7 +150,7 @@ def byte_tokenizers():
         BYTES_ONLY), post_processor=sequence("processors", BYTE_LEVEL, template("<s>", "A")),
         model_options={"ignore_merges": True})
     for form in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase"):
-        yield form, dict(decoder, normalizer={"type": form}, pre_tokenizer=BYTES_ONLY)
+        yield form, dict(decoder, normalizer={"type": form}, pre_tokenizer=BYTES_ONLY, more_texts=FORM_TEXTS)
     for left, right in ((True, True), (True, False), (False, True)):
         yield f"strip {left} {right}", dict(
             decoder, normalizer={"type": "Strip", "strip_left": left, "strip_right": right}, pre_tokenizer=BYTE_LEVEL)
@@ -222,6 +256,7 @@ def make_case(tokenizer, text, special):
 
 
 def make(name, model_name, model, parts, texts):
+    texts = texts + parts.pop("more_texts", [])
     entry = {"name": name, "model": model_name, "model_options": {}, "added_tokens": SPECIALS, "normalizer": None,
              "pre_tokenizer": None, "post_processor": None, "decoder": None}
     entry.update(parts)
