@@ -36,7 +36,8 @@ IGNORED = -100
 WEIGHT_DECAY = 0.01
 
 # What the two may differ by: absolute for losses, relative for the others. float32 sums in another order differ by a
-# few 1e-7; fifty steps of AdamW, which divides small gradients by their own size, let that grow.
+# few 1e-7; fifty steps of AdamW, which divides small gradients by their own size, let that grow. Over a vocabulary of
+# 49,152 PyTorch's own log_softmax in float32 is 1.6e-5 below what it gives in float64; loam's loss is not.
 LOSS_TOLERANCE = 1e-4
 NORM_TOLERANCE = 1e-3
 LOGIT_TOLERANCE = 1e-4
