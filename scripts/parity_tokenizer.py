@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import unicodedata
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from tokenizers import Tokenizer  # noqa: E402
@@ -186,7 +187,9 @@ def check(path, options):
     tokenizer.no_padding()
     print(f"== {path}")
     different = sweep(tokenizer, options.records, path)
-    print(f"code points: 1112064 compared, {len(different)} differ" + (f": {ranges(different)}" if different else ""))
+    unassigned = sum(unicodedata.category(chr(point)) == "Cn" for point in different)
+    print(f"code points: 1112064 compared, {len(different)} differ"
+          + (f" ({unassigned} of them not in Unicode {unicodedata.unidata_version}): {ranges(different)}" if different else ""))
     specials = [token.content for token in tokenizer.get_added_tokens_decoder().values()][:50]
     rng = random.Random(options.seed)
     failed = False
