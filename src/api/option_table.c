@@ -34,12 +34,10 @@
 #define MACHINE "Device"
 
 const char *const loam_command_texts[LOAM_COMMAND_COUNT][2] = {
-    [LOAM_COMMAND_TRAIN] = {"train",
-                            "fine-tune a model and save a LoRA adapter that PEFT loads, or the whole model"},
+    [LOAM_COMMAND_TRAIN] = {"train", "train a LoRA adapter that PEFT loads, or the whole model"},
     [LOAM_COMMAND_GENERATE] = {"generate", "continue a prompt with a model, with or without an adapter"},
-    [LOAM_COMMAND_EVAL] = {"eval", "measure loss and perplexity on a file of examples, and SQuAD scores"},
-    [LOAM_COMMAND_INSPECT] = {"inspect",
-                              "show the modules, dtypes and parameter counts of a model or an adapter"},
+    [LOAM_COMMAND_EVAL] = {"eval", "measure loss and perplexity on examples, and SQuAD scores"},
+    [LOAM_COMMAND_INSPECT] = {"inspect", "show modules, dtypes and parameters of a model or an adapter"},
     [LOAM_COMMAND_INIT] = {"init", "write a randomly initialised model from a config.json"},
     [LOAM_COMMAND_TOKENIZE] = {"tokenize", "turn text from standard input into token ids, or back"},
 };

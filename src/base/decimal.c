@@ -1,9 +1,21 @@
 #include "base/decimal.h"
 
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+// The caller's locale may have another decimal point.
+static void use_point(char text[LOAM_DECIMAL_SIZE])
+{
+    const char *point = localeconv()->decimal_point;
+    char *at = strstr(text, point);
+    if (at == NULL) return;
+    size_t size = strlen(point);
+    *at = '.';
+    memmove(at + 1, at + size, strlen(at + size) + 1);
+}
 
 void loam_decimal(double value, char text[LOAM_DECIMAL_SIZE])
 {
@@ -11,8 +23,13 @@ void loam_decimal(double value, char text[LOAM_DECIMAL_SIZE])
         memcpy(text, "null", sizeof "null");
         return;
     }
+    if (value == floor(value) && fabs(value) < 1e15) {
+        snprintf(text, LOAM_DECIMAL_SIZE, "%.0f", value);
+        return;
+    }
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(text, LOAM_DECIMAL_SIZE, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) return;
+        if (strtod(text, NULL) == value) break;
     }
+    use_point(text);
 }

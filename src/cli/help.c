@@ -3,7 +3,7 @@
 
 #include "cli/cli.h"
 
-enum { HELP_COLUMN = 32, WIDTH = 100 };
+enum { HELP_COLUMN = 32, WIDTH = 80 };
 
 // Writes `text` from column `at` on, wrapped at WIDTH, each line but the first indented by HELP_COLUMN.
 static void print_wrapped(FILE *stream, const char *text, size_t at)
@@ -80,5 +80,5 @@ void cli_print_overview(FILE *stream)
     for (int i = 0; i < LOAM_COMMAND_COUNT; i++)
         fprintf(stream, "  %-10s %s\n", loam_command_name((enum loam_command)i),
                 loam_command_help((enum loam_command)i));
-    fprintf(stream, "\nloam COMMAND --help tells a command's options; loam --version tells the version.\n");
+    fprintf(stream, "\nloam COMMAND --help tells the options of a command, loam --version the version.\n");
 }

@@ -286,16 +286,7 @@ static enum loam_status append_string(struct loam_bytes *text, const char *value
     return status;
 }
 
-// lora_alpha is an integer to PEFT; a fraction is kept all the same, since PEFT computes with it.
-static void alpha_text(double value, char text[LOAM_DECIMAL_SIZE])
-{
-    if (value == floor(value) && value < 1e15) {
-        snprintf(text, LOAM_DECIMAL_SIZE, "%.0f", value);
-    } else {
-        loam_decimal(value, text);
-    }
-}
-
+// A float in Python's spelling, which a whole number shows too.
 static void dropout_text(double value, char text[LOAM_DECIMAL_SIZE])
 {
     loam_decimal(value, text);
@@ -321,7 +312,8 @@ static enum loam_status append_config(struct loam_bytes *text, const struct loam
 {
     char alpha[LOAM_DECIMAL_SIZE];
     char dropout[LOAM_DECIMAL_SIZE];
-    alpha_text(config->alpha, alpha);
+    // An integer to PEFT; a fraction is kept all the same, since PEFT computes with it.
+    loam_decimal(config->alpha, alpha);
     dropout_text(config->dropout, dropout);
     LOAM_TRY(loam_bytes_append_text(text,
                                     "{\n"

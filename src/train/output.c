@@ -18,6 +18,22 @@ static bool same_directory(const char *a, const char *b)
            about_a.st_ino == about_b.st_ino;
 }
 
+// What tells an adapter's directory from a model's, to us and to other readers: in one directory the two
+// would be taken for each other.
+static enum loam_status check_other_kind(const struct loam_train_settings *settings, struct loam_error *error)
+{
+    const char *sign = settings->full ? "adapter_config.json" : "config.json";
+    char *path = loam_path_join(settings->out, sign, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    bool there = loam_file_exists(path);
+    free(path);
+    if (!there) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_EXISTS,
+                     "--out %s holds %s (%s), and this run makes %s; choose another", settings->out,
+                     settings->full ? "an adapter" : "a model", sign,
+                     settings->full ? "a model" : "an adapter");
+}
+
 enum loam_status loam_output_open(struct loam_output *output, const struct loam_train_settings *settings,
                                   struct loam_error *error)
 {
@@ -27,18 +43,12 @@ enum loam_status loam_output_open(struct loam_output *output, const struct loam_
                          "--out %s is the model's own directory, which must stay as it is; choose another",
                          settings->out);
     }
+    LOAM_TRY(check_other_kind(settings, error));
     bool made = !loam_directory_exists(settings->out);
     LOAM_TRY(loam_output_directory_prepare(settings->out, settings->overwrite, error));
     output->made = made;
     output->metrics_path = loam_path_join(settings->out, "metrics.jsonl", error);
     return output->metrics_path != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
-}
-
-void loam_output_abandon(struct loam_output *output)
-{
-    // A directory with something in it, such as the metrics of the steps that were made, stays.
-    if (output->made) (void)rmdir(output->directory);
-    output->made = false;
 }
 
 void loam_output_deinit(struct loam_output *output)
@@ -47,7 +57,7 @@ void loam_output_deinit(struct loam_output *output)
     *output = (struct loam_output){0};
 }
 
-// ---- files of the base ----
+// ---- files ----
 
 static const struct {
     const char *name;
@@ -60,6 +70,30 @@ static const struct {
     {"config.json", true},
     {"generation_config.json", true},
 };
+
+// What a run writes besides those and the metrics.
+static const char *const own_files[] = {"README.md", "adapter_model.safetensors", "adapter_config.json",
+                                        "model.safetensors"};
+
+static void remove_file(const struct loam_output *output, const char *name)
+{
+    char *path = loam_path_join(output->directory, name, NULL);
+    if (path != NULL) (void)unlink(path);
+    free(path);
+}
+
+void loam_output_abandon(struct loam_output *output)
+{
+    // What was there before is not this run's to remove.
+    if (!output->made) return;
+    for (size_t i = 0; i < sizeof base_files / sizeof base_files[0]; i++)
+        remove_file(output, base_files[i].name);
+    for (size_t i = 0; i < sizeof own_files / sizeof own_files[0]; i++)
+        remove_file(output, own_files[i]);
+    // With the metrics of the steps that were made it stays.
+    (void)rmdir(output->directory);
+    output->made = false;
+}
 
 static enum loam_status copy_file(const struct loam_output *output, const char *model, const char *name,
                                   struct loam_error *error)
@@ -152,7 +186,7 @@ static enum loam_status append_settings(struct loam_bytes *card, const struct lo
     LOAM_TRY(append_row(card, "max_grad_norm", settings->max_grad_norm, error));
     LOAM_TRY(append_row(card, "per_device_train_batch_size", (double)settings->batch_size, error));
     LOAM_TRY(append_row(card, "gradient_accumulation_steps", (double)settings->accumulation, error));
-    return append_row(card, "seed", (double)settings->seed, error);
+    return loam_bytes_format(card, error, "| seed | %llu |\n", (unsigned long long)settings->seed);
 }
 
 static enum loam_status append_results(struct loam_bytes *card, const struct loam_loop *loop,

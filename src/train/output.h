@@ -13,7 +13,8 @@ struct loam_output {
 // Checks that the directory can be written, and makes it. `model` must be another one.
 enum loam_status loam_output_open(struct loam_output *output, const struct loam_train_settings *settings,
                                   struct loam_error *error);
-// Takes a directory away again that this run made and left empty.
+// After a failure: what the run has put into a directory that it made goes, all but the metrics; without them
+// the directory goes too.
 void loam_output_abandon(struct loam_output *output);
 void loam_output_deinit(struct loam_output *output);
 

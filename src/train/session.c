@@ -136,9 +136,14 @@ void loam_session_report(const struct loam_session *session, const char *path,
                          const struct loam_dataset *dataset)
 {
     struct loam_dataset_counts counts = loam_dataset_counts(dataset);
-    if (counts.skipped_bad + counts.cut + counts.dropped == 0) return;
-    loam_log_write(
-        session->log, LOAM_LOG_WARNING,
-        "%s: of %zu records, %zu broken ones were skipped, %zu cut to %d tokens and %zu dropped as too long",
-        path, counts.records, counts.skipped_bad, counts.cut, (int)session->max_length, counts.dropped);
+    if (counts.skipped_bad > 0) {
+        loam_log_write(session->log, LOAM_LOG_WARNING, "%s: %zu broken records were skipped", path,
+                       counts.skipped_bad);
+    }
+    if (counts.cut + counts.dropped > 0) {
+        loam_log_write(session->log, LOAM_LOG_WARNING,
+                       "%s: of %zu records, %zu were longer than %d tokens and cut, %zu could not be cut and "
+                       "were dropped",
+                       path, counts.records, counts.cut, (int)session->max_length, counts.dropped);
+    }
 }

@@ -5,6 +5,7 @@ ok 'overview' --help
 for command in train generate eval inspect init tokenize; do
     output_has "  $command "
 done
+[ -z "$(awk 'length > 80' "$tmp/stdout")" ] || fail 'lines of more than 80 characters'
 ok 'version' --version
 grep -qE '^loam [0-9]+\.[0-9]+\.[0-9]+$' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
 
@@ -13,7 +14,7 @@ for command in train generate eval inspect init tokenize; do
     ok "help of $command" "$command" --help
     output_has "Usage: loam $command"
     output_has '--json'
-    [ -z "$(awk 'length > 100' "$tmp/stdout")" ] || fail 'lines of more than 100 characters'
+    [ -z "$(awk 'length > 80' "$tmp/stdout")" ] || fail 'lines of more than 80 characters'
     cp "$tmp/stdout" "$tmp/help"
     ok "-h of $command" "$command" -h
     cmp -s "$tmp/help" "$tmp/stdout" || fail 'differs from --help'
