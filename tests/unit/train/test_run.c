@@ -3,6 +3,8 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "common_fixture.h"
 #include "train/evaluate.h"
@@ -341,7 +343,7 @@ static void base_is_read_only(void **state)
     struct loam_train_settings settings = fixture_settings(&fixture);
     run(&settings);
     settings.full = true;
-    settings.overwrite = true;
+    settings.out = fixture.adapter;
     run(&settings);
     char *after = fixture_read(fixture.model, "model.safetensors", &after_size);
     assert_int_equal(before_size, after_size);
@@ -447,6 +449,12 @@ static void output_is_guarded(void **state)
     assert_fails(loam_train_run(&settings, NULL, &error), LOAM_ERROR_EXISTS, "--overwrite");
     settings.overwrite = true;
     run(&settings);
+    settings.full = true;
+    assert_fails(loam_train_run(&settings, NULL, &error), LOAM_ERROR_EXISTS, "holds an adapter");
+    settings.out = fixture.adapter;
+    run(&settings);
+    settings.full = false;
+    assert_fails(loam_train_run(&settings, NULL, &error), LOAM_ERROR_EXISTS, "holds a model");
     settings.out = fixture.model;
     assert_fails(loam_train_run(&settings, NULL, &error), LOAM_ERROR_ARGUMENT, "the model's own directory");
     settings.out = fixture.jsonl;
@@ -485,6 +493,52 @@ static void stops_at_a_number_that_is_none(void **state)
     assert_int_equal(count_events(LOAM_EVENT_END), 0);
 }
 
+// The disk is full when the result is saved: of the directory that the run made only the metrics stay, and
+// what was in another one before is as it was.
+static void fails_while_saving(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = fixture_settings(&fixture);
+    settings.max_steps = 2;
+    settings.lora.rank = 8;
+    settings.lora.target_modules = "all-linear"; // 20 kB: more than the tokenizer
+    settings.out = fixture.adapter;
+    run(&settings);
+    size_t size;
+    char *before = fixture_read(fixture.adapter, "adapter_model.safetensors", &size);
+    struct rlimit usual;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &usual), 0);
+    signal(SIGXFSZ, SIG_IGN); // the write fails instead
+    // Room for some files and not for others: what comes first is on disk when the failure comes.
+    static const rlim_t limits[] = {600, 2000, 10000};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        settings.out = fixture.out;
+        settings.overwrite = false;
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){limits[i], usual.rlim_max}), 0);
+        enum loam_status made = loam_train_run(&settings, NULL, &error);
+        settings.out = fixture.adapter;
+        settings.overwrite = true;
+        enum loam_status overwritten = loam_train_run(&settings, NULL, &error);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &usual), 0);
+        assert_int_equal(made, LOAM_ERROR_IO);
+        assert_int_equal(overwritten, LOAM_ERROR_IO);
+        static const char *const files[] = {"README.md", "adapter_model.safetensors", "adapter_config.json",
+                                            "tokenizer.json", "tokenizer_config.json"};
+        for (size_t j = 0; j < sizeof files / sizeof files[0]; j++)
+            assert_false(fixture_has(fixture.out, files[j]));
+        char command[400];
+        snprintf(command, sizeof command, "test \"$(ls -A '%s')\" = metrics.jsonl", fixture.out);
+        assert_int_equal(system(command), 0);
+        test_remove_directory(fixture.out);
+        char *after = fixture_read(fixture.adapter, "adapter_model.safetensors", NULL);
+        assert_memory_equal(before, after, size);
+        free(after);
+    }
+    signal(SIGXFSZ, SIG_DFL);
+    free(before);
+}
+
 static void nothing_to_learn_from(void **state)
 {
     (void)state;
@@ -502,7 +556,7 @@ static void nothing_to_learn_from(void **state)
     settings.overwrite = true;
     run(&settings);
     assert_non_null(strstr(fixture.log, "warning: "));
-    assert_non_null(strstr(fixture.log, "2 dropped as too long"));
+    assert_non_null(strstr(fixture.log, "could not be cut and were dropped"));
 }
 
 // With the model's positions as a limit, and a head of its own.
@@ -521,6 +575,7 @@ static void llama(void **state)
     assert_fails(loam_train_run(&settings, NULL, &error), LOAM_ERROR_ARGUMENT, "made for 96 positions");
     settings.max_length = 0;
     settings.full = true;
+    settings.out = fixture.adapter;
     run(&settings);
     assert_true(last_event(LOAM_EVENT_STEP)->loss < fixture.events[1].loss - 1);
     fixture_remove(&fixture);
@@ -544,6 +599,7 @@ int main(void)
         TEST(output_is_guarded),
         TEST(broken_weights_leave_nothing),
         TEST(stops_at_a_number_that_is_none),
+        TEST(fails_while_saving),
         TEST(nothing_to_learn_from),
         cmocka_unit_test(llama),
     };

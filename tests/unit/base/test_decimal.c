@@ -1,0 +1,71 @@
+// Numbers as text: short, and the same when they are read back.
+#include "test.h"
+
+#include <float.h>
+#include <locale.h>
+#include <math.h>
+
+#include "base/decimal.h"
+
+static void spellings(void **state)
+{
+    (void)state;
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {
+        {0, "0"},
+        {1, "1"},
+        {-3, "-3"},
+        {1690, "1690"},
+        {1722408960, "1722408960"},
+        {999999999999999, "999999999999999"},
+        {1e15, "1e+15"},
+        {0.05, "0.05"},
+        {1e-5, "1e-05"},
+        {0.1 + 0.2, "0.30000000000000004"},
+        {NAN, "null"},
+        {INFINITY, "null"},
+        {-INFINITY, "null"},
+        {-2.5, "-2.5"},
+        {1.0 / 3, "0.3333333333333333"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[LOAM_DECIMAL_SIZE];
+        loam_decimal(cases[i].value, text);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
+static void survive(void **state)
+{
+    (void)state;
+    double values[] = {DBL_MAX, -DBL_MAX, DBL_MIN, DBL_TRUE_MIN, DBL_EPSILON, 3.0237, 1e22, 123456.789};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        char text[LOAM_DECIMAL_SIZE];
+        loam_decimal(values[i], text);
+        assert_true(strtod(text, NULL) == values[i]);
+    }
+}
+
+// Whatever the program's locale: a comma would break the JSON.
+static void locale(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "nl_NL.UTF-8"};
+    size_t i = 0;
+    while (i < sizeof names / sizeof names[0] && setlocale(LC_NUMERIC, names[i]) == NULL)
+        i++;
+    if (i == sizeof names / sizeof names[0]) skip(); // none of them is installed
+    char text[LOAM_DECIMAL_SIZE];
+    loam_decimal(0.05, text);
+    setlocale(LC_NUMERIC, "C");
+    assert_string_equal(text, "0.05");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(spellings), cmocka_unit_test(survive),
+                                       cmocka_unit_test(locale)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
