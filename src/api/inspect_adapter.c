@@ -33,12 +33,6 @@ struct adapter_view {
     int64_t parameters;
 };
 
-static bool ends_with(const char *text, const char *ending)
-{
-    size_t size = strlen(text), ending_size = strlen(ending);
-    return size > ending_size && strcmp(text + size - ending_size, ending) == 0;
-}
-
 // The tensor's elements as f32, released with free().
 static float *to_f32(const struct loam_stored_tensor *tensor, struct loam_error *error)
 {
@@ -118,7 +112,7 @@ static enum loam_status read_modules(struct adapter_view *view, struct loam_erro
     if (view->modules == NULL) return error->status;
     for (size_t i = 0; i < count; i++) {
         const struct loam_stored_tensor *a = loam_safetensors_at(view->file, i);
-        if (!ends_with(a->name, suffix_a)) continue;
+        if (!loam_ends_with(a->name, suffix_a)) continue;
         char *name_b =
             loam_format(error, "%.*s%s", (int)(strlen(a->name) - (sizeof suffix_a - 1)), a->name, suffix_b);
         if (name_b == NULL) return error->status;

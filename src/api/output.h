@@ -1,4 +1,4 @@
-// A command's output, through the text callback.
+// A command's output, through the text callback, and what helps to form it.
 #ifndef LOAM_API_OUTPUT_H
 #define LOAM_API_OUTPUT_H
 
@@ -17,5 +17,8 @@ json_t *loam_json_number(double value);
 // "1,722,408,960"
 enum { LOAM_GROUPED_SIZE = 32 };
 const char *loam_grouped(int64_t number, char text[LOAM_GROUPED_SIZE]);
+
+// Whether `text` ends in `ending`.
+bool loam_ends_with(const char *text, const char *ending);
 
 #endif

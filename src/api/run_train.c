@@ -77,18 +77,12 @@ static enum loam_status format_word(struct loam_bytes *text, const char *word, s
     return loam_bytes_append_text(text, "'", error);
 }
 
-static bool ends_with(const char *text, const char *ending)
-{
-    size_t size = strlen(text), ending_size = strlen(ending);
-    return size >= ending_size && strcmp(text + size - ending_size, ending) == 0;
-}
-
 // The prompt is left to fill in, in the form that the training examples had.
 static enum loam_status format_prompt(struct loam_bytes *text, const struct loam_train_settings *train,
                                       struct loam_error *error)
 {
     const char *name = train->prompt_template;
-    if (name == NULL && ends_with(train->data, ".json")) name = "squad";
+    if (name == NULL && loam_ends_with(train->data, ".json")) name = "squad";
     if (name == NULL) return loam_bytes_append_text(text, " --prompt '...'\n", error);
     LOAM_TRY(loam_bytes_append_text(text, " --template ", error));
     LOAM_TRY(format_word(text, name, error));
