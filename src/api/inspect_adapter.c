@@ -87,9 +87,11 @@ static enum loam_status add_module(struct adapter_view *view, const struct loam_
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: %s: expected F32, F16 or BF16", a->file,
                          a->name);
     struct module *module = &view->modules[view->count];
-    size_t skipped = strncmp(a->name, prefix, sizeof prefix - 1) == 0 ? sizeof prefix - 1 : 0;
+    size_t size = strlen(a->name) - (sizeof suffix_a - 1);
+    size_t skipped =
+        size >= sizeof prefix - 1 && strncmp(a->name, prefix, sizeof prefix - 1) == 0 ? sizeof prefix - 1 : 0;
     *module = (struct module){.name = a->name + skipped,
-                              .name_size = (int)(strlen(a->name) - skipped - (sizeof suffix_a - 1)),
+                              .name_size = (int)(size - skipped),
                               .rank = a->shape[0],
                               .in = a->shape[1],
                               .out = b->shape[0]};
