@@ -7,10 +7,10 @@
 #include "base/heap.h"
 
 // The levels that are compiled in (cmake/LoamCpu.cmake), best first.
-void cpu_overrides_portable(struct loam_op_table *ops);
+void loam_cpu_overrides_portable(struct loam_op_table *ops);
 #if defined(LOAM_CPU_X86)
-void cpu_overrides_avx2(struct loam_op_table *ops);
-void cpu_overrides_avx512(struct loam_op_table *ops);
+void loam_cpu_overrides_avx2(struct loam_op_table *ops);
+void loam_cpu_overrides_avx512(struct loam_op_table *ops);
 
 static bool has_avx2(void)
 {
@@ -29,13 +29,13 @@ static bool has_portable(void)
 
 static const struct cpu_level levels[] = {
 #if defined(LOAM_CPU_X86)
-    {"avx512", has_avx512, cpu_overrides_avx512},
-    {"avx2", has_avx2, cpu_overrides_avx2},
+    {"avx512", has_avx512, loam_cpu_overrides_avx512},
+    {"avx2", has_avx2, loam_cpu_overrides_avx2},
 #endif
-    {"portable", has_portable, cpu_overrides_portable},
+    {"portable", has_portable, loam_cpu_overrides_portable},
 };
 
-const struct cpu_level *cpu_level(size_t index)
+const struct cpu_level *loam_cpu_level(size_t index)
 {
     size_t runnable = 0;
     for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
@@ -43,7 +43,7 @@ const struct cpu_level *cpu_level(size_t index)
     return NULL;
 }
 
-enum loam_status cpu_matmul_status(struct loam_stream *stream, const char *failure)
+enum loam_status loam_cpu_matmul_status(struct loam_stream *stream, const char *failure)
 {
     if (failure == NULL) return LOAM_OK;
     loam_stream_fail(stream, LOAM_ERROR_INTERNAL, stream->op, failure);
@@ -53,7 +53,7 @@ enum loam_status cpu_matmul_status(struct loam_stream *stream, const char *failu
 static void cpu_destroy(struct loam_device *device)
 {
     struct cpu_state *state = device->state;
-    if (state != NULL) matmul_cache_destroy(state->matmuls);
+    if (state != NULL) loam_matmul_cache_destroy(state->matmuls);
     free(state);
     free(device);
 }
@@ -65,7 +65,8 @@ enum loam_status loam_device_cpu_create(struct loam_device **out, int threads, s
     if (device == NULL) return LOAM_ERROR_MEMORY;
     struct cpu_state *state = loam_calloc(1, sizeof *state, error);
     device->state = state;
-    enum loam_status status = state == NULL ? LOAM_ERROR_MEMORY : matmul_cache_create(&state->matmuls, error);
+    enum loam_status status =
+        state == NULL ? LOAM_ERROR_MEMORY : loam_matmul_cache_create(&state->matmuls, error);
     if (status != LOAM_OK) {
         cpu_destroy(device);
         return status;
@@ -75,12 +76,12 @@ enum loam_status loam_device_cpu_create(struct loam_device **out, int threads, s
     omp_set_num_threads(threads);
     device->name = "cpu";
     device->threads = threads;
-    device->native_bf16 = matmul_native_bf16(state->matmuls);
+    device->native_bf16 = loam_matmul_native_bf16(state->matmuls);
     device->host_memory = true;
     device->memory = &loam_host_memory;
     device->destroy = cpu_destroy;
     loam_ref_ops(&device->ops);
-    cpu_level(0)->override(&device->ops);
+    loam_cpu_level(0)->override(&device->ops);
     *out = device;
     return LOAM_OK;
 }

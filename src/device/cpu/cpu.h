@@ -33,9 +33,9 @@ struct cpu_level {
     bool (*runs_here)(void);
     void (*override)(struct loam_op_table *ops);
 };
-const struct cpu_level *cpu_level(size_t index);
+const struct cpu_level *loam_cpu_level(size_t index);
 
 // Fails the stream with what oneDNN said; LOAM_OK for NULL.
-enum loam_status cpu_matmul_status(struct loam_stream *stream, const char *failure);
+enum loam_status loam_cpu_matmul_status(struct loam_stream *stream, const char *failure);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "base/heap.h"
 
-enum { WAYS = 4, SETS = 256 }; // WAYS primitives share a set; the longest unused of a full set is replaced
+enum { WAYS = 4, SETS = 64 }; // WAYS primitives share a set; the longest unused of a full set is replaced
 
 enum operand { OPERAND_A, OPERAND_B, OPERAND_C, OPERAND_BIAS, OPERAND_COUNT };
 static const int operand_argument[OPERAND_COUNT] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST,
@@ -89,7 +89,7 @@ static dnnl_status_t primitive_desc_create(dnnl_primitive_desc_t *out, dnnl_engi
 
 // ---- the cache ----
 
-enum loam_status matmul_cache_create(struct matmul_cache **out, struct loam_error *error)
+enum loam_status loam_matmul_cache_create(struct matmul_cache **out, struct loam_error *error)
 {
     *out = loam_calloc(1, sizeof **out, error);
     if (*out == NULL) return LOAM_ERROR_MEMORY;
@@ -97,7 +97,7 @@ enum loam_status matmul_cache_create(struct matmul_cache **out, struct loam_erro
     if (dnnl_engine_create(&cache->engine, dnnl_cpu, 0) == dnnl_success &&
         dnnl_stream_create(&cache->stream, cache->engine, dnnl_stream_default_flags) == dnnl_success)
         return LOAM_OK;
-    matmul_cache_destroy(cache);
+    loam_matmul_cache_destroy(cache);
     *out = NULL;
     return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "oneDNN offers no CPU engine on this machine");
 }
@@ -110,7 +110,7 @@ static void entry_clear(struct matmul_entry *entry)
     memset(entry, 0, sizeof *entry);
 }
 
-void matmul_cache_destroy(struct matmul_cache *cache)
+void loam_matmul_cache_destroy(struct matmul_cache *cache)
 {
     if (cache == NULL) return;
     for (int set = 0; set < SETS; set++)
@@ -121,12 +121,12 @@ void matmul_cache_destroy(struct matmul_cache *cache)
     free(cache);
 }
 
-size_t matmul_cache_capacity(void)
+size_t loam_matmul_cache_capacity(void)
 {
     return (size_t)WAYS * SETS;
 }
 
-size_t matmul_cache_count(const struct matmul_cache *cache)
+size_t loam_matmul_cache_count(const struct matmul_cache *cache)
 {
     size_t count = 0;
     for (int set = 0; set < SETS; set++)
@@ -228,8 +228,8 @@ static struct matmul_entry *entry_find(struct matmul_cache *cache, const struct 
     return NULL;
 }
 
-const char *matmul_run(struct matmul_cache *cache, const struct matmul_shape *shape, const void *a,
-                       const void *b, const void *bias, void *c)
+const char *loam_matmul_run(struct matmul_cache *cache, const struct matmul_shape *shape, const void *a,
+                            const void *b, const void *bias, void *c)
 {
     struct matmul_entry *entry = entry_find(cache, shape);
     if (entry == NULL) return "oneDNN has no matrix product for these shapes and dtypes";
@@ -260,7 +260,7 @@ static bool has_bf16_instructions(void)
 #endif
 }
 
-bool matmul_native_bf16(struct matmul_cache *cache)
+bool loam_matmul_native_bf16(struct matmul_cache *cache)
 {
     const struct matmul_shape shape = {.m = 16,
                                        .n = 16,

@@ -22,16 +22,16 @@ struct matmul_shape {
 // them, the longest unused making room. Not to be used by two threads at a time.
 struct matmul_cache;
 
-enum loam_status matmul_cache_create(struct matmul_cache **out, struct loam_error *error);
-void matmul_cache_destroy(struct matmul_cache *cache);
-size_t matmul_cache_count(const struct matmul_cache *cache); // primitives held
-size_t matmul_cache_capacity(void);
+enum loam_status loam_matmul_cache_create(struct matmul_cache **out, struct loam_error *error);
+void loam_matmul_cache_destroy(struct matmul_cache *cache);
+size_t loam_matmul_cache_count(const struct matmul_cache *cache); // primitives held
+size_t loam_matmul_cache_capacity(void);
 
 // NULL, or what oneDNN could not do.
-const char *matmul_run(struct matmul_cache *cache, const struct matmul_shape *shape, const void *a,
-                       const void *b, const void *bias, void *c);
+const char *loam_matmul_run(struct matmul_cache *cache, const struct matmul_shape *shape, const void *a,
+                            const void *b, const void *bias, void *c);
 
 // The processor multiplies bf16 by itself, and oneDNN has a product that makes it.
-bool matmul_native_bf16(struct matmul_cache *cache);
+bool loam_matmul_native_bf16(struct matmul_cache *cache);
 
 #endif

@@ -31,9 +31,9 @@ static void test_levels_agree_with_ref(void **state)
     assert_ok(loam_device_create(&ref, "ref", 1, &error));
     assert_ok(loam_device_create(&device, "cpu", 2, &error));
     size_t levels = 0;
-    for (; cpu_level(levels) != NULL; levels++)
-        check_level(cpu_level(levels), ref, device);
-    assert_string_equal(cpu_level(levels - 1)->name, "portable");
+    for (; loam_cpu_level(levels) != NULL; levels++)
+        check_level(loam_cpu_level(levels), ref, device);
+    assert_string_equal(loam_cpu_level(levels - 1)->name, "portable");
     loam_device_destroy(device);
     loam_device_destroy(ref);
 }

@@ -82,7 +82,7 @@ static float product_of_ones(struct matmul_cache *cache, int64_t m, int64_t n, i
                                        .c_stride = n,
                                        .ab_dtype = LOAM_F32,
                                        .c_dtype = LOAM_F32};
-    assert_null(matmul_run(cache, &shape, ones, ones, NULL, c));
+    assert_null(loam_matmul_run(cache, &shape, ones, ones, NULL, c));
     return c[m * n - 1];
 }
 
@@ -91,21 +91,21 @@ static void test_cache_keeps_products_and_is_bounded(void **state)
     (void)state;
     struct loam_error error = {0};
     struct matmul_cache *cache = NULL;
-    assert_ok(matmul_cache_create(&cache, &error));
+    assert_ok(loam_matmul_cache_create(&cache, &error));
     for (int repeat = 0; repeat < 3; repeat++) {
         assert_true(product_of_ones(cache, 3, 5, 7) == 7.0f);
-        assert_int_equal(matmul_cache_count(cache), 1);
+        assert_int_equal(loam_matmul_cache_count(cache), 1);
     }
     const int64_t side = 12; // cubed, more shapes than the cache takes
-    assert_true((size_t)(side * side * side) > matmul_cache_capacity());
+    assert_true((size_t)(side * side * side) > loam_matmul_cache_capacity());
     for (int64_t i = 0; i < side * side * side; i++) {
         const int64_t m = 1 + i % side, n = 1 + i / side % side, k = 1 + i / side / side;
         assert_true(product_of_ones(cache, m, n, k) == (float)k);
     }
-    assert_true(matmul_cache_count(cache) <= matmul_cache_capacity());
-    assert_true(matmul_cache_count(cache) > matmul_cache_capacity() / 2);
+    assert_true(loam_matmul_cache_count(cache) <= loam_matmul_cache_capacity());
+    assert_true(loam_matmul_cache_count(cache) > loam_matmul_cache_capacity() / 2);
     assert_true(product_of_ones(cache, 3, 5, 7) == 7.0f);
-    matmul_cache_destroy(cache);
+    loam_matmul_cache_destroy(cache);
 }
 
 // ---- rounding ----

@@ -149,7 +149,7 @@ static enum loam_status gated_activation_backward(struct loam_stream *stream,
     return LOAM_OK;
 }
 
-void override_activation(struct loam_op_table *ops)
+void CPU_OVERRIDES(activation)(struct loam_op_table *ops)
 {
     ops->activation_forward.run = activation_forward;
     ops->activation_backward.run = activation_backward;

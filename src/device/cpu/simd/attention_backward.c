@@ -158,7 +158,7 @@ static enum loam_status attention_backward(struct loam_stream *stream,
     return LOAM_OK;
 }
 
-void override_attention_backward(struct loam_op_table *ops)
+void CPU_OVERRIDES(attention_backward)(struct loam_op_table *ops)
 {
     ops->attention_backward.run = attention_backward;
     ops->attention_backward.scratch = attention_backward_scratch;

@@ -203,10 +203,15 @@ static void forward_row(const struct loam_attention_forward_args *args,
 
 // ---- the op ----
 
+static bool row_by_row(const struct loam_attention_forward_args *args)
+{
+    return args->shape.max_q <= FEW_QUERIES;
+}
+
 static int64_t thread_floats(const struct loam_attention_forward_args *args)
 {
-    const int64_t floats =
-        work_floats(args->shape.max_kv, args->q.shape[2]); // enough for forward_row as well
+    const int64_t d = args->q.shape[2], max_kv = args->shape.max_kv;
+    const int64_t floats = row_by_row(args) ? 2 * attention_padded(d) + max_kv : work_floats(max_kv, d);
     return (floats + LANES - 1) / LANES * LANES;
 }
 
@@ -229,7 +234,7 @@ static enum loam_status attention_forward(struct loam_stream *stream,
 {
     const int64_t sequences = loam_tensor_count(&args->shape.q_offsets) - 1;
     const int64_t heads = args->q.shape[1], groups = args->k.shape[1], floats = thread_floats(args);
-    const bool rows = args->shape.max_q <= FEW_QUERIES;
+    const bool rows = row_by_row(args);
     const int64_t tasks = rows ? heads : groups;
     const int64_t parts =
         rows ? args->shape.max_q : part_count(args, sequences * groups, stream->device->threads);
@@ -251,7 +256,7 @@ static enum loam_status attention_forward(struct loam_stream *stream,
     return LOAM_OK;
 }
 
-void override_attention_forward(struct loam_op_table *ops)
+void CPU_OVERRIDES(attention_forward)(struct loam_op_table *ops)
 {
     ops->attention_forward.run = attention_forward;
     ops->attention_forward.scratch = attention_forward_scratch;

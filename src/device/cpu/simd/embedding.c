@@ -38,7 +38,7 @@ static enum loam_status embedding_backward(struct loam_stream *stream,
     return LOAM_OK;
 }
 
-void override_embedding(struct loam_op_table *ops)
+void CPU_OVERRIDES(embedding)(struct loam_op_table *ops)
 {
     ops->embedding_forward.run = embedding_forward;
     ops->embedding_backward.run = embedding_backward;

@@ -15,7 +15,7 @@ static enum loam_status kv_append(struct loam_stream *stream, const struct loam_
     return LOAM_OK;
 }
 
-void override_kv_cache(struct loam_op_table *ops)
+void CPU_OVERRIDES(kv_cache)(struct loam_op_table *ops)
 {
     ops->kv_append.run = kv_append;
 }

@@ -1,4 +1,5 @@
-// Names of what a level exports, and the overrides of the files beside this one.
+// What the levels export under names of their own: for each subject, a file beside this one, its overrides;
+// and all of them together.
 #ifndef LOAM_DEVICE_CPU_SIMD_LEVEL_H
 #define LOAM_DEVICE_CPU_SIMD_LEVEL_H
 
@@ -7,34 +8,27 @@
 #ifndef CPU_LEVEL
 #define CPU_LEVEL portable
 #endif
-#define CPU_JOIN_EXPANDED(name, level) name##_##level
+#define CPU_JOIN_EXPANDED(name, level) loam_cpu_##name##_##level
 #define CPU_JOIN(name, level) CPU_JOIN_EXPANDED(name, level)
-#define CPU_NAME(name) CPU_JOIN(name, CPU_LEVEL)
 
-#define cpu_overrides CPU_NAME(cpu_overrides)
-#define override_matmul CPU_NAME(override_matmul)
-#define override_lora CPU_NAME(override_lora)
-#define override_embedding CPU_NAME(override_embedding)
-#define override_norm CPU_NAME(override_norm)
-#define override_rope CPU_NAME(override_rope)
-#define override_attention_forward CPU_NAME(override_attention_forward)
-#define override_attention_backward CPU_NAME(override_attention_backward)
-#define override_kv_cache CPU_NAME(override_kv_cache)
-#define override_activation CPU_NAME(override_activation)
-#define override_loss CPU_NAME(override_loss)
-#define override_optimiser CPU_NAME(override_optimiser)
+// loam_cpu_norm_avx2
+#define CPU_OVERRIDES(subject) CPU_JOIN(subject, CPU_LEVEL)
 
-void cpu_overrides(struct loam_op_table *ops);
-void override_matmul(struct loam_op_table *ops);
-void override_lora(struct loam_op_table *ops);
-void override_embedding(struct loam_op_table *ops);
-void override_norm(struct loam_op_table *ops);
-void override_rope(struct loam_op_table *ops);
-void override_attention_forward(struct loam_op_table *ops);
-void override_attention_backward(struct loam_op_table *ops);
-void override_kv_cache(struct loam_op_table *ops);
-void override_activation(struct loam_op_table *ops);
-void override_loss(struct loam_op_table *ops);
-void override_optimiser(struct loam_op_table *ops);
+#define CPU_SUBJECTS(SUBJECT)                                                                                \
+    SUBJECT(matmul)                                                                                          \
+    SUBJECT(lora)                                                                                            \
+    SUBJECT(embedding)                                                                                       \
+    SUBJECT(norm)                                                                                            \
+    SUBJECT(rope)                                                                                            \
+    SUBJECT(attention_forward)                                                                               \
+    SUBJECT(attention_backward)                                                                              \
+    SUBJECT(kv_cache)                                                                                        \
+    SUBJECT(activation)                                                                                      \
+    SUBJECT(loss)                                                                                            \
+    SUBJECT(optimiser)
+
+#define CPU_DECLARE(subject) void CPU_OVERRIDES(subject)(struct loam_op_table * ops);
+CPU_SUBJECTS(CPU_DECLARE)
+CPU_DECLARE(overrides)
 
 #endif

@@ -271,7 +271,7 @@ static enum loam_status lora_backward(struct loam_stream *stream, const struct l
     return LOAM_OK;
 }
 
-void override_lora(struct loam_op_table *ops)
+void CPU_OVERRIDES(lora)(struct loam_op_table *ops)
 {
     ops->lora_forward.run = lora_forward;
     ops->lora_forward.scratch = lora_forward_scratch;

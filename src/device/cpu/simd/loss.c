@@ -104,7 +104,7 @@ static const char *logits_product(struct loss *loss, int64_t rows, const struct 
                                        .c_stride = loss->block,
                                        .ab_dtype = product_dtype(loss),
                                        .c_dtype = LOAM_F32};
-    return matmul_run(loss->matmuls, &shape, loss->h, w->data, NULL, loss->logits);
+    return loam_matmul_run(loss->matmuls, &shape, loss->h, w->data, NULL, loss->logits);
 }
 
 static const void *softmax_weights(const struct loss *loss)
@@ -124,7 +124,7 @@ static const char *mix_product(struct loss *loss, int64_t rows, const struct loa
                                        .ab_dtype = product_dtype(loss),
                                        .c_dtype = LOAM_F32,
                                        .accumulate = accumulate};
-    return matmul_run(loss->matmuls, &shape, softmax_weights(loss), w->data, NULL, loss->mix);
+    return loam_matmul_run(loss->matmuls, &shape, softmax_weights(loss), w->data, NULL, loss->mix);
 }
 
 // Rows [first, first + count) of dw += dlogitsT h
@@ -139,8 +139,8 @@ static const char *weight_gradient_product(struct loss *loss, int64_t rows, int6
                                        .ab_dtype = product_dtype(loss),
                                        .c_dtype = LOAM_F32,
                                        .accumulate = true};
-    return matmul_run(loss->matmuls, &shape, softmax_weights(loss), loss->h, NULL,
-                      cpu_row(&loss->args->dw, first));
+    return loam_matmul_run(loss->matmuls, &shape, softmax_weights(loss), loss->h, NULL,
+                           cpu_row(&loss->args->dw, first));
 }
 
 // ---- rows ----
@@ -312,7 +312,7 @@ static enum loam_status linear_cross_entropy(struct loam_stream *stream,
         gather_rows(&loss, tokens, rows);
         const char *failure = forward_rows(&loss, rows);
         if (failure == NULL && args->dw.data != NULL) failure = weight_gradient_rows(&loss, rows);
-        if (failure != NULL) return cpu_matmul_status(stream, failure);
+        if (failure != NULL) return loam_cpu_matmul_status(stream, failure);
         if (args->dh.data == NULL) continue;
 #pragma omp parallel for schedule(static)
         for (int64_t i = 0; i < rows; i++)
@@ -321,7 +321,7 @@ static enum loam_status linear_cross_entropy(struct loam_stream *stream,
     return LOAM_OK;
 }
 
-void override_loss(struct loam_op_table *ops)
+void CPU_OVERRIDES(loss)(struct loam_op_table *ops)
 {
     ops->linear_cross_entropy.run = linear_cross_entropy;
     ops->linear_cross_entropy.scratch = linear_cross_entropy_scratch;

@@ -164,8 +164,8 @@ static enum loam_status forward_widened(struct loam_stream *stream,
                                            .ab_dtype = LOAM_F32,
                                            .c_dtype = LOAM_F32};
         widen_rows(rows, w, first, count, 0, k);
-        const char *failure = matmul_run(cpu_matmuls(stream), &shape, x, rows, NULL, y);
-        if (failure != NULL) return cpu_matmul_status(stream, failure);
+        const char *failure = loam_matmul_run(cpu_matmuls(stream), &shape, x, rows, NULL, y);
+        if (failure != NULL) return loam_cpu_matmul_status(stream, failure);
 #pragma omp parallel for schedule(static)
         for (int64_t t = 0; t < tokens; t++)
             finish_row(args, t, first, count, y + t * block);
@@ -210,8 +210,8 @@ static enum loam_status linear_forward(struct loam_stream *stream,
         .bias_dtype = args->bias.data != NULL ? args->bias.dtype : LOAM_DTYPE_NONE,
         .accumulate = residual,
     };
-    return cpu_matmul_status(
-        stream, matmul_run(cpu_matmuls(stream), &shape, x->data, w->data, args->bias.data, y->data));
+    return loam_cpu_matmul_status(
+        stream, loam_matmul_run(cpu_matmuls(stream), &shape, x->data, w->data, args->bias.data, y->data));
 }
 
 // ---- gradient of the input ----
@@ -263,8 +263,8 @@ static enum loam_status backward_input_widened(struct loam_stream *stream,
                                            .ab_dtype = LOAM_F32,
                                            .c_dtype = LOAM_F32};
         widen_rows(columns, &args->w.tensor, 0, n, first, count);
-        const char *failure = matmul_run(cpu_matmuls(stream), &shape, dy, columns, NULL, dx);
-        if (failure != NULL) return cpu_matmul_status(stream, failure);
+        const char *failure = loam_matmul_run(cpu_matmuls(stream), &shape, dy, columns, NULL, dx);
+        if (failure != NULL) return loam_cpu_matmul_status(stream, failure);
         store_columns(args, first, count, dx, count);
     }
     return LOAM_OK;
@@ -287,8 +287,8 @@ static enum loam_status linear_backward_input(struct loam_stream *stream,
         .c_dtype = dx->dtype,
         .accumulate = args->accumulate,
     };
-    return cpu_matmul_status(stream,
-                             matmul_run(cpu_matmuls(stream), &shape, dy->data, w->data, NULL, dx->data));
+    return loam_cpu_matmul_status(
+        stream, loam_matmul_run(cpu_matmuls(stream), &shape, dy->data, w->data, NULL, dx->data));
 }
 
 // ---- gradients of the weight and the bias ----
@@ -327,8 +327,8 @@ static enum loam_status linear_backward_weight(struct loam_stream *stream,
         .c_dtype = LOAM_F32,
         .accumulate = true,
     };
-    return cpu_matmul_status(stream,
-                             matmul_run(cpu_matmuls(stream), &shape, dy.data, x.data, NULL, args->dw.data));
+    return loam_cpu_matmul_status(
+        stream, loam_matmul_run(cpu_matmuls(stream), &shape, dy.data, x.data, NULL, args->dw.data));
 }
 
 static enum loam_status bias_backward(struct loam_stream *stream, const struct loam_bias_backward_args *args)
@@ -349,7 +349,7 @@ static enum loam_status bias_backward(struct loam_stream *stream, const struct l
     return LOAM_OK;
 }
 
-void override_matmul(struct loam_op_table *ops)
+void CPU_OVERRIDES(matmul)(struct loam_op_table *ops)
 {
     ops->linear_forward.run = linear_forward;
     ops->linear_forward.scratch = linear_forward_scratch;

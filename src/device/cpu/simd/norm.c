@@ -171,7 +171,7 @@ static enum loam_status rmsnorm_backward(struct loam_stream *stream,
     return LOAM_OK;
 }
 
-void override_norm(struct loam_op_table *ops)
+void CPU_OVERRIDES(norm)(struct loam_op_table *ops)
 {
     ops->layernorm_forward.run = layernorm_forward;
     ops->layernorm_backward.run = layernorm_backward;

@@ -93,7 +93,7 @@ static enum loam_status adamw(struct loam_stream *stream, const struct loam_adam
     return LOAM_OK;
 }
 
-void override_optimiser(struct loam_op_table *ops)
+void CPU_OVERRIDES(optimiser)(struct loam_op_table *ops)
 {
     ops->squared_norm.run = squared_norm;
     ops->adamw.run = adamw;

@@ -26,7 +26,7 @@ static enum loam_status rope(struct loam_stream *stream, const struct loam_rope_
     return LOAM_OK;
 }
 
-void override_rope(struct loam_op_table *ops)
+void CPU_OVERRIDES(rope)(struct loam_op_table *ops)
 {
     ops->rope.run = rope;
 }
