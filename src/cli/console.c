@@ -34,19 +34,27 @@ static ptrdiff_t read_input(void *user, char *buffer, size_t capacity)
 
 // ---- Progress of a training run ----
 
-static void print_step(FILE *stream, const struct loam_event *event)
+// "step  10/100", the start of a line.
+static void print_place(FILE *stream, const struct loam_event *event)
 {
     int width = snprintf(NULL, 0, "%lld", (long long)event->total_steps);
-    fprintf(stream, "step %*lld/%lld  loss %.4f  grad norm %.4f  lr %.3e  %.0f tokens/s\n", width,
-            (long long)event->step, (long long)event->total_steps, event->loss, event->grad_norm,
-            event->learning_rate, event->tokens_per_second);
+    fprintf(stream, "step %*lld/%lld", width, (long long)event->step, (long long)event->total_steps);
+}
+
+static void print_step(FILE *stream, const struct loam_event *event)
+{
+    print_place(stream, event);
+    if (isnan(event->loss))
+        fprintf(stream, "  no labels\n");
+    else
+        fprintf(stream, "  loss %.4f  grad norm %.4f  lr %.3e  %.0f tokens/s\n", event->loss,
+                event->grad_norm, event->learning_rate, event->tokens_per_second);
 }
 
 static void print_eval(FILE *stream, const struct loam_event *event)
 {
-    int width = snprintf(NULL, 0, "%lld", (long long)event->total_steps);
-    fprintf(stream, "step %*lld/%lld  eval loss %.4f  perplexity %.2f\n", width, (long long)event->step,
-            (long long)event->total_steps, event->eval_loss, exp(event->eval_loss));
+    print_place(stream, event);
+    fprintf(stream, "  eval loss %.4f  perplexity %.2f\n", event->eval_loss, exp(event->eval_loss));
 }
 
 static void print_event(void *user, const struct loam_event *event)
