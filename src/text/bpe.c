@@ -1,140 +1,13 @@
 #include "text/bpe.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/heap.h"
+#include "text/bpe_table.h"
 #include "text/grow.h"
 #include "text/unicode.h"
 
-#define NO_RANK UINT32_MAX
-
-struct loam_merge {
-    int32_t left;
-    int32_t right;
-    uint32_t rank; // NO_RANK: an empty slot
-};
-
-enum {
-    FIRST_SLOTS = 1024,
-    MAX_PROBES = 4096, // see vocab.c: no chance run is this long
-    // Up to here a scan for the best pair over all of the word beats the heap.
-    SHORT_WORD = 32,
-};
-
-// ---- The table of merges ----
-
-static size_t hash_pair(int32_t left, int32_t right)
-{
-    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    pair *= UINT64_C(0x9E3779B97F4A7C15);
-    pair ^= pair >> 32;
-    return (size_t)(pair * UINT64_C(0xD6E8FEB86659FD93) >> 24);
-}
-
-// The merge of the pair, else the empty slot where it belongs, else NULL when the probes run out.
-static struct loam_merge *find_merge(const struct loam_bpe *bpe, int32_t left, int32_t right)
-{
-    size_t mask = bpe->merge_slots - 1;
-    size_t at = hash_pair(left, right) & mask;
-    for (int probe = 0; probe < MAX_PROBES; probe++) {
-        struct loam_merge *merge = &bpe->merges[at];
-        if (merge->rank == NO_RANK || (merge->left == left && merge->right == right)) return merge;
-        at = (at + 1) & mask;
-    }
-    return NULL;
-}
-
-static uint32_t find_rank(const struct loam_bpe *bpe, int32_t left, int32_t right)
-{
-    const struct loam_merge *merge = find_merge(bpe, left, right);
-    return merge == NULL ? NO_RANK : merge->rank;
-}
-
-static enum loam_status find_side(const struct loam_bpe *bpe, const char *token, size_t size, size_t rank,
-                                  int32_t *id, struct loam_error *error)
-{
-    *id = loam_vocab_find(&bpe->vocab, token, size);
-    if (*id >= 0) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_FORMAT, "model.merges[%zu]: token \"%.*s\" is not in model.vocab",
-                     rank, (int)(size < 80 ? size : 80), token);
-}
-
-static enum loam_status add_merge(struct loam_bpe *bpe, const struct loam_merge_text *merge, const char *text,
-                                  size_t rank, struct loam_bytes *joined, struct loam_error *error)
-{
-    int32_t left;
-    int32_t right;
-    int32_t id;
-    LOAM_TRY(find_side(bpe, text + merge->left, merge->left_size, rank, &left, error));
-    LOAM_TRY(find_side(bpe, text + merge->right, merge->right_size, rank, &right, error));
-    if (merge->right_size < bpe->prefix.size)
-        return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "model.merges[%zu]: \"%.*s\" is shorter than model.continuing_subword_prefix", rank,
-                         (int)merge->right_size, text + merge->right);
-    loam_bytes_clear(joined);
-    LOAM_TRY(loam_bytes_append(joined, text + merge->left, merge->left_size, error));
-    LOAM_TRY(loam_bytes_append(joined, text + merge->right + bpe->prefix.size,
-                               merge->right_size - bpe->prefix.size, error));
-    LOAM_TRY(find_side(bpe, joined->data, joined->size, rank, &id, error));
-    struct loam_merge *slot = find_merge(bpe, left, right);
-    if (slot == NULL)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "model.merges[%zu]: too many pairs share its hash", rank);
-    // Of a pair that is listed twice the last one counts, as it does for `tokenizers`.
-    *slot = (struct loam_merge){.left = left, .right = right, .rank = (uint32_t)rank};
-    bpe->merged[rank] = id;
-    return LOAM_OK;
-}
-
-static enum loam_status build_merges(struct loam_bpe *bpe, const struct loam_merge_text *merges, size_t count,
-                                     const char *text, struct loam_error *error)
-{
-    if (count >= NO_RANK) return loam_fail(error, LOAM_ERROR_FORMAT, "model.merges: %zu are too many", count);
-    bpe->merge_slots = FIRST_SLOTS;
-    while (bpe->merge_slots < count * 2)
-        bpe->merge_slots *= 2;
-    bpe->merges = loam_calloc(bpe->merge_slots, sizeof *bpe->merges, error);
-    bpe->merged = loam_calloc(count, sizeof *bpe->merged, error);
-    if (bpe->merges == NULL || bpe->merged == NULL) return LOAM_ERROR_MEMORY;
-    for (size_t i = 0; i < bpe->merge_slots; i++)
-        bpe->merges[i].rank = NO_RANK;
-    struct loam_bytes joined = {0};
-    enum loam_status status = LOAM_OK;
-    for (size_t i = 0; i < count && status == LOAM_OK; i++)
-        status = add_merge(bpe, &merges[i], text, i, &joined, error);
-    loam_bytes_deinit(&joined);
-    return status;
-}
-
-// ---- Building ----
-
-enum loam_status loam_bpe_build(struct loam_bpe *bpe, const struct loam_merge_text *merges, size_t count,
-                                const char *text, struct loam_error *error)
-{
-    for (int32_t i = 0; i < LOAM_BPE_DIRECT; i++) {
-        char character[LOAM_UTF8_MAX];
-        bpe->direct[i] = loam_vocab_find(&bpe->vocab, character, loam_utf8_encode(i, character));
-    }
-    for (unsigned i = 0; i < 256; i++) {
-        char name[8];
-        int length = snprintf(name, sizeof name, "<0x%02X>", i);
-        bpe->bytes[i] = loam_vocab_find(&bpe->vocab, name, (size_t)length);
-    }
-    bpe->unk = bpe->has_unk ? loam_vocab_find(&bpe->vocab, bpe->unk_token.data, bpe->unk_token.size) : -1;
-    return build_merges(bpe, merges, count, text, error);
-}
-
-void loam_bpe_deinit(struct loam_bpe *bpe)
-{
-    loam_vocab_deinit(&bpe->vocab);
-    free(bpe->merges);
-    free(bpe->merged);
-    loam_bytes_deinit(&bpe->prefix);
-    loam_bytes_deinit(&bpe->suffix);
-    loam_bytes_deinit(&bpe->unk_token);
-    *bpe = (struct loam_bpe){0};
-}
+// Up to here a scan for the best pair over all of the word beats the heap.
+enum { SHORT_WORD = 32 };
 
 struct loam_bpe_link {
     uint32_t previous; // NONE at the ends
@@ -257,74 +130,68 @@ static enum loam_status add_characters(const struct loam_bpe *bpe, const char *w
 
 // ---- Merging ----
 
+// A stretch of a word that merges on its own: its tokens, and their neighbours and ranks in what all
+// stretches share.
+struct stretch {
+    const struct loam_bpe *bpe;
+    struct loam_bpe_token *tokens; // [count]
+    uint32_t count;
+    struct loam_bpe_link *links; // [count]
+    uint32_t *ranks;             // [count] of the pair that begins here
+};
+
 // Looks up the pair that begins at `place`.
-static void rank_pair(const struct loam_bpe *bpe, struct loam_bpe_work *work, uint32_t place)
+static void rank_pair(struct stretch *stretch, uint32_t place)
 {
-    uint32_t next = work->links[place].next;
-    work->ranks[place] =
-        next == NONE ? NO_RANK : find_rank(bpe, work->tokens[place].id, work->tokens[next].id);
+    uint32_t next = stretch->links[place].next;
+    const struct loam_merge *merge = NULL;
+    if (next != NONE)
+        merge = loam_merge_find(stretch->bpe, stretch->tokens[place].id, stretch->tokens[next].id);
+    stretch->ranks[place] = merge == NULL ? LOAM_NO_RANK : merge->rank;
 }
 
-// Links the characters of the word and ranks every pair.
-static enum loam_status start_merging(const struct loam_bpe *bpe, struct loam_bpe_work *work,
-                                      struct loam_error *error)
+// Links the characters and ranks every pair.
+static void link_characters(struct stretch *stretch)
 {
-    struct loam_bpe_link *links =
-        loam_grow(work->links, &work->link_capacity, work->count, sizeof *links, error);
-    if (links == NULL) return LOAM_ERROR_MEMORY;
-    work->links = links;
-    uint32_t *ranks = loam_grow(work->ranks, &work->rank_capacity, work->count, sizeof *ranks, error);
-    if (ranks == NULL) return LOAM_ERROR_MEMORY;
-    work->ranks = ranks;
-    uint32_t count = (uint32_t)work->count;
-    for (uint32_t i = 0; i < count; i++) {
-        links[i] =
-            (struct loam_bpe_link){.previous = i == 0 ? NONE : i - 1, .next = i + 1 < count ? i + 1 : NONE};
-        rank_pair(bpe, work, i);
+    uint32_t last = stretch->count - 1;
+    for (uint32_t i = 0; i <= last; i++) {
+        stretch->links[i] =
+            (struct loam_bpe_link){.previous = i == 0 ? NONE : i - 1, .next = i == last ? NONE : i + 1};
+        rank_pair(stretch, i);
     }
-    return LOAM_OK;
 }
 
 // Merges the pair that begins at `place`, which has a rank. The right token stays behind with size 0 and no
 // rank.
-static void join(const struct loam_bpe *bpe, struct loam_bpe_work *work, uint32_t place)
+static void join(struct stretch *stretch, uint32_t place)
 {
-    struct loam_bpe_link *link = &work->links[place];
+    struct loam_bpe_link *link = &stretch->links[place];
     uint32_t right = link->next;
-    work->tokens[place].id = bpe->merged[work->ranks[place]];
-    work->tokens[place].size += work->tokens[right].size;
-    work->tokens[right].size = 0;
-    work->ranks[right] = NO_RANK;
-    link->next = work->links[right].next;
-    if (link->next != NONE) work->links[link->next].previous = place;
-    rank_pair(bpe, work, place);
-    if (link->previous != NONE) rank_pair(bpe, work, link->previous);
+    stretch->tokens[place].id = stretch->bpe->merged[stretch->ranks[place]];
+    stretch->tokens[place].size += stretch->tokens[right].size;
+    stretch->tokens[right].size = 0;
+    stretch->ranks[right] = LOAM_NO_RANK;
+    link->next = stretch->links[right].next;
+    if (link->next != NONE) stretch->links[link->next].previous = place;
+    rank_pair(stretch, place);
+    if (link->previous != NONE) rank_pair(stretch, link->previous);
 }
 
-static void drop_merged(struct loam_bpe_work *work)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < work->count; i++) {
-        if (work->tokens[i].size != 0) work->tokens[kept++] = work->tokens[i];
-    }
-    work->count = kept;
-}
+// ---- A short stretch: the best pair is found by looking at all of them ----
 
-// ---- A short word: the best pair is found by looking at all of them ----
-
-static void merge_short(const struct loam_bpe *bpe, struct loam_bpe_work *work)
+static void merge_short(struct stretch *stretch)
 {
     for (;;) {
         uint32_t best = 0;
-        for (uint32_t i = 1; i < work->count; i++) {
-            if (work->ranks[i] < work->ranks[best]) best = i;
+        for (uint32_t i = 1; i < stretch->count; i++) {
+            if (stretch->ranks[i] < stretch->ranks[best]) best = i;
         }
-        if (work->ranks[best] == NO_RANK) return;
-        join(bpe, work, best);
+        if (stretch->ranks[best] == LOAM_NO_RANK) return;
+        join(stretch, best);
     }
 }
 
-// ---- A long word: the best pair is at the top of a heap ----
+// ---- A long stretch: the best pair is at the top of a heap ----
 
 // An entry is a rank and a place, so that the smallest is the best, and of equals the leftmost. It is stale
 // when the pair at its place has another rank by now.
@@ -343,14 +210,26 @@ static void sift_up(uint64_t *heap, size_t at)
     heap[at] = moved;
 }
 
+// The smallest of the children from `first` on, all of which are there. Written out, it compiles to
+// conditional moves: which child wins cannot be predicted.
+static size_t best_child(const uint64_t *heap, size_t first)
+{
+    size_t left = first + (heap[first + 1] < heap[first]);
+    size_t right = first + 2 + (heap[first + 3] < heap[first + 2]);
+    return heap[right] < heap[left] ? right : left;
+}
+
 static void sift_down(uint64_t *heap, size_t count, size_t at)
 {
     uint64_t moved = heap[at];
     for (size_t first; (first = CHILDREN * at + 1) < count;) {
-        size_t end = first + CHILDREN < count ? first + CHILDREN : count;
         size_t best = first;
-        for (size_t child = first + 1; child < end; child++)
-            best = heap[child] < heap[best] ? child : best;
+        if (first + CHILDREN <= count) {
+            best = best_child(heap, first);
+        } else {
+            for (size_t child = first + 1; child < count; child++)
+                best = heap[child] < heap[best] ? child : best;
+        }
         if (moved <= heap[best]) break;
         heap[at] = heap[best];
         at = best;
@@ -359,23 +238,25 @@ static void sift_down(uint64_t *heap, size_t count, size_t at)
 }
 
 // Appends the pair that begins at `place` when it has a rank; the caller restores the heap's order.
-static enum loam_status add_entry(struct loam_bpe_work *work, uint32_t place, struct loam_error *error)
+static enum loam_status add_entry(struct loam_bpe_work *work, const struct stretch *stretch, uint32_t place,
+                                  struct loam_error *error)
 {
-    if (work->ranks[place] == NO_RANK) return LOAM_OK;
+    if (stretch->ranks[place] == LOAM_NO_RANK) return LOAM_OK;
     if (work->heap_count == work->heap_capacity) {
         uint64_t *grown =
             loam_grow(work->heap, &work->heap_capacity, work->heap_count + 1, sizeof *grown, error);
         if (grown == NULL) return LOAM_ERROR_MEMORY;
         work->heap = grown;
     }
-    work->heap[work->heap_count++] = make_entry(work->ranks[place], place);
+    work->heap[work->heap_count++] = make_entry(stretch->ranks[place], place);
     return LOAM_OK;
 }
 
-static enum loam_status push_entry(struct loam_bpe_work *work, uint32_t place, struct loam_error *error)
+static enum loam_status push_entry(struct loam_bpe_work *work, const struct stretch *stretch, uint32_t place,
+                                   struct loam_error *error)
 {
     size_t before = work->heap_count;
-    LOAM_TRY(add_entry(work, place, error));
+    LOAM_TRY(add_entry(work, stretch, place, error));
     if (work->heap_count > before) sift_up(work->heap, before);
     return LOAM_OK;
 }
@@ -388,23 +269,79 @@ static uint64_t pop_entry(struct loam_bpe_work *work)
     return top;
 }
 
-static enum loam_status merge_long(const struct loam_bpe *bpe, struct loam_bpe_work *work,
+static enum loam_status merge_long(struct loam_bpe_work *work, struct stretch *stretch,
                                    struct loam_error *error)
 {
     work->heap_count = 0;
-    for (uint32_t i = 0; i < work->count; i++)
-        LOAM_TRY(add_entry(work, i, error));
-    for (size_t i = work->heap_count / CHILDREN + 1; i-- > 0;)
+    for (uint32_t i = 0; i < stretch->count; i++)
+        LOAM_TRY(add_entry(work, stretch, i, error));
+    for (size_t i = work->heap_count / CHILDREN + 1; i-- > 0;) {
         if (i < work->heap_count) sift_down(work->heap, work->heap_count, i);
+    }
     while (work->heap_count > 0) {
         uint64_t top = pop_entry(work);
         uint32_t place = (uint32_t)top;
-        if (work->ranks[place] != top >> 32) continue;
-        join(bpe, work, place);
-        LOAM_TRY(push_entry(work, place, error));
-        uint32_t previous = work->links[place].previous;
-        if (previous != NONE) LOAM_TRY(push_entry(work, previous, error));
+        if (stretch->ranks[place] != top >> 32) continue;
+        join(stretch, place);
+        LOAM_TRY(push_entry(work, stretch, place, error));
+        uint32_t previous = stretch->links[place].previous;
+        if (previous != NONE) LOAM_TRY(push_entry(work, stretch, previous, error));
     }
+    return LOAM_OK;
+}
+
+// ---- A word ----
+
+static enum loam_status reserve_links(struct loam_bpe_work *work, struct loam_error *error)
+{
+    struct loam_bpe_link *links =
+        loam_grow(work->links, &work->link_capacity, work->count, sizeof *links, error);
+    if (links == NULL) return LOAM_ERROR_MEMORY;
+    work->links = links;
+    uint32_t *ranks = loam_grow(work->ranks, &work->rank_capacity, work->count, sizeof *ranks, error);
+    if (ranks == NULL) return LOAM_ERROR_MEMORY;
+    work->ranks = ranks;
+    return LOAM_OK;
+}
+
+// Where the stretch that begins at `start` ends: at the first seam that no merge closes.
+static size_t find_seam(const struct loam_bpe *bpe, const struct loam_bpe_work *work, size_t start)
+{
+    size_t end = start + 1;
+    while (end < work->count && loam_seam_may_close(bpe, work->tokens[end - 1].id, work->tokens[end].id))
+        end++;
+    return end;
+}
+
+static void drop_merged(struct loam_bpe_work *work)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < work->count; i++) {
+        if (work->tokens[i].size != 0) work->tokens[kept++] = work->tokens[i];
+    }
+    work->count = kept;
+}
+
+static enum loam_status merge_word(const struct loam_bpe *bpe, struct loam_bpe_work *work,
+                                   struct loam_error *error)
+{
+    LOAM_TRY(reserve_links(work, error));
+    size_t end;
+    for (size_t start = 0; start < work->count; start = end) {
+        end = find_seam(bpe, work, start);
+        if (end - start == 1) continue;
+        struct stretch stretch = {.bpe = bpe,
+                                  .tokens = work->tokens + start,
+                                  .count = (uint32_t)(end - start),
+                                  .links = work->links,
+                                  .ranks = work->ranks};
+        link_characters(&stretch);
+        if (stretch.count > SHORT_WORD)
+            LOAM_TRY(merge_long(work, &stretch, error));
+        else
+            merge_short(&stretch);
+    }
+    drop_merged(work);
     return LOAM_OK;
 }
 
@@ -417,12 +354,5 @@ enum loam_status loam_bpe_encode(const struct loam_bpe *bpe, const char *word, s
         if (id >= 0) return add_token(work, id, size, error);
     }
     LOAM_TRY(add_characters(bpe, word, size, work, error));
-    if (work->count < 2) return LOAM_OK;
-    LOAM_TRY(start_merging(bpe, work, error));
-    if (work->count <= SHORT_WORD)
-        merge_short(bpe, work);
-    else
-        LOAM_TRY(merge_long(bpe, work, error));
-    drop_merged(work);
-    return LOAM_OK;
+    return work->count < 2 ? LOAM_OK : merge_word(bpe, work, error);
 }

@@ -11,9 +11,12 @@ enum { LOAM_BPE_DIRECT = 0x800 }; // characters of one or two bytes are found wi
 
 struct loam_bpe {
     struct loam_vocab vocab;
-    struct loam_merge *merges;       // open addressing by the pair of ids
-    size_t merge_slots;              // a power of two
-    int32_t *merged;                 // [rank]: the token that the merge makes
+    struct loam_merge *merges; // open addressing by the pair of ids
+    size_t merge_slots;        // a power of two
+    int32_t *merged;           // [rank]: the token that the merge makes
+    uint64_t
+        *seams; // [seam_mask + 1 bits] by the hash of two characters; NULL: not known for this vocabulary
+    uint64_t seam_mask;
     int32_t direct[LOAM_BPE_DIRECT]; // [code point]: the token that is this character, -1: none
     int32_t bytes[256];              // the tokens <0x00> to <0xFF>, -1: none
     struct loam_bytes prefix;        // continuing_subword_prefix, before every character but the first

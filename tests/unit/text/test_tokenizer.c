@@ -296,14 +296,17 @@ static void a_text_that_blows_up_is_refused(void **state)
 
 // ---- Long words against the definition of BPE ----
 
-enum { LETTERS = 4, MERGED = 40, LONG = 600 };
+enum { LETTERS = 12, MERGED = 60, LONG = 600 };
 
-// Merges over the letters a to d that build on each other, drawn by a little generator.
+// Merges over the first letters that build on each other, drawn by a little generator. Of many letters most
+// pairs are in no token, which cuts words; of few none.
 struct random_model {
+    int letters;
+    int count; // tokens: the letters, then what merges make
     char tokens[LETTERS + MERGED][64];
-    int left[MERGED];
+    int left[MERGED]; // by rank
     int right[MERGED];
-    int count; // tokens
+    int made[MERGED];
 };
 
 static uint32_t draw(uint32_t *state)
@@ -320,20 +323,40 @@ static int find_token(const struct random_model *model, const char *text)
     return -1;
 }
 
-static void make_model(struct random_model *model, uint32_t *state)
+static void swap_ints(int *a, int *b)
 {
-    model->count = LETTERS;
-    for (int i = 0; i < LETTERS; i++)
+    int held = *a;
+    *a = *b;
+    *b = held;
+}
+
+// With `shuffled` merges may be listed before those that they build on, and a token may be made in two ways.
+static void make_model(struct random_model *model, bool shuffled, uint32_t *state)
+{
+    model->letters = 2 + (int)(draw(state) % (LETTERS - 1));
+    model->count = model->letters;
+    for (int i = 0; i < model->letters; i++)
         snprintf(model->tokens[i], sizeof model->tokens[i], "%c", 'a' + i);
-    while (model->count < LETTERS + MERGED) {
+    for (int rank = 0; rank < MERGED;) {
         int left = (int)(draw(state) % (uint32_t)model->count);
         int right = (int)(draw(state) % (uint32_t)model->count);
         char joined[128];
         snprintf(joined, sizeof joined, "%s%s", model->tokens[left], model->tokens[right]);
-        if (strlen(joined) >= sizeof model->tokens[0] || find_token(model, joined) >= 0) continue;
-        model->left[model->count - LETTERS] = left;
-        model->right[model->count - LETTERS] = right;
-        memcpy(model->tokens[model->count++], joined, strlen(joined) + 1);
+        int token = find_token(model, joined);
+        if (strlen(joined) >= sizeof model->tokens[0] || (token >= 0 && !shuffled)) continue;
+        if (token < 0) {
+            token = model->count++;
+            memcpy(model->tokens[token], joined, strlen(joined) + 1);
+        }
+        model->left[rank] = left;
+        model->right[rank] = right;
+        model->made[rank++] = token;
+    }
+    for (int i = MERGED - 1; shuffled && i > 0; i--) {
+        int other = (int)(draw(state) % (uint32_t)(i + 1));
+        swap_ints(&model->left[i], &model->left[other]);
+        swap_ints(&model->right[i], &model->right[other]);
+        swap_ints(&model->made[i], &model->made[other]);
     }
 }
 
@@ -354,6 +377,15 @@ static struct loam_tokenizer *load_model(const struct random_model *model)
     return tokenizer;
 }
 
+// The rank of a pair: of a pair that is listed twice the last one, -1: none.
+static int rank_of(const struct random_model *model, int left, int right)
+{
+    for (int rank = MERGED - 1; rank >= 0; rank--) {
+        if (model->left[rank] == left && model->right[rank] == right) return rank;
+    }
+    return -1;
+}
+
 // The definition: again and again the leftmost pair of the best merge there is.
 static size_t merge_plainly(const struct random_model *model, const char *text, int32_t *ids)
 {
@@ -364,15 +396,15 @@ static size_t merge_plainly(const struct random_model *model, const char *text, 
         int best = MERGED;
         size_t place = 0;
         for (size_t i = 0; i + 1 < count; i++) {
-            for (int rank = 0; rank < best; rank++) {
-                if (model->left[rank] != ids[i] || model->right[rank] != ids[i + 1]) continue;
-                best = rank;
-                place = i;
-            }
+            int rank = rank_of(model, ids[i], ids[i + 1]);
+            if (rank < 0 || rank >= best) continue;
+            best = rank;
+            place = i;
         }
         if (best == MERGED) return count;
-        ids[place] = LETTERS + best;
-        memmove(&ids[place + 1], &ids[place + 2], (--count - place - 1) * sizeof *ids);
+        ids[place] = model->made[best];
+        count--;
+        memmove(&ids[place + 1], &ids[place + 2], (count - place - 1) * sizeof *ids);
     }
 }
 
@@ -380,21 +412,36 @@ static void words_of_any_length_merge_by_rank(void **state)
 {
     (void)state;
     uint32_t random = 7;
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < 40; round++) {
         struct random_model model;
-        make_model(&model, &random);
+        make_model(&model, round % 2 == 1, &random);
         struct loam_tokenizer *tokenizer = load_model(&model);
         // Lengths on both sides of where the heap takes over.
-        for (size_t length = 1; length < LONG; length += length < 70 ? 1 : 53) {
+        for (size_t length = 1; length < LONG; length += length < 70 ? 1 : 97) {
             char text[LONG + 1] = {0};
             int32_t ids[LONG + 1];
-            uint32_t letters = 1 + draw(&random) % LETTERS;
+            uint32_t letters = 1 + draw(&random) % (uint32_t)model.letters;
             for (size_t i = 0; i < length; i++)
                 text[i] = (char)('a' + draw(&random) % letters);
             check_ids(tokenizer, text, ids, merge_plainly(&model, text, ids));
         }
         loam_tokenizer_destroy(tokenizer);
     }
+}
+
+static void a_token_that_is_a_byte_and_a_merge_merges_on_either_way(void **state)
+{
+    (void)state;
+    struct loam_tokenizer *tokenizer =
+        load(FILE_OF("{\"byte_fallback\": true, \"vocab\": {\"<\": 0, \"0\": 1, \"x\": 2, \"4\": 3, \"1\": "
+                     "4, \">\": 5, \"b\": 6, "
+                     "\"<0\": 7, \"<0x\": 8, \"<0x4\": 9, \"1>\": 10, \"<0x41>\": 11, \"<0x41>b\": 12}, "
+                     "\"merges\": [\"< 0\", "
+                     "\"<0 x\", \"<0x 4\", \"1 >\", \"<0x4 1>\", \"<0x41> b\"]}",
+                     ""));
+    check_ids(tokenizer, "<0x41>b", (int32_t[]){12}, 1);
+    check_ids(tokenizer, "Abb", (int32_t[]){12, 6}, 2);
+    loam_tokenizer_destroy(tokenizer);
 }
 
 // ---- Streams ----
@@ -511,6 +558,7 @@ int main(void)
         cmocka_unit_test(an_exploding_expression_is_given_up),
         cmocka_unit_test(a_text_that_blows_up_is_refused),
         cmocka_unit_test(words_of_any_length_merge_by_rank),
+        cmocka_unit_test(a_token_that_is_a_byte_and_a_merge_merges_on_either_way),
         cmocka_unit_test(byte_level_streams_whole_characters),
         cmocka_unit_test(byte_fallback_streams_what_is_certain),
         cmocka_unit_test(the_end_is_held_back_while_it_may_be_stripped),

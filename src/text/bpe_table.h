@@ -1,0 +1,52 @@
+// Looking up merges and seams: shared by what builds the tables (bpe_build.c) and what encodes by them
+// (bpe.c).
+#ifndef LOAM_TEXT_BPE_TABLE_H
+#define LOAM_TEXT_BPE_TABLE_H
+
+#include "text/bpe.h"
+
+#define LOAM_NO_RANK UINT32_MAX
+
+struct loam_merge {
+    int32_t left;
+    int32_t right;
+    uint32_t rank; // LOAM_NO_RANK: an empty slot
+};
+
+enum {
+    LOAM_MERGE_PROBES = 4096, // see vocab.c: no chance run is this long
+    LOAM_SEAM_WORD = 64,      // bits
+};
+
+static inline uint64_t loam_pair_hash(int32_t left, int32_t right)
+{
+    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    pair *= UINT64_C(0x9E3779B97F4A7C15);
+    pair ^= pair >> 32;
+    return pair * UINT64_C(0xD6E8FEB86659FD93) >> 24;
+}
+
+// The merge of the pair, else the empty slot where it belongs, else NULL when the probes run out.
+static inline struct loam_merge *loam_merge_find(const struct loam_bpe *bpe, int32_t left, int32_t right)
+{
+    size_t mask = bpe->merge_slots - 1;
+    size_t at = loam_pair_hash(left, right) & mask;
+    for (int probe = 0; probe < LOAM_MERGE_PROBES; probe++) {
+        struct loam_merge *merge = &bpe->merges[at];
+        if (merge->rank == LOAM_NO_RANK || (merge->left == left && merge->right == right)) return merge;
+        at = (at + 1) & mask;
+    }
+    return NULL;
+}
+
+// Whether a merge may reach across from one character of a word to the next. Where a vocabulary has no seams
+// it always may; where it has, now and then one that stays open is taken for closed, which costs time and
+// nothing else.
+static inline bool loam_seam_may_close(const struct loam_bpe *bpe, int32_t left, int32_t right)
+{
+    if (bpe->seams == NULL) return true;
+    uint64_t bit = loam_pair_hash(left, right) & bpe->seam_mask;
+    return bpe->seams[bit / LOAM_SEAM_WORD] >> bit % LOAM_SEAM_WORD & 1;
+}
+
+#endif
