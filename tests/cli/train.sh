@@ -104,4 +104,13 @@ ok 'plain text' "${train[@]}" --data "$tmp/data.txt" --out "$tmp/text" --max-ste
 printf '{"text": "one"}\n{"text": \n{"text": "three"}\n' >"$tmp/data.jsonl"
 ok 'broken lines skipped' "${train[@]}" --data "$tmp/data.jsonl" --out "$tmp/skipped" --max-steps 2 --skip-bad
 grep -q '1 broken' "$tmp/stderr" || fail "the skipped line is not reported: $(cat "$tmp/stderr")"
+ok 'steps without labels' "${train[@]}" --data "$data" --out "$tmp/dropped" --max-steps 4 --logging-steps 1 --max-length 60 \
+    --too-long drop --no-shuffle
+output_has 'step 3/4  no labels'
+[ -s "$tmp/dropped/adapter_model.safetensors" ] || fail 'no adapter'
+grep -q 'dropped' "$tmp/stderr" || fail "what was dropped is not reported: $(cat "$tmp/stderr")"
+run 'nothing to learn from' "${train[@]}" --data "$data" --out "$tmp/nothing" --max-steps 3 --max-length 60 \
+    --too-long drop --no-shuffle
+[ "$code" -eq 1 ] && grep -q '^loam: .* no example has a label' "$tmp/stderr" || fail "$code: $(cat "$tmp/stderr")"
+[ ! -e "$tmp/nothing/adapter_config.json" ] || fail 'an adapter was written'
 finish
