@@ -214,22 +214,39 @@ static enum loam_status prepare(struct loam_adapter *adapter, const char *direct
     return loam_adapter_fill(adapter, error);
 }
 
+// Says whose adapter it is that does not go with the model. The config may be gone by now: `base` is its own.
+static enum loam_status attach_named(struct loam_adapter **out, struct loam_model *model,
+                                     struct loam_adapter_config *config, const char *directory,
+                                     const char *base, struct loam_error *error)
+{
+    enum loam_status status = loam_adapter_attach(out, model, config, false, error);
+    if (status == LOAM_ERROR_ARGUMENT)
+        (void)loam_fail_prefix(error, "%s, an adapter for \"%s\"", directory, base);
+    return status;
+}
+
+static enum loam_status load_and_attach(struct loam_adapter **out, struct loam_model *model,
+                                        const char *directory, struct loam_error *error)
+{
+    struct loam_adapter_config config;
+    LOAM_TRY(loam_adapter_config_load(&config, directory, error));
+    char *base = loam_strdup(config.base_model != NULL ? config.base_model : "a base not named", error);
+    if (base == NULL) {
+        loam_adapter_config_deinit(&config);
+        return LOAM_ERROR_MEMORY;
+    }
+    enum loam_status status = attach_named(out, model, &config, directory, base, error);
+    free(base);
+    return status;
+}
+
 enum loam_status loam_adapter_open(struct loam_adapter **out, struct loam_model *model, const char *directory,
                                    struct loam_trainables *set, struct loam_error *error)
 {
     *out = NULL;
-    struct loam_adapter_config config;
-    LOAM_TRY(loam_adapter_config_load(&config, directory, error));
-    char *base = config.base_model != NULL ? loam_strdup(config.base_model, error) : NULL;
     struct loam_adapter *adapter;
-    enum loam_status status = loam_adapter_attach(&adapter, model, &config, false, error);
-    if (status != LOAM_OK) {
-        (void)loam_fail_prefix(error, "%s, an adapter for \"%s\"", directory,
-                               base != NULL ? base : "a base not named");
-    }
-    free(base);
-    if (status != LOAM_OK) return status;
-    status = prepare(adapter, directory, set, error);
+    LOAM_TRY(load_and_attach(&adapter, model, directory, error));
+    enum loam_status status = prepare(adapter, directory, set, error);
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);
         return status;

@@ -4,61 +4,12 @@
 #include "test.h"
 
 #include <malloc.h>
-#include <sys/mman.h>
 
+#include "heap_watch.h"
 #include "train/order.h"
 #include "train/session.h"
 #include "train/step.h"
 #include "unit/train/common_fixture.h"
-
-static struct {
-    long taken; // calls that take memory
-    long live;  // blocks
-} heap;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *block, size_t size);
-void __real_free(void *block);
-void *__real_mmap(void *address, size_t size, int protection, int flags, int descriptor, off_t offset);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *block, size_t size);
-void __wrap_free(void *block);
-void *__wrap_mmap(void *address, size_t size, int protection, int flags, int descriptor, off_t offset);
-
-void *__wrap_malloc(size_t size)
-{
-    heap.taken++;
-    heap.live++;
-    return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    heap.taken++;
-    heap.live++;
-    return __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *block, size_t size)
-{
-    heap.taken++;
-    heap.live += block == NULL;
-    return __real_realloc(block, size);
-}
-
-void __wrap_free(void *block)
-{
-    heap.live -= block != NULL;
-    __real_free(block);
-}
-
-void *__wrap_mmap(void *address, size_t size, int protection, int flags, int descriptor, off_t offset)
-{
-    heap.taken++;
-    return __real_mmap(address, size, protection, flags, descriptor, offset);
-}
 
 // ---- one run, by hand ----
 
@@ -188,6 +139,7 @@ static void the_heap_is_flat(void **state)
 
 int main(void)
 {
+    heap_watch_json();
     const struct CMUnitTest tests[] = {CASES(nothing_is_allocated_in_a_step), CASES(the_heap_is_flat)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
