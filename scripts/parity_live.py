@@ -5,7 +5,7 @@
     losses, gradient norms and learning rates of every step are compared. PEFT sees padded batches, as its collators
     make them; loam packs them.
  2. PEFT loads the adapter that loam saved and must give loam's logits.
- 3. Both generate greedily from 20 prompts with that adapter and must give the same tokens.
+ 3. Both generate greedily from 20 prompts, with that adapter and without, and must give the same tokens.
 
 All in float32. The exit code is 1 when anything disagrees. scripts/parity calls this.
 """
@@ -31,6 +31,18 @@ from transformers import AutoModelForCausalLM, Trainer, get_linear_schedule_with
 from transformers.utils import logging
 
 PROMPT = "### CONTEXT\n{context}\n\n### QUESTION\n{question}\n\n### ANSWER\n"
+OPENINGS = [
+    "Once upon a time, there was a little dog named Max.",
+    "The sun was shining and Lily went to the park with",
+    "Tom had a big red ball. One day",
+    "One day, a girl found a box in the",
+    "\"Do not be sad,\" said the old bear.",
+    "The history of the city begins in",
+    "In 1969 the first people",
+    "Water boils at",
+    "def add(a, b):",
+    "A small boat went out to sea, and",
+]
 NO_ANSWER = "Can not find answer"
 IGNORED = -100
 WEIGHT_DECAY = 0.01
@@ -200,28 +212,34 @@ def compare_logits(report, arguments, model, out, sequences):
     report.equal("likeliest tokens that agree", int((ours.argmax(-1) == theirs.argmax(-1)).sum()), len(theirs))
 
 
-def compare_generation(report, arguments, model, text, out, records):
-    same, tokens = 0, 0
-    for record in records:
-        answer = json.loads(run(arguments.loam, "generate", "--model", arguments.model, "--adapter", out, "--template",
-                                "squad", "--field", f"context={record['context']}", "--field",
-                                f"question={record['question']}", "--max-new-tokens", arguments.new_tokens, "--dtype",
-                                "f32", "--json"))
-        prompt = torch.tensor([text.prompt(record)])
-        full = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False,
-                              max_new_tokens=arguments.new_tokens, eos_token_id=text.eos, pad_token_id=text.eos)
-        ids = full[0, prompt.shape[1]:].tolist()
-        ids = ids[: ids.index(text.eos)] if text.eos in ids else ids
-        tokens += len(ids)
-        good = answer["ids"] == ids and answer["text"] == text.tokenizer.decode(ids, skip_special_tokens=True)
+def generate_peft(model, text, prompt, count):
+    """The new tokens, the end not among them."""
+    prompt = torch.tensor([prompt])
+    ids = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=count,
+                         eos_token_id=text.eos, pad_token_id=text.eos)
+    ids = ids[0, prompt.shape[1]:].tolist()
+    return ids[: ids.index(text.eos)] if text.eos in ids else ids
+
+
+def compare_generation(report, arguments, model, text, adapter, prompts):
+    """`adapter`: its directory, or None for the base alone."""
+    same, tokens, answers = 0, 0, set()
+    for prompt, options in prompts:
+        options = [*options, "--adapter", adapter] if adapter else options
+        ours = json.loads(run(arguments.loam, "generate", "--model", arguments.model, "--max-new-tokens",
+                              arguments.new_tokens, "--dtype", "f32", "--json", *options))
+        theirs = generate_peft(model, text, prompt, arguments.new_tokens)
+        good = ours["ids"] == theirs and ours["text"] == text.tokenizer.decode(theirs, skip_special_tokens=True)
         same += good
+        tokens += len(theirs)
+        answers.add(tuple(theirs))
         if not good:
-            print(f"    {record['id']}: PEFT {ids}, loam {answer['ids']} {answer['text']!r}")
-    print(f"    {tokens} tokens")
-    report.equal("prompts with the same tokens and text", same, len(records))
-    if tokens < len(records):
+            print(f"    {options}: PEFT {theirs}, loam {ours['ids']} {ours['text']!r}")
+    print(f"    {tokens} tokens, {len(answers)} different answers, such as {ours['text']!r}")
+    report.equal("prompts with the same tokens and text", same, len(prompts))
+    if tokens < 4 * len(prompts):
         report.failed = True
-        print("  FAIL hardly any token was generated: nothing was compared")
+        print("  FAIL hardly any token was generated: little was compared")
 
 
 def parse_arguments():
@@ -280,8 +298,15 @@ def main():
     compare_adapter(report, model, trained, out)
     compare_logits(report, arguments, model, out, [text.example(record) for record in questions[:4]])
 
-    print(f"greedy generation, {len(questions)} prompts:")
-    compare_generation(report, arguments, model, text, out, questions)
+    prompts = [(text.encode(opening), ["--prompt", opening]) for opening in OPENINGS[: arguments.prompt_count // 2]]
+    for record in questions[: arguments.prompt_count - len(prompts)]:
+        fields = ["--field", f"context={record['context']}", "--field", f"question={record['question']}"]
+        prompts.append((text.prompt(record), ["--template", "squad", *fields]))
+    print(f"greedy generation, {len(prompts)} prompts, with the adapter:")
+    compare_generation(report, arguments, model, text, out, prompts)
+    print("the same without it:")
+    with model.disable_adapter():
+        compare_generation(report, arguments, model, text, None, prompts)
     sys.exit(1 if report.failed else 0)
 
 
