@@ -1,13 +1,13 @@
 // loam generate: the prompt, the decoder, and the text as it comes.
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "api/output.h"
 #include "api/run.h"
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "train/metrics.h"
 #include "train/session.h"
 
 enum { PROMPT_LIMIT = 1 << 28, PROMPT_CHUNK = 512 }; // bytes of a prompt file; tokens that are fed at once
@@ -63,7 +63,8 @@ static enum loam_status render_template(const struct generate_job *job, struct l
 static enum loam_status read_prompt_file(const char *path, struct loam_bytes *text, struct loam_error *error)
 {
     LOAM_TRY(loam_file_read(path, PROMPT_LIMIT, text, error));
-    if (text->size > 0 && text->data[text->size - 1] == '\n') text->size--;
+    if (text->size == 0 || text->data[text->size - 1] != '\n') return LOAM_OK;
+    text->size--;
     if (text->size > 0 && text->data[text->size - 1] == '\r') text->size--;
     return LOAM_OK;
 }
@@ -80,7 +81,8 @@ static enum loam_status prompt_text(const struct generate_job *job, struct loam_
 // Positions that the model can tell apart. ALiBi has no table of them to run out of.
 static int64_t most_positions(const struct loam_config *config)
 {
-    return config->family->position == LOAM_ALIBI ? INT32_MAX : config->max_positions;
+    bool endless = config->family->position == LOAM_ALIBI || config->max_positions <= 0;
+    return endless ? INT32_MAX : config->max_positions;
 }
 
 static enum loam_status check_prompt(const struct generate_job *job, struct loam_error *error)
@@ -152,13 +154,6 @@ static bool take_token(void *user, int32_t id)
            flush_text(job, &job->failure) == LOAM_OK;
 }
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
 static enum loam_status generate(struct generate_job *job, struct loam_error *error)
 {
     const struct loam_generate_settings *settings = &job->settings->generate;
@@ -168,10 +163,10 @@ static enum loam_status generate(struct generate_job *job, struct loam_error *er
                                          .special = &job->session.special,
                                          .token = take_token,
                                          .user = job};
-    double start = now();
+    double start = loam_clock_seconds();
     LOAM_TRY(loam_generate_ids(job->decoder, job->prompt, job->prompt_count, &generation,
                                (int32_t)config->vocabulary, job->output, &job->output_count, error));
-    job->seconds = now() - start;
+    job->seconds = loam_clock_seconds() - start;
     if (job->failure.status != LOAM_OK) {
         *error = job->failure;
         return error->status;
