@@ -189,6 +189,12 @@ static enum loam_status append_settings(struct loam_bytes *card, const struct lo
     return loam_bytes_format(card, error, "| seed | %llu |\n", (unsigned long long)settings->seed);
 }
 
+static double rounded(double value, int decimals)
+{
+    double scale = pow(10, decimals);
+    return round(value * scale) / scale;
+}
+
 static enum loam_status append_results(struct loam_bytes *card, const struct loam_loop *loop,
                                        struct loam_error *error)
 {
@@ -196,12 +202,12 @@ static enum loam_status append_results(struct loam_bytes *card, const struct loa
     LOAM_TRY(append_row(card, "steps", (double)loop->step, error));
     LOAM_TRY(append_row(card, "epochs", loam_order_epoch_after(loop->order, loop->step - 1), error));
     LOAM_TRY(append_row(card, "tokens", (double)loop->tokens, error));
-    LOAM_TRY(
-        append_row(card, "train_loss (mean over all steps)", loop->loss_sum / (double)loop->updates, error));
-    LOAM_TRY(append_row(card, "eval_loss", loop->eval_loss, error));
+    LOAM_TRY(append_row(card, "train_loss (mean over all steps)",
+                        rounded(loop->loss_sum / (double)loop->updates, 4), error));
+    LOAM_TRY(append_row(card, "eval_loss", rounded(loop->eval_loss, 4), error));
     LOAM_TRY(append_row(card, "trainable parameters", (double)loop->trainable_parameters, error));
     LOAM_TRY(append_row(card, "all parameters", (double)loop->parameters, error));
-    LOAM_TRY(append_row(card, "seconds", round(loop->seconds * 10) / 10, error));
+    LOAM_TRY(append_row(card, "seconds", rounded(loop->seconds, 1), error));
     return append_row(card, "peak memory, MiB", (double)(loam_peak_memory_bytes() >> 20), error);
 }
 
