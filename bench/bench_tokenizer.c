@@ -1,6 +1,6 @@
-// Tokenizer timings: bench_tokenizer TOKENIZER.JSON FILE [SECONDS]. FILE holds texts separated by NUL; they
-// are encoded again and again for at least SECONDS (default 1). Prints one JSON object: the best pass and the
-// median one.
+// Tokenizer timings: bench_tokenizer TOKENIZER.JSON FILE [SECONDS]. FILE holds texts separated by
+// NUL; they are encoded again and again for at least SECONDS (default 1). Prints one JSON object: the
+// best pass and the median one.
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

@@ -8,8 +8,8 @@
 
 // ---- The trie ----
 
-// Children of a node are a linked list of siblings, but for the root, where most searches end, and which has
-// a table.
+// Children of a node are a linked list of siblings, but for the root, where most
+// searches end, and which has a table.
 struct loam_trie_node {
     uint32_t child;   // first child, 0: none
     uint32_t sibling; // next child of the same parent, 0: none
@@ -205,8 +205,8 @@ static enum loam_status split_piece(const struct loam_added_tokens *tokens, cons
         const struct loam_added_token *token = &tokens->items[index];
         if (token->single_word && !stands_alone(text, piece.start, piece.end, from, to)) continue;
         take_space(token, text, piece.start, piece.end, &from, &to);
-        // The token before may have taken the space already. One that begins with space itself may overlap
-        // it.
+        // The token before may have taken the space already. One that begins with
+        // space itself may overlap it.
         if (token->lstrip && from < done) from = done < to ? done : to;
         if (done < from) LOAM_TRY(loam_pieces_push(pieces, done, from, -1, error));
         LOAM_TRY(loam_pieces_push(pieces, from, to, token->id, error));

@@ -1,5 +1,5 @@
-// Tokens outside of the model's vocabulary, or above it, that are found in the text before anything else
-// looks at it.
+// Tokens outside of the model's vocabulary, or above it, that are found in the text
+// before anything else looks at it.
 #ifndef LOAM_TEXT_ADDED_TOKENS_H
 #define LOAM_TEXT_ADDED_TOKENS_H
 

@@ -130,8 +130,8 @@ static enum loam_status add_characters(const struct loam_bpe *bpe, const char *w
 
 // ---- Merging ----
 
-// A stretch of a word that merges on its own: its tokens, and their neighbours and ranks in what all
-// stretches share.
+// A stretch of a word that merges on its own: its tokens, and their neighbours and ranks
+// in what all stretches share.
 struct stretch {
     const struct loam_bpe *bpe;
     struct loam_bpe_token *tokens; // [count]
@@ -161,8 +161,8 @@ static void link_characters(struct stretch *stretch)
     }
 }
 
-// Merges the pair that begins at `place`, which has a rank. The right token stays behind with size 0 and no
-// rank.
+// Merges the pair that begins at `place`, which has a rank. The right token stays
+// behind with size 0 and no rank.
 static void join(struct stretch *stretch, uint32_t place)
 {
     struct loam_bpe_link *link = &stretch->links[place];

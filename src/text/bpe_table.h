@@ -1,5 +1,5 @@
-// Looking up merges and seams: shared by what builds the tables (bpe_build.c) and what encodes by them
-// (bpe.c).
+// Looking up merges and seams: shared by what builds the tables (bpe_build.c) and
+// what encodes by them (bpe.c).
 #ifndef LOAM_TEXT_BPE_TABLE_H
 #define LOAM_TEXT_BPE_TABLE_H
 
@@ -39,9 +39,9 @@ static inline struct loam_merge *loam_merge_find(const struct loam_bpe *bpe, int
     return NULL;
 }
 
-// Whether a merge may reach across from one character of a word to the next. Where a vocabulary has no seams
-// it always may; where it has, now and then one that stays open is taken for closed, which costs time and
-// nothing else.
+// Whether a merge may reach across from one character of a word to the next. Where a vocabulary has
+// no seams it always may; where it has, now and then one that stays open is taken for closed, which
+// costs time and nothing else.
 static inline bool loam_seam_may_close(const struct loam_bpe *bpe, int32_t left, int32_t right)
 {
     if (bpe->seams == NULL) return true;

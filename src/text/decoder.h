@@ -1,6 +1,6 @@
-// The "decoder" of tokenizer.json: a chain of stages from tokens back to text. Tokens are pushed one by one,
-// and what has become certain comes out at the end at once, so that decoding a whole text and streaming it
-// are the same code.
+// The "decoder" of tokenizer.json: a chain of stages from tokens back to text. Tokens are pushed one by
+// one, and what has become certain comes out at the end at once, so that decoding a whole text and
+// streaming it are the same code.
 #ifndef LOAM_TEXT_DECODER_H
 #define LOAM_TEXT_DECODER_H
 
@@ -39,8 +39,8 @@ enum loam_status loam_decoding_init(struct loam_decoding *decoding, const struct
                                     struct loam_error *error);
 void loam_decoding_deinit(struct loam_decoding *decoding);
 
-// Appends to `text` what is certain once this token is known: whole characters. After finish nothing may be
-// pushed.
+// Appends to `text` what is certain once this token is known: whole characters. After
+// finish nothing may be pushed.
 enum loam_status loam_decoding_push(struct loam_decoding *decoding, const char *token, size_t size,
                                     struct loam_bytes *text, struct loam_error *error);
 enum loam_status loam_decoding_finish(struct loam_decoding *decoding, struct loam_bytes *text,

@@ -5,9 +5,9 @@
 #include "text/grow.h"
 #include "text/steps.h"
 
-// Unicode normalisation (UAX #15) that keeps track of where each character came from. utf8proc knows the
-// characters; it does not say which characters of its input one of its output is made of, so the composing is
-// done here.
+// Unicode normalisation (UAX #15) that keeps track of where each character came from. utf8proc
+// knows the characters; it does not say which characters of its input one of its output is made of,
+// so the composing is done here.
 
 enum { HELD = 32 }; // code points of the longest decomposition of one character (18), and some room
 

@@ -7,8 +7,7 @@
 
 enum {
     // Steps back that one search may take before it is given up, so that an expression that explodes is an
-    // error and
-    // not a hang. Ordinary expressions over a megabyte of one letter stay far below.
+    // error and not a hang. Ordinary expressions over a megabyte of one letter stay far below.
     RETRY_LIMIT = 100000000,
 };
 

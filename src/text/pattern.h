@@ -1,5 +1,5 @@
-// What a Split or Replace looks for: a literal text, a regular expression, a class of characters or runs of
-// words.
+// What a Split or Replace looks for: a literal text, a regular expression, a class of
+// characters or runs of words.
 #ifndef LOAM_TEXT_PATTERN_H
 #define LOAM_TEXT_PATTERN_H
 

@@ -7,8 +7,8 @@
 #include "text/unicode.h"
 
 enum {
-    // NFKD makes at most 11 bytes of one; what goes far beyond comes from a file that was made to exhaust
-    // memory.
+    // NFKD makes at most 11 bytes of one; what goes far beyond comes from a file
+    // that was made to exhaust memory.
     GROWTH_LIMIT = 64,
     GROWTH_FLOOR = 1 << 20, // bytes, so that a short text may still be given a long prefix
 };

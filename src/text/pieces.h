@@ -46,8 +46,8 @@ enum loam_status loam_pieces_init(struct loam_pieces *pieces, const char *text, 
                                   struct loam_error *error);
 void loam_pieces_deinit(struct loam_pieces *pieces);
 
-// For a step that rewrites: append to the next text with one origin for all of the bytes, or as the present
-// text has it.
+// For a step that rewrites: append to the next text with one origin for all of the bytes,
+// or as the present text has it.
 enum loam_status loam_pieces_put(struct loam_pieces *pieces, const char *bytes, size_t size,
                                  struct loam_origin origin, struct loam_error *error);
 enum loam_status loam_pieces_keep(struct loam_pieces *pieces, size_t start, size_t end,
@@ -57,8 +57,8 @@ enum loam_status loam_pieces_keep(struct loam_pieces *pieces, size_t start, size
 enum loam_status loam_pieces_push(struct loam_pieces *pieces, size_t start, size_t end, int32_t token,
                                   struct loam_error *error);
 
-// Appends the piece at `index` of the present list, already an added token, to the next list, and its text
-// when the step rewrites.
+// Appends the piece at `index` of the present list, already an added token, to the next list, and its
+// text when the step rewrites.
 enum loam_status loam_pieces_pass(struct loam_pieces *pieces, size_t index, bool rewrites,
                                   struct loam_error *error);
 

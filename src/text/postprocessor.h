@@ -1,5 +1,5 @@
-// The "post_processor" of tokenizer.json: tokens before and after the text, and offsets without the space of
-// a word.
+// The "post_processor" of tokenizer.json: tokens before and after the text, and offsets
+// without the space of a word.
 #ifndef LOAM_TEXT_POSTPROCESSOR_H
 #define LOAM_TEXT_POSTPROCESSOR_H
 

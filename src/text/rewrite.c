@@ -26,8 +26,8 @@ enum loam_status loam_rewrite_replace(const struct loam_step *step, struct loam_
         if (!found) break;
         size_t match_end = start + matcher->end;
         LOAM_TRY(loam_pieces_keep(pieces, done, start + matcher->start, error));
-        // The content comes from the last byte before it ends; with nothing before it, from the piece's very
-        // start.
+        // The content comes from the last byte before it ends; with nothing before it,
+        // from the piece's very start.
         struct loam_origin origin = {pieces->text.origins[start].start, pieces->text.origins[start].start};
         if (match_end > start) origin = pieces->text.origins[match_end - 1];
         LOAM_TRY(loam_pieces_put(pieces, step->content.data, step->content.size, origin, error));
@@ -49,8 +49,8 @@ enum loam_status loam_rewrite_lowercase(const struct loam_step *step, struct loa
 {
     (void)step;
     (void)matcher;
-    // The one character whose full lower case is more than its simple one: capital I with a dot becomes i and
-    // a dot.
+    // The one character whose full lower case is more than its simple one: capital I
+    // with a dot becomes i and a dot.
     const int32_t dotted_i = 0x130;
     const int32_t dot_above = 0x307;
     for (size_t at = start; at < end;) {

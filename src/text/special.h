@@ -1,6 +1,6 @@
-// The special tokens of a model directory: which ids begin and end a text, and whether the tokenizer adds
-// them. Read from tokenizer_config.json, special_tokens_map.json, generation_config.json and config.json, as
-// far as present.
+// The special tokens of a model directory: which ids begin and end a text, and whether the tokenizer
+// adds them. Read from tokenizer_config.json, special_tokens_map.json, generation_config.json and
+// config.json, as far as present.
 #ifndef LOAM_TEXT_SPECIAL_H
 #define LOAM_TEXT_SPECIAL_H
 

@@ -25,9 +25,9 @@ struct loam_encoding {
 };
 void loam_encoding_deinit(struct loam_encoding *encoding);
 
-// Replaces the contents of `encoding` by the ids of `text` (UTF-8; an invalid sequence is an error that says
-// where). `add_special_tokens` runs the post-processor's additions (BOS, EOS), as `encode` of `tokenizers`
-// does by default.
+// Replaces the contents of `encoding` by the ids of `text` (UTF-8; an invalid sequence is an error that
+// says where). `add_special_tokens` runs the post-processor's additions (BOS, EOS), as `encode` of
+// `tokenizers` does by default.
 enum loam_status loam_tokenizer_encode(const struct loam_tokenizer *tokenizer, const char *text, size_t size,
                                        bool add_special_tokens, struct loam_encoding *encoding,
                                        struct loam_error *error);
