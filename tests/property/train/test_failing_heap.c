@@ -67,8 +67,8 @@ static void every_allocation_may_fail(void **state)
     long total = heap.asked;
     assert_true(total > 100);
     // All of them would take a minute: most are the tokens of the vocabulary, one like the other.
-    long stride = total / 120 + 1;
-    for (long n = 0; n < total; n += n < 40 || n > total - 80 ? 1 : stride) {
+    long stride = total / 60 + 1;
+    for (long n = 0; n < total; n += n < 20 || n > total - 50 ? 1 : stride) {
         long live = heap.live;
         heap.asked = 0;
         heap.fails = n;
