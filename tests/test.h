@@ -46,6 +46,22 @@ static inline void test_remove_directory(const char *path)
     snprintf(command, sizeof command, "rm -rf '%s'", path);
     if (system(command) != 0) fprintf(stderr, "could not remove %s\n", path);
 }
+// A test whose state is the path of a fresh directory, removed after it.
+static inline int test_directory_setup(void **state)
+{
+    char *directory = malloc(256);
+    *state = directory;
+    return directory == NULL || test_make_directory(directory) == NULL;
+}
+static inline int test_directory_teardown(void **state)
+{
+    test_remove_directory(*state);
+    free(*state);
+    return 0;
+}
+#define test_in_directory(function)                                                                          \
+    cmocka_unit_test_setup_teardown(function, test_directory_setup, test_directory_teardown)
+
 static inline void test_write_file(const char *path, const void *data, size_t size)
 {
     FILE *file = fopen(path, "wb");

@@ -33,7 +33,7 @@ static void advance(struct stream *stream, size_t end)
     stream->at = end;
 }
 
-// The code unit of "\uXXXX" at `text`; -1 when it is another escape.
+// The code unit of "\uhhhh" at `text`; -1 when it is another escape.
 static int32_t code_unit(const char *text, size_t size)
 {
     if (size < 6 || text[0] != '\\' || text[1] != 'u') return -1;

@@ -6,20 +6,6 @@
 #include "base/file.h"
 #include "test.h"
 
-static int make(void **state)
-{
-    char *directory = malloc(256);
-    *state = directory;
-    return directory == NULL || test_make_directory(directory) == NULL;
-}
-
-static int drop(void **state)
-{
-    test_remove_directory(*state);
-    free(*state);
-    return 0;
-}
-
 static char *in(const char *directory, const char *name)
 {
     struct loam_error error = {0};
@@ -145,10 +131,8 @@ static void paths_join_with_one_slash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(map_shows_the_file, make, drop),
-        cmocka_unit_test_setup_teardown(what_is_read_only_cannot_be_written, make, drop),
-        cmocka_unit_test_setup_teardown(whole_file_is_read, make, drop),
-        cmocka_unit_test_setup_teardown(what_is_no_file_is_refused, make, drop),
+        test_in_directory(map_shows_the_file),       test_in_directory(what_is_read_only_cannot_be_written),
+        test_in_directory(whole_file_is_read),       test_in_directory(what_is_no_file_is_refused),
         cmocka_unit_test(paths_join_with_one_slash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,20 +6,6 @@
 #include "io/atomic.h"
 #include "test.h"
 
-static int make(void **state)
-{
-    char *directory = malloc(256);
-    *state = directory;
-    return directory == NULL || test_make_directory(directory) == NULL;
-}
-
-static int drop(void **state)
-{
-    test_remove_directory(*state);
-    free(*state);
-    return 0;
-}
-
 static const char *in(const char *directory, const char *name)
 {
     static char path[400];
@@ -186,14 +172,10 @@ static void unwritable_directory_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(appears_on_commit_only, make, drop),
-        cmocka_unit_test_setup_teardown(mode_is_that_of_any_new_file, make, drop),
-        cmocka_unit_test_setup_teardown(abort_leaves_the_old_file, make, drop),
-        cmocka_unit_test_setup_teardown(two_writers_do_not_meet, make, drop),
-        cmocka_unit_test_setup_teardown(failures_leave_nothing, make, drop),
-        cmocka_unit_test_setup_teardown(copies, make, drop),
-        cmocka_unit_test_setup_teardown(output_directories, make, drop),
-        cmocka_unit_test_setup_teardown(unwritable_directory_is_refused, make, drop),
+        test_in_directory(appears_on_commit_only),    test_in_directory(mode_is_that_of_any_new_file),
+        test_in_directory(abort_leaves_the_old_file), test_in_directory(two_writers_do_not_meet),
+        test_in_directory(failures_leave_nothing),    test_in_directory(copies),
+        test_in_directory(output_directories),        test_in_directory(unwritable_directory_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

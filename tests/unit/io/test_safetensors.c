@@ -2,20 +2,6 @@
 #include "io/safetensors.h"
 #include "test.h"
 
-static int make(void **state)
-{
-    char *directory = malloc(256);
-    *state = directory;
-    return directory == NULL || test_make_directory(directory) == NULL;
-}
-
-static int drop(void **state)
-{
-    test_remove_directory(*state);
-    free(*state);
-    return 0;
-}
-
 static const char *in(const char *directory, const char *name)
 {
     static char path[400];
@@ -455,19 +441,19 @@ static void streams_in_blocks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(reads_what_is_there, make, drop),
-        cmocka_unit_test_setup_teardown(empty_files_are_files, make, drop),
-        cmocka_unit_test_setup_teardown(lying_headers, make, drop),
-        cmocka_unit_test_setup_teardown(lying_sizes, make, drop),
-        cmocka_unit_test_setup_teardown(truncated_anywhere, make, drop),
-        cmocka_unit_test_setup_teardown(deep_headers, make, drop),
-        cmocka_unit_test_setup_teardown(opens_shards, make, drop),
-        cmocka_unit_test_setup_teardown(lying_indexes, make, drop),
-        cmocka_unit_test_setup_teardown(directories_without_weights, make, drop),
-        cmocka_unit_test_setup_teardown(writes_what_it_reads, make, drop),
-        cmocka_unit_test_setup_teardown(bytes_are_those_of_the_python_package, make, drop),
-        cmocka_unit_test_setup_teardown(refuses_to_write_nonsense, make, drop),
-        cmocka_unit_test_setup_teardown(streams_in_blocks, make, drop),
+        test_in_directory(reads_what_is_there),
+        test_in_directory(empty_files_are_files),
+        test_in_directory(lying_headers),
+        test_in_directory(lying_sizes),
+        test_in_directory(truncated_anywhere),
+        test_in_directory(deep_headers),
+        test_in_directory(opens_shards),
+        test_in_directory(lying_indexes),
+        test_in_directory(directories_without_weights),
+        test_in_directory(writes_what_it_reads),
+        test_in_directory(bytes_are_those_of_the_python_package),
+        test_in_directory(refuses_to_write_nonsense),
+        test_in_directory(streams_in_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

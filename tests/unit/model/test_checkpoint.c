@@ -6,20 +6,6 @@
 #include "io/atomic.h"
 #include "test.h"
 
-static int make(void **state)
-{
-    char *directory = malloc(256);
-    *state = directory;
-    return directory == NULL || test_make_directory(directory) == NULL;
-}
-
-static int drop(void **state)
-{
-    test_remove_directory(*state);
-    free(*state);
-    return 0;
-}
-
 static void fresh_values_follow_the_family(void **state)
 {
     struct loam_error error = {0};
@@ -149,11 +135,11 @@ static void a_place_that_is_not_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(fresh_values_follow_the_family, make, drop),
-        cmocka_unit_test_setup_teardown(large_tensors_are_one_stream, make, drop),
-        cmocka_unit_test_setup_teardown(seeds_repeat, make, drop),
-        cmocka_unit_test_setup_teardown(saved_is_loaded, make, drop),
-        cmocka_unit_test_setup_teardown(a_place_that_is_not_there, make, drop),
+        test_in_directory(fresh_values_follow_the_family),
+        test_in_directory(large_tensors_are_one_stream),
+        test_in_directory(seeds_repeat),
+        test_in_directory(saved_is_loaded),
+        test_in_directory(a_place_that_is_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
