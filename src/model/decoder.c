@@ -342,7 +342,8 @@ static enum loam_status measure(struct loam_decoder *decoder, size_t *step_bytes
     if (limits->evaluate) dry_loss(decoder, &stream, &step, false);
     if (limits->logit_rows > 0) dry_logits(decoder, &stream, &step);
     if (limits->generate) {
-        dry_feed(decoder, &stream, &step, limits->tokens);
+        dry_feed(decoder, &stream, &step,
+                 limits->tokens < limits->context ? limits->tokens : limits->context);
         dry_feed(decoder, &stream, &step, 1);
     }
     *step_bytes = step.peak;
