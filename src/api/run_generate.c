@@ -157,15 +157,15 @@ static bool take_token(void *user, int32_t id)
 static enum loam_status generate(struct generate_job *job, struct loam_error *error)
 {
     const struct loam_generate_settings *settings = &job->settings->generate;
-    const struct loam_config *config = &job->session.model->config;
     struct loam_generation generation = {.max_new_tokens = settings->max_new_tokens,
+                                         .vocabulary = loam_tokenizer_vocabulary_size(job->session.tokenizer),
                                          .sampling = settings->sampling,
                                          .special = &job->session.special,
                                          .token = take_token,
                                          .user = job};
     double start = loam_clock_seconds();
-    LOAM_TRY(loam_generate_ids(job->decoder, job->prompt, job->prompt_count, &generation,
-                               (int32_t)config->vocabulary, job->output, &job->output_count, error));
+    LOAM_TRY(loam_generate_ids(job->decoder, job->prompt, job->prompt_count, &generation, job->output,
+                               &job->output_count, error));
     job->seconds = loam_clock_seconds() - start;
     if (job->failure.status != LOAM_OK) {
         *error = job->failure;

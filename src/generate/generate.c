@@ -16,11 +16,13 @@ static bool is_end(const struct loam_special_tokens *special, int32_t id)
 // `history` holds the prompt and takes the output; it has room for both.
 static enum loam_status generate_into(struct loam_decoder *decoder, int32_t *history, int32_t prompt_count,
                                       const struct loam_generation *generation, float *logits,
-                                      int32_t vocabulary, int32_t *output_count, struct loam_error *error)
+                                      int32_t *output_count, struct loam_error *error)
 {
     loam_decoder_cache_reset(decoder);
     const int32_t *fed = history;
     int32_t fed_count = prompt_count, count = 0, room = loam_decoder_context(decoder);
+    int32_t vocabulary = loam_decoder_vocabulary(decoder);
+    if (generation->vocabulary < vocabulary) vocabulary = generation->vocabulary;
     while (count < generation->max_new_tokens && prompt_count + count <= room) {
         LOAM_TRY(loam_decoder_feed(decoder, fed, fed_count, logits, error));
         int32_t id;
@@ -37,8 +39,8 @@ static enum loam_status generate_into(struct loam_decoder *decoder, int32_t *his
 }
 
 enum loam_status loam_generate_ids(struct loam_decoder *decoder, const int32_t *prompt, int32_t prompt_count,
-                                   const struct loam_generation *generation, int32_t vocabulary,
-                                   int32_t *output, int32_t *output_count, struct loam_error *error)
+                                   const struct loam_generation *generation, int32_t *output,
+                                   int32_t *output_count, struct loam_error *error)
 {
     if (prompt_count < 1)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "an empty prompt: expected at least one token");
@@ -47,12 +49,11 @@ enum loam_status loam_generate_ids(struct loam_decoder *decoder, const int32_t *
                          prompt_count, loam_decoder_context(decoder));
     size_t total = (size_t)prompt_count + (size_t)generation->max_new_tokens;
     int32_t *history = loam_calloc(total, sizeof *history, error);
-    float *logits = loam_calloc((size_t)vocabulary, sizeof *logits, error);
+    float *logits = loam_calloc((size_t)loam_decoder_vocabulary(decoder), sizeof *logits, error);
     enum loam_status status = history != NULL && logits != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
     if (status == LOAM_OK) {
         memcpy(history, prompt, (size_t)prompt_count * sizeof *prompt);
-        status = generate_into(decoder, history, prompt_count, generation, logits, vocabulary, output_count,
-                               error);
+        status = generate_into(decoder, history, prompt_count, generation, logits, output_count, error);
     }
     if (status == LOAM_OK) memcpy(output, history + prompt_count, (size_t)*output_count * sizeof *output);
     free(history);

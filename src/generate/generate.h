@@ -16,6 +16,8 @@ struct loam_sampling {
 
 struct loam_generation {
     int32_t max_new_tokens;
+    int32_t
+        vocabulary; // ids from it on are never chosen: the head may have more rows than the tokenizer tokens
     struct loam_sampling sampling;
     const struct loam_special_tokens *special; // generation stops at any of its eos_ids
     // Receives each token as it comes; returns false to stop. NULL: none.
@@ -33,7 +35,7 @@ enum loam_status loam_sample(const struct loam_sampling *sampling, float *logits
 // Feeds `prompt` into an empty cache and appends the generated ids (the end token not included) to `output`,
 // which has room for max_new_tokens. Stops early when the context is full.
 enum loam_status loam_generate_ids(struct loam_decoder *decoder, const int32_t *prompt, int32_t prompt_count,
-                                   const struct loam_generation *generation, int32_t vocabulary,
-                                   int32_t *output, int32_t *output_count, struct loam_error *error);
+                                   const struct loam_generation *generation, int32_t *output,
+                                   int32_t *output_count, struct loam_error *error);
 
 #endif

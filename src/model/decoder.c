@@ -214,6 +214,11 @@ int32_t loam_decoder_context(const struct loam_decoder *decoder)
     return decoder->limits.context;
 }
 
+int32_t loam_decoder_vocabulary(const struct loam_decoder *decoder)
+{
+    return (int32_t)decoder->model->config.vocabulary;
+}
+
 // One chunk of the sequence in the cache.
 static struct pass_input chunk_input(const struct loam_decoder *decoder, const int32_t *ids, int32_t count,
                                      int32_t offsets[4])

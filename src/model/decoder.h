@@ -40,7 +40,8 @@ enum loam_status loam_decoder_logits(struct loam_decoder *decoder, const struct 
 
 // Generation: one sequence in the KV cache.
 void loam_decoder_cache_reset(struct loam_decoder *decoder);
-int32_t loam_decoder_context(const struct loam_decoder *decoder); // rows of the cache
+int32_t loam_decoder_context(const struct loam_decoder *decoder);    // rows of the cache
+int32_t loam_decoder_vocabulary(const struct loam_decoder *decoder); // logits of a row
 // Feeds `count` tokens after those in the cache and gives the logits [V] of the last one; prompts longer than
 // limits.tokens are fed in chunks. LOAM_ERROR_ARGUMENT when the context is full.
 enum loam_status loam_decoder_feed(struct loam_decoder *decoder, const int32_t *ids, int32_t count,

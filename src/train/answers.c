@@ -93,6 +93,7 @@ static enum loam_status answerer_init(struct answerer *answerer, const struct lo
     };
     answerer->generation = (struct loam_generation){
         .max_new_tokens = max_new_tokens,
+        .vocabulary = loam_tokenizer_vocabulary_size(session->tokenizer),
         .sampling = {.temperature = 0, .top_p = 1, .repetition_penalty = 1},
         .special = &session->special,
     };
@@ -145,9 +146,8 @@ static enum loam_status answer(struct answerer *answerer, const struct loam_squa
     LOAM_TRY(encode_prompt(answerer, record, error));
     if (answerer->prompt.dropped || answerer->prompt.count == 0) return LOAM_OK;
     int32_t count = 0;
-    int32_t vocabulary = (int32_t)answerer->session->model->config.vocabulary;
     LOAM_TRY(loam_generate_ids(answerer->decoder, answerer->prompt.ids, answerer->prompt.count,
-                               &answerer->generation, vocabulary, answerer->output, &count, error));
+                               &answerer->generation, answerer->output, &count, error));
     *generated_tokens += count;
     return loam_tokenizer_decode(answerer->session->tokenizer, answerer->output, (size_t)count, true,
                                  &answerer->text, error);

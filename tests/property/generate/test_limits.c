@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "model/decoder.h"
+#include "generate/generate.h"
 #include "model/trainables.h"
 
 static struct loam_error error;
@@ -146,11 +146,45 @@ static void test_any_size_within_the_limits(void **state)
     }
 }
 
+// A head with more rows than the tokenizer has tokens: the rows beyond are never chosen.
+static void test_ids_beyond_the_vocabulary_are_never_chosen(void **state)
+{
+    (void)state;
+    enum { KNOWN = 7, NEW = 40 };
+    struct fixture fixture;
+    setup(&fixture, configs[0], "ref", LOAM_F32);
+    struct loam_decoder *decoder;
+    const struct loam_decoder_limits limits = {
+        .tokens = 4, .sequences = 1, .context = NEW + 1, .generate = true};
+    assert_ok(loam_decoder_create(&decoder, fixture.model, fixture.device, &limits, &error));
+    const struct loam_special_tokens special = {.eos_count = 0};
+    const int32_t prompt[] = {3};
+    int32_t output[NEW], count = 0, beyond = 0;
+    struct loam_generation generation = {
+        .max_new_tokens = NEW,
+        .vocabulary = KNOWN,
+        .sampling = {.temperature = 5, .top_p = 1, .repetition_penalty = 1, .seed = 1},
+        .special = &special,
+    };
+    assert_ok(loam_generate_ids(decoder, prompt, 1, &generation, output, &count, &error));
+    assert_int_equal(count, NEW);
+    for (int32_t i = 0; i < count; i++)
+        assert_in_range(output[i], 0, KNOWN - 1);
+    generation.vocabulary = INT32_MAX; // the head's own rows are the limit then
+    assert_ok(loam_generate_ids(decoder, prompt, 1, &generation, output, &count, &error));
+    for (int32_t i = 0; i < count; i++)
+        beyond += output[i] >= KNOWN;
+    assert_in_range(beyond, NEW / 2, NEW);
+    loam_decoder_destroy(decoder);
+    teardown(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_long_prompt_is_split),
         cmocka_unit_test(test_any_size_within_the_limits),
+        cmocka_unit_test(test_ids_beyond_the_vocabulary_are_never_chosen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
