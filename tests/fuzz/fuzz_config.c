@@ -1,0 +1,52 @@
+// config.json: the document, the numbers, and the names and shapes of a model made from them.
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "fuzz.h"
+#include "model/model.h"
+
+enum {
+    LAYER_LIMIT = 64, // of models that are made: more only takes longer
+    HEAD_LIMIT = 1 << 14,
+};
+
+static void check_tables(const struct loam_config *config)
+{
+    fuzz_require(config->heads >= 1 && config->heads <= HEAD_LIMIT);
+    fuzz_require(config->head_dim >= 1 && config->head_dim <= HEAD_LIMIT);
+    float *table = malloc(HEAD_LIMIT * sizeof *table);
+    fuzz_require(table != NULL);
+    if (config->family->position == LOAM_ROPE)
+        loam_config_rope_frequencies(config, table);
+    else
+        loam_config_alibi_slopes(config, table);
+    free(table);
+}
+
+static void check_model(const struct loam_config *config)
+{
+    struct loam_error error;
+    struct loam_model *model;
+    enum loam_status status = loam_model_create(&model, config, &error);
+    fuzz_require_message(status, &error);
+    if (status != LOAM_OK) return;
+    fuzz_require(loam_model_parameter_total(model) > 0);
+    loam_model_destroy(model);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct loam_error error;
+    json_t *root;
+    enum loam_status status = loam_json_parse(&root, (const char *)data, size, "config.json", &error);
+    fuzz_require_message(status, &error);
+    if (status != LOAM_OK) return 0;
+    struct loam_config config;
+    status = loam_config_parse(&config, root, "config.json", &error);
+    fuzz_require_message(status, &error);
+    json_decref(root);
+    if (status != LOAM_OK) return 0;
+    check_tables(&config);
+    if (config.layers <= LAYER_LIMIT) check_model(&config);
+    return 0;
+}

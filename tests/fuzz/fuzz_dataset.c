@@ -1,0 +1,75 @@
+// A data set: SQuAD, JSONL and plain text, each told by the file's name, each with broken records refused and
+// passed over.
+#include "fuzz.h"
+#include "small_tokenizer.h"
+#include "text/dataset.h"
+
+enum { MAX_LENGTH = 64 };
+
+static const struct loam_special_tokens special = {
+    .bos = SMALL_BOS, .eos = SMALL_EOS, .eos_ids = {SMALL_EOS}, .eos_count = 1, .add_bos = true};
+
+static void check_example(const struct loam_example *example)
+{
+    fuzz_require(example->count >= 0 && example->count <= MAX_LENGTH);
+    fuzz_require(!example->dropped || example->count == 0);
+    for (int32_t i = 0; i < example->count; i++)
+        fuzz_require(example->ids[i] >= 0 && example->ids[i] < SMALL_VOCABULARY);
+}
+
+static void check_squad(const struct loam_dataset *dataset, size_t index)
+{
+    struct loam_error error;
+    struct loam_squad_record record;
+    enum loam_status status = loam_dataset_squad(dataset, index, &record, &error);
+    fuzz_require_message(status, &error);
+    if (status != LOAM_OK) return;
+    fuzz_require(record.id != NULL && record.context != NULL && record.question != NULL);
+    for (size_t i = 0; i < record.answer_count; i++)
+        fuzz_require(record.answers[i] != NULL);
+}
+
+static void read_all(struct loam_dataset *dataset)
+{
+    struct loam_error error;
+    struct loam_example example = {0};
+    for (size_t i = 0; i < loam_dataset_count(dataset); i++) {
+        enum loam_status status = loam_dataset_read(dataset, i, &example, &error);
+        fuzz_require_message(status, &error);
+        if (status == LOAM_OK) check_example(&example);
+        check_squad(dataset, i);
+    }
+    loam_example_deinit(&example);
+}
+
+static void open_and_read(const struct loam_dataset_options *options)
+{
+    struct loam_error error;
+    struct loam_dataset *dataset;
+    enum loam_status status = loam_dataset_open(&dataset, options, &error);
+    fuzz_require_message(status, &error);
+    if (status != LOAM_OK) return;
+    read_all(dataset);
+    struct loam_dataset_counts counts = loam_dataset_counts(dataset);
+    fuzz_require(counts.cut + counts.dropped <= loam_dataset_count(dataset));
+    loam_dataset_destroy(dataset);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char *const names[] = {"data.json", "data.jsonl", "data.txt"};
+    struct loam_dataset_options options = {.loss_on = LOAM_LOSS_ON_COMPLETION,
+                                           .too_long = LOAM_TOO_LONG_CUT,
+                                           .max_length = MAX_LENGTH,
+                                           .tokenizer = small_tokenizer(),
+                                           .special = &special,
+                                           .vocabulary = SMALL_VOCABULARY};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        options.path = fuzz_write(names[i], data, size);
+        options.skip_bad = false;
+        open_and_read(&options);
+        options.skip_bad = true;
+        open_and_read(&options);
+    }
+    return 0;
+}

@@ -1,0 +1,35 @@
+// The files of a model directory that name its special tokens. An input is up to four of them, parted by
+// 0xFF.
+#include "fuzz.h"
+#include "small_tokenizer.h"
+#include "text/special.h"
+
+static void check(const struct loam_special_tokens *special)
+{
+    fuzz_require(special->eos_count >= 0 && special->eos_count <= LOAM_MAX_EOS);
+    fuzz_require(special->bos >= -1 && special->bos < SMALL_VOCABULARY);
+    fuzz_require(special->eos >= -1 && special->eos < SMALL_VOCABULARY);
+    fuzz_require(!special->add_bos || special->bos >= 0);
+    fuzz_require(!special->add_eos || special->eos >= 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json",
+                                        "generation_config.json", "config.json"};
+    enum { COUNT = sizeof names / sizeof *names };
+    struct fuzz_part rest = {data, size};
+    for (int i = 0; i < COUNT; i++) {
+        struct fuzz_part part = fuzz_next_part(&rest, i == COUNT - 1);
+        if (part.size > 0)
+            (void)fuzz_write(names[i], part.data, part.size);
+        else
+            fuzz_remove(names[i]);
+    }
+    struct loam_error error;
+    struct loam_special_tokens special;
+    enum loam_status status = loam_special_tokens_load(&special, fuzz_directory(), small_tokenizer(), &error);
+    fuzz_require_message(status, &error);
+    if (status == LOAM_OK) check(&special);
+    return 0;
+}

@@ -1,0 +1,411 @@
+#!/usr/bin/env python3
+"""Writes the seed corpora of the fuzz targets: corpus/PARSER/NAME, small examples of every feature and of the known
+ways to lie. Regressions that fuzzing found are kept beside them as corpus/PARSER/found-NAME and left alone."""
+import json
+import pathlib
+import struct
+
+ROOT = pathlib.Path(__file__).parent / "corpus"
+
+
+def write(parser, name, data):
+    path = ROOT / parser / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def document(value):
+    return json.dumps(value, ensure_ascii=False)
+
+
+# ---- safetensors ----
+
+
+def container(header, data=b"", size=None):
+    text = header if isinstance(header, bytes) else document(header).encode()
+    return struct.pack("<Q", len(text) if size is None else size) + text + data
+
+
+def entry(dtype, shape, start, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+
+
+def safetensors():
+    pair = {"a": entry("F32", [2, 2], 0, 16), "b": entry("BF16", [3], 16, 22)}
+    files = {
+        "pair": container({"__metadata__": {"format": "pt"}, **pair}, bytes(22)),
+        "half": container({"x": entry("F16", [1, 1, 1, 2], 0, 4)}, bytes(4)),
+        "integers": container({"i": entry("I64", [1], 0, 8), "m": entry("BOOL", [3], 8, 11)}, bytes(11)),
+        "scalar": container({"s": entry("F32", [], 0, 4)}, bytes(4)),
+        "no-elements": container({"e": entry("F32", [0, 5], 0, 0)}),
+        "no-tensors": container({}),
+        "padded-header": container(document(pair).encode() + b"    ", bytes(22)),
+        "empty": b"",
+        "short": b"\x01\x02\x03",
+        "header-too-long": container(pair, bytes(22), size=1 << 20),
+        "header-size-huge": container(pair, bytes(22), size=(1 << 64) - 1),
+        "header-no-json": container(b"not json"),
+        "header-array": container(b"[]"),
+        "truncated-data": container(pair, bytes(10)),
+        "trailing-data": container(pair, bytes(30)),
+        "overlap": container({"a": entry("F32", [2], 0, 8), "b": entry("F32", [2], 4, 12)}, bytes(12)),
+        "hole": container({"a": entry("F32", [1], 0, 4), "b": entry("F32", [1], 8, 12)}, bytes(12)),
+        "backwards": container({"a": entry("F32", [1], 8, 4)}, bytes(8)),
+        "negative-offset": container({"a": entry("F32", [1], -4, 0)}, bytes(4)),
+        "negative-shape": container({"a": entry("F32", [-1], 0, 4)}, bytes(4)),
+        "shape-overflow": container({"a": entry("F32", [1 << 62, 1 << 62], 0, 16)}, bytes(16)),
+        "shape-wraps": container({"a": entry("F32", [1 << 32, 1 << 32], 0, 0)}),
+        "wrong-size": container({"a": entry("F32", [3], 0, 16)}, bytes(16)),
+        "rank-5": container({"a": entry("F32", [1, 1, 1, 1, 1], 0, 4)}, bytes(4)),
+        "unknown-dtype": container({"a": entry("F3", [1], 0, 4)}, bytes(4)),
+        "duplicate": container(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
+                               b'"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', bytes(4)),
+        "fields-missing": container({"a": {"dtype": "F32"}}, bytes(4)),
+        "fields-wrong": container({"a": {"dtype": 1, "shape": "x", "data_offsets": [0]}}, bytes(4)),
+        "entry-no-object": container({"a": 3}, bytes(4)),
+        "metadata-wrong": container({"__metadata__": 1, **pair}, bytes(22)),
+        "name-nul": container(b'{"a\\u0000b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', bytes(1)),
+        "deep": container(b'{"a":' + b"[" * 2100 + b"]" * 2100 + b"}"),
+    }
+    for name, data in files.items():
+        write("safetensors", name, data)
+
+
+# ---- config.json ----
+
+BLOOM = {"model_type": "bloom", "vocab_size": 64, "hidden_size": 32, "n_layer": 2, "n_head": 4}
+LLAMA = {"model_type": "llama", "vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+         "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128, "rms_norm_eps": 1e-5}
+
+
+def config():
+    llama3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+              "original_max_position_embeddings": 64}
+    documents = {
+        "bloom": BLOOM,
+        "bloom-old": {"model_type": "bloom", "n_embed": 16, "num_attention_heads": 3, "num_hidden_layers": 1,
+                      "hidden_size": 12, "vocab_size": 9, "layer_norm_epsilon": 1e-5, "initializer_range": 0.02,
+                      "apply_residual_connection_post_layernorm": False},
+        "bloom-unsupported": {**BLOOM, "apply_residual_connection_post_layernorm": True},
+        "llama": LLAMA,
+        "llama-untied-biases": {**LLAMA, "tie_word_embeddings": False, "attention_bias": True, "mlp_bias": True,
+                                "head_dim": 16, "rope_theta": 500000, "hidden_act": "silu"},
+        "llama-linear": {**LLAMA, "rope_scaling": {"type": "linear", "factor": 2.0}},
+        "llama-llama3": {**LLAMA, "rope_scaling": llama3},
+        "llama-v5": {**LLAMA, "rope_parameters": {**llama3, "rope_theta": 1e4}, "dtype": "bfloat16"},
+        "llama-rope-default": {**LLAMA, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
+        "llama-rope-unknown": {**LLAMA, "rope_scaling": {"rope_type": "yarn", "factor": 4}},
+        "llama-rope-zero": {**LLAMA, "rope_scaling": {**llama3, "factor": 0, "low_freq_factor": 4.0}},
+        "llama-rope-wrong": {**LLAMA, "rope_scaling": 5, "rope_theta": -1},
+        "quantised": {**LLAMA, "quantization_config": {"bits": 4}},
+        "unknown-family": {"model_type": "mamba"},
+        "family-missing": {"hidden_size": 8},
+        "family-number": {"model_type": 5},
+        "odd-head": {**LLAMA, "head_dim": 5},
+        "heads-do-not-divide": {**BLOOM, "n_head": 5},
+        "no-heads": {**BLOOM, "n_head": 0},
+        "negative": {**BLOOM, "hidden_size": -32, "n_layer": -1},
+        "huge": {**LLAMA, "hidden_size": 1 << 62, "num_hidden_layers": 1 << 40, "intermediate_size": (1 << 63) - 1},
+        "most": {**LLAMA, "hidden_size": 1 << 20, "num_attention_heads": 1 << 14, "num_key_value_heads": 1 << 14,
+                 "head_dim": 1 << 14, "intermediate_size": 1 << 22, "vocab_size": 1 << 24, "num_hidden_layers": 1},
+        "fraction": {**BLOOM, "n_layer": 2.5},
+        "real": {**BLOOM, "n_layer": 2.0, "layer_norm_epsilon": 1},
+        "null": {**BLOOM, "n_layer": None},
+        "wrong-types": {**BLOOM, "hidden_size": "32", "tie_word_embeddings": 1},
+    }
+    for name, value in documents.items():
+        write("config", name, document(value))
+    write("config", "hundred-bits", document({**BLOOM, "n_layer": 10 ** 30}))
+    write("config", "real-huge", '{"model_type":"bloom","n_layer":1e400}')
+    write("config", "duplicate-key", '{"model_type":"bloom","model_type":"llama"}')
+    write("config", "array", "[]")
+    write("config", "deep", '{"a":' + "[" * 2100)
+    write("config", "bad-utf8", b'{"model_type":"\xff\xfe"}')
+    write("config", "truncated", document(LLAMA)[:60])
+
+
+# ---- tokenizer.json ----
+
+VOCAB = {"<unk>": 0, "<s>": 1, "</s>": 2, "a": 3, "b": 4, "ab": 5, "l": 6, "o": 7, "lo": 8, "w": 9, "low": 10,
+         "Ġ": 11, "▁": 12, "e": 13, "<0x0A>": 14}
+MERGES = ["a b", "l o", "lo w"]
+SPLIT = r"'s|\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+
+def added(id, content, **flags):
+    base = {"id": id, "content": content, "single_word": False, "lstrip": False, "rstrip": False,
+            "normalized": False, "special": True}
+    return {**base, **flags}
+
+
+def tokenizer_of(normalizer=None, pre_tokenizer=None, post_processor=None, decoder=None, added_tokens=(), **model):
+    return {"version": "1.0", "truncation": None, "padding": None,
+            "added_tokens": list(added_tokens) or [added(1, "<s>"), added(2, "</s>")],
+            "normalizer": normalizer, "pre_tokenizer": pre_tokenizer, "post_processor": post_processor,
+            "decoder": decoder,
+            "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None,
+                      "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "vocab": VOCAB,
+                      "merges": MERGES, **model}}
+
+
+def split(pattern, behavior="Isolated", invert=False):
+    return {"type": "Split", "pattern": pattern, "behavior": behavior, "invert": invert}
+
+
+def tokenizer():
+    byte_level = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+    metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": True}
+    template = {"type": "TemplateProcessing",
+                "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                           {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+                "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+                "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]},
+                                   "</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}}}
+    sequence = lambda key, *parts: {"type": "Sequence", key: list(parts)}
+    forms = {f"normalizer-{form.lower()}": tokenizer_of({"type": form})
+             for form in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "ByteLevel")}
+    behaviors = {f"split-{behavior.lower()}": tokenizer_of(None, split({"Regex": SPLIT}, behavior, invert))
+                 for behavior, invert in (("Isolated", False), ("Removed", True), ("MergedWithPrevious", False),
+                                          ("MergedWithNext", False), ("Contiguous", True))}
+    pre_tokenizers = {f"pre-{name.lower()}": tokenizer_of(None, {"type": name, **fields})
+                      for name, fields in (("Whitespace", {}), ("WhitespaceSplit", {}), ("BertPreTokenizer", {}),
+                                           ("Digits", {"individual_digits": True}),
+                                           ("Punctuation", {"behavior": "Isolated"}),
+                                           ("CharDelimiterSplit", {"delimiter": "o"}))}
+    documents = {
+        **forms, **behaviors, **pre_tokenizers,
+        "plain": tokenizer_of(),
+        "byte-level": tokenizer_of(None, byte_level, byte_level, byte_level),
+        "metaspace": tokenizer_of(None, metaspace, None, metaspace, byte_fallback=True, fuse_unk=True),
+        "template": tokenizer_of(None, None, template),
+        "normalizers": tokenizer_of(sequence("normalizers", {"type": "Prepend", "prepend": "▁"},
+                                             {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+                                             {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "o"},
+                                             {"type": "Strip", "strip_left": True, "strip_right": True})),
+        "pre-sequence": tokenizer_of(None, sequence("pretokenizers", split({"String": " "}, "MergedWithNext"),
+                                                    {"type": "Digits", "individual_digits": False}, byte_level)),
+        "post-sequence": tokenizer_of(None, byte_level, sequence("processors", byte_level, template), byte_level),
+        "decoders": tokenizer_of(None, None, None, sequence(
+            "decoders", {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"},
+            {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}), byte_fallback=True),
+        "decoder-strip-most": tokenizer_of(None, None, None, {"type": "Strip", "content": "a",
+                                                              "start": (1 << 63) - 1, "stop": 1 << 62}),
+        "decoder-bpe": tokenizer_of(None, None, None, {"type": "BPEDecoder", "suffix": "</w>"}),
+        "prefix-suffix": tokenizer_of(continuing_subword_prefix="##", end_of_word_suffix="</w>",
+                                      vocab={**VOCAB, "##b": 15, "##b</w>": 16, "ab</w>": 17}, merges=["a ##b</w>"]),
+        "ignore-merges": tokenizer_of(ignore_merges=True, merges=[["a", "b"], ["l", "o"]]),
+        "unk-unknown": tokenizer_of(unk_token="nobody"),
+        "unk-null": tokenizer_of(unk_token=None),
+        "added-flags": tokenizer_of({"type": "Lowercase"}, byte_level, None, None, [
+            added(1, "<s>", lstrip=True, rstrip=True), added(2, "</s>", single_word=True),
+            added(15, "Fox", normalized=True, special=False), added(16, "quick\t", rstrip=True), added(0, " ")]),
+        "added-empty": tokenizer_of({"type": "Strip", "strip_left": True, "strip_right": True}, None, None, None,
+                                    [added(15, ""), added(16, "   ", normalized=True)]),
+        "added-twice": tokenizer_of(None, None, None, None, [added(15, "x"), added(16, "x", special=False)]),
+        "added-id-lies": tokenizer_of(None, None, None, None, [added(-1, "x"), added(1 << 60, "y")]),
+        "vocab-id-huge": tokenizer_of(vocab={"a": (1 << 31) - 1, "b": 1 << 40, "c": -1}, merges=[]),
+        "vocab-id-most": tokenizer_of(vocab={"a": (1 << 24) - 1}, merges=[]),
+        "vocab-id-twice": tokenizer_of(vocab={"a": 1, "b": 1}, merges=[]),
+        "vocab-id-text": tokenizer_of(vocab={"a": "1"}),
+        "vocab-empty": tokenizer_of(vocab={}, merges=[]),
+        "merge-unknown": tokenizer_of(merges=["a z"]),
+        "merge-cycle": tokenizer_of(vocab={"a": 0, "aa": 1, "aaaa": 2}, merges=["a a", "aa aa", "a a"]),
+        "merge-wrong": tokenizer_of(merges=["ab", "a b c", 1, ["a"], {"a": 1}]),
+        "template-id-lies": tokenizer_of(None, None, {**template, "special_tokens": {
+            "<s>": {"id": "<s>", "ids": [1 << 40, -1], "tokens": ["<s>"]}}}),
+        "template-no-text": tokenizer_of(None, None, {**template, "single": []}),
+        "regex-explodes": tokenizer_of(None, split({"Regex": "(a+)+$"})),
+        "regex-alternatives": tokenizer_of(None, split({"Regex": "(a|aa|aaa)*!"})),
+        "regex-recurses": tokenizer_of(None, split({"Regex": r"(?<r>\((?:\g<r>|a)*\)|a\g<r>?)"})),
+        "regex-repeats": tokenizer_of(None, split({"Regex": "(((a{9}){9}){9}){9}"})),
+        "regex-empty": tokenizer_of(None, split({"Regex": ""})),
+        "regex-looks-back": tokenizer_of(None, split({"Regex": r"(?<=a)(?<!b|cc)\b(.)\1"})),
+        "regex-broken": tokenizer_of(None, split({"Regex": "[a-"})),
+        "replace-grows": tokenizer_of(sequence("normalizers", *[
+            {"type": "Replace", "pattern": {"Regex": ""}, "content": "aaaaaaaa"}] * 8)),
+        "model-wordpiece": {"version": "1.0", "model": {"type": "WordPiece", "vocab": {"a": 0}}},
+        "model-missing": {"version": "1.0"},
+        "version-2": {"version": "2.0"},
+        "parts-wrong": tokenizer_of([], "x", 5, True),
+        "part-unknown": tokenizer_of({"type": "Precompiled", "precompiled_charsmap": "AA=="}),
+    }
+    for name, value in documents.items():
+        write("tokenizer", name, document(value))
+    write("tokenizer", "sequence-deep", '{"version":"1.0","model":{"vocab":{"a":0},"merges":[]},"normalizer":' +
+          '{"type":"Sequence","normalizers":[' * 100 + "]}" * 100 + "}")
+    write("tokenizer", "deep", "[" * 3000)
+    write("tokenizer", "surrogate", '{"version":"1.0","model":{"vocab":{"\\ud800":0,"\\u0000":1},"merges":[]}}')
+    write("tokenizer", "bad-utf8", b'{"version":"1.0","model":{"vocab":{"\xc3":0,"\xf8":1},"merges":["\xc3 \xf8"]}}')
+    write("tokenizer", "two-models", '{"model":{"vocab":{"a":0},"merges":[]},"model":{"vocab":{"b":0},"merges":[]}}')
+    write("tokenizer", "empty", "")
+
+
+# ---- data sets ----
+
+
+def squad(*paragraphs, **more):
+    return document({"version": "v2.0", "data": [{"title": "T", "paragraphs": list(paragraphs)}], **more})
+
+
+def question(id, *answers, **more):
+    return {"id": id, "question": "b?", "answers": [{"text": text, "answer_start": 0} for text in answers], **more}
+
+
+def dataset():
+    files = {
+        "squad": squad({"context": "ab a\nb", "qas": [question("1", "a", "ab"), question("2", is_impossible=True)]}),
+        "squad-qas-first": squad({"qas": [question("1", "a")], "context": "ab"}),
+        "squad-plausible": squad({"context": "ab", "qas": [question("1", plausible_answers=[{"text": "b"}])]}),
+        "squad-long": squad({"context": "ab#" * 100, "qas": [question("1", "a"), question("x" * 100, "b" * 80)]}),
+        "squad-answer-out": squad({"context": "ab", "qas": [{"id": "1", "question": "b", "answers": [
+            {"text": "zz", "answer_start": 1 << 40}]}]}),
+        "squad-fields-missing": squad({"context": "ab", "qas": [{"id": "1"}, {"question": "b"}, {}]}, {}),
+        "squad-wrong-types": squad({"context": 1, "qas": [{"id": 2, "question": [], "answers": "x"}]}),
+        "squad-same-id": squad({"context": "ab", "qas": [question("1", "a"), question("1", "b")]}),
+        "squad-two-contexts": '{"data":[{"paragraphs":[{"context":"a","context":"b","qas":[]}]}]}',
+        "squad-no-data": '{"version":"v2.0"}',
+        "squad-data-last": '{"a":[{"data":[]}],"data":[]}',
+        "squad-surrogates": '{"data":[{"paragraphs":[{"context":"\\ud83d\\ude00\\ud83d","qas":['
+                            '{"id":"1","question":"\\u0000","answers":[]}]}]}]}',
+        "squad-truncated": squad({"context": "ab", "qas": [question("1", "a")]})[:70],
+        "squad-deep": '{"data":' + "[" * 2000,
+        "squad-open-records": '{"data":[{"paragraphs":[{"qas":[{"id":"1","question":"b","answers":[{"text":"a"',
+        "jsonl": '{"text":"ab"}\n{"text":"a","other":[1,{"x":null}]}\n\n{"text":5}\n',
+        "jsonl-crlf": '{"text":"ab"}\r\n{"text":"b"}\r\n',
+        "jsonl-no-field": '{"tekst":"ab"}\n{"text":null}\n{"text":["a"]}\n[]\n5\n"a"\n',
+        "jsonl-broken": '{"text":"ab"\n{"text":"ab"}}\n{"text":"a" "b"}\n{"text":"ab"} {"text":"b"}\n',
+        "jsonl-duplicate": '{"text":"a","text":"b"}',
+        "jsonl-escapes": '{"text":"\\u0061\\n\\"\\\\\\/\\ud83d\\ude00"}\n{"te\\u0078t":"b"}\n{"text":"\\ud800"}\n',
+        "jsonl-deep": '{"x":' + "[" * 1500 + "]" * 1500 + ',"text":"a"}',
+        "jsonl-long": '{"text":"' + "ab" * 300 + '"}',
+        "jsonl-array": '[{"text":"ab"},{"text":"b"}]',
+        "text": "ab\n\nb a\n  \nthe last line",
+        "text-special": "<s>ab</s>\n</s></s>\n<s>\n",
+        "text-mark": b"\xef\xbb\xbfab\n",
+        "text-bad-utf8": b"ab\n\xff\xfe\nab\xc3\n\xed\xa0\x80\n",
+        "text-nul": b"a\x00b\n\x00\n",
+        "mark-only": b"\xef\xbb\xbf",
+        "spaces": " \t\r\n\n ",
+        "empty": "",
+    }
+    for name, data in files.items():
+        write("dataset", name, data)
+
+
+# ---- templates ----
+
+
+def template():
+    files = {
+        "squad": "### CONTEXT\n{context}\n\n### QUESTION\n{question}\n\n### ANSWER\n{answer}{eos}",
+        "one-field": "{text}",
+        "braces": "{{{a}}} {{}} {{{{b}}}}",
+        "field-again": "{a}{b}{a}{a}",
+        "names": "{a-b.c_9}{Ünï}{0}",
+        "no-field": "text",
+        "eos-only": "{eos}",
+        "empty-name": "{}",
+        "open": "{a",
+        "open-at-end": "a{",
+        "close": "a}b",
+        "nested": "{a{b}}",
+        "space": "{a b}",
+        "line-break": "{a\n}",
+        "nul": "{a\0b}{c}",
+        "bad-utf8": b"{a}\xff{\xc3}",
+        "long-name": "{" + "n" * 2000 + "}",
+        "many": "".join("{f%d}" % i for i in range(300)),
+        "empty": "",
+    }
+    for name, data in files.items():
+        write("template", name, data)
+
+
+# ---- special tokens ----
+
+
+def parts(*values):
+    return b"\xff".join(value if isinstance(value, bytes) else document(value).encode() for value in values)
+
+
+def special():
+    files = {
+        "texts": parts({"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": True, "add_eos_token": True}),
+        "objects": parts({"bos_token": {"content": "<s>", "lstrip": False}, "eos_token": {"content": "</s>"}}),
+        "map": parts(b"", {"bos_token": "<s>", "eos_token": {"content": "</s>"}}),
+        "generation": parts(b"", b"", {"bos_token_id": 1, "eos_token_id": [2, 3, 2]}),
+        "model": parts(b"", b"", b"", {"bos_token_id": 1, "eos_token_id": 2}),
+        "all": parts({"bos_token": "<s>", "model_max_length": 10 ** 30}, {"eos_token": "</s>"},
+                     {"eos_token_id": 4}, {"eos_token_id": 5}),
+        "none": parts({"bos_token": None, "eos_token": None}, {}, {"eos_token_id": None}, {"eos_token_id": -1}),
+        "no-such-token": parts({"bos_token": "nobody", "eos_token": "[EOS]"}, b"", {"bos_token_id": 99}),
+        "many-stops": parts(b"", b"", {"eos_token_id": list(range(20))}),
+        "ids-wrong": parts(b"", b"", {"bos_token_id": "1", "eos_token_id": [[2]]}),
+        "id-huge": parts(b"", b"", {"bos_token_id": 1 << 40, "eos_token_id": 1 << 62}),
+        "id-fraction": parts(b"", b"", {"bos_token_id": 1.5}),
+        "token-wrong": parts({"bos_token": 5, "eos_token": []}),
+        "content-wrong": parts({"bos_token": {"content": {"content": "<s>"}}}),
+        "switch-wrong": parts({"add_bos_token": "yes"}),
+        "token-nul": parts(b'{"bos_token":"<s>\\u0000x"}'),
+        "no-json": parts(b"{", b"]"),
+        "empty": b"",
+    }
+    for name, data in files.items():
+        write("special", name, data)
+
+
+# ---- adapters ----
+
+
+def adapter():
+    path = "base_model.model.transformer.h.0.self_attention.query_key_value."
+    lora_a, lora_b = path + "lora_A.weight", path + "lora_B.weight"
+    base = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 2, "lora_alpha": 4, "lora_dropout": 0.05,
+            "target_modules": ["query_key_value"], "bias": "none", "base_model_name_or_path": "some/base",
+            "init_lora_weights": True, "inference_mode": True}
+    good = container({lora_a: entry("F32", [2, 4], 0, 32), lora_b: entry("F32", [12, 2], 32, 128)}, bytes(128))
+    half = container({lora_a: entry("F16", [2, 4], 0, 16), lora_b: entry("BF16", [12, 2], 16, 64)}, bytes(64))
+    bare = container({"h.0.self_attention.query_key_value.lora_A.default.weight": entry("F32", [2, 4], 0, 32),
+                      "h.0.self_attention.query_key_value.lora_B.default.weight": entry("F32", [12, 2], 32, 128)},
+                     bytes(128))
+    files = {
+        "config": parts(base),
+        "whole": parts(base, good),
+        "half": parts(base, half),
+        "bare-names": parts(base, bare),
+        "pattern": parts({**base, "target_modules": r".*\.query_key_value"}, good),
+        "pattern-explodes": parts({**base, "target_modules": "(([a-z._0-9]+)+)+!"}),
+        "pattern-broken": parts({**base, "target_modules": "a)|(b"}),
+        "pattern-repeats": parts({**base, "target_modules": "(((.{9}){9}){9}){9}"}),
+        "all-linear": parts({**base, "target_modules": "all-linear"}),
+        "no-target": parts({**base, "target_modules": ["nobody"]}),
+        "targets-wrong": parts({**base, "target_modules": [1, "", None]}),
+        "targets-many": parts({**base, "target_modules": ["t%d" % (i % 90) for i in range(200)]}),
+        "rank-huge": parts({**base, "r": (1 << 31) - 1, "target_modules": "all-linear"}),
+        "rank-wrong": parts({**base, "r": 0}),
+        "rank-5": parts({**base, "r": 5}, good),
+        "alpha-wrong": parts({**base, "lora_alpha": -1, "lora_dropout": 1}),
+        "dora": parts({**base, "use_dora": True}),
+        "pissa": parts({**base, "init_lora_weights": "pissa_niter_16"}),
+        "gaussian": parts({**base, "init_lora_weights": "gaussian"}, good),
+        "unknown-keys": parts({**base, "x" * 1100: 1, "y": [2]}, good),
+        "other-type": parts({**base, "peft_type": "IA3"}),
+        "other-task": parts({**base, "task_type": 5}),
+        "b-missing": parts(base, container({lora_a: entry("F32", [2, 4], 0, 32)}, bytes(32))),
+        "unclaimed": parts(base, container({"x": entry("F32", [1], 0, 4)}, bytes(4))),
+        "integers": parts(base, container({lora_a: entry("I64", [2, 4], 0, 64), lora_b: entry("I64", [12, 2], 64, 256)},
+                                          bytes(256))),
+        "same-twice": parts(base, container({lora_a: entry("F32", [2, 4], 0, 32),
+                                             lora_a.removeprefix("base_model.model."): entry("F32", [2, 4], 32, 64)},
+                                            bytes(64))),
+        "no-tensors": parts(base, container({})),
+        "weights-short": parts(base, good[:40]),
+        "no-json": parts(b"{", good),
+        "empty": b"",
+    }
+    for name, data in files.items():
+        write("adapter", name, data)
+
+
+for make in (safetensors, config, tokenizer, dataset, template, special, adapter):
+    make()
