@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 
 enum {
-    LOAM_MAX_VOCABULARY = 1 << 24, // ids must lie below: the table by id stays small even for a lying file
+    LOAM_MAX_VOCABULARY = 1 << 22, // ids must lie below: the tables by id stay small even for a lying file
 };
 
 struct loam_vocab_token {

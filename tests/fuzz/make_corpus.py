@@ -204,7 +204,7 @@ def tokenizer():
         "added-twice": tokenizer_of(None, None, None, None, [added(15, "x"), added(16, "x", special=False)]),
         "added-id-lies": tokenizer_of(None, None, None, None, [added(-1, "x"), added(1 << 60, "y")]),
         "vocab-id-huge": tokenizer_of(vocab={"a": (1 << 31) - 1, "b": 1 << 40, "c": -1}, merges=[]),
-        "vocab-id-most": tokenizer_of(vocab={"a": (1 << 24) - 1}, merges=[]),
+        "vocab-id-most": tokenizer_of(vocab={"a": (1 << 22) - 1}, merges=[]),
         "vocab-id-twice": tokenizer_of(vocab={"a": 1, "b": 1}, merges=[]),
         "vocab-id-text": tokenizer_of(vocab={"a": "1"}),
         "vocab-empty": tokenizer_of(vocab={}, merges=[]),

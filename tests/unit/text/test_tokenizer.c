@@ -65,7 +65,7 @@ static const struct {
     {FILE_OF("{\"dropout\": 0.1, \"vocab\": {}, \"merges\": []}", ""), LOAM_ERROR_UNSUPPORTED,
      "\"dropout\" is 0.1"},
     {FILE_OF(VOCAB("{\"a\": -1}"), ""), LOAM_ERROR_FORMAT, "model.vocab: token \"a\" has id -1"},
-    {FILE_OF(VOCAB("{\"a\": 16777216}"), ""), LOAM_ERROR_FORMAT, "token \"a\" has id 16777216"},
+    {FILE_OF(VOCAB("{\"a\": 4194304}"), ""), LOAM_ERROR_FORMAT, "token \"a\" has id 4194304"},
     {FILE_OF(VOCAB("{\"a\": 1.5}"), ""), LOAM_ERROR_FORMAT, "every token must have an integer id"},
     {FILE_OF(VOCAB("{\"a\": 0, \"b\": 0}"), ""), LOAM_ERROR_FORMAT, "tokens \"a\" and \"b\" both have id 0"},
     {FILE_OF(VOCAB("{\"a\": 0, \"a\": 1}"), ""), LOAM_ERROR_FORMAT, "token \"a\" is there twice"},
