@@ -8,7 +8,13 @@
 #include "text/grow.h"
 #include "text/part.h"
 
-enum { MAX_STAGES = 64 }; // each calls the next
+enum {
+    MAX_STAGES = 64, // each calls the next
+    // What a Replace may make of the tokens: what goes far beyond comes from a file that was made to exhaust
+    // memory, by one stage after the other.
+    GROWTH_LIMIT = 64,
+    GROWTH_FLOOR = 1 << 20, // bytes
+};
 
 static const char replacement_character[] = "\xEF\xBF\xBD"; // U+FFFD
 
@@ -18,6 +24,7 @@ struct loam_decoder_state {
     struct loam_bytes held;   // bytes that wait for those after them
     struct loam_bytes output; // what one call makes
     bool gathering;           // `token` has a beginning
+    size_t made;              // Replace: bytes so far
     size_t index;             // of the token
     size_t stripped;          // Strip: characters taken off the token's start
     size_t trailing;          // Strip: characters on hold that may turn out to end the token
@@ -146,6 +153,19 @@ static enum loam_status byte_level_finish(struct loam_decoding *decoding, size_t
 
 // ---- Replace: within each token ----
 
+// Appends to the output of a Replace.
+static enum loam_status make(struct loam_decoding *decoding, size_t index, const char *bytes, size_t size,
+                             struct loam_error *error)
+{
+    struct loam_decoder_state *state = &decoding->states[index];
+    size_t limit = decoding->pushed * GROWTH_LIMIT + GROWTH_FLOOR;
+    if (size > limit - state->made)
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "the tokenizer's decoder blows the text up to more than %zu bytes", limit);
+    state->made += size;
+    return loam_bytes_append(&state->output, bytes, size, error);
+}
+
 static enum loam_status replace_take(struct loam_decoding *decoding, size_t index, const char *bytes,
                                      size_t size, bool end, struct loam_error *error)
 {
@@ -161,14 +181,13 @@ static enum loam_status replace_take(struct loam_decoding *decoding, size_t inde
     // An empty token holds no match, not even an empty one.
     if (state->token.size > 0) LOAM_TRY(loam_matcher_next(matcher, &found, error));
     while (found) {
-        LOAM_TRY(loam_bytes_append(&state->output, state->token.data + done, matcher->start - done, error));
-        LOAM_TRY(loam_bytes_append(&state->output, stage->content.data, stage->content.size, error));
+        LOAM_TRY(make(decoding, index, state->token.data + done, matcher->start - done, error));
+        LOAM_TRY(make(decoding, index, stage->content.data, stage->content.size, error));
         done = matcher->end;
         LOAM_TRY(loam_matcher_next(matcher, &found, error));
     }
     if (state->token.size > done)
-        LOAM_TRY(
-            loam_bytes_append(&state->output, state->token.data + done, state->token.size - done, error));
+        LOAM_TRY(make(decoding, index, state->token.data + done, state->token.size - done, error));
     return hand_on(decoding, index + 1, state->output.data, state->output.size, true, error);
 }
 
@@ -481,6 +500,7 @@ enum loam_status loam_decoding_push(struct loam_decoding *decoding, const char *
                                     struct loam_bytes *text, struct loam_error *error)
 {
     decoding->out = text;
+    decoding->pushed += size;
     return hand_on(decoding, 0, token, size, true, error);
 }
 

@@ -34,6 +34,7 @@ struct loam_decoding {
     struct loam_decoder_state *states; // [count] one a stage
     struct loam_matcher matcher;
     struct loam_bytes *out; // where the text goes; set by each call
+    size_t pushed;          // bytes of the tokens so far
 };
 enum loam_status loam_decoding_init(struct loam_decoding *decoding, const struct loam_decoder *decoder,
                                     struct loam_error *error);

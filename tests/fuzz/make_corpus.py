@@ -190,6 +190,8 @@ def tokenizer():
             {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}), byte_fallback=True),
         "decoder-strip-most": tokenizer_of(None, None, None, {"type": "Strip", "content": "a",
                                                               "start": (1 << 63) - 1, "stop": 1 << 62}),
+        "decoder-grows": tokenizer_of(None, None, None, sequence("decoders", *[
+            {"type": "Replace", "pattern": {"String": "a"}, "content": "aaaaaaaa"}] * 24)),
         "decoder-bpe": tokenizer_of(None, None, None, {"type": "BPEDecoder", "suffix": "</w>"}),
         "prefix-suffix": tokenizer_of(continuing_subword_prefix="##", end_of_word_suffix="</w>",
                                       vocab={**VOCAB, "##b": 15, "##b</w>": 16, "ab</w>": 17}, merges=["a ##b</w>"]),
@@ -222,7 +224,7 @@ def tokenizer():
         "regex-looks-back": tokenizer_of(None, split({"Regex": r"(?<=a)(?<!b|cc)\b(.)\1"})),
         "regex-broken": tokenizer_of(None, split({"Regex": "[a-"})),
         "replace-grows": tokenizer_of(sequence("normalizers", *[
-            {"type": "Replace", "pattern": {"Regex": ""}, "content": "aaaaaaaa"}] * 8)),
+            {"type": "Replace", "pattern": {"String": "a"}, "content": "aaaaaaaa"}] * 8)),
         "model-wordpiece": {"version": "1.0", "model": {"type": "WordPiece", "vocab": {"a": 0}}},
         "model-missing": {"version": "1.0"},
         "version-2": {"version": "2.0"},

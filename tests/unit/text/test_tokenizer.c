@@ -272,25 +272,36 @@ static void an_exploding_expression_is_given_up(void **state)
     loam_tokenizer_destroy(tokenizer);
 }
 
+#define GROWS                                                                                                \
+    "{\"type\": \"Replace\", \"pattern\": {\"String\": \"a\"}, \"content\": \"aaaaaaaaaaaaaaaaaaaaaaaa\"}"
+#define GROWS_FOUR_TIMES GROWS "," GROWS "," GROWS "," GROWS
+
 static void a_text_that_blows_up_is_refused(void **state)
 {
     (void)state;
     struct loam_tokenizer *tokenizer = load(FILE_OF(
-        MODEL,
-        ", \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": ["
-        "{\"type\": \"Replace\", \"pattern\": {\"String\": \"a\"}, \"content\": "
-        "\"aaaaaaaaaaaaaaaaaaaaaaaa\"},"
-        "{\"type\": \"Replace\", \"pattern\": {\"String\": \"a\"}, \"content\": "
-        "\"aaaaaaaaaaaaaaaaaaaaaaaa\"},"
-        "{\"type\": \"Replace\", \"pattern\": {\"String\": \"a\"}, \"content\": "
-        "\"aaaaaaaaaaaaaaaaaaaaaaaa\"},"
-        "{\"type\": \"Replace\", \"pattern\": {\"String\": \"a\"}, \"content\": \"aaaaaaaaaaaaaaaaaaaaaaaa\"}"
-        "]}"));
+        MODEL, ", \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [" GROWS_FOUR_TIMES "]}"));
     struct loam_error error;
     struct loam_encoding encoding = {0};
     assert_fails(loam_tokenizer_encode(tokenizer, "aaaaaaaaaa", 10, false, &encoding, &error),
-                 LOAM_ERROR_FORMAT, "blows the text up");
+                 LOAM_ERROR_FORMAT, "normalizer blows the text up");
     loam_encoding_deinit(&encoding);
+    loam_tokenizer_destroy(tokenizer);
+}
+
+static void tokens_that_blow_up_are_refused(void **state)
+{
+    (void)state;
+    struct loam_tokenizer *tokenizer =
+        load(FILE_OF(MODEL, ", \"decoder\": {\"type\": \"Sequence\", \"decoders\": [" GROWS_FOUR_TIMES "]}"));
+    const int32_t id = loam_tokenizer_token_to_id(tokenizer, "a");
+    const int32_t ids[] = {id, id, id, id};
+    struct loam_error error;
+    struct loam_bytes text = {0};
+    assert_true(id >= 0);
+    assert_fails(loam_tokenizer_decode(tokenizer, ids, 4, false, &text, &error), LOAM_ERROR_FORMAT,
+                 "decoder blows the text up");
+    loam_bytes_deinit(&text);
     loam_tokenizer_destroy(tokenizer);
 }
 
@@ -557,6 +568,7 @@ int main(void)
         cmocka_unit_test(ids_beyond_the_vocabulary_do_not_decode),
         cmocka_unit_test(an_exploding_expression_is_given_up),
         cmocka_unit_test(a_text_that_blows_up_is_refused),
+        cmocka_unit_test(tokens_that_blow_up_are_refused),
         cmocka_unit_test(words_of_any_length_merge_by_rank),
         cmocka_unit_test(a_token_that_is_a_byte_and_a_merge_merges_on_either_way),
         cmocka_unit_test(byte_level_streams_whole_characters),
