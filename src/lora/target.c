@@ -48,25 +48,33 @@ enum loam_status loam_targets_init_pattern(struct loam_targets *targets, const c
     return LOAM_OK;
 }
 
-// Puts one name into the list at its place in sorted order, unless it is there already: a list is a set, and
-// what is written out shall not depend on the order of the words on a command line.
 static enum loam_status add_entry(struct loam_targets *targets, const char *text, size_t size,
                                   struct loam_error *error)
 {
     char *entry = loam_strndup(text, size, error);
     if (entry == NULL) return LOAM_ERROR_MEMORY;
-    size_t at = 0;
-    while (at < targets->count && strcmp(targets->entries[at], entry) < 0)
-        at++;
-    if (at < targets->count && strcmp(targets->entries[at], entry) == 0) {
-        free(entry);
-        return LOAM_OK;
-    }
-    memmove(&targets->entries[at + 1], &targets->entries[at],
-            (targets->count - at) * sizeof *targets->entries);
-    targets->entries[at] = entry;
-    targets->count++;
+    targets->entries[targets->count++] = entry;
     return LOAM_OK;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+// Sorts the list and keeps each name once: a list is a set, and what is written out shall not depend on the
+// order of the words on a command line.
+static void sort_entries(struct loam_targets *targets)
+{
+    qsort(targets->entries, targets->count, sizeof *targets->entries, compare_entries);
+    size_t kept = 0;
+    for (size_t i = 0; i < targets->count; i++) {
+        if (kept > 0 && strcmp(targets->entries[kept - 1], targets->entries[i]) == 0)
+            free(targets->entries[i]);
+        else
+            targets->entries[kept++] = targets->entries[i];
+    }
+    targets->count = kept;
 }
 
 static enum loam_status add_trimmed(struct loam_targets *targets, const char *text, size_t size,
@@ -94,9 +102,11 @@ static enum loam_status split_list(struct loam_targets *targets, const char *tex
     for (;;) {
         size_t size = strcspn(text, ",");
         LOAM_TRY(add_trimmed(targets, text, size, error));
-        if (text[size] == '\0') return LOAM_OK;
+        if (text[size] == '\0') break;
         text += size + 1;
     }
+    sort_entries(targets);
+    return LOAM_OK;
 }
 
 enum loam_status loam_targets_parse(struct loam_targets *targets, const char *text, struct loam_error *error)
@@ -125,6 +135,7 @@ enum loam_status loam_targets_init_list(struct loam_targets *targets, const char
             return status;
         }
     }
+    sort_entries(targets);
     return LOAM_OK;
 }
 
