@@ -71,6 +71,34 @@ def safetensors():
         write("safetensors", name, data)
 
 
+def shards():
+    shard = container({"a": entry("F32", [1], 0, 4), "c": entry("BF16", [2], 4, 8)}, bytes(8))
+    again = container({"b": entry("F32", [1], 0, 4)}, bytes(4))
+    index = lambda **files: document({"metadata": {"total_size": 12}, "weight_map": files}).encode()
+    both = index(a="a.safetensors", b="b.safetensors", c="a.safetensors")
+    files = {
+        "both": parts(both, shard),
+        "one": parts(index(b="b.safetensors"), b""),
+        "not-listed": parts(index(a="a.safetensors", b="b.safetensors"), shard),
+        "twice": parts(index(a="a.safetensors", b="b.safetensors"), again),
+        "other-shard": parts(index(a="b.safetensors", b="a.safetensors"), shard),
+        "not-there": parts(index(z="a.safetensors"), shard),
+        "no-such-file": parts(index(a="c.safetensors"), shard),
+        "outside": parts(index(a="../a.safetensors"), shard),
+        "parent": parts(index(a=".."), shard),
+        "itself": parts(index(a="model.safetensors.index.json"), shard),
+        "no-name": parts(index(a=""), shard),
+        "number": parts(index(a=5), shard),
+        "nothing": parts(index(), shard),
+        "no-map": parts({"metadata": {}}, shard),
+        "map-array": parts({"weight_map": []}, shard),
+        "shard-empty": parts(both, b""),
+        "empty": b"",
+    }
+    for name, data in files.items():
+        write("shards", name, data)
+
+
 # ---- config.json ----
 
 BLOOM = {"model_type": "bloom", "vocab_size": 64, "hidden_size": 32, "n_layer": 2, "n_head": 4}
@@ -409,5 +437,5 @@ def adapter():
         write("adapter", name, data)
 
 
-for make in (safetensors, config, tokenizer, dataset, template, special, adapter):
+for make in (safetensors, shards, config, tokenizer, dataset, template, special, adapter):
     make()
