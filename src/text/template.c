@@ -8,7 +8,10 @@
 #include "base/heap.h"
 #include "text/utf8.h"
 
-enum { LARGEST_FILE = 1 << 20 }; // bytes; a template is a page of text, not a data set
+enum {
+    LARGEST_FILE = 1 << 20, // bytes; a template is a page of text, not a data set
+    MAX_FIELDS = 1024,      // each placeholder's name is looked for among all before it
+};
 
 enum part_kind { PART_TEXT, PART_FIELD, PART_EOS };
 
@@ -103,6 +106,8 @@ static enum loam_status parse_placeholder(struct loam_template *made, size_t siz
                          name, line_at(made->text, open));
     made->text[end] = '\0';
     add_placeholder(made, made->text + open + 1);
+    if (made->name_count > MAX_FIELDS)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "template %s names more than %d fields", name, MAX_FIELDS);
     *next = end + 1;
     return LOAM_OK;
 }

@@ -144,6 +144,23 @@ static void test_bad_templates(void **state)
                  "is not UTF-8 text");
 }
 
+// 1024 fields are read and one more is refused; naming one of them again is no new one.
+static void test_many_fields(void **state)
+{
+    (void)state;
+    struct loam_bytes text = {0};
+    for (int i = 0; i < 1024; i++)
+        assert_ok(loam_bytes_format(&text, &error, "{f%d}", i));
+    assert_ok(loam_bytes_append_text(&text, "{f0}", &error));
+    struct loam_template *made = parsed(text.data);
+    assert_int_equal(loam_template_field_count(made), 1024);
+    loam_template_destroy(made);
+    assert_ok(loam_bytes_append_text(&text, "{g}", &error));
+    assert_fails(loam_template_parse(&made, text.data, text.size, "test", &error), LOAM_ERROR_FORMAT,
+                 "template test names more than 1024 fields");
+    loam_bytes_deinit(&text);
+}
+
 static void test_unknown_field(void **state)
 {
     (void)state;
@@ -197,11 +214,9 @@ static void test_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_squad_prompt_is_exact),
-        cmocka_unit_test(test_renders),
-        cmocka_unit_test(test_bad_templates),
-        cmocka_unit_test(test_unknown_field),
-        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_squad_prompt_is_exact), cmocka_unit_test(test_renders),
+        cmocka_unit_test(test_bad_templates),         cmocka_unit_test(test_many_fields),
+        cmocka_unit_test(test_unknown_field),         cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
