@@ -442,8 +442,3 @@ void loam_decoder_destroy(struct loam_decoder *decoder)
     free(decoder->host_positions);
     free(decoder);
 }
-
-size_t loam_decoder_bytes(const struct loam_decoder *decoder)
-{
-    return decoder->step.capacity + decoder->cache.capacity + decoder->stream.scratch.capacity;
-}

@@ -47,7 +47,4 @@ int32_t loam_decoder_vocabulary(const struct loam_decoder *decoder); // logits o
 enum loam_status loam_decoder_feed(struct loam_decoder *decoder, const int32_t *ids, int32_t count,
                                    float *logits, struct loam_error *error);
 
-// Bytes taken by step arena, scratch and cache.
-size_t loam_decoder_bytes(const struct loam_decoder *decoder);
-
 #endif

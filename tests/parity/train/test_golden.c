@@ -14,9 +14,8 @@ static const double f32_bound = 1e-4;
 // In bf16 every activation that an op writes and every weight is rounded to 8 bits. A rounding errs by at
 // most u = 2^-8; over mantissas spread log-uniformly its root mean square is u / sqrt(3) * sqrt((3/8) / ln 2)
 // = 0.425 u. Roundings on the way of a value err independently and norms keep their amplification near one,
-// so that k of them give 0.425 u sqrt(k). A bound is 4.5 of these standard deviations: the cases compare some
-// 1,700 tensors, on machines that sum in different orders, and one in a hundred such rounds may pass it.
-static const double bf16_deviations = 4.5 * 0.425 / 256;
+// so that k of them give 0.425 u sqrt(k); a bound is three of these standard deviations.
+static const double bf16_deviations = 3 * 0.425 / 256;
 // A layer rounds up to 13 times on the way of a value: two norms, the three weights and three outputs on the
 // way through attention (projection, rope, sum) and its output weight, gate or up with its weight, the
 // activation, the down weight, two residual sums. Outside the layers: embedding and its norm, final norm,
