@@ -4,10 +4,10 @@
 
 #include "api/output.h"
 #include "api/run.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/log.h"
-#include "train/metrics.h"
 #include "train/session.h"
 
 enum { PROMPT_LIMIT = 1 << 28, PROMPT_CHUNK = 512 }; // bytes of a prompt file; tokens that are fed at once

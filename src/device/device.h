@@ -4,7 +4,7 @@
 #define LOAM_DEVICE_DEVICE_H
 
 #include "base/arena.h"
-#include "device/ops.h"
+#include "device/trace.h"
 
 struct loam_device;
 struct loam_stream;
@@ -56,6 +56,8 @@ struct loam_stream {
     struct loam_arena scratch; // reset by every op
     size_t scratch_needed;     // planning: the largest request so far
     struct loam_error failure; // status LOAM_OK while all went well
+    struct loam_trace *trace;  // what the ops cost goes here; NULL: nobody asks
+    bool recomputing;          // the ops repeat what was computed before, and their operations do not count
 };
 
 // `name` is "ref" or "cpu"; `threads` 0 means one for each core that the process may use.

@@ -156,7 +156,8 @@ struct loam_attention_shape {
     struct loam_tensor slopes;     // [Q] f32, optional
     int32_t max_q;                 // rows of the longest sequence, on the host for sizing
     int32_t max_kv;
-    float scale; // 1 / sqrt(D)
+    int64_t pairs; // of a query and a key that it sees, over all sequences: what the op costs, no more
+    float scale;   // 1 / sqrt(D)
 };
 struct loam_attention_forward_args {
     struct loam_tensor q; // q [Tq, Q, D], rows and heads may be strided
@@ -228,6 +229,7 @@ struct loam_linear_cross_entropy_args {
     struct loam_tensor h;        // h [T, H]
     struct loam_weight w;        // w [V, H]
     struct loam_tensor labels;   // labels [T] i32, -100 (ignored) or 0..V-1
+    int64_t labelled;            // rows that are not ignored: what the op costs, no more
     float grad_scale;            // 1 / labels that count in the whole accumulated batch
     struct loam_tensor loss_sum; // loss_sum [1] f64, accumulates
     struct loam_tensor dh;       // dh [T, H], optional: without it no gradient work is done

@@ -18,7 +18,25 @@ struct pass_input {
     int32_t sequences;
     int32_t max_q;
     int32_t max_kv;
+    int64_t pairs;    // of a query and a key that it sees
+    int64_t labelled; // tokens whose label counts
 };
+
+// Of `queries` tokens at the end of a sequence of `keys`: each sees those before it and itself.
+static int64_t causal_pairs(int64_t queries, int64_t keys)
+{
+    return queries * (keys - queries) + queries * (queries + 1) / 2;
+}
+
+static int64_t batch_pairs(const struct loam_batch *batch)
+{
+    int64_t pairs = 0;
+    for (int32_t i = 0; i < batch->sequences; i++) {
+        const int64_t length = batch->offsets[i + 1] - batch->offsets[i];
+        pairs += causal_pairs(length, length);
+    }
+    return pairs;
+}
 
 static struct pass_input batch_input(const struct loam_batch *batch)
 {
@@ -30,7 +48,9 @@ static struct pass_input batch_input(const struct loam_batch *batch)
                                .tokens = batch->tokens,
                                .sequences = batch->sequences,
                                .max_q = batch->max_sequence,
-                               .max_kv = batch->max_sequence};
+                               .max_kv = batch->max_sequence,
+                               .pairs = batch_pairs(batch),
+                               .labelled = batch->label_count};
 }
 
 static struct loam_tensor upload_ints(struct loam_pass *pass, const int32_t *host, int64_t count)
@@ -51,7 +71,8 @@ static struct loam_pass pass_begin(struct loam_decoder *decoder, struct loam_str
                              .stream = stream,
                              .arena = arena,
                              .tokens = input->tokens,
-                             .sequences = input->sequences};
+                             .sequences = input->sequences,
+                             .labelled = input->labelled};
     loam_arena_release(arena, 0);
     pass.ids = upload_ints(&pass, input->ids, input->tokens);
     if (input->labels != NULL) pass.labels = upload_ints(&pass, input->labels, input->tokens);
@@ -62,6 +83,7 @@ static struct loam_pass pass_begin(struct loam_decoder *decoder, struct loam_str
         .slopes = model->alibi_slopes,
         .max_q = input->max_q,
         .max_kv = input->max_kv,
+        .pairs = input->pairs,
         .scale = (float)(1.0 / sqrt((double)model->config.head_dim))};
     return pass;
 }
@@ -93,6 +115,7 @@ static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dre
     struct loam_linear_cross_entropy_args args = {.h = h,
                                                   .w = {model->head->value},
                                                   .labels = pass->labels,
+                                                  .labelled = pass->labelled,
                                                   .grad_scale = pass->grad_scale,
                                                   .loss_sum = loss_sum};
     if (pass->gradients) {
@@ -234,7 +257,8 @@ static struct pass_input chunk_input(const struct loam_decoder *decoder, const i
                                .tokens = count,
                                .sequences = 1,
                                .max_q = count,
-                               .max_kv = length};
+                               .max_kv = length,
+                               .pairs = causal_pairs(count, length)};
 }
 
 static enum loam_status feed_chunk(struct loam_decoder *decoder, const int32_t *ids, int32_t count,
@@ -427,6 +451,11 @@ enum loam_status loam_decoder_create(struct loam_decoder **out, const struct loa
     }
     *out = decoder;
     return LOAM_OK;
+}
+
+void loam_decoder_trace(struct loam_decoder *decoder, struct loam_trace *trace)
+{
+    decoder->stream.trace = trace;
 }
 
 void loam_decoder_destroy(struct loam_decoder *decoder)

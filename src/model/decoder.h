@@ -24,6 +24,8 @@ enum loam_status loam_decoder_create(struct loam_decoder **out, const struct loa
                                      const struct loam_device *device,
                                      const struct loam_decoder_limits *limits, struct loam_error *error);
 void loam_decoder_destroy(struct loam_decoder *decoder);
+// Every op from now on goes to `trace` as well; NULL: to none.
+void loam_decoder_trace(struct loam_decoder *decoder, struct loam_trace *trace);
 
 // Adds the batch's loss (a sum over its labels) to `*loss_sum` and the gradients, each times `grad_scale` (1
 // over the labels of the whole accumulated batch), to the trainables' gradients. `dropout_counter` tells

@@ -61,6 +61,7 @@ struct loam_pass {
     struct loam_arena *arena;
     int64_t tokens;               // T
     int64_t sequences;            // S
+    int64_t labelled;             // tokens whose label counts
     struct loam_tensor ids;       // [T] i32
     struct loam_tensor labels;    // [T] i32
     struct loam_tensor positions; // [T] i32

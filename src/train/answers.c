@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/heap.h"
 #include "text/example.h"
-#include "train/metrics.h"
 #include "train/score.h"
 
 // Rows of the KV cache: a prompt of the session's longest, and the answer, as far as the model has positions.

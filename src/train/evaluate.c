@@ -2,9 +2,9 @@
 
 #include <math.h>
 
+#include "base/clock.h"
 #include "lora/lora.h"
 #include "train/answers.h"
-#include "train/metrics.h"
 #include "train/session.h"
 
 enum { DEFAULT_MAX_NEW_TOKENS = 64, DEFAULT_SEQUENCES = 256 };

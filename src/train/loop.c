@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 static const struct loam_log *log_of(const struct loam_loop *loop)

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/decimal.h"
@@ -62,13 +61,6 @@ enum loam_status loam_metrics_write(struct loam_metrics *metrics, const struct l
         done += (size_t)written;
     }
     return LOAM_OK;
-}
-
-double loam_clock_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 int64_t loam_peak_memory_bytes(void)

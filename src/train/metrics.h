@@ -25,7 +25,6 @@ void loam_metrics_deinit(struct loam_metrics *metrics);
 enum loam_status loam_metrics_write(struct loam_metrics *metrics, const struct loam_metric *line,
                                     size_t count, struct loam_error *error);
 
-double loam_clock_seconds(void);      // monotonic
 int64_t loam_peak_memory_bytes(void); // the most that this process had in memory; 0: not known
 
 #endif

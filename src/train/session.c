@@ -66,6 +66,7 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
     LOAM_TRY(loam_model_create(&session->model, &config, error));
     LOAM_TRY(choose_max_length(session, options->max_length, error));
     LOAM_TRY(choose_token_budget(session, options->token_budget, options->batch_size, error));
+    if (options->without_text) return LOAM_OK;
     LOAM_TRY(open_tokenizer(session, error));
     if (options->prompt_template == NULL) return LOAM_OK;
     return loam_template_open(&session->prompt_template, options->prompt_template, error);

@@ -19,6 +19,7 @@ struct loam_session_options {
     int64_t batch_size;          // examples; 0: as many as fit
     int64_t token_budget; // 0: room for a batch of the longest examples, but no more than 2,048 tokens, or
                           // one example's
+    bool without_text;    // no tokenizer and no template
     const struct loam_log *log;
 };
 

@@ -1,0 +1,33 @@
+// What a training step works with: model, adapter, examples, optimiser, decoder, opened, checked and given
+// their memory in the order of `loam train`. `loam bench` measures the steps of the very same.
+#ifndef LOAM_TRAIN_JOB_H
+#define LOAM_TRAIN_JOB_H
+
+#include "train/order.h"
+#include "train/session.h"
+#include "train/step.h"
+#include "train/train.h"
+
+struct loam_train_job {
+    const struct loam_train_settings *settings;
+    const struct loam_log *log;
+    struct loam_session session;
+    struct loam_dataset *dataset;
+    struct loam_dataset *eval_dataset; // NULL: none
+    struct loam_trainables trainables;
+    struct loam_adapter *adapter; // NULL: --method full
+    struct loam_decoder *decoder;
+    struct loam_optimiser optimiser;
+    struct loam_order order;
+    struct loam_step_buffers buffers;
+};
+
+// Checks all that can be checked without the weights. Without settings->data there is no text at all, and the
+// caller sets `order` before the weights are loaded. `job` is zeroed, and to be closed whatever comes of it.
+enum loam_status loam_train_job_open(struct loam_train_job *job, const struct loam_train_settings *settings,
+                                     const struct loam_log *log, struct loam_error *error);
+// The weights, and memory for everything that a step needs.
+enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_error *error);
+void loam_train_job_close(struct loam_train_job *job);
+
+#endif
