@@ -15,8 +15,11 @@ file(GLOB simd CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/device/cpu/simd/*.c)
 set_source_files_properties(${simd} PROPERTIES COMPILE_OPTIONS "-ffp-contract=fast;-fno-math-errno;-fno-trapping-math")
 target_include_directories(loam_device SYSTEM PRIVATE ${DNNL_INCLUDE_DIR})
 
+# What LOAM_ISA may name, best first.
+set(LOAM_LEVELS portable)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
   target_compile_definitions(loam_device PRIVATE LOAM_CPU_X86)
   loam_cpu_level(avx2 -mavx2 -mfma -mf16c)
+  list(PREPEND LOAM_LEVELS avx512 avx2)
   loam_cpu_level(avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512)
 endif()

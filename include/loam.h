@@ -110,6 +110,26 @@ struct loam_option_info {
 };
 
 LOAM_API const char *loam_version(void);
+
+// What this process found to compute with, and what it uses of it: `loam --version --verbose`.
+struct loam_machine {
+    char processor[64];     // as it names itself; empty: it does not say
+    char instructions[128]; // "avx2 fma f16c": those that matter here
+    char levels[64];        // of instructions that loam has code for and the processor runs, "avx2, portable"
+    char level[16];         // the one that is used
+    char onednn[32];        // version
+    char onednn_isa[32];    // instructions that it may use
+    bool native_bf16;       // products of bf16 are made by the processor, else in f32
+    int threads;            // without --threads
+    int cores;              // that the process may use
+};
+// LOAM_ISA=avx512, avx2 or portable in the environment forces a level below the processor's, oneDNN included.
+// It is read, like OMP_NUM_THREADS, when a device is made, here or by loam_run; the first device that is
+// made under a lower level binds the process to it. A name that does not exist is LOAM_ERROR_ARGUMENT, a
+// level that cannot be had LOAM_ERROR_UNSUPPORTED.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_machine_describe(struct loam_machine *machine,
+                                                                struct loam_error *error);
+
 LOAM_API const char *loam_command_name(enum loam_command command); // "train"
 LOAM_API const char *loam_command_help(enum loam_command command); // one sentence
 // The command of that name. An unknown one is LOAM_ERROR_USAGE, and the message names the nearest that there

@@ -80,5 +80,6 @@ void cli_print_overview(FILE *stream)
     for (int i = 0; i < LOAM_COMMAND_COUNT; i++)
         fprintf(stream, "  %-10s %s\n", loam_command_name((enum loam_command)i),
                 loam_command_help((enum loam_command)i));
-    fprintf(stream, "\nloam COMMAND --help tells the options of a command, loam --version the version.\n");
+    fprintf(stream, "\nloam COMMAND --help tells the options of a command, loam --version the version,\n"
+                    "loam --version --verbose what it found of the processor and uses.\n");
 }

@@ -19,6 +19,35 @@ static int finish_output(void)
     return CLI_FAILED;
 }
 
+static int print_machine(void)
+{
+    struct loam_error error = {0};
+    struct loam_machine machine;
+    if (loam_machine_describe(&machine, &error) != LOAM_OK) return fail(&error);
+    printf("loam %s\n", loam_version());
+    if (machine.processor[0] != '\0') printf("processor     %s\n", machine.processor);
+    if (machine.instructions[0] != '\0') printf("instructions  %s\n", machine.instructions);
+    printf("levels        %s\n", machine.levels);
+    printf("level         %s\n", machine.level);
+    printf("oneDNN        %s, uses %s\n", machine.onednn, machine.onednn_isa);
+    printf("bf16          %s\n",
+           machine.native_bf16 ? "native products" : "no products, they are made in f32");
+    printf("threads       %d, on %d core%s\n", machine.threads, machine.cores, machine.cores == 1 ? "" : "s");
+    return finish_output();
+}
+
+static int print_version(char **arguments)
+{
+    if (arguments[0] != NULL && strcmp(arguments[0], "--verbose") == 0 && arguments[1] == NULL)
+        return print_machine();
+    if (arguments[0] != NULL) {
+        fprintf(stderr, "loam: --version takes --verbose or nothing\n");
+        return CLI_USAGE;
+    }
+    printf("loam %s\n", loam_version());
+    return finish_output();
+}
+
 static int run(struct loam_options *options, struct loam_error *error)
 {
     struct cli_console console;
@@ -67,10 +96,7 @@ int main(int argc, char **argv)
         cli_print_overview(stdout);
         return finish_output();
     }
-    if (strcmp(name, "--version") == 0) {
-        printf("loam %s\n", loam_version());
-        return finish_output();
-    }
+    if (strcmp(name, "--version") == 0) return print_version(argv + 2);
     struct loam_error error = {0};
     enum loam_command command;
     if (loam_command_find(&command, help ? argv[2] : name, &error) != LOAM_OK) return fail(&error);

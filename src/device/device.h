@@ -37,12 +37,14 @@ struct loam_op_table {
 
 struct loam_device {
     const char *name; // "ref", "cpu"
+    const char *isa;  // level of instructions that its ops are compiled for, "avx2"; NULL: has no levels
     int threads;
     bool native_bf16; // bf16 products at least as fast as f32: what `--dtype` defaults to
     bool host_memory; // device addresses are host addresses: mapped weights are used where they are
     const struct loam_memory_table *memory;
     struct loam_op_table ops;
-    void *state; // the backend's own
+    void *state;                                                                      // the backend's own
+    void (*describe)(const struct loam_device *device, struct loam_machine *machine); // NULL: nothing to say
     void (*destroy)(struct loam_device *device);
 };
 

@@ -59,6 +59,7 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
 {
     LOAM_TRY(loam_device_create(&session->device, options->device, options->threads, error));
     session->dtype = options->dtype;
+    session->f32_wanted = options->dtype == LOAM_F32;
     if (session->dtype == LOAM_DTYPE_NONE)
         session->dtype = session->device->native_bf16 ? LOAM_BF16 : LOAM_F32;
     struct loam_config config;
@@ -90,10 +91,22 @@ void loam_session_close(struct loam_session *session)
     *session = (struct loam_session){0};
 }
 
+// Where bf16 was asked for, or would have been chosen, and products are made in f32 nevertheless, the reason
+// is said.
+static void log_device(const struct loam_session *session)
+{
+    const struct loam_device *device = session->device;
+    const bool levels = device->isa != NULL;
+    const bool widened = levels && !device->native_bf16 && !session->f32_wanted;
+    loam_log_write(session->log, LOAM_LOG_INFO, "computing in %s on device %s%s%s%s with %d threads%s",
+                   loam_dtype_name(session->dtype), device->name, levels ? " (" : "",
+                   levels ? device->isa : "", levels ? ")" : "", device->threads,
+                   widened ? "; products are made in f32, this level has none of bf16" : "");
+}
+
 enum loam_status loam_session_load(struct loam_session *session, bool writable, struct loam_error *error)
 {
-    loam_log_write(session->log, LOAM_LOG_INFO, "computing in %s on device %s with %d threads",
-                   loam_dtype_name(session->dtype), session->device->name, session->device->threads);
+    log_device(session);
     struct loam_load_options options = {.dtype = session->dtype, .writable = writable, .log = session->log};
     return loam_model_load(session->model, session->directory, session->device, &options, error);
 }

@@ -8,6 +8,34 @@ done
 [ -z "$(awk 'length > 80' "$tmp/stdout")" ] || fail 'lines of more than 80 characters'
 ok 'version' --version
 grep -qE '^loam [0-9]+\.[0-9]+\.[0-9]+$' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
+refuses 2 '--version takes --verbose or nothing' 'version of what' --version --json
+
+ok 'what it found' --version --verbose
+grep -qE '^loam [0-9]+\.[0-9]+\.[0-9]+$' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
+for key in levels level oneDNN bf16 threads; do
+    grep -qE "^$key  +[^ ]" "$tmp/stdout" || fail "no $key: $(cat "$tmp/stdout")"
+done
+
+# LOAM_ISA: a level that is there, one that is not, one that does not exist.
+level_is() { sed -n 's/^level  *//p' "$tmp/stdout" | grep -qx "$1" || fail "$(cat "$tmp/stdout")"; }
+export LOAM_ISA=portable
+ok 'forced level' --version --verbose
+level_is portable
+make_model "$tmp/model"
+ok 'forced level, in a run' generate --model "$tmp/model" --prompt 'The bakery' --max-new-tokens 1 --threads 1
+grep -q 'computing in f32 on device cpu (portable) with 1 threads; products are made in f32' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+LOAM_ISA=sse9
+refuses 1 'LOAM_ISA=sse9: expected one of ' 'level that does not exist' --version --verbose
+refuses 1 'LOAM_ISA=sse9: expected one of ' 'level that does not exist, in a run' \
+    train --model "$tiny" --data "$tiny/questions.json" --out "$tmp/out" --max-steps 1
+LOAM_ISA=avx512
+ok_or_missing() {
+    run "$@"
+    [ "$code" -eq 0 ] || grep -q '^loam: LOAM_ISA=avx512: ' "$tmp/stderr" || fail "exit code $code: $(cat "$tmp/stderr")"
+}
+ok_or_missing 'the highest level' --version --verbose
+[ "$code" -ne 0 ] || level_is avx512
+unset LOAM_ISA
 
 sed 's/\\-/-/g' "$LOAM_MANUAL" >"$tmp/manual"
 for command in train generate eval inspect init tokenize; do

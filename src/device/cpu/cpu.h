@@ -26,14 +26,17 @@ static inline void *cpu_head(const struct loam_tensor *tensor, int64_t i, int64_
     return (char *)tensor->data + offset * (int64_t)loam_dtype_size(tensor->dtype);
 }
 
-// A set of overrides compiled for one level of instructions; those that run on this machine, best first, then
-// NULL.
+// A set of overrides compiled for one level of instructions, and what oneDNN is limited to when it is forced.
 struct cpu_level {
     const char *name;
     bool (*runs_here)(void);
     void (*override)(struct loam_op_table *ops);
+    enum matmul_isa matmul;
 };
-const struct cpu_level *loam_cpu_level(size_t index);
+// The best that the processor has, or the one that LOAM_ISA names. A name that does not exist is
+// LOAM_ERROR_ARGUMENT, a level that cannot be had LOAM_ERROR_UNSUPPORTED.
+enum loam_status loam_cpu_choose_level(const struct cpu_level **level, struct loam_error *error);
+void loam_cpu_describe(const struct loam_device *device, struct loam_machine *machine);
 
 // Fails the stream with what oneDNN said; LOAM_OK for NULL.
 enum loam_status loam_cpu_matmul_status(struct loam_stream *stream, const char *failure);

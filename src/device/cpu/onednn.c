@@ -1,6 +1,8 @@
 #include "device/cpu/onednn.h"
 
 #include <oneapi/dnnl/dnnl.h>
+#include <oneapi/dnnl/dnnl_debug.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -251,13 +253,40 @@ const char *loam_matmul_run(struct matmul_cache *cache, const struct matmul_shap
     return NULL;
 }
 
+// ---- what oneDNN may use ----
+
+// A level's bits include those of the levels below it.
+static bool uses_no_more_than(dnnl_cpu_isa_t isa)
+{
+    return (dnnl_get_effective_cpu_isa() & ~(unsigned)isa) == 0;
+}
+
+bool loam_matmul_limit_isa(enum matmul_isa isa)
+{
+    if (isa == MATMUL_ANY_ISA) return true;
+    const dnnl_cpu_isa_t most = isa == MATMUL_AVX2 ? dnnl_cpu_isa_avx2 : dnnl_cpu_isa_sse41;
+    // Refused when it was limited before, which does no harm where that was low enough.
+    (void)dnnl_set_max_cpu_isa(most);
+    return uses_no_more_than(most);
+}
+
+const char *loam_matmul_isa(void)
+{
+    static const char prefix[] = "cpu_isa_";
+    const char *name = dnnl_cpu_isa2str(dnnl_get_effective_cpu_isa());
+    return strncmp(name, prefix, sizeof prefix - 1) == 0 ? name + sizeof prefix - 1 : name;
+}
+
+void loam_matmul_version(char *text, size_t size)
+{
+    const dnnl_version_t *version = dnnl_version();
+    snprintf(text, size, "%d.%d.%d", version->major, version->minor, version->patch);
+}
+
 static bool has_bf16_instructions(void)
 {
-#if defined(__x86_64__)
-    return __builtin_cpu_supports("avx512bf16");
-#else
-    return false;
-#endif
+    const unsigned bf16 = dnnl_cpu_isa_avx512_core_bf16;
+    return (dnnl_get_effective_cpu_isa() & bf16) == bf16;
 }
 
 bool loam_matmul_native_bf16(struct matmul_cache *cache)

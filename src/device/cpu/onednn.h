@@ -18,6 +18,12 @@ struct matmul_shape {
     bool accumulate;            // adds what c holds
 };
 
+// The instructions that oneDNN may use are a setting of the process, which its first use makes final.
+enum matmul_isa { MATMUL_LEAST_ISA, MATMUL_AVX2, MATMUL_ANY_ISA };
+bool loam_matmul_limit_isa(enum matmul_isa isa);   // false: it uses more, and can no longer be limited
+const char *loam_matmul_isa(void);                 // "avx2": what it uses
+void loam_matmul_version(char *text, size_t size); // "2.6.3", of the library that was found at run time
+
 // Making the primitive of a shape takes longer than a small product, so they are kept: a bounded number of
 // them, the longest unused making room. Not to be used by two threads at a time.
 struct matmul_cache;
@@ -31,7 +37,7 @@ size_t loam_matmul_cache_capacity(void);
 const char *loam_matmul_run(struct matmul_cache *cache, const struct matmul_shape *shape, const void *a,
                             const void *b, const void *bias, void *c);
 
-// The processor multiplies bf16 by itself, and oneDNN has a product that makes it.
+// The instructions that may be used multiply bf16 by themselves, and oneDNN has a product that makes it.
 bool loam_matmul_native_bf16(struct matmul_cache *cache);
 
 #endif
