@@ -100,7 +100,7 @@ struct loam_options; // opaque; owns its values
 struct loam_option_info {
     const char *name;         // "learning-rate"
     const char *alias;        // a shorter name for the same; NULL: none
-    const char *argument;     // "RATE"; NULL for a switch
+    const char *argument;     // "RATE"; NULL for a switch; "[none|mlp]" when it may be left out
     const char *help;         // one sentence
     const char *default_text; // in parentheses when it is words and not a value; NULL: none, or off
     const char *group;        // heading in --help
@@ -146,7 +146,8 @@ LOAM_API const struct loam_option_info *loam_option_find(enum loam_command comma
 LOAM_API LOAM_MUST_CHECK enum loam_status
 loam_options_create(struct loam_options **options, enum loam_command command, struct loam_error *error);
 LOAM_API void loam_options_destroy(struct loam_options *options);
-// Sets one option from text; a switch takes NULL, "true" or "false", and "no-NAME" turns it off. An unknown
+// Sets one option from text; a switch, and an option whose argument may be left out, takes NULL, "true" or
+// "false", and "no-NAME" turns it off. An unknown
 // name is LOAM_ERROR_USAGE and the message names the nearest option that there is; so is a value that cannot
 // be read.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_set(struct loam_options *options, const char *name,

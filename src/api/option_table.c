@@ -358,6 +358,17 @@ const struct loam_option_row loam_option_rows[] = {
      FIELD(train.max_grad_norm),
      .range = "[0,inf)"},
     {TRAIN,
+     {.name = "gradient-checkpointing",
+      .argument = "[none|mlp|block]",
+      .help =
+          "Keep less for the backward and compute it again: nothing of the MLP's inside, or of a layer only "
+          "its input, which is also what the bare option means. The result is the same to the bit.",
+      .default_text = "none",
+      .group = TRAINING},
+     FIELD(train.checkpointing),
+     CHOICES({"none", LOAM_CHECKPOINT_NONE}, {"mlp", LOAM_CHECKPOINT_MLP}, {"block", LOAM_CHECKPOINT_BLOCK},
+             {"true", LOAM_CHECKPOINT_BLOCK}, {"false", LOAM_CHECKPOINT_NONE})},
+    {TRAIN,
      {.name = "seed",
       .argument = "N",
       .help = "Seed of initialisation, dropout and shuffling.",

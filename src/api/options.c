@@ -31,9 +31,10 @@ static bool same_name(const char *typed, const char *name)
     return *typed == *name;
 }
 
+// Whether it may stand without a value, and be turned off by "no-": the value is then "true" or "false".
 static bool is_switch(const struct loam_option_row *row)
 {
-    return row->info.argument == NULL;
+    return row->info.argument == NULL || row->info.argument[0] == '[';
 }
 
 // The row of `typed`; NULL when the command has no such option. `*negated`: it was called "no-" and its name.

@@ -44,7 +44,10 @@ static enum loam_status set_named(struct loam_options *options, enum loam_comman
 
     const struct loam_option_info *info = loam_option_find(command, name + 2);
     const char *value = equals == NULL ? NULL : equals + 1;
-    if (value == NULL && info != NULL && info->argument != NULL && **next != NULL) value = *(*next)++;
+    bool takes = info != NULL && info->argument != NULL && **next != NULL;
+    // An argument that may be left out is not the next option.
+    if (takes && info->argument[0] == '[') takes = (**next)[0] != '-';
+    if (value == NULL && takes) value = *(*next)++;
     return loam_options_set(options, name + 2, value, error);
 }
 

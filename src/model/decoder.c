@@ -458,6 +458,13 @@ void loam_decoder_trace(struct loam_decoder *decoder, struct loam_trace *trace)
     decoder->stream.trace = trace;
 }
 
+struct loam_decoder_bytes loam_decoder_bytes(const struct loam_decoder *decoder)
+{
+    return (struct loam_decoder_bytes){.step = decoder->step.capacity,
+                                       .cache = decoder->cache.capacity,
+                                       .scratch = decoder->stream.scratch.capacity};
+}
+
 void loam_decoder_destroy(struct loam_decoder *decoder)
 {
     if (decoder == NULL) return;

@@ -5,12 +5,21 @@
 #include "model/model.h"
 #include "text/batch.h"
 
+// What the layers keep of their forward until their backward; the rest is computed again, with the same
+// result to the bit.
+enum loam_checkpointing {
+    LOAM_CHECKPOINT_NONE,  // all that is read and is no elementwise function of the rest
+    LOAM_CHECKPOINT_MLP,   // not the inner tensors of the MLP
+    LOAM_CHECKPOINT_BLOCK, // the layer's input alone
+};
+
 // What the arenas must hold: the largest packed batch and what may be done with it.
 struct loam_decoder_limits {
     int32_t tokens; // of a packed batch (train, evaluate) or of a prompt chunk (generate)
     int32_t sequences;
     int32_t context; // generate: rows of the KV cache
     bool train;
+    enum loam_checkpointing checkpointing; // train
     bool evaluate;
     bool generate;
     int32_t logit_rows; // rows of logits that one call may ask for; 0: none
@@ -26,6 +35,14 @@ enum loam_status loam_decoder_create(struct loam_decoder **out, const struct loa
 void loam_decoder_destroy(struct loam_decoder *decoder);
 // Every op from now on goes to `trace` as well; NULL: to none.
 void loam_decoder_trace(struct loam_decoder *decoder, struct loam_trace *trace);
+
+// What a decoder has taken, in bytes.
+struct loam_decoder_bytes {
+    size_t step;    // activations of one pass
+    size_t cache;   // keys and values of generation
+    size_t scratch; // workspace of one op
+};
+struct loam_decoder_bytes loam_decoder_bytes(const struct loam_decoder *decoder);
 
 // Adds the batch's loss (a sum over its labels) to `*loss_sum` and the gradients, each times `grad_scale` (1
 // over the labels of the whole accumulated batch), to the trainables' gradients. `dropout_counter` tells

@@ -55,6 +55,32 @@ static void linear_backward(struct loam_pass *pass, const struct loam_linear *li
                                                                  .dx = dx});
 }
 
+// Whether the backward reads the linear's input.
+static bool input_read(const struct loam_linear *linear)
+{
+    return loam_linear_trained(linear) || linear->lora.rank > 0;
+}
+
+// The norm's output, made again from its input: an adapted linear reads it.
+static struct loam_tensor norm_again(struct loam_pass *pass, const struct loam_norm *norm,
+                                     struct loam_tensor x, struct loam_norm_stats stats)
+{
+    struct loam_tensor y = loam_pass_rows(pass, pass->model->config.hidden);
+    pass->stream->recomputing = true;
+    loam_decoder_norm(pass, norm, x, stats, y);
+    pass->stream->recomputing = false;
+    return y;
+}
+
+// As it was in the forward: the input of the down projection, where that is read.
+static void activation_again(struct loam_pass *pass, const struct loam_layer_state *state,
+                             struct loam_tensor act)
+{
+    pass->stream->recomputing = true;
+    loam_layer_activation(pass, state, act);
+    pass->stream->recomputing = false;
+}
+
 // dres [T, H] is the gradient of the layer's output; on return it has the MLP half's input gradient added
 // (x_out = mid + down(act(up(norm(mid)))), so d mid = dres + ...). Without `below` only parameters get
 // gradients.
@@ -64,32 +90,38 @@ static void mlp_backward(struct loam_pass *pass, const struct loam_layer *layer,
     const struct loam_config *config = &pass->model->config;
     const struct loam_family *family = config->family;
     const struct loam_linear *up = &layer->linears[LOAM_UP], *gate = &layer->linears[LOAM_GATE];
+    const struct loam_linear *down = &layer->linears[LOAM_DOWN];
     const struct loam_norm *norm = &layer->norms[LOAM_NORM_MLP];
     bool through_norm = below || loam_norm_trained(norm);
     bool through_activation = through_norm || loam_linear_trained(up) || loam_linear_trained(gate);
     struct loam_tensor none = {0};
 
+    // First the activation, then the gradient of the up projection where there is a gate.
+    bool inner_used = input_read(down) || family->gated_mlp;
+    struct loam_tensor inner = inner_used ? loam_pass_rows(pass, config->inner) : none;
+    if (input_read(down)) activation_again(pass, state, inner);
     struct loam_tensor dact = through_activation ? loam_pass_rows(pass, config->inner) : none;
-    linear_backward(pass, &layer->linears[LOAM_DOWN], state->act, state->t[LOAM_DOWN], dres, dact, false);
+    linear_backward(pass, down, inner, state->t[LOAM_DOWN], dres, dact, false);
     if (!through_activation) return;
 
     struct loam_tensor dn = through_norm ? loam_pass_rows(pass, config->hidden) : none;
+    struct loam_tensor n2 = none;
+    if (input_read(up) || input_read(gate)) n2 = norm_again(pass, norm, state->mid, state->stats2);
     if (family->gated_mlp) {
-        struct loam_tensor dup = loam_pass_rows(pass, config->inner);
         loam_gated_activation_backward(
             pass->stream, &(struct loam_gated_activation_backward_args){.kind = family->activation,
                                                                         .gate = state->gate,
                                                                         .up = state->pre,
                                                                         .dy = dact,
                                                                         .dgate = dact,
-                                                                        .dup = dup});
-        linear_backward(pass, gate, state->n2, state->t[LOAM_GATE], dact, dn, false);
-        linear_backward(pass, up, state->n2, state->t[LOAM_UP], dup, dn, true);
+                                                                        .dup = inner});
+        linear_backward(pass, gate, n2, state->t[LOAM_GATE], dact, dn, false);
+        linear_backward(pass, up, n2, state->t[LOAM_UP], inner, dn, true);
     } else {
         loam_activation_backward(pass->stream,
                                  &(struct loam_activation_backward_args){
                                      .kind = family->activation, .x = state->pre, .dy = dact, .dx = dact});
-        linear_backward(pass, up, state->n2, state->t[LOAM_UP], dact, dn, false);
+        linear_backward(pass, up, n2, state->t[LOAM_UP], dact, dn, false);
     }
     if (through_norm) loam_decoder_norm_backward(pass, norm, dn, state->mid, state->stats2, dres, true);
 }
@@ -101,20 +133,17 @@ static struct loam_tensor gradient_rows(struct loam_tensor heads)
 }
 
 static void projections_backward(struct loam_pass *pass, const struct loam_layer *layer,
-                                 struct loam_layer_state *state, const struct loam_heads *gradients,
-                                 struct loam_tensor dn)
+                                 struct loam_tensor n1, struct loam_layer_state *state,
+                                 const struct loam_heads *gradients, struct loam_tensor dn)
 {
     const struct loam_linear *linears = layer->linears;
     if (pass->model->config.family->fused_qkv) {
-        linear_backward(pass, &linears[LOAM_QKV], state->n1, state->t[LOAM_QKV], gradients->fused, dn, false);
+        linear_backward(pass, &linears[LOAM_QKV], n1, state->t[LOAM_QKV], gradients->fused, dn, false);
         return;
     }
-    linear_backward(pass, &linears[LOAM_Q], state->n1, state->t[LOAM_Q], gradient_rows(gradients->q), dn,
-                    false);
-    linear_backward(pass, &linears[LOAM_K], state->n1, state->t[LOAM_K], gradient_rows(gradients->k), dn,
-                    true);
-    linear_backward(pass, &linears[LOAM_V], state->n1, state->t[LOAM_V], gradient_rows(gradients->v), dn,
-                    true);
+    linear_backward(pass, &linears[LOAM_Q], n1, state->t[LOAM_Q], gradient_rows(gradients->q), dn, false);
+    linear_backward(pass, &linears[LOAM_K], n1, state->t[LOAM_K], gradient_rows(gradients->k), dn, true);
+    linear_backward(pass, &linears[LOAM_V], n1, state->t[LOAM_V], gradient_rows(gradients->v), dn, true);
 }
 
 static void heads_backward(struct loam_pass *pass, const struct loam_layer_state *state,
@@ -148,6 +177,12 @@ static bool heads_trained(const struct loam_layer *layer)
            loam_linear_trained(&layer->linears[LOAM_K]) || loam_linear_trained(&layer->linears[LOAM_V]);
 }
 
+static bool heads_input_read(const struct loam_layer *layer)
+{
+    return input_read(&layer->linears[LOAM_QKV]) || input_read(&layer->linears[LOAM_Q]) ||
+           input_read(&layer->linears[LOAM_K]) || input_read(&layer->linears[LOAM_V]);
+}
+
 // As mlp_backward, for mid = x + o(attention(norm(x))).
 static void attention_half_backward(struct loam_pass *pass, const struct loam_layer *layer,
                                     struct loam_layer_state *state, struct loam_tensor dres, bool below)
@@ -165,7 +200,9 @@ static void attention_half_backward(struct loam_pass *pass, const struct loam_la
     struct loam_heads gradients = loam_pass_heads(pass);
     heads_backward(pass, state, dattn, &gradients);
     struct loam_tensor dn = through_norm ? loam_pass_rows(pass, config->hidden) : none;
-    projections_backward(pass, layer, state, &gradients, dn);
+    struct loam_tensor n1 = none;
+    if (heads_input_read(layer)) n1 = norm_again(pass, norm, state->x, state->stats1);
+    projections_backward(pass, layer, n1, state, &gradients, dn);
     if (through_norm) loam_decoder_norm_backward(pass, norm, dn, state->x, state->stats1, dres, true);
 }
 
@@ -186,19 +223,39 @@ static void embedding_backward(struct loam_pass *pass, struct loam_tensor dres)
                                 .ids = pass->ids, .dy = dres, .dtable = model->embedding->grad});
 }
 
+// Makes again what the forward has not kept of the MLP half, and before that of the attention half; returns
+// the mark between the two.
+static size_t recompute(struct loam_pass *pass, int64_t index, struct loam_layer_state *state)
+{
+    enum loam_checkpointing level = loam_layer_checkpointing(pass, index);
+    pass->stream->recomputing = true;
+    if (level == LOAM_CHECKPOINT_BLOCK) {
+        state->mid = loam_pass_rows(pass, pass->model->config.hidden);
+        loam_layer_attention(pass, index, state);
+    }
+    size_t mark = loam_arena_mark(pass->arena);
+    if (level != LOAM_CHECKPOINT_NONE) loam_layer_mlp_inner(pass, index, state);
+    pass->stream->recomputing = false;
+    return mark;
+}
+
+static void layer_backward(struct loam_pass *pass, int64_t index, struct loam_tensor dres, bool below)
+{
+    const struct loam_layer *layer = &pass->model->layers[index];
+    struct loam_layer_state *state = &pass->decoder->layers[index];
+    bool through_mid = below || attention_half_trained(layer);
+    size_t mark = recompute(pass, index, state);
+    mlp_backward(pass, layer, state, dres, through_mid);
+    loam_arena_release(pass->arena, mark);
+    if (through_mid) attention_half_backward(pass, layer, state, dres, below);
+    loam_arena_release(pass->arena, state->mark); // this layer's activations are done with
+}
+
 void loam_decoder_backward(struct loam_pass *pass, struct loam_tensor dres)
 {
-    const struct loam_model *model = pass->model;
-    bool embedding_trained = model->embedding->grad.data != NULL;
-    for (int64_t index = model->config.layers - 1; index >= pass->decoder->first_trained; index--) {
-        const struct loam_layer *layer = &model->layers[index];
-        struct loam_layer_state *state = &pass->decoder->layers[index];
-        bool below = index > pass->decoder->first_trained || embedding_trained;
-        size_t mark = loam_arena_mark(pass->arena);
-        mlp_backward(pass, layer, state, dres, below || attention_half_trained(layer));
-        loam_arena_release(pass->arena, mark);
-        if (below || attention_half_trained(layer)) attention_half_backward(pass, layer, state, dres, below);
-        loam_arena_release(pass->arena, state->mark); // this layer's activations are done with
-    }
+    int64_t first = pass->decoder->first_trained;
+    bool embedding_trained = pass->model->embedding->grad.data != NULL;
+    for (int64_t index = pass->model->config.layers - 1; index >= first; index--)
+        layer_backward(pass, index, dres, index > first || embedding_trained);
     if (embedding_trained) embedding_backward(pass, dres);
 }

@@ -122,20 +122,16 @@ static struct loam_tensor head_rows(struct loam_tensor heads)
     return loam_tensor_2d(heads.data, heads.dtype, heads.shape[0], heads.shape[1] * heads.shape[2]);
 }
 
-static void project_heads(struct loam_pass *pass, const struct loam_layer *layer,
+static void project_heads(struct loam_pass *pass, const struct loam_layer *layer, struct loam_tensor n1,
                           struct loam_layer_state *state)
 {
     struct loam_tensor none = {0};
     if (pass->model->config.family->fused_qkv) {
-        linear_forward(pass, &layer->linears[LOAM_QKV], state->n1, none, state->t[LOAM_QKV],
-                       state->heads.fused);
+        linear_forward(pass, &layer->linears[LOAM_QKV], n1, none, state->t[LOAM_QKV], state->heads.fused);
     } else {
-        linear_forward(pass, &layer->linears[LOAM_Q], state->n1, none, state->t[LOAM_Q],
-                       head_rows(state->heads.q));
-        linear_forward(pass, &layer->linears[LOAM_K], state->n1, none, state->t[LOAM_K],
-                       head_rows(state->heads.k));
-        linear_forward(pass, &layer->linears[LOAM_V], state->n1, none, state->t[LOAM_V],
-                       head_rows(state->heads.v));
+        linear_forward(pass, &layer->linears[LOAM_Q], n1, none, state->t[LOAM_Q], head_rows(state->heads.q));
+        linear_forward(pass, &layer->linears[LOAM_K], n1, none, state->t[LOAM_K], head_rows(state->heads.k));
+        linear_forward(pass, &layer->linears[LOAM_V], n1, none, state->t[LOAM_V], head_rows(state->heads.v));
     }
     if (pass->rope.data == NULL) return;
     loam_rope(pass->stream, &(struct loam_rope_args){.x = state->heads.q, .table = pass->rope});
@@ -170,104 +166,123 @@ static void attend(struct loam_pass *pass, int64_t index, struct loam_layer_stat
                                .lse = state->lse});
 }
 
-static void mlp_forward(struct loam_pass *pass, const struct loam_layer *layer,
-                        struct loam_layer_state *state, struct loam_tensor out)
-{
-    const struct loam_family *family = pass->model->config.family;
-    struct loam_tensor none = {0};
-    linear_forward(pass, &layer->linears[LOAM_UP], state->n2, none, state->t[LOAM_UP], state->pre);
-    if (family->gated_mlp) {
-        linear_forward(pass, &layer->linears[LOAM_GATE], state->n2, none, state->t[LOAM_GATE], state->gate);
-        loam_gated_activation_forward(
-            pass->stream,
-            &(struct loam_gated_activation_forward_args){
-                .kind = family->activation, .gate = state->gate, .up = state->pre, .y = state->act});
-    } else {
-        loam_activation_forward(pass->stream,
-                                &(struct loam_activation_forward_args){
-                                    .kind = family->activation, .x = state->pre, .y = state->act});
-    }
-    linear_forward(pass, &layer->linears[LOAM_DOWN], state->act, state->mid, state->t[LOAM_DOWN], out);
-}
-
-static bool any_trained(const struct loam_layer *layer, const enum loam_linear_slot *slots, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (loam_linear_trained(&layer->linears[slots[i]])) return true;
-    return false;
-}
-
-static bool attention_input_kept(const struct loam_layer *layer)
-{
-    static const enum loam_linear_slot slots[] = {LOAM_QKV, LOAM_Q, LOAM_K, LOAM_V};
-    return any_trained(layer, slots, sizeof slots / sizeof slots[0]);
-}
-
-static bool mlp_input_kept(const struct loam_layer *layer)
-{
-    static const enum loam_linear_slot slots[] = {LOAM_GATE, LOAM_UP};
-    return any_trained(layer, slots, sizeof slots / sizeof slots[0]);
-}
-
 static void allocate_adapter_states(struct loam_pass *pass, const struct loam_layer *layer,
+                                    const enum loam_linear_slot *slots, size_t count,
                                     struct loam_layer_state *state)
 {
-    for (int slot = 0; slot < LOAM_LINEAR_SLOTS; slot++)
-        if (layer->linears[slot].lora.rank > 0)
-            state->t[slot] = loam_pass_f32(pass, pass->tokens, layer->linears[slot].lora.rank);
+    for (size_t i = 0; i < count; i++) {
+        int rank = layer->linears[slots[i]].lora.rank;
+        if (rank > 0) state->t[slots[i]] = loam_pass_f32(pass, pass->tokens, rank);
+    }
 }
 
-// Memory for one layer. What the backward reads comes first and stays (the caller releases it after the
-// layer's backward); `temporaries` marks where the rest begins.
-static void allocate_layer(struct loam_pass *pass, const struct loam_layer *layer, bool kept,
-                           struct loam_layer_state *state, struct loam_tensor *out, size_t *temporaries)
+static void allocate_attention(struct loam_pass *pass, const struct loam_layer *layer,
+                               struct loam_layer_state *state)
 {
+    static const enum loam_linear_slot slots[] = {LOAM_QKV, LOAM_Q, LOAM_K, LOAM_V, LOAM_O};
     const struct loam_config *config = &pass->model->config;
-    *state = (struct loam_layer_state){.mark = loam_arena_mark(pass->arena), .x = pass->x};
-    *temporaries = state->mark;
-    bool keep_n1 = kept && attention_input_kept(layer);
-    bool keep_n2 = kept && mlp_input_kept(layer);
-    bool keep_act = kept && loam_linear_trained(&layer->linears[LOAM_DOWN]);
-
-    *out = kept ? loam_pass_rows(pass, config->hidden)
-                : pass->x; // without a backward the stream is updated in place
-    state->mid = kept ? loam_pass_rows(pass, config->hidden) : pass->x;
     state->stats1 = loam_pass_norm_stats(pass, pass->tokens);
-    state->stats2 = loam_pass_norm_stats(pass, pass->tokens);
-    allocate_adapter_states(pass, layer, state);
+    allocate_adapter_states(pass, layer, slots, sizeof slots / sizeof slots[0], state);
     state->heads = loam_pass_heads(pass);
     state->lse = loam_pass_f32(pass, config->heads, pass->tokens);
     state->attn = loam_pass_rows(pass, config->heads * config->head_dim);
-    state->pre = loam_pass_rows(pass, config->inner);
-    if (config->family->gated_mlp) state->gate = loam_pass_rows(pass, config->inner);
-    if (keep_n1) state->n1 = loam_pass_rows(pass, config->hidden);
-    if (keep_n2) state->n2 = loam_pass_rows(pass, config->hidden);
-    if (keep_act) state->act = loam_pass_rows(pass, config->inner);
-    if (kept) *temporaries = loam_arena_mark(pass->arena);
-    if (!keep_n1) state->n1 = loam_pass_rows(pass, config->hidden);
-    if (!keep_n2)
-        state->n2 = keep_n1 ? loam_pass_rows(pass, config->hidden) : state->n1; // n1 is done with by then
-    if (!keep_act) state->act = loam_pass_rows(pass, config->inner);
 }
 
-static void layer_forward(struct loam_pass *pass, int64_t index)
+void loam_layer_attention(struct loam_pass *pass, int64_t index, struct loam_layer_state *state)
 {
     const struct loam_layer *layer = &pass->model->layers[index];
-    struct loam_layer_state *state = &pass->decoder->layers[index];
-    struct loam_tensor out;
-    size_t temporaries;
-    bool kept = pass->gradients && index >= pass->decoder->first_trained;
-    allocate_layer(pass, layer, kept, state, &out, &temporaries);
-
-    loam_decoder_norm(pass, &layer->norms[LOAM_NORM_ATTENTION], state->x, state->stats1, state->n1);
-    project_heads(pass, layer, state);
+    allocate_attention(pass, layer, state);
+    size_t mark = loam_arena_mark(pass->arena);
+    struct loam_tensor n1 = loam_pass_rows(pass, pass->model->config.hidden);
+    loam_decoder_norm(pass, &layer->norms[LOAM_NORM_ATTENTION], state->x, state->stats1, n1);
+    project_heads(pass, layer, n1, state);
+    loam_arena_release(pass->arena, mark);
     attend(pass, index, state);
     linear_forward(pass, &layer->linears[LOAM_O], state->attn, state->x, state->t[LOAM_O], state->mid);
+}
 
-    loam_decoder_norm(pass, &layer->norms[LOAM_NORM_MLP], state->mid, state->stats2, state->n2);
-    mlp_forward(pass, layer, state, out);
+static void allocate_mlp(struct loam_pass *pass, const struct loam_layer *layer,
+                         struct loam_layer_state *state)
+{
+    static const enum loam_linear_slot slots[] = {LOAM_GATE, LOAM_UP};
+    const struct loam_config *config = &pass->model->config;
+    state->stats2 = loam_pass_norm_stats(pass, pass->tokens);
+    allocate_adapter_states(pass, layer, slots, sizeof slots / sizeof slots[0], state);
+    state->pre = loam_pass_rows(pass, config->inner);
+    if (config->family->gated_mlp) state->gate = loam_pass_rows(pass, config->inner);
+}
+
+void loam_layer_mlp_inner(struct loam_pass *pass, int64_t index, struct loam_layer_state *state)
+{
+    const struct loam_layer *layer = &pass->model->layers[index];
+    struct loam_tensor none = {0};
+    allocate_mlp(pass, layer, state);
+    size_t mark = loam_arena_mark(pass->arena);
+    struct loam_tensor n2 = loam_pass_rows(pass, pass->model->config.hidden);
+    loam_decoder_norm(pass, &layer->norms[LOAM_NORM_MLP], state->mid, state->stats2, n2);
+    linear_forward(pass, &layer->linears[LOAM_UP], n2, none, state->t[LOAM_UP], state->pre);
+    if (pass->model->config.family->gated_mlp)
+        linear_forward(pass, &layer->linears[LOAM_GATE], n2, none, state->t[LOAM_GATE], state->gate);
+    loam_arena_release(pass->arena, mark);
+}
+
+void loam_layer_activation(struct loam_pass *pass, const struct loam_layer_state *state, struct loam_tensor y)
+{
+    const struct loam_family *family = pass->model->config.family;
+    if (family->gated_mlp)
+        loam_gated_activation_forward(
+            pass->stream, &(struct loam_gated_activation_forward_args){
+                              .kind = family->activation, .gate = state->gate, .up = state->pre, .y = y});
+    else
+        loam_activation_forward(pass->stream, &(struct loam_activation_forward_args){
+                                                  .kind = family->activation, .x = state->pre, .y = y});
+}
+
+static void mlp_forward(struct loam_pass *pass, int64_t index, struct loam_layer_state *state,
+                        struct loam_tensor out)
+{
+    const struct loam_linear *down = &pass->model->layers[index].linears[LOAM_DOWN];
+    loam_layer_mlp_inner(pass, index, state);
+    size_t mark = loam_arena_mark(pass->arena);
+    struct loam_tensor act = loam_pass_rows(pass, pass->model->config.inner);
+    loam_layer_activation(pass, state, act);
+    linear_forward(pass, down, act, state->mid, state->t[LOAM_DOWN], out);
+    loam_arena_release(pass->arena, mark);
+}
+
+enum loam_checkpointing loam_layer_checkpointing(const struct loam_pass *pass, int64_t index)
+{
+    bool top = index == pass->model->config.layers - 1;
+    return top ? LOAM_CHECKPOINT_NONE : pass->decoder->limits.checkpointing;
+}
+
+// What stays until the layer's backward comes first in the arena; what does not is given back at the end of
+// each half.
+static void layer_forward(struct loam_pass *pass, int64_t index)
+{
+    static const enum loam_linear_slot down = LOAM_DOWN;
+    struct loam_layer_state *state = &pass->decoder->layers[index];
+    int64_t hidden = pass->model->config.hidden;
+    bool backward = pass->gradients && index >= pass->decoder->first_trained;
+    enum loam_checkpointing level = loam_layer_checkpointing(pass, index);
+    bool keep_attention = backward && level < LOAM_CHECKPOINT_BLOCK;
+    bool keep_mlp = backward && level < LOAM_CHECKPOINT_MLP;
+
+    *state = (struct loam_layer_state){.mark = loam_arena_mark(pass->arena), .x = pass->x};
+    // Without a backward the stream is updated in place. The down projection is never run again, so its xAT
+    // stays.
+    struct loam_tensor out = backward ? loam_pass_rows(pass, hidden) : pass->x;
+    allocate_adapter_states(pass, &pass->model->layers[index], &down, 1, state);
+    size_t before_mid = loam_arena_mark(pass->arena);
+    state->mid = backward ? loam_pass_rows(pass, hidden) : pass->x;
+    size_t before_attention = loam_arena_mark(pass->arena);
+    loam_layer_attention(pass, index, state);
+    if (!keep_attention) loam_arena_release(pass->arena, before_attention);
+    size_t before_mlp = loam_arena_mark(pass->arena);
+    mlp_forward(pass, index, state, out);
+    if (!keep_mlp) loam_arena_release(pass->arena, keep_attention ? before_mlp : before_mid);
     pass->x = out;
-    loam_arena_release(pass->arena, temporaries);
+    if (!backward) loam_arena_release(pass->arena, state->mark);
 }
 
 static void embed(struct loam_pass *pass)

@@ -19,22 +19,23 @@ struct loam_heads {
     struct loam_tensor v;     // [T, G, D]
 };
 
-// What one layer keeps from its forward for its backward. The tensors of a layer that is only run forward
-// live until the layer's end.
+// What the backward of one layer reads. Norm outputs and activations are not here: they are elementwise in
+// what is, and computed again. How much stays from the forward, and how much a matrix product makes again, is
+// said by the level of checkpointing; the tensors of a layer that is only run forward live until its halves'
+// ends.
 struct loam_layer_state {
-    size_t mark;           // of the step arena, before this layer's tensors
-    struct loam_tensor x;  // [T, H] the residual stream that came in
-    struct loam_tensor n1; // [T, H] attention norm
+    size_t mark;          // of the step arena, before this layer's tensors
+    struct loam_tensor x; // [T, H] the residual stream that came in
+    // Attention half.
+    struct loam_tensor mid; // [T, H] the residual stream between the halves
     struct loam_norm_stats stats1;
     struct loam_heads heads;
     struct loam_tensor lse;  // [Q, T] f32
     struct loam_tensor attn; // [T, QD]
-    struct loam_tensor mid;  // [T, H] the residual stream between the halves
+    // MLP half.
     struct loam_norm_stats stats2;
-    struct loam_tensor n2;                   // [T, H] MLP norm
     struct loam_tensor gate;                 // [T, F] gated MLPs only
     struct loam_tensor pre;                  // [T, F] the up projection, before the activation
-    struct loam_tensor act;                  // [T, F] input of the down projection
     struct loam_tensor t[LOAM_LINEAR_SLOTS]; // [T, r] f32: x AT of each adapted linear
 };
 
@@ -94,6 +95,17 @@ struct loam_dropout loam_pass_dropout(const struct loam_pass *pass, const struct
 
 // From pass->ids to pass->x, the residual stream after the last layer.
 void loam_decoder_forward(struct loam_pass *pass);
+
+// What a layer keeps in this pass. The top layer's backward comes right after its forward: it keeps all.
+enum loam_checkpointing loam_layer_checkpointing(const struct loam_pass *pass, int64_t index);
+// The parts of a layer's forward that a backward may run again, over memory that they take from the arena:
+// from state->x to state->mid, in the memory of state->mid; from state->mid to the input of the activation.
+void loam_layer_attention(struct loam_pass *pass, int64_t index, struct loam_layer_state *state);
+void loam_layer_mlp_inner(struct loam_pass *pass, int64_t index, struct loam_layer_state *state);
+// y [T, F] = activation of what loam_layer_mlp_inner has made.
+void loam_layer_activation(struct loam_pass *pass, const struct loam_layer_state *state,
+                           struct loam_tensor y);
+
 // y = norm(x).
 void loam_decoder_norm(struct loam_pass *pass, const struct loam_norm *norm, struct loam_tensor x,
                        struct loam_norm_stats stats, struct loam_tensor y);

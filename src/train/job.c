@@ -152,6 +152,7 @@ static enum loam_status allocate(struct loam_train_job *job, struct loam_error *
         .tokens = job->buffers.batch.token_capacity,
         .sequences = job->buffers.batch.sequence_capacity,
         .train = true,
+        .checkpointing = settings->checkpointing,
         .evaluate = settings->eval_data != NULL,
     };
     return loam_decoder_create(&job->decoder, job->session.model, job->session.device, &limits, error);

@@ -42,6 +42,7 @@ struct loam_train_settings {
     int64_t batch_size;
     int64_t accumulation;
     int64_t token_budget; // of a micro-batch; 0: loam chooses
+    enum loam_checkpointing checkpointing;
     int64_t logging_steps;
     int64_t eval_steps; // 0: at the end of the run only
     uint64_t seed;

@@ -28,6 +28,15 @@ cmp -s "$tmp/adapter/adapter_model.safetensors" "$tmp/again/adapter_model.safete
 [ "$(number steps "$tmp/stdout")" = 20 ] || fail "$(cat "$tmp/stdout")"
 grep -q '^step ' "$tmp/stderr" || fail 'with --json the steps are on standard error'
 
+# Less memory, the same bits; the option takes a value or none.
+for level in --gradient-checkpointing '--gradient-checkpointing mlp' --gradient-checkpointing=block; do
+    # shellcheck disable=SC2086
+    ok "train with $level" "${train[@]}" $level --data "$data" --out "$tmp/again" --max-steps 20 --logging-steps 5 \
+        --learning-rate 1e-2 --target-modules all-linear --overwrite
+    cmp -s "$tmp/adapter/adapter_model.safetensors" "$tmp/again/adapter_model.safetensors" ||
+        fail "another adapter with $level"
+done
+
 ok 'inspect the adapter' inspect "$tmp/adapter"
 output_has 'rank:       8'
 output_has 'transformer.h.1.mlp.dense_4h_to_h'

@@ -142,6 +142,7 @@ void golden_run_start(struct golden_run *run, const struct golden *golden,
                                          .sequences = GOLDEN_SEQUENCES,
                                          .context = tokens,
                                          .train = options->full || (adapted && !options->frozen),
+                                         .checkpointing = options->checkpointing,
                                          .evaluate = true,
                                          .generate = true,
                                          .logit_rows = tokens};

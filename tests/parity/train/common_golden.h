@@ -50,6 +50,7 @@ struct golden_run_options {
     bool frozen;         // the adapter is only used
     const struct loam_lora_settings *lora; // a fresh adapter, or NULL
     bool full;                             // every parameter trains
+    enum loam_checkpointing checkpointing;
 };
 void golden_run_start(struct golden_run *run, const struct golden *golden,
                       const struct golden_run_options *options);

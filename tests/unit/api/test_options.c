@@ -101,6 +101,32 @@ static void test_set(void **state)
     loam_options_destroy(options);
 }
 
+static void test_value_may_be_left_out(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *value;
+        enum loam_checkpointing level;
+    } cases[] = {
+        {"gradient-checkpointing", NULL, LOAM_CHECKPOINT_BLOCK},
+        {"gradient-checkpointing", "true", LOAM_CHECKPOINT_BLOCK},
+        {"gradient_checkpointing", "block", LOAM_CHECKPOINT_BLOCK},
+        {"gradient-checkpointing", "mlp", LOAM_CHECKPOINT_MLP},
+        {"gradient-checkpointing", "none", LOAM_CHECKPOINT_NONE},
+        {"gradient-checkpointing", "false", LOAM_CHECKPOINT_NONE},
+        {"no-gradient-checkpointing", NULL, LOAM_CHECKPOINT_NONE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct loam_error error;
+        struct loam_options *options = create(LOAM_COMMAND_TRAIN);
+        assert_int_equal(options->settings.train.checkpointing, LOAM_CHECKPOINT_NONE);
+        assert_ok(loam_options_set(options, "gradient-checkpointing", "mlp", &error));
+        assert_ok(loam_options_set(options, cases[i].name, cases[i].value, &error));
+        assert_int_equal(options->settings.train.checkpointing, cases[i].level);
+        loam_options_destroy(options);
+    }
+}
+
 static void test_set_fails(void **state)
 {
     (void)state;
@@ -128,6 +154,8 @@ static void test_set_fails(void **state)
         {"learning-rate", "nan", LOAM_ERROR_USAGE, "expected a number"},
         {"learning-rate", "inf", LOAM_ERROR_USAGE, "expected a number"},
         {"learning-rate", "1e-4x", LOAM_ERROR_USAGE, "expected a number"},
+        {"gradient-checkpointing", "mpl", LOAM_ERROR_USAGE, "expected [none|mlp|block]"},
+        {"no-gradient-checkpointing", "mlp", LOAM_ERROR_USAGE, "takes no value"},
         {"dtype", "fp16", LOAM_ERROR_USAGE, "--dtype fp16: expected f32|bf16"},
         {"seed", "-1", LOAM_ERROR_USAGE, "expected a whole number from 0"},
         {"skip-bad", "yes", LOAM_ERROR_USAGE, "expected true or false"},
@@ -256,10 +284,15 @@ static void test_nearest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_train_defaults), cmocka_unit_test(test_set),
-        cmocka_unit_test(test_set_fails),      cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_required),       cmocka_unit_test(test_table),
-        cmocka_unit_test(test_commands),       cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_train_defaults),
+        cmocka_unit_test(test_set),
+        cmocka_unit_test(test_value_may_be_left_out),
+        cmocka_unit_test(test_set_fails),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_required),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
