@@ -140,6 +140,56 @@ INLINE void widen(float *target, const void *source, int64_t n, bool bf16)
         store(target, i, n, load(source, i, n, bf16), false);
 }
 
+// rows[i][j] <- rows[j][i], for LANES rows: pairs of rows are interleaved by one element, by two, by four...
+INLINE void transpose_vec(vec rows[LANES])
+{
+#if defined(__AVX512F__)
+    __m512 a[LANES], b[LANES];
+    for (int i = 0; i < LANES; i += 2) {
+        a[i] = _mm512_unpacklo_ps((__m512)rows[i], (__m512)rows[i + 1]);
+        a[i + 1] = _mm512_unpackhi_ps((__m512)rows[i], (__m512)rows[i + 1]);
+    }
+    for (int i = 0; i < LANES; i += 4)
+        for (int j = 0; j < 2; j++) {
+            const __m512d low = (__m512d)a[i + j], high = (__m512d)a[i + j + 2];
+            b[i + 2 * j] = (__m512)_mm512_unpacklo_pd(low, high);
+            b[i + 2 * j + 1] = (__m512)_mm512_unpackhi_pd(low, high);
+        }
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 2; j++) {
+            a[i + 8 * j] = _mm512_shuffle_f32x4(b[i + 8 * j], b[i + 8 * j + 4], 0x88);
+            a[i + 8 * j + 4] = _mm512_shuffle_f32x4(b[i + 8 * j], b[i + 8 * j + 4], 0xDD);
+        }
+    for (int i = 0; i < 8; i++) {
+        const int to = (i & 3) + (i & 4);
+        rows[to] = (vec)_mm512_shuffle_f32x4(a[i], a[i + 8], 0x88);
+        rows[to + 8] = (vec)_mm512_shuffle_f32x4(a[i], a[i + 8], 0xDD);
+    }
+#elif defined(__AVX2__)
+    __m256 a[LANES], b[LANES];
+    for (int i = 0; i < LANES; i += 2) {
+        a[i] = _mm256_unpacklo_ps((__m256)rows[i], (__m256)rows[i + 1]);
+        a[i + 1] = _mm256_unpackhi_ps((__m256)rows[i], (__m256)rows[i + 1]);
+    }
+    for (int i = 0; i < LANES; i += 4)
+        for (int j = 0; j < 2; j++) {
+            b[i + 2 * j] = _mm256_shuffle_ps(a[i + j], a[i + j + 2], 0x44);
+            b[i + 2 * j + 1] = _mm256_shuffle_ps(a[i + j], a[i + j + 2], 0xEE);
+        }
+    for (int i = 0; i < 4; i++) {
+        rows[i] = (vec)_mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
+        rows[i + 4] = (vec)_mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
+    }
+#else
+    float block[LANES][LANES], transposed[LANES][LANES];
+    memcpy(block, rows, sizeof block);
+    for (int i = 0; i < LANES; i++)
+        for (int j = 0; j < LANES; j++)
+            transposed[j][i] = block[i][j];
+    memcpy(rows, transposed, sizeof block);
+#endif
+}
+
 // exp(x) to 2 units in the last place: x = n ln 2 + r with |r| <= ln 2 / 2, exp(r) by a polynomial that is
 // off by 3e-9 at most. Below -87 it ends at 1e-38 instead of 0, above 88 at 1.7e38; NaN stays NaN.
 INLINE vec exp_vec(vec x)

@@ -1,0 +1,38 @@
+// Matrix products of f32 and bf16 with sums in f32, for the levels whose instructions oneDNN uses less well
+// (or not at all: bf16 below AVX-512): operands are widened while they are packed, so that a bf16 weight
+// costs half the reading and nothing else.
+#ifndef LOAM_DEVICE_CPU_SIMD_GEMM_H
+#define LOAM_DEVICE_CPU_SIMD_GEMM_H
+
+#include "device/cpu/simd/level.h"
+
+// A matrix as a product reads it: one of the two strides is 1.
+struct gemm_operand {
+    const void *data;
+    int64_t row, column; // elements from row to row, from column to column
+    bool bf16;
+};
+
+// c [m, n] = a [m, k] b [k, n] + bias [n] + add [m, n], rounded once.
+struct gemm {
+    int64_t m, n, k;
+    struct gemm_operand a;
+    struct gemm_operand b;
+    const void *bias; // NULL: none
+    bool bias_bf16;
+    const void *add; // NULL: none; rows add_row apart, dtype of c; may be c itself
+    int64_t add_row;
+    void *c;
+    int64_t c_row;
+    bool c_bf16;
+};
+
+#define cpu_gemm CPU_JOIN(gemm, CPU_LEVEL)
+#define cpu_gemm_scratch CPU_JOIN(gemm_scratch, CPU_LEVEL)
+
+// Bytes of scratch for products of up to m rows and n columns, whatever k is.
+size_t cpu_gemm_scratch(int64_t m, int64_t n, int threads);
+// Each element's sum runs in one order, whatever the number of threads.
+void cpu_gemm(const struct gemm *gemm, void *scratch, int threads);
+
+#endif
