@@ -250,13 +250,13 @@ static int64_t thread_floats(const struct layout *layout)
     return layout->a + layout->b + layout->sums;
 }
 
-// The largest that a product of that size may take: alone, or shared out.
+// However it will be cut: so that a smaller product never takes more.
 size_t cpu_gemm_scratch(int64_t m, int64_t n, int threads)
 {
-    const struct cut shared = cut_product(m, n, threads), alone = cut_product(m, n, 1);
-    const struct layout layouts[] = {layout_task(&shared), layout_task(&alone)};
-    const int64_t all = thread_floats(&layouts[0]) * threads, one = thread_floats(&layouts[1]);
-    return (size_t)(all > one ? all : one) * sizeof(float);
+    const struct cut largest = {.rows = round_up(min64(m, TASK_ROWS), ROWS),
+                                .columns = round_up(min64(n, TASK_COLUMNS), PANEL)};
+    const struct layout layout = layout_task(&largest);
+    return (size_t)thread_floats(&layout) * (size_t)threads * sizeof(float);
 }
 
 void cpu_gemm(const struct gemm *gemm, void *scratch, int threads)

@@ -8,7 +8,7 @@
 // apart leaves no difference of nearly equal numbers where the model is sure.
 #include <math.h>
 
-#include "device/cpu/simd/level.h"
+#include "device/cpu/simd/product.h"
 #include "device/cpu/simd/vector.h"
 
 enum { ROWS = 1024, BLOCK = 2048, IGNORED = -100 };
@@ -21,17 +21,17 @@ struct row_state {
 // The work of one call; `rows` labelled rows at a time.
 struct loss {
     const struct loam_linear_cross_entropy_args *args;
-    struct matmul_cache *matmuls;
+    struct loam_stream *stream;
     bool bf16;                       // of h and w
-    bool widens;                     // bf16 that oneDNN would not multiply
+    bool products_bf16;              // h and the softmax are rounded to bf16 for their products
     int64_t size, vocabulary, block; // H, V, columns of logits at a time
     int32_t *tokens;                 // [T] of the labelled rows
     struct row_state *states;        // [rows]
     void *h;                         // [rows, H] in the dtype of the products
-    float *w;                        // [block, H], where w is widened
     float *logits;                   // [rows, block]
     uint16_t *weights;               // [rows, block] in bf16, where the products are in bf16
     float *mix;                      // [rows, H], where dh is asked for
+    void *product;                   // scratch of the products
 };
 
 static int64_t min64(int64_t a, int64_t b)
@@ -47,24 +47,42 @@ static void *take(struct loam_stream *stream, size_t *bytes, int64_t count, size
     return stream != NULL ? loam_stream_scratch(stream, (size_t)count * element) : NULL;
 }
 
+// The largest of the products of `rows` rows.
+static size_t product_scratch(const struct loss *loss, const struct loam_device *device, int64_t rows)
+{
+    const enum loam_dtype dtype = loss->args->w.tensor.dtype;
+    const size_t sizes[] = {cpu_product_scratch(device, dtype, rows, loss->block),
+                            cpu_product_scratch(device, dtype, rows, loss->size),
+                            cpu_product_scratch(device, dtype, loss->block, loss->size)};
+    size_t largest = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        if (sizes[i] > largest) largest = sizes[i];
+    return largest;
+}
+
 // Lays out the scratch, and takes it where there is a stream; returns its bytes.
 static size_t loss_init(struct loss *loss, const struct loam_device *device,
                         const struct loam_linear_cross_entropy_args *args, struct loam_stream *stream)
 {
     const int64_t tokens = args->h.shape[0], size = args->h.shape[1], vocabulary = args->w.tensor.shape[0];
     const int64_t rows = min64(tokens, ROWS), block = min64(vocabulary, BLOCK);
-    const bool bf16 = args->h.dtype == LOAM_BF16, widens = bf16 && !device->native_bf16;
-    const bool products_bf16 = bf16 && !widens, mixes = args->dh.data != NULL;
+    const bool bf16 = args->h.dtype == LOAM_BF16, mixes = args->dh.data != NULL;
+    const bool products_bf16 = bf16 && !cpu_widens(device, LOAM_BF16);
     size_t bytes = 0;
-    *loss = (struct loss){
-        .args = args, .bf16 = bf16, .widens = widens, .size = size, .vocabulary = vocabulary, .block = block};
+    *loss = (struct loss){.args = args,
+                          .stream = stream,
+                          .bf16 = bf16,
+                          .products_bf16 = products_bf16,
+                          .size = size,
+                          .vocabulary = vocabulary,
+                          .block = block};
     loss->tokens = take(stream, &bytes, tokens, sizeof(int32_t));
     loss->states = take(stream, &bytes, rows, sizeof(struct row_state));
     loss->h = take(stream, &bytes, rows * size, products_bf16 ? sizeof(uint16_t) : sizeof(float));
-    loss->w = take(stream, &bytes, widens ? block * size : 0, sizeof(float));
     loss->logits = take(stream, &bytes, rows * block, sizeof(float));
     loss->weights = take(stream, &bytes, products_bf16 ? rows * block : 0, sizeof(uint16_t));
     loss->mix = take(stream, &bytes, mixes ? rows * size : 0, sizeof(float));
+    loss->product = take(stream, &bytes, (int64_t)product_scratch(loss, device, rows), 1);
     return bytes;
 }
 
@@ -77,70 +95,62 @@ static size_t linear_cross_entropy_scratch(const struct loam_device *device,
 
 // ---- products ----
 
-static enum loam_dtype product_dtype(const struct loss *loss)
+// h [rows, H]
+static struct gemm_operand labelled_h(const struct loss *loss)
 {
-    return loss->bf16 && !loss->widens ? LOAM_BF16 : LOAM_F32;
+    return (struct gemm_operand){loss->h, loss->size, 1, loss->products_bf16};
 }
 
-// Rows [first, first + count) of w as they are multiplied.
-static struct loam_tensor weight_block(struct loss *loss, int64_t first, int64_t count)
+// The softmax's weights [rows, block]
+static struct gemm_operand softmax_weights(const struct loss *loss)
 {
-    const struct loam_tensor rows = loam_tensor_rows(&loss->args->w.tensor, first, count);
-    if (!loss->widens) return rows;
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < count; i++)
-        widen(loss->w + i * loss->size, cpu_row(&rows, i), loss->size, true);
-    return loam_tensor_2d(loss->w, LOAM_F32, count, loss->size);
+    const void *data = loss->products_bf16 ? (const void *)loss->weights : loss->logits;
+    return (struct gemm_operand){data, loss->block, 1, loss->products_bf16};
 }
 
 // logits [rows, block] = h wT
-static const char *logits_product(struct loss *loss, int64_t rows, const struct loam_tensor *w)
+static enum loam_status logits_product(struct loss *loss, int64_t rows, const struct loam_tensor *w)
 {
-    const struct matmul_shape shape = {.m = rows,
-                                       .n = w->shape[0],
-                                       .k = loss->size,
-                                       .a_stride = {loss->size, 1},
-                                       .b_stride = {1, w->stride[0]},
-                                       .c_stride = loss->block,
-                                       .ab_dtype = product_dtype(loss),
-                                       .c_dtype = LOAM_F32};
-    return loam_matmul_run(loss->matmuls, &shape, loss->h, w->data, NULL, loss->logits);
-}
-
-static const void *softmax_weights(const struct loss *loss)
-{
-    return loss->weights != NULL ? (const void *)loss->weights : loss->logits;
+    const struct gemm product = {.m = rows,
+                                 .n = w->shape[0],
+                                 .k = loss->size,
+                                 .a = labelled_h(loss),
+                                 .b = cpu_transposed(w),
+                                 .c = loss->logits,
+                                 .c_row = loss->block};
+    return cpu_product(loss->stream, &product, loss->product);
 }
 
 // mix [rows, H] += weights w
-static const char *mix_product(struct loss *loss, int64_t rows, const struct loam_tensor *w, bool accumulate)
+static enum loam_status mix_product(struct loss *loss, int64_t rows, const struct loam_tensor *w,
+                                    bool accumulate)
 {
-    const struct matmul_shape shape = {.m = rows,
-                                       .n = loss->size,
-                                       .k = w->shape[0],
-                                       .a_stride = {loss->block, 1},
-                                       .b_stride = {w->stride[0], 1},
-                                       .c_stride = loss->size,
-                                       .ab_dtype = product_dtype(loss),
-                                       .c_dtype = LOAM_F32,
-                                       .accumulate = accumulate};
-    return loam_matmul_run(loss->matmuls, &shape, softmax_weights(loss), w->data, NULL, loss->mix);
+    const struct gemm product = {.m = rows,
+                                 .n = loss->size,
+                                 .k = w->shape[0],
+                                 .a = softmax_weights(loss),
+                                 .b = cpu_operand(w),
+                                 .add = accumulate ? loss->mix : NULL,
+                                 .add_row = loss->size,
+                                 .c = loss->mix,
+                                 .c_row = loss->size};
+    return cpu_product(loss->stream, &product, loss->product);
 }
 
-// Rows [first, first + count) of dw += dlogitsT h
-static const char *weight_gradient_product(struct loss *loss, int64_t rows, int64_t first, int64_t count)
+// Rows of dw += dlogitsT h
+static enum loam_status weight_gradient_product(struct loss *loss, int64_t rows, const struct loam_tensor *dw)
 {
-    const struct matmul_shape shape = {.m = count,
-                                       .n = loss->size,
-                                       .k = rows,
-                                       .a_stride = {1, loss->block},
-                                       .b_stride = {loss->size, 1},
-                                       .c_stride = loss->args->dw.stride[0],
-                                       .ab_dtype = product_dtype(loss),
-                                       .c_dtype = LOAM_F32,
-                                       .accumulate = true};
-    return loam_matmul_run(loss->matmuls, &shape, softmax_weights(loss), loss->h, NULL,
-                           cpu_row(&loss->args->dw, first));
+    const struct gemm_operand weights = softmax_weights(loss);
+    const struct gemm product = {.m = dw->shape[0],
+                                 .n = loss->size,
+                                 .k = rows,
+                                 .a = {weights.data, 1, weights.row, weights.bf16},
+                                 .b = labelled_h(loss),
+                                 .add = dw->data,
+                                 .add_row = dw->stride[0],
+                                 .c = dw->data,
+                                 .c_row = dw->stride[0]};
+    return cpu_product(loss->stream, &product, loss->product);
 }
 
 // ---- rows ----
@@ -152,7 +162,7 @@ static void gather_rows(struct loss *loss, const int32_t *tokens, int64_t rows)
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < rows; i++) {
         const void *h = cpu_row(&loss->args->h, tokens[i]);
-        if (product_dtype(loss) == LOAM_BF16)
+        if (loss->products_bf16)
             memcpy((uint16_t *)loss->h + i * size, h, (size_t)size * sizeof(uint16_t));
         else
             widen((float *)loss->h + i * size, h, size, loss->bf16);
@@ -228,25 +238,23 @@ static void write_row(struct loss *loss, int64_t i, int64_t token)
 }
 
 // The loss of the rows, and mix.
-static const char *forward_rows(struct loss *loss, int64_t rows)
+static enum loam_status forward_rows(struct loss *loss, int64_t rows)
 {
     for (int64_t first = 0; first < loss->vocabulary; first += loss->block) {
         const int64_t count = min64(loss->block, loss->vocabulary - first);
-        const struct loam_tensor w = weight_block(loss, first, count);
-        const char *failure = logits_product(loss, rows, &w);
-        if (failure != NULL) return failure;
+        const struct loam_tensor w = loam_tensor_rows(&loss->args->w.tensor, first, count);
+        LOAM_TRY(logits_product(loss, rows, &w));
 #pragma omp parallel for schedule(static)
         for (int64_t i = 0; i < rows; i++)
             advance_row(loss, i, first, count);
-        if (loss->mix != NULL) failure = mix_product(loss, rows, &w, first > 0);
-        if (failure != NULL) return failure;
+        if (loss->mix != NULL) LOAM_TRY(mix_product(loss, rows, &w, first > 0));
     }
     double *sum = loss->args->loss_sum.data;
     for (int64_t i = 0; i < rows; i++) {
         const struct row_state *state = &loss->states[i];
         *sum += (double)state->largest + log((double)row_total(state)) - (double)state->label_logit;
     }
-    return NULL;
+    return LOAM_OK;
 }
 
 // dlogits = grad_scale (p - onehot) of one row and block, into the weights of the products.
@@ -265,20 +273,19 @@ static void gradient_row(struct loss *loss, int64_t i, int64_t first, int64_t co
 }
 
 // The logits once more, now that the sums are known: dw += dlogitsT h.
-static const char *weight_gradient_rows(struct loss *loss, int64_t rows)
+static enum loam_status weight_gradient_rows(struct loss *loss, int64_t rows)
 {
     for (int64_t first = 0; first < loss->vocabulary; first += loss->block) {
         const int64_t count = min64(loss->block, loss->vocabulary - first);
-        const struct loam_tensor w = weight_block(loss, first, count);
-        const char *failure = logits_product(loss, rows, &w);
-        if (failure != NULL) return failure;
+        const struct loam_tensor w = loam_tensor_rows(&loss->args->w.tensor, first, count);
+        LOAM_TRY(logits_product(loss, rows, &w));
 #pragma omp parallel for schedule(static)
         for (int64_t i = 0; i < rows; i++)
             gradient_row(loss, i, first, count);
-        failure = weight_gradient_product(loss, rows, first, count);
-        if (failure != NULL) return failure;
+        const struct loam_tensor dw = loam_tensor_rows(&loss->args->dw, first, count);
+        LOAM_TRY(weight_gradient_product(loss, rows, &dw));
     }
-    return NULL;
+    return LOAM_OK;
 }
 
 // ---- the op ----
@@ -304,15 +311,13 @@ static enum loam_status linear_cross_entropy(struct loam_stream *stream,
     struct loss loss;
     (void)loss_init(&loss, stream->device, args, stream);
     if (stream->failure.status != LOAM_OK) return stream->failure.status;
-    loss.matmuls = cpu_matmuls(stream);
     const int64_t count = find_labelled(&loss);
     for (int64_t first = 0; first < count; first += ROWS) {
         const int64_t rows = min64(ROWS, count - first);
         const int32_t *tokens = loss.tokens + first;
         gather_rows(&loss, tokens, rows);
-        const char *failure = forward_rows(&loss, rows);
-        if (failure == NULL && args->dw.data != NULL) failure = weight_gradient_rows(&loss, rows);
-        if (failure != NULL) return loam_cpu_matmul_status(stream, failure);
+        LOAM_TRY(forward_rows(&loss, rows));
+        if (args->dw.data != NULL) LOAM_TRY(weight_gradient_rows(&loss, rows));
         if (args->dh.data == NULL) continue;
 #pragma omp parallel for schedule(static)
         for (int64_t i = 0; i < rows; i++)

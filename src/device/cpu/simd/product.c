@@ -1,0 +1,46 @@
+#include "device/cpu/simd/product.h"
+
+#include <string.h>
+
+static enum loam_dtype dtype_of(bool bf16)
+{
+    return bf16 ? LOAM_BF16 : LOAM_F32;
+}
+
+// oneDNN adds what c holds.
+static void copy_addend(const struct gemm *product)
+{
+    const int64_t size = product->c_bf16 ? 2 : 4;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < product->m; i++)
+        memcpy((char *)product->c + i * product->c_row * size,
+               (const char *)product->add + i * product->add_row * size, (size_t)(product->n * size));
+}
+
+static enum loam_status product_onednn(struct loam_stream *stream, const struct gemm *product)
+{
+    if (product->add != NULL && product->add != product->c) copy_addend(product);
+    const struct matmul_shape shape = {
+        .m = product->m,
+        .n = product->n,
+        .k = product->k,
+        .a_stride = {product->a.row, product->a.column},
+        .b_stride = {product->b.row, product->b.column},
+        .c_stride = product->c_row,
+        .ab_dtype = dtype_of(product->a.bf16),
+        .c_dtype = dtype_of(product->c_bf16),
+        .bias_dtype = product->bias != NULL ? dtype_of(product->bias_bf16) : LOAM_DTYPE_NONE,
+        .accumulate = product->add != NULL,
+    };
+    return loam_cpu_matmul_status(stream, loam_matmul_run(cpu_matmuls(stream), &shape, product->a.data,
+                                                          product->b.data, product->bias, product->c));
+}
+
+enum loam_status cpu_product(struct loam_stream *stream, const struct gemm *product, void *scratch)
+{
+    const struct loam_device *device = stream->device;
+    if (!cpu_widens(device, dtype_of(product->a.bf16 || product->b.bf16)))
+        return product_onednn(stream, product);
+    cpu_gemm(product, scratch, device->threads);
+    return LOAM_OK;
+}
