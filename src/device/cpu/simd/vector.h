@@ -161,9 +161,8 @@ INLINE void transpose_vec(vec rows[LANES])
             a[i + 8 * j + 4] = _mm512_shuffle_f32x4(b[i + 8 * j], b[i + 8 * j + 4], 0xDD);
         }
     for (int i = 0; i < 8; i++) {
-        const int to = (i & 3) + (i & 4);
-        rows[to] = (vec)_mm512_shuffle_f32x4(a[i], a[i + 8], 0x88);
-        rows[to + 8] = (vec)_mm512_shuffle_f32x4(a[i], a[i + 8], 0xDD);
+        rows[i] = (vec)_mm512_shuffle_f32x4(a[i], a[i + 8], 0x88);
+        rows[i + 8] = (vec)_mm512_shuffle_f32x4(a[i], a[i + 8], 0xDD);
     }
 #elif defined(__AVX2__)
     __m256 a[LANES], b[LANES];
