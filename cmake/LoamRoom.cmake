@@ -39,10 +39,12 @@ endfunction()
 # The command, and its manual page: docs/loam.1.in with the options as the command itself tells them.
 function(loam_command)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.c)
-  add_executable(loam_cli ${sources})
+  list(FILTER sources EXCLUDE REGEX "/main.c$")
+  add_library(loam_console STATIC ${sources}) # all but main, so that tests can link it
+  target_link_libraries(loam_console PUBLIC loam_options loam m)
+  add_executable(loam_cli ${PROJECT_SOURCE_DIR}/src/cli/main.c)
   set_target_properties(loam_cli PROPERTIES OUTPUT_NAME loam INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
-  target_include_directories(loam_cli PRIVATE ${PROJECT_SOURCE_DIR}/src)
-  target_link_libraries(loam_cli PRIVATE loam_options loam m)
+  target_link_libraries(loam_cli PRIVATE loam_console)
   install(TARGETS loam_cli)
 
   set(page ${PROJECT_BINARY_DIR}/loam.1)

@@ -49,13 +49,26 @@ struct loam_log {
 
 // What a run reports. Fields that a kind does not have are left at NAN (numbers) or 0 (counts).
 enum loam_event_kind {
-    LOAM_EVENT_START, // training is about to begin: total_steps, tokens, trainable_parameters, parameters
-    LOAM_EVENT_STEP,  // a logged optimiser step: the mean over the steps since the last one
-    LOAM_EVENT_EVAL,  // evaluation of the eval set
-    LOAM_EVENT_END,   // the whole run: loss is the mean over all steps
+    LOAM_EVENT_START,    // training is about to begin: total_steps, tokens, trainable_parameters, parameters
+    LOAM_EVENT_STEP,     // a logged optimiser step: the mean over the steps since the last one
+    LOAM_EVENT_EVAL,     // evaluation of the eval set
+    LOAM_EVENT_END,      // the whole run: loss is the mean over all steps
+    LOAM_EVENT_PROGRESS, // a little of a long activity is done: activity, done, total
+};
+// Long work. Each reports `total` units, of which `done` are done; the last report has done == total.
+enum loam_activity {
+    LOAM_ACTIVITY_TRAIN, // optimiser steps, every one: also step, total_steps, epoch, learning_rate, tokens,
+                         // seconds, and loss and grad_norm of this step alone (NAN: it had no labels)
+    LOAM_ACTIVITY_LOAD,  // bytes of weights, read or converted
+    LOAM_ACTIVITY_EVALUATE, // examples whose loss was measured
+    LOAM_ACTIVITY_ANSWER,   // questions that were answered
+    LOAM_ACTIVITY_GENERATE, // tokens; it may end before the total
 };
 struct loam_event {
     enum loam_event_kind kind;
+    enum loam_activity activity; // of LOAM_EVENT_PROGRESS
+    int64_t done;
+    int64_t total;
     int64_t step;
     int64_t total_steps;
     double epoch;
@@ -75,7 +88,9 @@ struct loam_event {
 struct loam_callbacks {
     void *user;
     struct loam_log log;
-    void (*event)(void *user, const struct loam_event *event);
+    // Called often while a command works, so it must be quick. False stops the command, which then fails with
+    // LOAM_ERROR_STOPPED; a training run that has done its last step is not stopped any more, but saved.
+    bool (*event)(void *user, const struct loam_event *event);
     // A command's output as it comes: whole UTF-8 characters, not NUL-terminated. False stops the command.
     bool (*text)(void *user, const char *text, size_t size);
     // The input of `tokenize`: fills at most `capacity` bytes and returns how many; 0 at the end, below 0 on

@@ -485,6 +485,11 @@ const struct loam_option_row loam_option_rows[] = {
     {ALL,
      {.name = "json", .help = "Write the result as JSON to standard output.", .group = OUTPUT},
      FIELD(json)},
+    {ALL,
+     {.name = "quiet",
+      .help = "No progress and no log lines: only results, warnings and errors.",
+      .group = OUTPUT},
+     FIELD(quiet)},
 
     // ---- Device ----
     {TRAIN | GENERATE | EVAL,

@@ -5,6 +5,7 @@
 #include "api/output.h"
 #include "api/run.h"
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/log.h"
@@ -23,6 +24,7 @@ struct generate_job {
     int32_t prompt_count;
     int32_t *output; // ids [max_new_tokens]
     int32_t output_count;
+    int32_t taken;             // tokens so far
     struct loam_bytes text;    // of the output: all of it for JSON, else what has come since the last token
     struct loam_error failure; // of a token's text
     double seconds;
@@ -151,7 +153,9 @@ static bool take_token(void *user, int32_t id)
 {
     struct generate_job *job = user;
     return loam_decode_stream_push(job->stream, id, &job->text, &job->failure) == LOAM_OK &&
-           flush_text(job, &job->failure) == LOAM_OK;
+           flush_text(job, &job->failure) == LOAM_OK &&
+           loam_event_progress(job->callbacks, LOAM_ACTIVITY_GENERATE, ++job->taken,
+                               job->settings->generate.max_new_tokens, &job->failure) == LOAM_OK;
 }
 
 static enum loam_status generate(struct generate_job *job, struct loam_error *error)
@@ -224,7 +228,7 @@ static enum loam_status run(struct generate_job *job, struct loam_error *error)
                                            .dtype = shared->dtype,
                                            .prompt_template = shared->prompt_template,
                                            .batch_size = 1,
-                                           .log = &job->callbacks->log};
+                                           .callbacks = job->callbacks};
     LOAM_TRY(loam_session_open(&job->session, &options, error));
     LOAM_TRY(make_prompt(job, error));
     LOAM_TRY(loam_session_load(&job->session, false, error));

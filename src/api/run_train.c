@@ -23,7 +23,7 @@ static void log_start(const struct loam_log *log, const struct loam_event *start
                    (long long)start->total_steps);
 }
 
-static void watch_event(void *user, const struct loam_event *event)
+static bool watch_event(void *user, const struct loam_event *event)
 {
     struct train_watch *watch = user;
     if (event->kind == LOAM_EVENT_START) {
@@ -35,7 +35,7 @@ static void watch_event(void *user, const struct loam_event *event)
         watch->eval_loss = event->eval_loss;
         watch->evaluated = true;
     }
-    if (watch->callbacks->event != NULL) watch->callbacks->event(watch->callbacks->user, event);
+    return watch->callbacks->event == NULL || watch->callbacks->event(watch->callbacks->user, event);
 }
 
 static bool watch_text(void *user, const char *text, size_t size)

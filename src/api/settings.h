@@ -30,6 +30,7 @@ struct loam_settings {
     const char *tokenizer; // init; NULL: none
     bool with_lora;        // inspect: an option of the LoRA group was given
     bool json;
+    bool quiet;                // for the caller of the library: it need not listen to progress
     struct loam_field *fields; // --field NAME=VALUE
     size_t field_count;
 };

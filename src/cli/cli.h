@@ -5,8 +5,11 @@
 #include <loam.h>
 #include <stdio.h>
 
-// Exit codes.
-enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+#include "cli/live.h"
+#include "cli/screen.h"
+
+// Exit codes. Stopped by a signal: CLI_SIGNALLED and its number, as shells have it.
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_SIGNALLED = 128 };
 
 // help.c
 void cli_print_overview(FILE *stream);
@@ -19,12 +22,22 @@ enum loam_status cli_read_arguments(struct loam_options *options, enum loam_comm
 
 // console.c: what a command says on its way, as lines for a person.
 struct cli_console {
+    bool quiet;       // results, warnings and errors only
+    bool json;        // standard output is for JSON
     FILE *progress;   // the lines of a run: standard output, or standard error where that is for JSON
     int output_error; // errno of the first write to standard output that failed; 0: none
+    struct cli_live live;
+    struct cli_screen screen;
 };
 void cli_console_init(struct cli_console *console, const struct loam_options *options);
 struct loam_callbacks cli_console_callbacks(struct cli_console *console);
-// Flushes standard output; false when anything written to it was lost.
+// Flushes standard output, and leaves the terminal at the start of a line; false when anything written to
+// standard output was lost.
 bool cli_console_finish(struct cli_console *console);
+
+// stop.c: after SIGINT or SIGTERM a command that reports events is asked to stop; a second signal ends it at
+// once.
+void cli_stop_on_signals(void);
+int cli_stop_signal(void); // the signal that came; 0: none
 
 #endif

@@ -1,4 +1,5 @@
-// What a command says on its way: log lines on standard error, results and progress on standard output.
+// What a command says on its way: log lines and the live line on standard error, results and the lines of
+// logged steps on standard output.
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -12,13 +13,21 @@ static void remember_failure(struct cli_console *console)
 
 static void write_log(void *user, enum loam_log_level level, const char *line)
 {
-    (void)user;
-    fprintf(stderr, "%s%s\n", level == LOAM_LOG_WARNING ? "loam: warning: " : "", line);
+    struct cli_console *console = user;
+    if (level == LOAM_LOG_INFO && console->quiet) return;
+    bool drawn = console->screen.drawn;
+    cli_screen_clear(&console->screen);
+    if (level == LOAM_LOG_WARNING)
+        cli_screen_complain("33", "warning: ", line);
+    else
+        fprintf(stderr, "%s\n", line);
+    if (drawn) cli_screen_draw(&console->screen, &console->live, true);
 }
 
 static bool write_text(void *user, const char *text, size_t size)
 {
     struct cli_console *console = user;
+    cli_screen_clear(&console->screen);
     errno = 0;
     if (fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0) return true;
     remember_failure(console);
@@ -57,22 +66,63 @@ static void print_eval(FILE *stream, const struct loam_event *event)
     fprintf(stream, "  eval loss %.4f  perplexity %.2f\n", event->eval_loss, exp(event->eval_loss));
 }
 
-static void print_event(void *user, const struct loam_event *event)
+// A line that stays, above the live line.
+static void print_line(struct cli_console *console, const struct loam_event *event)
+{
+    cli_screen_clear(&console->screen);
+    errno = 0;
+    (event->kind == LOAM_EVENT_STEP ? print_step : print_eval)(console->progress, event);
+    if (fflush(console->progress) != 0 && console->progress == stdout) remember_failure(console);
+    cli_screen_draw(&console->screen, &console->live, true);
+}
+
+static void show_progress(struct cli_console *console, const struct loam_event *event)
+{
+    // Generated text shows by itself that it grows.
+    if (event->activity == LOAM_ACTIVITY_GENERATE && !console->json) return;
+    if (cli_live_busy(&console->live))
+        cli_screen_draw(&console->screen, &console->live, false);
+    else
+        cli_screen_clear(&console->screen);
+}
+
+static bool take_event(void *user, const struct loam_event *event)
 {
     struct cli_console *console = user;
-    errno = 0;
-    if (event->kind == LOAM_EVENT_STEP) print_step(console->progress, event);
-    if (event->kind == LOAM_EVENT_EVAL) print_eval(console->progress, event);
-    if (fflush(console->progress) != 0 && console->progress == stdout) remember_failure(console);
+    cli_live_note(&console->live, event, cli_clock_seconds());
+    switch (event->kind) {
+    case LOAM_EVENT_START:
+        cli_screen_draw(&console->screen, &console->live, true);
+        break;
+    case LOAM_EVENT_STEP:
+        if (!console->quiet) print_line(console, event);
+        break;
+    case LOAM_EVENT_EVAL:
+        print_line(console, event);
+        break;
+    case LOAM_EVENT_PROGRESS:
+        show_progress(console, event);
+        break;
+    case LOAM_EVENT_END:
+        cli_screen_leave(&console->screen, &console->live);
+        break;
+    }
+    return cli_stop_signal() == 0;
 }
 
 // ---- The console ----
 
+static bool is_on(const struct loam_options *options, const char *name)
+{
+    const char *value = loam_options_get(options, name);
+    return value != NULL && strcmp(value, "true") == 0;
+}
+
 void cli_console_init(struct cli_console *console, const struct loam_options *options)
 {
-    const char *json = loam_options_get(options, "json");
-    bool results_are_json = json != NULL && strcmp(json, "true") == 0;
-    *console = (struct cli_console){.progress = results_are_json ? stderr : stdout};
+    *console = (struct cli_console){.quiet = is_on(options, "quiet"), .json = is_on(options, "json")};
+    console->progress = console->json ? stderr : stdout;
+    cli_screen_init(&console->screen, console->quiet);
 }
 
 struct loam_callbacks cli_console_callbacks(struct cli_console *console)
@@ -80,7 +130,7 @@ struct loam_callbacks cli_console_callbacks(struct cli_console *console)
     return (struct loam_callbacks){
         .user = console,
         .log = {.write = write_log, .user = console},
-        .event = print_event,
+        .event = take_event,
         .text = write_text,
         .input = read_input,
     };
@@ -88,6 +138,7 @@ struct loam_callbacks cli_console_callbacks(struct cli_console *console)
 
 bool cli_console_finish(struct cli_console *console)
 {
+    cli_screen_leave(&console->screen, &console->live);
     errno = 0;
     if (fflush(stdout) != 0 || ferror(stdout)) remember_failure(console);
     return console->output_error == 0;

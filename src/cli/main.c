@@ -7,7 +7,9 @@
 
 static int fail(const struct loam_error *error)
 {
-    fprintf(stderr, "loam: %s\n", error->message);
+    cli_screen_complain("31", "", error->message);
+    if (error->status == LOAM_ERROR_STOPPED && cli_stop_signal() != 0)
+        return CLI_SIGNALLED + cli_stop_signal();
     return error->status == LOAM_ERROR_USAGE ? CLI_USAGE : CLI_FAILED;
 }
 
@@ -48,10 +50,17 @@ static int print_version(char **arguments)
     return finish_output();
 }
 
-static int run(struct loam_options *options, struct loam_error *error)
+// The commands that report what they do, and can hence be asked to stop.
+static bool is_stoppable(enum loam_command command)
+{
+    return command == LOAM_COMMAND_TRAIN || command == LOAM_COMMAND_EVAL || command == LOAM_COMMAND_GENERATE;
+}
+
+static int run(struct loam_options *options, enum loam_command command, struct loam_error *error)
 {
     struct cli_console console;
     cli_console_init(&console, options);
+    if (is_stoppable(command)) cli_stop_on_signals();
     struct loam_callbacks callbacks = cli_console_callbacks(&console);
     enum loam_status status = loam_run(options, &callbacks, error);
     if (!cli_console_finish(&console)) {
@@ -76,7 +85,7 @@ static int run_command(enum loam_command command, char **arguments)
         cli_print_help(stdout, command);
         code = finish_output();
     } else
-        code = run(options, &error);
+        code = run(options, command, &error);
     loam_options_destroy(options);
     return code;
 }

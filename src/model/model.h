@@ -3,6 +3,7 @@
 #ifndef LOAM_MODEL_MODEL_H
 #define LOAM_MODEL_MODEL_H
 
+#include "base/event.h"
 #include "device/device.h"
 #include "io/safetensors.h"
 #include "model/config.h"
@@ -72,9 +73,9 @@ void loam_model_destroy(struct loam_model *model);
 
 // How the weights are to be held.
 struct loam_load_options {
-    enum loam_dtype dtype; // f32 or bf16
-    bool writable;         // never mapped: they will be trained (--method full)
-    const struct loam_log *log;
+    enum loam_dtype dtype;                  // f32 or bf16
+    bool writable;                          // never mapped: they will be trained (--method full)
+    const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
 };
 // Gives every parameter its data from the checkpoint in `directory`: used in place where the mapped file has
 // the right dtype and alignment and the device computes in host memory, else converted once into the arena

@@ -189,21 +189,35 @@ static void upload(struct loam_stream *stream, const struct loam_tensor *value,
     }
 }
 
-static void move(const struct loading *loading, struct loam_stream *stream, void *staging)
+static int64_t source_bytes(const struct loading *loading)
+{
+    int64_t total = 0;
+    for (size_t i = 0; i < loading->model->parameter_count; i++)
+        total += (int64_t)loading->sources[i]->bytes;
+    return total;
+}
+
+static enum loam_status move(const struct loading *loading, struct loam_stream *stream, void *staging,
+                             struct loam_error *error)
 {
     const struct loam_model *model = loading->model;
+    int64_t done = 0, total = source_bytes(loading);
     for (size_t i = 0; i < model->parameter_count; i++) {
         const struct loam_tensor *value = &model->parameters[i].value;
         const struct loam_stored_tensor *source = loading->sources[i];
         loam_map_populate(source->data, source->bytes);
-        if (value->data == source->data) continue;
-        if (model->device->host_memory)
-            loam_convert(value->data, value->dtype, source->data, source->dtype,
-                         (size_t)loam_tensor_count(value));
-        else
-            upload(stream, value, source, staging);
-        loam_map_release(source->data, source->bytes);
+        if (value->data != source->data) {
+            if (model->device->host_memory)
+                loam_convert(value->data, value->dtype, source->data, source->dtype,
+                             (size_t)loam_tensor_count(value));
+            else
+                upload(stream, value, source, staging);
+            loam_map_release(source->data, source->bytes);
+        }
+        done += (int64_t)source->bytes;
+        LOAM_TRY(loam_event_progress(loading->options->callbacks, LOAM_ACTIVITY_LOAD, done, total, error));
     }
+    return LOAM_OK;
 }
 
 static enum loam_status move_tables(struct loam_model *model, struct loam_stream *stream,
@@ -228,8 +242,8 @@ static enum loam_status move_all(const struct loading *loading, struct loam_erro
     struct loam_stream stream = {0};
     enum loam_status status = loam_stream_init(&stream, model->device, 0, error);
     if (status == LOAM_OK) {
-        move(loading, &stream, staging);
-        status = move_tables(model, &stream, error);
+        status = move(loading, &stream, staging, error);
+        if (status == LOAM_OK) status = move_tables(model, &stream, error);
         loam_stream_deinit(&stream);
     }
     free(staging);
@@ -242,14 +256,15 @@ static void log_conversions(const struct loading *loading)
 {
     static const enum loam_dtype stored[] = {LOAM_F32, LOAM_F16, LOAM_BF16};
     const struct loam_model *model = loading->model;
+    const struct loam_callbacks *callbacks = loading->options->callbacks;
+    const struct loam_log *log = callbacks != NULL ? &callbacks->log : NULL;
     for (size_t d = 0; d < sizeof stored / sizeof stored[0]; d++) {
         size_t count = 0;
         for (size_t i = 0; i < model->parameter_count; i++)
             count += loading->sources[i]->dtype == stored[d];
         if (count > 0 && stored[d] != model->dtype)
-            loam_log_write(loading->options->log, LOAM_LOG_INFO, "%s: %zu tensors converted from %s to %s",
-                           loading->directory, count, loam_dtype_name(stored[d]),
-                           loam_dtype_name(model->dtype));
+            loam_log_write(log, LOAM_LOG_INFO, "%s: %zu tensors converted from %s to %s", loading->directory,
+                           count, loam_dtype_name(stored[d]), loam_dtype_name(model->dtype));
     }
 }
 

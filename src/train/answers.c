@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/heap.h"
 #include "text/example.h"
 #include "train/score.h"
@@ -178,6 +179,8 @@ static enum loam_status answer_all(struct answerer *answerer, const struct loam_
         struct loam_score score;
         LOAM_TRY(loam_score_answer(text, size, record.answers, record.answer_count, &score, error));
         loam_score_add(sums, &score, record.answer_count > 0);
+        LOAM_TRY(loam_event_progress(answerer->session->callbacks, LOAM_ACTIVITY_ANSWER, (int64_t)i + 1,
+                                     (int64_t)count, error));
     }
     return LOAM_OK;
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "lora/lora.h"
 #include "train/answers.h"
 #include "train/session.h"
@@ -23,7 +24,8 @@ static enum loam_status flush(struct loam_decoder *decoder, struct loam_batch *b
 
 enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_dataset *dataset, size_t limit,
                                     struct loam_batch *batch, struct loam_example *example,
-                                    struct loam_evaluation *result, struct loam_error *error)
+                                    const struct loam_callbacks *callbacks, struct loam_evaluation *result,
+                                    struct loam_error *error)
 {
     double start = loam_clock_seconds();
     double loss_sum = 0;
@@ -34,11 +36,15 @@ enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_da
     for (size_t i = 0; i < count; i++) {
         LOAM_TRY(loam_dataset_read(dataset, i, example, error));
         if (example->dropped || example->count == 0) continue;
-        if (!loam_batch_fits(batch, example->count))
+        if (!loam_batch_fits(batch, example->count)) {
             LOAM_TRY(flush(decoder, batch, result, &loss_sum, error));
+            LOAM_TRY(
+                loam_event_progress(callbacks, LOAM_ACTIVITY_EVALUATE, (int64_t)i, (int64_t)count, error));
+        }
         LOAM_TRY(loam_batch_append(batch, example, error));
     }
     LOAM_TRY(flush(decoder, batch, result, &loss_sum, error));
+    LOAM_TRY(loam_event_progress(callbacks, LOAM_ACTIVITY_EVALUATE, (int64_t)count, (int64_t)count, error));
     if (result->labels == 0) {
         return loam_fail(
             error, LOAM_ERROR_ARGUMENT,
@@ -57,6 +63,7 @@ enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_da
 // All that an evaluation holds, so that one function releases it.
 struct evaluation_run {
     const struct loam_evaluate_settings *settings;
+    const struct loam_callbacks *callbacks; // may be NULL
     struct loam_session session;
     struct loam_dataset *dataset;
     struct loam_adapter *adapter;
@@ -86,8 +93,7 @@ static size_t limit_of(const struct loam_evaluate_settings *settings)
     return settings->limit > 0 ? (size_t)settings->limit : 0;
 }
 
-static enum loam_status open_run(struct evaluation_run *run, const struct loam_log *log,
-                                 struct loam_error *error)
+static enum loam_status open_run(struct evaluation_run *run, struct loam_error *error)
 {
     const struct loam_evaluate_settings *settings = run->settings;
     struct loam_session_options options = {
@@ -99,7 +105,7 @@ static enum loam_status open_run(struct evaluation_run *run, const struct loam_l
         .max_length = settings->max_length,
         .batch_size = settings->batch_size,
         .token_budget = settings->token_budget,
-        .log = log,
+        .callbacks = run->callbacks,
     };
     LOAM_TRY(loam_session_open(&run->session, &options, error));
     struct loam_session_data data = {settings->data, settings->loss_on, settings->too_long,
@@ -113,7 +119,7 @@ static enum loam_status open_run(struct evaluation_run *run, const struct loam_l
     if (settings->adapter == NULL) return LOAM_OK;
     LOAM_TRY(loam_adapter_open(&run->adapter, run->session.model, settings->adapter, NULL, error));
     const char *notice = loam_adapter_notice(run->adapter);
-    if (notice != NULL) loam_log_write(log, LOAM_LOG_WARNING, "%s", notice);
+    if (notice != NULL) loam_log_write(run->session.log, LOAM_LOG_WARNING, "%s", notice);
     return LOAM_OK;
 }
 
@@ -128,7 +134,7 @@ static enum loam_status measure_loss(struct evaluation_run *run, struct loam_eva
     LOAM_TRY(loam_decoder_create(&run->decoder, run->session.model, run->session.device, &limits, error));
     LOAM_TRY(loam_batch_init(&run->batch, tokens, limits.sequences, error));
     return loam_evaluate_loss(run->decoder, run->dataset, limit_of(settings), &run->batch, &run->example,
-                              result, error);
+                              run->callbacks, result, error);
 }
 
 static enum loam_status evaluate(struct evaluation_run *run, struct loam_evaluate_result *result,
@@ -151,8 +157,8 @@ enum loam_status loam_evaluate_run(const struct loam_evaluate_settings *settings
                                    struct loam_evaluate_result *result, struct loam_error *error)
 {
     *result = (struct loam_evaluate_result){0};
-    struct evaluation_run run = {.settings = settings};
-    enum loam_status status = open_run(&run, callbacks != NULL ? &callbacks->log : NULL, error);
+    struct evaluation_run run = {.settings = settings, .callbacks = callbacks};
+    enum loam_status status = open_run(&run, error);
     if (status == LOAM_OK) status = evaluate(&run, result, error);
     close_run(&run);
     return status;

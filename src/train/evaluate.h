@@ -3,7 +3,7 @@
 #ifndef LOAM_TRAIN_EVALUATE_H
 #define LOAM_TRAIN_EVALUATE_H
 
-#include "base/log.h"
+#include "base/event.h"
 #include "generate/generate.h"
 #include "text/dataset.h"
 
@@ -17,10 +17,12 @@ struct loam_evaluation {
 };
 
 // Mean loss over the first `limit` records of `dataset` (0: all), in packed batches that `batch` has room for
-// and `decoder` was made for. `example` is a buffer. No label at all is an error.
+// and `decoder` was made for. `example` is a buffer. No label at all is an error. `callbacks`, which may be
+// NULL, hear of every batch.
 enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_dataset *dataset, size_t limit,
                                     struct loam_batch *batch, struct loam_example *example,
-                                    struct loam_evaluation *result, struct loam_error *error);
+                                    const struct loam_callbacks *callbacks, struct loam_evaluation *result,
+                                    struct loam_error *error);
 
 // One group of questions. Exact match and F1 are in percent; NAN when the group is empty.
 struct loam_answer_scores {

@@ -61,7 +61,7 @@ static enum loam_status open_session(struct loam_train_job *job, struct loam_err
         .batch_size = settings->batch_size * settings->accumulation,
         .token_budget = settings->token_budget,
         .without_text = settings->data == NULL,
-        .log = job->log,
+        .callbacks = job->callbacks,
     };
     return loam_session_open(&job->session, &options, error);
 }
@@ -109,10 +109,11 @@ static enum loam_status open_data(struct loam_train_job *job, struct loam_error 
 }
 
 enum loam_status loam_train_job_open(struct loam_train_job *job, const struct loam_train_settings *settings,
-                                     const struct loam_log *log, struct loam_error *error)
+                                     const struct loam_callbacks *callbacks, struct loam_error *error)
 {
     job->settings = settings;
-    job->log = log;
+    job->callbacks = callbacks;
+    if (callbacks != NULL) job->log = &callbacks->log;
     LOAM_TRY(check_settings(settings, error));
     LOAM_TRY(open_session(job, error));
     LOAM_TRY(open_adapter(job, error));

@@ -10,7 +10,8 @@
 
 struct loam_train_job {
     const struct loam_train_settings *settings;
-    const struct loam_log *log;
+    const struct loam_callbacks *callbacks; // may be NULL
+    const struct loam_log *log;             // theirs
     struct loam_session session;
     struct loam_dataset *dataset;
     struct loam_dataset *eval_dataset; // NULL: none
@@ -25,7 +26,7 @@ struct loam_train_job {
 // Checks all that can be checked without the weights. Without settings->data there is no text at all, and the
 // caller sets `order` before the weights are loaded. `job` is zeroed, and to be closed whatever comes of it.
 enum loam_status loam_train_job_open(struct loam_train_job *job, const struct loam_train_settings *settings,
-                                     const struct loam_log *log, struct loam_error *error);
+                                     const struct loam_callbacks *callbacks, struct loam_error *error);
 // The weights, and memory for everything that a step needs.
 enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_error *error);
 void loam_train_job_close(struct loam_train_job *job);

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/log.h"
 
 static const struct loam_log *log_of(const struct loam_loop *loop)
@@ -12,30 +13,44 @@ static const struct loam_log *log_of(const struct loam_loop *loop)
 
 // ---- reports ----
 
-static struct loam_event event_of(const struct loam_loop *loop, enum loam_event_kind kind)
+// What costs next to nothing to know, so that every step can tell it.
+static struct loam_event place_of(const struct loam_loop *loop, enum loam_event_kind kind)
 {
-    return (struct loam_event){
-        .kind = kind,
-        .step = loop->step,
-        .total_steps = loop->total_steps,
-        .epoch = loop->step > 0 ? loam_order_epoch_after(loop->order, loop->step - 1) : 0,
-        .loss = NAN,
-        .grad_norm = NAN,
-        .learning_rate = NAN,
-        .eval_loss = NAN,
-        .tokens_per_second = NAN,
-        .seconds = loam_clock_seconds() - loop->start,
-        .tokens = loop->tokens,
-        .peak_rss = loam_peak_memory_bytes(),
-        .parameters = loop->parameters,
-        .trainable_parameters = loop->trainable_parameters,
-    };
+    struct loam_event event = loam_event_make(kind);
+    event.step = loop->step;
+    event.total_steps = loop->total_steps;
+    event.epoch = loop->step > 0 ? loam_order_epoch_after(loop->order, loop->step - 1) : 0;
+    event.seconds = loam_clock_seconds() - loop->start;
+    event.tokens = loop->tokens;
+    return event;
 }
 
-static void send(const struct loam_loop *loop, const struct loam_event *event)
+static struct loam_event event_of(const struct loam_loop *loop, enum loam_event_kind kind)
 {
-    if (loop->callbacks != NULL && loop->callbacks->event != NULL)
-        loop->callbacks->event(loop->callbacks->user, event);
+    struct loam_event event = place_of(loop, kind);
+    event.peak_rss = loam_peak_memory_bytes();
+    event.parameters = loop->parameters;
+    event.trainable_parameters = loop->trainable_parameters;
+    return event;
+}
+
+static enum loam_status send(const struct loam_loop *loop, const struct loam_event *event,
+                             struct loam_error *error)
+{
+    return loam_event_send(loop->callbacks, event, error);
+}
+
+// Every step. `updated`: it had labels.
+static enum loam_status report_progress(const struct loam_loop *loop, bool updated, struct loam_error *error)
+{
+    struct loam_event event = place_of(loop, LOAM_EVENT_PROGRESS);
+    event.activity = LOAM_ACTIVITY_TRAIN;
+    event.done = loop->step;
+    event.total = loop->total_steps;
+    event.loss = updated ? loop->last.loss : NAN;
+    event.grad_norm = updated ? loop->last.grad_norm : NAN;
+    event.learning_rate = loop->learning_rate;
+    return send(loop, &event, error);
 }
 
 static double per_second(double count, double seconds)
@@ -56,7 +71,7 @@ static enum loam_status report_step(struct loam_loop *loop, struct loam_error *e
     loop->logged_updates = 0;
     loop->logged_tokens = loop->tokens;
     loop->logged_seconds = now;
-    send(loop, &event);
+    LOAM_TRY(send(loop, &event, error));
     struct loam_metric line[] = {
         {"loss", event.loss},
         {"grad_norm", event.grad_norm},
@@ -75,7 +90,7 @@ static enum loam_status report_evaluation(struct loam_loop *loop, const struct l
     struct loam_event event = event_of(loop, LOAM_EVENT_EVAL);
     event.eval_loss = evaluation->loss;
     event.tokens_per_second = per_second((double)evaluation->tokens, evaluation->seconds);
-    send(loop, &event);
+    LOAM_TRY(send(loop, &event, error));
     struct loam_metric line[] = {
         {"eval_loss", evaluation->loss},
         {"eval_perplexity", evaluation->perplexity},
@@ -95,7 +110,7 @@ static enum loam_status report_end(struct loam_loop *loop, struct loam_error *er
     event.loss = loop->loss_sum / (double)loop->updates;
     event.eval_loss = loop->eval_loss;
     event.tokens_per_second = per_second((double)loop->tokens, loop->seconds);
-    send(loop, &event);
+    (void)send(loop, &event, NULL); // what was learnt is saved whatever the caller says now
     struct loam_metric line[] = {
         {"train_loss", event.loss},
         {"train_runtime", event.seconds},
@@ -119,7 +134,7 @@ static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *erro
     double start = loam_clock_seconds();
     struct loam_evaluation evaluation;
     LOAM_TRY(loam_evaluate_loss(loop->decoder, loop->eval_dataset, 0, &loop->buffers->batch,
-                                &loop->buffers->examples[0], &evaluation, error));
+                                &loop->buffers->examples[0], loop->callbacks, &evaluation, error));
     loop->eval_loss = evaluation.loss;
     loop->eval_step = loop->step;
     loop->logged_seconds += loam_clock_seconds() - start;
@@ -137,7 +152,7 @@ static enum loam_status run_step(struct loam_loop *loop, struct loam_error *erro
                        "step %lld: none of its %zu examples has a label; skipped", (long long)loop->step + 1,
                        count);
         loop->step++;
-        return LOAM_OK;
+        return report_progress(loop, false, error);
     }
     LOAM_TRY(loam_step_run(loop->buffers, loop->decoder, loop->optimiser, loop->learning_rate, loop->step,
                            loop->settings->seed, &loop->last, error));
@@ -148,7 +163,7 @@ static enum loam_status run_step(struct loam_loop *loop, struct loam_error *erro
     loop->loss_sum += loop->last.loss;
     loop->logged_loss_sum += loop->last.loss;
     loop->logged_updates++;
-    return LOAM_OK;
+    return report_progress(loop, true, error);
 }
 
 static bool is_due(const struct loam_loop *loop, int64_t every)
@@ -162,7 +177,7 @@ enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
     loop->eval_loss = loop->last.grad_norm = NAN;
     loop->eval_step = -1;
     struct loam_event start = event_of(loop, LOAM_EVENT_START);
-    send(loop, &start);
+    LOAM_TRY(send(loop, &start, error));
     while (loop->step < loop->total_steps) {
         LOAM_TRY(run_step(loop, error));
         if (is_due(loop, loop->settings->logging_steps)) LOAM_TRY(report_step(loop, error));

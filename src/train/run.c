@@ -66,8 +66,7 @@ static enum loam_status train(struct train_run *run, struct loam_error *error)
 
 static enum loam_status check_and_train(struct train_run *run, struct loam_error *error)
 {
-    const struct loam_log *log = run->callbacks != NULL ? &run->callbacks->log : NULL;
-    LOAM_TRY(loam_train_job_open(&run->job, run->settings, log, error));
+    LOAM_TRY(loam_train_job_open(&run->job, run->settings, run->callbacks, error));
     LOAM_TRY(loam_order_total_steps(&run->job.order, run->settings->epochs, run->settings->max_steps,
                                     &run->loop.total_steps, error));
     LOAM_TRY(loam_output_open(&run->output, run->settings, error));

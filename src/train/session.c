@@ -76,7 +76,8 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
 enum loam_status loam_session_open(struct loam_session *session, const struct loam_session_options *options,
                                    struct loam_error *error)
 {
-    *session = (struct loam_session){.directory = options->model, .log = options->log};
+    *session = (struct loam_session){.directory = options->model, .callbacks = options->callbacks};
+    if (options->callbacks != NULL) session->log = &options->callbacks->log;
     enum loam_status status = open_all(session, options, error);
     if (status != LOAM_OK) loam_session_close(session);
     return status;
@@ -107,7 +108,8 @@ static void log_device(const struct loam_session *session)
 enum loam_status loam_session_load(struct loam_session *session, bool writable, struct loam_error *error)
 {
     log_device(session);
-    struct loam_load_options options = {.dtype = session->dtype, .writable = writable, .log = session->log};
+    struct loam_load_options options = {
+        .dtype = session->dtype, .writable = writable, .callbacks = session->callbacks};
     return loam_model_load(session->model, session->directory, session->device, &options, error);
 }
 

@@ -20,12 +20,13 @@ struct loam_session_options {
     int64_t token_budget; // 0: room for a batch of the longest examples, but no more than 2,048 tokens, or
                           // one example's
     bool without_text;    // no tokenizer and no template
-    const struct loam_log *log;
+    const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
 };
 
 struct loam_session {
     const char *directory;
-    const struct loam_log *log;
+    const struct loam_callbacks *callbacks;
+    const struct loam_log *log; // of the callbacks
     struct loam_device *device;
     struct loam_model *model; // names and shapes until it is loaded
     struct loam_tokenizer *tokenizer;

@@ -116,13 +116,14 @@ static void every_dtype_to_every_dtype(void **state)
             for (int writable = 0; writable < 2; writable++) {
                 struct loam_error error = {0};
                 struct heard heard = {0};
-                struct loam_log log = {.write = hear, .user = &heard};
+                struct loam_callbacks callbacks = {.log = {.write = hear, .user = &heard}};
                 test_checkpoint_deinit(&fixture->checkpoint);
                 test_checkpoint_init(&fixture->checkpoint, fixture->model, stored[s]);
-                assert_ok(write_and_load(
-                    fixture,
-                    (struct loam_load_options){.dtype = computed[c], .writable = writable == 1, .log = &log},
-                    &error));
+                assert_ok(write_and_load(fixture,
+                                         (struct loam_load_options){.dtype = computed[c],
+                                                                    .writable = writable == 1,
+                                                                    .callbacks = &callbacks},
+                                         &error));
                 assert_int_equal(fixture->model->dtype, computed[c]);
                 assert_values(fixture->model, stored[s]);
                 bool same = stored[s] == computed[c];

@@ -105,11 +105,14 @@ static void write_model(struct fixture *fixture, const char *config_text)
     test_write_file(path, settings, sizeof settings - 1);
 }
 
-static void collect_event(void *user, const struct loam_event *event)
+static bool collect_event(void *user, const struct loam_event *event)
 {
     struct fixture *fixture = user;
-    assert_true(fixture->event_count < FIXTURE_MAX_EVENTS);
-    fixture->events[fixture->event_count++] = *event;
+    bool progress = event->kind == LOAM_EVENT_PROGRESS;
+    size_t *count = progress ? &fixture->progress_count : &fixture->event_count;
+    assert_true(*count < FIXTURE_MAX_EVENTS);
+    (progress ? fixture->progress : fixture->events)[(*count)++] = *event;
+    return !progress || *count != fixture->stop_at;
 }
 
 static void collect_line(void *user, enum loam_log_level level, const char *line)

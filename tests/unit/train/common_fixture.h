@@ -10,13 +10,16 @@ enum { FIXTURE_MAX_EVENTS = 512, FIXTURE_LOG_SIZE = 8192 };
 struct fixture {
     char directory[256]; // everything is in it, and removed with it
     char model[300];
-    char jsonl[300];                 // 5 lines of "text", of unequal lengths
-    char squad[300];                 // 4 questions, one of them unanswerable
-    char out[300];                   // not made yet
-    char adapter[300];               // not made yet
-    struct loam_callbacks callbacks; // collect what comes:
-    struct loam_event events[FIXTURE_MAX_EVENTS];
+    char jsonl[300];                              // 5 lines of "text", of unequal lengths
+    char squad[300];                              // 4 questions, one of them unanswerable
+    char out[300];                                // not made yet
+    char adapter[300];                            // not made yet
+    struct loam_callbacks callbacks;              // collect what comes:
+    struct loam_event events[FIXTURE_MAX_EVENTS]; // all but progress
     size_t event_count;
+    struct loam_event progress[FIXTURE_MAX_EVENTS];
+    size_t progress_count;
+    size_t stop_at;             // the progress event, counted from 1, that is answered with "stop"; 0: none
     char log[FIXTURE_LOG_SIZE]; // lines
 };
 

@@ -1,0 +1,230 @@
+#include "cli/live.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+// ---- what is known ----
+
+static void merge_neighbours(struct cli_curve *curve)
+{
+    for (int i = 0; i < CLI_CURVE_POINTS / 2; i++)
+        curve->points[i] = (curve->points[2 * i] + curve->points[2 * i + 1]) / 2;
+    curve->count = CLI_CURVE_POINTS / 2;
+    curve->stride *= 2;
+}
+
+static void add_to_curve(struct cli_curve *curve, double value)
+{
+    if (curve->stride == 0) curve->stride = 1;
+    curve->pending_sum += value;
+    if (++curve->pending < curve->stride) return;
+    if (curve->count == CLI_CURVE_POINTS) {
+        merge_neighbours(curve);
+        return; // a point has become twice as long, and this one is half full
+    }
+    curve->points[curve->count++] = curve->pending_sum / (double)curve->pending;
+    curve->pending = 0;
+    curve->pending_sum = 0;
+}
+
+// The sums forget a tenth with each step: a mean over about ten.
+static void note_step(struct cli_live *live, const struct loam_event *event)
+{
+    static const double kept = 0.9;
+    live->recent_steps = kept * live->recent_steps + 1;
+    live->recent_tokens = kept * live->recent_tokens + (double)(event->tokens - live->tokens);
+    live->recent_seconds = kept * live->recent_seconds + event->seconds - live->seconds;
+    if (isfinite(event->loss)) {
+        live->recent_loss = kept * live->recent_loss + event->loss;
+        live->recent_losses = kept * live->recent_losses + 1;
+        add_to_curve(&live->losses, event->loss);
+    }
+}
+
+static void note_progress(struct cli_live *live, const struct loam_event *event, double now)
+{
+    bool training = event->activity == LOAM_ACTIVITY_TRAIN;
+    if (training) note_step(live, event);
+    if (live->activity != event->activity || event->done < live->done) {
+        live->since = now;
+        live->since_done = event->done;
+    }
+    live->activity = event->activity;
+    live->done = event->done;
+    live->total = event->total;
+    // What is over is not shown any more; the training that it interrupted is.
+    if (!training && event->done >= event->total) live->activity = LOAM_ACTIVITY_TRAIN;
+}
+
+void cli_live_note(struct cli_live *live, const struct loam_event *event, double now)
+{
+    if (event->kind == LOAM_EVENT_PROGRESS) note_progress(live, event, now);
+    if (event->kind == LOAM_EVENT_START || event->kind == LOAM_EVENT_EVAL)
+        live->activity = LOAM_ACTIVITY_TRAIN;
+    if (event->total_steps == 0) return;
+    live->step = event->step;
+    live->total_steps = event->total_steps;
+    live->tokens = event->tokens;
+    live->seconds = event->seconds;
+}
+
+bool cli_live_busy(const struct cli_live *live)
+{
+    return live->activity != LOAM_ACTIVITY_TRAIN ? live->total > 0 : live->total_steps > 0;
+}
+
+// ---- the fields ----
+
+enum { MOST_FIELDS = 6, FIELD_SIZE = 96, GAP = 2 };
+
+struct field {
+    char text[FIELD_SIZE];
+    int columns;
+    int importance; // the lowest goes first where room is short
+};
+struct fields {
+    struct field at[MOST_FIELDS];
+    int count;
+};
+
+static void add(struct fields *fields, int importance, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void add(struct fields *fields, int importance, const char *format, ...)
+{
+    struct field *field = &fields->at[fields->count++];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(field->text, sizeof field->text, format, arguments);
+    va_end(arguments);
+    field->columns = (int)strlen(field->text);
+    field->importance = importance;
+}
+
+static void add_time(struct fields *fields, int importance, double seconds, bool left)
+{
+    if (!isfinite(seconds) || seconds < 0 || seconds > 1e9) return;
+    long long all = (long long)(seconds + 0.5);
+    const char *before = left ? "" : "in ", *after = left ? " left" : "";
+    if (all < 3600)
+        add(fields, importance, "%s%lld:%02lld%s", before, all / 60, all % 60, after);
+    else if (all < 86400)
+        add(fields, importance, "%s%lld:%02lld:%02lld%s", before, all / 3600, all / 60 % 60, all % 60, after);
+    else
+        add(fields, importance, "%s%lld d %lld h%s", before, all / 86400, all / 3600 % 24, after);
+}
+
+static void add_memory(struct fields *fields, int importance, int64_t bytes)
+{
+    static const double mib = 1 << 20, gib = 1 << 30;
+    if (bytes <= 0) return;
+    if ((double)bytes < 10 * gib)
+        add(fields, importance, "%.0f MiB", (double)bytes / mib);
+    else
+        add(fields, importance, "%.1f GiB", (double)bytes / gib);
+}
+
+// U+2581 to U+2588: a bar for each point, the lowest for the least. The whole height is a twentieth of the
+// value at least, so that noise does not look like movement.
+static void add_curve(struct fields *fields, int importance, const struct cli_curve *curve, bool color)
+{
+    if (curve->count < 2) return;
+    double least = INFINITY, most = -INFINITY;
+    for (int i = 0; i < curve->count; i++) {
+        least = fmin(least, curve->points[i]);
+        most = fmax(most, curve->points[i]);
+    }
+    char bars[3 * CLI_CURVE_POINTS + 1] = "";
+    double range = fmax(most - least, 0.05 * fabs(most));
+    for (int i = 0; i < curve->count; i++) {
+        double height = range > 0 ? (curve->points[i] - least) / range : 0;
+        const char bar[] = {'\xe2', '\x96', (char)(0x81 + (int)(7 * height + 0.5)), '\0'};
+        memcpy(bars + 3 * i, bar, sizeof bar);
+    }
+    add(fields, importance, "%s%s%s", color ? "\033[36m" : "", bars, color ? "\033[0m" : "");
+    fields->at[fields->count - 1].columns = curve->count;
+}
+
+static void add_step(struct fields *fields, int importance, const struct cli_live *live)
+{
+    int width = snprintf(NULL, 0, "%lld", (long long)live->total_steps);
+    add(fields, importance, "step %*lld/%lld", width, (long long)live->step, (long long)live->total_steps);
+}
+
+static void add_training(struct fields *fields, const struct cli_live *live, const struct cli_style *style)
+{
+    add_step(fields, 9, live);
+    if (live->recent_losses > 0) add(fields, 8, "loss %.4f", live->recent_loss / live->recent_losses);
+    if (style->utf8) add_curve(fields, 6, &live->losses, style->color);
+    if (live->recent_seconds > 0) add(fields, 5, "%.0f tokens/s", live->recent_tokens / live->recent_seconds);
+    if (live->step == live->total_steps)
+        add_time(fields, 7, live->seconds, false);
+    else if (live->recent_steps > 0)
+        add_time(fields, 7,
+                 (double)(live->total_steps - live->step) * live->recent_seconds / live->recent_steps, true);
+}
+
+static void add_activity(struct fields *fields, const struct cli_live *live, double now)
+{
+    static const char *const verbs[] = {
+        [LOAM_ACTIVITY_TRAIN] = "training",      [LOAM_ACTIVITY_LOAD] = "loading the weights",
+        [LOAM_ACTIVITY_EVALUATE] = "evaluating", [LOAM_ACTIVITY_ANSWER] = "answering",
+        [LOAM_ACTIVITY_GENERATE] = "generating",
+    };
+    const char *verb =
+        (size_t)live->activity < sizeof verbs / sizeof verbs[0] ? verbs[live->activity] : "working";
+    if (live->total_steps > 0) add_step(fields, 7, live);
+    if (live->activity == LOAM_ACTIVITY_LOAD)
+        add(fields, 9, "%s %.0f %%", verb, 100.0 * (double)live->done / (double)live->total);
+    else
+        add(fields, 9, "%s %lld/%lld", verb, (long long)live->done, (long long)live->total);
+    int64_t since = live->done - live->since_done;
+    if (since > 0)
+        add_time(fields, 8, (now - live->since) * (double)(live->total - live->done) / (double)since, true);
+}
+
+// ---- the line ----
+
+static int columns_of(const struct fields *fields)
+{
+    int columns = -GAP;
+    for (int i = 0; i < fields->count; i++)
+        columns += GAP + fields->at[i].columns;
+    return columns;
+}
+
+static void drop_least(struct fields *fields)
+{
+    int least = 0;
+    for (int i = 1; i < fields->count; i++)
+        if (fields->at[i].importance < fields->at[least].importance) least = i;
+    fields->count--;
+    for (int i = least; i < fields->count; i++)
+        fields->at[i] = fields->at[i + 1];
+}
+
+void cli_live_format(const struct cli_live *live, double now, int64_t memory, const struct cli_style *style,
+                     char line[CLI_LIVE_SIZE])
+{
+    struct fields fields = {0};
+    line[0] = '\0';
+    if (!cli_live_busy(live)) return;
+    if (live->activity == LOAM_ACTIVITY_TRAIN)
+        add_training(&fields, live, style);
+    else
+        add_activity(&fields, live, now);
+    add_memory(&fields, 4, memory);
+
+    // In the last column the cursor would be neither here nor on the next line.
+    int room = style->columns > 1 ? style->columns - 1 : 0;
+    while (fields.count > 1 && columns_of(&fields) > room)
+        drop_least(&fields);
+    // The field that stays is ASCII: a byte is a column.
+    if (columns_of(&fields) > room) fields.at[0].text[room] = '\0';
+    size_t used = 0;
+    for (int i = 0; i < fields.count; i++)
+        used += (size_t)snprintf(line + used, CLI_LIVE_SIZE - used, "%*s%s", i > 0 ? GAP : 0, "",
+                                 fields.at[i].text);
+}

@@ -1,0 +1,56 @@
+// loam_tty COLUMNS TEXT COMMAND...: runs the command on a terminal of its own and copies all that it writes
+// there to standard output. As soon as TEXT, unless it is empty, was written, Ctrl-C is typed. The exit
+// status is the command's; 128 and the signal's number when one ended it.
+#include <pty.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { OUTPUT_LIMIT = 1 << 20 };
+
+static int fail(const char *what)
+{
+    perror(what);
+    return 125;
+}
+
+// All that comes until the terminal is closed.
+static size_t read_all(int terminal, const char *text, char *output)
+{
+    size_t size = 0;
+    bool waiting = text[0] != '\0';
+    for (;;) {
+        ssize_t count = read(terminal, output + size, OUTPUT_LIMIT - size);
+        if (count <= 0) return size; // a closed terminal is an error of the read
+        size += (size_t)count;
+        if (waiting && memmem(output, size, text, strlen(text)) != NULL)
+            waiting = write(terminal, "\003", 1) != 1;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 4) {
+        fprintf(stderr, "usage: loam_tty COLUMNS TEXT COMMAND...\n");
+        return 125;
+    }
+    struct winsize size = {.ws_row = 24, .ws_col = (unsigned short)atoi(argv[1])};
+    char *output = malloc(OUTPUT_LIMIT);
+    if (output == NULL) return fail("malloc");
+    int terminal;
+    pid_t child = forkpty(&terminal, NULL, NULL, &size);
+    if (child < 0) return fail("forkpty");
+    if (child == 0) {
+        execvp(argv[3], argv + 3);
+        _exit(127);
+    }
+    size_t count = read_all(terminal, argv[2], output);
+    int status;
+    if (waitpid(child, &status, 0) != child) return fail("waitpid");
+    if (fwrite(output, 1, count, stdout) != count || fflush(stdout) != 0) return fail("standard output");
+    free(output);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
