@@ -76,12 +76,13 @@ static void print_line(struct cli_console *console, const struct loam_event *eve
     cli_screen_draw(&console->screen, &console->live, true);
 }
 
-static void show_progress(struct cli_console *console, const struct loam_event *event)
+// `begins`: of another activity than the last one, which is shown at once.
+static void show_progress(struct cli_console *console, const struct loam_event *event, bool begins)
 {
     // Generated text shows by itself that it grows.
     if (event->activity == LOAM_ACTIVITY_GENERATE && !console->json) return;
     if (cli_live_busy(&console->live))
-        cli_screen_draw(&console->screen, &console->live, false);
+        cli_screen_draw(&console->screen, &console->live, begins);
     else
         cli_screen_clear(&console->screen);
 }
@@ -89,6 +90,7 @@ static void show_progress(struct cli_console *console, const struct loam_event *
 static bool take_event(void *user, const struct loam_event *event)
 {
     struct cli_console *console = user;
+    bool begins = event->activity != console->live.activity;
     cli_live_note(&console->live, event, cli_clock_seconds());
     switch (event->kind) {
     case LOAM_EVENT_START:
@@ -101,7 +103,7 @@ static bool take_event(void *user, const struct loam_event *event)
         print_line(console, event);
         break;
     case LOAM_EVENT_PROGRESS:
-        show_progress(console, event);
+        show_progress(console, event, begins);
         break;
     case LOAM_EVENT_END:
         cli_screen_leave(&console->screen, &console->live);

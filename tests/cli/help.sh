@@ -42,6 +42,7 @@ for command in train generate eval inspect init tokenize; do
     ok "help of $command" "$command" --help
     output_has "Usage: loam $command"
     output_has '--json'
+    output_has '--quiet'
     [ -z "$(awk 'length > 80' "$tmp/stdout")" ] || fail 'lines of more than 80 characters'
     cp "$tmp/stdout" "$tmp/help"
     ok "-h of $command" "$command" -h

@@ -145,6 +145,8 @@ void fixture_remove(struct fixture *fixture)
 void fixture_clear(struct fixture *fixture)
 {
     fixture->event_count = 0;
+    fixture->progress_count = 0;
+    fixture->stop_at = 0;
     fixture->log[0] = '\0';
 }
 

@@ -25,7 +25,7 @@ struct fixture {
 
 void fixture_make(struct fixture *fixture, const char *family);
 void fixture_remove(struct fixture *fixture);
-// Forgets events and log.
+// Forgets events and log, and stops nothing.
 void fixture_clear(struct fixture *fixture);
 void fixture_write(const struct fixture *fixture, const char *name, const char *text, char path[300]);
 // The whole file as a string, released with free(); NULL when there is none.
