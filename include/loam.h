@@ -96,6 +96,8 @@ struct loam_callbacks {
     // The input of `tokenize`: fills at most `capacity` bytes and returns how many; 0 at the end, below 0 on
     // failure.
     ptrdiff_t (*input)(void *user, char *buffer, size_t capacity);
+    // A question to a person, one line that ends in a question mark. NULL, or nobody there to ask: false.
+    bool (*confirm)(void *user, const char *question);
 };
 
 // ---- Options: every command is a set of named options, described by one table ----
@@ -107,6 +109,7 @@ enum loam_command {
     LOAM_COMMAND_INSPECT,
     LOAM_COMMAND_INIT,
     LOAM_COMMAND_TOKENIZE,
+    LOAM_COMMAND_PULL,
     LOAM_COMMAND_COUNT,
 };
 

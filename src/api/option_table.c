@@ -6,6 +6,7 @@
 #define INSPECT (1u << LOAM_COMMAND_INSPECT)
 #define INIT (1u << LOAM_COMMAND_INIT)
 #define TOKENIZE (1u << LOAM_COMMAND_TOKENIZE)
+#define PULL (1u << LOAM_COMMAND_PULL)
 #define ALL ((1u << LOAM_COMMAND_COUNT) - 1)
 
 // The field that an option fills: place and type come from the struct itself, so that they cannot disagree.
@@ -18,6 +19,7 @@
                                                      double: LOAM_OPTION_DOUBLE,                             \
                                                      const char *: LOAM_OPTION_STRING,                       \
                                                      unsigned: LOAM_OPTION_ENUM,                             \
+                                                     const char **: LOAM_OPTION_LIST,                        \
                                                      struct loam_field *: LOAM_OPTION_FIELDS)
 // clang-format off
 #define CHOICES(...) .choices = (const struct loam_choice[]){__VA_ARGS__, {NULL, 0}}
@@ -32,6 +34,7 @@
 #define SAMPLING "Sampling"
 #define OUTPUT "Output"
 #define MACHINE "Device"
+#define HUB "Hub"
 
 const char *const loam_command_texts[LOAM_COMMAND_COUNT][2] = {
     [LOAM_COMMAND_TRAIN] = {"train", "train a LoRA adapter that PEFT loads, or the whole model"},
@@ -39,6 +42,7 @@ const char *const loam_command_texts[LOAM_COMMAND_COUNT][2] = {
     [LOAM_COMMAND_EVAL] = {"eval", "measure loss and perplexity on examples, and SQuAD scores"},
     [LOAM_COMMAND_INSPECT] = {"inspect", "show modules, dtypes and parameters of a model or an adapter"},
     [LOAM_COMMAND_INIT] = {"init", "write a randomly initialised model from a config.json"},
+    [LOAM_COMMAND_PULL] = {"pull", "bring a model or an adapter from the hub into the cache"},
     [LOAM_COMMAND_TOKENIZE] = {"tokenize", "turn text from standard input into token ids, or back"},
 };
 
@@ -49,17 +53,24 @@ const struct loam_option_row loam_option_rows[] = {
     {INSPECT,
      {.name = "path",
       .argument = "PATH",
-      .help = "Directory of a model (config.json alone suffices) or of an adapter.",
+      .help = "Directory of a model (config.json alone suffices) or of an adapter, or a name on the hub.",
       .group = MODEL,
       .required = true,
       .positional = true},
      FIELD(path)},
-    {TRAIN | GENERATE | EVAL | TOKENIZE,
+    {TRAIN | TOKENIZE,
      {.name = "model",
-      .argument = "DIR",
-      .help = "Model directory: config.json, safetensors and tokenizer.json.",
+      .argument = "DIR|NAME",
+      .help = "Model directory (config.json, safetensors, tokenizer.json), or its name on the hub: ORG/NAME.",
       .group = MODEL,
       .required = true},
+     FIELD(train.model)},
+    {GENERATE | EVAL,
+     {.name = "model",
+      .argument = "DIR|NAME",
+      .help = "Model directory (config.json, safetensors, tokenizer.json), or its name on the hub: ORG/NAME.",
+      .default_text = "(the one that the adapter names)",
+      .group = MODEL},
      FIELD(train.model)},
     {TRAIN,
      {.name = "data",
@@ -82,10 +93,13 @@ const struct loam_option_row loam_option_rows[] = {
       .group = MODEL},
      FIELD(train.eval_data)},
     {TRAIN,
-     {.name = "adapter", .argument = "DIR", .help = "Go on training from this adapter.", .group = MODEL},
+     {.name = "adapter", .argument = "DIR|NAME", .help = "Go on training from this adapter.", .group = MODEL},
      FIELD(train.adapter)},
     {GENERATE | EVAL,
-     {.name = "adapter", .argument = "DIR", .help = "Put this LoRA adapter on the model.", .group = MODEL},
+     {.name = "adapter",
+      .argument = "DIR|NAME",
+      .help = "Put this LoRA adapter on the model.",
+      .group = MODEL},
      FIELD(train.adapter)},
     {INIT,
      {.name = "config",
@@ -490,6 +504,34 @@ const struct loam_option_row loam_option_rows[] = {
       .help = "No progress and no log lines: only results, warnings and errors.",
       .group = OUTPUT},
      FIELD(quiet)},
+
+    // ---- Hub ----
+    {PULL,
+     {.name = "repository",
+      .argument = "ORG/NAME",
+      .help = "Repository on the hub; @REVISION behind it names a branch, a tag or a commit.",
+      .group = HUB,
+      .required = true,
+      .positional = true},
+     FIELD(hub.repository)},
+    {PULL,
+     {.name = "include",
+      .argument = "GLOB",
+      .help = "Files to bring, * and ? standing for others; may be given more than once.",
+      .default_text = "(what loam reads of a model or an adapter)",
+      .group = HUB,
+      .repeated = true},
+     FIELD(hub.include)},
+    {PULL,
+     {.name = "update",
+      .help = "Ask the hub what the revision names now, though it is in the cache.",
+      .group = HUB},
+     FIELD(hub.update)},
+    {GENERATE | EVAL,
+     {.name = "yes",
+      .help = "Download the model that the adapter names without asking, however large it is.",
+      .group = MODEL},
+     FIELD(hub.yes)},
 
     // ---- Device ----
     {TRAIN | GENERATE | EVAL,

@@ -16,6 +16,7 @@ enum loam_option_type {
     LOAM_OPTION_STRING,
     LOAM_OPTION_ENUM,
     LOAM_OPTION_FIELDS, // NAME=VALUE, added to the list
+    LOAM_OPTION_LIST,   // a text, added to the list
 };
 
 struct loam_choice {

@@ -215,6 +215,23 @@ static enum loam_status add_field(struct loam_settings *settings, const struct l
     return LOAM_OK;
 }
 
+// The one list of texts is --include.
+static enum loam_status add_text(struct loam_settings *settings, const char *text, struct loam_error *error)
+{
+    struct loam_hub_options *hub = &settings->hub;
+    const char **list = loam_calloc(hub->include_count + 1, sizeof *list, error);
+    const char *copy = list == NULL ? NULL : loam_strdup(text, error);
+    if (copy == NULL) {
+        free(list);
+        return LOAM_ERROR_MEMORY;
+    }
+    if (hub->include_count > 0) memcpy(list, hub->include, hub->include_count * sizeof *list);
+    list[hub->include_count++] = copy;
+    free(hub->include);
+    hub->include = list;
+    return LOAM_OK;
+}
+
 // Fills the row's field. A string field keeps the pointer.
 static enum loam_status set_field(struct loam_settings *settings, const struct loam_option_row *row,
                                   const char *text, struct loam_error *error)
@@ -239,6 +256,8 @@ static enum loam_status set_field(struct loam_settings *settings, const struct l
         return LOAM_OK;
     case LOAM_OPTION_FIELDS:
         return add_field(settings, row, text, error);
+    case LOAM_OPTION_LIST:
+        return add_text(settings, text, error);
     case LOAM_OPTION_ENUM:
         break;
     }
@@ -286,6 +305,9 @@ void loam_options_destroy(struct loam_options *options)
         free((char *)options->settings.fields[i].value);
     }
     free(options->settings.fields);
+    for (size_t i = 0; i < options->settings.hub.include_count; i++)
+        free((char *)options->settings.hub.include[i]);
+    free(options->settings.hub.include);
     free(options);
 }
 

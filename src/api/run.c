@@ -1,5 +1,6 @@
 #include "api/run.h"
 
+#include "api/locate.h"
 #include "api/options.h"
 
 const char *loam_version(void)
@@ -15,8 +16,14 @@ enum loam_status loam_run(const struct loam_options *options, const struct loam_
         [LOAM_COMMAND_TRAIN] = loam_run_train, [LOAM_COMMAND_GENERATE] = loam_run_generate,
         [LOAM_COMMAND_EVAL] = loam_run_eval,   [LOAM_COMMAND_INSPECT] = loam_run_inspect,
         [LOAM_COMMAND_INIT] = loam_run_init,   [LOAM_COMMAND_TOKENIZE] = loam_run_tokenize,
+        [LOAM_COMMAND_PULL] = loam_run_pull,
     };
     static const struct loam_callbacks none;
+    if (callbacks == NULL) callbacks = &none;
     LOAM_TRY(loam_options_check(options, error));
-    return commands[options->command](&options->settings, callbacks == NULL ? &none : callbacks, error);
+    struct loam_located located;
+    LOAM_TRY(loam_locate(&located, options->command, &options->settings, callbacks, error));
+    enum loam_status status = commands[options->command](&located.settings, callbacks, error);
+    loam_located_deinit(&located);
+    return status;
 }

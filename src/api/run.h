@@ -16,5 +16,7 @@ enum loam_status loam_run_init(const struct loam_settings *settings, const struc
                                struct loam_error *error);
 enum loam_status loam_run_tokenize(const struct loam_settings *settings,
                                    const struct loam_callbacks *callbacks, struct loam_error *error);
+enum loam_status loam_run_pull(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
+                               struct loam_error *error);
 
 #endif

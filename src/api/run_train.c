@@ -108,7 +108,7 @@ static enum loam_status format_end(struct loam_bytes *text, const struct loam_tr
                                end->seconds, end->tokens_per_second,
                                (double)end->peak_rss / (1024.0 * 1024.0), train->full ? "model" : "adapter",
                                train->out));
-    LOAM_TRY(format_word(text, train->full ? train->out : train->model, error));
+    LOAM_TRY(format_word(text, train->full ? train->out : loam_train_model_name(train), error));
     if (!train->full) {
         LOAM_TRY(loam_bytes_append_text(text, " --adapter ", error));
         LOAM_TRY(format_word(text, train->out, error));

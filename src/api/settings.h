@@ -18,6 +18,14 @@ struct loam_tokenize_settings {
     bool special_tokens;
 };
 
+struct loam_hub_options {
+    const char *repository; // "ORG/NAME[@REVISION]"
+    const char **include;   // [include_count] patterns of files
+    size_t include_count;
+    bool update;
+    bool yes; // what would be asked is answered
+};
+
 struct loam_settings {
     // What train shares with other commands (model, adapter, data, device, LoRA, template, output) stands
     // here too.
@@ -25,10 +33,11 @@ struct loam_settings {
     struct loam_generate_settings generate;
     struct loam_evaluate_settings eval; // what only eval has; the rest comes from `train`
     struct loam_tokenize_settings tokenize;
-    const char *path;      // inspect
-    const char *config;    // init
-    const char *tokenizer; // init; NULL: none
-    bool with_lora;        // inspect: an option of the LoRA group was given
+    struct loam_hub_options hub; // pull and push; `yes` in others too
+    const char *path;            // inspect
+    const char *config;          // init
+    const char *tokenizer;       // init; NULL: none
+    bool with_lora;              // inspect: an option of the LoRA group was given
     bool json;
     bool quiet;                // for the caller of the library: it need not listen to progress
     struct loam_field *fields; // --field NAME=VALUE

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -39,6 +40,16 @@ static ptrdiff_t read_input(void *user, char *buffer, size_t capacity)
     (void)user;
     size_t size = fread(buffer, 1, capacity, stdin);
     return ferror(stdin) ? -1 : (ptrdiff_t)size;
+}
+
+// Asks only where a person can see the question and answer it.
+static bool confirm(void *user, const char *question)
+{
+    (void)user;
+    char answer[16] = "";
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) return false;
+    fprintf(stderr, "%s [y/N] ", question);
+    return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
 // ---- Progress of a training run ----
@@ -135,6 +146,7 @@ struct loam_callbacks cli_console_callbacks(struct cli_console *console)
         .event = take_event,
         .text = write_text,
         .input = read_input,
+        .confirm = confirm,
     };
 }
 

@@ -125,8 +125,7 @@ enum loam_status loam_atomic_copy_file(const char *from, const char *to, struct 
     return status;
 }
 
-// Makes `path` and the directories above it, as mkdir -p does.
-static enum loam_status make_directories(const char *path, struct loam_error *error)
+enum loam_status loam_directory_make(const char *path, struct loam_error *error)
 {
     char *partial = loam_strdup(path, error);
     if (partial == NULL) return LOAM_ERROR_MEMORY;
@@ -136,8 +135,8 @@ static enum loam_status make_directories(const char *path, struct loam_error *er
         if (!last && *end != '/') continue;
         *end = '\0';
         if (mkdir(partial, 0777) != 0 && !(errno == EEXIST && loam_directory_exists(partial)))
-            status = loam_fail(error, LOAM_ERROR_IO, "cannot make the output directory %s: %s", partial,
-                               strerror(errno));
+            status =
+                loam_fail(error, LOAM_ERROR_IO, "cannot make the directory %s: %s", partial, strerror(errno));
         if (last) break;
         *end = '/';
     }
@@ -165,7 +164,7 @@ enum loam_status loam_output_directory_prepare(const char *path, bool overwrite,
     if (path[0] == '\0')
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "the output directory has an empty name");
     struct stat about;
-    if (stat(path, &about) != 0) return make_directories(path, error);
+    if (stat(path, &about) != 0) return loam_directory_make(path, error);
     if (!S_ISDIR(about.st_mode))
         return loam_fail(error, LOAM_ERROR_EXISTS,
                          "the output %s is there and is not a directory; choose another", path);

@@ -215,7 +215,7 @@ static enum loam_status append_card(struct loam_bytes *card, const struct loam_o
                                     const struct loam_loop *loop, const struct loam_adapter *adapter,
                                     struct loam_error *error)
 {
-    const char *base = loop->settings->model;
+    const char *base = loam_train_model_name(loop->settings);
     LOAM_TRY(append_front_matter(card, base, adapter != NULL, error));
     LOAM_TRY(loam_bytes_format(card, error, "# %s\n\n%s of `%s`, made by loam %s.\n\n",
                                adapter != NULL ? "LoRA adapter" : "Fine-tuned model",

@@ -44,11 +44,11 @@ static void prepare_loop(struct train_run *run)
 
 static enum loam_status save(struct train_run *run, struct loam_error *error)
 {
-    const char *model = run->settings->model;
-    LOAM_TRY(loam_output_copy_files(&run->output, model, run->settings->full, error));
+    LOAM_TRY(loam_output_copy_files(&run->output, run->settings->model, run->settings->full, error));
     LOAM_TRY(loam_output_write_card(&run->output, &run->loop, run->job.adapter, error));
     if (run->job.adapter != NULL)
-        return loam_adapter_save(run->job.adapter, model, run->output.directory, error);
+        return loam_adapter_save(run->job.adapter, loam_train_model_name(run->settings),
+                                 run->output.directory, error);
     return loam_model_save(run->job.session.model, run->job.session.dtype, run->output.directory, error);
 }
 

@@ -11,11 +11,12 @@ enum loam_schedule_kind { LOAM_SCHEDULE_LINEAR, LOAM_SCHEDULE_COSINE, LOAM_SCHED
 // Names and defaults are Hugging Face's TrainingArguments where it has them (the table of defaults is
 // api/options.c).
 struct loam_train_settings {
-    const char *model;     // directory
-    const char *data;      // file
-    const char *eval_data; // file or NULL
-    const char *out;       // directory
-    const char *adapter;   // directory of an adapter to go on from, or NULL
+    const char *model;      // directory
+    const char *model_name; // what others call it: its name on the hub; NULL: the directory's
+    const char *data;       // file
+    const char *eval_data;  // file or NULL
+    const char *out;        // directory
+    const char *adapter;    // directory of an adapter to go on from, or NULL
     bool overwrite;
     const char *device;    // "ref", "cpu"
     int threads;           // 0: all cores
@@ -47,6 +48,12 @@ struct loam_train_settings {
     int64_t eval_steps; // 0: at the end of the run only
     uint64_t seed;
 };
+
+// What the adapter's records call the model.
+static inline const char *loam_train_model_name(const struct loam_train_settings *settings)
+{
+    return settings->model_name != NULL ? settings->model_name : settings->model;
+}
 
 // Runs it all: loads, trains, evaluates, saves. Reports through the callbacks and OUT/metrics.jsonl.
 enum loam_status loam_train_run(const struct loam_train_settings *settings,

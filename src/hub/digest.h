@@ -1,0 +1,34 @@
+// The two hashes by which the hub knows a file, made while its bytes pass: SHA-256 for what stands in LFS,
+// git's SHA-1 of a blob for what stands in the repository itself.
+#ifndef LOAM_HUB_DIGEST_H
+#define LOAM_HUB_DIGEST_H
+
+#include <stdint.h>
+
+#include "base/status.h"
+
+enum loam_digest_kind { LOAM_DIGEST_SHA256, LOAM_DIGEST_GIT };
+enum { LOAM_DIGEST_SIZE = 65 }; // hexadecimal digits, and NUL
+
+struct loam_digest {
+    void *context; // of libcrypto
+};
+
+// `size`: bytes of the whole file, which git's hash begins with.
+enum loam_status loam_digest_begin(struct loam_digest *digest, enum loam_digest_kind kind, int64_t size,
+                                   struct loam_error *error);
+enum loam_status loam_digest_update(struct loam_digest *digest, const void *data, size_t size,
+                                    struct loam_error *error);
+// Hexadecimal, lower case. The digest can then only be begun anew or given up.
+enum loam_status loam_digest_finish(struct loam_digest *digest, char text[LOAM_DIGEST_SIZE],
+                                    struct loam_error *error);
+void loam_digest_deinit(struct loam_digest *digest);
+
+// Adds bytes [0, size) of an open file; the file's position is left alone.
+enum loam_status loam_digest_update_file(struct loam_digest *digest, int descriptor, int64_t size,
+                                         const char *path, struct loam_error *error);
+// Of a whole file in one call.
+enum loam_status loam_digest_file(const char *path, enum loam_digest_kind kind, int64_t size,
+                                  char text[LOAM_DIGEST_SIZE], struct loam_error *error);
+
+#endif

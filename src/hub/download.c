@@ -1,0 +1,390 @@
+#include "hub/download.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/heap.h"
+#include "hub/meter.h"
+
+// ---- Addresses and names of a file ----
+
+static enum loam_status make_url(struct loam_bytes *url, const struct loam_hub *hub,
+                                 const struct loam_repo *repo, const char *commit, const char *file,
+                                 struct loam_error *error)
+{
+    LOAM_TRY(loam_bytes_format(url, error, "%s/%s/resolve/%s/", hub->settings.endpoint, repo->id, commit));
+    return loam_url_append(url, file, "/", error);
+}
+
+// ---- Heads ----
+
+// A blob's name is its hash: the hub's ETag of the file, or of what stands in its stead.
+static enum loam_status take_head(const struct loam_hub *hub, const struct loam_http_request *request,
+                                  const struct loam_repo *repo, const char *commit,
+                                  struct loam_wanted_file *file, struct loam_error *error)
+{
+    LOAM_TRY(loam_hub_check(hub, request, repo, error));
+    const struct loam_http_headers *headers = &request->headers;
+    const char *etag = headers->linked_etag[0] != '\0' ? headers->linked_etag : headers->etag;
+    bool sha256 = loam_is_hex(etag, 64);
+    if (headers->commit[0] == '\0' || strcmp(headers->commit, commit) != 0)
+        return loam_fail(
+            error, LOAM_ERROR_FORMAT,
+            "%s: %s names no commit, or another one, in X-Repo-Commit: it is no hub, or something stands "
+            "in between (HF_ENDPOINT)",
+            request->what, hub->settings.endpoint);
+    if (!sha256 && !loam_is_hex(etag, 40))
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s: the hub gives no hash of it (ETag), by which it could be checked",
+                         request->what);
+    int64_t size = headers->linked_size >= 0                               ? headers->linked_size
+                   : request->status < 300 && headers->content_length >= 0 ? headers->content_length
+                                                                           : file->size;
+    if (size < 0)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the hub does not tell its size", request->what);
+    file->size = size;
+    file->digest = sha256 ? LOAM_DIGEST_SHA256 : LOAM_DIGEST_GIT;
+    memcpy(file->etag, etag, strlen(etag) + 1);
+    return LOAM_OK;
+}
+
+static enum loam_status run_heads(struct loam_hub *hub, const struct loam_repo *repo, const char *commit,
+                                  struct loam_wanted_file *files, struct loam_http_request *requests,
+                                  size_t count, struct loam_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct loam_bytes url = {0};
+        enum loam_status status = make_url(&url, hub, repo, commit, files[i].name, error);
+        requests[i] =
+            (struct loam_http_request){.method = "HEAD",
+                                       .url = url.data,
+                                       .what = loam_format(error, "%s: %s", repo->id, files[i].name),
+                                       .to_hub = true,
+                                       .redirects = LOAM_REDIRECT_STOP};
+        if (status != LOAM_OK || requests[i].what == NULL) return LOAM_ERROR_MEMORY;
+    }
+    LOAM_TRY(loam_hub_run(hub, requests, count, error));
+    for (size_t i = 0; i < count; i++)
+        LOAM_TRY(take_head(hub, &requests[i], repo, commit, &files[i], error));
+    return LOAM_OK;
+}
+
+static void free_requests(struct loam_http_request *requests, size_t count)
+{
+    for (size_t i = 0; requests != NULL && i < count; i++) {
+        loam_http_request_deinit(&requests[i]);
+        free((char *)requests[i].url);
+        free((char *)requests[i].what);
+    }
+    free(requests);
+}
+
+enum loam_status loam_download_heads(struct loam_hub *hub, const struct loam_repo *repo, const char *commit,
+                                     struct loam_wanted_file *files, size_t count, struct loam_error *error)
+{
+    struct loam_http_request *requests = loam_calloc(count, sizeof *requests, error);
+    if (requests == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = run_heads(hub, repo, commit, files, requests, count, error);
+    free_requests(requests, count);
+    return status;
+}
+
+// ---- One blob on its way ----
+
+struct transfer {
+    const struct loam_wanted_file *file;
+    const struct loam_repo *repo;
+    struct loam_meter *meter;
+    struct loam_digest digest;
+    struct loam_http_sink sink;
+    char *blob;
+    char *incomplete;
+    int descriptor; // of the incomplete file; -1: not open
+    int lock;       // -1: not held
+    int64_t have;   // bytes in the file, all of them in the digest
+    bool spoilt;    // the whole file has come once and had another hash
+    bool finished;  // the blob is there
+};
+
+static enum loam_status fail_write(const struct transfer *transfer, struct loam_error *error)
+{
+    return loam_fail(error, LOAM_ERROR_IO, "cannot write %s: %s", transfer->incomplete, strerror(errno));
+}
+
+// From the first byte again.
+static enum loam_status restart(struct transfer *transfer, struct loam_error *error)
+{
+    loam_meter_add(transfer->meter, -transfer->have);
+    transfer->have = 0;
+    if (ftruncate(transfer->descriptor, 0) != 0) return fail_write(transfer, error);
+    return loam_digest_begin(&transfer->digest, transfer->file->digest, transfer->file->size, error);
+}
+
+// Goes on after `size` bytes, of which the hash has to be known.
+static enum loam_status resume(struct transfer *transfer, int64_t size, struct loam_error *error)
+{
+    const struct loam_wanted_file *file = transfer->file;
+    LOAM_TRY(loam_digest_begin(&transfer->digest, file->digest, file->size, error));
+    LOAM_TRY(
+        loam_digest_update_file(&transfer->digest, transfer->descriptor, size, transfer->incomplete, error));
+    transfer->have = size;
+    loam_meter_add(transfer->meter, size);
+    return LOAM_OK;
+}
+
+static enum loam_status publish(struct transfer *transfer, struct loam_error *error)
+{
+    bool failed = fsync(transfer->descriptor) != 0;
+    failed = close(transfer->descriptor) != 0 || failed;
+    transfer->descriptor = -1;
+    if (failed || rename(transfer->incomplete, transfer->blob) != 0) return fail_write(transfer, error);
+    transfer->finished = true;
+    close(transfer->lock);
+    transfer->lock = -1;
+    return LOAM_OK;
+}
+
+// All bytes are there: are they the right ones?
+static enum loam_status verify(struct transfer *transfer, bool *again, struct loam_error *error)
+{
+    char hash[LOAM_DIGEST_SIZE];
+    LOAM_TRY(loam_digest_finish(&transfer->digest, hash, error));
+    if (strcmp(hash, transfer->file->etag) == 0) return publish(transfer, error);
+    LOAM_TRY(restart(transfer, error));
+    *again = !transfer->spoilt;
+    transfer->spoilt = true;
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "what has come is not the file: its hash is %.12s..., expected %.12s...", hash,
+                     transfer->file->etag);
+}
+
+static enum loam_status sink_start(void *user, int64_t *offset, struct loam_error *error)
+{
+    (void)error;
+    *offset = ((struct transfer *)user)->have;
+    return LOAM_OK;
+}
+
+static enum loam_status sink_begin(void *user, int64_t offset, struct loam_error *error)
+{
+    struct transfer *transfer = user;
+    return offset == transfer->have ? LOAM_OK : restart(transfer, error);
+}
+
+static enum loam_status sink_write(void *user, const char *data, size_t size, struct loam_error *error)
+{
+    struct transfer *transfer = user;
+    if ((int64_t)size > transfer->file->size - transfer->have)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "more comes than the %lld bytes that the hub announced",
+                         (long long)transfer->file->size);
+    for (size_t done = 0; done < size;) {
+        ssize_t written =
+            pwrite(transfer->descriptor, data + done, size - done, transfer->have + (int64_t)done);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return fail_write(transfer, error);
+        done += (size_t)written;
+    }
+    LOAM_TRY(loam_digest_update(&transfer->digest, data, size, error));
+    transfer->have += (int64_t)size;
+    loam_meter_add(transfer->meter, (int64_t)size);
+    return LOAM_OK;
+}
+
+static enum loam_status sink_finish(void *user, bool *again, struct loam_error *error)
+{
+    struct transfer *transfer = user;
+    *again = transfer->have < transfer->file->size;
+    if (*again)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%lld of %lld bytes have come", (long long)transfer->have,
+                         (long long)transfer->file->size);
+    return verify(transfer, again, error);
+}
+
+// ---- Preparing ----
+
+static void transfer_init(struct transfer *transfer, const struct loam_repo *repo,
+                          const struct loam_wanted_file *file, struct loam_meter *meter)
+{
+    *transfer = (struct transfer){
+        .file = file,
+        .repo = repo,
+        .meter = meter,
+        .sink = {sink_start, sink_begin, sink_write, sink_finish, transfer},
+        .descriptor = -1,
+        .lock = -1,
+    };
+}
+
+static void transfer_deinit(struct transfer *transfer)
+{
+    if (transfer->descriptor >= 0) close(transfer->descriptor);
+    if (transfer->lock >= 0) close(transfer->lock);
+    loam_digest_deinit(&transfer->digest);
+    free(transfer->blob);
+    free(transfer->incomplete);
+}
+
+// Opens what an earlier run has left, if it can be the beginning of the file, and hashes it.
+static enum loam_status open_incomplete(struct transfer *transfer, struct loam_error *error)
+{
+    struct stat about;
+    transfer->descriptor = open(transfer->incomplete, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (transfer->descriptor < 0 || fstat(transfer->descriptor, &about) != 0)
+        return fail_write(transfer, error);
+    bool usable = about.st_size > 0 && about.st_size <= transfer->file->size;
+    LOAM_TRY(usable ? resume(transfer, about.st_size, error) : restart(transfer, error));
+    if (transfer->have < transfer->file->size) return LOAM_OK;
+    // An empty file needs no bytes, and one that is whole no more of them; if they are wrong, they come anew.
+    bool again = false;
+    enum loam_status status = verify(transfer, &again, error);
+    return again ? LOAM_OK : status;
+}
+
+// Takes the lock and opens the file; without `wait` a blob that another process is at is left for later.
+static enum loam_status prepare(struct transfer *transfer, const struct loam_cache *cache, bool wait,
+                                struct loam_error *error)
+{
+    const char *etag = transfer->file->etag;
+    if (transfer->blob == NULL) transfer->blob = loam_cache_blob(cache, etag, "", error);
+    if (transfer->incomplete == NULL)
+        transfer->incomplete = loam_cache_blob(cache, etag, ".incomplete", error);
+    if (transfer->blob == NULL || transfer->incomplete == NULL) return error->status;
+    if (loam_file_exists(transfer->blob)) {
+        transfer->finished = true;
+        return LOAM_OK;
+    }
+    LOAM_TRY(loam_cache_lock(cache, etag, wait, &transfer->lock, error));
+    if (transfer->lock < 0) return LOAM_OK;
+    transfer->finished = loam_file_exists(transfer->blob); // made while the lock was waited for
+    return transfer->finished ? LOAM_OK : open_incomplete(transfer, error);
+}
+
+static bool is_ready(const struct transfer *transfer)
+{
+    return !transfer->finished && transfer->descriptor >= 0;
+}
+
+// Better said now than after an hour.
+static enum loam_status check_space(const struct transfer *transfers, size_t count,
+                                    const struct loam_cache *cache, struct loam_error *error)
+{
+    int64_t needed = 0;
+    for (size_t i = 0; i < count; i++)
+        if (is_ready(&transfers[i])) needed += transfers[i].file->size - transfers[i].have;
+    struct statvfs about;
+    if (needed == 0 || statvfs(cache->repository, &about) != 0) return LOAM_OK;
+    uint64_t free_bytes = (uint64_t)about.f_bavail * about.f_frsize;
+    if (free_bytes >= (uint64_t)needed) return LOAM_OK;
+    char wanted[LOAM_AMOUNT_SIZE], there[LOAM_AMOUNT_SIZE];
+    return loam_fail(error, LOAM_ERROR_IO,
+                     "%s has room for %s, and %s are needed; HF_HOME names another place", cache->root,
+                     loam_amount((int64_t)free_bytes, there), loam_amount(needed, wanted));
+}
+
+// ---- All of them ----
+
+static enum loam_status make_request(struct loam_http_request *request, const struct loam_hub *hub,
+                                     struct transfer *transfer, const char *commit, struct loam_error *error)
+{
+    struct loam_bytes url = {0};
+    const char *name = transfer->file->name;
+    enum loam_status status = make_url(&url, hub, transfer->repo, commit, name, error);
+    *request = (struct loam_http_request){.method = "GET",
+                                          .url = url.data,
+                                          .what = loam_format(error, "%s: %s", transfer->repo->id, name),
+                                          .to_hub = true,
+                                          .redirects = LOAM_REDIRECT_FOLLOW,
+                                          .sink = &transfer->sink};
+    return status == LOAM_OK && request->what == NULL ? LOAM_ERROR_MEMORY : status;
+}
+
+// An answer that brought no file: perhaps there is nothing at the place to go on from (416).
+static enum loam_status take_answer(const struct loam_hub *hub, const struct loam_http_request *request,
+                                    struct transfer *transfer, struct loam_error *error)
+{
+    if (transfer->finished) return LOAM_OK;
+    if (request->status != 416) {
+        LOAM_TRY(loam_hub_check(hub, request, transfer->repo, error));
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the hub answers with status %ld and no file",
+                         request->what, request->status);
+    }
+    bool again = false;
+    if (transfer->have == transfer->file->size && verify(transfer, &again, error) == LOAM_OK) return LOAM_OK;
+    int64_t there = transfer->have;
+    LOAM_TRY(restart(transfer, error));
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "%s: the hub announces %lld bytes, and has none after the first %lld", request->what,
+                     (long long)transfer->file->size, (long long)there);
+}
+
+// Runs the requests of all transfers that are ready.
+static enum loam_status run_ready(struct loam_hub *hub, struct transfer *transfers, size_t count,
+                                  const char *commit, struct loam_error *error)
+{
+    struct loam_http_request *requests = loam_calloc(count, sizeof *requests, error);
+    struct transfer **of_request = loam_calloc(count, sizeof *of_request, error);
+    enum loam_status status = requests != NULL && of_request != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+    size_t ready = 0;
+    for (size_t i = 0; i < count && status == LOAM_OK; i++) {
+        if (!is_ready(&transfers[i])) continue;
+        of_request[ready] = &transfers[i];
+        status = make_request(&requests[ready++], hub, &transfers[i], commit, error);
+    }
+    if (status == LOAM_OK && ready > 0) status = loam_hub_run(hub, requests, ready, error);
+    for (size_t i = 0; i < ready && status == LOAM_OK; i++)
+        status = take_answer(hub, &requests[i], of_request[i], error);
+    free_requests(requests, count);
+    free(of_request);
+    return status;
+}
+
+static enum loam_status wait_for_others(struct loam_hub *hub, struct transfer *transfer, const char *commit,
+                                        const struct loam_cache *cache, struct loam_error *error)
+{
+    if (transfer->finished) return LOAM_OK;
+    loam_log_write(&hub->callbacks->log, LOAM_LOG_INFO,
+                   "%s: %s is being downloaded by another process; waiting", transfer->repo->id,
+                   transfer->file->name);
+    LOAM_TRY(prepare(transfer, cache, true, error));
+    return run_ready(hub, transfer, 1, commit, error);
+}
+
+static enum loam_status download(struct loam_hub *hub, struct transfer *transfers, size_t count,
+                                 const char *commit, const struct loam_cache *cache, struct loam_error *error)
+{
+    for (size_t i = 0; i < count; i++)
+        LOAM_TRY(prepare(&transfers[i], cache, false, error));
+    LOAM_TRY(check_space(transfers, count, cache, error));
+    LOAM_TRY(run_ready(hub, transfers, count, commit, error));
+    for (size_t i = 0; i < count; i++)
+        LOAM_TRY(wait_for_others(hub, &transfers[i], commit, cache, error));
+    return LOAM_OK;
+}
+
+enum loam_status loam_download_blobs(struct loam_hub *hub, const struct loam_repo *repo, const char *commit,
+                                     const struct loam_cache *cache, const struct loam_wanted_file *files,
+                                     size_t count, struct loam_error *error)
+{
+    struct transfer *transfers = loam_calloc(count, sizeof *transfers, error);
+    if (transfers == NULL) return LOAM_ERROR_MEMORY;
+    struct loam_meter meter;
+    int64_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        transfer_init(&transfers[i], repo, &files[i], &meter);
+        total += files[i].size;
+    }
+    loam_meter_start(&meter, hub->callbacks, "downloaded", total);
+    enum loam_status status = download(hub, transfers, count, commit, cache, error);
+    if (status == LOAM_OK) loam_meter_finish(&meter);
+    for (size_t i = 0; i < count; i++)
+        transfer_deinit(&transfers[i]);
+    free(transfers);
+    return status;
+}

@@ -1,0 +1,281 @@
+// The loop over the requests: which run, which wait for another try, which are done.
+#include "hub/http.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/heap.h"
+#include "hub/attempt.h"
+
+enum {
+    TRIES = 6,                  // without progress
+    REDIRECTS = 10,             // of one request
+    PROGRESS_BYTES = 256 << 10, // what must have come for the tries to be counted anew
+    LONGEST_WAIT = 300,         // seconds that a server may ask to wait
+    LONGEST_BACKOFF = 16,
+    POLL_MILLISECONDS = 200,
+};
+
+struct loam_http {
+    const struct loam_hub_settings *settings;
+    const struct loam_log *log;
+    CURLM *multi;
+};
+
+// A request on its way.
+struct task {
+    struct loam_http_request *request;
+    struct loam_attempt *attempt; // NULL: waiting
+    char *url;                    // where it has been redirected to; NULL: nowhere yet
+    bool away;                    // it has left the hub's origin: no token any more
+    int tries;
+    int redirects;
+    double due; // seconds: when it may begin
+    bool done;
+};
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+enum loam_status loam_http_create(struct loam_http **out, const struct loam_hub_settings *settings,
+                                  const struct loam_log *log, struct loam_error *error)
+{
+    struct loam_http *http = loam_calloc(1, sizeof *http, error);
+    if (http == NULL) return LOAM_ERROR_MEMORY;
+    *http = (struct loam_http){.settings = settings, .log = log};
+    bool initialised = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+    if (initialised) http->multi = curl_multi_init();
+    if (http->multi == NULL) {
+        if (initialised) curl_global_cleanup();
+        free(http);
+        return loam_fail(error, LOAM_ERROR_MEMORY, "libcurl cannot be initialised");
+    }
+    *out = http;
+    return LOAM_OK;
+}
+
+void loam_http_destroy(struct loam_http *http)
+{
+    if (http == NULL) return;
+    curl_multi_cleanup(http->multi);
+    curl_global_cleanup();
+    free(http);
+}
+
+void loam_http_request_deinit(struct loam_http_request *request)
+{
+    loam_bytes_deinit(&request->text);
+}
+
+void loam_http_redact(const struct loam_http *http, char *text)
+{
+    const char *token = http->settings->token;
+    if (token == NULL) return;
+    size_t size = strlen(token);
+    for (char *found; (found = strstr(text, token)) != NULL;) {
+        size_t stars = size < 3 ? size : 3;
+        memset(found, '*', stars);
+        memmove(found + stars, found + size, strlen(found + size) + 1);
+    }
+}
+
+// ---- One try ----
+
+static enum loam_status start_task(struct loam_http *http, struct task *task, struct loam_error *error)
+{
+    struct loam_attempt_options options = {
+        .request = task->request,
+        .url = task->url == NULL ? task->request->url : task->url,
+        .token = task->request->to_hub && !task->away ? http->settings->token : NULL,
+        .endpoint = &http->settings->origin,
+        .stall_seconds = http->settings->stall_seconds,
+        .user = task,
+    };
+    LOAM_TRY(loam_attempt_create(&task->attempt, &options, error));
+    if (curl_multi_add_handle(http->multi, loam_attempt_handle(task->attempt)) == CURLM_OK) return LOAM_OK;
+    loam_attempt_destroy(task->attempt);
+    task->attempt = NULL;
+    return loam_fail(error, LOAM_ERROR_INTERNAL, "%s: libcurl takes no request", task->request->what);
+}
+
+static void end_attempt(struct loam_http *http, struct task *task)
+{
+    if (task->attempt == NULL) return;
+    curl_multi_remove_handle(http->multi, loam_attempt_handle(task->attempt));
+    loam_attempt_destroy(task->attempt);
+    task->attempt = NULL;
+}
+
+// Another try after a while; `reason` is what was wrong with this one.
+static enum loam_status try_again(struct loam_http *http, struct task *task,
+                                  const struct loam_attempt_result *result, struct loam_error *error)
+{
+    const struct loam_http_request *request = task->request;
+    const char *reason = result->error.message;
+    if (request->sent != NULL) request->sent(request->sent_user, -result->sent);
+    if (result->received >= PROGRESS_BYTES) task->tries = 0;
+    task->tries++;
+    int64_t asked = request->headers.retry_after;
+    bool waits = result->answered && asked >= 0;
+    if (task->tries >= TRIES)
+        return loam_fail(error, LOAM_ERROR_IO, "%s: %s; given up after %d tries without progress",
+                         request->what, reason, task->tries);
+    if (waits && asked > LONGEST_WAIT)
+        return loam_fail(error, LOAM_ERROR_IO,
+                         "%s: %s; the server asks to wait %lld seconds, so try again later", request->what,
+                         reason, (long long)asked);
+    double delay = waits ? (double)asked : (double)(1 << (task->tries - 1));
+    if (!waits && delay > LONGEST_BACKOFF) delay = LONGEST_BACKOFF;
+    loam_log_write(http->log, LOAM_LOG_INFO, "%s: %s; another try in %.0f s", request->what, reason, delay);
+    task->due = now() + delay * http->settings->delay_scale;
+    return LOAM_OK;
+}
+
+static enum loam_status redirect(struct loam_http *http, struct task *task, const char *location,
+                                 struct loam_error *error)
+{
+    const struct loam_http_request *request = task->request;
+    const char *from_url = task->url == NULL ? request->url : task->url;
+    struct loam_origin from, to;
+    if (++task->redirects > REDIRECTS)
+        return loam_fail(error, LOAM_ERROR_IO, "%s: more than %d redirects", request->what, REDIRECTS);
+    LOAM_TRY(loam_origin_parse(&from, from_url, error));
+    if (loam_origin_parse(&to, location, error) != LOAM_OK)
+        return loam_fail_prefix(error, "%s: redirected", request->what);
+    if (!loam_origin_is_private(&to, &http->settings->origin))
+        return loam_fail(error, LOAM_ERROR_IO, "%s: redirected to %s without https, which is refused",
+                         request->what, to.host);
+    if (!loam_origin_equal(&from, &to)) {
+        if (request->redirects == LOAM_REDIRECT_REFUSE)
+            return loam_fail(error, LOAM_ERROR_IO, "%s: redirected to another host, %s, which is refused",
+                             request->what, to.host);
+        task->away = true;
+        if (request->redirects == LOAM_REDIRECT_STOP) {
+            task->done = true;
+            return LOAM_OK;
+        }
+    }
+    char *url = loam_strdup(location, error);
+    if (url == NULL) return LOAM_ERROR_MEMORY;
+    free(task->url);
+    task->url = url;
+    return LOAM_OK;
+}
+
+static bool is_redirect(const struct loam_http_request *request)
+{
+    long status = request->status;
+    bool any_method = status == 307 || status == 308;
+    bool reading = request->body_size == 0 && (status == 301 || status == 302 || status == 303);
+    return any_method || reading;
+}
+
+static bool is_worth_another_try(const struct loam_http_request *request)
+{
+    long status = request->status;
+    if (status == 429) return true;
+    return !request->once &&
+           (status == 408 || status == 500 || status == 502 || status == 503 || status == 504);
+}
+
+static enum loam_status finish_task(struct loam_http *http, struct task *task, CURLcode code,
+                                    struct loam_error *error)
+{
+    struct loam_attempt_result result;
+    loam_attempt_finish(task->attempt, code, &result);
+    struct loam_http_request *request = task->request;
+    enum loam_status status = LOAM_OK;
+    if (result.error.status != LOAM_OK) {
+        loam_http_redact(http, result.error.message);
+        if (result.again)
+            status = try_again(http, task, &result, error);
+        else
+            status = loam_fail(error, result.error.status, "%s: %s", request->what, result.error.message);
+    } else if (is_worth_another_try(request)) {
+        loam_fail(&result.error, LOAM_ERROR_IO, "the server answers with status %ld", request->status);
+        status = try_again(http, task, &result, error);
+    } else if (is_redirect(request) && result.location != NULL) {
+        status = redirect(http, task, result.location, error);
+    } else {
+        task->done = true;
+    }
+    end_attempt(http, task);
+    return status;
+}
+
+// ---- All of them ----
+
+// Begins what is due; `*wait`: milliseconds until the next one is, `*open`: how many are not done.
+static enum loam_status start_due(struct loam_http *http, struct task *tasks, size_t count, int *wait,
+                                  size_t *open, struct loam_error *error)
+{
+    size_t running = 0;
+    double time = now();
+    *open = 0;
+    for (size_t i = 0; i < count; i++) {
+        running += tasks[i].attempt != NULL;
+        *open += !tasks[i].done;
+    }
+    for (size_t i = 0; i < count && running < LOAM_HTTP_PARALLEL; i++) {
+        if (tasks[i].done || tasks[i].attempt != NULL) continue;
+        double seconds = tasks[i].due - time;
+        if (seconds <= 0) {
+            LOAM_TRY(start_task(http, &tasks[i], error));
+            running++;
+        } else if (seconds * 1e3 < *wait) {
+            *wait = (int)(seconds * 1e3) + 1;
+        }
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status take_finished(struct loam_http *http, int *finished, struct loam_error *error)
+{
+    int left;
+    for (CURLMsg *message; (message = curl_multi_info_read(http->multi, &left)) != NULL;) {
+        if (message->msg != CURLMSG_DONE) continue;
+        struct task *task = NULL;
+        CURLcode code = message->data.result; // the message does not outlive the handle
+        ++*finished;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &task);
+        LOAM_TRY(finish_task(http, task, code, error));
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status run(struct loam_http *http, struct task *tasks, size_t count,
+                            struct loam_error *error)
+{
+    for (;;) {
+        int wait = POLL_MILLISECONDS, running = 0, finished = 0;
+        size_t open = 0;
+        LOAM_TRY(start_due(http, tasks, count, &wait, &open, error));
+        if (open == 0) return LOAM_OK;
+        bool ok = curl_multi_perform(http->multi, &running) == CURLM_OK;
+        LOAM_TRY(take_finished(http, &finished, error));
+        // What has finished may let others begin at once.
+        if (ok && finished == 0) ok = curl_multi_poll(http->multi, NULL, 0, wait, NULL) == CURLM_OK;
+        if (!ok) return loam_fail(error, LOAM_ERROR_INTERNAL, "libcurl cannot go on");
+    }
+}
+
+enum loam_status loam_http_run(struct loam_http *http, struct loam_http_request *requests, size_t count,
+                               struct loam_error *error)
+{
+    struct task *tasks = loam_calloc(count, sizeof *tasks, error);
+    if (tasks == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        tasks[i].request = &requests[i];
+    enum loam_status status = run(http, tasks, count, error);
+    for (size_t i = 0; i < count; i++) {
+        end_attempt(http, &tasks[i]);
+        free(tasks[i].url);
+    }
+    free(tasks);
+    return status;
+}

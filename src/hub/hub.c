@@ -1,0 +1,120 @@
+#include "hub/hub.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "base/json.h"
+
+enum { HINT_MAX = 300, URL_MAX = 4096 };
+
+enum loam_status loam_hub_open(struct loam_hub *hub, const struct loam_callbacks *callbacks,
+                               struct loam_error *error)
+{
+    *hub = (struct loam_hub){.callbacks = callbacks};
+    return loam_hub_settings_load(&hub->settings, error);
+}
+
+void loam_hub_close(struct loam_hub *hub)
+{
+    loam_http_destroy(hub->http);
+    loam_hub_settings_deinit(&hub->settings);
+    *hub = (struct loam_hub){0};
+}
+
+enum loam_status loam_hub_run(struct loam_hub *hub, struct loam_http_request *requests, size_t count,
+                              struct loam_error *error)
+{
+    if (hub->settings.offline)
+        return loam_fail(error, LOAM_ERROR_IO,
+                         "%s: not in the cache %s, and HF_HUB_OFFLINE forbids to ask the hub",
+                         count == 0 ? "" : requests[0].what, hub->settings.cache);
+    if (hub->http == NULL)
+        LOAM_TRY(loam_http_create(&hub->http, &hub->settings, &hub->callbacks->log, error));
+    return loam_http_run(hub->http, requests, count, error);
+}
+
+// What the server itself says: X-Error-Message, or "error" of a JSON body; for a person, so printable and
+// short.
+static void find_hint(const struct loam_hub *hub, const struct loam_http_request *request,
+                      char hint[HINT_MAX])
+{
+    snprintf(hint, HINT_MAX, "%s", request->headers.error_message);
+    json_t *root = NULL;
+    struct loam_error ignored;
+    if (hint[0] == '\0' && request->text.size > 0 &&
+        loam_json_parse(&root, request->text.data, request->text.size, "answer", &ignored) == LOAM_OK) {
+        const char *text = json_string_value(json_object_get(root, "error"));
+        snprintf(hint, HINT_MAX, "%s", text == NULL ? "" : text);
+    }
+    json_decref(root);
+    for (char *c = hint; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = ' ';
+    loam_http_redact(hub->http, hint);
+}
+
+static enum loam_status fail_access(const struct loam_hub *hub, const struct loam_http_request *request,
+                                    const char *hint, struct loam_error *error)
+{
+    if (hub->settings.token == NULL)
+        return loam_fail(
+            error, LOAM_ERROR_IO,
+            "%s: the hub at %s shows nobody such a repository without a token: check the name, or set "
+            "HF_TOKEN if it is private or gated",
+            request->what, hub->settings.endpoint);
+    return loam_fail(
+        error, LOAM_ERROR_IO,
+        "%s: the hub at %s refuses the token%s%s: check that it is valid and may do this (HF_TOKEN)",
+        request->what, hub->settings.endpoint, hint[0] == '\0' ? "" : ": ", hint);
+}
+
+static enum loam_status fail_missing(const struct loam_hub *hub, const struct loam_http_request *request,
+                                     const struct loam_repo *repo, struct loam_error *error)
+{
+    const char *code = request->headers.error_code;
+    if (strcmp(code, "RevisionNotFound") == 0)
+        return loam_fail(error, LOAM_ERROR_IO, "%s: there is no revision \"%s\" of it on %s", request->what,
+                         repo->revision, hub->settings.endpoint);
+    if (strcmp(code, "EntryNotFound") == 0)
+        return loam_fail(error, LOAM_ERROR_IO, "%s: there is no such file at revision \"%s\" on %s",
+                         request->what, repo->revision, hub->settings.endpoint);
+    return loam_fail(error, LOAM_ERROR_IO, "%s: there is no such repository on %s%s", request->what,
+                     hub->settings.endpoint,
+                     hub->settings.token == NULL ? ", or it is private and needs a token in HF_TOKEN"
+                                                 : ", or the token of HF_TOKEN may not see it");
+}
+
+enum loam_status loam_hub_check(const struct loam_hub *hub, const struct loam_http_request *request,
+                                const struct loam_repo *repo, struct loam_error *error)
+{
+    if (request->status < 400) return LOAM_OK;
+    char hint[HINT_MAX];
+    find_hint(hub, request, hint);
+    if (strcmp(request->headers.error_code, "GatedRepo") == 0)
+        return loam_fail(error, LOAM_ERROR_IO, "%s: it is gated: accept its terms at %s/%s%s, and try again",
+                         request->what, hub->settings.endpoint, repo->id,
+                         hub->settings.token == NULL ? ", put a token of your account into HF_TOKEN"
+                                                     : " with the account of the token");
+    if (request->status == 401) return fail_access(hub, request, hint, error);
+    if (request->status == 404) return fail_missing(hub, request, repo, error);
+    if (request->status == 403)
+        return loam_fail(error, LOAM_ERROR_IO,
+                         "%s: the hub at %s forbids it%s%s: the token of HF_TOKEN must have the right to",
+                         request->what, hub->settings.endpoint, hint[0] == '\0' ? "" : ": ", hint);
+    return loam_fail(error, LOAM_ERROR_IO, "%s: the hub at %s answers with status %ld%s%s", request->what,
+                     hub->settings.endpoint, request->status, hint[0] == '\0' ? "" : ": ", hint);
+}
+
+char *loam_hub_url(const struct loam_hub *hub, struct loam_error *error, const char *format, ...)
+{
+    char path[URL_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(path, sizeof path, format, arguments);
+    va_end(arguments);
+    if (size >= 0 && size < (int)sizeof path)
+        return loam_format(error, "%s/%s", hub->settings.endpoint, path);
+    loam_fail(error, LOAM_ERROR_ARGUMENT, "an address on the hub would be longer than %d bytes", URL_MAX);
+    return NULL;
+}

@@ -1,0 +1,285 @@
+#include "hub/pull.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/heap.h"
+#include "base/json.h"
+#include "hub/cache.h"
+#include "hub/download.h"
+#include "hub/listing.h"
+
+static const char weights_file[] = "model.safetensors", index_file[] = "model.safetensors.index.json",
+                  adapter_file[] = "adapter_model.safetensors";
+
+// What is wanted of a repository without --include. Only at its top: below are other formats of the same.
+static const struct {
+    const char *pattern;
+    bool model, adapter, tokenizer;
+} wanted_patterns[] = {
+    {"config.json", true, false, true},
+    {"generation_config.json", true, false, true},
+    {"tokenizer.json", true, true, true},
+    {"tokenizer_config.json", true, true, true},
+    {"special_tokens_map.json", true, true, true},
+    {"added_tokens.json", true, true, true},
+    {"chat_template.jinja", true, true, true},
+    {index_file, true, false, false},
+    {"model*.safetensors", true, false, false},
+    {"adapter_config.json", false, true, false},
+    {adapter_file, false, true, false},
+};
+
+struct pull_job {
+    struct loam_hub *hub;
+    const struct loam_repo *repo;
+    const struct loam_pull *pull;
+    struct loam_cache cache;
+    char commit[LOAM_COMMIT_SIZE];
+    struct loam_listing listing;
+    struct loam_wanted_file *files;
+    size_t count;
+};
+
+// ---- What the cache has ----
+
+static bool has(const struct pull_job *job, const char *file)
+{
+    return loam_cache_has(&job->cache, job->commit, file);
+}
+
+// Every shard that the index names. The index is outside data: an entry that is no safe name is not there.
+static bool has_shards(const struct pull_job *job)
+{
+    struct loam_error ignored;
+    json_t *root = NULL;
+    char *snapshot = loam_cache_snapshot(&job->cache, job->commit, &ignored);
+    char *path = snapshot == NULL ? NULL : loam_path_join(snapshot, index_file, &ignored);
+    bool all = path != NULL && loam_json_load(&root, path, &ignored) == LOAM_OK;
+    const json_t *map = json_object_get(root, "weight_map");
+    all = all && json_object_size(map) > 0;
+    void *iterator = json_object_iter((json_t *)(uintptr_t)map);
+    for (const char *last = ""; all && iterator != NULL;
+         iterator = json_object_iter_next((json_t *)(uintptr_t)map, iterator)) {
+        const char *shard = json_string_value(json_object_iter_value(iterator));
+        if (shard != NULL && strcmp(shard, last) == 0) continue; // tensors of a shard mostly stand together
+        all = shard != NULL && loam_repo_file_is_safe(shard) && has(job, shard);
+        last = shard;
+    }
+    json_decref(root);
+    free(path);
+    free(snapshot);
+    return all;
+}
+
+// loam links the weights last (below), and transformers and PEFT load them last: where they are, the rest is.
+static bool has_kind(const struct pull_job *job, enum loam_pull_kind kind)
+{
+    bool tokenizer =
+        has(job, "tokenizer.json") || loam_cache_lacks(&job->cache, job->commit, "tokenizer.json");
+    switch (kind) {
+    case LOAM_PULL_MODEL:
+        return has(job, "config.json") && tokenizer && (has(job, weights_file) || has_shards(job));
+    case LOAM_PULL_ADAPTER:
+        return has(job, "adapter_config.json") && has(job, adapter_file);
+    case LOAM_PULL_EITHER:
+        return has_kind(job, LOAM_PULL_ADAPTER) || has_kind(job, LOAM_PULL_MODEL);
+    case LOAM_PULL_TOKENIZER:
+        return has(job, "tokenizer.json");
+    }
+    return false;
+}
+
+// A pattern with wildcards could mean files that the cache has never heard of.
+static bool has_included(const struct pull_job *job)
+{
+    for (size_t i = 0; i < job->pull->include_count; i++) {
+        const char *name = job->pull->include[i];
+        if (strpbrk(name, "*?[") != NULL || !loam_repo_file_is_safe(name) || !has(job, name)) return false;
+    }
+    return true;
+}
+
+static bool is_cached(const struct pull_job *job)
+{
+    return job->pull->include_count > 0 ? has_included(job) : has_kind(job, job->pull->kind);
+}
+
+// ---- What the repository has ----
+
+static enum loam_status fetch_listing(struct pull_job *job, struct loam_error *error)
+{
+    struct loam_bytes revision = {0};
+    enum loam_status status = loam_url_append(&revision, job->repo->revision, "", error);
+    // "blobs": the sizes too.
+    char *url = status != LOAM_OK ? NULL
+                                  : loam_hub_url(job->hub, error, "api/models/%s/revision/%s?blobs=true",
+                                                 job->repo->id, revision.data);
+    struct loam_http_request request = {
+        .method = "GET", .url = url, .what = job->repo->id, .accept = "application/json", .to_hub = true};
+    status = url == NULL ? error->status : loam_hub_run(job->hub, &request, 1, error);
+    if (status == LOAM_OK) status = loam_hub_check(job->hub, &request, job->repo, error);
+    if (status == LOAM_OK)
+        status =
+            loam_listing_parse(&job->listing, request.text.data, request.text.size, job->repo->id, error);
+    if (status == LOAM_OK) memcpy(job->commit, job->listing.commit, sizeof job->commit);
+    loam_http_request_deinit(&request);
+    loam_bytes_deinit(&revision);
+    free(url);
+    return status;
+}
+
+// The kind that a repository turns out to be.
+static enum loam_pull_kind settle_kind(const struct pull_job *job)
+{
+    if (job->pull->kind != LOAM_PULL_EITHER) return job->pull->kind;
+    return loam_listing_find(&job->listing, "adapter_config.json") != NULL ? LOAM_PULL_ADAPTER
+                                                                           : LOAM_PULL_MODEL;
+}
+
+static bool is_of_kind(size_t row, enum loam_pull_kind kind)
+{
+    return kind == LOAM_PULL_MODEL     ? wanted_patterns[row].model
+           : kind == LOAM_PULL_ADAPTER ? wanted_patterns[row].adapter
+                                       : wanted_patterns[row].tokenizer;
+}
+
+static bool is_wanted(const struct pull_job *job, const char *name, enum loam_pull_kind kind)
+{
+    for (size_t i = 0; i < job->pull->include_count; i++)
+        if (fnmatch(job->pull->include[i], name, FNM_NOESCAPE) == 0) return true;
+    if (job->pull->include_count > 0) return false;
+    // One file of weights beside shards holds the same once more; it is the one that is read.
+    bool single = loam_listing_find(&job->listing, weights_file) != NULL;
+    bool shard = strncmp(name, "model", 5) == 0 && strcmp(name, weights_file) != 0;
+    if (single && shard) return false;
+    for (size_t i = 0; i < sizeof wanted_patterns / sizeof *wanted_patterns; i++)
+        if (is_of_kind(i, kind) &&
+            fnmatch(wanted_patterns[i].pattern, name, FNM_PATHNAME | FNM_NOESCAPE) == 0)
+            return true;
+    return false;
+}
+
+static bool is_weights(const char *name)
+{
+    static const char ending[] = ".safetensors";
+    size_t size = strlen(name), ending_size = sizeof ending - 1;
+    return size >= ending_size && strcmp(name + size - ending_size, ending) == 0;
+}
+
+// A repository without safetensors is told at once, with what it has instead.
+static enum loam_status check_weights(const struct pull_job *job, enum loam_pull_kind kind,
+                                      struct loam_error *error)
+{
+    if (job->pull->include_count > 0 || kind == LOAM_PULL_TOKENIZER) return LOAM_OK;
+    for (size_t i = 0; i < job->count; i++)
+        if (is_weights(job->files[i].name)) return LOAM_OK;
+    const char *wanted = kind == LOAM_PULL_ADAPTER ? adapter_file : weights_file;
+    const char *other = kind == LOAM_PULL_ADAPTER ? "adapter_model.bin" : "pytorch_model.bin";
+    bool there = loam_listing_find(&job->listing, other) != NULL;
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s has no %s%s%s%s", job->repo->id, wanted,
+                     there ? ", only " : "", there ? other : "",
+                     there ? ", a pickle that loam does not read; ask for a revision with safetensors"
+                           : "; --include names other files");
+}
+
+// What is wanted and not there yet.
+static enum loam_status choose_files(struct pull_job *job, enum loam_pull_kind kind, struct loam_error *error)
+{
+    job->files = loam_calloc(job->listing.count, sizeof *job->files, error);
+    if (job->files == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < job->listing.count; i++) {
+        const struct loam_listed_file *listed = &job->listing.files[i];
+        if (is_wanted(job, listed->name, kind))
+            job->files[job->count++] = (struct loam_wanted_file){.name = listed->name, .size = listed->size};
+    }
+    LOAM_TRY(check_weights(job, kind, error));
+    if (job->count == 0)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s has no file that --include %s means", job->repo->id,
+                         job->pull->include[0]);
+    size_t missing = 0;
+    for (size_t i = 0; i < job->count; i++)
+        if (!has(job, job->files[i].name)) job->files[missing++] = job->files[i];
+    job->count = missing;
+    return LOAM_OK;
+}
+
+// ---- Bringing it ----
+
+static enum loam_status link_files(struct pull_job *job, bool weights, struct loam_error *error)
+{
+    for (size_t i = 0; i < job->count; i++)
+        if (is_weights(job->files[i].name) == weights)
+            LOAM_TRY(
+                loam_cache_link(&job->cache, job->commit, job->files[i].name, job->files[i].etag, error));
+    return LOAM_OK;
+}
+
+// Files that were wanted and that the commit has not: so nobody needs to ask again.
+static enum loam_status note_lacking(struct pull_job *job, enum loam_pull_kind kind, struct loam_error *error)
+{
+    if (job->pull->include_count > 0) return LOAM_OK;
+    for (size_t i = 0; i < sizeof wanted_patterns / sizeof *wanted_patterns; i++) {
+        const char *name = wanted_patterns[i].pattern;
+        if (!is_of_kind(i, kind) || strchr(name, '*') != NULL ||
+            loam_listing_find(&job->listing, name) != NULL)
+            continue;
+        LOAM_TRY(loam_cache_set_lacking(&job->cache, job->commit, name, error));
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status allow(const struct pull_job *job, struct loam_error *error)
+{
+    int64_t bytes = 0;
+    for (size_t i = 0; i < job->count; i++)
+        if (__builtin_add_overflow(bytes, job->files[i].size, &bytes)) bytes = INT64_MAX;
+    return job->pull->allow == NULL ? LOAM_OK : job->pull->allow(job->pull->user, bytes, error);
+}
+
+static enum loam_status bring_files(struct pull_job *job, struct loam_error *error)
+{
+    const char *commit = job->commit;
+    LOAM_TRY(loam_download_heads(job->hub, job->repo, commit, job->files, job->count, error));
+    LOAM_TRY(allow(job, error));
+    loam_log_write(&job->hub->callbacks->log, LOAM_LOG_INFO, "%s: downloading %zu file%s of commit %.12s",
+                   job->repo->id, job->count, job->count == 1 ? "" : "s", commit);
+    LOAM_TRY(loam_download_blobs(job->hub, job->repo, commit, &job->cache, job->files, job->count, error));
+    LOAM_TRY(link_files(job, false, error));
+    return link_files(job, true, error);
+}
+
+static enum loam_status bring(struct pull_job *job, struct loam_error *error)
+{
+    LOAM_TRY(fetch_listing(job, error));
+    enum loam_pull_kind kind = settle_kind(job);
+    LOAM_TRY(choose_files(job, kind, error));
+    if (job->count > 0) LOAM_TRY(bring_files(job, error));
+    LOAM_TRY(note_lacking(job, kind, error));
+    loam_cache_tag(&job->cache);
+    // Last: until here the revision still names what was complete before.
+    return loam_cache_set_commit(&job->cache, job->repo->revision, job->commit, error);
+}
+
+static enum loam_status pull_files(struct pull_job *job, char **directory, struct loam_error *error)
+{
+    bool known = loam_cache_find_commit(&job->cache, job->repo->revision, job->commit);
+    bool ask = job->pull->update && !job->hub->settings.offline;
+    if (!known || ask || !is_cached(job)) LOAM_TRY(bring(job, error));
+    *directory = loam_cache_snapshot(&job->cache, job->commit, error);
+    return *directory == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
+}
+
+enum loam_status loam_hub_pull(struct loam_hub *hub, const struct loam_repo *repo,
+                               const struct loam_pull *pull, char **directory, struct loam_error *error)
+{
+    struct pull_job job = {.hub = hub, .repo = repo, .pull = pull};
+    LOAM_TRY(loam_cache_open(&job.cache, hub->settings.cache, repo, error));
+    enum loam_status status = pull_files(&job, directory, error);
+    free(job.files);
+    loam_listing_deinit(&job.listing);
+    loam_cache_close(&job.cache);
+    return status;
+}

@@ -1,0 +1,149 @@
+#include "hub/settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/file.h"
+#include "base/heap.h"
+
+enum { TOKEN_LIMIT = 16 << 10 }; // bytes of a token's file
+
+// An empty variable counts as none.
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static bool is_true(const char *name)
+{
+    static const char *const words[] = {"1", "on", "yes", "true"};
+    const char *value = variable(name);
+    for (size_t i = 0; value != NULL && i < sizeof words / sizeof *words; i++)
+        if (strcasecmp(value, words[i]) == 0) return true;
+    return false;
+}
+
+// The path in a variable, "~/" being the home directory; else DIRECTORY/NAME.
+static char *path_of(const char *name, const char *directory, const char *below, struct loam_error *error)
+{
+    const char *value = variable(name);
+    if (value == NULL) return loam_path_join(directory, below, error);
+    const char *home = variable("HOME");
+    if (value[0] == '~' && value[1] == '/' && home != NULL) return loam_path_join(home, value + 2, error);
+    return loam_strdup(value, error);
+}
+
+// HF_HOME, else $XDG_CACHE_HOME/huggingface, else ~/.cache/huggingface.
+static char *home_directory(struct loam_error *error)
+{
+    const char *home = variable("HOME");
+    if (home == NULL && variable("HF_HOME") == NULL && variable("XDG_CACHE_HOME") == NULL) {
+        loam_fail(error, LOAM_ERROR_ARGUMENT, "no place for the cache of the hub: set HF_HOME or HOME");
+        return NULL;
+    }
+    char *cache = path_of("XDG_CACHE_HOME", home == NULL ? "" : home, ".cache", error);
+    char *directory = cache == NULL ? NULL : path_of("HF_HOME", cache, "huggingface", error);
+    free(cache);
+    return directory;
+}
+
+static enum loam_status set_endpoint(struct loam_hub_settings *settings, struct loam_error *error)
+{
+    const char *endpoint = variable("HF_ENDPOINT");
+    if (endpoint == NULL) endpoint = "https://huggingface.co";
+    size_t size = strlen(endpoint);
+    while (size > 0 && endpoint[size - 1] == '/')
+        size--;
+    settings->endpoint = loam_strndup(endpoint, size, error);
+    if (settings->endpoint == NULL) return LOAM_ERROR_MEMORY;
+    if (loam_origin_parse(&settings->origin, settings->endpoint, error) != LOAM_OK)
+        return loam_fail_prefix(error, "HF_ENDPOINT");
+    if (!loam_origin_is_private(&settings->origin, &settings->origin))
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "HF_ENDPOINT %.200s: plain http is for this machine itself; expected https://",
+                         settings->endpoint);
+    return LOAM_OK;
+}
+
+// What goes into a header must stay in its line; the token itself is in no message.
+static enum loam_status set_token(struct loam_hub_settings *settings, const char *text, const char *source,
+                                  struct loam_error *error)
+{
+    static const char space[] = " \t\r\n";
+    text += strspn(text, space);
+    size_t size = strlen(text);
+    while (size > 0 && strchr(space, text[size - 1]) != NULL)
+        size--;
+    for (size_t i = 0; i < size; i++)
+        if (text[i] <= ' ' || text[i] > '~')
+            return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                             "%s holds no token: expected one word of printable characters", source);
+    if (size == 0) return LOAM_OK;
+    settings->token = loam_strndup(text, size, error);
+    return settings->token == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
+}
+
+static enum loam_status find_token(struct loam_hub_settings *settings, const char *home,
+                                   struct loam_error *error)
+{
+    if (is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN")) return LOAM_OK;
+    static const char *const names[] = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"};
+    for (size_t i = 0; i < sizeof names / sizeof *names && settings->token == NULL; i++)
+        if (variable(names[i]) != NULL) LOAM_TRY(set_token(settings, variable(names[i]), names[i], error));
+    if (settings->token != NULL) return LOAM_OK;
+    char *path = path_of("HF_TOKEN_PATH", home, "token", error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    struct loam_bytes text = {0};
+    enum loam_status status = LOAM_OK;
+    if (loam_file_exists(path)) {
+        status = loam_file_read(path, TOKEN_LIMIT, &text, error);
+        if (status == LOAM_OK && text.size > 0) status = set_token(settings, text.data, path, error);
+    }
+    loam_bytes_deinit(&text);
+    free(path);
+    return status;
+}
+
+static double number_of(const char *name, double otherwise)
+{
+    const char *value = variable(name);
+    double number = value == NULL ? -1 : strtod(value, NULL);
+    return number >= 0 && number <= 1e6 ? number : otherwise;
+}
+
+static enum loam_status load(struct loam_hub_settings *settings, const char *home, struct loam_error *error)
+{
+    char *cache = path_of("HUGGINGFACE_HUB_CACHE", home, "hub", error);
+    if (cache == NULL) return LOAM_ERROR_MEMORY;
+    settings->cache = variable("HF_HUB_CACHE") == NULL ? loam_strdup(cache, error)
+                                                       : path_of("HF_HUB_CACHE", home, "hub", error);
+    free(cache);
+    if (settings->cache == NULL) return LOAM_ERROR_MEMORY;
+    settings->offline =
+        is_true("HF_HUB_OFFLINE") || (variable("HF_HUB_OFFLINE") == NULL && is_true("TRANSFORMERS_OFFLINE"));
+    settings->delay_scale = number_of("LOAM_HUB_DELAY_SCALE", 1);
+    settings->stall_seconds = (long)number_of("LOAM_HUB_STALL_SECONDS", 30);
+    LOAM_TRY(set_endpoint(settings, error));
+    return find_token(settings, home, error);
+}
+
+enum loam_status loam_hub_settings_load(struct loam_hub_settings *settings, struct loam_error *error)
+{
+    *settings = (struct loam_hub_settings){0};
+    char *home = home_directory(error);
+    if (home == NULL) return error->status;
+    enum loam_status status = load(settings, home, error);
+    free(home);
+    if (status != LOAM_OK) loam_hub_settings_deinit(settings);
+    return status;
+}
+
+void loam_hub_settings_deinit(struct loam_hub_settings *settings)
+{
+    free(settings->endpoint);
+    free(settings->cache);
+    free(settings->token);
+    *settings = (struct loam_hub_settings){0};
+}

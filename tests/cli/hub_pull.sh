@@ -1,0 +1,299 @@
+# loam pull and models by name, against a hub that misbehaves.
+. "$(dirname "$0")/common.sh"
+. "$LOAM_SOURCE/tests/hub/common.sh"
+
+repo=$hub/repos/org/tiny
+mkdir -p "$hub/repos/org"
+make_model "$repo"
+mkdir "$repo/onnx"
+echo 'onnx' >"$repo/onnx/model.onnx"
+echo 'pickle' >"$repo/pytorch_model.bin"
+echo '# a card' >"$repo/README.md"
+size=$(wc -c <"$repo/model.safetensors")
+cache=$tmp/home/hub/models--org--tiny
+
+# The snapshot that was printed holds what the repository holds.
+same() {
+    snapshot=$(tail -n 1 "$tmp/stdout")
+    for name in config.json tokenizer.json tokenizer_config.json model.safetensors; do
+        cmp -s "$repo/$name" "$snapshot/$name" || fail "$name differs"
+        [ -L "$snapshot/$name" ] || fail "$name is no link"
+    done
+    [ -z "$(find "$cache" -name '*.incomplete')" ] || fail 'an incomplete file is left'
+}
+
+# ---- The way it should be ----
+
+begin fresh
+ok 'pull' pull org/tiny
+same
+happened
+commit=$(basename "$snapshot")
+[ "$(cat "$cache/refs/main")" = "$commit" ] || fail 'refs/main'
+[ -e "$cache/.no_exist/$commit/model.safetensors.index.json" ] || fail '.no_exist'
+case $(readlink "$snapshot/config.json") in ../../blobs/*) ;; *) fail "$(readlink "$snapshot/config.json")" ;; esac
+[ ! -e "$snapshot/pytorch_model.bin" ] && [ ! -e "$snapshot/onnx" ] && [ ! -e "$snapshot/README.md" ] || fail 'too much was taken'
+[ "$(asked 'cdn GET')" -eq 1 ] || fail 'the weights do not come from the other host'
+grep -q '^Signature: ' "$tmp/home/hub/CACHEDIR.TAG" || fail 'CACHEDIR.TAG'
+
+begin
+ok 'pull again: no word to the hub' pull org/tiny
+same
+silent
+HF_HUB_OFFLINE=1 ok 'offline' pull org/tiny
+HF_HUB_OFFLINE=1 ok 'by its commit' pull "org/tiny@$commit"
+ok 'inspect by name' inspect org/tiny
+ok 'tokenize by name' tokenize --model org/tiny
+ok 'generate by name' generate --model org/tiny --prompt 'The bakery' --max-new-tokens 2 "${one_thread[@]}"
+silent
+ok 'update' pull org/tiny --update
+[ "$(asked '.')" -eq 1 ] || fail "$(cat "$hub/log")"
+
+begin
+ok 'a tag' pull org/tiny@v1.0 --json
+grep -q '"revision": "v1.0"' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
+[ "$(cat "$cache/refs/v1.0")" = "$commit" ] || fail 'refs/v1.0'
+[ "$(asked 'GET|HEAD')" -eq 1 ] || fail 'a second revision of the same commit costs more than its name'
+
+begin
+ok 'files by pattern' pull org/tiny --include '*.onnx' --include README.md
+cmp -s "$repo/onnx/model.onnx" "$(cat "$tmp/stdout")/onnx/model.onnx" || fail 'onnx/model.onnx'
+[ "$(readlink "$(cat "$tmp/stdout")/onnx/model.onnx" | cut -c 1-18)" = ../../../blobs/1f7a ] ||
+    readlink "$(cat "$tmp/stdout")/onnx/model.onnx" | grep -q '^\.\./\.\./\.\./blobs/' || fail 'a link from a directory'
+begin
+ok 'a file that is there' pull org/tiny --include README.md
+silent
+refuses 1 'no file that --include *.gguf means' 'a pattern of nothing' pull org/tiny --include '*.gguf'
+
+begin fresh
+ok 'tokenizer only' tokenize --model org/tiny
+[ "$(asked 'model.safetensors')" -eq 0 ] || fail 'weights were asked for'
+ok 'then the rest' pull org/tiny
+same
+[ "$(asked 'GET /org/tiny/resolve/[^ ]*/tokenizer.json')" -eq 1 ] || fail 'the tokenizer came twice'
+
+# ---- Faults that pass ----
+
+begin fresh
+fault 'GET./lfs/' drop 200000
+fault 'GET./lfs/' drop 5000
+fault 'GET.*tokenizer.json' drop 10
+ok 'connections that break' pull org/tiny
+same
+happened
+[ "$(asked 'cdn GET .* 206 .*range=bytes=200000-')" -ge 1 ] || fail "not resumed: $(cat "$hub/log")"
+
+begin fresh
+fault 'GET./lfs/' drop 200000
+fault 'GET./lfs/' norange
+ok 'a server without ranges' pull org/tiny
+same
+happened
+
+begin fresh
+fault 'GET./lfs/' wrong
+fault 'GET.*config.json' wrong
+ok 'wrong bytes, once' pull org/tiny
+same
+happened
+
+begin fresh
+fault 'GET./api/' status 429 Retry-After:1
+fault 'HEAD.*config.json' status 500
+fault 'HEAD.*config.json' status 503
+fault 'GET./lfs/' status 429 Retry-After:2
+fault 'GET./lfs/' status 502
+ok 'busy and broken for a while' pull org/tiny
+same
+happened
+grep -q 'another try in 2 s' "$tmp/stderr" || fail "Retry-After: $(cat "$tmp/stderr")"
+
+begin fresh
+fault 'GET./lfs/' length "$((size + 1000))"
+ok 'a length that lies upwards' pull org/tiny
+same
+begin fresh
+fault 'GET./lfs/' length 1000
+ok 'a length that lies downwards' pull org/tiny
+same
+
+begin fresh
+fault 'GET./lfs/' drip
+LOAM_HUB_STALL_SECONDS=1 ok 'a slow drip' pull org/tiny
+same
+happened
+
+# What an earlier run left is gone on with; what cannot be a beginning is thrown away.
+begin fresh
+ok 'pull' pull org/tiny
+blob=$(readlink -f "$(cat "$tmp/stdout")/model.safetensors")
+for left in 100000 "$size" "$((size + 5))"; do
+    begin
+    rm -r "$cache/snapshots"
+    head -c "$left" "$blob" >"$blob.incomplete"
+    [ "$left" -le "$size" ] || printf 'xxxxx' >>"$blob.incomplete"
+    mv "$blob" "$tmp/whole"
+    ok "$left bytes were there" pull org/tiny
+    same
+    mv "$tmp/whole" "$blob"
+    [ "$left" -ne 100000 ] || [ "$(asked 'cdn .*range=bytes=100000-')" -eq 1 ] || fail 'not resumed'
+    [ "$left" -ne "$size" ] || [ "$(asked 'cdn')" -eq 0 ] || fail 'a whole file came again'
+done
+begin
+rm -r "$cache/snapshots" "$blob"
+head -c 100000 /dev/zero >"$blob.incomplete"
+ok 'other bytes were there' pull org/tiny
+same
+
+# ---- Faults that stay ----
+
+begin fresh
+fault 'always GET./lfs/' wrong
+refuses 1 'its hash is' 'wrong bytes' pull org/tiny
+[ -z "$(find "$cache/blobs" -size "+$((size / 1024 - 1))k")" ] || fail 'the wrong bytes were kept'
+[ ! -e "$cache/refs/main" ] || fail 'the revision was noted'
+
+begin fresh
+fault 'always GET./lfs/' drop 100
+refuses 1 'given up after' 'always broken' pull org/tiny
+begin fresh
+fault 'always GET./api/' status 500
+refuses 1 'status 500' 'always broken API' pull org/tiny
+begin fresh
+fault 'GET./api/' status 429 Retry-After:9999
+refuses 1 'asks to wait 9999 seconds' 'too long a wait' pull org/tiny
+begin fresh
+fault 'always HEAD.*safetensors' size 1000
+refuses 1 'more comes than the 1000 bytes' 'a size that is too small' pull org/tiny
+begin fresh
+fault 'always HEAD.*safetensors' size "$((size + 1000))"
+refuses 1 'and has none after' 'a size that is too large' pull org/tiny
+begin fresh
+fault 'always HEAD.*safetensors' size 999999999999999
+refuses 1 'are needed' 'more than the disk has' pull org/tiny
+begin fresh
+fault 'HEAD.*config.json' nocommit
+refuses 1 'X-Repo-Commit' 'no hub' pull org/tiny
+begin fresh
+fault 'HEAD.*config.json' etag ../../../../evil
+refuses 1 'no hash' 'an etag that is a path' pull org/tiny
+[ ! -e "$tmp/evil" ] || fail 'a path left the cache'
+begin fresh
+fault 'GET./api/' text '{"sha": "0123456789012345678901234567890123456789", "siblings": [{"rfilename": "../../evil"}]}'
+refuses 1 'no relative path' 'a file that is a path' pull org/tiny
+begin fresh
+fault 'GET./api/' text '[[[['
+refuses 1 'not valid JSON' 'no JSON' pull org/tiny
+
+# ---- Who may ----
+
+begin fresh
+refuses 1 'no directory org/nothing' 'no such repository' inspect org/nothing
+refuses 1 'set HF_TOKEN' 'no such repository, and no token' pull org/nothing
+HF_TOKEN=$token refuses 1 'no such repository' 'no such repository, with a token' pull org/nothing
+no_token
+refuses 1 'no revision "gone"' 'no such revision' pull org/tiny@gone
+
+settings "{\"private\": true, \"token\": \"$token\"}"
+refuses 1 'set HF_TOKEN' 'private' pull org/tiny
+HF_TOKEN=hf_other refuses 1 'refuses the token: Invalid credentials' 'private, another token' pull org/tiny
+HF_TOKEN=$token ok 'private, the token' pull org/tiny
+same
+no_token
+[ "$(asked "cdn .*auth=none")" -eq 1 ] && [ "$(asked 'cdn .*auth=hf')" -eq 0 ] || fail "the token went along: $(cat "$hub/log")"
+begin fresh
+mkdir -p "$tmp/home"
+printf '%s\n' "$token" >"$tmp/home/token"
+ok 'a token in a file' pull org/tiny
+rm "$tmp/home/token"
+no_token
+settings "{\"gated\": true, \"token\": \"$token\"}"
+begin fresh
+refuses 1 "accept its terms at $HF_ENDPOINT/org/tiny" 'gated' pull org/tiny
+HF_TOKEN=hf_other refuses 1 "accept its terms at $HF_ENDPOINT/org/tiny" 'gated, another token' pull org/tiny
+settings '{}'
+HF_TOKEN='two words' refuses 1 'HF_TOKEN holds no token' 'no token' pull org/tiny
+! grep -q 'two words' "$tmp/message" || fail 'it is in the message'
+
+# ---- Elsewhere ----
+
+begin fresh
+fault 'GET./api/' elsewhere http://localhost:1/evil
+HF_TOKEN=$token refuses 1 'redirected to another host' 'an API elsewhere' pull org/tiny
+begin fresh
+fault 'GET./api/' elsewhere http://example.invalid/evil
+refuses 1 'without https' 'plain http elsewhere' pull org/tiny
+begin fresh
+fault 'GET./api/' elsewhere "$HF_ENDPOINT/api/models/org/tiny/revision/main?blobs=true"
+HF_TOKEN=$token ok 'renamed' pull org/tiny
+same
+begin fresh
+fault 'always GET./api/' elsewhere "$HF_ENDPOINT/api/models/org/tiny"
+refuses 1 'redirects' 'round and round' pull org/tiny
+HF_ENDPOINT=http://example.invalid refuses 1 'HF_ENDPOINT' 'a plain endpoint elsewhere' pull org/tiny
+HF_ENDPOINT=file:///etc refuses 1 'HF_ENDPOINT' 'no endpoint' pull org/tiny
+HF_ENDPOINT=http://127.0.0.1:1 refuses 1 'HF_HUB_OFFLINE=1' 'nobody there' pull org/tiny
+
+# ---- Names ----
+
+begin fresh
+for name in ../tiny org/tiny/x /org org//tiny -org/tiny org/.tiny org/a--b org/a..b org/tiny.git 'org/ti ny' '' org/tiny@ \
+    org/tiny@../x org/tiny@/x 'org/tiny@a b'; do
+    refuses 1 'expected' "the name \"$name\"" pull -- "$name"
+done
+silent
+refuses 1 "$tmp/nowhere" 'a path is no name' inspect "$tmp/nowhere"
+HF_HUB_OFFLINE=1 refuses 1 'HF_HUB_OFFLINE' 'offline, and not there' inspect org/tiny
+silent
+mkdir -p "$tmp/work/org"
+cp -r "$repo" "$tmp/work/org/tiny"
+case_name='a directory wins'
+(cd "$tmp/work" && "$LOAM" inspect org/tiny >/dev/null) || fail 'inspect'
+silent
+
+# A repository of pickles only.
+mkdir "$hub/repos/org/pickled"
+cp "$repo/config.json" "$repo/tokenizer.json" "$repo/pytorch_model.bin" "$hub/repos/org/pickled"
+refuses 1 'pytorch_model.bin, a pickle' 'no safetensors' pull org/pickled
+
+# ---- Adapters ----
+
+begin fresh
+ok 'train on a model by name' train --model org/tiny --data "$tiny/questions.json" --out "$tmp/adapter" --max-steps 1 \
+    --batch-size 1 "${one_thread[@]}"
+grep -q '"base_model_name_or_path": "org/tiny"' "$tmp/adapter/adapter_config.json" || fail 'the base is not called by its name'
+output_has '--model org/tiny'
+cp -r "$tmp/adapter" "$hub/repos/org/adapter"
+begin fresh
+ok 'an adapter brings its base' generate --adapter org/adapter --prompt 'The bakery' --max-new-tokens 2 "${one_thread[@]}"
+[ "$(asked '/org/tiny/.*model.safetensors')" -ge 1 ] || fail "$(cat "$hub/log")"
+begin
+ok 'both are there' eval --adapter org/adapter --data "$tiny/questions.json" --limit 1 "${one_thread[@]}"
+ok 'a directory brings its base' generate --adapter "$tmp/adapter" --prompt 'The bakery' --max-new-tokens 2 "${one_thread[@]}"
+ok 'inspect an adapter by name' inspect org/adapter
+output_has 'LoRA adapter of org/tiny'
+ok 'pull an adapter' pull org/adapter
+silent
+begin fresh
+fault 'HEAD.*/org/tiny/.*safetensors' size 2000000000
+refuses 1 'pass --yes' 'a large base is asked about' generate --adapter org/adapter --prompt x
+happened
+[ "$(asked 'cdn')" -eq 1 ] || fail 'downloaded unasked'
+fault 'HEAD.*/org/tiny/.*safetensors' size 2000000000
+refuses 1 'has none after' 'a large base, with --yes' generate --adapter org/adapter --prompt x --yes
+begin fresh
+sed 's|org/tiny|/nowhere/base|' "$tmp/adapter/adapter_config.json" >"$hub/repos/org/adapter/adapter_config.json"
+refuses 1 '/nowhere/base' 'a base that is nowhere' generate --adapter org/adapter --prompt x
+refuses 2 '--model DIR|NAME is needed' 'neither model nor adapter' generate --prompt x
+refuses 2 '--model DIR|NAME is needed' 'neither model nor adapter' eval --data "$tiny/questions.json"
+
+# ---- Two at once ----
+
+begin fresh
+case_name='two at once'
+fault 'GET./lfs/' drop 100000
+"$LOAM" pull org/tiny >"$tmp/first" 2>"$tmp/first.log" &
+ok 'two at once' pull org/tiny
+wait $! || fail "$(cat "$tmp/first.log")"
+same
+finish
