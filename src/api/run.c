@@ -11,6 +11,11 @@ const char *loam_version(void)
 enum loam_status loam_run(const struct loam_options *options, const struct loam_callbacks *callbacks,
                           struct loam_error *error)
 {
+    // What is wrong with the options themselves is said before anything is downloaded for them.
+    static enum loam_status (*const checks[LOAM_COMMAND_COUNT])(const struct loam_settings *,
+                                                                struct loam_error *) = {
+        [LOAM_COMMAND_GENERATE] = loam_check_generate,
+    };
     static enum loam_status (*const commands[LOAM_COMMAND_COUNT])(
         const struct loam_settings *, const struct loam_callbacks *, struct loam_error *) = {
         [LOAM_COMMAND_TRAIN] = loam_run_train, [LOAM_COMMAND_GENERATE] = loam_run_generate,
@@ -21,6 +26,7 @@ enum loam_status loam_run(const struct loam_options *options, const struct loam_
     static const struct loam_callbacks none;
     if (callbacks == NULL) callbacks = &none;
     LOAM_TRY(loam_options_check(options, error));
+    if (checks[options->command] != NULL) LOAM_TRY(checks[options->command](&options->settings, error));
     struct loam_located located;
     LOAM_TRY(loam_locate(&located, options->command, &options->settings, callbacks, error));
     enum loam_status status = commands[options->command](&located.settings, callbacks, error);

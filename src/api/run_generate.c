@@ -32,7 +32,7 @@ struct generate_job {
 
 // ---- The prompt ----
 
-static enum loam_status check_prompt_options(const struct loam_settings *settings, struct loam_error *error)
+enum loam_status loam_check_generate(const struct loam_settings *settings, struct loam_error *error)
 {
     const struct loam_generate_settings *generate = &settings->generate;
     const char *prompt_template = settings->train.prompt_template;
@@ -242,7 +242,6 @@ enum loam_status loam_run_generate(const struct loam_settings *settings,
                                    const struct loam_callbacks *callbacks, struct loam_error *error)
 {
     struct generate_job job = {.settings = settings, .callbacks = callbacks};
-    LOAM_TRY(check_prompt_options(settings, error));
     enum loam_status status = run(&job, error);
     free(job.output);
     free(job.prompt);
