@@ -63,6 +63,8 @@ enum loam_activity {
     LOAM_ACTIVITY_EVALUATE, // examples whose loss was measured
     LOAM_ACTIVITY_ANSWER,   // questions that were answered
     LOAM_ACTIVITY_GENERATE, // tokens; it may end before the total
+    LOAM_ACTIVITY_DOWNLOAD, // bytes of files from the hub
+    LOAM_ACTIVITY_UPLOAD,   // bytes of files to the hub
 };
 struct loam_event {
     enum loam_event_kind kind;
@@ -110,6 +112,7 @@ enum loam_command {
     LOAM_COMMAND_INIT,
     LOAM_COMMAND_TOKENIZE,
     LOAM_COMMAND_PULL,
+    LOAM_COMMAND_PUSH,
     LOAM_COMMAND_COUNT,
 };
 

@@ -7,6 +7,7 @@
 #define INIT (1u << LOAM_COMMAND_INIT)
 #define TOKENIZE (1u << LOAM_COMMAND_TOKENIZE)
 #define PULL (1u << LOAM_COMMAND_PULL)
+#define PUSH (1u << LOAM_COMMAND_PUSH)
 #define ALL ((1u << LOAM_COMMAND_COUNT) - 1)
 
 // The field that an option fills: place and type come from the struct itself, so that they cannot disagree.
@@ -42,6 +43,7 @@ const char *const loam_command_texts[LOAM_COMMAND_COUNT][2] = {
     [LOAM_COMMAND_EVAL] = {"eval", "measure loss and perplexity on examples, and SQuAD scores"},
     [LOAM_COMMAND_INSPECT] = {"inspect", "show modules, dtypes and parameters of a model or an adapter"},
     [LOAM_COMMAND_INIT] = {"init", "write a randomly initialised model from a config.json"},
+    [LOAM_COMMAND_PUSH] = {"push", "put an adapter or a model into a repository of the hub"},
     [LOAM_COMMAND_PULL] = {"pull", "bring a model or an adapter from the hub into the cache"},
     [LOAM_COMMAND_TOKENIZE] = {"tokenize", "turn text from standard input into token ids, or back"},
 };
@@ -506,6 +508,43 @@ const struct loam_option_row loam_option_rows[] = {
      FIELD(quiet)},
 
     // ---- Hub ----
+    {PUSH,
+     {.name = "directory",
+      .argument = "DIR",
+      .help = "What to push: all files of an adapter or a model, without .git, .cache and checkpoint-N.",
+      .group = HUB,
+      .required = true,
+      .positional = true},
+     FIELD(hub.directory)},
+    {PUSH,
+     {.name = "repository",
+      .argument = "ORG/NAME",
+      .help = "Repository on the hub; made when it is not there.",
+      .group = HUB,
+      .required = true,
+      .positional = true},
+     FIELD(hub.repository)},
+    {TRAIN,
+     {.name = "push-to-hub",
+      .argument = "ORG/NAME",
+      .help = "Push the result to this repository of the hub at the end.",
+      .group = HUB},
+     FIELD(hub.push_to)},
+    {TRAIN,
+     {.name = "hub-private-repo",
+      .help = "Nobody else sees that repository, if it has to be made.",
+      .group = HUB},
+     FIELD(hub.private_if_new)},
+    {PUSH,
+     {.name = "private", .help = "Nobody else sees the repository, if it has to be made.", .group = HUB},
+     FIELD(hub.private_if_new)},
+    {PUSH,
+     {.name = "message",
+      .argument = "TEXT",
+      .help = "Message of the commit.",
+      .default_text = "(Upload with loam)",
+      .group = HUB},
+     FIELD(hub.message)},
     {PULL,
      {.name = "repository",
       .argument = "ORG/NAME",
@@ -530,7 +569,7 @@ const struct loam_option_row loam_option_rows[] = {
     {GENERATE | EVAL,
      {.name = "yes",
       .help = "Download the model that the adapter names without asking, however large it is.",
-      .group = MODEL},
+      .group = HUB},
      FIELD(hub.yes)},
 
     // ---- Device ----

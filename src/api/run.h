@@ -18,6 +18,10 @@ enum loam_status loam_run_init(const struct loam_settings *settings, const struc
                                struct loam_error *error);
 enum loam_status loam_run_tokenize(const struct loam_settings *settings,
                                    const struct loam_callbacks *callbacks, struct loam_error *error);
+enum loam_status loam_check_train(const struct loam_settings *settings, struct loam_error *error);
+enum loam_status loam_check_push(const struct loam_settings *settings, struct loam_error *error);
+enum loam_status loam_run_push(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
+                               struct loam_error *error);
 enum loam_status loam_run_pull(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
                                struct loam_error *error);
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/output.h"
+#include "api/push.h"
 #include "api/run.h"
 #include "base/log.h"
 
@@ -126,6 +127,46 @@ static enum loam_status report_text(const struct loam_settings *settings, const 
     return status;
 }
 
+// ---- Pushing it ----
+
+enum loam_status loam_check_train(const struct loam_settings *settings, struct loam_error *error)
+{
+    const char *repository = settings->hub.push_to;
+    return repository == NULL ? LOAM_OK : loam_push_check(repository, error);
+}
+
+// With the command that makes up for it.
+static enum loam_status fail_push(const char *out, const char *repository, struct loam_error *error)
+{
+    struct loam_bytes command = {0};
+    struct loam_error ignored;
+    enum loam_status status = error->status;
+    if (loam_bytes_append_text(&command, "loam push ", &ignored) == LOAM_OK &&
+        format_word(&command, out, &ignored) == LOAM_OK &&
+        loam_bytes_format(&command, &ignored, " %s", repository) == LOAM_OK)
+        status = loam_fail_prefix(error, "%s is complete, but not on the hub (%s repeats the push)", out,
+                                  command.data);
+    loam_bytes_deinit(&command);
+    return status;
+}
+
+// The result is safe on the disk, whatever becomes of this.
+static enum loam_status push(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
+                             struct loam_error *error)
+{
+    const char *out = settings->train.out, *repository = settings->hub.push_to;
+    struct loam_hub_options options = settings->hub;
+    struct loam_pushed pushed = {0};
+    options.message = "End of training";
+    enum loam_status status = loam_push_directory(&options, out, repository, callbacks, &pushed, error);
+    if (status == LOAM_OK)
+        loam_log_write(&callbacks->log, LOAM_LOG_INFO, "pushed to %s", pushed.address);
+    else
+        status = fail_push(out, repository, error);
+    loam_pushed_deinit(&pushed);
+    return status;
+}
+
 enum loam_status loam_run_train(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
                                 struct loam_error *error)
 {
@@ -133,5 +174,6 @@ enum loam_status loam_run_train(const struct loam_settings *settings, const stru
     struct loam_callbacks watched = {
         .user = &watch, .log = callbacks->log, .event = watch_event, .text = watch_text};
     LOAM_TRY(loam_train_run(&settings->train, &watched, error));
-    return (settings->json ? report_json : report_text)(settings, &watch, error);
+    LOAM_TRY((settings->json ? report_json : report_text)(settings, &watch, error));
+    return settings->hub.push_to == NULL ? LOAM_OK : push(settings, callbacks, error);
 }

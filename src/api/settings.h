@@ -20,7 +20,11 @@ struct loam_tokenize_settings {
 
 struct loam_hub_options {
     const char *repository; // "ORG/NAME[@REVISION]"
-    const char **include;   // [include_count] patterns of files
+    const char *directory;  // push
+    const char *message;    // of the commit; NULL: loam's own
+    const char *push_to;    // train: where the result goes; NULL: nowhere
+    bool private_if_new;
+    const char **include; // [include_count] patterns of files
     size_t include_count;
     bool update;
     bool yes; // what would be asked is answered

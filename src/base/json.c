@@ -123,3 +123,13 @@ enum loam_status loam_json_get_string(const json_t *object, const char *name, co
     *value = json_string_value(found);
     return LOAM_OK;
 }
+
+enum loam_status loam_json_append(struct loam_bytes *text, const json_t *value, struct loam_error *error)
+{
+    size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT);
+    if (size == 0) return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory while writing JSON");
+    LOAM_TRY(loam_bytes_reserve(text, text->size + size + 1, error));
+    text->size += json_dumpb(value, text->data + text->size, size, JSON_COMPACT);
+    text->data[text->size] = '\0';
+    return LOAM_OK;
+}

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/status.h"
+#include "base/bytes.h"
 
 // Parses a file or a buffer whose root must be an object. `name` is how messages call the document. Depth is
 // bounded by jansson (2048), duplicate keys are refused. Released with json_decref().
@@ -27,5 +27,8 @@ enum loam_status loam_json_get_bool(const json_t *object, const char *name, cons
 // The string belongs to `object`.
 enum loam_status loam_json_get_string(const json_t *object, const char *name, const char *key,
                                       const char **value, struct loam_error *error);
+
+// Appends the compact text of a value.
+enum loam_status loam_json_append(struct loam_bytes *text, const json_t *value, struct loam_error *error);
 
 #endif

@@ -12,21 +12,21 @@ static enum loam_status usage(struct loam_error *error, const char *before, cons
     return LOAM_ERROR_USAGE;
 }
 
-// The option that may be given without its name; NULL: none.
-static const struct loam_option_info *positional_option(enum loam_command command)
+// The first option that may be given without its name and has not been given; NULL: none.
+static const struct loam_option_info *positional_option(const struct loam_options *options,
+                                                        enum loam_command command)
 {
     const struct loam_option_info *info;
     for (size_t i = 0; (info = loam_option_describe(command, i)) != NULL; i++)
-        if (info->positional) return info;
+        if (info->positional && loam_options_get(options, info->name) == NULL) return info;
     return NULL;
 }
 
 static enum loam_status set_positional(struct loam_options *options, enum loam_command command,
                                        const char *argument, struct loam_error *error)
 {
-    const struct loam_option_info *info = positional_option(command);
-    if (info == NULL || loam_options_get(options, info->name) != NULL)
-        return usage(error, "unexpected argument \"", argument, "\"; options begin with --");
+    const struct loam_option_info *info = positional_option(options, command);
+    if (info == NULL) return usage(error, "unexpected argument \"", argument, "\"; options begin with --");
     return loam_options_set(options, info->name, argument, error);
 }
 

@@ -45,9 +45,10 @@ static ptrdiff_t read_input(void *user, char *buffer, size_t capacity)
 // Asks only where a person can see the question and answer it.
 static bool confirm(void *user, const char *question)
 {
-    (void)user;
+    struct cli_console *console = user;
     char answer[16] = "";
     if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) return false;
+    cli_screen_clear(&console->screen);
     fprintf(stderr, "%s [y/N] ", question);
     return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
 }

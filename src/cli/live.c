@@ -171,12 +171,15 @@ static void add_activity(struct fields *fields, const struct cli_live *live, dou
     static const char *const verbs[] = {
         [LOAM_ACTIVITY_TRAIN] = "training",      [LOAM_ACTIVITY_LOAD] = "loading the weights",
         [LOAM_ACTIVITY_EVALUATE] = "evaluating", [LOAM_ACTIVITY_ANSWER] = "answering",
-        [LOAM_ACTIVITY_GENERATE] = "generating",
+        [LOAM_ACTIVITY_GENERATE] = "generating", [LOAM_ACTIVITY_DOWNLOAD] = "downloading",
+        [LOAM_ACTIVITY_UPLOAD] = "uploading",
     };
     const char *verb =
         (size_t)live->activity < sizeof verbs / sizeof verbs[0] ? verbs[live->activity] : "working";
     if (live->total_steps > 0) add_step(fields, 7, live);
-    if (live->activity == LOAM_ACTIVITY_LOAD)
+    bool bytes = live->activity == LOAM_ACTIVITY_LOAD || live->activity == LOAM_ACTIVITY_DOWNLOAD ||
+                 live->activity == LOAM_ACTIVITY_UPLOAD;
+    if (bytes)
         add(fields, 9, "%s %.0f %%", verb, 100.0 * (double)live->done / (double)live->total);
     else
         add(fields, 9, "%s %lld/%lld", verb, (long long)live->done, (long long)live->total);

@@ -53,7 +53,8 @@ static int print_version(char **arguments)
 // The commands that report what they do, and can hence be asked to stop.
 static bool is_stoppable(enum loam_command command)
 {
-    return command == LOAM_COMMAND_TRAIN || command == LOAM_COMMAND_EVAL || command == LOAM_COMMAND_GENERATE;
+    return command == LOAM_COMMAND_TRAIN || command == LOAM_COMMAND_EVAL ||
+           command == LOAM_COMMAND_GENERATE || command == LOAM_COMMAND_PULL || command == LOAM_COMMAND_PUSH;
 }
 
 static int run(struct loam_options *options, enum loam_command command, struct loam_error *error)

@@ -380,9 +380,9 @@ enum loam_status loam_download_blobs(struct loam_hub *hub, const struct loam_rep
         transfer_init(&transfers[i], repo, &files[i], &meter);
         total += files[i].size;
     }
-    loam_meter_start(&meter, hub->callbacks, "downloaded", total);
-    enum loam_status status = download(hub, transfers, count, commit, cache, error);
-    if (status == LOAM_OK) loam_meter_finish(&meter);
+    loam_meter_start(&meter, hub, LOAM_ACTIVITY_DOWNLOAD, total);
+    enum loam_status status =
+        loam_meter_finish(&meter, download(hub, transfers, count, commit, cache, error));
     for (size_t i = 0; i < count; i++)
         transfer_deinit(&transfers[i]);
     free(transfers);

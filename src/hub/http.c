@@ -20,6 +20,7 @@ enum {
 struct loam_http {
     const struct loam_hub_settings *settings;
     const struct loam_log *log;
+    struct loam_http_pulse pulse;
     CURLM *multi;
 };
 
@@ -28,7 +29,7 @@ struct task {
     struct loam_http_request *request;
     struct loam_attempt *attempt; // NULL: waiting
     char *url;                    // where it has been redirected to; NULL: nowhere yet
-    bool away;                    // it has left the hub's origin: no token any more
+    bool away;                    // it has been led away from the hub: no token, though it be led back
     int tries;
     int redirects;
     double due; // seconds: when it may begin
@@ -43,11 +44,12 @@ static double now(void)
 }
 
 enum loam_status loam_http_create(struct loam_http **out, const struct loam_hub_settings *settings,
-                                  const struct loam_log *log, struct loam_error *error)
+                                  const struct loam_log *log, struct loam_http_pulse pulse,
+                                  struct loam_error *error)
 {
     struct loam_http *http = loam_calloc(1, sizeof *http, error);
     if (http == NULL) return LOAM_ERROR_MEMORY;
-    *http = (struct loam_http){.settings = settings, .log = log};
+    *http = (struct loam_http){.settings = settings, .log = log, .pulse = pulse};
     bool initialised = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
     if (initialised) http->multi = curl_multi_init();
     if (http->multi == NULL) {
@@ -88,10 +90,19 @@ void loam_http_redact(const struct loam_http *http, char *text)
 
 static enum loam_status start_task(struct loam_http *http, struct task *task, struct loam_error *error)
 {
+    struct loam_origin origin;
+    const char *url = task->url == NULL ? task->request->url : task->url;
+    if (loam_origin_parse(&origin, url, error) != LOAM_OK)
+        return loam_fail_prefix(error, "%s", task->request->what);
+    if (!loam_origin_is_private(&origin, &http->settings->origin))
+        return loam_fail(error, LOAM_ERROR_IO,
+                         "%s: the hub names an address on %s without https, which is refused",
+                         task->request->what, origin.host);
+    bool at_hub = loam_origin_equal(&origin, &http->settings->origin) && !task->away;
     struct loam_attempt_options options = {
         .request = task->request,
-        .url = task->url == NULL ? task->request->url : task->url,
-        .token = task->request->to_hub && !task->away ? http->settings->token : NULL,
+        .url = url,
+        .token = task->request->to_hub && at_hub ? http->settings->token : NULL,
         .endpoint = &http->settings->origin,
         .stall_seconds = http->settings->stall_seconds,
         .user = task,
@@ -256,6 +267,7 @@ static enum loam_status run(struct loam_http *http, struct task *tasks, size_t c
         size_t open = 0;
         LOAM_TRY(start_due(http, tasks, count, &wait, &open, error));
         if (open == 0) return LOAM_OK;
+        LOAM_TRY(http->pulse.beat(http->pulse.user, error));
         bool ok = curl_multi_perform(http->multi, &running) == CURLM_OK;
         LOAM_TRY(take_finished(http, &finished, error));
         // What has finished may let others begin at once.

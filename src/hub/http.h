@@ -10,9 +10,15 @@
 
 struct loam_http; // a client: its connections, and whose it is
 
+// Called again and again while requests are on their way: anything but LOAM_OK ends them.
+struct loam_http_pulse {
+    enum loam_status (*beat)(void *user, struct loam_error *error);
+    void *user;
+};
 // `settings` and `log` must outlive it.
 enum loam_status loam_http_create(struct loam_http **http, const struct loam_hub_settings *settings,
-                                  const struct loam_log *log, struct loam_error *error);
+                                  const struct loam_log *log, struct loam_http_pulse pulse,
+                                  struct loam_error *error);
 void loam_http_destroy(struct loam_http *http);
 
 // What to do with a response that points elsewhere. Within an origin it is followed in any case.

@@ -23,6 +23,12 @@ void loam_hub_close(struct loam_hub *hub)
     *hub = (struct loam_hub){0};
 }
 
+static enum loam_status beat(void *user, struct loam_error *error)
+{
+    struct loam_hub *hub = user;
+    return loam_meter_tell(hub->meter, hub->callbacks, error);
+}
+
 enum loam_status loam_hub_run(struct loam_hub *hub, struct loam_http_request *requests, size_t count,
                               struct loam_error *error)
 {
@@ -31,7 +37,8 @@ enum loam_status loam_hub_run(struct loam_hub *hub, struct loam_http_request *re
                          "%s: not in the cache %s, and HF_HUB_OFFLINE forbids to ask the hub",
                          count == 0 ? "" : requests[0].what, hub->settings.cache);
     if (hub->http == NULL)
-        LOAM_TRY(loam_http_create(&hub->http, &hub->settings, &hub->callbacks->log, error));
+        LOAM_TRY(loam_http_create(&hub->http, &hub->settings, &hub->callbacks->log,
+                                  (struct loam_http_pulse){beat, hub}, error));
     return loam_http_run(hub->http, requests, count, error);
 }
 

@@ -3,11 +3,13 @@
 #define LOAM_HUB_HUB_H
 
 #include "hub/http.h"
+#include "hub/meter.h"
 
 struct loam_hub {
     struct loam_hub_settings settings;
     const struct loam_callbacks *callbacks;
-    struct loam_http *http; // made when it is first needed: what is in the cache needs none
+    struct loam_meter *meter; // of the transfer that is going on; NULL: none
+    struct loam_http *http;   // made when it is first needed: what is in the cache needs none
 };
 
 enum loam_status loam_hub_open(struct loam_hub *hub, const struct loam_callbacks *callbacks,

@@ -7,7 +7,6 @@
 
 #include "base/decimal.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "io/atomic.h"
 
 static bool same_directory(const char *a, const char *b)
@@ -118,33 +117,20 @@ enum loam_status loam_output_copy_files(const struct loam_output *output, const 
 
 // ---- the model card ----
 
-// `text` as a JSON string, which is a YAML one too.
-static enum loam_status append_quoted(struct loam_bytes *card, const char *prefix, const char *text,
-                                      struct loam_error *error)
-{
-    json_t *string = json_sprintf("%s%s", prefix, text);
-    char *quoted = string != NULL ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
-    json_decref(string);
-    if (quoted == NULL) {
-        return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                         "\"%s\" is not UTF-8 and cannot be written into README.md", text);
-    }
-    enum loam_status status = loam_bytes_append_text(card, quoted, error);
-    free(quoted);
-    return status;
-}
-
-// The front matter that model hubs read, as PEFT and transformers write it.
+// The front matter that model hubs read, as PEFT and transformers write it. `base`: the model's name there; a
+// directory of this machine (NULL) is none, and hubs refuse it.
 static enum loam_status append_front_matter(struct loam_bytes *card, const char *base, bool is_adapter,
                                             struct loam_error *error)
 {
-    LOAM_TRY(loam_bytes_append_text(card, "---\nbase_model: ", error));
-    LOAM_TRY(append_quoted(card, "", base, error));
-    LOAM_TRY(loam_bytes_format(card, error, "\nlibrary_name: %s\npipeline_tag: text-generation\ntags:\n- ",
+    LOAM_TRY(loam_bytes_append_text(card, "---\n", error));
+    if (base != NULL) LOAM_TRY(loam_bytes_format(card, error, "base_model: %s\n", base));
+    LOAM_TRY(loam_bytes_format(card, error, "library_name: %s\npipeline_tag: text-generation\ntags:\n",
                                is_adapter ? "peft" : "transformers"));
-    LOAM_TRY(append_quoted(card, is_adapter ? "base_model:adapter:" : "base_model:finetune:", base, error));
+    if (base != NULL)
+        LOAM_TRY(loam_bytes_format(card, error, "- base_model:%s:%s\n", is_adapter ? "adapter" : "finetune",
+                                   base));
     return loam_bytes_append_text(
-        card, is_adapter ? "\n- lora\n- transformers\n---\n\n" : "\n- transformers\n---\n\n", error);
+        card, is_adapter ? "- lora\n- transformers\n---\n\n" : "- transformers\n---\n\n", error);
 }
 
 static enum loam_status append_row(struct loam_bytes *card, const char *name, double value,
@@ -216,7 +202,7 @@ static enum loam_status append_card(struct loam_bytes *card, const struct loam_o
                                     struct loam_error *error)
 {
     const char *base = loam_train_model_name(loop->settings);
-    LOAM_TRY(append_front_matter(card, base, adapter != NULL, error));
+    LOAM_TRY(append_front_matter(card, loop->settings->model_name, adapter != NULL, error));
     LOAM_TRY(loam_bytes_format(card, error, "# %s\n\n%s of `%s`, made by loam %s.\n\n",
                                adapter != NULL ? "LoRA adapter" : "Fine-tuned model",
                                adapter != NULL ? "A LoRA adapter" : "A fine-tuned copy", base, LOAM_VERSION));

@@ -11,7 +11,7 @@ ROOT/bodies/N             the body of request N (counted from 0) that has one
 ROOT/faults               lines "REGEX FAULT [ARGUMENT...]": the first one that matches "METHOD PATH" of a request is
                           carried out and struck out; with "always " in front it stays
 Faults: status CODE [HEADER:VALUE...] | drop BYTES | wrong | norange | size BYTES | length BYTES | drip | etag TEXT |
-        elsewhere URL | nocommit | text TEXT | part
+        elsewhere URL | nocommit | text TEXT | object | evil
 Settings in ROOT/settings (JSON): gated, private (a token is needed), token, chunk (bytes of a part of an upload), xet.
 """
 import base64
@@ -329,7 +329,7 @@ class Handler(BaseHTTPRequestHandler):
             lfs = is_lfs(name)
             answer = {"path": name, "uploadMode": "lfs" if lfs else "regular", "shouldIgnore": name.endswith(".ignored")}
             if name in there:
-                answer["oid"] = hashlib.sha256(there[name]).hexdigest() if lfs else git_hash(there[name])
+                answer["oid"] = hashlib.sha256(there[name]).hexdigest() if lfs and there[name] else git_hash(there[name])
             files.append(answer)
         self.reply_json({"files": files})
 
@@ -341,10 +341,10 @@ class Handler(BaseHTTPRequestHandler):
             oid, size = item["oid"], item["size"]
             answer = {"oid": oid, "size": size}
             chunk = settings().get("chunk")
-            if fault[:1] == ["text"]:
+            if fault[:1] == ["object"]:
                 answer["error"] = {"code": 422, "message": "refused"}
             elif not os.path.exists(os.path.join(LFS, oid)):
-                verify = {"href": f"{ADDRESS['hub']}/{repo_id}.git/info/lfs/objects/verify", "header": {}}
+                verify = {"href": f"{ADDRESS['cdn' if fault[:1] == ['evil'] else 'hub']}/{repo_id}.git/info/lfs/objects/verify", "header": {}}
                 upload = {"href": f"{ADDRESS['cdn']}/put/{oid}?Signature=secret"}
                 if chunk and size > chunk:
                     parts = -(-size // chunk)

@@ -1,0 +1,128 @@
+#include "hub/folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/heap.h"
+
+enum { FILES_MAX = 20000, DEPTH_MAX = 32 };
+
+static enum loam_status add_file(struct loam_folder *folder, const char *name, const char *path, int64_t size,
+                                 struct loam_error *error)
+{
+    if (!loam_repo_file_is_safe(name))
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s: a file of this name cannot be in a repository",
+                         path);
+    if (folder->count == FILES_MAX)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "more than %d files: is it the right directory?",
+                         FILES_MAX);
+    if (folder->count == folder->capacity) {
+        size_t capacity = folder->capacity == 0 ? 16 : 2 * folder->capacity;
+        struct loam_folder_file *files = loam_calloc(capacity, sizeof *files, error);
+        if (files == NULL) return LOAM_ERROR_MEMORY;
+        if (folder->count > 0) memcpy(files, folder->files, folder->count * sizeof *files);
+        free(folder->files);
+        folder->files = files;
+        folder->capacity = capacity;
+    }
+    struct loam_folder_file *file = &folder->files[folder->count++];
+    *file = (struct loam_folder_file){.name = loam_strdup(name, error), .size = size};
+    if (file->name != NULL) file->path = loam_strdup(path, error);
+    return file->path == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
+}
+
+// Checkpoints are for going on with a run, not for others, as with Hugging Face's Trainer.
+static bool is_left_out(const char *name, int depth)
+{
+    return strcmp(name, ".git") == 0 || strcmp(name, ".cache") == 0 ||
+           (depth == 0 && strncmp(name, "checkpoint-", 11) == 0);
+}
+
+static enum loam_status read_directory(struct loam_folder *folder, const char *directory, const char *prefix,
+                                       int depth, struct loam_error *error);
+
+static enum loam_status read_entry(struct loam_folder *folder, const char *path, const char *name, int depth,
+                                   struct loam_error *error)
+{
+    struct stat itself, target;
+    if (lstat(path, &itself) != 0 || stat(path, &target) != 0)
+        return loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s", path, strerror(errno));
+    if (S_ISREG(target.st_mode)) return add_file(folder, name, path, target.st_size, error);
+    // A link to a directory may lead anywhere, even round in a circle.
+    if (!S_ISDIR(itself.st_mode)) return LOAM_OK;
+    char *prefix = loam_format(error, "%s/", name);
+    if (prefix == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = read_directory(folder, path, prefix, depth + 1, error);
+    free(prefix);
+    return status;
+}
+
+static enum loam_status read_directory(struct loam_folder *folder, const char *directory, const char *prefix,
+                                       int depth, struct loam_error *error)
+{
+    if (depth > DEPTH_MAX)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s: more than %d directories deep", directory,
+                         DEPTH_MAX);
+    DIR *stream = opendir(directory);
+    if (stream == NULL)
+        return loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s", directory, strerror(errno));
+    enum loam_status status = LOAM_OK;
+    for (const struct dirent *entry; status == LOAM_OK && (entry = readdir(stream)) != NULL;) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || is_left_out(name, depth)) continue;
+        char *path = loam_path_join(directory, name, error);
+        char *in_repository = loam_format(error, "%s%s", prefix, name);
+        status = path == NULL || in_repository == NULL
+                     ? LOAM_ERROR_MEMORY
+                     : read_entry(folder, path, in_repository, depth, error);
+        free(in_repository);
+        free(path);
+    }
+    closedir(stream);
+    return status;
+}
+
+// By the parts of the names: a slash comes before every other character.
+static int compare(const void *a, const void *b)
+{
+    const char *x = ((const struct loam_folder_file *)a)->name,
+               *y = ((const struct loam_folder_file *)b)->name;
+    while (*x != '\0' && *x == *y)
+        x++, y++;
+    int left = *x == '/' ? 1 : (unsigned char)*x, right = *y == '/' ? 1 : (unsigned char)*y;
+    return left - right;
+}
+
+enum loam_status loam_folder_read(struct loam_folder *folder, const char *directory, struct loam_error *error)
+{
+    *folder = (struct loam_folder){0};
+    enum loam_status status = read_directory(folder, directory, "", 0, error);
+    if (status == LOAM_OK && folder->count == 0)
+        status = loam_fail(error, LOAM_ERROR_ARGUMENT, "%s holds no file", directory);
+    if (status == LOAM_OK)
+        qsort(folder->files, folder->count, sizeof *folder->files, compare);
+    else
+        loam_folder_deinit(folder);
+    return status;
+}
+
+void loam_folder_deinit(struct loam_folder *folder)
+{
+    for (size_t i = 0; i < folder->count; i++) {
+        free(folder->files[i].name);
+        free(folder->files[i].path);
+    }
+    free(folder->files);
+    *folder = (struct loam_folder){0};
+}
+
+struct loam_folder_file *loam_folder_find(const struct loam_folder *folder, const char *name)
+{
+    for (size_t i = 0; i < folder->count; i++)
+        if (strcmp(folder->files[i].name, name) == 0) return &folder->files[i];
+    return NULL;
+}

@@ -1,0 +1,223 @@
+#include "hub/push.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/heap.h"
+#include "base/json.h"
+#include "hub/commit.h"
+#include "hub/lfs.h"
+#include "hub/preupload.h"
+
+enum { CARD_LIMIT = 4 << 20, PREUPLOAD_BATCH = 256 };
+
+struct push_job {
+    struct loam_hub *hub;
+    const struct loam_repo *repo;
+    const struct loam_push *push;
+    struct loam_folder folder;
+};
+
+// POSTs JSON to an address of the hub and leaves the judgement of the answer to the caller. Takes `content`
+// over.
+static enum loam_status post(struct push_job *job, const char *path, json_t *content,
+                             struct loam_http_request *request, struct loam_error *error)
+{
+    struct loam_bytes body = {0};
+    char *url = loam_hub_url(job->hub, error, "%s", path);
+    enum loam_status status = url == NULL ? error->status
+                              : content == NULL
+                                  ? loam_fail(error, LOAM_ERROR_MEMORY, "no memory for a request")
+                                  : loam_json_append(&body, content, error);
+    *request = (struct loam_http_request){.method = "POST",
+                                          .url = url,
+                                          .what = job->repo->id,
+                                          .content_type = "application/json",
+                                          .accept = "application/json",
+                                          .to_hub = true,
+                                          .body = body.data,
+                                          .body_size = (int64_t)body.size};
+    if (status == LOAM_OK) status = loam_hub_run(job->hub, request, 1, error);
+    request->url = request->body = NULL; // an answer outlives its question
+    json_decref(content);
+    loam_bytes_deinit(&body);
+    free(url);
+    return status;
+}
+
+// ---- The model card ----
+
+static enum loam_status fail_card(const struct loam_http_request *request, const char *path,
+                                  struct loam_error *error)
+{
+    json_t *root = NULL;
+    struct loam_error ignored;
+    const char *message = NULL;
+    if (loam_json_parse(&root, request->text.data == NULL ? "" : request->text.data, request->text.size,
+                        "answer", &ignored) == LOAM_OK)
+        message =
+            json_string_value(json_object_get(json_array_get(json_object_get(root, "errors"), 0), "message"));
+    enum loam_status status = loam_fail(
+        error, LOAM_ERROR_FORMAT, "%s: the hub does not take the lines between the --- at its top: %.300s",
+        path, message == NULL ? "it does not say why" : message);
+    json_decref(root);
+    return status;
+}
+
+// The hub checks the head of README.md: better before gigabytes have gone up than after.
+static enum loam_status check_card(struct push_job *job, struct loam_error *error)
+{
+    const struct loam_folder_file *card = loam_folder_find(&job->folder, "README.md");
+    if (card == NULL) return LOAM_OK;
+    struct loam_bytes text = {0};
+    struct loam_http_request request = {0};
+    enum loam_status status = loam_file_read(card->path, CARD_LIMIT, &text, error);
+    json_t *content = status != LOAM_OK
+                          ? NULL
+                          : json_pack("{s:s%, s:s}", "content", text.data == NULL ? "" : text.data, text.size,
+                                      "repoType", "model");
+    if (status == LOAM_OK && content == NULL)
+        status = loam_fail(error, LOAM_ERROR_FORMAT, "%s is not UTF-8", card->path);
+    if (status == LOAM_OK) status = post(job, "api/validate-yaml", content, &request, error);
+    if (status == LOAM_OK)
+        status = request.status == 400 ? fail_card(&request, card->path, error)
+                                       : loam_hub_check(job->hub, &request, job->repo, error);
+    loam_http_request_deinit(&request);
+    loam_bytes_deinit(&text);
+    return status;
+}
+
+// ---- The repository ----
+
+static enum loam_status find_repository(struct push_job *job, struct loam_error *error)
+{
+    char *url = loam_hub_url(job->hub, error, "api/models/%s", job->repo->id);
+    if (url == NULL) return error->status;
+    struct loam_http_request request = {
+        .method = "GET", .url = url, .what = job->repo->id, .accept = "application/json", .to_hub = true};
+    enum loam_status status = loam_hub_run(job->hub, &request, 1, error);
+    if (status == LOAM_OK) status = loam_hub_check(job->hub, &request, job->repo, error);
+    loam_http_request_deinit(&request);
+    free(url);
+    return status;
+}
+
+// 409: it is there. A token that may not make repositories may still write into one that is there.
+static enum loam_status create_repository(struct push_job *job, struct loam_error *error)
+{
+    const char *id = job->repo->id, *slash = strchr(id, '/');
+    json_t *content = json_pack("{s:s, s:s%}", "name", slash + 1, "organization", id, (size_t)(slash - id));
+    if (content != NULL && job->push->private_if_new)
+        json_object_set_new(content, "visibility", json_string("private"));
+    struct loam_http_request request;
+    enum loam_status status = post(job, "api/repos/create", content, &request, error);
+    struct loam_error ignored;
+    bool refused = request.status == 401 || request.status == 402 || request.status == 403;
+    if (status == LOAM_OK && request.status != 409 && !(refused && find_repository(job, &ignored) == LOAM_OK))
+        status = loam_hub_check(job->hub, &request, job->repo, error);
+    loam_http_request_deinit(&request);
+    return status;
+}
+
+// ---- The files ----
+
+static enum loam_status ask_modes(struct push_job *job, size_t first, size_t count, struct loam_error *error)
+{
+    struct loam_bytes question = {0};
+    char *url = loam_hub_url(job->hub, error, "api/models/%s/preupload/main", job->repo->id);
+    enum loam_status status =
+        url == NULL ? error->status : loam_preupload_format(&question, &job->folder, first, count, error);
+    struct loam_http_request request = {.method = "POST",
+                                        .url = url,
+                                        .what = job->repo->id,
+                                        .content_type = "application/json",
+                                        .accept = "application/json",
+                                        .to_hub = true,
+                                        .body = question.data,
+                                        .body_size = (int64_t)question.size};
+    if (status == LOAM_OK) status = loam_hub_run(job->hub, &request, 1, error);
+    if (status == LOAM_OK) status = loam_hub_check(job->hub, &request, job->repo, error);
+    if (status == LOAM_OK)
+        status =
+            loam_preupload_parse(&job->folder, first, count, request.text.data, request.text.size, error);
+    loam_http_request_deinit(&request);
+    loam_bytes_deinit(&question);
+    free(url);
+    return status;
+}
+
+static enum loam_status hash_files(struct push_job *job, struct loam_error *error)
+{
+    for (size_t i = 0; i < job->folder.count; i++) {
+        struct loam_folder_file *file = &job->folder.files[i];
+        enum loam_digest_kind kind = file->mode == LOAM_UPLOAD_LFS ? LOAM_DIGEST_SHA256 : LOAM_DIGEST_GIT;
+        LOAM_TRY(loam_digest_file(file->path, kind, file->size, file->local, error));
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status prepare_files(struct push_job *job, struct loam_error *error)
+{
+    size_t count = job->folder.count;
+    for (size_t first = 0; first < count; first += PREUPLOAD_BATCH)
+        LOAM_TRY(
+            ask_modes(job, first, count - first < PREUPLOAD_BATCH ? count - first : PREUPLOAD_BATCH, error));
+    return hash_files(job, error);
+}
+
+static enum loam_status push_files(struct push_job *job, struct loam_pushed *pushed, struct loam_error *error)
+{
+    LOAM_TRY(loam_folder_read(&job->folder, job->push->directory, error));
+    LOAM_TRY(check_card(job, error));
+    LOAM_TRY(create_repository(job, error));
+    LOAM_TRY(prepare_files(job, error));
+    LOAM_TRY(loam_lfs_upload(job->hub, job->repo, &job->folder, error));
+    return loam_commit_send(job->hub, job->repo, &job->folder, job->push->message, pushed, error);
+}
+
+// ---- Outside ----
+
+enum loam_status loam_hub_may_push(const struct loam_hub *hub, const struct loam_repo *repo,
+                                   struct loam_error *error)
+{
+    if (strchr(repo->id, '/') == NULL)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s: whose is it to be? Expected USER/NAME or ORG/NAME",
+                         repo->id);
+    if (strcmp(repo->revision, "main") != 0)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s@%s: a push goes to the branch main", repo->id,
+                         repo->revision);
+    if (hub->settings.offline)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s cannot be pushed to: HF_HUB_OFFLINE is set",
+                         repo->id);
+    if (hub->settings.token == NULL)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "%s cannot be pushed to without a token: put one that may write into HF_TOKEN "
+                         "(%s/settings/tokens)",
+                         repo->id, hub->settings.endpoint);
+    return LOAM_OK;
+}
+
+enum loam_status loam_hub_push(struct loam_hub *hub, const struct loam_repo *repo,
+                               const struct loam_push *push, struct loam_pushed *pushed,
+                               struct loam_error *error)
+{
+    *pushed = (struct loam_pushed){0};
+    LOAM_TRY(loam_hub_may_push(hub, repo, error));
+    if (!loam_directory_exists(push->directory))
+        return loam_fail(error, LOAM_ERROR_IO, "%s: no such directory", push->directory);
+    struct push_job job = {.hub = hub, .repo = repo, .push = push};
+    enum loam_status status = push_files(&job, pushed, error);
+    loam_folder_deinit(&job.folder);
+    if (status == LOAM_OK) {
+        pushed->address = loam_hub_url(hub, error, "%s", repo->id);
+        if (pushed->address == NULL) status = LOAM_ERROR_MEMORY;
+    }
+    return status;
+}
+
+void loam_pushed_deinit(struct loam_pushed *pushed)
+{
+    free(pushed->address);
+    *pushed = (struct loam_pushed){0};
+}

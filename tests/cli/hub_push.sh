@@ -1,0 +1,184 @@
+# loam push and train --push-to-hub, against a hub that misbehaves.
+. "$(dirname "$0")/common.sh"
+. "$LOAM_SOURCE/tests/hub/common.sh"
+
+make_model "$tmp/model"
+ok 'train' train --model "$tmp/model" --data "$tiny/questions.json" --out "$tmp/adapter" --max-steps 1 --batch-size 1 \
+    "${one_thread[@]}"
+export HF_TOKEN=$token
+settings "{\"token\": \"$token\"}"
+repo=$hub/repos/org/new
+folder=$tmp/adapter
+mkdir -p "$folder/.git" "$folder/.cache/huggingface" "$folder/checkpoint-1" "$folder/deep/er"
+for name in .git/HEAD .cache/huggingface/x checkpoint-1/optimizer.bin; do echo no >"$folder/$name"; done
+: >"$folder/empty.bin"
+echo 'a note' >"$folder/deep/er/note.txt"
+echo 'x' >"$folder/x.ignored"
+
+# The repository holds what the directory holds.
+same() {
+    (cd "$folder" && find . -type f ! -path './.git/*' ! -path './.cache/*' ! -path './checkpoint-*' ! -name '*.ignored' | sort) >"$tmp/here"
+    (cd "$repo" && find . -type f | sort) >"$tmp/there"
+    cmp -s "$tmp/here" "$tmp/there" || fail "files: $(diff "$tmp/here" "$tmp/there" | head)"
+    while read -r name; do
+        cmp -s "$folder/$name" "$repo/$name" || fail "$name differs"
+    done <"$tmp/here"
+}
+# A new start: no repository, no objects.
+anew() {
+    rm -rf "$repo" "$hub/lfs" "$hub/bodies"
+    mkdir "$hub/lfs" "$hub/bodies"
+    begin
+}
+push() { "$1" "${@:2}" push "$folder" org/new; }
+
+# ---- The way it should be ----
+
+anew
+ok 'push' push "$folder" org/new --private --message 'Two words'
+same
+output_has "$HF_ENDPOINT/org/new"
+grep -l '"visibility":"private"' "$hub"/bodies/* | grep -q . || fail 'not private'
+grep -l '"summary":"Two words"' "$hub"/bodies/* | grep -q . || fail 'the message'
+[ "$(asked 'hub .* 401|hub .* 403')" -eq 0 ] || fail "$(cat "$hub/log")"
+[ "$(asked 'cdn PUT .*auth=none')" -eq 1 ] && [ "$(asked 'cdn .*auth=hf')" -eq 0 ] || fail "the token went along: $(cat "$hub/log")"
+no_token
+
+begin
+ok 'push again: nothing to do' push "$folder" org/new
+output_has 'has it all already'
+[ "$(asked 'PUT|/commit/')" -eq 0 ] || fail "$(cat "$hub/log")"
+echo 'changed' >"$folder/deep/er/note.txt"
+ok 'one file has changed' push "$folder" org/new --json
+same
+grep -q '"files": 1' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
+
+# In parts.
+size=$(wc -c <"$folder/adapter_model.safetensors")
+settings "{\"token\": \"$token\", \"chunk\": $((size / 3))}"
+anew
+ok 'in parts' push "$folder" org/new
+same
+[ "$(asked 'cdn PUT')" -eq 4 ] && [ "$(asked 'POST /complete/.* 200 auth=none')" -eq 1 ] || fail "$(cat "$hub/log")"
+anew
+fault 'PUT.*[.]2' status 500
+fault 'PUT.*[.]3' drop 0
+fault 'POST./complete' status 503
+ok 'in parts, with trouble' push "$folder" org/new
+same
+happened
+settings "{\"token\": \"$token\"}"
+
+# ---- Trouble that passes ----
+
+anew
+fault 'POST./api/repos/create' status 500
+fault 'POST.*/preupload/' status 429 Retry-After:1
+fault 'POST.*/batch' drop 0
+fault 'PUT' status 503
+fault 'PUT' drop 0
+fault 'POST.*/verify' status 502
+fault 'POST.*/commit/' status 429 Retry-After:1
+ok 'busy and broken for a while' push "$folder" org/new
+same
+happened
+
+# ---- Trouble that stays, and the push that makes up for it ----
+
+for where in 'POST./api/repos/create' 'POST./api/validate-yaml' 'POST.*/preupload/' 'POST.*/batch' 'PUT' 'POST.*/verify' 'POST.*/commit/'; do
+    anew
+    fault "always $where" status 500
+    refuses 1 'status 500' "always 500: $where" push "$folder" org/new
+    no_token
+    begin
+    ok "again after $where" push "$folder" org/new
+    same
+done
+[ "$(asked 'PUT')" -eq 0 ] || fail 'what was uploaded went up again'
+anew
+fault 'POST.*/commit/' status 500
+refuses 1 'status 500' 'a commit is tried once' push "$folder" org/new
+[ "$(asked '/commit/')" -eq 1 ] || fail "$(cat "$hub/log")"
+
+# The commit was made, and the answer lost.
+anew
+ok 'push' push "$folder" org/new
+begin
+ok 'as if the answer had been lost' push "$folder" org/new
+output_has 'has it all already'
+
+anew
+fault 'POST.*/batch' object
+refuses 1 'does not take adapter_model.safetensors: refused' 'an object that is refused' push "$folder" org/new
+anew
+fault 'POST.*/preupload/' text '{"files": []}'
+refuses 1 'leaves' 'an answer that leaves files out' push "$folder" org/new
+anew
+fault 'POST.*/batch' text '{"objects": [}'
+refuses 1 'not valid JSON' 'no JSON' push "$folder" org/new
+anew
+fault 'POST.*/batch' evil
+run 'verification elsewhere' push "$folder" org/new
+[ "$(asked 'cdn .*auth=hf')" -eq 0 ] || fail "the token went along: $(cat "$hub/log")"
+anew
+fault 'POST.*/batch' elsewhere http://localhost:1/evil
+refuses 1 'redirected to another host' 'the batch elsewhere' push "$folder" org/new
+
+# ---- Who may, and where ----
+
+anew
+silent
+HF_TOKEN='' refuses 1 'without a token' 'no token' push "$folder" org/new
+HF_HUB_OFFLINE=1 refuses 1 'HF_HUB_OFFLINE' 'offline' push "$folder" org/new
+refuses 1 'Expected USER/NAME' 'no owner' push "$folder" new
+refuses 1 'branch main' 'a revision' push "$folder" org/new@v1
+refuses 1 'no such directory' 'no directory' push "$tmp/nowhere" org/new
+mkdir "$tmp/bare"
+refuses 1 'holds no file' 'an empty directory' push "$tmp/bare" org/new
+refuses 1 '--message is empty' 'an empty message' push "$folder" org/new --message ' '
+refuses 2 'loam push needs' 'no repository' push "$folder"
+silent
+HF_TOKEN=hf_other refuses 1 'forbids it: You need write access' 'may not' push "$folder" org/new
+no_token
+mkdir -p "$repo"
+begin
+fault 'POST./api/repos/create' status 403
+ok 'may not make it, but it is there' push "$folder" org/new
+same
+
+# A card that the hub does not take is told before anything goes up.
+anew
+cp "$folder/README.md" "$tmp/card"
+printf -- '---\nbase_model: /home/me/model\n---\n' >"$folder/README.md"
+refuses 1 'README.md: the hub does not take' 'a bad card' push "$folder" org/new
+[ "$(asked '.')" -eq 1 ] || fail "$(cat "$hub/log")"
+cp "$tmp/card" "$folder/README.md"
+
+# ---- Trained and pushed ----
+
+rm -rf "$tmp/out"
+anew
+ok 'train and push' train --model "$tmp/model" --data "$tiny/questions.json" --out "$tmp/out" --max-steps 1 --batch-size 1 \
+    --push-to-hub org/new "${one_thread[@]}"
+folder=$tmp/out
+same
+case_name='the adapter comes back'
+rm -rf "$tmp/home"
+ok 'the adapter comes back' pull org/new
+cmp -s "$(cat "$tmp/stdout")/adapter_model.safetensors" "$tmp/out/adapter_model.safetensors" || fail 'it differs'
+anew
+fault 'always POST.*/commit/' status 500
+run 'a push that fails costs nothing' train --model "$tmp/model" --data "$tiny/questions.json" --out "$tmp/kept" --max-steps 1 \
+    --batch-size 1 --push-to-hub org/new "${one_thread[@]}"
+[ "$code" -eq 1 ] || fail "exit code $code"
+grep -qF "loam push $tmp/kept org/new" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+[ -s "$tmp/kept/adapter_model.safetensors" ] || fail 'the adapter is gone'
+begin
+folder=$tmp/kept
+ok 'and is repeated' push "$tmp/kept" org/new
+same
+rm -r "$tmp/out"
+HF_TOKEN='' refuses 1 'without a token' 'told before the training' train --model "$tmp/model" --data "$tiny/questions.json" \
+    --out "$tmp/none" --push-to-hub org/new
+[ ! -e "$tmp/none" ] || fail 'it began'
+finish
