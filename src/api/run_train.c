@@ -4,7 +4,9 @@
 #include "api/output.h"
 #include "api/push.h"
 #include "api/run.h"
+#include "base/file.h"
 #include "base/log.h"
+#include "text/dataset_format.h"
 
 // Passes events on and keeps the last word of the run.
 struct train_watch {
@@ -78,24 +80,71 @@ static enum loam_status format_word(struct loam_bytes *text, const char *word, s
     return loam_bytes_append_text(text, "'", error);
 }
 
-// The prompt is left to fill in, in the form that the training examples had.
+// The template that the examples had; NULL: none.
+static enum loam_status find_template(const struct loam_train_settings *train, const char **name,
+                                      struct loam_error *error)
+{
+    *name = train->prompt_template;
+    if (*name != NULL) return LOAM_OK;
+    struct loam_map map;
+    LOAM_TRY(loam_map_open(&map, train->data, false, error));
+    enum loam_data_format format;
+    enum loam_status status =
+        loam_data_format_find(&format, train->data, (const char *)map.data, map.size, error);
+    loam_map_close(&map);
+    if (status == LOAM_OK && format == LOAM_DATA_SQUAD) *name = "squad";
+    return status;
+}
+
+// Whether the template has the completion alone, so that it makes no prompt.
+static enum loam_status is_bare(const struct loam_template *prompt_template, bool *bare,
+                                struct loam_error *error)
+{
+    *bare = loam_template_prompt_field_count(prompt_template) == 0;
+    if (!*bare) return LOAM_OK;
+    struct loam_rendered rendered = {0};
+    enum loam_status status = loam_template_render(prompt_template, NULL, 0, "", true, &rendered, error);
+    *bare = rendered.text.size == 0;
+    loam_rendered_deinit(&rendered);
+    return status;
+}
+
+static enum loam_status format_fields(struct loam_bytes *text, const char *name,
+                                      const struct loam_template *prompt_template, struct loam_error *error)
+{
+    bool bare;
+    LOAM_TRY(is_bare(prompt_template, &bare, error));
+    if (bare) return loam_bytes_append_text(text, " --prompt '...'\n", error);
+    LOAM_TRY(loam_bytes_append_text(text, " --template ", error));
+    LOAM_TRY(format_word(text, name, error));
+    for (size_t i = 0; i < loam_template_prompt_field_count(prompt_template); i++)
+        LOAM_TRY(loam_bytes_format(text, error, " --field %s='...'",
+                                   loam_template_field_name(prompt_template, i)));
+    return loam_bytes_append_text(text, "\n", error);
+}
+
+static enum loam_status format_template(struct loam_bytes *text, const struct loam_train_settings *train,
+                                        struct loam_error *error)
+{
+    const char *name;
+    LOAM_TRY(find_template(train, &name, error));
+    if (name == NULL) return loam_bytes_append_text(text, " --prompt '...'\n", error);
+    struct loam_template *prompt_template;
+    LOAM_TRY(loam_template_open(&prompt_template, name, error));
+    enum loam_status status = format_fields(text, name, prompt_template, error);
+    loam_template_destroy(prompt_template);
+    return status;
+}
+
+// The prompt is left to fill in, in the form that the training examples had. Their files may have gone while
+// it trained: the run is no failure for that.
 static enum loam_status format_prompt(struct loam_bytes *text, const struct loam_train_settings *train,
                                       struct loam_error *error)
 {
-    const char *name = train->prompt_template;
-    if (name == NULL && loam_ends_with(train->data, ".json")) name = "squad";
-    if (name == NULL) return loam_bytes_append_text(text, " --prompt '...'\n", error);
-    LOAM_TRY(loam_bytes_append_text(text, " --template ", error));
-    LOAM_TRY(format_word(text, name, error));
-    struct loam_template *prompt_template;
-    LOAM_TRY(loam_template_open(&prompt_template, name, error));
-    enum loam_status status = LOAM_OK;
-    size_t count = loam_template_field_count(prompt_template); // the last one is the answer
-    for (size_t i = 0; i + 1 < count && status == LOAM_OK; i++)
-        status =
-            loam_bytes_format(text, error, " --field %s='...'", loam_template_field_name(prompt_template, i));
-    loam_template_destroy(prompt_template);
-    return status == LOAM_OK ? loam_bytes_append_text(text, "\n", error) : status;
+    size_t before = text->size;
+    if (format_template(text, train, NULL) == LOAM_OK) return LOAM_OK;
+    text->size = before;
+    return loam_bytes_append_text(text, " --prompt '...'\n", error);
 }
 
 static enum loam_status format_end(struct loam_bytes *text, const struct loam_train_settings *train,

@@ -58,6 +58,17 @@ const char *loam_template_field_name(const struct loam_template *prompt_template
     return prompt_template->names[index];
 }
 
+// Fields are numbered in the order in which they are first named.
+size_t loam_template_prompt_field_count(const struct loam_template *prompt_template)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < prompt_template->last_field; i++) {
+        const struct part *part = &prompt_template->parts[i];
+        if (part->kind == PART_FIELD && part->field >= count) count = part->field + 1;
+    }
+    return count;
+}
+
 static size_t line_at(const char *text, size_t offset)
 {
     size_t line = 1;

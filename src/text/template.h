@@ -23,6 +23,8 @@ void loam_template_destroy(struct loam_template *prompt_template);
 // The distinct fields in the order in which the template first names them; {eos} is none of them.
 size_t loam_template_field_count(const struct loam_template *prompt_template); // at least 1
 const char *loam_template_field_name(const struct loam_template *prompt_template, size_t index);
+// How many of them, from the first on, stand before the completion: what a prompt needs.
+size_t loam_template_prompt_field_count(const struct loam_template *prompt_template);
 
 struct loam_field {
     const char *name;

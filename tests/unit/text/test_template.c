@@ -48,6 +48,7 @@ static void test_squad_prompt_is_exact(void **state)
     assert_int_equal(out.completion_start, out.text.size);
 
     assert_int_equal(loam_template_field_count(squad), 3);
+    assert_int_equal(loam_template_prompt_field_count(squad), 2);
     assert_string_equal(loam_template_field_name(squad, 0), "context");
     assert_string_equal(loam_template_field_name(squad, 1), "question");
     assert_string_equal(loam_template_field_name(squad, 2), "answer");
@@ -104,9 +105,13 @@ static void test_renders(void **state)
     assert_string_equal(out.text.data, "<");
     loam_template_destroy(made);
     made = parsed("{odd}");
+    assert_int_equal(loam_template_prompt_field_count(made), 0);
     assert_ok(loam_template_render(made, NULL, 0, "", true, &out, &error));
     assert_int_equal(out.text.size, 0);
     assert_string_equal(out.text.data, "");
+    loam_template_destroy(made);
+    made = parsed("{b}{a}{b}"); // the completion stands in its own prompt
+    assert_int_equal(loam_template_prompt_field_count(made), 2);
     loam_template_destroy(made);
     loam_rendered_deinit(&out);
 }

@@ -1,0 +1,44 @@
+# The command that `loam train` prints at its end is one that can be pasted, once the fields are filled in.
+. "$(dirname "$0")/common.sh"
+PATH=$(dirname "$LOAM"):$PATH
+make_model "$tmp/a model"
+cd "$tmp"
+
+# try NAME EXPECTED ARGUMENT...: trains, then runs the command, which must end in EXPECTED.
+try() {
+    local name=$1 expected=$2 command
+    shift 2
+    ok "train: $name" train --model 'a model' "${one_thread[@]}" --max-steps 1 --overwrite "$@"
+    command=$(sed -n '/^Try it:$/{n;s/^  //;p;}' "$tmp/stdout")
+    [[ $command == "loam generate "*"$expected" ]] || fail "the command is: $command"
+    eval "${command//\'...\'/\'sand and clay\'} --max-new-tokens 3 --threads 1" >stdout 2>stderr || {
+        fail "$command: $(cat stderr)"
+        return
+    }
+    grep -q '^loam:' stderr && fail "$command: $(cat stderr)"
+    [ -s stdout ] || fail "$command: says nothing"
+}
+
+try 'SQuAD' "--adapter out --template squad --field context='...' --field question='...'" \
+    --data "$tiny/questions.json" --out out
+cp "$tiny/questions.json" questions
+try 'SQuAD under another name' "--template squad --field context='...' --field question='...'" --data questions --out out
+try 'every parameter' "--model 'the trained one' --template squad --field context='...' --field question='...'" \
+    --data questions --method full --out 'the trained one'
+printf '{"text": "Rye bread keeps for a week."}\n{"text": "The mill stands on the left bank."}\n' >lines.json
+try 'JSONL' "--model 'a model' --adapter 'an '\''adapter'\''' --prompt '...'" --data lines.json --out "an 'adapter'"
+printf 'Rye bread keeps for a week.\n' >data.txt
+try 'plain text' "--prompt '...'" --data data.txt --out out
+
+printf '{"question": "What?", "its kind": 1, "answer": "That.", "größe": "4"}\n' >data.jsonl
+printf 'Q: {question} ({größe})\nA: {answer}{eos}\n' >'my template.txt'
+try 'own template' "--template 'my template.txt' --field question='...' --field größe='...'" \
+    --data data.jsonl --template 'my template.txt' --loss-on completion --out out
+printf '{answer}: {question} {answer}{eos}' >again.txt
+try 'the completion stands in the prompt too' "--template again.txt --field answer='...' --field question='...'" \
+    --data data.jsonl --template again.txt --out out
+printf 'An answer: {answer}' >fixed.txt
+try 'a prompt without fields' '--template fixed.txt' --data data.jsonl --template fixed.txt --out out
+printf '{answer}{eos}' >bare.txt
+try 'no prompt at all' "--prompt '...'" --data data.jsonl --template bare.txt --out out
+finish
