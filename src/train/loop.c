@@ -53,6 +53,14 @@ static enum loam_status report_progress(const struct loam_loop *loop, bool updat
     return send(loop, &event, error);
 }
 
+// A line of metrics.jsonl, and the same for TensorBoard.
+static enum loam_status record(const struct loam_loop *loop, const struct loam_metric *line, size_t count,
+                               struct loam_error *error)
+{
+    LOAM_TRY(loam_metrics_write(loop->metrics, line, count, error));
+    return loam_tensorboard_scalars(loop->board, line, count, loop->step, error);
+}
+
 static double per_second(double count, double seconds)
 {
     return seconds > 0 ? count / seconds : NAN;
@@ -81,7 +89,7 @@ static enum loam_status report_step(struct loam_loop *loop, struct loam_error *e
         {"tokens_per_second", event.tokens_per_second},
         {"step", (double)event.step},
     };
-    return loam_metrics_write(loop->metrics, line, sizeof line / sizeof line[0], error);
+    return record(loop, line, sizeof line / sizeof line[0], error);
 }
 
 static enum loam_status report_evaluation(struct loam_loop *loop, const struct loam_evaluation *evaluation,
@@ -100,7 +108,7 @@ static enum loam_status report_evaluation(struct loam_loop *loop, const struct l
         {"epoch", event.epoch},
         {"step", (double)event.step},
     };
-    return loam_metrics_write(loop->metrics, line, sizeof line / sizeof line[0], error);
+    return record(loop, line, sizeof line / sizeof line[0], error);
 }
 
 static enum loam_status report_end(struct loam_loop *loop, struct loam_error *error)
@@ -124,7 +132,7 @@ static enum loam_status report_end(struct loam_loop *loop, struct loam_error *er
         {"epoch", event.epoch},
         {"step", (double)event.step},
     };
-    return loam_metrics_write(loop->metrics, line, sizeof line / sizeof line[0], error);
+    return record(loop, line, sizeof line / sizeof line[0], error);
 }
 
 // ---- steps ----

@@ -7,6 +7,7 @@
 #include "train/order.h"
 #include "train/schedule.h"
 #include "train/step.h"
+#include "train/tensorboard.h"
 
 struct loam_loop {
     // What it works with; owned by the caller.
@@ -19,6 +20,7 @@ struct loam_loop {
     struct loam_dataset *eval_dataset; // NULL: none
     struct loam_step_buffers *buffers;
     struct loam_metrics *metrics;
+    struct loam_tensorboard *board; // may have no file
     struct loam_schedule schedule;
     int64_t total_steps;
     int64_t parameters;

@@ -156,14 +156,14 @@ static enum loam_status append_adapter(struct loam_bytes *card, const struct loa
     return status;
 }
 
-static enum loam_status append_settings(struct loam_bytes *card, const struct loam_loop *loop,
-                                        const struct loam_adapter *adapter, struct loam_error *error)
+enum loam_status loam_output_format_settings(struct loam_bytes *card, const struct loam_loop *loop,
+                                             const struct loam_adapter *adapter, struct loam_error *error)
 {
     static const char *const schedules[] = {[LOAM_SCHEDULE_LINEAR] = "linear",
                                             [LOAM_SCHEDULE_COSINE] = "cosine",
                                             [LOAM_SCHEDULE_CONSTANT] = "constant"};
     const struct loam_train_settings *settings = loop->settings;
-    LOAM_TRY(loam_bytes_append_text(card, "## Settings\n\n| Setting | Value |\n| --- | --- |\n", error));
+    LOAM_TRY(loam_bytes_append_text(card, "| Setting | Value |\n| --- | --- |\n", error));
     if (adapter != NULL) LOAM_TRY(append_adapter(card, adapter, error));
     LOAM_TRY(append_row(card, "learning_rate", settings->learning_rate, error));
     LOAM_TRY(loam_bytes_format(card, error, "| lr_scheduler_type | %s |\n", schedules[settings->schedule]));
@@ -206,7 +206,8 @@ static enum loam_status append_card(struct loam_bytes *card, const struct loam_o
     LOAM_TRY(loam_bytes_format(card, error, "# %s\n\n%s of `%s`, made by loam %s.\n\n",
                                adapter != NULL ? "LoRA adapter" : "Fine-tuned model",
                                adapter != NULL ? "A LoRA adapter" : "A fine-tuned copy", base, LOAM_VERSION));
-    LOAM_TRY(append_settings(card, loop, adapter, error));
+    LOAM_TRY(loam_bytes_append_text(card, "## Settings\n\n", error));
+    LOAM_TRY(loam_output_format_settings(card, loop, adapter, error));
     LOAM_TRY(append_results(card, loop, error));
     if (adapter == NULL) {
         return loam_bytes_format(card, error, "\n## Use\n\n    loam generate --model %s --prompt TEXT\n",

@@ -22,6 +22,9 @@ void loam_output_deinit(struct loam_output *output);
 // them.
 enum loam_status loam_output_copy_files(const struct loam_output *output, const char *model, bool full,
                                         struct loam_error *error);
+// The settings of the run as a Markdown table, as README.md has it.
+enum loam_status loam_output_format_settings(struct loam_bytes *text, const struct loam_loop *loop,
+                                             const struct loam_adapter *adapter, struct loam_error *error);
 // README.md. `adapter` is NULL for --method full.
 enum loam_status loam_output_write_card(const struct loam_output *output, const struct loam_loop *loop,
                                         const struct loam_adapter *adapter, struct loam_error *error);

@@ -1,5 +1,8 @@
 // loam_train_run: everything that can be checked is checked first, then the weights come in, then the loop,
 // then the output.
+#include <stdlib.h>
+
+#include "base/file.h"
 #include "train/job.h"
 #include "train/loop.h"
 #include "train/output.h"
@@ -11,11 +14,13 @@ struct train_run {
     struct loam_train_job job;
     struct loam_output output;
     struct loam_metrics metrics;
+    struct loam_tensorboard board;
     struct loam_loop loop;
 };
 
 static void close_run(struct train_run *run)
 {
+    loam_tensorboard_deinit(&run->board);
     loam_metrics_deinit(&run->metrics);
     loam_output_deinit(&run->output);
     loam_train_job_close(&run->job);
@@ -34,6 +39,7 @@ static void prepare_loop(struct train_run *run)
     loop->eval_dataset = job->eval_dataset;
     loop->buffers = &job->buffers;
     loop->metrics = &run->metrics;
+    loop->board = &run->board;
     loop->schedule = loam_schedule_make(run->settings, loop->total_steps);
     loop->trainable_parameters = loam_trainables_total(&job->trainables);
     loop->parameters = loam_model_parameter_total(job->session.model);
@@ -41,6 +47,24 @@ static void prepare_loop(struct train_run *run)
 }
 
 // ---- output ----
+
+// The event file for TensorBoard, begun with the settings of the run.
+static enum loam_status open_board(struct train_run *run, struct loam_error *error)
+{
+    const struct loam_train_settings *settings = run->settings;
+    if (!settings->tensorboard && settings->logging_dir == NULL) return LOAM_OK;
+    char *own = loam_path_join(run->output.directory, "runs", error);
+    if (own == NULL) return LOAM_ERROR_MEMORY;
+    const char *directory = settings->logging_dir != NULL ? settings->logging_dir : own;
+    struct loam_bytes text = {0};
+    enum loam_status status = loam_output_format_settings(&text, &run->loop, run->job.adapter, error);
+    if (status == LOAM_OK) status = loam_tensorboard_open(&run->board, directory, error);
+    if (status == LOAM_OK)
+        status = loam_tensorboard_text(&run->board, "args/text_summary", text.data, text.size, error);
+    loam_bytes_deinit(&text);
+    free(own);
+    return status;
+}
 
 static enum loam_status save(struct train_run *run, struct loam_error *error)
 {
@@ -57,6 +81,7 @@ static enum loam_status train(struct train_run *run, struct loam_error *error)
     struct loam_train_job *job = &run->job;
     LOAM_TRY(loam_train_job_load(job, error));
     prepare_loop(run);
+    LOAM_TRY(open_board(run, error));
     LOAM_TRY(loam_loop_run(&run->loop, error));
     loam_session_report(&job->session, run->settings->data, job->dataset);
     if (job->eval_dataset != NULL)
@@ -81,6 +106,7 @@ enum loam_status loam_train_run(const struct loam_train_settings *settings,
 {
     struct train_run run = {.settings = settings, .callbacks = callbacks};
     loam_metrics_init(&run.metrics, NULL);
+    run.board.descriptor = -1;
     enum loam_status status = check_and_train(&run, error);
     close_run(&run);
     return status;

@@ -45,7 +45,9 @@ struct loam_train_settings {
     int64_t token_budget; // of a micro-batch; 0: loam chooses
     enum loam_checkpointing checkpointing;
     int64_t logging_steps;
-    int64_t eval_steps; // 0: at the end of the run only
+    int64_t eval_steps;      // 0: at the end of the run only
+    bool tensorboard;        // --report-to tensorboard: event files for TensorBoard
+    const char *logging_dir; // where; NULL: OUT/runs. Given, it asks for them by itself
     uint64_t seed;
 };
 
