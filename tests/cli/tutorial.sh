@@ -1,0 +1,80 @@
+# docs/TUTORIAL.md does what it says: its commands are run as they stand, in their order, in one empty directory.
+# A block "```sh" is a script. A block "```text" after it shows what it prints: each of its lines must be there, in this
+# order, though other lines may stand between (log lines are left out in the text). A number with a decimal point, a
+# speed or an amount of memory is any such number, for it is not the same on every machine; "…" stands for anything.
+# A script whose output shows a line that begins with "loam: " must fail; every other one succeeds.
+. "$(dirname "$0")/common.sh"
+[ -d "$LOAM_SOURCE/examples/stories/model" ] || {
+    echo 'examples/stories/model is not there'
+    exit 77
+}
+# Where the reader has the sources, and the command.
+export HOME=$tmp/home
+mkdir "$HOME" "$tmp/work" "$tmp/blocks"
+ln -s "$LOAM_SOURCE" "$HOME/loam"
+PATH=$(dirname "$LOAM"):$PATH
+
+# blocks/NN.sh and blocks/NN.text
+awk -v out="$tmp/blocks" '
+/^```/ {
+    if (kind != "") { close(file); kind = ""; next }
+    kind = substr($0, 4)
+    if (kind == "sh") number++
+    file = sprintf("%s/%02d.%s", out, number, kind)
+    printf "" >file
+    next
+}
+kind != "" { print >file }' "$LOAM_SOURCE/docs/TUTORIAL.md"
+
+# What varies between machines made alike, and blanks, which give way to wider numbers.
+plain() {
+    sed -E 's/[0-9]+\.[0-9]+(e[-+]?[0-9]+)?/#/g; s/[0-9]+( tokens\/s| MiB)/#\1/g; s/[[:blank:]]+/ /g; s/ $//' "$1"
+}
+# Every line of the first file in the second, in order; "…" is a gap of any length.
+in_order() {
+    awk '
+    function matches(line, shown,    parts, count, i, at) {
+        count = split(shown, parts, "…")
+        if (substr(line, 1, length(parts[1])) != parts[1]) return 0
+        if (count == 1) return line == shown
+        line = substr(line, length(parts[1]) + 1)
+        for (i = 2; i < count; i++) {
+            at = index(line, parts[i])
+            if (at == 0) return 0
+            line = substr(line, at + length(parts[i]))
+        }
+        return length(line) >= length(parts[count]) &&
+            substr(line, length(line) - length(parts[count]) + 1) == parts[count]
+    }
+    FNR == NR { if ($0 != "") shown[++total] = $0; next }
+    BEGIN { next_line = 1 }
+    next_line <= total && matches($0, shown[next_line]) { next_line++ }
+    END {
+        if (next_line > total) exit 0
+        print "not printed: " shown[next_line]
+        exit 1
+    }' "$1" "$2"
+}
+
+count=0
+cd "$tmp/work"
+for script in "$tmp"/blocks/*.sh; do
+    case_name="block $(basename "$script" .sh): $(grep -v '^ *#' "$script" | head -n 1)"
+    shown=${script%.sh}.text
+    count=$((count + 1))
+    code=0
+    bash -eu "$script" </dev/null >"$tmp/printed" 2>&1 || code=$?
+    if [ -e "$shown" ] && grep -q '^loam: ' "$shown"; then
+        [ "$code" -ne 0 ] || fail "succeeds: $(cat "$tmp/printed")"
+    elif [ "$code" -ne 0 ]; then
+        fail "exit code $code: $(cat "$tmp/printed")"
+        break # what follows builds upon it
+    fi
+    [ -e "$shown" ] || continue
+    plain "$shown" >"$tmp/shown"
+    plain "$tmp/printed" >"$tmp/plain"
+    in_order "$tmp/shown" "$tmp/plain" || fail "printed: $(cat "$tmp/printed")"
+done
+case_name='the whole'
+[ "$count" -ge 10 ] || fail "only $count blocks of commands were found"
+finish
