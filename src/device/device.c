@@ -124,6 +124,13 @@ void loam_upload(struct loam_stream *stream, void *device_target, const void *ho
     if (!idle(stream)) stream->device->memory->upload(stream, device_target, host_source, bytes);
 }
 
+void loam_upload_as(struct loam_stream *stream, void *device_target, enum loam_dtype target_dtype,
+                    const void *host_source, enum loam_dtype source_dtype, size_t count)
+{
+    if (idle(stream)) return;
+    stream->device->memory->upload_as(stream, device_target, target_dtype, host_source, source_dtype, count);
+}
+
 void loam_download(struct loam_stream *stream, void *host_target, const void *device_source, size_t bytes)
 {
     if (!idle(stream)) stream->device->memory->download(stream, host_target, device_source, bytes);

@@ -15,6 +15,9 @@ struct loam_memory_table {
                                    struct loam_error *error);
     void (*arena_deinit)(struct loam_arena *arena);
     void (*upload)(struct loam_stream *stream, void *device_target, const void *host_source, size_t bytes);
+    // Elements between f32, f16 and bf16; the source need not be aligned (file data).
+    void (*upload_as)(struct loam_stream *stream, void *device_target, enum loam_dtype target_dtype,
+                      const void *host_source, enum loam_dtype source_dtype, size_t count);
     void (*download)(struct loam_stream *stream, void *host_target, const void *device_source, size_t bytes);
     void (*copy)(struct loam_stream *stream, void *target, const void *source,
                  size_t bytes); // device to device
@@ -96,6 +99,8 @@ void loam_stream_fail(struct loam_stream *stream, enum loam_status status, const
 
 // Memory, skipped by a planning or failed stream.
 void loam_upload(struct loam_stream *stream, void *device_target, const void *host_source, size_t bytes);
+void loam_upload_as(struct loam_stream *stream, void *device_target, enum loam_dtype target_dtype,
+                    const void *host_source, enum loam_dtype source_dtype, size_t count);
 void loam_download(struct loam_stream *stream, void *host_target, const void *device_source, size_t bytes);
 void loam_zero(struct loam_stream *stream, void *target, size_t bytes);
 

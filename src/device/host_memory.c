@@ -9,6 +9,13 @@ static void host_move(struct loam_stream *stream, void *target, const void *sour
     if (bytes > 0) memmove(target, source, bytes);
 }
 
+static void host_move_as(struct loam_stream *stream, void *target, enum loam_dtype target_dtype,
+                         const void *source, enum loam_dtype source_dtype, size_t count)
+{
+    (void)stream;
+    loam_convert(target, target_dtype, source, source_dtype, count);
+}
+
 static void host_zero(struct loam_stream *stream, void *target, size_t bytes)
 {
     (void)stream;
@@ -24,6 +31,7 @@ const struct loam_memory_table loam_host_memory = {
     .arena_init = loam_arena_init,
     .arena_deinit = loam_arena_deinit,
     .upload = host_move,
+    .upload_as = host_move_as,
     .download = host_move,
     .copy = host_move,
     .zero = host_zero,

@@ -7,7 +7,7 @@
 #include "base/heap.h"
 #include "model/model.h"
 
-enum { STAGING_BYTES = 4 << 20 };
+enum { BLOCK_ELEMENTS = 8 << 20 }; // of a tensor, read at a time
 
 struct loading {
     struct loam_model *model;
@@ -165,7 +165,8 @@ static enum loam_status place_all(const struct loading *loading, struct loam_err
     struct loam_arena counting;
     loam_arena_init_counting(&counting);
     place(loading, &counting);
-    LOAM_TRY(model->device->memory->arena_init(&model->arena, counting.peak, true, error));
+    // Not populated: what moves the weights touches every page, with all threads.
+    LOAM_TRY(model->device->memory->arena_init(&model->arena, counting.peak, false, error));
     place(loading, &model->arena);
     if (!counting.exhausted && !model->arena.exhausted) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_INTERNAL, "the arena of the weights was sized too small");
@@ -173,19 +174,19 @@ static enum loam_status place_all(const struct loading *loading, struct loam_err
 
 // ---- moving it ----
 
-// Converts through `staging` where the device's memory is not the host's.
-static void upload(struct loam_stream *stream, const struct loam_tensor *value,
-                   const struct loam_stored_tensor *source, void *staging)
+// By blocks, so that of the file no more than one is held beside the copy.
+static void copy_in(struct loam_stream *stream, const struct loam_tensor *value,
+                    const struct loam_stored_tensor *source)
 {
-    size_t total = (size_t)loam_tensor_count(value);
-    size_t step = STAGING_BYTES / loam_dtype_size(value->dtype);
-    for (size_t done = 0; done < total; done += step) {
-        size_t count = total - done < step ? total - done : step;
-        size_t offset = done * loam_dtype_size(value->dtype);
-        loam_convert(staging, value->dtype, source->data + done * loam_dtype_size(source->dtype),
-                     source->dtype, count);
-        loam_upload(stream, (char *)value->data + offset, staging, count * loam_dtype_size(value->dtype));
-        stream->device->memory->synchronise(stream); // staging is used again
+    const size_t total = (size_t)loam_tensor_count(value);
+    const size_t size = loam_dtype_size(value->dtype), source_size = loam_dtype_size(source->dtype);
+    for (size_t done = 0; done < total; done += BLOCK_ELEMENTS) {
+        const size_t count = total - done < BLOCK_ELEMENTS ? total - done : BLOCK_ELEMENTS;
+        const uint8_t *block = source->data + done * source_size;
+        loam_map_populate(block, count * source_size);
+        loam_upload_as(stream, (char *)value->data + done * size, value->dtype, block, source->dtype, count);
+        stream->device->memory->synchronise(stream); // it was read
+        loam_map_release(block, count * source_size);
     }
 }
 
@@ -197,7 +198,7 @@ static int64_t source_bytes(const struct loading *loading)
     return total;
 }
 
-static enum loam_status move(const struct loading *loading, struct loam_stream *stream, void *staging,
+static enum loam_status move(const struct loading *loading, struct loam_stream *stream,
                              struct loam_error *error)
 {
     const struct loam_model *model = loading->model;
@@ -205,15 +206,10 @@ static enum loam_status move(const struct loading *loading, struct loam_stream *
     for (size_t i = 0; i < model->parameter_count; i++) {
         const struct loam_tensor *value = &model->parameters[i].value;
         const struct loam_stored_tensor *source = loading->sources[i];
-        loam_map_populate(source->data, source->bytes);
-        if (value->data != source->data) {
-            if (model->device->host_memory)
-                loam_convert(value->data, value->dtype, source->data, source->dtype,
-                             (size_t)loam_tensor_count(value));
-            else
-                upload(stream, value, source, staging);
-            loam_map_release(source->data, source->bytes);
-        }
+        if (value->data == source->data)
+            loam_map_populate(source->data, source->bytes);
+        else
+            copy_in(stream, value, source);
         done += (int64_t)source->bytes;
         LOAM_TRY(loam_event_progress(loading->options->callbacks, LOAM_ACTIVITY_LOAD, done, total, error));
     }
@@ -236,17 +232,11 @@ static enum loam_status move_tables(struct loam_model *model, struct loam_stream
 
 static enum loam_status move_all(const struct loading *loading, struct loam_error *error)
 {
-    struct loam_model *model = loading->model;
-    void *staging = loam_calloc(model->device->host_memory ? 0 : STAGING_BYTES, 1, error);
-    if (staging == NULL) return LOAM_ERROR_MEMORY;
-    struct loam_stream stream = {0};
-    enum loam_status status = loam_stream_init(&stream, model->device, 0, error);
-    if (status == LOAM_OK) {
-        status = move(loading, &stream, staging, error);
-        if (status == LOAM_OK) status = move_tables(model, &stream, error);
-        loam_stream_deinit(&stream);
-    }
-    free(staging);
+    struct loam_stream stream;
+    LOAM_TRY(loam_stream_init(&stream, loading->model->device, 0, error));
+    enum loam_status status = move(loading, &stream, error);
+    if (status == LOAM_OK) status = move_tables(loading->model, &stream, error);
+    loam_stream_deinit(&stream);
     return status;
 }
 

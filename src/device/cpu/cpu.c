@@ -13,6 +13,13 @@ enum loam_status loam_cpu_matmul_status(struct loam_stream *stream, const char *
     return LOAM_ERROR_INTERNAL;
 }
 
+static void cpu_upload_as(struct loam_stream *stream, void *target, enum loam_dtype target_dtype,
+                          const void *source, enum loam_dtype source_dtype, size_t count)
+{
+    const struct cpu_state *state = stream->device->state;
+    state->convert(target, target_dtype, source, source_dtype, (int64_t)count);
+}
+
 static void cpu_destroy(struct loam_device *device)
 {
     struct cpu_state *state = device->state;
@@ -43,11 +50,14 @@ enum loam_status loam_device_cpu_create(struct loam_device **out, int threads, s
     device->threads = threads;
     device->native_bf16 = loam_matmul_native_bf16(state->matmuls);
     device->host_memory = true;
-    device->memory = &loam_host_memory;
+    state->memory = loam_host_memory;
+    state->memory.upload_as = cpu_upload_as;
+    device->memory = &state->memory;
     device->describe = loam_cpu_describe;
     device->destroy = cpu_destroy;
     loam_ref_ops(&device->ops);
     level->override(&device->ops);
+    state->convert = level->convert;
     *out = device;
     return LOAM_OK;
 }

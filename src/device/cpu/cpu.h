@@ -6,8 +6,14 @@
 #include "device/cpu/onednn.h"
 #include "device/device.h"
 
+// loam_convert by all threads.
+typedef void cpu_convert(void *target, enum loam_dtype to, const void *source, enum loam_dtype from,
+                         int64_t count);
+
 struct cpu_state {
     struct matmul_cache *matmuls;
+    cpu_convert *convert;
+    struct loam_memory_table memory; // the host's, with its own conversion
 };
 
 static inline struct matmul_cache *cpu_matmuls(const struct loam_stream *stream)
@@ -31,6 +37,7 @@ struct cpu_level {
     const char *name;
     bool (*runs_here)(void);
     void (*override)(struct loam_op_table *ops);
+    cpu_convert *convert;
     enum matmul_isa matmul;
 };
 // The best that the processor has, or the one that LOAM_ISA names. A name that does not exist is

@@ -13,9 +13,11 @@
 
 // The levels that are compiled in (cmake/LoamCpu.cmake), best first.
 void loam_cpu_overrides_portable(struct loam_op_table *ops);
+cpu_convert loam_cpu_convert_portable;
 #if defined(LOAM_CPU_X86)
 void loam_cpu_overrides_avx2(struct loam_op_table *ops);
 void loam_cpu_overrides_avx512(struct loam_op_table *ops);
+cpu_convert loam_cpu_convert_avx2, loam_cpu_convert_avx512;
 
 // The compilers' __builtin_cpu_supports does not know this one everywhere.
 static bool has_f16c(void)
@@ -40,10 +42,10 @@ static bool has_portable(void)
 
 static const struct cpu_level levels[] = {
 #if defined(LOAM_CPU_X86)
-    {"avx512", has_avx512, loam_cpu_overrides_avx512, MATMUL_ANY_ISA},
-    {"avx2", has_avx2, loam_cpu_overrides_avx2, MATMUL_AVX2},
+    {"avx512", has_avx512, loam_cpu_overrides_avx512, loam_cpu_convert_avx512, MATMUL_ANY_ISA},
+    {"avx2", has_avx2, loam_cpu_overrides_avx2, loam_cpu_convert_avx2, MATMUL_AVX2},
 #endif
-    {"portable", has_portable, loam_cpu_overrides_portable, MATMUL_LEAST_ISA},
+    {"portable", has_portable, loam_cpu_overrides_portable, loam_cpu_convert_portable, MATMUL_LEAST_ISA},
 };
 enum { LEVELS = sizeof levels / sizeof levels[0] };
 

@@ -226,6 +226,54 @@ static void test_an_untrained_adapter_changes_no_bit(void **state)
     check_untrained_adapter(LOAM_BF16, 0.3f);
 }
 
+// ---- conversion ----
+
+// Both NaN, or the same bits.
+static bool same_value(enum loam_dtype dtype, const void *a, const void *b, size_t i)
+{
+    float x[2];
+    const size_t size = loam_dtype_size(dtype);
+    loam_convert(&x[0], LOAM_F32, (const char *)a + i * size, dtype, 1);
+    loam_convert(&x[1], LOAM_F32, (const char *)b + i * size, dtype, 1);
+    return (isnan(x[0]) && isnan(x[1])) || memcmp(&x[0], &x[1], sizeof x[0]) == 0;
+}
+
+// Every half there is, several times, from an address that is odd and with a tail that fills no vector.
+static void test_conversion_is_that_of_tensor(void **state)
+{
+    (void)state;
+    enum { COUNT = 3 * 65536 + 13 };
+    static const enum loam_dtype dtypes[] = {LOAM_F32, LOAM_F16, LOAM_BF16};
+    struct fixture fixture;
+    open_device(&fixture, 2);
+    unsigned char *source = malloc(COUNT * sizeof(float) + 1);
+    void *target = malloc(COUNT * sizeof(float)), *expected = malloc(COUNT * sizeof(float));
+    assert_non_null(source);
+    assert_non_null(target);
+    assert_non_null(expected);
+    for (size_t f = 0; f < 3; f++) {
+        for (uint32_t i = 0; i < COUNT; i++) {
+            const uint32_t bits = i << 16 | (i * 40503u & 0xffffu); // of f32: every upper half
+            const uint16_t half = (uint16_t)i;
+            const bool wide = dtypes[f] == LOAM_F32;
+            memcpy(source + 1 + (size_t)i * loam_dtype_size(dtypes[f]),
+                   wide ? (const void *)&bits : (const void *)&half, loam_dtype_size(dtypes[f]));
+        }
+        for (size_t t = 0; t < 3; t++) {
+            loam_upload_as(&fixture.stream, target, dtypes[t], source + 1, dtypes[f], COUNT);
+            loam_convert(expected, dtypes[t], source + 1, dtypes[f], COUNT);
+            for (size_t i = 0; i < COUNT; i++)
+                if (!same_value(dtypes[t], target, expected, i))
+                    fail_msg("element %zu from %s to %s", i, loam_dtype_name(dtypes[f]),
+                             loam_dtype_name(dtypes[t]));
+        }
+    }
+    close_device(&fixture);
+    free(source);
+    free(target);
+    free(expected);
+}
+
 // ---- threads ----
 
 enum { TOKENS = 150, HEADS = 3, SIZE = 16, WIDTH = 3 * HEADS * SIZE, RANK = 4 };
@@ -476,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_linear_rounds_once),
         cmocka_unit_test(test_input_gradient_rounds_once),
         cmocka_unit_test(test_an_untrained_adapter_changes_no_bit),
+        cmocka_unit_test(test_conversion_is_that_of_tensor),
         cmocka_unit_test(test_sums_do_not_depend_on_threads),
         cmocka_unit_test(test_loss_of_many_rows),
         cmocka_unit_test(test_loss_of_a_sure_model),

@@ -30,5 +30,7 @@
 #define CPU_DECLARE(subject) void CPU_OVERRIDES(subject)(struct loam_op_table * ops);
 CPU_SUBJECTS(CPU_DECLARE)
 CPU_DECLARE(overrides)
+void CPU_OVERRIDES(convert)(void *target, enum loam_dtype to, const void *source, enum loam_dtype from,
+                            int64_t count);
 
 #endif
