@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/heap.h"
 #include "text/bpe_table.h"
@@ -29,6 +30,18 @@ static enum loam_status find_side(const struct loam_bpe *bpe, const char *token,
                      rank, (int)(size < 80 ? size : 80), token);
 }
 
+// The token that a merge makes. Trainers give ids in the order of the merges, so the one after the last is
+// tried before the table is asked.
+static enum loam_status find_made(const struct loam_bpe *bpe, const struct loam_bytes *joined, size_t rank,
+                                  int32_t *id, struct loam_error *error)
+{
+    size_t size;
+    *id = rank > 0 ? bpe->merged[rank - 1] + 1 : -1;
+    const char *token = loam_vocab_get(&bpe->vocab, *id, &size);
+    if (token != NULL && size == joined->size && memcmp(token, joined->data, size) == 0) return LOAM_OK;
+    return find_side(bpe, joined->data, joined->size, rank, id, error);
+}
+
 static enum loam_status add_merge(struct loam_bpe *bpe, const struct loam_merge_text *merge, const char *text,
                                   size_t rank, struct made *made, struct loam_bytes *joined,
                                   struct loam_error *error)
@@ -46,7 +59,7 @@ static enum loam_status add_merge(struct loam_bpe *bpe, const struct loam_merge_
     LOAM_TRY(loam_bytes_append(joined, text + merge->left, merge->left_size, error));
     LOAM_TRY(loam_bytes_append(joined, text + merge->right + bpe->prefix.size,
                                merge->right_size - bpe->prefix.size, error));
-    LOAM_TRY(find_side(bpe, joined->data, joined->size, rank, &id, error));
+    LOAM_TRY(find_made(bpe, joined, rank, &id, error));
     struct loam_merge *slot = loam_merge_find(bpe, left, right);
     if (slot == NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT, "model.merges[%zu]: too many pairs share its hash", rank);
