@@ -3,7 +3,7 @@
 set -euo pipefail
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/loam-cli-XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
-tiny=$LOAM_SOURCE/examples/tiny
+tiny=$LOAM_SOURCE/tests/data/tiny
 # Small models have nothing to share out, and threads that wait for each other are slow where other tests run beside.
 one_thread=(--threads 1)
 

@@ -51,7 +51,7 @@ static enum loam_status run(struct host *host, enum loam_command command, const 
     return status;
 }
 
-static const char tiny[] = LOAM_TESTS "/../examples/tiny";
+static const char tiny[] = LOAM_TESTS "/data/tiny";
 
 static void test_tokenize(void **state)
 {
