@@ -116,6 +116,8 @@ static enum loam_status fail_unknown(enum loam_command command, const char *name
 static enum loam_status fail_value(const struct loam_option_row *row, const char *value, const char *expected,
                                    struct loam_error *error)
 {
+    if (row->info.positional)
+        return loam_fail(error, LOAM_ERROR_USAGE, "\"%s\": expected %s", value, expected);
     return loam_fail(error, LOAM_ERROR_USAGE, "--%s %s: expected %s", row->info.name, value, expected);
 }
 

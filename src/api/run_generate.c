@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "train/session.h"
 
-enum { PROMPT_LIMIT = 1 << 28, PROMPT_CHUNK = 512 }; // bytes of a prompt file; tokens that are fed at once
+enum { PROMPT_LIMIT = 1 << 28 }; // bytes of a prompt file
 
 struct generate_job {
     const struct loam_settings *settings;
@@ -184,8 +184,8 @@ static enum loam_status prepare(struct generate_job *job, struct loam_error *err
     const struct loam_model *model = job->session.model;
     int64_t context = (int64_t)job->prompt_count + job->settings->generate.max_new_tokens;
     if (context > most_positions(&model->config)) context = most_positions(&model->config);
-    struct loam_decoder_limits limits = {.tokens = job->prompt_count < PROMPT_CHUNK ? job->prompt_count
-                                                                                    : PROMPT_CHUNK,
+    struct loam_decoder_limits limits = {.tokens = job->prompt_count < LOAM_PROMPT_CHUNK ? job->prompt_count
+                                                                                         : LOAM_PROMPT_CHUNK,
                                          .sequences = 1,
                                          .context = (int32_t)context,
                                          .generate = true};

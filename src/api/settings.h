@@ -2,6 +2,7 @@
 #ifndef LOAM_API_SETTINGS_H
 #define LOAM_API_SETTINGS_H
 
+#include "bench/bench.h"
 #include "train/evaluate.h"
 #include "train/train.h"
 
@@ -30,6 +31,8 @@ struct loam_hub_options {
     bool yes; // what would be asked is answered
 };
 
+enum loam_bench_what { LOAM_BENCH_STEP, LOAM_BENCH_MATMUL, LOAM_BENCH_GENERATE };
+
 struct loam_settings {
     // What train shares with other commands (model, adapter, data, device, LoRA, template, output) stands
     // here too.
@@ -37,11 +40,13 @@ struct loam_settings {
     struct loam_generate_settings generate;
     struct loam_evaluate_settings eval; // what only eval has; the rest comes from `train`
     struct loam_tokenize_settings tokenize;
-    struct loam_hub_options hub; // pull and push; `yes` in others too
-    const char *path;            // inspect
-    const char *config;          // init
-    const char *tokenizer;       // init; NULL: none
-    bool with_lora;              // inspect: an option of the LoRA group was given
+    struct loam_hub_options hub;      // pull and push; `yes` in others too
+    struct loam_bench_settings bench; // what only bench has; the rest comes from `train`
+    unsigned bench_what;              // enum loam_bench_what
+    const char *path;                 // inspect
+    const char *config;               // init
+    const char *tokenizer;            // init; NULL: none
+    bool with_lora;                   // inspect: an option of the LoRA group was given
     bool json;
     bool quiet;                // for the caller of the library: it need not listen to progress
     struct loam_field *fields; // --field NAME=VALUE

@@ -15,6 +15,7 @@ enum loam_rng_use {
     LOAM_RNG_DROPOUT = 3, // index: the adapted linear
     LOAM_RNG_SHUFFLE = 4, // index: the epoch
     LOAM_RNG_SAMPLE = 5,  // generation
+    LOAM_RNG_BENCH = 6,   // made-up examples; index: the example
 };
 static inline uint64_t loam_rng_stream(enum loam_rng_use use, uint32_t index)
 {

@@ -4,6 +4,7 @@
 #define LOAM_DEVICE_DEVICE_H
 
 #include "base/arena.h"
+#include "device/probe.h"
 #include "device/trace.h"
 
 struct loam_device;
@@ -36,6 +37,7 @@ struct loam_op_table {
     } name;
 #include "device/op_list.def"
 #undef LOAM_OP
+    const struct loam_limits *limits; // of the instructions that the ops are made of; NULL: not known
 };
 
 struct loam_device {
@@ -46,8 +48,9 @@ struct loam_device {
     bool host_memory; // device addresses are host addresses: mapped weights are used where they are
     const struct loam_memory_table *memory;
     struct loam_op_table ops;
-    void *state;                                                                      // the backend's own
     void (*describe)(const struct loam_device *device, struct loam_machine *machine); // NULL: nothing to say
+    const struct loam_probe_table *probes;                                            // NULL: none
+    void *state;                                                                      // the backend's own
     void (*destroy)(struct loam_device *device);
 };
 
@@ -110,5 +113,6 @@ enum loam_status loam_device_cpu_create(struct loam_device **out, int threads, s
 // The reference ops, from which other backends start and override.
 void loam_ref_ops(struct loam_op_table *ops);
 extern const struct loam_memory_table loam_host_memory;
+extern const struct loam_probe_table loam_cpu_probes;
 
 #endif

@@ -39,7 +39,8 @@ static void trace(struct loam_stream *stream, enum loam_op_id op, double start, 
     total->seconds += loam_clock_seconds() - start;
     total->calls++;
     total->bytes += cost.bytes;
-    if (!stream->recomputing) total->flops += cost.flops;
+    if (stream->recomputing) return;
+    total->flops += cost.flops;
     if (trace->watch != NULL) trace->watch(trace->user, op, args);
 }
 

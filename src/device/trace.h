@@ -37,7 +37,8 @@ struct loam_op_total {
 
 struct loam_trace {
     struct loam_op_total ops[LOAM_OP_COUNT]; // since the owner cleared them
-    // Sees every op with its arguments, a struct loam_<op>_args, after it ran; NULL: none.
+    // Sees every op that does not repeat another with its arguments, a struct loam_<op>_args, after it ran;
+    // NULL: none.
     void (*watch)(void *user, enum loam_op_id op, const void *args);
     void *user;
 };

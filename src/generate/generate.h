@@ -5,6 +5,8 @@
 #include "model/decoder.h"
 #include "text/special.h"
 
+enum { LOAM_PROMPT_CHUNK = 512 }; // tokens of a prompt that are fed at once
+
 struct loam_sampling {
     double temperature;        // 0: greedy
     int32_t top_k;             // 0: all

@@ -37,12 +37,24 @@ static int64_t label_count(const struct loam_example *example)
     return example->count > first ? example->count - first : 0;
 }
 
-enum loam_status loam_step_collect(struct loam_step_buffers *buffers, struct loam_dataset *dataset,
-                                   const uint32_t *indices, size_t count, struct loam_error *error)
+void loam_step_clear(struct loam_step_buffers *buffers)
 {
     buffers->count = 0;
     buffers->labels = 0;
     buffers->tokens = 0;
+}
+
+void loam_step_take(struct loam_step_buffers *buffers)
+{
+    const struct loam_example *example = &buffers->examples[buffers->count++];
+    buffers->labels += label_count(example);
+    buffers->tokens += example->count;
+}
+
+enum loam_status loam_step_collect(struct loam_step_buffers *buffers, struct loam_dataset *dataset,
+                                   const uint32_t *indices, size_t count, struct loam_error *error)
+{
+    loam_step_clear(buffers);
     if (count > buffers->capacity) {
         return loam_fail(error, LOAM_ERROR_INTERNAL, "a step of %zu examples; its buffers have room for %zu",
                          count, buffers->capacity);
@@ -50,10 +62,7 @@ enum loam_status loam_step_collect(struct loam_step_buffers *buffers, struct loa
     for (size_t i = 0; i < count; i++) {
         struct loam_example *example = &buffers->examples[buffers->count];
         LOAM_TRY(loam_dataset_read(dataset, indices[i], example, error));
-        if (example->dropped || example->count == 0) continue;
-        buffers->count++;
-        buffers->labels += label_count(example);
-        buffers->tokens += example->count;
+        if (!example->dropped && example->count > 0) loam_step_take(buffers);
     }
     return LOAM_OK;
 }

@@ -20,6 +20,10 @@ enum loam_status loam_step_buffers_init(struct loam_step_buffers *buffers, size_
                                         int32_t token_budget, struct loam_error *error);
 void loam_step_buffers_deinit(struct loam_step_buffers *buffers);
 
+// For examples from elsewhere: no example yet; and the one at examples[count], just filled, is the next.
+void loam_step_clear(struct loam_step_buffers *buffers);
+void loam_step_take(struct loam_step_buffers *buffers);
+
 // Reads the records at `indices` [count]; what the data set drops is left out.
 enum loam_status loam_step_collect(struct loam_step_buffers *buffers, struct loam_dataset *dataset,
                                    const uint32_t *indices, size_t count, struct loam_error *error);

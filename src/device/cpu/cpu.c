@@ -54,6 +54,7 @@ enum loam_status loam_device_cpu_create(struct loam_device **out, int threads, s
     state->memory.upload_as = cpu_upload_as;
     device->memory = &state->memory;
     device->describe = loam_cpu_describe;
+    device->probes = &loam_cpu_probes;
     device->destroy = cpu_destroy;
     loam_ref_ops(&device->ops);
     level->override(&device->ops);

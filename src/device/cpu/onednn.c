@@ -32,19 +32,25 @@ struct matmul_cache {
 
 #if DNNL_VERSION_MAJOR >= 3
 typedef dnnl_memory_desc_t memory_desc;
+typedef const_dnnl_memory_desc_t memory_desc_view;
 
 static dnnl_status_t desc_create(memory_desc *desc, int rank, const dnnl_dims_t dims, dnnl_data_type_t type,
                                  const dnnl_dims_t strides)
 {
     return dnnl_memory_desc_create_with_strides(desc, rank, dims, type, strides);
 }
+static dnnl_status_t desc_create_any(memory_desc *desc, int rank, const dnnl_dims_t dims,
+                                     dnnl_data_type_t type)
+{
+    return dnnl_memory_desc_create_with_tag(desc, rank, dims, type, dnnl_format_tag_any);
+}
+static memory_desc_view desc_view(const memory_desc *desc)
+{
+    return *desc;
+}
 static void desc_destroy(memory_desc *desc)
 {
     if (*desc != NULL) dnnl_memory_desc_destroy(*desc);
-}
-static dnnl_status_t memory_create(dnnl_memory_t *memory, const memory_desc *desc, dnnl_engine_t engine)
-{
-    return dnnl_memory_create(memory, *desc, engine, DNNL_MEMORY_NONE);
 }
 static dnnl_status_t append_sum(dnnl_post_ops_t post_ops)
 {
@@ -59,19 +65,25 @@ static dnnl_status_t primitive_desc_create(dnnl_primitive_desc_t *out, dnnl_engi
 }
 #else
 typedef dnnl_memory_desc_t memory_desc;
+typedef const dnnl_memory_desc_t *memory_desc_view;
 
 static dnnl_status_t desc_create(memory_desc *desc, int rank, const dnnl_dims_t dims, dnnl_data_type_t type,
                                  const dnnl_dims_t strides)
 {
     return dnnl_memory_desc_init_by_strides(desc, rank, dims, type, strides);
 }
+static dnnl_status_t desc_create_any(memory_desc *desc, int rank, const dnnl_dims_t dims,
+                                     dnnl_data_type_t type)
+{
+    return dnnl_memory_desc_init_by_tag(desc, rank, dims, type, dnnl_format_tag_any);
+}
+static memory_desc_view desc_view(const memory_desc *desc)
+{
+    return desc;
+}
 static void desc_destroy(memory_desc *desc)
 {
     (void)desc; // a plain struct
-}
-static dnnl_status_t memory_create(dnnl_memory_t *memory, const memory_desc *desc, dnnl_engine_t engine)
-{
-    return dnnl_memory_create(memory, desc, engine, DNNL_MEMORY_NONE);
 }
 static dnnl_status_t append_sum(dnnl_post_ops_t post_ops)
 {
@@ -150,7 +162,9 @@ static dnnl_status_t describe(const struct matmul_shape *shape, memory_desc desc
     const dnnl_dims_t bias = {1, shape->n}, bias_stride = {shape->n, 1};
     const dnnl_data_type_t ab = data_type(shape->ab_dtype);
     dnnl_status_t status = desc_create(&desc[OPERAND_A], 2, a, ab, a_stride);
-    if (status == dnnl_success) status = desc_create(&desc[OPERAND_B], 2, b, ab, b_stride);
+    if (status == dnnl_success)
+        status = shape->packed ? desc_create_any(&desc[OPERAND_B], 2, b, ab)
+                               : desc_create(&desc[OPERAND_B], 2, b, ab, b_stride);
     if (status == dnnl_success)
         status = desc_create(&desc[OPERAND_C], 2, c, data_type(shape->c_dtype), c_stride);
     if (status == dnnl_success && shape->bias_dtype != LOAM_DTYPE_NONE)
@@ -184,8 +198,14 @@ static dnnl_status_t entry_make(struct matmul_entry *entry, const struct matmul_
     if (status == dnnl_success)
         status = primitive_desc_create(&primitive_desc, engine, desc, bias, attributes);
     if (status == dnnl_success) status = dnnl_primitive_create(&entry->primitive, primitive_desc);
-    for (int i = 0; i < OPERAND_COUNT && status == dnnl_success; i++)
-        if (i != OPERAND_BIAS || bias) status = memory_create(&entry->memory[i], &desc[i], engine);
+    for (int i = 0; i < OPERAND_COUNT && status == dnnl_success; i++) {
+        if (i == OPERAND_BIAS && !bias) continue;
+        // Which form b has is for the primitive to say, when it was left open.
+        memory_desc_view view = i == OPERAND_B
+                                    ? dnnl_primitive_desc_query_md(primitive_desc, dnnl_query_weights_md, 0)
+                                    : desc_view(&desc[i]);
+        status = dnnl_memory_create(&entry->memory[i], view, engine, DNNL_MEMORY_NONE);
+    }
     if (primitive_desc != NULL) dnnl_primitive_desc_destroy(primitive_desc);
     if (attributes != NULL) dnnl_primitive_attr_destroy(attributes);
     for (int i = 0; i < OPERAND_COUNT; i++)
@@ -199,15 +219,16 @@ static bool same_shape(const struct matmul_shape *x, const struct matmul_shape *
     return x->m == y->m && x->n == y->n && x->k == y->k && x->a_stride[0] == y->a_stride[0] &&
            x->a_stride[1] == y->a_stride[1] && x->b_stride[0] == y->b_stride[0] &&
            x->b_stride[1] == y->b_stride[1] && x->c_stride == y->c_stride && x->ab_dtype == y->ab_dtype &&
-           x->c_dtype == y->c_dtype && x->bias_dtype == y->bias_dtype && x->accumulate == y->accumulate;
+           x->c_dtype == y->c_dtype && x->bias_dtype == y->bias_dtype && x->accumulate == y->accumulate &&
+           x->packed == y->packed;
 }
 
 static size_t hash_shape(const struct matmul_shape *shape)
 {
-    const int64_t fields[] = {shape->m,           shape->n,           shape->k,
-                              shape->a_stride[0], shape->a_stride[1], shape->b_stride[0],
-                              shape->b_stride[1], shape->c_stride,    (int64_t)shape->ab_dtype,
-                              shape->c_dtype,     shape->bias_dtype,  shape->accumulate};
+    const int64_t fields[] = {
+        shape->m,           shape->n,           shape->k,        shape->a_stride[0],       shape->a_stride[1],
+        shape->b_stride[0], shape->b_stride[1], shape->c_stride, (int64_t)shape->ab_dtype, shape->c_dtype,
+        shape->bias_dtype,  shape->accumulate,  shape->packed};
     uint64_t hash = 0;
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         hash = (hash ^ (uint64_t)fields[i]) * 0x9E3779B97F4A7C15u;
@@ -281,6 +302,68 @@ void loam_matmul_version(char *text, size_t size)
 {
     const dnnl_version_t *version = dnnl_version();
     snprintf(text, size, "%d.%d.%d", version->major, version->minor, version->patch);
+}
+
+// ---- packing ----
+
+static memory_desc_view packed_desc(const struct matmul_entry *entry)
+{
+    memory_desc_view view = NULL;
+    return dnnl_memory_get_memory_desc(entry->memory[OPERAND_B], &view) == dnnl_success ? view : NULL;
+}
+
+size_t loam_matmul_packed_bytes(struct matmul_cache *cache, const struct matmul_shape *shape)
+{
+    const struct matmul_entry *entry = entry_find(cache, shape);
+    memory_desc_view view = entry != NULL ? packed_desc(entry) : NULL;
+    return view != NULL ? dnnl_memory_desc_get_size(view) : 0;
+}
+
+struct packing {
+    memory_desc plain;
+    dnnl_primitive_desc_t primitive_desc;
+    dnnl_primitive_t primitive;
+    dnnl_memory_t from;
+    dnnl_memory_t to;
+};
+
+static dnnl_status_t packing_run(struct packing *packing, struct matmul_cache *cache,
+                                 const struct matmul_shape *shape, memory_desc_view packed_view,
+                                 const void *b, void *packed)
+{
+    const dnnl_dims_t dims = {shape->k, shape->n}, strides = {shape->b_stride[0], shape->b_stride[1]};
+    dnnl_engine_t engine = cache->engine;
+    dnnl_status_t status = desc_create(&packing->plain, 2, dims, data_type(shape->ab_dtype), strides);
+    if (status != dnnl_success) return status;
+    memory_desc_view plain_view = desc_view(&packing->plain);
+    status = dnnl_reorder_primitive_desc_create(&packing->primitive_desc, plain_view, engine, packed_view,
+                                                engine, NULL);
+    if (status == dnnl_success) status = dnnl_primitive_create(&packing->primitive, packing->primitive_desc);
+    // oneDNN takes both as void *; it writes to the second alone.
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&packing->from, plain_view, engine, (void *)(uintptr_t)b);
+    if (status == dnnl_success) status = dnnl_memory_create(&packing->to, packed_view, engine, packed);
+    if (status != dnnl_success) return status;
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, packing->from}, {DNNL_ARG_TO, packing->to}};
+    status = dnnl_primitive_execute(packing->primitive, cache->stream, 2, arguments);
+    return status == dnnl_success ? dnnl_stream_wait(cache->stream) : status;
+}
+
+const char *loam_matmul_pack(struct matmul_cache *cache, const struct matmul_shape *shape, const void *b,
+                             void *packed)
+{
+    const struct matmul_entry *entry = entry_find(cache, shape);
+    memory_desc_view view = entry != NULL ? packed_desc(entry) : NULL;
+    if (view == NULL) return "oneDNN has no matrix product for these shapes and dtypes";
+    struct packing packing;
+    memset(&packing, 0, sizeof packing);
+    const dnnl_status_t status = packing_run(&packing, cache, shape, view, b, packed);
+    if (packing.from != NULL) dnnl_memory_destroy(packing.from);
+    if (packing.to != NULL) dnnl_memory_destroy(packing.to);
+    if (packing.primitive != NULL) dnnl_primitive_destroy(packing.primitive);
+    if (packing.primitive_desc != NULL) dnnl_primitive_desc_destroy(packing.primitive_desc);
+    desc_destroy(&packing.plain);
+    return status == dnnl_success ? NULL : "oneDNN could not pack a weight";
 }
 
 static bool has_bf16_instructions(void)

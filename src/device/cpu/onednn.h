@@ -16,6 +16,7 @@ struct matmul_shape {
     enum loam_dtype c_dtype;
     enum loam_dtype bias_dtype; // LOAM_DTYPE_NONE: no bias
     bool accumulate;            // adds what c holds
+    bool packed; // b is in the form that loam_matmul_pack gave it; its strides are those it had
 };
 
 // The instructions that oneDNN may use are a setting of the process, which its first use makes final.
@@ -36,6 +37,12 @@ size_t loam_matmul_cache_capacity(void);
 // NULL, or what oneDNN could not do.
 const char *loam_matmul_run(struct matmul_cache *cache, const struct matmul_shape *shape, const void *a,
                             const void *b, const void *bias, void *c);
+
+// oneDNN's own form of b for a product of this shape, which is `packed`: the bytes that it takes (0: oneDNN
+// cannot do the product), and how it is made of the plain one. `packed` memory is aligned as arenas align.
+size_t loam_matmul_packed_bytes(struct matmul_cache *cache, const struct matmul_shape *shape);
+const char *loam_matmul_pack(struct matmul_cache *cache, const struct matmul_shape *shape, const void *b,
+                             void *packed);
 
 // The instructions that may be used multiply bf16 by themselves, and oneDNN has a product that makes it.
 bool loam_matmul_native_bf16(struct matmul_cache *cache);

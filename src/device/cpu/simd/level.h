@@ -25,7 +25,8 @@
     SUBJECT(kv_cache)                                                                                        \
     SUBJECT(activation)                                                                                      \
     SUBJECT(loss)                                                                                            \
-    SUBJECT(optimiser)
+    SUBJECT(optimiser)                                                                                       \
+    SUBJECT(limits)
 
 #define CPU_DECLARE(subject) void CPU_OVERRIDES(subject)(struct loam_op_table * ops);
 CPU_SUBJECTS(CPU_DECLARE)

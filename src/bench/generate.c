@@ -1,0 +1,284 @@
+// loam bench generate: a prompt and the tokens after it, beside the matrix library and the memory's
+// bandwidth.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/heap.h"
+#include "base/rng.h"
+#include "bench/ceiling.h"
+#include "bench/runner.h"
+#include "generate/generate.h"
+#include "train/metrics.h"
+
+struct generate_bench {
+    const struct loam_bench_settings *settings;
+    struct loam_session session;
+    struct loam_decoder *decoder;
+    struct loam_bench_ceiling_state ceiling;
+    struct loam_bench_sequence sequence; // of the prompt's products
+    struct loam_trace prefill;
+    struct loam_trace decode;
+    struct loam_arena memory; // to be read
+    int32_t *ids;             // [prompt_tokens + new_tokens]
+    double *prefill_seconds;  // [rounds]
+    double *ratios;           // [rounds]
+    int64_t decoded;          // tokens of all rounds
+    double read_rate;
+    double first_token; // when it came, in this round; 0: not yet
+    double last_token;
+};
+
+static void close_bench(struct generate_bench *bench)
+{
+    free(bench->ids);
+    free(bench->prefill_seconds);
+    free(bench->ratios);
+    if (bench->memory.base != NULL) bench->session.device->memory->arena_deinit(&bench->memory);
+    loam_bench_ceiling_deinit(&bench->ceiling);
+    loam_bench_sequence_deinit(&bench->sequence);
+    loam_decoder_destroy(bench->decoder);
+    loam_session_close(&bench->session);
+}
+
+// ---- opening ----
+
+static enum loam_status open_decoder(struct generate_bench *bench, struct loam_error *error)
+{
+    const struct loam_bench_settings *settings = bench->settings;
+    const struct loam_config *config = &bench->session.model->config;
+    const int64_t context = (int64_t)settings->prompt_tokens + settings->new_tokens;
+    if (context > INT32_MAX || (config->family->position != LOAM_ALIBI && config->max_positions > 0 &&
+                                context > config->max_positions))
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "%d tokens after a prompt of %d: the model was made for %lld positions",
+                         settings->new_tokens, settings->prompt_tokens, (long long)config->max_positions);
+    const struct loam_decoder_limits limits = {
+        .tokens = settings->prompt_tokens < LOAM_PROMPT_CHUNK ? settings->prompt_tokens : LOAM_PROMPT_CHUNK,
+        .sequences = 1,
+        .context = (int32_t)context,
+        .generate = true};
+    return loam_decoder_create(&bench->decoder, bench->session.model, bench->session.device, &limits, error);
+}
+
+static enum loam_status make_prompt(struct generate_bench *bench, struct loam_error *error)
+{
+    const struct loam_bench_settings *settings = bench->settings;
+    const uint64_t stream = loam_rng_stream(LOAM_RNG_BENCH, 0);
+    const double vocabulary = (double)bench->session.model->config.vocabulary;
+    const size_t rounds = (size_t)settings->steps;
+    bench->ids = loam_calloc((size_t)settings->prompt_tokens + (size_t)settings->new_tokens,
+                             sizeof *bench->ids, error);
+    bench->prefill_seconds = loam_calloc(rounds, sizeof *bench->prefill_seconds, error);
+    bench->ratios = loam_calloc(rounds, sizeof *bench->ratios, error);
+    if (bench->ids == NULL || bench->prefill_seconds == NULL || bench->ratios == NULL)
+        return LOAM_ERROR_MEMORY;
+    for (int i = 0; i < settings->prompt_tokens; i++)
+        bench->ids[i] =
+            (int32_t)((double)loam_rng_uniform(settings->train.seed, stream, (uint64_t)i) * vocabulary);
+    return LOAM_OK;
+}
+
+static enum loam_status open_bench(struct generate_bench *bench, const struct loam_callbacks *callbacks,
+                                   struct loam_error *error)
+{
+    const struct loam_train_settings *train = &bench->settings->train;
+    const struct loam_session_options options = {.model = train->model,
+                                                 .device = train->device,
+                                                 .threads = train->threads,
+                                                 .dtype = train->dtype,
+                                                 .batch_size = 1,
+                                                 .without_text = true,
+                                                 .callbacks = callbacks};
+    LOAM_TRY(loam_session_open(&bench->session, &options, error));
+    if (bench->settings->ceiling)
+        LOAM_TRY(
+            loam_bench_ceiling_init(&bench->ceiling, bench->session.device, bench->session.dtype, error));
+    LOAM_TRY(loam_session_load(&bench->session, false, error));
+    bench->prefill.watch = loam_bench_sequence_watch;
+    bench->prefill.user = &bench->sequence;
+    LOAM_TRY(open_decoder(bench, error));
+    return make_prompt(bench, error);
+}
+
+// ---- bandwidth ----
+
+// Several times the last cache, and a good while to read.
+static size_t memory_bytes(void)
+{
+    enum { CACHES = 8 };
+    const size_t least = (size_t)256 << 20, most = (size_t)2 << 30;
+    const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    const size_t bytes = cache > 0 ? CACHES * (size_t)cache : least;
+    return bytes < least ? least : bytes > most ? most : bytes;
+}
+
+// Part by part, each read before a turn of another process can end; keeps the best rate, in bytes a second:
+// the limit is what the machine can do, not what it did while others were at work.
+static enum loam_status measure_reading(struct generate_bench *bench, struct loam_error *error)
+{
+    enum { PARTS = 8 };
+    const struct loam_device *device = bench->session.device;
+    const struct loam_limits *limits = device->ops.limits;
+    if (limits == NULL) return LOAM_OK;
+    if (bench->memory.base == NULL) {
+        LOAM_TRY(device->memory->arena_init(&bench->memory, memory_bytes(), true, error));
+        memset(bench->memory.base, 1, bench->memory.capacity); // pages of their own, not one of zeros
+    }
+    const size_t part = bench->memory.capacity / PARTS;
+    for (size_t i = 0; i < PARTS; i++) {
+        const double start = loam_clock_seconds();
+        const uint64_t sum = limits->read(bench->memory.base + i * part, part);
+        const double rate = (double)part / (loam_clock_seconds() - start);
+        if (sum > 0 && rate > bench->read_rate) bench->read_rate = rate;
+    }
+    return LOAM_OK;
+}
+
+// ---- rounds ----
+
+static bool take_token(void *user, int32_t id)
+{
+    struct generate_bench *bench = user;
+    (void)id;
+    bench->last_token = loam_clock_seconds();
+    if (bench->first_token == 0) {
+        bench->first_token = bench->last_token;
+        loam_decoder_trace(bench->decoder, &bench->decode);
+    }
+    return true;
+}
+
+static double flops_of(const struct loam_trace *trace)
+{
+    double flops = 0;
+    for (int op = 0; op < LOAM_OP_COUNT; op++)
+        flops += trace->ops[op].flops;
+    return flops;
+}
+
+// The prompt and the new tokens as `loam generate` makes them; the seconds of both parts.
+static enum loam_status generate(struct generate_bench *bench, double *prefill, double *decode,
+                                 struct loam_error *error)
+{
+    const struct loam_bench_settings *settings = bench->settings;
+    const struct loam_special_tokens none = {.bos = -1, .eos = -1};
+    const struct loam_generation generation = {.max_new_tokens = settings->new_tokens,
+                                               .vocabulary = loam_decoder_vocabulary(bench->decoder),
+                                               .sampling = {.top_p = 1, .repetition_penalty = 1},
+                                               .special = &none,
+                                               .token = take_token,
+                                               .user = bench};
+    int32_t count;
+    bench->first_token = 0;
+    loam_bench_sequence_clear(&bench->sequence);
+    loam_decoder_trace(bench->decoder, &bench->prefill);
+    const double start = loam_clock_seconds();
+    LOAM_TRY(loam_generate_ids(bench->decoder, bench->ids, settings->prompt_tokens, &generation,
+                               bench->ids + settings->prompt_tokens, &count, error));
+    *prefill = bench->first_token - start;
+    *decode = bench->last_token - bench->first_token;
+    bench->decoded += count - 1;
+    return LOAM_OK;
+}
+
+static enum loam_status run_ceiling(struct generate_bench *bench, double *flops, double *seconds,
+                                    struct loam_error *error)
+{
+    LOAM_TRY(loam_bench_ceiling_prepare(&bench->ceiling, &bench->sequence, error));
+    const double start = loam_clock_seconds();
+    LOAM_TRY(loam_bench_ceiling_run(&bench->ceiling, &bench->sequence, flops, error));
+    *seconds = loam_clock_seconds() - start;
+    return LOAM_OK;
+}
+
+static enum loam_status run_round(struct generate_bench *bench, int64_t round,
+                                  struct loam_bench_generate *result, double *ceiling_flops,
+                                  double *ceiling_seconds, struct loam_error *error)
+{
+    const double before = flops_of(&bench->prefill);
+    double decode, flops, seconds;
+    LOAM_TRY(generate(bench, &bench->prefill_seconds[round], &decode, error));
+    result->prefill_total += bench->prefill_seconds[round];
+    result->decode_total += decode;
+    LOAM_TRY(measure_reading(bench, error));
+    if (!bench->settings->ceiling) return LOAM_OK;
+    LOAM_TRY(run_ceiling(bench, &flops, &seconds, error));
+    *ceiling_flops += flops;
+    *ceiling_seconds += seconds;
+    bench->ratios[round] =
+        (flops_of(&bench->prefill) - before) / bench->prefill_seconds[round] / (flops / seconds);
+    return LOAM_OK;
+}
+
+static void clear_traces(struct generate_bench *bench)
+{
+    memset(bench->prefill.ops, 0, sizeof bench->prefill.ops);
+    memset(bench->decode.ops, 0, sizeof bench->decode.ops);
+    bench->decoded = 0;
+}
+
+// ---- the result ----
+
+static int64_t decode_bytes(const struct loam_session *session, int64_t all)
+{
+    const struct loam_model *model = session->model;
+    const bool tied = model->head == model->embedding;
+    return tied ? all : all - (int64_t)loam_tensor_bytes(&model->embedding->value);
+}
+
+static void summarise(struct generate_bench *bench, double ceiling_flops, double ceiling_seconds,
+                      struct loam_bench_generate *result)
+{
+    const struct loam_bench_settings *settings = bench->settings;
+    const double rounds = (double)settings->steps;
+    result->rounds = settings->steps;
+    result->prompt_tokens = settings->prompt_tokens;
+    result->new_tokens = settings->new_tokens;
+    result->prefill_seconds = loam_bench_median(bench->prefill_seconds, (size_t)settings->steps);
+    result->prefill_tokens_per_second = rounds * settings->prompt_tokens / result->prefill_total;
+    result->prefill_gflops = flops_of(&bench->prefill) / result->prefill_total / 1e9;
+    result->decode_tokens_per_second = (double)bench->decoded / result->decode_total;
+    result->decode_weight_bytes = decode_bytes(&bench->session, result->machine.weight_bytes);
+    result->read_bandwidth = bench->read_rate;
+    result->of_bandwidth = bench->read_rate > 0 ? (double)result->decode_weight_bytes *
+                                                      result->decode_tokens_per_second / bench->read_rate
+                                                : NAN;
+    memcpy(result->prefill_ops, bench->prefill.ops, sizeof result->prefill_ops);
+    memcpy(result->decode_ops, bench->decode.ops, sizeof result->decode_ops);
+    result->prefill_of_ceiling = NAN;
+    if (!settings->ceiling) return;
+    result->prefill_of_ceiling = loam_bench_median(bench->ratios, (size_t)settings->steps);
+    result->ceiling =
+        loam_bench_ceiling_summary(&bench->ceiling, &bench->sequence, ceiling_flops, ceiling_seconds);
+}
+
+static enum loam_status measure(struct generate_bench *bench, const struct loam_callbacks *callbacks,
+                                struct loam_bench_generate *result, struct loam_error *error)
+{
+    double ceiling_flops = 0, ceiling_seconds = 0, ignored;
+    LOAM_TRY(open_bench(bench, callbacks, error));
+    loam_bench_machine_describe(&result->machine, &bench->session);
+    for (int64_t i = 0; i < bench->settings->warm_up; i++)
+        LOAM_TRY(generate(bench, &ignored, &ignored, error));
+    result->peak_rss_bytes = loam_peak_memory_bytes();
+    clear_traces(bench);
+    for (int64_t round = 0; round < bench->settings->steps; round++)
+        LOAM_TRY(run_round(bench, round, result, &ceiling_flops, &ceiling_seconds, error));
+    result->machine.peak_gflops = loam_bench_library_peak(&bench->session);
+    summarise(bench, ceiling_flops, ceiling_seconds, result);
+    return LOAM_OK;
+}
+
+enum loam_status loam_bench_generate_run(const struct loam_bench_settings *settings,
+                                         const struct loam_callbacks *callbacks,
+                                         struct loam_bench_generate *result, struct loam_error *error)
+{
+    struct generate_bench bench = {.settings = settings};
+    *result = (struct loam_bench_generate){0};
+    enum loam_status status = measure(&bench, callbacks, result, error);
+    close_bench(&bench);
+    return status;
+}

@@ -1,0 +1,29 @@
+// Made-up examples: their lengths from text, their tokens at random.
+#ifndef LOAM_BENCH_LENGTHS_H
+#define LOAM_BENCH_LENGTHS_H
+
+#include "train/step.h"
+
+struct loam_bench_length {
+    int32_t tokens;
+    int32_t labels; // tokens at the end that are to be predicted; 0: all
+};
+struct loam_bench_lengths {
+    struct loam_bench_length *items;
+    size_t count;
+    int32_t longest;
+};
+
+// "180,240:12,205", or the name of a file with such lengths between commas or white space. `completion`:
+// every length must say its labels.
+enum loam_status loam_bench_lengths_parse(struct loam_bench_lengths *lengths, const char *text,
+                                          bool completion, struct loam_error *error);
+void loam_bench_lengths_deinit(struct loam_bench_lengths *lengths);
+
+// Fills the buffers of a step with the examples at `indices` [count], as loam_step_collect does from a data
+// set. The ids are a function of the seed, the example and the position.
+enum loam_status loam_bench_lengths_collect(const struct loam_bench_lengths *lengths, int64_t vocabulary,
+                                            uint64_t seed, const uint32_t *indices, size_t count,
+                                            struct loam_step_buffers *buffers, struct loam_error *error);
+
+#endif
