@@ -282,9 +282,11 @@ class Record:
             else:
                 print("other settings than last time: starting anew")
 
-    def get(self, key, measure):
+    def get(self, key, measure, may_fail=False):
         if key not in self.data["done"]:
             result = measure()
+            if "failed" in result and not may_fail:
+                fail(f"{key}: {result['failed']}")
             self.data["done"][key] = result
             self.save()
             print(f"  {key}: {short(result)}", flush=True)
@@ -303,7 +305,8 @@ def select(setup, record):
     for variant in variants(setup["workload"]):
         key = "selection: " + variant_name(variant)
         steps = SELECTION_STEPS
-        result = record.get(key, lambda: run_peft(setup, variant, "padded", steps, steps - 1, limit))
+        result = record.get(key, lambda: run_peft(setup, variant, "padded", steps, steps - 1, limit),
+                            may_fail=True)
         if "failed" not in result:
             rates[variant_name(variant)] = (result["tokens_per_second"], variant)
             limit = min(limit, max(SHORTEST_LIMIT, HOPELESS * result["process_seconds"]))
@@ -314,15 +317,13 @@ def select(setup, record):
 
 def check_losses(setup, record):
     """Both in f32 on the same batches: the largest relative difference."""
-    variant = dict(dtype="float32", attention="sdpa", checkpointing=False)
+    variant = dict(dtype="float32", attention="eager", checkpointing=False)  # the one that every family has
     peft = record.get("losses in f32: PEFT", lambda: run_peft(setup, variant, "padded", 2, 0))
     loam = record.get("losses in f32: loam", lambda: run_loam(setup, "padded", 2, 0, "f32"))
     return difference(peft, loam)
 
 
 def difference(a, b):
-    if "failed" in a or "failed" in b:
-        return None
     return max(abs(x - y) / abs(x) for x, y in zip(a["losses"], b["losses"]))
 
 
@@ -366,7 +367,7 @@ def measure(name, args):
     (args.work / f"{name}.md").write_text(table(record))
     print(table(record), flush=True)
     apart = record.data["losses_differ_f32"]
-    if apart is None or apart > SAME_LOSS:
+    if apart > SAME_LOSS:
         print(f"{name}: LOSSES DIFFER in f32 by {apart}, {SAME_LOSS} is allowed")
         return False
     return True
@@ -377,8 +378,6 @@ def summarise(record, best, modes):
     record.data.update(peft_variant=variant_name(best), results={})
     for mode in modes:
         pairs = [(done[f"{mode}, round {i + 1}: PEFT"], done[f"{mode}, round {i + 1}: loam"]) for i in range(rounds)]
-        if any("failed" in peft for peft, _ in pairs):
-            fail(f"{mode}: PEFT failed: {next(p['failed'] for p, _ in pairs if 'failed' in p)}")
         result = dict(loam_dtype=pairs[0][1]["dtype"])
         for who, side in (("peft", 0), ("loam", 1)):
             for key in ("tokens_per_second", "peak_bytes", "seconds_to_first_step"):
@@ -410,7 +409,7 @@ def table(record):
                          f"{'%.1e' % result['losses_differ'] if mine else ''} |")
     apart = data["losses_differ_f32"]
     lines += ["", "Losses of both in f32 on the same batches differ by "
-              f"{'(PEFT failed)' if apart is None else '%.1e' % apart} at most, relative.", "",
+              f"{apart:.1e} at most, relative.", "",
               "| setting of PEFT, one step after one of warm-up | tokens/s | peak MiB |", "| --- | --- | --- |"]
     for key, result in data["done"].items():
         if key.startswith("selection: "):
