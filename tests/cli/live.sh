@@ -126,7 +126,7 @@ tail -n 1 "$tmp/lines" | grep -q . && fail 'the terminal is left in the middle o
 has 'loam: .*stopped at step [0-9]* of 2000'
 [ -z "$(find "$tmp/adapter" -type f ! -name metrics.jsonl 2>/dev/null)" ] || fail "left behind: $(ls -A "$tmp/adapter")"
 on_tty 120 'answering 1/' 'Ctrl-C while it answers' "$LOAM" eval --model "$tmp/model" --data "$data" "${one_thread[@]}" \
-    --generate --max-new-tokens 2000
+    --generate --max-new-tokens 60
 [ "$code" -eq 130 ] || fail "exit code $code: $(cat -v "$tmp/tty")"
 has 'loam: .*stopped'
 finish

@@ -4,10 +4,6 @@
 # speed or an amount of memory is any such number, for it is not the same on every machine; "…" stands for anything.
 # A script whose output shows a line that begins with "loam: " must fail; every other one succeeds.
 . "$(dirname "$0")/common.sh"
-[ -d "$LOAM_SOURCE/examples/stories/model" ] || {
-    echo 'examples/stories/model is not there'
-    exit 77
-}
 # Where the reader has the sources, and the command.
 export HOME=$tmp/home
 mkdir "$HOME" "$tmp/work" "$tmp/blocks"
