@@ -1,11 +1,10 @@
-// Giving a model its data: which stored tensor is which parameter, then in place or converted.
-#include <stdio.h>
+// Giving a model its data: in place or converted.
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/file.h"
 #include "base/heap.h"
 #include "model/model.h"
+#include "model/sources.h"
 
 enum { BLOCK_ELEMENTS = 8 << 20 }; // of a tensor, read at a time
 
@@ -14,116 +13,7 @@ struct loading {
     const char *directory;
     const struct loam_load_options *options;
     const struct loam_stored_tensor **sources; // [parameter_count]
-    bool *claimed;                             // [tensors of the checkpoint]
 };
-
-// ---- which tensor is which ----
-
-static size_t index_of(const struct loading *loading, const struct loam_stored_tensor *stored)
-{
-    return (size_t)(stored - loam_safetensors_at(loading->model->file, 0));
-}
-
-// `name` without the family's prefix; NULL when it has none.
-static const char *without_prefix(const struct loam_family *family, const char *name)
-{
-    size_t length = strlen(family->prefix);
-    return strncmp(name, family->prefix, length) == 0 ? name + length : NULL;
-}
-
-static enum loam_status find_source(struct loading *loading, size_t index, struct loam_error *error)
-{
-    const struct loam_model *model = loading->model;
-    const char *name = model->parameters[index].name;
-    const char *bare = without_prefix(model->config.family, name);
-    const struct loam_stored_tensor *full = loam_safetensors_find(model->file, name);
-    const struct loam_stored_tensor *found = bare == NULL ? NULL : loam_safetensors_find(model->file, bare);
-    if (full != NULL && found != NULL)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s holds the same tensor twice, as %s and as %s",
-                         found->file, name, bare);
-    if (full != NULL) found = full;
-    if (found == NULL)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensor %s is missing, config.json asks for it",
-                         loading->directory, name);
-    loading->sources[index] = found;
-    loading->claimed[index_of(loading, found)] = true;
-    return LOAM_OK;
-}
-
-// Whether a name is a row's, with any layer in the place of %d.
-static bool matches(const char *pattern, const char *name)
-{
-    const char *gap = strstr(pattern, "%d");
-    if (gap == NULL) return strcmp(pattern, name) == 0;
-    size_t head = (size_t)(gap - pattern);
-    if (strncmp(pattern, name, head) != 0) return false;
-    size_t digits = strspn(name + head, "0123456789");
-    return digits > 0 && strcmp(gap + 2, name + head + digits) == 0;
-}
-
-// Known buffers of old checkpoints, and a copy of the embedding where it is the head.
-static bool is_ignorable(const struct loam_config *config, const char *name)
-{
-    const struct loam_family *family = config->family;
-    for (size_t i = 0; i < family->row_count; i++) {
-        const struct loam_weight_row *row = &family->rows[i];
-        bool tied_copy = (row->flags & LOAM_WEIGHT_TIED) != 0 && config->tied_head;
-        if (row->role != LOAM_ROLE_IGNORED && !tied_copy) continue;
-        const char *bare = without_prefix(family, row->name);
-        if (matches(row->name, name) || (bare != NULL && matches(bare, name))) return true;
-    }
-    return false;
-}
-
-static enum loam_status find_sources(struct loading *loading, struct loam_error *error)
-{
-    const struct loam_model *model = loading->model;
-    for (size_t i = 0; i < model->parameter_count; i++)
-        LOAM_TRY(find_source(loading, i, error));
-    for (size_t i = 0; i < loam_safetensors_count(model->file); i++) {
-        const struct loam_stored_tensor *stored = loam_safetensors_at(model->file, i);
-        if (loading->claimed[i] || is_ignorable(&model->config, stored->name)) continue;
-        return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "%s: tensor %s is not part of a %s model as config.json describes it", stored->file,
-                         stored->name, model->config.family->model_type);
-    }
-    return LOAM_OK;
-}
-
-// ---- is it what the model needs ----
-
-static void shape_text(char *text, size_t size, int rank, const int64_t *shape)
-{
-    size_t used = (size_t)snprintf(text, size, "[");
-    for (int i = 0; i < rank && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, "%s%lld", i == 0 ? "" : ", ", (long long)shape[i]);
-    if (used < size) snprintf(text + used, size - used, "]");
-}
-
-static enum loam_status check_source(const struct loam_parameter *parameter,
-                                     const struct loam_stored_tensor *source, struct loam_error *error)
-{
-    const struct loam_tensor *value = &parameter->value;
-    if (source->rank != value->rank ||
-        memcmp(source->shape, value->shape, sizeof value->shape[0] * (size_t)value->rank) != 0) {
-        char expected[128], found[128];
-        shape_text(expected, sizeof expected, value->rank, value->shape);
-        shape_text(found, sizeof found, source->rank, source->shape);
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensor %s has the shape %s; config.json makes it %s",
-                         source->file, source->name, found, expected);
-    }
-    if (source->dtype != LOAM_F32 && source->dtype != LOAM_F16 && source->dtype != LOAM_BF16)
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: tensor %s must be F32, F16 or BF16",
-                         source->file, source->name);
-    return LOAM_OK;
-}
-
-static enum loam_status check_sources(const struct loading *loading, struct loam_error *error)
-{
-    for (size_t i = 0; i < loading->model->parameter_count; i++)
-        LOAM_TRY(check_source(&loading->model->parameters[i], loading->sources[i], error));
-    return LOAM_OK;
-}
 
 // ---- where it goes ----
 
@@ -262,10 +152,8 @@ static enum loam_status load(struct loading *loading, struct loam_error *error)
 {
     struct loam_model *model = loading->model;
     loading->sources = loam_calloc(model->parameter_count, sizeof *loading->sources, error);
-    loading->claimed = loam_calloc(loam_safetensors_count(model->file), sizeof *loading->claimed, error);
-    if (loading->sources == NULL || loading->claimed == NULL) return LOAM_ERROR_MEMORY;
-    LOAM_TRY(find_sources(loading, error));
-    LOAM_TRY(check_sources(loading, error));
+    if (loading->sources == NULL) return LOAM_ERROR_MEMORY;
+    LOAM_TRY(loam_model_find_sources(model, model->file, loading->directory, loading->sources, error));
     LOAM_TRY(place_all(loading, error));
     LOAM_TRY(move_all(loading, error));
     log_conversions(loading);
@@ -287,6 +175,5 @@ enum loam_status loam_model_load(struct loam_model *model, const char *directory
     struct loading loading = {.model = model, .directory = directory, .options = options};
     enum loam_status status = load(&loading, error);
     free(loading.sources);
-    free(loading.claimed);
     return status;
 }

@@ -1,0 +1,142 @@
+// Which tensor of a checkpoint is which parameter of a model.
+#include "model/sources.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+
+struct search {
+    const struct loam_model *model;
+    const struct loam_safetensors *file;
+    const char *directory;
+    const struct loam_stored_tensor **sources; // [parameter_count]
+    bool *claimed;                             // [tensors of the checkpoint]
+};
+
+static size_t index_of(const struct search *search, const struct loam_stored_tensor *stored)
+{
+    return (size_t)(stored - loam_safetensors_at(search->file, 0));
+}
+
+// `name` without the family's prefix; NULL when it has none.
+static const char *without_prefix(const struct loam_family *family, const char *name)
+{
+    size_t length = strlen(family->prefix);
+    return strncmp(name, family->prefix, length) == 0 ? name + length : NULL;
+}
+
+static enum loam_status find_source(struct search *search, size_t index, struct loam_error *error)
+{
+    const struct loam_model *model = search->model;
+    const char *name = model->parameters[index].name;
+    const char *bare = without_prefix(model->config.family, name);
+    const struct loam_stored_tensor *full = loam_safetensors_find(search->file, name);
+    const struct loam_stored_tensor *found = bare == NULL ? NULL : loam_safetensors_find(search->file, bare);
+    if (full != NULL && found != NULL)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s holds the same tensor twice, as %s and as %s",
+                         found->file, name, bare);
+    if (full != NULL) found = full;
+    if (found == NULL)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensor %s is missing, config.json asks for it",
+                         search->directory, name);
+    search->sources[index] = found;
+    search->claimed[index_of(search, found)] = true;
+    return LOAM_OK;
+}
+
+// Whether a name is a row's, with any layer in the place of %d.
+static bool matches(const char *pattern, const char *name)
+{
+    const char *gap = strstr(pattern, "%d");
+    if (gap == NULL) return strcmp(pattern, name) == 0;
+    size_t head = (size_t)(gap - pattern);
+    if (strncmp(pattern, name, head) != 0) return false;
+    size_t digits = strspn(name + head, "0123456789");
+    return digits > 0 && strcmp(gap + 2, name + head + digits) == 0;
+}
+
+// Known buffers of old checkpoints, and a copy of the embedding where it is the head.
+static bool is_ignorable(const struct loam_config *config, const char *name)
+{
+    const struct loam_family *family = config->family;
+    for (size_t i = 0; i < family->row_count; i++) {
+        const struct loam_weight_row *row = &family->rows[i];
+        bool tied_copy = (row->flags & LOAM_WEIGHT_TIED) != 0 && config->tied_head;
+        if (row->role != LOAM_ROLE_IGNORED && !tied_copy) continue;
+        const char *bare = without_prefix(family, row->name);
+        if (matches(row->name, name) || (bare != NULL && matches(bare, name))) return true;
+    }
+    return false;
+}
+
+static enum loam_status find_sources(struct search *search, struct loam_error *error)
+{
+    const struct loam_model *model = search->model;
+    for (size_t i = 0; i < model->parameter_count; i++)
+        LOAM_TRY(find_source(search, i, error));
+    for (size_t i = 0; i < loam_safetensors_count(search->file); i++) {
+        const struct loam_stored_tensor *stored = loam_safetensors_at(search->file, i);
+        if (search->claimed[i] || is_ignorable(&model->config, stored->name)) continue;
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s: tensor %s is not part of a %s model as config.json describes it", stored->file,
+                         stored->name, model->config.family->model_type);
+    }
+    return LOAM_OK;
+}
+
+// ---- is it what the model needs ----
+
+static void shape_text(char *text, size_t size, int rank, const int64_t *shape)
+{
+    size_t used = (size_t)snprintf(text, size, "[");
+    for (int i = 0; i < rank && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%lld", i == 0 ? "" : ", ", (long long)shape[i]);
+    if (used < size) snprintf(text + used, size - used, "]");
+}
+
+static enum loam_status check_source(const struct loam_parameter *parameter,
+                                     const struct loam_stored_tensor *source, struct loam_error *error)
+{
+    const struct loam_tensor *value = &parameter->value;
+    if (source->rank != value->rank ||
+        memcmp(source->shape, value->shape, sizeof value->shape[0] * (size_t)value->rank) != 0) {
+        char expected[128], found[128];
+        shape_text(expected, sizeof expected, value->rank, value->shape);
+        shape_text(found, sizeof found, source->rank, source->shape);
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensor %s has the shape %s; config.json makes it %s",
+                         source->file, source->name, found, expected);
+    }
+    if (source->dtype != LOAM_F32 && source->dtype != LOAM_F16 && source->dtype != LOAM_BF16)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: tensor %s must be F32, F16 or BF16",
+                         source->file, source->name);
+    return LOAM_OK;
+}
+
+static enum loam_status check_sources(const struct search *search, struct loam_error *error)
+{
+    for (size_t i = 0; i < search->model->parameter_count; i++)
+        LOAM_TRY(check_source(&search->model->parameters[i], search->sources[i], error));
+    return LOAM_OK;
+}
+
+// ---- the whole ----
+
+static enum loam_status find_and_check(struct search *search, struct loam_error *error)
+{
+    search->claimed = loam_calloc(loam_safetensors_count(search->file), sizeof *search->claimed, error);
+    if (search->claimed == NULL) return LOAM_ERROR_MEMORY;
+    LOAM_TRY(find_sources(search, error));
+    return check_sources(search, error);
+}
+
+enum loam_status loam_model_find_sources(const struct loam_model *model, const struct loam_safetensors *file,
+                                         const char *directory, const struct loam_stored_tensor **sources,
+                                         struct loam_error *error)
+{
+    struct search search = {.model = model, .file = file, .directory = directory, .sources = sources};
+    enum loam_status status = find_and_check(&search, error);
+    free(search.claimed);
+    return status;
+}
