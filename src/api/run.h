@@ -12,6 +12,8 @@ enum loam_status loam_run_generate(const struct loam_settings *settings,
 enum loam_status loam_check_generate(const struct loam_settings *settings, struct loam_error *error);
 enum loam_status loam_run_eval(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
                                struct loam_error *error);
+enum loam_status loam_run_merge(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
+                                struct loam_error *error);
 enum loam_status loam_run_inspect(const struct loam_settings *settings,
                                   const struct loam_callbacks *callbacks, struct loam_error *error);
 enum loam_status loam_run_init(const struct loam_settings *settings, const struct loam_callbacks *callbacks,

@@ -19,6 +19,12 @@ struct loam_tokenize_settings {
     bool special_tokens;
 };
 
+struct loam_merge_options {
+    const char *max_shard_size; // a size as text (api/size.h)
+    bool check;
+    const char *prompt; // of the check
+};
+
 struct loam_hub_options {
     const char *repository; // "ORG/NAME[@REVISION]"
     const char *directory;  // push
@@ -40,6 +46,7 @@ struct loam_settings {
     struct loam_generate_settings generate;
     struct loam_evaluate_settings eval; // what only eval has; the rest comes from `train`
     struct loam_tokenize_settings tokenize;
+    struct loam_merge_options merge;
     struct loam_hub_options hub;      // pull and push; `yes` in others too
     struct loam_bench_settings bench; // what only bench has; the rest comes from `train`
     unsigned bench_what;              // enum loam_bench_what

@@ -125,6 +125,14 @@ bool loam_directory_exists(const char *path)
     return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
+bool loam_directory_same(const char *a, const char *b)
+{
+    struct stat about_a;
+    struct stat about_b;
+    return stat(a, &about_a) == 0 && stat(b, &about_b) == 0 && about_a.st_dev == about_b.st_dev &&
+           about_a.st_ino == about_b.st_ino;
+}
+
 char *loam_path_join(const char *directory, const char *name, struct loam_error *error)
 {
     size_t length = strlen(directory);

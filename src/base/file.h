@@ -28,8 +28,9 @@ void loam_map_release(const void *data, size_t size);
 enum loam_status loam_file_read(const char *path, size_t limit, struct loam_bytes *bytes,
                                 struct loam_error *error);
 
-bool loam_file_exists(const char *path);      // a regular file
-bool loam_directory_exists(const char *path); // a directory
+bool loam_file_exists(const char *path);                // a regular file
+bool loam_directory_exists(const char *path);           // a directory
+bool loam_directory_same(const char *a, const char *b); // both are there, and are one
 
 // "directory/name"; NULL and a filled error on failure. Released with free().
 char *loam_path_join(const char *directory, const char *name, struct loam_error *error);

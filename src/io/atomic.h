@@ -27,6 +27,9 @@ enum loam_status loam_atomic_copy_file(const char *from, const char *to, struct 
 // Makes a directory and those above it, as mkdir -p does.
 enum loam_status loam_directory_make(const char *path, struct loam_error *error);
 
+// Makes the renames in a directory reach the disk, where the file system can: they stand all the same.
+void loam_sync_directory(const char *path);
+
 // An output directory. Prepare checks, before any work is done, that `path` can be made or is an empty (or,
 // with `overwrite`, any) writable directory, and makes it. LOAM_ERROR_EXISTS names --overwrite.
 enum loam_status loam_output_directory_prepare(const char *path, bool overwrite, struct loam_error *error);

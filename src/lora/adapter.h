@@ -33,6 +33,10 @@ struct loam_adapter {
 enum loam_status loam_adapter_attach(struct loam_adapter **out, struct loam_model *model,
                                      struct loam_adapter_config *config, bool fresh,
                                      struct loam_error *error);
+// Reads an adapter directory to be written elsewhere: every item has its stored_a and stored_b in the mapped
+// file, in the shapes of its slot; the slots have ranks and scales, and no data. The model needs none.
+enum loam_status loam_adapter_open_stored(struct loam_adapter **out, struct loam_model *model,
+                                          const char *directory, struct loam_error *error);
 // Registers A and B of every adapted linear in `set`.
 enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam_trainables *set,
                                        struct loam_error *error);

@@ -255,6 +255,21 @@ enum loam_status loam_adapter_open(struct loam_adapter **out, struct loam_model 
     return LOAM_OK;
 }
 
+enum loam_status loam_adapter_open_stored(struct loam_adapter **out, struct loam_model *model,
+                                          const char *directory, struct loam_error *error)
+{
+    *out = NULL;
+    struct loam_adapter *adapter;
+    LOAM_TRY(load_and_attach(&adapter, model, directory, error));
+    enum loam_status status = open_weights(adapter, directory, error);
+    if (status != LOAM_OK) {
+        loam_adapter_destroy(adapter);
+        return status;
+    }
+    *out = adapter;
+    return LOAM_OK;
+}
+
 // ---- filling ----
 
 static enum loam_status fill_matrix(struct loam_stream *stream, const struct loam_tensor *target,

@@ -2,20 +2,12 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/decimal.h"
 #include "base/file.h"
 #include "io/atomic.h"
-
-static bool same_directory(const char *a, const char *b)
-{
-    struct stat about_a;
-    struct stat about_b;
-    return stat(a, &about_a) == 0 && stat(b, &about_b) == 0 && about_a.st_dev == about_b.st_dev &&
-           about_a.st_ino == about_b.st_ino;
-}
+#include "model/files.h"
 
 // What tells an adapter's directory from a model's, to us and to other readers: in one directory the two
 // would be taken for each other.
@@ -37,7 +29,7 @@ enum loam_status loam_output_open(struct loam_output *output, const struct loam_
                                   struct loam_error *error)
 {
     *output = (struct loam_output){.directory = settings->out};
-    if (same_directory(settings->out, settings->model)) {
+    if (loam_directory_same(settings->out, settings->model)) {
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "--out %s is the model's own directory, which must stay as it is; choose another",
                          settings->out);
@@ -58,19 +50,7 @@ void loam_output_deinit(struct loam_output *output)
 
 // ---- files ----
 
-static const struct {
-    const char *name;
-    bool full_only;
-} base_files[] = {
-    {"tokenizer.json", false},
-    {"tokenizer_config.json", false},
-    {"special_tokens_map.json", false},
-    {"chat_template.jinja", false},
-    {"config.json", true},
-    {"generation_config.json", true},
-};
-
-// What a run writes besides those and the metrics.
+// What a run writes besides copies of the model's files and the metrics.
 static const char *const own_files[] = {"README.md", "adapter_model.safetensors", "adapter_config.json",
                                         "model.safetensors"};
 
@@ -85,8 +65,8 @@ void loam_output_abandon(struct loam_output *output)
 {
     // What was there before is not this run's to remove.
     if (!output->made) return;
-    for (size_t i = 0; i < sizeof base_files / sizeof base_files[0]; i++)
-        remove_file(output, base_files[i].name);
+    for (size_t i = 0; i < loam_model_file_count; i++)
+        remove_file(output, loam_model_files[i].name);
     for (size_t i = 0; i < sizeof own_files / sizeof own_files[0]; i++)
         remove_file(output, own_files[i]);
     // With the metrics of the steps that were made it stays.
@@ -94,25 +74,10 @@ void loam_output_abandon(struct loam_output *output)
     output->made = false;
 }
 
-static enum loam_status copy_file(const struct loam_output *output, const char *model, const char *name,
-                                  struct loam_error *error)
-{
-    char *from = loam_path_join(model, name, error);
-    char *to = loam_path_join(output->directory, name, error);
-    enum loam_status status = from != NULL && to != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
-    if (status == LOAM_OK && loam_file_exists(from)) status = loam_atomic_copy_file(from, to, error);
-    free(from);
-    free(to);
-    return status;
-}
-
 enum loam_status loam_output_copy_files(const struct loam_output *output, const char *model, bool full,
                                         struct loam_error *error)
 {
-    for (size_t i = 0; i < sizeof base_files / sizeof base_files[0]; i++) {
-        if (full || !base_files[i].full_only) LOAM_TRY(copy_file(output, model, base_files[i].name, error));
-    }
-    return LOAM_OK;
+    return loam_model_copy_files(model, output->directory, full, error);
 }
 
 // ---- the model card ----

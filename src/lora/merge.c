@@ -1,0 +1,350 @@
+#include "lora/merge.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/heap.h"
+#include "io/atomic.h"
+#include "io/shards.h"
+#include "io/staging.h"
+#include "lora/adapter.h"
+#include "model/config_dtype.h"
+#include "model/files.h"
+#include "model/sources.h"
+
+enum {
+    CONFIG_LIMIT = 1 << 24, // bytes of a config.json
+    PAGE_LIMIT = 1 << 16,   // bytes of a page at most
+};
+
+// One merge. Arrays without another size are [parameter_count].
+struct merge {
+    const struct loam_merge_settings *settings;
+    struct loam_model *model; // names and shapes
+    struct loam_safetensors *base;
+    struct loam_adapter *adapter;
+    const struct loam_stored_tensor **sources;
+    const struct loam_adapted **adapted; // what is added to a parameter; NULL: nothing
+    struct loam_write_tensor *tensors;   // as they will be written
+    size_t *bytes;
+    size_t *shard_of;
+    size_t shards;
+    struct loam_write_tensor *of_shard; // the tensors of the file that is being written
+    size_t *parameter_of;               // and which parameters they are
+    struct loam_staging staging;
+    // The linear whose turn it is.
+    const struct loam_adapted *current;
+    float *a;     // [r, in]
+    float *b;     // [out, r]
+    float *row;   // [in] W, then W'
+    float *delta; // [in] B A
+};
+
+// ---- opening ----
+
+static enum loam_status check_out(const struct loam_merge_settings *settings, struct loam_error *error)
+{
+    const char *const others[] = {settings->model, settings->adapter};
+    for (size_t i = 0; i < 2; i++) {
+        if (!loam_directory_same(settings->out, others[i])) continue;
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "--out %s is the %s's own directory, which must stay as it is; choose another",
+                         settings->out, i == 0 ? "model" : "adapter");
+    }
+    // Readers would put that adapter on the merged model.
+    char *sign = loam_path_join(settings->out, "adapter_config.json", error);
+    if (sign == NULL) return LOAM_ERROR_MEMORY;
+    bool there = loam_file_exists(sign);
+    free(sign);
+    if (!there) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_EXISTS,
+        "--out %s holds an adapter (adapter_config.json), and a merge makes a model; choose another",
+        settings->out);
+}
+
+static enum loam_status describe(struct merge *merge, size_t i, struct loam_error *error)
+{
+    const struct loam_stored_tensor *source = merge->sources[i];
+    enum loam_dtype chosen = merge->settings->dtype;
+    struct loam_write_tensor *tensor = &merge->tensors[i];
+    *tensor = (struct loam_write_tensor){.name = source->name,
+                                         .dtype = chosen != LOAM_DTYPE_NONE ? chosen : source->dtype,
+                                         .rank = source->rank};
+    memcpy(tensor->shape, source->shape, sizeof tensor->shape);
+    // The count fits, for the file has all of its elements; twice as many bytes may not.
+    size_t count = source->bytes / loam_dtype_size(source->dtype);
+    if (!loam_mul_size(count, loam_dtype_size(tensor->dtype), &merge->bytes[i]))
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "tensor %s is too large to write", tensor->name);
+    return LOAM_OK;
+}
+
+static enum loam_status allocate(struct merge *merge, struct loam_error *error)
+{
+    size_t count = merge->model->parameter_count;
+    merge->sources = loam_calloc(count, sizeof *merge->sources, error);
+    merge->adapted = loam_calloc(count, sizeof *merge->adapted, error);
+    merge->tensors = loam_calloc(count, sizeof *merge->tensors, error);
+    merge->bytes = loam_calloc(count, sizeof *merge->bytes, error);
+    merge->shard_of = loam_calloc(count, sizeof *merge->shard_of, error);
+    merge->of_shard = loam_calloc(count, sizeof *merge->of_shard, error);
+    merge->parameter_of = loam_calloc(count, sizeof *merge->parameter_of, error);
+    bool whole = merge->sources != NULL && merge->adapted != NULL && merge->tensors != NULL &&
+                 merge->bytes != NULL && merge->shard_of != NULL && merge->of_shard != NULL &&
+                 merge->parameter_of != NULL;
+    return whole ? LOAM_OK : LOAM_ERROR_MEMORY;
+}
+
+// Room for the largest adapted linear.
+static enum loam_status allocate_matrices(struct merge *merge, struct loam_error *error)
+{
+    size_t a = 0;
+    size_t b = 0;
+    size_t row = 0;
+    for (size_t i = 0; i < merge->adapter->count; i++) {
+        const struct loam_linear *linear = merge->adapter->items[i].linear;
+        size_t a_count = (size_t)loam_tensor_count(&linear->lora.a);
+        size_t b_count = (size_t)loam_tensor_count(&linear->lora.b);
+        if (a_count > a) a = a_count;
+        if (b_count > b) b = b_count;
+        if ((size_t)linear->in > row) row = (size_t)linear->in;
+    }
+    merge->a = loam_calloc(a, sizeof(float), error);
+    merge->b = loam_calloc(b, sizeof(float), error);
+    merge->row = loam_calloc(row, sizeof(float), error);
+    merge->delta = loam_calloc(row, sizeof(float), error);
+    bool whole = merge->a != NULL && merge->b != NULL && merge->row != NULL && merge->delta != NULL;
+    return whole ? LOAM_OK : LOAM_ERROR_MEMORY;
+}
+
+static enum loam_status open_all(struct merge *merge, struct loam_error *error)
+{
+    const struct loam_merge_settings *settings = merge->settings;
+    struct loam_config config;
+    LOAM_TRY(loam_config_load(&config, settings->model, error));
+    LOAM_TRY(loam_model_create(&merge->model, &config, error));
+    LOAM_TRY(loam_safetensors_open_directory(&merge->base, settings->model, error));
+    LOAM_TRY(allocate(merge, error));
+    LOAM_TRY(loam_model_find_sources(merge->model, merge->base, settings->model, merge->sources, error));
+    LOAM_TRY(loam_adapter_open_stored(&merge->adapter, merge->model, settings->adapter, error));
+    LOAM_TRY(allocate_matrices(merge, error));
+    for (size_t i = 0; i < merge->adapter->count; i++) {
+        const struct loam_adapted *item = &merge->adapter->items[i];
+        merge->adapted[item->linear->weight - merge->model->parameters] = item;
+    }
+    for (size_t i = 0; i < merge->model->parameter_count; i++)
+        LOAM_TRY(describe(merge, i, error));
+    const char *notice = loam_adapter_notice(merge->adapter);
+    if (notice != NULL) loam_log_write(settings->log, LOAM_LOG_WARNING, "%s", notice);
+    merge->shards = loam_shards_cut(merge->bytes, merge->model->parameter_count, settings->max_shard_bytes,
+                                    merge->shard_of);
+    return LOAM_OK;
+}
+
+// ---- the sum ----
+
+static void load_matrices(struct merge *merge, const struct loam_adapted *item)
+{
+    const struct loam_lora_slot *slot = &item->linear->lora;
+    loam_convert(merge->a, LOAM_F32, item->stored_a->data, item->stored_a->dtype,
+                 (size_t)loam_tensor_count(&slot->a));
+    loam_convert(merge->b, LOAM_F32, item->stored_b->data, item->stored_b->dtype,
+                 (size_t)loam_tensor_count(&slot->b));
+    merge->current = item;
+}
+
+// row[i] += scale * sum over k of B[out, k] A[k, first + i], i < count: a piece of one row of W'.
+static void add_update(const struct merge *merge, size_t out, size_t first, size_t count)
+{
+    const struct loam_linear *linear = merge->current->linear;
+    size_t rank = (size_t)linear->lora.rank;
+    float *restrict row = merge->row;
+    float *restrict delta = merge->delta;
+    memset(delta, 0, count * sizeof *delta);
+    for (size_t k = 0; k < rank; k++) {
+        const float *restrict a = merge->a + k * (size_t)linear->in + first;
+        float b = merge->b[out * rank + k];
+        for (size_t i = 0; i < count; i++)
+            delta[i] += b * a[i];
+    }
+    for (size_t i = 0; i < count; i++)
+        row[i] += linear->lora.scale * delta[i];
+}
+
+// Elements [first, first + count) of W', row by row.
+static void merge_block(struct merge *merge, const struct loam_stored_tensor *source, enum loam_dtype dtype,
+                        size_t first, size_t count, char *block)
+{
+    size_t in = (size_t)merge->current->linear->in;
+    size_t source_size = loam_dtype_size(source->dtype);
+    for (size_t done = 0; done < count;) {
+        size_t column = (first + done) % in;
+        size_t step = count - done < in - column ? count - done : in - column;
+        loam_convert(merge->row, LOAM_F32, source->data + (first + done) * source_size, source->dtype, step);
+        add_update(merge, (first + done) / in, column, step);
+        loam_convert(block + done * loam_dtype_size(dtype), dtype, merge->row, LOAM_F32, step);
+        done += step;
+    }
+}
+
+static bool all_finite(const char *block, enum loam_dtype dtype, size_t count)
+{
+    float values[1024];
+    size_t size = loam_dtype_size(dtype);
+    for (size_t done = 0; done < count;) {
+        size_t step = count - done < 1024 ? count - done : 1024;
+        loam_convert(values, LOAM_F32, block + done * size, dtype, step);
+        for (size_t i = 0; i < step; i++)
+            if (!isfinite(values[i])) return false;
+        done += step;
+    }
+    return true;
+}
+
+// What has been read need not stay in memory, nor the page that this block shares with the one before.
+static void let_go(const struct loam_stored_tensor *source, size_t begin, size_t size)
+{
+    size_t back = begin < PAGE_LIMIT ? begin : PAGE_LIMIT;
+    loam_map_release(source->data + begin - back, size + back);
+}
+
+static enum loam_status fill(void *user, size_t index, size_t first, size_t count, void *block,
+                             struct loam_error *error)
+{
+    struct merge *merge = user;
+    size_t i = merge->parameter_of[index];
+    const struct loam_stored_tensor *source = merge->sources[i];
+    const struct loam_adapted *item = merge->adapted[i];
+    enum loam_dtype dtype = merge->tensors[i].dtype;
+    size_t size = loam_dtype_size(source->dtype);
+    if (item != NULL) {
+        if (merge->current != item) load_matrices(merge, item);
+        merge_block(merge, source, dtype, first, count, block);
+    } else {
+        loam_convert(block, dtype, source->data + first * size, source->dtype, count);
+    }
+    let_go(source, first * size, count * size);
+    if ((item == NULL && dtype == source->dtype) || all_finite(block, dtype, count)) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_NUMERIC, "tensor %s would have values that are not finite in %s%s",
+                     source->name, loam_dtype_name(dtype),
+                     dtype == LOAM_F16 ? ", which ends at 65504: choose --dtype bf16 or f32"
+                                       : "; the base or the adapter is broken");
+}
+
+// ---- writing ----
+
+static enum loam_status write_shard(struct merge *merge, size_t shard, struct loam_error *error)
+{
+    size_t count = 0;
+    char name[LOAM_SHARD_NAME_SIZE];
+    loam_shard_name(shard, merge->shards, name);
+    for (size_t i = 0; i < merge->model->parameter_count; i++) {
+        if (merge->shard_of[i] != shard) continue;
+        merge->of_shard[count] = merge->tensors[i];
+        merge->parameter_of[count++] = i;
+    }
+    char *path = loam_path_join(merge->staging.directory, name, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    const struct loam_write_source source = {.fill = fill, .user = merge};
+    enum loam_status status = loam_safetensors_write_from(path, merge->of_shard, count, &source, error);
+    free(path);
+    return status;
+}
+
+// config.json with the new dtype, in the place of the copy.
+static enum loam_status change_config(const struct merge *merge, struct loam_error *error)
+{
+    if (merge->settings->dtype == LOAM_DTYPE_NONE) return LOAM_OK;
+    struct loam_bytes text = {0};
+    struct loam_bytes changed = {0};
+    char *path = loam_path_join(merge->staging.directory, "config.json", error);
+    enum loam_status status =
+        path == NULL ? LOAM_ERROR_MEMORY : loam_file_read(path, CONFIG_LIMIT, &text, error);
+    if (status == LOAM_OK)
+        status = loam_config_set_dtype(&changed, text.data, text.size, merge->settings->dtype, error);
+    if (status == LOAM_OK) status = loam_atomic_write_file(path, changed.data, changed.size, error);
+    loam_bytes_deinit(&changed);
+    loam_bytes_deinit(&text);
+    free(path);
+    return status;
+}
+
+static enum loam_status write_files(struct merge *merge, struct loam_merge_result *result,
+                                    struct loam_error *error)
+{
+    const char *directory = merge->staging.directory;
+    LOAM_TRY(loam_model_copy_files(merge->settings->model, directory, true, error));
+    LOAM_TRY(change_config(merge, error));
+    for (size_t shard = 0; shard < merge->shards; shard++) {
+        if (merge->shards > 1)
+            loam_log_write(merge->settings->log, LOAM_LOG_INFO, "writing file %zu of %zu", shard + 1,
+                           merge->shards);
+        LOAM_TRY(write_shard(merge, shard, error));
+    }
+    if (merge->shards == 1) return LOAM_OK;
+    return loam_shards_write_index(directory, merge->tensors, merge->shard_of, merge->model->parameter_count,
+                                   merge->shards, result->bytes, result->parameters, error);
+}
+
+// The files of a checkpoint that was there before and had other names: readers would take them for ours.
+static enum loam_status remove_old(const struct merge *merge, struct loam_error *error)
+{
+    DIR *directory = opendir(merge->staging.target);
+    if (directory == NULL)
+        return loam_fail(error, LOAM_ERROR_IO, "cannot read the directory %s: %s", merge->staging.target,
+                         strerror(errno));
+    for (const struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory))
+        if (loam_shard_is_name(entry->d_name)) (void)unlinkat(dirfd(directory), entry->d_name, 0);
+    closedir(directory);
+    return LOAM_OK;
+}
+
+static void count_all(const struct merge *merge, struct loam_merge_result *result)
+{
+    *result = (struct loam_merge_result){.tensors = merge->model->parameter_count,
+                                         .merged = merge->adapter->count,
+                                         .files = merge->shards,
+                                         .parameters = loam_model_parameter_total(merge->model)};
+    for (size_t i = 0; i < merge->model->parameter_count; i++)
+        result->bytes += merge->bytes[i];
+}
+
+static enum loam_status run(struct merge *merge, struct loam_merge_result *result, struct loam_error *error)
+{
+    LOAM_TRY(check_out(merge->settings, error));
+    LOAM_TRY(open_all(merge, error));
+    count_all(merge, result);
+    LOAM_TRY(loam_staging_open(&merge->staging, merge->settings->out, merge->settings->overwrite, error));
+    enum loam_status status = write_files(merge, result, error);
+    if (status == LOAM_OK) status = remove_old(merge, error);
+    if (status == LOAM_OK) status = loam_staging_commit(&merge->staging, "config.json", error);
+    loam_staging_close(&merge->staging);
+    return status;
+}
+
+enum loam_status loam_merge(const struct loam_merge_settings *settings, struct loam_merge_result *result,
+                            struct loam_error *error)
+{
+    struct merge merge = {.settings = settings};
+    enum loam_status status = run(&merge, result, error);
+    loam_adapter_destroy(merge.adapter); // before the model, whose slots it clears
+    loam_model_destroy(merge.model);
+    loam_safetensors_destroy(merge.base);
+    free(merge.sources);
+    free(merge.adapted);
+    free(merge.tensors);
+    free(merge.bytes);
+    free(merge.shard_of);
+    free(merge.of_shard);
+    free(merge.parameter_of);
+    free(merge.a);
+    free(merge.b);
+    free(merge.row);
+    free(merge.delta);
+    return status;
+}
