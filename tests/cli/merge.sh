@@ -1,0 +1,79 @@
+# loam merge: a model that generates what base and adapter do, and refusals that leave nothing behind.
+. "$(dirname "$0")/common.sh"
+
+make_model "$tmp/model"
+data=$tiny/questions.json
+"$LOAM" train --model "$tmp/model" --data "$data" --out "$tmp/adapter" --max-steps 30 --learning-rate 2e-2 \
+    --target-modules all-linear "${one_thread[@]}" >/dev/null 2>&1
+merge=(merge --model "$tmp/model" --adapter "$tmp/adapter" "${one_thread[@]}")
+generate=(generate --prompt 'The bakery' --max-new-tokens 20 "${one_thread[@]}" --dtype f32)
+
+ok 'base and adapter' "${generate[@]}" --model "$tmp/model" --adapter "$tmp/adapter"
+cp "$tmp/stdout" "$tmp/expected"
+ok 'the base alone' "${generate[@]}" --model "$tmp/model"
+cmp -s "$tmp/stdout" "$tmp/expected" && fail 'the adapter changes nothing'
+
+ok 'merge' "${merge[@]}" --out "$tmp/merged" --json
+[ "$(number merged "$tmp/stdout")" = 8 ] || fail "$(cat "$tmp/stdout")"
+[ "$(number files "$tmp/stdout")" = 1 ] || fail "$(cat "$tmp/stdout")"
+below "$(number max_logit_difference "$tmp/stdout")" 1e-4 || fail "$(cat "$tmp/stdout")"
+below "$(number kl_divergence "$tmp/stdout")" 1e-9 || fail "$(cat "$tmp/stdout")"
+for name in config.json tokenizer.json tokenizer_config.json; do
+    cmp -s "$tmp/model/$name" "$tmp/merged/$name" || fail "$name is not the base's"
+done
+ok 'generate with the merged model' "${generate[@]}" --model "$tmp/merged"
+cmp -s "$tmp/stdout" "$tmp/expected" || fail "$(cat "$tmp/stdout") is not $(cat "$tmp/expected")"
+
+# In files of 100 kB, with another dtype; then over itself in one.
+ok 'merge into shards' "${merge[@]}" --out "$tmp/shards" --max-shard-size 100KB --no-check
+output_has '7 files'
+[ -s "$tmp/shards/model-00007-of-00007.safetensors" ] || fail "$(ls "$tmp/shards")"
+ok 'generate with shards' "${generate[@]}" --model "$tmp/shards"
+cmp -s "$tmp/stdout" "$tmp/expected" || fail "$(cat "$tmp/stdout")"
+ok 'over it, in bf16' "${merge[@]}" --out "$tmp/shards" --overwrite --dtype bf16 --prompt 'Tell me more.'
+output_has 'largest logit difference'
+grep -q '"torch_dtype": "bfloat16"' "$tmp/shards/config.json" || fail "$(cat "$tmp/shards/config.json")"
+[ "$(ls "$tmp/shards")" = "$(ls "$tmp/merged")" ] || fail "$(ls "$tmp/shards")"
+ok 'inspect bf16' inspect "$tmp/shards"
+output_has 'of bf16'
+
+# ---- What is refused ----
+# refuses_merge CODE TEXT NAME OPTION...: $model and $adapter stand for other than the good ones.
+refuses_merge() {
+    local code=$1 text=$2 name=$3
+    shift 3
+    refuses "$code" "$text" "$name" merge --model "${model:-$tmp/model}" --adapter "${adapter:-$tmp/adapter}" \
+        --out "${out:-$tmp/out}" "${one_thread[@]}" "$@"
+}
+model=$tmp/nowhere refuses_merge 1 "$tmp/nowhere" 'no such model'
+adapter=$tmp/nowhere refuses_merge 1 "$tmp/nowhere" 'no such adapter'
+adapter=$tmp/model refuses_merge 1 'adapter_config.json' 'a model in the place of the adapter'
+out=$tmp/merged refuses_merge 1 '--overwrite' 'a directory that is not empty'
+out=$tmp/model refuses_merge 1 "the model's own directory" 'over the base' --overwrite
+out=$tmp/adapter refuses_merge 1 "the adapter's own directory" 'over the adapter' --overwrite
+out=$tmp/model/config.json refuses_merge 1 'not a directory' 'a file in the place of the directory'
+refuses_merge 2 'max-shard-size' 'a size that is none' --max-shard-size huge
+refuses_merge 2 '--dtype' 'a dtype that is none' --dtype q4_0
+refuses_merge 1 'the prompt is empty' 'an empty prompt' --prompt ''
+
+sed 's/"hidden_size": 64/"hidden_size": 32/' "$tiny/config.json" >"$tmp/small.json"
+"$LOAM" init --config "$tmp/small.json" --tokenizer "$tiny/tokenizer.json" --out "$tmp/small" >/dev/null
+model=$tmp/small refuses_merge 1 "the adapter's base is" 'an adapter of another base'
+cp -r "$tmp/model" "$tmp/bare" && rm "$tmp/bare/tokenizer.json"
+model=$tmp/bare refuses_merge 1 '--no-check' 'no tokenizer to check with'
+model=$tmp/bare ok 'no tokenizer, no check' merge --model "$tmp/bare" --adapter "$tmp/adapter" --out "$tmp/out" --no-check
+rm -rf "$tmp/out"
+for key in use_rslora use_dora; do
+    rm -rf "$tmp/other" && cp -r "$tmp/adapter" "$tmp/other"
+    sed -i "s/\"$key\": false/\"$key\": true/" "$tmp/other/adapter_config.json"
+    adapter=$tmp/other refuses_merge 1 "$key" "an adapter that asks for $key"
+done
+
+# A disk that is full after 200 kB.
+case_name='a full disk'
+code=0
+(trap '' XFSZ && ulimit -f 200 && "$LOAM" "${merge[@]}" --out "$tmp/out" --no-check >"$tmp/stdout" 2>"$tmp/stderr") || code=$?
+[ "$code" -eq 1 ] || fail "exit code $code: $(cat "$tmp/stderr")"
+grep -q '^loam: cannot write .*model.safetensors' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+[ ! -e "$tmp/out" ] || fail "left behind: $(ls -A "$tmp/out")"
+finish

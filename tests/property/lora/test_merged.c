@@ -1,0 +1,168 @@
+// Merged is the same as unmerged: the logits of a merged f32 model are those of base and adapter.
+#include "test.h"
+
+#include <math.h>
+
+#include "lora/lora.h"
+#include "lora/merge.h"
+#include "model/decoder.h"
+
+static struct loam_error error;
+
+enum { TOKENS = 17, VOCABULARY = 97 };
+// float32 sums of some dozens of terms in another order, of the largest logit.
+static const float tolerance = 4e-6f;
+
+static const char *const configs[] = {
+    "{\"model_type\": \"bloom\", \"architectures\": [\"BloomForCausalLM\"], \"vocab_size\": 97, "
+    "\"hidden_size\": 24, \"n_layer\": 2, \"n_head\": 3, \"initializer_range\": 0.2}",
+    "{\"model_type\": \"llama\", \"architectures\": [\"LlamaForCausalLM\"], \"vocab_size\": 97, "
+    "\"hidden_size\": 32, \"intermediate_size\": 40, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, "
+    "\"num_key_value_heads\": 2, \"max_position_embeddings\": 64, \"rms_norm_eps\": 1e-5, "
+    "\"initializer_range\": 0.2}",
+};
+
+struct fixture {
+    char root[256];
+    char base[300];
+    char adapter[300];
+    char merged[300];
+    struct loam_device *device;
+};
+
+static void make_directory(char path[300], const char *root, const char *name)
+{
+    char command[400];
+    snprintf(path, 300, "%s/%s", root, name);
+    snprintf(command, sizeof command, "mkdir '%s'", path);
+    assert_int_equal(system(command), 0);
+}
+
+static struct loam_model *load(const struct fixture *fixture, const char *directory)
+{
+    struct loam_config config;
+    struct loam_model *model;
+    struct loam_load_options options = {.dtype = LOAM_F32};
+    assert_ok(loam_config_load(&config, directory, &error));
+    assert_ok(loam_model_create(&model, &config, &error));
+    assert_ok(loam_model_load(model, directory, fixture->device, &options, &error));
+    return model;
+}
+
+// An adapter on every linear whose B is random as well.
+static void make_adapter(const struct fixture *fixture)
+{
+    struct loam_model *model = load(fixture, fixture->base);
+    struct loam_trainables set = {0};
+    struct loam_lora_settings settings = {.rank = 5, .alpha = 7, .target_modules = "all-linear"};
+    struct loam_adapter *adapter;
+    assert_ok(loam_adapter_create(&adapter, model, &settings, &set, &error));
+    assert_ok(loam_trainables_allocate(&set, fixture->device, &error));
+    assert_ok(loam_adapter_start(adapter, 3, &error));
+    for (size_t i = 1; i < set.count; i += 2) {
+        float *b = set.items[i].value.data;
+        for (int64_t j = 0; j < loam_tensor_count(&set.items[i].value); j++)
+            b[j] = (float)((j * 31 + (int64_t)i * 17) % 67 - 33) / 100;
+    }
+    assert_ok(loam_adapter_save(adapter, "base", fixture->adapter, &error));
+    loam_adapter_destroy(adapter);
+    loam_trainables_deinit(&set);
+    loam_model_destroy(model);
+}
+
+static void setup(struct fixture *fixture, const char *config_text)
+{
+    char path[320];
+    struct loam_config config;
+    struct loam_model *model;
+    assert_non_null(test_make_directory(fixture->root));
+    make_directory(fixture->base, fixture->root, "base");
+    make_directory(fixture->adapter, fixture->root, "adapter");
+    snprintf(fixture->merged, sizeof fixture->merged, "%s/merged", fixture->root);
+    snprintf(path, sizeof path, "%s/config.json", fixture->base);
+    test_write_file(path, config_text, strlen(config_text));
+    assert_ok(loam_device_create(&fixture->device, "ref", 1, &error));
+    assert_ok(loam_config_load(&config, fixture->base, &error));
+    assert_ok(loam_model_create(&model, &config, &error));
+    assert_ok(loam_model_init_checkpoint(model, 5, LOAM_F32, fixture->base, &error));
+    loam_model_destroy(model);
+    make_adapter(fixture);
+}
+
+static void teardown(struct fixture *fixture)
+{
+    loam_device_destroy(fixture->device);
+    test_remove_directory(fixture->root);
+}
+
+// Logits [TOKENS, VOCABULARY] of a model, with the adapter or without.
+static float *logits_of(const struct fixture *fixture, const char *directory, bool adapted)
+{
+    struct loam_model *model = load(fixture, directory);
+    struct loam_adapter *adapter = NULL;
+    if (adapted) assert_ok(loam_adapter_open(&adapter, model, fixture->adapter, NULL, &error));
+    int32_t ids[TOKENS];
+    for (int32_t i = 0; i < TOKENS; i++)
+        ids[i] = (i * 29 + 3) % VOCABULARY;
+    struct loam_example example = {.ids = ids, .count = TOKENS, .label_start = TOKENS};
+    struct loam_batch batch;
+    assert_ok(loam_batch_init(&batch, TOKENS, 1, &error));
+    assert_ok(loam_batch_append(&batch, &example, &error));
+    struct loam_decoder_limits limits = {.tokens = TOKENS, .sequences = 1, .logit_rows = TOKENS};
+    struct loam_decoder *decoder;
+    assert_ok(loam_decoder_create(&decoder, model, fixture->device, &limits, &error));
+    float *logits = calloc(TOKENS * VOCABULARY, sizeof *logits);
+    assert_non_null(logits);
+    assert_ok(loam_decoder_logits(decoder, &batch, logits, &error));
+    loam_decoder_destroy(decoder);
+    loam_batch_deinit(&batch);
+    loam_adapter_destroy(adapter);
+    loam_model_destroy(model);
+    return logits;
+}
+
+static float largest_difference(const float *a, const float *b)
+{
+    float largest = 0;
+    for (size_t i = 0; i < TOKENS * VOCABULARY; i++) {
+        float difference = fabsf(a[i] - b[i]);
+        if (!(difference <= largest)) largest = difference;
+    }
+    return largest;
+}
+
+static void same_logits(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof configs / sizeof configs[0]; i++) {
+        struct fixture fixture;
+        struct loam_merge_result result;
+        setup(&fixture, configs[i]);
+        const struct loam_merge_settings settings = {.model = fixture.base,
+                                                     .adapter = fixture.adapter,
+                                                     .out = fixture.merged,
+                                                     .max_shard_bytes = 1 << 30};
+        assert_ok(loam_merge(&settings, &result, &error));
+        float *base = logits_of(&fixture, fixture.base, false);
+        float *adapted = logits_of(&fixture, fixture.base, true);
+        float *merged = logits_of(&fixture, fixture.merged, false);
+        float *zero = calloc(TOKENS * VOCABULARY, sizeof *zero);
+        assert_non_null(zero);
+        float scale = largest_difference(adapted, zero);
+        assert_true(largest_difference(base, adapted) > 0.1f * scale); // the adapter matters
+        float difference = largest_difference(merged, adapted);
+        if (!(difference <= tolerance * scale))
+            fail_msg("logits differ by %g, of %g", (double)difference, (double)scale);
+        free(zero);
+        free(merged);
+        free(adapted);
+        free(base);
+        teardown(&fixture);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_logits)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

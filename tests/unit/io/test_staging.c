@@ -1,0 +1,80 @@
+#include "io/staging.h"
+
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "test.h"
+
+static struct loam_error error;
+
+static const char *in(const char *directory, const char *name)
+{
+    static char paths[4][600];
+    static int turn;
+    char *path = paths[turn++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", directory, name);
+    return path;
+}
+
+static void appear_together(void **state)
+{
+    struct loam_staging staging;
+    char out[300];
+    snprintf(out, sizeof out, "%s", in(*state, "a/out"));
+    assert_ok(loam_staging_open(&staging, out, false, &error));
+    test_write_file(in(staging.directory, "one"), "1", 1);
+    test_write_file(in(staging.directory, "last"), "2", 1);
+    assert_false(loam_file_exists(in(out, "one")));
+    assert_ok(loam_staging_commit(&staging, "last", &error));
+    loam_staging_close(&staging);
+    assert_true(loam_file_exists(in(out, "one")));
+    assert_true(loam_file_exists(in(out, "last")));
+    assert_int_equal(remove(in(out, "one")), 0);
+    assert_int_equal(remove(in(out, "last")), 0);
+    assert_int_equal(rmdir(out), 0); // nothing else is there
+}
+
+static void nothing_stays_of_a_failure(void **state)
+{
+    struct loam_staging staging;
+    char out[300];
+    snprintf(out, sizeof out, "%s", in(*state, "out"));
+    assert_ok(loam_staging_open(&staging, out, false, &error));
+    test_write_file(in(staging.directory, "one"), "1", 1);
+    loam_staging_close(&staging);
+    assert_false(loam_directory_exists(out));
+
+    assert_int_equal(mkdir(out, 0777), 0); // the caller's own
+    assert_ok(loam_staging_open(&staging, out, false, &error));
+    test_write_file(in(staging.directory, "one"), "1", 1);
+    assert_fails(loam_staging_commit(&staging, "last", &error), LOAM_ERROR_IO, "last");
+    loam_staging_close(&staging);
+    assert_true(loam_directory_exists(out));
+    assert_int_equal(remove(in(out, "one")), 0);
+    assert_int_equal(rmdir(out), 0);
+}
+
+static void takes_the_place_of_files(void **state)
+{
+    struct loam_staging staging;
+    struct loam_bytes text = {0};
+    test_write_file(in(*state, "last"), "old", 3);
+    assert_fails(loam_staging_open(&staging, *state, false, &error), LOAM_ERROR_EXISTS, "--overwrite");
+    assert_ok(loam_staging_open(&staging, *state, true, &error));
+    test_write_file(in(staging.directory, "last"), "new", 3);
+    assert_ok(loam_staging_commit(&staging, "last", &error));
+    loam_staging_close(&staging);
+    assert_ok(loam_file_read(in(*state, "last"), 10, &text, &error));
+    assert_string_equal(text.data, "new");
+    loam_bytes_deinit(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test_in_directory(appear_together),
+        test_in_directory(nothing_stays_of_a_failure),
+        test_in_directory(takes_the_place_of_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,363 @@
+// Merging: every element against the formula, names, dtypes and shards kept, and nothing left of a failure.
+#include "test.h"
+
+#include <dirent.h>
+#include <math.h>
+
+#include "base/file.h"
+#include "common_model.h"
+#include "io/safetensors.h"
+#include "lora/merge.h"
+
+static struct loam_error error;
+
+enum { RANK = 4, MAX_TENSORS = 64 };
+static const float alpha = 6;
+
+// ---- a base, an adapter ----
+
+struct fixture {
+    struct test_model base;
+    char adapter[256];
+    char out[300];  // not there yet
+    char root[256]; // the directory that it is in
+};
+
+static float mark(size_t tensor, int64_t element)
+{
+    return (float)((element * 37 + (int64_t)tensor * 11) % 101 - 50) / 400;
+}
+
+static void setup(struct fixture *fixture, const char *family)
+{
+    test_model_loaded(&fixture->base, family);
+    char config[300];
+    static const char text[] = "{\"torch_dtype\": \"float32\", \"model_type\": \"%s\"%s}";
+    static const char bloom[] = ", \"vocab_size\": 64, \"hidden_size\": 32, \"n_layer\": 2, \"n_head\": 4";
+    static const char llama[] = ", \"vocab_size\": 64, \"hidden_size\": 32, \"intermediate_size\": 48, "
+                                "\"num_hidden_layers\": 2, \"num_attention_heads\": 4, "
+                                "\"num_key_value_heads\": 2, \"tie_word_embeddings\": true";
+    char document[512];
+    snprintf(config, sizeof config, "%s/config.json", fixture->base.directory);
+    snprintf(document, sizeof document, text, family, strcmp(family, "bloom") == 0 ? bloom : llama);
+    test_write_file(config, document, strlen(document));
+
+    struct loam_trainables set = {0};
+    struct loam_lora_settings settings = {
+        .rank = RANK, .alpha = (double)alpha, .target_modules = "all-linear"};
+    struct loam_adapter *adapter;
+    assert_ok(loam_adapter_create(&adapter, fixture->base.model, &settings, &set, &error));
+    assert_ok(loam_trainables_allocate(&set, fixture->base.device, &error));
+    assert_ok(loam_adapter_start(adapter, 1, &error));
+    for (size_t i = 0; i < set.count; i++) {
+        float *value = set.items[i].value.data;
+        for (int64_t j = 0; j < loam_tensor_count(&set.items[i].value); j++)
+            value[j] = mark(i, j);
+    }
+    assert_non_null(test_make_directory(fixture->adapter));
+    assert_ok(loam_adapter_save(adapter, "the/base", fixture->adapter, &error));
+    loam_adapter_destroy(adapter);
+    loam_trainables_deinit(&set);
+    assert_non_null(test_make_directory(fixture->root));
+    snprintf(fixture->out, sizeof fixture->out, "%s/out", fixture->root);
+}
+
+static void teardown(struct fixture *fixture)
+{
+    test_model_free(&fixture->base);
+    test_remove_directory(fixture->adapter);
+    test_remove_directory(fixture->root);
+}
+
+static struct loam_merge_settings settings_of(const struct fixture *fixture, enum loam_dtype dtype)
+{
+    return (struct loam_merge_settings){.model = fixture->base.directory,
+                                        .adapter = fixture->adapter,
+                                        .out = fixture->out,
+                                        .max_shard_bytes = 1 << 30,
+                                        .dtype = dtype};
+}
+
+// Rewrites the base's tensors: in `dtype` (NONE: two of three in another one), without `prefix`, and with one
+// tensor more.
+static void rewrite(struct fixture *fixture, enum loam_dtype dtype, const char *prefix, const char *extra)
+{
+    static char names[MAX_TENSORS][128];
+    struct loam_write_tensor tensors[MAX_TENSORS];
+    void *data[MAX_TENSORS];
+    struct loam_safetensors *file;
+    char path[300];
+    snprintf(path, sizeof path, "%s/model.safetensors", fixture->base.directory);
+    assert_ok(loam_safetensors_open_directory(&file, fixture->base.directory, &error));
+    size_t count = loam_safetensors_count(file);
+    assert_true(count < MAX_TENSORS);
+    for (size_t i = 0; i < count; i++) {
+        static const enum loam_dtype mixed[] = {LOAM_F32, LOAM_F16, LOAM_BF16};
+        const struct loam_stored_tensor *stored = loam_safetensors_at(file, i);
+        size_t skip = strncmp(stored->name, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
+        snprintf(names[i], sizeof names[i], "%s", stored->name + skip);
+        enum loam_dtype to = dtype != LOAM_DTYPE_NONE ? dtype : mixed[i % 3];
+        size_t elements = stored->bytes / loam_dtype_size(stored->dtype);
+        data[i] = malloc(elements * sizeof(float));
+        assert_non_null(data[i]);
+        loam_convert(data[i], to, stored->data, stored->dtype, elements);
+        tensors[i] =
+            (struct loam_write_tensor){.name = names[i], .dtype = to, .rank = stored->rank, .data = data[i]};
+        memcpy(tensors[i].shape, stored->shape, sizeof stored->shape);
+    }
+    if (extra != NULL) {
+        tensors[count] = tensors[0];
+        tensors[count].name = extra;
+    }
+    // The mapped file stays whole until it is closed: the new one takes its name, not its place.
+    assert_ok(loam_safetensors_write(path, tensors, count + (extra != NULL), &error));
+    loam_safetensors_destroy(file);
+    for (size_t i = 0; i < count; i++)
+        free(data[i]);
+}
+
+// ---- what comes out ----
+
+static const struct loam_stored_tensor *adapter_matrix(const struct loam_safetensors *file, const char *name,
+                                                       const char *prefix, char matrix)
+{
+    char key[256];
+    size_t size = strlen(name);
+    if (size < 7 || strcmp(name + size - 7, ".weight") != 0) return NULL;
+    bool bare = strncmp(name, prefix, strlen(prefix)) != 0;
+    snprintf(key, sizeof key, "base_model.model.%s%.*s.lora_%c.weight", bare ? prefix : "", (int)(size - 7),
+             name, matrix);
+    return loam_safetensors_find(file, key);
+}
+
+static float element(const struct loam_stored_tensor *tensor, size_t index)
+{
+    float value;
+    loam_convert(&value, LOAM_F32, tensor->data + index * loam_dtype_size(tensor->dtype), tensor->dtype, 1);
+    return value;
+}
+
+// f32 sums, rounded once to the tensor's dtype.
+static float expected(const struct loam_stored_tensor *base, const struct loam_stored_tensor *a,
+                      const struct loam_stored_tensor *b, size_t index, enum loam_dtype dtype)
+{
+    float value = element(base, index);
+    if (a != NULL) {
+        size_t in = (size_t)base->shape[1];
+        float sum = 0;
+        for (size_t k = 0; k < RANK; k++)
+            sum += element(b, index / in * RANK + k) * element(a, k * in + index % in);
+        value += alpha / RANK * sum;
+    }
+    uint8_t rounded[4];
+    loam_convert(rounded, dtype, &value, LOAM_F32, 1);
+    loam_convert(&value, LOAM_F32, rounded, dtype, 1);
+    return value;
+}
+
+static void check_merged(const struct fixture *fixture, const char *prefix, enum loam_dtype dtype,
+                         size_t merged)
+{
+    struct loam_safetensors *base, *out, *adapter;
+    char path[300];
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", fixture->adapter);
+    assert_ok(loam_safetensors_open_file(&adapter, path, &error));
+    assert_ok(loam_safetensors_open_directory(&base, fixture->base.directory, &error));
+    assert_ok(loam_safetensors_open_directory(&out, fixture->out, &error));
+    size_t adapted = 0, differing = 0;
+    for (size_t i = 0; i < loam_safetensors_count(out); i++) {
+        const struct loam_stored_tensor *tensor = loam_safetensors_at(out, i);
+        const struct loam_stored_tensor *source = loam_safetensors_find(base, tensor->name);
+        const struct loam_stored_tensor *a = adapter_matrix(adapter, tensor->name, prefix, 'A');
+        const struct loam_stored_tensor *b = adapter_matrix(adapter, tensor->name, prefix, 'B');
+        assert_non_null(source);
+        assert_int_equal(tensor->dtype, dtype != LOAM_DTYPE_NONE ? dtype : source->dtype);
+        assert_int_equal(tensor->rank, source->rank);
+        assert_memory_equal(tensor->shape, source->shape, sizeof(int64_t) * (size_t)source->rank);
+        adapted += a != NULL;
+        for (size_t j = 0; j < tensor->bytes / loam_dtype_size(tensor->dtype); j++) {
+            float wanted = expected(source, a, b, j, tensor->dtype);
+            if (element(tensor, j) != wanted)
+                fail_msg("%s[%zu] is %.9g, expected %.9g", tensor->name, j, (double)element(tensor, j),
+                         (double)wanted);
+            differing += wanted != element(source, j);
+        }
+    }
+    assert_int_equal(adapted, merged);
+    assert_true(differing > 1000); // the adapter does something
+    loam_safetensors_destroy(out);
+    loam_safetensors_destroy(base);
+    loam_safetensors_destroy(adapter);
+}
+
+static void is_the_formula(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *family, *prefix;
+        size_t merged; // linears
+        size_t tensors;
+    } families[] = {{"bloom", "transformer.", 8, 29}, {"llama", "model.", 14, 20}};
+    static const enum loam_dtype dtypes[] = {LOAM_DTYPE_NONE, LOAM_F32, LOAM_F16, LOAM_BF16};
+    for (size_t f = 0; f < 2; f++)
+        for (size_t stored = 0; stored < 4; stored++) // NONE: of all kinds
+            for (size_t chosen = 0; chosen < (stored == 0 ? 4 : 1); chosen++) {
+                struct fixture fixture;
+                struct loam_merge_result result;
+                setup(&fixture, families[f].family);
+                rewrite(&fixture, dtypes[stored], (stored + chosen) % 2 == 1 ? families[f].prefix : "", NULL);
+                struct loam_merge_settings settings = settings_of(&fixture, dtypes[chosen]);
+                assert_ok(loam_merge(&settings, &result, &error));
+                assert_int_equal(result.merged, families[f].merged);
+                assert_int_equal(result.tensors, families[f].tensors);
+                assert_int_equal(result.files, 1);
+                check_merged(&fixture, families[f].prefix, dtypes[chosen], families[f].merged);
+                teardown(&fixture);
+            }
+}
+
+static size_t count_tensors(const char *directory)
+{
+    struct loam_safetensors *file;
+    assert_ok(loam_safetensors_open_directory(&file, directory, &error));
+    size_t count = loam_safetensors_count(file);
+    loam_safetensors_destroy(file);
+    return count;
+}
+
+// Buffers and the copy of a tied head are not the model's.
+static void leaves_out_what_is_no_parameter(void **state)
+{
+    (void)state;
+    static const char *const extras[] = {"lm_head.weight", "model.layers.0.self_attn.rotary_emb.inv_freq"};
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture fixture;
+        struct loam_merge_result result;
+        setup(&fixture, "llama");
+        rewrite(&fixture, LOAM_F32, "", extras[i]);
+        assert_int_equal(count_tensors(fixture.base.directory), 21);
+        struct loam_merge_settings settings = settings_of(&fixture, LOAM_DTYPE_NONE);
+        assert_ok(loam_merge(&settings, &result, &error));
+        assert_int_equal(count_tensors(fixture.out), 20);
+        check_merged(&fixture, "model.", LOAM_DTYPE_NONE, 14);
+        teardown(&fixture);
+    }
+}
+
+static size_t entries(const char *directory, const char *ending)
+{
+    DIR *stream = opendir(directory);
+    assert_non_null(stream);
+    size_t count = 0;
+    for (const struct dirent *entry = readdir(stream); entry != NULL; entry = readdir(stream)) {
+        size_t size = strlen(entry->d_name);
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        count += size >= strlen(ending) && strcmp(entry->d_name + size - strlen(ending), ending) == 0;
+    }
+    closedir(stream);
+    return count;
+}
+
+// The same tensors in many files; and files of an older merge do not stay beside a new one's.
+static void shards(void **state)
+{
+    (void)state;
+    static const size_t limits[] = {1 << 30, 10000, 1, 20000, 1 << 30};
+    static const size_t files[] = {1, 11, 20, 4, 1};
+    struct fixture fixture;
+    struct loam_merge_result result;
+    setup(&fixture, "llama");
+    struct loam_merge_settings settings = settings_of(&fixture, LOAM_DTYPE_NONE);
+    for (size_t i = 0; i < 5; i++) {
+        settings.max_shard_bytes = limits[i];
+        settings.overwrite = i > 0;
+        assert_ok(loam_merge(&settings, &result, &error));
+        assert_int_equal(result.files, files[i]);
+        assert_int_equal(entries(fixture.out, ".safetensors"), files[i]);
+        assert_int_equal(entries(fixture.out, ""), files[i] + (files[i] > 1) + 1); // index, config.json
+        check_merged(&fixture, "model.", LOAM_DTYPE_NONE, 14);
+    }
+    settings.overwrite = false;
+    assert_fails(loam_merge(&settings, &result, &error), LOAM_ERROR_EXISTS, "--overwrite");
+    teardown(&fixture);
+}
+
+// ---- what is refused ----
+
+static void spoil_adapter(const struct fixture *fixture, float value)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", fixture->adapter);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -(long)sizeof value, SEEK_END), 0);
+    assert_int_equal(fwrite(&value, sizeof value, 1, file), 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void values_that_do_not_fit(void **state)
+{
+    (void)state;
+    static const struct {
+        float value;
+        enum loam_dtype dtype;
+        const char *message; // NULL: it fits
+    } cases[] = {
+        {1e7f, LOAM_F16, "65504"}, {1e7f, LOAM_BF16, NULL},        {3e38f, LOAM_F16, "65504"},
+        {NAN, LOAM_F32, "broken"}, {INFINITY, LOAM_F32, "broken"}, {3e38f, LOAM_F32, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture fixture;
+        struct loam_merge_result result;
+        setup(&fixture, "llama");
+        spoil_adapter(&fixture, cases[i].value);
+        struct loam_merge_settings settings = settings_of(&fixture, cases[i].dtype);
+        if (cases[i].message == NULL)
+            assert_ok(loam_merge(&settings, &result, &error));
+        else {
+            assert_fails(loam_merge(&settings, &result, &error), LOAM_ERROR_NUMERIC, cases[i].message);
+            assert_false(loam_directory_exists(fixture.out));
+            // A directory that was there stays, as it was.
+            char mine[400];
+            snprintf(mine, sizeof mine, "%s/mine", fixture.root);
+            test_write_file(mine, "x", 1);
+            settings.out = fixture.root;
+            settings.overwrite = true;
+            assert_fails(loam_merge(&settings, &result, &error), LOAM_ERROR_NUMERIC, cases[i].message);
+            assert_int_equal(entries(fixture.root, ""), 1);
+        }
+        teardown(&fixture);
+    }
+}
+
+static void directories_that_must_stay(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct loam_merge_result result;
+    setup(&fixture, "bloom");
+    struct loam_merge_settings settings = settings_of(&fixture, LOAM_DTYPE_NONE);
+    settings.overwrite = true;
+    settings.out = fixture.base.directory;
+    assert_fails(loam_merge(&settings, &result, &error), LOAM_ERROR_ARGUMENT, "the model's own directory");
+    settings.out = fixture.adapter;
+    assert_fails(loam_merge(&settings, &result, &error), LOAM_ERROR_ARGUMENT, "the adapter's own directory");
+    char sign[400];
+    snprintf(sign, sizeof sign, "%s/adapter_config.json", fixture.root);
+    test_write_file(sign, "{}", 2);
+    settings.out = fixture.root;
+    assert_fails(loam_merge(&settings, &result, &error), LOAM_ERROR_EXISTS, "holds an adapter");
+    teardown(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(is_the_formula),
+        cmocka_unit_test(leaves_out_what_is_no_parameter),
+        cmocka_unit_test(shards),
+        cmocka_unit_test(values_that_do_not_fit),
+        cmocka_unit_test(directories_that_must_stay),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
