@@ -60,6 +60,7 @@ enum loam_activity {
     LOAM_ACTIVITY_TRAIN, // optimiser steps, every one: also step, total_steps, epoch, learning_rate, tokens,
                          // seconds, and loss and grad_norm of this step alone (NAN: it had no labels)
     LOAM_ACTIVITY_LOAD,  // bytes of weights, read or converted
+    LOAM_ACTIVITY_MERGE, // bytes of the merged model
     LOAM_ACTIVITY_EVALUATE, // examples whose loss was measured
     LOAM_ACTIVITY_ANSWER,   // questions that were answered
     LOAM_ACTIVITY_GENERATE, // tokens; it may end before the total

@@ -68,14 +68,14 @@ enum loam_status loam_run_merge(const struct loam_settings *settings, const stru
                                         .out = shared->out,
                                         .dtype = shared->dtype,
                                         .overwrite = shared->overwrite,
-                                        .log = &callbacks->log};
+                                        .callbacks = callbacks};
     // Rounding is what it looks for, so the computation shall add none.
     struct loam_session_options options = {.model = shared->model,
                                            .device = shared->device,
                                            .threads = shared->threads,
                                            .dtype = LOAM_F32,
                                            .batch_size = 1,
-                                           .log = &callbacks->log};
+                                           .callbacks = callbacks};
     LOAM_TRY(
         loam_size_parse(&merge.max_shard_bytes, "max-shard-size", settings->merge.max_shard_size, error));
     struct loam_merge_check check = {0};

@@ -7,8 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/event.h"
 #include "base/file.h"
 #include "base/heap.h"
+#include "base/log.h"
 #include "io/atomic.h"
 #include "io/shards.h"
 #include "io/staging.h"
@@ -37,6 +39,8 @@ struct merge {
     struct loam_write_tensor *of_shard; // the tensors of the file that is being written
     size_t *parameter_of;               // and which parameters they are
     struct loam_staging staging;
+    int64_t done;  // bytes written
+    int64_t total; // bytes to write
     // The linear whose turn it is.
     const struct loam_adapted *current;
     float *a;     // [r, in]
@@ -122,6 +126,11 @@ static enum loam_status allocate_matrices(struct merge *merge, struct loam_error
     return whole ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
+static const struct loam_log *log_of(const struct loam_merge_settings *settings)
+{
+    return settings->callbacks == NULL ? NULL : &settings->callbacks->log;
+}
+
 static enum loam_status open_all(struct merge *merge, struct loam_error *error)
 {
     const struct loam_merge_settings *settings = merge->settings;
@@ -140,7 +149,7 @@ static enum loam_status open_all(struct merge *merge, struct loam_error *error)
     for (size_t i = 0; i < merge->model->parameter_count; i++)
         LOAM_TRY(describe(merge, i, error));
     const char *notice = loam_adapter_notice(merge->adapter);
-    if (notice != NULL) loam_log_write(settings->log, LOAM_LOG_WARNING, "%s", notice);
+    if (notice != NULL) loam_log_write(log_of(settings), LOAM_LOG_WARNING, "%s", notice);
     merge->shards = loam_shards_cut(merge->bytes, merge->model->parameter_count, settings->max_shard_bytes,
                                     merge->shard_of);
     return LOAM_OK;
@@ -229,7 +238,10 @@ static enum loam_status fill(void *user, size_t index, size_t first, size_t coun
         loam_convert(block, dtype, source->data + first * size, source->dtype, count);
     }
     let_go(source, first * size, count * size);
-    if ((item == NULL && dtype == source->dtype) || all_finite(block, dtype, count)) return LOAM_OK;
+    merge->done += (int64_t)(count * loam_dtype_size(dtype));
+    if ((item == NULL && dtype == source->dtype) || all_finite(block, dtype, count))
+        return loam_event_progress(merge->settings->callbacks, LOAM_ACTIVITY_MERGE, merge->done, merge->total,
+                                   error);
     return loam_fail(error, LOAM_ERROR_NUMERIC, "tensor %s would have values that are not finite in %s%s",
                      source->name, loam_dtype_name(dtype),
                      dtype == LOAM_F16 ? ", which ends at 65504: choose --dtype bf16 or f32"
@@ -280,12 +292,8 @@ static enum loam_status write_files(struct merge *merge, struct loam_merge_resul
     const char *directory = merge->staging.directory;
     LOAM_TRY(loam_model_copy_files(merge->settings->model, directory, true, error));
     LOAM_TRY(change_config(merge, error));
-    for (size_t shard = 0; shard < merge->shards; shard++) {
-        if (merge->shards > 1)
-            loam_log_write(merge->settings->log, LOAM_LOG_INFO, "writing file %zu of %zu", shard + 1,
-                           merge->shards);
+    for (size_t shard = 0; shard < merge->shards; shard++)
         LOAM_TRY(write_shard(merge, shard, error));
-    }
     if (merge->shards == 1) return LOAM_OK;
     return loam_shards_write_index(directory, merge->tensors, merge->shard_of, merge->model->parameter_count,
                                    merge->shards, result->bytes, result->parameters, error);
@@ -319,6 +327,7 @@ static enum loam_status run(struct merge *merge, struct loam_merge_result *resul
     LOAM_TRY(check_out(merge->settings, error));
     LOAM_TRY(open_all(merge, error));
     count_all(merge, result);
+    merge->total = (int64_t)result->bytes;
     LOAM_TRY(loam_staging_open(&merge->staging, merge->settings->out, merge->settings->overwrite, error));
     enum loam_status status = write_files(merge, result, error);
     if (status == LOAM_OK) status = remove_old(merge, error);

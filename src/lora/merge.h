@@ -3,7 +3,6 @@
 #ifndef LOAM_LORA_MERGE_H
 #define LOAM_LORA_MERGE_H
 
-#include "base/log.h"
 #include "tensor/tensor.h"
 
 struct loam_merge_settings {
@@ -13,7 +12,7 @@ struct loam_merge_settings {
     size_t max_shard_bytes; // of the tensors in one file; a larger tensor has a file of its own
     enum loam_dtype dtype;  // of all tensors; LOAM_DTYPE_NONE: each keeps its own
     bool overwrite;
-    const struct loam_log *log;
+    const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
 };
 
 struct loam_merge_result {
