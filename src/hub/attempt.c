@@ -23,6 +23,7 @@ struct loam_attempt {
     char message[CURL_ERROR_SIZE];
     struct loam_error failure; // of the sink
     int64_t offset;            // asked for
+    int64_t start;             // where the body begins in truth
     int64_t sent;              // bytes of the body
     int64_t received;
     size_t header_bytes;
@@ -55,6 +56,7 @@ static enum loam_status begin_sink(struct loam_attempt *attempt, long status)
         return loam_fail(&attempt->failure, LOAM_ERROR_FORMAT,
                          "the server sends another range than was asked for");
     attempt->begun = true;
+    attempt->start = offset;
     return request->sink->begin(request->sink->user, offset, &attempt->failure);
 }
 
@@ -276,7 +278,7 @@ void loam_attempt_finish(struct loam_attempt *attempt, CURLcode code, struct loa
 {
     struct loam_http_request *request = attempt->request;
     *result = (struct loam_attempt_result){
-        .answered = attempt->answered, .received = attempt->received, .sent = attempt->sent};
+        .answered = attempt->answered, .reached = attempt->start + attempt->received, .sent = attempt->sent};
     curl_easy_getinfo(attempt->curl, CURLINFO_RESPONSE_CODE, &request->status);
     char *location = NULL;
     curl_easy_getinfo(attempt->curl, CURLINFO_REDIRECT_URL, &location);

@@ -21,7 +21,7 @@ struct loam_attempt_result {
     struct loam_error error; // LOAM_OK: the request's status and headers are an answer
     bool again;              // what went wrong may go right another time
     bool answered;           // headers have come
-    int64_t received;        // bytes of the answer's body
+    int64_t reached;         // where in the file the answer's body came to
     int64_t sent;            // bytes of the request's
     const char *location;    // where a redirect points to, absolute; NULL: nowhere. Held by the attempt.
 };

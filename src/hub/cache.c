@@ -209,7 +209,7 @@ static bool is_without_locks(int reason)
     return reason == ENOSYS || reason == EOPNOTSUPP || reason == ENOLCK;
 }
 
-enum loam_status loam_cache_lock(const struct loam_cache *cache, const char *etag, bool wait, int *descriptor,
+enum loam_status loam_cache_lock(const struct loam_cache *cache, const char *etag, int *descriptor,
                                  struct loam_error *error)
 {
     *descriptor = -1;
@@ -219,18 +219,12 @@ enum loam_status loam_cache_lock(const struct loam_cache *cache, const char *eta
     int fd = status == LOAM_OK ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0664) : -1;
     if (status == LOAM_OK && fd < 0)
         status = loam_fail(error, LOAM_ERROR_IO, "cannot open the lock %s: %s", path, strerror(errno));
-    if (fd >= 0) {
-        int locked;
-        do
-            locked = flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB));
-        while (locked != 0 && errno == EINTR);
-        if (locked == 0 || is_without_locks(errno)) {
-            *descriptor = fd;
-        } else {
-            if (errno != EWOULDBLOCK)
-                status = loam_fail(error, LOAM_ERROR_IO, "cannot lock %s: %s", path, strerror(errno));
-            close(fd);
-        }
+    if (fd >= 0 && (flock(fd, LOCK_EX | LOCK_NB) == 0 || is_without_locks(errno))) {
+        *descriptor = fd;
+    } else if (fd >= 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            status = loam_fail(error, LOAM_ERROR_IO, "cannot lock %s: %s", path, strerror(errno));
+        close(fd);
     }
     free(path);
     return status;

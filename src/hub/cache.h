@@ -44,9 +44,9 @@ char *loam_cache_blob(const struct loam_cache *cache, const char *etag, const ch
 enum loam_status loam_cache_link(const struct loam_cache *cache, const char *commit, const char *file,
                                  const char *etag, struct loam_error *error);
 
-// Takes the lock of a blob; `wait`: until it is free, else `*descriptor` is -1 when another process has it.
-// On a file system without locks the blob is as good as locked. Closing the descriptor gives the lock back.
-enum loam_status loam_cache_lock(const struct loam_cache *cache, const char *etag, bool wait, int *descriptor,
+// Takes the lock of a blob; `*descriptor` is -1 when another process has it. On a file system without locks
+// the blob is as good as locked. Closing the descriptor gives the lock back.
+enum loam_status loam_cache_lock(const struct loam_cache *cache, const char *etag, int *descriptor,
                                  struct loam_error *error);
 
 // Writes CACHE/CACHEDIR.TAG, by which backup programs know a cache. No failure if it cannot.

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -247,8 +248,8 @@ static enum loam_status open_incomplete(struct transfer *transfer, struct loam_e
     return again ? LOAM_OK : status;
 }
 
-// Takes the lock and opens the file; without `wait` a blob that another process is at is left for later.
-static enum loam_status prepare(struct transfer *transfer, const struct loam_cache *cache, bool wait,
+// Takes the lock and opens the file. A blob that another process is at stays unready.
+static enum loam_status prepare(struct transfer *transfer, const struct loam_cache *cache,
                                 struct loam_error *error)
 {
     const char *etag = transfer->file->etag;
@@ -256,13 +257,11 @@ static enum loam_status prepare(struct transfer *transfer, const struct loam_cac
     if (transfer->incomplete == NULL)
         transfer->incomplete = loam_cache_blob(cache, etag, ".incomplete", error);
     if (transfer->blob == NULL || transfer->incomplete == NULL) return error->status;
-    if (loam_file_exists(transfer->blob)) {
-        transfer->finished = true;
-        return LOAM_OK;
-    }
-    LOAM_TRY(loam_cache_lock(cache, etag, wait, &transfer->lock, error));
+    transfer->finished = loam_file_exists(transfer->blob);
+    if (transfer->finished) return LOAM_OK;
+    LOAM_TRY(loam_cache_lock(cache, etag, &transfer->lock, error));
     if (transfer->lock < 0) return LOAM_OK;
-    transfer->finished = loam_file_exists(transfer->blob); // made while the lock was waited for
+    transfer->finished = loam_file_exists(transfer->blob); // made just before the lock was free
     return transfer->finished ? LOAM_OK : open_incomplete(transfer, error);
 }
 
@@ -348,11 +347,15 @@ static enum loam_status run_ready(struct loam_hub *hub, struct transfer *transfe
 static enum loam_status wait_for_others(struct loam_hub *hub, struct transfer *transfer, const char *commit,
                                         const struct loam_cache *cache, struct loam_error *error)
 {
-    if (transfer->finished) return LOAM_OK;
-    loam_log_write(&hub->callbacks->log, LOAM_LOG_INFO,
-                   "%s: %s is being downloaded by another process; waiting", transfer->repo->id,
-                   transfer->file->name);
-    LOAM_TRY(prepare(transfer, cache, true, error));
+    const struct timespec pause = {.tv_nsec = 200 * 1000 * 1000};
+    if (!transfer->finished)
+        loam_log_write(&hub->callbacks->log, LOAM_LOG_INFO, "%s: another process is downloading %s; waiting",
+                       transfer->repo->id, transfer->file->name);
+    while (!transfer->finished && !is_ready(transfer)) {
+        LOAM_TRY(loam_meter_tell(transfer->meter, hub->callbacks, error));
+        (void)nanosleep(&pause, NULL);
+        LOAM_TRY(prepare(transfer, cache, error));
+    }
     return run_ready(hub, transfer, 1, commit, error);
 }
 
@@ -360,7 +363,7 @@ static enum loam_status download(struct loam_hub *hub, struct transfer *transfer
                                  const char *commit, const struct loam_cache *cache, struct loam_error *error)
 {
     for (size_t i = 0; i < count; i++)
-        LOAM_TRY(prepare(&transfers[i], cache, false, error));
+        LOAM_TRY(prepare(&transfers[i], cache, error));
     LOAM_TRY(check_space(transfers, count, cache, error));
     LOAM_TRY(run_ready(hub, transfers, count, commit, error));
     for (size_t i = 0; i < count; i++)

@@ -31,6 +31,7 @@ struct task {
     char *url;                    // where it has been redirected to; NULL: nowhere yet
     bool away;                    // it has been led away from the hub: no token, though it be led back
     int tries;
+    int64_t reached; // the farthest that a body has come
     int redirects;
     double due; // seconds: when it may begin
     bool done;
@@ -72,18 +73,6 @@ void loam_http_destroy(struct loam_http *http)
 void loam_http_request_deinit(struct loam_http_request *request)
 {
     loam_bytes_deinit(&request->text);
-}
-
-void loam_http_redact(const struct loam_http *http, char *text)
-{
-    const char *token = http->settings->token;
-    if (token == NULL) return;
-    size_t size = strlen(token);
-    for (char *found; (found = strstr(text, token)) != NULL;) {
-        size_t stars = size < 3 ? size : 3;
-        memset(found, '*', stars);
-        memmove(found + stars, found + size, strlen(found + size) + 1);
-    }
 }
 
 // ---- One try ----
@@ -129,7 +118,8 @@ static enum loam_status try_again(struct loam_http *http, struct task *task,
     const struct loam_http_request *request = task->request;
     const char *reason = result->error.message;
     if (request->sent != NULL) request->sent(request->sent_user, -result->sent);
-    if (result->received >= PROGRESS_BYTES) task->tries = 0;
+    if (result->reached >= task->reached + PROGRESS_BYTES) task->tries = 0;
+    if (result->reached > task->reached) task->reached = result->reached;
     task->tries++;
     int64_t asked = request->headers.retry_after;
     bool waits = result->answered && asked >= 0;
@@ -202,7 +192,7 @@ static enum loam_status finish_task(struct loam_http *http, struct task *task, C
     struct loam_http_request *request = task->request;
     enum loam_status status = LOAM_OK;
     if (result.error.status != LOAM_OK) {
-        loam_http_redact(http, result.error.message);
+        loam_hub_settings_redact(http->settings, result.error.message);
         if (result.again)
             status = try_again(http, task, &result, error);
         else

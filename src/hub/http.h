@@ -72,7 +72,4 @@ enum loam_status loam_http_run(struct loam_http *http, struct loam_http_request 
                                struct loam_error *error);
 void loam_http_request_deinit(struct loam_http_request *request);
 
-// Puts "***" where the token stands in a text that came from outside.
-void loam_http_redact(const struct loam_http *http, char *text);
-
 #endif

@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/heap.h"
@@ -58,7 +59,7 @@ static void find_hint(const struct loam_hub *hub, const struct loam_http_request
     json_decref(root);
     for (char *c = hint; *c != '\0'; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f) *c = ' ';
-    loam_http_redact(hub->http, hint);
+    loam_hub_settings_redact(&hub->settings, hint);
 }
 
 static enum loam_status fail_access(const struct loam_hub *hub, const struct loam_http_request *request,
@@ -95,7 +96,8 @@ static enum loam_status fail_missing(const struct loam_hub *hub, const struct lo
 enum loam_status loam_hub_check(const struct loam_hub *hub, const struct loam_http_request *request,
                                 const struct loam_repo *repo, struct loam_error *error)
 {
-    if (request->status < 400) return LOAM_OK;
+    bool stopped = request->redirects == LOAM_REDIRECT_STOP && request->status < 400;
+    if (request->status < 300 || stopped) return LOAM_OK;
     char hint[HINT_MAX];
     find_hint(hub, request, hint);
     if (strcmp(request->headers.error_code, "GatedRepo") == 0)
@@ -124,4 +126,16 @@ char *loam_hub_url(const struct loam_hub *hub, struct loam_error *error, const c
         return loam_format(error, "%s/%s", hub->settings.endpoint, path);
     loam_fail(error, LOAM_ERROR_ARGUMENT, "an address on the hub would be longer than %d bytes", URL_MAX);
     return NULL;
+}
+
+enum loam_status loam_hub_localise(const struct loam_hub *hub, char **address, struct loam_error *error)
+{
+    static const char original[] = "https://huggingface.co/";
+    const size_t size = sizeof original - 2; // without the slash
+    if (*address == NULL || strncmp(*address, original, size + 1) != 0) return LOAM_OK;
+    char *local = loam_format(error, "%s%s", hub->settings.endpoint, *address + size);
+    if (local == NULL) return LOAM_ERROR_MEMORY;
+    free(*address);
+    *address = local;
+    return LOAM_OK;
 }

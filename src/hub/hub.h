@@ -20,13 +20,17 @@ void loam_hub_close(struct loam_hub *hub);
 enum loam_status loam_hub_run(struct loam_hub *hub, struct loam_http_request *requests, size_t count,
                               struct loam_error *error);
 
-// LOAM_OK for a status below 400; else one line that says what is wrong and what to do. `repo` is what was
-// asked for.
+// LOAM_OK for success, or a redirect that was to be stopped at; else one line that says what is wrong and
+// what to do. `repo` is what was asked for.
 enum loam_status loam_hub_check(const struct loam_hub *hub, const struct loam_http_request *request,
                                 const struct loam_repo *repo, struct loam_error *error);
 
 // "ENDPOINT/..." with the formatted path, in which everything from outside is already encoded.
 char *loam_hub_url(const struct loam_hub *hub, struct loam_error *error, const char *format, ...)
     LOAM_PRINTF(3, 4);
+
+// An address that the hub itself gave, as it can be reached: where HF_ENDPOINT names a mirror, the mirror
+// stands for https://huggingface.co. `*address` is replaced; NULL stays.
+enum loam_status loam_hub_localise(const struct loam_hub *hub, char **address, struct loam_error *error);
 
 #endif

@@ -69,6 +69,10 @@ static enum loam_status ask(struct upload_job *job, size_t first, size_t count, 
     if (status == LOAM_OK)
         status = loam_lfs_batch_parse(&job->plan, job->files + first, count, request.text.data,
                                       request.text.size, error);
+    for (size_t i = 0; i < job->plan.count && status == LOAM_OK; i++) {
+        status = loam_hub_localise(job->hub, &job->plan.uploads[i].href, error);
+        if (status == LOAM_OK) status = loam_hub_localise(job->hub, &job->plan.uploads[i].verify, error);
+    }
     loam_http_request_deinit(&request);
     loam_bytes_deinit(&question);
     free(url);

@@ -87,7 +87,7 @@ static bool has_kind(const struct pull_job *job, enum loam_pull_kind kind)
     case LOAM_PULL_EITHER:
         return has_kind(job, LOAM_PULL_ADAPTER) || has_kind(job, LOAM_PULL_MODEL);
     case LOAM_PULL_TOKENIZER:
-        return has(job, "tokenizer.json");
+        return tokenizer;
     }
     return false;
 }
@@ -146,13 +146,13 @@ static bool is_of_kind(size_t row, enum loam_pull_kind kind)
                                        : wanted_patterns[row].tokenizer;
 }
 
-static bool is_wanted(const struct pull_job *job, const char *name, enum loam_pull_kind kind)
+// `single`: the weights are in one file.
+static bool is_wanted(const struct pull_job *job, const char *name, enum loam_pull_kind kind, bool single)
 {
     for (size_t i = 0; i < job->pull->include_count; i++)
         if (fnmatch(job->pull->include[i], name, FNM_NOESCAPE) == 0) return true;
     if (job->pull->include_count > 0) return false;
     // One file of weights beside shards holds the same once more; it is the one that is read.
-    bool single = loam_listing_find(&job->listing, weights_file) != NULL;
     bool shard = strncmp(name, "model", 5) == 0 && strcmp(name, weights_file) != 0;
     if (single && shard) return false;
     for (size_t i = 0; i < sizeof wanted_patterns / sizeof *wanted_patterns; i++)
@@ -190,9 +190,10 @@ static enum loam_status choose_files(struct pull_job *job, enum loam_pull_kind k
 {
     job->files = loam_calloc(job->listing.count, sizeof *job->files, error);
     if (job->files == NULL) return LOAM_ERROR_MEMORY;
+    bool single = loam_listing_find(&job->listing, weights_file) != NULL;
     for (size_t i = 0; i < job->listing.count; i++) {
         const struct loam_listed_file *listed = &job->listing.files[i];
-        if (is_wanted(job, listed->name, kind))
+        if (is_wanted(job, listed->name, kind, single))
             job->files[job->count++] = (struct loam_wanted_file){.name = listed->name, .size = listed->size};
     }
     LOAM_TRY(check_weights(job, kind, error));
@@ -281,5 +282,6 @@ enum loam_status loam_hub_pull(struct loam_hub *hub, const struct loam_repo *rep
     free(job.files);
     loam_listing_deinit(&job.listing);
     loam_cache_close(&job.cache);
+    if (status != LOAM_OK) loam_hub_settings_redact(&hub->settings, error->message);
     return status;
 }

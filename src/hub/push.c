@@ -213,6 +213,7 @@ enum loam_status loam_hub_push(struct loam_hub *hub, const struct loam_repo *rep
         pushed->address = loam_hub_url(hub, error, "%s", repo->id);
         if (pushed->address == NULL) status = LOAM_ERROR_MEMORY;
     }
+    if (status != LOAM_OK) loam_hub_settings_redact(&hub->settings, error->message);
     return status;
 }
 

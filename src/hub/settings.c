@@ -147,3 +147,14 @@ void loam_hub_settings_deinit(struct loam_hub_settings *settings)
     free(settings->token);
     *settings = (struct loam_hub_settings){0};
 }
+
+void loam_hub_settings_redact(const struct loam_hub_settings *settings, char *text)
+{
+    const char *token = settings->token;
+    if (token == NULL) return;
+    size_t size = strlen(token), stars = size < 3 ? size : 3;
+    for (char *found; (found = strstr(text, token)) != NULL && token[strspn(token, "*")] != '\0';) {
+        memset(found, '*', stars);
+        memmove(found + stars, found + size, strlen(found + size) + 1);
+    }
+}

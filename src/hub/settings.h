@@ -19,4 +19,7 @@ struct loam_hub_settings {
 enum loam_status loam_hub_settings_load(struct loam_hub_settings *settings, struct loam_error *error);
 void loam_hub_settings_deinit(struct loam_hub_settings *settings);
 
+// Puts "***" where the token stands in a text that a server may have had a hand in.
+void loam_hub_settings_redact(const struct loam_hub_settings *settings, char *text);
+
 #endif

@@ -157,6 +157,9 @@ begin fresh
 fault 'always GET./lfs/' drop 100
 refuses 1 'given up after' 'always broken' pull org/tiny
 begin fresh
+fault 'always GET./lfs/' drop 400000 norange
+refuses 1 'given up after' 'always broken, and without ranges' pull org/tiny
+begin fresh
 fault 'always GET./api/' status 500
 refuses 1 'status 500' 'always broken API' pull org/tiny
 begin fresh

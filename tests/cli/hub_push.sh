@@ -124,6 +124,19 @@ anew
 fault 'POST.*/batch' elsewhere http://localhost:1/evil
 refuses 1 'redirected to another host' 'the batch elsewhere' push "$folder" org/new
 
+anew
+fault 'POST.*/commit/' status 302 X-Nothing:1
+refuses 1 'status 302' 'a commit that leads nowhere' push "$folder" org/new
+anew
+settings "{\"token\": \"$token\", \"mirror\": true}"
+ok 'a mirror of the hub' push "$folder" org/new
+same
+settings "{\"token\": \"$token\"}"
+anew
+fault 'POST.*/batch' text "{\"objects\": [{\"oid\": \"$token\" \"$token\"}]}"
+refuses 1 'not valid JSON' 'an answer that repeats the token' push "$folder" org/new
+no_token
+
 # ---- Who may, and where ----
 
 anew

@@ -437,5 +437,49 @@ def adapter():
         write("adapter", name, data)
 
 
-for make in (safetensors, shards, config, tokenizer, dataset, template, special, adapter):
+# ---- the hub ----
+
+
+def hub():
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    listing = {"id": "org/name", "sha": commit, "siblings": [
+        {"rfilename": "config.json", "size": 12, "blobId": "ab"}, {"rfilename": "a/b.safetensors", "lfs": {"sha256": "ab"}}]}
+    modes = {"files": [{"path": "a.bin", "uploadMode": "lfs", "shouldIgnore": False, "oid": "ab"},
+                       {"path": "b", "uploadMode": "lfs", "shouldIgnore": True}]}
+    parts = {"objects": [
+        {"oid": "aa", "size": 10, "actions": {
+            "upload": {"href": "https://x/", "header": {"chunk_size": "4", "00001": "p", "2": "q", "3": "r"}},
+            "verify": {"href": "https://y/"}}},
+        {"oid": "bb"}]}
+    files = {
+        "listing": listing,
+        "listing-empty": {"sha": commit, "siblings": []},
+        "listing-no-commit": {"siblings": []},
+        "listing-escapes": {"sha": commit, "siblings": [{"rfilename": "../a"}]},
+        "listing-absolute": {"sha": commit, "siblings": [{"rfilename": "/a"}]},
+        "listing-wrong-types": {"sha": commit, "siblings": [{"rfilename": 1, "size": "x"}, 5]},
+        "modes": modes,
+        "modes-unknown": {"files": [{"path": "a.bin", "uploadMode": "other"}, {"path": "b"}]},
+        "parts": parts,
+        "parts-missing": {"objects": [{"oid": "aa", "actions": {"upload": {"href": "x", "header": {"chunk_size": 1}}}}]},
+        "parts-endless": {"objects": [{"oid": "aa"}, {"oid": "bb", "actions": {
+            "upload": {"href": "x", "header": {"chunk_size": 1}}}}]},
+        "refused": {"objects": [{"oid": "aa", "error": {"code": 422, "message": "no"}}]},
+    }
+    for name, value in files.items():
+        write("hub", name, document(value))
+    write("hub", "no-json", "[[[[")
+
+
+def headers():
+    write("headers", "file", "HTTP/1.1 302 Found\r\nX-Repo-Commit: 0123456789abcdef0123456789abcdef01234567\r\n"
+          'X-Linked-ETag: "ab"\r\nETag: W/"cd"\r\nX-Linked-Size: 12\r\nContent-Length: 5\r\n\r\n')
+    write("headers", "ranges", "Content-Range: bytes 1-2/3\nContent-Range: bytes */9\nContent-Range: bytes 9-1/x\n")
+    write("headers", "waits", 'Retry-After: 5\nRetry-After: -1\nRateLimit: "api";r=0;t=55\nRateLimit: ;;r=;t\n')
+    write("headers", "errors", "X-Error-Code: GatedRepo\nX-Error-Message: \x01\xff\nHTTP/2 200\nContent-Length: 99999999999999999999\n")
+    write("headers", "names", "org/name@refs/pr/1\norg/a--b\n../a\na/b/c\ngpt2\na@..\n")
+    write("headers", "lines", "no colon\n:\n: x\nETag:\n" + "ETag: " + "a" * 300 + "\n")
+
+
+for make in (safetensors, shards, config, tokenizer, dataset, template, special, adapter, hub, headers):
     make()

@@ -276,7 +276,7 @@ class Handler(BaseHTTPRequestHandler):
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         if fault[:1] == ["wrong"]:
             content = bytes(byte ^ 0x55 for byte in content[:10]) + content[10:]
-        if wanted and fault[:1] != ["norange"]:
+        if wanted and "norange" not in fault:
             start = int(wanted[1])
             if start >= len(content):
                 self.reply(416, b"", {"Content-Range": f"bytes */{len(content)}", **headers})
@@ -344,7 +344,8 @@ class Handler(BaseHTTPRequestHandler):
             if fault[:1] == ["object"]:
                 answer["error"] = {"code": 422, "message": "refused"}
             elif not os.path.exists(os.path.join(LFS, oid)):
-                verify = {"href": f"{ADDRESS['cdn' if fault[:1] == ['evil'] else 'hub']}/{repo_id}.git/info/lfs/objects/verify", "header": {}}
+                own = "https://huggingface.co" if settings().get("mirror") else ADDRESS["hub"]
+                verify = {"href": f"{ADDRESS['cdn'] if fault[:1] == ['evil'] else own}/{repo_id}.git/info/lfs/objects/verify", "header": {}}
                 upload = {"href": f"{ADDRESS['cdn']}/put/{oid}?Signature=secret"}
                 if chunk and size > chunk:
                     parts = -(-size // chunk)
