@@ -107,6 +107,7 @@ struct loam_callbacks {
 
 enum loam_command {
     LOAM_COMMAND_TRAIN,
+    LOAM_COMMAND_PLAN,
     LOAM_COMMAND_GENERATE,
     LOAM_COMMAND_EVAL,
     LOAM_COMMAND_MERGE,

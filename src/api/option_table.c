@@ -1,6 +1,8 @@
 #include "api/option_table.h"
 
-#define TRAIN (1u << LOAM_COMMAND_TRAIN)
+#define TRAIN_ALONE (1u << LOAM_COMMAND_TRAIN)
+#define PLAN (1u << LOAM_COMMAND_PLAN)
+#define TRAIN (TRAIN_ALONE | PLAN) // what is trained can be planned, with the same words
 #define GENERATE (1u << LOAM_COMMAND_GENERATE)
 #define EVAL (1u << LOAM_COMMAND_EVAL)
 #define MERGE (1u << LOAM_COMMAND_MERGE)
@@ -42,6 +44,7 @@
 
 const char *const loam_command_texts[LOAM_COMMAND_COUNT][2] = {
     [LOAM_COMMAND_TRAIN] = {"train", "train a LoRA adapter that PEFT loads, or the whole model"},
+    [LOAM_COMMAND_PLAN] = {"plan", "tell the memory that training takes, and what makes it fit"},
     [LOAM_COMMAND_GENERATE] = {"generate", "continue a prompt with a model, with or without an adapter"},
     [LOAM_COMMAND_EVAL] = {"eval", "measure loss and perplexity on examples, and SQuAD scores"},
     [LOAM_COMMAND_MERGE] = {"merge", "add an adapter into its model and write the model"},
@@ -90,12 +93,18 @@ const struct loam_option_row loam_option_rows[] = {
       .default_text = "(the one that the adapter names)",
       .group = MODEL},
      FIELD(train.model)},
-    {TRAIN,
+    {TRAIN_ALONE,
      {.name = "data",
       .argument = "FILE",
       .help = "Training examples: SQuAD JSON, JSONL with named fields, or plain text.",
       .group = MODEL,
       .required = true},
+     FIELD(train.data)},
+    {PLAN,
+     {.name = "data",
+      .argument = "FILE",
+      .help = "Training examples, as for loam train; they are opened and counted.",
+      .group = MODEL},
      FIELD(train.data)},
     {EVAL,
      {.name = "data",
@@ -110,7 +119,7 @@ const struct loam_option_row loam_option_rows[] = {
       .help = "Training examples, as for loam train; this or --lengths.",
       .group = MODEL},
      FIELD(train.data)},
-    {BENCH,
+    {BENCH | PLAN,
      {.name = "lengths",
       .argument = "LENGTH,...|FILE",
       .help = "Made-up examples of so many tokens; LENGTH:LABELS where only the last LABELS are to be "
@@ -351,7 +360,7 @@ const struct loam_option_row loam_option_rows[] = {
       .group = TRAINING},
      FIELD(train.max_steps),
      .range = "[-1,inf)"},
-    {TRAIN,
+    {TRAIN_ALONE,
      {.name = "per-device-train-batch-size",
       .alias = "batch-size",
       .argument = "N",
@@ -360,12 +369,12 @@ const struct loam_option_row loam_option_rows[] = {
       .group = TRAINING},
      FIELD(train.batch_size),
      .range = "[1,65536]"},
-    {BENCH,
+    {BENCH | PLAN,
      {.name = "per-device-train-batch-size",
       .alias = "batch-size",
       .argument = "N",
       .help = "Examples of a batch.",
-      .default_text = "(all of --lengths, or 8 of --data)",
+      .default_text = "(all of --lengths, or 8)",
       .group = TRAINING},
      FIELD(train.batch_size),
      .range = "[1,65536]"},
@@ -590,7 +599,14 @@ const struct loam_option_row loam_option_rows[] = {
      FIELD(merge.prompt)},
 
     // ---- Output ----
-    {TRAIN | INIT | MERGE,
+    {PLAN,
+     {.name = "out",
+      .alias = "output-dir",
+      .argument = "DIR",
+      .help = "Not looked at: a command of loam train can be planned as it is.",
+      .group = OUTPUT},
+     FIELD(train.out)},
+    {TRAIN_ALONE | INIT | MERGE,
      {.name = "out",
       .alias = "output-dir",
       .argument = "DIR",
@@ -725,5 +741,14 @@ const struct loam_option_row loam_option_rows[] = {
       .group = MACHINE},
      FIELD(train.dtype),
      CHOICES({"f32", LOAM_F32}, {"bf16", LOAM_BF16})},
+    {TRAIN,
+     {.name = "memory-limit",
+      .argument = "SIZE|none",
+      .help =
+          "Most memory that the run may take, such as 6G; it does not begin when it is planned to take more.",
+      .default_text = "(what the machine and the control group have)",
+      .group = MACHINE},
+     FIELD(train.memory_limit),
+     .bytes = true},
 };
 const size_t loam_option_row_count = sizeof loam_option_rows / sizeof *loam_option_rows;

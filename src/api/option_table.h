@@ -31,6 +31,7 @@ struct loam_option_row {
     size_t offset;                     // of the field in struct loam_settings
     const struct loam_choice *choices; // named values, of an enum or a bool; NULL: none
     const char *range;                 // of a number, as an interval: "[0,1)", "(0,inf)"; NULL: any
+    bool bytes;                        // an int64_t that counts bytes: "6G", "1.5GiB", or "none"
 };
 
 extern const struct loam_option_row loam_option_rows[];

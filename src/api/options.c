@@ -154,6 +154,29 @@ static enum loam_status set_whole(const struct loam_option_row *row, void *field
     return LOAM_OK;
 }
 
+// "6G" and the like; "none" is more than there can be. Units are powers of 1024.
+static enum loam_status set_bytes(const struct loam_option_row *row, int64_t *field, const char *text,
+                                  struct loam_error *error)
+{
+    static const char expected[] = "a size such as 512M, 6G or 1.5GiB, or none";
+    static const char units[] = "KMGT";
+    *field = INT64_MAX;
+    if (strcmp(text, "none") == 0) return LOAM_OK;
+    char *end;
+    double bytes = strtod(text, &end);
+    if (end == text) return fail_value(row, text, expected, error);
+    const char *unit = *end != '\0' ? strchr(units, *end) : NULL;
+    if (unit != NULL) {
+        bytes = ldexp(bytes, 10 * (int)(unit - units + 1));
+        end++;
+    }
+    if (strcmp(end, "") != 0 && strcmp(end, "B") != 0 && (unit == NULL || strcmp(end, "iB") != 0))
+        return fail_value(row, text, expected, error);
+    if (!(bytes >= 1 && bytes < ldexp(1, 62))) return fail_value(row, text, expected, error);
+    *field = (int64_t)bytes;
+    return LOAM_OK;
+}
+
 static enum loam_status set_seed(const struct loam_option_row *row, uint64_t *field, const char *text,
                                  struct loam_error *error)
 {
@@ -239,6 +262,7 @@ static enum loam_status set_field(struct loam_settings *settings, const struct l
                                   const char *text, struct loam_error *error)
 {
     void *field = (char *)settings + row->offset;
+    if (row->bytes) return set_bytes(row, field, text, error);
     if (row->choices != NULL) return set_choice(row, field, text, error);
     switch (row->type) {
     case LOAM_OPTION_BOOL:

@@ -6,6 +6,8 @@
 
 enum loam_status loam_run_train(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
                                 struct loam_error *error);
+enum loam_status loam_run_plan(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
+                               struct loam_error *error);
 enum loam_status loam_run_generate(const struct loam_settings *settings,
                                    const struct loam_callbacks *callbacks, struct loam_error *error);
 // Whether the options fit together.

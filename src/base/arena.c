@@ -26,19 +26,35 @@ static void fault_in(char *base, size_t size, size_t page)
         ((volatile char *)base)[i] = 0;
 }
 
+// Bytes of the pages that hold `capacity` bytes; false when there is no such number with a huge page to
+// spare.
+static bool whole_pages(size_t capacity, size_t *size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), with_slack;
+    if (!loam_add_size(capacity == 0 ? 1 : capacity, page - 1, size)) return false;
+    *size -= *size % page;
+    return loam_add_size(*size, HUGE_PAGE, &with_slack);
+}
+
+static enum loam_status fail_size(size_t capacity, struct loam_error *error)
+{
+    return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: an arena of %zu bytes", capacity);
+}
+
+enum loam_status loam_arena_init_planned(struct loam_arena *arena, size_t capacity, struct loam_error *error)
+{
+    loam_arena_init_counting(arena);
+    return whole_pages(capacity, &arena->capacity) ? LOAM_OK : fail_size(capacity, error);
+}
+
 enum loam_status loam_arena_init(struct loam_arena *arena, size_t capacity, bool populate,
                                  struct loam_error *error)
 {
     *arena = (struct loam_arena){0};
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    // Slack of one huge page, so that the base can be aligned to one; what is not used goes back at once.
     size_t size;
-    size_t mapped;
-    if (!loam_add_size(capacity == 0 ? 1 : capacity, page - 1, &size) ||
-        !loam_add_size(size, HUGE_PAGE, &mapped))
-        return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: an arena of %zu bytes", capacity);
-    size -= size % page;
-    mapped = size + HUGE_PAGE;
+    if (!whole_pages(capacity, &size)) return fail_size(capacity, error);
+    // Slack of one huge page, so that the base can be aligned to one; what is not used goes back at once.
+    size_t mapped = size + HUGE_PAGE;
     char *start = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (start == MAP_FAILED)
         return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: an arena of %zu bytes: %s", capacity,
@@ -49,7 +65,7 @@ enum loam_status loam_arena_init(struct loam_arena *arena, size_t capacity, bool
     arena->base = start + before;
     arena->capacity = size;
     (void)madvise(arena->base, size, MADV_HUGEPAGE); // advice: a kernel without huge pages is only slower
-    if (populate) fault_in(arena->base, size, page);
+    if (populate) fault_in(arena->base, size, (size_t)sysconf(_SC_PAGESIZE));
     return LOAM_OK;
 }
 
@@ -61,6 +77,7 @@ void loam_arena_deinit(struct loam_arena *arena)
 
 enum loam_status loam_arena_protect(const struct loam_arena *arena, struct loam_error *error)
 {
+    if (arena->counting) return LOAM_OK;
     if (mprotect(arena->base, arena->capacity, PROT_READ) == 0) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_INTERNAL, "cannot protect an arena of %zu bytes: %s", arena->capacity,
                      strerror(errno));

@@ -24,6 +24,8 @@ void loam_arena_init_counting(struct loam_arena *arena);
 // Takes `capacity` bytes of zeroed anonymous memory, huge pages advised; faults them in now when `populate`.
 enum loam_status loam_arena_init(struct loam_arena *arena, size_t capacity, bool populate,
                                  struct loam_error *error);
+// A counting arena with the capacity that a real one of `capacity` bytes would have.
+enum loam_status loam_arena_init_planned(struct loam_arena *arena, size_t capacity, struct loam_error *error);
 void loam_arena_deinit(struct loam_arena *arena);
 
 // Makes the memory read-only until deinit: a stray write to what must not change is a fault, not a silent

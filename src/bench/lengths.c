@@ -96,6 +96,18 @@ enum loam_status loam_bench_lengths_parse(struct loam_bench_lengths *lengths, co
     return status;
 }
 
+enum loam_status loam_bench_lengths_open(struct loam_bench_lengths *lengths, const char *text,
+                                         struct loam_train_settings *settings, struct loam_error *error)
+{
+    const bool completion = settings->loss_on == LOAM_LOSS_ON_COMPLETION;
+    LOAM_TRY(loam_bench_lengths_parse(lengths, text, completion, error));
+    if (settings->batch_size == 0) settings->batch_size = (int64_t)lengths->count;
+    if (settings->max_length == 0) settings->max_length = lengths->longest;
+    if (lengths->longest <= settings->max_length) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT, "--lengths has %d tokens; --max-length allows %lld",
+                     lengths->longest, (long long)settings->max_length);
+}
+
 void loam_bench_lengths_deinit(struct loam_bench_lengths *lengths)
 {
     free(lengths->items);

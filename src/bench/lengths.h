@@ -3,6 +3,7 @@
 #define LOAM_BENCH_LENGTHS_H
 
 #include "train/step.h"
+#include "train/train.h"
 
 struct loam_bench_length {
     int32_t tokens;
@@ -18,6 +19,9 @@ struct loam_bench_lengths {
 // every length must say its labels.
 enum loam_status loam_bench_lengths_parse(struct loam_bench_lengths *lengths, const char *text,
                                           bool completion, struct loam_error *error);
+// Parses, and fills in what the lengths decide of the settings: max_length and batch_size where they are 0.
+enum loam_status loam_bench_lengths_open(struct loam_bench_lengths *lengths, const char *text,
+                                         struct loam_train_settings *settings, struct loam_error *error);
 void loam_bench_lengths_deinit(struct loam_bench_lengths *lengths);
 
 // Fills the buffers of a step with the examples at `indices` [count], as loam_step_collect does from a data

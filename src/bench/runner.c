@@ -11,25 +11,13 @@ enum { DEFAULT_BATCH = 8 };
 
 // ---- opening ----
 
-static enum loam_status open_lengths(struct loam_bench_runner *runner, const char *text,
-                                     struct loam_error *error)
-{
-    struct loam_train_settings *settings = &runner->settings;
-    const bool completion = settings->loss_on == LOAM_LOSS_ON_COMPLETION;
-    LOAM_TRY(loam_bench_lengths_parse(&runner->lengths, text, completion, error));
-    if (settings->batch_size == 0) settings->batch_size = (int64_t)runner->lengths.count;
-    if (settings->max_length == 0) settings->max_length = runner->lengths.longest;
-    if (runner->lengths.longest <= settings->max_length) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_ARGUMENT, "--lengths has %d tokens; --max-length allows %lld",
-                     runner->lengths.longest, (long long)settings->max_length);
-}
-
 static enum loam_status open_all(struct loam_bench_runner *runner, const struct loam_bench_settings *settings,
                                  const struct loam_callbacks *callbacks, struct loam_error *error)
 {
     if ((settings->lengths == NULL) == (settings->train.data == NULL))
         return loam_fail(error, LOAM_ERROR_USAGE, "loam bench needs one of --data and --lengths");
-    if (settings->lengths != NULL) LOAM_TRY(open_lengths(runner, settings->lengths, error));
+    if (settings->lengths != NULL)
+        LOAM_TRY(loam_bench_lengths_open(&runner->lengths, settings->lengths, &runner->settings, error));
     struct loam_train_settings *train = &runner->settings;
     if (train->batch_size == 0) train->batch_size = DEFAULT_BATCH;
     LOAM_TRY(loam_train_job_open(&runner->job, train, callbacks, error));

@@ -77,7 +77,7 @@ void loam_stream_init_planning(struct loam_stream *stream, const struct loam_dev
 enum loam_status loam_stream_init(struct loam_stream *stream, const struct loam_device *device,
                                   size_t scratch_bytes, struct loam_error *error)
 {
-    *stream = (struct loam_stream){.device = device};
+    *stream = (struct loam_stream){.device = device, .planning = device->planning};
     if (scratch_bytes == 0) return LOAM_OK;
     return device->memory->arena_init(&stream->scratch, scratch_bytes, true, error);
 }

@@ -46,6 +46,7 @@ struct loam_device {
     int threads;
     bool native_bf16; // bf16 products at least as fast as f32: what `--dtype` defaults to
     bool host_memory; // device addresses are host addresses: mapped weights are used where they are
+    bool planning;    // its memory is only counted, its streams are planning ones
     const struct loam_memory_table *memory;
     struct loam_op_table ops;
     void (*describe)(const struct loam_device *device, struct loam_machine *machine); // NULL: nothing to say
@@ -71,6 +72,9 @@ struct loam_stream {
 // `name` is "ref" or "cpu"; `threads` 0 means one for each core that the process may use.
 enum loam_status loam_device_create(struct loam_device **out, const char *name, int threads,
                                     struct loam_error *error);
+// The same device, to plan with: what is set up on it asks for all that it would take and takes nothing.
+enum loam_status loam_device_create_planning(struct loam_device **out, const char *name, int threads,
+                                             struct loam_error *error);
 void loam_device_destroy(struct loam_device *device);
 const char *loam_device_name(size_t index); // of the devices in this build; NULL past the end
 

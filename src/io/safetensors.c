@@ -377,6 +377,19 @@ enum loam_status loam_safetensors_open_directory(struct loam_safetensors **out, 
     return status;
 }
 
+enum loam_status loam_safetensors_in_directory(const char *directory, bool *there, struct loam_error *error)
+{
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
+    *there = false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char *path = loam_path_join(directory, names[i], error);
+        if (path == NULL) return LOAM_ERROR_MEMORY;
+        *there = *there || loam_file_exists(path);
+        free(path);
+    }
+    return LOAM_OK;
+}
+
 // ---- looking up ----
 
 size_t loam_safetensors_count(const struct loam_safetensors *file)

@@ -24,6 +24,8 @@ struct loam_safetensors; // mapped, read-only
 // times dtype = bytes, every tensor of the index present in its shard, none twice.
 enum loam_status loam_safetensors_open_directory(struct loam_safetensors **out, const char *directory,
                                                  struct loam_error *error);
+// Whether there is something to open: of a directory with a config.json alone a plan can still be made.
+enum loam_status loam_safetensors_in_directory(const char *directory, bool *there, struct loam_error *error);
 enum loam_status loam_safetensors_open_file(struct loam_safetensors **out, const char *path,
                                             struct loam_error *error);
 void loam_safetensors_destroy(struct loam_safetensors *file);

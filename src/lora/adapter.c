@@ -267,6 +267,7 @@ enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed,
                          "an adapter is started after its trainables have their memory");
     }
     loam_adapter_point(adapter);
+    if (adapter->set->device->planning) return LOAM_OK;
     struct loam_stream stream;
     LOAM_TRY(loam_stream_init(&stream, adapter->set->device, 0, error));
     enum loam_status status = upload_start(adapter, &stream, seed, error);

@@ -302,6 +302,7 @@ enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_err
         return loam_fail(error, LOAM_ERROR_INTERNAL, "only an opened adapter is filled, and only once");
     }
     if (adapter->set != NULL) loam_adapter_point(adapter);
+    if (adapter->model->device->planning) return LOAM_OK;
     struct loam_stream stream;
     LOAM_TRY(loam_stream_init(&stream, adapter->model->device, 0, error));
     enum loam_status status = fill_all(adapter, &stream, error);

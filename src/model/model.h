@@ -62,6 +62,7 @@ struct loam_model {
     struct loam_tensor rope_frequencies; // [D/2] f32 on the device, or none
     // Where the data is.
     struct loam_safetensors *file; // mapped weights stay in it
+    size_t mapped_bytes;           // of those
     struct loam_arena arena;       // converted ones and tables
     const struct loam_device *device;
 };
@@ -80,7 +81,8 @@ struct loam_load_options {
 // Gives every parameter its data from the checkpoint in `directory`: used in place where the mapped file has
 // the right dtype and alignment and the device computes in host memory, else converted once into the arena
 // (two passes: count, then fill). Missing, misshapen or unclaimed tensors are refused by name; names with and
-// without the family's prefix are the same.
+// without the family's prefix are the same. On a planning device nothing is read but the headers, and a
+// directory without weights counts as one that has them in `dtype`.
 enum loam_status loam_model_load(struct loam_model *model, const char *directory,
                                  const struct loam_device *device, const struct loam_load_options *options,
                                  struct loam_error *error);

@@ -138,5 +138,5 @@ enum loam_status loam_trainables_from_model(struct loam_trainables *set, struct 
         model->parameters[i].grad = set->items[i].grad;
         if (masters) set->items[i].mirror = model->parameters[i].value;
     }
-    return masters ? fill_masters(set, error) : LOAM_OK;
+    return masters && !model->device->planning ? fill_masters(set, error) : LOAM_OK;
 }

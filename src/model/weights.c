@@ -21,8 +21,15 @@ struct loading {
 static bool used_in_place(const struct loading *loading, const struct loam_stored_tensor *source)
 {
     const struct loam_model *model = loading->model;
-    return !loading->options->writable && model->device->host_memory && source->dtype == model->dtype &&
-           (uintptr_t)source->data % loam_dtype_size(source->dtype) == 0;
+    if (loading->options->writable || !model->device->host_memory) return false;
+    if (source == NULL) return true; // a plan without weights
+    return source->dtype == model->dtype && (uintptr_t)source->data % loam_dtype_size(source->dtype) == 0;
+}
+
+// Where a tensor lies in the mapped file; in a plan without weights, an address that is never dereferenced.
+static void *place_in_file(const struct loam_stored_tensor *source)
+{
+    return (void *)(uintptr_t)(source != NULL ? (uintptr_t)source->data : LOAM_ARENA_ALIGN);
 }
 
 // The position tables come after the weights.
@@ -39,12 +46,14 @@ static void place_tables(struct loam_model *model, struct loam_arena *arena)
 static void place(const struct loading *loading, struct loam_arena *arena)
 {
     struct loam_model *model = loading->model;
+    model->mapped_bytes = 0;
     for (size_t i = 0; i < model->parameter_count; i++) {
         struct loam_tensor *value = &model->parameters[i].value;
+        bool in_place = used_in_place(loading, loading->sources[i]);
         value->dtype = model->dtype;
-        value->data = used_in_place(loading, loading->sources[i])
-                          ? (void *)(uintptr_t)loading->sources[i]->data
-                          : loam_arena_alloc(arena, loam_tensor_bytes(value));
+        value->data =
+            in_place ? place_in_file(loading->sources[i]) : loam_arena_alloc(arena, loam_tensor_bytes(value));
+        if (in_place) model->mapped_bytes += loam_tensor_bytes(value);
     }
     place_tables(model, arena);
 }
@@ -153,8 +162,10 @@ static enum loam_status load(struct loading *loading, struct loam_error *error)
     struct loam_model *model = loading->model;
     loading->sources = loam_calloc(model->parameter_count, sizeof *loading->sources, error);
     if (loading->sources == NULL) return LOAM_ERROR_MEMORY;
-    LOAM_TRY(loam_model_find_sources(model, model->file, loading->directory, loading->sources, error));
+    if (model->file != NULL)
+        LOAM_TRY(loam_model_find_sources(model, model->file, loading->directory, loading->sources, error));
     LOAM_TRY(place_all(loading, error));
+    if (model->device->planning) return LOAM_OK;
     LOAM_TRY(move_all(loading, error));
     log_conversions(loading);
     if (loading->options->writable || !model->device->host_memory) return LOAM_OK;
@@ -169,7 +180,9 @@ enum loam_status loam_model_load(struct loam_model *model, const char *directory
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "a model computes in f32 or bf16, not in %s",
                          loam_dtype_name(options->dtype));
     if (model->device != NULL) return loam_fail(error, LOAM_ERROR_ARGUMENT, "the model has its data already");
-    LOAM_TRY(loam_safetensors_open_directory(&model->file, directory, error));
+    bool there = true;
+    if (device->planning) LOAM_TRY(loam_safetensors_in_directory(directory, &there, error));
+    if (there) LOAM_TRY(loam_safetensors_open_directory(&model->file, directory, error));
     model->device = device;
     model->dtype = options->dtype;
     struct loading loading = {.model = model, .directory = directory, .options = options};

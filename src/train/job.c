@@ -62,6 +62,7 @@ static enum loam_status open_session(struct loam_train_job *job, struct loam_err
         .token_budget = settings->token_budget,
         .without_text = settings->data == NULL,
         .callbacks = job->callbacks,
+        .planning = job->planning,
     };
     return loam_session_open(&job->session, &options, error);
 }

@@ -12,6 +12,7 @@ struct loam_train_job {
     const struct loam_train_settings *settings;
     const struct loam_callbacks *callbacks; // may be NULL
     const struct loam_log *log;             // theirs
+    bool planning; // set before it is opened: nothing is taken or read but the headers of the weights
     struct loam_session session;
     struct loam_dataset *dataset;
     struct loam_dataset *eval_dataset; // NULL: none

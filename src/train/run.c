@@ -6,6 +6,7 @@
 #include "train/job.h"
 #include "train/loop.h"
 #include "train/output.h"
+#include "train/plan.h"
 
 // All that a run holds, so that one function releases it.
 struct train_run {
@@ -86,6 +87,9 @@ static enum loam_status train(struct train_run *run, struct loam_error *error)
     loam_session_report(&job->session, run->settings->data, job->dataset);
     if (job->eval_dataset != NULL)
         loam_session_report(&job->session, run->settings->eval_data, job->eval_dataset);
+    // Its memory goes before that for writing comes.
+    loam_decoder_destroy(job->decoder);
+    job->decoder = NULL;
     return save(run, error);
 }
 
@@ -94,6 +98,7 @@ static enum loam_status check_and_train(struct train_run *run, struct loam_error
     LOAM_TRY(loam_train_job_open(&run->job, run->settings, run->callbacks, error));
     LOAM_TRY(loam_order_total_steps(&run->job.order, run->settings->epochs, run->settings->max_steps,
                                     &run->loop.total_steps, error));
+    LOAM_TRY(loam_plan_check(run->settings, run->job.order.count, run->job.log, error));
     LOAM_TRY(loam_output_open(&run->output, run->settings, error));
     loam_metrics_init(&run->metrics, run->output.metrics_path);
     enum loam_status status = train(run, error);

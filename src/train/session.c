@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 
-enum { DEFAULT_MAX_LENGTH = 1024, DEFAULT_TOKEN_BUDGET = 2048 };
+enum { DEFAULT_MAX_LENGTH = 1024, DEFAULT_TOKEN_BUDGET = 1024 };
 
 static enum loam_status choose_max_length(struct loam_session *session, int64_t wanted,
                                           struct loam_error *error)
@@ -57,7 +57,8 @@ static enum loam_status open_tokenizer(struct loam_session *session, struct loam
 static enum loam_status open_all(struct loam_session *session, const struct loam_session_options *options,
                                  struct loam_error *error)
 {
-    LOAM_TRY(loam_device_create(&session->device, options->device, options->threads, error));
+    LOAM_TRY((options->planning ? loam_device_create_planning : loam_device_create)(
+        &session->device, options->device, options->threads, error));
     session->dtype = options->dtype;
     session->f32_wanted = options->dtype == LOAM_F32;
     if (session->dtype == LOAM_DTYPE_NONE)

@@ -17,10 +17,11 @@ struct loam_session_options {
     const char *prompt_template; // name, file or NULL
     int64_t max_length;          // 0: the smaller of 1,024 and the model's
     int64_t batch_size;          // examples; 0: as many as fit
-    int64_t token_budget; // 0: room for a batch of the longest examples, but no more than 2,048 tokens, or
+    int64_t token_budget; // 0: room for a batch of the longest examples, but no more than 1,024 tokens, or
                           // one example's
     bool without_text;    // no tokenizer and no template
     const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
+    bool planning;                          // the device is one to plan with
 };
 
 struct loam_session {

@@ -44,6 +44,7 @@ struct loam_train_settings {
     int64_t accumulation;
     int64_t token_budget; // of a micro-batch; 0: loam chooses
     enum loam_checkpointing checkpointing;
+    int64_t memory_limit; // bytes; 0: what the machine has; INT64_MAX: none
     int64_t logging_steps;
     int64_t eval_steps;      // 0: at the end of the run only
     bool tensorboard;        // --report-to tensorboard: event files for TensorBoard

@@ -127,6 +127,33 @@ static void test_value_may_be_left_out(void **state)
     }
 }
 
+static void test_sizes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t bytes;
+    } cases[] = {
+        {"1", 1},
+        {"4096B", 4096},
+        {"512K", 512 << 10},
+        {"1.5M", 3 << 19},
+        {"6G", (int64_t)6 << 30},
+        {"6GB", (int64_t)6 << 30},
+        {"6GiB", (int64_t)6 << 30},
+        {"2T", (int64_t)2 << 40},
+        {"none", INT64_MAX},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct loam_error error;
+        struct loam_options *options = create(LOAM_COMMAND_PLAN);
+        assert_int_equal(options->settings.train.memory_limit, 0);
+        assert_ok(loam_options_set(options, "memory-limit", cases[i].text, &error));
+        assert_int_equal(options->settings.train.memory_limit, cases[i].bytes);
+        loam_options_destroy(options);
+    }
+}
+
 static void test_set_fails(void **state)
 {
     (void)state;
@@ -156,6 +183,12 @@ static void test_set_fails(void **state)
         {"learning-rate", "1e-4x", LOAM_ERROR_USAGE, "expected a number"},
         {"gradient-checkpointing", "mpl", LOAM_ERROR_USAGE, "expected [none|mlp|block]"},
         {"no-gradient-checkpointing", "mlp", LOAM_ERROR_USAGE, "takes no value"},
+        {"memory-limit", "much", LOAM_ERROR_USAGE, "a size such as 512M, 6G or 1.5GiB, or none"},
+        {"memory-limit", "0", LOAM_ERROR_USAGE, "a size such as"},
+        {"memory-limit", "-1G", LOAM_ERROR_USAGE, "a size such as"},
+        {"memory-limit", "nan", LOAM_ERROR_USAGE, "a size such as"},
+        {"memory-limit", "6Gi", LOAM_ERROR_USAGE, "a size such as"},
+        {"memory-limit", "4194304T", LOAM_ERROR_USAGE, "a size such as"},
         {"dtype", "fp16", LOAM_ERROR_USAGE, "--dtype fp16: expected f32|bf16"},
         {"seed", "-1", LOAM_ERROR_USAGE, "expected a whole number from 0"},
         {"skip-bad", "yes", LOAM_ERROR_USAGE, "expected true or false"},
@@ -287,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_train_defaults),
         cmocka_unit_test(test_set),
         cmocka_unit_test(test_value_may_be_left_out),
+        cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_set_fails),
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_required),

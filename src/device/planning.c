@@ -1,0 +1,88 @@
+// A device to plan with: its arenas have the size of real ones and no memory behind them, its streams ask and
+// run nothing. So the set-up of a run is its own plan.
+#include <stdlib.h>
+
+#include "base/heap.h"
+#include "device/device.h"
+
+struct planning_device {
+    struct loam_device device; // first, so that a pointer to it is one to the whole
+    struct loam_device *real;  // whose ops are asked
+};
+
+static enum loam_status count_arena(struct loam_arena *arena, size_t bytes, bool populate,
+                                    struct loam_error *error)
+{
+    (void)populate;
+    return loam_arena_init_planned(arena, bytes, error);
+}
+
+// Streams of the device are planning ones: nobody calls these.
+static void move_nothing(struct loam_stream *stream, void *target, const void *source, size_t bytes)
+{
+    (void)stream;
+    (void)target;
+    (void)source;
+    (void)bytes;
+}
+
+static void convert_nothing(struct loam_stream *stream, void *target, enum loam_dtype target_dtype,
+                            const void *source, enum loam_dtype source_dtype, size_t count)
+{
+    (void)stream;
+    (void)target;
+    (void)target_dtype;
+    (void)source;
+    (void)source_dtype;
+    (void)count;
+}
+
+static void zero_nothing(struct loam_stream *stream, void *target, size_t bytes)
+{
+    (void)stream;
+    (void)target;
+    (void)bytes;
+}
+
+static void wait_for_nothing(struct loam_stream *stream)
+{
+    (void)stream;
+}
+
+static const struct loam_memory_table planning_memory = {
+    .arena_init = count_arena,
+    .arena_deinit = loam_arena_deinit,
+    .upload = move_nothing,
+    .upload_as = convert_nothing,
+    .download = move_nothing,
+    .copy = move_nothing,
+    .zero = zero_nothing,
+    .synchronise = wait_for_nothing,
+};
+
+static void planning_destroy(struct loam_device *device)
+{
+    struct planning_device *planning = (struct planning_device *)(void *)device;
+    loam_device_destroy(planning->real);
+    free(planning);
+}
+
+enum loam_status loam_device_create_planning(struct loam_device **out, const char *name, int threads,
+                                             struct loam_error *error)
+{
+    *out = NULL;
+    struct loam_device *real;
+    LOAM_TRY(loam_device_create(&real, name, threads, error));
+    struct planning_device *planning = loam_calloc(1, sizeof *planning, error);
+    if (planning == NULL) {
+        loam_device_destroy(real);
+        return LOAM_ERROR_MEMORY;
+    }
+    planning->device = *real;
+    planning->device.memory = &planning_memory;
+    planning->device.planning = true;
+    planning->device.destroy = planning_destroy;
+    planning->real = real;
+    *out = &planning->device;
+    return LOAM_OK;
+}
