@@ -9,9 +9,8 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "text/utf8.h"
 #include "train/session.h"
-
-enum { PROMPT_LIMIT = 1 << 28 }; // bytes of a prompt file
 
 struct generate_job {
     const struct loam_settings *settings;
@@ -46,12 +45,30 @@ enum loam_status loam_check_generate(const struct loam_settings *settings, struc
     return LOAM_OK;
 }
 
+static enum loam_status check_text(const char *source, const char *name, const char *text, size_t size,
+                                   struct loam_error *error)
+{
+    size_t valid = loam_utf8_check(text, size);
+    if (valid == size) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s%s: invalid UTF-8 at byte %zu", source, name, valid + 1);
+}
+
+static enum loam_status check_fields(const struct loam_settings *settings, struct loam_error *error)
+{
+    for (size_t i = 0; i < settings->field_count; i++) {
+        const struct loam_field *field = &settings->fields[i];
+        LOAM_TRY(check_text("--field ", field->name, field->value, field->size, error));
+    }
+    return LOAM_OK;
+}
+
 static enum loam_status render_template(const struct generate_job *job, struct loam_bytes *text,
                                         struct loam_error *error)
 {
     const struct loam_special_tokens *special = &job->session.special;
     const char *eos =
         special->eos < 0 ? NULL : loam_tokenizer_id_to_token(job->session.tokenizer, special->eos);
+    LOAM_TRY(check_fields(job->settings, error));
     struct loam_rendered rendered = {0};
     enum loam_status status =
         loam_template_render(job->session.prompt_template, job->settings->fields, job->settings->field_count,
@@ -64,7 +81,13 @@ static enum loam_status render_template(const struct generate_job *job, struct l
 // The last line break of a file, which editors put there, does not count; so it is with templates.
 static enum loam_status read_prompt_file(const char *path, struct loam_bytes *text, struct loam_error *error)
 {
-    LOAM_TRY(loam_file_read(path, PROMPT_LIMIT, text, error));
+    struct loam_bytes file = {0};
+    enum loam_status status = loam_file_read(path, LOAM_TEXT_LIMIT, &file, error);
+    size_t mark = status == LOAM_OK ? loam_byte_order_mark(file.data, file.size) : 0;
+    if (status == LOAM_OK) status = check_text("", path, file.data, file.size, error);
+    if (status == LOAM_OK) status = loam_bytes_append(text, file.data + mark, file.size - mark, error);
+    loam_bytes_deinit(&file);
+    if (status != LOAM_OK) return status;
     if (text->size == 0 || text->data[text->size - 1] != '\n') return LOAM_OK;
     text->size--;
     if (text->size > 0 && text->data[text->size - 1] == '\r') text->size--;
@@ -75,7 +98,10 @@ static enum loam_status prompt_text(const struct generate_job *job, struct loam_
                                     struct loam_error *error)
 {
     const struct loam_generate_settings *generate = &job->settings->generate;
-    if (generate->prompt != NULL) return loam_bytes_append_text(text, generate->prompt, error);
+    if (generate->prompt != NULL) {
+        LOAM_TRY(check_text("--prompt", "", generate->prompt, strlen(generate->prompt), error));
+        return loam_bytes_append_text(text, generate->prompt, error);
+    }
     if (generate->prompt_file != NULL) return read_prompt_file(generate->prompt_file, text, error);
     return render_template(job, text, error);
 }

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "io/atomic.h"
+#include "io/staging.h"
 #include "model/model.h"
 
 // "directory" of "directory/file"; "." where there is none. Released with free().
@@ -86,21 +87,34 @@ static enum loam_status report(const struct loam_settings *settings, const struc
     return status;
 }
 
+static enum loam_status write_all(const struct loam_settings *settings, const struct loam_model *model,
+                                  const char *directory, struct loam_error *error)
+{
+    LOAM_TRY(copy_to(settings->config, directory, "config.json", error));
+    if (settings->tokenizer != NULL) LOAM_TRY(copy_tokenizer(settings->tokenizer, directory, error));
+    return loam_model_init_checkpoint(model, settings->train.seed, settings->train.dtype, directory, error);
+}
+
+static enum loam_status write_model(const struct loam_settings *settings, const struct loam_model *model,
+                                    struct loam_error *error)
+{
+    struct loam_staging staging;
+    LOAM_TRY(loam_staging_open(&staging, settings->train.out, settings->train.overwrite, error));
+    enum loam_status status = write_all(settings, model, staging.directory, error);
+    if (status == LOAM_OK) status = loam_staging_commit(&staging, "config.json", error);
+    loam_staging_close(&staging);
+    return status;
+}
+
 enum loam_status loam_run_init(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
                                struct loam_error *error)
 {
-    const char *out = settings->train.out;
     struct loam_config config;
     LOAM_TRY(loam_config_load(&config, settings->config, error));
     if (settings->tokenizer != NULL) LOAM_TRY(check_tokenizer(settings->tokenizer, &config, error));
     struct loam_model *model;
     LOAM_TRY(loam_model_create(&model, &config, error));
-    enum loam_status status = loam_output_directory_prepare(out, settings->train.overwrite, error);
-    if (status == LOAM_OK) status = copy_to(settings->config, out, "config.json", error);
-    if (status == LOAM_OK && settings->tokenizer != NULL)
-        status = copy_tokenizer(settings->tokenizer, out, error);
-    if (status == LOAM_OK)
-        status = loam_model_init_checkpoint(model, settings->train.seed, settings->train.dtype, out, error);
+    enum loam_status status = write_model(settings, model, error);
     if (status == LOAM_OK) status = report(settings, model, callbacks, error);
     loam_model_destroy(model);
     return status;

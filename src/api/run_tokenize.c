@@ -20,7 +20,7 @@ struct tokenize_job {
 
 static enum loam_status read_input(struct tokenize_job *job, struct loam_error *error)
 {
-    enum { BLOCK = 1 << 16 };
+    enum { BLOCK = 1 << 16, LIMIT = 1 << 30 }; // an input without end is not read until memory is
     if (job->callbacks->input == NULL) return loam_fail(error, LOAM_ERROR_ARGUMENT, "tokenize has no input");
     for (;;) {
         LOAM_TRY(loam_bytes_reserve(&job->input, job->input.size + BLOCK + 1, error));
@@ -29,6 +29,8 @@ static enum loam_status read_input(struct tokenize_job *job, struct loam_error *
         if (size < 0) return loam_fail(error, LOAM_ERROR_IO, "the input could not be read");
         if (size == 0) break;
         job->input.size += (size_t)size;
+        if (job->input.size > LIMIT)
+            return loam_fail(error, LOAM_ERROR_FORMAT, "the input has more than %d bytes: split it", LIMIT);
     }
     job->input.data[job->input.size] = '\0';
     return LOAM_OK;

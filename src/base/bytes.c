@@ -81,3 +81,8 @@ enum loam_status loam_bytes_format(struct loam_bytes *bytes, struct loam_error *
     va_end(again);
     return status;
 }
+
+size_t loam_byte_order_mark(const char *text, size_t size)
+{
+    return size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}

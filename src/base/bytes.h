@@ -22,4 +22,8 @@ enum loam_status loam_bytes_append_text(struct loam_bytes *bytes, const char *te
 enum loam_status loam_bytes_format(struct loam_bytes *bytes, struct loam_error *error, const char *format,
                                    ...) LOAM_PRINTF(3, 4);
 
+// The bytes of a UTF-8 byte order mark, which some editors put at the start of a file: 3, or 0 where there is
+// none. Every text that is read goes on after it.
+size_t loam_byte_order_mark(const char *text, size_t size);
+
 #endif

@@ -9,11 +9,14 @@
 
 #include "base/heap.h"
 
+enum { POINTER_LIMIT = 1024 }; // bytes of a Git LFS pointer
+
 // Opens a regular file and tells its size.
 static enum loam_status open_regular(const char *path, int *descriptor, size_t *size,
                                      struct loam_error *error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    // Opening a pipe without a writer would wait for one; for regular files O_NONBLOCK says nothing.
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return loam_fail(error, LOAM_ERROR_IO, "cannot open %s: %s", path, strerror(errno));
     struct stat about;
     enum loam_status status = LOAM_OK;
@@ -30,6 +33,19 @@ static enum loam_status open_regular(const char *path, int *descriptor, size_t *
     return LOAM_OK;
 }
 
+// A repository that was cloned without Git LFS has a few lines of text where its large files should be.
+static enum loam_status refuse_pointer(int fd, const char *path, size_t size, struct loam_error *error)
+{
+    static const char sign[] = "version https://git-lfs.github.com/spec/v1";
+    char start[sizeof sign - 1];
+    if (size > POINTER_LIMIT || pread(fd, start, sizeof start, 0) != (ssize_t)sizeof start ||
+        memcmp(start, sign, sizeof start) != 0)
+        return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "%s is only a Git LFS pointer to the file: get the file itself with \"git lfs pull\"",
+                     path);
+}
+
 enum loam_status loam_map_open(struct loam_map *map, const char *path, bool populate,
                                struct loam_error *error)
 {
@@ -37,8 +53,8 @@ enum loam_status loam_map_open(struct loam_map *map, const char *path, bool popu
     int fd = -1;
     size_t size = 0;
     LOAM_TRY(open_regular(path, &fd, &size, error));
-    enum loam_status status = LOAM_OK;
-    if (size > 0) {
+    enum loam_status status = refuse_pointer(fd, path, size, error);
+    if (status == LOAM_OK && size > 0) {
         void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE | (populate ? MAP_POPULATE : 0), fd, 0);
         if (data == MAP_FAILED)
             status = loam_fail(error, LOAM_ERROR_IO, "cannot map %s: %s", path, strerror(errno));

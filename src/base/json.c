@@ -32,6 +32,9 @@ enum loam_status loam_json_parse(json_t **root, const char *text, size_t size, c
                                  struct loam_error *error)
 {
     *root = NULL;
+    size_t mark = loam_byte_order_mark(text, size);
+    text += mark;
+    size -= mark;
     json_error_t problem;
     json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
     // Tokenizer configs say "no limit" as an integer of a hundred bits: such a document is read with every
@@ -88,8 +91,9 @@ enum loam_status loam_json_get_int(const json_t *object, const char *name, const
         return LOAM_OK;
     }
     double real = json_real_value(found); // 0 for what is not a real
-    if (!json_is_real(found) || real != floor(real) || fabs(real) > 0x1p53)
-        return wrong_type(name, key, "an integer", found, error);
+    if (!json_is_real(found) || real != floor(real)) return wrong_type(name, key, "an integer", found, error);
+    if (fabs(real) > 0x1p53)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" is %g, which is too large", name, key, real);
     *value = (int64_t)real;
     return LOAM_OK;
 }

@@ -55,7 +55,7 @@ static enum loam_status make_parents(const char *path, struct loam_error *error)
     if (slash == NULL || slash == path) return LOAM_OK;
     char *directory = loam_strndup(path, (size_t)(slash - path), error);
     if (directory == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = loam_directory_make(directory, error);
+    enum loam_status status = loam_directory_make(directory, NULL, error);
     free(directory);
     return status;
 }

@@ -127,22 +127,28 @@ enum loam_status loam_atomic_copy_file(const char *from, const char *to, struct 
     return status;
 }
 
-enum loam_status loam_directory_make(const char *path, struct loam_error *error)
+enum loam_status loam_directory_make(const char *path, size_t *kept, struct loam_error *error)
 {
     char *partial = loam_strdup(path, error);
     if (partial == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = LOAM_OK;
+    size_t there = 0;
+    bool made = false;
     for (char *end = partial + 1; status == LOAM_OK; end++) {
         bool last = *end == '\0';
         if (!last && *end != '/') continue;
         *end = '\0';
-        if (mkdir(partial, 0777) != 0 && !(errno == EEXIST && loam_directory_exists(partial)))
+        if (mkdir(partial, 0777) == 0)
+            made = true;
+        else if (errno != EEXIST || !loam_directory_exists(partial))
             status =
                 loam_fail(error, LOAM_ERROR_IO, "cannot make the directory %s: %s", partial, strerror(errno));
+        if (!made) there = (size_t)(end - partial);
         if (last) break;
         *end = '/';
     }
     free(partial);
+    if (kept != NULL) *kept = there;
     return status;
 }
 
@@ -161,12 +167,14 @@ static enum loam_status require_empty(const char *path, struct loam_error *error
                      "the output directory %s is not empty; choose another or pass --overwrite", path);
 }
 
-enum loam_status loam_output_directory_prepare(const char *path, bool overwrite, struct loam_error *error)
+enum loam_status loam_output_directory_prepare(const char *path, bool overwrite, size_t *kept,
+                                               struct loam_error *error)
 {
+    if (kept != NULL) *kept = strlen(path);
     if (path[0] == '\0')
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "the output directory has an empty name");
     struct stat about;
-    if (stat(path, &about) != 0) return loam_directory_make(path, error);
+    if (stat(path, &about) != 0) return loam_directory_make(path, kept, error);
     if (!S_ISDIR(about.st_mode))
         return loam_fail(error, LOAM_ERROR_EXISTS,
                          "the output %s is there and is not a directory; choose another", path);

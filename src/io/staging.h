@@ -1,26 +1,29 @@
 // An output directory whose files appear together: they are made in a directory inside the target and moved
-// into place once all of them are whole.
+// into place once all of them are whole. Until then what was there before stays as it was.
 #ifndef LOAM_IO_STAGING_H
 #define LOAM_IO_STAGING_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/status.h"
 
 struct loam_staging {
     char *target;
     char *directory; // where the files are made; on the target's file system, so that a move is a rename
-    bool made;       // the target, by this run
+    size_t kept;     // so many bytes of `target` name what was there before
 };
 
 // Checks and makes `target` as loam_output_directory_prepare does, and the directory in it.
 enum loam_status loam_staging_open(struct loam_staging *staging, const char *target, bool overwrite,
                                    struct loam_error *error);
-// Moves every file into the target, in the place of one that is there; `last` after all others, for the file
-// by which readers know that the directory is what it is.
+// Moves every file into the target, in the place of one that is there, or none of them where a directory
+// stands in the way; `last` after all others, for the file by which readers know that the directory is what
+// it is.
 enum loam_status loam_staging_commit(const struct loam_staging *staging, const char *last,
                                      struct loam_error *error);
-// What was not moved goes, and the target too if this run has made it and nothing is in it.
+// What was not moved goes, and so do those of the target and the directories above it that this run has made,
+// as far as nothing is in them.
 void loam_staging_close(struct loam_staging *staging);
 
 #endif

@@ -13,6 +13,8 @@
 
 static const char file_name[] = "adapter_config.json";
 
+enum { LARGEST_RANK = 1 << 16 }; // more than any layer's
+
 // Keys of PEFT 0.21. OFF: any value but null, false, empty or `neutral` asks for mathematics that is not
 // built.
 enum key_use { KEY_READ, KEY_IGNORED, KEY_OFF };
@@ -153,9 +155,9 @@ static enum loam_status read_numbers(struct loam_adapter_config *config, const j
     LOAM_TRY(loam_json_get_int(root, path, "r", &rank, error));
     LOAM_TRY(loam_json_get_double(root, path, "lora_alpha", &config->alpha, error));
     LOAM_TRY(loam_json_get_double(root, path, "lora_dropout", &config->dropout, error));
-    if (rank < 1 || rank > INT32_MAX) {
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"r\" is %lld; expected at least 1", path,
-                         (long long)rank);
+    if (rank < 1 || rank > LARGEST_RANK) {
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"r\" is %lld; expected 1 to %d", path,
+                         (long long)rank, LARGEST_RANK);
     }
     if (!(config->alpha > 0) || !isfinite(config->alpha)) {
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"lora_alpha\" is %g; expected a number above 0",

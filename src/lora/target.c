@@ -7,6 +7,12 @@
 
 #include "base/heap.h"
 
+enum {
+    // Steps back that a match may take before it is given up: an expression that explodes is an error, not a
+    // hang. Ordinary ones take some hundreds on the path of a module.
+    RETRY_LIMIT = 1000000,
+};
+
 static const char all_linear[] = "all-linear";
 static const char blanks[] = " \t\r\n";
 
@@ -22,7 +28,7 @@ static enum loam_status compile(OnigRegex *regex, const char *text, const char *
     OnigUChar reason[ONIG_MAX_ERROR_MESSAGE_LEN];
     onig_error_code_to_str(reason, code, &info);
     return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                     "target modules \"%s\": not a regular expression that can be read (%s)", pattern,
+                     "target modules \"%.200s\": not a regular expression that can be read (%s)", pattern,
                      (char *)reason);
 }
 
@@ -163,11 +169,17 @@ static enum loam_status match_pattern(const struct loam_targets *targets, const 
 {
     const OnigUChar *first = (const OnigUChar *)path;
     const OnigUChar *end = first + strlen(path);
-    int length = onig_match(targets->regex, first, end, first, NULL, ONIG_OPTION_NONE);
+    OnigMatchParam *parameters = onig_new_match_param();
+    if (parameters == NULL)
+        return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory while matching target modules");
+    onig_initialize_match_param(parameters);
+    onig_set_retry_limit_in_match_of_match_param(parameters, RETRY_LIMIT);
+    int length = onig_match_with_param(targets->regex, first, end, first, NULL, ONIG_OPTION_NONE, parameters);
+    onig_free_match_param(parameters);
     if (length < 0 && length != ONIG_MISMATCH) {
         OnigUChar reason[ONIG_MAX_ERROR_MESSAGE_LEN];
         onig_error_code_to_str(reason, length);
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "target modules \"%s\": matching \"%s\" failed (%s)",
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "target modules \"%.200s\": matching \"%s\" failed (%s)",
                          targets->pattern, path, (char *)reason);
     }
     *matches = length >= 0;

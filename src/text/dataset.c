@@ -113,7 +113,7 @@ static enum loam_status read_records(struct loam_dataset *dataset, const char *d
     size_t *bad = &dataset->counts.skipped_bad;
     bool skip_bad = dataset->options.skip_bad;
     if (dataset->format == LOAM_DATA_SQUAD) {
-        size_t start = loam_utf8_byte_order_mark(data, size);
+        size_t start = loam_byte_order_mark(data, size);
         LOAM_TRY(loam_squad_parse(&dataset->squad, data + start, size - start, dataset->path, skip_bad, bad,
                                   error));
         dataset->counts.records = loam_squad_count(dataset->squad);

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/bytes.h"
 #include "text/json_stream.h"
-#include "text/utf8.h"
 
 struct detector {
     int depth;
@@ -43,7 +43,7 @@ enum loam_status loam_data_format_find(enum loam_data_format *format, const char
 {
     *format = has_extension(path, ".txt") ? LOAM_DATA_TEXT : LOAM_DATA_JSONL;
     if (*format == LOAM_DATA_TEXT || has_extension(path, ".jsonl")) return LOAM_OK;
-    size_t mark = loam_utf8_byte_order_mark(data, size);
+    size_t mark = loam_byte_order_mark(data, size);
     size_t start = mark;
     while (start < size && strchr(" \t\r\n", data[start]) != NULL && data[start] != '\0')
         start++;

@@ -54,6 +54,10 @@ void loam_lines_destroy(struct loam_lines *lines)
 static enum loam_status parse_line(struct loam_lines *lines, const char *text, size_t size, size_t number,
                                    struct loam_error *error)
 {
+    if (size > LOAM_TEXT_LIMIT)
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s:%zu: the line has %zu bytes; at most %d are allowed: write an example a line",
+                         lines->path, number, size, LOAM_TEXT_LIMIT);
     if (lines->json) return loam_jsonl_parse(&lines->jsonl, text, size, lines->path, number, error);
     size_t valid = loam_utf8_check(text, size);
     if (valid < size)
@@ -86,7 +90,7 @@ static enum loam_status index_lines(struct loam_lines *lines, const char *data, 
                                     size_t *bad, struct loam_error *error)
 {
     size_t number = 0;
-    size_t start = loam_utf8_byte_order_mark(data, size);
+    size_t start = loam_byte_order_mark(data, size);
     for (size_t next; start < size; start = next) {
         const char *line_break = memchr(data + start, '\n', size - start);
         size_t end = line_break != NULL ? (size_t)(line_break - data) : size;

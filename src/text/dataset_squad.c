@@ -7,6 +7,7 @@
 
 #include "base/heap.h"
 #include "text/json_stream.h"
+#include "text/template.h"
 
 // What the parser stands in. A value that no rule names is IGNORED with all that is in it.
 enum node {
@@ -336,6 +337,9 @@ static enum loam_status on_event(void *user, const struct loam_json_event *event
     if (event->kind == LOAM_JSON_KEY)
         parser->rule = find_rule(parser->nodes[parser->depth - 1], event->text, event->size);
     if (event->defect != NULL) return fault(parser, event->line, error, "%s in a string", event->defect);
+    if (event->size > LOAM_TEXT_LIMIT)
+        return fault(parser, event->line, error, "a string of %zu bytes; at most %d are allowed", event->size,
+                     LOAM_TEXT_LIMIT);
     if (event->kind == LOAM_JSON_KEY) return LOAM_OK;
     if (event->kind == LOAM_JSON_END) return end_node(parser, event->line, error);
     return on_value(parser, event, error);

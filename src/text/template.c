@@ -213,8 +213,9 @@ enum loam_status loam_template_open(struct loam_template **out, const char *name
     enum loam_status status = loam_file_read(name_or_path, LARGEST_FILE, &bytes, error);
     if (status == LOAM_OK) {
         const char *text = bytes.data != NULL ? bytes.data : "";
-        size_t size = without_last_line_break(text, bytes.size);
-        status = loam_template_parse(out, text, size, name_or_path, error);
+        size_t mark = loam_byte_order_mark(text, bytes.size);
+        size_t size = without_last_line_break(text + mark, bytes.size - mark);
+        status = loam_template_parse(out, text + mark, size, name_or_path, error);
     }
     loam_bytes_deinit(&bytes);
     return status;
@@ -249,6 +250,9 @@ static enum loam_status render_field(const char *name, bool first, const struct 
     while (i < field_count && strcmp(fields[i].name, name) != 0)
         i++;
     if (i == field_count) return fail_missing(name, fields, field_count, error);
+    if (fields[i].size > LOAM_TEXT_LIMIT || start > LOAM_TEXT_LIMIT - fields[i].size)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "with field \"%s\" the text has more than %d bytes", name,
+                         LOAM_TEXT_LIMIT);
     LOAM_TRY(loam_bytes_append(&rendered->text, fields[i].value, fields[i].size, error));
     if (first) {
         rendered->context_start = start;

@@ -8,6 +8,10 @@
 
 #include "base/bytes.h"
 
+// The most bytes of one text, be it an example or a prompt. What is longer is a file that was not split, and
+// would take minutes and gigabytes to find that out.
+enum { LOAM_TEXT_LIMIT = 16 << 20 };
+
 struct loam_template;
 
 // `text` need not outlive the call. `name` is how messages call it ("squad", a file name). A template without

@@ -306,7 +306,8 @@ static enum loam_status parse(struct reader *reader, const struct loam_map *map)
     if (parser == NULL)
         return loam_fail(reader->error, LOAM_ERROR_MEMORY, "out of memory while reading a tokenizer");
     const unsigned char *text = map->data == NULL ? (const unsigned char *)"" : map->data;
-    yajl_status outcome_ = yajl_parse(parser, text, map->size);
+    size_t mark = loam_byte_order_mark((const char *)text, map->size);
+    yajl_status outcome_ = yajl_parse(parser, text + mark, map->size - mark);
     if (outcome_ == yajl_status_ok) outcome_ = yajl_complete_parse(parser);
     enum loam_status status = reader->status;
     if (outcome_ != yajl_status_ok && status == LOAM_OK) status = parse_error(parser, reader->error);

@@ -46,8 +46,3 @@ size_t loam_utf8_fit(const char *text, size_t size, size_t limit)
         end--;
     return end;
 }
-
-size_t loam_utf8_byte_order_mark(const char *text, size_t size)
-{
-    return size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
-}

@@ -11,7 +11,4 @@ size_t loam_utf8_check(const char *text, size_t size);
 // The most whole characters of valid UTF-8 that fit into `limit` bytes, in bytes.
 size_t loam_utf8_fit(const char *text, size_t size, size_t limit);
 
-// The bytes of a byte order mark at the start of a file: 3, or 0 where there is none.
-size_t loam_utf8_byte_order_mark(const char *text, size_t size);
-
 #endif

@@ -55,7 +55,9 @@ enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_da
     result->perplexity = exp(result->loss);
     result->seconds = loam_clock_seconds() - start;
     if (isfinite(result->loss)) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_NUMERIC, "the evaluation loss is %g", result->loss);
+    return loam_fail(error, LOAM_ERROR_NUMERIC,
+                     "the evaluation loss is %s: is the model or the adapter damaged? else try --dtype f32",
+                     isnan(result->loss) ? "not a number" : "infinite");
 }
 
 // ---- loam eval ----

@@ -41,6 +41,14 @@ static void append(char line[LINE_SIZE], size_t *size, const struct loam_metric 
     if (*size > LINE_SIZE - 1) *size = LINE_SIZE - 1;
 }
 
+// Half a line at the end is worse than none; nor is there anything in a file without a line.
+static void take_back(const struct loam_metrics *metrics, size_t written)
+{
+    off_t end = lseek(metrics->descriptor, 0, SEEK_CUR);
+    if (ftruncate(metrics->descriptor, end - (off_t)written) != 0) return; // a device, say
+    if (end == (off_t)written) (void)unlink(metrics->path);
+}
+
 enum loam_status loam_metrics_write(struct loam_metrics *metrics, const struct loam_metric *line,
                                     size_t count, struct loam_error *error)
 {
@@ -57,7 +65,11 @@ enum loam_status loam_metrics_write(struct loam_metrics *metrics, const struct l
     for (size_t done = 0; done < size;) {
         ssize_t written = write(metrics->descriptor, text + done, size - done);
         if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return fail_system(metrics, "be written", error);
+        if (written < 0) {
+            enum loam_status status = fail_system(metrics, "be written", error);
+            take_back(metrics, done);
+            return status;
+        }
         done += (size_t)written;
     }
     return LOAM_OK;

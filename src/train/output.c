@@ -1,19 +1,30 @@
 #include "train/output.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/decimal.h"
 #include "base/file.h"
+#include "base/heap.h"
 #include "io/atomic.h"
 #include "model/files.h"
+#include "text/utf8.h"
+
+static const char metrics_name[] = "metrics.jsonl";
 
 // What tells an adapter's directory from a model's, to us and to other readers: in one directory the two
 // would be taken for each other.
+static const char *sign_of(bool full)
+{
+    return full ? "config.json" : "adapter_config.json";
+}
+
 static enum loam_status check_other_kind(const struct loam_train_settings *settings, struct loam_error *error)
 {
-    const char *sign = settings->full ? "adapter_config.json" : "config.json";
+    const char *sign = sign_of(!settings->full);
     char *path = loam_path_join(settings->out, sign, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
     bool there = loam_file_exists(path);
@@ -25,59 +36,80 @@ static enum loam_status check_other_kind(const struct loam_train_settings *setti
                      settings->full ? "a model" : "an adapter");
 }
 
-enum loam_status loam_output_open(struct loam_output *output, const struct loam_train_settings *settings,
-                                  struct loam_error *error)
+// The card and the adapter's config name both, and are UTF-8.
+static enum loam_status check_name(const char *option, const char *path, struct loam_error *error)
 {
-    *output = (struct loam_output){.directory = settings->out};
+    if (loam_utf8_check(path, strlen(path)) == strlen(path)) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s %s: the name is not UTF-8, and README.md has to name it",
+                     option, path);
+}
+
+static enum loam_status check_directory(const struct loam_train_settings *settings, struct loam_error *error)
+{
+    LOAM_TRY(check_name("--model", loam_train_model_name(settings), error));
+    LOAM_TRY(check_name("--out", settings->out, error));
     if (loam_directory_same(settings->out, settings->model)) {
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "--out %s is the model's own directory, which must stay as it is; choose another",
                          settings->out);
     }
-    LOAM_TRY(check_other_kind(settings, error));
-    bool made = !loam_directory_exists(settings->out);
-    LOAM_TRY(loam_output_directory_prepare(settings->out, settings->overwrite, error));
-    output->made = made;
-    output->metrics_path = loam_path_join(settings->out, "metrics.jsonl", error);
-    return output->metrics_path != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+    return check_other_kind(settings, error);
+}
+
+// The metrics of a run that was here before are set aside: they come back if this one fails.
+static enum loam_status set_metrics_aside(struct loam_output *output, struct loam_error *error)
+{
+    output->metrics_path = loam_path_join(output->directory, metrics_name, error);
+    if (output->metrics_path == NULL) return LOAM_ERROR_MEMORY;
+    if (!loam_file_exists(output->metrics_path)) return LOAM_OK;
+    char *aside = loam_format(error, "%s.tmp-%ld", output->metrics_path, (long)getpid());
+    if (aside == NULL) return LOAM_ERROR_MEMORY;
+    if (rename(output->metrics_path, aside) != 0) {
+        enum loam_status status =
+            loam_fail(error, LOAM_ERROR_IO, "cannot replace %s: %s", output->metrics_path, strerror(errno));
+        free(aside);
+        return status;
+    }
+    output->metrics_before = aside;
+    return LOAM_OK;
+}
+
+enum loam_status loam_output_open(struct loam_output *output, const struct loam_train_settings *settings,
+                                  struct loam_error *error)
+{
+    *output = (struct loam_output){.directory = settings->out};
+    LOAM_TRY(check_directory(settings, error));
+    LOAM_TRY(loam_staging_open(&output->staging, settings->out, settings->overwrite, error));
+    enum loam_status status = set_metrics_aside(output, error);
+    if (status != LOAM_OK) loam_staging_close(&output->staging);
+    return status;
+}
+
+enum loam_status loam_output_commit(struct loam_output *output, bool full, struct loam_error *error)
+{
+    LOAM_TRY(loam_staging_commit(&output->staging, sign_of(full), error));
+    if (output->metrics_before != NULL) (void)unlink(output->metrics_before);
+    loam_staging_close(&output->staging);
+    return LOAM_OK;
+}
+
+void loam_output_abandon(struct loam_output *output)
+{
+    if (output->metrics_before != NULL) (void)rename(output->metrics_before, output->metrics_path);
+    loam_staging_close(&output->staging);
 }
 
 void loam_output_deinit(struct loam_output *output)
 {
     free(output->metrics_path);
+    free(output->metrics_before);
     *output = (struct loam_output){0};
-}
-
-// ---- files ----
-
-// What a run writes besides copies of the model's files and the metrics.
-static const char *const own_files[] = {"README.md", "adapter_model.safetensors", "adapter_config.json",
-                                        "model.safetensors"};
-
-static void remove_file(const struct loam_output *output, const char *name)
-{
-    char *path = loam_path_join(output->directory, name, NULL);
-    if (path != NULL) (void)unlink(path);
-    free(path);
-}
-
-void loam_output_abandon(struct loam_output *output)
-{
-    // What was there before is not this run's to remove.
-    if (!output->made) return;
-    for (size_t i = 0; i < loam_model_file_count; i++)
-        remove_file(output, loam_model_files[i].name);
-    for (size_t i = 0; i < sizeof own_files / sizeof own_files[0]; i++)
-        remove_file(output, own_files[i]);
-    // With the metrics of the steps that were made it stays.
-    (void)rmdir(output->directory);
-    output->made = false;
 }
 
 enum loam_status loam_output_copy_files(const struct loam_output *output, const char *model, bool full,
                                         struct loam_error *error)
 {
-    return loam_model_copy_files(model, output->directory, full, error);
+    return loam_model_copy_files(model, output->staging.directory, full, error);
 }
 
 // ---- the model card ----
@@ -187,7 +219,7 @@ static enum loam_status append_card(struct loam_bytes *card, const struct loam_o
 enum loam_status loam_output_write_card(const struct loam_output *output, const struct loam_loop *loop,
                                         const struct loam_adapter *adapter, struct loam_error *error)
 {
-    char *path = loam_path_join(output->directory, "README.md", error);
+    char *path = loam_path_join(output->staging.directory, "README.md", error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
     struct loam_bytes card = {0};
     enum loam_status status = append_card(&card, output, loop, adapter, error);

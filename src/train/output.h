@@ -2,19 +2,23 @@
 #ifndef LOAM_TRAIN_OUTPUT_H
 #define LOAM_TRAIN_OUTPUT_H
 
+#include "io/staging.h"
 #include "train/loop.h"
 
 struct loam_output {
     const char *directory;
+    struct loam_staging staging; // where all is made but the metrics
     char *metrics_path;
-    bool made; // by this run
+    char *metrics_before; // where those of a run that was here before are meanwhile; NULL: there were none
 };
 
 // Checks that the directory can be written, and makes it. `model` must be another one.
 enum loam_status loam_output_open(struct loam_output *output, const struct loam_train_settings *settings,
                                   struct loam_error *error);
-// After a failure: what the run has put into a directory that it made goes, all but the metrics; without them
-// the directory goes too.
+// Moves everything to its place. `full`: it is a model, not an adapter.
+enum loam_status loam_output_commit(struct loam_output *output, bool full, struct loam_error *error);
+// After a failure: what was in the directory is as it was. Where there were no metrics those of this run
+// stay; without them a directory that it made goes.
 void loam_output_abandon(struct loam_output *output);
 void loam_output_deinit(struct loam_output *output);
 

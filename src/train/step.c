@@ -86,11 +86,14 @@ static void list_ids(const struct loam_step_buffers *buffers, size_t first, size
 static enum loam_status fail_numeric(const struct loam_step_buffers *buffers, const char *what, double value,
                                      int64_t step, size_t first, size_t end, struct loam_error *error)
 {
+    // Before the first update the rate has had no say.
+    const char *advice = step == 0 ? "is the model, or the adapter that it goes on from, damaged? else try "
+                                     "--dtype f32"
+                                   : "try a lower --learning-rate or --dtype f32";
     char ids[600];
     list_ids(buffers, first, end, ids, sizeof ids);
-    return loam_fail(error, LOAM_ERROR_NUMERIC,
-                     "step %lld: the %s is %g; examples: %s; try a lower --learning-rate or --dtype f32",
-                     (long long)step + 1, what, value, ids);
+    return loam_fail(error, LOAM_ERROR_NUMERIC, "step %lld: the %s is %s; examples: %s; %s",
+                     (long long)step + 1, what, isnan(value) ? "not a number" : "infinite", ids, advice);
 }
 
 // Packs examples from `*next` on, as many as fit, in their order.

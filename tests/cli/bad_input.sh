@@ -1,4 +1,5 @@
-# What comes from outside and is wrong: one clear line, exit code 1, nothing half-written.
+# What comes from outside and is wrong: one clear line, exit code 1, nothing half-written. What goes out and cannot is
+# in bad_output.sh.
 . "$(dirname "$0")/common.sh"
 
 make_model "$tmp/model"
@@ -10,6 +11,14 @@ refuses_train() {
     shift 2
     refuses 1 "$text" "$name" train --model "${model:-$tmp/model}" --data "${file:-$data}" --out "${out:-$tmp/out}" \
         --max-steps 1 "${one_thread[@]}" "$@"
+}
+# refuses_loss NAME MODEL: what is computed with it is not finite; the progress lines are no result.
+refuses_loss() {
+    run "train: $1" train --model "$2" --data "$data" --out "$tmp/out" --max-steps 1 "${one_thread[@]}"
+    [ "$code" -eq 1 ] && tail -n 1 "$tmp/stderr" | grep -q '^loam: step 1: the loss is .*damaged' || fail "$(cat "$tmp/stderr")"
+    [ ! -e "$tmp/out" ] || fail "left behind: $(ls -A "$tmp/out")"
+    refuses 1 'damaged' "eval: $1" eval --model "$2" --data "$data" --limit 4 "${one_thread[@]}"
+    refuses 1 'damaged' "generate: $1" generate --model "$2" --prompt 'The bakery' "${one_thread[@]}"
 }
 # A copy of the model, to be spoiled.
 spoil() {
@@ -42,6 +51,27 @@ refuses 1 "$tmp/nowhere.txt" 'generate: no such prompt file' generate --model "$
 refuses 1 "$tmp/nowhere" 'tokenize: no such model' tokenize --model "$tmp/nowhere"
 refuses 1 "$tmp/nowhere.json" 'eval: no such data' eval --model "$tmp/model" --data "$tmp/nowhere.json"
 
+# ---- Files that are something else ----
+mkfifo "$tmp/pipe" # without a writer: whoever opens it must not wait for one
+ln -s loop "$tmp/loop"
+for path in "$tmp" "$tmp/pipe" /dev/zero /dev/null; do
+    file=$path refuses_train "$path: it is not a regular file" "data: $path"
+    refuses 1 "$path: it is not a regular file" "prompt: $path" generate --model "$tmp/model" --prompt-file "$path"
+    refuses 1 "$path: it is not a regular file" "tokenizer: $path" init --config "$tiny/config.json" \
+        --tokenizer "$path" --out "$tmp/out"
+    refuses_train "$path" "template: $path" --template "$path"
+done
+file=$tmp/loop refuses_train "$tmp/loop: Too many levels" 'data that is a loop of links'
+model=$tmp/loop refuses_train "$tmp/loop" 'a model that is a loop of links'
+model=$tmp/model/config.json refuses_train 'config.json/tokenizer.json' 'a model that is a file'
+refuses_train "$tmp/model/adapter_config.json" 'an adapter that is a model' --adapter "$tmp/model"
+for name in $'new\nline' 'two words'; do
+    model=$tmp/$name refuses_train "${name//$'\n'/?}" 'a name of several lines or words'
+done
+model=$tmp/$'\377' && cp -r "$tmp/model" "$model"
+refuses_train 'the name is not UTF-8' 'a model whose name is no UTF-8' # and could not be written into the output
+unset model
+
 # ---- The model ----
 spoil && rm "$model/config.json"
 refuses_train 'config.json' 'no config'
@@ -50,20 +80,36 @@ refuses_train 'mamba' 'unknown architecture'
 refuses 1 'mamba' 'inspect: unknown architecture' inspect "$model"
 spoil && printf '{"model_type": "bloom",' >"$model/config.json"
 refuses_train 'config.json' 'config is no JSON'
+spoil && printf '{"model_type": "bl\377"}' >"$model/config.json"
+refuses_train 'config.json' 'config is no UTF-8'
 spoil && sed -i 's/"n_head": 4/"n_head": 5/' "$model/config.json"
 refuses_train 'config.json' 'heads do not divide the hidden size'
 spoil && sed -i 's/"hidden_size": 64/"hidden_size": -64/' "$model/config.json"
 refuses_train 'hidden size is -64' 'negative size'
+spoil && sed -i 's/"n_layer": 2/"n_layer": 1e300/' "$model/config.json"
+refuses_train '"n_layer" is 1e+300, which is too large' 'a number without measure'
+spoil && sed -i 's/"n_layer": 2/"n_layer": 9223372036854775807/' "$model/config.json"
+refuses_train 'number of layers is 9223372036854775807' 'as many layers as there are numbers'
+spoil && sed -i 's/"vocab_size": 512/"vocab_size": 4000000000000/' "$model/config.json"
+refuses_train 'vocabulary size is 4000000000000' 'a vocabulary larger than any memory'
+refuses 1 'vocabulary size is 4000000000000' 'init: the same' init --config "$model/config.json" --out "$tmp/out"
 spoil && rm "$model/model.safetensors"
 refuses_train 'model.safetensors' 'no weights'
 spoil && truncate -s 100000 "$model/model.safetensors"
 refuses_train 'model.safetensors' 'truncated weights'
 spoil && truncate -s 5 "$model/model.safetensors"
 refuses_train 'model.safetensors' 'weights cut in the header size'
+for name in model.safetensors tokenizer.json; do
+    spoil && printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 531968\n' >"$model/$name"
+    refuses_train "$name is only a Git LFS pointer" "$name that Git LFS has not fetched"
+done
 spoil && : >"$model/model.safetensors"
 refuses_train 'model.safetensors' 'empty weights'
 spoil && printf '\377\377\377\377\377\377\377\177{}' >"$model/model.safetensors"
 refuses_train 'model.safetensors' 'a header larger than the file'
+spoil && printf '\0\0\0\0\0\0\0\020{}' >"$model/model.safetensors"
+refuses_train 'model.safetensors' 'a header of 2^60 bytes'
+refuses 1 'model.safetensors' 'inspect: a header of 2^60 bytes' inspect "$model"
 spoil && safetensors "$model/model.safetensors" '{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,64]}}' 64
 refuses_train 'tensor a ' 'shape and offsets that disagree'
 spoil && safetensors "$model/model.safetensors" '{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}' 8
@@ -84,6 +130,10 @@ spoil && sed -i 's/"n_layer": 2/"n_layer": 3/' "$model/config.json"
 refuses_train 'h.2.' 'a missing layer'
 spoil && sed -i 's/"n_layer": 2/"n_layer": 1/' "$model/config.json"
 refuses_train 'h.1.' 'a layer that the config does not have'
+for value in 'NaN: \377\377\377\177' 'an infinity: \0\0\200\177'; do
+    spoil && truncate -s -4 "$model/model.safetensors" && printf "${value#*: }" >>"$model/model.safetensors"
+    refuses_loss "${value%%: *} among the weights" "$model"
+done
 
 # ---- The tokenizer ----
 spoil && rm "$model/tokenizer.json"
@@ -93,6 +143,10 @@ refuses_train 'Mystery' 'unknown tokenizer part'
 refuses 1 'Mystery' 'tokenize: unknown tokenizer part' tokenize --model "$model"
 spoil && printf '{"model": 1}' >"$model/tokenizer.json"
 refuses_train 'tokenizer.json' 'a tokenizer that is none'
+spoil && LC_ALL=C sed -i '0,/"a"/s//"\xff"/' "$model/tokenizer.json"
+refuses_train 'tokenizer.json' 'a tokenizer that is no UTF-8'
+spoil && truncate -s 3000 "$model/tokenizer.json"
+refuses_train 'tokenizer.json' 'a tokenizer that is cut off'
 sed 's/"vocab_size": 512/"vocab_size": 300/' "$tiny/config.json" >"$tmp/small.json"
 refuses 1 'vocab_size is 300' 'init: ids beyond the vocabulary' init --config "$tmp/small.json" \
     --tokenizer "$tiny/tokenizer.json" --out "$tmp/out"
@@ -111,6 +165,27 @@ printf '{"version": "v2.0", "data": [{"paragraphs": [{"context": "c", "qas": [{"
 refuses_train 'question' 'a question without its text'
 printf '{"version": "v2.0", "data": [' >"$file"
 refuses_train 'data.json' 'SQuAD file that is cut off'
+refuses 1 'data.json' 'eval: SQuAD file that is cut off' eval --model "$tmp/model" --data "$file"
+squad() { printf '{"data": [{"paragraphs": [{%s"qas": [{"id": "q-1"%s}]}]}]}' "$1" "$2" >"$file"; }
+squad '' ', "question": "q", "answers": []'
+refuses_train 'question q-1' 'a paragraph without its context'
+squad '"context": "c", ' ', "question": "q"'
+refuses_train 'question q-1: no "answers"' 'a question without answers'
+squad $'"context": "c\377", ' ', "question": "q", "answers": []'
+refuses_train 'data.json:1: invalid UTF-8' 'SQuAD file that is no UTF-8'
+# ---- Texts without an end ----
+long() { head -c 17000000 /dev/zero | tr '\0' 'x'; }
+squad "\"context\": \"$(head -c 17000000 /dev/zero | tr '\0' x)\", " ', "question": "q", "answers": []'
+refuses_train 'data.json:1: a string of 17000000 bytes' 'SQuAD file with an endless context'
+long >"$tmp/long.txt"
+file=$tmp/long.txt refuses_train 'long.txt:1: the line has 17000000 bytes' 'an endless line'
+refuses 1 'long.txt' 'an endless prompt' generate --model "$tmp/model" --prompt-file "$tmp/long.txt"
+refuses_train 'long.txt' 'an endless template' --template "$tmp/long.txt"
+{ printf '{"text": "' && long && printf '"}\n'; } >"$tmp/long.jsonl"
+file=$tmp/long.jsonl refuses_train 'long.jsonl:1: the line has' 'an endless record'
+rm -f "$tmp/long.txt" "$tmp/long.jsonl"
+
+# ---- Records, line by line ----
 file=$tmp/data.jsonl
 : >"$file"
 refuses_train 'data.jsonl' 'empty file'
@@ -121,12 +196,27 @@ refuses_train 'data.jsonl:2' 'a record without its field' --no-shuffle
 refuses_train 'context' 'a template whose field the record lacks' --template squad
 printf '{"text": "\377"}\n' >"$file"
 refuses_train 'data.jsonl:1' 'invalid UTF-8'
+printf 'one\ntwo \303(\n' >"$tmp/data.txt"
+file=$tmp/data.txt refuses_train 'data.txt:2: invalid UTF-8' 'plain text that is no UTF-8'
+printf '\n \r\n' >"$tmp/data.txt"
+file=$tmp/data.txt refuses_train 'data.txt holds no records' 'nothing but blank lines'
 unset file
 printf 'no field in it' >"$tmp/template.txt"
 refuses_train 'template.txt' 'template without a field' --template "$tmp/template.txt"
+printf '{context}\377' >"$tmp/template.txt"
+refuses_train 'template.txt is not UTF-8' 'template that is no UTF-8' --template "$tmp/template.txt"
 printf '{context' >"$tmp/template.txt"
 refuses_train 'template.txt' 'template with an open brace' --template "$tmp/template.txt"
 refuses 1 'question' 'generate: a field is missing' generate --model "$tmp/model" --template squad --field context=x
+refuses 1 '--field question: invalid UTF-8 at byte 3' 'generate: a field that is no UTF-8' generate \
+    --model "$tmp/model" --template squad --field context=x --field $'question=ab\377'
+refuses 1 '--prompt: invalid UTF-8 at byte 2' 'generate: a prompt that is no UTF-8' generate --model "$tmp/model" \
+    --prompt $'a\377'
+refuses 1 'the prompt is empty' 'generate: an empty prompt' generate --model "$tmp/model" --prompt ''
+refuses 1 '--max-new-tokens 0' 'generate: no tokens' generate --model "$tmp/model" --prompt x --max-new-tokens 0
+printf 'a\377' >"$tmp/prompt"
+refuses 1 'prompt: invalid UTF-8 at byte 2' 'generate: a prompt file that is no UTF-8' generate --model "$tmp/model" \
+    --prompt-file "$tmp/prompt"
 printf '1 2 three' >"$tmp/ids"
 input=$tmp/ids refuses 1 'three' 'tokenize: no id' tokenize --model "$tmp/model" --decode
 printf '1 2 512' >"$tmp/ids"
@@ -136,13 +226,18 @@ input=$tmp/text refuses 1 'UTF-8' 'tokenize: invalid UTF-8' tokenize --model "$t
 
 # ---- Options whose values cannot be ----
 refuses_train '--lora-r 0' 'r = 0' --lora-r 0
+refuses_train 'transformer.h.0.self_attention.query_key_value, which is [192, 64]' 'r larger than the layer' --lora-r 65
+refuses_train '--lora-r 99999' 'r larger than any layer' --lora-r 99999
 refuses_train 'query_key_value' 'targets that match nothing' --target-modules q_proj
 refuses_train '(' 'targets that are no regular expression' --target-modules 'query('
+refuses_train 'retry-limit' 'targets that take forever to match' --target-modules '(((.*)*)*)*x'
+refuses_train 'not a regular expression' 'targets nested without end' \
+    --target-modules "$(head -c 50000 /dev/zero | tr '\0' '(')"
 refuses_train '--lora-dropout 1' 'dropout of 1' --lora-dropout 1
 refuses_train 'tpu' 'unknown device' --device tpu
 
 # ---- The adapter ----
-"$LOAM" train --model "$tmp/model" --data "$data" --out "$tmp/adapter" --max-steps 1 >/dev/null 2>&1
+"$LOAM" train --model "$tmp/model" --data "$data" --out "$tmp/adapter" --max-steps 1 "${one_thread[@]}" >/dev/null 2>&1
 spoil_adapter() {
     rm -rf "$tmp/broken"
     cp -r "$tmp/adapter" "$tmp/broken"
@@ -153,18 +248,61 @@ spoil_adapter && truncate -s 1000 "$tmp/broken/adapter_model.safetensors"
 refuses_train 'adapter_model.safetensors' 'truncated adapter' --adapter "$tmp/broken"
 spoil_adapter && sed -i 's/"r": 8/"r": 4/' "$tmp/broken/adapter_config.json"
 refuses_train 'lora_A' 'adapter of another rank' --adapter "$tmp/broken"
+for rank in 0 -3 100000000000; do
+    spoil_adapter && sed -i "s/\"r\": 8/\"r\": $rank/" "$tmp/broken/adapter_config.json"
+    refuses_train "\"r\" is $rank" "adapter of rank $rank" --adapter "$tmp/broken"
+done
+spoil_adapter && sed -i 's/"target_modules": \[/"target_modules": "(((.*)*)*)*x", "ignored": [/' "$tmp/broken/adapter_config.json"
+refuses_train 'retry-limit' 'adapter whose targets take forever' --adapter "$tmp/broken"
 for key in use_rslora use_dora; do
     spoil_adapter && sed -i "s/\"$key\": false/\"$key\": true/" "$tmp/broken/adapter_config.json"
     refuses_train "$key" "adapter that asks for $key" --adapter "$tmp/broken"
 done
 
-# ---- The output ----
-mkdir "$tmp/full" && echo mine >"$tmp/full/notes"
-out=$tmp/full refuses_train '--overwrite' 'output directory that is not empty'
-[ "$(cat "$tmp/full/notes")" = mine ] || fail 'the directory was touched'
-refuses 1 '--overwrite' 'init: output directory that is not empty' init --config "$tiny/config.json" --out "$tmp/full"
-out=$tmp/full/notes refuses_train "$tmp/full/notes" 'output directory that is a file'
-out=$tmp/full/notes/out refuses_train "$tmp/full/notes" 'output directory below a file'
-refuses 1 '/proc/loam' 'init: output that cannot be made' init --config "$tiny/config.json" --out /proc/loam
-out=/proc/loam refuses_train '/proc/loam' 'output that cannot be made'
+
+# ---- An adapter for another base ----
+# other_base NAME TEXT ADAPTER: whatever is done with it on $model.
+other_base() {
+    refuses_train "$2" "train: $1" --adapter "$3"
+    refuses 1 "$2" "generate: $1" generate --model "$model" --adapter "$3" --prompt x "${one_thread[@]}"
+    refuses 1 "$2" "eval: $1" eval --model "$model" --adapter "$3" --data "$data" "${one_thread[@]}"
+}
+model=$tmp/other
+init_other() {
+    rm -rf "$model"
+    "$LOAM" init --config "$tmp/other.json" --tokenizer "$tiny/tokenizer.json" --out "$model" >/dev/null
+}
+sed 's/"hidden_size": 64/"hidden_size": 32/' "$tiny/config.json" >"$tmp/other.json" && init_other
+other_base 'a narrower base' 'is [8, 64]; this model and rank 8 ask for [8, 32]' "$tmp/adapter"
+sed 's/"n_layer": 2/"n_layer": 1/' "$tiny/config.json" >"$tmp/other.json" && init_other
+other_base 'a base of fewer layers' 'h.1.self_attention.query_key_value.lora_A.weight" is for a module' "$tmp/adapter"
+sed 's/"n_layer": 2/"n_layer": 3/' "$tiny/config.json" >"$tmp/other.json" && init_other
+other_base 'a base of more layers' 'h.2.self_attention.query_key_value.lora_A.weight"' "$tmp/adapter"
+printf '{"model_type": "llama", "vocab_size": 512, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "max_position_embeddings": 256}' >"$tmp/other.json" && init_other
+other_base 'a base of another family' '"query_key_value" matches no linear module' "$tmp/adapter"
+"$LOAM" train --model "$model" --data "$data" --out "$tmp/llama" --max-steps 1 "${one_thread[@]}" >/dev/null 2>&1
+model=$tmp/model
+other_base 'an adapter of another family' 'matches no linear module of this model' "$tmp/llama"
+unset model
+
+# ---- What looks wrong and is not ----
+# Byte order marks and line ends of other systems.
+mark=$'\357\273\277'
+marked() { { printf %s "$mark" && cat "$1"; } >"$2"; }
+spoil
+for name in config.json tokenizer.json tokenizer_config.json; do marked "$tmp/model/$name" "$model/$name"; done
+marked "$data" "$tmp/data.json"
+ok 'byte order marks' train --model "$model" --data "$tmp/data.json" --out "$tmp/out" --max-steps 1 "${one_thread[@]}"
+cmp -s "$tmp/out/adapter_model.safetensors" "$tmp/adapter/adapter_model.safetensors" || fail 'another adapter'
+rm -rf "$tmp/out"
+printf '%s{"text": "one two"}\r\n\r\n{"text": "three"}\r\n' "$mark" >"$tmp/data.jsonl"
+printf '%s{text}\r\n' "$mark" >"$tmp/template.txt"
+ok 'JSONL from another system' train --model "$tmp/model" --data "$tmp/data.jsonl" --template "$tmp/template.txt" \
+    --out "$tmp/out" --max-steps 1 "${one_thread[@]}"
+printf '%sThe bakery\r\n' "$mark" >"$tmp/prompt"
+ok 'prompt from another system' generate --model "$tmp/model" --prompt-file "$tmp/prompt" --max-new-tokens 4 --json "${one_thread[@]}"
+cp "$tmp/stdout" "$tmp/marked"
+ok 'the same prompt' generate --model "$tmp/model" --prompt 'The bakery' --max-new-tokens 4 --json "${one_thread[@]}"
+[ "$(grep '"prompt_tokens"' "$tmp/marked")" = "$(grep '"prompt_tokens"' "$tmp/stdout")" ] || fail 'the mark is in the prompt'
 finish

@@ -105,6 +105,11 @@ static void what_is_no_file_is_refused(void **state)
     assert_fails(loam_file_read(path, 10, &bytes, &error), LOAM_ERROR_IO, "No such file");
     assert_fails(loam_map_open(&map, *state, false, &error), LOAM_ERROR_IO, "not a regular file");
     assert_fails(loam_file_read(*state, 10, &bytes, &error), LOAM_ERROR_IO, "not a regular file");
+    char *pipe = in(*state, "pipe"); // has no writer: nobody waits for one
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_fails(loam_map_open(&map, pipe, false, &error), LOAM_ERROR_IO, "not a regular file");
+    assert_fails(loam_file_read(pipe, 10, &bytes, &error), LOAM_ERROR_IO, "not a regular file");
+    free(pipe);
     assert_false(loam_file_exists(path));
     assert_false(loam_file_exists(*state));
     assert_false(loam_directory_exists(path));

@@ -124,23 +124,25 @@ static void copies(void **state)
 static void output_directories(void **state)
 {
     struct loam_error error = {0};
-    assert_ok(loam_output_directory_prepare(in(*state, "a/b/c"), false, &error));
+    assert_ok(loam_output_directory_prepare(in(*state, "a/b/c"), false, NULL, &error));
     assert_true(loam_directory_exists(in(*state, "a/b/c")));
-    assert_ok(loam_output_directory_prepare(in(*state, "a/b/c"), false, &error)); // empty: as good as new
-    assert_ok(loam_output_directory_prepare(in(*state, "a/d/"), false, &error));
+    assert_ok(
+        loam_output_directory_prepare(in(*state, "a/b/c"), false, NULL, &error)); // empty: as good as new
+    assert_ok(loam_output_directory_prepare(in(*state, "a/d/"), false, NULL, &error));
     assert_true(loam_directory_exists(in(*state, "a/d")));
-    assert_ok(loam_output_directory_prepare(in(*state, "a//e"), false, &error));
-    assert_fails(loam_output_directory_prepare(in(*state, "a"), false, &error), LOAM_ERROR_EXISTS,
+    assert_ok(loam_output_directory_prepare(in(*state, "a//e"), false, NULL, &error));
+    assert_fails(loam_output_directory_prepare(in(*state, "a"), false, NULL, &error), LOAM_ERROR_EXISTS,
                  "--overwrite");
-    assert_ok(loam_output_directory_prepare(in(*state, "a"), true, &error));
+    assert_ok(loam_output_directory_prepare(in(*state, "a"), true, NULL, &error));
     assert_true(loam_directory_exists(in(*state, "a/b/c"))); // nothing is deleted
     test_write_file(in(*state, "file"), "x", 1);
-    assert_fails(loam_output_directory_prepare(in(*state, "file"), true, &error), LOAM_ERROR_EXISTS,
+    assert_fails(loam_output_directory_prepare(in(*state, "file"), true, NULL, &error), LOAM_ERROR_EXISTS,
                  "not a directory");
-    assert_fails(loam_output_directory_prepare(in(*state, "file/below"), false, &error), LOAM_ERROR_IO,
+    assert_fails(loam_output_directory_prepare(in(*state, "file/below"), false, NULL, &error), LOAM_ERROR_IO,
                  "file");
-    assert_fails(loam_output_directory_prepare("", false, &error), LOAM_ERROR_ARGUMENT, "empty name");
-    assert_fails(loam_output_directory_prepare("/proc/loam/out", false, &error), LOAM_ERROR_IO, "/proc/loam");
+    assert_fails(loam_output_directory_prepare("", false, NULL, &error), LOAM_ERROR_ARGUMENT, "empty name");
+    assert_fails(loam_output_directory_prepare("/proc/loam/out", false, NULL, &error), LOAM_ERROR_IO,
+                 "/proc/loam");
 }
 
 // As somebody who is not root, for whom nothing is locked.
@@ -150,8 +152,8 @@ static int statuses_as_nobody(const char *locked, const char *below)
     if (child == 0) {
         struct loam_error error = {0};
         if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) _exit(99);
-        bool first = loam_output_directory_prepare(locked, true, &error) == LOAM_ERROR_IO;
-        bool second = loam_output_directory_prepare(below, true, &error) == LOAM_ERROR_IO;
+        bool first = loam_output_directory_prepare(locked, true, NULL, &error) == LOAM_ERROR_IO;
+        bool second = loam_output_directory_prepare(below, true, NULL, &error) == LOAM_ERROR_IO;
         _exit(first && second && strstr(error.message, below) != NULL ? 0 : 1);
     }
     int status = 0;

@@ -91,8 +91,8 @@ static void saved_is_loaded(void **state)
     char from[300], to[300];
     snprintf(from, sizeof from, "%s/from", (const char *)*state);
     snprintf(to, sizeof to, "%s/to", (const char *)*state);
-    assert_ok(loam_output_directory_prepare(from, false, &error));
-    assert_ok(loam_output_directory_prepare(to, false, &error));
+    assert_ok(loam_output_directory_prepare(from, false, NULL, &error));
+    assert_ok(loam_output_directory_prepare(to, false, NULL, &error));
     struct loam_model *model = test_create_model("{" LLAMA_CONFIG "}");
     struct loam_model *again = test_create_model("{" LLAMA_CONFIG "}");
     assert_fails(loam_model_save(model, LOAM_F32, to, &error), LOAM_ERROR_ARGUMENT, "no data");

@@ -186,10 +186,9 @@ static void test_files(void **state)
         const char *contents;
         const char *expected;
     } cases[] = {
-        {"Q: {q}\nA: {a}{eos}\n", "Q: 1\nA: 2#"},
-        {"Q: {q}\nA: {a}{eos}\r\n", "Q: 1\nA: 2#"},
-        {"Q: {q}\nA: {a}\n\n", "Q: 1\nA: 2\n"},
-        {"{q}{a}", "12"},
+        {"Q: {q}\nA: {a}{eos}\n", "Q: 1\nA: 2#"}, {"Q: {q}\nA: {a}{eos}\r\n", "Q: 1\nA: 2#"},
+        {"Q: {q}\nA: {a}\n\n", "Q: 1\nA: 2\n"},   {"{q}{a}", "12"},
+        {"\xEF\xBB\xBF{q}{a}\r\n", "12"},
     };
     char directory[256];
     char path[300];
@@ -216,12 +215,33 @@ static void test_files(void **state)
     test_remove_directory(directory);
 }
 
+// A field that comes often enough makes any text too long.
+static void test_size_is_bounded(void **state)
+{
+    (void)state;
+    struct loam_template *made = parsed("{q}{q}{q}");
+    struct loam_rendered out = {0};
+    enum { THIRD = LOAM_TEXT_LIMIT / 3 };
+    char *value = malloc(THIRD + 1);
+    assert_non_null(value);
+    memset(value, 'x', THIRD + 1);
+    struct loam_field whole = {"q", value, THIRD};
+    assert_ok(loam_template_render(made, &whole, 1, "", false, &out, &error));
+    struct loam_field larger = {"q", value, THIRD + 1};
+    assert_fails(loam_template_render(made, &larger, 1, "", false, &out, &error), LOAM_ERROR_FORMAT,
+                 "with field \"q\" the text has more than 16777216 bytes");
+    free(value);
+    loam_rendered_deinit(&out);
+    loam_template_destroy(made);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_squad_prompt_is_exact), cmocka_unit_test(test_renders),
         cmocka_unit_test(test_bad_templates),         cmocka_unit_test(test_many_fields),
         cmocka_unit_test(test_unknown_field),         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_size_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

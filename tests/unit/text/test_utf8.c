@@ -42,22 +42,11 @@ static void test_fit(void **state)
     assert_int_equal(loam_utf8_fit("", 0, 0), 0);
 }
 
-static void test_byte_order_mark(void **state)
-{
-    (void)state;
-    assert_int_equal(loam_utf8_byte_order_mark("\xEF\xBB\xBF", 3), 3);
-    assert_int_equal(loam_utf8_byte_order_mark("\xEF\xBB\xBFx", 4), 3);
-    assert_int_equal(loam_utf8_byte_order_mark("\xEF\xBB\xBF", 2), 0);
-    assert_int_equal(loam_utf8_byte_order_mark("x\xEF\xBB\xBF", 4), 0);
-    assert_int_equal(loam_utf8_byte_order_mark("", 0), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_fit),
-        cmocka_unit_test(test_byte_order_mark),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

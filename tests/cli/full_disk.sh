@@ -1,0 +1,50 @@
+# A disk that is really full: a small file system in memory, of a name space of its own that goes with the test.
+# Skipped where none may be mounted. tests/cli/bad_output.sh asks more, without a disk of its own.
+if [ "${1:-}" != inside ]; then
+    code=77
+    for how in '-m' '-rm'; do
+        # shellcheck disable=SC2086  # options
+        if unshare $how sh -c 'mount -t tmpfs -o size=64k tmpfs /mnt' 2>/dev/null; then
+            code=0
+            unshare $how bash "$0" inside || code=$?
+            break
+        fi
+    done
+    [ "$code" -ne 77 ] || echo 'no file system may be mounted here (unshare -m, mount -t tmpfs)'
+    exit "$code"
+fi
+. "$(dirname "$0")/common.sh"
+make_model "$tmp/model"
+data=$tiny/questions.json
+mkdir "$tmp/disk"
+mount -t tmpfs -o size=400k tmpfs "$tmp/disk" # smaller than the model, which has 532 KB
+adapter=(train --model "$tmp/model" --data "$data" --max-steps 2 --logging-steps 1 "${one_thread[@]}")
+
+contents() {
+    (cd "$tmp/disk" && find . -type f ! -name filler -exec cksum {} + | sort -k 3)
+}
+# no_space NAME ARGUMENT...: the disk says so in the last line, and holds what it held before; the metrics of a run that
+# made its directory may stay.
+no_space() {
+    contents >"$tmp/before"
+    run "$@"
+    [ "$code" -eq 1 ] || fail "exit code $code: $(cat "$tmp/stderr")"
+    [ "$(grep -c '^loam: ' "$tmp/stderr")" -eq 1 ] || fail "not one line of error: $(cat "$tmp/stderr")"
+    tail -n 1 "$tmp/stderr" | grep -q "^loam: .*$tmp/disk/.*: No space left on device" || fail "$(tail -n 1 "$tmp/stderr")"
+    [ ! -e "$tmp/disk/out" ] || [ "$(ls -A "$tmp/disk/out")" = metrics.jsonl ] || fail "left behind: $(ls -A "$tmp/disk/out")"
+    rm -rf "$tmp/disk/out"
+    contents | cmp -s "$tmp/before" - || fail "the disk holds something else: $(contents)"
+}
+ok 'an adapter' "${adapter[@]}" --out "$tmp/disk/adapter"
+large=(--target-modules all-linear --lora-r 64 --seed 2)
+no_space 'an adapter too large' "${adapter[@]}" "${large[@]}" --out "$tmp/disk/out"
+no_space 'an adapter too large over another' "${adapter[@]}" "${large[@]}" --out "$tmp/disk/adapter" --overwrite
+no_space 'a model' "${adapter[@]}" --method full --out "$tmp/disk/out"
+no_space 'init' init --config "$tiny/config.json" --tokenizer "$tiny/tokenizer.json" --out "$tmp/disk/out"
+dd if=/dev/zero of="$tmp/disk/filler" bs=4096 2>/dev/null || true # to the last page
+no_space 'metrics' "${adapter[@]}" --out "$tmp/disk/out"
+no_space 'metrics over others' "${adapter[@]}" --seed 2 --out "$tmp/disk/adapter" --overwrite
+rm "$tmp/disk/filler"
+ok 'once there is space' "${adapter[@]}" --seed 2 --out "$tmp/disk/adapter" --overwrite
+umount "$tmp/disk"
+finish
