@@ -23,9 +23,9 @@ enum loam_status loam_run(const struct loam_options *options, const struct loam_
         [LOAM_COMMAND_TRAIN] = loam_run_train,       [LOAM_COMMAND_PLAN] = loam_run_plan,
         [LOAM_COMMAND_GENERATE] = loam_run_generate, [LOAM_COMMAND_EVAL] = loam_run_eval,
         [LOAM_COMMAND_INSPECT] = loam_run_inspect,   [LOAM_COMMAND_MERGE] = loam_run_merge,
-        [LOAM_COMMAND_INIT] = loam_run_init,         [LOAM_COMMAND_TOKENIZE] = loam_run_tokenize,
-        [LOAM_COMMAND_PULL] = loam_run_pull,         [LOAM_COMMAND_PUSH] = loam_run_push,
-        [LOAM_COMMAND_BENCH] = loam_run_bench,
+        [LOAM_COMMAND_EXPORT] = loam_run_export,     [LOAM_COMMAND_INIT] = loam_run_init,
+        [LOAM_COMMAND_TOKENIZE] = loam_run_tokenize, [LOAM_COMMAND_PULL] = loam_run_pull,
+        [LOAM_COMMAND_PUSH] = loam_run_push,         [LOAM_COMMAND_BENCH] = loam_run_bench,
     };
     static const struct loam_callbacks none;
     if (callbacks == NULL) callbacks = &none;

@@ -50,6 +50,7 @@ struct loam_settings {
     struct loam_hub_options hub;      // pull and push; `yes` in others too
     struct loam_bench_settings bench; // what only bench has; the rest comes from `train`
     unsigned bench_what;              // enum loam_bench_what
+    const char *gguf;                 // export: the file to write
     const char *path;                 // inspect
     const char *config;               // init
     const char *tokenizer;            // init; NULL: none

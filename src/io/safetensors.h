@@ -4,7 +4,7 @@
 #define LOAM_IO_SAFETENSORS_H
 
 #include "base/file.h"
-#include "tensor/tensor.h"
+#include "io/streamed.h"
 
 // One tensor as the file has it. `data` points into the mapped file and may be unaligned.
 struct loam_stored_tensor {
@@ -35,26 +35,12 @@ size_t loam_safetensors_count(const struct loam_safetensors *file);
 const struct loam_stored_tensor *loam_safetensors_at(const struct loam_safetensors *file, size_t index);
 const struct loam_stored_tensor *loam_safetensors_find(const struct loam_safetensors *file, const char *name);
 
-// What a writer is given: contiguous host data.
-struct loam_write_tensor {
-    const char *name;
-    enum loam_dtype dtype;
-    int rank;
-    int64_t shape[LOAM_MAX_RANK];
-    const void *data;
-};
 // Writes header (metadata {"format":"pt"}) and data to `path` atomically (io/atomic.h), in the order of the
 // Python package (widest dtype first, then by name), data 8-byte aligned.
 enum loam_status loam_safetensors_write(const char *path, const struct loam_write_tensor *tensors,
                                         size_t count, struct loam_error *error);
 
-// For what does not fit into memory at once: `fill` makes elements [first, first + count) of tensors[index]
-// when their turn comes, `block` has room for them. The tensors' own `data` is not read.
-struct loam_write_source {
-    enum loam_status (*fill)(void *user, size_t index, size_t first, size_t count, void *block,
-                             struct loam_error *error);
-    void *user;
-};
+// The same with elements from `source`.
 enum loam_status loam_safetensors_write_from(const char *path, const struct loam_write_tensor *tensors,
                                              size_t count, const struct loam_write_source *source,
                                              struct loam_error *error);

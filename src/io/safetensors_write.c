@@ -7,10 +7,7 @@
 #include "io/safetensors.h"
 #include "io/safetensors_dtype.h"
 
-enum {
-    BLOCK_BYTES = 1 << 20, // of a streamed tensor
-    DATA_ALIGN = 8,
-};
+enum { DATA_ALIGN = 8 };
 
 // One tensor on its way out, at its place in the file.
 struct entry {
@@ -108,31 +105,17 @@ static enum loam_status write_header(struct loam_atomic_file *file, const json_t
     return status;
 }
 
-// Asks the source for one block after the other.
-static enum loam_status write_streamed(struct loam_atomic_file *file, const struct entry *entry,
-                                       const struct loam_write_source *source, void *block,
-                                       struct loam_error *error)
-{
-    size_t limit = BLOCK_BYTES / entry->dtype->size;
-    for (size_t first = 0; first < entry->count;) {
-        size_t count = entry->count - first < limit ? entry->count - first : limit;
-        LOAM_TRY(source->fill(source->user, entry->index, first, count, block, error));
-        LOAM_TRY(loam_atomic_write(file, block, count * entry->dtype->size, error));
-        first += count;
-    }
-    return LOAM_OK;
-}
-
 static enum loam_status write_data(struct loam_atomic_file *file, const struct entry *entries, size_t count,
                                    const struct loam_write_source *source, struct loam_error *error)
 {
-    void *block = source == NULL ? NULL : loam_calloc(BLOCK_BYTES, 1, error);
+    void *block = source == NULL ? NULL : loam_calloc(LOAM_STREAM_BLOCK, 1, error);
     if (source != NULL && block == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = LOAM_OK;
     for (size_t i = 0; i < count && status == LOAM_OK; i++)
         status = source == NULL ? loam_atomic_write(file, entries[i].tensor->data,
                                                     entries[i].end - entries[i].begin, error)
-                                : write_streamed(file, &entries[i], source, block, error);
+                                : loam_write_streamed(file, source, entries[i].index, entries[i].count,
+                                                      entries[i].dtype->size, block, error);
     free(block);
     return status;
 }

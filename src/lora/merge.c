@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -201,20 +200,6 @@ static void merge_block(struct merge *merge, const struct loam_stored_tensor *so
     }
 }
 
-static bool all_finite(const char *block, enum loam_dtype dtype, size_t count)
-{
-    float values[1024];
-    size_t size = loam_dtype_size(dtype);
-    for (size_t done = 0; done < count;) {
-        size_t step = count - done < 1024 ? count - done : 1024;
-        loam_convert(values, LOAM_F32, block + done * size, dtype, step);
-        for (size_t i = 0; i < step; i++)
-            if (!isfinite(values[i])) return false;
-        done += step;
-    }
-    return true;
-}
-
 // What has been read need not stay in memory, nor the page that this block shares with the one before.
 static void let_go(const struct loam_stored_tensor *source, size_t begin, size_t size)
 {
@@ -239,7 +224,7 @@ static enum loam_status fill(void *user, size_t index, size_t first, size_t coun
     }
     let_go(source, first * size, count * size);
     merge->done += (int64_t)(count * loam_dtype_size(dtype));
-    if ((item == NULL && dtype == source->dtype) || all_finite(block, dtype, count))
+    if ((item == NULL && dtype == source->dtype) || loam_all_finite(block, dtype, count))
         return loam_event_progress(merge->settings->callbacks, LOAM_ACTIVITY_MERGE, merge->done, merge->total,
                                    error);
     return loam_fail(error, LOAM_ERROR_NUMERIC, "tensor %s would have values that are not finite in %s%s",

@@ -57,6 +57,13 @@ enum loam_weight_flags {
     LOAM_WEIGHT_IF_MLP_BIAS = 8,       // present only with config.mlp_bias
 };
 
+// The order of a weight's rows in GGUF (model/gguf_rows.h); in the checkpoint a head's rows stand together.
+enum loam_gguf_rows {
+    LOAM_GGUF_ROWS_SAME,
+    LOAM_GGUF_ROWS_QKV,  // all heads' queries, then all keys, then all values
+    LOAM_GGUF_ROWS_ROPE, // within a head, the two that RoPE turns together stand together
+};
+
 struct loam_weight_row {
     enum loam_role role;
     int slot;
@@ -64,6 +71,8 @@ struct loam_weight_row {
                                   // "transformer.h.%d.mlp.dense_h_to_4h.weight"
     enum loam_dimension shape[2]; // rows (outputs) first; LOAM_DIM_NONE ends a vector
     unsigned flags;
+    const char *gguf; // llama.cpp's name of the tensor; NULL: it has none
+    enum loam_gguf_rows gguf_rows;
 };
 
 // How config.json calls a number of struct loam_config.
@@ -90,9 +99,10 @@ struct loam_module_row {
 };
 
 struct loam_family {
-    const char *model_type;   // config.json's
-    const char *architecture; // "BloomForCausalLM"
-    const char *prefix;       // what hub checkpoints may leave out: "transformer.", "model."
+    const char *model_type;        // config.json's
+    const char *architecture;      // "BloomForCausalLM"
+    const char *gguf_architecture; // as GGUF's metadata calls it
+    const char *prefix;            // what hub checkpoints may leave out: "transformer.", "model."
     enum loam_norm_kind norm;
     enum loam_position_kind position;
     enum loam_activation activation;

@@ -4,32 +4,49 @@
 
 #define ROOT "transformer."
 #define LAYER ROOT "h.%d."
+#define BLOCK "blk.%d."
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
+// clang-format off
 static const struct loam_weight_row rows[] = {
-    {LOAM_ROLE_EMBEDDING, 0, ROOT "word_embeddings.weight", {LOAM_DIM_V, LOAM_DIM_H}, 0},
-    {LOAM_ROLE_EMBEDDING_NORM, 0, ROOT "word_embeddings_layernorm.weight", {LOAM_DIM_H}, 0},
-    {LOAM_ROLE_EMBEDDING_NORM, 0, ROOT "word_embeddings_layernorm.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS},
-    {LOAM_ROLE_NORM, LOAM_NORM_ATTENTION, LAYER "input_layernorm.weight", {LOAM_DIM_H}, 0},
-    {LOAM_ROLE_NORM, LOAM_NORM_ATTENTION, LAYER "input_layernorm.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS},
-    {LOAM_ROLE_LINEAR, LOAM_QKV, LAYER "self_attention.query_key_value.weight", {LOAM_DIM_3H, LOAM_DIM_H}, 0},
-    {LOAM_ROLE_LINEAR,
-     LOAM_QKV,
-     LAYER "self_attention.query_key_value.bias",
-     {LOAM_DIM_3H},
-     LOAM_WEIGHT_BIAS},
-    {LOAM_ROLE_LINEAR, LOAM_O, LAYER "self_attention.dense.weight", {LOAM_DIM_H, LOAM_DIM_H}, 0},
-    {LOAM_ROLE_LINEAR, LOAM_O, LAYER "self_attention.dense.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS},
-    {LOAM_ROLE_NORM, LOAM_NORM_MLP, LAYER "post_attention_layernorm.weight", {LOAM_DIM_H}, 0},
-    {LOAM_ROLE_NORM, LOAM_NORM_MLP, LAYER "post_attention_layernorm.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS},
-    {LOAM_ROLE_LINEAR, LOAM_UP, LAYER "mlp.dense_h_to_4h.weight", {LOAM_DIM_F, LOAM_DIM_H}, 0},
-    {LOAM_ROLE_LINEAR, LOAM_UP, LAYER "mlp.dense_h_to_4h.bias", {LOAM_DIM_F}, LOAM_WEIGHT_BIAS},
-    {LOAM_ROLE_LINEAR, LOAM_DOWN, LAYER "mlp.dense_4h_to_h.weight", {LOAM_DIM_H, LOAM_DIM_F}, 0},
-    {LOAM_ROLE_LINEAR, LOAM_DOWN, LAYER "mlp.dense_4h_to_h.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS},
-    {LOAM_ROLE_FINAL_NORM, 0, ROOT "ln_f.weight", {LOAM_DIM_H}, 0},
-    {LOAM_ROLE_FINAL_NORM, 0, ROOT "ln_f.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS},
-    {LOAM_ROLE_HEAD, 0, "lm_head.weight", {LOAM_DIM_V, LOAM_DIM_H}, LOAM_WEIGHT_TIED},
+    {LOAM_ROLE_EMBEDDING, 0, ROOT "word_embeddings.weight", {LOAM_DIM_V, LOAM_DIM_H}, 0,
+     "token_embd.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_EMBEDDING_NORM, 0, ROOT "word_embeddings_layernorm.weight", {LOAM_DIM_H}, 0,
+     "token_embd_norm.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_EMBEDDING_NORM, 0, ROOT "word_embeddings_layernorm.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS,
+     "token_embd_norm.bias", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_NORM, LOAM_NORM_ATTENTION, LAYER "input_layernorm.weight", {LOAM_DIM_H}, 0,
+     BLOCK "attn_norm.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_NORM, LOAM_NORM_ATTENTION, LAYER "input_layernorm.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS,
+     BLOCK "attn_norm.bias", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_LINEAR, LOAM_QKV, LAYER "self_attention.query_key_value.weight", {LOAM_DIM_3H, LOAM_DIM_H}, 0,
+     BLOCK "attn_qkv.weight", LOAM_GGUF_ROWS_QKV},
+    {LOAM_ROLE_LINEAR, LOAM_QKV, LAYER "self_attention.query_key_value.bias", {LOAM_DIM_3H}, LOAM_WEIGHT_BIAS,
+     BLOCK "attn_qkv.bias", LOAM_GGUF_ROWS_QKV},
+    {LOAM_ROLE_LINEAR, LOAM_O, LAYER "self_attention.dense.weight", {LOAM_DIM_H, LOAM_DIM_H}, 0,
+     BLOCK "attn_output.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_LINEAR, LOAM_O, LAYER "self_attention.dense.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS,
+     BLOCK "attn_output.bias", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_NORM, LOAM_NORM_MLP, LAYER "post_attention_layernorm.weight", {LOAM_DIM_H}, 0,
+     BLOCK "ffn_norm.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_NORM, LOAM_NORM_MLP, LAYER "post_attention_layernorm.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS,
+     BLOCK "ffn_norm.bias", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_LINEAR, LOAM_UP, LAYER "mlp.dense_h_to_4h.weight", {LOAM_DIM_F, LOAM_DIM_H}, 0,
+     BLOCK "ffn_up.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_LINEAR, LOAM_UP, LAYER "mlp.dense_h_to_4h.bias", {LOAM_DIM_F}, LOAM_WEIGHT_BIAS,
+     BLOCK "ffn_up.bias", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_LINEAR, LOAM_DOWN, LAYER "mlp.dense_4h_to_h.weight", {LOAM_DIM_H, LOAM_DIM_F}, 0,
+     BLOCK "ffn_down.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_LINEAR, LOAM_DOWN, LAYER "mlp.dense_4h_to_h.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS,
+     BLOCK "ffn_down.bias", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_FINAL_NORM, 0, ROOT "ln_f.weight", {LOAM_DIM_H}, 0,
+     "output_norm.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_FINAL_NORM, 0, ROOT "ln_f.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS,
+     "output_norm.bias", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_HEAD, 0, "lm_head.weight", {LOAM_DIM_V, LOAM_DIM_H}, LOAM_WEIGHT_TIED,
+     "output.weight", LOAM_GGUF_ROWS_SAME},
 };
+// clang-format on
 
 static const struct loam_config_key keys[] = {
     {{"n_embed", "hidden_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, hidden), true},
@@ -74,6 +91,7 @@ static const char *const default_targets[] = {"query_key_value", NULL};
 
 const struct loam_family loam_family_bloom = {
     .model_type = "bloom",
+    .gguf_architecture = "bloom",
     .architecture = "BloomForCausalLM",
     .prefix = ROOT,
     .norm = LOAM_LAYERNORM,

@@ -1,5 +1,6 @@
 #include "tensor/tensor.h"
 
+#include <math.h>
 #include <string.h>
 
 static const struct {
@@ -233,4 +234,18 @@ void loam_convert(void *target, enum loam_dtype target_dtype, const void *source
         codecs[target_dtype].encode(out + done * out_size, block, step);
         done += step;
     }
+}
+
+bool loam_all_finite(const void *data, enum loam_dtype dtype, size_t count)
+{
+    float block[1024];
+    const unsigned char *in = data;
+    for (size_t done = 0; done < count;) {
+        size_t step = count - done < 1024 ? count - done : 1024;
+        codecs[dtype].decode(block, in + done * loam_dtype_size(dtype), step);
+        for (size_t i = 0; i < step; i++)
+            if (!isfinite(block[i])) return false;
+        done += step;
+    }
+    return true;
 }

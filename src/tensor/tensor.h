@@ -53,4 +53,7 @@ uint16_t loam_f32_to_f16(float value);
 void loam_convert(void *target, enum loam_dtype target_dtype, const void *source,
                   enum loam_dtype source_dtype, size_t count);
 
+// Whether none of `count` contiguous f32, f16 or bf16 elements is infinite or NaN.
+bool loam_all_finite(const void *data, enum loam_dtype dtype, size_t count);
+
 #endif

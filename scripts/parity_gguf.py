@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""Lays `loam export --gguf` beside llama.cpp: base and adapter must give loam's greedy tokens.
+
+The base model goes into a GGUF by the `gguf` package (its own table of tensor names, its rows reordered here as
+llama.cpp's converter does), the adapter by loam; llama-cpp-python loads both and generates greedily, all in float32.
+The same without the adapter says that the base is right, and that the adapter changes something.
+
+ parity_gguf.py --model DIR --adapter DIR --loam LOAM --work DIR [--count N] [--new N] PROMPT...
+
+The exit code is 1 when a token differs. scripts/parity calls this.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import gguf
+import llama_cpp
+import numpy as np
+from safetensors.torch import load_file
+
+F32 = 0  # ggml's number
+
+
+def run(*command, text=""):
+    done = subprocess.run([str(part) for part in command], input=text, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"parity: {' '.join(map(str, command))}\n{done.stderr[-4000:]}")
+    return done.stdout
+
+
+def read_model(directory):
+    index = directory / "model.safetensors.index.json"
+    files = sorted(set(json.loads(index.read_text())["weight_map"].values())) if index.exists() else ["model.safetensors"]
+    tensors = {}
+    for name in files:
+        tensors.update({key: value.float().numpy() for key, value in load_file(directory / name).items()})
+    return tensors
+
+
+def bloom_rows(weight, heads):
+    """[heads, 3, d] to [3, heads, d], along the first axis."""
+    return np.ascontiguousarray(weight.reshape(heads, 3, -1, *weight.shape[1:]).swapaxes(0, 1)).reshape(weight.shape)
+
+
+def rope_rows(weight, heads):
+    """The two halves of a head, interleaved."""
+    return np.ascontiguousarray(weight.reshape(heads, 2, -1, *weight.shape[1:]).swapaxes(1, 2)).reshape(weight.shape)
+
+
+def describe_bloom(writer, config):
+    hidden = config.get("hidden_size", config.get("n_embed"))
+    heads = config.get("n_head", config.get("num_attention_heads"))
+    layers = config.get("n_layer", config.get("num_hidden_layers"))
+    writer.add_context_length(config.get("seq_length", 2048))
+    writer.add_embedding_length(hidden)
+    writer.add_feed_forward_length(4 * hidden)
+    writer.add_block_count(layers)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(heads)
+    writer.add_layer_norm_eps(config["layer_norm_epsilon"])
+
+    def change(name, weight):
+        return bloom_rows(weight, heads) if ".query_key_value." in name else weight
+
+    return gguf.MODEL_ARCH.BLOOM, layers, change
+
+
+def describe_llama(writer, config):
+    heads = config["num_attention_heads"]
+    kv_heads = config.get("num_key_value_heads", heads)
+    layers = config["num_hidden_layers"]
+    theta = config.get("rope_theta", (config.get("rope_parameters") or {}).get("rope_theta", 10000.0))
+    writer.add_vocab_size(config["vocab_size"])
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_block_count(layers)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_dimension_count(config.get("head_dim") or config["hidden_size"] // heads)
+    writer.add_rope_freq_base(theta)
+
+    def change(name, weight):
+        if ".q_proj." in name:
+            return rope_rows(weight, heads)
+        return rope_rows(weight, kv_heads) if ".k_proj." in name else weight
+
+    return gguf.MODEL_ARCH.LLAMA, layers, change
+
+
+def add_vocabulary(writer, size):
+    """Tokens by their ids alone: what is fed and compared is ids."""
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list([f"<{i}>" for i in range(size)])
+    writer.add_token_types([gguf.TokenType.NORMAL] * size)
+    writer.add_token_merges(["< 0"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    writer.add_add_bos_token(False)
+
+
+def write_base(directory, path):
+    config = json.loads((directory / "config.json").read_text())
+    kind = config["model_type"]
+    writer = gguf.GGUFWriter(path, kind)
+    architecture, layers, change = {"bloom": describe_bloom, "llama": describe_llama}[kind](writer, config)
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    tensors = read_model(directory)
+    add_vocabulary(writer, config["vocab_size"])
+    names = gguf.get_tensor_name_map(architecture, layers)
+    for name, weight in tensors.items():
+        bare = name.removeprefix("transformer.") if kind == "bloom" else name
+        if bare.endswith("inv_freq") or (bare == "lm_head.weight" and config.get("tie_word_embeddings")):
+            continue
+        target = names.get_name(bare, try_suffixes=(".weight", ".bias"))
+        if target is None:
+            sys.exit(f"parity: the gguf package has no name for {name}")
+        writer.add_tensor(target, change(name, weight))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def greedy_llama(base, adapter, prompts, counts, context):
+    model = llama_cpp.Llama(str(base), lora_path=str(adapter) if adapter else None, n_ctx=context, n_threads=1,
+                            n_threads_batch=1, logits_all=True, type_k=F32, type_v=F32, verbose=False)
+    results = []
+    for prompt, count in zip(prompts, counts):
+        model.reset()
+        fed, got, margins = list(prompt), [], []
+        while len(got) < count:
+            model.eval(fed)
+            logits = np.array(model.scores[model.n_tokens - 1])
+            top = np.sort(logits)[-2:]
+            margins.append(float(top[1] - top[0]))
+            fed = [int(logits.argmax())]
+            got += fed
+        results.append((got, margins))
+    model.close()
+    return results
+
+
+def greedy_loam(arguments, adapter, prompts):
+    results = []
+    for prompt in prompts:
+        command = [arguments.loam, "generate", "--model", arguments.model, "--prompt", prompt, "--max-new-tokens",
+                   arguments.new, "--threads", 1, "--dtype", "f32", "--json"]
+        done = json.loads(run(*command, *(["--adapter", adapter] if adapter else [])))
+        results.append((done["prompt_tokens"], done["ids"]))
+    return results
+
+
+def prompt_ids(arguments, prompts, counts):
+    """loam's own ids, with the begin-of-sequence token in front where loam counts one more."""
+    config = json.loads((arguments.model / "config.json").read_text())
+    results = []
+    for prompt, count in zip(prompts, counts):
+        ids = json.loads(run(arguments.loam, "tokenize", "--model", arguments.model, "--no-special-tokens", "--json",
+                             text=prompt))["ids"]
+        results.append([config["bos_token_id"]] * (count - len(ids)) + ids)
+    return results
+
+
+def compare(what, ours, theirs):
+    same = sum(a[1] == b[0] for a, b in zip(ours, theirs))
+    print(f"  {'ok  ' if same == len(ours) else 'FAIL'} {what}: {same} of {len(ours)} prompts, "
+          f"{sum(len(a[1]) for a in ours)} tokens")
+    for index, ((_, mine), (other, margins)) in enumerate(zip(ours, theirs)):
+        if mine == other:
+            continue
+        place = next((i for i, (a, b) in enumerate(zip(mine, other)) if a != b), min(len(mine), len(other)))
+        print(f"       prompt {index}, token {place}: loam {mine[place:place + 3]}, llama.cpp "
+              f"{other[place:place + 3]}, whose first is ahead by {margins[place]:.1e}")
+    return same == len(ours)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--adapter", type=Path, required=True)
+    parser.add_argument("--loam", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--new", type=int, default=32)
+    parser.add_argument("prompts", nargs="+")
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    base, lora = arguments.work / "base.gguf", arguments.work / "adapter.gguf"
+    write_base(arguments.model, base)
+    good = True
+    plain = greedy_loam(arguments, None, arguments.prompts)
+    adapted = greedy_loam(arguments, arguments.adapter, arguments.prompts)
+    prompts = prompt_ids(arguments, arguments.prompts, [count for count, _ in plain])
+    context = max(map(len, prompts)) + arguments.new + 8
+    theirs = greedy_llama(base, None, prompts, [len(ids) for _, ids in plain], context)
+    good &= compare("the base's greedy tokens", plain, theirs)
+    for dtype in ("f32", "f16"):
+        run(arguments.loam, "export", "--model", arguments.model, "--adapter", arguments.adapter, "--gguf", lora,
+            "--overwrite", "--dtype", dtype)
+        theirs = greedy_llama(base, lora, prompts, [len(ids) for _, ids in adapted], context)
+        if dtype == "f32":
+            good &= compare("base and adapter", adapted, theirs)
+        else:
+            same = sum(a[1] == b[0] for a, b in zip(adapted, theirs))
+            print(f"       with the adapter in f16, which rounds: {same} of {len(adapted)}")
+    changed = sum(a[1] != b[1] for a, b in zip(plain, adapted))
+    print(f"  {'ok  ' if changed > 0 else 'FAIL'} the adapter changes {changed} of {len(plain)} answers")
+    sys.exit(0 if good and changed > 0 else 1)
+
+
+if __name__ == "__main__":
+    main()

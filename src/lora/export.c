@@ -1,0 +1,189 @@
+#include "lora/export.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+#include "io/gguf.h"
+#include "lora/adapter.h"
+#include "model/gguf_rows.h"
+
+// One export. The tensors are A and B of each item in turn.
+struct export
+{
+    const struct loam_export_settings *settings;
+    struct loam_model *model; // names and shapes
+    struct loam_adapter *adapter;
+    struct loam_write_tensor *tensors; // [2 items]
+    char **names;                      // [2 items]
+    float *row;                        // [the largest r]
+};
+
+// ---- what is written ----
+
+// "blk.3.attn_q.weight.lora_a"
+static char *tensor_name(const struct loam_parameter *weight, char matrix, struct loam_error *error)
+{
+    const char *name = weight->row->gguf;
+    const char *gap = strstr(name, "%d");
+    return loam_format(error, "%.*s%d%s.lora_%c", (int)(gap - name), name, weight->layer, gap + 2, matrix);
+}
+
+static enum loam_status describe(struct export *export, size_t i, char matrix,
+                                 const struct loam_tensor *shape, struct loam_error *error)
+{
+    const struct loam_linear *linear = export->adapter->items[i / 2].linear;
+    export->names[i] = tensor_name(linear->weight, matrix, error);
+    if (export->names[i] == NULL) return LOAM_ERROR_MEMORY;
+    export->tensors[i] = (struct loam_write_tensor){.name = export->names[i],
+                                                    .dtype = export->settings->dtype,
+                                                    .rank = 2,
+                                                    .shape = {shape->shape[0], shape->shape[1]}};
+    return LOAM_OK;
+}
+
+static enum loam_status describe_all(struct export *export, struct loam_export_result *result,
+                                     struct loam_error *error)
+{
+    const struct loam_adapter *adapter = export->adapter;
+    int rank = 0;
+    export->tensors = loam_calloc(2 * adapter->count, sizeof *export->tensors, error);
+    export->names = loam_calloc(2 * adapter->count, sizeof *export->names, error);
+    if (export->tensors == NULL || export->names == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < adapter->count; i++) {
+        const struct loam_lora_slot *slot = &adapter->items[i].linear->lora;
+        LOAM_TRY(describe(export, 2 * i, 'a', &slot->a, error));
+        LOAM_TRY(describe(export, 2 * i + 1, 'b', &slot->b, error));
+        if (slot->rank > rank) rank = slot->rank;
+    }
+    export->row = loam_calloc((size_t)rank, sizeof *export->row, error);
+    *result = (struct loam_export_result){.modules = adapter->count,
+                                          .bytes = (size_t)loam_adapter_parameters(adapter) *
+                                                   loam_dtype_size(export->settings->dtype)};
+    return export->row != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+}
+
+// ---- the elements ----
+
+// What B is multiplied with, so that the reader's alpha / r gives the adapter's scale.
+static float correction(const struct loam_adapter *adapter, const struct loam_lora_slot *slot)
+{
+    return slot->scale / ((float)adapter->config.alpha / (float)slot->rank);
+}
+
+// Elements [first, first + count) of B [out, r] with its rows in GGUF's order.
+static void fill_b(const struct export *export, const struct loam_adapted *item, size_t first, size_t count,
+                   char *block)
+{
+    const struct loam_stored_tensor *stored = item->stored_b;
+    enum loam_dtype dtype = export->settings->dtype;
+    size_t rank = (size_t)item->linear->lora.rank;
+    float factor = correction(export->adapter, &item->linear->lora);
+    for (size_t done = 0; done < count;) {
+        size_t column = (first + done) % rank;
+        size_t step = count - done < rank - column ? count - done : rank - column;
+        int64_t row = loam_gguf_source_row(&export->model->config, item->linear->weight->row->gguf_rows,
+                                           (int64_t)((first + done) / rank));
+        loam_convert(export->row, LOAM_F32,
+                     stored->data + ((size_t)row * rank + column) * loam_dtype_size(stored->dtype),
+                     stored->dtype, step);
+        for (size_t i = 0; i < step; i++)
+            export->row[i] *= factor;
+        loam_convert(block + done * loam_dtype_size(dtype), dtype, export->row, LOAM_F32, step);
+        done += step;
+    }
+}
+
+static enum loam_status fill(void *user, size_t index, size_t first, size_t count, void *block,
+                             struct loam_error *error)
+{
+    const struct export *export = user;
+    const struct loam_adapted *item = &export->adapter->items[index / 2];
+    const struct loam_stored_tensor *stored = index % 2 == 0 ? item->stored_a : item->stored_b;
+    enum loam_dtype dtype = export->settings->dtype;
+    if (index % 2 == 0)
+        loam_convert(block, dtype, stored->data + first * loam_dtype_size(stored->dtype), stored->dtype,
+                     count);
+    else
+        fill_b(export, item, first, count, block);
+    if (loam_all_finite(block, dtype, count)) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_NUMERIC, "%s: tensor \"%s\" would have values that are not finite%s",
+                     stored->file, stored->name,
+                     dtype == LOAM_F16 ? " in f16, which ends at 65504: choose --dtype f32"
+                                       : "; the adapter is broken");
+}
+
+// ---- the whole ----
+
+static enum loam_status check_path(const struct loam_export_settings *settings, struct loam_error *error)
+{
+    if (settings->path[0] == '\0')
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "the file to write has an empty name");
+    if (loam_directory_exists(settings->path))
+        return loam_fail(error, LOAM_ERROR_EXISTS, "%s is a directory; a file is to be written",
+                         settings->path);
+    if (settings->overwrite || access(settings->path, F_OK) != 0) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_EXISTS, "%s is already there; choose another or pass --overwrite",
+                     settings->path);
+}
+
+static enum loam_status write_file(struct export *export, struct loam_error *error)
+{
+    const struct loam_gguf_value values[] = {
+        {.key = "general.architecture",
+         .type = LOAM_GGUF_STRING,
+         .text = export->model->config.family->gguf_architecture},
+        {.key = "general.type", .type = LOAM_GGUF_STRING, .text = "adapter"},
+        {.key = "general.file_type",
+         .type = LOAM_GGUF_U32,
+         .number = export->settings->dtype == LOAM_F16}, // all f32, or mostly f16
+        {.key = "adapter.type", .type = LOAM_GGUF_STRING, .text = "lora"},
+        {.key = "adapter.lora.alpha", .type = LOAM_GGUF_F32, .real = (float)export->adapter->config.alpha},
+    };
+    const struct loam_write_source source = {.fill = fill, .user = export};
+    return loam_gguf_write(export->settings->path, values, sizeof values / sizeof values[0], export->tensors,
+                           2 * export->adapter->count, &source, error);
+}
+
+static enum loam_status open_adapter(struct export *export, struct loam_error *error)
+{
+    const struct loam_export_settings *settings = export->settings;
+    enum loam_status status =
+        loam_adapter_open_stored(&export->adapter, export->model, settings->adapter, error);
+    if (status == LOAM_ERROR_UNSUPPORTED)
+        (void)loam_fail_prefix(error,
+                               "a GGUF adapter holds LoRA of linear modules alone (merge this one into its "
+                               "model with PEFT and convert that)");
+    if (status != LOAM_OK) return status;
+    const char *notice = loam_adapter_notice(export->adapter);
+    if (notice != NULL) loam_log_write(settings->log, LOAM_LOG_WARNING, "%s", notice);
+    return LOAM_OK;
+}
+
+static enum loam_status run(struct export *export, struct loam_export_result *result,
+                            struct loam_error *error)
+{
+    struct loam_config config;
+    LOAM_TRY(check_path(export->settings, error));
+    LOAM_TRY(loam_config_load(&config, export->settings->model, error));
+    LOAM_TRY(loam_model_create(&export->model, &config, error));
+    LOAM_TRY(open_adapter(export, error));
+    LOAM_TRY(describe_all(export, result, error));
+    return write_file(export, error);
+}
+
+enum loam_status loam_export_gguf(const struct loam_export_settings *settings,
+                                  struct loam_export_result *result, struct loam_error *error)
+{
+    struct export export = {.settings = settings};
+    enum loam_status status = run(&export, result, error);
+    for (size_t i = 0; export.names != NULL && i < 2 * export.adapter->count; i++)
+        free(export.names[i]);
+    free(export.names);
+    free(export.tensors);
+    free(export.row);
+    loam_adapter_destroy(export.adapter); // before the model, whose slots it clears
+    loam_model_destroy(export.model);
+    return status;
+}
