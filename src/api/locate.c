@@ -130,6 +130,7 @@ static enum loam_status locate_all(struct locate_job *job, enum loam_command com
     struct loam_located *located = job->located;
     struct loam_settings *settings = &located->settings;
     bool optional = command == LOAM_COMMAND_GENERATE || command == LOAM_COMMAND_EVAL;
+    bool weightless = command == LOAM_COMMAND_TOKENIZE || command == LOAM_COMMAND_EXPORT;
     if (command == LOAM_COMMAND_INSPECT)
         return locate(job, &settings->path, LOAM_PULL_EITHER, &located->path, error);
     LOAM_TRY(locate(job, &settings->train.adapter, LOAM_PULL_ADAPTER, &located->adapter, error));
