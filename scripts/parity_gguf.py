@@ -5,9 +5,7 @@ The base model goes into a GGUF by the `gguf` package (its own table of tensor n
 llama.cpp's converter does), the adapter by loam; llama-cpp-python loads both and generates greedily, all in float32.
 The same without the adapter says that the base is right, and that the adapter changes something.
 
- parity_gguf.py --model DIR --adapter DIR --loam LOAM --work DIR [--count N] [--new N] PROMPT...
-
-The exit code is 1 when a token differs. scripts/parity calls this.
+The prompts are the first questions of a SQuAD file. The exit code is 1 when a token differs. scripts/parity calls this.
 """
 
 import argparse
@@ -180,6 +178,14 @@ def compare(what, ours, theirs):
     return same == len(ours)
 
 
+def questions(path, count):
+    found = []
+    for article in json.loads(path.read_text())["data"]:
+        for paragraph in article["paragraphs"]:
+            found += [qa["question"].strip() for qa in paragraph["qas"]][:1]
+    return found[:count]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
@@ -187,8 +193,10 @@ def main():
     parser.add_argument("--loam", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--new", type=int, default=32)
-    parser.add_argument("prompts", nargs="+")
+    parser.add_argument("--squad", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=20)
     arguments = parser.parse_args()
+    arguments.prompts = questions(arguments.squad, arguments.count)
     arguments.work.mkdir(parents=True, exist_ok=True)
     base, lora = arguments.work / "base.gguf", arguments.work / "adapter.gguf"
     write_base(arguments.model, base)

@@ -130,12 +130,12 @@ static enum loam_status locate_all(struct locate_job *job, enum loam_command com
     struct loam_located *located = job->located;
     struct loam_settings *settings = &located->settings;
     bool optional = command == LOAM_COMMAND_GENERATE || command == LOAM_COMMAND_EVAL;
-    bool weightless = command == LOAM_COMMAND_TOKENIZE || command == LOAM_COMMAND_EXPORT;
     if (command == LOAM_COMMAND_INSPECT)
         return locate(job, &settings->path, LOAM_PULL_EITHER, &located->path, error);
     LOAM_TRY(locate(job, &settings->train.adapter, LOAM_PULL_ADAPTER, &located->adapter, error));
-    // A plan needs no weights, and is there to be asked before they come.
-    bool weightless = command == LOAM_COMMAND_TOKENIZE || command == LOAM_COMMAND_PLAN;
+    // A plan needs no weights, and is there to be asked before they come; an export needs the names alone.
+    bool weightless =
+        command == LOAM_COMMAND_TOKENIZE || command == LOAM_COMMAND_PLAN || command == LOAM_COMMAND_EXPORT;
     if (settings->train.model != NULL)
         return locate_model(job, weightless ? LOAM_PULL_TOKENIZER : LOAM_PULL_MODEL, error);
     return optional ? locate_base(job, error) : LOAM_OK;
