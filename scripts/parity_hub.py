@@ -168,6 +168,7 @@ def main():
     parser.add_argument("--loam", required=True, type=os.path.abspath)
     parser.add_argument("--work", required=True, type=pathlib.Path)
     options = parser.parse_args()
+    options.work = options.work.resolve()
     shutil.rmtree(options.work, ignore_errors=True)
     hubs = [Hub(options.work / name) for name in ("hub-downloads", "hub-of-loam", "hub-of-library")]
     # The library reads its settings when it is imported.

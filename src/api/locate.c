@@ -1,9 +1,12 @@
 #include "api/locate.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/heap.h"
+#include "base/json.h"
+#include "base/log.h"
 #include "hub/meter.h"
 #include "hub/pull.h"
 #include "lora/adapter_config.h"
@@ -81,25 +84,49 @@ static enum loam_status locate_model(struct locate_job *job, enum loam_pull_kind
     return locate(job, &train->model, kind, &located->model, error);
 }
 
-// The model that the adapter in `directory` was made for.
-static enum loam_status name_base(struct locate_job *job, const char *directory, char **name,
-                                  struct loam_error *error)
+// PEFT's "revision" of the base, if the adapter's configuration has one; released with free().
+static enum loam_status read_revision(const char *directory, char **revision, struct loam_error *error)
+{
+    json_t *root = NULL;
+    const char *text = NULL;
+    char *path = loam_path_join(directory, "adapter_config.json", error);
+    enum loam_status status = path == NULL ? LOAM_ERROR_MEMORY : loam_json_load(&root, path, error);
+    if (status == LOAM_OK) status = loam_json_get_string(root, path, "revision", &text, error);
+    if (status == LOAM_OK && text != NULL && (*revision = loam_strdup(text, error)) == NULL)
+        status = LOAM_ERROR_MEMORY;
+    json_decref(root);
+    free(path);
+    return status;
+}
+
+static enum loam_status name_on_hub(const char *base, const char *directory, char **name,
+                                    struct loam_error *error)
+{
+    char *revision = NULL;
+    struct loam_repo repo;
+    LOAM_TRY(read_revision(directory, &revision, error));
+    *name = revision == NULL ? loam_strdup(base, error) : loam_format(error, "%s@%s", base, revision);
+    free(revision);
+    if (*name == NULL) return LOAM_ERROR_MEMORY;
+    if (is_for_hub(*name, &repo)) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                     "the adapter %s is for the model \"%s\", which is not here; name it with --model",
+                     directory, *name);
+}
+
+// The model that the adapter in `directory` was made for: `*name`, released with free() on failure too.
+static enum loam_status name_base(const char *directory, char **name, struct loam_error *error)
 {
     struct loam_adapter_config config = {0};
-    struct loam_repo repo;
-    (void)job;
     LOAM_TRY(loam_adapter_config_load(&config, directory, error));
     enum loam_status status = LOAM_OK;
-    const char *base = config.base_model;
-    if (base == NULL)
+    if (config.base_model == NULL)
         status =
             loam_fail(error, LOAM_ERROR_ARGUMENT,
                       "the adapter %s does not say for which model it is; name it with --model", directory);
-    else if (!loam_directory_exists(base) && !is_for_hub(base, &repo))
-        status = loam_fail(error, LOAM_ERROR_ARGUMENT,
-                           "the adapter %s is for the model \"%s\", which is not here; name it with --model",
-                           directory, base);
-    else if ((*name = loam_strdup(base, error)) == NULL)
+    else if (!loam_directory_exists(config.base_model))
+        status = name_on_hub(config.base_model, directory, name, error);
+    else if ((*name = loam_strdup(config.base_model, error)) == NULL)
         status = LOAM_ERROR_MEMORY;
     loam_adapter_config_deinit(&config);
     return status;
@@ -112,16 +139,31 @@ static enum loam_status locate_base(struct locate_job *job, struct loam_error *e
     if (train->adapter == NULL)
         return loam_fail(error, LOAM_ERROR_USAGE,
                          "--model DIR|NAME is needed, or an --adapter that names its model");
-    LOAM_TRY(name_base(job, train->adapter, &name, error));
+    enum loam_status status = name_base(train->adapter, &name, error);
+    if (status != LOAM_OK) {
+        free(name);
+        return status;
+    }
     job->asked_for = name;
     train->model = name;
-    enum loam_status status = locate_model(job, LOAM_PULL_MODEL, error);
+    status = locate_model(job, LOAM_PULL_MODEL, error);
     // What was not replaced by a directory of the cache is one already.
     if (job->located->model == NULL)
         job->located->model = name;
     else
         free(name);
     return status;
+}
+
+// What is trained calls its model by the name alone.
+static void warn_of_revision(const struct locate_job *job)
+{
+    struct loam_repo repo;
+    const char *model = job->located->settings.train.model;
+    if (model == NULL || !is_for_hub(model, &repo) || strcmp(repo.revision, "main") == 0) return;
+    loam_log_write(&job->callbacks->log, LOAM_LOG_WARNING,
+                   "the result will name %s as its model, without the revision: use it with --model %s",
+                   repo.id, model);
 }
 
 static enum loam_status locate_all(struct locate_job *job, enum loam_command command,
@@ -136,6 +178,7 @@ static enum loam_status locate_all(struct locate_job *job, enum loam_command com
     // A plan needs no weights, and is there to be asked before they come; an export needs the names alone.
     bool weightless =
         command == LOAM_COMMAND_TOKENIZE || command == LOAM_COMMAND_PLAN || command == LOAM_COMMAND_EXPORT;
+    if (command == LOAM_COMMAND_TRAIN) warn_of_revision(job);
     if (settings->train.model != NULL)
         return locate_model(job, weightless ? LOAM_PULL_TOKENIZER : LOAM_PULL_MODEL, error);
     return optional ? locate_base(job, error) : LOAM_OK;

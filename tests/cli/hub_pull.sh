@@ -119,7 +119,7 @@ same
 
 begin fresh
 fault 'GET./lfs/' drip
-LOAM_HUB_STALL_SECONDS=1 ok 'a slow drip' pull org/tiny
+LOAM_HUB_STALL_SECONDS=2 ok 'a slow drip' pull org/tiny
 same
 happened
 
@@ -259,6 +259,28 @@ mkdir "$hub/repos/org/pickled"
 cp "$repo/config.json" "$repo/tokenizer.json" "$repo/pytorch_model.bin" "$hub/repos/org/pickled"
 refuses 1 'pytorch_model.bin, a pickle' 'no safetensors' pull org/pickled
 
+# ---- Stopped ----
+
+begin fresh
+case_name='stopped'
+for _ in 1 2 3 4 5 6; do
+    fault 'GET./lfs/' drip
+done
+"$LOAM" pull org/tiny >"$tmp/stdout" 2>"$tmp/stderr" &
+process=$!
+for _ in $(seq 600); do
+    [ "$(asked 'cdn GET')" -eq 0 ] || break
+    sleep 0.05
+done
+kill -TERM "$process"
+code=0
+wait "$process" || code=$?
+[ "$code" -eq 143 ] || fail "exit code $code: $(cat "$tmp/stderr")"
+[ ! -e "$cache/refs/main" ] || fail 'the revision was noted'
+begin
+ok 'and gone on with' pull org/tiny
+same
+
 # ---- Adapters ----
 
 begin fresh
@@ -284,6 +306,13 @@ happened
 [ "$(asked 'cdn')" -eq 1 ] || fail 'downloaded unasked'
 fault 'HEAD.*/org/tiny/.*safetensors' size 2000000000
 refuses 1 'has none after' 'a large base, with --yes' generate --adapter org/adapter --prompt x --yes
+begin fresh
+sed 's|"revision": null|"revision": "v1.0"|' "$tmp/adapter/adapter_config.json" >"$hub/repos/org/adapter/adapter_config.json"
+ok 'a base at a revision' generate --adapter org/adapter --prompt 'The bakery' --max-new-tokens 2 "${one_thread[@]}"
+[ -e "$cache/refs/v1.0" ] && [ ! -e "$cache/refs/main" ] || fail 'another revision'
+ok 'train on a revision' train --model org/tiny@v1.0 --data "$tiny/questions.json" --out "$tmp/other" --max-steps 1 \
+    --batch-size 1 "${one_thread[@]}"
+grep -q 'warning: .*--model org/tiny@v1.0' "$tmp/stderr" || fail 'no word about the revision'
 begin fresh
 sed 's|org/tiny|/nowhere/base|' "$tmp/adapter/adapter_config.json" >"$hub/repos/org/adapter/adapter_config.json"
 refuses 1 '/nowhere/base' 'a base that is nowhere' generate --adapter org/adapter --prompt x
