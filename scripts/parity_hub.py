@@ -178,7 +178,7 @@ def main():
     print(f"huggingface_hub {library.__version__}")
     report = Report()
     try:
-        tiny = HERE.parent / "examples" / "tiny"
+        tiny = HERE.parent / "tests" / "data" / "tiny"
         source = hubs[0].root / "repos" / "org" / "tiny"
         run_loam(options.loam, options.work / "home", hubs[0].address, "init", "--config", str(tiny / "config.json"),
                  "--tokenizer", str(tiny / "tokenizer.json"), "--out", str(source))
