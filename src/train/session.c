@@ -60,7 +60,6 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
     LOAM_TRY((options->planning ? loam_device_create_planning : loam_device_create)(
         &session->device, options->device, options->threads, error));
     session->dtype = options->dtype;
-    session->f32_wanted = options->dtype == LOAM_F32;
     if (session->dtype == LOAM_DTYPE_NONE)
         session->dtype = session->device->native_bf16 ? LOAM_BF16 : LOAM_F32;
     struct loam_config config;
@@ -93,13 +92,12 @@ void loam_session_close(struct loam_session *session)
     *session = (struct loam_session){0};
 }
 
-// Where bf16 was asked for, or would have been chosen, and products are made in f32 nevertheless, the reason
-// is said.
+// Where bf16 was asked for and products are made in f32 nevertheless, it is said.
 static void log_device(const struct loam_session *session)
 {
     const struct loam_device *device = session->device;
     const bool levels = device->isa != NULL;
-    const bool widened = levels && !device->native_bf16 && !session->f32_wanted;
+    const bool widened = levels && !device->native_bf16 && session->dtype == LOAM_BF16;
     loam_log_write(session->log, LOAM_LOG_INFO, "computing in %s on device %s%s%s%s with %d threads%s",
                    loam_dtype_name(session->dtype), device->name, levels ? " (" : "",
                    levels ? device->isa : "", levels ? ")" : "", device->threads,

@@ -34,7 +34,6 @@ struct loam_session {
     struct loam_special_tokens special;
     struct loam_template *prompt_template; // NULL: the data set's own
     enum loam_dtype dtype;
-    bool f32_wanted; // asked for, and not chosen for want of bf16 products
     int32_t max_length;
     int32_t token_budget; // of a packed batch
 };
