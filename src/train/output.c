@@ -143,11 +143,11 @@ static enum loam_status append_adapter(struct loam_bytes *card, const struct loa
                                        struct loam_error *error)
 {
     struct loam_lora_settings lora = loam_adapter_settings(adapter);
-    char *targets = loam_adapter_targets(adapter, error);
-    if (targets == NULL) return LOAM_ERROR_MEMORY;
     LOAM_TRY(append_row(card, "r", lora.rank, error));
     LOAM_TRY(append_row(card, "lora_alpha", lora.alpha, error));
     LOAM_TRY(append_row(card, "lora_dropout", lora.dropout, error));
+    char *targets = loam_adapter_targets(adapter, error);
+    if (targets == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = loam_bytes_format(card, error, "| target_modules | `%s` |\n", targets);
     free(targets);
     return status;
