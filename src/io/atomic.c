@@ -56,22 +56,20 @@ enum loam_status loam_atomic_write(struct loam_atomic_file *file, const void *da
     return LOAM_OK;
 }
 
-void loam_sync_directory(const char *path)
-{
-    int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0) return;
-    (void)fsync(descriptor);
-    close(descriptor);
-}
-
-// The rename itself must reach the disk.
+// The rename itself must reach the disk. Some file systems cannot sync a directory; the rename stands all the
+// same.
 static void sync_directory_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char *directory = slash == NULL   ? strdup(".")
                       : slash == path ? strdup("/")
                                       : strndup(path, (size_t)(slash - path));
-    if (directory != NULL) loam_sync_directory(directory);
+    if (directory == NULL) return;
+    int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor >= 0) {
+        (void)fsync(descriptor);
+        close(descriptor);
+    }
     free(directory);
 }
 

@@ -28,9 +28,6 @@ enum loam_status loam_atomic_copy_file(const char *from, const char *to, struct 
 // `path` name what was there before, also after a failure.
 enum loam_status loam_directory_make(const char *path, size_t *kept, struct loam_error *error);
 
-// Makes the renames in a directory reach the disk, where the file system can: they stand all the same.
-void loam_sync_directory(const char *path);
-
 // An output directory. Prepare checks, before any work is done, that `path` can be made or is an empty (or,
 // with `overwrite`, any) writable directory, and makes it. LOAM_ERROR_EXISTS names --overwrite. `kept` as
 // above.

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,52 +46,55 @@ enum loam_status loam_staging_open(struct loam_staging *staging, const char *tar
     return status;
 }
 
-// Moves one file, or with `only_check` finds what would stop it: the system lets a file be renamed beside a
-// directory that can be written, but not to the name of a directory.
-static enum loam_status move(const struct loam_staging *staging, const char *name, bool only_check,
-                             struct loam_error *error)
-{
-    char *from = loam_path_join(staging->directory, name, error);
-    char *to = from == NULL ? NULL : loam_path_join(staging->target, name, error);
-    enum loam_status status = to == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
-    int reason = 0;
-    if (status == LOAM_OK && only_check)
-        reason = loam_directory_exists(to) ? EISDIR : access(from, F_OK) != 0 ? errno : 0;
-    else if (status == LOAM_OK && rename(from, to) != 0)
-        reason = errno;
-    if (reason != 0) status = loam_fail(error, LOAM_ERROR_IO, "cannot write %s: %s", to, strerror(reason));
-    free(to);
-    free(from);
-    return status;
-}
-
 static bool is_entry(const char *name)
 {
     return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-static enum loam_status move_all(const struct loam_staging *staging, const char *last, bool only_check,
-                                 struct loam_error *error)
+// Moves one file between the two open directories, or with `only_check` finds what would stop it: the system
+// lets a file be renamed where a directory can be written, but not to the name of a directory. Takes no
+// memory, which could be missing when half of the files are moved.
+static enum loam_status move(const struct loam_staging *staging, int from, int to, const char *name,
+                             bool only_check, struct loam_error *error)
 {
-    DIR *directory = opendir(staging->directory);
-    if (directory == NULL)
-        return loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s", staging->directory, strerror(errno));
-    enum loam_status status = LOAM_OK;
+    struct stat about;
+    int reason = 0;
+    if (only_check && fstatat(from, name, &about, AT_SYMLINK_NOFOLLOW) != 0)
+        reason = errno;
+    else if (only_check)
+        reason = fstatat(to, name, &about, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(about.st_mode) ? EISDIR : 0;
+    else if (renameat(from, name, to, name) != 0)
+        reason = errno;
+    if (reason == 0) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_IO, "cannot write %s/%s: %s", staging->target, name, strerror(reason));
+}
+
+static enum loam_status move_all(const struct loam_staging *staging, DIR *from, int to, const char *last,
+                                 bool only_check, struct loam_error *error)
+{
+    rewinddir(from);
     const struct dirent *entry;
-    while (status == LOAM_OK && (entry = readdir(directory)) != NULL)
+    while ((entry = readdir(from)) != NULL)
         if (is_entry(entry->d_name) && strcmp(entry->d_name, last) != 0)
-            status = move(staging, entry->d_name, only_check, error);
-    closedir(directory);
-    return status == LOAM_OK ? move(staging, last, only_check, error) : status;
+            LOAM_TRY(move(staging, dirfd(from), to, entry->d_name, only_check, error));
+    return move(staging, dirfd(from), to, last, only_check, error);
 }
 
 enum loam_status loam_staging_commit(const struct loam_staging *staging, const char *last,
                                      struct loam_error *error)
 {
-    LOAM_TRY(move_all(staging, last, true, error));
-    LOAM_TRY(move_all(staging, last, false, error));
-    loam_sync_directory(staging->target);
-    return LOAM_OK;
+    DIR *from = opendir(staging->directory);
+    int to = from == NULL ? -1 : open(staging->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum loam_status status = LOAM_OK;
+    if (to < 0)
+        status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s",
+                           from == NULL ? staging->directory : staging->target, strerror(errno));
+    if (status == LOAM_OK) status = move_all(staging, from, to, last, true, error);
+    if (status == LOAM_OK) status = move_all(staging, from, to, last, false, error);
+    if (status == LOAM_OK) (void)fsync(to); // some file systems cannot; the renames stand all the same
+    if (to >= 0) close(to);
+    if (from != NULL) closedir(from);
+    return status;
 }
 
 // The files in the directory, and it.
