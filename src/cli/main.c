@@ -54,7 +54,8 @@ static int print_version(char **arguments)
 static bool is_stoppable(enum loam_command command)
 {
     return command == LOAM_COMMAND_TRAIN || command == LOAM_COMMAND_EVAL ||
-           command == LOAM_COMMAND_GENERATE || command == LOAM_COMMAND_PULL || command == LOAM_COMMAND_PUSH;
+           command == LOAM_COMMAND_GENERATE || command == LOAM_COMMAND_PULL || command == LOAM_COMMAND_PUSH ||
+           command == LOAM_COMMAND_MERGE;
 }
 
 static int run(struct loam_options *options, enum loam_command command, struct loam_error *error)

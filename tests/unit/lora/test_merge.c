@@ -330,6 +330,43 @@ static void values_that_do_not_fit(void **state)
     }
 }
 
+// Lets the progress grow to the total, or stops at half of it.
+struct listener {
+    int64_t done;
+    int64_t total;
+    bool stop;
+};
+
+static bool listen(void *user, const struct loam_event *event)
+{
+    struct listener *listener = user;
+    assert_int_equal(event->kind, LOAM_EVENT_PROGRESS);
+    assert_int_equal(event->activity, LOAM_ACTIVITY_MERGE);
+    assert_true(event->done > listener->done && event->done <= event->total);
+    listener->done = event->done;
+    listener->total = event->total;
+    return !listener->stop || event->done < event->total / 2;
+}
+
+static void tells_its_progress_and_stops(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct loam_merge_result result;
+    setup(&fixture, "bloom");
+    struct listener listener = {.stop = true};
+    const struct loam_callbacks callbacks = {.user = &listener, .event = listen};
+    struct loam_merge_settings settings = settings_of(&fixture, LOAM_DTYPE_NONE);
+    settings.callbacks = &callbacks;
+    assert_int_equal(loam_merge(&settings, &result, &error), LOAM_ERROR_STOPPED);
+    assert_false(loam_directory_exists(fixture.out));
+    listener = (struct listener){0};
+    assert_ok(loam_merge(&settings, &result, &error));
+    assert_int_equal(listener.done, listener.total);
+    assert_int_equal(listener.total, result.bytes);
+    teardown(&fixture);
+}
+
 static void directories_that_must_stay(void **state)
 {
     (void)state;
@@ -357,6 +394,7 @@ int main(void)
         cmocka_unit_test(leaves_out_what_is_no_parameter),
         cmocka_unit_test(shards),
         cmocka_unit_test(values_that_do_not_fit),
+        cmocka_unit_test(tells_its_progress_and_stops),
         cmocka_unit_test(directories_that_must_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
