@@ -154,7 +154,7 @@ static enum loam_status try_levels(struct search *search, struct loam_train_sett
                                    struct loam_error *error)
 {
     const int32_t budgets[] = {search->asked->token_budget, (int32_t)changed.max_length};
-    for (int level = search->settings->checkpointing; level <= LOAM_CHECKPOINT_BLOCK; level++) {
+    for (unsigned level = search->settings->checkpointing; level <= LOAM_CHECKPOINT_BLOCK; level++) {
         changed.checkpointing = (enum loam_checkpointing)level;
         for (size_t i = 0; i < 2 && !search->advice->found; i++) {
             changed.token_budget = budgets[i];
