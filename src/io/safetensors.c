@@ -359,7 +359,7 @@ enum loam_status loam_safetensors_open_directory(struct loam_safetensors **out, 
 {
     *out = NULL;
     char *single = loam_path_join(directory, "model.safetensors", error);
-    char *index = loam_path_join(directory, "model.safetensors.index.json", error);
+    char *index = loam_path_join(directory, LOAM_SHARD_INDEX, error);
     enum loam_status status;
     if (single == NULL || index == NULL)
         status = LOAM_ERROR_MEMORY;
@@ -379,7 +379,7 @@ enum loam_status loam_safetensors_open_directory(struct loam_safetensors **out, 
 
 enum loam_status loam_safetensors_in_directory(const char *directory, bool *there, struct loam_error *error)
 {
-    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
+    static const char *const names[] = {"model.safetensors", LOAM_SHARD_INDEX};
     *there = false;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char *path = loam_path_join(directory, names[i], error);

@@ -6,6 +6,8 @@
 #include "base/file.h"
 #include "io/streamed.h"
 
+#define LOAM_SHARD_INDEX "model.safetensors.index.json" // of a checkpoint in several files
+
 // One tensor as the file has it. `data` points into the mapped file and may be unaligned.
 struct loam_stored_tensor {
     const char *name;

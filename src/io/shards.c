@@ -7,8 +7,6 @@
 
 #include "io/atomic.h"
 
-static const char index_name[] = "model.safetensors.index.json";
-
 // Gives the tensors of the file that is being filled its number.
 static void number_open(size_t *shard_of, size_t end, size_t shard)
 {
@@ -49,7 +47,7 @@ void loam_shard_name(size_t shard, size_t shards, char name[LOAM_SHARD_NAME_SIZE
 bool loam_shard_is_name(const char *name)
 {
     static const char pattern[] = "model-#####-of-#####.safetensors";
-    if (strcmp(name, "model.safetensors") == 0 || strcmp(name, index_name) == 0) return true;
+    if (strcmp(name, "model.safetensors") == 0 || strcmp(name, LOAM_SHARD_INDEX) == 0) return true;
     if (strlen(name) != strlen(pattern)) return false;
     for (size_t i = 0; pattern[i] != '\0'; i++) {
         bool digit = name[i] >= '0' && name[i] <= '9';
@@ -77,7 +75,7 @@ enum loam_status loam_shards_write_index(const char *directory, const struct loa
                                          const size_t *shard_of, size_t count, size_t shards,
                                          size_t total_bytes, int64_t parameters, struct loam_error *error)
 {
-    char *path = loam_path_join(directory, index_name, error);
+    char *path = loam_path_join(directory, LOAM_SHARD_INDEX, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
     json_t *root =
         json_pack("{s:{s:I, s:I}, s:o}", "metadata", "total_parameters", (json_int_t)parameters, "total_size",

@@ -3,6 +3,8 @@
 
 #include <dirent.h>
 #include <math.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "common_model.h"
@@ -282,6 +284,41 @@ static void shards(void **state)
     teardown(&fixture);
 }
 
+// A merge that cannot put its files in their places leaves the model that was there whole.
+static void an_older_model_outlives_a_failure(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t before, after; // bytes of a file at most
+        const char *obstacle; // a directory of this name is in the way
+    } cases[] = {
+        {10000, 1 << 30, "model.safetensors"},
+        {1 << 30, 10000, "model-00003-of-00011.safetensors"},
+        {20000, 10000, "model-00011-of-00011.safetensors"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture fixture;
+        struct loam_merge_result result;
+        setup(&fixture, "llama");
+        struct loam_merge_settings settings = settings_of(&fixture, LOAM_DTYPE_NONE);
+        settings.max_shard_bytes = cases[i].before;
+        assert_ok(loam_merge(&settings, &result, &error));
+        size_t before = entries(fixture.out, "");
+        char obstacle[400];
+        snprintf(obstacle, sizeof obstacle, "%s/%s", fixture.out, cases[i].obstacle);
+        assert_int_equal(mkdir(obstacle, 0777), 0);
+        settings.max_shard_bytes = cases[i].after;
+        settings.overwrite = true;
+        assert_fails(loam_merge(&settings, &result, &error), LOAM_ERROR_IO, cases[i].obstacle);
+        assert_int_equal(rmdir(obstacle), 0);
+        assert_int_equal(entries(fixture.out, ""), before);
+        check_merged(&fixture, "model.", LOAM_DTYPE_NONE, 14);
+        assert_ok(loam_merge(&settings, &result, &error)); // and the next one succeeds
+        check_merged(&fixture, "model.", LOAM_DTYPE_NONE, 14);
+        teardown(&fixture);
+    }
+}
+
 // ---- what is refused ----
 
 static void spoil_adapter(const struct fixture *fixture, float value)
@@ -393,6 +430,7 @@ int main(void)
         cmocka_unit_test(is_the_formula),
         cmocka_unit_test(leaves_out_what_is_no_parameter),
         cmocka_unit_test(shards),
+        cmocka_unit_test(an_older_model_outlives_a_failure),
         cmocka_unit_test(values_that_do_not_fit),
         cmocka_unit_test(tells_its_progress_and_stops),
         cmocka_unit_test(directories_that_must_stay),
