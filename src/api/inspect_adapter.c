@@ -155,13 +155,14 @@ static enum loam_status format_text(struct loam_bytes *text, const struct adapte
 {
     const struct loam_adapter_config *config = &view->config;
     char number[LOAM_GROUPED_SIZE];
-    LOAM_TRY(
-        loam_bytes_format(text, error,
-                          "LoRA adapter of %s\nrank:       %d\nalpha:      %g (scale %g)\ndropout:    %g\n"
-                          "targets:    %s\nparameters: %s\n\n%10s %10s %10s  module\n",
-                          config->base_model == NULL ? "an unnamed model" : config->base_model, config->rank,
-                          config->alpha, config->alpha / config->rank, config->dropout, view->targets,
-                          loam_grouped(view->parameters, number), "|A|", "|B|", "|update|"));
+    LOAM_TRY(loam_bytes_format(
+        text, error,
+        "LoRA adapter of %s%s%s\nrank:       %d\nalpha:      %g (scale %g)\ndropout:    %g\n"
+        "targets:    %s\nparameters: %s\n\n%10s %10s %10s  module\n",
+        config->base_model == NULL ? "an unnamed model" : config->base_model,
+        config->revision == NULL ? "" : "@", config->revision == NULL ? "" : config->revision, config->rank,
+        config->alpha, config->alpha / config->rank, config->dropout, view->targets,
+        loam_grouped(view->parameters, number), "|A|", "|B|", "|update|"));
     for (size_t i = 0; i < view->count; i++) {
         const struct module *module = &view->modules[i];
         LOAM_TRY(loam_bytes_format(text, error, "%10.4f %10.4f %10.4f  %.*s [%lld, %lld]\n", module->a_norm,
@@ -184,10 +185,11 @@ static json_t *view_json(const struct adapter_view *view)
                                loam_json_number(module->a_norm), "b_norm", loam_json_number(module->b_norm),
                                "update_norm", loam_json_number(module->update_norm)));
     }
-    return json_pack("{s:s, s:s?, s:i, s:f, s:f, s:s, s:I, s:o}", "kind", "adapter",
-                     "base_model_name_or_path", config->base_model, "r", config->rank, "lora_alpha",
-                     config->alpha, "lora_dropout", config->dropout, "target_modules", view->targets,
-                     "parameters", (json_int_t)view->parameters, "modules", modules);
+    return json_pack("{s:s, s:s?, s:s?, s:i, s:f, s:f, s:s, s:I, s:o}", "kind", "adapter",
+                     "base_model_name_or_path", config->base_model, "revision", config->revision, "r",
+                     config->rank, "lora_alpha", config->alpha, "lora_dropout", config->dropout,
+                     "target_modules", view->targets, "parameters", (json_int_t)view->parameters, "modules",
+                     modules);
 }
 
 enum loam_status loam_inspect_adapter(const struct loam_settings *settings,

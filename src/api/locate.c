@@ -80,33 +80,21 @@ static enum loam_status locate_model(struct locate_job *job, enum loam_pull_kind
         located->model_name = loam_strdup(repo.id, error);
         if (located->model_name == NULL) return LOAM_ERROR_MEMORY;
         train->model_name = located->model_name;
+        if (strcmp(repo.revision, "main") != 0) {
+            located->model_revision = loam_strdup(repo.revision, error);
+            if (located->model_revision == NULL) return LOAM_ERROR_MEMORY;
+            train->model_revision = located->model_revision;
+        }
     }
     return locate(job, &train->model, kind, &located->model, error);
 }
 
-// PEFT's "revision" of the base, if the adapter's configuration has one; released with free().
-static enum loam_status read_revision(const char *directory, char **revision, struct loam_error *error)
+static enum loam_status name_on_hub(const struct loam_adapter_config *config, const char *directory,
+                                    char **name, struct loam_error *error)
 {
-    json_t *root = NULL;
-    const char *text = NULL;
-    char *path = loam_path_join(directory, "adapter_config.json", error);
-    enum loam_status status = path == NULL ? LOAM_ERROR_MEMORY : loam_json_load(&root, path, error);
-    if (status == LOAM_OK) status = loam_json_get_string(root, path, "revision", &text, error);
-    if (status == LOAM_OK && text != NULL && (*revision = loam_strdup(text, error)) == NULL)
-        status = LOAM_ERROR_MEMORY;
-    json_decref(root);
-    free(path);
-    return status;
-}
-
-static enum loam_status name_on_hub(const char *base, const char *directory, char **name,
-                                    struct loam_error *error)
-{
-    char *revision = NULL;
     struct loam_repo repo;
-    LOAM_TRY(read_revision(directory, &revision, error));
-    *name = revision == NULL ? loam_strdup(base, error) : loam_format(error, "%s@%s", base, revision);
-    free(revision);
+    *name = config->revision == NULL ? loam_strdup(config->base_model, error)
+                                     : loam_format(error, "%s@%s", config->base_model, config->revision);
     if (*name == NULL) return LOAM_ERROR_MEMORY;
     if (is_for_hub(*name, &repo)) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_ARGUMENT,
@@ -125,7 +113,7 @@ static enum loam_status name_base(const char *directory, char **name, struct loa
             loam_fail(error, LOAM_ERROR_ARGUMENT,
                       "the adapter %s does not say for which model it is; name it with --model", directory);
     else if (!loam_directory_exists(config.base_model))
-        status = name_on_hub(config.base_model, directory, name, error);
+        status = name_on_hub(&config, directory, name, error);
     else if ((*name = loam_strdup(config.base_model, error)) == NULL)
         status = LOAM_ERROR_MEMORY;
     loam_adapter_config_deinit(&config);
@@ -155,17 +143,6 @@ static enum loam_status locate_base(struct locate_job *job, struct loam_error *e
     return status;
 }
 
-// What is trained calls its model by the name alone.
-static void warn_of_revision(const struct locate_job *job)
-{
-    struct loam_repo repo;
-    const char *model = job->located->settings.train.model;
-    if (model == NULL || !is_for_hub(model, &repo) || strcmp(repo.revision, "main") == 0) return;
-    loam_log_write(&job->callbacks->log, LOAM_LOG_WARNING,
-                   "the result will name %s as its model, without the revision: use it with --model %s",
-                   repo.id, model);
-}
-
 static enum loam_status locate_all(struct locate_job *job, enum loam_command command,
                                    struct loam_error *error)
 {
@@ -178,7 +155,6 @@ static enum loam_status locate_all(struct locate_job *job, enum loam_command com
     // A plan needs no weights, and is there to be asked before they come; an export needs the names alone.
     bool weightless =
         command == LOAM_COMMAND_TOKENIZE || command == LOAM_COMMAND_PLAN || command == LOAM_COMMAND_EXPORT;
-    if (command == LOAM_COMMAND_TRAIN) warn_of_revision(job);
     if (settings->train.model != NULL)
         return locate_model(job, weightless ? LOAM_PULL_TOKENIZER : LOAM_PULL_MODEL, error);
     return optional ? locate_base(job, error) : LOAM_OK;
@@ -199,6 +175,7 @@ void loam_located_deinit(struct loam_located *located)
 {
     free(located->model);
     free(located->model_name);
+    free(located->model_revision);
     free(located->adapter);
     free(located->path);
     *located = (struct loam_located){0};

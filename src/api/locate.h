@@ -9,6 +9,7 @@ struct loam_located {
     struct loam_settings settings; // a copy, in which every name has become a directory
     char *model;
     char *model_name;
+    char *model_revision;
     char *adapter;
     char *path;
 };

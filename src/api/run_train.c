@@ -1,4 +1,5 @@
 // loam train.
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/output.h"
@@ -147,6 +148,16 @@ static enum loam_status format_prompt(struct loam_bytes *text, const struct loam
     return loam_bytes_append_text(text, " --prompt '...'\n", error);
 }
 
+static enum loam_status format_model(struct loam_bytes *text, const struct loam_train_settings *train,
+                                     struct loam_error *error)
+{
+    char *model = loam_train_model_argument(train, error);
+    if (model == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = format_word(text, model, error);
+    free(model);
+    return status;
+}
+
 static enum loam_status format_end(struct loam_bytes *text, const struct loam_train_settings *train,
                                    const struct loam_event *end, struct loam_error *error)
 {
@@ -158,7 +169,7 @@ static enum loam_status format_end(struct loam_bytes *text, const struct loam_tr
                                end->seconds, end->tokens_per_second,
                                (double)end->peak_rss / (1024.0 * 1024.0), train->full ? "model" : "adapter",
                                train->out));
-    LOAM_TRY(format_word(text, train->full ? train->out : loam_train_model_name(train), error));
+    LOAM_TRY(train->full ? format_word(text, train->out, error) : format_model(text, train, error));
     if (!train->full) {
         LOAM_TRY(loam_bytes_append_text(text, " --adapter ", error));
         LOAM_TRY(format_word(text, train->out, error));

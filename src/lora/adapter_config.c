@@ -40,7 +40,7 @@ static const struct key keys[] = {
     {"megatron_core", KEY_IGNORED, NULL, NULL},
     {"peft_version", KEY_IGNORED, NULL, NULL},
     {"qalora_group_size", KEY_IGNORED, NULL, NULL},
-    {"revision", KEY_IGNORED, NULL, NULL},
+    {"revision", KEY_READ, NULL, NULL},
     {"runtime_config", KEY_IGNORED, NULL, NULL},
     {"eva_config", KEY_IGNORED, NULL, NULL}, // says how A started; the base is as it was
     {"use_rslora", KEY_OFF, NULL, "rank-stabilised scaling (rsLoRA)"},
@@ -232,6 +232,17 @@ static enum loam_status read_targets(struct loam_adapter_config *config, const j
     return status;
 }
 
+// A copy of a string; NULL where the file has none.
+static enum loam_status read_string(const json_t *root, const char *path, const char *key, char **copy,
+                                    struct loam_error *error)
+{
+    const char *text = NULL;
+    LOAM_TRY(loam_json_get_string(root, path, key, &text, error));
+    if (text == NULL) return LOAM_OK;
+    *copy = loam_strdup(text, error);
+    return *copy != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+}
+
 static enum loam_status read_config(struct loam_adapter_config *config, const json_t *root, const char *path,
                                     struct loam_error *error)
 {
@@ -240,11 +251,8 @@ static enum loam_status read_config(struct loam_adapter_config *config, const js
     LOAM_TRY(read_numbers(config, root, path, error));
     LOAM_TRY(read_init(config, root, path, error));
     LOAM_TRY(read_targets(config, root, path, error));
-    const char *base = NULL;
-    LOAM_TRY(loam_json_get_string(root, path, "base_model_name_or_path", &base, error));
-    if (base == NULL) return LOAM_OK;
-    config->base_model = loam_strdup(base, error);
-    return config->base_model != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+    LOAM_TRY(read_string(root, path, "base_model_name_or_path", &config->base_model, error));
+    return read_string(root, path, "revision", &config->revision, error);
 }
 
 enum loam_status loam_adapter_config_load(struct loam_adapter_config *config, const char *directory,
@@ -266,6 +274,7 @@ void loam_adapter_config_deinit(struct loam_adapter_config *config)
 {
     loam_targets_deinit(&config->targets);
     free(config->base_model);
+    free(config->revision);
     free(config->notice);
     *config = (struct loam_adapter_config){0};
 }
@@ -310,7 +319,7 @@ static enum loam_status append_targets(struct loam_bytes *text, const struct loa
 // Python's json.dumps(indent=2, sort_keys=True) of LoraConfig, PEFT 0.21.2: the keys that loam sets are those
 // with values put in here, the others stand at PEFT's defaults.
 static enum loam_status append_config(struct loam_bytes *text, const struct loam_adapter_config *config,
-                                      const char *base_model, struct loam_error *error)
+                                      const char *base_model, const char *revision, struct loam_error *error)
 {
     char alpha[LOAM_DECIMAL_SIZE];
     char dropout[LOAM_DECIMAL_SIZE];
@@ -354,10 +363,12 @@ static enum loam_status append_config(struct loam_bytes *text, const struct loam
                                "  \"qalora_group_size\": 16,\n"
                                "  \"r\": %d,\n"
                                "  \"rank_pattern\": {},\n"
-                               "  \"revision\": null,\n"
-                               "  \"target_modules\": ",
+                               "  \"revision\": ",
                                config->init == LOAM_LORA_GAUSSIAN ? "\"gaussian\"" : "true", alpha, dropout,
                                config->rank));
+    LOAM_TRY(revision == NULL ? loam_bytes_append_text(text, "null", error)
+                              : append_string(text, revision, error));
+    LOAM_TRY(loam_bytes_append_text(text, ",\n  \"target_modules\": ", error));
     LOAM_TRY(append_targets(text, &config->targets, error));
     return loam_bytes_append_text(text,
                                   ",\n"
@@ -374,12 +385,13 @@ static enum loam_status append_config(struct loam_bytes *text, const struct loam
 }
 
 enum loam_status loam_adapter_config_save(const struct loam_adapter_config *config, const char *base_model,
-                                          const char *directory, struct loam_error *error)
+                                          const char *revision, const char *directory,
+                                          struct loam_error *error)
 {
     char *path = loam_path_join(directory, file_name, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
     struct loam_bytes text = {0};
-    enum loam_status status = append_config(&text, config, base_model, error);
+    enum loam_status status = append_config(&text, config, base_model, revision, error);
     if (status == LOAM_OK) status = loam_atomic_write_file(path, text.data, text.size, error);
     loam_bytes_deinit(&text);
     free(path);

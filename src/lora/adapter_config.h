@@ -12,6 +12,7 @@ struct loam_adapter_config {
     enum loam_lora_init init;
     struct loam_targets targets;
     char *base_model; // as the file names it; NULL: it does not
+    char *revision;   // of the base; NULL: not said
     char *notice;     // keys that loam does not know and left alone, for a log line; NULL: none
 };
 
@@ -21,8 +22,9 @@ enum loam_status loam_adapter_config_load(struct loam_adapter_config *config, co
                                           struct loam_error *error);
 void loam_adapter_config_deinit(struct loam_adapter_config *config);
 
-// Writes DIRECTORY/adapter_config.json, atomically.
+// Writes DIRECTORY/adapter_config.json, atomically. `revision` may be NULL.
 enum loam_status loam_adapter_config_save(const struct loam_adapter_config *config, const char *base_model,
-                                          const char *directory, struct loam_error *error);
+                                          const char *revision, const char *directory,
+                                          struct loam_error *error);
 
 #endif

@@ -369,13 +369,14 @@ static enum loam_status save_weights(const struct loam_adapter *adapter, const c
 }
 
 enum loam_status loam_adapter_save(const struct loam_adapter *adapter, const char *base_model,
-                                   const char *directory, struct loam_error *error)
+                                   const char *revision, const char *directory, struct loam_error *error)
 {
     char *path = loam_path_join(directory, weights_name, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = save_weights(adapter, path, error);
     free(path);
     // The config last: where it is, the matrices are.
-    if (status == LOAM_OK) status = loam_adapter_config_save(&adapter->config, base_model, directory, error);
+    if (status == LOAM_OK)
+        status = loam_adapter_config_save(&adapter->config, base_model, revision, directory, error);
     return status;
 }

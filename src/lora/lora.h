@@ -42,8 +42,9 @@ void loam_adapter_destroy(struct loam_adapter *adapter);
 const char *loam_adapter_notice(const struct loam_adapter *adapter);
 
 // Writes adapter_config.json and adapter_model.safetensors into the existing `directory` as PEFT does.
+// `revision`: of the base on the hub; NULL: the newest.
 enum loam_status loam_adapter_save(const struct loam_adapter *adapter, const char *base_model,
-                                   const char *directory, struct loam_error *error);
+                                   const char *revision, const char *directory, struct loam_error *error);
 
 // The settings in force: those of the directory for an opened adapter. target_modules is NULL there; the text
 // of the targets comes from loam_adapter_targets, released with free().

@@ -194,11 +194,18 @@ static enum loam_status append_results(struct loam_bytes *card, const struct loa
     return append_row(card, "peak memory, MiB", (double)(loam_peak_memory_bytes() >> 20), error);
 }
 
+char *loam_train_model_argument(const struct loam_train_settings *settings, struct loam_error *error)
+{
+    const char *revision = settings->model_revision;
+    return loam_format(error, "%s%s%s", loam_train_model_name(settings), revision == NULL ? "" : "@",
+                       revision == NULL ? "" : revision);
+}
+
+// `base`: as loam_train_model_argument gives it.
 static enum loam_status append_card(struct loam_bytes *card, const struct loam_output *output,
                                     const struct loam_loop *loop, const struct loam_adapter *adapter,
-                                    struct loam_error *error)
+                                    const char *base, struct loam_error *error)
 {
-    const char *base = loam_train_model_name(loop->settings);
     LOAM_TRY(append_front_matter(card, loop->settings->model_name, adapter != NULL, error));
     LOAM_TRY(loam_bytes_format(card, error, "# %s\n\n%s of `%s`, made by loam %s.\n\n",
                                adapter != NULL ? "LoRA adapter" : "Fine-tuned model",
@@ -220,11 +227,14 @@ enum loam_status loam_output_write_card(const struct loam_output *output, const 
                                         const struct loam_adapter *adapter, struct loam_error *error)
 {
     char *path = loam_path_join(output->staging.directory, "README.md", error);
-    if (path == NULL) return LOAM_ERROR_MEMORY;
+    char *base = loam_train_model_argument(loop->settings, error);
     struct loam_bytes card = {0};
-    enum loam_status status = append_card(&card, output, loop, adapter, error);
+    enum loam_status status = path != NULL && base != NULL
+                                  ? append_card(&card, output, loop, adapter, base, error)
+                                  : LOAM_ERROR_MEMORY;
     if (status == LOAM_OK) status = loam_atomic_write_file(path, card.data, card.size, error);
     loam_bytes_deinit(&card);
+    free(base);
     free(path);
     return status;
 }

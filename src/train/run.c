@@ -73,7 +73,8 @@ static enum loam_status save(struct train_run *run, struct loam_error *error)
     LOAM_TRY(loam_output_write_card(&run->output, &run->loop, run->job.adapter, error));
     const char *directory = run->output.staging.directory;
     if (run->job.adapter != NULL)
-        LOAM_TRY(loam_adapter_save(run->job.adapter, loam_train_model_name(run->settings), directory, error));
+        LOAM_TRY(loam_adapter_save(run->job.adapter, loam_train_model_name(run->settings),
+                                   run->settings->model_revision, directory, error));
     else
         LOAM_TRY(loam_model_save(run->job.session.model, run->job.session.dtype, directory, error));
     return loam_output_commit(&run->output, run->settings->full, error);

@@ -11,12 +11,13 @@ enum loam_schedule_kind { LOAM_SCHEDULE_LINEAR, LOAM_SCHEDULE_COSINE, LOAM_SCHED
 // Names and defaults are Hugging Face's TrainingArguments where it has them (the table of defaults is
 // api/options.c).
 struct loam_train_settings {
-    const char *model;      // directory
-    const char *model_name; // what others call it: its name on the hub; NULL: the directory's
-    const char *data;       // file
-    const char *eval_data;  // file or NULL
-    const char *out;        // directory
-    const char *adapter;    // directory of an adapter to go on from, or NULL
+    const char *model;          // directory
+    const char *model_name;     // what others call it: its name on the hub; NULL: the directory's
+    const char *model_revision; // of model_name; NULL: the newest
+    const char *data;           // file
+    const char *eval_data;      // file or NULL
+    const char *out;            // directory
+    const char *adapter;        // directory of an adapter to go on from, or NULL
     bool overwrite;
     const char *device;    // "ref", "cpu"
     int threads;           // 0: all cores
@@ -57,6 +58,9 @@ static inline const char *loam_train_model_name(const struct loam_train_settings
 {
     return settings->model_name != NULL ? settings->model_name : settings->model;
 }
+
+// What a person calls it on the command line: with "@" and its revision. Released with free().
+char *loam_train_model_argument(const struct loam_train_settings *settings, struct loam_error *error);
 
 // Runs it all: loads, trains, evaluates, saves. Reports through the callbacks and OUT/metrics.jsonl.
 enum loam_status loam_train_run(const struct loam_train_settings *settings,

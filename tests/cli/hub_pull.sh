@@ -312,7 +312,12 @@ ok 'a base at a revision' generate --adapter org/adapter --prompt 'The bakery' -
 [ -e "$cache/refs/v1.0" ] && [ ! -e "$cache/refs/main" ] || fail 'another revision'
 ok 'train on a revision' train --model org/tiny@v1.0 --data "$tiny/questions.json" --out "$tmp/other" --max-steps 1 \
     --batch-size 1 "${one_thread[@]}"
-grep -q 'warning: .*--model org/tiny@v1.0' "$tmp/stderr" || fail 'no word about the revision'
+grep -q '"revision": "v1.0"' "$tmp/other/adapter_config.json" || fail 'the revision is not in adapter_config.json'
+grep -q '"base_model_name_or_path": "org/tiny"' "$tmp/other/adapter_config.json" || fail 'the base is not called by its name'
+output_has '--model org/tiny@v1.0'
+begin fresh
+ok 'and its adapter brings that revision' generate --adapter "$tmp/other" --prompt 'The bakery' --max-new-tokens 2 "${one_thread[@]}"
+[ -e "$cache/refs/v1.0" ] && [ ! -e "$cache/refs/main" ] || fail 'another revision'
 begin fresh
 sed 's|org/tiny|/nowhere/base|' "$tmp/adapter/adapter_config.json" >"$hub/repos/org/adapter/adapter_config.json"
 refuses 1 '/nowhere/base' 'a base that is nowhere' generate --adapter org/adapter --prompt x

@@ -64,7 +64,7 @@ static void make_adapter(const struct fixture *fixture)
         for (int64_t j = 0; j < loam_tensor_count(&set.items[i].value); j++)
             b[j] = (float)((j * 31 + (int64_t)i * 17) % 67 - 33) / 100;
     }
-    assert_ok(loam_adapter_save(adapter, "base", fixture->adapter, &error));
+    assert_ok(loam_adapter_save(adapter, "base", NULL, fixture->adapter, &error));
     loam_adapter_destroy(adapter);
     loam_trainables_deinit(&set);
     loam_model_destroy(model);

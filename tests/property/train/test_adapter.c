@@ -80,7 +80,7 @@ static void test_saved_is_loaded(void **state)
     train_steps(&run, 3);
     float *after = golden_run_logits(&run);
     assert_memory_not_equal(before, after, bytes);
-    assert_ok(loam_adapter_save(run.adapter, "base", directory, &error));
+    assert_ok(loam_adapter_save(run.adapter, "base", NULL, directory, &error));
     golden_run_end(&run);
     check_loads_the_same(&golden, c, directory, after);
     free(before);

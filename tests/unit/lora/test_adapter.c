@@ -225,7 +225,7 @@ static void save_marked(struct test_model *fixture, const char *directory)
     settings.target_modules = "query_key_value,dense";
     struct loam_adapter *adapter = fresh(fixture, &settings, &set, 7);
     mark(&set);
-    assert_ok(loam_adapter_save(adapter, "the/base", directory, &error));
+    assert_ok(loam_adapter_save(adapter, "the/base", NULL, directory, &error));
     loam_adapter_destroy(adapter);
     loam_trainables_deinit(&set);
 }
@@ -257,7 +257,7 @@ static void saved_is_loaded(void **state)
     assert_ok(loam_adapter_fill(adapter, &error));
     check_marks(fixture.model, 0);
     assert_non_null(loam_model_linear_at(fixture.model, 0)->lora.da.data);
-    assert_ok(loam_adapter_save(adapter, "the/base", directory, &error)); // over itself
+    assert_ok(loam_adapter_save(adapter, "the/base", NULL, directory, &error)); // over itself
     loam_adapter_destroy(adapter);
     loam_trainables_deinit(&set);
 

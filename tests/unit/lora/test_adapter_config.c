@@ -98,7 +98,7 @@ static void writes_as_peft(void **state)
     struct loam_error error;
     char text[4096];
     struct loam_adapter_config config = settings(16, 0.05, "query_key_value,dense");
-    assert_ok(loam_adapter_config_save(&config, "some/base", directory, &error));
+    assert_ok(loam_adapter_config_save(&config, "some/base", NULL, directory, &error));
     get(text, sizeof text);
     assert_string_equal(text, written);
     loam_adapter_config_deinit(&config);
@@ -110,7 +110,7 @@ static void reads_what_it_writes(void **state)
     struct loam_error error;
     struct loam_adapter_config config = settings(0.3, 0, ".*\\.(q|v)_proj");
     config.init = LOAM_LORA_KAIMING;
-    assert_ok(loam_adapter_config_save(&config, "base \"named\" \xc3\xa9", directory, &error));
+    assert_ok(loam_adapter_config_save(&config, "base \"named\" \xc3\xa9", "a \"tag\"", directory, &error));
     char text[4096];
     get(text, sizeof text);
     assert_non_null(strstr(text, "\"init_lora_weights\": true"));
@@ -126,6 +126,7 @@ static void reads_what_it_writes(void **state)
     assert_int_equal(back.targets.kind, LOAM_TARGET_PATTERN);
     assert_string_equal(back.targets.pattern, ".*\\.(q|v)_proj");
     assert_string_equal(back.base_model, "base \"named\" \xc3\xa9");
+    assert_string_equal(back.revision, "a \"tag\"");
     assert_null(back.notice);
     loam_adapter_config_deinit(&back);
     loam_adapter_config_deinit(&config);
@@ -141,6 +142,7 @@ static void reads_peft(void **state)
     assert_int_equal(config.init, LOAM_LORA_GAUSSIAN);
     assert_int_equal(config.targets.count, 2);
     assert_true(config.dropout == 0.05);
+    assert_null(config.revision);
     loam_adapter_config_deinit(&config);
 
     // Of an early PEFT: few keys, and a string that is a pattern whatever its characters.
@@ -217,6 +219,7 @@ static void refusals(void **state)
         {"\"lora_dropout\": 1", LOAM_ERROR_FORMAT, "lora_dropout"},
         {"\"lora_dropout\": -0.1", LOAM_ERROR_FORMAT, "lora_dropout"},
         {"\"base_model_name_or_path\": 3", LOAM_ERROR_FORMAT, "base_model_name_or_path"},
+        {"\"revision\": 3", LOAM_ERROR_FORMAT, "revision"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct loam_error error;

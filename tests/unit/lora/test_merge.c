@@ -57,7 +57,7 @@ static void setup(struct fixture *fixture, const char *family)
             value[j] = mark(i, j);
     }
     assert_non_null(test_make_directory(fixture->adapter));
-    assert_ok(loam_adapter_save(adapter, "the/base", fixture->adapter, &error));
+    assert_ok(loam_adapter_save(adapter, "the/base", NULL, fixture->adapter, &error));
     loam_adapter_destroy(adapter);
     loam_trainables_deinit(&set);
     assert_non_null(test_make_directory(fixture->root));
