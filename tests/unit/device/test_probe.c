@@ -77,12 +77,15 @@ static void test_limits(void **state)
     assert_true(once > 0);
     assert_true(limits->multiply_add(LOAM_F32, 3) == 3 * once);
     if (device->native_bf16) assert_true(limits->multiply_add(LOAM_BF16, 1) >= once);
-    const size_t bytes = (size_t)1 << 20;
+    const size_t bytes = (size_t)4 << 20;
     uint32_t *words = malloc(bytes);
     assert_non_null(words);
-    for (size_t i = 0; i < bytes / sizeof *words; i++)
-        words[i] = 3;
-    assert_int_equal(limits->read(words, bytes), 3 * (bytes / sizeof *words));
+    uint64_t sum = 0;
+    for (size_t i = 0; i < bytes / sizeof *words; i++) {
+        words[i] = (uint32_t)(i * 2654435761u >> 20) % 1000; // of its own, so that each must be read once
+        sum += words[i];
+    }
+    assert_int_equal(limits->read(words, bytes), sum);
     free(words);
     loam_device_destroy(device);
 }
