@@ -12,7 +12,19 @@ endfunction()
 # Multiply-adds may fuse here (for the sources, as the last word over the room's options), and no trap or errno asks to be
 # preserved: square roots become one instruction.
 file(GLOB simd CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/device/cpu/simd/*.c)
-set_source_files_properties(${simd} PROPERTIES COMPILE_OPTIONS "-ffp-contract=fast;-fno-math-errno;-fno-trapping-math")
+set(simd_options -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+if(LOAM_HARDENING)
+  # Guards would cost where the time goes: the functions that multiply have their sums in arrays, and each would get a
+  # canary. What these files read and write was checked before they are called, and comes from no file.
+  foreach(option -fno-stack-protector -fno-stack-clash-protection)
+    string(REPLACE "-fno-" "-f" guard ${option})
+    if(LOAM_HARDENING MATCHES "${guard}")
+      list(APPEND simd_options ${option})
+    endif()
+  endforeach()
+  list(APPEND simd_options -U_FORTIFY_SOURCE)
+endif()
+set_source_files_properties(${simd} PROPERTIES COMPILE_OPTIONS "${simd_options}")
 target_include_directories(loam_device SYSTEM PRIVATE ${DNNL_INCLUDE_DIR})
 
 # What LOAM_ISA may name, best first.
