@@ -10,7 +10,17 @@ enum {
     QUERIES = 48, // of a block; a multiple of LANES at every level
     KEYS = 64,    // of a block
     AHEAD = 8,    // rows that are asked of memory before their turn
+    FEW_QUERIES = 4,
 };
+
+// The forward of at most FEW_QUERIES queries a sequence (attention_few.c). The scratch does not depend on how
+// many there are.
+#define cpu_attention_few CPU_JOIN(attention_few, CPU_LEVEL)
+#define cpu_attention_few_scratch CPU_JOIN(attention_few_scratch, CPU_LEVEL)
+size_t cpu_attention_few_scratch(const struct loam_device *device,
+                                 const struct loam_attention_forward_args *args);
+enum loam_status cpu_attention_few(struct loam_stream *stream,
+                                   const struct loam_attention_forward_args *args);
 
 struct attention_sequence {
     int64_t q_first, q_count;   // rows of q

@@ -5,10 +5,6 @@
 
 #include "device/cpu/simd/attention.h"
 
-enum { FEW_QUERIES = 4 }; // up to so many, a query at a time: decoding
-
-// ---- a block of queries ----
-
 // A thread's memory: keys and values of one head of a sequence, and a block of its queries.
 struct forward_work {
     float *k;    // [max_kv, padded D]
@@ -125,100 +121,21 @@ static void forward_group(const struct loam_attention_forward_args *args,
             forward_block(args, sequence, head, query, &work);
 }
 
-// ---- a query at a time ----
-
-// scores[j] = scale q.k + slope j; returns the largest.
-INLINE float row_scores(const struct loam_attention_forward_args *args,
-                        const struct attention_sequence *sequence, int64_t head, int64_t group,
-                        const float *q, int64_t keys, float *scores, bool bf16)
-{
-    const int64_t d = args->q.shape[2], step = args->k.stride[0] * (bf16 ? 2 : 4);
-    const float slope = attention_slope(&args->shape, head);
-    const char *k = cpu_head(&args->k, sequence->kv_first, group);
-    float largest = -INFINITY;
-    for (int64_t j = 0; j < keys; j++, k += step) {
-        vec sum = splat(0);
-        attention_prefetch(k + AHEAD * step, d, bf16);
-        for (int64_t i = 0; i < d; i += LANES)
-            sum += load_f32(q + i) * load(k, i, d, bf16);
-        scores[j] = sum_lanes(sum) * args->shape.scale + slope * (float)j;
-        largest = fmaxf(largest, scores[j]);
-    }
-    return largest;
-}
-
-enum { VALUE_VECS = 4 }; // of an output row that are summed in registers
-
-// out [padded D] = p v
-INLINE void row_values(const struct loam_attention_forward_args *args,
-                       const struct attention_sequence *sequence, int64_t group, const float *p, int64_t keys,
-                       float *out, bool bf16)
-{
-    const int64_t d = args->v.shape[2], step = args->v.stride[0] * (bf16 ? 2 : 4);
-    const char *first = cpu_head(&args->v, sequence->kv_first, group);
-    int64_t i = 0;
-    for (; i + VALUE_VECS * LANES <= d; i += VALUE_VECS * LANES) {
-        vec sum[VALUE_VECS] = {0};
-        const char *v = first;
-        for (int64_t j = 0; j < keys; j++, v += step) {
-            if (i == 0) attention_prefetch(v + AHEAD * step, d, bf16);
-            for (int64_t n = 0; n < VALUE_VECS; n++)
-                sum[n] += load(v, i + n * LANES, d, bf16) * p[j];
-        }
-        for (int64_t n = 0; n < VALUE_VECS; n++)
-            store_f32(out + i + n * LANES, sum[n]);
-    }
-    for (; i < d; i += LANES) {
-        vec sum = splat(0);
-        const char *v = first;
-        for (int64_t j = 0; j < keys; j++, v += step)
-            sum += load(v, i, d, bf16) * p[j];
-        store_f32(out + i, sum);
-    }
-}
-
-static void forward_row(const struct loam_attention_forward_args *args,
-                        const struct attention_sequence *sequence, int64_t head, int64_t query, float *memory)
-{
-    const int64_t d = args->q.shape[2], padded = attention_padded(d), row = sequence->q_first + query;
-    const int64_t group = head / (args->q.shape[1] / args->k.shape[1]), keys = query + sequence->before + 1;
-    float *q = memory, *out = q + padded, *scores = out + padded; // [padded D], [padded D], [keys]
-    attention_gather(q, &args->q, row, 1, head);
-    const bool bf16 = args->k.dtype == LOAM_BF16;
-    const float largest = bf16 ? row_scores(args, sequence, head, group, q, keys, scores, true)
-                               : row_scores(args, sequence, head, group, q, keys, scores, false);
-    vec sums = splat(0);
-    for (int64_t j = 0; j < keys; j += LANES) {
-        vec weight = exp_vec(load(scores, j, keys, false) - largest);
-        if (keys - j < LANES) weight = select_vec(lane_index() < (int32_t)(keys - j), weight, splat(0));
-        sums += weight;
-        store(scores, j, keys, weight, false);
-    }
-    const float sum = sum_lanes(sums);
-    if (bf16) row_values(args, sequence, group, scores, keys, out, true);
-    if (!bf16) row_values(args, sequence, group, scores, keys, out, false);
-    attention_scatter(&args->out, out, row, 1, head, 1.0f / sum);
-    ((float *)args->lse.data)[head * args->q.shape[0] + row] = largest + logf(sum);
-}
-
 // ---- the op ----
-
-static bool row_by_row(const struct loam_attention_forward_args *args)
-{
-    return args->shape.max_q <= FEW_QUERIES;
-}
 
 static int64_t thread_floats(const struct loam_attention_forward_args *args)
 {
-    const int64_t d = args->q.shape[2], max_kv = args->shape.max_kv;
-    const int64_t floats = row_by_row(args) ? 2 * attention_padded(d) + max_kv : work_floats(max_kv, d);
+    const int64_t floats = work_floats(args->shape.max_kv, args->q.shape[2]);
     return (floats + LANES - 1) / LANES * LANES;
 }
 
 static size_t attention_forward_scratch(const struct loam_device *device,
                                         const struct loam_attention_forward_args *args)
 {
-    return loam_scratch_bytes(thread_floats(args) * device->threads, sizeof(float));
+    const size_t few = cpu_attention_few_scratch(device, args);
+    const size_t blocks = loam_scratch_bytes(thread_floats(args) * device->threads, sizeof(float));
+    if (args->shape.max_q <= FEW_QUERIES) return few;
+    return few > blocks ? few : blocks; // never less than fewer queries take
 }
 
 // Parts that the blocks of a head are dealt into, so that there are a few tasks for each thread.
@@ -233,25 +150,19 @@ static enum loam_status attention_forward(struct loam_stream *stream,
                                           const struct loam_attention_forward_args *args)
 {
     const int64_t sequences = loam_tensor_count(&args->shape.q_offsets) - 1;
-    const int64_t heads = args->q.shape[1], groups = args->k.shape[1], floats = thread_floats(args);
-    const bool rows = row_by_row(args);
-    const int64_t tasks = rows ? heads : groups;
-    const int64_t parts =
-        rows ? args->shape.max_q : part_count(args, sequences * groups, stream->device->threads);
+    const int64_t groups = args->k.shape[1], floats = thread_floats(args);
+    const int64_t parts = part_count(args, sequences * groups, stream->device->threads);
+    LOAM_TRY(attention_check(stream, &args->shape));
+    if (args->shape.max_q <= FEW_QUERIES) return cpu_attention_few(stream, args);
     float *memory = loam_stream_scratch(stream, attention_forward_scratch(stream->device, args));
     if (memory == NULL) return LOAM_ERROR_INTERNAL;
-    LOAM_TRY(attention_check(stream, &args->shape));
-    // Whichever thread takes a task, its result is the same.
+        // Whichever thread takes a task, its result is the same.
 #pragma omp parallel for collapse(3) schedule(dynamic) num_threads(stream->device->threads)
     for (int64_t s = 0; s < sequences; s++)
-        for (int64_t task = 0; task < tasks; task++)
+        for (int64_t group = 0; group < groups; group++)
             for (int64_t part = 0; part < parts; part++) {
                 const struct attention_sequence sequence = attention_sequence(&args->shape, s);
-                float *mine = memory + omp_get_thread_num() * floats;
-                if (!rows)
-                    forward_group(args, &sequence, task, part, parts, mine);
-                else if (part < sequence.q_count)
-                    forward_row(args, &sequence, task, part, mine);
+                forward_group(args, &sequence, group, part, parts, memory + omp_get_thread_num() * floats);
             }
     return LOAM_OK;
 }
