@@ -366,6 +366,45 @@ static void test_sums_do_not_depend_on_threads(void **state)
     }
 }
 
+// A query after many keys: [HEADS, SIZE] and then lse [HEADS].
+static void attend(int threads, float *result)
+{
+    struct fixture fixture;
+    open_device(&fixture, threads);
+    int32_t q_offsets[2] = {0, 1}, kv_offsets[2] = {0, TOKENS};
+    const struct loam_tensor kv = noise(LOAM_F32, TOKENS, WIDTH);
+    struct loam_tensor part[3];
+    for (int i = 0; i < 3; i++) {
+        part[i] = loam_tensor_3d((float *)kv.data + i * HEADS * SIZE, LOAM_F32, TOKENS, HEADS, SIZE);
+        part[i].stride[0] = WIDTH;
+    }
+    part[0].shape[0] = 1;
+    loam_attention_forward(&fixture.stream,
+                           &(struct loam_attention_forward_args){
+                               .q = part[0],
+                               .k = part[1],
+                               .v = part[2],
+                               .shape = {.q_offsets = loam_tensor_1d(q_offsets, LOAM_I32, 2),
+                                         .kv_offsets = loam_tensor_1d(kv_offsets, LOAM_I32, 2),
+                                         .max_q = 1,
+                                         .max_kv = TOKENS,
+                                         .scale = 0.25f},
+                               .out = loam_tensor_3d(result, LOAM_F32, 1, HEADS, SIZE),
+                               .lse = loam_tensor_2d(result + HEADS * SIZE, LOAM_F32, HEADS, 1)});
+    close_device(&fixture);
+    free(kv.data);
+}
+
+static void test_attention_of_one_query_does_not_depend_on_threads(void **state)
+{
+    (void)state;
+    float one[HEADS * (SIZE + 1)] = {0}, three[HEADS * (SIZE + 1)] = {0};
+    attend(1, one);
+    attend(3, three);
+    assert_memory_equal(one, three, sizeof one);
+    assert_true(one[HEADS * SIZE] > 4); // about the logarithm of the number of keys
+}
+
 // ---- the loss ----
 
 // More rows than are worked on at a time, and every third ignored, against the plain formula.
@@ -526,6 +565,7 @@ int main(void)
         cmocka_unit_test(test_an_untrained_adapter_changes_no_bit),
         cmocka_unit_test(test_conversion_is_that_of_tensor),
         cmocka_unit_test(test_sums_do_not_depend_on_threads),
+        cmocka_unit_test(test_attention_of_one_query_does_not_depend_on_threads),
         cmocka_unit_test(test_loss_of_many_rows),
         cmocka_unit_test(test_loss_of_a_sure_model),
         cmocka_unit_test(test_loss_shows_what_is_not_finite),
