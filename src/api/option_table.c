@@ -36,6 +36,7 @@
 #define PROMPT "Prompt"
 #define TEXT "Text"
 #define TRAINING "Training"
+#define CHECKPOINTS "Checkpoints"
 #define MEASURING "Measuring"
 #define REPORTS "Reports"
 #define SAMPLING "Sampling"
@@ -468,6 +469,7 @@ const struct loam_option_row loam_option_rows[] = {
       .default_text = "42",
       .group = MODEL},
      FIELD(train.seed)},
+#include "api/option_rows_saving.def"
 
     // ---- Sampling ----
     {GENERATE,

@@ -6,9 +6,18 @@
 
 static volatile sig_atomic_t received; // the signal; 0: none
 
+static const int signals[] = {SIGINT, SIGTERM};
+
+// A second signal, whichever it is, ends the process at once.
 static void remember(int number)
 {
     received = number;
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        struct sigaction action;
+        if (sigaction(signals[i], NULL, &action) != 0 || action.sa_handler != remember) continue;
+        action.sa_handler = SIG_DFL;
+        sigaction(signals[i], &action, NULL);
+    }
 }
 
 static void catch_signal(int number)
@@ -17,16 +26,15 @@ static void catch_signal(int number)
     // nohup, and a shell that starts something in the background, have it ignored: so it stays.
     if (sigaction(number, NULL, &before) != 0 || before.sa_handler == SIG_IGN) return;
     struct sigaction action = {.sa_handler = remember};
-    // Interrupted calls go on, and a second signal ends the process at once.
-    action.sa_flags = (int)(SA_RESTART | SA_RESETHAND);
+    action.sa_flags = SA_RESTART; // interrupted calls go on
     sigemptyset(&action.sa_mask);
     sigaction(number, &action, NULL);
 }
 
 void cli_stop_on_signals(void)
 {
-    catch_signal(SIGINT);
-    catch_signal(SIGTERM);
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+        catch_signal(signals[i]);
 }
 
 int cli_stop_signal(void)

@@ -4,8 +4,8 @@
 #define LOAM_HUB_DOWNLOAD_H
 
 #include "hub/cache.h"
-#include "hub/digest.h"
 #include "hub/hub.h"
+#include "io/digest.h"
 
 // A file to be had. The caller fills the first two; the head of the file tells the others.
 struct loam_wanted_file {

@@ -2,8 +2,8 @@
 #ifndef LOAM_HUB_FOLDER_H
 #define LOAM_HUB_FOLDER_H
 
-#include "hub/digest.h"
 #include "hub/repo.h"
+#include "io/digest.h"
 
 enum loam_upload_mode { LOAM_UPLOAD_REGULAR, LOAM_UPLOAD_LFS };
 

@@ -97,8 +97,7 @@ enum loam_status loam_staging_commit(const struct loam_staging *staging, const c
     return status;
 }
 
-// The files in the directory, and it.
-static void remove_directory(const char *path)
+void loam_directory_remove(const char *path)
 {
     DIR *directory = opendir(path);
     if (directory == NULL) return;
@@ -107,6 +106,25 @@ static void remove_directory(const char *path)
     }
     closedir(directory);
     (void)rmdir(path);
+}
+
+// Some file systems cannot sync a directory: it is no reason to fail.
+static void sync_directory(const char *path)
+{
+    int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return;
+    (void)fsync(descriptor);
+    close(descriptor);
+}
+
+enum loam_status loam_directory_publish(const char *parent, const char *from, const char *to,
+                                        struct loam_error *error)
+{
+    sync_directory(from);
+    if (rename(from, to) != 0)
+        return loam_fail(error, LOAM_ERROR_IO, "cannot write %s: %s", to, strerror(errno));
+    sync_directory(parent);
+    return LOAM_OK;
 }
 
 // Removes the directories that were made, from the innermost on. The system refuses it when something is in
@@ -128,7 +146,7 @@ static void remove_made(struct loam_staging *staging)
 
 void loam_staging_close(struct loam_staging *staging)
 {
-    if (staging->directory != NULL) remove_directory(staging->directory);
+    if (staging->directory != NULL) loam_directory_remove(staging->directory);
     if (staging->target != NULL) remove_made(staging);
     free(staging->directory);
     free(staging->target);

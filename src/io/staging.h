@@ -26,4 +26,11 @@ enum loam_status loam_staging_commit(const struct loam_staging *staging, const c
 // as far as nothing is in them.
 void loam_staging_close(struct loam_staging *staging);
 
+// Gives a directory whose files are all on the disk its name, `to`, at which there is nothing; both are in
+// `parent`. The directory and its name are on the disk before the call returns.
+enum loam_status loam_directory_publish(const char *parent, const char *from, const char *to,
+                                        struct loam_error *error);
+// The files in a directory, and it, as far as the system lets them go.
+void loam_directory_remove(const char *path);
+
 #endif

@@ -1,6 +1,7 @@
 #include "train/loop.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/event.h"
@@ -79,7 +80,8 @@ static enum loam_status report_step(struct loam_loop *loop, struct loam_error *e
     loop->logged_updates = 0;
     loop->logged_tokens = loop->tokens;
     loop->logged_seconds = now;
-    LOAM_TRY(send(loop, &event, error));
+    // Also where the caller wants no more: what happened is on record.
+    enum loam_status status = send(loop, &event, error);
     struct loam_metric line[] = {
         {"loss", event.loss},
         {"grad_norm", event.grad_norm},
@@ -89,7 +91,9 @@ static enum loam_status report_step(struct loam_loop *loop, struct loam_error *e
         {"tokens_per_second", event.tokens_per_second},
         {"step", (double)event.step},
     };
-    return record(loop, line, sizeof line / sizeof line[0], error);
+    LOAM_TRY(record(loop, line, sizeof line / sizeof line[0], error));
+    loop->logged_step = loop->step;
+    return status;
 }
 
 static enum loam_status report_evaluation(struct loam_loop *loop, const struct loam_evaluation *evaluation,
@@ -98,7 +102,7 @@ static enum loam_status report_evaluation(struct loam_loop *loop, const struct l
     struct loam_event event = event_of(loop, LOAM_EVENT_EVAL);
     event.eval_loss = evaluation->loss;
     event.tokens_per_second = per_second((double)evaluation->tokens, evaluation->seconds);
-    LOAM_TRY(send(loop, &event, error));
+    enum loam_status status = send(loop, &event, error);
     struct loam_metric line[] = {
         {"eval_loss", evaluation->loss},
         {"eval_perplexity", evaluation->perplexity},
@@ -108,7 +112,9 @@ static enum loam_status report_evaluation(struct loam_loop *loop, const struct l
         {"epoch", event.epoch},
         {"step", (double)event.step},
     };
-    return record(loop, line, sizeof line / sizeof line[0], error);
+    LOAM_TRY(record(loop, line, sizeof line / sizeof line[0], error));
+    loop->eval_step = loop->step;
+    return status;
 }
 
 static enum loam_status report_end(struct loam_loop *loop, struct loam_error *error)
@@ -135,7 +141,18 @@ static enum loam_status report_end(struct loam_loop *loop, struct loam_error *er
     return record(loop, line, sizeof line / sizeof line[0], error);
 }
 
-// ---- steps ----
+// ---- evaluation ----
+
+static void compare_with_best(struct loam_loop *loop)
+{
+    if (loop->best_step < 0 || loop->eval_loss < loop->best_loss) {
+        loop->best_loss = loop->eval_loss;
+        loop->best_step = loop->step;
+        loop->worse_evaluations = 0;
+    } else {
+        loop->worse_evaluations++;
+    }
+}
 
 static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *error)
 {
@@ -144,26 +161,51 @@ static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *erro
     LOAM_TRY(loam_evaluate_loss(loop->decoder, loop->eval_dataset, 0, &loop->buffers->batch,
                                 &loop->buffers->examples[0], loop->callbacks, &evaluation, error));
     loop->eval_loss = evaluation.loss;
-    loop->eval_step = loop->step;
+    compare_with_best(loop);
     loop->logged_seconds += loam_clock_seconds() - start;
     return report_evaluation(loop, &evaluation, error);
+}
+
+static bool is_early(const struct loam_loop *loop)
+{
+    int64_t patience = loop->settings->early_stopping_patience;
+    return patience > 0 && loop->worse_evaluations >= patience;
+}
+
+// ---- steps ----
+
+static enum loam_status skip_step(struct loam_loop *loop, const char *why, struct loam_error *error)
+{
+    loam_log_write(log_of(loop), LOAM_LOG_WARNING, "%s; skipped", why);
+    loop->step++;
+    return report_progress(loop, false, error);
+}
+
+static bool is_skipped(struct loam_loop *loop, enum loam_status status)
+{
+    if (status != LOAM_ERROR_NUMERIC || loop->settings->on_nonfinite != LOAM_NONFINITE_SKIP) return false;
+    loop->skipped++;
+    return true;
 }
 
 static enum loam_status run_step(struct loam_loop *loop, struct loam_error *error)
 {
     size_t count;
+    char why[sizeof error->message];
     const uint32_t *indices = loam_order_step(loop->order, loop->step, &count);
     LOAM_TRY(loam_step_collect(loop->buffers, loop->dataset, indices, count, error));
     loop->learning_rate = loam_schedule_rate(&loop->schedule, loop->step);
     if (loop->buffers->labels == 0) {
-        loam_log_write(log_of(loop), LOAM_LOG_WARNING,
-                       "step %lld: none of its %zu examples has a label; skipped", (long long)loop->step + 1,
-                       count);
-        loop->step++;
-        return report_progress(loop, false, error);
+        snprintf(why, sizeof why, "step %lld: none of its %zu examples has a label",
+                 (long long)loop->step + 1, count);
+        return skip_step(loop, why, error);
     }
-    LOAM_TRY(loam_step_run(loop->buffers, loop->decoder, loop->optimiser, loop->learning_rate, loop->step,
-                           loop->settings->seed, &loop->last, error));
+    struct loam_error failure = {0};
+    enum loam_status status =
+        loam_step_run(loop->buffers, loop->decoder, loop->optimiser, loop->learning_rate, loop->step,
+                      loop->settings->seed, &loop->last, &failure);
+    if (is_skipped(loop, status)) return skip_step(loop, failure.message, error);
+    if (status != LOAM_OK) return loam_fail(error, status, "%s", failure.message);
     loop->step++;
     loop->updates++;
     loop->examples += (int64_t)loop->buffers->count;
@@ -179,24 +221,105 @@ static bool is_due(const struct loam_loop *loop, int64_t every)
     return (every > 0 && loop->step % every == 0) || loop->step == loop->total_steps;
 }
 
-enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
+// What the step that is done still owes: a run that was stopped in it did not come to all of it.
+static enum loam_status report_due(struct loam_loop *loop, struct loam_error *error)
 {
-    loop->start = loop->logged_seconds = loam_clock_seconds();
-    loop->eval_loss = loop->last.grad_norm = NAN;
-    loop->eval_step = -1;
+    if (is_due(loop, loop->settings->logging_steps) && loop->logged_step != loop->step)
+        LOAM_TRY(report_step(loop, error));
+    if (loop->eval_dataset != NULL && is_due(loop, loop->settings->eval_steps) &&
+        loop->eval_step != loop->step)
+        LOAM_TRY(evaluate(loop, error));
+    return LOAM_OK;
+}
+
+// ---- checkpoints ----
+
+static enum loam_status save(struct loam_loop *loop, struct loam_error *error)
+{
+    if (loop->saver.save == NULL) return LOAM_OK;
+    LOAM_TRY(loop->saver.save(loop->saver.user, loop, error));
+    loop->saved = loop->step;
+    return LOAM_OK;
+}
+
+// A checkpoint that cannot be written, for want of space say, is no reason to give up what was learnt.
+static void save_due(struct loam_loop *loop)
+{
+    const struct loam_train_settings *settings = loop->settings;
+    bool best = settings->load_best_at_end && loop->best_step == loop->step;
+    bool due = settings->save_steps > 0 && (is_due(loop, settings->save_steps) || is_early(loop));
+    if ((!best && !due) || loop->saved == loop->step) return;
+    struct loam_error error = {0};
+    if (save(loop, &error) != LOAM_OK)
+        loam_log_write(
+            log_of(loop), LOAM_LOG_WARNING,
+            "no checkpoint of step %lld: %s; training goes on, and the next one is tried when it is due",
+            (long long)loop->step, error.message);
+}
+
+// `error` says that it was stopped, and then also what has become of the step.
+static enum loam_status save_stopped(struct loam_loop *loop, struct loam_error *error)
+{
+    struct loam_error failure = {0};
+    char stopped[sizeof error->message];
+    if (loop->step == 0) return LOAM_ERROR_STOPPED;
+    snprintf(stopped, sizeof stopped, "%s", error->message);
+    if (loop->saved != loop->step && save(loop, &failure) != LOAM_OK)
+        return loam_fail(error, LOAM_ERROR_STOPPED, "%s, and not saved: %s", stopped, failure.message);
+    if (loop->saver.save == NULL) return LOAM_ERROR_STOPPED;
+    return loam_fail(error, LOAM_ERROR_STOPPED,
+                     "%s, saved in %s/checkpoint-%lld; --resume goes on from there", stopped,
+                     loop->settings->out, (long long)loop->step);
+}
+
+// ---- the run ----
+
+static enum loam_status run_steps(struct loam_loop *loop, struct loam_error *error)
+{
     struct loam_event start = event_of(loop, LOAM_EVENT_START);
     LOAM_TRY(send(loop, &start, error));
-    while (loop->step < loop->total_steps) {
+    if (loop->step > 0) LOAM_TRY(report_due(loop, error));
+    while (loop->step < loop->total_steps && !is_early(loop)) {
         LOAM_TRY(run_step(loop, error));
-        if (is_due(loop, loop->settings->logging_steps)) LOAM_TRY(report_step(loop, error));
-        if (loop->eval_dataset != NULL && is_due(loop, loop->settings->eval_steps))
-            LOAM_TRY(evaluate(loop, error));
+        LOAM_TRY(report_due(loop, error));
+        save_due(loop);
     }
+    return LOAM_OK;
+}
+
+void loam_loop_begin(struct loam_loop *loop)
+{
+    loop->start = loop->logged_seconds = loam_clock_seconds();
+    loop->eval_loss = loop->best_loss = loop->last.grad_norm = NAN;
+    loop->eval_step = loop->best_step = loop->saved = -1;
+}
+
+enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
+{
+    enum loam_status status = run_steps(loop, error);
+    if (status == LOAM_ERROR_STOPPED) return save_stopped(loop, error);
+    if (status != LOAM_OK) return status;
+    if (loop->skipped > 0)
+        loam_log_write(log_of(loop), LOAM_LOG_WARNING,
+                       "%lld of %lld steps were skipped: their loss or gradient was not finite",
+                       (long long)loop->skipped, (long long)loop->step);
+    if (loop->updates == 0 && loop->skipped > 0)
+        return loam_fail(
+            error, LOAM_ERROR_NUMERIC,
+            "no step had a finite loss and gradient: is the model, or the adapter that it goes on "
+            "from, damaged? else try --dtype f32");
     if (loop->updates == 0) {
         return loam_fail(
             error, LOAM_ERROR_ARGUMENT,
             "%s: no example has a label that counts: all are empty, or too long for --max-length",
             loop->settings->data);
     }
+    if (is_early(loop) && loop->step < loop->total_steps)
+        loam_log_write(
+            log_of(loop), LOAM_LOG_INFO,
+            "ended early at step %lld of %lld: %lld evaluations in a row without a lower loss than "
+            "%.4f at step %lld",
+            (long long)loop->step, (long long)loop->total_steps, (long long)loop->worse_evaluations,
+            loop->best_loss, (long long)loop->best_step);
     return report_end(loop, error);
 }

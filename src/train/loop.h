@@ -9,6 +9,14 @@
 #include "train/step.h"
 #include "train/tensorboard.h"
 
+struct loam_loop;
+
+// Saves the step that is done as a checkpoint (train/checkpoint.h, which stands above the loop).
+struct loam_loop_saver {
+    enum loam_status (*save)(void *user, const struct loam_loop *loop, struct loam_error *error);
+    void *user;
+};
+
 struct loam_loop {
     // What it works with; owned by the caller.
     const struct loam_train_settings *settings;
@@ -21,6 +29,7 @@ struct loam_loop {
     struct loam_step_buffers *buffers;
     struct loam_metrics *metrics;
     struct loam_tensorboard *board; // may have no file
+    struct loam_loop_saver saver;
     struct loam_schedule schedule;
     int64_t total_steps;
     int64_t parameters;
@@ -28,25 +37,33 @@ struct loam_loop {
 
     // What has happened.
     int64_t step;    // done
-    int64_t updates; // steps that had labels
+    int64_t updates; // steps that had labels and a finite loss and gradient
+    int64_t skipped; // steps whose loss or gradient was not finite
+    int64_t saved;   // the last step of which there is a checkpoint; -1: none
     int64_t examples;
     int64_t tokens;
-    double loss_sum;   // of the updates
-    double eval_loss;  // the last one; NAN: none
-    int64_t eval_step; // when it was measured; -1: never
-    double start;      // seconds
-    double seconds;    // of the whole run, once it has ended
+    double loss_sum;           // of the updates
+    double eval_loss;          // the last one; NAN: none
+    int64_t eval_step;         // when it was measured; -1: never
+    double best_loss;          // the lowest of the evaluations; NAN: none
+    int64_t best_step;         // when; -1: never
+    int64_t worse_evaluations; // since then
+    double start;              // seconds
+    double seconds;            // of the whole run, once it has ended
     struct loam_step_result last;
     double learning_rate; // of the last step
     // Since the last report.
+    int64_t logged_step; // when it was; 0: never
     double logged_loss_sum;
     int64_t logged_updates;
     int64_t logged_tokens; // the count then
     double logged_seconds; // the time then, evaluation not counted
 };
 
-// All steps. A step whose examples have no labels counts as a step but changes nothing; a run without any
-// label is an error.
+// Before anything has happened.
+void loam_loop_begin(struct loam_loop *loop);
+// All steps that are left. One that is stopped by its caller saves the step it has done. A step whose
+// examples have no labels counts as a step but changes nothing; a run without any label is an error.
 enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error);
 
 #endif

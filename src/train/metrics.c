@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/decimal.h"
+#include "io/atomic.h"
 
 enum { LINE_SIZE = 1024 };
 
@@ -72,6 +73,19 @@ enum loam_status loam_metrics_write(struct loam_metrics *metrics, const struct l
         }
         done += (size_t)written;
     }
+    return LOAM_OK;
+}
+
+enum loam_status loam_metrics_resume(struct loam_metrics *metrics, const char *saved,
+                                     struct loam_error *error)
+{
+    LOAM_TRY(loam_atomic_copy_file(saved, metrics->path, error));
+    metrics->descriptor = open(metrics->path, O_WRONLY | O_CLOEXEC);
+    off_t end = metrics->descriptor < 0 ? -1 : lseek(metrics->descriptor, 0, SEEK_END);
+    if (end < 0) return fail_system(metrics, "be opened", error);
+    if (end > 0) return LOAM_OK;
+    loam_metrics_deinit(metrics); // the first line makes it
+    if (unlink(metrics->path) != 0) return fail_system(metrics, "be removed", error);
     return LOAM_OK;
 }
 

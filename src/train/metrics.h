@@ -25,6 +25,10 @@ void loam_metrics_deinit(struct loam_metrics *metrics);
 enum loam_status loam_metrics_write(struct loam_metrics *metrics, const struct loam_metric *line,
                                     size_t count, struct loam_error *error);
 
+// Before the first line: those in the file `saved` are what the file begins with, whatever it holds now.
+enum loam_status loam_metrics_resume(struct loam_metrics *metrics, const char *saved,
+                                     struct loam_error *error);
+
 int64_t loam_peak_memory_bytes(void); // the most that this process had in memory; 0: not known
 
 #endif

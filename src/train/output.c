@@ -1,19 +1,27 @@
 #include "train/output.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/decimal.h"
 #include "base/file.h"
 #include "base/heap.h"
+#include "base/log.h"
 #include "io/atomic.h"
 #include "model/files.h"
 #include "text/utf8.h"
+#include "train/checkpoint_files.h"
 
 static const char metrics_name[] = "metrics.jsonl";
+static const char metrics_temporary[] = "metrics.jsonl.tmp-";
+static const char hidden[] = ".loam-"; // what is being made: io/staging.h, and checkpoints
 
 // What tells an adapter's directory from a model's, to us and to other readers: in one directory the two
 // would be taken for each other.
@@ -56,11 +64,8 @@ static enum loam_status check_directory(const struct loam_train_settings *settin
     return check_other_kind(settings, error);
 }
 
-// The metrics of a run that was here before are set aside: they come back if this one fails.
-static enum loam_status set_metrics_aside(struct loam_output *output, struct loam_error *error)
+enum loam_status loam_output_begin_metrics(struct loam_output *output, struct loam_error *error)
 {
-    output->metrics_path = loam_path_join(output->directory, metrics_name, error);
-    if (output->metrics_path == NULL) return LOAM_ERROR_MEMORY;
     if (!loam_file_exists(output->metrics_path)) return LOAM_OK;
     char *aside = loam_format(error, "%s.tmp-%ld", output->metrics_path, (long)getpid());
     if (aside == NULL) return LOAM_ERROR_MEMORY;
@@ -74,13 +79,127 @@ static enum loam_status set_metrics_aside(struct loam_output *output, struct loa
     return LOAM_OK;
 }
 
-enum loam_status loam_output_open(struct loam_output *output, const struct loam_train_settings *settings,
-                                  struct loam_error *error)
+void loam_output_claim(struct loam_output *output)
 {
-    *output = (struct loam_output){.directory = settings->out};
+    if (output->metrics_before == NULL) return;
+    (void)unlink(output->metrics_before);
+    free(output->metrics_before);
+    output->metrics_before = NULL;
+}
+
+enum loam_status loam_output_make_directory(const struct loam_output *output, char **directory,
+                                            struct loam_error *error)
+{
+    *directory = loam_format(error, "%s/%scheckpoint", output->directory, hidden);
+    if (*directory == NULL) return LOAM_ERROR_MEMORY;
+    loam_directory_remove(*directory);
+    if (mkdir(*directory, 0777) == 0) return LOAM_OK;
+    enum loam_status status =
+        loam_fail(error, LOAM_ERROR_IO, "cannot make the directory %s: %s", *directory, strerror(errno));
+    free(*directory);
+    *directory = NULL;
+    return status;
+}
+
+// ---- what a run that was killed has left ----
+
+static bool begins_with(const char *name, const char *prefix)
+{
+    return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+// Half done, and nobody will finish it.
+static bool is_abandoned(const char *name)
+{
+    return begins_with(name, hidden) || begins_with(name, metrics_temporary);
+}
+
+// Calls `act` for the entries of the directory until it says false.
+static void for_entries(const char *path, bool (*act)(void *user, const char *name), void *user)
+{
+    DIR *directory = opendir(path);
+    if (directory == NULL) return;
+    const struct dirent *entry;
+    bool on = true;
+    while (on && (entry = readdir(directory)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            on = act(user, entry->d_name);
+    closedir(directory);
+}
+
+static bool remove_abandoned(void *user, const char *name)
+{
+    const struct loam_output *output = user;
+    const char *own = strrchr(output->staging.directory, '/') + 1;
+    if (!is_abandoned(name) || strcmp(name, own) == 0) return true;
+    char *path = loam_path_join(output->directory, name, NULL);
+    if (path == NULL) return true;
+    if (loam_directory_exists(path))
+        loam_directory_remove(path);
+    else
+        (void)unlink(path);
+    free(path);
+    return true;
+}
+
+// Whether there is nothing in it but what a run leaves that was killed before its end.
+static bool note_other(void *user, const char *name)
+{
+    bool *unfinished = user;
+    *unfinished = is_abandoned(name) || strcmp(name, metrics_name) == 0 || strcmp(name, "runs") == 0;
+    return *unfinished;
+}
+
+// --resume may write into the directory of a run that it can go on with, or that had not come to a result.
+static enum loam_status may_resume(const char *out, bool *may, struct loam_error *error)
+{
+    int64_t newest;
+    LOAM_TRY(loam_checkpoint_newest(out, &newest, error));
+    *may = true;
+    if (newest < 0) for_entries(out, note_other, may);
+    return LOAM_OK;
+}
+
+// ---- opening ----
+
+// The lock is the directory's own and goes with the process, however it ends.
+static enum loam_status lock(struct loam_output *output, const struct loam_log *log, struct loam_error *error)
+{
+    output->lock = open(output->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (output->lock < 0)
+        return loam_fail(error, LOAM_ERROR_IO, "cannot read the output directory %s: %s", output->directory,
+                         strerror(errno));
+    if (flock(output->lock, LOCK_EX | LOCK_NB) == 0) return LOAM_OK;
+    if (errno == EWOULDBLOCK)
+        return loam_fail(error, LOAM_ERROR_EXISTS,
+                         "the output directory %s is being written by another run; choose another",
+                         output->directory);
+    loam_log_write(log, LOAM_LOG_WARNING,
+                   "the output directory %s cannot be locked (%s): let no other run "
+                   "write it",
+                   output->directory, strerror(errno));
+    return LOAM_OK;
+}
+
+static enum loam_status prepare(struct loam_output *output, const struct loam_log *log,
+                                struct loam_error *error)
+{
+    output->metrics_path = loam_path_join(output->directory, metrics_name, error);
+    if (output->metrics_path == NULL) return LOAM_ERROR_MEMORY;
+    LOAM_TRY(lock(output, log, error));
+    for_entries(output->directory, remove_abandoned, output);
+    return LOAM_OK;
+}
+
+enum loam_status loam_output_open(struct loam_output *output, const struct loam_train_settings *settings,
+                                  const struct loam_log *log, struct loam_error *error)
+{
+    *output = (struct loam_output){.directory = settings->out, .lock = -1};
     LOAM_TRY(check_directory(settings, error));
-    LOAM_TRY(loam_staging_open(&output->staging, settings->out, settings->overwrite, error));
-    enum loam_status status = set_metrics_aside(output, error);
+    bool overwrite = settings->overwrite;
+    if (!overwrite && loam_train_resumes(settings)) LOAM_TRY(may_resume(settings->out, &overwrite, error));
+    LOAM_TRY(loam_staging_open(&output->staging, settings->out, overwrite, error));
+    enum loam_status status = prepare(output, log, error);
     if (status != LOAM_OK) loam_staging_close(&output->staging);
     return status;
 }
@@ -103,7 +222,8 @@ void loam_output_deinit(struct loam_output *output)
 {
     free(output->metrics_path);
     free(output->metrics_before);
-    *output = (struct loam_output){0};
+    if (output->lock >= 0) close(output->lock);
+    *output = (struct loam_output){.lock = -1};
 }
 
 enum loam_status loam_output_copy_files(const struct loam_output *output, const char *model, bool full,

@@ -9,12 +9,22 @@ struct loam_output {
     const char *directory;
     struct loam_staging staging; // where all is made but the metrics
     char *metrics_path;
+    int lock;             // of the directory; -1: not held
     char *metrics_before; // where those of a run that was here before are meanwhile; NULL: there were none
 };
 
-// Checks that the directory can be written, and makes it. `model` must be another one.
+// Checks that the directory can be written, makes it, and keeps other runs out of it. `model` must be another
+// one. What a run that was killed has left half done goes.
 enum loam_status loam_output_open(struct loam_output *output, const struct loam_train_settings *settings,
-                                  struct loam_error *error);
+                                  const struct loam_log *log, struct loam_error *error);
+// The metrics of a run that was here before are set aside: they come back if this one fails.
+enum loam_status loam_output_begin_metrics(struct loam_output *output, struct loam_error *error);
+// What was here before is now replaced, whatever becomes of the run: it has saved a checkpoint.
+void loam_output_claim(struct loam_output *output);
+// A directory to make something in, inside the output directory, of a name that readers pass over:
+// `*directory`, released with free().
+enum loam_status loam_output_make_directory(const struct loam_output *output, char **directory,
+                                            struct loam_error *error);
 // Moves everything to its place. `full`: it is a model, not an adapter.
 enum loam_status loam_output_commit(struct loam_output *output, bool full, struct loam_error *error);
 // After a failure: what was in the directory is as it was. Where there were no metrics those of this run

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/log.h"
+#include "train/checkpoint.h"
 #include "train/job.h"
 #include "train/loop.h"
 #include "train/output.h"
@@ -16,6 +18,7 @@ struct train_run {
     struct loam_output output;
     struct loam_metrics metrics;
     struct loam_tensorboard board;
+    struct loam_checkpoints checkpoints;
     struct loam_loop loop;
 };
 
@@ -23,8 +26,14 @@ static void close_run(struct train_run *run)
 {
     loam_tensorboard_deinit(&run->board);
     loam_metrics_deinit(&run->metrics);
+    loam_checkpoints_close(&run->checkpoints);
     loam_output_deinit(&run->output);
     loam_train_job_close(&run->job);
+}
+
+static enum loam_status save_checkpoint(void *user, const struct loam_loop *loop, struct loam_error *error)
+{
+    return loam_checkpoints_save(user, loop, error);
 }
 
 static void prepare_loop(struct train_run *run)
@@ -41,28 +50,51 @@ static void prepare_loop(struct train_run *run)
     loop->buffers = &job->buffers;
     loop->metrics = &run->metrics;
     loop->board = &run->board;
+    loop->saver = (struct loam_loop_saver){save_checkpoint, &run->checkpoints};
     loop->schedule = loam_schedule_make(run->settings, loop->total_steps);
     loop->trainable_parameters = loam_trainables_total(&job->trainables);
     loop->parameters = loam_model_parameter_total(job->session.model);
     if (job->adapter != NULL) loop->parameters += loop->trainable_parameters;
+    loam_loop_begin(loop);
 }
 
 // ---- output ----
 
-// The event file for TensorBoard, begun with the settings of the run.
-static enum loam_status open_board(struct train_run *run, struct loam_error *error)
+// Where event files go; `*own` is released with free(). NULL: none are wanted.
+static enum loam_status find_board_directory(const struct train_run *run, char **own, const char **directory,
+                                             struct loam_error *error)
 {
     const struct loam_train_settings *settings = run->settings;
-    if (!settings->tensorboard && settings->logging_dir == NULL) return LOAM_OK;
-    char *own = loam_path_join(run->output.directory, "runs", error);
-    if (own == NULL) return LOAM_ERROR_MEMORY;
-    const char *directory = settings->logging_dir != NULL ? settings->logging_dir : own;
+    *own = NULL;
+    *directory = settings->logging_dir;
+    if (*directory != NULL || !settings->tensorboard) return LOAM_OK;
+    *directory = *own = loam_path_join(run->output.directory, "runs", error);
+    return *own == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
+}
+
+// The event file for TensorBoard, begun with the settings of the run.
+static enum loam_status open_board(struct train_run *run, const char *directory, struct loam_error *error)
+{
     struct loam_bytes text = {0};
     enum loam_status status = loam_output_format_settings(&text, &run->loop, run->job.adapter, error);
     if (status == LOAM_OK) status = loam_tensorboard_open(&run->board, directory, error);
     if (status == LOAM_OK)
         status = loam_tensorboard_text(&run->board, "args/text_summary", text.data, text.size, error);
     loam_bytes_deinit(&text);
+    return status;
+}
+
+// Where the run stood, if it goes on, and the files that tell of it.
+static enum loam_status begin(struct train_run *run, struct loam_error *error)
+{
+    char *own;
+    const char *directory;
+    LOAM_TRY(find_board_directory(run, &own, &directory, error));
+    enum loam_status status = LOAM_OK;
+    if (run->checkpoints.from != NULL)
+        status = loam_checkpoints_resume(&run->checkpoints, &run->loop, directory, error);
+    if (status == LOAM_OK && directory != NULL && run->board.descriptor < 0)
+        status = open_board(run, directory, error);
     free(own);
     return status;
 }
@@ -80,13 +112,28 @@ static enum loam_status save(struct train_run *run, struct loam_error *error)
     return loam_output_commit(&run->output, run->settings->full, error);
 }
 
+// --load-best-at-end. What was learnt last is better than nothing.
+static void take_best(struct train_run *run)
+{
+    struct loam_loop *loop = &run->loop;
+    struct loam_error error = {0};
+    if (!run->settings->load_best_at_end || loop->best_step < 0 || loop->best_step == loop->step) return;
+    bool taken = loam_checkpoints_load_values(&run->checkpoints, loop->best_step, &error) == LOAM_OK;
+    if (taken) loop->eval_loss = loop->best_loss;
+    loam_log_write(run->job.log, taken ? LOAM_LOG_INFO : LOAM_LOG_WARNING,
+                   taken ? "the result is that of step %lld, with an evaluation loss of %.4f%s"
+                         : "the result is that of the last step, not of step %lld with its loss of %.4f: %s",
+                   (long long)loop->best_step, loop->best_loss, error.message);
+}
+
 static enum loam_status train(struct train_run *run, struct loam_error *error)
 {
     struct loam_train_job *job = &run->job;
     LOAM_TRY(loam_train_job_load(job, error));
     prepare_loop(run);
-    LOAM_TRY(open_board(run, error));
+    LOAM_TRY(begin(run, error));
     LOAM_TRY(loam_loop_run(&run->loop, error));
+    take_best(run);
     loam_session_report(&job->session, run->settings->data, job->dataset);
     if (job->eval_dataset != NULL)
         loam_session_report(&job->session, run->settings->eval_data, job->eval_dataset);
@@ -102,9 +149,12 @@ static enum loam_status check_and_train(struct train_run *run, struct loam_error
     LOAM_TRY(loam_order_total_steps(&run->job.order, run->settings->epochs, run->settings->max_steps,
                                     &run->loop.total_steps, error));
     LOAM_TRY(loam_plan_check(run->settings, run->job.order.count, run->job.log, error));
-    LOAM_TRY(loam_output_open(&run->output, run->settings, error));
+    LOAM_TRY(loam_output_open(&run->output, run->settings, run->job.log, error));
     loam_metrics_init(&run->metrics, run->output.metrics_path);
-    enum loam_status status = train(run, error);
+    enum loam_status status = loam_checkpoints_open(&run->checkpoints, &run->job, &run->output, error);
+    if (status == LOAM_OK && run->checkpoints.from == NULL)
+        status = loam_output_begin_metrics(&run->output, error);
+    if (status == LOAM_OK) status = train(run, error);
     if (status != LOAM_OK) loam_output_abandon(&run->output);
     return status;
 }
@@ -115,6 +165,7 @@ enum loam_status loam_train_run(const struct loam_train_settings *settings,
     struct train_run run = {.settings = settings, .callbacks = callbacks};
     loam_metrics_init(&run.metrics, NULL);
     run.board.descriptor = -1;
+    run.output.lock = -1;
     enum loam_status status = check_and_train(&run, error);
     close_run(&run);
     return status;

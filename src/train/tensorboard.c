@@ -289,6 +289,19 @@ enum loam_status loam_tensorboard_open(struct loam_tensorboard *board, const cha
     return write_event(board, &event, error);
 }
 
+enum loam_status loam_tensorboard_reopen(struct loam_tensorboard *board, const char *directory,
+                                         const char *name, int64_t bytes, struct loam_error *error)
+{
+    struct stat about;
+    board->path = loam_path_join(directory, name, error);
+    if (board->path == NULL) return LOAM_ERROR_MEMORY;
+    board->descriptor = open(board->path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    bool there = board->descriptor >= 0 && fstat(board->descriptor, &about) == 0 && about.st_size >= bytes;
+    if (there && ftruncate(board->descriptor, bytes) != 0) return fail_system(board, "be shortened", error);
+    if (!there) loam_tensorboard_deinit(board);
+    return LOAM_OK;
+}
+
 void loam_tensorboard_deinit(struct loam_tensorboard *board)
 {
     if (board->descriptor >= 0) close(board->descriptor);

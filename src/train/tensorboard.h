@@ -21,6 +21,10 @@ struct loam_tensorboard {
 // Makes the directory, where it is not there, and in it a file of a name that no other run has.
 enum loam_status loam_tensorboard_open(struct loam_tensorboard *board, const char *directory,
                                        struct loam_error *error);
+// Goes on in the file of that name, of which the first `bytes` are kept. Where it is not there, or shorter,
+// `board` stays as it was.
+enum loam_status loam_tensorboard_reopen(struct loam_tensorboard *board, const char *directory,
+                                         const char *name, int64_t bytes, struct loam_error *error);
 void loam_tensorboard_deinit(struct loam_tensorboard *board);
 
 // One event with a scalar for each metric that is finite but "step": "eval_NAME" under the tag "eval/NAME",

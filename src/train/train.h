@@ -2,11 +2,15 @@
 #ifndef LOAM_TRAIN_TRAIN_H
 #define LOAM_TRAIN_TRAIN_H
 
+#include <string.h>
+
 #include "generate/generate.h"
 #include "lora/lora.h"
 #include "text/dataset.h"
 
 enum loam_schedule_kind { LOAM_SCHEDULE_LINEAR, LOAM_SCHEDULE_COSINE, LOAM_SCHEDULE_CONSTANT };
+
+enum loam_on_nonfinite { LOAM_NONFINITE_STOP, LOAM_NONFINITE_SKIP };
 
 // Names and defaults are Hugging Face's TrainingArguments where it has them (the table of defaults is
 // api/options.c).
@@ -45,7 +49,14 @@ struct loam_train_settings {
     int64_t accumulation;
     int64_t token_budget; // of a micro-batch; 0: loam chooses
     enum loam_checkpointing checkpointing;
-    int64_t memory_limit; // bytes; 0: what the machine has; INT64_MAX: none
+    int64_t memory_limit;                // bytes; 0: what the machine has; INT64_MAX: none
+    enum loam_on_nonfinite on_nonfinite; // a loss or gradient that is not finite
+    int64_t save_steps;       // a checkpoint every so many steps and at the end; 0: when stopped alone
+    int64_t save_total_limit; // keep so many checkpoints; 0: all
+    const char *resume;       // "auto": from the newest checkpoint in `out`; a checkpoint's directory; NULL
+    bool allow_change;        // go on though options differ from the checkpoint's
+    int64_t early_stopping_patience; // evaluations without a lower loss, after which it ends; 0: never
+    bool load_best_at_end;           // the result is that of the evaluation with the lowest loss
     int64_t logging_steps;
     int64_t eval_steps;      // 0: at the end of the run only
     bool tensorboard;        // --report-to tensorboard: event files for TensorBoard
@@ -61,6 +72,17 @@ static inline const char *loam_train_model_name(const struct loam_train_settings
 
 // What a person calls it on the command line: with "@" and its revision. Released with free().
 char *loam_train_model_argument(const struct loam_train_settings *settings, struct loam_error *error);
+
+// --resume as a switch is "true", and "false" when it was turned off.
+static inline bool loam_train_resumes(const struct loam_train_settings *settings)
+{
+    return settings->resume != NULL && strcmp(settings->resume, "false") != 0;
+}
+static inline bool loam_train_resumes_from_output(const struct loam_train_settings *settings)
+{
+    return loam_train_resumes(settings) &&
+           (strcmp(settings->resume, "auto") == 0 || strcmp(settings->resume, "true") == 0);
+}
 
 // Runs it all: loads, trains, evaluates, saves. Reports through the callbacks and OUT/metrics.jsonl.
 enum loam_status loam_train_run(const struct loam_train_settings *settings,

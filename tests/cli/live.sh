@@ -124,7 +124,8 @@ on_tty 120 '10/2000  loss' 'Ctrl-C while it trains' "$LOAM" "${train[@]}" --max-
 [ "$code" -eq 130 ] || fail "exit code $code: $(cat -v "$tmp/tty")"
 tail -n 1 "$tmp/lines" | grep -q . && fail 'the terminal is left in the middle of a line'
 has 'loam: .*stopped at step [0-9]* of 2000'
-[ -z "$(find "$tmp/adapter" -type f ! -name metrics.jsonl 2>/dev/null)" ] || fail "left behind: $(ls -A "$tmp/adapter")"
+[ "$(find "$tmp/adapter" -mindepth 1 -maxdepth 1 ! -name metrics.jsonl -printf '%f\n' | sed 's/[0-9]*$//')" = checkpoint- ] ||
+    fail "left behind: $(ls -A "$tmp/adapter")"
 on_tty 120 'answering 1/' 'Ctrl-C while it answers' "$LOAM" eval --model "$tmp/model" --data "$data" "${one_thread[@]}" \
     --generate --max-new-tokens 60
 [ "$code" -eq 130 ] || fail "exit code $code: $(cat -v "$tmp/tty")"

@@ -1,8 +1,8 @@
 // The hub's list of files, and the hashes of files.
 #include "test.h"
 
-#include "hub/digest.h"
 #include "hub/listing.h"
+#include "io/digest.h"
 
 #define COMMIT "0123456789abcdef0123456789abcdef01234567"
 

@@ -120,19 +120,24 @@ static void evaluation(void **state)
     }
 }
 
-// Names in the output directory, but for the metrics; 0 when there is no directory.
-static int left_behind(void)
+// Names in the output directory, but for the metrics and the checkpoint of `step`; 0 when there is no
+// directory.
+static int left_behind(int64_t step)
 {
     DIR *directory = opendir(fixture.out);
     int count = 0;
+    char checkpoint[64];
     if (directory == NULL) return 0;
+    snprintf(checkpoint, sizeof checkpoint, "checkpoint-%lld", (long long)step);
     for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
-        count += entry->d_name[0] != '.' && strcmp(entry->d_name, "metrics.jsonl") != 0;
+        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+                 strcmp(entry->d_name, "metrics.jsonl") != 0 && strcmp(entry->d_name, checkpoint) != 0;
     closedir(directory);
     return count;
 }
 
-// Wherever a run is stopped, nothing half done is in its output directory.
+// Wherever a run is stopped, nothing half done is in its output directory, and the steps that it has done are
+// in a checkpoint.
 static void stops_anywhere(void **state)
 {
     (void)state;
@@ -142,6 +147,7 @@ static void stops_anywhere(void **state)
     assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
     size_t all = fixture.progress_count;
     test_remove_directory(fixture.out);
+    int64_t step = 0;
     for (size_t at = 1; at <= all; at++) {
         fixture_clear(&fixture);
         fixture.stop_at = at;
@@ -149,11 +155,14 @@ static void stops_anywhere(void **state)
         assert_int_equal(fixture.progress_count, at);
         const struct loam_event *last = &fixture.progress[at - 1];
         if (last->activity == LOAM_ACTIVITY_TRAIN) {
-            char expected[64];
-            snprintf(expected, sizeof expected, "stopped at step %lld of 9", (long long)last->step);
-            assert_string_equal(error.message, expected);
+            char expected[64], checkpoint[400];
+            step = last->step;
+            snprintf(expected, sizeof expected, "stopped at step %lld of 9, saved in ", (long long)step);
+            assert_int_equal(strncmp(error.message, expected, strlen(expected)), 0);
+            snprintf(checkpoint, sizeof checkpoint, "checkpoint-%lld/loam_state.json", (long long)step);
+            assert_true(fixture_has(fixture.out, checkpoint));
         }
-        assert_int_equal(left_behind(), 0);
+        assert_int_equal(left_behind(step), 0);
     }
 }
 

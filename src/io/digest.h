@@ -1,7 +1,7 @@
-// The two hashes by which the hub knows a file, made while its bytes pass: SHA-256 for what stands in LFS,
-// git's SHA-1 of a blob for what stands in the repository itself.
-#ifndef LOAM_HUB_DIGEST_H
-#define LOAM_HUB_DIGEST_H
+// The hashes by which files are known, made while their bytes pass: SHA-256 for checkpoints and for what
+// stands in the hub's LFS, git's SHA-1 of a blob for what stands in a repository of the hub itself.
+#ifndef LOAM_IO_DIGEST_H
+#define LOAM_IO_DIGEST_H
 
 #include <stdint.h>
 

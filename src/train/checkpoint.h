@@ -1,0 +1,37 @@
+// Checkpoints of a run: OUT/checkpoint-STEP holds all that it takes to go on as if the run had not ended
+// there (docs/FORMATS.md). Random numbers depend on seed and step alone (base/rng.h), and so does the order
+// of the examples, so that the step is their whole state.
+#ifndef LOAM_TRAIN_CHECKPOINT_H
+#define LOAM_TRAIN_CHECKPOINT_H
+
+#include "base/json.h"
+#include "train/job.h"
+#include "train/loop.h"
+#include "train/output.h"
+
+struct loam_checkpoints {
+    struct loam_train_job *job;
+    struct loam_output *output;
+    json_t *options; // those that shape the mathematics
+    char *from;      // the checkpoint that the run goes on from; NULL: it starts anew
+};
+
+// Of an opened job: records its options and, with --resume, finds what to go on from. A damaged checkpoint is
+// said and the one before it taken. Options that differ are an error without --allow-change.
+enum loam_status loam_checkpoints_open(struct loam_checkpoints *checkpoints, struct loam_train_job *job,
+                                       struct loam_output *output, struct loam_error *error);
+void loam_checkpoints_close(struct loam_checkpoints *checkpoints);
+
+// After the job was loaded: what `from` holds goes into the job's tensors, the loop, the metrics and the
+// event file, whose directory is `board_directory` (NULL: no event file is wanted).
+enum loam_status loam_checkpoints_resume(const struct loam_checkpoints *checkpoints, struct loam_loop *loop,
+                                         const char *board_directory, struct loam_error *error);
+// Writes the checkpoint of the step that the loop has done, whole or not at all, and takes away those that
+// are of another past, or too many.
+enum loam_status loam_checkpoints_save(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
+                                       struct loam_error *error);
+// The trained values as they were at that step.
+enum loam_status loam_checkpoints_load_values(const struct loam_checkpoints *checkpoints, int64_t step,
+                                              struct loam_error *error);
+
+#endif

@@ -1,0 +1,96 @@
+#include "train/checkpoint_state.h"
+
+#include <math.h>
+#include <stddef.h>
+
+#include "base/clock.h"
+
+#define FIELD(field)                                                                                         \
+    {                                                                                                        \
+#field, offsetof(struct loam_loop, field),                                                           \
+            _Generic(((struct loam_loop *)0)->field, int64_t                                                 \
+                     : false, double                                                                         \
+                     : true)                                                                                 \
+    }
+
+static const struct {
+    const char *key;
+    size_t offset; // in struct loam_loop
+    bool real;     // double, null for what is not finite; else int64_t
+} fields[] = {
+    FIELD(step),          FIELD(total_steps),     FIELD(updates),
+    FIELD(skipped),       FIELD(examples),        FIELD(tokens),
+    FIELD(loss_sum),      FIELD(eval_loss),       FIELD(eval_step),
+    FIELD(best_loss),     FIELD(best_step),       FIELD(worse_evaluations),
+    FIELD(last.loss),     FIELD(last.grad_norm),  FIELD(learning_rate),
+    FIELD(logged_step),   FIELD(logged_loss_sum), FIELD(logged_updates),
+    FIELD(logged_tokens),
+};
+enum { FIELDS = sizeof fields / sizeof fields[0] };
+
+// Times count from the start of the process, which another one does not share: what is kept is how long ago.
+static const struct {
+    const char *key;
+    size_t offset;
+} times[] = {
+    {"seconds", offsetof(struct loam_loop, start)},
+    {"logged_seconds", offsetof(struct loam_loop, logged_seconds)},
+};
+enum { TIMES = sizeof times / sizeof times[0] };
+
+static json_t *real(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *loam_checkpoint_state_format(const struct loam_loop *loop)
+{
+    const char *base = (const char *)loop;
+    double now = loam_clock_seconds();
+    json_t *state = json_object();
+    bool whole = state != NULL;
+    for (size_t i = 0; i < FIELDS && whole; i++) {
+        const void *field = base + fields[i].offset;
+        json_t *value = fields[i].real ? real(*(const double *)field) : json_integer(*(const int64_t *)field);
+        whole = json_object_set_new(state, fields[i].key, value) == 0;
+    }
+    for (size_t i = 0; i < TIMES && whole; i++)
+        whole = json_object_set_new(state, times[i].key,
+                                    real(now - *(const double *)(const void *)(base + times[i].offset))) == 0;
+    if (whole) return state;
+    json_decref(state);
+    return NULL;
+}
+
+static enum loam_status fail_key(const char *name, const char *key, struct loam_error *error)
+{
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s has no \"%s\"", name, key);
+}
+
+enum loam_status loam_checkpoint_state_parse(struct loam_loop *loop, const json_t *state, const char *name,
+                                             struct loam_error *error)
+{
+    char *base = (char *)loop;
+    double now = loam_clock_seconds();
+    for (size_t i = 0; i < FIELDS; i++) {
+        const char *key = fields[i].key;
+        void *field = base + fields[i].offset;
+        if (json_object_get(state, key) == NULL) return fail_key(name, key, error);
+        if (fields[i].real) {
+            *(double *)field = NAN;
+            LOAM_TRY(loam_json_get_double(state, name, key, field, error));
+        } else {
+            if (!json_is_integer(json_object_get(state, key))) return fail_key(name, key, error);
+            LOAM_TRY(loam_json_get_int(state, name, key, field, error));
+        }
+    }
+    for (size_t i = 0; i < TIMES; i++) {
+        double ago = NAN;
+        LOAM_TRY(loam_json_get_double(state, name, times[i].key, &ago, error));
+        if (!isfinite(ago)) return fail_key(name, times[i].key, error);
+        *(double *)(void *)(base + times[i].offset) = now - ago;
+    }
+    if (loop->step >= 1 && loop->updates >= 0 && loop->updates <= loop->step) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: step %lld with %lld updates cannot be", name,
+                     (long long)loop->step, (long long)loop->updates);
+}

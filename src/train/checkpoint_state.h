@@ -1,0 +1,14 @@
+// What a checkpoint holds besides options and tensors: counts and sums of the loop, as JSON.
+#ifndef LOAM_TRAIN_CHECKPOINT_STATE_H
+#define LOAM_TRAIN_CHECKPOINT_STATE_H
+
+#include "base/json.h"
+#include "train/loop.h"
+
+// An object, released with json_decref(); NULL when there is no memory.
+json_t *loam_checkpoint_state_format(const struct loam_loop *loop);
+// Sets the loop's fields; `name` is the file, for messages. A field that is missing is an error.
+enum loam_status loam_checkpoint_state_parse(struct loam_loop *loop, const json_t *state, const char *name,
+                                             struct loam_error *error);
+
+#endif
