@@ -2,8 +2,15 @@
 // b is packed into panels of PANEL columns, then blocks of rows of a into panels of ROWS rows, and a tile of
 // c, ROWS x PANEL, is summed in registers (Goto and van de Geijn 2008). Between slices the sums wait in f32;
 // the last slice adds bias and residual and rounds.
+//
+// Packing rounds to block floating point: of each row of a and each column of b, GROUP elements along k share
+// one power of two, and each is a whole number of it between -4095 and 4095. So a group of products sums to
+// less than 2^31, exactly, by instructions that multiply two pairs of 16-bit numbers and add them; on AVX2
+// these take 1.6 times as many numbers a second as multiply-adds of f32. A bf16 number is exact where the
+// largest of its group is less than 16 times as large, and off by 2^-12 of the largest at most elsewhere.
 #include "device/cpu/simd/gemm.h"
 
+#include <math.h>
 #include <omp.h>
 
 #include "device/cpu/simd/vector.h"
@@ -13,10 +20,13 @@ enum {
            : LANES == 8 ? 6
                         : 4, // of a tile: as many as registers allow, at most LANES
     PANEL = 2 * LANES,       // columns of a tile
+    GROUP = 128,             // elements that share an exponent: GROUP * 4095^2 < 2^31
     DEPTH = 512,             // of a slice: a panel of b stays in the first cache
     BLOCK_ROWS = 12 * ROWS,  // of a that are packed at a time, for the second cache
     TASK_ROWS = 1024,
     TASK_COLUMNS = 512, // a multiple of PANEL at every level
+    SLICE_GROUPS = DEPTH / GROUP,
+    STEP = 2 * LANES, // elements along k that are packed at a time; zeros follow the last one
 };
 
 static int64_t min64(int64_t x, int64_t y)
@@ -29,7 +39,48 @@ static int64_t round_up(int64_t count, int64_t unit)
     return (count + unit - 1) / unit * unit;
 }
 
+// ---- numbers ----
+
+// The shared exponents of LANES groups.
+struct exponents {
+    vec unit;    // the power of two; NaN where the group has a number that is not finite
+    vec inverse; // 1 / unit
+};
+
+INLINE vec_int magnitude(vec value)
+{
+    return (vec_int)value & 0x7FFFFFFF;
+}
+
+// largest: the bits of the largest magnitude of each group.
+INLINE struct exponents choose_exponents(vec_int largest)
+{
+    // 12 bits are kept: what would be rounded to 2^12 takes the next power. The floor keeps 1 / unit finite.
+    const vec_int field = larger_int((largest + 0x800) >> 23, splat_int(12));
+    const vec_int finite = field < 255;
+    const vec unit = (vec)((field - 11) << 23), inverse = (vec)((265 - field) << 23);
+    return (struct exponents){select_vec(finite, unit, splat(NAN)), select_vec(finite, inverse, splat(0))};
+}
+
+// The whole number nearest to value x inverse, in the low bits of each lane.
+INLINE vec_int whole_bits(vec value, vec inverse)
+{
+    return (vec_int)(value * inverse + 12582912.0f); // 1.5 * 2^23
+}
+
+INLINE vec_int whole(vec value, vec inverse)
+{
+    return whole_bits(value, inverse) - (vec_int)splat(12582912.0f);
+}
+
 // ---- packing ----
+
+// One LANES-wide part of a panel: for each pair of elements along k, LANES of them, `width` apart.
+struct part {
+    int32_t *pairs; // whole vectors are written, so up to LANES past the last one
+    float *units;   // [groups], `units_row` apart; whole vectors as well
+    int64_t width, units_row;
+};
 
 static const void *element(const struct gemm_operand *operand, int64_t row, int64_t column)
 {
@@ -37,71 +88,116 @@ static const void *element(const struct gemm_operand *operand, int64_t row, int6
     return (const char *)operand->data + index * (operand->bf16 ? 2 : 4);
 }
 
-// Packs `depth` groups of up to LANES floats, `width` apart: group p holds element p of each of `count` lines
-// that are contiguous and `line` elements apart. Past `count` the last line again (nobody reads those sums),
-// and whole vectors are written, so up to LANES floats past the last group.
-INLINE void pack_lines(float *target, int64_t width, const void *source, int64_t line, int64_t count,
+// The largest magnitudes of `depth` elements of LANES lines.
+INLINE vec_int lines_largest(const char *const lines[LANES], int64_t depth, bool bf16)
+{
+    vec largest[LANES];
+    for (int64_t i = 0; i < LANES; i++) {
+        vec_int line = {0};
+        for (int64_t p = 0; p < depth; p += LANES)
+            line = larger_int(line, magnitude(load(lines[i], p, depth, bf16)));
+        largest[i] = (vec)line;
+    }
+    transpose_vec(largest);
+    vec_int result = (vec_int)largest[0];
+    for (int64_t i = 1; i < LANES; i++)
+        result = larger_int(result, (vec_int)largest[i]);
+    return result;
+}
+
+// A group of `depth` elements of `count` lines that are contiguous and `line` elements apart. Past `count`
+// the last line again: nobody reads those sums.
+INLINE void pack_lines(const struct part *part, const void *source, int64_t line, int64_t count,
                        int64_t depth, bool bf16)
 {
     const char *lines[LANES];
     for (int64_t i = 0; i < LANES; i++)
         lines[i] = (const char *)source + min64(i, count - 1) * line * (bf16 ? 2 : 4);
-    vec block[LANES];
-    int64_t p = 0;
-    for (; p + LANES <= depth; p += LANES) {
+    const struct exponents exponents = choose_exponents(lines_largest(lines, depth, bf16));
+    store_f32(part->units, exponents.unit);
+    for (int64_t p = 0; p < depth; p += STEP) {
+        vec block[LANES];
 #pragma GCC unroll 16
-        for (int64_t i = 0; i < LANES; i++)
-            block[i] = load(lines[i], p, INT64_MAX, bf16);
+        for (int64_t i = 0; i < LANES; i++) {
+            const vec inverse = splat(exponents.inverse[i]);
+            const vec low = load(lines[i], p, depth, bf16);
+            const vec high = p + LANES < depth ? load(lines[i], p + LANES, depth, bf16) : splat(0);
+            block[i] = (vec)pack_halves(whole(low, inverse), whole(high, inverse));
+        }
         transpose_vec(block);
 #pragma GCC unroll 16
         for (int64_t i = 0; i < LANES; i++)
-            store_f32(target + (p + i) * width, block[i]);
+            memcpy(part->pairs + (p / 2 + i) * part->width, &block[i], sizeof block[i]);
     }
-    if (p == depth) return;
-    for (int64_t i = 0; i < LANES; i++)
-        block[i] = load(lines[i], p, depth, bf16);
-    transpose_vec(block);
-    for (int64_t i = 0; p + i < depth; i++)
-        store_f32(target + (p + i) * width, block[i]);
 }
 
-// The same where the elements of a group are contiguous and the groups `group` elements apart; zero past
+// The same where `count` lines are adjacent and the elements of each `stride` elements apart; zero past
 // `count`.
-INLINE void pack_groups(float *target, int64_t width, const void *source, int64_t group, int64_t count,
-                        int64_t depth, bool bf16)
+INLINE void pack_columns(const struct part *part, const void *source, int64_t stride, int64_t count,
+                         int64_t depth, bool bf16)
 {
-    const char *groups = source;
-    for (int64_t p = 0; p < depth; p++, groups += group * (bf16 ? 2 : 4), target += width)
-        store_f32(target, load(groups, 0, count, bf16));
+    const char *rows = source;
+    const int64_t bytes = stride * (bf16 ? 2 : 4);
+    vec_int largest = {0};
+    for (int64_t p = 0; p < depth; p++)
+        largest = larger_int(largest, magnitude(load(rows + p * bytes, 0, count, bf16)));
+    const struct exponents exponents = choose_exponents(largest);
+    store_f32(part->units, exponents.unit);
+    for (int64_t p = 0; p < round_up(depth, STEP); p += 2) {
+        vec_int pair = {0};
+        if (p < depth) pair = whole_bits(load(rows + p * bytes, 0, count, bf16), exponents.inverse) & 0xFFFF;
+        if (p + 1 < depth)
+            pair |= whole_bits(load(rows + (p + 1) * bytes, 0, count, bf16), exponents.inverse) << 16;
+        memcpy(part->pairs + p / 2 * part->width, &pair, sizeof pair);
+    }
 }
 
-// One LANES-wide part of a panel.
-static void pack(float *target, int64_t width, const void *source, int64_t line, int64_t group, int64_t count,
+// `count` lines of the operand from its element at `source` on, `depth` elements of each, group by group.
+static void pack(struct part part, const void *source, int64_t line, int64_t stride, int64_t count,
                  int64_t depth, bool bf16)
 {
-    if (group == 1 && bf16) pack_lines(target, width, source, line, count, depth, true);
-    if (group == 1 && !bf16) pack_lines(target, width, source, line, count, depth, false);
-    if (group != 1 && bf16) pack_groups(target, width, source, group, count, depth, true);
-    if (group != 1 && !bf16) pack_groups(target, width, source, group, count, depth, false);
+    const int64_t size = bf16 ? 2 : 4;
+    for (int64_t p = 0; p < depth; p += GROUP) {
+        const int64_t group = min64(GROUP, depth - p);
+        const void *from = (const char *)source + p * stride * size;
+        if (stride == 1 && bf16) pack_lines(&part, from, line, count, group, true);
+        if (stride == 1 && !bf16) pack_lines(&part, from, line, count, group, false);
+        if (stride != 1 && bf16) pack_columns(&part, from, stride, count, group, true);
+        if (stride != 1 && !bf16) pack_columns(&part, from, stride, count, group, false);
+        part.pairs += GROUP / 2 * part.width;
+        part.units += part.units_row;
+    }
 }
 
-// Rows [row, row + rows) and columns [p, p + depth) of a, in panels [depth, ROWS].
-static void pack_a(float *target, const struct gemm_operand *a, int64_t row, int64_t rows, int64_t p,
-                   int64_t depth)
+// Of a slice, packed.
+struct packed {
+    int32_t *pairs; // in panels [DEPTH / 2, ROWS or PANEL] of pairs along k
+    float *units;   // [SLICE_GROUPS, units_row]
+    int64_t units_row;
+};
+
+// Rows [row, row + rows) and columns [p, p + depth) of a.
+static void pack_a(const struct packed *packed, const struct gemm_operand *a, int64_t row, int64_t rows,
+                   int64_t p, int64_t depth)
 {
-    for (int64_t i = 0; i < rows; i += ROWS, target += depth * ROWS)
-        pack(target, ROWS, element(a, row + i, p), a->row, a->column, min64(ROWS, rows - i), depth, a->bf16);
+    for (int64_t i = 0; i < rows; i += ROWS) {
+        const struct part part = {packed->pairs + i * (DEPTH / 2), packed->units + i, ROWS,
+                                  packed->units_row};
+        pack(part, element(a, row + i, p), a->row, a->column, min64(ROWS, rows - i), depth, a->bf16);
+    }
 }
 
-// Rows [p, p + depth) and columns [column, column + columns) of b, in panels [depth, PANEL]. Half a panel
-// that has no columns stays as it is.
-static void pack_b(float *target, const struct gemm_operand *b, int64_t column, int64_t columns, int64_t p,
-                   int64_t depth)
+// Rows [p, p + depth) and columns [column, column + columns) of b. Half a panel that has no columns stays as
+// it is.
+static void pack_b(const struct packed *packed, const struct gemm_operand *b, int64_t column, int64_t columns,
+                   int64_t p, int64_t depth)
 {
-    for (int64_t j = 0; j < columns; j += PANEL, target += depth * PANEL)
-        for (int64_t half = 0; half < min64(PANEL, columns - j); half += LANES)
-            pack(target + half, PANEL, element(b, p, column + j + half), b->column, b->row,
-                 min64(LANES, columns - j - half), depth, b->bf16);
+    for (int64_t j = 0; j < columns; j += LANES) {
+        const int64_t panel = j / PANEL * PANEL;
+        const struct part part = {packed->pairs + panel * (DEPTH / 2) + (j - panel), packed->units + j, PANEL,
+                                  packed->units_row};
+        pack(part, element(b, p, column + j), b->column, b->row, min64(LANES, columns - j), depth, b->bf16);
+    }
 }
 
 // ---- a tile ----
@@ -123,34 +219,34 @@ INLINE void finish_row(const struct gemm *gemm, const float *sums, int64_t row, 
     }
 }
 
-// sums (+)= a [depth, ROWS]T b [depth, PANEL]
-static void tile_product(const float *a, const float *b, int64_t depth, float *sums, int64_t sums_row,
-                         bool accumulate)
+// sums [ROWS, PANEL] (+)= units_a unitsT_b * a [pairs, ROWS]T b [pairs, PANEL], the products of one group.
+INLINE void group_product(const int32_t *a, const float *units_a, const int32_t *b, const float *units_b,
+                          int64_t pairs, float *sums, int64_t sums_row, bool accumulate)
 {
-    vec sum[ROWS][2];
+    vec_int sum[ROWS][2];
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; i++)
-        sum[i][0] = sum[i][1] = splat(0);
-    for (int64_t p = 0; p < depth; p++, a += ROWS, b += PANEL) {
-        const vec b0 = load_f32(b), b1 = load_f32(b + LANES);
+        sum[i][0] = sum[i][1] = splat_int(0);
+#pragma GCC unroll 4
+    for (int64_t p = 0; p < pairs; p++, a += ROWS, b += PANEL) {
+        const vec_int b0 = load_int(b), b1 = load_int(b + LANES);
 #pragma GCC unroll 16
         for (int i = 0; i < ROWS; i++) {
-            const vec left = splat(a[i]);
-            sum[i][0] += left * b0;
-            sum[i][1] += left * b1;
+            const vec_int left = splat_int(a[i]);
+            sum[i][0] = add_products(sum[i][0], left, b0);
+            sum[i][1] = add_products(sum[i][1], left, b1);
         }
     }
-    if (accumulate) {
+    const vec unit0 = load_f32(units_b), unit1 = load_f32(units_b + LANES);
 #pragma GCC unroll 16
-        for (int i = 0; i < ROWS; i++) {
-            sum[i][0] += load_f32(sums + i * sums_row);
-            sum[i][1] += load_f32(sums + i * sums_row + LANES);
+    for (int i = 0; i < ROWS; i++, sums += sums_row) {
+        vec sum0 = to_float(sum[i][0]) * (unit0 * units_a[i]), sum1 = to_float(sum[i][1]) * (unit1 * units_a[i]);
+        if (accumulate) {
+            sum0 += load_f32(sums);
+            sum1 += load_f32(sums + LANES);
         }
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < ROWS; i++) {
-        store_f32(sums + i * sums_row, sum[i][0]);
-        store_f32(sums + i * sums_row + LANES, sum[i][1]);
+        store_f32(sums, sum0);
+        store_f32(sums + LANES, sum1);
     }
 }
 
@@ -158,9 +254,9 @@ static void tile_product(const float *a, const float *b, int64_t depth, float *s
 
 struct task {
     int64_t row, rows, column, columns;
-    float *a;    // [BLOCK_ROWS, DEPTH] packed, and a vector
-    float *b;    // [DEPTH, columns] packed, and a vector
-    float *sums; // [rows, columns], rounded up to tiles
+    struct packed a; // BLOCK_ROWS rows
+    struct packed b; // the task's columns
+    float *sums;     // [rows, columns], rounded up to tiles
 };
 
 // A slice of k.
@@ -168,6 +264,22 @@ struct slice {
     int64_t depth;
     bool first, last;
 };
+
+// The tile of sums at row i of the packed rows and column j of the task, group by group.
+static void tile_product(const struct task *task, int64_t i, int64_t j, const struct slice *slice, float *sums,
+                         int64_t width)
+{
+    const int32_t *a = task->a.pairs + i * (DEPTH / 2), *b = task->b.pairs + j * (DEPTH / 2);
+    const float *units_a = task->a.units + i, *units_b = task->b.units + j;
+    for (int64_t p = 0; p < slice->depth; p += GROUP) {
+        const int64_t pairs = round_up(min64(GROUP, slice->depth - p), STEP) / 2;
+        group_product(a, units_a, b, units_b, pairs, sums, width, !slice->first || p > 0);
+        a += GROUP / 2 * ROWS;
+        b += GROUP / 2 * PANEL;
+        units_a += task->a.units_row;
+        units_b += task->b.units_row;
+    }
+}
 
 // `rows` rows of the task from `row` on, which are packed in task->a.
 static void block_product(const struct gemm *gemm, const struct task *task, int64_t row, int64_t rows,
@@ -178,8 +290,7 @@ static void block_product(const struct gemm *gemm, const struct task *task, int6
         const int64_t columns = min64(PANEL, task->columns - j);
         for (int64_t i = 0; i < rows; i += ROWS) {
             float *sums = task->sums + (row + i) * width + j;
-            tile_product(task->a + i * slice->depth, task->b + j * slice->depth, slice->depth, sums, width,
-                         !slice->first);
+            tile_product(task, i, j, slice, sums, width);
             for (int64_t t = i; slice->last && t < min64(i + ROWS, rows); t++, sums += width)
                 finish_row(gemm, sums, task->row + row + t, task->column + j, columns);
         }
@@ -191,10 +302,10 @@ static void run_task(const struct gemm *gemm, const struct task *task)
     for (int64_t p = 0; p < gemm->k; p += DEPTH) {
         const int64_t depth = min64(DEPTH, gemm->k - p);
         const struct slice slice = {depth, p == 0, p + depth == gemm->k};
-        pack_b(task->b, &gemm->b, task->column, task->columns, p, depth);
+        pack_b(&task->b, &gemm->b, task->column, task->columns, p, depth);
         for (int64_t row = 0; row < task->rows; row += BLOCK_ROWS) {
             const int64_t rows = min64(BLOCK_ROWS, task->rows - row);
-            pack_a(task->a, &gemm->a, task->row + row, rows, p, depth);
+            pack_a(&task->a, &gemm->a, task->row + row, rows, p, depth);
             block_product(gemm, task, row, rows, &slice);
         }
     }
@@ -233,21 +344,27 @@ static struct cut cut_product(int64_t m, int64_t n, int64_t threads)
 
 enum { ALIGN = 16, SERIAL = 1 << 20 }; // floats; multiplications that are not worth waking a thread
 
-// A thread's memory, in floats.
+// A thread's memory, in floats or pairs, which are as large.
 struct layout {
-    int64_t a, b, sums;
+    int64_t a, units_a, b, units_b, sums;
+    int64_t units_a_row, units_b_row;
 };
 
 static struct layout layout_task(const struct cut *cut)
 {
-    return (struct layout){round_up((int64_t)BLOCK_ROWS * DEPTH + LANES, ALIGN),
-                           round_up(cut->columns * DEPTH + LANES, ALIGN),
-                           round_up(cut->rows * cut->columns, ALIGN)};
+    struct layout layout = {.units_a_row = round_up((int64_t)BLOCK_ROWS + LANES, ALIGN),
+                            .units_b_row = round_up(cut->columns + LANES, ALIGN)};
+    layout.a = round_up((int64_t)BLOCK_ROWS * DEPTH / 2 + LANES, ALIGN);
+    layout.units_a = SLICE_GROUPS * layout.units_a_row;
+    layout.b = round_up(cut->columns * DEPTH / 2 + LANES, ALIGN);
+    layout.units_b = SLICE_GROUPS * layout.units_b_row;
+    layout.sums = round_up(cut->rows * cut->columns, ALIGN);
+    return layout;
 }
 
 static int64_t thread_floats(const struct layout *layout)
 {
-    return layout->a + layout->b + layout->sums;
+    return layout->a + layout->units_a + layout->b + layout->units_b + layout->sums;
 }
 
 // However it will be cut: so that a smaller product never takes more.
@@ -259,6 +376,15 @@ size_t cpu_gemm_scratch(int64_t m, int64_t n, int threads)
     return (size_t)thread_floats(&layout) * (size_t)threads * sizeof(float);
 }
 
+// The memory of one thread, divided.
+static void place_task(struct task *task, const struct layout *layout, float *memory)
+{
+    task->a = (struct packed){(int32_t *)memory, memory + layout->a, layout->units_a_row};
+    memory += layout->a + layout->units_a;
+    task->b = (struct packed){(int32_t *)memory, memory + layout->b, layout->units_b_row};
+    task->sums = memory + layout->b + layout->units_b;
+}
+
 void cpu_gemm(const struct gemm *gemm, void *scratch, int threads)
 {
     if (gemm->m * gemm->n * gemm->k <= SERIAL) threads = 1;
@@ -268,14 +394,11 @@ void cpu_gemm(const struct gemm *gemm, void *scratch, int threads)
     for (int64_t i = 0; i < cut.row_tasks; i++)
         for (int64_t j = 0; j < cut.column_tasks; j++) {
             const int64_t row = i * cut.rows, column = j * cut.columns;
-            float *mine = (float *)scratch + omp_get_thread_num() * thread_floats(&layout);
-            const struct task task = {.row = row,
-                                      .rows = min64(cut.rows, gemm->m - row),
-                                      .column = column,
-                                      .columns = min64(cut.columns, gemm->n - column),
-                                      .a = mine,
-                                      .b = mine + layout.a,
-                                      .sums = mine + layout.a + layout.b};
+            struct task task = {.row = row,
+                                .rows = min64(cut.rows, gemm->m - row),
+                                .column = column,
+                                .columns = min64(cut.columns, gemm->n - column)};
+            place_task(&task, &layout, (float *)scratch + omp_get_thread_num() * thread_floats(&layout));
             run_task(gemm, &task);
         }
 }

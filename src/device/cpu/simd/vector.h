@@ -38,6 +38,14 @@ INLINE vec select_vec(vec_int mask, vec yes,
 {
     return (vec)((mask & (vec_int)yes) | (~mask & (vec_int)no));
 }
+INLINE vec_int splat_int(int32_t value)
+{
+    return value - (vec_int){0};
+}
+INLINE vec to_float(vec_int v)
+{
+    return __builtin_convertvector(v, vec);
+}
 // a > b ? a : b and a < b ? a : b, so b where either is NaN.
 INLINE vec larger_vec(vec a, vec b)
 {
@@ -57,6 +65,17 @@ INLINE vec smaller_vec(vec a, vec b)
     return (vec)_mm256_min_ps((__m256)a, (__m256)b);
 #else
     return select_vec(a < b, a, b);
+#endif
+}
+INLINE vec_int larger_int(vec_int a, vec_int b)
+{
+#if defined(__AVX512F__)
+    return (vec_int)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+    return (vec_int)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#else
+    const vec_int mask = a > b;
+    return (mask & a) | (~mask & b);
 #endif
 }
 INLINE float sum_lanes(vec v)
@@ -79,6 +98,12 @@ INLINE vec_int lane_index(void)
 INLINE vec load_f32(const float *source)
 {
     vec v;
+    memcpy(&v, source, sizeof v);
+    return v;
+}
+INLINE vec_int load_int(const int32_t *source)
+{
+    vec_int v;
     memcpy(&v, source, sizeof v);
     return v;
 }
@@ -186,6 +211,39 @@ INLINE void transpose_vec(vec rows[LANES])
         for (int j = 0; j < LANES; j++)
             transposed[j][i] = block[i][j];
     memcpy(rows, transposed, sizeof block);
+#endif
+}
+
+// ---- pairs of 16-bit numbers, two to a lane ----
+
+// Numbers of 16 bits, those of `low` before those of `high`.
+INLINE vec_int pack_halves(vec_int low, vec_int high)
+{
+#if defined(__AVX512F__)
+    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    return (vec_int)_mm512_permutexvar_epi64(order, _mm512_packs_epi32((__m512i)low, (__m512i)high));
+#elif defined(__AVX2__)
+    return (vec_int)_mm256_permute4x64_epi64(_mm256_packs_epi32((__m256i)low, (__m256i)high), 0xD8);
+#else
+    int16_t halves[2 * LANES];
+    for (int i = 0; i < LANES; i++) {
+        halves[i] = (int16_t)low[i];
+        halves[LANES + i] = (int16_t)high[i];
+    }
+    vec_int pairs;
+    memcpy(&pairs, halves, sizeof pairs);
+    return pairs;
+#endif
+}
+// sum + a.low b.low + a.high b.high in each lane.
+INLINE vec_int add_products(vec_int sum, vec_int a, vec_int b)
+{
+#if defined(__AVX512F__)
+    return sum + (vec_int)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+    return sum + (vec_int)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#else
+    return sum + (a >> 16) * (b >> 16) + ((a << 16) >> 16) * ((b << 16) >> 16);
 #endif
 }
 
