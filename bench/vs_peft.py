@@ -242,7 +242,7 @@ def run_loam(setup, mode, steps, warmup, dtype=None):
     seconds = [count / row["tokens_per_second"] for count, row in zip(tokens, rows)]
     result = figures(process, first, [row["loss"] for row in rows], seconds, tokens, warmup)
     said = next(line for _, line in process.lines if line.startswith("computing in "))
-    return dict(result, dtype=said.split()[2], said=said)
+    return dict(result, dtype=said[len("computing in ") : said.index(" on device")], said=said)
 
 
 # ---- the measurement ----

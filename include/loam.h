@@ -145,7 +145,7 @@ struct loam_machine {
     char level[16];         // the one that is used
     char onednn[32];        // version
     char onednn_isa[32];    // instructions that it may use
-    bool native_bf16;       // products of bf16 are made by the processor, else in f32
+    bool native_bf16;       // products of bf16 are made by the processor, else in 16-bit block floating point
     int threads;            // without --threads
     int cores;              // that the process may use
 };

@@ -76,6 +76,7 @@ static void add_machine(json_t *root, const struct loam_bench_machine *machine)
     json_object_set_new(root, "isa", machine->isa[0] != '\0' ? json_string(machine->isa) : json_null());
     json_object_set_new(root, "threads", json_integer(machine->threads));
     json_object_set_new(root, "dtype", json_string(loam_dtype_name(machine->dtype)));
+    json_object_set_new(root, "matrix_dtype", json_string(loam_dtype_name(machine->matrix_dtype)));
     json_object_set_new(root, "weight_bytes", json_integer(machine->weight_bytes));
     set(root, "peak_gflops", machine->peak_gflops > 0 ? machine->peak_gflops : NAN);
 }
@@ -192,7 +193,8 @@ static enum loam_status format_ops(struct loam_bytes *text, const char *title,
 static enum loam_status format_machine(struct loam_bytes *text, const struct loam_bench_machine *machine,
                                        struct loam_error *error)
 {
-    return loam_bytes_format(text, error, "%s on %s%s%s, %d threads", loam_dtype_name(machine->dtype),
+    return loam_bytes_format(text, error, "%s%s on %s%s%s, %d threads", loam_dtype_name(machine->dtype),
+                             machine->matrix_dtype != machine->dtype ? " with matrices of bf16" : "",
                              machine->device, machine->isa[0] != '\0' ? " " : "", machine->isa,
                              machine->threads);
 }

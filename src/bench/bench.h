@@ -23,7 +23,8 @@ struct loam_bench_machine {
     char device[16];
     char isa[16]; // level of instructions; empty: has no levels
     int threads;
-    enum loam_dtype dtype; // of weights and activations
+    enum loam_dtype dtype;        // of activations
+    enum loam_dtype matrix_dtype; // of the matrices
     double
         peak_gflops; // multiply-adds in registers, in the dtype that products are computed in; 0: not known
     int64_t weight_bytes; // of the model in memory, what is tied counted once

@@ -93,10 +93,10 @@ static enum loam_status open_bench(struct generate_bench *bench, const struct lo
                                                  .without_text = true,
                                                  .callbacks = callbacks};
     LOAM_TRY(loam_session_open(&bench->session, &options, error));
-    if (bench->settings->ceiling)
-        LOAM_TRY(
-            loam_bench_ceiling_init(&bench->ceiling, bench->session.device, bench->session.dtype, error));
     LOAM_TRY(loam_session_load(&bench->session, false, error));
+    if (bench->settings->ceiling)
+        LOAM_TRY(loam_bench_ceiling_init(&bench->ceiling, bench->session.device,
+                                         bench->session.model->matrix_dtype, error));
     bench->prefill.watch = loam_bench_sequence_watch;
     bench->prefill.user = &bench->sequence;
     LOAM_TRY(open_decoder(bench, error));

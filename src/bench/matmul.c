@@ -157,7 +157,7 @@ static enum loam_status measure(struct matmul_bench *bench, const struct loam_ca
     double ignored;
     LOAM_TRY(loam_bench_runner_open(runner, bench->settings, callbacks, error));
     const struct loam_session *session = &runner->job.session;
-    LOAM_TRY(loam_bench_ceiling_init(&bench->ceiling, session->device, session->dtype, error));
+    LOAM_TRY(loam_bench_ceiling_init(&bench->ceiling, session->device, session->model->matrix_dtype, error));
     LOAM_TRY(loam_bench_runner_step(runner, &ignored, error));
     const struct loam_bench_sequence *sequence = &runner->sequence;
     result->shapes = loam_calloc(sequence->count, sizeof *result->shapes, error);
@@ -170,7 +170,7 @@ static enum loam_status measure(struct matmul_bench *bench, const struct loam_ca
         LOAM_TRY(measure_shape(bench, &sequence->items[i].product, result, error));
         release_group(bench);
     }
-    result->dtype = bench->ceiling.own_weights ? session->dtype : LOAM_F32;
+    result->dtype = bench->ceiling.own_weights ? session->model->matrix_dtype : LOAM_F32;
     summarise(result);
     return LOAM_OK;
 }

@@ -105,6 +105,7 @@ void loam_bench_machine_describe(struct loam_bench_machine *machine, const struc
     if (session->device->isa != NULL) snprintf(machine->isa, sizeof machine->isa, "%s", session->device->isa);
     machine->threads = session->device->threads;
     machine->dtype = session->dtype;
+    machine->matrix_dtype = session->model->matrix_dtype;
     machine->weight_bytes = weight_bytes(session->model);
 }
 

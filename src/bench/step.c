@@ -106,7 +106,8 @@ static enum loam_status measure(struct step_bench *bench, const struct loam_call
     LOAM_TRY(loam_bench_runner_open(runner, settings, callbacks, error));
     const struct loam_session *session = &runner->job.session;
     if (settings->ceiling)
-        LOAM_TRY(loam_bench_ceiling_init(&bench->ceiling, session->device, session->dtype, error));
+        LOAM_TRY(
+            loam_bench_ceiling_init(&bench->ceiling, session->device, session->model->matrix_dtype, error));
     loam_bench_machine_describe(&result->machine, session);
     result->seconds_to_first_step = loam_bench_process_seconds();
     for (int64_t i = 0; i < settings->warm_up; i++)

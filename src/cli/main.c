@@ -32,8 +32,9 @@ static int print_machine(void)
     printf("levels        %s\n", machine.levels);
     printf("level         %s\n", machine.level);
     printf("oneDNN        %s, uses %s\n", machine.onednn, machine.onednn_isa);
-    printf("bf16          %s\n",
-           machine.native_bf16 ? "native products" : "no products, they are made in f32");
+    printf("bf16          %s\n", machine.native_bf16
+                                     ? "native products"
+                                     : "no products, they are made in 16-bit block floating point");
     printf("threads       %d, on %d core%s\n", machine.threads, machine.cores, machine.cores == 1 ? "" : "s");
     return finish_output();
 }

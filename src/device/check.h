@@ -10,6 +10,14 @@ static inline bool loam_check_activation(const struct loam_tensor *tensor)
     return tensor->dtype == LOAM_F32 || tensor->dtype == LOAM_BF16;
 }
 
+// A weight [rows, columns] as activations of `dtype` are multiplied with it: bf16 weights go with both.
+static inline bool loam_check_weight(const struct loam_tensor *weight, enum loam_dtype dtype, int64_t rows,
+                                     int64_t columns)
+{
+    return (weight->dtype == dtype || weight->dtype == LOAM_BF16) && weight->rank == 2 &&
+           weight->shape[0] == rows && weight->shape[1] == columns && weight->stride[1] == 1;
+}
+
 // `count` contiguous elements, whatever the rank.
 static inline bool loam_check_vector(const struct loam_tensor *tensor, enum loam_dtype dtype, int64_t count)
 {

@@ -18,12 +18,22 @@ struct loading {
 // ---- where it goes ----
 
 // oneDNN and the ops ask for elements at their natural alignment, not for more.
-static bool used_in_place(const struct loading *loading, const struct loam_stored_tensor *source)
+static bool used_in_place(const struct loading *loading, const struct loam_stored_tensor *source,
+                          enum loam_dtype dtype)
 {
     const struct loam_model *model = loading->model;
     if (loading->options->writable || !model->device->host_memory) return false;
     if (source == NULL) return true; // a plan without weights
-    return source->dtype == model->dtype && (uintptr_t)source->data % loam_dtype_size(source->dtype) == 0;
+    return source->dtype == dtype && (uintptr_t)source->data % loam_dtype_size(source->dtype) == 0;
+}
+
+// What a parameter is computed with. A plan without weights takes the matrices for bf16 where that is kept.
+static enum loam_dtype dtype_of(const struct loading *loading, const struct loam_tensor *value,
+                                const struct loam_stored_tensor *source)
+{
+    const bool stored_bf16 = source == NULL || source->dtype == LOAM_BF16;
+    const bool kept = loading->options->keep_bf16 && !loading->options->writable;
+    return kept && value->rank == 2 && stored_bf16 ? LOAM_BF16 : loading->model->dtype;
 }
 
 // Where a tensor lies in the mapped file; in a plan without weights, an address that is never dereferenced.
@@ -47,10 +57,12 @@ static void place(const struct loading *loading, struct loam_arena *arena)
 {
     struct loam_model *model = loading->model;
     model->mapped_bytes = 0;
+    model->matrix_dtype = model->dtype;
     for (size_t i = 0; i < model->parameter_count; i++) {
         struct loam_tensor *value = &model->parameters[i].value;
-        bool in_place = used_in_place(loading, loading->sources[i]);
-        value->dtype = model->dtype;
+        value->dtype = dtype_of(loading, value, loading->sources[i]);
+        if (value->rank == 2 && value->dtype == LOAM_BF16) model->matrix_dtype = LOAM_BF16;
+        bool in_place = used_in_place(loading, loading->sources[i], value->dtype);
         value->data =
             in_place ? place_in_file(loading->sources[i]) : loam_arena_alloc(arena, loam_tensor_bytes(value));
         if (in_place) model->mapped_bytes += loam_tensor_bytes(value);
@@ -150,8 +162,8 @@ static void log_conversions(const struct loading *loading)
     for (size_t d = 0; d < sizeof stored / sizeof stored[0]; d++) {
         size_t count = 0;
         for (size_t i = 0; i < model->parameter_count; i++)
-            count += loading->sources[i]->dtype == stored[d];
-        if (count > 0 && stored[d] != model->dtype)
+            count += loading->sources[i]->dtype == stored[d] && model->parameters[i].value.dtype != stored[d];
+        if (count > 0)
             loam_log_write(log, LOAM_LOG_INFO, "%s: %zu tensors converted from %s to %s", loading->directory,
                            count, loam_dtype_name(stored[d]), loam_dtype_name(model->dtype));
     }

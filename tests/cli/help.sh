@@ -25,7 +25,7 @@ make_model "$tmp/model"
 ok 'forced level, in a run' generate --model "$tmp/model" --prompt 'The bakery' --max-new-tokens 1 --threads 1
 grep -q 'computing in f32 on device cpu (portable) with 1 threads$' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 ok 'bf16 without bf16 products' generate --model "$tmp/model" --prompt 'The bakery' --max-new-tokens 1 --threads 1 --dtype bf16
-grep -q 'computing in bf16 on .*; products are made in f32' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+grep -q 'computing in bf16 on .*; their products are made in 16-bit block floating point$' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 LOAM_ISA=sse9
 refuses 1 'LOAM_ISA=sse9: expected one of ' 'level that does not exist' --version --verbose
 refuses 1 'LOAM_ISA=sse9: expected one of ' 'level that does not exist, in a run' \

@@ -11,9 +11,11 @@ const char *loam_ref_embedding_forward_refuses(const struct loam_device *device,
     if (!loam_check_strided(table, table->dtype, table->shape[0], table->shape[1])) {
         return "table must be [V, H]";
     }
-    if (!loam_check_matrix(&args->y, table->dtype, tokens, table->shape[1])) {
-        return "y must be [T, H], contiguous, in the dtype of table";
-    }
+    if (!loam_check_activation(&args->y) ||
+        !loam_check_weight(table, args->y.dtype, table->shape[0], table->shape[1]))
+        return "table must be bf16 or in the dtype of y";
+    if (!loam_check_matrix(&args->y, args->y.dtype, tokens, table->shape[1]))
+        return "y must be [T, H], contiguous";
     return NULL;
 }
 

@@ -45,6 +45,12 @@ static struct loam_tensor make_ids(struct op_run *run, const char *name, int64_t
 
 // ---- matmul ----
 
+// Of a matrix that activations are multiplied with.
+static enum loam_dtype weight_dtype(const struct op_run *run)
+{
+    return op_flagged(run, OP_BF16_WEIGHT) ? LOAM_BF16 : run->dtype;
+}
+
 static void build_linear_forward(struct op_run *run)
 {
     const struct op_case *c = run->test;
@@ -52,10 +58,10 @@ static void build_linear_forward(struct op_run *run)
     enum loam_dtype out = op_flagged(run, OP_F32_OUTPUT) ? LOAM_F32 : run->dtype;
     bool in_place = op_flagged(run, OP_IN_PLACE);
     a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, c->pad);
-    a->w.tensor = op_matrix(run, "w", OP_INPUT, run->dtype, c->n, c->k, 0);
+    a->w.tensor = op_matrix(run, "w", OP_INPUT, weight_dtype(run), c->n, c->k, 0);
     a->bias = optional_vector(run, "bias", OP_INPUT, run->dtype, c->n);
     a->y = op_matrix(run, "y", in_place ? OP_UPDATED : OP_OUTPUT, out, c->t, c->n, c->pad);
-    if (out == LOAM_F32) op_mark_exact(run);
+    if (op_flagged(run, OP_F32_OUTPUT)) op_mark_exact(run);
     if (in_place) {
         a->residual = a->y;
     } else if (!op_flagged(run, OP_NO_OPTIONAL)) {
@@ -70,7 +76,7 @@ static void build_linear_backward_input(struct op_run *run)
     struct loam_linear_backward_input_args *a = &run->args.linear_backward_input;
     a->accumulate = op_flagged(run, OP_ACCUMULATE);
     a->dy = op_matrix(run, "dy", OP_INPUT, run->dtype, c->t, c->n, c->pad);
-    a->w.tensor = op_matrix(run, "w", OP_INPUT, run->dtype, c->n, c->k, 0);
+    a->w.tensor = op_matrix(run, "w", OP_INPUT, weight_dtype(run), c->n, c->k, 0);
     a->dx = op_matrix(run, "dx", a->accumulate ? OP_UPDATED : OP_OUTPUT, run->dtype, c->t, c->k, 0);
     expect_sums(run, (double)c->n, 1.0);
 }
@@ -152,7 +158,7 @@ static void build_embedding_forward(struct op_run *run)
     const struct op_case *c = run->test;
     struct loam_embedding_forward_args *a = &run->args.embedding_forward;
     a->ids = make_ids(run, "ids", c->t, c->n);
-    a->table = op_matrix(run, "table", OP_INPUT, run->dtype, c->n, c->k, 0);
+    a->table = op_matrix(run, "table", OP_INPUT, weight_dtype(run), c->n, c->k, 0);
     a->y = op_matrix(run, "y", OP_OUTPUT, run->dtype, c->t, c->k, 0);
     op_mark_exact(run);
     expect_sums(run, 0.0, 0.0);
@@ -495,14 +501,13 @@ static void build_linear_cross_entropy(struct op_run *run)
     bool gradients = !op_flagged(run, OP_NO_OPTIONAL);
     a->h = op_matrix(run, "h", OP_INPUT, run->dtype, c->t, c->k, 0);
     if (op_flagged(run, OP_LARGE)) scale_values(&a->h, 60.0, 0.0);
-    a->w.tensor = op_matrix(run, "w", OP_INPUT, run->dtype, c->n, c->k, 0);
+    a->w.tensor = op_matrix(run, "w", OP_INPUT, weight_dtype(run), c->n, c->k, 0);
     a->labels = make_ids(run, "labels", c->t, c->n);
     for (int64_t t = 0; t < c->t; t++) {
         if (t % 4 == 1 || op_flagged(run, OP_ALL_IGNORED)) ((int32_t *)a->labels.data)[t] = -100;
     }
     a->grad_scale = 0.25f;
     a->loss_sum = op_vector(run, "loss_sum", OP_UPDATED, LOAM_F64, 1);
-    op_mark_exact(run);
     if (gradients && !op_flagged(run, OP_NO_HIDDEN_GRADIENT)) {
         a->dh = op_matrix(run, "dh", OP_OUTPUT, run->dtype, c->t, c->k, 0);
     }
@@ -578,6 +583,8 @@ const struct op_case op_cases[] = {
     {OP_linear_forward, .t = 19, .k = 257, .n = 11},
     // More than a block of rows, of columns and of the sum.
     {OP_linear_forward, .t = 1031, .k = 9, .n = 21},
+    {OP_linear_forward, .t = 3, .k = 257, .n = 11, .flags = OP_BF16_WEIGHT},
+    {OP_linear_forward, .t = 37, .k = 259, .n = 45, .pad = 1, .flags = OP_BF16_WEIGHT},
     {OP_linear_forward, .t = 11, .k = 13, .n = 1045, .pad = 1},
     {OP_linear_forward, .t = 23, .k = 1037, .n = 35, .flags = OP_IN_PLACE},
     {OP_linear_backward_input, .t = 1, .k = 1, .n = 1},
@@ -586,6 +593,7 @@ const struct op_case op_cases[] = {
     {OP_linear_backward_input, .t = 8, .k = 48, .n = 64, .flags = OP_ACCUMULATE},
     {OP_linear_backward_input, .t = 11, .k = 19, .n = 23, .pad = 7, .flags = OP_ACCUMULATE},
     {OP_linear_backward_input, .t = 91, .k = 19, .n = 527, .flags = OP_ACCUMULATE},
+    {OP_linear_backward_input, .t = 37, .k = 45, .n = 259, .flags = OP_ACCUMULATE | OP_BF16_WEIGHT},
     {OP_linear_backward_weight, .t = 1, .k = 1, .n = 1},
     {OP_linear_backward_weight, .t = 521, .k = 35, .n = 29},
     {OP_linear_backward_weight, .t = 1, .k = 13, .n = 17},
@@ -610,6 +618,7 @@ const struct op_case op_cases[] = {
     {OP_embedding_forward, .t = 1, .k = 1, .n = 1},
     {OP_embedding_forward, .t = 23, .k = 37, .n = 11},
     {OP_embedding_forward, .t = 5, .k = 64, .n = 29, .pad = 1},
+    {OP_embedding_forward, .t = 7, .k = 37, .n = 29, .flags = OP_BF16_WEIGHT},
     {OP_embedding_backward, .t = 1, .k = 1, .n = 1},
     {OP_embedding_backward, .t = 53, .k = 37, .n = 7},
     {OP_embedding_backward, .t = 5, .k = 64, .n = 29, .pad = 1},
@@ -708,6 +717,7 @@ const struct op_case op_cases[] = {
     {OP_linear_cross_entropy, .t = 9, .k = 31, .n = 53, .flags = OP_NO_HIDDEN_GRADIENT},
     {OP_linear_cross_entropy, .t = 5, .k = 16, .n = 32, .flags = OP_ALL_IGNORED},
     {OP_linear_cross_entropy, .t = 6, .k = 24, .n = 48, .flags = OP_LARGE},
+    {OP_linear_cross_entropy, .t = 13, .k = 29, .n = 67, .flags = OP_BF16_WEIGHT},
     {OP_linear_cross_entropy, .t = 3, .k = 8, .n = 5003, .flags = OP_NO_WEIGHT_GRADIENT},
 
     {OP_squared_norm, .n = 1},

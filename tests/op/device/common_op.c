@@ -294,7 +294,8 @@ void op_check_untouched(const struct op_run *run)
 // does not pass. What block floating point may be off by is tests/unit/device/test_gemm's to say.
 static double tolerance(const struct op_run *run, const struct op_buffer *buffer, double value)
 {
-    bool f32 = buffer->exact || (run->dtype == LOAM_F32 && buffer->tensor.dtype != LOAM_BF16);
+    const bool bf16 = run->dtype == LOAM_BF16 || op_flagged(run, OP_BF16_WEIGHT);
+    bool f32 = buffer->exact || (!bf16 && buffer->tensor.dtype != LOAM_BF16);
     if (f32) return 0x1p-23 * (fabs(value) + run->reduction * run->magnitude);
     return 0x1p-7 * fabs(value) + 0x1p-9 * sqrt(run->reduction) * run->magnitude;
 }

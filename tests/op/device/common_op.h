@@ -36,7 +36,8 @@ enum op_flag {
     OP_NO_HIDDEN_GRADIENT = 1 << 10, // linear_cross_entropy with dw but without dh
     OP_NO_WEIGHT_GRADIENT = 1 << 11, // ... with dh but without dw
     OP_ALL_IGNORED = 1 << 12,
-    OP_LARGE = 1 << 13, // values far from zero
+    OP_LARGE = 1 << 13,       // values far from zero
+    OP_BF16_WEIGHT = 1 << 14, // whatever the activations are
 };
 
 enum { OP_MAX_SEQUENCES = 6 };

@@ -240,7 +240,8 @@ INLINE void group_product(const int32_t *a, const float *units_a, const int32_t 
     const vec unit0 = load_f32(units_b), unit1 = load_f32(units_b + LANES);
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; i++, sums += sums_row) {
-        vec sum0 = to_float(sum[i][0]) * (unit0 * units_a[i]), sum1 = to_float(sum[i][1]) * (unit1 * units_a[i]);
+        vec sum0 = to_float(sum[i][0]) * (unit0 * units_a[i]),
+            sum1 = to_float(sum[i][1]) * (unit1 * units_a[i]);
         if (accumulate) {
             sum0 += load_f32(sums);
             sum1 += load_f32(sums + LANES);
@@ -266,8 +267,8 @@ struct slice {
 };
 
 // The tile of sums at row i of the packed rows and column j of the task, group by group.
-static void tile_product(const struct task *task, int64_t i, int64_t j, const struct slice *slice, float *sums,
-                         int64_t width)
+static void tile_product(const struct task *task, int64_t i, int64_t j, const struct slice *slice,
+                         float *sums, int64_t width)
 {
     const int32_t *a = task->a.pairs + i * (DEPTH / 2), *b = task->b.pairs + j * (DEPTH / 2);
     const float *units_a = task->a.units + i, *units_b = task->b.units + j;

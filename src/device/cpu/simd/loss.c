@@ -22,7 +22,7 @@ struct row_state {
 struct loss {
     const struct loam_linear_cross_entropy_args *args;
     struct loam_stream *stream;
-    bool bf16;                       // of h and w
+    bool h_bf16, w_bf16;
     bool products_bf16;              // h and the softmax are rounded to bf16 for their products
     int64_t size, vocabulary, block; // H, V, columns of logits at a time
     int32_t *tokens;                 // [T] of the labelled rows
@@ -47,13 +47,13 @@ static void *take(struct loam_stream *stream, size_t *bytes, int64_t count, size
     return stream != NULL ? loam_stream_scratch(stream, (size_t)count * element) : NULL;
 }
 
-// The largest of the products of `rows` rows.
+// The largest of the products of `rows` rows; that for dw has no w.
 static size_t product_scratch(const struct loss *loss, const struct loam_device *device, int64_t rows)
 {
-    const enum loam_dtype dtype = loss->args->w.tensor.dtype;
-    const size_t sizes[] = {cpu_product_scratch(device, dtype, rows, loss->block),
-                            cpu_product_scratch(device, dtype, rows, loss->size),
-                            cpu_product_scratch(device, dtype, loss->block, loss->size)};
+    const enum loam_dtype w = loss->args->w.tensor.dtype, h = loss->products_bf16 ? LOAM_BF16 : LOAM_F32;
+    const size_t sizes[] = {cpu_product_scratch(device, h, w, rows, loss->block),
+                            cpu_product_scratch(device, h, w, rows, loss->size),
+                            cpu_product_scratch(device, h, h, loss->block, loss->size)};
     size_t largest = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i] > largest) largest = sizes[i];
@@ -66,12 +66,13 @@ static size_t loss_init(struct loss *loss, const struct loam_device *device,
 {
     const int64_t tokens = args->h.shape[0], size = args->h.shape[1], vocabulary = args->w.tensor.shape[0];
     const int64_t rows = min64(tokens, ROWS), block = min64(vocabulary, BLOCK);
-    const bool bf16 = args->h.dtype == LOAM_BF16, mixes = args->dh.data != NULL;
-    const bool products_bf16 = bf16 && !cpu_widens(device, LOAM_BF16);
+    const bool h_bf16 = args->h.dtype == LOAM_BF16, mixes = args->dh.data != NULL;
+    const bool products_bf16 = h_bf16 && device->native_bf16;
     size_t bytes = 0;
     *loss = (struct loss){.args = args,
                           .stream = stream,
-                          .bf16 = bf16,
+                          .h_bf16 = h_bf16,
+                          .w_bf16 = args->w.tensor.dtype == LOAM_BF16,
                           .products_bf16 = products_bf16,
                           .size = size,
                           .vocabulary = vocabulary,
@@ -165,7 +166,7 @@ static void gather_rows(struct loss *loss, const int32_t *tokens, int64_t rows)
         if (loss->products_bf16)
             memcpy((uint16_t *)loss->h + i * size, h, (size_t)size * sizeof(uint16_t));
         else
-            widen((float *)loss->h + i * size, h, size, loss->bf16);
+            widen((float *)loss->h + i * size, h, size, loss->h_bf16);
         loss->states[i] = (struct row_state){.largest = -INFINITY, .label = labels[tokens[i]]};
     }
 }
@@ -232,8 +233,8 @@ static void write_row(struct loss *loss, int64_t i, int64_t token)
     const float *mix = loss->mix + i * loss->size;
     void *dh = cpu_row(&loss->args->dh, token);
     for (int64_t j = 0; j < loss->size; j += LANES) {
-        const vec other = load(mix, j, loss->size, false), own = load(w, j, loss->size, loss->bf16);
-        store(dh, j, loss->size, (other - own * state->others) * inverse, loss->bf16);
+        const vec other = load(mix, j, loss->size, false), own = load(w, j, loss->size, loss->w_bf16);
+        store(dh, j, loss->size, (other - own * state->others) * inverse, loss->h_bf16);
     }
 }
 

@@ -18,8 +18,9 @@ static int64_t min64(int64_t a, int64_t b)
 static enum loam_status multiply(struct loam_stream *stream, struct gemm *product,
                                  const struct loam_tensor *c)
 {
-    const enum loam_dtype dtype = product->b.bf16 ? LOAM_BF16 : LOAM_F32;
-    const size_t bytes = cpu_product_scratch(stream->device, dtype, product->m, product->n);
+    const enum loam_dtype a = product->a.bf16 ? LOAM_BF16 : LOAM_F32,
+                          b = product->b.bf16 ? LOAM_BF16 : LOAM_F32;
+    const size_t bytes = cpu_product_scratch(stream->device, a, b, product->m, product->n);
     void *scratch = bytes > 0 ? loam_stream_scratch(stream, bytes) : NULL;
     if (bytes > 0 && scratch == NULL) return LOAM_ERROR_INTERNAL;
     product->c = c->data;
@@ -113,7 +114,7 @@ static enum loam_status forward_few(struct loam_stream *stream, const struct loa
     float *x = loam_stream_scratch(stream, forward_few_scratch(args)); // [T, K]
     if (x == NULL) return LOAM_ERROR_INTERNAL;
     for (int64_t t = 0; t < tokens; t++)
-        widen(x + t * k, cpu_row(&args->x, t), k, bf16);
+        widen(x + t * k, cpu_row(&args->x, t), k, args->x.dtype == LOAM_BF16);
 #pragma omp parallel for schedule(static)
     for (int64_t first = 0; first < n; first += FEW_ROWS) {
         if (bf16) forward_few_rows(args, x, first, true);
@@ -126,7 +127,7 @@ static size_t linear_forward_scratch(const struct loam_device *device,
                                      const struct loam_linear_forward_args *args)
 {
     const size_t few = forward_few_scratch(args),
-                 many = cpu_product_scratch(device, args->w.tensor.dtype, args->x.shape[0],
+                 many = cpu_product_scratch(device, args->x.dtype, args->w.tensor.dtype, args->x.shape[0],
                                             args->w.tensor.shape[0]);
     return few > many ? few : many;
 }
@@ -153,7 +154,8 @@ static enum loam_status linear_forward(struct loam_stream *stream,
 static size_t linear_backward_input_scratch(const struct loam_device *device,
                                             const struct loam_linear_backward_input_args *args)
 {
-    return cpu_product_scratch(device, args->w.tensor.dtype, args->dx.shape[0], args->dx.shape[1]);
+    return cpu_product_scratch(device, args->dy.dtype, args->w.tensor.dtype, args->dx.shape[0],
+                               args->dx.shape[1]);
 }
 
 static enum loam_status linear_backward_input(struct loam_stream *stream,
@@ -175,7 +177,7 @@ static enum loam_status linear_backward_input(struct loam_stream *stream,
 static size_t linear_backward_weight_scratch(const struct loam_device *device,
                                              const struct loam_linear_backward_weight_args *args)
 {
-    return cpu_product_scratch(device, args->x.dtype, args->dw.shape[0], args->dw.shape[1]);
+    return cpu_product_scratch(device, args->dy.dtype, args->x.dtype, args->dw.shape[0], args->dw.shape[1]);
 }
 
 static enum loam_status linear_backward_weight(struct loam_stream *stream,

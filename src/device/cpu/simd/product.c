@@ -39,7 +39,7 @@ static enum loam_status product_onednn(struct loam_stream *stream, const struct 
 enum loam_status cpu_product(struct loam_stream *stream, const struct gemm *product, void *scratch)
 {
     const struct loam_device *device = stream->device;
-    if (!cpu_widens(device, dtype_of(product->a.bf16 || product->b.bf16)))
+    if (!cpu_product_is_ours(device, dtype_of(product->a.bf16), dtype_of(product->b.bf16)))
         return product_onednn(stream, product);
     cpu_gemm(product, scratch, device->threads);
     return LOAM_OK;

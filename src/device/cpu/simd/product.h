@@ -1,4 +1,4 @@
-// Matrix products as the ops ask for them: by oneDNN, or by gemm.c where the processor has no bf16 product.
+// Matrix products as the ops ask for them: by oneDNN, or by gemm.c where it has none.
 #ifndef LOAM_DEVICE_CPU_SIMD_PRODUCT_H
 #define LOAM_DEVICE_CPU_SIMD_PRODUCT_H
 
@@ -16,18 +16,18 @@ static inline struct gemm_operand cpu_transposed(const struct loam_tensor *tenso
     return (struct gemm_operand){tensor->data, 1, tensor->stride[0], tensor->dtype == LOAM_BF16};
 }
 
-// Whether operands of which one is `dtype` are widened: then both may be of either dtype, else they must
-// agree.
-static inline bool cpu_widens(const struct loam_device *device, enum loam_dtype dtype)
+// Whether a product of operands of these dtypes is gemm.c's: one of them is bf16, and the processor has no
+// product of bf16, or the other is f32.
+static inline bool cpu_product_is_ours(const struct loam_device *device, enum loam_dtype a, enum loam_dtype b)
 {
-    return dtype == LOAM_BF16 && !device->native_bf16;
+    return a != b || (a == LOAM_BF16 && !device->native_bf16);
 }
 
-// Bytes of scratch for a product of m rows and n columns; none without widening.
-static inline size_t cpu_product_scratch(const struct loam_device *device, enum loam_dtype dtype, int64_t m,
-                                         int64_t n)
+// Bytes of scratch for a product of m rows and n columns; none where it is oneDNN's.
+static inline size_t cpu_product_scratch(const struct loam_device *device, enum loam_dtype a,
+                                         enum loam_dtype b, int64_t m, int64_t n)
 {
-    return cpu_widens(device, dtype) ? cpu_gemm_scratch(m, n, device->threads) : 0;
+    return cpu_product_is_ours(device, a, b) ? cpu_gemm_scratch(m, n, device->threads) : 0;
 }
 
 // A failure is the stream's as well.

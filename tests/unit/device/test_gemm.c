@@ -1,0 +1,183 @@
+// Products in block floating point (f32 activations, bf16 weights): how far they may be off, and the numbers
+// at the ends of the range.
+#include <math.h>
+
+#include "isa.h"
+
+#include "base/rng.h"
+#include "device/cpu/cpu.h"
+
+enum { GROUP = 128, TOKENS = 21, OUT = 37 };
+
+struct fixture {
+    struct loam_device *device;
+    struct loam_stream stream;
+    int64_t k;
+    float *x, *y; // x [TOKENS, k], y [TOKENS, OUT]
+    uint16_t *w;  // [OUT, k]
+};
+
+static void set_up(struct fixture *f, int64_t k)
+{
+    struct loam_error error = {0};
+    *f = (struct fixture){.k = k};
+    assert_ok(loam_device_create(&f->device, "cpu", 2, &error));
+    assert_ok(loam_stream_init(&f->stream, f->device, 16 << 20, &error));
+    f->x = calloc((size_t)(TOKENS * k), sizeof *f->x);
+    f->w = calloc((size_t)(OUT * k), sizeof *f->w);
+    f->y = calloc((size_t)(TOKENS * OUT), sizeof *f->y);
+    assert_true(f->x != NULL && f->w != NULL && f->y != NULL);
+}
+
+static void multiply(struct fixture *f)
+{
+    const struct loam_linear_forward_args args = {.x = loam_tensor_2d(f->x, LOAM_F32, TOKENS, f->k),
+                                                  .w = {loam_tensor_2d(f->w, LOAM_BF16, OUT, f->k)},
+                                                  .y = loam_tensor_2d(f->y, LOAM_F32, TOKENS, OUT)};
+    loam_linear_forward(&f->stream, &args);
+}
+
+static void tear_down(struct fixture *f)
+{
+    struct loam_error error = {0};
+    assert_ok(loam_stream_finish(&f->stream, &error));
+    loam_stream_deinit(&f->stream);
+    loam_device_destroy(f->device);
+    free(f->x);
+    free(f->w);
+    free(f->y);
+}
+
+static float uniform(uint64_t stream, int64_t i)
+{
+    return 2 * loam_rng_uniform(11, stream, (uint64_t)i) - 1;
+}
+
+// Half a unit of the last of 12 bits of the largest magnitude, which may be rounded up to the next power.
+static double half_unit(double largest)
+{
+    int exponent;
+    (void)frexp(largest * (1 + 0x1p-12), &exponent);
+    return ldexp(1.0, exponent - 13);
+}
+
+// What rounding each group to its own power of two may do to the sum for (t, n).
+static double bound(const struct fixture *f, int64_t t, int64_t n, double *exact)
+{
+    double total = 0, sum = 0;
+    for (int64_t first = 0; first < f->k; first += GROUP) {
+        const int64_t last = first + GROUP < f->k ? first + GROUP : f->k;
+        double largest_x = 0, largest_w = 0, sum_x = 0, sum_w = 0;
+        for (int64_t i = first; i < last; i++) {
+            const double x = (double)f->x[t * f->k + i], w = (double)loam_bf16_to_f32(f->w[n * f->k + i]);
+            largest_x = fmax(largest_x, fabs(x));
+            largest_w = fmax(largest_w, fabs(w));
+            sum_x += fabs(x);
+            sum_w += fabs(w);
+            sum += x * w;
+        }
+        const double off_x = half_unit(largest_x), off_w = half_unit(largest_w);
+        total += off_x * sum_w + off_w * sum_x + (double)(last - first) * off_x * off_w;
+    }
+    *exact = sum;
+    return total;
+}
+
+static void check_bound(int64_t k, float spread)
+{
+    struct fixture f;
+    set_up(&f, k);
+    for (int64_t i = 0; i < TOKENS * k; i++)
+        f.x[i] = uniform(1, i) * expf(spread * uniform(2, i));
+    for (int64_t i = 0; i < OUT * k; i++)
+        f.w[i] = loam_f32_to_bf16(uniform(3, i) * expf(spread * uniform(4, i)));
+    multiply(&f);
+    for (int64_t t = 0; t < TOKENS; t++)
+        for (int64_t n = 0; n < OUT; n++) {
+            double exact;
+            const double most = bound(&f, t, n, &exact), off = fabs((double)f.y[t * OUT + n] - exact);
+            if (!(off <= most * 1.001 + 1e-6 * fabs(exact)))
+                fail_msg("k %d: element %d %d is off by %g, allowed %g", (int)k, (int)t, (int)n, off, most);
+        }
+    tear_down(&f);
+}
+
+static void test_error_is_bounded(void **state)
+{
+    (void)state;
+    const int64_t sizes[] = {1, 2, 17, 127, 128, 129, 300, 1040};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        check_bound(sizes[i], 0);
+        check_bound(sizes[i], 6);
+    }
+}
+
+static void fill(struct fixture *f, float x, float w)
+{
+    for (int64_t i = 0; i < TOKENS * f->k; i++)
+        f->x[i] = x;
+    for (int64_t i = 0; i < OUT * f->k; i++)
+        f->w[i] = loam_f32_to_bf16(w);
+}
+
+static void check_all(struct fixture *f, float want)
+{
+    multiply(f);
+    for (int64_t i = 0; i < TOKENS * OUT; i++)
+        assert_true(f->y[i] == want);
+}
+
+// The largest sums that 32 bits must hold; numbers of 8 bits are exact.
+static void test_extremes_do_not_overflow(void **state)
+{
+    (void)state;
+    struct fixture f;
+    set_up(&f, 512);
+    const float most = 0x1.FEp0f;
+    fill(&f, most, most);
+    check_all(&f, 512 * most * most);
+    fill(&f, -most, most);
+    check_all(&f, -512 * most * most);
+    fill(&f, 0x1.FFFFFEp0f, -most); // rounds to 2
+    check_all(&f, 512 * 2 * -most);
+    fill(&f, 0x1p100f, 0x1p-100f);
+    check_all(&f, 512);
+    fill(&f, 0x1p-120f, 0x1p-120f);
+    check_all(&f, 0);
+    fill(&f, 0, 1);
+    check_all(&f, 0);
+    tear_down(&f);
+}
+
+// Whatever stands beside it in its group.
+static void test_not_finite_is_not_lost(void **state)
+{
+    (void)state;
+    const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
+    for (size_t b = 0; b < sizeof bad / sizeof bad[0]; b++)
+        for (int of_w = 0; of_w < 2; of_w++) {
+            struct fixture f;
+            set_up(&f, 300);
+            fill(&f, 1, 1);
+            if (of_w == 0) f.x[7 * 300 + 211] = bad[b];
+            if (of_w == 1) f.w[7 * 300 + 211] = loam_f32_to_bf16(bad[b]);
+            multiply(&f);
+            for (int64_t t = 0; t < TOKENS; t++)
+                for (int64_t n = 0; n < OUT; n++) {
+                    const bool touched = of_w == 0 ? t == 7 : n == 7;
+                    assert_true(isfinite(f.y[t * OUT + n]) == !touched);
+                }
+            tear_down(&f);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_error_is_bounded),
+        cmocka_unit_test(test_extremes_do_not_overflow),
+        cmocka_unit_test(test_not_finite_is_not_lost),
+    };
+    const int missing = test_level_is_missing();
+    return missing != 0 ? missing : cmocka_run_group_tests(tests, NULL, NULL);
+}
