@@ -11,7 +11,7 @@ enum {
     BLOCK = 8,         // keys of which all heads are read before the next ones'
     KEYS_AT_ONCE = 4,  // dot products side by side in registers
     HEADS_AT_ONCE = 3, // query heads that share a row of keys or values in registers
-    VALUE_VECS = 4,    // of an output row in registers
+    VALUE_VECS = 4,    // of each output row in registers, and of a single one twice as many
 };
 
 // What is kept of one sequence's stretches, and a thread's memory. A row is a query's head.
@@ -73,8 +73,11 @@ INLINE void score_tile(const char *const k[KEYS_AT_ONCE], const float *q, int64_
                        bool bf16)
 {
     const int64_t padded = attention_padded(d);
-    vec sum[HEADS_AT_ONCE][KEYS_AT_ONCE] = {0};
+    vec sum[HEADS_AT_ONCE][KEYS_AT_ONCE];
     int64_t i = 0;
+    for (int n = 0; n < heads; n++)
+        for (int j = 0; j < KEYS_AT_ONCE; j++)
+            sum[n][j] = splat(0);
     for (; i + LANES <= d; i += LANES)
         for (int j = 0; j < KEYS_AT_ONCE; j++) {
             const vec key = load_whole(k[j], i, bf16);
@@ -147,7 +150,7 @@ static void weigh_row(const struct few *few, int64_t row, int64_t keys)
 INLINE void value_tile(const char *v, int64_t step, int64_t keys, const float *p, float *out, int64_t padded,
                        int64_t i, int heads, int vecs, bool bf16)
 {
-    vec sum[HEADS_AT_ONCE][VALUE_VECS];
+    vec sum[HEADS_AT_ONCE][2 * VALUE_VECS];
     for (int n = 0; n < heads; n++)
         for (int m = 0; m < vecs; m++)
             sum[n][m] = load_f32(out + n * padded + i + m * LANES);
@@ -167,6 +170,8 @@ INLINE void value_heads(const char *v, int64_t step, int64_t keys, const float *
 {
     const int64_t padded = attention_padded(d);
     int64_t i = 0;
+    for (; heads == 1 && i + 2 * VALUE_VECS * LANES <= d; i += 2 * VALUE_VECS * LANES)
+        value_tile(v, step, keys, p, out, padded, i, 1, 2 * VALUE_VECS, bf16);
     for (; i + VALUE_VECS * LANES <= d; i += VALUE_VECS * LANES)
         value_tile(v, step, keys, p, out, padded, i, heads, VALUE_VECS, bf16);
     for (; i + LANES <= d; i += LANES)
