@@ -1,6 +1,6 @@
-// LoRA beside a linear: thin products by small tiles. Rows of x, y and their gradients are taken to f32 a
-// block at a time, dropout included; sums over tokens are by blocks of columns, in token order, whatever the
-// number of threads.
+// LoRA beside a linear: thin products by small tiles. Blocks of x, y and their gradients are read where they
+// lie, or taken to f32 first where they are bf16 or have a dropout; sums over tokens are by blocks of
+// columns, in token order, whatever the number of threads.
 #include <omp.h>
 
 #include "device/cpu/simd/dropout.h"
@@ -8,8 +8,8 @@
 #include "device/cpu/simd/tile.h"
 
 enum {
-    ROWS = 32,     // tokens of a block
-    COLUMNS = 192, // columns of a block, whole tiles at every level
+    ROWS = 24,    // tokens of a block, whole tiles of any width
+    COLUMNS = 96, // columns of a block, whole tiles at every level
 };
 
 static int64_t min64(int64_t a, int64_t b)
@@ -74,7 +74,32 @@ static void read_block(float *target, const struct loam_tensor *source, const st
     }
 }
 
-// Adds f32 [rows, COLUMNS], dropped, to the block. What gets nothing keeps its bits: -0 + 0 would be +0.
+// A block in f32; columns up to the next whole vector can be read.
+struct block_values {
+    const float *data;
+    int64_t row; // elements from row to row
+};
+
+static struct block_values block_values(const struct loam_tensor *source, const struct block *block,
+                                        const struct loam_dropout *dropout, float *buffer)
+{
+    const bool dropped = dropout != NULL && dropout->p > 0;
+    if (source->dtype == LOAM_F32 && !dropped && block->columns % LANES == 0)
+        return (struct block_values){block_row(source, block, 0), source->stride[0]};
+    read_block(buffer, source, block, dropout);
+    return (struct block_values){buffer, COLUMNS};
+}
+
+// Adds to one vector of a row of n. What gets nothing keeps its bits: -0 + 0 would be +0, but all are the
+// same after adding -0.
+INLINE void add_vec(void *row, int64_t i, int64_t n, vec more, bool bf16)
+{
+    const vec_int nothing = more == 0.0f;
+    const vec delta = (vec)((vec_int)more | (nothing & INT32_MIN));
+    store(row, i, n, load(row, i, n, bf16) + delta, bf16);
+}
+
+// Adds f32 [rows, COLUMNS], dropped, to the block.
 static void add_block(const struct loam_tensor *target, float *delta, const struct block *block,
                       const struct loam_dropout *dropout)
 {
@@ -82,11 +107,46 @@ static void add_block(const struct loam_tensor *target, float *delta, const stru
     for (int64_t i = 0; i < block->rows; i++) {
         void *row = block_row(target, block, i);
         drop_row(dropout, target, block, i, delta + i * COLUMNS);
-        for (int64_t j = 0; j < block->columns; j += LANES) {
-            const vec before = load(row, j, block->columns, bf16), more = load_f32(delta + i * COLUMNS + j);
-            store(row, j, block->columns, select_vec(more == 0.0f, before, before + more), bf16);
-        }
+        for (int64_t j = 0; j < block->columns; j += LANES)
+            add_vec(row, j, block->columns, load_f32(delta + i * COLUMNS + j), bf16);
     }
+}
+
+// A tile of the block += left right
+INLINE void add_tile(const struct loam_tensor *target, const struct block *block,
+                     const struct small_matmul *mm, int64_t row, int64_t column, int64_t k, int rows,
+                     int vecs, bool bf16)
+{
+    const int64_t step = target->stride[0] * (bf16 ? 2 : 4);
+    char *y = block_row(target, block, row);
+    vec sum[TILE_SUMS];
+    for (int i = 0; i < rows * vecs; i++)
+        sum[i] = splat(0);
+    tile_sums(mm, row, column, k, rows, vecs, sum);
+    const bool whole = column + vecs * LANES <= block->columns;
+    for (int i = 0; i < rows; i++, y += step)
+        for (int j = 0; j < vecs; j++)
+            add_vec(y, column + j * LANES, whole ? INT64_MAX : block->columns, sum[i * vecs + j], bf16);
+}
+
+INLINE void add_column(const struct loam_tensor *target, const struct block *block,
+                       const struct small_matmul *mm, int64_t column, int64_t k, int vecs, bool bf16)
+{
+    int64_t row = 0;
+    for (; row + TILE_ROWS <= block->rows; row += TILE_ROWS)
+        add_tile(target, block, mm, row, column, k, TILE_ROWS, vecs, bf16);
+    for (; row < block->rows; row++)
+        add_tile(target, block, mm, row, column, k, 1, vecs, bf16);
+}
+
+INLINE void add_product(const struct loam_tensor *target, const struct block *block,
+                        const struct small_matmul *mm, int64_t k, bool bf16)
+{
+    int64_t column = 0;
+    for (; column + TILE_VECS * LANES <= padded(block->columns); column += TILE_VECS * LANES)
+        add_column(target, block, mm, column, k, TILE_VECS, bf16);
+    for (; column < block->columns; column += LANES)
+        add_column(target, block, mm, column, k, 1, bf16);
 }
 
 // sums [rows, width] = rows of x, dropped, times right [columns of x, width]
@@ -95,9 +155,9 @@ static void reduce_rows(float *sums, const struct loam_tensor *x, int64_t row, i
 {
     for (int64_t column = 0; column < x->shape[1]; column += COLUMNS) {
         const struct block block = {row, rows, column, min64(COLUMNS, x->shape[1] - column)};
-        read_block(buffer, x, &block, dropout);
-        small_matmul(&(struct small_matmul){buffer, COLUMNS, 1, right + column * width, width, sums, width,
-                                            column > 0},
+        const struct block_values left = block_values(x, &block, dropout, buffer);
+        small_matmul(&(struct small_matmul){left.data, left.row, 1, right + column * width, width, sums,
+                                            width, column > 0},
                      rows, width, block.columns);
     }
 }
@@ -107,13 +167,19 @@ static void expand_rows(const struct loam_tensor *y, int64_t row, int64_t rows, 
                         int64_t width, int64_t r, const float *right, const struct loam_dropout *dropout,
                         float *buffer)
 {
-    const int64_t right_row = padded(y->shape[1]);
+    const bool dropped = dropout != NULL && dropout->p > 0;
     for (int64_t column = 0; column < y->shape[1]; column += COLUMNS) {
         const struct block block = {row, rows, column, min64(COLUMNS, y->shape[1] - column)};
-        small_matmul(
-            &(struct small_matmul){left, width, 1, right + column, right_row, buffer, COLUMNS, false}, rows,
-            padded(block.columns), r);
-        add_block(y, buffer, &block, dropout);
+        const struct small_matmul mm = {left,   width,   1,    right + column, padded(y->shape[1]),
+                                        buffer, COLUMNS, false};
+        if (dropped) {
+            small_matmul(&mm, rows, padded(block.columns), r);
+            add_block(y, buffer, &block, dropout);
+        } else if (y->dtype == LOAM_BF16) {
+            add_product(y, &block, &mm, r, true);
+        } else {
+            add_product(y, &block, &mm, r, false);
+        }
     }
 }
 
@@ -203,8 +269,8 @@ static void backward_b_columns(const struct loam_lora_backward_args *args, int64
     float *sums = buffer + ROWS * COLUMNS; // [columns, width]
     for (int64_t row = 0; row < tokens; row += ROWS) {
         const struct block block = {row, min64(ROWS, tokens - row), column, columns};
-        read_block(buffer, &args->dy, &block, NULL);
-        small_matmul(&(struct small_matmul){buffer, 1, COLUMNS, t + row * width, width, sums, width, row > 0},
+        const struct block_values dy = block_values(&args->dy, &block, NULL, buffer);
+        small_matmul(&(struct small_matmul){dy.data, 1, dy.row, t + row * width, width, sums, width, row > 0},
                      columns, width, block.rows);
     }
     for (int64_t i = 0; i < columns; i++) {
@@ -223,9 +289,9 @@ static void backward_a_columns(const struct loam_lora_backward_args *args, int64
     float *sums = buffer + ROWS * COLUMNS; // [r, COLUMNS]
     for (int64_t row = 0; row < tokens; row += ROWS) {
         const struct block block = {row, min64(ROWS, tokens - row), column, columns};
-        read_block(buffer, &args->x, &block, &args->dropout);
+        const struct block_values x = block_values(&args->x, &block, &args->dropout, buffer);
         small_matmul(
-            &(struct small_matmul){dt + row * width, 1, width, buffer, COLUMNS, sums, COLUMNS, row > 0}, r,
+            &(struct small_matmul){dt + row * width, 1, width, x.data, x.row, sums, COLUMNS, row > 0}, r,
             padded(columns), block.rows);
     }
     for (int64_t j = 0; j < r; j++) {
@@ -261,10 +327,10 @@ static enum loam_status lora_backward(struct loam_stream *stream, const struct l
             if (args->dx.data != NULL)
                 expand_rows(&args->dx, row, rows, dt + row * width, width, r, a, &args->dropout, buffer);
         }
-#pragma omp for schedule(static) nowait
+#pragma omp for schedule(dynamic) nowait
         for (int64_t column = 0; column < n; column += COLUMNS)
             backward_b_columns(args, column, t, buffer);
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
         for (int64_t column = 0; column < k; column += COLUMNS)
             backward_a_columns(args, column, dt, buffer);
     }

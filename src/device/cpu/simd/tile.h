@@ -4,8 +4,9 @@
 
 #include "device/cpu/simd/vector.h"
 
-// A tile's sums: TILE_ROWS x TILE_VECS registers, of 32 with AVX-512 and of 16 below it.
-enum { TILE_ROWS = LANES == 16 ? 8 : 4, TILE_VECS = 3 };
+// A tile's sums: TILE_ROWS x TILE_VECS registers, of 32 with AVX-512 and of 16 below it; narrower tiles have
+// more rows instead.
+enum { TILE_ROWS = LANES == 16 ? 8 : 4, TILE_VECS = 3, TILE_SUMS = TILE_ROWS * TILE_VECS };
 
 // c [m, n] = a [m, k] b [k, n], or c += where `accumulate`; a has any strides, rows of b and c are
 // contiguous, n is a multiple of LANES.
@@ -19,14 +20,10 @@ struct small_matmul {
     bool accumulate;
 };
 
-INLINE void tile_product(const struct small_matmul *mm, int64_t row, int64_t column, int64_t k, int rows,
-                         int vecs)
+// sum[i vecs + j] += a b, of rows from `row` and vectors from `column` on
+INLINE void tile_sums(const struct small_matmul *mm, int64_t row, int64_t column, int64_t k, int rows,
+                      int vecs, vec sum[TILE_SUMS])
 {
-    vec sum[TILE_ROWS][TILE_VECS];
-    float *c = mm->c + row * mm->c_row + column;
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < vecs; j++)
-            sum[i][j] = mm->accumulate ? load_f32(c + i * mm->c_row + j * LANES) : splat(0);
     const float *a = mm->a + row * mm->a_row, *b = mm->b + column;
     const int64_t a_row = mm->a_row, a_column = mm->a_column, b_row = mm->b_row;
     for (int64_t p = 0; p < k; p++, a += a_column, b += b_row) {
@@ -36,20 +33,32 @@ INLINE void tile_product(const struct small_matmul *mm, int64_t row, int64_t col
         for (int i = 0; i < rows; i++) {
             const vec left = splat(a[i * a_row]);
             for (int j = 0; j < vecs; j++)
-                sum[i][j] += left * right[j];
+                sum[i * vecs + j] += left * right[j];
         }
     }
+}
+
+INLINE void tile_product(const struct small_matmul *mm, int64_t row, int64_t column, int64_t k, int rows,
+                         int vecs)
+{
+    vec sum[TILE_SUMS];
+    float *c = mm->c + row * mm->c_row + column;
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < vecs; j++)
-            store_f32(c + i * mm->c_row + j * LANES, sum[i][j]);
+            sum[i * vecs + j] = mm->accumulate ? load_f32(c + i * mm->c_row + j * LANES) : splat(0);
+    tile_sums(mm, row, column, k, rows, vecs, sum);
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < vecs; j++)
+            store_f32(c + i * mm->c_row + j * LANES, sum[i * vecs + j]);
 }
 
 // One column of tiles.
 INLINE void tile_column(const struct small_matmul *mm, int64_t m, int64_t column, int64_t k, int vecs)
 {
+    const int rows = TILE_SUMS / vecs;
     int64_t row = 0;
-    for (; row + TILE_ROWS <= m; row += TILE_ROWS)
-        tile_product(mm, row, column, k, TILE_ROWS, vecs);
+    for (; row + rows <= m; row += rows)
+        tile_product(mm, row, column, k, rows, vecs);
     for (; row < m; row++)
         tile_product(mm, row, column, k, 1, vecs);
 }
