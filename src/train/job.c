@@ -40,6 +40,12 @@ static enum loam_status check_settings(const struct loam_train_settings *setting
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "--%s %g: expected %s", rules[i].option, rules[i].value,
                          rules[i].expected);
     }
+    const char *needs_evaluation = settings->load_best_at_end              ? "load-best-at-end"
+                                   : settings->early_stopping_patience > 0 ? "early-stopping-patience"
+                                                                           : NULL;
+    if (needs_evaluation != NULL && settings->eval_data == NULL)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--%s goes by the evaluations: it needs --eval-data",
+                         needs_evaluation);
     if (settings->full && settings->adapter != NULL) {
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "--adapter %s with --method full: an adapter is trained with --method lora only",

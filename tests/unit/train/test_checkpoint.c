@@ -1,0 +1,323 @@
+// Checkpoints: what is in them, that damage is seen, and that a run which was stopped anywhere ends the same.
+#include "test.h"
+
+#include <sys/stat.h>
+
+#include "common_fixture.h"
+#include "train/checkpoint_files.h"
+
+static struct fixture fixture;
+
+static int make(void **state)
+{
+    (void)state;
+    fixture_make(&fixture, "bloom");
+    return 0;
+}
+
+static int remove_all(void **state)
+{
+    (void)state;
+    fixture_remove(&fixture);
+    return 0;
+}
+
+// Two steps an epoch, of which the second is a smaller one.
+static struct loam_train_settings settings_here(void)
+{
+    struct loam_train_settings settings = fixture_settings(&fixture);
+    settings.epochs = 2;
+    settings.accumulation = 2;
+    settings.lora.dropout = 0.2;
+    settings.warmup_steps = 2;
+    settings.logging_steps = 1;
+    settings.eval_data = fixture.jsonl;
+    settings.eval_steps = 2;
+    return settings;
+}
+
+static void assert_same_file(const char *a, const char *b, const char *name)
+{
+    size_t size_a = 0, size_b = 0;
+    char *text_a = fixture_read(a, name, &size_a), *text_b = fixture_read(b, name, &size_b);
+    assert_non_null(text_a);
+    assert_non_null(text_b);
+    assert_int_equal(size_a, size_b);
+    assert_memory_equal(text_a, text_b, size_a);
+    free(text_a);
+    free(text_b);
+}
+
+static size_t count_lines(const char *directory, const char *with)
+{
+    size_t count = 0;
+    char *text = fixture_read(directory, "metrics.jsonl", NULL);
+    assert_non_null(text);
+    for (const char *at = text; (at = strstr(at, with)) != NULL; at++)
+        count++;
+    free(text);
+    return count;
+}
+
+// ---- going on ----
+
+static void stopped_anywhere_it_ends_the_same(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_here();
+    settings.out = fixture.adapter;
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    size_t all = fixture.progress_count, first = 0;
+    while (fixture.progress[first].activity != LOAM_ACTIVITY_TRAIN)
+        first++;
+    settings.out = fixture.out;
+    settings.resume = "auto";
+    for (size_t at = first + 1; at <= all; at++) {
+        fixture_clear(&fixture);
+        fixture.stop_at = at;
+        assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_STOPPED, "stopped");
+        fixture_clear(&fixture);
+        assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+        assert_same_file(fixture.adapter, fixture.out, "adapter_model.safetensors");
+        assert_int_equal(count_lines(fixture.out, "\"loss\""), 4);
+        assert_int_equal(count_lines(fixture.out, "\"eval_loss\""), 2);
+        assert_int_equal(count_lines(fixture.out, "\"train_loss\""), 1);
+        test_remove_directory(fixture.out);
+    }
+}
+
+static void keeps_so_many(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_here();
+    int64_t *steps;
+    size_t count;
+    settings.save_steps = 1;
+    settings.save_total_limit = 2;
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    assert_ok(loam_checkpoint_list(fixture.out, &steps, &count, &error));
+    assert_int_equal(count, 2);
+    assert_int_equal(steps[0], 4);
+    assert_int_equal(steps[1], 3);
+    free(steps);
+    // What begins anew does away with the checkpoints of another past.
+    settings.overwrite = true;
+    settings.save_steps = 3;
+    settings.seed = 7;
+    settings.max_steps = 3;
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    assert_ok(loam_checkpoint_list(fixture.out, &steps, &count, &error));
+    assert_int_equal(count, 1);
+    assert_int_equal(steps[0], 3);
+    free(steps);
+}
+
+// A rate that destroys what was learnt: the first evaluation stays the best.
+static void ends_early_with_the_best(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_here();
+    settings.eval_steps = 1;
+    settings.epochs = 20;
+    settings.learning_rate = 1;
+    settings.schedule = LOAM_SCHEDULE_CONSTANT;
+    settings.early_stopping_patience = 3;
+    settings.load_best_at_end = true;
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    const struct loam_event *end = &fixture.events[fixture.event_count - 1];
+    assert_int_equal(end->kind, LOAM_EVENT_END);
+    assert_true(end->step < 40);
+    int64_t best = end->step - 3;
+    char directory[400];
+    snprintf(directory, sizeof directory, "%s/checkpoint-%lld", fixture.out, (long long)best);
+    assert_same_file(directory, fixture.out, "adapter_model.safetensors");
+    assert_non_null(strstr(fixture.log, "ended early at step"));
+}
+
+// A rate that is beyond all reason: soon nothing is finite any more.
+static void not_finite(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_here();
+    settings.eval_data = NULL;
+    settings.epochs = 20;
+    settings.learning_rate = 30;
+    settings.schedule = LOAM_SCHEDULE_CONSTANT;
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC, "step ");
+    settings.overwrite = true;
+    settings.on_nonfinite = LOAM_NONFINITE_SKIP;
+    fixture_clear(&fixture);
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    assert_non_null(strstr(fixture.log, "; skipped"));
+    assert_non_null(strstr(fixture.log, "of 40 steps were skipped"));
+}
+
+static void refuses_what_cannot_be(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_here();
+    settings.eval_data = NULL;
+    settings.load_best_at_end = true;
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT, "--eval-data");
+    settings.load_best_at_end = false;
+    settings.early_stopping_patience = 1;
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT, "--eval-data");
+}
+
+// Another run in the same directory while this one is in it.
+static bool run_another(void *user, const struct loam_event *event)
+{
+    static const struct loam_callbacks none;
+    struct loam_error error;
+    struct loam_train_settings settings = *(const struct loam_train_settings *)user;
+    settings.overwrite = true;
+    if (event->kind == LOAM_EVENT_START)
+        assert_fails(loam_train_run(&settings, &none, &error), LOAM_ERROR_EXISTS, "written by another run");
+    return true;
+}
+
+static void one_run_at_a_time(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_here();
+    struct loam_callbacks callbacks = {.user = &settings, .event = run_another};
+    assert_ok(loam_train_run(&settings, &callbacks, &error));
+    assert_true(fixture_has(fixture.out, "adapter_model.safetensors"));
+}
+
+// ---- damage ----
+
+static char checkpoint[400];
+
+static void make_checkpoint(void)
+{
+    struct loam_error error;
+    struct loam_train_settings settings = settings_here();
+    settings.save_steps = 4;
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    snprintf(checkpoint, sizeof checkpoint, "%s/checkpoint-4", fixture.out);
+    assert_ok(loam_checkpoint_verify(checkpoint, &error));
+}
+
+static const char *const files[] = {LOAM_CHECKPOINT_STATE,       LOAM_CHECKPOINT_TENSORS,
+                                    LOAM_CHECKPOINT_METRICS,     LOAM_CHECKPOINT_SUMS,
+                                    "adapter_model.safetensors", "adapter_config.json"};
+enum { FILES = sizeof files / sizeof files[0], SAMPLE = 40 };
+
+static void assert_damaged(const char *file, size_t at)
+{
+    struct loam_error error = {0};
+    enum loam_status status = loam_checkpoint_verify(checkpoint, &error);
+    if (status != LOAM_ERROR_FORMAT && status != LOAM_ERROR_IO) fail_msg("%s, byte %zu: not seen", file, at);
+    assert_non_null(strstr(error.message, checkpoint));
+}
+
+static void a_flipped_bit_is_seen(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    make_checkpoint();
+    for (size_t i = 0; i < FILES; i++) {
+        char path[500];
+        size_t size = 0;
+        char *text = fixture_read(checkpoint, files[i], &size);
+        assert_true(size > 0);
+        snprintf(path, sizeof path, "%s/%s", checkpoint, files[i]);
+        size_t stride = strcmp(files[i], LOAM_CHECKPOINT_SUMS) == 0 ? 1 : size / SAMPLE + 1;
+        for (size_t at = 0; at < size; at += stride) {
+            text[at] = (char)(text[at] ^ (1 << at % 8));
+            test_write_file(path, text, size);
+            assert_damaged(files[i], at);
+            text[at] = (char)(text[at] ^ (1 << at % 8));
+        }
+        test_write_file(path, text, size);
+        free(text);
+        assert_ok(loam_checkpoint_verify(checkpoint, &error));
+    }
+}
+
+static void a_cut_is_seen(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    make_checkpoint();
+    for (size_t i = 0; i < FILES; i++) {
+        char path[500];
+        size_t size = 0;
+        char *text = fixture_read(checkpoint, files[i], &size);
+        snprintf(path, sizeof path, "%s/%s", checkpoint, files[i]);
+        // The last lines of the checksums may be those of files that are not needed to go on.
+        size_t most = strcmp(files[i], LOAM_CHECKPOINT_SUMS) == 0 ? 3 * 66 : size;
+        for (size_t at = 0; at < most; at += most / SAMPLE + 1) {
+            test_write_file(path, text, at);
+            assert_damaged(files[i], at);
+        }
+        assert_int_equal(unlink(path), 0);
+        assert_damaged(files[i], 0);
+        test_write_file(path, text, size);
+        free(text);
+        assert_ok(loam_checkpoint_verify(checkpoint, &error));
+    }
+}
+
+// What somebody else has put there is neither taken for a checkpoint nor touched.
+static void foreign_files(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"checkpoint-9",  "checkpoint-007", "checkpoint-",
+                                        "checkpoint-4x", "checkpoint--4",  "checkpoint-99999999999999999999"};
+    struct loam_error error;
+    int64_t *steps;
+    size_t count;
+    char path[600];
+    make_checkpoint();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", fixture.out, names[i]);
+        assert_int_equal(mkdir(path, 0777), 0);
+        if (i == 0) continue; // by somebody else: without a state
+        snprintf(path, sizeof path, "%s/%s/%s", fixture.out, names[i], LOAM_CHECKPOINT_STATE);
+        test_write_file(path, "{}", 2);
+    }
+    snprintf(path, sizeof path, "%s/notes.txt", checkpoint);
+    test_write_file(path, "mine", 4);
+    assert_ok(loam_checkpoint_verify(checkpoint, &error));
+    assert_ok(loam_checkpoint_list(fixture.out, &steps, &count, &error));
+    assert_int_equal(count, 1);
+    assert_int_equal(steps[0], 4);
+    free(steps);
+    snprintf(path, sizeof path, "%s/nowhere", fixture.out);
+    assert_ok(loam_checkpoint_list(path, &steps, &count, &error));
+    assert_int_equal(count, 0);
+    free(steps);
+    assert_fails(loam_checkpoint_verify(path, &error), LOAM_ERROR_IO, "nowhere");
+    // Paths that lead elsewhere are not followed.
+    snprintf(path, sizeof path, "%s/%s", checkpoint, LOAM_CHECKPOINT_SUMS);
+    static const char leads_out[] =
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  ../../../dev/null\n";
+    test_write_file(path, leads_out, sizeof leads_out - 1);
+    assert_fails(loam_checkpoint_verify(checkpoint, &error), LOAM_ERROR_FORMAT, "damaged");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make, remove_all)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(stopped_anywhere_it_ends_the_same),
+        TEST(keeps_so_many),
+        TEST(ends_early_with_the_best),
+        TEST(not_finite),
+        TEST(refuses_what_cannot_be),
+        TEST(one_run_at_a_time),
+        TEST(a_flipped_bit_is_seen),
+        TEST(a_cut_is_seen),
+        TEST(foreign_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

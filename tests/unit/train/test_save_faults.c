@@ -1,0 +1,125 @@
+// The system refuses one call after the other while a run saves checkpoints and its result: each time there
+// is one clear line or the run goes on, nothing is lost that was saved, and the next run ends with the same
+// bytes.
+#include "test.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "common_fixture.h"
+
+// ---- calls that fail: the linker sends loam's own here ----
+
+static struct {
+    long calls;   // so far
+    long refused; // the one that fails, counted from 1; 0: none
+} faults;
+
+static bool refuses(void)
+{
+    if (++faults.calls != faults.refused) return false;
+    errno = ENOSPC;
+    return true;
+}
+
+size_t __real_fwrite(const void *data, size_t size, size_t count, FILE *stream);
+size_t __wrap_fwrite(const void *data, size_t size, size_t count, FILE *stream);
+size_t __wrap_fwrite(const void *data, size_t size, size_t count, FILE *stream)
+{
+    return refuses() ? 0 : __real_fwrite(data, size, count, stream);
+}
+
+// Nothing here outlives the machine, so that the disk need not be waited for.
+int __wrap_fsync(int descriptor);
+int __wrap_fsync(int descriptor)
+{
+    (void)descriptor;
+    return refuses() ? -1 : 0;
+}
+
+int __real_rename(const char *from, const char *to);
+int __wrap_rename(const char *from, const char *to);
+int __wrap_rename(const char *from, const char *to)
+{
+    return refuses() ? -1 : __real_rename(from, to);
+}
+
+int __real_renameat(int from_directory, const char *from, int to_directory, const char *to);
+int __wrap_renameat(int from_directory, const char *from, int to_directory, const char *to);
+int __wrap_renameat(int from_directory, const char *from, int to_directory, const char *to)
+{
+    return refuses() ? -1 : __real_renameat(from_directory, from, to_directory, to);
+}
+
+int __real_mkdir(const char *path, mode_t mode);
+int __wrap_mkdir(const char *path, mode_t mode);
+int __wrap_mkdir(const char *path, mode_t mode)
+{
+    return refuses() ? -1 : __real_mkdir(path, mode);
+}
+
+// ---- the walk ----
+
+static void assert_same_adapter(const char *a, const char *b, long refused)
+{
+    size_t size_a = 0, size_b = 0;
+    char *text_a = fixture_read(a, "adapter_model.safetensors", &size_a);
+    char *text_b = fixture_read(b, "adapter_model.safetensors", &size_b);
+    if (text_a == NULL || text_b == NULL || size_a != size_b || memcmp(text_a, text_b, size_a) != 0)
+        fail_msg("call %ld refused: another adapter", refused);
+    free(text_a);
+    free(text_b);
+}
+
+static enum loam_status run(const struct loam_train_settings *settings, struct fixture *fixture, long refused,
+                            struct loam_error *error)
+{
+    fixture_clear(fixture);
+    faults.calls = 0;
+    faults.refused = refused;
+    *error = (struct loam_error){0};
+    enum loam_status status = loam_train_run(settings, &fixture->callbacks, error);
+    faults.refused = 0;
+    return status;
+}
+
+static void walk(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct fixture fixture;
+    fixture_make(&fixture, "bloom");
+    struct loam_train_settings settings = fixture_settings(&fixture);
+    settings.max_steps = 2;
+    settings.save_steps = 1;
+    settings.save_total_limit = 1;
+    settings.logging_steps = 1;
+    settings.resume = "auto";
+    settings.out = fixture.adapter;
+    assert_ok(run(&settings, &fixture, 0, &error));
+    long all = faults.calls, failed = 0;
+    assert_true(all > 50);
+    settings.out = fixture.out;
+    for (long refused = 1; refused <= all; refused++) {
+        enum loam_status status = run(&settings, &fixture, refused, &error);
+        if (status != LOAM_OK) {
+            failed++;
+            assert_int_equal(status, LOAM_ERROR_IO);
+            if (strstr(error.message, "/") == NULL || strstr(error.message, "No space left") == NULL ||
+                strchr(error.message, '\n') != NULL)
+                fail_msg("call %ld refused: \"%s\"", refused, error.message);
+        }
+        assert_ok(run(&settings, &fixture, 0, &error));
+        assert_same_adapter(fixture.adapter, fixture.out, refused);
+        test_remove_directory(fixture.out);
+    }
+    // The result's own files and the directory cannot be done without; the checkpoints can.
+    assert_true(failed > 5 && failed < all / 2);
+    fixture_remove(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(walk)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
