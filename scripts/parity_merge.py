@@ -6,6 +6,8 @@
  2. transformers loads the directory (its dtype from config.json, one file or shards) and its logits are those of base
     and adapter in float32, within the rounding of the dtype.
  3. loam's own logits of the merged model are transformers'.
+ 4. The same for an adapter whose ranks and alphas differ by module, with and without rank-stabilised scaling: PEFT's
+    expressions for modules are read as PEFT reads them, and loam's logits of base and adapter are PEFT's.
 
 The exit code is 1 when anything disagrees. scripts/parity calls this.
 """
@@ -36,6 +38,14 @@ CONFIGS = {
                          num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=128,
                          initializer_range=0.15),
 }
+# Of an adapter: what LoraConfig gets besides. The first expression that matches holds; PEFT sorts them when it saves, so
+# they stand here in that order, or it could not read back what it wrote.
+PLAIN = {}
+PATTERNS = {
+    "rank_pattern": {r"(model\.layers|transformer\.h)\.1\..*": 5, "0.*": 2, "^1.*": 1, "dense|k_proj": 3},
+    "alpha_pattern": {"1.mlp.*": 4, "no_such": 1, "q_proj|[vo]_proj": 20, "query_key_value": 2.5},
+}
+STABILISED = PATTERNS | {"use_rslora": True}
 SEQUENCES = [[i * 7 % 211 for i in range(1, 30)], [200, 3, 3, 150, 9], [5]]
 
 
@@ -60,7 +70,7 @@ def load(directory, **options):
     return AutoModelForCausalLM.from_pretrained(directory, attn_implementation="eager", **options).eval()
 
 
-def make(kind, dtype, work):
+def make(kind, dtype, options, work):
     """A base in `dtype` and an adapter on all of its linears, both random."""
     base, adapter = work / "base", work / "adapter"
     for directory in (base, adapter):
@@ -68,7 +78,8 @@ def make(kind, dtype, work):
     torch.manual_seed(7)
     model = AutoModelForCausalLM.from_config(CONFIGS[kind]).to(DTYPES[dtype])
     model.save_pretrained(base)
-    config = LoraConfig(r=6, lora_alpha=9, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
+    config = LoraConfig(r=6, lora_alpha=9, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False,
+                        **options)
     get_peft_model(model, config).save_pretrained(adapter)
     return base, adapter
 
@@ -97,15 +108,15 @@ def steps_apart(a, b):
     return (ordered(a) - ordered(b)).abs()
 
 
-def compare(report, arguments, kind, stored, chosen):
+def compare(report, arguments, kind, stored, chosen, options=PLAIN, name="adapter"):
     dtype = chosen or stored
-    work = arguments.work / f"{kind}-{stored}-{chosen or 'kept'}"
+    work = arguments.work / f"{kind}-{stored}-{chosen or 'kept'}-{name.replace(' ', '-')}"
     work.mkdir(parents=True, exist_ok=True)
-    base, adapter = make(kind, stored, work)
+    base, adapter = make(kind, stored, options, work)
     merged = work / "merged"
     run(arguments.loam, "merge", "--model", base, "--adapter", adapter, "--out", merged, "--overwrite", "--no-check",
         *(["--dtype", chosen, "--max-shard-size", "50KB"] if chosen else []))
-    print(f"  {kind} in {stored}{f' to {chosen}, in shards' if chosen else ''}")
+    print(f"  {kind} in {stored}{f' to {chosen}, in shards' if chosen else ''}, {name}")
 
     adapted = PeftModel.from_pretrained(load(base, dtype=torch.float32), adapter)
     expected_logits = logits_of(adapted)
@@ -138,6 +149,13 @@ def compare(report, arguments, kind, stored, chosen):
     run(arguments.logits, merged, "-", source, target)
     mine = load_file(target)["logits"]
     report.check("loam's logits of it against transformers'", float((mine - theirs).abs().max()) / scale, 1e-5)
+    if options:
+        run(arguments.logits, base, adapter, source, target)
+        mine = load_file(target)["logits"]
+        report.check("loam's logits of base and adapter against PEFT's",
+                     float((mine - expected_logits).abs().max()) / scale, 1e-5)
+        ranks = {tuple(t.shape)[0] for n, t in load_file(adapter / "adapter_model.safetensors").items() if "lora_A" in n}
+        report.check("ranks that do not differ", int(len(ranks) < 4), 0)
 
 
 def main():
@@ -154,6 +172,8 @@ def main():
             compare(report, arguments, kind, stored, None)
         compare(report, arguments, kind, "bf16", "f32")
         compare(report, arguments, kind, "f32", "f16")
+        compare(report, arguments, kind, "f32", None, PATTERNS, "ranks and alphas by module")
+        compare(report, arguments, kind, "f32", None, STABILISED, "and rank-stabilised")
     sys.exit(report.failed)
 
 

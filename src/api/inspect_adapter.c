@@ -21,7 +21,7 @@ struct module {
     int64_t out;
     double a_norm; // Frobenius norms
     double b_norm;
-    double update_norm; // of (alpha / r) B A
+    double update_norm; // of B A times its scale
 };
 
 struct adapter_view {
@@ -76,6 +76,18 @@ static bool is_real(const struct loam_stored_tensor *tensor)
     return tensor->dtype == LOAM_F32 || tensor->dtype == LOAM_F16 || tensor->dtype == LOAM_BF16;
 }
 
+// What a module's B A is multiplied with.
+static enum loam_status find_scale(const struct adapter_view *view, const struct module *module,
+                                   double *scale, struct loam_error *error)
+{
+    int rank;
+    char *name = loam_strndup(module->name, (size_t)module->name_size, error);
+    if (name == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = loam_adapter_config_module(&view->config, name, &rank, scale, error);
+    free(name);
+    return status;
+}
+
 static enum loam_status add_module(struct adapter_view *view, const struct loam_stored_tensor *a,
                                    const struct loam_stored_tensor *b, struct loam_error *error)
 {
@@ -95,10 +107,12 @@ static enum loam_status add_module(struct adapter_view *view, const struct loam_
                               .rank = a->shape[0],
                               .in = a->shape[1],
                               .out = b->shape[0]};
+    double scale;
+    LOAM_TRY(find_scale(view, module, &scale, error));
     float *a_values = to_f32(a, error);
     float *b_values = a_values == NULL ? NULL : to_f32(b, error);
     if (b_values != NULL) {
-        measure(module, a_values, b_values, view->config.alpha / view->config.rank);
+        measure(module, a_values, b_values, scale);
         view->count++;
         view->parameters += module->rank * (module->in + module->out);
     }
@@ -157,11 +171,14 @@ static enum loam_status format_text(struct loam_bytes *text, const struct adapte
     char number[LOAM_GROUPED_SIZE];
     LOAM_TRY(loam_bytes_format(
         text, error,
-        "LoRA adapter of %s%s%s\nrank:       %d\nalpha:      %g (scale %g)\ndropout:    %g\n"
+        "LoRA adapter of %s%s%s\nrank:       %d%s\nalpha:      %g%s (scale %g%s)\ndropout:    %g\n"
         "targets:    %s\nparameters: %s\n\n%10s %10s %10s  module\n",
         config->base_model == NULL ? "an unnamed model" : config->base_model,
         config->revision == NULL ? "" : "@", config->revision == NULL ? "" : config->revision, config->rank,
-        config->alpha, config->alpha / config->rank, config->dropout, view->targets,
+        config->ranks.count > 0 ? ", others by rank_pattern" : "", config->alpha,
+        config->alphas.count > 0 ? ", others by alpha_pattern" : "",
+        config->alpha / (config->rslora ? sqrt(config->rank) : config->rank),
+        config->rslora ? ", rank-stabilised" : "", config->dropout, view->targets,
         loam_grouped(view->parameters, number), "|A|", "|B|", "|update|"));
     for (size_t i = 0; i < view->count; i++) {
         const struct module *module = &view->modules[i];
@@ -185,11 +202,12 @@ static json_t *view_json(const struct adapter_view *view)
                                loam_json_number(module->a_norm), "b_norm", loam_json_number(module->b_norm),
                                "update_norm", loam_json_number(module->update_norm)));
     }
-    return json_pack("{s:s, s:s?, s:s?, s:i, s:f, s:f, s:s, s:I, s:o}", "kind", "adapter",
+    return json_pack("{s:s, s:s?, s:s?, s:i, s:o, s:f, s:o, s:b, s:f, s:s, s:I, s:o}", "kind", "adapter",
                      "base_model_name_or_path", config->base_model, "revision", config->revision, "r",
-                     config->rank, "lora_alpha", config->alpha, "lora_dropout", config->dropout,
-                     "target_modules", view->targets, "parameters", (json_int_t)view->parameters, "modules",
-                     modules);
+                     config->rank, "rank_pattern", loam_module_values_json(&config->ranks), "lora_alpha",
+                     config->alpha, "alpha_pattern", loam_module_values_json(&config->alphas), "use_rslora",
+                     config->rslora, "lora_dropout", config->dropout, "target_modules", view->targets,
+                     "parameters", (json_int_t)view->parameters, "modules", modules);
 }
 
 enum loam_status loam_inspect_adapter(const struct loam_settings *settings,

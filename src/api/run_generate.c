@@ -143,7 +143,7 @@ static enum loam_status encode_prompt(struct generate_job *job, const struct loa
         special->add_bos && special->bos >= 0 && (encoding.count == 0 || encoding.ids[0] != special->bos);
     if (status == LOAM_OK) {
         job->prompt = loam_calloc(encoding.count + add_bos, sizeof *job->prompt, error);
-        if (job->prompt == NULL) status = error->status;
+        if (job->prompt == NULL) status = LOAM_ERROR_MEMORY;
     }
     if (status == LOAM_OK) {
         if (add_bos) job->prompt[0] = special->bos;

@@ -12,7 +12,8 @@ static void flatten(char *text)
     }
 }
 
-enum loam_status loam_fail(struct loam_error *error, enum loam_status status, const char *format, ...)
+// In parentheses, since an analysis has a macro of this name (scripts/analysis/analysis.h).
+enum loam_status(loam_fail)(struct loam_error *error, enum loam_status status, const char *format, ...)
 {
     if (error == NULL) return status;
     // Formatted aside first: the arguments may be parts of the old message.

@@ -63,19 +63,22 @@ static enum loam_status adopt(struct loam_adapter *adapter, struct loam_linear *
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s is adapted already: one adapter at a time",
                          linear->path);
     }
+    int rank;
+    double scale;
+    LOAM_TRY(loam_adapter_config_module(config, linear->path, &rank, &scale, error));
     struct loam_adapted *item = &adapter->items[adapter->count];
     *item = (struct loam_adapted){.linear = linear};
     item->name_a = loam_format(error, "base_model.model.%s.lora_A.weight", linear->path);
     item->name_b = loam_format(error, "base_model.model.%s.lora_B.weight", linear->path);
     linear->lora = (struct loam_lora_slot){
-        .rank = config->rank,
-        .scale = (float)(config->alpha / config->rank),
+        .rank = rank,
+        .scale = (float)scale,
         .dropout = (float)config->dropout,
         .index = (uint32_t)adapter->count,
-        .a = loam_tensor_2d(NULL, LOAM_F32, config->rank, linear->in),
-        .b = loam_tensor_2d(NULL, LOAM_F32, linear->out, config->rank),
-        .da = loam_tensor_2d(NULL, LOAM_F32, config->rank, linear->in),
-        .db = loam_tensor_2d(NULL, LOAM_F32, linear->out, config->rank),
+        .a = loam_tensor_2d(NULL, LOAM_F32, rank, linear->in),
+        .b = loam_tensor_2d(NULL, LOAM_F32, linear->out, rank),
+        .da = loam_tensor_2d(NULL, LOAM_F32, rank, linear->in),
+        .db = loam_tensor_2d(NULL, LOAM_F32, linear->out, rank),
     };
     adapter->count++;
     return item->name_a != NULL && item->name_b != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
@@ -279,6 +282,7 @@ void loam_adapter_destroy(struct loam_adapter *adapter)
 {
     if (adapter == NULL) return;
     for (size_t i = 0; i < adapter->count; i++) {
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without items the count is 0.
         adapter->items[i].linear->lora = (struct loam_lora_slot){0};
         free(adapter->items[i].name_a);
         free(adapter->items[i].name_b);

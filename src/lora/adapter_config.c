@@ -1,5 +1,6 @@
 #include "lora/adapter_config.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,10 +44,10 @@ static const struct key keys[] = {
     {"revision", KEY_READ, NULL, NULL},
     {"runtime_config", KEY_IGNORED, NULL, NULL},
     {"eva_config", KEY_IGNORED, NULL, NULL}, // says how A started; the base is as it was
-    {"use_rslora", KEY_OFF, NULL, "rank-stabilised scaling (rsLoRA)"},
+    {"use_rslora", KEY_READ, NULL, NULL},
     {"use_dora", KEY_OFF, NULL, "weight decomposition (DoRA)"},
-    {"rank_pattern", KEY_OFF, NULL, "ranks that differ by module"},
-    {"alpha_pattern", KEY_OFF, NULL, "alphas that differ by module"},
+    {"rank_pattern", KEY_READ, NULL, NULL},
+    {"alpha_pattern", KEY_READ, NULL, NULL},
     {"modules_to_save", KEY_OFF, NULL, "modules trained in full"},
     {"bias", KEY_OFF, "none", "trained biases"},
     {"lora_bias", KEY_OFF, NULL, "a bias on B"},
@@ -169,6 +170,20 @@ static enum loam_status read_numbers(struct loam_adapter_config *config, const j
                          config->dropout);
     }
     config->rank = (int)rank;
+    LOAM_TRY(loam_json_get_bool(root, path, "use_rslora", &config->rslora, error));
+    LOAM_TRY(loam_module_values_read(&config->ranks, root, path, "rank_pattern", LARGEST_RANK, true, error));
+    return loam_module_values_read(&config->alphas, root, path, "alpha_pattern", DBL_MAX, false, error);
+}
+
+enum loam_status loam_adapter_config_module(const struct loam_adapter_config *config, const char *module,
+                                            int *rank, double *scale, struct loam_error *error)
+{
+    double own_rank = config->rank;
+    double alpha = config->alpha;
+    LOAM_TRY(loam_module_values_find(&config->ranks, module, &own_rank, error));
+    LOAM_TRY(loam_module_values_find(&config->alphas, module, &alpha, error));
+    *rank = (int)own_rank;
+    *scale = alpha / (config->rslora ? sqrt(own_rank) : own_rank);
     return LOAM_OK;
 }
 
@@ -273,6 +288,8 @@ enum loam_status loam_adapter_config_load(struct loam_adapter_config *config, co
 void loam_adapter_config_deinit(struct loam_adapter_config *config)
 {
     loam_targets_deinit(&config->targets);
+    loam_module_values_deinit(&config->ranks);
+    loam_module_values_deinit(&config->alphas);
     free(config->base_model);
     free(config->revision);
     free(config->notice);
@@ -316,6 +333,20 @@ static enum loam_status append_targets(struct loam_bytes *text, const struct loa
     return loam_bytes_append_text(text, "\n  ]", error);
 }
 
+static enum loam_status append_values(struct loam_bytes *text, const char *name,
+                                      const struct loam_module_values *values, struct loam_error *error)
+{
+    LOAM_TRY(loam_bytes_format(text, error, "  \"%s\": {", name));
+    for (size_t i = 0; i < values->count; i++) {
+        char number[LOAM_DECIMAL_SIZE];
+        loam_decimal(values->items[i].value, number);
+        LOAM_TRY(loam_bytes_append_text(text, i == 0 ? "\n    " : ",\n    ", error));
+        LOAM_TRY(append_string(text, values->items[i].key, error));
+        LOAM_TRY(loam_bytes_format(text, error, ": %s", number));
+    }
+    return loam_bytes_append_text(text, values->count > 0 ? "\n  },\n" : "},\n", error);
+}
+
 // Python's json.dumps(indent=2, sort_keys=True) of LoraConfig, PEFT 0.21.2: the keys that loam sets are those
 // with values put in here, the others stand at PEFT's defaults.
 static enum loam_status append_config(struct loam_bytes *text, const struct loam_adapter_config *config,
@@ -328,8 +359,10 @@ static enum loam_status append_config(struct loam_bytes *text, const struct loam
     dropout_text(config->dropout, dropout);
     LOAM_TRY(loam_bytes_append_text(text,
                                     "{\n"
-                                    "  \"alora_invocation_tokens\": null,\n"
-                                    "  \"alpha_pattern\": {},\n"
+                                    "  \"alora_invocation_tokens\": null,\n",
+                                    error));
+    LOAM_TRY(append_values(text, "alpha_pattern", &config->alphas, error));
+    LOAM_TRY(loam_bytes_append_text(text,
                                     "  \"arrow_config\": null,\n"
                                     "  \"auto_mapping\": null,\n"
                                     "  \"base_model_name_or_path\": ",
@@ -361,27 +394,27 @@ static enum loam_status append_config(struct loam_bytes *text, const struct loam
                                "  \"peft_type\": \"LORA\",\n"
                                "  \"peft_version\": \"0.21.2\",\n"
                                "  \"qalora_group_size\": 16,\n"
-                               "  \"r\": %d,\n"
-                               "  \"rank_pattern\": {},\n"
-                               "  \"revision\": ",
+                               "  \"r\": %d,\n",
                                config->init == LOAM_LORA_GAUSSIAN ? "\"gaussian\"" : "true", alpha, dropout,
                                config->rank));
+    LOAM_TRY(append_values(text, "rank_pattern", &config->ranks, error));
+    LOAM_TRY(loam_bytes_append_text(text, "  \"revision\": ", error));
     LOAM_TRY(revision == NULL ? loam_bytes_append_text(text, "null", error)
                               : append_string(text, revision, error));
     LOAM_TRY(loam_bytes_append_text(text, ",\n  \"target_modules\": ", error));
     LOAM_TRY(append_targets(text, &config->targets, error));
-    return loam_bytes_append_text(text,
-                                  ",\n"
-                                  "  \"target_parameters\": null,\n"
-                                  "  \"task_type\": \"CAUSAL_LM\",\n"
-                                  "  \"trainable_token_indices\": null,\n"
-                                  "  \"use_bdlora\": null,\n"
-                                  "  \"use_dora\": false,\n"
-                                  "  \"use_qalora\": false,\n"
-                                  "  \"use_rslora\": false,\n"
-                                  "  \"velora_config\": null\n"
-                                  "}",
-                                  error);
+    return loam_bytes_format(text, error,
+                             ",\n"
+                             "  \"target_parameters\": null,\n"
+                             "  \"task_type\": \"CAUSAL_LM\",\n"
+                             "  \"trainable_token_indices\": null,\n"
+                             "  \"use_bdlora\": null,\n"
+                             "  \"use_dora\": false,\n"
+                             "  \"use_qalora\": false,\n"
+                             "  \"use_rslora\": %s,\n"
+                             "  \"velora_config\": null\n"
+                             "}",
+                             config->rslora ? "true" : "false");
 }
 
 enum loam_status loam_adapter_config_save(const struct loam_adapter_config *config, const char *base_model,

@@ -116,7 +116,7 @@ static enum loam_status claim(struct loam_adapter *adapter, const struct loam_st
 
 // `wanted` is the matrix's shape in the model.
 static enum loam_status check_stored(const struct loam_adapter *adapter,
-                                     const struct loam_stored_tensor *stored, const char *name,
+                                     const struct loam_stored_tensor *stored, const char *name, int rank,
                                      const struct loam_tensor *wanted, struct loam_error *error)
 {
     if (stored == NULL) {
@@ -141,8 +141,8 @@ static enum loam_status check_stored(const struct loam_adapter *adapter,
         error, LOAM_ERROR_FORMAT,
         "%s: tensor \"%s\" is %s; this model and rank %d ask for [%lld, %lld]; the adapter's base is "
         "\"%s\"",
-        stored->file, stored->name, found, adapter->config.rank, (long long)wanted->shape[0],
-        (long long)wanted->shape[1], base_of(adapter));
+        stored->file, stored->name, found, rank, (long long)wanted->shape[0], (long long)wanted->shape[1],
+        base_of(adapter));
 }
 
 static enum loam_status claim_all(struct loam_adapter *adapter, struct loam_error *error)
@@ -153,8 +153,9 @@ static enum loam_status claim_all(struct loam_adapter *adapter, struct loam_erro
         LOAM_TRY(claim(adapter, loam_safetensors_at(adapter->file, i), error));
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
-        LOAM_TRY(check_stored(adapter, item->stored_a, item->name_a, &item->linear->lora.a, error));
-        LOAM_TRY(check_stored(adapter, item->stored_b, item->name_b, &item->linear->lora.b, error));
+        const struct loam_lora_slot *slot = &item->linear->lora;
+        LOAM_TRY(check_stored(adapter, item->stored_a, item->name_a, slot->rank, &slot->a, error));
+        LOAM_TRY(check_stored(adapter, item->stored_b, item->name_b, slot->rank, &slot->b, error));
     }
     return LOAM_OK;
 }

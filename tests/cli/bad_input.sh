@@ -254,7 +254,7 @@ for rank in 0 -3 100000000000; do
 done
 spoil_adapter && sed -i 's/"target_modules": \[/"target_modules": "(((.*)*)*)*x", "ignored": [/' "$tmp/broken/adapter_config.json"
 refuses_train 'retry-limit' 'adapter whose targets take forever' --adapter "$tmp/broken"
-for key in use_rslora use_dora; do
+for key in use_dora lora_bias; do
     spoil_adapter && sed -i "s/\"$key\": false/\"$key\": true/" "$tmp/broken/adapter_config.json"
     refuses_train "$key" "adapter that asks for $key" --adapter "$tmp/broken"
 done

@@ -63,11 +63,22 @@ cp -r "$tmp/model" "$tmp/bare" && rm "$tmp/bare/tokenizer.json"
 model=$tmp/bare refuses_merge 1 '--no-check' 'no tokenizer to check with'
 model=$tmp/bare ok 'no tokenizer, no check' merge --model "$tmp/bare" --adapter "$tmp/adapter" --out "$tmp/out" --no-check
 rm -rf "$tmp/out"
-for key in use_rslora use_dora; do
+for key in use_dora lora_bias; do
     rm -rf "$tmp/other" && cp -r "$tmp/adapter" "$tmp/other"
     sed -i "s/\"$key\": false/\"$key\": true/" "$tmp/other/adapter_config.json"
     adapter=$tmp/other refuses_merge 1 "$key" "an adapter that asks for $key"
 done
+
+# Ranks are in the file's shapes; scales are the config's alone, and the comparison of the logits knows them.
+rm -rf "$tmp/other" && cp -r "$tmp/adapter" "$tmp/other"
+sed -i 's/"use_rslora": false/"use_rslora": true/; s/"alpha_pattern": {}/"alpha_pattern": {"h.0.*": 3}/' "$tmp/other/adapter_config.json"
+ok 'another scale' merge --model "$tmp/model" --adapter "$tmp/other" --out "$tmp/out"
+ok 'the scale it has' merge --model "$tmp/model" --adapter "$tmp/adapter" --out "$tmp/plain"
+! cmp -s "$tmp/out/model.safetensors" "$tmp/plain/model.safetensors" || fail 'the scale is not in the weights'
+rm -rf "$tmp/out" "$tmp/plain"
+ok 'inspect it' inspect "$tmp/other"
+output_has 'others by alpha_pattern (scale'
+output_has 'rank-stabilised'
 
 # A disk that is full after 200 kB.
 case_name='a full disk'

@@ -165,6 +165,64 @@ static void reads_peft(void **state)
     loam_adapter_config_deinit(&config);
 }
 
+// The first expression that matches a path, or its end after a dot, gives the number; none: the general one.
+static void numbers_by_module(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *patterns; // members of the file
+        const char *module;
+        int rank; // of 4, with alpha 6
+        double scale;
+    } cases[] = {
+        {"\"use_rslora\": false", "h.0.dense", 4, 1.5},
+        {"\"use_rslora\": true", "h.0.dense", 4, 3},
+        {"\"rank_pattern\": {\"dense\": 2}", "h.0.dense", 2, 3},
+        {"\"rank_pattern\": {\"dense\": 2}", "dense", 2, 3},
+        {"\"rank_pattern\": {\"dense\": 2}", "h.0.in_dense", 4, 1.5},
+        {"\"rank_pattern\": {\"dense\": 2}", "h.0.dense_out", 4, 1.5},
+        {"\"rank_pattern\": {\"0.dense\": 2}", "h.0.dense", 2, 3},
+        {"\"rank_pattern\": {\"0.dense\": 2}", "h.10.dense", 4, 1.5},
+        {"\"rank_pattern\": {\"h\\\\.[01]\\\\..*\": 3}", "h.1.dense", 3, 2},
+        {"\"rank_pattern\": {\"q|dense\": 2}", "h.1.dense", 2, 3},
+        {"\"rank_pattern\": {\"^h.0.dense\": 2}", "h.0.dense", 2, 3},
+        {"\"rank_pattern\": {\"^h.0.dense\": 2}", "model.h.0.dense", 4, 1.5},
+        {"\"rank_pattern\": {\"z\": 1, \"dense\": 2, \"0.dense\": 3}", "h.0.dense", 2, 3},
+        {"\"rank_pattern\": {\"0.dense\": 3, \"dense\": 2}", "h.0.dense", 3, 2},
+        {"\"alpha_pattern\": {\"dense\": 8}", "h.0.dense", 4, 2},
+        {"\"alpha_pattern\": {\"dense\": 0.5}", "h.0.dense", 4, 0.125},
+        {"\"rank_pattern\": {\"h.0.*\": 1}, \"alpha_pattern\": {\"dense\": 8}", "h.0.dense", 1, 8},
+        {"\"rank_pattern\": {\"dense\": 16}, \"use_rslora\": true", "h.0.dense", 16, 1.5},
+        {"\"rank_pattern\": null, \"alpha_pattern\": {}", "h.0.dense", 4, 1.5},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loam_error error;
+        struct loam_adapter_config config, again;
+        char text[512], first[8192], second[8192];
+        snprintf(text, sizeof text,
+                 "{\"peft_type\": \"LORA\", \"target_modules\": [\"x\"], \"r\": 4, \"lora_alpha\": 6, %s}",
+                 cases[i].patterns);
+        put(text);
+        assert_ok(loam_adapter_config_load(&config, directory, &error));
+        int rank;
+        double scale;
+        assert_ok(loam_adapter_config_module(&config, cases[i].module, &rank, &scale, &error));
+        assert_int_equal(rank, cases[i].rank);
+        assert_true(scale == cases[i].scale);
+        // Written and read again it is the same.
+        assert_ok(loam_adapter_config_save(&config, "base", NULL, directory, &error));
+        get(first, sizeof first);
+        assert_ok(loam_adapter_config_load(&again, directory, &error));
+        assert_ok(loam_adapter_config_module(&again, cases[i].module, &rank, &scale, &error));
+        assert_true(rank == cases[i].rank && scale == cases[i].scale);
+        assert_ok(loam_adapter_config_save(&again, "base", NULL, directory, &error));
+        get(second, sizeof second);
+        assert_string_equal(first, second);
+        loam_adapter_config_deinit(&config);
+        loam_adapter_config_deinit(&again);
+    }
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -173,10 +231,18 @@ static void refusals(void **state)
         enum loam_status status;
         const char *message;
     } cases[] = {
-        {"\"use_rslora\": true", LOAM_ERROR_UNSUPPORTED, "use_rslora"},
+        {"\"use_rslora\": 3", LOAM_ERROR_FORMAT, "use_rslora"},
         {"\"use_dora\": true", LOAM_ERROR_UNSUPPORTED, "DoRA"},
-        {"\"rank_pattern\": {\"a\": 3}", LOAM_ERROR_UNSUPPORTED, "rank_pattern"},
-        {"\"alpha_pattern\": {\"a\": 3}", LOAM_ERROR_UNSUPPORTED, "alpha_pattern"},
+        {"\"rank_pattern\": [3]", LOAM_ERROR_FORMAT, "\"rank_pattern\" must be an object"},
+        {"\"rank_pattern\": {\"a\": 0}", LOAM_ERROR_FORMAT, "\"a\" of \"rank_pattern\""},
+        {"\"rank_pattern\": {\"a\": 2.5}", LOAM_ERROR_FORMAT, "whole number"},
+        {"\"rank_pattern\": {\"a\": 65537}", LOAM_ERROR_FORMAT, "rank_pattern"},
+        {"\"rank_pattern\": {\"a\": \"3\"}", LOAM_ERROR_FORMAT, "rank_pattern"},
+        {"\"rank_pattern\": {\"(a\": 3}", LOAM_ERROR_ARGUMENT, "rank_pattern"},
+        {"\"rank_pattern\": {\"a)|(b\": 3}", LOAM_ERROR_ARGUMENT, "rank_pattern"},
+        {"\"alpha_pattern\": true", LOAM_ERROR_FORMAT, "\"alpha_pattern\" must be an object"},
+        {"\"alpha_pattern\": {\"b\": 1, \"a\": -3}", LOAM_ERROR_FORMAT, "\"a\" of \"alpha_pattern\""},
+        {"\"alpha_pattern\": {\"[\": 3}", LOAM_ERROR_ARGUMENT, "alpha_pattern"},
         {"\"modules_to_save\": [\"lm_head\"]", LOAM_ERROR_UNSUPPORTED, "modules_to_save"},
         {"\"bias\": \"all\"", LOAM_ERROR_UNSUPPORTED, "bias"},
         {"\"bias\": \"lora_only\"", LOAM_ERROR_UNSUPPORTED, "bias"},
@@ -271,6 +337,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(writes_as_peft, make, clean),
         cmocka_unit_test_setup_teardown(reads_what_it_writes, make, clean),
         cmocka_unit_test_setup_teardown(reads_peft, make, clean),
+        cmocka_unit_test_setup_teardown(numbers_by_module, make, clean),
         cmocka_unit_test_setup_teardown(refusals, make, clean),
         cmocka_unit_test_setup_teardown(broken_files, make, clean),
     };

@@ -229,7 +229,9 @@ static void check_module(const struct contents *contents, size_t index, const st
     }
 }
 
-static void check_file(const struct fixture *fixture, const char *family, float alpha, uint64_t type)
+// `factor`: what B is multiplied with.
+static void check_file(const struct fixture *fixture, const char *family, float alpha, uint64_t type,
+                       float factor)
 {
     bool bloom = strcmp(family, "bloom") == 0;
     const struct module *modules = bloom ? bloom_modules : llama_modules;
@@ -242,7 +244,7 @@ static void check_file(const struct fixture *fixture, const char *family, float 
     assert_int_equal(contents.count, 2 * 2 * per_layer);
     for (size_t i = 0; i < 2 * per_layer; i++) {
         assert_int_equal(contents.tensors[2 * i].type, type);
-        check_module(&contents, i, &modules[i % per_layer], (int)(i / per_layer), 1);
+        check_module(&contents, i, &modules[i % per_layer], (int)(i / per_layer), factor);
     }
     loam_bytes_deinit(&contents.reader.bytes);
 }
@@ -262,9 +264,42 @@ static void is_what_the_reader_expects(void **state)
                 struct loam_export_settings settings = settings_of(&fixture, dtypes[d]);
                 assert_ok(loam_export_gguf(&settings, &result, &error));
                 assert_int_equal(result.modules, f == 0 ? 8 : 14);
-                check_file(&fixture, families[f], (float)alphas[a], d);
+                check_file(&fixture, families[f], (float)alphas[a], d, 1);
                 teardown(&fixture);
             }
+}
+
+// The format has alpha / r for all: another scale goes into B.
+static void other_scales(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *before, *after;
+        float factor;
+    } cases[] = {
+        {"\"use_rslora\": false", "\"use_rslora\": true ", 2}, // 8 / sqrt(4) for 8 / 4
+        {"\"alpha_pattern\": {}", "\"alpha_pattern\": {\".*\": 4}", 0.5f},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture fixture;
+        struct loam_export_result result;
+        struct loam_bytes text = {0}, changed = {0};
+        char path[300];
+        setup(&fixture, "llama", 8);
+        snprintf(path, sizeof path, "%s/adapter_config.json", fixture.adapter);
+        assert_ok(loam_file_read(path, 1 << 16, &text, &error));
+        const char *place = strstr(text.data, cases[i].before);
+        assert_non_null(place);
+        assert_ok(loam_bytes_format(&changed, &error, "%.*s%s%s", (int)(place - text.data), text.data,
+                                    cases[i].after, place + strlen(cases[i].before)));
+        test_write_file(path, changed.data, changed.size);
+        struct loam_export_settings settings = settings_of(&fixture, LOAM_F32);
+        assert_ok(loam_export_gguf(&settings, &result, &error));
+        check_file(&fixture, "llama", 8, 0, cases[i].factor);
+        loam_bytes_deinit(&changed);
+        loam_bytes_deinit(&text);
+        teardown(&fixture);
+    }
 }
 
 // ---- what is refused ----
@@ -310,6 +345,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(is_what_the_reader_expects),
+        cmocka_unit_test(other_scales),
         cmocka_unit_test(values_and_places_that_do_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
