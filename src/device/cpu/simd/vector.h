@@ -216,6 +216,50 @@ INLINE void transpose_vec(vec rows[LANES])
 
 // ---- pairs of 16-bit numbers, two to a lane ----
 
+INLINE vec_int load_pairs(const void *source)
+{
+    vec_int v;
+    memcpy(&v, source, sizeof v);
+    return v;
+}
+INLINE vec_half load_half(const void *source)
+{
+    vec_half v;
+    memcpy(&v, source, sizeof v);
+    return v;
+}
+INLINE vec_half larger_half(vec_half a, vec_half b)
+{
+#if defined(__AVX512F__)
+    return (vec_half)_mm256_max_epu16((__m256i)a, (__m256i)b);
+#elif defined(__AVX2__)
+    return (vec_half)_mm_max_epu16((__m128i)a, (__m128i)b);
+#else
+    const vec_half mask = (vec_half)(a > b);
+    return (mask & a) | (~mask & b);
+#endif
+}
+// The low halves of the lanes of both.
+INLINE vec_int join_halves(vec_int low, vec_int high)
+{
+#if defined(__AVX2__) && !defined(__AVX512F__)
+    return (vec_int)_mm256_blend_epi16((__m256i)low, (__m256i)(high << 16), 0xAA);
+#else
+    return (low & 0xFFFF) | (high << 16);
+#endif
+}
+// Of two numbers that are not negative in each lane.
+INLINE vec_int larger_halves(vec_int a, vec_int b)
+{
+#if defined(__AVX512F__)
+    return (vec_int)_mm512_max_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+    return (vec_int)_mm256_max_epi16((__m256i)a, (__m256i)b);
+#else
+    const vec_int high = (a >> 16) > (b >> 16), low = (a & 0xFFFF) > (b & 0xFFFF);
+    return (((high & a) | (~high & b)) & (int32_t)0xFFFF0000) | (((low & a) | (~low & b)) & 0xFFFF);
+#endif
+}
 // Numbers of 16 bits, those of `low` before those of `high`.
 INLINE vec_int pack_halves(vec_int low, vec_int high)
 {
