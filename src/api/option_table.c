@@ -770,7 +770,7 @@ const struct loam_option_row loam_option_rows[] = {
       .argument = "f32|bf16",
       .help = "Number format of weights and activations in computation.",
       .default_text =
-          "(bf16 where the processor has it, else f32, with matrices that are stored in bf16 left so)",
+          "(bf16 where the processor has it, else f32, with matrices that are stored in bf16 or f16 left so)",
       .group = MACHINE},
      FIELD(train.dtype),
      CHOICES({"f32", LOAM_F32}, {"bf16", LOAM_BF16})},

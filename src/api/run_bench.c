@@ -193,10 +193,11 @@ static enum loam_status format_ops(struct loam_bytes *text, const char *title,
 static enum loam_status format_machine(struct loam_bytes *text, const struct loam_bench_machine *machine,
                                        struct loam_error *error)
 {
-    return loam_bytes_format(text, error, "%s%s on %s%s%s, %d threads", loam_dtype_name(machine->dtype),
-                             machine->matrix_dtype != machine->dtype ? " with matrices of bf16" : "",
-                             machine->device, machine->isa[0] != '\0' ? " " : "", machine->isa,
-                             machine->threads);
+    const bool kept = machine->matrix_dtype != machine->dtype;
+    return loam_bytes_format(text, error, "%s%s%s on %s%s%s, %d threads", loam_dtype_name(machine->dtype),
+                             kept ? " with matrices of " : "",
+                             kept ? loam_dtype_name(machine->matrix_dtype) : "", machine->device,
+                             machine->isa[0] != '\0' ? " " : "", machine->isa, machine->threads);
 }
 
 static enum loam_status format_peak(struct loam_bytes *text, const struct loam_bench_machine *machine,

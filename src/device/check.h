@@ -10,11 +10,12 @@ static inline bool loam_check_activation(const struct loam_tensor *tensor)
     return tensor->dtype == LOAM_F32 || tensor->dtype == LOAM_BF16;
 }
 
-// A weight [rows, columns] as activations of `dtype` are multiplied with it: bf16 weights go with both.
+// A weight [rows, columns] as activations of `dtype` are multiplied with it: f32 goes with halves as well.
 static inline bool loam_check_weight(const struct loam_tensor *weight, enum loam_dtype dtype, int64_t rows,
                                      int64_t columns)
 {
-    return (weight->dtype == dtype || weight->dtype == LOAM_BF16) && weight->rank == 2 &&
+    const bool half = weight->dtype == LOAM_BF16 || weight->dtype == LOAM_F16;
+    return (weight->dtype == dtype || (dtype == LOAM_F32 && half)) && weight->rank == 2 &&
            weight->shape[0] == rows && weight->shape[1] == columns && weight->stride[1] == 1;
 }
 

@@ -22,7 +22,7 @@ struct loam_weight {
 
 struct loam_linear_forward_args { // y = x wT + bias + residual
     struct loam_tensor x;         // x [T, K], rows may be strided
-    struct loam_weight w;         // w [N, K], dtype of x or bf16
+    struct loam_weight w;         // w [N, K], dtype of x; bf16 or f16 as well where x is f32
     struct loam_tensor bias;      // bias [N], dtype of x, optional
     struct loam_tensor residual;  // residual [T, N], dtype of y, optional; may be y itself
     struct loam_tensor y;         // y [T, N], rows may be strided; dtype of x, or f32

@@ -51,7 +51,7 @@ struct loam_layer {
 struct loam_model {
     struct loam_config config;
     enum loam_dtype dtype;             // of activations, vectors and most matrices in computation
-    enum loam_dtype matrix_dtype;      // bf16 if a matrix is, else `dtype`
+    enum loam_dtype matrix_dtype;      // of the last matrix; one of several may differ
     struct loam_parameter *parameters; // in checkpoint order: embedding, layers, final norm, head
     size_t parameter_count;
     struct loam_parameter *embedding; // [V, H]
@@ -75,9 +75,9 @@ void loam_model_destroy(struct loam_model *model);
 
 // How the weights are to be held.
 struct loam_load_options {
-    enum loam_dtype dtype;                  // f32 or bf16
-    bool keep_bf16;                         // matrices that are stored in bf16 stay so
-    bool writable;                          // never mapped: they will be trained (--method full)
+    enum loam_dtype dtype; // f32 or bf16
+    bool keep_halves;      // matrices that are stored in bf16 or f16 stay so, where dtype is f32
+    bool writable;         // never mapped: they will be trained (--method full)
     const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
 };
 // Gives every parameter its data from the checkpoint in `directory`: used in place where the mapped file has

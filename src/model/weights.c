@@ -31,9 +31,10 @@ static bool used_in_place(const struct loading *loading, const struct loam_store
 static enum loam_dtype dtype_of(const struct loading *loading, const struct loam_tensor *value,
                                 const struct loam_stored_tensor *source)
 {
-    const bool stored_bf16 = source == NULL || source->dtype == LOAM_BF16;
-    const bool kept = loading->options->keep_bf16 && !loading->options->writable;
-    return kept && value->rank == 2 && stored_bf16 ? LOAM_BF16 : loading->model->dtype;
+    const enum loam_dtype stored = source != NULL ? source->dtype : LOAM_BF16;
+    const bool half = stored == LOAM_BF16 || stored == LOAM_F16;
+    const bool kept = loading->options->keep_halves && !loading->options->writable;
+    return kept && half && value->rank == 2 ? stored : loading->model->dtype;
 }
 
 // Where a tensor lies in the mapped file; in a plan without weights, an address that is never dereferenced.
@@ -61,7 +62,7 @@ static void place(const struct loading *loading, struct loam_arena *arena)
     for (size_t i = 0; i < model->parameter_count; i++) {
         struct loam_tensor *value = &model->parameters[i].value;
         value->dtype = dtype_of(loading, value, loading->sources[i]);
-        if (value->rank == 2 && value->dtype == LOAM_BF16) model->matrix_dtype = LOAM_BF16;
+        if (value->rank == 2) model->matrix_dtype = value->dtype;
         bool in_place = used_in_place(loading, loading->sources[i], value->dtype);
         value->data =
             in_place ? place_in_file(loading->sources[i]) : loam_arena_alloc(arena, loam_tensor_bytes(value));

@@ -60,7 +60,7 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
     LOAM_TRY((options->planning ? loam_device_create_planning : loam_device_create)(
         &session->device, options->device, options->threads, error));
     session->dtype = options->dtype;
-    session->keep_bf16 = options->dtype == LOAM_DTYPE_NONE && !session->device->native_bf16;
+    session->keep_halves = options->dtype == LOAM_DTYPE_NONE && !session->device->native_bf16;
     if (session->dtype == LOAM_DTYPE_NONE)
         session->dtype = session->device->native_bf16 ? LOAM_BF16 : LOAM_F32;
     struct loam_config config;
@@ -97,18 +97,20 @@ void loam_session_close(struct loam_session *session)
 static void log_device(const struct loam_session *session)
 {
     const struct loam_device *device = session->device;
-    const bool levels = device->isa != NULL, bf16 = session->model->matrix_dtype == LOAM_BF16;
-    const bool kept = bf16 && session->dtype != LOAM_BF16, ours = bf16 && levels && !device->native_bf16;
-    loam_log_write(session->log, LOAM_LOG_INFO, "computing in %s%s on device %s%s%s%s with %d threads%s",
-                   loam_dtype_name(session->dtype), kept ? " with matrices of bf16" : "", device->name,
-                   levels ? " (" : "", levels ? device->isa : "", levels ? ")" : "", device->threads,
+    const enum loam_dtype matrices = session->model->matrix_dtype;
+    const bool levels = device->isa != NULL, kept = matrices != session->dtype;
+    const bool ours = kept || (matrices == LOAM_BF16 && levels && !device->native_bf16);
+    loam_log_write(session->log, LOAM_LOG_INFO, "computing in %s%s%s on device %s%s%s%s with %d threads%s",
+                   loam_dtype_name(session->dtype), kept ? " with matrices of " : "",
+                   kept ? loam_dtype_name(matrices) : "", device->name, levels ? " (" : "",
+                   levels ? device->isa : "", levels ? ")" : "", device->threads,
                    ours ? "; their products are made in 16-bit block floating point" : "");
 }
 
 enum loam_status loam_session_load(struct loam_session *session, bool writable, struct loam_error *error)
 {
     struct loam_load_options options = {.dtype = session->dtype,
-                                        .keep_bf16 = session->keep_bf16,
+                                        .keep_halves = session->keep_halves,
                                         .writable = writable,
                                         .callbacks = session->callbacks};
     LOAM_TRY(loam_model_load(session->model, session->directory, session->device, &options, error));

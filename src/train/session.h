@@ -14,7 +14,7 @@ struct loam_session_options {
     const char *device;
     int threads;
     enum loam_dtype dtype;       // LOAM_DTYPE_NONE: bf16 where the device has it, else f32, matrices that
-                                 // are stored in bf16 staying so
+                                 // are stored in bf16 or f16 staying so
     const char *prompt_template; // name, file or NULL
     int64_t max_length;          // 0: the smaller of 1,024 and the model's
     int64_t batch_size;          // examples; 0: as many as fit
@@ -35,7 +35,7 @@ struct loam_session {
     struct loam_special_tokens special;
     struct loam_template *prompt_template; // NULL: the data set's own
     enum loam_dtype dtype;                 // of activations
-    bool keep_bf16;                        // see struct loam_load_options
+    bool keep_halves;                      // see struct loam_load_options
     int32_t max_length;
     int32_t token_budget; // of a packed batch
 };

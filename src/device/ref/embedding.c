@@ -7,13 +7,12 @@ const char *loam_ref_embedding_forward_refuses(const struct loam_device *device,
     const struct loam_tensor *table = &args->table;
     int64_t tokens = loam_tensor_count(&args->ids);
     if (!loam_check_vector(&args->ids, LOAM_I32, tokens)) return "ids must be [T] i32";
-    if (!loam_check_activation(table)) return "table must be f32 or bf16";
     if (!loam_check_strided(table, table->dtype, table->shape[0], table->shape[1])) {
         return "table must be [V, H]";
     }
     if (!loam_check_activation(&args->y) ||
         !loam_check_weight(table, args->y.dtype, table->shape[0], table->shape[1]))
-        return "table must be bf16 or in the dtype of y";
+        return "table must be [V, H] in the dtype of y, or a half where that is f32";
     if (!loam_check_matrix(&args->y, args->y.dtype, tokens, table->shape[1]))
         return "y must be [T, H], contiguous";
     return NULL;

@@ -12,7 +12,8 @@ const char *loam_ref_linear_cross_entropy_refuses(const struct loam_device *devi
     int64_t tokens = h->shape[0], size = h->shape[1], vocabulary = w->shape[0];
     if (!loam_check_activation(h)) return "h must be f32 or bf16";
     if (!loam_check_strided(h, h->dtype, tokens, size)) return "h must be [T, H]";
-    if (!loam_check_weight(w, h->dtype, vocabulary, size)) return "w must be [V, H], bf16 or as h";
+    if (!loam_check_weight(w, h->dtype, vocabulary, size))
+        return "w must be [V, H] in the dtype of h, or a half where that is f32";
     if (!loam_check_vector(&args->labels, LOAM_I32, tokens)) return "labels must be [T] i32";
     if (!loam_check_vector(&args->loss_sum, LOAM_F64, 1)) return "loss_sum must be [1] f64";
     if (!loam_check_optional_matrix(&args->dh, h->dtype, tokens, size)) {

@@ -8,7 +8,8 @@ const char *loam_ref_linear_forward_refuses(const struct loam_device *device,
     int64_t tokens = x->shape[0], k = x->shape[1], n = args->w.tensor.shape[0];
     if (!loam_check_activation(x)) return "x must be f32 or bf16";
     if (!loam_check_strided(x, x->dtype, tokens, k)) return "x must be [T, K] with contiguous rows";
-    if (!loam_check_weight(&args->w.tensor, x->dtype, n, k)) return "w must be [N, K], bf16 or as x";
+    if (!loam_check_weight(&args->w.tensor, x->dtype, n, k))
+        return "w must be [N, K] in the dtype of x, or a half where that is f32";
     if (!loam_check_optional_vector(&args->bias, x->dtype, n)) return "bias must be [N] in the dtype of x";
     if (y->dtype != x->dtype && y->dtype != LOAM_F32) return "y must be f32 or in the dtype of x";
     if (!loam_check_strided(y, y->dtype, tokens, n)) return "y must be [T, N] with contiguous rows";
@@ -45,7 +46,8 @@ const char *loam_ref_linear_backward_input_refuses(const struct loam_device *dev
     int64_t tokens = dy->shape[0], n = dy->shape[1], k = args->w.tensor.shape[1];
     if (!loam_check_activation(dy)) return "dy must be f32 or bf16";
     if (!loam_check_strided(dy, dy->dtype, tokens, n)) return "dy must be [T, N] with contiguous rows";
-    if (!loam_check_weight(&args->w.tensor, dy->dtype, n, k)) return "w must be [N, K], bf16 or as dy";
+    if (!loam_check_weight(&args->w.tensor, dy->dtype, n, k))
+        return "w must be [N, K] in the dtype of dy, or a half where that is f32";
     if (!loam_check_matrix(&args->dx, dy->dtype, tokens, k)) {
         return "dx must be [T, K], contiguous, in the dtype of dy";
     }

@@ -26,6 +26,7 @@ size_t loam_ref_linear_cross_entropy_scratch(const struct loam_device *device,
 static inline double ref_load(const struct loam_tensor *tensor, int64_t offset)
 {
     if (tensor->dtype == LOAM_BF16) return loam_bf16_to_f32(((const uint16_t *)tensor->data)[offset]);
+    if (tensor->dtype == LOAM_F16) return loam_f16_to_f32(((const uint16_t *)tensor->data)[offset]);
     return ((const float *)tensor->data)[offset];
 }
 

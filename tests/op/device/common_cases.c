@@ -48,7 +48,9 @@ static struct loam_tensor make_ids(struct op_run *run, const char *name, int64_t
 // Of a matrix that activations are multiplied with.
 static enum loam_dtype weight_dtype(const struct op_run *run)
 {
-    return op_flagged(run, OP_BF16_WEIGHT) ? LOAM_BF16 : run->dtype;
+    if (run->dtype != LOAM_F32) return run->dtype;
+    if (op_flagged(run, OP_F16_WEIGHT)) return LOAM_F16;
+    return op_flagged(run, OP_HALF_WEIGHT) ? LOAM_BF16 : LOAM_F32;
 }
 
 static void build_linear_forward(struct op_run *run)
@@ -583,8 +585,10 @@ const struct op_case op_cases[] = {
     {OP_linear_forward, .t = 19, .k = 257, .n = 11},
     // More than a block of rows, of columns and of the sum.
     {OP_linear_forward, .t = 1031, .k = 9, .n = 21},
-    {OP_linear_forward, .t = 3, .k = 257, .n = 11, .flags = OP_BF16_WEIGHT},
-    {OP_linear_forward, .t = 37, .k = 259, .n = 45, .pad = 1, .flags = OP_BF16_WEIGHT},
+    {OP_linear_forward, .t = 3, .k = 257, .n = 11, .flags = OP_HALF_WEIGHT},
+    {OP_linear_forward, .t = 3, .k = 257, .n = 11, .flags = OP_F16_WEIGHT},
+    {OP_linear_forward, .t = 37, .k = 259, .n = 45, .pad = 1, .flags = OP_HALF_WEIGHT},
+    {OP_linear_forward, .t = 37, .k = 259, .n = 45, .pad = 1, .flags = OP_F16_WEIGHT},
     {OP_linear_forward, .t = 11, .k = 13, .n = 1045, .pad = 1},
     {OP_linear_forward, .t = 23, .k = 1037, .n = 35, .flags = OP_IN_PLACE},
     {OP_linear_backward_input, .t = 1, .k = 1, .n = 1},
@@ -593,7 +597,8 @@ const struct op_case op_cases[] = {
     {OP_linear_backward_input, .t = 8, .k = 48, .n = 64, .flags = OP_ACCUMULATE},
     {OP_linear_backward_input, .t = 11, .k = 19, .n = 23, .pad = 7, .flags = OP_ACCUMULATE},
     {OP_linear_backward_input, .t = 91, .k = 19, .n = 527, .flags = OP_ACCUMULATE},
-    {OP_linear_backward_input, .t = 37, .k = 45, .n = 259, .flags = OP_ACCUMULATE | OP_BF16_WEIGHT},
+    {OP_linear_backward_input, .t = 37, .k = 45, .n = 259, .flags = OP_ACCUMULATE | OP_HALF_WEIGHT},
+    {OP_linear_backward_input, .t = 37, .k = 45, .n = 259, .flags = OP_ACCUMULATE | OP_F16_WEIGHT},
     {OP_linear_backward_weight, .t = 1, .k = 1, .n = 1},
     {OP_linear_backward_weight, .t = 521, .k = 35, .n = 29},
     {OP_linear_backward_weight, .t = 1, .k = 13, .n = 17},
@@ -623,7 +628,8 @@ const struct op_case op_cases[] = {
     {OP_embedding_forward, .t = 1, .k = 1, .n = 1},
     {OP_embedding_forward, .t = 23, .k = 37, .n = 11},
     {OP_embedding_forward, .t = 5, .k = 64, .n = 29, .pad = 1},
-    {OP_embedding_forward, .t = 7, .k = 37, .n = 29, .flags = OP_BF16_WEIGHT},
+    {OP_embedding_forward, .t = 7, .k = 37, .n = 29, .flags = OP_HALF_WEIGHT},
+    {OP_embedding_forward, .t = 7, .k = 37, .n = 29, .flags = OP_F16_WEIGHT},
     {OP_embedding_backward, .t = 1, .k = 1, .n = 1},
     {OP_embedding_backward, .t = 53, .k = 37, .n = 7},
     {OP_embedding_backward, .t = 5, .k = 64, .n = 29, .pad = 1},
@@ -722,7 +728,8 @@ const struct op_case op_cases[] = {
     {OP_linear_cross_entropy, .t = 9, .k = 31, .n = 53, .flags = OP_NO_HIDDEN_GRADIENT},
     {OP_linear_cross_entropy, .t = 5, .k = 16, .n = 32, .flags = OP_ALL_IGNORED},
     {OP_linear_cross_entropy, .t = 6, .k = 24, .n = 48, .flags = OP_LARGE},
-    {OP_linear_cross_entropy, .t = 13, .k = 29, .n = 67, .flags = OP_BF16_WEIGHT},
+    {OP_linear_cross_entropy, .t = 13, .k = 29, .n = 67, .flags = OP_HALF_WEIGHT},
+    {OP_linear_cross_entropy, .t = 13, .k = 29, .n = 67, .flags = OP_F16_WEIGHT},
     {OP_linear_cross_entropy, .t = 3, .k = 8, .n = 5003, .flags = OP_NO_WEIGHT_GRADIENT},
 
     {OP_squared_norm, .n = 1},

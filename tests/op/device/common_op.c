@@ -77,6 +77,8 @@ double op_get(const struct loam_tensor *tensor, int64_t index)
         return ((const double *)tensor->data)[offset];
     case LOAM_BF16:
         return loam_bf16_to_f32(((const uint16_t *)tensor->data)[offset]);
+    case LOAM_F16:
+        return loam_f16_to_f32(((const uint16_t *)tensor->data)[offset]);
     default:
         fail_msg("op_get of dtype %s", loam_dtype_name(tensor->dtype));
         return 0.0;
@@ -95,6 +97,9 @@ void op_set(const struct loam_tensor *tensor, int64_t index, double value)
         break;
     case LOAM_BF16:
         ((uint16_t *)tensor->data)[offset] = loam_f32_to_bf16((float)value);
+        break;
+    case LOAM_F16:
+        ((uint16_t *)tensor->data)[offset] = loam_f32_to_f16((float)value);
         break;
     default:
         fail_msg("op_set of dtype %s", loam_dtype_name(tensor->dtype));
@@ -294,7 +299,8 @@ void op_check_untouched(const struct op_run *run)
 // does not pass. What block floating point may be off by is tests/unit/device/test_gemm's to say.
 static double tolerance(const struct op_run *run, const struct op_buffer *buffer, double value)
 {
-    const bool bf16 = run->dtype == LOAM_BF16 || op_flagged(run, OP_BF16_WEIGHT);
+    const bool bf16 =
+        run->dtype == LOAM_BF16 || op_flagged(run, OP_HALF_WEIGHT) || op_flagged(run, OP_F16_WEIGHT);
     bool f32 = buffer->exact || (!bf16 && buffer->tensor.dtype != LOAM_BF16);
     if (f32) return 0x1p-23 * (fabs(value) + run->reduction * run->magnitude);
     return 0x1p-7 * fabs(value) + 0x1p-9 * sqrt(run->reduction) * run->magnitude;

@@ -37,7 +37,8 @@ enum op_flag {
     OP_NO_WEIGHT_GRADIENT = 1 << 11, // ... with dh but without dw
     OP_ALL_IGNORED = 1 << 12,
     OP_LARGE = 1 << 13,       // values far from zero
-    OP_BF16_WEIGHT = 1 << 14, // whatever the activations are
+    OP_HALF_WEIGHT = 1 << 14, // bf16 with activations of f32
+    OP_F16_WEIGHT = 1 << 15,  // f16 with activations of f32
 };
 
 enum { OP_MAX_SEQUENCES = 6 };

@@ -58,6 +58,14 @@ static struct loam_tensor one_longer(const struct loam_tensor *tensor)
     }
 }
 
+// f16, but for the ops with a matrix that may be in f16.
+static enum loam_dtype wrong_dtype(enum op op, enum loam_dtype right)
+{
+    const bool takes_halves = op == OP_linear_forward || op == OP_linear_backward_input ||
+                              op == OP_embedding_forward || op == OP_linear_cross_entropy;
+    return takes_halves && right != LOAM_F64 ? LOAM_F64 : LOAM_F16;
+}
+
 static void check_case(const struct loam_device *device, const struct op_case *test)
 {
     struct loam_tensor *tensors[MAX_TENSORS];
@@ -67,8 +75,8 @@ static void check_case(const struct loam_device *device, const struct op_case *t
     assert_true(count >= 2);
     for (size_t i = 0; i < count; i++) {
         struct loam_tensor tensor = *tensors[i];
-        tensors[i]->dtype = LOAM_F16;
-        check_refused(device, &run, "a tensor in f16");
+        tensors[i]->dtype = wrong_dtype(test->op, tensor.dtype);
+        check_refused(device, &run, "a tensor in a wrong dtype");
         *tensors[i] = one_longer(&tensor);
         // The one tensor whose size is its own affair.
         bool free_size = test->op == OP_squared_norm && tensor.dtype == LOAM_F32;

@@ -5,19 +5,6 @@
 
 enum { BLOCK = 1 << 16 }; // elements of a task
 
-INLINE vec load_f16(const uint16_t *source)
-{
-#if defined(__AVX512F__)
-    return (vec)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i_u *)source));
-#elif defined(__AVX2__)
-    return (vec)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i_u *)source));
-#else
-    vec v;
-    loam_convert(&v, LOAM_F32, source, LOAM_F16, LANES);
-    return v;
-#endif
-}
-
 INLINE vec load_as(const char *source, int64_t i, enum loam_dtype dtype)
 {
     if (dtype == LOAM_F32) return load_f32((const float *)source + i);

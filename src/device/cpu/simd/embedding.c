@@ -11,11 +11,12 @@ static enum loam_status embedding_forward(struct loam_stream *stream,
     (void)stream;
     const int32_t *ids = args->ids.data;
     const int64_t tokens = loam_tensor_count(&args->ids), n = args->table.shape[1];
-    const bool from_bf16 = args->table.dtype == LOAM_BF16, to_bf16 = args->y.dtype == LOAM_BF16;
+    const bool bf16 = args->y.dtype == LOAM_BF16;
 #pragma omp parallel for schedule(static) if (tokens > 1)
     for (int64_t t = 0; t < tokens; t++)
         for (int64_t i = 0; i < n; i += LANES)
-            store(cpu_row(&args->y, t), i, n, load(cpu_row(&args->table, ids[t]), i, n, from_bf16), to_bf16);
+            store(cpu_row(&args->y, t), i, n,
+                  load_any(cpu_row(&args->table, ids[t]), i, n, args->table.dtype), bf16);
     return LOAM_OK;
 }
 

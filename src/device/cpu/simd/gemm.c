@@ -85,29 +85,29 @@ struct part {
 static const void *element(const struct gemm_operand *operand, int64_t row, int64_t column)
 {
     const int64_t index = row * operand->row + column * operand->column;
-    return (const char *)operand->data + index * (operand->bf16 ? 2 : 4);
+    return (const char *)operand->data + index * (int64_t)loam_dtype_size(operand->dtype);
 }
 
 // The largest magnitude of `depth` elements of a line in the two halves, or the whole, of each lane.
-INLINE vec_int line_largest(const char *line, int64_t depth, bool bf16)
+INLINE vec_int line_largest(const char *line, int64_t depth, enum loam_dtype dtype)
 {
     vec_int largest = {0};
-    if (bf16 && depth % STEP == 0) {
+    if (dtype == LOAM_BF16 && depth % STEP == 0) {
         for (int64_t p = 0; p < depth; p += STEP)
             largest = larger_halves(largest, load_pairs(line + p * 2) & 0x7FFF7FFF);
         return larger_int(largest & 0x7FFF0000, largest << 16);
     }
     for (int64_t p = 0; p < depth; p += LANES)
-        largest = larger_int(largest, magnitude(load(line, p, depth, bf16)));
+        largest = larger_int(largest, magnitude(load_any(line, p, depth, dtype)));
     return largest;
 }
 
 // Of each of LANES lines.
-INLINE vec_int lines_largest(const char *const lines[LANES], int64_t depth, bool bf16)
+INLINE vec_int lines_largest(const char *const lines[LANES], int64_t depth, enum loam_dtype dtype)
 {
     vec largest[LANES];
     for (int64_t i = 0; i < LANES; i++)
-        largest[i] = (vec)line_largest(lines[i], depth, bf16);
+        largest[i] = (vec)line_largest(lines[i], depth, dtype);
     transpose_vec(largest);
     vec_int result = (vec_int)largest[0];
     for (int64_t i = 1; i < LANES; i++)
@@ -116,33 +116,33 @@ INLINE vec_int lines_largest(const char *const lines[LANES], int64_t depth, bool
 }
 
 // Elements [p, p + STEP) of a line as pairs of whole numbers.
-INLINE vec_int line_pairs(const char *line, int64_t p, int64_t depth, bool bf16, vec inverse)
+INLINE vec_int line_pairs(const char *line, int64_t p, int64_t depth, enum loam_dtype dtype, vec inverse)
 {
-    if (bf16 && p + STEP <= depth) {
+    if (dtype == LOAM_BF16 && p + STEP <= depth) {
         const vec_int pairs = load_pairs(line + p * 2);
         return join_halves(whole_bits((vec)(pairs << 16), inverse),
                            whole_bits((vec)(pairs & (int32_t)0xFFFF0000), inverse));
     }
-    const vec low = load(line, p, depth, bf16);
-    const vec high = p + LANES < depth ? load(line, p + LANES, depth, bf16) : splat(0);
+    const vec low = load_any(line, p, depth, dtype);
+    const vec high = p + LANES < depth ? load_any(line, p + LANES, depth, dtype) : splat(0);
     return pack_halves(whole(low, inverse), whole(high, inverse));
 }
 
 // A group of `depth` elements of `count` lines that are contiguous and `line` elements apart. Past `count`
 // the last line again: nobody reads those sums.
 INLINE void pack_lines(const struct part *part, const void *source, int64_t line, int64_t count,
-                       int64_t depth, bool bf16)
+                       int64_t depth, enum loam_dtype dtype)
 {
     const char *lines[LANES];
     for (int64_t i = 0; i < LANES; i++)
-        lines[i] = (const char *)source + min64(i, count - 1) * line * (bf16 ? 2 : 4);
-    const struct exponents exponents = choose_exponents(lines_largest(lines, depth, bf16));
+        lines[i] = (const char *)source + min64(i, count - 1) * line * (dtype == LOAM_F32 ? 4 : 2);
+    const struct exponents exponents = choose_exponents(lines_largest(lines, depth, dtype));
     store_f32(part->units, exponents.unit);
     for (int64_t p = 0; p < depth; p += STEP) {
         vec block[LANES];
 #pragma GCC unroll 16
         for (int64_t i = 0; i < LANES; i++)
-            block[i] = (vec)line_pairs(lines[i], p, depth, bf16, splat(exponents.inverse[i]));
+            block[i] = (vec)line_pairs(lines[i], p, depth, dtype, splat(exponents.inverse[i]));
         transpose_vec(block);
 #pragma GCC unroll 16
         for (int64_t i = 0; i < LANES; i++)
@@ -151,9 +151,10 @@ INLINE void pack_lines(const struct part *part, const void *source, int64_t line
 }
 
 // The largest magnitudes of `depth` elements, `bytes` apart, of `count` adjacent lines.
-INLINE vec_int columns_largest(const char *rows, int64_t bytes, int64_t count, int64_t depth, bool bf16)
+INLINE vec_int columns_largest(const char *rows, int64_t bytes, int64_t count, int64_t depth,
+                               enum loam_dtype dtype)
 {
-    if (bf16 && count == LANES) {
+    if (dtype == LOAM_BF16 && count == LANES) {
         vec_half halves = {0};
         for (int64_t p = 0; p < depth; p++)
             halves = larger_half(halves, load_half(rows + p * bytes) & 0x7FFF);
@@ -161,65 +162,67 @@ INLINE vec_int columns_largest(const char *rows, int64_t bytes, int64_t count, i
     }
     vec_int largest = {0};
     for (int64_t p = 0; p < depth; p++)
-        largest = larger_int(largest, magnitude(load(rows + p * bytes, 0, count, bf16)));
+        largest = larger_int(largest, magnitude(load_any(rows + p * bytes, 0, count, dtype)));
     return largest;
 }
 
 // The same where `count` lines are adjacent and the elements of each `stride` elements apart; zero past
 // `count`.
 INLINE void pack_columns(const struct part *part, const void *source, int64_t stride, int64_t count,
-                         int64_t depth, bool bf16)
+                         int64_t depth, enum loam_dtype dtype)
 {
     const char *rows = source;
-    const int64_t bytes = stride * (bf16 ? 2 : 4);
-    const struct exponents exponents = choose_exponents(columns_largest(rows, bytes, count, depth, bf16));
+    const int64_t bytes = stride * (dtype == LOAM_F32 ? 4 : 2);
+    const struct exponents exponents = choose_exponents(columns_largest(rows, bytes, count, depth, dtype));
     store_f32(part->units, exponents.unit);
     for (int64_t p = 0; p < round_up(depth, STEP); p += 2) {
         vec_int first = {0}, second = {0};
-        if (p < depth) first = whole_bits(load(rows + p * bytes, 0, count, bf16), exponents.inverse);
+        if (p < depth) first = whole_bits(load_any(rows + p * bytes, 0, count, dtype), exponents.inverse);
         if (p + 1 < depth)
-            second = whole_bits(load(rows + (p + 1) * bytes, 0, count, bf16), exponents.inverse);
+            second = whole_bits(load_any(rows + (p + 1) * bytes, 0, count, dtype), exponents.inverse);
         const vec_int pairs = join_halves(first, second);
         memcpy(part->pairs + p / 2 * part->width, &pairs, sizeof pairs);
     }
 }
 
 INLINE void pack_group(const struct part *part, const void *source, int64_t line, int64_t stride,
-                       int64_t count, int64_t depth, bool bf16)
+                       int64_t count, int64_t depth, enum loam_dtype dtype)
 {
     if (stride == 1)
-        pack_lines(part, source, line, count, depth, bf16);
+        pack_lines(part, source, line, count, depth, dtype);
     else
-        pack_columns(part, source, stride, count, depth, bf16);
+        pack_columns(part, source, stride, count, depth, dtype);
 }
 
 // `count` lines of the operand from its element at `source` on, `depth` elements of each, group by group. In
 // whole groups of whole vectors no element is asked whether it is there.
 INLINE void pack(struct part part, const void *source, int64_t line, int64_t stride, int64_t count,
-                 int64_t depth, bool bf16)
+                 int64_t depth, enum loam_dtype dtype)
 {
-    const int64_t size = bf16 ? 2 : 4;
+    const int64_t size = dtype == LOAM_F32 ? 4 : 2;
     for (int64_t p = 0; p < depth; p += GROUP) {
         const int64_t group = min64(GROUP, depth - p);
         const void *from = (const char *)source + p * stride * size;
         if (group == GROUP && count == LANES)
-            pack_group(&part, from, line, stride, LANES, GROUP, bf16);
+            pack_group(&part, from, line, stride, LANES, GROUP, dtype);
         else if (group == GROUP)
-            pack_group(&part, from, line, stride, count, GROUP, bf16);
+            pack_group(&part, from, line, stride, count, GROUP, dtype);
         else
-            pack_group(&part, from, line, stride, count, group, bf16);
+            pack_group(&part, from, line, stride, count, group, dtype);
         part.pairs += GROUP / 2 * part.width;
         part.units += part.units_row;
     }
 }
 
 static void pack_operand(struct part part, const void *source, int64_t line, int64_t stride, int64_t count,
-                         int64_t depth, bool bf16)
+                         int64_t depth, enum loam_dtype dtype)
 {
-    if (stride == 1 && bf16) pack(part, source, line, 1, count, depth, true);
-    if (stride == 1 && !bf16) pack(part, source, line, 1, count, depth, false);
-    if (stride != 1 && bf16) pack(part, source, line, stride, count, depth, true);
-    if (stride != 1 && !bf16) pack(part, source, line, stride, count, depth, false);
+    if (stride == 1 && dtype == LOAM_F32) pack(part, source, line, 1, count, depth, LOAM_F32);
+    if (stride == 1 && dtype == LOAM_BF16) pack(part, source, line, 1, count, depth, LOAM_BF16);
+    if (stride == 1 && dtype == LOAM_F16) pack(part, source, line, 1, count, depth, LOAM_F16);
+    if (stride != 1 && dtype == LOAM_F32) pack(part, source, line, stride, count, depth, LOAM_F32);
+    if (stride != 1 && dtype == LOAM_BF16) pack(part, source, line, stride, count, depth, LOAM_BF16);
+    if (stride != 1 && dtype == LOAM_F16) pack(part, source, line, stride, count, depth, LOAM_F16);
 }
 
 // Of a slice, packed.
@@ -236,7 +239,7 @@ static void pack_a(const struct packed *packed, const struct gemm_operand *a, in
     for (int64_t i = 0; i < rows; i += ROWS) {
         const struct part part = {packed->pairs + i * (DEPTH / 2), packed->units + i, ROWS,
                                   packed->units_row};
-        pack_operand(part, element(a, row + i, p), a->row, a->column, min64(ROWS, rows - i), depth, a->bf16);
+        pack_operand(part, element(a, row + i, p), a->row, a->column, min64(ROWS, rows - i), depth, a->dtype);
     }
 }
 
@@ -250,7 +253,7 @@ static void pack_b(const struct packed *packed, const struct gemm_operand *b, in
         const struct part part = {packed->pairs + panel * (DEPTH / 2) + (j - panel), packed->units + j, PANEL,
                                   packed->units_row};
         pack_operand(part, element(b, p, column + j), b->column, b->row, min64(LANES, columns - j), depth,
-                     b->bf16);
+                     b->dtype);
     }
 }
 

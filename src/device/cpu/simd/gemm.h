@@ -9,8 +9,8 @@
 // A matrix as a product reads it: one of the two strides is 1.
 struct gemm_operand {
     const void *data;
-    int64_t row, column; // elements from row to row, from column to column
-    bool bf16;
+    int64_t row, column;   // elements from row to row, from column to column
+    enum loam_dtype dtype; // f32, bf16 or f16
 };
 
 // c [m, n] = a [m, k] b [k, n] + bias [n] + add [m, n], rounded once.

@@ -22,7 +22,7 @@ struct row_state {
 struct loss {
     const struct loam_linear_cross_entropy_args *args;
     struct loam_stream *stream;
-    bool h_bf16, w_bf16;
+    bool h_bf16;
     bool products_bf16;              // h and the softmax are rounded to bf16 for their products
     int64_t size, vocabulary, block; // H, V, columns of logits at a time
     int32_t *tokens;                 // [T] of the labelled rows
@@ -47,10 +47,16 @@ static void *take(struct loam_stream *stream, size_t *bytes, int64_t count, size
     return stream != NULL ? loam_stream_scratch(stream, (size_t)count * element) : NULL;
 }
 
+// Of h and of the softmax's weights.
+static enum loam_dtype product_dtype(const struct loss *loss)
+{
+    return loss->products_bf16 ? LOAM_BF16 : LOAM_F32;
+}
+
 // The largest of the products of `rows` rows; that for dw has no w.
 static size_t product_scratch(const struct loss *loss, const struct loam_device *device, int64_t rows)
 {
-    const enum loam_dtype w = loss->args->w.tensor.dtype, h = loss->products_bf16 ? LOAM_BF16 : LOAM_F32;
+    const enum loam_dtype w = loss->args->w.tensor.dtype, h = product_dtype(loss);
     const size_t sizes[] = {cpu_product_scratch(device, h, w, rows, loss->block),
                             cpu_product_scratch(device, h, w, rows, loss->size),
                             cpu_product_scratch(device, h, h, loss->block, loss->size)};
@@ -72,7 +78,6 @@ static size_t loss_init(struct loss *loss, const struct loam_device *device,
     *loss = (struct loss){.args = args,
                           .stream = stream,
                           .h_bf16 = h_bf16,
-                          .w_bf16 = args->w.tensor.dtype == LOAM_BF16,
                           .products_bf16 = products_bf16,
                           .size = size,
                           .vocabulary = vocabulary,
@@ -99,14 +104,14 @@ static size_t linear_cross_entropy_scratch(const struct loam_device *device,
 // h [rows, H]
 static struct gemm_operand labelled_h(const struct loss *loss)
 {
-    return (struct gemm_operand){loss->h, loss->size, 1, loss->products_bf16};
+    return (struct gemm_operand){loss->h, loss->size, 1, product_dtype(loss)};
 }
 
 // The softmax's weights [rows, block]
 static struct gemm_operand softmax_weights(const struct loss *loss)
 {
     const void *data = loss->products_bf16 ? (const void *)loss->weights : loss->logits;
-    return (struct gemm_operand){data, loss->block, 1, loss->products_bf16};
+    return (struct gemm_operand){data, loss->block, 1, product_dtype(loss)};
 }
 
 // logits [rows, block] = h wT
@@ -145,7 +150,7 @@ static enum loam_status weight_gradient_product(struct loss *loss, int64_t rows,
     const struct gemm product = {.m = dw->shape[0],
                                  .n = loss->size,
                                  .k = rows,
-                                 .a = {weights.data, 1, weights.row, weights.bf16},
+                                 .a = {weights.data, 1, weights.row, weights.dtype},
                                  .b = labelled_h(loss),
                                  .add = dw->data,
                                  .add_row = dw->stride[0],
@@ -233,7 +238,8 @@ static void write_row(struct loss *loss, int64_t i, int64_t token)
     const float *mix = loss->mix + i * loss->size;
     void *dh = cpu_row(&loss->args->dh, token);
     for (int64_t j = 0; j < loss->size; j += LANES) {
-        const vec other = load(mix, j, loss->size, false), own = load(w, j, loss->size, loss->w_bf16);
+        const vec other = load(mix, j, loss->size, false),
+                  own = load_any(w, j, loss->size, loss->args->w.tensor.dtype);
         store(dh, j, loss->size, (other - own * state->others) * inverse, loss->h_bf16);
     }
 }

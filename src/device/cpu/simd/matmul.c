@@ -18,9 +18,8 @@ static int64_t min64(int64_t a, int64_t b)
 static enum loam_status multiply(struct loam_stream *stream, struct gemm *product,
                                  const struct loam_tensor *c)
 {
-    const enum loam_dtype a = product->a.bf16 ? LOAM_BF16 : LOAM_F32,
-                          b = product->b.bf16 ? LOAM_BF16 : LOAM_F32;
-    const size_t bytes = cpu_product_scratch(stream->device, a, b, product->m, product->n);
+    const size_t bytes =
+        cpu_product_scratch(stream->device, product->a.dtype, product->b.dtype, product->m, product->n);
     void *scratch = bytes > 0 ? loam_stream_scratch(stream, bytes) : NULL;
     if (bytes > 0 && scratch == NULL) return LOAM_ERROR_INTERNAL;
     product->c = c->data;
@@ -54,27 +53,27 @@ static void finish_row(const struct loam_linear_forward_args *args, int64_t t, i
     }
 }
 
-INLINE vec load_weight(const void *row, int64_t i, bool bf16)
+INLINE vec load_weight(const void *row, int64_t i, enum loam_dtype dtype)
 {
-    return bf16 ? load_bf16((const uint16_t *)row + i) : load_f32((const float *)row + i);
+    return load_any(row, i, i + LANES, dtype);
 }
 
 // sums[t][j] = x[t] . w[j] for `tokens` rows of x, k apart, and FEW_ROWS rows of w
-INLINE void dot_rows(const float *x, int64_t k, const void *const w[FEW_ROWS], int tokens, bool bf16,
-                     float sums[FEW_AT_ONCE][FEW_ROWS])
+INLINE void dot_rows(const float *x, int64_t k, const void *const w[FEW_ROWS], int tokens,
+                     enum loam_dtype dtype, float sums[FEW_AT_ONCE][FEW_ROWS])
 {
     vec sum[FEW_AT_ONCE][FEW_ROWS] = {0};
     int64_t i = 0;
     for (; i + LANES <= k; i += LANES) {
         for (int j = 0; j < FEW_ROWS; j++) {
-            const vec weight = load_weight(w[j], i, bf16);
+            const vec weight = load_weight(w[j], i, dtype);
             for (int t = 0; t < tokens; t++)
                 sum[t][j] += load_f32(x + t * k + i) * weight;
         }
     }
     for (int j = 0; j < FEW_ROWS && i < k; j++)
         for (int t = 0; t < tokens; t++)
-            sum[t][j] += load(x + t * k, i, k, false) * load(w[j], i, k, bf16);
+            sum[t][j] += load(x + t * k, i, k, false) * load_any(w[j], i, k, dtype);
     for (int j = 0; j < FEW_ROWS; j++)
         for (int t = 0; t < tokens; t++)
             sums[t][j] = sum_lanes(sum[t][j]);
@@ -82,7 +81,7 @@ INLINE void dot_rows(const float *x, int64_t k, const void *const w[FEW_ROWS], i
 
 // Rows [first, first + FEW_ROWS) of w against every token.
 INLINE void forward_few_rows(const struct loam_linear_forward_args *args, const float *x, int64_t first,
-                             bool bf16)
+                             enum loam_dtype dtype)
 {
     const struct loam_tensor *w = &args->w.tensor;
     const int64_t tokens = args->x.shape[0], k = args->x.shape[1], n = w->shape[0];
@@ -93,9 +92,9 @@ INLINE void forward_few_rows(const struct loam_linear_forward_args *args, const 
     for (int64_t t = 0; t < tokens; t += FEW_AT_ONCE) {
         const int64_t count = min64(FEW_AT_ONCE, tokens - t);
         if (count == FEW_AT_ONCE)
-            dot_rows(x + t * k, k, rows, FEW_AT_ONCE, bf16, sums);
+            dot_rows(x + t * k, k, rows, FEW_AT_ONCE, dtype, sums);
         else
-            dot_rows(x + t * k, k, rows, 1, bf16, sums);
+            dot_rows(x + t * k, k, rows, 1, dtype, sums);
         for (int64_t i = 0; i < count; i++)
             finish_row(args, t + i, first, min64(FEW_ROWS, n - first), sums[i]);
     }
@@ -110,15 +109,15 @@ static enum loam_status forward_few(struct loam_stream *stream, const struct loa
 {
     const struct loam_tensor *w = &args->w.tensor;
     const int64_t tokens = args->x.shape[0], k = args->x.shape[1], n = w->shape[0];
-    const bool bf16 = w->dtype == LOAM_BF16;
     float *x = loam_stream_scratch(stream, forward_few_scratch(args)); // [T, K]
     if (x == NULL) return LOAM_ERROR_INTERNAL;
     for (int64_t t = 0; t < tokens; t++)
         widen(x + t * k, cpu_row(&args->x, t), k, args->x.dtype == LOAM_BF16);
 #pragma omp parallel for schedule(static)
     for (int64_t first = 0; first < n; first += FEW_ROWS) {
-        if (bf16) forward_few_rows(args, x, first, true);
-        if (!bf16) forward_few_rows(args, x, first, false);
+        if (w->dtype == LOAM_F32) forward_few_rows(args, x, first, LOAM_F32);
+        if (w->dtype == LOAM_BF16) forward_few_rows(args, x, first, LOAM_BF16);
+        if (w->dtype == LOAM_F16) forward_few_rows(args, x, first, LOAM_F16);
     }
     return LOAM_OK;
 }

@@ -27,7 +27,7 @@ static enum loam_status product_onednn(struct loam_stream *stream, const struct 
         .a_stride = {product->a.row, product->a.column},
         .b_stride = {product->b.row, product->b.column},
         .c_stride = product->c_row,
-        .ab_dtype = dtype_of(product->a.bf16),
+        .ab_dtype = product->a.dtype,
         .c_dtype = dtype_of(product->c_bf16),
         .bias_dtype = product->bias != NULL ? dtype_of(product->bias_bf16) : LOAM_DTYPE_NONE,
         .accumulate = product->add != NULL,
@@ -39,7 +39,7 @@ static enum loam_status product_onednn(struct loam_stream *stream, const struct 
 enum loam_status cpu_product(struct loam_stream *stream, const struct gemm *product, void *scratch)
 {
     const struct loam_device *device = stream->device;
-    if (!cpu_product_is_ours(device, dtype_of(product->a.bf16), dtype_of(product->b.bf16)))
+    if (!cpu_product_is_ours(device, product->a.dtype, product->b.dtype))
         return product_onednn(stream, product);
     cpu_gemm(product, scratch, device->threads);
     return LOAM_OK;

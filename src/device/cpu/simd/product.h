@@ -9,15 +9,15 @@
 // A matrix as it is, and transposed.
 static inline struct gemm_operand cpu_operand(const struct loam_tensor *tensor)
 {
-    return (struct gemm_operand){tensor->data, tensor->stride[0], 1, tensor->dtype == LOAM_BF16};
+    return (struct gemm_operand){tensor->data, tensor->stride[0], 1, tensor->dtype};
 }
 static inline struct gemm_operand cpu_transposed(const struct loam_tensor *tensor)
 {
-    return (struct gemm_operand){tensor->data, 1, tensor->stride[0], tensor->dtype == LOAM_BF16};
+    return (struct gemm_operand){tensor->data, 1, tensor->stride[0], tensor->dtype};
 }
 
-// Whether a product of operands of these dtypes is gemm.c's: one of them is bf16, and the processor has no
-// product of bf16, or the other is f32.
+// Whether a product of operands of these dtypes is gemm.c's: they differ, or are bf16 and the processor has
+// no product of that.
 static inline bool cpu_product_is_ours(const struct loam_device *device, enum loam_dtype a, enum loam_dtype b)
 {
     return a != b || (a == LOAM_BF16 && !device->native_bf16);

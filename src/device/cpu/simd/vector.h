@@ -124,6 +124,18 @@ INLINE vec load_bf16(const uint16_t *source)
 #endif
     return (vec)(wide << 16);
 }
+INLINE vec load_f16(const uint16_t *source)
+{
+#if defined(__AVX512F__)
+    return (vec)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i_u *)source));
+#elif defined(__AVX2__)
+    return (vec)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i_u *)source));
+#else
+    vec v;
+    loam_convert(&v, LOAM_F32, source, LOAM_F16, LANES);
+    return v;
+#endif
+}
 INLINE void store_bf16(uint16_t *target, vec v) // to nearest even; a NaN keeps a bit of its payload
 {
     const vec_uint bits = (vec_uint)v, rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
@@ -142,6 +154,15 @@ INLINE vec load(const void *array, int64_t i, int64_t n, bool bf16)
     if (!bf16) memcpy(lanes, (const float *)array + i, (size_t)(n - i) * sizeof(float));
     if (bf16) memcpy(halves, (const uint16_t *)array + i, (size_t)(n - i) * sizeof(uint16_t));
     return bf16 ? load_bf16(halves) : load_f32(lanes);
+}
+// The same of f32, bf16 or f16.
+INLINE vec load_any(const void *array, int64_t i, int64_t n, enum loam_dtype dtype)
+{
+    if (dtype != LOAM_F16) return load(array, i, n, dtype == LOAM_BF16);
+    if (n - i >= LANES) return load_f16((const uint16_t *)array + i);
+    uint16_t halves[LANES] = {0};
+    memcpy(halves, (const uint16_t *)array + i, (size_t)(n - i) * sizeof(uint16_t));
+    return load_f16(halves);
 }
 INLINE void store(void *array, int64_t i, int64_t n, vec v, bool bf16)
 {
