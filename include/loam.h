@@ -181,10 +181,16 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_set(struct loam_options *
 // The text of an option's value as it was set, or its default; NULL when it has neither.
 LOAM_API const char *loam_options_get(const struct loam_options *options, const char *name);
 
-// Runs the command that the options are for. Everything is checked before anything is written.
-LOAM_API LOAM_MUST_CHECK enum loam_status loam_run(const struct loam_options *options,
-                                                   const struct loam_callbacks *callbacks,
-                                                   struct loam_error *error);
+// Reads the YAML file that the option "config" of train, generate, eval and others names: sets what it says
+// and has not been set before. Once; without such an option it does nothing. What is wrong with the file is
+// LOAM_ERROR_FORMAT, and the message begins with FILE:LINE. After a failure the options are to be destroyed.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_read_config(struct loam_options *options,
+                                                                   struct loam_error *error);
+
+// Runs the command that the options are for, after the file of "config" was read. Everything is checked
+// before anything is written.
+LOAM_API LOAM_MUST_CHECK enum loam_status
+loam_run(struct loam_options *options, const struct loam_callbacks *callbacks, struct loam_error *error);
 
 #ifdef __cplusplus
 }

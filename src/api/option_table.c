@@ -14,6 +14,7 @@
 #define PUSH (1u << LOAM_COMMAND_PUSH)
 #define BENCH (1u << LOAM_COMMAND_BENCH)
 #define ALL ((1u << LOAM_COMMAND_COUNT) - 1)
+#define WITH_FILE (TRAIN | GENERATE | EVAL | MERGE | EXPORT | BENCH) // --config
 
 // The field that an option fills: place and type come from the struct itself, so that they cannot disagree.
 #define FIELD(field)                                                                                         \
@@ -42,6 +43,7 @@
 #define SAMPLING "Sampling"
 #define OUTPUT "Output"
 #define MACHINE "Device"
+#define RUN_FILE "Run as a file"
 #define HUB "Hub"
 
 const char *const loam_command_texts[LOAM_COMMAND_COUNT][2] = {
@@ -637,7 +639,8 @@ const struct loam_option_row loam_option_rows[] = {
       .alias = "overwrite-output-dir",
       .help = "Write into the directory though it is not empty.",
       .group = OUTPUT},
-     FIELD(train.overwrite)},
+     FIELD(train.overwrite),
+     .of_call = true},
     {INIT,
      {.name = "dtype",
       .argument = "f32|f16|bf16",
@@ -651,7 +654,8 @@ const struct loam_option_row loam_option_rows[] = {
      FIELD(gguf)},
     {EXPORT,
      {.name = "overwrite", .help = "Write the file though it is there.", .group = OUTPUT},
-     FIELD(train.overwrite)},
+     FIELD(train.overwrite),
+     .of_call = true},
     {EXPORT,
      {.name = "dtype",
       .argument = "f32|f16",
@@ -677,18 +681,21 @@ const struct loam_option_row loam_option_rows[] = {
      FIELD(merge.max_shard_size)},
     {ALL,
      {.name = "json", .help = "Write the result as JSON to standard output.", .group = OUTPUT},
-     FIELD(json)},
+     FIELD(json),
+     .of_call = true},
     {ALL,
      {.name = "quiet",
       .help = "No progress and no log lines: only results, warnings and errors.",
       .group = OUTPUT},
-     FIELD(quiet)},
+     FIELD(quiet),
+     .of_call = true},
 
     // ---- Hub ----
     {PUSH,
      {.name = "directory",
       .argument = "DIR",
-      .help = "What to push: all files of an adapter or a model, without .git, .cache and checkpoint-N.",
+      .help = "What to push: all files of an adapter or a model, without .git, .cache, checkpoint-N and "
+              "run.yaml.",
       .group = HUB,
       .required = true,
       .positional = true},
@@ -747,7 +754,8 @@ const struct loam_option_row loam_option_rows[] = {
      {.name = "yes",
       .help = "Download the model that the adapter names without asking, however large it is.",
       .group = HUB},
-     FIELD(hub.yes)},
+     FIELD(hub.yes),
+     .of_call = true},
 
     // ---- Device ----
     {TRAIN | GENERATE | EVAL | BENCH | MERGE,
@@ -783,5 +791,23 @@ const struct loam_option_row loam_option_rows[] = {
       .group = MACHINE},
      FIELD(train.memory_limit),
      .bytes = true},
+
+    // ---- Run as a file ----
+    {WITH_FILE,
+     {.name = "config",
+      .argument = "FILE",
+      .help = "Options from a YAML file, one \"name: value\" a line; what stands on the command line wins. "
+              "Paths in it are relative to where loam is started.",
+      .group = RUN_FILE},
+     FIELD(config_file),
+     .of_call = true,
+     .not_in_file = true},
+    {WITH_FILE,
+     {.name = "print-config",
+      .help = "Write all options with their values as such a file to standard output, and do nothing else.",
+      .group = RUN_FILE},
+     FIELD(print_config),
+     .of_call = true,
+     .not_in_file = true},
 };
 const size_t loam_option_row_count = sizeof loam_option_rows / sizeof *loam_option_rows;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "api/nearest.h"
-#include "api/option_table.h"
+#include "api/run_file.h"
 #include "base/heap.h"
 
 // ---- Looking up ----
@@ -37,8 +37,8 @@ static bool is_switch(const struct loam_option_row *row)
     return row->info.argument == NULL || row->info.argument[0] == '[';
 }
 
-// The row of `typed`; NULL when the command has no such option. `*negated`: it was called "no-" and its name.
-static const struct loam_option_row *find_row(enum loam_command command, const char *typed, bool *negated)
+const struct loam_option_row *loam_option_row_find(enum loam_command command, const char *typed,
+                                                   bool *negated)
 {
     bool no = strncmp(typed, "no-", 3) == 0 || strncmp(typed, "no_", 3) == 0;
     for (size_t i = 0; i < loam_option_row_count; i++) {
@@ -53,7 +53,7 @@ static const struct loam_option_row *find_row(enum loam_command command, const c
 const struct loam_option_info *loam_option_find(enum loam_command command, const char *name)
 {
     bool negated;
-    const struct loam_option_row *row = find_row(command, name, &negated);
+    const struct loam_option_row *row = loam_option_row_find(command, name, &negated);
     return row == NULL ? NULL : &row->info;
 }
 
@@ -94,19 +94,25 @@ enum loam_status loam_command_find(enum loam_command *command, const char *name,
     return loam_fail(error, LOAM_ERROR_USAGE, "there is no command \"%s\"; loam --help lists them", name);
 }
 
-static enum loam_status fail_unknown(enum loam_command command, const char *name, struct loam_error *error)
+const char *loam_option_nearest(enum loam_command command, const char *typed)
 {
     struct loam_nearest nearest;
-    loam_nearest_init(&nearest, name);
+    loam_nearest_init(&nearest, typed);
     const struct loam_option_info *info;
     for (size_t i = 0; (info = loam_option_describe(command, i)) != NULL; i++) {
         loam_nearest_offer(&nearest, info->name);
         loam_nearest_offer(&nearest, info->alias);
     }
+    return nearest.best;
+}
+
+static enum loam_status fail_unknown(enum loam_command command, const char *name, struct loam_error *error)
+{
     const char *command_name = loam_command_name(command);
-    if (nearest.best != NULL)
+    const char *nearest = loam_option_nearest(command, name);
+    if (nearest != NULL)
         return loam_fail(error, LOAM_ERROR_USAGE, "loam %s has no option --%s; did you mean --%s?",
-                         command_name, name, nearest.best);
+                         command_name, name, nearest);
     return loam_fail(error, LOAM_ERROR_USAGE, "loam %s has no option --%s; loam %s --help lists them",
                      command_name, name, command_name);
 }
@@ -198,6 +204,19 @@ static enum loam_status set_double(const struct loam_option_row *row, double *fi
     return check_range(row, text, number, error);
 }
 
+static enum loam_status fail_choice(const struct loam_option_row *row, const char *text,
+                                    struct loam_error *error)
+{
+    struct loam_nearest nearest;
+    loam_nearest_init(&nearest, text);
+    for (const struct loam_choice *choice = row->choices; choice->name != NULL; choice++)
+        loam_nearest_offer(&nearest, choice->name);
+    if (nearest.best == NULL) return fail_value(row, text, row->info.argument, error);
+    char expected[160];
+    snprintf(expected, sizeof expected, "%s; did you mean %s?", row->info.argument, nearest.best);
+    return fail_value(row, text, expected, error);
+}
+
 static enum loam_status set_choice(const struct loam_option_row *row, void *field, const char *text,
                                    struct loam_error *error)
 {
@@ -209,7 +228,7 @@ static enum loam_status set_choice(const struct loam_option_row *row, void *fiel
             *(unsigned *)field = (unsigned)choice->value;
         return LOAM_OK;
     }
-    return fail_value(row, text, row->info.argument, error);
+    return fail_choice(row, text, error);
 }
 
 static enum loam_status add_field(struct loam_settings *settings, const struct loam_option_row *row,
@@ -341,7 +360,7 @@ enum loam_status loam_options_set(struct loam_options *options, const char *name
                                   struct loam_error *error)
 {
     bool negated;
-    const struct loam_option_row *row = find_row(options->command, name, &negated);
+    const struct loam_option_row *row = loam_option_row_find(options->command, name, &negated);
     if (row == NULL) return fail_unknown(options->command, name, error);
     if (negated && value != NULL) return loam_fail(error, LOAM_ERROR_USAGE, "--%s takes no value", name);
     if (value == NULL && !is_switch(row))
@@ -362,10 +381,18 @@ enum loam_status loam_options_set(struct loam_options *options, const char *name
     return LOAM_OK;
 }
 
+enum loam_status loam_options_read_config(struct loam_options *options, struct loam_error *error)
+{
+    const char *path = options->settings.config_file;
+    if (path == NULL || options->config_read) return LOAM_OK;
+    options->config_read = true;
+    return loam_run_file_load(options, path, error);
+}
+
 const char *loam_options_get(const struct loam_options *options, const char *name)
 {
     bool negated;
-    const struct loam_option_row *row = find_row(options->command, name, &negated);
+    const struct loam_option_row *row = loam_option_row_find(options->command, name, &negated);
     if (row == NULL) return NULL;
     const char *text = options->texts[row - loam_option_rows];
     if (text == NULL && !is_words(row->info.default_text)) text = row->info.default_text;

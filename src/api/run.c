@@ -1,14 +1,25 @@
 #include "api/run.h"
 
 #include "api/locate.h"
-#include "api/options.h"
+#include "api/output.h"
+#include "api/run_file.h"
 
 const char *loam_version(void)
 {
     return LOAM_VERSION;
 }
 
-enum loam_status loam_run(const struct loam_options *options, const struct loam_callbacks *callbacks,
+static enum loam_status print_config(const struct loam_options *options,
+                                     const struct loam_callbacks *callbacks, struct loam_error *error)
+{
+    struct loam_bytes text = {0};
+    enum loam_status status = loam_run_file_write(options, &text, error);
+    if (status == LOAM_OK) status = loam_output_bytes(callbacks, text.data, text.size, error);
+    loam_bytes_deinit(&text);
+    return status;
+}
+
+enum loam_status loam_run(struct loam_options *options, const struct loam_callbacks *callbacks,
                           struct loam_error *error)
 {
     // What is wrong with the options themselves is said before anything is downloaded for them.
@@ -29,11 +40,18 @@ enum loam_status loam_run(const struct loam_options *options, const struct loam_
     };
     static const struct loam_callbacks none;
     if (callbacks == NULL) callbacks = &none;
+    LOAM_TRY(loam_options_read_config(options, error));
+    if (options->settings.print_config) return print_config(options, callbacks, error);
     LOAM_TRY(loam_options_check(options, error));
     if (checks[options->command] != NULL) LOAM_TRY(checks[options->command](&options->settings, error));
+    struct loam_bytes record = {0};
     struct loam_located located;
     LOAM_TRY(loam_locate(&located, options->command, &options->settings, callbacks, error));
-    enum loam_status status = commands[options->command](&located.settings, callbacks, error);
+    enum loam_status status = LOAM_OK;
+    if (options->command == LOAM_COMMAND_TRAIN) status = loam_run_file_write(options, &record, error);
+    located.settings.train.record = record.data;
+    if (status == LOAM_OK) status = commands[options->command](&located.settings, callbacks, error);
+    loam_bytes_deinit(&record);
     loam_located_deinit(&located);
     return status;
 }

@@ -52,9 +52,11 @@ struct loam_settings {
     unsigned bench_what;              // enum loam_bench_what
     const char *gguf;                 // export: the file to write
     const char *path;                 // inspect
-    const char *config;               // init
-    const char *tokenizer;            // init; NULL: none
-    bool with_lora;                   // inspect: an option of the LoRA group was given
+    const char *config_file;          // --config: the YAML file of options; NULL: none
+    bool print_config;
+    const char *config;    // init
+    const char *tokenizer; // init; NULL: none
+    bool with_lora;        // inspect: an option of the LoRA group was given
     bool json;
     bool quiet;                // for the caller of the library: it need not listen to progress
     struct loam_field *fields; // --field NAME=VALUE

@@ -87,7 +87,9 @@ static int run_command(enum loam_command command, char **arguments)
     else if (help) {
         cli_print_help(stdout, command);
         code = finish_output();
-    } else
+    } else if (loam_options_read_config(options, &error) != LOAM_OK)
+        code = fail(&error);
+    else
         code = run(options, command, &error);
     loam_options_destroy(options);
     return code;

@@ -35,11 +35,12 @@ static enum loam_status add_file(struct loam_folder *folder, const char *name, c
     return file->path == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }
 
-// Checkpoints are for going on with a run, not for others, as with Hugging Face's Trainer.
+// Checkpoints are for going on with a run, not for others, as with Hugging Face's Trainer; run.yaml names
+// directories of this machine.
 static bool is_left_out(const char *name, int depth)
 {
     return strcmp(name, ".git") == 0 || strcmp(name, ".cache") == 0 ||
-           (depth == 0 && strncmp(name, "checkpoint-", 11) == 0);
+           (depth == 0 && (strncmp(name, "checkpoint-", 11) == 0 || strcmp(name, "run.yaml") == 0));
 }
 
 static enum loam_status read_directory(struct loam_folder *folder, const char *directory, const char *prefix,

@@ -195,6 +195,13 @@ static size_t without_last_line_break(const char *text, size_t size)
     return size;
 }
 
+bool loam_template_is_built_in(const char *name)
+{
+    for (size_t i = 0; i < sizeof built_in / sizeof built_in[0]; i++)
+        if (strcmp(built_in[i].name, name) == 0) return true;
+    return false;
+}
+
 enum loam_status loam_template_open(struct loam_template **out, const char *name_or_path,
                                     struct loam_error *error)
 {

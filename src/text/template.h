@@ -22,6 +22,7 @@ enum loam_status loam_template_parse(struct loam_template **out, const char *tex
 // a file with one) does not count.
 enum loam_status loam_template_open(struct loam_template **out, const char *name_or_path,
                                     struct loam_error *error);
+bool loam_template_is_built_in(const char *name);
 void loam_template_destroy(struct loam_template *prompt_template);
 
 // The distinct fields in the order in which the template first names them; {eos} is none of them.

@@ -232,6 +232,17 @@ enum loam_status loam_output_copy_files(const struct loam_output *output, const 
     return loam_model_copy_files(model, output->staging.directory, full, error);
 }
 
+enum loam_status loam_output_write_record(const struct loam_output *output, const char *text,
+                                          struct loam_error *error)
+{
+    if (text == NULL) return LOAM_OK;
+    char *path = loam_path_join(output->staging.directory, "run.yaml", error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = loam_atomic_write_file(path, text, strlen(text), error);
+    free(path);
+    return status;
+}
+
 // ---- the model card ----
 
 // The front matter that model hubs read, as PEFT and transformers write it. `base`: the model's name there; a

@@ -36,6 +36,9 @@ void loam_output_deinit(struct loam_output *output);
 // them.
 enum loam_status loam_output_copy_files(const struct loam_output *output, const char *model, bool full,
                                         struct loam_error *error);
+// run.yaml: the run as it was asked for. `text` NULL: none.
+enum loam_status loam_output_write_record(const struct loam_output *output, const char *text,
+                                          struct loam_error *error);
 // The settings of the run as a Markdown table, as README.md has it.
 enum loam_status loam_output_format_settings(struct loam_bytes *text, const struct loam_loop *loop,
                                              const struct loam_adapter *adapter, struct loam_error *error);

@@ -102,6 +102,7 @@ static enum loam_status begin(struct train_run *run, struct loam_error *error)
 static enum loam_status save(struct train_run *run, struct loam_error *error)
 {
     LOAM_TRY(loam_output_copy_files(&run->output, run->settings->model, run->settings->full, error));
+    LOAM_TRY(loam_output_write_record(&run->output, run->settings->record, error));
     LOAM_TRY(loam_output_write_card(&run->output, &run->loop, run->job.adapter, error));
     const char *directory = run->output.staging.directory;
     if (run->job.adapter != NULL)

@@ -62,6 +62,7 @@ struct loam_train_settings {
     bool tensorboard;        // --report-to tensorboard: event files for TensorBoard
     const char *logging_dir; // where; NULL: OUT/runs. Given, it asks for them by itself
     uint64_t seed;
+    const char *record; // the run as text, saved as OUT/run.yaml; NULL: none
 };
 
 // What the adapter's records call the model.

@@ -37,6 +37,7 @@ static int setup(void **state)
     put(".git/HEAD", "x");
     put(".cache/x", "x");
     put("checkpoint-10/x", "x");
+    put("run.yaml", "left here");
     put("a/checkpoint-1/x", "kept: not at the top");
     put("a.txt", "text");
     put("a/b", "below");
