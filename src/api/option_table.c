@@ -46,21 +46,6 @@
 #define RUN_FILE "Run as a file"
 #define HUB "Hub"
 
-const char *const loam_command_texts[LOAM_COMMAND_COUNT][2] = {
-    [LOAM_COMMAND_TRAIN] = {"train", "train a LoRA adapter that PEFT loads, or the whole model"},
-    [LOAM_COMMAND_PLAN] = {"plan", "tell the memory that training takes, and what makes it fit"},
-    [LOAM_COMMAND_GENERATE] = {"generate", "continue a prompt with a model, with or without an adapter"},
-    [LOAM_COMMAND_EVAL] = {"eval", "measure loss and perplexity on examples, and SQuAD scores"},
-    [LOAM_COMMAND_MERGE] = {"merge", "add an adapter into its model and write the model"},
-    [LOAM_COMMAND_EXPORT] = {"export", "write an adapter as a GGUF LoRA for llama.cpp"},
-    [LOAM_COMMAND_INSPECT] = {"inspect", "show modules, dtypes and parameters of a model or an adapter"},
-    [LOAM_COMMAND_INIT] = {"init", "write a randomly initialised model from a config.json"},
-    [LOAM_COMMAND_PUSH] = {"push", "put an adapter or a model into a repository of the hub"},
-    [LOAM_COMMAND_PULL] = {"pull", "bring a model or an adapter from the hub into the cache"},
-    [LOAM_COMMAND_TOKENIZE] = {"tokenize", "turn text from standard input into token ids, or back"},
-    [LOAM_COMMAND_BENCH] = {"bench", "measure training steps beside what the machine can do"},
-};
-
 // Names and defaults are those of Hugging Face's TrainingArguments, LoraConfig and GenerationConfig where
 // they have one. A switch that is on by default is shown as --no-NAME, and its help speaks of that.
 const struct loam_option_row loam_option_rows[] = {

@@ -39,7 +39,4 @@ struct loam_option_row {
 extern const struct loam_option_row loam_option_rows[];
 extern const size_t loam_option_row_count;
 
-// Name and sentence of every command, by enum loam_command.
-extern const char *const loam_command_texts[LOAM_COMMAND_COUNT][2];
-
 #endif

@@ -70,7 +70,7 @@ done
 # Every option is there but those about the call.
 "$LOAM" train --help | sed -n 's/^  --\(no-\)\{0,1\}\([a-z0-9-]*\).*/\2/p' | sort >"$tmp/options"
 sed -n 's/^\(# \)\{0,1\}\([a-z0-9-]*\):.*/\2/p' "$tmp/stdout" | sort >"$tmp/keys"
-for name in config print-config overwrite json quiet; do
+for name in config print-config overwrite json quiet resume allow-change; do
     grep -qx -- "$name" "$tmp/keys" && fail "$name is in it"
     printf '%s\n' "$name" >>"$tmp/keys"
 done
@@ -90,7 +90,7 @@ ok 'generate by file' generate --config "$tmp/generate.yaml" --json
 [ "$(number new_tokens "$tmp/stdout")" -le 3 ] || fail "$(cat "$tmp/stdout")"
 printf 'model: %s\ndata: %s\nthreads: 1\nlimit: 2\n' "$tmp/model" "$data" >"$tmp/eval.yaml"
 ok 'eval by file' eval --config "$tmp/eval.yaml" --json
-printf 'model: %s\nadapter: %s\ncheck: false\n' "$tmp/model" "$tmp/a" >"$tmp/merge.yaml"
+printf 'model: %s\nadapter: %s\ncheck: false\nthreads: 1\n' "$tmp/model" "$tmp/a" >"$tmp/merge.yaml"
 ok 'merge by file' merge --config "$tmp/merge.yaml" --out "$tmp/merged"
 [ -s "$tmp/merged/model.safetensors" ] || fail 'nothing merged'
 printf 'what: matmul\nmodel: %s\nlengths: [8, 8]\nsteps: 1\nthreads: 1\nceiling: false\n' "$tmp/model" >"$tmp/bench.yaml"
