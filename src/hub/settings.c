@@ -90,8 +90,10 @@ static enum loam_status find_token(struct loam_hub_settings *settings, const cha
 {
     if (is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN")) return LOAM_OK;
     static const char *const names[] = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"};
-    for (size_t i = 0; i < sizeof names / sizeof *names && settings->token == NULL; i++)
-        if (variable(names[i]) != NULL) LOAM_TRY(set_token(settings, variable(names[i]), names[i], error));
+    for (size_t i = 0; i < sizeof names / sizeof *names && settings->token == NULL; i++) {
+        const char *text = variable(names[i]);
+        if (text != NULL) LOAM_TRY(set_token(settings, text, names[i], error));
+    }
     if (settings->token != NULL) return LOAM_OK;
     char *path = path_of("HF_TOKEN_PATH", home, "token", error);
     if (path == NULL) return LOAM_ERROR_MEMORY;

@@ -81,5 +81,6 @@ double loam_order_epoch_after(const struct loam_order *order, int64_t step)
 {
     int64_t batches = (step % order->steps_per_epoch + 1) * (int64_t)order->accumulation;
     if (batches > order->batches_per_epoch) batches = order->batches_per_epoch;
-    return (double)(step / order->steps_per_epoch) + (double)batches / (double)order->batches_per_epoch;
+    int64_t whole = step / order->steps_per_epoch;
+    return (double)whole + (double)batches / (double)order->batches_per_epoch;
 }
