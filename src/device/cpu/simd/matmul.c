@@ -4,9 +4,10 @@
 
 enum {
     FEW_TOKENS = 8,
-    FEW_ROWS = 4,        // weight rows at a time for few tokens
-    FEW_AT_ONCE = 2,     // tokens at a time, or one
-    COLUMNS = 8 * LANES, // columns of a task of the bias gradient
+    FEW_ROWS = 4,         // weight rows at a time for few tokens
+    FEW_AT_ONCE = 2,      // tokens at a time, or one
+    FEW_TASK = 2 * LANES, // weight rows of a task
+    COLUMNS = 8 * LANES,  // columns of a task of the bias gradient
 };
 
 static int64_t min64(int64_t a, int64_t b)
@@ -53,51 +54,66 @@ static void finish_row(const struct loam_linear_forward_args *args, int64_t t, i
     }
 }
 
-INLINE vec load_weight(const void *row, int64_t i, enum loam_dtype dtype)
+// sums[t][j] = x[t] . w[j], rows of sums FEW_TASK apart, for `tokens` rows of x, k apart, and FEW_ROWS rows
+// of w, `row` bytes apart. The rows after these are fetched meanwhile: they are shorter than what the
+// processor fetches ahead by itself.
+INLINE void dot_rows(const float *x, int64_t k, const void *const w[FEW_ROWS], int64_t row, int tokens,
+                     enum loam_dtype dtype, float *sums)
 {
-    return load_any(row, i, i + LANES, dtype);
-}
-
-// sums[t][j] = x[t] . w[j] for `tokens` rows of x, k apart, and FEW_ROWS rows of w
-INLINE void dot_rows(const float *x, int64_t k, const void *const w[FEW_ROWS], int tokens,
-                     enum loam_dtype dtype, float sums[FEW_AT_ONCE][FEW_ROWS])
-{
-    vec sum[FEW_AT_ONCE][FEW_ROWS] = {0};
-    int64_t i = 0;
-    for (; i + LANES <= k; i += LANES) {
-        for (int j = 0; j < FEW_ROWS; j++) {
-            const vec weight = load_weight(w[j], i, dtype);
-            for (int t = 0; t < tokens; t++)
-                sum[t][j] += load_f32(x + t * k + i) * weight;
-        }
-    }
-    for (int j = 0; j < FEW_ROWS && i < k; j++)
-        for (int t = 0; t < tokens; t++)
-            sum[t][j] += load(x + t * k, i, k, false) * load_any(w[j], i, k, dtype);
+    enum { LINE = 64, UNROLL = LINE / 2 / LANES };
+    const int64_t size = dtype == LOAM_F32 ? 4 : 2;
+    vec sum[FEW_AT_ONCE][FEW_ROWS];
+#pragma GCC unroll 8
     for (int j = 0; j < FEW_ROWS; j++)
         for (int t = 0; t < tokens; t++)
-            sums[t][j] = sum_lanes(sum[t][j]);
+            sum[t][j] = splat(0);
+    int64_t i = 0;
+    for (; i + UNROLL * LANES <= k; i += UNROLL * LANES) {
+#pragma GCC unroll 8
+        for (int j = 0; j < FEW_ROWS; j++) {
+            const char *next = (const char *)w[j] + FEW_ROWS * row + i * size;
+            __builtin_prefetch(next);
+            if (size == 4) __builtin_prefetch(next + LINE);
+        }
+#pragma GCC unroll 8
+        for (int u = 0; u < UNROLL; u++)
+#pragma GCC unroll 8
+            for (int j = 0; j < FEW_ROWS; j++) {
+                const vec weight = load_any(w[j], i + u * LANES, INT64_MAX, dtype);
+                for (int t = 0; t < tokens; t++)
+                    sum[t][j] += load_f32(x + t * k + i + u * LANES) * weight;
+            }
+    }
+    for (; i < k; i += LANES)
+        for (int j = 0; j < FEW_ROWS; j++)
+            for (int t = 0; t < tokens; t++)
+                sum[t][j] += load(x + t * k, i, k, false) * load_any(w[j], i, k, dtype);
+    for (int j = 0; j < FEW_ROWS; j++)
+        for (int t = 0; t < tokens; t++)
+            sums[t * FEW_TASK + j] = sum_lanes(sum[t][j]);
 }
 
-// Rows [first, first + FEW_ROWS) of w against every token.
+// Rows [first, first + FEW_TASK) of w against every token.
 INLINE void forward_few_rows(const struct loam_linear_forward_args *args, const float *x, int64_t first,
                              enum loam_dtype dtype)
 {
     const struct loam_tensor *w = &args->w.tensor;
     const int64_t tokens = args->x.shape[0], k = args->x.shape[1], n = w->shape[0];
-    const void *rows[FEW_ROWS]; // past the end the last row again
-    for (int64_t j = 0; j < FEW_ROWS; j++)
-        rows[j] = cpu_row(w, min64(first + j, n - 1));
-    float sums[FEW_AT_ONCE][FEW_ROWS];
-    for (int64_t t = 0; t < tokens; t += FEW_AT_ONCE) {
-        const int64_t count = min64(FEW_AT_ONCE, tokens - t);
-        if (count == FEW_AT_ONCE)
-            dot_rows(x + t * k, k, rows, FEW_AT_ONCE, dtype, sums);
-        else
-            dot_rows(x + t * k, k, rows, 1, dtype, sums);
-        for (int64_t i = 0; i < count; i++)
-            finish_row(args, t + i, first, min64(FEW_ROWS, n - first), sums[i]);
+    const int64_t row = w->stride[0] * (int64_t)loam_dtype_size(dtype), last = min64(first + FEW_TASK, n);
+    float sums[FEW_TOKENS][FEW_TASK];
+    for (int64_t i = first; i < last; i += FEW_ROWS) {
+        const void *rows[FEW_ROWS]; // past the end the last row again
+        for (int64_t j = 0; j < FEW_ROWS; j++)
+            rows[j] = cpu_row(w, min64(i + j, n - 1));
+        for (int64_t t = 0; t < tokens; t += FEW_AT_ONCE) {
+            if (tokens - t >= FEW_AT_ONCE)
+                dot_rows(x + t * k, k, rows, row, FEW_AT_ONCE, dtype, &sums[t][i - first]);
+            else
+                dot_rows(x + t * k, k, rows, row, 1, dtype, &sums[t][i - first]);
+        }
     }
+    for (int64_t t = 0; t < tokens; t++)
+        finish_row(args, t, first, last - first, sums[t]);
 }
 
 static size_t forward_few_scratch(const struct loam_linear_forward_args *args)
@@ -114,7 +130,7 @@ static enum loam_status forward_few(struct loam_stream *stream, const struct loa
     for (int64_t t = 0; t < tokens; t++)
         widen(x + t * k, cpu_row(&args->x, t), k, args->x.dtype == LOAM_BF16);
 #pragma omp parallel for schedule(static)
-    for (int64_t first = 0; first < n; first += FEW_ROWS) {
+    for (int64_t first = 0; first < n; first += FEW_TASK) {
         if (w->dtype == LOAM_F32) forward_few_rows(args, x, first, LOAM_F32);
         if (w->dtype == LOAM_BF16) forward_few_rows(args, x, first, LOAM_BF16);
         if (w->dtype == LOAM_F16) forward_few_rows(args, x, first, LOAM_F16);
