@@ -1,7 +1,8 @@
-// The product is cut into tasks, blocks of c that share nothing. A task goes through k in slices: a slice of
-// b is packed into panels of PANEL columns, then blocks of rows of a into panels of ROWS rows, and a tile of
-// c, ROWS x PANEL, is summed in registers (Goto and van de Geijn 2008). Between slices the sums wait in f32;
-// the last slice adds bias and residual and rounds.
+// All threads pack a into panels of ROWS rows, TASK_ROWS rows at a time; then these rows of c are cut into
+// tasks, blocks that share nothing else. A task goes through k in slices: a slice of b is packed into panels
+// of PANEL columns, and against blocks of a's rows a tile of c, ROWS x PANEL, is summed in registers (Goto
+// and van de Geijn 2008). Between slices the sums wait in f32; the last slice adds bias and residual and
+// rounds.
 //
 // Packing rounds to block floating point: of each row of a and each column of b, GROUP elements along k share
 // one power of two, and each is a whole number of it between -4095 and 4095. So a group of products sums to
@@ -22,7 +23,7 @@ enum {
     PANEL = 2 * LANES,       // columns of a tile
     GROUP = 128,             // elements that share an exponent: GROUP * 4095^2 < 2^31
     DEPTH = 512,             // of a slice: a panel of b stays in the first cache
-    BLOCK_ROWS = 12 * ROWS,  // of a that are packed at a time, for the second cache
+    BLOCK_ROWS = 12 * ROWS,  // of a against a panel of b, for the second cache
     TASK_ROWS = 1024,
     TASK_COLUMNS = 512, // a multiple of PANEL at every level
     SLICE_GROUPS = DEPTH / GROUP,
@@ -225,28 +226,17 @@ static void pack_operand(struct part part, const void *source, int64_t line, int
     if (stride != 1 && dtype == LOAM_F16) pack(part, source, line, stride, count, depth, LOAM_F16);
 }
 
-// Of a slice, packed.
-struct packed {
-    int32_t *pairs; // in panels [DEPTH / 2, ROWS or PANEL] of pairs along k
+// A slice of b, packed.
+struct packed_b {
+    int32_t *pairs; // in panels [DEPTH / 2, PANEL] of pairs along k
     float *units;   // [SLICE_GROUPS, units_row]
     int64_t units_row;
 };
 
-// Rows [row, row + rows) and columns [p, p + depth) of a.
-static void pack_a(const struct packed *packed, const struct gemm_operand *a, int64_t row, int64_t rows,
-                   int64_t p, int64_t depth)
-{
-    for (int64_t i = 0; i < rows; i += ROWS) {
-        const struct part part = {packed->pairs + i * (DEPTH / 2), packed->units + i, ROWS,
-                                  packed->units_row};
-        pack_operand(part, element(a, row + i, p), a->row, a->column, min64(ROWS, rows - i), depth, a->dtype);
-    }
-}
-
 // Rows [p, p + depth) and columns [column, column + columns) of b. Half a panel that has no columns stays as
 // it is.
-static void pack_b(const struct packed *packed, const struct gemm_operand *b, int64_t column, int64_t columns,
-                   int64_t p, int64_t depth)
+static void pack_b(const struct packed_b *packed, const struct gemm_operand *b, int64_t column,
+                   int64_t columns, int64_t p, int64_t depth)
 {
     for (int64_t j = 0; j < columns; j += LANES) {
         const int64_t panel = j / PANEL * PANEL;
@@ -255,6 +245,32 @@ static void pack_b(const struct packed *packed, const struct gemm_operand *b, in
         pack_operand(part, element(b, p, column + j), b->column, b->row, min64(LANES, columns - j), depth,
                      b->dtype);
     }
+}
+
+// TASK_ROWS rows of a or fewer, packed: slices of k, of these panels, each with room for the vector that is
+// written past its end, so that the threads can share them out.
+struct packed_a {
+    int32_t *pairs; // [slices, panels, PANEL_PAIRS]
+    float *units;   // [slices, SLICE_GROUPS, panels, LANES]
+    int64_t panels;
+};
+
+enum { PANEL_PAIRS = DEPTH / 2 * ROWS + LANES };
+
+// Panel `panel` of slice `slice`.
+static struct part part_of_a(const struct packed_a *a, int64_t slice, int64_t panel)
+{
+    return (struct part){.pairs = a->pairs + (slice * a->panels + panel) * PANEL_PAIRS,
+                         .units = a->units + (slice * SLICE_GROUPS * a->panels + panel) * LANES,
+                         .width = ROWS,
+                         .units_row = a->panels * LANES};
+}
+
+// The panel that starts at row `row` of the product's a, of its `rows` rows.
+static void pack_a(const struct part *part, const struct gemm *gemm, int64_t row, int64_t rows, int64_t p)
+{
+    const struct gemm_operand *a = &gemm->a;
+    pack_operand(*part, element(a, row, p), a->row, a->column, rows, min64(DEPTH, gemm->k - p), a->dtype);
 }
 
 // ---- a tile ----
@@ -311,46 +327,49 @@ INLINE void group_product(const int32_t *a, const float *units_a, const int32_t 
 // ---- a task ----
 
 struct task {
-    int64_t row, rows, column, columns;
-    struct packed a; // BLOCK_ROWS rows
-    struct packed b; // the task's columns
-    float *sums;     // [rows, columns], rounded up to tiles
+    int64_t first;     // row of c that a begins with
+    int64_t row, rows; // of a, whole panels but for the last
+    int64_t column, columns;
+    struct packed_a a;
+    struct packed_b b; // the task's columns
+    float *sums;       // [rows, columns], rounded up to tiles
 };
 
 // A slice of k.
 struct slice {
-    int64_t depth;
+    int64_t index, depth;
     bool first, last;
 };
 
-// The tile of sums at row i of the packed rows and column j of the task, group by group.
+// The tile of sums at row i of a and column j of the task, group by group.
 static void tile_product(const struct task *task, int64_t i, int64_t j, const struct slice *slice,
                          float *sums, int64_t width)
 {
-    const int32_t *a = task->a.pairs + i * (DEPTH / 2), *b = task->b.pairs + j * (DEPTH / 2);
-    const float *units_a = task->a.units + i, *units_b = task->b.units + j;
+    struct part a = part_of_a(&task->a, slice->index, i / ROWS);
+    const int32_t *b = task->b.pairs + j * (DEPTH / 2);
+    const float *units_b = task->b.units + j;
     for (int64_t p = 0; p < slice->depth; p += GROUP) {
         const int64_t pairs = round_up(min64(GROUP, slice->depth - p), STEP) / 2;
-        group_product(a, units_a, b, units_b, pairs, sums, width, !slice->first || p > 0);
-        a += GROUP / 2 * ROWS;
+        group_product(a.pairs, a.units, b, units_b, pairs, sums, width, !slice->first || p > 0);
+        a.pairs += GROUP / 2 * ROWS;
+        a.units += a.units_row;
         b += GROUP / 2 * PANEL;
-        units_a += task->a.units_row;
         units_b += task->b.units_row;
     }
 }
 
-// `rows` rows of the task from `row` on, which are packed in task->a.
+// `rows` rows of the task from `row` on.
 static void block_product(const struct gemm *gemm, const struct task *task, int64_t row, int64_t rows,
                           const struct slice *slice)
 {
-    const int64_t width = round_up(task->columns, PANEL);
+    const int64_t width = round_up(task->columns, PANEL), first = task->first + task->row;
     for (int64_t j = 0; j < task->columns; j += PANEL) {
         const int64_t columns = min64(PANEL, task->columns - j);
-        for (int64_t i = 0; i < rows; i += ROWS) {
-            float *sums = task->sums + (row + i) * width + j;
-            tile_product(task, i, j, slice, sums, width);
-            for (int64_t t = i; slice->last && t < min64(i + ROWS, rows); t++, sums += width)
-                finish_row(gemm, sums, task->row + row + t, task->column + j, columns);
+        for (int64_t i = row; i < row + rows; i += ROWS) {
+            float *sums = task->sums + i * width + j;
+            tile_product(task, task->row + i, j, slice, sums, width);
+            for (int64_t t = i; slice->last && t < min64(i + ROWS, row + rows); t++, sums += width)
+                finish_row(gemm, sums, first + t, task->column + j, columns);
         }
     }
 }
@@ -359,19 +378,16 @@ static void run_task(const struct gemm *gemm, const struct task *task)
 {
     for (int64_t p = 0; p < gemm->k; p += DEPTH) {
         const int64_t depth = min64(DEPTH, gemm->k - p);
-        const struct slice slice = {depth, p == 0, p + depth == gemm->k};
+        const struct slice slice = {p / DEPTH, depth, p == 0, p + depth == gemm->k};
         pack_b(&task->b, &gemm->b, task->column, task->columns, p, depth);
-        for (int64_t row = 0; row < task->rows; row += BLOCK_ROWS) {
-            const int64_t rows = min64(BLOCK_ROWS, task->rows - row);
-            pack_a(&task->a, &gemm->a, task->row + row, rows, p, depth);
-            block_product(gemm, task, row, rows, &slice);
-        }
+        for (int64_t row = 0; row < task->rows; row += BLOCK_ROWS)
+            block_product(gemm, task, row, min64(BLOCK_ROWS, task->rows - row), &slice);
     }
 }
 
 // ---- the product ----
 
-// How c is cut: all of a task's rows share its packed b, all of its columns its packed a.
+// How up to TASK_ROWS rows of c are cut: all rows of a task share its packed b.
 struct cut {
     int64_t rows, columns; // of a task, whole tiles
     int64_t row_tasks, column_tasks;
@@ -385,8 +401,7 @@ static int64_t part(int64_t count, int64_t parts, int64_t unit)
 // Blocks as large as scratch allows, and as square as the threads, each with the same number of them, allow.
 static struct cut cut_product(int64_t m, int64_t n, int64_t threads)
 {
-    struct cut cut = {.row_tasks = (m + TASK_ROWS - 1) / TASK_ROWS,
-                      .column_tasks = (n + TASK_COLUMNS - 1) / TASK_COLUMNS};
+    struct cut cut = {.row_tasks = 1, .column_tasks = (n + TASK_COLUMNS - 1) / TASK_COLUMNS};
     while (cut.row_tasks * cut.column_tasks < threads) {
         int64_t *longer = m / cut.row_tasks > n / cut.column_tasks ? &cut.row_tasks : &cut.column_tasks;
         *longer *= 2;
@@ -402,18 +417,18 @@ static struct cut cut_product(int64_t m, int64_t n, int64_t threads)
 
 enum { ALIGN = 16, SERIAL = 1 << 20 }; // floats; multiplications that are not worth waking a thread
 
-// A thread's memory, in floats or pairs, which are as large.
+// Memory, in floats or pairs, which are as large: a's, and each thread's.
 struct layout {
-    int64_t a, units_a, b, units_b, sums;
-    int64_t units_a_row, units_b_row;
+    int64_t panels, a, units_a;
+    int64_t b, units_b, units_b_row, sums;
 };
 
-static struct layout layout_task(const struct cut *cut)
+static struct layout layout_product(int64_t m, int64_t k, const struct cut *cut)
 {
-    struct layout layout = {.units_a_row = round_up((int64_t)BLOCK_ROWS + LANES, ALIGN),
-                            .units_b_row = round_up(cut->columns + LANES, ALIGN)};
-    layout.a = round_up((int64_t)BLOCK_ROWS * DEPTH / 2 + LANES, ALIGN);
-    layout.units_a = SLICE_GROUPS * layout.units_a_row;
+    const int64_t slices = (k + DEPTH - 1) / DEPTH, panels = (min64(m, TASK_ROWS) + ROWS - 1) / ROWS;
+    struct layout layout = {.panels = panels, .units_b_row = round_up(cut->columns + LANES, ALIGN)};
+    layout.a = round_up(slices * panels * PANEL_PAIRS, ALIGN);
+    layout.units_a = round_up(slices * SLICE_GROUPS * panels * LANES, ALIGN);
     layout.b = round_up(cut->columns * DEPTH / 2 + LANES, ALIGN);
     layout.units_b = SLICE_GROUPS * layout.units_b_row;
     layout.sums = round_up(cut->rows * cut->columns, ALIGN);
@@ -422,41 +437,58 @@ static struct layout layout_task(const struct cut *cut)
 
 static int64_t thread_floats(const struct layout *layout)
 {
-    return layout->a + layout->units_a + layout->b + layout->units_b + layout->sums;
+    return layout->b + layout->units_b + layout->sums;
 }
 
 // However it will be cut: so that a smaller product never takes more.
-size_t cpu_gemm_scratch(int64_t m, int64_t n, int threads)
+size_t cpu_gemm_scratch(int64_t m, int64_t n, int64_t k, int threads)
 {
     const struct cut largest = {.rows = round_up(min64(m, TASK_ROWS), ROWS),
                                 .columns = round_up(min64(n, TASK_COLUMNS), PANEL)};
-    const struct layout layout = layout_task(&largest);
-    return (size_t)thread_floats(&layout) * (size_t)threads * sizeof(float);
+    const struct layout layout = layout_product(m, k, &largest);
+    return (size_t)(layout.a + layout.units_a + thread_floats(&layout) * threads) * sizeof(float);
 }
 
-// The memory of one thread, divided.
-static void place_task(struct task *task, const struct layout *layout, float *memory)
+// A thread's part of the memory behind a's.
+static void place_task(struct task *task, const struct layout *layout, float *scratch)
 {
-    task->a = (struct packed){(int32_t *)memory, memory + layout->a, layout->units_a_row};
-    memory += layout->a + layout->units_a;
-    task->b = (struct packed){(int32_t *)memory, memory + layout->b, layout->units_b_row};
+    float *memory = scratch + layout->a + layout->units_a + omp_get_thread_num() * thread_floats(layout);
+    task->a = (struct packed_a){(int32_t *)scratch, scratch + layout->a, layout->panels};
+    task->b = (struct packed_b){(int32_t *)memory, memory + layout->b, layout->units_b_row};
     task->sums = memory + layout->b + layout->units_b;
+}
+
+// Rows [first, first + rows) of c, by the threads of the parallel region that this is called in.
+static void product_of_rows(const struct gemm *gemm, int64_t first, int64_t rows, const struct cut *cut,
+                            const struct layout *layout, float *scratch)
+{
+    struct task task = {.first = first};
+    place_task(&task, layout, scratch);
+#pragma omp for collapse(2) schedule(static)
+    for (int64_t p = 0; p < gemm->k; p += DEPTH)
+        for (int64_t row = 0; row < rows; row += ROWS) {
+            const struct part part = part_of_a(&task.a, p / DEPTH, row / ROWS);
+            pack_a(&part, gemm, first + row, min64(ROWS, rows - row), p);
+        }
+#pragma omp for collapse(2) schedule(static)
+    for (int64_t i = 0; i < cut->row_tasks; i++)
+        for (int64_t j = 0; j < cut->column_tasks; j++) {
+            task.row = i * cut->rows;
+            task.rows = min64(cut->rows, rows - task.row);
+            task.column = j * cut->columns;
+            task.columns = min64(cut->columns, gemm->n - task.column);
+            run_task(gemm, &task);
+        }
 }
 
 void cpu_gemm(const struct gemm *gemm, void *scratch, int threads)
 {
     if (gemm->m * gemm->n * gemm->k <= SERIAL) threads = 1;
-    const struct cut cut = cut_product(gemm->m, gemm->n, threads);
-    const struct layout layout = layout_task(&cut);
-#pragma omp parallel for collapse(2) schedule(static) num_threads(threads) if (threads > 1)
-    for (int64_t i = 0; i < cut.row_tasks; i++)
-        for (int64_t j = 0; j < cut.column_tasks; j++) {
-            const int64_t row = i * cut.rows, column = j * cut.columns;
-            struct task task = {.row = row,
-                                .rows = min64(cut.rows, gemm->m - row),
-                                .column = column,
-                                .columns = min64(cut.columns, gemm->n - column)};
-            place_task(&task, &layout, (float *)scratch + omp_get_thread_num() * thread_floats(&layout));
-            run_task(gemm, &task);
-        }
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    for (int64_t first = 0; first < gemm->m; first += TASK_ROWS) {
+        const int64_t rows = min64(TASK_ROWS, gemm->m - first);
+        const struct cut cut = cut_product(rows, gemm->n, threads);
+        const struct layout layout = layout_product(rows, gemm->k, &cut);
+        product_of_rows(gemm, first, rows, &cut, &layout, scratch);
+    }
 }

@@ -30,8 +30,8 @@ struct gemm {
 #define cpu_gemm CPU_JOIN(gemm, CPU_LEVEL)
 #define cpu_gemm_scratch CPU_JOIN(gemm_scratch, CPU_LEVEL)
 
-// Bytes of scratch for products of up to m rows and n columns, whatever k is.
-size_t cpu_gemm_scratch(int64_t m, int64_t n, int threads);
+// Bytes of scratch for products of up to m rows, n columns and sums of k.
+size_t cpu_gemm_scratch(int64_t m, int64_t n, int64_t k, int threads);
 // Each element's sum runs in one order, whatever the number of threads.
 void cpu_gemm(const struct gemm *gemm, void *scratch, int threads);
 

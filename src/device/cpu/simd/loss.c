@@ -57,9 +57,9 @@ static enum loam_dtype product_dtype(const struct loss *loss)
 static size_t product_scratch(const struct loss *loss, const struct loam_device *device, int64_t rows)
 {
     const enum loam_dtype w = loss->args->w.tensor.dtype, h = product_dtype(loss);
-    const size_t sizes[] = {cpu_product_scratch(device, h, w, rows, loss->block),
-                            cpu_product_scratch(device, h, w, rows, loss->size),
-                            cpu_product_scratch(device, h, h, loss->block, loss->size)};
+    const size_t sizes[] = {cpu_product_scratch(device, h, w, rows, loss->block, loss->size),
+                            cpu_product_scratch(device, h, w, rows, loss->size, loss->block),
+                            cpu_product_scratch(device, h, h, loss->block, loss->size, rows)};
     size_t largest = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i] > largest) largest = sizes[i];

@@ -19,8 +19,8 @@ static int64_t min64(int64_t a, int64_t b)
 static enum loam_status multiply(struct loam_stream *stream, struct gemm *product,
                                  const struct loam_tensor *c)
 {
-    const size_t bytes =
-        cpu_product_scratch(stream->device, product->a.dtype, product->b.dtype, product->m, product->n);
+    const size_t bytes = cpu_product_scratch(stream->device, product->a.dtype, product->b.dtype, product->m,
+                                             product->n, product->k);
     void *scratch = bytes > 0 ? loam_stream_scratch(stream, bytes) : NULL;
     if (bytes > 0 && scratch == NULL) return LOAM_ERROR_INTERNAL;
     product->c = c->data;
@@ -143,7 +143,7 @@ static size_t linear_forward_scratch(const struct loam_device *device,
 {
     const size_t few = forward_few_scratch(args),
                  many = cpu_product_scratch(device, args->x.dtype, args->w.tensor.dtype, args->x.shape[0],
-                                            args->w.tensor.shape[0]);
+                                            args->w.tensor.shape[0], args->x.shape[1]);
     return few > many ? few : many;
 }
 
@@ -170,7 +170,7 @@ static size_t linear_backward_input_scratch(const struct loam_device *device,
                                             const struct loam_linear_backward_input_args *args)
 {
     return cpu_product_scratch(device, args->dy.dtype, args->w.tensor.dtype, args->dx.shape[0],
-                               args->dx.shape[1]);
+                               args->dx.shape[1], args->dy.shape[1]);
 }
 
 static enum loam_status linear_backward_input(struct loam_stream *stream,
@@ -192,7 +192,8 @@ static enum loam_status linear_backward_input(struct loam_stream *stream,
 static size_t linear_backward_weight_scratch(const struct loam_device *device,
                                              const struct loam_linear_backward_weight_args *args)
 {
-    return cpu_product_scratch(device, args->dy.dtype, args->x.dtype, args->dw.shape[0], args->dw.shape[1]);
+    return cpu_product_scratch(device, args->dy.dtype, args->x.dtype, args->dw.shape[0], args->dw.shape[1],
+                               args->dy.shape[0]);
 }
 
 static enum loam_status linear_backward_weight(struct loam_stream *stream,

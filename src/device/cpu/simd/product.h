@@ -23,11 +23,11 @@ static inline bool cpu_product_is_ours(const struct loam_device *device, enum lo
     return a != b || (a == LOAM_BF16 && !device->native_bf16);
 }
 
-// Bytes of scratch for a product of m rows and n columns; none where it is oneDNN's.
+// Bytes of scratch for a product a [m, k] b [k, n]; none where it is oneDNN's.
 static inline size_t cpu_product_scratch(const struct loam_device *device, enum loam_dtype a,
-                                         enum loam_dtype b, int64_t m, int64_t n)
+                                         enum loam_dtype b, int64_t m, int64_t n, int64_t k)
 {
-    return cpu_product_is_ours(device, a, b) ? cpu_gemm_scratch(m, n, device->threads) : 0;
+    return cpu_product_is_ours(device, a, b) ? cpu_gemm_scratch(m, n, k, device->threads) : 0;
 }
 
 // A failure is the stream's as well.
