@@ -15,9 +15,9 @@ for name in .git/HEAD .cache/huggingface/x checkpoint-1/optimizer.bin; do echo n
 echo 'a note' >"$folder/deep/er/note.txt"
 echo 'x' >"$folder/x.ignored"
 
-# The repository holds what the directory holds.
+# The repository holds what the directory holds, but for what is of this machine alone.
 same() {
-    (cd "$folder" && find . -type f ! -path './.git/*' ! -path './.cache/*' ! -path './checkpoint-*' ! -name '*.ignored' | sort) >"$tmp/here"
+    (cd "$folder" && find . -type f ! -path './.git/*' ! -path './.cache/*' ! -path './checkpoint-*' ! -path ./run.yaml ! -name '*.ignored' | sort) >"$tmp/here"
     (cd "$repo" && find . -type f | sort) >"$tmp/there"
     cmp -s "$tmp/here" "$tmp/there" || fail "files: $(diff "$tmp/here" "$tmp/there" | head)"
     while read -r name; do
