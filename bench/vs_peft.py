@@ -299,10 +299,13 @@ class Record:
 
 
 def select(setup, record):
-    """The variant of PEFT with the most tokens a second, by two steps of each. One that takes several times as long as
-    the fastest so far is ended."""
+    """The variant of PEFT with the most tokens a second, by two steps of each, or the one that was asked for. One that
+    takes several times as long as the fastest so far is ended."""
     rates, limit = {}, setup["args"].limit
+    asked = setup["args"].peft
     for variant in variants(setup["workload"]):
+        if asked not in (None, variant_name(variant)):
+            continue
         key = "selection: " + variant_name(variant)
         steps = SELECTION_STEPS
         result = record.get(key, lambda: run_peft(setup, variant, "padded", steps, steps - 1, limit),
@@ -311,7 +314,7 @@ def select(setup, record):
             rates[variant_name(variant)] = (result["tokens_per_second"], variant)
             limit = min(limit, max(SHORTEST_LIMIT, HOPELESS * result["process_seconds"]))
     if not rates:
-        fail("PEFT ran in no variant")
+        fail("PEFT ran in no variant" + (f" that is called {asked}" if asked else ""))
     return max(rates.values(), key=lambda pair: pair[0])[1]
 
 
@@ -344,13 +347,14 @@ def measure(name, args):
     if made.code != 0:
         fail(f"no adapter: {made.why()}")
     machine = Process([args.loam, "--version", "--verbose"], {}, 60)
-    settings = dict(workload=name, threads=args.threads, steps=args.steps, rounds=args.rounds,
+    settings = dict(workload=name, peft=args.peft, threads=args.threads, steps=args.steps, rounds=args.rounds,
                     tokens={mode: tokens_of(batches) for mode, batches in setup["batches"].items()})
     record = Record(args.work / f"{name}.json", settings, args.fresh)
     record.data.update(title=workload["title"], machine=[line for _, line in machine.lines])
 
-    print(f"{name}: {workload['title']}; choosing among {len(variants(workload))} settings of PEFT, "
-          f"{SELECTION_STEPS} steps each", flush=True)
+    choice = 1 if args.peft else len(variants(workload))
+    print(f"{name}: {workload['title']}; choosing among {choice} settings of PEFT, {SELECTION_STEPS} steps each",
+          flush=True)
     best = select(setup, record)
     selected = record.data["done"]["selection: " + variant_name(best)]
     modes = list(setup["batches"])
@@ -393,7 +397,8 @@ def table(record):
     settings = data["settings"]
     lines = [f"## {settings['workload']}: {data['title']}", "",
              f"`bench/vs_peft --threads {settings['threads']} --steps {settings['steps']} "
-             f"--rounds {settings['rounds']} {settings['workload']}`; PEFT with {data['peft_variant']}. Medians over "
+             f"--rounds {settings['rounds']}" + (f" --peft '{settings['peft']}'" if settings["peft"] else "") +
+             f" {settings['workload']}`; PEFT with {data['peft_variant']}. Medians over "
              "the rounds; ratios are loam / PEFT, median (least to most) of the pairs.", "",
              "| batches | | tokens/s | ratio | peak MiB | ratio | s to first step | losses differ by |",
              "| --- | --- | --- | --- | --- | --- | --- | --- |"]
@@ -431,6 +436,7 @@ def main():
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--limit", type=float, default=3600)
+    parser.add_argument("--peft")
     parser.add_argument("--fresh", action="store_true")
     args = parser.parse_args()
     args.work, args.loam = args.work.resolve(), args.loam.resolve()

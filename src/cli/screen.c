@@ -63,8 +63,8 @@ static int64_t resident_memory(void)
     long long pages = 0;
     FILE *file = fopen("/proc/self/statm", "re");
     if (file == NULL) return 0;
-    // NOLINTNEXTLINE(cert-err34-c): the kernel's own file; a number that does not fit would be told wrongly,
-    // no more.
+    // The kernel's own file; a number that does not fit would be told wrongly, no more.
+    // NOLINTNEXTLINE(cert-err34-c)
     if (fscanf(file, "%*s %lld", &pages) != 1) pages = 0;
     fclose(file);
     return pages * sysconf(_SC_PAGESIZE);
