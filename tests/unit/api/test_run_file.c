@@ -216,10 +216,11 @@ static void test_files(void **state)
 {
     struct loam_error error;
     char path[300];
-    snprintf(path, sizeof path, "%s/run.yaml", (const char *)*state);
+    const char *directory = *state;
+    snprintf(path, sizeof path, "%s/run.yaml", directory);
     struct loam_options *options = create(LOAM_COMMAND_TRAIN);
     assert_fails(loam_run_file_load(options, path, &error), LOAM_ERROR_IO, path);
-    assert_fails(loam_run_file_load(options, *state, &error), LOAM_ERROR_IO, *state);
+    assert_fails(loam_run_file_load(options, directory, &error), LOAM_ERROR_IO, directory);
     size_t size = (1 << 20) + 1;
     char *large = malloc(size);
     assert_non_null(large);
