@@ -15,6 +15,9 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_SIGNALLED = 128 };
 void cli_print_overview(FILE *stream);
 void cli_print_help(FILE *stream, enum loam_command command);
 
+// completion.c: the completion of "bash", "zsh" or "fish"; false: there is no such shell.
+bool cli_print_completion(FILE *stream, const char *shell);
+
 // arguments.c: sets `options` from the arguments after the command's name, up to NULL. `*help`: --help is
 // there.
 enum loam_status cli_read_arguments(struct loam_options *options, enum loam_command command, char **arguments,

@@ -81,5 +81,6 @@ void cli_print_overview(FILE *stream)
         fprintf(stream, "  %-10s %s\n", loam_command_name((enum loam_command)i),
                 loam_command_help((enum loam_command)i));
     fprintf(stream, "\nloam COMMAND --help tells the options of a command, loam --version the version,\n"
-                    "loam --version --verbose what it found of the processor and uses.\n");
+                    "loam --version --verbose what it found of the processor and uses,\n"
+                    "loam completion bash|zsh|fish writes completion for that shell.\n");
 }

@@ -51,6 +51,21 @@ static int print_version(char **arguments)
     return finish_output();
 }
 
+// `loam completion SHELL`.
+static int print_completion(char **arguments)
+{
+    const char *shell = arguments[0];
+    if (shell == NULL)
+        fprintf(stderr, "loam: completion needs a shell: bash, zsh or fish\n");
+    else if (arguments[1] != NULL)
+        fprintf(stderr, "loam: completion takes one shell, not also \"%s\"\n", arguments[1]);
+    else if (cli_print_completion(stdout, shell))
+        return finish_output();
+    else
+        fprintf(stderr, "loam: completion %s: expected bash, zsh or fish\n", shell);
+    return CLI_USAGE;
+}
+
 // The commands that report what they do, and can hence be asked to stop.
 static bool is_stoppable(enum loam_command command)
 {
@@ -111,6 +126,7 @@ int main(int argc, char **argv)
         return finish_output();
     }
     if (strcmp(name, "--version") == 0) return print_version(argv + 2);
+    if (strcmp(name, "completion") == 0) return print_completion(argv + 2);
     struct loam_error error = {0};
     enum loam_command command;
     if (loam_command_find(&command, help ? argv[2] : name, &error) != LOAM_OK) return fail(&error);

@@ -481,5 +481,32 @@ def headers():
     write("headers", "lines", "no colon\n:\n: x\nETag:\n" + "ETag: " + "a" * 300 + "\n")
 
 
-for make in (safetensors, shards, config, tokenizer, dataset, template, special, adapter, hub, headers):
+def run_file():
+    files = {
+        "plain": "# a run\nmodel: org/name\ndata: d.json\nlearning_rate: 1e-4\nrank: 4\nshuffle: false\n",
+        "lists": "target-modules:\n  - q_proj\n  - v_proj\nseed: \"7\"\n",
+        "flow": "{model: 'it''s', out: \"a\\u00e9\\n\\x01\", dtype: bf16}\n",
+        "blocks": "model: >-\n  a\n  b\ndata: |\n  c\n",
+        "escapes": 'data: "\\L\\P\\N\\_\\uFEFF\\U0001F331"\n',
+        "mark": "\ufeffmodel: a\n",
+        "sizes": "memory-limit: 1.5GiB\nmax-steps: -1\ngradient-checkpointing: true\n",
+        "unknown": "learing-rate: 1\n",
+        "twice": "lr: 1\nlearning-rate: 2\n",
+        "null": "model: ~\ndata:\n",
+        "anchor": "model: &a x\ndata: *a\n",
+        "tag": "model: !!str x\n",
+        "documents": "model: a\n---\nmodel: b\n",
+        "nested": "model: {a: [b]}\n",
+        "deep": "model: " + "[" * 200,
+        "no-end": 'model: "a\n',
+        "nul": 'model: "a\\0b"\n',
+        "directives": "%YAML 1.1\n%TAG ! tag:x,2000:\n---\nmodel: a\n...\n",
+        "complex-key": "? [a]\n: b\n",
+        "empty": "",
+    }
+    for name, text in files.items():
+        write("run_file", name, text)
+
+
+for make in (safetensors, shards, config, tokenizer, dataset, template, special, adapter, hub, headers, run_file):
     make()
