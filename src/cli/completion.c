@@ -70,8 +70,8 @@ static void print_bash_values(FILE *stream, const struct values *values)
 // One option that takes a value, as a pattern for the word before the cursor.
 static void print_bash_option(FILE *stream, const struct loam_option_info *info)
 {
-    struct values values = values_of(info);
     if (info->argument == NULL) return;
+    struct values values = values_of(info);
     fprintf(stream, "        --%s", info->name);
     if (info->alias != NULL) fprintf(stream, " | --%s", info->alias);
     fprintf(stream, ") value=%s", values.optional ? "''" : "yes");
@@ -153,12 +153,13 @@ static void print_zsh_values(FILE *stream, const struct loam_option_info *info)
     fprintf(stream, values.optional ? "::" : ":");
     for (const char *c = info->argument; *c != '\0'; c++)
         if (strchr("[]:", *c) == NULL) fputc(*c, stream);
-    if (values.files || values.directories)
-        fprintf(stream, ":_files%s", values.files ? "" : " -/");
-    else if (values.words[0] != '\0')
-        fprintf(stream, ":(%s)", values.words + 1);
+    const char *paths = values.files ? "_files" : values.directories ? "_files -/" : "";
+    if (values.words[0] == '\0')
+        fprintf(stream, ":%s", paths[0] != '\0' ? paths : " ");
+    else if (paths[0] != '\0')
+        fprintf(stream, ":{compadd --%s; %s}", values.words, paths);
     else
-        fprintf(stream, ": ");
+        fprintf(stream, ":(%s)", values.words + 1);
 }
 
 static void print_zsh_name(FILE *stream, const struct loam_option_info *info, const char *name)
@@ -224,12 +225,10 @@ static void print_zsh(FILE *stream)
 static void print_fish_values(FILE *stream, const struct loam_option_info *info)
 {
     struct values values = values_of(info);
-    if (values.files)
-        fprintf(stream, " -F");
-    else if (values.directories)
-        fprintf(stream, " -a '(__fish_complete_directories (commandline -ct))'");
-    else if (values.words[0] != '\0')
-        fprintf(stream, " -a '%s'", values.words + 1);
+    if (values.files) fprintf(stream, " -F");
+    if (values.words[0] == '\0' && !values.directories) return;
+    fprintf(stream, " -a '%s%s'", values.words[0] != '\0' ? values.words + 1 : "",
+            values.directories ? " (__fish_complete_directories (commandline -ct))" : "");
 }
 
 static void print_fish_name(FILE *stream, enum loam_command command, const struct loam_option_info *info,
@@ -272,7 +271,8 @@ static void print_fish(FILE *stream)
         }
     }
     fprintf(stream, "complete -c loam -n __loam_is_new -a 'help completion'\n"
-                    "complete -c loam -n __loam_is_new -l help -l version\n"
+                    "complete -c loam -n __loam_is_new -l version\n"
+                    "complete -c loam -l help -d 'Tell the options.'\n"
                     "complete -c loam -n '__loam_is completion' -a 'bash zsh fish'\n"
                     "complete -c loam -n '__loam_is help' -a '");
     print_commands(stream);

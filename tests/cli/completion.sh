@@ -48,6 +48,8 @@ offers '--lr --lr-scheduler-type' train --gradient-checkpointing --lr
 offers '' train --lora-r ''
 offers '' train --lora-r --
 offers 'data' train --out dat
+offers 'auto' train --resume a
+offers 'data' train --resume = d
 offers 'step matmul generate' bench ''
 offers 'data' inspect d
 offers 'data' train --quiet --model d

@@ -21,10 +21,10 @@ zpty -w shell 'show() { print -r -- "<<${BUFFER}>>"; BUFFER=""; }; zle -N show; 
 text=''
 wait_for() { # until the pattern is in what was shown
     local piece
-    for i in {1..300}; do
+    for i in {1..1500}; do
         while zpty -rt shell piece 2>/dev/null; do text+=$piece; done
         [[ $text == ${~1} ]] && return 0
-        sleep 0.1
+        sleep 0.02
     done
     print -r -- "zsh says: $text" >&2
     exit 1
@@ -42,10 +42,11 @@ zpty -d shell
 ZSH
 case_name='driven'
 lines=('loam tr' 'loam train --learn' 'loam train --lr-scheduler-type cos' 'loam train --dtype=f' 'loam inspect da'
-    'loam bench ma' 'loam completion z' 'loam train --no-s' 'loam train --out da' 'loam generate --max-n')
+    'loam bench ma' 'loam completion z' 'loam train --no-s' 'loam train --out da' 'loam generate --max-n'
+    'loam train --resume=au' 'loam train --resume=da')
 expected=('loam train ' 'loam train --learning-rate=' 'loam train --lr-scheduler-type cosine ' 'loam train --dtype=f32 '
     'loam inspect data/' 'loam bench matmul ' 'loam completion zsh ' 'loam train --no-shuffle ' 'loam train --out data/'
-    'loam generate --max-new-tokens=')
+    'loam generate --max-new-tokens=' 'loam train --resume=auto ' 'loam train --resume=data/')
 code=0
 zsh -f "$tmp/drive.zsh" "$tmp" "${lines[@]}" >"$tmp/became" 2>"$tmp/stderr" </dev/null || code=$?
 if [ "$code" -eq 77 ]; then

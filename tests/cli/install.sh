@@ -1,5 +1,5 @@
 # What `cmake --install` puts down: the command, the library with the symbols of loam.h and no others, header, pkg-config
-# file and manual page; a program is built and run against it.
+# file, manual page and completion; a program is built and run against it.
 . "$(dirname "$0")/common.sh"
 case_name=install
 prefix=$tmp/prefix
@@ -7,6 +7,9 @@ cmake --install "$LOAM_BUILD" --prefix "$prefix" >"$tmp/log" 2>&1 || fail "$(cat
 library=$(find "$prefix" -name 'libloam.so')
 [ -n "$library" ] || fail 'no libloam.so'
 [ -s "$prefix/share/man/man1/loam.1" ] || fail 'no manual page'
+for completion in bash-completion/completions/loam zsh/site-functions/_loam fish/vendor_completions.d/loam.fish; do
+    [ -s "$prefix/share/$completion" ] || fail "no $completion"
+done
 "$prefix/bin/loam" --version >"$tmp/stdout" || fail 'the installed command does not run'
 
 case_name='exported symbols'
