@@ -26,9 +26,12 @@ struct generate_bench {
     double *prefill_seconds;  // [rounds]
     double *ratios;           // [rounds]
     int64_t decoded;          // tokens of all rounds
-    double read_rate;
+    double read_seconds;
+    double read_bytes;
+    uint64_t read_sum;  // used, or nothing would be read
     double first_token; // when it came, in this round; 0: not yet
-    double last_token;
+    double resumed;     // when the work on the next token began
+    double decode_seconds;
 };
 
 static void close_bench(struct generate_bench *bench)
@@ -115,26 +118,24 @@ static size_t memory_bytes(void)
     return bytes < least ? least : bytes > most ? most : bytes;
 }
 
-// Part by part, each read before a turn of another process can end; keeps the best rate, in bytes a second:
-// the limit is what the machine can do, not what it did while others were at work.
-static enum loam_status measure_reading(struct generate_bench *bench, struct loam_error *error)
+static enum loam_status take_memory(struct generate_bench *bench, struct loam_error *error)
 {
-    enum { PARTS = 8, PASSES = 4 };
     const struct loam_device *device = bench->session.device;
-    const struct loam_limits *limits = device->ops.limits;
-    if (limits == NULL) return LOAM_OK;
-    if (bench->memory.base == NULL) {
-        LOAM_TRY(device->memory->arena_init(&bench->memory, memory_bytes(), true, error));
-        memset(bench->memory.base, 1, bench->memory.capacity); // pages of their own, not one of zeros
-    }
-    const size_t part = bench->memory.capacity / PARTS;
-    for (size_t i = 0; i < (size_t)PASSES * PARTS; i++) {
-        const double start = loam_clock_seconds();
-        const uint64_t sum = limits->read(bench->memory.base + i % PARTS * part, part);
-        const double rate = (double)part / (loam_clock_seconds() - start);
-        if (sum > 0 && rate > bench->read_rate) bench->read_rate = rate;
-    }
+    if (device->ops.limits == NULL) return LOAM_OK;
+    LOAM_TRY(device->memory->arena_init(&bench->memory, memory_bytes(), true, error));
+    memset(bench->memory.base, 1, bench->memory.capacity); // pages of their own, not one of zeros
     return LOAM_OK;
+}
+
+// After each token, so that both see the same machine: what it gives can halve within a second.
+static void measure_reading(struct generate_bench *bench)
+{
+    const struct loam_limits *limits = bench->session.device->ops.limits;
+    if (bench->memory.base == NULL) return;
+    const double start = loam_clock_seconds();
+    bench->read_sum += limits->read(bench->memory.base, bench->memory.capacity);
+    bench->read_seconds += loam_clock_seconds() - start;
+    bench->read_bytes += (double)bench->memory.capacity;
 }
 
 // ---- rounds ----
@@ -142,12 +143,16 @@ static enum loam_status measure_reading(struct generate_bench *bench, struct loa
 static bool take_token(void *user, int32_t id)
 {
     struct generate_bench *bench = user;
+    const double now = loam_clock_seconds();
     (void)id;
-    bench->last_token = loam_clock_seconds();
     if (bench->first_token == 0) {
-        bench->first_token = bench->last_token;
+        bench->first_token = now;
         loam_decoder_trace(bench->decoder, &bench->decode);
+    } else {
+        bench->decode_seconds += now - bench->resumed;
+        measure_reading(bench);
     }
+    bench->resumed = loam_clock_seconds();
     return true;
 }
 
@@ -172,14 +177,14 @@ static enum loam_status generate(struct generate_bench *bench, double *prefill, 
                                                .token = take_token,
                                                .user = bench};
     int32_t count;
-    bench->first_token = 0;
+    bench->first_token = bench->decode_seconds = 0;
     loam_bench_sequence_clear(&bench->sequence);
     loam_decoder_trace(bench->decoder, &bench->prefill);
     const double start = loam_clock_seconds();
     LOAM_TRY(loam_generate_ids(bench->decoder, bench->ids, settings->prompt_tokens, &generation,
                                bench->ids + settings->prompt_tokens, &count, error));
     *prefill = bench->first_token - start;
-    *decode = bench->last_token - bench->first_token;
+    *decode = bench->decode_seconds;
     bench->decoded += count - 1;
     return LOAM_OK;
 }
@@ -203,7 +208,6 @@ static enum loam_status run_round(struct generate_bench *bench, int64_t round,
     LOAM_TRY(generate(bench, &bench->prefill_seconds[round], &decode, error));
     result->prefill_total += bench->prefill_seconds[round];
     result->decode_total += decode;
-    LOAM_TRY(measure_reading(bench, error));
     if (!bench->settings->ceiling) return LOAM_OK;
     LOAM_TRY(run_ceiling(bench, &flops, &seconds, error));
     *ceiling_flops += flops;
@@ -218,6 +222,7 @@ static void clear_traces(struct generate_bench *bench)
     memset(bench->prefill.ops, 0, sizeof bench->prefill.ops);
     memset(bench->decode.ops, 0, sizeof bench->decode.ops);
     bench->decoded = 0;
+    bench->read_bytes = bench->read_seconds = 0;
 }
 
 // ---- the result ----
@@ -242,10 +247,12 @@ static void summarise(struct generate_bench *bench, double ceiling_flops, double
     result->prefill_gflops = flops_of(&bench->prefill) / result->prefill_total / 1e9;
     result->decode_tokens_per_second = (double)bench->decoded / result->decode_total;
     result->decode_weight_bytes = decode_bytes(&bench->session, result->machine.weight_bytes);
-    result->read_bandwidth = bench->read_rate;
-    result->of_bandwidth = bench->read_rate > 0 ? (double)result->decode_weight_bytes *
-                                                      result->decode_tokens_per_second / bench->read_rate
-                                                : NAN;
+    result->of_bandwidth = NAN;
+    if (bench->read_bytes > 0 && bench->read_sum > 0) {
+        result->read_bandwidth = bench->read_bytes / bench->read_seconds;
+        result->of_bandwidth =
+            (double)result->decode_weight_bytes * result->decode_tokens_per_second / result->read_bandwidth;
+    }
     memcpy(result->prefill_ops, bench->prefill.ops, sizeof result->prefill_ops);
     memcpy(result->decode_ops, bench->decode.ops, sizeof result->decode_ops);
     result->prefill_of_ceiling = NAN;
@@ -264,6 +271,7 @@ static enum loam_status measure(struct generate_bench *bench, const struct loam_
     for (int64_t i = 0; i < bench->settings->warm_up; i++)
         LOAM_TRY(generate(bench, &ignored, &ignored, error));
     result->peak_rss_bytes = loam_peak_memory_bytes();
+    LOAM_TRY(take_memory(bench, error));
     clear_traces(bench);
     for (int64_t round = 0; round < bench->settings->steps; round++)
         LOAM_TRY(run_round(bench, round, result, &ceiling_flops, &ceiling_seconds, error));
