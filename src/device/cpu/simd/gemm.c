@@ -22,7 +22,7 @@ enum {
                         : 4, // of a tile: as many as registers allow, at most LANES
     PANEL = 2 * LANES,       // columns of a tile
     GROUP = 128,             // elements that share an exponent: GROUP * 4095^2 < 2^31
-    DEPTH = 512,             // of a slice: a panel of b stays in the first cache
+    DEPTH = 5 * GROUP,       // of a slice: a panel of b stays in the first cache
     BLOCK_ROWS = 12 * ROWS,  // of a against a panel of b, for the second cache
     TASK_ROWS = 1024,
     TASK_COLUMNS = 512, // a multiple of PANEL at every level
