@@ -79,6 +79,8 @@ struct loam_event {
     double grad_norm;
     double learning_rate;
     double eval_loss;
+    double eval_exact_match; // in percent, as eval_f1; NAN: no answers were generated
+    double eval_f1;
     double tokens_per_second;
     double seconds;   // since the start of the run
     int64_t tokens;   // since the start of the run

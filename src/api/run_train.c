@@ -14,7 +14,7 @@ struct train_watch {
     const struct loam_callbacks *callbacks;
     struct loam_event start;
     struct loam_event end;
-    double eval_loss;
+    struct loam_event evaluation; // the last one
     bool evaluated;
 };
 
@@ -36,7 +36,7 @@ static bool watch_event(void *user, const struct loam_event *event)
     }
     if (event->kind == LOAM_EVENT_END) watch->end = *event;
     if (event->kind == LOAM_EVENT_EVAL) {
-        watch->eval_loss = event->eval_loss;
+        watch->evaluation = *event;
         watch->evaluated = true;
     }
     return watch->callbacks->event == NULL || watch->callbacks->event(watch->callbacks->user, event);
@@ -62,7 +62,11 @@ static enum loam_status report_json(const struct loam_settings *settings, const 
         loam_json_number(end->seconds), "tokens_per_second", loam_json_number(end->tokens_per_second),
         "tokens", (json_int_t)end->tokens, "peak_memory_bytes", (json_int_t)end->peak_rss);
     if (root != NULL && watch->evaluated)
-        json_object_set_new(root, "eval_loss", loam_json_number(watch->eval_loss));
+        json_object_set_new(root, "eval_loss", loam_json_number(watch->evaluation.eval_loss));
+    if (root != NULL && watch->evaluated && settings->train.best_metric == LOAM_BEST_EXACT_MATCH) {
+        json_object_set_new(root, "eval_exact_match", loam_json_number(watch->evaluation.eval_exact_match));
+        json_object_set_new(root, "eval_f1", loam_json_number(watch->evaluation.eval_f1));
+    }
     return loam_output_json(watch->callbacks, root, JSON_INDENT(2), error);
 }
 

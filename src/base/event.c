@@ -11,6 +11,8 @@ struct loam_event loam_event_make(enum loam_event_kind kind)
         .grad_norm = NAN,
         .learning_rate = NAN,
         .eval_loss = NAN,
+        .eval_exact_match = NAN,
+        .eval_f1 = NAN,
         .tokens_per_second = NAN,
         .seconds = NAN,
     };

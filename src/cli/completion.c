@@ -15,7 +15,8 @@ struct values {
 static bool is_word(const char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++)
-        if (!islower((unsigned char)text[i]) && !isdigit((unsigned char)text[i]) && text[i] != '-')
+        if (!islower((unsigned char)text[i]) && !isdigit((unsigned char)text[i]) &&
+            strchr("-_", text[i]) == NULL)
             return false;
     return size > 0;
 }

@@ -75,7 +75,10 @@ static void print_step(FILE *stream, const struct loam_event *event)
 static void print_eval(FILE *stream, const struct loam_event *event)
 {
     print_place(stream, event);
-    fprintf(stream, "  eval loss %.4f  perplexity %.2f\n", event->eval_loss, exp(event->eval_loss));
+    fprintf(stream, "  eval loss %.4f  perplexity %.2f", event->eval_loss, exp(event->eval_loss));
+    if (!isnan(event->eval_exact_match))
+        fprintf(stream, "  exact match %.2f %%  F1 %.2f %%", event->eval_exact_match, event->eval_f1);
+    fprintf(stream, "\n");
 }
 
 // A line that stays, above the live line.

@@ -10,6 +10,14 @@
 #include "text/example.h"
 #include "train/score.h"
 
+enum { DEFAULT_MAX_NEW_TOKENS = 64 };
+
+static int32_t tokens_of(int64_t max_new_tokens)
+{
+    return max_new_tokens > 0 && max_new_tokens < INT32_MAX / 2 ? (int32_t)max_new_tokens
+                                                                : DEFAULT_MAX_NEW_TOKENS;
+}
+
 // Rows of the KV cache: a prompt of the session's longest, and the answer, as far as the model has positions.
 static int32_t context_rows(const struct loam_session *session, int32_t max_new_tokens)
 {
@@ -21,22 +29,23 @@ static int32_t context_rows(const struct loam_session *session, int32_t max_new_
 }
 
 enum loam_status loam_answers_check(const struct loam_session *session, const struct loam_dataset *dataset,
-                                    const char *path, int32_t max_new_tokens, struct loam_error *error)
+                                    const char *option, const char *path, int64_t max_new_tokens,
+                                    struct loam_error *error)
 {
     struct loam_squad_record record;
+    int32_t new_tokens = tokens_of(max_new_tokens);
     if (loam_dataset_squad(dataset, 0, &record, NULL) != LOAM_OK) {
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                         "%s is not a SQuAD file: --generate scores answers to SQuAD questions only", path);
+                         "%s is not a SQuAD file: --%s scores answers to SQuAD questions only", path, option);
     }
-    int32_t rows = context_rows(session, max_new_tokens);
-    if (rows > max_new_tokens) return LOAM_OK;
+    int32_t rows = context_rows(session, new_tokens);
+    if (rows > new_tokens) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_ARGUMENT,
                      "--max-new-tokens %d leaves no room for a prompt: the model has %d positions",
-                     (int)max_new_tokens, (int)rows);
+                     (int)new_tokens, (int)rows);
 }
 
-// What answering needs, made once.
-struct answerer {
+struct loam_answerer {
     const struct loam_session *session;
     struct loam_decoder *decoder;
     const struct loam_template *prompt_template;
@@ -52,8 +61,9 @@ struct answerer {
     int32_t *output;        // [max_new_tokens]
 };
 
-static void answerer_deinit(struct answerer *answerer)
+void loam_answerer_destroy(struct loam_answerer *answerer)
 {
+    if (answerer == NULL) return;
     loam_decoder_destroy(answerer->decoder);
     loam_template_destroy(answerer->own_template);
     loam_rendered_deinit(&answerer->rendered);
@@ -61,9 +71,15 @@ static void answerer_deinit(struct answerer *answerer)
     loam_example_deinit(&answerer->prompt);
     loam_bytes_deinit(&answerer->text);
     free(answerer->output);
+    free(answerer);
 }
 
-static enum loam_status create_decoder(struct answerer *answerer, int32_t rows, struct loam_error *error)
+struct loam_decoder_bytes loam_answerer_bytes(const struct loam_answerer *answerer)
+{
+    return loam_decoder_bytes(answerer->decoder);
+}
+
+static enum loam_status create_decoder(struct loam_answerer *answerer, int32_t rows, struct loam_error *error)
 {
     const struct loam_session *session = answerer->session;
     struct loam_decoder_limits limits = {
@@ -75,11 +91,11 @@ static enum loam_status create_decoder(struct answerer *answerer, int32_t rows, 
     return loam_decoder_create(&answerer->decoder, session->model, session->device, &limits, error);
 }
 
-static enum loam_status answerer_init(struct answerer *answerer, const struct loam_session *session,
-                                      int32_t max_new_tokens, struct loam_error *error)
+// How prompts are made, and what answers are.
+static enum loam_status prepare_text(struct loam_answerer *answerer, int32_t rows, int32_t max_new_tokens,
+                                     struct loam_error *error)
 {
-    int32_t rows = context_rows(session, max_new_tokens);
-    answerer->session = session;
+    const struct loam_session *session = answerer->session;
     answerer->special = session->special;
     answerer->special.add_eos = false;
     const char *eos = loam_tokenizer_id_to_token(session->tokenizer, session->special.eos);
@@ -104,11 +120,29 @@ static enum loam_status answerer_init(struct answerer *answerer, const struct lo
         answerer->prompt_template = answerer->own_template;
     }
     answerer->output = loam_calloc((size_t)max_new_tokens, sizeof *answerer->output, error);
-    return answerer->output != NULL ? create_decoder(answerer, rows, error) : LOAM_ERROR_MEMORY;
+    return answerer->output != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+}
+
+enum loam_status loam_answerer_create(struct loam_answerer **out, const struct loam_session *session,
+                                      int64_t max_new_tokens, struct loam_error *error)
+{
+    int32_t new_tokens = tokens_of(max_new_tokens), rows = context_rows(session, new_tokens);
+    struct loam_answerer *answerer = loam_calloc(1, sizeof *answerer, error);
+    if (answerer == NULL) return LOAM_ERROR_MEMORY;
+    answerer->session = session;
+    enum loam_status status = LOAM_OK;
+    if (session->tokenizer != NULL) status = prepare_text(answerer, rows, new_tokens, error);
+    if (status == LOAM_OK) status = create_decoder(answerer, rows, error);
+    if (status != LOAM_OK) {
+        loam_answerer_destroy(answerer);
+        return status;
+    }
+    *out = answerer;
+    return LOAM_OK;
 }
 
 // The prompt's tokens, made as those of a training example are, with the context cut where it is too long.
-static enum loam_status encode_prompt(struct answerer *answerer, const struct loam_squad_record *record,
+static enum loam_status encode_prompt(struct loam_answerer *answerer, const struct loam_squad_record *record,
                                       struct loam_error *error)
 {
     struct loam_field fields[] = {
@@ -140,7 +174,7 @@ static enum loam_status encode_prompt(struct answerer *answerer, const struct lo
 
 // Leaves the answer to one question in `text`: what was generated, without the white space around it. A
 // prompt that cannot be cut to fit has the empty answer.
-static enum loam_status answer(struct answerer *answerer, const struct loam_squad_record *record,
+static enum loam_status answer(struct loam_answerer *answerer, const struct loam_squad_record *record,
                                int64_t *generated_tokens, struct loam_error *error)
 {
     loam_bytes_clear(&answerer->text);
@@ -165,7 +199,7 @@ static void trim(const struct loam_bytes *text, const char **start, size_t *size
         --*size;
 }
 
-static enum loam_status answer_all(struct answerer *answerer, const struct loam_dataset *dataset,
+static enum loam_status answer_all(struct loam_answerer *answerer, const struct loam_dataset *dataset,
                                    size_t count, struct loam_score_sums *sums, int64_t *generated_tokens,
                                    struct loam_error *error)
 {
@@ -195,24 +229,21 @@ static struct loam_answer_scores percent(const struct loam_score_sum *sum)
     };
 }
 
-enum loam_status loam_answers_score(const struct loam_session *session, const struct loam_dataset *dataset,
-                                    size_t limit, int32_t max_new_tokens, struct loam_evaluate_result *result,
-                                    struct loam_error *error)
+enum loam_status loam_answerer_score(struct loam_answerer *answerer, const struct loam_dataset *dataset,
+                                     size_t limit, struct loam_evaluate_result *result,
+                                     struct loam_error *error)
 {
     double start = loam_clock_seconds();
     size_t count = loam_dataset_count(dataset);
     if (limit > 0 && limit < count) count = limit;
     struct loam_score_sums sums = {0};
-    struct answerer answerer = {0};
-    enum loam_status status = answerer_init(&answerer, session, max_new_tokens, error);
-    if (status == LOAM_OK) {
-        status = answer_all(&answerer, dataset, count, &sums, &result->generated_tokens, error);
-    }
-    answerer_deinit(&answerer);
-    if (status != LOAM_OK) return status;
+    int64_t generated_tokens = 0;
+    LOAM_TRY(answer_all(answerer, dataset, count, &sums, &generated_tokens, error));
+    result->scored = true;
     result->overall = percent(&sums.overall);
     result->answerable = percent(&sums.answerable);
     result->unanswerable = percent(&sums.unanswerable);
     result->generate_seconds = loam_clock_seconds() - start;
+    result->generated_tokens = generated_tokens;
     return LOAM_OK;
 }

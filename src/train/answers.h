@@ -3,15 +3,26 @@
 #ifndef LOAM_TRAIN_ANSWERS_H
 #define LOAM_TRAIN_ANSWERS_H
 
+#include "model/decoder.h"
 #include "train/evaluate.h"
 #include "train/session.h"
 
-// Whether the data set has questions to answer, and the model positions for prompt and answer.
+// Whether the data set has questions to answer, and the model positions for prompt and answer. `option` is
+// what asks for answers, `path` the data set's file, for messages. `max_new_tokens` of an answer; 0: 64.
 enum loam_status loam_answers_check(const struct loam_session *session, const struct loam_dataset *dataset,
-                                    const char *path, int32_t max_new_tokens, struct loam_error *error);
-// Answers the first `limit` questions (0: all) and fills the scores of `result`.
-enum loam_status loam_answers_score(const struct loam_session *session, const struct loam_dataset *dataset,
-                                    size_t limit, int32_t max_new_tokens, struct loam_evaluate_result *result,
+                                    const char *option, const char *path, int64_t max_new_tokens,
                                     struct loam_error *error);
+
+// What answering needs, taken once.
+struct loam_answerer;
+// The session must outlive it. One that plans, or is without text, can only be asked for its bytes.
+enum loam_status loam_answerer_create(struct loam_answerer **out, const struct loam_session *session,
+                                      int64_t max_new_tokens, struct loam_error *error);
+void loam_answerer_destroy(struct loam_answerer *answerer);
+struct loam_decoder_bytes loam_answerer_bytes(const struct loam_answerer *answerer);
+// Answers the first `limit` questions (0: all) and sets what `result` has of answers.
+enum loam_status loam_answerer_score(struct loam_answerer *answerer, const struct loam_dataset *dataset,
+                                     size_t limit, struct loam_evaluate_result *result,
+                                     struct loam_error *error);
 
 #endif

@@ -5,26 +5,33 @@
 
 #include "base/clock.h"
 
+#define PLACE(field)                                                                                         \
+    .key = #field, .offset = offsetof(struct loam_loop, field),                                              \
+    .real = _Generic(((struct loam_loop *)0)->field, int64_t                                                 \
+                     : false, double                                                                         \
+                     : true)
 #define FIELD(field)                                                                                         \
     {                                                                                                        \
-#field, offsetof(struct loam_loop, field),                                                           \
-            _Generic(((struct loam_loop *)0)->field, int64_t                                                 \
-                     : false, double                                                                         \
-                     : true)                                                                                 \
+        PLACE(field)                                                                                         \
+    }
+#define LATER(field)                                                                                         \
+    {                                                                                                        \
+        PLACE(field), .later = true                                                                          \
     }
 
 static const struct {
     const char *key;
     size_t offset; // in struct loam_loop
     bool real;     // double, null for what is not finite; else int64_t
+    bool later;    // states of earlier versions of loam do not have it: as if it were null
 } fields[] = {
-    FIELD(step),          FIELD(total_steps),     FIELD(updates),
-    FIELD(skipped),       FIELD(examples),        FIELD(tokens),
-    FIELD(loss_sum),      FIELD(eval_loss),       FIELD(eval_step),
-    FIELD(best_loss),     FIELD(best_step),       FIELD(worse_evaluations),
-    FIELD(last.loss),     FIELD(last.grad_norm),  FIELD(learning_rate),
-    FIELD(logged_step),   FIELD(logged_loss_sum), FIELD(logged_updates),
-    FIELD(logged_tokens),
+    FIELD(step),          FIELD(total_steps),      FIELD(updates),
+    FIELD(skipped),       FIELD(examples),         FIELD(tokens),
+    FIELD(loss_sum),      FIELD(eval_loss),        FIELD(eval_step),
+    FIELD(best_loss),     FIELD(best_step),        FIELD(worse_evaluations),
+    FIELD(last.loss),     FIELD(last.grad_norm),   FIELD(learning_rate),
+    FIELD(logged_step),   FIELD(logged_loss_sum),  FIELD(logged_updates),
+    FIELD(logged_tokens), LATER(eval_exact_match), LATER(best_exact_match),
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 
@@ -75,7 +82,7 @@ enum loam_status loam_checkpoint_state_parse(struct loam_loop *loop, const json_
     for (size_t i = 0; i < FIELDS; i++) {
         const char *key = fields[i].key;
         void *field = base + fields[i].offset;
-        if (json_object_get(state, key) == NULL) return fail_key(name, key, error);
+        if (json_object_get(state, key) == NULL && !fields[i].later) return fail_key(name, key, error);
         if (fields[i].real) {
             *(double *)field = NAN;
             LOAM_TRY(loam_json_get_double(state, name, key, field, error));

@@ -8,7 +8,7 @@
 #include "train/answers.h"
 #include "train/session.h"
 
-enum { DEFAULT_MAX_NEW_TOKENS = 64, DEFAULT_SEQUENCES = 256 };
+enum { DEFAULT_SEQUENCES = 256 };
 
 static enum loam_status flush(struct loam_decoder *decoder, struct loam_batch *batch,
                               struct loam_evaluation *result, double *loss_sum, struct loam_error *error)
@@ -70,6 +70,7 @@ struct evaluation_run {
     struct loam_dataset *dataset;
     struct loam_adapter *adapter;
     struct loam_decoder *decoder;
+    struct loam_answerer *answerer;
     struct loam_batch batch;
     struct loam_example example;
 };
@@ -78,16 +79,11 @@ static void close_run(struct evaluation_run *run)
 {
     loam_example_deinit(&run->example);
     loam_batch_deinit(&run->batch);
+    loam_answerer_destroy(run->answerer);
     loam_decoder_destroy(run->decoder);
     loam_adapter_destroy(run->adapter);
     loam_dataset_destroy(run->dataset);
     loam_session_close(&run->session);
-}
-
-static int32_t max_new_tokens(const struct loam_evaluate_settings *settings)
-{
-    int64_t wanted = settings->max_new_tokens;
-    return wanted > 0 && wanted < INT32_MAX / 2 ? (int32_t)wanted : DEFAULT_MAX_NEW_TOKENS;
 }
 
 static size_t limit_of(const struct loam_evaluate_settings *settings)
@@ -113,10 +109,9 @@ static enum loam_status open_run(struct evaluation_run *run, struct loam_error *
     struct loam_session_data data = {settings->data, settings->loss_on, settings->too_long,
                                      settings->skip_bad};
     LOAM_TRY(loam_session_dataset(&run->session, &data, &run->dataset, error));
-    if (settings->generate) {
-        LOAM_TRY(
-            loam_answers_check(&run->session, run->dataset, settings->data, max_new_tokens(settings), error));
-    }
+    if (settings->generate)
+        LOAM_TRY(loam_answers_check(&run->session, run->dataset, "generate", settings->data,
+                                    settings->max_new_tokens, error));
     LOAM_TRY(loam_session_load(&run->session, false, error));
     if (settings->adapter == NULL) return LOAM_OK;
     LOAM_TRY(loam_adapter_open(&run->adapter, run->session.model, settings->adapter, NULL, error));
@@ -149,9 +144,8 @@ static enum loam_status evaluate(struct evaluation_run *run, struct loam_evaluat
     // Its memory goes before that for the answers comes.
     loam_decoder_destroy(run->decoder);
     run->decoder = NULL;
-    result->scored = true;
-    return loam_answers_score(&run->session, run->dataset, limit_of(settings), max_new_tokens(settings),
-                              result, error);
+    LOAM_TRY(loam_answerer_create(&run->answerer, &run->session, settings->max_new_tokens, error));
+    return loam_answerer_score(run->answerer, run->dataset, limit_of(settings), result, error);
 }
 
 enum loam_status loam_evaluate_run(const struct loam_evaluate_settings *settings,

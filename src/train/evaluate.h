@@ -44,11 +44,11 @@ struct loam_evaluate_settings {
     enum loam_too_long too_long;
     int64_t max_length; // 0: the smaller of 1,024 and the model's
     bool skip_bad;
-    int64_t batch_size;   // examples of a packed batch at most; 0: as many as fit
-    int64_t token_budget; // tokens of a packed batch; 0: loam chooses
-    int64_t limit;        // records; 0: all
-    bool generate;        // SQuAD files: also generate and score answers
-    int64_t max_new_tokens;
+    int64_t batch_size;     // examples of a packed batch at most; 0: as many as fit
+    int64_t token_budget;   // tokens of a packed batch; 0: loam chooses
+    int64_t limit;          // records; 0: all
+    bool generate;          // SQuAD files: also generate and score answers
+    int64_t max_new_tokens; // of an answer; 0: 64
 };
 struct loam_evaluate_result {
     struct loam_evaluation loss;

@@ -5,6 +5,8 @@
 
 // ---- checks ----
 
+static const char metric_option[] = "metric-for-best-model";
+
 static enum loam_status check_settings(const struct loam_train_settings *settings, struct loam_error *error)
 {
     const struct {
@@ -40,9 +42,10 @@ static enum loam_status check_settings(const struct loam_train_settings *setting
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "--%s %g: expected %s", rules[i].option, rules[i].value,
                          rules[i].expected);
     }
-    const char *needs_evaluation = settings->load_best_at_end              ? "load-best-at-end"
-                                   : settings->early_stopping_patience > 0 ? "early-stopping-patience"
-                                                                           : NULL;
+    const char *needs_evaluation = settings->load_best_at_end                     ? "load-best-at-end"
+                                   : settings->early_stopping_patience > 0        ? "early-stopping-patience"
+                                   : settings->best_metric != LOAM_BEST_EVAL_LOSS ? metric_option
+                                                                                  : NULL;
     if (needs_evaluation != NULL && settings->eval_data == NULL)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "--%s goes by the evaluations: it needs --eval-data",
                          needs_evaluation);
@@ -112,7 +115,10 @@ static enum loam_status open_data(struct loam_train_job *job, struct loam_error 
                              (size_t)settings->accumulation, settings->shuffle, settings->seed, error));
     if (settings->eval_data == NULL) return LOAM_OK;
     data.path = settings->eval_data;
-    return loam_session_dataset(&job->session, &data, &job->eval_dataset, error);
+    LOAM_TRY(loam_session_dataset(&job->session, &data, &job->eval_dataset, error));
+    if (settings->best_metric != LOAM_BEST_EXACT_MATCH) return LOAM_OK;
+    return loam_answers_check(&job->session, job->eval_dataset, metric_option, settings->eval_data,
+                              settings->max_new_tokens, error);
 }
 
 enum loam_status loam_train_job_open(struct loam_train_job *job, const struct loam_train_settings *settings,
@@ -163,7 +169,9 @@ static enum loam_status allocate(struct loam_train_job *job, struct loam_error *
         .checkpointing = settings->checkpointing,
         .evaluate = settings->eval_data != NULL,
     };
-    return loam_decoder_create(&job->decoder, job->session.model, job->session.device, &limits, error);
+    LOAM_TRY(loam_decoder_create(&job->decoder, job->session.model, job->session.device, &limits, error));
+    if (settings->best_metric != LOAM_BEST_EXACT_MATCH) return LOAM_OK;
+    return loam_answerer_create(&job->answerer, &job->session, settings->max_new_tokens, error);
 }
 
 enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_error *error)
@@ -172,12 +180,20 @@ enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_err
     return allocate(job, error);
 }
 
+void loam_train_job_drop_decoders(struct loam_train_job *job)
+{
+    loam_answerer_destroy(job->answerer);
+    loam_decoder_destroy(job->decoder);
+    job->answerer = NULL;
+    job->decoder = NULL;
+}
+
 void loam_train_job_close(struct loam_train_job *job)
 {
     loam_step_buffers_deinit(&job->buffers);
     loam_order_deinit(&job->order);
     loam_optimiser_deinit(&job->optimiser);
-    loam_decoder_destroy(job->decoder);
+    loam_train_job_drop_decoders(job);
     loam_adapter_destroy(job->adapter);
     loam_trainables_deinit(&job->trainables);
     loam_dataset_destroy(job->eval_dataset);

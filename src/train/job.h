@@ -3,6 +3,7 @@
 #ifndef LOAM_TRAIN_JOB_H
 #define LOAM_TRAIN_JOB_H
 
+#include "train/answers.h"
 #include "train/order.h"
 #include "train/session.h"
 #include "train/step.h"
@@ -19,6 +20,7 @@ struct loam_train_job {
     struct loam_trainables trainables;
     struct loam_adapter *adapter; // NULL: --method full
     struct loam_decoder *decoder;
+    struct loam_answerer *answerer; // NULL: evaluations are of the loss alone
     struct loam_optimiser optimiser;
     struct loam_order order;
     struct loam_step_buffers buffers;
@@ -30,6 +32,8 @@ enum loam_status loam_train_job_open(struct loam_train_job *job, const struct lo
                                      const struct loam_callbacks *callbacks, struct loam_error *error);
 // The weights, and memory for everything that a step needs.
 enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_error *error);
+// After the last step: the memory of activations goes, before that for writing comes.
+void loam_train_job_drop_decoders(struct loam_train_job *job);
 void loam_train_job_close(struct loam_train_job *job);
 
 #endif

@@ -96,16 +96,21 @@ static enum loam_status report_step(struct loam_loop *loop, struct loam_error *e
     return status;
 }
 
-static enum loam_status report_evaluation(struct loam_loop *loop, const struct loam_evaluation *evaluation,
+static enum loam_status report_evaluation(struct loam_loop *loop, const struct loam_evaluate_result *result,
                                           struct loam_error *error)
 {
+    const struct loam_evaluation *evaluation = &result->loss;
     struct loam_event event = event_of(loop, LOAM_EVENT_EVAL);
+    event.eval_exact_match = loop->eval_exact_match;
+    event.eval_f1 = result->scored ? result->overall.f1 : NAN;
     event.eval_loss = evaluation->loss;
     event.tokens_per_second = per_second((double)evaluation->tokens, evaluation->seconds);
     enum loam_status status = send(loop, &event, error);
     struct loam_metric line[] = {
         {"eval_loss", evaluation->loss},
         {"eval_perplexity", evaluation->perplexity},
+        {"eval_exact_match", event.eval_exact_match},
+        {"eval_f1", event.eval_f1},
         {"eval_runtime", evaluation->seconds},
         {"eval_samples_per_second", per_second((double)evaluation->examples, evaluation->seconds)},
         {"eval_tokens_per_second", event.tokens_per_second},
@@ -123,6 +128,7 @@ static enum loam_status report_end(struct loam_loop *loop, struct loam_error *er
     loop->seconds = event.seconds;
     event.loss = loop->loss_sum / (double)loop->updates;
     event.eval_loss = loop->eval_loss;
+    event.eval_exact_match = loop->eval_exact_match;
     event.tokens_per_second = per_second((double)loop->tokens, loop->seconds);
     (void)send(loop, &event, NULL); // what was learnt is saved whatever the caller says now
     struct loam_metric line[] = {
@@ -143,10 +149,30 @@ static enum loam_status report_end(struct loam_loop *loop, struct loam_error *er
 
 // ---- evaluation ----
 
+// Equal is no better, as with transformers' Trainer. A best one from before the metric was changed
+// (--allow-change) may have no exact match, and then anything is better.
+static bool is_better(const struct loam_loop *loop)
+{
+    if (loop->best_step < 0) return true;
+    if (loop->settings->best_metric == LOAM_BEST_EXACT_MATCH)
+        return isnan(loop->best_exact_match) || loop->eval_exact_match > loop->best_exact_match;
+    return loop->eval_loss < loop->best_loss;
+}
+
+const char *loam_loop_best(const struct loam_loop *loop, char text[LOAM_BEST_SIZE])
+{
+    if (loop->settings->best_metric == LOAM_BEST_EXACT_MATCH)
+        snprintf(text, LOAM_BEST_SIZE, "an exact match of %.2f %%", loop->best_exact_match);
+    else
+        snprintf(text, LOAM_BEST_SIZE, "an evaluation loss of %.4f", loop->best_loss);
+    return text;
+}
+
 static void compare_with_best(struct loam_loop *loop)
 {
-    if (loop->best_step < 0 || loop->eval_loss < loop->best_loss) {
+    if (is_better(loop)) {
         loop->best_loss = loop->eval_loss;
+        loop->best_exact_match = loop->eval_exact_match;
         loop->best_step = loop->step;
         loop->worse_evaluations = 0;
     } else {
@@ -157,13 +183,16 @@ static void compare_with_best(struct loam_loop *loop)
 static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *error)
 {
     double start = loam_clock_seconds();
-    struct loam_evaluation evaluation;
+    struct loam_evaluate_result result = {.overall = {.exact = NAN}};
     LOAM_TRY(loam_evaluate_loss(loop->decoder, loop->eval_dataset, 0, &loop->buffers->batch,
-                                &loop->buffers->examples[0], loop->callbacks, &evaluation, error));
-    loop->eval_loss = evaluation.loss;
+                                &loop->buffers->examples[0], loop->callbacks, &result.loss, error));
+    if (loop->answerer != NULL)
+        LOAM_TRY(loam_answerer_score(loop->answerer, loop->eval_dataset, 0, &result, error));
+    loop->eval_loss = result.loss.loss;
+    loop->eval_exact_match = result.overall.exact;
     compare_with_best(loop);
     loop->logged_seconds += loam_clock_seconds() - start;
-    return report_evaluation(loop, &evaluation, error);
+    return report_evaluation(loop, &result, error);
 }
 
 static bool is_early(const struct loam_loop *loop)
@@ -290,7 +319,8 @@ static enum loam_status run_steps(struct loam_loop *loop, struct loam_error *err
 void loam_loop_begin(struct loam_loop *loop)
 {
     loop->start = loop->logged_seconds = loam_clock_seconds();
-    loop->eval_loss = loop->best_loss = loop->last.grad_norm = NAN;
+    loop->eval_loss = loop->eval_exact_match = loop->last.grad_norm = NAN;
+    loop->best_loss = loop->best_exact_match = NAN;
     loop->eval_step = loop->best_step = loop->saved = -1;
 }
 
@@ -314,12 +344,14 @@ enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
             "%s: no example has a label that counts: all are empty, or too long for --max-length",
             loop->settings->data);
     }
-    if (is_early(loop) && loop->step < loop->total_steps)
-        loam_log_write(
-            log_of(loop), LOAM_LOG_INFO,
-            "ended early at step %lld of %lld: %lld evaluations in a row without a lower loss than "
-            "%.4f at step %lld",
-            (long long)loop->step, (long long)loop->total_steps, (long long)loop->worse_evaluations,
-            loop->best_loss, (long long)loop->best_step);
+    if (is_early(loop) && loop->step < loop->total_steps) {
+        char best[LOAM_BEST_SIZE];
+        loam_log_write(log_of(loop), LOAM_LOG_INFO,
+                       "ended early at step %lld of %lld: %lld evaluations in a row were no better than that "
+                       "of step %lld, with %s",
+                       (long long)loop->step, (long long)loop->total_steps,
+                       (long long)loop->worse_evaluations, (long long)loop->best_step,
+                       loam_loop_best(loop, best));
+    }
     return report_end(loop, error);
 }

@@ -2,7 +2,7 @@
 #ifndef LOAM_TRAIN_LOOP_H
 #define LOAM_TRAIN_LOOP_H
 
-#include "train/evaluate.h"
+#include "train/answers.h"
 #include "train/metrics.h"
 #include "train/order.h"
 #include "train/schedule.h"
@@ -26,6 +26,7 @@ struct loam_loop {
     struct loam_order *order;
     struct loam_dataset *dataset;
     struct loam_dataset *eval_dataset; // NULL: none
+    struct loam_answerer *answerer;    // NULL: evaluations are of the loss alone
     struct loam_step_buffers *buffers;
     struct loam_metrics *metrics;
     struct loam_tensorboard *board; // may have no file
@@ -43,10 +44,12 @@ struct loam_loop {
     int64_t examples;
     int64_t tokens;
     double loss_sum;           // of the updates
-    double eval_loss;          // the last one; NAN: none
-    int64_t eval_step;         // when it was measured; -1: never
-    double best_loss;          // the lowest of the evaluations; NAN: none
-    int64_t best_step;         // when; -1: never
+    double eval_loss;          // of the last evaluation; NAN: none
+    double eval_exact_match;   // its, in percent; NAN: no answers were generated
+    int64_t eval_step;         // when it was; -1: never
+    double best_loss;          // of the best evaluation
+    double best_exact_match;   // its
+    int64_t best_step;         // when it was; -1: never
     int64_t worse_evaluations; // since then
     double start;              // seconds
     double seconds;            // of the whole run, once it has ended
@@ -65,5 +68,9 @@ void loam_loop_begin(struct loam_loop *loop);
 // All steps that are left. One that is stopped by its caller saves the step it has done. A step whose
 // examples have no labels counts as a step but changes nothing; a run without any label is an error.
 enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error);
+
+enum { LOAM_BEST_SIZE = 64 };
+// What the best evaluation has: "an evaluation loss of 1.2345".
+const char *loam_loop_best(const struct loam_loop *loop, char text[LOAM_BEST_SIZE]);
 
 #endif

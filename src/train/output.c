@@ -319,6 +319,7 @@ static enum loam_status append_results(struct loam_bytes *card, const struct loa
     LOAM_TRY(append_row(card, "train_loss (mean over all steps)",
                         rounded(loop->loss_sum / (double)loop->updates, 4), error));
     LOAM_TRY(append_row(card, "eval_loss", rounded(loop->eval_loss, 4), error));
+    LOAM_TRY(append_row(card, "eval_exact_match", rounded(loop->eval_exact_match, 2), error));
     LOAM_TRY(append_row(card, "trainable parameters", (double)loop->trainable_parameters, error));
     LOAM_TRY(append_row(card, "all parameters", (double)loop->parameters, error));
     LOAM_TRY(append_row(card, "seconds", rounded(loop->seconds, 1), error));

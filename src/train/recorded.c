@@ -148,6 +148,8 @@ static enum loam_status set_words(json_t *options, const struct loam_train_job *
         {"skip-bad", settings->skip_bad ? "true" : "false"},
         {"shuffle", settings->shuffle ? "true" : "false"},
         {"lr-scheduler-type", schedules[settings->schedule]},
+        {"metric-for-best-model",
+         settings->best_metric == LOAM_BEST_EXACT_MATCH ? "exact_match" : "eval_loss"},
         {"on-nonfinite", settings->on_nonfinite == LOAM_NONFINITE_SKIP ? "skip" : "stop"},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)

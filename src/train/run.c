@@ -47,6 +47,7 @@ static void prepare_loop(struct train_run *run)
     loop->order = &job->order;
     loop->dataset = job->dataset;
     loop->eval_dataset = job->eval_dataset;
+    loop->answerer = job->answerer;
     loop->buffers = &job->buffers;
     loop->metrics = &run->metrics;
     loop->board = &run->board;
@@ -120,11 +121,15 @@ static void take_best(struct train_run *run)
     struct loam_error error = {0};
     if (!run->settings->load_best_at_end || loop->best_step < 0 || loop->best_step == loop->step) return;
     bool taken = loam_checkpoints_load_values(&run->checkpoints, loop->best_step, &error) == LOAM_OK;
-    if (taken) loop->eval_loss = loop->best_loss;
+    if (taken) {
+        loop->eval_loss = loop->best_loss;
+        loop->eval_exact_match = loop->best_exact_match;
+    }
+    char best[LOAM_BEST_SIZE];
     loam_log_write(run->job.log, taken ? LOAM_LOG_INFO : LOAM_LOG_WARNING,
-                   taken ? "the result is that of step %lld, with an evaluation loss of %.4f%s"
-                         : "the result is that of the last step, not of step %lld with its loss of %.4f: %s",
-                   (long long)loop->best_step, loop->best_loss, error.message);
+                   taken ? "the result is that of step %lld, with %s%s"
+                         : "the result is that of the last step, not of step %lld with %s: %s",
+                   (long long)loop->best_step, loam_loop_best(loop, best), error.message);
 }
 
 static enum loam_status train(struct train_run *run, struct loam_error *error)
@@ -138,9 +143,7 @@ static enum loam_status train(struct train_run *run, struct loam_error *error)
     loam_session_report(&job->session, run->settings->data, job->dataset);
     if (job->eval_dataset != NULL)
         loam_session_report(&job->session, run->settings->eval_data, job->eval_dataset);
-    // Its memory goes before that for writing comes.
-    loam_decoder_destroy(job->decoder);
-    job->decoder = NULL;
+    loam_train_job_drop_decoders(job);
     return save(run, error);
 }
 

@@ -12,6 +12,9 @@ enum loam_schedule_kind { LOAM_SCHEDULE_LINEAR, LOAM_SCHEDULE_COSINE, LOAM_SCHED
 
 enum loam_on_nonfinite { LOAM_NONFINITE_STOP, LOAM_NONFINITE_SKIP };
 
+// What evaluations are compared by: the lower loss, or the higher exact match of generated answers.
+enum loam_best_metric { LOAM_BEST_EVAL_LOSS, LOAM_BEST_EXACT_MATCH };
+
 // Names and defaults are Hugging Face's TrainingArguments where it has them (the table of defaults is
 // api/options.c).
 struct loam_train_settings {
@@ -55,8 +58,10 @@ struct loam_train_settings {
     int64_t save_total_limit; // keep so many checkpoints; 0: all
     const char *resume;       // "auto": from the newest checkpoint in `out`; a checkpoint's directory; NULL
     bool allow_change;        // go on though options differ from the checkpoint's
-    int64_t early_stopping_patience; // evaluations without a lower loss, after which it ends; 0: never
-    bool load_best_at_end;           // the result is that of the evaluation with the lowest loss
+    int64_t early_stopping_patience;   // evaluations no better than the best, after which it ends; 0: never
+    bool load_best_at_end;             // the result is that of the best evaluation
+    enum loam_best_metric best_metric; // the best by this; each evaluation has it
+    int64_t max_new_tokens;            // of a generated answer; 0: 64
     int64_t logging_steps;
     int64_t eval_steps;      // 0: at the end of the run only
     bool tensorboard;        // --report-to tensorboard: event files for TensorBoard

@@ -1,10 +1,12 @@
 // Checkpoints: what is in them, that damage is seen, and that a run which was stopped anywhere ends the same.
 #include "test.h"
 
+#include <math.h>
 #include <sys/stat.h>
 
 #include "common_fixture.h"
 #include "train/checkpoint_files.h"
+#include "train/checkpoint_state.h"
 
 static struct fixture fixture;
 
@@ -137,6 +139,127 @@ static void ends_early_with_the_best(void **state)
     assert_non_null(strstr(fixture.log, "ended early at step"));
 }
 
+// All parameters, so that the four answers are soon known by heart.
+static struct loam_train_settings settings_for_answers(void)
+{
+    struct loam_train_settings settings = fixture_settings(&fixture);
+    settings.data = settings.eval_data = fixture.squad;
+    settings.device = "cpu";
+    settings.full = true;
+    settings.loss_on = LOAM_LOSS_ON_COMPLETION;
+    settings.batch_size = 4;
+    settings.max_steps = 250;
+    settings.logging_steps = 250;
+    settings.eval_steps = 25;
+    settings.best_metric = LOAM_BEST_EXACT_MATCH;
+    settings.max_new_tokens = 24;
+    settings.load_best_at_end = true;
+    settings.early_stopping_patience = 2;
+    return settings;
+}
+
+// The step of the first evaluation that no later one exceeds; `*exact`: its exact match.
+static int64_t find_best(double *exact)
+{
+    int64_t step = 0;
+    *exact = -1;
+    for (size_t i = 0; i < fixture.event_count; i++) {
+        const struct loam_event *event = &fixture.events[i];
+        if (event->kind != LOAM_EVENT_EVAL) continue;
+        assert_true(event->eval_exact_match >= 0 && event->eval_exact_match <= event->eval_f1);
+        if (event->eval_exact_match <= *exact) continue;
+        *exact = event->eval_exact_match;
+        step = event->step;
+    }
+    return step;
+}
+
+static void best_by_exact_match(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_for_answers();
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    double exact;
+    int64_t best = find_best(&exact);
+    const struct loam_event *end = &fixture.events[fixture.event_count - 1];
+    assert_true(exact == 100);
+    assert_int_equal(end->step, best + 2 * 25); // to know it again is no better
+    assert_true(end->step < 250);
+    assert_non_null(strstr(fixture.log, "no better than that of step"));
+    assert_non_null(strstr(fixture.log, ", with an exact match of 100.00 %"));
+    char directory[400], name[64];
+    snprintf(name, sizeof name, "checkpoint-%lld", (long long)best);
+    snprintf(directory, sizeof directory, "%s/%s", fixture.out, name);
+    assert_same_file(directory, fixture.out, "model.safetensors");
+    assert_int_equal(count_lines(fixture.out, "\"eval_exact_match\": 100,"), 3);
+    char *card = fixture_read(fixture.out, "README.md", NULL);
+    assert_non_null(strstr(card, "| eval_exact_match | 100 |"));
+    free(card);
+
+    // What counts is what the result says when it is asked.
+    struct loam_evaluate_result result;
+    struct loam_evaluate_settings eval = {.model = fixture.out,
+                                          .data = fixture.squad,
+                                          .device = "cpu",
+                                          .threads = 1,
+                                          .dtype = LOAM_F32,
+                                          .generate = true,
+                                          .max_new_tokens = 24};
+    assert_ok(loam_evaluate_run(&eval, NULL, &result, &error));
+    assert_true(result.overall.exact == 100);
+}
+
+// Stopped between two of the answers of the last evaluation: the best one so far is known from the
+// checkpoint.
+static void best_by_exact_match_resumed(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_for_answers();
+    settings.out = fixture.adapter;
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    size_t at = fixture.progress_count;
+    while (fixture.progress[at - 1].activity != LOAM_ACTIVITY_ANSWER)
+        at--;
+    settings.out = fixture.out;
+    fixture_clear(&fixture);
+    fixture.stop_at = at - 2;
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_STOPPED, "saved in");
+    settings.resume = "auto";
+    struct loam_train_settings changed = settings;
+    changed.best_metric = LOAM_BEST_EVAL_LOSS;
+    fixture_clear(&fixture);
+    assert_fails(loam_train_run(&changed, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT,
+                 "--metric-for-best-model was exact_match and is eval_loss");
+    fixture_clear(&fixture);
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    assert_non_null(strstr(fixture.log, "no better than that of step"));
+    assert_same_file(fixture.adapter, fixture.out, "model.safetensors");
+    assert_int_equal(count_lines(fixture.out, "\"eval_exact_match\""),
+                     count_lines(fixture.adapter, "\"eval_exact_match\""));
+}
+
+// A state of a loam that knew no exact match is taken; one without what it needs is not.
+static void a_state_of_before(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_loop loop = {.step = 3, .updates = 3}, read = {0};
+    loam_loop_begin(&loop);
+    loop.eval_exact_match = 12.5;
+    loop.best_exact_match = 25;
+    json_t *json = loam_checkpoint_state_format(&loop);
+    assert_ok(loam_checkpoint_state_parse(&read, json, "state", &error));
+    assert_true(read.eval_exact_match == 12.5 && read.best_exact_match == 25);
+    json_object_del(json, "best_exact_match");
+    assert_ok(loam_checkpoint_state_parse(&read, json, "state", &error));
+    assert_true(isnan(read.best_exact_match));
+    json_object_del(json, "best_loss");
+    assert_fails(loam_checkpoint_state_parse(&read, json, "state", &error), LOAM_ERROR_FORMAT, "best_loss");
+    json_decref(json);
+}
+
 // A rate that is beyond all reason: soon nothing is finite any more.
 static void not_finite(void **state)
 {
@@ -167,6 +290,13 @@ static void refuses_what_cannot_be(void **state)
     settings.load_best_at_end = false;
     settings.early_stopping_patience = 1;
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT, "--eval-data");
+    settings.early_stopping_patience = 0;
+    settings.best_metric = LOAM_BEST_EXACT_MATCH;
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT,
+                 "--metric-for-best-model goes by the evaluations: it needs --eval-data");
+    settings.eval_data = fixture.jsonl;
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT,
+                 "is not a SQuAD file: --metric-for-best-model scores");
 }
 
 // Another run in the same directory while this one is in it.
@@ -312,6 +442,9 @@ int main(void)
         TEST(stopped_anywhere_it_ends_the_same),
         TEST(keeps_so_many),
         TEST(ends_early_with_the_best),
+        TEST(best_by_exact_match),
+        TEST(best_by_exact_match_resumed),
+        cmocka_unit_test(a_state_of_before),
         TEST(not_finite),
         TEST(refuses_what_cannot_be),
         TEST(one_run_at_a_time),
