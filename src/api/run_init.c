@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "io/atomic.h"
+#include "io/shards.h"
 #include "io/staging.h"
 #include "model/model.h"
 
@@ -102,6 +103,7 @@ static enum loam_status write_model(const struct loam_settings *settings, const 
     LOAM_TRY(loam_staging_open(&staging, settings->train.out, settings->train.overwrite, error));
     enum loam_status status = write_all(settings, model, staging.directory, error);
     if (status == LOAM_OK) status = loam_staging_commit(&staging, "config.json", error);
+    if (status == LOAM_OK) status = loam_shards_remove_old(settings->train.out, 1, error);
     loam_staging_close(&staging);
     return status;
 }

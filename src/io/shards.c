@@ -1,9 +1,12 @@
 #include "io/shards.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/atomic.h"
 
@@ -54,6 +57,34 @@ bool loam_shard_is_name(const char *name)
         if (pattern[i] == '#' ? !digit : pattern[i] != name[i]) return false;
     }
     return true;
+}
+
+static bool is_new(const char *name, size_t shards)
+{
+    char mine[LOAM_SHARD_NAME_SIZE];
+    if (shards > 1 && strcmp(name, LOAM_SHARD_INDEX) == 0) return true;
+    for (size_t shard = 0; shard < shards; shard++) {
+        loam_shard_name(shard, shards, mine);
+        if (strcmp(name, mine) == 0) return true;
+    }
+    return false;
+}
+
+enum loam_status loam_shards_remove_old(const char *path, size_t shards, struct loam_error *error)
+{
+    DIR *directory = opendir(path);
+    if (directory == NULL)
+        return loam_fail(error, LOAM_ERROR_IO, "cannot read the directory %s: %s", path, strerror(errno));
+    enum loam_status status = LOAM_OK;
+    for (const struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory)) {
+        if (!loam_shard_is_name(entry->d_name) || is_new(entry->d_name, shards)) continue;
+        if (unlinkat(dirfd(directory), entry->d_name, 0) == 0 || errno == ENOENT || errno == EISDIR) continue;
+        status = loam_fail(error, LOAM_ERROR_IO,
+                           "the model is in %s, but %s of an older one is still there: %s; remove it", path,
+                           entry->d_name, strerror(errno));
+    }
+    closedir(directory);
+    return status;
 }
 
 static json_t *weight_map(const struct loam_write_tensor *tensors, const size_t *shard_of, size_t count,

@@ -14,6 +14,11 @@ void loam_shard_name(size_t shard, size_t shards, char name[LOAM_SHARD_NAME_SIZE
 // Whether a name is that of a checkpoint's file or index, of however many files.
 bool loam_shard_is_name(const char *name);
 
+// Once a checkpoint of `shards` files is in the directory: those of one that was there before and has other
+// names go, its index among them. Readers would take them for ours. They go after the new ones have come, for
+// what fails before that must leave the model that was there.
+enum loam_status loam_shards_remove_old(const char *directory, size_t shards, struct loam_error *error);
+
 // Writes DIRECTORY/model.safetensors.index.json: which file holds which tensor.
 enum loam_status loam_shards_write_index(const char *directory, const struct loam_write_tensor *tensors,
                                          const size_t *shard_of, size_t count, size_t shards,

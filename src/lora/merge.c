@@ -1,10 +1,7 @@
 #include "lora/merge.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/event.h"
 #include "base/file.h"
@@ -284,37 +281,6 @@ static enum loam_status write_files(struct merge *merge, struct loam_merge_resul
                                    merge->shards, result->bytes, result->parameters, error);
 }
 
-static bool is_new(const struct merge *merge, const char *name)
-{
-    char mine[LOAM_SHARD_NAME_SIZE];
-    if (merge->shards > 1 && strcmp(name, LOAM_SHARD_INDEX) == 0) return true;
-    for (size_t shard = 0; shard < merge->shards; shard++) {
-        loam_shard_name(shard, merge->shards, mine);
-        if (strcmp(name, mine) == 0) return true;
-    }
-    return false;
-}
-
-// The files of a checkpoint that was there before and had other names: readers would take them for ours. They
-// go after the new ones have come, for a merge that fails before that must leave the model that was there.
-static enum loam_status remove_old(const struct merge *merge, struct loam_error *error)
-{
-    DIR *directory = opendir(merge->staging.target);
-    if (directory == NULL)
-        return loam_fail(error, LOAM_ERROR_IO, "cannot read the directory %s: %s", merge->staging.target,
-                         strerror(errno));
-    enum loam_status status = LOAM_OK;
-    for (const struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory)) {
-        if (!loam_shard_is_name(entry->d_name) || is_new(merge, entry->d_name)) continue;
-        if (unlinkat(dirfd(directory), entry->d_name, 0) == 0 || errno == ENOENT || errno == EISDIR) continue;
-        status = loam_fail(error, LOAM_ERROR_IO,
-                           "the merged model is in %s, but %s of an older one is still there: %s; remove it",
-                           merge->staging.target, entry->d_name, strerror(errno));
-    }
-    closedir(directory);
-    return status;
-}
-
 static void count_all(const struct merge *merge, struct loam_merge_result *result)
 {
     *result = (struct loam_merge_result){.tensors = merge->model->parameter_count,
@@ -334,7 +300,7 @@ static enum loam_status run(struct merge *merge, struct loam_merge_result *resul
     LOAM_TRY(loam_staging_open(&merge->staging, merge->settings->out, merge->settings->overwrite, error));
     enum loam_status status = write_files(merge, result, error);
     if (status == LOAM_OK) status = loam_staging_commit(&merge->staging, "config.json", error);
-    if (status == LOAM_OK) status = remove_old(merge, error);
+    if (status == LOAM_OK) status = loam_shards_remove_old(merge->settings->out, merge->shards, error);
     loam_staging_close(&merge->staging);
     return status;
 }

@@ -15,6 +15,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "io/atomic.h"
+#include "io/shards.h"
 #include "model/files.h"
 #include "text/utf8.h"
 #include "train/checkpoint_files.h"
@@ -207,9 +208,9 @@ enum loam_status loam_output_open(struct loam_output *output, const struct loam_
 enum loam_status loam_output_commit(struct loam_output *output, bool full, struct loam_error *error)
 {
     LOAM_TRY(loam_staging_commit(&output->staging, sign_of(full), error));
-    if (output->metrics_before != NULL) (void)unlink(output->metrics_before);
+    loam_output_claim(output);
     loam_staging_close(&output->staging);
-    return LOAM_OK;
+    return full ? loam_shards_remove_old(output->directory, 1, error) : LOAM_OK;
 }
 
 void loam_output_abandon(struct loam_output *output)

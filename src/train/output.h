@@ -25,7 +25,7 @@ void loam_output_claim(struct loam_output *output);
 // `*directory`, released with free().
 enum loam_status loam_output_make_directory(const struct loam_output *output, char **directory,
                                             struct loam_error *error);
-// Moves everything to its place. `full`: it is a model, not an adapter.
+// Moves everything to its place. `full`: it is a model, not an adapter, and files of an older one go.
 enum loam_status loam_output_commit(struct loam_output *output, bool full, struct loam_error *error);
 // After a failure: what was in the directory is as it was. Where there were no metrics those of this run
 // stay; without them a directory that it made goes.

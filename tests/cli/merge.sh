@@ -30,6 +30,15 @@ output_has '7 files'
 [ -s "$tmp/shards/model-00007-of-00007.safetensors" ] || fail "$(ls "$tmp/shards")"
 ok 'generate with shards' "${generate[@]}" --model "$tmp/shards"
 cmp -s "$tmp/stdout" "$tmp/expected" || fail "$(cat "$tmp/stdout")"
+# What was there in shards does not stay beside a model in one file.
+full=(train --model "$tmp/model" --data "$tiny/questions.json" --method full --max-steps 2 "${one_thread[@]}")
+cp -r "$tmp/shards" "$tmp/full" && cp -r "$tmp/shards" "$tmp/anew"
+ok 'full training' "${full[@]}" --out "$tmp/alone"
+ok 'full training over shards' "${full[@]}" --out "$tmp/full" --overwrite
+[ "$(ls "$tmp/full")" = "$(ls "$tmp/alone")" ] || fail "$(ls "$tmp/full")"
+cmp -s "$tmp/full/model.safetensors" "$tmp/alone/model.safetensors" || fail 'another model'
+ok 'init over shards' init --config "$tiny/config.json" --tokenizer "$tiny/tokenizer.json" --out "$tmp/anew" --overwrite
+[ "$(ls "$tmp/anew"/*model*)" = "$tmp/anew/model.safetensors" ] || fail "$(ls "$tmp/anew")"
 ok 'over it, in bf16' "${merge[@]}" --out "$tmp/shards" --overwrite --dtype bf16 --prompt 'Tell me more.'
 output_has 'largest logit difference'
 grep -q '"torch_dtype": "bfloat16"' "$tmp/shards/config.json" || fail "$(cat "$tmp/shards/config.json")"

@@ -77,12 +77,48 @@ static void index_text(void **state)
     loam_bytes_deinit(&text);
 }
 
+// The files of a checkpoint that had other names, and nothing else.
+static void older_ones_go(void **state)
+{
+    struct loam_error error;
+    const char *directory = *state;
+    static const struct {
+        const char *name;
+        bool of_one, of_two; // whether it stays beside a checkpoint of so many files
+    } files[] = {
+        {"config.json", true, true},
+        {"adapter_model.safetensors", true, true},
+        {"model-0001-of-0002.safetensors", true, true},
+        {"model.safetensors", true, false},
+        {"model.safetensors.index.json", false, true},
+        {"model-00001-of-00002.safetensors", false, true},
+        {"model-00002-of-00002.safetensors", false, true},
+        {"model-00001-of-00003.safetensors", false, false},
+        {"model-00003-of-00003.safetensors", false, false},
+    };
+    char path[400];
+    for (size_t shards = 1; shards <= 2; shards++) {
+        for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+            snprintf(path, sizeof path, "%s/%s", directory, files[i].name);
+            test_write_file(path, "x", 1);
+        }
+        assert_ok(loam_shards_remove_old(directory, shards, &error));
+        for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+            snprintf(path, sizeof path, "%s/%s", directory, files[i].name);
+            assert_int_equal(loam_file_exists(path), shards == 1 ? files[i].of_one : files[i].of_two);
+        }
+    }
+    snprintf(path, sizeof path, "%s/nowhere", directory);
+    assert_fails(loam_shards_remove_old(path, 1, &error), LOAM_ERROR_IO, "nowhere");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cuts_as_the_hub_does),
         cmocka_unit_test(names),
         test_in_directory(index_text),
+        test_in_directory(older_ones_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
