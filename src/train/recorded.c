@@ -47,11 +47,11 @@ static enum loam_status set_file(json_t *options, const char *name, const char *
     return set(options, name, named_sum(path, sum), error);
 }
 
-static enum loam_status add_files(struct loam_digest *digest, const char *directory, struct loam_error *error)
+static enum loam_status add_files(struct loam_digest *digest, const char *directory,
+                                  const char *const names[2], struct loam_error *error)
 {
-    static const char *const names[] = {"config.json", "tokenizer.json"};
     char sum[LOAM_DIGEST_SIZE];
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < 2; i++) {
         char *path = loam_path_join(directory, names[i], error);
         if (path == NULL) return LOAM_ERROR_MEMORY;
         enum loam_status status = sum_file(path, sum, error);
@@ -81,15 +81,29 @@ static enum loam_status add_weights(struct loam_digest *digest, const struct loa
 
 static enum loam_status sum_model(const char *directory, char sum[LOAM_DIGEST_SIZE], struct loam_error *error)
 {
+    static const char *const names[2] = {"config.json", "tokenizer.json"};
     struct loam_digest digest = {0};
     struct loam_safetensors *file = NULL;
     LOAM_TRY(loam_safetensors_open_directory(&file, directory, error));
     enum loam_status status = loam_digest_begin(&digest, LOAM_DIGEST_SHA256, 0, error);
-    if (status == LOAM_OK) status = add_files(&digest, directory, error);
+    if (status == LOAM_OK) status = add_files(&digest, directory, names, error);
     if (status == LOAM_OK) status = add_weights(&digest, file, error);
     if (status == LOAM_OK) status = loam_digest_finish(&digest, sum, error);
     loam_digest_deinit(&digest);
     loam_safetensors_destroy(file);
+    return status;
+}
+
+// The adapter that training goes on from, which is small: all of it.
+static enum loam_status sum_adapter(const char *directory, char sum[LOAM_DIGEST_SIZE],
+                                    struct loam_error *error)
+{
+    static const char *const names[2] = {"adapter_config.json", "adapter_model.safetensors"};
+    struct loam_digest digest = {0};
+    enum loam_status status = loam_digest_begin(&digest, LOAM_DIGEST_SHA256, 0, error);
+    if (status == LOAM_OK) status = add_files(&digest, directory, names, error);
+    if (status == LOAM_OK) status = loam_digest_finish(&digest, sum, error);
+    loam_digest_deinit(&digest);
     return status;
 }
 
@@ -117,8 +131,13 @@ static enum loam_status set_lora(json_t *options, const struct loam_train_job *j
     LOAM_TRY(set_number(options, "lora-r", lora.rank, error));
     LOAM_TRY(set_number(options, "lora-alpha", lora.alpha, error));
     LOAM_TRY(set_number(options, "lora-dropout", lora.dropout, error));
-    const char *start = job->settings->adapter != NULL ? "none" : starts[job->settings->lora.init];
-    return set(options, "init-lora-weights", json_string(start), error);
+    const char *from = job->settings->adapter;
+    LOAM_TRY(set(options, "init-lora-weights",
+                 json_string(from != NULL ? "none" : starts[job->settings->lora.init]), error));
+    if (from == NULL) return LOAM_OK;
+    char sum[LOAM_DIGEST_SIZE];
+    LOAM_TRY(sum_adapter(from, sum, error));
+    return set(options, "adapter", named_sum(from, sum), error);
 }
 
 static enum loam_status set_data(json_t *options, const struct loam_train_settings *settings,

@@ -8,6 +8,7 @@ kills=${LOAM_KILLS:-6}
 train=(train --model "$tmp/model" --data "$data" --eval-data "$data" --eval-steps 3 --batch-size 2 --accumulation 2
     --epochs 2.5 --lora-dropout 0.1 --warmup-steps 3 --lr-scheduler-type cosine --learning-rate 1e-2 --logging-steps 1
     --report-to tensorboard "${one_thread[@]}")
+anew=("${train[@]}")
 weights=adapter_model.safetensors
 
 # same_end DIR: it holds what the undisturbed run has come to, and nothing half done.
@@ -154,8 +155,28 @@ ok 'a longer run' "${train[@]}" --out "$tmp/saved" --resume --epochs 4
 grep -q 'the learning rate follows the schedule of the new number' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 grep -q '"epoch": 4,' "$tmp/saved/metrics.jsonl" || fail "$(tail -n 2 "$tmp/saved/metrics.jsonl")"
 
+# ---- An adapter to go on from ----
+from=("${train[@]}" --adapter "$tmp/start")
+cp -r "$tmp/whole" "$tmp/start"
+rm -rf "$tmp/out" "$tmp/from"
+ok 'from an adapter' "${from[@]}" --out "$tmp/from"
+ok 'from an adapter, to be resumed' "${from[@]}" --out "$tmp/out" --save-steps 4
+rm -rf "$tmp/out/checkpoint-$last" "$tmp/saved" && cp -r "$tmp/out" "$tmp/saved"
+changed '--init-lora-weights was none and is gaussian'
+train=("${from[@]}")
+cp -r "$tmp/start" "$tmp/kept"
+for file in adapter_model.safetensors adapter_config.json; do
+    if [ "$file" = adapter_config.json ]; then echo >>"$tmp/start/$file"; else flip "$tmp/start/$file"; fi
+    changed "--adapter $tmp/start has other contents now"
+    cp "$tmp/kept/$file" "$tmp/start/$file"
+done
+mv "$tmp/start" "$tmp/moved"
+rm -rf "$tmp/out" && cp -r "$tmp/saved" "$tmp/out"
+ok 'resumed from an adapter that has moved' "${train[@]}" --adapter "$tmp/moved" --out "$tmp/out" --resume
+cmp -s "$tmp/from/$weights" "$tmp/out/$weights" || fail 'another adapter'
+
 # ---- All parameters ----
-full=("${train[@]}" --method full --learning-rate 1e-3 --lora-dropout 0 --max-steps 6)
+full=("${anew[@]}" --method full --learning-rate 1e-3 --lora-dropout 0 --max-steps 6)
 for dtype in f32 bf16; do
     rm -rf "$tmp/out" "$tmp/full"
     ok "full, $dtype" "${full[@]}" --dtype "$dtype" --out "$tmp/full"
