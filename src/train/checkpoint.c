@@ -13,8 +13,6 @@
 #include "train/checkpoint_state.h"
 #include "train/recorded.h"
 
-enum { VERSION = 1 };
-
 // ---- the tensors: value, m and v of everything that is trained ----
 
 static const struct {
@@ -157,28 +155,12 @@ static enum loam_status write_state(const struct loam_checkpoints *checkpoints, 
                                     const char *directory, struct loam_error *error)
 {
     const struct loam_train_job *job = checkpoints->job;
-    json_t *root = json_pack("{s:i, s:s, s:o, s:f, s:I, s:i, s:o, s:O}", "version", VERSION, "loam",
-                             LOAM_VERSION, "state", loam_checkpoint_state_format(loop), "epoch",
+    json_t *root = json_pack("{s:i, s:s, s:o, s:f, s:I, s:i, s:o, s:O}", "version", LOAM_CHECKPOINT_VERSION,
+                             "loam", LOAM_VERSION, "state", loam_checkpoint_state_format(loop), "epoch",
                              loam_order_epoch_after(loop->order, loop->step - 1), "optimiser_step",
                              (json_int_t)job->optimiser.step, "threads", job->session.device->threads,
                              "event_file", event_file(loop->board), "options", checkpoints->options);
     return write_json(directory, root, error);
-}
-
-static enum loam_status load_state(json_t **root, const char *directory, struct loam_error *error)
-{
-    int64_t version = 0;
-    char *path = loam_path_join(directory, LOAM_CHECKPOINT_STATE, error);
-    if (path == NULL) return LOAM_ERROR_MEMORY;
-    *root = NULL;
-    enum loam_status status = loam_json_load(root, path, error);
-    if (status == LOAM_OK) status = loam_json_get_int(*root, path, "version", &version, error);
-    if (status == LOAM_OK && version != VERSION)
-        status = loam_fail(error, LOAM_ERROR_FORMAT, "%s is of version %lld; this loam reads version %d",
-                           path, (long long)version, VERSION);
-    free(path);
-    if (status != LOAM_OK) json_decref(*root);
-    return status;
 }
 
 // ---- finding one ----
@@ -205,7 +187,7 @@ static enum loam_status try_checkpoint(struct loam_checkpoints *checkpoints, con
     json_t *root;
     *whole = false;
     LOAM_TRY(loam_checkpoint_verify(directory, error));
-    LOAM_TRY(load_state(&root, directory, error));
+    LOAM_TRY(loam_checkpoint_state_load(&root, directory, error));
     *whole = true;
     enum loam_status status = compare_options(checkpoints, root, directory, error);
     json_decref(root);
@@ -305,8 +287,11 @@ static enum loam_status apply(const struct loam_checkpoints *checkpoints, const 
     const struct loam_log *log = checkpoints->job->log;
     struct loam_optimiser *optimiser = &checkpoints->job->optimiser;
     int64_t total = loop->total_steps;
-    LOAM_TRY(loam_json_get_int(root, checkpoints->from, "optimiser_step", &optimiser->step, error));
     LOAM_TRY(loam_checkpoint_state_parse(loop, json_object_get(root, "state"), checkpoints->from, error));
+    LOAM_TRY(loam_json_get_int(root, checkpoints->from, "optimiser_step", &optimiser->step, error));
+    if (optimiser->step < 0 || optimiser->step > loop->step)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: step %lld with %lld of the optimiser cannot be",
+                         checkpoints->from, (long long)loop->step, (long long)optimiser->step);
     LOAM_TRY(read_tensors(optimiser, checkpoints->from, false, error));
     loam_log_write(log, LOAM_LOG_INFO, "going on from %s at step %lld of %lld", checkpoints->from,
                    (long long)loop->step, (long long)total);
@@ -325,7 +310,7 @@ enum loam_status loam_checkpoints_resume(const struct loam_checkpoints *checkpoi
                                          const char *board_directory, struct loam_error *error)
 {
     json_t *root;
-    LOAM_TRY(load_state(&root, checkpoints->from, error));
+    LOAM_TRY(loam_checkpoint_state_load(&root, checkpoints->from, error));
     enum loam_status status = apply(checkpoints, root, loop, board_directory, error);
     json_decref(root);
     return status;

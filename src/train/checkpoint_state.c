@@ -2,8 +2,11 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/file.h"
+#include "train/checkpoint_files.h"
 
 #define PLACE(field)                                                                                         \
     .key = #field, .offset = offsetof(struct loam_loop, field),                                              \
@@ -45,6 +48,22 @@ static const struct {
 };
 enum { TIMES = sizeof times / sizeof times[0] };
 
+enum loam_status loam_checkpoint_state_load(json_t **root, const char *directory, struct loam_error *error)
+{
+    int64_t version = 0;
+    char *path = loam_path_join(directory, LOAM_CHECKPOINT_STATE, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    *root = NULL;
+    enum loam_status status = loam_json_load(root, path, error);
+    if (status == LOAM_OK) status = loam_json_get_int(*root, path, "version", &version, error);
+    if (status == LOAM_OK && version != LOAM_CHECKPOINT_VERSION)
+        status = loam_fail(error, LOAM_ERROR_FORMAT, "%s is of version %lld; this loam reads version %d",
+                           path, (long long)version, LOAM_CHECKPOINT_VERSION);
+    free(path);
+    if (status != LOAM_OK) json_decref(*root);
+    return status;
+}
+
 static json_t *real(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
@@ -74,6 +93,16 @@ static enum loam_status fail_key(const char *name, const char *key, struct loam_
     return loam_fail(error, LOAM_ERROR_FORMAT, "%s has no \"%s\"", name, key);
 }
 
+// So that no sum of counts overflows.
+static enum loam_status check_count(const char *name, const char *key, int64_t count,
+                                    struct loam_error *error)
+{
+    enum { BITS = 53 };
+    if (count >= -1 && count <= INT64_C(1) << BITS) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" is %lld, which cannot be", name, key,
+                     (long long)count);
+}
+
 enum loam_status loam_checkpoint_state_parse(struct loam_loop *loop, const json_t *state, const char *name,
                                              struct loam_error *error)
 {
@@ -89,6 +118,7 @@ enum loam_status loam_checkpoint_state_parse(struct loam_loop *loop, const json_
         } else {
             if (!json_is_integer(json_object_get(state, key))) return fail_key(name, key, error);
             LOAM_TRY(loam_json_get_int(state, name, key, field, error));
+            LOAM_TRY(check_count(name, key, *(const int64_t *)field, error));
         }
     }
     for (size_t i = 0; i < TIMES; i++) {

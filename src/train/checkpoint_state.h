@@ -5,9 +5,16 @@
 #include "base/json.h"
 #include "train/loop.h"
 
+enum { LOAM_CHECKPOINT_VERSION = 1 };
+
+// The state file of the checkpoint in `directory`, released with json_decref(). One of another version is an
+// error.
+enum loam_status loam_checkpoint_state_load(json_t **root, const char *directory, struct loam_error *error);
+
 // An object, released with json_decref(); NULL when there is no memory.
 json_t *loam_checkpoint_state_format(const struct loam_loop *loop);
-// Sets the loop's fields; `name` is the file, for messages. A field that is missing is an error.
+// Sets the loop's fields; `name` is the file, for messages. A field that is missing is an error, and so is a
+// count beyond what can be counted.
 enum loam_status loam_checkpoint_state_parse(struct loam_loop *loop, const json_t *state, const char *name,
                                              struct loam_error *error);
 

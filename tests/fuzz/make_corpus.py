@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes the seed corpora of the fuzz targets: corpus/PARSER/NAME, small examples of every feature and of the known
 ways to lie. Regressions that fuzzing found are kept beside them as corpus/PARSER/found-NAME and left alone."""
+import hashlib
 import json
 import pathlib
 import struct
@@ -508,5 +509,41 @@ def run_file():
         write("run_file", name, text)
 
 
-for make in (safetensors, shards, config, tokenizer, dataset, template, special, adapter, hub, headers, run_file):
+def checkpoint():
+    counts = ("step", "total_steps", "updates", "examples", "tokens", "logged_step", "logged_updates", "logged_tokens")
+    state = dict.fromkeys(counts, 3) | {"skipped": 0, "eval_step": -1, "best_step": -1, "worse_evaluations": 0}
+    reals = ("loss_sum", "last.loss", "last.grad_norm", "learning_rate", "logged_loss_sum", "seconds", "logged_seconds")
+    state |= dict.fromkeys(reals, 0.5) | dict.fromkeys(("eval_loss", "best_loss"))
+    options = {"lora-r": "8", "seed": "42", "data": {"path": "d.json", "sha256": "00"}}
+    event_file = {"name": "events.out.tfevents.1", "bytes": 88}
+    root = {"version": 1, "loam": "0.1", "state": state, "epoch": 0.5, "optimiser_step": 3, "threads": 1,
+            "event_file": event_file, "options": options}
+    exact = state | {"eval_exact_match": 12.5, "best_exact_match": 50, "eval_step": 2, "best_step": 2}
+    states = {
+        "plain": root,
+        "exact-match": root | {"state": exact},
+        "other-options": root | {"options": {"seed": 42, "data": "d.json", "lora-r": {"path": "8"}}},
+        "no-options": root | {"options": []},
+        "no-state": root | {"state": None},
+        "no-count": root | {"state": {k: v for k, v in state.items() if k != "tokens"}},
+        "huge-count": root | {"state": state | {"tokens": 2**63 - 1}},
+        "fraction": root | {"state": state | {"step": 2.5}},
+        "no-step": root | {"state": state | {"step": 0, "updates": 0}},
+        "more-updates": root | {"state": state | {"updates": 4}},
+        "later-version": root | {"version": 2},
+        "no-version": {},
+    }
+    for name, value in states.items():
+        text = document(value).encode()
+        line = hashlib.sha256(text).hexdigest() + "  loam_state.json\n"
+        write("checkpoint", name, text + b"\xff" + line.encode())
+    text = document(root).encode()
+    sums = {"upwards": "../../etc/passwd", "hidden": ".", "missing": "metrics.jsonl", "no-end": "loam_state.json"}
+    for name, file in sums.items():
+        line = "0" * 64 + "  " + file + ("" if name == "no-end" else "\n")
+        write("checkpoint", "sums-" + name, text + b"\xff" + line.encode())
+    write("checkpoint", "empty", "")
+
+
+for make in (safetensors, shards, config, tokenizer, dataset, template, special, adapter, hub, headers, run_file, checkpoint):
     make()
