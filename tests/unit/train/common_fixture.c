@@ -142,6 +142,18 @@ void fixture_remove(struct fixture *fixture)
     test_remove_directory(fixture->directory);
 }
 
+int fixture_setup(void **state)
+{
+    fixture_make(*state, "bloom");
+    return 0;
+}
+
+int fixture_teardown(void **state)
+{
+    fixture_remove(*state);
+    return 0;
+}
+
 void fixture_clear(struct fixture *fixture)
 {
     fixture->event_count = 0;
@@ -176,6 +188,16 @@ bool fixture_has(const char *directory, const char *name)
     char path[400];
     snprintf(path, sizeof path, "%s/%s", directory, name);
     return access(path, F_OK) == 0;
+}
+
+bool fixture_same_file(const char *a, const char *b, const char *name)
+{
+    size_t size_a = 0, size_b = 0;
+    char *text_a = fixture_read(a, name, &size_a), *text_b = fixture_read(b, name, &size_b);
+    bool same = text_a != NULL && text_b != NULL && size_a == size_b && memcmp(text_a, text_b, size_a) == 0;
+    free(text_a);
+    free(text_b);
+    return same;
 }
 
 struct loam_train_settings fixture_settings(const struct fixture *fixture)

@@ -25,12 +25,19 @@ struct fixture {
 
 void fixture_make(struct fixture *fixture, const char *family);
 void fixture_remove(struct fixture *fixture);
+// A test for cmocka's table that has a tiny BLOOM in `*fixture` before it, and after it no more.
+#define fixture_test(function, fixture)                                                                      \
+    ((struct CMUnitTest){#function, function, fixture_setup, fixture_teardown, fixture})
+int fixture_setup(void **state);
+int fixture_teardown(void **state);
 // Forgets events and log, and stops nothing.
 void fixture_clear(struct fixture *fixture);
 void fixture_write(const struct fixture *fixture, const char *name, const char *text, char path[300]);
 // The whole file as a string, released with free(); NULL when there is none.
 char *fixture_read(const char *directory, const char *name, size_t *size);
 bool fixture_has(const char *directory, const char *name);
+// Whether both directories have that file, with the same bytes.
+bool fixture_same_file(const char *a, const char *b, const char *name);
 
 // The options' defaults, on JSONL, to `out`, on the reference device.
 struct loam_train_settings fixture_settings(const struct fixture *fixture);

@@ -10,20 +10,6 @@
 
 static struct fixture fixture;
 
-static int make(void **state)
-{
-    (void)state;
-    fixture_make(&fixture, "bloom");
-    return 0;
-}
-
-static int remove_all(void **state)
-{
-    (void)state;
-    fixture_remove(&fixture);
-    return 0;
-}
-
 // Two steps an epoch, of which the second is a smaller one.
 static struct loam_train_settings settings_here(void)
 {
@@ -36,18 +22,6 @@ static struct loam_train_settings settings_here(void)
     settings.eval_data = fixture.jsonl;
     settings.eval_steps = 2;
     return settings;
-}
-
-static void assert_same_file(const char *a, const char *b, const char *name)
-{
-    size_t size_a = 0, size_b = 0;
-    char *text_a = fixture_read(a, name, &size_a), *text_b = fixture_read(b, name, &size_b);
-    assert_non_null(text_a);
-    assert_non_null(text_b);
-    assert_int_equal(size_a, size_b);
-    assert_memory_equal(text_a, text_b, size_a);
-    free(text_a);
-    free(text_b);
 }
 
 static size_t count_lines(const char *directory, const char *with)
@@ -81,7 +55,7 @@ static void stopped_anywhere_it_ends_the_same(void **state)
         assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_STOPPED, "stopped");
         fixture_clear(&fixture);
         assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
-        assert_same_file(fixture.adapter, fixture.out, "adapter_model.safetensors");
+        assert_true(fixture_same_file(fixture.adapter, fixture.out, "adapter_model.safetensors"));
         assert_int_equal(count_lines(fixture.out, "\"loss\""), 4);
         assert_int_equal(count_lines(fixture.out, "\"eval_loss\""), 2);
         assert_int_equal(count_lines(fixture.out, "\"train_loss\""), 1);
@@ -135,7 +109,7 @@ static void ends_early_with_the_best(void **state)
     int64_t best = end->step - 3;
     char directory[400];
     snprintf(directory, sizeof directory, "%s/checkpoint-%lld", fixture.out, (long long)best);
-    assert_same_file(directory, fixture.out, "adapter_model.safetensors");
+    assert_true(fixture_same_file(directory, fixture.out, "adapter_model.safetensors"));
     assert_non_null(strstr(fixture.log, "ended early at step"));
 }
 
@@ -191,7 +165,7 @@ static void best_by_exact_match(void **state)
     char directory[400], name[64];
     snprintf(name, sizeof name, "checkpoint-%lld", (long long)best);
     snprintf(directory, sizeof directory, "%s/%s", fixture.out, name);
-    assert_same_file(directory, fixture.out, "model.safetensors");
+    assert_true(fixture_same_file(directory, fixture.out, "model.safetensors"));
     assert_int_equal(count_lines(fixture.out, "\"eval_exact_match\": 100,"), 3);
     char *card = fixture_read(fixture.out, "README.md", NULL);
     assert_non_null(strstr(card, "| eval_exact_match | 100 |"));
@@ -235,7 +209,7 @@ static void best_by_exact_match_resumed(void **state)
     fixture_clear(&fixture);
     assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
     assert_non_null(strstr(fixture.log, "no better than that of step"));
-    assert_same_file(fixture.adapter, fixture.out, "model.safetensors");
+    assert_true(fixture_same_file(fixture.adapter, fixture.out, "model.safetensors"));
     assert_int_equal(count_lines(fixture.out, "\"eval_exact_match\""),
                      count_lines(fixture.adapter, "\"eval_exact_match\""));
 }
@@ -434,7 +408,7 @@ static void foreign_files(void **state)
     assert_fails(loam_checkpoint_verify(checkpoint, &error), LOAM_ERROR_FORMAT, "damaged");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make, remove_all)
+#define TEST(name) fixture_test(name, &fixture)
 
 int main(void)
 {

@@ -9,20 +9,6 @@
 
 static struct fixture fixture;
 
-static int make(void **state)
-{
-    (void)state;
-    fixture_make(&fixture, "bloom");
-    return 0;
-}
-
-static int remove_all(void **state)
-{
-    (void)state;
-    fixture_remove(&fixture);
-    return 0;
-}
-
 // The settings of a run of 9 steps with evaluations after 4, 8 and 9.
 static struct loam_train_settings with_evaluation(void)
 {
@@ -166,7 +152,7 @@ static void stops_anywhere(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make, remove_all)
+#define TEST(name) fixture_test(name, &fixture)
 
 int main(void)
 {

@@ -11,20 +11,6 @@
 
 static struct fixture fixture;
 
-static int make(void **state)
-{
-    (void)state;
-    fixture_make(&fixture, "bloom");
-    return 0;
-}
-
-static int remove_all(void **state)
-{
-    (void)state;
-    fixture_remove(&fixture);
-    return 0;
-}
-
 static void run(const struct loam_train_settings *settings)
 {
     struct loam_error error;
@@ -74,14 +60,9 @@ static float *adapter_values(const char *directory, size_t *count)
 
 static void assert_same_adapter(const char *a, const char *b, bool same)
 {
-    size_t size_a, size_b;
-    char *file_a = fixture_read(a, "adapter_model.safetensors", &size_a);
-    char *file_b = fixture_read(b, "adapter_model.safetensors", &size_b);
-    assert_non_null(file_a);
-    assert_int_equal(size_a, size_b);
-    assert_int_equal(memcmp(file_a, file_b, size_a) == 0, same);
-    free(file_a);
-    free(file_b);
+    static const char name[] = "adapter_model.safetensors";
+    assert_true(fixture_has(a, name) && fixture_has(b, name));
+    assert_int_equal(fixture_same_file(a, b, name), same);
 }
 
 // |a - b| / |b| of two adapters.
@@ -593,7 +574,7 @@ static void llama(void **state)
     fixture_remove(&fixture);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make, remove_all)
+#define TEST(name) fixture_test(name, &fixture)
 
 int main(void)
 {
