@@ -66,6 +66,7 @@ enum loam_activity {
     LOAM_ACTIVITY_GENERATE, // tokens; it may end before the total
     LOAM_ACTIVITY_DOWNLOAD, // bytes of files from the hub
     LOAM_ACTIVITY_UPLOAD,   // bytes of files to the hub
+    LOAM_ACTIVITY_SAVE,     // waiting to save a result that cannot be saved now; without done and total
 };
 struct loam_event {
     enum loam_event_kind kind;
@@ -94,7 +95,8 @@ struct loam_callbacks {
     void *user;
     struct loam_log log;
     // Called often while a command works, so it must be quick. False stops the command, which then fails with
-    // LOAM_ERROR_STOPPED; a training run that has done its last step is not stopped any more, but saved.
+    // LOAM_ERROR_STOPPED; a training run that has done its last step is not stopped any more, but saved, or,
+    // where that fails, stopped while it waits to try again.
     bool (*event)(void *user, const struct loam_event *event);
     // A command's output as it comes: whole UTF-8 characters, not NUL-terminated. False stops the command.
     bool (*text)(void *user, const char *text, size_t size);

@@ -46,6 +46,13 @@ enum loam_status loam_staging_open(struct loam_staging *staging, const char *tar
     return status;
 }
 
+enum loam_status loam_staging_restore(const struct loam_staging *staging, struct loam_error *error)
+{
+    if (mkdir(staging->directory, 0777) == 0 || errno == EEXIST) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_IO, "cannot write into the output directory %s: %s", staging->target,
+                     strerror(errno));
+}
+
 static bool is_entry(const char *name)
 {
     return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;

@@ -17,6 +17,8 @@ struct loam_staging {
 // Checks and makes `target` as loam_output_directory_prepare does, and the directory in it.
 enum loam_status loam_staging_open(struct loam_staging *staging, const char *target, bool overwrite,
                                    struct loam_error *error);
+// Makes the directory anew where it is not there any more. What was in it is to be made again.
+enum loam_status loam_staging_restore(const struct loam_staging *staging, struct loam_error *error);
 // Moves every file into the target, in the place of one that is there, or none of them where a directory
 // stands in the way; `last` after all others, for the file by which readers know that the directory is what
 // it is.

@@ -47,28 +47,30 @@ static int wrong(struct reader *reader, const char *what)
     return outcome(reader, loam_fail(reader->error, LOAM_ERROR_FORMAT, "%s", what));
 }
 
+static enum loam_status out_of_memory(struct loam_error *error)
+{
+    return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory while reading a tokenizer");
+}
+
 // ---- The tree ----
 
 static enum loam_status attach(struct reader *reader, json_t *value)
 {
     struct loam_error *error = reader->error;
-    if (value == NULL) return loam_fail(error, LOAM_ERROR_FORMAT, "a string is not valid UTF-8");
+    if (value == NULL) return out_of_memory(error);
     if (reader->depth == 0) {
         reader->file->root = value;
         return json_is_object(value) ? LOAM_OK : loam_fail(error, LOAM_ERROR_FORMAT, "must be a JSON object");
     }
     struct frame *frame = &reader->frames[reader->depth - 1];
     if (json_is_array(frame->container))
-        return json_array_append_new(frame->container, value) == 0
-                   ? LOAM_OK
-                   : loam_fail(error, LOAM_ERROR_MEMORY, "out of memory while reading a tokenizer");
+        return json_array_append_new(frame->container, value) == 0 ? LOAM_OK : out_of_memory(error);
     if (json_object_get(frame->container, frame->key.data) != NULL) {
         json_decref(value);
         return loam_fail(error, LOAM_ERROR_FORMAT, "key \"%.80s\" is there twice", frame->key.data);
     }
-    return json_object_set_new(frame->container, frame->key.data, value) == 0
-               ? LOAM_OK
-               : loam_fail(error, LOAM_ERROR_FORMAT, "key \"%.80s\" is not valid UTF-8", frame->key.data);
+    return json_object_set_new_nocheck(frame->container, frame->key.data, value) == 0 ? LOAM_OK
+                                                                                      : out_of_memory(error);
 }
 
 static int add_value(struct reader *reader, json_t *value)
@@ -204,7 +206,8 @@ static int on_string(void *user, const unsigned char *bytes, size_t size)
     const char *text = (const char *)bytes;
     switch (reader->place) {
     case IN_TREE:
-        return add_value(reader, json_stringn(text, size));
+        if (loam_utf8_check(text, size) != size) return wrong(reader, "a string is not valid UTF-8");
+        return add_value(reader, json_stringn_nocheck(text, size));
     case IN_MERGES:
         if (reader->pairs) return misplaced(reader);
         return outcome(reader, add_spaced_merge(reader, text, size));
@@ -219,6 +222,9 @@ static int on_key(void *user, const unsigned char *bytes, size_t size)
 {
     struct reader *reader = user;
     if (reader->place == IN_TREE && memchr(bytes, 0, size) != NULL) return wrong(reader, "a key holds a NUL");
+    if (reader->place == IN_TREE && loam_utf8_check((const char *)bytes, size) != size)
+        return outcome(reader, loam_fail(reader->error, LOAM_ERROR_FORMAT, "key \"%.*s\" is not valid UTF-8",
+                                         size < 80 ? (int)size : 80, (const char *)bytes));
     struct loam_bytes *key =
         reader->place == IN_VOCAB ? &reader->token : &reader->frames[reader->depth - 1].key;
     loam_bytes_clear(key);
@@ -303,8 +309,7 @@ static enum loam_status parse_error(yajl_handle parser, struct loam_error *error
 static enum loam_status parse(struct reader *reader, const struct loam_map *map)
 {
     yajl_handle parser = yajl_alloc(&callbacks, NULL, reader);
-    if (parser == NULL)
-        return loam_fail(reader->error, LOAM_ERROR_MEMORY, "out of memory while reading a tokenizer");
+    if (parser == NULL) return out_of_memory(reader->error);
     const unsigned char *text = map->data == NULL ? (const unsigned char *)"" : map->data;
     size_t mark = loam_byte_order_mark((const char *)text, map->size);
     yajl_status outcome_ = yajl_parse(parser, text + mark, map->size - mark);

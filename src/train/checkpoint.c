@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/heap.h"
@@ -146,9 +145,9 @@ static const char *name_of(const char *path)
 
 static json_t *event_file(const struct loam_tensorboard *board)
 {
-    struct stat about;
-    if (board->descriptor < 0 || fstat(board->descriptor, &about) != 0) return json_null();
-    return json_pack("{s:s, s:I}", "name", name_of(board->path), "bytes", (json_int_t)about.st_size);
+    if (!loam_tensorboard_is_open(board)) return json_null();
+    return json_pack("{s:s, s:I}", "name", name_of(board->journal.path), "bytes",
+                     (json_int_t)loam_journal_size(&board->journal));
 }
 
 static enum loam_status write_state(const struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
@@ -347,8 +346,10 @@ static enum loam_status write_metrics(const struct loam_metrics *metrics, const 
 {
     char *path = loam_path_join(directory, LOAM_CHECKPOINT_METRICS, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = metrics->descriptor < 0 ? loam_atomic_write_file(path, NULL, 0, error)
-                                                      : loam_atomic_copy_file(metrics->path, path, error);
+    const struct loam_journal *journal = &metrics->journal;
+    enum loam_status status = loam_journal_size(journal) == 0
+                                  ? loam_atomic_write_file(path, NULL, 0, error)
+                                  : loam_atomic_copy_file(journal->path, path, error);
     free(path);
     return status;
 }
@@ -408,6 +409,9 @@ enum loam_status loam_checkpoints_save(struct loam_checkpoints *checkpoints, con
                                        struct loam_error *error)
 {
     char *directory = NULL;
+    LOAM_TRY(loam_output_restore(checkpoints->output, checkpoints->job->log, error));
+    LOAM_TRY(loam_journal_flush(&loop->metrics->journal, error));
+    if (loam_tensorboard_is_open(loop->board)) (void)loam_journal_flush(&loop->board->journal, NULL);
     LOAM_TRY(loam_output_make_directory(checkpoints->output, &directory, error));
     enum loam_status status = write_all(checkpoints, loop, directory, error);
     if (status == LOAM_OK) status = publish(checkpoints, loop, directory, error);

@@ -54,12 +54,35 @@ static enum loam_status report_progress(const struct loam_loop *loop, bool updat
     return send(loop, &event, error);
 }
 
-// A line of metrics.jsonl, and the same for TensorBoard.
-static enum loam_status record(const struct loam_loop *loop, const struct loam_metric *line, size_t count,
-                               struct loam_error *error)
+// Says once that a file cannot be written, and when it can be again.
+static void tell(const struct loam_loop *loop, bool *failing, const struct loam_journal *journal,
+                 const struct loam_error *error)
 {
-    LOAM_TRY(loam_metrics_write(loop->metrics, line, count, error));
-    return loam_tensorboard_scalars(loop->board, line, count, loop->step, error);
+    bool fails = error->status != LOAM_OK;
+    if (fails && !*failing)
+        loam_log_write(
+            log_of(loop), LOAM_LOG_WARNING,
+            "%s; training goes on, what is to be written stays in memory and is written when it can be",
+            error->message);
+    else if (*failing && !fails && journal->lost > 0)
+        loam_log_write(log_of(loop), LOAM_LOG_WARNING,
+                       "%s is being written again, but there was no room in memory for all of it",
+                       journal->path);
+    else if (*failing && !fails)
+        loam_log_write(log_of(loop), LOAM_LOG_INFO, "%s is being written again, nothing is missing",
+                       journal->path);
+    *failing = fails;
+}
+
+// A line of metrics.jsonl, and the same for TensorBoard.
+static void record(struct loam_loop *loop, const struct loam_metric *line, size_t count)
+{
+    struct loam_error error = {0};
+    (void)loam_metrics_write(loop->metrics, line, count, &error);
+    tell(loop, &loop->metrics_fail, &loop->metrics->journal, &error);
+    error = (struct loam_error){0};
+    (void)loam_tensorboard_scalars(loop->board, line, count, loop->step, &error);
+    tell(loop, &loop->board_fails, &loop->board->journal, &error);
 }
 
 static double per_second(double count, double seconds)
@@ -91,7 +114,7 @@ static enum loam_status report_step(struct loam_loop *loop, struct loam_error *e
         {"tokens_per_second", event.tokens_per_second},
         {"step", (double)event.step},
     };
-    LOAM_TRY(record(loop, line, sizeof line / sizeof line[0], error));
+    record(loop, line, sizeof line / sizeof line[0]);
     loop->logged_step = loop->step;
     return status;
 }
@@ -117,12 +140,12 @@ static enum loam_status report_evaluation(struct loam_loop *loop, const struct l
         {"epoch", event.epoch},
         {"step", (double)event.step},
     };
-    LOAM_TRY(record(loop, line, sizeof line / sizeof line[0], error));
+    record(loop, line, sizeof line / sizeof line[0]);
     loop->eval_step = loop->step;
     return status;
 }
 
-static enum loam_status report_end(struct loam_loop *loop, struct loam_error *error)
+static void report_end(struct loam_loop *loop)
 {
     struct loam_event event = event_of(loop, LOAM_EVENT_END);
     loop->seconds = event.seconds;
@@ -144,7 +167,7 @@ static enum loam_status report_end(struct loam_loop *loop, struct loam_error *er
         {"epoch", event.epoch},
         {"step", (double)event.step},
     };
-    return record(loop, line, sizeof line / sizeof line[0], error);
+    record(loop, line, sizeof line / sizeof line[0]);
 }
 
 // ---- evaluation ----
@@ -353,5 +376,6 @@ enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
                        (long long)loop->worse_evaluations, (long long)loop->best_step,
                        loam_loop_best(loop, best));
     }
-    return report_end(loop, error);
+    report_end(loop);
+    return LOAM_OK;
 }

@@ -61,6 +61,9 @@ struct loam_loop {
     int64_t logged_updates;
     int64_t logged_tokens; // the count then
     double logged_seconds; // the time then, evaluation not counted
+    // Files that could not be written when it was last tried.
+    bool metrics_fail;
+    bool board_fails;
 };
 
 // Before anything has happened.

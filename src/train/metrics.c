@@ -6,31 +6,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/decimal.h"
+#include "base/heap.h"
 #include "io/atomic.h"
 
 enum { LINE_SIZE = 1024 };
 
-void loam_metrics_init(struct loam_metrics *metrics, const char *path)
+enum loam_status loam_metrics_open(struct loam_metrics *metrics, const char *path, struct loam_error *error)
 {
-    *metrics = (struct loam_metrics){.path = path, .descriptor = -1};
+    return loam_journal_open(&metrics->journal, path, error);
 }
 
-void loam_metrics_deinit(struct loam_metrics *metrics)
+void loam_metrics_close(struct loam_metrics *metrics)
 {
-    if (metrics->descriptor >= 0) close(metrics->descriptor);
-    metrics->descriptor = -1;
+    loam_journal_close(&metrics->journal);
 }
 
-static enum loam_status fail_system(const struct loam_metrics *metrics, const char *what,
-                                    struct loam_error *error)
-{
-    return loam_fail(error, LOAM_ERROR_IO, "%s cannot %s: %s", metrics->path, what, strerror(errno));
-}
-
-// Adds `"name": value` to the line; what does not fit is cut, which write_line reports.
+// Adds `"name": value` to the line; what does not fit is cut.
 static void append(char line[LINE_SIZE], size_t *size, const struct loam_metric *metric)
 {
     char number[LOAM_DECIMAL_SIZE];
@@ -42,14 +37,6 @@ static void append(char line[LINE_SIZE], size_t *size, const struct loam_metric 
     if (*size > LINE_SIZE - 1) *size = LINE_SIZE - 1;
 }
 
-// Half a line at the end is worse than none; nor is there anything in a file without a line.
-static void take_back(const struct loam_metrics *metrics, size_t written)
-{
-    off_t end = lseek(metrics->descriptor, 0, SEEK_CUR);
-    if (ftruncate(metrics->descriptor, end - (off_t)written) != 0) return; // a device, say
-    if (end == (off_t)written) (void)unlink(metrics->path);
-}
-
 enum loam_status loam_metrics_write(struct loam_metrics *metrics, const struct loam_metric *line,
                                     size_t count, struct loam_error *error)
 {
@@ -59,34 +46,25 @@ enum loam_status loam_metrics_write(struct loam_metrics *metrics, const struct l
         append(text, &size, &line[i]);
     text[size++] = '}';
     text[size++] = '\n';
-    if (metrics->descriptor < 0) {
-        metrics->descriptor = open(metrics->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-        if (metrics->descriptor < 0) return fail_system(metrics, "be made", error);
-    }
-    for (size_t done = 0; done < size;) {
-        ssize_t written = write(metrics->descriptor, text + done, size - done);
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) {
-            enum loam_status status = fail_system(metrics, "be written", error);
-            take_back(metrics, done);
-            return status;
-        }
-        done += (size_t)written;
-    }
-    return LOAM_OK;
+    return loam_journal_append(&metrics->journal, text, size, error);
 }
 
 enum loam_status loam_metrics_resume(struct loam_metrics *metrics, const char *saved,
                                      struct loam_error *error)
 {
-    LOAM_TRY(loam_atomic_copy_file(saved, metrics->path, error));
-    metrics->descriptor = open(metrics->path, O_WRONLY | O_CLOEXEC);
-    off_t end = metrics->descriptor < 0 ? -1 : lseek(metrics->descriptor, 0, SEEK_END);
-    if (end < 0) return fail_system(metrics, "be opened", error);
-    if (end > 0) return LOAM_OK;
-    loam_metrics_deinit(metrics); // the first line makes it
-    if (unlink(metrics->path) != 0) return fail_system(metrics, "be removed", error);
-    return LOAM_OK;
+    struct stat about;
+    char *path = loam_strdup(metrics->journal.path, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    loam_metrics_close(metrics);
+    enum loam_status status = loam_atomic_copy_file(saved, path, error);
+    if (status == LOAM_OK && stat(path, &about) == 0 && about.st_size > 0)
+        status = loam_journal_reopen(&metrics->journal, path, about.st_size, error);
+    else if (status == LOAM_OK && unlink(path) != 0) // the first line makes it
+        status = loam_fail(error, LOAM_ERROR_IO, "%s cannot be removed: %s", path, strerror(errno));
+    else if (status == LOAM_OK)
+        status = loam_journal_open(&metrics->journal, path, error);
+    free(path);
+    return status;
 }
 
 int64_t loam_peak_memory_bytes(void)

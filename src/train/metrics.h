@@ -3,25 +3,21 @@
 #ifndef LOAM_TRAIN_METRICS_H
 #define LOAM_TRAIN_METRICS_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
-#include "base/status.h"
+#include "io/journal.h"
 
 struct loam_metric {
     const char *name;
     double value; // left out of the line when it is not finite
 };
 
-// The file is made by the first line and each line is on disk at once: a run that fails before it leaves
-// nothing, and one that fails later leaves what it knew. Nothing here takes heap memory.
+// The file is made by the first line: a run that fails before it leaves nothing, and one that fails later
+// leaves what it knew. A line that cannot be written is kept (io/journal.h).
 struct loam_metrics {
-    const char *path; // owned by the caller
-    int descriptor;   // -1: not made yet
+    struct loam_journal journal;
 };
 
-void loam_metrics_init(struct loam_metrics *metrics, const char *path);
-void loam_metrics_deinit(struct loam_metrics *metrics);
+enum loam_status loam_metrics_open(struct loam_metrics *metrics, const char *path, struct loam_error *error);
+void loam_metrics_close(struct loam_metrics *metrics); // harmless on a zeroed one
 enum loam_status loam_metrics_write(struct loam_metrics *metrics, const struct loam_metric *line,
                                     size_t count, struct loam_error *error);
 

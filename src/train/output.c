@@ -171,10 +171,13 @@ static enum loam_status lock(struct loam_output *output, const struct loam_log *
         return loam_fail(error, LOAM_ERROR_IO, "cannot read the output directory %s: %s", output->directory,
                          strerror(errno));
     if (flock(output->lock, LOCK_EX | LOCK_NB) == 0) return LOAM_OK;
-    if (errno == EWOULDBLOCK)
+    if (errno == EWOULDBLOCK) {
+        close(output->lock);
+        output->lock = -1;
         return loam_fail(error, LOAM_ERROR_EXISTS,
                          "the output directory %s is being written by another run; choose another",
                          output->directory);
+    }
     loam_log_write(log, LOAM_LOG_WARNING,
                    "the output directory %s cannot be locked (%s): let no other run "
                    "write it",
@@ -204,6 +207,40 @@ enum loam_status loam_output_open(struct loam_output *output, const struct loam_
     if (status != LOAM_OK) loam_staging_close(&output->staging);
     return status;
 }
+
+// ---- a directory that went away ----
+
+static bool is_there(const struct loam_output *output)
+{
+    struct stat own, named;
+    return fstat(output->lock, &own) == 0 && stat(output->directory, &named) == 0 &&
+           own.st_dev == named.st_dev && own.st_ino == named.st_ino;
+}
+
+static enum loam_status make_again(struct loam_output *output, const struct loam_log *log,
+                                   struct loam_error *error)
+{
+    bool may;
+    LOAM_TRY(may_resume(output->directory, &may, error));
+    LOAM_TRY(loam_output_directory_prepare(output->directory, may, NULL, error));
+    struct loam_output again = {.directory = output->directory, .lock = -1};
+    LOAM_TRY(lock(&again, log, error));
+    close(output->lock);
+    output->lock = again.lock;
+    loam_log_write(log, LOAM_LOG_WARNING,
+                   "the output directory %s was not there any more: it has been made again",
+                   output->directory);
+    return LOAM_OK;
+}
+
+enum loam_status loam_output_restore(struct loam_output *output, const struct loam_log *log,
+                                     struct loam_error *error)
+{
+    if (!is_there(output)) LOAM_TRY(make_again(output, log, error));
+    return loam_staging_restore(&output->staging, error);
+}
+
+// ---- the end ----
 
 enum loam_status loam_output_commit(struct loam_output *output, bool full, struct loam_error *error)
 {

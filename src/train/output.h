@@ -19,6 +19,10 @@ enum loam_status loam_output_open(struct loam_output *output, const struct loam_
                                   const struct loam_log *log, struct loam_error *error);
 // The metrics of a run that was here before are set aside: they come back if this one fails.
 enum loam_status loam_output_begin_metrics(struct loam_output *output, struct loam_error *error);
+// Where the directory is not there any more, or another one is in its place: makes it again and locks it, or
+// takes that one when nothing is in it but what a run leaves that had not come to its end.
+enum loam_status loam_output_restore(struct loam_output *output, const struct loam_log *log,
+                                     struct loam_error *error);
 // What was here before is now replaced, whatever becomes of the run: it has saved a checkpoint.
 void loam_output_claim(struct loam_output *output);
 // A directory to make something in, inside the output directory, of a name that readers pass over:

@@ -1,14 +1,21 @@
 // loam_train_run: everything that can be checked is checked first, then the weights come in, then the loop,
 // then the output.
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "base/clock.h"
+#include "base/event.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "train/checkpoint.h"
+#include "train/checkpoint_files.h"
 #include "train/job.h"
 #include "train/loop.h"
 #include "train/output.h"
 #include "train/plan.h"
+
+enum { LONGEST_PAUSE = 30 }; // seconds between two attempts to save
 
 // All that a run holds, so that one function releases it.
 struct train_run {
@@ -24,8 +31,8 @@ struct train_run {
 
 static void close_run(struct train_run *run)
 {
-    loam_tensorboard_deinit(&run->board);
-    loam_metrics_deinit(&run->metrics);
+    loam_tensorboard_close(&run->board);
+    loam_metrics_close(&run->metrics);
     loam_checkpoints_close(&run->checkpoints);
     loam_output_deinit(&run->output);
     loam_train_job_close(&run->job);
@@ -94,7 +101,7 @@ static enum loam_status begin(struct train_run *run, struct loam_error *error)
     enum loam_status status = LOAM_OK;
     if (run->checkpoints.from != NULL)
         status = loam_checkpoints_resume(&run->checkpoints, &run->loop, directory, error);
-    if (status == LOAM_OK && directory != NULL && run->board.descriptor < 0)
+    if (status == LOAM_OK && directory != NULL && !loam_tensorboard_is_open(&run->board))
         status = open_board(run, directory, error);
     free(own);
     return status;
@@ -102,6 +109,8 @@ static enum loam_status begin(struct train_run *run, struct loam_error *error)
 
 static enum loam_status save(struct train_run *run, struct loam_error *error)
 {
+    LOAM_TRY(loam_output_restore(&run->output, run->job.log, error));
+    LOAM_TRY(loam_journal_flush(&run->metrics.journal, error));
     LOAM_TRY(loam_output_copy_files(&run->output, run->settings->model, run->settings->full, error));
     LOAM_TRY(loam_output_write_record(&run->output, run->settings->record, error));
     LOAM_TRY(loam_output_write_card(&run->output, &run->loop, run->job.adapter, error));
@@ -112,6 +121,77 @@ static enum loam_status save(struct train_run *run, struct loam_error *error)
     else
         LOAM_TRY(loam_model_save(run->job.session.model, run->job.session.dtype, directory, error));
     return loam_output_commit(&run->output, run->settings->full, error);
+}
+
+// Of the events some may not have been written yet; the result does not depend on them.
+static void end_board(struct train_run *run)
+{
+    struct loam_error error = {0};
+    if (loam_tensorboard_is_open(&run->board) && loam_journal_flush(&run->board.journal, &error) != LOAM_OK)
+        loam_log_write(run->job.log, LOAM_LOG_WARNING, "%s; its last events are lost", error.message);
+}
+
+// ---- a result that cannot be saved ----
+
+// What the system may allow later: when there is room, or the directory is back.
+static bool may_pass(enum loam_status status)
+{
+    return status == LOAM_ERROR_IO || status == LOAM_ERROR_EXISTS || status == LOAM_ERROR_MEMORY;
+}
+
+static bool is_told_to_stop(const struct train_run *run)
+{
+    struct loam_event event = loam_event_make(LOAM_EVENT_PROGRESS);
+    event.activity = LOAM_ACTIVITY_SAVE;
+    return loam_event_send(run->callbacks, &event, NULL) != LOAM_OK;
+}
+
+// Waits for `seconds`, or until it is told to stop: then false.
+static bool wait_for(const struct train_run *run, double seconds)
+{
+    static const struct timespec slice = {.tv_nsec = 50 * 1000 * 1000};
+    double end = loam_clock_seconds() + seconds;
+    do {
+        if (is_told_to_stop(run)) return false;
+        nanosleep(&slice, NULL);
+    } while (loam_clock_seconds() < end);
+    return true;
+}
+
+static enum loam_status say_lost(const struct train_run *run, bool stopped, struct loam_error *error)
+{
+    const char *out = run->output.directory;
+    struct loam_error reason = *error;
+    int64_t newest;
+    char left[96] = "there is no checkpoint of it";
+    if (loam_checkpoint_newest(out, &newest, NULL) == LOAM_OK && newest >= 0)
+        snprintf(left, sizeof left, "--resume goes on from the checkpoint of step %lld", (long long)newest);
+    return loam_fail(error, stopped ? LOAM_ERROR_STOPPED : reason.status,
+                     "%sthe result of %lld steps is lost, %s: %s", stopped ? "stopped: " : "",
+                     (long long)run->loop.step, left, reason.message);
+}
+
+// What was learnt stays in memory until it can be saved, for as long as --save-wait says.
+static enum loam_status save_at_last(struct train_run *run, struct loam_error *error)
+{
+    const struct loam_train_settings *settings = run->settings;
+    bool can_stop = run->callbacks != NULL && run->callbacks->event != NULL;
+    double pause = 0.5, start = loam_clock_seconds();
+    enum loam_status status = save(run, error);
+    if (status == LOAM_OK || !may_pass(status) || settings->save_wait == 0 ||
+        (settings->save_wait < 0 && !can_stop))
+        return status;
+    loam_log_write(
+        run->job.log, LOAM_LOG_WARNING,
+        "the result cannot be saved: %s; it stays in memory and saving is tried again until it works",
+        error->message);
+    while (may_pass(status)) {
+        if (!wait_for(run, pause)) return say_lost(run, true, error);
+        status = save(run, error);
+        if (settings->save_wait > 0 && loam_clock_seconds() - start >= (double)settings->save_wait) break;
+        if (pause < LONGEST_PAUSE) pause *= 2;
+    }
+    return status == LOAM_OK ? LOAM_OK : say_lost(run, false, error);
 }
 
 // --load-best-at-end. What was learnt last is better than nothing.
@@ -143,8 +223,10 @@ static enum loam_status train(struct train_run *run, struct loam_error *error)
     loam_session_report(&job->session, run->settings->data, job->dataset);
     if (job->eval_dataset != NULL)
         loam_session_report(&job->session, run->settings->eval_data, job->eval_dataset);
-    loam_train_job_drop_decoders(job);
-    return save(run, error);
+    loam_train_job_drop_decoders(job); // their memory goes before that for writing comes
+    LOAM_TRY(save_at_last(run, error));
+    end_board(run);
+    return LOAM_OK;
 }
 
 static enum loam_status check_and_train(struct train_run *run, struct loam_error *error)
@@ -154,8 +236,8 @@ static enum loam_status check_and_train(struct train_run *run, struct loam_error
                                     &run->loop.total_steps, error));
     LOAM_TRY(loam_plan_check(run->settings, run->job.order.count, run->job.log, error));
     LOAM_TRY(loam_output_open(&run->output, run->settings, run->job.log, error));
-    loam_metrics_init(&run->metrics, run->output.metrics_path);
-    enum loam_status status = loam_checkpoints_open(&run->checkpoints, &run->job, &run->output, error);
+    enum loam_status status = loam_metrics_open(&run->metrics, run->output.metrics_path, error);
+    if (status == LOAM_OK) status = loam_checkpoints_open(&run->checkpoints, &run->job, &run->output, error);
     if (status == LOAM_OK && run->checkpoints.from == NULL)
         status = loam_output_begin_metrics(&run->output, error);
     if (status == LOAM_OK) status = train(run, error);
@@ -167,8 +249,6 @@ enum loam_status loam_train_run(const struct loam_train_settings *settings,
                                 const struct loam_callbacks *callbacks, struct loam_error *error)
 {
     struct train_run run = {.settings = settings, .callbacks = callbacks};
-    loam_metrics_init(&run.metrics, NULL);
-    run.board.descriptor = -1;
     run.output.lock = -1;
     enum loam_status status = check_and_train(&run, error);
     close_run(&run);

@@ -1,7 +1,6 @@
 #include "train/tensorboard.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,24 +136,6 @@ static void append_message(struct message *message, int field, const struct mess
 // Of an event without its summary, and of the frame around it.
 enum { EVENT_ROOM = 64, HEAD_SIZE = 12, TAIL_SIZE = 4 };
 
-static enum loam_status fail_system(const struct loam_tensorboard *board, const char *what,
-                                    struct loam_error *error)
-{
-    return loam_fail(error, LOAM_ERROR_IO, "%s cannot %s: %s", board->path, what, strerror(errno));
-}
-
-static enum loam_status write_all(struct loam_tensorboard *board, const unsigned char *data, size_t size,
-                                  struct loam_error *error)
-{
-    for (size_t done = 0; done < size;) {
-        ssize_t written = write(board->descriptor, data + done, size - done);
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return fail_system(board, "be written", error);
-        done += (size_t)written;
-    }
-    return LOAM_OK;
-}
-
 static void begin_event(struct message *event, int64_t step)
 {
     struct timespec now;
@@ -177,8 +158,9 @@ static enum loam_status write_event(struct loam_tensorboard *board, struct messa
         put_little_endian(tail, loam_tensorboard_masked_crc(event->data + HEAD_SIZE, size), 4);
         append(event, tail, sizeof tail);
     }
-    if (!event->whole) return loam_fail(error, LOAM_ERROR_INTERNAL, "%s: an event is too large", board->path);
-    return write_all(board, event->data, event->size, error);
+    if (!event->whole)
+        return loam_fail(error, LOAM_ERROR_INTERNAL, "%s: an event is too large", board->journal.path);
+    return loam_journal_append(&board->journal, event->data, event->size, error);
 }
 
 enum { TAG_SIZE = 64, VALUE_ROOM = TAG_SIZE + 16 };
@@ -197,10 +179,15 @@ static void append_scalar(struct message *summary, const struct loam_metric *met
     append_message(summary, SUMMARY_VALUE, &value);
 }
 
+bool loam_tensorboard_is_open(const struct loam_tensorboard *board)
+{
+    return board->journal.path != NULL;
+}
+
 enum loam_status loam_tensorboard_scalars(struct loam_tensorboard *board, const struct loam_metric *metrics,
                                           size_t count, int64_t step, struct loam_error *error)
 {
-    if (board->descriptor < 0) return LOAM_OK;
+    if (!loam_tensorboard_is_open(board)) return LOAM_OK;
     struct message summary = MESSAGE_ON_STACK(LOAM_TENSORBOARD_SCALARS * (VALUE_ROOM + 4));
     struct message event =
         MESSAGE_ON_STACK(LOAM_TENSORBOARD_SCALARS * (VALUE_ROOM + 4) + EVENT_ROOM + HEAD_SIZE + TAIL_SIZE);
@@ -234,7 +221,7 @@ static void append_text_value(struct message *value, const char *tag, const char
 enum loam_status loam_tensorboard_text(struct loam_tensorboard *board, const char *tag, const char *text,
                                        size_t size, struct loam_error *error)
 {
-    if (board->descriptor < 0) return LOAM_OK;
+    if (!loam_tensorboard_is_open(board)) return LOAM_OK;
     // Each layer around the text has its room in one buffer.
     enum { LAYERS = 4, LAYER_ROOM = 256 };
     size_t room = size + strlen(tag) + LAYER_ROOM;
@@ -271,10 +258,12 @@ static enum loam_status create(struct loam_tensorboard *board, const char *direc
     clock_gettime(CLOCK_REALTIME, &now);
     snprintf(name, sizeof name, "events.out.tfevents.%lld.%s.%lld.%ld", (long long)now.tv_sec, host,
              (long long)getpid(), now.tv_nsec);
-    board->path = loam_path_join(directory, name, error);
-    if (board->path == NULL) return LOAM_ERROR_MEMORY;
-    board->descriptor = open(board->path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
-    return board->descriptor >= 0 ? LOAM_OK : fail_system(board, "be made", error);
+    char *path = loam_path_join(directory, name, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = loam_journal_open(&board->journal, path, error);
+    board->journal.owns_directory = true;
+    free(path);
+    return status;
 }
 
 enum loam_status loam_tensorboard_open(struct loam_tensorboard *board, const char *directory,
@@ -293,18 +282,17 @@ enum loam_status loam_tensorboard_reopen(struct loam_tensorboard *board, const c
                                          const char *name, int64_t bytes, struct loam_error *error)
 {
     struct stat about;
-    board->path = loam_path_join(directory, name, error);
-    if (board->path == NULL) return LOAM_ERROR_MEMORY;
-    board->descriptor = open(board->path, O_WRONLY | O_APPEND | O_CLOEXEC);
-    bool there = board->descriptor >= 0 && fstat(board->descriptor, &about) == 0 && about.st_size >= bytes;
-    if (there && ftruncate(board->descriptor, bytes) != 0) return fail_system(board, "be shortened", error);
-    if (!there) loam_tensorboard_deinit(board);
-    return LOAM_OK;
+    char *path = loam_path_join(directory, name, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = LOAM_OK;
+    if (stat(path, &about) == 0 && S_ISREG(about.st_mode) && about.st_size >= bytes)
+        status = loam_journal_reopen(&board->journal, path, bytes, error);
+    board->journal.owns_directory = true;
+    free(path);
+    return status;
 }
 
-void loam_tensorboard_deinit(struct loam_tensorboard *board)
+void loam_tensorboard_close(struct loam_tensorboard *board)
 {
-    if (board->descriptor >= 0) close(board->descriptor);
-    free(board->path);
-    *board = (struct loam_tensorboard){.descriptor = -1};
+    loam_journal_close(&board->journal);
 }

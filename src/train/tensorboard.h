@@ -10,12 +10,9 @@
 
 #include "train/metrics.h"
 
-// Zeroed, with descriptor -1: no file, and what is written goes nowhere. Every record is on its way to the
-// disk before the call returns, so that a run that is killed leaves a file that can be read. Only opening and
-// text take heap memory.
+// Zeroed: no file, and what is written goes nowhere. A record that cannot be written is kept (io/journal.h).
 struct loam_tensorboard {
-    char *path;
-    int descriptor;
+    struct loam_journal journal;
 };
 
 // Makes the directory, where it is not there, and in it a file of a name that no other run has.
@@ -25,7 +22,9 @@ enum loam_status loam_tensorboard_open(struct loam_tensorboard *board, const cha
 // `board` stays as it was.
 enum loam_status loam_tensorboard_reopen(struct loam_tensorboard *board, const char *directory,
                                          const char *name, int64_t bytes, struct loam_error *error);
-void loam_tensorboard_deinit(struct loam_tensorboard *board);
+void loam_tensorboard_close(struct loam_tensorboard *board);
+
+bool loam_tensorboard_is_open(const struct loam_tensorboard *board);
 
 // One event with a scalar for each metric that is finite but "step": "eval_NAME" under the tag "eval/NAME",
 // any other under "train/NAME". At most LOAM_TENSORBOARD_SCALARS.

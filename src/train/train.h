@@ -56,6 +56,7 @@ struct loam_train_settings {
     enum loam_on_nonfinite on_nonfinite; // a loss or gradient that is not finite
     int64_t save_steps;       // a checkpoint every so many steps and at the end; 0: when stopped alone
     int64_t save_total_limit; // keep so many checkpoints; 0: all
+    int64_t save_wait;        // seconds to try again a result that cannot be saved; -1: until told to stop
     const char *resume;       // "auto": from the newest checkpoint in `out`; a checkpoint's directory; NULL
     bool allow_change;        // go on though options differ from the checkpoint's
     int64_t early_stopping_patience;   // evaluations no better than the best, after which it ends; 0: never

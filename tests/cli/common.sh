@@ -59,6 +59,29 @@ make_model() {
     "$LOAM" init --config "$tiny/config.json" --tokenizer "$tiny/tokenizer.json" --out "$directory" "$@" >/dev/null
 }
 
+# hold PIPE: makes a pipe that is open as 4 and has room for two lines of steps: a run that reports each step to it
+# stands still before its fourth, until let_go.
+hold() {
+    local room=200
+    mkfifo "$1"
+    exec 4<>"$1"
+    head -c $((16 * $(getconf PAGESIZE) - room)) /dev/zero >&4
+}
+let_go() {
+    cat <&4 >/dev/null &
+    reader=$!
+    exec 4>&-
+}
+# until_said TEXT FILE: it stands there, after half a minute at most.
+until_said() {
+    local i
+    for ((i = 0; i < 600; i++)); do
+        if grep -qsF -- "$1" "$2"; then return; fi
+        sleep 0.05
+    done
+    fail "\"$1\" is not said: $(cat "$2")"
+}
+
 # number KEY FILE: the value of "KEY": NUMBER in a JSON file that has it once.
 number() {
     sed -n "s/.*\"$1\": *\([-0-9.e+]*\).*/\1/p" "$2"

@@ -26,10 +26,12 @@ contents() {
 # no_space NAME ARGUMENT...: the disk says so in the last line, and holds what it held before; the metrics of a run that
 # made its directory may stay.
 no_space() {
+    local wait=()
+    [ "$2" != train ] || wait=(--save-wait 0)
     contents >"$tmp/before"
-    run "$@"
+    run "$@" "${wait[@]}"
     [ "$code" -eq 1 ] || fail "exit code $code: $(cat "$tmp/stderr")"
-    [ "$(grep -c '^loam: ' "$tmp/stderr")" -eq 1 ] || fail "not one line of error: $(cat "$tmp/stderr")"
+    [ "$(grep '^loam: ' "$tmp/stderr" | grep -vc '^loam: warning: ')" -eq 1 ] || fail "not one line of error: $(cat "$tmp/stderr")"
     tail -n 1 "$tmp/stderr" | grep -q "^loam: .*$tmp/disk/.*: No space left on device" || fail "$(tail -n 1 "$tmp/stderr")"
     [ ! -e "$tmp/disk/out" ] || [ "$(ls -A "$tmp/disk/out")" = metrics.jsonl ] || fail "left behind: $(ls -A "$tmp/disk/out")"
     rm -rf "$tmp/disk/out"
@@ -41,10 +43,36 @@ no_space 'an adapter too large' "${adapter[@]}" "${large[@]}" --out "$tmp/disk/o
 no_space 'an adapter too large over another' "${adapter[@]}" "${large[@]}" --out "$tmp/disk/adapter" --overwrite
 no_space 'a model' "${adapter[@]}" --method full --out "$tmp/disk/out"
 no_space 'init' init --config "$tiny/config.json" --tokenizer "$tiny/tokenizer.json" --out "$tmp/disk/out"
-dd if=/dev/zero of="$tmp/disk/filler" bs=4096 2>/dev/null || true # to the last page
+fill() { dd if=/dev/zero of="$tmp/disk/filler" bs=4096 2>/dev/null || true; } # to the last page
+fill
 no_space 'metrics' "${adapter[@]}" --out "$tmp/disk/out"
 no_space 'metrics over others' "${adapter[@]}" --seed 2 --out "$tmp/disk/adapter" --overwrite
 rm "$tmp/disk/filler"
 ok 'once there is space' "${adapter[@]}" --seed 2 --out "$tmp/disk/adapter" --overwrite
+
+# ---- It fills up during a run, which keeps what it learns until there is space ----
+long=(train --model "$tmp/model" --data "$data" --max-steps 60 --batch-size 1 --logging-steps 1 --save-steps 20
+    --save-total-limit 1 --report-to tensorboard "${one_thread[@]}")
+ok 'undisturbed' "${long[@]}" --out "$tmp/whole"
+rm -rf "$tmp/disk/adapter"
+case_name='filling up'
+hold "$tmp/steps"
+"$LOAM" "${long[@]}" --out "$tmp/disk/out" >"$tmp/steps" 2>"$tmp/stderr" 4>&- &
+process=$!
+until_said '"step": 1}' "$tmp/disk/out/metrics.jsonl"
+fill
+let_go
+until_said 'the result cannot be saved' "$tmp/stderr"
+rm "$tmp/disk/filler"
+code=0
+wait "$process" || code=$?
+kill "$reader" 2>/dev/null && wait "$reader" 2>/dev/null || true
+[ "$code" -eq 0 ] || fail "exit code $code: $(cat "$tmp/stderr")"
+grep -q "the result cannot be saved: .*$tmp/disk/out.*: No space left on device; it stays in memory" "$tmp/stderr" ||
+    fail "$(cat "$tmp/stderr")"
+[ "$(grep -c '^loam: warning: [^ ]*metrics.jsonl cannot be written: No space left' "$tmp/stderr")" -eq 1 ] || fail "$(cat "$tmp/stderr")"
+[ "$(grep -c 'no checkpoint of step' "$tmp/stderr")" -eq 3 ] || fail "$(cat "$tmp/stderr")"
+cmp -s "$tmp/whole/adapter_model.safetensors" "$tmp/disk/out/adapter_model.safetensors" || fail 'another adapter'
+[ "$(grep -c '"loss"' "$tmp/disk/out/metrics.jsonl")" -eq 60 ] || fail "$(wc -l <"$tmp/disk/out/metrics.jsonl") lines"
 umount "$tmp/disk"
 finish

@@ -3,6 +3,7 @@
 #ifndef LOAM_TESTS_HEAP_WATCH_H
 #define LOAM_TESTS_HEAP_WATCH_H
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <sys/mman.h>
@@ -32,7 +33,9 @@ void *__wrap_mmap(void *address, size_t size, int protection, int flags, int des
 static bool heap_fails(void)
 {
     heap.taken++;
-    return heap.asked++ == heap.fails;
+    if (heap.asked++ != heap.fails) return false;
+    errno = ENOMEM;
+    return true;
 }
 
 static void *heap_count(void *block)
@@ -84,12 +87,12 @@ void *__wrap_mmap(void *address, size_t size, int protection, int flags, int des
 
 // jansson hands out blocks that loam frees, so its own are counted; they are never refused, because its
 // parser takes that for a syntax error.
-static void *heap_json_malloc(size_t size)
+static inline void *heap_json_malloc(size_t size)
 {
     return heap_count(__real_malloc(size));
 }
 
-static void heap_watch_json(void)
+static inline void heap_watch_json(void)
 {
     json_set_alloc_funcs(heap_json_malloc, __wrap_free);
 }

@@ -31,7 +31,7 @@ static void lines_are_json(void **state)
     struct loam_metrics metrics;
     char text[256];
     test_write_file(path, "from an earlier run\n", 20);
-    loam_metrics_init(&metrics, path);
+    assert_ok(loam_metrics_open(&metrics, path, &error));
     assert_ok(loam_metrics_write(
         &metrics, (const struct loam_metric[]){{"loss", 3.0625}, {"grad_norm", NAN}, {"step", 1}}, 3,
         &error));
@@ -46,7 +46,7 @@ static void lines_are_json(void **state)
     assert_string_equal(text, "{\"learning_rate\": 1e-05, \"tokens\": 123456789}\n");
     assert_null(fgets(text, sizeof text, file));
     fclose(file);
-    loam_metrics_deinit(&metrics);
+    loam_metrics_close(&metrics);
 }
 
 // Numbers come back as they were.
@@ -56,10 +56,10 @@ static void numbers_survive(void **state)
     static const double values[] = {0.1, 1.0 / 3, 5e-324, 1.7976931348623157e308, -2.5, 3.0237, 1722408960};
     struct loam_error error;
     struct loam_metrics metrics;
-    loam_metrics_init(&metrics, path);
+    assert_ok(loam_metrics_open(&metrics, path, &error));
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
         assert_ok(loam_metrics_write(&metrics, &(struct loam_metric){"x", values[i]}, 1, &error));
-    loam_metrics_deinit(&metrics);
+    loam_metrics_close(&metrics);
     FILE *file = fopen(path, "rb");
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         json_t *line = json_loadf(file, JSON_DISABLE_EOF_CHECK, NULL);
@@ -73,9 +73,10 @@ static void numbers_survive(void **state)
 static void nothing_until_the_first_line(void **state)
 {
     (void)state;
+    struct loam_error error;
     struct loam_metrics metrics;
-    loam_metrics_init(&metrics, path);
-    loam_metrics_deinit(&metrics);
+    assert_ok(loam_metrics_open(&metrics, path, &error));
+    loam_metrics_close(&metrics);
     assert_int_equal(access(path, F_OK), -1);
 }
 
@@ -84,15 +85,15 @@ static void refused_by_the_system(void **state)
     (void)state;
     struct loam_error error;
     struct loam_metrics metrics;
-    loam_metrics_init(&metrics, "/does/not/exist/metrics.jsonl");
+    assert_ok(loam_metrics_open(&metrics, "/does/not/exist/metrics.jsonl", &error));
     assert_fails(loam_metrics_write(&metrics, &(struct loam_metric){"x", 1}, 1, &error), LOAM_ERROR_IO,
                  "/does/not/exist/metrics.jsonl");
-    loam_metrics_deinit(&metrics);
+    loam_metrics_close(&metrics);
     if (access("/dev/full", W_OK) != 0) return;
-    loam_metrics_init(&metrics, "/dev/full");
+    assert_ok(loam_metrics_open(&metrics, "/dev/full", &error));
     assert_fails(loam_metrics_write(&metrics, &(struct loam_metric){"x", 1}, 1, &error), LOAM_ERROR_IO,
                  "/dev/full");
-    loam_metrics_deinit(&metrics);
+    loam_metrics_close(&metrics);
 }
 
 static void peak_memory(void **state)

@@ -67,7 +67,7 @@ static void assert_event(const unsigned char *record, size_t length, const void 
 static void bytes(void **state)
 {
     struct loam_error error;
-    struct loam_tensorboard board = {.descriptor = -1};
+    struct loam_tensorboard board = {0};
     const struct loam_metric metrics[] = {
         {"loss", 0.5}, {"grad_norm", NAN}, {"eval_loss", -2}, {"step", 300}};
     // Before there is a file, nothing happens.
@@ -104,23 +104,23 @@ static void bytes(void **state)
     assert_event(record, length, text, sizeof text - 1);
     assert_int_equal(at, size);
     free(file);
-    loam_tensorboard_deinit(&board);
-    assert_int_equal(board.descriptor, -1);
+    loam_tensorboard_close(&board);
+    assert_false(loam_tensorboard_is_open(&board));
 }
 
 static void not_to_be_written(void **state)
 {
     struct loam_error error;
-    struct loam_tensorboard board = {.descriptor = -1};
+    struct loam_tensorboard board = {0};
     char directory[300];
     snprintf(directory, sizeof directory, "%s/no/such/runs", (const char *)*state);
     assert_fails(loam_tensorboard_open(&board, directory, &error), LOAM_ERROR_IO, "no/such/runs");
-    loam_tensorboard_deinit(&board);
+    loam_tensorboard_close(&board);
     char file[300];
     snprintf(file, sizeof file, "%s/file", (const char *)*state);
     test_write_file(file, "", 0);
     assert_fails(loam_tensorboard_open(&board, file, &error), LOAM_ERROR_IO, "events.out.tfevents.");
-    loam_tensorboard_deinit(&board);
+    loam_tensorboard_close(&board);
 }
 
 // How often a tag stands in the file.

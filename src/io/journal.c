@@ -1,0 +1,140 @@
+#include "io/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+
+static enum loam_status fail_system(const struct loam_journal *journal, const char *what,
+                                    struct loam_error *error)
+{
+    return loam_fail(error, LOAM_ERROR_IO, "%s cannot %s: %s", journal->path, what, strerror(errno));
+}
+
+enum loam_status loam_journal_open(struct loam_journal *journal, const char *path, struct loam_error *error)
+{
+    *journal = (struct loam_journal){.path = loam_strdup(path, error), .descriptor = -1};
+    if (journal->path != NULL) journal->bytes = loam_calloc(LOAM_JOURNAL_BYTES, 1, error);
+    if (journal->bytes != NULL) return LOAM_OK;
+    loam_journal_close(journal);
+    return LOAM_ERROR_MEMORY;
+}
+
+enum loam_status loam_journal_reopen(struct loam_journal *journal, const char *path, int64_t bytes,
+                                     struct loam_error *error)
+{
+    LOAM_TRY(loam_journal_open(journal, path, error));
+    enum loam_status status = LOAM_OK;
+    journal->descriptor = open(path, O_WRONLY | O_CLOEXEC);
+    if (journal->descriptor < 0)
+        status = fail_system(journal, "be opened", error);
+    else if (ftruncate(journal->descriptor, bytes) != 0)
+        status = fail_system(journal, "be shortened", error);
+    journal->base = bytes;
+    if (status != LOAM_OK) loam_journal_close(journal);
+    return status;
+}
+
+void loam_journal_close(struct loam_journal *journal)
+{
+    if (journal->path != NULL && journal->descriptor >= 0) close(journal->descriptor);
+    free(journal->path);
+    free(journal->bytes);
+    *journal = (struct loam_journal){.descriptor = -1};
+}
+
+int64_t loam_journal_size(const struct loam_journal *journal)
+{
+    return journal->base + (int64_t)journal->size;
+}
+
+// Whether the name still stands for the file that is being written, with all that it was given.
+static bool is_there(const struct loam_journal *journal)
+{
+    struct stat own, named;
+    return fstat(journal->descriptor, &own) == 0 && stat(journal->path, &named) == 0 &&
+           own.st_dev == named.st_dev && own.st_ino == named.st_ino &&
+           (!S_ISREG(own.st_mode) || own.st_size >= journal->base + (int64_t)journal->written);
+}
+
+// Removed, or moved away, with the directory that it was in, say.
+static void begin_again(struct loam_journal *journal)
+{
+    close(journal->descriptor);
+    journal->descriptor = -1;
+    journal->written = 0;
+    journal->lost += journal->base > 0;
+    journal->base = 0;
+}
+
+static void make_directory(struct loam_journal *journal)
+{
+    char *slash = strrchr(journal->path, '/');
+    if (slash == NULL) return;
+    *slash = '\0';
+    (void)mkdir(journal->path, 0777);
+    *slash = '/';
+}
+
+static enum loam_status make(struct loam_journal *journal, struct loam_error *error)
+{
+    if (journal->owns_directory) make_directory(journal);
+    journal->descriptor = open(journal->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    return journal->descriptor >= 0 ? LOAM_OK : fail_system(journal, "be made", error);
+}
+
+// Half a record at the end is worse than none; nor is there anything in a file without one.
+static void take_back(struct loam_journal *journal)
+{
+    off_t end = (off_t)(journal->base + (int64_t)journal->written);
+    if (ftruncate(journal->descriptor, end) != 0 || end > 0) return; // a device, say
+    (void)unlink(journal->path);
+    close(journal->descriptor);
+    journal->descriptor = -1;
+}
+
+enum loam_status loam_journal_flush(struct loam_journal *journal, struct loam_error *error)
+{
+    if (journal->descriptor >= 0 && !is_there(journal)) begin_again(journal);
+    if (journal->written == journal->size) return LOAM_OK;
+    if (journal->descriptor < 0) LOAM_TRY(make(journal, error));
+    for (size_t done = journal->written; done < journal->size;) {
+        ssize_t put = pwrite(journal->descriptor, journal->bytes + done, journal->size - done,
+                             (off_t)(journal->base + (int64_t)done));
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) {
+            enum loam_status status = fail_system(journal, "be written", error);
+            take_back(journal);
+            return status;
+        }
+        done += (size_t)put;
+    }
+    journal->written = journal->size;
+    return LOAM_OK;
+}
+
+// What is on disk makes room.
+static void forget_written(struct loam_journal *journal)
+{
+    journal->size -= journal->written;
+    memmove(journal->bytes, journal->bytes + journal->written, journal->size);
+    journal->base += (int64_t)journal->written;
+    journal->written = 0;
+}
+
+enum loam_status loam_journal_append(struct loam_journal *journal, const void *record, size_t size,
+                                     struct loam_error *error)
+{
+    if (size > LOAM_JOURNAL_BYTES - journal->size) forget_written(journal);
+    if (size > LOAM_JOURNAL_BYTES - journal->size) {
+        journal->lost++;
+    } else if (size > 0) {
+        memcpy(journal->bytes + journal->size, record, size);
+        journal->size += size;
+    }
+    return loam_journal_flush(journal, error);
+}
