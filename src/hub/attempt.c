@@ -183,6 +183,7 @@ static void set_limits(const struct loam_attempt *attempt, const struct loam_att
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
+    if (options->certificates != NULL) curl_easy_setopt(curl, CURLOPT_CAINFO, options->certificates);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, options->endpoint->loopback ? "http,https" : "https");
     // What stays on this machine needs no proxy.
     if (options->endpoint->loopback) curl_easy_setopt(curl, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");

@@ -13,6 +13,7 @@ struct loam_attempt_options {
     const char *url;
     const char *token; // NULL: none goes along
     const struct loam_origin *endpoint;
+    const char *certificates; // a file of them; NULL: the system's
     long stall_seconds;
     void *user; // CURLINFO_PRIVATE of the handle
 };

@@ -93,6 +93,7 @@ static enum loam_status start_task(struct loam_http *http, struct task *task, st
         .url = url,
         .token = task->request->to_hub && at_hub ? http->settings->token : NULL,
         .endpoint = &http->settings->origin,
+        .certificates = http->settings->certificates,
         .stall_seconds = http->settings->stall_seconds,
         .user = task,
     };

@@ -127,6 +127,9 @@ static enum loam_status load(struct loam_hub_settings *settings, const char *hom
         is_true("HF_HUB_OFFLINE") || (variable("HF_HUB_OFFLINE") == NULL && is_true("TRANSFORMERS_OFFLINE"));
     settings->delay_scale = number_of("LOAM_HUB_DELAY_SCALE", 1);
     settings->stall_seconds = (long)number_of("LOAM_HUB_STALL_SECONDS", 30);
+    const char *certificates = variable("SSL_CERT_FILE");
+    if (certificates != NULL && (settings->certificates = loam_strdup(certificates, error)) == NULL)
+        return LOAM_ERROR_MEMORY;
     LOAM_TRY(set_endpoint(settings, error));
     return find_token(settings, home, error);
 }
@@ -147,6 +150,7 @@ void loam_hub_settings_deinit(struct loam_hub_settings *settings)
     free(settings->endpoint);
     free(settings->cache);
     free(settings->token);
+    free(settings->certificates);
     *settings = (struct loam_hub_settings){0};
 }
 

@@ -9,6 +9,7 @@ struct loam_hub_settings {
     struct loam_origin origin; // of the endpoint: the only one that the token is sent to
     char *cache;               // HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub
     char *token;               // HF_TOKEN, else the file HF_TOKEN_PATH or $HF_HOME/token; NULL: none
+    char *certificates;        // SSL_CERT_FILE: of those who are trusted to sign; NULL: the system's
     bool offline;              // HF_HUB_OFFLINE
     double delay_scale;        // of the waits before another try: 1, and less in tests (LOAM_HUB_DELAY_SCALE)
     long stall_seconds;        // with next to nothing coming before a connection is given up

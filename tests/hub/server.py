@@ -6,6 +6,7 @@ way to misbehave that it is told.
 
 ROOT/repos/ORG/NAME/...   what the repositories hold; .safetensors and .bin files are served as LFS ones, from another host
 ROOT/address              written when the server listens: http://127.0.0.1:PORT
+ROOT/tls.pem              where it is there when the server begins, a certificate with its key: the hub then speaks https
 ROOT/log                  a line a request: SERVER METHOD PATH STATUS auth=TOKEN|none range=...
 ROOT/bodies/N             the body of request N (counted from 0) that has one
 ROOT/faults               lines "REGEX FAULT [ARGUMENT...]": the first one that matches "METHOD PATH" of a request is
@@ -19,6 +20,7 @@ import hashlib
 import json
 import os
 import re
+import ssl
 import sys
 import threading
 import time
@@ -438,7 +440,14 @@ def listen(name, host):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.name = name
-    ADDRESS[name] = f"http://{host}:{server.server_address[1]}"
+    certificate = os.path.join(ROOT, "tls.pem")
+    secure = name == "hub" and os.path.exists(certificate)
+    if secure:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        # The handshake is the connection's own thread's: one that fails there does not hold up the next.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    ADDRESS[name] = f"http{'s' if secure else ''}://{host}:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "base/bytes.h"
 #include "common_fixture.h"
 #include "train/evaluate.h"
 
@@ -292,6 +293,56 @@ static void goes_on_from_an_adapter(void **state)
     run(&settings);
     assert_true(last_event(LOAM_EVENT_STEP)->loss < before - 0.1);
     assert_same_adapter(fixture.out, fixture.adapter, false);
+}
+
+// Rewrites part of the adapter's configuration.
+static void change_config(const char *from, const char *to)
+{
+    char path[400];
+    size_t size;
+    char *config = fixture_read(fixture.adapter, "adapter_config.json", &size);
+    char *at = strstr(config, from);
+    assert_non_null(at);
+    struct loam_bytes text = {0};
+    struct loam_error error;
+    assert_ok(loam_bytes_append(&text, config, (size_t)(at - config), &error));
+    assert_ok(loam_bytes_append_text(&text, to, &error));
+    assert_ok(loam_bytes_append_text(&text, at + strlen(from), &error));
+    snprintf(path, sizeof path, "%s/adapter_config.json", fixture.adapter);
+    test_write_file(path, text.data, text.size);
+    loam_bytes_deinit(&text);
+    free(config);
+}
+
+// With use_rslora the scale is alpha / sqrt(r): 8 / 2 where 8 / 4 is usual, the same as with an alpha of 16.
+// The two train to the same bytes, and what is written says how it was.
+static void goes_on_from_a_rank_stabilised_adapter(void **state)
+{
+    (void)state;
+    struct loam_train_settings settings = fixture_settings(&fixture);
+    settings.out = fixture.adapter;
+    run(&settings); // r 4, alpha 8
+    settings = fixture_settings(&fixture);
+    settings.adapter = fixture.adapter;
+    char usual[340], larger[340];
+    snprintf(usual, sizeof usual, "%s-usual", fixture.out);
+    snprintf(larger, sizeof larger, "%s-larger", fixture.out);
+    settings.out = usual;
+    run(&settings);
+    change_config("\"use_rslora\": false", "\"use_rslora\": true");
+    settings.out = fixture.out;
+    run(&settings);
+    char *config = fixture_read(fixture.out, "adapter_config.json", NULL);
+    assert_non_null(strstr(config, "\"use_rslora\": true"));
+    assert_non_null(strstr(config, "\"lora_alpha\": 8,"));
+    assert_non_null(strstr(config, "\"r\": 4,"));
+    free(config);
+    change_config("\"use_rslora\": true", "\"use_rslora\": false");
+    change_config("\"lora_alpha\": 8,", "\"lora_alpha\": 16,");
+    settings.out = larger;
+    run(&settings);
+    assert_same_adapter(fixture.out, larger, true);
+    assert_same_adapter(fixture.out, usual, false);
 }
 
 // ---- every parameter ----
@@ -585,6 +636,7 @@ int main(void)
         TEST(repeats_bit_for_bit),
         TEST(splits_change_nothing),
         TEST(goes_on_from_an_adapter),
+        TEST(goes_on_from_a_rank_stabilised_adapter),
         TEST(trains_in_full),
         TEST(base_is_read_only),
         TEST(evaluates_what_it_saved),

@@ -29,6 +29,13 @@ size_t __wrap_fwrite(const void *data, size_t size, size_t count, FILE *stream)
     return refuses() ? 0 : __real_fwrite(data, size, count, stream);
 }
 
+ssize_t __real_pwrite(int descriptor, const void *data, size_t size, off_t offset);
+ssize_t __wrap_pwrite(int descriptor, const void *data, size_t size, off_t offset);
+ssize_t __wrap_pwrite(int descriptor, const void *data, size_t size, off_t offset)
+{
+    return refuses() ? -1 : __real_pwrite(descriptor, data, size, offset);
+}
+
 // Nothing here outlives the machine, so that the disk need not be waited for.
 int __wrap_fsync(int descriptor);
 int __wrap_fsync(int descriptor)
@@ -94,6 +101,7 @@ static void walk(void **state)
     settings.save_steps = 1;
     settings.save_total_limit = 1;
     settings.logging_steps = 1;
+    settings.tensorboard = true;
     settings.resume = "auto";
     settings.out = fixture.adapter;
     assert_ok(run(&settings, &fixture, 0, &error));
