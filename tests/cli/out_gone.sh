@@ -38,7 +38,7 @@ ok 'undisturbed' "${train[@]}" --out "$tmp/whole"
 
 case_name='removed'
 begin --save-steps 40
-rm -rf "$out"
+mv "$out" "$tmp/run/away" && rm -rf "$tmp/run/away"
 let_go
 end 0
 whole
@@ -66,7 +66,7 @@ whole
 
 case_name='a file in its place, until it is gone'
 begin --save-steps 20
-rm -rf "$out" && echo mine >"$out"
+mv "$out" "$tmp/run/away" && echo mine >"$out"
 let_go
 until_said 'the result cannot be saved' "$tmp/stderr"
 [ "$(cat "$out")" = mine ] || fail 'the file was touched'
@@ -78,7 +78,7 @@ whole
 for signal in INT TERM; do
     case_name="told to stop by SIG$signal while it waits"
     begin
-        rm -rf "$out" && echo mine >"$out"
+        mv "$out" "$tmp/run/away" && echo mine >"$out"
     let_go
     until_said 'the result cannot be saved' "$tmp/stderr"
     kill "-$signal" "$process"
@@ -90,7 +90,7 @@ done
 
 case_name='no longer than it is told to wait'
 begin --save-wait 1
-rm -rf "$out" && echo mine >"$out"
+mv "$out" "$tmp/run/away" && echo mine >"$out"
 let_go
 end 1
 tail -n 1 "$tmp/stderr" | grep -q "^loam: the result of 60 steps is lost, there is no checkpoint of it: .*$out" ||
@@ -98,14 +98,14 @@ tail -n 1 "$tmp/stderr" | grep -q "^loam: the result of 60 steps is lost, there 
 
 case_name='not at all'
 begin --save-wait 0
-rm -rf "$out" && echo mine >"$out"
+mv "$out" "$tmp/run/away" && echo mine >"$out"
 let_go
 end 1
 grep -q 'the result cannot be saved' "$tmp/stderr" && fail "$(cat "$tmp/stderr")"
 
 case_name='stopped at a step'
 begin --save-steps 20
-rm -rf "$out" && echo mine >"$out"
+mv "$out" "$tmp/run/away" && echo mine >"$out"
 kill -INT "$process"
 let_go
 end 130

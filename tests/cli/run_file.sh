@@ -70,7 +70,7 @@ done
 # Every option is there but those about the call.
 "$LOAM" train --help | sed -n 's/^  --\(no-\)\{0,1\}\([a-z0-9-]*\).*/\2/p' | sort >"$tmp/options"
 sed -n 's/^\(# \)\{0,1\}\([a-z0-9-]*\):.*/\2/p' "$tmp/stdout" | sort >"$tmp/keys"
-for name in config print-config overwrite json quiet resume allow-change; do
+for name in config print-config overwrite json quiet resume allow-change save-wait; do
     grep -qx -- "$name" "$tmp/keys" && fail "$name is in it"
     printf '%s\n' "$name" >>"$tmp/keys"
 done
