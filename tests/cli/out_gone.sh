@@ -16,6 +16,16 @@ begin() {
     env --default-signal=INT "$LOAM" "${train[@]}" --out "$out" "$@" >"$tmp/run/steps" 2>"$tmp/stderr" 4>&- &
     process=$!
     until_said '"step": 1}' "$out/metrics.jsonl"
+    until_still
+}
+# until_still: it waits for room to write its report, ten looks in a row, and for half a minute at most.
+until_still() {
+    local i still=0
+    for ((i = 0; i < 3000 && still < 10; i++)); do
+        still=$((still + 1))
+        [ "$(sed 's/.*) \(.\).*/\1/' "/proc/$process/stat")" = S ] || still=0
+        sleep 0.01
+    done
 }
 # end CODE: it comes to its end.
 end() {
