@@ -41,7 +41,7 @@ ok 'an adapter' "${adapter[@]}" --out "$tmp/disk/adapter"
 large=(--target-modules all-linear --lora-r 64 --seed 2)
 no_space 'an adapter too large' "${adapter[@]}" "${large[@]}" --out "$tmp/disk/out"
 no_space 'an adapter too large over another' "${adapter[@]}" "${large[@]}" --out "$tmp/disk/adapter" --overwrite
-no_space 'a model' "${adapter[@]}" --method full --out "$tmp/disk/out"
+no_space 'a model' "${adapter[@]}" --method full --dtype f32 --out "$tmp/disk/out"
 no_space 'init' init --config "$tiny/config.json" --tokenizer "$tiny/tokenizer.json" --out "$tmp/disk/out"
 fill() { dd if=/dev/zero of="$tmp/disk/filler" bs=4096 2>/dev/null || true; } # to the last page
 fill

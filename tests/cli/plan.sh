@@ -107,8 +107,9 @@ measure() {
     near "$planned" "$measured" $((measured / 20 + (32 << 20))) || fail "planned $planned, measured $measured"
 }
 measure
+measure --dtype f32
 none=$measured
-measure --gradient-checkpointing
+measure --dtype f32 --gradient-checkpointing
 below $((measured + 64 * 1048576)) "$none" || fail "checkpointing saves from $none to $measured"
 measure --dtype bf16
 measure --method full
