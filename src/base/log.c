@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/status.h"
+
 void loam_log_write(const struct loam_log *log, enum loam_log_level level, const char *format, ...)
 {
     if (log == NULL || log->write == NULL) return;
@@ -11,5 +13,6 @@ void loam_log_write(const struct loam_log *log, enum loam_log_level level, const
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
+    loam_flatten(line);
     log->write(log->user, level, line);
 }

@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// Names and values in a message come from outside; a control character among them must not break the line.
-static void flatten(char *text)
+void loam_flatten(char *text)
 {
     for (char *c = text; *c != '\0'; c++) {
         if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
@@ -22,7 +21,7 @@ enum loam_status(loam_fail)(struct loam_error *error, enum loam_status status, c
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    flatten(message);
+    loam_flatten(message);
     memcpy(error->message, message, sizeof message);
     error->status = status;
     return status;
@@ -39,7 +38,7 @@ enum loam_status loam_fail_prefix(struct loam_error *error, const char *format, 
     size_t used = strlen(message);
     snprintf(message + used, sizeof message - used, ": %s", error->message);
     message[sizeof error->message - 1] = '\0';
-    flatten(message);
+    loam_flatten(message);
     memcpy(error->message, message, sizeof error->message);
     return error->status;
 }

@@ -71,9 +71,11 @@ static void log_goes_to_the_callback(void **state)
     assert_int_equal(heard.lines, 1);
     assert_int_equal(heard.level, LOAM_LOG_WARNING);
     assert_string_equal(heard.line, "3 tensors");
+    loam_log_write(&log, LOAM_LOG_INFO, "since %s", "a\nb\x1b[0m"); // as errors do, it stays one line
+    assert_string_equal(heard.line, "since a?b?[0m");
     loam_log_write(NULL, LOAM_LOG_INFO, "unheard");
     loam_log_write(&(struct loam_log){0}, LOAM_LOG_INFO, "unheard");
-    assert_int_equal(heard.lines, 1);
+    assert_int_equal(heard.lines, 2);
 }
 
 int main(void)
