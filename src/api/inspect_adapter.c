@@ -195,12 +195,12 @@ static json_t *view_json(const struct adapter_view *view)
     json_t *modules = json_array();
     for (size_t i = 0; i < view->count; i++) {
         const struct module *module = &view->modules[i];
-        json_array_append_new(
-            modules, json_pack("{s:s%, s:I, s:I, s:I, s:o, s:o, s:o}", "module", module->name,
-                               (size_t)module->name_size, "r", (json_int_t)module->rank, "in",
-                               (json_int_t)module->in, "out", (json_int_t)module->out, "a_norm",
-                               loam_json_number(module->a_norm), "b_norm", loam_json_number(module->b_norm),
-                               "update_norm", loam_json_number(module->update_norm)));
+        loam_json_push(&modules,
+                       json_pack("{s:s%, s:I, s:I, s:I, s:o, s:o, s:o}", "module", module->name,
+                                 (size_t)module->name_size, "r", (json_int_t)module->rank, "in",
+                                 (json_int_t)module->in, "out", (json_int_t)module->out, "a_norm",
+                                 loam_json_number(module->a_norm), "b_norm", loam_json_number(module->b_norm),
+                                 "update_norm", loam_json_number(module->update_norm)));
     }
     return json_pack("{s:s, s:s?, s:s?, s:i, s:o, s:f, s:o, s:b, s:f, s:s, s:I, s:o}", "kind", "adapter",
                      "base_model_name_or_path", config->base_model, "revision", config->revision, "r",

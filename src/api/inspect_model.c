@@ -114,7 +114,7 @@ static json_t *shape_json(const int64_t *shape, int rank)
 {
     json_t *array = json_array();
     for (int i = 0; i < rank; i++)
-        json_array_append_new(array, json_integer(shape[i]));
+        loam_json_push(&array, json_integer(shape[i]));
     return array;
 }
 
@@ -125,16 +125,15 @@ static json_t *tensors_json(const struct inspection *inspection)
     size_t count = inspection->file == NULL ? 0 : loam_safetensors_count(inspection->file);
     for (size_t i = 0; i < count; i++) {
         const struct loam_stored_tensor *tensor = loam_safetensors_at(inspection->file, i);
-        json_array_append_new(array,
-                              json_pack("{s:s, s:o, s:s, s:I}", "name", tensor->name, "shape",
-                                        shape_json(tensor->shape, tensor->rank), "dtype",
-                                        loam_dtype_name(tensor->dtype), "bytes", (json_int_t)tensor->bytes));
+        loam_json_push(&array, json_pack("{s:s, s:o, s:s, s:I}", "name", tensor->name, "shape",
+                                         shape_json(tensor->shape, tensor->rank), "dtype",
+                                         loam_dtype_name(tensor->dtype), "bytes", (json_int_t)tensor->bytes));
     }
     const struct loam_model *model = inspection->model;
     for (size_t i = 0; inspection->file == NULL && i < model->parameter_count; i++) {
         const struct loam_parameter *parameter = &model->parameters[i];
-        json_array_append_new(array, json_pack("{s:s, s:o}", "name", parameter->name, "shape",
-                                               shape_json(parameter->value.shape, parameter->value.rank)));
+        loam_json_push(&array, json_pack("{s:s, s:o}", "name", parameter->name, "shape",
+                                         shape_json(parameter->value.shape, parameter->value.rank)));
     }
     return array;
 }
@@ -156,12 +155,12 @@ static enum loam_status report_json(const struct inspection *inspection,
             json_decref(root);
             return error->status;
         }
-        json_object_set_new(root, "lora",
-                            json_pack("{s:i, s:s, s:I, s:I, s:f}", "r", inspection->settings->train.lora.rank,
-                                      "target_modules", targets, "trainable_parameters",
-                                      (json_int_t)inspection->trainable, "all_parameters",
-                                      (json_int_t)(inspection->parameters + inspection->trainable),
-                                      "trainable_percent", percent(inspection)));
+        loam_json_put(&root, "lora",
+                      json_pack("{s:i, s:s, s:I, s:I, s:f}", "r", inspection->settings->train.lora.rank,
+                                "target_modules", targets, "trainable_parameters",
+                                (json_int_t)inspection->trainable, "all_parameters",
+                                (json_int_t)(inspection->parameters + inspection->trainable),
+                                "trainable_percent", percent(inspection)));
         free(targets);
     }
     return loam_output_json(callbacks, root, JSON_INDENT(2), error);

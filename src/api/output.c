@@ -15,12 +15,12 @@ enum loam_status loam_output_bytes(const struct loam_callbacks *callbacks, const
 enum loam_status loam_output_json(const struct loam_callbacks *callbacks, json_t *root, size_t flags,
                                   struct loam_error *error)
 {
-    char *text = root == NULL ? NULL : json_dumps(root, flags | JSON_REAL_PRECISION(10));
+    struct loam_bytes text = {0};
+    enum loam_status status = loam_json_append(&text, root, flags | JSON_REAL_PRECISION(10), error);
     json_decref(root);
-    if (text == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "no memory for the JSON output");
-    enum loam_status status = loam_output_bytes(callbacks, text, strlen(text), error);
-    if (status == LOAM_OK) status = loam_output_bytes(callbacks, "\n", 1, error);
-    free(text);
+    if (status == LOAM_OK) status = loam_bytes_append_text(&text, "\n", error);
+    if (status == LOAM_OK) status = loam_output_bytes(callbacks, text.data, text.size, error);
+    loam_bytes_deinit(&text);
     return status;
 }
 

@@ -40,22 +40,22 @@ static const char *kind_name(enum loam_product_kind kind)
 
 // ---- JSON ----
 
-static void set(json_t *object, const char *name, double value)
+static void set(json_t **object, const char *name, double value)
 {
-    json_object_set_new(object, name, loam_json_number(value));
+    loam_json_put(object, name, loam_json_number(value));
 }
 
 static json_t *op_json(enum loam_op_id op, const struct loam_op_total *total, double rounds, double seconds)
 {
     json_t *object = json_object();
-    json_object_set_new(object, "op", json_string(loam_op_name(op)));
-    set(object, "calls", (double)total->calls / rounds);
-    set(object, "seconds", total->seconds / rounds);
-    set(object, "part", total->seconds / seconds);
-    set(object, "bytes", total->bytes / rounds);
-    set(object, "flops", total->flops / rounds);
-    set(object, "gflops", rate(total->flops, total->seconds));
-    set(object, "gbytes_per_second", rate(total->bytes, total->seconds));
+    loam_json_put(&object, "op", json_string(loam_op_name(op)));
+    set(&object, "calls", (double)total->calls / rounds);
+    set(&object, "seconds", total->seconds / rounds);
+    set(&object, "part", total->seconds / seconds);
+    set(&object, "bytes", total->bytes / rounds);
+    set(&object, "flops", total->flops / rounds);
+    set(&object, "gflops", rate(total->flops, total->seconds));
+    set(&object, "gbytes_per_second", rate(total->bytes, total->seconds));
     return object;
 }
 
@@ -65,105 +65,104 @@ static json_t *ops_json(const struct loam_op_total totals[LOAM_OP_COUNT], int64_
     const struct op_list list = sorted_ops(totals);
     json_t *array = json_array();
     for (int i = 0; i < list.count; i++)
-        json_array_append_new(
-            array, op_json((enum loam_op_id)list.ids[i], &totals[list.ids[i]], (double)rounds, seconds));
+        loam_json_push(&array,
+                       op_json((enum loam_op_id)list.ids[i], &totals[list.ids[i]], (double)rounds, seconds));
     return array;
 }
 
-static void add_machine(json_t *root, const struct loam_bench_machine *machine)
+static void add_machine(json_t **root, const struct loam_bench_machine *machine)
 {
-    json_object_set_new(root, "device", json_string(machine->device));
-    json_object_set_new(root, "isa", machine->isa[0] != '\0' ? json_string(machine->isa) : json_null());
-    json_object_set_new(root, "threads", json_integer(machine->threads));
-    json_object_set_new(root, "dtype", json_string(loam_dtype_name(machine->dtype)));
-    json_object_set_new(root, "matrix_dtype", json_string(loam_dtype_name(machine->matrix_dtype)));
-    json_object_set_new(root, "weight_bytes", json_integer(machine->weight_bytes));
+    loam_json_put(root, "device", json_string(machine->device));
+    loam_json_put(root, "isa", machine->isa[0] != '\0' ? json_string(machine->isa) : json_null());
+    loam_json_put(root, "threads", json_integer(machine->threads));
+    loam_json_put(root, "dtype", json_string(loam_dtype_name(machine->dtype)));
+    loam_json_put(root, "matrix_dtype", json_string(loam_dtype_name(machine->matrix_dtype)));
+    loam_json_put(root, "weight_bytes", json_integer(machine->weight_bytes));
     set(root, "peak_gflops", machine->peak_gflops > 0 ? machine->peak_gflops : NAN);
 }
 
-static void add_ceiling(json_t *root, const struct loam_bench_ceiling *ceiling)
+static void add_ceiling(json_t **root, const struct loam_bench_ceiling *ceiling)
 {
     set(root, "ceiling_gflops", ceiling->measured ? ceiling->gflops : NAN);
     if (!ceiling->measured) return;
-    json_object_set_new(root, "ceiling_dtype", json_string(loam_dtype_name(ceiling->dtype)));
-    json_object_set_new(root, "ceiling_weights", json_string(ceiling->own_weights ? "model" : "copies"));
-    json_object_set_new(root, "ceiling_weight_bytes", json_integer(ceiling->weight_bytes));
-    json_object_set_new(root, "ceiling_products", json_integer(ceiling->products));
+    loam_json_put(root, "ceiling_dtype", json_string(loam_dtype_name(ceiling->dtype)));
+    loam_json_put(root, "ceiling_weights", json_string(ceiling->own_weights ? "model" : "copies"));
+    loam_json_put(root, "ceiling_weight_bytes", json_integer(ceiling->weight_bytes));
+    loam_json_put(root, "ceiling_products", json_integer(ceiling->products));
 }
 
 static json_t *step_json(const struct loam_bench_step *result)
 {
     json_t *root = json_object();
-    json_object_set_new(root, "what", json_string("step"));
-    set(root, "gflops", result->gflops);
-    add_ceiling(root, &result->ceiling);
-    set(root, "of_ceiling", result->of_ceiling);
-    set(root, "tokens_per_second", result->tokens_per_second);
-    set(root, "seconds_per_step_median", result->seconds_median);
-    set(root, "seconds_per_step_min", result->seconds_min);
-    set(root, "seconds_to_first_step", result->seconds_to_first_step);
-    json_object_set_new(root, "peak_rss_bytes", json_integer(result->peak_rss_bytes));
-    json_object_set_new(root, "steps", json_integer(result->steps));
-    set(root, "tokens_per_step", result->tokens_per_step);
-    set(root, "labels_per_step", result->labels_per_step);
-    set(root, "flops_per_step", result->flops_per_step);
-    set(root, "loss", result->loss);
-    add_machine(root, &result->machine);
-    set(root, "other_seconds", result->other_seconds / (double)result->steps);
-    json_object_set_new(root, "ops", ops_json(result->ops, result->steps, result->seconds_total));
+    loam_json_put(&root, "what", json_string("step"));
+    set(&root, "gflops", result->gflops);
+    add_ceiling(&root, &result->ceiling);
+    set(&root, "of_ceiling", result->of_ceiling);
+    set(&root, "tokens_per_second", result->tokens_per_second);
+    set(&root, "seconds_per_step_median", result->seconds_median);
+    set(&root, "seconds_per_step_min", result->seconds_min);
+    set(&root, "seconds_to_first_step", result->seconds_to_first_step);
+    loam_json_put(&root, "peak_rss_bytes", json_integer(result->peak_rss_bytes));
+    loam_json_put(&root, "steps", json_integer(result->steps));
+    set(&root, "tokens_per_step", result->tokens_per_step);
+    set(&root, "labels_per_step", result->labels_per_step);
+    set(&root, "flops_per_step", result->flops_per_step);
+    set(&root, "loss", result->loss);
+    add_machine(&root, &result->machine);
+    set(&root, "other_seconds", result->other_seconds / (double)result->steps);
+    loam_json_put(&root, "ops", ops_json(result->ops, result->steps, result->seconds_total));
     return root;
 }
 
 static json_t *matmul_json(const struct loam_bench_matmul *result)
 {
     json_t *root = json_object(), *shapes = json_array();
-    json_object_set_new(root, "what", json_string("matmul"));
-    set(root, "plain_gflops", result->plain_gflops);
-    set(root, "packed_gflops", result->packed_gflops);
-    json_object_set_new(root, "product_dtype", json_string(loam_dtype_name(result->dtype)));
-    json_object_set_new(root, "rounds", json_integer(result->rounds));
-    set(root, "flops_per_step", result->flops_per_step);
-    add_machine(root, &result->machine);
+    loam_json_put(&root, "what", json_string("matmul"));
+    set(&root, "plain_gflops", result->plain_gflops);
+    set(&root, "packed_gflops", result->packed_gflops);
+    loam_json_put(&root, "product_dtype", json_string(loam_dtype_name(result->dtype)));
+    loam_json_put(&root, "rounds", json_integer(result->rounds));
+    set(&root, "flops_per_step", result->flops_per_step);
+    add_machine(&root, &result->machine);
     for (size_t i = 0; i < result->shape_count; i++) {
         const struct loam_bench_matmul_shape *shape = &result->shapes[i];
         const struct loam_product *product = &shape->product;
         json_t *object = json_object();
-        json_object_set_new(object, "product", json_string(kind_name(product->kind)));
-        json_object_set_new(object, "calls", json_integer(shape->calls));
-        json_object_set_new(object, "m", json_integer(product->m));
-        json_object_set_new(object, "n", json_integer(product->n));
-        json_object_set_new(object, "k", json_integer(product->k));
-        set(object, "plain_gflops", shape->plain_gflops);
-        set(object, "packed_gflops", shape->packed_gflops);
-        json_array_append_new(shapes, object);
+        loam_json_put(&object, "product", json_string(kind_name(product->kind)));
+        loam_json_put(&object, "calls", json_integer(shape->calls));
+        loam_json_put(&object, "m", json_integer(product->m));
+        loam_json_put(&object, "n", json_integer(product->n));
+        loam_json_put(&object, "k", json_integer(product->k));
+        set(&object, "plain_gflops", shape->plain_gflops);
+        set(&object, "packed_gflops", shape->packed_gflops);
+        loam_json_push(&shapes, object);
     }
-    json_object_set_new(root, "shapes", shapes);
+    loam_json_put(&root, "shapes", shapes);
     return root;
 }
 
 static json_t *generate_json(const struct loam_bench_generate *result)
 {
     json_t *root = json_object();
-    json_object_set_new(root, "what", json_string("generate"));
-    json_object_set_new(root, "prompt_tokens", json_integer(result->prompt_tokens));
-    json_object_set_new(root, "new_tokens", json_integer(result->new_tokens));
-    json_object_set_new(root, "rounds", json_integer(result->rounds));
-    set(root, "prefill_seconds", result->prefill_seconds);
-    set(root, "prefill_tokens_per_second", result->prefill_tokens_per_second);
-    set(root, "prefill_gflops", result->prefill_gflops);
-    add_ceiling(root, &result->ceiling);
-    set(root, "prefill_of_ceiling", result->prefill_of_ceiling);
-    set(root, "tokens_per_second", result->decode_tokens_per_second);
-    json_object_set_new(root, "decode_weight_bytes", json_integer(result->decode_weight_bytes));
-    set(root, "decode_bytes_per_second",
+    loam_json_put(&root, "what", json_string("generate"));
+    loam_json_put(&root, "prompt_tokens", json_integer(result->prompt_tokens));
+    loam_json_put(&root, "new_tokens", json_integer(result->new_tokens));
+    loam_json_put(&root, "rounds", json_integer(result->rounds));
+    set(&root, "prefill_seconds", result->prefill_seconds);
+    set(&root, "prefill_tokens_per_second", result->prefill_tokens_per_second);
+    set(&root, "prefill_gflops", result->prefill_gflops);
+    add_ceiling(&root, &result->ceiling);
+    set(&root, "prefill_of_ceiling", result->prefill_of_ceiling);
+    set(&root, "tokens_per_second", result->decode_tokens_per_second);
+    loam_json_put(&root, "decode_weight_bytes", json_integer(result->decode_weight_bytes));
+    set(&root, "decode_bytes_per_second",
         (double)result->decode_weight_bytes * result->decode_tokens_per_second);
-    set(root, "read_bytes_per_second", result->read_bandwidth > 0 ? result->read_bandwidth : NAN);
-    set(root, "of_bandwidth", result->of_bandwidth);
-    json_object_set_new(root, "peak_rss_bytes", json_integer(result->peak_rss_bytes));
-    add_machine(root, &result->machine);
-    json_object_set_new(root, "prefill_ops",
-                        ops_json(result->prefill_ops, result->rounds, result->prefill_total));
-    json_object_set_new(root, "ops", ops_json(result->decode_ops, result->rounds, result->decode_total));
+    set(&root, "read_bytes_per_second", result->read_bandwidth > 0 ? result->read_bandwidth : NAN);
+    set(&root, "of_bandwidth", result->of_bandwidth);
+    loam_json_put(&root, "peak_rss_bytes", json_integer(result->peak_rss_bytes));
+    add_machine(&root, &result->machine);
+    loam_json_put(&root, "prefill_ops", ops_json(result->prefill_ops, result->rounds, result->prefill_total));
+    loam_json_put(&root, "ops", ops_json(result->decode_ops, result->rounds, result->decode_total));
     return root;
 }
 

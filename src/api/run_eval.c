@@ -17,12 +17,12 @@ static enum loam_status report_json(const struct loam_evaluate_result *result,
                              (json_int_t)loss->examples, "tokens", (json_int_t)loss->tokens, "labels",
                              (json_int_t)loss->labels, "seconds", loam_json_number(loss->seconds));
     if (root != NULL && result->scored) {
-        json_object_set_new(root, "squad",
-                            json_pack("{s:o, s:o, s:o, s:o, s:I}", "overall", scores_json(&result->overall),
-                                      "answerable", scores_json(&result->answerable), "unanswerable",
-                                      scores_json(&result->unanswerable), "seconds",
-                                      loam_json_number(result->generate_seconds), "generated_tokens",
-                                      (json_int_t)result->generated_tokens));
+        loam_json_put(&root, "squad",
+                      json_pack("{s:o, s:o, s:o, s:o, s:I}", "overall", scores_json(&result->overall),
+                                "answerable", scores_json(&result->answerable), "unanswerable",
+                                scores_json(&result->unanswerable), "seconds",
+                                loam_json_number(result->generate_seconds), "generated_tokens",
+                                (json_int_t)result->generated_tokens));
     }
     return loam_output_json(callbacks, root, JSON_INDENT(2), error);
 }

@@ -225,7 +225,7 @@ static enum loam_status report_json(const struct generate_job *job, struct loam_
 {
     json_t *ids = json_array();
     for (int32_t i = 0; i < job->output_count; i++)
-        json_array_append_new(ids, json_integer(job->output[i]));
+        loam_json_push(&ids, json_integer(job->output[i]));
     json_t *root =
         json_pack("{s:s%, s:o, s:i, s:i, s:o, s:o}", "text", job->text.data == NULL ? "" : job->text.data,
                   job->text.size, "ids", ids, "prompt_tokens", job->prompt_count, "new_tokens",

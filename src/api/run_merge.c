@@ -15,10 +15,10 @@ static enum loam_status report_json(const struct loam_settings *settings,
                              (json_int_t)result->merged, "files", (json_int_t)result->files, "bytes",
                              (json_int_t)result->bytes);
     if (root != NULL && settings->merge.check)
-        json_object_set_new(root, "check",
-                            json_pack("{s:i, s:o, s:o}", "tokens", check->count, "max_logit_difference",
-                                      loam_json_number(check->largest), "kl_divergence",
-                                      loam_json_number(check->divergence)));
+        loam_json_put(&root, "check",
+                      json_pack("{s:i, s:o, s:o}", "tokens", check->count, "max_logit_difference",
+                                loam_json_number(check->largest), "kl_divergence",
+                                loam_json_number(check->divergence)));
     return loam_output_json(callbacks, root, JSON_INDENT(2), error);
 }
 

@@ -81,18 +81,18 @@ static enum loam_status report_json(const struct planned *planned, const struct 
     json_t *root = json_pack("{s:I, s:b, s:s}", "peak_bytes", (json_int_t)plan->peak, "fits", planned->fits,
                              "limited_by", planned->limit.by);
     if (root == NULL) return loam_output_json(callbacks, root, JSON_INDENT(2), error);
-    json_object_set_new(root, "limit_bytes",
-                        planned->limit.bytes == SIZE_MAX ? json_null()
-                                                         : json_integer((json_int_t)planned->limit.bytes));
+    loam_json_put(&root, "limit_bytes",
+                  planned->limit.bytes == SIZE_MAX ? json_null()
+                                                   : json_integer((json_int_t)planned->limit.bytes));
     for (int i = 0; i < PARTS; i++)
-        json_object_set_new(root, parts[i].key, json_integer((json_int_t)parts[i].bytes));
-    json_object_set_new(root, "max_length", json_integer(plan->max_length));
-    json_object_set_new(root, "token_budget", json_integer(plan->token_budget));
-    json_object_set_new(root, "dtype", json_string(loam_dtype_name(plan->dtype)));
-    json_object_set_new(root, "gradient_checkpointing", json_string(level_names[plan->checkpointing]));
-    json_object_set_new(root, "advice", advice->found ? json_string(advice->options) : json_null());
-    json_object_set_new(root, "advice_peak_bytes",
-                        advice->found ? json_integer((json_int_t)advice->plan.peak) : json_null());
+        loam_json_put(&root, parts[i].key, json_integer((json_int_t)parts[i].bytes));
+    loam_json_put(&root, "max_length", json_integer(plan->max_length));
+    loam_json_put(&root, "token_budget", json_integer(plan->token_budget));
+    loam_json_put(&root, "dtype", json_string(loam_dtype_name(plan->dtype)));
+    loam_json_put(&root, "gradient_checkpointing", json_string(level_names[plan->checkpointing]));
+    loam_json_put(&root, "advice", advice->found ? json_string(advice->options) : json_null());
+    loam_json_put(&root, "advice_peak_bytes",
+                  advice->found ? json_integer((json_int_t)advice->plan.peak) : json_null());
     return loam_output_json(callbacks, root, JSON_INDENT(2), error);
 }
 

@@ -42,8 +42,8 @@ static json_t *encoding_json(const struct tokenize_job *job)
     json_t *ids = json_array(), *tokens = json_array();
     for (size_t i = 0; i < job->encoding.count; i++) {
         int32_t id = job->encoding.ids[i];
-        json_array_append_new(ids, json_integer(id));
-        json_array_append_new(tokens, json_string(loam_tokenizer_id_to_token(job->tokenizer, id)));
+        loam_json_push(&ids, json_integer(id));
+        loam_json_push(&tokens, json_string(loam_tokenizer_id_to_token(job->tokenizer, id)));
     }
     return json_pack("{s:o, s:o}", "ids", ids, "tokens", tokens);
 }

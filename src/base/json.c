@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/file.h"
+#include "base/json_read.h"
 
 enum { JSON_LIMIT = 256 << 20 }; // bytes of a document that is parsed as a tree
 
@@ -32,21 +33,13 @@ enum loam_status loam_json_parse(json_t **root, const char *text, size_t size, c
                                  struct loam_error *error)
 {
     *root = NULL;
+    if (text == NULL) text = ""; // an empty file
     size_t mark = loam_byte_order_mark(text, size);
     text += mark;
     size -= mark;
-    json_error_t problem;
-    json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
-    // Tokenizer configs say "no limit" as an integer of a hundred bits: such a document is read with every
-    // number as a real, which the getters take for an integer when it is a whole one.
-    if (value == NULL && json_error_code(&problem) == json_error_numeric_overflow)
-        value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &problem);
-    // jansson has nothing to say about a document that it had no memory for.
-    if (value == NULL && (problem.text[0] == '\0' || json_error_code(&problem) == json_error_out_of_memory))
-        return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory while reading %s", name);
-    if (value == NULL)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s is not valid JSON: line %d, column %d: %s", name,
-                         problem.line, problem.column, problem.text);
+    struct loam_error problem = {0}; // `error` may be NULL
+    json_t *value = loam_json_read(text, size, name, &problem);
+    if (value == NULL) return loam_fail(error, problem.status, "%s", problem.message);
     if (!json_is_object(value)) {
         enum loam_status status =
             loam_fail(error, LOAM_ERROR_FORMAT, "%s must be a JSON object, it is %s", name, type_name(value));
@@ -128,12 +121,41 @@ enum loam_status loam_json_get_string(const json_t *object, const char *name, co
     return LOAM_OK;
 }
 
-enum loam_status loam_json_append(struct loam_bytes *text, const json_t *value, struct loam_error *error)
+static void drop_unless(bool whole, json_t **value)
 {
-    size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT);
-    if (size == 0) return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory while writing JSON");
-    LOAM_TRY(loam_bytes_reserve(text, text->size + size + 1, error));
-    text->size += json_dumpb(value, text->data + text->size, size, JSON_COMPACT);
-    text->data[text->size] = '\0';
-    return LOAM_OK;
+    if (whole) return;
+    json_decref(*value);
+    *value = NULL;
+}
+
+void loam_json_put(json_t **object, const char *key, json_t *value)
+{
+    drop_unless(json_object_set_new(*object, key, value) == 0, object);
+}
+
+void loam_json_push(json_t **array, json_t *value)
+{
+    drop_unless(json_array_append_new(*array, value) == 0, array);
+}
+
+struct sink {
+    struct loam_bytes *text;
+    bool failed;
+};
+
+// jansson goes on where a key could not be written: what has failed once stays failed.
+static int take_piece(const char *data, size_t size, void *user)
+{
+    struct sink *sink = user;
+    sink->failed = sink->failed || loam_bytes_append(sink->text, data, size, NULL) != LOAM_OK;
+    return sink->failed ? -1 : 0;
+}
+
+enum loam_status loam_json_append(struct loam_bytes *text, const json_t *value, size_t flags,
+                                  struct loam_error *error)
+{
+    struct sink sink = {.text = text};
+    if (value != NULL && json_dump_callback(value, take_piece, &sink, flags) == 0 && !sink.failed)
+        return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory while writing JSON");
 }

@@ -1,4 +1,4 @@
-// Small JSON documents (config.json, adapter_config.json, the safetensors header) through jansson, with
+// Small JSON documents (config.json, adapter_config.json, the safetensors header) as jansson's values, with
 // errors that name the file and the key. Big documents (tokenizers, data sets) are streamed through yajl in
 // text/.
 #ifndef LOAM_BASE_JSON_H
@@ -10,8 +10,8 @@
 
 #include "base/bytes.h"
 
-// Parses a file or a buffer whose root must be an object. `name` is how messages call the document. Depth is
-// bounded by jansson (2048), duplicate keys are refused. Released with json_decref().
+// Parses a file or a buffer whose root must be an object. `name` is how messages call the document. What
+// is taken is said in base/json_read.h. Released with json_decref().
 enum loam_status loam_json_load(json_t **root, const char *path, struct loam_error *error);
 enum loam_status loam_json_parse(json_t **root, const char *text, size_t size, const char *name,
                                  struct loam_error *error);
@@ -28,7 +28,14 @@ enum loam_status loam_json_get_bool(const json_t *object, const char *name, cons
 enum loam_status loam_json_get_string(const json_t *object, const char *name, const char *key,
                                       const char **value, struct loam_error *error);
 
-// Appends the compact text of a value.
-enum loam_status loam_json_append(struct loam_bytes *text, const json_t *value, struct loam_error *error);
+// Adds to an object or array that is made bit by bit. Without the memory for it, or for `value`, which is
+// then NULL, the whole becomes NULL and stays it. `value` is taken over.
+void loam_json_put(json_t **object, const char *key, json_t *value);
+void loam_json_push(json_t **array, json_t *value);
+
+// Appends the text of a value, as jansson's `flags` want it. NULL, a value that there was no memory for, is
+// an error; so is any piece of text that there is none for, which jansson's own functions leave out of a key.
+enum loam_status loam_json_append(struct loam_bytes *text, const json_t *value, size_t flags,
+                                  struct loam_error *error);
 
 #endif

@@ -6,16 +6,15 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "hub/base64.h"
+#include "text/utf8.h"
 
 enum { BODY_LIMIT = 512 << 20 }; // bytes of all files that go in the commit itself
 
 // Takes `line` over.
-static enum loam_status append_line(struct loam_bytes *body, json_t *line, const char *name,
-                                    struct loam_error *error)
+static enum loam_status append_line(struct loam_bytes *body, json_t *line, struct loam_error *error)
 {
-    if (line == NULL)
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s cannot be written as JSON: is it UTF-8?", name);
-    enum loam_status status = loam_json_append(body, line, error);
+    if (line == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: the commit");
+    enum loam_status status = loam_json_append(body, line, JSON_COMPACT, error);
     json_decref(line);
     if (status == LOAM_OK) status = loam_bytes_append_text(body, "\n", error);
     if (status == LOAM_OK && body->size > BODY_LIMIT)
@@ -36,7 +35,7 @@ static enum loam_status append_regular(struct loam_bytes *body, const struct loa
         status = append_line(body,
                              json_pack("{s:s, s:{s:s%, s:s, s:s}}", "key", "file", "value", "content",
                                        text.data, text.size, "path", file->name, "encoding", "base64"),
-                             file->name, error);
+                             error);
     loam_bytes_deinit(&text);
     loam_bytes_deinit(&content);
     return status;
@@ -49,17 +48,19 @@ static enum loam_status append_large(struct loam_bytes *body, const struct loam_
                        json_pack("{s:s, s:{s:s, s:s, s:s, s:I}}", "key", "lfsFile", "value", "path",
                                  file->name, "algo", "sha256", "oid", file->local, "size",
                                  (json_int_t)file->size),
-                       file->name, error);
+                       error);
 }
 
 enum loam_status loam_commit_format(struct loam_bytes *body, const struct loam_folder *folder,
                                     const char *message, size_t *files, struct loam_error *error)
 {
     *files = 0;
+    if (loam_utf8_check(message, strlen(message)) != strlen(message))
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "the message of the commit is not UTF-8");
     LOAM_TRY(append_line(
         body,
         json_pack("{s:s, s:{s:s, s:s}}", "key", "header", "value", "summary", message, "description", ""),
-        "the message", error));
+        error));
     for (size_t i = 0; i < folder->count; i++) {
         const struct loam_folder_file *file = &folder->files[i];
         if (file->ignored || strcmp(file->local, file->remote) == 0) continue;
@@ -69,6 +70,7 @@ enum loam_status loam_commit_format(struct loam_bytes *body, const struct loam_f
     return LOAM_OK;
 }
 
+// The push is done: an answer that cannot be read takes nothing from that.
 static void take_commit(const struct loam_http_request *request, struct loam_pushed *pushed)
 {
     json_t *root = NULL;

@@ -8,13 +8,14 @@
 
 #include "base/file.h"
 #include "base/heap.h"
+#include "text/utf8.h"
 
 enum { FILES_MAX = 20000, DEPTH_MAX = 32 };
 
 static enum loam_status add_file(struct loam_folder *folder, const char *name, const char *path, int64_t size,
                                  struct loam_error *error)
 {
-    if (!loam_repo_file_is_safe(name))
+    if (!loam_repo_file_is_safe(name) || loam_utf8_check(name, strlen(name)) != strlen(name))
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s: a file of this name cannot be in a repository",
                          path);
     if (folder->count == FILES_MAX)

@@ -149,7 +149,7 @@ static enum loam_status post(struct upload_job *job, const char *what, const cha
 {
     struct loam_bytes body = {0};
     enum loam_status status = content == NULL ? loam_fail(error, LOAM_ERROR_MEMORY, "no memory for a request")
-                                              : loam_json_append(&body, content, error);
+                                              : loam_json_append(&body, content, JSON_COMPACT, error);
     json_decref(content);
     struct loam_http_request request = {.method = "POST",
                                         .url = url,
@@ -177,8 +177,8 @@ static enum loam_status complete(struct upload_job *job, const struct loam_lfs_u
             return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the hub's store gives no ETag for part %zu",
                              upload->file->name, i + 1);
         }
-        json_array_append_new(parts, json_pack("{s:I, s:s}", "partNumber", (json_int_t)i + 1, "etag",
-                                               answers[i].headers.part_etag));
+        loam_json_push(&parts, json_pack("{s:I, s:s}", "partNumber", (json_int_t)i + 1, "etag",
+                                         answers[i].headers.part_etag));
     }
     json_t *content = json_pack("{s:s, s:o}", "oid", upload->file->local, "parts", parts);
     // The address is signed, as those of the parts are.

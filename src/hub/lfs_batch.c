@@ -16,12 +16,12 @@ enum loam_status loam_lfs_batch_format(struct loam_bytes *text, const struct loa
 {
     json_t *objects = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(
-            objects, json_pack("{s:s, s:I}", "oid", files[i]->local, "size", (json_int_t)files[i]->size));
+        loam_json_push(&objects,
+                       json_pack("{s:s, s:I}", "oid", files[i]->local, "size", (json_int_t)files[i]->size));
     json_t *root = json_pack("{s:s, s:[s,s], s:o, s:s, s:{s:s}}", "operation", "upload", "transfers", "basic",
                              "multipart", "objects", objects, "hash_algo", "sha256", "ref", "name", "main");
     if (root == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "no memory for a request");
-    enum loam_status status = loam_json_append(text, root, error);
+    enum loam_status status = loam_json_append(text, root, JSON_COMPACT, error);
     json_decref(root);
     return status;
 }

@@ -7,6 +7,7 @@
 #include "base/heap.h"
 #include "base/json.h"
 #include "hub/base64.h"
+#include "text/utf8.h"
 
 enum { SAMPLE_BYTES = 512, GITIGNORE_LIMIT = 1 << 20 };
 
@@ -30,12 +31,13 @@ static enum loam_status add_question(json_t *files, const struct loam_folder_fil
                                      struct loam_error *error)
 {
     struct loam_bytes sample = {0};
-    LOAM_TRY(append_sample(&sample, file, error));
-    json_t *item = json_pack("{s:s, s:s%, s:I}", "path", file->name, "sample", sample.data, sample.size,
-                             "size", (json_int_t)file->size);
+    enum loam_status status = append_sample(&sample, file, error);
+    if (status == LOAM_OK &&
+        json_array_append_new(files, json_pack("{s:s, s:s%, s:I}", "path", file->name, "sample", sample.data,
+                                               sample.size, "size", (json_int_t)file->size)) != 0)
+        status = loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: a request");
     loam_bytes_deinit(&sample);
-    if (item != NULL && json_array_append_new(files, item) == 0) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s: the name is not UTF-8", file->path);
+    return status;
 }
 
 // Files that the repository's own .gitignore names are not wanted; it may be among those that come.
@@ -46,10 +48,11 @@ static enum loam_status add_gitignore(json_t *root, const struct loam_folder *fo
     if (file == NULL) return LOAM_OK;
     struct loam_bytes text = {0};
     enum loam_status status = loam_file_read(file->path, GITIGNORE_LIMIT, &text, error);
-    if (status == LOAM_OK &&
-        json_object_set_new(root, "gitIgnore", json_stringn(text.data == NULL ? "" : text.data, text.size)) !=
-            0)
+    const char *data = text.data == NULL ? "" : text.data;
+    if (status == LOAM_OK && loam_utf8_check(data, text.size) != text.size)
         status = loam_fail(error, LOAM_ERROR_FORMAT, "%s is not UTF-8", file->path);
+    if (status == LOAM_OK && json_object_set_new(root, "gitIgnore", json_stringn(data, text.size)) != 0)
+        status = loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: a request");
     loam_bytes_deinit(&text);
     return status;
 }
@@ -63,7 +66,7 @@ enum loam_status loam_preupload_format(struct loam_bytes *text, const struct loa
     for (size_t i = first; i < first + count && status == LOAM_OK; i++)
         status = add_question(files, &folder->files[i], error);
     if (status == LOAM_OK) status = add_gitignore(root, folder, error);
-    if (status == LOAM_OK) status = loam_json_append(text, root, error);
+    if (status == LOAM_OK) status = loam_json_append(text, root, JSON_COMPACT, error);
     json_decref(root);
     return status;
 }

@@ -9,6 +9,7 @@
 #include "hub/commit.h"
 #include "hub/lfs.h"
 #include "hub/preupload.h"
+#include "text/utf8.h"
 
 enum { CARD_LIMIT = 4 << 20, PREUPLOAD_BATCH = 256 };
 
@@ -29,7 +30,7 @@ static enum loam_status post(struct push_job *job, const char *path, json_t *con
     enum loam_status status = url == NULL ? error->status
                               : content == NULL
                                   ? loam_fail(error, LOAM_ERROR_MEMORY, "no memory for a request")
-                                  : loam_json_append(&body, content, error);
+                                  : loam_json_append(&body, content, JSON_COMPACT, error);
     *request = (struct loam_http_request){.method = "POST",
                                           .url = url,
                                           .what = job->repo->id,
@@ -52,15 +53,14 @@ static enum loam_status fail_card(const struct loam_http_request *request, const
                                   struct loam_error *error)
 {
     json_t *root = NULL;
-    struct loam_error ignored;
-    const char *message = NULL;
-    if (loam_json_parse(&root, request->text.data == NULL ? "" : request->text.data, request->text.size,
-                        "answer", &ignored) == LOAM_OK)
-        message =
-            json_string_value(json_object_get(json_array_get(json_object_get(root, "errors"), 0), "message"));
-    enum loam_status status = loam_fail(
-        error, LOAM_ERROR_FORMAT, "%s: the hub does not take the lines between the --- at its top: %.300s",
-        path, message == NULL ? "it does not say why" : message);
+    enum loam_status status = loam_json_parse(&root, request->text.data == NULL ? "" : request->text.data,
+                                              request->text.size, "the hub's answer on the card", error);
+    if (status == LOAM_ERROR_MEMORY) return status;
+    const char *message =
+        json_string_value(json_object_get(json_array_get(json_object_get(root, "errors"), 0), "message"));
+    status = loam_fail(error, LOAM_ERROR_FORMAT,
+                       "%s: the hub does not take the lines between the --- at its top: %.300s", path,
+                       message == NULL ? "it does not say why" : message);
     json_decref(root);
     return status;
 }
@@ -73,13 +73,13 @@ static enum loam_status check_card(struct push_job *job, struct loam_error *erro
     struct loam_bytes text = {0};
     struct loam_http_request request = {0};
     enum loam_status status = loam_file_read(card->path, CARD_LIMIT, &text, error);
-    json_t *content = status != LOAM_OK
-                          ? NULL
-                          : json_pack("{s:s%, s:s}", "content", text.data == NULL ? "" : text.data, text.size,
-                                      "repoType", "model");
-    if (status == LOAM_OK && content == NULL)
+    const char *data = text.data == NULL ? "" : text.data;
+    if (status == LOAM_OK && loam_utf8_check(data, text.size) != text.size)
         status = loam_fail(error, LOAM_ERROR_FORMAT, "%s is not UTF-8", card->path);
-    if (status == LOAM_OK) status = post(job, "api/validate-yaml", content, &request, error);
+    if (status == LOAM_OK)
+        status =
+            post(job, "api/validate-yaml",
+                 json_pack("{s:s%, s:s}", "content", data, text.size, "repoType", "model"), &request, error);
     if (status == LOAM_OK)
         status = request.status == 400 ? fail_card(&request, card->path, error)
                                        : loam_hub_check(job->hub, &request, job->repo, error);
@@ -108,8 +108,7 @@ static enum loam_status create_repository(struct push_job *job, struct loam_erro
 {
     const char *id = job->repo->id, *slash = strchr(id, '/');
     json_t *content = json_pack("{s:s, s:s%}", "name", slash + 1, "organization", id, (size_t)(slash - id));
-    if (content != NULL && job->push->private_if_new)
-        json_object_set_new(content, "visibility", json_string("private"));
+    if (job->push->private_if_new) loam_json_put(&content, "visibility", json_string("private"));
     struct loam_http_request request;
     enum loam_status status = post(job, "api/repos/create", content, &request, error);
     struct loam_error ignored;

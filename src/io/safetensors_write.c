@@ -1,8 +1,8 @@
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/heap.h"
+#include "base/json.h"
 #include "io/atomic.h"
 #include "io/safetensors.h"
 #include "io/safetensors_dtype.h"
@@ -90,18 +90,16 @@ static enum loam_status header_json(json_t *header, const struct entry *entries,
 static enum loam_status write_header(struct loam_atomic_file *file, const json_t *header,
                                      struct loam_error *error)
 {
-    char *text = json_dumps(header, JSON_COMPACT);
-    if (text == NULL)
-        return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: the header of %s", file->path);
-    size_t length = strlen(text);
-    size_t padding = (DATA_ALIGN - length % DATA_ALIGN) % DATA_ALIGN;
+    struct loam_bytes text = {0};
+    enum loam_status status = loam_json_append(&text, header, JSON_COMPACT, error);
+    size_t padding = (DATA_ALIGN - text.size % DATA_ALIGN) % DATA_ALIGN;
     uint8_t size[8];
     for (int i = 0; i < 8; i++)
-        size[i] = (uint8_t)((uint64_t)(length + padding) >> (8 * i));
-    enum loam_status status = loam_atomic_write(file, size, sizeof size, error);
-    if (status == LOAM_OK) status = loam_atomic_write(file, text, length, error);
+        size[i] = (uint8_t)((uint64_t)(text.size + padding) >> (8 * i));
+    if (status == LOAM_OK) status = loam_atomic_write(file, size, sizeof size, error);
+    if (status == LOAM_OK) status = loam_atomic_write(file, text.data, text.size, error);
     if (status == LOAM_OK) status = loam_atomic_write(file, "       ", padding, error);
-    free(text);
+    loam_bytes_deinit(&text);
     return status;
 }
 

@@ -2,12 +2,12 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "io/atomic.h"
 
 // Gives the tensors of the file that is being filled its number.
@@ -111,11 +111,11 @@ enum loam_status loam_shards_write_index(const char *directory, const struct loa
     json_t *root =
         json_pack("{s:{s:I, s:I}, s:o}", "metadata", "total_parameters", (json_int_t)parameters, "total_size",
                   (json_int_t)total_bytes, "weight_map", weight_map(tensors, shard_of, count, shards));
-    char *text = root == NULL ? NULL : json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS);
+    struct loam_bytes text = {0};
+    enum loam_status status = loam_json_append(&text, root, JSON_INDENT(2) | JSON_SORT_KEYS, error);
     json_decref(root);
-    enum loam_status status = text != NULL ? loam_atomic_write_file(path, text, strlen(text), error)
-                                           : loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: %s", path);
-    free(text);
+    if (status == LOAM_OK) status = loam_atomic_write_file(path, text.data, text.size, error);
+    loam_bytes_deinit(&text);
     free(path);
     return status;
 }

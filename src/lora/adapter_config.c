@@ -306,11 +306,8 @@ static enum loam_status append_string(struct loam_bytes *text, const char *value
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s: \"%s\" is not UTF-8 and cannot be written",
                          file_name, value);
     }
-    char *quoted = json_dumps(string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+    enum loam_status status = loam_json_append(text, string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII, error);
     json_decref(string);
-    if (quoted == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory");
-    enum loam_status status = loam_bytes_append_text(text, quoted, error);
-    free(quoted);
     return status;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/heap.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "io/safetensors.h"
 #include "model/files.h"
@@ -124,15 +125,14 @@ static enum loam_status read_tensors(struct loam_optimiser *optimiser, const cha
 
 static enum loam_status write_json(const char *directory, json_t *root, struct loam_error *error)
 {
-    char *text = root == NULL ? NULL : json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    struct loam_bytes text = {0};
     char *path = loam_path_join(directory, LOAM_CHECKPOINT_STATE, error);
-    enum loam_status status = LOAM_OK;
-    if (text == NULL || path == NULL)
-        status = loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: the state of a checkpoint");
-    else
-        status = loam_atomic_write_file(path, text, strlen(text), error);
+    enum loam_status status =
+        path == NULL ? LOAM_ERROR_MEMORY
+                     : loam_json_append(&text, root, JSON_INDENT(2) | JSON_REAL_PRECISION(17), error);
+    if (status == LOAM_OK) status = loam_atomic_write_file(path, text.data, text.size, error);
     free(path);
-    free(text);
+    loam_bytes_deinit(&text);
     json_decref(root);
     return status;
 }

@@ -21,10 +21,39 @@ static void documents_that_are_refused(void **state)
         {"{\"a\": 1, \"a\": 2}", "duplicate"},
         {"{\"a\": \"\xff\"}", "not valid JSON"},
         {"{\"a\": 1e999}", "not valid JSON"},
+        {"{\"a\": -}", "line 1, column 8: that is no number"},
+        {"{\"a\": 1.}", "that is no number"},
+        {"{\"a\": .5}", "column 7: a value expected"},
+        {"{\"a\": 1e+}", "that is no number"},
+        {"{\"a\": -01}", "that is no number"},
+        {"{\"a\": +1}", "a value expected"},
+        {"{\"a\": NaN}", "a value expected"},
+        {"{\"a\": tru}", "a value expected"},
+        {"{\"a\": truely}", "',' or '}' expected"},
+        {"{\"a\" 1}", "':' expected"},
+        {"{a: 1}", "a key between quotes expected"},
+        {"{'a': 1}", "a key between quotes expected"},
+        {"{\"a\": [1 2]}", "',' or ']' expected"},
+        {"{\"a\": [1,]}", "a value expected"},
+        {"{\"a\": \"b}", "the text ends within a string"},
+        {"{\"a\": \"b\\", "a backslash"},
+        {"{\"a\": \"\\x\"}", "a backslash"},
+        {"{\"a\": \"b\nc\"}", "a control character"},
+        {"{\"a\": \"\\u12g4\"}", "four hexadecimal digits"},
+        {"{\"a\": \"\\u12", "four hexadecimal digits"},
+        {"{\"a\": \"\\u0000\"}", "\\u0000"},
+        {"{\"a\": \"\\ud800\"}", "half of a character"},
+        {"{\"a\": \"\\ud800\\u0041\"}", "half of a character"},
+        {"{\"a\": \"\\udc00\"}", "half of a character"},
+        {"{\"a\": \"\xc0\x80\"}", "not UTF-8"},
+        {"{\"a\": \"\xed\xa0\x80\"}", "not UTF-8"},
+        {"{\"a\": \"\xf4\x90\x80\x80\"}", "not UTF-8"},
+        {"{\"a\": \"\xc3", "not UTF-8"},
+        {"{\"\xc3\xa9\": \"\xff\"}", "column 8: bytes"}, // a character is one column
         {"[1]", "doc.json must be a JSON object, it is an array"},
-        {"3", "'{' expected"},
-        {"null", "'{' expected"},
-        {"\"x\"", "'{' expected"},
+        {"3", "must be a JSON object, it is an integer"},
+        {"null", "must be a JSON object, it is null"},
+        {"\"x\"", "must be a JSON object, it is a string"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct loam_error error = {0};
@@ -32,6 +61,38 @@ static void documents_that_are_refused(void **state)
         assert_fails(parse(&root, cases[i].text, &error), LOAM_ERROR_FORMAT, cases[i].message);
         assert_null(root);
     }
+}
+
+// What jansson reads of the same text.
+static void documents_that_are_taken(void **state)
+{
+    (void)state;
+    static const char *const documents[] = {
+        "{}",
+        " {\t\"a\" :\r\n[ ] , \"b\":{ }} ",
+        "{\"a\": [0, -0, 1.5, -1.5e3, 1E-2, 1e+2, 0e0, 9223372036854775807, -9223372036854775808]}",
+        "{\"a\": [true, false, null, [[[]]]]}",
+        "{\"a\": \"\\\"\\\\\\/\\b\\f\\n\\r\\t\", \"\\u0061b\": 1}",
+        "{\"\": \"\\u0001\\u007f\\u0080\\u07ff\\u0800\\uffff\\ud800\\udc00\\uDBFF\\uDFFF\\ud7ff\\ue000\"}",
+        "{\"a\": "
+        "\"\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"}",
+    };
+    for (size_t i = 0; i < sizeof documents / sizeof documents[0]; i++) {
+        struct loam_error error = {0};
+        json_t *root, *expected = json_loads(documents[i], 0, NULL);
+        assert_ok(parse(&root, documents[i], &error));
+        assert_non_null(expected);
+        assert_true(json_equal(root, expected));
+        json_decref(root);
+        json_decref(expected);
+    }
+    // A text is as long as it is said to be.
+    json_t *root;
+    struct loam_error error = {0};
+    assert_ok(loam_json_parse(&root, "{}x", 2, "doc.json", &error));
+    json_decref(root);
+    assert_fails(loam_json_parse(&root, "{}\0", 3, "doc.json", &error), LOAM_ERROR_FORMAT,
+                 "the end of the text");
 }
 
 static void depth_is_bounded(void **state)
@@ -156,6 +217,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(documents_that_are_refused),
+        cmocka_unit_test(documents_that_are_taken),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(values_are_typed),
         cmocka_unit_test(integers_beyond_64_bits),
