@@ -52,7 +52,7 @@ enum loam_event_kind {
     LOAM_EVENT_START,    // training is about to begin: total_steps, tokens, trainable_parameters, parameters
     LOAM_EVENT_STEP,     // a logged optimiser step: the mean over the steps since the last one
     LOAM_EVENT_EVAL,     // evaluation of the eval set
-    LOAM_EVENT_END,      // the whole run: loss is the mean over all steps
+    LOAM_EVENT_END,      // the whole run: loss is the mean over all steps, eval_... those of the result
     LOAM_EVENT_PROGRESS, // a little of a long activity is done: activity, done, total
 };
 // Long work. Each reports `total` units, of which `done` are done; the last report has done == total.

@@ -14,8 +14,6 @@ struct train_watch {
     const struct loam_callbacks *callbacks;
     struct loam_event start;
     struct loam_event end;
-    struct loam_event evaluation; // the last one
-    bool evaluated;
 };
 
 static void log_start(const struct loam_log *log, const struct loam_event *start)
@@ -35,10 +33,6 @@ static bool watch_event(void *user, const struct loam_event *event)
         log_start(&watch->callbacks->log, event);
     }
     if (event->kind == LOAM_EVENT_END) watch->end = *event;
-    if (event->kind == LOAM_EVENT_EVAL) {
-        watch->evaluation = *event;
-        watch->evaluated = true;
-    }
     return watch->callbacks->event == NULL || watch->callbacks->event(watch->callbacks->user, event);
 }
 
@@ -61,12 +55,18 @@ static enum loam_status report_json(const struct loam_settings *settings, const 
         "epoch", loam_json_number(end->epoch), "train_loss", loam_json_number(end->loss), "seconds",
         loam_json_number(end->seconds), "tokens_per_second", loam_json_number(end->tokens_per_second),
         "tokens", (json_int_t)end->tokens, "peak_memory_bytes", (json_int_t)end->peak_rss);
-    if (root != NULL && watch->evaluated)
-        json_object_set_new(root, "eval_loss", loam_json_number(watch->evaluation.eval_loss));
-    if (root != NULL && watch->evaluated && settings->train.best_metric == LOAM_BEST_EXACT_MATCH) {
-        json_object_set_new(root, "eval_exact_match", loam_json_number(watch->evaluation.eval_exact_match));
-        json_object_set_new(root, "eval_f1", loam_json_number(watch->evaluation.eval_f1));
-    }
+    const struct {
+        const char *key;
+        double value;
+        bool there;
+    } evaluation[] = {
+        {"eval_loss", end->eval_loss, settings->train.eval_data != NULL},
+        {"eval_exact_match", end->eval_exact_match, settings->train.best_metric == LOAM_BEST_EXACT_MATCH},
+        {"eval_f1", end->eval_f1, settings->train.best_metric == LOAM_BEST_EXACT_MATCH},
+    };
+    for (size_t i = 0; i < sizeof evaluation / sizeof *evaluation; i++)
+        if (evaluation[i].there)
+            loam_json_put(&root, evaluation[i].key, loam_json_number(evaluation[i].value));
     return loam_output_json(watch->callbacks, root, JSON_INDENT(2), error);
 }
 

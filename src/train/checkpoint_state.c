@@ -35,6 +35,7 @@ static const struct {
     FIELD(last.loss),     FIELD(last.grad_norm),   FIELD(learning_rate),
     FIELD(logged_step),   FIELD(logged_loss_sum),  FIELD(logged_updates),
     FIELD(logged_tokens), LATER(eval_exact_match), LATER(best_exact_match),
+    LATER(eval_f1),       LATER(best_f1),
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 

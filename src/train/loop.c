@@ -119,13 +119,12 @@ static enum loam_status report_step(struct loam_loop *loop, struct loam_error *e
     return status;
 }
 
-static enum loam_status report_evaluation(struct loam_loop *loop, const struct loam_evaluate_result *result,
+static enum loam_status report_evaluation(struct loam_loop *loop, const struct loam_evaluation *evaluation,
                                           struct loam_error *error)
 {
-    const struct loam_evaluation *evaluation = &result->loss;
     struct loam_event event = event_of(loop, LOAM_EVENT_EVAL);
     event.eval_exact_match = loop->eval_exact_match;
-    event.eval_f1 = result->scored ? result->overall.f1 : NAN;
+    event.eval_f1 = loop->eval_f1;
     event.eval_loss = evaluation->loss;
     event.tokens_per_second = per_second((double)evaluation->tokens, evaluation->seconds);
     enum loam_status status = send(loop, &event, error);
@@ -145,13 +144,14 @@ static enum loam_status report_evaluation(struct loam_loop *loop, const struct l
     return status;
 }
 
-static void report_end(struct loam_loop *loop)
+void loam_loop_end(struct loam_loop *loop)
 {
     struct loam_event event = event_of(loop, LOAM_EVENT_END);
     loop->seconds = event.seconds;
     event.loss = loop->loss_sum / (double)loop->updates;
     event.eval_loss = loop->eval_loss;
     event.eval_exact_match = loop->eval_exact_match;
+    event.eval_f1 = loop->eval_f1;
     event.tokens_per_second = per_second((double)loop->tokens, loop->seconds);
     (void)send(loop, &event, NULL); // what was learnt is saved whatever the caller says now
     struct loam_metric line[] = {
@@ -196,6 +196,7 @@ static void compare_with_best(struct loam_loop *loop)
     if (is_better(loop)) {
         loop->best_loss = loop->eval_loss;
         loop->best_exact_match = loop->eval_exact_match;
+        loop->best_f1 = loop->eval_f1;
         loop->best_step = loop->step;
         loop->worse_evaluations = 0;
     } else {
@@ -206,16 +207,17 @@ static void compare_with_best(struct loam_loop *loop)
 static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *error)
 {
     double start = loam_clock_seconds();
-    struct loam_evaluate_result result = {.overall = {.exact = NAN}};
+    struct loam_evaluate_result result = {.overall = {.exact = NAN, .f1 = NAN}};
     LOAM_TRY(loam_evaluate_loss(loop->decoder, loop->eval_dataset, 0, &loop->buffers->batch,
                                 &loop->buffers->examples[0], loop->callbacks, &result.loss, error));
     if (loop->answerer != NULL)
         LOAM_TRY(loam_answerer_score(loop->answerer, loop->eval_dataset, 0, &result, error));
     loop->eval_loss = result.loss.loss;
     loop->eval_exact_match = result.overall.exact;
+    loop->eval_f1 = result.overall.f1;
     compare_with_best(loop);
     loop->logged_seconds += loam_clock_seconds() - start;
-    return report_evaluation(loop, &result, error);
+    return report_evaluation(loop, &result.loss, error);
 }
 
 static bool is_early(const struct loam_loop *loop)
@@ -342,8 +344,8 @@ static enum loam_status run_steps(struct loam_loop *loop, struct loam_error *err
 void loam_loop_begin(struct loam_loop *loop)
 {
     loop->start = loop->logged_seconds = loam_clock_seconds();
-    loop->eval_loss = loop->eval_exact_match = loop->last.grad_norm = NAN;
-    loop->best_loss = loop->best_exact_match = NAN;
+    loop->eval_loss = loop->eval_exact_match = loop->eval_f1 = loop->last.grad_norm = NAN;
+    loop->best_loss = loop->best_exact_match = loop->best_f1 = NAN;
     loop->eval_step = loop->best_step = loop->saved = -1;
 }
 
@@ -376,6 +378,5 @@ enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
                        (long long)loop->worse_evaluations, (long long)loop->best_step,
                        loam_loop_best(loop, best));
     }
-    report_end(loop);
     return LOAM_OK;
 }

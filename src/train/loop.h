@@ -46,9 +46,11 @@ struct loam_loop {
     double loss_sum;           // of the updates
     double eval_loss;          // of the last evaluation; NAN: none
     double eval_exact_match;   // its, in percent; NAN: no answers were generated
+    double eval_f1;            // its, in percent; NAN likewise
     int64_t eval_step;         // when it was; -1: never
     double best_loss;          // of the best evaluation
     double best_exact_match;   // its
+    double best_f1;            // its
     int64_t best_step;         // when it was; -1: never
     int64_t worse_evaluations; // since then
     double start;              // seconds
@@ -71,6 +73,8 @@ void loam_loop_begin(struct loam_loop *loop);
 // All steps that are left. One that is stopped by its caller saves the step it has done. A step whose
 // examples have no labels counts as a step but changes nothing; a run without any label is an error.
 enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error);
+// The last report. `eval_loss` and its fellows are then those of the values that the run results in.
+void loam_loop_end(struct loam_loop *loop);
 
 enum { LOAM_BEST_SIZE = 64 };
 // What the best evaluation has: "an evaluation loss of 1.2345".

@@ -347,6 +347,28 @@ static double rounded(double value, int decimals)
     return round(value * scale) / scale;
 }
 
+// Of the values that were saved: where those are not of the last step, it is said of which.
+static enum loam_status append_evaluation(struct loam_bytes *card, const struct loam_loop *loop,
+                                          struct loam_error *error)
+{
+    const struct {
+        const char *name;
+        double value;
+    } rows[] = {
+        {"eval_loss", rounded(loop->eval_loss, 4)},
+        {"eval_exact_match", rounded(loop->eval_exact_match, 2)},
+        {"eval_f1", rounded(loop->eval_f1, 2)},
+    };
+    char name[64];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        bool best = loop->eval_step < loop->step;
+        snprintf(name, sizeof name, best ? "%s (step %lld, the best)" : "%s", rows[i].name,
+                 (long long)loop->eval_step);
+        LOAM_TRY(append_row(card, name, rows[i].value, error));
+    }
+    return LOAM_OK;
+}
+
 static enum loam_status append_results(struct loam_bytes *card, const struct loam_loop *loop,
                                        struct loam_error *error)
 {
@@ -356,8 +378,7 @@ static enum loam_status append_results(struct loam_bytes *card, const struct loa
     LOAM_TRY(append_row(card, "tokens", (double)loop->tokens, error));
     LOAM_TRY(append_row(card, "train_loss (mean over all steps)",
                         rounded(loop->loss_sum / (double)loop->updates, 4), error));
-    LOAM_TRY(append_row(card, "eval_loss", rounded(loop->eval_loss, 4), error));
-    LOAM_TRY(append_row(card, "eval_exact_match", rounded(loop->eval_exact_match, 2), error));
+    LOAM_TRY(append_evaluation(card, loop, error));
     LOAM_TRY(append_row(card, "trainable parameters", (double)loop->trainable_parameters, error));
     LOAM_TRY(append_row(card, "all parameters", (double)loop->parameters, error));
     LOAM_TRY(append_row(card, "seconds", rounded(loop->seconds, 1), error));

@@ -204,6 +204,8 @@ static void take_best(struct train_run *run)
     if (taken) {
         loop->eval_loss = loop->best_loss;
         loop->eval_exact_match = loop->best_exact_match;
+        loop->eval_f1 = loop->best_f1;
+        loop->eval_step = loop->best_step;
     }
     char best[LOAM_BEST_SIZE];
     loam_log_write(run->job.log, taken ? LOAM_LOG_INFO : LOAM_LOG_WARNING,
@@ -220,6 +222,7 @@ static enum loam_status train(struct train_run *run, struct loam_error *error)
     LOAM_TRY(begin(run, error));
     LOAM_TRY(loam_loop_run(&run->loop, error));
     take_best(run);
+    loam_loop_end(&run->loop);
     loam_session_report(&job->session, run->settings->data, job->dataset);
     if (job->eval_dataset != NULL)
         loam_session_report(&job->session, run->settings->eval_data, job->eval_dataset);

@@ -21,6 +21,24 @@ cmp -s "$tmp/by/adapter_model.safetensors" "$tmp/again/adapter_model.safetensors
 
 ok 'measured only, as JSON' "${train[@]}" "${by_answers[@]}" --out "$tmp/measured" --json --save-steps 4
 [ -n "$(number eval_exact_match "$tmp/stdout")" ] && [ -n "$(number eval_f1 "$tmp/stdout")" ] || fail "$(cat "$tmp/stdout")"
+# The evaluation that is reported is that of the result, and everywhere the same. So high a rate unlearns what it learnt.
+for metric in eval_loss exact_match; do
+    ok "the best by $metric, as JSON" "${train[@]}" "${by_answers[@]}" --metric-for-best-model "$metric" --learning-rate 3 \
+        --out "$tmp/json-$metric" --json --load-best-at-end
+    best=$(sed -n 's/.*the result is that of step \([0-9]*\), with .*/\1/p' "$tmp/stderr")
+    [ -n "$best" ] && [ "$best" -lt 12 ] || fail "the best is the last: $(cat "$tmp/stderr")"
+    grep "\"eval_loss\".*\"step\": $best}" "$tmp/json-$metric/metrics.jsonl" >"$tmp/line"
+    for key in eval_loss eval_exact_match eval_f1; do
+        there=$(number "$key" "$tmp/stdout")
+        [ "$metric" = exact_match ] || [ "$key" = eval_loss ] || continue
+        awk -v a="$there" -v b="$(sed -n "s/.*\"$key\": \([-0-9.e+]*\),.*/\1/p" "$tmp/line")" \
+            'BEGIN { exit !(a != "" && b != "" && a - b < 1e-6 * (1 + b) && b - a < 1e-6 * (1 + b)) }' ||
+            fail "$key is $there: $(cat "$tmp/line")"
+        row=$(sed -n "s/^| $key (step $best, the best) | \([0-9.]*\) |$/\1/p" "$tmp/json-$metric/README.md")
+        awk -v a="$there" -v b="$row" 'BEGIN { exit !(b != "" && a - b < 0.006 && b - a < 0.006) }' ||
+            fail "$key in the card: $(grep "$key" "$tmp/json-$metric/README.md"), $there"
+    done
+done
 ok 'without' "${train[@]}" --eval-data "$data" --eval-steps 2 --out "$tmp/without"
 cmp -s "$tmp/without/adapter_model.safetensors" "$tmp/measured/adapter_model.safetensors" || fail 'answering changes the training'
 grep -q exact_match "$tmp/without/metrics.jsonl" && fail 'answers that nobody asked for'
