@@ -183,18 +183,33 @@ static void set_limits(const struct loam_attempt *attempt, const struct loam_att
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
-    if (options->certificates != NULL) curl_easy_setopt(curl, CURLOPT_CAINFO, options->certificates);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, options->endpoint->loopback ? "http,https" : "https");
-    // What stays on this machine needs no proxy.
-    if (options->endpoint->loopback) curl_easy_setopt(curl, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
 }
 
-static void set_options(struct loam_attempt *attempt, const struct loam_attempt_options *options)
+// Those that libcurl copies, for which it may have no memory: a request without one of them would be another.
+static CURLcode set_texts(const struct loam_attempt *attempt, const struct loam_attempt_options *options)
+{
+    bool loopback = options->endpoint->loopback;
+    const struct {
+        CURLoption option;
+        const char *text; // NULL: as it is without
+    } texts[] = {
+        {CURLOPT_URL, options->url},
+        {CURLOPT_USERAGENT, "loam/" LOAM_VERSION},
+        {CURLOPT_CAINFO, options->certificates},
+        {CURLOPT_PROTOCOLS_STR, loopback ? "http,https" : "https"},
+        // What stays on this machine needs no proxy.
+        {CURLOPT_NOPROXY, loopback ? "localhost,127.0.0.1,::1" : NULL},
+    };
+    CURLcode code = CURLE_OK;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && code == CURLE_OK; i++)
+        if (texts[i].text != NULL) code = curl_easy_setopt(attempt->curl, texts[i].option, texts[i].text);
+    return code;
+}
+
+static CURLcode set_options(struct loam_attempt *attempt, const struct loam_attempt_options *options)
 {
     CURL *curl = attempt->curl;
-    curl_easy_setopt(curl, CURLOPT_URL, options->url);
     curl_easy_setopt(curl, CURLOPT_PRIVATE, options->user);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "loam/" LOAM_VERSION);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, attempt->lines);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, attempt->message);
     curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
@@ -204,6 +219,7 @@ static void set_options(struct loam_attempt *attempt, const struct loam_attempt_
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, attempt);
     set_method(attempt);
     set_limits(attempt, options);
+    return set_texts(attempt, options);
 }
 
 enum loam_status loam_attempt_create(struct loam_attempt **out, const struct loam_attempt_options *options,
@@ -219,15 +235,15 @@ enum loam_status loam_attempt_create(struct loam_attempt **out, const struct loa
     enum loam_status status = LOAM_OK;
     if (request->sink != NULL) status = request->sink->start(request->sink->user, &attempt->offset, error);
     if (status == LOAM_OK) {
+        CURLcode code = CURLE_OUT_OF_MEMORY;
         attempt->curl = curl_easy_init();
-        if (attempt->curl == NULL || !add_lines(attempt, options->token))
-            status = loam_fail(error, LOAM_ERROR_MEMORY, "no memory for a request");
+        if (attempt->curl != NULL && add_lines(attempt, options->token)) code = set_options(attempt, options);
+        if (code != CURLE_OK) status = loam_attempt_fail(code, request->what, error);
     }
     if (status != LOAM_OK) {
         loam_attempt_destroy(attempt);
         return status;
     }
-    set_options(attempt, options);
     *out = attempt;
     return LOAM_OK;
 }
@@ -235,6 +251,12 @@ enum loam_status loam_attempt_create(struct loam_attempt **out, const struct loa
 CURL *loam_attempt_handle(const struct loam_attempt *attempt)
 {
     return attempt->curl;
+}
+
+enum loam_status loam_attempt_fail(CURLcode code, const char *what, struct loam_error *error)
+{
+    if (code == CURLE_OUT_OF_MEMORY) return loam_fail(error, LOAM_ERROR_MEMORY, "%s: out of memory", what);
+    return loam_fail(error, LOAM_ERROR_INTERNAL, "%s: %s", what, curl_easy_strerror(code));
 }
 
 // Faults of the network, which pass. What is wrong with a certificate, an address or this machine does not.
@@ -257,6 +279,10 @@ static bool may_pass(const struct loam_attempt *attempt, CURLcode code)
 
 static void describe_failure(struct loam_attempt *attempt, CURLcode code, struct loam_attempt_result *result)
 {
+    if (code == CURLE_OUT_OF_MEMORY) {
+        loam_fail(&result->error, LOAM_ERROR_MEMORY, "out of memory");
+        return;
+    }
     const char *message = attempt->message[0] != '\0' ? attempt->message : curl_easy_strerror(code);
     result->again = may_pass(attempt, code);
     loam_fail(&result->error, LOAM_ERROR_IO, "%.300s%s", message,

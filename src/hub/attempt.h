@@ -32,6 +32,8 @@ enum loam_status loam_attempt_create(struct loam_attempt **attempt,
 CURL *loam_attempt_handle(const struct loam_attempt *attempt);
 // `code`: how libcurl ended.
 void loam_attempt_finish(struct loam_attempt *attempt, CURLcode code, struct loam_attempt_result *result);
+// Fails with libcurl's own words, and with LOAM_ERROR_MEMORY where it ran out of it.
+enum loam_status loam_attempt_fail(CURLcode code, const char *what, struct loam_error *error);
 void loam_attempt_destroy(struct loam_attempt *attempt);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,33 +75,33 @@ static char *ref_path(const struct loam_cache *cache, const char *revision, stru
     return loam_format(error, "%s/refs/%s", cache->repository, revision);
 }
 
-bool loam_cache_find_commit(const struct loam_cache *cache, const char *revision,
-                            char commit[LOAM_COMMIT_SIZE])
+enum loam_status loam_cache_find_commit(const struct loam_cache *cache, const char *revision,
+                                        char commit[LOAM_COMMIT_SIZE], struct loam_error *error)
 {
-    struct loam_error ignored;
+    commit[0] = '\0';
     if (loam_is_commit(revision)) {
         memcpy(commit, revision, LOAM_COMMIT_SIZE);
-        return true;
+        return LOAM_OK;
     }
     struct loam_bytes text = {0};
-    char *path = ref_path(cache, revision, &ignored);
-    bool found =
-        path != NULL && loam_file_read(path, REF_LIMIT, &text, &ignored) == LOAM_OK && text.data != NULL;
-    if (found) {
+    char *path = ref_path(cache, revision, error);
+    enum loam_status status =
+        path == NULL ? LOAM_ERROR_MEMORY : loam_file_read(path, REF_LIMIT, &text, error);
+    if (status == LOAM_OK && text.data != NULL) {
         text.data[strcspn(text.data, " \t\r\n")] = '\0';
-        found = loam_is_commit(text.data);
+        if (loam_is_commit(text.data)) memcpy(commit, text.data, LOAM_COMMIT_SIZE);
     }
-    if (found) memcpy(commit, text.data, LOAM_COMMIT_SIZE);
     loam_bytes_deinit(&text);
     free(path);
-    return found;
+    return status == LOAM_ERROR_MEMORY ? status : LOAM_OK; // what cannot be read is not known
 }
 
 enum loam_status loam_cache_set_commit(const struct loam_cache *cache, const char *revision,
                                        const char *commit, struct loam_error *error)
 {
     char known[LOAM_COMMIT_SIZE];
-    if (loam_cache_find_commit(cache, revision, known) && strcmp(known, commit) == 0) return LOAM_OK;
+    LOAM_TRY(loam_cache_find_commit(cache, revision, known, error));
+    if (strcmp(known, commit) == 0) return LOAM_OK;
     char *path = ref_path(cache, revision, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = write_file(path, commit, error);
@@ -123,11 +124,10 @@ static char *file_path(const struct loam_cache *cache, const char *kind, const c
 
 static bool has_file(const struct loam_cache *cache, const char *kind, const char *commit, const char *file)
 {
-    struct loam_error ignored;
-    char *path = file_path(cache, kind, commit, file, &ignored);
-    bool there = path != NULL && loam_file_exists(path);
-    free(path);
-    return there;
+    // On the stack, so that no want of memory looks like the want of a file; what is longer nobody can open.
+    char path[PATH_MAX];
+    int size = snprintf(path, sizeof path, "%s/%s/%s/%s", cache->repository, kind, commit, file);
+    return size > 0 && (size_t)size < sizeof path && loam_file_exists(path);
 }
 
 bool loam_cache_has(const struct loam_cache *cache, const char *commit, const char *file)

@@ -22,9 +22,9 @@ enum loam_status loam_cache_open(struct loam_cache *cache, const char *root, con
                                  struct loam_error *error);
 void loam_cache_close(struct loam_cache *cache);
 
-// The commit that a revision names, as far as the cache knows: false when it does not.
-bool loam_cache_find_commit(const struct loam_cache *cache, const char *revision,
-                            char commit[LOAM_COMMIT_SIZE]);
+// The commit that a revision names, as far as the cache knows: "" when it does not.
+enum loam_status loam_cache_find_commit(const struct loam_cache *cache, const char *revision,
+                                        char commit[LOAM_COMMIT_SIZE], struct loam_error *error);
 // Remembers it. A revision that is the commit itself needs no remembering.
 enum loam_status loam_cache_set_commit(const struct loam_cache *cache, const char *revision,
                                        const char *commit, struct loam_error *error);

@@ -51,15 +51,16 @@ enum loam_status loam_http_create(struct loam_http **out, const struct loam_hub_
     struct loam_http *http = loam_calloc(1, sizeof *http, error);
     if (http == NULL) return LOAM_ERROR_MEMORY;
     *http = (struct loam_http){.settings = settings, .log = log, .pulse = pulse};
-    bool initialised = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
-    if (initialised) http->multi = curl_multi_init();
-    if (http->multi == NULL) {
-        if (initialised) curl_global_cleanup();
-        free(http);
-        return loam_fail(error, LOAM_ERROR_MEMORY, "libcurl cannot be initialised");
+    CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
+    if (code == CURLE_OK) http->multi = curl_multi_init();
+    if (http->multi != NULL) {
+        *out = http;
+        return LOAM_OK;
     }
-    *out = http;
-    return LOAM_OK;
+    free(http);
+    if (code != CURLE_OK) return loam_attempt_fail(code, "libcurl cannot be initialised", error);
+    curl_global_cleanup();
+    return loam_attempt_fail(CURLE_OUT_OF_MEMORY, "libcurl cannot be initialised", error);
 }
 
 void loam_http_destroy(struct loam_http *http)
@@ -76,6 +77,12 @@ void loam_http_request_deinit(struct loam_http_request *request)
 }
 
 // ---- One try ----
+
+static enum loam_status fail_multi(CURLMcode code, const char *what, struct loam_error *error)
+{
+    if (code == CURLM_OUT_OF_MEMORY) return loam_attempt_fail(CURLE_OUT_OF_MEMORY, what, error);
+    return loam_fail(error, LOAM_ERROR_INTERNAL, "%s: %s", what, curl_multi_strerror(code));
+}
 
 static enum loam_status start_task(struct loam_http *http, struct task *task, struct loam_error *error)
 {
@@ -98,10 +105,11 @@ static enum loam_status start_task(struct loam_http *http, struct task *task, st
         .user = task,
     };
     LOAM_TRY(loam_attempt_create(&task->attempt, &options, error));
-    if (curl_multi_add_handle(http->multi, loam_attempt_handle(task->attempt)) == CURLM_OK) return LOAM_OK;
+    CURLMcode code = curl_multi_add_handle(http->multi, loam_attempt_handle(task->attempt));
+    if (code == CURLM_OK) return LOAM_OK;
     loam_attempt_destroy(task->attempt);
     task->attempt = NULL;
-    return loam_fail(error, LOAM_ERROR_INTERNAL, "%s: libcurl takes no request", task->request->what);
+    return fail_multi(code, task->request->what, error);
 }
 
 static void end_attempt(struct loam_http *http, struct task *task)
@@ -259,11 +267,11 @@ static enum loam_status run(struct loam_http *http, struct task *tasks, size_t c
         LOAM_TRY(start_due(http, tasks, count, &wait, &open, error));
         if (open == 0) return LOAM_OK;
         LOAM_TRY(http->pulse.beat(http->pulse.user, error));
-        bool ok = curl_multi_perform(http->multi, &running) == CURLM_OK;
+        CURLMcode code = curl_multi_perform(http->multi, &running);
         LOAM_TRY(take_finished(http, &finished, error));
         // What has finished may let others begin at once.
-        if (ok && finished == 0) ok = curl_multi_poll(http->multi, NULL, 0, wait, NULL) == CURLM_OK;
-        if (!ok) return loam_fail(error, LOAM_ERROR_INTERNAL, "libcurl cannot go on");
+        if (code == CURLM_OK && finished == 0) code = curl_multi_poll(http->multi, NULL, 0, wait, NULL);
+        if (code != CURLM_OK) return fail_multi(code, "libcurl cannot go on", error);
     }
 }
 

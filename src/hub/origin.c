@@ -12,27 +12,30 @@ static bool is_loopback(const char *host)
     return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
 }
 
-static bool take_part(CURLU *url, CURLUPart part, char *text, size_t capacity)
+static CURLUcode take_part(CURLU *url, CURLUPart part, char *text, size_t capacity)
 {
     char *value = NULL;
-    if (curl_url_get(url, part, &value, CURLU_DEFAULT_PORT) != CURLUE_OK) return false;
+    CURLUcode code = curl_url_get(url, part, &value, CURLU_DEFAULT_PORT);
+    if (code != CURLUE_OK) return code;
     size_t size = strlen(value);
-    if (size < capacity) memcpy(text, value, size + 1);
+    bool fits = size > 0 && size < capacity;
+    if (fits) memcpy(text, value, size + 1);
     curl_free(value);
-    return size > 0 && size < capacity;
+    return fits ? CURLUE_OK : CURLUE_MALFORMED_INPUT;
 }
 
 enum loam_status loam_origin_parse(struct loam_origin *origin, const char *url, struct loam_error *error)
 {
     *origin = (struct loam_origin){0};
     CURLU *parsed = curl_url();
-    if (parsed == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "no memory for a URL");
-    bool ok = curl_url_set(parsed, CURLUPART_URL, url, CURLU_DISALLOW_USER) == CURLUE_OK &&
-              take_part(parsed, CURLUPART_SCHEME, origin->scheme, sizeof origin->scheme) &&
-              take_part(parsed, CURLUPART_HOST, origin->host, sizeof origin->host) &&
-              take_part(parsed, CURLUPART_PORT, origin->port, sizeof origin->port);
+    CURLUcode code =
+        parsed == NULL ? CURLUE_OUT_OF_MEMORY : curl_url_set(parsed, CURLUPART_URL, url, CURLU_DISALLOW_USER);
+    if (code == CURLUE_OK) code = take_part(parsed, CURLUPART_SCHEME, origin->scheme, sizeof origin->scheme);
+    if (code == CURLUE_OK) code = take_part(parsed, CURLUPART_HOST, origin->host, sizeof origin->host);
+    if (code == CURLUE_OK) code = take_part(parsed, CURLUPART_PORT, origin->port, sizeof origin->port);
     curl_url_cleanup(parsed);
-    if (!ok || (strcmp(origin->scheme, "https") != 0 && strcmp(origin->scheme, "http") != 0))
+    if (code == CURLUE_OUT_OF_MEMORY) return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: an address");
+    if (code != CURLUE_OK || (strcmp(origin->scheme, "https") != 0 && strcmp(origin->scheme, "http") != 0))
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "not an address of the form https://HOST/...");
     origin->loopback = is_loopback(origin->host);
     return LOAM_OK;

@@ -41,6 +41,7 @@ struct pull_job {
     struct loam_listing listing;
     struct loam_wanted_file *files;
     size_t count;
+    struct loam_error refused; // memory for looking into the cache; LOAM_OK: it was not
 };
 
 // ---- What the cache has ----
@@ -51,13 +52,14 @@ static bool has(const struct pull_job *job, const char *file)
 }
 
 // Every shard that the index names. The index is outside data: an entry that is no safe name is not there.
-static bool has_shards(const struct pull_job *job)
+static bool has_shards(struct pull_job *job)
 {
-    struct loam_error ignored;
+    struct loam_error problem = {0};
     json_t *root = NULL;
-    char *snapshot = loam_cache_snapshot(&job->cache, job->commit, &ignored);
-    char *path = snapshot == NULL ? NULL : loam_path_join(snapshot, index_file, &ignored);
-    bool all = path != NULL && loam_json_load(&root, path, &ignored) == LOAM_OK;
+    char *snapshot = loam_cache_snapshot(&job->cache, job->commit, &problem);
+    char *path = snapshot == NULL ? NULL : loam_path_join(snapshot, index_file, &problem);
+    bool all = path != NULL && loam_json_load(&root, path, &problem) == LOAM_OK;
+    if (problem.status == LOAM_ERROR_MEMORY) job->refused = problem;
     const json_t *map = json_object_get(root, "weight_map");
     all = all && json_object_size(map) > 0;
     void *iterator = json_object_iter((json_t *)(uintptr_t)map);
@@ -75,7 +77,7 @@ static bool has_shards(const struct pull_job *job)
 }
 
 // loam links the weights last (below), and transformers and PEFT load them last: where they are, the rest is.
-static bool has_kind(const struct pull_job *job, enum loam_pull_kind kind)
+static bool has_kind(struct pull_job *job, enum loam_pull_kind kind)
 {
     bool tokenizer =
         has(job, "tokenizer.json") || loam_cache_lacks(&job->cache, job->commit, "tokenizer.json");
@@ -102,7 +104,7 @@ static bool has_included(const struct pull_job *job)
     return true;
 }
 
-static bool is_cached(const struct pull_job *job)
+static bool is_cached(struct pull_job *job)
 {
     return job->pull->include_count > 0 ? has_included(job) : has_kind(job, job->pull->kind);
 }
@@ -266,9 +268,12 @@ static enum loam_status bring(struct pull_job *job, struct loam_error *error)
 
 static enum loam_status pull_files(struct pull_job *job, char **directory, struct loam_error *error)
 {
-    bool known = loam_cache_find_commit(&job->cache, job->repo->revision, job->commit);
+    LOAM_TRY(loam_cache_find_commit(&job->cache, job->repo->revision, job->commit, error));
     bool ask = job->pull->update && !job->hub->settings.offline;
-    if (!known || ask || !is_cached(job)) LOAM_TRY(bring(job, error));
+    bool there = job->commit[0] != '\0' && !ask && is_cached(job);
+    if (job->refused.status != LOAM_OK)
+        return loam_fail(error, job->refused.status, "%s", job->refused.message);
+    if (!there) LOAM_TRY(bring(job, error));
     *directory = loam_cache_snapshot(&job->cache, job->commit, error);
     return *directory == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }

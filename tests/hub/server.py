@@ -101,6 +101,7 @@ class Repository:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body goes out at once behind its headers
 
     def log_message(self, *_):
         pass
