@@ -11,6 +11,7 @@
 #include "base/heap.h"
 #include "base/json.h"
 #include "io/atomic.h"
+#include "text/utf8.h"
 
 static const char file_name[] = "adapter_config.json";
 
@@ -301,11 +302,10 @@ void loam_adapter_config_deinit(struct loam_adapter_config *config)
 // A string as JSON, ASCII only, as Python's json writes it.
 static enum loam_status append_string(struct loam_bytes *text, const char *value, struct loam_error *error)
 {
-    json_t *string = json_string(value);
-    if (string == NULL) {
+    if (loam_utf8_check(value, strlen(value)) != strlen(value))
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s: \"%s\" is not UTF-8 and cannot be written",
                          file_name, value);
-    }
+    json_t *string = json_string(value);
     enum loam_status status = loam_json_append(text, string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII, error);
     json_decref(string);
     return status;
