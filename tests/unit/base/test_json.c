@@ -74,8 +74,8 @@ static void documents_that_are_taken(void **state)
         "{\"a\": [true, false, null, [[[]]]]}",
         "{\"a\": \"\\\"\\\\\\/\\b\\f\\n\\r\\t\", \"\\u0061b\": 1}",
         "{\"\": \"\\u0001\\u007f\\u0080\\u07ff\\u0800\\uffff\\ud800\\udc00\\uDBFF\\uDFFF\\ud7ff\\ue000\"}",
-        "{\"a\": "
-        "\"\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"}",
+        "{\"\": \"\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\"}",
+        "{\"\": \"\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"}",
     };
     for (size_t i = 0; i < sizeof documents / sizeof documents[0]; i++) {
         struct loam_error error = {0};
