@@ -366,10 +366,14 @@ const char *loam_matmul_pack(struct matmul_cache *cache, const struct matmul_sha
     return status == dnnl_success ? NULL : "oneDNN could not pack a weight";
 }
 
-static bool has_bf16_instructions(void)
+static bool has_instructions(unsigned isa)
 {
-    const unsigned bf16 = dnnl_cpu_isa_avx512_core_bf16;
-    return (dnnl_get_effective_cpu_isa() & bf16) == bf16;
+    return (dnnl_get_effective_cpu_isa() & isa) == isa;
+}
+
+bool loam_matmul_has_tiles(void)
+{
+    return has_instructions(dnnl_cpu_isa_avx512_core_amx);
 }
 
 bool loam_matmul_native_bf16(struct matmul_cache *cache)
@@ -384,5 +388,5 @@ bool loam_matmul_native_bf16(struct matmul_cache *cache)
                                        .c_dtype = LOAM_BF16,
                                        .bias_dtype = LOAM_BF16,
                                        .accumulate = true};
-    return has_bf16_instructions() && entry_find(cache, &shape) != NULL;
+    return has_instructions(dnnl_cpu_isa_avx512_core_bf16) && entry_find(cache, &shape) != NULL;
 }

@@ -46,5 +46,6 @@ const char *loam_matmul_pack(struct matmul_cache *cache, const struct matmul_sha
 
 // The instructions that may be used multiply bf16 by themselves, and oneDNN has a product that makes it.
 bool loam_matmul_native_bf16(struct matmul_cache *cache);
+bool loam_matmul_has_tiles(void); // they include AMX, which multiplies tiles of bf16
 
 #endif

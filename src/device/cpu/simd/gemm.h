@@ -1,10 +1,11 @@
-// Matrix products of f32 and bf16 with sums in f32, for the levels whose instructions oneDNN uses less well
-// (or not at all: bf16 below AVX-512): operands are widened while they are packed, so that a bf16 weight
-// costs half the reading and nothing else.
+// Matrix products with sums in f32, by the kernels of gemm_kernel.h: where oneDNN has none (bf16 below
+// AVX-512 BF16, operands of two dtypes), or a slower one (bf16 by AVX-512 BF16).
 #ifndef LOAM_DEVICE_CPU_SIMD_GEMM_H
 #define LOAM_DEVICE_CPU_SIMD_GEMM_H
 
 #include "device/cpu/simd/level.h"
+
+struct gemm_kernel;
 
 // A matrix as a product reads it: one of the two strides is 1.
 struct gemm_operand {
@@ -33,6 +34,6 @@ struct gemm {
 // Bytes of scratch for products of up to m rows, n columns and sums of k.
 size_t cpu_gemm_scratch(int64_t m, int64_t n, int64_t k, int threads);
 // Each element's sum runs in one order, whatever the number of threads.
-void cpu_gemm(const struct gemm *gemm, void *scratch, int threads);
+void cpu_gemm(const struct gemm *gemm, const struct gemm_kernel *kernel, void *scratch, int threads);
 
 #endif

@@ -189,7 +189,7 @@ static float row_largest(const float *logits, int64_t count, float largest)
     return largest;
 }
 
-// logits <- exp(logits - largest), also to `rounded` where that is not NULL; returns their sum.
+// logits, or `rounded` where that is not NULL, <- exp(logits - largest); returns their sum.
 static float row_weights(float *logits, uint16_t *rounded, int64_t count, float largest)
 {
     vec sum = splat(0);
@@ -197,8 +197,10 @@ static float row_weights(float *logits, uint16_t *rounded, int64_t count, float 
         vec weight = exp_vec(load(logits, i, count, false) - largest);
         if (count - i < LANES) weight = select_vec(lane_index() < (int32_t)(count - i), weight, splat(0));
         sum += weight;
-        store(logits, i, count, weight, false);
-        if (rounded != NULL) store(rounded, i, count, weight, true);
+        if (rounded != NULL)
+            store(rounded, i, count, weight, true);
+        else
+            store(logits, i, count, weight, false);
     }
     return sum_lanes(sum);
 }

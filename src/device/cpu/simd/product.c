@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "device/cpu/simd/gemm_kernel.h"
+
 static enum loam_dtype dtype_of(bool bf16)
 {
     return bf16 ? LOAM_BF16 : LOAM_F32;
@@ -36,11 +38,30 @@ static enum loam_status product_onednn(struct loam_stream *stream, const struct 
                                                           product->b.data, product->bias, product->c));
 }
 
+// oneDNN has products of f32, and of bf16 by AMX, which gemm.c has not.
+const struct gemm_kernel *cpu_product_kernel(const struct loam_device *device, enum loam_dtype a,
+                                             enum loam_dtype b)
+{
+    if (a != b) return &CPU_OVERRIDES(gemm_block_float);
+    if (a == LOAM_F32) return NULL;
+    if (a == LOAM_F16 || !device->native_bf16) return &CPU_OVERRIDES(gemm_block_float);
+#if defined(__AVX512F__)
+    if (!loam_matmul_has_tiles()) return &CPU_OVERRIDES(gemm_bf16);
+#endif
+    return NULL;
+}
+
+size_t cpu_product_scratch(const struct loam_device *device, enum loam_dtype a, enum loam_dtype b, int64_t m,
+                           int64_t n, int64_t k)
+{
+    return cpu_product_kernel(device, a, b) != NULL ? cpu_gemm_scratch(m, n, k, device->threads) : 0;
+}
+
 enum loam_status cpu_product(struct loam_stream *stream, const struct gemm *product, void *scratch)
 {
     const struct loam_device *device = stream->device;
-    if (!cpu_product_is_ours(device, product->a.dtype, product->b.dtype))
-        return product_onednn(stream, product);
-    cpu_gemm(product, scratch, device->threads);
+    const struct gemm_kernel *kernel = cpu_product_kernel(device, product->a.dtype, product->b.dtype);
+    if (kernel == NULL) return product_onednn(stream, product);
+    cpu_gemm(product, kernel, scratch, device->threads);
     return LOAM_OK;
 }

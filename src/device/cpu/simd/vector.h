@@ -138,10 +138,18 @@ INLINE vec load_f16(const uint16_t *source)
 }
 INLINE void store_bf16(uint16_t *target, vec v) // to nearest even; a NaN keeps a bit of its payload
 {
-    const vec_uint bits = (vec_uint)v, rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
+    const vec_uint bits = (vec_uint)v, rounded = bits + 0x7FFF + ((bits >> 16) & 1);
+#if defined(__AVX512F__)
+    const __mmask16 nan = _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q);
+    const __m512i quiet = _mm512_set1_epi32(0x400000),
+                  wide = _mm512_mask_or_epi32((__m512i)rounded, nan, (__m512i)bits, quiet);
+    _mm256_storeu_si256((__m256i_u *)target, _mm512_cvtepi32_epi16(_mm512_srli_epi32(wide, 16)));
+#else
     const vec_uint nan = (vec_uint)(v != v);
-    const vec_half half = __builtin_convertvector((nan & ((bits >> 16) | 0x40)) | (~nan & rounded), vec_half);
+    const vec_half half =
+        __builtin_convertvector(((nan & (bits | 0x400000)) | (~nan & rounded)) >> 16, vec_half);
     memcpy(target, &half, sizeof half);
+#endif
 }
 
 // Elements [i, i + LANES) of an array of n; lanes past the end read 0 and are not written.
