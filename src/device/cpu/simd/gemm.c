@@ -50,7 +50,7 @@ static void pack_b(const struct gemm_kernel *kernel, const struct packed_b *pack
     for (int64_t group = 0; group < depth; group += step)
         for (int64_t j = 0; j < columns; j += LANES) {
             const struct part part = part_of_b(packed, j, group);
-            const struct gemm_lines lines = {.first = element(b, p + group, column + j),
+            const struct gemm_lines lines = {.first = element(b, (p + group) / kernel->halves, column + j),
                                              .count = gemm_min(LANES, columns - j),
                                              .depth = gemm_min(step, depth - group),
                                              .line = b->column,
@@ -84,9 +84,9 @@ static void pack_a(const struct gemm_kernel *kernel, const struct part *part, co
                    int64_t row, int64_t rows, int64_t p)
 {
     const struct gemm_operand *a = &gemm->a;
-    const struct gemm_lines lines = {.first = element(a, row, p),
+    const struct gemm_lines lines = {.first = element(a, row, p / kernel->halves),
                                      .count = rows,
-                                     .depth = gemm_min(DEPTH, gemm->k - p),
+                                     .depth = gemm_min(DEPTH, gemm->k * kernel->halves - p),
                                      .line = a->row,
                                      .element = a->column,
                                      .dtype = a->dtype};
@@ -164,28 +164,31 @@ static struct ahead lines_of_b(const struct gemm_operand *b, int64_t column, int
                           .stride = (along_k ? b->column : b->row) * size};
 }
 
-// What is packed after the slice that ends at row p of b: the next slice, or the first one of the columns
-// that follow, which are most often the same thread's.
+// What is packed after the slice, which has `depth` elements along k: the next slice, or the first one of the
+// columns that follow, which are most often the same thread's.
 static struct ahead look_ahead(const struct gemm *gemm, const struct task *task, int64_t p, int64_t depth)
 {
-    const int64_t next = task->column + task->columns;
+    const int64_t halves = task->kernel->halves, whole = DEPTH / halves;
+    const int64_t next = task->column + task->columns, end = p / halves + depth;
     struct ahead ahead = {0};
-    if (p < gemm->k)
-        ahead = lines_of_b(&gemm->b, task->column, task->columns, p, gemm_min(DEPTH, gemm->k - p));
+    if (end < gemm->k)
+        ahead = lines_of_b(&gemm->b, task->column, task->columns, end, gemm_min(whole, gemm->k - end));
     else if (next < gemm->n)
         ahead =
-            lines_of_b(&gemm->b, next, gemm_min(task->columns, gemm->n - next), 0, gemm_min(DEPTH, gemm->k));
+            lines_of_b(&gemm->b, next, gemm_min(task->columns, gemm->n - next), 0, gemm_min(whole, gemm->k));
     const int64_t tiles = (task->rows + ROWS - 1) / ROWS * ((task->columns + PANEL - 1) / PANEL);
-    ahead.wait = (tiles - 1) * (gemm_round_up(depth, STEP) / 2 / PAIRS_A_LINE) - ahead.runs * ahead.lines;
+    const int64_t pairs = gemm_round_up(depth * halves, STEP) / 2;
+    ahead.wait = (tiles - 1) * (pairs / PAIRS_A_LINE) - ahead.runs * ahead.lines;
     return ahead;
 }
 
 static void run_task(const struct gemm *gemm, const struct task *task)
 {
-    for (int64_t p = 0; p < gemm->k; p += DEPTH) {
-        const int64_t depth = gemm_min(DEPTH, gemm->k - p);
-        const struct slice slice = {p / DEPTH, depth, p == 0, p + depth == gemm->k};
-        struct ahead ahead = look_ahead(gemm, task, p + depth, depth);
+    const int64_t halves = task->kernel->halves, k = gemm->k * halves;
+    for (int64_t p = 0; p < k; p += DEPTH) {
+        const int64_t depth = gemm_min(DEPTH, k - p);
+        const struct slice slice = {p / DEPTH, depth, p == 0, p + depth == k};
+        struct ahead ahead = look_ahead(gemm, task, p, depth / halves);
         pack_b(task->kernel, &task->b, &gemm->b, task->column, task->columns, p, depth);
         for (int64_t row = 0; row < task->rows; row += BLOCK_ROWS)
             block_product(gemm, task, row, gemm_min(BLOCK_ROWS, task->rows - row), &slice, &ahead);
@@ -248,11 +251,11 @@ static int64_t thread_floats(const struct layout *layout)
 }
 
 // However it will be cut: so that a smaller product never takes more.
-size_t cpu_gemm_scratch(int64_t m, int64_t n, int64_t k, int threads)
+size_t cpu_gemm_scratch(const struct gemm_kernel *kernel, int64_t m, int64_t n, int64_t k, int threads)
 {
     const struct cut largest = {.rows = gemm_round_up(gemm_min(m, TASK_ROWS), ROWS),
                                 .columns = gemm_round_up(gemm_min(n, TASK_COLUMNS), PANEL)};
-    const struct layout layout = layout_product(m, k, &largest);
+    const struct layout layout = layout_product(m, k * kernel->halves, &largest);
     return (size_t)(layout.a + layout.units_a + thread_floats(&layout) * threads) * sizeof(float);
 }
 
@@ -272,7 +275,7 @@ static void product_of_rows(const struct gemm *gemm, const struct gemm_kernel *k
     struct task task = {.kernel = kernel, .first = first};
     place_task(&task, layout, scratch);
 #pragma omp for collapse(2) schedule(static)
-    for (int64_t p = 0; p < gemm->k; p += DEPTH)
+    for (int64_t p = 0; p < gemm->k * kernel->halves; p += DEPTH)
         for (int64_t row = 0; row < rows; row += ROWS) {
             const struct part part = part_of_a(&task.a, p / DEPTH, row / ROWS);
             pack_a(task.kernel, &part, gemm, first + row, gemm_min(ROWS, rows - row), p);
@@ -295,7 +298,7 @@ void cpu_gemm(const struct gemm *gemm, const struct gemm_kernel *kernel, void *s
     for (int64_t first = 0; first < gemm->m; first += TASK_ROWS) {
         const int64_t rows = gemm_min(TASK_ROWS, gemm->m - first);
         const struct cut cut = cut_product(rows, gemm->n, threads);
-        const struct layout layout = layout_product(rows, gemm->k, &cut);
+        const struct layout layout = layout_product(rows, gemm->k * kernel->halves, &cut);
         product_of_rows(gemm, kernel, first, rows, &cut, &layout, scratch);
     }
 }

@@ -1,5 +1,5 @@
 // Matrix products with sums in f32, by the kernels of gemm_kernel.h: where oneDNN has none (bf16 below
-// AVX-512 BF16, operands of two dtypes), or a slower one (bf16 by AVX-512 BF16).
+// AVX-512 BF16, operands of two dtypes), or a slower one (bf16 by AVX-512 BF16, f32 by AVX-512).
 #ifndef LOAM_DEVICE_CPU_SIMD_GEMM_H
 #define LOAM_DEVICE_CPU_SIMD_GEMM_H
 
@@ -32,7 +32,7 @@ struct gemm {
 #define cpu_gemm_scratch CPU_JOIN(gemm_scratch, CPU_LEVEL)
 
 // Bytes of scratch for products of up to m rows, n columns and sums of k.
-size_t cpu_gemm_scratch(int64_t m, int64_t n, int64_t k, int threads);
+size_t cpu_gemm_scratch(const struct gemm_kernel *kernel, int64_t m, int64_t n, int64_t k, int threads);
 // Each element's sum runs in one order, whatever the number of threads.
 void cpu_gemm(const struct gemm *gemm, const struct gemm_kernel *kernel, void *scratch, int threads);
 

@@ -103,6 +103,6 @@ WITH_BF16 static void tile(const struct part *a, const struct part *b, int64_t d
     }
 }
 
-const struct gemm_kernel CPU_OVERRIDES(gemm_bf16) = {pack, tile};
+const struct gemm_kernel CPU_OVERRIDES(gemm_bf16) = {1, pack, tile};
 
 #endif

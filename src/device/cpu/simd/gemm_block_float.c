@@ -233,4 +233,4 @@ static void tile(const struct part *a, const struct part *b, int64_t depth, cons
     }
 }
 
-const struct gemm_kernel CPU_OVERRIDES(gemm_block_float) = {pack, tile};
+const struct gemm_kernel CPU_OVERRIDES(gemm_block_float) = {1, pack, tile};

@@ -1,5 +1,6 @@
 // What gemm.c multiplies with: operands are packed into panels of pairs of 16-bit numbers along k, and a tile
-// of sums is kept in registers. There is one kernel for each kind of number.
+// of sums is kept in registers. There is one kernel for each kind of number. Where it is f32, each takes the
+// place of a pair, and lengths along k are twice the numbers that there are.
 #ifndef LOAM_DEVICE_CPU_SIMD_GEMM_KERNEL_H
 #define LOAM_DEVICE_CPU_SIMD_GEMM_KERNEL_H
 
@@ -30,7 +31,7 @@ struct part {
 struct gemm_lines {
     const void *first;
     int64_t count, depth;  // of lines; of elements of each, along k
-    int64_t line, element; // elements from line to line, and along k
+    int64_t line, element; // from line to line and along k, in numbers of this dtype
     enum loam_dtype dtype;
 };
 
@@ -62,6 +63,7 @@ INLINE void fetch_line(struct ahead *ahead)
 }
 
 struct gemm_kernel {
+    int halves; // of an element along k: 2 where it is f32, else 1
     // Up to LANES lines of up to DEPTH elements.
     void (*pack)(const struct part *part, const struct gemm_lines *lines);
     // A tile: to = from + a b, of `depth` elements along k. Meanwhile fetches what is ahead, as far as it
@@ -70,6 +72,7 @@ struct gemm_kernel {
                  struct ahead *ahead);
 };
 
+extern const struct gemm_kernel CPU_OVERRIDES(gemm_f32);
 extern const struct gemm_kernel CPU_OVERRIDES(gemm_block_float);
 #if defined(__AVX512F__)
 extern const struct gemm_kernel CPU_OVERRIDES(gemm_bf16); // on processors with AVX-512 BF16

@@ -38,12 +38,12 @@ static enum loam_status product_onednn(struct loam_stream *stream, const struct 
                                                           product->b.data, product->bias, product->c));
 }
 
-// oneDNN has products of f32, and of bf16 by AMX, which gemm.c has not.
+// oneDNN is as fast with f32 below AVX-512, and has AMX for bf16.
 const struct gemm_kernel *cpu_product_kernel(const struct loam_device *device, enum loam_dtype a,
                                              enum loam_dtype b)
 {
     if (a != b) return &CPU_OVERRIDES(gemm_block_float);
-    if (a == LOAM_F32) return NULL;
+    if (a == LOAM_F32) return LANES == 16 ? &CPU_OVERRIDES(gemm_f32) : NULL;
     if (a == LOAM_F16 || !device->native_bf16) return &CPU_OVERRIDES(gemm_block_float);
 #if defined(__AVX512F__)
     if (!loam_matmul_has_tiles()) return &CPU_OVERRIDES(gemm_bf16);
@@ -54,7 +54,8 @@ const struct gemm_kernel *cpu_product_kernel(const struct loam_device *device, e
 size_t cpu_product_scratch(const struct loam_device *device, enum loam_dtype a, enum loam_dtype b, int64_t m,
                            int64_t n, int64_t k)
 {
-    return cpu_product_kernel(device, a, b) != NULL ? cpu_gemm_scratch(m, n, k, device->threads) : 0;
+    const struct gemm_kernel *kernel = cpu_product_kernel(device, a, b);
+    return kernel != NULL ? cpu_gemm_scratch(kernel, m, n, k, device->threads) : 0;
 }
 
 enum loam_status cpu_product(struct loam_stream *stream, const struct gemm *product, void *scratch)
