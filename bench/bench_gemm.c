@@ -1,6 +1,6 @@
-// The linears of the CPU device on one thread: bench_gemm [ROWS K N]. The weight is [N, K], in f32 (which
-// oneDNN multiplies) and in bf16 (which below AVX-512 BF16 the product of simd/gemm.c does); forward is x wT,
-// backward dy w. Prints GFLOP/s in processor time, the best of several turns.
+// The linears of the CPU device on one thread: bench_gemm [ROWS K N]. The weight is [N, K], in f32 and in
+// bf16, multiplied by whatever the device multiplies them with (simd/product.c); forward is x wT, backward dy
+// w. Prints GFLOP/s in processor time, the best of several turns.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

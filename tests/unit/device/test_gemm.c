@@ -1,5 +1,6 @@
 // The products of our own: in block floating point (f32 activations, bf16 weights) how far they may be off,
-// and the numbers at the ends of the range; by the instructions for bf16 every shape at which they are cut.
+// and the numbers at the ends of the range; in f32, and by the instructions for bf16, every shape at which
+// they are cut.
 #include <math.h>
 
 #include "isa.h"
@@ -171,21 +172,34 @@ static void test_not_finite_is_not_lost(void **state)
         }
 }
 
-// ---- bf16 by the processor's own instructions ----
+// ---- f32, and bf16 by the processor's own instructions ----
 
-// Linears of bf16: x [rows, k], w [n, k], y and dy [rows, n], dx [rows, k]
+// Linears of one dtype: x [rows, k], w [n, k], y and dy [rows, n], dx [rows, k]
 struct linear {
+    enum loam_dtype dtype;
     int64_t rows, n, k;
-    uint16_t *x, *w, *y, *dy, *dx;
+    void *x, *w, *y, *dy, *dx;
 };
 
-static uint16_t *take_bf16(int64_t count, uint64_t stream)
+static void *take(enum loam_dtype dtype, int64_t count, uint64_t stream)
 {
-    uint16_t *values = malloc((size_t)count * sizeof *values);
+    float *values = malloc((size_t)count * sizeof *values);
     assert_non_null(values);
     for (int64_t i = 0; i < count; i++)
-        values[i] = loam_f32_to_bf16(uniform(stream, i));
-    return values;
+        values[i] = uniform(stream, i);
+    if (dtype == LOAM_F32) return values;
+    uint16_t *halves = malloc((size_t)count * sizeof *halves);
+    assert_non_null(halves);
+    for (int64_t i = 0; i < count; i++)
+        halves[i] = loam_f32_to_bf16(values[i]);
+    free(values);
+    return halves;
+}
+
+static double value(const void *values, int64_t i, enum loam_dtype dtype)
+{
+    if (dtype == LOAM_F32) return (double)((const float *)values)[i];
+    return (double)loam_bf16_to_f32(((const uint16_t *)values)[i]);
 }
 
 static void run_linear(const struct linear *l)
@@ -195,14 +209,14 @@ static void run_linear(const struct linear *l)
     struct loam_stream planning, stream;
     assert_ok(loam_device_create(&device, "cpu", 2, &error));
     loam_stream_init_planning(&planning, device);
-    const struct loam_weight w = {loam_tensor_2d(l->w, LOAM_BF16, l->n, l->k)};
-    const struct loam_linear_forward_args forward = {.x = loam_tensor_2d(l->x, LOAM_BF16, l->rows, l->k),
+    const struct loam_weight w = {loam_tensor_2d(l->w, l->dtype, l->n, l->k)};
+    const struct loam_linear_forward_args forward = {.x = loam_tensor_2d(l->x, l->dtype, l->rows, l->k),
                                                      .w = w,
-                                                     .y = loam_tensor_2d(l->y, LOAM_BF16, l->rows, l->n)};
+                                                     .y = loam_tensor_2d(l->y, l->dtype, l->rows, l->n)};
     const struct loam_linear_backward_input_args backward = {
-        .dy = loam_tensor_2d(l->dy, LOAM_BF16, l->rows, l->n),
+        .dy = loam_tensor_2d(l->dy, l->dtype, l->rows, l->n),
         .w = w,
-        .dx = loam_tensor_2d(l->dx, LOAM_BF16, l->rows, l->k)};
+        .dx = loam_tensor_2d(l->dx, l->dtype, l->rows, l->k)};
     loam_linear_forward(&planning, &forward);
     loam_linear_backward_input(&planning, &backward);
     assert_ok(loam_stream_init(&stream, device, planning.scratch_needed, &error));
@@ -214,43 +228,61 @@ static void run_linear(const struct linear *l)
 }
 
 // c [m, n] = a [m, k] b [k, n], elements of b `b_row` and `b_column` apart: sums of k terms in f32, rounded
-// to bf16 once.
-static void check_product(const uint16_t *a, const uint16_t *b, int64_t b_row, int64_t b_column,
-                          const uint16_t *c, int64_t m, int64_t n, int64_t k)
+// once where c is bf16.
+static void check_product(enum loam_dtype dtype, const void *a, const void *b, int64_t b_row,
+                          int64_t b_column, const void *c, int64_t m, int64_t n, int64_t k)
 {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
             double sum = 0, sizes = 0;
             for (int64_t p = 0; p < k; p++) {
-                const double term = (double)loam_bf16_to_f32(a[i * k + p]) *
-                                    (double)loam_bf16_to_f32(b[p * b_row + j * b_column]);
+                const double term = value(a, i * k + p, dtype) * value(b, p * b_row + j * b_column, dtype);
                 sum += term;
                 sizes += fabs(term);
             }
-            const double off = fabs((double)loam_bf16_to_f32(c[i * n + j]) - sum),
-                         most = 0x1p-8 * fabs(sum) + (double)k * 0x1p-24 * sizes;
+            const double off = fabs(value(c, i * n + j, dtype) - sum),
+                         most = (dtype == LOAM_BF16 ? 0x1p-8 : 0) * fabs(sum) + (double)k * 0x1p-24 * sizes;
             if (!(off <= most))
-                fail_msg("[%d, %d] [%d, %d]: element %d %d is off by %g, allowed %g", (int)m, (int)k, (int)k,
-                         (int)n, (int)i, (int)j, off, most);
+                fail_msg("%s [%d, %d] [%d, %d]: element %d %d is off by %g, allowed %g",
+                         loam_dtype_name(dtype), (int)m, (int)k, (int)k, (int)n, (int)i, (int)j, off, most);
         }
 }
 
-static void check_linear(int64_t rows, int64_t n, int64_t k)
+static void check_linear(enum loam_dtype dtype, int64_t rows, int64_t n, int64_t k)
 {
-    struct linear l = {rows,
-                       n,
-                       k,
-                       take_bf16(rows * k, 1),
-                       take_bf16(n * k, 2),
-                       take_bf16(rows * n, 3),
-                       take_bf16(rows * n, 4),
-                       take_bf16(rows * k, 5)};
+    const struct linear l = {.dtype = dtype,
+                             .rows = rows,
+                             .n = n,
+                             .k = k,
+                             .x = take(dtype, rows * k, 1),
+                             .w = take(dtype, n * k, 2),
+                             .y = take(dtype, rows * n, 3),
+                             .dy = take(dtype, rows * n, 4),
+                             .dx = take(dtype, rows * k, 5)};
     run_linear(&l);
-    check_product(l.x, l.w, 1, k, l.y, rows, n, k);
-    check_product(l.dy, l.w, k, 1, l.dx, rows, k, n);
-    uint16_t *all[] = {l.x, l.w, l.y, l.dy, l.dx};
+    check_product(dtype, l.x, l.w, 1, k, l.y, rows, n, k);
+    check_product(dtype, l.dy, l.w, k, 1, l.dx, rows, k, n);
+    void *all[] = {l.x, l.w, l.y, l.dy, l.dx};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]);
+}
+
+// Whole and broken vectors, panels, tasks and slices; more rows than what is made for few tokens.
+static void check_shapes(enum loam_dtype dtype)
+{
+    const int64_t sizes[] = {1, 2, 15, 16, 31, 33, 65, 129, 300};
+    enum { SIZES = sizeof sizes / sizeof sizes[0] };
+    for (int64_t i = 0; i < SIZES; i++)
+        for (int64_t j = 0; j < SIZES; j++)
+            check_linear(dtype, 9 + i + j, sizes[i], sizes[j]);
+    check_linear(dtype, 1030, 150, 70);
+    check_linear(dtype, 40, 2100, 1030);
+}
+
+static void test_f32_of_all_shapes(void **state)
+{
+    (void)state;
+    check_shapes(LOAM_F32);
 }
 
 static void test_bf16_of_all_shapes(void **state)
@@ -261,21 +293,14 @@ static void test_bf16_of_all_shapes(void **state)
     const bool native = f.device->native_bf16;
     tear_down(&f);
     if (!native) skip(); // the processor, or the level, has no such instructions
-    const int64_t sizes[] = {1, 2, 15, 16, 31, 33, 65, 129, 300};
-    enum { SIZES = sizeof sizes / sizeof sizes[0] };
-    for (int64_t i = 0; i < SIZES; i++)
-        for (int64_t j = 0; j < SIZES; j++)
-            check_linear(9 + i + j, sizes[i], sizes[j]); // more rows than what is made for few tokens
-    check_linear(1030, 150, 70);
-    check_linear(40, 2100, 1030);
+    check_shapes(LOAM_BF16);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_error_is_bounded),
-        cmocka_unit_test(test_extremes_do_not_overflow),
-        cmocka_unit_test(test_not_finite_is_not_lost),
+        cmocka_unit_test(test_error_is_bounded),       cmocka_unit_test(test_extremes_do_not_overflow),
+        cmocka_unit_test(test_not_finite_is_not_lost), cmocka_unit_test(test_f32_of_all_shapes),
         cmocka_unit_test(test_bf16_of_all_shapes),
     };
     const int missing = test_level_is_missing();
