@@ -347,7 +347,8 @@ static double rounded(double value, int decimals)
     return round(value * scale) / scale;
 }
 
-// Of the values that were saved: where those are not of the last step, it is said of which.
+// Where the evaluation was not at the last step (the best is kept, or the run was stopped), it is said at
+// which.
 static enum loam_status append_evaluation(struct loam_bytes *card, const struct loam_loop *loop,
                                           struct loam_error *error)
 {
@@ -361,8 +362,8 @@ static enum loam_status append_evaluation(struct loam_bytes *card, const struct 
     };
     char name[64];
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        bool best = loop->eval_step < loop->step;
-        snprintf(name, sizeof name, best ? "%s (step %lld, the best)" : "%s", rows[i].name,
+        bool earlier = loop->eval_step < loop->step;
+        snprintf(name, sizeof name, earlier ? "%s (step %lld)" : "%s", rows[i].name,
                  (long long)loop->eval_step);
         LOAM_TRY(append_row(card, name, rows[i].value, error));
     }

@@ -34,7 +34,7 @@ for metric in eval_loss exact_match; do
         awk -v a="$there" -v b="$(sed -n "s/.*\"$key\": \([-0-9.e+]*\),.*/\1/p" "$tmp/line")" \
             'BEGIN { exit !(a != "" && b != "" && a - b < 1e-6 * (1 + b) && b - a < 1e-6 * (1 + b)) }' ||
             fail "$key is $there: $(cat "$tmp/line")"
-        row=$(sed -n "s/^| $key (step $best, the best) | \([0-9.]*\) |$/\1/p" "$tmp/json-$metric/README.md")
+        row=$(sed -n "s/^| $key (step $best) | \([0-9.]*\) |$/\1/p" "$tmp/json-$metric/README.md")
         awk -v a="$there" -v b="$row" 'BEGIN { exit !(b != "" && a - b < 0.006 && b - a < 0.006) }' ||
             fail "$key in the card: $(grep "$key" "$tmp/json-$metric/README.md"), $there"
     done

@@ -168,7 +168,7 @@ static void best_by_exact_match(void **state)
     assert_true(fixture_same_file(directory, fixture.out, "model.safetensors"));
     assert_int_equal(count_lines(fixture.out, "\"eval_exact_match\": 100,"), 3);
     char *card = fixture_read(fixture.out, "README.md", NULL);
-    snprintf(name, sizeof name, "| eval_exact_match (step %lld, the best) | 100 |", (long long)best);
+    snprintf(name, sizeof name, "| eval_exact_match (step %lld) | 100 |", (long long)best);
     assert_non_null(strstr(card, name));
     free(card);
     assert_true(end->eval_exact_match == 100 && end->eval_f1 == 100);

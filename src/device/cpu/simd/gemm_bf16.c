@@ -24,9 +24,8 @@ INLINE void pack_lines(const struct part *part, const struct gemm_lines *lines, 
     for (int64_t p = 0; p < depth; p += STEP) {
         vec block[LANES];
 #pragma GCC unroll 16
-        for (int64_t i = 0; i < LANES; i++) {
+        for (int64_t i = 0; i < LANES; i++)
             block[i] = (vec)line_pairs(line[i], p, depth);
-        }
         transpose_vec(block);
 #pragma GCC unroll 16
         for (int64_t i = 0; i < LANES; i++)
@@ -56,6 +55,7 @@ INLINE void pack_columns(const struct part *part, const struct gemm_lines *lines
     }
 }
 
+// In whole steps of whole vectors no element is asked whether it is there: the compiler sees that they are.
 static void pack(const struct part *part, const struct gemm_lines *lines)
 {
     if (lines->element == 1 && lines->depth % STEP == 0)
