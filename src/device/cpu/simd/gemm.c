@@ -93,22 +93,41 @@ static void pack_a(const struct gemm_kernel *kernel, const struct part *part, co
     kernel->pack(part, &lines);
 }
 
-// ---- a row ----
+// ---- a tile ----
 
-// c = sums + bias + add, for `columns` columns of one row.
-INLINE void finish_row(const struct gemm *gemm, const float *sums, int64_t row, int64_t column,
-                       int64_t columns)
+// c = sums + bias + add, for one row of the tile.
+INLINE void finish_row(const struct gemm *gemm, const struct gemm_tile *tile, int64_t i)
 {
-    const int64_t size = gemm->c_bf16 ? 2 : 4;
+    const int64_t size = gemm->c_bf16 ? 2 : 4, row = tile->row + i, columns = tile->columns;
+    const float *sums = tile->sums + i * tile->sums_row;
     const char *bias = gemm->bias, *add = gemm->add;
-    if (bias != NULL) bias += column * (gemm->bias_bf16 ? 2 : 4);
-    if (add != NULL) add += (row * gemm->add_row + column) * size;
-    char *c = (char *)gemm->c + (row * gemm->c_row + column) * size;
+    if (bias != NULL) bias += tile->column * (gemm->bias_bf16 ? 2 : 4);
+    if (add != NULL) add += (row * gemm->add_row + tile->column) * size;
+    char *c = (char *)gemm->c + (row * gemm->c_row + tile->column) * size;
     for (int64_t j = 0; j < columns; j += LANES) {
         vec value = load_f32(sums + j);
         if (bias != NULL) value += load(bias, j, columns, gemm->bias_bf16);
         if (add != NULL) value += load(add, j, columns, gemm->c_bf16);
         store(c, j, columns, value, gemm->c_bf16);
+    }
+}
+
+static void finish_tile(const struct gemm *gemm, const struct gemm_tile *tile)
+{
+    for (int64_t i = 0; gemm->finish == NULL && i < tile->rows; i++)
+        finish_row(gemm, tile, i);
+    if (gemm->finish != NULL) gemm->finish(gemm->context, tile);
+}
+
+// Asks for the memory that the tile will be written to, to come while it is summed.
+INLINE void fetch_c(const struct gemm *gemm, const struct gemm_tile *tile)
+{
+    if (gemm->c == NULL) return;
+    const int64_t size = gemm->c_bf16 ? 2 : 4;
+    for (int64_t i = 0; i < tile->rows; i++) {
+        const char *c = (const char *)gemm->c + ((tile->row + i) * gemm->c_row + tile->column) * size;
+        for (int64_t byte = 0; byte < tile->columns * size; byte += CACHE_LINE)
+            __builtin_prefetch(c + byte, 1, 2);
     }
 }
 
@@ -137,16 +156,18 @@ static void block_product(const struct gemm *gemm, const struct task *task, int6
     const int64_t width = gemm_round_up(task->columns, PANEL), first = task->first + task->row;
     float finished[ROWS * PANEL];
     for (int64_t j = 0; j < task->columns; j += PANEL) {
-        const int64_t columns = gemm_min(PANEL, task->columns - j);
         const struct part b = part_of_b(&task->b, j, 0);
         for (int64_t i = row; i < row + rows; i += ROWS) {
             const struct part a = part_of_a(&task->a, slice->index, (task->row + i) / ROWS);
+            const struct gemm_tile tile = {finished,         PANEL,
+                                           first + i,        gemm_min(ROWS, row + rows - i),
+                                           task->column + j, gemm_min(PANEL, task->columns - j)};
             float *sums = task->sums + i * width + j;
             const struct tile_sums to = {slice->first ? NULL : sums, slice->last ? finished : sums, width,
                                          slice->last ? PANEL : width};
+            if (slice->last) fetch_c(gemm, &tile);
             task->kernel->tile(&a, &b, slice->depth, &to, ahead);
-            for (int64_t t = 0; slice->last && t < gemm_min(ROWS, row + rows - i); t++)
-                finish_row(gemm, finished + t * PANEL, first + i + t, task->column + j, columns);
+            if (slice->last) finish_tile(gemm, &tile);
         }
     }
 }

@@ -4,6 +4,7 @@
 #define LOAM_DEVICE_CPU_SIMD_GEMM_H
 
 #include "device/cpu/simd/level.h"
+#include "device/cpu/simd/vector.h"
 
 struct gemm_kernel;
 
@@ -14,7 +15,16 @@ struct gemm_operand {
     enum loam_dtype dtype; // f32, bf16 or f16
 };
 
-// c [m, n] = a [m, k] b [k, n] + bias [n] + add [m, n], rounded once.
+enum { GEMM_COLUMNS = 2 * LANES }; // of a tile
+
+// Sums of a product: of columns that share a GEMM_COLUMNS' multiple, and of rows that are one thread's.
+struct gemm_tile {
+    const float *sums; // [rows, sums_row]; whole vectors can be read
+    int64_t sums_row;
+    int64_t row, rows, column, columns; // of c
+};
+
+// c [m, n] = a [m, k] b [k, n] + bias [n] + add [m, n], rounded once; or what `finish` makes of a b.
 struct gemm {
     int64_t m, n, k;
     struct gemm_operand a;
@@ -26,6 +36,10 @@ struct gemm {
     void *c;
     int64_t c_row;
     bool c_bf16;
+    // NULL: as above. Else it gets each tile once, from any thread, and writes what it likes to these places
+    // of c, if there is a c; there is no bias and nothing to add.
+    void (*finish)(void *context, const struct gemm_tile *tile);
+    void *context;
 };
 
 #define cpu_gemm CPU_JOIN(gemm, CPU_LEVEL)

@@ -4,14 +4,14 @@
 #ifndef LOAM_DEVICE_CPU_SIMD_GEMM_KERNEL_H
 #define LOAM_DEVICE_CPU_SIMD_GEMM_KERNEL_H
 
-#include "device/cpu/simd/level.h"
+#include "device/cpu/simd/gemm.h"
 #include "device/cpu/simd/vector.h"
 
 enum {
     ROWS = LANES == 16  ? 14
            : LANES == 8 ? 6
                         : 4,               // of a tile: as many as registers allow, at most LANES
-    PANEL = 2 * LANES,                     // columns of a tile
+    PANEL = GEMM_COLUMNS,                  // columns of a tile
     GROUP = 128,                           // elements along k that may share a unit
     DEPTH = (LANES == 16 ? 8 : 5) * GROUP, // of a slice: a panel of b stays in a near cache
     SLICE_GROUPS = DEPTH / GROUP,

@@ -9,6 +9,22 @@ static enum loam_dtype dtype_of(bool bf16)
     return bf16 ? LOAM_BF16 : LOAM_F32;
 }
 
+// Rows of f32 sums for oneDNN, which lets nobody see its tiles.
+static int64_t sums_row(int64_t n)
+{
+    return gemm_round_up(n, GEMM_COLUMNS);
+}
+
+static void finish_sums(const struct gemm *product, const float *sums)
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < product->m; i++)
+        for (int64_t j = 0; j < product->n; j += GEMM_COLUMNS) {
+            const int64_t row = sums_row(product->n), columns = gemm_min(GEMM_COLUMNS, product->n - j);
+            product->finish(product->context, &(struct gemm_tile){sums + i * row + j, row, i, 1, j, columns});
+        }
+}
+
 // oneDNN adds what c holds.
 static void copy_addend(const struct gemm *product)
 {
@@ -19,8 +35,9 @@ static void copy_addend(const struct gemm *product)
                (const char *)product->add + i * product->add_row * size, (size_t)(product->n * size));
 }
 
-static enum loam_status product_onednn(struct loam_stream *stream, const struct gemm *product)
+static enum loam_status product_onednn(struct loam_stream *stream, const struct gemm *product, float *sums)
 {
+    const bool finishes = product->finish != NULL;
     if (product->add != NULL && product->add != product->c) copy_addend(product);
     const struct matmul_shape shape = {
         .m = product->m,
@@ -28,14 +45,17 @@ static enum loam_status product_onednn(struct loam_stream *stream, const struct 
         .k = product->k,
         .a_stride = {product->a.row, product->a.column},
         .b_stride = {product->b.row, product->b.column},
-        .c_stride = product->c_row,
+        .c_stride = finishes ? sums_row(product->n) : product->c_row,
         .ab_dtype = product->a.dtype,
-        .c_dtype = dtype_of(product->c_bf16),
+        .c_dtype = dtype_of(product->c_bf16 && !finishes),
         .bias_dtype = product->bias != NULL ? dtype_of(product->bias_bf16) : LOAM_DTYPE_NONE,
         .accumulate = product->add != NULL,
     };
-    return loam_cpu_matmul_status(stream, loam_matmul_run(cpu_matmuls(stream), &shape, product->a.data,
-                                                          product->b.data, product->bias, product->c));
+    LOAM_TRY(loam_cpu_matmul_status(stream, loam_matmul_run(cpu_matmuls(stream), &shape, product->a.data,
+                                                            product->b.data, product->bias,
+                                                            finishes ? sums : product->c)));
+    if (finishes) finish_sums(product, sums);
+    return LOAM_OK;
 }
 
 // oneDNN is as fast with f32 below AVX-512, and has AMX for bf16.
@@ -58,11 +78,18 @@ size_t cpu_product_scratch(const struct loam_device *device, enum loam_dtype a, 
     return kernel != NULL ? cpu_gemm_scratch(kernel, m, n, k, device->threads) : 0;
 }
 
+size_t cpu_product_finish_scratch(const struct loam_device *device, enum loam_dtype a, enum loam_dtype b,
+                                  int64_t m, int64_t n, int64_t k)
+{
+    if (cpu_product_kernel(device, a, b) == NULL) return (size_t)(m * sums_row(n)) * sizeof(float);
+    return cpu_product_scratch(device, a, b, m, n, k);
+}
+
 enum loam_status cpu_product(struct loam_stream *stream, const struct gemm *product, void *scratch)
 {
     const struct loam_device *device = stream->device;
     const struct gemm_kernel *kernel = cpu_product_kernel(device, product->a.dtype, product->b.dtype);
-    if (kernel == NULL) return product_onednn(stream, product);
+    if (kernel == NULL) return product_onednn(stream, product, scratch);
     cpu_gemm(product, kernel, scratch, device->threads);
     return LOAM_OK;
 }

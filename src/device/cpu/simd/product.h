@@ -7,6 +7,7 @@
 #define cpu_product CPU_JOIN(product, CPU_LEVEL)
 #define cpu_product_kernel CPU_JOIN(product_kernel, CPU_LEVEL)
 #define cpu_product_scratch CPU_JOIN(product_scratch, CPU_LEVEL)
+#define cpu_product_finish_scratch CPU_JOIN(product_finish_scratch, CPU_LEVEL)
 
 // A matrix as it is, and transposed.
 static inline struct gemm_operand cpu_operand(const struct loam_tensor *tensor)
@@ -21,9 +22,12 @@ static inline struct gemm_operand cpu_transposed(const struct loam_tensor *tenso
 // What gemm.c multiplies operands of these dtypes with; NULL: oneDNN does it.
 const struct gemm_kernel *cpu_product_kernel(const struct loam_device *device, enum loam_dtype a,
                                              enum loam_dtype b);
-// Bytes of scratch for a product a [m, k] b [k, n]; none where it is oneDNN's.
+// Bytes of scratch for a product a [m, k] b [k, n]; none where it is oneDNN's, which may need some for a
+// product that is finished by `finish`.
 size_t cpu_product_scratch(const struct loam_device *device, enum loam_dtype a, enum loam_dtype b, int64_t m,
                            int64_t n, int64_t k);
+size_t cpu_product_finish_scratch(const struct loam_device *device, enum loam_dtype a, enum loam_dtype b,
+                                  int64_t m, int64_t n, int64_t k);
 
 // A failure is the stream's as well.
 enum loam_status cpu_product(struct loam_stream *stream, const struct gemm *product, void *scratch);
