@@ -10,7 +10,7 @@
 #include "device/cpu/simd/gemm_kernel.h"
 
 enum {
-    BLOCK_ROWS = 12 * ROWS, // of a against a panel of b, for the second cache
+    BLOCK_ROWS = 8 * ROWS, // of a against a panel of b, for the second cache
     TASK_ROWS = 1024,
     TASK_COLUMNS = LANES == 16 ? 128 : 512, // a multiple of PANEL
 };
@@ -203,16 +203,33 @@ static struct ahead look_ahead(const struct gemm *gemm, const struct task *task,
     return ahead;
 }
 
+// The panels of a that follow: from row `row` of the task's on, or the first of the next slice.
+static struct ahead block_ahead(const struct task *task, int64_t row, const struct slice *slice)
+{
+    int64_t index = slice->index;
+    if (row >= task->rows) {
+        row = 0;
+        index = slice->last ? 0 : index + 1;
+    }
+    const struct part part = part_of_a(&task->a, index, (task->row + row) / ROWS);
+    const int64_t panels = (gemm_min(BLOCK_ROWS, task->rows - row) + ROWS - 1) / ROWS;
+    return (struct ahead){.run = (const char *)part.pairs,
+                          .runs = 1,
+                          .lines = panels * PANEL_PAIRS * (int64_t)sizeof(int32_t) / CACHE_LINE};
+}
+
 static void run_task(const struct gemm *gemm, const struct task *task)
 {
     const int64_t halves = task->kernel->halves, k = gemm->k * halves;
     for (int64_t p = 0; p < k; p += DEPTH) {
         const int64_t depth = gemm_min(DEPTH, k - p);
         const struct slice slice = {p / DEPTH, depth, p == 0, p + depth == k};
-        struct ahead ahead = look_ahead(gemm, task, p, depth / halves);
+        struct ahead ahead[AHEAD] = {{0}, look_ahead(gemm, task, p, depth / halves)};
         pack_b(task->kernel, &task->b, &gemm->b, task->column, task->columns, p, depth);
-        for (int64_t row = 0; row < task->rows; row += BLOCK_ROWS)
-            block_product(gemm, task, row, gemm_min(BLOCK_ROWS, task->rows - row), &slice, &ahead);
+        for (int64_t row = 0; row < task->rows; row += BLOCK_ROWS) {
+            ahead[0] = block_ahead(task, row + BLOCK_ROWS, &slice);
+            block_product(gemm, task, row, gemm_min(BLOCK_ROWS, task->rows - row), &slice, ahead);
+        }
     }
 }
 

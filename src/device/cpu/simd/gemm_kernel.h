@@ -51,8 +51,11 @@ struct ahead {
     int64_t line;                // the next one of the run
 };
 
-// Asks for one cache line, to be in the second cache when it is needed.
-INLINE void fetch_line(struct ahead *ahead)
+// Two of them: what is read of a next, and of b.
+enum { AHEAD = 2 };
+
+// Asks for one cache line of each, to be in the second cache when it is needed.
+INLINE void fetch_one(struct ahead *ahead)
 {
     if (ahead->wait-- > 0 || ahead->runs <= 0) return;
     __builtin_prefetch(ahead->run + ahead->line * CACHE_LINE, 0, 2);
@@ -60,6 +63,11 @@ INLINE void fetch_line(struct ahead *ahead)
     ahead->line = 0;
     ahead->run += ahead->stride;
     ahead->runs--;
+}
+INLINE void fetch_line(struct ahead ahead[AHEAD])
+{
+    for (int i = 0; i < AHEAD; i++)
+        fetch_one(&ahead[i]);
 }
 
 struct gemm_kernel {
