@@ -12,7 +12,7 @@
 enum {
     BLOCK_ROWS = 8 * ROWS, // of a against a panel of b, for the second cache
     TASK_ROWS = 1024,
-    TASK_COLUMNS = LANES == 16 ? 128 : 512, // a multiple of PANEL
+    TASK_COLUMNS = LANES == 16 ? 64 : 512, // a multiple of PANEL
 };
 
 // ---- packing ----

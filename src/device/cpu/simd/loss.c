@@ -16,7 +16,7 @@
 
 enum {
     ROWS = 1024,
-    BLOCK = 2048, // a multiple of GEMM_COLUMNS
+    BLOCK = 4096, // a multiple of GEMM_COLUMNS
     IGNORED = -100,
     RANGE = 40, // the sum of a tile's row may be exp(RANGE)
     FAR = 36,   // a logit that is larger than m by so much becomes m; GEMM_COLUMNS exp(FAR) < exp(RANGE)
