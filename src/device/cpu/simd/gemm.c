@@ -138,6 +138,7 @@ struct task {
     int64_t first;     // row of c that a begins with
     int64_t row, rows; // of a, whole panels but for the last
     int64_t column, columns;
+    int64_t next; // column that the thread's next task begins with, or -1
     struct packed_a a;
     struct packed_b b; // the task's columns
     float *sums;       // [rows, columns], rounded up to tiles
@@ -186,17 +187,16 @@ static struct ahead lines_of_b(const struct gemm_operand *b, int64_t column, int
 }
 
 // What is packed after the slice, which has `depth` elements along k: the next slice, or the first one of the
-// columns that follow, which are most often the same thread's.
+// next task.
 static struct ahead look_ahead(const struct gemm *gemm, const struct task *task, int64_t p, int64_t depth)
 {
-    const int64_t halves = task->kernel->halves, whole = DEPTH / halves;
-    const int64_t next = task->column + task->columns, end = p / halves + depth;
+    const int64_t halves = task->kernel->halves, whole = DEPTH / halves, end = p / halves + depth;
     struct ahead ahead = {0};
     if (end < gemm->k)
         ahead = lines_of_b(&gemm->b, task->column, task->columns, end, gemm_min(whole, gemm->k - end));
-    else if (next < gemm->n)
-        ahead =
-            lines_of_b(&gemm->b, next, gemm_min(task->columns, gemm->n - next), 0, gemm_min(whole, gemm->k));
+    else if (task->next >= 0)
+        ahead = lines_of_b(&gemm->b, task->next, gemm_min(task->columns, gemm->n - task->next), 0,
+                           gemm_min(whole, gemm->k));
     const int64_t tiles = (task->rows + ROWS - 1) / ROWS * ((task->columns + PANEL - 1) / PANEL);
     const int64_t pairs = gemm_round_up(depth * halves, STEP) / 2;
     ahead.wait = (tiles - 1) * (pairs / PAIRS_A_LINE) - ahead.runs * ahead.lines;
@@ -306,37 +306,61 @@ static void place_task(struct task *task, const struct layout *layout, float *sc
     task->sums = memory + layout->b + layout->units_b;
 }
 
-// Rows [first, first + rows) of c, by the threads of the parallel region that this is called in.
+static int64_t take_task(int64_t *next)
+{
+    int64_t taken;
+#pragma omp atomic capture
+    taken = (*next)++;
+    return taken;
+}
+
+// The tasks go to threads as these become free, since one may get less of its processor than another. A
+// thread takes its next task before it runs one, to fetch what that reads, but for the last few.
+static void run_tasks(const struct gemm *gemm, struct task *task, int64_t rows, const struct cut *cut,
+                      int64_t *next)
+{
+    const int64_t tasks = cut->row_tasks * cut->column_tasks, early = tasks - 2 * omp_get_num_threads();
+    for (int64_t taken = take_task(next), after = -1; taken < tasks; taken = after) {
+        after = taken < early ? take_task(next) : -1;
+        task->next = after >= 0 && after < tasks ? after % cut->column_tasks * cut->columns : -1;
+        task->row = taken / cut->column_tasks * cut->rows;
+        task->rows = gemm_min(cut->rows, rows - task->row);
+        task->column = taken % cut->column_tasks * cut->columns;
+        task->columns = gemm_min(cut->columns, gemm->n - task->column);
+        run_task(gemm, task);
+        if (after < 0) after = take_task(next);
+    }
+}
+
+// Rows [first, first + rows) of c, by the threads of the parallel region that this is called in, which share
+// `next`.
 static void product_of_rows(const struct gemm *gemm, const struct gemm_kernel *kernel, int64_t first,
-                            int64_t rows, const struct cut *cut, const struct layout *layout, float *scratch)
+                            int64_t rows, const struct cut *cut, const struct layout *layout, float *scratch,
+                            int64_t *next)
 {
     struct task task = {.kernel = kernel, .first = first};
     place_task(&task, layout, scratch);
-#pragma omp for collapse(2) schedule(static)
+#pragma omp single nowait
+    *next = 0;
+#pragma omp for collapse(2) schedule(dynamic)
     for (int64_t p = 0; p < gemm->k * kernel->halves; p += DEPTH)
         for (int64_t row = 0; row < rows; row += ROWS) {
             const struct part part = part_of_a(&task.a, p / DEPTH, row / ROWS);
             pack_a(task.kernel, &part, gemm, first + row, gemm_min(ROWS, rows - row), p);
         }
-#pragma omp for collapse(2) schedule(static)
-    for (int64_t i = 0; i < cut->row_tasks; i++)
-        for (int64_t j = 0; j < cut->column_tasks; j++) {
-            task.row = i * cut->rows;
-            task.rows = gemm_min(cut->rows, rows - task.row);
-            task.column = j * cut->columns;
-            task.columns = gemm_min(cut->columns, gemm->n - task.column);
-            run_task(gemm, &task);
-        }
+    run_tasks(gemm, &task, rows, cut, next);
+#pragma omp barrier
 }
 
 void cpu_gemm(const struct gemm *gemm, const struct gemm_kernel *kernel, void *scratch, int threads)
 {
     if (gemm->m * gemm->n * gemm->k <= SERIAL) threads = 1;
+    int64_t next;
 #pragma omp parallel num_threads(threads) if (threads > 1)
     for (int64_t first = 0; first < gemm->m; first += TASK_ROWS) {
         const int64_t rows = gemm_min(TASK_ROWS, gemm->m - first);
         const struct cut cut = cut_product(rows, gemm->n, threads);
         const struct layout layout = layout_product(rows, gemm->k * kernel->halves, &cut);
-        product_of_rows(gemm, kernel, first, rows, &cut, &layout, scratch);
+        product_of_rows(gemm, kernel, first, rows, &cut, &layout, scratch, &next);
     }
 }
