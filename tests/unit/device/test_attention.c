@@ -20,7 +20,7 @@ struct shape {
 // is in whole vectors, or in whole pairs, or in neither.
 static const struct shape shapes[] = {
     {2, 2, 64, {1, 47, 48}, 0, true}, {6, 2, 64, {49, 64, 65}, 0, false}, {3, 1, 33, {65, 1, 17}, 0, true},
-    {2, 1, 20, {47, 9}, 70, true},    {2, 2, 96, {49, 5}, 3, false},      {1, 1, 128, {130}, 0, true},
+    {2, 1, 20, {47, 9}, 62, true},    {2, 2, 96, {49, 5}, 3, false},      {1, 1, 128, {130}, 0, true},
     {4, 2, 80, {64, 31}, 1, false},   {2, 2, 1, {65}, 0, false},          {2, 1, 30, {6, 5, 33}, 67, false},
     {1, 1, 48, {97, 144}, 0, false},
 };
