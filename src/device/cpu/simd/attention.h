@@ -1,5 +1,10 @@
 // What attention's forward and backward share. Both work through blocks of scores that are held transposed,
 // [keys, queries]: a lane is a query, so that the softmax needs no sums across lanes.
+//
+// The products of blocks are in f32, or where q, k and v are bf16 and the processor multiplies that, in bf16
+// with sums of f32: then weights and gradients of scores are rounded to bf16 before they are multiplied.
+// Along a product's sum a cell of 32 bits has `per` elements, one of f32 or two of bf16, and all else is the
+// same.
 #ifndef LOAM_DEVICE_CPU_SIMD_ATTENTION_H
 #define LOAM_DEVICE_CPU_SIMD_ATTENTION_H
 
@@ -9,6 +14,7 @@
 enum {
     QUERIES = 48, // of a block; a multiple of LANES at every level
     KEYS = 64,    // of a block
+    KEY_STEP = 8, // what is seen of a block's keys is rounded up to, so that tiles are whole
     AHEAD = 8,    // rows that are asked of memory before their turn
     FEW_QUERIES = 4,
 };
@@ -60,10 +66,26 @@ INLINE int64_t attention_min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+INLINE int64_t attention_per(const struct loam_device *device, enum loam_dtype dtype)
+{
+    return LANES == 16 && dtype == LOAM_BF16 && device->native_bf16 ? 2 : 1;
+}
+
+INLINE int64_t attention_round_up(int64_t count, int64_t unit)
+{
+    return (count + unit - 1) / unit * unit;
+}
+
 // D rounded up to whole vectors: the row length of what is kept as [rows, D].
 INLINE int64_t attention_padded(int64_t d)
 {
-    return (d + LANES - 1) / LANES * LANES;
+    return attention_round_up(d, LANES);
+}
+
+// Cells of D elements, in whole vectors: the row length of what is multiplied along D.
+INLINE int64_t attention_cells(int64_t d, int64_t per)
+{
+    return attention_padded((d + per - 1) / per);
 }
 
 // Rows of one head lie apart, where the processor does not foresee them.
@@ -88,17 +110,59 @@ INLINE void attention_gather(float *target, const struct loam_tensor *source, in
     }
 }
 
-// rows [count, padded D] times factor, to columns [D, QUERIES]; the columns up to the next whole vector are
-// zero.
-INLINE void attention_transpose(float *target, const float *source, int64_t count, int64_t d, float factor)
+// The same with `per` elements in a cell: [count, cells of D], and rows of zeros up to `rows`.
+INLINE void attention_rows(float *target, const struct loam_tensor *source, int64_t first, int64_t count,
+                           int64_t rows, int64_t head, int64_t per)
 {
-    const int64_t padded = attention_padded(d);
-    for (int64_t i = 0; i < count; i++)
-        for (int64_t j = 0; j < d; j++)
-            target[j * QUERIES + i] = source[i * padded + j] * factor;
-    for (int64_t i = count; i % LANES != 0; i++)
-        for (int64_t j = 0; j < d; j++)
-            target[j * QUERIES + i] = 0;
+    const int64_t d = source->shape[2], cells = attention_cells(d, per);
+    const int64_t whole = per == 2 ? d / 2 / LANES * LANES : 0, step = source->stride[0] * 2;
+    const char *row = cpu_head(source, first, head);
+    if (per == 1) attention_gather(target, source, first, count, head);
+    for (int64_t i = 0; i < count && per == 2; i++, row += step) {
+        if (i + AHEAD < count) attention_prefetch(row + AHEAD * step, d, true);
+        for (int64_t j = 0; j < whole; j += LANES)
+            memcpy(target + i * cells + j, row + 4 * j, sizeof(vec));
+        if (whole == cells) continue;
+        memset(target + i * cells + whole, 0, sizeof(vec));
+        memcpy(target + i * cells + whole, row + 4 * whole, (size_t)(2 * d - 4 * whole));
+    }
+    memset(target + count * cells, 0, (size_t)((rows - count) * cells) * sizeof(float));
+}
+
+// Rows in cells along the rows: [rows / per, padded D].
+INLINE void attention_pairs(float *target, const struct loam_tensor *source, int64_t first, int64_t count,
+                            int64_t rows, int64_t head, int64_t per)
+{
+    const int64_t d = source->shape[2], padded = attention_padded(d);
+    if (per == 1) {
+        attention_rows(target, source, first, count, rows, head, per);
+        return;
+    }
+    for (int64_t i = 0; i < rows; i += 2, target += padded) {
+        const int64_t next = attention_min(i + AHEAD, count - 1);
+        attention_prefetch(cpu_head(source, first + next, head), d, true);
+        attention_prefetch(cpu_head(source, first + attention_min(next + 1, count - 1), head), d, true);
+        for (int64_t j = 0; j < d; j += LANES) {
+            vec_uint pairs = {0}; // a bf16 is the upper half of its f32
+            if (i < count) pairs = (vec_uint)load(cpu_head(source, first + i, head), j, d, true) >> 16;
+            if (i + 1 < count) pairs |= (vec_uint)load(cpu_head(source, first + i + 1, head), j, d, true);
+            store_f32(target + j, (vec)pairs);
+        }
+    }
+}
+
+// [count, cells] to [cells, QUERIES]; the columns up to the next whole vector are there too.
+INLINE void attention_transpose(float *target, const float *source, int64_t count, int64_t cells)
+{
+    for (int64_t i = 0; i < count; i += LANES)
+        for (int64_t j = 0; j < cells; j += LANES) {
+            vec block[LANES];
+            for (int n = 0; n < LANES; n++)
+                block[n] = load_f32(source + (i + n) * cells + j);
+            transpose_vec(block);
+            for (int n = 0; n < LANES; n++)
+                store_f32(target + (j + n) * QUERIES + i, block[n]);
+        }
 }
 
 // f32 [count, padded D] times factor, to rows of one head.
@@ -112,6 +176,14 @@ INLINE void attention_scatter(const struct loam_tensor *target, const float *sou
         for (int64_t j = 0; j < d; j += LANES)
             store(row, j, d, load_f32(source + i * padded + j) * factor, bf16);
     }
+}
+
+// The next part of a thread's memory. Without memory they are only counted.
+INLINE float *attention_take(float *memory, int64_t *used, int64_t floats)
+{
+    float *part = memory != NULL ? memory + *used : NULL;
+    *used += attention_padded(floats);
+    return part;
 }
 
 // Which of the lanes from `query` on see key `key` of the sequence.

@@ -6,99 +6,188 @@
 
 struct backward_task {
     const struct loam_attention_backward_args *args;
+    const struct backward_kernel *kernel;
     struct attention_sequence sequence;
-    int64_t d, padded;
-    float *k, *v, *dk, *dv;     // [max_kv, padded D]
-    float *q, *dout, *dq, *out; // [QUERIES, padded D]
-    float *q_columns;           // [D, QUERIES], scaled
-    float *dout_columns;        // [D, QUERIES]
-    float *p;                   // [KEYS, QUERIES]
-    float *ds;                  // [KEYS, QUERIES]: dp, then ds
-    float delta[QUERIES];       // sum_d(dout out)
+    int64_t d, padded, cells;
+    float *k, *v;                    // [max_kv, cells of D]
+    float *k_pairs;                  // [max_kv / per, padded D]
+    float *dk, *dv;                  // [max_kv, padded D]
+    float *rows;                     // [QUERIES, cells of D]: q, then dout
+    float *q_columns, *dout_columns; // [cells of D, QUERIES]
+    float *q_pairs, *dout_pairs;     // [QUERIES / per, padded D]
+    float *scores, *dp;              // [KEYS, QUERIES]
+    float *p, *ds;                   // [KEYS, QUERIES / per]
+    float *ds_pairs;                 // [KEYS / per, QUERIES]
+    float *dq;                       // [QUERIES, padded D]
+    float delta[QUERIES];            // sum_d(dout out)
     float lse[QUERIES];
 };
 
-static int64_t thread_floats(const struct loam_attention_backward_args *args)
+struct backward_kernel {
+    int64_t per;
+    void (*multiply)(const struct small_matmul *mm, const float *factor, int64_t m, int64_t n, int64_t k);
+    // One vector of queries: p = exp(score - lse), ds = p (dp - delta) for `keys` keys from `key`.
+    void (*gradient)(struct backward_task *task, int64_t query, int64_t lane, int64_t key, int64_t keys,
+                     float slope);
+};
+
+// ---- gradients of scores ----
+
+// Writes p and ds of a vector of queries and of keys j and j + 1.
+typedef void put_gradients(const struct backward_task *task, int64_t lane, int64_t j, const vec p[2],
+                           const vec ds[2]);
+
+INLINE void gradient_lanes(struct backward_task *task, int64_t query, int64_t lane, int64_t key, int64_t keys,
+                           float slope, put_gradients *put)
 {
-    const int64_t d = args->q.shape[2], padded = attention_padded(d);
-    const int64_t floats =
-        4 * args->shape.max_kv * padded + 4 * QUERIES * padded + 2 * d * QUERIES + 2 * KEYS * QUERIES;
-    return (floats + LANES - 1) / LANES * LANES;
+    const bool all_seen = key + keys - 1 <= query + task->sequence.before;
+    const vec lse = load_f32(task->lse + lane), delta = load_f32(task->delta + lane);
+    const float scale = task->args->shape.scale;
+    for (int64_t j = 0; j < keys; j += 2) {
+        vec p[2], ds[2];
+        for (int n = 0; n < 2; n++) {
+            const int64_t at = (j + n) * QUERIES + lane;
+            p[n] = exp_vec(load_f32(task->scores + at) * scale + (slope * (float)(key + j + n) - lse));
+            if (!all_seen)
+                p[n] = select_vec(attention_sees(&task->sequence, query, key + j + n), p[n], splat(0));
+            ds[n] = p[n] * (load_f32(task->dp + at) - delta);
+        }
+        put(task, lane, j, p, ds);
+    }
 }
 
-static void task_init(struct backward_task *task, const struct loam_attention_backward_args *args,
-                      float *memory)
+INLINE void put_f32(const struct backward_task *task, int64_t lane, int64_t j, const vec p[2],
+                    const vec ds[2])
 {
-    const int64_t d = args->q.shape[2], padded = attention_padded(d), whole = args->shape.max_kv * padded;
-    task->args = args;
-    task->d = d;
-    task->padded = padded;
-    task->k = memory;
-    task->v = task->k + whole;
-    task->dk = task->v + whole;
-    task->dv = task->dk + whole;
-    task->q = task->dv + whole;
-    task->dout = task->q + QUERIES * padded;
-    task->dq = task->dout + QUERIES * padded;
-    task->out = task->dq + QUERIES * padded;
-    task->q_columns = task->out + QUERIES * padded;
-    task->dout_columns = task->q_columns + d * QUERIES;
-    task->p = task->dout_columns + d * QUERIES;
-    task->ds = task->p + KEYS * QUERIES;
+    for (int n = 0; n < 2; n++) {
+        store_f32(task->p + (j + n) * QUERIES + lane, p[n]);
+        store_f32(task->ds + (j + n) * QUERIES + lane, ds[n]);
+    }
+}
+
+static void gradient_f32(struct backward_task *task, int64_t query, int64_t lane, int64_t key, int64_t keys,
+                         float slope)
+{
+    gradient_lanes(task, query, lane, key, keys, slope, put_f32);
+}
+
+static const struct backward_kernel backward_f32 = {1, small_matmul_f32, gradient_f32};
+
+#if defined(__AVX512F__)
+
+WITH_BF16 INLINE void put_bf16(const struct backward_task *task, int64_t lane, int64_t j, const vec p[2],
+                               const vec ds[2])
+{
+    for (int n = 0; n < 2; n++) {
+        const int64_t at = (j + n) * (QUERIES / 2) + lane / 2;
+        store_round_bf16(task->p + at, p[n]);
+        store_round_bf16(task->ds + at, ds[n]);
+    }
+    store_f32(task->ds_pairs + j / 2 * QUERIES + lane, pair_bf16(ds[0], ds[1]));
+}
+
+WITH_BF16 static void gradient_bf16(struct backward_task *task, int64_t query, int64_t lane, int64_t key,
+                                    int64_t keys, float slope)
+{
+    gradient_lanes(task, query, lane, key, keys, slope, put_bf16);
+}
+
+static const struct backward_kernel backward_bf16 = {2, small_matmul_bf16, gradient_bf16};
+
+#endif
+
+static const struct backward_kernel *backward_kernel(const struct loam_device *device,
+                                                     const struct loam_attention_backward_args *args)
+{
+#if defined(__AVX512F__)
+    if (attention_per(device, args->q.dtype) == 2) return &backward_bf16;
+#endif
+    (void)device, (void)args;
+    return &backward_f32;
+}
+
+// ---- a block ----
+
+// Returns how many floats it takes. In f32 some parts are the same numbers in the same order.
+static int64_t task_init(struct backward_task *task, const struct loam_attention_backward_args *args,
+                         const struct backward_kernel *kernel, float *memory)
+{
+    const int64_t d = args->q.shape[2], padded = attention_padded(d), per = kernel->per;
+    const int64_t cells = attention_cells(d, per), keys = attention_round_up(args->shape.max_kv, KEY_STEP);
+    int64_t used = 0;
+    *task = (struct backward_task){.args = args, .kernel = kernel, .d = d, .padded = padded, .cells = cells};
+    task->k = attention_take(memory, &used, keys * cells);
+    task->v = attention_take(memory, &used, keys * cells);
+    task->k_pairs = per == 1 ? task->k : attention_take(memory, &used, keys / per * padded);
+    task->dk = attention_take(memory, &used, keys * padded);
+    task->dv = attention_take(memory, &used, keys * padded);
+    task->rows = attention_take(memory, &used, QUERIES * cells);
+    task->q_columns = attention_take(memory, &used, cells * QUERIES);
+    task->dout_columns = attention_take(memory, &used, cells * QUERIES);
+    task->q_pairs = attention_take(memory, &used, QUERIES / per * padded);
+    task->dout_pairs = attention_take(memory, &used, QUERIES / per * padded);
+    task->scores = attention_take(memory, &used, KEYS * QUERIES);
+    task->dp = attention_take(memory, &used, KEYS * QUERIES);
+    task->p = per == 1 ? task->scores : attention_take(memory, &used, KEYS * QUERIES / per);
+    task->ds = per == 1 ? task->dp : attention_take(memory, &used, KEYS * QUERIES / per);
+    task->ds_pairs = per == 1 ? task->ds : attention_take(memory, &used, KEYS * QUERIES / per);
+    task->dq = attention_take(memory, &used, QUERIES * padded);
+    return used;
+}
+
+static float delta_of(const struct loam_attention_backward_args *args, int64_t row, int64_t head)
+{
+    const int64_t d = args->q.shape[2];
+    const bool bf16 = args->dout.dtype == LOAM_BF16;
+    const void *dout = cpu_head(&args->dout, row, head), *out = cpu_head(&args->out, row, head);
+    vec product = splat(0);
+    for (int64_t j = 0; j < d; j += LANES)
+        product += load(dout, j, d, bf16) * load(out, j, d, bf16);
+    return sum_lanes(product);
 }
 
 static void gather_queries(struct backward_task *task, int64_t query, int64_t count, int64_t head)
 {
     const struct loam_attention_backward_args *args = task->args;
-    const int64_t row = task->sequence.q_first + query;
-    attention_gather(task->q, &args->q, row, count, head);
-    attention_gather(task->dout, &args->dout, row, count, head);
-    attention_gather(task->out, &args->out, row, count, head);
-    attention_transpose(task->q_columns, task->q, count, task->d, args->shape.scale);
-    attention_transpose(task->dout_columns, task->dout, count, task->d, 1);
+    const int64_t row = task->sequence.q_first + query, per = task->kernel->per,
+                  width = attention_padded(count);
+    attention_rows(task->rows, &args->q, row, count, width, head, per);
+    attention_transpose(task->q_columns, task->rows, count, task->cells);
+    attention_rows(task->rows, &args->dout, row, count, width, head, per);
+    attention_transpose(task->dout_columns, task->rows, count, task->cells);
+    attention_pairs(task->q_pairs, &args->q, row, count, width, head, per);
+    attention_pairs(task->dout_pairs, &args->dout, row, count, width, head, per);
     for (int64_t i = 0; i < QUERIES; i++) {
-        vec product = splat(0);
-        for (int64_t j = 0; j < task->padded && i < count; j += LANES)
-            product +=
-                load_f32(task->dout + i * task->padded + j) * load_f32(task->out + i * task->padded + j);
-        task->delta[i] = sum_lanes(product);
+        task->delta[i] = i < count ? delta_of(args, row + i, head) : 0;
         task->lse[i] = i < count ? ((const float *)args->lse.data)[head * args->q.shape[0] + row + i] : 0;
-    }
-}
-
-// One vector of queries: p = exp(score - lse), ds = p (dp - delta) for `keys` keys from `key`.
-static void score_gradient(struct backward_task *task, int64_t query, int64_t lane, int64_t key, int64_t keys,
-                           float slope)
-{
-    const bool all_seen = key + keys - 1 <= query + task->sequence.before;
-    const vec lse = load_f32(task->lse + lane), delta = load_f32(task->delta + lane);
-    for (int64_t j = 0; j < keys; j++) {
-        float *p = task->p + j * QUERIES + lane, *ds = task->ds + j * QUERIES + lane;
-        vec weight = exp_vec(load_f32(p) + slope * (float)(key + j) - lse);
-        if (!all_seen) weight = select_vec(attention_sees(&task->sequence, query, key + j), weight, splat(0));
-        store_f32(p, weight);
-        store_f32(ds, weight * (load_f32(ds) - delta));
     }
 }
 
 static void backward_block(struct backward_task *task, int64_t query, int64_t count, int64_t key,
                            int64_t keys, float slope)
 {
-    const int64_t d = task->d, padded = task->padded, width = attention_padded(count);
-    float *k = task->k + key * padded, *v = task->v + key * padded;
-    float *dk = task->dk + key * padded, *dv = task->dv + key * padded;
-    small_matmul(&(struct small_matmul){k, padded, 1, task->q_columns, QUERIES, task->p, QUERIES, false},
-                 keys, width, d);
-    small_matmul(&(struct small_matmul){v, padded, 1, task->dout_columns, QUERIES, task->ds, QUERIES, false},
-                 keys, width, d);
+    const struct backward_kernel *kernel = task->kernel;
+    const int64_t per = kernel->per, padded = task->padded, cells = task->cells,
+                  width = attention_padded(count);
+    const int64_t along_d = (task->d + per - 1) / per, along_queries = (count + per - 1) / per;
+    const int64_t row = QUERIES / per;
+    const struct small_matmul scores = {task->k + key * cells, cells,   1,    task->q_columns, QUERIES,
+                                        task->scores,          QUERIES, false};
+    const struct small_matmul dp = {
+        task->v + key * cells, cells, 1, task->dout_columns, QUERIES, task->dp, QUERIES, false};
+    const struct small_matmul dv = {task->p, row, 1, task->dout_pairs, padded, task->dv + key * padded,
+                                    padded,  true};
+    const struct small_matmul dk = {task->ds, row, 1, task->q_pairs, padded, task->dk + key * padded,
+                                    padded,   true};
+    const struct small_matmul dq = {task->ds_pairs, 1,        QUERIES, task->k_pairs + key / per * padded,
+                                    padded,         task->dq, padded,  key > 0};
+    kernel->multiply(&scores, NULL, keys, width, along_d);
+    kernel->multiply(&dp, NULL, keys, width, along_d);
     for (int64_t lane = 0; lane < width; lane += LANES)
-        score_gradient(task, query + lane, lane, key, keys, slope);
-    small_matmul(&(struct small_matmul){task->p, QUERIES, 1, task->dout, padded, dv, padded, true}, keys,
-                 padded, count);
-    small_matmul(&(struct small_matmul){task->ds, QUERIES, 1, task->q, padded, dk, padded, true}, keys,
-                 padded, count);
-    small_matmul(&(struct small_matmul){task->ds, 1, QUERIES, k, padded, task->dq, padded, true}, count,
-                 padded, keys);
+        kernel->gradient(task, query + lane, lane, key, keys, slope);
+    kernel->multiply(&dv, NULL, keys, padded, along_queries);
+    kernel->multiply(&dk, NULL, keys, padded, along_queries);
+    kernel->multiply(&dq, NULL, width, padded, keys / per);
 }
 
 static void backward_head(struct backward_task *task, int64_t head)
@@ -110,9 +199,10 @@ static void backward_head(struct backward_task *task, int64_t head)
         const int64_t count = attention_min(QUERIES, sequence->q_count - query);
         const int64_t keys_seen = query + count + sequence->before;
         gather_queries(task, query, count, head);
-        memset(task->dq, 0, (size_t)(QUERIES * task->padded) * sizeof(float));
-        for (int64_t key = 0; key < keys_seen; key += KEYS)
-            backward_block(task, query, count, key, attention_min(KEYS, keys_seen - key), slope);
+        for (int64_t key = 0; key < keys_seen; key += KEYS) {
+            const int64_t keys = attention_round_up(attention_min(KEYS, keys_seen - key), KEY_STEP);
+            backward_block(task, query, count, key, keys, slope);
+        }
         attention_scatter(&args->dq, task->dq, sequence->q_first + query, count, head, args->shape.scale);
     }
 }
@@ -122,9 +212,11 @@ static void backward_group(struct backward_task *task, int64_t group)
     const struct loam_attention_backward_args *args = task->args;
     const int64_t first = task->sequence.kv_first, count = task->sequence.kv_count;
     const int64_t heads = args->q.shape[1] / args->k.shape[1];
-    const size_t bytes = (size_t)(count * task->padded) * sizeof(float);
-    attention_gather(task->k, &args->k, first, count, group);
-    attention_gather(task->v, &args->v, first, count, group);
+    const int64_t rows = attention_round_up(count, KEY_STEP), per = task->kernel->per;
+    const size_t bytes = (size_t)(rows * task->padded) * sizeof(float);
+    attention_rows(task->k, &args->k, first, count, rows, group, per);
+    attention_rows(task->v, &args->v, first, count, rows, group, per);
+    if (per != 1) attention_pairs(task->k_pairs, &args->k, first, count, rows, group, per);
     memset(task->dk, 0, bytes);
     memset(task->dv, 0, bytes);
     for (int64_t head = group * heads; head < (group + 1) * heads; head++)
@@ -133,17 +225,25 @@ static void backward_group(struct backward_task *task, int64_t group)
     attention_scatter(&args->dv, task->dv, first, count, group, 1);
 }
 
+static int64_t thread_floats(const struct loam_device *device,
+                             const struct loam_attention_backward_args *args)
+{
+    struct backward_task task;
+    return task_init(&task, args, backward_kernel(device, args), NULL);
+}
+
 static size_t attention_backward_scratch(const struct loam_device *device,
                                          const struct loam_attention_backward_args *args)
 {
-    return loam_scratch_bytes(thread_floats(args) * device->threads, sizeof(float));
+    return loam_scratch_bytes(thread_floats(device, args) * device->threads, sizeof(float));
 }
 
 static enum loam_status attention_backward(struct loam_stream *stream,
                                            const struct loam_attention_backward_args *args)
 {
     const int64_t sequences = loam_tensor_count(&args->shape.q_offsets) - 1, groups = args->k.shape[1];
-    const int64_t floats = thread_floats(args);
+    const int64_t floats = thread_floats(stream->device, args);
+    const struct backward_kernel *kernel = backward_kernel(stream->device, args);
     float *memory = loam_stream_scratch(stream, attention_backward_scratch(stream->device, args));
     if (memory == NULL) return LOAM_ERROR_INTERNAL;
     LOAM_TRY(attention_check(stream, &args->shape));
@@ -151,7 +251,7 @@ static enum loam_status attention_backward(struct loam_stream *stream,
     for (int64_t s = 0; s < sequences; s++)
         for (int64_t group = 0; group < groups; group++) {
             struct backward_task task;
-            task_init(&task, args, memory + omp_get_thread_num() * floats);
+            task_init(&task, args, kernel, memory + omp_get_thread_num() * floats);
             task.sequence = attention_sequence(&args->shape, s);
             backward_group(&task, group);
         }

@@ -7,73 +7,150 @@
 
 // A thread's memory: keys and values of one head of a sequence, and a block of its queries.
 struct forward_work {
-    float *k;    // [max_kv, padded D]
-    float *v;    // [max_kv, padded D]
-    float *q;    // [D, QUERIES], scaled
-    float *p;    // [KEYS, QUERIES]: scores, then weights
-    float *out;  // [D, QUERIES], not yet divided by `sum`
-    float *rows; // [QUERIES, padded D]
+    const struct forward_kernel *kernel;
+    float *k;    // [max_kv, cells of D]
+    float *v;    // [max_kv / per, padded D]
+    float *rows; // [QUERIES, cells of D]: q
+    float *q;    // [cells of D, QUERIES]
+    float *p;    // [KEYS, QUERIES]: scores, then weights [KEYS / per, QUERIES]
+    float *out;  // [padded D, QUERIES], not yet divided by `sum`
     float largest[QUERIES];
     float sum[QUERIES];
+    float rescale[QUERIES]; // of what was summed before the block of keys
 };
 
-static int64_t work_floats(int64_t max_kv, int64_t d)
+// Scores of a vector of queries and of `keys` keys from `key` on.
+struct scores {
+    float *first; // of [keys, QUERIES]
+    struct attention_sequence sequence;
+    int64_t query, lane, key, keys;
+    float scale, slope;
+};
+
+struct forward_kernel {
+    int64_t per;
+    void (*multiply)(const struct small_matmul *mm, const float *factor, int64_t m, int64_t n, int64_t k);
+    void (*softmax)(struct forward_work *work, const struct scores *scores);
+};
+
+// ---- softmax ----
+
+// Writes the weights of keys j and j + 1.
+typedef void put_weights(float *p, int64_t j, vec even, vec odd);
+
+INLINE vec score_of(const struct scores *scores, int64_t j)
 {
-    return (2 * max_kv + QUERIES) * attention_padded(d) + 2 * d * QUERIES + KEYS * QUERIES;
+    return load_f32(scores->first + j * QUERIES) * scores->scale + scores->slope * (float)(scores->key + j);
 }
 
-static void work_init(struct forward_work *work, float *memory, int64_t max_kv, int64_t d)
+// The scores become weights. What is not seen weighs nothing.
+INLINE void softmax_lanes(struct forward_work *work, const struct scores *scores, put_weights *put)
 {
-    const int64_t padded = attention_padded(d);
-    work->k = memory;
-    work->v = work->k + max_kv * padded;
-    work->rows = work->v + max_kv * padded;
-    work->q = work->rows + QUERIES * padded;
-    work->out = work->q + d * QUERIES;
-    work->p = work->out + d * QUERIES;
-}
-
-// One vector of queries: the scores of `keys` keys from `key` become weights, and what was summed before is
-// rescaled.
-static void softmax_lanes(struct forward_work *work, const struct attention_sequence *sequence, int64_t query,
-                          int64_t lane, int64_t key, int64_t keys, float slope, int64_t d)
-{
-    float *p = work->p + lane;
+    const struct attention_sequence *sequence = &scores->sequence;
+    const int64_t query = scores->query, key = scores->key, keys = scores->keys, lane = scores->lane;
     const bool all_seen = key + keys - 1 <= query + sequence->before;
     const vec before = load_f32(work->largest + lane);
     vec largest = before;
     for (int64_t j = 0; j < keys; j++) {
-        vec score = load_f32(p + j * QUERIES) + slope * (float)(key + j);
+        vec score = score_of(scores, j);
         if (!all_seen) score = select_vec(attention_sees(sequence, query, key + j), score, splat(-INFINITY));
-        store_f32(p + j * QUERIES, score);
         largest = larger_vec(score, largest);
     }
     const vec rescale = exp_vec(before - largest);
     vec sum = load_f32(work->sum + lane) * rescale;
-    for (int64_t j = 0; j < keys; j++) {
-        vec weight = exp_vec(load_f32(p + j * QUERIES) - largest);
-        if (!all_seen) weight = select_vec(attention_sees(sequence, query, key + j), weight, splat(0));
-        store_f32(p + j * QUERIES, weight);
-        sum += weight;
+    for (int64_t j = 0; j < keys; j += 2) {
+        vec weight[2];
+        for (int n = 0; n < 2; n++) {
+            weight[n] = exp_vec(score_of(scores, j + n) - largest);
+            if (!all_seen)
+                weight[n] = select_vec(attention_sees(sequence, query, key + j + n), weight[n], splat(0));
+            sum += weight[n];
+        }
+        put(scores->first, j, weight[0], weight[1]);
     }
     store_f32(work->largest + lane, largest);
     store_f32(work->sum + lane, sum);
-    for (int64_t i = 0; i < d; i++)
-        store_f32(work->out + i * QUERIES + lane, load_f32(work->out + i * QUERIES + lane) * rescale);
+    store_f32(work->rescale + lane, rescale);
 }
 
-static void write_block(const struct loam_attention_forward_args *args, struct forward_work *work,
+INLINE void put_f32(float *p, int64_t j, vec even, vec odd)
+{
+    store_f32(p + j * QUERIES, even);
+    store_f32(p + (j + 1) * QUERIES, odd);
+}
+
+static void softmax_f32(struct forward_work *work, const struct scores *scores)
+{
+    softmax_lanes(work, scores, put_f32);
+}
+
+static const struct forward_kernel forward_f32 = {1, small_matmul_f32, softmax_f32};
+
+#if defined(__AVX512F__)
+
+WITH_BF16 INLINE void put_bf16(float *p, int64_t j, vec even, vec odd)
+{
+    store_f32(p + j / 2 * QUERIES, pair_bf16(even, odd));
+}
+
+WITH_BF16 static void softmax_bf16(struct forward_work *work, const struct scores *scores)
+{
+    softmax_lanes(work, scores, put_bf16);
+}
+
+static const struct forward_kernel forward_bf16 = {2, small_matmul_bf16, softmax_bf16};
+
+#endif
+
+static const struct forward_kernel *forward_kernel(const struct loam_device *device,
+                                                   const struct loam_attention_forward_args *args)
+{
+#if defined(__AVX512F__)
+    if (attention_per(device, args->q.dtype) == 2) return &forward_bf16;
+#endif
+    (void)device, (void)args;
+    return &forward_f32;
+}
+
+// ---- a block ----
+
+// Returns how many floats it takes.
+static int64_t work_init(struct forward_work *work, float *memory,
+                         const struct loam_attention_forward_args *args, const struct forward_kernel *kernel)
+{
+    const int64_t d = args->q.shape[2], padded = attention_padded(d);
+    const int64_t cells = attention_cells(d, kernel->per);
+    const int64_t keys = attention_round_up(args->shape.max_kv, KEY_STEP);
+    int64_t used = 0;
+    work->kernel = kernel;
+    work->k = attention_take(memory, &used, keys * cells);
+    work->v = attention_take(memory, &used, keys / kernel->per * padded);
+    work->rows = attention_take(memory, &used, QUERIES * cells);
+    work->q = attention_take(memory, &used, cells * QUERIES);
+    work->p = attention_take(memory, &used, KEYS * QUERIES);
+    work->out = attention_take(memory, &used, padded * QUERIES);
+    return used;
+}
+
+// The block of queries, divided by their sums, and their lse.
+static void write_block(const struct loam_attention_forward_args *args, const struct forward_work *work,
                         int64_t row, int64_t count, int64_t head)
 {
-    const int64_t d = args->q.shape[2], padded = attention_padded(d), tokens = args->q.shape[0];
+    const int64_t d = args->q.shape[2], tokens = args->q.shape[0];
+    const bool bf16 = args->out.dtype == LOAM_BF16;
     float *lse = (float *)args->lse.data + head * tokens + row;
-    for (int64_t i = 0; i < count; i++) {
-        const float inverse = 1.0f / work->sum[i];
-        for (int64_t j = 0; j < d; j++)
-            work->rows[i * padded + j] = work->out[j * QUERIES + i] * inverse;
+    for (int64_t i = 0; i < count; i += LANES)
+        for (int64_t j = 0; j < d; j += LANES) {
+            const vec inverse = 1.0f / load_f32(work->sum + i);
+            vec block[LANES];
+            for (int n = 0; n < LANES; n++)
+                block[n] = load_f32(work->out + (j + n) * QUERIES + i) * inverse;
+            transpose_vec(block);
+            for (int n = 0; n < LANES && i + n < count; n++)
+                store(cpu_head(&args->out, row + i + n, head), j, d, block[n], bf16);
+        }
+    for (int64_t i = 0; i < count; i++)
         lse[i] = work->largest[i] + logf(work->sum[i]);
-    }
-    attention_scatter(&args->out, work->rows, row, count, head, 1);
 }
 
 // Queries [query, query + QUERIES) of one head; the keys and values are in place.
@@ -81,26 +158,40 @@ static void forward_block(const struct loam_attention_forward_args *args,
                           const struct attention_sequence *sequence, int64_t head, int64_t query,
                           struct forward_work *work)
 {
-    const int64_t d = args->q.shape[2], padded = attention_padded(d);
+    const struct forward_kernel *kernel = work->kernel;
+    const int64_t d = args->q.shape[2], padded = attention_padded(d), per = kernel->per;
+    const int64_t cells = attention_cells(d, per);
     const int64_t count = attention_min(QUERIES, sequence->q_count - query), width = attention_padded(count);
     const int64_t keys_seen = query + count + sequence->before;
-    const float slope = attention_slope(&args->shape, head);
     for (int64_t i = 0; i < QUERIES; i++) {
         work->largest[i] = -INFINITY;
         work->sum[i] = 0;
     }
-    memset(work->out, 0, (size_t)(d * QUERIES) * sizeof(float));
-    attention_gather(work->rows, &args->q, sequence->q_first + query, count, head);
-    attention_transpose(work->q, work->rows, count, d, args->shape.scale);
+    attention_rows(work->rows, &args->q, sequence->q_first + query, count, width, head, per);
+    attention_transpose(work->q, work->rows, count, cells);
     for (int64_t key = 0; key < keys_seen; key += KEYS) {
-        const int64_t keys = attention_min(KEYS, keys_seen - key);
-        const float *k = work->k + key * padded, *v = work->v + key * padded;
-        small_matmul(&(struct small_matmul){k, padded, 1, work->q, QUERIES, work->p, QUERIES, false}, keys,
-                     width, d);
+        const int64_t keys = attention_round_up(attention_min(KEYS, keys_seen - key), KEY_STEP);
+        const float *k = work->k + key * cells, *v = work->v + key / per * padded;
+        const struct small_matmul scores = {.a = k,
+                                            .a_row = cells,
+                                            .a_column = 1,
+                                            .b = work->q,
+                                            .b_row = QUERIES,
+                                            .c = work->p,
+                                            .c_row = QUERIES};
+        kernel->multiply(&scores, NULL, keys, width, (d + per - 1) / per);
         for (int64_t lane = 0; lane < width; lane += LANES)
-            softmax_lanes(work, sequence, query + lane, lane, key, keys, slope, d);
-        small_matmul(&(struct small_matmul){v, 1, padded, work->p, QUERIES, work->out, QUERIES, true}, d,
-                     width, keys);
+            kernel->softmax(work, &(struct scores){work->p + lane, *sequence, query + lane, lane, key, keys,
+                                                   args->shape.scale, attention_slope(&args->shape, head)});
+        const struct small_matmul out = {.a = v,
+                                         .a_row = 1,
+                                         .a_column = padded,
+                                         .b = work->p,
+                                         .b_row = QUERIES,
+                                         .c = work->out,
+                                         .c_row = QUERIES,
+                                         .accumulate = key > 0};
+        kernel->multiply(&out, work->rescale, padded, width, keys / per);
     }
     write_block(args, work, sequence->q_first + query, count, head);
 }
@@ -108,14 +199,16 @@ static void forward_block(const struct loam_attention_forward_args *args,
 // Every `parts`-th block, from `part` on, of the query heads that read one key/value head.
 static void forward_group(const struct loam_attention_forward_args *args,
                           const struct attention_sequence *sequence, int64_t group, int64_t part,
-                          int64_t parts, float *memory)
+                          int64_t parts, const struct forward_kernel *kernel, float *memory)
 {
     const int64_t heads = args->q.shape[1] / args->k.shape[1];
     struct forward_work work;
     if (part * QUERIES >= sequence->q_count) return;
-    work_init(&work, memory, args->shape.max_kv, args->q.shape[2]);
-    attention_gather(work.k, &args->k, sequence->kv_first, sequence->kv_count, group);
-    attention_gather(work.v, &args->v, sequence->kv_first, sequence->kv_count, group);
+    const int64_t first = sequence->kv_first, count = sequence->kv_count;
+    const int64_t rows = attention_round_up(count, KEY_STEP);
+    work_init(&work, memory, args, kernel);
+    attention_rows(work.k, &args->k, first, count, rows, group, kernel->per);
+    attention_pairs(work.v, &args->v, first, count, rows, group, kernel->per);
     for (int64_t head = group * heads; head < (group + 1) * heads; head++)
         for (int64_t query = part * QUERIES; query < sequence->q_count; query += parts * QUERIES)
             forward_block(args, sequence, head, query, &work);
@@ -123,17 +216,17 @@ static void forward_group(const struct loam_attention_forward_args *args,
 
 // ---- the op ----
 
-static int64_t thread_floats(const struct loam_attention_forward_args *args)
+static int64_t thread_floats(const struct loam_device *device, const struct loam_attention_forward_args *args)
 {
-    const int64_t floats = work_floats(args->shape.max_kv, args->q.shape[2]);
-    return (floats + LANES - 1) / LANES * LANES;
+    struct forward_work work;
+    return work_init(&work, NULL, args, forward_kernel(device, args));
 }
 
 static size_t attention_forward_scratch(const struct loam_device *device,
                                         const struct loam_attention_forward_args *args)
 {
     const size_t few = cpu_attention_few_scratch(device, args);
-    const size_t blocks = loam_scratch_bytes(thread_floats(args) * device->threads, sizeof(float));
+    const size_t blocks = loam_scratch_bytes(thread_floats(device, args) * device->threads, sizeof(float));
     if (args->shape.max_q <= FEW_QUERIES) return few;
     return few > blocks ? few : blocks; // never less than fewer queries take
 }
@@ -150,7 +243,8 @@ static enum loam_status attention_forward(struct loam_stream *stream,
                                           const struct loam_attention_forward_args *args)
 {
     const int64_t sequences = loam_tensor_count(&args->shape.q_offsets) - 1;
-    const int64_t groups = args->k.shape[1], floats = thread_floats(args);
+    const struct forward_kernel *kernel = forward_kernel(stream->device, args);
+    const int64_t groups = args->k.shape[1], floats = thread_floats(stream->device, args);
     const int64_t parts = part_count(args, sequences * groups, stream->device->threads);
     LOAM_TRY(attention_check(stream, &args->shape));
     if (args->shape.max_q <= FEW_QUERIES) return cpu_attention_few(stream, args);
@@ -162,7 +256,8 @@ static enum loam_status attention_forward(struct loam_stream *stream,
         for (int64_t group = 0; group < groups; group++)
             for (int64_t part = 0; part < parts; part++) {
                 const struct attention_sequence sequence = attention_sequence(&args->shape, s);
-                forward_group(args, &sequence, group, part, parts, memory + omp_get_thread_num() * floats);
+                forward_group(args, &sequence, group, part, parts, kernel,
+                              memory + omp_get_thread_num() * floats);
             }
     return LOAM_OK;
 }
