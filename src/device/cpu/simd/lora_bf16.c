@@ -20,6 +20,7 @@ enum {
     ADD_ROWS = 8, // of a tile that is added to bf16, two vectors wide
     STRIP = 8,    // vectors of columns whose sums over tokens are made side by side
     TOKENS = 64,  // ... and tokens that are gone through meanwhile: both stay in the first cache
+    CACHE_LINE = 64,
     NEAREST = 1,
     BOTH = 2 // numbers of bf16 for one of f32
 };
@@ -37,6 +38,41 @@ static int64_t round_up(int64_t n, int64_t unit)
 static int64_t padded(int64_t n)
 {
     return round_up(n, LANES);
+}
+
+// ---- fetching ahead ----
+
+// Rows that will be read next, asked for while others are multiplied.
+struct ahead {
+    const char *row;
+    int64_t stride, bytes, rows; // bytes from row to row, and of each; rows that are left
+    int64_t at;                  // the next byte of the row
+};
+
+static struct ahead ahead_of(const struct loam_tensor *tensor, int64_t row, int64_t rows)
+{
+    const int64_t there = min64(rows, tensor->shape[0] - row);
+    return (struct ahead){.row = cpu_row(tensor, row),
+                          .stride = 2 * tensor->stride[0],
+                          .bytes = 2 * tensor->shape[1],
+                          .rows = there};
+}
+
+static int64_t ahead_lines(const struct ahead *ahead)
+{
+    return ahead->rows * ((ahead->bytes + CACHE_LINE - 1) / CACHE_LINE);
+}
+
+INLINE void fetch_lines(struct ahead *ahead, int64_t count)
+{
+    for (int64_t i = 0; i < count && ahead->rows > 0; i++) {
+        __builtin_prefetch(ahead->row + ahead->at, 0, 2);
+        ahead->at += CACHE_LINE;
+        if (ahead->at < ahead->bytes) continue;
+        ahead->at = 0;
+        ahead->row += ahead->stride;
+        ahead->rows--;
+    }
 }
 
 // ---- packing ----
@@ -151,15 +187,17 @@ WITH_BF16 INLINE void reduce_step(__m512 *sum, const char *x, int64_t x_row, con
 
 // sums [rows, width of right] = rows of x, `depth` long, times LANES columns of right
 WITH_BF16 INLINE void reduce_tile(const char *x, int64_t x_row, int64_t depth, const int32_t *right,
-                                  int64_t width, float *sums, int rows)
+                                  int64_t width, float *sums, int rows, struct ahead *ahead, int64_t lines)
 {
     __m512 sum[ROWS];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
         sum[i] = _mm512_setzero_ps();
     const int64_t whole = depth / (2 * DEEP) * (2 * DEEP), step = DEEP * BOTH * width;
-    for (int64_t p = 0; p < whole; p += 2 * DEEP, right += step)
+    for (int64_t p = 0; p < whole; p += 2 * DEEP, right += step) {
+        fetch_lines(ahead, lines);
         reduce_step(sum, x + 2 * p, x_row, right, width, rows);
+    }
     if (whole < depth) {
         uint16_t rest[ROWS][2 * DEEP] = {{0}};
         for (int i = 0; i < rows; i++)
@@ -173,18 +211,22 @@ WITH_BF16 INLINE void reduce_tile(const char *x, int64_t x_row, int64_t depth, c
 
 // sums [rows, width of right] = rows of x times right
 WITH_BF16 static void reduce_rows(const struct loam_tensor *x, int64_t row, int64_t rows,
-                                  const struct pairs *right, float *sums)
+                                  const struct pairs *right, float *sums, struct ahead ahead)
 {
+    const int64_t lines = 1 + ahead_lines(&ahead) / (x->shape[1] / (2 * DEEP) + 1);
     const int64_t x_row = 2 * x->stride[0], depth = x->shape[1], width = right->width;
     for (int64_t column = 0; column < width; column += LANES) {
         const int32_t *pairs = right->data + column;
         int64_t i = 0;
         for (; i + ROWS <= rows; i += ROWS)
-            reduce_tile(cpu_row(x, row + i), x_row, depth, pairs, width, sums + i * width + column, ROWS);
+            reduce_tile(cpu_row(x, row + i), x_row, depth, pairs, width, sums + i * width + column, ROWS,
+                        &ahead, lines);
         for (; i + FEW_ROWS <= rows; i += FEW_ROWS)
-            reduce_tile(cpu_row(x, row + i), x_row, depth, pairs, width, sums + i * width + column, FEW_ROWS);
+            reduce_tile(cpu_row(x, row + i), x_row, depth, pairs, width, sums + i * width + column, FEW_ROWS,
+                        &ahead, lines);
         for (; i < rows; i++)
-            reduce_tile(cpu_row(x, row + i), x_row, depth, pairs, width, sums + i * width + column, 1);
+            reduce_tile(cpu_row(x, row + i), x_row, depth, pairs, width, sums + i * width + column, 1, &ahead,
+                        lines);
     }
 }
 
@@ -294,7 +336,8 @@ struct outer {
     int64_t width;
     const uint16_t *right;
     int64_t right_row;
-    float *sums; // [vecs][width, LANES]
+    float *sums;   // [vecs][width, LANES]
+    int64_t ahead; // from a token's elements to those that are fetched meanwhile
 };
 
 // One pair of tokens; where `odd` is false there is only the first.
@@ -323,12 +366,22 @@ WITH_BF16 INLINE void outer_tile(const struct outer *outer, int64_t tokens, __mm
 #pragma GCC unroll 16
     for (int j = 0; j < LANES; j++)
         sum[j] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(outer->sums + j * LANES);
-    for (int64_t t = 0; t + 1 < tokens; t += 2, left += BOTH * outer->width, right += 2 * outer->right_row)
+    for (int64_t t = 0; t + 1 < tokens; t += 2, left += BOTH * outer->width, right += 2 * outer->right_row) {
+        __builtin_prefetch(right + outer->ahead, 0, 2);
         outer_step(sum, left, outer->width, token_pair(right, outer->right_row, lanes, true));
+    }
     if (tokens % 2 == 1) outer_step(sum, left, outer->width, token_pair(right, 0, lanes, false));
 #pragma GCC unroll 16
     for (int j = 0; j < LANES; j++)
         _mm512_storeu_ps(outer->sums + j * LANES, sum[j]);
+}
+
+// A cache line holds two vectors: the first of them fetches it for even tokens of the next block, the second
+// for odd ones.
+static int64_t strip_ahead(const struct loam_tensor *right, int64_t column)
+{
+    const int64_t next = TOKENS * right->stride[0];
+    return column / LANES % 2 == 0 ? next : next + right->stride[0] - LANES;
 }
 
 // Columns [column, column + columns) of leftT right, up to STRIP vectors: sums [vectors][width, LANES].
@@ -339,9 +392,10 @@ WITH_BF16 static void outer_strip(const struct pairs *left, const struct loam_te
     for (int64_t t = 0; t < tokens; t += TOKENS)
         for (int64_t j = 0; j < width; j += LANES)
             for (int64_t i = 0; i < columns; i += LANES) {
-                const struct outer outer = {left->data + t / 2 * BOTH * width + j, width,
-                                            (uint16_t *)cpu_row(right, t) + column + i, right->stride[0],
-                                            sums + (i / LANES * width + j) * LANES};
+                const struct outer outer = {
+                    left->data + t / 2 * BOTH * width + j,      width,
+                    (uint16_t *)cpu_row(right, t) + column + i, right->stride[0],
+                    sums + (i / LANES * width + j) * LANES,     strip_ahead(right, i)};
                 const int64_t count = min64(TOKENS, tokens - t);
                 if (columns - i >= LANES)
                     outer_tile(&outer, count, 0xFFFF, t == 0);
@@ -419,7 +473,7 @@ static void forward_block(const struct loam_lora_forward_args *args, int64_t row
 {
     const int64_t rows = min64(ROWS, args->x.shape[0] - row), r = args->a.shape[0], width = a->width;
     int32_t *left = (int32_t *)(t + ROWS * width);
-    reduce_rows(&args->x, row, rows, a, t);
+    reduce_rows(&args->x, row, rows, a, t, ahead_of(&args->y, row, rows));
     for (int64_t i = 0; i < rows; i++)
         memcpy(cpu_row(&args->t, row + i), t + i * width, (size_t)r * sizeof(float));
     pair_rows(left, t, rows, width);
@@ -472,7 +526,8 @@ static void backward_block(const struct loam_lora_backward_args *args, int64_t r
 {
     const int64_t rows = min64(ROWS, args->dy.shape[0] - row), r = args->a.shape[0], width = b->width;
     int32_t *left = (int32_t *)(sums + ROWS * width);
-    reduce_rows(&args->dy, row, rows, b, sums);
+    const struct ahead ahead = args->dx.data != NULL ? ahead_of(&args->dx, row, rows) : (struct ahead){0};
+    reduce_rows(&args->dy, row, rows, b, sums, ahead);
     const struct source source = {sums, rows, width, 1};
     const struct pairs block = {dt->data + row / 2 * BOTH * width, width, BOTH};
     for (int64_t i = 0; i < rows; i += 2)
