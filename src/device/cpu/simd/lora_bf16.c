@@ -21,8 +21,14 @@ enum {
     STRIP = 8,    // vectors of columns whose sums over tokens are made side by side
     TOKENS = 64,  // ... and tokens that are gone through meanwhile: both stay in the first cache
     CACHE_LINE = 64,
-    NEAREST = 1,
-    BOTH = 2 // numbers of bf16 for one of f32
+    HALF = LANES / 2, // ranks up to here have their nearest and the rest in one vector
+};
+
+// The numbers of bf16 that stand for one of f32.
+enum parts {
+    NEAREST,
+    BOTH,  // in a vector each: the nearest, then what it leaves
+    FOLDED // both in one vector of HALF columns
 };
 
 static int64_t min64(int64_t a, int64_t b)
@@ -77,27 +83,35 @@ INLINE void fetch_lines(struct ahead *ahead, int64_t count)
 
 // ---- packing ----
 
-// An f32 matrix as pairs of bf16, which follow each other along a sum: [pairs][parts][width].
+// An f32 matrix as pairs of bf16, which follow each other along a sum.
 struct pairs {
     int32_t *data;
-    int64_t width;
-    int parts; // NEAREST; BOTH: the nearest, then what it leaves
+    int64_t width; // columns, of one part
+    int64_t step;  // from pair to pair
+    enum parts parts;
 };
 
-static size_t pairs_bytes(int64_t length, int64_t width, int parts)
+static size_t pairs_bytes(int64_t length, int64_t width, enum parts parts)
 {
-    return (size_t)(round_up(length, 2 * DEEP) / 2 * parts * padded(width)) * sizeof(int32_t);
+    const int64_t step = padded(width) * (parts == BOTH ? 2 : 1);
+    return (size_t)(round_up(length, 2 * DEEP) / 2 * step) * sizeof(int32_t);
 }
 
-static struct pairs pairs_take(struct loam_stream *stream, int64_t length, int64_t width, int parts)
+static struct pairs pairs_take(struct loam_stream *stream, int64_t length, int64_t width, enum parts parts)
 {
     int32_t *data = loam_stream_scratch(stream, pairs_bytes(length, width, parts));
-    return (struct pairs){data, padded(width), parts};
+    return (struct pairs){data, padded(width), padded(width) * (parts == BOTH ? 2 : 1), parts};
 }
 
-static size_t pairs_scratch(int64_t length, int64_t width, int parts)
+static size_t pairs_scratch(int64_t length, int64_t width, enum parts parts)
 {
     return loam_scratch_bytes((int64_t)pairs_bytes(length, width, parts), 1);
+}
+
+// For sums along the rows of an activation.
+static enum parts parts_of(int64_t r)
+{
+    return r <= HALF ? FOLDED : BOTH;
 }
 
 WITH_BF16 INLINE vec_int nearest(vec v)
@@ -105,16 +119,21 @@ WITH_BF16 INLINE vec_int nearest(vec v)
     return (vec_int)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)v));
 }
 
+WITH_BF16 INLINE vec_int nearest_pair(vec even, vec odd)
+{
+    return nearest(even) | nearest(odd) << 16;
+}
+
 // Of elements p and p + 1 along the sum, for LANES columns from `column`.
 WITH_BF16 INLINE void put_pair(const struct pairs *pairs, int64_t p, int64_t column, vec even, vec odd)
 {
-    int32_t *target = pairs->data + p / 2 * pairs->parts * pairs->width + column;
-    for (int part = 0; part < pairs->parts; part++, target += pairs->width) {
-        const vec_int low = nearest(even), high = nearest(odd) << 16, both = low | high;
-        memcpy(target, &both, sizeof both);
-        even -= (vec)(low << 16);
-        odd -= (vec)high;
-    }
+    int32_t *target = pairs->data + p / 2 * pairs->step + column;
+    vec_int near = nearest_pair(even, odd);
+    const vec_int rest = nearest_pair(even - (vec)(near << 16), odd - (vec)(near & (int32_t)0xFFFF0000));
+    if (pairs->parts == BOTH) memcpy(target + pairs->width, &rest, sizeof rest);
+    if (pairs->parts == FOLDED)
+        near = (vec_int)_mm512_inserti64x4((__m512i)near, _mm512_castsi512_si256((__m512i)rest), 1);
+    memcpy(target, &near, sizeof near);
 }
 
 // The matrix source [rows, columns] times factor.
@@ -169,18 +188,19 @@ static void share_along_columns(const struct pairs *pairs, const struct source *
 
 // Adds the products of DEEP pairs, each with both parts of the other factor.
 WITH_BF16 INLINE void reduce_step(__m512 *sum, const char *x, int64_t x_row, const int32_t *right,
-                                  int64_t width, int rows)
+                                  int64_t width, int rows, bool folded)
 {
 #pragma GCC unroll 4
-    for (int pair = 0; pair < DEEP; pair++, x += 4, right += BOTH * width) {
-        const __m512bh near = (__m512bh)load_int(right), rest = (__m512bh)load_int(right + width);
+    for (int pair = 0; pair < DEEP; pair++, x += 4, right += folded ? width : 2 * width) {
+        const __m512bh near = (__m512bh)load_int(right),
+                       rest = (__m512bh)load_int(right + (folded ? 0 : width));
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
             int32_t pair_of_x;
             memcpy(&pair_of_x, x + i * x_row, sizeof pair_of_x);
             const __m512bh left = (__m512bh)_mm512_set1_epi32(pair_of_x);
             sum[i] = _mm512_dpbf16_ps(sum[i], left, near);
-            sum[i] = _mm512_dpbf16_ps(sum[i], left, rest);
+            if (!folded) sum[i] = _mm512_dpbf16_ps(sum[i], left, rest);
         }
     }
 }
@@ -194,49 +214,76 @@ INLINE void fetch_below(const char *x, int64_t x_row, int64_t p)
         __builtin_prefetch(x + (first + i) * x_row + 2 * p, 0, 2);
 }
 
-// sums [rows, width of right] = rows of x, `depth` long, times LANES columns of right
-WITH_BF16 INLINE void reduce_tile(const char *x, int64_t x_row, int64_t depth, const int32_t *right,
-                                  int64_t width, float *sums, int rows, struct ahead *ahead, int64_t lines)
+WITH_BF16 INLINE __m512 unfold(__m512 sum)
+{
+    const __m256 rest = (__m256)_mm512_extractf64x4_pd((__m512d)sum, 1);
+    return _mm512_zextps256_ps512(_mm256_add_ps(_mm512_castps512_ps256(sum), rest));
+}
+
+// Rows of x, and LANES columns of what they are multiplied with.
+struct reduce {
+    const char *x;
+    int64_t x_row, depth; // bytes from row to row, elements of each
+    const int32_t *right;
+    int64_t width, step;
+    float *sums;   // [rows, width]
+    int64_t lines; // that are fetched ahead in each step
+};
+
+WITH_BF16 INLINE void reduce_tile(const struct reduce *reduce, struct ahead *ahead, int rows, bool folded)
 {
     __m512 sum[ROWS];
+    const int64_t x_row = reduce->x_row, width = reduce->width;
+    const int64_t whole = reduce->depth / (2 * DEEP) * (2 * DEEP), rest = reduce->depth - whole;
+    const int32_t *right = reduce->right;
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
         sum[i] = _mm512_setzero_ps();
-    const int64_t whole = depth / (2 * DEEP) * (2 * DEEP), step = DEEP * BOTH * width;
-    for (int64_t p = 0; p < whole; p += 2 * DEEP, right += step) {
-        fetch_lines(ahead, lines);
-        if (rows == ROWS) fetch_below(x, x_row, p);
-        reduce_step(sum, x + 2 * p, x_row, right, width, rows);
+    for (int64_t p = 0; p < whole; p += 2 * DEEP, right += DEEP * reduce->step) {
+        fetch_lines(ahead, reduce->lines);
+        if (rows == ROWS) fetch_below(reduce->x, x_row, p);
+        reduce_step(sum, reduce->x + 2 * p, x_row, right, width, rows, folded);
     }
-    if (whole < depth) {
-        uint16_t rest[ROWS][2 * DEEP] = {{0}};
+    if (rest > 0) {
+        uint16_t last[ROWS][2 * DEEP] = {{0}};
         for (int i = 0; i < rows; i++)
-            memcpy(rest[i], x + i * x_row + 2 * whole, (size_t)(2 * (depth - whole)));
-        reduce_step(sum, (const char *)rest, sizeof rest[0], right, width, rows);
+            memcpy(last[i], reduce->x + i * x_row + 2 * whole, (size_t)(2 * rest));
+        reduce_step(sum, (const char *)last, sizeof last[0], right, width, rows, folded);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
-        _mm512_storeu_ps(sums + i * width, sum[i]);
+        _mm512_storeu_ps(reduce->sums + i * width, folded ? unfold(sum[i]) : sum[i]);
+}
+
+WITH_BF16 INLINE void reduce_tiles(struct reduce reduce, struct ahead *ahead, int64_t rows, bool folded)
+{
+    for (int64_t i = 0, tile; i < rows; i += tile) {
+        tile = rows - i >= ROWS ? ROWS : rows - i >= FEW_ROWS ? FEW_ROWS : 1;
+        if (tile == ROWS) reduce_tile(&reduce, ahead, ROWS, folded);
+        if (tile == FEW_ROWS) reduce_tile(&reduce, ahead, FEW_ROWS, folded);
+        if (tile == 1) reduce_tile(&reduce, ahead, 1, folded);
+        reduce.x += tile * reduce.x_row;
+        reduce.sums += tile * reduce.width;
+    }
 }
 
 // sums [rows, width of right] = rows of x times right
 WITH_BF16 static void reduce_rows(const struct loam_tensor *x, int64_t row, int64_t rows,
                                   const struct pairs *right, float *sums, struct ahead ahead)
 {
-    const int64_t lines = 1 + ahead_lines(&ahead) / (x->shape[1] / (2 * DEEP) + 1);
-    const int64_t x_row = 2 * x->stride[0], depth = x->shape[1], width = right->width;
-    for (int64_t column = 0; column < width; column += LANES) {
-        const int32_t *pairs = right->data + column;
-        int64_t i = 0;
-        for (; i + ROWS <= rows; i += ROWS)
-            reduce_tile(cpu_row(x, row + i), x_row, depth, pairs, width, sums + i * width + column, ROWS,
-                        &ahead, lines);
-        for (; i + FEW_ROWS <= rows; i += FEW_ROWS)
-            reduce_tile(cpu_row(x, row + i), x_row, depth, pairs, width, sums + i * width + column, FEW_ROWS,
-                        &ahead, lines);
-        for (; i < rows; i++)
-            reduce_tile(cpu_row(x, row + i), x_row, depth, pairs, width, sums + i * width + column, 1, &ahead,
-                        lines);
+    struct reduce reduce = {.x = cpu_row(x, row),
+                            .x_row = 2 * x->stride[0],
+                            .depth = x->shape[1],
+                            .width = right->width,
+                            .step = right->step,
+                            .lines = 1 + ahead_lines(&ahead) / (x->shape[1] / (2 * DEEP) + 1)};
+    for (int64_t column = 0; column < right->width; column += LANES) {
+        reduce.right = right->data + column;
+        reduce.sums = sums + column;
+        if (right->parts == FOLDED)
+            reduce_tiles(reduce, &ahead, rows, true);
+        else
+            reduce_tiles(reduce, &ahead, rows, false);
     }
 }
 
@@ -340,13 +387,13 @@ WITH_BF16 static void pair_rows(int32_t *pairs, const float *sums, int64_t rows,
 
 // ---- sums over tokens ----
 
-// sums [j, LANES] += leftT right, of tokens [first, last), `rows` of j and `vecs` vectors of columns.
+// Of leftT right: as many rows as there are ranks, up to LANES, and a vector of columns.
 struct outer {
     const int32_t *left; // pairs of tokens, both parts
     int64_t width;
     const uint16_t *right;
     int64_t right_row;
-    float *sums;   // [vecs][width, LANES]
+    float *sums;   // [rows, LANES]
     int64_t ahead; // from a token's elements to those that are fetched meanwhile
 };
 
@@ -359,30 +406,33 @@ WITH_BF16 INLINE __m512bh token_pair(const uint16_t *right, int64_t right_row, _
     return (__m512bh)_mm512_or_si512(low, _mm512_slli_epi32(high, 16));
 }
 
-WITH_BF16 INLINE void outer_step(__m512 *sum, const int32_t *left, int64_t width, __m512bh pair)
+WITH_BF16 INLINE void outer_step(__m512 *sum, const int32_t *left, int64_t width, __m512bh pair, int rows)
 {
 #pragma GCC unroll 16
-    for (int j = 0; j < LANES; j++) {
+    for (int j = 0; j < rows; j++)
         sum[j] = _mm512_dpbf16_ps(sum[j], (__m512bh)_mm512_set1_epi32(left[j]), pair);
+#pragma GCC unroll 16
+    for (int j = 0; j < rows; j++)
         sum[j] = _mm512_dpbf16_ps(sum[j], (__m512bh)_mm512_set1_epi32(left[width + j]), pair);
-    }
 }
 
-WITH_BF16 INLINE void outer_tile(const struct outer *outer, int64_t tokens, __mmask16 lanes, bool first)
+WITH_BF16 INLINE void outer_tile(const struct outer *outer, int64_t tokens, __mmask16 lanes, bool first,
+                                 int rows)
 {
     __m512 sum[LANES];
     const int32_t *left = outer->left;
     const uint16_t *right = outer->right;
+    const int64_t width = outer->width, right_row = outer->right_row;
 #pragma GCC unroll 16
-    for (int j = 0; j < LANES; j++)
+    for (int j = 0; j < rows; j++)
         sum[j] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(outer->sums + j * LANES);
-    for (int64_t t = 0; t + 1 < tokens; t += 2, left += BOTH * outer->width, right += 2 * outer->right_row) {
+    for (int64_t t = 0; t + 1 < tokens; t += 2, left += 2 * width, right += 2 * right_row) {
         __builtin_prefetch(right + outer->ahead, 0, 2);
-        outer_step(sum, left, outer->width, token_pair(right, outer->right_row, lanes, true));
+        outer_step(sum, left, width, token_pair(right, right_row, lanes, true), rows);
     }
-    if (tokens % 2 == 1) outer_step(sum, left, outer->width, token_pair(right, 0, lanes, false));
+    if (tokens % 2 == 1) outer_step(sum, left, width, token_pair(right, 0, lanes, false), rows);
 #pragma GCC unroll 16
-    for (int j = 0; j < LANES; j++)
+    for (int j = 0; j < rows; j++)
         _mm512_storeu_ps(outer->sums + j * LANES, sum[j]);
 }
 
@@ -394,23 +444,25 @@ static int64_t strip_ahead(const struct loam_tensor *right, int64_t column)
     return column / LANES % 2 == 0 ? next : next + right->stride[0] - LANES;
 }
 
-// Columns [column, column + columns) of leftT right, up to STRIP vectors: sums [vectors][width, LANES].
-WITH_BF16 static void outer_strip(const struct pairs *left, const struct loam_tensor *right, int64_t column,
-                                  int64_t columns, float *sums)
+// Columns [column, column + columns) of leftT right, up to STRIP vectors: sums [vectors][width, LANES], of
+// which the first r are made.
+WITH_BF16 static void outer_strip(const struct pairs *left, int64_t r, const struct loam_tensor *right,
+                                  int64_t column, int64_t columns, float *sums)
 {
     const int64_t tokens = right->shape[0], width = left->width;
     for (int64_t t = 0; t < tokens; t += TOKENS)
-        for (int64_t j = 0; j < width; j += LANES)
+        for (int64_t j = 0; j < r; j += LANES)
             for (int64_t i = 0; i < columns; i += LANES) {
                 const struct outer outer = {
-                    left->data + t / 2 * BOTH * width + j,      width,
+                    left->data + t / 2 * left->step + j,        width,
                     (uint16_t *)cpu_row(right, t) + column + i, right->stride[0],
                     sums + (i / LANES * width + j) * LANES,     strip_ahead(right, i)};
                 const int64_t count = min64(TOKENS, tokens - t);
-                if (columns - i >= LANES)
-                    outer_tile(&outer, count, 0xFFFF, t == 0);
+                const __mmask16 lanes = lanes_of(columns - i);
+                if (r - j > HALF)
+                    outer_tile(&outer, count, lanes, t == 0, LANES);
                 else
-                    outer_tile(&outer, count, lanes_of(columns - i), t == 0);
+                    outer_tile(&outer, count, lanes, t == 0, HALF);
             }
 }
 
@@ -435,7 +487,7 @@ static void backward_a(const struct loam_lora_backward_args *args, const struct 
     int64_t column, last;
     for (thread_columns(args->x.shape[1], &column, &last); column < last; column += STRIP * LANES) {
         const int64_t columns = min64(STRIP * LANES, last - column);
-        outer_strip(dt, &args->x, column, columns, sums);
+        outer_strip(dt, r, &args->x, column, columns, sums);
         for (int64_t j = 0; j < r; j++)
             for (int64_t i = 0; i < columns; i += LANES)
                 add_f32((float *)cpu_row(&args->da, j) + column + i,
@@ -450,7 +502,7 @@ static void backward_b(const struct loam_lora_backward_args *args, const struct 
     int64_t column, last;
     for (thread_columns(args->dy.shape[1], &column, &last); column < last; column += STRIP * LANES) {
         const int64_t columns = min64(STRIP * LANES, last - column);
-        outer_strip(t, &args->dy, column, columns, sums);
+        outer_strip(t, r, &args->dy, column, columns, sums);
         for (int64_t i = 0; i < columns; i += LANES)
             for (int64_t j = 0; j < width; j += LANES) {
                 vec block[LANES];
@@ -474,7 +526,7 @@ static size_t lora_forward_scratch(const struct loam_device *device,
                                    const struct loam_lora_forward_args *args)
 {
     const int64_t r = args->a.shape[0], k = args->a.shape[1], n = args->b.shape[0];
-    return pairs_scratch(k, r, BOTH) + pairs_scratch(r, round_up(n, 2 * LANES), NEAREST) +
+    return pairs_scratch(k, r, parts_of(r)) + pairs_scratch(r, round_up(n, 2 * LANES), NEAREST) +
            loam_scratch_bytes((int64_t)block_floats(r) * device->threads, sizeof(float));
 }
 
@@ -494,7 +546,7 @@ static enum loam_status lora_forward(struct loam_stream *stream, const struct lo
 {
     const int64_t tokens = args->x.shape[0], r = args->a.shape[0], k = args->a.shape[1], n = args->b.shape[0];
     const int threads = stream->device->threads;
-    const struct pairs a = pairs_take(stream, k, r, BOTH),
+    const struct pairs a = pairs_take(stream, k, r, parts_of(r)),
                        b = pairs_take(stream, r, round_up(n, 2 * LANES), NEAREST);
     float *memory = loam_stream_scratch(stream, block_floats(r) * (size_t)threads * sizeof(float));
     if (a.data == NULL || b.data == NULL || memory == NULL) return LOAM_ERROR_INTERNAL;
@@ -525,7 +577,7 @@ static size_t lora_backward_scratch(const struct loam_device *device,
 {
     const int64_t r = args->a.shape[0], k = args->a.shape[1], n = args->b.shape[0],
                   tokens = args->dy.shape[0];
-    return pairs_scratch(r, round_up(k, 2 * LANES), NEAREST) + pairs_scratch(n, r, BOTH) +
+    return pairs_scratch(r, round_up(k, 2 * LANES), NEAREST) + pairs_scratch(n, r, parts_of(r)) +
            2 * pairs_scratch(tokens, r, BOTH) +
            loam_scratch_bytes((int64_t)thread_floats(r) * device->threads, sizeof(float));
 }
@@ -539,7 +591,7 @@ static void backward_block(const struct loam_lora_backward_args *args, int64_t r
     const struct ahead ahead = args->dx.data != NULL ? ahead_of(&args->dx, row, rows) : (struct ahead){0};
     reduce_rows(&args->dy, row, rows, b, sums, ahead);
     const struct source source = {sums, rows, width, 1};
-    const struct pairs block = {dt->data + row / 2 * BOTH * width, width, BOTH};
+    const struct pairs block = {dt->data + row / 2 * dt->step, width, dt->step, BOTH};
     for (int64_t i = 0; i < rows; i += 2)
         pack_along_columns(&block, &source, i);
     if (args->dx.data == NULL) return;
@@ -553,7 +605,7 @@ static enum loam_status lora_backward(struct loam_stream *stream, const struct l
     const int64_t r = args->a.shape[0];
     const int threads = stream->device->threads;
     const struct pairs a = pairs_take(stream, r, round_up(k, 2 * LANES), NEAREST),
-                       b = pairs_take(stream, n, r, BOTH), t = pairs_take(stream, tokens, r, BOTH),
+                       b = pairs_take(stream, n, r, parts_of(r)), t = pairs_take(stream, tokens, r, BOTH),
                        dt = pairs_take(stream, tokens, r, BOTH);
     float *memory = loam_stream_scratch(stream, thread_floats(r) * (size_t)threads * sizeof(float));
     if (a.data == NULL || b.data == NULL || t.data == NULL || dt.data == NULL || memory == NULL)
