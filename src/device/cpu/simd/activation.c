@@ -3,7 +3,7 @@
 #include "device/cpu/simd/level.h"
 #include "device/cpu/simd/vector.h"
 
-enum { CHUNK = 1024 }; // elements of a task: their f32 copies stay in the first cache
+enum { CHUNK = 4096 }; // elements of a task
 
 struct activation {
     vec value;      // f(x)
@@ -20,40 +20,31 @@ INLINE struct activation activate(vec x, bool gelu)
     return (struct activation){x * s, s + x * slope * (e * s) * s};
 }
 
-// Elements [first, first + count) of an array in f32: as they are, or widened into `buffer`.
-INLINE const float *read_chunk(const struct loam_tensor *tensor, int64_t first, int64_t count, float *buffer)
+// Each op is a loop over elements [first, last) that knows dtype and kind when it is compiled.
+#define CHOOSE(span, args, first, last, bf16)                                                                \
+    do {                                                                                                     \
+        if ((bf16) && (args)->kind == LOAM_GELU_TANH)                                                        \
+            span(args, first, last, true, true);                                                             \
+        else if (bf16)                                                                                       \
+            span(args, first, last, true, false);                                                            \
+        else if ((args)->kind == LOAM_GELU_TANH)                                                             \
+            span(args, first, last, false, true);                                                            \
+        else                                                                                                 \
+            span(args, first, last, false, false);                                                           \
+    } while (0)
+
+static int64_t chunk_end(int64_t first, int64_t n)
 {
-    if (tensor->dtype == LOAM_F32) return (const float *)tensor->data + first;
-    widen(buffer, (const uint16_t *)tensor->data + first, count, true);
-    return buffer;
+    return first + CHUNK < n ? first + CHUNK : n;
 }
 
-// Where elements are to be written in f32; write_chunk puts them into the array when that is not it.
-INLINE float *chunk_target(const struct loam_tensor *tensor, int64_t first, float *buffer)
+INLINE void activation_forward_span(const struct loam_activation_forward_args *args, int64_t first,
+                                    int64_t last, bool bf16, bool gelu)
 {
-    return tensor->dtype == LOAM_F32 ? (float *)tensor->data + first : buffer;
-}
-INLINE void write_chunk(const struct loam_tensor *tensor, int64_t first, int64_t count, const float *values)
-{
-    if (tensor->dtype == LOAM_F32) return;
-    for (int64_t i = 0; i < count; i += LANES)
-        store((uint16_t *)tensor->data + first, i, count, load(values, i, count, false), true);
-}
-
-static int64_t chunk_count(int64_t first, int64_t n)
-{
-    return first + CHUNK < n ? CHUNK : n - first;
-}
-
-static void forward_chunk(const struct loam_activation_forward_args *args, int64_t first, int64_t count)
-{
-    const bool gelu = args->kind == LOAM_GELU_TANH;
-    float buffer[CHUNK];
-    const float *x = read_chunk(&args->x, first, count, buffer);
-    float *y = chunk_target(&args->y, first, buffer);
-    for (int64_t i = 0; i < count; i += LANES)
-        store(y, i, count, activate(load(x, i, count, false), gelu).value, false);
-    write_chunk(&args->y, first, count, y);
+    for (int64_t i = first; i < last; i += LANES) {
+        const vec value = activate(load(args->x.data, i, last, bf16), gelu).value;
+        store(args->y.data, i, last, value, bf16);
+    }
 }
 
 static enum loam_status activation_forward(struct loam_stream *stream,
@@ -61,24 +52,20 @@ static enum loam_status activation_forward(struct loam_stream *stream,
 {
     (void)stream;
     const int64_t n = loam_tensor_count(&args->x);
+    const bool bf16 = args->x.dtype == LOAM_BF16;
 #pragma omp parallel for schedule(static) if (n > CHUNK)
     for (int64_t first = 0; first < n; first += CHUNK)
-        forward_chunk(args, first, chunk_count(first, n));
+        CHOOSE(activation_forward_span, args, first, chunk_end(first, n), bf16);
     return LOAM_OK;
 }
 
-static void backward_chunk(const struct loam_activation_backward_args *args, int64_t first, int64_t count)
+INLINE void activation_backward_span(const struct loam_activation_backward_args *args, int64_t first,
+                                     int64_t last, bool bf16, bool gelu)
 {
-    const bool gelu = args->kind == LOAM_GELU_TANH;
-    float x_buffer[CHUNK], dy_buffer[CHUNK];
-    const float *x = read_chunk(&args->x, first, count, x_buffer);
-    const float *dy = read_chunk(&args->dy, first, count, dy_buffer);
-    float *dx = chunk_target(&args->dx, first, dy_buffer);
-    for (int64_t i = 0; i < count; i += LANES) {
-        const vec slope = activate(load(x, i, count, false), gelu).derivative;
-        store(dx, i, count, load(dy, i, count, false) * slope, false);
+    for (int64_t i = first; i < last; i += LANES) {
+        const vec slope = activate(load(args->x.data, i, last, bf16), gelu).derivative;
+        store(args->dx.data, i, last, load(args->dy.data, i, last, bf16) * slope, bf16);
     }
-    write_chunk(&args->dx, first, count, dx);
 }
 
 static enum loam_status activation_backward(struct loam_stream *stream,
@@ -86,25 +73,20 @@ static enum loam_status activation_backward(struct loam_stream *stream,
 {
     (void)stream;
     const int64_t n = loam_tensor_count(&args->x);
+    const bool bf16 = args->x.dtype == LOAM_BF16;
 #pragma omp parallel for schedule(static) if (n > CHUNK)
     for (int64_t first = 0; first < n; first += CHUNK)
-        backward_chunk(args, first, chunk_count(first, n));
+        CHOOSE(activation_backward_span, args, first, chunk_end(first, n), bf16);
     return LOAM_OK;
 }
 
-static void gated_forward_chunk(const struct loam_gated_activation_forward_args *args, int64_t first,
-                                int64_t count)
+INLINE void gated_activation_forward_span(const struct loam_gated_activation_forward_args *args,
+                                          int64_t first, int64_t last, bool bf16, bool gelu)
 {
-    const bool gelu = args->kind == LOAM_GELU_TANH;
-    float gate_buffer[CHUNK], up_buffer[CHUNK];
-    const float *gate = read_chunk(&args->gate, first, count, gate_buffer);
-    const float *up = read_chunk(&args->up, first, count, up_buffer);
-    float *y = chunk_target(&args->y, first, gate_buffer);
-    for (int64_t i = 0; i < count; i += LANES) {
-        const vec value = activate(load(gate, i, count, false), gelu).value;
-        store(y, i, count, value * load(up, i, count, false), false);
+    for (int64_t i = first; i < last; i += LANES) {
+        const vec value = activate(load(args->gate.data, i, last, bf16), gelu).value;
+        store(args->y.data, i, last, value * load(args->up.data, i, last, bf16), bf16);
     }
-    write_chunk(&args->y, first, count, y);
 }
 
 static enum loam_status gated_activation_forward(struct loam_stream *stream,
@@ -112,30 +94,22 @@ static enum loam_status gated_activation_forward(struct loam_stream *stream,
 {
     (void)stream;
     const int64_t n = loam_tensor_count(&args->gate);
+    const bool bf16 = args->gate.dtype == LOAM_BF16;
 #pragma omp parallel for schedule(static) if (n > CHUNK)
     for (int64_t first = 0; first < n; first += CHUNK)
-        gated_forward_chunk(args, first, chunk_count(first, n));
+        CHOOSE(gated_activation_forward_span, args, first, chunk_end(first, n), bf16);
     return LOAM_OK;
 }
 
-static void gated_backward_chunk(const struct loam_gated_activation_backward_args *args, int64_t first,
-                                 int64_t count)
+INLINE void gated_activation_backward_span(const struct loam_gated_activation_backward_args *args,
+                                           int64_t first, int64_t last, bool bf16, bool gelu)
 {
-    const bool gelu = args->kind == LOAM_GELU_TANH;
-    float gate_buffer[CHUNK], up_buffer[CHUNK], dy_buffer[CHUNK];
-    const float *gate = read_chunk(&args->gate, first, count, gate_buffer);
-    const float *up = read_chunk(&args->up, first, count, up_buffer);
-    const float *dy = read_chunk(&args->dy, first, count, dy_buffer);
-    float *dgate = chunk_target(&args->dgate, first, dy_buffer);
-    float *dup = chunk_target(&args->dup, first, up_buffer);
-    for (int64_t i = 0; i < count; i += LANES) {
-        const struct activation f = activate(load(gate, i, count, false), gelu);
-        const vec gradient = load(dy, i, count, false), factor = load(up, i, count, false);
-        store(dgate, i, count, gradient * factor * f.derivative, false);
-        store(dup, i, count, gradient * f.value, false);
+    for (int64_t i = first; i < last; i += LANES) {
+        const struct activation f = activate(load(args->gate.data, i, last, bf16), gelu);
+        const vec gradient = load(args->dy.data, i, last, bf16), factor = load(args->up.data, i, last, bf16);
+        store(args->dgate.data, i, last, gradient * factor * f.derivative, bf16);
+        store(args->dup.data, i, last, gradient * f.value, bf16);
     }
-    write_chunk(&args->dgate, first, count, dgate);
-    write_chunk(&args->dup, first, count, dup);
 }
 
 static enum loam_status gated_activation_backward(struct loam_stream *stream,
@@ -143,9 +117,10 @@ static enum loam_status gated_activation_backward(struct loam_stream *stream,
 {
     (void)stream;
     const int64_t n = loam_tensor_count(&args->gate);
+    const bool bf16 = args->gate.dtype == LOAM_BF16;
 #pragma omp parallel for schedule(static) if (n > CHUNK)
     for (int64_t first = 0; first < n; first += CHUNK)
-        gated_backward_chunk(args, first, chunk_count(first, n));
+        CHOOSE(gated_activation_backward_span, args, first, chunk_end(first, n), bf16);
     return LOAM_OK;
 }
 

@@ -4,7 +4,7 @@
 #include <omp.h>
 
 #include "device/cpu/simd/dropout.h"
-#include "device/cpu/simd/level.h"
+#include "device/cpu/simd/lora_kernel.h"
 #include "device/cpu/simd/tile.h"
 
 enum {
@@ -197,8 +197,7 @@ static struct forward_sizes forward_sizes(const struct loam_lora_forward_args *a
                                   (size_t)(ROWS * padded(r) + ROWS * COLUMNS)};
 }
 
-static size_t lora_forward_scratch(const struct loam_device *device,
-                                   const struct loam_lora_forward_args *args)
+static size_t f32_forward_scratch(const struct loam_device *device, const struct loam_lora_forward_args *args)
 {
     const struct forward_sizes sizes = forward_sizes(args);
     return loam_scratch_bytes((int64_t)sizes.a, sizeof(float)) +
@@ -206,7 +205,7 @@ static size_t lora_forward_scratch(const struct loam_device *device,
            loam_scratch_bytes((int64_t)sizes.thread * device->threads, sizeof(float));
 }
 
-static enum loam_status lora_forward(struct loam_stream *stream, const struct loam_lora_forward_args *args)
+static enum loam_status f32_forward(struct loam_stream *stream, const struct loam_lora_forward_args *args)
 {
     const struct forward_sizes sizes = forward_sizes(args);
     const int64_t tokens = args->x.shape[0], r = args->a.shape[0], width = padded(r);
@@ -249,8 +248,8 @@ static struct backward_sizes backward_sizes(const struct loam_lora_backward_args
                                    (size_t)(ROWS * COLUMNS + padded(r) * COLUMNS)};
 }
 
-static size_t lora_backward_scratch(const struct loam_device *device,
-                                    const struct loam_lora_backward_args *args)
+static size_t f32_backward_scratch(const struct loam_device *device,
+                                   const struct loam_lora_backward_args *args)
 {
     const struct backward_sizes sizes = backward_sizes(args);
     return loam_scratch_bytes((int64_t)sizes.a, sizeof(float)) +
@@ -301,7 +300,7 @@ static void backward_a_columns(const struct loam_lora_backward_args *args, int64
     }
 }
 
-static enum loam_status lora_backward(struct loam_stream *stream, const struct loam_lora_backward_args *args)
+static enum loam_status f32_backward(struct loam_stream *stream, const struct loam_lora_backward_args *args)
 {
     const struct backward_sizes sizes = backward_sizes(args);
     const int64_t tokens = args->dy.shape[0], k = args->a.shape[1], n = args->b.shape[0];
@@ -335,6 +334,44 @@ static enum loam_status lora_backward(struct loam_stream *stream, const struct l
             backward_a_columns(args, column, dt, buffer);
     }
     return LOAM_OK;
+}
+
+// ---- either ----
+
+static const struct lora_kernel by_f32 = {f32_forward, f32_forward_scratch, f32_backward,
+                                          f32_backward_scratch};
+
+// A dropped x is no longer of bf16.
+static const struct lora_kernel *kernel_for(const struct loam_device *device, const struct loam_tensor *x,
+                                            const struct loam_dropout *dropout)
+{
+#if defined(__AVX512F__)
+    if (device->native_bf16 && x->dtype == LOAM_BF16 && dropout->p <= 0) return &CPU_OVERRIDES(lora_bf16);
+#endif
+    (void)device, (void)x, (void)dropout;
+    return &by_f32;
+}
+
+static enum loam_status lora_forward(struct loam_stream *stream, const struct loam_lora_forward_args *args)
+{
+    return kernel_for(stream->device, &args->x, &args->dropout)->forward(stream, args);
+}
+
+static size_t lora_forward_scratch(const struct loam_device *device,
+                                   const struct loam_lora_forward_args *args)
+{
+    return kernel_for(device, &args->x, &args->dropout)->forward_scratch(device, args);
+}
+
+static enum loam_status lora_backward(struct loam_stream *stream, const struct loam_lora_backward_args *args)
+{
+    return kernel_for(stream->device, &args->x, &args->dropout)->backward(stream, args);
+}
+
+static size_t lora_backward_scratch(const struct loam_device *device,
+                                    const struct loam_lora_backward_args *args)
+{
+    return kernel_for(device, &args->x, &args->dropout)->backward_scratch(device, args);
 }
 
 void CPU_OVERRIDES(lora)(struct loam_op_table *ops)

@@ -138,13 +138,19 @@ INLINE vec load_f16(const uint16_t *source)
 }
 INLINE void store_bf16(uint16_t *target, vec v) // to nearest even; a NaN keeps a bit of its payload
 {
-    const vec_uint bits = (vec_uint)v, rounded = bits + 0x7FFF + ((bits >> 16) & 1);
 #if defined(__AVX512F__)
-    const __mmask16 nan = _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q);
-    const __m512i quiet = _mm512_set1_epi32(0x400000),
-                  wide = _mm512_mask_or_epi32((__m512i)rounded, nan, (__m512i)bits, quiet);
-    _mm256_storeu_si256((__m256i_u *)target, _mm512_cvtepi32_epi16(_mm512_srli_epi32(wide, 16)));
+    const __m512i bits = (__m512i)v;
+    const __mmask16 odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000)),
+                    nan = _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q);
+    __m512i rounded = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF));
+    rounded = _mm512_mask_add_epi32(rounded, odd, bits, _mm512_set1_epi32(0x8000));
+    rounded = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
+    const __m512i upper = _mm512_set_epi16(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 31, 29, 27, 25, 23,
+                                           21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    _mm256_storeu_si256((__m256i_u *)target,
+                        _mm512_castsi512_si256(_mm512_permutexvar_epi16(upper, rounded)));
 #else
+    const vec_uint bits = (vec_uint)v, rounded = bits + 0x7FFF + ((bits >> 16) & 1);
     const vec_uint nan = (vec_uint)(v != v);
     const vec_half half =
         __builtin_convertvector(((nan & (bits | 0x400000)) | (~nan & rounded)) >> 16, vec_half);
