@@ -11,7 +11,7 @@
 
 enum {
     BLOCK_ROWS = 8 * ROWS, // of a against a panel of b, for the second cache
-    TASK_ROWS = 1024,
+    TASK_ROWS = 2048,
     TASK_COLUMNS = LANES == 16 ? 64 : 512, // a multiple of PANEL
 };
 
@@ -355,10 +355,11 @@ static void product_of_rows(const struct gemm *gemm, const struct gemm_kernel *k
 void cpu_gemm(const struct gemm *gemm, const struct gemm_kernel *kernel, void *scratch, int threads)
 {
     if (gemm->m * gemm->n * gemm->k <= SERIAL) threads = 1;
+    const int64_t batches = (gemm->m - 1) / TASK_ROWS + 1, at_once = part(gemm->m, batches, ROWS);
     int64_t next;
 #pragma omp parallel num_threads(threads) if (threads > 1)
-    for (int64_t first = 0; first < gemm->m; first += TASK_ROWS) {
-        const int64_t rows = gemm_min(TASK_ROWS, gemm->m - first);
+    for (int64_t first = 0; first < gemm->m; first += at_once) {
+        const int64_t rows = gemm_min(at_once, gemm->m - first);
         const struct cut cut = cut_product(rows, gemm->n, threads);
         const struct layout layout = layout_product(rows, gemm->k * kernel->halves, &cut);
         product_of_rows(gemm, kernel, first, rows, &cut, &layout, scratch, &next);

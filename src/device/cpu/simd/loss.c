@@ -15,7 +15,7 @@
 #include "device/cpu/simd/vector.h"
 
 enum {
-    ROWS = 1024,
+    ROWS = 2048,  // labelled rows at a time, at most
     BLOCK = 4096, // a multiple of GEMM_COLUMNS
     IGNORED = -100,
     RANGE = 40, // the sum of a tile's row may be exp(RANGE)
@@ -388,8 +388,9 @@ static enum loam_status linear_cross_entropy(struct loam_stream *stream,
     (void)loss_init(&loss, stream->device, args, stream);
     if (stream->failure.status != LOAM_OK) return stream->failure.status;
     const int64_t count = find_labelled(&loss);
-    for (int64_t first = 0; first < count; first += ROWS) {
-        const int64_t rows = min64(ROWS, count - first);
+    const int64_t batches = (count - 1) / ROWS + 1, at_once = (count + batches - 1) / batches;
+    for (int64_t first = 0; first < count; first += at_once) {
+        const int64_t rows = min64(at_once, count - first);
         const int32_t *tokens = loss.tokens + first;
         gather_rows(&loss, tokens, rows);
         LOAM_TRY(forward_rows(&loss, rows));
