@@ -12,7 +12,8 @@
 enum {
     BLOCK_ROWS = 8 * ROWS, // of a against a panel of b, for the second cache
     TASK_ROWS = 2048,
-    TASK_COLUMNS = LANES == 16 ? 64 : 512, // a multiple of PANEL
+    TASK_COLUMNS = LANES == 16 ? 64 : 512, // PANEL times a power of two
+    TASKS_EACH = LANES == 16 ? 8 : 2,      // for each thread, where columns are enough
 };
 
 // ---- packing ----
@@ -246,20 +247,17 @@ static int64_t part(int64_t count, int64_t parts, int64_t unit)
     return gemm_round_up((count + parts - 1) / parts, unit);
 }
 
-// Blocks as large as scratch allows, and as square as the threads, each with the same number of them, allow.
+// Columns as narrow as it takes to have some tasks for each thread, then rows.
 static struct cut cut_product(int64_t m, int64_t n, int64_t threads)
 {
-    struct cut cut = {.row_tasks = 1, .column_tasks = (n + TASK_COLUMNS - 1) / TASK_COLUMNS};
-    while (cut.row_tasks * cut.column_tasks < threads) {
-        int64_t *longer = m / cut.row_tasks > n / cut.column_tasks ? &cut.row_tasks : &cut.column_tasks;
-        *longer *= 2;
-    }
-    while (cut.row_tasks * cut.column_tasks % threads != 0)
-        cut.column_tasks++;
-    cut.rows = part(m, cut.row_tasks, ROWS);
-    cut.columns = part(n, cut.column_tasks, PANEL);
-    cut.row_tasks = (m + cut.rows - 1) / cut.rows;
+    struct cut cut = {.columns = TASK_COLUMNS, .row_tasks = 1};
+    while (cut.columns > PANEL && (n + cut.columns - 1) / cut.columns < threads * TASKS_EACH)
+        cut.columns /= 2;
     cut.column_tasks = (n + cut.columns - 1) / cut.columns;
+    while (cut.row_tasks * cut.column_tasks < threads)
+        cut.row_tasks++;
+    cut.rows = part(m, cut.row_tasks, ROWS);
+    cut.row_tasks = (m + cut.rows - 1) / cut.rows;
     return cut;
 }
 
