@@ -129,26 +129,17 @@ INLINE void attention_rows(float *target, const struct loam_tensor *source, int6
     memset(target + count * cells, 0, (size_t)((rows - count) * cells) * sizeof(float));
 }
 
-// Rows in cells along the rows: [rows / per, padded D].
-INLINE void attention_pairs(float *target, const struct loam_tensor *source, int64_t first, int64_t count,
-                            int64_t rows, int64_t head, int64_t per)
+// Rows [rows, cells of D] of bf16 in cells along the rows instead: [rows / 2, padded D].
+INLINE void attention_pairs(float *target, const float *source, int64_t rows, int64_t d)
 {
-    const int64_t d = source->shape[2], padded = attention_padded(d);
-    if (per == 1) {
-        attention_rows(target, source, first, count, rows, head, per);
-        return;
-    }
-    for (int64_t i = 0; i < rows; i += 2, target += padded) {
-        const int64_t next = attention_min(i + AHEAD, count - 1);
-        attention_prefetch(cpu_head(source, first + next, head), d, true);
-        attention_prefetch(cpu_head(source, first + attention_min(next + 1, count - 1), head), d, true);
-        for (int64_t j = 0; j < d; j += LANES) {
-            vec_uint pairs = {0}; // a bf16 is the upper half of its f32
-            if (i < count) pairs = (vec_uint)load(cpu_head(source, first + i, head), j, d, true) >> 16;
-            if (i + 1 < count) pairs |= (vec_uint)load(cpu_head(source, first + i + 1, head), j, d, true);
-            store_f32(target + j, (vec)pairs);
+    const int64_t padded = attention_padded(d), cells = attention_cells(d, 2);
+    for (int64_t i = 0; i < rows; i += 2, source += 2 * cells, target += padded)
+        for (int64_t j = 0; j < padded; j += LANES) { // a vector of the source has two of the target
+            const vec_half even = load_half((const uint16_t *)(const void *)source + j);
+            const vec_half odd = load_half((const uint16_t *)(const void *)(source + cells) + j);
+            store_f32(target + j, (vec)(__builtin_convertvector(even, vec_int) |
+                                        __builtin_convertvector(odd, vec_int) << 16));
         }
-    }
 }
 
 // [count, cells] to [cells, QUERIES]; the columns up to the next whole vector are there too.
@@ -171,11 +162,21 @@ INLINE void attention_scatter(const struct loam_tensor *target, const float *sou
 {
     const int64_t d = target->shape[2], padded = attention_padded(d);
     const bool bf16 = target->dtype == LOAM_BF16;
-    for (int64_t i = 0; i < count; i++) {
-        void *row = cpu_head(target, first + i, head);
+    const int64_t step = target->stride[0] * (bf16 ? 2 : 4);
+    char *row = cpu_head(target, first, head);
+    for (int64_t i = 0; i < count; i++, row += step)
         for (int64_t j = 0; j < d; j += LANES)
             store(row, j, d, load_f32(source + i * padded + j) * factor, bf16);
-    }
+}
+
+// Asks for rows that come after what is worked on, to be in the second cache by then.
+INLINE void attention_fetch(const struct loam_tensor *source, int64_t first, int64_t count, int64_t head)
+{
+    const int64_t size = source->dtype == LOAM_BF16 ? 2 : 4, bytes = source->shape[2] * size;
+    const char *row = cpu_head(source, first, head);
+    for (int64_t i = 0; i < count; i++, row += source->stride[0] * size)
+        for (int64_t j = 0; j < bytes; j += 64)
+            __builtin_prefetch(row + j, 0, 2);
 }
 
 // The next part of a thread's memory. Without memory they are only counted.

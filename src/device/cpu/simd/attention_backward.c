@@ -12,7 +12,7 @@ struct backward_task {
     float *k, *v;                    // [max_kv, cells of D]
     float *k_pairs;                  // [max_kv / per, padded D]
     float *dk, *dv;                  // [max_kv, padded D]
-    float *rows;                     // [QUERIES, cells of D]: q, then dout
+    float *q, *dout;                 // [QUERIES, cells of D]
     float *q_columns, *dout_columns; // [cells of D, QUERIES]
     float *q_pairs, *dout_pairs;     // [QUERIES / per, padded D]
     float *scores, *dp;              // [KEYS, QUERIES]
@@ -21,6 +21,7 @@ struct backward_task {
     float *dq;                       // [QUERIES, padded D]
     float delta[QUERIES];            // sum_d(dout out)
     float lse[QUERIES];
+    int64_t next_head, next_query, next_count; // the block of queries after this one
 };
 
 struct backward_kernel {
@@ -121,11 +122,12 @@ static int64_t task_init(struct backward_task *task, const struct loam_attention
     task->k_pairs = per == 1 ? task->k : attention_take(memory, &used, keys / per * padded);
     task->dk = attention_take(memory, &used, keys * padded);
     task->dv = attention_take(memory, &used, keys * padded);
-    task->rows = attention_take(memory, &used, QUERIES * cells);
+    task->q = attention_take(memory, &used, QUERIES * cells);
+    task->dout = attention_take(memory, &used, QUERIES * cells);
     task->q_columns = attention_take(memory, &used, cells * QUERIES);
     task->dout_columns = attention_take(memory, &used, cells * QUERIES);
-    task->q_pairs = attention_take(memory, &used, QUERIES / per * padded);
-    task->dout_pairs = attention_take(memory, &used, QUERIES / per * padded);
+    task->q_pairs = per == 1 ? task->q : attention_take(memory, &used, QUERIES / per * padded);
+    task->dout_pairs = per == 1 ? task->dout : attention_take(memory, &used, QUERIES / per * padded);
     task->scores = attention_take(memory, &used, KEYS * QUERIES);
     task->dp = attention_take(memory, &used, KEYS * QUERIES);
     task->p = per == 1 ? task->scores : attention_take(memory, &used, KEYS * QUERIES / per);
@@ -151,16 +153,22 @@ static void gather_queries(struct backward_task *task, int64_t query, int64_t co
     const struct loam_attention_backward_args *args = task->args;
     const int64_t row = task->sequence.q_first + query, per = task->kernel->per,
                   width = attention_padded(count);
-    attention_rows(task->rows, &args->q, row, count, width, head, per);
-    attention_transpose(task->q_columns, task->rows, count, task->cells);
-    attention_rows(task->rows, &args->dout, row, count, width, head, per);
-    attention_transpose(task->dout_columns, task->rows, count, task->cells);
-    attention_pairs(task->q_pairs, &args->q, row, count, width, head, per);
-    attention_pairs(task->dout_pairs, &args->dout, row, count, width, head, per);
+    attention_rows(task->q, &args->q, row, count, width, head, per);
+    attention_rows(task->dout, &args->dout, row, count, width, head, per);
+    attention_transpose(task->q_columns, task->q, count, task->cells);
+    attention_transpose(task->dout_columns, task->dout, count, task->cells);
+    if (per == 2) attention_pairs(task->q_pairs, task->q, width, task->d);
+    if (per == 2) attention_pairs(task->dout_pairs, task->dout, width, task->d);
     for (int64_t i = 0; i < QUERIES; i++) {
         task->delta[i] = i < count ? delta_of(args, row + i, head) : 0;
         task->lse[i] = i < count ? ((const float *)args->lse.data)[head * args->q.shape[0] + row + i] : 0;
     }
+}
+
+// Rows of the block of queries that comes next.
+static void fetch_next(const struct backward_task *task, const struct loam_tensor *source)
+{
+    attention_fetch(source, task->sequence.q_first + task->next_query, task->next_count, task->next_head);
 }
 
 static void backward_block(struct backward_task *task, int64_t query, int64_t count, int64_t key,
@@ -182,10 +190,13 @@ static void backward_block(struct backward_task *task, int64_t query, int64_t co
     const struct small_matmul dq = {task->ds_pairs, 1,        QUERIES, task->k_pairs + key / per * padded,
                                     padded,         task->dq, padded,  key > 0};
     kernel->multiply(&scores, NULL, keys, width, along_d);
+    if (key == 0) fetch_next(task, &task->args->q);
     kernel->multiply(&dp, NULL, keys, width, along_d);
+    if (key == 0) fetch_next(task, &task->args->dout);
     for (int64_t lane = 0; lane < width; lane += LANES)
         kernel->gradient(task, query + lane, lane, key, keys, slope);
     kernel->multiply(&dv, NULL, keys, padded, along_queries);
+    if (key == 0) fetch_next(task, &task->args->out);
     kernel->multiply(&dk, NULL, keys, padded, along_queries);
     kernel->multiply(&dq, NULL, width, padded, keys / per);
 }
@@ -199,6 +210,10 @@ static void backward_head(struct backward_task *task, int64_t head)
         const int64_t count = attention_min(QUERIES, sequence->q_count - query);
         const int64_t keys_seen = query + count + sequence->before;
         gather_queries(task, query, count, head);
+        const bool last = query + count == sequence->q_count;
+        task->next_head = attention_min(head + last, args->q.shape[1] - 1);
+        task->next_query = last ? 0 : query + count;
+        task->next_count = attention_min(QUERIES, sequence->q_count - task->next_query);
         for (int64_t key = 0; key < keys_seen; key += KEYS) {
             const int64_t keys = attention_round_up(attention_min(KEYS, keys_seen - key), KEY_STEP);
             backward_block(task, query, count, key, keys, slope);
@@ -216,7 +231,7 @@ static void backward_group(struct backward_task *task, int64_t group)
     const size_t bytes = (size_t)(rows * task->padded) * sizeof(float);
     attention_rows(task->k, &args->k, first, count, rows, group, per);
     attention_rows(task->v, &args->v, first, count, rows, group, per);
-    if (per != 1) attention_pairs(task->k_pairs, &args->k, first, count, rows, group, per);
+    if (per == 2) attention_pairs(task->k_pairs, task->k, rows, task->d);
     memset(task->dk, 0, bytes);
     memset(task->dv, 0, bytes);
     for (int64_t head = group * heads; head < (group + 1) * heads; head++)

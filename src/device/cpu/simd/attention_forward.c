@@ -153,6 +153,21 @@ static void write_block(const struct loam_attention_forward_args *args, const st
         lse[i] = work->largest[i] + logf(work->sum[i]);
 }
 
+// Values lie in cells along the keys.
+static void gather_values(const struct loam_attention_forward_args *args,
+                          const struct attention_sequence *sequence, int64_t group, struct forward_work *work)
+{
+    const int64_t d = args->v.shape[2], per = work->kernel->per, first = sequence->kv_first;
+    const int64_t all = sequence->kv_count;
+    if (per == 1)
+        attention_rows(work->v, &args->v, first, all, attention_round_up(all, KEY_STEP), group, per);
+    for (int64_t i = 0; i < all && per == 2; i += QUERIES) {
+        const int64_t count = attention_min(QUERIES, all - i), rows = attention_round_up(count, KEY_STEP);
+        attention_rows(work->rows, &args->v, first + i, count, rows, group, per);
+        attention_pairs(work->v + i / 2 * attention_padded(d), work->rows, rows, d);
+    }
+}
+
 // Queries [query, query + QUERIES) of one head; the keys and values are in place.
 static void forward_block(const struct loam_attention_forward_args *args,
                           const struct attention_sequence *sequence, int64_t head, int64_t query,
@@ -208,7 +223,7 @@ static void forward_group(const struct loam_attention_forward_args *args,
     const int64_t rows = attention_round_up(count, KEY_STEP);
     work_init(&work, memory, args, kernel);
     attention_rows(work.k, &args->k, first, count, rows, group, kernel->per);
-    attention_pairs(work.v, &args->v, first, count, rows, group, kernel->per);
+    gather_values(args, sequence, group, &work);
     for (int64_t head = group * heads; head < (group + 1) * heads; head++)
         for (int64_t query = part * QUERIES; query < sequence->q_count; query += parts * QUERIES)
             forward_block(args, sequence, head, query, &work);
