@@ -14,19 +14,20 @@
 #define WITH_BF16 __attribute__((target("avx512bf16")))
 
 enum {
-    ROWS = 16,    // tokens of a block, and rows of a tile
-    FEW_ROWS = 4, // of a tile at the end
-    DEEP = 4,     // pairs along a sum that are multiplied at a time; zeros follow the last one
-    ADD_ROWS = 8, // of a tile that is added to bf16, two vectors wide
-    STRIP = 8,    // vectors of columns whose sums over tokens are made side by side
-    TOKENS = 64,  // ... and tokens that are gone through meanwhile: both stay in the first cache
+    ROWS = 16,         // tokens of a block, and rows of a tile
+    FEW_ROWS = 4,      // of a tile at the end
+    DEEP = 4,          // pairs along a sum that are multiplied at a time; zeros follow the last one
+    PANEL = 2 * LANES, // columns that are added at a time
+    ADD_ROWS = 8,      // of a tile that is added to bf16, two vectors wide
+    STRIP = 8,         // vectors of columns whose sums over tokens are made side by side
+    TOKENS = 64,       // ... and tokens that are gone through meanwhile: both stay in the first cache
     CACHE_LINE = 64,
     HALF = LANES / 2, // ranks up to here have their nearest and the rest in one vector
 };
 
 // The numbers of bf16 that stand for one of f32.
 enum parts {
-    PLAIN, // none: f32 itself, the first of a pair in one vector, the second in the next
+    PLAIN, // none: it stays f32, in panels of PANEL columns
     BOTH,  // in a vector each: the nearest, then what it leaves
     FOLDED // both in one vector of HALF columns
 };
@@ -87,20 +88,28 @@ INLINE void fetch_lines(struct ahead *ahead, int64_t count)
 struct pairs {
     int32_t *data;
     int64_t width; // columns, of one part
-    int64_t step;  // from pair to pair
+    int64_t step;  // from pair to pair, from panel to panel
     enum parts parts;
 };
 
+static struct pairs pairs_shape(int64_t length, int64_t width, enum parts parts)
+{
+    if (parts == PLAIN) return (struct pairs){NULL, PANEL, round_up(length, 2 * DEEP) * PANEL, PLAIN};
+    return (struct pairs){NULL, padded(width), padded(width) * (parts == BOTH ? 2 : 1), parts};
+}
+
 static size_t pairs_bytes(int64_t length, int64_t width, enum parts parts)
 {
-    const int64_t step = padded(width) * (parts == FOLDED ? 1 : 2);
-    return (size_t)(round_up(length, 2 * DEEP) / 2 * step) * sizeof(int32_t);
+    const int64_t step = pairs_shape(length, width, parts).step,
+                  steps = parts == PLAIN ? round_up(width, PANEL) / PANEL : round_up(length, 2 * DEEP) / 2;
+    return (size_t)(steps * step) * sizeof(int32_t);
 }
 
 static struct pairs pairs_take(struct loam_stream *stream, int64_t length, int64_t width, enum parts parts)
 {
-    int32_t *data = loam_stream_scratch(stream, pairs_bytes(length, width, parts));
-    return (struct pairs){data, padded(width), padded(width) * (parts == FOLDED ? 1 : 2), parts};
+    struct pairs pairs = pairs_shape(length, width, parts);
+    pairs.data = loam_stream_scratch(stream, pairs_bytes(length, width, parts));
+    return pairs;
 }
 
 static size_t pairs_scratch(int64_t length, int64_t width, enum parts parts)
@@ -127,12 +136,13 @@ WITH_BF16 INLINE vec_int nearest_pair(vec even, vec odd)
 // Of elements p and p + 1 along the sum, for LANES columns from `column`.
 WITH_BF16 INLINE void put_pair(const struct pairs *pairs, int64_t p, int64_t column, vec even, vec odd)
 {
-    int32_t *target = pairs->data + p / 2 * pairs->step + column;
     if (pairs->parts == PLAIN) {
-        memcpy(target, &even, sizeof even);
-        memcpy(target + pairs->width, &odd, sizeof odd);
+        int32_t *panel = pairs->data + column / PANEL * pairs->step + column % PANEL;
+        memcpy(panel + p * PANEL, &even, sizeof even);
+        memcpy(panel + (p + 1) * PANEL, &odd, sizeof odd);
         return;
     }
+    int32_t *target = pairs->data + p / 2 * pairs->step + column;
     vec_int near = nearest_pair(even, odd);
     const vec_int rest = nearest_pair(even - (vec)(near << 16), odd - (vec)(near & (int32_t)0xFFFF0000));
     if (pairs->parts == BOTH) memcpy(target + pairs->width, &rest, sizeof rest);
@@ -312,11 +322,11 @@ static __mmask16 lanes_of(int64_t count)
     return count >= LANES ? 0xFFFF : count <= 0 ? 0 : (__mmask16)((1u << count) - 1);
 }
 
-// y [rows, columns up to two vectors] += left [rows, r] right [r, width]
+// y [rows, up to PANEL columns] += left [rows, r] right [r, PANEL]
 struct add {
     uint16_t *y;
     const float *left, *right;
-    int64_t y_row, left_row, width, r;
+    int64_t y_row, left_row, r;
 };
 
 WITH_BF16 INLINE void add_tile(const struct add *add, int rows, __mmask16 lanes0, __mmask16 lanes1)
@@ -326,7 +336,7 @@ WITH_BF16 INLINE void add_tile(const struct add *add, int rows, __mmask16 lanes0
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++)
         sum[i][0] = sum[i][1] = _mm512_setzero_ps();
-    for (int64_t j = 0; j < add->r; j++, left++, right += add->width) {
+    for (int64_t j = 0; j < add->r; j++, left++, right += PANEL) {
         const __m512 right0 = _mm512_loadu_ps(right), right1 = _mm512_loadu_ps(right + LANES);
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++) {
@@ -362,12 +372,11 @@ WITH_BF16 static void add_rows(const struct loam_tensor *y, int64_t row, int64_t
                                int64_t r, const struct pairs *right)
 {
     const int64_t n = y->shape[1];
-    struct add add = {
-        .left = left, .y_row = y->stride[0], .left_row = padded(r), .width = right->width, .r = r};
-    for (int64_t column = 0; column < n; column += 2 * LANES) {
+    struct add add = {.left = left, .y_row = y->stride[0], .left_row = padded(r), .r = r};
+    for (int64_t column = 0; column < n; column += PANEL) {
         add.y = (uint16_t *)cpu_row(y, row) + column;
-        add.right = (const float *)(const void *)right->data + column;
-        if (column + 2 * LANES <= n)
+        add.right = (const float *)(const void *)(right->data + column / PANEL * right->step);
+        if (column + PANEL <= n)
             add_tiles(add, rows, 0xFFFF, 0xFFFF);
         else
             add_tiles(add, rows, lanes_of(n - column), lanes_of(n - column - LANES));
@@ -515,7 +524,7 @@ static size_t lora_forward_scratch(const struct loam_device *device,
                                    const struct loam_lora_forward_args *args)
 {
     const int64_t r = args->a.shape[0], k = args->a.shape[1], n = args->b.shape[0];
-    return pairs_scratch(k, r, parts_of(r)) + pairs_scratch(r, round_up(n, 2 * LANES), PLAIN) +
+    return pairs_scratch(k, r, parts_of(r)) + pairs_scratch(r, n, PLAIN) +
            loam_scratch_bytes((int64_t)block_floats(r) * device->threads, sizeof(float));
 }
 
@@ -533,8 +542,7 @@ static enum loam_status lora_forward(struct loam_stream *stream, const struct lo
 {
     const int64_t tokens = args->x.shape[0], r = args->a.shape[0], k = args->a.shape[1], n = args->b.shape[0];
     const int threads = stream->device->threads;
-    const struct pairs a = pairs_take(stream, k, r, parts_of(r)),
-                       b = pairs_take(stream, r, round_up(n, 2 * LANES), PLAIN);
+    const struct pairs a = pairs_take(stream, k, r, parts_of(r)), b = pairs_take(stream, r, n, PLAIN);
     float *memory = loam_stream_scratch(stream, block_floats(r) * (size_t)threads * sizeof(float));
     if (a.data == NULL || b.data == NULL || memory == NULL) return LOAM_ERROR_INTERNAL;
     const struct source a_source = {args->a.data, r, k, 1}, b_source = {args->b.data, n, r, args->scale};
@@ -564,7 +572,7 @@ static size_t lora_backward_scratch(const struct loam_device *device,
 {
     const int64_t r = args->a.shape[0], k = args->a.shape[1], n = args->b.shape[0],
                   tokens = args->dy.shape[0];
-    return pairs_scratch(r, round_up(k, 2 * LANES), PLAIN) + pairs_scratch(n, r, parts_of(r)) +
+    return pairs_scratch(r, k, PLAIN) + pairs_scratch(n, r, parts_of(r)) +
            2 * pairs_scratch(tokens, r, BOTH) +
            loam_scratch_bytes((int64_t)thread_floats(r) * device->threads, sizeof(float));
 }
@@ -589,9 +597,8 @@ static enum loam_status lora_backward(struct loam_stream *stream, const struct l
     const int64_t tokens = args->dy.shape[0], k = args->a.shape[1], n = args->b.shape[0];
     const int64_t r = args->a.shape[0];
     const int threads = stream->device->threads;
-    const struct pairs a = pairs_take(stream, r, round_up(k, 2 * LANES), PLAIN),
-                       b = pairs_take(stream, n, r, parts_of(r)), t = pairs_take(stream, tokens, r, BOTH),
-                       dt = pairs_take(stream, tokens, r, BOTH);
+    const struct pairs a = pairs_take(stream, r, k, PLAIN), b = pairs_take(stream, n, r, parts_of(r)),
+                       t = pairs_take(stream, tokens, r, BOTH), dt = pairs_take(stream, tokens, r, BOTH);
     float *memory = loam_stream_scratch(stream, thread_floats(r) * (size_t)threads * sizeof(float));
     if (a.data == NULL || b.data == NULL || t.data == NULL || dt.data == NULL || memory == NULL)
         return LOAM_ERROR_INTERNAL;
