@@ -1,8 +1,8 @@
 // LoRA in the instructions of AVX-512 BF16, which multiply two pairs of bf16 and add both products to a sum
-// of f32. Activations are read where they lie. The adapter is f32: for what becomes f32 (t, dt, da, db) each
-// of its numbers is two of bf16, the nearest one and what that leaves, so that next to nothing is rounded;
-// for what is added to bf16 (y, dx) it is the nearest one alone. Sums over tokens are by columns, in token
-// order, whatever the number of threads.
+// of f32. Activations are read where they lie. The adapter is f32: in sums over many (t, dt, da, db) each of
+// its numbers is two of bf16, the nearest one and what that leaves, which together are off by 2^-16 of it at
+// most; what is added to y and dx is a sum over the rank, in f32 throughout. Sums over tokens are by columns,
+// in token order, whatever the number of threads.
 #include "device/cpu/simd/lora_kernel.h"
 
 #include <omp.h>
@@ -14,19 +14,20 @@
 #define WITH_BF16 __attribute__((target("avx512bf16")))
 
 enum {
-    ROWS = 16,    // tokens of a block, and rows of a tile
-    FEW_ROWS = 4, // of a tile at the end
-    DEEP = 4,     // pairs along a sum that are multiplied at a time; zeros follow the last one
-    ADD_ROWS = 8, // of a tile that is added to bf16, two vectors wide
-    STRIP = 8,    // vectors of columns whose sums over tokens are made side by side
-    TOKENS = 64,  // ... and tokens that are gone through meanwhile: both stay in the first cache
+    ROWS = 16,         // tokens of a block, and rows of a tile
+    FEW_ROWS = 4,      // of a tile at the end
+    DEEP = 4,          // pairs along a sum that are multiplied at a time; zeros follow the last one
+    PANEL = 2 * LANES, // columns that are added at a time
+    ADD_ROWS = 8,      // of a tile that is added to bf16, two vectors wide
+    STRIP = 8,         // vectors of columns whose sums over tokens are made side by side
+    TOKENS = 64,       // ... and tokens that are gone through meanwhile: both stay in the first cache
     CACHE_LINE = 64,
     HALF = LANES / 2, // ranks up to here have their nearest and the rest in one vector
 };
 
 // The numbers of bf16 that stand for one of f32.
 enum parts {
-    NEAREST,
+    PLAIN, // none: it stays f32, in panels of PANEL columns
     BOTH,  // in a vector each: the nearest, then what it leaves
     FOLDED // both in one vector of HALF columns
 };
@@ -87,20 +88,28 @@ INLINE void fetch_lines(struct ahead *ahead, int64_t count)
 struct pairs {
     int32_t *data;
     int64_t width; // columns, of one part
-    int64_t step;  // from pair to pair
+    int64_t step;  // from pair to pair, from panel to panel
     enum parts parts;
 };
 
+static struct pairs pairs_shape(int64_t length, int64_t width, enum parts parts)
+{
+    if (parts == PLAIN) return (struct pairs){NULL, PANEL, round_up(length, 2 * DEEP) * PANEL, PLAIN};
+    return (struct pairs){NULL, padded(width), padded(width) * (parts == BOTH ? 2 : 1), parts};
+}
+
 static size_t pairs_bytes(int64_t length, int64_t width, enum parts parts)
 {
-    const int64_t step = padded(width) * (parts == BOTH ? 2 : 1);
-    return (size_t)(round_up(length, 2 * DEEP) / 2 * step) * sizeof(int32_t);
+    const int64_t step = pairs_shape(length, width, parts).step,
+                  steps = parts == PLAIN ? round_up(width, PANEL) / PANEL : round_up(length, 2 * DEEP) / 2;
+    return (size_t)(steps * step) * sizeof(int32_t);
 }
 
 static struct pairs pairs_take(struct loam_stream *stream, int64_t length, int64_t width, enum parts parts)
 {
-    int32_t *data = loam_stream_scratch(stream, pairs_bytes(length, width, parts));
-    return (struct pairs){data, padded(width), padded(width) * (parts == BOTH ? 2 : 1), parts};
+    struct pairs pairs = pairs_shape(length, width, parts);
+    pairs.data = loam_stream_scratch(stream, pairs_bytes(length, width, parts));
+    return pairs;
 }
 
 static size_t pairs_scratch(int64_t length, int64_t width, enum parts parts)
@@ -127,6 +136,12 @@ WITH_BF16 INLINE vec_int nearest_pair(vec even, vec odd)
 // Of elements p and p + 1 along the sum, for LANES columns from `column`.
 WITH_BF16 INLINE void put_pair(const struct pairs *pairs, int64_t p, int64_t column, vec even, vec odd)
 {
+    if (pairs->parts == PLAIN) {
+        int32_t *panel = pairs->data + column / PANEL * pairs->step + column % PANEL;
+        memcpy(panel + p * PANEL, &even, sizeof even);
+        memcpy(panel + (p + 1) * PANEL, &odd, sizeof odd);
+        return;
+    }
     int32_t *target = pairs->data + p / 2 * pairs->step + column;
     vec_int near = nearest_pair(even, odd);
     const vec_int rest = nearest_pair(even - (vec)(near << 16), odd - (vec)(near & (int32_t)0xFFFF0000));
@@ -307,30 +322,27 @@ static __mmask16 lanes_of(int64_t count)
     return count >= LANES ? 0xFFFF : count <= 0 ? 0 : (__mmask16)((1u << count) - 1);
 }
 
-// y [rows, columns up to two vectors] += left [rows, pairs] right [pairs, width]
+// y [rows, up to PANEL columns] += left [rows, r] right [r, PANEL]
 struct add {
     uint16_t *y;
-    int64_t y_row;
-    const int32_t *left;
-    int64_t left_row;
-    const int32_t *right;
-    int64_t width, pairs;
+    const float *left, *right;
+    int64_t y_row, left_row, r;
 };
 
 WITH_BF16 INLINE void add_tile(const struct add *add, int rows, __mmask16 lanes0, __mmask16 lanes1)
 {
     __m512 sum[ADD_ROWS][2];
-    const int32_t *left = add->left, *right = add->right;
+    const float *left = add->left, *right = add->right;
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++)
         sum[i][0] = sum[i][1] = _mm512_setzero_ps();
-    for (int64_t p = 0; p < add->pairs; p++, right += add->width) {
-        const __m512bh right0 = (__m512bh)load_int(right), right1 = (__m512bh)load_int(right + LANES);
+    for (int64_t j = 0; j < add->r; j++, left++, right += PANEL) {
+        const __m512 right0 = _mm512_loadu_ps(right), right1 = _mm512_loadu_ps(right + LANES);
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++) {
-            const __m512bh both = (__m512bh)_mm512_set1_epi32(left[i * add->left_row + p]);
-            sum[i][0] = _mm512_dpbf16_ps(sum[i][0], both, right0);
-            sum[i][1] = _mm512_dpbf16_ps(sum[i][1], both, right1);
+            const __m512 both = _mm512_set1_ps(left[i * add->left_row]);
+            sum[i][0] = _mm512_fmadd_ps(both, right0, sum[i][0]);
+            sum[i][1] = _mm512_fmadd_ps(both, right1, sum[i][1]);
         }
     }
 #pragma GCC unroll 8
@@ -355,33 +367,19 @@ WITH_BF16 INLINE void add_tiles(struct add add, int64_t rows, __mmask16 lanes0, 
     }
 }
 
-// Rows of y += left [rows, r] in pairs, times right.
-WITH_BF16 static void add_rows(const struct loam_tensor *y, int64_t row, int64_t rows, const int32_t *left,
+// Rows of y += left [rows, padded r] times right.
+WITH_BF16 static void add_rows(const struct loam_tensor *y, int64_t row, int64_t rows, const float *left,
                                int64_t r, const struct pairs *right)
 {
     const int64_t n = y->shape[1];
-    struct add add = {.y_row = y->stride[0],
-                      .left = left,
-                      .left_row = right->width,
-                      .width = right->width,
-                      .pairs = (r + 1) / 2};
-    add.left_row = padded(r) / 2;
-    for (int64_t column = 0; column < n; column += 2 * LANES) {
+    struct add add = {.left = left, .y_row = y->stride[0], .left_row = padded(r), .r = r};
+    for (int64_t column = 0; column < n; column += PANEL) {
         add.y = (uint16_t *)cpu_row(y, row) + column;
-        add.right = right->data + column;
-        if (column + 2 * LANES <= n)
+        add.right = (const float *)(const void *)(right->data + column / PANEL * right->step);
+        if (column + PANEL <= n)
             add_tiles(add, rows, 0xFFFF, 0xFFFF);
         else
             add_tiles(add, rows, lanes_of(n - column), lanes_of(n - column - LANES));
-    }
-}
-
-// [rows, width] to pairs of the nearest bf16 along the rows
-WITH_BF16 static void pair_rows(int32_t *pairs, const float *sums, int64_t rows, int64_t width)
-{
-    for (int64_t i = 0; i < rows * width; i += LANES, pairs += LANES / 2) {
-        const __m256i both = (__m256i)_mm512_cvtneps_pbh((__m512)load_f32(sums + i));
-        _mm256_storeu_si256((__m256i_u *)pairs, both);
     }
 }
 
@@ -516,17 +514,17 @@ static void backward_b(const struct loam_lora_backward_args *args, const struct 
 
 // ---- forward ----
 
-// Of a thread: sums [ROWS, padded r] and their pairs.
+// Of a thread: sums [ROWS, padded r].
 static size_t block_floats(int64_t r)
 {
-    return (size_t)(ROWS * padded(r) * 3 / 2);
+    return (size_t)(ROWS * padded(r));
 }
 
 static size_t lora_forward_scratch(const struct loam_device *device,
                                    const struct loam_lora_forward_args *args)
 {
     const int64_t r = args->a.shape[0], k = args->a.shape[1], n = args->b.shape[0];
-    return pairs_scratch(k, r, parts_of(r)) + pairs_scratch(r, round_up(n, 2 * LANES), NEAREST) +
+    return pairs_scratch(k, r, parts_of(r)) + pairs_scratch(r, n, PLAIN) +
            loam_scratch_bytes((int64_t)block_floats(r) * device->threads, sizeof(float));
 }
 
@@ -534,20 +532,17 @@ static void forward_block(const struct loam_lora_forward_args *args, int64_t row
                           const struct pairs *b, float *t)
 {
     const int64_t rows = min64(ROWS, args->x.shape[0] - row), r = args->a.shape[0], width = a->width;
-    int32_t *left = (int32_t *)(t + ROWS * width);
     reduce_rows(&args->x, row, rows, a, t, ahead_of(&args->y, row, rows));
     for (int64_t i = 0; i < rows; i++)
         memcpy(cpu_row(&args->t, row + i), t + i * width, (size_t)r * sizeof(float));
-    pair_rows(left, t, rows, width);
-    add_rows(&args->y, row, rows, left, r, b);
+    add_rows(&args->y, row, rows, t, r, b);
 }
 
 static enum loam_status lora_forward(struct loam_stream *stream, const struct loam_lora_forward_args *args)
 {
     const int64_t tokens = args->x.shape[0], r = args->a.shape[0], k = args->a.shape[1], n = args->b.shape[0];
     const int threads = stream->device->threads;
-    const struct pairs a = pairs_take(stream, k, r, parts_of(r)),
-                       b = pairs_take(stream, r, round_up(n, 2 * LANES), NEAREST);
+    const struct pairs a = pairs_take(stream, k, r, parts_of(r)), b = pairs_take(stream, r, n, PLAIN);
     float *memory = loam_stream_scratch(stream, block_floats(r) * (size_t)threads * sizeof(float));
     if (a.data == NULL || b.data == NULL || memory == NULL) return LOAM_ERROR_INTERNAL;
     const struct source a_source = {args->a.data, r, k, 1}, b_source = {args->b.data, n, r, args->scale};
@@ -577,7 +572,7 @@ static size_t lora_backward_scratch(const struct loam_device *device,
 {
     const int64_t r = args->a.shape[0], k = args->a.shape[1], n = args->b.shape[0],
                   tokens = args->dy.shape[0];
-    return pairs_scratch(r, round_up(k, 2 * LANES), NEAREST) + pairs_scratch(n, r, parts_of(r)) +
+    return pairs_scratch(r, k, PLAIN) + pairs_scratch(n, r, parts_of(r)) +
            2 * pairs_scratch(tokens, r, BOTH) +
            loam_scratch_bytes((int64_t)thread_floats(r) * device->threads, sizeof(float));
 }
@@ -587,7 +582,6 @@ static void backward_block(const struct loam_lora_backward_args *args, int64_t r
                            const struct pairs *a, const struct pairs *dt, float *sums)
 {
     const int64_t rows = min64(ROWS, args->dy.shape[0] - row), r = args->a.shape[0], width = b->width;
-    int32_t *left = (int32_t *)(sums + ROWS * width);
     const struct ahead ahead = args->dx.data != NULL ? ahead_of(&args->dx, row, rows) : (struct ahead){0};
     reduce_rows(&args->dy, row, rows, b, sums, ahead);
     const struct source source = {sums, rows, width, 1};
@@ -595,8 +589,7 @@ static void backward_block(const struct loam_lora_backward_args *args, int64_t r
     for (int64_t i = 0; i < rows; i += 2)
         pack_along_columns(&block, &source, i);
     if (args->dx.data == NULL) return;
-    pair_rows(left, sums, rows, width);
-    add_rows(&args->dx, row, rows, left, r, a);
+    add_rows(&args->dx, row, rows, sums, r, a);
 }
 
 static enum loam_status lora_backward(struct loam_stream *stream, const struct loam_lora_backward_args *args)
@@ -604,9 +597,8 @@ static enum loam_status lora_backward(struct loam_stream *stream, const struct l
     const int64_t tokens = args->dy.shape[0], k = args->a.shape[1], n = args->b.shape[0];
     const int64_t r = args->a.shape[0];
     const int threads = stream->device->threads;
-    const struct pairs a = pairs_take(stream, r, round_up(k, 2 * LANES), NEAREST),
-                       b = pairs_take(stream, n, r, parts_of(r)), t = pairs_take(stream, tokens, r, BOTH),
-                       dt = pairs_take(stream, tokens, r, BOTH);
+    const struct pairs a = pairs_take(stream, r, k, PLAIN), b = pairs_take(stream, n, r, parts_of(r)),
+                       t = pairs_take(stream, tokens, r, BOTH), dt = pairs_take(stream, tokens, r, BOTH);
     float *memory = loam_stream_scratch(stream, thread_floats(r) * (size_t)threads * sizeof(float));
     if (a.data == NULL || b.data == NULL || t.data == NULL || dt.data == NULL || memory == NULL)
         return LOAM_ERROR_INTERNAL;
