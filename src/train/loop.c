@@ -311,16 +311,17 @@ static void save_due(struct loam_loop *loop)
             (long long)loop->step, error.message);
 }
 
-// `error` says that it was stopped, and then also what has become of the step.
+// `error` says that it was stopped, then at which step (an evaluation does not know), and what became of it.
 static enum loam_status save_stopped(struct loam_loop *loop, struct loam_error *error)
 {
     struct loam_error failure = {0};
-    char stopped[sizeof error->message];
+    char stopped[64];
     if (loop->step == 0) return LOAM_ERROR_STOPPED;
-    snprintf(stopped, sizeof stopped, "%s", error->message);
+    snprintf(stopped, sizeof stopped, "stopped at step %lld of %lld", (long long)loop->step,
+             (long long)loop->total_steps);
     if (loop->saved != loop->step && save(loop, &failure) != LOAM_OK)
         return loam_fail(error, LOAM_ERROR_STOPPED, "%s, and not saved: %s", stopped, failure.message);
-    if (loop->saver.save == NULL) return LOAM_ERROR_STOPPED;
+    if (loop->saver.save == NULL) return loam_fail(error, LOAM_ERROR_STOPPED, "%s", stopped);
     return loam_fail(error, LOAM_ERROR_STOPPED,
                      "%s, saved in %s/checkpoint-%lld; --resume goes on from there", stopped,
                      loop->settings->out, (long long)loop->step);
