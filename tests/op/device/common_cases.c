@@ -731,6 +731,7 @@ const struct op_case op_cases[] = {
     {OP_linear_cross_entropy, .t = 13, .k = 29, .n = 67, .flags = OP_HALF_WEIGHT},
     {OP_linear_cross_entropy, .t = 13, .k = 29, .n = 67, .flags = OP_F16_WEIGHT},
     {OP_linear_cross_entropy, .t = 3, .k = 8, .n = 5003, .flags = OP_NO_WEIGHT_GRADIENT},
+    {OP_linear_cross_entropy, .t = 9, .k = 24, .n = 9001, .flags = OP_LARGE},
 
     {OP_squared_norm, .n = 1},
     {OP_squared_norm, .n = 4099, .pad = 1},

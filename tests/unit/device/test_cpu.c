@@ -413,7 +413,7 @@ static void test_loss_of_many_rows(void **state)
     (void)state;
     struct fixture fixture;
     open_device(&fixture, 2);
-    const int64_t tokens = 2300, size = 6, vocabulary = 19;
+    const int64_t tokens = 3400, size = 6, vocabulary = 19;
     const struct loam_tensor h = noise(LOAM_F32, tokens, size), w = noise(LOAM_F32, vocabulary, size);
     const struct loam_tensor dh = matrix(LOAM_F32, tokens, size);
     const struct loam_tensor labels =
