@@ -1,6 +1,6 @@
-// LoRA beside a linear: thin products by small tiles. Blocks of x, y and their gradients are read where they
-// lie, or taken to f32 first where they are bf16 or have a dropout; sums over tokens are by blocks of
-// columns, in token order, whatever the number of threads.
+// LoRA beside a linear, where lora_bf16.c has it not: thin products by small tiles. Blocks of x, y and their
+// gradients are read where they lie, or taken to f32 first where they are bf16 or have a dropout; sums over
+// tokens are by blocks of columns, in token order, whatever the number of threads.
 #include <omp.h>
 
 #include "device/cpu/simd/dropout.h"
