@@ -14,7 +14,7 @@ on_tty() {
     case_name=$3
     shift 3
     code=0
-    "$LOAM_BUILD/tests/tools/loam_tty" "$columns" "$text" "$@" >"$tmp/tty" || code=$?
+    "$LOAM_BUILD/tests/tools/loam_tty" "$columns" "$text" $'\003' "$@" >"$tmp/tty" || code=$?
     tr '\r' '\n' <"$tmp/tty" >"$tmp/lines"
 }
 works() { [ "$code" -eq 0 ] || fail "exit code $code: $(cat -v "$tmp/tty")"; }
