@@ -10,7 +10,11 @@
 #include "base/bytes.h"
 #include "base/heap.h"
 
-enum { DEPTH_MAX = 2048 };
+enum {
+    DEPTH_MAX = 2048,
+    VALUES_MAX =
+        1 << 21, // a value of two bytes takes a hundred and more; a file with 100,000 tensors has 900,000
+};
 
 struct reader {
     const char *begin;
@@ -18,6 +22,7 @@ struct reader {
     const char *end;
     const char *name;
     int depth;
+    int values;
     struct loam_bytes text; // of the string or number that was read last
     struct loam_error *error;
 };
@@ -294,6 +299,10 @@ static json_t *read_nested(struct reader *reader, json_t *nest, bool (*read)(str
 
 static json_t *read_value(struct reader *reader)
 {
+    if (reader->values++ == VALUES_MAX) {
+        fail(reader, "more than 2097152 values");
+        return NULL;
+    }
     if (take_mark(reader, '{')) return read_nested(reader, json_object(), read_members);
     if (take(reader, '[')) return read_nested(reader, json_array(), read_items);
     if (take(reader, '"'))

@@ -2,6 +2,7 @@
 // logged steps on standard output.
 #include <errno.h>
 #include <math.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -42,6 +43,18 @@ static ptrdiff_t read_input(void *user, char *buffer, size_t capacity)
     return ferror(stdin) ? -1 : (ptrdiff_t)size;
 }
 
+// Whether a line has come, or the end of all; false where the wish to stop came before, which does not
+// interrupt a read.
+static bool input_has_come(void)
+{
+    enum { LOOK_MS = 50 };
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    int count = 0;
+    while (count == 0 && cli_stop_signal() == 0)
+        count = poll(&input, 1, LOOK_MS);
+    return count > 0;
+}
+
 // Asks only where a person can see the question and answer it.
 static bool confirm(void *user, const char *question)
 {
@@ -50,6 +63,10 @@ static bool confirm(void *user, const char *question)
     if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) return false;
     cli_screen_clear(&console->screen);
     fprintf(stderr, "%s [y/N] ", question);
+    if (!input_has_come()) {
+        fputc('\n', stderr);
+        return false;
+    }
     return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
 }
 

@@ -51,6 +51,7 @@ enum loam_status loam_data_format_find(enum loam_data_format *format, const char
     if (start < size && data[start] == '{') {
         struct detector detector = {0};
         status = loam_json_stream_parse(data + mark, size - mark, path, 1, on_event, &detector, error);
+        if (status == LOAM_ERROR_MEMORY) return status;
         if (detector.squad) *format = LOAM_DATA_SQUAD;
         // A first line that breaks off is left to the reader of lines, which may skip it.
         if (detector.squad || detector.first_line == detector.last_line) return LOAM_OK;

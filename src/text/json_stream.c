@@ -4,13 +4,13 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <yajl/yajl_parse.h>
-
 #include "text/utf8.h"
+#include "text/yajl_run.h"
 
 struct stream {
     yajl_handle handle;
     const char *data;
+    size_t size;
     const char *name;
     size_t at; // the end of the last token
     size_t line;
@@ -142,9 +142,10 @@ static const yajl_callbacks callbacks = {
     .yajl_end_array = on_end,
 };
 
-static enum loam_status fail_syntax(struct stream *stream, size_t size)
+static enum loam_status fail_syntax(struct stream *stream)
 {
-    unsigned char *text = yajl_get_error(stream->handle, 0, (const unsigned char *)stream->data, size);
+    const unsigned char *data = (const unsigned char *)stream->data;
+    unsigned char *text = yajl_get_error(stream->handle, 0, data, stream->size);
     const char *reason = text != NULL ? (const char *)text : "unknown reason";
     enum loam_status status = loam_fail(stream->error, LOAM_ERROR_FORMAT, "%s:%zu: not valid JSON: %.*s",
                                         stream->name, stream->line, (int)strcspn(reason, "\n"), reason);
@@ -152,30 +153,33 @@ static enum loam_status fail_syntax(struct stream *stream, size_t size)
     return status;
 }
 
+static enum loam_status parse(void *user, yajl_handle handle)
+{
+    struct stream *stream = user;
+    stream->handle = handle;
+    // Strings are checked here, one by one, so that one bad record need not spoil the file.
+    yajl_config(handle, yajl_dont_validate_strings, 1);
+    yajl_status parsed = yajl_parse(handle, (const unsigned char *)stream->data, stream->size);
+    if (parsed == yajl_status_ok) {
+        advance(stream, stream->size);
+        parsed = yajl_complete_parse(handle);
+    } else if (parsed == yajl_status_error) {
+        size_t consumed = yajl_get_bytes_consumed(handle);
+        advance(stream, consumed > stream->at ? consumed : stream->at);
+    }
+    return stream->status == LOAM_OK && parsed != yajl_status_ok ? fail_syntax(stream) : stream->status;
+}
+
 enum loam_status loam_json_stream_parse(const char *data, size_t size, const char *name, size_t first_line,
                                         loam_json_handler *handler, void *user, struct loam_error *error)
 {
     struct stream stream = {.data = data,
+                            .size = size,
                             .name = name,
                             .line = first_line,
                             .handler = handler,
                             .user = user,
                             .error = error,
                             .status = LOAM_OK};
-    stream.handle = yajl_alloc(&callbacks, NULL, &stream);
-    if (stream.handle == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: a JSON parser");
-    // Strings are checked here, one by one, so that one bad record need not spoil the file.
-    yajl_config(stream.handle, yajl_dont_validate_strings, 1);
-    yajl_status parsed = yajl_parse(stream.handle, (const unsigned char *)data, size);
-    if (parsed == yajl_status_ok) {
-        advance(&stream, size);
-        parsed = yajl_complete_parse(stream.handle);
-    } else if (parsed == yajl_status_error) {
-        size_t consumed = yajl_get_bytes_consumed(stream.handle);
-        advance(&stream, consumed > stream.at ? consumed : stream.at);
-    }
-    enum loam_status status = stream.status;
-    if (status == LOAM_OK && parsed != yajl_status_ok) status = fail_syntax(&stream, size);
-    yajl_free(stream.handle);
-    return status;
+    return loam_yajl_run(&callbacks, parse, &stream, error);
 }

@@ -1,13 +1,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <yajl/yajl_parse.h>
-
 #include "base/file.h"
 #include "base/heap.h"
 #include "text/grow.h"
 #include "text/tokenizer_parts.h"
 #include "text/utf8.h"
+#include "text/yajl_run.h"
 
 enum {
     MAX_DEPTH = 64,
@@ -24,6 +23,7 @@ struct frame {
 
 struct reader {
     struct loam_tokenizer_file *file;
+    const struct loam_map *map;
     enum place place;
     struct frame frames[MAX_DEPTH]; // [depth] open containers of the tree
     size_t depth;
@@ -306,18 +306,16 @@ static enum loam_status parse_error(yajl_handle parser, struct loam_error *error
     return status;
 }
 
-static enum loam_status parse(struct reader *reader, const struct loam_map *map)
+static enum loam_status parse(void *user, yajl_handle parser)
 {
-    yajl_handle parser = yajl_alloc(&callbacks, NULL, reader);
-    if (parser == NULL) return out_of_memory(reader->error);
+    struct reader *reader = user;
+    const struct loam_map *map = reader->map;
     const unsigned char *text = map->data == NULL ? (const unsigned char *)"" : map->data;
     size_t mark = loam_byte_order_mark((const char *)text, map->size);
     yajl_status outcome_ = yajl_parse(parser, text + mark, map->size - mark);
     if (outcome_ == yajl_status_ok) outcome_ = yajl_complete_parse(parser);
-    enum loam_status status = reader->status;
-    if (outcome_ != yajl_status_ok && status == LOAM_OK) status = parse_error(parser, reader->error);
-    yajl_free(parser);
-    return status;
+    return outcome_ != yajl_status_ok && reader->status == LOAM_OK ? parse_error(parser, reader->error)
+                                                                   : reader->status;
 }
 
 enum loam_status loam_tokenizer_file_read(struct loam_tokenizer_file *file, const char *path,
@@ -331,7 +329,8 @@ enum loam_status loam_tokenizer_file_read(struct loam_tokenizer_file *file, cons
     if (status == LOAM_OK) {
         reader->file = file;
         reader->error = error;
-        status = parse(reader, &map);
+        reader->map = &map;
+        status = loam_yajl_run(&callbacks, parse, reader, error);
         for (size_t i = 0; i < MAX_DEPTH; i++)
             loam_bytes_deinit(&reader->frames[i].key);
         loam_bytes_deinit(&reader->token);

@@ -306,6 +306,26 @@ happened
 [ "$(asked 'cdn')" -eq 1 ] || fail 'downloaded unasked'
 fault 'HEAD.*/org/tiny/.*safetensors' size 2000000000
 refuses 1 'has none after' 'a large base, with --yes' generate --adapter org/adapter --prompt x --yes
+# A person is asked, where there is one to answer.
+answers() { # KEYS CODE TEXT NAME
+    case_name=$4
+    begin fresh
+    fault 'HEAD.*/org/tiny/.*safetensors' size 2000000000
+    code=0
+    "$LOAM_BUILD/tests/tools/loam_tty" 200 'org/tiny: download 2.00 GB? [y/N]' "$1" \
+        "$LOAM" generate --adapter org/adapter --prompt x >"$tmp/tty" || code=$?
+    [ "$code" -eq "$2" ] || fail "exit code $code: $(cat -v "$tmp/tty")"
+    grep -q -- "$3" "$tmp/tty" || fail "$(cat -v "$tmp/tty")"
+    happened
+}
+export TERM=xterm
+answers $'y\n' 1 'has none after' 'a large base, yes'
+[ "$(asked 'cdn')" -gt 1 ] || fail 'not downloaded'
+for keys in $'n\n' $'\n' $'\004'; do
+    answers "$keys" 1 'pass --yes' 'a large base, no'
+    [ "$(asked 'cdn')" -eq 1 ] || fail 'downloaded all the same'
+done
+answers $'\003' 130 'pass --yes' 'a large base, and Ctrl-C'
 begin fresh
 sed 's|"revision": null|"revision": "v1.0"|' "$tmp/adapter/adapter_config.json" >"$hub/repos/org/adapter/adapter_config.json"
 ok 'a base at a revision' generate --adapter org/adapter --prompt 'The bakery' --max-new-tokens 2 "${one_thread[@]}"

@@ -14,7 +14,7 @@ on_tty() {
     case_name=$3
     shift 3
     code=0
-    "$LOAM_BUILD/tests/tools/loam_tty" "$columns" "$text" "$@" >"$tmp/tty" || code=$?
+    "$LOAM_BUILD/tests/tools/loam_tty" "$columns" "$text" $'\003' "$@" >"$tmp/tty" || code=$?
     tr '\r' '\n' <"$tmp/tty" >"$tmp/lines"
 }
 works() { [ "$code" -eq 0 ] || fail "exit code $code: $(cat -v "$tmp/tty")"; }
@@ -127,7 +127,7 @@ has 'loam: .*stopped at step [0-9]* of 2000'
 [ "$(find "$tmp/adapter" -mindepth 1 -maxdepth 1 ! -name metrics.jsonl -printf '%f\n' | sed 's/[0-9]*$//')" = checkpoint- ] ||
     fail "left behind: $(ls -A "$tmp/adapter")"
 on_tty 120 'answering 1/' 'Ctrl-C while it answers' "$LOAM" eval --model "$tmp/model" --data "$data" "${one_thread[@]}" \
-    --generate --max-new-tokens 60
+    --generate --max-new-tokens 2000
 [ "$code" -eq 130 ] || fail "exit code $code: $(cat -v "$tmp/tty")"
 has 'loam: .*stopped'
 finish

@@ -1,5 +1,5 @@
-// loam_tty COLUMNS TEXT COMMAND...: runs the command on a terminal of its own and copies all that it writes
-// there to standard output. As soon as TEXT, unless it is empty, was written, Ctrl-C is typed. The exit
+// loam_tty COLUMNS TEXT KEYS COMMAND...: runs the command on a terminal of its own and copies all that it
+// writes there to standard output. As soon as TEXT, unless it is empty, was written, KEYS are typed. The exit
 // status is the command's; 128 and the signal's number when one ended it.
 #include <pty.h>
 #include <stdbool.h>
@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { OUTPUT_LIMIT = 1 << 20 };
+enum { OUTPUT_LIMIT = 1 << 20, LONGEST = 600 }; // seconds: the command waits for what nobody types
 
 static int fail(const char *what)
 {
@@ -18,7 +18,7 @@ static int fail(const char *what)
 }
 
 // All that comes until the terminal is closed.
-static size_t read_all(int terminal, const char *text, char *output)
+static size_t read_all(int terminal, const char *text, const char *keys, char *output)
 {
     size_t size = 0;
     bool waiting = text[0] != '\0';
@@ -27,14 +27,14 @@ static size_t read_all(int terminal, const char *text, char *output)
         if (count <= 0) return size; // a closed terminal is an error of the read
         size += (size_t)count;
         if (waiting && memmem(output, size, text, strlen(text)) != NULL)
-            waiting = write(terminal, "\003", 1) != 1;
+            waiting = write(terminal, keys, strlen(keys)) < 0;
     }
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 4) {
-        fprintf(stderr, "usage: loam_tty COLUMNS TEXT COMMAND...\n");
+    if (argc < 5) {
+        fprintf(stderr, "usage: loam_tty COLUMNS TEXT KEYS COMMAND...\n");
         return 125;
     }
     struct winsize size = {.ws_row = 24, .ws_col = (unsigned short)atoi(argv[1])};
@@ -44,10 +44,11 @@ int main(int argc, char **argv)
     pid_t child = forkpty(&terminal, NULL, NULL, &size);
     if (child < 0) return fail("forkpty");
     if (child == 0) {
-        execvp(argv[3], argv + 3);
+        alarm(LONGEST);
+        execvp(argv[4], argv + 4);
         _exit(127);
     }
-    size_t count = read_all(terminal, argv[2], output);
+    size_t count = read_all(terminal, argv[2], argv[3], output);
     int status;
     if (waitpid(child, &status, 0) != child) return fail("waitpid");
     if (fwrite(output, 1, count, stdout) != count || fflush(stdout) != 0) return fail("standard output");

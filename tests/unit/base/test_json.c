@@ -110,6 +110,32 @@ static void depth_is_bounded(void **state)
     free(text);
 }
 
+// A small text can ask for much memory: two bytes are an empty array.
+static void values_are_counted(void **state)
+{
+    (void)state;
+    enum { ALLOWED = 2097152 - 2, PAIR = 2 }; // the object and the array around them count too
+    static const char start[] = "{\"a\":[", end[] = "1]}";
+    struct loam_error error = {0};
+    json_t *root;
+    for (size_t more = 0; more < 2; more++) {
+        size_t pairs = ALLOWED - 1 + more;
+        char *text = malloc(sizeof start + PAIR * pairs + sizeof end);
+        assert_non_null(text);
+        char *at = stpcpy(text, start);
+        for (size_t i = 0; i < pairs; i++)
+            at = stpcpy(at, "1,");
+        stpcpy(at, end);
+        if (more == 0) {
+            assert_ok(parse(&root, text, &error));
+            json_decref(root);
+        } else {
+            assert_fails(parse(&root, text, &error), LOAM_ERROR_FORMAT, "more than 2097152 values");
+        }
+        free(text);
+    }
+}
+
 static void values_are_typed(void **state)
 {
     (void)state;
@@ -219,6 +245,7 @@ int main(void)
         cmocka_unit_test(documents_that_are_refused),
         cmocka_unit_test(documents_that_are_taken),
         cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(values_are_counted),
         cmocka_unit_test(values_are_typed),
         cmocka_unit_test(integers_beyond_64_bits),
         cmocka_unit_test(an_integer_beyond_64_bits_is_a_real),

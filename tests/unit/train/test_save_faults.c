@@ -29,6 +29,29 @@ size_t __wrap_fwrite(const void *data, size_t size, size_t count, FILE *stream)
     return refuses() ? 0 : __real_fwrite(data, size, count, stream);
 }
 
+// What fwrite has taken goes to the disk with these two. A stream is closed even where that fails.
+int __real_fflush(FILE *stream);
+int __wrap_fflush(FILE *stream);
+int __wrap_fflush(FILE *stream)
+{
+    return refuses() ? EOF : __real_fflush(stream);
+}
+
+int __real_fclose(FILE *stream);
+int __wrap_fclose(FILE *stream);
+int __wrap_fclose(FILE *stream)
+{
+    int closed = __real_fclose(stream);
+    return refuses() ? EOF : closed;
+}
+
+int __real_ftruncate(int descriptor, off_t size);
+int __wrap_ftruncate(int descriptor, off_t size);
+int __wrap_ftruncate(int descriptor, off_t size)
+{
+    return refuses() ? -1 : __real_ftruncate(descriptor, size);
+}
+
 ssize_t __real_pwrite(int descriptor, const void *data, size_t size, off_t offset);
 ssize_t __wrap_pwrite(int descriptor, const void *data, size_t size, off_t offset);
 ssize_t __wrap_pwrite(int descriptor, const void *data, size_t size, off_t offset)
@@ -90,25 +113,57 @@ static enum loam_status run(const struct loam_train_settings *settings, struct f
     return status;
 }
 
-static void walk(void **state)
+static struct loam_train_settings settings_for(const struct fixture *fixture)
 {
-    (void)state;
-    struct loam_error error;
-    struct fixture fixture;
-    fixture_make(&fixture, "bloom");
-    struct loam_train_settings settings = fixture_settings(&fixture);
+    struct loam_train_settings settings = fixture_settings(fixture);
     settings.max_steps = 2;
     settings.save_steps = 1;
     settings.save_total_limit = 1;
     settings.logging_steps = 1;
     settings.tensorboard = true;
     settings.resume = "auto";
+    return settings;
+}
+
+static size_t first_step; // which of the progress events of an undisturbed run
+
+static void find_first_step(const struct fixture *fixture)
+{
+    for (first_step = 0; first_step < fixture->progress_count; first_step++)
+        if (fixture->progress[first_step].activity == LOAM_ACTIVITY_TRAIN &&
+            fixture->progress[first_step].step == 1)
+            break;
+    first_step++;
+}
+
+// Stopped when its first step is done, of which there is then a checkpoint, to go on from.
+static void stop_in_the_middle(struct fixture *fixture)
+{
+    struct loam_error error;
+    struct loam_train_settings settings = settings_for(fixture);
+    fixture_clear(fixture);
+    fixture->stop_at = first_step;
+    assert_fails(loam_train_run(&settings, &fixture->callbacks, &error), LOAM_ERROR_STOPPED, "step 1 of 2");
+}
+
+// `before`: brings about what is in `out` when the run begins; NULL: nothing.
+static void walk(void (*before)(struct fixture *fixture))
+{
+    struct loam_error error;
+    struct fixture fixture;
+    fixture_make(&fixture, "bloom");
+    struct loam_train_settings settings = settings_for(&fixture);
     settings.out = fixture.adapter;
     assert_ok(run(&settings, &fixture, 0, &error));
+    find_first_step(&fixture);
+    settings.out = fixture.out;
+    if (before != NULL) before(&fixture);
+    assert_ok(run(&settings, &fixture, 0, &error));
+    test_remove_directory(fixture.out);
     long all = faults.calls, failed = 0;
     assert_true(all > 50);
-    settings.out = fixture.out;
     for (long refused = 1; refused <= all; refused++) {
+        if (before != NULL) before(&fixture);
         enum loam_status status = run(&settings, &fixture, refused, &error);
         if (status != LOAM_OK) {
             failed++;
@@ -126,8 +181,20 @@ static void walk(void **state)
     fixture_remove(&fixture);
 }
 
+static void anew(void **state)
+{
+    (void)state;
+    walk(NULL);
+}
+
+static void resumed(void **state)
+{
+    (void)state;
+    walk(stop_in_the_middle);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(walk)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(anew), cmocka_unit_test(resumed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
