@@ -13,7 +13,7 @@ enum {
     BLOCK_ROWS = 8 * ROWS, // of a against a panel of b, for the second cache
     TASK_ROWS = 2048,
     TASK_COLUMNS = LANES == 16 ? 64 : 512, // PANEL times a power of two
-    TASKS_EACH = LANES == 16 ? 16 : 2,      // for each thread, where columns are enough
+    TASKS_EACH = LANES == 16 ? 16 : 2,     // for each thread, where columns are enough
 };
 
 // ---- packing ----

@@ -4,7 +4,7 @@
 
 #if defined(__AVX512F__)
 
-#define KERNEL_TARGET __attribute__((target("avx512bf16")))
+#define KERNEL_TARGET WITH_BF16
 
 // `count` elements that are LANES or fewer, each in a lane of its own.
 INLINE vec_int spread(const uint16_t *elements, int64_t count)

@@ -30,7 +30,7 @@ static float chains_f32(int64_t rounds)
 }
 
 #if defined(__AVX512F__)
-__attribute__((target("avx512bf16"))) static float chains_bf16(int64_t rounds)
+WITH_BF16 static float chains_bf16(int64_t rounds)
 {
     __m512 sum[CHAINS];
     const __m512bh a = _mm512_cvtne2ps_pbh(_mm512_set1_ps(0x1p-10f), _mm512_set1_ps(0x1p-10f));

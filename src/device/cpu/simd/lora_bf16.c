@@ -11,8 +11,6 @@
 
 #if defined(__AVX512F__)
 
-#define WITH_BF16 __attribute__((target("avx512bf16")))
-
 enum {
     ROWS = 16,         // tokens of a block, and rows of a tile
     FEW_ROWS = 4,      // of a tile at the end

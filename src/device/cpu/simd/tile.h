@@ -125,8 +125,6 @@ static inline void small_matmul_f32(const struct small_matmul *mm, const float *
 
 #if defined(__AVX512F__)
 
-#define WITH_BF16 __attribute__((target("avx512bf16")))
-
 WITH_BF16 INLINE vec tile_add_bf16(vec sum, vec a, vec b)
 {
     return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
