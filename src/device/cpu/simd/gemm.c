@@ -161,14 +161,17 @@ static void block_product(const struct gemm *gemm, const struct task *task, int6
         const struct part b = part_of_b(&task->b, j, 0);
         for (int64_t i = row; i < row + rows; i += ROWS) {
             const struct part a = part_of_a(&task->a, slice->index, (task->row + i) / ROWS);
-            const struct gemm_tile tile = {finished,         PANEL,
-                                           first + i,        gemm_min(ROWS, row + rows - i),
-                                           task->column + j, gemm_min(PANEL, task->columns - j)};
+            struct gemm_tile tile = {.sums_row = PANEL,
+                                     .row = first + i,
+                                     .rows = gemm_min(ROWS, row + rows - i),
+                                     .column = task->column + j,
+                                     .columns = gemm_min(PANEL, task->columns - j)};
             float *sums = task->sums + i * width + j;
             const struct tile_sums to = {slice->first ? NULL : sums, slice->last ? finished : sums, width,
                                          slice->last ? PANEL : width};
             if (slice->last) fetch_c(gemm, &tile);
             task->kernel->tile(&a, &b, slice->depth, &to, ahead);
+            tile.sums = finished;
             if (slice->last) finish_tile(gemm, &tile);
         }
     }
