@@ -82,7 +82,9 @@ enum loam_status loam_yajl_run(const yajl_callbacks *callbacks, loam_yajl_use *u
 {
     struct memory memory = {.first = NULL};
     enum loam_status status = run(&memory, callbacks, use, user, error);
-    while (memory.first != NULL)
-        give(&memory, memory.first->bytes);
+    for (struct block *block = memory.first, *next; block != NULL; block = next) {
+        next = block->next;
+        free(block);
+    }
     return status;
 }
