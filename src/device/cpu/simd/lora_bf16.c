@@ -317,7 +317,8 @@ WITH_BF16 INLINE void add_lanes(uint16_t *y, __m512 more, __mmask16 lanes)
 
 static __mmask16 lanes_of(int64_t count)
 {
-    return count >= LANES ? 0xFFFF : count <= 0 ? 0 : (__mmask16)((1u << count) - 1);
+    const unsigned lanes = count <= 0 ? 0 : count >= LANES ? 0xFFFF : (1u << count) - 1;
+    return (__mmask16)lanes;
 }
 
 // y [rows, up to PANEL columns] += left [rows, r] right [r, PANEL]
