@@ -185,7 +185,8 @@ INLINE float row_weights(const struct loss *loss, const struct gemm_tile *tile, 
     const struct row_state *state = &loss->states[tile->row + i];
     const float *logits = tile->sums + i * tile->sums_row;
     const int64_t size = loss->products_bf16 ? 2 : 4;
-    void *weights = (char *)loss->weights + ((tile->row + i) * loss->block + tile->column) * size;
+    char *weights = loss->weights;
+    if (weights != NULL) weights += ((tile->row + i) * loss->block + tile->column) * size;
     const int64_t label = state->label - loss->first - tile->column;
     vec sum = splat(0);
     for (int64_t j = 0; j < tile->columns; j += LANES) {
@@ -194,7 +195,7 @@ INLINE float row_weights(const struct loss *loss, const struct gemm_tile *tile, 
                       others = ~is_label & (column < (int32_t)tile->columns);
         const vec weight = select_vec(others, exp_vec(load_f32(logits + j) - state->reference), splat(0));
         sum += weight;
-        if (loss->weights == NULL) continue;
+        if (weights == NULL) continue;
         const vec scaled = select_vec(is_label, splat(state->own), weight * state->factor);
         store(weights, j, tile->columns, scaled, loss->products_bf16);
     }
@@ -241,8 +242,9 @@ static void raise_reference(struct loss *loss, int64_t i, int64_t tiles)
     const float rescale = expf(state->reference - largest);
     state->others *= rescale;
     state->reference = largest;
+    if (loss->mix == NULL || loss->first == 0) return;
     float *mix = loss->mix + i * loss->size;
-    for (int64_t j = 0; loss->mix != NULL && loss->first > 0 && j < loss->size; j += LANES)
+    for (int64_t j = 0; j < loss->size; j += LANES)
         store(mix, j, loss->size, load(mix, j, loss->size, false) * rescale, false);
 }
 
@@ -322,6 +324,7 @@ static void write_row(struct loss *loss, int64_t i, int64_t token)
 
 static void sum_tiles(struct loss *loss, int64_t rows, int64_t tiles)
 {
+#pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < tiles; j++)
             loss->states[i].others += loss->of_tiles[i * loss->tiles + j];
