@@ -31,7 +31,7 @@ struct packed_b {
     int64_t units_row;
 };
 
-// Its LANES columns, or fewer, from column j on, and its elements from p on, whole groups.
+// Its columns from column j on, and its elements from p on, whole groups.
 static struct part part_of_b(const struct packed_b *b, int64_t j, int64_t p)
 {
     const int64_t panel = j / PANEL * PANEL;
@@ -41,18 +41,19 @@ static struct part part_of_b(const struct packed_b *b, int64_t j, int64_t p)
                          .units_row = b->units_row};
 }
 
-// Rows [p, p + depth) and columns [column, column + columns) of b, a group of rows after the other, so that a
-// cache line of several columns is still near when the next of them are packed. Half a panel that has no
-// columns stays as it is.
+// Rows [p, p + depth) and columns [column, column + columns) of b. Rows that are contiguous go a group after
+// the other, and a whole panel of each, so that a cache line is still near when the next of its columns are
+// packed. Half a panel that has no columns stays as it is.
 static void pack_b(const struct gemm_kernel *kernel, const struct packed_b *packed,
                    const struct gemm_operand *b, int64_t column, int64_t columns, int64_t p, int64_t depth)
 {
-    const int64_t step = b->row == 1 ? depth : GROUP;
+    const bool along_k = b->row == 1;
+    const int64_t step = along_k ? depth : GROUP, wide = along_k ? LANES : PANEL;
     for (int64_t group = 0; group < depth; group += step)
-        for (int64_t j = 0; j < columns; j += LANES) {
+        for (int64_t j = 0; j < columns; j += wide) {
             const struct part part = part_of_b(packed, j, group);
             const struct gemm_lines lines = {.first = element(b, (p + group) / kernel->halves, column + j),
-                                             .count = gemm_min(LANES, columns - j),
+                                             .count = gemm_min(wide, columns - j),
                                              .depth = gemm_min(step, depth - group),
                                              .line = b->column,
                                              .element = b->row,
@@ -183,8 +184,10 @@ static struct ahead lines_of_b(const struct gemm_operand *b, int64_t column, int
 {
     const int64_t size = (int64_t)loam_dtype_size(b->dtype);
     const bool along_k = b->row == 1;
-    const int64_t bytes = (along_k ? depth : columns) * size;
-    return (struct ahead){.run = element(b, p, column),
+    const char *run = element(b, p, column);
+    const int64_t before = (int64_t)((uintptr_t)run % CACHE_LINE); // files do not align their tensors
+    const int64_t bytes = before + (along_k ? depth : columns) * size;
+    return (struct ahead){.run = run - before,
                           .runs = along_k ? columns : depth,
                           .lines = (bytes + CACHE_LINE - 1) / CACHE_LINE,
                           .stride = (along_k ? b->column : b->row) * size};

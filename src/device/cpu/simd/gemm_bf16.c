@@ -17,9 +17,9 @@ INLINE vec_int spread(const uint16_t *elements, int64_t count)
     return (vec_int)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i_u *)elements));
 }
 
-INLINE vec_int column_words(const struct gemm_lines *lines, int64_t word, int64_t count)
+INLINE vec_int column_words(const struct gemm_lines *lines, int64_t word, int64_t j, int64_t count)
 {
-    const uint16_t *row = (const uint16_t *)lines->first + 2 * word * lines->element;
+    const uint16_t *row = (const uint16_t *)lines->first + 2 * word * lines->element + j;
     vec_int pairs = splat_int(0);
     if (2 * word < lines->depth) pairs = spread(row, count);
     if (2 * word + 1 < lines->depth) pairs |= spread(row + lines->element, count) << 16;

@@ -150,19 +150,23 @@ INLINE void pack_group(const struct part *part, const struct gemm_lines *lines, 
         pack_columns(part, source, lines->element, count, depth, dtype);
 }
 
-// Group by group. In whole groups of whole vectors no element is asked whether it is there.
-INLINE void pack_groups(struct part part, const struct gemm_lines *lines, enum loam_dtype dtype)
+// Columns [j, j + count) of the part, group by group. In whole groups of whole vectors no element is asked
+// whether it is there.
+INLINE void pack_groups(struct part part, const struct gemm_lines *lines, int64_t j, int64_t count,
+                        enum loam_dtype dtype)
 {
     const int64_t size = dtype == LOAM_F32 ? 4 : 2;
+    part.pairs += j;
+    part.units += j;
     for (int64_t p = 0; p < lines->depth; p += GROUP) {
         const int64_t group = gemm_min(GROUP, lines->depth - p);
-        const void *source = (const char *)lines->first + p * lines->element * size;
-        if (group == GROUP && lines->count == LANES)
+        const void *source = (const char *)lines->first + (p * lines->element + j * lines->line) * size;
+        if (group == GROUP && count == LANES)
             pack_group(&part, lines, source, LANES, GROUP, dtype);
         else if (group == GROUP)
-            pack_group(&part, lines, source, lines->count, GROUP, dtype);
+            pack_group(&part, lines, source, count, GROUP, dtype);
         else
-            pack_group(&part, lines, source, lines->count, group, dtype);
+            pack_group(&part, lines, source, count, group, dtype);
         part.pairs += GROUP / 2 * part.width;
         part.units += part.units_row;
     }
@@ -170,9 +174,12 @@ INLINE void pack_groups(struct part part, const struct gemm_lines *lines, enum l
 
 static void pack(const struct part *part, const struct gemm_lines *lines)
 {
-    if (lines->dtype == LOAM_F32) pack_groups(*part, lines, LOAM_F32);
-    if (lines->dtype == LOAM_BF16) pack_groups(*part, lines, LOAM_BF16);
-    if (lines->dtype == LOAM_F16) pack_groups(*part, lines, LOAM_F16);
+    for (int64_t j = 0; j < lines->count; j += LANES) {
+        const int64_t count = gemm_min(LANES, lines->count - j);
+        if (lines->dtype == LOAM_F32) pack_groups(*part, lines, j, count, LOAM_F32);
+        if (lines->dtype == LOAM_BF16) pack_groups(*part, lines, j, count, LOAM_BF16);
+        if (lines->dtype == LOAM_F16) pack_groups(*part, lines, j, count, LOAM_F16);
+    }
 }
 
 // ---- a tile ----

@@ -3,10 +3,10 @@
 
 #define KERNEL_TARGET
 
-INLINE vec_int column_words(const struct gemm_lines *lines, int64_t word, int64_t count)
+INLINE vec_int column_words(const struct gemm_lines *lines, int64_t word, int64_t j, int64_t count)
 {
     if (2 * word >= lines->depth) return splat_int(0);
-    return (vec_int)load((const float *)lines->first + word * lines->element, 0, count, false);
+    return (vec_int)load((const float *)lines->first + word * lines->element + j, 0, count, false);
 }
 
 INLINE vec multiply_add(vec sum, vec_int left, vec_int right)

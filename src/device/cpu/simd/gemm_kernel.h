@@ -20,7 +20,7 @@ enum {
     STEP = 2 * LANES, // elements along k that are packed at a time; zeros follow the last one
 };
 
-// Part of a panel: for each pair of elements along k, LANES lines or fewer, `width` apart.
+// Part of a panel, or all of it: for each pair of elements along k, some lines, `width` apart.
 struct part {
     int32_t *pairs; // whole vectors are written, so up to LANES past the last one
     float *units;   // [groups], `units_row` apart; whole vectors as well
@@ -72,7 +72,7 @@ INLINE void fetch_line(struct ahead ahead[AHEAD])
 
 struct gemm_kernel {
     int halves; // of an element along k: 2 where it is f32, else 1
-    // Up to LANES lines of up to DEPTH elements.
+    // Up to LANES lines of up to DEPTH elements that are contiguous, or up to PANEL lines that are adjacent.
     void (*pack)(const struct part *part, const struct gemm_lines *lines);
     // A tile: to = from + a b, of `depth` elements along k. Meanwhile fetches what is ahead, as far as it
     // comes.

@@ -1,8 +1,8 @@
 // A kernel without units, whose packing moves words of 32 bits, each a pair of bf16 or an f32. The file that
 // includes this has said before what a word is:
-//   KERNEL_TARGET                              instructions of the function that multiplies, beyond the
-//   level's column_words(lines, word, count)           word `word` along k of `count` columns, zero past the
-//   end multiply_add(sum, left, right)             sum + left right, of words
+//   KERNEL_TARGET                         instructions of the function that multiplies, beyond the level's
+//   column_words(lines, word, j, count)   word `word` along k of `count` columns from j on, zero past the end
+//   multiply_add(sum, left, right)        sum + left right, of words
 #include "device/cpu/simd/gemm_kernel.h"
 
 enum { WORD = sizeof(int32_t), VECTOR = LANES * WORD }; // bytes
@@ -35,11 +35,20 @@ INLINE void pack_lines(const struct part *part, const struct gemm_lines *lines, 
     }
 }
 
+// Rows that are pages apart leave the second cache early, whatever was fetched before. So those of the next
+// group are fetched meanwhile; a panel of one may begin and end within cache lines.
 INLINE void pack_columns(const struct part *part, const struct gemm_lines *lines, int64_t count)
 {
+    const int64_t size = (int64_t)loam_dtype_size(lines->dtype), row = lines->element * size;
+    const char *next = (const char *)lines->first + GROUP / 2 * (WORD / size) * row;
     for (int64_t word = 0; word < gemm_round_up(lines->depth, STEP) / 2; word++) {
-        const vec_int words = column_words(lines, word, count);
-        memcpy(part->pairs + word * part->width, &words, sizeof words);
+        for (int64_t i = 0; i < WORD / size; i++, next += row)
+            for (int64_t byte = 0; byte <= PANEL * size; byte += CACHE_LINE)
+                __builtin_prefetch(next + byte, 0, 2);
+        for (int64_t j = 0; j < count; j += LANES) {
+            const vec_int words = column_words(lines, word, j, gemm_min(LANES, count - j));
+            memcpy(part->pairs + word * part->width + j, &words, sizeof words);
+        }
     }
 }
 
@@ -51,8 +60,8 @@ static void pack(const struct part *part, const struct gemm_lines *lines)
         pack_lines(part, lines, bytes / VECTOR * VECTOR);
     else if (lines->element == 1)
         pack_lines(part, lines, bytes);
-    else if (lines->count == LANES)
-        pack_columns(part, lines, LANES);
+    else if (lines->count == PANEL)
+        pack_columns(part, lines, PANEL);
     else
         pack_columns(part, lines, lines->count);
 }
