@@ -97,9 +97,10 @@ struct loam_linear *loam_model_linear_at(const struct loam_model *model, size_t 
 // Writes DIRECTORY/model.safetensors in `dtype`: a random checkpoint with the family's own initialisation
 // (linears and embedding N(0, initializer_range^2), biases 0, norms 1 and 0), one Philox stream a tensor,
 // made block by block, so that it needs no memory to speak of. The caller puts config.json beside it.
+// `callbacks` hear of LOAM_ACTIVITY_WRITE; NULL: nobody does.
 enum loam_status loam_model_init_checkpoint(const struct loam_model *model, uint64_t seed,
                                             enum loam_dtype dtype, const char *directory,
-                                            struct loam_error *error);
+                                            const struct loam_callbacks *callbacks, struct loam_error *error);
 // Writes the parameters (downloaded from the device) as DIRECTORY/model.safetensors in `dtype`.
 enum loam_status loam_model_save(const struct loam_model *model, enum loam_dtype dtype, const char *directory,
                                  struct loam_error *error);
