@@ -1,5 +1,7 @@
 // Weights that stay in their file and are read for each product: the logits of weights in memory, in little
 // of it.
+#include <math.h>
+
 #include "common_checkpoint.h"
 #include "model/decoder.h"
 #include "test.h"
@@ -82,6 +84,18 @@ static void make_checkpoint(const char *directory, const char *config, enum loam
     loam_model_destroy(model);
 }
 
+// To the bit; but where the head was cut, a library may sum what is of another shape in another order.
+static void assert_same(const float *logits, const float *expected, int64_t vocabulary, bool cut)
+{
+    const size_t count = (size_t)(TOKENS * vocabulary);
+    float largest = 0;
+    if (!cut) assert_memory_equal(logits, expected, count * sizeof *logits);
+    for (size_t i = 0; i < count; i++)
+        largest = fmaxf(largest, fabsf(expected[i]));
+    for (size_t i = 0; i < count; i++)
+        assert_true(fabsf(logits[i] - expected[i]) <= 1e-6f * largest);
+}
+
 static void compare(const char *directory, const struct loam_device *device)
 {
     struct loam_error error = {0};
@@ -93,7 +107,7 @@ static void compare(const char *directory, const struct loam_device *device)
     // Twice: what was let go is read again.
     for (int pass = 0; pass < 2; pass++) {
         assert_ok(run(decoder, logits, &error));
-        assert_memory_equal(logits, expected, (size_t)(TOKENS * whole->config.vocabulary) * sizeof *logits);
+        assert_same(logits, expected, whole->config.vocabulary, whole->config.vocabulary == WIDE);
     }
     if (whole->config.vocabulary == WIDE) {
         size_t head = loam_tensor_bytes(&whole->head->value);
