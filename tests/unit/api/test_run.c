@@ -243,13 +243,47 @@ static void test_stopped(void **state)
     test_remove_directory(root);
 }
 
+// A prompt of several pieces can be stopped before its first token.
+static void test_stopped_prompt(void **state)
+{
+    (void)state;
+    enum { LENGTH = 1500 };
+    struct loam_error error;
+    char root[256], model[300], prompt[LENGTH + 1];
+    assert_non_null(test_make_directory(root));
+    snprintf(model, sizeof model, "%s/model", root);
+    const char *const init[] = {"config",    LOAM_TESTS "/data/tiny/config.json",
+                                "tokenizer", LOAM_TESTS "/data/tiny/tokenizer.json",
+                                "out",       model,
+                                NULL};
+    struct host host = {0};
+    assert_ok(run(&host, LOAM_COMMAND_INIT, init, &error));
+    loam_bytes_deinit(&host.text);
+    memset(prompt, '~', LENGTH);
+    prompt[LENGTH] = '\0';
+    const char *const generate[] = {"model",          model, "prompt",  prompt, "dtype", "f32",
+                                    "max-new-tokens", "2",   "threads", "1",    NULL};
+    struct host whole = {0};
+    assert_ok(run(&whole, LOAM_COMMAND_GENERATE, generate, &error));
+    assert_true(whole.text.size > 0);
+    loam_bytes_deinit(&whole.text);
+    // The last events are those of two tokens, and before them of two pieces of three.
+    for (size_t before_end = 2; before_end < 4; before_end++) {
+        struct host early = {.last_event = whole.events - before_end};
+        assert_fails(run(&early, LOAM_COMMAND_GENERATE, generate, &error), LOAM_ERROR_STOPPED, "stopped");
+        assert_int_equal(early.events, early.last_event);
+        assert_int_equal(early.text.size, 0);
+        loam_bytes_deinit(&early.text);
+    }
+    test_remove_directory(root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tokenize),
-        cmocka_unit_test(test_callbacks),
-        cmocka_unit_test(test_inspect_adapter),
-        cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_tokenize),        cmocka_unit_test(test_callbacks),
+        cmocka_unit_test(test_inspect_adapter), cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_stopped_prompt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
