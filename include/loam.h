@@ -67,6 +67,7 @@ enum loam_activity {
     LOAM_ACTIVITY_DOWNLOAD, // bytes of files from the hub
     LOAM_ACTIVITY_UPLOAD,   // bytes of files to the hub
     LOAM_ACTIVITY_SAVE,     // waiting to save a result that cannot be saved now; without done and total
+    LOAM_ACTIVITY_WRITE,    // bytes of a new file: the model of init, the adapter of export
 };
 struct loam_event {
     enum loam_event_kind kind;

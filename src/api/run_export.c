@@ -30,7 +30,7 @@ enum loam_status loam_run_export(const struct loam_settings *settings, const str
                                                 .path = settings->gguf,
                                                 .dtype = settings->train.dtype,
                                                 .overwrite = settings->train.overwrite,
-                                                .log = &callbacks->log};
+                                                .callbacks = callbacks};
     struct loam_export_result result = {0};
     LOAM_TRY(loam_export_gguf(&export, &result, error));
     return report(settings, &result, callbacks, error);

@@ -184,6 +184,13 @@ static bool take_token(void *user, int32_t id)
                                job->settings->generate.max_new_tokens, &job->failure) == LOAM_OK;
 }
 
+static bool take_piece(void *user)
+{
+    struct generate_job *job = user;
+    return loam_event_progress(job->callbacks, LOAM_ACTIVITY_GENERATE, 0,
+                               job->settings->generate.max_new_tokens, &job->failure) == LOAM_OK;
+}
+
 static enum loam_status generate(struct generate_job *job, struct loam_error *error)
 {
     const struct loam_generate_settings *settings = &job->settings->generate;
@@ -192,6 +199,7 @@ static enum loam_status generate(struct generate_job *job, struct loam_error *er
                                          .sampling = settings->sampling,
                                          .special = &job->session.special,
                                          .token = take_token,
+                                         .piece = take_piece,
                                          .user = job};
     double start = loam_clock_seconds();
     LOAM_TRY(loam_generate_ids(job->decoder, job->prompt, job->prompt_count, &generation, job->output,

@@ -89,19 +89,21 @@ static enum loam_status report(const struct loam_settings *settings, const struc
 }
 
 static enum loam_status write_all(const struct loam_settings *settings, const struct loam_model *model,
-                                  const char *directory, struct loam_error *error)
+                                  const char *directory, const struct loam_callbacks *callbacks,
+                                  struct loam_error *error)
 {
     LOAM_TRY(copy_to(settings->config, directory, "config.json", error));
     if (settings->tokenizer != NULL) LOAM_TRY(copy_tokenizer(settings->tokenizer, directory, error));
-    return loam_model_init_checkpoint(model, settings->train.seed, settings->train.dtype, directory, error);
+    return loam_model_init_checkpoint(model, settings->train.seed, settings->train.dtype, directory,
+                                      callbacks, error);
 }
 
 static enum loam_status write_model(const struct loam_settings *settings, const struct loam_model *model,
-                                    struct loam_error *error)
+                                    const struct loam_callbacks *callbacks, struct loam_error *error)
 {
     struct loam_staging staging;
     LOAM_TRY(loam_staging_open(&staging, settings->train.out, settings->train.overwrite, error));
-    enum loam_status status = write_all(settings, model, staging.directory, error);
+    enum loam_status status = write_all(settings, model, staging.directory, callbacks, error);
     if (status == LOAM_OK) status = loam_staging_commit(&staging, "config.json", error);
     if (status == LOAM_OK) status = loam_shards_remove_old(settings->train.out, 1, error);
     loam_staging_close(&staging);
@@ -116,7 +118,7 @@ enum loam_status loam_run_init(const struct loam_settings *settings, const struc
     if (settings->tokenizer != NULL) LOAM_TRY(check_tokenizer(settings->tokenizer, &config, error));
     struct loam_model *model;
     LOAM_TRY(loam_model_create(&model, &config, error));
-    enum loam_status status = write_model(settings, model, error);
+    enum loam_status status = write_model(settings, model, callbacks, error);
     if (status == LOAM_OK) status = report(settings, model, callbacks, error);
     loam_model_destroy(model);
     return status;

@@ -69,12 +69,14 @@ enum loam_status loam_run_merge(const struct loam_settings *settings, const stru
                                         .dtype = shared->dtype,
                                         .overwrite = shared->overwrite,
                                         .callbacks = callbacks};
-    // Rounding is what it looks for, so the computation shall add none.
+    // Rounding is what it looks for, so the computation shall add none. A model that fits into memory tensor
+    // by tensor can be merged, and then it can be checked.
     struct loam_session_options options = {.model = shared->model,
                                            .device = shared->device,
                                            .threads = shared->threads,
                                            .dtype = LOAM_F32,
                                            .batch_size = 1,
+                                           .streamed = true,
                                            .callbacks = callbacks};
     LOAM_TRY(
         loam_size_parse(&merge.max_shard_bytes, "max-shard-size", settings->merge.max_shard_size, error));

@@ -173,12 +173,14 @@ static void add_activity(struct fields *fields, const struct cli_live *live, dou
         [LOAM_ACTIVITY_MERGE] = "merging",        [LOAM_ACTIVITY_EVALUATE] = "evaluating",
         [LOAM_ACTIVITY_ANSWER] = "answering",     [LOAM_ACTIVITY_GENERATE] = "generating",
         [LOAM_ACTIVITY_DOWNLOAD] = "downloading", [LOAM_ACTIVITY_UPLOAD] = "uploading",
+        [LOAM_ACTIVITY_WRITE] = "writing",
     };
     const char *verb =
         (size_t)live->activity < sizeof verbs / sizeof verbs[0] ? verbs[live->activity] : "working";
     if (live->total_steps > 0) add_step(fields, 7, live);
     bool bytes = live->activity == LOAM_ACTIVITY_LOAD || live->activity == LOAM_ACTIVITY_DOWNLOAD ||
-                 live->activity == LOAM_ACTIVITY_UPLOAD || live->activity == LOAM_ACTIVITY_MERGE;
+                 live->activity == LOAM_ACTIVITY_UPLOAD || live->activity == LOAM_ACTIVITY_MERGE ||
+                 live->activity == LOAM_ACTIVITY_WRITE;
     if (bytes)
         add(fields, 9, "%s %.0f %%", verb, 100.0 * (double)live->done / (double)live->total);
     else

@@ -13,14 +13,33 @@ static bool is_end(const struct loam_special_tokens *special, int32_t id)
     return false;
 }
 
+// All but the last piece of a prompt; `*fed` is how many tokens it was, or as many as the prompt has when the
+// caller wants no more.
+static enum loam_status feed_pieces(struct loam_decoder *decoder, const int32_t *prompt, int32_t count,
+                                    const struct loam_generation *generation, int32_t *fed,
+                                    struct loam_error *error)
+{
+    for (*fed = 0; count - *fed > LOAM_PROMPT_CHUNK; *fed += LOAM_PROMPT_CHUNK) {
+        LOAM_TRY(loam_decoder_feed(decoder, prompt + *fed, LOAM_PROMPT_CHUNK, NULL, error));
+        if (generation->piece == NULL || generation->piece(generation->user)) continue;
+        *fed = count;
+        return LOAM_OK;
+    }
+    return LOAM_OK;
+}
+
 // `history` holds the prompt and takes the output; it has room for both.
 static enum loam_status generate_into(struct loam_decoder *decoder, int32_t *history, int32_t prompt_count,
                                       const struct loam_generation *generation, float *logits,
                                       int32_t *output_count, struct loam_error *error)
 {
     loam_decoder_cache_reset(decoder);
-    const int32_t *fed = history;
-    int32_t fed_count = prompt_count, count = 0, room = loam_decoder_context(decoder);
+    *output_count = 0;
+    int32_t before, count = 0, room = loam_decoder_context(decoder);
+    LOAM_TRY(feed_pieces(decoder, history, prompt_count, generation, &before, error));
+    if (before == prompt_count) return LOAM_OK;
+    const int32_t *fed = history + before;
+    int32_t fed_count = prompt_count - before;
     int32_t vocabulary = loam_decoder_vocabulary(decoder);
     if (generation->vocabulary < vocabulary) vocabulary = generation->vocabulary;
     while (count < generation->max_new_tokens && prompt_count + count <= room) {

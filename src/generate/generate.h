@@ -24,6 +24,8 @@ struct loam_generation {
     const struct loam_special_tokens *special; // generation stops at any of its eos_ids
     // Receives each token as it comes; returns false to stop. NULL: none.
     bool (*token)(void *user, int32_t id);
+    // Called between the pieces of a long prompt; returns false to stop. NULL: none.
+    bool (*piece)(void *user);
     void *user;
 };
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "base/log.h"
 #include "io/gguf.h"
 #include "lora/adapter.h"
 #include "model/gguf_rows.h"
@@ -18,6 +19,8 @@ struct export
     struct loam_write_tensor *tensors; // [2 items]
     char **names;                      // [2 items]
     float *row;                        // [the largest r]
+    int64_t done;                      // bytes written
+    int64_t total;                     // bytes to write
 };
 
 // ---- what is written ----
@@ -61,6 +64,7 @@ static enum loam_status describe_all(struct export *export, struct loam_export_r
     *result = (struct loam_export_result){.modules = adapter->count,
                                           .bytes = (size_t)loam_adapter_parameters(adapter) *
                                                    loam_dtype_size(export->settings->dtype)};
+    export->total = (int64_t)result->bytes;
     return export->row != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
@@ -98,7 +102,7 @@ static void fill_b(const struct export *export, const struct loam_adapted *item,
 static enum loam_status fill(void *user, size_t index, size_t first, size_t count, void *block,
                              struct loam_error *error)
 {
-    const struct export *export = user;
+    struct export *export = user;
     const struct loam_adapted *item = &export->adapter->items[index / 2];
     const struct loam_stored_tensor *stored = index % 2 == 0 ? item->stored_a : item->stored_b;
     enum loam_dtype dtype = export->settings->dtype;
@@ -107,7 +111,10 @@ static enum loam_status fill(void *user, size_t index, size_t first, size_t coun
                      count);
     else
         fill_b(export, item, first, count, block);
-    if (loam_all_finite(block, dtype, count)) return LOAM_OK;
+    export->done += (int64_t)(count * loam_dtype_size(dtype));
+    if (loam_all_finite(block, dtype, count))
+        return loam_event_progress(export->settings->callbacks, LOAM_ACTIVITY_WRITE, export->done,
+                                   export->total, error);
     return loam_fail(error, LOAM_ERROR_NUMERIC, "%s: tensor \"%s\" would have values that are not finite%s",
                      stored->file, stored->name,
                      dtype == LOAM_F16 ? " in f16, which ends at 65504: choose --dtype f32"
@@ -149,6 +156,7 @@ static enum loam_status write_file(struct export *export, struct loam_error *err
 static enum loam_status open_adapter(struct export *export, struct loam_error *error)
 {
     const struct loam_export_settings *settings = export->settings;
+    const struct loam_log *log = settings->callbacks == NULL ? NULL : &settings->callbacks->log;
     enum loam_status status =
         loam_adapter_open_stored(&export->adapter, export->model, settings->adapter, error);
     if (status == LOAM_ERROR_UNSUPPORTED)
@@ -157,7 +165,7 @@ static enum loam_status open_adapter(struct export *export, struct loam_error *e
                                "model with PEFT and convert that)");
     if (status != LOAM_OK) return status;
     const char *notice = loam_adapter_notice(export->adapter);
-    if (notice != NULL) loam_log_write(settings->log, LOAM_LOG_WARNING, "%s", notice);
+    if (notice != NULL) loam_log_write(log, LOAM_LOG_WARNING, "%s", notice);
     return LOAM_OK;
 }
 

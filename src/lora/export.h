@@ -2,7 +2,7 @@
 #ifndef LOAM_LORA_EXPORT_H
 #define LOAM_LORA_EXPORT_H
 
-#include "base/log.h"
+#include "base/event.h"
 #include "tensor/tensor.h"
 
 struct loam_export_settings {
@@ -11,7 +11,7 @@ struct loam_export_settings {
     const char *path;      // the file to write
     enum loam_dtype dtype; // f32 or f16
     bool overwrite;
-    const struct loam_log *log;
+    const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
 };
 
 struct loam_export_result {

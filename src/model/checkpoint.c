@@ -1,6 +1,7 @@
 // Writing checkpoints: fresh ones, and those that were trained.
 #include <stdlib.h>
 
+#include "base/event.h"
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/rng.h"
@@ -36,6 +37,8 @@ struct initialiser {
     const struct loam_model *model;
     uint64_t seed;
     enum loam_dtype dtype;
+    const struct loam_callbacks *callbacks;
+    int64_t done; // elements
 };
 
 // What a parameter starts from when it is not drawn: scales of norms at 1, whatever is added at 0.
@@ -51,8 +54,7 @@ static bool constant_start(const struct loam_weight_row *row, float *value)
 static enum loam_status initialise(void *user, size_t index, size_t first, size_t count, void *block,
                                    struct loam_error *error)
 {
-    (void)error;
-    const struct initialiser *self = user;
+    struct initialiser *self = user;
     float range = (float)self->model->config.initializer_range;
     uint64_t stream = loam_rng_stream(LOAM_RNG_INIT, (uint32_t)index);
     float constant;
@@ -66,14 +68,17 @@ static enum loam_status initialise(void *user, size_t index, size_t first, size_
         loam_convert((char *)block + done * loam_dtype_size(self->dtype), self->dtype, values, LOAM_F32,
                      step);
     }
-    return LOAM_OK;
+    self->done += (int64_t)count;
+    int64_t size = (int64_t)loam_dtype_size(self->dtype);
+    return loam_event_progress(self->callbacks, LOAM_ACTIVITY_WRITE, self->done * size,
+                               loam_model_parameter_total(self->model) * size, error);
 }
 
 enum loam_status loam_model_init_checkpoint(const struct loam_model *model, uint64_t seed,
                                             enum loam_dtype dtype, const char *directory,
-                                            struct loam_error *error)
+                                            const struct loam_callbacks *callbacks, struct loam_error *error)
 {
-    struct initialiser initialiser = {.model = model, .seed = seed, .dtype = dtype};
+    struct initialiser initialiser = {.model = model, .seed = seed, .dtype = dtype, .callbacks = callbacks};
     const struct loam_write_source source = {.fill = initialise, .user = &initialiser};
     return write_checkpoint(model, dtype, directory, &source, error);
 }

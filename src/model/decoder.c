@@ -7,6 +7,8 @@
 
 #include "base/heap.h"
 
+enum { HEAD_BLOCK = 8 << 20 }; // elements of the head that are read at a time
+
 // What a pass is given: host arrays of a packed batch.
 struct pass_input {
     const int32_t *ids;
@@ -137,6 +139,23 @@ static void run_loss(struct loam_pass *pass, struct loam_tensor loss_sum)
     if (pass->gradients) loam_decoder_backward(pass, dres);
 }
 
+// logits [count, V] = h WT. Where the weights are read for each product, by blocks of rows of W: the head is
+// the largest matrix of many a model.
+static void head_forward(struct loam_pass *pass, struct loam_tensor h, struct loam_tensor logits)
+{
+    const struct loam_tensor *head = &pass->model->head->value;
+    const int64_t rows = head->shape[0];
+    const int64_t most = pass->model->reading == NULL ? rows : 1 + HEAD_BLOCK / head->shape[1];
+    for (int64_t first = 0; first < rows; first += most) {
+        const int64_t count = rows - first < most ? rows - first : most;
+        struct loam_tensor y = logits;
+        if (y.data != NULL) y.data = (float *)logits.data + first;
+        y.shape[1] = count;
+        loam_pass_linear(pass, &(struct loam_linear_forward_args){
+                                   .x = h, .w = {loam_tensor_rows(head, first, count)}, .y = y});
+    }
+}
+
 // Logits of rows [first, first + count) of the residual stream, f32 on the device.
 static struct loam_tensor run_logits(struct loam_pass *pass, int64_t first, int64_t count)
 {
@@ -148,8 +167,7 @@ static struct loam_tensor run_logits(struct loam_pass *pass, int64_t first, int6
     h.data = loam_arena_alloc(pass->arena, loam_tensor_bytes(&h));
     loam_decoder_norm(pass, &model->final_norm, rows, loam_pass_norm_stats(pass, count), h);
     struct loam_tensor logits = loam_pass_f32(pass, count, config->vocabulary);
-    loam_linear_forward(pass->stream,
-                        &(struct loam_linear_forward_args){.x = h, .w = {model->head->value}, .y = logits});
+    head_forward(pass, h, logits);
     return logits;
 }
 

@@ -95,6 +95,21 @@ struct loam_dropout loam_pass_dropout(const struct loam_pass *pass, const struct
                                  .counter = pass->dropout_counter << 32};
 }
 
+void loam_pass_linear(struct loam_pass *pass, const struct loam_linear_forward_args *args)
+{
+    const struct loam_model *model = pass->model;
+    if (model->reading == NULL) {
+        loam_linear_forward(pass->stream, args);
+        return;
+    }
+    size_t mark = loam_arena_mark(pass->arena);
+    struct loam_linear_forward_args read = *args;
+    read.w.tensor = loam_model_matrix(model, pass->stream, pass->arena, &args->w.tensor);
+    loam_linear_forward(pass->stream, &read);
+    loam_model_let_go(model, pass->stream, &args->w.tensor);
+    loam_arena_release(pass->arena, mark);
+}
+
 // y = x WT + bias + residual, then the adapter's part on top: a fresh adapter (B = 0) leaves every bit as it
 // is.
 static void linear_forward(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
@@ -103,7 +118,7 @@ static void linear_forward(struct loam_pass *pass, const struct loam_linear *lin
     struct loam_linear_forward_args args = {
         .x = x, .w = {linear->weight->value}, .residual = residual, .y = y};
     if (linear->bias != NULL) args.bias = linear->bias->value;
-    loam_linear_forward(pass->stream, &args);
+    loam_pass_linear(pass, &args);
 
     const struct loam_lora_slot *lora = &linear->lora;
     if (lora->rank == 0) return;

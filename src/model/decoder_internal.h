@@ -93,6 +93,9 @@ struct loam_heads loam_pass_heads(struct loam_pass *pass);
 // own.
 struct loam_dropout loam_pass_dropout(const struct loam_pass *pass, const struct loam_lora_slot *lora);
 
+// A linear whose weight is as the model has it: in memory, or read for this product.
+void loam_pass_linear(struct loam_pass *pass, const struct loam_linear_forward_args *args);
+
 // From pass->ids to pass->x, the residual stream after the last layer.
 void loam_decoder_forward(struct loam_pass *pass);
 

@@ -150,6 +150,7 @@ void loam_model_destroy(struct loam_model *model)
             free(model->layers[i].linears[slot].path);
     if (model->device != NULL) model->device->memory->arena_deinit(&model->arena);
     loam_safetensors_destroy(model->file);
+    free(model->reading);
     free(model->layers);
     free(model->parameters);
     free(model);

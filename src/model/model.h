@@ -66,6 +66,7 @@ struct loam_model {
     size_t mapped_bytes;           // of those
     struct loam_arena arena;       // converted ones and tables
     const struct loam_device *device;
+    struct loam_reading *reading; // of loam_load_options.streamed, or NULL
 };
 
 // Names and shapes only.
@@ -78,6 +79,7 @@ struct loam_load_options {
     enum loam_dtype dtype; // f32 or bf16
     bool keep_halves;      // matrices that are stored in bf16 or f16 stay so, where dtype is f32
     bool writable;         // never mapped: they will be trained (--method full)
+    bool streamed; // matrices stay in the file and are read for each product: for logits alone, in f32
     const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
 };
 // Gives every parameter its data from the checkpoint in `directory`: used in place where the mapped file has
@@ -89,6 +91,14 @@ enum loam_status loam_model_load(struct loam_model *model, const char *directory
                                  const struct loam_device *device, const struct loam_load_options *options,
                                  struct loam_error *error);
 
+// Where the weights are streamed: a stored matrix, or some of its rows, as the model computes with it, in
+// memory of `arena` where it is stored in another dtype; and what was read of the file need not stay in
+// memory. Reports LOAM_ACTIVITY_LOAD; to be stopped then fails the stream.
+struct loam_tensor loam_model_matrix(const struct loam_model *model, struct loam_stream *stream,
+                                     struct loam_arena *arena, const struct loam_tensor *stored);
+void loam_model_let_go(const struct loam_model *model, struct loam_stream *stream,
+                       const struct loam_tensor *stored);
+
 // Parameters, the tied head counted once.
 int64_t loam_model_parameter_total(const struct loam_model *model);
 // Linears in model order; NULL at the end. The head is not among them.
@@ -97,9 +107,10 @@ struct loam_linear *loam_model_linear_at(const struct loam_model *model, size_t 
 // Writes DIRECTORY/model.safetensors in `dtype`: a random checkpoint with the family's own initialisation
 // (linears and embedding N(0, initializer_range^2), biases 0, norms 1 and 0), one Philox stream a tensor,
 // made block by block, so that it needs no memory to speak of. The caller puts config.json beside it.
+// `callbacks` hear of LOAM_ACTIVITY_WRITE; NULL: nobody does.
 enum loam_status loam_model_init_checkpoint(const struct loam_model *model, uint64_t seed,
                                             enum loam_dtype dtype, const char *directory,
-                                            struct loam_error *error);
+                                            const struct loam_callbacks *callbacks, struct loam_error *error);
 // Writes the parameters (downloaded from the device) as DIRECTORY/model.safetensors in `dtype`.
 enum loam_status loam_model_save(const struct loam_model *model, enum loam_dtype dtype, const char *directory,
                                  struct loam_error *error);

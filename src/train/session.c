@@ -77,7 +77,8 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
 enum loam_status loam_session_open(struct loam_session *session, const struct loam_session_options *options,
                                    struct loam_error *error)
 {
-    *session = (struct loam_session){.directory = options->model, .callbacks = options->callbacks};
+    *session = (struct loam_session){
+        .directory = options->model, .callbacks = options->callbacks, .streamed = options->streamed};
     if (options->callbacks != NULL) session->log = &options->callbacks->log;
     enum loam_status status = open_all(session, options, error);
     if (status != LOAM_OK) loam_session_close(session);
@@ -112,6 +113,7 @@ enum loam_status loam_session_load(struct loam_session *session, bool writable, 
     struct loam_load_options options = {.dtype = session->dtype,
                                         .keep_halves = session->keep_halves,
                                         .writable = writable,
+                                        .streamed = session->streamed,
                                         .callbacks = session->callbacks};
     LOAM_TRY(loam_model_load(session->model, session->directory, session->device, &options, error));
     log_device(session);

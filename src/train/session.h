@@ -23,6 +23,7 @@ struct loam_session_options {
     bool without_text;    // no tokenizer and no template
     const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
     bool planning;                          // the device is one to plan with
+    bool streamed;                          // see struct loam_load_options
 };
 
 struct loam_session {
@@ -36,6 +37,7 @@ struct loam_session {
     struct loam_template *prompt_template; // NULL: the data set's own
     enum loam_dtype dtype;                 // of activations
     bool keep_halves;                      // see struct loam_load_options
+    bool streamed;
     int32_t max_length;
     int32_t token_budget; // of a packed batch
 };

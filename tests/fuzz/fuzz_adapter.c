@@ -32,7 +32,7 @@ static void make_model(void)
     json_decref(root);
     (void)fuzz_write("model.safetensors", "", 0);
     fuzz_require(loam_model_create(&model, &config, &error) == LOAM_OK);
-    fuzz_require(loam_model_init_checkpoint(model, 1, LOAM_F32, fuzz_directory(), &error) == LOAM_OK);
+    fuzz_require(loam_model_init_checkpoint(model, 1, LOAM_F32, fuzz_directory(), NULL, &error) == LOAM_OK);
     fuzz_require(loam_device_create(&device, "ref", 1, &error) == LOAM_OK);
     fuzz_require(loam_model_load(model, fuzz_directory(), device, &options, &error) == LOAM_OK);
     fuzz_require(atexit(destroy_model) == 0);

@@ -37,7 +37,7 @@ static void setup(struct fixture *fixture, const char *config_text, const char *
     test_write_file(path, config_text, strlen(config_text));
     assert_ok(loam_config_load(&config, fixture->directory, &error));
     assert_ok(loam_model_create(&fixture->model, &config, &error));
-    assert_ok(loam_model_init_checkpoint(fixture->model, 5, LOAM_F32, fixture->directory, &error));
+    assert_ok(loam_model_init_checkpoint(fixture->model, 5, LOAM_F32, fixture->directory, NULL, &error));
     assert_ok(loam_device_create(&fixture->device, device, 2, &error));
     struct loam_load_options load = {.dtype = dtype, .writable = true};
     assert_ok(loam_model_load(fixture->model, fixture->directory, fixture->device, &load, &error));

@@ -84,7 +84,7 @@ static void setup(struct fixture *fixture, const char *config_text)
     assert_ok(loam_device_create(&fixture->device, "ref", 1, &error));
     assert_ok(loam_config_load(&config, fixture->base, &error));
     assert_ok(loam_model_create(&model, &config, &error));
-    assert_ok(loam_model_init_checkpoint(model, 5, LOAM_F32, fixture->base, &error));
+    assert_ok(loam_model_init_checkpoint(model, 5, LOAM_F32, fixture->base, NULL, &error));
     loam_model_destroy(model);
     make_adapter(fixture);
 }

@@ -100,7 +100,7 @@ static void deepen(struct fixture *fixture)
     assert_ok(loam_config_load(&config, fixture->model, &error));
     assert_int_equal(config.layers, LAYERS);
     assert_ok(loam_model_create(&model, &config, &error));
-    assert_ok(loam_model_init_checkpoint(model, 3, LOAM_F32, fixture->model, &error));
+    assert_ok(loam_model_init_checkpoint(model, 3, LOAM_F32, fixture->model, NULL, &error));
     loam_model_destroy(model);
 }
 

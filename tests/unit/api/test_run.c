@@ -1,8 +1,10 @@
 // Running commands through loam.h, as another program would.
 #include "test.h"
 
+#include <dirent.h>
 #include <jansson.h>
 #include <math.h>
+#include <sys/stat.h>
 
 #include "base/bytes.h"
 #include "io/safetensors.h"
@@ -12,6 +14,8 @@ struct host {
     const char *input;       // what it reads
     size_t calls;            // of the text callback
     size_t calls_before_end; // the text callback refuses after so many; 0: never
+    size_t events;
+    size_t last_event; // the command is asked to stop there; 0: never
     bool input_fails;
 };
 
@@ -35,6 +39,13 @@ static ptrdiff_t give_input(void *user, char *buffer, size_t capacity)
     return (ptrdiff_t)size;
 }
 
+static bool take_event(void *user, const struct loam_event *event)
+{
+    struct host *host = user;
+    (void)event;
+    return ++host->events != host->last_event;
+}
+
 // Runs a command with options in pairs, NULL at the end; a switch has the value "true".
 static enum loam_status run(struct host *host, enum loam_command command, const char *const *pairs,
                             struct loam_error *error)
@@ -45,7 +56,8 @@ static enum loam_status run(struct host *host, enum loam_command command, const 
         if (loam_options_set(options, pairs[0], pairs[1], error) != LOAM_OK)
             fail_msg("--%s: %s", pairs[0], error->message);
     }
-    struct loam_callbacks callbacks = {.user = host, .text = take_text, .input = give_input};
+    struct loam_callbacks callbacks = {
+        .user = host, .text = take_text, .event = take_event, .input = give_input};
     enum loam_status status = loam_run(options, host == NULL ? NULL : &callbacks, error);
     loam_options_destroy(options);
     return status;
@@ -153,12 +165,125 @@ static void test_inspect_adapter(void **state)
     test_remove_directory(directory);
 }
 
+static bool is_there(const char *path)
+{
+    struct stat about;
+    return lstat(path, &about) == 0;
+}
+
+static size_t entries_of(const char *path)
+{
+    size_t count = 0;
+    DIR *directory = opendir(path);
+    assert_non_null(directory);
+    while (readdir(directory) != NULL)
+        count++;
+    closedir(directory);
+    return count - 2; // itself and its parent
+}
+
+// Asked to stop at its first event, at its second and so on, a command that writes `out`, alone in `parent`,
+// leaves nothing there; with no event left to be stopped at, it has written it.
+static void stop_everywhere(enum loam_command command, const char *const *pairs, const char *parent,
+                            const char *out)
+{
+    struct loam_error error;
+    enum loam_status status = LOAM_ERROR_STOPPED;
+    size_t last = 0;
+    for (; status == LOAM_ERROR_STOPPED; last++) {
+        struct host host = {.last_event = last + 1};
+        status = run(&host, command, pairs, &error);
+        loam_bytes_deinit(&host.text);
+        if (status != LOAM_ERROR_STOPPED) break;
+        assert_int_equal(host.events, last + 1);
+        assert_false(is_there(out));
+        assert_int_equal(entries_of(parent), 0);
+    }
+    assert_ok(status);
+    assert_true(last > 1);
+    assert_true(is_there(out));
+    assert_int_equal(entries_of(parent), 1);
+}
+
+static void test_stopped(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    char root[256], parent[300], model[300], merged[320], adapter[300], file[320];
+    assert_non_null(test_make_directory(root));
+    snprintf(parent, sizeof parent, "%s/parent", root);
+    snprintf(adapter, sizeof adapter, "%s/adapter", root);
+    snprintf(model, sizeof model, "%s/parent/model", root);
+    assert_int_equal(mkdir(parent, 0777), 0);
+    const char *const init[] = {"config",    LOAM_TESTS "/data/tiny/config.json",
+                                "tokenizer", LOAM_TESTS "/data/tiny/tokenizer.json",
+                                "out",       model,
+                                NULL};
+    stop_everywhere(LOAM_COMMAND_INIT, init, parent, model);
+
+    // The others write beside it, each into a directory of its own.
+    char data[320];
+    snprintf(data, sizeof data, "%s/questions.json", tiny);
+    struct host host = {0};
+    const char *const train[] = {"model",     model, "data",    data, "out", adapter,
+                                 "max-steps", "1",   "threads", "1",  NULL};
+    assert_ok(run(&host, LOAM_COMMAND_TRAIN, train, &error));
+    loam_bytes_deinit(&host.text);
+    snprintf(parent, sizeof parent, "%s/merge", root);
+    assert_int_equal(mkdir(parent, 0777), 0);
+    snprintf(merged, sizeof merged, "%s/merged", parent);
+    const char *const merge[] = {"model", model,   "adapter", adapter, "max-shard-size", "100KB", "out",
+                                 merged,  "check", "false",   NULL};
+    stop_everywhere(LOAM_COMMAND_MERGE, merge, parent, merged);
+    snprintf(parent, sizeof parent, "%s/export", root);
+    assert_int_equal(mkdir(parent, 0777), 0);
+    snprintf(file, sizeof file, "%s/lora.gguf", parent);
+    const char *const export[] = {"model", model, "adapter", adapter, "gguf", file, NULL};
+    stop_everywhere(LOAM_COMMAND_EXPORT, export, parent, file);
+    test_remove_directory(root);
+}
+
+// A prompt of several pieces can be stopped before its first token.
+static void test_stopped_prompt(void **state)
+{
+    (void)state;
+    enum { LENGTH = 1500 };
+    struct loam_error error;
+    char root[256], model[300], prompt[LENGTH + 1];
+    assert_non_null(test_make_directory(root));
+    snprintf(model, sizeof model, "%s/model", root);
+    const char *const init[] = {"config",    LOAM_TESTS "/data/tiny/config.json",
+                                "tokenizer", LOAM_TESTS "/data/tiny/tokenizer.json",
+                                "out",       model,
+                                NULL};
+    struct host host = {0};
+    assert_ok(run(&host, LOAM_COMMAND_INIT, init, &error));
+    loam_bytes_deinit(&host.text);
+    memset(prompt, '~', LENGTH);
+    prompt[LENGTH] = '\0';
+    const char *const generate[] = {"model",          model, "prompt",  prompt, "dtype", "f32",
+                                    "max-new-tokens", "2",   "threads", "1",    NULL};
+    struct host whole = {0};
+    assert_ok(run(&whole, LOAM_COMMAND_GENERATE, generate, &error));
+    assert_true(whole.text.size > 0);
+    loam_bytes_deinit(&whole.text);
+    // The last events are those of two tokens, and before them of two pieces of three.
+    for (size_t before_end = 2; before_end < 4; before_end++) {
+        struct host early = {.last_event = whole.events - before_end};
+        assert_fails(run(&early, LOAM_COMMAND_GENERATE, generate, &error), LOAM_ERROR_STOPPED, "stopped");
+        assert_int_equal(early.events, early.last_event);
+        assert_int_equal(early.text.size, 0);
+        loam_bytes_deinit(&early.text);
+    }
+    test_remove_directory(root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tokenize),
-        cmocka_unit_test(test_callbacks),
-        cmocka_unit_test(test_inspect_adapter),
+        cmocka_unit_test(test_tokenize),        cmocka_unit_test(test_callbacks),
+        cmocka_unit_test(test_inspect_adapter), cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_stopped_prompt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,7 @@ static void make_model(const char *directory, const char *text)
     snprintf(path, sizeof path, "%s/config.json", directory);
     test_write_file(path, text, strlen(text));
     assert_ok(loam_model_create(&model, &config, &error));
-    assert_ok(loam_model_init_checkpoint(model, 1, LOAM_F32, directory, &error));
+    assert_ok(loam_model_init_checkpoint(model, 1, LOAM_F32, directory, NULL, &error));
     loam_model_destroy(model);
 }
 

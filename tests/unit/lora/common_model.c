@@ -30,7 +30,7 @@ void test_model_loaded(struct test_model *fixture, const char *family)
     struct loam_error error;
     test_model_names(fixture, family);
     assert_non_null(test_make_directory(fixture->directory));
-    assert_ok(loam_model_init_checkpoint(fixture->model, 1, LOAM_F32, fixture->directory, &error));
+    assert_ok(loam_model_init_checkpoint(fixture->model, 1, LOAM_F32, fixture->directory, NULL, &error));
     assert_ok(loam_device_create(&fixture->device, "ref", 1, &error));
     struct loam_load_options options = {.dtype = LOAM_F32};
     assert_ok(loam_model_load(fixture->model, fixture->directory, fixture->device, &options, &error));

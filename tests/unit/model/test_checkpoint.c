@@ -11,7 +11,7 @@ static void fresh_values_follow_the_family(void **state)
     struct loam_error error = {0};
     struct loam_safetensors *file;
     struct loam_model *model = test_create_model("{" BLOOM_CONFIG ",\"initializer_range\":0.5}");
-    assert_ok(loam_model_init_checkpoint(model, 7, LOAM_F32, *state, &error));
+    assert_ok(loam_model_init_checkpoint(model, 7, LOAM_F32, *state, NULL, &error));
     assert_ok(loam_safetensors_open_directory(&file, *state, &error));
     assert_int_equal(loam_safetensors_count(file), model->parameter_count);
     for (size_t k = 0; k < model->parameter_count; k++) {
@@ -39,7 +39,7 @@ static void large_tensors_are_one_stream(void **state)
     struct loam_safetensors *file;
     struct loam_model *model = test_create_model(
         "{\"model_type\":\"bloom\",\"hidden_size\":64,\"n_layer\":1,\"n_head\":4,\"vocab_size\":12000}");
-    assert_ok(loam_model_init_checkpoint(model, 1, LOAM_BF16, *state, &error));
+    assert_ok(loam_model_init_checkpoint(model, 1, LOAM_BF16, *state, NULL, &error));
     assert_ok(loam_safetensors_open_directory(&file, *state, &error));
     const struct loam_stored_tensor *stored =
         loam_safetensors_find(file, "transformer.word_embeddings.weight");
@@ -71,7 +71,7 @@ static void seeds_repeat(void **state)
     char path[300];
     snprintf(path, sizeof path, "%s/model.safetensors", (const char *)*state);
     for (size_t i = 0; i < 3; i++) {
-        assert_ok(loam_model_init_checkpoint(model, seeds[i], LOAM_F16, *state, &error));
+        assert_ok(loam_model_init_checkpoint(model, seeds[i], LOAM_F16, *state, NULL, &error));
         assert_ok(loam_file_read(path, 1 << 24, &files[i], &error));
     }
     assert_int_equal(files[0].size, files[1].size);
@@ -96,7 +96,7 @@ static void saved_is_loaded(void **state)
     struct loam_model *model = test_create_model("{" LLAMA_CONFIG "}");
     struct loam_model *again = test_create_model("{" LLAMA_CONFIG "}");
     assert_fails(loam_model_save(model, LOAM_F32, to, &error), LOAM_ERROR_ARGUMENT, "no data");
-    assert_ok(loam_model_init_checkpoint(model, 3, LOAM_F32, from, &error));
+    assert_ok(loam_model_init_checkpoint(model, 3, LOAM_F32, from, NULL, &error));
     struct loam_load_options options = {.dtype = LOAM_F32, .writable = true};
     assert_ok(loam_model_load(model, from, device, &options, &error));
     for (size_t k = 0; k < model->parameter_count; k++) // "training"
@@ -128,7 +128,7 @@ static void a_place_that_is_not_there(void **state)
     char path[300];
     snprintf(path, sizeof path, "%s/absent", (const char *)*state);
     struct loam_model *model = test_create_model("{" LLAMA_CONFIG "}");
-    assert_fails(loam_model_init_checkpoint(model, 3, LOAM_F32, path, &error), LOAM_ERROR_IO, path);
+    assert_fails(loam_model_init_checkpoint(model, 3, LOAM_F32, path, NULL, &error), LOAM_ERROR_IO, path);
     loam_model_destroy(model);
 }
 

@@ -95,7 +95,7 @@ static void write_model(struct fixture *fixture, const char *config_text)
     test_write_file(path, config_text, strlen(config_text));
     assert_ok(loam_config_load(&config, fixture->model, &error));
     assert_ok(loam_model_create(&model, &config, &error));
-    assert_ok(loam_model_init_checkpoint(model, 3, LOAM_F32, fixture->model, &error));
+    assert_ok(loam_model_init_checkpoint(model, 3, LOAM_F32, fixture->model, NULL, &error));
     loam_model_destroy(model);
     snprintf(path, sizeof path, "%s/tokenizer.json", fixture->model);
     write_tokenizer(path);

@@ -1,0 +1,68 @@
+# A command that writes and is asked to stop, at whatever moment: nothing is there under the final name, or all of it,
+# and nothing else; the exit code is that of the signal. The hub's commands: hub_pull.sh, hub_push.sh. Training: resume.sh.
+. "$(dirname "$0")/common.sh"
+
+# Large enough to take a while.
+sed 's/"hidden_size": 64/"hidden_size": 256/; s/"vocab_size": [0-9]*/"vocab_size": 20000/' "$tiny/config.json" >"$tmp/config.json"
+init=(init --config "$tmp/config.json" --tokenizer "$tiny/tokenizer.json" --out)
+ok 'the model' "${init[@]}" "$tmp/model"
+ok 'the adapter' train --model "$tmp/model" --data "$tiny/questions.json" --out "$tmp/adapter" --max-steps 1 --batch-size 1 \
+    --target-modules all-linear --lora-r 256 "${one_thread[@]}"
+merge=(merge --model "$tmp/model" --adapter "$tmp/adapter" --no-check --out)
+export=(export --model "$tmp/model" --adapter "$tmp/adapter" --gguf)
+ok 'merge' "${merge[@]}" "$tmp/merged"
+ok 'export' "${export[@]}" "$tmp/lora.gguf"
+
+# waits_for_signals PROCESS: whether it is the command by now, not the shell any more, and holds SIGTERM back to look for
+# it itself, as it does before it begins to write; false when it is gone.
+waits_for_signals() {
+    local key value
+    while read -r key value; do
+        if [ "$key" = Name: ] && [ "$value" != "${LOAM##*/}" ]; then return 1; fi
+        if [ "$key" = SigBlk: ]; then
+            (((0x$value >> 14) & 1))
+            return
+        fi
+    done <"/proc/$1/status" 2>/dev/null
+    return 1
+}
+
+# stopped SIGNAL CODE WHOLE ARGUMENT...: stops a command that writes $tmp/there/out at moments that get later until it is
+# through, and compares what it then has written with WHOLE. All over again if it never was stopped while it wrote: an
+# adapter is written in some milliseconds.
+stopped() {
+    local signal=$1 expected=$2 whole=$3 process round=0 runs found=0
+    shift 3
+    case_name="$1, SIG$signal"
+    for ((runs = 0; runs < 300; runs++)); do
+        rm -rf "$tmp/there" && mkdir "$tmp/there"
+        # bash has a command in the background ignore SIGINT; env gives it back.
+        env --default-signal=INT "$LOAM" "$@" "$tmp/there/out" >"$tmp/stdout" 2>"$tmp/stderr" &
+        process=$!
+        while kill -0 "$process" 2>/dev/null && ! waits_for_signals "$process"; do :; done
+        sleep "$(printf '%d.%03d' $((round * round / 1000)) $((round * round % 1000)))"
+        kill "-$signal" "$process" 2>/dev/null || true
+        code=0
+        wait "$process" || code=$?
+        if [ "$code" -ne "$expected" ]; then
+            if [ "$code" -ne 0 ] || [ "$found" -gt 0 ]; then break; fi
+            round=0
+            continue
+        fi
+        round=$((round + 1))
+        if grep -q '^loam: stopped before it was done$' "$tmp/stderr"; then found=$((found + 1)); fi
+        [ -z "$(ls -A "$tmp/there")" ] || fail "left behind: $(find "$tmp/there")"
+    done
+    [ "$code" -eq 0 ] || fail "exit code $code: $(cat "$tmp/stderr")"
+    [ "$found" -gt 0 ] || fail 'never while it wrote'
+    diff -r "$whole" "$tmp/there/out" || fail 'another result'
+    [ "$(ls -A "$tmp/there")" = out ] || fail "$(ls -A "$tmp/there")"
+    echo "$case_name: stopped $found times"
+}
+stopped TERM 143 "$tmp/model" "${init[@]}"
+stopped INT 130 "$tmp/model" "${init[@]}"
+stopped TERM 143 "$tmp/merged" "${merge[@]}"
+stopped INT 130 "$tmp/merged" "${merge[@]}"
+stopped TERM 143 "$tmp/lora.gguf" "${export[@]}"
+stopped INT 130 "$tmp/lora.gguf" "${export[@]}"
+finish
