@@ -20,8 +20,11 @@ struct pass_input {
     int32_t sequences;
     int32_t max_q;
     int32_t max_kv;
-    int64_t pairs;    // of a query and a key that it sees
-    int64_t labelled; // tokens whose label counts
+    int64_t pairs;            // of a query and a key that it sees
+    int64_t labelled;         // tokens whose label counts
+    int32_t kept;             // rows of struct loam_kept_rows, of which each has a label then; 0: all tokens
+    const int32_t *kept_rows; // [kept]
+    const int32_t *kept_places; // [tokens]
 };
 
 // Of `queries` tokens at the end of a sequence of `keys`: each sees those before it and itself.
@@ -55,6 +58,29 @@ static struct pass_input batch_input(const struct loam_batch *batch)
                                .labelled = batch->label_count};
 }
 
+// Lists the rows whose labels count, where they are no more than half. Then what dropping the others takes is
+// less than what it saves.
+static void keep_labelled(struct loam_decoder *decoder, const struct loam_batch *batch,
+                          struct pass_input *input)
+{
+    int32_t *rows = decoder->host_rows, *labels = rows + decoder->limits.tokens;
+    int32_t *places = labels + decoder->limits.tokens, count = 0;
+    for (int32_t i = 0; i < batch->tokens; i++)
+        count += batch->labels[i] != LOAM_IGNORED_LABEL;
+    if (count == 0 || count > batch->tokens / 2) return;
+    for (int32_t i = 0, next = 0; i < batch->tokens; i++) {
+        const bool counts = batch->labels[i] != LOAM_IGNORED_LABEL;
+        places[i] = counts ? next : count;
+        if (!counts) continue;
+        rows[next] = i;
+        labels[next++] = batch->labels[i];
+    }
+    input->labels = labels;
+    input->kept_rows = rows;
+    input->kept_places = places;
+    input->kept = count;
+}
+
 static struct loam_tensor upload_ints(struct loam_pass *pass, const int32_t *host, int64_t count)
 {
     size_t bytes = (size_t)count * sizeof(int32_t);
@@ -77,7 +103,12 @@ static struct loam_pass pass_begin(struct loam_decoder *decoder, struct loam_str
                              .labelled = input->labelled};
     loam_arena_release(arena, 0);
     pass.ids = upload_ints(&pass, input->ids, input->tokens);
-    if (input->labels != NULL) pass.labels = upload_ints(&pass, input->labels, input->tokens);
+    if (input->labels != NULL)
+        pass.labels = upload_ints(&pass, input->labels, input->kept > 0 ? input->kept : input->tokens);
+    if (input->kept > 0) {
+        pass.kept.rows = upload_ints(&pass, input->kept_rows, input->kept);
+        pass.kept.places = upload_ints(&pass, input->kept_places, input->tokens);
+    }
     pass.positions = upload_ints(&pass, input->positions, input->tokens);
     pass.attention = (struct loam_attention_shape){
         .q_offsets = upload_ints(&pass, input->q_offsets, input->sequences + 1),
@@ -103,10 +134,9 @@ static enum loam_status pass_end(struct loam_pass *pass, struct loam_error *erro
     return LOAM_OK;
 }
 
-// Final norm, head and loss. With gradients, returns dres [T, H], the gradient of the residual stream, which
-// lies below everything that the layers keep.
-static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dres,
-                                  struct loam_tensor loss_sum)
+// Final norm, head and loss. With gradients, writes dx [R, H], the gradient of what came out of the top
+// layer.
+static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dx, struct loam_tensor loss_sum)
 {
     const struct loam_model *model = pass->model;
     int64_t hidden = model->config.hidden;
@@ -126,16 +156,24 @@ static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dre
     }
     loam_linear_cross_entropy(pass->stream, &args);
     if (pass->gradients)
-        loam_decoder_norm_backward(pass, &model->final_norm, args.dh, pass->x, stats, dres, false);
+        loam_decoder_norm_backward(pass, &model->final_norm, args.dh, pass->x, stats, dx, false);
     loam_arena_release(pass->arena, mark);
 }
 
+// The gradients of the stream lie below everything that the layers keep.
 static void run_loss(struct loam_pass *pass, struct loam_tensor loss_sum)
 {
-    struct loam_tensor dres = {0};
-    if (pass->gradients) dres = loam_pass_rows(pass, pass->model->config.hidden);
+    const int64_t hidden = pass->model->config.hidden, tokens = pass->tokens;
+    struct loam_tensor dres = {0}, dx = {0};
+    if (pass->gradients) dx = dres = loam_pass_rows(pass, hidden);
+    if (pass->gradients && pass->kept.rows.shape[0] > 0) {
+        pass->tokens = pass->kept.rows.shape[0];
+        pass->kept.dx = loam_pass_rows_and_zeros(pass, hidden);
+        dx = loam_tensor_rows(&pass->kept.dx, 0, pass->tokens);
+        pass->tokens = tokens;
+    }
     loam_decoder_forward(pass);
-    loss_forward_backward(pass, dres, loss_sum);
+    loss_forward_backward(pass, dx, loss_sum);
     if (pass->gradients) loam_decoder_backward(pass, dres);
 }
 
@@ -198,6 +236,7 @@ static enum loam_status decoder_loss(struct loam_decoder *decoder, const struct 
 {
     LOAM_TRY(check_batch(decoder, batch, error));
     struct pass_input input = batch_input(batch);
+    keep_labelled(decoder, batch, &input);
     struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
     pass.gradients = kind->gradients;
     pass.grad_scale = kind->grad_scale;
@@ -332,7 +371,8 @@ static void allocate_cache(struct loam_decoder *decoder, struct loam_arena *aren
 // One dry pass: what a batch of `tokens` tokens in `sequences` sequences needs, when each is as long as it
 // can be.
 static struct loam_pass dry_pass(struct loam_decoder *decoder, struct loam_stream *stream,
-                                 struct loam_arena *arena, int32_t tokens, int32_t sequences, bool labels)
+                                 struct loam_arena *arena, int32_t tokens, int32_t sequences, bool labels,
+                                 int32_t kept)
 {
     static const int32_t unread[1] = {0};
     struct pass_input input = {.ids = unread,
@@ -343,15 +383,18 @@ static struct loam_pass dry_pass(struct loam_decoder *decoder, struct loam_strea
                                .tokens = tokens,
                                .sequences = sequences,
                                .max_q = tokens,
-                               .max_kv = tokens};
+                               .max_kv = tokens,
+                               .kept_rows = unread,
+                               .kept_places = unread,
+                               .kept = kept};
     return pass_begin(decoder, stream, arena, &input);
 }
 
 static void dry_loss(struct loam_decoder *decoder, struct loam_stream *stream, struct loam_arena *arena,
-                     bool gradients)
+                     bool gradients, int32_t kept)
 {
     struct loam_pass pass =
-        dry_pass(decoder, stream, arena, decoder->limits.tokens, decoder->limits.sequences, true);
+        dry_pass(decoder, stream, arena, decoder->limits.tokens, decoder->limits.sequences, true, kept);
     pass.gradients = gradients;
     run_loss(&pass, loss_scalar(&pass));
 }
@@ -359,7 +402,7 @@ static void dry_loss(struct loam_decoder *decoder, struct loam_stream *stream, s
 static void dry_feed(struct loam_decoder *decoder, struct loam_stream *stream, struct loam_arena *arena,
                      int32_t tokens)
 {
-    struct loam_pass pass = dry_pass(decoder, stream, arena, tokens, 1, false);
+    struct loam_pass pass = dry_pass(decoder, stream, arena, tokens, 1, false, 0);
     pass.attention.max_kv = decoder->limits.context;
     pass.use_cache = true;
     decoder->cache_length = decoder->limits.context - tokens;
@@ -370,7 +413,7 @@ static void dry_feed(struct loam_decoder *decoder, struct loam_stream *stream, s
 static void dry_logits(struct loam_decoder *decoder, struct loam_stream *stream, struct loam_arena *arena)
 {
     struct loam_pass pass =
-        dry_pass(decoder, stream, arena, decoder->limits.logit_rows, decoder->limits.sequences, false);
+        dry_pass(decoder, stream, arena, decoder->limits.logit_rows, decoder->limits.sequences, false, 0);
     run_logits(&pass, 0, decoder->limits.logit_rows);
 }
 
@@ -385,8 +428,11 @@ static enum loam_status measure(struct loam_decoder *decoder, size_t *step_bytes
     loam_arena_init_counting(&cache);
     loam_stream_init_planning(&stream, decoder->device);
     if (limits->generate) allocate_cache(decoder, &cache);
-    if (limits->train) dry_loss(decoder, &stream, &step, true);
-    if (limits->evaluate) dry_loss(decoder, &stream, &step, false);
+    const int32_t kept[] = {0, limits->tokens / 2};
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        if (limits->train) dry_loss(decoder, &stream, &step, true, kept[i]);
+        if (limits->evaluate) dry_loss(decoder, &stream, &step, false, kept[i]);
+    }
     if (limits->logit_rows > 0) dry_logits(decoder, &stream, &step);
     if (limits->generate) {
         dry_feed(decoder, &stream, &step,
@@ -422,13 +468,16 @@ static int first_trained_layer(const struct loam_model *model)
 static enum loam_status allocate_tables(struct loam_decoder *decoder, struct loam_error *error)
 {
     size_t layers = (size_t)decoder->model->config.layers;
-    size_t positions = decoder->limits.generate ? (size_t)decoder->limits.tokens : 0;
+    size_t tokens = (size_t)decoder->limits.tokens;
+    size_t positions = decoder->limits.generate ? tokens : 0;
+    size_t rows = decoder->limits.train || decoder->limits.evaluate ? 3 * tokens : 0;
     decoder->layers = loam_calloc(layers, sizeof *decoder->layers, error);
     decoder->cache_k = loam_calloc(layers, sizeof *decoder->cache_k, error);
     decoder->cache_v = loam_calloc(layers, sizeof *decoder->cache_v, error);
     decoder->host_positions = loam_calloc(positions, sizeof *decoder->host_positions, error);
+    decoder->host_rows = loam_calloc(rows, sizeof *decoder->host_rows, error);
     bool all = decoder->layers != NULL && decoder->cache_k != NULL && decoder->cache_v != NULL &&
-               decoder->host_positions != NULL;
+               decoder->host_positions != NULL && decoder->host_rows != NULL;
     return all ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
@@ -494,5 +543,6 @@ void loam_decoder_destroy(struct loam_decoder *decoder)
     free(decoder->cache_k);
     free(decoder->cache_v);
     free(decoder->host_positions);
+    free(decoder->host_rows);
     free(decoder);
 }

@@ -183,19 +183,38 @@ static bool heads_input_read(const struct loam_layer *layer)
            input_read(&layer->linears[LOAM_K]) || input_read(&layer->linears[LOAM_V]);
 }
 
-// As mlp_backward, for mid = x + o(attention(norm(x))).
-static void attention_half_backward(struct loam_pass *pass, const struct loam_layer *layer,
-                                    struct loam_layer_state *state, struct loam_tensor dres, bool below)
+// The gradients of all T rows from those of the R that were kept, zero elsewhere: of the attention's output,
+// which is returned, and of the stream.
+static struct loam_tensor spread_rows(struct loam_pass *pass, struct loam_tensor dto_stream,
+                                      struct loam_tensor dres)
+{
+    pass->tokens = pass->ids.shape[0];
+    struct loam_tensor dattn = loam_pass_rows(pass, dto_stream.shape[1]);
+    loam_pass_take_rows(pass, pass->kept.places, dto_stream, dattn);
+    loam_pass_take_rows(pass, pass->kept.places, pass->kept.dx, dres);
+    return dattn;
+}
+
+// As mlp_backward, for mid = x + o(attention(norm(x))). `dmid` is dres itself, or the gradient of the rows
+// that were kept.
+static void attention_half_backward(struct loam_pass *pass, int64_t index, struct loam_layer_state *state,
+                                    struct loam_tensor dmid, struct loam_tensor dres, bool below)
 {
     const struct loam_config *config = &pass->model->config;
+    const struct loam_layer *layer = &pass->model->layers[index];
     const struct loam_norm *norm = &layer->norms[LOAM_NORM_ATTENTION];
+    const bool drops = loam_layer_drops_rows(pass, index);
     bool through_norm = below || loam_norm_trained(norm);
     bool through_heads = through_norm || heads_trained(layer);
-    struct loam_tensor none = {0};
+    struct loam_tensor none = {0}, dattn = none;
 
-    struct loam_tensor dattn = through_heads ? loam_pass_rows(pass, config->heads * config->head_dim) : none;
-    linear_backward(pass, &layer->linears[LOAM_O], state->attn, state->t[LOAM_O], dres, dattn, false);
+    const int64_t columns = config->heads * config->head_dim;
+    if (through_heads)
+        dattn = drops ? loam_pass_rows_and_zeros(pass, columns) : loam_pass_rows(pass, columns);
+    linear_backward(pass, &layer->linears[LOAM_O], state->to_stream, state->t[LOAM_O], dmid,
+                    loam_tensor_rows(&dattn, 0, pass->tokens), false);
     if (!through_heads) return;
+    if (drops) dattn = spread_rows(pass, dattn, dres);
 
     struct loam_heads gradients = loam_pass_heads(pass);
     heads_backward(pass, state, dattn, &gradients);
@@ -245,9 +264,11 @@ static void layer_backward(struct loam_pass *pass, int64_t index, struct loam_te
     struct loam_layer_state *state = &pass->decoder->layers[index];
     bool through_mid = below || attention_half_trained(layer);
     size_t mark = recompute(pass, index, state);
-    mlp_backward(pass, layer, state, dres, through_mid);
+    struct loam_tensor dout = dres;
+    if (loam_layer_drops_rows(pass, index)) dout = loam_tensor_rows(&pass->kept.dx, 0, pass->tokens);
+    mlp_backward(pass, layer, state, dout, through_mid);
     loam_arena_release(pass->arena, mark);
-    if (through_mid) attention_half_backward(pass, layer, state, dres, below);
+    if (through_mid) attention_half_backward(pass, index, state, dout, dres, below);
     loam_arena_release(pass->arena, state->mark); // this layer's activations are done with
 }
 

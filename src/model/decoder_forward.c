@@ -1,10 +1,23 @@
 // The forward of the decoder: op by op, in the order of the model.
 #include "model/decoder_internal.h"
 
+static struct loam_tensor rows_of(struct loam_pass *pass, int64_t rows, int64_t columns)
+{
+    size_t bytes = (size_t)(rows * columns) * loam_dtype_size(pass->model->dtype);
+    return loam_tensor_2d(loam_arena_alloc(pass->arena, bytes), pass->model->dtype, rows, columns);
+}
+
 struct loam_tensor loam_pass_rows(struct loam_pass *pass, int64_t columns)
 {
-    size_t bytes = (size_t)(pass->tokens * columns) * loam_dtype_size(pass->model->dtype);
-    return loam_tensor_2d(loam_arena_alloc(pass->arena, bytes), pass->model->dtype, pass->tokens, columns);
+    return rows_of(pass, pass->tokens, columns);
+}
+
+struct loam_tensor loam_pass_rows_and_zeros(struct loam_pass *pass, int64_t columns)
+{
+    struct loam_tensor rows = rows_of(pass, pass->tokens + 1, columns);
+    struct loam_tensor zeros = loam_tensor_rows(&rows, pass->tokens, 1);
+    if (zeros.data != NULL) loam_zero(pass->stream, zeros.data, loam_tensor_bytes(&zeros));
+    return rows;
 }
 
 struct loam_tensor loam_pass_f32(struct loam_pass *pass, int64_t rows, int64_t columns)
@@ -153,6 +166,18 @@ static void project_heads(struct loam_pass *pass, const struct loam_layer *layer
     loam_rope(pass->stream, &(struct loam_rope_args){.x = state->heads.k, .table = pass->rope});
 }
 
+bool loam_layer_drops_rows(const struct loam_pass *pass, int64_t index)
+{
+    return pass->kept.rows.shape[0] > 0 && index == pass->model->config.layers - 1;
+}
+
+void loam_pass_take_rows(struct loam_pass *pass, struct loam_tensor rows, struct loam_tensor x,
+                         struct loam_tensor y)
+{
+    loam_embedding_forward(pass->stream,
+                           &(struct loam_embedding_forward_args){.ids = rows, .table = x, .y = y});
+}
+
 // Appends the new keys or values to a layer's cache and returns all of them, [length, G, D].
 static struct loam_tensor through_cache(struct loam_pass *pass, struct loam_tensor x,
                                         const struct loam_tensor *cache)
@@ -203,6 +228,18 @@ static void allocate_attention(struct loam_pass *pass, const struct loam_layer *
     state->attn = loam_pass_rows(pass, config->heads * config->head_dim);
 }
 
+// The rows of the attention's output that go on; the same of the stream, to state->mid.
+static void drop_rows(struct loam_pass *pass, struct loam_layer_state *state)
+{
+    const struct loam_tensor rows = pass->kept.rows;
+    struct loam_tensor *t = &state->t[LOAM_O];
+    pass->tokens = rows.shape[0];
+    state->to_stream = loam_pass_rows(pass, state->attn.shape[1]);
+    if (t->shape[0] > 0) *t = loam_tensor_rows(t, 0, pass->tokens);
+    loam_pass_take_rows(pass, rows, state->attn, state->to_stream);
+    loam_pass_take_rows(pass, rows, state->x, state->mid);
+}
+
 void loam_layer_attention(struct loam_pass *pass, int64_t index, struct loam_layer_state *state)
 {
     const struct loam_layer *layer = &pass->model->layers[index];
@@ -213,7 +250,11 @@ void loam_layer_attention(struct loam_pass *pass, int64_t index, struct loam_lay
     project_heads(pass, layer, n1, state);
     loam_arena_release(pass->arena, mark);
     attend(pass, index, state);
-    linear_forward(pass, &layer->linears[LOAM_O], state->attn, state->x, state->t[LOAM_O], state->mid);
+    const bool drops = loam_layer_drops_rows(pass, index);
+    state->to_stream = state->attn;
+    if (drops) drop_rows(pass, state);
+    linear_forward(pass, &layer->linears[LOAM_O], state->to_stream, drops ? state->mid : state->x,
+                   state->t[LOAM_O], state->mid);
 }
 
 static void allocate_mlp(struct loam_pass *pass, const struct loam_layer *layer,
@@ -286,10 +327,14 @@ static void layer_forward(struct loam_pass *pass, int64_t index)
     *state = (struct loam_layer_state){.mark = loam_arena_mark(pass->arena), .x = pass->x};
     // Without a backward the stream is updated in place. The down projection is never run again, so its xAT
     // stays.
-    struct loam_tensor out = backward ? loam_pass_rows(pass, hidden) : pass->x;
+    const bool drops = loam_layer_drops_rows(pass, index);
+    const int64_t tokens = pass->tokens;
+    if (drops) pass->tokens = pass->kept.rows.shape[0];
+    struct loam_tensor out = backward || drops ? loam_pass_rows(pass, hidden) : pass->x;
     allocate_adapter_states(pass, &pass->model->layers[index], &down, 1, state);
     size_t before_mid = loam_arena_mark(pass->arena);
-    state->mid = backward ? loam_pass_rows(pass, hidden) : pass->x;
+    state->mid = backward ? loam_pass_rows(pass, hidden) : out;
+    pass->tokens = tokens;
     size_t before_attention = loam_arena_mark(pass->arena);
     loam_layer_attention(pass, index, state);
     if (!keep_attention) loam_arena_release(pass->arena, before_attention);
@@ -297,7 +342,7 @@ static void layer_forward(struct loam_pass *pass, int64_t index)
     mlp_forward(pass, index, state, out);
     if (!keep_mlp) loam_arena_release(pass->arena, keep_attention ? before_mlp : before_mid);
     pass->x = out;
-    if (!backward) loam_arena_release(pass->arena, state->mark);
+    if (!backward && !drops) loam_arena_release(pass->arena, state->mark);
 }
 
 static void embed(struct loam_pass *pass)

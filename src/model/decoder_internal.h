@@ -30,8 +30,9 @@ struct loam_layer_state {
     struct loam_tensor mid; // [T, H] the residual stream between the halves
     struct loam_norm_stats stats1;
     struct loam_heads heads;
-    struct loam_tensor lse;  // [Q, T] f32
-    struct loam_tensor attn; // [T, QD]
+    struct loam_tensor lse;       // [Q, T] f32
+    struct loam_tensor attn;      // [T, QD]
+    struct loam_tensor to_stream; // [R, QD] what the output projection reads: attn, or the rows that go on
     // MLP half.
     struct loam_norm_stats stats2;
     struct loam_tensor gate;                 // [T, F] gated MLPs only
@@ -51,7 +52,16 @@ struct loam_decoder {
     struct loam_tensor *cache_v;
     int32_t cache_length;
     int32_t *host_positions; // [limits.tokens] for generation
+    int32_t *host_rows;      // [3 limits.tokens] for losses: see struct loam_kept_rows
     int first_trained;       // lowest layer with something trained; config.layers when there is none
+};
+
+// Above the last attention a token is needed only where its label counts. Where that is few enough of them,
+// only their R rows go through the rest of the top layer, the final norm and the head.
+struct loam_kept_rows {
+    struct loam_tensor rows;   // [R] i32: where they are among the T
+    struct loam_tensor places; // [T] i32: where a row is among the R; R: it is not
+    struct loam_tensor dx;     // [R + 1, H]: the gradient of the R rows of the stream, and zeros
 };
 
 // One pass of a batch through the decoder.
@@ -60,11 +70,11 @@ struct loam_pass {
     const struct loam_model *model;
     struct loam_stream *stream;
     struct loam_arena *arena;
-    int64_t tokens;               // T
+    int64_t tokens;               // T; above the last attention R, where it keeps fewer
     int64_t sequences;            // S
     int64_t labelled;             // tokens whose label counts
     struct loam_tensor ids;       // [T] i32
-    struct loam_tensor labels;    // [T] i32
+    struct loam_tensor labels;    // [T] i32, or [R]
     struct loam_tensor positions; // [T] i32
     struct loam_attention_shape attention;
     struct loam_tensor rope; // [T, D] f32, or none
@@ -75,13 +85,16 @@ struct loam_pass {
     uint64_t dropout_counter;
     struct loam_tensor embedded; // [T, H] input of the embedding norm
     struct loam_norm_stats embedded_stats;
-    struct loam_tensor x; // [T, H] the residual stream
+    struct loam_tensor x;       // [T, H] the residual stream
+    struct loam_kept_rows kept; // none: R = T
 };
 
 // Tensors of the step arena.
 struct loam_tensor loam_pass_rows(struct loam_pass *pass,
                                   int64_t columns); // [T, columns] in the model's dtype
 struct loam_tensor loam_pass_f32(struct loam_pass *pass, int64_t rows, int64_t columns);
+// [T + 1, columns], of which the last row is zero.
+struct loam_tensor loam_pass_rows_and_zeros(struct loam_pass *pass, int64_t columns);
 
 // Whether the optimiser changes a parameter of the thing.
 bool loam_norm_trained(const struct loam_norm *norm);
@@ -98,6 +111,12 @@ void loam_pass_linear(struct loam_pass *pass, const struct loam_linear_forward_a
 
 // From pass->ids to pass->x, the residual stream after the last layer.
 void loam_decoder_forward(struct loam_pass *pass);
+
+// Whether rows are dropped within the layer.
+bool loam_layer_drops_rows(const struct loam_pass *pass, int64_t index);
+// y [n, columns] = the rows of x that `rows` [n] i32 names.
+void loam_pass_take_rows(struct loam_pass *pass, struct loam_tensor rows, struct loam_tensor x,
+                         struct loam_tensor y);
 
 // What a layer keeps in this pass. The top layer's backward comes right after its forward: it keeps all.
 enum loam_checkpointing loam_layer_checkpointing(const struct loam_pass *pass, int64_t index);
