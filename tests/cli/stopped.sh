@@ -31,7 +31,7 @@ waits_for_signals() {
 # through, and compares what it then has written with WHOLE. All over again if it never was stopped while it wrote: an
 # adapter is written in some milliseconds.
 stopped() {
-    local signal=$1 expected=$2 whole=$3 process round=0 runs found=0
+    local signal=$1 expected=$2 whole=$3 process delay=0 runs found=0
     shift 3
     case_name="$1, SIG$signal"
     for ((runs = 0; runs < 300; runs++)); do
@@ -40,16 +40,16 @@ stopped() {
         env --default-signal=INT "$LOAM" "$@" "$tmp/there/out" >"$tmp/stdout" 2>"$tmp/stderr" &
         process=$!
         while kill -0 "$process" 2>/dev/null && ! waits_for_signals "$process"; do :; done
-        sleep "$(printf '%d.%03d' $((round * round / 1000)) $((round * round % 1000)))"
+        sleep "$(printf '%d.%03d' $((delay / 1000)) $((delay % 1000)))"
         kill "-$signal" "$process" 2>/dev/null || true
         code=0
         wait "$process" || code=$?
         if [ "$code" -ne "$expected" ]; then
             if [ "$code" -ne 0 ] || [ "$found" -gt 0 ]; then break; fi
-            round=0
+            delay=0
             continue
         fi
-        round=$((round + 1))
+        delay=$((delay + delay / 2 + 1)) # milliseconds
         if grep -q '^loam: stopped before it was done$' "$tmp/stderr"; then found=$((found + 1)); fi
         [ -z "$(ls -A "$tmp/there")" ] || fail "left behind: $(find "$tmp/there")"
     done
