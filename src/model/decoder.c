@@ -58,8 +58,8 @@ static struct pass_input batch_input(const struct loam_batch *batch)
                                .labelled = batch->label_count};
 }
 
-// Lists the rows whose labels count, where they are no more than half. Then what dropping the others takes is
-// less than what it saves.
+// Lists the rows whose labels count, where they are no more than half: taking and putting back rows is work,
+// too, and needs memory.
 static void keep_labelled(struct loam_decoder *decoder, const struct loam_batch *batch,
                           struct pass_input *input)
 {
@@ -163,14 +163,12 @@ static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dx,
 // The gradients of the stream lie below everything that the layers keep.
 static void run_loss(struct loam_pass *pass, struct loam_tensor loss_sum)
 {
-    const int64_t hidden = pass->model->config.hidden, tokens = pass->tokens;
+    const int64_t hidden = pass->model->config.hidden, kept = pass->kept.rows.shape[0];
     struct loam_tensor dres = {0}, dx = {0};
     if (pass->gradients) dx = dres = loam_pass_rows(pass, hidden);
-    if (pass->gradients && pass->kept.rows.shape[0] > 0) {
-        pass->tokens = pass->kept.rows.shape[0];
-        pass->kept.dx = loam_pass_rows_and_zeros(pass, hidden);
-        dx = loam_tensor_rows(&pass->kept.dx, 0, pass->tokens);
-        pass->tokens = tokens;
+    if (pass->gradients && kept > 0) {
+        pass->kept.dx = loam_pass_rows_and_zeros(pass, kept, hidden);
+        dx = loam_tensor_rows(&pass->kept.dx, 0, kept);
     }
     loam_decoder_forward(pass);
     loss_forward_backward(pass, dx, loss_sum);

@@ -210,7 +210,7 @@ static void attention_half_backward(struct loam_pass *pass, int64_t index, struc
 
     const int64_t columns = config->heads * config->head_dim;
     if (through_heads)
-        dattn = drops ? loam_pass_rows_and_zeros(pass, columns) : loam_pass_rows(pass, columns);
+        dattn = drops ? loam_pass_rows_and_zeros(pass, pass->tokens, columns) : loam_pass_rows(pass, columns);
     linear_backward(pass, &layer->linears[LOAM_O], state->to_stream, state->t[LOAM_O], dmid,
                     loam_tensor_rows(&dattn, 0, pass->tokens), false);
     if (!through_heads) return;

@@ -12,12 +12,12 @@ struct loam_tensor loam_pass_rows(struct loam_pass *pass, int64_t columns)
     return rows_of(pass, pass->tokens, columns);
 }
 
-struct loam_tensor loam_pass_rows_and_zeros(struct loam_pass *pass, int64_t columns)
+struct loam_tensor loam_pass_rows_and_zeros(struct loam_pass *pass, int64_t rows, int64_t columns)
 {
-    struct loam_tensor rows = rows_of(pass, pass->tokens + 1, columns);
-    struct loam_tensor zeros = loam_tensor_rows(&rows, pass->tokens, 1);
+    struct loam_tensor all = rows_of(pass, rows + 1, columns);
+    struct loam_tensor zeros = loam_tensor_rows(&all, rows, 1);
     if (zeros.data != NULL) loam_zero(pass->stream, zeros.data, loam_tensor_bytes(&zeros));
-    return rows;
+    return all;
 }
 
 struct loam_tensor loam_pass_f32(struct loam_pass *pass, int64_t rows, int64_t columns)

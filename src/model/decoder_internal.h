@@ -93,8 +93,8 @@ struct loam_pass {
 struct loam_tensor loam_pass_rows(struct loam_pass *pass,
                                   int64_t columns); // [T, columns] in the model's dtype
 struct loam_tensor loam_pass_f32(struct loam_pass *pass, int64_t rows, int64_t columns);
-// [T + 1, columns], of which the last row is zero.
-struct loam_tensor loam_pass_rows_and_zeros(struct loam_pass *pass, int64_t columns);
+// [rows + 1, columns] in the model's dtype, of which the last row is zero.
+struct loam_tensor loam_pass_rows_and_zeros(struct loam_pass *pass, int64_t rows, int64_t columns);
 
 // Whether the optimiser changes a parameter of the thing.
 bool loam_norm_trained(const struct loam_norm *norm);

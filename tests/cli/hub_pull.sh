@@ -266,16 +266,7 @@ case_name='stopped'
 for _ in 1 2 3 4 5 6; do
     fault 'GET./lfs/' drip
 done
-"$LOAM" pull org/tiny >"$tmp/stdout" 2>"$tmp/stderr" &
-process=$!
-for _ in $(seq 600); do
-    [ "$(asked 'cdn GET')" -eq 0 ] || break
-    sleep 0.05
-done
-kill -TERM "$process"
-code=0
-wait "$process" || code=$?
-[ "$code" -eq 143 ] || fail "exit code $code: $(cat "$tmp/stderr")"
+stopped_at 'cdn GET' pull org/tiny
 [ ! -e "$cache/refs/main" ] || fail 'the revision was noted'
 begin
 ok 'and gone on with' pull org/tiny

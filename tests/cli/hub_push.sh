@@ -107,16 +107,7 @@ for where in 'POST./api/repos/create' 'POST.*/preupload/' 'PUT' 'POST.*/commit/'
     case_name="stopped: $where"
     anew
     fault "always $where" status 429 Retry-After:60
-    LOAM_HUB_DELAY_SCALE=1 "$LOAM" push "$folder" org/new >"$tmp/stdout" 2>"$tmp/stderr" &
-    process=$!
-    for _ in $(seq 600); do
-        [ "$(asked ' 429')" -eq 0 ] || break
-        sleep 0.05
-    done
-    kill -TERM "$process"
-    code=0
-    wait "$process" || code=$?
-    [ "$code" -eq 143 ] || fail "exit code $code: $(cat "$tmp/stderr")"
+    LOAM_HUB_DELAY_SCALE=1 stopped_at ' 429' push "$folder" org/new
     grep -q '^loam: .*stopped' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
     find "$folder" -type f -exec cksum {} + | sort | cmp -s - "$tmp/sums" || fail "the directory is another: $(ls -A "$folder")"
     [ -z "$(ls -A "$repo" 2>/dev/null)" ] || fail 'a commit'

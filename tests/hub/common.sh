@@ -34,6 +34,21 @@ begin() {
 settings() { printf '%s\n' "$1" >"$hub/settings"; }
 # asked PATTERN: how many requests of the log match.
 asked() { grep -cE -- "$1" "$hub/log" || true; }
+# stopped_at REQUEST ARGUMENT...: a command that is asked to stop once the hub has logged what REQUEST matches.
+stopped_at() {
+    local request=$1 process
+    shift
+    "$LOAM" "$@" >"$tmp/stdout" 2>"$tmp/stderr" &
+    process=$!
+    for _ in $(seq 600); do
+        [ "$(asked "$request")" -eq 0 ] || break
+        sleep 0.05
+    done
+    kill -TERM "$process"
+    code=0
+    wait "$process" || code=$?
+    [ "$code" -eq 143 ] || fail "exit code $code: $(cat "$tmp/stderr")"
+}
 silent() { [ ! -s "$hub/log" ] || fail "the hub was asked: $(cat "$hub/log")"; }
 # The faults that were set have happened.
 happened() { [ ! -s "$hub/faults" ] || fail "not carried out: $(cat "$hub/faults")"; }

@@ -43,7 +43,7 @@ INLINE void pack_columns(const struct part *part, const struct gemm_lines *lines
     const char *next = (const char *)lines->first + GROUP / 2 * (WORD / size) * row;
     for (int64_t word = 0; word < gemm_round_up(lines->depth, STEP) / 2; word++) {
         for (int64_t i = 0; i < WORD / size; i++, next += row)
-            for (int64_t byte = 0; byte <= PANEL * size; byte += CACHE_LINE)
+            for (int64_t byte = 0; byte <= count * size; byte += CACHE_LINE)
                 __builtin_prefetch(next + byte, 0, 2);
         for (int64_t j = 0; j < count; j += LANES) {
             const vec_int words = column_words(lines, word, j, gemm_min(LANES, count - j));
