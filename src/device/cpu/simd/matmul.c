@@ -5,9 +5,9 @@
 enum {
     FEW_TOKENS = 8,
     FEW_AT_ONCE = 2,     // tokens at a time, or one
-    FEW_TASK = 64,       // weight rows of a task for few tokens, at most
+    FEW_TASK = 128,      // weight rows of a task for few tokens, at most
     STREAMS = 4,         // into which they are cut, to be read side by side
-    AHEAD = 512,         // bytes that a stream is fetched ahead
+    AHEAD = 2048,        // bytes that a stream is fetched ahead, into the second cache
     COLUMNS = 8 * LANES, // columns of a task of the bias gradient
 };
 
@@ -73,8 +73,8 @@ INLINE void dot_rows(const float *x, int64_t k, const void *const w[STREAMS], in
 #pragma GCC unroll 8
         for (int j = 0; j < STREAMS; j++) {
             const char *next = (const char *)w[j] + i * size + AHEAD;
-            __builtin_prefetch(next);
-            if (size == 4) __builtin_prefetch(next + LINE);
+            __builtin_prefetch(next, 0, 2);
+            if (size == 4) __builtin_prefetch(next + LINE, 0, 2);
         }
 #pragma GCC unroll 8
         for (int u = 0; u < UNROLL; u++)
@@ -137,7 +137,7 @@ static enum loam_status forward_few(struct loam_stream *stream, const struct loa
     for (int64_t t = 0; t < tokens; t++)
         widen(x + t * k, cpu_row(&args->x, t), k, args->x.dtype == LOAM_BF16);
     const int64_t tasks = few_tasks(n, stream->device->threads);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(dynamic)
     for (int64_t task = 0; task < tasks; task++) {
         const int64_t first = n * task / tasks, count = n * (task + 1) / tasks - first;
         if (w->dtype == LOAM_F32) forward_few_rows(args, x, first, count, LOAM_F32);
