@@ -143,6 +143,15 @@ static enum loam_status locate_base(struct locate_job *job, struct loam_error *e
     return status;
 }
 
+// What a command reads of its model. A plan needs no weights, and is there to be asked before they come; an
+// export needs the names alone.
+static enum loam_pull_kind kind_of_model(enum loam_command command)
+{
+    if (command == LOAM_COMMAND_TOKENIZE) return LOAM_PULL_TOKENIZER;
+    bool weightless = command == LOAM_COMMAND_PLAN || command == LOAM_COMMAND_EXPORT;
+    return weightless ? LOAM_PULL_OUTLINE : LOAM_PULL_MODEL;
+}
+
 static enum loam_status locate_all(struct locate_job *job, enum loam_command command,
                                    struct loam_error *error)
 {
@@ -152,11 +161,7 @@ static enum loam_status locate_all(struct locate_job *job, enum loam_command com
     if (command == LOAM_COMMAND_INSPECT)
         return locate(job, &settings->path, LOAM_PULL_EITHER, &located->path, error);
     LOAM_TRY(locate(job, &settings->train.adapter, LOAM_PULL_ADAPTER, &located->adapter, error));
-    // A plan needs no weights, and is there to be asked before they come; an export needs the names alone.
-    bool weightless =
-        command == LOAM_COMMAND_TOKENIZE || command == LOAM_COMMAND_PLAN || command == LOAM_COMMAND_EXPORT;
-    if (settings->train.model != NULL)
-        return locate_model(job, weightless ? LOAM_PULL_TOKENIZER : LOAM_PULL_MODEL, error);
+    if (settings->train.model != NULL) return locate_model(job, kind_of_model(command), error);
     return optional ? locate_base(job, error) : LOAM_OK;
 }
 
