@@ -59,4 +59,68 @@ begin fresh
 ok 'bench by name' bench step --model org/tiny --lengths 8 --steps 1 --warm-up 1 --no-ceiling "${one_thread[@]}"
 [ "$(weights_asked)" -ge 1 ] || fail "$(cat "$hub/log")"
 
+# ---- The base that an adapter names ----
+
+begin fresh
+ok 'merge: an adapter brings its base' "${merge[@]}" --adapter org/adapter
+[ "$(weights_asked)" -ge 1 ] || fail "$(cat "$hub/log")"
+mv "$tmp/merged" "$tmp/unnamed"
+begin
+ok 'merge: a directory does too' "${merge[@]}" --adapter "$tmp/adapter"
+diff -r "$tmp/unnamed" "$tmp/merged" >/dev/null || fail 'another model'
+ok 'merge: the base named' "${merge[@]}" --adapter "$tmp/adapter" --model org/tiny
+diff -r "$tmp/unnamed" "$tmp/merged" >/dev/null || fail 'another model'
+silent
+begin fresh
+ok 'export: an adapter brings its base' "${export[@]}" --adapter org/adapter
+[ "$(weights_asked)" -eq 0 ] || fail "weights were asked for: $(cat "$hub/log")"
+mv "$tmp/lora.gguf" "$tmp/unnamed.gguf"
+begin
+ok 'export: a directory does too' "${export[@]}"
+cmp -s "$tmp/unnamed.gguf" "$tmp/lora.gguf" || fail 'another adapter'
+ok 'export: the base named' "${export[@]}" --model org/tiny
+cmp -s "$tmp/unnamed.gguf" "$tmp/lora.gguf" || fail 'another adapter'
+silent
+
+# A base that is a directory of this machine.
+ok 'train on a directory' train --model "$repo" --data "$tiny/questions.json" --out "$tmp/local" --max-steps 1 \
+    --batch-size 1 "${one_thread[@]}"
+ok 'merge: a base on this machine' "${merge[@]}" --adapter "$tmp/local"
+ok 'export: a base on this machine' "${export[@]}" --adapter "$tmp/local"
+silent
+
+# large FILE: that file of the base has 2 GB, says the hub.
+large() {
+    begin fresh
+    fault "HEAD./org/tiny/[^.]*/$1" size 2000000000
+}
+# brings_by_leave COMMAND FILE WORD...: COMMAND, of which WORD... is the rest, reads FILE of its adapter's base.
+brings_by_leave() {
+    local command=$1 file=$2 base
+    shift 2
+    large "$file"
+    refuses 1 'pass --yes' "$command: a large base is asked about" "$command" --adapter org/adapter "$@"
+    happened
+    [ "$(asked 'cdn')" -eq 1 ] && [ "$(asked 'GET /org/tiny/')" -eq 0 ] || fail "downloaded unasked: $(cat "$hub/log")"
+    large "$file"
+    refuses 1 'has none after' "$command: a large base, with --yes" "$command" --adapter org/adapter "$@" --yes
+    for base in '"/nowhere/base"=/nowhere/base' 'null=does not say for which model'; do
+        cp -r "$tmp/adapter" "$tmp/lost"
+        sed -i "s|\"org/tiny\"|${base%%=*}|" "$tmp/lost/adapter_config.json"
+        refuses 1 "${base#*=}" "$command: a base that is nowhere" "$command" --adapter "$tmp/lost" "$@"
+        rm -r "$tmp/lost"
+    done
+    refuses 2 "loam $command needs --adapter" "$command: neither model nor adapter" "$command" "$@"
+    ok "$command: help" "$command" --help
+    output_has '--yes'
+    tr -s '\n ' ' ' <"$tmp/stdout" | grep -qF 'the one that the adapter names' || fail "$(cat "$tmp/stdout")"
+}
+brings_by_leave merge model.safetensors --out "$tmp/out" --no-check
+brings_by_leave export config.json --gguf "$tmp/out"
+
+begin fresh
+sed -i 's|"revision": null|"revision": "v1.0"|' "$hub/repos/org/adapter/adapter_config.json"
+ok 'a base at a revision' "${merge[@]}" --adapter org/adapter
+[ -e "$cache/refs/v1.0" ] && [ ! -e "$cache/refs/main" ] || fail 'another revision'
+
 finish
