@@ -120,7 +120,8 @@ static enum loam_status name_base(const char *directory, char **name, struct loa
     return status;
 }
 
-static enum loam_status locate_base(struct locate_job *job, struct loam_error *error)
+static enum loam_status locate_base(struct locate_job *job, enum loam_pull_kind kind,
+                                    struct loam_error *error)
 {
     char *name = NULL;
     struct loam_train_settings *train = &job->located->settings.train;
@@ -134,7 +135,7 @@ static enum loam_status locate_base(struct locate_job *job, struct loam_error *e
     }
     job->asked_for = name;
     train->model = name;
-    status = locate_model(job, LOAM_PULL_MODEL, error);
+    status = locate_model(job, kind, error);
     // What was not replaced by a directory of the cache is one already.
     if (job->located->model == NULL)
         job->located->model = name;
@@ -143,21 +144,32 @@ static enum loam_status locate_base(struct locate_job *job, struct loam_error *e
     return status;
 }
 
+// What a command reads of its model. A plan needs no weights, and is there to be asked before they come; an
+// export needs the names alone.
+static enum loam_pull_kind kind_of_model(enum loam_command command)
+{
+    if (command == LOAM_COMMAND_TOKENIZE) return LOAM_PULL_TOKENIZER;
+    bool weightless = command == LOAM_COMMAND_PLAN || command == LOAM_COMMAND_EXPORT;
+    return weightless ? LOAM_PULL_OUTLINE : LOAM_PULL_MODEL;
+}
+
+// Without --model, these take the one that their adapter names.
+static bool can_do_without_model(enum loam_command command)
+{
+    return command == LOAM_COMMAND_GENERATE || command == LOAM_COMMAND_EVAL ||
+           command == LOAM_COMMAND_MERGE || command == LOAM_COMMAND_EXPORT;
+}
+
 static enum loam_status locate_all(struct locate_job *job, enum loam_command command,
                                    struct loam_error *error)
 {
     struct loam_located *located = job->located;
     struct loam_settings *settings = &located->settings;
-    bool optional = command == LOAM_COMMAND_GENERATE || command == LOAM_COMMAND_EVAL;
     if (command == LOAM_COMMAND_INSPECT)
         return locate(job, &settings->path, LOAM_PULL_EITHER, &located->path, error);
     LOAM_TRY(locate(job, &settings->train.adapter, LOAM_PULL_ADAPTER, &located->adapter, error));
-    // A plan needs no weights, and is there to be asked before they come; an export needs the names alone.
-    bool weightless =
-        command == LOAM_COMMAND_TOKENIZE || command == LOAM_COMMAND_PLAN || command == LOAM_COMMAND_EXPORT;
-    if (settings->train.model != NULL)
-        return locate_model(job, weightless ? LOAM_PULL_TOKENIZER : LOAM_PULL_MODEL, error);
-    return optional ? locate_base(job, error) : LOAM_OK;
+    if (settings->train.model != NULL) return locate_model(job, kind_of_model(command), error);
+    return can_do_without_model(command) ? locate_base(job, kind_of_model(command), error) : LOAM_OK;
 }
 
 enum loam_status loam_locate(struct loam_located *located, enum loam_command command,

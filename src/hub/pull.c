@@ -17,7 +17,7 @@ static const char weights_file[] = "model.safetensors", index_file[] = "model.sa
 // What is wanted of a repository without --include. Only at its top: below are other formats of the same.
 static const struct {
     const char *pattern;
-    bool model, adapter, tokenizer;
+    bool model, adapter, outline;
 } wanted_patterns[] = {
     {"config.json", true, false, true},
     {"generation_config.json", true, false, true},
@@ -88,6 +88,8 @@ static bool has_kind(struct pull_job *job, enum loam_pull_kind kind)
         return has(job, "adapter_config.json") && has(job, adapter_file);
     case LOAM_PULL_EITHER:
         return has_kind(job, LOAM_PULL_ADAPTER) || has_kind(job, LOAM_PULL_MODEL);
+    case LOAM_PULL_OUTLINE: // a program that wanted the tokenizer alone has left no config
+        return has(job, "config.json") && tokenizer;
     case LOAM_PULL_TOKENIZER:
         return tokenizer;
     }
@@ -145,7 +147,7 @@ static bool is_of_kind(size_t row, enum loam_pull_kind kind)
 {
     return kind == LOAM_PULL_MODEL     ? wanted_patterns[row].model
            : kind == LOAM_PULL_ADAPTER ? wanted_patterns[row].adapter
-                                       : wanted_patterns[row].tokenizer;
+                                       : wanted_patterns[row].outline;
 }
 
 // `single`: the weights are in one file.
@@ -175,7 +177,8 @@ static bool is_weights(const char *name)
 static enum loam_status check_weights(const struct pull_job *job, enum loam_pull_kind kind,
                                       struct loam_error *error)
 {
-    if (job->pull->include_count > 0 || kind == LOAM_PULL_TOKENIZER) return LOAM_OK;
+    bool weightless = kind == LOAM_PULL_OUTLINE || kind == LOAM_PULL_TOKENIZER;
+    if (job->pull->include_count > 0 || weightless) return LOAM_OK;
     for (size_t i = 0; i < job->count; i++)
         if (is_weights(job->files[i].name)) return LOAM_OK;
     const char *wanted = kind == LOAM_PULL_ADAPTER ? adapter_file : weights_file;

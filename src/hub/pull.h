@@ -9,7 +9,8 @@ enum loam_pull_kind {
     LOAM_PULL_MODEL,     // config, tokenizer and safetensors
     LOAM_PULL_ADAPTER,   // adapter_config.json and adapter_model.safetensors
     LOAM_PULL_EITHER,    // whichever of the two the repository holds
-    LOAM_PULL_TOKENIZER, // of a model, without its weights
+    LOAM_PULL_OUTLINE,   // a model without its weights: config and tokenizer
+    LOAM_PULL_TOKENIZER, // the same files, of which the tokenizer alone must be there
 };
 
 struct loam_pull {
