@@ -11,6 +11,8 @@ enum {
     // Steps back that a match may take before it is given up: an expression that explodes is an error, not a
     // hang. Ordinary ones take some hundreds on the path of a module.
     RETRY_LIMIT = 1000000,
+    // Places to go back to, of 32 bytes, that a match may remember; ordinary ones need one a character.
+    MOST_PLACES = 1 << 16,
 };
 
 static const char all_linear[] = "all-linear";
@@ -174,6 +176,7 @@ static enum loam_status match_pattern(const struct loam_targets *targets, const 
         return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory while matching target modules");
     onig_initialize_match_param(parameters);
     onig_set_retry_limit_in_match_of_match_param(parameters, RETRY_LIMIT);
+    onig_set_match_stack_limit_size_of_match_param(parameters, MOST_PLACES);
     int length = onig_match_with_param(targets->regex, first, end, first, NULL, ONIG_OPTION_NONE, parameters);
     onig_free_match_param(parameters);
     if (length < 0 && length != ONIG_MISMATCH) {

@@ -6,9 +6,17 @@
 #include "base/heap.h"
 
 enum {
-    // Steps back that one search may take before it is given up, so that an expression that explodes is an
-    // error and not a hang. Ordinary expressions over a megabyte of one letter stay far below.
-    RETRY_LIMIT = 100000000,
+    // Steps back that the searches of one text may take together before it is given up, so that an expression
+    // that explodes is an error and not a hang. Ordinary expressions take a few for each byte.
+    RETRIES = 100000000,
+    RETRIES_PER_BYTE = 64,
+    // What a search may take beside: an ordinary one is through with it, and there are no more than bytes.
+    FREE_RETRIES = 1024,
+    // Places to go back to, of 32 bytes, that one search may remember. Ordinary expressions need one for each
+    // character of a run; the largest example, of 16 MiB, may have 2 GiB.
+    PLACES = 1 << 16,
+    PLACES_PER_BYTE = 4,
+    MOST_PLACES = 1 << 26,
 };
 
 // Apostrophe endings, letters, numbers, others, each with a space before it; white space up to the last
@@ -82,6 +90,7 @@ void loam_matcher_begin(struct loam_matcher *matcher, const struct loam_pattern 
     matcher->size = size;
     matcher->at = 0;
     matcher->last_end = SIZE_MAX;
+    matcher->retries += RETRIES_PER_BYTE * size;
 }
 
 void loam_matcher_deinit(struct loam_matcher *matcher)
@@ -146,19 +155,40 @@ static enum loam_status prepare_regex(struct loam_matcher *matcher, struct loam_
     if (matcher->region == NULL || matcher->parameters == NULL)
         return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory while searching a regular expression");
     onig_initialize_match_param(matcher->parameters);
-    onig_set_retry_limit_in_search_of_match_param(matcher->parameters, RETRY_LIMIT);
+    matcher->retries += RETRIES;
     return LOAM_OK;
+}
+
+static unsigned places_for(size_t size)
+{
+    if (size >= (MOST_PLACES - PLACES) / PLACES_PER_BYTE) return MOST_PLACES;
+    return PLACES + PLACES_PER_BYTE * (unsigned)size;
+}
+
+// Oniguruma does not tell how many steps back a search took. So it may take a few, and when these were too
+// few it is made again with four times as many, out of what is left for the text, until they are enough.
+static int search(struct loam_matcher *matcher)
+{
+    const OnigUChar *text = (const OnigUChar *)matcher->text;
+    const OnigUChar *end = text + matcher->size;
+    size_t retries = FREE_RETRIES;
+    onig_set_match_stack_limit_size_of_match_param(matcher->parameters, places_for(matcher->size));
+    for (;;) {
+        onig_set_retry_limit_in_search_of_match_param(matcher->parameters, retries);
+        int place = onig_search_with_param(matcher->pattern->regex, text, end, text + matcher->at, end,
+                                           matcher->region, ONIG_OPTION_NONE, matcher->parameters);
+        if (place != ONIGERR_RETRY_LIMIT_IN_SEARCH_OVER || matcher->retries == 0) return place;
+        retries = 4 * retries < matcher->retries ? 4 * retries : matcher->retries;
+        matcher->retries -= retries;
+    }
 }
 
 static enum loam_status next_regex(struct loam_matcher *matcher, bool *found, struct loam_error *error)
 {
     if (matcher->region == NULL || matcher->parameters == NULL) LOAM_TRY(prepare_regex(matcher, error));
-    const OnigUChar *text = (const OnigUChar *)matcher->text;
-    const OnigUChar *end = text + matcher->size;
     *found = false;
     while (matcher->at <= matcher->size) {
-        int place = onig_search_with_param(matcher->pattern->regex, text, end, text + matcher->at, end,
-                                           matcher->region, ONIG_OPTION_NONE, matcher->parameters);
+        int place = search(matcher);
         if (place == ONIG_MISMATCH) return LOAM_OK;
         if (place < 0) {
             OnigUChar reason[ONIG_MAX_ERROR_MESSAGE_LEN];

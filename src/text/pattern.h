@@ -32,7 +32,7 @@ void loam_pattern_init_words(struct loam_pattern *pattern);
 enum loam_status loam_pattern_init_gpt2(struct loam_pattern *pattern, struct loam_error *error);
 void loam_pattern_deinit(struct loam_pattern *pattern);
 
-// A search from left to right through one text.
+// A search from left to right through one text, or through its pieces one after the other.
 struct loam_matcher {
     const struct loam_pattern *pattern;
     const char *text;
@@ -41,6 +41,7 @@ struct loam_matcher {
     size_t last_end; // of the last match; SIZE_MAX: none yet
     size_t start;    // the match
     size_t end;
+    size_t retries;     // steps back that regular expressions may still take, from begin to begin
     OnigRegion *region; // of a regular expression, kept from text to text
     OnigMatchParam *parameters;
 };

@@ -248,6 +248,21 @@ static enum loam_status fail_missing(const char *name, const struct loam_field *
                      name, list);
 }
 
+static bool has_no_room(const struct loam_rendered *rendered, size_t size)
+{
+    return size > LOAM_TEXT_LIMIT || rendered->text.size > LOAM_TEXT_LIMIT - size;
+}
+
+// A template may ask for the end of sequence very often, and a model's may be long.
+static enum loam_status render_text(const char *text, size_t size, struct loam_rendered *rendered,
+                                    struct loam_error *error)
+{
+    if (has_no_room(rendered, size))
+        return loam_fail(error, LOAM_ERROR_FORMAT, "the template makes a text of more than %d bytes",
+                         LOAM_TEXT_LIMIT);
+    return loam_bytes_append(&rendered->text, text, size, error);
+}
+
 static enum loam_status render_field(const char *name, bool first, const struct loam_field *fields,
                                      size_t field_count, struct loam_rendered *rendered,
                                      struct loam_error *error)
@@ -257,7 +272,7 @@ static enum loam_status render_field(const char *name, bool first, const struct 
     while (i < field_count && strcmp(fields[i].name, name) != 0)
         i++;
     if (i == field_count) return fail_missing(name, fields, field_count, error);
-    if (fields[i].size > LOAM_TEXT_LIMIT || start > LOAM_TEXT_LIMIT - fields[i].size)
+    if (has_no_room(rendered, fields[i].size))
         return loam_fail(error, LOAM_ERROR_FORMAT, "with field \"%s\" the text has more than %d bytes", name,
                          LOAM_TEXT_LIMIT);
     LOAM_TRY(loam_bytes_append(&rendered->text, fields[i].value, fields[i].size, error));
@@ -282,11 +297,10 @@ enum loam_status loam_template_render(const struct loam_template *prompt_templat
         const struct part *part = &prompt_template->parts[i];
         switch (part->kind) {
         case PART_TEXT:
-            LOAM_TRY(
-                loam_bytes_append(&rendered->text, prompt_template->text + part->start, part->size, error));
+            LOAM_TRY(render_text(prompt_template->text + part->start, part->size, rendered, error));
             break;
         case PART_EOS:
-            LOAM_TRY(loam_bytes_append_text(&rendered->text, eos_text, error));
+            LOAM_TRY(render_text(eos_text, strlen(eos_text), rendered, error));
             break;
         case PART_FIELD:
             LOAM_TRY(render_field(prompt_template->names[part->field], first, fields, field_count, rendered,

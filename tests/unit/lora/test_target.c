@@ -105,6 +105,29 @@ static void explosion(void **state)
     loam_targets_deinit(&targets);
 }
 
+// So is one that remembers ever more places without going back.
+static void growth(void **state)
+{
+    (void)state;
+    enum { TIMES = 4096 };
+    struct loam_error error;
+    struct loam_targets targets;
+    bool matches;
+    char *pattern = calloc(1, 6 * TIMES + sizeof "(?:a)*");
+    assert_non_null(pattern);
+    strcpy(pattern, "(?:a");
+    for (int i = 0; i < TIMES; i++)
+        memcpy(pattern + 4 + 6 * i, "(?:|b)", 6);
+    memcpy(pattern + 4 + 6 * TIMES, ")*", 2);
+    assert_ok(loam_targets_parse(&targets, pattern, &error));
+    assert_ok(loam_targets_match(&targets, "aaaaaaaa", &matches, &error));
+    assert_true(matches);
+    assert_fails(loam_targets_match(&targets, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", &matches, &error),
+                 LOAM_ERROR_ARGUMENT, "match-stack limit over");
+    free(pattern);
+    loam_targets_deinit(&targets);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +135,7 @@ int main(void)
         cmocka_unit_test(lists_are_sorted_sets),
         cmocka_unit_test(refusals),
         cmocka_unit_test(explosion),
+        cmocka_unit_test(growth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -235,13 +235,42 @@ static void test_size_is_bounded(void **state)
     loam_template_destroy(made);
 }
 
+// So does a template that has the end of sequence, or its own text, often enough.
+static void test_texts_of_the_template_are_bounded(void **state)
+{
+    (void)state;
+    enum { TIMES = 4096, LONG = LOAM_TEXT_LIMIT / TIMES };
+    static char text[5 * TIMES + sizeof "{q}x"];
+    static char eos[LONG + 2]; // zeroed: what is not set ends it
+    for (int i = 0; i < TIMES; i++)
+        memcpy(text + 5 * i, "{eos}", 5);
+    memcpy(text + 5 * TIMES, "{q}x", sizeof "{q}x");
+    struct loam_template *made = parsed(text);
+    struct loam_field empty = {"q", "", 0};
+    struct loam_rendered out = {0};
+    memset(eos, 'x', LONG - 1);
+    assert_ok(loam_template_render(made, &empty, 1, eos, false, &out, &error));
+    assert_int_equal(out.text.size, LOAM_TEXT_LIMIT - TIMES + 1);
+    for (int size = LONG; size <= LONG + 1; size++) {
+        eos[size - 1] = 'x';
+        assert_fails(loam_template_render(made, &empty, 1, eos, false, &out, &error), LOAM_ERROR_FORMAT,
+                     "the template makes a text of more than 16777216 bytes");
+    }
+    loam_rendered_deinit(&out);
+    loam_template_destroy(made);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_squad_prompt_is_exact), cmocka_unit_test(test_renders),
-        cmocka_unit_test(test_bad_templates),         cmocka_unit_test(test_many_fields),
-        cmocka_unit_test(test_unknown_field),         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_squad_prompt_is_exact),
+        cmocka_unit_test(test_renders),
+        cmocka_unit_test(test_bad_templates),
+        cmocka_unit_test(test_many_fields),
+        cmocka_unit_test(test_unknown_field),
+        cmocka_unit_test(test_files),
         cmocka_unit_test(test_size_is_bounded),
+        cmocka_unit_test(test_texts_of_the_template_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

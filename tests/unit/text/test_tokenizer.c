@@ -255,20 +255,81 @@ static void ids_beyond_the_vocabulary_do_not_decode(void **state)
     loam_tokenizer_destroy(tokenizer);
 }
 
+#define SPLIT(expression)                                                                                    \
+    FILE_OF(MODEL, ", \"pre_tokenizer\": {\"type\": \"Split\", \"behavior\": \"Isolated\", \"invert\": "     \
+                   "false, \"pattern\": {\"Regex\": \"" expression "\"}}")
+
+// Cuts `count` times `word` and passes on what comes of it.
+static enum loam_status cut(const struct loam_tokenizer *tokenizer, const char *word, size_t count,
+                            struct loam_error *error)
+{
+    size_t size = strlen(word);
+    char *text = malloc(count * size);
+    struct loam_encoding encoding = {0};
+    assert_non_null(text);
+    for (size_t i = 0; i < count; i++)
+        memcpy(text + i * size, word, size);
+    enum loam_status status = loam_tokenizer_encode(tokenizer, text, count * size, false, &encoding, error);
+    loam_encoding_deinit(&encoding);
+    free(text);
+    return status;
+}
+
 static void an_exploding_expression_is_given_up(void **state)
 {
     (void)state;
-    struct loam_tokenizer *tokenizer = load(FILE_OF(
-        MODEL, ", \"pre_tokenizer\": {\"type\": \"Split\", \"behavior\": \"Isolated\", \"invert\": false, "
-               "\"pattern\": {\"Regex\": \"(a+)+(a+)+(a+)+[^ab]c\"}}"));
+    struct loam_tokenizer *tokenizer = load(SPLIT("(a+)+(a+)+(a+)+[^ab]c"));
     char text[200];
     memset(text, 'a', sizeof text);
-    text[sizeof text - 1] = 'b';
+    text[sizeof text - 2] = 'b';
+    text[sizeof text - 1] = '\0';
     struct loam_error error;
-    struct loam_encoding encoding = {0};
-    assert_fails(loam_tokenizer_encode(tokenizer, text, sizeof text, false, &encoding, &error),
-                 LOAM_ERROR_FORMAT, "regular expression cannot search the text");
-    loam_encoding_deinit(&encoding);
+    assert_fails(cut(tokenizer, text, 1, &error), LOAM_ERROR_FORMAT,
+                 "the tokenizer's regular expression cannot search the text: retry-limit");
+    loam_tokenizer_destroy(tokenizer);
+}
+
+// Each search ends, after some hundred thousand steps back, but a long text has many of them.
+static void searches_that_are_long_together_are_given_up(void **state)
+{
+    (void)state;
+    struct loam_tokenizer *tokenizer = load(SPLIT("(a+)+[^ab]|a+b"));
+    struct loam_error error;
+    assert_ok(cut(tokenizer, "aaaaaaaaaaaaaaaaaab", 2, &error));
+    assert_fails(cut(tokenizer, "aaaaaaaaaaaaaaaaaab", 5000, &error), LOAM_ERROR_FORMAT,
+                 "the tokenizer's regular expression cannot search the text: retry-limit-in-search over");
+    loam_tokenizer_destroy(tokenizer);
+}
+
+// The most memory that the process has had, in KiB.
+static long peak_memory(void)
+{
+    char line[256];
+    long peak = 0;
+    FILE *file = fopen("/proc/self/status", "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "VmHWM:", 6) == 0) peak = strtol(line + 6, NULL, 10);
+    fclose(file);
+    return peak;
+}
+
+#define EITHER "(?:|b)"
+#define EITHER_4 EITHER EITHER EITHER EITHER
+#define EITHER_16 EITHER_4 EITHER_4 EITHER_4 EITHER_4
+#define EITHER_64 EITHER_16 EITHER_16 EITHER_16 EITHER_16
+
+// For each letter it remembers 256 places to go back to, and never goes.
+static void an_expression_that_remembers_too_much_is_given_up(void **state)
+{
+    (void)state;
+    struct loam_tokenizer *tokenizer = load(SPLIT("(?:a" EITHER_64 EITHER_64 EITHER_64 EITHER_64 ")*"));
+    struct loam_error error;
+    assert_ok(cut(tokenizer, "aaaaaaaa", 16, &error));
+    long before = peak_memory();
+    assert_fails(cut(tokenizer, "aaaaaaaa", 8192, &error), LOAM_ERROR_FORMAT,
+                 "the tokenizer's regular expression cannot search the text: match-stack limit over");
+    assert_in_range(peak_memory() - before, 0, 64 << 10);
     loam_tokenizer_destroy(tokenizer);
 }
 
@@ -567,6 +628,8 @@ int main(void)
         cmocka_unit_test(an_unknown_token_that_is_none_fails_where_it_is_needed),
         cmocka_unit_test(ids_beyond_the_vocabulary_do_not_decode),
         cmocka_unit_test(an_exploding_expression_is_given_up),
+        cmocka_unit_test(searches_that_are_long_together_are_given_up),
+        cmocka_unit_test(an_expression_that_remembers_too_much_is_given_up),
         cmocka_unit_test(a_text_that_blows_up_is_refused),
         cmocka_unit_test(tokens_that_blow_up_are_refused),
         cmocka_unit_test(words_of_any_length_merge_by_rank),
