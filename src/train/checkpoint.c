@@ -369,6 +369,7 @@ static bool is_kept(const struct loam_loop *loop, int64_t step, size_t newer)
     const struct loam_train_settings *settings = loop->settings;
     if (step > loop->step) return false;            // of another past
     if (loop->saved < 0) return step == loop->step; // the first one of a run that began anew
+    if (loop->diverged) return true;                // those before may be worth more than the last one
     if (settings->load_best_at_end && step == loop->best_step) return true;
     return settings->save_total_limit <= 0 || (int64_t)newer < settings->save_total_limit;
 }

@@ -199,7 +199,12 @@ static void take_best(struct train_run *run)
 {
     struct loam_loop *loop = &run->loop;
     struct loam_error error = {0};
-    if (!run->settings->load_best_at_end || loop->best_step < 0 || loop->best_step == loop->step) return;
+    if (!run->settings->load_best_at_end || loop->best_step == loop->step) return;
+    if (loop->best_step < 0) {
+        loam_log_write(run->job.log, LOAM_LOG_WARNING,
+                       "the result is that of the last step: no evaluation was finite, so none is the best");
+        return;
+    }
     bool taken = loam_checkpoints_load_values(&run->checkpoints, loop->best_step, &error) == LOAM_OK;
     if (taken) {
         loop->eval_loss = loop->best_loss;
