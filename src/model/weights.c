@@ -1,6 +1,7 @@
 // Giving a model its data: in place or converted.
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/heap.h"
 #include "model/model.h"
@@ -223,7 +224,8 @@ void loam_model_let_go(const struct loam_model *model, struct loam_stream *strea
 
 // ---- the whole ----
 
-static void log_conversions(const struct loading *loading)
+// `seconds` is what moving the whole checkpoint took.
+static void log_conversions(const struct loading *loading, double seconds)
 {
     static const enum loam_dtype stored[] = {LOAM_F32, LOAM_F16, LOAM_BF16};
     const struct loam_model *model = loading->model;
@@ -234,8 +236,10 @@ static void log_conversions(const struct loading *loading)
         for (size_t i = 0; i < model->parameter_count; i++)
             count += loading->sources[i]->dtype == stored[d] && model->parameters[i].value.dtype != stored[d];
         if (count > 0)
-            loam_log_write(log, LOAM_LOG_INFO, "%s: %zu tensors converted from %s to %s", loading->directory,
-                           count, loam_dtype_name(stored[d]), loam_dtype_name(model->dtype));
+            loam_log_write(log, LOAM_LOG_INFO,
+                           "%s: %zu tensors converted from %s to %s; %.2f GB loaded in %.2f s",
+                           loading->directory, count, loam_dtype_name(stored[d]),
+                           loam_dtype_name(model->dtype), (double)source_bytes(loading) / 1e9, seconds);
     }
 }
 
@@ -251,8 +255,9 @@ static enum loam_status load(struct loading *loading, struct loam_error *error)
     LOAM_TRY(place_all(loading, error));
     if (model->reading != NULL) size_reading(model);
     if (model->device->planning) return LOAM_OK;
+    const double start = loam_clock_seconds();
     LOAM_TRY(move_all(loading, error));
-    log_conversions(loading);
+    log_conversions(loading, loam_clock_seconds() - start);
     if (loading->options->writable || !model->device->host_memory) return LOAM_OK;
     return loam_arena_protect(&model->arena, error);
 }

@@ -305,6 +305,46 @@ static enum loam_status apply(const struct loam_checkpoints *checkpoints, const 
     return resume_board(loop, root, checkpoints->from, board_directory, error);
 }
 
+// ---- which ones stay ----
+
+static bool is_kept(const struct loam_loop *loop, int64_t step, size_t newer)
+{
+    const struct loam_train_settings *settings = loop->settings;
+    if (step > loop->step) return false;            // of another past
+    if (loop->saved < 0) return step == loop->step; // the first one of a run that began anew
+    if (loop->diverged) return true;                // those before may be worth more than the last one
+    if (settings->load_best_at_end && step == loop->best_step) return true;
+    return settings->save_total_limit <= 0 || (int64_t)newer < settings->save_total_limit;
+}
+
+static enum loam_status rotate(const struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
+                               struct loam_error *error)
+{
+    const char *out = checkpoints->output->directory;
+    int64_t *steps;
+    size_t count, newer = 0;
+    LOAM_TRY(loam_checkpoint_list(out, &steps, &count, error));
+    enum loam_status status = LOAM_OK;
+    for (size_t i = 0; i < count && status == LOAM_OK; i++) {
+        if (!is_kept(loop, steps[i], newer))
+            status = loam_checkpoint_remove(out, steps[i], error);
+        else
+            newer++;
+    }
+    free(steps);
+    return status;
+}
+
+// A run that was killed between writing a checkpoint and removing the oldest has left one too many. Where the
+// newest is not the one to go on from, nothing is removed before there is something in its place.
+static enum loam_status tidy(const struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
+                             struct loam_error *error)
+{
+    int64_t newest;
+    LOAM_TRY(loam_checkpoint_newest(checkpoints->output->directory, &newest, error));
+    return newest == loop->step ? rotate(checkpoints, loop, error) : LOAM_OK;
+}
+
 enum loam_status loam_checkpoints_resume(const struct loam_checkpoints *checkpoints, struct loam_loop *loop,
                                          const char *board_directory, struct loam_error *error)
 {
@@ -312,7 +352,7 @@ enum loam_status loam_checkpoints_resume(const struct loam_checkpoints *checkpoi
     LOAM_TRY(loam_checkpoint_state_load(&root, checkpoints->from, error));
     enum loam_status status = apply(checkpoints, root, loop, board_directory, error);
     json_decref(root);
-    return status;
+    return status == LOAM_OK ? tidy(checkpoints, loop, error) : status;
 }
 
 enum loam_status loam_checkpoints_load_values(const struct loam_checkpoints *checkpoints, int64_t step,
@@ -362,34 +402,6 @@ static enum loam_status write_all(const struct loam_checkpoints *checkpoints, co
     LOAM_TRY(write_metrics(loop->metrics, directory, error));
     LOAM_TRY(write_state(checkpoints, loop, directory, error));
     return loam_checkpoint_seal(directory, error);
-}
-
-static bool is_kept(const struct loam_loop *loop, int64_t step, size_t newer)
-{
-    const struct loam_train_settings *settings = loop->settings;
-    if (step > loop->step) return false;            // of another past
-    if (loop->saved < 0) return step == loop->step; // the first one of a run that began anew
-    if (loop->diverged) return true;                // those before may be worth more than the last one
-    if (settings->load_best_at_end && step == loop->best_step) return true;
-    return settings->save_total_limit <= 0 || (int64_t)newer < settings->save_total_limit;
-}
-
-static enum loam_status rotate(const struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
-                               struct loam_error *error)
-{
-    const char *out = checkpoints->output->directory;
-    int64_t *steps;
-    size_t count, newer = 0;
-    LOAM_TRY(loam_checkpoint_list(out, &steps, &count, error));
-    enum loam_status status = LOAM_OK;
-    for (size_t i = 0; i < count && status == LOAM_OK; i++) {
-        if (!is_kept(loop, steps[i], newer))
-            status = loam_checkpoint_remove(out, steps[i], error);
-        else
-            newer++;
-    }
-    free(steps);
-    return status;
 }
 
 static enum loam_status publish(const struct loam_checkpoints *checkpoints, const struct loam_loop *loop,

@@ -30,13 +30,13 @@ LOAM_ISA=sse9
 refuses 1 'LOAM_ISA=sse9: expected one of ' 'level that does not exist' --version --verbose
 refuses 1 'LOAM_ISA=sse9: expected one of ' 'level that does not exist, in a run' \
     train --model "$tiny" --data "$tiny/questions.json" --out "$tmp/out" --max-steps 1
-LOAM_ISA=avx512
+LOAM_ISA=avx512_bf16
 ok_or_missing() {
     run "$@"
-    [ "$code" -eq 0 ] || grep -q '^loam: LOAM_ISA=avx512: ' "$tmp/stderr" || fail "exit code $code: $(cat "$tmp/stderr")"
+    [ "$code" -eq 0 ] || grep -q '^loam: LOAM_ISA=avx512_bf16: ' "$tmp/stderr" || fail "exit code $code: $(cat "$tmp/stderr")"
 }
 ok_or_missing 'the highest level' --version --verbose
-[ "$code" -ne 0 ] || level_is avx512
+[ "$code" -ne 0 ] || level_is avx512_bf16
 unset LOAM_ISA
 
 sed 's/\\-/-/g' "$LOAM_MANUAL" >"$tmp/manual"

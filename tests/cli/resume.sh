@@ -96,6 +96,10 @@ cp -r "$tmp/out" "$tmp/saved"
 ok 'from the very end' "${train[@]}" --out "$tmp/out" --resume
 grep -q "going on from $tmp/out/checkpoint-$last at step $last of $last" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 same_end "$tmp/out"
+# Killed when the newest was written and the ones before not yet removed: the limit holds, though nothing more is saved.
+ok 'one too many' "${train[@]}" --out "$tmp/out" --resume --save-total-limit 2
+[ "$(find "$tmp/out" -maxdepth 1 -name 'checkpoint-*' | wc -l)" -eq 2 ] || fail "$(ls "$tmp/out")"
+rm -rf "$tmp/out" && cp -r "$tmp/saved" "$tmp/out"
 ok 'from one of them, elsewhere' "${train[@]}" --out "$tmp/elsewhere" --resume "$tmp/out/checkpoint-4" --report-to none
 cmp -s "$tmp/whole/$weights" "$tmp/elsewhere/$weights" || fail 'another adapter'
 cmp -s <(figures "$tmp/whole") <(figures "$tmp/elsewhere") || fail 'other metrics'

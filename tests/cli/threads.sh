@@ -11,8 +11,8 @@ amx=$(grep -c '^oneDNN .*amx' "$tmp/stdout" || true)
 compared=0
 for level in $levels; do
     for dtype in f32 bf16; do
-        if [ "$dtype" = f32 ] && [ "$level" != avx512 ]; then continue; fi
-        if [ "$dtype" = bf16 ] && [ "$level" = avx512 ] && [ "$amx" -gt 0 ]; then continue; fi
+        if [ "$dtype" = f32 ] && [ "${level#avx512}" = "$level" ]; then continue; fi
+        if [ "$dtype" = bf16 ] && [ "$level" = avx512_bf16 ] && [ "$amx" -gt 0 ]; then continue; fi
         for threads in 1 2 3; do
             LOAM_ISA=$level ok "$level, $dtype, $threads threads" "${train[@]}" --dtype "$dtype" --threads "$threads" \
                 --out "$tmp/$level-$dtype-$threads"

@@ -32,7 +32,8 @@ static inline void *cpu_head(const struct loam_tensor *tensor, int64_t i, int64_
     return (char *)tensor->data + offset * (int64_t)loam_dtype_size(tensor->dtype);
 }
 
-// A set of overrides compiled for one level of instructions, and what oneDNN is limited to when it is forced.
+// A set of overrides compiled for some instructions, and what oneDNN is limited to when it is forced. Two
+// levels share one set that asks device->native_bf16, which is what oneDNN's limit leaves.
 struct cpu_level {
     const char *name;
     bool (*runs_here)(void);

@@ -34,6 +34,10 @@ static bool has_avx512(void)
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+static bool has_avx512_bf16(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512bf16");
+}
 #endif
 static bool has_portable(void)
 {
@@ -42,7 +46,8 @@ static bool has_portable(void)
 
 static const struct cpu_level levels[] = {
 #if defined(LOAM_CPU_X86)
-    {"avx512", has_avx512, loam_cpu_overrides_avx512, loam_cpu_convert_avx512, MATMUL_ANY_ISA},
+    {"avx512_bf16", has_avx512_bf16, loam_cpu_overrides_avx512, loam_cpu_convert_avx512, MATMUL_ANY_ISA},
+    {"avx512", has_avx512, loam_cpu_overrides_avx512, loam_cpu_convert_avx512, MATMUL_AVX512},
     {"avx2", has_avx2, loam_cpu_overrides_avx2, loam_cpu_convert_avx2, MATMUL_AVX2},
 #endif
     {"portable", has_portable, loam_cpu_overrides_portable, loam_cpu_convert_portable, MATMUL_LEAST_ISA},

@@ -284,8 +284,11 @@ static bool uses_no_more_than(dnnl_cpu_isa_t isa)
 
 bool loam_matmul_limit_isa(enum matmul_isa isa)
 {
+    static const dnnl_cpu_isa_t limits[] = {[MATMUL_LEAST_ISA] = dnnl_cpu_isa_sse41,
+                                            [MATMUL_AVX2] = dnnl_cpu_isa_avx2,
+                                            [MATMUL_AVX512] = dnnl_cpu_isa_avx512_core};
     if (isa == MATMUL_ANY_ISA) return true;
-    const dnnl_cpu_isa_t most = isa == MATMUL_AVX2 ? dnnl_cpu_isa_avx2 : dnnl_cpu_isa_sse41;
+    const dnnl_cpu_isa_t most = limits[isa];
     // Refused when it was limited before, which does no harm where that was low enough.
     (void)dnnl_set_max_cpu_isa(most);
     return uses_no_more_than(most);

@@ -20,7 +20,7 @@ struct matmul_shape {
 };
 
 // The instructions that oneDNN may use are a setting of the process, which its first use makes final.
-enum matmul_isa { MATMUL_LEAST_ISA, MATMUL_AVX2, MATMUL_ANY_ISA };
+enum matmul_isa { MATMUL_LEAST_ISA, MATMUL_AVX2, MATMUL_AVX512, MATMUL_ANY_ISA };
 bool loam_matmul_limit_isa(enum matmul_isa isa);   // false: it uses more, and can no longer be limited
 const char *loam_matmul_isa(void);                 // "avx2": what it uses
 void loam_matmul_version(char *text, size_t size); // "2.6.3", of the library that was found at run time
