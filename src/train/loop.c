@@ -281,6 +281,7 @@ static enum loam_status run_step(struct loam_loop *loop, struct loam_error *erro
     if (status != LOAM_OK) return loam_fail(error, status, "%s", failure.message);
     loop->step++;
     loop->updates++;
+    loop->diverged = false;
     loop->examples += (int64_t)loop->buffers->count;
     loop->tokens += loop->buffers->tokens;
     loop->loss_sum += loop->last.loss;

@@ -53,7 +53,7 @@ struct loam_loop {
     double best_f1;            // its
     int64_t best_step;         // when it was; -1: never
     int64_t worse_evaluations; // since then
-    bool diverged;             // it ends here: a step or an evaluation was not finite
+    bool diverged;             // what comes after the step that is done was not finite
     double start;              // seconds
     double seconds;            // of the whole run, once it has ended
     struct loam_step_result last;

@@ -306,6 +306,11 @@ static void not_finite_keeps_the_steps_before(void **state)
     fixture_clear(&fixture);
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC, "is saved in");
     assert_int_equal(list(&step), 2);
+    settings.overwrite = false;
+    settings.resume = "auto";
+    fixture_clear(&fixture);
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC, "is saved in");
+    assert_int_equal(list(&step), 2);
 }
 
 // Such values would be the newest checkpoint, and good for nothing.
