@@ -19,6 +19,12 @@ static enum loam_status print_config(const struct loam_options *options,
     return status;
 }
 
+static enum loam_status write_record(void *user, const struct loam_train_resolved *resolved,
+                                     struct loam_bytes *text, struct loam_error *error)
+{
+    return loam_run_file_write_resolved(user, resolved, text, error);
+}
+
 enum loam_status loam_run(struct loam_options *options, const struct loam_callbacks *callbacks,
                           struct loam_error *error)
 {
@@ -44,14 +50,11 @@ enum loam_status loam_run(struct loam_options *options, const struct loam_callba
     if (options->settings.print_config) return print_config(options, callbacks, error);
     LOAM_TRY(loam_options_check(options, error));
     if (checks[options->command] != NULL) LOAM_TRY(checks[options->command](&options->settings, error));
-    struct loam_bytes record = {0};
     struct loam_located located;
     LOAM_TRY(loam_locate(&located, options->command, &options->settings, callbacks, error));
-    enum loam_status status = LOAM_OK;
-    if (options->command == LOAM_COMMAND_TRAIN) status = loam_run_file_write(options, &record, error);
-    located.settings.train.record = record.data;
-    if (status == LOAM_OK) status = commands[options->command](&located.settings, callbacks, error);
-    loam_bytes_deinit(&record);
+    located.settings.train.record = write_record;
+    located.settings.train.record_user = options;
+    enum loam_status status = commands[options->command](&located.settings, callbacks, error);
     loam_located_deinit(&located);
     return status;
 }

@@ -17,5 +17,9 @@ enum loam_status loam_run_file_load(struct loam_options *options, const char *pa
 // wherever it is read.
 enum loam_status loam_run_file_write(const struct loam_options *options, struct loam_bytes *text,
                                      struct loam_error *error);
+// The same of a run that has begun, with what it chose in the place of those comments.
+enum loam_status loam_run_file_write_resolved(const struct loam_options *options,
+                                              const struct loam_train_resolved *resolved,
+                                              struct loam_bytes *text, struct loam_error *error);
 
 #endif

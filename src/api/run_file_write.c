@@ -153,9 +153,40 @@ static enum loam_status append_fields(struct loam_bytes *out, const struct loam_
     return LOAM_OK;
 }
 
+enum { NUMBER_SIZE = 16 };
+
+// NULL: the run has nothing to say of it.
+static const char *resolved_value(const struct loam_train_resolved *resolved, const char *name,
+                                  char number[NUMBER_SIZE])
+{
+    const struct {
+        const char *name;
+        int value;
+    } numbers[] = {{"max-length", resolved->max_length},
+                   {"token-budget", resolved->token_budget},
+                   {"threads", resolved->threads}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        if (strcmp(name, numbers[i].name) != 0) continue;
+        snprintf(number, NUMBER_SIZE, "%d", numbers[i].value);
+        return number;
+    }
+    if (strcmp(name, "target-modules") == 0) return resolved->targets;
+    if (strcmp(name, "dtype") == 0 && resolved->dtype != LOAM_DTYPE_NONE)
+        return loam_dtype_name(resolved->dtype);
+    return NULL;
+}
+
 enum loam_status loam_run_file_write(const struct loam_options *options, struct loam_bytes *text,
                                      struct loam_error *error)
 {
+    return loam_run_file_write_resolved(options, NULL, text, error);
+}
+
+enum loam_status loam_run_file_write_resolved(const struct loam_options *options,
+                                              const struct loam_train_resolved *resolved,
+                                              struct loam_bytes *text, struct loam_error *error)
+{
+    char number[NUMBER_SIZE];
     const char *command = loam_command_name(options->command), *group = "";
     LOAM_TRY(loam_bytes_format(text, error, "# loam %s --config FILE runs this again (loam %s)\n", command,
                                LOAM_VERSION));
@@ -167,6 +198,7 @@ enum loam_status loam_run_file_write(const struct loam_options *options, struct 
         group = row->info.group;
         const char *value = loam_options_get(options, row->info.name);
         if (value == NULL && row->info.argument == NULL) value = "false"; // a switch that is off
+        if (value == NULL && resolved != NULL) value = resolved_value(resolved, row->info.name, number);
         if (value != NULL && row->type == LOAM_OPTION_FIELDS)
             LOAM_TRY(append_fields(text, row, &options->settings, error));
         else

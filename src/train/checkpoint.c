@@ -154,11 +154,12 @@ static enum loam_status write_state(const struct loam_checkpoints *checkpoints, 
                                     const char *directory, struct loam_error *error)
 {
     const struct loam_train_job *job = checkpoints->job;
-    json_t *root = json_pack("{s:i, s:s, s:o, s:f, s:I, s:i, s:o, s:O}", "version", LOAM_CHECKPOINT_VERSION,
-                             "loam", LOAM_VERSION, "state", loam_checkpoint_state_format(loop), "epoch",
-                             loam_order_epoch_after(loop->order, loop->step - 1), "optimiser_step",
-                             (json_int_t)job->optimiser.step, "threads", job->session.device->threads,
-                             "event_file", event_file(loop->board), "options", checkpoints->options);
+    json_t *root =
+        json_pack("{s:i, s:s, s:o, s:f, s:I, s:i, s:b, s:o, s:O}", "version", LOAM_CHECKPOINT_VERSION, "loam",
+                  LOAM_VERSION, "state", loam_checkpoint_state_format(loop), "epoch",
+                  loam_order_epoch_after(loop->order, loop->step - 1), "optimiser_step",
+                  (json_int_t)job->optimiser.step, "threads", job->session.device->threads, "diverged",
+                  loop->diverged, "event_file", event_file(loop->board), "options", checkpoints->options);
     return write_json(directory, root, error);
 }
 
@@ -301,6 +302,7 @@ static enum loam_status apply(const struct loam_checkpoints *checkpoints, const 
                        (long long)loop->total_steps, (long long)total);
     loop->total_steps = total;
     loop->saved = loop->step;
+    loop->diverged = json_is_true(json_object_get(root, "diverged")); // not there in earlier ones
     LOAM_TRY(resume_metrics(checkpoints, loop, error));
     return resume_board(loop, root, checkpoints->from, board_directory, error);
 }
@@ -312,6 +314,7 @@ static bool is_kept(const struct loam_loop *loop, int64_t step, size_t newer)
     const struct loam_train_settings *settings = loop->settings;
     if (step > loop->step) return false;            // of another past
     if (loop->saved < 0) return step == loop->step; // the first one of a run that began anew
+    if (loop->diverged) return true;                // those before may be worth more than the last one
     if (settings->load_best_at_end && step == loop->best_step) return true;
     return settings->save_total_limit <= 0 || (int64_t)newer < settings->save_total_limit;
 }

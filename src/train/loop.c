@@ -172,13 +172,14 @@ void loam_loop_end(struct loam_loop *loop)
 
 // ---- evaluation ----
 
-// Equal is no better, as with transformers' Trainer. A best one from before the metric was changed
-// (--allow-change) may have no exact match, and then anything is better.
+// Equal is no better, as with transformers' Trainer, and what is not finite never is. A best one from before
+// the metric was changed (--allow-change) may have no exact match, and then anything is better.
 static bool is_better(const struct loam_loop *loop)
 {
+    bool by_answers = loop->settings->best_metric == LOAM_BEST_EXACT_MATCH;
+    if (!isfinite(loop->eval_loss) || (by_answers && isnan(loop->eval_exact_match))) return false;
     if (loop->best_step < 0) return true;
-    if (loop->settings->best_metric == LOAM_BEST_EXACT_MATCH)
-        return isnan(loop->best_exact_match) || loop->eval_exact_match > loop->best_exact_match;
+    if (by_answers) return isnan(loop->best_exact_match) || loop->eval_exact_match > loop->best_exact_match;
     return loop->eval_loss < loop->best_loss;
 }
 
@@ -199,19 +200,37 @@ static void compare_with_best(struct loam_loop *loop)
         loop->best_f1 = loop->eval_f1;
         loop->best_step = loop->step;
         loop->worse_evaluations = 0;
-    } else {
+    } else if (loop->best_step >= 0) {
         loop->worse_evaluations++;
     }
+}
+
+static enum loam_status measure(struct loam_loop *loop, struct loam_evaluate_result *result,
+                                struct loam_error *error)
+{
+    LOAM_TRY(loam_evaluate_loss(loop->decoder, loop->eval_dataset, 0, &loop->buffers->batch,
+                                &loop->buffers->examples[0], loop->callbacks, &result->loss, error));
+    if (loop->answerer == NULL) return LOAM_OK;
+    return loam_answerer_score(loop->answerer, loop->eval_dataset, 0, result, error);
+}
+
+static bool may_skip(const struct loam_loop *loop, enum loam_status status)
+{
+    return status == LOAM_ERROR_NUMERIC && loop->settings->on_nonfinite == LOAM_NONFINITE_SKIP;
 }
 
 static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *error)
 {
     double start = loam_clock_seconds();
     struct loam_evaluate_result result = {.overall = {.exact = NAN, .f1 = NAN}};
-    LOAM_TRY(loam_evaluate_loss(loop->decoder, loop->eval_dataset, 0, &loop->buffers->batch,
-                                &loop->buffers->examples[0], loop->callbacks, &result.loss, error));
-    if (loop->answerer != NULL)
-        LOAM_TRY(loam_answerer_score(loop->answerer, loop->eval_dataset, 0, &result, error));
+    struct loam_error failure = {0};
+    enum loam_status status = measure(loop, &result, &failure);
+    if (may_skip(loop, status))
+        loam_log_write(log_of(loop), LOAM_LOG_WARNING,
+                       "step %lld: %s; it is not the best, and the run goes on", (long long)loop->step,
+                       failure.message);
+    else if (status != LOAM_OK)
+        return loam_fail(error, status, "%s", failure.message);
     loop->eval_loss = result.loss.loss;
     loop->eval_exact_match = result.overall.exact;
     loop->eval_f1 = result.overall.f1;
@@ -237,7 +256,7 @@ static enum loam_status skip_step(struct loam_loop *loop, const char *why, struc
 
 static bool is_skipped(struct loam_loop *loop, enum loam_status status)
 {
-    if (status != LOAM_ERROR_NUMERIC || loop->settings->on_nonfinite != LOAM_NONFINITE_SKIP) return false;
+    if (!may_skip(loop, status)) return false;
     loop->skipped++;
     return true;
 }
@@ -262,6 +281,7 @@ static enum loam_status run_step(struct loam_loop *loop, struct loam_error *erro
     if (status != LOAM_OK) return loam_fail(error, status, "%s", failure.message);
     loop->step++;
     loop->updates++;
+    loop->diverged = false;
     loop->examples += (int64_t)loop->buffers->count;
     loop->tokens += loop->buffers->tokens;
     loop->loss_sum += loop->last.loss;
@@ -327,6 +347,38 @@ static enum loam_status save_stopped(struct loam_loop *loop, struct loam_error *
                      loop->settings->out, (long long)loop->step);
 }
 
+// Values that are not finite are of no use to anybody, and as the newest checkpoint in the way of those
+// before.
+static enum loam_status save_finite(struct loam_loop *loop, struct loam_error *error)
+{
+    double norm = 0;
+    LOAM_TRY(loam_optimiser_value_norm(loop->optimiser, &norm, error));
+    if (!isfinite(norm)) return loam_fail(error, LOAM_ERROR_NUMERIC, "not all trained values are finite");
+    return loop->saved == loop->step ? LOAM_OK : save(loop, error);
+}
+
+// `error` says what was not finite; the steps before it are done and stay so. What follows from the saved
+// values is the same whatever the rate: only to leave it out helps, or to take another way to it.
+static enum loam_status save_diverged(struct loam_loop *loop, struct loam_error *error)
+{
+    struct loam_error failure = {0}, reason = *error;
+    int64_t before = loop->saved;
+    if (loop->step == 0 || loop->saver.save == NULL) return reason.status;
+    loop->diverged = true;
+    if (save_finite(loop, &failure) == LOAM_OK)
+        return loam_fail(
+            error, reason.status,
+            "%s; step %lld is saved in %s/checkpoint-%lld: --resume --allow-change goes on from "
+            "there with --on-nonfinite skip, or from an earlier one with a lower --learning-rate",
+            reason.message, (long long)loop->step, loop->settings->out, (long long)loop->step);
+    if (before < 0 || before == loop->step)
+        return loam_fail(error, reason.status, "%s; not saved: %s", reason.message, failure.message);
+    return loam_fail(error, reason.status,
+                     "%s; not saved: %s; --resume --allow-change goes on from step %lld with a lower "
+                     "--learning-rate",
+                     reason.message, failure.message, (long long)before);
+}
+
 // ---- the run ----
 
 static enum loam_status run_steps(struct loam_loop *loop, struct loam_error *error)
@@ -354,6 +406,7 @@ enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
 {
     enum loam_status status = run_steps(loop, error);
     if (status == LOAM_ERROR_STOPPED) return save_stopped(loop, error);
+    if (status == LOAM_ERROR_NUMERIC) return save_diverged(loop, error);
     if (status != LOAM_OK) return status;
     if (loop->skipped > 0)
         loam_log_write(log_of(loop), LOAM_LOG_WARNING,

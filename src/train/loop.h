@@ -53,6 +53,7 @@ struct loam_loop {
     double best_f1;            // its
     int64_t best_step;         // when it was; -1: never
     int64_t worse_evaluations; // since then
+    bool diverged;             // what comes after the step that is done was not finite
     double start;              // seconds
     double seconds;            // of the whole run, once it has ended
     struct loam_step_result last;
@@ -70,8 +71,9 @@ struct loam_loop {
 
 // Before anything has happened.
 void loam_loop_begin(struct loam_loop *loop);
-// All steps that are left. One that is stopped by its caller saves the step it has done. A step whose
-// examples have no labels counts as a step but changes nothing; a run without any label is an error.
+// All steps that are left. One that is stopped by its caller, or by a loss or gradient that is not finite,
+// saves the steps it has done. A step whose examples have no labels counts as a step but changes nothing; a
+// run without any label is an error.
 enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error);
 // The last report. `eval_loss` and its fellows are then those of the values that the run results in.
 void loam_loop_end(struct loam_loop *loop);

@@ -2,13 +2,15 @@
 
 #include <math.h>
 
+static void add_square(struct loam_optimiser *optimiser, struct loam_stream *stream, struct loam_tensor x)
+{
+    loam_squared_norm(stream, &(struct loam_squared_norm_args){.x = x, .result = optimiser->squared_norm});
+}
+
 static void measure(struct loam_optimiser *optimiser, struct loam_stream *stream)
 {
     loam_zero(stream, optimiser->squared_norm.data, sizeof(double));
-    loam_squared_norm(stream, &(struct loam_squared_norm_args){
-                                  .x = optimiser->set->gradients,
-                                  .result = optimiser->squared_norm,
-                              });
+    add_square(optimiser, stream, optimiser->set->gradients);
 }
 
 static void update(const struct loam_optimiser *optimiser, struct loam_stream *stream, double learning_rate)
@@ -85,15 +87,29 @@ enum loam_status loam_optimiser_zero_gradients(struct loam_optimiser *optimiser,
     return loam_stream_finish(&optimiser->stream, error);
 }
 
-enum loam_status loam_optimiser_gradient_norm(struct loam_optimiser *optimiser, double *norm,
-                                              struct loam_error *error)
+static enum loam_status read_norm(struct loam_optimiser *optimiser, double *norm, struct loam_error *error)
 {
     double squared = 0;
-    measure(optimiser, &optimiser->stream);
     loam_download(&optimiser->stream, &squared, optimiser->squared_norm.data, sizeof squared);
     LOAM_TRY(loam_stream_finish(&optimiser->stream, error));
     *norm = sqrt(squared);
     return LOAM_OK;
+}
+
+enum loam_status loam_optimiser_gradient_norm(struct loam_optimiser *optimiser, double *norm,
+                                              struct loam_error *error)
+{
+    measure(optimiser, &optimiser->stream);
+    return read_norm(optimiser, norm, error);
+}
+
+enum loam_status loam_optimiser_value_norm(struct loam_optimiser *optimiser, double *norm,
+                                           struct loam_error *error)
+{
+    loam_zero(&optimiser->stream, optimiser->squared_norm.data, sizeof(double));
+    for (size_t i = 0; i < optimiser->set->count; i++)
+        add_square(optimiser, &optimiser->stream, optimiser->set->items[i].value);
+    return read_norm(optimiser, norm, error);
 }
 
 enum loam_status loam_optimiser_update(struct loam_optimiser *optimiser, double learning_rate,

@@ -31,6 +31,9 @@ enum loam_status loam_optimiser_zero_gradients(struct loam_optimiser *optimiser,
 // The norm of all gradients together, before clipping; not finite when one of them is not.
 enum loam_status loam_optimiser_gradient_norm(struct loam_optimiser *optimiser, double *norm,
                                               struct loam_error *error);
+// The norm of all trained values together; not finite when one of them is not.
+enum loam_status loam_optimiser_value_norm(struct loam_optimiser *optimiser, double *norm,
+                                           struct loam_error *error);
 // One update; clips by the norm that was measured last.
 enum loam_status loam_optimiser_update(struct loam_optimiser *optimiser, double learning_rate,
                                        struct loam_error *error);

@@ -40,7 +40,7 @@ void loam_output_deinit(struct loam_output *output);
 // them.
 enum loam_status loam_output_copy_files(const struct loam_output *output, const char *model, bool full,
                                         struct loam_error *error);
-// run.yaml: the run as it was asked for. `text` NULL: none.
+// run.yaml: the run as it was asked for and resolved. `text` NULL: none.
 enum loam_status loam_output_write_record(const struct loam_output *output, const char *text,
                                           struct loam_error *error);
 // The settings of the run as a Markdown table, as README.md has it.

@@ -150,6 +150,28 @@ static enum loam_status set_data(json_t *options, const struct loam_train_settin
                                   : set(options, "template", json_string(name), error);
 }
 
+// "never" and its like where it is 0.
+static enum loam_status set_count(json_t *options, const char *name, int64_t value, const char *none,
+                                  struct loam_error *error)
+{
+    if (value <= 0) return set(options, name, json_string(none), error);
+    return set_number(options, name, (double)value, error);
+}
+
+// What decides when the run ends and which step is its result; see matters().
+static enum loam_status set_evaluation(json_t *options, const struct loam_train_settings *settings,
+                                       struct loam_error *error)
+{
+    LOAM_TRY(settings->eval_data != NULL ? set_file(options, "eval-data", settings->eval_data, error)
+                                         : set(options, "eval-data", json_string("none"), error));
+    LOAM_TRY(set_count(options, "eval-steps", settings->eval_steps, "at the end", error));
+    LOAM_TRY(
+        set_count(options, "early-stopping-patience", settings->early_stopping_patience, "never", error));
+    LOAM_TRY(set_count(options, "max-new-tokens", settings->max_new_tokens, "the default", error));
+    return set(options, "load-best-at-end", json_string(settings->load_best_at_end ? "true" : "false"),
+               error);
+}
+
 static enum loam_status set_words(json_t *options, const struct loam_train_job *job, struct loam_error *error)
 {
     const struct loam_train_settings *settings = job->settings;
@@ -212,6 +234,7 @@ enum loam_status loam_recorded_options(json_t **out, const struct loam_train_job
     if (options == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: the options of the run");
     enum loam_status status = set_model(options, job->settings, error);
     if (status == LOAM_OK) status = set_data(options, job->settings, error);
+    if (status == LOAM_OK) status = set_evaluation(options, job->settings, error);
     if (status == LOAM_OK) status = set_lora(options, job, error);
     if (status == LOAM_OK) status = set_words(options, job, error);
     if (status == LOAM_OK) status = set_numbers(options, job, error);
@@ -230,6 +253,27 @@ static const char *text_of(const json_t *value, const char *key)
 {
     const char *text = json_string_value(json_is_object(value) ? json_object_get(value, key) : value);
     return text != NULL ? text : "";
+}
+
+// Whether evaluations decide the result. A checkpoint from before they were recorded says nothing of it.
+static bool is_judged(const json_t *options)
+{
+    const char *patience = text_of(json_object_get(options, "early-stopping-patience"), "");
+    const char *best = text_of(json_object_get(options, "load-best-at-end"), "");
+    return strcmp(best, "true") == 0 || (patience[0] != '\0' && strcmp(patience, "never") != 0);
+}
+
+// A run that ends with its last step may be measured otherwise from here on: only what decides has to stay.
+static bool matters(const char *name, const json_t *recorded, const json_t *options)
+{
+    static const char *const of_evaluation[] = {"eval-data", "eval-steps", "early-stopping-patience",
+                                                "load-best-at-end", "max-new-tokens"};
+    const char *metric = text_of(json_object_get(options, "metric-for-best-model"), "");
+    bool decides = is_judged(recorded) || is_judged(options);
+    if (strcmp(name, "max-new-tokens") == 0 && strcmp(metric, "exact_match") != 0) return false;
+    for (size_t i = 0; i < sizeof of_evaluation / sizeof of_evaluation[0]; i++)
+        if (strcmp(name, of_evaluation[i]) == 0) return decides;
+    return true;
 }
 
 static enum loam_status describe(struct loam_bytes *text, const char *name, const json_t *old,
@@ -251,7 +295,7 @@ static enum loam_status describe_changes(struct loam_bytes *text, const json_t *
     for (void *at = json_object_iter(now); at != NULL; at = json_object_iter_next(now, at)) {
         const char *name = json_object_iter_key(at);
         const json_t *old = json_object_get(recorded, name), *new = json_object_iter_value(at);
-        if (strcmp(text_of(old, "sha256"), text_of(new, "sha256")) != 0)
+        if (matters(name, recorded, options) && strcmp(text_of(old, "sha256"), text_of(new, "sha256")) != 0)
             LOAM_TRY(describe(text, name, old, new, error));
     }
     return LOAM_OK;

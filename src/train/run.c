@@ -27,10 +27,12 @@ struct train_run {
     struct loam_tensorboard board;
     struct loam_checkpoints checkpoints;
     struct loam_loop loop;
+    struct loam_bytes record; // OUT/run.yaml
 };
 
 static void close_run(struct train_run *run)
 {
+    loam_bytes_deinit(&run->record);
     loam_tensorboard_close(&run->board);
     loam_metrics_close(&run->metrics);
     loam_checkpoints_close(&run->checkpoints);
@@ -112,7 +114,7 @@ static enum loam_status save(struct train_run *run, struct loam_error *error)
     LOAM_TRY(loam_output_restore(&run->output, run->job.log, error));
     LOAM_TRY(loam_journal_flush(&run->metrics.journal, error));
     LOAM_TRY(loam_output_copy_files(&run->output, run->settings->model, run->settings->full, error));
-    LOAM_TRY(loam_output_write_record(&run->output, run->settings->record, error));
+    LOAM_TRY(loam_output_write_record(&run->output, run->record.data, error));
     LOAM_TRY(loam_output_write_card(&run->output, &run->loop, run->job.adapter, error));
     const char *directory = run->output.staging.directory;
     if (run->job.adapter != NULL)
@@ -199,7 +201,12 @@ static void take_best(struct train_run *run)
 {
     struct loam_loop *loop = &run->loop;
     struct loam_error error = {0};
-    if (!run->settings->load_best_at_end || loop->best_step < 0 || loop->best_step == loop->step) return;
+    if (!run->settings->load_best_at_end || loop->best_step == loop->step) return;
+    if (loop->best_step < 0) {
+        loam_log_write(run->job.log, LOAM_LOG_WARNING,
+                       "the result is that of the last step: no evaluation was finite, so none is the best");
+        return;
+    }
     bool taken = loam_checkpoints_load_values(&run->checkpoints, loop->best_step, &error) == LOAM_OK;
     if (taken) {
         loop->eval_loss = loop->best_loss;
@@ -214,10 +221,42 @@ static void take_best(struct train_run *run)
                    (long long)loop->best_step, loam_loop_best(loop, best), error.message);
 }
 
+// ---- the run as text ----
+
+// LOAM_DTYPE_NONE where matrices stay as they are stored, in another one than the rest.
+static enum loam_dtype dtype_of(const struct loam_session *session)
+{
+    const struct loam_model *model = session->model;
+    for (size_t i = 0; i < model->parameter_count; i++)
+        if (model->parameters[i].value.dtype != session->dtype) return LOAM_DTYPE_NONE;
+    return session->dtype;
+}
+
+static enum loam_status format_record(struct train_run *run, struct loam_error *error)
+{
+    const struct loam_train_settings *settings = run->settings;
+    const struct loam_session *session = &run->job.session;
+    if (settings->record == NULL) return LOAM_OK;
+    bool begun = run->job.adapter != NULL && settings->adapter == NULL;
+    char *targets = begun ? loam_adapter_targets(run->job.adapter, error) : NULL;
+    if (begun && targets == NULL) return LOAM_ERROR_MEMORY;
+    struct loam_train_resolved resolved = {
+        .max_length = session->max_length,
+        .token_budget = session->token_budget,
+        .threads = session->device->threads,
+        .dtype = dtype_of(session),
+        .targets = targets,
+    };
+    enum loam_status status = settings->record(settings->record_user, &resolved, &run->record, error);
+    free(targets);
+    return status;
+}
+
 static enum loam_status train(struct train_run *run, struct loam_error *error)
 {
     struct loam_train_job *job = &run->job;
     LOAM_TRY(loam_train_job_load(job, error));
+    LOAM_TRY(format_record(run, error));
     prepare_loop(run);
     LOAM_TRY(begin(run, error));
     LOAM_TRY(loam_loop_run(&run->loop, error));

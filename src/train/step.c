@@ -90,7 +90,7 @@ static enum loam_status fail_numeric(const struct loam_step_buffers *buffers, co
     const char *advice = step == 0 ? "is the model, or the adapter that it goes on from, damaged? else try "
                                      "--dtype f32"
                                    : "try a lower --learning-rate or --dtype f32";
-    char ids[600];
+    char ids[400]; // so that the whole message has room for what a caller adds
     list_ids(buffers, first, end, ids, sizeof ids);
     return loam_fail(error, LOAM_ERROR_NUMERIC, "step %lld: the %s is %s; examples: %s; %s",
                      (long long)step + 1, what, isnan(value) ? "not a number" : "infinite", ids, advice);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
 #include "generate/generate.h"
 #include "lora/lora.h"
 #include "text/dataset.h"
@@ -14,6 +15,15 @@ enum loam_on_nonfinite { LOAM_NONFINITE_STOP, LOAM_NONFINITE_SKIP };
 
 // What evaluations are compared by: the lower loss, or the higher exact match of generated answers.
 enum loam_best_metric { LOAM_BEST_EVAL_LOSS, LOAM_BEST_EXACT_MATCH };
+
+// What the run chose where its settings leave it open.
+struct loam_train_resolved {
+    int32_t max_length;
+    int32_t token_budget;
+    int threads;
+    enum loam_dtype dtype; // LOAM_DTYPE_NONE: of several, which no --dtype says
+    const char *targets;   // of a new adapter; NULL: there is none
+};
 
 // Names and defaults are Hugging Face's TrainingArguments where it has them (the table of defaults is
 // api/options.c).
@@ -68,7 +78,10 @@ struct loam_train_settings {
     bool tensorboard;        // --report-to tensorboard: event files for TensorBoard
     const char *logging_dir; // where; NULL: OUT/runs. Given, it asks for them by itself
     uint64_t seed;
-    const char *record; // the run as text, saved as OUT/run.yaml; NULL: none
+    // Appends the run as text, saved as OUT/run.yaml; NULL: none.
+    enum loam_status (*record)(void *user, const struct loam_train_resolved *resolved,
+                               struct loam_bytes *text, struct loam_error *error);
+    void *record_user;
 };
 
 // What the adapter's records call the model.

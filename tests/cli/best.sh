@@ -48,6 +48,28 @@ rm -rf "$tmp/measured/checkpoint-12"
 ok 'resumed' "${train[@]}" "${by_answers[@]}" --out "$tmp/measured" --resume
 cmp -s "$tmp/without/adapter_model.safetensors" "$tmp/measured/adapter_model.safetensors" || fail 'another adapter'
 
+# What the result is decided by stays what it was; what is only measured may change.
+sed 's/bakery/bakehouse/' "$data" >"$tmp/other.json"
+judged=("${train[@]}" "${by_answers[@]}" --learning-rate 0 --load-best-at-end --early-stopping-patience 3 --out "$tmp/judged")
+ok 'judged' "${judged[@]}"
+changed() { # TEXT ARGUMENT...: refused, naming it
+    local text=$1
+    shift
+    run "changed: $text" "${judged[@]}" --resume "$@"
+    [ "$code" -eq 1 ] && tail -n 1 "$tmp/stderr" | grep -qF -- "$text" || fail "exit code $code: $(cat "$tmp/stderr")"
+}
+changed "--eval-data was $data and is $tmp/other.json" --eval-data "$tmp/other.json"
+changed '--eval-steps was 2 and is 3' --eval-steps 3
+changed '--early-stopping-patience was 3 and is 4' --early-stopping-patience 4
+changed '--load-best-at-end was true and is false' --no-load-best-at-end
+changed '--max-new-tokens was 4 and is 5' --max-new-tokens 5
+ok 'changed, and allowed' "${judged[@]}" --resume --early-stopping-patience 4 --allow-change
+ok 'measured only' "${train[@]}" --eval-data "$data" --eval-steps 4 --save-steps 4 --out "$tmp/free"
+rm -rf "$tmp/free/checkpoint-12"
+ok 'measured otherwise from here on' "${train[@]}" --eval-data "$tmp/other.json" --eval-steps 3 --max-new-tokens 5 \
+    --save-steps 4 --out "$tmp/free" --resume
+grep -q "going on from $tmp/free/checkpoint-8" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+
 refuses 1 '--metric-for-best-model goes by the evaluations: it needs --eval-data' 'no evaluation' "${train[@]}" \
     --metric-for-best-model exact_match --out "$tmp/out"
 refuses 1 'is not a SQuAD file: --metric-for-best-model' 'no questions' "${train[@]}" --metric-for-best-model exact_match \

@@ -41,6 +41,20 @@ case_name='relative paths'
     2>"$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 cmp "$tmp/project/out/adapter_model.safetensors" "$tmp/elsewhere/again/adapter_model.safetensors" || fail 'another adapter'
 
+# What loam chose is in it, since another machine or a later loam may choose otherwise; to say it chooses nothing else.
+case_name='resolved'
+for line in 'max-length: [0-9]*' 'token-budget: [0-9]*' 'target-modules: query_key_value' 'threads: 1' 'dtype: b*f[0-9]*'; do
+    grep -qx "$line" "$tmp/project/out/run.yaml" || fail "no \"$line\": $(cat "$tmp/project/out/run.yaml")"
+done
+cmp -s <(grep -v '^out:' "$tmp/project/out/run.yaml") <(grep -v '^out:' "$tmp/elsewhere/again/run.yaml") ||
+    fail "$(diff "$tmp/project/out/run.yaml" "$tmp/elsewhere/again/run.yaml")"
+ok 'each core' train --model "$tmp/model" --data "$data" --max-steps 1 --out "$tmp/cores"
+grep -qx 'threads: [1-9][0-9]*' "$tmp/cores/run.yaml" || fail "$(cat "$tmp/cores/run.yaml")"
+ok 'kept in 16 bits' init --config "$tiny/config.json" --tokenizer "$tiny/tokenizer.json" --dtype f16 --out "$tmp/halves"
+ok 'train it' train --model "$tmp/halves" --data "$data" --max-steps 2 --threads 1 --out "$tmp/kept"
+ok 'train it again' train --config "$tmp/kept/run.yaml" --out "$tmp/kept-again"
+cmp "$tmp/kept/adapter_model.safetensors" "$tmp/kept-again/adapter_model.safetensors" || fail 'another adapter'
+
 # A whole model has its run.yaml too, and a plan takes what a run has left.
 ok 'full' train --config "$tmp/my.yaml" --method full --out "$tmp/full"
 grep -qx 'method: full' "$tmp/full/run.yaml" || fail "$(cat "$tmp/full/run.yaml")"

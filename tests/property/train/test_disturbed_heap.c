@@ -10,6 +10,13 @@
 
 // ---- the run ----
 
+static enum loam_status write_record(void *user, const struct loam_train_resolved *resolved,
+                                     struct loam_bytes *text, struct loam_error *error)
+{
+    (void)user;
+    return loam_bytes_format(text, error, "max-length: %d\n", (int)resolved->max_length);
+}
+
 static struct loam_train_settings settings_for(const struct fixture *fixture)
 {
     struct loam_train_settings settings = fixture_settings(fixture);
@@ -23,7 +30,7 @@ static struct loam_train_settings settings_for(const struct fixture *fixture)
     settings.lora.dropout = 0.1;
     settings.tensorboard = true;
     settings.resume = "auto";
-    settings.record = "model: fixture\n";
+    settings.record = write_record;
     return settings;
 }
 

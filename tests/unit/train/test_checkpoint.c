@@ -237,15 +237,21 @@ static void a_state_of_before(void **state)
 }
 
 // A rate that is beyond all reason: soon nothing is finite any more.
-static void not_finite(void **state)
+static struct loam_train_settings settings_that_diverge(void)
 {
-    (void)state;
-    struct loam_error error;
     struct loam_train_settings settings = settings_here();
     settings.eval_data = NULL;
     settings.epochs = 20;
     settings.learning_rate = 30;
     settings.schedule = LOAM_SCHEDULE_CONSTANT;
+    return settings;
+}
+
+static void not_finite(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_that_diverge();
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC, "step ");
     settings.overwrite = true;
     settings.on_nonfinite = LOAM_NONFINITE_SKIP;
@@ -253,6 +259,98 @@ static void not_finite(void **state)
     assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
     assert_non_null(strstr(fixture.log, "; skipped"));
     assert_non_null(strstr(fixture.log, "of 40 steps were skipped"));
+}
+
+static size_t list(int64_t newest[1])
+{
+    struct loam_error error;
+    int64_t *steps;
+    size_t count;
+    assert_ok(loam_checkpoint_list(fixture.out, &steps, &count, &error));
+    *newest = count > 0 ? steps[0] : -1;
+    free(steps);
+    return count;
+}
+
+// What was learnt before is saved, and a run that goes on from there ends as one that left the step out
+// itself.
+static void not_finite_keeps_the_steps_before(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    int64_t step;
+    struct loam_train_settings settings = settings_that_diverge(), skipping = settings;
+    skipping.on_nonfinite = LOAM_NONFINITE_SKIP;
+    skipping.out = fixture.adapter;
+    assert_ok(loam_train_run(&skipping, &fixture.callbacks, &error));
+    fixture_clear(&fixture);
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC,
+                 "there with --on-nonfinite skip");
+    assert_int_equal(list(&step), 1);
+    assert_true(step > 1);
+    assert_false(fixture_has(fixture.out, "adapter_model.safetensors"));
+    // It meets the same again, until it is told to leave it out.
+    settings.resume = "auto";
+    fixture_clear(&fixture);
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC, "is saved in");
+    settings.on_nonfinite = LOAM_NONFINITE_SKIP;
+    settings.allow_change = true;
+    fixture_clear(&fixture);
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    assert_true(fixture_same_file(fixture.adapter, fixture.out, "adapter_model.safetensors"));
+    // The last one may be far astray: it takes the place of none before it.
+    settings = settings_that_diverge();
+    settings.overwrite = true;
+    settings.save_steps = step - 1;
+    settings.save_total_limit = 1;
+    fixture_clear(&fixture);
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC, "is saved in");
+    assert_int_equal(list(&step), 2);
+    settings.overwrite = false;
+    settings.resume = "auto";
+    fixture_clear(&fixture);
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC, "is saved in");
+    assert_int_equal(list(&step), 2);
+}
+
+// Such values would be the newest checkpoint, and good for nothing.
+static void values_that_are_not_finite_are_not_saved(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    int64_t step;
+    struct loam_train_settings settings = settings_that_diverge();
+    settings.learning_rate = 1e39; // more than a float holds
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC,
+                 "not saved: not all trained values are finite");
+    assert_int_equal(list(&step), 0);
+}
+
+static void an_evaluation_that_is_not_finite(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_that_diverge();
+    settings.learning_rate = 3e38; // after the first step, at a rate of zero
+    settings.max_steps = 12;
+    settings.eval_data = fixture.jsonl;
+    settings.eval_steps = 1;
+    settings.load_best_at_end = true;
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC,
+                 "the evaluation loss is not a number");
+    assert_non_null(strstr(error.message, "step 2 is saved in"));
+    settings.overwrite = true;
+    settings.on_nonfinite = LOAM_NONFINITE_SKIP;
+    fixture_clear(&fixture);
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    assert_non_null(strstr(fixture.log, "; it is not the best, and the run goes on"));
+    const struct loam_event *end = &fixture.events[fixture.event_count - 1];
+    assert_int_equal(end->step, 12);
+    assert_true(isfinite(end->eval_loss)); // that of the best
+    settings.early_stopping_patience = 4;
+    fixture_clear(&fixture);
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    assert_int_equal(fixture.events[fixture.event_count - 1].step, 1 + 4);
 }
 
 static void refuses_what_cannot_be(void **state)
@@ -422,6 +520,9 @@ int main(void)
         TEST(best_by_exact_match_resumed),
         cmocka_unit_test(a_state_of_before),
         TEST(not_finite),
+        TEST(not_finite_keeps_the_steps_before),
+        TEST(values_that_are_not_finite_are_not_saved),
+        TEST(an_evaluation_that_is_not_finite),
         TEST(refuses_what_cannot_be),
         TEST(one_run_at_a_time),
         TEST(a_flipped_bit_is_seen),

@@ -36,8 +36,55 @@ static void names_do_not_break_the_line(void **state)
     json_decref(now);
 }
 
+static json_t *judged(const char *best, const char *patience, const char *metric, const char *eval_steps)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "load-best-at-end", best, "early-stopping-patience",
+                     patience, "metric-for-best-model", metric, "eval-steps", eval_steps, "eval-data",
+                     eval_steps, "max-new-tokens", eval_steps);
+}
+
+// `expected`: what is said, in any order; NULL: nothing.
+static void compare(json_t *before, json_t *now, const char *const *expected)
+{
+    struct loam_error error = {0};
+    enum loam_status status = loam_recorded_compare(before, now, "checkpoint", false, NULL, &error);
+    assert_int_equal(status, expected != NULL ? LOAM_ERROR_ARGUMENT : LOAM_OK);
+    size_t count = 0, said = 0;
+    for (; expected != NULL && expected[count] != NULL; count++)
+        assert_non_null(strstr(error.message, expected[count]));
+    for (const char *at = error.message; status != LOAM_OK && (at = strstr(at, " and is ")) != NULL; at++)
+        said++;
+    assert_int_equal(said, count);
+    json_decref(before);
+    json_decref(now);
+}
+
+// How a run is measured counts where that decides its result, and may change where it does not.
+static void evaluations_count_where_they_decide(void **state)
+{
+    (void)state;
+#define SAYS(...) (const char *const[]){__VA_ARGS__, NULL}
+    compare(judged("false", "never", "eval_loss", "2"), judged("false", "never", "eval_loss", "3"), NULL);
+    compare(judged("true", "never", "eval_loss", "2"), judged("true", "never", "eval_loss", "3"),
+            SAYS("--eval-steps was 2 and is 3", "--eval-data was 2 and is 3"));
+    compare(judged("false", "4", "exact_match", "2"), judged("false", "4", "exact_match", "3"),
+            SAYS("--eval-steps was 2", "--eval-data was 2", "--max-new-tokens was 2 and is 3"));
+    compare(judged("true", "4", "eval_loss", "2"), judged("false", "never", "eval_loss", "2"),
+            SAYS("--load-best-at-end was true and is false", "--early-stopping-patience was 4 and is never"));
+    compare(judged("false", "never", "eval_loss", "2"), judged("false", "4", "eval_loss", "2"),
+            SAYS("--early-stopping-patience was never and is 4"));
+    // A checkpoint from before they were recorded.
+    compare(json_pack("{s:s}", "metric-for-best-model", "eval_loss"),
+            judged("false", "never", "eval_loss", "2"), NULL);
+    compare(json_pack("{s:s}", "metric-for-best-model", "eval_loss"), judged("false", "4", "eval_loss", "2"),
+            SAYS("--early-stopping-patience was not there and is 4", "--eval-steps was not there and is 2",
+                 "--eval-data was not there", "--load-best-at-end was not there and is false"));
+#undef SAYS
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(names_do_not_break_the_line)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(names_do_not_break_the_line),
+                                       cmocka_unit_test(evaluations_count_where_they_decide)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
