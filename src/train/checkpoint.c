@@ -1,125 +1,20 @@
 #include "train/checkpoint.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "io/safetensors.h"
 #include "model/files.h"
 #include "train/checkpoint_files.h"
 #include "train/checkpoint_state.h"
+#include "train/checkpoint_tensors.h"
 #include "train/recorded.h"
-
-// ---- the tensors: value, m and v of everything that is trained ----
-
-static const struct {
-    const char *prefix;
-    size_t offset; // of the tensor in struct loam_trainable
-} parts[] = {
-    {"value.", offsetof(struct loam_trainable, value)},
-    {"m.", offsetof(struct loam_trainable, m)},
-    {"v.", offsetof(struct loam_trainable, v)},
-};
-enum { PARTS = sizeof parts / sizeof parts[0] };
-
-static const struct loam_tensor *part_of(const struct loam_trainable *item, size_t part)
-{
-    return (const struct loam_tensor *)(const void *)((const char *)item + parts[part].offset);
-}
-
-static char *part_name(const struct loam_trainable *item, size_t part, struct loam_error *error)
-{
-    return loam_format(error, "%s%s", parts[part].prefix, item->name);
-}
-
-static enum loam_status fill_block(void *user, size_t index, size_t first, size_t count, void *block,
-                                   struct loam_error *error)
-{
-    struct loam_optimiser *optimiser = user;
-    const struct loam_tensor *tensor = part_of(&optimiser->set->items[index / PARTS], index % PARTS);
-    loam_download(&optimiser->stream, block, (const float *)tensor->data + first, count * sizeof(float));
-    return loam_stream_finish(&optimiser->stream, error);
-}
-
-static enum loam_status describe(struct loam_write_tensor *tensors, const struct loam_trainables *set,
-                                 struct loam_error *error)
-{
-    for (size_t i = 0; i < PARTS * set->count; i++) {
-        const struct loam_trainable *item = &set->items[i / PARTS];
-        tensors[i].dtype = LOAM_F32;
-        tensors[i].rank = item->value.rank;
-        memcpy(tensors[i].shape, item->value.shape, sizeof tensors[i].shape);
-        tensors[i].name = part_name(item, i % PARTS, error);
-        if (tensors[i].name == NULL) return LOAM_ERROR_MEMORY;
-    }
-    return LOAM_OK;
-}
-
-static enum loam_status write_tensors(struct loam_optimiser *optimiser, const char *directory,
-                                      struct loam_error *error)
-{
-    size_t count = PARTS * optimiser->set->count;
-    struct loam_write_source source = {.fill = fill_block, .user = optimiser};
-    struct loam_write_tensor *tensors = loam_calloc(count, sizeof *tensors, error);
-    if (tensors == NULL) return LOAM_ERROR_MEMORY;
-    char *path = loam_path_join(directory, LOAM_CHECKPOINT_TENSORS, error);
-    enum loam_status status = path == NULL ? LOAM_ERROR_MEMORY : describe(tensors, optimiser->set, error);
-    if (status == LOAM_OK) status = loam_safetensors_write_from(path, tensors, count, &source, error);
-    for (size_t i = 0; i < count; i++)
-        free((char *)(uintptr_t)tensors[i].name);
-    free(tensors);
-    free(path);
-    return status;
-}
-
-// The tensor of that name, of the part's shape.
-static enum loam_status find_stored(const struct loam_stored_tensor **stored,
-                                    const struct loam_safetensors *file, const char *path, const char *name,
-                                    const struct loam_tensor *wanted, struct loam_error *error)
-{
-    *stored = loam_safetensors_find(file, name);
-    bool same = *stored != NULL && (*stored)->dtype == LOAM_F32 && (*stored)->rank == wanted->rank;
-    for (int i = 0; same && i < wanted->rank; i++)
-        same = (*stored)->shape[i] == wanted->shape[i];
-    if (same) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_FORMAT, "%s has no tensor \"%s\" of this run's shape", path, name);
-}
-
-static enum loam_status read_part(struct loam_optimiser *optimiser, const struct loam_safetensors *file,
-                                  const char *path, size_t index, struct loam_error *error)
-{
-    const struct loam_trainable *item = &optimiser->set->items[index / PARTS];
-    const struct loam_tensor *target = part_of(item, index % PARTS);
-    const struct loam_stored_tensor *stored;
-    char *name = part_name(item, index % PARTS, error);
-    if (name == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = find_stored(&stored, file, path, name, target, error);
-    free(name);
-    if (status != LOAM_OK) return status;
-    loam_upload(&optimiser->stream, target->data, stored->data, stored->bytes);
-    if (target == &item->value && item->mirror.data != NULL)
-        loam_upload_as(&optimiser->stream, item->mirror.data, item->mirror.dtype, stored->data, LOAM_F32,
-                       (size_t)loam_tensor_count(target));
-    return loam_stream_finish(&optimiser->stream, error);
-}
-
-// With `values_alone` the optimiser's state stays as it is.
-static enum loam_status read_tensors(struct loam_optimiser *optimiser, const char *directory,
-                                     bool values_alone, struct loam_error *error)
-{
-    struct loam_safetensors *file = NULL;
-    char *path = loam_path_join(directory, LOAM_CHECKPOINT_TENSORS, error);
-    if (path == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = loam_safetensors_open_file(&file, path, error);
-    for (size_t i = 0; status == LOAM_OK && i < PARTS * optimiser->set->count; i++)
-        if (!values_alone || i % PARTS == 0) status = read_part(optimiser, file, path, i, error);
-    loam_safetensors_destroy(file);
-    free(path);
-    return status;
-}
 
 // ---- the state ----
 
@@ -155,15 +50,27 @@ static enum loam_status write_state(const struct loam_checkpoints *checkpoints, 
 {
     const struct loam_train_job *job = checkpoints->job;
     json_t *root =
-        json_pack("{s:i, s:s, s:o, s:f, s:I, s:i, s:b, s:o, s:O}", "version", LOAM_CHECKPOINT_VERSION, "loam",
-                  LOAM_VERSION, "state", loam_checkpoint_state_format(loop), "epoch",
-                  loam_order_epoch_after(loop->order, loop->step - 1), "optimiser_step",
+        json_pack("{s:i, s:s, s:s, s:o, s:f, s:I, s:i, s:b, s:o, s:O}", "version", LOAM_CHECKPOINT_VERSION,
+                  "loam", LOAM_VERSION, "run", checkpoints->run, "state", loam_checkpoint_state_format(loop),
+                  "epoch", loam_order_epoch_after(loop->order, loop->step - 1), "optimiser_step",
                   (json_int_t)job->optimiser.step, "threads", job->session.device->threads, "diverged",
                   loop->diverged, "event_file", event_file(loop->board), "options", checkpoints->options);
     return write_json(directory, root, error);
 }
 
 // ---- finding one ----
+
+// Tells the checkpoints of this run, and of those that go on with it, from all others.
+static enum loam_status make_run_id(char id[LOAM_RUN_ID_SIZE], struct loam_error *error)
+{
+    unsigned char bytes[(LOAM_RUN_ID_SIZE - 1) / 2];
+    if (getentropy(bytes, sizeof bytes) != 0)
+        return loam_fail(error, LOAM_ERROR_IO, "the system gives no random bytes for the id of the run: %s",
+                         strerror(errno));
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+    return LOAM_OK;
+}
 
 static enum loam_status compare_options(struct loam_checkpoints *checkpoints, const json_t *root,
                                         const char *directory, struct loam_error *error)
@@ -180,37 +87,64 @@ static enum loam_status compare_options(struct loam_checkpoints *checkpoints, co
     return LOAM_OK;
 }
 
-// Takes it when it is whole; LOAM_ERROR_FORMAT and LOAM_ERROR_IO: it is not.
-static enum loam_status try_checkpoint(struct loam_checkpoints *checkpoints, const char *directory,
-                                       bool *whole, struct loam_error *error)
+// A checkpoint of a newer loam may have other files: it is not damaged for that.
+static enum loam_status examine(json_t **root, const char *directory, struct loam_error *error)
 {
-    json_t *root;
-    *whole = false;
-    LOAM_TRY(loam_checkpoint_verify(directory, error));
-    LOAM_TRY(loam_checkpoint_state_load(&root, directory, error));
-    *whole = true;
-    enum loam_status status = compare_options(checkpoints, root, directory, error);
-    json_decref(root);
-    if (status == LOAM_OK && (checkpoints->from = loam_strdup(directory, error)) == NULL)
-        status = LOAM_ERROR_MEMORY;
+    enum loam_status status = loam_checkpoint_verify(directory, error);
+    if (status == LOAM_OK) return loam_checkpoint_state_load(root, directory, error);
+    struct loam_error other = {0};
+    if (status == LOAM_ERROR_FORMAT &&
+        loam_checkpoint_state_load(root, directory, &other) == LOAM_ERROR_UNSUPPORTED) {
+        *error = other;
+        return other.status;
+    }
+    json_decref(*root);
+    *root = NULL;
     return status;
 }
 
-// The newest one that is whole.
+// The run goes on with what `root` says.
+static enum loam_status take(struct loam_checkpoints *checkpoints, const char *directory, const json_t *root,
+                             struct loam_error *error)
+{
+    const json_t *state = json_object_get(root, "state");
+    const char *run = json_string_value(json_object_get(root, "run")); // not there in earlier ones
+    LOAM_TRY(compare_options(checkpoints, root, directory, error));
+    if (run != NULL && strlen(run) == LOAM_RUN_ID_SIZE - 1) memcpy(checkpoints->run, run, LOAM_RUN_ID_SIZE);
+    LOAM_TRY(loam_json_get_int(state, directory, "step", &checkpoints->from_step, error));
+    checkpoints->from = loam_strdup(directory, error);
+    return checkpoints->from == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
+}
+
+// LOAM_ERROR_FORMAT with `*damaged`: there is certainly nothing to go on from.
+static enum loam_status try_checkpoint(struct loam_checkpoints *checkpoints, const char *directory,
+                                       bool *damaged, struct loam_error *error)
+{
+    json_t *root = NULL;
+    enum loam_status status = examine(&root, directory, error);
+    *damaged = status == LOAM_ERROR_FORMAT;
+    if (status == LOAM_OK) status = take(checkpoints, directory, root, error);
+    json_decref(root);
+    return status;
+}
+
+// The newest one that is whole. One that cannot be read is no reason to take another, or none.
 static enum loam_status find_newest(struct loam_checkpoints *checkpoints, const int64_t *steps, size_t count,
                                     struct loam_error *error)
 {
     const char *out = checkpoints->output->directory;
     for (size_t i = 0; i < count && checkpoints->from == NULL; i++) {
-        bool whole;
+        bool damaged;
         char *directory = loam_checkpoint_path(out, steps[i], error);
         if (directory == NULL) return LOAM_ERROR_MEMORY;
-        enum loam_status status = try_checkpoint(checkpoints, directory, &whole, error);
+        enum loam_status status = try_checkpoint(checkpoints, directory, &damaged, error);
+        status = loam_checkpoint_advise(status, directory, error);
         free(directory);
-        if (status == LOAM_OK) continue;
-        if (whole || status == LOAM_ERROR_MEMORY) return status;
-        loam_log_write(checkpoints->job->log, LOAM_LOG_WARNING, "%s; falling back to the checkpoint before",
-                       error->message);
+        if (status != LOAM_OK && !damaged) return status;
+        if (damaged)
+            loam_log_write(checkpoints->job->log, LOAM_LOG_WARNING, "%s; %s", error->message,
+                           i + 1 < count ? "falling back to the checkpoint before"
+                                         : "there is none before it");
     }
     return LOAM_OK;
 }
@@ -223,27 +157,36 @@ static enum loam_status find_in_output(struct loam_checkpoints *checkpoints, str
     LOAM_TRY(loam_checkpoint_list(out, &steps, &count, error));
     enum loam_status status = find_newest(checkpoints, steps, count, error);
     free(steps);
-    if (status == LOAM_OK && checkpoints->from == NULL)
-        loam_log_write(checkpoints->job->log, LOAM_LOG_WARNING,
-                       "there is no %scheckpoint to resume from in %s: the run starts anew",
-                       count > 0 ? "whole " : "", out);
-    return status;
+    if (status != LOAM_OK || checkpoints->from != NULL) return status;
+    if (count > 0 && !checkpoints->job->settings->overwrite)
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "there is no whole checkpoint to resume from in %s: --overwrite starts anew and "
+                         "replaces what is there",
+                         out);
+    loam_log_write(checkpoints->job->log, LOAM_LOG_WARNING,
+                   "there is no %scheckpoint to resume from in %s: the run starts anew",
+                   count > 0 ? "whole " : "", out);
+    return LOAM_OK;
 }
 
 static enum loam_status find(struct loam_checkpoints *checkpoints, struct loam_error *error)
 {
-    const char *resume = checkpoints->job->settings->resume;
-    bool whole;
+    const struct loam_train_settings *settings = checkpoints->job->settings;
+    bool damaged;
+    LOAM_TRY(make_run_id(checkpoints->run, error));
     LOAM_TRY(loam_recorded_options(&checkpoints->options, checkpoints->job, error));
-    if (!loam_train_resumes(checkpoints->job->settings)) return LOAM_OK;
-    if (loam_train_resumes_from_output(checkpoints->job->settings)) return find_in_output(checkpoints, error);
-    return try_checkpoint(checkpoints, resume, &whole, error);
+    if (loam_train_resumes_from_output(settings))
+        LOAM_TRY(find_in_output(checkpoints, error));
+    else if (loam_train_resumes(settings))
+        LOAM_TRY(try_checkpoint(checkpoints, settings->resume, &damaged, error));
+    struct loam_checkpoint_past past = {checkpoints->run, checkpoints->from_step, settings->overwrite};
+    return loam_checkpoint_set_fill(&checkpoints->set, checkpoints->output->directory, &past, error);
 }
 
 enum loam_status loam_checkpoints_open(struct loam_checkpoints *checkpoints, struct loam_train_job *job,
                                        struct loam_output *output, struct loam_error *error)
 {
-    *checkpoints = (struct loam_checkpoints){.job = job, .output = output};
+    *checkpoints = (struct loam_checkpoints){.job = job, .output = output, .from_step = -1};
     enum loam_status status = find(checkpoints, error);
     if (status != LOAM_OK) loam_checkpoints_close(checkpoints);
     return status;
@@ -251,6 +194,7 @@ enum loam_status loam_checkpoints_open(struct loam_checkpoints *checkpoints, str
 
 void loam_checkpoints_close(struct loam_checkpoints *checkpoints)
 {
+    loam_checkpoint_set_deinit(&checkpoints->set);
     json_decref(checkpoints->options);
     free(checkpoints->from);
     *checkpoints = (struct loam_checkpoints){0};
@@ -292,7 +236,7 @@ static enum loam_status apply(const struct loam_checkpoints *checkpoints, const 
     if (optimiser->step < 0 || optimiser->step > loop->step)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: step %lld with %lld of the optimiser cannot be",
                          checkpoints->from, (long long)loop->step, (long long)optimiser->step);
-    LOAM_TRY(read_tensors(optimiser, checkpoints->from, false, error));
+    LOAM_TRY(loam_checkpoint_tensors_read(optimiser, checkpoints->from, false, error));
     loam_log_write(log, LOAM_LOG_INFO, "going on from %s at step %lld of %lld", checkpoints->from,
                    (long long)loop->step, (long long)total);
     if (loop->total_steps != total)
@@ -309,45 +253,30 @@ static enum loam_status apply(const struct loam_checkpoints *checkpoints, const 
 
 // ---- which ones stay ----
 
-static bool is_kept(const struct loam_loop *loop, int64_t step, size_t newer)
+// `written`: the step that was just saved; -1: none.
+static enum loam_status rotate(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
+                               int64_t written, struct loam_error *error)
 {
     const struct loam_train_settings *settings = loop->settings;
-    if (step > loop->step) return false;            // of another past
-    if (loop->saved < 0) return step == loop->step; // the first one of a run that began anew
-    if (loop->diverged) return true;                // those before may be worth more than the last one
-    if (settings->load_best_at_end && step == loop->best_step) return true;
-    return settings->save_total_limit <= 0 || (int64_t)newer < settings->save_total_limit;
-}
-
-static enum loam_status rotate(const struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
-                               struct loam_error *error)
-{
-    const char *out = checkpoints->output->directory;
-    int64_t *steps;
-    size_t count, newer = 0;
-    LOAM_TRY(loam_checkpoint_list(out, &steps, &count, error));
-    enum loam_status status = LOAM_OK;
-    for (size_t i = 0; i < count && status == LOAM_OK; i++) {
-        if (!is_kept(loop, steps[i], newer))
-            status = loam_checkpoint_remove(out, steps[i], error);
-        else
-            newer++;
-    }
-    free(steps);
-    return status;
+    struct loam_checkpoint_limit limit = {
+        .count = settings->save_total_limit,
+        .best = settings->load_best_at_end ? loop->best_step : -1,
+        .spare_all = loop->diverged, // those before may be worth more than the last one
+        .written = written,
+    };
+    return loam_checkpoint_set_rotate(&checkpoints->set, checkpoints->output->directory, &limit, error);
 }
 
 // A run that was killed between writing a checkpoint and removing the oldest has left one too many. Where the
 // newest is not the one to go on from, nothing is removed before there is something in its place.
-static enum loam_status tidy(const struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
+static enum loam_status tidy(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
                              struct loam_error *error)
 {
-    int64_t newest;
-    LOAM_TRY(loam_checkpoint_newest(checkpoints->output->directory, &newest, error));
-    return newest == loop->step ? rotate(checkpoints, loop, error) : LOAM_OK;
+    if (loam_checkpoint_set_has_doomed(&checkpoints->set)) return LOAM_OK;
+    return rotate(checkpoints, loop, -1, error);
 }
 
-enum loam_status loam_checkpoints_resume(const struct loam_checkpoints *checkpoints, struct loam_loop *loop,
+enum loam_status loam_checkpoints_resume(struct loam_checkpoints *checkpoints, struct loam_loop *loop,
                                          const char *board_directory, struct loam_error *error)
 {
     json_t *root;
@@ -363,7 +292,8 @@ enum loam_status loam_checkpoints_load_values(const struct loam_checkpoints *che
     char *directory = loam_checkpoint_path(checkpoints->output->directory, step, error);
     if (directory == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = loam_checkpoint_verify(directory, error);
-    if (status == LOAM_OK) status = read_tensors(&checkpoints->job->optimiser, directory, true, error);
+    if (status == LOAM_OK)
+        status = loam_checkpoint_tensors_read(&checkpoints->job->optimiser, directory, true, error);
     free(directory);
     return status;
 }
@@ -400,24 +330,34 @@ static enum loam_status write_all(const struct loam_checkpoints *checkpoints, co
                                   const char *directory, struct loam_error *error)
 {
     LOAM_TRY(write_result(checkpoints, directory, error));
-    LOAM_TRY(write_tensors(&checkpoints->job->optimiser, directory, error));
+    LOAM_TRY(loam_checkpoint_tensors_write(&checkpoints->job->optimiser, directory, error));
     LOAM_TRY(write_metrics(loop->metrics, directory, error));
     LOAM_TRY(write_state(checkpoints, loop, directory, error));
     return loam_checkpoint_seal(directory, error);
 }
 
-static enum loam_status publish(const struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
+static enum loam_status publish(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
                                 const char *directory, struct loam_error *error)
 {
     const char *out = checkpoints->output->directory;
     char *path = loam_checkpoint_path(out, loop->step, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = LOAM_OK;
-    // One that is there is damaged, or of another past.
-    if (loam_checkpoint_is_ours(out, loop->step)) status = loam_checkpoint_remove(out, loop->step, error);
+    enum loam_status status = loam_checkpoint_set_remove(&checkpoints->set, out, loop->step, error);
     if (status == LOAM_OK) status = loam_directory_publish(out, directory, path, error);
     free(path);
     return status;
+}
+
+// The checkpoint is written whatever becomes of the others.
+static void remove_others(struct loam_checkpoints *checkpoints, const struct loam_loop *loop)
+{
+    struct loam_error error = {0};
+    enum loam_status status =
+        loam_checkpoint_set_add(&checkpoints->set, checkpoints->output->directory, loop->step, false, &error);
+    if (status == LOAM_OK) status = rotate(checkpoints, loop, loop->step, &error);
+    if (status != LOAM_OK)
+        loam_log_write(checkpoints->job->log, LOAM_LOG_WARNING, "a checkpoint that is to go stays: %s",
+                       error.message);
 }
 
 enum loam_status loam_checkpoints_save(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
@@ -434,5 +374,6 @@ enum loam_status loam_checkpoints_save(struct loam_checkpoints *checkpoints, con
     free(directory);
     if (status != LOAM_OK) return status;
     loam_output_claim(checkpoints->output);
-    return rotate(checkpoints, loop, error);
+    remove_others(checkpoints, loop);
+    return LOAM_OK;
 }

@@ -5,6 +5,7 @@
 #define LOAM_TRAIN_CHECKPOINT_H
 
 #include "base/json.h"
+#include "train/checkpoint_set.h"
 #include "train/job.h"
 #include "train/loop.h"
 #include "train/output.h"
@@ -12,22 +13,26 @@
 struct loam_checkpoints {
     struct loam_train_job *job;
     struct loam_output *output;
-    json_t *options; // those that shape the mathematics
-    char *from;      // the checkpoint that the run goes on from; NULL: it starts anew
+    json_t *options;                // those that shape the mathematics
+    char *from;                     // the checkpoint that the run goes on from; NULL: it starts anew
+    int64_t from_step;              // its step; -1
+    char run[LOAM_RUN_ID_SIZE];     // the id of the run, which one that goes on keeps
+    struct loam_checkpoint_set set; // those that it may take away
 };
 
 // Of an opened job: records its options and, with --resume, finds what to go on from. A damaged checkpoint is
-// said and the one before it taken. Options that differ are an error without --allow-change.
+// said and the one before it taken; one that cannot be read is an error. So are options that differ, without
+// --allow-change, and a checkpoint that would stand in the way and is not certainly this run's.
 enum loam_status loam_checkpoints_open(struct loam_checkpoints *checkpoints, struct loam_train_job *job,
                                        struct loam_output *output, struct loam_error *error);
 void loam_checkpoints_close(struct loam_checkpoints *checkpoints);
 
 // After the job was loaded: what `from` holds goes into the job's tensors, the loop, the metrics and the
 // event file, whose directory is `board_directory` (NULL: no event file is wanted).
-enum loam_status loam_checkpoints_resume(const struct loam_checkpoints *checkpoints, struct loam_loop *loop,
+enum loam_status loam_checkpoints_resume(struct loam_checkpoints *checkpoints, struct loam_loop *loop,
                                          const char *board_directory, struct loam_error *error);
 // Writes the checkpoint of the step that the loop has done, whole or not at all, and takes away those that
-// are of another past, or too many.
+// are from an abandoned run, or beyond --save-total-limit.
 enum loam_status loam_checkpoints_save(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
                                        struct loam_error *error);
 // The trained values as they were at that step.

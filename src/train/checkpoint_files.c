@@ -33,20 +33,58 @@ static int64_t step_of(const char *name)
     return strtoll(digits, NULL, 10);
 }
 
-static bool holds(const char *directory, const char *name)
+// ---- which are loam's ----
+
+// Whether a file of that name is in the directory. What the system refuses to say is an error: a checkpoint
+// that cannot be read must not look like none.
+static enum loam_status find_file(const char *directory, const char *name, bool *there,
+                                  struct loam_error *error)
 {
-    char *path = loam_path_join(directory, name, NULL);
-    bool there = path != NULL && loam_file_exists(path);
+    struct stat about;
+    char *path = loam_path_join(directory, name, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = LOAM_OK;
+    *there = stat(path, &about) == 0;
+    if (*there)
+        *there = S_ISREG(about.st_mode);
+    else if (errno != ENOENT && errno != ENOTDIR)
+        status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s", path, strerror(errno));
     free(path);
-    return there;
+    return status;
 }
 
-bool loam_checkpoint_is_ours(const char *out, int64_t step)
+static enum loam_status read_sums(const char *directory, struct loam_bytes *text, struct loam_error *error)
 {
-    char *path = loam_checkpoint_path(out, step, NULL);
-    bool ours = path != NULL && (holds(path, LOAM_CHECKPOINT_STATE) || holds(path, LOAM_CHECKPOINT_SUMS));
+    enum { LIMIT = 1 << 16 };
+    char *path = loam_path_join(directory, LOAM_CHECKPOINT_SUMS, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = loam_file_read(path, LIMIT, text, error);
     free(path);
-    return ours;
+    return status;
+}
+
+// A state, or checksums that name one: a list of checksums alone may be anybody's.
+static enum loam_status is_ours(const char *directory, bool *ours, struct loam_error *error)
+{
+    bool sums = false;
+    LOAM_TRY(find_file(directory, LOAM_CHECKPOINT_STATE, ours, error));
+    if (!*ours) LOAM_TRY(find_file(directory, LOAM_CHECKPOINT_SUMS, &sums, error));
+    if (!sums) return LOAM_OK;
+    struct loam_bytes text = {0};
+    enum loam_status status = read_sums(directory, &text, error);
+    if (status == LOAM_ERROR_FORMAT)
+        status = LOAM_OK; // too large for a list that loam writes
+    else
+        *ours = status == LOAM_OK && text.data != NULL && strstr(text.data, LOAM_CHECKPOINT_STATE) != NULL;
+    loam_bytes_deinit(&text);
+    return status;
+}
+
+enum loam_status loam_checkpoint_advise(enum loam_status status, const char *directory,
+                                        struct loam_error *error)
+{
+    if (status != LOAM_ERROR_IO || error == NULL) return status;
+    return loam_fail(error, status, "%s; make it readable, or move %s away", error->message, directory);
 }
 
 static int descending(const void *a, const void *b)
@@ -58,8 +96,14 @@ static int descending(const void *a, const void *b)
 static enum loam_status add_step(struct loam_bytes *list, const char *out, const char *name,
                                  struct loam_error *error)
 {
+    bool ours = false;
     int64_t step = step_of(name);
-    if (step < 0 || !loam_checkpoint_is_ours(out, step)) return LOAM_OK;
+    if (step < 0) return LOAM_OK;
+    char *path = loam_checkpoint_path(out, step, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = loam_checkpoint_advise(is_ours(path, &ours, error), path, error);
+    free(path);
+    if (status != LOAM_OK || !ours) return status;
     return loam_bytes_append(list, &step, sizeof step, error);
 }
 
@@ -75,8 +119,10 @@ enum loam_status loam_checkpoint_list(const char *out, int64_t **steps, size_t *
         return loam_fail(error, LOAM_ERROR_IO, "cannot read the directory %s: %s", out, strerror(errno));
     enum loam_status status = LOAM_OK;
     const struct dirent *entry;
-    while (status == LOAM_OK && (entry = readdir(directory)) != NULL)
+    while (status == LOAM_OK && (errno = 0, entry = readdir(directory)) != NULL)
         status = add_step(&list, out, entry->d_name, error);
+    if (status == LOAM_OK && errno != 0)
+        status = loam_fail(error, LOAM_ERROR_IO, "cannot read the directory %s: %s", out, strerror(errno));
     closedir(directory);
     if (status != LOAM_OK) {
         loam_bytes_deinit(&list);
@@ -108,7 +154,8 @@ static enum loam_status sum_file(const char *directory, const char *name, char s
     struct stat about;
     enum loam_status status = LOAM_OK;
     if (stat(path, &about) != 0)
-        status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s", path, strerror(errno));
+        status = loam_fail(error, errno == ENOENT || errno == ENOTDIR ? LOAM_ERROR_FORMAT : LOAM_ERROR_IO,
+                           "cannot read %s: %s", path, strerror(errno));
     else if (!S_ISREG(about.st_mode))
         status = loam_fail(error, LOAM_ERROR_FORMAT, "%s is not a file", path);
     if (status == LOAM_OK) status = loam_digest_file(path, LOAM_DIGEST_SHA256, about.st_size, sum, error);
@@ -186,16 +233,18 @@ static enum loam_status verify_lines(const char *directory, struct loam_bytes *t
 
 enum loam_status loam_checkpoint_verify(const char *directory, struct loam_error *error)
 {
-    enum { LIMIT = 1 << 16 };
     struct loam_bytes text = {0};
-    char *path = loam_path_join(directory, LOAM_CHECKPOINT_SUMS, error);
-    if (path == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = loam_file_read(path, LIMIT, &text, error);
+    bool there;
+    LOAM_TRY(find_file(directory, LOAM_CHECKPOINT_SUMS, &there, error));
+    if (!there) // a directory without it is damaged; no directory is no checkpoint at all
+        return loam_fail(error, loam_directory_exists(directory) ? LOAM_ERROR_FORMAT : LOAM_ERROR_IO,
+                         "%s/%s is not there: %s is no whole checkpoint", directory, LOAM_CHECKPOINT_SUMS,
+                         directory);
+    enum loam_status status = read_sums(directory, &text, error);
     if (status == LOAM_OK && (text.data == NULL || strlen(text.data) != text.size))
-        status = loam_fail(error, LOAM_ERROR_FORMAT, "%s is damaged", path);
+        status = loam_fail(error, LOAM_ERROR_FORMAT, "%s/%s is damaged", directory, LOAM_CHECKPOINT_SUMS);
     if (status == LOAM_OK) status = verify_lines(directory, &text, error);
     loam_bytes_deinit(&text);
-    free(path);
     return status;
 }
 

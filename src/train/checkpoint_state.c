@@ -49,19 +49,36 @@ static const struct {
 };
 enum { TIMES = sizeof times / sizeof times[0] };
 
-enum loam_status loam_checkpoint_state_load(json_t **root, const char *directory, struct loam_error *error)
+enum loam_status loam_checkpoint_state_peek(json_t **root, const char *directory, struct loam_error *error)
 {
-    int64_t version = 0;
     char *path = loam_path_join(directory, LOAM_CHECKPOINT_STATE, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
     *root = NULL;
     enum loam_status status = loam_json_load(root, path, error);
-    if (status == LOAM_OK) status = loam_json_get_int(*root, path, "version", &version, error);
-    if (status == LOAM_OK && version != LOAM_CHECKPOINT_VERSION)
-        status = loam_fail(error, LOAM_ERROR_FORMAT, "%s is of version %lld; this loam reads version %d",
-                           path, (long long)version, LOAM_CHECKPOINT_VERSION);
+    if (status == LOAM_OK && !(json_is_integer(json_object_get(*root, "version")) &&
+                               json_is_string(json_object_get(*root, "loam"))))
+        status = loam_fail(error, LOAM_ERROR_FORMAT, "%s is not a state that loam has written", path);
     free(path);
-    if (status != LOAM_OK) json_decref(*root);
+    if (status != LOAM_OK) {
+        json_decref(*root);
+        *root = NULL;
+    }
+    return status;
+}
+
+enum loam_status loam_checkpoint_state_load(json_t **root, const char *directory, struct loam_error *error)
+{
+    LOAM_TRY(loam_checkpoint_state_peek(root, directory, error));
+    long long version = json_integer_value(json_object_get(*root, "version"));
+    if (version == LOAM_CHECKPOINT_VERSION) return LOAM_OK;
+    const char *maker = json_string_value(json_object_get(*root, "loam"));
+    enum loam_status status = loam_fail(
+        error, LOAM_ERROR_UNSUPPORTED,
+        "%s/%s is of version %lld, which loam %s has written, and this loam (%s) reads version %d: go on "
+        "with that one",
+        directory, LOAM_CHECKPOINT_STATE, version, maker, LOAM_VERSION, LOAM_CHECKPOINT_VERSION);
+    json_decref(*root);
+    *root = NULL;
     return status;
 }
 

@@ -7,8 +7,9 @@
 
 enum { LOAM_CHECKPOINT_VERSION = 1 };
 
-// The state file of the checkpoint in `directory`, released with json_decref(). One of another version is an
-// error.
+// The state file of the checkpoint in `directory`, of whatever version of loam, released with json_decref().
+enum loam_status loam_checkpoint_state_peek(json_t **root, const char *directory, struct loam_error *error);
+// The same of this version; of another one it is LOAM_ERROR_UNSUPPORTED.
 enum loam_status loam_checkpoint_state_load(json_t **root, const char *directory, struct loam_error *error);
 
 // An object, released with json_decref(); NULL when there is no memory.

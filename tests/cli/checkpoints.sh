@@ -1,0 +1,90 @@
+# Which checkpoints a run goes on from, which it refuses, and which it removes: only those of which it can prove that they
+# are its own and too many, abandoned, damaged, or replaced by --overwrite.
+. "$(dirname "$0")/common.sh"
+make_model "$tmp/model"
+data=$tiny/questions.json
+train=(train --model "$tmp/model" --data "$data" --batch-size 2 --learning-rate 1e-3 --max-steps 6 --save-steps 2 "${one_thread[@]}")
+weights=adapter_model.safetensors
+out=$tmp/run
+
+ok 'a run' "${train[@]}" --out "$tmp/saved"
+# again: OUT is as that run left it.
+again() { rm -rf "$out" && cp -r "$tmp/saved" "$out"; }
+contents() { (cd "$1" && find . ! -type d -printf '%p %s %T@ %l\n' | sort); }
+# kept CODE TEXT NAME ARGUMENT...: refused with one line that has TEXT, and nothing in OUT is touched.
+kept() {
+    local expected=$1 text=$2
+    shift 2
+    contents "$out" >"$tmp/before"
+    run "$@"
+    [ "$code" -eq "$expected" ] || fail "exit code $code, expected $expected: $(cat "$tmp/stderr")"
+    tail -n 1 "$tmp/stderr" | grep -qF -- "$text" || fail "\"$text\" is not in: $(cat "$tmp/stderr")"
+    contents "$out" | diff "$tmp/before" - >"$tmp/changes" || fail "$(cat "$tmp/changes")"
+}
+have() { # CHECKPOINT...: these and no others are in OUT
+    [ "$(find "$out" -maxdepth 1 -name 'checkpoint-*' -printf '%f\n' | sort)" = "$(printf '%s\n' "$@" | sort)" ] ||
+        fail "$(ls "$out")"
+}
+# sign CHECKPOINT: its checksums are those of its files.
+sign() { (cd "$1" && rm checksums.sha256 && sha256sum -- * >"$tmp/sums" && cp "$tmp/sums" checksums.sha256); }
+
+# ---- What cannot be read is not damaged ----
+# A file that leads to itself cannot be opened, whoever asks.
+for file in loam_state.json training_state.safetensors checksums.sha256; do
+    again
+    for checkpoint in "$out"/checkpoint-*; do
+        rm "$checkpoint/$file" && ln -s "$file" "$checkpoint/$file"
+    done
+    kept 1 "/$file: Too many levels of symbolic links" "unreadable: $file" "${train[@]}" --out "$out" --resume
+    grep -q "make it readable, or move $out/checkpoint-[0-9] away" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+done
+again
+rm "$out/checkpoint-6/loam_state.json" && ln -s loam_state.json "$out/checkpoint-6/loam_state.json"
+kept 1 "$out/checkpoint-6/loam_state.json" 'one before it is no reason' "${train[@]}" --out "$out" --resume
+kept 1 "$out/checkpoint-6/loam_state.json" 'nor one that is named' "${train[@]}" --out "$out" --resume "$out/checkpoint-4"
+kept 1 "$out/checkpoint-6/loam_state.json" 'nor --overwrite' "${train[@]}" --out "$out" --overwrite
+mv "$out/checkpoint-6" "$tmp/away"
+ok 'moved away' "${train[@]}" --out "$out" --resume
+grep -q "going on from $out/checkpoint-4" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+
+# ---- Nor is what a newer loam has written ----
+again
+for checkpoint in "$out"/checkpoint-*; do
+    sed -i 's/"version": 1/"version": 2/' "$checkpoint/loam_state.json" && sign "$checkpoint"
+done
+kept 1 'is of version 2' 'a newer version' "${train[@]}" --out "$out" --resume
+again
+for checkpoint in "$out"/checkpoint-*; do
+    sed -i 's/"version": 1/"version": 2/' "$checkpoint/loam_state.json" && mv "$checkpoint/training_state.safetensors" "$checkpoint/state.bin" &&
+        sign "$checkpoint"
+done
+kept 1 'is of version 2' 'a newer version with other files' "${train[@]}" --out "$out" --resume
+ok 'replaced when told to' "${train[@]}" --out "$out" --overwrite --max-steps 3 --save-steps 3
+have checkpoint-3
+
+# ---- Damage, in all of them ----
+again
+for checkpoint in "$out"/checkpoint-*; do truncate -s -1 "$checkpoint/training_state.safetensors"; done
+kept 1 "there is no whole checkpoint to resume from in $out: --overwrite starts anew" 'all damaged' "${train[@]}" --out "$out" --resume
+ok 'anew when told to' "${train[@]}" --out "$out" --resume --overwrite
+cmp -s "$tmp/saved/$weights" "$out/$weights" || fail 'another adapter'
+(cd "$out/checkpoint-6" && sha256sum --quiet -c checksums.sha256) || fail 'the damaged one stays'
+
+# ---- Whose they are ----
+ok 'another run' "${train[@]}" --out "$tmp/other" --save-steps 3 --seed 7
+again
+kept 1 "$out/checkpoint-6 is of another run" 'into the directory of another run' "${train[@]}" --out "$out" --seed 7 \
+    --resume "$tmp/other/checkpoint-3"
+ok 'back to an earlier one' "${train[@]}" --out "$out" --resume "$out/checkpoint-2" --allow-change --learning-rate 2e-3 --max-steps 5 --save-steps 5
+have checkpoint-2 checkpoint-5
+again
+mv "$out/checkpoint-2" "$tmp/mine" && cp -r "$tmp/other/checkpoint-3" "$out/checkpoint-3"
+ok 'an earlier one of another run' "${train[@]}" --out "$out" --resume --max-steps 8 --save-total-limit 1
+have checkpoint-3 checkpoint-8
+again
+mkdir "$out/checkpoint-12" && echo mine >"$out/checkpoint-12/weights" && sign_of=$(cd "$out/checkpoint-12" && sha256sum weights)
+echo "$sign_of" >"$out/checkpoint-12/checksums.sha256"
+ok 'a directory of somebody else' "${train[@]}" --out "$out" --overwrite --save-total-limit 1
+have checkpoint-12 checkpoint-6
+[ "$(cat "$out/checkpoint-12/weights")" = mine ] || fail 'it was touched'
+finish
