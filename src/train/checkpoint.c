@@ -225,6 +225,17 @@ static enum loam_status resume_metrics(const struct loam_checkpoints *checkpoint
     return status;
 }
 
+// A checkpoint of another directory is not one that --resume finds in OUT.
+static enum loam_status find_saved(const struct loam_checkpoints *checkpoints, struct loam_loop *loop,
+                                   struct loam_error *error)
+{
+    char *path = loam_checkpoint_path(checkpoints->output->directory, loop->step, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    loop->saved = loam_directory_same(path, checkpoints->from) ? loop->step : -1;
+    free(path);
+    return LOAM_OK;
+}
+
 static enum loam_status apply(const struct loam_checkpoints *checkpoints, const json_t *root,
                               struct loam_loop *loop, const char *board_directory, struct loam_error *error)
 {
@@ -245,7 +256,7 @@ static enum loam_status apply(const struct loam_checkpoints *checkpoints, const 
                        "follows the schedule of the new number",
                        (long long)loop->total_steps, (long long)total);
     loop->total_steps = total;
-    loop->saved = loop->step;
+    LOAM_TRY(find_saved(checkpoints, loop, error));
     loop->diverged = json_is_true(json_object_get(root, "diverged")); // not there in earlier ones
     LOAM_TRY(resume_metrics(checkpoints, loop, error));
     return resume_board(loop, root, checkpoints->from, board_directory, error);

@@ -379,6 +379,36 @@ static enum loam_status save_diverged(struct loam_loop *loop, struct loam_error 
                      reason.message, failure.message, (long long)before);
 }
 
+// An update that failed may have changed some of the values: they are of no step.
+static enum loam_status save_untorn(struct loam_loop *loop, struct loam_error *error)
+{
+    if (loop->optimiser->step != loop->updates)
+        return loam_fail(error, LOAM_ERROR_INTERNAL, "the update of step %lld is not complete",
+                         (long long)loop->step + 1);
+    return loop->saved == loop->step ? LOAM_OK : save(loop, error);
+}
+
+// An input that cannot be read any more, an evaluation that fails, memory that is refused: the steps before
+// it are done and stay so.
+static enum loam_status save_failed(struct loam_loop *loop, struct loam_error *error)
+{
+    enum { REASON = 600 }; // bytes, so that the rest has room
+    struct loam_error failure = {0}, reason = *error;
+    int64_t before = loop->saved;
+    if (loop->step == 0 || loop->saver.save == NULL) return reason.status;
+    if (save_untorn(loop, &failure) == LOAM_OK)
+        return loam_fail(
+            error, reason.status,
+            "%.*s; step %lld of %lld is saved in %s/checkpoint-%lld: --resume goes on from there", REASON,
+            reason.message, (long long)loop->step, (long long)loop->total_steps, loop->settings->out,
+            (long long)loop->step);
+    if (before < 0)
+        return loam_fail(error, reason.status, "%.*s; %lld steps are not saved: %s", REASON, reason.message,
+                         (long long)loop->step, failure.message);
+    return loam_fail(error, reason.status, "%.*s; not saved: %s; --resume goes on from step %lld", REASON,
+                     reason.message, failure.message, (long long)before);
+}
+
 // ---- the run ----
 
 static enum loam_status run_steps(struct loam_loop *loop, struct loam_error *error)
@@ -407,7 +437,7 @@ enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
     enum loam_status status = run_steps(loop, error);
     if (status == LOAM_ERROR_STOPPED) return save_stopped(loop, error);
     if (status == LOAM_ERROR_NUMERIC) return save_diverged(loop, error);
-    if (status != LOAM_OK) return status;
+    if (status != LOAM_OK) return save_failed(loop, error);
     if (loop->skipped > 0)
         loam_log_write(log_of(loop), LOAM_LOG_WARNING,
                        "%lld of %lld steps were skipped: their loss or gradient was not finite",

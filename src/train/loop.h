@@ -40,7 +40,7 @@ struct loam_loop {
     int64_t step;    // done
     int64_t updates; // steps that had labels and a finite loss and gradient
     int64_t skipped; // steps whose loss or gradient was not finite
-    int64_t saved;   // the last step of which there is a checkpoint; -1: none
+    int64_t saved;   // the last step of which OUT has a checkpoint; -1: none
     int64_t examples;
     int64_t tokens;
     double loss_sum;           // of the updates
@@ -71,9 +71,9 @@ struct loam_loop {
 
 // Before anything has happened.
 void loam_loop_begin(struct loam_loop *loop);
-// All steps that are left. One that is stopped by its caller, or by a loss or gradient that is not finite,
-// saves the steps it has done. A step whose examples have no labels counts as a step but changes nothing; a
-// run without any label is an error.
+// All steps that are left. One that is stopped by its caller, by a loss or gradient that is not finite, or by
+// any other failure, saves the steps it has done. A step whose examples have no labels counts as a step but
+// changes nothing; a run without any label is an error.
 enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error);
 // The last report. `eval_loss` and its fellows are then those of the values that the run results in.
 void loam_loop_end(struct loam_loop *loop);

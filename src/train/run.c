@@ -28,6 +28,7 @@ struct train_run {
     struct loam_checkpoints checkpoints;
     struct loam_loop loop;
     struct loam_bytes record; // OUT/run.yaml
+    bool took_best;           // the values are not those of the last step
 };
 
 static void close_run(struct train_run *run)
@@ -160,17 +161,44 @@ static bool wait_for(const struct train_run *run, double seconds)
     return true;
 }
 
-static enum loam_status say_lost(const struct train_run *run, bool stopped, struct loam_error *error)
+// Where the values are those of the last step, a checkpoint of them may still be had: it needs less than the
+// result does, and other files.
+static bool is_kept_as_checkpoint(struct train_run *run)
 {
-    const char *out = run->output.directory;
+    struct loam_loop *loop = &run->loop;
+    struct loam_error error = {0};
+    if (loop->saved == loop->step) return true;
+    return !run->took_best && loam_checkpoints_save(&run->checkpoints, loop, &error) == LOAM_OK;
+}
+
+// `error` says why there is no result, then what is left of it.
+static enum loam_status say_lost(struct train_run *run, bool stopped, struct loam_error *error)
+{
+    const char *out = run->output.directory, *prefix = stopped ? "stopped: " : "";
     struct loam_error reason = *error;
+    enum loam_status status = stopped ? LOAM_ERROR_STOPPED : reason.status;
     int64_t newest;
     char left[96] = "there is no checkpoint of it";
+    if (is_kept_as_checkpoint(run))
+        return loam_fail(
+            error, status,
+            "%sthe result is not saved, but step %lld is, in %s/checkpoint-%lld, and --resume makes "
+            "the result of it: %s",
+            prefix, (long long)run->loop.step, out, (long long)run->loop.step, reason.message);
     if (loam_checkpoint_newest(out, &newest, NULL) == LOAM_OK && newest >= 0)
         snprintf(left, sizeof left, "--resume goes on from the checkpoint of step %lld", (long long)newest);
-    return loam_fail(error, stopped ? LOAM_ERROR_STOPPED : reason.status,
-                     "%sthe result of %lld steps is lost, %s: %s", stopped ? "stopped: " : "",
+    return loam_fail(error, status, "%sthe result of %lld steps is lost, %s: %s", prefix,
                      (long long)run->loop.step, left, reason.message);
+}
+
+static void say_waiting(const struct train_run *run, const struct loam_error *error)
+{
+    char limit[48] = "until it works";
+    if (run->settings->save_wait > 0)
+        snprintf(limit, sizeof limit, "for %lld s", (long long)run->settings->save_wait);
+    loam_log_write(run->job.log, LOAM_LOG_WARNING,
+                   "the result cannot be saved: %s; it stays in memory and saving is tried again %s",
+                   error->message, limit);
 }
 
 // What was learnt stays in memory until it can be saved, for as long as --save-wait says.
@@ -180,13 +208,10 @@ static enum loam_status save_at_last(struct train_run *run, struct loam_error *e
     bool can_stop = run->callbacks != NULL && run->callbacks->event != NULL;
     double pause = 0.5, start = loam_clock_seconds();
     enum loam_status status = save(run, error);
-    if (status == LOAM_OK || !may_pass(status) || settings->save_wait == 0 ||
-        (settings->save_wait < 0 && !can_stop))
-        return status;
-    loam_log_write(
-        run->job.log, LOAM_LOG_WARNING,
-        "the result cannot be saved: %s; it stays in memory and saving is tried again until it works",
-        error->message);
+    if (status == LOAM_OK) return LOAM_OK;
+    if (!may_pass(status) || settings->save_wait == 0 || (settings->save_wait < 0 && !can_stop))
+        return say_lost(run, false, error);
+    say_waiting(run, error);
     while (may_pass(status)) {
         if (!wait_for(run, pause)) return say_lost(run, true, error);
         status = save(run, error);
@@ -208,6 +233,7 @@ static void take_best(struct train_run *run)
         return;
     }
     bool taken = loam_checkpoints_load_values(&run->checkpoints, loop->best_step, &error) == LOAM_OK;
+    run->took_best = true; // or some of them
     if (taken) {
         loop->eval_loss = loop->best_loss;
         loop->eval_exact_match = loop->best_exact_match;

@@ -105,6 +105,19 @@ let_go
 end 1
 tail -n 1 "$tmp/stderr" | grep -q "^loam: the result of 60 steps is lost, there is no checkpoint of it: .*$out" ||
     fail "$(tail -n 1 "$tmp/stderr")"
+said_once 'saving is tried again for 1 s'
+grep -q 'until it works' "$tmp/stderr" && fail "$(cat "$tmp/stderr")"
+
+case_name='a checkpoint in the place of the result'
+begin --save-wait 1
+mkdir "$out/README.md"
+let_go
+end 1
+tail -n 1 "$tmp/stderr" | grep -q "^loam: the result is not saved, but step 60 is, in $out/checkpoint-60, and --resume .*README.md: Is a directory" ||
+    fail "$(tail -n 1 "$tmp/stderr")"
+rmdir "$out/README.md"
+ok 'its result' "${train[@]}" --out "$out" --resume
+whole
 
 case_name='not at all'
 begin --save-wait 0

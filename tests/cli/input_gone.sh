@@ -1,0 +1,51 @@
+# An input that changes or goes away during a run: the steps before it are saved, and the run goes on from there once the
+# input is back.
+. "$(dirname "$0")/common.sh"
+make_model "$tmp/model"
+python3 - "$tiny/questions.json" >"$tmp/lines.jsonl" <<'END'
+import json, sys
+for article in json.load(open(sys.argv[1]))["data"]:
+    for paragraph in article["paragraphs"]:
+        for question in paragraph["qas"]:
+            print(json.dumps({"text": question["question"] + " " + paragraph["context"]}))
+END
+cp "$tmp/lines.jsonl" "$tmp/data.jsonl" && cp "$tmp/lines.jsonl" "$tmp/eval.jsonl"
+train=(train --model "$tmp/model" --data "$tmp/data.jsonl" --eval-data "$tmp/eval.jsonl" --max-steps 40 --batch-size 1
+    --learning-rate 1e-3 --logging-steps 1 "${one_thread[@]}")
+weights=adapter_model.safetensors
+ok 'undisturbed' "${train[@]}" --eval-steps 5 --out "$tmp/whole"
+
+# broken FILE TEXT ARGUMENT...: FILE loses its lines while the run stands still; the run says TEXT and saves its steps.
+broken() {
+    local file=$1 text=$2 steps=$tmp/steps
+    shift 2
+    rm -rf "$tmp/out" "$steps"
+    hold "$steps"
+    "$LOAM" "${train[@]}" --out "$tmp/out" "$@" >"$steps" 2>"$tmp/stderr" 4>&- &
+    process=$!
+    until_said '"step": 1}' "$tmp/out/metrics.jsonl"
+    truncate -s 10 "$file"
+    let_go
+    code=0
+    wait "$process" || code=$?
+    kill "$reader" 2>/dev/null && wait "$reader" 2>/dev/null || true
+    cp "$tmp/lines.jsonl" "$file"
+    [ "$code" -eq 1 ] || fail "exit code $code: $(cat "$tmp/stderr")"
+    [ "$(grep '^loam: ' "$tmp/stderr" | grep -vc '^loam: warning: ')" -eq 1 ] || fail "not one line of error: $(cat "$tmp/stderr")"
+    step=$(tail -n 1 "$tmp/stderr" | sed -n "s|^loam: $text; step \([0-9]*\) of 40 is saved in $tmp/out/checkpoint-[0-9]*: --resume goes on from there$|\1|p")
+    [ -n "$step" ] && [ -d "$tmp/out/checkpoint-$step" ] || fail "$(cat "$tmp/stderr")"
+    [ ! -e "$tmp/out/$weights" ] || fail 'a result of half a run'
+    ok "$case_name, on" "${train[@]}" --out "$tmp/out" "$@" --resume
+    grep -q "going on from $tmp/out/checkpoint-$step at step $step of 40" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+    cmp -s "$tmp/whole/$weights" "$tmp/out/$weights" || fail 'another adapter'
+    [ "$(grep -c '"loss"' "$tmp/out/metrics.jsonl")" -eq 40 ] || fail "lines are missing: $(grep -c . "$tmp/out/metrics.jsonl")"
+}
+case_name='the data is cut off'
+broken "$tmp/data.jsonl" "$tmp/data.jsonl:[0-9]*: the file has become shorter since it was opened" --eval-steps 5
+case_name='the evaluation data is cut off'
+broken "$tmp/eval.jsonl" "$tmp/eval.jsonl:[0-9]*: the file has become shorter since it was opened" --eval-steps 5
+[ "$step" -eq 5 ] || fail "not at the evaluation: $step"
+case_name='at the last step'
+broken "$tmp/eval.jsonl" "$tmp/eval.jsonl:[0-9]*: the file has become shorter since it was opened"
+[ "$step" -eq 40 ] || fail "not at the end: $step"
+finish
