@@ -38,11 +38,18 @@ static const char *name_of(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
-static json_t *event_file(const struct loam_tensorboard *board)
+// The bytes of a file that belong to the steps.
+static int64_t bytes_of_steps(const struct loam_journal *journal, int64_t before_end)
 {
+    return before_end >= 0 ? before_end : loam_journal_size(journal);
+}
+
+static json_t *event_file(const struct loam_loop *loop)
+{
+    const struct loam_tensorboard *board = loop->board;
     if (!loam_tensorboard_is_open(board)) return json_null();
     return json_pack("{s:s, s:I}", "name", name_of(board->journal.path), "bytes",
-                     (json_int_t)loam_journal_size(&board->journal));
+                     (json_int_t)bytes_of_steps(&board->journal, loop->board_before_end));
 }
 
 static enum loam_status write_state(const struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
@@ -54,7 +61,7 @@ static enum loam_status write_state(const struct loam_checkpoints *checkpoints, 
                   "loam", LOAM_VERSION, "run", checkpoints->run, "state", loam_checkpoint_state_format(loop),
                   "epoch", loam_order_epoch_after(loop->order, loop->step - 1), "optimiser_step",
                   (json_int_t)job->optimiser.step, "threads", job->session.device->threads, "diverged",
-                  loop->diverged, "event_file", event_file(loop->board), "options", checkpoints->options);
+                  loop->diverged, "event_file", event_file(loop), "options", checkpoints->options);
     return write_json(directory, root, error);
 }
 
@@ -324,15 +331,32 @@ static enum loam_status write_result(const struct loam_checkpoints *checkpoints,
     return loam_model_save(job->session.model, job->session.dtype, directory, error);
 }
 
-static enum loam_status write_metrics(const struct loam_metrics *metrics, const char *directory,
+// The file without the last report.
+static enum loam_status copy_steps(const char *from, const char *to, size_t size, struct loam_error *error)
+{
+    struct loam_bytes text = {0};
+    enum loam_status status = loam_file_read(from, SIZE_MAX, &text, error);
+    if (status == LOAM_OK)
+        status = loam_atomic_write_file(to, text.data, size < text.size ? size : text.size, error);
+    loam_bytes_deinit(&text);
+    return status;
+}
+
+static enum loam_status copy_metrics(const struct loam_loop *loop, const char *path, struct loam_error *error)
+{
+    const struct loam_journal *journal = &loop->metrics->journal;
+    int64_t size = bytes_of_steps(journal, loop->metrics_before_end);
+    if (size == 0) return loam_atomic_write_file(path, NULL, 0, error);
+    if (size == loam_journal_size(journal)) return loam_atomic_copy_file(journal->path, path, error);
+    return copy_steps(journal->path, path, (size_t)size, error);
+}
+
+static enum loam_status write_metrics(const struct loam_loop *loop, const char *directory,
                                       struct loam_error *error)
 {
     char *path = loam_path_join(directory, LOAM_CHECKPOINT_METRICS, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
-    const struct loam_journal *journal = &metrics->journal;
-    enum loam_status status = loam_journal_size(journal) == 0
-                                  ? loam_atomic_write_file(path, NULL, 0, error)
-                                  : loam_atomic_copy_file(journal->path, path, error);
+    enum loam_status status = copy_metrics(loop, path, error);
     free(path);
     return status;
 }
@@ -342,7 +366,7 @@ static enum loam_status write_all(const struct loam_checkpoints *checkpoints, co
 {
     LOAM_TRY(write_result(checkpoints, directory, error));
     LOAM_TRY(loam_checkpoint_tensors_write(&checkpoints->job->optimiser, directory, error));
-    LOAM_TRY(write_metrics(loop->metrics, directory, error));
+    LOAM_TRY(write_metrics(loop, directory, error));
     LOAM_TRY(write_state(checkpoints, loop, directory, error));
     return loam_checkpoint_seal(directory, error);
 }

@@ -147,6 +147,8 @@ static enum loam_status report_evaluation(struct loam_loop *loop, const struct l
 void loam_loop_end(struct loam_loop *loop)
 {
     struct loam_event event = event_of(loop, LOAM_EVENT_END);
+    loop->metrics_before_end = loam_journal_size(&loop->metrics->journal);
+    loop->board_before_end = loam_journal_size(&loop->board->journal);
     loop->seconds = event.seconds;
     event.loss = loop->loss_sum / (double)loop->updates;
     event.eval_loss = loop->eval_loss;
@@ -430,6 +432,7 @@ void loam_loop_begin(struct loam_loop *loop)
     loop->eval_loss = loop->eval_exact_match = loop->eval_f1 = loop->last.grad_norm = NAN;
     loop->best_loss = loop->best_exact_match = loop->best_f1 = NAN;
     loop->eval_step = loop->best_step = loop->saved = -1;
+    loop->metrics_before_end = loop->board_before_end = -1;
 }
 
 enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)

@@ -64,6 +64,10 @@ struct loam_loop {
     int64_t logged_updates;
     int64_t logged_tokens; // the count then
     double logged_seconds; // the time then, evaluation not counted
+    // Bytes of the files before the last report, of which a checkpoint must not have a part; -1: it has not
+    // been made.
+    int64_t metrics_before_end;
+    int64_t board_before_end;
     // Files that could not be written when it was last tried.
     bool metrics_fail;
     bool board_fails;
