@@ -87,8 +87,9 @@ static enum loam_status move_all(const struct loam_staging *staging, DIR *from, 
     return move(staging, dirfd(from), to, last, only_check, error);
 }
 
-enum loam_status loam_staging_commit(const struct loam_staging *staging, const char *last,
-                                     struct loam_error *error)
+// Without `move_too` it is only looked whether all files can be moved.
+static enum loam_status commit(const struct loam_staging *staging, const char *last, bool move_too,
+                               struct loam_error *error)
 {
     DIR *from = opendir(staging->directory);
     int to = from == NULL ? -1 : open(staging->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -97,11 +98,24 @@ enum loam_status loam_staging_commit(const struct loam_staging *staging, const c
         status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s",
                            from == NULL ? staging->directory : staging->target, strerror(errno));
     if (status == LOAM_OK) status = move_all(staging, from, to, last, true, error);
-    if (status == LOAM_OK) status = move_all(staging, from, to, last, false, error);
-    if (status == LOAM_OK) (void)fsync(to); // some file systems cannot; the renames stand all the same
+    if (status == LOAM_OK && move_too) status = move_all(staging, from, to, last, false, error);
+    if (status == LOAM_OK && move_too)
+        (void)fsync(to); // some file systems cannot; the renames stand all the same
     if (to >= 0) close(to);
     if (from != NULL) closedir(from);
     return status;
+}
+
+enum loam_status loam_staging_commit(const struct loam_staging *staging, const char *last,
+                                     struct loam_error *error)
+{
+    return commit(staging, last, true, error);
+}
+
+enum loam_status loam_staging_check(const struct loam_staging *staging, const char *last,
+                                    struct loam_error *error)
+{
+    return commit(staging, last, false, error);
 }
 
 void loam_directory_remove(const char *path)

@@ -24,6 +24,9 @@ enum loam_status loam_staging_restore(const struct loam_staging *staging, struct
 // it is.
 enum loam_status loam_staging_commit(const struct loam_staging *staging, const char *last,
                                      struct loam_error *error);
+// What would stop that, found without moving anything.
+enum loam_status loam_staging_check(const struct loam_staging *staging, const char *last,
+                                    struct loam_error *error);
 // What was not moved goes, and so do those of the target and the directories above it that this run has made,
 // as far as nothing is in them.
 void loam_staging_close(struct loam_staging *staging);

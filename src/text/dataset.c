@@ -279,6 +279,7 @@ enum loam_status loam_dataset_squad(const struct loam_dataset *dataset, size_t i
     struct loam_squad_question question = loam_squad_at(dataset->squad, index);
     *record = (struct loam_squad_record){
         .id = question.id.text,
+        .title = question.title.text,
         .context = question.context.text,
         .question = question.question.text,
         .answers = question.answers,

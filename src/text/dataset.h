@@ -79,6 +79,7 @@ enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, s
 // A SQuAD record's own fields, for generation and scoring; LOAM_ERROR_ARGUMENT when the file is not SQuAD.
 struct loam_squad_record {
     const char *id;
+    const char *title;
     const char *context;
     const char *question;
     const char *const *answers; // gold texts; none for an unanswerable question

@@ -147,6 +147,7 @@ static enum loam_status encode_prompt(struct loam_answerer *answerer, const stru
 {
     struct loam_field fields[] = {
         {"id", record->id, strlen(record->id)},
+        {"title", record->title, strlen(record->title)},
         {"context", record->context, strlen(record->context)},
         {"question", record->question, strlen(record->question)},
     };
@@ -246,4 +247,17 @@ enum loam_status loam_answerer_score(struct loam_answerer *answerer, const struc
     result->generate_seconds = loam_clock_seconds() - start;
     result->generated_tokens = generated_tokens;
     return LOAM_OK;
+}
+
+enum loam_status loam_answerer_rehearse(struct loam_answerer *answerer, const struct loam_dataset *dataset,
+                                        struct loam_error *error)
+{
+    struct loam_squad_record record;
+    int64_t generated_tokens = 0;
+    int32_t most = answerer->generation.max_new_tokens;
+    LOAM_TRY(loam_dataset_squad(dataset, 0, &record, error));
+    answerer->generation.max_new_tokens = 1;
+    enum loam_status status = answer(answerer, &record, &generated_tokens, error);
+    answerer->generation.max_new_tokens = most;
+    return status;
 }

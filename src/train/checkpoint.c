@@ -412,3 +412,19 @@ enum loam_status loam_checkpoints_save(struct loam_checkpoints *checkpoints, con
     remove_others(checkpoints, loop);
     return LOAM_OK;
 }
+
+enum loam_status loam_checkpoints_rehearse(const struct loam_checkpoints *checkpoints,
+                                           const struct loam_loop *loop, struct loam_error *error)
+{
+    char *directory = NULL;
+    LOAM_TRY(loam_output_make_directory(checkpoints->output, &directory, error));
+    enum loam_status status =
+        loam_checkpoint_tensors_rehearse(&checkpoints->job->optimiser, directory, error);
+    if (status == LOAM_OK) status = write_metrics(loop, directory, error);
+    if (status == LOAM_OK) status = write_state(checkpoints, loop, directory, error);
+    if (status == LOAM_OK) status = loam_checkpoint_seal(directory, error);
+    if (status == LOAM_OK) status = loam_checkpoint_verify(directory, error);
+    loam_directory_remove(directory);
+    free(directory);
+    return status;
+}

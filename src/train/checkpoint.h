@@ -35,6 +35,10 @@ enum loam_status loam_checkpoints_resume(struct loam_checkpoints *checkpoints, s
 // are from an abandoned run, or beyond --save-total-limit.
 enum loam_status loam_checkpoints_save(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
                                        struct loam_error *error);
+// Writes and checks one that has the smallest parameter alone, and removes it: what would keep checkpoints
+// from being written is known before the first step.
+enum loam_status loam_checkpoints_rehearse(const struct loam_checkpoints *checkpoints,
+                                           const struct loam_loop *loop, struct loam_error *error);
 // The trained values as they were at that step.
 enum loam_status loam_checkpoints_load_values(const struct loam_checkpoints *checkpoints, int64_t step,
                                               struct loam_error *error);

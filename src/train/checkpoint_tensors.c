@@ -28,20 +28,29 @@ static char *part_name(const struct loam_trainable *item, size_t part, struct lo
     return loam_format(error, "%s%s", parts[part].prefix, item->name);
 }
 
+// What is written: the items [first, first + count) of the optimiser's set.
+struct range {
+    struct loam_optimiser *optimiser;
+    size_t first;
+    size_t count;
+};
+
 static enum loam_status fill_block(void *user, size_t index, size_t first, size_t count, void *block,
                                    struct loam_error *error)
 {
-    struct loam_optimiser *optimiser = user;
-    const struct loam_tensor *tensor = part_of(&optimiser->set->items[index / PARTS], index % PARTS);
+    const struct range *range = user;
+    struct loam_optimiser *optimiser = range->optimiser;
+    const struct loam_trainable *item = &optimiser->set->items[range->first + index / PARTS];
+    const struct loam_tensor *tensor = part_of(item, index % PARTS);
     loam_download(&optimiser->stream, block, (const float *)tensor->data + first, count * sizeof(float));
     return loam_stream_finish(&optimiser->stream, error);
 }
 
-static enum loam_status describe(struct loam_write_tensor *tensors, const struct loam_trainables *set,
+static enum loam_status describe(struct loam_write_tensor *tensors, const struct range *range,
                                  struct loam_error *error)
 {
-    for (size_t i = 0; i < PARTS * set->count; i++) {
-        const struct loam_trainable *item = &set->items[i / PARTS];
+    for (size_t i = 0; i < PARTS * range->count; i++) {
+        const struct loam_trainable *item = &range->optimiser->set->items[range->first + i / PARTS];
         tensors[i].dtype = LOAM_F32;
         tensors[i].rank = item->value.rank;
         memcpy(tensors[i].shape, item->value.shape, sizeof tensors[i].shape);
@@ -51,21 +60,38 @@ static enum loam_status describe(struct loam_write_tensor *tensors, const struct
     return LOAM_OK;
 }
 
-enum loam_status loam_checkpoint_tensors_write(struct loam_optimiser *optimiser, const char *directory,
-                                               struct loam_error *error)
+static enum loam_status write_range(struct range *range, const char *directory, struct loam_error *error)
 {
-    size_t count = PARTS * optimiser->set->count;
-    struct loam_write_source source = {.fill = fill_block, .user = optimiser};
+    size_t count = PARTS * range->count;
+    struct loam_write_source source = {.fill = fill_block, .user = range};
     struct loam_write_tensor *tensors = loam_calloc(count, sizeof *tensors, error);
     if (tensors == NULL) return LOAM_ERROR_MEMORY;
     char *path = loam_path_join(directory, LOAM_CHECKPOINT_TENSORS, error);
-    enum loam_status status = path == NULL ? LOAM_ERROR_MEMORY : describe(tensors, optimiser->set, error);
+    enum loam_status status = path == NULL ? LOAM_ERROR_MEMORY : describe(tensors, range, error);
     if (status == LOAM_OK) status = loam_safetensors_write_from(path, tensors, count, &source, error);
     for (size_t i = 0; i < count; i++)
         free((char *)(uintptr_t)tensors[i].name);
     free(tensors);
     free(path);
     return status;
+}
+
+enum loam_status loam_checkpoint_tensors_write(struct loam_optimiser *optimiser, const char *directory,
+                                               struct loam_error *error)
+{
+    struct range all = {optimiser, 0, optimiser->set->count};
+    return write_range(&all, directory, error);
+}
+
+enum loam_status loam_checkpoint_tensors_rehearse(struct loam_optimiser *optimiser, const char *directory,
+                                                  struct loam_error *error)
+{
+    const struct loam_trainables *set = optimiser->set;
+    struct range smallest = {optimiser, 0, set->count > 0};
+    for (size_t i = 1; i < set->count; i++)
+        if (loam_tensor_count(&set->items[i].value) < loam_tensor_count(&set->items[smallest.first].value))
+            smallest.first = i;
+    return write_range(&smallest, directory, error);
 }
 
 // The tensor of that name, of the part's shape.

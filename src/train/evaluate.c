@@ -22,6 +22,29 @@ static enum loam_status flush(struct loam_decoder *decoder, struct loam_batch *b
     return LOAM_OK;
 }
 
+static enum loam_status fail_unlabelled(struct loam_error *error)
+{
+    return loam_fail(
+        error, LOAM_ERROR_ARGUMENT,
+        "no example of the evaluation set has a label that counts: all are empty, or too long for "
+        "--max-length");
+}
+
+enum loam_status loam_evaluate_rehearse(struct loam_decoder *decoder, struct loam_dataset *dataset,
+                                        struct loam_batch *batch, struct loam_example *example,
+                                        struct loam_error *error)
+{
+    double loss_sum = 0;
+    for (size_t i = 0; i < loam_dataset_count(dataset); i++) {
+        loam_batch_clear(batch);
+        LOAM_TRY(loam_dataset_read(dataset, i, example, error));
+        if (example->dropped || example->count == 0) continue;
+        LOAM_TRY(loam_batch_append(batch, example, error));
+        if (batch->label_count > 0) return loam_decoder_evaluate(decoder, batch, &loss_sum, error);
+    }
+    return fail_unlabelled(error);
+}
+
 enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_dataset *dataset, size_t limit,
                                     struct loam_batch *batch, struct loam_example *example,
                                     const struct loam_callbacks *callbacks, struct loam_evaluation *result,
@@ -45,12 +68,7 @@ enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_da
     }
     LOAM_TRY(flush(decoder, batch, result, &loss_sum, error));
     LOAM_TRY(loam_event_progress(callbacks, LOAM_ACTIVITY_EVALUATE, (int64_t)count, (int64_t)count, error));
-    if (result->labels == 0) {
-        return loam_fail(
-            error, LOAM_ERROR_ARGUMENT,
-            "no example of the evaluation set has a label that counts: all are empty, or too long for "
-            "--max-length");
-    }
+    if (result->labels == 0) return fail_unlabelled(error);
     result->loss = loss_sum / (double)result->labels;
     result->perplexity = exp(result->loss);
     result->seconds = loam_clock_seconds() - start;

@@ -435,6 +435,15 @@ void loam_loop_begin(struct loam_loop *loop)
     loop->metrics_before_end = loop->board_before_end = -1;
 }
 
+enum loam_status loam_loop_rehearse(struct loam_loop *loop, struct loam_error *error)
+{
+    if (loop->eval_dataset == NULL) return LOAM_OK;
+    LOAM_TRY(loam_evaluate_rehearse(loop->decoder, loop->eval_dataset, &loop->buffers->batch,
+                                    &loop->buffers->examples[0], error));
+    if (loop->answerer == NULL) return LOAM_OK;
+    return loam_answerer_rehearse(loop->answerer, loop->eval_dataset, error);
+}
+
 enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
 {
     enum loam_status status = run_steps(loop, error);

@@ -75,6 +75,8 @@ struct loam_loop {
 
 // Before anything has happened.
 void loam_loop_begin(struct loam_loop *loop);
+// A tiny evaluation, so that one hours later does not fail for what is known now.
+enum loam_status loam_loop_rehearse(struct loam_loop *loop, struct loam_error *error);
 // All steps that are left. One that is stopped by its caller, by a loss or gradient that is not finite, or by
 // any other failure, saves the steps it has done. A step whose examples have no labels counts as a step but
 // changes nothing; a run without any label is an error.

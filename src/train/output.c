@@ -250,6 +250,17 @@ enum loam_status loam_output_commit(struct loam_output *output, bool full, struc
     return full ? loam_shards_remove_old(output->directory, 1, error) : LOAM_OK;
 }
 
+enum loam_status loam_output_check(const struct loam_output *output, bool full, struct loam_error *error)
+{
+    return loam_staging_check(&output->staging, sign_of(full), error);
+}
+
+enum loam_status loam_output_clear(const struct loam_output *output, struct loam_error *error)
+{
+    loam_directory_remove(output->staging.directory);
+    return loam_staging_restore(&output->staging, error);
+}
+
 void loam_output_abandon(struct loam_output *output)
 {
     if (output->metrics_before != NULL) (void)rename(output->metrics_before, output->metrics_path);

@@ -110,20 +110,54 @@ static enum loam_status begin(struct train_run *run, struct loam_error *error)
     return status;
 }
 
+// All but the weights.
+static enum loam_status write_files(struct train_run *run, struct loam_error *error)
+{
+    LOAM_TRY(loam_output_copy_files(&run->output, run->settings->model, run->settings->full, error));
+    LOAM_TRY(loam_output_write_record(&run->output, run->record.data, error));
+    return loam_output_write_card(&run->output, &run->loop, run->job.adapter, error);
+}
+
+static enum loam_status write_adapter(struct train_run *run, struct loam_error *error)
+{
+    return loam_adapter_save(run->job.adapter, loam_train_model_name(run->settings),
+                             run->settings->model_revision, run->output.staging.directory, error);
+}
+
 static enum loam_status save(struct train_run *run, struct loam_error *error)
 {
     LOAM_TRY(loam_output_restore(&run->output, run->job.log, error));
     LOAM_TRY(loam_journal_flush(&run->metrics.journal, error));
-    LOAM_TRY(loam_output_copy_files(&run->output, run->settings->model, run->settings->full, error));
-    LOAM_TRY(loam_output_write_record(&run->output, run->record.data, error));
-    LOAM_TRY(loam_output_write_card(&run->output, &run->loop, run->job.adapter, error));
-    const char *directory = run->output.staging.directory;
+    LOAM_TRY(write_files(run, error));
     if (run->job.adapter != NULL)
-        LOAM_TRY(loam_adapter_save(run->job.adapter, loam_train_model_name(run->settings),
-                                   run->settings->model_revision, directory, error));
+        LOAM_TRY(write_adapter(run, error));
     else
-        LOAM_TRY(loam_model_save(run->job.session.model, run->job.session.dtype, directory, error));
+        LOAM_TRY(loam_model_save(run->job.session.model, run->job.session.dtype,
+                                 run->output.staging.directory, error));
     return loam_output_commit(&run->output, run->settings->full, error);
+}
+
+// ---- before the first step ----
+
+// A result and a checkpoint as they will be saved, of a bounded size: a model, or an adapter larger than
+// this, is left out.
+static enum loam_status rehearse_save(struct train_run *run, struct loam_error *error)
+{
+    enum { LARGEST = 64 << 20 }; // bytes
+    const bool full = run->settings->full;
+    const bool adapter = !full && run->loop.trainable_parameters <= LARGEST / (int64_t)sizeof(float);
+    LOAM_TRY(write_files(run, error));
+    if (adapter) LOAM_TRY(write_adapter(run, error));
+    if (adapter || full) LOAM_TRY(loam_output_check(&run->output, full, error));
+    LOAM_TRY(loam_output_clear(&run->output, error));
+    return loam_checkpoints_rehearse(&run->checkpoints, &run->loop, error);
+}
+
+// What would stop the run hours later is to stop it now.
+static enum loam_status rehearse(struct train_run *run, struct loam_error *error)
+{
+    LOAM_TRY(loam_loop_rehearse(&run->loop, error));
+    return rehearse_save(run, error);
 }
 
 // Of the events some may not have been written yet; the result does not depend on them.
@@ -285,6 +319,7 @@ static enum loam_status train(struct train_run *run, struct loam_error *error)
     LOAM_TRY(format_record(run, error));
     prepare_loop(run);
     LOAM_TRY(begin(run, error));
+    LOAM_TRY(rehearse(run, error));
     LOAM_TRY(loam_loop_run(&run->loop, error));
     take_best(run);
     loam_loop_end(&run->loop);

@@ -537,6 +537,13 @@ static void stops_at_a_number_that_is_none(void **state)
     assert_int_equal(count_events(LOAM_EVENT_END), 0);
 }
 
+// So many bytes may a file have from the first step on.
+static bool fill_disk(void *user, const struct loam_event *event)
+{
+    if (event->kind == LOAM_EVENT_START) assert_int_equal(setrlimit(RLIMIT_FSIZE, user), 0);
+    return true;
+}
+
 // The disk is full when the result is saved: of the directory that the run made only the metrics stay, and
 // what was in another one before is as it was.
 static void fails_while_saving(void **state)
@@ -559,11 +566,13 @@ static void fails_while_saving(void **state)
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         settings.out = fixture.out;
         settings.overwrite = false;
-        assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){limits[i], usual.rlim_max}), 0);
-        enum loam_status made = loam_train_run(&settings, NULL, &error);
+        struct rlimit limit = {limits[i], usual.rlim_max};
+        const struct loam_callbacks filling = {.event = fill_disk, .user = &limit};
+        enum loam_status made = loam_train_run(&settings, &filling, &error);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &usual), 0);
         settings.out = fixture.adapter;
         settings.overwrite = true;
-        enum loam_status overwritten = loam_train_run(&settings, NULL, &error);
+        enum loam_status overwritten = loam_train_run(&settings, &filling, &error);
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &usual), 0);
         assert_int_equal(made, LOAM_ERROR_IO);
         assert_int_equal(overwritten, LOAM_ERROR_IO);
