@@ -56,12 +56,12 @@ static enum loam_status write_state(const struct loam_checkpoints *checkpoints, 
                                     const char *directory, struct loam_error *error)
 {
     const struct loam_train_job *job = checkpoints->job;
-    json_t *root =
-        json_pack("{s:i, s:s, s:s, s:o, s:f, s:I, s:i, s:b, s:o, s:O}", "version", LOAM_CHECKPOINT_VERSION,
-                  "loam", LOAM_VERSION, "run", checkpoints->run, "state", loam_checkpoint_state_format(loop),
-                  "epoch", loam_order_epoch_after(loop->order, loop->step - 1), "optimiser_step",
-                  (json_int_t)job->optimiser.step, "threads", job->session.device->threads, "diverged",
-                  loop->diverged, "event_file", event_file(loop), "options", checkpoints->options);
+    json_t *root = json_pack(
+        "{s:i, s:s, s:s, s:s, s:o, s:f, s:I, s:i, s:b, s:o, s:O}", "version", LOAM_CHECKPOINT_VERSION, "loam",
+        LOAM_VERSION, "run", checkpoints->run, "changes", loam_checkpoints_changes(checkpoints), "state",
+        loam_checkpoint_state_format(loop), "epoch", loam_order_epoch_after(loop->order, loop->step - 1),
+        "optimiser_step", (json_int_t)job->optimiser.step, "threads", job->session.device->threads,
+        "diverged", loop->diverged, "event_file", event_file(loop), "options", checkpoints->options);
     return write_json(directory, root, error);
 }
 
@@ -79,13 +79,14 @@ static enum loam_status make_run_id(char id[LOAM_RUN_ID_SIZE], struct loam_error
     return LOAM_OK;
 }
 
-static enum loam_status compare_options(struct loam_checkpoints *checkpoints, const json_t *root,
-                                        const char *directory, struct loam_error *error)
+static enum loam_status compare_options(const struct loam_checkpoints *checkpoints, const json_t *root,
+                                        const char *directory, struct loam_bytes *changes,
+                                        struct loam_error *error)
 {
     const struct loam_train_job *job = checkpoints->job;
     int64_t threads = job->session.device->threads;
     LOAM_TRY(loam_recorded_compare(json_object_get(root, "options"), checkpoints->options, directory,
-                                   job->settings->allow_change, job->log, error));
+                                   job->settings->allow_change, job->log, changes, error));
     LOAM_TRY(loam_json_get_int(root, directory, "threads", &threads, error));
     if (threads != job->session.device->threads)
         loam_log_write(job->log, LOAM_LOG_INFO,
@@ -110,17 +111,72 @@ static enum loam_status examine(json_t **root, const char *directory, struct loa
     return status;
 }
 
+// A run that has all of its steps only makes its result again, which has to be the same.
+static enum loam_status check_left(const struct loam_checkpoints *checkpoints, const char *directory,
+                                   bool changed, struct loam_error *error)
+{
+    int64_t step = checkpoints->from_step, total = checkpoints->total_steps;
+    if (step < total || (step == total && !changed)) return LOAM_OK;
+    const bool full = checkpoints->job->settings->full;
+    return loam_fail(
+        error, LOAM_ERROR_ARGUMENT,
+        "%s has %lld steps and this run is to have %lld: nothing is left to train, and nothing was "
+        "changed; give more steps, or start a new run from what was learnt with --%s %s",
+        directory, (long long)step, (long long)total, full ? "model" : "adapter", directory);
+}
+
+// A path in it may hold what breaks a line, in a terminal or in YAML, which knows U+0085, U+2028 and U+2029
+// too.
+static void keep_lines_whole(char *text)
+{
+    for (char *at = text; *at != '\0'; at++) {
+        bool control = ((unsigned char)*at < 0x20 && *at != '\n') || *at == 0x7f;
+        bool separator = strncmp(at, "\xe2\x80\xa8", 3) == 0 || strncmp(at, "\xe2\x80\xa9", 3) == 0;
+        if (separator) memset(at, '?', 3);
+        if (strncmp(at, "\xc2\x85", 2) == 0) memset(at, '?', 2);
+        if (control) *at = '?';
+    }
+}
+
+// Kept from one checkpoint to the next: what the run's options alone do not tell.
+static enum loam_status note_changes(struct loam_checkpoints *checkpoints, const json_t *root,
+                                     const char *changes, struct loam_error *error)
+{
+    struct loam_bytes *text = &checkpoints->changes;
+    const char *before = json_string_value(json_object_get(root, "changes"));
+    long long step = checkpoints->from_step, total = checkpoints->total_steps;
+    long long planned = json_integer_value(json_object_get(json_object_get(root, "state"), "total_steps"));
+    if (before != NULL) LOAM_TRY(loam_bytes_append_text(text, before, error));
+    if (changes != NULL) LOAM_TRY(loam_bytes_format(text, error, "from step %lld on: %s\n", step, changes));
+    if (planned != total)
+        LOAM_TRY(loam_bytes_format(text, error, "from step %lld on: %lld steps in all, not %lld\n", step,
+                                   total, planned));
+    if (text->data != NULL) keep_lines_whole(text->data);
+    return LOAM_OK;
+}
+
+static enum loam_status take_with(struct loam_checkpoints *checkpoints, const char *directory,
+                                  const json_t *root, struct loam_bytes *changes, struct loam_error *error)
+{
+    const char *run = json_string_value(json_object_get(root, "run")); // not there in earlier ones
+    LOAM_TRY(compare_options(checkpoints, root, directory, changes, error));
+    if (run != NULL && strlen(run) == LOAM_RUN_ID_SIZE - 1) memcpy(checkpoints->run, run, LOAM_RUN_ID_SIZE);
+    LOAM_TRY(
+        loam_json_get_int(json_object_get(root, "state"), directory, "step", &checkpoints->from_step, error));
+    LOAM_TRY(check_left(checkpoints, directory, changes->size > 0, error));
+    LOAM_TRY(note_changes(checkpoints, root, changes->data, error));
+    checkpoints->from = loam_strdup(directory, error);
+    return checkpoints->from == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
+}
+
 // The run goes on with what `root` says.
 static enum loam_status take(struct loam_checkpoints *checkpoints, const char *directory, const json_t *root,
                              struct loam_error *error)
 {
-    const json_t *state = json_object_get(root, "state");
-    const char *run = json_string_value(json_object_get(root, "run")); // not there in earlier ones
-    LOAM_TRY(compare_options(checkpoints, root, directory, error));
-    if (run != NULL && strlen(run) == LOAM_RUN_ID_SIZE - 1) memcpy(checkpoints->run, run, LOAM_RUN_ID_SIZE);
-    LOAM_TRY(loam_json_get_int(state, directory, "step", &checkpoints->from_step, error));
-    checkpoints->from = loam_strdup(directory, error);
-    return checkpoints->from == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
+    struct loam_bytes changes = {0};
+    enum loam_status status = take_with(checkpoints, directory, root, &changes, error);
+    loam_bytes_deinit(&changes);
+    return status;
 }
 
 // LOAM_ERROR_FORMAT with `*damaged`: there is certainly nothing to go on from.
@@ -191,9 +247,11 @@ static enum loam_status find(struct loam_checkpoints *checkpoints, struct loam_e
 }
 
 enum loam_status loam_checkpoints_open(struct loam_checkpoints *checkpoints, struct loam_train_job *job,
-                                       struct loam_output *output, struct loam_error *error)
+                                       struct loam_output *output, int64_t total_steps,
+                                       struct loam_error *error)
 {
-    *checkpoints = (struct loam_checkpoints){.job = job, .output = output, .from_step = -1};
+    *checkpoints =
+        (struct loam_checkpoints){.job = job, .output = output, .total_steps = total_steps, .from_step = -1};
     enum loam_status status = find(checkpoints, error);
     if (status != LOAM_OK) loam_checkpoints_close(checkpoints);
     return status;
@@ -202,9 +260,15 @@ enum loam_status loam_checkpoints_open(struct loam_checkpoints *checkpoints, str
 void loam_checkpoints_close(struct loam_checkpoints *checkpoints)
 {
     loam_checkpoint_set_deinit(&checkpoints->set);
+    loam_bytes_deinit(&checkpoints->changes);
     json_decref(checkpoints->options);
     free(checkpoints->from);
     *checkpoints = (struct loam_checkpoints){0};
+}
+
+const char *loam_checkpoints_changes(const struct loam_checkpoints *checkpoints)
+{
+    return checkpoints->changes.data != NULL ? checkpoints->changes.data : "";
 }
 
 // ---- going on ----

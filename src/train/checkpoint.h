@@ -13,8 +13,11 @@
 struct loam_checkpoints {
     struct loam_train_job *job;
     struct loam_output *output;
-    json_t *options;                // those that shape the mathematics
-    char *from;                     // the checkpoint that the run goes on from; NULL: it starts anew
+    json_t *options;     // those that shape the mathematics
+    int64_t total_steps; // of the run
+    struct loam_bytes
+        changes; // a line for each resume that changed the run, "from step 10 on: --seed was 1 and is 2"
+    char *from;  // the checkpoint that the run goes on from; NULL: it starts anew
     int64_t from_step;              // its step; -1
     char run[LOAM_RUN_ID_SIZE];     // the id of the run, which one that goes on keeps
     struct loam_checkpoint_set set; // those that it may take away
@@ -22,10 +25,15 @@ struct loam_checkpoints {
 
 // Of an opened job: records its options and, with --resume, finds what to go on from. A damaged checkpoint is
 // said and the one before it taken; one that cannot be read is an error. So are options that differ, without
-// --allow-change, and a checkpoint that would stand in the way and is not certainly this run's.
+// --allow-change, a run of `total_steps` that has nothing left to train, and a checkpoint that would stand in
+// the way and is not certainly this run's.
 enum loam_status loam_checkpoints_open(struct loam_checkpoints *checkpoints, struct loam_train_job *job,
-                                       struct loam_output *output, struct loam_error *error);
+                                       struct loam_output *output, int64_t total_steps,
+                                       struct loam_error *error);
 void loam_checkpoints_close(struct loam_checkpoints *checkpoints);
+
+// A line for each resume that changed the run; "": none did.
+const char *loam_checkpoints_changes(const struct loam_checkpoints *checkpoints);
 
 // After the job was loaded: what `from` holds goes into the job's tensors, the loop, the metrics and the
 // event file, whose directory is `board_directory` (NULL: no event file is wanted).

@@ -32,6 +32,7 @@ struct loam_loop {
     struct loam_tensorboard *board; // may have no file
     struct loam_loop_saver saver;
     struct loam_schedule schedule;
+    const char *changes; // of the run's options on its way, a line each; "": none
     int64_t total_steps;
     int64_t parameters;
     int64_t trainable_parameters;

@@ -381,12 +381,34 @@ static enum loam_status append_evaluation(struct loam_bytes *card, const struct 
     return LOAM_OK;
 }
 
+// A resume with other options counts epochs of other data, or of other batches.
+static bool has_epochs(const struct loam_loop *loop)
+{
+    return strstr(loop->changes, ": --") == NULL;
+}
+
+static enum loam_status append_changes(struct loam_bytes *card, const struct loam_loop *loop,
+                                       struct loam_error *error)
+{
+    if (loop->changes[0] == '\0') return LOAM_OK;
+    LOAM_TRY(loam_bytes_append_text(
+        card, "\nThese are the settings of the last steps. The run was changed on the way:\n\n", error));
+    const char *line = loop->changes;
+    for (size_t size; line[0] != '\0'; line += size) {
+        size = strcspn(line, "\n") + 1;
+        LOAM_TRY(loam_bytes_append_text(card, "- ", error));
+        LOAM_TRY(loam_bytes_append(card, line, size, error));
+    }
+    return LOAM_OK;
+}
+
 static enum loam_status append_results(struct loam_bytes *card, const struct loam_loop *loop,
                                        struct loam_error *error)
 {
     LOAM_TRY(loam_bytes_append_text(card, "\n## Results\n\n| Figure | Value |\n| --- | --- |\n", error));
     LOAM_TRY(append_row(card, "steps", (double)loop->step, error));
-    LOAM_TRY(append_row(card, "epochs", loam_order_epoch_after(loop->order, loop->step - 1), error));
+    if (has_epochs(loop))
+        LOAM_TRY(append_row(card, "epochs", loam_order_epoch_after(loop->order, loop->step - 1), error));
     LOAM_TRY(append_row(card, "tokens", (double)loop->tokens, error));
     LOAM_TRY(append_row(card, "train_loss (mean over all steps)",
                         rounded(loop->loss_sum / (double)loop->updates, 4), error));
@@ -415,6 +437,7 @@ static enum loam_status append_card(struct loam_bytes *card, const struct loam_o
                                adapter != NULL ? "A LoRA adapter" : "A fine-tuned copy", base, LOAM_VERSION));
     LOAM_TRY(loam_bytes_append_text(card, "## Settings\n\n", error));
     LOAM_TRY(loam_output_format_settings(card, loop, adapter, error));
+    LOAM_TRY(append_changes(card, loop, error));
     LOAM_TRY(append_results(card, loop, error));
     if (adapter == NULL) {
         return loam_bytes_format(card, error, "\n## Use\n\n    loam generate --model %s --prompt TEXT\n",

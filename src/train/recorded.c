@@ -302,16 +302,16 @@ static enum loam_status describe_changes(struct loam_bytes *text, const json_t *
 }
 
 enum loam_status loam_recorded_compare(const json_t *recorded, const json_t *options, const char *checkpoint,
-                                       bool allow, const struct loam_log *log, struct loam_error *error)
+                                       bool allow, const struct loam_log *log, struct loam_bytes *changes,
+                                       struct loam_error *error)
 {
-    struct loam_bytes text = {0};
-    enum loam_status status = describe_changes(&text, recorded, options, error);
-    if (status == LOAM_OK && text.size > 0 && allow)
-        loam_log_write(log, LOAM_LOG_WARNING, "since %s: %s", checkpoint, text.data);
-    else if (status == LOAM_OK && text.size > 0)
-        status = loam_fail(error, LOAM_ERROR_ARGUMENT,
-                           "%s was made with other options: %s; give the same, or --allow-change", checkpoint,
-                           text.data);
-    loam_bytes_deinit(&text);
-    return status;
+    LOAM_TRY(describe_changes(changes, recorded, options, error));
+    if (changes->size == 0) return LOAM_OK;
+    loam_flatten(changes->data);
+    if (!allow)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "%s was made with other options: %s; give the same, or --allow-change", checkpoint,
+                         changes->data);
+    loam_log_write(log, LOAM_LOG_WARNING, "since %s: %s", checkpoint, changes->data);
+    return LOAM_OK;
 }

@@ -12,8 +12,10 @@
 enum loam_status loam_recorded_options(json_t **out, const struct loam_train_job *job,
                                        struct loam_error *error);
 // LOAM_ERROR_ARGUMENT naming each option that differs with its old and its new value. `checkpoint` is the
-// directory that `recorded` comes from. With `allow` they are logged instead.
+// directory that `recorded` comes from. With `allow` they are logged instead. `changes`, which is empty, gets
+// them as one line.
 enum loam_status loam_recorded_compare(const json_t *recorded, const json_t *options, const char *checkpoint,
-                                       bool allow, const struct loam_log *log, struct loam_error *error);
+                                       bool allow, const struct loam_log *log, struct loam_bytes *changes,
+                                       struct loam_error *error);
 
 #endif

@@ -62,6 +62,7 @@ static void prepare_loop(struct train_run *run)
     loop->metrics = &run->metrics;
     loop->board = &run->board;
     loop->saver = (struct loam_loop_saver){save_checkpoint, &run->checkpoints};
+    loop->changes = loam_checkpoints_changes(&run->checkpoints);
     loop->schedule = loam_schedule_make(run->settings, loop->total_steps);
     loop->trainable_parameters = loam_trainables_total(&job->trainables);
     loop->parameters = loam_model_parameter_total(job->session.model);
@@ -292,11 +293,28 @@ static enum loam_dtype dtype_of(const struct loam_session *session)
     return session->dtype;
 }
 
+// As comments: the file's options are those of the last part of the run.
+static enum loam_status format_changes(struct train_run *run, struct loam_error *error)
+{
+    const char *line = loam_checkpoints_changes(&run->checkpoints);
+    if (line[0] == '\0') return LOAM_OK;
+    LOAM_TRY(loam_bytes_append_text(
+        &run->record, "# The options changed on the way, so that this file does not make the same adapter:\n",
+        error));
+    for (size_t size; line[0] != '\0'; line += size) {
+        size = strcspn(line, "\n") + 1;
+        LOAM_TRY(loam_bytes_append_text(&run->record, "# ", error));
+        LOAM_TRY(loam_bytes_append(&run->record, line, size, error));
+    }
+    return LOAM_OK;
+}
+
 static enum loam_status format_record(struct train_run *run, struct loam_error *error)
 {
     const struct loam_train_settings *settings = run->settings;
     const struct loam_session *session = &run->job.session;
     if (settings->record == NULL) return LOAM_OK;
+    LOAM_TRY(format_changes(run, error));
     bool begun = run->job.adapter != NULL && settings->adapter == NULL;
     char *targets = begun ? loam_adapter_targets(run->job.adapter, error) : NULL;
     if (begun && targets == NULL) return LOAM_ERROR_MEMORY;
@@ -340,7 +358,9 @@ static enum loam_status check_and_train(struct train_run *run, struct loam_error
     LOAM_TRY(loam_plan_check(run->settings, run->job.order.count, run->job.log, error));
     LOAM_TRY(loam_output_open(&run->output, run->settings, run->job.log, error));
     enum loam_status status = loam_metrics_open(&run->metrics, run->output.metrics_path, error);
-    if (status == LOAM_OK) status = loam_checkpoints_open(&run->checkpoints, &run->job, &run->output, error);
+    if (status == LOAM_OK)
+        status =
+            loam_checkpoints_open(&run->checkpoints, &run->job, &run->output, run->loop.total_steps, error);
     if (status == LOAM_OK && run->checkpoints.from == NULL)
         status = loam_output_begin_metrics(&run->output, error);
     if (status == LOAM_OK) status = train(run, error);

@@ -87,4 +87,33 @@ echo "$sign_of" >"$out/checkpoint-12/checksums.sha256"
 ok 'a directory of somebody else' "${train[@]}" --out "$out" --overwrite --save-total-limit 1
 have checkpoint-12 checkpoint-6
 [ "$(cat "$out/checkpoint-12/weights")" = mine ] || fail 'it was touched'
+
+# ---- Nothing left to train ----
+again
+kept 1 "has 6 steps and this run is to have 3: nothing is left to train" 'fewer steps' "${train[@]}" --out "$out" --resume --max-steps 3
+tail -n 1 "$tmp/stderr" | grep -qF -- "--adapter $out/checkpoint-6" || fail "$(cat "$tmp/stderr")"
+python3 - "$data" >"$tmp/small.json" <<'END'
+import json, sys
+squad = json.load(open(sys.argv[1]))
+squad["data"] = squad["data"][:1]
+squad["data"][0]["paragraphs"] = squad["data"][0]["paragraphs"][:1]
+json.dump(squad, sys.stdout)
+END
+kept 1 'nothing is left to train' 'less data' "${train[@]}" --out "$out" --resume --allow-change --data "$tmp/small.json" --max-steps -1 --epochs 1
+kept 1 'nothing is left to train' 'as many steps of something else' "${train[@]}" --out "$out" --resume --allow-change --data "$tmp/small.json"
+ok 'the adapter it names' "${train[@]}" --adapter "$out/checkpoint-6" --data "$tmp/small.json" --max-steps 2 --out "$tmp/further"
+ok 'the same again' "${train[@]}" --out "$out" --resume
+cmp -s "$tmp/saved/$weights" "$out/$weights" && cmp -s "$tmp/saved/run.yaml" <(sed "s|$out|$tmp/saved|" "$out/run.yaml") || fail 'another result'
+grep -q 'changed on the way' "$out/README.md" "$out/run.yaml" && fail 'a change that was none'
+
+# ---- What the options alone do not tell is told ----
+ok 'more data' "${train[@]}" --out "$out" --resume --allow-change --data "$tmp/small.json" --max-steps 8
+ok 'more steps' "${train[@]}" --out "$out" --resume --data "$tmp/small.json" --max-steps 10
+for file in run.yaml README.md; do
+    grep -q "from step 6 on: --data was $data and is $tmp/small.json$" "$out/$file" || fail "$(cat "$out/$file")"
+    grep -q 'from step 6 on: 8 steps in all, not 6$' "$out/$file" || fail "$(cat "$out/$file")"
+    grep -q 'from step 8 on: 10 steps in all, not 8$' "$out/$file" || fail "$(cat "$out/$file")"
+done
+grep -q '^| epochs |' "$out/README.md" && fail 'epochs of two files'
+ok 'run.yaml is read all the same' train --config "$out/run.yaml" --out "$tmp/repeated"
 finish

@@ -53,10 +53,13 @@ static void check_options(const json_t *root)
     json_t *now = json_pack("{s:s, s:s, s:{s:s, s:s}}", "lora-r", "8", "seed", "42", "data", "path", "d.json",
                             "sha256", "00");
     fuzz_require(now != NULL);
-    enum loam_status status = loam_recorded_compare(recorded, now, "x", false, NULL, &error);
+    struct loam_bytes changes = {0}, none = {0};
+    enum loam_status status = loam_recorded_compare(recorded, now, "x", false, NULL, &changes, &error);
     fuzz_require(status == LOAM_OK || status == LOAM_ERROR_ARGUMENT);
     fuzz_require_message(status, &error);
-    fuzz_require(loam_recorded_compare(now, now, "x", false, NULL, &error) == LOAM_OK);
+    fuzz_require(loam_recorded_compare(now, now, "x", false, NULL, &none, &error) == LOAM_OK);
+    fuzz_require(none.size == 0);
+    loam_bytes_deinit(&changes);
     json_decref(now);
 }
 

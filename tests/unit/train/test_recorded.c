@@ -19,19 +19,24 @@ static void names_do_not_break_the_line(void **state)
     (void)state;
     struct loam_error error;
     struct loam_log log = {.write = hear};
+    struct loam_bytes refused = {0}, changes = {0};
     json_t *before =
         json_pack("{s:{s:s, s:s}, s:s}", "data", "path", "old\ndata", "sha256", "1", "template", "a\nb");
     json_t *now =
         json_pack("{s:{s:s, s:s}, s:s}", "data", "path", "new\r\x1b[0mdata", "sha256", "2", "template", "c");
-    assert_fails(loam_recorded_compare(before, now, "checkpoint\n5", false, &log, &error),
+    assert_fails(loam_recorded_compare(before, now, "checkpoint\n5", false, &log, &refused, &error),
                  LOAM_ERROR_ARGUMENT,
                  "checkpoint?5 was made with other options: --data was old?data and is new??[0mdata");
     assert_non_null(strstr(error.message, "--template was a?b and is c"));
     assert_null(strchr(error.message, '\n'));
     assert_string_equal(heard, "");
-    assert_ok(loam_recorded_compare(before, now, "checkpoint\n5", true, &log, &error));
+    assert_ok(loam_recorded_compare(before, now, "checkpoint\n5", true, &log, &changes, &error));
     assert_non_null(strstr(heard, "since checkpoint?5: --data was old?data and is new??[0mdata"));
     assert_null(strpbrk(heard, "\n\r\x1b"));
+    assert_string_equal(changes.data, refused.data);
+    assert_null(strpbrk(changes.data, "\n\r\x1b"));
+    loam_bytes_deinit(&changes);
+    loam_bytes_deinit(&refused);
     json_decref(before);
     json_decref(now);
 }
@@ -47,7 +52,9 @@ static json_t *judged(const char *best, const char *patience, const char *metric
 static void compare(json_t *before, json_t *now, const char *const *expected)
 {
     struct loam_error error = {0};
-    enum loam_status status = loam_recorded_compare(before, now, "checkpoint", false, NULL, &error);
+    struct loam_bytes changes = {0};
+    enum loam_status status = loam_recorded_compare(before, now, "checkpoint", false, NULL, &changes, &error);
+    loam_bytes_deinit(&changes);
     assert_int_equal(status, expected != NULL ? LOAM_ERROR_ARGUMENT : LOAM_OK);
     size_t count = 0, said = 0;
     for (; expected != NULL && expected[count] != NULL; count++)
