@@ -52,7 +52,7 @@ enum loam_dimension {
 
 enum loam_weight_flags {
     LOAM_WEIGHT_BIAS = 1,              // the additive vector of the role; without it the matrix or the scale
-    LOAM_WEIGHT_TIED = 2,              // present only when the head is not tied; a copy is ignored when it is
+    LOAM_WEIGHT_TIED = 2,              // present only when the head is not tied (model/sources.c: a copy)
     LOAM_WEIGHT_IF_ATTENTION_BIAS = 4, // present only with config.attention_bias
     LOAM_WEIGHT_IF_MLP_BIAS = 8,       // present only with config.mlp_bias
 };
@@ -124,6 +124,8 @@ struct loam_family {
 // The family of a model_type; NULL when there is none. `index` enumerates, NULL at the end.
 const struct loam_family *loam_family_find(const char *model_type);
 const struct loam_family *loam_family_at(size_t index);
+// The row of the head, which may be the embedding.
+const struct loam_weight_row *loam_family_tied_row(const struct loam_family *family);
 
 // The rows, one file each.
 extern const struct loam_family loam_family_bloom;
