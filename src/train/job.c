@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "model/config_text.h"
+
 // ---- checks ----
 
 static const char metric_option[] = "metric-for-best-model";
@@ -178,6 +180,14 @@ enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_err
 {
     LOAM_TRY(load(job, error));
     return allocate(job, error);
+}
+
+enum loam_status loam_train_job_save_model(const struct loam_train_job *job, const char *directory,
+                                           struct loam_error *error)
+{
+    const struct loam_session *session = &job->session;
+    LOAM_TRY(loam_config_rewrite(directory, &session->model->config, session->dtype, error));
+    return loam_model_save(session->model, session->dtype, directory, error);
 }
 
 void loam_train_job_drop_decoders(struct loam_train_job *job)

@@ -121,7 +121,7 @@ static enum loam_status save(struct train_run *run, struct loam_error *error)
         LOAM_TRY(loam_adapter_save(run->job.adapter, loam_train_model_name(run->settings),
                                    run->settings->model_revision, directory, error));
     else
-        LOAM_TRY(loam_model_save(run->job.session.model, run->job.session.dtype, directory, error));
+        LOAM_TRY(loam_train_job_save_model(&run->job, directory, error));
     return loam_output_commit(&run->output, run->settings->full, error);
 }
 
