@@ -44,6 +44,7 @@ static enum loam_status open_all(struct inspection *inspection, const struct loa
 {
     struct loam_config config;
     LOAM_TRY(loam_config_load(&config, inspection->settings->path, error));
+    loam_config_log(&config, log);
     LOAM_TRY(loam_model_create(&inspection->model, &config, error));
     LOAM_TRY(open_weights(inspection, error));
     if (inspection->file != NULL)

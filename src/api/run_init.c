@@ -117,6 +117,7 @@ enum loam_status loam_run_init(const struct loam_settings *settings, const struc
 {
     struct loam_config config;
     LOAM_TRY(loam_config_load(&config, settings->config, error));
+    loam_config_log(&config, &callbacks->log);
     if (settings->tokenizer != NULL) LOAM_TRY(check_tokenizer(settings->tokenizer, &config, error));
     struct loam_model *model;
     LOAM_TRY(loam_model_create(&model, &config, error));

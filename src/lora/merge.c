@@ -129,6 +129,7 @@ static enum loam_status open_all(struct merge *merge, struct loam_error *error)
     const struct loam_merge_settings *settings = merge->settings;
     struct loam_config config;
     LOAM_TRY(loam_config_load(&config, settings->model, error));
+    loam_config_log(&config, log_of(settings));
     LOAM_TRY(loam_model_create(&merge->model, &config, error));
     LOAM_TRY(loam_safetensors_open_directory(&merge->base, settings->model, error));
     LOAM_TRY(loam_model_settle_head(merge->model, merge->base, log_of(settings), error));

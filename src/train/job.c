@@ -92,6 +92,18 @@ static enum loam_status open_adapter(struct loam_train_job *job, struct loam_err
     return LOAM_OK;
 }
 
+static void log_dropouts(const struct loam_train_job *job)
+{
+    const struct loam_config *config = &job->session.model->config;
+    const char *const *keys = config->family->dropouts;
+    for (size_t i = 0; keys[i] != NULL; i++)
+        if (config->dropouts[i] != 0)
+            loam_log_write(job->log, LOAM_LOG_WARNING,
+                           "config.json: \"%s\" is %g: transformers drops out so much in training, loam does "
+                           "not; --lora-dropout is what it has",
+                           keys[i], config->dropouts[i]);
+}
+
 static enum loam_status log_adapter(const struct loam_train_job *job, struct loam_error *error)
 {
     if (job->adapter == NULL) return LOAM_OK;
@@ -133,6 +145,7 @@ enum loam_status loam_train_job_open(struct loam_train_job *job, const struct lo
     LOAM_TRY(open_session(job, error));
     LOAM_TRY(open_adapter(job, error));
     LOAM_TRY(open_data(job, error));
+    log_dropouts(job);
     return log_adapter(job, error);
 }
 

@@ -100,7 +100,7 @@ static void log_device(const struct loam_session *session)
     const struct loam_device *device = session->device;
     const enum loam_dtype matrices = session->model->matrix_dtype;
     const bool levels = device->isa != NULL, kept = matrices != session->dtype;
-    const bool ours = kept || (matrices == LOAM_BF16 && levels && !device->native_bf16);
+    const bool ours = levels && (kept || (matrices == LOAM_BF16 && !device->native_bf16));
     loam_log_write(session->log, LOAM_LOG_INFO, "computing in %s%s%s on device %s%s%s%s with %d threads%s",
                    loam_dtype_name(session->dtype), kept ? " with matrices of " : "",
                    kept ? loam_dtype_name(matrices) : "", device->name, levels ? " (" : "",
@@ -115,6 +115,7 @@ enum loam_status loam_session_load(struct loam_session *session, bool writable, 
                                         .writable = writable,
                                         .streamed = session->streamed,
                                         .callbacks = session->callbacks};
+    loam_config_log(&session->model->config, session->log);
     LOAM_TRY(loam_model_load(session->model, session->directory, session->device, &options, error));
     log_device(session);
     return LOAM_OK;
