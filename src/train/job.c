@@ -176,10 +176,11 @@ static enum loam_status allocate(struct loam_train_job *job, struct loam_error *
     // No more examples than there are: a batch larger than the data set is the data set.
     size_t wanted = (size_t)settings->batch_size * (size_t)settings->accumulation;
     size_t capacity = wanted < job->order.count ? wanted : job->order.count;
-    LOAM_TRY(loam_step_buffers_init(&job->buffers, capacity, job->session.token_budget, error));
+    const int32_t budget = job->session.token_budget;
+    if (!job->planning) LOAM_TRY(loam_step_buffers_init(&job->buffers, capacity, budget, error));
     struct loam_decoder_limits limits = {
-        .tokens = job->buffers.batch.token_capacity,
-        .sequences = job->buffers.batch.sequence_capacity,
+        .tokens = budget,
+        .sequences = loam_step_sequences(capacity, budget),
         .train = true,
         .checkpointing = settings->checkpointing,
         .evaluate = settings->eval_data != NULL,
