@@ -39,12 +39,16 @@ static enum loam_status open_weights(struct inspection *inspection, struct loam_
     return loam_safetensors_open_directory(&inspection->file, path, error);
 }
 
-static enum loam_status open_all(struct inspection *inspection, struct loam_error *error)
+static enum loam_status open_all(struct inspection *inspection, const struct loam_log *log,
+                                 struct loam_error *error)
 {
     struct loam_config config;
     LOAM_TRY(loam_config_load(&config, inspection->settings->path, error));
+    loam_config_log(&config, log);
     LOAM_TRY(loam_model_create(&inspection->model, &config, error));
     LOAM_TRY(open_weights(inspection, error));
+    if (inspection->file != NULL)
+        LOAM_TRY(loam_model_settle_head(inspection->model, inspection->file, log, error));
     inspection->parameters = loam_model_parameter_total(inspection->model);
     if (!inspection->settings->with_lora) return LOAM_OK;
     LOAM_TRY(loam_adapter_create(&inspection->adapter, inspection->model, &inspection->settings->train.lora,
@@ -183,7 +187,7 @@ enum loam_status loam_inspect_model(const struct loam_settings *settings,
                                     const struct loam_callbacks *callbacks, struct loam_error *error)
 {
     struct inspection inspection = {.settings = settings};
-    enum loam_status status = open_all(&inspection, error);
+    enum loam_status status = open_all(&inspection, &callbacks->log, error);
     if (status == LOAM_OK) status = report(&inspection, callbacks, error);
     loam_adapter_destroy(inspection.adapter);
     loam_safetensors_destroy(inspection.file);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/model_path.h"
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
@@ -165,6 +166,8 @@ static enum loam_status locate_all(struct locate_job *job, enum loam_command com
 {
     struct loam_located *located = job->located;
     struct loam_settings *settings = &located->settings;
+    const char *model = command == LOAM_COMMAND_INSPECT ? settings->path : settings->train.model;
+    if (model != NULL) LOAM_TRY(loam_model_path_check(model, command, error));
     if (command == LOAM_COMMAND_INSPECT)
         return locate(job, &settings->path, LOAM_PULL_EITHER, &located->path, error);
     LOAM_TRY(locate(job, &settings->train.adapter, LOAM_PULL_ADAPTER, &located->adapter, error));

@@ -9,6 +9,7 @@
 #include "io/atomic.h"
 #include "io/shards.h"
 #include "io/staging.h"
+#include "model/config_text.h"
 #include "model/model.h"
 
 // "directory" of "directory/file"; "." where there is none. Released with free().
@@ -93,6 +94,7 @@ static enum loam_status write_all(const struct loam_settings *settings, const st
                                   struct loam_error *error)
 {
     LOAM_TRY(copy_to(settings->config, directory, "config.json", error));
+    LOAM_TRY(loam_config_rewrite(directory, &model->config, settings->train.dtype, error));
     if (settings->tokenizer != NULL) LOAM_TRY(copy_tokenizer(settings->tokenizer, directory, error));
     return loam_model_init_checkpoint(model, settings->train.seed, settings->train.dtype, directory,
                                       callbacks, error);
@@ -115,6 +117,7 @@ enum loam_status loam_run_init(const struct loam_settings *settings, const struc
 {
     struct loam_config config;
     LOAM_TRY(loam_config_load(&config, settings->config, error));
+    loam_config_log(&config, &callbacks->log);
     if (settings->tokenizer != NULL) LOAM_TRY(check_tokenizer(settings->tokenizer, &config, error));
     struct loam_model *model;
     LOAM_TRY(loam_model_create(&model, &config, error));

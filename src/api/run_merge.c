@@ -69,6 +69,9 @@ enum loam_status loam_run_merge(const struct loam_settings *settings, const stru
                                         .dtype = shared->dtype,
                                         .overwrite = shared->overwrite,
                                         .callbacks = callbacks};
+    // The merge has told what there is to tell of the model.
+    struct loam_callbacks quiet = *callbacks;
+    quiet.log = (struct loam_log){0};
     // Rounding is what it looks for, so the computation shall add none. A model that fits into memory tensor
     // by tensor can be merged, and then it can be checked.
     struct loam_session_options options = {.model = shared->model,
@@ -77,7 +80,7 @@ enum loam_status loam_run_merge(const struct loam_settings *settings, const stru
                                            .dtype = LOAM_F32,
                                            .batch_size = 1,
                                            .streamed = true,
-                                           .callbacks = callbacks};
+                                           .callbacks = &quiet};
     LOAM_TRY(
         loam_size_parse(&merge.max_shard_bytes, "max-shard-size", settings->merge.max_shard_size, error));
     struct loam_merge_check check = {0};

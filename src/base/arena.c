@@ -38,7 +38,7 @@ static bool whole_pages(size_t capacity, size_t *size)
 
 static enum loam_status fail_size(size_t capacity, struct loam_error *error)
 {
-    return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: an arena of %zu bytes", capacity);
+    return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: %zu bytes in one piece", capacity);
 }
 
 enum loam_status loam_arena_init_planned(struct loam_arena *arena, size_t capacity, struct loam_error *error)
@@ -57,7 +57,7 @@ enum loam_status loam_arena_init(struct loam_arena *arena, size_t capacity, bool
     size_t mapped = size + HUGE_PAGE;
     char *start = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (start == MAP_FAILED)
-        return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: an arena of %zu bytes: %s", capacity,
+        return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: %zu bytes in one piece: %s", capacity,
                          strerror(errno));
     size_t before = (HUGE_PAGE - (uintptr_t)start % HUGE_PAGE) % HUGE_PAGE;
     if (before > 0) munmap(start, before);

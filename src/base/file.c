@@ -11,28 +11,6 @@
 
 enum { POINTER_LIMIT = 1024 }; // bytes of a Git LFS pointer
 
-// Opens a regular file and tells its size.
-static enum loam_status open_regular(const char *path, int *descriptor, size_t *size,
-                                     struct loam_error *error)
-{
-    // Opening a pipe without a writer would wait for one; for regular files O_NONBLOCK says nothing.
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return loam_fail(error, LOAM_ERROR_IO, "cannot open %s: %s", path, strerror(errno));
-    struct stat about;
-    enum loam_status status = LOAM_OK;
-    if (fstat(fd, &about) != 0)
-        status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s", path, strerror(errno));
-    else if (!S_ISREG(about.st_mode))
-        status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: it is not a regular file", path);
-    if (status != LOAM_OK) {
-        close(fd);
-        return status;
-    }
-    *descriptor = fd;
-    *size = (size_t)about.st_size;
-    return LOAM_OK;
-}
-
 // A repository that was cloned without Git LFS has a few lines of text where its large files should be.
 static enum loam_status refuse_pointer(int fd, const char *path, size_t size, struct loam_error *error)
 {
@@ -46,6 +24,30 @@ static enum loam_status refuse_pointer(int fd, const char *path, size_t size, st
                      path);
 }
 
+// Opens a regular file, which is no pointer to another one, and tells its size.
+static enum loam_status open_regular(const char *path, int *descriptor, size_t *size,
+                                     struct loam_error *error)
+{
+    // Opening a pipe without a writer would wait for one; for regular files O_NONBLOCK says nothing.
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return loam_fail(error, LOAM_ERROR_IO, "cannot open %s: %s", path, strerror(errno));
+    struct stat about;
+    enum loam_status status = LOAM_OK;
+    if (fstat(fd, &about) != 0)
+        status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s", path, strerror(errno));
+    else if (!S_ISREG(about.st_mode))
+        status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: it is not a regular file", path);
+    else
+        status = refuse_pointer(fd, path, (size_t)about.st_size, error);
+    if (status != LOAM_OK) {
+        close(fd);
+        return status;
+    }
+    *descriptor = fd;
+    *size = (size_t)about.st_size;
+    return LOAM_OK;
+}
+
 enum loam_status loam_map_open(struct loam_map *map, const char *path, bool populate,
                                struct loam_error *error)
 {
@@ -53,8 +55,8 @@ enum loam_status loam_map_open(struct loam_map *map, const char *path, bool popu
     int fd = -1;
     size_t size = 0;
     LOAM_TRY(open_regular(path, &fd, &size, error));
-    enum loam_status status = refuse_pointer(fd, path, size, error);
-    if (status == LOAM_OK && size > 0) {
+    enum loam_status status = LOAM_OK;
+    if (size > 0) {
         void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE | (populate ? MAP_POPULATE : 0), fd, 0);
         if (data == MAP_FAILED)
             status = loam_fail(error, LOAM_ERROR_IO, "cannot map %s: %s", path, strerror(errno));

@@ -1,5 +1,6 @@
 #include "io/safetensors.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 enum {
     HEADER_LIMIT = 100 * 1000 * 1000, // bytes; the limit of the format's own implementation
     SIZE_FIELD = 8,
+    NAME_LIMIT = 256,
 };
 
 struct shard {
@@ -354,6 +356,57 @@ static enum loam_status open_index(struct loam_safetensors **out, const char *di
     return status;
 }
 
+// What else may hold weights, the likeliest first, and what to do with it.
+static const struct {
+    const char *start, *ending;
+    const char *remedy;
+} others[] = {
+    {"pytorch_model", ".bin",
+     "it is read by PyTorch alone: convert it once with transformers, "
+     "AutoModelForCausalLM.from_pretrained(OLD).save_pretrained(NEW)"},
+    {"", ".pt", "it is read by PyTorch alone: save the model with transformers' save_pretrained"},
+    {"", ".pth", "it is read by PyTorch alone: save the model with transformers' save_pretrained"},
+    {"", ".gguf", "GGUF is not read: take the model that it was made from"},
+    {"", ".safetensors",
+     "the file must be called model.safetensors, or model.safetensors.index.json must name it"},
+};
+enum { OTHERS = sizeof others / sizeof others[0] };
+
+static bool is_other(const char *name, size_t other)
+{
+    const size_t size = strlen(name), start = strlen(others[other].start), end = strlen(others[other].ending);
+    return size < NAME_LIMIT && size >= start + end && strncmp(name, others[other].start, start) == 0 &&
+           strcmp(name + size - end, others[other].ending) == 0;
+}
+
+// The likeliest of the files in a directory: its place in `others`, or OTHERS.
+static size_t find_other(const char *path, char name[NAME_LIMIT])
+{
+    size_t best = OTHERS;
+    DIR *directory = opendir(path);
+    if (directory == NULL) return best;
+    for (const struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory))
+        for (size_t i = 0; i < best; i++)
+            if (is_other(entry->d_name, i)) {
+                best = i;
+                memcpy(name, entry->d_name, strlen(entry->d_name) + 1);
+            }
+    closedir(directory);
+    return best;
+}
+
+static enum loam_status refuse_directory(const char *directory, struct loam_error *error)
+{
+    char name[NAME_LIMIT] = "";
+    const size_t other = find_other(directory, name);
+    if (other == OTHERS)
+        return loam_fail(error, LOAM_ERROR_IO,
+                         "%s has neither model.safetensors nor model.safetensors.index.json", directory);
+    return loam_fail(error, LOAM_ERROR_IO,
+                     "%s has neither model.safetensors nor model.safetensors.index.json, but %s: %s",
+                     directory, name, others[other].remedy);
+}
+
 enum loam_status loam_safetensors_open_directory(struct loam_safetensors **out, const char *directory,
                                                  struct loam_error *error)
 {
@@ -370,8 +423,7 @@ enum loam_status loam_safetensors_open_directory(struct loam_safetensors **out, 
     else if (loam_file_exists(index))
         status = open_index(out, directory, index, error);
     else
-        status = loam_fail(error, LOAM_ERROR_IO,
-                           "%s has neither model.safetensors nor model.safetensors.index.json", directory);
+        status = refuse_directory(directory, error);
     free(single);
     free(index);
     return status;

@@ -11,14 +11,11 @@
 #include "io/shards.h"
 #include "io/staging.h"
 #include "lora/adapter.h"
-#include "model/config_dtype.h"
+#include "model/config_text.h"
 #include "model/files.h"
 #include "model/sources.h"
 
-enum {
-    CONFIG_LIMIT = 1 << 24, // bytes of a config.json
-    PAGE_LIMIT = 1 << 16,   // bytes of a page at most
-};
+enum { PAGE_LIMIT = 1 << 16 }; // bytes of a page at most
 
 // One merge. Arrays without another size are [parameter_count].
 struct merge {
@@ -132,8 +129,10 @@ static enum loam_status open_all(struct merge *merge, struct loam_error *error)
     const struct loam_merge_settings *settings = merge->settings;
     struct loam_config config;
     LOAM_TRY(loam_config_load(&config, settings->model, error));
+    loam_config_log(&config, log_of(settings));
     LOAM_TRY(loam_model_create(&merge->model, &config, error));
     LOAM_TRY(loam_safetensors_open_directory(&merge->base, settings->model, error));
+    LOAM_TRY(loam_model_settle_head(merge->model, merge->base, log_of(settings), error));
     LOAM_TRY(allocate(merge, error));
     LOAM_TRY(loam_model_find_sources(merge->model, merge->base, settings->model, merge->sources, error));
     LOAM_TRY(loam_adapter_open_stored(&merge->adapter, merge->model, settings->adapter, error));
@@ -250,30 +249,12 @@ static enum loam_status write_shard(struct merge *merge, size_t shard, struct lo
     return status;
 }
 
-// config.json with the new dtype, in the place of the copy.
-static enum loam_status change_config(const struct merge *merge, struct loam_error *error)
-{
-    if (merge->settings->dtype == LOAM_DTYPE_NONE) return LOAM_OK;
-    struct loam_bytes text = {0};
-    struct loam_bytes changed = {0};
-    char *path = loam_path_join(merge->staging.directory, "config.json", error);
-    enum loam_status status =
-        path == NULL ? LOAM_ERROR_MEMORY : loam_file_read(path, CONFIG_LIMIT, &text, error);
-    if (status == LOAM_OK)
-        status = loam_config_set_dtype(&changed, text.data, text.size, merge->settings->dtype, error);
-    if (status == LOAM_OK) status = loam_atomic_write_file(path, changed.data, changed.size, error);
-    loam_bytes_deinit(&changed);
-    loam_bytes_deinit(&text);
-    free(path);
-    return status;
-}
-
 static enum loam_status write_files(struct merge *merge, struct loam_merge_result *result,
                                     struct loam_error *error)
 {
     const char *directory = merge->staging.directory;
     LOAM_TRY(loam_model_copy_files(merge->settings->model, directory, true, error));
-    LOAM_TRY(change_config(merge, error));
+    LOAM_TRY(loam_config_rewrite(directory, &merge->model->config, merge->settings->dtype, error));
     for (size_t shard = 0; shard < merge->shards; shard++)
         LOAM_TRY(write_shard(merge, shard, error));
     if (merge->shards == 1) return LOAM_OK;

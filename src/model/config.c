@@ -1,14 +1,17 @@
 #include "model/config.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
+#include "model/config_parts.h"
 
 // ---- the family's keys ----
 
@@ -28,125 +31,193 @@ static enum loam_status read_field(struct loam_config *config, const struct loam
     return loam_fail(error, LOAM_ERROR_INTERNAL, "the row of \"%s\" has no type", spelling);
 }
 
-static bool is_given(const json_t *object, const char *key)
+bool loam_config_is_given(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
     return value != NULL && !json_is_null(value);
 }
 
+void loam_config_tell(struct loam_config *config, const char *format, ...)
+{
+    const size_t used = strlen(config->notices), room = sizeof config->notices - used;
+    va_list arguments;
+    va_start(arguments, format);
+    const int wanted = vsnprintf(config->notices + used, room, format, arguments);
+    va_end(arguments);
+    // Lines end with a line feed; one that does not fit is left out.
+    if (wanted >= 0 && (size_t)wanted + 1 < room)
+        memcpy(config->notices + used + wanted, "\n", 2);
+    else
+        config->notices[used] = '\0';
+}
+
+void loam_config_log(const struct loam_config *config, const struct loam_log *log)
+{
+    const char *line = config->notices;
+    for (const char *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
+        loam_log_write(log, LOAM_LOG_WARNING, "config.json: %.*s", (int)(end - line), line);
+}
+
+void loam_config_value_text(const json_t *value, char text[LOAM_CONFIG_TEXT])
+{
+    if (json_is_string(value))
+        snprintf(text, LOAM_CONFIG_TEXT, "%s", json_string_value(value));
+    else if (json_is_boolean(value))
+        snprintf(text, LOAM_CONFIG_TEXT, "%s", json_is_true(value) ? "true" : "false");
+    else if (json_is_number(value))
+        snprintf(text, LOAM_CONFIG_TEXT, "%.10g", json_number_value(value));
+    else if (json_is_array(value))
+        snprintf(text, LOAM_CONFIG_TEXT, "%s", json_array_size(value) == 0 ? "[]" : "[...]");
+    else
+        snprintf(text, LOAM_CONFIG_TEXT, "%s", json_object_size(value) == 0 ? "{}" : "{...}");
+    loam_flatten(text); // it may become a line of the notices
+}
+
+static bool is_same(const json_t *a, const json_t *b)
+{
+    if (json_is_number(a) && json_is_number(b)) return json_number_value(a) == json_number_value(b);
+    return json_equal(a, b) != 0;
+}
+
+void loam_config_tell_other(struct loam_config *config, const char *label, const json_t *value,
+                            const char *other_label, const json_t *other)
+{
+    char text[LOAM_CONFIG_TEXT], other_text[LOAM_CONFIG_TEXT];
+    if (other == NULL || json_is_null(other) || is_same(value, other)) return;
+    loam_config_value_text(value, text);
+    loam_config_value_text(other, other_text);
+    loam_config_tell(config, "\"%s\" is %s, and \"%s\" is %s: the first one counts, as in transformers",
+                     label, text, other_label, other_text);
+}
+
 static enum loam_status read_key(struct loam_config *config, const struct loam_config_key *key,
                                  const json_t *root, const char *name, struct loam_error *error)
 {
-    size_t spellings = sizeof key->names / sizeof key->names[0];
-    for (size_t i = 0; i < spellings && key->names[i] != NULL; i++)
-        if (is_given(root, key->names[i])) return read_field(config, key, key->names[i], root, name, error);
-    if (!key->required) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" is missing, a %s model needs it", name,
-                     key->names[0], config->family->model_type);
+    size_t i = 0, spellings = sizeof key->names / sizeof key->names[0];
+    while (i < spellings && key->names[i] != NULL && !loam_config_is_given(root, key->names[i]))
+        i++;
+    const bool found = i < spellings && key->names[i] != NULL;
+    if (!found && !key->required) return LOAM_OK;
+    if (!found)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" is missing, a %s model needs it", name,
+                         key->names[0], config->family->model_type);
+    for (size_t j = i + 1; j < spellings && key->names[j] != NULL; j++)
+        loam_config_tell_other(config, key->names[i], json_object_get(root, key->names[i]), key->names[j],
+                               json_object_get(root, key->names[j]));
+    return read_field(config, key, key->names[i], root, name, error);
 }
 
-// A scalar as text, to compare and to show.
-static void scalar_text(const json_t *value, char *text, size_t size)
-{
-    if (json_is_string(value))
-        snprintf(text, size, "%s", json_string_value(value));
-    else if (json_is_boolean(value))
-        snprintf(text, size, "%s", json_is_true(value) ? "true" : "false");
-    else if (json_is_number(value))
-        snprintf(text, size, "%g", json_number_value(value));
-    else
-        snprintf(text, size, "%s", json_is_array(value) ? "[...]" : "{...}");
-}
+// ---- keys that are not built ----
+
+// Of every family: what transformers does with a model for any value but these.
+static const struct loam_config_rule common_rules[] = {
+    {"is_encoder_decoder", {"false"}, NULL},
+    {"per_layer_config", {"{}"}, NULL},
+    {"pruned_heads", {"{}"}, NULL},
+};
 
 static enum loam_status check_rule(const struct loam_config_rule *rule, const json_t *root, const char *name,
                                    struct loam_error *error)
 {
-    if (!is_given(root, rule->name)) return LOAM_OK;
-    char text[128];
-    scalar_text(json_object_get(root, rule->name), text, sizeof text);
-    size_t count = sizeof rule->allowed / sizeof rule->allowed[0];
-    for (size_t i = 0; i < count && rule->allowed[i] != NULL; i++)
+    double count = 1;
+    if (!loam_config_is_given(root, rule->name)) return LOAM_OK;
+    if (rule->above_one != NULL) LOAM_TRY(loam_json_get_double(root, name, rule->above_one, &count, error));
+    if (rule->above_one != NULL && count <= 1) return LOAM_OK;
+    char text[LOAM_CONFIG_TEXT];
+    loam_config_value_text(json_object_get(root, rule->name), text);
+    size_t values = sizeof rule->allowed / sizeof rule->allowed[0];
+    for (size_t i = 0; i < values && rule->allowed[i] != NULL; i++)
         if (strcmp(text, rule->allowed[i]) == 0) return LOAM_OK;
+    if (rule->above_one != NULL)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "%s: \"%s\" is %s where \"%s\" is %g; only %s is supported", name, rule->name, text,
+                         rule->above_one, count, rule->allowed[0]);
     return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: \"%s\" is %s; only %s is supported", name,
                      rule->name, text, rule->allowed[0]);
 }
 
-// ---- RoPE ----
+static enum loam_status check_rules(const struct loam_family *family, const json_t *root, const char *name,
+                                    struct loam_error *error)
+{
+    for (size_t i = 0; i < sizeof common_rules / sizeof common_rules[0]; i++)
+        LOAM_TRY(check_rule(&common_rules[i], root, name, error));
+    for (size_t i = 0; i < family->rule_count; i++)
+        LOAM_TRY(check_rule(&family->rules[i], root, name, error));
+    if (!loam_config_is_given(root, "quantization_config")) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                     "%s: \"quantization_config\" is set; quantised checkpoints are not supported", name);
+}
 
-static const struct {
-    const char *name;
-    enum loam_rope_scaling scaling;
-} rope_types[] = {{"default", LOAM_ROPE_DEFAULT}, {"linear", LOAM_ROPE_LINEAR}, {"llama3", LOAM_ROPE_LLAMA3}};
+static bool ends_with(const char *text, const char *end)
+{
+    size_t size = strlen(text), length = strlen(end);
+    return size >= length && strcasecmp(text + size - length, end) == 0;
+}
 
-static enum loam_status read_rope_type(struct loam_config *config, const json_t *scaling, const char *name,
+// A language model, or the decoder without its head ("BloomModel").
+static bool is_language_model(const char *architecture)
+{
+    if (ends_with(architecture, "ForCausalLM") || ends_with(architecture, "LMHeadModel")) return true;
+    return ends_with(architecture, "Model") && strstr(architecture, "For") == NULL;
+}
+
+static enum loam_status check_architectures(const struct loam_family *family, const json_t *root,
+                                            const char *name, struct loam_error *error)
+{
+    const json_t *list = json_object_get(root, "architectures");
+    const char *first = NULL;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        if (text == NULL || is_language_model(text)) return LOAM_OK;
+        if (first == NULL) first = text;
+    }
+    if (first == NULL) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                     "%s: \"architectures\" is %s; of this family %s is supported, a language model", name,
+                     first, family->architecture);
+}
+
+// ---- keys that are told ----
+
+static enum loam_status read_dropouts(struct loam_config *config, const json_t *root, const char *name,
+                                      struct loam_error *error)
+{
+    const char *const *keys = config->family->dropouts;
+    for (size_t i = 0; i < LOAM_CONFIG_DROPOUTS && keys[i] != NULL; i++)
+        LOAM_TRY(loam_json_get_double(root, name, keys[i], &config->dropouts[i], error));
+    return LOAM_OK;
+}
+
+static bool is_full_attention(const json_t *layer_types)
+{
+    size_t index;
+    json_t *item;
+    json_array_foreach(layer_types, index, item)
+    {
+        const char *text = json_string_value(item);
+        if (text == NULL || strcmp(text, "full_attention") != 0) return false;
+    }
+    return true;
+}
+
+// transformers' code for these families looks at neither in training; only its cache does.
+static enum loam_status tell_attention(struct loam_config *config, const json_t *root, const char *name,
                                        struct loam_error *error)
 {
-    const char *type = "default";
-    LOAM_TRY(loam_json_get_string(scaling, name, "type", &type, error)); // before 2024
-    LOAM_TRY(loam_json_get_string(scaling, name, "rope_type", &type, error));
-    for (size_t i = 0; i < sizeof rope_types / sizeof rope_types[0]; i++) {
-        if (strcmp(rope_types[i].name, type) != 0) continue;
-        config->rope_scaling = rope_types[i].scaling;
-        return LOAM_OK;
-    }
-    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                     "%s: the RoPE type \"%s\" is not supported; supported are default, linear and llama3",
-                     name, type);
-}
-
-static enum loam_status require_positive(const json_t *scaling, const char *name, const char *key,
-                                         double *value, struct loam_error *error)
-{
-    LOAM_TRY(loam_json_get_double(scaling, name, key, value, error));
-    if (*value > 0) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: RoPE scaling needs a positive \"%s\"", name, key);
-}
-
-static enum loam_status read_rope_scaling(struct loam_config *config, const json_t *root,
-                                          const json_t *scaling, const char *name, struct loam_error *error)
-{
-    if (config->rope_scaling == LOAM_ROPE_DEFAULT) return LOAM_OK;
-    LOAM_TRY(require_positive(scaling, name, "factor", &config->rope_factor, error));
-    if (config->rope_scaling == LOAM_ROPE_LINEAR) return LOAM_OK;
-    LOAM_TRY(require_positive(scaling, name, "low_freq_factor", &config->rope_low_freq_factor, error));
-    LOAM_TRY(require_positive(scaling, name, "high_freq_factor", &config->rope_high_freq_factor, error));
-    if (config->rope_low_freq_factor >= config->rope_high_freq_factor)
-        return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "%s: \"low_freq_factor\" must be below \"high_freq_factor\"", name);
-    const char *key = "original_max_position_embeddings";
-    config->rope_original_positions = config->max_positions;
-    LOAM_TRY(loam_json_get_int(scaling, name, key, &config->rope_original_positions, error));
-    LOAM_TRY(loam_json_get_int(root, name, key, &config->rope_original_positions, error));
-    if (config->rope_original_positions > 0) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" must be positive", name, key);
-}
-
-// transformers v5 writes `rope_parameters`, with theta in it; before, `rope_theta` and an optional
-// `rope_scaling`.
-static enum loam_status read_rope(struct loam_config *config, const json_t *root, const char *name,
-                                  struct loam_error *error)
-{
-    const char *key = is_given(root, "rope_scaling") ? "rope_scaling" : "rope_parameters";
-    json_t *scaling = json_object_get(root, key);
-    if (is_given(root, key) && !json_is_object(scaling))
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" must be an object", name, key);
-    double rotated = 1.0; // the part of a head that turns
-    LOAM_TRY(loam_json_get_double(root, name, "partial_rotary_factor", &rotated, error));
-    LOAM_TRY(loam_json_get_double(scaling, name, "partial_rotary_factor", &rotated, error));
-    if (rotated != 1.0)
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                         "%s: \"partial_rotary_factor\" is %g; only 1 is supported", name, rotated);
-    LOAM_TRY(loam_json_get_double(root, name, "rope_theta", &config->rope_theta, error));
-    LOAM_TRY(loam_json_get_double(scaling, name, "rope_theta", &config->rope_theta, error));
-    if (!(config->rope_theta > 0))
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"rope_theta\" must be positive", name);
-    const char *inner;
-    json_t *value;
-    json_object_foreach(scaling, inner, value) if (json_is_object(value)) return loam_fail(
-        error, LOAM_ERROR_UNSUPPORTED, "%s: \"%s\" differs by layer (\"%s\"); not supported", name, key,
-        inner);
-    LOAM_TRY(read_rope_type(config, scaling, name, error));
-    return read_rope_scaling(config, root, scaling, name, error);
+    static const char all[] = "attention is over all tokens here, as in transformers' training";
+    int64_t window = INT64_MAX;
+    LOAM_TRY(loam_json_get_int(root, name, "sliding_window", &window, error));
+    if (window < config->max_positions)
+        loam_config_tell(config, "\"sliding_window\" is %lld: %s", (long long)window, all);
+    if (!is_full_attention(json_object_get(root, "layer_types")))
+        loam_config_tell(config, "\"layer_types\" has others than full_attention: %s", all);
+    if (loam_config_is_given(root, "auto_map"))
+        loam_config_tell(
+            config,
+            "\"auto_map\" names Python code of the model's own, which is not run: it is computed "
+            "as a plain %s model",
+            config->family->model_type);
+    return LOAM_OK;
 }
 
 // ---- checks ----
@@ -169,9 +240,9 @@ static const struct {
 
 static enum loam_status derive_sizes(struct loam_config *config, const char *name, struct loam_error *error)
 {
-    if (config->kv_heads == 0) config->kv_heads = config->heads;
-    if (config->inner == 0 && config->hidden <= 1 << 20) config->inner = 4 * config->hidden;
-    if (config->head_dim != 0 || config->heads <= 0) return LOAM_OK;
+    if (config->kv_heads == LOAM_CONFIG_DERIVED) config->kv_heads = config->heads;
+    if (config->inner == LOAM_CONFIG_DERIVED && config->hidden <= 1 << 20) config->inner = 4 * config->hidden;
+    if (config->head_dim != LOAM_CONFIG_DERIVED || config->heads <= 0) return LOAM_OK;
     if (config->hidden % config->heads != 0)
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s: %lld attention heads do not divide the hidden size %lld", name,
@@ -247,15 +318,14 @@ enum loam_status loam_config_parse(struct loam_config *config, const json_t *roo
     config->family = family;
     for (size_t i = 0; i < family->key_count; i++)
         LOAM_TRY(read_key(config, &family->keys[i], root, name, error));
-    for (size_t i = 0; i < family->rule_count; i++)
-        LOAM_TRY(check_rule(&family->rules[i], root, name, error));
-    if (is_given(root, "quantization_config"))
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                         "%s: \"quantization_config\" is set; quantised checkpoints are not supported", name);
+    LOAM_TRY(check_rules(family, root, name, error));
+    LOAM_TRY(check_architectures(family, root, name, error));
+    LOAM_TRY(read_dropouts(config, root, name, error));
+    LOAM_TRY(tell_attention(config, root, name, error));
     LOAM_TRY(derive_sizes(config, name, error));
     LOAM_TRY(check_sizes(config, name, error));
     LOAM_TRY(check_numbers(config, name, error));
-    return family->position == LOAM_ROPE ? read_rope(config, root, name, error) : LOAM_OK;
+    return family->position == LOAM_ROPE ? loam_config_read_rope(config, root, name, error) : LOAM_OK;
 }
 
 enum loam_status loam_config_load(struct loam_config *config, const char *directory_or_file,
@@ -302,33 +372,6 @@ int64_t loam_config_dimension(const struct loam_config *config, enum loam_dimens
         return config->vocabulary;
     }
     return 1;
-}
-
-// Llama 3.1: wavelengths beyond the context that the model was first trained for are stretched by the factor,
-// short ones stay, those between change smoothly.
-static float scale_llama3(const struct loam_config *config, float frequency)
-{
-    float context = (float)config->rope_original_positions;
-    float low = (float)config->rope_low_freq_factor;
-    float high = (float)config->rope_high_freq_factor;
-    float factor = (float)config->rope_factor;
-    float wavelength = (float)(2.0 * 3.14159265358979323846) / frequency;
-    if (wavelength < context / high) return frequency;
-    if (wavelength > context / low) return frequency / factor;
-    float smooth = (context / wavelength - low) / (high - low);
-    return (1.0f - smooth) * frequency / factor + smooth * frequency;
-}
-
-// In f32, as PyTorch computes them: a model was trained with these numbers, not with the exact ones.
-void loam_config_rope_frequencies(const struct loam_config *config, float *frequencies)
-{
-    for (int64_t i = 0; i < config->head_dim / 2; i++) {
-        float exponent = (float)(2 * i) / (float)config->head_dim;
-        float frequency = 1.0f / powf((float)config->rope_theta, exponent);
-        if (config->rope_scaling == LOAM_ROPE_LINEAR) frequency /= (float)config->rope_factor;
-        if (config->rope_scaling == LOAM_ROPE_LLAMA3) frequency = scale_llama3(config, frequency);
-        frequencies[i] = frequency;
-    }
 }
 
 void loam_config_alibi_slopes(const struct loam_config *config, float *slopes)

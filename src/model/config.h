@@ -9,6 +9,14 @@
 
 enum loam_rope_scaling { LOAM_ROPE_DEFAULT, LOAM_ROPE_LINEAR, LOAM_ROPE_LLAMA3 };
 
+enum {
+    LOAM_CONFIG_DROPOUTS = 2,   // of a family's keys at most
+    LOAM_CONFIG_NOTICES = 1024, // bytes
+};
+
+// A number that follows from others where config.json leaves it out.
+#define LOAM_CONFIG_DERIVED INT64_MIN
+
 struct loam_config {
     const struct loam_family *family;
     int64_t hidden;        // H
@@ -31,6 +39,8 @@ struct loam_config {
     double rope_low_freq_factor;
     double rope_high_freq_factor;
     int64_t rope_original_positions;
+    double dropouts[LOAM_CONFIG_DROPOUTS]; // of family->dropouts
+    char notices[LOAM_CONFIG_NOTICES];     // lines: what the user should know of how the file was understood
 };
 
 // Reads and checks DIR/config.json (or the file itself). Unknown architectures and values that the family
@@ -40,6 +50,9 @@ enum loam_status loam_config_load(struct loam_config *config, const char *direct
 // `name` is how messages call the document.
 enum loam_status loam_config_parse(struct loam_config *config, const json_t *root, const char *name,
                                    struct loam_error *error);
+
+// Logs the notices, as warnings.
+void loam_config_log(const struct loam_config *config, const struct loam_log *log);
 
 // Whether this model has the tensors of a row, and the size of a row's dimension (1 for LOAM_DIM_NONE).
 bool loam_config_has_row(const struct loam_config *config, const struct loam_weight_row *row);

@@ -466,7 +466,8 @@ static int first_trained_layer(const struct loam_model *model)
 static enum loam_status allocate_tables(struct loam_decoder *decoder, struct loam_error *error)
 {
     size_t layers = (size_t)decoder->model->config.layers;
-    size_t tokens = (size_t)decoder->limits.tokens;
+    size_t tokens =
+        decoder->device->planning ? 0 : (size_t)decoder->limits.tokens; // no batch comes to a plan
     size_t positions = decoder->limits.generate ? tokens : 0;
     size_t rows = decoder->limits.train || decoder->limits.evaluate ? 3 * tokens : 0;
     decoder->layers = loam_calloc(layers, sizeof *decoder->layers, error);

@@ -15,3 +15,11 @@ const struct loam_family *loam_family_find(const char *model_type)
         if (strcmp(loam_family_at(i)->model_type, model_type) == 0) return loam_family_at(i);
     return NULL;
 }
+
+const struct loam_weight_row *loam_family_tied_row(const struct loam_family *family)
+{
+    const struct loam_weight_row *row = family->rows;
+    while ((row->flags & LOAM_WEIGHT_TIED) == 0)
+        row++;
+    return row;
+}

@@ -52,7 +52,7 @@ enum loam_dimension {
 
 enum loam_weight_flags {
     LOAM_WEIGHT_BIAS = 1,              // the additive vector of the role; without it the matrix or the scale
-    LOAM_WEIGHT_TIED = 2,              // present only when the head is not tied; a copy is ignored when it is
+    LOAM_WEIGHT_TIED = 2,              // present only when the head is not tied (model/sources.c: a copy)
     LOAM_WEIGHT_IF_ATTENTION_BIAS = 4, // present only with config.attention_bias
     LOAM_WEIGHT_IF_MLP_BIAS = 8,       // present only with config.mlp_bias
 };
@@ -78,7 +78,7 @@ struct loam_weight_row {
 // How config.json calls a number of struct loam_config.
 enum loam_config_type { LOAM_CONFIG_INT, LOAM_CONFIG_DOUBLE, LOAM_CONFIG_BOOL };
 struct loam_config_key {
-    const char *names[3]; // every age's spelling; the first that is there counts
+    const char *names[3]; // every age's spelling, in transformers' order; the first that is there counts
     enum loam_config_type type;
     size_t offset; // of the field in struct loam_config
     bool required; // else the row's defaults hold where the key is absent or null
@@ -88,6 +88,7 @@ struct loam_config_key {
 struct loam_config_rule {
     const char *name;
     const char *allowed[3]; // as text; absent and null are always allowed
+    const char *above_one;  // it matters only where this number is above 1; NULL: always
 };
 
 // The module tree as PyTorch prints it, depth first. What a module with weights prints follows from its
@@ -111,11 +112,12 @@ struct loam_family {
     bool embedding_norm;
     const struct loam_weight_row *rows;
     size_t row_count;
-    const struct loam_config *defaults; // of keys that are left out; a 0 is derived (config.c)
+    const struct loam_config *defaults; // of keys that are left out
     const struct loam_config_key *keys;
     size_t key_count;
     const struct loam_config_rule *rules;
     size_t rule_count;
+    const char *const *dropouts; // keys of dropout that transformers applies in training, NULL-terminated
     const struct loam_module_row *modules;
     size_t module_count;
     const char *const *default_targets; // LoRA, NULL-terminated
@@ -124,6 +126,8 @@ struct loam_family {
 // The family of a model_type; NULL when there is none. `index` enumerates, NULL at the end.
 const struct loam_family *loam_family_find(const char *model_type);
 const struct loam_family *loam_family_at(size_t index);
+// The row of the head, which may be the embedding.
+const struct loam_weight_row *loam_family_tied_row(const struct loam_family *family);
 
 // The rows, one file each.
 extern const struct loam_family loam_family_bloom;

@@ -50,8 +50,8 @@ static const struct loam_weight_row rows[] = {
 
 static const struct loam_config_key keys[] = {
     {{"n_embed", "hidden_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, hidden), true},
-    {{"n_layer", "num_hidden_layers"}, LOAM_CONFIG_INT, offsetof(struct loam_config, layers), true},
-    {{"n_head", "num_attention_heads"}, LOAM_CONFIG_INT, offsetof(struct loam_config, heads), true},
+    {{"num_hidden_layers", "n_layer"}, LOAM_CONFIG_INT, offsetof(struct loam_config, layers), true},
+    {{"num_attention_heads", "n_head"}, LOAM_CONFIG_INT, offsetof(struct loam_config, heads), true},
     {{"vocab_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, vocabulary), true},
     {{"seq_length"}, LOAM_CONFIG_INT, offsetof(struct loam_config, max_positions), false},
     {{"layer_norm_epsilon"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, norm_eps), false},
@@ -61,11 +61,21 @@ static const struct loam_config_key keys[] = {
 
 // The inner size of the MLP is four times the hidden size, whatever n_inner says: so it is in transformers.
 static const struct loam_config defaults = {
-    .max_positions = 2048, .norm_eps = 1e-5, .initializer_range = 0.02, .tied_head = true};
+    .kv_heads = LOAM_CONFIG_DERIVED,
+    .head_dim = LOAM_CONFIG_DERIVED,
+    .inner = LOAM_CONFIG_DERIVED,
+    .max_positions = 2048,
+    .norm_eps = 1e-5,
+    .initializer_range = 0.02,
+    .tied_head = true,
+};
 
 static const struct loam_config_rule rules[] = {
-    {"apply_residual_connection_post_layernorm", {"false"}},
+    {"apply_residual_connection_post_layernorm", {"false"}, NULL},
+    {"slow_but_exact", {"false"}, "pretraining_tp"}, // leaves out the biases of two linears
 };
+
+static const char *const dropouts[] = {"hidden_dropout", "attention_dropout", NULL};
 
 static const struct loam_module_row modules[] = {
     {"transformer", "BloomModel", NULL},
@@ -106,6 +116,7 @@ const struct loam_family loam_family_bloom = {
     .key_count = COUNT(keys),
     .rules = rules,
     .rule_count = COUNT(rules),
+    .dropouts = dropouts,
     .modules = modules,
     .module_count = COUNT(modules),
     .default_targets = default_targets,

@@ -73,11 +73,19 @@ static const struct loam_config_key keys[] = {
 };
 
 static const struct loam_config defaults = {
-    .max_positions = 2048, .norm_eps = 1e-6, .initializer_range = 0.02, .rope_theta = 10000.0};
+    .kv_heads = LOAM_CONFIG_DERIVED,
+    .head_dim = LOAM_CONFIG_DERIVED,
+    .max_positions = 2048,
+    .norm_eps = 1e-6,
+    .initializer_range = 0.02,
+    .rope_theta = 10000.0,
+};
 
 static const struct loam_config_rule rules[] = {
-    {"hidden_act", {"silu", "swish"}},
+    {"hidden_act", {"silu", "swish"}, NULL},
 };
+
+static const char *const dropouts[] = {"attention_dropout", NULL};
 
 static const struct loam_module_row modules[] = {
     {"model", "LlamaModel", NULL},
@@ -119,6 +127,7 @@ const struct loam_family loam_family_llama = {
     .key_count = COUNT(keys),
     .rules = rules,
     .rule_count = COUNT(rules),
+    .dropouts = dropouts,
     .modules = modules,
     .module_count = COUNT(modules),
     .default_targets = default_targets,

@@ -140,6 +140,12 @@ enum loam_status loam_model_create(struct loam_model **out, const struct loam_co
     return status;
 }
 
+enum loam_status loam_model_untie_head(struct loam_model *model, struct loam_error *error)
+{
+    model->config.tied_head = false;
+    return add_parameter(model, loam_family_tied_row(model->config.family), -1, error);
+}
+
 void loam_model_destroy(struct loam_model *model)
 {
     if (model == NULL) return;

@@ -73,6 +73,8 @@ struct loam_model {
 enum loam_status loam_model_create(struct loam_model **out, const struct loam_config *config,
                                    struct loam_error *error);
 void loam_model_destroy(struct loam_model *model);
+// A head of its own for a model whose config ties it.
+enum loam_status loam_model_untie_head(struct loam_model *model, struct loam_error *error);
 
 // How the weights are to be held.
 struct loam_load_options {
@@ -82,11 +84,18 @@ struct loam_load_options {
     bool streamed; // matrices stay in the file and are read for each product: for logits alone, in f32
     const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
 };
+// Where config.json ties the head to the embedding, but the checkpoint stores a head of other values: gives
+// the model that head as a parameter of its own, as transformers does, and logs a warning. A stored copy of
+// the embedding changes nothing. Done by loam_model_load; for those who read names and shapes alone.
+enum loam_status loam_model_settle_head(struct loam_model *model, const struct loam_safetensors *file,
+                                        const struct loam_log *log, struct loam_error *error);
+
 // Gives every parameter its data from the checkpoint in `directory`: used in place where the mapped file has
 // the right dtype and alignment and the device computes in host memory, else converted once into the arena
 // (two passes: count, then fill). Missing, misshapen or unclaimed tensors are refused by name; names with and
-// without the family's prefix are the same. On a planning device nothing is read but the headers, and a
-// directory without weights counts as one that has them in `dtype`.
+// without the family's prefix are the same. On a planning device nothing is read but the headers (and the
+// stored head of a config that ties it), and a directory without weights counts as one that has them in
+// `dtype`.
 enum loam_status loam_model_load(struct loam_model *model, const char *directory,
                                  const struct loam_device *device, const struct loam_load_options *options,
                                  struct loam_error *error);
@@ -106,12 +115,14 @@ struct loam_linear *loam_model_linear_at(const struct loam_model *model, size_t 
 
 // Writes DIRECTORY/model.safetensors in `dtype`: a random checkpoint with the family's own initialisation
 // (linears and embedding N(0, initializer_range^2), biases 0, norms 1 and 0), one Philox stream a tensor,
-// made block by block, so that it needs no memory to speak of. The caller puts config.json beside it.
+// made block by block, so that it needs no memory to speak of. The caller puts config.json beside it
+// (loam_config_rewrite).
 // `callbacks` hear of LOAM_ACTIVITY_WRITE; NULL: nobody does.
 enum loam_status loam_model_init_checkpoint(const struct loam_model *model, uint64_t seed,
                                             enum loam_dtype dtype, const char *directory,
                                             const struct loam_callbacks *callbacks, struct loam_error *error);
-// Writes the parameters (downloaded from the device) as DIRECTORY/model.safetensors in `dtype`.
+// Writes the parameters (downloaded from the device) as DIRECTORY/model.safetensors in `dtype`. The
+// caller puts config.json beside it (loam_config_rewrite).
 enum loam_status loam_model_save(const struct loam_model *model, enum loam_dtype dtype, const char *directory,
                                  struct loam_error *error);
 

@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "base/log.h"
+
+enum { COMPARED = 4096, RELEASED = 1 << 22 }; // elements at a time
 
 struct search {
     const struct loam_model *model;
@@ -27,20 +30,33 @@ static const char *without_prefix(const struct loam_family *family, const char *
     return strncmp(name, family->prefix, length) == 0 ? name + length : NULL;
 }
 
+// The stored tensor of that name, with or without the family's prefix; NULL: there is none.
+static enum loam_status find_stored(const struct loam_safetensors *file, const struct loam_family *family,
+                                    const char *name, const struct loam_stored_tensor **found,
+                                    struct loam_error *error)
+{
+    const char *bare = without_prefix(family, name);
+    const struct loam_stored_tensor *full = loam_safetensors_find(file, name);
+    *found = bare == NULL ? NULL : loam_safetensors_find(file, bare);
+    if (full != NULL && *found != NULL)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s holds the same tensor twice, as %s and as %s",
+                         (*found)->file, name, bare);
+    if (full != NULL) *found = full;
+    return LOAM_OK;
+}
+
 static enum loam_status find_source(struct search *search, size_t index, struct loam_error *error)
 {
-    const struct loam_model *model = search->model;
-    const char *name = model->parameters[index].name;
-    const char *bare = without_prefix(model->config.family, name);
-    const struct loam_stored_tensor *full = loam_safetensors_find(search->file, name);
-    const struct loam_stored_tensor *found = bare == NULL ? NULL : loam_safetensors_find(search->file, bare);
-    if (full != NULL && found != NULL)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s holds the same tensor twice, as %s and as %s",
-                         found->file, name, bare);
-    if (full != NULL) found = full;
+    const struct loam_parameter *parameter = &search->model->parameters[index];
+    const struct loam_config *config = &search->model->config;
+    const struct loam_stored_tensor *found = NULL;
+    LOAM_TRY(find_stored(search->file, config->family, parameter->name, &found, error));
+    // Of a tied pair either may be the one that is stored.
+    if (found == NULL && parameter->row->role == LOAM_ROLE_EMBEDDING && config->tied_head)
+        found = loam_safetensors_find(search->file, loam_family_tied_row(config->family)->name);
     if (found == NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensor %s is missing, config.json asks for it",
-                         search->directory, name);
+                         search->directory, parameter->name);
     search->sources[index] = found;
     search->claimed[index_of(search, found)] = true;
     return LOAM_OK;
@@ -57,7 +73,7 @@ static bool matches(const char *pattern, const char *name)
     return digits > 0 && strcmp(gap + 2, name + head + digits) == 0;
 }
 
-// Known buffers of old checkpoints, and a copy of the embedding where it is the head.
+// Known buffers of old checkpoints, and the copy of a head that is the embedding (loam_model_settle_head).
 static bool is_ignorable(const struct loam_config *config, const char *name)
 {
     const struct loam_family *family = config->family;
@@ -96,6 +112,11 @@ static void shape_text(char *text, size_t size, int rank, const int64_t *shape)
     if (used < size) snprintf(text + used, size - used, "]");
 }
 
+static bool is_float(enum loam_dtype dtype)
+{
+    return dtype == LOAM_F32 || dtype == LOAM_F16 || dtype == LOAM_BF16;
+}
+
 static enum loam_status check_source(const struct loam_parameter *parameter,
                                      const struct loam_stored_tensor *source, struct loam_error *error)
 {
@@ -108,7 +129,7 @@ static enum loam_status check_source(const struct loam_parameter *parameter,
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensor %s has the shape %s; config.json makes it %s",
                          source->file, source->name, found, expected);
     }
-    if (source->dtype != LOAM_F32 && source->dtype != LOAM_F16 && source->dtype != LOAM_BF16)
+    if (!is_float(source->dtype))
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: tensor %s must be F32, F16 or BF16",
                          source->file, source->name);
     return LOAM_OK;
@@ -119,6 +140,61 @@ static enum loam_status check_sources(const struct search *search, struct loam_e
     for (size_t i = 0; i < search->model->parameter_count; i++)
         LOAM_TRY(check_source(&search->model->parameters[i], search->sources[i], error));
     return LOAM_OK;
+}
+
+// ---- the head of a config that ties it ----
+
+// Whether elements [first, first + count) have the same values.
+static bool equal_block(const struct loam_stored_tensor *a, const struct loam_stored_tensor *b, size_t first,
+                        size_t count)
+{
+    float values[2][COMPARED];
+    const uint8_t *left = a->data + first * loam_dtype_size(a->dtype);
+    const uint8_t *right = b->data + first * loam_dtype_size(b->dtype);
+    if (a->dtype == b->dtype) return memcmp(left, right, count * loam_dtype_size(a->dtype)) == 0;
+    loam_convert(values[0], LOAM_F32, left, a->dtype, count);
+    loam_convert(values[1], LOAM_F32, right, b->dtype, count);
+    return memcmp(values[0], values[1], count * sizeof values[0][0]) == 0;
+}
+
+static void release(const struct loam_stored_tensor *stored, size_t first, size_t count)
+{
+    const size_t size = loam_dtype_size(stored->dtype);
+    loam_map_release(stored->data + first * size, count * size);
+}
+
+// Ends at the first difference. Pages that were read need not stay in memory.
+static bool equal_values(const struct loam_stored_tensor *a, const struct loam_stored_tensor *b)
+{
+    if (a->rank != b->rank || memcmp(a->shape, b->shape, sizeof a->shape[0] * (size_t)a->rank) != 0 ||
+        !is_float(a->dtype) || !is_float(b->dtype))
+        return false;
+    const size_t total = a->bytes / loam_dtype_size(a->dtype);
+    bool equal = true;
+    for (size_t window = 0; window < total && equal; window += RELEASED) {
+        const size_t end = total - window < RELEASED ? total : window + RELEASED;
+        for (size_t first = window; first < end && equal; first += COMPARED)
+            equal = equal_block(a, b, first, end - first < COMPARED ? end - first : COMPARED);
+        release(a, window, end - window);
+        release(b, window, end - window);
+    }
+    return equal;
+}
+
+enum loam_status loam_model_settle_head(struct loam_model *model, const struct loam_safetensors *file,
+                                        const struct loam_log *log, struct loam_error *error)
+{
+    const struct loam_family *family = model->config.family;
+    const struct loam_stored_tensor *head = NULL, *embedding = NULL;
+    if (!model->config.tied_head) return LOAM_OK;
+    LOAM_TRY(find_stored(file, family, loam_family_tied_row(family)->name, &head, error));
+    LOAM_TRY(find_stored(file, family, model->embedding->name, &embedding, error));
+    if (head == NULL || embedding == NULL || equal_values(head, embedding)) return LOAM_OK;
+    loam_log_write(log, LOAM_LOG_WARNING,
+                   "%s: %s is not %s, although config.json ties them: it is used as a head of its own, as by "
+                   "transformers; \"tie_word_embeddings\": false silences this",
+                   head->file, head->name, embedding->name);
+    return loam_model_untie_head(model, error);
 }
 
 // ---- the whole ----

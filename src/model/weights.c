@@ -224,13 +224,17 @@ void loam_model_let_go(const struct loam_model *model, struct loam_stream *strea
 
 // ---- the whole ----
 
+static const struct loam_log *log_of(const struct loam_load_options *options)
+{
+    return options->callbacks == NULL ? NULL : &options->callbacks->log;
+}
+
 // `seconds` is what moving the whole checkpoint took.
 static void log_conversions(const struct loading *loading, double seconds)
 {
     static const enum loam_dtype stored[] = {LOAM_F32, LOAM_F16, LOAM_BF16};
     const struct loam_model *model = loading->model;
-    const struct loam_callbacks *callbacks = loading->options->callbacks;
-    const struct loam_log *log = callbacks != NULL ? &callbacks->log : NULL;
+    const struct loam_log *log = log_of(loading->options);
     for (size_t d = 0; d < sizeof stored / sizeof stored[0]; d++) {
         size_t count = 0;
         for (size_t i = 0; i < model->parameter_count; i++)
@@ -246,6 +250,8 @@ static void log_conversions(const struct loading *loading, double seconds)
 static enum loam_status load(struct loading *loading, struct loam_error *error)
 {
     struct loam_model *model = loading->model;
+    if (model->file != NULL)
+        LOAM_TRY(loam_model_settle_head(model, model->file, log_of(loading->options), error));
     loading->sources = loam_calloc(model->parameter_count, sizeof *loading->sources, error);
     if (loading->sources == NULL) return LOAM_ERROR_MEMORY;
     if (model->file != NULL)

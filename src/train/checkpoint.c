@@ -392,7 +392,7 @@ static enum loam_status write_result(const struct loam_checkpoints *checkpoints,
     if (job->adapter != NULL)
         return loam_adapter_save(job->adapter, loam_train_model_name(settings), settings->model_revision,
                                  directory, error);
-    return loam_model_save(job->session.model, job->session.dtype, directory, error);
+    return loam_train_job_save_model(job, directory, error);
 }
 
 // The file without the last report.

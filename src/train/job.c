@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "model/config_text.h"
+
 // ---- checks ----
 
 static const char metric_option[] = "metric-for-best-model";
@@ -90,6 +92,18 @@ static enum loam_status open_adapter(struct loam_train_job *job, struct loam_err
     return LOAM_OK;
 }
 
+static void log_dropouts(const struct loam_train_job *job)
+{
+    const struct loam_config *config = &job->session.model->config;
+    const char *const *keys = config->family->dropouts;
+    for (size_t i = 0; keys[i] != NULL; i++)
+        if (config->dropouts[i] != 0)
+            loam_log_write(job->log, LOAM_LOG_WARNING,
+                           "config.json: \"%s\" is %g: transformers drops out so much in training, loam does "
+                           "not; --lora-dropout is what it has",
+                           keys[i], config->dropouts[i]);
+}
+
 static enum loam_status log_adapter(const struct loam_train_job *job, struct loam_error *error)
 {
     if (job->adapter == NULL) return LOAM_OK;
@@ -131,6 +145,7 @@ enum loam_status loam_train_job_open(struct loam_train_job *job, const struct lo
     LOAM_TRY(open_session(job, error));
     LOAM_TRY(open_adapter(job, error));
     LOAM_TRY(open_data(job, error));
+    log_dropouts(job);
     return log_adapter(job, error);
 }
 
@@ -161,10 +176,11 @@ static enum loam_status allocate(struct loam_train_job *job, struct loam_error *
     // No more examples than there are: a batch larger than the data set is the data set.
     size_t wanted = (size_t)settings->batch_size * (size_t)settings->accumulation;
     size_t capacity = wanted < job->order.count ? wanted : job->order.count;
-    LOAM_TRY(loam_step_buffers_init(&job->buffers, capacity, job->session.token_budget, error));
+    const int32_t budget = job->session.token_budget;
+    if (!job->planning) LOAM_TRY(loam_step_buffers_init(&job->buffers, capacity, budget, error));
     struct loam_decoder_limits limits = {
-        .tokens = job->buffers.batch.token_capacity,
-        .sequences = job->buffers.batch.sequence_capacity,
+        .tokens = budget,
+        .sequences = loam_step_sequences(capacity, budget),
         .train = true,
         .checkpointing = settings->checkpointing,
         .evaluate = settings->eval_data != NULL,
@@ -178,6 +194,14 @@ enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_err
 {
     LOAM_TRY(load(job, error));
     return allocate(job, error);
+}
+
+enum loam_status loam_train_job_save_model(const struct loam_train_job *job, const char *directory,
+                                           struct loam_error *error)
+{
+    const struct loam_session *session = &job->session;
+    LOAM_TRY(loam_config_rewrite(directory, &session->model->config, session->dtype, error));
+    return loam_model_save(session->model, session->dtype, directory, error);
 }
 
 void loam_train_job_drop_decoders(struct loam_train_job *job)

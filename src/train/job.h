@@ -32,6 +32,10 @@ enum loam_status loam_train_job_open(struct loam_train_job *job, const struct lo
                                      const struct loam_callbacks *callbacks, struct loam_error *error);
 // The weights, and memory for everything that a step needs.
 enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_error *error);
+// --method full: model.safetensors in the dtype that is computed in, and the truth about it in the copy of
+// the base's config.json that is in `directory`.
+enum loam_status loam_train_job_save_model(const struct loam_train_job *job, const char *directory,
+                                           struct loam_error *error);
 // After the last step: the memory of activations goes, before that for writing comes.
 void loam_train_job_drop_decoders(struct loam_train_job *job);
 void loam_train_job_close(struct loam_train_job *job);

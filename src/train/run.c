@@ -133,8 +133,7 @@ static enum loam_status save(struct train_run *run, struct loam_error *error)
     if (run->job.adapter != NULL)
         LOAM_TRY(write_adapter(run, error));
     else
-        LOAM_TRY(loam_model_save(run->job.session.model, run->job.session.dtype,
-                                 run->output.staging.directory, error));
+        LOAM_TRY(loam_train_job_save_model(&run->job, run->output.staging.directory, error));
     return loam_output_commit(&run->output, run->settings->full, error);
 }
 

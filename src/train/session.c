@@ -4,7 +4,11 @@
 
 #include "base/file.h"
 
-enum { DEFAULT_MAX_LENGTH = 1024, DEFAULT_TOKEN_BUDGET = 1024 };
+enum {
+    DEFAULT_MAX_LENGTH = 1024,
+    DEFAULT_TOKEN_BUDGET = 1024,
+    MOST_TOKENS = 1 << 30, // of a batch: with room to count beyond in 32 bits
+};
 
 static enum loam_status choose_max_length(struct loam_session *session, int64_t wanted,
                                           struct loam_error *error)
@@ -12,9 +16,9 @@ static enum loam_status choose_max_length(struct loam_session *session, int64_t 
     const struct loam_config *config = &session->model->config;
     int64_t most = config->max_positions > 0 ? config->max_positions : INT32_MAX;
     if (wanted == 0) wanted = most < DEFAULT_MAX_LENGTH ? most : DEFAULT_MAX_LENGTH;
-    if (wanted < 2 || wanted > INT32_MAX) {
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--max-length %lld: expected at least 2 tokens",
-                         (long long)wanted);
+    if (wanted < 2 || wanted > MOST_TOKENS) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--max-length %lld: expected 2 to %d tokens",
+                         (long long)wanted, MOST_TOKENS);
     }
     // ALiBi has no table of positions to run out of.
     if (wanted > most && config->family->position != LOAM_ALIBI) {
@@ -35,7 +39,10 @@ static enum loam_status choose_token_budget(struct loam_session *session, int64_
         wanted = small ? batch_size * length : DEFAULT_TOKEN_BUDGET;
         if (wanted < length) wanted = length;
     }
-    if (wanted < length || wanted > INT32_MAX) {
+    if (wanted > MOST_TOKENS)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--token-budget %lld: expected at most %d tokens",
+                         (long long)wanted, MOST_TOKENS);
+    if (wanted < length) {
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "--token-budget %lld: one example may have %lld tokens (--max-length), and must fit",
                          (long long)wanted, (long long)length);
@@ -100,7 +107,7 @@ static void log_device(const struct loam_session *session)
     const struct loam_device *device = session->device;
     const enum loam_dtype matrices = session->model->matrix_dtype;
     const bool levels = device->isa != NULL, kept = matrices != session->dtype;
-    const bool ours = kept || (matrices == LOAM_BF16 && levels && !device->native_bf16);
+    const bool ours = levels && (kept || (matrices == LOAM_BF16 && !device->native_bf16));
     loam_log_write(session->log, LOAM_LOG_INFO, "computing in %s%s%s on device %s%s%s%s with %d threads%s",
                    loam_dtype_name(session->dtype), kept ? " with matrices of " : "",
                    kept ? loam_dtype_name(matrices) : "", device->name, levels ? " (" : "",
@@ -115,6 +122,7 @@ enum loam_status loam_session_load(struct loam_session *session, bool writable, 
                                         .writable = writable,
                                         .streamed = session->streamed,
                                         .callbacks = session->callbacks};
+    loam_config_log(&session->model->config, session->log);
     LOAM_TRY(loam_model_load(session->model, session->directory, session->device, &options, error));
     log_device(session);
     return LOAM_OK;

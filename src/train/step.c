@@ -6,13 +6,17 @@
 
 #include "base/heap.h"
 
+int32_t loam_step_sequences(size_t capacity, int32_t token_budget)
+{
+    return capacity < (size_t)token_budget ? (int32_t)capacity : token_budget;
+}
+
 enum loam_status loam_step_buffers_init(struct loam_step_buffers *buffers, size_t capacity,
                                         int32_t token_budget, struct loam_error *error)
 {
     *buffers = (struct loam_step_buffers){.capacity = capacity};
-    // A sequence has a token at least.
-    int32_t sequences = capacity < (size_t)token_budget ? (int32_t)capacity : token_budget;
-    LOAM_TRY(loam_batch_init(&buffers->batch, token_budget, sequences, error));
+    LOAM_TRY(
+        loam_batch_init(&buffers->batch, token_budget, loam_step_sequences(capacity, token_budget), error));
     buffers->examples = loam_calloc(capacity, sizeof *buffers->examples, error);
     if (buffers->examples == NULL) {
         loam_step_buffers_deinit(buffers);

@@ -16,6 +16,8 @@ struct loam_step_buffers {
     int64_t labels;                // of those
     int64_t tokens;
 };
+// Sequences of a micro-batch at most: one has a token at least.
+int32_t loam_step_sequences(size_t capacity, int32_t token_budget);
 enum loam_status loam_step_buffers_init(struct loam_step_buffers *buffers, size_t capacity,
                                         int32_t token_budget, struct loam_error *error);
 void loam_step_buffers_deinit(struct loam_step_buffers *buffers);

@@ -1,8 +1,10 @@
 // config.json: the document, the numbers, and the names and shapes of a model made from them.
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "fuzz.h"
+#include "model/config_text.h"
 #include "model/model.h"
 
 enum {
@@ -34,6 +36,29 @@ static void check_model(const struct loam_config *config)
     loam_model_destroy(model);
 }
 
+// The changed text is the same config with an own head, whatever stood there. (A name may be written with
+// escapes, which are not looked for.)
+static void check_text(const uint8_t *data, size_t size, const struct loam_config *config)
+{
+    struct loam_error error;
+    struct loam_bytes text = {0}, again = {0};
+    json_t *root;
+    struct loam_config changed;
+    if (memchr(data, '\\', size) != NULL) return;
+    fuzz_require(loam_config_set_untied(&text, (const char *)data, size, &error) == LOAM_OK);
+    fuzz_require(loam_config_set_dtype(&again, text.data, text.size, LOAM_BF16, &error) == LOAM_OK);
+    fuzz_require(loam_json_parse(&root, again.data, again.size, "config.json", &error) == LOAM_OK);
+    fuzz_require(loam_config_parse(&changed, root, "config.json", &error) == LOAM_OK);
+    fuzz_require(!changed.tied_head && changed.hidden == config->hidden && changed.layers == config->layers);
+    const json_t *dtype = json_object_get(root, "dtype"), *older = json_object_get(root, "torch_dtype");
+    fuzz_require(dtype != NULL || older != NULL);
+    fuzz_require(dtype == NULL || strcmp(json_string_value(dtype), "bfloat16") == 0);
+    fuzz_require(older == NULL || strcmp(json_string_value(older), "bfloat16") == 0);
+    json_decref(root);
+    loam_bytes_deinit(&again);
+    loam_bytes_deinit(&text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct loam_error error;
@@ -47,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_decref(root);
     if (status != LOAM_OK) return 0;
     check_tables(&config);
+    check_text(data, size, &config);
     if (config.layers <= LAYER_LIMIT) check_model(&config);
     return 0;
 }

@@ -130,8 +130,8 @@ static void arena_exhaustion_sticks(void **state)
     assert_true(arena.exhausted);
     assert_null(loam_arena_alloc(&arena, SIZE_MAX));
     loam_arena_deinit(&arena);
-    assert_fails(loam_arena_init(&arena, SIZE_MAX - 100, false, &error), LOAM_ERROR_MEMORY, "arena");
-    assert_fails(loam_arena_init(&arena, SIZE_MAX / 4, false, &error), LOAM_ERROR_MEMORY, "arena");
+    assert_fails(loam_arena_init(&arena, SIZE_MAX - 100, false, &error), LOAM_ERROR_MEMORY, "in one piece");
+    assert_fails(loam_arena_init(&arena, SIZE_MAX / 4, false, &error), LOAM_ERROR_MEMORY, "in one piece");
     assert_null(loam_arena_alloc(&arena, 1)); // an arena that was never had gives nothing
 }
 

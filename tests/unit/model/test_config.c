@@ -158,6 +158,23 @@ static void refused_values(void **state)
          "\"hidden_size\" must be an integer"},
         {"{" BLOOM_CONFIG ",\"apply_residual_connection_post_layernorm\":true}", LOAM_ERROR_UNSUPPORTED,
          "\"apply_residual_connection_post_layernorm\" is true; only false is supported"},
+        {"{" BLOOM_CONFIG ",\"slow_but_exact\":true,\"pretraining_tp\":4}", LOAM_ERROR_UNSUPPORTED,
+         "\"slow_but_exact\" is true where \"pretraining_tp\" is 4; only false is supported"},
+        {"{" BLOOM_CONFIG ",\"hidden_dropout\":\"0.1\"}", LOAM_ERROR_FORMAT,
+         "\"hidden_dropout\" must be a number"},
+        {"{" BLOOM_CONFIG ",\"is_encoder_decoder\":true}", LOAM_ERROR_UNSUPPORTED, "\"is_encoder_decoder\""},
+        {"{" BLOOM_CONFIG ",\"per_layer_config\":{\"1\":{}}}", LOAM_ERROR_UNSUPPORTED,
+         "\"per_layer_config\" is {...}"},
+        {"{" BLOOM_CONFIG ",\"pruned_heads\":{\"1\":[0]}}", LOAM_ERROR_UNSUPPORTED,
+         "\"pruned_heads\" is {...}"},
+        {"{" BLOOM_CONFIG ",\"architectures\":[\"BloomForTokenClassification\"]}", LOAM_ERROR_UNSUPPORTED,
+         "\"architectures\" is BloomForTokenClassification; of this family BloomForCausalLM is supported"},
+        {"{" LLAMA_CONFIG ",\"architectures\":[\"LlamaForSequenceClassification\"]}", LOAM_ERROR_UNSUPPORTED,
+         "\"architectures\" is LlamaForSequenceClassification"},
+        {"{" LLAMA_CONFIG ",\"head_dim\":0}", LOAM_ERROR_FORMAT, "the head size is 0"},
+        {"{\"model_type\":\"llama\",\"hidden_size\":16,\"num_hidden_layers\":2,\"num_attention_heads\":4,"
+         "\"num_key_value_heads\":0,\"intermediate_size\":20,\"vocab_size\":11}",
+         LOAM_ERROR_FORMAT, "the number of key and value heads is 0"},
         {"{" BLOOM_CONFIG ",\"layer_norm_epsilon\":0}", LOAM_ERROR_FORMAT, "epsilon"},
         {"{" BLOOM_CONFIG ",\"initializer_range\":-1}", LOAM_ERROR_FORMAT, "\"initializer_range\" is -1"},
         {"{" BLOOM_CONFIG ",\"tie_word_embeddings\":\"yes\"}", LOAM_ERROR_FORMAT,
@@ -213,6 +230,49 @@ static void refused_values(void **state)
         assert_fails(test_parse_config(&config, cases[i].text, &error), cases[i].status, cases[i].message);
         assert_memory_equal(error.message, "config.json: ", 13);
     }
+}
+
+// What two spellings, dropout and foreign keys leave in a config.
+static void what_is_told(void **state)
+{
+    (void)state;
+#define BLOOM "{" BLOOM_CONFIG
+#define LLAMA "{" LLAMA_CONFIG
+    static const struct {
+        const char *text;
+        int64_t layers, heads;
+        const char *line; // NULL: none
+    } cases[] = {
+        {BLOOM "}", 2, 3, NULL},
+        {BLOOM ",\"num_hidden_layers\":2,\"num_attention_heads\":3.0,\"n_embed\":12}", 2, 3, NULL},
+        {BLOOM ",\"num_hidden_layers\":4}", 4, 3, "\"num_hidden_layers\" is 4, and \"n_layer\" is 2"},
+        {BLOOM ",\"num_attention_heads\":6}", 2, 6, "\"num_attention_heads\" is 6, and \"n_head\" is 3"},
+        {BLOOM ",\"n_embed\":24}", 2, 3, "\"n_embed\" is 24, and \"hidden_size\" is 12"},
+        {BLOOM ",\"num_hidden_layers\":null}", 2, 3, NULL},
+        {LLAMA ",\"sliding_window\":512}", 2, 4, "\"sliding_window\" is 512"},
+        {LLAMA ",\"sliding_window\":2048}", 2, 4, NULL},
+        {LLAMA ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]}", 2, 4, "\"layer_types\""},
+        {LLAMA ",\"layer_types\":[\"full_attention\",\"full_attention\"]}", 2, 4, NULL},
+        {LLAMA ",\"auto_map\":{\"AutoModel\":\"x.Y\"}}", 2, 4, "a plain llama model"},
+        {LLAMA ",\"architectures\":[\"LLaMAForCausalLM\"],\"pruned_heads\":{},\"is_encoder_decoder\":false,"
+               "\"pretraining_tp\":4,\"use_cache\":false,\"hidden_dropout\":0.5}",
+         2, 4, NULL},
+        {BLOOM ",\"architectures\":[\"BloomModel\"],\"slow_but_exact\":true,\"pretraining_tp\":1}", 2, 3,
+         NULL},
+        {BLOOM ",\"architectures\":null,\"slow_but_exact\":false,\"pretraining_tp\":4}", 2, 3, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loam_config config = parsed(cases[i].text);
+        assert_int_equal(config.layers, cases[i].layers);
+        assert_int_equal(config.heads, cases[i].heads);
+        assert_int_equal(config.notices[0] != '\0', cases[i].line != NULL);
+        if (cases[i].line != NULL) assert_non_null(strstr(config.notices, cases[i].line));
+    }
+    struct loam_config config = parsed(BLOOM ",\"hidden_dropout\":0.1,\"attention_dropout\":0}");
+    assert_true(config.dropouts[0] == 0.1 && config.dropouts[1] == 0);
+    config = parsed(LLAMA ",\"attention_dropout\":0.2,\"hidden_dropout\":0.5}");
+    assert_true(config.dropouts[0] == 0.2 && config.dropouts[1] == 0);
+    assert_string_equal(config.family->dropouts[0], "attention_dropout");
 }
 
 // Slopes and frequencies as transformers 5.23 gives them; PyTorch's own powers differ by an ulp between
@@ -304,10 +364,15 @@ static void loads_a_directory_or_a_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(families_are_found), cmocka_unit_test(bloom_of_every_age),
-        cmocka_unit_test(llama_defaults),     cmocka_unit_test(rope_of_every_age),
-        cmocka_unit_test(refused_values),     cmocka_unit_test(alibi_slopes),
-        cmocka_unit_test(rope_frequencies),   cmocka_unit_test(loads_a_directory_or_a_file),
+        cmocka_unit_test(families_are_found),
+        cmocka_unit_test(bloom_of_every_age),
+        cmocka_unit_test(llama_defaults),
+        cmocka_unit_test(rope_of_every_age),
+        cmocka_unit_test(refused_values),
+        cmocka_unit_test(what_is_told),
+        cmocka_unit_test(alibi_slopes),
+        cmocka_unit_test(rope_frequencies),
+        cmocka_unit_test(loads_a_directory_or_a_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

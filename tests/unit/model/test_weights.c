@@ -96,6 +96,7 @@ static void assert_values(const struct loam_model *model, enum loam_dtype stored
 struct heard {
     int lines;
     char last[300];
+    char all[4096];
 };
 
 static void hear(void *user, enum loam_log_level level, const char *line)
@@ -104,6 +105,8 @@ static void hear(void *user, enum loam_log_level level, const char *line)
     (void)level;
     heard->lines++;
     snprintf(heard->last, sizeof heard->last, "%s", line);
+    size_t used = strlen(heard->all);
+    snprintf(heard->all + used, sizeof heard->all - used, "%s\n", line);
 }
 
 static void every_dtype_to_every_dtype(void **state)
@@ -277,6 +280,103 @@ static void copy_of_a_tied_head_is_ignored(void **state)
     assert_ptr_equal(fixture->model->head, fixture->model->embedding);
 }
 
+// A stored head that config.json ties, and what becomes of it.
+struct head_case {
+    const char *json, *embedding;
+    bool other;             // its last value differs
+    enum loam_dtype stored; // of the head; the embedding is in f32
+};
+
+static void make_head(struct test_checkpoint *checkpoint, const struct head_case *head, void *data)
+{
+    test_checkpoint_copy(checkpoint, head->embedding, "lm_head.weight");
+    struct loam_write_tensor *tensor = &checkpoint->tensors[checkpoint->count - 1];
+    size_t count = (size_t)(tensor->shape[0] * tensor->shape[1]);
+    float *values = calloc(count, sizeof *values);
+    assert_non_null(values);
+    memcpy(values, tensor->data, count * sizeof *values);
+    if (head->other) values[count - 1] += 1;
+    loam_convert(data, head->stored, values, LOAM_F32, count);
+    free(values);
+    tensor->data = data;
+    tensor->dtype = head->stored;
+}
+
+static void a_tied_head_of_its_own(void **state)
+{
+    (void)state;
+    static const char bloom[] = "{" BLOOM_CONFIG "}",
+                      llama[] = "{" LLAMA_CONFIG ",\"tie_word_embeddings\":true}";
+    static const char of_bloom[] = "transformer.word_embeddings.weight",
+                      of_llama[] = "model.embed_tokens.weight";
+    static const struct head_case cases[] = {
+        {bloom, of_bloom, true, LOAM_F32},  {bloom, of_bloom, false, LOAM_F32},
+        {llama, of_llama, true, LOAM_F32},  {llama, of_llama, false, LOAM_F32},
+        {bloom, of_bloom, true, LOAM_F16},  {bloom, of_bloom, false, LOAM_F16},
+        {llama, of_llama, true, LOAM_BF16}, {llama, of_llama, false, LOAM_BF16}, // i / 1024 is in bf16
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const bool own = cases[i].other;
+        struct loam_error error = {0};
+        struct heard heard = {0};
+        struct loam_callbacks callbacks = {.log = {.write = hear, .user = &heard}};
+        struct fixture *fixture;
+        static float data[4096];
+        make_with((void **)&fixture, cases[i].json);
+        const size_t parameters = fixture->model->parameter_count;
+        make_head(&fixture->checkpoint, &cases[i], data);
+        assert_ok(write_and_load(
+            fixture, (struct loam_load_options){.dtype = LOAM_F32, .callbacks = &callbacks}, &error));
+        const struct loam_model *model = fixture->model;
+        assert_int_equal(model->config.tied_head, !own);
+        assert_int_equal(model->parameter_count, parameters + own);
+        assert_true((model->head == model->embedding) == !own);
+        if (own) {
+            const struct loam_tensor *value = &model->head->value;
+            assert_string_equal(model->head->name, "lm_head.weight");
+            for (size_t j = 0; j < (size_t)loam_tensor_count(value); j++) {
+                float wanted, found;
+                loam_convert(&wanted, LOAM_F32, (char *)data + j * loam_dtype_size(cases[i].stored),
+                             cases[i].stored, 1);
+                memcpy(&found, (const char *)value->data + 4 * j, sizeof found);
+                assert_true(found == wanted);
+            }
+        }
+        const bool told = strstr(heard.all, "lm_head.weight is not ") != NULL &&
+                          strstr(heard.all, "although config.json ties them") != NULL;
+        assert_int_equal(told, own);
+        drop((void **)&fixture);
+    }
+}
+
+// Of a tied pair the head alone may be stored.
+static void a_head_without_embedding(void **state)
+{
+    struct fixture *fixture = *state;
+    struct loam_error error = {0};
+    struct test_checkpoint *checkpoint = &fixture->checkpoint;
+    test_checkpoint_copy(checkpoint, "transformer.word_embeddings.weight", "lm_head.weight");
+    test_checkpoint_remove(checkpoint, "transformer.word_embeddings.weight");
+    assert_ok(write_and_load(fixture, (struct loam_load_options){.dtype = LOAM_F32}, &error));
+    assert_ptr_equal(fixture->model->head, fixture->model->embedding);
+    assert_values(fixture->model, LOAM_F32);
+    // Not where they are two.
+    loam_model_destroy(fixture->model);
+    fixture->model = test_create_model("{" BLOOM_CONFIG ",\"tie_word_embeddings\":false}");
+    assert_fails(write_and_load(fixture, (struct loam_load_options){.dtype = LOAM_F32}, &error),
+                 LOAM_ERROR_FORMAT, "tensor transformer.word_embeddings.weight is missing");
+}
+
+static void a_tied_head_of_another_shape(void **state)
+{
+    struct fixture *fixture = *state;
+    struct loam_error error = {0};
+    test_checkpoint_copy(&fixture->checkpoint, "transformer.word_embeddings.weight", "lm_head.weight");
+    fixture->checkpoint.tensors[fixture->checkpoint.count - 1].shape[0] = 9;
+    assert_fails(write_and_load(fixture, (struct loam_load_options){.dtype = LOAM_F32}, &error),
+                 LOAM_ERROR_FORMAT, "tensor lm_head.weight has the shape [9, 12]");
+}
+
 static void spoil_missing(struct test_checkpoint *checkpoint)
 {
     test_checkpoint_remove(checkpoint, "transformer.h.1.mlp.dense_4h_to_h.bias");
@@ -396,6 +496,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(prefix_may_be_left_out, make_llama, drop),
         cmocka_unit_test_setup_teardown(old_buffers_are_ignored, make_llama, drop),
         cmocka_unit_test_setup_teardown(copy_of_a_tied_head_is_ignored, make_bloom, drop),
+        cmocka_unit_test(a_tied_head_of_its_own),
+        cmocka_unit_test_setup_teardown(a_head_without_embedding, make_bloom, drop),
+        cmocka_unit_test_setup_teardown(a_tied_head_of_another_shape, make_bloom, drop),
         cmocka_unit_test(what_does_not_fit_is_named),
         cmocka_unit_test_setup_teardown(spoiled_files, make_bloom, drop),
         cmocka_unit_test_setup_teardown(own_head_is_needed, make_llama, drop),

@@ -1,4 +1,4 @@
-#include "model/config_dtype.h"
+#include "model/config_text.h"
 
 #include "test.h"
 
@@ -23,6 +23,8 @@ static void changes_the_dtype_alone(void **state)
          "1}"},
         {"{\"a\": [\"dtype\", {\"dtype\": 1}], \"dtype\": \"a\\\"b\"}", LOAM_F32,
          "{\"a\": [\"dtype\", {\"dtype\": 1}], \"dtype\": \"float32\"}"},
+        {"{\"dtype\": {\"\": \"float16\", \"a\": [\"}\"]}, \"b\": 1}", LOAM_F32,
+         "{\"dtype\": \"float32\", \"b\": 1}"},
         {"{\"dtype\": \"float16\", \"torch_dtype\": \"float16\"}", LOAM_BF16,
          "{\"dtype\": \"bfloat16\", \"torch_dtype\": \"bfloat16\"}"},
     };
@@ -30,6 +32,24 @@ static void changes_the_dtype_alone(void **state)
         struct loam_bytes out = {0};
         assert_ok(loam_config_set_dtype(&out, cases[i].text, strlen(cases[i].text), cases[i].dtype, &error));
         assert_string_equal(out.data, cases[i].changed);
+        loam_bytes_deinit(&out);
+    }
+}
+
+static void unties_the_head(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    static const char *const cases[][2] = {
+        {"{\"tie_word_embeddings\": true, \"a\": 1}", "{\"tie_word_embeddings\": false, \"a\": 1}"},
+        {"{\"a\": {\"tie_word_embeddings\": true}}",
+         "{\n  \"tie_word_embeddings\": false,\"a\": {\"tie_word_embeddings\": true}}"},
+        {"{\"tie_word_embeddings\":null}", "{\"tie_word_embeddings\":false}"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loam_bytes out = {0};
+        assert_ok(loam_config_set_untied(&out, cases[i][0], strlen(cases[i][0]), &error));
+        assert_string_equal(out.data, cases[i][1]);
         loam_bytes_deinit(&out);
     }
 }
@@ -57,6 +77,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_the_dtype_alone),
+        cmocka_unit_test(unties_the_head),
         cmocka_unit_test(survives_what_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

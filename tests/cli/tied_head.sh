@@ -1,0 +1,85 @@
+# A head of its own in a checkpoint whose config ties it to the embedding: it is the head in every command, and what is
+# written from such a model says so.
+. "$(dirname "$0")/common.sh"
+data=$tiny/questions.json
+
+# A model with a head of its own, and the same one under a config that ties it, with and without the key.
+sed 's/"pad_token_id": 3/"pad_token_id": 3, "tie_word_embeddings": false/' "$tiny/config.json" >"$tmp/untied.json"
+"$LOAM" init --config "$tmp/untied.json" --tokenizer "$tiny/tokenizer.json" --out "$tmp/untied" >/dev/null
+cp -r "$tmp/untied" "$tmp/declared"
+sed -i 's/"tie_word_embeddings": false/"tie_word_embeddings": true/' "$tmp/declared/config.json"
+cp -r "$tmp/untied" "$tmp/model"
+cp "$tiny/config.json" "$tmp/model/config.json"
+
+# told: the last run says once which head it uses, and where.
+told() {
+    [ "$(grep -c 'lm_head.weight is not transformer.word_embeddings.weight, although config.json ties them' "$tmp/stderr")" -eq "${1:-1}" ] ||
+        fail "not told ${1:-once}: $(cat "$tmp/stderr")"
+}
+# same A B: two files.
+same() {
+    cmp -s "$1" "$2" || fail "$1 and $2 differ"
+}
+loss_of() {
+    ok "eval: $1" eval --model "$1" --data "$data" --json "${one_thread[@]}"
+    number loss "$tmp/stdout"
+}
+
+expected=$(loss_of "$tmp/untied")
+told 0
+for model in declared model; do
+    [ "$(loss_of "$tmp/$model")" = "$expected" ] || fail "$model: another loss than $expected"
+    told
+done
+ok inspect inspect "$tmp/model" --json
+told
+[ "$(grep -c '"tie_word_embeddings": false' "$tmp/stdout")" -eq 1 ] || fail 'it is said to be tied'
+parameters=$(number parameters "$tmp/stdout")
+ok 'inspect: the untied one' inspect "$tmp/untied" --json
+[ "$(number parameters "$tmp/stdout")" = "$parameters" ] || fail "parameters: $parameters"
+for model in untied model; do
+    ok "plan: $model" plan --model "$tmp/$model" --data "$data" --method full --json "${one_thread[@]}"
+    number activations "$tmp/stdout" >"$tmp/$model.plan"
+    grep -E '"(weights|trained|gradients|optimiser)' "$tmp/stdout" >>"$tmp/$model.plan" || fail "$(cat "$tmp/stdout")"
+done
+same "$tmp/untied.plan" "$tmp/model.plan"
+
+# ---- What is trained, and what is written ----
+for model in untied model; do
+    ok "LoRA: $model" train --model "$tmp/$model" --data "$data" --out "$tmp/$model.lora" --max-steps 2 "${one_thread[@]}"
+    ok "full: $model" train --model "$tmp/$model" --data "$data" --out "$tmp/$model.full" --max-steps 2 --save-steps 1 \
+        --method full "${one_thread[@]}"
+done
+told
+same "$tmp/untied.lora/adapter_model.safetensors" "$tmp/model.lora/adapter_model.safetensors"
+same "$tmp/untied.full/model.safetensors" "$tmp/model.full/model.safetensors"
+for out in model.full model.full/checkpoint-1; do
+    grep -q '"tie_word_embeddings": false' "$tmp/$out/config.json" || fail "$out: $(cat "$tmp/$out/config.json")"
+done
+trained=$(loss_of "$tmp/model.full")
+told 0
+[ "$trained" = "$(loss_of "$tmp/untied.full")" ] || fail "full: another loss"
+for limit in 5GB 50KB; do
+    rm -rf "$tmp/merged"
+    ok "merge: $limit" merge --model "$tmp/model" --adapter "$tmp/model.lora" --out "$tmp/merged" --max-shard-size "$limit" \
+        "${one_thread[@]}"
+    grep -q '"tie_word_embeddings": false' "$tmp/merged/config.json" || fail "$(cat "$tmp/merged/config.json")"
+    merged=$(loss_of "$tmp/merged")
+    told 0
+    ok 'base and adapter' eval --model "$tmp/untied" --adapter "$tmp/untied.lora" --data "$data" --json --dtype f32 \
+        "${one_thread[@]}"
+    awk -v a="$merged" -v b="$(number loss "$tmp/stdout")" 'BEGIN { exit !((a - b) ^ 2 < 1e-4) }' ||
+        fail "merged: $merged, not $(number loss "$tmp/stdout")"
+done
+# Shards of such a config.
+cp "$tiny/config.json" "$tmp/merged/config.json"
+[ "$(loss_of "$tmp/merged")" = "$merged" ] || fail "shards: another loss than $merged"
+told
+
+# ---- A copy is no head of its own ----
+# What is written for a tied model keeps its config.
+make_model "$tmp/tied"
+ok 'full: tied' train --model "$tmp/tied" --data "$data" --out "$tmp/tied.full" --max-steps 1 --method full "${one_thread[@]}"
+! grep -q tie_word_embeddings "$tmp/tied.full/config.json" || fail "$(cat "$tmp/tied.full/config.json")"
+
+finish
