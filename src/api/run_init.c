@@ -27,7 +27,7 @@ static enum loam_status copy_beside(const char *path, const char *name, const ch
     char *directory = directory_of(path, error);
     char *from = directory == NULL ? NULL : loam_path_join(directory, name, error);
     char *to = from == NULL ? NULL : loam_path_join(out, name, error);
-    enum loam_status status = to == NULL ? error->status : LOAM_OK;
+    enum loam_status status = to == NULL ? error->status : loam_file_check_inside(directory, name, error);
     if (status == LOAM_OK && loam_file_exists(from)) status = loam_atomic_copy_file(from, to, error);
     free(to);
     free(from);
@@ -104,7 +104,8 @@ static enum loam_status write_model(const struct loam_settings *settings, const 
                                     const struct loam_callbacks *callbacks, struct loam_error *error)
 {
     struct loam_staging staging;
-    LOAM_TRY(loam_staging_open(&staging, settings->train.out, settings->train.overwrite, error));
+    LOAM_TRY(
+        loam_staging_open(&staging, settings->train.out, settings->train.overwrite, &callbacks->log, error));
     enum loam_status status = write_all(settings, model, staging.directory, callbacks, error);
     if (status == LOAM_OK) status = loam_staging_commit(&staging, "config.json", error);
     if (status == LOAM_OK) status = loam_shards_remove_old(settings->train.out, 1, error);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -141,6 +142,59 @@ bool loam_directory_exists(const char *path)
 {
     struct stat about;
     return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+bool loam_path_is_link(const char *path)
+{
+    struct stat about;
+    return lstat(path, &about) == 0 && S_ISLNK(about.st_mode);
+}
+
+// ---- files that are inside their directory ----
+
+// Whether `path` is in the directory that is the first `size` bytes of `directory`.
+static bool is_below(const char *path, const char *directory, size_t size)
+{
+    while (size > 0 && directory[size - 1] == '/')
+        size--;
+    return strncmp(path, directory, size) == 0 && path[size] == '/';
+}
+
+// Where `directory` is ".../models--NAME/snapshots/COMMIT" or below that: whether `path` is in
+// ".../models--NAME/blobs".
+static bool is_blob(const char *path, const char *directory)
+{
+    static const char snapshots[] = "/snapshots/", blobs[] = "/blobs/", models[] = "models--";
+    const char *end = NULL;
+    for (const char *found = directory; (found = strstr(found, snapshots)) != NULL; found++)
+        end = found;
+    if (end == NULL) return false;
+    size_t size = (size_t)(end - directory);
+    const char *repository = end;
+    while (repository > directory && repository[-1] != '/')
+        repository--;
+    return strncmp(repository, models, sizeof models - 1) == 0 && strncmp(path, directory, size) == 0 &&
+           strncmp(path + size, blobs, sizeof blobs - 1) == 0;
+}
+
+enum loam_status loam_file_check_inside(const char *directory, const char *name, struct loam_error *error)
+{
+    char *path = loam_path_join(directory, name, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    char *real = realpath(path, NULL);
+    char *real_directory = real == NULL ? NULL : realpath(directory, NULL);
+    enum loam_status status = LOAM_OK;
+    if ((real == NULL || real_directory == NULL) && errno == ENOMEM)
+        status = loam_fail(error, LOAM_ERROR_MEMORY, "no memory to look at %s", path);
+    else if (real_directory != NULL && !is_below(real, real_directory, strlen(real_directory)) &&
+             !is_blob(real, real_directory))
+        status = loam_fail(error, LOAM_ERROR_ARGUMENT,
+                           "%s is a link to %s, outside of %s: put the file itself there, or remove the link",
+                           path, real, directory);
+    free(real_directory);
+    free(real);
+    free(path);
+    return status;
 }
 
 bool loam_directory_same(const char *a, const char *b)

@@ -28,9 +28,14 @@ void loam_map_release(const void *data, size_t size);
 enum loam_status loam_file_read(const char *path, size_t limit, struct loam_bytes *bytes,
                                 struct loam_error *error);
 
-bool loam_file_exists(const char *path);                // a regular file
-bool loam_directory_exists(const char *path);           // a directory
+bool loam_file_exists(const char *path);      // a regular file
+bool loam_directory_exists(const char *path); // a directory
+bool loam_path_is_link(const char *path);
 bool loam_directory_same(const char *a, const char *b); // both are there, and are one
+
+// Refuses a file of a directory that is a link, or is behind one, to what is outside of the directory. In a
+// snapshot of the hub's cache, links to the blobs beside it are allowed. A file that is not there is none.
+enum loam_status loam_file_check_inside(const char *directory, const char *name, struct loam_error *error);
 
 // "directory/name"; NULL and a filled error on failure. Released with free().
 char *loam_path_join(const char *directory, const char *name, struct loam_error *error);

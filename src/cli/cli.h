@@ -35,11 +35,17 @@ struct cli_console {
 void cli_console_init(struct cli_console *console, const struct loam_options *options);
 struct loam_callbacks cli_console_callbacks(struct cli_console *console);
 // Flushes standard output, and leaves the terminal at the start of a line; false when anything written to
-// standard output was lost.
+// standard output was lost, after one line about it.
 bool cli_console_finish(struct cli_console *console);
+// Tells that writing to standard output failed for that reason (errno). A reader that has seen enough
+// (loam inspect DIR | head) is no failure that needs words.
+void cli_tell_output_lost(int reason);
 
-// stop.c: after SIGINT or SIGTERM a command that reports events is asked to stop; a second signal ends it at
-// once.
+// process.c: to be called first; false, after one line, where the system gives less than is needed.
+bool cli_prepare_process(void);
+
+// stop.c: after SIGINT, SIGTERM and others like them a command that reports events is asked to stop; a second
+// SIGINT or SIGTERM ends it at once.
 void cli_stop_on_signals(void);
 int cli_stop_signal(void); // the signal that came; 0: none
 

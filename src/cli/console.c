@@ -176,5 +176,12 @@ bool cli_console_finish(struct cli_console *console)
     cli_screen_leave(&console->screen, &console->live);
     errno = 0;
     if (fflush(stdout) != 0 || ferror(stdout)) remember_failure(console);
-    return console->output_error == 0;
+    if (console->output_error == 0) return true;
+    cli_tell_output_lost(console->output_error);
+    return false;
+}
+
+void cli_tell_output_lost(int reason)
+{
+    if (reason != EPIPE) fprintf(stderr, "loam: standard output: %s\n", strerror(reason));
 }

@@ -1,6 +1,5 @@
 // The command: `loam COMMAND [options]`.
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -17,7 +16,7 @@ static int fail(const struct loam_error *error)
 static int finish_output(void)
 {
     if (fflush(stdout) == 0 && !ferror(stdout)) return CLI_OK;
-    fprintf(stderr, "loam: standard output: %s\n", strerror(errno));
+    cli_tell_output_lost(errno);
     return CLI_FAILED;
 }
 
@@ -81,13 +80,11 @@ static int run(struct loam_options *options, enum loam_command command, struct l
     if (is_stoppable(command)) cli_stop_on_signals();
     struct loam_callbacks callbacks = cli_console_callbacks(&console);
     enum loam_status status = loam_run(options, &callbacks, error);
-    if (!cli_console_finish(&console)) {
-        // A reader that has seen enough (loam inspect DIR | head) is no failure that needs words.
-        if (console.output_error != EPIPE)
-            fprintf(stderr, "loam: standard output: %s\n", strerror(console.output_error));
-        return CLI_FAILED;
-    }
-    return status == LOAM_OK ? CLI_OK : fail(error);
+    bool written = cli_console_finish(&console);
+    // A command ends where its output is lost. That was told; another failure was not.
+    bool lost = !written && status == LOAM_ERROR_STOPPED && cli_stop_signal() == 0;
+    if (status != LOAM_OK && !lost) return fail(error);
+    return written ? CLI_OK : CLI_FAILED;
 }
 
 static int run_command(enum loam_command command, char **arguments)
@@ -112,9 +109,7 @@ static int run_command(enum loam_command command, char **arguments)
 
 int main(int argc, char **argv)
 {
-    // A closed pipe is then an error of the write, which is seen, and output half written is still cleaned
-    // up.
-    signal(SIGPIPE, SIG_IGN);
+    if (!cli_prepare_process()) return CLI_FAILED;
     if (argc < 2) {
         cli_print_overview(stderr);
         return CLI_USAGE;

@@ -44,9 +44,10 @@ struct loam_device {
     const char *name; // "ref", "cpu"
     const char *isa;  // level of instructions that its ops are compiled for, "avx2"; NULL: has no levels
     int threads;
-    bool native_bf16; // bf16 products at least as fast as f32: what `--dtype` defaults to
-    bool host_memory; // device addresses are host addresses: mapped weights are used where they are
-    bool planning;    // its memory is only counted, its streams are planning ones
+    int threads_wanted; // more than `threads` where the system did not let them be started
+    bool native_bf16;   // bf16 products at least as fast as f32: what `--dtype` defaults to
+    bool host_memory;   // device addresses are host addresses: mapped weights are used where they are
+    bool planning;      // its memory is only counted, its streams are planning ones
     const struct loam_memory_table *memory;
     struct loam_op_table ops;
     void (*describe)(const struct loam_device *device, struct loam_machine *machine); // NULL: nothing to say

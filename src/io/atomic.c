@@ -150,7 +150,7 @@ enum loam_status loam_directory_make(const char *path, size_t *kept, struct loam
     return status;
 }
 
-static enum loam_status require_empty(const char *path, struct loam_error *error)
+enum loam_status loam_output_directory_require_empty(const char *path, struct loam_error *error)
 {
     DIR *directory = opendir(path);
     if (directory == NULL)
@@ -176,7 +176,7 @@ enum loam_status loam_output_directory_prepare(const char *path, bool overwrite,
     if (!S_ISDIR(about.st_mode))
         return loam_fail(error, LOAM_ERROR_EXISTS,
                          "the output %s is there and is not a directory; choose another", path);
-    if (!overwrite) LOAM_TRY(require_empty(path, error));
+    if (!overwrite) LOAM_TRY(loam_output_directory_require_empty(path, error));
     if (access(path, W_OK | X_OK) != 0)
         return loam_fail(error, LOAM_ERROR_IO, "cannot write into the output directory %s: %s", path,
                          strerror(errno));

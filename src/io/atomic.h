@@ -33,5 +33,6 @@ enum loam_status loam_directory_make(const char *path, size_t *kept, struct loam
 // above.
 enum loam_status loam_output_directory_prepare(const char *path, bool overwrite, size_t *kept,
                                                struct loam_error *error);
+enum loam_status loam_output_directory_require_empty(const char *path, struct loam_error *error);
 
 #endif

@@ -9,6 +9,9 @@
 
 #include "base/heap.h"
 
+// A link is not followed, and a pipe without a reader is not waited for.
+enum { OPEN_FLAGS = O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK };
+
 static enum loam_status fail_system(const struct loam_journal *journal, const char *what,
                                     struct loam_error *error)
 {
@@ -29,7 +32,7 @@ enum loam_status loam_journal_reopen(struct loam_journal *journal, const char *p
 {
     LOAM_TRY(loam_journal_open(journal, path, error));
     enum loam_status status = LOAM_OK;
-    journal->descriptor = open(path, O_WRONLY | O_CLOEXEC);
+    journal->descriptor = open(path, OPEN_FLAGS);
     if (journal->descriptor < 0)
         status = fail_system(journal, "be opened", error);
     else if (ftruncate(journal->descriptor, bytes) != 0)
@@ -80,11 +83,32 @@ static void make_directory(struct loam_journal *journal)
     *slash = '/';
 }
 
+// A link, or a file that has other names: to write it would change what is elsewhere.
+static bool is_shared(int descriptor)
+{
+    struct stat about;
+    if (descriptor < 0) return errno == ELOOP;
+    return fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode) && about.st_nlink > 1;
+}
+
+// Empties the file that is there, or makes one.
 static enum loam_status make(struct loam_journal *journal, struct loam_error *error)
 {
     if (journal->owns_directory) make_directory(journal);
-    journal->descriptor = open(journal->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    return journal->descriptor >= 0 ? LOAM_OK : fail_system(journal, "be made", error);
+    int descriptor = open(journal->path, OPEN_FLAGS | O_CREAT, 0666);
+    if (is_shared(descriptor)) {
+        if (descriptor >= 0) close(descriptor);
+        (void)unlink(journal->path);
+        descriptor = open(journal->path, OPEN_FLAGS | O_CREAT | O_EXCL, 0666);
+    }
+    if (descriptor < 0) return fail_system(journal, "be made", error);
+    if (ftruncate(descriptor, 0) != 0 && errno != EINVAL) { // EINVAL: a device, which has no size
+        enum loam_status status = fail_system(journal, "be made", error);
+        close(descriptor);
+        return status;
+    }
+    journal->descriptor = descriptor;
+    return LOAM_OK;
 }
 
 // Half a record at the end is worse than none; nor is there anything in a file without one.

@@ -24,8 +24,8 @@ struct loam_journal {
     int64_t lost;        // records that were not kept, for want of memory or with a file that went away
 };
 
-// The file is made by the first record that is written: a new one, whatever was there. `journal` is closed or
-// zeroed.
+// The file is made by the first record that is written: a new one, whatever was there. A link is replaced,
+// not followed. `journal` is closed or zeroed.
 enum loam_status loam_journal_open(struct loam_journal *journal, const char *path, struct loam_error *error);
 // Goes on behind the first `bytes` bytes of a file that is there; the rest of it is cut off.
 enum loam_status loam_journal_reopen(struct loam_journal *journal, const char *path, int64_t bytes,

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,140 +11,199 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "io/atomic.h"
+#include "io/directory.h"
 
-enum { ATTEMPTS = 1000 };
+enum { TURNS = 10, SPARE = 12 };
 
-// A directory of a name that is free.
-static enum loam_status make_directory(struct loam_staging *staging, struct loam_error *error)
+// Makes `target` and takes its lock. Another command that made it may take it away between the two.
+static enum loam_status take_target(struct loam_staging *staging, bool *locked, const struct loam_log *log,
+                                    struct loam_error *error)
 {
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-        char *path = loam_format(error, "%s/.loam-%ld-%d", staging->target, (long)getpid(), attempt);
-        if (path == NULL) return LOAM_ERROR_MEMORY;
-        if (mkdir(path, 0777) == 0) {
-            staging->directory = path;
-            return LOAM_OK;
-        }
-        int reason = errno;
-        free(path);
-        if (reason == EEXIST) continue;
-        return loam_fail(error, LOAM_ERROR_IO, "cannot write into the output directory %s: %s",
-                         staging->target, strerror(reason));
+    for (int turn = 0; turn < TURNS; turn++) {
+        LOAM_TRY(loam_output_directory_prepare(staging->target, true, &staging->kept, error));
+        enum loam_status status = loam_directory_lock(staging->target, &staging->lock, locked, log, error);
+        if (status == LOAM_ERROR_EXISTS) staging->kept = strlen(staging->target); // it is the other's
+        LOAM_TRY(status);
+        if (loam_directory_is_open_as(staging->target, staging->lock)) return LOAM_OK;
+        close(staging->lock);
+        staging->lock = -1;
     }
-    return loam_fail(error, LOAM_ERROR_IO, "cannot write into the output directory %s: clean it of .loam-*",
+    return loam_fail(error, LOAM_ERROR_IO, "the output directory %s is taken away whenever it is made",
                      staging->target);
 }
 
-enum loam_status loam_staging_open(struct loam_staging *staging, const char *target, bool overwrite,
-                                   struct loam_error *error)
+// What is to be written needs some files to be open at once. Without them the work would be lost at its end.
+static enum loam_status check_descriptors(int any, struct loam_error *error)
 {
-    *staging = (struct loam_staging){.target = loam_strdup(target, error)};
+    int spare[SPARE];
+    int count = 0;
+    while (count < SPARE && (spare[count] = fcntl(any, F_DUPFD_CLOEXEC, 0)) >= 0)
+        count++;
+    int reason = errno;
+    for (int i = 0; i < count; i++)
+        close(spare[i]);
+    if (count == SPARE) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_IO,
+        "no more than %d files can be opened (%s), and %d are needed: raise the limit (ulimit -n)", count,
+        strerror(reason), (int)SPARE);
+}
+
+static enum loam_status open_all(struct loam_staging *staging, bool overwrite, const struct loam_log *log,
+                                 struct loam_error *error)
+{
+    bool locked;
+    LOAM_TRY(take_target(staging, &locked, log, error));
+    LOAM_TRY(check_descriptors(staging->lock, error));
+    if (locked) loam_work_directories_clear(staging->target);
+    if (!overwrite) LOAM_TRY(loam_output_directory_require_empty(staging->target, error));
+    return loam_work_directory_make(staging->target, &staging->directory, error);
+}
+
+enum loam_status loam_staging_open(struct loam_staging *staging, const char *target, bool overwrite,
+                                   const struct loam_log *log, struct loam_error *error)
+{
+    *staging = (struct loam_staging){.target = loam_strdup(target, error), .lock = -1};
     if (staging->target == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = loam_output_directory_prepare(target, overwrite, &staging->kept, error);
-    if (status == LOAM_OK) status = make_directory(staging, error);
+    enum loam_status status = open_all(staging, overwrite, log, error);
     if (status != LOAM_OK) loam_staging_close(staging);
     return status;
 }
 
 enum loam_status loam_staging_restore(const struct loam_staging *staging, struct loam_error *error)
 {
-    if (mkdir(staging->directory, 0777) == 0 || errno == EEXIST) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_IO, "cannot write into the output directory %s: %s", staging->target,
-                     strerror(errno));
+    return loam_work_directory_restore(staging->directory, error);
 }
 
-static bool is_entry(const char *name)
+static void drop_directory(struct loam_staging *staging)
 {
-    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+    if (staging->directory != NULL) loam_directory_remove(staging->directory);
+    free(staging->directory);
+    staging->directory = NULL;
 }
 
-// Moves one file between the two open directories, or with `only_check` finds what would stop it: the system
-// lets a file be renamed where a directory can be written, but not to the name of a directory. Takes no
-// memory, which could be missing when half of the files are moved.
-static enum loam_status move(const struct loam_staging *staging, int from, int to, const char *name,
-                             bool only_check, struct loam_error *error)
+// Neither the directory itself nor its mark.
+static bool is_made(const char *name)
+{
+    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, LOAM_WORK_MARK) != 0;
+}
+
+// The stages of a commit. What can still fail for want of memory or room, directories, comes before the
+// renames of files.
+enum stage { CHECK, MOVE_DIRECTORIES, MOVE_FILES, STAGES };
+
+// One move between two open directories.
+struct move {
+    enum stage stage;
+    DIR *from;
+    int to;             // -1: it is not there yet
+    const char *target; // for messages
+    const char *within; // the directory in the target, for messages; NULL: the target itself
+};
+
+static enum loam_status fail_move(const struct move *move, const char *name, int reason,
+                                  struct loam_error *error)
+{
+    return loam_fail(error, LOAM_ERROR_IO, "cannot write %s/%s%s%s: %s", move->target,
+                     move->within == NULL ? "" : move->within, move->within == NULL ? "" : "/", name,
+                     strerror(reason));
+}
+
+// The system lets a file be renamed where a directory can be written, but not to the name of a directory.
+static enum loam_status move_file(const struct move *move, const char *name, struct loam_error *error)
 {
     struct stat about;
-    int reason = 0;
-    if (only_check && fstatat(from, name, &about, AT_SYMLINK_NOFOLLOW) != 0)
-        reason = errno;
-    else if (only_check)
-        reason = fstatat(to, name, &about, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(about.st_mode) ? EISDIR : 0;
-    else if (renameat(from, name, to, name) != 0)
-        reason = errno;
-    if (reason == 0) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_IO, "cannot write %s/%s: %s", staging->target, name, strerror(reason));
+    if (move->stage != CHECK)
+        return renameat(dirfd(move->from), name, move->to, name) == 0 ? LOAM_OK
+                                                                      : fail_move(move, name, errno, error);
+    bool blocked =
+        move->to >= 0 && fstatat(move->to, name, &about, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(about.st_mode);
+    return blocked ? fail_move(move, name, EISDIR, error) : LOAM_OK;
 }
 
-static enum loam_status move_all(const struct loam_staging *staging, DIR *from, int to, const char *last,
-                                 bool only_check, struct loam_error *error)
+static enum loam_status move_all(const struct move *move, const char *last, struct loam_error *error);
+
+// The target's directory of that name, made where it is not there; -1 and errno.
+static int open_target(const struct move *move, const char *name)
 {
-    rewinddir(from);
-    const struct dirent *entry;
-    while ((entry = readdir(from)) != NULL)
-        if (is_entry(entry->d_name) && strcmp(entry->d_name, last) != 0)
-            LOAM_TRY(move(staging, dirfd(from), to, entry->d_name, only_check, error));
-    return move(staging, dirfd(from), to, last, only_check, error);
+    if (move->to < 0) {
+        errno = ENOENT;
+        return -1;
+    }
+    if (move->stage != CHECK && mkdirat(move->to, name, 0777) != 0 && errno != EEXIST) return -1;
+    return openat(move->to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-// Without `move_too` it is only looked whether all files can be moved.
-static enum loam_status commit(const struct loam_staging *staging, const char *last, bool move_too,
-                               struct loam_error *error)
+static enum loam_status move_directory(const struct move *move, const char *name, struct loam_error *error)
 {
-    DIR *from = opendir(staging->directory);
-    int to = from == NULL ? -1 : open(staging->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int to = open_target(move, name);
+    if (to < 0 && !(errno == ENOENT && move->stage == CHECK)) return fail_move(move, name, errno, error);
+    int descriptor = openat(dirfd(move->from), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *from = descriptor < 0 ? NULL : fdopendir(descriptor);
     enum loam_status status = LOAM_OK;
-    if (to < 0)
-        status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s",
-                           from == NULL ? staging->directory : staging->target, strerror(errno));
-    if (status == LOAM_OK) status = move_all(staging, from, to, last, true, error);
-    if (status == LOAM_OK && move_too) status = move_all(staging, from, to, last, false, error);
-    if (status == LOAM_OK && move_too)
-        (void)fsync(to); // some file systems cannot; the renames stand all the same
+    if (from == NULL) {
+        status = fail_move(move, name, errno, error);
+        if (descriptor >= 0) close(descriptor);
+    } else {
+        status = move_all(&(struct move){move->stage, from, to, move->target, name}, NULL, error);
+        closedir(from);
+    }
     if (to >= 0) close(to);
-    if (from != NULL) closedir(from);
     return status;
 }
 
-enum loam_status loam_staging_commit(const struct loam_staging *staging, const char *last,
-                                     struct loam_error *error)
+static enum loam_status move_entry(const struct move *move, const char *name, struct loam_error *error)
 {
-    return commit(staging, last, true, error);
+    struct stat about;
+    bool deep = move->within != NULL;
+    if (fstatat(dirfd(move->from), name, &about, AT_SYMLINK_NOFOLLOW) != 0)
+        return fail_move(move, name, errno, error);
+    if (S_ISDIR(about.st_mode))
+        return deep                        ? fail_move(move, name, ENOTSUP, error)
+               : move->stage == MOVE_FILES ? LOAM_OK
+                                           : move_directory(move, name, error);
+    return !deep && move->stage == MOVE_DIRECTORIES ? LOAM_OK : move_file(move, name, error);
+}
+
+static enum loam_status move_all(const struct move *move, const char *last, struct loam_error *error)
+{
+    rewinddir(move->from);
+    for (const struct dirent *entry; (entry = readdir(move->from)) != NULL;)
+        if (is_made(entry->d_name) && (last == NULL || strcmp(entry->d_name, last) != 0))
+            LOAM_TRY(move_entry(move, entry->d_name, error));
+    return last == NULL ? LOAM_OK : move_entry(move, last, error);
+}
+
+// Goes through the stages before `end`.
+static enum loam_status run_stages(const struct loam_staging *staging, const char *last, enum stage end,
+                                   struct loam_error *error)
+{
+    struct move move = {.from = opendir(staging->directory), .to = -1, .target = staging->target};
+    if (move.from != NULL) move.to = open(staging->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum loam_status status = LOAM_OK;
+    if (move.to < 0)
+        status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s",
+                           move.from == NULL ? staging->directory : staging->target, strerror(errno));
+    for (; status == LOAM_OK && move.stage < end; move.stage++)
+        status = move_all(&move, last, error);
+    // Some file systems cannot sync a directory; the renames stand all the same.
+    if (status == LOAM_OK && end == STAGES) (void)fsync(move.to);
+    if (move.to >= 0) close(move.to);
+    if (move.from != NULL) closedir(move.from);
+    return status;
+}
+
+enum loam_status loam_staging_commit(struct loam_staging *staging, const char *last, struct loam_error *error)
+{
+    LOAM_TRY(run_stages(staging, last, STAGES, error));
+    drop_directory(staging);
+    return LOAM_OK;
 }
 
 enum loam_status loam_staging_check(const struct loam_staging *staging, const char *last,
                                     struct loam_error *error)
 {
-    return commit(staging, last, false, error);
-}
-
-void loam_directory_remove(const char *path)
-{
-    DIR *directory = opendir(path);
-    if (directory == NULL) return;
-    for (const struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory)) {
-        if (is_entry(entry->d_name)) (void)unlinkat(dirfd(directory), entry->d_name, 0);
-    }
-    closedir(directory);
-    (void)rmdir(path);
-}
-
-// Some file systems cannot sync a directory: it is no reason to fail.
-static void sync_directory(const char *path)
-{
-    int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0) return;
-    (void)fsync(descriptor);
-    close(descriptor);
-}
-
-enum loam_status loam_directory_publish(const char *parent, const char *from, const char *to,
-                                        struct loam_error *error)
-{
-    sync_directory(from);
-    if (rename(from, to) != 0)
-        return loam_fail(error, LOAM_ERROR_IO, "cannot write %s: %s", to, strerror(errno));
-    sync_directory(parent);
-    return LOAM_OK;
+    return run_stages(staging, last, CHECK + 1, error);
 }
 
 // Removes the directories that were made, from the innermost on. The system refuses it when something is in
@@ -167,9 +225,11 @@ static void remove_made(struct loam_staging *staging)
 
 void loam_staging_close(struct loam_staging *staging)
 {
-    if (staging->directory != NULL) loam_directory_remove(staging->directory);
-    if (staging->target != NULL) remove_made(staging);
-    free(staging->directory);
+    drop_directory(staging);
+    if (staging->target != NULL) {
+        remove_made(staging);
+        if (staging->lock >= 0) close(staging->lock);
+    }
     free(staging->target);
-    *staging = (struct loam_staging){0};
+    *staging = (struct loam_staging){.lock = -1};
 }

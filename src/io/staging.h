@@ -6,36 +6,31 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/status.h"
+#include "base/log.h"
 
 struct loam_staging {
     char *target;
     char *directory; // where the files are made; on the target's file system, so that a move is a rename
     size_t kept;     // so many bytes of `target` name what was there before
+    int lock;        // of the target; -1: not held
 };
 
-// Checks and makes `target` as loam_output_directory_prepare does, and the directory in it.
+// Checks and makes `target` as loam_output_directory_prepare does, keeps other commands out of it until the
+// staging is closed, removes the work directories of commands that were killed there, and makes one.
 enum loam_status loam_staging_open(struct loam_staging *staging, const char *target, bool overwrite,
-                                   struct loam_error *error);
+                                   const struct loam_log *log, struct loam_error *error);
 // Makes the directory anew where it is not there any more. What was in it is to be made again.
 enum loam_status loam_staging_restore(const struct loam_staging *staging, struct loam_error *error);
 // Moves every file into the target, in the place of one that is there, or none of them where a directory
-// stands in the way; `last` after all others, for the file by which readers know that the directory is what
-// it is.
-enum loam_status loam_staging_commit(const struct loam_staging *staging, const char *last,
+// stands in the way; files of a directory into the target's directory of that name. `last` is moved after all
+// others: it is the file by which readers know what the directory is.
+enum loam_status loam_staging_commit(struct loam_staging *staging, const char *last,
                                      struct loam_error *error);
 // What would stop that, found without moving anything.
 enum loam_status loam_staging_check(const struct loam_staging *staging, const char *last,
                                     struct loam_error *error);
-// What was not moved goes, and so do those of the target and the directories above it that this run has made,
-// as far as nothing is in them.
+// What was not moved goes, and the lock, and so do those of the target and the directories above it that this
+// run has made, as far as nothing is in them.
 void loam_staging_close(struct loam_staging *staging);
-
-// Gives a directory whose files are all on the disk its name, `to`, at which there is nothing; both are in
-// `parent`. The directory and its name are on the disk before the call returns.
-enum loam_status loam_directory_publish(const char *parent, const char *from, const char *to,
-                                        struct loam_error *error);
-// The files in a directory, and it, as far as the system lets them go.
-void loam_directory_remove(const char *path);
 
 #endif

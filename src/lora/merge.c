@@ -254,6 +254,7 @@ static enum loam_status write_files(struct merge *merge, struct loam_merge_resul
 {
     const char *directory = merge->staging.directory;
     LOAM_TRY(loam_model_copy_files(merge->settings->model, directory, true, error));
+    LOAM_TRY(loam_model_copy_templates(merge->settings->model, directory, error));
     LOAM_TRY(loam_config_rewrite(directory, &merge->model->config, merge->settings->dtype, error));
     for (size_t shard = 0; shard < merge->shards; shard++)
         LOAM_TRY(write_shard(merge, shard, error));
@@ -275,10 +276,12 @@ static void count_all(const struct merge *merge, struct loam_merge_result *resul
 static enum loam_status run(struct merge *merge, struct loam_merge_result *result, struct loam_error *error)
 {
     LOAM_TRY(check_out(merge->settings, error));
+    LOAM_TRY(loam_model_check_files(merge->settings->model, true, error));
     LOAM_TRY(open_all(merge, error));
     count_all(merge, result);
     merge->total = (int64_t)result->bytes;
-    LOAM_TRY(loam_staging_open(&merge->staging, merge->settings->out, merge->settings->overwrite, error));
+    LOAM_TRY(loam_staging_open(&merge->staging, merge->settings->out, merge->settings->overwrite,
+                               log_of(merge->settings), error));
     enum loam_status status = write_files(merge, result, error);
     if (status == LOAM_OK) status = loam_staging_commit(&merge->staging, "config.json", error);
     if (status == LOAM_OK) status = loam_shards_remove_old(merge->settings->out, merge->shards, error);

@@ -1,6 +1,10 @@
 #include "model/files.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "io/atomic.h"
@@ -19,9 +23,15 @@ const struct loam_model_file loam_model_files[] = {
 };
 const size_t loam_model_file_count = sizeof loam_model_files / sizeof loam_model_files[0];
 
-static enum loam_status copy_file(const char *from_directory, const char *to_directory, const char *name,
+// Chat templates with a name of their own, as transformers saves them: NAME.jinja in this directory.
+static const char templates[] = "additional_chat_templates";
+
+// What is done with a file of the model directory. `to`: a directory; NULL: the file is only looked at.
+static enum loam_status take_file(const char *from_directory, const char *to_directory, const char *name,
                                   struct loam_error *error)
 {
+    LOAM_TRY(loam_file_check_inside(from_directory, name, error));
+    if (to_directory == NULL) return LOAM_OK;
     char *from = loam_path_join(from_directory, name, error);
     char *to = loam_path_join(to_directory, name, error);
     enum loam_status status = from != NULL && to != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
@@ -31,12 +41,83 @@ static enum loam_status copy_file(const char *from_directory, const char *to_dir
     return status;
 }
 
-enum loam_status loam_model_copy_files(const char *from, const char *to, bool of_model,
-                                       struct loam_error *error)
+static enum loam_status take_files(const char *from, const char *to, bool of_model, struct loam_error *error)
 {
     for (size_t i = 0; i < loam_model_file_count; i++) {
         if (of_model || !loam_model_files[i].of_model)
-            LOAM_TRY(copy_file(from, to, loam_model_files[i].name, error));
+            LOAM_TRY(take_file(from, to, loam_model_files[i].name, error));
     }
     return LOAM_OK;
+}
+
+// ---- the chat templates ----
+
+static bool is_template(const char *name)
+{
+    static const char ending[] = ".jinja";
+    size_t size = strlen(name);
+    return size >= sizeof ending && strcmp(name + size - (sizeof ending - 1), ending) == 0;
+}
+
+static enum loam_status make_templates(const char *to, struct loam_error *error)
+{
+    char *path = loam_path_join(to, templates, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = LOAM_OK;
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        status = loam_fail(error, LOAM_ERROR_IO, "cannot make the directory %s: %s", path, strerror(errno));
+    free(path);
+    return status;
+}
+
+static enum loam_status take_entries(DIR *directory, const char *from, const char *to,
+                                     struct loam_error *error)
+{
+    enum loam_status status = LOAM_OK;
+    bool made = to == NULL;
+    for (const struct dirent *entry; status == LOAM_OK && (entry = readdir(directory)) != NULL;) {
+        if (!is_template(entry->d_name)) continue;
+        if (!made) LOAM_TRY(make_templates(to, error));
+        made = true;
+        char *name = loam_path_join(templates, entry->d_name, error);
+        status = name == NULL ? LOAM_ERROR_MEMORY : take_file(from, to, name, error);
+        free(name);
+    }
+    return status;
+}
+
+static enum loam_status take_templates(const char *from, const char *to, struct loam_error *error)
+{
+    LOAM_TRY(loam_file_check_inside(from, templates, error));
+    char *path = loam_path_join(from, templates, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    DIR *directory = loam_directory_exists(path) ? opendir(path) : NULL;
+    enum loam_status status = LOAM_OK;
+    if (directory != NULL) {
+        status = take_entries(directory, from, to, error);
+        closedir(directory);
+    } else if (loam_directory_exists(path)) {
+        status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s", path, strerror(errno));
+    }
+    free(path);
+    return status;
+}
+
+// ---- outside ----
+
+enum loam_status loam_model_check_files(const char *from, bool of_model, struct loam_error *error)
+{
+    LOAM_TRY(take_files(from, NULL, of_model, error));
+    return take_templates(from, NULL, error);
+}
+
+enum loam_status loam_model_copy_files(const char *from, const char *to, bool of_model,
+                                       struct loam_error *error)
+{
+    return take_files(from, to, of_model, error);
+}
+
+enum loam_status loam_model_copy_templates(const char *from, const char *to, struct loam_error *error)
+{
+    return take_templates(from, to, error);
 }

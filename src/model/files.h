@@ -14,9 +14,14 @@ struct loam_model_file {
 extern const struct loam_model_file loam_model_files[];
 extern const size_t loam_model_file_count;
 
+// Whether the files below may be copied: one that is a link to what is outside of the model directory is
+// refused. Who copies at the end of long work looks at its beginning.
+enum loam_status loam_model_check_files(const char *from, bool of_model, struct loam_error *error);
 // Copies from one directory into another what is there of the tokenizer's files and, with `of_model`, of the
 // model's.
 enum loam_status loam_model_copy_files(const char *from, const char *to, bool of_model,
                                        struct loam_error *error);
+// Copies the chat templates that have a name of their own: additional_chat_templates/NAME.jinja.
+enum loam_status loam_model_copy_templates(const char *from, const char *to, struct loam_error *error);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/heap.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "io/directory.h"
 #include "model/files.h"
 #include "train/checkpoint_files.h"
 #include "train/checkpoint_state.h"
@@ -466,7 +467,7 @@ enum loam_status loam_checkpoints_save(struct loam_checkpoints *checkpoints, con
     LOAM_TRY(loam_output_restore(checkpoints->output, checkpoints->job->log, error));
     LOAM_TRY(loam_journal_flush(&loop->metrics->journal, error));
     if (loam_tensorboard_is_open(loop->board)) (void)loam_journal_flush(&loop->board->journal, NULL);
-    LOAM_TRY(loam_output_make_directory(checkpoints->output, &directory, error));
+    LOAM_TRY(loam_work_directory_make(checkpoints->output->directory, &directory, error));
     enum loam_status status = write_all(checkpoints, loop, directory, error);
     if (status == LOAM_OK) status = publish(checkpoints, loop, directory, error);
     if (status != LOAM_OK) loam_directory_remove(directory);
@@ -481,7 +482,7 @@ enum loam_status loam_checkpoints_rehearse(const struct loam_checkpoints *checkp
                                            const struct loam_loop *loop, struct loam_error *error)
 {
     char *directory = NULL;
-    LOAM_TRY(loam_output_make_directory(checkpoints->output, &directory, error));
+    LOAM_TRY(loam_work_directory_make(checkpoints->output->directory, &directory, error));
     enum loam_status status =
         loam_checkpoint_tensors_rehearse(&checkpoints->job->optimiser, directory, error);
     if (status == LOAM_OK) status = write_metrics(loop, directory, error);

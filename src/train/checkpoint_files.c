@@ -11,7 +11,7 @@
 #include "base/heap.h"
 #include "io/atomic.h"
 #include "io/digest.h"
-#include "io/staging.h"
+#include "io/directory.h"
 
 static const char prefix[] = "checkpoint-";
 
@@ -253,17 +253,8 @@ enum loam_status loam_checkpoint_verify(const char *directory, struct loam_error
 enum loam_status loam_checkpoint_remove(const char *out, int64_t step, struct loam_error *error)
 {
     char *path = loam_checkpoint_path(out, step, error);
-    char *doomed =
-        path == NULL ? NULL : loam_format(error, "%s/.loam-old-%s%lld", out, prefix, (long long)step);
-    enum loam_status status = doomed == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
-    if (status == LOAM_OK) {
-        loam_directory_remove(doomed); // of a run that was killed here
-        if (rename(path, doomed) == 0)
-            loam_directory_remove(doomed);
-        else if (errno != ENOENT)
-            status = loam_fail(error, LOAM_ERROR_IO, "cannot remove %s: %s", path, strerror(errno));
-    }
-    free(doomed);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = loam_directory_take_away(out, path, error);
     free(path);
     return status;
 }

@@ -38,13 +38,13 @@ static void forget(struct loam_checkpoint_set *set, struct loam_checkpoint_entry
     set->entries.size -= sizeof *entry;
 }
 
-// Whether a directory of its own is there.
+// Whether something is there: a directory, or a link to one that was moved elsewhere.
 static enum loam_status look(const char *out, int64_t step, bool *there, struct stat *about,
                              struct loam_error *error)
 {
     char *path = loam_checkpoint_path(out, step, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
-    *there = lstat(path, about) == 0 && S_ISDIR(about->st_mode);
+    *there = lstat(path, about) == 0 && (S_ISDIR(about->st_mode) || S_ISLNK(about->st_mode));
     free(path);
     return LOAM_OK;
 }

@@ -2,12 +2,9 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/decimal.h"
@@ -15,6 +12,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "io/atomic.h"
+#include "io/directory.h"
 #include "io/shards.h"
 #include "model/files.h"
 #include "text/utf8.h"
@@ -22,7 +20,6 @@
 
 static const char metrics_name[] = "metrics.jsonl";
 static const char metrics_temporary[] = "metrics.jsonl.tmp-";
-static const char hidden[] = ".loam-"; // what is being made: io/staging.h, and checkpoints
 
 // What tells an adapter's directory from a model's, to us and to other readers: in one directory the two
 // would be taken for each other.
@@ -62,6 +59,7 @@ static enum loam_status check_directory(const struct loam_train_settings *settin
                          "--out %s is the model's own directory, which must stay as it is; choose another",
                          settings->out);
     }
+    LOAM_TRY(loam_model_check_files(settings->model, settings->full, error));
     return check_other_kind(settings, error);
 }
 
@@ -88,31 +86,14 @@ void loam_output_claim(struct loam_output *output)
     output->metrics_before = NULL;
 }
 
-enum loam_status loam_output_make_directory(const struct loam_output *output, char **directory,
-                                            struct loam_error *error)
-{
-    *directory = loam_format(error, "%s/%scheckpoint", output->directory, hidden);
-    if (*directory == NULL) return LOAM_ERROR_MEMORY;
-    loam_directory_remove(*directory);
-    if (mkdir(*directory, 0777) == 0) return LOAM_OK;
-    enum loam_status status =
-        loam_fail(error, LOAM_ERROR_IO, "cannot make the directory %s: %s", *directory, strerror(errno));
-    free(*directory);
-    *directory = NULL;
-    return status;
-}
-
 // ---- what a run that was killed has left ----
 
-static bool begins_with(const char *name, const char *prefix)
+// Metrics that a run set aside or was about to write: "metrics.jsonl.tmp-PROCESS" or "…-PROCESS-NUMBER".
+static bool is_metrics_temporary(const char *name)
 {
-    return strncmp(name, prefix, strlen(prefix)) == 0;
-}
-
-// Half done, and nobody will finish it.
-static bool is_abandoned(const char *name)
-{
-    return begins_with(name, hidden) || begins_with(name, metrics_temporary);
+    size_t size = sizeof metrics_temporary - 1;
+    return strncmp(name, metrics_temporary, size) == 0 && name[size] != '\0' &&
+           name[size + strspn(name + size, "0123456789-")] == '\0';
 }
 
 // Calls `act` for the entries of the directory until it says false.
@@ -131,14 +112,8 @@ static void for_entries(const char *path, bool (*act)(void *user, const char *na
 static bool remove_abandoned(void *user, const char *name)
 {
     const struct loam_output *output = user;
-    const char *own = strrchr(output->staging.directory, '/') + 1;
-    if (!is_abandoned(name) || strcmp(name, own) == 0) return true;
-    char *path = loam_path_join(output->directory, name, NULL);
-    if (path == NULL) return true;
-    if (loam_directory_exists(path))
-        loam_directory_remove(path);
-    else
-        (void)unlink(path);
+    char *path = is_metrics_temporary(name) ? loam_path_join(output->directory, name, NULL) : NULL;
+    if (path != NULL) (void)unlink(path);
     free(path);
     return true;
 }
@@ -147,7 +122,8 @@ static bool remove_abandoned(void *user, const char *name)
 static bool note_other(void *user, const char *name)
 {
     bool *unfinished = user;
-    *unfinished = is_abandoned(name) || strcmp(name, metrics_name) == 0 || strcmp(name, "runs") == 0;
+    *unfinished = loam_work_directory_is_name(name) || is_metrics_temporary(name) ||
+                  strcmp(name, metrics_name) == 0 || strcmp(name, "runs") == 0;
     return *unfinished;
 }
 
@@ -163,34 +139,10 @@ static enum loam_status may_resume(const char *out, bool *may, struct loam_error
 
 // ---- opening ----
 
-// The lock is the directory's own and goes with the process, however it ends.
-static enum loam_status lock(struct loam_output *output, const struct loam_log *log, struct loam_error *error)
-{
-    output->lock = open(output->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (output->lock < 0)
-        return loam_fail(error, LOAM_ERROR_IO, "cannot read the output directory %s: %s", output->directory,
-                         strerror(errno));
-    if (flock(output->lock, LOCK_EX | LOCK_NB) == 0) return LOAM_OK;
-    if (errno == EWOULDBLOCK) {
-        close(output->lock);
-        output->lock = -1;
-        return loam_fail(error, LOAM_ERROR_EXISTS,
-                         "the output directory %s is being written by another run; choose another",
-                         output->directory);
-    }
-    loam_log_write(log, LOAM_LOG_WARNING,
-                   "the output directory %s cannot be locked (%s): let no other run "
-                   "write it",
-                   output->directory, strerror(errno));
-    return LOAM_OK;
-}
-
-static enum loam_status prepare(struct loam_output *output, const struct loam_log *log,
-                                struct loam_error *error)
+static enum loam_status prepare(struct loam_output *output, struct loam_error *error)
 {
     output->metrics_path = loam_path_join(output->directory, metrics_name, error);
     if (output->metrics_path == NULL) return LOAM_ERROR_MEMORY;
-    LOAM_TRY(lock(output, log, error));
     for_entries(output->directory, remove_abandoned, output);
     return LOAM_OK;
 }
@@ -198,24 +150,17 @@ static enum loam_status prepare(struct loam_output *output, const struct loam_lo
 enum loam_status loam_output_open(struct loam_output *output, const struct loam_train_settings *settings,
                                   const struct loam_log *log, struct loam_error *error)
 {
-    *output = (struct loam_output){.directory = settings->out, .lock = -1};
+    *output = (struct loam_output){.directory = settings->out, .staging.lock = -1};
     LOAM_TRY(check_directory(settings, error));
     bool overwrite = settings->overwrite;
     if (!overwrite && loam_train_resumes(settings)) LOAM_TRY(may_resume(settings->out, &overwrite, error));
-    LOAM_TRY(loam_staging_open(&output->staging, settings->out, overwrite, error));
-    enum loam_status status = prepare(output, log, error);
+    LOAM_TRY(loam_staging_open(&output->staging, settings->out, overwrite, log, error));
+    enum loam_status status = prepare(output, error);
     if (status != LOAM_OK) loam_staging_close(&output->staging);
     return status;
 }
 
 // ---- a directory that went away ----
-
-static bool is_there(const struct loam_output *output)
-{
-    struct stat own, named;
-    return fstat(output->lock, &own) == 0 && stat(output->directory, &named) == 0 &&
-           own.st_dev == named.st_dev && own.st_ino == named.st_ino;
-}
 
 static enum loam_status make_again(struct loam_output *output, const struct loam_log *log,
                                    struct loam_error *error)
@@ -223,10 +168,11 @@ static enum loam_status make_again(struct loam_output *output, const struct loam
     bool may;
     LOAM_TRY(may_resume(output->directory, &may, error));
     LOAM_TRY(loam_output_directory_prepare(output->directory, may, NULL, error));
-    struct loam_output again = {.directory = output->directory, .lock = -1};
-    LOAM_TRY(lock(&again, log, error));
-    close(output->lock);
-    output->lock = again.lock;
+    int lock;
+    bool held;
+    LOAM_TRY(loam_directory_lock(output->directory, &lock, &held, log, error));
+    close(output->staging.lock);
+    output->staging.lock = lock;
     loam_log_write(log, LOAM_LOG_WARNING,
                    "the output directory %s was not there any more: it has been made again",
                    output->directory);
@@ -236,7 +182,8 @@ static enum loam_status make_again(struct loam_output *output, const struct loam
 enum loam_status loam_output_restore(struct loam_output *output, const struct loam_log *log,
                                      struct loam_error *error)
 {
-    if (!is_there(output)) LOAM_TRY(make_again(output, log, error));
+    if (!loam_directory_is_open_as(output->directory, output->staging.lock))
+        LOAM_TRY(make_again(output, log, error));
     return loam_staging_restore(&output->staging, error);
 }
 
@@ -246,7 +193,6 @@ enum loam_status loam_output_commit(struct loam_output *output, bool full, struc
 {
     LOAM_TRY(loam_staging_commit(&output->staging, sign_of(full), error));
     loam_output_claim(output);
-    loam_staging_close(&output->staging);
     return full ? loam_shards_remove_old(output->directory, 1, error) : LOAM_OK;
 }
 
@@ -271,14 +217,15 @@ void loam_output_deinit(struct loam_output *output)
 {
     free(output->metrics_path);
     free(output->metrics_before);
-    if (output->lock >= 0) close(output->lock);
-    *output = (struct loam_output){.lock = -1};
+    loam_staging_close(&output->staging);
+    *output = (struct loam_output){.staging.lock = -1};
 }
 
 enum loam_status loam_output_copy_files(const struct loam_output *output, const char *model, bool full,
                                         struct loam_error *error)
 {
-    return loam_model_copy_files(model, output->staging.directory, full, error);
+    LOAM_TRY(loam_model_copy_files(model, output->staging.directory, full, error));
+    return loam_model_copy_templates(model, output->staging.directory, error);
 }
 
 enum loam_status loam_output_write_record(const struct loam_output *output, const char *text,

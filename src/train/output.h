@@ -7,9 +7,8 @@
 
 struct loam_output {
     const char *directory;
-    struct loam_staging staging; // where all is made but the metrics
+    struct loam_staging staging; // where all is made but the metrics; holds the lock until the end
     char *metrics_path;
-    int lock;             // of the directory; -1: not held
     char *metrics_before; // where those of a run that was here before are meanwhile; NULL: there were none
 };
 
@@ -25,10 +24,6 @@ enum loam_status loam_output_restore(struct loam_output *output, const struct lo
                                      struct loam_error *error);
 // What was here before is now replaced, whatever becomes of the run: it has saved a checkpoint.
 void loam_output_claim(struct loam_output *output);
-// A directory to make something in, inside the output directory, of a name that readers pass over:
-// `*directory`, released with free().
-enum loam_status loam_output_make_directory(const struct loam_output *output, char **directory,
-                                            struct loam_error *error);
 // Moves everything to its place. `full`: it is a model, not an adapter, and files of an older one go.
 enum loam_status loam_output_commit(struct loam_output *output, bool full, struct loam_error *error);
 // What would stop that, found without moving anything; and takes away what was made to be moved.

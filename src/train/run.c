@@ -81,7 +81,15 @@ static enum loam_status find_board_directory(const struct train_run *run, char *
     *directory = settings->logging_dir;
     if (*directory != NULL || !settings->tensorboard) return LOAM_OK;
     *directory = *own = loam_path_join(run->output.directory, "runs", error);
-    return *own == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
+    if (*own == NULL) return LOAM_ERROR_MEMORY;
+    if (!loam_path_is_link(*own)) return LOAM_OK;
+    enum loam_status status = loam_fail(
+        error, LOAM_ERROR_EXISTS,
+        "%s is a link, and event files would go elsewhere: remove it, or name the place with --logging-dir",
+        *own);
+    free(*own);
+    *own = NULL;
+    return status;
 }
 
 // The event file for TensorBoard, begun with the settings of the run.
@@ -371,7 +379,7 @@ enum loam_status loam_train_run(const struct loam_train_settings *settings,
                                 const struct loam_callbacks *callbacks, struct loam_error *error)
 {
     struct train_run run = {.settings = settings, .callbacks = callbacks};
-    run.output.lock = -1;
+    run.output.staging.lock = -1;
     enum loam_status status = check_and_train(&run, error);
     close_run(&run);
     return status;

@@ -66,6 +66,11 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
 {
     LOAM_TRY((options->planning ? loam_device_create_planning : loam_device_create)(
         &session->device, options->device, options->threads, error));
+    if (session->device->threads < session->device->threads_wanted)
+        loam_log_write(session->log, LOAM_LOG_WARNING,
+                       "no more than %d of %d threads can be started (a limit on processes or memory): %d %s",
+                       session->device->threads, session->device->threads_wanted, session->device->threads,
+                       session->device->threads == 1 ? "is used" : "are used");
     session->dtype = options->dtype;
     session->keep_halves = options->dtype == LOAM_DTYPE_NONE && !session->device->native_bf16;
     if (session->dtype == LOAM_DTYPE_NONE)

@@ -248,6 +248,8 @@ static enum loam_status make_directory(const char *directory, struct loam_error 
     return loam_fail(error, LOAM_ERROR_IO, "%s cannot be made: %s", directory, strerror(errno));
 }
 
+static const char event_prefix[] = "events.out.tfevents.";
+
 // "events.out.tfevents.TIME.HOST.PROCESS", as TensorBoard looks for it, and as no other run has it.
 static enum loam_status create(struct loam_tensorboard *board, const char *directory,
                                struct loam_error *error)
@@ -256,7 +258,7 @@ static enum loam_status create(struct loam_tensorboard *board, const char *direc
     if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0') snprintf(host, sizeof host, "localhost");
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(name, sizeof name, "events.out.tfevents.%lld.%s.%lld.%ld", (long long)now.tv_sec, host,
+    snprintf(name, sizeof name, "%s%lld.%s.%lld.%ld", event_prefix, (long long)now.tv_sec, host,
              (long long)getpid(), now.tv_nsec);
     char *path = loam_path_join(directory, name, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
@@ -285,7 +287,9 @@ enum loam_status loam_tensorboard_reopen(struct loam_tensorboard *board, const c
     char *path = loam_path_join(directory, name, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = LOAM_OK;
-    if (stat(path, &about) == 0 && S_ISREG(about.st_mode) && about.st_size >= bytes)
+    // What is behind `bytes` is cut off: no other file than an event file, and none that is elsewhere too.
+    if (strncmp(name, event_prefix, sizeof event_prefix - 1) == 0 && lstat(path, &about) == 0 &&
+        S_ISREG(about.st_mode) && about.st_nlink == 1 && about.st_size >= bytes)
         status = loam_journal_reopen(&board->journal, path, bytes, error);
     board->journal.owns_directory = true;
     free(path);

@@ -46,6 +46,53 @@ grep -q '"torch_dtype": "bfloat16"' "$tmp/shards/config.json" || fail "$(cat "$t
 ok 'inspect bf16' inspect "$tmp/shards"
 output_has 'of bf16'
 
+# Chat templates with names of their own come along.
+cp -r "$tmp/model" "$tmp/chatty" && mkdir "$tmp/chatty/additional_chat_templates"
+echo '{{ tools }}' >"$tmp/chatty/additional_chat_templates/tool_use.jinja"
+echo '{{ messages }}' >"$tmp/chatty/chat_template.jinja"
+echo no >"$tmp/chatty/additional_chat_templates/notes"
+chatty=(merge --model "$tmp/chatty" --adapter "$tmp/adapter" --out "$tmp/with" --no-check)
+ok 'merge with templates' "${chatty[@]}"
+rm "$tmp/chatty/additional_chat_templates/notes"
+diff -r "$tmp/chatty/additional_chat_templates" "$tmp/with/additional_chat_templates" || fail 'other templates'
+cmp -s "$tmp/chatty/chat_template.jinja" "$tmp/with/chat_template.jinja" || fail 'another chat template'
+echo '{{ other }}' >"$tmp/chatty/additional_chat_templates/tool_use.jinja"
+ok 'over it' "${chatty[@]}" --overwrite
+diff -r "$tmp/chatty/additional_chat_templates" "$tmp/with/additional_chat_templates" || fail 'templates of before'
+ok 'an adapter has them too' train --model "$tmp/chatty" --data "$data" --out "$tmp/tuned" --max-steps 1 --save-steps 1 \
+    "${one_thread[@]}"
+diff -r "$tmp/chatty/additional_chat_templates" "$tmp/tuned/additional_chat_templates" || fail 'other templates'
+
+# ---- One at a time, and after one that was killed ----
+mkdir -p "$tmp/killed/.loam-1-0"
+: >"$tmp/killed/.loam-1-0/.loam-work"
+echo half >"$tmp/killed/.loam-1-0/model.safetensors"
+ok 'what one left that was killed goes' "${merge[@]}" --out "$tmp/killed" --no-check
+[ "$(ls -A "$tmp/killed")" = "$(ls -A "$tmp/merged")" ] || fail "$(ls -A "$tmp/killed")"
+case_name='two at once'
+exec 8<"$tmp/killed"
+flock -x 8
+for command in merge init; do
+    arguments=("${merge[@]}" --no-check)
+    [ "$command" = merge ] || arguments=(init --config "$tiny/config.json")
+    run "$command: another is writing" "${arguments[@]}" --out "$tmp/killed" --overwrite
+    [ "$code" -eq 1 ] && grep -q 'is being written by another run' "$tmp/stderr" || fail "$code: $(cat "$tmp/stderr")"
+done
+exec 8<&-
+case_name='two into a new directory'
+for ((turn = 0; turn < 10; turn++)); do
+    rm -rf "$tmp/race"
+    "$LOAM" "${merge[@]}" --out "$tmp/race" --no-check >/dev/null 2>&1 &
+    one=$!
+    "$LOAM" "${merge[@]}" --out "$tmp/race" --no-check >/dev/null 2>&1 &
+    two=$!
+    both=0
+    wait "$one" && both=$((both + 1))
+    wait "$two" && both=$((both + 1))
+    [ "$both" -eq 1 ] || fail "$both of two said yes"
+    [ "$(ls -A "$tmp/race")" = "$(ls -A "$tmp/merged")" ] || fail "$(ls -A "$tmp/race")"
+done
+
 # ---- What is refused ----
 # refuses_merge CODE TEXT NAME OPTION...: $model and $adapter stand for other than the good ones.
 refuses_merge() {

@@ -1,7 +1,6 @@
 // The CPU device: made here, from the reference ops and the overrides of the files beside this one.
 #include "device/cpu/cpu.h"
 
-#include <omp.h>
 #include <stdlib.h>
 
 #include "base/heap.h"
@@ -42,12 +41,10 @@ enum loam_status loam_device_cpu_create(struct loam_device **out, int threads, s
         cpu_destroy(device);
         return status;
     }
-    // oneDNN asks OpenMP for its thread count, which is a setting of the process: the device made last
-    // decides.
-    omp_set_num_threads(threads);
     device->name = "cpu";
     device->isa = level->name;
-    device->threads = threads;
+    device->threads_wanted = threads;
+    device->threads = loam_cpu_start_threads(threads);
     device->native_bf16 = loam_matmul_native_bf16(state->matmuls);
     device->host_memory = true;
     state->memory = loam_host_memory;

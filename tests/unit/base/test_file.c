@@ -121,6 +121,72 @@ static void what_is_no_file_is_refused(void **state)
     free(path);
 }
 
+// Directory, file in it and what the file is a link to.
+static void files_are_inside_their_directory(void **state)
+{
+    static const char commit[] = "models--a--b/snapshots/0123456789012345678901234567890123456789";
+    static const struct {
+        const char *directory;
+        const char *name;
+        const char *target; // NULL: a file
+        bool inside;
+    } cases[] = {
+        {"model", "file", NULL, true},
+        {"model", "absent", "nowhere", true},
+        {"model", "link", "file", true},
+        {"model", "deep/up", "../file", true},
+        {"model", "round", "../model/file", true},
+        {"model", "out", "../secret", false},
+        {"model", "behind/secret", NULL, false}, // "behind" is a link to "..", made below
+        {"model", "beside", "../model-2/file", false},
+        {"model", "blob", "../models--a--b/blobs/x", false},
+        {commit, "blob", "../../blobs/x", true},
+        {commit, "deep/blob", "../../../blobs/x", true},
+        {commit, "away", "../../../secret", false},
+        {commit, "other", "../../../models--c/blobs/x", false},
+        {commit, "through", "../../blobs/out", false},
+        {"plain/snapshots/c", "blob", "../../blobs/x", false},
+    };
+    static const char *const directories[] = {"model/deep",      "model-2",     "models--a--b/blobs",
+                                              "models--c/blobs", "plain/blobs", "plain/snapshots/c"};
+    static const char *const files[] = {"secret", "model-2/file", "models--a--b/blobs/x", "models--c/blobs/x",
+                                        "plain/blobs/x"};
+    struct loam_error error = {0};
+    char command[600];
+    for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++) {
+        snprintf(command, sizeof command, "mkdir -p '%s/%s' '%s/%s/deep'", (char *)*state, directories[i],
+                 (char *)*state, commit);
+        assert_int_equal(system(command), 0);
+    }
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char *path = in(*state, files[i]);
+        test_write_file(path, "x", 1);
+        free(path);
+    }
+    char *link = in(*state, "models--a--b/blobs/out");
+    assert_int_equal(symlink("../../secret", link), 0);
+    free(link);
+    link = in(*state, "model/behind");
+    assert_int_equal(symlink("..", link), 0);
+    free(link);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *directory = in(*state, cases[i].directory);
+        char *path = in(directory, cases[i].name);
+        if (cases[i].target != NULL) assert_int_equal(symlink(cases[i].target, path), 0);
+        if (cases[i].target == NULL && cases[i].inside) test_write_file(path, "x", 1);
+        enum loam_status status = loam_file_check_inside(directory, cases[i].name, &error);
+        if (status != (cases[i].inside ? LOAM_OK : LOAM_ERROR_ARGUMENT))
+            fail_msg("%s/%s: %d %s", cases[i].directory, cases[i].name, (int)status, error.message);
+        if (!cases[i].inside) assert_non_null(strstr(error.message, path));
+        free(path);
+        free(directory);
+    }
+    char *path = in(*state, "model/out");
+    assert_true(loam_path_is_link(path));
+    free(path);
+    assert_false(loam_path_is_link(*state));
+}
+
 static void paths_join_with_one_slash(void **state)
 {
     (void)state;
@@ -136,8 +202,11 @@ static void paths_join_with_one_slash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test_in_directory(map_shows_the_file),       test_in_directory(what_is_read_only_cannot_be_written),
-        test_in_directory(whole_file_is_read),       test_in_directory(what_is_no_file_is_refused),
+        test_in_directory(map_shows_the_file),
+        test_in_directory(what_is_read_only_cannot_be_written),
+        test_in_directory(whole_file_is_read),
+        test_in_directory(what_is_no_file_is_refused),
+        test_in_directory(files_are_inside_their_directory),
         cmocka_unit_test(paths_join_with_one_slash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

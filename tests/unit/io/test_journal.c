@@ -107,6 +107,35 @@ static void a_directory_that_went_away(void **state)
     loam_journal_close(&journal);
 }
 
+// A link there, or another name of the file, leads to nothing that is written.
+static void links_are_replaced(void **state)
+{
+    struct loam_error error;
+    struct loam_journal journal;
+    struct stat about;
+    char mine[320];
+    for (int kind = 0; kind < 3; kind++) {
+        name_path(state, "mine");
+        snprintf(mine, sizeof mine, "%s", path);
+        if (kind != 1) test_write_file(mine, "mine", 4);
+        name_path(state, "file");
+        assert_int_equal(kind < 2 ? symlink(kind == 0 ? "mine" : "nowhere", path) : link(mine, path), 0);
+        if (kind == 0)
+            assert_fails(loam_journal_reopen(&journal, path, 0, &error), LOAM_ERROR_IO, "cannot be opened");
+        assert_ok(loam_journal_open(&journal, path, &error));
+        append(&journal, "one ");
+        assert_file("one ");
+        loam_journal_close(&journal);
+        assert_int_equal(lstat(path, &about), 0);
+        assert_true(S_ISREG(about.st_mode));
+        assert_int_equal(unlink(path), 0);
+        name_path(state, "nowhere");
+        assert_file("");
+        name_path(state, "mine");
+        assert_file("mine");
+    }
+}
+
 // No room: the file ends with a whole record, and has all of them once there is some.
 static void no_room(void **state)
 {
@@ -185,6 +214,7 @@ int main(void)
         test_in_directory(grows),
         test_in_directory(a_file_that_went_away_comes_back),
         test_in_directory(a_directory_that_went_away),
+        test_in_directory(links_are_replaced),
         test_in_directory(no_room),
         test_in_directory(memory_is_bounded),
     };

@@ -1,0 +1,60 @@
+// What the command needs of its process before it does anything: descriptors 0 to 2, room on the stack, and
+// failed writes that are errors and no signals.
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+// Of the main thread at least, and where it can be had; and of other threads.
+enum { STACK_KIB = 512, USUAL_STACK_KIB = 8192, THREAD_STACK_KIB = 2048 };
+
+// Where one is closed, a file or a socket would take its number and be written to as standard output.
+static bool fill_descriptors(void)
+{
+    for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
+        if (fcntl(i, F_GETFD) >= 0 || errno != EBADF) continue;
+        if (open("/dev/null", O_RDWR) != i) return false;
+    }
+    return true;
+}
+
+// The stack of threads that are made without a size of their own, as OpenMP's, is the limit at the start.
+static void enlarge_thread_stacks(void)
+{
+    pthread_attr_t attributes;
+    size_t size;
+    const size_t wanted = (size_t)THREAD_STACK_KIB * 1024;
+    if (pthread_getattr_default_np(&attributes) != 0) return;
+    if (pthread_attr_getstacksize(&attributes, &size) == 0 && size < wanted &&
+        pthread_attr_setstacksize(&attributes, wanted) == 0)
+        (void)pthread_setattr_default_np(&attributes);
+    pthread_attr_destroy(&attributes);
+}
+
+// A stack that overflows ends the process without a word.
+static bool enlarge_stack(void)
+{
+    struct rlimit limit;
+    const rlim_t needed = (rlim_t)STACK_KIB * 1024, usual = (rlim_t)USUAL_STACK_KIB * 1024;
+    if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur >= needed) return true;
+    enlarge_thread_stacks();
+    struct rlimit larger = {limit.rlim_max < usual ? limit.rlim_max : usual, limit.rlim_max};
+    if (larger.rlim_cur >= needed && setrlimit(RLIMIT_STACK, &larger) == 0) return true;
+    fprintf(stderr, "loam: the stack is limited to %llu KiB, and %d are needed: raise it with ulimit -s %d\n",
+            (unsigned long long)limit.rlim_max / 1024, (int)STACK_KIB, (int)USUAL_STACK_KIB);
+    return false;
+}
+
+bool cli_prepare_process(void)
+{
+    // A closed pipe, or a file that grows beyond its limit, is then an error of the write, which is seen, and
+    // output half written is still cleaned up.
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    return fill_descriptors() && enlarge_stack();
+}

@@ -1,0 +1,72 @@
+// The threads that OpenMP works with. Where it cannot start one it ends the process, so they are tried first.
+#include <dirent.h>
+#include <omp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "device/cpu/cpu.h"
+
+// How many OpenMP keeps for this thread, it included: they need not be started again.
+static _Thread_local int kept = 1;
+
+static void *wait_at(void *gate)
+{
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+// Threads of this process; 0 where that is not known.
+static int count_threads(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    int count = 0;
+    if (tasks == NULL) return 0;
+    for (const struct dirent *entry; (entry = readdir(tasks)) != NULL;)
+        count += entry->d_name[0] != '.';
+    closedir(tasks);
+    return count;
+}
+
+// A thread that was joined counts for the system's limit until it is gone, a moment later.
+static void wait_until_gone(int before)
+{
+    enum { LOOKS = 200 };
+    static const struct timespec pause = {.tv_nsec = 1000 * 1000};
+    for (int i = 0; i < LOOKS && count_threads() > before; i++)
+        nanosleep(&pause, NULL);
+}
+
+// Starts `wanted` threads that wait, and ends them: how many could be there at once.
+static int try_threads(int wanted)
+{
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t *threads = calloc((size_t)wanted, sizeof *threads);
+    int count = 0, before = count_threads();
+    if (threads == NULL) return 0;
+    pthread_mutex_lock(&gate);
+    while (count < wanted && pthread_create(&threads[count], NULL, wait_at, &gate) == 0)
+        count++;
+    pthread_mutex_unlock(&gate);
+    for (int i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
+    free(threads);
+    if (before > 0) wait_until_gone(before);
+    return count;
+}
+
+int loam_cpu_start_threads(int wanted)
+{
+    int threads = wanted <= kept ? wanted : kept + try_threads(wanted - kept);
+    if (threads > kept) {
+        int started = 1;
+#pragma omp parallel num_threads(threads)
+#pragma omp single
+        started = omp_get_num_threads();
+        kept = threads = started;
+    }
+    // A setting of the process, which oneDNN asks for: the device made last decides.
+    omp_set_num_threads(threads);
+    return threads;
+}
