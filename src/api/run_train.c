@@ -70,21 +70,6 @@ static enum loam_status report_json(const struct loam_settings *settings, const 
     return loam_output_json(watch->callbacks, root, JSON_INDENT(2), error);
 }
 
-// A word as a shell reads it back.
-static enum loam_status format_word(struct loam_bytes *text, const char *word, struct loam_error *error)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,:@%=";
-    if (word[0] != '\0' && word[strspn(word, plain)] == '\0')
-        return loam_bytes_append_text(text, word, error);
-    LOAM_TRY(loam_bytes_append_text(text, "'", error));
-    for (const char *quote; (quote = strchr(word, '\'')) != NULL; word = quote + 1) {
-        LOAM_TRY(loam_bytes_append(text, word, (size_t)(quote - word), error));
-        LOAM_TRY(loam_bytes_append_text(text, "'\\''", error));
-    }
-    LOAM_TRY(loam_bytes_append_text(text, word, error));
-    return loam_bytes_append_text(text, "'", error);
-}
-
 // The template that the examples had; NULL: none.
 static enum loam_status find_template(const struct loam_train_settings *train, const char **name,
                                       struct loam_error *error)
@@ -121,7 +106,7 @@ static enum loam_status format_fields(struct loam_bytes *text, const char *name,
     LOAM_TRY(is_bare(prompt_template, &bare, error));
     if (bare) return loam_bytes_append_text(text, " --prompt '...'\n", error);
     LOAM_TRY(loam_bytes_append_text(text, " --template ", error));
-    LOAM_TRY(format_word(text, name, error));
+    LOAM_TRY(loam_bytes_append_word(text, name, error));
     for (size_t i = 0; i < loam_template_prompt_field_count(prompt_template); i++)
         LOAM_TRY(loam_bytes_format(text, error, " --field %s='...'",
                                    loam_template_field_name(prompt_template, i)));
@@ -157,7 +142,7 @@ static enum loam_status format_model(struct loam_bytes *text, const struct loam_
 {
     char *model = loam_train_model_argument(train, error);
     if (model == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = format_word(text, model, error);
+    enum loam_status status = loam_bytes_append_word(text, model, error);
     free(model);
     return status;
 }
@@ -173,10 +158,11 @@ static enum loam_status format_end(struct loam_bytes *text, const struct loam_tr
                                end->seconds, end->tokens_per_second,
                                (double)end->peak_rss / (1024.0 * 1024.0), train->full ? "model" : "adapter",
                                train->out));
-    LOAM_TRY(train->full ? format_word(text, train->out, error) : format_model(text, train, error));
+    LOAM_TRY(train->full ? loam_bytes_append_word(text, train->out, error)
+                         : format_model(text, train, error));
     if (!train->full) {
         LOAM_TRY(loam_bytes_append_text(text, " --adapter ", error));
-        LOAM_TRY(format_word(text, train->out, error));
+        LOAM_TRY(loam_bytes_append_word(text, train->out, error));
     }
     return format_prompt(text, train, error);
 }
@@ -206,7 +192,7 @@ static enum loam_status fail_push(const char *out, const char *repository, struc
     struct loam_error ignored;
     enum loam_status status = error->status;
     if (loam_bytes_append_text(&command, "loam push ", &ignored) == LOAM_OK &&
-        format_word(&command, out, &ignored) == LOAM_OK &&
+        loam_bytes_append_word(&command, out, &ignored) == LOAM_OK &&
         loam_bytes_format(&command, &ignored, " %s", repository) == LOAM_OK)
         status = loam_fail_prefix(error, "%s is complete, but not on the hub (%s repeats the push)", out,
                                   command.data);

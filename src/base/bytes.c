@@ -82,6 +82,41 @@ enum loam_status loam_bytes_format(struct loam_bytes *bytes, struct loam_error *
     return status;
 }
 
+static bool is_control(char character)
+{
+    return (unsigned char)character < ' ' || character == 0x7f;
+}
+
+// $'...', with octal numbers.
+static enum loam_status append_ansi_word(struct loam_bytes *bytes, const char *word, struct loam_error *error)
+{
+    LOAM_TRY(loam_bytes_append_text(bytes, "$'", error));
+    for (; *word != '\0'; word++) {
+        if (is_control(*word))
+            LOAM_TRY(loam_bytes_format(bytes, error, "\\%03o", (unsigned)(unsigned char)*word));
+        else
+            LOAM_TRY(
+                loam_bytes_format(bytes, error, "%s%c", *word == '\'' || *word == '\\' ? "\\" : "", *word));
+    }
+    return loam_bytes_append_text(bytes, "'", error);
+}
+
+enum loam_status loam_bytes_append_word(struct loam_bytes *bytes, const char *word, struct loam_error *error)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,:@%=";
+    if (word[0] != '\0' && word[strspn(word, plain)] == '\0')
+        return loam_bytes_append_text(bytes, word, error);
+    for (const char *at = word; *at != '\0'; at++)
+        if (is_control(*at)) return append_ansi_word(bytes, word, error);
+    LOAM_TRY(loam_bytes_append_text(bytes, "'", error));
+    for (const char *quote; (quote = strchr(word, '\'')) != NULL; word = quote + 1) {
+        LOAM_TRY(loam_bytes_append(bytes, word, (size_t)(quote - word), error));
+        LOAM_TRY(loam_bytes_append_text(bytes, "'\\''", error));
+    }
+    LOAM_TRY(loam_bytes_append_text(bytes, word, error));
+    return loam_bytes_append_text(bytes, "'", error);
+}
+
 size_t loam_byte_order_mark(const char *text, size_t size)
 {
     return size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;

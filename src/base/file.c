@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -179,20 +180,17 @@ static bool is_blob(const char *path, const char *directory)
 
 enum loam_status loam_file_check_inside(const char *directory, const char *name, struct loam_error *error)
 {
+    char real[PATH_MAX], real_directory[PATH_MAX];
     char *path = loam_path_join(directory, name, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
-    char *real = realpath(path, NULL);
-    char *real_directory = real == NULL ? NULL : realpath(directory, NULL);
     enum loam_status status = LOAM_OK;
-    if ((real == NULL || real_directory == NULL) && errno == ENOMEM)
-        status = loam_fail(error, LOAM_ERROR_MEMORY, "no memory to look at %s", path);
-    else if (real_directory != NULL && !is_below(real, real_directory, strlen(real_directory)) &&
-             !is_blob(real, real_directory))
+    if (realpath(path, real) == NULL || realpath(directory, real_directory) == NULL) {
+        if (errno == ENOMEM) status = loam_fail(error, LOAM_ERROR_MEMORY, "no memory to look at %s", path);
+    } else if (!is_below(real, real_directory, strlen(real_directory)) && !is_blob(real, real_directory)) {
         status = loam_fail(error, LOAM_ERROR_ARGUMENT,
                            "%s is a link to %s, outside of %s: put the file itself there, or remove the link",
                            path, real, directory);
-    free(real_directory);
-    free(real);
+    }
     free(path);
     return status;
 }

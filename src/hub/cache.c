@@ -216,9 +216,10 @@ enum loam_status loam_cache_lock(const struct loam_cache *cache, const char *eta
     char *path = loam_format(error, "%s/%s.lock", cache->locks, etag);
     if (path == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = make_parents(path, error);
-    int fd = status == LOAM_OK ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0664) : -1;
+    int fd = status == LOAM_OK ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0664) : -1;
     if (status == LOAM_OK && fd < 0)
-        status = loam_fail(error, LOAM_ERROR_IO, "cannot open the lock %s: %s", path, strerror(errno));
+        status = loam_fail(error, LOAM_ERROR_IO, "cannot open the lock %s: %s", path,
+                           errno == ELOOP ? "it is a link; remove it" : strerror(errno));
     if (fd >= 0 && (flock(fd, LOCK_EX | LOCK_NB) == 0 || is_without_locks(errno))) {
         *descriptor = fd;
     } else if (fd >= 0) {

@@ -6,12 +6,13 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "hub/commit.h"
 #include "hub/lfs.h"
 #include "hub/preupload.h"
 #include "text/utf8.h"
 
-enum { CARD_LIMIT = 4 << 20, PREUPLOAD_BATCH = 256 };
+enum { CARD_LIMIT = 4 << 20, PREUPLOAD_BATCH = 256, SECRET_LIMIT = 1 << 16 };
 
 struct push_job {
     struct loam_hub *hub;
@@ -165,9 +166,42 @@ static enum loam_status prepare_files(struct push_job *job, struct loam_error *e
     return hash_files(job, error);
 }
 
-static enum loam_status push_files(struct push_job *job, struct loam_pushed *pushed, struct loam_error *error)
+// ---- What goes ----
+
+// A token that was saved among the files, whatever the file is called. Large files are weights.
+static enum loam_status check_secret(const struct push_job *job, const struct loam_folder_file *file,
+                                     struct loam_error *error)
+{
+    const char *token = job->hub->settings.token;
+    if (token == NULL || file->size > SECRET_LIMIT || file->size < (int64_t)strlen(token)) return LOAM_OK;
+    struct loam_bytes text = {0};
+    enum loam_status status = loam_file_read(file->path, SECRET_LIMIT, &text, error);
+    if (status == LOAM_OK && text.size > 0 && memmem(text.data, text.size, token, strlen(token)) != NULL)
+        status = loam_fail(error, LOAM_ERROR_ARGUMENT,
+                           "%s holds your token of the hub, which must not be pushed: move the file away",
+                           file->path);
+    loam_bytes_deinit(&text);
+    return status;
+}
+
+static enum loam_status read_folder(struct push_job *job, struct loam_error *error)
 {
     LOAM_TRY(loam_folder_read(&job->folder, job->push->directory, error));
+    for (size_t i = 0; i < job->folder.count; i++)
+        LOAM_TRY(check_secret(job, &job->folder.files[i], error));
+    if (job->folder.left_out_count == 0) return LOAM_OK;
+    struct loam_bytes names = {0};
+    enum loam_status status = loam_folder_format_left_out(&job->folder, &names, error);
+    if (status == LOAM_OK)
+        loam_log_write(&job->hub->callbacks->log, LOAM_LOG_INFO, "%s: not pushed: %s", job->push->directory,
+                       names.data);
+    loam_bytes_deinit(&names);
+    return status;
+}
+
+static enum loam_status push_files(struct push_job *job, struct loam_pushed *pushed, struct loam_error *error)
+{
+    LOAM_TRY(read_folder(job, error));
     LOAM_TRY(check_card(job, error));
     LOAM_TRY(create_repository(job, error));
     LOAM_TRY(prepare_files(job, error));

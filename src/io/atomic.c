@@ -3,8 +3,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,7 +24,10 @@ static enum loam_status open_temporary(struct loam_atomic_file *file, int *descr
         file->temporary = loam_format(error, "%s.tmp-%ld-%d", file->path, (long)getpid(), attempt);
         if (file->temporary == NULL) return LOAM_ERROR_MEMORY;
         *descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (*descriptor >= 0) return LOAM_OK;
+        if (*descriptor >= 0) {
+            (void)flock(*descriptor, LOCK_EX | LOCK_NB); // see loam_atomic_clear
+            return LOAM_OK;
+        }
         if (errno != EEXIST) break;
     }
     int reason = errno;
@@ -56,14 +61,18 @@ enum loam_status loam_atomic_write(struct loam_atomic_file *file, const void *da
     return LOAM_OK;
 }
 
+// The directory that `path` is in; NULL where there is no memory. Released with free().
+static char *directory_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
 // The rename itself must reach the disk. Some file systems cannot sync a directory; the rename stands all the
 // same.
 static void sync_directory_of(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    char *directory = slash == NULL   ? strdup(".")
-                      : slash == path ? strdup("/")
-                                      : strndup(path, (size_t)(slash - path));
+    char *directory = directory_of(path);
     if (directory == NULL) return;
     int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor >= 0) {
@@ -103,6 +112,54 @@ void loam_atomic_abort(struct loam_atomic_file *file)
     free(file->temporary);
     free(file->path);
     *file = (struct loam_atomic_file){0};
+}
+
+// The process in "NAME.tmp-PROCESS-NUMBER"; -1: another name.
+static long process_of(const char *entry, const char *name)
+{
+    static const char infix[] = ".tmp-";
+    size_t size = strlen(name);
+    if (strncmp(entry, name, size) != 0 || strncmp(entry + size, infix, sizeof infix - 1) != 0) return -1;
+    const char *digits = entry + size + sizeof infix - 1;
+    char *end;
+    if (digits[0] < '1' || digits[0] > '9') return -1;
+    long process = strtol(digits, &end, 10);
+    if (*end != '-' || end[1] == '\0' || end[1 + strspn(end + 1, "0123456789")] != '\0') return -1;
+    return process;
+}
+
+// Whether no process writes the file: the one in its name is not there, or is this one, and the lock is free.
+// Numbers of processes mean nothing on other machines and in other containers, and some file systems have no
+// locks.
+static bool is_abandoned(int directory, const char *entry, long process)
+{
+    if (process != getpid() && (kill((pid_t)process, 0) == 0 || errno != ESRCH)) return false;
+    struct stat about;
+    int descriptor = openat(directory, entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    bool abandoned = descriptor >= 0 && fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode) &&
+                     flock(descriptor, LOCK_EX | LOCK_NB) == 0;
+    if (descriptor >= 0) close(descriptor);
+    return abandoned;
+}
+
+static void clear_in(const char *path, const char *name)
+{
+    DIR *directory = opendir(path);
+    if (directory == NULL) return;
+    for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        long process = process_of(entry->d_name, name);
+        if (process > 0 && is_abandoned(dirfd(directory), entry->d_name, process))
+            (void)unlinkat(dirfd(directory), entry->d_name, 0);
+    }
+    closedir(directory);
+}
+
+void loam_atomic_clear(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *directory = directory_of(path);
+    if (directory != NULL) clear_in(directory, slash == NULL ? path : slash + 1);
+    free(directory);
 }
 
 enum loam_status loam_atomic_write_file(const char *path, const void *data, size_t size,

@@ -18,6 +18,9 @@ enum loam_status loam_atomic_write(struct loam_atomic_file *file, const void *da
 enum loam_status loam_atomic_commit(struct loam_atomic_file *file, struct loam_error *error);
 void loam_atomic_abort(struct loam_atomic_file *file); // removes the temporary; harmless after a commit
 
+// Removes the temporaries of `path` that belong to no process any more: of commands that were killed.
+void loam_atomic_clear(const char *path);
+
 // One call for a small file.
 enum loam_status loam_atomic_write_file(const char *path, const void *data, size_t size,
                                         struct loam_error *error);

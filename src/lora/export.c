@@ -6,6 +6,7 @@
 
 #include "base/heap.h"
 #include "base/log.h"
+#include "io/atomic.h"
 #include "io/gguf.h"
 #include "lora/adapter.h"
 #include "model/gguf_rows.h"
@@ -149,6 +150,7 @@ static enum loam_status write_file(struct export *export, struct loam_error *err
         {.key = "adapter.lora.alpha", .type = LOAM_GGUF_F32, .real = (float)export->adapter->config.alpha},
     };
     const struct loam_write_source source = {.fill = fill, .user = export};
+    loam_atomic_clear(export->settings->path);
     return loam_gguf_write(export->settings->path, values, sizeof values / sizeof values[0], export->tensors,
                            2 * export->adapter->count, &source, error);
 }

@@ -10,6 +10,7 @@
 #include "base/decimal.h"
 #include "base/file.h"
 #include "base/heap.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "io/atomic.h"
 #include "io/directory.h"
@@ -373,6 +374,33 @@ char *loam_train_model_argument(const struct loam_train_settings *settings, stru
                        revision == NULL ? "" : revision);
 }
 
+// A string as Python reads it back: as JSON.
+static enum loam_status append_python_string(struct loam_bytes *card, const char *text,
+                                             struct loam_error *error)
+{
+    json_t *string = json_string(text);
+    enum loam_status status = loam_json_append(card, string, JSON_ENCODE_ANY, error);
+    json_decref(string);
+    return status;
+}
+
+// Commands to copy, in blocks of code: what is quoted for a shell may have every character.
+static enum loam_status append_use(struct loam_bytes *card, const char *out, const char *base,
+                                   bool is_adapter, struct loam_error *error)
+{
+    LOAM_TRY(loam_bytes_append_text(card, "\n## Use\n\n    loam generate --model ", error));
+    LOAM_TRY(loam_bytes_append_word(card, is_adapter ? base : out, error));
+    if (is_adapter) {
+        LOAM_TRY(loam_bytes_append_text(card, " --adapter ", error));
+        LOAM_TRY(loam_bytes_append_word(card, out, error));
+    }
+    LOAM_TRY(loam_bytes_append_text(card, " --prompt TEXT\n", error));
+    if (!is_adapter) return LOAM_OK;
+    LOAM_TRY(loam_bytes_append_text(card, "\nor with PEFT:\n\n    PeftModel.from_pretrained(base, ", error));
+    LOAM_TRY(append_python_string(card, out, error));
+    return loam_bytes_append_text(card, ")\n", error);
+}
+
 // `base`: as loam_train_model_argument gives it.
 static enum loam_status append_card(struct loam_bytes *card, const struct loam_output *output,
                                     const struct loam_loop *loop, const struct loam_adapter *adapter,
@@ -386,14 +414,7 @@ static enum loam_status append_card(struct loam_bytes *card, const struct loam_o
     LOAM_TRY(loam_output_format_settings(card, loop, adapter, error));
     LOAM_TRY(append_changes(card, loop, error));
     LOAM_TRY(append_results(card, loop, error));
-    if (adapter == NULL) {
-        return loam_bytes_format(card, error, "\n## Use\n\n    loam generate --model %s --prompt TEXT\n",
-                                 output->directory);
-    }
-    return loam_bytes_format(card, error,
-                             "\n## Use\n\n    loam generate --model %s --adapter %s --prompt TEXT\n\n"
-                             "or with PEFT: `PeftModel.from_pretrained(base, \"%s\")`.\n",
-                             base, output->directory, output->directory);
+    return append_use(card, output->directory, base, adapter != NULL, error);
 }
 
 enum loam_status loam_output_write_card(const struct loam_output *output, const struct loam_loop *loop,

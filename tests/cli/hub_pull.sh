@@ -344,4 +344,12 @@ fault 'GET./lfs/' drop 100000
 ok 'two at once' pull org/tiny
 wait $! || fail "$(cat "$tmp/first.log")"
 same
+
+# A lock that is a link to nowhere: no file is made there.
+begin fresh
+ok 'locks' pull org/tiny
+rm -rf "$tmp/home/hub/models--org--tiny"
+for lock in "$tmp/home/hub/.locks/models--org--tiny"/*.lock; do ln -sf "$tmp/elsewhere" "$lock"; done
+refuses 1 'it is a link' 'a lock that is a link' pull org/tiny
+[ ! -e "$tmp/elsewhere" ] || fail 'a file was made elsewhere'
 finish

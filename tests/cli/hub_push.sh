@@ -14,10 +14,16 @@ for name in .git/HEAD .cache/huggingface/x checkpoint-1/optimizer.bin; do echo n
 : >"$folder/empty.bin"
 echo 'a note' >"$folder/deep/er/note.txt"
 echo 'x' >"$folder/x.ignored"
+# What is secret, unfinished or of this machine.
+mkdir "$folder/.loam-1-0" && echo half >"$folder/.loam-1-0/model.safetensors"
+echo 'KEY=x' >"$folder/.env"
+echo "$token" >"$folder/token"
+echo half >"$folder/lora.gguf.tmp-12-0"
 
 # The repository holds what the directory holds, but for what is of this machine alone.
 same() {
-    (cd "$folder" && find . -type f ! -path './.git/*' ! -path './.cache/*' ! -path './checkpoint-*' ! -path ./run.yaml ! -name '*.ignored' | sort) >"$tmp/here"
+    (cd "$folder" && find . -type f ! -path './.git/*' ! -path './.cache/*' ! -path './checkpoint-*' ! -path ./run.yaml ! -name '*.ignored' \
+        ! -path '*/.loam-*' ! -name .env ! -name token ! -name '*.tmp-*' | sort) >"$tmp/here"
     (cd "$repo" && find . -type f | sort) >"$tmp/there"
     cmp -s "$tmp/here" "$tmp/there" || fail "files: $(diff "$tmp/here" "$tmp/there" | head)"
     while read -r name; do
@@ -37,6 +43,8 @@ push() { "$1" "${@:2}" push "$folder" org/new; }
 anew
 ok 'push' push "$folder" org/new --private --message 'Two words'
 same
+grep -q "$folder: not pushed: \.cache, \.env, \.git, \.loam-1-0, checkpoint-1, lora.gguf.tmp-12-0, run.yaml, token\$" "$tmp/stderr" ||
+    fail "$(cat "$tmp/stderr")"
 output_has "$HF_ENDPOINT/org/new"
 grep -l '"visibility":"private"' "$hub"/bodies/* | grep -q . || fail 'not private'
 grep -l '"summary":"Two words"' "$hub"/bodies/* | grep -q . || fail 'the message'
@@ -174,6 +182,25 @@ begin
 fault 'POST./api/repos/create' status 403
 ok 'may not make it, but it is there' push "$folder" org/new
 same
+
+# ---- What must not go ----
+
+anew
+silent
+echo secret >"$tmp/secret"
+ln -s "$tmp/secret" "$folder/notes.txt"
+refuses 1 'notes.txt is a link to' 'a link that leaves the directory' push "$folder" org/new
+rm "$folder/notes.txt"
+printf 'export HF=%s\n' "$token" >"$folder/setup.sh"
+refuses 1 'setup.sh holds your token' 'the token in a file' push "$folder" org/new
+rm "$folder/setup.sh"
+silent
+# A snapshot of the cache is made of links.
+snapshot=$tmp/models--a--b/snapshots/0123456789012345678901234567890123456789
+mkdir -p "$snapshot/deep/er" "$tmp/models--a--b/blobs"
+cp "$folder/deep/er/note.txt" "$tmp/models--a--b/blobs/1" && ln -s ../../../../blobs/1 "$snapshot/deep/er/note.txt"
+ok 'a snapshot' push "$snapshot" org/new
+[ "$(cat "$repo/deep/er/note.txt")" = "$(cat "$folder/deep/er/note.txt")" ] || fail 'another file'
 
 # A card that the hub does not take is told before anything goes up.
 anew

@@ -65,4 +65,32 @@ stopped TERM 143 "$tmp/merged" "${merge[@]}"
 stopped INT 130 "$tmp/merged" "${merge[@]}"
 stopped TERM 143 "$tmp/lora.gguf" "${export[@]}"
 stopped INT 130 "$tmp/lora.gguf" "${export[@]}"
+
+# ---- Killed: what it left goes with the next one, wherever it was ----
+# killed WHOLE ARGUMENT...: kills a command that writes $tmp/there/out, and lets it run to its end.
+killed() {
+    local whole=$1 process delay=1 left=0 turn
+    shift
+    case_name="$1, SIGKILL"
+    for ((turn = 0; turn < 200 && left < 5; turn++)); do
+        rm -rf "$tmp/there" && mkdir "$tmp/there"
+        "$LOAM" "$@" "$tmp/there/out" >"$tmp/stdout" 2>"$tmp/stderr" &
+        process=$!
+        while kill -0 "$process" 2>/dev/null && ! waits_for_signals "$process"; do :; done
+        sleep "$(printf '0.%03d' "$delay")"
+        kill -KILL "$process" 2>/dev/null || true
+        code=0
+        wait "$process" 2>/dev/null || code=$?
+        delay=$((delay < 200 ? delay + delay / 4 + 1 : 1)) # milliseconds
+        if [ "$code" -ne 137 ] || [ -z "$(find "$tmp/there" -name '.loam-*' -o -name '*.tmp-*')" ]; then continue; fi
+        left=$((left + 1))
+        ok "after $case_name" "$@" "$tmp/there/out" --overwrite
+        diff -r "$whole" "$tmp/there/out" || fail 'another result'
+        [ "$(ls -A "$tmp/there")" = out ] || fail "left behind: $(ls -A "$tmp/there")"
+    done
+    [ "$left" -gt 0 ] || fail 'never while it wrote'
+}
+killed "$tmp/model" "${init[@]}"
+killed "$tmp/merged" "${merge[@]}"
+killed "$tmp/lora.gguf" "${export[@]}"
 finish

@@ -41,4 +41,21 @@ printf 'An answer: {answer}' >fixed.txt
 try 'a prompt without fields' '--template fixed.txt' --data data.jsonl --template fixed.txt --out out
 printf '{answer}{eos}' >bare.txt
 try 'no prompt at all' "--prompt '...'" --data data.jsonl --template bare.txt --out out
+
+# ---- The commands of the model card ----
+for out in plain 'two words' "an 'adapter'" 'a "b" \ `c` $HOME' $'tab\tand\nline' '~' 'größe'; do
+    for method in lora full; do
+        ok "$out: $method" train --model 'a model' --data data.txt --method "$method" --max-steps 1 --overwrite --out "$out" \
+            "${one_thread[@]}"
+        command=$(sed -n 's/^    \(loam generate .*\)/\1/p' "$out/README.md")
+        [ "$(grep -c . <<<"$command")" -eq 1 ] || fail "not one command: $command"
+        eval "${command/TEXT/Rye} --max-new-tokens 3 --threads 1" >stdout 2>stderr || fail "$command: $(cat stderr)"
+        [ "$method" = full ] || ! command -v python3 >/dev/null || {
+            sed -n 's/^    PeftModel.from_pretrained(base, \(.*\))$/\1/p' "$out/README.md" >literal
+            python3 -c 'import ast, sys; sys.stdout.write(ast.literal_eval(open("literal").read().strip()))' >name
+            printf '%s' "$out" | cmp -s - name || fail "for Python: $(cat literal)"
+        }
+        rm -r "$out"
+    done
+done
 finish

@@ -44,6 +44,14 @@ static int setup(void **state)
     put("a-b", "other");
     put("weights.bin", "0123456789");
     put("empty", "");
+    put(".env", "secret");
+    put(".gitignore-x", "x");
+    put("a/.hidden", "x");
+    put("a/Token.txt", "x");
+    put("token", "x");
+    put("weights.bin.tmp-12-0", "half");
+    make(".loam-1-0");
+    put(".loam-1-0/x", "x");
     char link[300];
     snprintf(link, sizeof link, "%s/circle", root);
     return symlink(".", link);
@@ -68,6 +76,11 @@ static void test_folder(void **state)
         assert_string_equal(folder.files[i].name, names[i]);
     assert_int_equal(loam_folder_find(&folder, "weights.bin")->size, 10);
     assert_null(loam_folder_find(&folder, "x"));
+    struct loam_bytes text = {0};
+    assert_ok(loam_folder_format_left_out(&folder, &text, &error));
+    assert_string_equal(text.data, ".cache, .env, .git, .gitignore-x, .loam-1-0, a/.hidden, a/Token.txt, "
+                                   "checkpoint-10 and 4 more");
+    loam_bytes_deinit(&text);
     loam_folder_deinit(&folder);
     assert_fails(loam_folder_read(&folder, "/nowhere", &error), LOAM_ERROR_IO, "/nowhere");
 }
@@ -81,6 +94,41 @@ static void test_unsafe_names(void **state)
     snprintf(path, sizeof path, "%s/back\\slash", root);
     test_write_file(path, "x", 1);
     assert_fails(loam_folder_read(&folder, root, &error), LOAM_ERROR_ARGUMENT, "cannot be in a repository");
+    assert_int_equal(unlink(path), 0);
+}
+
+// What only looks like what is left out.
+static void test_names_that_go(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"token.json", "tokenizer.json", "notes.tmp-x", "my-token"};
+    struct loam_folder folder;
+    struct loam_error error;
+    char path[300];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        put(names[i], "goes");
+    snprintf(path, sizeof path, "%s/within", root);
+    assert_int_equal(symlink("a/../empty", path), 0);
+    assert_ok(loam_folder_read(&folder, root, &error));
+    assert_non_null(loam_folder_find(&folder, "within"));
+    assert_int_equal(unlink(path), 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_non_null(loam_folder_find(&folder, names[i]));
+        snprintf(path, sizeof path, "%s/%s", root, names[i]);
+        assert_int_equal(unlink(path), 0);
+    }
+    loam_folder_deinit(&folder);
+}
+
+static void test_links_that_leave(void **state)
+{
+    (void)state;
+    struct loam_folder folder;
+    struct loam_error error;
+    char path[300];
+    snprintf(path, sizeof path, "%s/a/away", root);
+    assert_int_equal(symlink("/proc/self/exe", path), 0);
+    assert_fails(loam_folder_read(&folder, root, &error), LOAM_ERROR_ARGUMENT, "a/away is a link to /");
     assert_int_equal(unlink(path), 0);
 }
 
@@ -248,8 +296,10 @@ static void test_commit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_folder),    cmocka_unit_test(test_unsafe_names), cmocka_unit_test(test_base64),
-        cmocka_unit_test(test_preupload), cmocka_unit_test(test_lfs_batch),    cmocka_unit_test(test_commit),
+        cmocka_unit_test(test_folder),        cmocka_unit_test(test_unsafe_names),
+        cmocka_unit_test(test_names_that_go), cmocka_unit_test(test_links_that_leave),
+        cmocka_unit_test(test_base64),        cmocka_unit_test(test_preupload),
+        cmocka_unit_test(test_lfs_batch),     cmocka_unit_test(test_commit),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

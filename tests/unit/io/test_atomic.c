@@ -171,6 +171,48 @@ static void unwritable_directory_is_refused(void **state)
     assert_int_equal(statuses_as_nobody(locked, below), 0);
 }
 
+// What killed processes left goes; what belongs to a process, or is something else, stays.
+static void temporaries_are_cleared(void **state)
+{
+    struct loam_error error;
+    char dead[64], alive[64];
+    pid_t child = fork();
+    if (child == 0) _exit(0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    snprintf(dead, sizeof dead, "file.tmp-%ld-0", (long)child);
+    snprintf(alive, sizeof alive, "file.tmp-%ld-1", (long)getppid());
+    const char *const stay[] = {alive,
+                                "file",
+                                "file.tmp-",
+                                "file.tmp-1x-0",
+                                "file.tmp-12",
+                                "other.tmp-999999999-0",
+                                "file.tmp-999999999-0x"};
+    for (size_t i = 0; i < sizeof stay / sizeof stay[0]; i++)
+        test_write_file(in(*state, stay[i]), "x", 1);
+    test_write_file(in(*state, dead), "x", 1);
+    test_write_file(in(*state, "file.tmp-999999999-17"), "x", 1);
+    assert_int_equal(symlink("file", in(*state, "file.tmp-999999999-18")), 0);
+    assert_int_equal(mkdir(in(*state, "file.tmp-999999999-19"), 0777), 0);
+    struct loam_atomic_file file;
+    assert_ok(loam_atomic_open(&file, in(*state, "file"), &error)); // this process is at it
+    char own[400];
+    snprintf(own, sizeof own, "%s", file.temporary);
+    loam_atomic_clear(in(*state, "file"));
+    assert_int_equal(access(in(*state, dead), F_OK), -1);
+    assert_int_equal(access(in(*state, "file.tmp-999999999-17"), F_OK), -1);
+    assert_int_equal(access(in(*state, "file.tmp-999999999-18"), F_OK), 0);
+    assert_int_equal(access(in(*state, "file.tmp-999999999-19"), F_OK), 0);
+    for (size_t i = 0; i < sizeof stay / sizeof stay[0]; i++)
+        assert_int_equal(access(in(*state, stay[i]), F_OK), 0);
+    assert_int_equal(access(own, F_OK), 0);
+    assert_ok(loam_atomic_commit(&file, &error));
+    // One of this process's number, from before: containers begin to count again.
+    test_write_file(own, "x", 1);
+    loam_atomic_clear(in(*state, "file"));
+    assert_int_equal(access(own, F_OK), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +220,7 @@ int main(void)
         test_in_directory(abort_leaves_the_old_file), test_in_directory(two_writers_do_not_meet),
         test_in_directory(failures_leave_nothing),    test_in_directory(copies),
         test_in_directory(output_directories),        test_in_directory(unwritable_directory_is_refused),
+        test_in_directory(temporaries_are_cleared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
