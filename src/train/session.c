@@ -89,6 +89,7 @@ void loam_session_close(struct loam_session *session)
 {
     loam_template_destroy(session->prompt_template);
     loam_tokenizer_destroy(session->tokenizer);
+    loam_special_tokens_deinit(&session->special);
     loam_model_destroy(session->model);
     loam_device_destroy(session->device);
     *session = (struct loam_session){0};

@@ -104,16 +104,17 @@ static void check(const struct special_case *item)
     struct loam_error error;
     struct loam_special_tokens special;
     assert_ok(loam_special_tokens_load(&special, directory, tokenizer, &error));
-    int stops = 0;
+    size_t stops = 0;
     while (item->stops[stops] >= 0)
         stops++;
     bool same = special.bos == item->bos && special.eos == item->eos && special.eos_count == stops &&
                 special.add_bos == item->add_bos && special.add_eos == item->add_eos;
-    for (int i = 0; i < stops && same; i++)
+    for (size_t i = 0; i < stops && same; i++)
         same = special.eos_ids[i] == item->stops[i];
     if (!same)
-        fail_msg("%s: bos %d, eos %d, %d stops (first %d), add_bos %d, add_eos %d", item->what, special.bos,
-                 special.eos, special.eos_count, special.eos_ids[0], special.add_bos, special.add_eos);
+        fail_msg("%s: bos %d, eos %d, %zu stops, add_bos %d, add_eos %d", item->what, special.bos,
+                 special.eos, special.eos_count, special.add_bos, special.add_eos);
+    loam_special_tokens_deinit(&special);
     loam_tokenizer_destroy(tokenizer);
     test_remove_directory(directory);
 }
@@ -142,6 +143,7 @@ static void what_is_added_is_what_encoding_adds(void **state)
         assert_int_equal(special.add_bos, encoding.ids[0] == TEST_BOS);
         assert_int_equal(special.add_eos, encoding.ids[encoding.count - 1] == TEST_EOS);
         loam_encoding_deinit(&encoding);
+        loam_special_tokens_deinit(&special);
         loam_tokenizer_destroy(tokenizer);
     }
     test_remove_directory(directory);
@@ -162,9 +164,6 @@ static const struct {
      LOAM_ERROR_FORMAT,
      "generation_config.json: \"eos_token_id\""},
     {{GENERATION, "{\"eos_token_id\": [1, 2.5]}"}, LOAM_ERROR_FORMAT, "must be a token id or a list"},
-    {{GENERATION, "{\"eos_token_id\": [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}"},
-     LOAM_ERROR_UNSUPPORTED,
-     "more than 16 end-of-sequence tokens"},
     {{CONFIG, "{\"bos_token_id\": 99999999999}"}, LOAM_ERROR_FORMAT, "config.json: \"bos_token_id\""},
 };
 
