@@ -33,6 +33,9 @@ struct generate_job {
     double seconds;
 };
 
+// By enum loam_finish.
+static const char *const finish_names[] = {"stop", "length", "context"};
+
 // ---- The prompt ----
 
 enum loam_status loam_check_generate(const struct loam_settings *settings, struct loam_error *error)
@@ -186,6 +189,14 @@ static enum loam_status generate(struct generate_job *job, struct loam_error *er
     return flush_text(job, error);
 }
 
+// As many as were asked for, or as the context leaves; the last token needs no place in it.
+static int32_t most_new_tokens(const struct generate_job *job)
+{
+    int32_t room = loam_decoder_context(job->decoder) - job->prompt.count + 1;
+    int32_t wanted = job->settings->generate.max_new_tokens;
+    return wanted < room ? wanted : room;
+}
+
 static enum loam_status prepare(struct generate_job *job, struct loam_error *error)
 {
     const struct loam_model *model = job->session.model;
@@ -196,10 +207,23 @@ static enum loam_status prepare(struct generate_job *job, struct loam_error *err
                                          .sequences = 1,
                                          .context = (int32_t)context,
                                          .generate = true};
+    LOAM_TRY(loam_generate_check_memory(&model->config, job->session.dtype, context,
+                                        job->settings->generate.max_new_tokens, error));
     LOAM_TRY(loam_decoder_create(&job->decoder, model, job->session.device, &limits, error));
     LOAM_TRY(loam_decode_stream_create(&job->stream, job->session.tokenizer, true, error));
-    job->output = loam_calloc((size_t)job->settings->generate.max_new_tokens, sizeof *job->output, error);
+    job->output = loam_calloc((size_t)most_new_tokens(job), sizeof *job->output, error);
     return job->output == NULL ? error->status : LOAM_OK;
+}
+
+static void report_full_context(const struct generate_job *job)
+{
+    if (job->finish != LOAM_FINISH_CONTEXT) return;
+    loam_log_write(
+        &job->callbacks->log, LOAM_LOG_WARNING,
+        "the context is full after %d of the %d tokens of --max-new-tokens: the model was made for "
+        "%lld positions, of which the prompt takes %d",
+        job->output_count, job->settings->generate.max_new_tokens,
+        (long long)most_positions(&job->session.model->config), job->prompt.count);
 }
 
 static enum loam_status report_json(const struct generate_job *job, struct loam_error *error)
@@ -207,11 +231,11 @@ static enum loam_status report_json(const struct generate_job *job, struct loam_
     json_t *ids = json_array();
     for (int32_t i = 0; i < job->output_count; i++)
         loam_json_push(&ids, json_integer(job->output[i]));
-    json_t *root =
-        json_pack("{s:s%, s:o, s:i, s:i, s:o, s:o}", "text", job->text.data == NULL ? "" : job->text.data,
-                  job->text.size, "ids", ids, "prompt_tokens", job->prompt.count, "new_tokens",
-                  job->output_count, "seconds", loam_json_number(job->seconds), "tokens_per_second",
-                  loam_json_number((double)job->output_count / job->seconds));
+    json_t *root = json_pack(
+        "{s:s%, s:o, s:i, s:i, s:s, s:o, s:o}", "text", job->text.data == NULL ? "" : job->text.data,
+        job->text.size, "ids", ids, "prompt_tokens", job->prompt.count, "new_tokens", job->output_count,
+        "finish_reason", finish_names[job->finish], "seconds", loam_json_number(job->seconds),
+        "tokens_per_second", loam_json_number((double)job->output_count / job->seconds));
     return loam_output_json(job->callbacks, root, JSON_INDENT(2), error);
 }
 
@@ -242,7 +266,10 @@ static enum loam_status run(struct generate_job *job, struct loam_error *error)
     LOAM_TRY(open_adapter(job, error));
     LOAM_TRY(prepare(job, error));
     LOAM_TRY(generate(job, error));
-    return job->settings->json ? report_json(job, error) : loam_output_bytes(job->callbacks, "\n", 1, error);
+    LOAM_TRY(job->settings->json ? report_json(job, error)
+                                 : loam_output_bytes(job->callbacks, "\n", 1, error));
+    report_full_context(job);
+    return LOAM_OK;
 }
 
 enum loam_status loam_run_generate(const struct loam_settings *settings,

@@ -46,6 +46,12 @@ enum loam_status loam_sample(const struct loam_sampling *sampling, float *logits
                              const int32_t *history, size_t history_count, uint64_t draw, int32_t *id,
                              struct loam_error *error);
 
+// Refuses a cache of `context` rows that is larger than the memory there is, before any of it is taken.
+// `max_new_tokens` are what it is for, in the message.
+enum loam_status loam_generate_check_memory(const struct loam_config *config, enum loam_dtype dtype,
+                                            int64_t context, int64_t max_new_tokens,
+                                            struct loam_error *error);
+
 // Feeds `prompt` into an empty cache and appends the generated ids (the end token not included) to `output`,
 // which has room for max_new_tokens, or for as many as the context leaves. `*finish` (NULL: not wanted) says
 // why it ended.

@@ -85,10 +85,12 @@ enum loam_status loam_prompt_encode(struct loam_prompt *prompt, const struct loa
 
 // ---- What follows it ----
 
-static bool begins_with(const struct loam_encoding *encoding, const struct loam_encoding *start)
+static bool begins_with(const struct loam_encoding *encoding, const struct loam_prompt *prompt)
 {
+    const struct loam_encoding *start = &prompt->encoding;
+    if (start->count == 0) return prompt->cut == 0;
     return encoding->count >= start->count &&
-           (start->count == 0 || memcmp(encoding->ids, start->ids, start->count * sizeof *start->ids) == 0);
+           memcmp(encoding->ids, start->ids, start->count * sizeof *start->ids) == 0;
 }
 
 // The ids of what stands behind the prompt, by themselves.
@@ -100,8 +102,10 @@ static enum loam_status encode_rest(struct loam_prompt *prompt, const struct loa
     if (marks == NULL) return LOAM_ERROR_MEMORY;
     prompt->marks = marks;
     const size_t cut = prompt->cut;
-    struct loam_text_input rest = {
-        .text = text->text + cut, .size = text->size - cut, .marks = marks, .continues = true};
+    struct loam_text_input rest = {.text = text->text + cut,
+                                   .size = text->size - cut,
+                                   .marks = marks,
+                                   .continues = prompt->encoding.count > 0};
     for (size_t i = 0; i < text->mark_count; i++) {
         struct loam_mark mark = text->marks[i];
         if (mark.start >= cut)
@@ -115,7 +119,7 @@ enum loam_status loam_prompt_continue(struct loam_prompt *prompt, const struct l
                                       struct loam_error *error)
 {
     LOAM_TRY(loam_tokenizer_encode_input(tokenizer, text, NULL, encoding, error));
-    if (begins_with(encoding, &prompt->encoding)) return LOAM_OK;
+    if (begins_with(encoding, prompt)) return LOAM_OK;
     LOAM_TRY(encode_rest(prompt, tokenizer, text, error));
     encoding->count = 0;
     LOAM_TRY(loam_encoding_append(encoding, &prompt->encoding, 0, error));

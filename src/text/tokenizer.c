@@ -77,22 +77,25 @@ static enum loam_status add_whole_piece(struct encoder *encoder, struct loam_pie
     return LOAM_OK;
 }
 
-static void note_boundary(struct encoder *encoder, struct loam_piece piece)
+// A piece behind an added token, or at the beginning, need not be a word: there pieces begin anyhow.
+static void note_boundary(struct encoder *encoder, size_t index)
 {
+    const struct loam_piece *items = encoder->pieces.list.items;
+    if (encoder->boundary == NULL || index == 0 || items[index - 1].token >= 0) return;
+    struct loam_piece piece = items[index];
     const struct loam_origin *origins = encoder->pieces.text.origins;
     struct loam_boundary *boundary = encoder->boundary;
     uint32_t start = origins[piece.start].start;
-    if (boundary != NULL && start < boundary->at && origins[piece.end - 1].end > boundary->at)
-        boundary->word = start;
+    if (start < boundary->at && origins[piece.end - 1].end > boundary->at) boundary->word = start;
 }
 
-static enum loam_status encode_piece(struct encoder *encoder, struct loam_piece piece,
-                                     struct loam_error *error)
+static enum loam_status encode_piece(struct encoder *encoder, size_t index, struct loam_error *error)
 {
+    struct loam_piece piece = encoder->pieces.list.items[index];
     const struct loam_tokenizer *tokenizer = encoder->tokenizer;
     const char *text = encoder->pieces.text.bytes + piece.start;
     if (piece.token >= 0) return add_whole_piece(encoder, piece, error);
-    note_boundary(encoder, piece);
+    note_boundary(encoder, index);
     LOAM_TRY(loam_bpe_encode(&tokenizer->bpe, text, piece.end - piece.start, &encoder->work, error));
     size_t at = piece.start;
     for (size_t i = 0; i < encoder->work.count; i++) {
@@ -128,7 +131,7 @@ static enum loam_status run_encoder(struct encoder *encoder, const struct loam_t
     struct loam_pieces *pieces = &encoder->pieces;
     LOAM_TRY(cut_up(encoder->tokenizer, input, pieces, &encoder->matcher, error));
     for (size_t i = 0; i < pieces->list.count; i++)
-        LOAM_TRY(encode_piece(encoder, pieces->list.items[i], error));
+        LOAM_TRY(encode_piece(encoder, i, error));
     return LOAM_OK;
 }
 

@@ -14,8 +14,8 @@ enum { DEFAULT_MAX_NEW_TOKENS = 64 };
 
 static int32_t tokens_of(int64_t max_new_tokens)
 {
-    return max_new_tokens > 0 && max_new_tokens < INT32_MAX / 2 ? (int32_t)max_new_tokens
-                                                                : DEFAULT_MAX_NEW_TOKENS;
+    if (max_new_tokens <= 0) return DEFAULT_MAX_NEW_TOKENS;
+    return max_new_tokens < INT32_MAX / 2 ? (int32_t)max_new_tokens : INT32_MAX / 2;
 }
 
 // Rows of the KV cache: a prompt of the session's longest, and the answer, as far as the model has positions.
@@ -124,6 +124,9 @@ enum loam_status loam_answerer_create(struct loam_answerer **out, const struct l
                                       int64_t max_new_tokens, struct loam_error *error)
 {
     int32_t new_tokens = tokens_of(max_new_tokens), rows = context_rows(session, new_tokens);
+    if (!session->device->planning)
+        LOAM_TRY(
+            loam_generate_check_memory(&session->model->config, session->dtype, rows, new_tokens, error));
     struct loam_answerer *answerer = loam_calloc(1, sizeof *answerer, error);
     if (answerer == NULL) return LOAM_ERROR_MEMORY;
     answerer->session = session;

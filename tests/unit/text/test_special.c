@@ -79,6 +79,14 @@ static const struct special_case cases[] = {
      .bos = 1,
      .eos = 2,
      .stops = {2, 3, -1}},
+    {.what = "ids that tokenizer_config.json alone has",
+     .files = {{TOKENIZER,
+                "{\"bos_token\": \"[BOS]\", \"eos_token\": \"[EOS]\", \"added_tokens_decoder\": "
+                "{\"300\": {\"content\": \"[BOS]\"}, \"x\": {}, \"301\": {\"content\": \"[EOS]\"}}}"},
+               {CONFIG, "{\"bos_token_id\": 1, \"eos_token_id\": 2}"}},
+     .bos = 300,
+     .eos = 301,
+     .stops = {301, 2, -1}},
     {.what = "tokens that the tokenizer lacks, and no id",
      .files = {{TOKENIZER, "{\"bos_token\": \"[BOS]\", \"eos_token\": \"[EOS]\"}"},
                {CONFIG, "{\"bos_token_id\": -1, \"eos_token_id\": 999}"}},
@@ -186,12 +194,68 @@ static void wrong_types_are_refused_by_file_and_key(void **state)
     }
 }
 
+static void any_number_of_stops(void **state)
+{
+    (void)state;
+    enum { STOPS = 40 };
+    char directory[256];
+    test_make_directory(directory);
+    char json[512] = "{\"eos_token_id\": [0";
+    for (int i = 1; i < STOPS; i++)
+        sprintf(json + strlen(json), ",%d", i);
+    const struct file file = {GENERATION, strcat(json, "]}")};
+    write_in(directory, &file);
+    struct loam_tokenizer *tokenizer = test_byte_tokenizer(directory, false, false);
+    struct loam_error error;
+    struct loam_special_tokens special;
+    assert_ok(loam_special_tokens_load(&special, directory, tokenizer, &error));
+    assert_int_equal(special.eos_count, STOPS);
+    assert_true(loam_special_tokens_end(&special, STOPS - 1));
+    assert_false(loam_special_tokens_end(&special, STOPS));
+    loam_special_tokens_deinit(&special);
+    loam_tokenizer_destroy(tokenizer);
+    test_remove_directory(directory);
+}
+
+// What names an end that the tokenizer lacks is told when an end is needed.
+static void a_missing_end_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        struct file files[2];
+        const char *message;
+    } missing[] = {
+        {{{0}}, "test, but the model has no end-of-sequence token; name it as \"eos_token\""},
+        {{{CONFIG, "{\"eos_token_id\": 999}"}},
+         "config.json gives eos_token_id 999, which is no token of tokenizer.json"},
+        {{{TOKENIZER, "{\"eos_token\": \"[EOS]\"}"}},
+         "tokenizer_config.json calls it \"[EOS]\", which is no token of tokenizer.json"},
+    };
+    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++) {
+        char directory[256];
+        test_make_directory(directory);
+        struct loam_tokenizer *tokenizer = test_byte_tokenizer(directory, false, false);
+        for (int j = 0; j < 2 && missing[i].files[j].name != NULL; j++)
+            write_in(directory, &missing[i].files[j]);
+        struct loam_error error;
+        struct loam_special_tokens special;
+        assert_ok(loam_special_tokens_load(&special, directory, tokenizer, &error));
+        assert_fails(loam_special_tokens_fail_eos(&special, "test", &error), LOAM_ERROR_FORMAT,
+                     missing[i].message);
+        loam_special_tokens_deinit(&special);
+        loam_tokenizer_destroy(tokenizer);
+        test_remove_directory(directory);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_file_has_its_say),
         cmocka_unit_test(what_is_added_is_what_encoding_adds),
         cmocka_unit_test(wrong_types_are_refused_by_file_and_key),
+        cmocka_unit_test(any_number_of_stops),
+        cmocka_unit_test(a_missing_end_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
