@@ -261,6 +261,23 @@ void loam_special_tokens_deinit(struct loam_special_tokens *special)
     *special = (struct loam_special_tokens){.bos = -1, .eos = -1};
 }
 
+enum loam_status loam_special_tokens_surround(const struct loam_special_tokens *special,
+                                              struct loam_encoding *encoding, struct loam_error *error)
+{
+    size_t count = encoding->count;
+    if (special->add_bos && (count == 0 || encoding->ids[0] != special->bos)) {
+        struct loam_encoding all = {0};
+        enum loam_status status = loam_encoding_add(&all, special->bos, 0, 0, error);
+        if (status == LOAM_OK) status = loam_encoding_append(&all, encoding, 0, error);
+        struct loam_encoding unused = status == LOAM_OK ? *encoding : all;
+        if (status == LOAM_OK) *encoding = all;
+        loam_encoding_deinit(&unused);
+        LOAM_TRY(status);
+    }
+    if (!special->add_eos || (count > 0 && encoding->ids[encoding->count - 1] == special->eos)) return LOAM_OK;
+    return loam_encoding_add(encoding, special->eos, 0, 0, error);
+}
+
 enum loam_status loam_special_tokens_fail_eos(const struct loam_special_tokens *special,
                                               const char *wanted_by, struct loam_error *error)
 {

@@ -24,6 +24,10 @@ void loam_special_tokens_deinit(struct loam_special_tokens *special);
 // Whether generation stops at the id.
 bool loam_special_tokens_end(const struct loam_special_tokens *special, int32_t id);
 
+// Adds to the ids of a text what the tokenizer's configuration asks for, where the text has none of its own.
+enum loam_status loam_special_tokens_surround(const struct loam_special_tokens *special,
+                                              struct loam_encoding *encoding, struct loam_error *error);
+
 // What to say of a text that is to end in EOS where there is none.
 enum loam_status loam_special_tokens_fail_eos(const struct loam_special_tokens *special,
                                               const char *wanted_by, struct loam_error *error);
