@@ -135,8 +135,9 @@ static void tell_end(const struct tokenize_job *job)
 {
     const struct loam_special_tokens *special = &job->special;
     if (job->settings->decode || special->add_eos || special->eos < 0) return;
-    loam_log_write(&job->callbacks->log, LOAM_LOG_INFO, "training adds %s (%d) behind a text without a template",
-                   special->eos_text, (int)special->eos);
+    loam_log_write(&job->callbacks->log, LOAM_LOG_INFO,
+                   "training adds %s (%d) behind a text without a template", special->eos_text,
+                   (int)special->eos);
 }
 
 enum loam_status loam_run_tokenize(const struct loam_settings *settings,

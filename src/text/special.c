@@ -274,7 +274,8 @@ enum loam_status loam_special_tokens_surround(const struct loam_special_tokens *
         loam_encoding_deinit(&unused);
         LOAM_TRY(status);
     }
-    if (!special->add_eos || (count > 0 && encoding->ids[encoding->count - 1] == special->eos)) return LOAM_OK;
+    if (!special->add_eos || (count > 0 && encoding->ids[encoding->count - 1] == special->eos))
+        return LOAM_OK;
     return loam_encoding_add(encoding, special->eos, 0, 0, error);
 }
 
