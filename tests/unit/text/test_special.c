@@ -194,6 +194,41 @@ static void wrong_types_are_refused_by_file_and_key(void **state)
     }
 }
 
+// The ids of a text by the tokenizer beside a tokenizer_config.json.
+static void assert_ids(const char *config, const char *text, const int32_t *ids, size_t count)
+{
+    char directory[256];
+    test_make_directory(directory);
+    const struct file file = {TOKENIZER, config};
+    write_in(directory, &file);
+    struct loam_error error;
+    struct loam_encoding encoding = {0};
+    struct loam_tokenizer *tokenizer = test_byte_tokenizer(directory, false, false);
+    assert_ok(loam_tokenizer_encode(tokenizer, text, strlen(text), false, &encoding, &error));
+    assert_int_equal(encoding.count, count);
+    assert_memory_equal(encoding.ids, ids, count * sizeof *ids);
+    loam_encoding_deinit(&encoding);
+    loam_tokenizer_destroy(tokenizer);
+    test_remove_directory(directory);
+}
+
+// As transformers adds them: those of the vocabulary, and those whose ids follow it.
+static void tokens_of_the_configuration_are_tokens(void **state)
+{
+    (void)state;
+    enum { A = TEST_BYTE + 'a', B = TEST_BYTE + 'b', LESS = TEST_BYTE + '<', MORE = TEST_BYTE + '>' };
+    assert_ids("{\"added_tokens_decoder\": {\"262\": {\"content\": \"<b>\", \"special\": true}, \"261\": "
+               "{\"content\": "
+               "\"<a>\", \"special\": true, \"rstrip\": true}, \"2\": {\"content\": \"</s>\"}}}",
+               "<a> <b></s>", (const int32_t[]){261, 262, 2}, 3);
+    assert_ids("{\"added_tokens_decoder\": {\"300\": {\"content\": \"<a>\"}}, \"eos_token\": \"<b>\"}",
+               "<a><b>", (const int32_t[]){LESS, A, MORE, LESS, B, MORE},
+               6); // another tokenizer's id, and none
+    assert_ids(
+        "{\"pad_token\": \"a\", \"additional_special_tokens\": [{\"content\": \"b\", \"lstrip\": true}]}",
+        "a  b", (const int32_t[]){A, B}, 2);
+}
+
 static void any_number_of_stops(void **state)
 {
     (void)state;
@@ -254,6 +289,7 @@ int main(void)
         cmocka_unit_test(every_file_has_its_say),
         cmocka_unit_test(what_is_added_is_what_encoding_adds),
         cmocka_unit_test(wrong_types_are_refused_by_file_and_key),
+        cmocka_unit_test(tokens_of_the_configuration_are_tokens),
         cmocka_unit_test(any_number_of_stops),
         cmocka_unit_test(a_missing_end_is_named),
     };
