@@ -7,22 +7,23 @@
 #include "base/heap.h"
 #include "lora/lora.h"
 #include "model/decoder.h"
+#include "text/example.h"
 
 enum { MOST_TOKENS = 128 };
 
 // ---- the prompt ----
 
 static enum loam_status take_prompt(struct loam_merge_check *check, const struct loam_session *session,
-                                    const struct loam_encoding *encoding, struct loam_error *error)
+                                    const struct loam_example *prompt, struct loam_error *error)
 {
     check->vocabulary = session->model->config.vocabulary;
-    check->count = encoding->count < MOST_TOKENS ? (int32_t)encoding->count : MOST_TOKENS;
+    check->count = prompt->count < MOST_TOKENS ? prompt->count : MOST_TOKENS;
     if (check->count > session->max_length) check->count = session->max_length;
     if (check->count == 0)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "the prompt is empty: no token to compare on");
     check->ids = loam_calloc((size_t)check->count, sizeof *check->ids, error);
     if (check->ids == NULL) return LOAM_ERROR_MEMORY;
-    memcpy(check->ids, encoding->ids, (size_t)check->count * sizeof *check->ids);
+    memcpy(check->ids, prompt->ids, (size_t)check->count * sizeof *check->ids);
     for (int32_t i = 0; i < check->count; i++)
         if (check->ids[i] >= check->vocabulary)
             return loam_fail(error, LOAM_ERROR_FORMAT,
@@ -38,11 +39,17 @@ enum loam_status loam_merge_check_open(struct loam_merge_check *check,
     *check = (struct loam_merge_check){0};
     struct loam_session session;
     LOAM_TRY(loam_session_open(&session, options, error));
-    struct loam_encoding encoding = {0};
-    enum loam_status status =
-        loam_tokenizer_encode(session.tokenizer, prompt, strlen(prompt), true, &encoding, error);
-    if (status == LOAM_OK) status = take_prompt(check, &session, &encoding, error);
-    loam_encoding_deinit(&encoding);
+    struct loam_rendered text = {0};
+    struct loam_example_work work = {0};
+    struct loam_example example = {0};
+    enum loam_status status = loam_bytes_append_text(&text.text, prompt, error);
+    if (status == LOAM_OK)
+        status =
+            loam_example_build_prompt(&example, &text, session.tokenizer, &session.special, &work, error);
+    if (status == LOAM_OK) status = take_prompt(check, &session, &example, error);
+    loam_example_deinit(&example);
+    loam_example_work_deinit(&work);
+    loam_rendered_deinit(&text);
     loam_session_close(&session);
     if (status != LOAM_OK) loam_merge_check_deinit(check);
     return status;

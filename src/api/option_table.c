@@ -221,7 +221,8 @@ const struct loam_option_row loam_option_rows[] = {
     {TRAIN | EVAL | BENCH,
      {.name = "too-long",
       .argument = "cut|drop",
-      .help = "Cut what is too long from the left of the context, never the answer, or drop the example.",
+      .help =
+          "Cut what is too long from the left of the longest field, never the answer, or drop the example.",
       .default_text = "cut",
       .group = EXAMPLES},
      FIELD(train.too_long),

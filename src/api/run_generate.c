@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "text/example.h"
 #include "text/utf8.h"
 #include "train/session.h"
 
@@ -19,15 +20,21 @@ struct generate_job {
     struct loam_adapter *adapter; // NULL: none
     struct loam_decoder *decoder;
     struct loam_decode_stream *stream;
-    int32_t *prompt; // ids
-    int32_t prompt_count;
-    int32_t *output; // ids [max_new_tokens]
+    struct loam_rendered rendered; // the prompt's text
+    struct loam_example_work work;
+    struct loam_example prompt;
+    struct loam_healing healing;
+    int32_t *output; // ids [output_count], with room for all that may come
     int32_t output_count;
+    enum loam_finish finish;
     int32_t taken;             // tokens so far
     struct loam_bytes text;    // of the output: all of it for JSON, else what has come since the last token
     struct loam_error failure; // of a token's text
     double seconds;
 };
+
+// By enum loam_finish.
+static const char *const finish_names[] = {"stop", "length", "context"};
 
 // ---- The prompt ----
 
@@ -62,22 +69,6 @@ static enum loam_status check_fields(const struct loam_settings *settings, struc
     return LOAM_OK;
 }
 
-static enum loam_status render_template(const struct generate_job *job, struct loam_bytes *text,
-                                        struct loam_error *error)
-{
-    const struct loam_special_tokens *special = &job->session.special;
-    const char *eos =
-        special->eos < 0 ? NULL : loam_tokenizer_id_to_token(job->session.tokenizer, special->eos);
-    LOAM_TRY(check_fields(job->settings, error));
-    struct loam_rendered rendered = {0};
-    enum loam_status status =
-        loam_template_render(job->session.prompt_template, job->settings->fields, job->settings->field_count,
-                             eos == NULL ? "" : eos, true, &rendered, error);
-    if (status == LOAM_OK) status = loam_bytes_append(text, rendered.text.data, rendered.text.size, error);
-    loam_rendered_deinit(&rendered);
-    return status;
-}
-
 // The last line break of a file, which editors put there, does not count; so it is with templates.
 static enum loam_status read_prompt_file(const char *path, struct loam_bytes *text, struct loam_error *error)
 {
@@ -94,16 +85,19 @@ static enum loam_status read_prompt_file(const char *path, struct loam_bytes *te
     return LOAM_OK;
 }
 
-static enum loam_status prompt_text(const struct generate_job *job, struct loam_bytes *text,
-                                    struct loam_error *error)
+static enum loam_status render_prompt(struct generate_job *job, struct loam_error *error)
 {
     const struct loam_generate_settings *generate = &job->settings->generate;
+    struct loam_bytes *text = &job->rendered.text;
     if (generate->prompt != NULL) {
         LOAM_TRY(check_text("--prompt", "", generate->prompt, strlen(generate->prompt), error));
         return loam_bytes_append_text(text, generate->prompt, error);
     }
     if (generate->prompt_file != NULL) return read_prompt_file(generate->prompt_file, text, error);
-    return render_template(job, text, error);
+    LOAM_TRY(check_fields(job->settings, error));
+    return loam_template_render(job->session.prompt_template, job->settings->fields,
+                                job->settings->field_count, &job->session.special, true, &job->rendered,
+                                error);
 }
 
 // Positions that the model can tell apart. ALiBi has no table of them to run out of.
@@ -116,53 +110,32 @@ static int64_t most_positions(const struct loam_config *config)
 static enum loam_status check_prompt(const struct generate_job *job, struct loam_error *error)
 {
     const struct loam_config *config = &job->session.model->config;
-    if (job->prompt_count == 0)
+    if (job->prompt.count == 0)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "the prompt is empty: no token to begin with");
-    if (job->prompt_count >= most_positions(config))
+    if (job->prompt.count >= most_positions(config))
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "the prompt has %d tokens; the model was made for fewer than %lld",
-                         job->prompt_count, (long long)most_positions(config));
-    for (int32_t i = 0; i < job->prompt_count; i++)
-        if (job->prompt[i] >= config->vocabulary)
+                         job->prompt.count, (long long)most_positions(config));
+    for (int32_t i = 0; i < job->prompt.count; i++)
+        if (job->prompt.ids[i] >= config->vocabulary)
             return loam_fail(error, LOAM_ERROR_FORMAT,
                              "token %d of the prompt is id %d, but the model's vocabulary has %lld", i,
-                             job->prompt[i], (long long)config->vocabulary);
+                             job->prompt.ids[i], (long long)config->vocabulary);
     return LOAM_OK;
-}
-
-// The ids of the prompt, with BOS in front where the tokenizer's configuration asks for it. Never EOS: the
-// text goes on.
-static enum loam_status encode_prompt(struct generate_job *job, const struct loam_bytes *text,
-                                      struct loam_error *error)
-{
-    const struct loam_special_tokens *special = &job->session.special;
-    struct loam_encoding encoding = {0};
-    enum loam_status status =
-        loam_tokenizer_encode(job->session.tokenizer, text->data, text->size, false, &encoding, error);
-    bool add_bos =
-        special->add_bos && special->bos >= 0 && (encoding.count == 0 || encoding.ids[0] != special->bos);
-    if (status == LOAM_OK) {
-        job->prompt = loam_calloc(encoding.count + add_bos, sizeof *job->prompt, error);
-        if (job->prompt == NULL) status = LOAM_ERROR_MEMORY;
-    }
-    if (status == LOAM_OK) {
-        if (add_bos) job->prompt[0] = special->bos;
-        if (encoding.count > 0)
-            memcpy(job->prompt + add_bos, encoding.ids, encoding.count * sizeof *job->prompt);
-        job->prompt_count = (int32_t)(encoding.count + add_bos);
-    }
-    loam_encoding_deinit(&encoding);
-    return status == LOAM_OK ? check_prompt(job, error) : status;
 }
 
 static enum loam_status make_prompt(struct generate_job *job, struct loam_error *error)
 {
-    struct loam_bytes text = {0};
-    enum loam_status status = loam_bytes_reserve(&text, 1, error); // never NULL
-    if (status == LOAM_OK) status = prompt_text(job, &text, error);
-    if (status == LOAM_OK) status = encode_prompt(job, &text, error);
-    loam_bytes_deinit(&text);
-    return status;
+    const struct loam_tokenizer *tokenizer = job->session.tokenizer;
+    const struct loam_rendered *rendered = &job->rendered;
+    LOAM_TRY(loam_bytes_reserve(&job->rendered.text, 1, error)); // never NULL
+    LOAM_TRY(render_prompt(job, error));
+    LOAM_TRY(loam_example_build_prompt(&job->prompt, rendered, tokenizer, &job->session.special, &job->work,
+                                       error));
+    size_t cut = job->work.prompt.cut;
+    LOAM_TRY(loam_healing_begin(&job->healing, tokenizer, rendered->text.data + cut,
+                                rendered->text.size - cut, error));
+    return check_prompt(job, error);
 }
 
 // ---- The text as it comes ----
@@ -178,8 +151,9 @@ static enum loam_status flush_text(struct generate_job *job, struct loam_error *
 static bool take_token(void *user, int32_t id)
 {
     struct generate_job *job = user;
-    return loam_decode_stream_push(job->stream, id, &job->text, &job->failure) == LOAM_OK &&
-           flush_text(job, &job->failure) == LOAM_OK &&
+    if (loam_decode_stream_push(job->stream, id, &job->text, &job->failure) != LOAM_OK) return false;
+    loam_healing_strip(&job->healing, &job->text);
+    return flush_text(job, &job->failure) == LOAM_OK &&
            loam_event_progress(job->callbacks, LOAM_ACTIVITY_GENERATE, ++job->taken,
                                job->settings->generate.max_new_tokens, &job->failure) == LOAM_OK;
 }
@@ -198,35 +172,58 @@ static enum loam_status generate(struct generate_job *job, struct loam_error *er
                                          .vocabulary = loam_tokenizer_vocabulary_size(job->session.tokenizer),
                                          .sampling = settings->sampling,
                                          .special = &job->session.special,
+                                         .healing = &job->healing,
                                          .token = take_token,
                                          .piece = take_piece,
                                          .user = job};
     double start = loam_clock_seconds();
-    LOAM_TRY(loam_generate_ids(job->decoder, job->prompt, job->prompt_count, &generation, job->output,
-                               &job->output_count, error));
+    LOAM_TRY(loam_generate_ids(job->decoder, job->prompt.ids, job->prompt.count, &generation, job->output,
+                               &job->output_count, &job->finish, error));
     job->seconds = loam_clock_seconds() - start;
     if (job->failure.status != LOAM_OK) {
         *error = job->failure;
         return error->status;
     }
     LOAM_TRY(loam_decode_stream_finish(job->stream, &job->text, error));
+    loam_healing_strip(&job->healing, &job->text);
     return flush_text(job, error);
+}
+
+// As many as were asked for, or as the context leaves; the last token needs no place in it.
+static int32_t most_new_tokens(const struct generate_job *job)
+{
+    int32_t room = loam_decoder_context(job->decoder) - job->prompt.count + 1;
+    int32_t wanted = job->settings->generate.max_new_tokens;
+    return wanted < room ? wanted : room;
 }
 
 static enum loam_status prepare(struct generate_job *job, struct loam_error *error)
 {
     const struct loam_model *model = job->session.model;
-    int64_t context = (int64_t)job->prompt_count + job->settings->generate.max_new_tokens;
+    int64_t context = (int64_t)job->prompt.count + job->settings->generate.max_new_tokens;
     if (context > most_positions(&model->config)) context = most_positions(&model->config);
-    struct loam_decoder_limits limits = {.tokens = job->prompt_count < LOAM_PROMPT_CHUNK ? job->prompt_count
+    struct loam_decoder_limits limits = {.tokens = job->prompt.count < LOAM_PROMPT_CHUNK ? job->prompt.count
                                                                                          : LOAM_PROMPT_CHUNK,
                                          .sequences = 1,
                                          .context = (int32_t)context,
                                          .generate = true};
+    LOAM_TRY(loam_generate_check_memory(&model->config, job->session.dtype, context,
+                                        job->settings->generate.max_new_tokens, error));
     LOAM_TRY(loam_decoder_create(&job->decoder, model, job->session.device, &limits, error));
     LOAM_TRY(loam_decode_stream_create(&job->stream, job->session.tokenizer, true, error));
-    job->output = loam_calloc((size_t)job->settings->generate.max_new_tokens, sizeof *job->output, error);
+    job->output = loam_calloc((size_t)most_new_tokens(job), sizeof *job->output, error);
     return job->output == NULL ? error->status : LOAM_OK;
+}
+
+static void report_full_context(const struct generate_job *job)
+{
+    if (job->finish != LOAM_FINISH_CONTEXT) return;
+    loam_log_write(
+        &job->callbacks->log, LOAM_LOG_WARNING,
+        "the context is full after %d of the %d tokens of --max-new-tokens: the model was made for "
+        "%lld positions, of which the prompt takes %d",
+        job->output_count, job->settings->generate.max_new_tokens,
+        (long long)most_positions(&job->session.model->config), job->prompt.count);
 }
 
 static enum loam_status report_json(const struct generate_job *job, struct loam_error *error)
@@ -234,11 +231,11 @@ static enum loam_status report_json(const struct generate_job *job, struct loam_
     json_t *ids = json_array();
     for (int32_t i = 0; i < job->output_count; i++)
         loam_json_push(&ids, json_integer(job->output[i]));
-    json_t *root =
-        json_pack("{s:s%, s:o, s:i, s:i, s:o, s:o}", "text", job->text.data == NULL ? "" : job->text.data,
-                  job->text.size, "ids", ids, "prompt_tokens", job->prompt_count, "new_tokens",
-                  job->output_count, "seconds", loam_json_number(job->seconds), "tokens_per_second",
-                  loam_json_number((double)job->output_count / job->seconds));
+    json_t *root = json_pack(
+        "{s:s%, s:o, s:i, s:i, s:s, s:o, s:o}", "text", job->text.data == NULL ? "" : job->text.data,
+        job->text.size, "ids", ids, "prompt_tokens", job->prompt.count, "new_tokens", job->output_count,
+        "finish_reason", finish_names[job->finish], "seconds", loam_json_number(job->seconds),
+        "tokens_per_second", loam_json_number((double)job->output_count / job->seconds));
     return loam_output_json(job->callbacks, root, JSON_INDENT(2), error);
 }
 
@@ -269,7 +266,10 @@ static enum loam_status run(struct generate_job *job, struct loam_error *error)
     LOAM_TRY(open_adapter(job, error));
     LOAM_TRY(prepare(job, error));
     LOAM_TRY(generate(job, error));
-    return job->settings->json ? report_json(job, error) : loam_output_bytes(job->callbacks, "\n", 1, error);
+    LOAM_TRY(job->settings->json ? report_json(job, error)
+                                 : loam_output_bytes(job->callbacks, "\n", 1, error));
+    report_full_context(job);
+    return LOAM_OK;
 }
 
 enum loam_status loam_run_generate(const struct loam_settings *settings,
@@ -278,7 +278,10 @@ enum loam_status loam_run_generate(const struct loam_settings *settings,
     struct generate_job job = {.settings = settings, .callbacks = callbacks};
     enum loam_status status = run(&job, error);
     free(job.output);
-    free(job.prompt);
+    loam_rendered_deinit(&job.rendered);
+    loam_example_work_deinit(&job.work);
+    loam_example_deinit(&job.prompt);
+    loam_healing_deinit(&job.healing);
     loam_bytes_deinit(&job.text);
     loam_decode_stream_destroy(job.stream);
     loam_decoder_destroy(job.decoder);

@@ -7,12 +7,15 @@
 #include "api/run.h"
 #include "base/file.h"
 #include "base/heap.h"
+#include "base/log.h"
+#include "text/special.h"
 
 struct tokenize_job {
     const struct loam_tokenize_settings *settings;
     bool json;
     const struct loam_callbacks *callbacks;
     struct loam_tokenizer *tokenizer;
+    struct loam_special_tokens special;
     struct loam_encoding encoding;
     struct loam_bytes input;
     struct loam_bytes output;
@@ -53,6 +56,8 @@ static enum loam_status encode_text(struct tokenize_job *job, const char *text, 
 {
     LOAM_TRY(loam_tokenizer_encode(job->tokenizer, text, size, job->settings->special_tokens, &job->encoding,
                                    error));
+    if (job->settings->special_tokens)
+        LOAM_TRY(loam_special_tokens_surround(&job->special, &job->encoding, error));
     if (job->json) return loam_output_json(job->callbacks, encoding_json(job), JSON_COMPACT, error);
     loam_bytes_clear(&job->output);
     for (size_t i = 0; i < job->encoding.count; i++)
@@ -125,6 +130,16 @@ static enum loam_status convert_input(struct tokenize_job *job, struct loam_erro
     return LOAM_OK;
 }
 
+// What training adds to a text without a template is not among the ids, which stand for the text.
+static void tell_end(const struct tokenize_job *job)
+{
+    const struct loam_special_tokens *special = &job->special;
+    if (job->settings->decode || special->add_eos || special->eos < 0) return;
+    loam_log_write(&job->callbacks->log, LOAM_LOG_INFO,
+                   "training adds %s (%d) behind a text without a template", special->eos_text,
+                   (int)special->eos);
+}
+
 enum loam_status loam_run_tokenize(const struct loam_settings *settings,
                                    const struct loam_callbacks *callbacks, struct loam_error *error)
 {
@@ -134,11 +149,15 @@ enum loam_status loam_run_tokenize(const struct loam_settings *settings,
     if (path == NULL) return error->status;
     enum loam_status status = loam_tokenizer_load(&job.tokenizer, path, error);
     free(path);
+    if (status == LOAM_OK)
+        status = loam_special_tokens_load(&job.special, settings->train.model, job.tokenizer, error);
+    if (status == LOAM_OK) tell_end(&job);
     if (status == LOAM_OK) status = read_input(&job, error);
     if (status == LOAM_OK) status = convert_input(&job, error);
     loam_bytes_deinit(&job.output);
     loam_bytes_deinit(&job.input);
     loam_encoding_deinit(&job.encoding);
+    loam_special_tokens_deinit(&job.special);
     loam_tokenizer_destroy(job.tokenizer);
     return status;
 }

@@ -93,7 +93,7 @@ static enum loam_status is_bare(const struct loam_template *prompt_template, boo
     *bare = loam_template_prompt_field_count(prompt_template) == 0;
     if (!*bare) return LOAM_OK;
     struct loam_rendered rendered = {0};
-    enum loam_status status = loam_template_render(prompt_template, NULL, 0, "", true, &rendered, error);
+    enum loam_status status = loam_template_render(prompt_template, NULL, 0, NULL, true, &rendered, error);
     *bare = rendered.text.size == 0;
     loam_rendered_deinit(&rendered);
     return status;

@@ -182,7 +182,7 @@ static enum loam_status generate(struct generate_bench *bench, double *prefill, 
     loam_decoder_trace(bench->decoder, &bench->prefill);
     const double start = loam_clock_seconds();
     LOAM_TRY(loam_generate_ids(bench->decoder, bench->ids, settings->prompt_tokens, &generation,
-                               bench->ids + settings->prompt_tokens, &count, error));
+                               bench->ids + settings->prompt_tokens, &count, NULL, error));
     *prefill = bench->first_token - start;
     *decode = bench->decode_seconds;
     bench->decoded += count - 1;

@@ -7,12 +7,17 @@
 #include "base/heap.h"
 #include "base/rng.h"
 
-static int32_t argmax(const float *logits, int32_t vocabulary)
+static bool may_choose(const struct loam_sampling *sampling, int32_t id)
 {
-    int32_t best = 0;
-    for (int32_t i = 1; i < vocabulary; i++)
-        if (logits[i] > logits[best]) best = i;
-    return best;
+    return sampling->allowed == NULL || sampling->allowed[id];
+}
+
+static int32_t argmax(const struct loam_sampling *sampling, const float *logits, int32_t vocabulary)
+{
+    int32_t best = -1;
+    for (int32_t i = 0; i < vocabulary; i++)
+        if (may_choose(sampling, i) && (best < 0 || logits[i] > logits[best])) best = i;
+    return best < 0 ? 0 : best;
 }
 
 // Divides positive and multiplies negative logits of every id seen so far, each once. An id is marked as done
@@ -129,17 +134,18 @@ enum loam_status loam_sample(const struct loam_sampling *sampling, float *logits
     if (sampling->repetition_penalty != 1)
         LOAM_TRY(penalise(logits, vocabulary, sampling->repetition_penalty, history, history_count, error));
     if (sampling->temperature <= 0) {
-        *id = argmax(logits, vocabulary);
+        *id = argmax(sampling, logits, vocabulary);
         return LOAM_OK;
     }
     struct candidate *candidates =
         loam_calloc((size_t)vocabulary, sizeof *candidates + sizeof(double), error);
     if (candidates == NULL) return LOAM_ERROR_MEMORY;
     double *weights = (double *)(void *)(candidates + vocabulary);
+    int32_t count = 0;
     for (int32_t i = 0; i < vocabulary; i++)
-        candidates[i] = (struct candidate){logits[i], i};
-    int32_t kept = sampling->top_k > 0 && sampling->top_k < vocabulary ? sampling->top_k : vocabulary;
-    select_best(candidates, vocabulary, kept);
+        if (may_choose(sampling, i)) candidates[count++] = (struct candidate){logits[i], i};
+    int32_t kept = sampling->top_k > 0 && sampling->top_k < count ? sampling->top_k : count;
+    select_best(candidates, count, kept);
     *id = draw_candidate(sampling, candidates, kept, weights, draw);
     free(candidates);
     return LOAM_OK;

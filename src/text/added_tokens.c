@@ -229,3 +229,31 @@ enum loam_status loam_added_tokens_split(const struct loam_added_tokens *tokens,
     loam_pieces_swap(pieces, false);
     return LOAM_OK;
 }
+
+static const struct loam_added_token *find_by_id(const struct loam_added_tokens *tokens, int32_t id)
+{
+    for (size_t i = 0; i < tokens->count; i++)
+        if (tokens->items[i].id == id) return &tokens->items[i];
+    return NULL;
+}
+
+enum loam_status loam_added_tokens_mark(const struct loam_added_tokens *tokens, const struct loam_mark *marks,
+                                        size_t count, struct loam_pieces *pieces, struct loam_error *error)
+{
+    if (count == 0) return LOAM_OK;
+    size_t size = pieces->text.size;
+    size_t done = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t from = marks[i].start;
+        size_t to = marks[i].end;
+        size_t next = i + 1 < count ? marks[i + 1].start : size;
+        const struct loam_added_token *token = find_by_id(tokens, marks[i].id);
+        if (token != NULL) take_space(token, pieces->text.bytes, done, next, &from, &to);
+        LOAM_TRY(loam_pieces_push(pieces, done, from, -1, error));
+        LOAM_TRY(loam_pieces_push(pieces, from, to, marks[i].id, error));
+        done = to;
+    }
+    LOAM_TRY(loam_pieces_push(pieces, done, size, -1, error));
+    loam_pieces_swap(pieces, false);
+    return LOAM_OK;
+}

@@ -4,6 +4,7 @@
 #define LOAM_TEXT_ADDED_TOKENS_H
 
 #include "text/steps.h"
+#include "text/tokenizer.h"
 #include "text/vocab.h"
 
 struct loam_added_token {
@@ -43,6 +44,11 @@ enum loam_status loam_added_tokens_add(struct loam_added_tokens *tokens, struct 
 // free one), its normalised content, and its place in a trie.
 enum loam_status loam_added_tokens_build(struct loam_added_tokens *tokens, const struct loam_vocab *vocab,
                                          const struct loam_steps *normalizer, struct loam_error *error);
+
+// Cuts out the marked tokens as pieces of their own, with the white space that such an added token takes.
+// `marks` [count] are in order and apart.
+enum loam_status loam_added_tokens_mark(const struct loam_added_tokens *tokens, const struct loam_mark *marks,
+                                        size_t count, struct loam_pieces *pieces, struct loam_error *error);
 
 // Cuts out the tokens of one trie as pieces of their own.
 enum loam_status loam_added_tokens_split(const struct loam_added_tokens *tokens, const struct loam_trie *trie,

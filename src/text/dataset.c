@@ -22,7 +22,6 @@ struct loam_dataset {
     enum loam_data_format format;
     struct loam_template *built_in;              // the squad template, when none was given
     const struct loam_template *prompt_template; // NULL: the text field as it is
-    const char *eos_text;
     const char **names; // fields to read; the strings belong to the template, or are text_names
     size_t name_count;
 
@@ -33,7 +32,7 @@ struct loam_dataset {
     unsigned char *met; // [records] whether its length has been counted
 
     // Working memory of reading.
-    struct loam_encoding encoding;
+    struct loam_example_work work;
     struct loam_rendered rendered;
 };
 
@@ -46,7 +45,7 @@ void loam_dataset_destroy(struct loam_dataset *dataset)
     loam_template_destroy(dataset->built_in);
     loam_squad_destroy(dataset->squad);
     loam_lines_destroy(dataset->lines);
-    loam_encoding_deinit(&dataset->encoding);
+    loam_example_work_deinit(&dataset->work);
     loam_rendered_deinit(&dataset->rendered);
     free(dataset);
 }
@@ -153,9 +152,6 @@ static enum loam_status open_into(struct loam_dataset *dataset, const struct loa
     LOAM_TRY(check_options(options, error));
     dataset->options.path = dataset->path = loam_strdup(options->path, error);
     if (dataset->path == NULL) return LOAM_ERROR_MEMORY;
-    int32_t eos = options->special->eos;
-    const char *eos_text = eos >= 0 ? loam_tokenizer_id_to_token(options->tokenizer, eos) : NULL;
-    dataset->eos_text = eos_text != NULL ? eos_text : "";
     struct loam_map map;
     LOAM_TRY(loam_map_open(&map, dataset->path, true, error));
     enum loam_status status = open_data(dataset, &map, error);
@@ -218,10 +214,12 @@ static enum loam_status render(struct loam_dataset *dataset, const struct loam_f
         return LOAM_OK;
     }
     struct loam_rendered *rendered = &dataset->rendered;
-    LOAM_TRY(loam_template_render(chosen, fields, count, dataset->eos_text, false, rendered, error));
+    LOAM_TRY(loam_template_render(chosen, fields, count, dataset->options.special, false, rendered, error));
     *source = (struct loam_example_source){
         .text = rendered->text.data,
         .size = rendered->text.size,
+        .marks = rendered->marks,
+        .mark_count = rendered->mark_count,
         .completion_start = rendered->completion_start,
         .context_start = rendered->context_start,
         .context_end = rendered->context_end,
@@ -265,7 +263,7 @@ enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, s
     struct loam_example_source source;
     enum loam_example_fate fate;
     LOAM_TRY(render(dataset, fields, count, &source, error));
-    LOAM_TRY(loam_example_build(example, &source, &dataset->options, &dataset->encoding, &fate, error));
+    LOAM_TRY(loam_example_build(example, &source, &dataset->options, &dataset->work, &fate, error));
     count_fate(dataset, index, fate);
     return LOAM_OK;
 }

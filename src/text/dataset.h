@@ -25,9 +25,9 @@
 enum loam_loss_on { LOAM_LOSS_ON_ALL, LOAM_LOSS_ON_COMPLETION };
 
 // What becomes of an example of more than max_length tokens. CUT takes tokens away from the start of the
-// template's first field (the context); the rest stays, and if the context has too few tokens the example is
-// dropped. Where there is no context apart from the completion (no template, or one of a single field) the
-// first max_length tokens stay.
+// longest field before the completion (the context); the rest stays, and if the context has too few tokens
+// the example is dropped. Where there is no context apart from the completion (no template, or one of a
+// single field) the first max_length tokens stay.
 enum loam_too_long { LOAM_TOO_LONG_CUT, LOAM_TOO_LONG_DROP };
 
 // The template, the tokenizer and the special tokens must outlive the dataset.
@@ -68,6 +68,7 @@ struct loam_example {
     int32_t count;
     int32_t label_start;
     bool dropped;    // too long and dropped: count is 0
+    bool unended;    // all of it is there, and its last token does not stop generation
     char id[64];     // the record's own id, or "line N"
     size_t capacity; // of ids
 };

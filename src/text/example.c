@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "text/grow.h"
+#include "text/postprocessor.h"
 
 // Which tokens of the encoding the example takes, and what goes around them:
 // [bos] ids[begin, drop_begin) ids[drop_end, end) [eos]
@@ -31,7 +32,8 @@ static bool is_added(const struct loam_encoding *encoding, size_t index)
 // BOS and EOS once each: what the post-processor added goes where the text has its own, and what the
 // tokenizer's configuration or the source asks for comes where there is none.
 static struct layout place_special_tokens(const struct loam_encoding *encoding,
-                                          const struct loam_special_tokens *special, bool wants_eos)
+                                          const struct loam_special_tokens *special,
+                                          const struct loam_example_source *source)
 {
     const int32_t *ids = encoding->ids;
     size_t begin = 0;
@@ -50,21 +52,38 @@ static struct layout place_special_tokens(const struct loam_encoding *encoding,
         .drop_end = end,
         .end = end,
         .bos = special->bos >= 0 && special->add_bos && !has_bos,
-        .eos = special->eos >= 0 && (special->add_eos || wants_eos) && !has_eos,
+        .eos =
+            special->eos >= 0 && (special->add_eos || source->wants_eos) && !has_eos && !source->prompt_only,
     };
 }
 
-// The first token that reaches into the completion; one that straddles the boundary belongs to it. What the
-// post-processor added at the end does too.
-static size_t find_completion(const struct loam_encoding *encoding, const struct layout *layout, size_t start)
+// Encodes the text with what the post-processor adds; `*completion` is the index of the first token behind
+// the prompt. Nothing stands behind a prompt: what the post-processor adds there comes off.
+static enum loam_status encode(struct loam_example_work *work, const struct loam_example_source *source,
+                               const struct loam_tokenizer *tokenizer, size_t *completion,
+                               struct loam_error *error)
 {
-    if (start == 0) return layout->begin;
-    for (size_t i = layout->begin; i < layout->end; i++)
-        if (encoding->ends[i] > start) return i;
-    size_t first = layout->end;
-    while (first > layout->begin && is_added(encoding, first - 1))
-        first--;
-    return first;
+    struct loam_text_input text = {
+        .text = source->text, .size = source->size, .marks = source->marks, .mark_count = source->mark_count};
+    struct loam_text_input before = text;
+    before.size = source->completion_start;
+    while (before.mark_count > 0 && before.marks[before.mark_count - 1].end > before.size)
+        before.mark_count--;
+    struct loam_prompt *prompt = &work->prompt;
+    LOAM_TRY(loam_prompt_encode(prompt, tokenizer, &before, error));
+    struct loam_encoding *encoding = &work->encoding;
+    if (source->prompt_only) {
+        encoding->count = 0;
+        LOAM_TRY(loam_encoding_append(encoding, &prompt->encoding, 0, error));
+    } else {
+        LOAM_TRY(loam_prompt_continue(prompt, tokenizer, &text, encoding, error));
+    }
+    size_t added;
+    LOAM_TRY(loam_tokenizer_add_special(tokenizer, encoding, &added, error));
+    *completion = added + prompt->encoding.count;
+    if (*completion > encoding->count) *completion = encoding->count;
+    if (source->prompt_only) encoding->count = *completion;
+    return LOAM_OK;
 }
 
 // Takes `excess` tokens from the start of those that lie in the context; false when it has too few.
@@ -133,17 +152,25 @@ static enum loam_status write_ids(struct loam_example *example, const struct loa
     return LOAM_OK;
 }
 
+// Whether generation stops at the example's last token.
+static bool ends(const struct loam_special_tokens *special, const struct loam_example *example)
+{
+    return loam_special_tokens_end(special, example->ids[example->count - 1]);
+}
+
 enum loam_status loam_example_build(struct loam_example *example, const struct loam_example_source *source,
                                     const struct loam_dataset_options *options,
-                                    struct loam_encoding *encoding, enum loam_example_fate *fate,
+                                    struct loam_example_work *work, enum loam_example_fate *fate,
                                     struct loam_error *error)
 {
     *fate = LOAM_EXAMPLE_WHOLE;
     example->count = example->label_start = 0;
-    example->dropped = false;
-    LOAM_TRY(loam_tokenizer_encode(options->tokenizer, source->text, source->size, true, encoding, error));
-    struct layout layout = place_special_tokens(encoding, options->special, source->wants_eos);
-    size_t completion = find_completion(encoding, &layout, source->completion_start);
+    example->dropped = example->unended = false;
+    struct loam_encoding *encoding = &work->encoding;
+    size_t completion;
+    LOAM_TRY(encode(work, source, options->tokenizer, &completion, error));
+    struct layout layout = place_special_tokens(encoding, options->special, source);
+    if (completion < layout.begin || source->completion_start == 0) completion = layout.begin;
     size_t limit = (size_t)options->max_length;
     if (layout_count(&layout) > limit) {
         example->dropped = !shorten(&layout, encoding, source, options->too_long, limit);
@@ -151,6 +178,7 @@ enum loam_status loam_example_build(struct loam_example *example, const struct l
         if (example->dropped) return LOAM_OK;
     }
     LOAM_TRY(write_ids(example, encoding, &layout, options->special, error));
+    if (source->prompt_only) return check_vocabulary(example, options, error);
     if (example->count == 0)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: record %s gives no tokens", options->path,
                          example->id);
@@ -160,7 +188,36 @@ enum loam_status loam_example_build(struct loam_example *example, const struct l
             layout.bos + (completion - layout.begin) - (completion >= layout.drop_end ? dropped : 0);
         example->label_start = start < limit ? (int32_t)start : options->max_length;
     }
+    example->unended = layout.end == encoding->count && !ends(options->special, example);
     return check_vocabulary(example, options, error);
+}
+
+enum loam_status loam_example_build_prompt(struct loam_example *example, const struct loam_rendered *rendered,
+                                           const struct loam_tokenizer *tokenizer,
+                                           const struct loam_special_tokens *special,
+                                           struct loam_example_work *work, struct loam_error *error)
+{
+    const struct loam_example_source source = {
+        .text = rendered->text.data,
+        .size = rendered->text.size,
+        .marks = rendered->marks,
+        .mark_count = rendered->mark_count,
+        .completion_start = rendered->text.size,
+        .prompt_only = true,
+    };
+    const struct loam_dataset_options options = {.path = "prompt",
+                                                 .max_length = INT32_MAX,
+                                                 .tokenizer = tokenizer,
+                                                 .special = special,
+                                                 .vocabulary = INT32_MAX};
+    enum loam_example_fate fate;
+    return loam_example_build(example, &source, &options, work, &fate, error);
+}
+
+void loam_example_work_deinit(struct loam_example_work *work)
+{
+    loam_prompt_deinit(&work->prompt);
+    loam_encoding_deinit(&work->encoding);
 }
 
 void loam_example_deinit(struct loam_example *example)

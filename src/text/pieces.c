@@ -114,6 +114,11 @@ enum loam_status loam_pieces_pass(struct loam_pieces *pieces, size_t index, bool
     return loam_pieces_push(pieces, start, pieces->next_text.size, piece.token, error);
 }
 
+bool loam_pieces_continues(const struct loam_pieces *pieces, size_t start)
+{
+    return pieces->continues && pieces->text.origins[start].start == 0;
+}
+
 void loam_pieces_swap(struct loam_pieces *pieces, bool rewrites)
 {
     struct loam_piece_list list = pieces->list;

@@ -38,7 +38,8 @@ struct loam_pieces {
     // What the running step makes of them; takes their place when it is done.
     struct loam_origins_text next_text;
     struct loam_piece_list next_list;
-    size_t limit; // bytes that a rewritten text may have
+    size_t limit;   // bytes that a rewritten text may have
+    bool continues; // the text goes on from another: no step puts anything in front of it
 };
 
 // One piece that is all of `text` (valid UTF-8, less than 2 GiB).
@@ -61,6 +62,10 @@ enum loam_status loam_pieces_push(struct loam_pieces *pieces, size_t start, size
 // text when the step rewrites.
 enum loam_status loam_pieces_pass(struct loam_pieces *pieces, size_t index, bool rewrites,
                                   struct loam_error *error);
+
+// Whether the piece that starts at `start` of the present text is the beginning of a text that goes on from
+// another.
+bool loam_pieces_continues(const struct loam_pieces *pieces, size_t start);
 
 // Ends a step: what it made becomes the present.
 void loam_pieces_swap(struct loam_pieces *pieces, bool rewrites);

@@ -49,6 +49,15 @@ enum loam_status loam_encoding_add(struct loam_encoding *encoding, int32_t id, u
     return LOAM_OK;
 }
 
+enum loam_status loam_encoding_append(struct loam_encoding *encoding, const struct loam_encoding *more,
+                                      size_t offset, struct loam_error *error)
+{
+    for (size_t i = 0; i < more->count; i++)
+        LOAM_TRY(loam_encoding_add(encoding, more->ids[i], more->starts[i] + (uint32_t)offset,
+                                   more->ends[i] + (uint32_t)offset, error));
+    return LOAM_OK;
+}
+
 // ---- Parsing ----
 
 static enum loam_status add_piece(struct loam_postprocessor *processor, int32_t id, struct loam_error *error)
@@ -203,21 +212,13 @@ void loam_postprocessor_trim(const struct loam_postprocessor *processor, const c
     }
 }
 
-static enum loam_status append_text(const struct loam_encoding *text, struct loam_encoding *all,
-                                    struct loam_error *error)
-{
-    for (size_t i = 0; i < text->count; i++)
-        LOAM_TRY(loam_encoding_add(all, text->ids[i], text->starts[i], text->ends[i], error));
-    return LOAM_OK;
-}
-
 static enum loam_status apply_template(const struct loam_postprocessor *processor, bool add_special_tokens,
                                        const struct loam_encoding *text, struct loam_encoding *all,
                                        struct loam_error *error)
 {
     for (size_t i = 0; i < processor->piece_count; i++) {
         if (processor->pieces[i] == LOAM_POST_TEXT)
-            LOAM_TRY(append_text(text, all, error));
+            LOAM_TRY(loam_encoding_append(all, text, 0, error));
         else if (add_special_tokens)
             LOAM_TRY(loam_encoding_add(all, processor->pieces[i], 0, 0, error));
     }

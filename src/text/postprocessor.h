@@ -33,8 +33,10 @@ void loam_postprocessor_trim(const struct loam_postprocessor *processor, const c
 enum loam_status loam_postprocessor_run(const struct loam_postprocessor *processor, bool add_special_tokens,
                                         struct loam_encoding *encoding, struct loam_error *error);
 
-// Appends a token to an encoding.
+// Appends tokens to an encoding: one, or those of a text that begins at byte `offset`.
 enum loam_status loam_encoding_add(struct loam_encoding *encoding, int32_t id, uint32_t start, uint32_t end,
                                    struct loam_error *error);
+enum loam_status loam_encoding_append(struct loam_encoding *encoding, const struct loam_encoding *more,
+                                      size_t offset, struct loam_error *error);
 
 #endif

@@ -10,8 +10,9 @@ enum loam_status loam_rewrite_prepend(const struct loam_step *step, struct loam_
                                       size_t end, struct loam_matcher *matcher, struct loam_error *error)
 {
     (void)matcher;
-    LOAM_TRY(
-        loam_pieces_put(pieces, step->content.data, step->content.size, pieces->text.origins[start], error));
+    if (!loam_pieces_continues(pieces, start))
+        LOAM_TRY(loam_pieces_put(pieces, step->content.data, step->content.size, pieces->text.origins[start],
+                                 error));
     return loam_pieces_keep(pieces, start, end, error);
 }
 
@@ -97,7 +98,8 @@ enum loam_status loam_rewrite_metaspace(const struct loam_step *step, struct loa
     struct loam_origin first = pieces->text.origins[start];
     bool wanted = step->prepend_scheme == LOAM_PREPEND_ALWAYS ||
                   (step->prepend_scheme == LOAM_PREPEND_FIRST && first.start == 0);
-    if (wanted && !marked) LOAM_TRY(loam_pieces_put(pieces, mark->data, mark->size, first, error));
+    if (wanted && !marked && !loam_pieces_continues(pieces, start))
+        LOAM_TRY(loam_pieces_put(pieces, mark->data, mark->size, first, error));
     while (start < end) {
         const char *space = memchr(bytes + start, ' ', end - start);
         size_t until = space == NULL ? end : (size_t)(space - bytes);
@@ -115,7 +117,7 @@ enum loam_status loam_rewrite_prefix_space(const struct loam_step *step, struct 
 {
     (void)step;
     (void)matcher;
-    if (pieces->text.bytes[start] != ' ')
+    if (pieces->text.bytes[start] != ' ' && !loam_pieces_continues(pieces, start))
         LOAM_TRY(loam_pieces_put(pieces, " ", 1, pieces->text.origins[start], error));
     return loam_pieces_keep(pieces, start, end, error);
 }

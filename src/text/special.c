@@ -1,9 +1,14 @@
 #include "text/special.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/file.h"
+#include "base/heap.h"
 #include "base/json.h"
+#include "text/grow.h"
 #include "text/tokenizer_parts.h"
 
 // The files that name special tokens, as far as they are there.
@@ -39,32 +44,83 @@ static void release(struct sources *sources)
     json_decref(sources->model);
 }
 
-// The id of the token that `key` spells: a string, or an object with its content. *id is left alone when the
-// key is absent, null, or spells what is no token of this tokenizer.
-static enum loam_status find_by_text(const json_t *source, const char *name, const char *key,
-                                     const struct loam_tokenizer *tokenizer, int32_t *id,
-                                     struct loam_error *error)
+// An id as a key of added_tokens_decoder, -1: none.
+static int32_t parse_id(const char *text)
+{
+    char *end;
+    errno = 0;
+    long id = strtol(text, &end, 10);
+    return end == text || *end != '\0' || errno != 0 || id < 0 || id >= LOAM_MAX_VOCABULARY ? -1
+                                                                                            : (int32_t)id;
+}
+
+// The id that tokenizer_config.json gives a token which tokenizer.json lacks, -1: none.
+static int32_t find_in_decoder(const json_t *tokenizer_config, const char *content)
+{
+    json_t *decoder = json_object_get(tokenizer_config, "added_tokens_decoder");
+    const char *key;
+    json_t *token;
+    json_object_foreach(decoder, key, token)
+    {
+        const char *text = json_string_value(json_object_get(token, "content"));
+        if (text != NULL && strcmp(text, content) == 0) return parse_id(key);
+    }
+    return -1;
+}
+
+// The token that `key` spells: a string, or an object with its content. *text is left alone when the key is
+// absent or null.
+static enum loam_status read_text(const json_t *source, const char *name, const char *key, const char **text,
+                                  struct loam_error *error)
 {
     const json_t *value = json_object_get(source, key);
     if (json_is_object(value)) value = json_object_get(value, "content");
-    if (*id >= 0 || value == NULL || json_is_null(value)) return LOAM_OK;
+    if (value == NULL || json_is_null(value)) return LOAM_OK;
     if (!json_is_string(value))
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s: \"%s\" must be a string or an object with \"content\"", name, key);
-    *id = loam_tokenizer_token_to_id(tokenizer, json_string_value(value));
+    *text = json_string_value(value);
     return LOAM_OK;
 }
 
+// The id of the token that `key` spells in tokenizer_config.json, else in special_tokens_map.json; *id is -1
+// and `note` says so where it spells what is no single token.
+static enum loam_status find_by_text(const struct sources *sources, const char *key,
+                                     const struct loam_tokenizer *tokenizer, int32_t *id, const char **text,
+                                     char note[160], struct loam_error *error)
+{
+    const struct {
+        const json_t *root;
+        const char *name;
+    } files[] = {{sources->tokenizer, "tokenizer_config.json"}, {sources->map, "special_tokens_map.json"}};
+    for (size_t i = 0; i < sizeof files / sizeof *files && *id < 0; i++) {
+        *text = NULL;
+        LOAM_TRY(read_text(files[i].root, files[i].name, key, text, error));
+        if (*text == NULL) continue;
+        *id = loam_tokenizer_token_to_id(tokenizer, *text);
+        if (*id < 0) *id = find_in_decoder(sources->tokenizer, *text);
+        if (*id < 0)
+            snprintf(note, 160, "%s calls it \"%.40s\", which is no token of tokenizer.json", files[i].name,
+                     *text);
+    }
+    return LOAM_OK;
+}
+
+bool loam_special_tokens_end(const struct loam_special_tokens *special, int32_t id)
+{
+    for (size_t i = 0; i < special->eos_count; i++)
+        if (special->eos_ids[i] == id) return true;
+    return false;
+}
+
 // Appends an id to the stop ids, once.
-static enum loam_status add_stop(struct loam_special_tokens *special, int32_t id, const char *name,
+static enum loam_status add_stop(struct loam_special_tokens *special, int32_t id, size_t *capacity,
                                  struct loam_error *error)
 {
-    for (int i = 0; i < special->eos_count; i++) {
-        if (special->eos_ids[i] == id) return LOAM_OK;
-    }
-    if (special->eos_count == LOAM_MAX_EOS)
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: more than %d end-of-sequence tokens", name,
-                         LOAM_MAX_EOS);
+    if (loam_special_tokens_end(special, id)) return LOAM_OK;
+    int32_t *grown = loam_grow(special->eos_ids, capacity, special->eos_count + 1, sizeof *grown, error);
+    if (grown == NULL) return LOAM_ERROR_MEMORY;
+    special->eos_ids = grown;
     special->eos_ids[special->eos_count++] = id;
     return LOAM_OK;
 }
@@ -81,9 +137,11 @@ static enum loam_status read_id(const json_t *value, const char *name, const cha
     return LOAM_OK;
 }
 
-// Adds every id under eos_token_id to the stop ids, and takes the first for `eos` when there is none yet.
+// Adds every id under eos_token_id to the stop ids, and takes the first that the tokenizer has for `eos` when
+// there is none yet.
 static enum loam_status add_stops(struct loam_special_tokens *special, const json_t *source, const char *name,
-                                  const struct loam_tokenizer *tokenizer, struct loam_error *error)
+                                  const struct loam_tokenizer *tokenizer, size_t *capacity,
+                                  struct loam_error *error)
 {
     static const char key[] = "eos_token_id";
     const json_t *value = json_object_get(source, key);
@@ -93,8 +151,12 @@ static enum loam_status add_stops(struct loam_special_tokens *special, const jso
         int32_t id = -1;
         LOAM_TRY(read_id(json_is_array(value) ? json_array_get(value, i) : value, name, key, &id, error));
         if (id < 0) continue;
-        if (special->eos < 0 && loam_tokenizer_id_to_token(tokenizer, id) != NULL) special->eos = id;
-        LOAM_TRY(add_stop(special, id, name, error));
+        bool known = loam_tokenizer_id_to_token(tokenizer, id) != NULL;
+        if (special->eos < 0 && known) special->eos = id;
+        if (!known && special->note[0] == '\0')
+            snprintf(special->note, sizeof special->note,
+                     "%s gives %s %d, which is no token of tokenizer.json", name, key, (int)id);
+        LOAM_TRY(add_stop(special, id, capacity, error));
     }
     return LOAM_OK;
 }
@@ -123,26 +185,46 @@ static bool template_adds(const struct loam_postprocessor *processor, int32_t id
     return false;
 }
 
+// How EOS reads: as in tokenizer.json, or where it has no such id as tokenizer_config.json has it.
+static enum loam_status set_eos_text(struct loam_special_tokens *special, const char *named,
+                                     const struct loam_tokenizer *tokenizer, struct loam_error *error)
+{
+    if (special->eos < 0) return LOAM_OK;
+    special->note[0] = '\0';
+    special->eos_text = loam_tokenizer_id_to_token(tokenizer, special->eos);
+    if (special->eos_text != NULL && special->eos_text[0] != '\0') return LOAM_OK;
+    special->eos_text = special->text =
+        loam_strdup(named != NULL && named[0] != '\0' ? named : "</s>", error);
+    return special->text != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+}
+
+static enum loam_status find_eos(struct loam_special_tokens *special, const struct sources *sources,
+                                 const struct loam_tokenizer *tokenizer, struct loam_error *error)
+{
+    static const char generation_file[] = "generation_config.json";
+    const char *text = NULL;
+    size_t capacity = 0;
+    LOAM_TRY(find_by_text(sources, "eos_token", tokenizer, &special->eos, &text, special->note, error));
+    if (special->eos >= 0) LOAM_TRY(add_stop(special, special->eos, &capacity, error));
+    // What generation_config.json says about stopping takes the place of config.json.
+    const json_t *stops = json_object_get(sources->generation, "eos_token_id");
+    if (stops != NULL && !json_is_null(stops))
+        LOAM_TRY(add_stops(special, sources->generation, generation_file, tokenizer, &capacity, error));
+    else
+        LOAM_TRY(add_stops(special, sources->model, "config.json", tokenizer, &capacity, error));
+    return set_eos_text(special, text, tokenizer, error);
+}
+
 static enum loam_status fill(struct loam_special_tokens *special, const struct sources *sources,
                              const struct loam_tokenizer *tokenizer, struct loam_error *error)
 {
     static const char tokenizer_file[] = "tokenizer_config.json";
-    static const char map_file[] = "special_tokens_map.json";
-    static const char generation_file[] = "generation_config.json";
-    LOAM_TRY(find_by_text(sources->tokenizer, tokenizer_file, "bos_token", tokenizer, &special->bos, error));
-    LOAM_TRY(find_by_text(sources->map, map_file, "bos_token", tokenizer, &special->bos, error));
-    LOAM_TRY(find_bos(special, sources->generation, generation_file, tokenizer, error));
+    const char *text;
+    char note[sizeof special->note];
+    LOAM_TRY(find_by_text(sources, "bos_token", tokenizer, &special->bos, &text, note, error));
+    LOAM_TRY(find_bos(special, sources->generation, "generation_config.json", tokenizer, error));
     LOAM_TRY(find_bos(special, sources->model, "config.json", tokenizer, error));
-
-    LOAM_TRY(find_by_text(sources->tokenizer, tokenizer_file, "eos_token", tokenizer, &special->eos, error));
-    LOAM_TRY(find_by_text(sources->map, map_file, "eos_token", tokenizer, &special->eos, error));
-    if (special->eos >= 0) LOAM_TRY(add_stop(special, special->eos, tokenizer_file, error));
-    // What generation_config.json says about stopping takes the place of config.json.
-    const json_t *stops = json_object_get(sources->generation, "eos_token_id");
-    if (stops != NULL && !json_is_null(stops))
-        LOAM_TRY(add_stops(special, sources->generation, generation_file, tokenizer, error));
-    else
-        LOAM_TRY(add_stops(special, sources->model, "config.json", tokenizer, error));
+    LOAM_TRY(find_eos(special, sources, tokenizer, error));
 
     LOAM_TRY(
         loam_json_get_bool(sources->tokenizer, tokenizer_file, "add_bos_token", &special->add_bos, error));
@@ -168,5 +250,40 @@ enum loam_status loam_special_tokens_load(struct loam_special_tokens *special, c
         if (status != LOAM_OK) status = loam_fail_prefix(error, "%s", model_directory);
     }
     release(&sources);
+    if (status != LOAM_OK) loam_special_tokens_deinit(special);
     return status;
+}
+
+void loam_special_tokens_deinit(struct loam_special_tokens *special)
+{
+    free(special->eos_ids);
+    free(special->text);
+    *special = (struct loam_special_tokens){.bos = -1, .eos = -1};
+}
+
+enum loam_status loam_special_tokens_surround(const struct loam_special_tokens *special,
+                                              struct loam_encoding *encoding, struct loam_error *error)
+{
+    size_t count = encoding->count;
+    if (special->add_bos && (count == 0 || encoding->ids[0] != special->bos)) {
+        struct loam_encoding all = {0};
+        enum loam_status status = loam_encoding_add(&all, special->bos, 0, 0, error);
+        if (status == LOAM_OK) status = loam_encoding_append(&all, encoding, 0, error);
+        struct loam_encoding unused = status == LOAM_OK ? *encoding : all;
+        if (status == LOAM_OK) *encoding = all;
+        loam_encoding_deinit(&unused);
+        LOAM_TRY(status);
+    }
+    if (!special->add_eos || (count > 0 && encoding->ids[encoding->count - 1] == special->eos))
+        return LOAM_OK;
+    return loam_encoding_add(encoding, special->eos, 0, 0, error);
+}
+
+enum loam_status loam_special_tokens_fail_eos(const struct loam_special_tokens *special,
+                                              const char *wanted_by, struct loam_error *error)
+{
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "%s, but the model has no end-of-sequence token%s%s; name it as \"eos_token\" in its "
+                     "tokenizer_config.json",
+                     wanted_by, special->note[0] != '\0' ? ": " : "", special->note);
 }

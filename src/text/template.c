@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/heap.h"
+#include "text/grow.h"
 #include "text/utf8.h"
 
 enum {
@@ -231,6 +232,7 @@ enum loam_status loam_template_open(struct loam_template **out, const char *name
 void loam_rendered_deinit(struct loam_rendered *rendered)
 {
     loam_bytes_deinit(&rendered->text);
+    free(rendered->marks);
     *rendered = (struct loam_rendered){0};
 }
 
@@ -263,9 +265,24 @@ static enum loam_status render_text(const char *text, size_t size, struct loam_r
     return loam_bytes_append(&rendered->text, text, size, error);
 }
 
-static enum loam_status render_field(const char *name, bool first, const struct loam_field *fields,
-                                     size_t field_count, struct loam_rendered *rendered,
-                                     struct loam_error *error)
+static enum loam_status render_eos(const struct loam_special_tokens *special, struct loam_rendered *rendered,
+                                   struct loam_error *error)
+{
+    if (special == NULL) return LOAM_OK;
+    if (special->eos < 0) return loam_special_tokens_fail_eos(special, "the template has {eos}", error);
+    size_t start = rendered->text.size;
+    LOAM_TRY(render_text(special->eos_text, strlen(special->eos_text), rendered, error));
+    struct loam_mark *grown =
+        loam_grow(rendered->marks, &rendered->mark_capacity, rendered->mark_count + 1, sizeof *grown, error);
+    if (grown == NULL) return LOAM_ERROR_MEMORY;
+    rendered->marks = grown;
+    grown[rendered->mark_count++] =
+        (struct loam_mark){.start = start, .end = rendered->text.size, .id = special->eos};
+    return LOAM_OK;
+}
+
+static enum loam_status render_field(const char *name, const struct loam_field *fields, size_t field_count,
+                                     struct loam_rendered *rendered, struct loam_error *error)
 {
     size_t start = rendered->text.size;
     size_t i = 0;
@@ -276,21 +293,30 @@ static enum loam_status render_field(const char *name, bool first, const struct 
         return loam_fail(error, LOAM_ERROR_FORMAT, "with field \"%s\" the text has more than %d bytes", name,
                          LOAM_TEXT_LIMIT);
     LOAM_TRY(loam_bytes_append(&rendered->text, fields[i].value, fields[i].size, error));
-    if (first) {
-        rendered->context_start = start;
-        rendered->context_end = rendered->text.size;
-    }
     rendered->completion_start = start;
     return LOAM_OK;
 }
 
+// Of the field that was rendered last.
+static bool is_longer(const struct loam_rendered *rendered)
+{
+    return rendered->text.size - rendered->completion_start > rendered->context_end - rendered->context_start;
+}
+
+static void set_context(struct loam_rendered *rendered)
+{
+    rendered->context_start = rendered->completion_start;
+    rendered->context_end = rendered->text.size;
+}
+
 enum loam_status loam_template_render(const struct loam_template *prompt_template,
                                       const struct loam_field *fields, size_t field_count,
-                                      const char *eos_text, bool prompt_only, struct loam_rendered *rendered,
-                                      struct loam_error *error)
+                                      const struct loam_special_tokens *special, bool prompt_only,
+                                      struct loam_rendered *rendered, struct loam_error *error)
 {
     loam_bytes_clear(&rendered->text);
     rendered->completion_start = rendered->context_start = rendered->context_end = 0;
+    rendered->mark_count = 0;
     bool first = true;
     size_t end = prompt_only ? prompt_template->last_field : prompt_template->part_count;
     for (size_t i = 0; i < end; i++) {
@@ -300,11 +326,11 @@ enum loam_status loam_template_render(const struct loam_template *prompt_templat
             LOAM_TRY(render_text(prompt_template->text + part->start, part->size, rendered, error));
             break;
         case PART_EOS:
-            LOAM_TRY(render_text(eos_text, strlen(eos_text), rendered, error));
+            LOAM_TRY(render_eos(special, rendered, error));
             break;
         case PART_FIELD:
-            LOAM_TRY(render_field(prompt_template->names[part->field], first, fields, field_count, rendered,
-                                  error));
+            LOAM_TRY(render_field(prompt_template->names[part->field], fields, field_count, rendered, error));
+            if (first || (i < prompt_template->last_field && is_longer(rendered))) set_context(rendered);
             first = false;
             break;
         }

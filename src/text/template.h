@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/bytes.h"
+#include "text/special.h"
 
 // The most bytes of one text, be it an example or a prompt. What is longer is a file that was not split, and
 // would take minutes and gigabytes to find that out.
@@ -41,18 +41,21 @@ struct loam_field {
 struct loam_rendered {
     struct loam_bytes text;
     size_t completion_start; // first byte of the last field's value
-    size_t context_start;    // span of the first field's value (what may be cut from its left)
+    size_t context_start;    // span of the longest field before it, else of the only field (what may be cut)
     size_t context_end;
+    struct loam_mark *marks; // [mark_count] where {eos} stands
+    size_t mark_count;
+    size_t mark_capacity;
 };
 void loam_rendered_deinit(struct loam_rendered *rendered);
 
-// Renders into `rendered` (contents replaced). `eos_text` is the model's EOS token as text ("</s>"), or "" if
-// none. A field that the template names and `fields` lacks is an error naming it and the fields there are.
-// With `prompt_only` rendering stops where the last field (the completion) begins, so that field need not be
-// there.
+// Renders into `rendered` (contents replaced). {eos} becomes the text of EOS and a mark that gives its id; a
+// template that has it is refused where `special` has no EOS. NULL: {eos} stands for nothing. A field that
+// the template names and `fields` lacks is an error naming it and the fields there are. With `prompt_only`
+// rendering stops where the last field (the completion) begins, so that field need not be there.
 enum loam_status loam_template_render(const struct loam_template *prompt_template,
                                       const struct loam_field *fields, size_t field_count,
-                                      const char *eos_text, bool prompt_only, struct loam_rendered *rendered,
-                                      struct loam_error *error);
+                                      const struct loam_special_tokens *special, bool prompt_only,
+                                      struct loam_rendered *rendered, struct loam_error *error);
 
 #endif

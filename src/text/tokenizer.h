@@ -32,6 +32,49 @@ enum loam_status loam_tokenizer_encode(const struct loam_tokenizer *tokenizer, c
                                        bool add_special_tokens, struct loam_encoding *encoding,
                                        struct loam_error *error);
 
+// A token that stands at bytes [start, end) of a text, whatever the tokenizer makes of these bytes.
+struct loam_mark {
+    size_t start;
+    size_t end; // above start
+    int32_t id;
+};
+
+struct loam_text_input {
+    const char *text; // [size], UTF-8
+    size_t size;
+    const struct loam_mark *marks; // [mark_count], in order and apart
+    size_t mark_count;
+    bool continues; // the text goes on from another: nothing is put in front of its first word
+};
+
+// A place in a text, and where the pre-tokenised word that spans it begins; `at` itself where none does.
+struct loam_boundary {
+    size_t at;
+    size_t word;
+};
+
+// Encodes as above, without the post-processor's additions. With `boundary` (else NULL) fills its `word`, and
+// spans are those of whole tokens: the post-processor's trimming is left out.
+enum loam_status loam_tokenizer_encode_input(const struct loam_tokenizer *tokenizer,
+                                             const struct loam_text_input *input,
+                                             struct loam_boundary *boundary, struct loam_encoding *encoding,
+                                             struct loam_error *error);
+
+// Runs the post-processor's additions over ids of a text; `*before` is how many came in front of them.
+enum loam_status loam_tokenizer_add_special(const struct loam_tokenizer *tokenizer,
+                                            struct loam_encoding *encoding, size_t *before,
+                                            struct loam_error *error);
+
+// Replaces the contents of `spelt` by the text as tokens spell it after normalizer and pre-tokeniser, as if
+// other text stood before it.
+enum loam_status loam_tokenizer_spell(const struct loam_tokenizer *tokenizer, const char *text, size_t size,
+                                      struct loam_bytes *spelt, struct loam_error *error);
+
+// How many bytes of the spelt text token `id` covers when it is the next one: it begins with the token, or
+// the token with all of it. 0: the token does not go on with this text.
+size_t loam_tokenizer_match(const struct loam_tokenizer *tokenizer, int32_t id, const char *spelt,
+                            size_t size);
+
 // Appends the text of the ids to `text`. An id beyond the vocabulary is an error.
 enum loam_status loam_tokenizer_decode(const struct loam_tokenizer *tokenizer, const int32_t *ids,
                                        size_t count, bool skip_special_tokens, struct loam_bytes *text,

@@ -216,6 +216,7 @@ static enum loam_status read_parts(struct loam_tokenizer *tokenizer, struct loam
     LOAM_TRY(read_model(&tokenizer->bpe, file, path, error));
     LOAM_TRY(read_sections(tokenizer, file->root, path, error));
     LOAM_TRY(read_added_tokens(&tokenizer->added, file->root, path, error));
+    LOAM_TRY(loam_tokenizer_config_add(tokenizer, path, error));
     enum loam_status status =
         loam_added_tokens_build(&tokenizer->added, &tokenizer->bpe.vocab, &tokenizer->normalizer, error);
     if (status != LOAM_OK) return loam_fail_prefix(error, "%s: added_tokens", path);

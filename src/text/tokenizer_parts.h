@@ -33,6 +33,10 @@ struct loam_tokenizer {
 enum loam_status loam_tokenizer_read(struct loam_tokenizer *tokenizer, const char *path,
                                      struct loam_error *error);
 
+// tokenizer_config.c: adds the tokens of the tokenizer_config.json beside tokenizer.json, if it is there.
+enum loam_status loam_tokenizer_config_add(struct loam_tokenizer *tokenizer, const char *tokenizer_path,
+                                           struct loam_error *error);
+
 // tokenizer_stream.c: the file as the reader sees it. The vocabulary and the merges, nearly all of it, are
 // taken as they stream past; everything else becomes a small tree.
 struct loam_tokenizer_file {

@@ -14,8 +14,8 @@ enum { DEFAULT_MAX_NEW_TOKENS = 64 };
 
 static int32_t tokens_of(int64_t max_new_tokens)
 {
-    return max_new_tokens > 0 && max_new_tokens < INT32_MAX / 2 ? (int32_t)max_new_tokens
-                                                                : DEFAULT_MAX_NEW_TOKENS;
+    if (max_new_tokens <= 0) return DEFAULT_MAX_NEW_TOKENS;
+    return max_new_tokens < INT32_MAX / 2 ? (int32_t)max_new_tokens : INT32_MAX / 2;
 }
 
 // Rows of the KV cache: a prompt of the session's longest, and the answer, as far as the model has positions.
@@ -49,14 +49,13 @@ struct loam_answerer {
     const struct loam_session *session;
     struct loam_decoder *decoder;
     const struct loam_template *prompt_template;
-    struct loam_template *own_template; // when the session has none
-    const char *eos_text;
-    struct loam_special_tokens special;  // without the EOS that a text to be continued must not have
+    struct loam_template *own_template;  // when the session has none
     struct loam_dataset_options options; // how prompts become tokens
     struct loam_generation generation;
     struct loam_rendered rendered;
-    struct loam_encoding encoding;
+    struct loam_example_work work;
     struct loam_example prompt;
+    struct loam_healing healing;
     struct loam_bytes text; // the answer
     int32_t *output;        // [max_new_tokens]
 };
@@ -67,7 +66,8 @@ void loam_answerer_destroy(struct loam_answerer *answerer)
     loam_decoder_destroy(answerer->decoder);
     loam_template_destroy(answerer->own_template);
     loam_rendered_deinit(&answerer->rendered);
-    loam_encoding_deinit(&answerer->encoding);
+    loam_example_work_deinit(&answerer->work);
+    loam_healing_deinit(&answerer->healing);
     loam_example_deinit(&answerer->prompt);
     loam_bytes_deinit(&answerer->text);
     free(answerer->output);
@@ -96,16 +96,12 @@ static enum loam_status prepare_text(struct loam_answerer *answerer, int32_t row
                                      struct loam_error *error)
 {
     const struct loam_session *session = answerer->session;
-    answerer->special = session->special;
-    answerer->special.add_eos = false;
-    const char *eos = loam_tokenizer_id_to_token(session->tokenizer, session->special.eos);
-    answerer->eos_text = eos != NULL ? eos : "";
     answerer->options = (struct loam_dataset_options){
         .path = "prompt",
         .too_long = LOAM_TOO_LONG_CUT,
         .max_length = rows - max_new_tokens,
         .tokenizer = session->tokenizer,
-        .special = &answerer->special,
+        .special = &session->special,
         .vocabulary = (int32_t)session->model->config.vocabulary,
     };
     answerer->generation = (struct loam_generation){
@@ -113,6 +109,7 @@ static enum loam_status prepare_text(struct loam_answerer *answerer, int32_t row
         .vocabulary = loam_tokenizer_vocabulary_size(session->tokenizer),
         .sampling = {.temperature = 0, .top_p = 1, .repetition_penalty = 1},
         .special = &session->special,
+        .healing = &answerer->healing,
     };
     answerer->prompt_template = session->prompt_template;
     if (answerer->prompt_template == NULL) {
@@ -127,6 +124,9 @@ enum loam_status loam_answerer_create(struct loam_answerer **out, const struct l
                                       int64_t max_new_tokens, struct loam_error *error)
 {
     int32_t new_tokens = tokens_of(max_new_tokens), rows = context_rows(session, new_tokens);
+    if (!session->device->planning)
+        LOAM_TRY(
+            loam_generate_check_memory(&session->model->config, session->dtype, rows, new_tokens, error));
     struct loam_answerer *answerer = loam_calloc(1, sizeof *answerer, error);
     if (answerer == NULL) return LOAM_ERROR_MEMORY;
     answerer->session = session;
@@ -153,24 +153,25 @@ static enum loam_status encode_prompt(struct loam_answerer *answerer, const stru
     };
     struct loam_rendered *rendered = &answerer->rendered;
     LOAM_TRY(loam_template_render(answerer->prompt_template, fields, sizeof fields / sizeof fields[0],
-                                  answerer->eos_text, true, rendered, error));
+                                  answerer->options.special, true, rendered, error));
     struct loam_example_source source = {
         .text = rendered->text.data,
         .size = rendered->text.size,
+        .marks = rendered->marks,
+        .mark_count = rendered->mark_count,
         .completion_start = rendered->text.size,
         .context_start = rendered->context_start,
         .context_end = rendered->context_end,
         .has_context = rendered->context_end > rendered->context_start,
+        .prompt_only = true,
     };
     struct loam_example *prompt = &answerer->prompt;
     snprintf(prompt->id, sizeof prompt->id, "%s", record->id);
     enum loam_example_fate fate;
-    LOAM_TRY(loam_example_build(prompt, &source, &answerer->options, &answerer->encoding, &fate, error));
-    // A post-processor that ends texts in EOS has ended this one too.
-    const struct loam_special_tokens *special = &answerer->session->special;
-    if (special->add_eos && prompt->count > 1 && prompt->ids[prompt->count - 1] == special->eos)
-        prompt->count--;
-    return LOAM_OK;
+    LOAM_TRY(loam_example_build(prompt, &source, &answerer->options, &answerer->work, &fate, error));
+    size_t cut = answerer->work.prompt.cut;
+    return loam_healing_begin(&answerer->healing, answerer->session->tokenizer, source.text + cut,
+                              source.size - cut, error);
 }
 
 // Leaves the answer to one question in `text`: what was generated, without the white space around it. A
@@ -183,10 +184,12 @@ static enum loam_status answer(struct loam_answerer *answerer, const struct loam
     if (answerer->prompt.dropped || answerer->prompt.count == 0) return LOAM_OK;
     int32_t count = 0;
     LOAM_TRY(loam_generate_ids(answerer->decoder, answerer->prompt.ids, answerer->prompt.count,
-                               &answerer->generation, answerer->output, &count, error));
+                               &answerer->generation, answerer->output, &count, NULL, error));
     *generated_tokens += count;
-    return loam_tokenizer_decode(answerer->session->tokenizer, answerer->output, (size_t)count, true,
-                                 &answerer->text, error);
+    LOAM_TRY(loam_tokenizer_decode(answerer->session->tokenizer, answerer->output, (size_t)count, true,
+                                   &answerer->text, error));
+    loam_healing_strip(&answerer->healing, &answerer->text);
+    return LOAM_OK;
 }
 
 static void trim(const struct loam_bytes *text, const char **start, size_t *size)

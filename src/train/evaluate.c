@@ -124,8 +124,10 @@ static enum loam_status open_run(struct evaluation_run *run, struct loam_error *
         .callbacks = run->callbacks,
     };
     LOAM_TRY(loam_session_open(&run->session, &options, error));
-    struct loam_session_data data = {settings->data, settings->loss_on, settings->too_long,
-                                     settings->skip_bad};
+    struct loam_session_data data = {.path = settings->data,
+                                     .loss_on = settings->loss_on,
+                                     .too_long = settings->too_long,
+                                     .skip_bad = settings->skip_bad};
     LOAM_TRY(loam_session_dataset(&run->session, &data, &run->dataset, error));
     if (settings->generate)
         LOAM_TRY(loam_answers_check(&run->session, run->dataset, "generate", settings->data,

@@ -101,6 +101,7 @@ void loam_session_close(struct loam_session *session)
 {
     loam_template_destroy(session->prompt_template);
     loam_tokenizer_destroy(session->tokenizer);
+    loam_special_tokens_deinit(&session->special);
     loam_model_destroy(session->model);
     loam_device_destroy(session->device);
     *session = (struct loam_session){0};
@@ -133,13 +134,31 @@ enum loam_status loam_session_load(struct loam_session *session, bool writable, 
     return LOAM_OK;
 }
 
-static enum loam_status check_first(struct loam_dataset *dataset, const char *path, struct loam_error *error)
+static void warn_unended(const struct loam_session *session, const char *path)
 {
+    const struct loam_special_tokens *special = &session->special;
+    if (special->eos >= 0)
+        loam_log_write(session->log, LOAM_LOG_WARNING,
+                       "%s: examples do not end in %s, so the model does not learn to stop; {eos} at the "
+                       "template's end puts it there",
+                       path, special->eos_text);
+    else
+        loam_log_write(session->log, LOAM_LOG_WARNING,
+                       "%s: examples have no end, so the model does not learn to stop: it has no "
+                       "end-of-sequence token%s%s",
+                       path, special->note[0] != '\0' ? ": " : "", special->note);
+}
+
+static enum loam_status check_first(const struct loam_session *session, const struct loam_session_data *data,
+                                    struct loam_dataset *dataset, struct loam_error *error)
+{
+    const char *path = data->path;
     if (loam_dataset_count(dataset) == 0) {
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: no examples in it", path);
     }
     struct loam_example example = {0};
     enum loam_status status = loam_dataset_read(dataset, 0, &example, error);
+    if (status == LOAM_OK && data->learnt && example.unended) warn_unended(session, path);
     loam_example_deinit(&example);
     return status;
 }
@@ -160,7 +179,7 @@ enum loam_status loam_session_dataset(const struct loam_session *session,
         .vocabulary = (int32_t)session->model->config.vocabulary,
     };
     LOAM_TRY(loam_dataset_open(out, &options, error));
-    enum loam_status status = check_first(*out, data->path, error);
+    enum loam_status status = check_first(session, data, *out, error);
     if (status != LOAM_OK) {
         loam_dataset_destroy(*out);
         *out = NULL;

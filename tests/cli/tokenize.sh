@@ -34,6 +34,19 @@ input=$tmp/ids ok 'lines back' tokenize --model "$tmp/model" --lines --decode
 input=$tmp/text ok 'lines of JSON' tokenize --model "$tmp/model" --lines --json
 [ "$(grep -c '^{"ids":' "$tmp/stdout")" -eq 3 ] || fail "$(cat "$tmp/stdout")"
 
+# What training adds: around every text as the configuration asks, and an end where there is no template.
+printf 'The bakery' >"$tmp/text"
+input=$tmp/text ok 'the end of a training text' tokenize --model "$tmp/model"
+plain=$(cat "$tmp/stdout")
+grep -q 'training adds </s> (2) behind a text without a template' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+cp -r "$tmp/model" "$tmp/adding"
+printf '{"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": true, "add_eos_token": true}' \
+    >"$tmp/adding/tokenizer_config.json"
+input=$tmp/text ok 'what the configuration asks for' tokenize --model "$tmp/adding"
+[ "$(cat "$tmp/stdout")" = "1 $plain 2" ] || fail "$(cat "$tmp/stdout"), without: $plain"
+input=$tmp/text ok 'the text alone' tokenize --model "$tmp/adding" --no-special-tokens
+[ "$(cat "$tmp/stdout")" = "$plain" ] || fail "$(cat "$tmp/stdout"), expected $plain"
+
 ok 'nothing' tokenize --model "$tmp/model"
 [ "$(cat "$tmp/stdout")" = '' ] || fail "$(cat "$tmp/stdout")"
 finish

@@ -6,8 +6,9 @@
 
 enum { MAX_LENGTH = 64 };
 
+static int32_t ends[] = {SMALL_EOS};
 static const struct loam_special_tokens special = {
-    .bos = SMALL_BOS, .eos = SMALL_EOS, .eos_ids = {SMALL_EOS}, .eos_count = 1, .add_bos = true};
+    .bos = SMALL_BOS, .eos = SMALL_EOS, .eos_text = "</s>", .eos_ids = ends, .eos_count = 1, .add_bos = true};
 
 static void check_example(const struct loam_example *example)
 {

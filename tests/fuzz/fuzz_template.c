@@ -5,11 +5,19 @@
 #include "fuzz.h"
 #include "text/template.h"
 
+static const struct loam_special_tokens special = {.bos = -1, .eos = 2, .eos_text = "</s>"};
+
 static void check_rendered(const struct loam_rendered *rendered)
 {
     fuzz_require(rendered->completion_start <= rendered->text.size);
     fuzz_require(rendered->context_start <= rendered->context_end);
     fuzz_require(rendered->context_end <= rendered->text.size);
+    size_t end = 0;
+    for (size_t i = 0; i < rendered->mark_count; i++) {
+        fuzz_require(rendered->marks[i].start >= end && rendered->marks[i].end > rendered->marks[i].start);
+        end = rendered->marks[i].end;
+    }
+    fuzz_require(end <= rendered->text.size);
 }
 
 static void render(const struct loam_template *template, const struct loam_field *fields, size_t count)
@@ -18,12 +26,12 @@ static void render(const struct loam_template *template, const struct loam_field
     struct loam_rendered rendered = {0};
     for (int prompt_only = 0; prompt_only < 2; prompt_only++) {
         enum loam_status status =
-            loam_template_render(template, fields, count, "</s>", prompt_only == 1, &rendered, &error);
+            loam_template_render(template, fields, count, &special, prompt_only == 1, &rendered, &error);
         fuzz_require_message(status, &error);
         if (status == LOAM_OK) check_rendered(&rendered);
     }
     // Without fields it is an error, unless the prompt needs none.
-    fuzz_require(loam_template_render(template, fields, 0, "", false, &rendered, &error) != LOAM_OK);
+    fuzz_require(loam_template_render(template, fields, 0, NULL, false, &rendered, &error) != LOAM_OK);
     loam_rendered_deinit(&rendered);
 }
 

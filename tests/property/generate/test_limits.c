@@ -166,12 +166,12 @@ static void test_ids_beyond_the_vocabulary_are_never_chosen(void **state)
         .sampling = {.temperature = 5, .top_p = 1, .repetition_penalty = 1, .seed = 1},
         .special = &special,
     };
-    assert_ok(loam_generate_ids(decoder, prompt, 1, &generation, output, &count, &error));
+    assert_ok(loam_generate_ids(decoder, prompt, 1, &generation, output, &count, NULL, &error));
     assert_int_equal(count, NEW);
     for (int32_t i = 0; i < count; i++)
         assert_in_range(output[i], 0, KNOWN - 1);
     generation.vocabulary = INT32_MAX; // the head's own rows are the limit then
-    assert_ok(loam_generate_ids(decoder, prompt, 1, &generation, output, &count, &error));
+    assert_ok(loam_generate_ids(decoder, prompt, 1, &generation, output, &count, NULL, &error));
     for (int32_t i = 0; i < count; i++)
         beyond += output[i] >= KNOWN;
     assert_in_range(beyond, NEW / 2, NEW);

@@ -98,10 +98,12 @@ struct loam_tokenizer *test_byte_tokenizer(const char *directory, bool adds_bos,
 
 struct loam_special_tokens test_special_tokens(bool adds_bos, bool adds_eos)
 {
+    static int32_t ends[] = {TEST_EOS};
     return (struct loam_special_tokens){
         .bos = TEST_BOS,
         .eos = TEST_EOS,
-        .eos_ids = {TEST_EOS},
+        .eos_text = "</s>",
+        .eos_ids = ends,
         .eos_count = 1,
         .add_bos = adds_bos,
         .add_eos = adds_eos,

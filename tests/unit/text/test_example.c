@@ -128,7 +128,10 @@ static void test_model_without_eos(void **state)
     finish(&setting);
     start(&setting, "{\"q\": \"ab\"}", "<{q}>{eos}", false, false);
     setting.special.eos = -1;
-    assert_reads(&setting, "<ab>");
+    strcpy(setting.special.note, "config.json gives 99");
+    assert_ok(loam_dataset_open(&setting.dataset, &setting.options, &error));
+    assert_fails(loam_dataset_read(setting.dataset, 0, &setting.example, &error), LOAM_ERROR_FORMAT,
+                 "the template has {eos}, but the model has no end-of-sequence token: config.json gives 99");
     finish(&setting);
 }
 
@@ -153,8 +156,8 @@ static void test_completion_mask(void **state)
         {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}{eos}", NOBODY, "..#."},
         {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}", POST_PROCESSOR, "...#."},
         {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}", NOBODY, "..."},
-        // The token "\nz" straddles the boundary: it belongs to the completion.
-        {"{\"q\": \"ab\", \"a\": \"zz\"}", "{q}\n{a}", NOBODY, ".@z."},
+        // "\nz" is a token, but the prompt, which has to be the same for every completion, ends in "\n".
+        {"{\"q\": \"ab\", \"a\": \"zz\"}", "{q}\n{a}", NOBODY, "..zz."},
         {"{\"q\": \"ab\", \"a\": \"xz\"}", "{q}\n{a}", NOBODY, "..xz."},
         // A template of one field, and text without a template, are all completion.
         {"{\"q\": \"ab\"}", "{q}{eos}", NOBODY, "b#."},
@@ -224,8 +227,11 @@ static void test_too_long(void **state)
         // A context field that comes again is cut in its first place only.
         {record, "{c}{c}{a}", NOBODY, LOAM_TOO_LONG_CUT, 10, "efabcdefij", 8, true},
         // A token that straddles the end of the context stays.
-        {"{\"c\": \"ab\\n\", \"a\": \"zy\"}", "{c}{a}", NOBODY, LOAM_TOO_LONG_CUT, 2, "\nzy", 0, true},
-        {"{\"c\": \"ab\\n\", \"a\": \"zy\"}", "{c}{a}", NOBODY, LOAM_TOO_LONG_CUT, 1, NULL, 0, false},
+        {"{\"c\": \"ab\\n\", \"a\": \"y\"}", "{c}zy{a}", NOBODY, LOAM_TOO_LONG_CUT, 3, "\nzyy", 2, true},
+        {"{\"c\": \"ab\\n\", \"a\": \"y\"}", "{c}zy{a}", NOBODY, LOAM_TOO_LONG_CUT, 2, NULL, 0, false},
+        // The longest field is cut, wherever it stands, but never the completion.
+        {"{\"c\": \"ab\", \"q\": \"cdef\", \"a\": \"ghijkl\"}", "{c}-{q}={a}", NOBODY, LOAM_TOO_LONG_CUT, 11,
+         "ab-f=ghijkl", 5, true},
         // Without a context of its own the start stays.
         {record, "{c}{eos}", NOBODY, LOAM_TOO_LONG_CUT, 6, "abcdef", 0, true},
         {record, "{c}{eos}", POST_PROCESSOR, LOAM_TOO_LONG_CUT, 3, "<s>ab", 0, true},
@@ -271,8 +277,7 @@ static void test_record_without_tokens(void **state)
 {
     (void)state;
     struct setting setting;
-    start(&setting, "{\"q\": \"\"}", "{q}{eos}", false, false);
-    setting.special.eos = -1;
+    start(&setting, "{\"q\": \"\"}", "{q}", false, false);
     assert_ok(loam_dataset_open(&setting.dataset, &setting.options, &error));
     assert_fails(loam_dataset_read(setting.dataset, 0, &setting.example, &error), LOAM_ERROR_FORMAT,
                  "record line 1 gives no tokens");

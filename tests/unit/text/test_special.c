@@ -79,6 +79,14 @@ static const struct special_case cases[] = {
      .bos = 1,
      .eos = 2,
      .stops = {2, 3, -1}},
+    {.what = "ids that tokenizer_config.json alone has",
+     .files = {{TOKENIZER,
+                "{\"bos_token\": \"[BOS]\", \"eos_token\": \"[EOS]\", \"added_tokens_decoder\": "
+                "{\"300\": {\"content\": \"[BOS]\"}, \"x\": {}, \"301\": {\"content\": \"[EOS]\"}}}"},
+               {CONFIG, "{\"bos_token_id\": 1, \"eos_token_id\": 2}"}},
+     .bos = 300,
+     .eos = 301,
+     .stops = {301, 2, -1}},
     {.what = "tokens that the tokenizer lacks, and no id",
      .files = {{TOKENIZER, "{\"bos_token\": \"[BOS]\", \"eos_token\": \"[EOS]\"}"},
                {CONFIG, "{\"bos_token_id\": -1, \"eos_token_id\": 999}"}},
@@ -104,16 +112,17 @@ static void check(const struct special_case *item)
     struct loam_error error;
     struct loam_special_tokens special;
     assert_ok(loam_special_tokens_load(&special, directory, tokenizer, &error));
-    int stops = 0;
+    size_t stops = 0;
     while (item->stops[stops] >= 0)
         stops++;
     bool same = special.bos == item->bos && special.eos == item->eos && special.eos_count == stops &&
                 special.add_bos == item->add_bos && special.add_eos == item->add_eos;
-    for (int i = 0; i < stops && same; i++)
+    for (size_t i = 0; i < stops && same; i++)
         same = special.eos_ids[i] == item->stops[i];
     if (!same)
-        fail_msg("%s: bos %d, eos %d, %d stops (first %d), add_bos %d, add_eos %d", item->what, special.bos,
-                 special.eos, special.eos_count, special.eos_ids[0], special.add_bos, special.add_eos);
+        fail_msg("%s: bos %d, eos %d, %zu stops, add_bos %d, add_eos %d", item->what, special.bos,
+                 special.eos, special.eos_count, special.add_bos, special.add_eos);
+    loam_special_tokens_deinit(&special);
     loam_tokenizer_destroy(tokenizer);
     test_remove_directory(directory);
 }
@@ -142,6 +151,7 @@ static void what_is_added_is_what_encoding_adds(void **state)
         assert_int_equal(special.add_bos, encoding.ids[0] == TEST_BOS);
         assert_int_equal(special.add_eos, encoding.ids[encoding.count - 1] == TEST_EOS);
         loam_encoding_deinit(&encoding);
+        loam_special_tokens_deinit(&special);
         loam_tokenizer_destroy(tokenizer);
     }
     test_remove_directory(directory);
@@ -162,9 +172,6 @@ static const struct {
      LOAM_ERROR_FORMAT,
      "generation_config.json: \"eos_token_id\""},
     {{GENERATION, "{\"eos_token_id\": [1, 2.5]}"}, LOAM_ERROR_FORMAT, "must be a token id or a list"},
-    {{GENERATION, "{\"eos_token_id\": [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}"},
-     LOAM_ERROR_UNSUPPORTED,
-     "more than 16 end-of-sequence tokens"},
     {{CONFIG, "{\"bos_token_id\": 99999999999}"}, LOAM_ERROR_FORMAT, "config.json: \"bos_token_id\""},
 };
 
@@ -187,12 +194,104 @@ static void wrong_types_are_refused_by_file_and_key(void **state)
     }
 }
 
+// The ids of a text by the tokenizer beside a tokenizer_config.json.
+static void assert_ids(const char *config, const char *text, const int32_t *ids, size_t count)
+{
+    char directory[256];
+    test_make_directory(directory);
+    const struct file file = {TOKENIZER, config};
+    write_in(directory, &file);
+    struct loam_error error;
+    struct loam_encoding encoding = {0};
+    struct loam_tokenizer *tokenizer = test_byte_tokenizer(directory, false, false);
+    assert_ok(loam_tokenizer_encode(tokenizer, text, strlen(text), false, &encoding, &error));
+    assert_int_equal(encoding.count, count);
+    assert_memory_equal(encoding.ids, ids, count * sizeof *ids);
+    loam_encoding_deinit(&encoding);
+    loam_tokenizer_destroy(tokenizer);
+    test_remove_directory(directory);
+}
+
+// As transformers adds them: those of the vocabulary, and those whose ids follow it.
+static void tokens_of_the_configuration_are_tokens(void **state)
+{
+    (void)state;
+    enum { A = TEST_BYTE + 'a', B = TEST_BYTE + 'b', LESS = TEST_BYTE + '<', MORE = TEST_BYTE + '>' };
+    assert_ids("{\"added_tokens_decoder\": {\"262\": {\"content\": \"<b>\", \"special\": true}, \"261\": "
+               "{\"content\": "
+               "\"<a>\", \"special\": true, \"rstrip\": true}, \"2\": {\"content\": \"</s>\"}}}",
+               "<a> <b></s>", (const int32_t[]){261, 262, 2}, 3);
+    assert_ids("{\"added_tokens_decoder\": {\"300\": {\"content\": \"<a>\"}}, \"eos_token\": \"<b>\"}",
+               "<a><b>", (const int32_t[]){LESS, A, MORE, LESS, B, MORE},
+               6); // another tokenizer's id, and none
+    assert_ids(
+        "{\"pad_token\": \"a\", \"additional_special_tokens\": [{\"content\": \"b\", \"lstrip\": true}]}",
+        "a  b", (const int32_t[]){A, B}, 2);
+}
+
+static void any_number_of_stops(void **state)
+{
+    (void)state;
+    enum { STOPS = 40 };
+    char directory[256];
+    test_make_directory(directory);
+    char json[512] = "{\"eos_token_id\": [0";
+    for (int i = 1; i < STOPS; i++)
+        sprintf(json + strlen(json), ",%d", i);
+    const struct file file = {GENERATION, strcat(json, "]}")};
+    write_in(directory, &file);
+    struct loam_tokenizer *tokenizer = test_byte_tokenizer(directory, false, false);
+    struct loam_error error;
+    struct loam_special_tokens special;
+    assert_ok(loam_special_tokens_load(&special, directory, tokenizer, &error));
+    assert_int_equal(special.eos_count, STOPS);
+    assert_true(loam_special_tokens_end(&special, STOPS - 1));
+    assert_false(loam_special_tokens_end(&special, STOPS));
+    loam_special_tokens_deinit(&special);
+    loam_tokenizer_destroy(tokenizer);
+    test_remove_directory(directory);
+}
+
+// What names an end that the tokenizer lacks is told when an end is needed.
+static void a_missing_end_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        struct file files[2];
+        const char *message;
+    } missing[] = {
+        {{{0}}, "test, but the model has no end-of-sequence token; name it as \"eos_token\""},
+        {{{CONFIG, "{\"eos_token_id\": 999}"}},
+         "config.json gives eos_token_id 999, which is no token of tokenizer.json"},
+        {{{TOKENIZER, "{\"eos_token\": \"[EOS]\"}"}},
+         "tokenizer_config.json calls it \"[EOS]\", which is no token of tokenizer.json"},
+    };
+    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++) {
+        char directory[256];
+        test_make_directory(directory);
+        struct loam_tokenizer *tokenizer = test_byte_tokenizer(directory, false, false);
+        for (int j = 0; j < 2 && missing[i].files[j].name != NULL; j++)
+            write_in(directory, &missing[i].files[j]);
+        struct loam_error error;
+        struct loam_special_tokens special;
+        assert_ok(loam_special_tokens_load(&special, directory, tokenizer, &error));
+        assert_fails(loam_special_tokens_fail_eos(&special, "test", &error), LOAM_ERROR_FORMAT,
+                     missing[i].message);
+        loam_special_tokens_deinit(&special);
+        loam_tokenizer_destroy(tokenizer);
+        test_remove_directory(directory);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_file_has_its_say),
         cmocka_unit_test(what_is_added_is_what_encoding_adds),
         cmocka_unit_test(wrong_types_are_refused_by_file_and_key),
+        cmocka_unit_test(tokens_of_the_configuration_are_tokens),
+        cmocka_unit_test(any_number_of_stops),
+        cmocka_unit_test(a_missing_end_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

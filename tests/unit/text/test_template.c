@@ -11,6 +11,14 @@ static struct loam_template *parsed(const char *text)
     return made;
 }
 
+// EOS that reads so, or for NULL none at all.
+static const struct loam_special_tokens *ending(const char *eos_text)
+{
+    static struct loam_special_tokens special;
+    special = (struct loam_special_tokens){.bos = -1, .eos = 2, .eos_text = eos_text};
+    return eos_text != NULL ? &special : NULL;
+}
+
 static struct loam_field field(const char *name, const char *value)
 {
     return (struct loam_field){name, value, strlen(value)};
@@ -31,7 +39,7 @@ static void test_squad_prompt_is_exact(void **state)
     struct loam_template *squad = NULL;
     struct loam_rendered out = {0};
     assert_ok(loam_template_open(&squad, "squad", &error));
-    assert_ok(loam_template_render(squad, squad_fields(), 3, "</s>", false, &out, &error));
+    assert_ok(loam_template_render(squad, squad_fields(), 3, ending("</s>"), false, &out, &error));
     assert_string_equal(out.text.data,
                         "### CONTEXT\nCheese is the best food.\n\n### QUESTION\nWhat is the best "
                         "food?\n\n### ANSWER\ncheese</s>");
@@ -41,7 +49,7 @@ static void test_squad_prompt_is_exact(void **state)
     assert_string_equal(out.text.data + out.completion_start, "cheese</s>");
 
     // The prompt for generation: everything before the answer, which need not be known.
-    assert_ok(loam_template_render(squad, squad_fields() + 1, 2, "</s>", true, &out, &error));
+    assert_ok(loam_template_render(squad, squad_fields() + 1, 2, ending("</s>"), true, &out, &error));
     assert_string_equal(
         out.text.data,
         "### CONTEXT\nCheese is the best food.\n\n### QUESTION\nWhat is the best food?\n\n### ANSWER\n");
@@ -67,18 +75,18 @@ static void test_renders(void **state)
         size_t context_start;
         size_t context_end;
     } cases[] = {
-        {"{a}", "", "AAA", 0, 0, 3},
-        {"{a}{b}", "", "AAABB", 3, 0, 3},
-        {"{b}{a}{b}{eos}", "<e>", "BBAAABB<e>", 5, 0, 2},
+        {"{a}", NULL, "AAA", 0, 0, 3},
+        {"{a}{b}", NULL, "AAABB", 3, 0, 3},
+        {"{b}{a}{b}{eos}", "<e>", "BBAAABB<e>", 5, 2, 5},
         {"{eos}x{a}", "<e>", "<e>xAAA", 4, 4, 7},
-        {"{eos}{a}{eos}", "", "AAA", 0, 0, 3},
-        {"{{{a}}}", "", "{AAA}", 1, 1, 4},
-        {"{{a}} {a}", "", "{a} AAA", 4, 4, 7},
-        {"{{}}{a}", "", "{}AAA", 2, 2, 5},
-        {"{{\"k\": \"{a}\"}}\n", "", "{\"k\": \"AAA\"}\n", 7, 7, 10},
-        {"{empty}-{b}", "", "-BB", 1, 0, 0},
-        {"{b}{empty}", "", "BB", 2, 0, 2},
-        {"{x-1.y_Z}|{f\xC3\xBC}", "", "punct|umlaut", 6, 0, 5},
+        {"{eos}{a}{eos}", NULL, "AAA", 0, 0, 3},
+        {"{{{a}}}", NULL, "{AAA}", 1, 1, 4},
+        {"{{a}} {a}", NULL, "{a} AAA", 4, 4, 7},
+        {"{{}}{a}", NULL, "{}AAA", 2, 2, 5},
+        {"{{\"k\": \"{a}\"}}\n", NULL, "{\"k\": \"AAA\"}\n", 7, 7, 10},
+        {"{empty}-{b}", NULL, "-BB", 1, 0, 0},
+        {"{b}{empty}", NULL, "BB", 2, 0, 2},
+        {"{x-1.y_Z}|{f\xC3\xBC}", NULL, "punct|umlaut", 6, 0, 5},
     };
     // A value is text: braces and placeholders in it stay as they are.
     const struct loam_field fields[] = {field("a", "AAA"),
@@ -90,7 +98,7 @@ static void test_renders(void **state)
     struct loam_rendered out = {0};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct loam_template *made = parsed(cases[i].text);
-        assert_ok(loam_template_render(made, fields, 6, cases[i].eos, false, &out, &error));
+        assert_ok(loam_template_render(made, fields, 6, ending(cases[i].eos), false, &out, &error));
         assert_string_equal(out.text.data, cases[i].expected);
         assert_int_equal(out.completion_start, cases[i].completion_start);
         assert_int_equal(out.context_start, cases[i].context_start);
@@ -98,15 +106,15 @@ static void test_renders(void **state)
         loam_template_destroy(made);
     }
     struct loam_template *made = parsed("<{odd}>");
-    assert_ok(loam_template_render(made, fields, 6, "<e>", false, &out, &error));
+    assert_ok(loam_template_render(made, fields, 6, ending("<e>"), false, &out, &error));
     assert_string_equal(out.text.data, "<{a}{eos}}}>");
     // A single field is the completion: the prompt is what stands before it.
-    assert_ok(loam_template_render(made, NULL, 0, "<e>", true, &out, &error));
+    assert_ok(loam_template_render(made, NULL, 0, ending("<e>"), true, &out, &error));
     assert_string_equal(out.text.data, "<");
     loam_template_destroy(made);
     made = parsed("{odd}");
     assert_int_equal(loam_template_prompt_field_count(made), 0);
-    assert_ok(loam_template_render(made, NULL, 0, "", true, &out, &error));
+    assert_ok(loam_template_render(made, NULL, 0, NULL, true, &out, &error));
     assert_int_equal(out.text.size, 0);
     assert_string_equal(out.text.data, "");
     loam_template_destroy(made);
@@ -171,9 +179,9 @@ static void test_unknown_field(void **state)
     (void)state;
     struct loam_template *made = parsed("{context} {topic}");
     struct loam_rendered out = {0};
-    assert_fails(loam_template_render(made, squad_fields(), 3, "", false, &out, &error), LOAM_ERROR_FORMAT,
+    assert_fails(loam_template_render(made, squad_fields(), 3, NULL, false, &out, &error), LOAM_ERROR_FORMAT,
                  "no field \"topic\", which the template names; there are: answer, context, question");
-    assert_fails(loam_template_render(made, NULL, 0, "", false, &out, &error), LOAM_ERROR_FORMAT,
+    assert_fails(loam_template_render(made, NULL, 0, NULL, false, &out, &error), LOAM_ERROR_FORMAT,
                  "no field \"context\", which the template names; there are: none");
     loam_rendered_deinit(&out);
     loam_template_destroy(made);
@@ -200,7 +208,7 @@ static void test_files(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         test_write_file(path, cases[i].contents, strlen(cases[i].contents));
         assert_ok(loam_template_open(&made, path, &error));
-        assert_ok(loam_template_render(made, fields, 2, "#", false, &out, &error));
+        assert_ok(loam_template_render(made, fields, 2, ending("#"), false, &out, &error));
         assert_string_equal(out.text.data, cases[i].expected);
         loam_template_destroy(made);
     }
@@ -226,9 +234,9 @@ static void test_size_is_bounded(void **state)
     assert_non_null(value);
     memset(value, 'x', THIRD + 1);
     struct loam_field whole = {"q", value, THIRD};
-    assert_ok(loam_template_render(made, &whole, 1, "", false, &out, &error));
+    assert_ok(loam_template_render(made, &whole, 1, NULL, false, &out, &error));
     struct loam_field larger = {"q", value, THIRD + 1};
-    assert_fails(loam_template_render(made, &larger, 1, "", false, &out, &error), LOAM_ERROR_FORMAT,
+    assert_fails(loam_template_render(made, &larger, 1, NULL, false, &out, &error), LOAM_ERROR_FORMAT,
                  "with field \"q\" the text has more than 16777216 bytes");
     free(value);
     loam_rendered_deinit(&out);
@@ -249,12 +257,12 @@ static void test_texts_of_the_template_are_bounded(void **state)
     struct loam_field empty = {"q", "", 0};
     struct loam_rendered out = {0};
     memset(eos, 'x', LONG - 1);
-    assert_ok(loam_template_render(made, &empty, 1, eos, false, &out, &error));
+    assert_ok(loam_template_render(made, &empty, 1, ending(eos), false, &out, &error));
     assert_int_equal(out.text.size, LOAM_TEXT_LIMIT - TIMES + 1);
     for (int size = LONG; size <= LONG + 1; size++) {
         eos[size - 1] = 'x';
-        assert_fails(loam_template_render(made, &empty, 1, eos, false, &out, &error), LOAM_ERROR_FORMAT,
-                     "the template makes a text of more than 16777216 bytes");
+        assert_fails(loam_template_render(made, &empty, 1, ending(eos), false, &out, &error),
+                     LOAM_ERROR_FORMAT, "the template makes a text of more than 16777216 bytes");
     }
     loam_rendered_deinit(&out);
     loam_template_destroy(made);

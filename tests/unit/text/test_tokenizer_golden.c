@@ -1,36 +1,8 @@
 // Every part of a tokenizer.json against what `tokenizers` makes of it (tests/data/make_tokenizers.py).
 #include "test.h"
 
-#include <jansson.h>
-
+#include "common_cases.h"
 #include "text/tokenizer.h"
-
-static json_t *load(const char *name)
-{
-    char path[1024];
-    snprintf(path, sizeof path, "%s/data/tokenizers/%s", LOAM_TESTS, name);
-    json_error_t problem;
-    json_t *root = json_load_file(path, 0, &problem);
-    if (root == NULL) fail_msg("%s: %s", path, problem.text);
-    return root;
-}
-
-// Writes the tokenizer.json of an entry: its parts around its model.
-static void write_tokenizer(const char *path, const json_t *entry, const json_t *models)
-{
-    static const char *const parts[] = {"added_tokens", "normalizer", "pre_tokenizer", "post_processor",
-                                        "decoder"};
-    json_t *model =
-        json_deep_copy(json_object_get(models, json_string_value(json_object_get(entry, "model"))));
-    json_object_update(model, json_object_get(entry, "model_options"));
-    json_t *whole = json_object();
-    json_object_set_new(whole, "version", json_string("1.0"));
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        json_object_set(whole, parts[i], json_object_get(entry, parts[i]));
-    json_object_set_new(whole, "model", model);
-    assert_int_equal(json_dump_file(whole, path, JSON_COMPACT), 0);
-    json_decref(whole);
-}
 
 static void check_numbers(const char *name, const char *text, const char *what, const json_t *expected,
                           const void *got, size_t count)
@@ -100,8 +72,8 @@ static void every_part_agrees(void **state)
     char directory[256];
     char path[300];
     snprintf(path, sizeof path, "%s/tokenizer.json", test_make_directory(directory));
-    json_t *models = load("models.json");
-    json_t *entries = load("cases.json");
+    json_t *models = test_tokenizer_data("models.json");
+    json_t *entries = test_tokenizer_data("cases.json");
     assert_in_range(json_array_size(entries), 60, 1000);
     size_t index;
     json_t *entry;
@@ -110,7 +82,7 @@ static void every_part_agrees(void **state)
         struct loam_error error;
         struct loam_tokenizer *tokenizer;
         const char *name = json_string_value(json_object_get(entry, "name"));
-        write_tokenizer(path, entry, models);
+        test_write_tokenizer(path, entry, models);
         if (loam_tokenizer_load(&tokenizer, path, &error) != LOAM_OK) fail_msg("%s: %s", name, error.message);
         const json_t *cases = json_object_get(entry, "cases");
         assert_in_range(json_array_size(cases), 1, 1000);

@@ -1,0 +1,195 @@
+#include "text/prompt.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/grow.h"
+#include "text/postprocessor.h"
+#include "text/unicode.h"
+#include "text/utf8.h"
+
+void loam_prompt_deinit(struct loam_prompt *prompt)
+{
+    loam_encoding_deinit(&prompt->encoding);
+    loam_encoding_deinit(&prompt->rest);
+    loam_bytes_deinit(&prompt->probe);
+    free(prompt->marks);
+    *prompt = (struct loam_prompt){0};
+}
+
+// ---- The prompt ----
+
+static bool ends_in_space(const char *text, size_t size)
+{
+    size_t length;
+    return size > 0 &&
+           loam_char_is_whitespace(loam_utf8_decode(text + size - loam_utf8_last(text, size), &length));
+}
+
+static bool is_space(const char *text, size_t size)
+{
+    size_t length;
+    for (size_t at = 0; at < size; at += length)
+        if (!loam_char_is_whitespace(loam_utf8_decode(text + at, &length))) return false;
+    return true;
+}
+
+// The text with a word behind it.
+static enum loam_status append_word(struct loam_prompt *prompt, const struct loam_text_input *text,
+                                    struct loam_error *error)
+{
+    loam_bytes_clear(&prompt->probe);
+    LOAM_TRY(loam_bytes_append(&prompt->probe, text->text, text->size, error));
+    return loam_bytes_append_text(&prompt->probe, ends_in_space(text->text, text->size) ? "a" : " a", error);
+}
+
+// Where the token, or the word of nothing but space, begins that reaches beyond the text's end; the end
+// itself where none does.
+static size_t find_cut(const struct loam_encoding *encoding, const struct loam_text_input *text,
+                       const struct loam_boundary *boundary)
+{
+    size_t cut = text->size;
+    for (size_t i = 0; i < encoding->count; i++) {
+        if (encoding->ends[i] <= text->size) continue;
+        if (encoding->starts[i] < cut) cut = encoding->starts[i];
+        break;
+    }
+    bool space = is_space(text->text + boundary->word, text->size - boundary->word);
+    return space && boundary->word < cut ? boundary->word : cut;
+}
+
+enum loam_status loam_prompt_encode(struct loam_prompt *prompt, const struct loam_tokenizer *tokenizer,
+                                    const struct loam_text_input *text, struct loam_error *error)
+{
+    struct loam_encoding *encoding = &prompt->encoding;
+    encoding->count = prompt->cut = 0;
+    if (text->size == 0) return LOAM_OK;
+    struct loam_boundary boundary = {.at = text->size};
+    if (loam_utf8_check(text->text, text->size) < text->size) // refused by name
+        return loam_tokenizer_encode_input(tokenizer, text, &boundary, encoding, error);
+    LOAM_TRY(append_word(prompt, text, error));
+    struct loam_text_input probed = *text;
+    probed.text = prompt->probe.data;
+    probed.size = prompt->probe.size;
+    LOAM_TRY(loam_tokenizer_encode_input(tokenizer, &probed, &boundary, encoding, error));
+    prompt->cut = find_cut(encoding, text, &boundary);
+    size_t count = 0;
+    while (count < encoding->count && encoding->ends[count] <= prompt->cut)
+        count++;
+    encoding->count = count;
+    if (count > 0) return LOAM_OK;
+    // A model begins with a token, so a text of nothing but space stays.
+    prompt->cut = text->size;
+    return loam_tokenizer_encode_input(tokenizer, text, &boundary, encoding, error);
+}
+
+// ---- What follows it ----
+
+static bool begins_with(const struct loam_encoding *encoding, const struct loam_prompt *prompt)
+{
+    const struct loam_encoding *start = &prompt->encoding;
+    if (start->count == 0) return prompt->cut == 0;
+    return encoding->count >= start->count &&
+           memcmp(encoding->ids, start->ids, start->count * sizeof *start->ids) == 0;
+}
+
+// The ids of what stands behind the prompt, by themselves.
+static enum loam_status encode_rest(struct loam_prompt *prompt, const struct loam_tokenizer *tokenizer,
+                                    const struct loam_text_input *text, struct loam_error *error)
+{
+    struct loam_mark *marks =
+        loam_grow(prompt->marks, &prompt->mark_capacity, text->mark_count, sizeof *marks, error);
+    if (marks == NULL) return LOAM_ERROR_MEMORY;
+    prompt->marks = marks;
+    const size_t cut = prompt->cut;
+    struct loam_text_input rest = {.text = text->text + cut,
+                                   .size = text->size - cut,
+                                   .marks = marks,
+                                   .continues = prompt->encoding.count > 0};
+    for (size_t i = 0; i < text->mark_count; i++) {
+        struct loam_mark mark = text->marks[i];
+        if (mark.start >= cut)
+            marks[rest.mark_count++] = (struct loam_mark){mark.start - cut, mark.end - cut, mark.id};
+    }
+    return loam_tokenizer_encode_input(tokenizer, &rest, NULL, &prompt->rest, error);
+}
+
+enum loam_status loam_prompt_continue(struct loam_prompt *prompt, const struct loam_tokenizer *tokenizer,
+                                      const struct loam_text_input *text, struct loam_encoding *encoding,
+                                      struct loam_error *error)
+{
+    LOAM_TRY(loam_tokenizer_encode_input(tokenizer, text, NULL, encoding, error));
+    if (begins_with(encoding, prompt)) return LOAM_OK;
+    LOAM_TRY(encode_rest(prompt, tokenizer, text, error));
+    encoding->count = 0;
+    LOAM_TRY(loam_encoding_append(encoding, &prompt->encoding, 0, error));
+    return loam_encoding_append(encoding, &prompt->rest, prompt->cut, error);
+}
+
+// ---- What generation has to write of it ----
+
+void loam_healing_deinit(struct loam_healing *healing)
+{
+    loam_bytes_deinit(&healing->spelt);
+    loam_bytes_deinit(&healing->text);
+    *healing = (struct loam_healing){0};
+}
+
+enum loam_status loam_healing_begin(struct loam_healing *healing, const struct loam_tokenizer *tokenizer,
+                                    const char *text, size_t size, struct loam_error *error)
+{
+    healing->tokenizer = tokenizer;
+    healing->written = healing->shown = 0;
+    loam_bytes_clear(&healing->text);
+    LOAM_TRY(loam_bytes_append(&healing->text, text, size, error));
+    return loam_tokenizer_spell(tokenizer, text, size, &healing->spelt, error);
+}
+
+bool loam_healing_is_done(const struct loam_healing *healing)
+{
+    return healing->written >= healing->spelt.size;
+}
+
+static size_t match(const struct loam_healing *healing, int32_t id)
+{
+    return loam_tokenizer_match(healing->tokenizer, id, healing->spelt.data + healing->written,
+                                healing->spelt.size - healing->written);
+}
+
+bool loam_healing_allow(const struct loam_healing *healing, bool *allowed, int32_t vocabulary)
+{
+    bool any = false;
+    for (int32_t id = 0; id < vocabulary; id++) {
+        allowed[id] = match(healing, id) > 0;
+        any = any || allowed[id];
+    }
+    for (int32_t id = 0; id < vocabulary && !any; id++)
+        allowed[id] = true;
+    return any;
+}
+
+void loam_healing_take(struct loam_healing *healing, int32_t id)
+{
+    if (loam_healing_is_done(healing)) return;
+    size_t size = match(healing, id);
+    // A text that the vocabulary cannot spell is given up.
+    healing->written = size > 0 ? healing->written + size : healing->spelt.size;
+}
+
+void loam_healing_strip(struct loam_healing *healing, struct loam_bytes *text)
+{
+    size_t taken = 0;
+    const struct loam_bytes *known = &healing->text;
+    while (healing->shown < known->size && taken < text->size) {
+        if (text->data[taken] == known->data[healing->shown])
+            taken++;
+        else if (healing->shown > 0 || known->data[0] != ' ') // decoders take the space off the first word
+            break;
+        healing->shown++;
+    }
+    if (taken < text->size) healing->shown = known->size;
+    if (taken == 0) return;
+    text->size -= taken;
+    memmove(text->data, text->data + taken, text->size);
+    text->data[text->size] = '\0';
+}
