@@ -84,6 +84,8 @@ static void print_step(FILE *stream, const struct loam_event *event)
     print_place(stream, event);
     if (isnan(event->loss))
         fprintf(stream, "  no labels\n");
+    else if (isinf(event->loss))
+        fprintf(stream, "  no finite loss\n");
     else
         fprintf(stream, "  loss %.4f  grad norm %.4f  lr %.3e  %.0f tokens/s\n", event->loss,
                 event->grad_norm, event->learning_rate, event->tokens_per_second);
@@ -92,7 +94,10 @@ static void print_step(FILE *stream, const struct loam_event *event)
 static void print_eval(FILE *stream, const struct loam_event *event)
 {
     print_place(stream, event);
-    fprintf(stream, "  eval loss %.4f  perplexity %.2f", event->eval_loss, exp(event->eval_loss));
+    if (isfinite(event->eval_loss))
+        fprintf(stream, "  eval loss %.4f  perplexity %.2f", event->eval_loss, exp(event->eval_loss));
+    else
+        fprintf(stream, "  eval loss not finite");
     if (!isnan(event->eval_exact_match))
         fprintf(stream, "  exact match %.2f %%  F1 %.2f %%", event->eval_exact_match, event->eval_f1);
     fprintf(stream, "\n");

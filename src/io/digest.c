@@ -52,24 +52,31 @@ void loam_digest_deinit(struct loam_digest *digest)
     digest->context = NULL;
 }
 
+enum loam_status loam_digest_update_block(struct loam_digest *digest, int descriptor, int64_t first,
+                                          size_t size, char block[LOAM_DIGEST_BLOCK], const char *path,
+                                          struct loam_error *error)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t got = pread(descriptor, block + done, size - done, first + (int64_t)done);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0)
+            return loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s", path,
+                             got < 0 ? strerror(errno) : "it has become shorter");
+        done += (size_t)got;
+    }
+    return loam_digest_update(digest, block, size, error);
+}
+
 enum loam_status loam_digest_update_file(struct loam_digest *digest, int descriptor, int64_t size,
                                          const char *path, struct loam_error *error)
 {
-    enum { BLOCK = 1 << 20 };
-    char *block = loam_calloc(BLOCK, 1, error);
+    char *block = loam_calloc(LOAM_DIGEST_BLOCK, 1, error);
     if (block == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = LOAM_OK;
-    for (int64_t done = 0; done < size && status == LOAM_OK;) {
-        size_t wanted = size - done < BLOCK ? (size_t)(size - done) : BLOCK;
-        ssize_t got = pread(descriptor, block, wanted, done);
-        if (got < 0 && errno == EINTR) continue;
-        if (got > 0) {
-            status = loam_digest_update(digest, block, (size_t)got, error);
-            done += got;
-        } else {
-            status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s", path,
-                               got < 0 ? strerror(errno) : "it has become shorter");
-        }
+    for (int64_t done = 0; done < size && status == LOAM_OK; done += LOAM_DIGEST_BLOCK) {
+        size_t wanted = size - done < LOAM_DIGEST_BLOCK ? (size_t)(size - done) : LOAM_DIGEST_BLOCK;
+        status = loam_digest_update_block(digest, descriptor, done, wanted, block, path, error);
     }
     free(block);
     return status;

@@ -27,6 +27,12 @@ void loam_digest_deinit(struct loam_digest *digest);
 // Adds bytes [0, size) of an open file; the file's position is left alone.
 enum loam_status loam_digest_update_file(struct loam_digest *digest, int descriptor, int64_t size,
                                          const char *path, struct loam_error *error);
+// Adds bytes [first, first + size) of an open file, no more than LOAM_DIGEST_BLOCK, by way of `block`, so
+// that nothing is allocated.
+enum { LOAM_DIGEST_BLOCK = 1 << 20 };
+enum loam_status loam_digest_update_block(struct loam_digest *digest, int descriptor, int64_t first,
+                                          size_t size, char block[LOAM_DIGEST_BLOCK], const char *path,
+                                          struct loam_error *error);
 // Of a whole file in one call.
 enum loam_status loam_digest_file(const char *path, enum loam_digest_kind kind, int64_t size,
                                   char text[LOAM_DIGEST_SIZE], struct loam_error *error);

@@ -524,6 +524,11 @@ void loam_decoder_trace(struct loam_decoder *decoder, struct loam_trace *trace)
     decoder->stream.trace = trace;
 }
 
+bool loam_decoder_is_f32(const struct loam_decoder *decoder)
+{
+    return decoder->model->dtype == LOAM_F32 && decoder->model->matrix_dtype == LOAM_F32;
+}
+
 struct loam_decoder_bytes loam_decoder_bytes(const struct loam_decoder *decoder)
 {
     return (struct loam_decoder_bytes){.step = decoder->step.capacity,

@@ -43,6 +43,8 @@ struct loam_decoder_bytes {
     size_t scratch; // workspace of one op
 };
 struct loam_decoder_bytes loam_decoder_bytes(const struct loam_decoder *decoder);
+// Whether all of it is float32 already: --dtype f32 would change nothing.
+bool loam_decoder_is_f32(const struct loam_decoder *decoder);
 
 // Adds the batch's loss (a sum over its labels) to `*loss_sum` and the gradients, each times `grad_scale` (1
 // over the labels of the whole accumulated batch), to the trainables' gradients. `dropout_counter` tells

@@ -5,6 +5,7 @@
 #define LOAM_TRAIN_CHECKPOINT_H
 
 #include "base/json.h"
+#include "train/base_digest.h"
 #include "train/checkpoint_set.h"
 #include "train/job.h"
 #include "train/loop.h"
@@ -20,6 +21,7 @@ struct loam_checkpoints {
     char *from;  // the checkpoint that the run goes on from; NULL: it starts anew
     int64_t from_step;              // its step; -1
     char run[LOAM_RUN_ID_SIZE];     // the id of the run, which one that goes on keeps
+    struct loam_base_digest base;   // of the model
     struct loam_checkpoint_set set; // those that it may take away
 };
 
@@ -35,6 +37,9 @@ void loam_checkpoints_close(struct loam_checkpoints *checkpoints);
 // A line for each resume that changed the run; "": none did.
 const char *loam_checkpoints_changes(const struct loam_checkpoints *checkpoints);
 
+// Begins what a checkpoint needs and takes long, beside the first steps.
+void loam_checkpoints_begin(struct loam_checkpoints *checkpoints);
+
 // After the job was loaded: what `from` holds goes into the job's tensors, the loop, the metrics and the
 // event file, whose directory is `board_directory` (NULL: no event file is wanted).
 enum loam_status loam_checkpoints_resume(struct loam_checkpoints *checkpoints, struct loam_loop *loop,
@@ -45,8 +50,8 @@ enum loam_status loam_checkpoints_save(struct loam_checkpoints *checkpoints, con
                                        struct loam_error *error);
 // Writes and checks one that has the smallest parameter alone, and removes it: what would keep checkpoints
 // from being written is known before the first step.
-enum loam_status loam_checkpoints_rehearse(const struct loam_checkpoints *checkpoints,
-                                           const struct loam_loop *loop, struct loam_error *error);
+enum loam_status loam_checkpoints_rehearse(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
+                                           struct loam_error *error);
 // The trained values as they were at that step.
 enum loam_status loam_checkpoints_load_values(const struct loam_checkpoints *checkpoints, int64_t step,
                                               struct loam_error *error);

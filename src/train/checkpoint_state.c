@@ -26,16 +26,17 @@ static const struct {
     const char *key;
     size_t offset; // in struct loam_loop
     bool real;     // double, null for what is not finite; else int64_t
-    bool later;    // states of earlier versions of loam do not have it: as if it were null
+    bool later;    // states of earlier versions of loam do not have it: as if it were null, or 0
 } fields[] = {
-    FIELD(step),          FIELD(total_steps),      FIELD(updates),
-    FIELD(skipped),       FIELD(examples),         FIELD(tokens),
-    FIELD(loss_sum),      FIELD(eval_loss),        FIELD(eval_step),
-    FIELD(best_loss),     FIELD(best_step),        FIELD(worse_evaluations),
-    FIELD(last.loss),     FIELD(last.grad_norm),   FIELD(learning_rate),
-    FIELD(logged_step),   FIELD(logged_loss_sum),  FIELD(logged_updates),
-    FIELD(logged_tokens), LATER(eval_exact_match), LATER(best_exact_match),
-    LATER(eval_f1),       LATER(best_f1),
+    FIELD(step),           FIELD(total_steps),      FIELD(updates),
+    FIELD(skipped),        FIELD(examples),         FIELD(tokens),
+    FIELD(loss_sum),       FIELD(eval_loss),        FIELD(eval_step),
+    FIELD(best_loss),      FIELD(best_step),        FIELD(worse_evaluations),
+    FIELD(last.loss),      FIELD(last.grad_norm),   FIELD(learning_rate),
+    FIELD(logged_step),    FIELD(logged_loss_sum),  FIELD(logged_updates),
+    FIELD(logged_tokens),  LATER(eval_exact_match), LATER(best_exact_match),
+    LATER(eval_f1),        LATER(best_f1),          LATER(unlabelled),
+    LATER(logged_skipped),
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 
@@ -133,6 +134,8 @@ enum loam_status loam_checkpoint_state_parse(struct loam_loop *loop, const json_
         if (fields[i].real) {
             *(double *)field = NAN;
             LOAM_TRY(loam_json_get_double(state, name, key, field, error));
+        } else if (fields[i].later && json_object_get(state, key) == NULL) {
+            *(int64_t *)field = 0;
         } else {
             if (!json_is_integer(json_object_get(state, key))) return fail_key(name, key, error);
             LOAM_TRY(loam_json_get_int(state, name, key, field, error));

@@ -94,13 +94,16 @@ static enum loam_status report_step(struct loam_loop *loop, struct loam_error *e
 {
     double now = loam_clock_seconds();
     struct loam_event event = event_of(loop, LOAM_EVENT_STEP);
-    event.loss = loop->logged_updates > 0 ? loop->logged_loss_sum / (double)loop->logged_updates : NAN;
+    event.loss = loop->logged_updates > 0               ? loop->logged_loss_sum / (double)loop->logged_updates
+                 : loop->skipped > loop->logged_skipped ? INFINITY
+                                                        : NAN;
     event.grad_norm = loop->last.grad_norm;
     event.learning_rate = loop->learning_rate;
     event.tokens_per_second =
         per_second((double)(loop->tokens - loop->logged_tokens), now - loop->logged_seconds);
     loop->logged_loss_sum = 0;
     loop->logged_updates = 0;
+    loop->logged_skipped = loop->skipped;
     loop->logged_tokens = loop->tokens;
     loop->logged_seconds = now;
     // Also where the caller wants no more: what happened is on record.
@@ -249,38 +252,47 @@ static bool is_early(const struct loam_loop *loop)
 
 // ---- steps ----
 
-static enum loam_status skip_step(struct loam_loop *loop, const char *why, struct loam_error *error)
+// Of many steps in a row that are skipped for the same reason the first is told, and all are counted.
+static enum loam_status skip_step(struct loam_loop *loop, bool first, const char *why,
+                                  struct loam_error *error)
 {
-    loam_log_write(log_of(loop), LOAM_LOG_WARNING, "%s; skipped", why);
+    if (first)
+        loam_log_write(log_of(loop), LOAM_LOG_WARNING, "%s; skipped; others like it are counted at the end",
+                       why);
     loop->step++;
     return report_progress(loop, false, error);
 }
 
-static bool is_skipped(struct loam_loop *loop, enum loam_status status)
+static enum loam_status skip_unlabelled(struct loam_loop *loop, size_t count, struct loam_error *error)
 {
-    if (!may_skip(loop, status)) return false;
+    char why[128];
+    snprintf(why, sizeof why, "step %lld: none of its %zu examples has a label", (long long)loop->step + 1,
+             count);
+    return skip_step(loop, loop->unlabelled++ == 0, why, error);
+}
+
+static enum loam_status skip_nonfinite(struct loam_loop *loop, const char *why, struct loam_error *error)
+{
+    bool first = !loop->told_skipped;
     loop->skipped++;
-    return true;
+    loop->told_skipped = true;
+    return skip_step(loop, first, why, error);
 }
 
 static enum loam_status run_step(struct loam_loop *loop, struct loam_error *error)
 {
     size_t count;
-    char why[sizeof error->message];
     const uint32_t *indices = loam_order_step(loop->order, loop->step, &count);
     LOAM_TRY(loam_step_collect(loop->buffers, loop->dataset, indices, count, error));
     loop->learning_rate = loam_schedule_rate(&loop->schedule, loop->step);
-    if (loop->buffers->labels == 0) {
-        snprintf(why, sizeof why, "step %lld: none of its %zu examples has a label",
-                 (long long)loop->step + 1, count);
-        return skip_step(loop, why, error);
-    }
+    if (loop->buffers->labels == 0) return skip_unlabelled(loop, count, error);
     struct loam_error failure = {0};
     enum loam_status status =
         loam_step_run(loop->buffers, loop->decoder, loop->optimiser, loop->learning_rate, loop->step,
                       loop->settings->seed, &loop->last, &failure);
-    if (is_skipped(loop, status)) return skip_step(loop, failure.message, error);
+    if (may_skip(loop, status)) return skip_nonfinite(loop, failure.message, error);
     if (status != LOAM_OK) return loam_fail(error, status, "%s", failure.message);
+    loop->told_skipped = false;
     loop->step++;
     loop->updates++;
     loop->diverged = false;
@@ -454,11 +466,17 @@ enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
         loam_log_write(log_of(loop), LOAM_LOG_WARNING,
                        "%lld of %lld steps were skipped: their loss or gradient was not finite",
                        (long long)loop->skipped, (long long)loop->step);
+    if (loop->unlabelled > 1 && loop->updates > 0)
+        loam_log_write(log_of(loop), LOAM_LOG_WARNING,
+                       "%lld of %lld steps were skipped: their examples have no label that counts, being too "
+                       "short (fewer than two tokens) or too long for --max-length",
+                       (long long)loop->unlabelled, (long long)loop->step);
     if (loop->updates == 0 && loop->skipped > 0)
         return loam_fail(
             error, LOAM_ERROR_NUMERIC,
             "no step had a finite loss and gradient: is the model, or the adapter that it goes on "
-            "from, damaged? else try --dtype f32");
+            "from, damaged?%s",
+            loam_decoder_is_f32(loop->decoder) ? "" : " else try --dtype f32");
     if (loop->updates == 0) {
         return loam_fail(
             error, LOAM_ERROR_ARGUMENT,

@@ -38,10 +38,11 @@ struct loam_loop {
     int64_t trainable_parameters;
 
     // What has happened.
-    int64_t step;    // done
-    int64_t updates; // steps that had labels and a finite loss and gradient
-    int64_t skipped; // steps whose loss or gradient was not finite
-    int64_t saved;   // the last step of which OUT has a checkpoint; -1: none
+    int64_t step;       // done
+    int64_t updates;    // steps that had labels and a finite loss and gradient
+    int64_t skipped;    // steps whose loss or gradient was not finite
+    int64_t unlabelled; // steps none of whose examples had a label
+    int64_t saved;      // the last step of which OUT has a checkpoint; -1: none
     int64_t examples;
     int64_t tokens;
     double loss_sum;           // of the updates
@@ -63,12 +64,14 @@ struct loam_loop {
     int64_t logged_step; // when it was; 0: never
     double logged_loss_sum;
     int64_t logged_updates;
-    int64_t logged_tokens; // the count then
-    double logged_seconds; // the time then, evaluation not counted
+    int64_t logged_skipped; // the count then
+    int64_t logged_tokens;  // the count then
+    double logged_seconds;  // the time then, evaluation not counted
     // Bytes of the files before the last report, of which a checkpoint must not have a part; -1: it has not
     // been made.
     int64_t metrics_before_end;
     int64_t board_before_end;
+    bool told_skipped; // the step before was skipped as well, which was said
     // Files that could not be written when it was last tried.
     bool metrics_fail;
     bool board_fails;

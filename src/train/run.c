@@ -343,6 +343,7 @@ static enum loam_status train(struct train_run *run, struct loam_error *error)
     LOAM_TRY(loam_train_job_load(job, error));
     LOAM_TRY(format_record(run, error));
     prepare_loop(run);
+    loam_checkpoints_begin(&run->checkpoints);
     LOAM_TRY(begin(run, error));
     LOAM_TRY(rehearse(run, error));
     LOAM_TRY(loam_loop_run(&run->loop, error));

@@ -87,17 +87,25 @@ static void list_ids(const struct loam_step_buffers *buffers, size_t first, size
     }
 }
 
-static enum loam_status fail_numeric(const struct loam_step_buffers *buffers, const char *what, double value,
+// What to try. Before the first update the rate has had no say.
+static const char *advice_of(const struct loam_decoder *decoder, int64_t step)
+{
+    bool f32 = loam_decoder_is_f32(decoder);
+    if (step == 0)
+        return f32 ? "is the model, or the adapter that it goes on from, damaged?"
+                   : "is the model, or the adapter that it goes on from, damaged? else try --dtype f32";
+    return f32 ? "try a lower --learning-rate" : "try a lower --learning-rate or --dtype f32";
+}
+
+static enum loam_status fail_numeric(const struct loam_step_buffers *buffers,
+                                     const struct loam_decoder *decoder, const char *what, double value,
                                      int64_t step, size_t first, size_t end, struct loam_error *error)
 {
-    // Before the first update the rate has had no say.
-    const char *advice = step == 0 ? "is the model, or the adapter that it goes on from, damaged? else try "
-                                     "--dtype f32"
-                                   : "try a lower --learning-rate or --dtype f32";
     char ids[400]; // so that the whole message has room for what a caller adds
     list_ids(buffers, first, end, ids, sizeof ids);
     return loam_fail(error, LOAM_ERROR_NUMERIC, "step %lld: the %s is %s; examples: %s; %s",
-                     (long long)step + 1, what, isnan(value) ? "not a number" : "infinite", ids, advice);
+                     (long long)step + 1, what, isnan(value) ? "not a number" : "infinite", ids,
+                     advice_of(decoder, step));
 }
 
 // Packs examples from `*next` on, as many as fit, in their order.
@@ -126,7 +134,8 @@ static enum loam_status accumulate(struct loam_step_buffers *buffers, struct loa
         size_t first = next;
         LOAM_TRY(pack(buffers, &next, error));
         LOAM_TRY(loam_decoder_train(decoder, &buffers->batch, grad_scale, seed, counter, &loss_sum, error));
-        if (!isfinite(loss_sum)) return fail_numeric(buffers, "loss", loss_sum, step, first, next, error);
+        if (!isfinite(loss_sum))
+            return fail_numeric(buffers, decoder, "loss", loss_sum, step, first, next, error);
     }
     *loss = loss_sum / (double)buffers->labels;
     return LOAM_OK;
@@ -140,7 +149,8 @@ enum loam_status loam_step_run(struct loam_step_buffers *buffers, struct loam_de
     LOAM_TRY(accumulate(buffers, decoder, step, seed, &result->loss, error));
     LOAM_TRY(loam_optimiser_gradient_norm(optimiser, &result->grad_norm, error));
     if (!isfinite(result->grad_norm)) {
-        return fail_numeric(buffers, "gradient norm", result->grad_norm, step, 0, buffers->count, error);
+        return fail_numeric(buffers, decoder, "gradient norm", result->grad_norm, step, 0, buffers->count,
+                            error);
     }
     return loam_optimiser_update(optimiser, learning_rate, error);
 }

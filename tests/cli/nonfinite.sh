@@ -28,8 +28,12 @@ run 'again' "${train[@]}" --out "$tmp/out" --resume
 ok 'skip' "${train[@]}" --on-nonfinite skip --out "$tmp/skipped"
 grep -q "step $((step + 1)): the .* is .*; skipped" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 grep -q 'of 12 steps were skipped: their loss or gradient was not finite' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+[ "$(grep -c '; skipped; others like it are counted at the end$' "$tmp/stderr")" -eq 1 ] || fail "said again and again: $(cat "$tmp/stderr")"
+output_has "step 12/12  no finite loss"
 run 'skip from there, unsaid' "${train[@]}" --on-nonfinite skip --out "$tmp/out" --resume
 [ "$code" -eq 1 ] && grep -qF -- '--on-nonfinite was stop and is skip' "$tmp/stderr" || fail "exit code $code: $(cat "$tmp/stderr")"
+ok 'skip, in float32' "${train[@]}" --on-nonfinite skip --dtype f32 --out "$tmp/skipped-f32"
+grep -q -- '--dtype f32' "$tmp/stderr" && fail "advice that is taken already: $(cat "$tmp/stderr")"
 ok 'skip from there' "${train[@]}" --on-nonfinite skip --out "$tmp/out" --resume --allow-change
 cmp -s "$tmp/skipped/$weights" "$tmp/out/$weights" || fail 'another adapter'
 cmp -s <(figures "$tmp/skipped") <(figures "$tmp/out") || fail "other metrics: $(diff <(figures "$tmp/skipped") <(figures "$tmp/out"))"
@@ -43,4 +47,7 @@ grep -q 'step [0-9]*: the evaluation loss is .*; it is not the best, and the run
 best=$(sed -n 's/.*the result is that of step \([0-9]*\), with an evaluation loss of [0-9.]*$/\1/p' "$tmp/stderr")
 [ -n "$best" ] && cmp -s "$tmp/best/checkpoint-$best/$weights" "$tmp/best/$weights" || fail "$(cat "$tmp/stderr")"
 [ -n "$(number eval_loss "$tmp/stdout")" ] || fail "$(cat "$tmp/stdout")"
+run 'an evaluation that is skipped, as text' "${evaluated[@]}" --on-nonfinite skip --out "$tmp/text"
+output_has '  eval loss not finite'
+grep -q 'eval loss -\{0,1\}nan' "$tmp/stdout" && fail "$(cat "$tmp/stdout")"
 finish
