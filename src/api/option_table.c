@@ -680,8 +680,8 @@ const struct loam_option_row loam_option_rows[] = {
     {PUSH,
      {.name = "directory",
       .argument = "DIR",
-      .help = "What to push: all files of an adapter or a model, without .git, .cache, checkpoint-N and "
-              "run.yaml.",
+      .help = "What to push: the files of an adapter or a model, without hidden and unfinished ones, tokens, "
+              "checkpoint-N and run.yaml.",
       .group = HUB,
       .required = true,
       .positional = true},
