@@ -273,6 +273,9 @@ static enum loam_status pull_files(struct pull_job *job, char **directory, struc
 {
     LOAM_TRY(loam_cache_find_commit(&job->cache, job->repo->revision, job->commit, error));
     bool ask = job->pull->update && !job->hub->settings.offline;
+    if (job->pull->update && !ask)
+        loam_log_write(&job->hub->callbacks->log, LOAM_LOG_WARNING,
+                       "%s: --update has no effect: HF_HUB_OFFLINE forbids to ask the hub", job->repo->id);
     bool there = job->commit[0] != '\0' && !ask && is_cached(job);
     if (job->refused.status != LOAM_OK)
         return loam_fail(error, job->refused.status, "%s", job->refused.message);

@@ -5,11 +5,11 @@
 make_model "$tmp/model"
 data=$tiny/questions.json
 
-# refuses_train TEXT NAME OPTION...: training is refused; $model, $file and $out stand for other than the good ones.
+# refuses_train TEXT NAME OPTION...: training is refused with exit code $expected, or 1; $model, $file and $out stand for other than the good ones.
 refuses_train() {
     local text=$1 name=$2
     shift 2
-    refuses 1 "$text" "$name" train --model "${model:-$tmp/model}" --data "${file:-$data}" --out "${out:-$tmp/out}" \
+    refuses "${expected:-1}" "$text" "$name" train --model "${model:-$tmp/model}" --data "${file:-$data}" --out "${out:-$tmp/out}" \
         --max-steps 1 "${one_thread[@]}" "$@"
 }
 # refuses_loss NAME MODEL: what is computed with it is not finite; the progress lines are no result.
@@ -213,7 +213,7 @@ refuses 1 '--field question: invalid UTF-8 at byte 3' 'generate: a field that is
 refuses 1 '--prompt: invalid UTF-8 at byte 2' 'generate: a prompt that is no UTF-8' generate --model "$tmp/model" \
     --prompt $'a\377'
 refuses 1 'the prompt is empty' 'generate: an empty prompt' generate --model "$tmp/model" --prompt ''
-refuses 1 '--max-new-tokens 0' 'generate: no tokens' generate --model "$tmp/model" --prompt x --max-new-tokens 0
+refuses 2 '--max-new-tokens 0' 'generate: no tokens' generate --model "$tmp/model" --prompt x --max-new-tokens 0
 printf 'a\377' >"$tmp/prompt"
 refuses 1 'prompt: invalid UTF-8 at byte 2' 'generate: a prompt file that is no UTF-8' generate --model "$tmp/model" \
     --prompt-file "$tmp/prompt"
@@ -225,16 +225,16 @@ printf 'ab\377' >"$tmp/text"
 input=$tmp/text refuses 1 'UTF-8' 'tokenize: invalid UTF-8' tokenize --model "$tmp/model"
 
 # ---- Options whose values cannot be ----
-refuses_train '--lora-r 0' 'r = 0' --lora-r 0
+expected=2 refuses_train '--lora-r 0' 'r = 0' --lora-r 0
 refuses_train 'transformer.h.0.self_attention.query_key_value, which is [192, 64]' 'r larger than the layer' --lora-r 65
-refuses_train '--lora-r 99999' 'r larger than any layer' --lora-r 99999
+expected=2 refuses_train '--lora-r 99999' 'r larger than any layer' --lora-r 99999
 refuses_train 'query_key_value' 'targets that match nothing' --target-modules q_proj
 refuses_train '(' 'targets that are no regular expression' --target-modules 'query('
 refuses_train 'retry-limit' 'targets that take forever to match' --target-modules '(((.*)*)*)*x'
 refuses_train 'not a regular expression' 'targets nested without end' \
     --target-modules "$(head -c 50000 /dev/zero | tr '\0' '(')"
-refuses_train '--lora-dropout 1' 'dropout of 1' --lora-dropout 1
-refuses_train 'tpu' 'unknown device' --device tpu
+expected=2 refuses_train '--lora-dropout 1' 'dropout of 1' --lora-dropout 1
+expected=2 refuses_train 'tpu' 'unknown device' --device tpu
 
 # ---- The adapter ----
 "$LOAM" train --model "$tmp/model" --data "$data" --out "$tmp/adapter" --max-steps 1 "${one_thread[@]}" >/dev/null 2>&1

@@ -45,6 +45,8 @@ HF_HUB_OFFLINE=1 ok 'by its commit' pull "org/tiny@$commit"
 ok 'inspect by name' inspect org/tiny
 ok 'tokenize by name' tokenize --model org/tiny
 ok 'generate by name' generate --model org/tiny --prompt 'The bakery' --max-new-tokens 2 "${one_thread[@]}"
+HF_HUB_OFFLINE=1 ok 'an update, offline' pull org/tiny --update
+grep -q 'warning: org/tiny: --update has no effect: HF_HUB_OFFLINE' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 silent
 ok 'update' pull org/tiny --update
 [ "$(asked '.')" -eq 1 ] || fail "$(cat "$hub/log")"
@@ -240,10 +242,11 @@ HF_ENDPOINT=http://127.0.0.1:1 refuses 1 'HF_HUB_OFFLINE=1' 'nobody there' pull 
 # ---- Names ----
 
 begin fresh
-for name in ../tiny org/tiny/x /org org//tiny -org/tiny org/.tiny org/a--b org/a..b org/tiny.git 'org/ti ny' '' org/tiny@ \
+for name in ../tiny org/tiny/x /org org//tiny -org/tiny org/.tiny org/a--b org/a..b org/tiny.git 'org/ti ny' org/tiny@ \
     org/tiny@../x org/tiny@/x 'org/tiny@a b'; do
-    refuses 1 'expected' "the name \"$name\"" pull -- "$name"
+    refuses 2 'expected' "the name \"$name\"" pull -- "$name"
 done
+refuses 2 '--repository needs a value: ORG/NAME' 'no name' pull ''
 silent
 refuses 1 "$tmp/nowhere" 'a path is no name' inspect "$tmp/nowhere"
 HF_HUB_OFFLINE=1 refuses 1 'HF_HUB_OFFLINE' 'offline, and not there' inspect org/tiny
