@@ -216,6 +216,16 @@ settings "{\"gated\": true, \"token\": \"$token\"}"
 begin fresh
 refuses 1 "accept its terms at $HF_ENDPOINT/org/tiny" 'gated' pull org/tiny
 HF_TOKEN=hf_other refuses 1 "accept its terms at $HF_ENDPOINT/org/tiny" 'gated, another token' pull org/tiny
+# The file of a token, as huggingface_hub finds it: variables in its path are expanded.
+printf 'hf_other\n' >"$tmp/token"
+HF_TOKEN_PATH="\$HERE/token" HERE=$tmp refuses 1 'accept its terms' 'the token of a file' pull org/tiny
+[ "$(asked 'auth=hf_other')" -ge 1 ] || fail "the token was not sent: $(cat "$hub/log")"
+HF_TOKEN_PATH="\$HERE/token" run 'an unknown variable' pull org/tiny
+[ "$code" -eq 1 ] && grep -qF 'warning: HF_TOKEN_PATH: there is no file $HERE/token' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+HF_TOKEN_PATH=$tmp refuses 1 "the file of the token: cannot read $tmp: it is not a regular file" 'a directory' pull org/tiny
+HF_TOKEN=$tmp/token refuses 1 'HF_TOKEN holds a path' 'a path for the token' pull org/tiny
+printf 'a\nb\n' >"$tmp/token"
+HF_TOKEN_PATH=$tmp/token refuses 1 "$tmp/token holds no token: it has several lines" 'two lines' pull org/tiny
 settings '{}'
 HF_TOKEN='two words' refuses 1 'HF_TOKEN holds no token' 'no token' pull org/tiny
 ! grep -q 'two words' "$tmp/message" || fail 'it is in the message'
