@@ -103,7 +103,12 @@ enum loam_status loam_hub_check(const struct loam_hub *hub, const struct loam_ht
                                 const struct loam_repo *repo, struct loam_error *error)
 {
     bool stopped = request->redirects == LOAM_REDIRECT_STOP && request->status < 400;
-    if (request->status < 300 || stopped) return LOAM_OK;
+    bool succeeded = request->status < 300;
+    if (succeeded && loam_http_headers_are_page(&request->headers)) {
+        loam_http_fail_page(&request->headers, error);
+        return loam_fail_prefix(error, "%s", request->what);
+    }
+    if (succeeded || stopped) return LOAM_OK;
     char hint[HINT_MAX];
     find_hint(hub, request, hint);
     if (strcmp(request->headers.error_code, "GatedRepo") == 0)

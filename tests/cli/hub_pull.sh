@@ -190,6 +190,32 @@ begin fresh
 fault 'GET./api/' text '[[[['
 refuses 1 'not valid JSON' 'no JSON' pull org/tiny
 
+# Sums of announced sizes do not wrap around.
+begin fresh
+fault 'always HEAD./org/tiny' size 4611686018427387904
+refuses 1 'are needed' 'more than a number holds' pull org/tiny
+! grep -q -- ' -[0-9]' "$tmp/message" || fail "$(cat "$tmp/message")"
+
+# A page of a network that wants a login, in place of each kind of answer.
+begin fresh
+fault 'GET./api/' page
+refuses 1 'a web page (text/html; charset=utf-8) comes in place' 'a page for the list' pull org/tiny
+begin fresh
+fault 'always HEAD.*config.json' page
+refuses 1 'a web page (text/html; charset=utf-8) comes in place' 'a page for a head' pull org/tiny
+begin fresh
+fault 'GET./lfs/' page
+refuses 1 'a web page (text/html; charset=utf-8) comes in place' 'a page for a file' pull org/tiny
+
+# A cache that lacks something tells what, and what brings it.
+begin fresh
+ok 'some files' pull org/tiny --include config.json --include tokenizer.json
+HF_HUB_OFFLINE=1 refuses 1 'lacks model.safetensors of it, and HF_HUB_OFFLINE forbids to ask the hub; without that, loam pull org/tiny completes it' \
+    'no weights' inspect org/tiny
+HF_HUB_OFFLINE=1 refuses 1 'lacks README.md' 'a named file' pull org/tiny --include README.md
+ok 'and completes it' pull org/tiny
+HF_HUB_OFFLINE=1 ok 'complete' pull org/tiny
+
 # ---- Who may ----
 
 begin fresh
