@@ -82,7 +82,8 @@ static void warmup_ratio(void **state)
         int64_t total;
         int64_t warmup;
     } cases[] = {
-        {0, 0.1, 100, 10}, {0, 0.1, 101, 11}, {5, 0.5, 100, 5}, {0, 0, 100, 0}, {0, 1, 7, 7},
+        {0, 0.1, 100, 10}, {0, 0.1, 101, 11}, {5, 0.5, 100, 5},
+        {0, 0, 100, 0},    {0, 1, 7, 7},      {0, 1, INT64_MAX, INT64_MAX},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct loam_train_settings settings = {.warmup_steps = cases[i].steps,
