@@ -17,20 +17,28 @@ static enum loam_status fail_value(const struct loam_option_row *row, const char
     return loam_fail(error, LOAM_ERROR_USAGE, "--%s %s: expected %s", row->info.name, value, expected);
 }
 
-// A number outside the row's interval. The intervals are written in the table, so they are known to be
-// well-formed.
+// Whether a number is in an interval as the table writes it, "[0,1)". Those are known to be well-formed.
+static bool is_within(const char *range, double number)
+{
+    char *end;
+    double low = strtod(range + 1, &end);
+    double high = strtod(end + 1, &end);
+    bool above = range[0] == '[' ? number >= low : number > low;
+    bool below = *end == ']' ? number <= high : number < high;
+    return above && below;
+}
+
 static enum loam_status check_range(const struct loam_option_row *row, const char *text, double number,
                                     struct loam_error *error)
 {
     if (row->range == NULL) return LOAM_OK;
-    char *end;
-    double low = strtod(row->range + 1, &end);
-    double high = strtod(end + 1, &end);
-    bool above = row->range[0] == '[' ? number >= low : number > low;
-    bool below = *end == ']' ? number <= high : number < high;
-    if (above && below) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_USAGE, "--%s %s: expected a value in the interval %s", row->info.name,
-                     text, row->range);
+    if (!is_within(row->range, number))
+        return loam_fail(error, LOAM_ERROR_USAGE, "--%s %s: expected a value in the interval %s",
+                         row->info.name, text, row->range);
+    if (!row->single || is_within(row->range, (double)(float)number)) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_USAGE,
+                     "--%s %s: it is rounded to %g; expected a value in the interval %s in single precision",
+                     row->info.name, text, (double)(float)number, row->range);
 }
 
 static enum loam_status set_whole(const struct loam_option_row *row, void *field, const char *text,

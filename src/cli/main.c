@@ -13,12 +13,17 @@ static int fail(const struct loam_error *error)
     return error->status == LOAM_ERROR_USAGE ? CLI_USAGE : CLI_FAILED;
 }
 
+// A reader that has seen enough (loam inspect DIR | head) is no failure that needs words.
+static int fail_output(int code)
+{
+    if (code != EPIPE) fprintf(stderr, "loam: standard output: %s\n", strerror(code));
+    return CLI_FAILED;
+}
+
 // Help and version went to standard output: were they written?
 static int finish_output(void)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout)) return CLI_OK;
-    fprintf(stderr, "loam: standard output: %s\n", strerror(errno));
-    return CLI_FAILED;
+    return fflush(stdout) == 0 && !ferror(stdout) ? CLI_OK : fail_output(errno);
 }
 
 static int print_machine(void)
@@ -81,12 +86,7 @@ static int run(struct loam_options *options, enum loam_command command, struct l
     if (is_stoppable(command)) cli_stop_on_signals();
     struct loam_callbacks callbacks = cli_console_callbacks(&console);
     enum loam_status status = loam_run(options, &callbacks, error);
-    if (!cli_console_finish(&console)) {
-        // A reader that has seen enough (loam inspect DIR | head) is no failure that needs words.
-        if (console.output_error != EPIPE)
-            fprintf(stderr, "loam: standard output: %s\n", strerror(console.output_error));
-        return CLI_FAILED;
-    }
+    if (!cli_console_finish(&console)) return fail_output(console.output_error);
     return status == LOAM_OK ? CLI_OK : fail(error);
 }
 

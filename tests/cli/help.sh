@@ -120,6 +120,11 @@ if [ -e /dev/full ]; then
     grep -q 'loam: standard output: ' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 fi
 case_name='standard output is closed'
-{ "$LOAM" inspect "$tiny" 2>"$tmp/stderr" || true; } | true
-[ ! -s "$tmp/stderr" ] || fail "$(cat "$tmp/stderr")"
+for arguments in "inspect $tiny" 'train --help' '--help' '--version --verbose' 'completion bash'; do
+    # The command begins when its reader has gone.
+    # shellcheck disable=SC2086
+    { sleep 0.1; "$LOAM" $arguments 2>"$tmp/stderr" || echo $? >"$tmp/code"; } | true
+    [ ! -s "$tmp/stderr" ] || fail "$arguments: $(cat "$tmp/stderr")"
+    [ "$(cat "$tmp/code")" = 1 ] || fail "$arguments: exit code $(cat "$tmp/code")"
+done
 finish

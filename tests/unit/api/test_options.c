@@ -175,6 +175,7 @@ static void test_set_fails(void **state)
         {"lora-r", "", LOAM_ERROR_USAGE, "it is empty"},
         {"lora-r", "99999999999999999999", LOAM_ERROR_USAGE, "a whole number"},
         {"lora-dropout", "1", LOAM_ERROR_USAGE, "[0,1)"},
+        {"lora-dropout", "0.99999999", LOAM_ERROR_USAGE, "it is rounded to 1; expected a value in"},
         {"lora-dropout", "-0.1", LOAM_ERROR_USAGE, "[0,1)"},
         {"lora-alpha", "0", LOAM_ERROR_USAGE, "(0,inf)"},
         {"learning-rate", "fast", LOAM_ERROR_USAGE, "expected a number"},
