@@ -20,8 +20,8 @@ extern "C" {
 
 enum loam_status {
     LOAM_OK = 0,
-    LOAM_ERROR_USAGE,       // an option that does not exist or whose value cannot be read
-    LOAM_ERROR_ARGUMENT,    // a value outside what the function takes
+    LOAM_ERROR_USAGE, // options that alone show the mistake: unknown, unreadable, out of range, contradictory
+    LOAM_ERROR_ARGUMENT,    // a value outside what the function takes, or what the files in use allow
     LOAM_ERROR_IO,          // the system refused: no such file, no permission, disk full
     LOAM_ERROR_EXISTS,      // the output is already there
     LOAM_ERROR_FORMAT,      // outside data that breaks its format
@@ -183,6 +183,12 @@ LOAM_API void loam_options_destroy(struct loam_options *options);
 // be read.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_set(struct loam_options *options, const char *name,
                                                            const char *value, struct loam_error *error);
+// As loam_options_set, for the words of a command line, on which each value is meant to count. A second and
+// other value is LOAM_ERROR_USAGE where both look as if they counted (two files of data, two adapters); else
+// the last one counts, and loam_run warns of the one before.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_set_argument(struct loam_options *options,
+                                                                    const char *name, const char *value,
+                                                                    struct loam_error *error);
 // The text of an option's value as it was set, or its default; NULL when it has neither.
 LOAM_API const char *loam_options_get(const struct loam_options *options, const char *name);
 
@@ -193,7 +199,8 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_read_config(struct loam_o
                                                                    struct loam_error *error);
 
 // Runs the command that the options are for, after the file of "config" was read. Everything is checked
-// before anything is written.
+// before anything is written. An option that has no effect beside the others is told as a warning, or, where
+// it cannot be meant, LOAM_ERROR_USAGE.
 LOAM_API LOAM_MUST_CHECK enum loam_status
 loam_run(struct loam_options *options, const struct loam_callbacks *callbacks, struct loam_error *error);
 

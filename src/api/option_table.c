@@ -1,20 +1,7 @@
 #include "api/option_table.h"
 
-#define TRAIN_ALONE (1u << LOAM_COMMAND_TRAIN)
-#define PLAN (1u << LOAM_COMMAND_PLAN)
-#define TRAIN (TRAIN_ALONE | PLAN) // what is trained can be planned, with the same words
-#define GENERATE (1u << LOAM_COMMAND_GENERATE)
-#define EVAL (1u << LOAM_COMMAND_EVAL)
-#define MERGE (1u << LOAM_COMMAND_MERGE)
-#define EXPORT (1u << LOAM_COMMAND_EXPORT)
-#define INSPECT (1u << LOAM_COMMAND_INSPECT)
-#define INIT (1u << LOAM_COMMAND_INIT)
-#define TOKENIZE (1u << LOAM_COMMAND_TOKENIZE)
-#define PULL (1u << LOAM_COMMAND_PULL)
-#define PUSH (1u << LOAM_COMMAND_PUSH)
-#define BENCH (1u << LOAM_COMMAND_BENCH)
-#define ALL ((1u << LOAM_COMMAND_COUNT) - 1)
-#define WITH_FILE (TRAIN | GENERATE | EVAL | MERGE | EXPORT | BENCH) // --config
+#include "api/option_commands.h"
+#include "api/option_texts.h"
 
 // The field that an option fills: place and type come from the struct itself, so that they cannot disagree.
 #define FIELD(field)                                                                                         \
@@ -295,14 +282,16 @@ const struct loam_option_row loam_option_rows[] = {
       .default_text = "0",
       .group = LOAM_LORA_GROUP},
      FIELD(train.lora.dropout),
-     .range = "[0,1)"},
+     .range = "[0,1)",
+     .single = true},
     {TRAIN | INSPECT | BENCH,
      {.name = "target-modules",
       .argument = "LIST|REGEX",
       .help = "Linear modules to adapt: a,b,c, a regular expression for whole paths, or all-linear.",
       .default_text = "(the model family's)",
       .group = LOAM_LORA_GROUP},
-     FIELD(train.lora.target_modules)},
+     FIELD(train.lora.target_modules),
+     .check = loam_option_check_targets},
     {TRAIN | INSPECT | BENCH,
      {.name = "init-lora-weights",
       .argument = "gaussian|kaiming",
@@ -325,13 +314,14 @@ const struct loam_option_row loam_option_rows[] = {
     {TRAIN,
      {.name = "lr-scheduler-type",
       .alias = "schedule",
-      .argument = "linear|cosine|constant",
-      .help = "How the rate falls after the warm-up.",
+      .argument = "linear|cosine|constant|constant_with_warmup",
+      .help = "How the rate falls after the warm-up; constant has none.",
       .default_text = "linear",
       .group = TRAINING},
      FIELD(train.schedule),
      CHOICES({"linear", LOAM_SCHEDULE_LINEAR}, {"cosine", LOAM_SCHEDULE_COSINE},
-             {"constant", LOAM_SCHEDULE_CONSTANT})},
+             {"constant", LOAM_SCHEDULE_CONSTANT},
+             {"constant_with_warmup", LOAM_SCHEDULE_CONSTANT_WITH_WARMUP})},
     {TRAIN,
      {.name = "warmup-steps",
       .argument = "N",
@@ -664,7 +654,8 @@ const struct loam_option_row loam_option_rows[] = {
       .help = "Most bytes of a file: 5GB, 500MB, 2GiB.",
       .default_text = "5GB",
       .group = OUTPUT},
-     FIELD(merge.max_shard_size)},
+     FIELD(merge.max_shard_size),
+     .check = loam_option_check_shard_size},
     {ALL,
      {.name = "json", .help = "Write the result as JSON to standard output.", .group = OUTPUT},
      FIELD(json),
@@ -693,13 +684,15 @@ const struct loam_option_row loam_option_rows[] = {
       .group = HUB,
       .required = true,
       .positional = true},
-     FIELD(hub.repository)},
+     FIELD(hub.repository),
+     .check = loam_option_check_repository},
     {TRAIN,
      {.name = "push-to-hub",
       .argument = "ORG/NAME",
       .help = "Push the result to this repository of the hub at the end.",
       .group = HUB},
-     FIELD(hub.push_to)},
+     FIELD(hub.push_to),
+     .check = loam_option_check_repository},
     {TRAIN,
      {.name = "hub-private-repo",
       .help = "Nobody else sees that repository, if it has to be made.",
@@ -722,7 +715,8 @@ const struct loam_option_row loam_option_rows[] = {
       .group = HUB,
       .required = true,
       .positional = true},
-     FIELD(hub.repository)},
+     FIELD(hub.repository),
+     .check = loam_option_check_repository},
     {PULL,
      {.name = "include",
       .argument = "GLOB",
@@ -750,7 +744,8 @@ const struct loam_option_row loam_option_rows[] = {
       .help = "Compute with the fast CPU operations, or with the plain reference ones.",
       .default_text = "cpu",
       .group = MACHINE},
-     FIELD(train.device)},
+     FIELD(train.device),
+     .one_of = true},
     {TRAIN | GENERATE | EVAL | BENCH | MERGE,
      {.name = "threads",
       .argument = "N",

@@ -32,7 +32,6 @@ enum loam_status loam_run(struct loam_options *options, const struct loam_callba
     static enum loam_status (*const checks[LOAM_COMMAND_COUNT])(const struct loam_settings *,
                                                                 struct loam_error *) = {
         [LOAM_COMMAND_TRAIN] = loam_check_train,
-        [LOAM_COMMAND_GENERATE] = loam_check_generate,
         [LOAM_COMMAND_PUSH] = loam_check_push,
     };
     static enum loam_status (*const commands[LOAM_COMMAND_COUNT])(
@@ -48,7 +47,7 @@ enum loam_status loam_run(struct loam_options *options, const struct loam_callba
     if (callbacks == NULL) callbacks = &none;
     LOAM_TRY(loam_options_read_config(options, error));
     if (options->settings.print_config) return print_config(options, callbacks, error);
-    LOAM_TRY(loam_options_check(options, error));
+    LOAM_TRY(loam_options_check(options, &callbacks->log, error));
     if (checks[options->command] != NULL) LOAM_TRY(checks[options->command](&options->settings, error));
     struct loam_located located;
     LOAM_TRY(loam_locate(&located, options->command, &options->settings, callbacks, error));

@@ -10,8 +10,6 @@ enum loam_status loam_run_plan(const struct loam_settings *settings, const struc
                                struct loam_error *error);
 enum loam_status loam_run_generate(const struct loam_settings *settings,
                                    const struct loam_callbacks *callbacks, struct loam_error *error);
-// Whether the options fit together.
-enum loam_status loam_check_generate(const struct loam_settings *settings, struct loam_error *error);
 enum loam_status loam_run_eval(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
                                struct loam_error *error);
 enum loam_status loam_run_merge(const struct loam_settings *settings, const struct loam_callbacks *callbacks,

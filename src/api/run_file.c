@@ -150,7 +150,9 @@ enum loam_status loam_run_file_parse(struct loam_options *options, const char *t
 {
     struct run_file_reader reader = {.options = options, .name = name};
     enum loam_status status = prepare(&reader, error);
+    options->reading_file = true;
     if (status == LOAM_OK) status = loam_flat_yaml_read(text, size, name, visit, &reader, error);
+    options->reading_file = false;
     loam_options_destroy(reader.aside);
     free(reader.lines);
     free(reader.given);

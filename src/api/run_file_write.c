@@ -79,22 +79,11 @@ static enum loam_status append_scalar(struct loam_bytes *out, const struct loam_
 
 // ---- Paths ----
 
-// Whether `word` is one of the alternatives that the option takes: DIR of DIR|NAME.
-static bool takes(const struct loam_option_info *info, const char *word)
-{
-    size_t size = strlen(word);
-    for (const char *at = info->argument; at != NULL; at = strchr(at, '|')) {
-        at += *at == '|';
-        if (strncmp(at, word, size) == 0 && (at[size] == '\0' || at[size] == '|')) return true;
-    }
-    return false;
-}
-
 // Whether a value is a path from the current directory. What may be a name as well is one where nothing of
 // that name is there.
 static bool is_relative_path(const struct loam_option_info *info, const char *text)
 {
-    if (text[0] == '/' || !(takes(info, "DIR") || takes(info, "FILE"))) return false;
+    if (text[0] == '/' || !(loam_option_takes(info, "DIR") || loam_option_takes(info, "FILE"))) return false;
     if (strchr(info->argument, '|') == NULL) return true;
     if (strcmp(info->name, "template") == 0 && loam_template_is_built_in(text)) return false;
     return loam_directory_exists(text) || loam_file_exists(text);

@@ -38,20 +38,6 @@ static const char *const finish_names[] = {"stop", "length", "context"};
 
 // ---- The prompt ----
 
-enum loam_status loam_check_generate(const struct loam_settings *settings, struct loam_error *error)
-{
-    const struct loam_generate_settings *generate = &settings->generate;
-    const char *prompt_template = settings->train.prompt_template;
-    int given = (generate->prompt != NULL) + (generate->prompt_file != NULL) + (prompt_template != NULL);
-    if (given != 1)
-        return loam_fail(error, LOAM_ERROR_USAGE,
-                         "loam generate needs one of --prompt, --prompt-file and --template");
-    if (settings->field_count > 0 && prompt_template == NULL)
-        return loam_fail(error, LOAM_ERROR_USAGE, "--field %s: fields belong to a --template",
-                         settings->fields[0].name);
-    return LOAM_OK;
-}
-
 static enum loam_status check_text(const char *source, const char *name, const char *text, size_t size,
                                    struct loam_error *error)
 {

@@ -4,6 +4,7 @@
 #include "api/inspect.h"
 #include "api/run.h"
 #include "base/file.h"
+#include "base/log.h"
 
 enum loam_status loam_run_inspect(const struct loam_settings *settings,
                                   const struct loam_callbacks *callbacks, struct loam_error *error)
@@ -14,5 +15,9 @@ enum loam_status loam_run_inspect(const struct loam_settings *settings,
     if (adapter_config == NULL) return error->status;
     bool is_adapter = loam_file_exists(adapter_config);
     free(adapter_config);
+    if (is_adapter && settings->with_lora)
+        loam_log_write(&callbacks->log, LOAM_LOG_WARNING,
+                       "%s is an adapter: --lora-r, --target-modules and the like have no effect",
+                       settings->path);
     return (is_adapter ? loam_inspect_adapter : loam_inspect_model)(settings, callbacks, error);
 }

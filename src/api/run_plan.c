@@ -36,8 +36,6 @@ static enum loam_status make_settled(const struct loam_settings *settings, struc
     struct loam_train_settings train = settings->train;
     struct loam_bench_lengths lengths = {0};
     const char *text = settings->bench.lengths;
-    if (text != NULL && train.data != NULL)
-        return loam_fail(error, LOAM_ERROR_USAGE, "loam plan takes --data or --lengths, not both");
     enum loam_status status = text != NULL ? loam_bench_lengths_open(&lengths, text, &train, error) : LOAM_OK;
     if (train.batch_size == 0) train.batch_size = DEFAULT_BATCH;
     if (status == LOAM_OK) status = make(&train, lengths.count, planned, error);

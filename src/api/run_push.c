@@ -38,7 +38,7 @@ enum loam_status loam_check_push(const struct loam_settings *settings, struct lo
 {
     const char *message = settings->hub.message;
     if (message != NULL && message[strspn(message, " \t\r\n")] == '\0')
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--message is empty: a commit needs one");
+        return loam_fail(error, LOAM_ERROR_USAGE, "--message is empty: a commit needs one");
     return loam_push_check(settings->hub.repository, error);
 }
 

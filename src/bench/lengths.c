@@ -104,8 +104,9 @@ enum loam_status loam_bench_lengths_open(struct loam_bench_lengths *lengths, con
     if (settings->batch_size == 0) settings->batch_size = (int64_t)lengths->count;
     if (settings->max_length == 0) settings->max_length = lengths->longest;
     if (lengths->longest <= settings->max_length) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_ARGUMENT, "--lengths has %d tokens; --max-length allows %lld",
-                     lengths->longest, (long long)settings->max_length);
+    return loam_fail(error, is_list(text) ? LOAM_ERROR_USAGE : LOAM_ERROR_ARGUMENT,
+                     "--lengths has %d tokens; --max-length allows %lld", lengths->longest,
+                     (long long)settings->max_length);
 }
 
 void loam_bench_lengths_deinit(struct loam_bench_lengths *lengths)

@@ -27,7 +27,7 @@ static enum loam_status set_positional(struct loam_options *options, enum loam_c
 {
     const struct loam_option_info *info = positional_option(options, command);
     if (info == NULL) return usage(error, "unexpected argument \"", argument, "\"; options begin with --");
-    return loam_options_set(options, info->name, argument, error);
+    return loam_options_set_argument(options, info->name, argument, error);
 }
 
 // One "--name": `*next` is the argument after it, taken when the option needs a value that does not stand in
@@ -48,7 +48,7 @@ static enum loam_status set_named(struct loam_options *options, enum loam_comman
     // An argument that may be left out is not the next option.
     if (takes && info->argument[0] == '[') takes = (**next)[0] != '-';
     if (value == NULL && takes) value = *(*next)++;
-    return loam_options_set(options, name + 2, value, error);
+    return loam_options_set_argument(options, name + 2, value, error);
 }
 
 enum loam_status cli_read_arguments(struct loam_options *options, enum loam_command command, char **arguments,

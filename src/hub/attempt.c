@@ -55,6 +55,8 @@ static enum loam_status begin_sink(struct loam_attempt *attempt, long status)
     if (status == 206 && request->headers.range_start != attempt->offset)
         return loam_fail(&attempt->failure, LOAM_ERROR_FORMAT,
                          "the server sends another range than was asked for");
+    if (loam_http_headers_are_page(&request->headers))
+        return loam_http_fail_page(&request->headers, &attempt->failure);
     attempt->begun = true;
     attempt->start = offset;
     return request->sink->begin(request->sink->user, offset, &attempt->failure);

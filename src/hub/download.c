@@ -39,8 +39,9 @@ static enum loam_status take_head(const struct loam_hub *hub, const struct loam_
         return loam_fail(
             error, LOAM_ERROR_FORMAT,
             "%s: %s names no commit, or another one, in X-Repo-Commit: it is no hub, or something stands "
-            "in between (HF_ENDPOINT)",
-            request->what, hub->settings.endpoint);
+            "in between (HF_ENDPOINT)%s%s",
+            request->what, hub->settings.endpoint,
+            headers->content_type[0] != '\0' ? "; it answers with " : "", headers->content_type);
     if (!sha256 && !loam_is_hex(etag, 40))
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s: the hub gives no hash of it (ETag), by which it could be checked",
@@ -276,7 +277,8 @@ static enum loam_status check_space(const struct transfer *transfers, size_t cou
 {
     int64_t needed = 0;
     for (size_t i = 0; i < count; i++)
-        if (is_ready(&transfers[i])) needed += transfers[i].file->size - transfers[i].have;
+        if (is_ready(&transfers[i]))
+            needed = loam_add_bytes(needed, transfers[i].file->size - transfers[i].have);
     struct statvfs about;
     if (needed == 0 || statvfs(cache->repository, &about) != 0) return LOAM_OK;
     uint64_t free_bytes = (uint64_t)about.f_bavail * about.f_frsize;
@@ -381,7 +383,7 @@ enum loam_status loam_download_blobs(struct loam_hub *hub, const struct loam_rep
     int64_t total = 0;
     for (size_t i = 0; i < count; i++) {
         transfer_init(&transfers[i], repo, &files[i], &meter);
-        total += files[i].size;
+        total = loam_add_bytes(total, files[i].size);
     }
     loam_meter_start(&meter, hub, LOAM_ACTIVITY_DOWNLOAD, total);
     enum loam_status status =

@@ -143,6 +143,7 @@ void loam_http_headers_take(struct loam_http_headers *headers, const char *line,
     } plain[] = {
         {"X-Linked-Size", &headers->linked_size, NULL, 0},
         {"Content-Length", &headers->content_length, NULL, 0},
+        {"Content-Type", NULL, headers->content_type, sizeof headers->content_type},
         {"X-Repo-Commit", NULL, headers->commit, sizeof headers->commit},
         {"X-Error-Code", NULL, headers->error_code, sizeof headers->error_code},
     };
@@ -169,4 +170,20 @@ void loam_http_headers_take(struct loam_http_headers *headers, const char *line,
     } else if (name.size == 9 && strncasecmp(name.text, "RateLimit", 9) == 0) {
         take_rate_limit(headers, value);
     }
+}
+
+bool loam_http_headers_are_page(const struct loam_http_headers *headers)
+{
+    static const char page[] = "text/html";
+    return strncasecmp(headers->content_type, page, sizeof page - 1) == 0 && headers->commit[0] == '\0' &&
+           headers->etag[0] == '\0';
+}
+
+enum loam_status loam_http_fail_page(const struct loam_http_headers *headers, struct loam_error *error)
+{
+    return loam_fail(
+        error, LOAM_ERROR_FORMAT,
+        "a web page (%s) comes in place of the hub's answer: something in between sent it, such as the "
+        "login of a network or a proxy; open a page in a browser, or set HF_ENDPOINT",
+        headers->content_type);
 }

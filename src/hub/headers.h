@@ -14,6 +14,7 @@ struct loam_http_headers {
     char etag[LOAM_ETAG_SIZE];        // normalised: without W/ and quotes
     char linked_etag[LOAM_ETAG_SIZE]; // X-Linked-Etag: of the file that is meant, be it stored elsewhere
     char part_etag[LOAM_ETAG_SIZE];   // ETag as it came: what an upload of parts is completed with
+    char content_type[64];            // Content-Type
     char commit[LOAM_COMMIT_SIZE];    // X-Repo-Commit
     char error_code[64];              // X-Error-Code
     char error_message[256];          // X-Error-Message, printable characters only
@@ -27,5 +28,11 @@ struct loam_http_headers {
 void loam_http_headers_init(struct loam_http_headers *headers);
 // Takes one line, `size` bytes with or without its line break. A status line begins anew.
 void loam_http_headers_take(struct loam_http_headers *headers, const char *line, size_t size);
+
+// Whether the answer is a page for a browser. The hub's own answers are JSON, and files have a hash or a
+// commit.
+bool loam_http_headers_are_page(const struct loam_http_headers *headers);
+// The message for such an answer, without the name of what was asked for.
+enum loam_status loam_http_fail_page(const struct loam_http_headers *headers, struct loam_error *error);
 
 #endif

@@ -37,6 +37,10 @@ enum loam_status loam_hub_run(struct loam_hub *hub, struct loam_http_request *re
         return loam_fail(error, LOAM_ERROR_IO,
                          "%s: not in the cache %s, and HF_HUB_OFFLINE forbids to ask the hub",
                          count == 0 ? "" : requests[0].what, hub->settings.cache);
+    if (hub->http == NULL && hub->settings.missing_token != NULL)
+        loam_log_write(&hub->callbacks->log, LOAM_LOG_WARNING,
+                       "HF_TOKEN_PATH: there is no file %s: the hub is asked without a token",
+                       hub->settings.missing_token);
     if (hub->http == NULL)
         LOAM_TRY(loam_http_create(&hub->http, &hub->settings, &hub->callbacks->log,
                                   (struct loam_http_pulse){beat, hub}, error));
@@ -71,10 +75,10 @@ static enum loam_status fail_access(const struct loam_hub *hub, const struct loa
             "%s: the hub at %s shows nobody such a repository without a token: check the name, or set "
             "HF_TOKEN if it is private or gated",
             request->what, hub->settings.endpoint);
-    return loam_fail(
-        error, LOAM_ERROR_IO,
-        "%s: the hub at %s refuses the token%s%s: check that it is valid and may do this (HF_TOKEN)",
-        request->what, hub->settings.endpoint, hint[0] == '\0' ? "" : ": ", hint);
+    return loam_fail(error, LOAM_ERROR_IO,
+                     "%s: the hub at %s refuses the token%s%s: check that it is valid and may do this (%s)",
+                     request->what, hub->settings.endpoint, hint[0] == '\0' ? "" : ": ", hint,
+                     hub->settings.token_source);
 }
 
 static enum loam_status fail_missing(const struct loam_hub *hub, const struct loam_http_request *request,
@@ -87,17 +91,24 @@ static enum loam_status fail_missing(const struct loam_hub *hub, const struct lo
     if (strcmp(code, "EntryNotFound") == 0)
         return loam_fail(error, LOAM_ERROR_IO, "%s: there is no such file at revision \"%s\" on %s",
                          request->what, repo->revision, hub->settings.endpoint);
-    return loam_fail(error, LOAM_ERROR_IO, "%s: there is no such repository on %s%s", request->what,
+    const char *source = hub->settings.token_source;
+    return loam_fail(error, LOAM_ERROR_IO, "%s: there is no such repository on %s%s%s%s", request->what,
                      hub->settings.endpoint,
-                     hub->settings.token == NULL ? ", or it is private and needs a token in HF_TOKEN"
-                                                 : ", or the token of HF_TOKEN may not see it");
+                     source == NULL ? ", or it is private and needs a token in HF_TOKEN"
+                                    : ", or the token of ",
+                     source == NULL ? "" : source, source == NULL ? "" : " may not see it");
 }
 
 enum loam_status loam_hub_check(const struct loam_hub *hub, const struct loam_http_request *request,
                                 const struct loam_repo *repo, struct loam_error *error)
 {
     bool stopped = request->redirects == LOAM_REDIRECT_STOP && request->status < 400;
-    if (request->status < 300 || stopped) return LOAM_OK;
+    bool succeeded = request->status < 300;
+    if (succeeded && loam_http_headers_are_page(&request->headers)) {
+        loam_http_fail_page(&request->headers, error);
+        return loam_fail_prefix(error, "%s", request->what);
+    }
+    if (succeeded || stopped) return LOAM_OK;
     char hint[HINT_MAX];
     find_hint(hub, request, hint);
     if (strcmp(request->headers.error_code, "GatedRepo") == 0)
@@ -109,8 +120,9 @@ enum loam_status loam_hub_check(const struct loam_hub *hub, const struct loam_ht
     if (request->status == 404) return fail_missing(hub, request, repo, error);
     if (request->status == 403)
         return loam_fail(error, LOAM_ERROR_IO,
-                         "%s: the hub at %s forbids it%s%s: the token of HF_TOKEN must have the right to",
-                         request->what, hub->settings.endpoint, hint[0] == '\0' ? "" : ": ", hint);
+                         "%s: the hub at %s forbids it%s%s: the token of %s must have the right to",
+                         request->what, hub->settings.endpoint, hint[0] == '\0' ? "" : ": ", hint,
+                         hub->settings.token_source != NULL ? hub->settings.token_source : "HF_TOKEN");
     return loam_fail(error, LOAM_ERROR_IO, "%s: the hub at %s answers with status %ld%s%s", request->what,
                      hub->settings.endpoint, request->status, hint[0] == '\0' ? "" : ": ", hint);
 }

@@ -243,7 +243,7 @@ static enum loam_status upload(struct upload_job *job, const struct loam_folder 
     LOAM_TRY(list_objects(job, folder, error));
     int64_t total = 0;
     for (size_t i = 0; i < job->count; i++)
-        total += job->files[i]->size;
+        total = loam_add_bytes(total, job->files[i]->size);
     loam_meter_start(&job->meter, job->hub, LOAM_ACTIVITY_UPLOAD, total);
     enum loam_status status = LOAM_OK;
     for (size_t first = 0; first < job->count && status == LOAM_OK; first += BATCH) {

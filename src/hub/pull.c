@@ -1,6 +1,7 @@
 #include "hub/pull.h"
 
 #include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,64 +52,100 @@ static bool has(const struct pull_job *job, const char *file)
     return loam_cache_has(&job->cache, job->commit, file);
 }
 
+// Files that are wanted and that the cache lacks.
+struct missing {
+    size_t count;
+    char first[256];
+};
+
+static void want(const struct pull_job *job, const char *file, struct missing *missing)
+{
+    if (loam_repo_file_is_safe(file) && has(job, file)) return;
+    if (missing->count++ == 0) snprintf(missing->first, sizeof missing->first, "%s", file);
+}
+
 // Every shard that the index names. The index is outside data: an entry that is no safe name is not there.
-static bool has_shards(struct pull_job *job)
+static void want_shards(struct pull_job *job, struct missing *missing)
 {
     struct loam_error problem = {0};
     json_t *root = NULL;
     char *snapshot = loam_cache_snapshot(&job->cache, job->commit, &problem);
     char *path = snapshot == NULL ? NULL : loam_path_join(snapshot, index_file, &problem);
-    bool all = path != NULL && loam_json_load(&root, path, &problem) == LOAM_OK;
+    bool read = path != NULL && loam_json_load(&root, path, &problem) == LOAM_OK;
     if (problem.status == LOAM_ERROR_MEMORY) job->refused = problem;
-    const json_t *map = json_object_get(root, "weight_map");
-    all = all && json_object_size(map) > 0;
-    void *iterator = json_object_iter((json_t *)(uintptr_t)map);
-    for (const char *last = ""; all && iterator != NULL;
-         iterator = json_object_iter_next((json_t *)(uintptr_t)map, iterator)) {
+    json_t *map = json_object_get(root, "weight_map");
+    if (!read || json_object_size(map) == 0) want(job, weights_file, missing);
+    void *iterator = json_object_iter(map);
+    for (const char *last = ""; iterator != NULL; iterator = json_object_iter_next(map, iterator)) {
         const char *shard = json_string_value(json_object_iter_value(iterator));
         if (shard != NULL && strcmp(shard, last) == 0) continue; // tensors of a shard mostly stand together
-        all = shard != NULL && loam_repo_file_is_safe(shard) && has(job, shard);
-        last = shard;
+        want(job, shard != NULL ? shard : "", missing);
+        last = shard != NULL ? shard : "";
     }
     json_decref(root);
     free(path);
     free(snapshot);
-    return all;
+}
+
+static void want_tokenizer(const struct pull_job *job, struct missing *missing)
+{
+    if (!loam_cache_lacks(&job->cache, job->commit, "tokenizer.json")) want(job, "tokenizer.json", missing);
 }
 
 // loam links the weights last (below), and transformers and PEFT load them last: where they are, the rest is.
-static bool has_kind(struct pull_job *job, enum loam_pull_kind kind)
+static struct missing find_missing(struct pull_job *job, enum loam_pull_kind kind)
 {
-    bool tokenizer =
-        has(job, "tokenizer.json") || loam_cache_lacks(&job->cache, job->commit, "tokenizer.json");
+    struct missing missing = {0};
     switch (kind) {
     case LOAM_PULL_MODEL:
-        return has(job, "config.json") && tokenizer && (has(job, weights_file) || has_shards(job));
+        want(job, "config.json", &missing);
+        want_tokenizer(job, &missing);
+        if (!has(job, weights_file)) want_shards(job, &missing);
+        break;
     case LOAM_PULL_ADAPTER:
-        return has(job, "adapter_config.json") && has(job, adapter_file);
+        want(job, "adapter_config.json", &missing);
+        want(job, adapter_file, &missing);
+        break;
     case LOAM_PULL_EITHER:
-        return has_kind(job, LOAM_PULL_ADAPTER) || has_kind(job, LOAM_PULL_MODEL);
+        missing = find_missing(job, LOAM_PULL_MODEL);
+        if (missing.count > 0 && has(job, "adapter_config.json")) return find_missing(job, LOAM_PULL_ADAPTER);
+        break;
     case LOAM_PULL_OUTLINE: // a program that wanted the tokenizer alone has left no config
-        return has(job, "config.json") && tokenizer;
+        want(job, "config.json", &missing);
+        want_tokenizer(job, &missing);
+        break;
     case LOAM_PULL_TOKENIZER:
-        return tokenizer;
+        want_tokenizer(job, &missing);
+        break;
     }
-    return false;
+    return missing;
 }
 
 // A pattern with wildcards could mean files that the cache has never heard of.
-static bool has_included(const struct pull_job *job)
+static struct missing find_missing_included(const struct pull_job *job)
 {
+    struct missing missing = {0};
     for (size_t i = 0; i < job->pull->include_count; i++) {
         const char *name = job->pull->include[i];
-        if (strpbrk(name, "*?[") != NULL || !loam_repo_file_is_safe(name) || !has(job, name)) return false;
+        if (strpbrk(name, "*?[") == NULL)
+            want(job, name, &missing);
+        else if (missing.count++ == 0)
+            snprintf(missing.first, sizeof missing.first, "%s", name);
     }
-    return true;
+    return missing;
 }
 
-static bool is_cached(struct pull_job *job)
+static enum loam_status fail_offline(const struct pull_job *job, const struct missing *missing,
+                                     struct loam_error *error)
 {
-    return job->pull->include_count > 0 ? has_included(job) : has_kind(job, job->pull->kind);
+    const char *revision = job->repo->revision;
+    bool main = strcmp(revision, "main") == 0;
+    return loam_fail(
+        error, LOAM_ERROR_IO,
+        "%s: the cache %s lacks %s%s of it, and HF_HUB_OFFLINE forbids to ask the hub; without that, "
+        "loam pull %s%s%s completes it",
+        job->repo->id, job->hub->settings.cache, missing->first, missing->count > 1 ? " and other files" : "",
+        job->repo->id, main ? "" : "@", main ? "" : revision);
 }
 
 // ---- What the repository has ----
@@ -241,7 +278,7 @@ static enum loam_status allow(const struct pull_job *job, struct loam_error *err
 {
     int64_t bytes = 0;
     for (size_t i = 0; i < job->count; i++)
-        if (__builtin_add_overflow(bytes, job->files[i].size, &bytes)) bytes = INT64_MAX;
+        bytes = loam_add_bytes(bytes, job->files[i].size);
     return job->pull->allow == NULL ? LOAM_OK : job->pull->allow(job->pull->user, bytes, error);
 }
 
@@ -273,10 +310,17 @@ static enum loam_status pull_files(struct pull_job *job, char **directory, struc
 {
     LOAM_TRY(loam_cache_find_commit(&job->cache, job->repo->revision, job->commit, error));
     bool ask = job->pull->update && !job->hub->settings.offline;
-    bool there = job->commit[0] != '\0' && !ask && is_cached(job);
+    if (job->pull->update && !ask)
+        loam_log_write(&job->hub->callbacks->log, LOAM_LOG_WARNING,
+                       "%s: --update has no effect: HF_HUB_OFFLINE forbids to ask the hub", job->repo->id);
+    struct missing missing = {.count = 1};
+    if (job->commit[0] != '\0' && !ask)
+        missing =
+            job->pull->include_count > 0 ? find_missing_included(job) : find_missing(job, job->pull->kind);
     if (job->refused.status != LOAM_OK)
         return loam_fail(error, job->refused.status, "%s", job->refused.message);
-    if (!there) LOAM_TRY(bring(job, error));
+    if (missing.first[0] != '\0' && job->hub->settings.offline) return fail_offline(job, &missing, error);
+    if (missing.count > 0) LOAM_TRY(bring(job, error));
     *directory = loam_cache_snapshot(&job->cache, job->commit, error);
     return *directory == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }

@@ -1,9 +1,12 @@
 #include "hub/settings.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
+#include "base/expand.h"
 #include "base/file.h"
 #include "base/heap.h"
 
@@ -25,14 +28,14 @@ static bool is_true(const char *name)
     return false;
 }
 
-// The path in a variable, "~/" being the home directory; else DIRECTORY/NAME.
+// The path in a variable, else DIRECTORY/NAME. huggingface_hub expands "~" and variables in either.
 static char *path_of(const char *name, const char *directory, const char *below, struct loam_error *error)
 {
     const char *value = variable(name);
-    if (value == NULL) return loam_path_join(directory, below, error);
-    const char *home = variable("HOME");
-    if (value[0] == '~' && value[1] == '/' && home != NULL) return loam_path_join(home, value + 2, error);
-    return loam_strdup(value, error);
+    char *path = value != NULL ? loam_strdup(value, error) : loam_path_join(directory, below, error);
+    char *expanded = path == NULL ? NULL : loam_path_expand(path, error);
+    free(path);
+    return expanded;
 }
 
 // HF_HOME, else $XDG_CACHE_HOME/huggingface, else ~/.cache/huggingface.
@@ -67,6 +70,12 @@ static enum loam_status set_endpoint(struct loam_hub_settings *settings, struct 
     return LOAM_OK;
 }
 
+// A path in the variable that is meant for the token itself.
+static bool is_path(const char *text)
+{
+    return strchr(text, '/') != NULL || loam_file_exists(text);
+}
+
 // What goes into a header must stay in its line; the token itself is in no message.
 static enum loam_status set_token(struct loam_hub_settings *settings, const char *text, const char *source,
                                   struct loam_error *error)
@@ -76,13 +85,44 @@ static enum loam_status set_token(struct loam_hub_settings *settings, const char
     size_t size = strlen(text);
     while (size > 0 && strchr(space, text[size - 1]) != NULL)
         size--;
+    if (memchr(text, '\n', size) != NULL)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "%s holds no token: it has several lines, expected one word", source);
     for (size_t i = 0; i < size; i++)
         if (text[i] <= ' ' || text[i] > '~')
             return loam_fail(error, LOAM_ERROR_ARGUMENT,
                              "%s holds no token: expected one word of printable characters", source);
     if (size == 0) return LOAM_OK;
     settings->token = loam_strndup(text, size, error);
-    return settings->token == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
+    settings->token_source = settings->token == NULL ? NULL : loam_strdup(source, error);
+    return settings->token_source == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
+}
+
+static enum loam_status read_token(struct loam_hub_settings *settings, const char *path,
+                                   struct loam_error *error)
+{
+    struct loam_bytes text = {0};
+    enum loam_status status = loam_file_read(path, TOKEN_LIMIT, &text, error);
+    if (status != LOAM_OK) (void)loam_fail_prefix(error, "the file of the token");
+    if (status == LOAM_OK && text.size > 0) status = set_token(settings, text.data, path, error);
+    loam_bytes_deinit(&text);
+    return status;
+}
+
+static enum loam_status find_token_file(struct loam_hub_settings *settings, const char *home,
+                                        struct loam_error *error)
+{
+    struct stat about;
+    char *path = path_of("HF_TOKEN_PATH", home, "token", error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    bool missing = stat(path, &about) != 0 && (errno == ENOENT || errno == ENOTDIR);
+    enum loam_status status = missing ? LOAM_OK : read_token(settings, path, error);
+    if (missing && variable("HF_TOKEN_PATH") != NULL) {
+        settings->missing_token = path;
+        return LOAM_OK;
+    }
+    free(path);
+    return status;
 }
 
 static enum loam_status find_token(struct loam_hub_settings *settings, const char *home,
@@ -92,20 +132,13 @@ static enum loam_status find_token(struct loam_hub_settings *settings, const cha
     static const char *const names[] = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"};
     for (size_t i = 0; i < sizeof names / sizeof *names && settings->token == NULL; i++) {
         const char *text = variable(names[i]);
+        if (text != NULL && is_path(text))
+            return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                             "%s holds a path, and no token: HF_TOKEN_PATH names the file of a token",
+                             names[i]);
         if (text != NULL) LOAM_TRY(set_token(settings, text, names[i], error));
     }
-    if (settings->token != NULL) return LOAM_OK;
-    char *path = path_of("HF_TOKEN_PATH", home, "token", error);
-    if (path == NULL) return LOAM_ERROR_MEMORY;
-    struct loam_bytes text = {0};
-    enum loam_status status = LOAM_OK;
-    if (loam_file_exists(path)) {
-        status = loam_file_read(path, TOKEN_LIMIT, &text, error);
-        if (status == LOAM_OK && text.size > 0) status = set_token(settings, text.data, path, error);
-    }
-    loam_bytes_deinit(&text);
-    free(path);
-    return status;
+    return settings->token != NULL ? LOAM_OK : find_token_file(settings, home, error);
 }
 
 static double number_of(const char *name, double otherwise)
@@ -150,6 +183,8 @@ void loam_hub_settings_deinit(struct loam_hub_settings *settings)
     free(settings->endpoint);
     free(settings->cache);
     free(settings->token);
+    free(settings->token_source);
+    free(settings->missing_token);
     free(settings->certificates);
     *settings = (struct loam_hub_settings){0};
 }

@@ -1,4 +1,5 @@
-// Where the hub is and who is asking: the environment variables of huggingface_hub.
+// Where the hub is and who is asking: the environment variables of huggingface_hub. Paths in them are
+// expanded (base/expand.h).
 #ifndef LOAM_HUB_SETTINGS_H
 #define LOAM_HUB_SETTINGS_H
 
@@ -9,6 +10,8 @@ struct loam_hub_settings {
     struct loam_origin origin; // of the endpoint: the only one that the token is sent to
     char *cache;               // HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub
     char *token;               // HF_TOKEN, else the file HF_TOKEN_PATH or $HF_HOME/token; NULL: none
+    char *token_source;        // what messages call it: the variable or the file that holds it
+    char *missing_token;       // the file that HF_TOKEN_PATH names, where there is none; else NULL
     char *certificates;        // SSL_CERT_FILE: of those who are trusted to sign; NULL: the system's
     bool offline;              // HF_HUB_OFFLINE
     double delay_scale;        // of the waits before another try: 1, and less in tests (LOAM_HUB_DELAY_SCALE)

@@ -112,6 +112,21 @@ static enum loam_status add_parameters(struct loam_model *model, struct loam_err
     return LOAM_OK;
 }
 
+// So that no sum over the parameters overflows: of their bytes, gradients and moments in f32.
+static enum loam_status check_total(const struct loam_model *model, struct loam_error *error)
+{
+    const int64_t most = INT64_C(1) << 58;
+    int64_t total = 0;
+    for (size_t i = 0; i < model->parameter_count; i++)
+        total = loam_add_bytes(total, loam_tensor_count(&model->parameters[i].value));
+    if (total <= most) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_FORMAT,
+        "the config describes a model of %.1e parameters; expected at most %.1e: its sizes cannot be "
+        "right",
+        (double)total, (double)most);
+}
+
 static enum loam_status fill(struct loam_model *model, struct loam_error *error)
 {
     size_t layers = (size_t)model->config.layers;
@@ -121,7 +136,7 @@ static enum loam_status fill(struct loam_model *model, struct loam_error *error)
     if (model->layers == NULL || model->parameters == NULL) return LOAM_ERROR_MEMORY;
     LOAM_TRY(add_parameters(model, error));
     if (model->head == NULL) model->head = model->embedding;
-    return LOAM_OK;
+    return check_total(model, error);
 }
 
 enum loam_status loam_model_create(struct loam_model **out, const struct loam_config *config,

@@ -284,14 +284,12 @@ static enum loam_status append_adapter(struct loam_bytes *card, const struct loa
 enum loam_status loam_output_format_settings(struct loam_bytes *card, const struct loam_loop *loop,
                                              const struct loam_adapter *adapter, struct loam_error *error)
 {
-    static const char *const schedules[] = {[LOAM_SCHEDULE_LINEAR] = "linear",
-                                            [LOAM_SCHEDULE_COSINE] = "cosine",
-                                            [LOAM_SCHEDULE_CONSTANT] = "constant"};
     const struct loam_train_settings *settings = loop->settings;
     LOAM_TRY(loam_bytes_append_text(card, "| Setting | Value |\n| --- | --- |\n", error));
     if (adapter != NULL) LOAM_TRY(append_adapter(card, adapter, error));
     LOAM_TRY(append_row(card, "learning_rate", settings->learning_rate, error));
-    LOAM_TRY(loam_bytes_format(card, error, "| lr_scheduler_type | %s |\n", schedules[settings->schedule]));
+    LOAM_TRY(loam_bytes_format(card, error, "| lr_scheduler_type | %s |\n",
+                               loam_schedule_name(settings->schedule)));
     LOAM_TRY(append_row(card, "warmup_steps", (double)loop->schedule.warmup_steps, error));
     LOAM_TRY(append_row(card, "weight_decay", settings->weight_decay, error));
     LOAM_TRY(append_row(card, "max_grad_norm", settings->max_grad_norm, error));

@@ -10,6 +10,7 @@
 #include "io/digest.h"
 #include "io/safetensors.h"
 #include "text/utf8.h"
+#include "train/schedule.h"
 
 static enum loam_status set(json_t *options, const char *name, json_t *value, struct loam_error *error)
 {
@@ -175,9 +176,6 @@ static enum loam_status set_evaluation(json_t *options, const struct loam_train_
 static enum loam_status set_words(json_t *options, const struct loam_train_job *job, struct loam_error *error)
 {
     const struct loam_train_settings *settings = job->settings;
-    static const char *const schedules[] = {[LOAM_SCHEDULE_LINEAR] = "linear",
-                                            [LOAM_SCHEDULE_COSINE] = "cosine",
-                                            [LOAM_SCHEDULE_CONSTANT] = "constant"};
     const struct {
         const char *name, *value;
     } words[] = {
@@ -188,7 +186,7 @@ static enum loam_status set_words(json_t *options, const struct loam_train_job *
         {"too-long", settings->too_long == LOAM_TOO_LONG_CUT ? "cut" : "drop"},
         {"skip-bad", settings->skip_bad ? "true" : "false"},
         {"shuffle", settings->shuffle ? "true" : "false"},
-        {"lr-scheduler-type", schedules[settings->schedule]},
+        {"lr-scheduler-type", loam_schedule_name(settings->schedule)},
         {"metric-for-best-model",
          settings->best_metric == LOAM_BEST_EXACT_MATCH ? "exact_match" : "eval_loss"},
         {"on-nonfinite", settings->on_nonfinite == LOAM_NONFINITE_SKIP ? "skip" : "stop"},
@@ -202,6 +200,7 @@ static enum loam_status set_numbers(json_t *options, const struct loam_train_job
                                     struct loam_error *error)
 {
     const struct loam_train_settings *settings = job->settings;
+    const bool has_warmup = settings->schedule != LOAM_SCHEDULE_CONSTANT;
     const struct {
         const char *name;
         double value;
@@ -209,8 +208,8 @@ static enum loam_status set_numbers(json_t *options, const struct loam_train_job
         {"max-length", job->session.max_length},
         {"token-budget", job->session.token_budget},
         {"learning-rate", settings->learning_rate},
-        {"warmup-steps", (double)settings->warmup_steps},
-        {"warmup-ratio", settings->warmup_ratio},
+        {"warmup-steps", has_warmup ? (double)settings->warmup_steps : 0},
+        {"warmup-ratio", has_warmup ? settings->warmup_ratio : 0},
         {"per-device-train-batch-size", (double)settings->batch_size},
         {"gradient-accumulation-steps", (double)settings->accumulation},
         {"weight-decay", settings->weight_decay},
@@ -301,12 +300,31 @@ static enum loam_status describe_changes(struct loam_bytes *text, const json_t *
     return LOAM_OK;
 }
 
+// The recorded schedule by its name of today. A constant rate with a warm-up was once recorded as "constant",
+// which is now recorded without one.
+static enum loam_status name_schedule(json_t **named, const json_t *recorded, struct loam_error *error)
+{
+    const char *schedule = text_of(json_object_get(recorded, "lr-scheduler-type"), "");
+    const char *steps = text_of(json_object_get(recorded, "warmup-steps"), "");
+    const char *ratio = text_of(json_object_get(recorded, "warmup-ratio"), "");
+    const bool had_warmup = strtod(steps, NULL) > 0 || strtod(ratio, NULL) > 0;
+    // jansson counts the references of what is shared.
+    *named = recorded != NULL ? json_copy((json_t *)(uintptr_t)recorded) : json_object();
+    if (*named == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: the options of the run");
+    if (strcmp(schedule, "constant") != 0 || !had_warmup) return LOAM_OK;
+    const char *name = loam_schedule_name(LOAM_SCHEDULE_CONSTANT_WITH_WARMUP);
+    return set(*named, "lr-scheduler-type", json_string(name), error);
+}
+
 enum loam_status loam_recorded_compare(const json_t *recorded, const json_t *options, const char *checkpoint,
                                        bool allow, const struct loam_log *log, struct loam_bytes *changes,
                                        struct loam_error *error)
 {
-    LOAM_TRY(describe_changes(changes, recorded, options, error));
-    if (changes->size == 0) return LOAM_OK;
+    json_t *named = NULL;
+    enum loam_status status = name_schedule(&named, recorded, error);
+    if (status == LOAM_OK) status = describe_changes(changes, named, options, error);
+    json_decref(named);
+    if (status != LOAM_OK || changes->size == 0) return status;
     loam_flatten(changes->data);
     if (!allow)
         return loam_fail(error, LOAM_ERROR_ARGUMENT,

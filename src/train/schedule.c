@@ -4,10 +4,23 @@
 
 static const double pi = 3.14159265358979323846;
 
+const char *loam_schedule_name(enum loam_schedule_kind kind)
+{
+    static const char *const names[] = {[LOAM_SCHEDULE_LINEAR] = "linear",
+                                        [LOAM_SCHEDULE_COSINE] = "cosine",
+                                        [LOAM_SCHEDULE_CONSTANT] = "constant",
+                                        [LOAM_SCHEDULE_CONSTANT_WITH_WARMUP] = "constant_with_warmup"};
+    return names[kind];
+}
+
 struct loam_schedule loam_schedule_make(const struct loam_train_settings *settings, int64_t total_steps)
 {
     int64_t warmup = settings->warmup_steps;
-    if (warmup <= 0) warmup = (int64_t)ceil(settings->warmup_ratio * (double)total_steps);
+    if (warmup <= 0) {
+        double steps = ceil(settings->warmup_ratio * (double)total_steps); // may be 2^63
+        warmup = steps < (double)total_steps ? (int64_t)steps : total_steps;
+    }
+    if (settings->schedule == LOAM_SCHEDULE_CONSTANT) warmup = 0;
     return (struct loam_schedule){
         .kind = settings->schedule,
         .learning_rate = settings->learning_rate,

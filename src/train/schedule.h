@@ -1,5 +1,5 @@
 // Learning rate schedules, as transformers has them: linear warm-up, then linear or cosine decay to zero, or
-// none.
+// none. "constant" has no warm-up either.
 #ifndef LOAM_TRAIN_SCHEDULE_H
 #define LOAM_TRAIN_SCHEDULE_H
 
@@ -12,7 +12,10 @@ struct loam_schedule {
     int64_t total_steps;
 };
 
-// `warmup_steps` of the settings, or `warmup_ratio` of the total rounded up.
+// As transformers calls it.
+const char *loam_schedule_name(enum loam_schedule_kind kind);
+
+// `warmup_steps` of the settings, or `warmup_ratio` of the total rounded up; 0 for a constant rate.
 struct loam_schedule loam_schedule_make(const struct loam_train_settings *settings, int64_t total_steps);
 // The rate of the 0-based step.
 double loam_schedule_rate(const struct loam_schedule *schedule, int64_t step);

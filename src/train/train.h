@@ -9,7 +9,12 @@
 #include "lora/lora.h"
 #include "text/dataset.h"
 
-enum loam_schedule_kind { LOAM_SCHEDULE_LINEAR, LOAM_SCHEDULE_COSINE, LOAM_SCHEDULE_CONSTANT };
+enum loam_schedule_kind {
+    LOAM_SCHEDULE_LINEAR,
+    LOAM_SCHEDULE_COSINE,
+    LOAM_SCHEDULE_CONSTANT, // from the first step on
+    LOAM_SCHEDULE_CONSTANT_WITH_WARMUP,
+};
 
 enum loam_on_nonfinite { LOAM_NONFINITE_STOP, LOAM_NONFINITE_SKIP };
 
@@ -54,8 +59,8 @@ struct loam_train_settings {
     double adam_epsilon;
     double max_grad_norm; // 0: no clipping
     enum loam_schedule_kind schedule;
-    int64_t warmup_steps;
-    double warmup_ratio; // used when warmup_steps is 0
+    int64_t warmup_steps; // of any schedule but LOAM_SCHEDULE_CONSTANT
+    double warmup_ratio;  // used when warmup_steps is 0
     double epochs;
     int64_t max_steps; // 0 or less: by epochs
     int64_t batch_size;

@@ -5,11 +5,11 @@
 make_model "$tmp/model"
 data=$tiny/questions.json
 
-# refuses_train TEXT NAME OPTION...: training is refused; $model, $file and $out stand for other than the good ones.
+# refuses_train TEXT NAME OPTION...: training is refused with exit code $expected, or 1; $model, $file and $out stand for other than the good ones.
 refuses_train() {
     local text=$1 name=$2
     shift 2
-    refuses 1 "$text" "$name" train --model "${model:-$tmp/model}" --data "${file:-$data}" --out "${out:-$tmp/out}" \
+    refuses "${expected:-1}" "$text" "$name" train --model "${model:-$tmp/model}" --data "${file:-$data}" --out "${out:-$tmp/out}" \
         --max-steps 1 "${one_thread[@]}" "$@"
 }
 # refuses_loss NAME MODEL: what is computed with it is not finite; the progress lines are no result.
@@ -213,7 +213,7 @@ refuses 1 '--field question: invalid UTF-8 at byte 3' 'generate: a field that is
 refuses 1 '--prompt: invalid UTF-8 at byte 2' 'generate: a prompt that is no UTF-8' generate --model "$tmp/model" \
     --prompt $'a\377'
 refuses 1 'the prompt is empty' 'generate: an empty prompt' generate --model "$tmp/model" --prompt ''
-refuses 1 '--max-new-tokens 0' 'generate: no tokens' generate --model "$tmp/model" --prompt x --max-new-tokens 0
+refuses 2 '--max-new-tokens 0' 'generate: no tokens' generate --model "$tmp/model" --prompt x --max-new-tokens 0
 printf 'a\377' >"$tmp/prompt"
 refuses 1 'prompt: invalid UTF-8 at byte 2' 'generate: a prompt file that is no UTF-8' generate --model "$tmp/model" \
     --prompt-file "$tmp/prompt"
@@ -225,16 +225,16 @@ printf 'ab\377' >"$tmp/text"
 input=$tmp/text refuses 1 'UTF-8' 'tokenize: invalid UTF-8' tokenize --model "$tmp/model"
 
 # ---- Options whose values cannot be ----
-refuses_train '--lora-r 0' 'r = 0' --lora-r 0
+expected=2 refuses_train '--lora-r 0' 'r = 0' --lora-r 0
 refuses_train 'transformer.h.0.self_attention.query_key_value, which is [192, 64]' 'r larger than the layer' --lora-r 65
-refuses_train '--lora-r 99999' 'r larger than any layer' --lora-r 99999
+expected=2 refuses_train '--lora-r 99999' 'r larger than any layer' --lora-r 99999
 refuses_train 'query_key_value' 'targets that match nothing' --target-modules q_proj
-refuses_train '(' 'targets that are no regular expression' --target-modules 'query('
+expected=2 refuses_train '(' 'targets that are no regular expression' --target-modules 'query('
 refuses_train 'retry-limit' 'targets that take forever to match' --target-modules '(((.*)*)*)*x'
-refuses_train 'not a regular expression' 'targets nested without end' \
+expected=2 refuses_train 'not a regular expression' 'targets nested without end' \
     --target-modules "$(head -c 50000 /dev/zero | tr '\0' '(')"
-refuses_train '--lora-dropout 1' 'dropout of 1' --lora-dropout 1
-refuses_train 'tpu' 'unknown device' --device tpu
+expected=2 refuses_train '--lora-dropout 1' 'dropout of 1' --lora-dropout 1
+expected=2 refuses_train 'tpu' 'unknown device' --device tpu
 
 # ---- The adapter ----
 "$LOAM" train --model "$tmp/model" --data "$data" --out "$tmp/adapter" --max-steps 1 "${one_thread[@]}" >/dev/null 2>&1
@@ -259,6 +259,16 @@ for key in use_dora lora_bias; do
     refuses_train "$key" "adapter that asks for $key" --adapter "$tmp/broken"
 done
 
+
+# Sizes that are each allowed, of a model whose bytes no number holds.
+mkdir -p "$tmp/endless"
+printf '{"model_type": "llama", "hidden_size": 1048576, "num_hidden_layers": 4096, "num_attention_heads": 16384,
+"num_key_value_heads": 16384, "head_dim": 16384, "intermediate_size": 4194304, "vocab_size": 16777216,
+"rms_norm_eps": 1e-5, "max_position_embeddings": 2048}' >"$tmp/endless/config.json"
+for command in inspect 'plan --dtype f32 --lengths 8 --model' 'plan --method full --lengths 8 --model'; do
+    # shellcheck disable=SC2086
+    refuses 1 'a model of 4.7e+18 parameters' "endless: $command" $command "$tmp/endless"
+done
 
 # ---- An adapter for another base ----
 # other_base NAME TEXT ADAPTER: whatever is done with it on $model.

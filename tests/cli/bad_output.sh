@@ -42,7 +42,7 @@ for command in adapter init; do
     refuses 1 "$tmp/full/notes" "$command: a file" "${arguments[@]}" --out "$tmp/full/notes"
     refuses 1 "$tmp/full/notes" "$command: below a file" "${arguments[@]}" --out "$tmp/full/notes/out"
     refuses 1 '/proc/loam' "$command: cannot be made" "${arguments[@]}" --out /proc/loam/out
-    refuses 1 'empty name' "$command: no name" "${arguments[@]}" --out ''
+    refuses 2 '--out needs a value' "$command: no name" "${arguments[@]}" --out ''
     refuses 1 'File name too long' "$command: an endless name" "${arguments[@]}" --out "$tmp/new/$(printf 'x%.0s' {1..300})"
     [ ! -e "$tmp/new" ] || fail 'the directory above it was left behind'
 done

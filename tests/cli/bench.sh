@@ -97,7 +97,7 @@ ok 'generate on the reference device' bench generate --model "$tmp/bare" --promp
 output_has '"of_bandwidth": null'
 
 model=(--model "$tmp/bare")
-refuses 1 '--new-tokens 1' 'no token after the first' bench generate "${model[@]}" --new-tokens 1
+refuses 2 '--new-tokens 1' 'no token after the first' bench generate "${model[@]}" --new-tokens 1
 refuses 1 '--no-ceiling' 'generate without a matrix library' bench generate "${model[@]}" --device ref
 refuses 1 'has no matrix library' 'matmul without a matrix library' bench matmul "${model[@]}" --lengths 8 --device ref
 refuses 2 'loam bench needs step|matmul|generate' 'nothing to measure' bench --model x
@@ -113,8 +113,8 @@ printf 'eight\n' >"$tmp/lengths"
 refuses 2 '"eight"' 'words for lengths' bench step "${model[@]}" --lengths "$tmp/lengths"
 : >"$tmp/lengths"
 refuses 2 'has 0 lengths' 'an empty file of lengths' bench step "${model[@]}" --lengths "$tmp/lengths"
-refuses 1 '--max-length allows 16' 'longer than allowed' bench step "${model[@]}" --lengths 18 --max-length 16
+refuses 2 '--max-length allows 16' 'longer than allowed' bench step "${model[@]}" --lengths 18 --max-length 16
 refuses 1 '--no-ceiling' 'no matrix library' bench step "${model[@]}" --lengths 8 --device ref
-refuses 1 '--steps 0' 'no steps' bench step "${model[@]}" --lengths 8 --steps 0
+refuses 2 '--steps 0' 'no steps' bench step "${model[@]}" --lengths 8 --steps 0
 refuses 2 'loam bench has no option --out' 'nothing is written' bench step "${model[@]}" --lengths 8 --out x
 finish

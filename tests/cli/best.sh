@@ -58,7 +58,10 @@ changed() { # TEXT ARGUMENT...: refused, naming it
     run "changed: $text" "${judged[@]}" --resume "$@"
     [ "$code" -eq 1 ] && tail -n 1 "$tmp/stderr" | grep -qF -- "$text" || fail "exit code $code: $(cat "$tmp/stderr")"
 }
-changed "--eval-data was $data and is $tmp/other.json" --eval-data "$tmp/other.json"
+same=("${judged[@]}")
+judged=("${judged[@]/#"$data"/"$tmp/other.json"}")
+changed "--data was $data and is $tmp/other.json, --eval-data was $data and is $tmp/other.json"
+judged=("${same[@]}")
 changed '--eval-steps was 2 and is 3' --eval-steps 3
 changed '--early-stopping-patience was 3 and is 4' --early-stopping-patience 4
 changed '--load-best-at-end was true and is false' --no-load-best-at-end
@@ -70,7 +73,7 @@ ok 'measured otherwise from here on' "${train[@]}" --eval-data "$tmp/other.json"
     --save-steps 4 --out "$tmp/free" --resume
 grep -q "going on from $tmp/free/checkpoint-8" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 
-refuses 1 '--metric-for-best-model goes by the evaluations: it needs --eval-data' 'no evaluation' "${train[@]}" \
+refuses 2 '--metric-for-best-model goes by the evaluations: it needs --eval-data' 'no evaluation' "${train[@]}" \
     --metric-for-best-model exact_match --out "$tmp/out"
 refuses 1 'is not a SQuAD file: --metric-for-best-model' 'no questions' "${train[@]}" --metric-for-best-model exact_match \
     --eval-data "$tiny/text.txt" --out "$tmp/out"

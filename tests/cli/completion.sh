@@ -35,10 +35,10 @@ offers 'inspect init' help in
 offers '--learning-rate' train --learn
 offers '--lora-alpha --lora-dropout --lora-r' train --lora
 offers '--no-shuffle' train --no-s
-offers 'linear cosine constant' train --lr-scheduler-type ''
-offers 'cosine constant' train --lr-scheduler-type co
-offers 'cosine constant' train --lr_scheduler_type co
-offers 'constant' train --schedule con
+offers 'linear cosine constant constant_with_warmup' train --lr-scheduler-type ''
+offers 'cosine constant constant_with_warmup' train --lr-scheduler-type co
+offers 'cosine constant constant_with_warmup' train --lr_scheduler_type co
+offers 'constant constant_with_warmup' train --schedule con
 offers 'f32 bf16' train --dtype = ''
 offers 'f32 bf16' train --dtype =
 offers 'f32' train --dtype = f

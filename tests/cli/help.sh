@@ -77,6 +77,34 @@ refuses 2 'needs one of --prompt, --prompt-file and --template' 'two prompts' ge
 refuses 2 'fields belong to a --template' 'field without template' generate --model x --prompt a --field b=c
 
 refuses 2 '--field b is given twice' 'field given twice' generate --model x --template squad --field b=c --field b=d
+# What would be ignored is told: refused where another result was meant, else a warning (the whole table is in the unit
+# test of src/api/option_needs.c). What comes to nothing else than the options is exit code 2.
+refuses 2 '--lora-r has no effect with --adapter' 'rank of an adapter that is there' train --model x --data x --out x \
+    --adapter x --lora-r 16
+refuses 2 '--data is given twice, as a and as b' 'two files' train --model x --data a --out x --data b
+refuses 2 '--eval-steps has no effect without --eval-data' 'no evaluation' train --model x --data x --out x --eval-steps 5
+refuses 2 '--model needs a value: DIR|NAME; it is empty' 'an empty name' generate --model '' --prompt x
+run 'no draws' generate --model "$tmp/nowhere" --prompt x --top-k 5 --top-p 0.5 --top-p 0.6
+[ "$code" -eq 1 ] || fail "exit code $code"
+for text in '--top-k has no effect without --temperature' '--top-p has no effect without --temperature' \
+    '--top-p is given twice: the last, 0.6, counts, and not 0.5'; do
+    grep -qF -- "warning: $text" "$tmp/stderr" || fail "no \"$text\": $(cat "$tmp/stderr")"
+done
+# No value, an empty one, and no number: 2 for every option of every command that takes a value.
+for command in $("$LOAM" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
+    for option in $("$LOAM" "$command" --help | sed -n 's/^  \(--[a-z0-9-]*\) [A-Z].*/\1/p'); do
+        run "$command $option, empty" "$command" "$option="
+        case $code/$(cat "$tmp/stderr") in
+        2/*"$option"*) ;;
+        *) [ "$option" = --prompt ] || [ "$option" = --message ] || fail "exit code $code: $(cat "$tmp/stderr")" ;;
+        esac
+    done
+    for option in $("$LOAM" "$command" --help | sed -n 's/^  \(--[a-z0-9-]*\) \(N\|R\|P\|W\|B\|E\|T\|K\|X\|RATE\|ALPHA\|SECONDS\)\( .*\)*$/\1/p'); do
+        refuses 2 "$option -1e9" "$command $option -1e9" "$command" "$option=-1e9"
+        refuses 2 "$option nan" "$command $option nan" "$command" "$option=nan"
+    done
+done
+
 refuses 2 'did you mean "inspect"?' 'help on a mistyped command' help inspekt
 
 run 'no arguments'
@@ -92,6 +120,11 @@ if [ -e /dev/full ]; then
     grep -q 'loam: standard output: ' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 fi
 case_name='standard output is closed'
-{ "$LOAM" inspect "$tiny" 2>"$tmp/stderr" || true; } | true
-[ ! -s "$tmp/stderr" ] || fail "$(cat "$tmp/stderr")"
+for arguments in "inspect $tiny" 'train --help' '--help' '--version --verbose' 'completion bash'; do
+    # The command begins when its reader has gone.
+    # shellcheck disable=SC2086
+    { sleep 0.1; "$LOAM" $arguments 2>"$tmp/stderr" || echo $? >"$tmp/code"; } | true
+    [ ! -s "$tmp/stderr" ] || fail "$arguments: $(cat "$tmp/stderr")"
+    [ "$(cat "$tmp/code")" = 1 ] || fail "$arguments: exit code $(cat "$tmp/code")"
+done
 finish

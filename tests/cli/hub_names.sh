@@ -16,14 +16,14 @@ weights_asked() { asked '/org/tiny/[^ ]*safetensors'; }
     exit 1
 }
 cp -r "$tmp/adapter" "$hub/repos/org/adapter"
-export=(export --adapter "$tmp/adapter" --gguf "$tmp/lora.gguf" --overwrite)
+export=(export --gguf "$tmp/lora.gguf" --overwrite)
 merge=(merge --out "$tmp/merged" --overwrite --no-check "${one_thread[@]}")
 
 # ---- Without weights ----
 
 begin fresh
 ok 'plan by name' plan --model org/tiny
-ok 'export by name' "${export[@]}" --model org/tiny
+ok 'export by name' "${export[@]}" --adapter "$tmp/adapter" --model org/tiny
 [ "$(weights_asked)" -eq 0 ] || fail "weights were asked for: $(cat "$hub/log")"
 
 # What is left by a program that wanted the tokenizer alone is no model, though it is one to tokenize with.
@@ -36,7 +36,7 @@ tokenizer_alone() {
 tokenizer_alone
 ok 'tokenize with it' tokenize --model org/tiny
 HF_HUB_OFFLINE=1 refuses 1 'HF_HUB_OFFLINE' 'plan with it, offline' plan --model org/tiny
-HF_HUB_OFFLINE=1 refuses 1 'HF_HUB_OFFLINE' 'export with it, offline' "${export[@]}" --model org/tiny
+HF_HUB_OFFLINE=1 refuses 1 'HF_HUB_OFFLINE' 'export with it, offline' "${export[@]}" --adapter "$tmp/adapter" --model org/tiny
 silent
 ok 'plan brings the rest' plan --model org/tiny
 [ "$(asked 'GET /org/tiny/resolve/[^ ]*/config.json')" -eq 1 ] || fail "$(cat "$hub/log")"
@@ -47,7 +47,7 @@ ok 'and has it then' plan --model org/tiny
 HF_HUB_OFFLINE=1 ok 'offline too' plan --model org/tiny
 silent
 tokenizer_alone
-ok 'export brings the rest' "${export[@]}" --model org/tiny
+ok 'export brings the rest' "${export[@]}" --adapter "$tmp/adapter" --model org/tiny
 [ "$(asked 'GET /org/tiny/resolve/[^ ]*/config.json')" -eq 1 ] || fail "$(cat "$hub/log")"
 
 # ---- With weights ----
@@ -76,9 +76,9 @@ ok 'export: an adapter brings its base' "${export[@]}" --adapter org/adapter
 [ "$(weights_asked)" -eq 0 ] || fail "weights were asked for: $(cat "$hub/log")"
 mv "$tmp/lora.gguf" "$tmp/unnamed.gguf"
 begin
-ok 'export: a directory does too' "${export[@]}"
+ok 'export: a directory does too' "${export[@]}" --adapter "$tmp/adapter"
 cmp -s "$tmp/unnamed.gguf" "$tmp/lora.gguf" || fail 'another adapter'
-ok 'export: the base named' "${export[@]}" --model org/tiny
+ok 'export: the base named' "${export[@]}" --adapter "$tmp/adapter" --model org/tiny
 cmp -s "$tmp/unnamed.gguf" "$tmp/lora.gguf" || fail 'another adapter'
 silent
 

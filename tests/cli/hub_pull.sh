@@ -45,6 +45,8 @@ HF_HUB_OFFLINE=1 ok 'by its commit' pull "org/tiny@$commit"
 ok 'inspect by name' inspect org/tiny
 ok 'tokenize by name' tokenize --model org/tiny
 ok 'generate by name' generate --model org/tiny --prompt 'The bakery' --max-new-tokens 2 "${one_thread[@]}"
+HF_HUB_OFFLINE=1 ok 'an update, offline' pull org/tiny --update
+grep -q 'warning: org/tiny: --update has no effect: HF_HUB_OFFLINE' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 silent
 ok 'update' pull org/tiny --update
 [ "$(asked '.')" -eq 1 ] || fail "$(cat "$hub/log")"
@@ -188,6 +190,32 @@ begin fresh
 fault 'GET./api/' text '[[[['
 refuses 1 'not valid JSON' 'no JSON' pull org/tiny
 
+# Sums of announced sizes do not wrap around.
+begin fresh
+fault 'always HEAD./org/tiny' size 4611686018427387904
+refuses 1 'are needed' 'more than a number holds' pull org/tiny
+! grep -q -- ' -[0-9]' "$tmp/message" || fail "$(cat "$tmp/message")"
+
+# A page of a network that wants a login, in place of each kind of answer.
+begin fresh
+fault 'GET./api/' page
+refuses 1 'a web page (text/html; charset=utf-8) comes in place' 'a page for the list' pull org/tiny
+begin fresh
+fault 'always HEAD.*config.json' page
+refuses 1 'a web page (text/html; charset=utf-8) comes in place' 'a page for a head' pull org/tiny
+begin fresh
+fault 'GET./lfs/' page
+refuses 1 'a web page (text/html; charset=utf-8) comes in place' 'a page for a file' pull org/tiny
+
+# A cache that lacks something tells what, and what brings it.
+begin fresh
+ok 'some files' pull org/tiny --include config.json --include tokenizer.json
+HF_HUB_OFFLINE=1 refuses 1 'lacks model.safetensors of it, and HF_HUB_OFFLINE forbids to ask the hub; without that, loam pull org/tiny completes it' \
+    'no weights' inspect org/tiny
+HF_HUB_OFFLINE=1 refuses 1 'lacks README.md' 'a named file' pull org/tiny --include README.md
+ok 'and completes it' pull org/tiny
+HF_HUB_OFFLINE=1 ok 'complete' pull org/tiny
+
 # ---- Who may ----
 
 begin fresh
@@ -214,6 +242,16 @@ settings "{\"gated\": true, \"token\": \"$token\"}"
 begin fresh
 refuses 1 "accept its terms at $HF_ENDPOINT/org/tiny" 'gated' pull org/tiny
 HF_TOKEN=hf_other refuses 1 "accept its terms at $HF_ENDPOINT/org/tiny" 'gated, another token' pull org/tiny
+# The file of a token, as huggingface_hub finds it: variables in its path are expanded.
+printf 'hf_other\n' >"$tmp/token"
+HF_TOKEN_PATH="\$HERE/token" HERE=$tmp refuses 1 'accept its terms' 'the token of a file' pull org/tiny
+[ "$(asked 'auth=hf_other')" -ge 1 ] || fail "the token was not sent: $(cat "$hub/log")"
+HF_TOKEN_PATH="\$HERE/token" run 'an unknown variable' pull org/tiny
+[ "$code" -eq 1 ] && grep -qF 'warning: HF_TOKEN_PATH: there is no file $HERE/token' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+HF_TOKEN_PATH=$tmp refuses 1 "the file of the token: cannot read $tmp: it is not a regular file" 'a directory' pull org/tiny
+HF_TOKEN=$tmp/token refuses 1 'HF_TOKEN holds a path' 'a path for the token' pull org/tiny
+printf 'a\nb\n' >"$tmp/token"
+HF_TOKEN_PATH=$tmp/token refuses 1 "$tmp/token holds no token: it has several lines" 'two lines' pull org/tiny
 settings '{}'
 HF_TOKEN='two words' refuses 1 'HF_TOKEN holds no token' 'no token' pull org/tiny
 ! grep -q 'two words' "$tmp/message" || fail 'it is in the message'
@@ -240,10 +278,11 @@ HF_ENDPOINT=http://127.0.0.1:1 refuses 1 'HF_HUB_OFFLINE=1' 'nobody there' pull 
 # ---- Names ----
 
 begin fresh
-for name in ../tiny org/tiny/x /org org//tiny -org/tiny org/.tiny org/a--b org/a..b org/tiny.git 'org/ti ny' '' org/tiny@ \
+for name in ../tiny org/tiny/x /org org//tiny -org/tiny org/.tiny org/a--b org/a..b org/tiny.git 'org/ti ny' org/tiny@ \
     org/tiny@../x org/tiny@/x 'org/tiny@a b'; do
-    refuses 1 'expected' "the name \"$name\"" pull -- "$name"
+    refuses 2 'expected' "the name \"$name\"" pull -- "$name"
 done
+refuses 2 '--repository needs a value: ORG/NAME' 'no name' pull ''
 silent
 refuses 1 "$tmp/nowhere" 'a path is no name' inspect "$tmp/nowhere"
 HF_HUB_OFFLINE=1 refuses 1 'HF_HUB_OFFLINE' 'offline, and not there' inspect org/tiny

@@ -167,12 +167,12 @@ anew
 silent
 HF_TOKEN='' refuses 1 'without a token' 'no token' push "$folder" org/new
 HF_HUB_OFFLINE=1 refuses 1 'HF_HUB_OFFLINE' 'offline' push "$folder" org/new
-refuses 1 'Expected USER/NAME' 'no owner' push "$folder" new
-refuses 1 'branch main' 'a revision' push "$folder" org/new@v1
+refuses 2 'Expected USER/NAME' 'no owner' push "$folder" new
+refuses 2 'branch main' 'a revision' push "$folder" org/new@v1
 refuses 1 'no such directory' 'no directory' push "$tmp/nowhere" org/new
 mkdir "$tmp/bare"
 refuses 1 'holds no file' 'an empty directory' push "$tmp/bare" org/new
-refuses 1 '--message is empty' 'an empty message' push "$folder" org/new --message ' '
+refuses 2 '--message is empty' 'an empty message' push "$folder" org/new --message ' '
 refuses 2 'loam push needs' 'no repository' push "$folder"
 silent
 HF_TOKEN=hf_other refuses 1 'forbids it: You need write access' 'may not' push "$folder" org/new

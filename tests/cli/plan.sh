@@ -37,7 +37,7 @@ output_has 'gradient checkpointing block'
 # ---- Lengths instead of data ----
 ok 'lengths' plan --model "$tmp/model" --lengths 30,40,50 --json
 [ "$(number max_length "$tmp/stdout")" = 50 ] && [ "$(number token_budget "$tmp/stdout")" = 150 ] || fail "$(cat "$tmp/stdout")"
-refuses 1 '--max-length allows 40' 'lengths beyond the longest allowed' plan --model "$tmp/model" --lengths 30,50 --max-length 40
+refuses 2 '--max-length allows 40' 'lengths beyond the longest allowed' plan --model "$tmp/model" --lengths 30,50 --max-length 40
 refuses 2 'not both' 'data and lengths' plan --model "$tmp/model" --data "$data" --lengths 30
 
 # ---- config.json alone ----

@@ -5,9 +5,10 @@ make_model "$tmp/model"
 data=$tiny/questions.json
 kills=${LOAM_KILLS:-6}
 # All that has a state: dropout, accumulation, shuffling, several epochs, a schedule with warm-up, evaluation.
-train=(train --model "$tmp/model" --data "$data" --eval-data "$data" --eval-steps 3 --batch-size 2 --accumulation 2
-    --epochs 2.5 --lora-dropout 0.1 --warmup-steps 3 --lr-scheduler-type cosine --learning-rate 1e-2 --logging-steps 1
+bare=(train --model "$tmp/model" --data "$data" --eval-data "$data" --eval-steps 3 --batch-size 2 --accumulation 2
+    --epochs 2.5 --warmup-steps 3 --lr-scheduler-type cosine --learning-rate 1e-2 --logging-steps 1
     --report-to tensorboard "${one_thread[@]}")
+train=("${bare[@]}" --lora-dropout 0.1)
 anew=("${train[@]}")
 weights=adapter_model.safetensors
 
@@ -152,7 +153,10 @@ changed '--seed was 42 and is 43' --seed 43
 changed '--lora-r was 8 and is 4' --lora-r 4
 changed '--shuffle was true and is false' --no-shuffle
 sed 's/bakery/bakehouse/' "$data" >"$tmp/other.json"
-changed "--data was $data and is $tmp/other.json" --data "$tmp/other.json"
+same=("${train[@]}")
+train=("${train[@]/#"$data"/"$tmp/other.json"}")
+changed "--data was $data and is $tmp/other.json"
+train=("${same[@]}")
 ok 'allowed' "${train[@]}" --out "$tmp/out" --resume --learning-rate 2e-2 --allow-change --epochs 4
 grep -q -- '--learning-rate was 0.01 and is 0.02' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 ok 'a longer run' "${train[@]}" --out "$tmp/saved" --resume --epochs 4
@@ -160,7 +164,7 @@ grep -q 'the learning rate follows the schedule of the new number' "$tmp/stderr"
 grep -q '"epoch": 4,' "$tmp/saved/metrics.jsonl" || fail "$(tail -n 2 "$tmp/saved/metrics.jsonl")"
 
 # ---- An adapter to go on from ----
-from=("${train[@]}" --adapter "$tmp/start")
+from=("${bare[@]}" --adapter "$tmp/start")
 cp -r "$tmp/whole" "$tmp/start"
 rm -rf "$tmp/out" "$tmp/from"
 ok 'from an adapter' "${from[@]}" --out "$tmp/from"
@@ -176,11 +180,11 @@ for file in adapter_model.safetensors adapter_config.json; do
 done
 mv "$tmp/start" "$tmp/moved"
 rm -rf "$tmp/out" && cp -r "$tmp/saved" "$tmp/out"
-ok 'resumed from an adapter that has moved' "${train[@]}" --adapter "$tmp/moved" --out "$tmp/out" --resume
+ok 'resumed from an adapter that has moved' "${bare[@]}" --adapter "$tmp/moved" --out "$tmp/out" --resume
 cmp -s "$tmp/from/$weights" "$tmp/out/$weights" || fail 'another adapter'
 
 # ---- All parameters ----
-full=("${anew[@]}" --method full --learning-rate 1e-3 --lora-dropout 0 --max-steps 6)
+full=("${bare[@]}" --method full --learning-rate 1e-3 --max-steps 6)
 for dtype in f32 bf16; do
     rm -rf "$tmp/out" "$tmp/full"
     ok "full, $dtype" "${full[@]}" --dtype "$dtype" --out "$tmp/full"

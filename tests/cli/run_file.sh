@@ -98,6 +98,17 @@ rm -rf "$tmp/out"
 ok 'nothing is needed to print' generate --print-config
 output_has 'max-new-tokens: 256'
 
+# ---- What has no effect ----
+# A file holds every option, and is not told of defaults; a value that the command line makes useless is.
+grep -q 'warning' "$tmp/stderr" && fail "$(cat "$tmp/stderr")"
+ok 'from an adapter' train --config "$tmp/a/run.yaml" --adapter "$tmp/a" --max-steps 1 --out "$tmp/further" --quiet
+grep -q "warning: $tmp/a/run.yaml: lora-dropout has no effect with --adapter" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+grep -q 'lora-r' "$tmp/stderr" && fail "a default is told of: $(cat "$tmp/stderr")"
+refuses 1 '--lora-r has no effect with --adapter' 'an adapter of the file' train --config "$tmp/further/run.yaml" \
+    --lora-r 16 --out "$tmp/out"
+ok 'inspect it' inspect "$tmp/a" --lora-r 4
+grep -q "warning: $tmp/a is an adapter: --lora-r" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+
 # ---- Other commands ----
 printf 'model: %s\nprompt: "The bakery"\nmax-new-tokens: 3\nthreads: 1\n' "$tmp/model" >"$tmp/generate.yaml"
 ok 'generate by file' generate --config "$tmp/generate.yaml" --json
@@ -119,7 +130,7 @@ bad() {
 bad 'unknown key' 'model: a\n\nlearing-rate: 1\n' '3: loam train has no option learing-rate; did you mean learning-rate?'
 bad 'wrong type' 'lora-r: eight\n' '1: --lora-r eight: expected a whole number'
 bad 'wrong range' 'lora-r: 0\n' '1: --lora-r 0: expected a value in the interval [1,65536]'
-bad 'wrong choice' 'lr-scheduler-type: cosin\n' '1: --lr-scheduler-type cosin: expected linear|cosine|constant; did you mean cosine?'
+bad 'wrong choice' 'lr-scheduler-type: cosin\n' '1: --lr-scheduler-type cosin: expected linear|cosine|constant|constant_with_warmup; did you mean cosine?'
 bad 'twice' 'lr: 1\nlearning-rate: 1\n' '2: learning-rate is set on line 1 already'
 bad 'an alias' 'model: &x a\ndata: *x\n' '1: anchors, aliases and tags'
 bad 'two documents' 'model: a\n---\nmodel: b\n' '2: a second document'

@@ -12,7 +12,7 @@ ROOT/bodies/N             the body of request N (counted from 0) that has one
 ROOT/faults               lines "REGEX FAULT [ARGUMENT...]": the first one that matches "METHOD PATH" of a request is
                           carried out and struck out; with "always " in front it stays
 Faults: status CODE [HEADER:VALUE...] | drop BYTES | wrong | norange | size BYTES | length BYTES | drip | etag TEXT |
-        elsewhere URL | nocommit | text TEXT | object | evil
+        elsewhere URL | nocommit | text TEXT | page | object | evil
 Settings in ROOT/settings (JSON): gated, private (a token is needed), token, chunk (bytes of a part of an upload), xet.
 """
 import base64
@@ -188,6 +188,8 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(307, b"", {"Location": fault[1].replace("CDN", ADDRESS["cdn"])})
         elif fault[:1] == ["text"]:
             self.reply(200, " ".join(fault[1:]).encode())
+        elif fault[:1] == ["page"]:
+            self.reply(200, b"<html>Please log in</html>", {"Content-Type": "text/html; charset=utf-8"})
         elif fault[:1] == ["drop"] and has_body:
             self.note("dropped")
             self.close_connection = True

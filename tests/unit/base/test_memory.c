@@ -48,6 +48,9 @@ static void sizes_do_not_wrap(void **state)
     assert_int_equal(result, 0);
     assert_true(loam_add_size(SIZE_MAX - 1, 1, &result));
     assert_false(loam_add_size(SIZE_MAX, 1, &result));
+    assert_int_equal(loam_add_bytes(INT64_MAX - 1, 1), INT64_MAX);
+    assert_int_equal(loam_add_bytes((int64_t)1 << 62, (int64_t)1 << 62), INT64_MAX);
+    assert_int_equal(loam_add_bytes(loam_add_bytes((int64_t)1 << 62, (int64_t)1 << 62), 7), INT64_MAX);
 }
 
 static void bytes_grow(void **state)

@@ -37,6 +37,30 @@ static void test_a_file(void **state)
     assert_int_equal(headers.retry_after, -1);
 }
 
+static void test_a_page(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *lines[4];
+        bool page;
+    } cases[] = {
+        {{"HTTP/1.1 200 OK", "content-type: Text/HTML; charset=utf-8"}, true},
+        {{"HTTP/1.1 200 OK", "Content-Type: application/json"}, false},
+        {{"HTTP/1.1 200 OK"}, false},
+        {{"HTTP/1.1 200 OK", "Content-Type: text/html", "ETag: \"1\""}, false}, // a file that is a page
+        {{"HTTP/1.1 200 OK", "Content-Type: text/html",
+          "X-Repo-Commit: 0123456789abcdef0123456789abcdef01234567"},
+         false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct loam_http_headers headers = take(cases[i].lines);
+        assert_int_equal(loam_http_headers_are_page(&headers), cases[i].page);
+    }
+    struct loam_error error;
+    struct loam_http_headers headers = take(cases[0].lines);
+    assert_fails(loam_http_fail_page(&headers, &error), LOAM_ERROR_FORMAT, "(Text/HTML; charset=utf-8)");
+}
+
 static void test_a_new_answer(void **state)
 {
     (void)state;
@@ -112,8 +136,8 @@ static void test_nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_file), cmocka_unit_test(test_a_new_answer), cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_waits),  cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_a_file), cmocka_unit_test(test_a_page), cmocka_unit_test(test_a_new_answer),
+        cmocka_unit_test(test_ranges), cmocka_unit_test(test_waits),  cmocka_unit_test(test_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,6 +45,11 @@ static void test_cache(void **state)
         {{"HOME", "/h"}, "/h/.cache/huggingface/hub"},
         {{"HOME", "/h", "XDG_CACHE_HOME", "/x"}, "/x/huggingface/hub"},
         {{"HOME", "/h", "HF_HOME", "~/hf"}, "/h/hf/hub"},
+        {{"HOME", "/h", "HF_HOME", "$HOME/hf"}, "/h/hf/hub"},
+        {{"HOME", "/h", "HF_HUB_CACHE", "${HOME}/c"}, "/h/c"},
+        {{"HOME", "/h", "HUGGINGFACE_HUB_CACHE", "$HOME/c"}, "/h/c"},
+        {{"HOME", "/h", "XDG_CACHE_HOME", "$HOME/x"}, "/h/x/huggingface/hub"},
+        {{"HOME", "/h", "HF_HOME", "/$UNKNOWN_TO_LOAM"}, "/$UNKNOWN_TO_LOAM/hub"},
         {{"HF_HOME", "/hf"}, "/hf/hub"},
         {{"HF_HOME", "/hf", "HUGGINGFACE_HUB_CACHE", "/old"}, "/old"},
         {{"HF_HOME", "/hf", "HUGGINGFACE_HUB_CACHE", "/old", "HF_HUB_CACHE", "/new"}, "/new"},
@@ -74,6 +79,21 @@ static void test_token(void **state)
     assert_ok(LOAD("HF_HOME", "/none", "HF_TOKEN_PATH", path));
     assert_string_equal(settings.token, "hf_file");
     loam_hub_settings_deinit(&settings);
+    assert_ok(LOAD("HF_HOME", (char *)*state));
+    assert_string_equal(settings.token_source, path);
+    loam_hub_settings_deinit(&settings);
+    assert_ok(LOAD("HF_HOME", "/none", "HOME", (char *)*state, "HF_TOKEN_PATH", "$HOME/token"));
+    assert_string_equal(settings.token, "hf_file");
+    assert_null(settings.missing_token);
+    loam_hub_settings_deinit(&settings);
+    assert_ok(LOAD("HF_HOME", "/none", "HF_TOKEN_PATH", "$NOWHERE_AT_ALL/token"));
+    assert_null(settings.token);
+    assert_string_equal(settings.missing_token, "$NOWHERE_AT_ALL/token");
+    loam_hub_settings_deinit(&settings);
+    assert_fails(LOAD("HF_HOME", "/none", "HF_TOKEN_PATH", (char *)*state), LOAM_ERROR_IO,
+                 "the file of the token: ");
+    assert_fails(LOAD("HF_HOME", "/none", "HF_TOKEN", path), LOAM_ERROR_ARGUMENT,
+                 "HF_TOKEN holds a path, and no token: HF_TOKEN_PATH names");
     assert_ok(LOAD("HF_HOME", (char *)*state, "HF_TOKEN", "\thf_variable\r\n"));
     assert_string_equal(settings.token, "hf_variable");
     loam_hub_settings_deinit(&settings);
@@ -84,6 +104,9 @@ static void test_token(void **state)
     assert_ok(LOAD("HF_HOME", (char *)*state));
     assert_null(settings.token);
     loam_hub_settings_deinit(&settings);
+    test_write_file(path, "hf_a\nhf_b\n", 10);
+    assert_fails(LOAD("HF_HOME", (char *)*state), LOAM_ERROR_ARGUMENT,
+                 "/token holds no token: it has several lines");
     // A line break within would begin a header of its own.
     assert_fails(LOAD("HF_HOME", "/none", "HF_TOKEN", "hf_a\r\nEvil: b"), LOAM_ERROR_ARGUMENT,
                  "HF_TOKEN holds no token");

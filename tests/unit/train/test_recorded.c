@@ -89,9 +89,33 @@ static void evaluations_count_where_they_decide(void **state)
 #undef SAYS
 }
 
+static json_t *scheduled(const char *schedule, const char *steps, const char *ratio)
+{
+    return json_pack("{s:s, s:s, s:s}", "lr-scheduler-type", schedule, "warmup-steps", steps, "warmup-ratio",
+                     ratio);
+}
+
+// A checkpoint of a constant rate with a warm-up, which was once called "constant", goes on with its schedule
+// under that schedule's name.
+static void a_warm_up_is_kept(void **state)
+{
+    (void)state;
+#define SAYS(...) (const char *const[]){__VA_ARGS__, NULL}
+    compare(scheduled("constant", "3", "0"), scheduled("constant_with_warmup", "3", "0"), NULL);
+    compare(scheduled("constant", "0", "0.1"), scheduled("constant_with_warmup", "0", "0.1"), NULL);
+    compare(scheduled("constant", "0", "0"), scheduled("constant", "0", "0"), NULL);
+    compare(scheduled("constant", "3", "0"), scheduled("constant", "0", "0"),
+            SAYS("--lr-scheduler-type was constant_with_warmup and is constant",
+                 "--warmup-steps was 3 and is 0"));
+    compare(scheduled("constant", "0", "0"), scheduled("constant_with_warmup", "0", "0"),
+            SAYS("--lr-scheduler-type was constant and is constant_with_warmup"));
+#undef SAYS
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(names_do_not_break_the_line),
-                                       cmocka_unit_test(evaluations_count_where_they_decide)};
+                                       cmocka_unit_test(evaluations_count_where_they_decide),
+                                       cmocka_unit_test(a_warm_up_is_kept)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

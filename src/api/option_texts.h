@@ -1,0 +1,11 @@
+// Texts of options that have a form of their own; what is wrong with one shows on the command line.
+#ifndef LOAM_API_OPTION_TEXTS_H
+#define LOAM_API_OPTION_TEXTS_H
+
+#include "base/status.h"
+
+enum loam_status loam_option_check_targets(const char *text, struct loam_error *error);
+enum loam_status loam_option_check_repository(const char *text, struct loam_error *error);
+enum loam_status loam_option_check_shard_size(const char *text, struct loam_error *error);
+
+#endif
