@@ -44,8 +44,8 @@ enum loam_status loam_added_tokens_add(struct loam_added_tokens *tokens, struct 
 enum loam_status loam_added_tokens_build(struct loam_added_tokens *tokens, const struct loam_vocab *vocab,
                                          const struct loam_steps *normalizer, struct loam_error *error);
 
-// Cuts out the tokens of one trie as pieces of their own.
-enum loam_status loam_added_tokens_split(const struct loam_added_tokens *tokens, const struct loam_trie *trie,
-                                         struct loam_pieces *pieces, struct loam_error *error);
+// A stage that cuts tokens out as pieces of their own: those that are looked for in the text as it comes, or
+// those of the normalised text.
+struct loam_stage loam_added_tokens_stage(const struct loam_added_tokens *tokens, bool normalized);
 
 #endif

@@ -25,6 +25,12 @@ void loam_bpe_work_deinit(struct loam_bpe_work *work)
     *work = (struct loam_bpe_work){0};
 }
 
+size_t loam_bpe_work_bytes(const struct loam_bpe_work *work)
+{
+    return work->capacity * sizeof *work->tokens + work->link_capacity * sizeof *work->links +
+           work->rank_capacity * sizeof *work->ranks + work->heap_capacity * sizeof *work->heap;
+}
+
 // ---- Characters ----
 
 static enum loam_status add_token(struct loam_bpe_work *work, int32_t id, size_t size,

@@ -64,6 +64,7 @@ struct loam_bpe_work {
     struct loam_bytes key; // a character with its prefix and suffix
 };
 void loam_bpe_work_deinit(struct loam_bpe_work *work);
+size_t loam_bpe_work_bytes(const struct loam_bpe_work *work);
 
 // Encodes one word (valid UTF-8, less than 4 GiB) into work->tokens. n log n in its length.
 enum loam_status loam_bpe_encode(const struct loam_bpe *bpe, const char *word, size_t size,

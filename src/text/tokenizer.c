@@ -43,59 +43,78 @@ void loam_tokenizer_destroy(struct loam_tokenizer *tokenizer)
 struct encoder {
     const struct loam_tokenizer *tokenizer;
     const char *text; // the original
-    struct loam_pieces pieces;
-    struct loam_matcher matcher;
     struct loam_bpe_work work;
     struct loam_encoding *encoding;
 };
 
 // Adds a token that covers bytes [start, end) of the rewritten text and reads `token`.
-static enum loam_status add_token(struct encoder *encoder, int32_t id, size_t start, size_t end,
-                                  const char *token, size_t size, struct loam_error *error)
+static enum loam_status add_token(struct encoder *encoder, const struct loam_source_text *text, int32_t id,
+                                  size_t start, size_t end, const char *token, size_t size,
+                                  struct loam_error *error)
 {
-    const struct loam_origin *origins = encoder->pieces.text.origins;
-    uint32_t from = origins[start].start;
-    uint32_t to = origins[end - 1].end;
+    uint32_t from = loam_source_origin(text, start).start;
+    uint32_t to = loam_source_origin(text, end - 1).end;
     loam_postprocessor_trim(&encoder->tokenizer->postprocessor, token, size, encoder->encoding->count,
                             encoder->text, &from, &to);
     return loam_encoding_add(encoder->encoding, id, from, to, error);
 }
 
-static enum loam_status encode_piece(struct encoder *encoder, struct loam_piece piece,
+// The last stage: a piece becomes its tokens.
+static enum loam_status encode_piece(struct loam_stage *stage, struct loam_piece piece,
                                      struct loam_error *error)
 {
-    const struct loam_tokenizer *tokenizer = encoder->tokenizer;
-    const char *text = encoder->pieces.text.bytes + piece.start;
+    struct encoder *encoder = stage->user;
+    const struct loam_bpe *bpe = &encoder->tokenizer->bpe;
+    const struct loam_source_text *text = &stage->pieces.text;
+    const char *bytes = text->bytes + piece.start;
+    size_t length = piece.end - piece.start;
     if (piece.token >= 0)
-        return add_token(encoder, piece.token, piece.start, piece.end, text, piece.end - piece.start, error);
-    LOAM_TRY(loam_bpe_encode(&tokenizer->bpe, text, piece.end - piece.start, &encoder->work, error));
+        return add_token(encoder, text, piece.token, piece.start, piece.end, bytes, length, error);
+    LOAM_TRY(loam_bpe_encode(bpe, bytes, length, &encoder->work, error));
     size_t at = piece.start;
     for (size_t i = 0; i < encoder->work.count; i++) {
         struct loam_bpe_token token = encoder->work.tokens[i];
         size_t size = 0;
-        const char *spelt = loam_vocab_get(&tokenizer->bpe.vocab, token.id, &size);
+        const char *spelt = loam_vocab_get(&bpe->vocab, token.id, &size);
         // Bytes that stand for a prefix or suffix of the vocabulary count beyond the piece's own.
         size_t start = at < piece.end ? at : piece.end - 1;
         at += token.size;
         size_t end = at < piece.end ? at : piece.end;
-        LOAM_TRY(add_token(encoder, token.id, start, end, spelt, size, error));
+        LOAM_TRY(add_token(encoder, text, token.id, start, end, spelt, size, error));
     }
     return LOAM_OK;
+}
+
+// What a text meets, in this order: added tokens, normaliser, added tokens again, pre-tokeniser, BPE.
+static size_t stage_count(const struct loam_tokenizer *tokenizer)
+{
+    return 1 + tokenizer->normalizer.count + 1 + tokenizer->pretokenizer.count + 1;
+}
+
+static void fill_stages(struct loam_stage *stage, struct encoder *encoder)
+{
+    const struct loam_tokenizer *tokenizer = encoder->tokenizer;
+    *stage++ = loam_added_tokens_stage(&tokenizer->added, false);
+    loam_steps_stages(&tokenizer->normalizer, stage);
+    stage += tokenizer->normalizer.count;
+    *stage++ = loam_added_tokens_stage(&tokenizer->added, true);
+    loam_steps_stages(&tokenizer->pretokenizer, stage);
+    stage += tokenizer->pretokenizer.count;
+    *stage = (struct loam_stage){.run = encode_piece, .user = encoder};
 }
 
 static enum loam_status run_encoder(struct encoder *encoder, const char *text, size_t size,
                                     struct loam_error *error)
 {
-    const struct loam_tokenizer *tokenizer = encoder->tokenizer;
-    struct loam_pieces *pieces = &encoder->pieces;
-    LOAM_TRY(loam_pieces_init(pieces, text, size, error));
-    LOAM_TRY(loam_added_tokens_split(&tokenizer->added, &tokenizer->added.raw, pieces, error));
-    LOAM_TRY(loam_steps_run(&tokenizer->normalizer, pieces, &encoder->matcher, error));
-    LOAM_TRY(loam_added_tokens_split(&tokenizer->added, &tokenizer->added.normalized, pieces, error));
-    LOAM_TRY(loam_steps_run(&tokenizer->pretokenizer, pieces, &encoder->matcher, error));
-    for (size_t i = 0; i < pieces->list.count; i++)
-        LOAM_TRY(encode_piece(encoder, pieces->list.items[i], error));
-    return LOAM_OK;
+    size_t count = stage_count(encoder->tokenizer);
+    struct loam_stage *stages = loam_calloc(count, sizeof *stages, error);
+    if (stages == NULL) return LOAM_ERROR_MEMORY;
+    fill_stages(stages, encoder);
+    enum loam_status status = loam_stages_run(stages, count, text, size, error);
+    encoder->encoding->work_bytes = loam_stages_bytes(stages, count) + loam_bpe_work_bytes(&encoder->work);
+    loam_stages_deinit(stages, count);
+    free(stages);
+    return status;
 }
 
 enum loam_status loam_tokenizer_encode(const struct loam_tokenizer *tokenizer, const char *text, size_t size,
@@ -112,8 +131,6 @@ enum loam_status loam_tokenizer_encode(const struct loam_tokenizer *tokenizer, c
                          (unsigned)(unsigned char)text[valid]);
     struct encoder encoder = {.tokenizer = tokenizer, .text = text, .encoding = encoding};
     enum loam_status status = run_encoder(&encoder, text, size, error);
-    loam_pieces_deinit(&encoder.pieces);
-    loam_matcher_deinit(&encoder.matcher);
     loam_bpe_work_deinit(&encoder.work);
     if (status != LOAM_OK) return status;
     return loam_postprocessor_run(&tokenizer->postprocessor, add_special_tokens, encoding, error);
