@@ -59,30 +59,38 @@ static enum loam_status add_token(struct encoder *encoder, const struct loam_sou
     return loam_encoding_add(encoder->encoding, id, from, to, error);
 }
 
+static enum loam_status add_word(struct encoder *encoder, const struct loam_source_text *text,
+                                 struct loam_piece piece, struct loam_error *error)
+{
+    const struct loam_bpe *bpe = &encoder->tokenizer->bpe;
+    struct loam_bpe_work *work = &encoder->work;
+    size_t at = piece.start;
+    loam_bpe_begin(text->bytes + piece.start, piece.end - piece.start, work);
+    for (;;) {
+        LOAM_TRY(loam_bpe_next(bpe, work, error));
+        if (work->count == 0) return LOAM_OK;
+        for (size_t i = 0; i < work->count; i++) {
+            struct loam_bpe_token token = work->tokens[i];
+            size_t size = 0;
+            const char *spelt = loam_vocab_get(&bpe->vocab, token.id, &size);
+            // Bytes that stand for a prefix or suffix of the vocabulary count beyond the piece's own.
+            size_t start = at < piece.end ? at : piece.end - 1;
+            at += token.size;
+            size_t end = at < piece.end ? at : piece.end;
+            LOAM_TRY(add_token(encoder, text, token.id, start, end, spelt, size, error));
+        }
+    }
+}
+
 // The last stage: a piece becomes its tokens.
 static enum loam_status encode_piece(struct loam_stage *stage, struct loam_piece piece,
                                      struct loam_error *error)
 {
     struct encoder *encoder = stage->user;
-    const struct loam_bpe *bpe = &encoder->tokenizer->bpe;
     const struct loam_source_text *text = &stage->pieces.text;
-    const char *bytes = text->bytes + piece.start;
-    size_t length = piece.end - piece.start;
-    if (piece.token >= 0)
-        return add_token(encoder, text, piece.token, piece.start, piece.end, bytes, length, error);
-    LOAM_TRY(loam_bpe_encode(bpe, bytes, length, &encoder->work, error));
-    size_t at = piece.start;
-    for (size_t i = 0; i < encoder->work.count; i++) {
-        struct loam_bpe_token token = encoder->work.tokens[i];
-        size_t size = 0;
-        const char *spelt = loam_vocab_get(&bpe->vocab, token.id, &size);
-        // Bytes that stand for a prefix or suffix of the vocabulary count beyond the piece's own.
-        size_t start = at < piece.end ? at : piece.end - 1;
-        at += token.size;
-        size_t end = at < piece.end ? at : piece.end;
-        LOAM_TRY(add_token(encoder, text, token.id, start, end, spelt, size, error));
-    }
-    return LOAM_OK;
+    if (piece.token < 0) return add_word(encoder, text, piece, error);
+    return add_token(encoder, text, piece.token, piece.start, piece.end, text->bytes + piece.start,
+                     piece.end - piece.start, error);
 }
 
 // What a text meets, in this order: added tokens, normaliser, added tokens again, pre-tokeniser, BPE.
