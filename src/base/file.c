@@ -93,6 +93,15 @@ void loam_map_release(const void *data, size_t size)
     if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
+void loam_map_reader_advance(struct loam_map_reader *reader, size_t at)
+{
+    enum { WINDOW = 4 << 20 }; // bytes; a multiple of the page size
+    if (reader->data == NULL || at - reader->released < WINDOW) return;
+    size_t until = at / WINDOW * WINDOW;
+    loam_map_release(reader->data + reader->released, until - reader->released);
+    reader->released = until;
+}
+
 // Reads until the end: the file may have changed since its size was asked.
 static enum loam_status read_all(int fd, const char *path, size_t limit, struct loam_bytes *bytes,
                                  struct loam_error *error)

@@ -35,6 +35,7 @@ struct loam_dataset {
     // Working memory of reading.
     struct loam_encoding encoding;
     struct loam_rendered rendered;
+    size_t reading_bytes; // memory that reading a record takes for the time
 };
 
 void loam_dataset_destroy(struct loam_dataset *dataset)
@@ -107,15 +108,13 @@ static enum loam_status choose_template(struct loam_dataset *dataset, struct loa
     return check_names(dataset, error);
 }
 
-static enum loam_status read_records(struct loam_dataset *dataset, const char *data, size_t size,
+static enum loam_status read_records(struct loam_dataset *dataset, const struct loam_map *map,
                                      struct loam_error *error)
 {
     size_t *bad = &dataset->counts.skipped_bad;
     bool skip_bad = dataset->options.skip_bad;
     if (dataset->format == LOAM_DATA_SQUAD) {
-        size_t start = loam_byte_order_mark(data, size);
-        LOAM_TRY(loam_squad_parse(&dataset->squad, data + start, size - start, dataset->path, skip_bad, bad,
-                                  error));
+        LOAM_TRY(loam_squad_parse(&dataset->squad, map, dataset->path, skip_bad, bad, error));
         dataset->counts.records = loam_squad_count(dataset->squad);
     } else {
         const struct loam_lines_options options = {
@@ -125,7 +124,7 @@ static enum loam_status read_records(struct loam_dataset *dataset, const char *d
             .name_count = dataset->name_count,
             .skip_bad = skip_bad,
         };
-        LOAM_TRY(loam_lines_open(&dataset->lines, &options, data, size, bad, error));
+        LOAM_TRY(loam_lines_open(&dataset->lines, &options, map, bad, error));
         dataset->counts.records = loam_lines_count(dataset->lines);
     }
     if (dataset->counts.records == 0)
@@ -143,7 +142,7 @@ static enum loam_status open_data(struct loam_dataset *dataset, const struct loa
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s is empty: it holds no records", dataset->path);
     LOAM_TRY(loam_data_format_find(&dataset->format, dataset->path, data, map->size, error));
     LOAM_TRY(choose_template(dataset, error));
-    return read_records(dataset, data, map->size, error);
+    return read_records(dataset, map, error);
 }
 
 static enum loam_status open_into(struct loam_dataset *dataset, const struct loam_dataset_options *options,
@@ -157,7 +156,7 @@ static enum loam_status open_into(struct loam_dataset *dataset, const struct loa
     const char *eos_text = eos >= 0 ? loam_tokenizer_id_to_token(options->tokenizer, eos) : NULL;
     dataset->eos_text = eos_text != NULL ? eos_text : "";
     struct loam_map map;
-    LOAM_TRY(loam_map_open(&map, dataset->path, true, error));
+    LOAM_TRY(loam_map_open(&map, dataset->path, false, error));
     enum loam_status status = open_data(dataset, &map, error);
     loam_map_close(&map);
     return status;
@@ -268,6 +267,34 @@ enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, s
     LOAM_TRY(loam_example_build(example, &source, &dataset->options, &dataset->encoding, &fate, error));
     count_fate(dataset, index, fate);
     return LOAM_OK;
+}
+
+// Reads a record and forgets that it was met.
+static enum loam_status try_record(struct loam_dataset *dataset, size_t index, struct loam_error *error)
+{
+    struct loam_dataset_counts counts = dataset->counts;
+    struct loam_example example = {0};
+    enum loam_status status = loam_dataset_read(dataset, index, &example, error);
+    loam_example_deinit(&example);
+    dataset->counts = counts;
+    dataset->met[index] = 0;
+    return status;
+}
+
+enum loam_status loam_dataset_try(struct loam_dataset *dataset, struct loam_error *error)
+{
+    bool squad = dataset->squad != NULL;
+    LOAM_TRY(try_record(dataset, 0, error));
+    size_t longest = squad ? loam_squad_longest(dataset->squad) : loam_lines_longest(dataset->lines);
+    LOAM_TRY(try_record(dataset, longest, error));
+    dataset->reading_bytes = dataset->encoding.work_bytes;
+    if (!squad) dataset->reading_bytes += loam_lines_reading_bytes(dataset->lines);
+    return LOAM_OK;
+}
+
+size_t loam_dataset_reading_bytes(const struct loam_dataset *dataset)
+{
+    return dataset->reading_bytes;
 }
 
 enum loam_status loam_dataset_squad(const struct loam_dataset *dataset, size_t index,

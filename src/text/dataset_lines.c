@@ -24,6 +24,9 @@ struct loam_lines {
     struct line *lines;
     size_t count;
     size_t capacity;
+    size_t longest;         // index of the line whose fields have the most text
+    size_t longest_text;    // bytes of these
+    size_t longest_line;    // bytes of a whole line
     struct loam_bytes text; // the line that was read last
     struct loam_field text_field;
     struct loam_jsonl jsonl;
@@ -37,6 +40,18 @@ size_t loam_lines_count(const struct loam_lines *lines)
 size_t loam_lines_number(const struct loam_lines *lines, size_t index)
 {
     return lines->lines[index].number;
+}
+
+size_t loam_lines_longest(const struct loam_lines *lines)
+{
+    return lines->longest;
+}
+
+// The line itself where a longer one is still to come, and the parser's copy of a string with escapes.
+size_t loam_lines_reading_bytes(const struct loam_lines *lines)
+{
+    size_t held = lines->count > 0 ? lines->lines[lines->longest].size : 0;
+    return lines->longest_line - held + (lines->json ? lines->longest_line : 0);
 }
 
 void loam_lines_destroy(struct loam_lines *lines)
@@ -74,6 +89,19 @@ static bool is_blank(const char *text, size_t size)
     return true;
 }
 
+static size_t text_bytes(const struct loam_lines *lines)
+{
+    return lines->json ? lines->jsonl.values.size : lines->text_field.size;
+}
+
+static void note_longest(struct loam_lines *lines, size_t index, size_t size)
+{
+    if (size > lines->longest_line) lines->longest_line = size;
+    if (text_bytes(lines) <= lines->longest_text) return;
+    lines->longest_text = text_bytes(lines);
+    lines->longest = index;
+}
+
 static enum loam_status add_line(struct loam_lines *lines, struct line line, struct loam_error *error)
 {
     if (lines->count == lines->capacity) {
@@ -86,9 +114,12 @@ static enum loam_status add_line(struct loam_lines *lines, struct line line, str
     return LOAM_OK;
 }
 
-static enum loam_status index_lines(struct loam_lines *lines, const char *data, size_t size, bool skip_bad,
+static enum loam_status index_lines(struct loam_lines *lines, const struct loam_map *map, bool skip_bad,
                                     size_t *bad, struct loam_error *error)
 {
+    struct loam_map_reader reader = {.data = map->data};
+    const char *data = (const char *)map->data;
+    size_t size = map->size;
     size_t number = 0;
     size_t start = loam_byte_order_mark(data, size);
     for (size_t next; start < size; start = next) {
@@ -96,6 +127,7 @@ static enum loam_status index_lines(struct loam_lines *lines, const char *data, 
         size_t end = line_break != NULL ? (size_t)(line_break - data) : size;
         next = end + 1;
         number++;
+        loam_map_reader_advance(&reader, start);
         if (end > start && data[end - 1] == '\r') end--;
         if (is_blank(data + start, end - start)) continue;
         enum loam_status status = parse_line(lines, data + start, end - start, number, error);
@@ -105,12 +137,13 @@ static enum loam_status index_lines(struct loam_lines *lines, const char *data, 
         }
         if (status != LOAM_OK) return status;
         LOAM_TRY(add_line(lines, (struct line){start, end - start, number}, error));
+        note_longest(lines, lines->count - 1, end - start);
     }
     return LOAM_OK;
 }
 
 static enum loam_status open_into(struct loam_lines *lines, const struct loam_lines_options *options,
-                                  const char *data, size_t size, size_t *bad, struct loam_error *error)
+                                  const struct loam_map *map, size_t *bad, struct loam_error *error)
 {
     lines->path = loam_strdup(options->path, error);
     if (lines->path == NULL) return LOAM_ERROR_MEMORY;
@@ -118,18 +151,21 @@ static enum loam_status open_into(struct loam_lines *lines, const struct loam_li
     lines->file = open(options->path, O_RDONLY | O_CLOEXEC);
     if (lines->file < 0)
         return loam_fail(error, LOAM_ERROR_IO, "cannot open %s: %s", options->path, strerror(errno));
-    return index_lines(lines, data, size, options->skip_bad, bad, error);
+    LOAM_TRY(index_lines(lines, map, options->skip_bad, bad, error));
+    // What indexing the lines took of memory is not kept: a line that was skipped may have been the longest.
+    loam_bytes_deinit(&lines->jsonl.values);
+    return LOAM_OK;
 }
 
 enum loam_status loam_lines_open(struct loam_lines **out, const struct loam_lines_options *options,
-                                 const char *data, size_t size, size_t *bad, struct loam_error *error)
+                                 const struct loam_map *map, size_t *bad, struct loam_error *error)
 {
     *out = NULL;
     struct loam_lines *lines = loam_calloc(1, sizeof *lines, error);
     if (lines == NULL) return LOAM_ERROR_MEMORY;
     lines->json = options->json;
     lines->file = -1;
-    enum loam_status status = open_into(lines, options, data, size, bad, error);
+    enum loam_status status = open_into(lines, options, map, bad, error);
     if (status != LOAM_OK) {
         loam_lines_destroy(lines);
         return status;

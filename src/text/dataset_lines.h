@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "base/file.h"
 #include "text/template.h"
 
 struct loam_lines_options {
@@ -17,13 +18,16 @@ struct loam_lines_options {
 };
 
 struct loam_lines;
-// `data` is the contents of the file; it is not needed any more afterwards. Lines left out are counted in
-// `*bad`.
+// `map` is the contents of the file, whose pages are let go behind the reader; it is not needed any more
+// afterwards. Lines left out are counted in `*bad`.
 enum loam_status loam_lines_open(struct loam_lines **out, const struct loam_lines_options *options,
-                                 const char *data, size_t size, size_t *bad, struct loam_error *error);
+                                 const struct loam_map *map, size_t *bad, struct loam_error *error);
 void loam_lines_destroy(struct loam_lines *lines);
 size_t loam_lines_count(const struct loam_lines *lines);
 size_t loam_lines_number(const struct loam_lines *lines, size_t index); // 1-based line in the file
+size_t loam_lines_longest(const struct loam_lines *lines); // the line whose fields have the most text
+// Bytes that reading any line takes beyond what is held after the longest has been read.
+size_t loam_lines_reading_bytes(const struct loam_lines *lines);
 
 // The fields of line `index`, in the order of the names. The values last until the next call.
 enum loam_status loam_lines_read(struct loam_lines *lines, size_t index, const struct loam_field **fields,

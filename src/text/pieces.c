@@ -145,5 +145,10 @@ size_t loam_stages_bytes(const struct loam_stage *stages, size_t count)
         bytes += made_bytes(&stages[i].pieces.made);
     for (size_t i = 0; i < count; i++)
         bytes = stages[i].pieces.most > bytes ? stages[i].pieces.most : bytes;
-    return bytes;
+    size_t matching = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t match = loam_matcher_bytes(&stages[i].matcher);
+        matching = match > matching ? match : matching;
+    }
+    return bytes > matching ? bytes : matching;
 }

@@ -7,7 +7,10 @@
 #include "text/tokenizer_parts.h"
 #include "text/utf8.h"
 
-enum { TEXT_LIMIT = 0x7FFFFFFF }; // bytes: offsets are 32 bits wide
+enum {
+    TEXT_LIMIT = 0x7FFFFFFF, // bytes: offsets are 32 bits wide
+    KEPT = 1 << 16,          // tokens of an encoding whose memory is kept for the next
+};
 
 // ---- Loading ----
 
@@ -129,6 +132,8 @@ enum loam_status loam_tokenizer_encode(const struct loam_tokenizer *tokenizer, c
                                        bool add_special_tokens, struct loam_encoding *encoding,
                                        struct loam_error *error)
 {
+    // A large encoding makes room for the work on the next: the two never add up.
+    if (encoding->capacity > KEPT) loam_encoding_deinit(encoding);
     encoding->count = 0;
     if (size > TEXT_LIMIT)
         return loam_fail(error, LOAM_ERROR_ARGUMENT,

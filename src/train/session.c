@@ -120,17 +120,6 @@ enum loam_status loam_session_load(struct loam_session *session, bool writable, 
     return LOAM_OK;
 }
 
-static enum loam_status check_first(struct loam_dataset *dataset, const char *path, struct loam_error *error)
-{
-    if (loam_dataset_count(dataset) == 0) {
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: no examples in it", path);
-    }
-    struct loam_example example = {0};
-    enum loam_status status = loam_dataset_read(dataset, 0, &example, error);
-    loam_example_deinit(&example);
-    return status;
-}
-
 enum loam_status loam_session_dataset(const struct loam_session *session,
                                       const struct loam_session_data *data, struct loam_dataset **out,
                                       struct loam_error *error)
@@ -147,7 +136,7 @@ enum loam_status loam_session_dataset(const struct loam_session *session,
         .vocabulary = (int32_t)session->model->config.vocabulary,
     };
     LOAM_TRY(loam_dataset_open(out, &options, error));
-    enum loam_status status = check_first(*out, data->path, error);
+    enum loam_status status = loam_dataset_try(*out, error);
     if (status != LOAM_OK) {
         loam_dataset_destroy(*out);
         *out = NULL;
