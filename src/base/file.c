@@ -11,6 +11,13 @@
 
 enum { POINTER_LIMIT = 1024 }; // bytes of a Git LFS pointer
 
+static const char *kind_of(mode_t mode)
+{
+    if (S_ISDIR(mode)) return "a directory: name a file in it";
+    if (S_ISFIFO(mode)) return "a pipe: write it to a file first, for it is read more than once";
+    return S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
 // Opens a regular file and tells its size.
 static enum loam_status open_regular(const char *path, int *descriptor, size_t *size,
                                      struct loam_error *error)
@@ -23,7 +30,8 @@ static enum loam_status open_regular(const char *path, int *descriptor, size_t *
     if (fstat(fd, &about) != 0)
         status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s", path, strerror(errno));
     else if (!S_ISREG(about.st_mode))
-        status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: it is not a regular file", path);
+        status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: it is not a regular file but %s", path,
+                           kind_of(about.st_mode));
     if (status != LOAM_OK) {
         close(fd);
         return status;

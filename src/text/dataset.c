@@ -6,8 +6,10 @@
 
 #include "base/file.h"
 #include "base/heap.h"
+#include "base/machine.h"
 #include "text/dataset_format.h"
 #include "text/dataset_lines.h"
+#include "text/dataset_sniff.h"
 #include "text/dataset_squad.h"
 #include "text/example.h"
 #include "text/utf8.h"
@@ -77,9 +79,10 @@ static enum loam_status check_options(const struct loam_dataset_options *options
 static enum loam_status check_names(const struct loam_dataset *dataset, struct loam_error *error)
 {
     bool squad = dataset->format == LOAM_DATA_SQUAD;
+    if (!squad && dataset->format != LOAM_DATA_TEXT) return LOAM_OK;
     const char *const *offered = squad ? squad_names : text_names;
     size_t offered_count = squad ? SQUAD_FIELDS : 1;
-    for (size_t i = 0; i < dataset->name_count && dataset->format != LOAM_DATA_JSONL; i++) {
+    for (size_t i = 0; i < dataset->name_count; i++) {
         size_t at = 0;
         while (at < offered_count && strcmp(offered[at], dataset->names[i]) != 0)
             at++;
@@ -108,6 +111,13 @@ static enum loam_status choose_template(struct loam_dataset *dataset, struct loa
     return check_names(dataset, error);
 }
 
+static enum loam_lines_kind line_kind(enum loam_data_format format)
+{
+    return format == LOAM_DATA_TEXT    ? LOAM_LINES_TEXT
+           : format == LOAM_DATA_JSONL ? LOAM_LINES_JSON
+                                       : LOAM_LINES_ARRAY;
+}
+
 static enum loam_status read_records(struct loam_dataset *dataset, const struct loam_map *map,
                                      struct loam_error *error)
 {
@@ -119,7 +129,7 @@ static enum loam_status read_records(struct loam_dataset *dataset, const struct 
     } else {
         const struct loam_lines_options options = {
             .path = dataset->path,
-            .json = dataset->format == LOAM_DATA_JSONL,
+            .kind = line_kind(dataset->format),
             .names = dataset->names,
             .name_count = dataset->name_count,
             .skip_bad = skip_bad,
@@ -128,8 +138,9 @@ static enum loam_status read_records(struct loam_dataset *dataset, const struct 
         dataset->counts.records = loam_lines_count(dataset->lines);
     }
     if (dataset->counts.records == 0)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s holds no records (%zu broken ones were skipped)",
-                         dataset->path, *bad);
+        return loam_fail(
+            error, LOAM_ERROR_FORMAT, "%s holds no records (%zu broken ones were skipped)%s", dataset->path,
+            *bad, dataset->lines != NULL && *bad == 0 ? ": there is nothing but blank space in it" : "");
     dataset->met = loam_calloc(dataset->counts.records, 1, error);
     return dataset->met != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
@@ -140,6 +151,7 @@ static enum loam_status open_data(struct loam_dataset *dataset, const struct loa
     const char *data = map->data != NULL ? (const char *)map->data : "";
     if (map->size == 0)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s is empty: it holds no records", dataset->path);
+    LOAM_TRY(loam_data_refuse_binary(dataset->path, map, error));
     LOAM_TRY(loam_data_format_find(&dataset->format, dataset->path, data, map->size, error));
     LOAM_TRY(choose_template(dataset, error));
     return read_records(dataset, map, error);
@@ -229,12 +241,14 @@ static enum loam_status render(struct loam_dataset *dataset, const struct loam_f
     return LOAM_OK;
 }
 
-static void count_fate(struct loam_dataset *dataset, size_t index, enum loam_example_fate fate)
+static void count_fate(struct loam_dataset *dataset, size_t index, enum loam_example_fate fate,
+                       bool has_label)
 {
     if (dataset->met[index]) return;
     dataset->met[index] = 1;
     dataset->counts.cut += fate == LOAM_EXAMPLE_CUT;
     dataset->counts.dropped += fate == LOAM_EXAMPLE_DROPPED;
+    dataset->counts.without_label += fate != LOAM_EXAMPLE_DROPPED && !has_label;
 }
 
 static enum loam_status check_index(const struct loam_dataset *dataset, size_t index,
@@ -265,7 +279,8 @@ enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, s
     enum loam_example_fate fate;
     LOAM_TRY(render(dataset, fields, count, &source, error));
     LOAM_TRY(loam_example_build(example, &source, &dataset->options, &dataset->encoding, &fate, error));
-    count_fate(dataset, index, fate);
+    // The first token is never predicted.
+    count_fate(dataset, index, fate, example->count > 1 && example->label_start < example->count);
     return LOAM_OK;
 }
 
@@ -287,8 +302,13 @@ enum loam_status loam_dataset_try(struct loam_dataset *dataset, struct loam_erro
     LOAM_TRY(try_record(dataset, 0, error));
     size_t longest = squad ? loam_squad_longest(dataset->squad) : loam_lines_longest(dataset->lines);
     LOAM_TRY(try_record(dataset, longest, error));
-    dataset->reading_bytes = dataset->encoding.work_bytes;
-    if (!squad) dataset->reading_bytes += loam_lines_reading_bytes(dataset->lines);
+    size_t bytes = dataset->encoding.work_bytes;
+    if (!squad) bytes += loam_lines_reading_bytes(dataset->lines);
+    // What is counted is the most that it can be; it is no more than the process has given back since its
+    // peak.
+    struct loam_machine_memory memory = loam_machine_memory("");
+    size_t given_back = memory.peak > memory.resident ? memory.peak - memory.resident : 0;
+    dataset->reading_bytes = memory.peak > 0 && bytes > given_back ? given_back : bytes;
     return LOAM_OK;
 }
 

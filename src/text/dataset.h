@@ -64,6 +64,7 @@ struct loam_dataset_counts {
     size_t skipped_bad;
     size_t cut;
     size_t dropped;
+    size_t without_label; // give nothing to learn, though they were not dropped
 };
 struct loam_dataset_counts loam_dataset_counts(const struct loam_dataset *dataset);
 

@@ -1,5 +1,6 @@
-// Files with an example a line: JSONL and plain text. Opening checks each line and remembers where it is; a
-// line is read again from the file when it is asked for, so that a big file takes no memory.
+// Files whose examples lie one after the other: JSONL, an array of objects, plain text. A line ends with LF,
+// CR LF or CR. Opening checks each example, called a line here, and remembers where it is; it is read again
+// from the file when it is asked for, so that a big file takes no memory.
 #ifndef LOAM_TEXT_DATASET_LINES_H
 #define LOAM_TEXT_DATASET_LINES_H
 
@@ -8,10 +9,17 @@
 #include "base/file.h"
 #include "text/template.h"
 
+enum loam_lines_kind {
+    LOAM_LINES_TEXT, // a line is the one field "text"
+    LOAM_LINES_JSON, // a line is an object
+    LOAM_LINES_ARRAY // an object is an element of the array that the file is, or has as "data"
+};
+
 struct loam_lines_options {
     const char *path;
-    bool json; // JSONL, else plain text whose one field is "text"
-    // The fields to read; the strings must outlive the reader. JSONL must have each, as a string or a number.
+    enum loam_lines_kind kind;
+    // The fields to read; the strings must outlive the reader. An object must have each, as a string or a
+    // number.
     const char *const *names;
     size_t name_count;
     bool skip_bad;

@@ -31,15 +31,10 @@ static enum loam_status open_tokenizer(const struct loam_session *session, struc
     return status;
 }
 
-// What the process has in memory once its examples are open, and what reading one takes for the time: by what
-// the longest took, but no more than the process has given back since its own peak.
+// // What the process has in memory once its examples are open, and what reading one takes for the time.
 static size_t process_bytes(const struct loam_train_job *job)
 {
-    struct loam_machine_memory memory = loam_machine_memory("");
-    size_t reading = loam_train_job_reading_bytes(job);
-    size_t given_back = memory.peak > memory.resident ? memory.peak - memory.resident : 0;
-    if (memory.peak > 0 && reading > given_back) reading = given_back;
-    return memory.resident + reading;
+    return loam_machine_memory("").resident + loam_train_job_reading_bytes(job);
 }
 
 enum loam_status loam_plan_process(const struct loam_train_settings *settings, size_t *process,

@@ -152,6 +152,13 @@ void loam_session_report(const struct loam_session *session, const char *path,
         loam_log_write(session->log, LOAM_LOG_WARNING, "%s: %zu broken records were skipped", path,
                        counts.skipped_bad);
     }
+    if (counts.without_label > 0) {
+        loam_log_write(
+            session->log, LOAM_LOG_WARNING,
+            "%s: of %zu records, %zu give nothing to learn: they have a single token, or no completion "
+            "within %d tokens",
+            path, counts.records, counts.without_label, (int)session->max_length);
+    }
     if (counts.cut + counts.dropped > 0) {
         loam_log_write(session->log, LOAM_LOG_WARNING,
                        "%s: of %zu records, %zu were longer than %d tokens and cut, %zu could not be cut and "
