@@ -53,11 +53,36 @@ static enum loam_status on_event(void *user, const struct loam_json_event *event
     return detector->ended ? LOAM_ERROR_STOPPED : LOAM_OK;
 }
 
+static size_t blank_prefix(const char *data, size_t size)
+{
+    size_t at = 0;
+    while (at < size && (data[at] == ' ' || data[at] == '\t' || data[at] == '\r' || data[at] == '\n'))
+        at++;
+    return at;
+}
+
 static bool has_extension(const char *path, const char *extension)
 {
     size_t length = strlen(path);
     size_t tail = strlen(extension);
     return length >= tail && strcasecmp(path + length - tail, extension) == 0;
+}
+
+// What begins with an array is one, unless it is to be JSONL and the first of its lines is complete: then
+// that line is a broken record.
+static enum loam_status find_array(enum loam_data_format *format, bool lines, const char *data, size_t size,
+                                   const char *path, struct loam_error *error)
+{
+    *format = LOAM_DATA_ARRAY;
+    const char *end = memchr(data, '\n', size);
+    size_t rest = end != NULL ? size - (size_t)(end - data) : 0;
+    if (!lines || blank_prefix(end, rest) == rest) return LOAM_OK;
+    struct detector detector = {0};
+    enum loam_status status =
+        loam_json_stream_parse(data, (size_t)(end - data), path, 1, on_event, &detector, error);
+    if (status == LOAM_ERROR_MEMORY) return status;
+    if (detector.ended) *format = LOAM_DATA_JSONL;
+    return LOAM_OK;
 }
 
 enum loam_status loam_data_format_find(enum loam_data_format *format, const char *path, const char *data,
@@ -66,11 +91,10 @@ enum loam_status loam_data_format_find(enum loam_data_format *format, const char
     *format = has_extension(path, ".txt") ? LOAM_DATA_TEXT : LOAM_DATA_JSONL;
     if (*format == LOAM_DATA_TEXT) return LOAM_OK;
     size_t mark = loam_byte_order_mark(data, size);
-    size_t start = mark;
-    while (start < size && strchr(" \t\r\n", data[start]) != NULL && data[start] != '\0')
-        start++;
-    if (start < size && data[start] == '[') *format = LOAM_DATA_ARRAY;
-    if (*format == LOAM_DATA_ARRAY || has_extension(path, ".jsonl")) return LOAM_OK;
+    size_t start = mark + blank_prefix(data + mark, size - mark);
+    if (start < size && data[start] == '[')
+        return find_array(format, has_extension(path, ".jsonl"), data + start, size - start, path, error);
+    if (has_extension(path, ".jsonl")) return LOAM_OK;
     enum loam_status status = LOAM_OK;
     if (start < size && data[start] == '{') {
         struct detector detector = {0};
