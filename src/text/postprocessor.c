@@ -206,6 +206,7 @@ void loam_postprocessor_trim(const struct loam_postprocessor *processor, const c
 // Copies the first `count` tokens to `place`; the two may overlap.
 static void copy_text(struct loam_encoding *encoding, size_t place, size_t count)
 {
+    if (count == 0) return; // then there need not be any arrays
     memmove(encoding->ids + place, encoding->ids, count * sizeof *encoding->ids);
     memmove(encoding->starts + place, encoding->starts, count * sizeof *encoding->starts);
     memmove(encoding->ends + place, encoding->ends, count * sizeof *encoding->ends);
