@@ -13,6 +13,14 @@
 
 enum { POINTER_LIMIT = 1024 }; // bytes of a Git LFS pointer
 
+// What is there in the place of a file.
+static const char *kind_of(mode_t mode)
+{
+    if (S_ISDIR(mode)) return "a directory: name a file in it";
+    if (S_ISFIFO(mode)) return "a pipe: write it to a file first, for it is read more than once";
+    return S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
 // A repository that was cloned without Git LFS has a few lines of text where its large files should be.
 static enum loam_status refuse_pointer(int fd, const char *path, size_t size, struct loam_error *error)
 {
@@ -38,7 +46,8 @@ static enum loam_status open_regular(const char *path, int *descriptor, size_t *
     if (fstat(fd, &about) != 0)
         status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s", path, strerror(errno));
     else if (!S_ISREG(about.st_mode))
-        status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: it is not a regular file", path);
+        status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: it is not a regular file but %s", path,
+                           kind_of(about.st_mode));
     else
         status = refuse_pointer(fd, path, (size_t)about.st_size, error);
     if (status != LOAM_OK) {
@@ -95,6 +104,15 @@ void loam_map_release(const void *data, size_t size)
         ((uintptr_t)data + page - 1) / page * page; // whole pages only: neighbours share the others
     uintptr_t end = ((uintptr_t)data + size) / page * page;
     if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+void loam_map_reader_advance(struct loam_map_reader *reader, size_t at)
+{
+    enum { WINDOW = 4 << 20 }; // bytes; a multiple of the page size
+    if (reader->data == NULL || at - reader->released < WINDOW) return;
+    size_t until = at / WINDOW * WINDOW;
+    loam_map_release(reader->data + reader->released, until - reader->released);
+    reader->released = until;
 }
 
 // Reads until the end: the file may have changed since its size was asked.

@@ -24,6 +24,14 @@ void loam_map_close(struct loam_map *map);
 void loam_map_populate(const void *data, size_t size);
 void loam_map_release(const void *data, size_t size);
 
+// A map that is read once, from its start on: lets go what lies far enough behind, so that a big file is
+// never in memory as a whole. A zeroed one releases nothing.
+struct loam_map_reader {
+    const uint8_t *data;
+    size_t released; // bytes from the start
+};
+void loam_map_reader_advance(struct loam_map_reader *reader, size_t at);
+
 // Appends the whole file to `bytes`; files above `limit` bytes are refused.
 enum loam_status loam_file_read(const char *path, size_t limit, struct loam_bytes *bytes,
                                 struct loam_error *error);

@@ -144,7 +144,10 @@ struct loam_machine_memory loam_machine_memory(const char *root)
     static const size_t kibi = 1024;
     struct loam_machine_memory memory = {.available = SIZE_MAX, .by = "this machine"};
     char text[TEXT_SIZE];
-    if (read_below(root, "proc/self/status", text)) memory.resident = kibi * number_of(text, "VmRSS");
+    if (read_below(root, "proc/self/status", text)) {
+        memory.resident = kibi * number_of(text, "VmRSS");
+        memory.peak = kibi * number_of(text, "VmHWM");
+    }
     size_t available = read_below(root, "proc/meminfo", text) ? number_of(text, "MemAvailable") : 0;
     if (available > 0) memory.available = kibi * available;
     size_t room = all_groups_room(root);

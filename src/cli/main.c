@@ -1,6 +1,9 @@
 // The command: `loam COMMAND [options]`.
 #include <errno.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "cli/cli.h"
 
@@ -107,8 +110,18 @@ static int run_command(enum loam_command command, char **arguments)
     return code;
 }
 
+// Blocks of a MiB and more go back to the system when they are freed, and grow without being copied. glibc
+// would keep up to 64 MiB of them once a large one has been freed, and a run would take more than its plan.
+static void set_up_heap(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
+}
+
 int main(int argc, char **argv)
 {
+    set_up_heap();
     if (!cli_prepare_process()) return CLI_FAILED;
     if (argc < 2) {
         cli_print_overview(stderr);

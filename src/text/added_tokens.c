@@ -131,17 +131,25 @@ enum loam_status loam_added_tokens_add(struct loam_added_tokens *tokens, struct 
 
 // ---- Building ----
 
+// The last stage: the piece belongs to the normalised content.
+static enum loam_status take_content(struct loam_stage *stage, struct loam_piece piece,
+                                     struct loam_error *error)
+{
+    return loam_bytes_append(stage->user, stage->pieces.text.bytes + piece.start, piece.end - piece.start,
+                             error);
+}
+
 static enum loam_status normalize_content(struct loam_added_token *token, const struct loam_steps *normalizer,
                                           struct loam_error *error)
 {
-    struct loam_pieces pieces;
-    struct loam_matcher matcher = {0};
-    enum loam_status status = loam_pieces_init(&pieces, token->content.data, token->content.size, error);
-    if (status == LOAM_OK) status = loam_steps_run(normalizer, &pieces, &matcher, error);
-    if (status == LOAM_OK && pieces.list.count > 0)
-        status = loam_bytes_append(&token->normalized_content, pieces.text.bytes, pieces.text.size, error);
-    loam_pieces_deinit(&pieces);
-    loam_matcher_deinit(&matcher);
+    size_t count = normalizer->count + 1;
+    struct loam_stage *stages = loam_calloc(count, sizeof *stages, error);
+    if (stages == NULL) return LOAM_ERROR_MEMORY;
+    loam_steps_stages(normalizer, stages);
+    stages[count - 1] = (struct loam_stage){.run = take_content, .user = &token->normalized_content};
+    enum loam_status status = loam_stages_run(stages, count, token->content.data, token->content.size, error);
+    loam_stages_deinit(stages, count);
+    free(stages);
     return status;
 }
 
@@ -187,11 +195,13 @@ static void take_space(const struct loam_added_token *token, const char *text, s
         *to += length;
 }
 
-static enum loam_status split_piece(const struct loam_added_tokens *tokens, const struct loam_trie *trie,
-                                    struct loam_pieces *pieces, struct loam_piece piece,
+static enum loam_status split_piece(struct loam_stage *stage, const struct loam_added_tokens *tokens,
+                                    const struct loam_trie *trie, struct loam_piece piece,
                                     struct loam_error *error)
 {
-    const char *text = pieces->text.bytes;
+    const char *text = stage->pieces.text.bytes;
+    if (piece.token >= 0 || trie->count == 0)
+        return loam_stage_give(stage, piece.start, piece.end, piece.token, error);
     size_t done = piece.start;
     for (size_t at = piece.start; at < piece.end;) {
         size_t to = at;
@@ -208,26 +218,29 @@ static enum loam_status split_piece(const struct loam_added_tokens *tokens, cons
         // The token before may have taken the space already. One that begins with
         // space itself may overlap it.
         if (token->lstrip && from < done) from = done < to ? done : to;
-        if (done < from) LOAM_TRY(loam_pieces_push(pieces, done, from, -1, error));
-        LOAM_TRY(loam_pieces_push(pieces, from, to, token->id, error));
+        if (done < from) LOAM_TRY(loam_stage_give(stage, done, from, -1, error));
+        LOAM_TRY(loam_stage_give(stage, from, to, token->id, error));
         done = to;
     }
-    return loam_pieces_push(pieces, done, piece.end, -1, error);
+    return loam_stage_give(stage, done, piece.end, -1, error);
 }
 
-enum loam_status loam_added_tokens_split(const struct loam_added_tokens *tokens, const struct loam_trie *trie,
-                                         struct loam_pieces *pieces, struct loam_error *error)
+static enum loam_status split_raw(struct loam_stage *stage, struct loam_piece piece, struct loam_error *error)
 {
-    if (trie->count == 0) return LOAM_OK;
-    for (size_t i = 0; i < pieces->list.count; i++) {
-        struct loam_piece piece = pieces->list.items[i];
-        if (piece.token >= 0)
-            LOAM_TRY(loam_pieces_pass(pieces, i, false, error));
-        else
-            LOAM_TRY(split_piece(tokens, trie, pieces, piece, error));
-    }
-    loam_pieces_swap(pieces, false);
-    return LOAM_OK;
+    const struct loam_added_tokens *tokens = stage->what;
+    return split_piece(stage, tokens, &tokens->raw, piece, error);
+}
+
+static enum loam_status split_normalized(struct loam_stage *stage, struct loam_piece piece,
+                                         struct loam_error *error)
+{
+    const struct loam_added_tokens *tokens = stage->what;
+    return split_piece(stage, tokens, &tokens->normalized, piece, error);
+}
+
+struct loam_stage loam_added_tokens_stage(const struct loam_added_tokens *tokens, bool normalized)
+{
+    return (struct loam_stage){.run = normalized ? split_normalized : split_raw, .what = tokens};
 }
 
 static const struct loam_added_token *find_by_id(const struct loam_added_tokens *tokens, int32_t id)
@@ -237,23 +250,29 @@ static const struct loam_added_token *find_by_id(const struct loam_added_tokens 
     return NULL;
 }
 
-enum loam_status loam_added_tokens_mark(const struct loam_added_tokens *tokens, const struct loam_mark *marks,
-                                        size_t count, struct loam_pieces *pieces, struct loam_error *error)
+static enum loam_status split_marked(struct loam_stage *stage, struct loam_piece piece,
+                                     struct loam_error *error)
 {
-    if (count == 0) return LOAM_OK;
-    size_t size = pieces->text.size;
-    size_t done = 0;
-    for (size_t i = 0; i < count; i++) {
+    const struct loam_added_tokens *tokens = stage->what;
+    const struct loam_text_input *input = stage->user;
+    const struct loam_mark *marks = input->marks;
+    size_t done = piece.start;
+    for (size_t i = 0; i < input->mark_count; i++) {
         size_t from = marks[i].start;
         size_t to = marks[i].end;
-        size_t next = i + 1 < count ? marks[i + 1].start : size;
+        size_t next = i + 1 < input->mark_count ? marks[i + 1].start : piece.end;
         const struct loam_added_token *token = find_by_id(tokens, marks[i].id);
-        if (token != NULL) take_space(token, pieces->text.bytes, done, next, &from, &to);
-        LOAM_TRY(loam_pieces_push(pieces, done, from, -1, error));
-        LOAM_TRY(loam_pieces_push(pieces, from, to, marks[i].id, error));
+        if (token != NULL) take_space(token, stage->pieces.text.bytes, done, next, &from, &to);
+        LOAM_TRY(loam_stage_give(stage, done, from, -1, error));
+        LOAM_TRY(loam_stage_give(stage, from, to, marks[i].id, error));
         done = to;
     }
-    LOAM_TRY(loam_pieces_push(pieces, done, size, -1, error));
-    loam_pieces_swap(pieces, false);
-    return LOAM_OK;
+    return loam_stage_give(stage, done, piece.end, -1, error);
+}
+
+struct loam_stage loam_added_tokens_marks_stage(const struct loam_added_tokens *tokens,
+                                                const struct loam_text_input *input)
+{
+    // The stage reads the input alone: its place for a user takes no const.
+    return (struct loam_stage){.run = split_marked, .what = tokens, .user = (void *)(uintptr_t)input};
 }

@@ -45,13 +45,13 @@ enum loam_status loam_added_tokens_add(struct loam_added_tokens *tokens, struct 
 enum loam_status loam_added_tokens_build(struct loam_added_tokens *tokens, const struct loam_vocab *vocab,
                                          const struct loam_steps *normalizer, struct loam_error *error);
 
-// Cuts out the marked tokens as pieces of their own, with the white space that such an added token takes.
-// `marks` [count] are in order and apart.
-enum loam_status loam_added_tokens_mark(const struct loam_added_tokens *tokens, const struct loam_mark *marks,
-                                        size_t count, struct loam_pieces *pieces, struct loam_error *error);
+// A stage that cuts tokens out as pieces of their own: those that are looked for in the text as it comes, or
+// those of the normalised text.
+struct loam_stage loam_added_tokens_stage(const struct loam_added_tokens *tokens, bool normalized);
 
-// Cuts out the tokens of one trie as pieces of their own.
-enum loam_status loam_added_tokens_split(const struct loam_added_tokens *tokens, const struct loam_trie *trie,
-                                         struct loam_pieces *pieces, struct loam_error *error);
+// A stage, the first one, that cuts out the marks of the input as pieces of their own, with the white space
+// that an added token takes.
+struct loam_stage loam_added_tokens_marks_stage(const struct loam_added_tokens *tokens,
+                                                const struct loam_text_input *input);
 
 #endif

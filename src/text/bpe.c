@@ -1,6 +1,7 @@
 #include "text/bpe.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "text/bpe_table.h"
 #include "text/grow.h"
@@ -8,6 +9,9 @@
 
 // Up to here a scan for the best pair over all of the word beats the heap.
 enum { SHORT_WORD = 32 };
+
+// Characters that are merged together; more where no seam is found in as many.
+enum { PART = 1 << 14 };
 
 struct loam_bpe_link {
     uint32_t previous; // NONE at the ends
@@ -25,18 +29,24 @@ void loam_bpe_work_deinit(struct loam_bpe_work *work)
     *work = (struct loam_bpe_work){0};
 }
 
+size_t loam_bpe_work_bytes(const struct loam_bpe_work *work)
+{
+    return work->capacity * sizeof *work->tokens + work->link_capacity * sizeof *work->links +
+           work->rank_capacity * sizeof *work->ranks + work->heap_capacity * sizeof *work->heap;
+}
+
 // ---- Characters ----
 
 static enum loam_status add_token(struct loam_bpe_work *work, int32_t id, size_t size,
                                   struct loam_error *error)
 {
-    if (work->count == work->capacity) {
+    if (work->rest_end == work->capacity) {
         struct loam_bpe_token *grown =
-            loam_grow(work->tokens, &work->capacity, work->count + 1, sizeof *work->tokens, error);
+            loam_grow(work->tokens, &work->capacity, work->rest_end + 1, sizeof *work->tokens, error);
         if (grown == NULL) return LOAM_ERROR_MEMORY;
         work->tokens = grown;
     }
-    work->tokens[work->count++] = (struct loam_bpe_token){.id = id, .size = (uint32_t)size};
+    work->tokens[work->rest_end++] = (struct loam_bpe_token){.id = id, .size = (uint32_t)size};
     return LOAM_OK;
 }
 
@@ -75,22 +85,16 @@ static bool has_all_bytes(const struct loam_bpe *bpe, const char *spelt, size_t 
     return true;
 }
 
-// Unknown characters on hold: with fuse_unk they become one token.
-struct unknown {
-    bool held;
-    size_t size;
-};
-
 static enum loam_status release_unknown(const struct loam_bpe *bpe, struct loam_bpe_work *work,
-                                        struct unknown *unknown, struct loam_error *error)
+                                        struct loam_error *error)
 {
-    if (unknown->held) LOAM_TRY(add_token(work, bpe->unk, unknown->size, error));
-    *unknown = (struct unknown){0};
+    if (work->unknown.held) LOAM_TRY(add_token(work, bpe->unk, work->unknown.size, error));
+    work->unknown = (struct loam_bpe_unknown){0};
     return LOAM_OK;
 }
 
-static enum loam_status add_unknown(const struct loam_bpe *bpe, struct loam_bpe_work *work,
-                                    struct unknown *unknown, size_t size, struct loam_error *error)
+static enum loam_status add_unknown(const struct loam_bpe *bpe, struct loam_bpe_work *work, size_t size,
+                                    struct loam_error *error)
 {
     if (!bpe->has_unk) return LOAM_OK; // without a token for it an unknown character vanishes
     if (bpe->unk < 0)
@@ -98,34 +102,36 @@ static enum loam_status add_unknown(const struct loam_bpe *bpe, struct loam_bpe_
             error, LOAM_ERROR_FORMAT,
             "model.unk_token \"%s\" is not in model.vocab, and a character of the text is unknown",
             bpe->unk_token.data);
-    if (!bpe->fuse_unk) LOAM_TRY(release_unknown(bpe, work, unknown, error));
-    unknown->held = true;
-    unknown->size += size;
+    if (!bpe->fuse_unk) LOAM_TRY(release_unknown(bpe, work, error));
+    work->unknown.held = true;
+    work->unknown.size += size;
     return LOAM_OK;
 }
 
-static enum loam_status add_characters(const struct loam_bpe *bpe, const char *word, size_t size,
-                                       struct loam_bpe_work *work, struct loam_error *error)
+// Adds characters until there are `count`, or the word ends.
+static enum loam_status add_characters(const struct loam_bpe *bpe, size_t count, struct loam_bpe_work *work,
+                                       struct loam_error *error)
 {
-    struct unknown unknown = {0};
-    for (size_t at = 0; at < size;) {
-        size_t length = loam_utf8_length(word[at]);
+    while (work->at < work->size && work->rest_end < count) {
+        const char *character = work->word + work->at;
+        size_t length = loam_utf8_length(*character);
         size_t spelt_size = length;
         const char *spelt;
-        LOAM_TRY(spell(bpe, word + at, &spelt_size, at == 0, at + length == size, &work->key, &spelt, error));
+        bool last = work->at + length == work->size;
+        LOAM_TRY(spell(bpe, character, &spelt_size, work->at == 0, last, &work->key, &spelt, error));
         int32_t id = find_character(bpe, spelt, spelt_size);
         if (id >= 0) {
-            LOAM_TRY(release_unknown(bpe, work, &unknown, error));
+            LOAM_TRY(release_unknown(bpe, work, error));
             LOAM_TRY(add_token(work, id, length, error));
         } else if (bpe->byte_fallback && has_all_bytes(bpe, spelt, spelt_size)) {
             for (size_t i = 0; i < spelt_size; i++)
                 LOAM_TRY(add_token(work, bpe->bytes[(unsigned char)spelt[i]], 1, error));
         } else {
-            LOAM_TRY(add_unknown(bpe, work, &unknown, length, error));
+            LOAM_TRY(add_unknown(bpe, work, length, error));
         }
-        at += length;
+        work->at += length;
     }
-    return release_unknown(bpe, work, &unknown, error);
+    return work->at < work->size ? LOAM_OK : release_unknown(bpe, work, error);
 }
 
 // ---- Merging ----
@@ -292,13 +298,12 @@ static enum loam_status merge_long(struct loam_bpe_work *work, struct stretch *s
 
 // ---- A word ----
 
-static enum loam_status reserve_links(struct loam_bpe_work *work, struct loam_error *error)
+static enum loam_status reserve_links(struct loam_bpe_work *work, size_t count, struct loam_error *error)
 {
-    struct loam_bpe_link *links =
-        loam_grow(work->links, &work->link_capacity, work->count, sizeof *links, error);
+    struct loam_bpe_link *links = loam_grow(work->links, &work->link_capacity, count, sizeof *links, error);
     if (links == NULL) return LOAM_ERROR_MEMORY;
     work->links = links;
-    uint32_t *ranks = loam_grow(work->ranks, &work->rank_capacity, work->count, sizeof *ranks, error);
+    uint32_t *ranks = loam_grow(work->ranks, &work->rank_capacity, count, sizeof *ranks, error);
     if (ranks == NULL) return LOAM_ERROR_MEMORY;
     work->ranks = ranks;
     return LOAM_OK;
@@ -308,51 +313,75 @@ static enum loam_status reserve_links(struct loam_bpe_work *work, struct loam_er
 static size_t find_seam(const struct loam_bpe *bpe, const struct loam_bpe_work *work, size_t start)
 {
     size_t end = start + 1;
-    while (end < work->count && loam_seam_may_close(bpe, work->tokens[end - 1].id, work->tokens[end].id))
+    while (end < work->rest_end && loam_seam_may_close(bpe, work->tokens[end - 1].id, work->tokens[end].id))
         end++;
     return end;
 }
 
-static void drop_merged(struct loam_bpe_work *work)
+static enum loam_status merge_stretch(const struct loam_bpe *bpe, size_t start, size_t end,
+                                      struct loam_bpe_work *work, struct loam_error *error)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < work->count; i++) {
-        if (work->tokens[i].size != 0) work->tokens[kept++] = work->tokens[i];
-    }
-    work->count = kept;
-}
-
-static enum loam_status merge_word(const struct loam_bpe *bpe, struct loam_bpe_work *work,
-                                   struct loam_error *error)
-{
-    LOAM_TRY(reserve_links(work, error));
-    size_t end;
-    for (size_t start = 0; start < work->count; start = end) {
-        end = find_seam(bpe, work, start);
-        if (end - start == 1) continue;
-        struct stretch stretch = {.bpe = bpe,
-                                  .tokens = work->tokens + start,
-                                  .count = (uint32_t)(end - start),
-                                  .links = work->links,
-                                  .ranks = work->ranks};
-        link_characters(&stretch);
-        if (stretch.count > SHORT_WORD)
-            LOAM_TRY(merge_long(work, &stretch, error));
-        else
-            merge_short(&stretch);
-    }
-    drop_merged(work);
+    if (end - start == 1) return LOAM_OK;
+    LOAM_TRY(reserve_links(work, end - start, error));
+    struct stretch stretch = {.bpe = bpe,
+                              .tokens = work->tokens + start,
+                              .count = (uint32_t)(end - start),
+                              .links = work->links,
+                              .ranks = work->ranks};
+    link_characters(&stretch);
+    if (stretch.count > SHORT_WORD) return merge_long(work, &stretch, error);
+    merge_short(&stretch);
     return LOAM_OK;
 }
 
-enum loam_status loam_bpe_encode(const struct loam_bpe *bpe, const char *word, size_t size,
-                                 struct loam_bpe_work *work, struct loam_error *error)
+// Merges the stretches that are complete; more characters may still belong to the last one, unless the word
+// has ended.
+static enum loam_status merge_part(const struct loam_bpe *bpe, struct loam_bpe_work *work,
+                                   struct loam_error *error)
 {
-    work->count = 0;
-    if (bpe->ignore_merges) {
-        int32_t id = loam_vocab_find(&bpe->vocab, word, size);
-        if (id >= 0) return add_token(work, id, size, error);
+    size_t start = 0;
+    while (start < work->rest_end) {
+        size_t end = find_seam(bpe, work, start);
+        if (end == work->rest_end && work->at < work->size) break;
+        LOAM_TRY(merge_stretch(bpe, start, end, work, error));
+        start = end;
     }
-    LOAM_TRY(add_characters(bpe, word, size, work, error));
-    return work->count < 2 ? LOAM_OK : merge_word(bpe, work, error);
+    work->rest_start = start;
+    for (size_t i = 0; i < start; i++) {
+        if (work->tokens[i].size != 0) work->tokens[work->count++] = work->tokens[i];
+    }
+    return LOAM_OK;
+}
+
+void loam_bpe_begin(const char *word, size_t size, struct loam_bpe_work *work)
+{
+    work->word = word;
+    work->size = size;
+    work->at = 0;
+    work->unknown = (struct loam_bpe_unknown){0};
+    work->count = work->rest_start = work->rest_end = 0;
+}
+
+enum loam_status loam_bpe_next(const struct loam_bpe *bpe, struct loam_bpe_work *work,
+                               struct loam_error *error)
+{
+    if (work->at == 0 && bpe->ignore_merges) {
+        int32_t id = loam_vocab_find(&bpe->vocab, work->word, work->size);
+        work->at = id < 0 ? 0 : work->size;
+        if (id >= 0) {
+            LOAM_TRY(add_token(work, id, work->size, error));
+            work->count = work->rest_start = 1;
+            return LOAM_OK;
+        }
+    }
+    work->rest_end -= work->rest_start;
+    if (work->rest_end > 0)
+        memmove(work->tokens, work->tokens + work->rest_start, work->rest_end * sizeof *work->tokens);
+    work->count = work->rest_start = 0;
+    for (size_t part = PART; work->rest_start == 0; part *= 2) {
+        LOAM_TRY(add_characters(bpe, part, work, error));
+        LOAM_TRY(merge_part(bpe, work, error));
+        if (work->at == work->size) break;
+    }
+    return LOAM_OK;
 }

@@ -49,14 +49,26 @@ struct loam_bpe_token {
     uint32_t size;
 };
 
+// Unknown characters on hold: with fuse_unk they become one token.
+struct loam_bpe_unknown {
+    bool held;
+    size_t size;
+};
+
 // What encoding works in, kept from word to word. A zeroed struct is valid.
 struct loam_bpe_work {
-    struct loam_bpe_token *tokens; // [count]: the result
-    size_t count;
+    const char *word;
+    size_t size;
+    size_t at; // the characters before are tokens
+    struct loam_bpe_unknown unknown;
+    struct loam_bpe_token *tokens; // [rest_end]
+    size_t count;                  // the result: tokens[0, count)
+    size_t rest_start;             // characters of the next part: tokens[rest_start, rest_end)
+    size_t rest_end;
     size_t capacity;
-    struct loam_bpe_link *links; // [count] neighbours, while tokens are merged
+    struct loam_bpe_link *links; // neighbours, while the tokens of a stretch are merged
     size_t link_capacity;
-    uint32_t *ranks; // [count] of the pair that begins here
+    uint32_t *ranks; // of the pair that begins here
     size_t rank_capacity;
     uint64_t *heap; // [heap_count] pairs by rank and place, of a long word
     size_t heap_count;
@@ -64,9 +76,13 @@ struct loam_bpe_work {
     struct loam_bytes key; // a character with its prefix and suffix
 };
 void loam_bpe_work_deinit(struct loam_bpe_work *work);
+size_t loam_bpe_work_bytes(const struct loam_bpe_work *work);
 
-// Encodes one word (valid UTF-8, less than 4 GiB) into work->tokens. n log n in its length.
-enum loam_status loam_bpe_encode(const struct loam_bpe *bpe, const char *word, size_t size,
-                                 struct loam_bpe_work *work, struct loam_error *error);
+// Encodes one word (valid UTF-8, less than 4 GiB) by parts, so that a long one, which may be a whole text,
+// need not be in memory as characters: each call of next gives some tokens in work->tokens[0, count), and
+// none at the end. n log n in its length.
+void loam_bpe_begin(const char *word, size_t size, struct loam_bpe_work *work);
+enum loam_status loam_bpe_next(const struct loam_bpe *bpe, struct loam_bpe_work *work,
+                               struct loam_error *error);
 
 #endif

@@ -6,8 +6,10 @@
 
 #include "base/file.h"
 #include "base/heap.h"
+#include "base/machine.h"
 #include "text/dataset_format.h"
 #include "text/dataset_lines.h"
+#include "text/dataset_sniff.h"
 #include "text/dataset_squad.h"
 #include "text/example.h"
 #include "text/utf8.h"
@@ -34,6 +36,7 @@ struct loam_dataset {
     // Working memory of reading.
     struct loam_example_work work;
     struct loam_rendered rendered;
+    size_t reading_bytes; // memory that reading a record takes for the time
 };
 
 void loam_dataset_destroy(struct loam_dataset *dataset)
@@ -75,9 +78,10 @@ static enum loam_status check_options(const struct loam_dataset_options *options
 static enum loam_status check_names(const struct loam_dataset *dataset, struct loam_error *error)
 {
     bool squad = dataset->format == LOAM_DATA_SQUAD;
+    if (!squad && dataset->format != LOAM_DATA_TEXT) return LOAM_OK;
     const char *const *offered = squad ? squad_names : text_names;
     size_t offered_count = squad ? SQUAD_FIELDS : 1;
-    for (size_t i = 0; i < dataset->name_count && dataset->format != LOAM_DATA_JSONL; i++) {
+    for (size_t i = 0; i < dataset->name_count; i++) {
         size_t at = 0;
         while (at < offered_count && strcmp(offered[at], dataset->names[i]) != 0)
             at++;
@@ -106,30 +110,36 @@ static enum loam_status choose_template(struct loam_dataset *dataset, struct loa
     return check_names(dataset, error);
 }
 
-static enum loam_status read_records(struct loam_dataset *dataset, const char *data, size_t size,
+static enum loam_lines_kind line_kind(enum loam_data_format format)
+{
+    return format == LOAM_DATA_TEXT    ? LOAM_LINES_TEXT
+           : format == LOAM_DATA_JSONL ? LOAM_LINES_JSON
+                                       : LOAM_LINES_ARRAY;
+}
+
+static enum loam_status read_records(struct loam_dataset *dataset, const struct loam_map *map,
                                      struct loam_error *error)
 {
     size_t *bad = &dataset->counts.skipped_bad;
     bool skip_bad = dataset->options.skip_bad;
     if (dataset->format == LOAM_DATA_SQUAD) {
-        size_t start = loam_byte_order_mark(data, size);
-        LOAM_TRY(loam_squad_parse(&dataset->squad, data + start, size - start, dataset->path, skip_bad, bad,
-                                  error));
+        LOAM_TRY(loam_squad_parse(&dataset->squad, map, dataset->path, skip_bad, bad, error));
         dataset->counts.records = loam_squad_count(dataset->squad);
     } else {
         const struct loam_lines_options options = {
             .path = dataset->path,
-            .json = dataset->format == LOAM_DATA_JSONL,
+            .kind = line_kind(dataset->format),
             .names = dataset->names,
             .name_count = dataset->name_count,
             .skip_bad = skip_bad,
         };
-        LOAM_TRY(loam_lines_open(&dataset->lines, &options, data, size, bad, error));
+        LOAM_TRY(loam_lines_open(&dataset->lines, &options, map, bad, error));
         dataset->counts.records = loam_lines_count(dataset->lines);
     }
     if (dataset->counts.records == 0)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s holds no records (%zu broken ones were skipped)",
-                         dataset->path, *bad);
+        return loam_fail(
+            error, LOAM_ERROR_FORMAT, "%s holds no records (%zu broken ones were skipped)%s", dataset->path,
+            *bad, dataset->lines != NULL && *bad == 0 ? ": there is nothing but blank space in it" : "");
     dataset->met = loam_calloc(dataset->counts.records, 1, error);
     return dataset->met != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
@@ -140,9 +150,10 @@ static enum loam_status open_data(struct loam_dataset *dataset, const struct loa
     const char *data = map->data != NULL ? (const char *)map->data : "";
     if (map->size == 0)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s is empty: it holds no records", dataset->path);
+    LOAM_TRY(loam_data_refuse_binary(dataset->path, map, error));
     LOAM_TRY(loam_data_format_find(&dataset->format, dataset->path, data, map->size, error));
     LOAM_TRY(choose_template(dataset, error));
-    return read_records(dataset, data, map->size, error);
+    return read_records(dataset, map, error);
 }
 
 static enum loam_status open_into(struct loam_dataset *dataset, const struct loam_dataset_options *options,
@@ -153,7 +164,7 @@ static enum loam_status open_into(struct loam_dataset *dataset, const struct loa
     dataset->options.path = dataset->path = loam_strdup(options->path, error);
     if (dataset->path == NULL) return LOAM_ERROR_MEMORY;
     struct loam_map map;
-    LOAM_TRY(loam_map_open(&map, dataset->path, true, error));
+    LOAM_TRY(loam_map_open(&map, dataset->path, false, error));
     enum loam_status status = open_data(dataset, &map, error);
     loam_map_close(&map);
     return status;
@@ -228,12 +239,14 @@ static enum loam_status render(struct loam_dataset *dataset, const struct loam_f
     return LOAM_OK;
 }
 
-static void count_fate(struct loam_dataset *dataset, size_t index, enum loam_example_fate fate)
+static void count_fate(struct loam_dataset *dataset, size_t index, enum loam_example_fate fate,
+                       bool has_label)
 {
     if (dataset->met[index]) return;
     dataset->met[index] = 1;
     dataset->counts.cut += fate == LOAM_EXAMPLE_CUT;
     dataset->counts.dropped += fate == LOAM_EXAMPLE_DROPPED;
+    dataset->counts.without_label += fate != LOAM_EXAMPLE_DROPPED && !has_label;
 }
 
 static enum loam_status check_index(const struct loam_dataset *dataset, size_t index,
@@ -264,8 +277,44 @@ enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, s
     enum loam_example_fate fate;
     LOAM_TRY(render(dataset, fields, count, &source, error));
     LOAM_TRY(loam_example_build(example, &source, &dataset->options, &dataset->work, &fate, error));
-    count_fate(dataset, index, fate);
+    // The first token is never predicted.
+    count_fate(dataset, index, fate, example->count > 1 && example->label_start < example->count);
     return LOAM_OK;
+}
+
+// Reads a record and forgets that it was met.
+static enum loam_status try_record(struct loam_dataset *dataset, size_t index, bool *unended,
+                                   struct loam_error *error)
+{
+    struct loam_dataset_counts counts = dataset->counts;
+    struct loam_example example = {0};
+    enum loam_status status = loam_dataset_read(dataset, index, &example, error);
+    *unended = example.unended;
+    loam_example_deinit(&example);
+    dataset->counts = counts;
+    dataset->met[index] = 0;
+    return status;
+}
+
+enum loam_status loam_dataset_try(struct loam_dataset *dataset, bool *unended, struct loam_error *error)
+{
+    bool squad = dataset->squad != NULL, longest_unended;
+    LOAM_TRY(try_record(dataset, 0, unended, error));
+    size_t longest = squad ? loam_squad_longest(dataset->squad) : loam_lines_longest(dataset->lines);
+    LOAM_TRY(try_record(dataset, longest, &longest_unended, error));
+    size_t bytes = loam_example_work_bytes(&dataset->work);
+    if (!squad) bytes += loam_lines_reading_bytes(dataset->lines);
+    // What is counted is the most that it can be; it is no more than the process has given back since its
+    // peak.
+    struct loam_machine_memory memory = loam_machine_memory("");
+    size_t given_back = memory.peak > memory.resident ? memory.peak - memory.resident : 0;
+    dataset->reading_bytes = memory.peak > 0 && bytes > given_back ? given_back : bytes;
+    return LOAM_OK;
+}
+
+size_t loam_dataset_reading_bytes(const struct loam_dataset *dataset)
+{
+    return dataset->reading_bytes;
 }
 
 enum loam_status loam_dataset_squad(const struct loam_dataset *dataset, size_t index,

@@ -52,12 +52,19 @@ void loam_dataset_destroy(struct loam_dataset *dataset);
 size_t
 loam_dataset_count(const struct loam_dataset *dataset); // records, before any is dropped for its length
 
+// Reads the first record and the longest, so that what is wrong with them shows before anything else is done,
+// and so that the memory for reading any record is known: what is kept from record to record is taken, and
+// loam_dataset_reading_bytes tells what comes beside for the time. `*unended` is that of the first record.
+enum loam_status loam_dataset_try(struct loam_dataset *dataset, bool *unended, struct loam_error *error);
+size_t loam_dataset_reading_bytes(const struct loam_dataset *dataset);
+
 // What reading has met so far; a record that is read in several epochs counts once.
 struct loam_dataset_counts {
     size_t records;
     size_t skipped_bad;
     size_t cut;
     size_t dropped;
+    size_t without_label; // give nothing to learn, though they were not dropped
 };
 struct loam_dataset_counts loam_dataset_counts(const struct loam_dataset *dataset);
 

@@ -8,22 +8,26 @@
 
 #include "base/heap.h"
 #include "text/grow.h"
+#include "text/json_array.h"
 #include "text/jsonl.h"
 #include "text/utf8.h"
 
 struct line {
-    size_t start; // in the file
-    size_t size;  // without the line break
-    size_t number;
+    size_t start;  // in the file
+    size_t size;   // without the line break
+    size_t number; // in the file, from 1
 };
 
 struct loam_lines {
     char *path;
     int file;
-    bool json;
+    enum loam_lines_kind kind;
     struct line *lines;
     size_t count;
     size_t capacity;
+    size_t longest;         // index of the line whose fields have the most text
+    size_t longest_text;    // bytes of these
+    size_t longest_line;    // bytes of a whole line
     struct loam_bytes text; // the line that was read last
     struct loam_field text_field;
     struct loam_jsonl jsonl;
@@ -37,6 +41,18 @@ size_t loam_lines_count(const struct loam_lines *lines)
 size_t loam_lines_number(const struct loam_lines *lines, size_t index)
 {
     return lines->lines[index].number;
+}
+
+size_t loam_lines_longest(const struct loam_lines *lines)
+{
+    return lines->longest;
+}
+
+// The line itself where a longer one is still to come, and the parser's copy of a string with escapes.
+size_t loam_lines_reading_bytes(const struct loam_lines *lines)
+{
+    size_t held = lines->count > 0 ? lines->lines[lines->longest].size : 0;
+    return lines->longest_line - held + (lines->kind != LOAM_LINES_TEXT ? lines->longest_line : 0);
 }
 
 void loam_lines_destroy(struct loam_lines *lines)
@@ -56,13 +72,23 @@ static enum loam_status parse_line(struct loam_lines *lines, const char *text, s
 {
     if (size > LOAM_TEXT_LIMIT)
         return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "%s:%zu: the line has %zu bytes; at most %d are allowed: write an example a line",
-                         lines->path, number, size, LOAM_TEXT_LIMIT);
-    if (lines->json) return loam_jsonl_parse(&lines->jsonl, text, size, lines->path, number, error);
+                         "%s:%zu: the %s has %zu bytes; at most %d are allowed: write an example a line",
+                         lines->path, number, lines->kind == LOAM_LINES_ARRAY ? "record" : "line", size,
+                         LOAM_TEXT_LIMIT);
+    if (lines->kind == LOAM_LINES_ARRAY && text[0] != '{')
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: expected a JSON object", lines->path, number);
+    if (lines->kind != LOAM_LINES_TEXT)
+        return loam_jsonl_parse(&lines->jsonl, text, size, lines->path, number, error);
     size_t valid = loam_utf8_check(text, size);
     if (valid < size)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: invalid UTF-8 at byte %zu of the line",
-                         lines->path, number, valid + 1);
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s:%zu: invalid UTF-8 at byte %zu of the line (0x%02X); " LOAM_ENCODING_REMEDY,
+                         lines->path, number, valid + 1, (unsigned)(unsigned char)text[valid]);
+    const char *nul = memchr(text, '\0', size);
+    if (nul != NULL)
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s:%zu: a NUL byte at byte %zu of the line: this is no text", lines->path, number,
+                         (size_t)(nul - text) + 1);
     lines->text_field = (struct loam_field){"text", text, size};
     return LOAM_OK;
 }
@@ -72,6 +98,19 @@ static bool is_blank(const char *text, size_t size)
     for (size_t i = 0; i < size; i++)
         if (text[i] != ' ' && text[i] != '\t' && text[i] != '\r') return false;
     return true;
+}
+
+static size_t text_bytes(const struct loam_lines *lines)
+{
+    return lines->kind != LOAM_LINES_TEXT ? lines->jsonl.values.size : lines->text_field.size;
+}
+
+static void note_longest(struct loam_lines *lines, size_t index, size_t size)
+{
+    if (size > lines->longest_line) lines->longest_line = size;
+    if (text_bytes(lines) <= lines->longest_text) return;
+    lines->longest_text = text_bytes(lines);
+    lines->longest = index;
 }
 
 static enum loam_status add_line(struct loam_lines *lines, struct line line, struct loam_error *error)
@@ -86,31 +125,79 @@ static enum loam_status add_line(struct loam_lines *lines, struct line line, str
     return LOAM_OK;
 }
 
-static enum loam_status index_lines(struct loam_lines *lines, const char *data, size_t size, bool skip_bad,
-                                    size_t *bad, struct loam_error *error)
+// Opening a file.
+struct indexing {
+    struct loam_lines *lines;
+    struct loam_map_reader reader;
+    const char *data;
+    size_t size;
+    bool skip_bad;
+    size_t *bad;
+};
+
+// Checks a line and adds it, or counts it as bad.
+static enum loam_status index_line(struct indexing *indexing, struct line line, struct loam_error *error)
 {
-    size_t number = 0;
+    struct loam_lines *lines = indexing->lines;
+    enum loam_status status = parse_line(lines, indexing->data + line.start, line.size, line.number, error);
+    loam_map_reader_advance(&indexing->reader, line.start);
+    if (status == LOAM_ERROR_FORMAT && indexing->skip_bad) {
+        ++*indexing->bad;
+        return LOAM_OK;
+    }
+    if (status != LOAM_OK) return status;
+    LOAM_TRY(add_line(lines, line, error));
+    note_longest(lines, lines->count - 1, line.size);
+    return LOAM_OK;
+}
+
+static size_t find_byte(const struct indexing *indexing, char byte, size_t start, size_t end)
+{
+    const char *found = memchr(indexing->data + start, byte, end - start);
+    return found != NULL ? (size_t)(found - indexing->data) : end;
+}
+
+static enum loam_status index_lines(struct indexing *indexing, struct loam_error *error)
+{
+    const char *data = indexing->data;
+    size_t size = indexing->size, number = 0;
     size_t start = loam_byte_order_mark(data, size);
+    size_t feed = find_byte(indexing, '\n', start, size);
+    // Within a line that LF ends, CR is blank space of JSON.
+    bool returns = indexing->lines->kind == LOAM_LINES_TEXT || feed == size;
     for (size_t next; start < size; start = next) {
-        const char *line_break = memchr(data + start, '\n', size - start);
-        size_t end = line_break != NULL ? (size_t)(line_break - data) : size;
+        if (feed < start) feed = find_byte(indexing, '\n', start, size);
+        size_t end = returns ? find_byte(indexing, '\r', start, feed) : feed;
         next = end + 1;
+        if (end < feed && feed == next) next++;
         number++;
-        if (end > start && data[end - 1] == '\r') end--;
         if (is_blank(data + start, end - start)) continue;
-        enum loam_status status = parse_line(lines, data + start, end - start, number, error);
-        if (status == LOAM_ERROR_FORMAT && skip_bad) {
-            ++*bad;
-            continue;
-        }
-        if (status != LOAM_OK) return status;
-        LOAM_TRY(add_line(lines, (struct line){start, end - start, number}, error));
+        LOAM_TRY(index_line(indexing, (struct line){start, end - start, number}, error));
     }
     return LOAM_OK;
 }
 
+static enum loam_status index_element(void *user, const struct loam_json_element *element,
+                                      struct loam_error *error)
+{
+    return index_line(user, (struct line){element->start, element->size, element->line}, error);
+}
+
+static enum loam_status index_map(struct loam_lines *lines, const struct loam_map *map, bool skip_bad,
+                                  size_t *bad, struct loam_error *error)
+{
+    struct indexing indexing = {.lines = lines,
+                                .reader.data = map->data,
+                                .data = (const char *)map->data,
+                                .size = map->size,
+                                .skip_bad = skip_bad,
+                                .bad = bad};
+    if (lines->kind != LOAM_LINES_ARRAY) return index_lines(&indexing, error);
+    return loam_json_array_parse(indexing.data, indexing.size, lines->path, index_element, &indexing, error);
+}
+
 static enum loam_status open_into(struct loam_lines *lines, const struct loam_lines_options *options,
-                                  const char *data, size_t size, size_t *bad, struct loam_error *error)
+                                  const struct loam_map *map, size_t *bad, struct loam_error *error)
 {
     lines->path = loam_strdup(options->path, error);
     if (lines->path == NULL) return LOAM_ERROR_MEMORY;
@@ -118,18 +205,21 @@ static enum loam_status open_into(struct loam_lines *lines, const struct loam_li
     lines->file = open(options->path, O_RDONLY | O_CLOEXEC);
     if (lines->file < 0)
         return loam_fail(error, LOAM_ERROR_IO, "cannot open %s: %s", options->path, strerror(errno));
-    return index_lines(lines, data, size, options->skip_bad, bad, error);
+    LOAM_TRY(index_map(lines, map, options->skip_bad, bad, error));
+    // What indexing the lines took of memory is not kept: a line that was skipped may have been the longest.
+    loam_bytes_deinit(&lines->jsonl.values);
+    return LOAM_OK;
 }
 
 enum loam_status loam_lines_open(struct loam_lines **out, const struct loam_lines_options *options,
-                                 const char *data, size_t size, size_t *bad, struct loam_error *error)
+                                 const struct loam_map *map, size_t *bad, struct loam_error *error)
 {
     *out = NULL;
     struct loam_lines *lines = loam_calloc(1, sizeof *lines, error);
     if (lines == NULL) return LOAM_ERROR_MEMORY;
-    lines->json = options->json;
+    lines->kind = options->kind;
     lines->file = -1;
-    enum loam_status status = open_into(lines, options, data, size, bad, error);
+    enum loam_status status = open_into(lines, options, map, bad, error);
     if (status != LOAM_OK) {
         loam_lines_destroy(lines);
         return status;
@@ -166,6 +256,6 @@ enum loam_status loam_lines_read(struct loam_lines *lines, size_t index, const s
     const struct line *line = &lines->lines[index];
     LOAM_TRY(read_text(lines, line, error));
     LOAM_TRY(parse_line(lines, lines->text.data, line->size, line->number, error));
-    *fields = lines->json ? lines->jsonl.fields : &lines->text_field;
+    *fields = lines->kind != LOAM_LINES_TEXT ? lines->jsonl.fields : &lines->text_field;
     return LOAM_OK;
 }

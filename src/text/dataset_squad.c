@@ -91,6 +91,7 @@ struct loam_squad {
 
 struct parser {
     struct loam_squad *squad;
+    struct loam_map_reader reader;
     const char *path;
     bool skip_bad;
     size_t bad;
@@ -334,6 +335,7 @@ static enum loam_status on_value(struct parser *parser, const struct loam_json_e
 static enum loam_status on_event(void *user, const struct loam_json_event *event, struct loam_error *error)
 {
     struct parser *parser = user;
+    loam_map_reader_advance(&parser->reader, event->at);
     if (event->kind == LOAM_JSON_KEY)
         parser->rule = find_rule(parser->nodes[parser->depth - 1], event->text, event->size);
     if (event->defect != NULL) return fault(parser, event->line, error, "%s in a string", event->defect);
@@ -356,14 +358,17 @@ static enum loam_status point_to_answers(struct loam_squad *squad, struct loam_e
     return LOAM_OK;
 }
 
-enum loam_status loam_squad_parse(struct loam_squad **out, const char *data, size_t size, const char *path,
+enum loam_status loam_squad_parse(struct loam_squad **out, const struct loam_map *map, const char *path,
                                   bool skip_bad, size_t *bad, struct loam_error *error)
 {
     *out = NULL;
+    const char *data = (const char *)map->data;
+    size_t start = loam_byte_order_mark(data, map->size);
     struct loam_squad *squad = loam_calloc(1, sizeof *squad, error);
     if (squad == NULL) return LOAM_ERROR_MEMORY;
-    struct parser parser = {.squad = squad, .path = path, .skip_bad = skip_bad};
-    enum loam_status status = loam_json_stream_parse(data, size, path, 1, on_event, &parser, error);
+    struct parser parser = {.squad = squad, .reader.data = map->data, .path = path, .skip_bad = skip_bad};
+    enum loam_status status =
+        loam_json_stream_parse(data + start, map->size - start, path, 1, on_event, &parser, error);
     if (status == LOAM_OK) status = point_to_answers(squad, error);
     if (status != LOAM_OK) {
         loam_squad_destroy(squad);
@@ -409,4 +414,23 @@ struct loam_squad_question loam_squad_at(const struct loam_squad *squad, size_t 
         made.first_answer = text_of(squad, answer_at(squad, question->first_answer));
     }
     return made;
+}
+
+static size_t text_bytes(const struct loam_squad_question *question)
+{
+    return question->context.size + question->question.size + question->first_answer.size +
+           question->title.size + question->id.size;
+}
+
+size_t loam_squad_longest(const struct loam_squad *squad)
+{
+    size_t longest = 0, most = 0;
+    for (size_t i = 0; i < loam_squad_count(squad); i++) {
+        struct loam_squad_question question = loam_squad_at(squad, i);
+        size_t bytes = text_bytes(&question);
+        if (bytes <= most) continue;
+        most = bytes;
+        longest = i;
+    }
+    return longest;
 }

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "base/bytes.h"
+#include "base/file.h"
 
 // A string of the file; `size` counts what an escaped NUL would hide.
 struct loam_squad_text {
@@ -25,12 +25,13 @@ struct loam_squad_question {
 };
 
 struct loam_squad; // every string once: questions share their context
-// Parses `data`, the contents of the file that messages call `path`. With `skip_bad` a question or paragraph
-// that breaks the format is left out and counted in `*bad`.
-enum loam_status loam_squad_parse(struct loam_squad **out, const char *data, size_t size, const char *path,
+// Parses `map`, the contents of the file that messages call `path`; its pages are let go behind the parser.
+// With `skip_bad` a question or paragraph that breaks the format is left out and counted in `*bad`.
+enum loam_status loam_squad_parse(struct loam_squad **out, const struct loam_map *map, const char *path,
                                   bool skip_bad, size_t *bad, struct loam_error *error);
 void loam_squad_destroy(struct loam_squad *squad);
 size_t loam_squad_count(const struct loam_squad *squad);
+size_t loam_squad_longest(const struct loam_squad *squad); // the question with the most text; there is one
 struct loam_squad_question loam_squad_at(const struct loam_squad *squad, size_t index);
 
 #endif

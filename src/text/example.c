@@ -214,6 +214,16 @@ enum loam_status loam_example_build_prompt(struct loam_example *example, const s
     return loam_example_build(example, &source, &options, work, &fate, error);
 }
 
+size_t loam_example_work_bytes(const struct loam_example_work *work)
+{
+    const size_t bytes[] = {work->encoding.work_bytes, work->prompt.encoding.work_bytes,
+                            work->prompt.rest.work_bytes};
+    size_t most = 0;
+    for (size_t i = 0; i < sizeof bytes / sizeof bytes[0]; i++)
+        most = bytes[i] > most ? bytes[i] : most;
+    return most;
+}
+
 void loam_example_work_deinit(struct loam_example_work *work)
 {
     loam_prompt_deinit(&work->prompt);

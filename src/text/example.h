@@ -24,6 +24,8 @@ struct loam_example_work {
     struct loam_encoding encoding;
 };
 void loam_example_work_deinit(struct loam_example_work *work);
+// The most that encoding the last example took beside, while it ran.
+size_t loam_example_work_bytes(const struct loam_example_work *work);
 
 enum loam_example_fate { LOAM_EXAMPLE_WHOLE, LOAM_EXAMPLE_CUT, LOAM_EXAMPLE_DROPPED };
 

@@ -77,7 +77,8 @@ static int emit(struct stream *stream, enum loam_json_kind kind, const char *tex
     bool is_text = kind == LOAM_JSON_KEY || kind == LOAM_JSON_STRING;
     const char *defect = is_text ? find_defect(stream, text, size, end) : NULL;
     advance(stream, end);
-    const struct loam_json_event event = {kind, text, size, stream->line, defect};
+    const struct loam_json_event event = {
+        .kind = kind, .text = text, .size = size, .at = end, .line = stream->line, .defect = defect};
     stream->status = stream->handler(stream->user, &event, stream->error);
     return stream->status == LOAM_OK;
 }

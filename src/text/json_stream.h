@@ -27,6 +27,7 @@ struct loam_json_event {
     const char
         *text; // key and string: unescaped; number: as written. Not NUL-terminated, gone after the call.
     size_t size;
+    size_t at;          // end of it in the document, in bytes
     size_t line;        // 1-based
     const char *defect; // NULL, or what is wrong with a key or string: "invalid UTF-8"
 };

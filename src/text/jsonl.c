@@ -5,17 +5,21 @@
 
 #include "base/heap.h"
 #include "text/json_stream.h"
+#include "text/shape.h"
 #include "text/utf8.h"
 
 enum { LONGEST_LIST = 256, LONGEST_NAME = 64 }; // bytes of what a message shows
 
 struct parser {
     struct loam_jsonl *jsonl;
+    const char *line;
+    size_t size;
     const char *path;
     size_t number; // of the line
     int depth;
     size_t field;           // that the last key names; name_count: one that nobody asked for
     struct loam_bytes seen; // the keys, for a message
+    unsigned shape;         // bits of the keys that other programs' data sets have
 };
 
 enum loam_status loam_jsonl_init(struct loam_jsonl *jsonl, const char *const *names, size_t name_count,
@@ -41,6 +45,7 @@ static enum loam_status on_key(struct parser *parser, const struct loam_json_eve
         const char *name = jsonl->names[parser->field];
         if (strlen(name) == event->size && memcmp(name, event->text, event->size) == 0) break;
     }
+    parser->shape |= loam_shape_bit(event->text, event->size);
     if (parser->seen.size >= LONGEST_LIST) return LOAM_OK;
     if (parser->seen.size > 0) LOAM_TRY(loam_bytes_append_text(&parser->seen, ", ", error));
     size_t shown = loam_utf8_fit(event->text, event->size, LONGEST_NAME);
@@ -61,12 +66,21 @@ static enum loam_status on_field(struct parser *parser, const struct loam_json_e
     return loam_bytes_append(&jsonl->values, event->text, event->size, error);
 }
 
+static enum loam_status fail_defect(const struct parser *parser, const char *defect, struct loam_error *error)
+{
+    size_t at = loam_utf8_check(parser->line, parser->size);
+    if (at == parser->size)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: %s in a string", parser->path, parser->number,
+                         defect);
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "%s:%zu: %s in a string, at byte %zu of the record (0x%02X); " LOAM_ENCODING_REMEDY,
+                     parser->path, parser->number, defect, at + 1, (unsigned)(unsigned char)parser->line[at]);
+}
+
 static enum loam_status on_event(void *user, const struct loam_json_event *event, struct loam_error *error)
 {
     struct parser *parser = user;
-    if (event->defect != NULL)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: %s in a string", parser->path, parser->number,
-                         event->defect);
+    if (event->defect != NULL) return fail_defect(parser, event->defect, error);
     if (parser->depth == 0 && event->kind != LOAM_JSON_OBJECT)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: expected a JSON object", parser->path,
                          parser->number);
@@ -85,9 +99,11 @@ static enum loam_status check_all_there(const struct parser *parser, struct loam
     const struct loam_jsonl *jsonl = parser->jsonl;
     for (size_t i = 0; i < jsonl->name_count; i++) {
         if (jsonl->fields[i].name != NULL) continue;
-        bool none = parser->seen.size == 0;
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: no field \"%s\"; the record has: %s",
-                         parser->path, parser->number, jsonl->names[i], none ? "none" : parser->seen.data);
+        const char *advice = loam_shape_advice(parser->shape);
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: no field \"%s\"; the record has: %s%s%s",
+                         parser->path, parser->number, jsonl->names[i],
+                         parser->seen.size == 0 ? "none" : parser->seen.data, advice != NULL ? "; " : "",
+                         advice != NULL ? advice : "");
     }
     return LOAM_OK;
 }
@@ -99,7 +115,12 @@ enum loam_status loam_jsonl_parse(struct loam_jsonl *jsonl, const char *line, si
     loam_bytes_clear(&jsonl->values);
     // Unescaping only shortens, so the values fit and the buffer stays where it is.
     LOAM_TRY(loam_bytes_reserve(&jsonl->values, size, error));
-    struct parser parser = {.jsonl = jsonl, .path = path, .number = number, .field = jsonl->name_count};
+    struct parser parser = {.jsonl = jsonl,
+                            .line = line,
+                            .size = size,
+                            .path = path,
+                            .number = number,
+                            .field = jsonl->name_count};
     enum loam_status status = loam_json_stream_parse(line, size, path, number, on_event, &parser, error);
     if (status == LOAM_OK) status = check_all_there(&parser, error);
     loam_bytes_deinit(&parser.seen);

@@ -145,19 +145,26 @@ static size_t characters_size(const char *bytes, size_t at, size_t end, int coun
     return at - start;
 }
 
+// Of a character that is added at `at`: that of the one before it, or nothing at the very start.
+static struct loam_origin origin_after(const struct loam_source_text *text, size_t start, size_t at)
+{
+    if (at > start) return loam_source_origin(text, at - 1);
+    uint32_t first = loam_source_origin(text, start).start;
+    return (struct loam_origin){first, first};
+}
+
 static enum loam_status write_mapped(const struct mapped_list *list, struct loam_pieces *pieces, size_t start,
                                      size_t end, struct loam_error *error)
 {
-    const struct loam_origin *origins = pieces->text.origins;
+    const struct loam_source_text *text = &pieces->text;
     size_t at = start;
     for (size_t i = 0; i < list->count; i++) {
         struct mapped item = list->items[i];
         struct loam_origin origin;
         if (item.change > 0)
-            origin = at > start ? origins[at - 1]
-                                : (struct loam_origin){origins[start].start, origins[start].start};
+            origin = origin_after(text, start, at);
         else
-            origin = origins[at < end ? at : end - 1];
+            origin = loam_source_origin(text, at < end ? at : end - 1);
         if (item.change <= 0) at += characters_size(pieces->text.bytes, at, end, 1 - item.change);
         char bytes[LOAM_UTF8_MAX];
         LOAM_TRY(loam_pieces_put(pieces, bytes, loam_utf8_encode(item.code_point, bytes), origin, error));

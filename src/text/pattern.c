@@ -12,11 +12,12 @@ enum {
     RETRIES_PER_BYTE = 64,
     // What a search may take beside: an ordinary one is through with it, and there are no more than bytes.
     FREE_RETRIES = 1024,
-    // Places to go back to, of 32 bytes, that one search may remember. Ordinary expressions need one for each
+    // Places to go back to that one search may remember. Ordinary expressions need one for each
     // character of a run; the largest example, of 16 MiB, may have 2 GiB.
     PLACES = 1 << 16,
     PLACES_PER_BYTE = 4,
     MOST_PLACES = 1 << 26,
+    PLACE_BYTES = 32,
 };
 
 // Apostrophe endings, letters, numbers, others, each with a space before it; white space up to the last
@@ -98,6 +99,11 @@ void loam_matcher_deinit(struct loam_matcher *matcher)
     if (matcher->region != NULL) onig_region_free(matcher->region, 1);
     if (matcher->parameters != NULL) onig_free_match_param(matcher->parameters);
     *matcher = (struct loam_matcher){0};
+}
+
+size_t loam_matcher_bytes(const struct loam_matcher *matcher)
+{
+    return matcher->longest * PLACE_BYTES;
 }
 
 static bool next_literal(struct loam_matcher *matcher)
@@ -198,6 +204,8 @@ static enum loam_status next_regex(struct loam_matcher *matcher, bool *found, st
         }
         matcher->start = (size_t)matcher->region->beg[0];
         matcher->end = (size_t)matcher->region->end[0];
+        size_t length = matcher->end - matcher->start;
+        if (length > matcher->longest) matcher->longest = length;
         // An empty match right after the last match is passed over, or the search would stand still.
         if (matcher->start != matcher->end || matcher->last_end != matcher->end) {
             matcher->at = matcher->last_end = matcher->end;

@@ -41,6 +41,7 @@ struct loam_matcher {
     size_t last_end; // of the last match; SIZE_MAX: none yet
     size_t start;    // the match
     size_t end;
+    size_t longest;     // bytes of the longest match of a regular expression
     size_t retries;     // steps back that regular expressions may still take, from begin to begin
     OnigRegion *region; // of a regular expression, kept from text to text
     OnigMatchParam *parameters;
@@ -51,6 +52,7 @@ void loam_matcher_begin(struct loam_matcher *matcher, const struct loam_pattern 
                         size_t size);
 // Finds the next match: `*found` says whether there is one.
 enum loam_status loam_matcher_next(struct loam_matcher *matcher, bool *found, struct loam_error *error);
+size_t loam_matcher_bytes(const struct loam_matcher *matcher); // that the longest match took for the time
 void loam_matcher_deinit(struct loam_matcher *matcher);
 
 #endif

@@ -11,9 +11,10 @@ enum {
     // that was made to exhaust memory.
     GROWTH_LIMIT = 64,
     GROWTH_FLOOR = 1 << 20, // bytes, so that a short text may still be given a long prefix
+    LARGE = 1 << 16,        // bytes of a text whose memory is not kept for the next piece
 };
 
-static enum loam_status reserve_text(struct loam_pieces *pieces, struct loam_origins_text *text, size_t more,
+static enum loam_status reserve_text(struct loam_pieces *pieces, struct loam_made_text *text, size_t more,
                                      struct loam_error *error)
 {
     if (more > pieces->limit - text->size)
@@ -32,102 +33,127 @@ static enum loam_status reserve_text(struct loam_pieces *pieces, struct loam_ori
     return LOAM_OK;
 }
 
-enum loam_status loam_pieces_init(struct loam_pieces *pieces, const char *text, size_t size,
-                                  struct loam_error *error)
+struct loam_origin loam_source_origin(const struct loam_source_text *text, size_t at)
 {
-    *pieces = (struct loam_pieces){.limit = size * GROWTH_LIMIT + GROWTH_FLOOR};
-    LOAM_TRY(reserve_text(pieces, &pieces->text, size, error));
-    if (size > 0) memcpy(pieces->text.bytes, text, size);
-    struct loam_origin *origins = pieces->text.origins;
-    for (size_t at = 0; at < size;) {
-        size_t length = loam_utf8_length(text[at]);
-        struct loam_origin origin = {.start = (uint32_t)at, .end = (uint32_t)(at + length)};
-        for (size_t i = 0; i < length; i++)
-            origins[at + i] = origin;
-        at += length;
-    }
-    pieces->text.size = size;
-    LOAM_TRY(loam_pieces_push(pieces, 0, size, -1, error));
-    loam_pieces_swap(pieces, false);
-    return LOAM_OK;
-}
-
-void loam_pieces_deinit(struct loam_pieces *pieces)
-{
-    free(pieces->text.bytes);
-    free(pieces->text.origins);
-    free(pieces->list.items);
-    free(pieces->next_text.bytes);
-    free(pieces->next_text.origins);
-    free(pieces->next_list.items);
-    *pieces = (struct loam_pieces){0};
+    if (text->origins != NULL) return text->origins[at];
+    while (((unsigned char)text->bytes[at] & 0xC0) == 0x80)
+        at--;
+    return (struct loam_origin){.start = (uint32_t)at,
+                                .end = (uint32_t)(at + loam_utf8_length(text->bytes[at]))};
 }
 
 enum loam_status loam_pieces_put(struct loam_pieces *pieces, const char *bytes, size_t size,
                                  struct loam_origin origin, struct loam_error *error)
 {
-    struct loam_origins_text *text = &pieces->next_text;
-    LOAM_TRY(reserve_text(pieces, text, size, error));
+    struct loam_made_text *made = &pieces->made;
+    LOAM_TRY(reserve_text(pieces, made, size, error));
     for (size_t i = 0; i < size; i++) {
-        text->bytes[text->size + i] = bytes[i];
-        text->origins[text->size + i] = origin;
+        made->bytes[made->size + i] = bytes[i];
+        made->origins[made->size + i] = origin;
     }
-    text->size += size;
+    made->size += size;
     return LOAM_OK;
 }
 
 enum loam_status loam_pieces_keep(struct loam_pieces *pieces, size_t start, size_t end,
                                   struct loam_error *error)
 {
-    struct loam_origins_text *text = &pieces->next_text;
+    struct loam_made_text *made = &pieces->made;
+    const struct loam_source_text *text = &pieces->text;
     size_t size = end - start;
     if (size == 0) return LOAM_OK;
-    LOAM_TRY(reserve_text(pieces, text, size, error));
-    memcpy(text->bytes + text->size, pieces->text.bytes + start, size);
-    memcpy(text->origins + text->size, pieces->text.origins + start, size * sizeof *text->origins);
-    text->size += size;
+    LOAM_TRY(reserve_text(pieces, made, size, error));
+    memcpy(made->bytes + made->size, text->bytes + start, size);
+    struct loam_origin *origins = made->origins + made->size;
+    if (text->origins != NULL) {
+        memcpy(origins, text->origins + start, size * sizeof *origins);
+    } else {
+        for (size_t i = 0; i < size; i++)
+            origins[i] = loam_source_origin(text, start + i);
+    }
+    made->size += size;
     return LOAM_OK;
 }
 
-enum loam_status loam_pieces_push(struct loam_pieces *pieces, size_t start, size_t end, int32_t token,
-                                  struct loam_error *error)
+// ---- Stages ----
+
+enum loam_status loam_stage_give(struct loam_stage *stage, size_t start, size_t end, int32_t token,
+                                 struct loam_error *error)
 {
     if (start == end) return LOAM_OK;
-    struct loam_piece_list *list = &pieces->next_list;
-    if (list->count == list->capacity) {
-        struct loam_piece *grown =
-            loam_grow(list->items, &list->capacity, list->count + 1, sizeof *grown, error);
-        if (grown == NULL) return LOAM_ERROR_MEMORY;
-        list->items = grown;
-    }
-    list->items[list->count++] = (struct loam_piece){.start = start, .end = end, .token = token};
-    return LOAM_OK;
+    struct loam_stage *next = stage + 1;
+    next->pieces.text = stage->pieces.text;
+    next->pieces.owner = NULL;
+    return next->run(next, (struct loam_piece){.start = start, .end = end, .token = token}, error);
 }
 
-enum loam_status loam_pieces_pass(struct loam_pieces *pieces, size_t index, bool rewrites,
-                                  struct loam_error *error)
+enum loam_status loam_stage_give_made(struct loam_stage *stage, struct loam_error *error)
 {
-    struct loam_piece piece = pieces->list.items[index];
-    if (!rewrites) return loam_pieces_push(pieces, piece.start, piece.end, piece.token, error);
-    size_t start = pieces->next_text.size;
-    LOAM_TRY(loam_pieces_keep(pieces, piece.start, piece.end, error));
-    return loam_pieces_push(pieces, start, pieces->next_text.size, piece.token, error);
+    struct loam_made_text *made = &stage->pieces.made;
+    if (made->size == 0) return LOAM_OK;
+    struct loam_stage *next = stage + 1;
+    next->pieces.text = (struct loam_source_text){.bytes = made->bytes, .origins = made->origins};
+    next->pieces.owner = made;
+    return next->run(next, (struct loam_piece){.start = 0, .end = made->size, .token = -1}, error);
+}
+
+static void free_made(struct loam_made_text *made)
+{
+    free(made->bytes);
+    free(made->origins);
+    *made = (struct loam_made_text){0};
+}
+
+static size_t made_bytes(const struct loam_made_text *made)
+{
+    return made->capacity * (sizeof *made->bytes + sizeof *made->origins);
+}
+
+void loam_stage_drop_source(struct loam_stage *stage)
+{
+    struct loam_pieces *pieces = &stage->pieces;
+    if (pieces->owner == NULL || pieces->owner->capacity < LARGE) return;
+    size_t bytes = made_bytes(pieces->owner) + made_bytes(&pieces->made);
+    if (bytes > pieces->most) pieces->most = bytes;
+    free_made(pieces->owner);
+    pieces->owner = NULL;
+    pieces->text = (struct loam_source_text){0};
+}
+
+enum loam_status loam_stages_run(struct loam_stage *stages, size_t count, const char *text, size_t size,
+                                 struct loam_error *error)
+{
+    if (size == 0) return LOAM_OK;
+    for (size_t i = 0; i < count; i++)
+        stages[i].pieces.limit = size * GROWTH_LIMIT + GROWTH_FLOOR;
+    stages->pieces.text = (struct loam_source_text){.bytes = text};
+    return stages->run(stages, (struct loam_piece){.start = 0, .end = size, .token = -1}, error);
+}
+
+void loam_stages_deinit(struct loam_stage *stages, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free_made(&stages[i].pieces.made);
+        loam_matcher_deinit(&stages[i].matcher);
+    }
+}
+
+size_t loam_stages_bytes(const struct loam_stage *stages, size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += made_bytes(&stages[i].pieces.made);
+    for (size_t i = 0; i < count; i++)
+        bytes = stages[i].pieces.most > bytes ? stages[i].pieces.most : bytes;
+    size_t matching = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t match = loam_matcher_bytes(&stages[i].matcher);
+        matching = match > matching ? match : matching;
+    }
+    return bytes > matching ? bytes : matching;
 }
 
 bool loam_pieces_continues(const struct loam_pieces *pieces, size_t start)
 {
-    return pieces->continues && pieces->text.origins[start].start == 0;
-}
-
-void loam_pieces_swap(struct loam_pieces *pieces, bool rewrites)
-{
-    struct loam_piece_list list = pieces->list;
-    pieces->list = pieces->next_list;
-    pieces->next_list = list;
-    pieces->next_list.count = 0;
-    if (!rewrites) return;
-    struct loam_origins_text text = pieces->text;
-    pieces->text = pieces->next_text;
-    pieces->next_text = text;
-    pieces->next_text.size = 0;
+    return pieces->continues && loam_source_origin(&pieces->text, start).start == 0;
 }

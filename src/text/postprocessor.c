@@ -212,30 +212,38 @@ void loam_postprocessor_trim(const struct loam_postprocessor *processor, const c
     }
 }
 
-static enum loam_status apply_template(const struct loam_postprocessor *processor, bool add_special_tokens,
-                                       const struct loam_encoding *text, struct loam_encoding *all,
-                                       struct loam_error *error)
+// Copies the first `count` tokens to `place`; the two may overlap.
+static void copy_text(struct loam_encoding *encoding, size_t place, size_t count)
 {
-    for (size_t i = 0; i < processor->piece_count; i++) {
-        if (processor->pieces[i] == LOAM_POST_TEXT)
-            LOAM_TRY(loam_encoding_append(all, text, 0, error));
-        else if (add_special_tokens)
-            LOAM_TRY(loam_encoding_add(all, processor->pieces[i], 0, 0, error));
-    }
-    return LOAM_OK;
+    if (count == 0) return; // then there need not be any arrays
+    memmove(encoding->ids + place, encoding->ids, count * sizeof *encoding->ids);
+    memmove(encoding->starts + place, encoding->starts, count * sizeof *encoding->starts);
+    memmove(encoding->ends + place, encoding->ends, count * sizeof *encoding->ends);
 }
 
+// From the last piece to the first, in place: what is written lies behind the text, until the text itself
+// moves.
 enum loam_status loam_postprocessor_run(const struct loam_postprocessor *processor, bool add_special_tokens,
                                         struct loam_encoding *encoding, struct loam_error *error)
 {
     if (!processor->has_template) return LOAM_OK;
-    struct loam_encoding all = {0};
-    enum loam_status status = apply_template(processor, add_special_tokens, encoding, &all, error);
-    if (status != LOAM_OK) {
-        loam_encoding_deinit(&all);
-        return status;
+    size_t text = encoding->count;
+    size_t end = 0;
+    for (size_t i = 0; i < processor->piece_count; i++)
+        end += processor->pieces[i] == LOAM_POST_TEXT ? text : add_special_tokens;
+    while (encoding->count < end)
+        LOAM_TRY(loam_encoding_add(encoding, 0, 0, 0, error));
+    encoding->count = end;
+    for (size_t i = processor->piece_count; i-- > 0;) {
+        int32_t id = processor->pieces[i];
+        if (id == LOAM_POST_TEXT) {
+            end -= text;
+            copy_text(encoding, end, text);
+        } else if (add_special_tokens) {
+            end--;
+            encoding->ids[end] = id;
+            encoding->starts[end] = encoding->ends[end] = 0;
+        }
     }
-    loam_encoding_deinit(encoding);
-    *encoding = all;
     return LOAM_OK;
 }

@@ -11,8 +11,8 @@ enum loam_status loam_rewrite_prepend(const struct loam_step *step, struct loam_
 {
     (void)matcher;
     if (!loam_pieces_continues(pieces, start))
-        LOAM_TRY(loam_pieces_put(pieces, step->content.data, step->content.size, pieces->text.origins[start],
-                                 error));
+        LOAM_TRY(loam_pieces_put(pieces, step->content.data, step->content.size,
+                                 loam_source_origin(&pieces->text, start), error));
     return loam_pieces_keep(pieces, start, end, error);
 }
 
@@ -29,8 +29,9 @@ enum loam_status loam_rewrite_replace(const struct loam_step *step, struct loam_
         LOAM_TRY(loam_pieces_keep(pieces, done, start + matcher->start, error));
         // The content comes from the last byte before it ends; with nothing before it,
         // from the piece's very start.
-        struct loam_origin origin = {pieces->text.origins[start].start, pieces->text.origins[start].start};
-        if (match_end > start) origin = pieces->text.origins[match_end - 1];
+        struct loam_origin origin = loam_source_origin(&pieces->text, start);
+        origin.end = origin.start;
+        if (match_end > start) origin = loam_source_origin(&pieces->text, match_end - 1);
         LOAM_TRY(loam_pieces_put(pieces, step->content.data, step->content.size, origin, error));
         done = match_end;
     }
@@ -57,11 +58,11 @@ enum loam_status loam_rewrite_lowercase(const struct loam_step *step, struct loa
     for (size_t at = start; at < end;) {
         size_t length;
         int32_t code_point = loam_utf8_decode(pieces->text.bytes + at, &length);
-        struct loam_origin origin = pieces->text.origins[at];
+        struct loam_origin origin = loam_source_origin(&pieces->text, at);
         LOAM_TRY(put_character(pieces, utf8proc_tolower(code_point), origin, error));
         // As in prepending: what is added comes from the byte before it.
         if (code_point == dotted_i) {
-            origin = pieces->text.origins[at + length - 1];
+            origin = loam_source_origin(&pieces->text, at + length - 1);
             LOAM_TRY(put_character(pieces, dot_above, origin, error));
         }
         at += length;
@@ -95,7 +96,7 @@ enum loam_status loam_rewrite_metaspace(const struct loam_step *step, struct loa
     const char *bytes = pieces->text.bytes;
     bool marked = bytes[start] == ' ' ||
                   (end - start >= mark->size && memcmp(bytes + start, mark->data, mark->size) == 0);
-    struct loam_origin first = pieces->text.origins[start];
+    struct loam_origin first = loam_source_origin(&pieces->text, start);
     bool wanted = step->prepend_scheme == LOAM_PREPEND_ALWAYS ||
                   (step->prepend_scheme == LOAM_PREPEND_FIRST && first.start == 0);
     if (wanted && !marked && !loam_pieces_continues(pieces, start))
@@ -105,7 +106,8 @@ enum loam_status loam_rewrite_metaspace(const struct loam_step *step, struct loa
         size_t until = space == NULL ? end : (size_t)(space - bytes);
         LOAM_TRY(loam_pieces_keep(pieces, start, until, error));
         if (space != NULL)
-            LOAM_TRY(loam_pieces_put(pieces, mark->data, mark->size, pieces->text.origins[until], error));
+            LOAM_TRY(loam_pieces_put(pieces, mark->data, mark->size, loam_source_origin(&pieces->text, until),
+                                     error));
         start = until + 1;
     }
     return LOAM_OK;
@@ -118,7 +120,7 @@ enum loam_status loam_rewrite_prefix_space(const struct loam_step *step, struct 
     (void)step;
     (void)matcher;
     if (pieces->text.bytes[start] != ' ' && !loam_pieces_continues(pieces, start))
-        LOAM_TRY(loam_pieces_put(pieces, " ", 1, pieces->text.origins[start], error));
+        LOAM_TRY(loam_pieces_put(pieces, " ", 1, loam_source_origin(&pieces->text, start), error));
     return loam_pieces_keep(pieces, start, end, error);
 }
 
@@ -130,7 +132,7 @@ enum loam_status loam_rewrite_byte_level(const struct loam_step *step, struct lo
     (void)matcher;
     for (size_t at = start; at < end; at++) {
         int32_t character = loam_byte_level_character((unsigned char)pieces->text.bytes[at]);
-        LOAM_TRY(put_character(pieces, character, pieces->text.origins[at], error));
+        LOAM_TRY(put_character(pieces, character, loam_source_origin(&pieces->text, at), error));
     }
     return LOAM_OK;
 }

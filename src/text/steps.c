@@ -20,11 +20,15 @@ void loam_steps_deinit(struct loam_steps *steps)
 
 enum loam_status loam_steps_add(struct loam_steps *steps, struct loam_step *step, struct loam_error *error)
 {
-    struct loam_step *grown =
-        loam_grow(steps->items, &steps->capacity, steps->count + 1, sizeof *grown, error);
+    struct loam_step *grown = NULL;
+    if (steps->count == LOAM_MAX_STEPS)
+        loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                  "more than %d steps; loam runs no more than that one in another", LOAM_MAX_STEPS);
+    else
+        grown = loam_grow(steps->items, &steps->capacity, steps->count + 1, sizeof *grown, error);
     if (grown == NULL) {
         deinit_step(step);
-        return LOAM_ERROR_MEMORY;
+        return steps->count == LOAM_MAX_STEPS ? LOAM_ERROR_UNSUPPORTED : LOAM_ERROR_MEMORY;
     }
     steps->items = grown;
     steps->items[steps->count++] = *step;
@@ -57,7 +61,7 @@ static bool joins(enum loam_split_behavior behavior, const struct pending *pendi
     }
 }
 
-static enum loam_status add_part(const struct loam_step *step, struct loam_pieces *pieces,
+static enum loam_status add_part(const struct loam_step *step, struct loam_stage *stage,
                                  struct pending *pending, size_t start, size_t end, bool match,
                                  struct loam_error *error)
 {
@@ -65,17 +69,18 @@ static enum loam_status add_part(const struct loam_step *step, struct loam_piece
     if (joins(step->behavior, pending, match)) {
         pending->end = end;
     } else {
-        if (pending->held) LOAM_TRY(loam_pieces_push(pieces, pending->start, pending->end, -1, error));
+        if (pending->held) LOAM_TRY(loam_stage_give(stage, pending->start, pending->end, -1, error));
         *pending = (struct pending){.held = true, .start = start, .end = end};
     }
     pending->was_match = match;
     return LOAM_OK;
 }
 
-static enum loam_status split(const struct loam_step *step, struct loam_pieces *pieces, size_t start,
-                              size_t end, struct loam_matcher *matcher, struct loam_error *error)
+static enum loam_status split(const struct loam_step *step, struct loam_stage *stage, size_t start,
+                              size_t end, struct loam_error *error)
 {
-    loam_matcher_begin(matcher, &step->pattern, pieces->text.bytes + start, end - start);
+    struct loam_matcher *matcher = &stage->matcher;
+    loam_matcher_begin(matcher, &step->pattern, stage->pieces.text.bytes + start, end - start);
     struct pending pending = {0};
     size_t done = start;
     for (;;) {
@@ -85,35 +90,30 @@ static enum loam_status split(const struct loam_step *step, struct loam_pieces *
         size_t match_start = start + matcher->start;
         size_t match_end = start + matcher->end;
         if (done != match_start)
-            LOAM_TRY(add_part(step, pieces, &pending, done, match_start, step->invert, error));
-        LOAM_TRY(add_part(step, pieces, &pending, match_start, match_end, !step->invert, error));
+            LOAM_TRY(add_part(step, stage, &pending, done, match_start, step->invert, error));
+        LOAM_TRY(add_part(step, stage, &pending, match_start, match_end, !step->invert, error));
         done = match_end;
     }
-    if (done != end) LOAM_TRY(add_part(step, pieces, &pending, done, end, step->invert, error));
-    return pending.held ? loam_pieces_push(pieces, pending.start, pending.end, -1, error) : LOAM_OK;
+    if (done != end) LOAM_TRY(add_part(step, stage, &pending, done, end, step->invert, error));
+    return pending.held ? loam_stage_give(stage, pending.start, pending.end, -1, error) : LOAM_OK;
 }
 
 // ---- Running ----
 
-static enum loam_status run_piece(const struct loam_step *step, struct loam_pieces *pieces, size_t index,
-                                  struct loam_matcher *matcher, struct loam_error *error)
+static enum loam_status run_step(struct loam_stage *stage, struct loam_piece piece, struct loam_error *error)
 {
-    struct loam_piece piece = pieces->list.items[index];
-    bool rewrites = step->rewrite != NULL;
-    if (piece.token >= 0) return loam_pieces_pass(pieces, index, rewrites, error);
-    if (!rewrites) return split(step, pieces, piece.start, piece.end, matcher, error);
-    size_t start = pieces->next_text.size;
-    LOAM_TRY(step->rewrite(step, pieces, piece.start, piece.end, matcher, error));
-    return loam_pieces_push(pieces, start, pieces->next_text.size, -1, error);
+    const struct loam_step *step = stage->what;
+    struct loam_pieces *pieces = &stage->pieces;
+    if (piece.token >= 0) return loam_stage_give(stage, piece.start, piece.end, piece.token, error);
+    if (step->rewrite == NULL) return split(step, stage, piece.start, piece.end, error);
+    pieces->made.size = 0;
+    LOAM_TRY(step->rewrite(step, pieces, piece.start, piece.end, &stage->matcher, error));
+    loam_stage_drop_source(stage);
+    return loam_stage_give_made(stage, error);
 }
 
-enum loam_status loam_steps_run(const struct loam_steps *steps, struct loam_pieces *pieces,
-                                struct loam_matcher *matcher, struct loam_error *error)
+void loam_steps_stages(const struct loam_steps *steps, struct loam_stage *stages)
 {
-    for (size_t i = 0; i < steps->count; i++) {
-        for (size_t j = 0; j < pieces->list.count; j++)
-            LOAM_TRY(run_piece(&steps->items[i], pieces, j, matcher, error));
-        loam_pieces_swap(pieces, steps->items[i].rewrite != NULL);
-    }
-    return LOAM_OK;
+    for (size_t i = 0; i < steps->count; i++)
+        stages[i] = (struct loam_stage){.run = run_step, .what = &steps->items[i]};
 }

@@ -2,7 +2,6 @@
 #ifndef LOAM_TEXT_STEPS_H
 #define LOAM_TEXT_STEPS_H
 
-#include "text/pattern.h"
 #include "text/pieces.h"
 
 // What becomes of a match (the delimiter): "a-b" cut at "-" gives
@@ -37,6 +36,8 @@ struct loam_step {
     bool compatibility; // NFKC, NFKD
 };
 
+enum { LOAM_MAX_STEPS = 64 }; // each runs within the one before it, on the stack
+
 struct loam_steps {
     struct loam_step *items; // [count]
     size_t count;
@@ -47,9 +48,9 @@ void loam_steps_deinit(struct loam_steps *steps);
 // Appends a step and takes over what it owns, which is released on failure too.
 enum loam_status loam_steps_add(struct loam_steps *steps, struct loam_step *step, struct loam_error *error);
 
-// Takes every piece that is not an added token through the steps, in order.
-enum loam_status loam_steps_run(const struct loam_steps *steps, struct loam_pieces *pieces,
-                                struct loam_matcher *matcher, struct loam_error *error);
+// Fills stages[0, steps->count): they take every piece that is not an added token through the steps, in
+// order.
+void loam_steps_stages(const struct loam_steps *steps, struct loam_stage *stages);
 
 // ---- The rewrites (rewrite.c, normal_form.c) ----
 

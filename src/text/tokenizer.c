@@ -7,7 +7,10 @@
 #include "text/tokenizer_parts.h"
 #include "text/utf8.h"
 
-enum { TEXT_LIMIT = 0x7FFFFFFF }; // bytes: offsets are 32 bits wide
+enum {
+    TEXT_LIMIT = 0x7FFFFFFF, // bytes: offsets are 32 bits wide
+    KEPT = 1 << 16,          // tokens of an encoding whose memory is kept for the next
+};
 
 // ---- Loading ----
 
@@ -44,19 +47,18 @@ struct encoder {
     const struct loam_tokenizer *tokenizer;
     const char *text;               // the original
     struct loam_boundary *boundary; // NULL: none
-    struct loam_pieces pieces;
-    struct loam_matcher matcher;
+    bool behind_word;               // the piece before this one was a word
     struct loam_bpe_work work;
     struct loam_encoding *encoding;
 };
 
 // Adds a token that covers bytes [start, end) of the rewritten text and reads `token`.
-static enum loam_status add_token(struct encoder *encoder, int32_t id, size_t start, size_t end,
-                                  const char *token, size_t size, struct loam_error *error)
+static enum loam_status add_token(struct encoder *encoder, const struct loam_source_text *text, int32_t id,
+                                  size_t start, size_t end, const char *token, size_t size,
+                                  struct loam_error *error)
 {
-    const struct loam_origin *origins = encoder->pieces.text.origins;
-    uint32_t from = origins[start].start;
-    uint32_t to = origins[end - 1].end;
+    uint32_t from = loam_source_origin(text, start).start;
+    uint32_t to = loam_source_origin(text, end - 1).end;
     if (encoder->boundary == NULL)
         loam_postprocessor_trim(&encoder->tokenizer->postprocessor, token, size, encoder->encoding->count,
                                 encoder->text, &from, &to);
@@ -64,11 +66,11 @@ static enum loam_status add_token(struct encoder *encoder, int32_t id, size_t st
 }
 
 // A marked or added token belongs to what stands before the boundary, though it may take the space behind it.
-static enum loam_status add_whole_piece(struct encoder *encoder, struct loam_piece piece,
-                                        struct loam_error *error)
+static enum loam_status add_whole_piece(struct encoder *encoder, const struct loam_source_text *text,
+                                        struct loam_piece piece, struct loam_error *error)
 {
-    const char *text = encoder->pieces.text.bytes + piece.start;
-    LOAM_TRY(add_token(encoder, piece.token, piece.start, piece.end, text, piece.end - piece.start, error));
+    LOAM_TRY(add_token(encoder, text, piece.token, piece.start, piece.end, text->bytes + piece.start,
+                       piece.end - piece.start, error));
     struct loam_encoding *encoding = encoder->encoding;
     size_t last = encoding->count - 1;
     const struct loam_boundary *boundary = encoder->boundary;
@@ -78,61 +80,76 @@ static enum loam_status add_whole_piece(struct encoder *encoder, struct loam_pie
 }
 
 // A piece behind an added token, or at the beginning, need not be a word: there pieces begin anyhow.
-static void note_boundary(struct encoder *encoder, size_t index)
+static void note_boundary(struct encoder *encoder, const struct loam_source_text *text,
+                          struct loam_piece piece)
 {
-    const struct loam_piece *items = encoder->pieces.list.items;
-    if (encoder->boundary == NULL || index == 0 || items[index - 1].token >= 0) return;
-    struct loam_piece piece = items[index];
-    const struct loam_origin *origins = encoder->pieces.text.origins;
     struct loam_boundary *boundary = encoder->boundary;
-    uint32_t start = origins[piece.start].start;
-    if (start < boundary->at && origins[piece.end - 1].end > boundary->at) boundary->word = start;
+    if (boundary == NULL || !encoder->behind_word) return;
+    uint32_t start = loam_source_origin(text, piece.start).start;
+    uint32_t end = loam_source_origin(text, piece.end - 1).end;
+    if (start < boundary->at && end > boundary->at) boundary->word = start;
 }
 
-static enum loam_status encode_piece(struct encoder *encoder, size_t index, struct loam_error *error)
+static enum loam_status add_word(struct encoder *encoder, const struct loam_source_text *text,
+                                 struct loam_piece piece, struct loam_error *error)
 {
-    struct loam_piece piece = encoder->pieces.list.items[index];
-    const struct loam_tokenizer *tokenizer = encoder->tokenizer;
-    const char *text = encoder->pieces.text.bytes + piece.start;
-    if (piece.token >= 0) return add_whole_piece(encoder, piece, error);
-    note_boundary(encoder, index);
-    LOAM_TRY(loam_bpe_encode(&tokenizer->bpe, text, piece.end - piece.start, &encoder->work, error));
+    const struct loam_bpe *bpe = &encoder->tokenizer->bpe;
+    struct loam_bpe_work *work = &encoder->work;
     size_t at = piece.start;
-    for (size_t i = 0; i < encoder->work.count; i++) {
-        struct loam_bpe_token token = encoder->work.tokens[i];
-        size_t size = 0;
-        const char *spelt = loam_vocab_get(&tokenizer->bpe.vocab, token.id, &size);
-        // Bytes that stand for a prefix or suffix of the vocabulary count beyond the piece's own.
-        size_t start = at < piece.end ? at : piece.end - 1;
-        at += token.size;
-        size_t end = at < piece.end ? at : piece.end;
-        LOAM_TRY(add_token(encoder, token.id, start, end, spelt, size, error));
+    loam_bpe_begin(text->bytes + piece.start, piece.end - piece.start, work);
+    for (;;) {
+        LOAM_TRY(loam_bpe_next(bpe, work, error));
+        if (work->count == 0) return LOAM_OK;
+        for (size_t i = 0; i < work->count; i++) {
+            struct loam_bpe_token token = work->tokens[i];
+            size_t size = 0;
+            const char *spelt = loam_vocab_get(&bpe->vocab, token.id, &size);
+            // Bytes that stand for a prefix or suffix of the vocabulary count beyond the piece's own.
+            size_t start = at < piece.end ? at : piece.end - 1;
+            at += token.size;
+            size_t end = at < piece.end ? at : piece.end;
+            LOAM_TRY(add_token(encoder, text, token.id, start, end, spelt, size, error));
+        }
     }
-    return LOAM_OK;
 }
 
-// Cuts the input into the pieces that are encoded one by one.
-static enum loam_status cut_up(const struct loam_tokenizer *tokenizer, const struct loam_text_input *input,
-                               struct loam_pieces *pieces, struct loam_matcher *matcher,
-                               struct loam_error *error)
+// The last stage: a piece becomes its tokens.
+static enum loam_status encode_piece(struct loam_stage *stage, struct loam_piece piece,
+                                     struct loam_error *error)
 {
-    LOAM_TRY(loam_pieces_init(pieces, input->text, input->size, error));
-    pieces->continues = input->continues;
-    LOAM_TRY(loam_added_tokens_mark(&tokenizer->added, input->marks, input->mark_count, pieces, error));
-    LOAM_TRY(loam_added_tokens_split(&tokenizer->added, &tokenizer->added.raw, pieces, error));
-    LOAM_TRY(loam_steps_run(&tokenizer->normalizer, pieces, matcher, error));
-    LOAM_TRY(loam_added_tokens_split(&tokenizer->added, &tokenizer->added.normalized, pieces, error));
-    return loam_steps_run(&tokenizer->pretokenizer, pieces, matcher, error);
+    struct encoder *encoder = stage->user;
+    const struct loam_source_text *text = &stage->pieces.text;
+    const bool is_word = piece.token < 0;
+    if (is_word) note_boundary(encoder, text, piece);
+    encoder->behind_word = is_word;
+    return is_word ? add_word(encoder, text, piece, error) : add_whole_piece(encoder, text, piece, error);
 }
 
-static enum loam_status run_encoder(struct encoder *encoder, const struct loam_text_input *input,
-                                    struct loam_error *error)
+// What a text meets, in this order: marks, added tokens, normaliser, added tokens again, pre-tokeniser, and a
+// last stage of the caller's.
+static enum loam_status run_stages(const struct loam_tokenizer *tokenizer,
+                                   const struct loam_text_input *input, const struct loam_stage *last,
+                                   size_t *bytes, struct loam_error *error)
 {
-    struct loam_pieces *pieces = &encoder->pieces;
-    LOAM_TRY(cut_up(encoder->tokenizer, input, pieces, &encoder->matcher, error));
-    for (size_t i = 0; i < pieces->list.count; i++)
-        LOAM_TRY(encode_piece(encoder, i, error));
-    return LOAM_OK;
+    size_t count = 2 + tokenizer->normalizer.count + 1 + tokenizer->pretokenizer.count + 1;
+    struct loam_stage *stages = loam_calloc(count, sizeof *stages, error);
+    if (stages == NULL) return LOAM_ERROR_MEMORY;
+    struct loam_stage *stage = stages;
+    *stage++ = loam_added_tokens_marks_stage(&tokenizer->added, input);
+    *stage++ = loam_added_tokens_stage(&tokenizer->added, false);
+    loam_steps_stages(&tokenizer->normalizer, stage);
+    stage += tokenizer->normalizer.count;
+    *stage++ = loam_added_tokens_stage(&tokenizer->added, true);
+    loam_steps_stages(&tokenizer->pretokenizer, stage);
+    stage += tokenizer->pretokenizer.count;
+    *stage = *last;
+    for (size_t i = 0; i < count; i++)
+        stages[i].pieces.continues = input->continues;
+    enum loam_status status = loam_stages_run(stages, count, input->text, input->size, error);
+    *bytes = loam_stages_bytes(stages, count);
+    loam_stages_deinit(stages, count);
+    free(stages);
+    return status;
 }
 
 enum loam_status loam_tokenizer_encode_input(const struct loam_tokenizer *tokenizer,
@@ -140,6 +157,8 @@ enum loam_status loam_tokenizer_encode_input(const struct loam_tokenizer *tokeni
                                              struct loam_boundary *boundary, struct loam_encoding *encoding,
                                              struct loam_error *error)
 {
+    // A large encoding makes room for the work on the next: the two never add up.
+    if (encoding->capacity > KEPT) loam_encoding_deinit(encoding);
     encoding->count = 0;
     if (boundary != NULL) boundary->word = boundary->at;
     if (input->size > TEXT_LIMIT)
@@ -152,9 +171,10 @@ enum loam_status loam_tokenizer_encode_input(const struct loam_tokenizer *tokeni
                          (unsigned)(unsigned char)input->text[valid]);
     struct encoder encoder = {
         .tokenizer = tokenizer, .text = input->text, .boundary = boundary, .encoding = encoding};
-    enum loam_status status = run_encoder(&encoder, input, error);
-    loam_pieces_deinit(&encoder.pieces);
-    loam_matcher_deinit(&encoder.matcher);
+    const struct loam_stage last = {.run = encode_piece, .user = &encoder};
+    size_t bytes = 0;
+    enum loam_status status = run_stages(tokenizer, input, &last, &bytes, error);
+    encoding->work_bytes = bytes + loam_bpe_work_bytes(&encoder.work);
     loam_bpe_work_deinit(&encoder.work);
     return status;
 }
@@ -181,21 +201,22 @@ enum loam_status loam_tokenizer_encode(const struct loam_tokenizer *tokenizer, c
 
 // ---- Spelling ----
 
+// The last stage: the piece belongs to the spelt text.
+static enum loam_status take_spelt(struct loam_stage *stage, struct loam_piece piece,
+                                   struct loam_error *error)
+{
+    return loam_bytes_append(stage->user, stage->pieces.text.bytes + piece.start, piece.end - piece.start,
+                             error);
+}
+
 enum loam_status loam_tokenizer_spell(const struct loam_tokenizer *tokenizer, const char *text, size_t size,
                                       struct loam_bytes *spelt, struct loam_error *error)
 {
     const struct loam_text_input input = {.text = text, .size = size, .continues = true};
-    struct loam_pieces pieces = {0};
-    struct loam_matcher matcher = {0};
+    const struct loam_stage last = {.run = take_spelt, .user = spelt};
+    size_t bytes = 0;
     loam_bytes_clear(spelt);
-    enum loam_status status = cut_up(tokenizer, &input, &pieces, &matcher, error);
-    for (size_t i = 0; i < pieces.list.count && status == LOAM_OK; i++) {
-        struct loam_piece piece = pieces.list.items[i];
-        status = loam_bytes_append(spelt, pieces.text.bytes + piece.start, piece.end - piece.start, error);
-    }
-    loam_pieces_deinit(&pieces);
-    loam_matcher_deinit(&matcher);
-    return status;
+    return run_stages(tokenizer, &input, &last, &bytes, error);
 }
 
 static bool begins_with(const char *text, size_t size, const struct loam_bytes *start)

@@ -22,6 +22,7 @@ struct loam_encoding {
     uint32_t *ends;
     size_t count;
     size_t capacity;
+    size_t work_bytes; // the most that encoding took beside, while it ran
 };
 void loam_encoding_deinit(struct loam_encoding *encoding);
 

@@ -4,6 +4,11 @@
 
 #include <stddef.h>
 
+// For the message of a text that is not UTF-8.
+#define LOAM_ENCODING_REMEDY                                                                                 \
+    "loam reads UTF-8: text in another encoding, such as Latin-1, becomes it by iconv -f LATIN1 -t UTF-8 "   \
+    "FILE >NEW"
+
 // The offset of the first byte that does not belong to a well-formed sequence (no overlong forms, surrogates
 // or code points above U+10FFFF); `size` when all of it is valid.
 size_t loam_utf8_check(const char *text, size_t size);

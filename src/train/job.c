@@ -155,6 +155,13 @@ enum loam_status loam_train_job_open(struct loam_train_job *job, const struct lo
 
 // ---- memory ----
 
+size_t loam_train_job_reading_bytes(const struct loam_train_job *job)
+{
+    size_t bytes = job->dataset != NULL ? loam_dataset_reading_bytes(job->dataset) : 0;
+    size_t eval = job->eval_dataset != NULL ? loam_dataset_reading_bytes(job->eval_dataset) : 0;
+    return eval > bytes ? eval : bytes;
+}
+
 static enum loam_status load(struct loam_train_job *job, struct loam_error *error)
 {
     const struct loam_train_settings *settings = job->settings;

@@ -30,6 +30,8 @@ struct loam_train_job {
 // caller sets `order` before the weights are loaded. `job` is zeroed, and to be closed whatever comes of it.
 enum loam_status loam_train_job_open(struct loam_train_job *job, const struct loam_train_settings *settings,
                                      const struct loam_callbacks *callbacks, struct loam_error *error);
+// Bytes that reading a record takes for the time, beyond what its data set keeps.
+size_t loam_train_job_reading_bytes(const struct loam_train_job *job);
 // The weights, and memory for everything that a step needs.
 enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_error *error);
 // --method full: model.safetensors in the dtype that is computed in, and the truth about it in the copy of

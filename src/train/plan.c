@@ -7,7 +7,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/machine.h"
-#include "train/job.h"
 
 // What a process takes beyond its arenas after its examples are open, where it was measured
 // (docs/PERFORMANCE.md): code and tables of the libraries that the first step touches, the products that the
@@ -32,6 +31,12 @@ static enum loam_status open_tokenizer(const struct loam_session *session, struc
     return status;
 }
 
+// // What the process has in memory once its examples are open, and what reading one takes for the time.
+static size_t process_bytes(const struct loam_train_job *job)
+{
+    return loam_machine_memory("").resident + loam_train_job_reading_bytes(job);
+}
+
 enum loam_status loam_plan_process(const struct loam_train_settings *settings, size_t *process,
                                    size_t *examples, struct loam_error *error)
 {
@@ -41,7 +46,7 @@ enum loam_status loam_plan_process(const struct loam_train_settings *settings, s
     enum loam_status status = loam_train_job_open(&job, settings, NULL, error);
     if (status == LOAM_OK && settings->data == NULL)
         status = open_tokenizer(&job.session, &tokenizer, &estimate, error);
-    *process = loam_machine_memory("").resident + estimate;
+    *process = process_bytes(&job) + estimate;
     *examples = job.order.count;
     loam_tokenizer_destroy(tokenizer);
     loam_train_job_close(&job);
@@ -216,11 +221,11 @@ static double gibi(size_t bytes)
     return (double)bytes / (1 << 30);
 }
 
-static enum loam_status refuse(const struct loam_train_settings *settings, const struct loam_plan *plan,
-                               size_t examples, const struct loam_plan_limit *limit, struct loam_error *error)
+static enum loam_status refuse(const struct loam_train_job *job, const struct loam_plan *plan, size_t process,
+                               const struct loam_plan_limit *limit, struct loam_error *error)
 {
     struct loam_plan_advice advice;
-    LOAM_TRY(loam_plan_advise(&advice, settings, limit->resident, examples, limit->bytes, error));
+    LOAM_TRY(loam_plan_advise(&advice, job->settings, process, job->order.count, limit->bytes, error));
     const char *way_out = "--memory-limit none starts it all the same";
     if (advice.found)
         return loam_fail(error, LOAM_ERROR_MEMORY,
@@ -234,18 +239,18 @@ static enum loam_status refuse(const struct loam_train_settings *settings, const
                      advice.options[0] != '\0' ? " with " : "", advice.options, way_out);
 }
 
-enum loam_status loam_plan_check(const struct loam_train_settings *settings, size_t examples,
-                                 const struct loam_log *log, struct loam_error *error)
+enum loam_status loam_plan_check(const struct loam_train_job *job, struct loam_error *error)
 {
     struct loam_plan plan;
-    struct loam_plan_limit limit = loam_plan_limit(settings);
-    LOAM_TRY(loam_plan_make(&plan, settings, limit.resident, examples, error));
-    loam_log_write(log, LOAM_LOG_INFO,
+    struct loam_plan_limit limit = loam_plan_limit(job->settings);
+    size_t process = process_bytes(job);
+    LOAM_TRY(loam_plan_make(&plan, job->settings, process, job->order.count, error));
+    loam_log_write(job->log, LOAM_LOG_INFO,
                    "memory: %.2f GiB at most (weights %.2f, training %.2f, activations of %d tokens %.2f, "
                    "the rest %.2f)",
                    gibi(plan.peak), gibi(plan.weights_mapped + plan.weights_converted),
                    gibi(plan.trained + plan.gradients + plan.optimiser), plan.token_budget,
                    gibi(plan.activations), gibi(plan.scratch + plan.process));
     if (plan.peak <= limit.bytes) return LOAM_OK;
-    return refuse(settings, &plan, examples, &limit, error);
+    return refuse(job, &plan, process, &limit, error);
 }

@@ -3,7 +3,7 @@
 #ifndef LOAM_TRAIN_PLAN_H
 #define LOAM_TRAIN_PLAN_H
 
-#include "train/train.h"
+#include "train/job.h"
 
 struct loam_plan {
     // Bytes.
@@ -24,8 +24,10 @@ struct loam_plan {
     int32_t token_budget; // of a micro-batch
 };
 
-// What the process of the run has in memory before its weights come: measured, by opening the tokenizer and,
-// where settings->data is not NULL, the examples, of which there are `*examples` (else 0). Of a model without
+// What the process of the run has in memory before its weights come, and what reading the longest example
+// takes: measured, by opening the tokenizer and, where settings->data is not NULL, the examples, of which
+// there are
+// `*examples` (else 0). Of a model without
 // a tokenizer.json its size is estimated from the vocabulary.
 enum loam_status loam_plan_process(const struct loam_train_settings *settings, size_t *process,
                                    size_t *examples, struct loam_error *error);
@@ -54,8 +56,7 @@ struct loam_plan_limit {
 };
 struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *settings);
 
-// Plans, says so in the log, and refuses a run beyond the limit.
-enum loam_status loam_plan_check(const struct loam_train_settings *settings, size_t examples,
-                                 const struct loam_log *log, struct loam_error *error);
+// Plans the run whose job is open, says so in the log, and refuses a run beyond the limit.
+enum loam_status loam_plan_check(const struct loam_train_job *job, struct loam_error *error);
 
 #endif

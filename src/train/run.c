@@ -363,7 +363,7 @@ static enum loam_status check_and_train(struct train_run *run, struct loam_error
     LOAM_TRY(loam_train_job_open(&run->job, run->settings, run->callbacks, error));
     LOAM_TRY(loam_order_total_steps(&run->job.order, run->settings->epochs, run->settings->max_steps,
                                     &run->loop.total_steps, error));
-    LOAM_TRY(loam_plan_check(run->settings, run->job.order.count, run->job.log, error));
+    LOAM_TRY(loam_plan_check(&run->job, error));
     LOAM_TRY(loam_output_open(&run->output, run->settings, run->job.log, error));
     enum loam_status status = loam_metrics_open(&run->metrics, run->output.metrics_path, error);
     if (status == LOAM_OK)

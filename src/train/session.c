@@ -149,20 +149,6 @@ static void warn_unended(const struct loam_session *session, const char *path)
                        path, special->note[0] != '\0' ? ": " : "", special->note);
 }
 
-static enum loam_status check_first(const struct loam_session *session, const struct loam_session_data *data,
-                                    struct loam_dataset *dataset, struct loam_error *error)
-{
-    const char *path = data->path;
-    if (loam_dataset_count(dataset) == 0) {
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: no examples in it", path);
-    }
-    struct loam_example example = {0};
-    enum loam_status status = loam_dataset_read(dataset, 0, &example, error);
-    if (status == LOAM_OK && data->learnt && example.unended) warn_unended(session, path);
-    loam_example_deinit(&example);
-    return status;
-}
-
 enum loam_status loam_session_dataset(const struct loam_session *session,
                                       const struct loam_session_data *data, struct loam_dataset **out,
                                       struct loam_error *error)
@@ -179,7 +165,9 @@ enum loam_status loam_session_dataset(const struct loam_session *session,
         .vocabulary = (int32_t)session->model->config.vocabulary,
     };
     LOAM_TRY(loam_dataset_open(out, &options, error));
-    enum loam_status status = check_first(session, data, *out, error);
+    bool unended;
+    enum loam_status status = loam_dataset_try(*out, &unended, error);
+    if (status == LOAM_OK && data->learnt && unended) warn_unended(session, data->path);
     if (status != LOAM_OK) {
         loam_dataset_destroy(*out);
         *out = NULL;
@@ -194,6 +182,13 @@ void loam_session_report(const struct loam_session *session, const char *path,
     if (counts.skipped_bad > 0) {
         loam_log_write(session->log, LOAM_LOG_WARNING, "%s: %zu broken records were skipped", path,
                        counts.skipped_bad);
+    }
+    if (counts.without_label > 0) {
+        loam_log_write(
+            session->log, LOAM_LOG_WARNING,
+            "%s: of %zu records, %zu give nothing to learn: they have a single token, or no completion "
+            "within %d tokens",
+            path, counts.records, counts.without_label, (int)session->max_length);
     }
     if (counts.cut + counts.dropped > 0) {
         loam_log_write(session->log, LOAM_LOG_WARNING,

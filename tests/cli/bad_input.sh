@@ -199,7 +199,31 @@ refuses_train 'data.jsonl:1' 'invalid UTF-8'
 printf 'one\ntwo \303(\n' >"$tmp/data.txt"
 file=$tmp/data.txt refuses_train 'data.txt:2: invalid UTF-8' 'plain text that is no UTF-8'
 printf '\n \r\n' >"$tmp/data.txt"
-file=$tmp/data.txt refuses_train 'data.txt holds no records' 'nothing but blank lines'
+file=$tmp/data.txt refuses_train 'nothing but blank space' 'nothing but blank lines'
+printf 'one\ntw\0o\n' >"$tmp/data.txt"
+file=$tmp/data.txt refuses_train 'data.txt:2: a NUL byte at byte 3' 'a NUL byte'
+file=$tmp refuses_train 'a directory: name a file in it' 'a directory'
+file=$tmp/pipe refuses_train 'a pipe: write it to a file first' 'a pipe'
+
+# ---- Data that is something else: the way to what loam reads ----
+printf '{"text": "caf\351"}\n' >"$file"
+refuses_train 'data.jsonl:1: invalid UTF-8 in a string, at byte 14 of the record (0xE9); loam reads UTF-8' 'Latin-1'
+printf '\377\376{\0}\0' >"$file"
+refuses_train 'iconv -f UTF-16 -t UTF-8' 'UTF-16'
+printf '{\0"\0a\0"\0:\0' >"$file"
+refuses_train 'iconv -f UTF-16LE -t UTF-8' 'UTF-16 without its mark'
+printf '{"text": "a"}\n' | gzip >"$file"
+refuses_train 'gunzip -k' 'compressed data'
+printf 'text,label\na,1\n' >"$tmp/data.csv"
+file=$tmp/data.csv refuses_train 'turn it into JSONL, with python3' 'a table'
+printf '{"prompt": "a", "completion": "b"}\n' >"$file"
+refuses_train '{prompt}\n{completion}{eos}' 'prompt and completion'
+printf '{"instruction": "a", "input": "", "output": "b"}\n' >"$file"
+refuses_train '### Response:\n{output}{eos}' 'instructions'
+printf '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n' >"$file"
+refuses_train 'jq -c ' 'a chat'
+printf '{"data": [{"context": "c", "question": "q", "answers": {"text": ["a"]}}]}' >"$tmp/flat.json"
+file=$tmp/flat.json refuses_train '--template squad' 'SQuAD without articles'
 unset file
 printf 'no field in it' >"$tmp/template.txt"
 refuses_train 'template.txt' 'template without a field' --template "$tmp/template.txt"

@@ -96,9 +96,9 @@ refuses 2 'did you mean --data?' 'a wrong option' plan --model "$tmp/model" --dt
 if grep -aqs -e __asan_init -e __tsan_init -e __msan_init "$LOAM" "$LOAM_BUILD"/libloam.so*; then finish && exit 0; fi
 sed -e 's/"hidden_size": *[0-9]*/"hidden_size": 512/' -e 's/"n_layer": *[0-9]*/"n_layer": 4/' "$tiny/config.json" >"$tmp/middle.json"
 "$LOAM" init --config "$tmp/middle.json" --tokenizer "$tiny/tokenizer.json" --out "$tmp/middle" >/dev/null
-# measure OPTION...: runs, and compares the peak with the plan's: within 5 % and 32 MiB.
+# measure OPTION...: runs, and compares the peak with the plan's: within 5 % and 32 MiB. $file is other data.
 measure() {
-    local options=(--model "$tmp/middle" --data "$data" --batch-size 2 --max-length 2048 --token-budget 2048 "${one_thread[@]}" "$@" --json)
+    local options=(--model "$tmp/middle" --data "${file:-$data}" --batch-size 2 --max-length 2048 --token-budget 2048 "${one_thread[@]}" "$@" --json)
     ok "plan $*" plan "${options[@]}"
     planned=$(number peak_bytes "$tmp/stdout")
     ok "train $*" train "${options[@]}" --out "$tmp/out" --max-steps 1
@@ -114,4 +114,19 @@ below $((measured + 64 * 1048576)) "$none" || fail "checkpointing saves from $no
 measure --dtype bf16
 measure --method full
 measure --method full --dtype bf16 --gradient-checkpointing mlp
+
+# ---- Data that takes memory of its own ----
+words() { head -c "$1" < <(yes "${2:-the bakery opens at six, in the morning. }" | tr -d '\n'); }
+record() { printf '{"text": "' && words "$@" && printf '"}\n'; }
+{ record 300 && record 5000000 && record 200; } >"$tmp/long.jsonl"
+{ record 300 && record 5000000 '\u00e9t\u00e9 \"x\" '; } >"$tmp/escapes.jsonl"
+{ words 300 && echo && words 5000000 && echo; } >"$tmp/long.txt"
+words 3000000 x >"$tmp/one_word.txt"
+printf '{"data": [{"paragraphs": [{"context": "%s", "qas": [{"id": "q", "question": "When?", "answers": [{"text": "six"}]}]}]}]}' \
+    "$(words 4000000)" >"$tmp/long.json"
+head -n 50000 < <(yes "$(record 1000)") >"$tmp/many.jsonl"
+for name in long.jsonl escapes.jsonl long.txt one_word.txt long.json many.jsonl; do
+    file=$tmp/$name measure
+done
+measure --eval-data "$tmp/long.jsonl"
 finish

@@ -344,6 +344,107 @@ static void test_text(void **state)
                    "data.TXT: no field \"label\", which the template names; plain text has text");
 }
 
+// All three ends of lines; a lone CR does not end a record of JSONL whose lines end with LF.
+static void test_ends_of_lines(void **state)
+{
+    (void)state;
+    write_data("data.txt", "one\rtwo\r\nthree\n\n\rfour");
+    struct loam_dataset *dataset = opened(4, 0);
+    assert_record(dataset, 0, "line 1", "one</s>");
+    assert_record(dataset, 1, "line 2", "two</s>");
+    assert_record(dataset, 2, "line 3", "three</s>");
+    assert_record(dataset, 3, "line 6", "four</s>");
+    loam_dataset_destroy(dataset);
+    write_data("data.jsonl", "{\"text\": \"a\"}\r{\"text\": \"b\"}\r");
+    dataset = opened(2, 0);
+    assert_record(dataset, 1, "line 2", "b</s>");
+    loam_dataset_destroy(dataset);
+    write_data("data.jsonl", "{\"text\":\r\"a\"}\r\n{\"text\": \"b\"}\n");
+    dataset = opened(2, 0);
+    assert_record(dataset, 0, "line 1", "a</s>");
+    loam_dataset_destroy(dataset);
+}
+
+// An array of records by itself, whatever the name says of it, or under "data".
+static void test_array(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        const char *before;
+        const char *after;
+    } cases[] = {
+        {"data.json", "", ""},
+        {"data.jsonl", "\xEF\xBB\xBF \n", "\n"},
+        {"data", "\n\n", ""},
+        {"data.json", "{\"version\": [1, {\"data\": 2}], \"data\":", ", \"data2\": [1, {}]}"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loam_bytes contents = {0};
+        assert_ok(loam_bytes_format(&contents, &error,
+                                    "%s[{\"q\": \"a\", \"meta\": [{\"q\": 1}, []], \"a\":\n1.5},\n{\"a\": "
+                                    "\"]}\\u00e9\",\n\"q\": \"\"}]%s",
+                                    cases[i].before, cases[i].after));
+        write_data(cases[i].name, contents.data);
+        loam_bytes_deinit(&contents);
+        use_template("{q}={a}{eos}");
+        struct loam_dataset *dataset = opened(2, 0);
+        assert_record(dataset, 0, i == 0 || i == 3 ? "line 1" : i == 1 ? "line 2" : "line 3", "a=1.5</s>");
+        assert_record(dataset, 1,
+                      i == 0 || i == 3 ? "line 3"
+                      : i == 1         ? "line 4"
+                                       : "line 5",
+                      "=]}\xC3\xA9</s>");
+        loam_dataset_destroy(dataset);
+    }
+    use_template(NULL);
+    write_data("data.json", "[{\"text\": \"a\"},\n7, \"x\",\n[{\"text\": \"b\"}], {}, {\"text\": \"c\"}]");
+    assert_refused(LOAM_ERROR_FORMAT, "data.json:2: expected a JSON object");
+    setting.options.skip_bad = true;
+    struct loam_dataset *dataset = opened(2, 4);
+    assert_record(dataset, 1, "line 3", "c</s>");
+    loam_dataset_destroy(dataset);
+}
+
+// Records as other programs write them: what loam reads them by is named.
+static void test_shapes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *record;
+        const char *message;
+    } cases[] = {
+        {"{\"prompt\": \"a\", \"completion\": \"b\"}",
+         "data.jsonl:1: no field \"text\"; the record has: prompt, completion; give --template FILE, with a "
+         "FILE "
+         "such as printf '{prompt}\\n{completion}{eos}' >FILE makes"},
+        {"{\"instruction\": \"a\", \"input\": \"\", \"output\": \"b\"}",
+         "### Input:\\n{input}\\n\\n### Resp"},
+        {"{\"instruction\": \"a\", \"output\": \"b\"}",
+         "{instruction}\\n\\n### Response:\\n{output}{eos}' >"},
+        {"{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}",
+         "jq -c '{prompt: .messages[-2].content"},
+        {"{\"conversations\": [{\"from\": \"human\", \"value\": \"a\"}]}",
+         "completion: .conversations[-1].value}"},
+        {"{\"context\": \"a\", \"question\": \"b\", \"answer\": \"c\"}", "answer; give --template squad"},
+        {"{\"context\": \"a\", \"question\": \"b\", \"answers\": {\"text\": [\"c\"]}}",
+         "this is SQuAD without its articles and paragraphs"},
+        {"{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}", "these are preference pairs"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        write_data("data.jsonl", cases[i].record);
+        assert_refused(LOAM_ERROR_FORMAT, cases[i].message);
+    }
+    write_data("data.json",
+               "{\"data\": [{\"id\": \"1\", \"title\": \"t\", \"context\": \"a\", \"question\": \"b\",\n"
+               "\"answers\": {\"text\": [\"c\"], \"answer_start\": [0]}}]}");
+    assert_refused(LOAM_ERROR_FORMAT, "this is SQuAD without its articles and paragraphs");
+    write_data("data.jsonl", "{\"text\": \"caf\xE9\"}");
+    assert_refused(
+        LOAM_ERROR_FORMAT,
+        "data.jsonl:1: invalid UTF-8 in a string, at byte 14 of the record (0xE9); loam reads UTF-8");
+}
+
 // Each file has a first line that is right and a second that is wrong.
 static void test_broken_lines(void **state)
 {
@@ -423,7 +524,7 @@ static void test_files_that_are_no_data(void **state)
     (void)state;
     static const char choice[] =
         "cannot tell what it holds: expected SQuAD JSON (an object with a \"data\" array), JSONL "
-        "(an object a line) or plain text (a name that ends in .txt)";
+        "(an object a line), an array of objects, or plain text (a name that ends in .txt)";
     static const struct {
         const char *name;
         const char *contents;
@@ -437,8 +538,17 @@ static void test_files_that_are_no_data(void **state)
         {"data.json", "{\"data\": [{\"paragraphs\": [{\"context\": \"\", \"qas\": []}]}]}",
          "holds no records"},
         {"data.json", "   \n", choice},
-        {"data.json", "[{\"text\": \"a\"}]", choice},
-        {"data.csv", "text,label\na,1\n", choice},
+        {"data.json", "[]", "data.json holds no records"},
+        {"data.json", "[{\"text\": \"a\"}", "data.json:1: not valid JSON: parse error"},
+        {"data.json", "[{\"text\": \"a\"}] x", "data.json:1: not valid JSON: parse error: trailing garbage"},
+        {"data.csv", "text,label\na,1\n", "data.csv: loam reads no tables of text: turn it into JSONL"},
+        {"data.tsv", "text\tlabel\na\t1\n", "delimiter='\\t'"},
+        {"data", "text,label\na,1\n", choice},
+        {"data.jsonl", "\x1F\x8B\x08", "data.jsonl is compressed with gzip: unpack it first, with gunzip"},
+        {"data.txt", "\x28\xB5\x2F\xFDx", "data.txt is compressed with zstd"},
+        {"data.jsonl", "PK\x03\x04\x14", "is a zip archive or a workbook (.xlsx)"},
+        {"data.parquet", "PAR1\x15\x04", "is a Parquet table: turn it into JSONL"},
+        {"data.json", "\xFE\xFF", "data.json is UTF-16 text; loam reads UTF-8: iconv -f UTF-16 "},
         {"data.json", "{\n \"version\": 1\n}\n", choice},
         {"data.json", "{\n \"data\": {\"x\": []}\n}\n", choice},
         {"data.json", "{\n \"version\": 1,\n oops\n}\n", "data.json:3: not valid JSON: lexical error"},
@@ -462,6 +572,13 @@ static void test_files_that_are_no_data(void **state)
 
     write_bytes("data.json", "\0\0{}", 4);
     assert_refused(LOAM_ERROR_FORMAT, choice);
+    write_bytes("data.txt", "a\0b\0\n\0", 6);
+    assert_refused(LOAM_ERROR_FORMAT, "data.txt is UTF-16 text; loam reads UTF-8: iconv -f UTF-16LE ");
+    write_bytes("data.jsonl", "\0{\0}", 4);
+    assert_refused(LOAM_ERROR_FORMAT, "iconv -f UTF-16BE ");
+    setting.options.skip_bad = false;
+    write_bytes("data.txt", "one\ntw\0o\n", 9);
+    assert_refused(LOAM_ERROR_FORMAT, "data.txt:2: a NUL byte at byte 3 of the line");
     snprintf(setting.path, sizeof setting.path, "%s/missing.json", setting.directory);
     assert_refused(LOAM_ERROR_IO, "missing.json");
     snprintf(setting.path, sizeof setting.path, "%s", setting.directory);
@@ -507,6 +624,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_squad_skips, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_jsonl, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_text, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ends_of_lines, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_array, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_shapes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_broken_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_depth_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_files_that_are_no_data, set_up, tear_down),

@@ -1,0 +1,12 @@
+// What well-known data sets call their fields, and how loam reads such records.
+#ifndef LOAM_TEXT_SHAPE_H
+#define LOAM_TEXT_SHAPE_H
+
+#include <stddef.h>
+
+// The bit of a field's name among those that are known; 0: it is none of them.
+unsigned loam_shape_bit(const char *name, size_t size);
+// What to do with records that have the fields of `bits` and no "text"; NULL: not known.
+const char *loam_shape_advice(unsigned bits);
+
+#endif
