@@ -1,9 +1,9 @@
 // A text up to the place where generation takes over. Training encodes its examples on top of the same ids,
 // so that a model is asked just as it was taught.
 //
-// A word at the end of the text may take the white space before it into its token ("Ġword"), and a line break
-// is a token of its own or not by what follows. The ids are hence those that the text has before a word.
-// Space that would go into the word's token is cut off: the model writes it, as it learnt to.
+// What follows a text changes its last tokens: a word takes the space before it into its token ("Ġword"), two
+// line breaks are one token or two. A prompt has the ids that its text has before a word, up to the space
+// that goes into the word's token. The model writes that space, as it learnt to.
 #ifndef LOAM_TEXT_PROMPT_H
 #define LOAM_TEXT_PROMPT_H
 
