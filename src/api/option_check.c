@@ -18,10 +18,17 @@ static const struct loam_option_origin *origin_of(const struct loam_options *opt
     return &options->origins[row - loam_option_rows];
 }
 
+// Whether the text turns a switch off. Of another option, "false" may be the name of a file.
+static bool is_off(const struct loam_option_row *row, const char *text)
+{
+    const char *argument = row->info.argument;
+    return (argument == NULL || argument[0] == '[') && strcmp(text, "false") == 0;
+}
+
 static bool is_given(const struct loam_options *options, const char *name)
 {
     const char *value = loam_options_get(options, name);
-    return value != NULL && strcmp(value, "false") != 0;
+    return value != NULL && !is_off(find_row(options, name), value);
 }
 
 // ---- What needs what ----
@@ -79,8 +86,7 @@ static bool is_ignored(const struct loam_options *options, const struct loam_opt
 {
     const char *text = options->texts[row - loam_option_rows];
     if ((need->commands & 1u << options->command) == 0 || !is_about(need, row->info.name)) return false;
-    if (text == NULL || (row->type == LOAM_OPTION_BOOL && row->choices == NULL && strcmp(text, "false") == 0))
-        return false;
+    if (text == NULL || is_off(row, text)) return false;
     if (need->idle != NULL && loam_option_values_equal(row, text, need->idle)) return false;
     if (origin_of(options, row)->from_file && !counts_in_file(options, need, row, text)) return false;
     return !is_met(options, need);

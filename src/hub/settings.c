@@ -70,10 +70,10 @@ static enum loam_status set_endpoint(struct loam_hub_settings *settings, struct 
     return LOAM_OK;
 }
 
-// A path in the variable that is meant for the token itself.
+// A path in the variable that is meant for the token itself. A slash within may be a token's.
 static bool is_path(const char *text)
 {
-    return strchr(text, '/') != NULL || loam_file_exists(text);
+    return strchr("/~.", text[0]) != NULL || loam_file_exists(text);
 }
 
 // What goes into a header must stay in its line; the token itself is in no message.

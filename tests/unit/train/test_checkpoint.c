@@ -99,7 +99,7 @@ static void ends_early_with_the_best(void **state)
     settings.eval_steps = 1;
     settings.epochs = 20;
     settings.learning_rate = 1;
-    settings.schedule = LOAM_SCHEDULE_CONSTANT;
+    settings.schedule = LOAM_SCHEDULE_CONSTANT_WITH_WARMUP;
     settings.early_stopping_patience = 3;
     settings.load_best_at_end = true;
     assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
@@ -243,7 +243,7 @@ static struct loam_train_settings settings_that_diverge(void)
     settings.eval_data = NULL;
     settings.epochs = 20;
     settings.learning_rate = 30;
-    settings.schedule = LOAM_SCHEDULE_CONSTANT;
+    settings.schedule = LOAM_SCHEDULE_CONSTANT_WITH_WARMUP;
     return settings;
 }
 
