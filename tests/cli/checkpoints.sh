@@ -94,7 +94,8 @@ rm -rf "$out"
 hold "$tmp/steps"
 "$LOAM" "${train[@]}" --logging-steps 1 --save-total-limit 1 --out "$out" >"$tmp/steps" 2>"$tmp/stderr" 4>&- &
 process=$!
-until_said '"step": 3}' "$out/metrics.jsonl"
+until_said '"step": 2' "$out/checkpoint-2/loam_state.json"
+sleep 1 # it has its name before the run has looked at it
 mv "$out/checkpoint-2" "$tmp/aside" && cp -r "$tmp/aside" "$out/checkpoint-2"
 let_go
 code=0
