@@ -88,6 +88,22 @@ ok 'a directory of somebody else' "${train[@]}" --out "$out" --overwrite --save-
 have checkpoint-12 checkpoint-6
 [ "$(cat "$out/checkpoint-12/weights")" = mine ] || fail 'it was touched'
 
+# A copy in the place of a checkpoint that the run has made is another directory.
+case_name='another directory in its place'
+rm -rf "$out"
+hold "$tmp/steps"
+"$LOAM" "${train[@]}" --logging-steps 1 --save-total-limit 1 --out "$out" >"$tmp/steps" 2>"$tmp/stderr" 4>&- &
+process=$!
+until_said '"step": 2' "$out/checkpoint-2/loam_state.json"
+sleep 1 # it has its name before the run has looked at it
+mv "$out/checkpoint-2" "$tmp/aside" && cp -r "$tmp/aside" "$out/checkpoint-2"
+let_go
+code=0
+wait "$process" || code=$?
+kill "$reader" 2>/dev/null && wait "$reader" 2>/dev/null || true
+[ "$code" -eq 0 ] || fail "exit code $code: $(cat "$tmp/stderr")"
+have checkpoint-2 checkpoint-6
+
 # ---- Nothing left to train ----
 again
 kept 1 "has 6 steps and this run is to have 3: nothing is left to train" 'fewer steps' "${train[@]}" --out "$out" --resume --max-steps 3
