@@ -70,8 +70,10 @@ enum loam_status loam_staging_open(struct loam_staging *staging, const char *tar
     return status;
 }
 
-enum loam_status loam_staging_restore(const struct loam_staging *staging, struct loam_error *error)
+enum loam_status loam_staging_restore(struct loam_staging *staging, struct loam_error *error)
 {
+    if (staging->directory == NULL)
+        return loam_work_directory_make(staging->target, &staging->directory, error);
     return loam_work_directory_restore(staging->directory, error);
 }
 

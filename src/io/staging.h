@@ -19,8 +19,9 @@ struct loam_staging {
 // staging is closed, removes the work directories of commands that were killed there, and makes one.
 enum loam_status loam_staging_open(struct loam_staging *staging, const char *target, bool overwrite,
                                    const struct loam_log *log, struct loam_error *error);
-// Makes the directory anew where it is not there any more. What was in it is to be made again.
-enum loam_status loam_staging_restore(const struct loam_staging *staging, struct loam_error *error);
+// Makes the directory anew where it is not there any more, after a commit too. What was in it is to be made
+// again.
+enum loam_status loam_staging_restore(struct loam_staging *staging, struct loam_error *error);
 // Moves every file into the target, in the place of one that is there, or none of them where a directory
 // stands in the way; files of a directory into the target's directory of that name. `last` is moved after all
 // others: it is the file by which readers know what the directory is.

@@ -112,13 +112,18 @@ static void one_at_a_time(void **state)
     char killed[400];
     snprintf(killed, sizeof killed, "%s", first.directory);
     close(first.lock); // as the system does when the process ends
-    first.lock = -1;
+    free(first.directory);
+    free(first.target);
     assert_ok(loam_staging_open(&second, out, false, NULL, &error));
     assert_false(loam_file_exists(in(killed, "one")));
     test_write_file(in(second.directory, "last"), "2", 1);
     assert_ok(loam_staging_commit(&second, "last", &error));
     assert_fails(loam_staging_open(&first, out, false, NULL, &error), LOAM_ERROR_EXISTS,
                  "being written"); // until it is closed
+    assert_null(second.directory);
+    assert_ok(loam_staging_restore(&second, &error)); // to make it all again
+    test_write_file(in(second.directory, "last"), "3", 1);
+    assert_ok(loam_staging_commit(&second, "last", &error));
     loam_staging_close(&second);
     assert_fails(loam_staging_open(&second, out, false, NULL, &error), LOAM_ERROR_EXISTS, "--overwrite");
 }
