@@ -202,7 +202,7 @@ enum loam_status loam_output_check(const struct loam_output *output, bool full, 
     return loam_staging_check(&output->staging, sign_of(full), error);
 }
 
-enum loam_status loam_output_clear(const struct loam_output *output, struct loam_error *error)
+enum loam_status loam_output_clear(struct loam_output *output, struct loam_error *error)
 {
     loam_directory_remove(output->staging.directory);
     return loam_staging_restore(&output->staging, error);

@@ -28,7 +28,7 @@ void loam_output_claim(struct loam_output *output);
 enum loam_status loam_output_commit(struct loam_output *output, bool full, struct loam_error *error);
 // What would stop that, found without moving anything; and takes away what was made to be moved.
 enum loam_status loam_output_check(const struct loam_output *output, bool full, struct loam_error *error);
-enum loam_status loam_output_clear(const struct loam_output *output, struct loam_error *error);
+enum loam_status loam_output_clear(struct loam_output *output, struct loam_error *error);
 // After a failure: what was in the directory is as it was. Where there were no metrics those of this run
 // stay; without them a directory that it made goes.
 void loam_output_abandon(struct loam_output *output);
