@@ -70,6 +70,8 @@ hold() {
 let_go() {
     cat <&4 >/dev/null &
     reader=$!
+    # Until it is cat, a signal would have it run the trap above, which removes $tmp.
+    while [ "$(cat "/proc/$reader/comm")" != cat ]; do sleep 0.01; done
     exec 4>&-
 }
 # until_said TEXT FILE: it stands there, after half a minute at most.
