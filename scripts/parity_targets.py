@@ -126,7 +126,7 @@ class Family:
             try:
                 adapted = PeftModel.from_pretrained(self.model(), out)
             except ValueError as error:
-                return f"PEFT refuses: {error}", True
+                return f"PEFT refuses: {str(error)[:100]}", True
         has = {name.removeprefix("base_model.model.") for name, module in adapted.named_modules()
                if isinstance(module, LoraLayer)}
         if has != stored:

@@ -41,9 +41,3 @@ const char *loam_grouped(int64_t number, char text[LOAM_GROUPED_SIZE])
     *end = '\0';
     return text;
 }
-
-bool loam_ends_with(const char *text, const char *ending)
-{
-    size_t size = strlen(text), ending_size = strlen(ending);
-    return size >= ending_size && strcmp(text + size - ending_size, ending) == 0;
-}

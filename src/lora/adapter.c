@@ -335,7 +335,7 @@ void loam_adapter_destroy(struct loam_adapter *adapter)
     }
     free(adapter->items);
     if (adapter->arena.base != NULL) adapter->model->device->memory->arena_deinit(&adapter->arena);
-    loam_safetensors_destroy(adapter->file);
+    loam_stored_adapter_close(&adapter->stored);
     loam_adapter_config_deinit(&adapter->config);
     free(adapter);
 }

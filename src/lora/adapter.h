@@ -2,8 +2,7 @@
 #ifndef LOAM_LORA_ADAPTER_H
 #define LOAM_LORA_ADAPTER_H
 
-#include "io/safetensors.h"
-#include "lora/adapter_config.h"
+#include "lora/adapter_stored.h"
 
 // One adapted linear.
 struct loam_adapted {
@@ -21,9 +20,9 @@ struct loam_adapter {
     struct loam_adapter_config config;
     struct loam_adapted *items; // in model order
     size_t count;
-    struct loam_trainables *set;   // NULL: not trained
-    struct loam_arena arena;       // the matrices of an adapter that is only used
-    struct loam_safetensors *file; // an opened adapter, until it is filled
+    struct loam_trainables *set;       // NULL: not trained
+    struct loam_arena arena;           // the matrices of an adapter that is only used
+    struct loam_stored_adapter stored; // an opened adapter, until it is filled
 };
 
 // An adapter without matrices yet: takes `config` over (also on failure), finds the linears that its targets

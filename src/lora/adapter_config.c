@@ -115,8 +115,11 @@ static enum loam_status check_keys(struct loam_adapter_config *config, const jso
         }
         const char *text = json_string_value(value);
         if (key->neutral != NULL && text != NULL && strcmp(text, key->neutral) == 0) continue;
-        status = loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                           "%s: \"%s\" asks for %s, which loam does not have yet", path, name, key->what);
+        status =
+            loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                      "%s: \"%s\" asks for %s, which loam does not have yet: merge this one into its model "
+                      "with PEFT",
+                      path, name, key->what);
     }
     if (status == LOAM_OK && unknown.size > 0)
         status = loam_adapter_config_note(config, error, "%s: keys that loam does not know are ignored: %s",

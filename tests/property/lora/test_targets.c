@@ -8,7 +8,7 @@
 #include "base/rng.h"
 #include "lora/adapter.h"
 
-enum { EXPRESSIONS = 400, LISTS = 100, MOST_NAMES = 1024, TEXT = 256 };
+enum { EXPRESSIONS = 300, LISTS = 40, MOST_NAMES = 1024, TEXT = 256 };
 
 static struct loam_error error;
 

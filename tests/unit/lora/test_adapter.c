@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "common_model.h"
-#include "io/safetensors.h"
+#include "lora/adapter_stored.h"
 
 static const struct loam_lora_settings usual = {.rank = 4, .alpha = 8, .dropout = 0.1};
 
@@ -434,6 +434,22 @@ static size_t index_of(const struct copy *copy, const char *part)
     return 0;
 }
 
+// What `loam inspect` finds, which has no model beside the adapter.
+static enum loam_status check_alone(const char *directory)
+{
+    struct loam_error error;
+    struct loam_adapter_config config;
+    struct loam_stored_adapter stored;
+    assert_ok(loam_adapter_config_load(&config, directory, &error));
+    enum loam_status status = loam_stored_adapter_open(&stored, directory, &error);
+    if (status == LOAM_OK) {
+        status = loam_stored_adapter_check(&stored, &config, &error);
+        loam_stored_adapter_close(&stored);
+    }
+    loam_adapter_config_deinit(&config);
+    return status;
+}
+
 static void other_spellings(void **state)
 {
     (void)state;
@@ -461,6 +477,7 @@ static void other_spellings(void **state)
         assert_ok(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error));
         check_marks(fixture.model, 0);
         loam_adapter_destroy(adapter);
+        assert_int_equal(check_alone(directory), LOAM_OK);
     }
     test_remove_directory(directory);
     test_model_free(&fixture);
@@ -558,6 +575,11 @@ static void twice(struct copy *copy)
     extra(copy, "h.0.self_attention.dense.lora_A.weight");
 }
 
+static void extra_adapted_head(struct copy *copy)
+{
+    extra(copy, "base_model.model.lm_head.lora_A.weight");
+}
+
 static void wrong_weights(void **state)
 {
     (void)state;
@@ -573,6 +595,7 @@ static void wrong_weights(void **state)
         {integers, LOAM_ERROR_UNSUPPORTED, "is i32"},
         {extra_magnitude, LOAM_ERROR_UNSUPPORTED, "lora_magnitude_vector"},
         {extra_head, LOAM_ERROR_UNSUPPORTED, "lm_head.weight"},
+        {extra_adapted_head, LOAM_ERROR_UNSUPPORTED, "adapts lm_head, and loam adapts the linear modules of"},
         {extra_untargeted, LOAM_ERROR_FORMAT, "leaves out"},
         {extra_layer, LOAM_ERROR_FORMAT, "this model does not have; the adapter's base is \"the/base\""},
         {twice, LOAM_ERROR_FORMAT, "are the same matrix"},
@@ -593,6 +616,7 @@ static void wrong_weights(void **state)
                      cases[i].message);
         assert_null(adapter);
         assert_int_equal(loam_model_linear_at(fixture.model, 0)->lora.rank, 0); // the model is as it was
+        assert_int_equal(check_alone(directory), cases[i].status);
     }
     test_remove_directory(directory);
     test_model_free(&fixture);

@@ -1,0 +1,278 @@
+#include "lora/adapter_stored.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/heap.h"
+#include "model/family.h"
+
+static const char weights_name[] = "adapter_model.safetensors";
+static const char pickled_name[] = "adapter_model.bin";
+
+// ---- names ----
+
+static bool take_prefix(const char **text, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    if (strncmp(*text, prefix, size) != 0) return false;
+    *text += size;
+    return true;
+}
+
+const char *loam_module_key(const char *path)
+{
+    const struct loam_family *family;
+    for (size_t i = 0; (family = loam_family_at(i)) != NULL; i++)
+        if (take_prefix(&path, family->prefix)) return path;
+    return path;
+}
+
+// "[base_model.model.]PATH.lora_A[.default].weight": PEFT writes the first part and leaves out the adapter's
+// name; raw state dictionaries have it the other way round. Gives 'A' or 'B' and the path; 0: no LoRA matrix.
+static char parse_name(const char *name, const char **path, size_t *size)
+{
+    static const struct {
+        const char *suffix;
+        char matrix;
+    } endings[] = {
+        {".lora_A.weight", 'A'},
+        {".lora_B.weight", 'B'},
+        {".lora_A.default.weight", 'A'},
+        {".lora_B.default.weight", 'B'},
+    };
+    (void)take_prefix(&name, "base_model.model.");
+    *path = name;
+    *size = strlen(name);
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        size_t suffix = strlen(endings[i].suffix);
+        if (*size <= suffix || strcmp(name + *size - suffix, endings[i].suffix) != 0) continue;
+        *size -= suffix;
+        return endings[i].matrix;
+    }
+    return 0;
+}
+
+// Whether a module of any family is its head or embedding, which PEFT adapts too.
+static bool is_beyond(const char *path)
+{
+    const struct loam_family *family;
+    size_t size = strlen(path);
+    for (size_t i = 0; (family = loam_family_at(i)) != NULL; i++) {
+        for (size_t j = 0; j < family->row_count; j++) {
+            const struct loam_weight_row *row = &family->rows[j];
+            if (row->role != LOAM_ROLE_HEAD && row->role != LOAM_ROLE_EMBEDDING) continue;
+            if (strncmp(row->name, path, size) == 0 && strcmp(row->name + size, ".weight") == 0) return true;
+        }
+    }
+    return false;
+}
+
+// ---- reading ----
+
+// A matrix and the module that its name says it is for.
+static enum loam_status read_module(struct loam_stored_module *module,
+                                    const struct loam_stored_tensor *tensor, struct loam_error *error)
+{
+    const char *path;
+    size_t size;
+    char matrix = parse_name(tensor->name, &path, &size);
+    *module =
+        (struct loam_stored_module){.a = matrix == 'A' ? tensor : NULL, .b = matrix == 'B' ? tensor : NULL};
+    if (matrix == 0)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "%s: tensor \"%s\" is not a LoRA matrix of a linear module, which is all that loam "
+                         "has: merge this one into its model with PEFT",
+                         tensor->file, tensor->name);
+    module->path = loam_strndup(path, size, error);
+    if (module->path == NULL) return LOAM_ERROR_MEMORY;
+    module->key = loam_module_key(module->path);
+    if (!is_beyond(module->path)) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                     "%s: tensor \"%s\" adapts %s, and loam adapts the linear modules of layers alone: merge "
+                     "this one into its model with PEFT, or train it again without %s",
+                     tensor->file, tensor->name, module->path, module->path);
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct loam_stored_module *left = a;
+    const struct loam_stored_module *right = b;
+    return strcmp(left->key, right->key);
+}
+
+// Tensors of one file stand in one array, in the order of their data.
+static int compare_places(const void *a, const void *b)
+{
+    const struct loam_stored_module *left = a;
+    const struct loam_stored_module *right = b;
+    const struct loam_stored_tensor *first = left->a != NULL ? left->a : left->b;
+    const struct loam_stored_tensor *second = right->a != NULL ? right->a : right->b;
+    return (first > second) - (first < second);
+}
+
+// Puts the other matrix of a module to the one that is there.
+static enum loam_status join(struct loam_stored_module *module, const struct loam_stored_module *other,
+                             struct loam_error *error)
+{
+    const struct loam_stored_tensor *tensor = other->a != NULL ? other->a : other->b;
+    const struct loam_stored_tensor **place = other->a != NULL ? &module->a : &module->b;
+    if (*place != NULL)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensors \"%s\" and \"%s\" are the same matrix",
+                         tensor->file, (*place)->name, tensor->name);
+    *place = tensor;
+    return LOAM_OK;
+}
+
+// From one entry a tensor to one a module.
+static enum loam_status join_all(struct loam_stored_adapter *stored, struct loam_error *error)
+{
+    size_t kept = 0;
+    enum loam_status status = LOAM_OK;
+    qsort(stored->modules, stored->count, sizeof *stored->modules, compare_keys);
+    for (size_t i = 0; i < stored->count; i++) {
+        struct loam_stored_module *last = kept > 0 ? &stored->modules[kept - 1] : NULL;
+        if (last == NULL || strcmp(last->key, stored->modules[i].key) != 0) {
+            stored->modules[kept++] = stored->modules[i];
+            continue;
+        }
+        if (status == LOAM_OK) status = join(last, &stored->modules[i], error);
+        free(stored->modules[i].path);
+    }
+    stored->count = kept;
+    qsort(stored->modules, stored->count, sizeof *stored->modules, compare_places);
+    return status;
+}
+
+static enum loam_status read_modules(struct loam_stored_adapter *stored, const char *path,
+                                     struct loam_error *error)
+{
+    size_t count = loam_safetensors_count(stored->file);
+    if (count == 0) return loam_fail(error, LOAM_ERROR_FORMAT, "%s: no tensors", path);
+    stored->modules = loam_calloc(count, sizeof *stored->modules, error);
+    if (stored->modules == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        struct loam_stored_module *module = &stored->modules[stored->count++];
+        LOAM_TRY(read_module(module, loam_safetensors_at(stored->file, i), error));
+    }
+    return join_all(stored, error);
+}
+
+static enum loam_status open_file(struct loam_stored_adapter *stored, const char *path, const char *pickled,
+                                  struct loam_error *error)
+{
+    if (!loam_file_exists(path) && loam_file_exists(pickled))
+        return loam_fail(
+            error, LOAM_ERROR_UNSUPPORTED,
+            "%s: a pickled adapter, which loam does not read; save it again with a PEFT that writes %s",
+            pickled, weights_name);
+    LOAM_TRY(loam_safetensors_open_file(&stored->file, path, error));
+    return read_modules(stored, path, error);
+}
+
+enum loam_status loam_stored_adapter_open(struct loam_stored_adapter *stored, const char *directory,
+                                          struct loam_error *error)
+{
+    *stored = (struct loam_stored_adapter){0};
+    char *path = loam_path_join(directory, weights_name, error);
+    char *pickled = loam_path_join(directory, pickled_name, error);
+    enum loam_status status =
+        path != NULL && pickled != NULL ? open_file(stored, path, pickled, error) : LOAM_ERROR_MEMORY;
+    free(path);
+    free(pickled);
+    if (status != LOAM_OK) loam_stored_adapter_close(stored);
+    return status;
+}
+
+void loam_stored_adapter_close(struct loam_stored_adapter *stored)
+{
+    for (size_t i = 0; i < stored->count; i++)
+        free(stored->modules[i].path);
+    free(stored->modules);
+    loam_safetensors_destroy(stored->file);
+    *stored = (struct loam_stored_adapter){0};
+}
+
+// ---- checking ----
+
+// "4", or "any number" for 0.
+static void size_text(int64_t size, char text[24])
+{
+    if (size > 0)
+        snprintf(text, 24, "%lld", (long long)size);
+    else
+        snprintf(text, 24, "any number");
+}
+
+enum loam_status loam_stored_matrix_check(const struct loam_stored_tensor *stored,
+                                          const struct loam_adapter_config *config, int rank, int64_t rows,
+                                          int64_t columns, struct loam_error *error)
+{
+    if (stored->dtype != LOAM_F32 && stored->dtype != LOAM_F16 && stored->dtype != LOAM_BF16)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is %s; expected f32, f16 or bf16",
+                         stored->file, stored->name, loam_dtype_name(stored->dtype));
+    bool fits = stored->rank == 2 && (rows == 0 || stored->shape[0] == rows) &&
+                (columns == 0 || stored->shape[1] == columns);
+    if (fits) return LOAM_OK;
+    char found[64] = "of rank other than 2";
+    char wanted[2][24];
+    if (stored->rank == 2)
+        snprintf(found, sizeof found, "[%lld, %lld]", (long long)stored->shape[0],
+                 (long long)stored->shape[1]);
+    size_text(rows, wanted[0]);
+    size_text(columns, wanted[1]);
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "%s: tensor \"%s\" is %s; %s %d ask%s for [%s, %s]; the adapter's base is \"%s\"",
+                     stored->file, stored->name, found,
+                     rows > 0 && columns > 0 ? "this model and rank" : "rank", rank,
+                     rows > 0 && columns > 0 ? "" : "s", wanted[0], wanted[1],
+                     config->base_model != NULL ? config->base_model : "not named");
+}
+
+static enum loam_status check_pair(const struct loam_stored_module *module,
+                                   const struct loam_adapter_config *config, struct loam_error *error)
+{
+    int rank;
+    double scale;
+    const struct loam_stored_tensor *there = module->a != NULL ? module->a : module->b;
+    if (module->a == NULL || module->b == NULL)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensor \"%s\" has no lora_%c beside it", there->file,
+                         there->name, module->a == NULL ? 'A' : 'B');
+    LOAM_TRY(loam_adapter_config_module(config, module->path, &rank, &scale, error));
+    LOAM_TRY(loam_stored_matrix_check(module->a, config, rank, rank, 0, error));
+    return loam_stored_matrix_check(module->b, config, rank, 0, rank, error);
+}
+
+// The model's own path is not known: it may have any family's prefix.
+static enum loam_status is_target(const struct loam_stored_module *module, const struct loam_targets *targets,
+                                  bool *matches, struct loam_error *error)
+{
+    const struct loam_family *family;
+    LOAM_TRY(loam_targets_match(targets, module->path, matches, error));
+    for (size_t i = 0; (family = loam_family_at(i)) != NULL && !*matches; i++) {
+        char *path = loam_format(error, "%s%s", family->prefix, module->key);
+        if (path == NULL) return LOAM_ERROR_MEMORY;
+        enum loam_status status = loam_targets_match(targets, path, matches, error);
+        free(path);
+        if (status != LOAM_OK) return status;
+    }
+    return LOAM_OK;
+}
+
+enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *stored,
+                                           const struct loam_adapter_config *config, struct loam_error *error)
+{
+    for (size_t i = 0; i < stored->count; i++) {
+        const struct loam_stored_module *module = &stored->modules[i];
+        const struct loam_stored_tensor *tensor = module->a != NULL ? module->a : module->b;
+        bool matches = false;
+        LOAM_TRY(is_target(module, &config->targets, &matches, error));
+        if (!matches)
+            return loam_fail(error, LOAM_ERROR_FORMAT,
+                             "%s: tensor \"%s\" is for a module that \"target_modules\" in "
+                             "adapter_config.json leaves out",
+                             tensor->file, tensor->name);
+        LOAM_TRY(check_pair(module, config, error));
+    }
+    return LOAM_OK;
+}
