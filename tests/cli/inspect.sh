@@ -74,6 +74,22 @@ ok 'a pattern that matches' inspect "$tmp/other"
 output_has 'others by alpha_pattern'
 [ ! -s "$tmp/stderr" ] || fail "$(cat "$tmp/stderr")"
 
+# Files that Git LFS has not fetched, and a base that is not there from this directory.
+for name in adapter_config.json adapter_model.safetensors; do
+    changed ''
+    printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 531968\n' >"$tmp/other/$name"
+    refuses 1 "$name is only a Git LFS pointer" "a pointer as $name" inspect "$tmp/other"
+    refuses 1 "$name is only a Git LFS pointer" "eval, a pointer as $name" eval --model "$tmp/complete" \
+        --adapter "$tmp/other" --data "$tiny/questions.json"
+done
+for base in base ./base sub/base ../base; do
+    changed "s|\"base_model_name_or_path\": \"[^\"]*\"|\"base_model_name_or_path\": \"$base\"|"
+    refuses 1 "$PWD" "the base $base" generate --adapter "$tmp/other" --prompt x
+    for text in "\"$base\"" --model; do
+        grep -qF -- "$text" "$tmp/message" || fail "$(cat "$tmp/message")"
+    done
+done
+
 # Targets that are not linear modules of layers; a rank above a dimension.
 for targets in lm_head 'dense,lm_head' '.*' word_embeddings '.*mlp.*|lm_head'; do
     refuses 1 'leave it out' "$targets" train --model "$tmp/complete" --data "$tiny/questions.json" --out "$tmp/out" \
