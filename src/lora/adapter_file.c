@@ -15,17 +15,11 @@ static const char *base_of(const struct loam_adapter *adapter)
     return adapter->config.base_model != NULL ? adapter->config.base_model : "not named";
 }
 
-// A module's path in the file may go without the family's prefix ("transformer.").
-static bool names_linear(const struct loam_stored_module *module, const struct loam_linear *linear)
-{
-    return strcmp(module->key, loam_module_key(linear->path)) == 0;
-}
-
-static bool model_has(const struct loam_model *model, const struct loam_stored_module *module)
+static bool model_has(const struct loam_model *model, const char *path)
 {
     const struct loam_linear *linear;
     for (size_t i = 0; (linear = loam_model_linear_at(model, i)) != NULL; i++) {
-        if (names_linear(module, linear)) return true;
+        if (strcmp(linear->path, path) == 0) return true;
     }
     return false;
 }
@@ -35,13 +29,13 @@ static enum loam_status claim(struct loam_adapter *adapter, const struct loam_st
 {
     for (size_t i = 0; i < adapter->count; i++) {
         struct loam_adapted *item = &adapter->items[i];
-        if (!names_linear(module, item->linear)) continue;
+        if (strcmp(item->linear->path, module->path) != 0) continue;
         item->stored_a = module->a;
         item->stored_b = module->b;
         return LOAM_OK;
     }
     const struct loam_stored_tensor *tensor = module->a != NULL ? module->a : module->b;
-    if (model_has(adapter->model, module))
+    if (model_has(adapter->model, module->path))
         return loam_fail(
             error, LOAM_ERROR_FORMAT,
             "%s: tensor \"%s\" is for a module that \"target_modules\" in adapter_config.json leaves out",

@@ -20,14 +20,6 @@ static bool take_prefix(const char **text, const char *prefix)
     return true;
 }
 
-const char *loam_module_key(const char *path)
-{
-    const struct loam_family *family;
-    for (size_t i = 0; (family = loam_family_at(i)) != NULL; i++)
-        if (take_prefix(&path, family->prefix)) return path;
-    return path;
-}
-
 // "[base_model.model.]PATH.lora_A[.default].weight": PEFT writes the first part and leaves out the adapter's
 // name; raw state dictionaries have it the other way round. Gives 'A' or 'B' and the path; 0: no LoRA matrix.
 static char parse_name(const char *name, const char **path, size_t *size)
@@ -53,22 +45,55 @@ static char parse_name(const char *name, const char **path, size_t *size)
     return 0;
 }
 
-// Whether a module of any family is its head or embedding, which PEFT adapts too.
-static bool is_beyond(const char *path)
+// Whether `path` is the module of a weight row, in which "%d" stands for the number of a layer.
+static bool is_module_of(const char *path, const char *row)
 {
-    const struct loam_family *family;
-    size_t size = strlen(path);
-    for (size_t i = 0; (family = loam_family_at(i)) != NULL; i++) {
-        for (size_t j = 0; j < family->row_count; j++) {
-            const struct loam_weight_row *row = &family->rows[j];
-            if (row->role != LOAM_ROLE_HEAD && row->role != LOAM_ROLE_EMBEDDING) continue;
-            if (strncmp(row->name, path, size) == 0 && strcmp(row->name + size, ".weight") == 0) return true;
+    while (*path != '\0') {
+        if (strncmp(row, "%d", 2) == 0) {
+            size_t digits = strspn(path, "0123456789");
+            if (digits == 0) return false;
+            path += digits;
+            row += 2;
+        } else if (*path++ != *row++) {
+            return false;
         }
     }
-    return false;
+    return strcmp(row, ".weight") == 0;
+}
+
+// The row of a module that a family has under this path, or under its prefix and this path; NULL: none has.
+static const struct loam_weight_row *find_row(const char *path, const char **prefix)
+{
+    const struct loam_family *family;
+    for (size_t i = 0; (family = loam_family_at(i)) != NULL; i++) {
+        for (size_t j = 0; j < family->row_count; j++) {
+            const char *name = family->rows[j].name;
+            const char *short_name = name;
+            *prefix = "";
+            if (is_module_of(path, name)) return &family->rows[j];
+            *prefix = family->prefix;
+            if (take_prefix(&short_name, family->prefix) && is_module_of(path, short_name))
+                return &family->rows[j];
+        }
+    }
+    *prefix = "";
+    return NULL;
 }
 
 // ---- reading ----
+
+// A module's path as its family has it, and its row; a path that no family has stays as it is.
+static char *full_path(const char *text, size_t size, const struct loam_weight_row **row,
+                       struct loam_error *error)
+{
+    const char *prefix;
+    char *path = loam_strndup(text, size, error);
+    if (path == NULL) return NULL;
+    *row = find_row(path, &prefix);
+    char *full = loam_format(error, "%s%s", prefix, path);
+    free(path);
+    return full;
+}
 
 // A matrix and the module that its name says it is for.
 static enum loam_status read_module(struct loam_stored_module *module,
@@ -84,21 +109,21 @@ static enum loam_status read_module(struct loam_stored_module *module,
                          "%s: tensor \"%s\" is not a LoRA matrix of a linear module, which is all that loam "
                          "has: merge this one into its model with PEFT",
                          tensor->file, tensor->name);
-    module->path = loam_strndup(path, size, error);
+    const struct loam_weight_row *row;
+    module->path = full_path(path, size, &row, error);
     if (module->path == NULL) return LOAM_ERROR_MEMORY;
-    module->key = loam_module_key(module->path);
-    if (!is_beyond(module->path)) return LOAM_OK;
+    if (row == NULL || (row->role != LOAM_ROLE_HEAD && row->role != LOAM_ROLE_EMBEDDING)) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                      "%s: tensor \"%s\" adapts %s, and loam adapts the linear modules of layers alone: merge "
                      "this one into its model with PEFT, or train it again without %s",
                      tensor->file, tensor->name, module->path, module->path);
 }
 
-static int compare_keys(const void *a, const void *b)
+static int compare_paths(const void *a, const void *b)
 {
     const struct loam_stored_module *left = a;
     const struct loam_stored_module *right = b;
-    return strcmp(left->key, right->key);
+    return strcmp(left->path, right->path);
 }
 
 // Tensors of one file stand in one array, in the order of their data.
@@ -129,10 +154,10 @@ static enum loam_status join_all(struct loam_stored_adapter *stored, struct loam
 {
     size_t kept = 0;
     enum loam_status status = LOAM_OK;
-    qsort(stored->modules, stored->count, sizeof *stored->modules, compare_keys);
+    qsort(stored->modules, stored->count, sizeof *stored->modules, compare_paths);
     for (size_t i = 0; i < stored->count; i++) {
         struct loam_stored_module *last = kept > 0 ? &stored->modules[kept - 1] : NULL;
-        if (last == NULL || strcmp(last->key, stored->modules[i].key) != 0) {
+        if (last == NULL || strcmp(last->path, stored->modules[i].path) != 0) {
             stored->modules[kept++] = stored->modules[i];
             continue;
         }
@@ -243,22 +268,6 @@ static enum loam_status check_pair(const struct loam_stored_module *module,
     return loam_stored_matrix_check(module->b, config, rank, 0, rank, error);
 }
 
-// The model's own path is not known: it may have any family's prefix.
-static enum loam_status is_target(const struct loam_stored_module *module, const struct loam_targets *targets,
-                                  bool *matches, struct loam_error *error)
-{
-    const struct loam_family *family;
-    LOAM_TRY(loam_targets_match(targets, module->path, matches, error));
-    for (size_t i = 0; (family = loam_family_at(i)) != NULL && !*matches; i++) {
-        char *path = loam_format(error, "%s%s", family->prefix, module->key);
-        if (path == NULL) return LOAM_ERROR_MEMORY;
-        enum loam_status status = loam_targets_match(targets, path, matches, error);
-        free(path);
-        if (status != LOAM_OK) return status;
-    }
-    return LOAM_OK;
-}
-
 enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *stored,
                                            const struct loam_adapter_config *config, struct loam_error *error)
 {
@@ -266,7 +275,7 @@ enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *sto
         const struct loam_stored_module *module = &stored->modules[i];
         const struct loam_stored_tensor *tensor = module->a != NULL ? module->a : module->b;
         bool matches = false;
-        LOAM_TRY(is_target(module, &config->targets, &matches, error));
+        LOAM_TRY(loam_targets_match(&config->targets, module->path, &matches, error));
         if (!matches)
             return loam_fail(error, LOAM_ERROR_FORMAT,
                              "%s: tensor \"%s\" is for a module that \"target_modules\" in "

@@ -6,8 +6,7 @@
 #include "lora/adapter_config.h"
 
 struct loam_stored_module {
-    char *path;                         // as the file has it, without "base_model.model."
-    const char *key;                    // in `path`, without the family's prefix: "h.0.mlp.dense_h_to_4h"
+    char *path; // "transformer.h.0.mlp.dense_h_to_4h", with the family's prefix where the file leaves it out
     const struct loam_stored_tensor *a; // [r, in]; NULL: the file has none
     const struct loam_stored_tensor *b; // [out, r]; NULL: the file has none
 };
@@ -23,9 +22,6 @@ struct loam_stored_adapter {
 enum loam_status loam_stored_adapter_open(struct loam_stored_adapter *stored, const char *directory,
                                           struct loam_error *error);
 void loam_stored_adapter_close(struct loam_stored_adapter *stored);
-
-// The part of a module's path that is the same with and without the family's prefix.
-const char *loam_module_key(const char *path);
 
 // Whether a matrix is one that loam computes with, and `rows` times `columns`; 0 is any number. `config` is
 // for messages.
