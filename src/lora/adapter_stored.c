@@ -254,15 +254,24 @@ enum loam_status loam_stored_matrix_check(const struct loam_stored_tensor *store
                      config->base_model != NULL ? config->base_model : "not named");
 }
 
+// Names the matrix that belongs to `stored`: its name with the other letter.
+static enum loam_status fail_missing(const struct loam_stored_tensor *stored, struct loam_error *error)
+{
+    static const char infix[] = ".lora_";
+    const char *letter = NULL;
+    for (const char *at = stored->name; (at = strstr(at, infix)) != NULL;)
+        letter = at += sizeof infix - 1;
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: %.*s%c%s is missing", stored->file,
+                     (int)(letter - stored->name), stored->name, *letter == 'A' ? 'B' : 'A', letter + 1);
+}
+
 static enum loam_status check_pair(const struct loam_stored_module *module,
                                    const struct loam_adapter_config *config, struct loam_error *error)
 {
     int rank;
     double scale;
     const struct loam_stored_tensor *there = module->a != NULL ? module->a : module->b;
-    if (module->a == NULL || module->b == NULL)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensor \"%s\" has no lora_%c beside it", there->file,
-                         there->name, module->a == NULL ? 'A' : 'B');
+    if (module->a == NULL || module->b == NULL) return fail_missing(there, error);
     LOAM_TRY(loam_adapter_config_module(config, module->path, &rank, &scale, error));
     LOAM_TRY(loam_stored_matrix_check(module->a, config, rank, rank, 0, error));
     return loam_stored_matrix_check(module->b, config, rank, 0, rank, error);
