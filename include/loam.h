@@ -142,6 +142,12 @@ struct loam_option_info {
 
 LOAM_API const char *loam_version(void);
 
+// Makes text from outside, or by a model, fit for a terminal: control characters other than line break and
+// tab, marks that reorder text, and bytes that are not UTF-8 become "?". In place; returns the new size,
+// which is never larger. Lines of the log and messages of errors have gone through this; texts of results
+// have not.
+LOAM_API size_t loam_make_printable(char *text, size_t size);
+
 // What this process found to compute with, and what it uses of it: `loam --version --verbose`.
 struct loam_machine {
     char processor[64];     // as it names itself; empty: it does not say

@@ -7,18 +7,10 @@
 #include "api/output.h"
 #include "base/file.h"
 #include "base/heap.h"
-#include "io/safetensors.h"
-#include "lora/adapter_config.h"
+#include "lora/adapter_stored.h"
 
-static const char suffix_a[] = ".lora_A.weight", suffix_b[] = ".lora_B.weight",
-                  prefix[] = "base_model.model.";
-
-struct module {
-    const char *name; // "transformer.h.0.self_attention.query_key_value", not NUL-terminated
-    int name_size;
-    int64_t rank;
-    int64_t in;
-    int64_t out;
+// What is shown of a module beside what the file says.
+struct measures {
     double a_norm; // Frobenius norms
     double b_norm;
     double update_norm; // of B A times its scale
@@ -26,10 +18,9 @@ struct module {
 
 struct adapter_view {
     struct loam_adapter_config config;
-    struct loam_safetensors *file;
+    struct loam_stored_adapter stored;
     char *targets;
-    struct module *modules;
-    size_t count;
+    struct measures *measures; // [stored.count]
     int64_t parameters;
 };
 
@@ -52,115 +43,82 @@ static double dot(const float *x, int64_t x_stride, const float *y, int64_t y_st
 
 // a [r, in], b [out, r]: |B A|^2 = sum over i, j of (A AT)[i, j] (BT B)[i, j], so the product itself, as
 // large as the model's own weight, is never made.
-static void measure(struct module *module, const float *a, const float *b, double scale)
+static struct measures measure(const struct loam_stored_module *module, const float *a, const float *b,
+                               double scale)
 {
-    int64_t r = module->rank;
+    int64_t r = module->a->shape[0], in = module->a->shape[1], out = module->b->shape[0];
     double a_square = 0, b_square = 0, update_square = 0;
     for (int64_t i = 0; i < r; i++) {
         for (int64_t j = 0; j < r; j++) {
-            double rows_of_a = dot(a + i * module->in, 1, a + j * module->in, 1, module->in);
-            double columns_of_b = dot(b + i, r, b + j, r, module->out);
+            double rows_of_a = dot(a + i * in, 1, a + j * in, 1, in);
+            double columns_of_b = dot(b + i, r, b + j, r, out);
             update_square += rows_of_a * columns_of_b;
             if (i != j) continue;
             a_square += rows_of_a;
             b_square += columns_of_b;
         }
     }
-    module->a_norm = sqrt(a_square);
-    module->b_norm = sqrt(b_square);
-    module->update_norm = scale * sqrt(fmax(update_square, 0));
+    return (struct measures){sqrt(a_square), sqrt(b_square), scale * sqrt(fmax(update_square, 0))};
 }
 
-static bool is_real(const struct loam_stored_tensor *tensor)
+static enum loam_status measure_module(struct adapter_view *view, size_t index, struct loam_error *error)
 {
-    return tensor->dtype == LOAM_F32 || tensor->dtype == LOAM_F16 || tensor->dtype == LOAM_BF16;
-}
-
-// What a module's B A is multiplied with.
-static enum loam_status find_scale(const struct adapter_view *view, const struct module *module,
-                                   double *scale, struct loam_error *error)
-{
+    const struct loam_stored_module *module = &view->stored.modules[index];
     int rank;
-    char *name = loam_strndup(module->name, (size_t)module->name_size, error);
-    if (name == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = loam_adapter_config_module(&view->config, name, &rank, scale, error);
-    free(name);
-    return status;
-}
-
-static enum loam_status add_module(struct adapter_view *view, const struct loam_stored_tensor *a,
-                                   const struct loam_stored_tensor *b, struct loam_error *error)
-{
-    if (a->rank != 2 || b->rank != 2 || a->shape[0] != b->shape[1])
-        return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "%s: %s and its lora_B do not fit together: expected [r,in] and [out,r]", a->file,
-                         a->name);
-    if (!is_real(a) || !is_real(b))
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: %s: expected F32, F16 or BF16", a->file,
-                         a->name);
-    struct module *module = &view->modules[view->count];
-    size_t size = strlen(a->name) - (sizeof suffix_a - 1);
-    size_t skipped =
-        size >= sizeof prefix - 1 && strncmp(a->name, prefix, sizeof prefix - 1) == 0 ? sizeof prefix - 1 : 0;
-    *module = (struct module){.name = a->name + skipped,
-                              .name_size = (int)(size - skipped),
-                              .rank = a->shape[0],
-                              .in = a->shape[1],
-                              .out = b->shape[0]};
     double scale;
-    LOAM_TRY(find_scale(view, module, &scale, error));
-    float *a_values = to_f32(a, error);
-    float *b_values = a_values == NULL ? NULL : to_f32(b, error);
-    if (b_values != NULL) {
-        measure(module, a_values, b_values, scale);
-        view->count++;
-        view->parameters += module->rank * (module->in + module->out);
+    LOAM_TRY(loam_adapter_config_module(&view->config, module->path, &rank, &scale, error));
+    float *a = to_f32(module->a, error);
+    float *b = a == NULL ? NULL : to_f32(module->b, error);
+    if (b != NULL) {
+        view->measures[index] = measure(module, a, b, scale);
+        view->parameters += rank * (module->a->shape[1] + module->b->shape[0]);
     }
-    free(a_values);
-    free(b_values);
-    return b_values == NULL ? error->status : LOAM_OK;
+    free(a);
+    free(b);
+    return b == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }
 
-static enum loam_status read_modules(struct adapter_view *view, struct loam_error *error)
+static enum loam_status measure_all(struct adapter_view *view, struct loam_error *error)
 {
-    size_t count = loam_safetensors_count(view->file);
-    view->modules = loam_calloc(count, sizeof *view->modules, error);
-    if (view->modules == NULL) return error->status;
-    for (size_t i = 0; i < count; i++) {
-        const struct loam_stored_tensor *a = loam_safetensors_at(view->file, i);
-        if (!loam_ends_with(a->name, suffix_a)) continue;
-        char *name_b =
-            loam_format(error, "%.*s%s", (int)(strlen(a->name) - (sizeof suffix_a - 1)), a->name, suffix_b);
-        if (name_b == NULL) return error->status;
-        const struct loam_stored_tensor *b = loam_safetensors_find(view->file, name_b);
-        enum loam_status status =
-            b != NULL ? add_module(view, a, b, error)
-                      : loam_fail(error, LOAM_ERROR_FORMAT, "%s: %s is missing", a->file, name_b);
-        free(name_b);
-        if (status != LOAM_OK) return status;
-    }
+    view->measures = loam_calloc(view->stored.count, sizeof *view->measures, error);
+    if (view->measures == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < view->stored.count; i++)
+        LOAM_TRY(measure_module(view, i, error));
     return LOAM_OK;
+}
+
+static enum loam_status note_unused(struct adapter_view *view, struct loam_error *error)
+{
+    size_t count = view->stored.count;
+    struct loam_module_size *sizes = loam_calloc(count, sizeof *sizes, error);
+    if (sizes == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        const struct loam_stored_module *module = &view->stored.modules[i];
+        sizes[i] = (struct loam_module_size){module->path, module->a->shape[0], module->a->shape[1],
+                                             module->b->shape[0]};
+    }
+    enum loam_status status = loam_adapter_config_note_unused(&view->config, sizes, count, error);
+    free(sizes);
+    return status;
 }
 
 static enum loam_status open_view(struct adapter_view *view, const char *directory, struct loam_error *error)
 {
     LOAM_TRY(loam_adapter_config_load(&view->config, directory, error));
-    char *path = loam_path_join(directory, "adapter_model.safetensors", error);
-    if (path == NULL) return error->status;
-    enum loam_status status = loam_safetensors_open_file(&view->file, path, error);
-    free(path);
-    if (status != LOAM_OK) return status;
+    LOAM_TRY(loam_stored_adapter_open(&view->stored, directory, error));
+    LOAM_TRY(loam_stored_adapter_check(&view->stored, &view->config, error));
+    LOAM_TRY(note_unused(view, error));
     struct loam_bytes targets = {0};
-    status = loam_targets_describe(&view->config.targets, &targets, error);
+    enum loam_status status = loam_targets_describe(&view->config.targets, &targets, error);
     view->targets = targets.data;
-    return status == LOAM_OK ? read_modules(view, error) : status;
+    return status == LOAM_OK ? measure_all(view, error) : status;
 }
 
 static void close_view(struct adapter_view *view)
 {
-    free(view->modules);
+    free(view->measures);
     free(view->targets);
-    loam_safetensors_destroy(view->file);
+    loam_stored_adapter_close(&view->stored);
     loam_adapter_config_deinit(&view->config);
 }
 
@@ -169,22 +127,26 @@ static enum loam_status format_text(struct loam_bytes *text, const struct adapte
 {
     const struct loam_adapter_config *config = &view->config;
     char number[LOAM_GROUPED_SIZE];
-    LOAM_TRY(loam_bytes_format(
-        text, error,
-        "LoRA adapter of %s%s%s\nrank:       %d%s\nalpha:      %g%s (scale %g%s)\ndropout:    %g\n"
-        "targets:    %s\nparameters: %s\n\n%10s %10s %10s  module\n",
-        config->base_model == NULL ? "an unnamed model" : config->base_model,
-        config->revision == NULL ? "" : "@", config->revision == NULL ? "" : config->revision, config->rank,
-        config->ranks.count > 0 ? ", others by rank_pattern" : "", config->alpha,
-        config->alphas.count > 0 ? ", others by alpha_pattern" : "",
-        config->alpha / (config->rslora ? sqrt(config->rank) : config->rank),
-        config->rslora ? ", rank-stabilised" : "", config->dropout, view->targets,
-        loam_grouped(view->parameters, number), "|A|", "|B|", "|update|"));
-    for (size_t i = 0; i < view->count; i++) {
-        const struct module *module = &view->modules[i];
-        LOAM_TRY(loam_bytes_format(text, error, "%10.4f %10.4f %10.4f  %.*s [%lld, %lld]\n", module->a_norm,
-                                   module->b_norm, module->update_norm, module->name_size, module->name,
-                                   (long long)module->out, (long long)module->in));
+    LOAM_TRY(loam_bytes_line(text, error, "LoRA adapter of %s%s%s",
+                             config->base_model == NULL ? "an unnamed model" : config->base_model,
+                             config->revision == NULL ? "" : "@",
+                             config->revision == NULL ? "" : config->revision));
+    LOAM_TRY(loam_bytes_line(text, error, "rank:       %d%s", config->rank,
+                             config->ranks.used > 0 ? ", others by rank_pattern" : ""));
+    LOAM_TRY(loam_bytes_line(text, error, "alpha:      %g%s (scale %g%s)", config->alpha,
+                             config->alphas.used > 0 ? ", others by alpha_pattern" : "",
+                             config->alpha / (config->rslora ? sqrt(config->rank) : config->rank),
+                             config->rslora ? ", rank-stabilised" : ""));
+    LOAM_TRY(loam_bytes_line(text, error, "dropout:    %g", config->dropout));
+    LOAM_TRY(loam_bytes_line(text, error, "targets:    %s", view->targets));
+    LOAM_TRY(loam_bytes_format(text, error, "parameters: %s\n\n%10s %10s %10s  module\n",
+                               loam_grouped(view->parameters, number), "|A|", "|B|", "|update|"));
+    for (size_t i = 0; i < view->stored.count; i++) {
+        const struct loam_stored_module *module = &view->stored.modules[i];
+        const struct measures *measures = &view->measures[i];
+        LOAM_TRY(loam_bytes_line(text, error, "%10.4f %10.4f %10.4f  %s [%lld, %lld]", measures->a_norm,
+                                 measures->b_norm, measures->update_norm, module->path,
+                                 (long long)module->b->shape[0], (long long)module->a->shape[1]));
     }
     return LOAM_OK;
 }
@@ -193,14 +155,15 @@ static json_t *view_json(const struct adapter_view *view)
 {
     const struct loam_adapter_config *config = &view->config;
     json_t *modules = json_array();
-    for (size_t i = 0; i < view->count; i++) {
-        const struct module *module = &view->modules[i];
-        loam_json_push(&modules,
-                       json_pack("{s:s%, s:I, s:I, s:I, s:o, s:o, s:o}", "module", module->name,
-                                 (size_t)module->name_size, "r", (json_int_t)module->rank, "in",
-                                 (json_int_t)module->in, "out", (json_int_t)module->out, "a_norm",
-                                 loam_json_number(module->a_norm), "b_norm", loam_json_number(module->b_norm),
-                                 "update_norm", loam_json_number(module->update_norm)));
+    for (size_t i = 0; i < view->stored.count; i++) {
+        const struct loam_stored_module *module = &view->stored.modules[i];
+        const struct measures *measures = &view->measures[i];
+        loam_json_push(
+            &modules, json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "module", module->path, "r",
+                                (json_int_t)module->a->shape[0], "in", (json_int_t)module->a->shape[1], "out",
+                                (json_int_t)module->b->shape[0], "a_norm", loam_json_number(measures->a_norm),
+                                "b_norm", loam_json_number(measures->b_norm), "update_norm",
+                                loam_json_number(measures->update_norm)));
     }
     return json_pack("{s:s, s:s?, s:s?, s:i, s:o, s:f, s:o, s:b, s:f, s:s, s:I, s:o}", "kind", "adapter",
                      "base_model_name_or_path", config->base_model, "revision", config->revision, "r",
@@ -216,6 +179,7 @@ enum loam_status loam_inspect_adapter(const struct loam_settings *settings,
     struct adapter_view view = {0};
     struct loam_bytes text = {0};
     enum loam_status status = open_view(&view, settings->path, error);
+    if (status == LOAM_OK) loam_adapter_config_warn(&view.config, &callbacks->log);
     if (status == LOAM_OK && settings->json)
         status = loam_output_json(callbacks, view_json(&view), JSON_INDENT(2), error);
     if (status == LOAM_OK && !settings->json) status = format_text(&text, &view, error);

@@ -53,6 +53,7 @@ static enum loam_status open_all(struct inspection *inspection, const struct loa
     if (!inspection->settings->with_lora) return LOAM_OK;
     LOAM_TRY(loam_adapter_create(&inspection->adapter, inspection->model, &inspection->settings->train.lora,
                                  NULL, error));
+    loam_adapter_warn(inspection->adapter, log);
     inspection->trainable = loam_adapter_parameters(inspection->adapter);
     return LOAM_OK;
 }

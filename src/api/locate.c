@@ -1,7 +1,9 @@
 #include "api/locate.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/model_path.h"
 #include "base/file.h"
@@ -56,17 +58,33 @@ static enum loam_status pull(struct locate_job *job, const struct loam_repo *rep
     return status;
 }
 
+// What a relative name is relative to, for messages.
+static const char *working_directory(char path[PATH_MAX])
+{
+    return getcwd(path, PATH_MAX) != NULL ? path : "the working directory";
+}
+
+// Says where a name has been looked for that the hub does not give.
+static enum loam_status fail_on_hub(const struct locate_job *job, const char *name, struct loam_error *error)
+{
+    char here[PATH_MAX];
+    if (error->status == LOAM_ERROR_STOPPED) return error->status;
+    if (job->asked_for == NULL)
+        return loam_fail_prefix(error, "there is no directory %s, so it is looked for on the hub", name);
+    return loam_fail_prefix(
+        error,
+        "the adapter is for the model \"%s\" (--model names another); there is no directory "
+        "of this name in %s, so it is looked for on the hub",
+        job->asked_for, working_directory(here));
+}
+
 // Turns `*setting` into a directory, which `*directory` then owns, where it is a name for the hub.
 static enum loam_status locate(struct locate_job *job, const char **setting, enum loam_pull_kind kind,
                                char **directory, struct loam_error *error)
 {
     struct loam_repo repo;
     if (*setting == NULL || !is_for_hub(*setting, &repo)) return LOAM_OK;
-    if (pull(job, &repo, kind, directory, error) != LOAM_OK)
-        return error->status == LOAM_ERROR_STOPPED
-                   ? error->status
-                   : loam_fail_prefix(error, "there is no directory %s, so it is looked for on the hub",
-                                      *setting);
+    if (pull(job, &repo, kind, directory, error) != LOAM_OK) return fail_on_hub(job, *setting, error);
     *setting = *directory;
     return LOAM_OK;
 }
@@ -94,13 +112,15 @@ static enum loam_status name_on_hub(const struct loam_adapter_config *config, co
                                     char **name, struct loam_error *error)
 {
     struct loam_repo repo;
+    char here[PATH_MAX];
     *name = config->revision == NULL ? loam_strdup(config->base_model, error)
                                      : loam_format(error, "%s@%s", config->base_model, config->revision);
     if (*name == NULL) return LOAM_ERROR_MEMORY;
     if (is_for_hub(*name, &repo)) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                     "the adapter %s is for the model \"%s\", which is not here; name it with --model",
-                     directory, *name);
+    return loam_fail(
+        error, LOAM_ERROR_ARGUMENT,
+        "the adapter %s is for the model \"%s\", which is no directory%s%s; name it with --model", directory,
+        *name, (*name)[0] == '/' ? "" : " as seen from ", (*name)[0] == '/' ? "" : working_directory(here));
 }
 
 // The model that the adapter in `directory` was made for: `*name`, released with free() on failure too.

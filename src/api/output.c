@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/printable.h"
+
 enum loam_status loam_output_bytes(const struct loam_callbacks *callbacks, const char *text, size_t size,
                                    struct loam_error *error)
 {
@@ -12,14 +14,35 @@ enum loam_status loam_output_bytes(const struct loam_callbacks *callbacks, const
     return loam_fail(error, LOAM_ERROR_STOPPED, "the output was closed");
 }
 
+// The same JSON with what a terminal would act on as "\u009b": it stands within strings alone, where jansson
+// escapes what is below 0x20 itself.
+static enum loam_status escape_unprintable(struct loam_bytes *out, const struct loam_bytes *json,
+                                           struct loam_error *error)
+{
+    size_t copied = 0;
+    for (size_t at = 0; at < json->size;) {
+        struct loam_character character = loam_character_at(json->data + at, json->size - at);
+        if (!character.printable && character.code != '\n') {
+            LOAM_TRY(loam_bytes_append(out, json->data + copied, at - copied, error));
+            LOAM_TRY(loam_bytes_format(out, error, "\\u%04x", (unsigned)character.code));
+            copied = at + character.size;
+        }
+        at += character.size;
+    }
+    return loam_bytes_append(out, json->data + copied, json->size - copied, error);
+}
+
 enum loam_status loam_output_json(const struct loam_callbacks *callbacks, json_t *root, size_t flags,
                                   struct loam_error *error)
 {
     struct loam_bytes text = {0};
+    struct loam_bytes escaped = {0};
     enum loam_status status = loam_json_append(&text, root, flags | JSON_REAL_PRECISION(10), error);
     json_decref(root);
-    if (status == LOAM_OK) status = loam_bytes_append_text(&text, "\n", error);
-    if (status == LOAM_OK) status = loam_output_bytes(callbacks, text.data, text.size, error);
+    if (status == LOAM_OK) status = escape_unprintable(&escaped, &text, error);
+    if (status == LOAM_OK) status = loam_bytes_append_text(&escaped, "\n", error);
+    if (status == LOAM_OK) status = loam_output_bytes(callbacks, escaped.data, escaped.size, error);
+    loam_bytes_deinit(&escaped);
     loam_bytes_deinit(&text);
     return status;
 }
@@ -40,10 +63,4 @@ const char *loam_grouped(int64_t number, char text[LOAM_GROUPED_SIZE])
     }
     *end = '\0';
     return text;
-}
-
-bool loam_ends_with(const char *text, const char *ending)
-{
-    size_t size = strlen(text), ending_size = strlen(ending);
-    return size >= ending_size && strcmp(text + size - ending_size, ending) == 0;
 }

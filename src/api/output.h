@@ -18,7 +18,4 @@ json_t *loam_json_number(double value);
 enum { LOAM_GROUPED_SIZE = 32 };
 const char *loam_grouped(int64_t number, char text[LOAM_GROUPED_SIZE]);
 
-// Whether `text` ends in `ending`.
-bool loam_ends_with(const char *text, const char *ending);
-
 #endif

@@ -230,8 +230,7 @@ static enum loam_status open_adapter(struct generate_job *job, struct loam_error
     const char *directory = job->settings->train.adapter;
     if (directory == NULL) return LOAM_OK;
     LOAM_TRY(loam_adapter_open(&job->adapter, job->session.model, directory, NULL, error));
-    const char *notice = loam_adapter_notice(job->adapter);
-    if (notice != NULL) loam_log_write(&job->callbacks->log, LOAM_LOG_WARNING, "%s", notice);
+    loam_adapter_warn(job->adapter, &job->callbacks->log);
     return LOAM_OK;
 }
 

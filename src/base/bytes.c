@@ -62,15 +62,12 @@ enum loam_status loam_bytes_append_text(struct loam_bytes *bytes, const char *te
     return loam_bytes_append(bytes, text, strlen(text), error);
 }
 
-enum loam_status loam_bytes_format(struct loam_bytes *bytes, struct loam_error *error, const char *format,
-                                   ...)
+static enum loam_status append_formatted(struct loam_bytes *bytes, struct loam_error *error,
+                                         const char *format, va_list arguments)
 {
-    va_list arguments;
     va_list again;
-    va_start(arguments, format);
     va_copy(again, arguments);
     int length = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
     enum loam_status status = length < 0
                                   ? loam_fail(error, LOAM_ERROR_INTERNAL, "cannot format \"%s\"", format)
                                   : grow(bytes, (size_t)length, error);
@@ -80,6 +77,29 @@ enum loam_status loam_bytes_format(struct loam_bytes *bytes, struct loam_error *
     }
     va_end(again);
     return status;
+}
+
+enum loam_status loam_bytes_format(struct loam_bytes *bytes, struct loam_error *error, const char *format,
+                                   ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    enum loam_status status = append_formatted(bytes, error, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+enum loam_status loam_bytes_line(struct loam_bytes *bytes, struct loam_error *error, const char *format, ...)
+{
+    size_t before = bytes->size;
+    va_list arguments;
+    va_start(arguments, format);
+    enum loam_status status = append_formatted(bytes, error, format, arguments);
+    va_end(arguments);
+    if (status != LOAM_OK) return status;
+    loam_flatten(bytes->data + before);
+    bytes->size = before + strlen(bytes->data + before);
+    return loam_bytes_append_text(bytes, "\n", error);
 }
 
 static bool is_control(char character)

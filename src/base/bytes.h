@@ -24,6 +24,10 @@ enum loam_status loam_bytes_format(struct loam_bytes *bytes, struct loam_error *
 // Appends a word as a shell reads it back. One with control characters, which a terminal would obey, is
 // quoted as bash, zsh and ksh have it.
 enum loam_status loam_bytes_append_word(struct loam_bytes *bytes, const char *word, struct loam_error *error);
+// Appends one line for a person, the line break too: names in it that hold control characters do not break it
+// (loam_flatten).
+enum loam_status loam_bytes_line(struct loam_bytes *bytes, struct loam_error *error, const char *format, ...)
+    LOAM_PRINTF(3, 4);
 
 // The bytes of a UTF-8 byte order mark, which some editors put at the start of a file: 3, or 0 where there is
 // none. Every text that is read goes on after it.

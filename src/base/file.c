@@ -140,12 +140,11 @@ enum loam_status loam_file_read(const char *path, size_t limit, struct loam_byte
     int fd = -1;
     size_t size = 0;
     LOAM_TRY(open_regular(path, &fd, &size, error));
-    enum loam_status status;
-    if (size > limit)
+    enum loam_status status = refuse_pointer(fd, path, size, error);
+    if (status == LOAM_OK && size > limit)
         status = loam_fail(error, LOAM_ERROR_FORMAT, "%s has %zu bytes; at most %zu are allowed for it", path,
                            size, limit);
-    else
-        status = loam_bytes_reserve(bytes, bytes->size + size, error);
+    if (status == LOAM_OK) status = loam_bytes_reserve(bytes, bytes->size + size, error);
     if (status == LOAM_OK) status = read_all(fd, path, limit, bytes, error);
     close(fd);
     return status;

@@ -6,9 +6,9 @@
 
 void loam_flatten(char *text)
 {
-    for (char *c = text; *c != '\0'; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
-    }
+    text[loam_make_printable(text, strlen(text))] = '\0';
+    for (char *c = text; *c != '\0'; c++)
+        if (*c == '\n' || *c == '\t') *c = '?';
 }
 
 // In parentheses, since an analysis has a macro of this name (scripts/analysis/analysis.h).

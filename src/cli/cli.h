@@ -27,6 +27,7 @@ enum loam_status cli_read_arguments(struct loam_options *options, enum loam_comm
 struct cli_console {
     bool quiet;       // results, warnings and errors only
     bool json;        // standard output is for JSON
+    bool terminal;    // standard output is one
     FILE *progress;   // the lines of a run: standard output, or standard error where that is for JSON
     int output_error; // errno of the first write to standard output that failed; 0: none
     struct cli_live live;

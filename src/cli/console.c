@@ -26,12 +26,31 @@ static void write_log(void *user, enum loam_log_level level, const char *line)
     if (drawn) cli_screen_draw(&console->screen, &console->live, true);
 }
 
+// To a terminal, which would act on what a file, a server or a model has put into the text.
+static bool write_printable(const char *text, size_t size)
+{
+    char piece[4096];
+    while (size > 0) {
+        size_t taken = size < sizeof piece ? size : sizeof piece;
+        // Not in the midst of a character.
+        while (taken < size && taken > sizeof piece - 4 && ((unsigned char)text[taken] & 0xC0) == 0x80)
+            taken--;
+        memcpy(piece, text, taken);
+        size_t printable = loam_make_printable(piece, taken);
+        if (fwrite(piece, 1, printable, stdout) != printable) return false;
+        text += taken;
+        size -= taken;
+    }
+    return true;
+}
+
 static bool write_text(void *user, const char *text, size_t size)
 {
     struct cli_console *console = user;
     cli_screen_clear(&console->screen);
     errno = 0;
-    if (fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0) return true;
+    bool written = console->terminal ? write_printable(text, size) : fwrite(text, 1, size, stdout) == size;
+    if (written && fflush(stdout) == 0) return true;
     remember_failure(console);
     return false;
 }
@@ -62,7 +81,10 @@ static bool confirm(void *user, const char *question)
     char answer[16] = "";
     if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) return false;
     cli_screen_clear(&console->screen);
-    fprintf(stderr, "%s [y/N] ", question);
+    char shown[1024];
+    snprintf(shown, sizeof shown, "%s", question);
+    shown[loam_make_printable(shown, strlen(shown))] = '\0';
+    fprintf(stderr, "%s [y/N] ", shown);
     if (!input_has_come()) {
         fputc('\n', stderr);
         return false;
@@ -161,6 +183,7 @@ void cli_console_init(struct cli_console *console, const struct loam_options *op
 {
     *console = (struct cli_console){.quiet = is_on(options, "quiet"), .json = is_on(options, "json")};
     console->progress = console->json ? stderr : stdout;
+    console->terminal = isatty(STDOUT_FILENO) == 1;
     cli_screen_init(&console->screen, console->quiet);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/heap.h"
 #include "base/rng.h"
+#include "lora/target_names.h"
 
 static const char *last_component(const char *path)
 {
@@ -44,15 +45,6 @@ static enum loam_status fail_no_match(const struct loam_model *model, const char
     loam_bytes_deinit(&text);
     loam_targets_deinit(&names);
     return status;
-}
-
-static enum loam_status check_rank(int rank, const struct loam_linear *linear, struct loam_error *error)
-{
-    int64_t smaller = linear->in < linear->out ? linear->in : linear->out;
-    if (rank <= smaller) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                     "LoRA rank %d is larger than %s, which is [%lld, %lld]: the rank can be %lld at most",
-                     rank, linear->path, (long long)linear->out, (long long)linear->in, (long long)smaller);
 }
 
 static enum loam_status adopt(struct loam_adapter *adapter, struct loam_linear *linear,
@@ -96,16 +88,66 @@ static enum loam_status check_entries(const struct loam_adapter *adapter, struct
     return LOAM_OK;
 }
 
+// The head and the embedding are no linears of a layer. A person who names one of them is told; of an adapter
+// that was trained elsewhere, what counts is whether its file has matrices for them.
+static enum loam_status check_beyond(struct loam_adapter *adapter, bool fresh, struct loam_error *error)
+{
+    const char *module, *target;
+    LOAM_TRY(loam_targets_beyond(&adapter->config.targets, adapter->model->config.family, &module, &target,
+                                 error));
+    if (module == NULL) return LOAM_OK;
+    if (!fresh)
+        return loam_adapter_config_note(&adapter->config, error,
+                                        "target modules: \"%s\" names %s too, which stays as it is", target,
+                                        module);
+    return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                     "target modules: \"%s\" names %s, and loam adapts the linear modules of layers alone: "
+                     "leave it out (all-linear is every one of them)",
+                     target, module);
+}
+
+// Lists the adapted linears as `sizes`, for messages.
+static enum loam_status note_unused(struct loam_adapter *adapter, struct loam_error *error)
+{
+    struct loam_module_size *sizes = loam_calloc(adapter->count, sizeof *sizes, error);
+    if (sizes == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < adapter->count; i++) {
+        const struct loam_linear *linear = adapter->items[i].linear;
+        sizes[i] = (struct loam_module_size){linear->path, linear->lora.rank, linear->in, linear->out};
+    }
+    enum loam_status status = loam_adapter_config_note_unused(&adapter->config, sizes, adapter->count, error);
+    free(sizes);
+    return status;
+}
+
+// An expression, or "all", becomes the list of what it matched: PEFT matches expressions against modules that
+// are no linears too, and refuses those.
+static enum loam_status name_targets(struct loam_adapter *adapter, struct loam_error *error)
+{
+    struct loam_targets *targets = &adapter->config.targets;
+    if (targets->kind == LOAM_TARGET_LIST) return LOAM_OK;
+    const struct loam_linear **adapted = loam_calloc(adapter->count, sizeof *adapted, error);
+    if (adapted == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < adapter->count; i++)
+        adapted[i] = adapter->items[i].linear;
+    struct loam_targets names;
+    enum loam_status status = loam_targets_name(&names, adapter->model, adapted, adapter->count, error);
+    free(adapted);
+    if (status != LOAM_OK) return status;
+    loam_targets_deinit(targets);
+    *targets = names;
+    return LOAM_OK;
+}
+
 static enum loam_status match(struct loam_adapter *adapter, bool fresh, struct loam_error *error)
 {
     struct loam_targets *targets = &adapter->config.targets;
     struct loam_linear *linear;
+    LOAM_TRY(check_beyond(adapter, fresh, error));
     for (size_t i = 0; (linear = loam_model_linear_at(adapter->model, i)) != NULL; i++) {
         bool matches = false;
         LOAM_TRY(loam_targets_match(targets, linear->path, &matches, error));
-        if (!matches) continue;
-        if (fresh) LOAM_TRY(check_rank(adapter->config.rank, linear, error));
-        LOAM_TRY(adopt(adapter, linear, error));
+        if (matches) LOAM_TRY(adopt(adapter, linear, error));
     }
     if (fresh) LOAM_TRY(check_entries(adapter, error));
     if (adapter->count == 0) {
@@ -115,9 +157,8 @@ static enum loam_status match(struct loam_adapter *adapter, bool fresh, struct l
         loam_bytes_deinit(&text);
         return status;
     }
-    // Written out by name: other readers of the adapter may count the head among "all".
-    if (targets->kind == LOAM_TARGET_ALL_LINEAR) return linear_names(targets, adapter->model, error);
-    return LOAM_OK;
+    LOAM_TRY(note_unused(adapter, error));
+    return name_targets(adapter, error);
 }
 
 enum loam_status loam_adapter_attach(struct loam_adapter **out, struct loam_model *model,
@@ -177,13 +218,18 @@ static enum loam_status check_settings(const struct loam_lora_settings *settings
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "LoRA rank is %d; it must be at least 1 (--lora-r)",
                          settings->rank);
     }
+    if (settings->rank > LOAM_LARGEST_RANK) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "LoRA rank is %d; it can be %d at most (--lora-r)",
+                         settings->rank, LOAM_LARGEST_RANK);
+    }
     if (!(settings->alpha > 0) || !isfinite(settings->alpha)) {
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "LoRA alpha is %g; it must be above 0 (--lora-alpha)",
                          settings->alpha);
     }
-    if (!(settings->dropout >= 0 && settings->dropout < 1)) {
+    if (!loam_lora_dropout_valid(settings->dropout)) {
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                         "LoRA dropout is %g; it must be 0 or more and less than 1 (--lora-dropout)",
+                         "LoRA dropout is %.9g; it must be 0 or more and less than 1, in single precision "
+                         "too (--lora-dropout)",
                          settings->dropout);
     }
     return LOAM_OK;
@@ -289,7 +335,7 @@ void loam_adapter_destroy(struct loam_adapter *adapter)
     }
     free(adapter->items);
     if (adapter->arena.base != NULL) adapter->model->device->memory->arena_deinit(&adapter->arena);
-    loam_safetensors_destroy(adapter->file);
+    loam_stored_adapter_close(&adapter->stored);
     loam_adapter_config_deinit(&adapter->config);
     free(adapter);
 }
@@ -304,9 +350,9 @@ int64_t loam_adapter_parameters(const struct loam_adapter *adapter)
     return total;
 }
 
-const char *loam_adapter_notice(const struct loam_adapter *adapter)
+void loam_adapter_warn(const struct loam_adapter *adapter, const struct loam_log *log)
 {
-    return adapter->config.notice;
+    loam_adapter_config_warn(&adapter->config, log);
 }
 
 struct loam_lora_settings loam_adapter_settings(const struct loam_adapter *adapter)

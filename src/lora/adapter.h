@@ -2,8 +2,7 @@
 #ifndef LOAM_LORA_ADAPTER_H
 #define LOAM_LORA_ADAPTER_H
 
-#include "io/safetensors.h"
-#include "lora/adapter_config.h"
+#include "lora/adapter_stored.h"
 
 // One adapted linear.
 struct loam_adapted {
@@ -21,15 +20,15 @@ struct loam_adapter {
     struct loam_adapter_config config;
     struct loam_adapted *items; // in model order
     size_t count;
-    struct loam_trainables *set;   // NULL: not trained
-    struct loam_arena arena;       // the matrices of an adapter that is only used
-    struct loam_safetensors *file; // an opened adapter, until it is filled
+    struct loam_trainables *set;       // NULL: not trained
+    struct loam_arena arena;           // the matrices of an adapter that is only used
+    struct loam_stored_adapter stored; // an opened adapter, until it is filled
 };
 
 // An adapter without matrices yet: takes `config` over (also on failure), finds the linears that its targets
 // name and sets their slots. A `fresh` one is a person's wish, and checked as such: every name of the list
-// must match, and the rank must not exceed a layer. One that was trained elsewhere may have names for other
-// models and any rank.
+// must match a linear, and neither a name nor an expression the head or the embedding. One that was trained
+// elsewhere may have names for other models, which are noted. The targets are a list after this.
 enum loam_status loam_adapter_attach(struct loam_adapter **out, struct loam_model *model,
                                      struct loam_adapter_config *config, bool fresh,
                                      struct loam_error *error);

@@ -15,8 +15,6 @@
 
 static const char file_name[] = "adapter_config.json";
 
-enum { LARGEST_RANK = 1 << 16 }; // more than any layer's
-
 // Keys of PEFT 0.21. OFF: any value but null, false, empty or `neutral` asks for mathematics that is not
 // built.
 enum key_use { KEY_READ, KEY_IGNORED, KEY_OFF };
@@ -117,14 +115,15 @@ static enum loam_status check_keys(struct loam_adapter_config *config, const jso
         }
         const char *text = json_string_value(value);
         if (key->neutral != NULL && text != NULL && strcmp(text, key->neutral) == 0) continue;
-        status = loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                           "%s: \"%s\" asks for %s, which loam does not have yet", path, name, key->what);
+        status =
+            loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                      "%s: \"%s\" asks for %s, which loam does not have yet: merge this one into its model "
+                      "with PEFT",
+                      path, name, key->what);
     }
-    if (status == LOAM_OK && unknown.size > 0) {
-        config->notice =
-            loam_format(error, "%s: keys that loam does not know are ignored: %s", path, unknown.data);
-        if (config->notice == NULL) status = LOAM_ERROR_MEMORY;
-    }
+    if (status == LOAM_OK && unknown.size > 0)
+        status = loam_adapter_config_note(config, error, "%s: keys that loam does not know are ignored: %s",
+                                          path, unknown.data);
     loam_bytes_deinit(&unknown);
     return status;
 }
@@ -149,6 +148,11 @@ static enum loam_status check_types(const json_t *root, const char *path, struct
     return LOAM_OK;
 }
 
+bool loam_lora_dropout_valid(double dropout)
+{
+    return dropout >= 0 && (float)dropout < 1;
+}
+
 static enum loam_status read_numbers(struct loam_adapter_config *config, const json_t *root, const char *path,
                                      struct loam_error *error)
 {
@@ -157,22 +161,24 @@ static enum loam_status read_numbers(struct loam_adapter_config *config, const j
     LOAM_TRY(loam_json_get_int(root, path, "r", &rank, error));
     LOAM_TRY(loam_json_get_double(root, path, "lora_alpha", &config->alpha, error));
     LOAM_TRY(loam_json_get_double(root, path, "lora_dropout", &config->dropout, error));
-    if (rank < 1 || rank > LARGEST_RANK) {
+    if (rank < 1 || rank > LOAM_LARGEST_RANK) {
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"r\" is %lld; expected 1 to %d", path,
-                         (long long)rank, LARGEST_RANK);
+                         (long long)rank, LOAM_LARGEST_RANK);
     }
     if (!(config->alpha > 0) || !isfinite(config->alpha)) {
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"lora_alpha\" is %g; expected a number above 0",
                          path, config->alpha);
     }
-    if (!(config->dropout >= 0 && config->dropout < 1)) {
+    if (!loam_lora_dropout_valid(config->dropout)) {
         return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "%s: \"lora_dropout\" is %g; expected 0 or more and less than 1", path,
-                         config->dropout);
+                         "%s: \"lora_dropout\" is %.9g; expected 0 or more and less than 1, in single "
+                         "precision too",
+                         path, config->dropout);
     }
     config->rank = (int)rank;
     LOAM_TRY(loam_json_get_bool(root, path, "use_rslora", &config->rslora, error));
-    LOAM_TRY(loam_module_values_read(&config->ranks, root, path, "rank_pattern", LARGEST_RANK, true, error));
+    LOAM_TRY(
+        loam_module_values_read(&config->ranks, root, path, "rank_pattern", LOAM_LARGEST_RANK, true, error));
     return loam_module_values_read(&config->alphas, root, path, "alpha_pattern", DBL_MAX, false, error);
 }
 

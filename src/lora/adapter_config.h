@@ -6,6 +6,8 @@
 #include "lora/module_values.h"
 #include "lora/target.h"
 
+enum { LOAM_LARGEST_RANK = 1 << 16 }; // more than any layer's
+
 struct loam_adapter_config {
     int rank;
     double alpha;
@@ -17,7 +19,15 @@ struct loam_adapter_config {
     struct loam_targets targets;
     char *base_model; // as the file names it; NULL: it does not
     char *revision;   // of the base; NULL: not said
-    char *notice;     // keys that loam does not know and left alone, for a log line; NULL: none
+    char *notice;     // what is worth a warning, a line for each, between line breaks; NULL: nothing
+};
+
+// One adapted module, for notices.
+struct loam_module_size {
+    const char *path;
+    int64_t rank;
+    int64_t in;
+    int64_t out;
 };
 
 // Reads DIRECTORY/adapter_config.json. What would change the mathematics and is not built is
@@ -28,6 +38,19 @@ enum loam_status loam_adapter_config_load(struct loam_adapter_config *config, co
 enum loam_status loam_adapter_config_module(const struct loam_adapter_config *config, const char *module,
                                             int *rank, double *scale, struct loam_error *error);
 void loam_adapter_config_deinit(struct loam_adapter_config *config);
+// 0 or more, and below 1 as the f32 with which ops compute.
+bool loam_lora_dropout_valid(double dropout);
+
+// Adds a line to the notice.
+enum loam_status loam_adapter_config_note(struct loam_adapter_config *config, struct loam_error *error,
+                                          const char *format, ...) LOAM_PRINTF(3, 4);
+// Notes what has no effect: names in a list of targets and keys of the patterns that match none of the
+// adapted modules, and keys of which an earlier one takes all modules; and ranks above a dimension.
+enum loam_status loam_adapter_config_note_unused(struct loam_adapter_config *config,
+                                                 const struct loam_module_size *modules, size_t count,
+                                                 struct loam_error *error);
+// Writes the lines of the notice.
+void loam_adapter_config_warn(const struct loam_adapter_config *config, const struct loam_log *log);
 
 // Writes DIRECTORY/adapter_config.json, atomically. `revision` may be NULL.
 enum loam_status loam_adapter_config_save(const struct loam_adapter_config *config, const char *base_model,

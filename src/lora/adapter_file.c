@@ -7,64 +7,6 @@
 #include "lora/adapter.h"
 
 static const char weights_name[] = "adapter_model.safetensors";
-static const char pickled_name[] = "adapter_model.bin";
-
-// ---- names ----
-
-struct matrix_name {
-    const char *path; // module path, in the tensor's name
-    size_t path_size;
-    char matrix; // 'A' or 'B'; 0: no LoRA matrix
-};
-
-static bool take_prefix(const char **text, const char *prefix)
-{
-    size_t size = strlen(prefix);
-    if (strncmp(*text, prefix, size) != 0) return false;
-    *text += size;
-    return true;
-}
-
-// "[base_model.model.]PATH.lora_A[.default].weight": PEFT writes the first part and leaves out the adapter's
-// name; raw state dictionaries have it the other way round.
-static struct matrix_name parse_name(const char *name)
-{
-    static const struct {
-        const char *suffix;
-        char matrix;
-    } endings[] = {
-        {".lora_A.weight", 'A'},
-        {".lora_B.weight", 'B'},
-        {".lora_A.default.weight", 'A'},
-        {".lora_B.default.weight", 'B'},
-    };
-    (void)take_prefix(&name, "base_model.model.");
-    size_t size = strlen(name);
-    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
-        size_t suffix = strlen(endings[i].suffix);
-        if (size > suffix && strcmp(name + size - suffix, endings[i].suffix) == 0)
-            return (struct matrix_name){name, size - suffix, endings[i].matrix};
-    }
-    return (struct matrix_name){name, size, 0};
-}
-
-// Whether a tensor's path is the linear's, which may go without the family's prefix ("transformer.").
-static bool names_linear(const struct matrix_name *name, const struct loam_linear *linear, const char *prefix)
-{
-    const char *path = linear->path;
-    if (strlen(path) == name->path_size && strncmp(path, name->path, name->path_size) == 0) return true;
-    if (prefix == NULL || !take_prefix(&path, prefix)) return false;
-    return strlen(path) == name->path_size && strncmp(path, name->path, name->path_size) == 0;
-}
-
-static bool model_has(const struct loam_model *model, const struct matrix_name *name)
-{
-    const struct loam_linear *linear;
-    for (size_t i = 0; (linear = loam_model_linear_at(model, i)) != NULL; i++) {
-        if (names_linear(name, linear, model->config.family->prefix)) return true;
-    }
-    return false;
-}
 
 // ---- opening ----
 
@@ -73,45 +15,35 @@ static const char *base_of(const struct loam_adapter *adapter)
     return adapter->config.base_model != NULL ? adapter->config.base_model : "not named";
 }
 
-static enum loam_status fail_unclaimed(const struct loam_adapter *adapter,
-                                       const struct loam_stored_tensor *tensor,
-                                       const struct matrix_name *name, struct loam_error *error)
+static bool model_has(const struct loam_model *model, const char *path)
 {
-    if (name->matrix == 0) {
-        return loam_fail(
-            error, LOAM_ERROR_UNSUPPORTED,
-            "%s: tensor \"%s\" is not a LoRA matrix of a linear module, which is all that loam has yet",
-            tensor->file, tensor->name);
+    const struct loam_linear *linear;
+    for (size_t i = 0; (linear = loam_model_linear_at(model, i)) != NULL; i++) {
+        if (strcmp(linear->path, path) == 0) return true;
     }
-    if (model_has(adapter->model, name)) {
+    return false;
+}
+
+static enum loam_status claim(struct loam_adapter *adapter, const struct loam_stored_module *module,
+                              struct loam_error *error)
+{
+    for (size_t i = 0; i < adapter->count; i++) {
+        struct loam_adapted *item = &adapter->items[i];
+        if (strcmp(item->linear->path, module->path) != 0) continue;
+        item->stored_a = module->a;
+        item->stored_b = module->b;
+        return LOAM_OK;
+    }
+    const struct loam_stored_tensor *tensor = module->a != NULL ? module->a : module->b;
+    if (model_has(adapter->model, module->path))
         return loam_fail(
             error, LOAM_ERROR_FORMAT,
             "%s: tensor \"%s\" is for a module that \"target_modules\" in adapter_config.json leaves out",
             tensor->file, tensor->name);
-    }
     return loam_fail(
         error, LOAM_ERROR_FORMAT,
         "%s: tensor \"%s\" is for a module that this model does not have; the adapter's base is \"%s\"",
         tensor->file, tensor->name, base_of(adapter));
-}
-
-static enum loam_status claim(struct loam_adapter *adapter, const struct loam_stored_tensor *tensor,
-                              struct loam_error *error)
-{
-    struct matrix_name name = parse_name(tensor->name);
-    struct loam_adapted *item = NULL;
-    for (size_t i = 0; i < adapter->count && item == NULL && name.matrix != 0; i++) {
-        if (names_linear(&name, adapter->items[i].linear, adapter->model->config.family->prefix))
-            item = &adapter->items[i];
-    }
-    if (item == NULL) return fail_unclaimed(adapter, tensor, &name, error);
-    const struct loam_stored_tensor **place = name.matrix == 'A' ? &item->stored_a : &item->stored_b;
-    if (*place != NULL) {
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensors \"%s\" and \"%s\" are the same matrix",
-                         tensor->file, (*place)->name, tensor->name);
-    }
-    *place = tensor;
-    return LOAM_OK;
 }
 
 // `wanted` is the matrix's shape in the model.
@@ -119,38 +51,21 @@ static enum loam_status check_stored(const struct loam_adapter *adapter,
                                      const struct loam_stored_tensor *stored, const char *name, int rank,
                                      const struct loam_tensor *wanted, struct loam_error *error)
 {
-    if (stored == NULL) {
-        return loam_fail(
-            error, LOAM_ERROR_FORMAT,
-            "%s: no tensor \"%s\", which \"target_modules\" in adapter_config.json asks for; the "
-            "adapter's base is \"%s\"",
-            loam_safetensors_at(adapter->file, 0)->file, name, base_of(adapter));
-    }
-    if (stored->dtype != LOAM_F32 && stored->dtype != LOAM_F16 && stored->dtype != LOAM_BF16) {
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is %s; expected f32, f16 or bf16",
-                         stored->file, stored->name, loam_dtype_name(stored->dtype));
-    }
-    if (stored->rank == 2 && stored->shape[0] == wanted->shape[0] && stored->shape[1] == wanted->shape[1])
-        return LOAM_OK;
-    char found[64] = "of rank other than 2";
-    if (stored->rank == 2) {
-        snprintf(found, sizeof found, "[%lld, %lld]", (long long)stored->shape[0],
-                 (long long)stored->shape[1]);
-    }
-    return loam_fail(
-        error, LOAM_ERROR_FORMAT,
-        "%s: tensor \"%s\" is %s; this model and rank %d ask for [%lld, %lld]; the adapter's base is "
-        "\"%s\"",
-        stored->file, stored->name, found, rank, (long long)wanted->shape[0], (long long)wanted->shape[1],
-        base_of(adapter));
+    if (stored != NULL)
+        return loam_stored_matrix_check(stored, &adapter->config, rank, wanted->shape[0], wanted->shape[1],
+                                        error);
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "%s: no tensor \"%s\", which \"target_modules\" in adapter_config.json asks for; the "
+                     "adapter's base is \"%s\"",
+                     loam_safetensors_at(adapter->stored.file, 0)->file, name, base_of(adapter));
 }
 
-static enum loam_status claim_all(struct loam_adapter *adapter, struct loam_error *error)
+static enum loam_status open_weights(struct loam_adapter *adapter, const char *directory,
+                                     struct loam_error *error)
 {
-    size_t stored = loam_safetensors_count(adapter->file);
-    if (stored == 0) return loam_fail(error, LOAM_ERROR_FORMAT, "%s: no tensors", weights_name);
-    for (size_t i = 0; i < stored; i++)
-        LOAM_TRY(claim(adapter, loam_safetensors_at(adapter->file, i), error));
+    LOAM_TRY(loam_stored_adapter_open(&adapter->stored, directory, error));
+    for (size_t i = 0; i < adapter->stored.count; i++)
+        LOAM_TRY(claim(adapter, &adapter->stored.modules[i], error));
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
         const struct loam_lora_slot *slot = &item->linear->lora;
@@ -158,29 +73,6 @@ static enum loam_status claim_all(struct loam_adapter *adapter, struct loam_erro
         LOAM_TRY(check_stored(adapter, item->stored_b, item->name_b, slot->rank, &slot->b, error));
     }
     return LOAM_OK;
-}
-
-static enum loam_status open_weights(struct loam_adapter *adapter, const char *directory,
-                                     struct loam_error *error)
-{
-    char *path = loam_path_join(directory, weights_name, error);
-    char *pickled = loam_path_join(directory, pickled_name, error);
-    enum loam_status status = LOAM_ERROR_MEMORY;
-    if (path != NULL && pickled != NULL) {
-        if (!loam_file_exists(path) && loam_file_exists(pickled)) {
-            status = loam_fail(
-                error, LOAM_ERROR_UNSUPPORTED,
-                "%s: a pickled adapter, which loam does not read; save it again with a PEFT that writes "
-                "%s",
-                pickled, weights_name);
-        } else {
-            status = loam_safetensors_open_file(&adapter->file, path, error);
-        }
-    }
-    free(path);
-    free(pickled);
-    if (status != LOAM_OK) return status;
-    return claim_all(adapter, error);
 }
 
 // Own memory for an adapter that is not trained: one arena, counted and then taken.
@@ -299,7 +191,7 @@ static enum loam_status fill_all(struct loam_adapter *adapter, struct loam_strea
 
 enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_error *error)
 {
-    if (adapter->file == NULL) {
+    if (adapter->stored.file == NULL) {
         return loam_fail(error, LOAM_ERROR_INTERNAL, "only an opened adapter is filled, and only once");
     }
     if (adapter->set != NULL) loam_adapter_point(adapter);
@@ -313,8 +205,7 @@ enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_err
         adapter->items[i].stored_a = NULL;
         adapter->items[i].stored_b = NULL;
     }
-    loam_safetensors_destroy(adapter->file);
-    adapter->file = NULL;
+    loam_stored_adapter_close(&adapter->stored);
     return LOAM_OK;
 }
 

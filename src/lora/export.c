@@ -161,14 +161,8 @@ static enum loam_status open_adapter(struct export *export, struct loam_error *e
     const struct loam_log *log = settings->callbacks == NULL ? NULL : &settings->callbacks->log;
     enum loam_status status =
         loam_adapter_open_stored(&export->adapter, export->model, settings->adapter, error);
-    if (status == LOAM_ERROR_UNSUPPORTED)
-        (void)loam_fail_prefix(error,
-                               "a GGUF adapter holds LoRA of linear modules alone (merge this one into its "
-                               "model with PEFT and convert that)");
-    if (status != LOAM_OK) return status;
-    const char *notice = loam_adapter_notice(export->adapter);
-    if (notice != NULL) loam_log_write(log, LOAM_LOG_WARNING, "%s", notice);
-    return LOAM_OK;
+    if (status == LOAM_OK) loam_adapter_warn(export->adapter, log);
+    return status;
 }
 
 static enum loam_status run(struct export *export, struct loam_export_result *result,

@@ -2,6 +2,7 @@
 #ifndef LOAM_LORA_LORA_H
 #define LOAM_LORA_LORA_H
 
+#include "base/log.h"
 #include "model/trainables.h"
 
 enum loam_lora_init { LOAM_LORA_GAUSSIAN, LOAM_LORA_KAIMING };
@@ -12,7 +13,7 @@ struct loam_lora_settings {
     double dropout; // --lora-dropout, 0 <= p < 1
     // "a,b,c": paths equal to an entry or ending in "." + entry, each entry matching something; "all-linear":
     // every linear but the head; with any of `* + ? | ( ) [ ] { } ^ $ \` a regular expression that must match
-    // the whole path (lora/target.h). NULL: the family's default.
+    // the whole path (lora/target.h), and becomes the list of what it matched. NULL: the family's default.
     const char *target_modules;
     enum loam_lora_init init;
 };
@@ -22,7 +23,7 @@ struct loam_lora_settings {
 struct loam_adapter;
 
 // A fresh adapter on `model`: matches the targets (none: an error listing the linear modules there are),
-// checks rank, registers A and B in `set` (NULL: for counting only), and sets each linear's slot; data comes
+// registers A and B in `set` (NULL: for counting only), and sets each linear's slot; data comes
 // with loam_adapter_start.
 enum loam_status loam_adapter_create(struct loam_adapter **out, struct loam_model *model,
                                      const struct loam_lora_settings *settings, struct loam_trainables *set,
@@ -38,8 +39,9 @@ enum loam_status loam_adapter_open(struct loam_adapter **out, struct loam_model 
 enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_error *error);
 void loam_adapter_destroy(struct loam_adapter *adapter);
 
-// What is worth a log line about an opened adapter's config (keys that loam does not know); NULL: nothing.
-const char *loam_adapter_notice(const struct loam_adapter *adapter);
+// Writes what is worth a warning: keys of an opened adapter's config that loam does not know, names and keys
+// there that match none of its modules, ranks above a dimension.
+void loam_adapter_warn(const struct loam_adapter *adapter, const struct loam_log *log);
 
 // Writes adapter_config.json and adapter_model.safetensors into the existing `directory` as PEFT does.
 // `revision`: of the base on the hub; NULL: the newest.

@@ -143,8 +143,7 @@ static enum loam_status open_all(struct merge *merge, struct loam_error *error)
     }
     for (size_t i = 0; i < merge->model->parameter_count; i++)
         LOAM_TRY(describe(merge, i, error));
-    const char *notice = loam_adapter_notice(merge->adapter);
-    if (notice != NULL) loam_log_write(log_of(settings), LOAM_LOG_WARNING, "%s", notice);
+    loam_adapter_warn(merge->adapter, log_of(settings));
     merge->shards = loam_shards_cut(merge->bytes, merge->model->parameter_count, settings->max_shard_bytes,
                                     merge->shard_of);
     return LOAM_OK;

@@ -67,16 +67,25 @@ void loam_module_values_deinit(struct loam_module_values *values)
     *values = (struct loam_module_values){0};
 }
 
-enum loam_status loam_module_values_find(const struct loam_module_values *values, const char *module,
-                                         double *value, struct loam_error *error)
+enum loam_status loam_module_values_index(const struct loam_module_values *values, const char *module,
+                                          size_t *index, struct loam_error *error)
 {
     for (size_t i = 0; i < values->count; i++) {
         bool matches = false;
         LOAM_TRY(loam_targets_match(&values->items[i].where, module, &matches, error));
         if (!matches) continue;
-        *value = values->items[i].value;
+        *index = i;
         return LOAM_OK;
     }
+    return LOAM_OK;
+}
+
+enum loam_status loam_module_values_find(const struct loam_module_values *values, const char *module,
+                                         double *value, struct loam_error *error)
+{
+    size_t index = values->count;
+    LOAM_TRY(loam_module_values_index(values, module, &index, error));
+    if (index < values->count) *value = values->items[index].value;
     return LOAM_OK;
 }
 

@@ -15,6 +15,7 @@ struct loam_module_value {
 struct loam_module_values {
     struct loam_module_value *items; // in the file's order, which counts: the first that matches holds
     size_t count;
+    size_t used; // of the items: by how many a module was found, once that was looked at
 };
 
 // Reads root[name], an object of numbers above 0 and not above `most`, whole ones if `whole`; null and
@@ -23,7 +24,9 @@ enum loam_status loam_module_values_read(struct loam_module_values *values, cons
                                          const char *path, const char *name, double most, bool whole,
                                          struct loam_error *error);
 void loam_module_values_deinit(struct loam_module_values *values);
-// `*value` is left alone where no expression matches.
+// The first item whose expression matches a module. `*index` and `*value` are left alone where none does.
+enum loam_status loam_module_values_index(const struct loam_module_values *values, const char *module,
+                                          size_t *index, struct loam_error *error);
 enum loam_status loam_module_values_find(const struct loam_module_values *values, const char *module,
                                          double *value, struct loam_error *error);
 // The same object as JSON; NULL: out of memory.

@@ -136,8 +136,7 @@ static enum loam_status open_run(struct evaluation_run *run, struct loam_error *
     LOAM_TRY(loam_session_load(&run->session, false, error));
     if (settings->adapter == NULL) return LOAM_OK;
     LOAM_TRY(loam_adapter_open(&run->adapter, run->session.model, settings->adapter, NULL, error));
-    const char *notice = loam_adapter_notice(run->adapter);
-    if (notice != NULL) loam_log_write(run->session.log, LOAM_LOG_WARNING, "%s", notice);
+    loam_adapter_warn(run->adapter, run->session.log);
     return LOAM_OK;
 }
 

@@ -84,11 +84,10 @@ static enum loam_status open_adapter(struct loam_train_job *job, struct loam_err
     const struct loam_train_settings *settings = job->settings;
     struct loam_model *model = job->session.model;
     if (settings->full) return LOAM_OK;
-    if (settings->adapter == NULL)
-        return loam_adapter_create(&job->adapter, model, &settings->lora, &job->trainables, error);
-    LOAM_TRY(loam_adapter_open(&job->adapter, model, settings->adapter, &job->trainables, error));
-    const char *notice = loam_adapter_notice(job->adapter);
-    if (notice != NULL) loam_log_write(job->log, LOAM_LOG_WARNING, "%s", notice);
+    LOAM_TRY(settings->adapter == NULL
+                 ? loam_adapter_create(&job->adapter, model, &settings->lora, &job->trainables, error)
+                 : loam_adapter_open(&job->adapter, model, settings->adapter, &job->trainables, error));
+    loam_adapter_warn(job->adapter, job->log);
     return LOAM_OK;
 }
 

@@ -18,6 +18,7 @@
 #include "model/files.h"
 #include "text/utf8.h"
 #include "train/checkpoint_files.h"
+#include "train/markdown.h"
 
 static const char metrics_name[] = "metrics.jsonl";
 static const char metrics_temporary[] = "metrics.jsonl.tmp-";
@@ -276,9 +277,11 @@ static enum loam_status append_adapter(struct loam_bytes *card, const struct loa
     LOAM_TRY(append_row(card, "lora_dropout", lora.dropout, error));
     char *targets = loam_adapter_targets(adapter, error);
     if (targets == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = loam_bytes_format(card, error, "| target_modules | `%s` |\n", targets);
+    enum loam_status status = loam_bytes_append_text(card, "| target_modules | ", error);
+    if (status == LOAM_OK) status = loam_markdown_code(card, targets, true, error);
     free(targets);
-    return status;
+    if (status != LOAM_OK) return status;
+    return loam_bytes_append_text(card, " |\n", error);
 }
 
 enum loam_status loam_output_format_settings(struct loam_bytes *card, const struct loam_loop *loop,
@@ -405,10 +408,12 @@ static enum loam_status append_card(struct loam_bytes *card, const struct loam_o
                                     const char *base, struct loam_error *error)
 {
     LOAM_TRY(append_front_matter(card, loop->settings->model_name, adapter != NULL, error));
-    LOAM_TRY(loam_bytes_format(card, error, "# %s\n\n%s of `%s`, made by loam %s.\n\n",
-                               adapter != NULL ? "LoRA adapter" : "Fine-tuned model",
-                               adapter != NULL ? "A LoRA adapter" : "A fine-tuned copy", base, LOAM_VERSION));
-    LOAM_TRY(loam_bytes_append_text(card, "## Settings\n\n", error));
+    LOAM_TRY(loam_bytes_append_text(card,
+                                    adapter != NULL ? "# LoRA adapter\n\nA LoRA adapter of "
+                                                    : "# Fine-tuned model\n\nA fine-tuned copy of ",
+                                    error));
+    LOAM_TRY(loam_markdown_code(card, base, false, error));
+    LOAM_TRY(loam_bytes_format(card, error, ", made by loam %s.\n\n## Settings\n\n", LOAM_VERSION));
     LOAM_TRY(loam_output_format_settings(card, loop, adapter, error));
     LOAM_TRY(append_changes(card, loop, error));
     LOAM_TRY(append_results(card, loop, error));

@@ -40,4 +40,64 @@ make_model "$tmp/complete"
 for name in config.json tokenizer.json tokenizer_config.json model.safetensors; do
     [ -s "$tmp/complete/$name" ] || fail "init: $name is missing"
 done
+# ---- Adapters ----
+"$LOAM" train --model "$tmp/complete" --data "$tiny/questions.json" --out "$tmp/adapter" --max-steps 2 --lora-r 4 \
+    --target-modules '.*mlp.*' "${one_thread[@]}" >/dev/null 2>&1
+ok 'an adapter by an expression' inspect "$tmp/adapter"
+output_has 'targets:    dense_4h_to_h, dense_h_to_4h'
+[ "$(grep -c 'transformer.h.[01].mlp.dense' "$tmp/stdout")" -eq 4 ] || fail "$(cat "$tmp/stdout")"
+
+# changed SCRIPT: a copy of the adapter whose config sed has changed.
+changed() {
+    rm -rf "$tmp/other" && cp -r "$tmp/adapter" "$tmp/other"
+    sed -i "$1" "$tmp/other/adapter_config.json"
+}
+# What the model refuses about an adapter by itself, inspect refuses too, in the same words.
+for script in 's/"r": 4/"r": 3/' 's/"dense_4h_to_h",//' 's/"use_dora": false/"use_dora": true/' \
+    's/"rank_pattern": {}/"rank_pattern": {"dense_h_to_4h": 2}/'; do
+    changed "$script"
+    refuses 1 "$tmp/other/adapter" "inspect after $script" inspect "$tmp/other"
+    refuses 1 "$tmp/other/adapter" "eval after $script" eval --model "$tmp/complete" --adapter "$tmp/other" \
+        --data "$tiny/questions.json"
+done
+# Keys that do nothing are told, and are not said to do something.
+changed 's/"rank_pattern": {}/"rank_pattern": {"no_such": 2}/; s/"alpha_pattern": {}/"alpha_pattern": {"attention": 2}/'
+ok 'patterns that match nothing' inspect "$tmp/other"
+grep -q 'others by' "$tmp/stdout" && fail "$(cat "$tmp/stdout")"
+for key in rank alpha; do
+    grep -q "^loam: warning: .*keys of \"${key}_pattern\" give no adapted module its $key" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+done
+ok 'eval with them' eval --model "$tmp/complete" --adapter "$tmp/other" --data "$tiny/questions.json"
+[ "$(grep -c '^loam: warning: .*_pattern' "$tmp/stderr")" -eq 2 ] || fail "$(cat "$tmp/stderr")"
+changed 's/"alpha_pattern": {}/"alpha_pattern": {"dense_h_to_4h": 2}/'
+ok 'a pattern that matches' inspect "$tmp/other"
+output_has 'others by alpha_pattern'
+[ ! -s "$tmp/stderr" ] || fail "$(cat "$tmp/stderr")"
+
+# Files that Git LFS has not fetched, and a base that is not there from this directory.
+for name in adapter_config.json adapter_model.safetensors; do
+    changed ''
+    printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 531968\n' >"$tmp/other/$name"
+    refuses 1 "$name is only a Git LFS pointer" "a pointer as $name" inspect "$tmp/other"
+    refuses 1 "$name is only a Git LFS pointer" "eval, a pointer as $name" eval --model "$tmp/complete" \
+        --adapter "$tmp/other" --data "$tiny/questions.json"
+done
+for base in base ./base sub/base ../base; do
+    changed "s|\"base_model_name_or_path\": \"[^\"]*\"|\"base_model_name_or_path\": \"$base\"|"
+    refuses 1 "$PWD" "the base $base" generate --adapter "$tmp/other" --prompt x
+    for text in "\"$base\"" --model; do
+        grep -qF -- "$text" "$tmp/message" || fail "$(cat "$tmp/message")"
+    done
+done
+
+# Targets that are not linear modules of layers; a rank above a dimension.
+for targets in lm_head 'dense,lm_head' '.*' word_embeddings '.*mlp.*|lm_head'; do
+    refuses 1 'leave it out' "$targets" train --model "$tmp/complete" --data "$tiny/questions.json" --out "$tmp/out" \
+        --target-modules "$targets"
+done
+ok 'a large rank' train --model "$tmp/complete" --data "$tiny/questions.json" --out "$tmp/large" --max-steps 1 \
+    --target-modules all-linear --lora-r 300 "${one_thread[@]}"
+[ "$(grep -c '^loam: warning: LoRA rank 300 is above the smaller dimension' "$tmp/stderr")" -eq 1 ] || fail "$(cat "$tmp/stderr")"
+ok 'a large rank, inspected' inspect "$tmp/large"
+ok 'a large rank, merged' merge --model "$tmp/complete" --adapter "$tmp/large" --out "$tmp/merged" --quiet
 finish

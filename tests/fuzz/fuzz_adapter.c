@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "fuzz.h"
-#include "lora/lora.h"
+#include "lora/adapter_stored.h"
 
 static const char config_text[] = "{\"model_type\": \"bloom\", \"vocab_size\": 8, \"hidden_size\": 4, "
                                   "\"n_layer\": 1, \"n_head\": 2}";
@@ -60,6 +60,21 @@ static void write_good_weights(void)
     fuzz_require(loam_safetensors_write(path, tensors, 2, &error) == LOAM_OK);
 }
 
+static bool check_alone(void)
+{
+    struct loam_error error;
+    struct loam_adapter_config config;
+    struct loam_stored_adapter stored;
+    if (loam_adapter_config_load(&config, fuzz_directory(), &error) != LOAM_OK) return false;
+    enum loam_status status = loam_stored_adapter_open(&stored, fuzz_directory(), &error);
+    if (status == LOAM_OK) {
+        status = loam_stored_adapter_check(&stored, &config, &error);
+        loam_stored_adapter_close(&stored);
+    }
+    loam_adapter_config_deinit(&config);
+    return status == LOAM_OK;
+}
+
 static void open_adapter(void)
 {
     struct loam_error error;
@@ -73,6 +88,9 @@ static void open_adapter(void)
         free(targets);
         loam_adapter_destroy(adapter);
     }
+    // What the model takes, the check without a model takes.
+    bool alone = check_alone();
+    fuzz_require(status != LOAM_OK || alone);
     // The model is as it was.
     struct loam_linear *linear;
     for (size_t i = 0; (linear = loam_model_linear_at(model, i)) != NULL; i++)

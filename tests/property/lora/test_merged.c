@@ -50,11 +50,12 @@ static struct loam_model *load(const struct fixture *fixture, const char *direct
 }
 
 // An adapter on every linear whose B is random as well.
-static void make_adapter(const struct fixture *fixture)
+static void make_adapter(const struct fixture *fixture, int rank)
 {
     struct loam_model *model = load(fixture, fixture->base);
     struct loam_trainables set = {0};
-    struct loam_lora_settings settings = {.rank = 5, .alpha = 7, .target_modules = "all-linear"};
+    struct loam_lora_settings settings = {
+        .rank = rank, .alpha = 1.4 * rank, .target_modules = "all-linear", .init = LOAM_LORA_KAIMING};
     struct loam_adapter *adapter;
     assert_ok(loam_adapter_create(&adapter, model, &settings, &set, &error));
     assert_ok(loam_trainables_allocate(&set, fixture->device, &error));
@@ -70,7 +71,7 @@ static void make_adapter(const struct fixture *fixture)
     loam_model_destroy(model);
 }
 
-static void setup(struct fixture *fixture, const char *config_text)
+static void setup(struct fixture *fixture, const char *config_text, int rank, const char *device)
 {
     char path[320];
     struct loam_config config;
@@ -81,12 +82,12 @@ static void setup(struct fixture *fixture, const char *config_text)
     snprintf(fixture->merged, sizeof fixture->merged, "%s/merged", fixture->root);
     snprintf(path, sizeof path, "%s/config.json", fixture->base);
     test_write_file(path, config_text, strlen(config_text));
-    assert_ok(loam_device_create(&fixture->device, "ref", 1, &error));
+    assert_ok(loam_device_create(&fixture->device, device, 1, &error));
     assert_ok(loam_config_load(&config, fixture->base, &error));
     assert_ok(loam_model_create(&model, &config, &error));
     assert_ok(loam_model_init_checkpoint(model, 5, LOAM_F32, fixture->base, NULL, &error));
     loam_model_destroy(model);
-    make_adapter(fixture);
+    make_adapter(fixture, rank);
 }
 
 static void teardown(struct fixture *fixture)
@@ -131,33 +132,40 @@ static float largest_difference(const float *a, const float *b)
     return largest;
 }
 
+static void check_logits(const char *config_text, int rank, const char *device)
+{
+    struct fixture fixture;
+    struct loam_merge_result result;
+    setup(&fixture, config_text, rank, device);
+    const struct loam_merge_settings settings = {
+        .model = fixture.base, .adapter = fixture.adapter, .out = fixture.merged, .max_shard_bytes = 1 << 30};
+    assert_ok(loam_merge(&settings, &result, &error));
+    float *base = logits_of(&fixture, fixture.base, false);
+    float *adapted = logits_of(&fixture, fixture.base, true);
+    float *merged = logits_of(&fixture, fixture.merged, false);
+    float *zero = calloc(TOKENS * VOCABULARY, sizeof *zero);
+    assert_non_null(zero);
+    float scale = largest_difference(adapted, zero);
+    assert_true(largest_difference(base, adapted) > 0.1f * scale); // the adapter matters
+    float difference = largest_difference(merged, adapted);
+    if (!(difference <= tolerance * scale))
+        fail_msg("rank %d on %s: logits differ by %g, of %g", rank, device, (double)difference,
+                 (double)scale);
+    free(zero);
+    free(merged);
+    free(adapted);
+    free(base);
+    teardown(&fixture);
+}
+
+// Rank 50 is above every dimension.
 static void same_logits(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof configs / sizeof configs[0]; i++) {
-        struct fixture fixture;
-        struct loam_merge_result result;
-        setup(&fixture, configs[i]);
-        const struct loam_merge_settings settings = {.model = fixture.base,
-                                                     .adapter = fixture.adapter,
-                                                     .out = fixture.merged,
-                                                     .max_shard_bytes = 1 << 30};
-        assert_ok(loam_merge(&settings, &result, &error));
-        float *base = logits_of(&fixture, fixture.base, false);
-        float *adapted = logits_of(&fixture, fixture.base, true);
-        float *merged = logits_of(&fixture, fixture.merged, false);
-        float *zero = calloc(TOKENS * VOCABULARY, sizeof *zero);
-        assert_non_null(zero);
-        float scale = largest_difference(adapted, zero);
-        assert_true(largest_difference(base, adapted) > 0.1f * scale); // the adapter matters
-        float difference = largest_difference(merged, adapted);
-        if (!(difference <= tolerance * scale))
-            fail_msg("logits differ by %g, of %g", (double)difference, (double)scale);
-        free(zero);
-        free(merged);
-        free(adapted);
-        free(base);
-        teardown(&fixture);
+        check_logits(configs[i], 5, "ref");
+        check_logits(configs[i], 50, "ref");
+        check_logits(configs[i], 50, "cpu");
     }
 }
 

@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "common_model.h"
-#include "io/safetensors.h"
+#include "lora/adapter_stored.h"
 
 static const struct loam_lora_settings usual = {.rank = 4, .alpha = 8, .dropout = 0.1};
 
@@ -17,6 +17,24 @@ static struct loam_adapter *fresh(struct test_model *fixture, const struct loam_
     assert_ok(loam_trainables_allocate(set, fixture->device, &error));
     assert_ok(loam_adapter_start(adapter, seed, &error));
     return adapter;
+}
+
+static void collect_warnings(void *user, enum loam_log_level level, const char *line)
+{
+    char *text = user; // [1024]
+    size_t used = strlen(text);
+    assert_int_equal(level, LOAM_LOG_WARNING);
+    snprintf(text + used, 1024 - used, "%s\n", line);
+}
+
+// What an adapter is warned of, a line each.
+static const char *warnings_of(const struct loam_adapter *adapter)
+{
+    static char text[1024];
+    const struct loam_log log = {.write = collect_warnings, .user = text};
+    text[0] = '\0';
+    loam_adapter_warn(adapter, &log);
+    return text;
 }
 
 // ---- targets and counts ----
@@ -38,7 +56,8 @@ static void counts_without_data(void **state)
         {"bloom", "h.1.mlp.dense_h_to_4h", 4 * (32 + 128), "h.1.mlp.dense_h_to_4h"},
         {"bloom", "all-linear", 2 * 4 * (64 + 128 + 160 + 160),
          "dense, dense_4h_to_h, dense_h_to_4h, query_key_value"},
-        {"bloom", ".*mlp.*", 2 * 4 * (160 + 160), ".*mlp.*"},
+        {"bloom", ".*mlp.*", 2 * 4 * (160 + 160), "dense_4h_to_h, dense_h_to_4h"},
+        {"bloom", ".*\\.1\\..*dense", 4 * 64, "transformer.h.1.self_attention.dense"},
         {"llama", NULL, 2 * 4 * (64 + 48), "q_proj, v_proj"},
         {"llama", "all-linear", 2 * 4 * (64 + 48 + 48 + 64 + 80 + 80 + 80),
          "down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj"},
@@ -71,18 +90,25 @@ static void refused_settings(void **state)
     } cases[] = {
         {{.rank = 0, .alpha = 8}, "rank is 0"},
         {{.rank = -3, .alpha = 8}, "rank is -3"},
-        {{.rank = 33, .alpha = 8}, "the rank can be 32 at most"},
+        {{.rank = 65537, .alpha = 8}, "LoRA rank is 65537; it can be 65536 at most"},
         {{.rank = 4, .alpha = 0}, "alpha is 0"},
         {{.rank = 4, .alpha = NAN}, "alpha"},
         {{.rank = 4, .alpha = INFINITY}, "alpha"},
         {{.rank = 4, .alpha = 8, .dropout = 1}, "dropout is 1"},
         {{.rank = 4, .alpha = 8, .dropout = -0.5}, "dropout"},
         {{.rank = 4, .alpha = 8, .dropout = NAN}, "dropout"},
+        {{.rank = 4, .alpha = 8, .dropout = 0.99999999}, "dropout is 0.99999999; it must"}, // 1 as a float
         {{.rank = 4, .alpha = 8, .target_modules = "q_proj"},
          "it has: dense, dense_4h_to_h, dense_h_to_4h, query_key_value"},
         {{.rank = 4, .alpha = 8, .target_modules = "dense,q_proj"}, "\"q_proj\" matches no"},
         {{.rank = 4, .alpha = 8, .target_modules = ".*q_proj"}, "\".*q_proj\" matches no"},
-        {{.rank = 4, .alpha = 8, .target_modules = "lm_head"}, "\"lm_head\" matches no"},
+        {{.rank = 4, .alpha = 8, .target_modules = "lm_head"}, "\"lm_head\" names lm_head"},
+        {{.rank = 4, .alpha = 8, .target_modules = "dense,lm_head"}, "\"lm_head\" names lm_head"},
+        {{.rank = 4, .alpha = 8, .target_modules = "word_embeddings,dense"},
+         "\"word_embeddings\" names transformer.word_embeddings"},
+        {{.rank = 4, .alpha = 8, .target_modules = ".*"}, "\".*\" names transformer.word_embeddings"},
+        {{.rank = 4, .alpha = 8, .target_modules = "lm_head|.*mlp.*"}, "names lm_head, and loam adapts"},
+        {{.rank = 4, .alpha = 8, .target_modules = "mlp"}, "\"mlp\" matches no linear"},
         {{.rank = 4, .alpha = 8, .target_modules = "(dense"}, "not a regular expression"},
     };
     test_model_names(&fixture, "bloom");
@@ -95,6 +121,30 @@ static void refused_settings(void **state)
     struct loam_adapter *second;
     assert_fails(loam_adapter_create(&second, fixture.model, &usual, NULL, &error), LOAM_ERROR_ARGUMENT,
                  "adapted already");
+    loam_adapter_destroy(adapter);
+    test_model_free(&fixture);
+}
+
+// As in PEFT, a rank above a dimension is allowed; it is told once.
+static void ranks_above_a_dimension(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct test_model fixture;
+    struct loam_adapter *adapter;
+    struct loam_lora_settings settings = usual;
+    test_model_names(&fixture, "bloom");
+    settings.rank = 32;
+    settings.target_modules = "dense";
+    assert_ok(loam_adapter_create(&adapter, fixture.model, &settings, NULL, &error));
+    assert_string_equal(warnings_of(adapter), "");
+    loam_adapter_destroy(adapter);
+    settings.rank = 33;
+    assert_ok(loam_adapter_create(&adapter, fixture.model, &settings, NULL, &error));
+    assert_string_equal(warnings_of(adapter),
+                        "LoRA rank 33 is above the smaller dimension of "
+                        "transformer.h.0.self_attention.dense, which is [32, 32], and of 1 more: it takes "
+                        "memory and expresses no more\n");
     loam_adapter_destroy(adapter);
     test_model_free(&fixture);
 }
@@ -246,7 +296,7 @@ static void saved_is_loaded(void **state)
     struct loam_lora_settings settings = loam_adapter_settings(adapter);
     assert_int_equal(settings.rank, 4);
     assert_true(settings.alpha == 8 && settings.dropout == 0.1);
-    assert_null(loam_adapter_notice(adapter));
+    assert_string_equal(warnings_of(adapter), "");
     assert_null(loam_model_linear_at(fixture.model, 0)->lora.da.data);
     assert_true(loam_model_linear_at(fixture.model, 0)->lora.scale == 2);
     loam_adapter_destroy(adapter);
@@ -264,6 +314,65 @@ static void saved_is_loaded(void **state)
     assert_ok(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error));
     check_marks(fixture.model, 0);
     loam_adapter_destroy(adapter);
+    test_remove_directory(directory);
+    test_model_free(&fixture);
+}
+
+// Writes `from` as `to` in the config of a saved adapter.
+static void change_config(const char *directory, const char *from, const char *to)
+{
+    char path[300], text[8192], changed[8192];
+    snprintf(path, sizeof path, "%s/adapter_config.json", directory);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    const char *at = strstr(text, from);
+    assert_non_null(at);
+    snprintf(changed, sizeof changed, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    test_write_file(path, changed, strlen(changed));
+}
+
+// Names and keys of a config that do nothing are told, a line for each kind.
+static void what_has_no_effect(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from;
+        const char *to;
+        const char *warnings;
+    } cases[] = {
+        {"\"rank_pattern\": {}", "\"rank_pattern\": {\"no_such\": 2, \"dense\": 4}",
+         "adapter_config.json: keys of \"rank_pattern\" give no adapted module its rank: \"no_such\"\n"},
+        {"\"alpha_pattern\": {}",
+         "\"alpha_pattern\": {\"dense|query_key_value\": 8, \"0.*dense\": 8, \"mlp.*\": 8}",
+         "adapter_config.json: keys of \"alpha_pattern\" give no adapted module its alpha: \"0.*dense\", "
+         "\"mlp.*\"\n"},
+        {"\"alpha_pattern\": {}", "\"alpha_pattern\": {\"h.0.*\": 8}", ""},
+        {"[\n    \"dense\"", "[\"q_proj\", \"h.2.self_attention.dense\",\n \"dense\"",
+         "adapter_config.json: names in \"target_modules\" match no adapted module: "
+         "\"h.2.self_attention.dense\", \"q_proj\"\n"},
+        {"[\n    \"dense\"", "[\"lm_head\",\n \"dense\"",
+         "target modules: \"lm_head\" names lm_head too, which stays as it is\n"
+         "adapter_config.json: names in \"target_modules\" match no adapted module: \"lm_head\"\n"},
+        {"\"revision\": null", "\"revision\": null, \"a\\nb\": 1", "a?b"},
+    };
+    struct loam_error error;
+    struct test_model fixture;
+    char directory[256];
+    test_model_loaded(&fixture, "bloom");
+    assert_non_null(test_make_directory(directory));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loam_adapter *adapter;
+        save_marked(&fixture, directory);
+        change_config(directory, cases[i].from, cases[i].to);
+        assert_ok(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error));
+        if (i + 1 < sizeof cases / sizeof cases[0])
+            assert_string_equal(warnings_of(adapter), cases[i].warnings);
+        else
+            assert_non_null(strstr(warnings_of(adapter), cases[i].warnings));
+        loam_adapter_destroy(adapter);
+    }
     test_remove_directory(directory);
     test_model_free(&fixture);
 }
@@ -325,6 +434,22 @@ static size_t index_of(const struct copy *copy, const char *part)
     return 0;
 }
 
+// What `loam inspect` finds, which has no model beside the adapter.
+static enum loam_status check_alone(const char *directory)
+{
+    struct loam_error error;
+    struct loam_adapter_config config;
+    struct loam_stored_adapter stored;
+    assert_ok(loam_adapter_config_load(&config, directory, &error));
+    enum loam_status status = loam_stored_adapter_open(&stored, directory, &error);
+    if (status == LOAM_OK) {
+        status = loam_stored_adapter_check(&stored, &config, &error);
+        loam_stored_adapter_close(&stored);
+    }
+    loam_adapter_config_deinit(&config);
+    return status;
+}
+
 static void other_spellings(void **state)
 {
     (void)state;
@@ -352,6 +477,7 @@ static void other_spellings(void **state)
         assert_ok(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error));
         check_marks(fixture.model, 0);
         loam_adapter_destroy(adapter);
+        assert_int_equal(check_alone(directory), LOAM_OK);
     }
     test_remove_directory(directory);
     test_model_free(&fixture);
@@ -449,6 +575,11 @@ static void twice(struct copy *copy)
     extra(copy, "h.0.self_attention.dense.lora_A.weight");
 }
 
+static void extra_adapted_head(struct copy *copy)
+{
+    extra(copy, "base_model.model.lm_head.lora_A.weight");
+}
+
 static void wrong_weights(void **state)
 {
     (void)state;
@@ -464,6 +595,7 @@ static void wrong_weights(void **state)
         {integers, LOAM_ERROR_UNSUPPORTED, "is i32"},
         {extra_magnitude, LOAM_ERROR_UNSUPPORTED, "lora_magnitude_vector"},
         {extra_head, LOAM_ERROR_UNSUPPORTED, "lm_head.weight"},
+        {extra_adapted_head, LOAM_ERROR_UNSUPPORTED, "adapts lm_head, and loam adapts the linear modules of"},
         {extra_untargeted, LOAM_ERROR_FORMAT, "leaves out"},
         {extra_layer, LOAM_ERROR_FORMAT, "this model does not have; the adapter's base is \"the/base\""},
         {twice, LOAM_ERROR_FORMAT, "are the same matrix"},
@@ -484,6 +616,7 @@ static void wrong_weights(void **state)
                      cases[i].message);
         assert_null(adapter);
         assert_int_equal(loam_model_linear_at(fixture.model, 0)->lora.rank, 0); // the model is as it was
+        assert_int_equal(check_alone(directory), cases[i].status);
     }
     test_remove_directory(directory);
     test_model_free(&fixture);
@@ -527,7 +660,8 @@ int main(void)
         cmocka_unit_test(starts_by_seed),      cmocka_unit_test(is_decayed_and_named),
         cmocka_unit_test(saved_is_loaded),     cmocka_unit_test(other_spellings),
         cmocka_unit_test(half_precision),      cmocka_unit_test(wrong_weights),
-        cmocka_unit_test(wrong_directories),
+        cmocka_unit_test(wrong_directories),   cmocka_unit_test(ranks_above_a_dimension),
+        cmocka_unit_test(what_has_no_effect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

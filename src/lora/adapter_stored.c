@@ -1,0 +1,296 @@
+#include "lora/adapter_stored.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/heap.h"
+#include "model/family.h"
+
+static const char weights_name[] = "adapter_model.safetensors";
+static const char pickled_name[] = "adapter_model.bin";
+
+// ---- names ----
+
+static bool take_prefix(const char **text, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    if (strncmp(*text, prefix, size) != 0) return false;
+    *text += size;
+    return true;
+}
+
+// "[base_model.model.]PATH.lora_A[.default].weight": PEFT writes the first part and leaves out the adapter's
+// name; raw state dictionaries have it the other way round. Gives 'A' or 'B' and the path; 0: no LoRA matrix.
+static char parse_name(const char *name, const char **path, size_t *size)
+{
+    static const struct {
+        const char *suffix;
+        char matrix;
+    } endings[] = {
+        {".lora_A.weight", 'A'},
+        {".lora_B.weight", 'B'},
+        {".lora_A.default.weight", 'A'},
+        {".lora_B.default.weight", 'B'},
+    };
+    (void)take_prefix(&name, "base_model.model.");
+    *path = name;
+    *size = strlen(name);
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        size_t suffix = strlen(endings[i].suffix);
+        if (*size <= suffix || strcmp(name + *size - suffix, endings[i].suffix) != 0) continue;
+        *size -= suffix;
+        return endings[i].matrix;
+    }
+    return 0;
+}
+
+// Whether `path` is the module of a weight row, in which "%d" stands for the number of a layer.
+static bool is_module_of(const char *path, const char *row)
+{
+    while (*path != '\0') {
+        if (strncmp(row, "%d", 2) == 0) {
+            size_t digits = strspn(path, "0123456789");
+            if (digits == 0) return false;
+            path += digits;
+            row += 2;
+        } else if (*path++ != *row++) {
+            return false;
+        }
+    }
+    return strcmp(row, ".weight") == 0;
+}
+
+// The row of a module that a family has under this path, or under its prefix and this path; NULL: none has.
+static const struct loam_weight_row *find_row(const char *path, const char **prefix)
+{
+    const struct loam_family *family;
+    for (size_t i = 0; (family = loam_family_at(i)) != NULL; i++) {
+        for (size_t j = 0; j < family->row_count; j++) {
+            const char *name = family->rows[j].name;
+            const char *short_name = name;
+            *prefix = "";
+            if (is_module_of(path, name)) return &family->rows[j];
+            *prefix = family->prefix;
+            if (take_prefix(&short_name, family->prefix) && is_module_of(path, short_name))
+                return &family->rows[j];
+        }
+    }
+    *prefix = "";
+    return NULL;
+}
+
+// ---- reading ----
+
+// A module's path as its family has it, and its row; a path that no family has stays as it is.
+static char *full_path(const char *text, size_t size, const struct loam_weight_row **row,
+                       struct loam_error *error)
+{
+    const char *prefix;
+    char *path = loam_strndup(text, size, error);
+    if (path == NULL) return NULL;
+    *row = find_row(path, &prefix);
+    char *full = loam_format(error, "%s%s", prefix, path);
+    free(path);
+    return full;
+}
+
+// A matrix and the module that its name says it is for.
+static enum loam_status read_module(struct loam_stored_module *module,
+                                    const struct loam_stored_tensor *tensor, struct loam_error *error)
+{
+    const char *path;
+    size_t size;
+    char matrix = parse_name(tensor->name, &path, &size);
+    *module =
+        (struct loam_stored_module){.a = matrix == 'A' ? tensor : NULL, .b = matrix == 'B' ? tensor : NULL};
+    if (matrix == 0)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "%s: tensor \"%s\" is not a LoRA matrix of a linear module, which is all that loam "
+                         "has: merge this one into its model with PEFT",
+                         tensor->file, tensor->name);
+    const struct loam_weight_row *row;
+    module->path = full_path(path, size, &row, error);
+    if (module->path == NULL) return LOAM_ERROR_MEMORY;
+    if (row == NULL || (row->role != LOAM_ROLE_HEAD && row->role != LOAM_ROLE_EMBEDDING)) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                     "%s: tensor \"%s\" adapts %s, and loam adapts the linear modules of layers alone: merge "
+                     "this one into its model with PEFT, or train it again without %s",
+                     tensor->file, tensor->name, module->path, module->path);
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+    const struct loam_stored_module *left = a;
+    const struct loam_stored_module *right = b;
+    return strcmp(left->path, right->path);
+}
+
+// Tensors of one file stand in one array, in the order of their data.
+static int compare_places(const void *a, const void *b)
+{
+    const struct loam_stored_module *left = a;
+    const struct loam_stored_module *right = b;
+    const struct loam_stored_tensor *first = left->a != NULL ? left->a : left->b;
+    const struct loam_stored_tensor *second = right->a != NULL ? right->a : right->b;
+    return (first > second) - (first < second);
+}
+
+// Puts the other matrix of a module to the one that is there.
+static enum loam_status join(struct loam_stored_module *module, const struct loam_stored_module *other,
+                             struct loam_error *error)
+{
+    const struct loam_stored_tensor *tensor = other->a != NULL ? other->a : other->b;
+    const struct loam_stored_tensor **place = other->a != NULL ? &module->a : &module->b;
+    if (*place != NULL)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensors \"%s\" and \"%s\" are the same matrix",
+                         tensor->file, (*place)->name, tensor->name);
+    *place = tensor;
+    return LOAM_OK;
+}
+
+// From one entry a tensor to one a module.
+static enum loam_status join_all(struct loam_stored_adapter *stored, struct loam_error *error)
+{
+    size_t kept = 0;
+    enum loam_status status = LOAM_OK;
+    qsort(stored->modules, stored->count, sizeof *stored->modules, compare_paths);
+    for (size_t i = 0; i < stored->count; i++) {
+        struct loam_stored_module *last = kept > 0 ? &stored->modules[kept - 1] : NULL;
+        if (last == NULL || strcmp(last->path, stored->modules[i].path) != 0) {
+            stored->modules[kept++] = stored->modules[i];
+            continue;
+        }
+        if (status == LOAM_OK) status = join(last, &stored->modules[i], error);
+        free(stored->modules[i].path);
+    }
+    stored->count = kept;
+    qsort(stored->modules, stored->count, sizeof *stored->modules, compare_places);
+    return status;
+}
+
+static enum loam_status read_modules(struct loam_stored_adapter *stored, const char *path,
+                                     struct loam_error *error)
+{
+    size_t count = loam_safetensors_count(stored->file);
+    if (count == 0) return loam_fail(error, LOAM_ERROR_FORMAT, "%s: no tensors", path);
+    stored->modules = loam_calloc(count, sizeof *stored->modules, error);
+    if (stored->modules == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        struct loam_stored_module *module = &stored->modules[stored->count++];
+        LOAM_TRY(read_module(module, loam_safetensors_at(stored->file, i), error));
+    }
+    return join_all(stored, error);
+}
+
+static enum loam_status open_file(struct loam_stored_adapter *stored, const char *path, const char *pickled,
+                                  struct loam_error *error)
+{
+    if (!loam_file_exists(path) && loam_file_exists(pickled))
+        return loam_fail(
+            error, LOAM_ERROR_UNSUPPORTED,
+            "%s: a pickled adapter, which loam does not read; save it again with a PEFT that writes %s",
+            pickled, weights_name);
+    LOAM_TRY(loam_safetensors_open_file(&stored->file, path, error));
+    return read_modules(stored, path, error);
+}
+
+enum loam_status loam_stored_adapter_open(struct loam_stored_adapter *stored, const char *directory,
+                                          struct loam_error *error)
+{
+    *stored = (struct loam_stored_adapter){0};
+    char *path = loam_path_join(directory, weights_name, error);
+    char *pickled = loam_path_join(directory, pickled_name, error);
+    enum loam_status status =
+        path != NULL && pickled != NULL ? open_file(stored, path, pickled, error) : LOAM_ERROR_MEMORY;
+    free(path);
+    free(pickled);
+    if (status != LOAM_OK) loam_stored_adapter_close(stored);
+    return status;
+}
+
+void loam_stored_adapter_close(struct loam_stored_adapter *stored)
+{
+    for (size_t i = 0; i < stored->count; i++)
+        free(stored->modules[i].path);
+    free(stored->modules);
+    loam_safetensors_destroy(stored->file);
+    *stored = (struct loam_stored_adapter){0};
+}
+
+// ---- checking ----
+
+// "4", or "any number" for 0.
+static void size_text(int64_t size, char text[24])
+{
+    if (size > 0)
+        snprintf(text, 24, "%lld", (long long)size);
+    else
+        snprintf(text, 24, "any number");
+}
+
+enum loam_status loam_stored_matrix_check(const struct loam_stored_tensor *stored,
+                                          const struct loam_adapter_config *config, int rank, int64_t rows,
+                                          int64_t columns, struct loam_error *error)
+{
+    if (stored->dtype != LOAM_F32 && stored->dtype != LOAM_F16 && stored->dtype != LOAM_BF16)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is %s; expected f32, f16 or bf16",
+                         stored->file, stored->name, loam_dtype_name(stored->dtype));
+    bool fits = stored->rank == 2 && (rows == 0 || stored->shape[0] == rows) &&
+                (columns == 0 || stored->shape[1] == columns);
+    if (fits) return LOAM_OK;
+    char found[64] = "of rank other than 2";
+    char wanted[2][24];
+    if (stored->rank == 2)
+        snprintf(found, sizeof found, "[%lld, %lld]", (long long)stored->shape[0],
+                 (long long)stored->shape[1]);
+    size_text(rows, wanted[0]);
+    size_text(columns, wanted[1]);
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "%s: tensor \"%s\" is %s; %s %d ask%s for [%s, %s]; the adapter's base is \"%s\"",
+                     stored->file, stored->name, found,
+                     rows > 0 && columns > 0 ? "this model and rank" : "rank", rank,
+                     rows > 0 && columns > 0 ? "" : "s", wanted[0], wanted[1],
+                     config->base_model != NULL ? config->base_model : "not named");
+}
+
+// Names the matrix that belongs to `stored`: its name with the other letter.
+static enum loam_status fail_missing(const struct loam_stored_tensor *stored, struct loam_error *error)
+{
+    static const char infix[] = ".lora_";
+    const char *letter = NULL;
+    for (const char *at = stored->name; (at = strstr(at, infix)) != NULL;)
+        letter = at += sizeof infix - 1;
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: %.*s%c%s is missing", stored->file,
+                     (int)(letter - stored->name), stored->name, *letter == 'A' ? 'B' : 'A', letter + 1);
+}
+
+static enum loam_status check_pair(const struct loam_stored_module *module,
+                                   const struct loam_adapter_config *config, struct loam_error *error)
+{
+    int rank;
+    double scale;
+    const struct loam_stored_tensor *there = module->a != NULL ? module->a : module->b;
+    if (module->a == NULL || module->b == NULL) return fail_missing(there, error);
+    LOAM_TRY(loam_adapter_config_module(config, module->path, &rank, &scale, error));
+    LOAM_TRY(loam_stored_matrix_check(module->a, config, rank, rank, 0, error));
+    return loam_stored_matrix_check(module->b, config, rank, 0, rank, error);
+}
+
+enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *stored,
+                                           const struct loam_adapter_config *config, struct loam_error *error)
+{
+    for (size_t i = 0; i < stored->count; i++) {
+        const struct loam_stored_module *module = &stored->modules[i];
+        const struct loam_stored_tensor *tensor = module->a != NULL ? module->a : module->b;
+        bool matches = false;
+        LOAM_TRY(loam_targets_match(&config->targets, module->path, &matches, error));
+        if (!matches)
+            return loam_fail(error, LOAM_ERROR_FORMAT,
+                             "%s: tensor \"%s\" is for a module that \"target_modules\" in "
+                             "adapter_config.json leaves out",
+                             tensor->file, tensor->name);
+        LOAM_TRY(check_pair(module, config, error));
+    }
+    return LOAM_OK;
+}

@@ -1,0 +1,38 @@
+// adapter_model.safetensors by itself, without the model that it is for: pairs of matrices, one a module.
+#ifndef LOAM_LORA_ADAPTER_STORED_H
+#define LOAM_LORA_ADAPTER_STORED_H
+
+#include "io/safetensors.h"
+#include "lora/adapter_config.h"
+
+struct loam_stored_module {
+    char *path; // "transformer.h.0.mlp.dense_h_to_4h", with the family's prefix where the file leaves it out
+    const struct loam_stored_tensor *a; // [r, in]; NULL: the file has none
+    const struct loam_stored_tensor *b; // [out, r]; NULL: the file has none
+};
+
+struct loam_stored_adapter {
+    struct loam_safetensors *file;
+    struct loam_stored_module *modules; // in the file's order
+    size_t count;
+};
+
+// Reads DIRECTORY/adapter_model.safetensors: at least one tensor, every one a LoRA matrix of a linear module
+// that loam adapts, none twice.
+enum loam_status loam_stored_adapter_open(struct loam_stored_adapter *stored, const char *directory,
+                                          struct loam_error *error);
+void loam_stored_adapter_close(struct loam_stored_adapter *stored);
+
+// Whether a matrix is one that loam computes with, and `rows` times `columns`; 0 is any number. `config` is
+// for messages.
+enum loam_status loam_stored_matrix_check(const struct loam_stored_tensor *stored,
+                                          const struct loam_adapter_config *config, int rank, int64_t rows,
+                                          int64_t columns, struct loam_error *error);
+
+// What holds whatever the model is: each module has both matrices, in the rank that the config gives it, and
+// is one of its targets.
+enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *stored,
+                                           const struct loam_adapter_config *config,
+                                           struct loam_error *error);
+
+#endif

@@ -1,0 +1,111 @@
+#include "lora/target_names.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+
+// The role of a module's weight; LOAM_ROLE_IGNORED: it has none.
+static enum loam_role role_of(const struct loam_family *family, const char *module)
+{
+    size_t size = strlen(module);
+    for (size_t i = 0; i < family->row_count; i++) {
+        const char *name = family->rows[i].name;
+        if (strncmp(name, module, size) == 0 && strcmp(name + size, ".weight") == 0)
+            return family->rows[i].role;
+    }
+    return LOAM_ROLE_IGNORED;
+}
+
+// ---- what loam does not adapt ----
+
+static enum loam_status find_target(const struct loam_targets *targets, const char *module,
+                                    const char **target, struct loam_error *error)
+{
+    *target = NULL;
+    for (size_t i = 0; i < targets->count && *target == NULL; i++)
+        if (loam_target_entry_matches(targets->entries[i], module)) *target = targets->entries[i];
+    if (targets->kind != LOAM_TARGET_PATTERN) return LOAM_OK;
+    bool matches = false;
+    LOAM_TRY(loam_targets_match(targets, module, &matches, error));
+    if (matches) *target = targets->pattern;
+    return LOAM_OK;
+}
+
+enum loam_status loam_targets_beyond(const struct loam_targets *targets, const struct loam_family *family,
+                                     const char **module, const char **target, struct loam_error *error)
+{
+    *module = NULL;
+    for (size_t i = 0; i < family->module_count; i++) {
+        const char *path = family->modules[i].path;
+        enum loam_role role = role_of(family, path);
+        if (role != LOAM_ROLE_HEAD && role != LOAM_ROLE_EMBEDDING) continue;
+        LOAM_TRY(find_target(targets, path, target, error));
+        if (*target == NULL) continue;
+        *module = path;
+        return LOAM_OK;
+    }
+    return LOAM_OK;
+}
+
+// ---- names ----
+
+// The layers in which the linear of a row of the module tree ("model.layers.%d.mlp.up_proj") is adapted; for
+// every other module 0.
+static int64_t adapted_layers(const char *row, const struct loam_linear *const *adapted, size_t count)
+{
+    size_t size = strlen(row);
+    int64_t layers = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *name = adapted[i]->weight->row->name;
+        layers += strncmp(name, row, size) == 0 && strcmp(name + size, ".weight") == 0;
+    }
+    return layers;
+}
+
+// Whether all modules that `ending` names are adapted. `whole[i]`: the module of row i is, in every layer.
+static bool names_adapted_only(const char *ending, const struct loam_family *family, const bool *whole)
+{
+    for (size_t i = 0; i < family->module_count; i++)
+        if (loam_target_entry_matches(ending, family->modules[i].path) && !whole[i]) return false;
+    return true;
+}
+
+// The part of a linear's path, below its layer, that names it; else the whole path.
+static const char *name_of(const struct loam_linear *linear, const struct loam_family *family,
+                           const bool *whole)
+{
+    const char *path = linear->path;
+    size_t row_tail = strlen(strstr(linear->weight->row->name, "%d.") + strlen("%d.")) - strlen(".weight");
+    const char *below = path + strlen(path) - row_tail;
+    for (const char *at = path + strlen(path) - 1; at >= below; at--)
+        if ((at == below || at[-1] == '.') && names_adapted_only(at, family, whole)) return at;
+    return path;
+}
+
+static enum loam_status make_list(struct loam_targets *names, const struct loam_model *model,
+                                  const struct loam_linear *const *adapted, size_t count, bool *whole,
+                                  const char **list, struct loam_error *error)
+{
+    const struct loam_family *family = model->config.family;
+    for (size_t i = 0; i < family->module_count; i++)
+        whole[i] = adapted_layers(family->modules[i].path, adapted, count) == model->config.layers;
+    for (size_t i = 0; i < count; i++)
+        list[i] = name_of(adapted[i], family, whole);
+    return loam_targets_init_list(names, list, count, error);
+}
+
+enum loam_status loam_targets_name(struct loam_targets *names, const struct loam_model *model,
+                                   const struct loam_linear *const *adapted, size_t count,
+                                   struct loam_error *error)
+{
+    *names = (struct loam_targets){0};
+    bool *whole = loam_calloc(model->config.family->module_count, sizeof *whole, error);
+    const char **list = loam_calloc(count, sizeof *list, error);
+    enum loam_status status = whole != NULL && list != NULL
+                                  ? make_list(names, model, adapted, count, whole, list, error)
+                                  : LOAM_ERROR_MEMORY;
+    free(list);
+    free(whole);
+    return status;
+}
