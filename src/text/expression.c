@@ -188,6 +188,9 @@ static enum loam_status rewrite_operator(struct loam_expression *expression, str
     case 'B':
         expression->at += 2;
         return write_boundary(expression, letter == 'B', error);
+    case 'R': // Oniguruma 6.9.8 does not find U+2028 and U+2029 here
+        expression->at += 2;
+        return write_string(expression, "(?>\\x0D\\x0A|[\\x0A-\\x0D\\x{85}\\x{2028}\\x{2029}])", error);
     case 'X':
     case 'y':
     case 'Y':

@@ -1,6 +1,6 @@
 // Made by scripts/unicode_tables.py from `tokenizers` 0.23.3; never changed by hand.
-// Combining classes, as ranks in their order, as the crate unicode-normalization-alignments has them: Unicode 9.0;
-// and what composes to what, without Hangul: Unicode 9.0.
+// Combining classes, as ranks in their order, as the crate unicode-normalization-alignments has them:
+// Unicode 9.0; and what composes to what, without Hangul: Unicode 9.0.
 #include "text/unicode_data.h"
 
 // clang-format off
