@@ -1,8 +1,8 @@
 // Made by scripts/unicode_tables.py from `tokenizers` 0.23.3; never changed by hand.
+// clang-format off
 // Properties of other kinds, as the package's Oniguruma has them: Unicode 16.0.
 #include "text/unicode_data.h"
 
-// clang-format off
 static const uint32_t case_ignorable_items[] = {
     0, 79873, 81920, 94209, 96256, 118785, 120832, 192513, 194560, 196609, 198656, 344065, 346112, 354305, 356352,
     358401, 360448, 368641, 370688, 374785, 378880, 1409025, 1802240, 1810433, 1814528, 1822721, 1824768, 1843201,

@@ -1,8 +1,8 @@
 // Made by scripts/unicode_tables.py from `tokenizers` 0.23.3; never changed by hand.
+// clang-format off
 // Canonical decompositions, as the crate unicode-normalization-alignments has them: Unicode 9.0.
 #include "text/unicode_data.h"
 
-// clang-format off
 static const struct loam_decomposition canonical_items[] = {
     {192, 0, 2}, {193, 2, 2}, {194, 4, 2}, {195, 6, 2}, {196, 8, 2}, {197, 10, 2}, {199, 12, 2}, {200, 14, 2},
     {201, 16, 2}, {202, 18, 2}, {203, 20, 2}, {204, 22, 2}, {205, 24, 2}, {206, 26, 2}, {207, 28, 2}, {209, 30, 2},

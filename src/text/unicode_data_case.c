@@ -1,8 +1,8 @@
 // Made by scripts/unicode_tables.py from `tokenizers` 0.23.3; never changed by hand.
+// clang-format off
 // Characters that match each other where case is ignored, as the package's Oniguruma has them: Unicode 16.0.
 #include "text/unicode_data.h"
 
-// clang-format off
 static const uint32_t sequences_items[] = {
     1, 262144, 456706, 458752, 622594, 624640, 673794, 675840, 784385, 786432, 1015810, 1017856, 1433601, 1435648,
     1437697, 1439744, 1572865, 1576960, 1587201, 1591296, 1593345, 1595392, 1597441, 1599488, 1611777, 1613824,

@@ -1,4 +1,5 @@
 // Made by scripts/unicode_tables.py from `tokenizers` 0.23.3; never changed by hand.
+// clang-format off
 // The classes of the parts that are no expressions, and lower case:
 // word characters by the crate regex (Whitespace, single_word): Unicode 16.0;
 // numeric by Rust's standard library (Digits): Unicode 17.0;
@@ -6,7 +7,6 @@
 // lower case by Rust's standard library (Lowercase): Unicode 17.0.
 #include "text/unicode_data.h"
 
-// clang-format off
 static const uint32_t classes_items[] = {
     0, 18434, 28672, 65538, 67592, 98309, 118792, 133121, 186376, 194569, 196616, 198657, 251912, 260096, 272386,
     274432, 327682, 329736, 331776, 342024, 344064, 348161, 350216, 352256, 364548, 368640, 370689, 372744, 376832,

@@ -1,8 +1,8 @@
 // Made by scripts/unicode_tables.py from `tokenizers` 0.23.3; never changed by hand.
+// clang-format off
 // Compatible decompositions, as the crate unicode-normalization-alignments has them: Unicode 9.0.
 #include "text/unicode_data.h"
 
-// clang-format off
 static const struct loam_decomposition compatible_items[] = {
     {160, 3266, 1}, {168, 3267, 2}, {170, 3269, 1}, {175, 3270, 2}, {178, 3272, 1}, {179, 3273, 1}, {180, 3274, 2},
     {181, 3276, 1}, {184, 3277, 2}, {185, 3279, 1}, {186, 3280, 1}, {188, 3281, 3}, {189, 3284, 3}, {190, 3287, 3},

@@ -1,9 +1,9 @@
 // Made by scripts/unicode_tables.py from `tokenizers` 0.23.3; never changed by hand.
-// Combining classes, as ranks in their order, as the crate unicode-normalization-alignments has them:
-// Unicode 9.0; and what composes to what, without Hangul: Unicode 9.0.
+// clang-format off
+// Combining classes, as ranks in their order, as the crate unicode-normalization-alignments has them: Unicode 9.0;
+// and what composes to what, without Hangul: Unicode 9.0.
 #include "text/unicode_data.h"
 
-// clang-format off
 static const uint32_t combining_items[] = {
     0, 1572914, 1615923, 1617965, 1626163, 1628203, 1630253, 1640489, 1644589, 1652777, 1656877, 1679361, 1689645,
     1697842, 1703936, 1708082, 1710080, 1714230, 1716274, 1718317, 1724466, 1730605, 1734656, 1736754, 1742893,

@@ -1,8 +1,8 @@
 // Made by scripts/unicode_tables.py from `tokenizers` 0.23.3; never changed by hand.
+// clang-format off
 // Properties of letters, as the package's Oniguruma has them: Unicode 16.0.
 #include "text/unicode_data.h"
 
-// clang-format off
 static const uint32_t alphabetic_items[] = {
     0, 133121, 186368, 198657, 251904, 348161, 350208, 370689, 372736, 380929, 382976, 393217, 440320, 442369, 505856,
     507905, 1445888, 1454081, 1478656, 1507329, 1517568, 1531905, 1533952, 1536001, 1538048, 1714177, 1716224,

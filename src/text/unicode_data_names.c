@@ -1,8 +1,8 @@
 // Made by scripts/unicode_tables.py from `tokenizers` 0.23.3; never changed by hand.
+// clang-format off
 // The names of properties in their order, as the package's Oniguruma has them: Unicode 16.0.
 #include "text/unicode_data.h"
 
-// clang-format off
 extern const struct loam_runs loam_unicode_alphabetic;
 extern const struct loam_runs loam_unicode_lowercase;
 extern const struct loam_runs loam_unicode_uppercase;

@@ -1,8 +1,8 @@
 // Made by scripts/unicode_tables.py from `tokenizers` 0.23.3; never changed by hand.
+// clang-format off
 // Categories, scripts and blocks, as the package's Oniguruma has them: Unicode 16.0.
 #include "text/unicode_data.h"
 
-// clang-format off
 static const uint32_t categories_items[] = {
     25, 65558, 67601, 73747, 75793, 81933, 83982, 86033, 88082, 90129, 92172, 94225, 98312, 118801, 122898, 129041,
     133120, 186381, 188433, 190478, 192532, 194571, 196628, 198657, 251917, 253970, 256014, 258066, 260121, 327702,

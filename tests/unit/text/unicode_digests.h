@@ -1,13 +1,12 @@
 // Made by scripts/unicode_tables.py from `tokenizers` 0.23.3; never changed by hand.
-// What the package gives for every code point: classes by FNV-1a of 64 bits over the spans of their code
-// points (3 bytes for each end), forms over the characters that change (3 bytes) and what they become, with a
-// zero byte.
+// clang-format off
+// What the package gives for every code point: classes by FNV-1a of 64 bits over the spans of their code points (3 bytes
+// for each end), forms over the characters that change (3 bytes) and what they become, with a zero byte.
 #ifndef LOAM_TESTS_UNICODE_DIGESTS_H
 #define LOAM_TESTS_UNICODE_DIGESTS_H
 
 #include <stdint.h>
 
-// clang-format off
 struct digest {
     const char *name; // an expression, a class or a form
     uint64_t value;
