@@ -3,11 +3,10 @@
 
     parity_tokenizer.py --records build/release/bench/tokenizer_records [--squad FILE]... TOKENIZER.JSON...
 
-For each tokenizer: every code point on its own (those that come out differently are listed, and kept out of
-the random strings: the libraries carry the tables of different Unicode versions), --count random strings,
-and every context of the SQuAD files. Ids, byte offsets and decoded text (with and without special tokens,
-and streamed) must be equal; a string that is not UTF-8 must be refused by loam, naming the byte. Exit code
-1 when anything differs.
+For each tokenizer: every code point on its own, --count random strings, and every context of the SQuAD files. Ids,
+byte offsets and decoded text (with and without special tokens, and streamed) must be equal; a string that is not
+UTF-8 must be refused by loam, naming the byte. With --parts the same, without SQuAD, for a small tokenizer of each
+normalizer, pre-tokenizer and kind of expression that depends on Unicode. Exit code 1 when anything differs.
 """
 import argparse
 import json
@@ -17,7 +16,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import unicodedata
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from tokenizers import Tokenizer  # noqa: E402
@@ -99,7 +97,7 @@ def sweep(tokenizer, records, path):
     beside marks of the lowest and the highest combining class, which normal forms move across marks that they
     know."""
     points = [p for p in range(0x110000) if not 0xD800 <= p <= 0xDFFF]
-    texts = [f"a{chr(p)}b {chr(p)}1 {chr(p)}{chr(p)}. e{chr(p)}\u0334 e\u0345{chr(p)}" for p in points]
+    texts = [f"a{chr(p)}b {chr(p)}1 {chr(p)}{chr(p)}. e{chr(p)}\u0334 e\u0345{chr(p)}xyz{chr(p)}zyx{chr(p)}" for p in points]
     encoded = [text.encode() for text in texts]
     different = []
     for start in range(0, len(points), 50 * BATCH):
@@ -129,17 +127,14 @@ SPACES = [" ", "  ", "\t", "\n", "\r\n", "\u00a0", "\u3000", "\u2003", "\u0085",
 BROKEN = [b"\x80", b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xff", b"\xfe"]
 
 
-def random_point(rng, banned):
+def random_point(rng):
     planes = [(0x20, 0x7E), (0x80, 0x24F), (0x250, 0x2FFF), (0x3000, 0xD7FF), (0xE000, 0xFFFF), (0x10000, 0x1FFFF),
               (0x20000, 0x3FFFF), (0x40000, 0xDFFFF), (0xE0000, 0xEFFFF), (0xF0000, 0x10FFFF), (0, 0x1F), (0x300, 0x36F)]
-    while True:
-        low, high = rng.choice(planes)
-        point = rng.randint(low, high)
-        if point not in banned:
-            return chr(point)
+    low, high = rng.choice(planes)
+    return chr(rng.randint(low, high))
 
 
-def random_part(rng, banned, specials):
+def random_part(rng, specials):
     kind = rng.randrange(12)
     if kind < 3:
         return rng.choice(WORDS)
@@ -157,16 +152,15 @@ def random_part(rng, banned, specials):
         return "".join(rng.choice(".,!?;:'\"()[]{}<>/\\|@#$%^&*-_=+`~") for _ in range(rng.randint(1, 6)))
     if kind == 9:
         return "".join(rng.choice("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(rng.choice([1, 5, 60])))
-    return "".join(random_point(rng, banned) for _ in range(rng.randint(1, 8)))
+    return "".join(random_point(rng) for _ in range(rng.randint(1, 8)))
 
 
-def random_texts(rng, count, banned, specials):
+def random_texts(rng, count, specials):
     for _ in range(count):
-        parts = [random_part(rng, banned, specials) for _ in range(rng.randint(0, 12))]
+        parts = [random_part(rng, specials) for _ in range(rng.randint(0, 12))]
         if rng.random() < 0.5:
             parts = [rng.choice(["", " "]) + part for part in parts]
-        text = "".join(parts)
-        text = "".join(c for c in text if ord(c) not in banned).encode()
+        text = "".join(parts).encode()
         if rng.random() < 0.05:
             at = rng.randint(0, len(text))
             text = text[:at] + rng.choice(BROKEN) + text[at:]
@@ -181,23 +175,69 @@ def squad_contexts(paths):
                     yield paragraph["context"].encode()
 
 
-def check(path, options):
+EXPRESSIONS = (
+    r"\p{L}+|\p{N}{1,3}|[^\s\p{L}\p{N}]", r"[^\W_]+", r"\b", r"\B", r"[[:punct:]]+", r"\p{Lu}?[\p{Ll}\p{M}]+",
+    r"(?i:'s|'t|k)|[^\r\n\p{L}\p{N}]?\p{L}+", r"(?i)[\p{Lu}&&\p{Greek}]+", r"(?i:[\p{Ll}])", r"(?i:ß|ﬁ|ɤ)",
+    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]+", r"\p{Emoji_Presentation}|\p{Extended_Pictographic}", r"\P{Assigned}+",
+    r"[\p{P}\p{S}&&[^\p{ASCII}]]+", r"[[:alnum:][:^graph:]]+", r"\s+(?!\S)|\s+", r"\p{In_Thai}|\p{Cyrillic}",
+)
+
+
+def split(pattern):
+    return {"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}
+
+
+def write_parts(directory):
+    """Tokenizers of one part each, with a token for every byte and a mark where a piece begins."""
+    bytes_ = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in bytes_]
+    letters = [chr(byte) for byte in bytes_] + [chr(0x100 + index) for index in range(len(others))]
+    normalizers = [{"type": kind} for kind in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase")]
+    normalizers += [{"type": "Strip", "strip_left": True, "strip_right": True},
+                    {"type": "Replace", "pattern": {"Regex": r"\p{M}+|\W\d"}, "content": "<>"}]
+    pretokenizers = [{"type": "Whitespace"}, {"type": "WhitespaceSplit"}, {"type": "Punctuation", "behavior": "Isolated"},
+                     {"type": "Digits", "individual_digits": True}, {"type": "Digits", "individual_digits": False},
+                     {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}]
+    pretokenizers += [split({"Regex": expression}) for expression in EXPRESSIONS]
+    mark = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": False}
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+    parts = [(part, None) for part in normalizers] + [(None, part) for part in pretokenizers]
+    added = [{"id": 256 + i, "content": text, "single_word": i == 0, "lstrip": i == 1, "rstrip": i == 1, "normalized": False,
+              "special": False} for i, text in enumerate(("xyz", "zyx"))]
+    for index, (normalizer, pretokenizer) in enumerate(parts):
+        cut = [pretokenizer, mark] if pretokenizer else []
+        if pretokenizer and pretokenizer["type"] == "ByteLevel":
+            cut = [pretokenizer]
+        steps = cut if cut == [pretokenizer] else [*cut, byte_level]
+        path = os.path.join(directory, f"{index:02}-{(normalizer or pretokenizer)['type']}.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": normalizer,
+                       "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps}, "post_processor": None,
+                       "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False},
+                       "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+                                 "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
+                                 "vocab": {letter: i for i, letter in enumerate(letters)}, "merges": []}}, file)
+        print(json.dumps(normalizer or pretokenizer, ensure_ascii=False))
+        yield path
+
+
+def check(path, options, squad):
     tokenizer = Tokenizer.from_file(path)
     tokenizer.no_truncation()
     tokenizer.no_padding()
     print(f"== {path}")
     different = sweep(tokenizer, options.records, path)
-    unassigned = sum(unicodedata.category(chr(point)) == "Cn" for point in different)
-    print(f"code points: 1112064 compared, {len(different)} differ"
-          + (f" ({unassigned} of them not in Unicode {unicodedata.unidata_version}): {ranges(different)}" if different else ""))
+    print(f"code points: 1112064 compared, {len(different)} differ" + (f": {ranges(different)}" if different else ""))
     specials = [token.content for token in tokenizer.get_added_tokens_decoder().values()][:50]
     rng = random.Random(options.seed)
-    failed = False
+    failed = bool(different)
     for special in (False, True):
         for name, texts in (
-            ("random strings", list(random_texts(rng, options.count // 2, set(different), specials))),
-            ("SQuAD contexts", list(squad_contexts(options.squad))),
+            ("random strings", list(random_texts(rng, options.count // 2, specials))),
+            ("SQuAD contexts", list(squad_contexts(squad))),
         ):
+            if not texts:
+                continue
             report = {"compared": 0, "refused": 0}
             bad = compare(tokenizer, options.records, path, texts, special, report)
             print(f"{name}, {'with' if special else 'without'} special tokens: {report['compared']} compared, "
@@ -215,9 +255,13 @@ def main():
     parser.add_argument("--count", type=int, default=20000, help="random strings for each tokenizer")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--show", type=int, default=5, help="how many differences to show")
-    parser.add_argument("tokenizers", nargs="+", metavar="TOKENIZER.JSON")
+    parser.add_argument("--parts", action="store_true", help="small tokenizers of one part each, too")
+    parser.add_argument("tokenizers", nargs="*", metavar="TOKENIZER.JSON")
     options = parser.parse_args()
-    return 1 if any([check(path, options) for path in options.tokenizers]) else 0
+    failed = [path for path in options.tokenizers if check(path, options, options.squad)]
+    with tempfile.TemporaryDirectory() as directory:
+        failed += [path for path in (write_parts(directory) if options.parts else ()) if check(path, options, [])]
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -1,15 +1,28 @@
 #include <stdlib.h>
 
-#include <utf8proc.h>
-
 #include "text/grow.h"
 #include "text/steps.h"
+#include "text/unicode_data.h"
 
-// Unicode normalisation (UAX #15) that keeps track of where each character came from. utf8proc
-// knows the characters; it does not say which characters of its input one of its output is made of,
-// so the composing is done here.
+// Unicode normalisation (UAX #15) that keeps track of where each character came from, which no library's
+// does, with the characters that the package `tokenizers` knows (text/unicode_data.h), which are those of no
+// library's version.
 
-enum { HELD = 32 }; // code points of the longest decomposition of one character (18), and some room
+enum { HELD = 32 }; // the longest run of marks that is sorted by insertion
+
+// Hangul syllables are made of two or three letters by arithmetic (the Unicode Standard, 3.12).
+enum {
+    SYLLABLE = 0xAC00,
+    LEADING = 0x1100,
+    VOWEL = 0x1161,
+    TRAILING = 0x11A7, // the first stands for no letter
+    LEADING_COUNT = 19,
+    VOWEL_COUNT = 21,
+    TRAILING_COUNT = 28,
+    SYLLABLE_COUNT = LEADING_COUNT * VOWEL_COUNT * TRAILING_COUNT,
+};
+
+enum { FIRST_CHANGED = 0xA0 }; // no character before it has another form or is a mark
 
 // A character of the output. `change` tells its origin: 0 replaces the next character of the input, -n
 // replaces it and takes n more with it, 1 is added beside the one before.
@@ -25,9 +38,10 @@ struct mapped_list {
     size_t capacity;
 };
 
+// The rank of the combining class, which is compared and nothing else; 0: a starter.
 static int combining_class(int32_t code_point)
 {
-    return utf8proc_get_property(code_point)->combining_class;
+    return code_point < FIRST_CHANGED ? 0 : (int)loam_runs_value(&loam_unicode_combining, code_point);
 }
 
 static enum loam_status append(struct mapped_list *list, struct mapped item, struct loam_error *error)
@@ -41,20 +55,45 @@ static enum loam_status append(struct mapped_list *list, struct mapped item, str
     return LOAM_OK;
 }
 
+static int compare_decomposition(const void *key, const void *decomposition)
+{
+    int32_t code_point = *(const int32_t *)key;
+    int32_t other = ((const struct loam_decomposition *)decomposition)->code_point;
+    return (code_point > other) - (code_point < other);
+}
+
+static const struct loam_decomposition *find_decomposition(const struct loam_decompositions *table,
+                                                           int32_t code_point)
+{
+    return bsearch(&code_point, table->items, table->count, sizeof *table->items, compare_decomposition);
+}
+
+static enum loam_status append_part(struct mapped_list *list, int32_t part, bool first,
+                                    struct loam_error *error)
+{
+    return append(list, (struct mapped){part, first ? 0 : 1, combining_class(part)}, error);
+}
+
+static enum loam_status decompose_syllable(struct mapped_list *list, int32_t index, struct loam_error *error)
+{
+    LOAM_TRY(append_part(list, LEADING + index / (VOWEL_COUNT * TRAILING_COUNT), true, error));
+    LOAM_TRY(append_part(list, VOWEL + index / TRAILING_COUNT % VOWEL_COUNT, false, error));
+    int32_t trailing = index % TRAILING_COUNT;
+    return trailing == 0 ? LOAM_OK : append_part(list, TRAILING + trailing, false, error);
+}
+
 static enum loam_status decompose_character(struct mapped_list *list, int32_t code_point, bool compatibility,
                                             struct loam_error *error)
 {
-    utf8proc_int32_t parts[HELD];
-    utf8proc_option_t options = UTF8PROC_DECOMPOSE | UTF8PROC_STABLE;
-    if (compatibility) options = options | UTF8PROC_COMPAT;
-    int boundary = 0;
-    utf8proc_ssize_t count = utf8proc_decompose_char(code_point, parts, HELD, options, &boundary);
-    if (count < 0 || count > HELD)
-        return loam_fail(error, LOAM_ERROR_INTERNAL, "U+%04X does not decompose", (unsigned)code_point);
-    for (utf8proc_ssize_t i = 0; i < count; i++) {
-        struct mapped part = {parts[i], i == 0 ? 0 : 1, combining_class(parts[i])};
-        LOAM_TRY(append(list, part, error));
-    }
+    if (code_point < FIRST_CHANGED) return append_part(list, code_point, true, error);
+    if (code_point >= SYLLABLE && code_point < SYLLABLE + SYLLABLE_COUNT)
+        return decompose_syllable(list, code_point - SYLLABLE, error);
+    const struct loam_decomposition *found = NULL;
+    if (compatibility) found = find_decomposition(&loam_unicode_compatible, code_point);
+    if (found == NULL) found = find_decomposition(&loam_unicode_canonical, code_point);
+    if (found == NULL) return append_part(list, code_point, true, error);
+    for (size_t i = 0; i < found->count; i++)
+        LOAM_TRY(append_part(list, (int32_t)loam_unicode_parts[found->place + i], i == 0, error));
     return LOAM_OK;
 }
 
@@ -100,12 +139,32 @@ static enum loam_status order_marks(struct mapped_list *list, struct loam_error 
     return LOAM_OK;
 }
 
+static int compare_composition(const void *key, const void *composition)
+{
+    const struct loam_composition *a = key;
+    const struct loam_composition *b = composition;
+    if (a->first != b->first) return a->first < b->first ? -1 : 1;
+    return (a->second > b->second) - (a->second < b->second);
+}
+
+static bool in_range(int32_t value, int32_t start, int32_t count)
+{
+    return value >= start && value < start + count;
+}
+
 // The primary composite of two characters, -1: there is none.
 static int32_t compose_pair(int32_t first, int32_t second)
 {
-    utf8proc_int32_t pair[2] = {first, second};
-    utf8proc_ssize_t length = utf8proc_normalize_utf32(pair, 2, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
-    return length == 1 ? pair[0] : -1;
+    if (in_range(first, LEADING, LEADING_COUNT) && in_range(second, VOWEL, VOWEL_COUNT))
+        return SYLLABLE + ((first - LEADING) * VOWEL_COUNT + second - VOWEL) * TRAILING_COUNT;
+    bool open_syllable =
+        in_range(first, SYLLABLE, SYLLABLE_COUNT) && (first - SYLLABLE) % TRAILING_COUNT == 0;
+    if (open_syllable && in_range(second, TRAILING + 1, TRAILING_COUNT - 1)) return first + second - TRAILING;
+    if (second < FIRST_CHANGED) return -1;
+    const struct loam_composition key = {.first = first, .second = second};
+    const struct loam_composition *found = bsearch(
+        &key, loam_unicode_compositions, loam_unicode_composition_count, sizeof *found, compare_composition);
+    return found == NULL ? -1 : found->composite;
 }
 
 // Composes in place: each starter takes the marks after it that nothing blocks.

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "text/expression.h"
+#include "text/unicode_data.h"
 
 enum {
     // Steps back that the searches of one text may take together before it is given up, so that an expression
@@ -33,21 +35,31 @@ static void initialize_onig(void)
     onig_initialize(encodings, 1);
 }
 
-enum loam_status loam_pattern_init_regex(struct loam_pattern *pattern, const char *text, size_t size,
-                                         const char *name, struct loam_error *error)
+static enum loam_status compile(struct loam_pattern *pattern, const struct loam_bytes *expression,
+                                const char *name, struct loam_error *error)
 {
-    *pattern = (struct loam_pattern){.kind = LOAM_PATTERN_REGEX};
-    pthread_once(&onig_once, initialize_onig);
     OnigErrorInfo info;
-    const OnigUChar *first = (const OnigUChar *)text;
-    int code = onig_new(&pattern->regex, first, first + size, ONIG_OPTION_NONE, ONIG_ENCODING_UTF8,
-                        ONIG_SYNTAX_ONIGURUMA, &info);
+    const OnigUChar *first = (const OnigUChar *)(expression->size > 0 ? expression->data : "");
+    int code = onig_new(&pattern->regex, first, first + expression->size, ONIG_OPTION_NONE,
+                        ONIG_ENCODING_UTF8, ONIG_SYNTAX_ONIGURUMA, &info);
     if (code == ONIG_NORMAL) return LOAM_OK;
     pattern->regex = NULL;
     OnigUChar reason[ONIG_MAX_ERROR_MESSAGE_LEN];
     onig_error_code_to_str(reason, code, &info);
     return loam_fail(error, LOAM_ERROR_FORMAT, "%s: not a regular expression that can be read (%s)", name,
                      (char *)reason);
+}
+
+enum loam_status loam_pattern_init_regex(struct loam_pattern *pattern, const char *text, size_t size,
+                                         const char *name, struct loam_error *error)
+{
+    *pattern = (struct loam_pattern){.kind = LOAM_PATTERN_REGEX};
+    pthread_once(&onig_once, initialize_onig);
+    struct loam_bytes expression = {0};
+    enum loam_status status = loam_expression_rewrite(text, size, name, &expression, error);
+    if (status == LOAM_OK) status = compile(pattern, &expression, name, error);
+    loam_bytes_deinit(&expression);
+    return status;
 }
 
 enum loam_status loam_pattern_init_literal(struct loam_pattern *pattern, const char *text, size_t size,
@@ -135,8 +147,9 @@ enum word_class { SPACE, WORD, OTHER };
 
 static enum word_class word_class(int32_t code_point)
 {
-    if (loam_char_is_whitespace(code_point)) return SPACE;
-    return loam_char_is_word(code_point) ? WORD : OTHER;
+    uint32_t classes = loam_char_classes(code_point);
+    if ((classes & LOAM_CLASS_WHITE_SPACE) != 0) return SPACE;
+    return (classes & LOAM_CLASS_WORD) != 0 ? WORD : OTHER;
 }
 
 static bool next_word(struct loam_matcher *matcher)

@@ -24,7 +24,8 @@ struct loam_pattern {
 
 enum loam_status loam_pattern_init_literal(struct loam_pattern *pattern, const char *text, size_t size,
                                            struct loam_error *error);
-// Oniguruma's own syntax over UTF-8, as `tokenizers` uses it. `name` is the key path for messages.
+// Oniguruma's own syntax over UTF-8, as `tokenizers` uses it, with the classes of text/unicode_data.h. `name`
+// is the key path for messages.
 enum loam_status loam_pattern_init_regex(struct loam_pattern *pattern, const char *text, size_t size,
                                          const char *name, struct loam_error *error);
 void loam_pattern_init_class(struct loam_pattern *pattern, loam_char_class in_class);

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include <utf8proc.h>
-
 #include "text/byte_level.h"
 
 enum loam_status loam_rewrite_prepend(const struct loam_step *step, struct loam_pieces *pieces, size_t start,
@@ -59,7 +57,7 @@ enum loam_status loam_rewrite_lowercase(const struct loam_step *step, struct loa
         size_t length;
         int32_t code_point = loam_utf8_decode(pieces->text.bytes + at, &length);
         struct loam_origin origin = loam_source_origin(&pieces->text, at);
-        LOAM_TRY(put_character(pieces, utf8proc_tolower(code_point), origin, error));
+        LOAM_TRY(put_character(pieces, loam_char_lower(code_point), origin, error));
         // As in prepending: what is added comes from the byte before it.
         if (code_point == dotted_i) {
             origin = loam_source_origin(&pieces->text, at + length - 1);

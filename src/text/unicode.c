@@ -1,81 +1,85 @@
 #include "text/unicode.h"
 
-#include <utf8proc.h>
+#include <stdlib.h>
+
+#include "text/unicode_data.h"
 
 size_t loam_utf8_encode(int32_t code_point, char out[LOAM_UTF8_MAX])
 {
-    return (size_t)utf8proc_encode_char(code_point, (utf8proc_uint8_t *)out);
+    uint32_t c = (uint32_t)code_point;
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    size_t size = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (size_t i = size - 1; i > 0; i--, c >>= 6)
+        out[i] = (char)(0x80 | (c & 0x3F));
+    out[0] = (char)(0xF00 >> size | c); // as many ones as bytes, and a zero
+    return size;
+}
+
+uint32_t loam_runs_value(const struct loam_runs *runs, int32_t code_point)
+{
+    // The run that begins last at or before the code point; the first begins at 0.
+    size_t low = 0;
+    size_t high = runs->count;
+    while (high - low > 1) {
+        size_t middle = (low + high) / 2;
+        if (runs->items[middle] >> LOAM_RUN_VALUE_BITS <= (uint32_t)code_point)
+            low = middle;
+        else
+            high = middle;
+    }
+    return runs->items[low] % LOAM_RUN_VALUES;
+}
+
+// Most text is ASCII, whose classes no version of Unicode changes.
+static uint32_t ascii_classes(int32_t c)
+{
+    if (c == ' ' || (c >= '\t' && c <= '\r')) return LOAM_CLASS_WHITE_SPACE;
+    if (c >= '0' && c <= '9') return LOAM_CLASS_WORD | LOAM_CLASS_NUMERIC;
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return LOAM_CLASS_WORD;
+    if (c == '_') return LOAM_CLASS_WORD | LOAM_CLASS_PUNCTUATION;
+    return c > ' ' && c < 0x7F ? LOAM_CLASS_PUNCTUATION : 0;
+}
+
+uint32_t loam_char_classes(int32_t code_point)
+{
+    return code_point < 0x80 ? ascii_classes(code_point) : loam_runs_value(&loam_unicode_classes, code_point);
 }
 
 bool loam_char_is_whitespace(int32_t code_point)
 {
-    if (code_point < 0x80) return code_point == ' ' || (code_point >= '\t' && code_point <= '\r');
-    return code_point == 0x85 || code_point == 0xA0 || code_point == 0x1680 ||
-           (code_point >= 0x2000 && code_point <= 0x200A) || code_point == 0x2028 || code_point == 0x2029 ||
-           code_point == 0x202F || code_point == 0x205F || code_point == 0x3000;
+    return (loam_char_classes(code_point) & LOAM_CLASS_WHITE_SPACE) != 0;
 }
 
 bool loam_char_is_numeric(int32_t code_point)
 {
-    switch (utf8proc_category(code_point)) {
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
-        return true;
-    default:
-        return false;
-    }
+    return (loam_char_classes(code_point) & LOAM_CLASS_NUMERIC) != 0;
 }
 
 bool loam_char_is_punctuation(int32_t code_point)
 {
-    switch (utf8proc_category(code_point)) {
-    case UTF8PROC_CATEGORY_PC:
-    case UTF8PROC_CATEGORY_PD:
-    case UTF8PROC_CATEGORY_PE:
-    case UTF8PROC_CATEGORY_PF:
-    case UTF8PROC_CATEGORY_PI:
-    case UTF8PROC_CATEGORY_PO:
-    case UTF8PROC_CATEGORY_PS:
-        return true;
-    case UTF8PROC_CATEGORY_SC:
-    case UTF8PROC_CATEGORY_SK:
-    case UTF8PROC_CATEGORY_SM:
-        return code_point < 0x80; // $ + < = > ^ ` | ~
-    default:
-        return false;
-    }
-}
-
-// Symbols that are Alphabetic: the circled and squared letters (Other_Alphabetic outside the marks).
-static bool is_alphabetic_symbol(int32_t code_point)
-{
-    return (code_point >= 0x24B6 && code_point <= 0x24E9) ||
-           (code_point >= 0x1F130 && code_point <= 0x1F149) ||
-           (code_point >= 0x1F150 && code_point <= 0x1F169) ||
-           (code_point >= 0x1F170 && code_point <= 0x1F189);
+    return (loam_char_classes(code_point) & LOAM_CLASS_PUNCTUATION) != 0;
 }
 
 bool loam_char_is_word(int32_t code_point)
 {
-    switch (utf8proc_category(code_point)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_PC:
-        return true;
-    case UTF8PROC_CATEGORY_CF:
-        return code_point == 0x200C || code_point == 0x200D;
-    case UTF8PROC_CATEGORY_SO:
-        return is_alphabetic_symbol(code_point);
-    default:
-        return false;
-    }
+    return (loam_char_classes(code_point) & LOAM_CLASS_WORD) != 0;
+}
+
+static int compare_pair(const void *key, const void *pair)
+{
+    int32_t code_point = *(const int32_t *)key;
+    int32_t first = ((const struct loam_code_point_pair *)pair)->first;
+    return (code_point > first) - (code_point < first);
+}
+
+int32_t loam_char_lower(int32_t code_point)
+{
+    if (code_point < 0x80)
+        return code_point >= 'A' && code_point <= 'Z' ? code_point - 'A' + 'a' : code_point;
+    const struct loam_code_point_pair *pair = bsearch(
+        &code_point, loam_unicode_lower_pairs, loam_unicode_lower_pair_count, sizeof *pair, compare_pair);
+    return pair == NULL ? code_point : pair->second;
 }

@@ -47,9 +47,15 @@ size_t loam_utf8_encode(int32_t code_point, char out[LOAM_UTF8_MAX]);
 // A class of characters, as a pattern takes it.
 typedef bool (*loam_char_class)(int32_t code_point);
 
-bool loam_char_is_whitespace(int32_t code_point);  // the property White_Space
-bool loam_char_is_numeric(int32_t code_point);     // categories Nd, Nl, No
-bool loam_char_is_punctuation(int32_t code_point); // categories P*, and the 32 ASCII punctuation characters
-bool loam_char_is_word(int32_t code_point);        // \w of UTS #18: Alphabetic, M*, Nd, Pc, Join_Control
+// As the package `tokenizers` has them; the first gives all of them, as bits LOAM_CLASS_...
+// (text/unicode_data.h).
+uint32_t loam_char_classes(int32_t code_point);
+bool loam_char_is_whitespace(int32_t code_point);
+bool loam_char_is_numeric(int32_t code_point);
+bool loam_char_is_punctuation(int32_t code_point);
+bool loam_char_is_word(int32_t code_point);
+
+// Lower case of one character. Of U+0130, which has two characters for it, the first.
+int32_t loam_char_lower(int32_t code_point);
 
 #endif

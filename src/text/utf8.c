@@ -1,9 +1,8 @@
 #include "text/utf8.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-
-#include <utf8proc.h>
 
 enum { WORD = sizeof(uint64_t) };
 
@@ -22,17 +21,28 @@ static size_t ascii_prefix(const char *text, size_t size)
     return at;
 }
 
+size_t loam_utf8_sequence(const char *text, size_t size)
+{
+    const unsigned char *byte = (const unsigned char *)text;
+    if (byte[0] < 0x80) return 1;
+    if (byte[0] < 0xC2 || byte[0] > 0xF4) return 0; // a continuation, an overlong form or beyond U+10FFFF
+    size_t length = byte[0] < 0xE0 ? 2 : byte[0] < 0xF0 ? 3 : 4;
+    if (size < length) return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((byte[i] & 0xC0) != 0x80) return 0;
+    // The second byte tells overlong forms, surrogates and what is beyond U+10FFFF.
+    bool refused = (byte[0] == 0xE0 && byte[1] < 0xA0) || (byte[0] == 0xED && byte[1] > 0x9F) ||
+                   (byte[0] == 0xF0 && byte[1] < 0x90) || (byte[0] == 0xF4 && byte[1] > 0x8F);
+    return refused ? 0 : length;
+}
+
 size_t loam_utf8_check(const char *text, size_t size)
 {
     size_t at = ascii_prefix(text, size);
     while (at < size) {
-        utf8proc_int32_t code_point;
-        // Four bytes are the longest sequence: the limit keeps the cast safe for any size.
-        size_t left = size - at < 4 ? size - at : 4;
-        utf8proc_ssize_t length =
-            utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)left, &code_point);
-        if (length <= 0) return at;
-        at += (size_t)length;
+        size_t length = loam_utf8_sequence(text + at, size - at);
+        if (length == 0) return at;
+        at += length;
         at += ascii_prefix(text + at, size - at);
     }
     return size;

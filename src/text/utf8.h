@@ -13,6 +13,10 @@
 // or code points above U+10FFFF); `size` when all of it is valid.
 size_t loam_utf8_check(const char *text, size_t size);
 
+// Bytes of the well-formed sequence that `size` bytes, which are not none, begin with; 0: they begin with
+// none.
+size_t loam_utf8_sequence(const char *text, size_t size);
+
 // The most whole characters of valid UTF-8 that fit into `limit` bytes, in bytes.
 size_t loam_utf8_fit(const char *text, size_t size, size_t limit);
 

@@ -4,21 +4,21 @@
 
 #include <string.h>
 
-#include <utf8proc.h>
+#include "text/unicode.h"
+#include "text/unicode_data.h"
+#include "text/utf8.h"
 
 // One character of text that may be broken: a byte that does not belong to UTF-8 stands for itself, as no
 // letter.
 struct character {
-    utf8proc_int32_t code_point; // -1: a broken byte
+    int32_t code_point; // -1: a broken byte
     size_t size;
 };
 
 static struct character character_at(const char *text, size_t size)
 {
     struct character found = {.code_point = -1, .size = 1};
-    utf8proc_ssize_t length = utf8proc_iterate((const utf8proc_uint8_t *)text,
-                                               (utf8proc_ssize_t)(size < 4 ? size : 4), &found.code_point);
-    if (length > 0) found.size = (size_t)length;
+    if (loam_utf8_sequence(text, size) > 0) found.code_point = loam_utf8_decode(text, &found.size);
     return found;
 }
 
@@ -32,14 +32,14 @@ static struct character character_before(const char *text, size_t end)
     return found.size == end - start ? found : (struct character){.code_point = -1, .size = 1};
 }
 
-static bool is_ascii_punctuation(utf8proc_int32_t c)
+static bool is_ascii_punctuation(int32_t c)
 {
     return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') ||
            (c >= '{' && c <= '~');
 }
 
 // str.isspace() of Python.
-static bool is_space(utf8proc_int32_t c)
+static bool is_space(int32_t c)
 {
     return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
            (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
@@ -47,50 +47,22 @@ static bool is_space(utf8proc_int32_t c)
 }
 
 // \w of Python's re: str.isalnum() and the underscore.
-static bool is_word(utf8proc_int32_t c)
+static bool is_word(int32_t c)
 {
-    if (c < 0) return false;
-    switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
-        return true;
-    default:
-        return c == '_';
-    }
+    enum { LETTERS = 0x1F, NUMBERS = 0x700 }; // bits of Lu, Ll, Lt, Lm, Lo and of Nd, Nl, No
+    if (c < 0x80)
+        return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+    return ((LETTERS | NUMBERS) >> loam_runs_value(&loam_unicode_categories, c) & 1) != 0;
 }
 
-// Unicode's Case_Ignorable: marks, format characters, modifiers, and punctuation that stands inside of words.
-static bool is_case_ignorable(utf8proc_int32_t c)
+static bool is_case_ignorable(int32_t c)
 {
-    static const utf8proc_int32_t inside_words[] = {0x27,   0x2E,   0x3A,   0xB7,   0x387,  0x55F,
-                                                    0x5F4,  0x2018, 0x2019, 0x2024, 0x2027, 0xFE13,
-                                                    0xFE52, 0xFE55, 0xFF07, 0xFF0E, 0xFF1A};
-    for (size_t i = 0; i < sizeof inside_words / sizeof inside_words[0]; i++)
-        if (c == inside_words[i]) return true;
-    if (c < 0) return false;
-    utf8proc_category_t category = utf8proc_category(c);
-    return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_ME ||
-           category == UTF8PROC_CATEGORY_CF || category == UTF8PROC_CATEGORY_LM ||
-           category == UTF8PROC_CATEGORY_SK;
+    return c >= 0 && loam_runs_value(&loam_unicode_case_ignorable, c) == 1;
 }
 
-// Unicode's Cased: letters of either case, the two ordinal indicators, and numerals and symbols made of such
-// letters.
-static bool is_cased(utf8proc_int32_t c)
+static bool is_cased(int32_t c)
 {
-    if (c < 0) return false;
-    utf8proc_category_t category = utf8proc_category(c);
-    bool letter = category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LL ||
-                  category == UTF8PROC_CATEGORY_LT || c == 0xAA || c == 0xBA;
-    bool in_a_frame =
-        (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
-    return letter || in_a_frame || utf8proc_tolower(c) != c || utf8proc_toupper(c) != c;
+    return c >= 0 && loam_runs_value(&loam_unicode_cased, c) == 1;
 }
 
 // A capital sigma at the end of a word has a lower case of its own: after a cased letter and not before one,
@@ -120,11 +92,10 @@ static enum loam_status append_lower(const char *text, size_t size, size_t at, s
     if (c.code_point < 0) return loam_bytes_append(out, text + at, c.size, error);
     // The one letter whose lower case is two characters.
     if (c.code_point == CAPITAL_I_WITH_DOT) return loam_bytes_append_text(out, "i\xCC\x87", error);
-    utf8proc_int32_t lower = utf8proc_tolower(c.code_point);
+    int32_t lower = loam_char_lower(c.code_point);
     if (c.code_point == CAPITAL_SIGMA && is_final_sigma(text, size, at, at + c.size)) lower = FINAL_SIGMA;
-    utf8proc_uint8_t encoded[4];
-    utf8proc_ssize_t length = utf8proc_encode_char(lower, encoded);
-    return loam_bytes_append(out, encoded, (size_t)length, error);
+    char encoded[LOAM_UTF8_MAX];
+    return loam_bytes_append(out, encoded, loam_utf8_encode(lower, encoded), error);
 }
 
 static enum loam_status lower_without_punctuation(const char *text, size_t size, struct loam_bytes *out,

@@ -260,6 +260,9 @@ def tokenizer():
         "regex-empty": tokenizer_of(None, split({"Regex": ""})),
         "regex-looks-back": tokenizer_of(None, split({"Regex": r"(?<=a)(?<!b|cc)\b(.)\1"})),
         "regex-broken": tokenizer_of(None, split({"Regex": "[a-"})),
+        "regex-classes": tokenizer_of(None, split({"Regex": r"[\p{L}&&[^a-c\x{7A}-]]|[]^[:^alpha:]\p{^Nd}]|\W\b\pZ"})),
+        "regex-case": tokenizer_of(None, split({"Regex": r"(?i:[ß\u0264]|é(?-i)\p{Lu}|'s)(?x) [ a] # ["})),
+        "regex-escapes": tokenizer_of(None, split({"Regex": r"[\o{7}\x4\101\cA\C-b\Q]\x{E9}\xC3\xA9\k<a>(?<a>\0)"})),
         "replace-grows": tokenizer_of(sequence("normalizers", *[
             {"type": "Replace", "pattern": {"String": "a"}, "content": "aaaaaaaa"}] * 8)),
         "model-wordpiece": {"version": "1.0", "model": {"type": "WordPiece", "vocab": {"a": 0}}},
