@@ -178,19 +178,42 @@ static void words_end_at_the_same_code_points(void **state)
     free(text.bytes);
 }
 
+// What comes out of the steps.
+struct outcome {
+    struct loam_bytes text;   // of all pieces, end to end
+    struct loam_bytes pieces; // struct loam_piece
+};
+
+static void outcome_deinit(struct outcome *outcome)
+{
+    loam_bytes_deinit(&outcome->text);
+    loam_bytes_deinit(&outcome->pieces);
+}
+
+static enum loam_status take_piece(struct loam_stage *stage, struct loam_piece piece,
+                                   struct loam_error *failure)
+{
+    struct outcome *outcome = stage->user;
+    LOAM_TRY(loam_bytes_append(&outcome->pieces, &piece, sizeof piece, failure));
+    return loam_bytes_append(&outcome->text, stage->pieces.text.bytes + piece.start, piece.end - piece.start,
+                             failure);
+}
+
 static void run_steps(enum loam_status (*parse)(const json_t *, const char *, struct loam_steps *,
                                                 struct loam_error *),
-                      const char *json, const struct text *text, struct loam_pieces *pieces)
+                      const char *json, const struct text *text, struct outcome *outcome)
 {
     json_t *part = json_loads(json, 0, NULL);
     struct loam_steps steps = {0};
-    struct loam_matcher matcher = {0};
+    struct loam_stage stages[LOAM_MAX_STEPS + 1] = {0};
+    *outcome = (struct outcome){0};
     assert_non_null(part);
     assert_ok(parse(part, "test", &steps, &error));
-    assert_ok(loam_pieces_init(pieces, text->bytes, text->size, &error));
-    assert_ok(loam_steps_run(&steps, pieces, &matcher, &error));
+    loam_steps_stages(&steps, stages);
+    stages[steps.count] = (struct loam_stage){.run = take_piece, .user = outcome};
+    assert_ok(loam_stages_run(stages, steps.count + 1, text->bytes, text->size, &error));
+    loam_stages_deinit(stages, steps.count + 1);
     loam_steps_deinit(&steps);
-    loam_matcher_deinit(&matcher);
     json_decref(part);
 }
 
@@ -231,8 +254,10 @@ static void pretokenizers_cut_by_these_classes(void **state)
     };
     struct text text = all_code_points("a", "a", -1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct loam_pieces pieces;
-        run_steps(loam_pretokenizer_parse, cases[i].json, &text, &pieces);
+        struct outcome outcome;
+        run_steps(loam_pretokenizer_parse, cases[i].json, &text, &outcome);
+        const struct loam_piece *pieces = (const void *)outcome.pieces.data;
+        const size_t count = outcome.pieces.size / sizeof *pieces;
         size_t next = 0;
         size_t at = 0;
         for (int32_t c = 0; c < LOAM_CODE_POINTS; c++) {
@@ -241,18 +266,17 @@ static void pretokenizers_cut_by_these_classes(void **state)
             size_t start = at + 1;
             size_t end = start + loam_utf8_encode(c, encoded);
             at = end + 1;
-            while (next < pieces.list.count && pieces.list.items[next].end <= start)
+            while (next < count && pieces[next].end <= start)
                 next++;
-            bool there = next < pieces.list.count && pieces.list.items[next].start < end;
-            bool alone =
-                there && pieces.list.items[next].start == start && pieces.list.items[next].end == end;
+            bool there = next < count && pieces[next].start < end;
+            bool alone = there && pieces[next].start == start && pieces[next].end == end;
             bool is_word = strcmp(cases[i].cuts, "word") == 0;
             bool in = is_class(c, cases[i].cuts);
             bool gone = cases[i].removed && (is_word ? loam_char_is_whitespace(c) : in);
             bool cut = is_word ? !in && !gone : in && !cases[i].removed;
             if (there == gone || alone != cut) fail_msg("%s: U+%04X", cases[i].json, (unsigned)c);
         }
-        loam_pieces_deinit(&pieces);
+        outcome_deinit(&outcome);
     }
     free(text.bytes);
 }
@@ -265,12 +289,12 @@ static void read_context(const char *name, const char **before, const char **aft
 }
 
 // Line by line, which no form reaches across.
-static uint64_t form_digest(const struct text *text, const struct loam_pieces *pieces, size_t before)
+static uint64_t form_digest(const struct text *text, const struct loam_bytes *made, size_t before)
 {
     uint64_t digest = digest_start;
     const char *old = text->bytes;
-    const char *new = pieces->text.bytes;
-    const char *new_end = new + pieces->text.size;
+    const char *new = made->data;
+    const char *new_end = new + made->size;
     while (old < text->bytes + text->size) {
         // NUL and line feed have no other form: the first ends no line, and the second is not in the text.
         size_t old_size = (size_t)((const char *)memchr(old, '\n', SIZE_MAX / 2) - old);
@@ -301,10 +325,10 @@ static void forms_change_the_same_characters(void **state)
         snprintf(json, sizeof json, "{\"type\": \"%.*s\"}", (int)strcspn(form_digests[i].name, " "),
                  form_digests[i].name);
         struct text text = all_code_points(before, line, '\n');
-        struct loam_pieces pieces;
-        run_steps(loam_normalizer_parse, json, &text, &pieces);
-        assert_digest(&form_digests[i], form_digest(&text, &pieces, strlen(before)));
-        loam_pieces_deinit(&pieces);
+        struct outcome outcome;
+        run_steps(loam_normalizer_parse, json, &text, &outcome);
+        assert_digest(&form_digests[i], form_digest(&text, &outcome.text, strlen(before)));
+        outcome_deinit(&outcome);
         free(text.bytes);
     }
 }
