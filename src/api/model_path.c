@@ -107,10 +107,6 @@ enum loam_status loam_model_path_check(const char *path, enum loam_command comma
 {
     const bool bare = command == LOAM_COMMAND_INSPECT;
     const char *option = bare ? "" : "--model ";
-    if (path[0] == '\0')
-        return loam_fail(error, LOAM_ERROR_USAGE,
-                         "%s is empty: a directory is expected, or a name on the hub",
-                         bare ? "the path" : "--model");
     if (begins_with(path, "http://") || begins_with(path, "https://") || begins_with(path, "hf://"))
         return refuse_url(option, path, error);
     if (loam_file_exists(path) && !(bare && ends_with(path, ".json")))

@@ -115,16 +115,17 @@ squad["data"] = squad["data"][:1]
 squad["data"][0]["paragraphs"] = squad["data"][0]["paragraphs"][:1]
 json.dump(squad, sys.stdout)
 END
-kept 1 'nothing is left to train' 'less data' "${train[@]}" --out "$out" --resume --allow-change --data "$tmp/small.json" --max-steps -1 --epochs 1
-kept 1 'nothing is left to train' 'as many steps of something else' "${train[@]}" --out "$out" --resume --allow-change --data "$tmp/small.json"
-ok 'the adapter it names' "${train[@]}" --adapter "$out/checkpoint-6" --data "$tmp/small.json" --max-steps 2 --out "$tmp/further"
+on_small=("${train[@]/"$data"/"$tmp/small.json"}")
+kept 1 'nothing is left to train' 'less data' "${on_small[@]}" --out "$out" --resume --allow-change --max-steps -1 --epochs 1
+kept 1 'nothing is left to train' 'as many steps of something else' "${on_small[@]}" --out "$out" --resume --allow-change
+ok 'the adapter it names' "${on_small[@]}" --adapter "$out/checkpoint-6" --max-steps 2 --out "$tmp/further"
 ok 'the same again' "${train[@]}" --out "$out" --resume
 cmp -s "$tmp/saved/$weights" "$out/$weights" && cmp -s "$tmp/saved/run.yaml" <(sed "s|$out|$tmp/saved|" "$out/run.yaml") || fail 'another result'
 grep -q 'changed on the way' "$out/README.md" "$out/run.yaml" && fail 'a change that was none'
 
 # ---- What the options alone do not tell is told ----
-ok 'more data' "${train[@]}" --out "$out" --resume --allow-change --data "$tmp/small.json" --max-steps 8
-ok 'more steps' "${train[@]}" --out "$out" --resume --data "$tmp/small.json" --max-steps 10
+ok 'more data' "${on_small[@]}" --out "$out" --resume --allow-change --max-steps 8
+ok 'more steps' "${on_small[@]}" --out "$out" --resume --max-steps 10
 for file in run.yaml README.md; do
     grep -q "from step 6 on: --data was $data and is $tmp/small.json$" "$out/$file" || fail "$(cat "$out/$file")"
     grep -q 'from step 6 on: 8 steps in all, not 6$' "$out/$file" || fail "$(cat "$out/$file")"

@@ -3,7 +3,8 @@
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
-train=(train --model "$tmp/model" --data "$data" --batch-size 1 "${one_thread[@]}")
+train_on() { train=(train --model "$1" --data "$data" --batch-size 1 "${one_thread[@]}"); }
+train_on "$tmp/model"
 
 # home: a directory that must stay as it is.
 home=$tmp/home
@@ -88,7 +89,8 @@ for name in chat_template.jinja special_tokens_map.json additional_chat_template
         *templates) ln -s "$tmp/secrets" "$tmp/linked/$name" ;;
         *) ln -sf "$tmp/secret" "$tmp/linked/$name" ;;
     esac
-    at=("${train[@]}" --model "$tmp/linked" --max-steps 1 --out "$tmp/out")
+    train_on "$tmp/linked"
+    at=("${train[@]}" --max-steps 1 --out "$tmp/out")
     refuses 1 "$tmp/linked/$name" "$name: train" "${at[@]}"
     grep -q 'outside of' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
     refuses 1 "$tmp/linked/$name" "$name: train --method full" "${at[@]}" --method full
@@ -105,12 +107,14 @@ for file in "$tmp/model"/*; do
     cp "$file" "$tmp/models--a--b/blobs/$(basename "$file").blob"
     ln -s "../../blobs/$(basename "$file").blob" "$snapshot/$(basename "$file")"
 done
-ok "the cache's links" "${train[@]}" --model "$snapshot" --max-steps 1 --out "$tmp/cached"
+train_on "$snapshot"
+ok "the cache's links" "${train[@]}" --max-steps 1 --out "$tmp/cached"
 ok "the cache's links, merge" merge --model "$snapshot" --adapter "$tmp/adapter" --out "$tmp/merged" --no-check
 cmp -s "$tmp/merged/tokenizer.json" "$tmp/model/tokenizer.json" || fail 'another tokenizer'
 # Links within the directory lead nowhere else.
 rm -rf "$tmp/linked" && cp -r "$tmp/model" "$tmp/linked" && mv "$tmp/linked/tokenizer_config.json" "$tmp/linked/t.json"
 ln -s t.json "$tmp/linked/tokenizer_config.json"
-ok 'links within' "${train[@]}" --model "$tmp/linked" --max-steps 1 --out "$tmp/within"
+train_on "$tmp/linked"
+ok 'links within' "${train[@]}" --max-steps 1 --out "$tmp/within"
 cmp -s "$tmp/within/tokenizer_config.json" "$tmp/model/tokenizer_config.json" || fail 'another file'
 finish

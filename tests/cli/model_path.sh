@@ -20,7 +20,7 @@ every_reader() {
     refuses "$1" "$2" "tokenize: $3" tokenize --model "$4"
     refuses "$1" "${2#--model }" "inspect: $3" inspect "$4"
 }
-every_reader 2 'is empty: a directory is expected' 'no name' ''
+every_reader 2 'needs a value' 'no name' ''
 url=https://huggingface.co/some/model
 every_reader 2 "$url: a name is expected, not an address: " 'a page of the hub' "$url"
 refuses 2 ': --model some/model' 'a page within' generate --model "$url/tree/main?x=1" --prompt x

@@ -3,7 +3,8 @@
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
-train=(train --model "$tmp/model" --data "$data" --eval-data "$data" --max-steps 4 --logging-steps 1 "${one_thread[@]}")
+train_and_measure_on() { train=(train --model "$tmp/model" --data "$data" --eval-data "$1" --max-steps 4 --logging-steps 1 "${one_thread[@]}"); }
+train_and_measure_on "$data"
 answers=(--metric-for-best-model exact_match --max-new-tokens 4)
 # at_once TEXT NAME ARGUMENT...: refused without a step, and OUT is not there.
 at_once() { refuses 1 "$@" --out "$tmp/out"; }
@@ -22,7 +23,8 @@ for article in squad["data"]:
     article.pop("title", None)
 json.dump(squad, sys.stdout)
 END
-ok 'a file without titles' "${train[@]}" "${answers[@]}" --template "$tmp/template" --eval-data "$tmp/untitled.json" --out "$tmp/untitled"
+train_and_measure_on "$tmp/untitled.json"
+ok 'a file without titles' "${train[@]}" "${answers[@]}" --template "$tmp/template" --out "$tmp/untitled"
 
 # ---- An evaluation ----
 printf '{"text": "%s"}\n' "$(printf 'a long line %.0s' {1..200})" >"$tmp/long.jsonl"
