@@ -143,4 +143,13 @@ refuses 1 "$tmp" 'a directory' train --config "$tmp"
 refuses 2 '--config needs a value: FILE' 'no name' train --config
 printf 'seed: 1\n' >"$tmp/seed.yaml"
 refuses 2 'loam train needs --data FILE' 'required option, not in the file' train --config "$tmp/seed.yaml" --model x
+
+# ---- The example that is a file ----
+case_name='examples/bloom-1b7-squad'
+example=$LOAM_SOURCE/examples/bloom-1b7-squad/run
+(cd "$tmp" && PATH=$(dirname "$LOAM"):$PATH "$example" model "$data" squad --max-steps 2 --threads 1 >stdout 2>stderr) ||
+    fail "$(cat "$tmp/stderr")"
+grep -q '^step 2/2 ' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
+! grep -q warning "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+grep -qx 'lora-dropout: 0.05' "$tmp/squad/run.yaml" || fail "$(cat "$tmp/squad/run.yaml")"
 finish
