@@ -171,7 +171,8 @@ static enum loam_status fail_rivals(const struct loam_options *options,
     struct loam_bytes text = {0};
     enum loam_status status = list_rivals(&text, rivals, rivals->required ? " and " : " or ", error);
     if (status == LOAM_OK && rivals->required)
-        status = loam_fail(error, LOAM_ERROR_USAGE, "loam %s needs one of %s", command, text.data);
+        status =
+            loam_fail(error, LOAM_ERROR_USAGE, "loam %s needs one of %s, and one alone", command, text.data);
     else if (status == LOAM_OK)
         status = loam_fail(error, LOAM_ERROR_USAGE, "loam %s takes %s, not both", command, text.data);
     loam_bytes_deinit(&text);

@@ -99,11 +99,12 @@ static enum loam_status check_all_there(const struct parser *parser, struct loam
     const struct loam_jsonl *jsonl = parser->jsonl;
     for (size_t i = 0; i < jsonl->name_count; i++) {
         if (jsonl->fields[i].name != NULL) continue;
-        const char *advice = loam_shape_advice(parser->shape);
+        bool empty = parser->seen.size == 0;
+        // A template that names other fields is there already, and only the name is wrong.
+        bool advise = !empty && strcmp(jsonl->names[i], "text") == 0;
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: no field \"%s\"; the record has: %s%s%s",
-                         parser->path, parser->number, jsonl->names[i],
-                         parser->seen.size == 0 ? "none" : parser->seen.data, advice != NULL ? "; " : "",
-                         advice != NULL ? advice : "");
+                         parser->path, parser->number, jsonl->names[i], empty ? "none" : parser->seen.data,
+                         advise ? "; " : "", advise ? loam_shape_advice(parser->shape) : "");
     }
     return LOAM_OK;
 }

@@ -28,12 +28,12 @@ static const char *const names[FIELDS] = {
 };
 
 #define BIT(field) (1U << (field))
-#define GIVE(text) "give --template FILE, with a FILE such as printf '" text "{eos}' >FILE makes"
+#define GIVE(text) "give --template FILE, made by printf '" text "{eos}' >FILE"
 #define FLATTEN(text)                                                                                        \
     "loam reads no turns yet; for one question and answer each, jq -c '" text                                \
     "' OLD >NEW makes records for a --template of {prompt}\\n{completion}{eos}"
 
-// The first one all of whose fields are there; those with more fields come first.
+// The first one all of whose fields are there; those with more fields come first, and the one with none last.
 static const struct shape {
     unsigned bits;
     const char *advice;
@@ -61,6 +61,7 @@ static const struct shape {
     {BIT(PROMPT) | BIT(COMPLETION), GIVE("{prompt}\\n{completion}")},
     {BIT(PROMPT) | BIT(RESPONSE), GIVE("{prompt}\\n{response}")},
     {BIT(INPUT) | BIT(OUTPUT), GIVE("{input}\\n{output}")},
+    {0, "give --template FILE, a text in which {NAME} stands for the field NAME"},
 };
 
 unsigned loam_shape_bit(const char *name, size_t size)
@@ -72,7 +73,8 @@ unsigned loam_shape_bit(const char *name, size_t size)
 
 const char *loam_shape_advice(unsigned bits)
 {
-    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-        if ((shapes[i].bits & bits) == shapes[i].bits) return shapes[i].advice;
-    return NULL;
+    size_t i = 0;
+    while ((shapes[i].bits & bits) != shapes[i].bits)
+        i++;
+    return shapes[i].advice;
 }

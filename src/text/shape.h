@@ -6,7 +6,7 @@
 
 // The bit of a field's name among those that are known; 0: it is none of them.
 unsigned loam_shape_bit(const char *name, size_t size);
-// What to do with records that have the fields of `bits` and no "text"; NULL: not known.
+// What to do with records that have the fields of `bits`, and maybe others, and no "text".
 const char *loam_shape_advice(unsigned bits);
 
 #endif

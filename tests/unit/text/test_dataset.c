@@ -415,9 +415,10 @@ static void test_shapes(void **state)
         const char *message;
     } cases[] = {
         {"{\"prompt\": \"a\", \"completion\": \"b\"}",
-         "data.jsonl:1: no field \"text\"; the record has: prompt, completion; give --template FILE, with a "
-         "FILE "
-         "such as printf '{prompt}\\n{completion}{eos}' >FILE makes"},
+         "data.jsonl:1: no field \"text\"; the record has: prompt, completion; give --template FILE, made by "
+         "printf '{prompt}\\n{completion}{eos}' >FILE"},
+        {"{\"note\": \"a\", \"record\": \"b\"}",
+         "no field \"text\"; the record has: note, record; give --template FILE, a text in which {NAME}"},
         {"{\"instruction\": \"a\", \"input\": \"\", \"output\": \"b\"}",
          "### Input:\\n{input}\\n\\n### Resp"},
         {"{\"instruction\": \"a\", \"output\": \"b\"}",
