@@ -46,11 +46,38 @@ static enum loam_status check_text(const char *source, const char *name, const c
     return loam_fail(error, LOAM_ERROR_FORMAT, "%s%s: invalid UTF-8 at byte %zu", source, name, valid + 1);
 }
 
-static enum loam_status check_fields(const struct loam_settings *settings, struct loam_error *error)
+static bool has_field(const struct loam_settings *settings, const char *name)
 {
+    for (size_t i = 0; i < settings->field_count; i++)
+        if (strcmp(settings->fields[i].name, name) == 0) return true;
+    return false;
+}
+
+static bool asks_for(const struct loam_template *prompt_template, const char *name)
+{
+    for (size_t i = 0; i < loam_template_prompt_field_count(prompt_template); i++)
+        if (strcmp(loam_template_field_name(prompt_template, i), name) == 0) return true;
+    return false;
+}
+
+// The template's prompt and --field name the same fields.
+static enum loam_status check_fields(const struct generate_job *job, struct loam_error *error)
+{
+    const struct loam_settings *settings = job->settings;
+    const struct loam_template *prompt_template = job->session.prompt_template;
+    for (size_t i = 0; i < loam_template_prompt_field_count(prompt_template); i++) {
+        const char *name = loam_template_field_name(prompt_template, i);
+        if (!has_field(settings, name))
+            return loam_fail(error, LOAM_ERROR_ARGUMENT, "--template %s asks for --field %s=VALUE",
+                             settings->train.prompt_template, name);
+    }
     for (size_t i = 0; i < settings->field_count; i++) {
         const struct loam_field *field = &settings->fields[i];
         LOAM_TRY(check_text("--field ", field->name, field->value, field->size, error));
+        if (!asks_for(prompt_template, field->name))
+            loam_log_write(&job->callbacks->log, LOAM_LOG_WARNING,
+                           "--field %s has no effect: the prompt of --template %s has no such field",
+                           field->name, settings->train.prompt_template);
     }
     return LOAM_OK;
 }
@@ -80,7 +107,7 @@ static enum loam_status render_prompt(struct generate_job *job, struct loam_erro
         return loam_bytes_append_text(text, generate->prompt, error);
     }
     if (generate->prompt_file != NULL) return read_prompt_file(generate->prompt_file, text, error);
-    LOAM_TRY(check_fields(job->settings, error));
+    LOAM_TRY(check_fields(job, error));
     return loam_template_render(job->session.prompt_template, job->settings->fields,
                                 job->settings->field_count, &job->session.special, true, &job->rendered,
                                 error);

@@ -28,6 +28,17 @@ cmp -s "$tmp/space.ids" "$tmp/bare.ids" || fail 'other ids'
 ok 'a prompt that ends in a space' generate "${adapter[@]}" --prompt 'Paula eats ' --max-new-tokens 3
 grep -q '^[^ ]' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
 
+# ---- Fields ----
+asked=(generate --model "$stories/model" "${one_thread[@]}" --template squad --max-new-tokens 2)
+refuses 1 '--template squad asks for --field question=VALUE' 'a field is missing' "${asked[@]}" "${question[@]:0:2}"
+refuses 1 '--template squad asks for --field question=VALUE' 'a field is misspelt' "${asked[@]}" "${question[@]:0:2}" \
+    --field qestion=x
+ok 'a field too many' "${asked[@]}" "${question[@]}" --field answer=x
+grep -q 'warning: --field answer has no effect: the prompt of --template squad has no such field' "$tmp/stderr" ||
+    fail "$(cat "$tmp/stderr")"
+ok 'the right fields' "${asked[@]}" "${question[@]}"
+! grep -q warning "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+
 # ---- Ends ----
 cp -r "$stories/model" "$tmp/endless"
 printf '{"bos_token": "<s>"}' >"$tmp/endless/tokenizer_config.json"
