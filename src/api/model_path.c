@@ -60,8 +60,22 @@ static bool is_gguf(const char *path)
     return gguf;
 }
 
-// A file where a directory is expected.
-static enum loam_status refuse_file(const char *option, const char *path, struct loam_error *error)
+// A file where the directory that has `files` is expected.
+static enum loam_status refuse_file(const char *option, const char *path, const char *files,
+                                    struct loam_error *error)
+{
+    const char *slash = strrchr(path, '/');
+    char *directory = slash == NULL ? loam_strdup(".", error)
+                                    : loam_strndup(path, slash == path ? 1 : (size_t)(slash - path), error);
+    if (directory == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status =
+        loam_fail(error, LOAM_ERROR_ARGUMENT, "%s%s is a file: the directory is expected that has %s: %s%s",
+                  option, path, files, option, directory);
+    free(directory);
+    return status;
+}
+
+static enum loam_status refuse_model_file(const char *option, const char *path, struct loam_error *error)
 {
     if (is_gguf(path) || ends_with(path, ".gguf"))
         return loam_fail(
@@ -69,17 +83,7 @@ static enum loam_status refuse_file(const char *option, const char *path, struct
             "%s%s: GGUF files are not read; take the model that it was made from, a directory with "
             "config.json, *.safetensors and tokenizer.json",
             option, path);
-    const char *slash = strrchr(path, '/');
-    char *directory = slash == NULL ? loam_strdup(".", error)
-                                    : loam_strndup(path, slash == path ? 1 : (size_t)(slash - path), error);
-    if (directory == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status =
-        loam_fail(error, LOAM_ERROR_ARGUMENT,
-                  "%s%s is a file: the directory is expected that has config.json, *.safetensors and "
-                  "tokenizer.json: %s%s",
-                  option, path, option, directory);
-    free(directory);
-    return status;
+    return refuse_file(option, path, "config.json, *.safetensors and tokenizer.json", error);
 }
 
 static enum loam_status has_file(const char *directory, const char *name, bool *there,
@@ -92,25 +96,49 @@ static enum loam_status has_file(const char *directory, const char *name, bool *
     return LOAM_OK;
 }
 
-static enum loam_status refuse_adapter(const char *path, struct loam_error *error)
+enum kind { NEITHER, MODEL, ADAPTER };
+
+// A directory with both files may be taken for either.
+static enum loam_status find_kind(const char *path, enum kind *kind, struct loam_error *error)
 {
     bool model = false, adapter = false;
     LOAM_TRY(has_file(path, "config.json", &model, error));
     LOAM_TRY(has_file(path, "adapter_config.json", &adapter, error));
-    if (model || !adapter) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                     "--model %s is an adapter: pass it as --adapter %s, and its base as --model", path,
-                     path);
+    *kind = model == adapter ? NEITHER : model ? MODEL : ADAPTER;
+    return LOAM_OK;
+}
+
+static bool is_url(const char *path)
+{
+    return begins_with(path, "http://") || begins_with(path, "https://") || begins_with(path, "hf://");
 }
 
 enum loam_status loam_model_path_check(const char *path, enum loam_command command, struct loam_error *error)
 {
     const bool bare = command == LOAM_COMMAND_INSPECT;
     const char *option = bare ? "" : "--model ";
-    if (begins_with(path, "http://") || begins_with(path, "https://") || begins_with(path, "hf://"))
-        return refuse_url(option, path, error);
+    if (is_url(path)) return refuse_url(option, path, error);
     if (loam_file_exists(path) && !(bare && ends_with(path, ".json")))
-        return refuse_file(option, path, error);
+        return refuse_model_file(option, path, error);
     if (bare || command == LOAM_COMMAND_TOKENIZE || !loam_directory_exists(path)) return LOAM_OK;
-    return refuse_adapter(path, error);
+    enum kind kind;
+    LOAM_TRY(find_kind(path, &kind, error));
+    if (kind != ADAPTER) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                     "--model %s is an adapter: pass it as --adapter %s, and its base as --model", path,
+                     path);
+}
+
+enum loam_status loam_adapter_path_check(const char *path, struct loam_error *error)
+{
+    const char *option = "--adapter ";
+    if (is_url(path)) return refuse_url(option, path, error);
+    if (loam_file_exists(path))
+        return refuse_file(option, path, "adapter_config.json and adapter_model.safetensors", error);
+    enum kind kind;
+    LOAM_TRY(find_kind(path, &kind, error));
+    if (kind != MODEL) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                     "--adapter %s is a model and has no adapter_config.json: pass it as --model %s", path,
+                     path);
 }

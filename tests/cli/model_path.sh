@@ -36,6 +36,21 @@ every 1 "$tmp/adapter is an adapter: pass it as --adapter $tmp/adapter" 'an adap
 ok 'inspect: an adapter' inspect "$tmp/adapter"
 ok 'tokenize: an adapter' tokenize --model "$tmp/adapter"
 
+# ---- What is given in the place of an adapter ----
+# every_adapter CODE TEXT NAME ADAPTER: each command that takes an adapter refuses it.
+every_adapter() {
+    refuses "$1" "$2" "train: $3" train --model "$tmp/model" --adapter "$4" --data "$data" --out "$tmp/out" "${one_thread[@]}"
+    refuses "$1" "$2" "plan: $3" plan --model "$tmp/model" --adapter "$4"
+    refuses "$1" "$2" "generate: $3" generate --adapter "$4" --prompt x "${one_thread[@]}"
+    refuses "$1" "$2" "eval: $3" eval --model "$tmp/model" --adapter "$4" --data "$data" "${one_thread[@]}"
+    refuses "$1" "$2" "merge: $3" merge --model "$tmp/model" --adapter "$4" --out "$tmp/out"
+    refuses "$1" "$2" "export: $3" export --adapter "$4" --gguf "$tmp/gguf"
+}
+every_adapter 2 "$url: a name is expected, not an address: --adapter some/model" 'an address' "$url"
+every_adapter 1 "adapter_model.safetensors: --adapter $tmp/adapter" 'a file of the adapter' \
+    "$tmp/adapter/adapter_model.safetensors"
+every_adapter 1 "$tmp/model is a model and has no adapter_config.json: pass it as --model $tmp/model" 'a model' "$tmp/model"
+
 # ---- A directory without weights that loam reads ----
 # other NAME TEXT: the weights have another name.
 other() {
