@@ -189,11 +189,14 @@ enum loam_status loam_template_parse(struct loam_template **out, const char *tex
     return LOAM_OK;
 }
 
-static size_t without_last_line_break(const char *text, size_t size)
+// Of a file: CR LF, which editors write on Windows and no model has read, becomes LF, and the last line break
+// is not there. The size after that.
+static size_t settle_line_breaks(char *text, size_t size)
 {
-    if (size > 0 && text[size - 1] == '\n') size--;
-    if (size > 0 && text[size - 1] == '\r') size--;
-    return size;
+    size_t kept = 0;
+    for (size_t i = 0; i < size; i++)
+        if (text[i] != '\r' || i + 1 == size || text[i + 1] != '\n') text[kept++] = text[i];
+    return kept > 0 && text[kept - 1] == '\n' ? kept - 1 : kept;
 }
 
 bool loam_template_is_built_in(const char *name)
@@ -220,10 +223,10 @@ enum loam_status loam_template_open(struct loam_template **out, const char *name
     struct loam_bytes bytes = {0};
     enum loam_status status = loam_file_read(name_or_path, LARGEST_FILE, &bytes, error);
     if (status == LOAM_OK) {
+        size_t size = settle_line_breaks(bytes.data, bytes.size);
         const char *text = bytes.data != NULL ? bytes.data : "";
-        size_t mark = loam_byte_order_mark(text, bytes.size);
-        size_t size = without_last_line_break(text + mark, bytes.size - mark);
-        status = loam_template_parse(out, text + mark, size, name_or_path, error);
+        size_t mark = loam_byte_order_mark(text, size);
+        status = loam_template_parse(out, text + mark, size - mark, name_or_path, error);
     }
     loam_bytes_deinit(&bytes);
     return status;

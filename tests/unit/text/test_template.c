@@ -196,7 +196,7 @@ static void test_files(void **state)
     } cases[] = {
         {"Q: {q}\nA: {a}{eos}\n", "Q: 1\nA: 2#"}, {"Q: {q}\nA: {a}{eos}\r\n", "Q: 1\nA: 2#"},
         {"Q: {q}\nA: {a}\n\n", "Q: 1\nA: 2\n"},   {"{q}{a}", "12"},
-        {"\xEF\xBB\xBF{q}{a}\r\n", "12"},
+        {"\xEF\xBB\xBF{q}{a}\r\n", "12"},         {"Q: {q}\r\n\r\nA: {a}\r{eos}\r\n", "Q: 1\n\nA: 2\r#"},
     };
     char directory[256];
     char path[300];
