@@ -275,10 +275,26 @@ static bool matters(const char *name, const json_t *recorded, const json_t *opti
     return true;
 }
 
-static enum loam_status describe(struct loam_bytes *text, const char *name, const json_t *old,
-                                 const json_t *new, struct loam_error *error)
+// A constant rate with a warm-up was once recorded as "constant", which now has none.
+static bool had_warmup(const json_t *recorded)
 {
-    const char *before = text_of(old, "path"), *now = text_of(new, "path");
+    const char *steps = text_of(json_object_get(recorded, "warmup-steps"), "");
+    const char *ratio = text_of(json_object_get(recorded, "warmup-ratio"), "");
+    return strtod(steps, NULL) > 0 || strtod(ratio, NULL) > 0;
+}
+
+// The text of a recorded option (of a file: that part of what is known about it), in the names of today.
+static const char *recorded_text(const json_t *recorded, const char *name, const char *part)
+{
+    const char *text = text_of(json_object_get(recorded, name), part);
+    if (strcmp(name, "lr-scheduler-type") == 0 && strcmp(text, "constant") == 0 && had_warmup(recorded))
+        return loam_schedule_name(LOAM_SCHEDULE_CONSTANT_WITH_WARMUP);
+    return text;
+}
+
+static enum loam_status describe(struct loam_bytes *text, const char *name, const char *before,
+                                 const char *now, struct loam_error *error)
+{
     if (text->size > 0) LOAM_TRY(loam_bytes_append_text(text, ", ", error));
     if (strcmp(before, now) == 0)
         return loam_bytes_format(text, error, "--%s %s has other contents now", name, now);
@@ -293,38 +309,21 @@ static enum loam_status describe_changes(struct loam_bytes *text, const json_t *
     json_t *now = (json_t *)(uintptr_t)options;
     for (void *at = json_object_iter(now); at != NULL; at = json_object_iter_next(now, at)) {
         const char *name = json_object_iter_key(at);
-        const json_t *old = json_object_get(recorded, name), *new = json_object_iter_value(at);
-        if (matters(name, recorded, options) && strcmp(text_of(old, "sha256"), text_of(new, "sha256")) != 0)
-            LOAM_TRY(describe(text, name, old, new, error));
+        const json_t *new = json_object_iter_value(at);
+        const char *old_sum = recorded_text(recorded, name, "sha256");
+        if (matters(name, recorded, options) && strcmp(old_sum, text_of(new, "sha256")) != 0)
+            LOAM_TRY(
+                describe(text, name, recorded_text(recorded, name, "path"), text_of(new, "path"), error));
     }
     return LOAM_OK;
-}
-
-// The recorded schedule by its name of today. A constant rate with a warm-up was once recorded as "constant",
-// which is now recorded without one.
-static enum loam_status name_schedule(json_t **named, const json_t *recorded, struct loam_error *error)
-{
-    const char *schedule = text_of(json_object_get(recorded, "lr-scheduler-type"), "");
-    const char *steps = text_of(json_object_get(recorded, "warmup-steps"), "");
-    const char *ratio = text_of(json_object_get(recorded, "warmup-ratio"), "");
-    const bool had_warmup = strtod(steps, NULL) > 0 || strtod(ratio, NULL) > 0;
-    // jansson counts the references of what is shared.
-    *named = recorded != NULL ? json_copy((json_t *)(uintptr_t)recorded) : json_object();
-    if (*named == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: the options of the run");
-    if (strcmp(schedule, "constant") != 0 || !had_warmup) return LOAM_OK;
-    const char *name = loam_schedule_name(LOAM_SCHEDULE_CONSTANT_WITH_WARMUP);
-    return set(*named, "lr-scheduler-type", json_string(name), error);
 }
 
 enum loam_status loam_recorded_compare(const json_t *recorded, const json_t *options, const char *checkpoint,
                                        bool allow, const struct loam_log *log, struct loam_bytes *changes,
                                        struct loam_error *error)
 {
-    json_t *named = NULL;
-    enum loam_status status = name_schedule(&named, recorded, error);
-    if (status == LOAM_OK) status = describe_changes(changes, named, options, error);
-    json_decref(named);
-    if (status != LOAM_OK || changes->size == 0) return status;
+    LOAM_TRY(describe_changes(changes, recorded, options, error));
+    if (changes->size == 0) return LOAM_OK;
     loam_flatten(changes->data);
     if (!allow)
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
