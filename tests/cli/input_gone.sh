@@ -56,4 +56,16 @@ ok 'undisturbed, f32' "${train[@]}" --eval-steps 5 --out "$tmp/whole" --overwrit
 case_name='the model is cut off'
 again=(--allow-change)
 broken "$tmp/model/model.safetensors" "$tmp/model cannot be read any more: .*; make it whole, then --allow-change lets --resume take it" --eval-steps 5
+# Weights that were converted are in memory: the run goes on without the model, whose tokenizer is then missing.
+case_name='the model is gone'
+cp -r "$tmp/model" "$tmp/gone" && rm -rf "$tmp/out" "$tmp/steps"
+hold "$tmp/steps"
+"$LOAM" "${train[@]}" --model "$tmp/gone" --dtype bf16 --out "$tmp/out" >"$tmp/steps" 2>"$tmp/stderr" 4>&- &
+process=$!
+until_said '"step": 1}' "$tmp/out/metrics.jsonl"
+rm -r "$tmp/gone"
+let_go
+wait "$process" || fail "$(cat "$tmp/stderr")"
+kill "$reader" 2>/dev/null && wait "$reader" 2>/dev/null || true
+grep -qF "$tmp/gone is not there any more: $tmp/out has no tokenizer from it" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 finish
