@@ -210,6 +210,12 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_read_config(struct loam_o
 LOAM_API LOAM_MUST_CHECK enum loam_status
 loam_run(struct loam_options *options, const struct loam_callbacks *callbacks, struct loam_error *error);
 
+// For a program that has no handler for SIGBUS and lets loam have one: a mapped file of the model that is cut
+// short, or whose disk fails, then ends training as other errors do, with the steps before it saved. Anywhere
+// else it ends the process as before, after a line on standard error. To be called by the main thread, before
+// loam_run.
+LOAM_API void loam_fault_handle(void);
+
 #ifdef __cplusplus
 }
 #endif

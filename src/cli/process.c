@@ -56,5 +56,6 @@ bool cli_prepare_process(void)
     // output half written is still cleaned up.
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
+    loam_fault_handle();
     return fill_descriptors() && enlarge_stack();
 }

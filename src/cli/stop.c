@@ -10,7 +10,8 @@
 //   VTALRM, PROF, PWR       stop: timers, and the power that is about to fail
 //   PIPE, XFSZ              ignored (process.c): the write fails instead
 //   QUIT                    ends the process at once: it is for that, and for a core dump
-//   faults (SEGV, BUS, ...) end the process at once: what is in memory may be broken
+//   BUS                     a mapped file was cut short (base/fault.h): while training, the steps are saved
+//   faults (SEGV, FPE, ...) end the process at once: what is in memory may be broken
 // One that was ignored at the start (nohup, a shell's background) stays so, and one that has a handler, of a
 // profiler say, keeps it.
 #include <pthread.h>

@@ -111,16 +111,30 @@ static enum loam_status fail_move(const struct move *move, const char *name, int
                      strerror(reason));
 }
 
-// The system lets a file be renamed where a directory can be written, but not to the name of a directory.
+// What the system would say if a file were renamed to that name; 0: nothing. It lets a file be renamed where
+// a directory can be written, but not in the place of a directory, of a file that is immutable (chattr +i,
+// +a), or of one of another user where the directory has the sticky bit.
+static int find_obstacle(int directory, const char *name)
+{
+    struct stat parent;
+    struct statx about;
+    if (statx(directory, name, AT_SYMLINK_NOFOLLOW, STATX_TYPE | STATX_UID, &about) != 0) return 0;
+    if (S_ISDIR(about.stx_mode)) return EISDIR;
+    if (about.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) return EPERM;
+    uid_t user = geteuid();
+    bool keeps = user != 0 && fstat(directory, &parent) == 0 && (parent.st_mode & S_ISVTX) != 0 &&
+                 parent.st_uid != user && about.stx_uid != user;
+    return keeps ? EPERM : 0;
+}
+
 static enum loam_status move_file(const struct move *move, const char *name, struct loam_error *error)
 {
-    struct stat about;
+    int reason = 0;
     if (move->stage != CHECK)
-        return renameat(dirfd(move->from), name, move->to, name) == 0 ? LOAM_OK
-                                                                      : fail_move(move, name, errno, error);
-    bool blocked =
-        move->to >= 0 && fstatat(move->to, name, &about, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(about.st_mode);
-    return blocked ? fail_move(move, name, EISDIR, error) : LOAM_OK;
+        reason = renameat(dirfd(move->from), name, move->to, name) == 0 ? 0 : errno;
+    else if (move->to >= 0)
+        reason = find_obstacle(move->to, name);
+    return reason == 0 ? LOAM_OK : fail_move(move, name, reason, error);
 }
 
 static enum loam_status move_all(const struct move *move, const char *last, struct loam_error *error);

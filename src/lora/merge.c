@@ -283,7 +283,11 @@ static enum loam_status run(struct merge *merge, struct loam_merge_result *resul
                                log_of(merge->settings), error));
     enum loam_status status = write_files(merge, result, error);
     if (status == LOAM_OK) status = loam_staging_commit(&merge->staging, "config.json", error);
-    if (status == LOAM_OK) status = loam_shards_remove_old(merge->settings->out, merge->shards, error);
+    if (status == LOAM_OK) {
+        loam_model_warn_of_old_files(merge->settings->model, merge->settings->out, true,
+                                     log_of(merge->settings));
+        status = loam_shards_remove_old(merge->settings->out, merge->shards, error);
+    }
     loam_staging_close(&merge->staging);
     return status;
 }

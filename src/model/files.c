@@ -121,3 +121,26 @@ enum loam_status loam_model_copy_templates(const char *from, const char *to, str
 {
     return take_templates(from, to, error);
 }
+
+void loam_model_warn_of_old_files(const char *model, const char *out, bool of_model,
+                                  const struct loam_log *log)
+{
+    if (!loam_directory_exists(model)) {
+        loam_log_write(log, LOAM_LOG_WARNING, "%s is not there any more: %s has no tokenizer from it", model,
+                       out);
+        return;
+    }
+    for (size_t i = 0; i < loam_model_file_count; i++) {
+        const char *name = loam_model_files[i].name;
+        if (loam_model_files[i].of_model && !of_model) continue;
+        char *ours = loam_path_join(model, name, NULL), *there = loam_path_join(out, name, NULL);
+        if (ours != NULL && there != NULL && !loam_file_exists(ours) && loam_file_exists(there))
+            loam_log_write(
+                log, LOAM_LOG_WARNING,
+                "%s was there before, and %s has none: remove it, or it is taken for a part of this "
+                "result",
+                there, model);
+        free(ours);
+        free(there);
+    }
+}

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/event.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 static const struct loam_log *log_of(const struct loam_loop *loop)
@@ -230,6 +231,7 @@ static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *erro
     struct loam_evaluate_result result = {.overall = {.exact = NAN, .f1 = NAN}};
     struct loam_error failure = {0};
     enum loam_status status = measure(loop, &result, &failure);
+    if (loam_fault_met()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
     if (may_skip(loop, status))
         loam_log_write(log_of(loop), LOAM_LOG_WARNING,
                        "step %lld: %s; it is not the best, and the run goes on", (long long)loop->step,
@@ -438,6 +440,19 @@ static enum loam_status run_steps(struct loam_loop *loop, struct loam_error *err
     return LOAM_OK;
 }
 
+// The same where a file of the model is cut short on the way: the weights may be used where they are mapped.
+static enum loam_status run_readable(struct loam_loop *loop, struct loam_error *error)
+{
+    loam_fault_tolerate(true);
+    enum loam_status status = run_steps(loop, error);
+    loam_fault_tolerate(false);
+    if (!loam_fault_met()) return status;
+    return loam_fail(error, LOAM_ERROR_IO,
+                     "%s cannot be read any more: a file in it was cut short, or its disk fails; make it "
+                     "whole, then --allow-change lets --resume take it",
+                     loop->settings->model);
+}
+
 void loam_loop_begin(struct loam_loop *loop)
 {
     loop->start = loop->logged_seconds = loam_clock_seconds();
@@ -458,7 +473,7 @@ enum loam_status loam_loop_rehearse(struct loam_loop *loop, struct loam_error *e
 
 enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
 {
-    enum loam_status status = run_steps(loop, error);
+    enum loam_status status = run_readable(loop, error);
     if (status == LOAM_ERROR_STOPPED) return save_stopped(loop, error);
     if (status == LOAM_ERROR_NUMERIC) return save_diverged(loop, error);
     if (status != LOAM_OK) return save_failed(loop, error);

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/decimal.h"
@@ -67,7 +68,12 @@ static enum loam_status check_directory(const struct loam_train_settings *settin
 
 enum loam_status loam_output_begin_metrics(struct loam_output *output, struct loam_error *error)
 {
-    if (!loam_file_exists(output->metrics_path)) return LOAM_OK;
+    struct stat about;
+    if (lstat(output->metrics_path, &about) != 0) return LOAM_OK;
+    if (S_ISDIR(about.st_mode))
+        return loam_fail(error, LOAM_ERROR_EXISTS,
+                         "%s is a directory, and the metrics go there: move it away, or choose another --out",
+                         output->metrics_path);
     char *aside = loam_format(error, "%s.tmp-%ld", output->metrics_path, (long)getpid());
     if (aside == NULL) return LOAM_ERROR_MEMORY;
     if (rename(output->metrics_path, aside) != 0) {

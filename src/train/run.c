@@ -8,6 +8,7 @@
 #include "base/event.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "model/files.h"
 #include "train/checkpoint.h"
 #include "train/checkpoint_files.h"
 #include "train/job.h"
@@ -142,7 +143,9 @@ static enum loam_status save(struct train_run *run, struct loam_error *error)
         LOAM_TRY(write_adapter(run, error));
     else
         LOAM_TRY(loam_train_job_save_model(&run->job, run->output.staging.directory, error));
-    return loam_output_commit(&run->output, run->settings->full, error);
+    LOAM_TRY(loam_output_commit(&run->output, run->settings->full, error));
+    loam_model_warn_of_old_files(run->settings->model, run->settings->out, run->settings->full, run->job.log);
+    return LOAM_OK;
 }
 
 // ---- before the first step ----

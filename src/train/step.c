@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "base/heap.h"
 
 int32_t loam_step_sequences(size_t capacity, int32_t token_budget)
@@ -134,6 +135,7 @@ static enum loam_status accumulate(struct loam_step_buffers *buffers, struct loa
         size_t first = next;
         LOAM_TRY(pack(buffers, &next, error));
         LOAM_TRY(loam_decoder_train(decoder, &buffers->batch, grad_scale, seed, counter, &loss_sum, error));
+        if (loam_fault_met()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
         if (!isfinite(loss_sum))
             return fail_numeric(buffers, decoder, "loss", loss_sum, step, first, next, error);
     }

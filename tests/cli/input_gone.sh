@@ -15,6 +15,7 @@ train=(train --model "$tmp/model" --data "$tmp/data.jsonl" --eval-data "$tmp/eva
 weights=adapter_model.safetensors
 ok 'undisturbed' "${train[@]}" --eval-steps 5 --out "$tmp/whole"
 
+again=() # what --resume needs then
 # broken FILE TEXT ARGUMENT...: FILE loses its lines while the run stands still; the run says TEXT and saves its steps.
 broken() {
     local file=$1 text=$2 steps=$tmp/steps
@@ -24,18 +25,19 @@ broken() {
     "$LOAM" "${train[@]}" --out "$tmp/out" "$@" >"$steps" 2>"$tmp/stderr" 4>&- &
     process=$!
     until_said '"step": 1}' "$tmp/out/metrics.jsonl"
+    cp "$file" "$tmp/whole_file"
     truncate -s 10 "$file"
     let_go
     code=0
     wait "$process" || code=$?
     kill "$reader" 2>/dev/null && wait "$reader" 2>/dev/null || true
-    cp "$tmp/lines.jsonl" "$file"
+    cp -p "$tmp/whole_file" "$file"
     [ "$code" -eq 1 ] || fail "exit code $code: $(cat "$tmp/stderr")"
     [ "$(grep '^loam: ' "$tmp/stderr" | grep -vc '^loam: warning: ')" -eq 1 ] || fail "not one line of error: $(cat "$tmp/stderr")"
     step=$(tail -n 1 "$tmp/stderr" | sed -n "s|^loam: $text; step \([0-9]*\) of 40 is saved in $tmp/out/checkpoint-[0-9]*: --resume goes on from there$|\1|p")
     [ -n "$step" ] && [ -d "$tmp/out/checkpoint-$step" ] || fail "$(cat "$tmp/stderr")"
     [ ! -e "$tmp/out/$weights" ] || fail 'a result of half a run'
-    ok "$case_name, on" "${train[@]}" --out "$tmp/out" "$@" --resume
+    ok "$case_name, on" "${train[@]}" --out "$tmp/out" "$@" --resume "${again[@]}"
     grep -q "going on from $tmp/out/checkpoint-$step at step $step of 40" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
     cmp -s "$tmp/whole/$weights" "$tmp/out/$weights" || fail 'another adapter'
     [ "$(grep -c '"loss"' "$tmp/out/metrics.jsonl")" -eq 40 ] || fail "lines are missing: $(grep -c . "$tmp/out/metrics.jsonl")"
@@ -48,4 +50,22 @@ broken "$tmp/eval.jsonl" "$tmp/eval.jsonl:[0-9]*: the file has become shorter si
 case_name='at the last step'
 broken "$tmp/eval.jsonl" "$tmp/eval.jsonl:[0-9]*: the file has become shorter since it was opened"
 [ "$step" -eq 40 ] || fail "not at the end: $step"
+# Weights of f32 are used where they are mapped.
+train+=(--dtype f32)
+ok 'undisturbed, f32' "${train[@]}" --eval-steps 5 --out "$tmp/whole" --overwrite
+case_name='the model is cut off'
+again=(--allow-change)
+broken "$tmp/model/model.safetensors" "$tmp/model cannot be read any more: .*; make it whole, then --allow-change lets --resume take it" --eval-steps 5
+# Weights that were converted are in memory: the run goes on without the model, whose tokenizer is then missing.
+case_name='the model is gone'
+cp -r "$tmp/model" "$tmp/gone" && rm -rf "$tmp/out" "$tmp/steps"
+hold "$tmp/steps"
+"$LOAM" "${train[@]}" --model "$tmp/gone" --dtype bf16 --out "$tmp/out" >"$tmp/steps" 2>"$tmp/stderr" 4>&- &
+process=$!
+until_said '"step": 1}' "$tmp/out/metrics.jsonl"
+rm -r "$tmp/gone"
+let_go
+wait "$process" || fail "$(cat "$tmp/stderr")"
+kill "$reader" 2>/dev/null && wait "$reader" 2>/dev/null || true
+grep -qF "$tmp/gone is not there any more: $tmp/out has no tokenizer from it" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 finish

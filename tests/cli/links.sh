@@ -65,6 +65,12 @@ for kind in link dangling hard; do
     [ ! -e "$tmp/nowhere" ] || fail 'a file was made elsewhere'
     grep -q loss "$tmp/run/metrics.jsonl" || fail 'no metrics'
 done
+# What is no file goes aside as one does; a directory stands in the way, and is seen before the first step.
+rm -rf "$tmp/run" && mkdir "$tmp/run" && mkfifo "$tmp/run/metrics.jsonl"
+ok 'metrics.jsonl, pipe' "${train[@]}" --max-steps 1 --out "$tmp/run" --overwrite
+grep -q loss "$tmp/run/metrics.jsonl" || fail 'no metrics'
+rm "$tmp/run/metrics.jsonl" && mkdir "$tmp/run/metrics.jsonl"
+refuses 1 "$tmp/run/metrics.jsonl is a directory" 'metrics.jsonl, directory' "${train[@]}" --max-steps 1 --out "$tmp/run" --overwrite
 # The event file's name comes from the checkpoint.
 board=(--report-to tensorboard --save-steps 1)
 rm -rf "$tmp/run"

@@ -46,6 +46,16 @@ grep -q '"torch_dtype": "bfloat16"' "$tmp/shards/config.json" || fail "$(cat "$t
 ok 'inspect bf16' inspect "$tmp/shards"
 output_has 'of bf16'
 
+# What the base has not, and another model left there, is named: readers would take it for this model's.
+for command in merge full; do
+    arguments=("${merge[@]}" --no-check)
+    [ "$command" = merge ] || arguments=("${full[@]}")
+    rm -rf "$tmp/old" && mkdir "$tmp/old" && echo '{"eos_token_id": 5}' >"$tmp/old/generation_config.json"
+    ok "$command over another model" "${arguments[@]}" --out "$tmp/old" --overwrite
+    grep -qF "loam: warning: $tmp/old/generation_config.json was there before, and $tmp/model has none" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+    [ "$(grep -c 'was there before' "$tmp/stderr")" -eq 1 ] || fail "$(cat "$tmp/stderr")"
+done
+
 # Chat templates with names of their own come along.
 cp -r "$tmp/model" "$tmp/chatty" && mkdir "$tmp/chatty/additional_chat_templates"
 echo '{{ tools }}' >"$tmp/chatty/additional_chat_templates/tool_use.jinja"

@@ -29,6 +29,20 @@ for command in train init; do
     refuses 1 "$tmp/locked/out: Permission denied" "$command: below a locked directory" "${arguments[@]}" --out "$tmp/locked/out"
     [ "$(ls -A "$tmp/locked")" = notes ] || fail "left behind: $(ls -A "$tmp/locked")"
 done
+# Another user's file where only its owner may replace it, or one that may not be replaced: seen before the first step.
+protected() {
+    refuses 1 "cannot write $tmp/shared/README.md: Operation not permitted" "$1" "${train[@]}" --model "$tmp/model" \
+        --out "$tmp/shared" --overwrite
+    grep -q '^step' "$tmp/stderr" && fail 'steps came first'
+    [ "$(ls -A "$tmp/shared")" = README.md ] || fail "left behind: $(ls -A "$tmp/shared")"
+}
+mkdir "$tmp/shared" && echo mine >"$tmp/shared/README.md" && chmod 1777 "$tmp/shared"
+[ "$(id -u)" -ne 0 ] || protected 'a directory with the sticky bit'
+if chattr +i "$tmp/shared/README.md" 2>/dev/null; then
+    chmod 777 "$tmp/shared"
+    protected 'an immutable file'
+    chattr -i "$tmp/shared/README.md"
+fi
 refuses 1 "$tmp/hidden/model" 'a model that may not be read' "${train[@]}" --model "$tmp/hidden/model" --out "$tmp/out"
 refuses 1 "$tmp/hidden/model" 'inspect: a model that may not be read' inspect "$tmp/hidden/model"
 chmod 600 "$tmp/questions.json" && [ "$(id -u)" -eq 0 ] || chmod 000 "$tmp/questions.json"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/fault.h"
 #include "device/cpu/cpu.h"
 
 // How many OpenMP keeps for this thread, it included: they need not be started again.
@@ -62,8 +63,11 @@ int loam_cpu_start_threads(int wanted)
     if (threads > kept) {
         int started = 1;
 #pragma omp parallel num_threads(threads)
+        {
+            loam_fault_prepare_thread();
 #pragma omp single
-        started = omp_get_num_threads();
+            started = omp_get_num_threads();
+        }
         kept = threads = started;
     }
     // A setting of the process, which oneDNN asks for: the device made last decides.
