@@ -168,7 +168,8 @@ static enum loam_status prepare_files(struct push_job *job, struct loam_error *e
 
 // ---- What goes ----
 
-// A token that was saved among the files, whatever the file is called. Large files are weights.
+// Refuses a file that holds the token of the push, whatever its name. Large files are weights and are not
+// searched.
 static enum loam_status check_secret(const struct push_job *job, const struct loam_folder_file *file,
                                      struct loam_error *error)
 {
