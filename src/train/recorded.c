@@ -300,8 +300,8 @@ static enum loam_status describe_changes(struct loam_bytes *text, const json_t *
     return LOAM_OK;
 }
 
-// The recorded schedule by its name of today. A constant rate with a warm-up was once recorded as "constant",
-// which is now recorded without one.
+// Maps the recorded schedule to its present name. Earlier versions recorded a constant rate with warm-up as
+// "constant", which now means without warm-up.
 static enum loam_status name_schedule(json_t **named, const json_t *recorded, struct loam_error *error)
 {
     const char *schedule = text_of(json_object_get(recorded, "lr-scheduler-type"), "");
