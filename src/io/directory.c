@@ -63,7 +63,7 @@ static enum loam_status find_free_name(const char *parent, int *attempt, char **
         if (lstat(*path, &about) != 0) return LOAM_OK;
     }
     *path = NULL;
-    return loam_fail(error, LOAM_ERROR_IO, "cannot write into the output directory %s: clean it of %s*",
+    return loam_fail(error, LOAM_ERROR_IO, "cannot write into the output directory %s: remove %s* from it",
                      parent, prefix);
 }
 

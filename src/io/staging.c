@@ -28,7 +28,7 @@ static enum loam_status take_target(struct loam_staging *staging, bool *locked, 
         close(staging->lock);
         staging->lock = -1;
     }
-    return loam_fail(error, LOAM_ERROR_IO, "the output directory %s is taken away whenever it is made",
+    return loam_fail(error, LOAM_ERROR_IO, "the output directory %s was removed each time it was made",
                      staging->target);
 }
 

@@ -260,8 +260,7 @@ static void remove_others(struct loam_checkpoints *checkpoints, const struct loa
         loam_checkpoint_set_add(&checkpoints->set, checkpoints->output->directory, loop->step, false, &error);
     if (status == LOAM_OK) status = rotate(checkpoints, loop, loop->step, &error);
     if (status != LOAM_OK)
-        loam_log_write(checkpoints->job->log, LOAM_LOG_WARNING, "a checkpoint that is to go stays: %s",
-                       error.message);
+        loam_log_write(checkpoints->job->log, LOAM_LOG_WARNING, "an old checkpoint stays: %s", error.message);
 }
 
 enum loam_status loam_checkpoints_save(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
