@@ -9,7 +9,6 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "hub/meter.h"
 #include "hub/pull.h"
 #include "lora/adapter_config.h"

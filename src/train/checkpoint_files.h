@@ -3,7 +3,6 @@
 #ifndef LOAM_TRAIN_CHECKPOINT_FILES_H
 #define LOAM_TRAIN_CHECKPOINT_FILES_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
