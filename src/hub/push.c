@@ -216,7 +216,7 @@ enum loam_status loam_hub_may_push(const struct loam_hub *hub, const struct loam
                                    struct loam_error *error)
 {
     if (strchr(repo->id, '/') == NULL)
-        return loam_fail(error, LOAM_ERROR_USAGE, "%s names no owner; expected USER/NAME or ORG/NAME",
+        return loam_fail(error, LOAM_ERROR_USAGE, "%s names no owner. Expected USER/NAME or ORG/NAME",
                          repo->id);
     if (strcmp(repo->revision, "main") != 0)
         return loam_fail(error, LOAM_ERROR_USAGE, "%s@%s: a push goes to the branch main", repo->id,
