@@ -1,4 +1,4 @@
-// Recognises what is given by mistake instead of a model's directory.
+// What stands in the place of a model's directory by mistake.
 #ifndef LOAM_API_MODEL_PATH_H
 #define LOAM_API_MODEL_PATH_H
 

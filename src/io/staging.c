@@ -111,7 +111,7 @@ static enum loam_status fail_move(const struct move *move, const char *name, int
                      strerror(reason));
 }
 
-// A file can be renamed in any writable directory, but not to the name of a directory.
+// The system lets a file be renamed where a directory can be written, but not to the name of a directory.
 static enum loam_status move_file(const struct move *move, const char *name, struct loam_error *error)
 {
     struct stat about;
