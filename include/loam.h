@@ -142,10 +142,10 @@ struct loam_option_info {
 
 LOAM_API const char *loam_version(void);
 
-// Makes text from outside, or by a model, fit for a terminal: control characters other than line break and
-// tab, marks that reorder text, and bytes that are not UTF-8 become "?". In place; returns the new size,
-// which is never larger. Lines of the log and messages of errors have gone through this; texts of results
-// have not.
+// Makes text from outside, or from a model, safe for a terminal, in place: control characters other than line
+// break and tab, marks that reorder text, and bytes that are not UTF-8 become "?". Returns the new size,
+// which is never larger. Log lines and error messages have already been treated; the texts of results have
+// not.
 LOAM_API size_t loam_make_printable(char *text, size_t size);
 
 // What this process found to compute with, and what it uses of it: `loam --version --verbose`.
@@ -189,9 +189,9 @@ LOAM_API void loam_options_destroy(struct loam_options *options);
 // be read.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_set(struct loam_options *options, const char *name,
                                                            const char *value, struct loam_error *error);
-// As loam_options_set, for the words of a command line, on which each value is meant to count. A second and
-// other value is LOAM_ERROR_USAGE where both look as if they counted (two files of data, two adapters); else
-// the last one counts, and loam_run warns of the one before.
+// Sets an option from a command line, as loam_options_set does. A second, different value is LOAM_ERROR_USAGE
+// for options of which a user may expect both values to count (two files of data, two adapters). For the
+// others the last value counts, and loam_run warns about the replaced one.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_set_argument(struct loam_options *options,
                                                                     const char *name, const char *value,
                                                                     struct loam_error *error);
@@ -205,8 +205,8 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_read_config(struct loam_o
                                                                    struct loam_error *error);
 
 // Runs the command that the options are for, after the file of "config" was read. Everything is checked
-// before anything is written. An option that has no effect beside the others is told as a warning, or, where
-// it cannot be meant, LOAM_ERROR_USAGE.
+// before anything is written. An option that the others leave without effect gives a warning, or
+// LOAM_ERROR_USAGE where the user must have meant something else.
 LOAM_API LOAM_MUST_CHECK enum loam_status
 loam_run(struct loam_options *options, const struct loam_callbacks *callbacks, struct loam_error *error);
 

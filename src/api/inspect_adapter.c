@@ -9,7 +9,7 @@
 #include "base/heap.h"
 #include "lora/adapter_stored.h"
 
-// What is shown of a module beside what the file says.
+// The computed norms of one module.
 struct measures {
     double a_norm; // Frobenius norms
     double b_norm;

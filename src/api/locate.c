@@ -9,7 +9,6 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "hub/meter.h"
 #include "hub/pull.h"
 #include "lora/adapter_config.h"
@@ -58,13 +57,13 @@ static enum loam_status pull(struct locate_job *job, const struct loam_repo *rep
     return status;
 }
 
-// What a relative name is relative to, for messages.
+// The directory that relative names start from, for messages.
 static const char *working_directory(char path[PATH_MAX])
 {
     return getcwd(path, PATH_MAX) != NULL ? path : "the working directory";
 }
 
-// Says where a name has been looked for that the hub does not give.
+// Reports a name that is neither a directory here nor a repository on the hub.
 static enum loam_status fail_on_hub(const struct locate_job *job, const char *name, struct loam_error *error)
 {
     char here[PATH_MAX];

@@ -4,9 +4,9 @@
 
 #include "api/settings.h"
 
-// Refuses what can be no model, with what was meant: an empty name, a URL, a file, an adapter. What is not
-// there is left to those who look for it elsewhere. `loam inspect` describes a config.json and an adapter
-// too, and `loam tokenize` takes the tokenizer that is beside an adapter.
+// Refuses an empty name, a URL, a file or an adapter, and names what was probably meant. A path that does not
+// exist passes: it may be a name on the hub. `loam inspect` also accepts a config.json and an adapter, and
+// `loam tokenize` an adapter with a tokenizer beside it.
 enum loam_status loam_model_path_check(const char *path, enum loam_command command, struct loam_error *error);
 // The same for an adapter: a URL, a file, a model.
 enum loam_status loam_adapter_path_check(const char *path, struct loam_error *error);

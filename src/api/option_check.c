@@ -67,8 +67,8 @@ static bool is_about(const struct loam_option_need *need, const char *name)
     return false;
 }
 
-// A file that loam wrote holds the defaults too, and no option that is about one call: what only such an
-// option makes effective is not told of a file.
+// Whether a value from --config may be reported as without effect. A file that loam wrote holds every default
+// and leaves out the options of a single call, so defaults and needs for such an option do not count.
 static bool counts_in_file(const struct loam_options *options, const struct loam_option_need *need,
                            const struct loam_option_row *row, const char *text)
 {
@@ -80,7 +80,7 @@ static bool counts_in_file(const struct loam_options *options, const struct loam
     return true;
 }
 
-// Whether the option was given, asks for something, and is ignored for what this need says.
+// Whether the option was given, asks for something, and this need leaves it without effect.
 static bool is_ignored(const struct loam_options *options, const struct loam_option_need *need,
                        const struct loam_option_row *row)
 {
@@ -106,7 +106,7 @@ bool loam_option_is_idle(const struct loam_options *options, const struct loam_o
     return find_unmet(options, row) != NULL;
 }
 
-// Whether a file has a part in it, so that the command line alone does not show the mistake.
+// Whether a value from --config takes part in the mistake, so that the command line alone does not show it.
 static bool involves_file(const struct loam_options *options, const struct loam_option_need *need)
 {
     for (size_t i = 0; i < LOAM_NEED_TERMS && need->any[i].kind != LOAM_TERM_NONE; i++)

@@ -6,7 +6,7 @@
 
 #define TRAIN_ALONE (1u << LOAM_COMMAND_TRAIN)
 #define PLAN (1u << LOAM_COMMAND_PLAN)
-#define TRAIN (TRAIN_ALONE | PLAN) // what is trained can be planned, with the same words
+#define TRAIN (TRAIN_ALONE | PLAN) // loam plan takes the options of loam train
 #define GENERATE (1u << LOAM_COMMAND_GENERATE)
 #define EVAL (1u << LOAM_COMMAND_EVAL)
 #define MERGE (1u << LOAM_COMMAND_MERGE)

@@ -10,8 +10,8 @@
 #define LORA_OPTIONS {"lora-r", "lora-alpha", "lora-dropout", "target-modules", "init-lora-weights"}
 // clang-format on
 
-// Refused is what cannot be meant: another result was expected than there would be. A warning tells of what
-// the result does not depend on, as transformers warns of top_p without do_sample.
+// A need is `refused` where the user must expect another result than the one that the command would give.
+// Otherwise the option gets a warning, as transformers warns about top_p without do_sample.
 const struct loam_option_need loam_option_needs[] = {
     // ---- LoRA ----
     {TRAIN | BENCH,
@@ -160,7 +160,8 @@ const struct loam_option_rivals loam_option_rivals[] = {
 };
 const size_t loam_option_rivals_count = sizeof loam_option_rivals / sizeof *loam_option_rivals;
 
-// Others are given twice by scripts that add to a command: there the last one counts, as argparse has it.
+// Scripts that append to a command give other options twice: for those the last value counts, as with
+// argparse.
 const char *const loam_option_plurals[] = {"adapter",        "config",   "data",        "eval-data",
                                            "lengths",        "prompt",   "prompt-file", "push-to-hub",
                                            "target-modules", "template", NULL};

@@ -31,10 +31,10 @@ struct loam_option_row {
     size_t offset;                     // of the field in struct loam_settings
     const struct loam_choice *choices; // named values, of an enum or a bool; NULL: none
     const char *range;                 // of a number, as an interval: "[0,1)", "(0,inf)"; NULL: any
-    bool single; // the range holds in single precision too, in which it is computed with
+    bool single; // the range must also hold after rounding to float, in which loam computes
     bool one_of; // a text that is one of the words of info.argument
     enum loam_status (*check)(const char *text,
-                              struct loam_error *error); // of a text beyond that; NULL: none
+                              struct loam_error *error); // a further check of the text; NULL: none
     bool bytes;       // an int64_t that counts bytes: "6G", "1.5GiB", or "none"
     bool of_call;     // about one call and how it shows itself: no part of the run that is written down
     bool not_in_file; // for the command line alone

@@ -1,4 +1,4 @@
-// Texts of options that have a form of their own; what is wrong with one shows on the command line.
+// Checks of option values that have a syntax of their own. They look at the text alone.
 #ifndef LOAM_API_OPTION_TEXTS_H
 #define LOAM_API_OPTION_TEXTS_H
 

@@ -193,8 +193,7 @@ void loam_options_destroy(struct loam_options *options)
     free(options);
 }
 
-// A text that is about nothing but itself: a prompt may be empty where a beginning-of-sequence token is put
-// in front.
+// Whether the option takes free text. A prompt may be empty where a beginning-of-sequence token precedes it.
 static bool may_be_empty(const struct loam_option_row *row)
 {
     return row->info.argument != NULL && strcmp(row->info.argument, "TEXT") == 0;

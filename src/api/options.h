@@ -7,7 +7,7 @@
 // Where a value comes from.
 struct loam_option_origin {
     bool from_file; // of --config
-    char *replaced; // the value before, which does not count any more; NULL: none
+    char *replaced; // the earlier value, which a later one replaced; NULL: none
 };
 
 struct loam_options {
@@ -39,8 +39,7 @@ bool loam_option_values_equal(const struct loam_option_row *row, const char *lef
 // Whether the option was given a value that has no effect beside the other options (api/option_needs.h).
 bool loam_option_is_idle(const struct loam_options *options, const struct loam_option_row *row);
 // Whether the options fit together. A required one that was not given, and a contradiction on the command
-// line, is LOAM_ERROR_USAGE. Options without effect, and values that later ones have replaced, are told as
-// warnings.
+// line, is LOAM_ERROR_USAGE. Warns about options without effect and about replaced values.
 enum loam_status loam_options_check(const struct loam_options *options, const struct loam_log *log,
                                     struct loam_error *error);
 

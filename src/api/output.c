@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/printable.h"
@@ -14,8 +13,8 @@ enum loam_status loam_output_bytes(const struct loam_callbacks *callbacks, const
     return loam_fail(error, LOAM_ERROR_STOPPED, "the output was closed");
 }
 
-// The same JSON with what a terminal would act on as "\u009b": it stands within strings alone, where jansson
-// escapes what is below 0x20 itself.
+// Copies JSON with characters that a terminal acts on written as escapes ("\u009b"). They occur in strings
+// alone. jansson has already escaped those below 0x20.
 static enum loam_status escape_unprintable(struct loam_bytes *out, const struct loam_bytes *json,
                                            struct loam_error *error)
 {

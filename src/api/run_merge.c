@@ -69,7 +69,7 @@ enum loam_status loam_run_merge(const struct loam_settings *settings, const stru
                                         .dtype = shared->dtype,
                                         .overwrite = shared->overwrite,
                                         .callbacks = callbacks};
-    // The merge has told what there is to tell of the model.
+    // The merge has already logged the notices about the model.
     struct loam_callbacks quiet = *callbacks;
     quiet.log = (struct loam_log){0};
     // Rounding is what it looks for, so the computation shall add none. A model that fits into memory tensor

@@ -130,7 +130,8 @@ static enum loam_status convert_input(struct tokenize_job *job, struct loam_erro
     return LOAM_OK;
 }
 
-// What training adds to a text without a template is not among the ids, which stand for the text.
+// Reports the EOS that training adds to a text without a template. It is not among the ids, which are those
+// of the text.
 static void tell_end(const struct tokenize_job *job)
 {
     const struct loam_special_tokens *special = &job->special;

@@ -21,11 +21,11 @@ enum loam_status loam_bytes_append(struct loam_bytes *bytes, const void *data, s
 enum loam_status loam_bytes_append_text(struct loam_bytes *bytes, const char *text, struct loam_error *error);
 enum loam_status loam_bytes_format(struct loam_bytes *bytes, struct loam_error *error, const char *format,
                                    ...) LOAM_PRINTF(3, 4);
-// Appends a word as a shell reads it back. One with control characters, which a terminal would obey, is
-// quoted as bash, zsh and ksh have it.
+// Appends a word as a shell reads it back. A word with control characters is quoted as $'...', which bash,
+// zsh and ksh read.
 enum loam_status loam_bytes_append_word(struct loam_bytes *bytes, const char *word, struct loam_error *error);
-// Appends one line for a person, the line break too: names in it that hold control characters do not break it
-// (loam_flatten).
+// Appends one line for a person and its line break. Control characters in names are flattened (loam_flatten),
+// so that they do not break the line.
 enum loam_status loam_bytes_line(struct loam_bytes *bytes, struct loam_error *error, const char *format, ...)
     LOAM_PRINTF(3, 4);
 

@@ -9,9 +9,12 @@
 #include "base/bytes.h"
 #include "base/heap.h"
 
-enum { ENTRY_SIZE = 16 << 10, NAME_MAX_SIZE = 256 }; // of a user in the system's list
+enum {
+    ENTRY_SIZE = 16 << 10, // bytes of an entry of the user database
+    NAME_MAX_SIZE = 256,   // bytes of the name of a user or a variable
+};
 
-// The home directory of the user in the system's list; "": it is not there. NULL: no memory.
+// The home directory of the user by the user database; "": unknown. NULL: no memory.
 static char *listed_home(const char *name, size_t size, struct loam_error *error)
 {
     char user[NAME_MAX_SIZE] = "";
@@ -27,7 +30,7 @@ static char *listed_home(const char *name, size_t size, struct loam_error *error
     return home;
 }
 
-// "~" or "~user" at the beginning of `path`, which moves behind it.
+// Appends the home directory for "~" or "~user" at the beginning of `path`, and moves `path` behind it.
 static enum loam_status expand_user(struct loam_bytes *out, const char **path, struct loam_error *error)
 {
     if ((*path)[0] != '~') return LOAM_OK;
@@ -49,7 +52,8 @@ static enum loam_status expand_user(struct loam_bytes *out, const char **path, s
     return status;
 }
 
-// The value of the variable that `text`, which begins with "$", names; NULL: none. `*size`: of its mention.
+// The value of the variable that `text` begins with, "$NAME" or "${NAME}"; NULL: none. `*size`: bytes of the
+// reference.
 static const char *find_variable(const char *text, size_t *size)
 {
     char name[NAME_MAX_SIZE];

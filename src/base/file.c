@@ -13,7 +13,7 @@
 
 enum { POINTER_LIMIT = 1024 }; // bytes of a Git LFS pointer
 
-// What is there in the place of a file.
+// The kind of what is found instead of a regular file, for messages.
 static const char *kind_of(mode_t mode)
 {
     if (S_ISDIR(mode)) return "a directory: name a file in it";
@@ -21,7 +21,8 @@ static const char *kind_of(mode_t mode)
     return S_ISSOCK(mode) ? "a socket" : "a device";
 }
 
-// A repository that was cloned without Git LFS has a few lines of text where its large files should be.
+// Refuses a Git LFS pointer. A repository that was cloned without Git LFS has a few lines of text in place of
+// each large file.
 static enum loam_status refuse_pointer(int fd, const char *path, size_t size, struct loam_error *error)
 {
     static const char sign[] = "version https://git-lfs.github.com/spec/v1";
@@ -34,7 +35,7 @@ static enum loam_status refuse_pointer(int fd, const char *path, size_t size, st
                      path);
 }
 
-// Opens a regular file, which is no pointer to another one, and tells its size.
+// Opens a regular file that is no Git LFS pointer. Sets `*size` to its size.
 static enum loam_status open_regular(const char *path, int *descriptor, size_t *size,
                                      struct loam_error *error)
 {

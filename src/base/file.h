@@ -24,8 +24,8 @@ void loam_map_close(struct loam_map *map);
 void loam_map_populate(const void *data, size_t size);
 void loam_map_release(const void *data, size_t size);
 
-// A map that is read once, from its start on: lets go what lies far enough behind, so that a big file is
-// never in memory as a whole. A zeroed one releases nothing.
+// Reads a map once, from its start. Pages that lie far enough behind are released, so that a big file is
+// never in memory as a whole. A zeroed reader releases nothing.
 struct loam_map_reader {
     const uint8_t *data;
     size_t released; // bytes from the start
@@ -41,8 +41,8 @@ bool loam_directory_exists(const char *path); // a directory
 bool loam_path_is_link(const char *path);
 bool loam_directory_same(const char *a, const char *b); // both are there, and are one
 
-// Refuses a file of a directory that is a link, or is behind one, to what is outside of the directory. In a
-// snapshot of the hub's cache, links to the blobs beside it are allowed. A file that is not there is none.
+// Refuses DIRECTORY/NAME where a link in it leads outside of the directory. In a snapshot of the hub's cache,
+// links to the cache's blobs are allowed. A file that does not exist passes.
 enum loam_status loam_file_check_inside(const char *directory, const char *name, struct loam_error *error);
 
 // "directory/name"; NULL and a filled error on failure. Released with free().

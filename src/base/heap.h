@@ -22,8 +22,7 @@ char *loam_format(struct loam_error *error, const char *format, ...) LOAM_PRINTF
 bool loam_mul_size(size_t a, size_t b, size_t *product);
 bool loam_add_size(size_t a, size_t b, size_t *sum);
 
-// The sum of two counts of bytes, each 0 or more; INT64_MAX, which is more than there can be, where it does
-// not fit.
+// The sum of two counts of bytes, each 0 or more. INT64_MAX where it does not fit.
 int64_t loam_add_bytes(int64_t a, int64_t b);
 
 #endif

@@ -6,7 +6,7 @@
 
 struct loam_machine_memory {
     size_t resident;  // bytes of this process in memory; 0: not known
-    size_t peak;      // the most that these have been; 0: not known
+    size_t peak;      // the highest value of `resident` so far; 0: not known
     size_t available; // bytes more that it may take; SIZE_MAX: not known
     const char *by;   // what sets that bound: "this machine", "its control group"
 };

@@ -2,7 +2,9 @@
 
 #include <loam.h>
 
-// C0 and C1 controls and DEL; line and paragraph separators; marks that reorder what stands around them.
+#include "base/utf8.h"
+
+// C0 and C1 controls and DEL; line and paragraph separators; marks that reorder the text around them.
 static bool acts(uint32_t code)
 {
     static const uint32_t ranges[][2] = {
@@ -13,28 +15,14 @@ static bool acts(uint32_t code)
     return false;
 }
 
-// Bytes of the sequence that a first byte begins; 0: none.
-static size_t sequence_size(unsigned char first)
-{
-    if (first < 0x80) return 1;
-    if (first >= 0xC2 && first < 0xE0) return 2;
-    if (first >= 0xE0 && first < 0xF0) return 3;
-    return first >= 0xF0 && first < 0xF5 ? 4 : 0;
-}
-
 struct loam_character loam_character_at(const char *text, size_t size)
 {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000}; // by the size of a sequence
-    unsigned char first = (unsigned char)text[0];
-    const struct loam_character stray = {first, 1, false};
-    size_t length = sequence_size(first);
-    if (length == 0 || length > size) return stray;
-    uint32_t code = length == 1 ? first : first & (0x7Fu >> length);
-    for (size_t i = 1; i < length; i++) {
-        if (((unsigned char)text[i] & 0xC0) != 0x80) return stray;
-        code = code << 6 | ((unsigned char)text[i] & 0x3F);
-    }
-    if (code < least[length] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return stray;
+    const unsigned char *bytes = (const unsigned char *)text;
+    const size_t length = loam_utf8_sequence(text, size);
+    if (length == 0) return (struct loam_character){bytes[0], 1, false};
+    uint32_t code = length == 1 ? bytes[0] : bytes[0] & (0x7Fu >> length);
+    for (size_t i = 1; i < length; i++)
+        code = code << 6 | (bytes[i] & 0x3F);
     return (struct loam_character){code, length, !acts(code)};
 }
 

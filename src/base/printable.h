@@ -1,4 +1,4 @@
-// Text from outside, and what a terminal would do with it.
+// The characters of text from outside, and which of them act on a terminal.
 #ifndef LOAM_BASE_PRINTABLE_H
 #define LOAM_BASE_PRINTABLE_H
 
@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// A character of UTF-8; a byte that begins none is one by itself.
+// A character of UTF-8. A byte that begins no well-formed sequence counts as one character.
 struct loam_character {
     uint32_t code;
     size_t size;    // bytes

@@ -17,8 +17,8 @@ enum loam_status loam_fail(struct loam_error *error, enum loam_status status, co
 // holds.
 enum loam_status loam_fail_prefix(struct loam_error *error, const char *format, ...) LOAM_PRINTF(2, 3);
 
-// Names and values in a message come from outside: what would break its line or act on a terminal becomes "?"
-// (loam_make_printable). Every message of an error and of the log has gone through this.
+// Makes a message safe to print: names and values in it come from outside. What would break its line or act
+// on a terminal becomes "?" (loam_make_printable). Error and log messages are all flattened.
 void loam_flatten(char *text);
 
 // Returns from the calling function when `expression` is not LOAM_OK. Only where nothing has to be released.

@@ -1,5 +1,4 @@
 // Reads "--name value", "--name=value", "--switch" and positional arguments.
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"

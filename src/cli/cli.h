@@ -38,8 +38,8 @@ struct loam_callbacks cli_console_callbacks(struct cli_console *console);
 // Flushes standard output, and leaves the terminal at the start of a line; false when anything written to
 // standard output was lost, after one line about it.
 bool cli_console_finish(struct cli_console *console);
-// Tells that writing to standard output failed for that reason (errno). A reader that has seen enough
-// (loam inspect DIR | head) is no failure that needs words.
+// Reports that writing to standard output failed for that reason (errno). A closed pipe (loam inspect DIR |
+// head) is not reported.
 void cli_tell_output_lost(int reason);
 
 // process.c: to be called first; false, after one line, where the system gives less than is needed.

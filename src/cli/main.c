@@ -84,7 +84,7 @@ static int run(struct loam_options *options, enum loam_command command, struct l
     struct loam_callbacks callbacks = cli_console_callbacks(&console);
     enum loam_status status = loam_run(options, &callbacks, error);
     bool written = cli_console_finish(&console);
-    // A command ends where its output is lost. That was told; another failure was not.
+    // A command fails where its output is lost. That failure has already been reported; any other has not.
     bool lost = !written && status == LOAM_ERROR_STOPPED && cli_stop_signal() == 0;
     if (status != LOAM_OK && !lost) return fail(error);
     return written ? CLI_OK : CLI_FAILED;

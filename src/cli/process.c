@@ -1,5 +1,5 @@
-// What the command needs of its process before it does anything: descriptors 0 to 2, room on the stack, and
-// failed writes that are errors and no signals.
+// Prepares the process before the command does anything: descriptors 0 to 2 are open, the stack is large
+// enough, and failed writes are errors instead of signals.
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -10,10 +10,11 @@
 
 #include "cli/cli.h"
 
-// Of the main thread at least, and where it can be had; and of other threads.
+// The least stack of the main thread, the one to raise it to where possible, and that of other threads.
 enum { STACK_KIB = 512, USUAL_STACK_KIB = 8192, THREAD_STACK_KIB = 2048 };
 
-// Where one is closed, a file or a socket would take its number and be written to as standard output.
+// Opens /dev/null on closed standard descriptors. Otherwise a file or socket would get the number and be
+// written to as standard output.
 static bool fill_descriptors(void)
 {
     for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
@@ -23,7 +24,8 @@ static bool fill_descriptors(void)
     return true;
 }
 
-// The stack of threads that are made without a size of their own, as OpenMP's, is the limit at the start.
+// Threads without a stack size of their own, such as OpenMP's, get the limit that was in force when the
+// process started.
 static void enlarge_thread_stacks(void)
 {
     pthread_attr_t attributes;
@@ -36,7 +38,7 @@ static void enlarge_thread_stacks(void)
     pthread_attr_destroy(&attributes);
 }
 
-// A stack that overflows ends the process without a word.
+// Raises a small stack limit. A stack that overflows ends the process without a message.
 static bool enlarge_stack(void)
 {
     struct rlimit limit;
@@ -52,8 +54,8 @@ static bool enlarge_stack(void)
 
 bool cli_prepare_process(void)
 {
-    // A closed pipe, or a file that grows beyond its limit, is then an error of the write, which is seen, and
-    // output half written is still cleaned up.
+    // Writing to a closed pipe, or beyond the size limit of a file, then fails as a write, and unfinished
+    // output is cleaned up.
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     loam_fault_handle();

@@ -45,7 +45,8 @@ struct choice {
     const struct loam_generation *generation;
 };
 
-// What the prompt left to be written comes first; then any id of the tokenizer, or an end token beyond them.
+// Sets which ids may come next: those that continue the text that the prompt left, and after it any id of the
+// tokenizer or an end token beyond its vocabulary.
 static void narrow(struct choice *choice)
 {
     struct loam_healing *healing = choice->generation->healing;

@@ -168,7 +168,8 @@ static enum loam_status prepare_files(struct push_job *job, struct loam_error *e
 
 // ---- What goes ----
 
-// A token that was saved among the files, whatever the file is called. Large files are weights.
+// Refuses a file that holds the token of the push, whatever its name. Large files are weights and are not
+// searched.
 static enum loam_status check_secret(const struct push_job *job, const struct loam_folder_file *file,
                                      struct loam_error *error)
 {
@@ -215,7 +216,7 @@ enum loam_status loam_hub_may_push(const struct loam_hub *hub, const struct loam
                                    struct loam_error *error)
 {
     if (strchr(repo->id, '/') == NULL)
-        return loam_fail(error, LOAM_ERROR_USAGE, "%s: whose is it to be? Expected USER/NAME or ORG/NAME",
+        return loam_fail(error, LOAM_ERROR_USAGE, "%s names no owner. Expected USER/NAME or ORG/NAME",
                          repo->id);
     if (strcmp(repo->revision, "main") != 0)
         return loam_fail(error, LOAM_ERROR_USAGE, "%s@%s: a push goes to the branch main", repo->id,

@@ -70,7 +70,7 @@ static enum loam_status set_endpoint(struct loam_hub_settings *settings, struct 
     return LOAM_OK;
 }
 
-// A path in the variable that is meant for the token itself. A slash within may be a token's.
+// Whether HF_TOKEN holds a path instead of a token. A slash inside may belong to a token.
 static bool is_path(const char *text)
 {
     return strchr("/~.", text[0]) != NULL || loam_file_exists(text);

@@ -1,5 +1,5 @@
-// Where the hub is and who is asking: the environment variables of huggingface_hub. Paths in them are
-// expanded (base/expand.h).
+// The address of the hub, its cache and the token, from the environment variables of huggingface_hub. Paths
+// in them are expanded (base/expand.h).
 #ifndef LOAM_HUB_SETTINGS_H
 #define LOAM_HUB_SETTINGS_H
 

@@ -128,9 +128,9 @@ static long process_of(const char *entry, const char *name)
     return process;
 }
 
-// Whether no process writes the file: the one in its name is not there, or is this one, and the lock is free.
-// Numbers of processes mean nothing on other machines and in other containers, and some file systems have no
-// locks.
+// Whether no process writes the file: the process in its name is gone, or is this one, and the lock is free.
+// Both are checked, because process numbers mean nothing on other machines and in other containers, and some
+// file systems have no locks.
 static bool is_abandoned(int directory, const char *entry, long process)
 {
     if (process != getpid() && (kill((pid_t)process, 0) == 0 || errno != ESRCH)) return false;

@@ -18,7 +18,7 @@ enum loam_status loam_atomic_write(struct loam_atomic_file *file, const void *da
 enum loam_status loam_atomic_commit(struct loam_atomic_file *file, struct loam_error *error);
 void loam_atomic_abort(struct loam_atomic_file *file); // removes the temporary; harmless after a commit
 
-// Removes the temporaries of `path` that belong to no process any more: of commands that were killed.
+// Removes the temporaries of `path` that killed commands have left.
 void loam_atomic_clear(const char *path);
 
 // One call for a small file.

@@ -27,7 +27,7 @@ void loam_digest_deinit(struct loam_digest *digest);
 // Adds bytes [0, size) of an open file; the file's position is left alone.
 enum loam_status loam_digest_update_file(struct loam_digest *digest, int descriptor, int64_t size,
                                          const char *path, struct loam_error *error);
-// Adds bytes [first, first + size) of an open file, no more than LOAM_DIGEST_BLOCK, by way of `block`, so
+// Adds bytes [first, first + size) of an open file, no more than LOAM_DIGEST_BLOCK. `block` is the buffer, so
 // that nothing is allocated.
 enum { LOAM_DIGEST_BLOCK = 1 << 20 };
 enum loam_status loam_digest_update_block(struct loam_digest *digest, int descriptor, int64_t first,

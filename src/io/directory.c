@@ -15,7 +15,7 @@
 
 enum { ATTEMPTS = 1000, DEEPEST = 16 };
 
-// What tells that loam has made a directory. The last two are in every checkpoint.
+// Files that prove that loam has made a directory. The last two are in every checkpoint.
 static const char *const marks[] = {LOAM_WORK_MARK, "checksums.sha256", "loam_state.json"};
 enum { MARKS = sizeof marks / sizeof marks[0] };
 
@@ -52,7 +52,7 @@ static enum loam_status fail_write(const char *parent, int reason, struct loam_e
                      strerror(reason));
 }
 
-// The next name that is free, or `*path` NULL.
+// Sets `*path` to the next free name, or to NULL on failure.
 static enum loam_status find_free_name(const char *parent, int *attempt, char **path,
                                        struct loam_error *error)
 {
@@ -63,11 +63,11 @@ static enum loam_status find_free_name(const char *parent, int *attempt, char **
         if (lstat(*path, &about) != 0) return LOAM_OK;
     }
     *path = NULL;
-    return loam_fail(error, LOAM_ERROR_IO, "cannot write into the output directory %s: clean it of %s*",
+    return loam_fail(error, LOAM_ERROR_IO, "cannot write into the output directory %s: remove %s* from it",
                      parent, prefix);
 }
 
-// Marks a directory that was just made. Without its mark it would never be removed.
+// Marks a directory that was just made. A directory without a mark is never removed.
 static int mark(const char *path)
 {
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -137,7 +137,7 @@ static bool holds_mark(int directory)
     return false;
 }
 
-// A directory to read, never what a link leads to; NULL and errno.
+// Opens a directory to read and follows no link. NULL and errno on failure.
 static DIR *open_itself(int parent, const char *name)
 {
     int descriptor = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -166,7 +166,7 @@ static void remove_entry(int parent, const char *name, dev_t device, int depth)
     (void)unlinkat(parent, name, AT_REMOVEDIR);
 }
 
-// The marks at the top go last: a removal that is interrupted can be taken up again.
+// Removes the marks at the top last, so that an interrupted removal can be resumed.
 static void empty(DIR *directory, dev_t device, int depth)
 {
     for (const struct dirent *entry; (entry = readdir(directory)) != NULL;)
@@ -222,7 +222,7 @@ enum loam_status loam_directory_take_away(const char *parent, const char *path, 
 
 // ---- publishing ----
 
-// Some file systems cannot sync a directory: it is no reason to fail.
+// Some file systems cannot sync a directory. That is not an error.
 static void sync_directory(const char *path)
 {
     int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -9,7 +9,7 @@
 
 #include "base/heap.h"
 
-// A link is not followed, and a pipe without a reader is not waited for.
+// Does not follow a link, nor wait for the reader of a pipe.
 enum { OPEN_FLAGS = O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK };
 
 static enum loam_status fail_system(const struct loam_journal *journal, const char *what,
@@ -83,7 +83,7 @@ static void make_directory(struct loam_journal *journal)
     *slash = '/';
 }
 
-// A link, or a file that has other names: to write it would change what is elsewhere.
+// Whether it is a link or a file with other names. Writing to it would change a file elsewhere.
 static bool is_shared(int descriptor)
 {
     struct stat about;
@@ -91,7 +91,7 @@ static bool is_shared(int descriptor)
     return fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode) && about.st_nlink > 1;
 }
 
-// Empties the file that is there, or makes one.
+// Empties the existing file, or creates one.
 static enum loam_status make(struct loam_journal *journal, struct loam_error *error)
 {
     if (journal->owns_directory) make_directory(journal);

@@ -15,7 +15,7 @@
 
 enum { TURNS = 10, SPARE = 12 };
 
-// Makes `target` and takes its lock. Another command that made it may take it away between the two.
+// Makes `target` and takes its lock. Another command that made it may remove it between the two.
 static enum loam_status take_target(struct loam_staging *staging, bool *locked, const struct loam_log *log,
                                     struct loam_error *error)
 {
@@ -28,11 +28,11 @@ static enum loam_status take_target(struct loam_staging *staging, bool *locked, 
         close(staging->lock);
         staging->lock = -1;
     }
-    return loam_fail(error, LOAM_ERROR_IO, "the output directory %s is taken away whenever it is made",
+    return loam_fail(error, LOAM_ERROR_IO, "the output directory %s was removed each time it was made",
                      staging->target);
 }
 
-// What is to be written needs some files to be open at once. Without them the work would be lost at its end.
+// Checks that enough descriptors are free to write the result. Otherwise the work would be lost at its end.
 static enum loam_status check_descriptors(int any, struct loam_error *error)
 {
     int spare[SPARE];
@@ -90,7 +90,7 @@ static bool is_made(const char *name)
     return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, LOAM_WORK_MARK) != 0;
 }
 
-// The stages of a commit. What can still fail for want of memory or room, directories, comes before the
+// The stages of a commit. Making directories, which can fail for lack of memory or room, comes before the
 // renames of files.
 enum stage { CHECK, MOVE_DIRECTORIES, MOVE_FILES, STAGES };
 
@@ -139,7 +139,7 @@ static enum loam_status move_file(const struct move *move, const char *name, str
 
 static enum loam_status move_all(const struct move *move, const char *last, struct loam_error *error);
 
-// The target's directory of that name, made where it is not there; -1 and errno.
+// Opens the target's directory of that name and makes it where needed. -1 and errno on failure.
 static int open_target(const struct move *move, const char *name)
 {
     if (move->to < 0) {

@@ -19,19 +19,18 @@ struct loam_staging {
 // staging is closed, removes the work directories of commands that were killed there, and makes one.
 enum loam_status loam_staging_open(struct loam_staging *staging, const char *target, bool overwrite,
                                    const struct loam_log *log, struct loam_error *error);
-// Makes the directory anew where it is not there any more, after a commit too. What was in it is to be made
-// again.
+// Makes the work directory again where it is gone, also after a commit. The caller makes its files again.
 enum loam_status loam_staging_restore(struct loam_staging *staging, struct loam_error *error);
 // Moves every file into the target, in the place of one that is there, or none of them where a directory
 // stands in the way; files of a directory into the target's directory of that name. `last` is moved after all
 // others: it is the file by which readers know what the directory is.
 enum loam_status loam_staging_commit(struct loam_staging *staging, const char *last,
                                      struct loam_error *error);
-// What would stop that, found without moving anything.
+// Finds what would make the commit fail, without moving anything.
 enum loam_status loam_staging_check(const struct loam_staging *staging, const char *last,
                                     struct loam_error *error);
-// What was not moved goes, and the lock, and so do those of the target and the directories above it that this
-// run has made, as far as nothing is in them.
+// Removes what was not moved, releases the lock, and removes the target and the directories above it where
+// this run made them and they are empty.
 void loam_staging_close(struct loam_staging *staging);
 
 #endif

@@ -88,8 +88,8 @@ static enum loam_status check_entries(const struct loam_adapter *adapter, struct
     return LOAM_OK;
 }
 
-// The head and the embedding are no linears of a layer. A person who names one of them is told; of an adapter
-// that was trained elsewhere, what counts is whether its file has matrices for them.
+// Refuses targets that name the head or the embedding, which are no linears of a layer. For an adapter that
+// was trained elsewhere, its file's matrices decide instead.
 static enum loam_status check_beyond(struct loam_adapter *adapter, bool fresh, struct loam_error *error)
 {
     const char *module, *target;

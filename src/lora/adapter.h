@@ -26,9 +26,9 @@ struct loam_adapter {
 };
 
 // An adapter without matrices yet: takes `config` over (also on failure), finds the linears that its targets
-// name and sets their slots. A `fresh` one is a person's wish, and checked as such: every name of the list
-// must match a linear, and neither a name nor an expression the head or the embedding. One that was trained
-// elsewhere may have names for other models, which are noted. The targets are a list after this.
+// name and sets their slots. For a `fresh` adapter every name of the list must match a linear, and no name or
+// expression may match the head or the embedding. An adapter that was trained elsewhere may have names for
+// other models; they become a notice. Afterwards the targets are a list.
 enum loam_status loam_adapter_attach(struct loam_adapter **out, struct loam_model *model,
                                      struct loam_adapter_config *config, bool fresh,
                                      struct loam_error *error);

@@ -19,7 +19,7 @@ struct loam_adapter_config {
     struct loam_targets targets;
     char *base_model; // as the file names it; NULL: it does not
     char *revision;   // of the base; NULL: not said
-    char *notice;     // what is worth a warning, a line for each, between line breaks; NULL: nothing
+    char *notice;     // warnings, one a line; NULL: none
 };
 
 // One adapted module, for notices.
@@ -44,12 +44,12 @@ bool loam_lora_dropout_valid(double dropout);
 // Adds a line to the notice.
 enum loam_status loam_adapter_config_note(struct loam_adapter_config *config, struct loam_error *error,
                                           const char *format, ...) LOAM_PRINTF(3, 4);
-// Notes what has no effect: names in a list of targets and keys of the patterns that match none of the
-// adapted modules, and keys of which an earlier one takes all modules; and ranks above a dimension.
+// Adds notices about names in a list of targets and keys of the patterns that match no adapted module, keys
+// whose modules all match an earlier key, and ranks above a dimension.
 enum loam_status loam_adapter_config_note_unused(struct loam_adapter_config *config,
                                                  const struct loam_module_size *modules, size_t count,
                                                  struct loam_error *error);
-// Writes the lines of the notice.
+// Logs the lines of the notice as warnings.
 void loam_adapter_config_warn(const struct loam_adapter_config *config, const struct loam_log *log);
 
 // Writes DIRECTORY/adapter_config.json, atomically. `revision` may be NULL.

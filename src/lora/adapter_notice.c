@@ -1,4 +1,4 @@
-// What is worth a warning about an adapter's config.
+// Warnings about an adapter's config.
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +39,7 @@ void loam_adapter_config_warn(const struct loam_adapter_config *config, const st
     }
 }
 
-// Names to be listed in a line that stays readable.
+// A list of names that is cut to LISTED, so that its line stays readable.
 struct name_list {
     struct loam_bytes text;
     size_t count;
@@ -52,7 +52,7 @@ static enum loam_status append_name(struct name_list *names, const char *name, s
     return loam_bytes_format(&names->text, error, "%s\"%.100s\"", names->count > 1 ? ", " : "", name);
 }
 
-// Adds a line that ends in the names; none: no line.
+// Adds a line that ends in the names, if there are any.
 static enum loam_status note_names(struct loam_adapter_config *config, const char *what,
                                    const struct name_list *names, struct loam_error *error)
 {

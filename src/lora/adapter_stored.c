@@ -20,8 +20,9 @@ static bool take_prefix(const char **text, const char *prefix)
     return true;
 }
 
-// "[base_model.model.]PATH.lora_A[.default].weight": PEFT writes the first part and leaves out the adapter's
-// name; raw state dictionaries have it the other way round. Gives 'A' or 'B' and the path; 0: no LoRA matrix.
+// Reads "[base_model.model.]PATH.lora_A[.default].weight". PEFT writes the prefix and leaves out the name of
+// the adapter; raw state dictionaries leave out the prefix and have the name. Gives 'A' or 'B' and the path;
+// 0: no LoRA matrix.
 static char parse_name(const char *name, const char **path, size_t *size)
 {
     static const struct {
@@ -95,7 +96,7 @@ static char *full_path(const char *text, size_t size, const struct loam_weight_r
     return full;
 }
 
-// A matrix and the module that its name says it is for.
+// A matrix and the module that its name belongs to.
 static enum loam_status read_module(struct loam_stored_module *module,
                                     const struct loam_stored_tensor *tensor, struct loam_error *error)
 {
@@ -136,7 +137,7 @@ static int compare_places(const void *a, const void *b)
     return (first > second) - (first < second);
 }
 
-// Puts the other matrix of a module to the one that is there.
+// Adds the second matrix of a module to its entry.
 static enum loam_status join(struct loam_stored_module *module, const struct loam_stored_module *other,
                              struct loam_error *error)
 {
@@ -149,7 +150,7 @@ static enum loam_status join(struct loam_stored_module *module, const struct loa
     return LOAM_OK;
 }
 
-// From one entry a tensor to one a module.
+// Joins the entries of tensors to one entry a module.
 static enum loam_status join_all(struct loam_stored_adapter *stored, struct loam_error *error)
 {
     size_t kept = 0;
@@ -258,7 +259,7 @@ enum loam_status loam_stored_matrix_check(const struct loam_stored_tensor *store
 static enum loam_status fail_missing(const struct loam_stored_tensor *stored, struct loam_error *error)
 {
     static const char infix[] = ".lora_";
-    const char *letter = NULL;
+    const char *letter = stored->name;
     for (const char *at = stored->name; (at = strstr(at, infix)) != NULL;)
         letter = at += sizeof infix - 1;
     return loam_fail(error, LOAM_ERROR_FORMAT, "%s: %.*s%c%s is missing", stored->file,

@@ -1,4 +1,4 @@
-// adapter_model.safetensors by itself, without the model that it is for: pairs of matrices, one a module.
+// The contents of adapter_model.safetensors without its model: a pair of matrices for each module.
 #ifndef LOAM_LORA_ADAPTER_STORED_H
 #define LOAM_LORA_ADAPTER_STORED_H
 
@@ -23,14 +23,14 @@ enum loam_status loam_stored_adapter_open(struct loam_stored_adapter *stored, co
                                           struct loam_error *error);
 void loam_stored_adapter_close(struct loam_stored_adapter *stored);
 
-// Whether a matrix is one that loam computes with, and `rows` times `columns`; 0 is any number. `config` is
-// for messages.
+// Refuses a matrix whose dtype loam cannot use or whose shape is not [rows, columns]; 0 stands for any size.
+// `config` is for messages.
 enum loam_status loam_stored_matrix_check(const struct loam_stored_tensor *stored,
                                           const struct loam_adapter_config *config, int rank, int64_t rows,
                                           int64_t columns, struct loam_error *error);
 
-// What holds whatever the model is: each module has both matrices, in the rank that the config gives it, and
-// is one of its targets.
+// Checks what does not depend on the model: each module has both matrices, in its rank of the config, and is
+// one of the targets.
 enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *stored,
                                            const struct loam_adapter_config *config,
                                            struct loam_error *error);

@@ -39,8 +39,8 @@ enum loam_status loam_adapter_open(struct loam_adapter **out, struct loam_model 
 enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_error *error);
 void loam_adapter_destroy(struct loam_adapter *adapter);
 
-// Writes what is worth a warning: keys of an opened adapter's config that loam does not know, names and keys
-// there that match none of its modules, ranks above a dimension.
+// Logs warnings about an opened adapter's config: keys that loam does not know, names and keys that match
+// none of its modules, ranks above a dimension.
 void loam_adapter_warn(const struct loam_adapter *adapter, const struct loam_log *log);
 
 // Writes adapter_config.json and adapter_model.safetensors into the existing `directory` as PEFT does.

@@ -15,7 +15,7 @@ struct loam_module_value {
 struct loam_module_values {
     struct loam_module_value *items; // in the file's order, which counts: the first that matches holds
     size_t count;
-    size_t used; // of the items: by how many a module was found, once that was looked at
+    size_t used; // items that a module has matched; counted by the search for modules
 };
 
 // Reads root[name], an object of numbers above 0 and not above `most`, whole ones if `whole`; null and

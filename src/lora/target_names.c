@@ -63,7 +63,8 @@ static int64_t adapted_layers(const char *row, const struct loam_linear *const *
     return layers;
 }
 
-// Whether all modules that `ending` names are adapted. `whole[i]`: the module of row i is, in every layer.
+// Whether all modules that `ending` names are adapted. `whole[i]`: the module of row i is adapted in every
+// layer.
 static bool names_adapted_only(const char *ending, const struct loam_family *family, const bool *whole)
 {
     for (size_t i = 0; i < family->module_count; i++)

@@ -1,5 +1,5 @@
-// Targets beside the module tree of a model, which is what PEFT matches an adapter's target_modules against:
-// every module with a name counts there, containers, norms, the embedding and the head among them.
+// Targets compared with the whole module tree of a model. PEFT matches target_modules against every named
+// module, including containers, norms, the embedding and the head.
 #ifndef LOAM_LORA_TARGET_NAMES_H
 #define LOAM_LORA_TARGET_NAMES_H
 

@@ -200,7 +200,7 @@ static bool is_full_attention(const json_t *layer_types)
     return true;
 }
 
-// transformers' code for these families looks at neither in training; only its cache does.
+// transformers' code for these families ignores both in training; only its cache uses them.
 static enum loam_status tell_attention(struct loam_config *config, const json_t *root, const char *name,
                                        struct loam_error *error)
 {

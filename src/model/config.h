@@ -40,7 +40,7 @@ struct loam_config {
     double rope_high_freq_factor;
     int64_t rope_original_positions;
     double dropouts[LOAM_CONFIG_DROPOUTS]; // of family->dropouts
-    char notices[LOAM_CONFIG_NOTICES];     // lines: what the user should know of how the file was understood
+    char notices[LOAM_CONFIG_NOTICES]; // lines: how the file was understood where a user may expect otherwise
 };
 
 // Reads and checks DIR/config.json (or the file itself). Unknown architectures and values that the family

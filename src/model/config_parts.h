@@ -12,8 +12,8 @@ void loam_config_value_text(const json_t *value, char text[LOAM_CONFIG_TEXT]);
 
 // Adds a line to config->notices.
 void loam_config_tell(struct loam_config *config, const char *format, ...) LOAM_PRINTF(2, 3);
-// The same where `value`, which counts, and `other`, for the same thing, differ; NULL and null: there is no
-// other.
+// Adds a line where `value`, which is used, differs from `other`, another spelling of the same key. NULL and
+// null: there is no other.
 void loam_config_tell_other(struct loam_config *config, const char *label, const json_t *value,
                             const char *other_label, const json_t *other);
 

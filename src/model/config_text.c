@@ -119,7 +119,7 @@ enum loam_status loam_config_set_untied(struct loam_bytes *out, const char *text
 
 // ---- the file ----
 
-// Whether the document ties the head, read as a model's config is.
+// Whether the document ties the head, by the defaults of its family.
 static enum loam_status is_tied(const struct loam_bytes *text, const char *path, bool *tied,
                                 struct loam_error *error)
 {

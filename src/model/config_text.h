@@ -1,16 +1,16 @@
-// The text of a config.json, changed in a few values.
+// Changes a few values in the text of a config.json.
 #ifndef LOAM_MODEL_CONFIG_TEXT_H
 #define LOAM_MODEL_CONFIG_TEXT_H
 
 #include "base/bytes.h"
 #include "model/config.h"
 
-// Appends `text`, a config.json, to `out` with its "dtype" and "torch_dtype" (transformers' names of two
-// ages) set to `dtype` (f32, f16 or bf16), and nothing else changed; where it has neither, the older one is
+// Appends `text`, a config.json, to `out` with its "dtype" and "torch_dtype" (the names in transformers 4 and
+// 5) set to `dtype` (f32, f16 or bf16), and nothing else changed; where it has neither, the older one is
 // added.
 enum loam_status loam_config_set_dtype(struct loam_bytes *out, const char *text, size_t size,
                                        enum loam_dtype dtype, struct loam_error *error);
-// The same for "tie_word_embeddings", which becomes false.
+// Appends `text` to `out` with "tie_word_embeddings" set to false.
 enum loam_status loam_config_set_untied(struct loam_bytes *out, const char *text, size_t size,
                                         struct loam_error *error);
 

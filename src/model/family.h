@@ -78,7 +78,7 @@ struct loam_weight_row {
 // How config.json calls a number of struct loam_config.
 enum loam_config_type { LOAM_CONFIG_INT, LOAM_CONFIG_DOUBLE, LOAM_CONFIG_BOOL };
 struct loam_config_key {
-    const char *names[3]; // every age's spelling, in transformers' order; the first that is there counts
+    const char *names[3]; // all spellings, in transformers' order; the first that is present is used
     enum loam_config_type type;
     size_t offset; // of the field in struct loam_config
     bool required; // else the row's defaults hold where the key is absent or null

@@ -26,7 +26,7 @@ const size_t loam_model_file_count = sizeof loam_model_files / sizeof loam_model
 // Chat templates with a name of their own, as transformers saves them: NAME.jinja in this directory.
 static const char templates[] = "additional_chat_templates";
 
-// What is done with a file of the model directory. `to`: a directory; NULL: the file is only looked at.
+// An action on a file of the model directory. `to`: a directory; NULL: the file is only checked.
 static enum loam_status take_file(const char *from_directory, const char *to_directory, const char *name,
                                   struct loam_error *error)
 {

@@ -14,8 +14,8 @@ struct loam_model_file {
 extern const struct loam_model_file loam_model_files[];
 extern const size_t loam_model_file_count;
 
-// Whether the files below may be copied: one that is a link to what is outside of the model directory is
-// refused. Who copies at the end of long work looks at its beginning.
+// Refuses files to be copied that are links to what is outside of the model directory. Commands that copy at
+// the end of long work call this at its beginning.
 enum loam_status loam_model_check_files(const char *from, bool of_model, struct loam_error *error);
 // Copies from one directory into another what is there of the tokenizer's files and, with `of_model`, of the
 // model's.

@@ -73,7 +73,7 @@ struct loam_model {
 enum loam_status loam_model_create(struct loam_model **out, const struct loam_config *config,
                                    struct loam_error *error);
 void loam_model_destroy(struct loam_model *model);
-// A head of its own for a model whose config ties it.
+// Gives a model whose config ties the head a head of its own.
 enum loam_status loam_model_untie_head(struct loam_model *model, struct loam_error *error);
 
 // How the weights are to be held.
@@ -86,7 +86,8 @@ struct loam_load_options {
 };
 // Where config.json ties the head to the embedding, but the checkpoint stores a head of other values: gives
 // the model that head as a parameter of its own, as transformers does, and logs a warning. A stored copy of
-// the embedding changes nothing. Done by loam_model_load; for those who read names and shapes alone.
+// the embedding changes nothing. loam_model_load does this; callers that read only names and shapes call it
+// themselves.
 enum loam_status loam_model_settle_head(struct loam_model *model, const struct loam_safetensors *file,
                                         const struct loam_log *log, struct loam_error *error);
 

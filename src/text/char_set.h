@@ -1,4 +1,4 @@
-// Sets of code points, as the classes of an expression denote them.
+// Sets of code points, for the classes of regular expressions.
 #ifndef LOAM_TEXT_CHAR_SET_H
 #define LOAM_TEXT_CHAR_SET_H
 

@@ -304,8 +304,8 @@ enum loam_status loam_dataset_try(struct loam_dataset *dataset, bool *unended, s
     LOAM_TRY(try_record(dataset, longest, &longest_unended, error));
     size_t bytes = loam_example_work_bytes(&dataset->work);
     if (!squad) bytes += loam_lines_reading_bytes(dataset->lines);
-    // What is counted is the most that it can be; it is no more than the process has given back since its
-    // peak.
+    // The counted bytes are an upper bound. So is what the process has released since its peak; the smaller
+    // one is taken.
     struct loam_machine_memory memory = loam_machine_memory("");
     size_t given_back = memory.peak > memory.resident ? memory.peak - memory.resident : 0;
     dataset->reading_bytes = memory.peak > 0 && bytes > given_back ? given_back : bytes;

@@ -53,8 +53,9 @@ size_t
 loam_dataset_count(const struct loam_dataset *dataset); // records, before any is dropped for its length
 
 // Reads the first record and the longest, so that what is wrong with them shows before anything else is done,
-// and so that the memory for reading any record is known: what is kept from record to record is taken, and
-// loam_dataset_reading_bytes tells what comes beside for the time. `*unended` is that of the first record.
+// and so that the memory for reading any record is known: afterwards the memory that is kept from record to
+// record is allocated, and loam_dataset_reading_bytes gives what a read takes temporarily. `*unended` is that
+// of the first record.
 enum loam_status loam_dataset_try(struct loam_dataset *dataset, bool *unended, struct loam_error *error);
 size_t loam_dataset_reading_bytes(const struct loam_dataset *dataset);
 

@@ -6,11 +6,10 @@
 
 enum loam_data_format { LOAM_DATA_SQUAD, LOAM_DATA_JSONL, LOAM_DATA_ARRAY, LOAM_DATA_TEXT };
 
-// // A name that ends in .txt is plain text, and what begins with an array is an array of records (of JSONL,
-// where its first line is not complete). A name that ends in .jsonl says it; else an object with a "data"
-// array is SQuAD, or an array of records where the first element has fields that no article has; and an
-// object that ends on the line it begins on is JSONL. Anything else is an error that says what there is to
-// choose from.
+// Decides in this order: a file named .txt is plain text. A file that begins with "[" is an array of records,
+// except a file named .jsonl whose first line is a complete value. A file named .jsonl is JSONL. An object
+// with a "data" array is SQuAD, or an array of records where the first element has fields that no article
+// has. An object that ends on its first line is JSONL. Anything else is an error that lists the formats.
 enum loam_status loam_data_format_find(enum loam_data_format *format, const char *path, const char *data,
                                        size_t size, struct loam_error *error);
 

@@ -48,7 +48,7 @@ size_t loam_lines_longest(const struct loam_lines *lines)
     return lines->longest;
 }
 
-// The line itself where a longer one is still to come, and the parser's copy of a string with escapes.
+// Counts what a longer line takes beyond the held one, and the parser's copy of a string with escapes.
 size_t loam_lines_reading_bytes(const struct loam_lines *lines)
 {
     size_t held = lines->count > 0 ? lines->lines[lines->longest].size : 0;
@@ -206,7 +206,7 @@ static enum loam_status open_into(struct loam_lines *lines, const struct loam_li
     if (lines->file < 0)
         return loam_fail(error, LOAM_ERROR_IO, "cannot open %s: %s", options->path, strerror(errno));
     LOAM_TRY(index_map(lines, map, options->skip_bad, bad, error));
-    // What indexing the lines took of memory is not kept: a line that was skipped may have been the longest.
+    // Releases the memory that indexing the lines took: a skipped line may have been the longest.
     loam_bytes_deinit(&lines->jsonl.values);
     return LOAM_OK;
 }

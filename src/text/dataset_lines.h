@@ -26,8 +26,8 @@ struct loam_lines_options {
 };
 
 struct loam_lines;
-// `map` is the contents of the file, whose pages are let go behind the reader; it is not needed any more
-// afterwards. Lines left out are counted in `*bad`.
+// `map` is the contents of the file. Its pages are released behind the reader, and it may be closed after the
+// call. Lines left out are counted in `*bad`.
 enum loam_status loam_lines_open(struct loam_lines **out, const struct loam_lines_options *options,
                                  const struct loam_map *map, size_t *bad, struct loam_error *error);
 void loam_lines_destroy(struct loam_lines *lines);

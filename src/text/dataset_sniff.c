@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-// What a file begins with, and what to do. The longer of two that begin alike comes first.
+// The first bytes of a kind of file, and the remedy. Of two that begin alike the longer comes first.
 static const struct signature {
     const char *start;
     size_t size;

@@ -1,11 +1,11 @@
-// Files that are given as data and hold no text that loam reads.
+// Recognises data files that are not text that loam reads.
 #ifndef LOAM_TEXT_DATASET_SNIFF_H
 #define LOAM_TEXT_DATASET_SNIFF_H
 
 #include "base/file.h"
 
 // Refuses, by its first bytes, a file that is compressed, a table in another format, or text that is not
-// UTF-8, with the command that makes of it what loam reads.
+// UTF-8, and names the command that converts it.
 enum loam_status loam_data_refuse_binary(const char *path, const struct loam_map *map,
                                          struct loam_error *error);
 

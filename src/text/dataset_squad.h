@@ -25,7 +25,7 @@ struct loam_squad_question {
 };
 
 struct loam_squad; // every string once: questions share their context
-// Parses `map`, the contents of the file that messages call `path`; its pages are let go behind the parser.
+// Parses `map`, the contents of the file that messages call `path`. Its pages are released behind the parser.
 // With `skip_bad` a question or paragraph that breaks the format is left out and counted in `*bad`.
 enum loam_status loam_squad_parse(struct loam_squad **out, const struct loam_map *map, const char *path,
                                   bool skip_bad, size_t *bad, struct loam_error *error);

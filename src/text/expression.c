@@ -84,7 +84,7 @@ static enum loam_status write_exact_set(struct loam_expression *expression, stru
     return write_string(expression, ")", error);
 }
 
-// What a set has of the characters that match a sequence of several ones where case is ignored.
+// The characters of a set that match a sequence of several characters where case is ignored.
 static enum loam_status add_sequences(struct loam_char_set *found, const struct loam_char_set *tidy,
                                       struct loam_error *error)
 {

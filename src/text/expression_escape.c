@@ -3,7 +3,6 @@
 
 #include "text/expression_parts.h"
 #include "text/unicode.h"
-#include "text/unicode_data.h"
 
 char loam_expression_peek(const struct loam_expression *expression, size_t ahead)
 {

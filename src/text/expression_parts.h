@@ -1,4 +1,4 @@
-// What the reading of an expression and that of its classes share.
+// The state and functions that the readers of expressions, classes and escapes share.
 #ifndef LOAM_TEXT_EXPRESSION_PARTS_H
 #define LOAM_TEXT_EXPRESSION_PARTS_H
 
@@ -16,8 +16,8 @@ struct loam_expression {
     struct loam_bytes options; // of the groups around this place, a byte each
 };
 
-// The next byte, '\0' at the end. A NUL in the text is taken for the character that it is by those who ask
-// for others.
+// The byte `ahead` of this place, '\0' at the end. A NUL in the text gives '\0' too; callers compare with
+// other characters only.
 char loam_expression_peek(const struct loam_expression *expression, size_t ahead);
 
 // Errors that name the place where the part at `start` begins.
@@ -37,13 +37,13 @@ struct loam_escape {
     uint32_t code_point;
     struct loam_char_set set; // owned by the caller
 };
-// Reads the escape at the backslash and goes behind it; of LOAM_ESCAPE_OTHER it reads nothing. `in_class` is
-// whether it is within brackets, where \b is a backspace and digits are octal.
+// Reads the escape at the backslash and goes behind it. For LOAM_ESCAPE_OTHER it stays at the backslash.
+// `in_class`: the escape is within brackets, where \b is a backspace and digits are octal.
 enum loam_status loam_expression_read_escape(struct loam_expression *expression, bool in_class,
                                              struct loam_escape *escape, struct loam_error *error);
 
-// Adds what Oniguruma takes for a part of a word outside of classes: superscript digits and fractions of
-// Latin-1 too, since it looks characters below 256 up in another table there.
+// Adds the characters that Oniguruma takes for word characters outside of classes. They include superscript
+// digits and fractions of Latin-1: it uses another table there below 256.
 enum loam_status loam_expression_add_word(struct loam_char_set *set, struct loam_error *error);
 
 // Reads the bracketed class that begins here, with all classes in it, into a tidy set.

@@ -1,4 +1,4 @@
-// An array of objects in a JSON document, taken apart without being held.
+// Splits an array of objects in a JSON document without holding it in memory.
 #ifndef LOAM_TEXT_JSON_ARRAY_H
 #define LOAM_TEXT_JSON_ARRAY_H
 

@@ -4,9 +4,9 @@
 #include "text/steps.h"
 #include "text/unicode_data.h"
 
-// Unicode normalisation (UAX #15) that keeps track of where each character came from, which no library's
-// does, with the characters that the package `tokenizers` knows (text/unicode_data.h), which are those of no
-// library's version.
+// Unicode normalisation (UAX #15) that keeps track of the origin of each character, which libraries do not.
+// It has the characters of the package `tokenizers` (text/unicode_data.h), which match no single version of
+// Unicode.
 
 enum { HELD = 32 }; // the longest run of marks that is sorted by insertion
 
@@ -204,7 +204,7 @@ static size_t characters_size(const char *bytes, size_t at, size_t end, int coun
     return at - start;
 }
 
-// Of a character that is added at `at`: that of the one before it, or nothing at the very start.
+// The origin of a character that is added at `at`: that of the one before it, or an empty span at the start.
 static struct loam_origin origin_after(const struct loam_source_text *text, size_t start, size_t at)
 {
     if (at > start) return loam_source_origin(text, at - 1);

@@ -1,6 +1,6 @@
-// A text on its way to the model: rewritten, and cut into pieces, by one stage after the other. Each piece
-// goes through all of the stages before the next one is cut off, so that no list of the pieces of a long text
-// is ever in memory. Every byte that a stage makes remembers which bytes of the original text it comes from.
+// Runs a text through stages that rewrite it and cut it into pieces. Each piece goes through all stages
+// before the next one is cut off, so that no list of the pieces of a long text is in memory. Every byte that
+// a stage makes has an origin: the bytes of the original text that it comes from.
 #ifndef LOAM_TEXT_PIECES_H
 #define LOAM_TEXT_PIECES_H
 
@@ -71,7 +71,7 @@ size_t loam_stages_bytes(const struct loam_stage *stages, size_t count); // the 
 enum loam_status loam_stage_give(struct loam_stage *stage, size_t start, size_t end, int32_t token,
                                  struct loam_error *error);
 enum loam_status loam_stage_give_made(struct loam_stage *stage, struct loam_error *error);
-// For a stage that rewrites, once it has read its text: gives up what nothing else reads.
+// For a stage that rewrites and has read its text: releases the text where nothing else reads it.
 void loam_stage_drop_source(struct loam_stage *stage);
 // For a stage that rewrites: whether the piece that starts at `start` is the beginning of a text that goes on
 // from another.

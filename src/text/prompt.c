@@ -43,8 +43,8 @@ static enum loam_status append_word(struct loam_prompt *prompt, const struct loa
     return loam_bytes_append_text(&prompt->probe, ends_in_space(text->text, text->size) ? "a" : " a", error);
 }
 
-// Where the token, or the word of nothing but space, begins that reaches beyond the text's end; the end
-// itself where none does.
+// The start of the token, or of the word of spaces, that reaches beyond the text's end. The end itself where
+// none does.
 static size_t find_cut(const struct loam_encoding *encoding, const struct loam_text_input *text,
                        const struct loam_boundary *boundary)
 {
@@ -93,7 +93,7 @@ static bool begins_with(const struct loam_encoding *encoding, const struct loam_
            memcmp(encoding->ids, start->ids, start->count * sizeof *start->ids) == 0;
 }
 
-// The ids of what stands behind the prompt, by themselves.
+// Encodes the text behind the prompt by itself.
 static enum loam_status encode_rest(struct loam_prompt *prompt, const struct loam_tokenizer *tokenizer,
                                     const struct loam_text_input *text, struct loam_error *error)
 {

@@ -1,9 +1,9 @@
-// A text up to the place where generation takes over. Training encodes its examples on top of the same ids,
-// so that a model is asked just as it was taught.
+// Encodes a text up to the place where generation begins. Training examples begin with the same ids, so that
+// inference and training see the same prompt.
 //
 // What follows a text changes its last tokens: a word takes the space before it into its token ("Ġword"), two
-// line breaks are one token or two. A prompt has the ids that its text has before a word, up to the space
-// that goes into the word's token. The model writes that space, as it learnt to.
+// line breaks are one token or two. A prompt's ids are those of its text when a word follows it, without the
+// space that becomes part of the word's token. The model generates that space, as in training.
 #ifndef LOAM_TEXT_PROMPT_H
 #define LOAM_TEXT_PROMPT_H
 
@@ -30,7 +30,8 @@ enum loam_status loam_prompt_continue(struct loam_prompt *prompt, const struct l
                                       const struct loam_text_input *text, struct loam_encoding *encoding,
                                       struct loam_error *error);
 
-// What generation still has to write of a prompt's text, and what becomes of it. A zeroed struct has nothing.
+// The end of a prompt's text that generation still has to write, and how far it is. A zeroed struct has
+// nothing to write.
 struct loam_healing {
     const struct loam_tokenizer *tokenizer;
     struct loam_bytes spelt; // as tokens spell it
@@ -42,7 +43,7 @@ void loam_healing_deinit(struct loam_healing *healing);
 enum loam_status loam_healing_begin(struct loam_healing *healing, const struct loam_tokenizer *tokenizer,
                                     const char *text, size_t size, struct loam_error *error);
 bool loam_healing_is_done(const struct loam_healing *healing);
-// Marks the ids [vocabulary] that go on with the text; false where there is none, and all are allowed.
+// Sets `allowed` [vocabulary] to the ids that continue the text. false: there is none, and all are allowed.
 bool loam_healing_allow(const struct loam_healing *healing, bool *allowed, int32_t vocabulary);
 void loam_healing_take(struct loam_healing *healing, int32_t id);
 // Removes from decoded text, as it comes, what repeats the prompt.

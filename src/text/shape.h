@@ -1,4 +1,4 @@
-// What well-known data sets call their fields, and how loam reads such records.
+// The field names of well-known data sets, and how loam reads their records.
 #ifndef LOAM_TEXT_SHAPE_H
 #define LOAM_TEXT_SHAPE_H
 

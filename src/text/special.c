@@ -84,7 +84,7 @@ static enum loam_status read_text(const json_t *source, const char *name, const 
 }
 
 // The id of the token that `key` spells in tokenizer_config.json, else in special_tokens_map.json; *id is -1
-// and `note` says so where it spells what is no single token.
+// and `note` gets a message where it spells what is no single token.
 static enum loam_status find_by_text(const struct sources *sources, const char *key,
                                      const struct loam_tokenizer *tokenizer, int32_t *id, const char **text,
                                      char note[160], struct loam_error *error)

@@ -28,7 +28,7 @@ bool loam_special_tokens_end(const struct loam_special_tokens *special, int32_t 
 enum loam_status loam_special_tokens_surround(const struct loam_special_tokens *special,
                                               struct loam_encoding *encoding, struct loam_error *error);
 
-// What to say of a text that is to end in EOS where there is none.
+// Fails with the message for a text that has to end in EOS where the model has none.
 enum loam_status loam_special_tokens_fail_eos(const struct loam_special_tokens *special,
                                               const char *wanted_by, struct loam_error *error);
 

@@ -65,7 +65,7 @@ static enum loam_status add_token(struct encoder *encoder, const struct loam_sou
     return loam_encoding_add(encoder->encoding, id, from, to, error);
 }
 
-// A marked or added token belongs to what stands before the boundary, though it may take the space behind it.
+// A marked or added token belongs to the text before the boundary, even where it takes the space behind it.
 static enum loam_status add_whole_piece(struct encoder *encoder, const struct loam_source_text *text,
                                         struct loam_piece piece, struct loam_error *error)
 {

@@ -71,8 +71,8 @@ enum loam_status loam_tokenizer_add_special(const struct loam_tokenizer *tokeniz
 enum loam_status loam_tokenizer_spell(const struct loam_tokenizer *tokenizer, const char *text, size_t size,
                                       struct loam_bytes *spelt, struct loam_error *error);
 
-// How many bytes of the spelt text token `id` covers when it is the next one: it begins with the token, or
-// the token with all of it. 0: the token does not go on with this text.
+// How many bytes of the spelt text token `id` covers as the next token: the text begins with the token, or
+// the token begins with the whole text. 0: the token does not continue the text.
 size_t loam_tokenizer_match(const struct loam_tokenizer *tokenizer, int32_t id, const char *spelt,
                             size_t size);
 

@@ -51,8 +51,8 @@ static int compare_entries(const void *left, const void *right)
     return (a->id > b->id) - (a->id < b->id);
 }
 
-// added_tokens_decoder: {"ID": {"content": ...}}, by id. One whose id would be another one here is left out:
-// the ids before it are not those of the tokenizer that it was written for.
+// added_tokens_decoder: {"ID": {"content": ...}}, by id. An entry that would get another id here is left out:
+// it was written for another tokenizer.
 static enum loam_status add_decoder(struct config *config, json_t *decoder, struct loam_error *error)
 {
     size_t count = 0;

@@ -2,9 +2,9 @@
 #ifndef LOAM_TEXT_UTF8_H
 #define LOAM_TEXT_UTF8_H
 
-#include <stddef.h>
+#include "base/utf8.h"
 
-// For the message of a text that is not UTF-8.
+// The remedy in the message about a text that is not UTF-8.
 #define LOAM_ENCODING_REMEDY                                                                                 \
     "loam reads UTF-8: text in another encoding, such as Latin-1, becomes it by iconv -f LATIN1 -t UTF-8 "   \
     "FILE >NEW"
@@ -12,10 +12,6 @@
 // The offset of the first byte that does not belong to a well-formed sequence (no overlong forms, surrogates
 // or code points above U+10FFFF); `size` when all of it is valid.
 size_t loam_utf8_check(const char *text, size_t size);
-
-// Bytes of the well-formed sequence that `size` bytes, which are not none, begin with; 0: they begin with
-// none.
-size_t loam_utf8_sequence(const char *text, size_t size);
 
 // The most whole characters of valid UTF-8 that fit into `limit` bytes, in bytes.
 size_t loam_utf8_fit(const char *text, size_t size, size_t limit);

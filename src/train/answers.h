@@ -24,8 +24,8 @@ struct loam_decoder_bytes loam_answerer_bytes(const struct loam_answerer *answer
 enum loam_status loam_answerer_score(struct loam_answerer *answerer, const struct loam_dataset *dataset,
                                      size_t limit, struct loam_evaluate_result *result,
                                      struct loam_error *error);
-// Generates one token for the first question, so that what keeps answers from being made is known before the
-// first step.
+// Generates one token for the first question, so that generation that cannot work is found before the first
+// step.
 enum loam_status loam_answerer_rehearse(struct loam_answerer *answerer, const struct loam_dataset *dataset,
                                         struct loam_error *error);
 

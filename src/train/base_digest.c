@@ -164,7 +164,7 @@ static void *make_beside(void *user)
     return NULL;
 }
 
-// Written into while the run used it: what was hashed is not what was trained on.
+// The file changed while the run used it, so the sum is not that of the values trained on.
 static enum loam_status check_unchanged(const struct loam_base_digest *base, struct loam_error *error)
 {
     struct stat about;

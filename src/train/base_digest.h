@@ -1,6 +1,6 @@
-// The SHA-256 of the files that a run takes from its model's directory, every byte of them. A thread of its
-// own makes it beside the first steps; a run that goes on makes it only where the files are others than the
-// checkpoint knows by size, inode and times.
+// The SHA-256 of the files that a run takes from its model's directory, every byte of them. A separate thread
+// computes it during the first steps. A resumed run computes it only where size, inode or times of a file
+// differ from the checkpoint.
 #ifndef LOAM_TRAIN_BASE_DIGEST_H
 #define LOAM_TRAIN_BASE_DIGEST_H
 
@@ -38,13 +38,12 @@ enum loam_status loam_base_digest_open(struct loam_base_digest *base, const char
                                        struct loam_error *error);
 void loam_base_digest_close(struct loam_base_digest *base);
 
-// The sum is this one: a checkpoint has it of the same files.
+// Takes the sum from a checkpoint, whose files are the same.
 void loam_base_digest_adopt(struct loam_base_digest *base, const char *sum);
-// Begins to make the sum beside whatever follows. Where there is no thread to be had it is made when it is
-// asked for.
+// Starts to compute the sum in a thread. Where no thread can be started, loam_base_digest_finish computes it.
 void loam_base_digest_begin(struct loam_base_digest *base);
-// The sum, waited for or made now. After a failure it is "", or, of files that were changed meanwhile, a text
-// that equals no sum.
+// Waits for the sum, or computes it now. After a failure it is "". Where a file changed meanwhile, it is a
+// text that equals no sum.
 enum loam_status loam_base_digest_finish(struct loam_base_digest *base, struct loam_error *error);
 
 #endif

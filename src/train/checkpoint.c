@@ -48,7 +48,7 @@ static json_t *event_file(const struct loam_loop *loop)
                      (json_int_t)bytes_of_steps(&board->journal, loop->board_before_end));
 }
 
-// Null where the sum could not be made: the checkpoint is worth more than that.
+// Null where the sum could not be computed. The checkpoint is still written.
 static json_t *base_files(struct loam_checkpoints *checkpoints)
 {
     struct loam_base_digest *base = &checkpoints->base;
@@ -252,7 +252,7 @@ static enum loam_status publish(struct loam_checkpoints *checkpoints, const stru
     return status;
 }
 
-// The checkpoint is written whatever becomes of the others.
+// The checkpoint is written even where others cannot be removed.
 static void remove_others(struct loam_checkpoints *checkpoints, const struct loam_loop *loop)
 {
     struct loam_error error = {0};
@@ -260,8 +260,7 @@ static void remove_others(struct loam_checkpoints *checkpoints, const struct loa
         loam_checkpoint_set_add(&checkpoints->set, checkpoints->output->directory, loop->step, false, &error);
     if (status == LOAM_OK) status = rotate(checkpoints, loop, loop->step, &error);
     if (status != LOAM_OK)
-        loam_log_write(checkpoints->job->log, LOAM_LOG_WARNING, "a checkpoint that is to go stays: %s",
-                       error.message);
+        loam_log_write(checkpoints->job->log, LOAM_LOG_WARNING, "an old checkpoint stays: %s", error.message);
 }
 
 enum loam_status loam_checkpoints_save(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,

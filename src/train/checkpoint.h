@@ -26,9 +26,9 @@ struct loam_checkpoints {
 };
 
 // Of an opened job: records its options and, with --resume, finds what to go on from. A damaged checkpoint is
-// said and the one before it taken; one that cannot be read is an error. So are options that differ, without
-// --allow-change, a run of `total_steps` that has nothing left to train, and a checkpoint that would stand in
-// the way and is not certainly this run's.
+// reported and the one before it taken; one that cannot be read is an error. So are options that differ,
+// without --allow-change, a run of `total_steps` that has nothing left to train, and a checkpoint that would
+// stand in the way and is not certainly this run's.
 enum loam_status loam_checkpoints_open(struct loam_checkpoints *checkpoints, struct loam_train_job *job,
                                        struct loam_output *output, int64_t total_steps,
                                        struct loam_error *error);
@@ -37,7 +37,7 @@ void loam_checkpoints_close(struct loam_checkpoints *checkpoints);
 // A line for each resume that changed the run; "": none did.
 const char *loam_checkpoints_changes(const struct loam_checkpoints *checkpoints);
 
-// Begins what a checkpoint needs and takes long, beside the first steps.
+// Starts the slow work for checkpoints, the digest of the base, beside the first steps.
 void loam_checkpoints_begin(struct loam_checkpoints *checkpoints);
 
 // After the job was loaded: what `from` holds goes into the job's tensors, the loop, the metrics and the
@@ -48,8 +48,8 @@ enum loam_status loam_checkpoints_resume(struct loam_checkpoints *checkpoints, s
 // are from an abandoned run, or beyond --save-total-limit.
 enum loam_status loam_checkpoints_save(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
                                        struct loam_error *error);
-// Writes and checks one that has the smallest parameter alone, and removes it: what would keep checkpoints
-// from being written is known before the first step.
+// Writes, checks and removes a checkpoint of the smallest parameter, so that checkpoints that cannot be
+// written are found before the first step.
 enum loam_status loam_checkpoints_rehearse(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
                                            struct loam_error *error);
 // The trained values as they were at that step.

@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -63,7 +62,7 @@ static enum loam_status read_sums(const char *directory, struct loam_bytes *text
     return status;
 }
 
-// A state, or checksums that name one: a list of checksums alone may be anybody's.
+// Whether it has a state, or checksums that name one. Other programs write checksums too.
 static enum loam_status is_ours(const char *directory, bool *ours, struct loam_error *error)
 {
     bool sums = false;

@@ -3,7 +3,6 @@
 #ifndef LOAM_TRAIN_CHECKPOINT_FILES_H
 #define LOAM_TRAIN_CHECKPOINT_FILES_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,7 +16,7 @@
 // "OUT/checkpoint-STEP"; NULL and a filled error on failure. Released with free().
 char *loam_checkpoint_path(const char *out, int64_t step, struct loam_error *error);
 
-// Of a checkpoint that could not be read (LOAM_ERROR_IO), puts what to do behind the message. Returns
+// Appends the remedy to the message about a checkpoint that could not be read (LOAM_ERROR_IO). Returns
 // `status`.
 enum loam_status loam_checkpoint_advise(enum loam_status status, const char *directory,
                                         struct loam_error *error);

@@ -122,7 +122,7 @@ static void keep_lines_whole(char *text)
     }
 }
 
-// Kept from one checkpoint to the next: what the run's options alone do not tell.
+// Takes over what later checkpoints repeat and options do not determine.
 static enum loam_status note_changes(struct loam_checkpoints *checkpoints, const json_t *root,
                                      const char *changes, struct loam_error *error)
 {
@@ -175,7 +175,7 @@ static enum loam_status try_checkpoint(struct loam_checkpoints *checkpoints, con
     return status;
 }
 
-// The newest one that is whole. One that cannot be read is no reason to take another, or none.
+// Finds the newest whole checkpoint. One that cannot be read is an error, not a reason to take another.
 static enum loam_status find_newest(struct loam_checkpoints *checkpoints, const int64_t *steps, size_t count,
                                     struct loam_error *error)
 {

@@ -3,7 +3,6 @@
 #include <math.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "lora/lora.h"
 #include "train/answers.h"
 #include "train/session.h"

@@ -24,9 +24,8 @@ enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_da
                                     const struct loam_callbacks *callbacks, struct loam_evaluation *result,
                                     struct loam_error *error);
 
-// The same of the first record that has labels, so that what keeps an evaluation from being made is known
-// before the first step. A loss that is not finite is no failure here: what training makes of it is not known
-// yet.
+// Evaluates the first record that has labels, so that an evaluation that cannot work is found before the
+// first step. A loss that is not finite is no failure here: training may change it.
 enum loam_status loam_evaluate_rehearse(struct loam_decoder *decoder, struct loam_dataset *dataset,
                                         struct loam_batch *batch, struct loam_example *example,
                                         struct loam_error *error);

@@ -97,10 +97,11 @@ static void log_dropouts(const struct loam_train_job *job)
     const char *const *keys = config->family->dropouts;
     for (size_t i = 0; keys[i] != NULL; i++)
         if (config->dropouts[i] != 0)
-            loam_log_write(job->log, LOAM_LOG_WARNING,
-                           "config.json: \"%s\" is %g: transformers drops out so much in training, loam does "
-                           "not; --lora-dropout is what it has",
-                           keys[i], config->dropouts[i]);
+            loam_log_write(
+                job->log, LOAM_LOG_WARNING,
+                "config.json: \"%s\" is %g: transformers drops out that part of the activations in "
+                "training; loam has only --lora-dropout",
+                keys[i], config->dropouts[i]);
 }
 
 static enum loam_status log_adapter(const struct loam_train_job *job, struct loam_error *error)

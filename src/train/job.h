@@ -34,8 +34,8 @@ enum loam_status loam_train_job_open(struct loam_train_job *job, const struct lo
 size_t loam_train_job_reading_bytes(const struct loam_train_job *job);
 // The weights, and memory for everything that a step needs.
 enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_error *error);
-// --method full: model.safetensors in the dtype that is computed in, and the truth about it in the copy of
-// the base's config.json that is in `directory`.
+// --method full: model.safetensors in the dtype that is computed in, and its dtype and head in the copy of
+// the base's config.json in `directory`.
 enum loam_status loam_train_job_save_model(const struct loam_train_job *job, const char *directory,
                                            struct loam_error *error);
 // After the last step: the memory of activations goes, before that for writing comes.

@@ -71,7 +71,7 @@ struct loam_loop {
     // been made.
     int64_t metrics_before_end;
     int64_t board_before_end;
-    bool told_skipped; // the step before was skipped as well, which was said
+    bool told_skipped; // the step before was skipped as well, and reported
     // Files that could not be written when it was last tried.
     bool metrics_fail;
     bool board_fails;
@@ -79,7 +79,7 @@ struct loam_loop {
 
 // Before anything has happened.
 void loam_loop_begin(struct loam_loop *loop);
-// A tiny evaluation, so that one hours later does not fail for what is known now.
+// Runs a tiny evaluation, so that one that cannot work fails before the first step.
 enum loam_status loam_loop_rehearse(struct loam_loop *loop, struct loam_error *error);
 // All steps that are left. One that is stopped by its caller, by a loss or gradient that is not finite, or by
 // any other failure, saves the steps it has done. A step whose examples have no labels counts as a step but

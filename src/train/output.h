@@ -26,7 +26,7 @@ enum loam_status loam_output_restore(struct loam_output *output, const struct lo
 void loam_output_claim(struct loam_output *output);
 // Moves everything to its place. `full`: it is a model, not an adapter, and files of an older one go.
 enum loam_status loam_output_commit(struct loam_output *output, bool full, struct loam_error *error);
-// What would stop that, found without moving anything; and takes away what was made to be moved.
+// Finds what would make that fail, without moving anything, and removes what was made to be moved.
 enum loam_status loam_output_check(const struct loam_output *output, bool full, struct loam_error *error);
 enum loam_status loam_output_clear(struct loam_output *output, struct loam_error *error);
 // After a failure: what was in the directory is as it was. Where there were no metrics those of this run

@@ -31,7 +31,7 @@ static enum loam_status open_tokenizer(const struct loam_session *session, struc
     return status;
 }
 
-// // What the process has in memory once its examples are open, and what reading one takes for the time.
+// What the process has in memory once its examples are open, and what reading one of them takes temporarily.
 static size_t process_bytes(const struct loam_train_job *job)
 {
     return loam_machine_memory("").resident + loam_train_job_reading_bytes(job);

@@ -24,11 +24,9 @@ struct loam_plan {
     int32_t token_budget; // of a micro-batch
 };
 
-// What the process of the run has in memory before its weights come, and what reading the longest example
-// takes: measured, by opening the tokenizer and, where settings->data is not NULL, the examples, of which
-// there are
-// `*examples` (else 0). Of a model without
-// a tokenizer.json its size is estimated from the vocabulary.
+// Measures what the process of the run has in memory before its weights, and what reading the longest example
+// takes: opens the tokenizer and, where settings->data is not NULL, the examples, and sets `*examples` to
+// their number (else 0). Without a tokenizer.json its size is estimated from the vocabulary.
 enum loam_status loam_plan_process(const struct loam_train_settings *settings, size_t *process,
                                    size_t *examples, struct loam_error *error);
 
@@ -56,7 +54,7 @@ struct loam_plan_limit {
 };
 struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *settings);
 
-// Plans the run whose job is open, says so in the log, and refuses a run beyond the limit.
+// Plans the run whose job is open, logs the plan, and refuses a run beyond the limit.
 enum loam_status loam_plan_check(const struct loam_train_job *job, struct loam_error *error);
 
 #endif

@@ -275,7 +275,7 @@ static bool matters(const char *name, const json_t *recorded, const json_t *opti
     return true;
 }
 
-// A constant rate with a warm-up was once recorded as "constant", which now has none.
+// Earlier versions recorded a constant rate with warm-up as "constant", which now means without warm-up.
 static bool had_warmup(const json_t *recorded)
 {
     const char *steps = text_of(json_object_get(recorded, "warmup-steps"), "");

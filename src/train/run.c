@@ -164,7 +164,7 @@ static enum loam_status rehearse_save(struct train_run *run, struct loam_error *
     return loam_checkpoints_rehearse(&run->checkpoints, &run->loop, error);
 }
 
-// What would stop the run hours later is to stop it now.
+// Finds before the first step what would stop the run hours later.
 static enum loam_status rehearse(struct train_run *run, struct loam_error *error)
 {
     LOAM_TRY(loam_loop_rehearse(&run->loop, error));
@@ -206,8 +206,8 @@ static bool wait_for(const struct train_run *run, double seconds)
     return true;
 }
 
-// Where the values are those of the last step, a checkpoint of them may still be had: it needs less than the
-// result does, and other files.
+// Saves a checkpoint where the values are those of the last step. It may work where the result failed: it
+// needs less, and other files.
 static bool is_kept_as_checkpoint(struct train_run *run)
 {
     struct loam_loop *loop = &run->loop;

@@ -4,9 +4,9 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
 #include "text/unicode.h"
 #include "text/unicode_data.h"
-#include "text/utf8.h"
 
 // One character of text that may be broken: a byte that does not belong to UTF-8 stands for itself, as no
 // letter.

@@ -55,7 +55,8 @@ struct loam_session_data {
     enum loam_loss_on loss_on;
     enum loam_too_long too_long;
     bool skip_bad;
-    bool learnt; // the model learns from it when to stop: a first example that does not end in EOS is told
+    bool learnt; // the model learns from it when to stop: a first example that does not end in EOS gives a
+                 // warning
 };
 // A data set of at least one record; the first one is read, so that a template that does not fit is known at
 // once.

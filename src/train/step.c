@@ -88,7 +88,7 @@ static void list_ids(const struct loam_step_buffers *buffers, size_t first, size
     }
 }
 
-// What to try. Before the first update the rate has had no say.
+// The remedy. Before the first update the learning rate has no influence.
 static const char *advice_of(const struct loam_decoder *decoder, int64_t step)
 {
     bool f32 = loam_decoder_is_f32(decoder);

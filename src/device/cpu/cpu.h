@@ -46,7 +46,7 @@ struct cpu_level {
 enum loam_status loam_cpu_choose_level(const struct cpu_level **level, struct loam_error *error);
 void loam_cpu_describe(const struct loam_device *device, struct loam_machine *machine);
 
-// Has OpenMP start that many threads, or as many as the system allows, and keep them: how many there are.
+// Makes OpenMP start and keep `wanted` threads, or as many as the system allows. Returns their number.
 int loam_cpu_start_threads(int wanted);
 
 // Fails the stream with what oneDNN said; LOAM_OK for NULL.

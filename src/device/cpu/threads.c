@@ -1,4 +1,4 @@
-// The threads that OpenMP works with. Where it cannot start one it ends the process, so they are tried first.
+// The threads of OpenMP. It ends the process where it cannot start one, so the threads are tried first.
 #include <dirent.h>
 #include <omp.h>
 #include <pthread.h>
@@ -8,7 +8,7 @@
 #include "base/fault.h"
 #include "device/cpu/cpu.h"
 
-// How many OpenMP keeps for this thread, it included: they need not be started again.
+// How many threads OpenMP keeps for this one, itself included. They need not be started again.
 static _Thread_local int kept = 1;
 
 static void *wait_at(void *gate)
@@ -30,7 +30,7 @@ static int count_threads(void)
     return count;
 }
 
-// A thread that was joined counts for the system's limit until it is gone, a moment later.
+// Waits until joined threads are gone. Until then, for a moment, they count towards the system's limit.
 static void wait_until_gone(int before)
 {
     enum { LOOKS = 200 };
@@ -39,7 +39,7 @@ static void wait_until_gone(int before)
         nanosleep(&pause, NULL);
 }
 
-// Starts `wanted` threads that wait, and ends them: how many could be there at once.
+// Starts up to `wanted` waiting threads and ends them. Returns how many could exist at once.
 static int try_threads(int wanted)
 {
     pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
