@@ -190,6 +190,7 @@ static enum loam_status locate_all(struct locate_job *job, enum loam_command com
     if (model != NULL) LOAM_TRY(loam_model_path_check(model, command, error));
     if (command == LOAM_COMMAND_INSPECT)
         return locate(job, &settings->path, LOAM_PULL_EITHER, &located->path, error);
+    if (settings->train.adapter != NULL) LOAM_TRY(loam_adapter_path_check(settings->train.adapter, error));
     LOAM_TRY(locate(job, &settings->train.adapter, LOAM_PULL_ADAPTER, &located->adapter, error));
     if (settings->train.model != NULL) return locate_model(job, kind_of_model(command), error);
     return can_do_without_model(command) ? locate_base(job, kind_of_model(command), error) : LOAM_OK;

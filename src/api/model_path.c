@@ -92,25 +92,51 @@ static enum loam_status has_file(const char *directory, const char *name, bool *
     return LOAM_OK;
 }
 
+// Which of the two descriptions is in a directory.
+static enum loam_status look(const char *directory, bool *model, bool *adapter, struct loam_error *error)
+{
+    LOAM_TRY(has_file(directory, "config.json", model, error));
+    return has_file(directory, "adapter_config.json", adapter, error);
+}
+
 static enum loam_status refuse_adapter(const char *path, struct loam_error *error)
 {
     bool model = false, adapter = false;
-    LOAM_TRY(has_file(path, "config.json", &model, error));
-    LOAM_TRY(has_file(path, "adapter_config.json", &adapter, error));
+    LOAM_TRY(look(path, &model, &adapter, error));
     if (model || !adapter) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_ARGUMENT,
                      "--model %s is an adapter: pass it as --adapter %s, and its base as --model", path,
                      path);
 }
 
+static bool is_url(const char *path)
+{
+    return begins_with(path, "http://") || begins_with(path, "https://") || begins_with(path, "hf://");
+}
+
 enum loam_status loam_model_path_check(const char *path, enum loam_command command, struct loam_error *error)
 {
     const bool bare = command == LOAM_COMMAND_INSPECT;
     const char *option = bare ? "" : "--model ";
-    if (begins_with(path, "http://") || begins_with(path, "https://") || begins_with(path, "hf://"))
-        return refuse_url(option, path, error);
+    if (is_url(path)) return refuse_url(option, path, error);
     if (loam_file_exists(path) && !(bare && ends_with(path, ".json")))
         return refuse_file(option, path, error);
     if (bare || command == LOAM_COMMAND_TOKENIZE || !loam_directory_exists(path)) return LOAM_OK;
     return refuse_adapter(path, error);
+}
+
+enum loam_status loam_adapter_path_check(const char *path, struct loam_error *error)
+{
+    if (is_url(path)) return refuse_url("--adapter ", path, error);
+    if (loam_file_exists(path))
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "--adapter %s is a file: the directory is expected that has adapter_config.json and "
+                         "adapter_model.safetensors",
+                         path);
+    bool model = false, adapter = false;
+    LOAM_TRY(look(path, &model, &adapter, error));
+    if (adapter || !model) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                     "--adapter %s is a model: pass it as --model %s; an adapter has adapter_config.json",
+                     path, path);
 }

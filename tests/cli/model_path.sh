@@ -34,7 +34,24 @@ printf 'GGUF\3\0\0\0' >"$tmp/weights"
 every_reader 1 'GGUF files are not read; take the model that it was made from' 'a GGUF file' "$tmp/weights"
 every 1 "$tmp/adapter is an adapter: pass it as --adapter $tmp/adapter" 'an adapter' "$tmp/adapter"
 ok 'inspect: an adapter' inspect "$tmp/adapter"
+refuses 2 'loam: PATH needs a value; it is empty' 'inspect: its argument has no option' inspect ''
 ok 'tokenize: an adapter' tokenize --model "$tmp/adapter"
+
+# ---- What is given in the place of an adapter ----
+# every_adapter CODE TEXT NAME ADAPTER
+every_adapter() {
+    refuses "$1" "$2" "train: adapter: $3" train --model "$tmp/model" --adapter "$4" --data "$data" --out "$tmp/out" \
+        "${one_thread[@]}"
+    refuses "$1" "$2" "plan: adapter: $3" plan --model "$tmp/model" --adapter "$4"
+    refuses "$1" "$2" "generate: adapter: $3" generate --adapter "$4" --prompt x "${one_thread[@]}"
+    refuses "$1" "$2" "eval: adapter: $3" eval --model "$tmp/model" --adapter "$4" --data "$data" "${one_thread[@]}"
+    refuses "$1" "$2" "merge: adapter: $3" merge --model "$tmp/model" --adapter "$4" --out "$tmp/out"
+    refuses "$1" "$2" "export: adapter: $3" export --model "$tmp/model" --adapter "$4" --gguf "$tmp/gguf"
+}
+every_adapter 2 "--adapter $url: a name is expected, not an address: --adapter some/model" 'a page of the hub' "$url"
+weights=$tmp/adapter/adapter_model.safetensors
+every_adapter 1 "--adapter $weights is a file: the directory is expected" 'weights' "$weights"
+every_adapter 1 "--adapter $tmp/model is a model: pass it as --model $tmp/model" 'a model' "$tmp/model"
 
 # ---- A directory without weights that loam reads ----
 # other NAME TEXT: the weights have another name.
