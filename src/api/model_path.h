@@ -11,4 +11,7 @@ enum loam_status loam_model_path_check(const char *path, enum loam_command comma
 // The same for an adapter: a URL, a file, a model.
 enum loam_status loam_adapter_path_check(const char *path, struct loam_error *error);
 
+// The same for --adapter: a URL, a file, a model.
+enum loam_status loam_adapter_path_check(const char *path, struct loam_error *error);
+
 #endif

@@ -123,6 +123,7 @@ const struct loam_option_need loam_option_needs[] = {
     {TRAIN | GENERATE | EVAL | BENCH | MERGE,
      {"threads"},
      {IS_NOT("device", "ref")},
+     .idle = "1",
      .why = "has no effect with --device ref, which computes with one thread"},
 
     // ---- Bench ----

@@ -199,6 +199,14 @@ static bool may_be_empty(const struct loam_option_row *row)
     return row->info.argument != NULL && strcmp(row->info.argument, "TEXT") == 0;
 }
 
+static enum loam_status fail_empty(const struct loam_option_row *row, struct loam_error *error)
+{
+    if (row->info.positional)
+        return loam_fail(error, LOAM_ERROR_USAGE, "%s needs a value; it is empty", row->info.argument);
+    return loam_fail(error, LOAM_ERROR_USAGE, "--%s needs a value: %s; it is empty", row->info.name,
+                     row->info.argument != NULL ? row->info.argument : "true or false");
+}
+
 enum loam_status loam_options_set(struct loam_options *options, const char *name, const char *value,
                                   struct loam_error *error)
 {
@@ -209,9 +217,7 @@ enum loam_status loam_options_set(struct loam_options *options, const char *name
     if (value == NULL && !is_switch(row))
         return loam_fail(error, LOAM_ERROR_USAGE, "--%s needs a value: %s", name, row->info.argument);
     if (value == NULL) value = negated ? "false" : "true";
-    if (value[0] == '\0' && !may_be_empty(row))
-        return loam_fail(error, LOAM_ERROR_USAGE, "--%s needs a value: %s; it is empty", row->info.name,
-                         row->info.argument != NULL ? row->info.argument : "true or false");
+    if (value[0] == '\0' && !may_be_empty(row)) return fail_empty(row, error);
 
     char *text = loam_strdup(value, error);
     if (text == NULL) return error->status;

@@ -58,6 +58,11 @@ size_t loam_dataset_count(const struct loam_dataset *dataset)
     return dataset->counts.records;
 }
 
+bool loam_dataset_has_template(const struct loam_dataset *dataset)
+{
+    return dataset->prompt_template != NULL;
+}
+
 struct loam_dataset_counts loam_dataset_counts(const struct loam_dataset *dataset)
 {
     return dataset->counts;

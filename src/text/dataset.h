@@ -59,6 +59,9 @@ loam_dataset_count(const struct loam_dataset *dataset); // records, before any i
 enum loam_status loam_dataset_try(struct loam_dataset *dataset, bool *unended, struct loam_error *error);
 size_t loam_dataset_reading_bytes(const struct loam_dataset *dataset);
 
+// Whether examples come from a template and so have a completion; texts without one do not.
+bool loam_dataset_has_template(const struct loam_dataset *dataset);
+
 // What reading has met so far; a record that is read in several epochs counts once.
 struct loam_dataset_counts {
     size_t records;

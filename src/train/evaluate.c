@@ -72,10 +72,12 @@ enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_da
     result->perplexity = exp(result->loss);
     result->seconds = loam_clock_seconds() - start;
     if (isfinite(result->loss)) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_NUMERIC,
-                     "the evaluation loss is %s: is the model or the adapter damaged?%s",
-                     isnan(result->loss) ? "not a number" : "infinite",
-                     loam_decoder_is_f32(decoder) ? "" : " else try --dtype f32");
+    return loam_fail(
+        error, LOAM_ERROR_NUMERIC,
+        "the evaluation loss is %s: the weights are damaged, or were trained at too high a learning "
+        "rate%s",
+        isnan(result->loss) ? "not a number" : "infinite",
+        loam_decoder_is_f32(decoder) ? "" : ", or need --dtype f32");
 }
 
 // ---- loam eval ----

@@ -168,6 +168,11 @@ enum loam_status loam_session_dataset(const struct loam_session *session,
     bool unended;
     enum loam_status status = loam_dataset_try(*out, &unended, error);
     if (status == LOAM_OK && data->learnt && unended) warn_unended(session, data->path);
+    if (status == LOAM_OK && data->loss_on == LOAM_LOSS_ON_COMPLETION && !loam_dataset_has_template(*out))
+        loam_log_write(session->log, LOAM_LOG_WARNING,
+                       "%s: --loss-on completion has no effect without --template: the loss counts over the "
+                       "whole text",
+                       data->path);
     if (status != LOAM_OK) {
         loam_dataset_destroy(*out);
         *out = NULL;

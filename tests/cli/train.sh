@@ -108,8 +108,14 @@ printf '{"q": "What?", "a": "That."}\n' >"$tmp/data.jsonl"
 ok 'own template' "${train[@]}" --data "$tmp/data.jsonl" --template "$tmp/template.txt" \
     --loss-on completion --out "$tmp/own" --max-steps 2
 output_has "--field q='...'"
+! grep -q 'has no effect' "$tmp/stderr" || fail "a template has a completion: $(cat "$tmp/stderr")"
 printf 'Rye bread keeps for a week.\nThe mill stands on the left bank.\n' >"$tmp/data.txt"
 ok 'plain text' "${train[@]}" --data "$tmp/data.txt" --out "$tmp/text" --max-steps 2
+loss=$(grep train_loss "$tmp/text/metrics.jsonl" | grep -o '"train_loss": [0-9.]*')
+# Without a template there is no completion.
+ok 'no completion' "${train[@]}" --data "$tmp/data.txt" --out "$tmp/text" --max-steps 2 --loss-on completion --overwrite
+grep -q 'data.txt: --loss-on completion has no effect without --template' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+grep -q "$loss" "$tmp/text/metrics.jsonl" || fail "the loss is not that of the whole text: $loss"
 printf '{"text": "one"}\n{"text": \n{"text": "three"}\n' >"$tmp/data.jsonl"
 ok 'broken lines skipped' "${train[@]}" --data "$tmp/data.jsonl" --out "$tmp/skipped" --max-steps 2 --skip-bad
 grep -q '1 broken' "$tmp/stderr" || fail "the skipped line is not reported: $(cat "$tmp/stderr")"

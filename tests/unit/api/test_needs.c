@@ -283,6 +283,10 @@ static void test_origins(void **state)
     assert_ok(loam_options_set_argument(options, "lr-scheduler-type", "constant", &error));
     assert_ok(check(options, &heard, &error));
     assert_int_equal(heard.warnings, 0);
+    assert_ok(loam_options_set_argument(options, "threads", "1", &error)); // asks for what there is
+    assert_ok(loam_options_set_argument(options, "device", "ref", &error));
+    assert_ok(check(options, &heard, &error));
+    assert_int_equal(heard.warnings, 0);
     assert_ok(loam_options_set_argument(options, "load-best-at-end", "false", &error)); // and so does this
     assert_ok(check(options, &heard, &error));
     assert_int_equal(heard.warnings, 0);
