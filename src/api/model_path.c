@@ -6,6 +6,8 @@
 #include "base/file.h"
 #include "base/heap.h"
 
+#define ADAPTER_FILES "adapter_config.json and adapter_model.safetensors"
+
 static bool begins_with(const char *text, const char *start)
 {
     return strncmp(text, start, strlen(start)) == 0;
@@ -113,11 +115,19 @@ static bool is_url(const char *path)
     return begins_with(path, "http://") || begins_with(path, "https://") || begins_with(path, "hf://");
 }
 
+static bool is_adapter_config(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return strcmp(slash == NULL ? path : slash + 1, "adapter_config.json") == 0;
+}
+
 enum loam_status loam_model_path_check(const char *path, enum loam_command command, struct loam_error *error)
 {
     const bool bare = command == LOAM_COMMAND_INSPECT;
     const char *option = bare ? "" : "--model ";
     if (is_url(path)) return refuse_url(option, path, error);
+    if (loam_file_exists(path) && is_adapter_config(path))
+        return refuse_file(bare ? "" : "--adapter ", path, ADAPTER_FILES, error);
     if (loam_file_exists(path) && !(bare && ends_with(path, ".json")))
         return refuse_model_file(option, path, error);
     if (bare || command == LOAM_COMMAND_TOKENIZE || !loam_directory_exists(path)) return LOAM_OK;
@@ -133,8 +143,7 @@ enum loam_status loam_adapter_path_check(const char *path, struct loam_error *er
 {
     const char *option = "--adapter ";
     if (is_url(path)) return refuse_url(option, path, error);
-    if (loam_file_exists(path))
-        return refuse_file(option, path, "adapter_config.json and adapter_model.safetensors", error);
+    if (loam_file_exists(path)) return refuse_file(option, path, ADAPTER_FILES, error);
     enum kind kind;
     LOAM_TRY(find_kind(path, &kind, error));
     if (kind != MODEL) return LOAM_OK;

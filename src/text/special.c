@@ -190,7 +190,6 @@ static enum loam_status set_eos_text(struct loam_special_tokens *special, const 
                                      const struct loam_tokenizer *tokenizer, struct loam_error *error)
 {
     if (special->eos < 0) return LOAM_OK;
-    special->note[0] = '\0';
     special->eos_text = loam_tokenizer_id_to_token(tokenizer, special->eos);
     if (special->eos_text != NULL && special->eos_text[0] != '\0') return LOAM_OK;
     special->eos_text = special->text =

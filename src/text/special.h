@@ -15,7 +15,7 @@ struct loam_special_tokens {
     bool add_bos; // tokenizer_config.json asks for BOS (add_bos_token), or the post-processor adds it
     bool add_eos;
     char *text;     // what eos_text points into, where the tokenizer does not have it; else NULL
-    char note[160]; // where there is no `eos`: what names one that the tokenizer lacks, or ""
+    char note[160]; // what names an end of sequence that the tokenizer lacks, or ""
 };
 enum loam_status loam_special_tokens_load(struct loam_special_tokens *special, const char *model_directory,
                                           const struct loam_tokenizer *tokenizer, struct loam_error *error);

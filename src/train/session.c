@@ -58,7 +58,12 @@ static enum loam_status open_tokenizer(struct loam_session *session, struct loam
     enum loam_status status = loam_tokenizer_load(&session->tokenizer, path, error);
     free(path);
     if (status != LOAM_OK) return status;
-    return loam_special_tokens_load(&session->special, session->directory, session->tokenizer, error);
+    const struct loam_special_tokens *special = &session->special;
+    LOAM_TRY(loam_special_tokens_load(&session->special, session->directory, session->tokenizer, error));
+    if (special->eos >= 0 && special->note[0] != '\0')
+        loam_log_write(session->log, LOAM_LOG_WARNING, "%s; %s is taken as the end of sequence",
+                       special->note, special->eos_text);
+    return LOAM_OK;
 }
 
 static enum loam_status open_all(struct loam_session *session, const struct loam_session_options *options,

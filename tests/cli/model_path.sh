@@ -33,6 +33,8 @@ ok 'inspect: a config' inspect "$tmp/model/config.json"
 printf 'GGUF\3\0\0\0' >"$tmp/weights"
 every_reader 1 'GGUF files are not read; take the model that it was made from' 'a GGUF file' "$tmp/weights"
 every 1 "$tmp/adapter is an adapter: pass it as --adapter $tmp/adapter" 'an adapter' "$tmp/adapter"
+every 1 "adapter_model.safetensors: --adapter $tmp/adapter" "an adapter's file" "$tmp/adapter/adapter_config.json"
+refuses 1 "adapter_model.safetensors: $tmp/adapter" "inspect: an adapter's file" inspect "$tmp/adapter/adapter_config.json"
 ok 'inspect: an adapter' inspect "$tmp/adapter"
 ok 'tokenize: an adapter' tokenize --model "$tmp/adapter"
 
