@@ -2,9 +2,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "io/atomic.h"
@@ -122,25 +124,31 @@ enum loam_status loam_model_copy_templates(const char *from, const char *to, str
     return take_templates(from, to, error);
 }
 
+static bool holds_file(int directory, const char *name)
+{
+    struct stat about;
+    return fstatat(directory, name, &about, 0) == 0 && S_ISREG(about.st_mode);
+}
+
+// Takes no memory: the result is complete, and a failure here must not look like its failure.
 void loam_model_warn_of_old_files(const char *model, const char *out, bool of_model,
                                   const struct loam_log *log)
 {
-    if (!loam_directory_exists(model)) {
+    int source = open(model, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (source < 0 && (errno == ENOENT || errno == ENOTDIR))
         loam_log_write(log, LOAM_LOG_WARNING, "%s is not there any more: %s has no tokenizer from it", model,
                        out);
-        return;
-    }
-    for (size_t i = 0; i < loam_model_file_count; i++) {
+    if (source < 0) return;
+    int target = open(out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; target >= 0 && i < loam_model_file_count; i++) {
         const char *name = loam_model_files[i].name;
         if (loam_model_files[i].of_model && !of_model) continue;
-        char *ours = loam_path_join(model, name, NULL), *there = loam_path_join(out, name, NULL);
-        if (ours != NULL && there != NULL && !loam_file_exists(ours) && loam_file_exists(there))
-            loam_log_write(
-                log, LOAM_LOG_WARNING,
-                "%s was there before, and %s has none: remove it, or it is taken for a part of this "
-                "result",
-                there, model);
-        free(ours);
-        free(there);
+        if (!holds_file(source, name) && holds_file(target, name))
+            loam_log_write(log, LOAM_LOG_WARNING,
+                           "%s/%s was there before, and %s has none: remove it, or it is taken for a part of "
+                           "this result",
+                           out, name, model);
     }
+    if (target >= 0) close(target);
+    close(source);
 }

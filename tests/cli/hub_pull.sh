@@ -282,7 +282,7 @@ for name in ../tiny org/tiny/x /org org//tiny -org/tiny org/.tiny org/a--b org/a
     org/tiny@../x org/tiny@/x 'org/tiny@a b'; do
     refuses 2 'expected' "the name \"$name\"" pull -- "$name"
 done
-refuses 2 '--repository needs a value: ORG/NAME' 'no name' pull ''
+refuses 2 'ORG/NAME needs a value; it is empty' 'no name' pull ''
 silent
 refuses 1 "$tmp/nowhere" 'a path is no name' inspect "$tmp/nowhere"
 HF_HUB_OFFLINE=1 refuses 1 'HF_HUB_OFFLINE' 'offline, and not there' inspect org/tiny
