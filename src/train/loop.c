@@ -254,31 +254,28 @@ static bool is_early(const struct loam_loop *loop)
 
 // ---- steps ----
 
-// Of many steps in a row that are skipped for the same reason the first is told, and all are counted.
-static enum loam_status skip_step(struct loam_loop *loop, bool first, const char *why,
-                                  struct loam_error *error)
+static enum loam_status skip_step(struct loam_loop *loop, struct loam_error *error)
 {
-    if (first)
-        loam_log_write(log_of(loop), LOAM_LOG_WARNING, "%s; skipped; others like it are counted at the end",
-                       why);
     loop->step++;
     return report_progress(loop, false, error);
 }
 
-static enum loam_status skip_unlabelled(struct loam_loop *loop, size_t count, struct loam_error *error)
+// The number of such steps is told at the end: the data is at fault, and training cannot change it.
+static enum loam_status skip_unlabelled(struct loam_loop *loop, struct loam_error *error)
 {
-    char why[128];
-    snprintf(why, sizeof why, "step %lld: none of its %zu examples has a label", (long long)loop->step + 1,
-             count);
-    return skip_step(loop, loop->unlabelled++ == 0, why, error);
+    loop->unlabelled++;
+    return skip_step(loop, error);
 }
 
+// The first of several in a row is told at once, the number of all at the end.
 static enum loam_status skip_nonfinite(struct loam_loop *loop, const char *why, struct loam_error *error)
 {
-    bool first = !loop->told_skipped;
+    if (!loop->told_skipped)
+        loam_log_write(log_of(loop), LOAM_LOG_WARNING, "%s; skipped; others like it are counted at the end",
+                       why);
     loop->skipped++;
     loop->told_skipped = true;
-    return skip_step(loop, first, why, error);
+    return skip_step(loop, error);
 }
 
 static enum loam_status run_step(struct loam_loop *loop, struct loam_error *error)
@@ -287,7 +284,7 @@ static enum loam_status run_step(struct loam_loop *loop, struct loam_error *erro
     const uint32_t *indices = loam_order_step(loop->order, loop->step, &count);
     LOAM_TRY(loam_step_collect(loop->buffers, loop->dataset, indices, count, error));
     loop->learning_rate = loam_schedule_rate(&loop->schedule, loop->step);
-    if (loop->buffers->labels == 0) return skip_unlabelled(loop, count, error);
+    if (loop->buffers->labels == 0) return skip_unlabelled(loop, error);
     struct loam_error failure = {0};
     enum loam_status status =
         loam_step_run(loop->buffers, loop->decoder, loop->optimiser, loop->learning_rate, loop->step,
@@ -481,7 +478,7 @@ enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
         loam_log_write(log_of(loop), LOAM_LOG_WARNING,
                        "%lld of %lld steps were skipped: their loss or gradient was not finite",
                        (long long)loop->skipped, (long long)loop->step);
-    if (loop->unlabelled > 1 && loop->updates > 0)
+    if (loop->unlabelled > 0 && loop->updates > 0)
         loam_log_write(log_of(loop), LOAM_LOG_WARNING,
                        "%lld of %lld steps were skipped: their examples have no label that counts, being too "
                        "short (fewer than two tokens) or too long for --max-length",
