@@ -3,7 +3,7 @@
 #ifndef LOAM_TEXT_BATCH_H
 #define LOAM_TEXT_BATCH_H
 
-#include "text/dataset.h"
+#include "data/dataset.h"
 
 enum { LOAM_IGNORED_LABEL = -100 };
 
