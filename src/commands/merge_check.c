@@ -60,12 +60,12 @@ enum loam_status loam_merge_check_open(struct loam_merge_check *check,
 static enum loam_status compute(const struct loam_merge_check *check, const struct loam_session *session,
                                 float *logits, struct loam_error *error)
 {
-    struct loam_example example = {.ids = check->ids, .count = check->count, .label_start = check->count};
     struct loam_decoder_limits limits = {.tokens = check->count, .sequences = 1, .logit_rows = check->count};
     struct loam_batch batch;
     struct loam_decoder *decoder = NULL;
     LOAM_TRY(loam_batch_init(&batch, check->count, 1, error));
-    enum loam_status status = loam_batch_append(&batch, &example, error);
+    enum loam_status status =
+        loam_batch_append(&batch, "check", check->ids, check->count, check->count, error);
     if (status == LOAM_OK)
         status = loam_decoder_create(&decoder, session->model, session->device, &limits, error);
     if (status == LOAM_OK) status = loam_decoder_logits(decoder, &batch, logits, error);

@@ -21,6 +21,12 @@ static enum loam_status flush(struct loam_decoder *decoder, struct loam_batch *b
     return LOAM_OK;
 }
 
+static enum loam_status append(struct loam_batch *batch, const struct loam_example *example,
+                               struct loam_error *error)
+{
+    return loam_batch_append(batch, example->id, example->ids, example->label_start, example->count, error);
+}
+
 static enum loam_status fail_unlabelled(struct loam_error *error)
 {
     return loam_fail(
@@ -38,7 +44,7 @@ enum loam_status loam_evaluate_rehearse(struct loam_decoder *decoder, struct loa
         loam_batch_clear(batch);
         LOAM_TRY(loam_dataset_read(dataset, i, example, error));
         if (example->dropped || example->count == 0) continue;
-        LOAM_TRY(loam_batch_append(batch, example, error));
+        LOAM_TRY(append(batch, example, error));
         if (batch->label_count > 0) return loam_decoder_evaluate(decoder, batch, &loss_sum, error);
     }
     return fail_unlabelled(error);
@@ -63,7 +69,7 @@ enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_da
             LOAM_TRY(
                 loam_event_progress(callbacks, LOAM_ACTIVITY_EVALUATE, (int64_t)i, (int64_t)count, error));
         }
-        LOAM_TRY(loam_batch_append(batch, example, error));
+        LOAM_TRY(append(batch, example, error));
     }
     LOAM_TRY(flush(decoder, batch, result, &loss_sum, error));
     LOAM_TRY(loam_event_progress(callbacks, LOAM_ACTIVITY_EVALUATE, (int64_t)count, (int64_t)count, error));

@@ -1,8 +1,8 @@
 // Special tokens, label mask and cutting: what becomes of a record that could be read.
 #include "test.h"
 
+#include "data/dataset.h"
 #include "helpers/byte_tokenizer.h"
-#include "text/batch.h"
 
 static struct loam_error error;
 
@@ -171,19 +171,17 @@ static void test_completion_mask(void **state)
         start_adding(&setting, cases[i].line, cases[i].prompt, cases[i].adds);
         setting.options.loss_on = LOAM_LOSS_ON_COMPLETION;
         read_first(&setting);
-        struct loam_batch batch;
-        assert_ok(loam_batch_init(&batch, 64, 1, &error));
-        if (setting.example.count > 0) assert_ok(loam_batch_append(&batch, &setting.example, &error));
+        const struct loam_example *example = &setting.example;
         char labels[65] = "";
-        for (int32_t t = 0; t < batch.tokens; t++) {
-            int32_t label = batch.labels[t];
-            labels[t] = label == LOAM_IGNORED_LABEL  ? '.'
-                        : label == TEST_EOS          ? '#'
-                        : label == TEST_LINE_BREAK_Z ? '@'
-                                                     : (char)(label - TEST_BYTE);
+        for (int32_t t = 0; t < example->count; t++) {
+            const int32_t next = t + 1;
+            const int32_t id = next < example->count ? example->ids[next] : 0;
+            labels[t] = next >= example->count || next < example->label_start ? '.'
+                        : id == TEST_EOS                                      ? '#'
+                        : id == TEST_LINE_BREAK_Z                             ? '@'
+                                                                              : (char)(id - TEST_BYTE);
         }
         assert_string_equal(labels, cases[i].labels);
-        loam_batch_deinit(&batch);
         finish(&setting);
 
         start_adding(&setting, cases[i].line, cases[i].prompt, cases[i].adds);

@@ -1,4 +1,4 @@
-#include "text/batch.h"
+#include "model/batch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -57,32 +57,30 @@ bool loam_batch_fits(const struct loam_batch *batch, int32_t count)
     return batch->sequences < batch->sequence_capacity && count <= batch->token_capacity - batch->tokens;
 }
 
-enum loam_status loam_batch_append(struct loam_batch *batch, const struct loam_example *example,
-                                   struct loam_error *error)
+enum loam_status loam_batch_append(struct loam_batch *batch, const char *name, const int32_t *ids,
+                                   int32_t label_start, int32_t count, struct loam_error *error)
 {
-    if (example->count < 1)
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "record %s has no tokens to put into a batch",
-                         example->id);
-    if (!loam_batch_fits(batch, example->count))
+    if (count < 1)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "record %s has no tokens to put into a batch", name);
+    if (!loam_batch_fits(batch, count))
         return loam_fail(
             error, LOAM_ERROR_ARGUMENT,
-            "record %s of %d tokens does not fit: %d of %d tokens and %d of %d sequences are taken",
-            example->id, (int)example->count, (int)batch->tokens, (int)batch->token_capacity,
-            (int)batch->sequences, (int)batch->sequence_capacity);
-    int32_t *ids = batch->ids + batch->tokens;             // [count]
+            "record %s of %d tokens does not fit: %d of %d tokens and %d of %d sequences are taken", name,
+            (int)count, (int)batch->tokens, (int)batch->token_capacity, (int)batch->sequences,
+            (int)batch->sequence_capacity);
     int32_t *labels = batch->labels + batch->tokens;       // [count]
     int32_t *positions = batch->positions + batch->tokens; // [count]
-    memcpy(ids, example->ids, (size_t)example->count * sizeof *ids);
-    for (int32_t t = 0; t < example->count; t++) {
+    memcpy(batch->ids + batch->tokens, ids, (size_t)count * sizeof *ids);
+    for (int32_t t = 0; t < count; t++) {
         // A position predicts the token after it; the last one has none.
-        bool counts = t + 1 < example->count && t + 1 >= example->label_start;
-        labels[t] = counts ? example->ids[t + 1] : LOAM_IGNORED_LABEL;
+        bool counts = t + 1 < count && t + 1 >= label_start;
+        labels[t] = counts ? ids[t + 1] : LOAM_IGNORED_LABEL;
         positions[t] = t;
         batch->label_count += counts;
     }
-    batch->tokens += example->count;
+    batch->tokens += count;
     batch->sequences++;
     batch->offsets[batch->sequences] = batch->tokens;
-    if (example->count > batch->max_sequence) batch->max_sequence = example->count;
+    if (count > batch->max_sequence) batch->max_sequence = count;
     return LOAM_OK;
 }

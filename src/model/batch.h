@@ -1,9 +1,12 @@
 // Packed batches: sequences end to end without padding; attention, positions and labels never cross a
 // boundary.
-#ifndef LOAM_TEXT_BATCH_H
-#define LOAM_TEXT_BATCH_H
+#ifndef LOAM_MODEL_BATCH_H
+#define LOAM_MODEL_BATCH_H
 
-#include "data/dataset.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
 
 enum { LOAM_IGNORED_LABEL = -100 };
 
@@ -25,9 +28,9 @@ void loam_batch_deinit(struct loam_batch *batch);
 void loam_batch_clear(struct loam_batch *batch);
 // Whether one more sequence of `count` tokens fits.
 bool loam_batch_fits(const struct loam_batch *batch, int32_t count);
-// Appends one example; LOAM_ERROR_ARGUMENT when it has no tokens (it was dropped) or does not fit. Allocates
-// nothing.
-enum loam_status loam_batch_append(struct loam_batch *batch, const struct loam_example *example,
-                                   struct loam_error *error);
+// Appends a sequence of ids [count], of which the tokens from `label_start` on are labels of the tokens
+// before them. LOAM_ERROR_ARGUMENT, with `name`, when it has no tokens or does not fit. Allocates nothing.
+enum loam_status loam_batch_append(struct loam_batch *batch, const char *name, const int32_t *ids,
+                                   int32_t label_start, int32_t count, struct loam_error *error);
 
 #endif

@@ -1,12 +1,17 @@
 #include "test.h"
 
-#include "text/batch.h"
+#include "model/batch.h"
 
 static struct loam_error error;
 
-static struct loam_example example(int32_t *ids, int32_t count, int32_t label_start)
+struct sequence {
+    const int32_t *ids;
+    int32_t count, label_start;
+};
+
+static enum loam_status append(struct loam_batch *batch, const struct sequence *sequence)
 {
-    return (struct loam_example){.ids = ids, .count = count, .label_start = label_start, .id = "abc"};
+    return loam_batch_append(batch, "abc", sequence->ids, sequence->label_start, sequence->count, &error);
 }
 
 static void assert_ints(const int32_t *got, const int32_t *expected, size_t count)
@@ -22,13 +27,12 @@ static void test_packs_without_padding(void **state)
     int32_t first[] = {5, 6, 7};
     int32_t second[] = {8};
     int32_t third[] = {9, 10, 11, 12};
-    const struct loam_example examples[] = {example(first, 3, 0), example(third, 4, 2),
-                                            example(second, 1, 0)};
+    const struct sequence sequences[] = {{first, 3, 0}, {third, 4, 2}, {second, 1, 0}};
     struct loam_batch batch;
     assert_ok(loam_batch_init(&batch, 10, 4, &error));
     for (int round = 0; round < 2; round++) { // cleared, it starts over
         for (int i = 0; i < 3; i++)
-            assert_ok(loam_batch_append(&batch, &examples[i], &error));
+            assert_ok(append(&batch, &sequences[i]));
         assert_int_equal(batch.tokens, 8);
         assert_int_equal(batch.sequences, 3);
         assert_int_equal(batch.max_sequence, 4);
@@ -56,9 +60,9 @@ static void test_label_start(void **state)
     struct loam_batch batch;
     assert_ok(loam_batch_init(&batch, 4, 1, &error));
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
-        struct loam_example one = example(ids, 4, counts[i][0]);
+        const struct sequence one = {ids, 4, counts[i][0]};
         loam_batch_clear(&batch);
-        assert_ok(loam_batch_append(&batch, &one, &error));
+        assert_ok(append(&batch, &one));
         assert_int_equal(batch.label_count, counts[i][1]);
         for (int32_t t = 0; t < 4; t++)
             assert_int_equal(batch.labels[t],
@@ -73,23 +77,22 @@ static void test_capacity(void **state)
     int32_t ids[] = {1, 2, 3, 4};
     struct loam_batch batch;
     assert_ok(loam_batch_init(&batch, 4, 2, &error));
-    struct loam_example three = example(ids, 3, 0);
-    struct loam_example one = example(ids, 1, 0);
-    struct loam_example dropped = example(ids, 0, 0);
+    const struct sequence three = {ids, 3, 0};
+    const struct sequence one = {ids, 1, 0};
+    const struct sequence dropped = {ids, 0, 0};
     assert_true(loam_batch_fits(&batch, 4));
     assert_false(loam_batch_fits(&batch, 5));
     assert_false(loam_batch_fits(&batch, INT32_MAX));
-    assert_ok(loam_batch_append(&batch, &three, &error));
+    assert_ok(append(&batch, &three));
     assert_false(loam_batch_fits(&batch, 2));
-    assert_fails(loam_batch_append(&batch, &three, &error), LOAM_ERROR_ARGUMENT,
+    assert_fails(append(&batch, &three), LOAM_ERROR_ARGUMENT,
                  "record abc of 3 tokens does not fit: 3 of 4 tokens and 1 of 2 sequences are taken");
     assert_int_equal(batch.tokens, 3);
-    assert_fails(loam_batch_append(&batch, &dropped, &error), LOAM_ERROR_ARGUMENT,
-                 "record abc has no tokens");
-    assert_ok(loam_batch_append(&batch, &one, &error));
+    assert_fails(append(&batch, &dropped), LOAM_ERROR_ARGUMENT, "record abc has no tokens");
+    assert_ok(append(&batch, &one));
     loam_batch_clear(&batch);
-    assert_ok(loam_batch_append(&batch, &one, &error));
-    assert_ok(loam_batch_append(&batch, &one, &error));
+    assert_ok(append(&batch, &one));
+    assert_ok(append(&batch, &one));
     assert_false(loam_batch_fits(&batch, 1)); // two sequences are all
     loam_batch_deinit(&batch);
     assert_fails(loam_batch_init(&batch, 0, 1, &error), LOAM_ERROR_ARGUMENT, "room for a token");
