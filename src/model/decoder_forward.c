@@ -174,8 +174,7 @@ bool loam_layer_drops_rows(const struct loam_pass *pass, int64_t index)
 void loam_pass_take_rows(struct loam_pass *pass, struct loam_tensor rows, struct loam_tensor x,
                          struct loam_tensor y)
 {
-    loam_embedding_forward(pass->stream,
-                           &(struct loam_embedding_forward_args){.ids = rows, .table = x, .y = y});
+    loam_gather_rows(pass->stream, &(struct loam_gather_rows_args){.x = x, .rows = rows, .y = y});
 }
 
 // Appends the new keys or values to a layer's cache and returns all of them, [length, G, D].

@@ -177,6 +177,17 @@ static void build_embedding_backward(struct op_run *run)
     expect_sums(run, (double)c->t, 1.0);
 }
 
+static void build_gather_rows(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_gather_rows_args *a = &run->args.gather_rows;
+    a->rows = make_ids(run, "rows", c->t, c->n);
+    a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->n, c->k, c->pad);
+    a->y = op_matrix(run, "y", OP_OUTPUT, run->dtype, c->t, c->k, 0);
+    op_mark_exact(run);
+    expect_sums(run, 0.0, 0.0);
+}
+
 // ---- norm ----
 
 // Far from zero a variance by E[x^2] - E[x]^2 loses everything.
@@ -633,6 +644,9 @@ const struct op_case op_cases[] = {
     {OP_embedding_backward, .t = 1, .k = 1, .n = 1},
     {OP_embedding_backward, .t = 53, .k = 37, .n = 7},
     {OP_embedding_backward, .t = 5, .k = 64, .n = 29, .pad = 1},
+    {OP_gather_rows, .t = 1, .k = 1, .n = 1},
+    {OP_gather_rows, .t = 23, .k = 37, .n = 11},
+    {OP_gather_rows, .t = 5, .k = 64, .n = 29, .pad = 3},
 
     {OP_layernorm_forward, .t = 1, .k = 7},
     {OP_layernorm_forward, .t = 13, .k = 67},
