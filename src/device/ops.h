@@ -100,7 +100,7 @@ struct loam_gather_rows_args { // y[i] = x[rows[i]]
 struct loam_layernorm_forward_args { // y = (x - mean) rstd w + b; rstd = 1 / sqrt(var + eps)
     struct loam_tensor x;            // x [T, H]
     struct loam_tensor w;            // w [H], dtype of x
-    struct loam_tensor b;            // b [H], dtype of x
+    struct loam_tensor b;            // b [H], dtype of x, optional
     float eps;
     struct loam_tensor y;    // y [T, H]
     struct loam_tensor mean; // mean [T] f32

@@ -86,13 +86,14 @@ void loam_decoder_norm(struct loam_pass *pass, const struct loam_norm *norm, str
     const struct loam_config *config = &pass->model->config;
     if (config->family->norm == LOAM_LAYERNORM)
         loam_layernorm_forward(pass->stream,
-                               &(struct loam_layernorm_forward_args){.x = x,
-                                                                     .w = norm->w->value,
-                                                                     .b = norm->b->value,
-                                                                     .eps = (float)config->norm_eps,
-                                                                     .y = y,
-                                                                     .mean = stats.mean,
-                                                                     .rstd = stats.rstd});
+                               &(struct loam_layernorm_forward_args){
+                                   .x = x,
+                                   .w = norm->w->value,
+                                   .b = norm->b != NULL ? norm->b->value : (struct loam_tensor){0},
+                                   .eps = (float)config->norm_eps,
+                                   .y = y,
+                                   .mean = stats.mean,
+                                   .rstd = stats.rstd});
     else
         loam_rmsnorm_forward(
             pass->stream,

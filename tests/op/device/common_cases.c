@@ -207,7 +207,7 @@ static void build_layernorm_forward(struct op_run *run)
     struct loam_layernorm_forward_args *a = &run->args.layernorm_forward;
     a->x = make_norm_input(run);
     a->w = op_vector(run, "w", OP_INPUT, run->dtype, c->k);
-    a->b = op_vector(run, "b", OP_INPUT, run->dtype, c->k);
+    if (!op_flagged(run, OP_NO_OPTIONAL)) a->b = op_vector(run, "b", OP_INPUT, run->dtype, c->k);
     a->eps = 1e-5f;
     a->y = op_matrix(run, "y", OP_OUTPUT, run->dtype, c->t, c->k, 0);
     a->mean = op_vector(run, "mean", OP_OUTPUT, LOAM_F32, c->t);
@@ -652,6 +652,7 @@ const struct op_case op_cases[] = {
     {OP_layernorm_forward, .t = 13, .k = 67},
     {OP_layernorm_forward, .t = 5, .k = 64, .pad = 1},
     {OP_layernorm_forward, .t = 6, .k = 129, .flags = OP_LARGE},
+    {OP_layernorm_forward, .t = 9, .k = 53, .flags = OP_NO_OPTIONAL},
     {OP_layernorm_backward, .t = 1, .k = 7},
     {OP_layernorm_backward, .t = 13, .k = 67, .flags = OP_ACCUMULATE},
     {OP_layernorm_backward, .t = 13, .k = 64, .pad = 1, .flags = OP_IN_PLACE},
