@@ -1,5 +1,5 @@
 # The same adapter, bit for bit, with any number of threads, where loam's own kernels multiply. oneDNN, which has f32 below
-# AVX-512 and bf16 with AMX, is free to share out a sum by the number of threads (docs/ARCHITECTURE.md).
+# AVX-512 and bf16 with AMX, is free to share out a sum by the number of threads (docs/design/numbers.md).
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 train=(train --model "$tmp/model" --data "$tiny/questions.json" --batch-size 6 --accumulation 2 --max-steps 4
