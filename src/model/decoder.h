@@ -2,8 +2,8 @@
 #ifndef LOAM_MODEL_DECODER_H
 #define LOAM_MODEL_DECODER_H
 
+#include "model/batch.h"
 #include "model/model.h"
-#include "text/batch.h"
 
 // What the layers keep of their forward until their backward; the rest is computed again, with the same
 // result to the bit.

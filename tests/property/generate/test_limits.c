@@ -120,8 +120,7 @@ static void check_sizes(struct fixture *fixture)
             loam_batch_clear(&batch);
             for (int32_t s = 0; s < sequences; s++) {
                 int32_t first = s * tokens / sequences, end = (s + 1) * tokens / sequences;
-                struct loam_example example = {.ids = ids + first, .count = end - first};
-                assert_ok(loam_batch_append(&batch, &example, &error));
+                assert_ok(loam_batch_append(&batch, "a", ids + first, 0, end - first, &error));
             }
             assert_ok(loam_decoder_train(decoder, &batch, 1.0f, 1, 1, &trained, &error));
             assert_ok(loam_decoder_evaluate(decoder, &batch, &evaluated, &error));
