@@ -334,7 +334,7 @@ void loam_adapter_destroy(struct loam_adapter *adapter)
         free(adapter->items[i].name_b);
     }
     free(adapter->items);
-    if (adapter->arena.base != NULL) adapter->model->device->memory->arena_deinit(&adapter->arena);
+    if (adapter->arena.base != NULL) loam_device_arena_deinit(adapter->model->device, &adapter->arena);
     loam_stored_adapter_close(&adapter->stored);
     loam_adapter_config_deinit(&adapter->config);
     free(adapter);
