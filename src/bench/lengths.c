@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/grow.h"
 #include "base/heap.h"
 #include "base/rng.h"
-#include "text/grow.h"
 
 enum { FILE_LIMIT = 1 << 26, MOST_LENGTHS = 1 << 20, LONGEST = 1 << 24, FIRST_ID = 4 };
 

@@ -114,7 +114,9 @@ static enum loam_status pack(struct loam_step_buffers *buffers, size_t *next, st
 {
     loam_batch_clear(&buffers->batch);
     while (*next < buffers->count && loam_batch_fits(&buffers->batch, buffers->examples[*next].count)) {
-        LOAM_TRY(loam_batch_append(&buffers->batch, &buffers->examples[*next], error));
+        const struct loam_example *example = &buffers->examples[*next];
+        LOAM_TRY(loam_batch_append(&buffers->batch, example->id, example->ids, example->label_start,
+                                   example->count, error));
         ++*next;
     }
     if (buffers->batch.sequences > 0) return LOAM_OK;

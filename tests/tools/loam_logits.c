@@ -38,13 +38,12 @@ static enum loam_status load_model(struct job *job, char **arguments, struct loa
 static enum loam_status append(struct loam_batch *batch, const json_t *sequence, struct loam_error *error)
 {
     size_t count = json_array_size(sequence);
-    struct loam_example example = {.count = (int32_t)count, .label_start = (int32_t)count};
-    example.ids = loam_calloc(count, sizeof *example.ids, error);
-    if (example.ids == NULL) return LOAM_ERROR_MEMORY;
+    int32_t *ids = loam_calloc(count, sizeof *ids, error);
+    if (ids == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < count; i++)
-        example.ids[i] = (int32_t)json_integer_value(json_array_get(sequence, i));
-    enum loam_status status = loam_batch_append(batch, &example, error);
-    free(example.ids);
+        ids[i] = (int32_t)json_integer_value(json_array_get(sequence, i));
+    enum loam_status status = loam_batch_append(batch, "batch", ids, (int32_t)count, (int32_t)count, error);
+    free(ids);
     return status;
 }
 
@@ -66,8 +65,10 @@ static enum loam_status read_batch(struct job *job, const char *path, struct loa
 
 static enum loam_status compute(struct job *job, struct loam_error *error)
 {
-    struct loam_decoder_limits limits = {
-        .tokens = job->batch.tokens, .sequences = job->batch.sequences, .logit_rows = job->batch.tokens};
+    struct loam_decoder_limits limits = {.tokens = job->batch.tokens,
+                                         .sequences = job->batch.sequences,
+                                         .logit_rows = job->batch.tokens,
+                                         .adapters = loam_adapter_segments(job->adapter)};
     LOAM_TRY(loam_decoder_create(&job->decoder, job->model, job->device, &limits, error));
     job->logits =
         loam_calloc((size_t)(job->batch.tokens * job->model->config.vocabulary), sizeof(float), error);

@@ -56,11 +56,9 @@ static enum loam_status run(struct loam_decoder *decoder, float *logits, struct 
 {
     struct loam_error error = {0};
     static const int32_t ids[TOKENS] = {3, 1, 2};
-    const struct loam_example example = {
-        .ids = (int32_t *)(uintptr_t)ids, .count = TOKENS, .label_start = TOKENS};
     struct loam_batch batch;
     assert_ok(loam_batch_init(&batch, TOKENS, 1, &error));
-    assert_ok(loam_batch_append(&batch, &example, &error));
+    assert_ok(loam_batch_append(&batch, "a", ids, TOKENS, TOKENS, &error));
     enum loam_status status = loam_decoder_logits(decoder, &batch, logits, out);
     loam_batch_deinit(&batch);
     return status;
@@ -110,7 +108,7 @@ static void compare(const char *directory, const struct loam_device *device)
         assert_same(logits, expected, whole->config.vocabulary, whole->config.vocabulary == WIDE);
     }
     if (whole->config.vocabulary == WIDE) {
-        size_t head = loam_tensor_bytes(&whole->head->value);
+        size_t head = loam_tensor_bytes(&whole->head.weight->value);
         size_t rows = (size_t)(TOKENS * WIDE) * sizeof *logits;
         assert_true(streamed->arena.capacity < head / 100);
         assert_true(loam_decoder_bytes(decoder).step < rows + head);
