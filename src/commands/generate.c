@@ -48,8 +48,8 @@ static enum loam_status check_text(const char *source, const char *name, const c
 
 static bool has_field(const struct loam_settings *settings, const char *name)
 {
-    for (size_t i = 0; i < settings->field_count; i++)
-        if (strcmp(settings->fields[i].name, name) == 0) return true;
+    for (size_t i = 0; i < settings->fields.count; i++)
+        if (strcmp(settings->fields.items[i].name, name) == 0) return true;
     return false;
 }
 
@@ -71,8 +71,8 @@ static enum loam_status check_fields(const struct generate_job *job, struct loam
             return loam_fail(error, LOAM_ERROR_ARGUMENT, "--template %s asks for --field %s=VALUE",
                              settings->train.prompt_template, name);
     }
-    for (size_t i = 0; i < settings->field_count; i++) {
-        const struct loam_field *field = &settings->fields[i];
+    for (size_t i = 0; i < settings->fields.count; i++) {
+        const struct loam_field *field = &settings->fields.items[i];
         LOAM_TRY(check_text("--field ", field->name, field->value, field->size, error));
         if (!asks_for(prompt_template, field->name))
             loam_log_write(&job->callbacks->log, LOAM_LOG_WARNING,
@@ -108,8 +108,8 @@ static enum loam_status render_prompt(struct generate_job *job, struct loam_erro
     }
     if (generate->prompt_file != NULL) return read_prompt_file(generate->prompt_file, text, error);
     LOAM_TRY(check_fields(job, error));
-    return loam_template_render(job->session.prompt_template, job->settings->fields,
-                                job->settings->field_count, &job->session.special, true, &job->rendered,
+    return loam_template_render(job->session.prompt_template, job->settings->fields.items,
+                                job->settings->fields.count, &job->session.special, true, &job->rendered,
                                 error);
 }
 
