@@ -133,7 +133,8 @@ double loam_bench_peak_gflops(const struct loam_device *device, enum loam_dtype 
 
 double loam_bench_library_peak(const struct loam_session *session)
 {
-    return loam_bench_peak_gflops(session->device, session->device->native_bf16 ? session->dtype : LOAM_F32);
+    const bool preferred = loam_formats_have(session->device->formats.preferred, session->dtype);
+    return loam_bench_peak_gflops(session->device, preferred ? session->dtype : LOAM_F32);
 }
 
 static int compare(const void *a, const void *b)

@@ -46,7 +46,10 @@ enum loam_status loam_device_cpu_create(struct loam_device **out, int threads, s
     device->isa = level->name;
     device->threads_wanted = threads;
     device->threads = loam_cpu_start_threads(threads);
-    device->native_bf16 = loam_matmul_native_bf16(state->matmuls);
+    const bool bf16 = loam_matmul_native_bf16(state->matmuls);
+    device->formats = (struct loam_formats){.compute = 1u << LOAM_F32 | 1u << LOAM_BF16,
+                                            .preferred = 1u << LOAM_F32 | (bf16 ? 1u << LOAM_BF16 : 0),
+                                            .master = 1u << LOAM_F32};
     device->host_memory = true;
     device->alignment = LOAM_ARENA_ALIGN;
     device->largest_buffer = SIZE_MAX;

@@ -15,6 +15,12 @@ struct cpu_state {
     struct loam_memory_table memory; // the host's, with its own conversion
 };
 
+// Whether the processor multiplies bf16 itself.
+static inline bool cpu_has_bf16(const struct loam_device *device)
+{
+    return loam_formats_have(device->formats.preferred, LOAM_BF16);
+}
+
 static inline struct matmul_cache *cpu_matmuls(const struct loam_stream *stream)
 {
     return ((struct cpu_state *)stream->device->state)->matmuls;
@@ -32,7 +38,7 @@ static inline void *cpu_head(const struct loam_tensor *tensor, int64_t i, int64_
 }
 
 // A set of overrides compiled for some instructions, and what oneDNN is limited to when it is forced. Two
-// levels share one set that asks device->native_bf16, which is what oneDNN's limit leaves.
+// levels share one set that asks cpu_has_bf16, which is what oneDNN's limit leaves.
 struct cpu_level {
     const char *name;
     bool (*runs_here)(void);

@@ -346,7 +346,7 @@ static const struct lora_kernel *kernel_for(const struct loam_device *device, co
                                             const struct loam_dropout *dropout)
 {
 #if defined(__AVX512F__)
-    if (device->native_bf16 && x->dtype == LOAM_BF16 && dropout->p <= 0) return &CPU_OVERRIDES(lora_bf16);
+    if (cpu_has_bf16(device) && x->dtype == LOAM_BF16 && dropout->p <= 0) return &CPU_OVERRIDES(lora_bf16);
 #endif
     (void)device, (void)x, (void)dropout;
     return &by_f32;

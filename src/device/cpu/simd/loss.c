@@ -86,7 +86,7 @@ static size_t loss_init(struct loss *loss, const struct loam_device *device,
     const int64_t tokens = args->h.shape[0], size = args->h.shape[1], vocabulary = args->w.tensor.shape[0];
     const int64_t rows = min64(tokens, ROWS), block = min64(vocabulary, BLOCK);
     const bool h_bf16 = args->h.dtype == LOAM_BF16, mixes = args->dh.data != NULL;
-    const bool products_bf16 = h_bf16 && device->native_bf16;
+    const bool products_bf16 = h_bf16 && cpu_has_bf16(device);
     const size_t element = products_bf16 ? sizeof(uint16_t) : sizeof(float);
     size_t bytes = 0;
     *loss = (struct loss){.args = args,

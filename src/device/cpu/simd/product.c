@@ -64,7 +64,7 @@ const struct gemm_kernel *cpu_product_kernel(const struct loam_device *device, e
 {
     if (a != b) return &CPU_OVERRIDES(gemm_block_float);
     if (a == LOAM_F32) return LANES == 16 ? &CPU_OVERRIDES(gemm_f32) : NULL;
-    if (a == LOAM_F16 || !device->native_bf16) return &CPU_OVERRIDES(gemm_block_float);
+    if (a == LOAM_F16 || !cpu_has_bf16(device)) return &CPU_OVERRIDES(gemm_block_float);
 #if defined(__AVX512F__)
     if (!loam_matmul_has_tiles()) return &CPU_OVERRIDES(gemm_bf16);
 #endif
