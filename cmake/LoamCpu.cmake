@@ -2,7 +2,7 @@
 function(loam_cpu_level level)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/device/cpu/simd/*.c)
   add_library(loam_cpu_${level} OBJECT ${sources})
-  target_link_libraries(loam_cpu_${level} PUBLIC loam_options OpenMP::OpenMP_C)
+  target_link_libraries(loam_cpu_${level} PUBLIC loam_flags OpenMP::OpenMP_C)
   target_compile_definitions(loam_cpu_${level} PRIVATE CPU_LEVEL=${level})
   target_compile_options(loam_cpu_${level} PRIVATE ${ARGN})
   target_sources(loam_device PRIVATE $<TARGET_OBJECTS:loam_cpu_${level}>)

@@ -1,8 +1,8 @@
-#include "api/run.h"
+#include "commands/commands.h"
 
-#include "api/locate.h"
-#include "api/output.h"
-#include "api/run_file.h"
+#include "commands/locate.h"
+#include "commands/output.h"
+#include "options/run_file.h"
 
 const char *loam_version(void)
 {

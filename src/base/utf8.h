@@ -1,4 +1,4 @@
-// The well-formed sequences of UTF-8.
+// UTF-8 from outside: well-formed sequences, and whether a whole text is valid.
 #ifndef LOAM_BASE_UTF8_H
 #define LOAM_BASE_UTF8_H
 
@@ -7,5 +7,17 @@
 // The size in bytes of the well-formed sequence at the start of `text`, `size` > 0. 0: there is none.
 // Overlong forms, surrogates and code points above U+10FFFF are not well-formed.
 size_t loam_utf8_sequence(const char *text, size_t size);
+
+// The remedy in the message about a text that is not UTF-8.
+#define LOAM_ENCODING_REMEDY                                                                                 \
+    "loam reads UTF-8: text in another encoding, such as Latin-1, becomes it by iconv -f LATIN1 -t UTF-8 "   \
+    "FILE >NEW"
+
+// The offset of the first byte that does not belong to a well-formed sequence (no overlong forms, surrogates
+// or code points above U+10FFFF); `size` when all of it is valid.
+size_t loam_utf8_check(const char *text, size_t size);
+
+// The most whole characters of valid UTF-8 that fit into `limit` bytes, in bytes.
+size_t loam_utf8_fit(const char *text, size_t size, size_t limit);
 
 #endif

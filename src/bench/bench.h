@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "device/device.h"
-#include "train/train.h"
+#include "run/settings.h"
 
 struct loam_bench_settings {
     // As for `loam train`. `data` NULL: the examples are made up, of `lengths`. batch_size 0: all lengths, or

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/grow.h"
+#include "base/grow.h"
 
 // Bytes of an operand or result at a time: the logits of a head can be more than the machine has.
 static const int64_t OPERAND_LIMIT = INT64_C(512) << 20;

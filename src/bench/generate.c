@@ -11,7 +11,7 @@
 #include "bench/ceiling.h"
 #include "bench/runner.h"
 #include "generate/generate.h"
-#include "train/metrics.h"
+#include "run/metrics.h"
 
 struct generate_bench {
     const struct loam_bench_settings *settings;

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/rng.h"
-#include "text/example.h"
+#include "data/example.h"
 
 enum { FILE_LIMIT = 1 << 26, MOST_LENGTHS = 1 << 20, LONGEST = 1 << 24, FIRST_ID = 4 };
 

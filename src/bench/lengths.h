@@ -2,8 +2,8 @@
 #ifndef LOAM_BENCH_LENGTHS_H
 #define LOAM_BENCH_LENGTHS_H
 
+#include "run/settings.h"
 #include "train/step.h"
-#include "train/train.h"
 
 struct loam_bench_length {
     int32_t tokens;

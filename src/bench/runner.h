@@ -5,7 +5,7 @@
 #include "bench/bench.h"
 #include "bench/lengths.h"
 #include "bench/sequence.h"
-#include "train/job.h"
+#include "run/job.h"
 
 struct loam_bench_runner {
     struct loam_train_settings settings; // with what `lengths` decides filled in

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "text/grow.h"
+#include "base/grow.h"
 
 enum loam_status loam_bench_sequence_add(struct loam_bench_sequence *sequence,
                                          const struct loam_bench_product *item, struct loam_error *error)

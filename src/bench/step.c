@@ -7,7 +7,7 @@
 #include "bench/ceiling.h"
 #include "bench/process.h"
 #include "bench/runner.h"
-#include "train/metrics.h"
+#include "run/metrics.h"
 
 struct step_bench {
     const struct loam_bench_settings *settings;

@@ -99,6 +99,11 @@ struct loam_op_cost loam_embedding_backward_cost(const struct loam_embedding_bac
     return cost(0, SIZES(&args->ids, &args->dy) + 2 * rows);
 }
 
+struct loam_op_cost loam_gather_rows_cost(const struct loam_gather_rows_args *args)
+{
+    return cost(0, SIZES(&args->rows, &args->y, &args->y)); // reads as many bytes of x as it writes
+}
+
 // ---- norm ----
 
 struct loam_op_cost loam_layernorm_forward_cost(const struct loam_layernorm_forward_args *args)

@@ -89,12 +89,18 @@ struct loam_embedding_backward_args { // dtable[ids[t]] += dy[t]
     struct loam_tensor dtable;        // dtable [V, H] f32, accumulates; in token order, so that sums repeat
 };
 
+struct loam_gather_rows_args { // y[i] = x[rows[i]]
+    struct loam_tensor x;      // x [T, H], rows may be strided
+    struct loam_tensor rows;   // rows [R] i32, all in 0..T-1 (checked on the host)
+    struct loam_tensor y;      // y [R, H], dtype of x
+};
+
 // ---- norm ----
 
 struct loam_layernorm_forward_args { // y = (x - mean) rstd w + b; rstd = 1 / sqrt(var + eps)
     struct loam_tensor x;            // x [T, H]
     struct loam_tensor w;            // w [H], dtype of x
-    struct loam_tensor b;            // b [H], dtype of x
+    struct loam_tensor b;            // b [H], dtype of x, optional
     float eps;
     struct loam_tensor y;    // y [T, H]
     struct loam_tensor mean; // mean [T] f32

@@ -5,8 +5,8 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "hub/base64.h"
-#include "text/utf8.h"
 
 enum { BODY_LIMIT = 512 << 20 }; // bytes of all files that go in the commit itself
 

@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 #include "base/heap.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 enum { FILES_MAX = 20000, DEPTH_MAX = 32 };
 

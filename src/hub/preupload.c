@@ -6,8 +6,8 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "hub/base64.h"
-#include "text/utf8.h"
 
 enum { SAMPLE_BYTES = 512, GITIGNORE_LIMIT = 1 << 20 };
 

@@ -7,10 +7,10 @@
 #include "base/heap.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "hub/commit.h"
 #include "hub/lfs.h"
 #include "hub/preupload.h"
-#include "text/utf8.h"
 
 enum { CARD_LIMIT = 4 << 20, PREUPLOAD_BATCH = 256, SECRET_LIMIT = 1 << 16 };
 

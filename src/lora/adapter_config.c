@@ -10,8 +10,8 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "io/atomic.h"
-#include "text/utf8.h"
 
 static const char file_name[] = "adapter_config.json";
 

@@ -7,15 +7,17 @@ void loam_decoder_norm_backward(struct loam_pass *pass, const struct loam_norm *
                                 bool accumulate)
 {
     if (pass->model->config.family->norm == LOAM_LAYERNORM)
-        loam_layernorm_backward(pass->stream, &(struct loam_layernorm_backward_args){.dy = dy,
-                                                                                     .x = x,
-                                                                                     .w = norm->w->value,
-                                                                                     .mean = stats.mean,
-                                                                                     .rstd = stats.rstd,
-                                                                                     .dx = dx,
-                                                                                     .accumulate = accumulate,
-                                                                                     .dw = norm->w->grad,
-                                                                                     .db = norm->b->grad});
+        loam_layernorm_backward(pass->stream,
+                                &(struct loam_layernorm_backward_args){
+                                    .dy = dy,
+                                    .x = x,
+                                    .w = norm->w->value,
+                                    .mean = stats.mean,
+                                    .rstd = stats.rstd,
+                                    .dx = dx,
+                                    .accumulate = accumulate,
+                                    .dw = norm->w->grad,
+                                    .db = norm->b != NULL ? norm->b->grad : (struct loam_tensor){0}});
     else
         loam_rmsnorm_backward(pass->stream, &(struct loam_rmsnorm_backward_args){.dy = dy,
                                                                                  .x = x,

@@ -86,13 +86,14 @@ void loam_decoder_norm(struct loam_pass *pass, const struct loam_norm *norm, str
     const struct loam_config *config = &pass->model->config;
     if (config->family->norm == LOAM_LAYERNORM)
         loam_layernorm_forward(pass->stream,
-                               &(struct loam_layernorm_forward_args){.x = x,
-                                                                     .w = norm->w->value,
-                                                                     .b = norm->b->value,
-                                                                     .eps = (float)config->norm_eps,
-                                                                     .y = y,
-                                                                     .mean = stats.mean,
-                                                                     .rstd = stats.rstd});
+                               &(struct loam_layernorm_forward_args){
+                                   .x = x,
+                                   .w = norm->w->value,
+                                   .b = norm->b != NULL ? norm->b->value : (struct loam_tensor){0},
+                                   .eps = (float)config->norm_eps,
+                                   .y = y,
+                                   .mean = stats.mean,
+                                   .rstd = stats.rstd});
     else
         loam_rmsnorm_forward(
             pass->stream,
@@ -174,8 +175,7 @@ bool loam_layer_drops_rows(const struct loam_pass *pass, int64_t index)
 void loam_pass_take_rows(struct loam_pass *pass, struct loam_tensor rows, struct loam_tensor x,
                          struct loam_tensor y)
 {
-    loam_embedding_forward(pass->stream,
-                           &(struct loam_embedding_forward_args){.ids = rows, .table = x, .y = y});
+    loam_gather_rows(pass->stream, &(struct loam_gather_rows_args){.x = x, .rows = rows, .y = y});
 }
 
 // Appends the new keys or values to a layer's cache and returns all of them, [length, G, D].

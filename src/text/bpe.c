@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "text/bpe_table.h"
-#include "text/grow.h"
 #include "text/unicode.h"
 
 // Up to here a scan for the best pair over all of the word beats the heap.

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/grow.h"
+#include "base/grow.h"
 #include "text/unicode_data.h"
 
 void loam_char_set_deinit(struct loam_char_set *set)

@@ -2,10 +2,10 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
 #include "text/expression_parts.h"
 #include "text/unicode.h"
 #include "text/unicode_data.h"
-#include "text/utf8.h"
 
 enum {
     MOST_WRITTEN = 16 << 20, // bytes; \p{L} takes 5 KiB, a word boundary 25

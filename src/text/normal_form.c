@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "text/grow.h"
+#include "base/grow.h"
 #include "text/steps.h"
 #include "text/unicode_data.h"
 

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/heap.h"
 #include "text/byte_level.h"
-#include "text/grow.h"
 #include "text/part.h"
 #include "text/vocab.h"
 

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/grow.h"
+#include "base/grow.h"
+#include "base/utf8.h"
 #include "text/postprocessor.h"
 #include "text/unicode.h"
-#include "text/utf8.h"
 
 void loam_prompt_deinit(struct loam_prompt *prompt)
 {

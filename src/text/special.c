@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/grow.h"
 #include "base/heap.h"
 #include "base/json.h"
-#include "text/grow.h"
 #include "text/tokenizer_parts.h"
 
 // The files that name special tokens, as far as they are there.

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "text/grow.h"
+#include "base/grow.h"
 
 static void deinit_step(struct loam_step *step)
 {

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "base/utf8.h"
 #include "text/tokenizer_parts.h"
-#include "text/utf8.h"
 
 enum {
     TEXT_LIMIT = 0x7FFFFFFF, // bytes: offsets are 32 bits wide

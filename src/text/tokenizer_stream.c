@@ -2,11 +2,11 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/grow.h"
 #include "base/heap.h"
-#include "text/grow.h"
+#include "base/utf8.h"
+#include "base/yajl_run.h"
 #include "text/tokenizer_parts.h"
-#include "text/utf8.h"
-#include "text/yajl_run.h"
 
 enum {
     MAX_DEPTH = 64,

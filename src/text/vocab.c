@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/heap.h"
-#include "text/grow.h"
 
 struct loam_vocab_slot {
     uint32_t hash;

@@ -13,16 +13,16 @@ const char *loam_schedule_name(enum loam_schedule_kind kind)
     return names[kind];
 }
 
-struct loam_schedule loam_schedule_make(const struct loam_train_settings *settings, int64_t total_steps)
+struct loam_schedule loam_schedule_make(const struct loam_schedule_settings *settings, int64_t total_steps)
 {
     int64_t warmup = settings->warmup_steps;
     if (warmup <= 0) {
         double steps = ceil(settings->warmup_ratio * (double)total_steps); // may be 2^63
         warmup = steps < (double)total_steps ? (int64_t)steps : total_steps;
     }
-    if (settings->schedule == LOAM_SCHEDULE_CONSTANT) warmup = 0;
+    if (settings->kind == LOAM_SCHEDULE_CONSTANT) warmup = 0;
     return (struct loam_schedule){
-        .kind = settings->schedule,
+        .kind = settings->kind,
         .learning_rate = settings->learning_rate,
         .warmup_steps = warmup,
         .total_steps = total_steps,

@@ -4,8 +4,8 @@
 #ifndef LOAM_TRAIN_STEP_H
 #define LOAM_TRAIN_STEP_H
 
+#include "data/dataset.h"
 #include "model/decoder.h"
-#include "text/dataset.h"
 #include "train/optimiser.h"
 
 struct loam_step_buffers {

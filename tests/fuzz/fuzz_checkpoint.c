@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "train/checkpoint_files.h"
-#include "train/checkpoint_state.h"
-#include "train/recorded.h"
+#include "run/checkpoint_files.h"
+#include "run/checkpoint_state.h"
+#include "run/recorded.h"
 
 // The state but for the times, which go on.
 static char *text_of(const struct loam_loop *loop)

@@ -1,8 +1,8 @@
 // A data set: SQuAD, JSONL and plain text, each told by the file's name, each with broken records refused and
 // passed over.
+#include "data/dataset.h"
 #include "fuzz.h"
 #include "small_tokenizer.h"
-#include "text/dataset.h"
 
 enum { MAX_LENGTH = 64 };
 

@@ -1,8 +1,8 @@
 // The YAML file of --config: read into the options of train, written, and read again as the same.
 #include <string.h>
 
-#include "api/run_file.h"
 #include "fuzz.h"
+#include "options/run_file.h"
 
 static struct loam_options *create(void)
 {

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/template.h"
 #include "fuzz.h"
-#include "text/template.h"
 
 static const struct loam_special_tokens special = {.bos = -1, .eos = 2, .eos_text = "</s>"};
 

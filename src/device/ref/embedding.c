@@ -60,3 +60,29 @@ enum loam_status loam_ref_embedding_backward(struct loam_stream *stream,
     }
     return LOAM_OK;
 }
+
+const char *loam_ref_gather_rows_refuses(const struct loam_device *device,
+                                         const struct loam_gather_rows_args *args)
+{
+    (void)device;
+    const struct loam_tensor *x = &args->x;
+    int64_t count = loam_tensor_count(&args->rows);
+    if (!loam_check_vector(&args->rows, LOAM_I32, count)) return "rows must be [R] i32";
+    if (!loam_check_activation(x)) return "x must be f32 or bf16";
+    if (!loam_check_strided(x, x->dtype, x->shape[0], x->shape[1])) return "x must be [T, H]";
+    if (!loam_check_matrix(&args->y, x->dtype, count, x->shape[1]))
+        return "y must be [R, H] in the dtype of x, contiguous";
+    return NULL;
+}
+
+enum loam_status loam_ref_gather_rows(struct loam_stream *stream, const struct loam_gather_rows_args *args)
+{
+    (void)stream;
+    const struct loam_tensor *x = &args->x, *y = &args->y;
+    for (int64_t i = 0; i < y->shape[0]; i++) {
+        int64_t row = ref_index(&args->rows, i);
+        for (int64_t h = 0; h < y->shape[1]; h++)
+            ref_store(y, ref_at(y, i, h), ref_load(x, ref_at(x, row, h)));
+    }
+    return LOAM_OK;
+}

@@ -11,7 +11,7 @@ const char *loam_ref_layernorm_forward_refuses(const struct loam_device *device,
     if (!loam_check_activation(x)) return "x must be f32 or bf16";
     if (!loam_check_matrix(x, x->dtype, tokens, h)) return "x must be [T, H], contiguous";
     if (!loam_check_vector(&args->w, x->dtype, h)) return "w must be [H] in the dtype of x";
-    if (!loam_check_vector(&args->b, x->dtype, h)) return "b must be [H] in the dtype of x";
+    if (!loam_check_optional_vector(&args->b, x->dtype, h)) return "b must be [H] in the dtype of x";
     if (!loam_check_matrix(&args->y, x->dtype, tokens, h)) return "y must be [T, H] in the dtype of x";
     if (!loam_check_vector(&args->mean, LOAM_F32, tokens)) return "mean must be [T] f32";
     if (!loam_check_vector(&args->rstd, LOAM_F32, tokens)) return "rstd must be [T] f32";
@@ -37,7 +37,8 @@ enum loam_status loam_ref_layernorm_forward(struct loam_stream *stream,
         double rstd = 1.0 / sqrt(variance / (double)size + (double)args->eps);
         for (int64_t h = 0; h < size; h++) {
             double normal = (ref_load(x, row + h) - mean) * rstd;
-            ref_store(&args->y, row + h, normal * ref_load(&args->w, h) + ref_load(&args->b, h));
+            double bias = args->b.data != NULL ? ref_load(&args->b, h) : 0.0;
+            ref_store(&args->y, row + h, normal * ref_load(&args->w, h) + bias);
         }
         ref_store(&args->mean, t, mean);
         ref_store(&args->rstd, t, rstd);

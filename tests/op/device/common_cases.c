@@ -177,6 +177,17 @@ static void build_embedding_backward(struct op_run *run)
     expect_sums(run, (double)c->t, 1.0);
 }
 
+static void build_gather_rows(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_gather_rows_args *a = &run->args.gather_rows;
+    a->rows = make_ids(run, "rows", c->t, c->n);
+    a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->n, c->k, c->pad);
+    a->y = op_matrix(run, "y", OP_OUTPUT, run->dtype, c->t, c->k, 0);
+    op_mark_exact(run);
+    expect_sums(run, 0.0, 0.0);
+}
+
 // ---- norm ----
 
 // Far from zero a variance by E[x^2] - E[x]^2 loses everything.
@@ -196,7 +207,7 @@ static void build_layernorm_forward(struct op_run *run)
     struct loam_layernorm_forward_args *a = &run->args.layernorm_forward;
     a->x = make_norm_input(run);
     a->w = op_vector(run, "w", OP_INPUT, run->dtype, c->k);
-    a->b = op_vector(run, "b", OP_INPUT, run->dtype, c->k);
+    if (!op_flagged(run, OP_NO_OPTIONAL)) a->b = op_vector(run, "b", OP_INPUT, run->dtype, c->k);
     a->eps = 1e-5f;
     a->y = op_matrix(run, "y", OP_OUTPUT, run->dtype, c->t, c->k, 0);
     a->mean = op_vector(run, "mean", OP_OUTPUT, LOAM_F32, c->t);
@@ -637,11 +648,15 @@ const struct op_case op_cases[] = {
     {OP_embedding_backward, .t = 1, .k = 1, .n = 1},
     {OP_embedding_backward, .t = 53, .k = 37, .n = 7},
     {OP_embedding_backward, .t = 5, .k = 64, .n = 29, .pad = 1},
+    {OP_gather_rows, .t = 1, .k = 1, .n = 1},
+    {OP_gather_rows, .t = 23, .k = 37, .n = 11},
+    {OP_gather_rows, .t = 5, .k = 64, .n = 29, .pad = 3},
 
     {OP_layernorm_forward, .t = 1, .k = 7},
     {OP_layernorm_forward, .t = 13, .k = 67},
     {OP_layernorm_forward, .t = 5, .k = 64, .pad = 1},
     {OP_layernorm_forward, .t = 6, .k = 129, .flags = OP_LARGE},
+    {OP_layernorm_forward, .t = 9, .k = 53, .flags = OP_NO_OPTIONAL},
     {OP_layernorm_backward, .t = 1, .k = 7},
     {OP_layernorm_backward, .t = 13, .k = 67, .flags = OP_ACCUMULATE},
     {OP_layernorm_backward, .t = 13, .k = 64, .pad = 1, .flags = OP_IN_PLACE},

@@ -148,6 +148,21 @@ static void known_embedding(struct bench *bench)
         assert_memory_equal(y + t * 4, table + ids[t] * 4, 4 * sizeof *y);
 }
 
+static void known_gather_rows(struct bench *bench)
+{
+    static const int32_t rows[] = {1, 2, 1, 0};
+    const struct loam_tensor wide = matrix(bench, 1, 3, 5);
+    struct loam_tensor x = wide; // [3, 4] with rows of 5
+    x.shape[1] = 4;
+    struct loam_gather_rows_args gather = {
+        .x = x, .rows = integers(bench, rows, 4), .y = zero_matrix(bench, 4, 4)};
+    loam_gather_rows(&bench->stream, &gather);
+    finish(bench);
+    const float *source = x.data, *y = gather.y.data;
+    for (int i = 0; i < 4; i++)
+        assert_memory_equal(y + i * 4, source + rows[i] * 5, 4 * sizeof *y);
+}
+
 static void known_norms(struct bench *bench)
 {
     struct loam_layernorm_forward_args layer = {.x = matrix(bench, 1, 2, 7),
@@ -331,6 +346,7 @@ static void (*const groups[])(struct bench *bench) = {
     known_linears,
     known_dropout,
     known_embedding,
+    known_gather_rows,
     known_norms,
     known_rotations,
     known_grouped_attention,

@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "property/train/heap_watch.h"
+#include "property/run/heap_watch.h"
 
 enum { SECONDS = 60 }; // a run that takes as long hangs
 

@@ -1,7 +1,7 @@
 // JSON where memory is refused: what is read or written is all of it, or an error. jansson's own parser and
 // writer leave out what they have no memory for.
 #include "base/json.h"
-#include "property/train/heap_watch.h"
+#include "property/run/heap_watch.h"
 #include "test.h"
 
 static bool lasting; // all that is asked for after the one is refused too

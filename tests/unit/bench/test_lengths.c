@@ -1,7 +1,7 @@
 #include "bench/lengths.h"
 #include "test.h"
 
-#include "labels.h"
+#include "helpers/labels.h"
 
 static void test_parse(void **state)
 {

@@ -1,7 +1,7 @@
 // Which tokens begin and end a text, from the files of a model directory.
 #include "test.h"
 
-#include "common_byte_tokenizer.h"
+#include "helpers/byte_tokenizer.h"
 
 struct file {
     const char *name;

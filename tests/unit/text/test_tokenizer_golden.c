@@ -1,7 +1,7 @@
 // Every part of a tokenizer.json against what `tokenizers` makes of it (tests/data/make_tokenizers.py).
 #include "test.h"
 
-#include "common_cases.h"
+#include "helpers/cases.h"
 #include "text/tokenizer.h"
 
 static void check_numbers(const char *name, const char *text, const char *what, const json_t *expected,

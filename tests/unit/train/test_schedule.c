@@ -64,8 +64,8 @@ static void as_transformers(void **state)
         {LOAM_SCHEDULE_CONSTANT, 0, 20, 20, 0.00020000000000000001},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct loam_train_settings settings = {
-            .schedule = cases[i].kind, .learning_rate = 2e-4, .warmup_steps = cases[i].warmup};
+        struct loam_schedule_settings settings = {
+            .kind = cases[i].kind, .learning_rate = 2e-4, .warmup_steps = cases[i].warmup};
         struct loam_schedule schedule = loam_schedule_make(&settings, cases[i].total);
         double rate = loam_schedule_rate(&schedule, cases[i].step);
         if (!(fabs(rate - cases[i].rate) <= 1e-15 * 2e-4 + 1e-14 * cases[i].rate))
@@ -86,8 +86,8 @@ static void warmup_ratio(void **state)
         {0, 0, 100, 0},    {0, 1, 7, 7},      {0, 1, INT64_MAX, INT64_MAX},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct loam_train_settings settings = {.warmup_steps = cases[i].steps,
-                                               .warmup_ratio = cases[i].ratio};
+        struct loam_schedule_settings settings = {.warmup_steps = cases[i].steps,
+                                                  .warmup_ratio = cases[i].ratio};
         assert_int_equal(loam_schedule_make(&settings, cases[i].total).warmup_steps, cases[i].warmup);
     }
 }

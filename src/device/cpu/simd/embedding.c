@@ -1,5 +1,5 @@
-// Token embedding: rows gathered forward, added backward by blocks of columns, so that sums run in token
-// order.
+// Token embedding, whose backward adds rows by blocks of columns so that sums run in token order; rows of
+// activations by number.
 #include "device/cpu/simd/level.h"
 #include "device/cpu/simd/vector.h"
 
@@ -40,8 +40,21 @@ static enum loam_status embedding_backward(struct loam_stream *stream,
     return LOAM_OK;
 }
 
+static enum loam_status gather_rows(struct loam_stream *stream, const struct loam_gather_rows_args *args)
+{
+    (void)stream;
+    const int32_t *rows = args->rows.data;
+    const int64_t count = loam_tensor_count(&args->rows);
+    const size_t bytes = (size_t)args->y.shape[1] * loam_dtype_size(args->y.dtype);
+#pragma omp parallel for schedule(static) if (count > 1)
+    for (int64_t i = 0; i < count; i++)
+        memcpy(cpu_row(&args->y, i), cpu_row(&args->x, rows[i]), bytes);
+    return LOAM_OK;
+}
+
 void CPU_OVERRIDES(embedding)(struct loam_op_table *ops)
 {
     ops->embedding_forward.run = embedding_forward;
     ops->embedding_backward.run = embedding_backward;
+    ops->gather_rows.run = gather_rows;
 }

@@ -37,6 +37,22 @@ static float row_variance(const void *x, int64_t n, float mean, bool bf16)
     return (sum_lanes(sum) + tail) / (float)n;
 }
 
+// y = (x - mean) rstd w + b of one row. `biased` is a constant where this is called, so that the multiply-add
+// of the bias stays one instruction.
+INLINE void normalise_row(const struct loam_layernorm_forward_args *args, int64_t t, bool biased)
+{
+    const int64_t n = args->x.shape[1];
+    const bool bf16 = args->x.dtype == LOAM_BF16;
+    const float mean = ((const float *)args->mean.data)[t], rstd = ((const float *)args->rstd.data)[t];
+    const void *x = cpu_row(&args->x, t);
+    void *y = cpu_row(&args->y, t);
+    for (int64_t i = 0; i < n; i += LANES) {
+        vec value = (load(x, i, n, bf16) - mean) * rstd * load(args->w.data, i, n, bf16);
+        if (biased) value += load(args->b.data, i, n, bf16);
+        store(y, i, n, value, bf16);
+    }
+}
+
 static enum loam_status layernorm_forward(struct loam_stream *stream,
                                           const struct loam_layernorm_forward_args *args)
 {
@@ -47,13 +63,12 @@ static enum loam_status layernorm_forward(struct loam_stream *stream,
 #pragma omp parallel for schedule(static) if (rows > 1)
     for (int64_t t = 0; t < rows; t++) {
         const void *x = cpu_row(&args->x, t);
-        void *y = cpu_row(&args->y, t);
         mean[t] = row_mean(x, n, bf16);
         rstd[t] = 1.0f / sqrtf(row_variance(x, n, mean[t], bf16) + args->eps);
-        for (int64_t i = 0; i < n; i += LANES) {
-            const vec scaled = (load(x, i, n, bf16) - mean[t]) * rstd[t] * load(args->w.data, i, n, bf16);
-            store(y, i, n, scaled + load(args->b.data, i, n, bf16), bf16);
-        }
+        if (args->b.data != NULL)
+            normalise_row(args, t, true);
+        else
+            normalise_row(args, t, false);
     }
     return LOAM_OK;
 }

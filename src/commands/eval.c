@@ -1,0 +1,81 @@
+// loam eval.
+#include "commands/commands.h"
+#include "commands/output.h"
+
+static json_t *scores_json(const struct loam_answer_scores *scores)
+{
+    return json_pack("{s:I, s:o, s:o}", "count", (json_int_t)scores->count, "exact_match",
+                     loam_json_number(scores->exact), "f1", loam_json_number(scores->f1));
+}
+
+static enum loam_status report_json(const struct loam_evaluate_result *result,
+                                    const struct loam_callbacks *callbacks, struct loam_error *error)
+{
+    const struct loam_evaluation *loss = &result->loss;
+    json_t *root = json_pack("{s:o, s:o, s:I, s:I, s:I, s:o}", "eval_loss", loam_json_number(loss->loss),
+                             "perplexity", loam_json_number(loss->perplexity), "examples",
+                             (json_int_t)loss->examples, "tokens", (json_int_t)loss->tokens, "labels",
+                             (json_int_t)loss->labels.count, "seconds", loam_json_number(loss->seconds));
+    if (root != NULL && result->scored) {
+        loam_json_put(&root, "squad",
+                      json_pack("{s:o, s:o, s:o, s:o, s:I}", "overall", scores_json(&result->overall),
+                                "answerable", scores_json(&result->answerable), "unanswerable",
+                                scores_json(&result->unanswerable), "seconds",
+                                loam_json_number(result->generate_seconds), "generated_tokens",
+                                (json_int_t)result->generated_tokens));
+    }
+    return loam_output_json(callbacks, root, JSON_INDENT(2), error);
+}
+
+static enum loam_status format_scores(struct loam_bytes *text, const char *name,
+                                      const struct loam_answer_scores *scores, struct loam_error *error)
+{
+    if (scores->count == 0) return loam_bytes_format(text, error, "%-13s %6d questions\n", name, 0);
+    return loam_bytes_format(text, error, "%-13s %6lld questions  exact match %6.2f %%  F1 %6.2f %%\n", name,
+                             (long long)scores->count, scores->exact, scores->f1);
+}
+
+static enum loam_status format_result(struct loam_bytes *text, const struct loam_evaluate_result *result,
+                                      struct loam_error *error)
+{
+    const struct loam_evaluation *loss = &result->loss;
+    LOAM_TRY(loam_bytes_format(
+        text, error, "loss %.4f  perplexity %.3f  (%lld examples, %lld labels, %lld tokens, %.1f s)\n",
+        loss->loss, loss->perplexity, (long long)loss->examples, (long long)loss->labels.count,
+        (long long)loss->tokens, loss->seconds));
+    if (!result->scored) return LOAM_OK;
+    LOAM_TRY(format_scores(text, "overall", &result->overall, error));
+    LOAM_TRY(format_scores(text, "answerable", &result->answerable, error));
+    LOAM_TRY(format_scores(text, "unanswerable", &result->unanswerable, error));
+    return loam_bytes_format(text, error, "generated %lld tokens in %.1f s\n",
+                             (long long)result->generated_tokens, result->generate_seconds);
+}
+
+enum loam_status loam_run_eval(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
+                               struct loam_error *error)
+{
+    const struct loam_train_settings *shared = &settings->train;
+    struct loam_evaluate_settings eval = settings->eval;
+    eval.model = shared->model;
+    eval.adapter = shared->adapter;
+    eval.data = shared->data;
+    eval.device = shared->device;
+    eval.threads = shared->threads;
+    eval.dtype = shared->dtype;
+    eval.prompt_template = shared->prompt_template;
+    eval.loss_on = shared->loss_on;
+    eval.too_long = shared->too_long;
+    eval.max_length = shared->max_length;
+    eval.skip_bad = shared->skip_bad;
+    eval.token_budget = shared->token_budget;
+    eval.max_new_tokens = shared->max_new_tokens;
+
+    struct loam_evaluate_result result;
+    LOAM_TRY(loam_evaluate_run(&eval, callbacks, &result, error));
+    if (settings->json) return report_json(&result, callbacks, error);
+    struct loam_bytes text = {0};
+    enum loam_status status = format_result(&text, &result, error);
+    if (status == LOAM_OK) status = loam_output_bytes(callbacks, text.data, text.size, error);
+    loam_bytes_deinit(&text);
+    return status;
+}

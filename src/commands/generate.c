@@ -1,0 +1,303 @@
+// loam generate: the prompt, the decoder, and the text as it comes.
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/event.h"
+#include "base/file.h"
+#include "base/heap.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "commands/commands.h"
+#include "commands/output.h"
+#include "data/example.h"
+#include "session/session.h"
+
+struct generate_job {
+    const struct loam_settings *settings;
+    const struct loam_callbacks *callbacks;
+    struct loam_session session;
+    struct loam_adapter *adapter; // NULL: none
+    struct loam_decoder *decoder;
+    struct loam_decode_stream *stream;
+    struct loam_rendered rendered; // the prompt's text
+    struct loam_example_work work;
+    struct loam_example prompt;
+    struct loam_healing healing;
+    int32_t *output; // ids [output_count], with room for all that may come
+    int32_t output_count;
+    enum loam_finish finish;
+    int32_t taken;             // tokens so far
+    struct loam_bytes text;    // of the output: all of it for JSON, else what has come since the last token
+    struct loam_error failure; // of a token's text
+    double seconds;
+};
+
+// By enum loam_finish.
+static const char *const finish_names[] = {"stop", "length", "context"};
+
+// ---- The prompt ----
+
+static enum loam_status check_text(const char *source, const char *name, const char *text, size_t size,
+                                   struct loam_error *error)
+{
+    size_t valid = loam_utf8_check(text, size);
+    if (valid == size) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s%s: invalid UTF-8 at byte %zu", source, name, valid + 1);
+}
+
+static bool has_field(const struct loam_settings *settings, const char *name)
+{
+    for (size_t i = 0; i < settings->field_count; i++)
+        if (strcmp(settings->fields[i].name, name) == 0) return true;
+    return false;
+}
+
+static bool asks_for(const struct loam_template *prompt_template, const char *name)
+{
+    for (size_t i = 0; i < loam_template_prompt_field_count(prompt_template); i++)
+        if (strcmp(loam_template_field_name(prompt_template, i), name) == 0) return true;
+    return false;
+}
+
+// The template's prompt and --field name the same fields.
+static enum loam_status check_fields(const struct generate_job *job, struct loam_error *error)
+{
+    const struct loam_settings *settings = job->settings;
+    const struct loam_template *prompt_template = job->session.prompt_template;
+    for (size_t i = 0; i < loam_template_prompt_field_count(prompt_template); i++) {
+        const char *name = loam_template_field_name(prompt_template, i);
+        if (!has_field(settings, name))
+            return loam_fail(error, LOAM_ERROR_ARGUMENT, "--template %s asks for --field %s=VALUE",
+                             settings->train.prompt_template, name);
+    }
+    for (size_t i = 0; i < settings->field_count; i++) {
+        const struct loam_field *field = &settings->fields[i];
+        LOAM_TRY(check_text("--field ", field->name, field->value, field->size, error));
+        if (!asks_for(prompt_template, field->name))
+            loam_log_write(&job->callbacks->log, LOAM_LOG_WARNING,
+                           "--field %s has no effect: the prompt of --template %s has no such field",
+                           field->name, settings->train.prompt_template);
+    }
+    return LOAM_OK;
+}
+
+// The last line break of a file, which editors put there, does not count; so it is with templates.
+static enum loam_status read_prompt_file(const char *path, struct loam_bytes *text, struct loam_error *error)
+{
+    struct loam_bytes file = {0};
+    enum loam_status status = loam_file_read(path, LOAM_TEXT_LIMIT, &file, error);
+    size_t mark = status == LOAM_OK ? loam_byte_order_mark(file.data, file.size) : 0;
+    if (status == LOAM_OK) status = check_text("", path, file.data, file.size, error);
+    if (status == LOAM_OK) status = loam_bytes_append(text, file.data + mark, file.size - mark, error);
+    loam_bytes_deinit(&file);
+    if (status != LOAM_OK) return status;
+    if (text->size == 0 || text->data[text->size - 1] != '\n') return LOAM_OK;
+    text->size--;
+    if (text->size > 0 && text->data[text->size - 1] == '\r') text->size--;
+    return LOAM_OK;
+}
+
+static enum loam_status render_prompt(struct generate_job *job, struct loam_error *error)
+{
+    const struct loam_generate_settings *generate = &job->settings->generate;
+    struct loam_bytes *text = &job->rendered.text;
+    if (generate->prompt != NULL) {
+        LOAM_TRY(check_text("--prompt", "", generate->prompt, strlen(generate->prompt), error));
+        return loam_bytes_append_text(text, generate->prompt, error);
+    }
+    if (generate->prompt_file != NULL) return read_prompt_file(generate->prompt_file, text, error);
+    LOAM_TRY(check_fields(job, error));
+    return loam_template_render(job->session.prompt_template, job->settings->fields,
+                                job->settings->field_count, &job->session.special, true, &job->rendered,
+                                error);
+}
+
+// Positions that the model can tell apart. ALiBi has no table of them to run out of.
+static int64_t most_positions(const struct loam_config *config)
+{
+    bool endless = config->family->position == LOAM_ALIBI || config->max_positions <= 0;
+    return endless ? INT32_MAX : config->max_positions;
+}
+
+static enum loam_status check_prompt(const struct generate_job *job, struct loam_error *error)
+{
+    const struct loam_config *config = &job->session.model->config;
+    if (job->prompt.count == 0)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "the prompt is empty: no token to begin with");
+    if (job->prompt.count >= most_positions(config))
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "the prompt has %d tokens; the model was made for fewer than %lld",
+                         job->prompt.count, (long long)most_positions(config));
+    for (int32_t i = 0; i < job->prompt.count; i++)
+        if (job->prompt.ids[i] >= config->vocabulary)
+            return loam_fail(error, LOAM_ERROR_FORMAT,
+                             "token %d of the prompt is id %d, but the model's vocabulary has %lld", i,
+                             job->prompt.ids[i], (long long)config->vocabulary);
+    return LOAM_OK;
+}
+
+static enum loam_status make_prompt(struct generate_job *job, struct loam_error *error)
+{
+    const struct loam_tokenizer *tokenizer = job->session.tokenizer;
+    const struct loam_rendered *rendered = &job->rendered;
+    LOAM_TRY(loam_bytes_reserve(&job->rendered.text, 1, error)); // never NULL
+    LOAM_TRY(render_prompt(job, error));
+    LOAM_TRY(loam_example_build_prompt(&job->prompt, rendered, tokenizer, &job->session.special, &job->work,
+                                       error));
+    size_t cut = job->work.prompt.cut;
+    LOAM_TRY(loam_healing_begin(&job->healing, tokenizer, rendered->text.data + cut,
+                                rendered->text.size - cut, error));
+    return check_prompt(job, error);
+}
+
+// ---- The text as it comes ----
+
+static enum loam_status flush_text(struct generate_job *job, struct loam_error *error)
+{
+    if (job->settings->json) return LOAM_OK; // kept for the end
+    LOAM_TRY(loam_output_bytes(job->callbacks, job->text.data, job->text.size, error));
+    loam_bytes_clear(&job->text);
+    return LOAM_OK;
+}
+
+static bool take_token(void *user, int32_t id)
+{
+    struct generate_job *job = user;
+    if (loam_decode_stream_push(job->stream, id, &job->text, &job->failure) != LOAM_OK) return false;
+    loam_healing_strip(&job->healing, &job->text);
+    return flush_text(job, &job->failure) == LOAM_OK &&
+           loam_event_progress(job->callbacks, LOAM_ACTIVITY_GENERATE, ++job->taken,
+                               job->settings->generate.max_new_tokens, &job->failure) == LOAM_OK;
+}
+
+static bool take_piece(void *user)
+{
+    struct generate_job *job = user;
+    return loam_event_progress(job->callbacks, LOAM_ACTIVITY_GENERATE, 0,
+                               job->settings->generate.max_new_tokens, &job->failure) == LOAM_OK;
+}
+
+static enum loam_status generate(struct generate_job *job, struct loam_error *error)
+{
+    const struct loam_generate_settings *settings = &job->settings->generate;
+    struct loam_generation generation = {.max_new_tokens = settings->max_new_tokens,
+                                         .vocabulary = loam_tokenizer_vocabulary_size(job->session.tokenizer),
+                                         .sampling = settings->sampling,
+                                         .special = &job->session.special,
+                                         .healing = &job->healing,
+                                         .token = take_token,
+                                         .piece = take_piece,
+                                         .user = job};
+    double start = loam_clock_seconds();
+    LOAM_TRY(loam_generate_ids(job->decoder, job->prompt.ids, job->prompt.count, &generation, job->output,
+                               &job->output_count, &job->finish, error));
+    job->seconds = loam_clock_seconds() - start;
+    if (job->failure.status != LOAM_OK) {
+        *error = job->failure;
+        return error->status;
+    }
+    LOAM_TRY(loam_decode_stream_finish(job->stream, &job->text, error));
+    loam_healing_strip(&job->healing, &job->text);
+    return flush_text(job, error);
+}
+
+// As many as were asked for, or as the context leaves; the last token needs no place in it.
+static int32_t most_new_tokens(const struct generate_job *job)
+{
+    int32_t room = loam_decoder_context(job->decoder) - job->prompt.count + 1;
+    int32_t wanted = job->settings->generate.max_new_tokens;
+    return wanted < room ? wanted : room;
+}
+
+static enum loam_status prepare(struct generate_job *job, struct loam_error *error)
+{
+    const struct loam_model *model = job->session.model;
+    int64_t context = (int64_t)job->prompt.count + job->settings->generate.max_new_tokens;
+    if (context > most_positions(&model->config)) context = most_positions(&model->config);
+    struct loam_decoder_limits limits = {.tokens = job->prompt.count < LOAM_PROMPT_CHUNK ? job->prompt.count
+                                                                                         : LOAM_PROMPT_CHUNK,
+                                         .sequences = 1,
+                                         .context = (int32_t)context,
+                                         .generate = true};
+    LOAM_TRY(loam_generate_check_memory(&model->config, job->session.dtype, context,
+                                        job->settings->generate.max_new_tokens, error));
+    LOAM_TRY(loam_decoder_create(&job->decoder, model, job->session.device, &limits, error));
+    LOAM_TRY(loam_decode_stream_create(&job->stream, job->session.tokenizer, true, error));
+    job->output = loam_calloc((size_t)most_new_tokens(job), sizeof *job->output, error);
+    return job->output == NULL ? error->status : LOAM_OK;
+}
+
+static void report_full_context(const struct generate_job *job)
+{
+    if (job->finish != LOAM_FINISH_CONTEXT) return;
+    loam_log_write(
+        &job->callbacks->log, LOAM_LOG_WARNING,
+        "the context is full after %d of the %d tokens of --max-new-tokens: the model was made for "
+        "%lld positions, of which the prompt takes %d",
+        job->output_count, job->settings->generate.max_new_tokens,
+        (long long)most_positions(&job->session.model->config), job->prompt.count);
+}
+
+static enum loam_status report_json(const struct generate_job *job, struct loam_error *error)
+{
+    json_t *ids = json_array();
+    for (int32_t i = 0; i < job->output_count; i++)
+        loam_json_push(&ids, json_integer(job->output[i]));
+    json_t *root = json_pack(
+        "{s:s%, s:o, s:i, s:i, s:s, s:o, s:o}", "text", job->text.data == NULL ? "" : job->text.data,
+        job->text.size, "ids", ids, "prompt_tokens", job->prompt.count, "new_tokens", job->output_count,
+        "finish_reason", finish_names[job->finish], "seconds", loam_json_number(job->seconds),
+        "tokens_per_second", loam_json_number((double)job->output_count / job->seconds));
+    return loam_output_json(job->callbacks, root, JSON_INDENT(2), error);
+}
+
+static enum loam_status open_adapter(struct generate_job *job, struct loam_error *error)
+{
+    const char *directory = job->settings->train.adapter;
+    if (directory == NULL) return LOAM_OK;
+    LOAM_TRY(loam_adapter_open(&job->adapter, job->session.model, directory, NULL, error));
+    loam_adapter_warn(job->adapter, &job->callbacks->log);
+    return LOAM_OK;
+}
+
+// Small files and the prompt first, so that what is wrong with them is told before gigabytes are read.
+static enum loam_status run(struct generate_job *job, struct loam_error *error)
+{
+    const struct loam_train_settings *shared = &job->settings->train;
+    struct loam_session_options options = {.model = shared->model,
+                                           .device = shared->device,
+                                           .threads = shared->threads,
+                                           .dtype = shared->dtype,
+                                           .prompt_template = shared->prompt_template,
+                                           .batch_size = 1,
+                                           .callbacks = job->callbacks};
+    LOAM_TRY(loam_session_open(&job->session, &options, error));
+    LOAM_TRY(make_prompt(job, error));
+    LOAM_TRY(loam_session_load(&job->session, false, error));
+    LOAM_TRY(open_adapter(job, error));
+    LOAM_TRY(prepare(job, error));
+    LOAM_TRY(generate(job, error));
+    LOAM_TRY(job->settings->json ? report_json(job, error)
+                                 : loam_output_bytes(job->callbacks, "\n", 1, error));
+    report_full_context(job);
+    return LOAM_OK;
+}
+
+enum loam_status loam_run_generate(const struct loam_settings *settings,
+                                   const struct loam_callbacks *callbacks, struct loam_error *error)
+{
+    struct generate_job job = {.settings = settings, .callbacks = callbacks};
+    enum loam_status status = run(&job, error);
+    free(job.output);
+    loam_rendered_deinit(&job.rendered);
+    loam_example_work_deinit(&job.work);
+    loam_example_deinit(&job.prompt);
+    loam_healing_deinit(&job.healing);
+    loam_bytes_deinit(&job.text);
+    loam_decode_stream_destroy(job.stream);
+    loam_decoder_destroy(job.decoder);
+    loam_adapter_destroy(job.adapter);
+    loam_session_close(&job.session);
+    return status;
+}

@@ -1,0 +1,12 @@
+// The two things that `loam inspect` looks at.
+#ifndef LOAM_COMMANDS_INSPECT_H
+#define LOAM_COMMANDS_INSPECT_H
+
+#include "options/settings.h"
+
+enum loam_status loam_inspect_model(const struct loam_settings *settings,
+                                    const struct loam_callbacks *callbacks, struct loam_error *error);
+enum loam_status loam_inspect_adapter(const struct loam_settings *settings,
+                                      const struct loam_callbacks *callbacks, struct loam_error *error);
+
+#endif

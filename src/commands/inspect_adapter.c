@@ -1,0 +1,190 @@
+// What an adapter directory holds: rank, targets, and how far each module has moved.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/heap.h"
+#include "commands/inspect.h"
+#include "commands/output.h"
+#include "lora/adapter_stored.h"
+
+// The computed norms of one module.
+struct measures {
+    double a_norm; // Frobenius norms
+    double b_norm;
+    double update_norm; // of B A times its scale
+};
+
+struct adapter_view {
+    struct loam_adapter_config config;
+    struct loam_stored_adapter stored;
+    char *targets;
+    struct measures *measures; // [stored.count]
+    int64_t parameters;
+};
+
+// The tensor's elements as f32, released with free().
+static float *to_f32(const struct loam_stored_tensor *tensor, struct loam_error *error)
+{
+    size_t count = (size_t)(tensor->shape[0] * tensor->shape[1]);
+    float *values = loam_calloc(count, sizeof *values, error);
+    if (values != NULL) loam_convert(values, LOAM_F32, tensor->data, tensor->dtype, count);
+    return values;
+}
+
+static double dot(const float *x, int64_t x_stride, const float *y, int64_t y_stride, int64_t count)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += (double)x[i * x_stride] * (double)y[i * y_stride];
+    return sum;
+}
+
+// a [r, in], b [out, r]: |B A|^2 = sum over i, j of (A AT)[i, j] (BT B)[i, j], so the product itself, as
+// large as the model's own weight, is never made.
+static struct measures measure(const struct loam_stored_module *module, const float *a, const float *b,
+                               double scale)
+{
+    int64_t r = module->a->shape[0], in = module->a->shape[1], out = module->b->shape[0];
+    double a_square = 0, b_square = 0, update_square = 0;
+    for (int64_t i = 0; i < r; i++) {
+        for (int64_t j = 0; j < r; j++) {
+            double rows_of_a = dot(a + i * in, 1, a + j * in, 1, in);
+            double columns_of_b = dot(b + i, r, b + j, r, out);
+            update_square += rows_of_a * columns_of_b;
+            if (i != j) continue;
+            a_square += rows_of_a;
+            b_square += columns_of_b;
+        }
+    }
+    return (struct measures){sqrt(a_square), sqrt(b_square), scale * sqrt(fmax(update_square, 0))};
+}
+
+static enum loam_status measure_module(struct adapter_view *view, size_t index, struct loam_error *error)
+{
+    const struct loam_stored_module *module = &view->stored.modules[index];
+    int rank;
+    double scale;
+    LOAM_TRY(loam_adapter_config_module(&view->config, module->path, &rank, &scale, error));
+    float *a = to_f32(module->a, error);
+    float *b = a == NULL ? NULL : to_f32(module->b, error);
+    if (b != NULL) {
+        view->measures[index] = measure(module, a, b, scale);
+        view->parameters += rank * (module->a->shape[1] + module->b->shape[0]);
+    }
+    free(a);
+    free(b);
+    return b == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
+}
+
+static enum loam_status measure_all(struct adapter_view *view, struct loam_error *error)
+{
+    view->measures = loam_calloc(view->stored.count, sizeof *view->measures, error);
+    if (view->measures == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < view->stored.count; i++)
+        LOAM_TRY(measure_module(view, i, error));
+    return LOAM_OK;
+}
+
+static enum loam_status note_unused(struct adapter_view *view, struct loam_error *error)
+{
+    size_t count = view->stored.count;
+    struct loam_module_size *sizes = loam_calloc(count, sizeof *sizes, error);
+    if (sizes == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        const struct loam_stored_module *module = &view->stored.modules[i];
+        sizes[i] = (struct loam_module_size){module->path, module->a->shape[0], module->a->shape[1],
+                                             module->b->shape[0]};
+    }
+    enum loam_status status = loam_adapter_config_note_unused(&view->config, sizes, count, error);
+    free(sizes);
+    return status;
+}
+
+static enum loam_status open_view(struct adapter_view *view, const char *directory, struct loam_error *error)
+{
+    LOAM_TRY(loam_adapter_config_load(&view->config, directory, error));
+    LOAM_TRY(loam_stored_adapter_open(&view->stored, directory, error));
+    LOAM_TRY(loam_stored_adapter_check(&view->stored, &view->config, error));
+    LOAM_TRY(note_unused(view, error));
+    struct loam_bytes targets = {0};
+    enum loam_status status = loam_targets_describe(&view->config.targets, &targets, error);
+    view->targets = targets.data;
+    return status == LOAM_OK ? measure_all(view, error) : status;
+}
+
+static void close_view(struct adapter_view *view)
+{
+    free(view->measures);
+    free(view->targets);
+    loam_stored_adapter_close(&view->stored);
+    loam_adapter_config_deinit(&view->config);
+}
+
+static enum loam_status format_text(struct loam_bytes *text, const struct adapter_view *view,
+                                    struct loam_error *error)
+{
+    const struct loam_adapter_config *config = &view->config;
+    char number[LOAM_GROUPED_SIZE];
+    LOAM_TRY(loam_bytes_line(text, error, "LoRA adapter of %s%s%s",
+                             config->base_model == NULL ? "an unnamed model" : config->base_model,
+                             config->revision == NULL ? "" : "@",
+                             config->revision == NULL ? "" : config->revision));
+    LOAM_TRY(loam_bytes_line(text, error, "rank:       %d%s", config->rank,
+                             config->ranks.used > 0 ? ", others by rank_pattern" : ""));
+    LOAM_TRY(loam_bytes_line(text, error, "alpha:      %g%s (scale %g%s)", config->alpha,
+                             config->alphas.used > 0 ? ", others by alpha_pattern" : "",
+                             config->alpha / (config->rslora ? sqrt(config->rank) : config->rank),
+                             config->rslora ? ", rank-stabilised" : ""));
+    LOAM_TRY(loam_bytes_line(text, error, "dropout:    %g", config->dropout));
+    LOAM_TRY(loam_bytes_line(text, error, "targets:    %s", view->targets));
+    LOAM_TRY(loam_bytes_format(text, error, "parameters: %s\n\n%10s %10s %10s  module\n",
+                               loam_grouped(view->parameters, number), "|A|", "|B|", "|update|"));
+    for (size_t i = 0; i < view->stored.count; i++) {
+        const struct loam_stored_module *module = &view->stored.modules[i];
+        const struct measures *measures = &view->measures[i];
+        LOAM_TRY(loam_bytes_line(text, error, "%10.4f %10.4f %10.4f  %s [%lld, %lld]", measures->a_norm,
+                                 measures->b_norm, measures->update_norm, module->path,
+                                 (long long)module->b->shape[0], (long long)module->a->shape[1]));
+    }
+    return LOAM_OK;
+}
+
+static json_t *view_json(const struct adapter_view *view)
+{
+    const struct loam_adapter_config *config = &view->config;
+    json_t *modules = json_array();
+    for (size_t i = 0; i < view->stored.count; i++) {
+        const struct loam_stored_module *module = &view->stored.modules[i];
+        const struct measures *measures = &view->measures[i];
+        loam_json_push(
+            &modules, json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "module", module->path, "r",
+                                (json_int_t)module->a->shape[0], "in", (json_int_t)module->a->shape[1], "out",
+                                (json_int_t)module->b->shape[0], "a_norm", loam_json_number(measures->a_norm),
+                                "b_norm", loam_json_number(measures->b_norm), "update_norm",
+                                loam_json_number(measures->update_norm)));
+    }
+    return json_pack("{s:s, s:s?, s:s?, s:i, s:o, s:f, s:o, s:b, s:f, s:s, s:I, s:o}", "kind", "adapter",
+                     "base_model_name_or_path", config->base_model, "revision", config->revision, "r",
+                     config->rank, "rank_pattern", loam_module_values_json(&config->ranks), "lora_alpha",
+                     config->alpha, "alpha_pattern", loam_module_values_json(&config->alphas), "use_rslora",
+                     config->rslora, "lora_dropout", config->dropout, "target_modules", view->targets,
+                     "parameters", (json_int_t)view->parameters, "modules", modules);
+}
+
+enum loam_status loam_inspect_adapter(const struct loam_settings *settings,
+                                      const struct loam_callbacks *callbacks, struct loam_error *error)
+{
+    struct adapter_view view = {0};
+    struct loam_bytes text = {0};
+    enum loam_status status = open_view(&view, settings->path, error);
+    if (status == LOAM_OK) loam_adapter_config_warn(&view.config, &callbacks->log);
+    if (status == LOAM_OK && settings->json)
+        status = loam_output_json(callbacks, view_json(&view), JSON_INDENT(2), error);
+    if (status == LOAM_OK && !settings->json) status = format_text(&text, &view, error);
+    if (status == LOAM_OK) status = loam_output_bytes(callbacks, text.data, text.size, error);
+    loam_bytes_deinit(&text);
+    close_view(&view);
+    return status;
+}

@@ -1,0 +1,148 @@
+#include "commands/merge_check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "data/example.h"
+#include "lora/lora.h"
+#include "model/decoder.h"
+
+enum { MOST_TOKENS = 128 };
+
+// ---- the prompt ----
+
+static enum loam_status take_prompt(struct loam_merge_check *check, const struct loam_session *session,
+                                    const struct loam_example *prompt, struct loam_error *error)
+{
+    check->vocabulary = session->model->config.vocabulary;
+    check->count = prompt->count < MOST_TOKENS ? prompt->count : MOST_TOKENS;
+    if (check->count > session->max_length) check->count = session->max_length;
+    if (check->count == 0)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "the prompt is empty: no token to compare on");
+    check->ids = loam_calloc((size_t)check->count, sizeof *check->ids, error);
+    if (check->ids == NULL) return LOAM_ERROR_MEMORY;
+    memcpy(check->ids, prompt->ids, (size_t)check->count * sizeof *check->ids);
+    for (int32_t i = 0; i < check->count; i++)
+        if (check->ids[i] >= check->vocabulary)
+            return loam_fail(error, LOAM_ERROR_FORMAT,
+                             "token %d of the prompt is id %d, but the model's vocabulary has %lld", i,
+                             check->ids[i], (long long)check->vocabulary);
+    return LOAM_OK;
+}
+
+enum loam_status loam_merge_check_open(struct loam_merge_check *check,
+                                       const struct loam_session_options *options, const char *prompt,
+                                       struct loam_error *error)
+{
+    *check = (struct loam_merge_check){0};
+    struct loam_session session;
+    LOAM_TRY(loam_session_open(&session, options, error));
+    struct loam_rendered text = {0};
+    struct loam_example_work work = {0};
+    struct loam_example example = {0};
+    enum loam_status status = loam_bytes_append_text(&text.text, prompt, error);
+    if (status == LOAM_OK)
+        status =
+            loam_example_build_prompt(&example, &text, session.tokenizer, &session.special, &work, error);
+    if (status == LOAM_OK) status = take_prompt(check, &session, &example, error);
+    loam_example_deinit(&example);
+    loam_example_work_deinit(&work);
+    loam_rendered_deinit(&text);
+    loam_session_close(&session);
+    if (status != LOAM_OK) loam_merge_check_deinit(check);
+    return status;
+}
+
+// ---- logits ----
+
+static enum loam_status compute(const struct loam_merge_check *check, const struct loam_session *session,
+                                float *logits, struct loam_error *error)
+{
+    struct loam_decoder_limits limits = {.tokens = check->count, .sequences = 1, .logit_rows = check->count};
+    struct loam_batch batch;
+    struct loam_decoder *decoder = NULL;
+    LOAM_TRY(loam_batch_init(&batch, check->count, 1, error));
+    enum loam_status status = loam_batch_append(&batch, "check", check->ids, NULL, check->count, error);
+    if (status == LOAM_OK)
+        status = loam_decoder_create(&decoder, session->model, session->device, &limits, error);
+    if (status == LOAM_OK) status = loam_decoder_logits(decoder, &batch, logits, error);
+    loam_decoder_destroy(decoder);
+    loam_batch_deinit(&batch);
+    return status;
+}
+
+// The logits [count, V] of the model in options->model, with `adapter` on it unless that is NULL.
+static enum loam_status logits_of(const struct loam_merge_check *check,
+                                  const struct loam_session_options *options, const char *adapter,
+                                  float *logits, struct loam_error *error)
+{
+    struct loam_session session;
+    struct loam_adapter *opened = NULL;
+    LOAM_TRY(loam_session_open(&session, options, error));
+    enum loam_status status = loam_session_load(&session, false, error);
+    if (status == LOAM_OK && adapter != NULL)
+        status = loam_adapter_open(&opened, session.model, adapter, NULL, error);
+    if (status == LOAM_OK) status = compute(check, &session, logits, error);
+    loam_adapter_destroy(opened);
+    loam_session_close(&session);
+    return status;
+}
+
+// ---- the comparison ----
+
+// log of the sum of exp(logits[V]).
+static double log_sum(const float *logits, int64_t vocabulary)
+{
+    double most = -INFINITY;
+    double sum = 0;
+    for (int64_t i = 0; i < vocabulary; i++)
+        most = fmax(most, (double)logits[i]);
+    for (int64_t i = 0; i < vocabulary; i++)
+        sum += exp((double)logits[i] - most);
+    return most + log(sum);
+}
+
+// One token: KL(p || q) = sum of p (log p - log q).
+static void compare(struct loam_merge_check *check, const float *p, const float *q)
+{
+    double p_sum = log_sum(p, check->vocabulary);
+    double q_sum = log_sum(q, check->vocabulary);
+    double divergence = 0;
+    for (int64_t i = 0; i < check->vocabulary; i++) {
+        double log_p = (double)p[i] - p_sum;
+        double log_q = (double)q[i] - q_sum;
+        double difference = fabs((double)p[i] - (double)q[i]);
+        divergence += exp(log_p) * (log_p - log_q);
+        // Not fmax, which would pass over a difference that is not a number.
+        if (!(difference <= check->largest)) check->largest = difference;
+    }
+    check->divergence += divergence / check->count;
+}
+
+enum loam_status loam_merge_check_run(struct loam_merge_check *check,
+                                      const struct loam_session_options *options, const char *adapter,
+                                      const char *merged, struct loam_error *error)
+{
+    struct loam_session_options other = *options;
+    other.model = merged;
+    size_t rows = (size_t)check->count;
+    size_t vocabulary = (size_t)check->vocabulary;
+    check->expected = loam_calloc(rows * vocabulary, sizeof *check->expected, error);
+    float *logits = loam_calloc(rows * vocabulary, sizeof *logits, error);
+    enum loam_status status = check->expected != NULL && logits != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+    if (status == LOAM_OK) status = logits_of(check, options, adapter, check->expected, error);
+    if (status == LOAM_OK) status = logits_of(check, &other, NULL, logits, error);
+    for (size_t i = 0; i < rows && status == LOAM_OK; i++)
+        compare(check, check->expected + i * vocabulary, logits + i * vocabulary);
+    free(logits);
+    return status;
+}
+
+void loam_merge_check_deinit(struct loam_merge_check *check)
+{
+    free(check->expected);
+    free(check->ids);
+    *check = (struct loam_merge_check){0};
+}

@@ -1,0 +1,120 @@
+#include "data/dataset_format.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/bytes.h"
+#include "base/json_stream.h"
+
+struct detector {
+    int depth;
+    bool data_follows; // the last key of the outermost object is "data"
+    bool in_data;      // within its array, which decides
+    bool record;       // the first element has a field that no article has
+    bool ended;
+    size_t first_line;
+    size_t last_line;
+};
+
+static bool is_key(const struct loam_json_event *event, const char *key)
+{
+    return event->size == strlen(key) && memcmp(event->text, key, event->size) == 0;
+}
+
+// Looks at the keys of the first element, until one decides: articles have "paragraphs".
+static void look_at_data(struct detector *detector, const struct loam_json_event *event)
+{
+    bool closes = event->kind == LOAM_JSON_END;
+    if (detector->depth == 3 && event->kind == LOAM_JSON_KEY) {
+        if (!is_key(event, "title")) detector->record = true;
+        if (is_key(event, "paragraphs")) {
+            detector->record = false;
+            detector->ended = true;
+        }
+    }
+    bool first_ends = closes && detector->depth <= 3;
+    bool no_object = !closes && detector->depth == 2 && event->kind != LOAM_JSON_OBJECT;
+    if (first_ends || no_object) detector->ended = true;
+}
+
+static enum loam_status on_event(void *user, const struct loam_json_event *event, struct loam_error *error)
+{
+    (void)error;
+    struct detector *detector = user;
+    bool begins = event->kind == LOAM_JSON_OBJECT || event->kind == LOAM_JSON_ARRAY;
+    if (detector->depth == 0) detector->first_line = event->line;
+    detector->last_line = event->line;
+    if (detector->in_data) look_at_data(detector, event);
+    if (detector->depth == 1 && event->kind == LOAM_JSON_ARRAY) detector->in_data |= detector->data_follows;
+    if (detector->depth == 1 && event->kind == LOAM_JSON_KEY) detector->data_follows = is_key(event, "data");
+    if (begins) detector->depth++;
+    if (event->kind == LOAM_JSON_END) detector->depth--;
+    detector->ended |= detector->depth == 0;
+    return detector->ended ? LOAM_ERROR_STOPPED : LOAM_OK;
+}
+
+static size_t blank_prefix(const char *data, size_t size)
+{
+    size_t at = 0;
+    while (at < size && (data[at] == ' ' || data[at] == '\t' || data[at] == '\r' || data[at] == '\n'))
+        at++;
+    return at;
+}
+
+static bool has_extension(const char *path, const char *extension)
+{
+    size_t length = strlen(path);
+    size_t tail = strlen(extension);
+    return length >= tail && strcasecmp(path + length - tail, extension) == 0;
+}
+
+// What begins with an array is one, unless it is to be JSONL and the first of its lines is complete: then
+// that line is a broken record.
+static enum loam_status find_array(enum loam_data_format *format, bool lines, const char *data, size_t size,
+                                   const char *path, struct loam_error *error)
+{
+    *format = LOAM_DATA_ARRAY;
+    const char *end = memchr(data, '\n', size);
+    size_t rest = end != NULL ? size - (size_t)(end - data) : 0;
+    if (!lines || blank_prefix(end, rest) == rest) return LOAM_OK;
+    struct detector detector = {0};
+    enum loam_status status =
+        loam_json_stream_parse(data, (size_t)(end - data), path, 1, on_event, &detector, error);
+    if (status == LOAM_ERROR_MEMORY) return status;
+    if (detector.ended) *format = LOAM_DATA_JSONL;
+    return LOAM_OK;
+}
+
+enum loam_status loam_data_format_find(enum loam_data_format *format, const char *path, const char *data,
+                                       size_t size, struct loam_error *error)
+{
+    *format = has_extension(path, ".txt") ? LOAM_DATA_TEXT : LOAM_DATA_JSONL;
+    if (*format == LOAM_DATA_TEXT) return LOAM_OK;
+    size_t mark = loam_byte_order_mark(data, size);
+    size_t start = mark + blank_prefix(data + mark, size - mark);
+    if (start < size && data[start] == '[')
+        return find_array(format, has_extension(path, ".jsonl"), data + start, size - start, path, error);
+    if (has_extension(path, ".jsonl")) return LOAM_OK;
+    enum loam_status status = LOAM_OK;
+    if (start < size && data[start] == '{') {
+        struct detector detector = {0};
+        status = loam_json_stream_parse(data + mark, size - mark, path, 1, on_event, &detector, error);
+        if (status == LOAM_ERROR_MEMORY) return status;
+        if (detector.in_data) *format = detector.record ? LOAM_DATA_ARRAY : LOAM_DATA_SQUAD;
+        // A first line that breaks off is left to the reader of lines, which may skip it.
+        if (detector.in_data || detector.first_line == detector.last_line) return LOAM_OK;
+        if (status == LOAM_ERROR_FORMAT) return status;
+    }
+    if (has_extension(path, ".csv") || has_extension(path, ".tsv"))
+        return loam_fail(
+            error, LOAM_ERROR_FORMAT,
+            "%s: loam reads no tables of text: turn it into JSONL, with python3 -c \"import csv, json; "
+            "[print(json.dumps(row)) for row in csv.DictReader(open('FILE', newline=''), "
+            "delimiter='%s')]\" >NEW.jsonl",
+            path, has_extension(path, ".tsv") ? "\\t" : ",");
+    return loam_fail(
+        error, LOAM_ERROR_FORMAT,
+        "%s: cannot tell what it holds: expected SQuAD JSON (an object with a \"data\" array), "
+        "JSONL (an object a line), an array of objects, or plain text (a name that ends in .txt)",
+        path);
+}

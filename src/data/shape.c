@@ -1,0 +1,80 @@
+#include "data/shape.h"
+
+#include <string.h>
+
+enum field {
+    PROMPT,
+    COMPLETION,
+    RESPONSE,
+    INSTRUCTION,
+    INPUT,
+    OUTPUT,
+    CONTEXT,
+    QUESTION,
+    ANSWER,
+    ANSWERS,
+    MESSAGES,
+    CONVERSATIONS,
+    CHOSEN,
+    REJECTED,
+    FIELDS,
+};
+static const char *const names[FIELDS] = {
+    [PROMPT] = "prompt",     [COMPLETION] = "completion",       [RESPONSE] = "response",
+    [INPUT] = "input",       [INSTRUCTION] = "instruction",     [OUTPUT] = "output",
+    [CONTEXT] = "context",   [QUESTION] = "question",           [ANSWER] = "answer",
+    [ANSWERS] = "answers",   [CONVERSATIONS] = "conversations", [CHOSEN] = "chosen",
+    [MESSAGES] = "messages", [REJECTED] = "rejected",
+};
+
+#define BIT(field) (1U << (field))
+#define GIVE(text) "give --template FILE, made by printf '" text "{eos}' >FILE"
+#define FLATTEN(text)                                                                                        \
+    "loam reads no turns yet; for one question and answer each, jq -c '" text                                \
+    "' OLD >NEW makes records for a --template of {prompt}\\n{completion}{eos}"
+
+// The first one all of whose fields are there; those with more fields come first, and the one with none last.
+static const struct shape {
+    unsigned bits;
+    const char *advice;
+} shapes[] = {
+    {BIT(CHOSEN) | BIT(REJECTED),
+     "these are preference pairs, and loam trains on single texts: give --template "
+     "FILE, with {prompt}{chosen}{eos} in it, to learn the chosen ones"},
+    {BIT(MESSAGES), FLATTEN("{prompt: .messages[-2].content, completion: .messages[-1].content}")},
+    {BIT(CONVERSATIONS), FLATTEN("{prompt: .conversations[-2].value, completion: .conversations[-1].value}")},
+    {BIT(CONTEXT) | BIT(QUESTION) | BIT(ANSWERS),
+     "this is SQuAD without its articles and paragraphs: jq -c '(if type == \"object\" then .data? // . else "
+     ". "
+     "end) | if type == \"array\" then .[] else . end | {context, question, answer: (.answers.text[0] // "
+     "\"Can not "
+     "find answer\")}' OLD >NEW.jsonl makes records for --template squad"},
+    {BIT(CONTEXT) | BIT(QUESTION) | BIT(ANSWER), "give --template squad"},
+    {BIT(INSTRUCTION) | BIT(INPUT) | BIT(OUTPUT),
+     GIVE("### Instruction:\\n{instruction}\\n\\n### Input:\\n{input}\\n\\n### Response:\\n{output}")},
+    {BIT(INSTRUCTION) | BIT(CONTEXT) | BIT(RESPONSE),
+     GIVE("### Instruction:\\n{instruction}\\n\\n### Input:\\n{context}\\n\\n### Response:\\n{response}")},
+    {BIT(INSTRUCTION) | BIT(OUTPUT), GIVE("### Instruction:\\n{instruction}\\n\\n### Response:\\n{output}")},
+    {BIT(INSTRUCTION) | BIT(RESPONSE),
+     GIVE("### Instruction:\\n{instruction}\\n\\n### Response:\\n{response}")},
+    {BIT(QUESTION) | BIT(ANSWER), GIVE("Question: {question}\\nAnswer:\\n{answer}")},
+    {BIT(PROMPT) | BIT(COMPLETION), GIVE("{prompt}\\n{completion}")},
+    {BIT(PROMPT) | BIT(RESPONSE), GIVE("{prompt}\\n{response}")},
+    {BIT(INPUT) | BIT(OUTPUT), GIVE("{input}\\n{output}")},
+    {0, "give --template FILE, a text in which {NAME} stands for the field NAME"},
+};
+
+unsigned loam_shape_bit(const char *name, size_t size)
+{
+    for (unsigned i = 0; i < FIELDS; i++)
+        if (strlen(names[i]) == size && memcmp(names[i], name, size) == 0) return BIT(i);
+    return 0;
+}
+
+const char *loam_shape_advice(unsigned bits)
+{
+    size_t i = 0;
+    while ((shapes[i].bits & bits) != shapes[i].bits)
+        i++;
+    return shapes[i].advice;
+}

@@ -1,0 +1,266 @@
+#include "evaluate/answers.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/event.h"
+#include "base/heap.h"
+#include "data/example.h"
+#include "evaluate/score.h"
+
+enum { DEFAULT_MAX_NEW_TOKENS = 64 };
+
+static int32_t tokens_of(int64_t max_new_tokens)
+{
+    if (max_new_tokens <= 0) return DEFAULT_MAX_NEW_TOKENS;
+    return max_new_tokens < INT32_MAX / 2 ? (int32_t)max_new_tokens : INT32_MAX / 2;
+}
+
+// Rows of the KV cache: a prompt of the session's longest, and the answer, as far as the model has positions.
+static int32_t context_rows(const struct loam_session *session, int32_t max_new_tokens)
+{
+    const struct loam_config *config = &session->model->config;
+    int64_t rows = (int64_t)session->max_length + max_new_tokens;
+    if (config->family->position != LOAM_ALIBI && config->max_positions > 0 && rows > config->max_positions)
+        rows = config->max_positions;
+    return rows < INT32_MAX ? (int32_t)rows : INT32_MAX;
+}
+
+enum loam_status loam_answers_check(const struct loam_session *session, const struct loam_dataset *dataset,
+                                    const char *option, const char *path, int64_t max_new_tokens,
+                                    struct loam_error *error)
+{
+    struct loam_squad_record record;
+    int32_t new_tokens = tokens_of(max_new_tokens);
+    if (loam_dataset_squad(dataset, 0, &record, NULL) != LOAM_OK) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "%s is not a SQuAD file: --%s scores answers to SQuAD questions only", path, option);
+    }
+    int32_t rows = context_rows(session, new_tokens);
+    if (rows > new_tokens) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                     "--max-new-tokens %d leaves no room for a prompt: the model has %d positions",
+                     (int)new_tokens, (int)rows);
+}
+
+struct loam_answerer {
+    const struct loam_session *session;
+    struct loam_decoder *decoder;
+    const struct loam_template *prompt_template;
+    struct loam_template *own_template;  // when the session has none
+    struct loam_dataset_options options; // how prompts become tokens
+    struct loam_generation generation;
+    struct loam_rendered rendered;
+    struct loam_example_work work;
+    struct loam_example prompt;
+    struct loam_healing healing;
+    struct loam_bytes text; // the answer
+    int32_t *output;        // [max_new_tokens]
+};
+
+void loam_answerer_destroy(struct loam_answerer *answerer)
+{
+    if (answerer == NULL) return;
+    loam_decoder_destroy(answerer->decoder);
+    loam_template_destroy(answerer->own_template);
+    loam_rendered_deinit(&answerer->rendered);
+    loam_example_work_deinit(&answerer->work);
+    loam_healing_deinit(&answerer->healing);
+    loam_example_deinit(&answerer->prompt);
+    loam_bytes_deinit(&answerer->text);
+    free(answerer->output);
+    free(answerer);
+}
+
+struct loam_decoder_bytes loam_answerer_bytes(const struct loam_answerer *answerer)
+{
+    return loam_decoder_bytes(answerer->decoder);
+}
+
+static enum loam_status create_decoder(struct loam_answerer *answerer, int32_t rows, struct loam_error *error)
+{
+    const struct loam_session *session = answerer->session;
+    struct loam_decoder_limits limits = {
+        .tokens = session->token_budget < rows ? session->token_budget : rows,
+        .sequences = 1,
+        .context = rows,
+        .generate = true,
+    };
+    return loam_decoder_create(&answerer->decoder, session->model, session->device, &limits, error);
+}
+
+// How prompts are made, and what answers are.
+static enum loam_status prepare_text(struct loam_answerer *answerer, int32_t rows, int32_t max_new_tokens,
+                                     struct loam_error *error)
+{
+    const struct loam_session *session = answerer->session;
+    answerer->options = (struct loam_dataset_options){
+        .path = "prompt",
+        .too_long = LOAM_TOO_LONG_CUT,
+        .max_length = rows - max_new_tokens,
+        .tokenizer = session->tokenizer,
+        .special = &session->special,
+        .vocabulary = (int32_t)session->model->config.vocabulary,
+    };
+    answerer->generation = (struct loam_generation){
+        .max_new_tokens = max_new_tokens,
+        .vocabulary = loam_tokenizer_vocabulary_size(session->tokenizer),
+        .sampling = {.temperature = 0, .top_p = 1, .repetition_penalty = 1},
+        .special = &session->special,
+        .healing = &answerer->healing,
+    };
+    answerer->prompt_template = session->prompt_template;
+    if (answerer->prompt_template == NULL) {
+        LOAM_TRY(loam_template_open(&answerer->own_template, "squad", error));
+        answerer->prompt_template = answerer->own_template;
+    }
+    answerer->output = loam_calloc((size_t)max_new_tokens, sizeof *answerer->output, error);
+    return answerer->output != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+}
+
+enum loam_status loam_answerer_create(struct loam_answerer **out, const struct loam_session *session,
+                                      int64_t max_new_tokens, struct loam_error *error)
+{
+    int32_t new_tokens = tokens_of(max_new_tokens), rows = context_rows(session, new_tokens);
+    if (!session->device->planning)
+        LOAM_TRY(
+            loam_generate_check_memory(&session->model->config, session->dtype, rows, new_tokens, error));
+    struct loam_answerer *answerer = loam_calloc(1, sizeof *answerer, error);
+    if (answerer == NULL) return LOAM_ERROR_MEMORY;
+    answerer->session = session;
+    enum loam_status status = LOAM_OK;
+    if (session->tokenizer != NULL) status = prepare_text(answerer, rows, new_tokens, error);
+    if (status == LOAM_OK) status = create_decoder(answerer, rows, error);
+    if (status != LOAM_OK) {
+        loam_answerer_destroy(answerer);
+        return status;
+    }
+    *out = answerer;
+    return LOAM_OK;
+}
+
+// The prompt's tokens, made as those of a training example are, with the context cut where it is too long.
+static enum loam_status encode_prompt(struct loam_answerer *answerer, const struct loam_squad_record *record,
+                                      struct loam_error *error)
+{
+    struct loam_field fields[] = {
+        {"id", record->id, strlen(record->id)},
+        {"title", record->title, strlen(record->title)},
+        {"context", record->context, strlen(record->context)},
+        {"question", record->question, strlen(record->question)},
+    };
+    struct loam_rendered *rendered = &answerer->rendered;
+    LOAM_TRY(loam_template_render(answerer->prompt_template, fields, sizeof fields / sizeof fields[0],
+                                  answerer->options.special, true, rendered, error));
+    struct loam_example_source source = {
+        .text = rendered->text.data,
+        .size = rendered->text.size,
+        .marks = rendered->marks,
+        .mark_count = rendered->mark_count,
+        .completion_start = rendered->text.size,
+        .context_start = rendered->context_start,
+        .context_end = rendered->context_end,
+        .has_context = rendered->context_end > rendered->context_start,
+        .prompt_only = true,
+    };
+    struct loam_example *prompt = &answerer->prompt;
+    snprintf(prompt->id, sizeof prompt->id, "%s", record->id);
+    enum loam_example_fate fate;
+    LOAM_TRY(loam_example_build(prompt, &source, &answerer->options, &answerer->work, &fate, error));
+    size_t cut = answerer->work.prompt.cut;
+    return loam_healing_begin(&answerer->healing, answerer->session->tokenizer, source.text + cut,
+                              source.size - cut, error);
+}
+
+// Leaves the answer to one question in `text`: what was generated, without the white space around it. A
+// prompt that cannot be cut to fit has the empty answer.
+static enum loam_status answer(struct loam_answerer *answerer, const struct loam_squad_record *record,
+                               int64_t *generated_tokens, struct loam_error *error)
+{
+    loam_bytes_clear(&answerer->text);
+    LOAM_TRY(encode_prompt(answerer, record, error));
+    if (answerer->prompt.dropped || answerer->prompt.count == 0) return LOAM_OK;
+    int32_t count = 0;
+    LOAM_TRY(loam_generate_ids(answerer->decoder, answerer->prompt.ids, answerer->prompt.count,
+                               &answerer->generation, answerer->output, &count, NULL, error));
+    *generated_tokens += count;
+    LOAM_TRY(loam_tokenizer_decode(answerer->session->tokenizer, answerer->output, (size_t)count, true,
+                                   &answerer->text, error));
+    loam_healing_strip(&answerer->healing, &answerer->text);
+    return LOAM_OK;
+}
+
+static void trim(const struct loam_bytes *text, const char **start, size_t *size)
+{
+    static const char blanks[] = " \t\r\n\f\v";
+    *start = text->data != NULL ? text->data : "";
+    *size = text->size;
+    for (; *size > 0 && memchr(blanks, (*start)[0], sizeof blanks - 1) != NULL; --*size)
+        ++*start;
+    while (*size > 0 && memchr(blanks, (*start)[*size - 1], sizeof blanks - 1) != NULL)
+        --*size;
+}
+
+static enum loam_status answer_all(struct loam_answerer *answerer, const struct loam_dataset *dataset,
+                                   size_t count, struct loam_score_sums *sums, int64_t *generated_tokens,
+                                   struct loam_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct loam_squad_record record;
+        LOAM_TRY(loam_dataset_squad(dataset, i, &record, error));
+        LOAM_TRY(answer(answerer, &record, generated_tokens, error));
+        const char *text;
+        size_t size;
+        trim(&answerer->text, &text, &size);
+        struct loam_score score;
+        LOAM_TRY(loam_score_answer(text, size, record.answers, record.answer_count, &score, error));
+        loam_score_add(sums, &score, record.answer_count > 0);
+        LOAM_TRY(loam_event_progress(answerer->session->callbacks, LOAM_ACTIVITY_ANSWER, (int64_t)i + 1,
+                                     (int64_t)count, error));
+    }
+    return LOAM_OK;
+}
+
+static struct loam_answer_scores percent(const struct loam_score_sum *sum)
+{
+    double count = (double)sum->count;
+    return (struct loam_answer_scores){
+        .count = sum->count,
+        .exact = sum->count > 0 ? 100 * sum->exact / count : NAN,
+        .f1 = sum->count > 0 ? 100 * sum->f1 / count : NAN,
+    };
+}
+
+enum loam_status loam_answerer_score(struct loam_answerer *answerer, const struct loam_dataset *dataset,
+                                     size_t limit, struct loam_evaluate_result *result,
+                                     struct loam_error *error)
+{
+    double start = loam_clock_seconds();
+    size_t count = loam_dataset_count(dataset);
+    if (limit > 0 && limit < count) count = limit;
+    struct loam_score_sums sums = {0};
+    int64_t generated_tokens = 0;
+    LOAM_TRY(answer_all(answerer, dataset, count, &sums, &generated_tokens, error));
+    result->scored = true;
+    result->overall = percent(&sums.overall);
+    result->answerable = percent(&sums.answerable);
+    result->unanswerable = percent(&sums.unanswerable);
+    result->generate_seconds = loam_clock_seconds() - start;
+    result->generated_tokens = generated_tokens;
+    return LOAM_OK;
+}
+
+enum loam_status loam_answerer_rehearse(struct loam_answerer *answerer, const struct loam_dataset *dataset,
+                                        struct loam_error *error)
+{
+    struct loam_squad_record record;
+    int64_t generated_tokens = 0;
+    int32_t most = answerer->generation.max_new_tokens;
+    LOAM_TRY(loam_dataset_squad(dataset, 0, &record, error));
+    answerer->generation.max_new_tokens = 1;
+    enum loam_status status = answer(answerer, &record, &generated_tokens, error);
+    answerer->generation.max_new_tokens = most;
+    return status;
+}

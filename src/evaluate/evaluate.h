@@ -1,0 +1,72 @@
+// Evaluation: mean loss and perplexity over a data set; for SQuAD files also generated answers, scored by the
+// official rules.
+#ifndef LOAM_EVALUATE_EVALUATE_H
+#define LOAM_EVALUATE_EVALUATE_H
+
+#include "base/event.h"
+#include "data/dataset.h"
+#include "generate/generate.h"
+
+struct loam_evaluation {
+    double loss;       // mean over the labels by their weights
+    double perplexity; // exp(loss)
+    int64_t examples;  // that had labels
+    int64_t tokens;
+    struct loam_labels labels;
+    double seconds;
+};
+
+// Mean loss over the first `limit` records of `dataset` (0: all), in packed batches that `batch` has room for
+// and `decoder` was made for. `example` is a buffer. No label at all is an error. `callbacks`, which may be
+// NULL, hear of every batch.
+enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_dataset *dataset, size_t limit,
+                                    struct loam_batch *batch, struct loam_example *example,
+                                    const struct loam_callbacks *callbacks, struct loam_evaluation *result,
+                                    struct loam_error *error);
+
+// Evaluates the first record that has labels, so that an evaluation that cannot work is found before the
+// first step. A loss that is not finite is no failure here: training may change it.
+enum loam_status loam_evaluate_rehearse(struct loam_decoder *decoder, struct loam_dataset *dataset,
+                                        struct loam_batch *batch, struct loam_example *example,
+                                        struct loam_error *error);
+
+// One group of questions. Exact match and F1 are in percent; NAN when the group is empty.
+struct loam_answer_scores {
+    int64_t count;
+    double exact;
+    double f1;
+};
+
+// `loam eval`.
+struct loam_evaluate_settings {
+    const char *model;   // directory
+    const char *adapter; // directory or NULL
+    const char *data;    // file
+    const char *device;
+    int threads;
+    enum loam_dtype dtype;       // LOAM_DTYPE_NONE: bf16 where the device has it, else f32
+    const char *prompt_template; // name, file or NULL
+    enum loam_loss_on loss_on;
+    enum loam_too_long too_long;
+    int64_t max_length; // 0: the smaller of 1,024 and the model's
+    bool skip_bad;
+    int64_t batch_size;     // examples of a packed batch at most; 0: as many as fit
+    int64_t token_budget;   // tokens of a packed batch; 0: loam chooses
+    int64_t limit;          // records; 0: all
+    bool generate;          // SQuAD files: also generate and score answers
+    int64_t max_new_tokens; // of an answer; 0: 64
+};
+struct loam_evaluate_result {
+    struct loam_evaluation loss;
+    bool scored; // the rest is there
+    struct loam_answer_scores overall;
+    struct loam_answer_scores answerable;
+    struct loam_answer_scores unanswerable;
+    double generate_seconds;
+    int64_t generated_tokens;
+};
+enum loam_status loam_evaluate_run(const struct loam_evaluate_settings *settings,
+                                   const struct loam_callbacks *callbacks,
+                                   struct loam_evaluate_result *result, struct loam_error *error);
+
+#endif

@@ -1,0 +1,38 @@
+// Scoring answers to questions by the official rules of SQuAD v2 (evaluate-v2.0.py).
+#ifndef LOAM_EVALUATE_SCORE_H
+#define LOAM_EVALUATE_SCORE_H
+
+#include <stdbool.h>
+
+#include "base/bytes.h"
+
+// Replaces `out` by the form in which answers are compared: lower case, without ASCII punctuation and the
+// articles a, an, the, words apart by single spaces. What is a letter, white space or lower case is Unicode's
+// and Python's say.
+enum loam_status loam_score_normalise(const char *text, size_t size, struct loam_bytes *out,
+                                      struct loam_error *error);
+
+struct loam_score {
+    double exact; // 0 or 1
+    double f1;    // 0 to 1, over bags of words
+};
+// The best over the gold answers; without any (or none that is more than punctuation and articles) the right
+// answer is the empty one. The prediction "Can not find answer" counts as the empty answer.
+enum loam_status loam_score_answer(const char *prediction, size_t size, const char *const *golds,
+                                   size_t gold_count, struct loam_score *score, struct loam_error *error);
+
+// Sums over questions; a mean is sum / count. Zeroed is empty.
+struct loam_score_sum {
+    int64_t count;
+    double exact;
+    double f1;
+};
+struct loam_score_sums {
+    struct loam_score_sum overall;
+    struct loam_score_sum answerable;
+    struct loam_score_sum unanswerable;
+};
+// `answerable`: the question has gold answers.
+void loam_score_add(struct loam_score_sums *sums, const struct loam_score *score, bool answerable);
+
+#endif

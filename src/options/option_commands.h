@@ -1,0 +1,23 @@
+// Sets of commands, as the tables of options name them.
+#ifndef LOAM_OPTIONS_OPTION_COMMANDS_H
+#define LOAM_OPTIONS_OPTION_COMMANDS_H
+
+#include <loam.h>
+
+#define TRAIN_ALONE (1u << LOAM_COMMAND_TRAIN)
+#define PLAN (1u << LOAM_COMMAND_PLAN)
+#define TRAIN (TRAIN_ALONE | PLAN) // loam plan takes the options of loam train
+#define GENERATE (1u << LOAM_COMMAND_GENERATE)
+#define EVAL (1u << LOAM_COMMAND_EVAL)
+#define MERGE (1u << LOAM_COMMAND_MERGE)
+#define EXPORT (1u << LOAM_COMMAND_EXPORT)
+#define INSPECT (1u << LOAM_COMMAND_INSPECT)
+#define INIT (1u << LOAM_COMMAND_INIT)
+#define TOKENIZE (1u << LOAM_COMMAND_TOKENIZE)
+#define PULL (1u << LOAM_COMMAND_PULL)
+#define PUSH (1u << LOAM_COMMAND_PUSH)
+#define BENCH (1u << LOAM_COMMAND_BENCH)
+#define ALL ((1u << LOAM_COMMAND_COUNT) - 1)
+#define WITH_FILE (TRAIN | GENERATE | EVAL | MERGE | EXPORT | BENCH) // --config
+
+#endif

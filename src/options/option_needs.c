@@ -1,0 +1,168 @@
+#include "options/option_needs.h"
+
+#include "options/option_commands.h"
+
+// clang-format off
+#define GIVEN(name) {LOAM_TERM_GIVEN, name, NULL}
+#define ABSENT(name) {LOAM_TERM_ABSENT, name, NULL}
+#define IS(name, value) {LOAM_TERM_IS, name, value}
+#define IS_NOT(name, value) {LOAM_TERM_IS_NOT, name, value}
+#define LORA_OPTIONS {"lora-r", "lora-alpha", "lora-dropout", "target-modules", "init-lora-weights"}
+// clang-format on
+
+// A need is `refused` where the user must expect another result than the one that the command would give.
+// Otherwise the option gets a warning, as transformers warns about top_p without do_sample.
+const struct loam_option_need loam_option_needs[] = {
+    // ---- LoRA ----
+    {TRAIN | BENCH,
+     {"adapter"},
+     {IS("method", "lora")},
+     .refused = true,
+     .why = "has no effect with --method full: an adapter is trained with --method lora only"},
+    {TRAIN | BENCH,
+     LORA_OPTIONS,
+     {IS("method", "lora")},
+     .why = "has no effect with --method full, which trains every parameter without LoRA"},
+    {TRAIN | BENCH,
+     LORA_OPTIONS,
+     {ABSENT("adapter")},
+     .refused = true,
+     .why =
+         "has no effect with --adapter, which brings its own: leave it out, or start a new adapter without "
+         "--adapter"},
+    {INSPECT,
+     {"lora-alpha", "lora-dropout", "init-lora-weights"},
+     {{0}},
+     .why = "has no effect: the modules and parameters that are shown do not depend on it"},
+
+    // ---- Training ----
+    {TRAIN,
+     {"warmup-steps", "warmup-ratio"},
+     {IS_NOT("lr-scheduler-type", "constant")},
+     .idle = "0",
+     .why = "has no effect with --lr-scheduler-type constant; constant_with_warmup has a warm-up"},
+    {TRAIN,
+     {"warmup-ratio"},
+     {IS("warmup-steps", "0")},
+     .idle = "0",
+     .why = "has no effect with --warmup-steps, which is taken instead"},
+    {TRAIN,
+     {"num-train-epochs"},
+     {ABSENT("max-steps"), IS("max-steps", "0"), IS("max-steps", "-1")},
+     .why = "has no effect with --max-steps, which is taken instead"},
+
+    // ---- Evaluations ----
+    {TRAIN,
+     {"eval-steps"},
+     {GIVEN("eval-data")},
+     .refused = true,
+     .why = "has no effect without --eval-data, the examples to measure on"},
+    {TRAIN,
+     {"early-stopping-patience", "load-best-at-end", "metric-for-best-model"},
+     {GIVEN("eval-data")},
+     .idle = "eval_loss",
+     .refused = true,
+     .why = "goes by the evaluations: it needs --eval-data"},
+    {TRAIN,
+     {"early-stopping-patience"},
+     {GIVEN("eval-steps")},
+     .refused = true,
+     .why = "has no effect without --eval-steps: the one evaluation is at the end"},
+    {TRAIN,
+     {"load-best-at-end"},
+     {GIVEN("eval-steps")},
+     .why = "has no effect without --eval-steps: the one evaluation is at the end"},
+    {TRAIN,
+     {"max-new-tokens"},
+     {IS("metric-for-best-model", "exact_match")},
+     .why = "has no effect without --metric-for-best-model exact_match: no answer is generated"},
+    {EVAL,
+     {"max-new-tokens"},
+     {GIVEN("generate")},
+     .why = "has no effect without --generate: no answer is generated"},
+
+    // ---- Checkpoints ----
+    {TRAIN,
+     {"save-total-limit"},
+     {GIVEN("save-steps"), GIVEN("load-best-at-end"), GIVEN("resume")},
+     .why = "has no effect without --save-steps: no checkpoint is saved, unless the run is stopped"},
+    {TRAIN,
+     {"allow-change"},
+     {GIVEN("resume")},
+     .why = "has no effect without --resume: the run starts anew"},
+
+    // ---- Reports ----
+    {TRAIN,
+     {"report-to"},
+     {ABSENT("logging-dir")},
+     .idle = "tensorboard",
+     .why = "none has no effect with --logging-dir, which asks for the event files"},
+    {TRAIN,
+     {"hub-private-repo"},
+     {GIVEN("push-to-hub")},
+     .why = "has no effect without --push-to-hub: nothing is pushed"},
+
+    // ---- Prompts ----
+    {GENERATE,
+     {"field"},
+     {GIVEN("template")},
+     .refused = true,
+     .why = "has no effect: fields belong to a --template"},
+    {GENERATE,
+     {"top-k", "top-p", "seed"},
+     {IS_NOT("temperature", "0")},
+     .why = "has no effect without --temperature: the likeliest token is taken"},
+
+    // ---- Merge ----
+    {MERGE,
+     {"prompt", "device", "threads"},
+     {GIVEN("check")},
+     .why = "has no effect with --no-check: nothing is computed"},
+
+    // ---- Device ----
+    {TRAIN | GENERATE | EVAL | BENCH | MERGE,
+     {"threads"},
+     {IS_NOT("device", "ref")},
+     .idle = "1",
+     .why = "has no effect with --device ref, which computes with one thread"},
+
+    // ---- Bench ----
+    {BENCH,
+     {"template", "too-long", "skip-bad", "shuffle"},
+     {GIVEN("data")},
+     .why = "has no effect without --data: examples are made up in the order of --lengths"},
+    {BENCH,
+     {"data", "lengths", "loss-on", "max-length", "token-budget", "gradient-checkpointing",
+      "gradient-accumulation-steps", "per-device-train-batch-size"},
+     {IS_NOT("what", "generate")},
+     .why = "has no effect in bench generate, whose prompt is --prompt-tokens long"},
+    {BENCH,
+     {"adapter", "method", "lora-r", "lora-alpha", "lora-dropout", "target-modules", "init-lora-weights"},
+     {IS_NOT("what", "generate")},
+     .why = "has no effect in bench generate, which measures the model alone"},
+    {BENCH,
+     {"learning-rate", "weight-decay", "adam-beta1", "adam-beta2", "adam-epsilon", "max-grad-norm"},
+     {IS("what", "step")},
+     .why = "has an effect in bench step alone"},
+    {BENCH,
+     {"prompt-tokens", "new-tokens"},
+     {IS("what", "generate")},
+     .why = "has an effect in bench generate alone"},
+    {BENCH,
+     {"warm-up", "ceiling"},
+     {IS_NOT("what", "matmul")},
+     .why = "has no effect in bench matmul, which measures the matrix library alone"},
+};
+const size_t loam_option_need_count = sizeof loam_option_needs / sizeof *loam_option_needs;
+
+const struct loam_option_rivals loam_option_rivals[] = {
+    {GENERATE, {"prompt", "prompt-file", "template"}, .required = true},
+    {PLAN, {"data", "lengths"}, .required = false},
+};
+const size_t loam_option_rivals_count = sizeof loam_option_rivals / sizeof *loam_option_rivals;
+
+// Scripts that append to a command give other options twice: for those the last value counts, as with
+// argparse.
+const char *const loam_option_plurals[] = {"adapter",        "config",   "data",        "eval-data",
+                                           "lengths",        "prompt",   "prompt-file", "push-to-hub",
+                                           "target-modules", "template", NULL};

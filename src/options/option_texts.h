@@ -1,0 +1,11 @@
+// Checks of option values that have a syntax of their own. They look at the text alone.
+#ifndef LOAM_OPTIONS_OPTION_TEXTS_H
+#define LOAM_OPTIONS_OPTION_TEXTS_H
+
+#include "base/status.h"
+
+enum loam_status loam_option_check_targets(const char *text, struct loam_error *error);
+enum loam_status loam_option_check_repository(const char *text, struct loam_error *error);
+enum loam_status loam_option_check_shard_size(const char *text, struct loam_error *error);
+
+#endif

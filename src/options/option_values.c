@@ -1,0 +1,238 @@
+// The text of an option, read into its field.
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "options/nearest.h"
+#include "options/options.h"
+
+static enum loam_status fail_value(const struct loam_option_row *row, const char *value, const char *expected,
+                                   struct loam_error *error)
+{
+    if (row->info.positional)
+        return loam_fail(error, LOAM_ERROR_USAGE, "\"%s\": expected %s", value, expected);
+    return loam_fail(error, LOAM_ERROR_USAGE, "--%s %s: expected %s", row->info.name, value, expected);
+}
+
+// Whether a number is in an interval as the table writes it, "[0,1)". Those are known to be well-formed.
+static bool is_within(const char *range, double number)
+{
+    char *end;
+    double low = strtod(range + 1, &end);
+    double high = strtod(end + 1, &end);
+    bool above = range[0] == '[' ? number >= low : number > low;
+    bool below = *end == ']' ? number <= high : number < high;
+    return above && below;
+}
+
+static enum loam_status check_range(const struct loam_option_row *row, const char *text, double number,
+                                    struct loam_error *error)
+{
+    if (row->range == NULL) return LOAM_OK;
+    if (!is_within(row->range, number))
+        return loam_fail(error, LOAM_ERROR_USAGE, "--%s %s: expected a value in the interval %s",
+                         row->info.name, text, row->range);
+    if (!row->single || is_within(row->range, (double)(float)number)) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_USAGE,
+                     "--%s %s: it is rounded to %g; expected a value in the interval %s in single precision",
+                     row->info.name, text, (double)(float)number, row->range);
+}
+
+static enum loam_status set_whole(const struct loam_option_row *row, void *field, const char *text,
+                                  struct loam_error *error)
+{
+    char *end;
+    errno = 0;
+    int64_t number = strtoll(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0) return fail_value(row, text, "a whole number", error);
+    LOAM_TRY(check_range(row, text, (double)number, error));
+    if (row->type == LOAM_OPTION_INT64) {
+        *(int64_t *)field = number;
+        return LOAM_OK;
+    }
+    if (number < INT32_MIN || number > INT32_MAX) return fail_value(row, text, "a 32-bit number", error);
+    *(int *)field = (int)number;
+    return LOAM_OK;
+}
+
+// "6G" and the like; "none" is more than there can be. Units are powers of 1024.
+static enum loam_status set_bytes(const struct loam_option_row *row, int64_t *field, const char *text,
+                                  struct loam_error *error)
+{
+    static const char expected[] = "a size such as 512M, 6G or 1.5GiB, or none";
+    static const char units[] = "KMGT";
+    *field = INT64_MAX;
+    if (strcmp(text, "none") == 0) return LOAM_OK;
+    char *end;
+    double bytes = strtod(text, &end);
+    if (end == text) return fail_value(row, text, expected, error);
+    const char *unit = *end != '\0' ? strchr(units, *end) : NULL;
+    if (unit != NULL) {
+        bytes = ldexp(bytes, 10 * (int)(unit - units + 1));
+        end++;
+    }
+    if (strcmp(end, "") != 0 && strcmp(end, "B") != 0 && (unit == NULL || strcmp(end, "iB") != 0))
+        return fail_value(row, text, expected, error);
+    if (!(bytes >= 1 && bytes < ldexp(1, 62))) return fail_value(row, text, expected, error);
+    *field = (int64_t)bytes;
+    return LOAM_OK;
+}
+
+static enum loam_status set_seed(const struct loam_option_row *row, uint64_t *field, const char *text,
+                                 struct loam_error *error)
+{
+    char *end;
+    errno = 0;
+    *field = strtoull(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0 || strchr(text, '-') != NULL)
+        return fail_value(row, text, "a whole number from 0 to 18446744073709551615", error);
+    return LOAM_OK;
+}
+
+static enum loam_status set_double(const struct loam_option_row *row, double *field, const char *text,
+                                   struct loam_error *error)
+{
+    char *end;
+    double number = strtod(text, &end);
+    if (end == text || *end != '\0' || !isfinite(number)) return fail_value(row, text, "a number", error);
+    *field = number;
+    return check_range(row, text, number, error);
+}
+
+static enum loam_status fail_choice(const struct loam_option_row *row, const char *text,
+                                    struct loam_error *error)
+{
+    struct loam_nearest nearest;
+    loam_nearest_init(&nearest, text);
+    for (const struct loam_choice *choice = row->choices; choice->name != NULL; choice++)
+        loam_nearest_offer(&nearest, choice->name);
+    if (nearest.best == NULL) return fail_value(row, text, row->info.argument, error);
+    char expected[160];
+    snprintf(expected, sizeof expected, "%s; did you mean %s?", row->info.argument, nearest.best);
+    return fail_value(row, text, expected, error);
+}
+
+// NULL: there is no such choice.
+static const struct loam_choice *find_choice(const struct loam_option_row *row, const char *text)
+{
+    for (const struct loam_choice *choice = row->choices; choice->name != NULL; choice++)
+        if (strcmp(text, choice->name) == 0) return choice;
+    return NULL;
+}
+
+static enum loam_status set_choice(const struct loam_option_row *row, void *field, const char *text,
+                                   struct loam_error *error)
+{
+    const struct loam_choice *choice = find_choice(row, text);
+    if (choice == NULL) return fail_choice(row, text, error);
+    if (row->type == LOAM_OPTION_BOOL)
+        *(bool *)field = choice->value != 0;
+    else
+        *(unsigned *)field = (unsigned)choice->value;
+    return LOAM_OK;
+}
+
+static enum loam_status check_text(const struct loam_option_row *row, const char *text,
+                                   struct loam_error *error)
+{
+    if (row->one_of && !loam_option_takes(&row->info, text))
+        return fail_value(row, text, row->info.argument, error);
+    if (row->check == NULL || row->check(text, error) == LOAM_OK) return LOAM_OK;
+    if (error->status != LOAM_ERROR_MEMORY) error->status = LOAM_ERROR_USAGE; // the text alone shows it
+    return error->status;
+}
+
+static enum loam_status add_field(struct loam_settings *settings, const struct loam_option_row *row,
+                                  const char *text, struct loam_error *error)
+{
+    const char *equals = strchr(text, '=');
+    if (equals == NULL || equals == text) return fail_value(row, text, row->info.argument, error);
+    size_t name_size = (size_t)(equals - text);
+    for (size_t i = 0; i < settings->field_count; i++) {
+        const char *other = settings->fields[i].name;
+        if (strlen(other) == name_size && memcmp(other, text, name_size) == 0)
+            return loam_fail(error, LOAM_ERROR_USAGE, "--%s %s is given twice", row->info.name, other);
+    }
+    struct loam_field *fields = loam_calloc(settings->field_count + 1, sizeof *fields, error);
+    if (fields == NULL) return error->status;
+    char *name = loam_strndup(text, name_size, error);
+    char *value = name == NULL ? NULL : loam_strdup(equals + 1, error);
+    if (value == NULL) {
+        free(name);
+        free(fields);
+        return error->status;
+    }
+    if (settings->field_count > 0) memcpy(fields, settings->fields, settings->field_count * sizeof *fields);
+    fields[settings->field_count] = (struct loam_field){name, value, strlen(value)};
+    free(settings->fields);
+    settings->fields = fields;
+    settings->field_count++;
+    return LOAM_OK;
+}
+
+// The one list of texts is --include.
+static enum loam_status add_text(struct loam_settings *settings, const char *text, struct loam_error *error)
+{
+    struct loam_hub_options *hub = &settings->hub;
+    const char **list = loam_calloc(hub->include_count + 1, sizeof *list, error);
+    const char *copy = list == NULL ? NULL : loam_strdup(text, error);
+    if (copy == NULL) {
+        free(list);
+        return LOAM_ERROR_MEMORY;
+    }
+    if (hub->include_count > 0) memcpy(list, hub->include, hub->include_count * sizeof *list);
+    list[hub->include_count++] = copy;
+    free(hub->include);
+    hub->include = list;
+    return LOAM_OK;
+}
+
+enum loam_status loam_option_set_field(struct loam_settings *settings, const struct loam_option_row *row,
+                                       const char *text, struct loam_error *error)
+{
+    void *field = (char *)settings + row->offset;
+    if (row->bytes) return set_bytes(row, field, text, error);
+    if (row->choices != NULL) return set_choice(row, field, text, error);
+    switch (row->type) {
+    case LOAM_OPTION_BOOL:
+        if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+            return fail_value(row, text, "true or false", error);
+        *(bool *)field = text[0] == 't';
+        return LOAM_OK;
+    case LOAM_OPTION_INT:
+    case LOAM_OPTION_INT64:
+        return set_whole(row, field, text, error);
+    case LOAM_OPTION_UINT64:
+        return set_seed(row, field, text, error);
+    case LOAM_OPTION_DOUBLE:
+        return set_double(row, field, text, error);
+    case LOAM_OPTION_STRING:
+        LOAM_TRY(check_text(row, text, error));
+        *(const char **)field = text;
+        return LOAM_OK;
+    case LOAM_OPTION_FIELDS:
+        return add_field(settings, row, text, error);
+    case LOAM_OPTION_LIST:
+        return add_text(settings, text, error);
+    case LOAM_OPTION_ENUM:
+        break;
+    }
+    return loam_fail(error, LOAM_ERROR_INTERNAL, "--%s has no choices", row->info.name);
+}
+
+bool loam_option_values_equal(const struct loam_option_row *row, const char *left, const char *right)
+{
+    if (row->choices != NULL) {
+        const struct loam_choice *a = find_choice(row, left), *b = find_choice(row, right);
+        return a != NULL && b != NULL && a->value == b->value;
+    }
+    if (strcmp(left, right) == 0) return true;
+    bool number =
+        row->type == LOAM_OPTION_INT || row->type == LOAM_OPTION_INT64 || row->type == LOAM_OPTION_DOUBLE;
+    char *left_end, *right_end;
+    return number && !row->bytes && strtod(left, &left_end) == strtod(right, &right_end) &&
+           *left_end == '\0' && *right_end == '\0';
+}

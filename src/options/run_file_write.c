@@ -1,0 +1,197 @@
+// The options of a run, written as the YAML file that run_file.c reads.
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/utf8.h"
+#include "data/template.h"
+#include "options/option_table.h"
+#include "options/run_file.h"
+
+// ---- Scalars ----
+
+// Whether a reader of YAML takes the text, without quotes, for the very same text.
+static bool is_plain(const char *text)
+{
+    static const char *const words[] = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"};
+    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+=@";
+    char *end;
+    if (!isalpha((unsigned char)text[0]) && text[0] != '/') return false;
+    if (text[strspn(text, safe)] != '\0') return false;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcasecmp(text, words[i]) == 0) return false;
+    strtod(text, &end); // "inf", "nan" and the like
+    return *end != '\0';
+}
+
+// What YAML does not take for a character like any other: `*size` bytes of `text` and how they are written
+// between double quotes.
+static bool find_escape(const char *text, size_t *size, char escape[8])
+{
+    static const char *const beyond_latin1[][2] = {
+        {"\xE2\x80\xA8", "\\u2028"}, // breaks of lines and paragraphs
+        {"\xE2\x80\xA9", "\\u2029"},
+        {"\xEF\xBB\xBF", "\\uFEFF"}, // byte order mark
+        {"\xEF\xBF\xBE", "\\uFFFE"}, // no characters
+        {"\xEF\xBF\xBF", "\\uFFFF"}};
+    unsigned char c = (unsigned char)text[0], second = c == 0xC2 ? (unsigned char)text[1] : 0;
+    bool control = c < 0x20 || c == 0x7f, late_control = second >= 0x80 && second < 0xA0;
+    *size = late_control ? 2 : 1;
+    if (control || late_control) return snprintf(escape, 8, "\\x%02x", late_control ? second : c) > 0;
+    if (c == '"' || c == '\\') return snprintf(escape, 8, "\\%c", c) > 0;
+    *size = 3;
+    for (size_t i = 0; i < sizeof beyond_latin1 / sizeof *beyond_latin1; i++)
+        if (strncmp(text, beyond_latin1[i][0], 3) == 0)
+            return snprintf(escape, 8, "%s", beyond_latin1[i][1]) > 0;
+    return false;
+}
+
+// In double quotes, where every character can be written. The text is UTF-8.
+static enum loam_status append_quoted(struct loam_bytes *out, const char *text, struct loam_error *error)
+{
+    char escape[8];
+    LOAM_TRY(loam_bytes_append_text(out, "\"", error));
+    for (size_t size; *text != '\0'; text += size) {
+        if (find_escape(text, &size, escape)) {
+            LOAM_TRY(loam_bytes_append_text(out, escape, error));
+            continue;
+        }
+        size = 1;
+        LOAM_TRY(loam_bytes_append(out, text, size, error));
+    }
+    return loam_bytes_append_text(out, "\"", error);
+}
+
+// A number is written as it was given, a text so that it is read as one.
+static enum loam_status append_scalar(struct loam_bytes *out, const struct loam_option_row *row,
+                                      const char *text, struct loam_error *error)
+{
+    bool is_text =
+        row->type == LOAM_OPTION_STRING || row->type == LOAM_OPTION_FIELDS || row->type == LOAM_OPTION_LIST;
+    bool number = !is_text && isalnum((unsigned char)text[text[0] == '-']);
+    return number || is_plain(text) ? loam_bytes_append_text(out, text, error)
+                                    : append_quoted(out, text, error);
+}
+
+// ---- Paths ----
+
+// Whether a value is a path from the current directory. What may be a name as well is one where nothing of
+// that name is there.
+static bool is_relative_path(const struct loam_option_info *info, const char *text)
+{
+    if (text[0] == '/' || !(loam_option_takes(info, "DIR") || loam_option_takes(info, "FILE"))) return false;
+    if (strchr(info->argument, '|') == NULL) return true;
+    if (strcmp(info->name, "template") == 0 && loam_template_is_built_in(text)) return false;
+    return loam_directory_exists(text) || loam_file_exists(text);
+}
+
+static enum loam_status append_value(struct loam_bytes *out, const struct loam_option_row *row,
+                                     const char *text, struct loam_error *error)
+{
+    if (!is_relative_path(&row->info, text)) return append_scalar(out, row, text, error);
+    char *here = getcwd(NULL, 0);
+    char *path = here == NULL ? NULL : loam_path_join(here, text, error);
+    enum loam_status status = append_scalar(out, row, path != NULL ? path : text, error);
+    free(path);
+    free(here);
+    return status;
+}
+
+// ---- Options ----
+
+static bool is_utf8(const char *text)
+{
+    return loam_utf8_check(text, strlen(text)) == strlen(text);
+}
+
+static enum loam_status append_line(struct loam_bytes *out, const struct loam_option_row *row,
+                                    const char *text, struct loam_error *error)
+{
+    const struct loam_option_info *info = &row->info;
+    if (text == NULL)
+        return loam_bytes_format(out, error, "# %s: %s\n", info->name,
+                                 info->default_text != NULL ? info->default_text : "(none)");
+    if (!is_utf8(text)) // which is all that YAML can say
+        return loam_bytes_format(out, error, "# %s: (a value that is not UTF-8)\n", info->name);
+    LOAM_TRY(loam_bytes_format(out, error, "%s: ", info->name));
+    LOAM_TRY(append_value(out, row, text, error));
+    return loam_bytes_append_text(out, "\n", error);
+}
+
+static enum loam_status append_fields(struct loam_bytes *out, const struct loam_option_row *row,
+                                      const struct loam_settings *settings, struct loam_error *error)
+{
+    LOAM_TRY(loam_bytes_format(out, error, "%s:\n", row->info.name));
+    for (size_t i = 0; i < settings->field_count; i++) {
+        const struct loam_field *field = &settings->fields[i];
+        struct loam_bytes text = {0};
+        enum loam_status status = loam_bytes_format(&text, error, "%s=%s", field->name, field->value);
+        if (status == LOAM_OK && !is_utf8(text.data))
+            status = loam_fail(error, LOAM_ERROR_ARGUMENT, "--%s %s: the value is not UTF-8", row->info.name,
+                               field->name);
+        if (status == LOAM_OK) status = loam_bytes_append_text(out, "  - ", error);
+        if (status == LOAM_OK) status = append_scalar(out, row, text.data, error);
+        if (status == LOAM_OK) status = loam_bytes_append_text(out, "\n", error);
+        loam_bytes_deinit(&text);
+        if (status != LOAM_OK) return status;
+    }
+    return LOAM_OK;
+}
+
+enum { NUMBER_SIZE = 16 };
+
+// NULL: the run has nothing to say of it.
+static const char *resolved_value(const struct loam_train_resolved *resolved, const char *name,
+                                  char number[NUMBER_SIZE])
+{
+    const struct {
+        const char *name;
+        int value;
+    } numbers[] = {{"max-length", resolved->max_length},
+                   {"token-budget", resolved->token_budget},
+                   {"threads", resolved->threads}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        if (strcmp(name, numbers[i].name) != 0) continue;
+        snprintf(number, NUMBER_SIZE, "%d", numbers[i].value);
+        return number;
+    }
+    if (strcmp(name, "target-modules") == 0) return resolved->targets;
+    if (strcmp(name, "dtype") == 0 && resolved->dtype != LOAM_DTYPE_NONE)
+        return loam_dtype_name(resolved->dtype);
+    return NULL;
+}
+
+enum loam_status loam_run_file_write(const struct loam_options *options, struct loam_bytes *text,
+                                     struct loam_error *error)
+{
+    return loam_run_file_write_resolved(options, NULL, text, error);
+}
+
+enum loam_status loam_run_file_write_resolved(const struct loam_options *options,
+                                              const struct loam_train_resolved *resolved,
+                                              struct loam_bytes *text, struct loam_error *error)
+{
+    char number[NUMBER_SIZE];
+    const char *command = loam_command_name(options->command), *group = "";
+    LOAM_TRY(loam_bytes_format(text, error, "# loam %s --config FILE runs this again (loam %s)\n", command,
+                               LOAM_VERSION));
+    for (size_t i = 0; i < loam_option_row_count; i++) {
+        const struct loam_option_row *row = &loam_option_rows[i];
+        if ((row->commands & 1u << options->command) == 0 || row->of_call) continue;
+        if (strcmp(row->info.group, group) != 0)
+            LOAM_TRY(loam_bytes_format(text, error, "\n# %s\n", row->info.group));
+        group = row->info.group;
+        const char *value = loam_options_get(options, row->info.name);
+        if (value == NULL && row->info.argument == NULL) value = "false"; // a switch that is off
+        if (value == NULL && resolved != NULL) value = resolved_value(resolved, row->info.name, number);
+        if (value != NULL && row->type == LOAM_OPTION_FIELDS)
+            LOAM_TRY(append_fields(text, row, &options->settings, error));
+        else
+            LOAM_TRY(append_line(text, row, value, error));
+    }
+    return LOAM_OK;
+}

@@ -1,0 +1,66 @@
+// What the options of a command fill (options/option_table.c).
+#ifndef LOAM_OPTIONS_SETTINGS_H
+#define LOAM_OPTIONS_SETTINGS_H
+
+#include "bench/bench.h"
+#include "evaluate/evaluate.h"
+#include "run/settings.h"
+
+struct loam_generate_settings {
+    const char *prompt;      // text
+    const char *prompt_file; // or the file that holds it; or a template with its fields
+    int max_new_tokens;
+    struct loam_sampling sampling;
+};
+
+struct loam_tokenize_settings {
+    bool decode;
+    bool lines; // each line of the input is a text of its own
+    bool special_tokens;
+};
+
+struct loam_merge_options {
+    const char *max_shard_size; // a size as text (options/size.h)
+    bool check;
+    const char *prompt; // of the check
+};
+
+struct loam_hub_options {
+    const char *repository; // "ORG/NAME[@REVISION]"
+    const char *directory;  // push
+    const char *message;    // of the commit; NULL: loam's own
+    const char *push_to;    // train: where the result goes; NULL: nowhere
+    bool private_if_new;
+    const char **include; // [include_count] patterns of files
+    size_t include_count;
+    bool update;
+    bool yes; // what would be asked is answered
+};
+
+enum loam_bench_what { LOAM_BENCH_STEP, LOAM_BENCH_MATMUL, LOAM_BENCH_GENERATE };
+
+struct loam_settings {
+    // What train shares with other commands (model, adapter, data, device, LoRA, template, output) stands
+    // here too.
+    struct loam_train_settings train;
+    struct loam_generate_settings generate;
+    struct loam_evaluate_settings eval; // what only eval has; the rest comes from `train`
+    struct loam_tokenize_settings tokenize;
+    struct loam_merge_options merge;
+    struct loam_hub_options hub;      // pull and push; `yes` in others too
+    struct loam_bench_settings bench; // what only bench has; the rest comes from `train`
+    unsigned bench_what;              // enum loam_bench_what
+    const char *gguf;                 // export: the file to write
+    const char *path;                 // inspect
+    const char *config_file;          // --config: the YAML file of options; NULL: none
+    bool print_config;
+    const char *config;    // init
+    const char *tokenizer; // init; NULL: none
+    bool with_lora;        // inspect: an option of the LoRA group was given
+    bool json;
+    bool quiet;                // for the caller of the library: it need not listen to progress
+    struct loam_field *fields; // --field NAME=VALUE
+    size_t field_count;
+};
+
+#endif

@@ -1,0 +1,154 @@
+#include "run/checkpoint_state.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "run/checkpoint_files.h"
+
+#define PLACE(field)                                                                                         \
+    .key = #field, .offset = offsetof(struct loam_loop, field),                                              \
+    .real = _Generic(((struct loam_loop *)0)->field, int64_t                                                 \
+                     : false, double                                                                         \
+                     : true)
+#define FIELD(field)                                                                                         \
+    {                                                                                                        \
+        PLACE(field)                                                                                         \
+    }
+#define LATER(field)                                                                                         \
+    {                                                                                                        \
+        PLACE(field), .later = true                                                                          \
+    }
+
+static const struct {
+    const char *key;
+    size_t offset; // in struct loam_loop
+    bool real;     // double, null for what is not finite; else int64_t
+    bool later;    // states of earlier versions of loam do not have it: as if it were null, or 0
+} fields[] = {
+    FIELD(step),           FIELD(total_steps),      FIELD(updates),
+    FIELD(skipped),        FIELD(examples),         FIELD(tokens),
+    FIELD(loss_sum),       FIELD(eval_loss),        FIELD(eval_step),
+    FIELD(best_loss),      FIELD(best_step),        FIELD(worse_evaluations),
+    FIELD(last.loss),      FIELD(last.grad_norm),   FIELD(learning_rate),
+    FIELD(logged_step),    FIELD(logged_loss_sum),  FIELD(logged_updates),
+    FIELD(logged_tokens),  LATER(eval_exact_match), LATER(best_exact_match),
+    LATER(eval_f1),        LATER(best_f1),          LATER(unlabelled),
+    LATER(logged_skipped),
+};
+enum { FIELDS = sizeof fields / sizeof fields[0] };
+
+// Times count from the start of the process, which another one does not share: what is kept is how long ago.
+static const struct {
+    const char *key;
+    size_t offset;
+} times[] = {
+    {"seconds", offsetof(struct loam_loop, start)},
+    {"logged_seconds", offsetof(struct loam_loop, logged_seconds)},
+};
+enum { TIMES = sizeof times / sizeof times[0] };
+
+enum loam_status loam_checkpoint_state_peek(json_t **root, const char *directory, struct loam_error *error)
+{
+    char *path = loam_path_join(directory, LOAM_CHECKPOINT_STATE, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    *root = NULL;
+    enum loam_status status = loam_json_load(root, path, error);
+    if (status == LOAM_OK && !(json_is_integer(json_object_get(*root, "version")) &&
+                               json_is_string(json_object_get(*root, "loam"))))
+        status = loam_fail(error, LOAM_ERROR_FORMAT, "%s is not a state that loam has written", path);
+    free(path);
+    if (status != LOAM_OK) {
+        json_decref(*root);
+        *root = NULL;
+    }
+    return status;
+}
+
+enum loam_status loam_checkpoint_state_load(json_t **root, const char *directory, struct loam_error *error)
+{
+    LOAM_TRY(loam_checkpoint_state_peek(root, directory, error));
+    long long version = json_integer_value(json_object_get(*root, "version"));
+    if (version == LOAM_CHECKPOINT_VERSION) return LOAM_OK;
+    const char *maker = json_string_value(json_object_get(*root, "loam"));
+    enum loam_status status = loam_fail(
+        error, LOAM_ERROR_UNSUPPORTED,
+        "%s/%s is of version %lld, which loam %s has written, and this loam (%s) reads version %d: go on "
+        "with that one",
+        directory, LOAM_CHECKPOINT_STATE, version, maker, LOAM_VERSION, LOAM_CHECKPOINT_VERSION);
+    json_decref(*root);
+    *root = NULL;
+    return status;
+}
+
+static json_t *real(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *loam_checkpoint_state_format(const struct loam_loop *loop)
+{
+    const char *base = (const char *)loop;
+    double now = loam_clock_seconds();
+    json_t *state = json_object();
+    bool whole = state != NULL;
+    for (size_t i = 0; i < FIELDS && whole; i++) {
+        const void *field = base + fields[i].offset;
+        json_t *value = fields[i].real ? real(*(const double *)field) : json_integer(*(const int64_t *)field);
+        whole = json_object_set_new(state, fields[i].key, value) == 0;
+    }
+    for (size_t i = 0; i < TIMES && whole; i++)
+        whole = json_object_set_new(state, times[i].key,
+                                    real(now - *(const double *)(const void *)(base + times[i].offset))) == 0;
+    if (whole) return state;
+    json_decref(state);
+    return NULL;
+}
+
+static enum loam_status fail_key(const char *name, const char *key, struct loam_error *error)
+{
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s has no \"%s\"", name, key);
+}
+
+// So that no sum of counts overflows.
+static enum loam_status check_count(const char *name, const char *key, int64_t count,
+                                    struct loam_error *error)
+{
+    enum { BITS = 53 };
+    if (count >= -1 && count <= INT64_C(1) << BITS) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" is %lld, which cannot be", name, key,
+                     (long long)count);
+}
+
+enum loam_status loam_checkpoint_state_parse(struct loam_loop *loop, const json_t *state, const char *name,
+                                             struct loam_error *error)
+{
+    char *base = (char *)loop;
+    double now = loam_clock_seconds();
+    for (size_t i = 0; i < FIELDS; i++) {
+        const char *key = fields[i].key;
+        void *field = base + fields[i].offset;
+        if (json_object_get(state, key) == NULL && !fields[i].later) return fail_key(name, key, error);
+        if (fields[i].real) {
+            *(double *)field = NAN;
+            LOAM_TRY(loam_json_get_double(state, name, key, field, error));
+        } else if (fields[i].later && json_object_get(state, key) == NULL) {
+            *(int64_t *)field = 0;
+        } else {
+            if (!json_is_integer(json_object_get(state, key))) return fail_key(name, key, error);
+            LOAM_TRY(loam_json_get_int(state, name, key, field, error));
+            LOAM_TRY(check_count(name, key, *(const int64_t *)field, error));
+        }
+    }
+    for (size_t i = 0; i < TIMES; i++) {
+        double ago = NAN;
+        LOAM_TRY(loam_json_get_double(state, name, times[i].key, &ago, error));
+        if (!isfinite(ago)) return fail_key(name, times[i].key, error);
+        *(double *)(void *)(base + times[i].offset) = now - ago;
+    }
+    if (loop->step >= 1 && loop->updates >= 0 && loop->updates <= loop->step) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: step %lld with %lld updates cannot be", name,
+                     (long long)loop->step, (long long)loop->updates);
+}

@@ -1,0 +1,237 @@
+#include "run/job.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "model/config_text.h"
+
+// ---- checks ----
+
+static const char metric_option[] = "metric-for-best-model";
+
+static enum loam_status check_settings(const struct loam_train_settings *settings, struct loam_error *error)
+{
+    const struct {
+        const char *option;
+        double value;
+        bool ok;
+        const char *expected;
+    } rules[] = {
+        {"batch-size", (double)settings->batch_size,
+         settings->batch_size >= 1 && settings->batch_size <= 1 << 20, "1 to 1048576"},
+        {"gradient-accumulation-steps", (double)settings->accumulation,
+         settings->accumulation >= 1 && settings->accumulation <= 1 << 20, "1 to 1048576"},
+        {"learning-rate", settings->learning_rate,
+         isfinite(settings->learning_rate) && settings->learning_rate >= 0, "0 or more"},
+        {"weight-decay", settings->weight_decay,
+         isfinite(settings->weight_decay) && settings->weight_decay >= 0, "0 or more"},
+        {"adam-beta1", settings->adam_beta1, settings->adam_beta1 >= 0 && settings->adam_beta1 < 1,
+         "0 or more and less than 1"},
+        {"adam-beta2", settings->adam_beta2, settings->adam_beta2 >= 0 && settings->adam_beta2 < 1,
+         "0 or more and less than 1"},
+        {"adam-epsilon", settings->adam_epsilon,
+         isfinite(settings->adam_epsilon) && settings->adam_epsilon > 0, "above 0"},
+        {"max-grad-norm", settings->max_grad_norm,
+         isfinite(settings->max_grad_norm) && settings->max_grad_norm >= 0, "0 or more"},
+        {"warmup-steps", (double)settings->warmup_steps, settings->warmup_steps >= 0, "0 or more"},
+        {"warmup-ratio", settings->warmup_ratio, settings->warmup_ratio >= 0 && settings->warmup_ratio <= 1,
+         "0 to 1"},
+        {"num-train-epochs", settings->epochs, settings->max_steps > 0 || settings->epochs > 0, "above 0"},
+        {"eval-steps", (double)settings->eval_steps, settings->eval_steps >= 0, "0 or more"},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if (rules[i].ok) continue;
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--%s %g: expected %s", rules[i].option, rules[i].value,
+                         rules[i].expected);
+    }
+    const char *needs_evaluation = settings->load_best_at_end                     ? "load-best-at-end"
+                                   : settings->early_stopping_patience > 0        ? "early-stopping-patience"
+                                   : settings->best_metric != LOAM_BEST_EVAL_LOSS ? metric_option
+                                                                                  : NULL;
+    if (needs_evaluation != NULL && settings->eval_data == NULL)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--%s goes by the evaluations: it needs --eval-data",
+                         needs_evaluation);
+    if (settings->full && settings->adapter != NULL) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "--adapter %s with --method full: an adapter is trained with --method lora only",
+                         settings->adapter);
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status open_session(struct loam_train_job *job, struct loam_error *error)
+{
+    const struct loam_train_settings *settings = job->settings;
+    struct loam_session_options options = {
+        .model = settings->model,
+        .device = settings->device,
+        .threads = settings->threads,
+        .dtype = settings->dtype,
+        .prompt_template = settings->prompt_template,
+        .max_length = settings->max_length,
+        .batch_size = settings->batch_size * settings->accumulation,
+        .token_budget = settings->token_budget,
+        .without_text = settings->data == NULL,
+        .callbacks = job->callbacks,
+        .planning = job->planning,
+    };
+    return loam_session_open(&job->session, &options, error);
+}
+
+// Matches the targets on the model's names, before there are weights.
+static enum loam_status open_adapter(struct loam_train_job *job, struct loam_error *error)
+{
+    const struct loam_train_settings *settings = job->settings;
+    struct loam_model *model = job->session.model;
+    if (settings->full) return LOAM_OK;
+    LOAM_TRY(settings->adapter == NULL
+                 ? loam_adapter_create(&job->adapter, model, &settings->lora, &job->trainables, error)
+                 : loam_adapter_open(&job->adapter, model, settings->adapter, &job->trainables, error));
+    loam_adapter_warn(job->adapter, job->log);
+    return LOAM_OK;
+}
+
+static void log_dropouts(const struct loam_train_job *job)
+{
+    const struct loam_config *config = &job->session.model->config;
+    const char *const *keys = config->family->dropouts;
+    for (size_t i = 0; keys[i] != NULL; i++)
+        if (config->dropouts[i] != 0)
+            loam_log_write(
+                job->log, LOAM_LOG_WARNING,
+                "config.json: \"%s\" is %g: transformers drops out that part of the activations in "
+                "training; loam has only --lora-dropout",
+                keys[i], config->dropouts[i]);
+}
+
+static enum loam_status log_adapter(const struct loam_train_job *job, struct loam_error *error)
+{
+    if (job->adapter == NULL) return LOAM_OK;
+    struct loam_lora_settings lora = loam_adapter_settings(job->adapter);
+    char *targets = loam_adapter_targets(job->adapter, error);
+    if (targets == NULL) return LOAM_ERROR_MEMORY;
+    const char *from = job->settings->adapter;
+    loam_log_write(job->log, LOAM_LOG_INFO, "%s%s: r %d, alpha %g, dropout %g, target modules %s",
+                   from != NULL ? "going on from adapter " : "LoRA", from != NULL ? from : "", lora.rank,
+                   lora.alpha, lora.dropout, targets);
+    free(targets);
+    return LOAM_OK;
+}
+
+static enum loam_status open_data(struct loam_train_job *job, struct loam_error *error)
+{
+    const struct loam_train_settings *settings = job->settings;
+    if (settings->data == NULL) return LOAM_OK;
+    struct loam_session_data data = {.path = settings->data,
+                                     .loss_on = settings->loss_on,
+                                     .too_long = settings->too_long,
+                                     .skip_bad = settings->skip_bad,
+                                     .learnt = true};
+    LOAM_TRY(loam_session_dataset(&job->session, &data, &job->dataset, error));
+    LOAM_TRY(loam_order_init(&job->order, loam_dataset_count(job->dataset), (size_t)settings->batch_size,
+                             (size_t)settings->accumulation, settings->shuffle, settings->seed, error));
+    if (settings->eval_data == NULL) return LOAM_OK;
+    data.path = settings->eval_data;
+    data.learnt = false;
+    LOAM_TRY(loam_session_dataset(&job->session, &data, &job->eval_dataset, error));
+    if (settings->best_metric != LOAM_BEST_EXACT_MATCH) return LOAM_OK;
+    return loam_answers_check(&job->session, job->eval_dataset, metric_option, settings->eval_data,
+                              settings->max_new_tokens, error);
+}
+
+enum loam_status loam_train_job_open(struct loam_train_job *job, const struct loam_train_settings *settings,
+                                     const struct loam_callbacks *callbacks, struct loam_error *error)
+{
+    job->settings = settings;
+    job->callbacks = callbacks;
+    if (callbacks != NULL) job->log = &callbacks->log;
+    LOAM_TRY(check_settings(settings, error));
+    LOAM_TRY(open_session(job, error));
+    LOAM_TRY(open_adapter(job, error));
+    LOAM_TRY(open_data(job, error));
+    log_dropouts(job);
+    return log_adapter(job, error);
+}
+
+// ---- memory ----
+
+size_t loam_train_job_reading_bytes(const struct loam_train_job *job)
+{
+    size_t bytes = job->dataset != NULL ? loam_dataset_reading_bytes(job->dataset) : 0;
+    size_t eval = job->eval_dataset != NULL ? loam_dataset_reading_bytes(job->eval_dataset) : 0;
+    return eval > bytes ? eval : bytes;
+}
+
+static enum loam_status load(struct loam_train_job *job, struct loam_error *error)
+{
+    const struct loam_train_settings *settings = job->settings;
+    struct loam_session *session = &job->session;
+    LOAM_TRY(loam_session_load(session, settings->full, error));
+    if (settings->full) return loam_trainables_from_model(&job->trainables, session->model, error);
+    LOAM_TRY(loam_trainables_allocate(&job->trainables, session->device, error));
+    if (settings->adapter != NULL) return loam_adapter_fill(job->adapter, error);
+    return loam_adapter_start(job->adapter, settings->seed, error);
+}
+
+static enum loam_status allocate(struct loam_train_job *job, struct loam_error *error)
+{
+    const struct loam_train_settings *settings = job->settings;
+    struct loam_optimiser_settings optimiser = {
+        .beta1 = settings->adam_beta1,
+        .beta2 = settings->adam_beta2,
+        .epsilon = settings->adam_epsilon,
+        .weight_decay = settings->weight_decay,
+        .max_grad_norm = settings->max_grad_norm,
+    };
+    LOAM_TRY(loam_optimiser_init(&job->optimiser, &job->trainables, &optimiser, error));
+    // No more examples than there are: a batch larger than the data set is the data set.
+    size_t wanted = (size_t)settings->batch_size * (size_t)settings->accumulation;
+    size_t capacity = wanted < job->order.count ? wanted : job->order.count;
+    const int32_t budget = job->session.token_budget;
+    if (!job->planning) LOAM_TRY(loam_step_buffers_init(&job->buffers, capacity, budget, error));
+    struct loam_decoder_limits limits = {
+        .tokens = budget,
+        .sequences = loam_step_sequences(capacity, budget),
+        .train = true,
+        .checkpointing = settings->checkpointing,
+        .evaluate = settings->eval_data != NULL,
+    };
+    LOAM_TRY(loam_decoder_create(&job->decoder, job->session.model, job->session.device, &limits, error));
+    if (settings->best_metric != LOAM_BEST_EXACT_MATCH) return LOAM_OK;
+    return loam_answerer_create(&job->answerer, &job->session, settings->max_new_tokens, error);
+}
+
+enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_error *error)
+{
+    LOAM_TRY(load(job, error));
+    return allocate(job, error);
+}
+
+enum loam_status loam_train_job_save_model(const struct loam_train_job *job, const char *directory,
+                                           struct loam_error *error)
+{
+    const struct loam_session *session = &job->session;
+    LOAM_TRY(loam_config_rewrite(directory, &session->model->config, session->dtype, error));
+    return loam_model_save(session->model, session->dtype, directory, error);
+}
+
+void loam_train_job_drop_decoders(struct loam_train_job *job)
+{
+    loam_answerer_destroy(job->answerer);
+    loam_decoder_destroy(job->decoder);
+    job->answerer = NULL;
+    job->decoder = NULL;
+}
+
+void loam_train_job_close(struct loam_train_job *job)
+{
+    loam_step_buffers_deinit(&job->buffers);
+    loam_order_deinit(&job->order);
+    loam_optimiser_deinit(&job->optimiser);
+    loam_train_job_drop_decoders(job);
+    loam_adapter_destroy(job->adapter);
+    loam_trainables_deinit(&job->trainables);
+    loam_dataset_destroy(job->eval_dataset);
+    loam_dataset_destroy(job->dataset);
+    loam_session_close(&job->session);
+}

@@ -1,0 +1,45 @@
+// What a training step works with: model, adapter, examples, optimiser, decoder, opened, checked and given
+// their memory in the order of `loam train`. `loam bench` measures the steps of the very same.
+#ifndef LOAM_RUN_JOB_H
+#define LOAM_RUN_JOB_H
+
+#include "evaluate/answers.h"
+#include "run/order.h"
+#include "run/settings.h"
+#include "session/session.h"
+#include "train/step.h"
+
+struct loam_train_job {
+    const struct loam_train_settings *settings;
+    const struct loam_callbacks *callbacks; // may be NULL
+    const struct loam_log *log;             // theirs
+    bool planning; // set before it is opened: nothing is taken or read but the headers of the weights
+    struct loam_session session;
+    struct loam_dataset *dataset;
+    struct loam_dataset *eval_dataset; // NULL: none
+    struct loam_trainables trainables;
+    struct loam_adapter *adapter; // NULL: --method full
+    struct loam_decoder *decoder;
+    struct loam_answerer *answerer; // NULL: evaluations are of the loss alone
+    struct loam_optimiser optimiser;
+    struct loam_order order;
+    struct loam_step_buffers buffers;
+};
+
+// Checks all that can be checked without the weights. Without settings->data there is no text at all, and the
+// caller sets `order` before the weights are loaded. `job` is zeroed, and to be closed whatever comes of it.
+enum loam_status loam_train_job_open(struct loam_train_job *job, const struct loam_train_settings *settings,
+                                     const struct loam_callbacks *callbacks, struct loam_error *error);
+// Bytes that reading a record takes for the time, beyond what its data set keeps.
+size_t loam_train_job_reading_bytes(const struct loam_train_job *job);
+// The weights, and memory for everything that a step needs.
+enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_error *error);
+// --method full: model.safetensors in the dtype that is computed in, and its dtype and head in the copy of
+// the base's config.json in `directory`.
+enum loam_status loam_train_job_save_model(const struct loam_train_job *job, const char *directory,
+                                           struct loam_error *error);
+// After the last step: the memory of activations goes, before that for writing comes.
+void loam_train_job_drop_decoders(struct loam_train_job *job);
+void loam_train_job_close(struct loam_train_job *job);
+
+#endif

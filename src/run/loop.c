@@ -1,0 +1,508 @@
+#include "run/loop.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/event.h"
+#include "base/fault.h"
+#include "base/log.h"
+
+static const struct loam_log *log_of(const struct loam_loop *loop)
+{
+    return loop->callbacks != NULL ? &loop->callbacks->log : NULL;
+}
+
+// ---- reports ----
+
+// What costs next to nothing to know, so that every step can tell it.
+static struct loam_event place_of(const struct loam_loop *loop, enum loam_event_kind kind)
+{
+    struct loam_event event = loam_event_make(kind);
+    event.step = loop->step;
+    event.total_steps = loop->total_steps;
+    event.epoch = loop->step > 0 ? loam_order_epoch_after(loop->order, loop->step - 1) : 0;
+    event.seconds = loam_clock_seconds() - loop->start;
+    event.tokens = loop->tokens;
+    return event;
+}
+
+static struct loam_event event_of(const struct loam_loop *loop, enum loam_event_kind kind)
+{
+    struct loam_event event = place_of(loop, kind);
+    event.peak_rss = loam_peak_memory_bytes();
+    event.parameters = loop->parameters;
+    event.trainable_parameters = loop->trainable_parameters;
+    return event;
+}
+
+static enum loam_status send(const struct loam_loop *loop, const struct loam_event *event,
+                             struct loam_error *error)
+{
+    return loam_event_send(loop->callbacks, event, error);
+}
+
+// Every step. `updated`: it had labels.
+static enum loam_status report_progress(const struct loam_loop *loop, bool updated, struct loam_error *error)
+{
+    struct loam_event event = place_of(loop, LOAM_EVENT_PROGRESS);
+    event.activity = LOAM_ACTIVITY_TRAIN;
+    event.done = loop->step;
+    event.total = loop->total_steps;
+    event.loss = updated ? loop->last.loss : NAN;
+    event.grad_norm = updated ? loop->last.grad_norm : NAN;
+    event.learning_rate = loop->learning_rate;
+    return send(loop, &event, error);
+}
+
+// Says once that a file cannot be written, and when it can be again.
+static void tell(const struct loam_loop *loop, bool *failing, const struct loam_journal *journal,
+                 const struct loam_error *error)
+{
+    bool fails = error->status != LOAM_OK;
+    if (fails && !*failing)
+        loam_log_write(
+            log_of(loop), LOAM_LOG_WARNING,
+            "%s; training goes on, what is to be written stays in memory and is written when it can be",
+            error->message);
+    else if (*failing && !fails && journal->lost > 0)
+        loam_log_write(log_of(loop), LOAM_LOG_WARNING,
+                       "%s is being written again, but there was no room in memory for all of it",
+                       journal->path);
+    else if (*failing && !fails)
+        loam_log_write(log_of(loop), LOAM_LOG_INFO, "%s is being written again, nothing is missing",
+                       journal->path);
+    *failing = fails;
+}
+
+// A line of metrics.jsonl, and the same for TensorBoard.
+static void record(struct loam_loop *loop, const struct loam_metric *line, size_t count)
+{
+    struct loam_error error = {0};
+    (void)loam_metrics_write(loop->metrics, line, count, &error);
+    tell(loop, &loop->metrics_fail, &loop->metrics->journal, &error);
+    error = (struct loam_error){0};
+    (void)loam_tensorboard_scalars(loop->board, line, count, loop->step, &error);
+    tell(loop, &loop->board_fails, &loop->board->journal, &error);
+}
+
+static double per_second(double count, double seconds)
+{
+    return seconds > 0 ? count / seconds : NAN;
+}
+
+static enum loam_status report_step(struct loam_loop *loop, struct loam_error *error)
+{
+    double now = loam_clock_seconds();
+    struct loam_event event = event_of(loop, LOAM_EVENT_STEP);
+    event.loss = loop->logged_updates > 0               ? loop->logged_loss_sum / (double)loop->logged_updates
+                 : loop->skipped > loop->logged_skipped ? INFINITY
+                                                        : NAN;
+    event.grad_norm = loop->last.grad_norm;
+    event.learning_rate = loop->learning_rate;
+    event.tokens_per_second =
+        per_second((double)(loop->tokens - loop->logged_tokens), now - loop->logged_seconds);
+    loop->logged_loss_sum = 0;
+    loop->logged_updates = 0;
+    loop->logged_skipped = loop->skipped;
+    loop->logged_tokens = loop->tokens;
+    loop->logged_seconds = now;
+    // Also where the caller wants no more: what happened is on record.
+    enum loam_status status = send(loop, &event, error);
+    struct loam_metric line[] = {
+        {"loss", event.loss},
+        {"grad_norm", event.grad_norm},
+        {"learning_rate", event.learning_rate},
+        {"epoch", event.epoch},
+        {"num_input_tokens_seen", (double)event.tokens},
+        {"tokens_per_second", event.tokens_per_second},
+        {"step", (double)event.step},
+    };
+    record(loop, line, sizeof line / sizeof line[0]);
+    loop->logged_step = loop->step;
+    return status;
+}
+
+static enum loam_status report_evaluation(struct loam_loop *loop, const struct loam_evaluation *evaluation,
+                                          struct loam_error *error)
+{
+    struct loam_event event = event_of(loop, LOAM_EVENT_EVAL);
+    event.eval_exact_match = loop->eval_exact_match;
+    event.eval_f1 = loop->eval_f1;
+    event.eval_loss = evaluation->loss;
+    event.tokens_per_second = per_second((double)evaluation->tokens, evaluation->seconds);
+    enum loam_status status = send(loop, &event, error);
+    struct loam_metric line[] = {
+        {"eval_loss", evaluation->loss},
+        {"eval_perplexity", evaluation->perplexity},
+        {"eval_exact_match", event.eval_exact_match},
+        {"eval_f1", event.eval_f1},
+        {"eval_runtime", evaluation->seconds},
+        {"eval_samples_per_second", per_second((double)evaluation->examples, evaluation->seconds)},
+        {"eval_tokens_per_second", event.tokens_per_second},
+        {"epoch", event.epoch},
+        {"step", (double)event.step},
+    };
+    record(loop, line, sizeof line / sizeof line[0]);
+    loop->eval_step = loop->step;
+    return status;
+}
+
+void loam_loop_end(struct loam_loop *loop)
+{
+    struct loam_event event = event_of(loop, LOAM_EVENT_END);
+    loop->metrics_before_end = loam_journal_size(&loop->metrics->journal);
+    loop->board_before_end = loam_journal_size(&loop->board->journal);
+    loop->seconds = event.seconds;
+    event.loss = loop->loss_sum / (double)loop->updates;
+    event.eval_loss = loop->eval_loss;
+    event.eval_exact_match = loop->eval_exact_match;
+    event.eval_f1 = loop->eval_f1;
+    event.tokens_per_second = per_second((double)loop->tokens, loop->seconds);
+    (void)send(loop, &event, NULL); // what was learnt is saved whatever the caller says now
+    struct loam_metric line[] = {
+        {"train_loss", event.loss},
+        {"train_runtime", event.seconds},
+        {"train_samples_per_second", per_second((double)loop->examples, event.seconds)},
+        {"train_steps_per_second", per_second((double)loop->step, event.seconds)},
+        {"train_tokens_per_second", event.tokens_per_second},
+        {"num_input_tokens_seen", (double)event.tokens},
+        {"peak_memory_bytes", (double)event.peak_rss},
+        {"parameters", (double)event.parameters},
+        {"trainable_parameters", (double)event.trainable_parameters},
+        {"epoch", event.epoch},
+        {"step", (double)event.step},
+    };
+    record(loop, line, sizeof line / sizeof line[0]);
+}
+
+// ---- evaluation ----
+
+// Equal is no better, as with transformers' Trainer, and what is not finite never is. A best one from before
+// the metric was changed (--allow-change) may have no exact match, and then anything is better.
+static bool is_better(const struct loam_loop *loop)
+{
+    bool by_answers = loop->settings->best_metric == LOAM_BEST_EXACT_MATCH;
+    if (!isfinite(loop->eval_loss) || (by_answers && isnan(loop->eval_exact_match))) return false;
+    if (loop->best_step < 0) return true;
+    if (by_answers) return isnan(loop->best_exact_match) || loop->eval_exact_match > loop->best_exact_match;
+    return loop->eval_loss < loop->best_loss;
+}
+
+const char *loam_loop_best(const struct loam_loop *loop, char text[LOAM_BEST_SIZE])
+{
+    if (loop->settings->best_metric == LOAM_BEST_EXACT_MATCH)
+        snprintf(text, LOAM_BEST_SIZE, "an exact match of %.2f %%", loop->best_exact_match);
+    else
+        snprintf(text, LOAM_BEST_SIZE, "an evaluation loss of %.4f", loop->best_loss);
+    return text;
+}
+
+static void compare_with_best(struct loam_loop *loop)
+{
+    if (is_better(loop)) {
+        loop->best_loss = loop->eval_loss;
+        loop->best_exact_match = loop->eval_exact_match;
+        loop->best_f1 = loop->eval_f1;
+        loop->best_step = loop->step;
+        loop->worse_evaluations = 0;
+    } else if (loop->best_step >= 0) {
+        loop->worse_evaluations++;
+    }
+}
+
+static enum loam_status measure(struct loam_loop *loop, struct loam_evaluate_result *result,
+                                struct loam_error *error)
+{
+    LOAM_TRY(loam_evaluate_loss(loop->decoder, loop->eval_dataset, 0, &loop->buffers->batch,
+                                &loop->buffers->examples[0], loop->callbacks, &result->loss, error));
+    if (loop->answerer == NULL) return LOAM_OK;
+    return loam_answerer_score(loop->answerer, loop->eval_dataset, 0, result, error);
+}
+
+static bool may_skip(const struct loam_loop *loop, enum loam_status status)
+{
+    return status == LOAM_ERROR_NUMERIC && loop->settings->on_nonfinite == LOAM_NONFINITE_SKIP;
+}
+
+static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *error)
+{
+    double start = loam_clock_seconds();
+    struct loam_evaluate_result result = {.overall = {.exact = NAN, .f1 = NAN}};
+    struct loam_error failure = {0};
+    enum loam_status status = measure(loop, &result, &failure);
+    if (loam_fault_met()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
+    if (may_skip(loop, status))
+        loam_log_write(log_of(loop), LOAM_LOG_WARNING,
+                       "step %lld: %s; it is not the best, and the run goes on", (long long)loop->step,
+                       failure.message);
+    else if (status != LOAM_OK)
+        return loam_fail(error, status, "%s", failure.message);
+    loop->eval_loss = result.loss.loss;
+    loop->eval_exact_match = result.overall.exact;
+    loop->eval_f1 = result.overall.f1;
+    compare_with_best(loop);
+    loop->logged_seconds += loam_clock_seconds() - start;
+    return report_evaluation(loop, &result.loss, error);
+}
+
+static bool is_early(const struct loam_loop *loop)
+{
+    int64_t patience = loop->settings->early_stopping_patience;
+    return patience > 0 && loop->worse_evaluations >= patience;
+}
+
+// ---- steps ----
+
+static enum loam_status skip_step(struct loam_loop *loop, struct loam_error *error)
+{
+    loop->step++;
+    return report_progress(loop, false, error);
+}
+
+// The number of such steps is told at the end: the data is at fault, and training cannot change it.
+static enum loam_status skip_unlabelled(struct loam_loop *loop, struct loam_error *error)
+{
+    loop->unlabelled++;
+    return skip_step(loop, error);
+}
+
+// The first of several in a row is told at once, the number of all at the end.
+static enum loam_status skip_nonfinite(struct loam_loop *loop, const char *why, struct loam_error *error)
+{
+    if (!loop->told_skipped)
+        loam_log_write(log_of(loop), LOAM_LOG_WARNING, "%s; skipped; others like it are counted at the end",
+                       why);
+    loop->skipped++;
+    loop->told_skipped = true;
+    return skip_step(loop, error);
+}
+
+static enum loam_status run_step(struct loam_loop *loop, struct loam_error *error)
+{
+    size_t count;
+    const uint32_t *indices = loam_order_step(loop->order, loop->step, &count);
+    LOAM_TRY(loam_step_collect(loop->buffers, loop->dataset, indices, count, error));
+    loop->learning_rate = loam_schedule_rate(&loop->schedule, loop->step);
+    if (loop->buffers->labels.count == 0) return skip_unlabelled(loop, error);
+    struct loam_error failure = {0};
+    enum loam_status status =
+        loam_step_run(loop->buffers, loop->decoder, loop->optimiser, loop->learning_rate, loop->step,
+                      loop->settings->seed, &loop->last, &failure);
+    if (may_skip(loop, status)) return skip_nonfinite(loop, failure.message, error);
+    if (status != LOAM_OK) return loam_fail(error, status, "%s", failure.message);
+    loop->told_skipped = false;
+    loop->step++;
+    loop->updates++;
+    loop->diverged = false;
+    loop->examples += (int64_t)loop->buffers->count;
+    loop->tokens += loop->buffers->tokens;
+    loop->loss_sum += loop->last.loss;
+    loop->logged_loss_sum += loop->last.loss;
+    loop->logged_updates++;
+    return report_progress(loop, true, error);
+}
+
+static bool is_due(const struct loam_loop *loop, int64_t every)
+{
+    return (every > 0 && loop->step % every == 0) || loop->step == loop->total_steps;
+}
+
+// What the step that is done still owes: a run that was stopped in it did not come to all of it.
+static enum loam_status report_due(struct loam_loop *loop, struct loam_error *error)
+{
+    if (is_due(loop, loop->settings->logging_steps) && loop->logged_step != loop->step)
+        LOAM_TRY(report_step(loop, error));
+    if (loop->eval_dataset != NULL && is_due(loop, loop->settings->eval_steps) &&
+        loop->eval_step != loop->step)
+        LOAM_TRY(evaluate(loop, error));
+    return LOAM_OK;
+}
+
+// ---- checkpoints ----
+
+static enum loam_status save(struct loam_loop *loop, struct loam_error *error)
+{
+    if (loop->saver.save == NULL) return LOAM_OK;
+    LOAM_TRY(loop->saver.save(loop->saver.user, loop, error));
+    loop->saved = loop->step;
+    return LOAM_OK;
+}
+
+// A checkpoint that cannot be written, for want of space say, is no reason to give up what was learnt.
+static void save_due(struct loam_loop *loop)
+{
+    const struct loam_train_settings *settings = loop->settings;
+    bool best = settings->load_best_at_end && loop->best_step == loop->step;
+    bool due = settings->save_steps > 0 && (is_due(loop, settings->save_steps) || is_early(loop));
+    if ((!best && !due) || loop->saved == loop->step) return;
+    struct loam_error error = {0};
+    if (save(loop, &error) != LOAM_OK)
+        loam_log_write(
+            log_of(loop), LOAM_LOG_WARNING,
+            "no checkpoint of step %lld: %s; training goes on, and the next one is tried when it is due",
+            (long long)loop->step, error.message);
+}
+
+// `error` says that it was stopped, then at which step (an evaluation does not know), and what became of it.
+static enum loam_status save_stopped(struct loam_loop *loop, struct loam_error *error)
+{
+    struct loam_error failure = {0};
+    char stopped[64];
+    if (loop->step == 0) return LOAM_ERROR_STOPPED;
+    snprintf(stopped, sizeof stopped, "stopped at step %lld of %lld", (long long)loop->step,
+             (long long)loop->total_steps);
+    if (loop->saved != loop->step && save(loop, &failure) != LOAM_OK)
+        return loam_fail(error, LOAM_ERROR_STOPPED, "%s, and not saved: %s", stopped, failure.message);
+    if (loop->saver.save == NULL) return loam_fail(error, LOAM_ERROR_STOPPED, "%s", stopped);
+    return loam_fail(error, LOAM_ERROR_STOPPED,
+                     "%s, saved in %s/checkpoint-%lld; --resume goes on from there", stopped,
+                     loop->settings->out, (long long)loop->step);
+}
+
+// Values that are not finite are of no use to anybody, and as the newest checkpoint in the way of those
+// before.
+static enum loam_status save_finite(struct loam_loop *loop, struct loam_error *error)
+{
+    double norm = 0;
+    LOAM_TRY(loam_optimiser_value_norm(loop->optimiser, &norm, error));
+    if (!isfinite(norm)) return loam_fail(error, LOAM_ERROR_NUMERIC, "not all trained values are finite");
+    return loop->saved == loop->step ? LOAM_OK : save(loop, error);
+}
+
+// `error` says what was not finite; the steps before it are done and stay so. What follows from the saved
+// values is the same whatever the rate: only to leave it out helps, or to take another way to it.
+static enum loam_status save_diverged(struct loam_loop *loop, struct loam_error *error)
+{
+    struct loam_error failure = {0}, reason = *error;
+    int64_t before = loop->saved;
+    if (loop->step == 0 || loop->saver.save == NULL) return reason.status;
+    loop->diverged = true;
+    if (save_finite(loop, &failure) == LOAM_OK)
+        return loam_fail(
+            error, reason.status,
+            "%s; step %lld is saved in %s/checkpoint-%lld: --resume --allow-change goes on from "
+            "there with --on-nonfinite skip, or from an earlier one with a lower --learning-rate",
+            reason.message, (long long)loop->step, loop->settings->out, (long long)loop->step);
+    if (before < 0 || before == loop->step)
+        return loam_fail(error, reason.status, "%s; not saved: %s", reason.message, failure.message);
+    return loam_fail(error, reason.status,
+                     "%s; not saved: %s; --resume --allow-change goes on from step %lld with a lower "
+                     "--learning-rate",
+                     reason.message, failure.message, (long long)before);
+}
+
+// An update that failed may have changed some of the values: they are of no step.
+static enum loam_status save_untorn(struct loam_loop *loop, struct loam_error *error)
+{
+    if (loop->optimiser->step != loop->updates)
+        return loam_fail(error, LOAM_ERROR_INTERNAL, "the update of step %lld is not complete",
+                         (long long)loop->step + 1);
+    return loop->saved == loop->step ? LOAM_OK : save(loop, error);
+}
+
+// An input that cannot be read any more, an evaluation that fails, memory that is refused: the steps before
+// it are done and stay so.
+static enum loam_status save_failed(struct loam_loop *loop, struct loam_error *error)
+{
+    enum { REASON = 600 }; // bytes, so that the rest has room
+    struct loam_error failure = {0}, reason = *error;
+    int64_t before = loop->saved;
+    if (loop->step == 0 || loop->saver.save == NULL) return reason.status;
+    if (save_untorn(loop, &failure) == LOAM_OK)
+        return loam_fail(
+            error, reason.status,
+            "%.*s; step %lld of %lld is saved in %s/checkpoint-%lld: --resume goes on from there", REASON,
+            reason.message, (long long)loop->step, (long long)loop->total_steps, loop->settings->out,
+            (long long)loop->step);
+    if (before < 0)
+        return loam_fail(error, reason.status, "%.*s; %lld steps are not saved: %s", REASON, reason.message,
+                         (long long)loop->step, failure.message);
+    return loam_fail(error, reason.status, "%.*s; not saved: %s; --resume goes on from step %lld", REASON,
+                     reason.message, failure.message, (long long)before);
+}
+
+// ---- the run ----
+
+static enum loam_status run_steps(struct loam_loop *loop, struct loam_error *error)
+{
+    struct loam_event start = event_of(loop, LOAM_EVENT_START);
+    LOAM_TRY(send(loop, &start, error));
+    if (loop->step > 0) LOAM_TRY(report_due(loop, error));
+    while (loop->step < loop->total_steps && !is_early(loop)) {
+        LOAM_TRY(run_step(loop, error));
+        LOAM_TRY(report_due(loop, error));
+        save_due(loop);
+    }
+    return LOAM_OK;
+}
+
+// The same where a file of the model is cut short on the way: the weights may be used where they are mapped.
+static enum loam_status run_readable(struct loam_loop *loop, struct loam_error *error)
+{
+    loam_fault_tolerate(true);
+    enum loam_status status = run_steps(loop, error);
+    loam_fault_tolerate(false);
+    if (!loam_fault_met()) return status;
+    return loam_fail(error, LOAM_ERROR_IO,
+                     "%s cannot be read any more: a file in it was cut short, or its disk fails; make it "
+                     "whole, then --allow-change lets --resume take it",
+                     loop->settings->model);
+}
+
+void loam_loop_begin(struct loam_loop *loop)
+{
+    loop->start = loop->logged_seconds = loam_clock_seconds();
+    loop->eval_loss = loop->eval_exact_match = loop->eval_f1 = loop->last.grad_norm = NAN;
+    loop->best_loss = loop->best_exact_match = loop->best_f1 = NAN;
+    loop->eval_step = loop->best_step = loop->saved = -1;
+    loop->metrics_before_end = loop->board_before_end = -1;
+}
+
+enum loam_status loam_loop_rehearse(struct loam_loop *loop, struct loam_error *error)
+{
+    if (loop->eval_dataset == NULL) return LOAM_OK;
+    LOAM_TRY(loam_evaluate_rehearse(loop->decoder, loop->eval_dataset, &loop->buffers->batch,
+                                    &loop->buffers->examples[0], error));
+    if (loop->answerer == NULL) return LOAM_OK;
+    return loam_answerer_rehearse(loop->answerer, loop->eval_dataset, error);
+}
+
+enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
+{
+    enum loam_status status = run_readable(loop, error);
+    if (status == LOAM_ERROR_STOPPED) return save_stopped(loop, error);
+    if (status == LOAM_ERROR_NUMERIC) return save_diverged(loop, error);
+    if (status != LOAM_OK) return save_failed(loop, error);
+    if (loop->skipped > 0)
+        loam_log_write(log_of(loop), LOAM_LOG_WARNING,
+                       "%lld of %lld steps were skipped: their loss or gradient was not finite",
+                       (long long)loop->skipped, (long long)loop->step);
+    if (loop->unlabelled > 0 && loop->updates > 0)
+        loam_log_write(log_of(loop), LOAM_LOG_WARNING,
+                       "%lld of %lld steps were skipped: their examples have no label that counts, being too "
+                       "short (fewer than two tokens) or too long for --max-length",
+                       (long long)loop->unlabelled, (long long)loop->step);
+    if (loop->updates == 0 && loop->skipped > 0)
+        return loam_fail(
+            error, LOAM_ERROR_NUMERIC,
+            "no step had a finite loss and gradient: is the model, or the adapter that it goes on "
+            "from, damaged?%s",
+            loam_decoder_is_f32(loop->decoder) ? "" : " else try --dtype f32");
+    if (loop->updates == 0) {
+        return loam_fail(
+            error, LOAM_ERROR_ARGUMENT,
+            "%s: no example has a label that counts: all are empty, or too long for --max-length",
+            loop->settings->data);
+    }
+    if (is_early(loop) && loop->step < loop->total_steps) {
+        char best[LOAM_BEST_SIZE];
+        loam_log_write(log_of(loop), LOAM_LOG_INFO,
+                       "ended early at step %lld of %lld: %lld evaluations in a row were no better than that "
+                       "of step %lld, with %s",
+                       (long long)loop->step, (long long)loop->total_steps,
+                       (long long)loop->worse_evaluations, (long long)loop->best_step,
+                       loam_loop_best(loop, best));
+    }
+    return LOAM_OK;
+}

@@ -1,0 +1,12 @@
+// Names from outside in a model card.
+#ifndef LOAM_RUN_MARKDOWN_H
+#define LOAM_RUN_MARKDOWN_H
+
+#include "base/bytes.h"
+
+// Appends `text` as a code span that shows it as it is, whatever it holds: one line, no markup and no HTML of
+// its own, and within a table no new cell.
+enum loam_status loam_markdown_code(struct loam_bytes *out, const char *text, bool in_table,
+                                    struct loam_error *error);
+
+#endif

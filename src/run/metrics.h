@@ -1,0 +1,30 @@
+// metrics.jsonl: one JSON object a line, under the names of transformers' Trainer; and what a process says of
+// itself.
+#ifndef LOAM_RUN_METRICS_H
+#define LOAM_RUN_METRICS_H
+
+#include "io/journal.h"
+
+struct loam_metric {
+    const char *name;
+    double value; // left out of the line when it is not finite
+};
+
+// The file is made by the first line: a run that fails before it leaves nothing, and one that fails later
+// leaves what it knew. A line that cannot be written is kept (io/journal.h).
+struct loam_metrics {
+    struct loam_journal journal;
+};
+
+enum loam_status loam_metrics_open(struct loam_metrics *metrics, const char *path, struct loam_error *error);
+void loam_metrics_close(struct loam_metrics *metrics); // harmless on a zeroed one
+enum loam_status loam_metrics_write(struct loam_metrics *metrics, const struct loam_metric *line,
+                                    size_t count, struct loam_error *error);
+
+// Before the first line: those in the file `saved` are what the file begins with, whatever it holds now.
+enum loam_status loam_metrics_resume(struct loam_metrics *metrics, const char *saved,
+                                     struct loam_error *error);
+
+int64_t loam_peak_memory_bytes(void); // the most that this process had in memory; 0: not known
+
+#endif

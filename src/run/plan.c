@@ -1,0 +1,256 @@
+#include "run/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/machine.h"
+
+// What a process takes beyond its arenas after its examples are open, where it was measured
+// (docs/PERFORMANCE.md): code and tables of the libraries that the first step touches, the products that the
+// matrix library makes for the shapes of a run and the blocks that it packs, stacks of threads.
+enum { PROCESS_GROWTH = 12 << 20, THREAD_GROWTH = 4 << 20 };
+
+// Of an entry of a tokenizer's vocabulary, with its merge.
+enum { TOKENIZER_ENTRY = 120 };
+
+// Opens the tokenizer where there is one; else adds what one of that vocabulary takes.
+static enum loam_status open_tokenizer(const struct loam_session *session, struct loam_tokenizer **tokenizer,
+                                       size_t *estimate, struct loam_error *error)
+{
+    char *path = loam_path_join(session->directory, "tokenizer.json", error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = LOAM_OK;
+    if (loam_file_exists(path))
+        status = loam_tokenizer_load(tokenizer, path, error);
+    else
+        *estimate = TOKENIZER_ENTRY * (size_t)session->model->config.vocabulary;
+    free(path);
+    return status;
+}
+
+// What the process has in memory once its examples are open, and what reading one of them takes temporarily.
+static size_t process_bytes(const struct loam_train_job *job)
+{
+    return loam_machine_memory("").resident + loam_train_job_reading_bytes(job);
+}
+
+enum loam_status loam_plan_process(const struct loam_train_settings *settings, size_t *process,
+                                   size_t *examples, struct loam_error *error)
+{
+    struct loam_train_job job = {0};
+    struct loam_tokenizer *tokenizer = NULL;
+    size_t estimate = 0;
+    enum loam_status status = loam_train_job_open(&job, settings, NULL, error);
+    if (status == LOAM_OK && settings->data == NULL)
+        status = open_tokenizer(&job.session, &tokenizer, &estimate, error);
+    *process = process_bytes(&job) + estimate;
+    *examples = job.order.count;
+    loam_tokenizer_destroy(tokenizer);
+    loam_train_job_close(&job);
+    return status;
+}
+
+static void measure(struct loam_plan *plan, const struct loam_train_job *job)
+{
+    const struct loam_model *model = job->session.model;
+    const struct loam_trainables *set = &job->trainables;
+    struct loam_decoder_bytes decoder = loam_decoder_bytes(job->decoder), answerer = {0};
+    if (job->answerer != NULL) answerer = loam_answerer_bytes(job->answerer);
+    plan->weights_mapped = model->mapped_bytes;
+    plan->weights_converted = model->arena.capacity;
+    plan->gradients = loam_tensor_bytes(&set->gradients);
+    plan->optimiser = 2 * plan->gradients;
+    plan->trained = set->arena.capacity - plan->gradients - plan->optimiser;
+    plan->activations = decoder.step + answerer.step + answerer.cache;
+    plan->scratch = decoder.scratch + answerer.scratch + job->optimiser.arena.capacity +
+                    job->optimiser.stream.scratch.capacity;
+    plan->dtype = job->session.dtype;
+    plan->max_length = job->session.max_length;
+    plan->token_budget = job->session.token_budget;
+    int threads = job->session.device->threads;
+    plan->process += PROCESS_GROWTH + (size_t)threads * THREAD_GROWTH;
+    plan->peak = plan->weights_mapped + plan->weights_converted + plan->trained + plan->gradients +
+                 plan->optimiser + plan->activations + plan->scratch + plan->process;
+}
+
+static enum loam_status open_and_load(struct loam_train_job *job, const struct loam_train_settings *settings,
+                                      size_t examples, struct loam_error *error)
+{
+    size_t batch = (size_t)settings->batch_size * (size_t)settings->accumulation;
+    LOAM_TRY(loam_train_job_open(job, settings, NULL, error));
+    job->order.count = examples > 0 ? examples : batch;
+    return loam_train_job_load(job, error);
+}
+
+enum loam_status loam_plan_make(struct loam_plan *plan, const struct loam_train_settings *settings,
+                                size_t process, size_t examples, struct loam_error *error)
+{
+    struct loam_train_settings without_text = *settings;
+    without_text.data = NULL;
+    struct loam_train_job job = {.planning = true};
+    *plan = (struct loam_plan){
+        .process = process, .checkpointing = settings->checkpointing, .full = settings->full};
+    enum loam_status status = open_and_load(&job, &without_text, examples, error);
+    if (status == LOAM_OK) measure(plan, &job);
+    loam_train_job_close(&job);
+    return status;
+}
+
+// ---- advice ----
+
+enum { PROCESS_VARIES = 4 << 20 }; // from one run to the next: advice that is followed fits
+
+static const char *const level_names[] = {
+    [LOAM_CHECKPOINT_NONE] = "none", [LOAM_CHECKPOINT_MLP] = "mlp", [LOAM_CHECKPOINT_BLOCK] = "block"};
+
+// The options in which `changed` differs from the run that was asked for.
+static void describe(const struct loam_plan *asked, const struct loam_train_settings *settings,
+                     const struct loam_train_settings *changed, char *text, size_t size)
+{
+    char length[32], budget[32];
+    snprintf(length, sizeof length, "%lld", (long long)changed->max_length);
+    snprintf(budget, sizeof budget, "%lld", (long long)changed->token_budget);
+    const struct {
+        bool differs;
+        const char *option;
+        const char *value;
+    } options[] = {
+        {changed->full != settings->full, "--method", "lora"},
+        {changed->max_length != asked->max_length, "--max-length", length},
+        {changed->token_budget != asked->token_budget, "--token-budget", budget},
+        {changed->dtype != asked->dtype, "--dtype", "bf16"},
+        {changed->checkpointing != settings->checkpointing, "--gradient-checkpointing",
+         level_names[changed->checkpointing]},
+    };
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        if (!options[i].differs) continue;
+        int wrote = snprintf(text + used, size - used, "%s%s %s", used > 0 ? " " : "", options[i].option,
+                             options[i].value);
+        used += (size_t)wrote;
+    }
+}
+
+struct search {
+    const struct loam_train_settings *settings;
+    const struct loam_plan *asked;
+    size_t process, examples, limit;
+    struct loam_plan_advice *advice;
+};
+
+// Plans one change; it is the advice when it fits, or is the smallest so far.
+static enum loam_status try_change(struct search *search, const struct loam_train_settings *changed,
+                                   struct loam_error *error)
+{
+    struct loam_plan_advice *advice = search->advice;
+    struct loam_plan plan;
+    LOAM_TRY(loam_plan_make(&plan, changed, search->process, search->examples, error));
+    if (plan.peak >= advice->plan.peak) return LOAM_OK;
+    advice->plan = plan;
+    advice->found = plan.peak + PROCESS_VARIES <= search->limit;
+    describe(search->asked, search->settings, changed, advice->options, sizeof advice->options);
+    return LOAM_OK;
+}
+
+// Every level of checkpointing from the run's own on, each with its token budget and with one example's.
+static enum loam_status try_levels(struct search *search, struct loam_train_settings changed,
+                                   struct loam_error *error)
+{
+    const int32_t budgets[] = {search->asked->token_budget, (int32_t)changed.max_length};
+    for (unsigned level = search->settings->checkpointing; level <= LOAM_CHECKPOINT_BLOCK; level++) {
+        changed.checkpointing = (enum loam_checkpointing)level;
+        for (size_t i = 0; i < 2 && !search->advice->found; i++) {
+            changed.token_budget = budgets[i];
+            LOAM_TRY(try_change(search, &changed, error));
+        }
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status try_dtypes(struct search *search, struct loam_train_settings changed,
+                                   struct loam_error *error)
+{
+    if (!search->advice->found) LOAM_TRY(try_levels(search, changed, error));
+    if (search->advice->found || changed.dtype == LOAM_BF16) return LOAM_OK;
+    changed.dtype = LOAM_BF16;
+    return try_levels(search, changed, error);
+}
+
+enum loam_status loam_plan_advise(struct loam_plan_advice *advice, const struct loam_train_settings *settings,
+                                  size_t process, size_t examples, size_t limit, struct loam_error *error)
+{
+    enum { SHORTEST = 128 };
+    struct loam_plan asked;
+    *advice = (struct loam_plan_advice){0};
+    LOAM_TRY(loam_plan_make(&asked, settings, process, examples, error));
+    advice->plan = asked;
+    struct search search = {settings, &asked, process, examples, limit, advice};
+    struct loam_train_settings changed = *settings;
+    changed.dtype = asked.dtype;
+    for (changed.max_length = asked.max_length;; changed.max_length /= 2) {
+        LOAM_TRY(try_dtypes(&search, changed, error));
+        if (advice->found || changed.max_length / 2 < SHORTEST) break;
+    }
+    if (advice->found || !settings->full) return LOAM_OK;
+    changed.full = false;
+    changed.max_length = asked.max_length;
+    return try_dtypes(&search, changed, error);
+}
+
+// ---- before a run ----
+
+struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *settings)
+{
+    struct loam_machine_memory memory = loam_machine_memory("");
+    struct loam_plan_limit limit = {.bytes = SIZE_MAX, .by = memory.by, .resident = memory.resident};
+    if (settings->memory_limit > 0) {
+        limit.by = "--memory-limit";
+        if (settings->memory_limit < INT64_MAX) limit.bytes = (size_t)settings->memory_limit;
+    } else if (memory.available < SIZE_MAX - memory.resident) {
+        limit.bytes = memory.available + memory.resident;
+    }
+    return limit;
+}
+
+static double gibi(size_t bytes)
+{
+    return (double)bytes / (1 << 30);
+}
+
+static enum loam_status refuse(const struct loam_train_job *job, const struct loam_plan *plan, size_t process,
+                               const struct loam_plan_limit *limit, struct loam_error *error)
+{
+    struct loam_plan_advice advice;
+    LOAM_TRY(loam_plan_advise(&advice, job->settings, process, job->order.count, limit->bytes, error));
+    const char *way_out = "--memory-limit none starts it all the same";
+    if (advice.found)
+        return loam_fail(error, LOAM_ERROR_MEMORY,
+                         "this run needs %.2f GiB of memory, and %s allows %.2f; with %s it needs %.2f (%s)",
+                         gibi(plan->peak), limit->by, gibi(limit->bytes), advice.options,
+                         gibi(advice.plan.peak), way_out);
+    return loam_fail(error, LOAM_ERROR_MEMORY,
+                     "this run needs %.2f GiB of memory, and %s allows %.2f; no option makes it fit, the "
+                     "least is %.2f%s%s (%s)",
+                     gibi(plan->peak), limit->by, gibi(limit->bytes), gibi(advice.plan.peak),
+                     advice.options[0] != '\0' ? " with " : "", advice.options, way_out);
+}
+
+enum loam_status loam_plan_check(const struct loam_train_job *job, struct loam_error *error)
+{
+    struct loam_plan plan;
+    struct loam_plan_limit limit = loam_plan_limit(job->settings);
+    size_t process = process_bytes(job);
+    LOAM_TRY(loam_plan_make(&plan, job->settings, process, job->order.count, error));
+    loam_log_write(job->log, LOAM_LOG_INFO,
+                   "memory: %.2f GiB at most (weights %.2f, training %.2f, activations of %d tokens %.2f, "
+                   "the rest %.2f)",
+                   gibi(plan.peak), gibi(plan.weights_mapped + plan.weights_converted),
+                   gibi(plan.trained + plan.gradients + plan.optimiser), plan.token_budget,
+                   gibi(plan.activations), gibi(plan.scratch + plan.process));
+    if (plan.peak <= limit.bytes) return LOAM_OK;
+    return refuse(job, &plan, process, &limit, error);
+}

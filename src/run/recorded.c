@@ -1,0 +1,334 @@
+#include "run/recorded.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/decimal.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "io/digest.h"
+#include "io/safetensors.h"
+#include "train/schedule.h"
+
+static enum loam_status set(json_t *options, const char *name, json_t *value, struct loam_error *error)
+{
+    if (json_object_set_new(options, name, value) == 0) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: the options of the run");
+}
+
+static enum loam_status set_number(json_t *options, const char *name, double value, struct loam_error *error)
+{
+    char text[LOAM_DECIMAL_SIZE];
+    loam_decimal(value, text);
+    return set(options, name, json_string(text), error);
+}
+
+// ---- files ----
+
+static json_t *named_sum(const char *path, const char *sum)
+{
+    bool sayable = loam_utf8_check(path, strlen(path)) == strlen(path);
+    return json_pack("{s:s, s:s}", "path", sayable ? path : "(a name that is not UTF-8)", "sha256", sum);
+}
+
+static enum loam_status sum_file(const char *path, char sum[LOAM_DIGEST_SIZE], struct loam_error *error)
+{
+    struct stat about;
+    if (stat(path, &about) != 0) return loam_fail(error, LOAM_ERROR_IO, "cannot read %s", path);
+    return loam_digest_file(path, LOAM_DIGEST_SHA256, about.st_size, sum, error);
+}
+
+static enum loam_status set_file(json_t *options, const char *name, const char *path,
+                                 struct loam_error *error)
+{
+    char sum[LOAM_DIGEST_SIZE];
+    LOAM_TRY(sum_file(path, sum, error));
+    return set(options, name, named_sum(path, sum), error);
+}
+
+static enum loam_status add_files(struct loam_digest *digest, const char *directory,
+                                  const char *const names[2], struct loam_error *error)
+{
+    char sum[LOAM_DIGEST_SIZE];
+    for (size_t i = 0; i < 2; i++) {
+        char *path = loam_path_join(directory, names[i], error);
+        if (path == NULL) return LOAM_ERROR_MEMORY;
+        enum loam_status status = sum_file(path, sum, error);
+        free(path);
+        if (status == LOAM_OK) status = loam_digest_update(digest, sum, sizeof sum, error);
+        if (status != LOAM_OK) return status;
+    }
+    return LOAM_OK;
+}
+
+// Names, shapes and the first bytes of every tensor: what training changes in a model it changes in each of
+// them, and to read all of the weights once more would take as long as loading them.
+static enum loam_status add_weights(struct loam_digest *digest, const struct loam_safetensors *file,
+                                    struct loam_error *error)
+{
+    enum { SAMPLE = 256 };
+    for (size_t i = 0; i < loam_safetensors_count(file); i++) {
+        const struct loam_stored_tensor *tensor = loam_safetensors_at(file, i);
+        LOAM_TRY(loam_digest_update(digest, tensor->name, strlen(tensor->name) + 1, error));
+        LOAM_TRY(
+            loam_digest_update(digest, tensor->shape, (size_t)tensor->rank * sizeof *tensor->shape, error));
+        LOAM_TRY(
+            loam_digest_update(digest, tensor->data, tensor->bytes < SAMPLE ? tensor->bytes : SAMPLE, error));
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status sum_model(const char *directory, char sum[LOAM_DIGEST_SIZE], struct loam_error *error)
+{
+    static const char *const names[2] = {"config.json", "tokenizer.json"};
+    struct loam_digest digest = {0};
+    struct loam_safetensors *file = NULL;
+    LOAM_TRY(loam_safetensors_open_directory(&file, directory, error));
+    enum loam_status status = loam_digest_begin(&digest, LOAM_DIGEST_SHA256, 0, error);
+    if (status == LOAM_OK) status = add_files(&digest, directory, names, error);
+    if (status == LOAM_OK) status = add_weights(&digest, file, error);
+    if (status == LOAM_OK) status = loam_digest_finish(&digest, sum, error);
+    loam_digest_deinit(&digest);
+    loam_safetensors_destroy(file);
+    return status;
+}
+
+// The adapter that training goes on from, which is small: all of it.
+static enum loam_status sum_adapter(const char *directory, char sum[LOAM_DIGEST_SIZE],
+                                    struct loam_error *error)
+{
+    static const char *const names[2] = {"adapter_config.json", "adapter_model.safetensors"};
+    struct loam_digest digest = {0};
+    enum loam_status status = loam_digest_begin(&digest, LOAM_DIGEST_SHA256, 0, error);
+    if (status == LOAM_OK) status = add_files(&digest, directory, names, error);
+    if (status == LOAM_OK) status = loam_digest_finish(&digest, sum, error);
+    loam_digest_deinit(&digest);
+    return status;
+}
+
+// ---- all of them ----
+
+static enum loam_status set_model(json_t *options, const struct loam_train_settings *settings,
+                                  struct loam_error *error)
+{
+    char sum[LOAM_DIGEST_SIZE];
+    const char *name = loam_train_model_name(settings);
+    LOAM_TRY(sum_model(settings->model, sum, error));
+    return set(options, "model", named_sum(name, sum), error);
+}
+
+static enum loam_status set_lora(json_t *options, const struct loam_train_job *job, struct loam_error *error)
+{
+    static const char *const starts[] = {[LOAM_LORA_GAUSSIAN] = "gaussian", [LOAM_LORA_KAIMING] = "kaiming"};
+    if (job->adapter == NULL) return LOAM_OK;
+    struct loam_lora_settings lora = loam_adapter_settings(job->adapter);
+    char *targets = loam_adapter_targets(job->adapter, error);
+    if (targets == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = set(options, "target-modules", json_string(targets), error);
+    free(targets);
+    if (status != LOAM_OK) return status;
+    LOAM_TRY(set_number(options, "lora-r", lora.rank, error));
+    LOAM_TRY(set_number(options, "lora-alpha", lora.alpha, error));
+    LOAM_TRY(set_number(options, "lora-dropout", lora.dropout, error));
+    const char *from = job->settings->adapter;
+    LOAM_TRY(set(options, "init-lora-weights",
+                 json_string(from != NULL ? "none" : starts[job->settings->lora.init]), error));
+    if (from == NULL) return LOAM_OK;
+    char sum[LOAM_DIGEST_SIZE];
+    LOAM_TRY(sum_adapter(from, sum, error));
+    return set(options, "adapter", named_sum(from, sum), error);
+}
+
+static enum loam_status set_data(json_t *options, const struct loam_train_settings *settings,
+                                 struct loam_error *error)
+{
+    LOAM_TRY(set_file(options, "data", settings->data, error));
+    const char *name = settings->prompt_template;
+    if (name == NULL) return set(options, "template", json_string("none"), error);
+    return loam_file_exists(name) ? set_file(options, "template", name, error)
+                                  : set(options, "template", json_string(name), error);
+}
+
+// "never" and its like where it is 0.
+static enum loam_status set_count(json_t *options, const char *name, int64_t value, const char *none,
+                                  struct loam_error *error)
+{
+    if (value <= 0) return set(options, name, json_string(none), error);
+    return set_number(options, name, (double)value, error);
+}
+
+// What decides when the run ends and which step is its result; see matters().
+static enum loam_status set_evaluation(json_t *options, const struct loam_train_settings *settings,
+                                       struct loam_error *error)
+{
+    LOAM_TRY(settings->eval_data != NULL ? set_file(options, "eval-data", settings->eval_data, error)
+                                         : set(options, "eval-data", json_string("none"), error));
+    LOAM_TRY(set_count(options, "eval-steps", settings->eval_steps, "at the end", error));
+    LOAM_TRY(
+        set_count(options, "early-stopping-patience", settings->early_stopping_patience, "never", error));
+    LOAM_TRY(set_count(options, "max-new-tokens", settings->max_new_tokens, "the default", error));
+    return set(options, "load-best-at-end", json_string(settings->load_best_at_end ? "true" : "false"),
+               error);
+}
+
+static enum loam_status set_words(json_t *options, const struct loam_train_job *job, struct loam_error *error)
+{
+    const struct loam_train_settings *settings = job->settings;
+    const struct {
+        const char *name, *value;
+    } words[] = {
+        {"method", settings->full ? "full" : "lora"},
+        {"device", settings->device},
+        {"dtype", loam_dtype_name(job->session.dtype)},
+        {"loss-on", settings->loss_on == LOAM_LOSS_ON_ALL ? "all" : "completion"},
+        {"too-long", settings->too_long == LOAM_TOO_LONG_CUT ? "cut" : "drop"},
+        {"skip-bad", settings->skip_bad ? "true" : "false"},
+        {"shuffle", settings->shuffle ? "true" : "false"},
+        {"lr-scheduler-type", loam_schedule_name(settings->schedule)},
+        {"metric-for-best-model",
+         settings->best_metric == LOAM_BEST_EXACT_MATCH ? "exact_match" : "eval_loss"},
+        {"on-nonfinite", settings->on_nonfinite == LOAM_NONFINITE_SKIP ? "skip" : "stop"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        LOAM_TRY(set(options, words[i].name, json_string(words[i].value), error));
+    return LOAM_OK;
+}
+
+static enum loam_status set_numbers(json_t *options, const struct loam_train_job *job,
+                                    struct loam_error *error)
+{
+    const struct loam_train_settings *settings = job->settings;
+    const bool has_warmup = settings->schedule != LOAM_SCHEDULE_CONSTANT;
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = {
+        {"max-length", job->session.max_length},
+        {"token-budget", job->session.token_budget},
+        {"learning-rate", settings->learning_rate},
+        {"warmup-steps", has_warmup ? (double)settings->warmup_steps : 0},
+        {"warmup-ratio", has_warmup ? settings->warmup_ratio : 0},
+        {"per-device-train-batch-size", (double)settings->batch_size},
+        {"gradient-accumulation-steps", (double)settings->accumulation},
+        {"weight-decay", settings->weight_decay},
+        {"adam-beta1", settings->adam_beta1},
+        {"adam-beta2", settings->adam_beta2},
+        {"adam-epsilon", settings->adam_epsilon},
+        {"max-grad-norm", settings->max_grad_norm},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        LOAM_TRY(set_number(options, numbers[i].name, numbers[i].value, error));
+    char seed[24];
+    snprintf(seed, sizeof seed, "%llu",
+             (unsigned long long)settings->seed); // a double has not all of its digits
+    return set(options, "seed", json_string(seed), error);
+}
+
+enum loam_status loam_recorded_options(json_t **out, const struct loam_train_job *job,
+                                       struct loam_error *error)
+{
+    json_t *options = json_object();
+    if (options == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: the options of the run");
+    enum loam_status status = set_model(options, job->settings, error);
+    if (status == LOAM_OK) status = set_data(options, job->settings, error);
+    if (status == LOAM_OK) status = set_evaluation(options, job->settings, error);
+    if (status == LOAM_OK) status = set_lora(options, job, error);
+    if (status == LOAM_OK) status = set_words(options, job, error);
+    if (status == LOAM_OK) status = set_numbers(options, job, error);
+    if (status != LOAM_OK) {
+        json_decref(options);
+        return status;
+    }
+    *out = options;
+    return LOAM_OK;
+}
+
+// ---- comparing ----
+
+// What counts of a value, and what a person knows it by; "" where there is none.
+static const char *text_of(const json_t *value, const char *key)
+{
+    const char *text = json_string_value(json_is_object(value) ? json_object_get(value, key) : value);
+    return text != NULL ? text : "";
+}
+
+// Whether evaluations decide the result. A checkpoint from before they were recorded says nothing of it.
+static bool is_judged(const json_t *options)
+{
+    const char *patience = text_of(json_object_get(options, "early-stopping-patience"), "");
+    const char *best = text_of(json_object_get(options, "load-best-at-end"), "");
+    return strcmp(best, "true") == 0 || (patience[0] != '\0' && strcmp(patience, "never") != 0);
+}
+
+// A run that ends with its last step may be measured otherwise from here on: only what decides has to stay.
+static bool matters(const char *name, const json_t *recorded, const json_t *options)
+{
+    static const char *const of_evaluation[] = {"eval-data", "eval-steps", "early-stopping-patience",
+                                                "load-best-at-end", "max-new-tokens"};
+    const char *metric = text_of(json_object_get(options, "metric-for-best-model"), "");
+    bool decides = is_judged(recorded) || is_judged(options);
+    if (strcmp(name, "max-new-tokens") == 0 && strcmp(metric, "exact_match") != 0) return false;
+    for (size_t i = 0; i < sizeof of_evaluation / sizeof of_evaluation[0]; i++)
+        if (strcmp(name, of_evaluation[i]) == 0) return decides;
+    return true;
+}
+
+// Earlier versions recorded a constant rate with warm-up as "constant", which now means without warm-up.
+static bool had_warmup(const json_t *recorded)
+{
+    const char *steps = text_of(json_object_get(recorded, "warmup-steps"), "");
+    const char *ratio = text_of(json_object_get(recorded, "warmup-ratio"), "");
+    return strtod(steps, NULL) > 0 || strtod(ratio, NULL) > 0;
+}
+
+// The text of a recorded option (of a file: that part of what is known about it), in the names of today.
+static const char *recorded_text(const json_t *recorded, const char *name, const char *part)
+{
+    const char *text = text_of(json_object_get(recorded, name), part);
+    if (strcmp(name, "lr-scheduler-type") == 0 && strcmp(text, "constant") == 0 && had_warmup(recorded))
+        return loam_schedule_name(LOAM_SCHEDULE_CONSTANT_WITH_WARMUP);
+    return text;
+}
+
+static enum loam_status describe(struct loam_bytes *text, const char *name, const char *before,
+                                 const char *now, struct loam_error *error)
+{
+    if (text->size > 0) LOAM_TRY(loam_bytes_append_text(text, ", ", error));
+    if (strcmp(before, now) == 0)
+        return loam_bytes_format(text, error, "--%s %s has other contents now", name, now);
+    return loam_bytes_format(text, error, "--%s was %s and is %s", name,
+                             before[0] != '\0' ? before : "not there", now[0] != '\0' ? now : "not there");
+}
+
+static enum loam_status describe_changes(struct loam_bytes *text, const json_t *recorded,
+                                         const json_t *options, struct loam_error *error)
+{
+    // jansson walks objects through pointers that are not const.
+    json_t *now = (json_t *)(uintptr_t)options;
+    for (void *at = json_object_iter(now); at != NULL; at = json_object_iter_next(now, at)) {
+        const char *name = json_object_iter_key(at);
+        const json_t *new = json_object_iter_value(at);
+        const char *old_sum = recorded_text(recorded, name, "sha256");
+        if (matters(name, recorded, options) && strcmp(old_sum, text_of(new, "sha256")) != 0)
+            LOAM_TRY(
+                describe(text, name, recorded_text(recorded, name, "path"), text_of(new, "path"), error));
+    }
+    return LOAM_OK;
+}
+
+enum loam_status loam_recorded_compare(const json_t *recorded, const json_t *options, const char *checkpoint,
+                                       bool allow, const struct loam_log *log, struct loam_bytes *changes,
+                                       struct loam_error *error)
+{
+    LOAM_TRY(describe_changes(changes, recorded, options, error));
+    if (changes->size == 0) return LOAM_OK;
+    loam_flatten(changes->data);
+    if (!allow)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "%s was made with other options: %s; give the same, or --allow-change", checkpoint,
+                         changes->data);
+    loam_log_write(log, LOAM_LOG_WARNING, "since %s: %s", checkpoint, changes->data);
+    return LOAM_OK;
+}

@@ -1,0 +1,209 @@
+#include "session/session.h"
+
+#include <stdlib.h>
+
+#include "base/file.h"
+
+enum {
+    DEFAULT_MAX_LENGTH = 1024,
+    DEFAULT_TOKEN_BUDGET = 1024,
+    MOST_TOKENS = 1 << 30, // of a batch: with room to count beyond in 32 bits
+};
+
+static enum loam_status choose_max_length(struct loam_session *session, int64_t wanted,
+                                          struct loam_error *error)
+{
+    const struct loam_config *config = &session->model->config;
+    int64_t most = config->max_positions > 0 ? config->max_positions : INT32_MAX;
+    if (wanted == 0) wanted = most < DEFAULT_MAX_LENGTH ? most : DEFAULT_MAX_LENGTH;
+    if (wanted < 2 || wanted > MOST_TOKENS) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--max-length %lld: expected 2 to %d tokens",
+                         (long long)wanted, MOST_TOKENS);
+    }
+    // ALiBi has no table of positions to run out of.
+    if (wanted > most && config->family->position != LOAM_ALIBI) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "--max-length %lld: the model was made for %lld positions", (long long)wanted,
+                         (long long)most);
+    }
+    session->max_length = (int32_t)wanted;
+    return LOAM_OK;
+}
+
+static enum loam_status choose_token_budget(struct loam_session *session, int64_t wanted, int64_t batch_size,
+                                            struct loam_error *error)
+{
+    int64_t length = session->max_length;
+    if (wanted == 0) {
+        bool small = batch_size > 0 && batch_size < DEFAULT_TOKEN_BUDGET / length;
+        wanted = small ? batch_size * length : DEFAULT_TOKEN_BUDGET;
+        if (wanted < length) wanted = length;
+    }
+    if (wanted > MOST_TOKENS)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--token-budget %lld: expected at most %d tokens",
+                         (long long)wanted, MOST_TOKENS);
+    if (wanted < length) {
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "--token-budget %lld: one example may have %lld tokens (--max-length), and must fit",
+                         (long long)wanted, (long long)length);
+    }
+    session->token_budget = (int32_t)wanted;
+    return LOAM_OK;
+}
+
+static enum loam_status open_tokenizer(struct loam_session *session, struct loam_error *error)
+{
+    char *path = loam_path_join(session->directory, "tokenizer.json", error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = loam_tokenizer_load(&session->tokenizer, path, error);
+    free(path);
+    if (status != LOAM_OK) return status;
+    const struct loam_special_tokens *special = &session->special;
+    LOAM_TRY(loam_special_tokens_load(&session->special, session->directory, session->tokenizer, error));
+    if (special->eos >= 0 && special->note[0] != '\0')
+        loam_log_write(session->log, LOAM_LOG_WARNING, "%s; %s is taken as the end of sequence",
+                       special->note, special->eos_text);
+    return LOAM_OK;
+}
+
+static enum loam_status open_all(struct loam_session *session, const struct loam_session_options *options,
+                                 struct loam_error *error)
+{
+    LOAM_TRY((options->planning ? loam_device_create_planning : loam_device_create)(
+        &session->device, options->device, options->threads, error));
+    if (session->device->threads < session->device->threads_wanted)
+        loam_log_write(session->log, LOAM_LOG_WARNING,
+                       "no more than %d of %d threads can be started (a limit on processes or memory): %d %s",
+                       session->device->threads, session->device->threads_wanted, session->device->threads,
+                       session->device->threads == 1 ? "is used" : "are used");
+    session->dtype = options->dtype;
+    session->keep_halves = options->dtype == LOAM_DTYPE_NONE && !session->device->native_bf16;
+    if (session->dtype == LOAM_DTYPE_NONE)
+        session->dtype = session->device->native_bf16 ? LOAM_BF16 : LOAM_F32;
+    struct loam_config config;
+    LOAM_TRY(loam_config_load(&config, session->directory, error));
+    LOAM_TRY(loam_model_create(&session->model, &config, error));
+    LOAM_TRY(choose_max_length(session, options->max_length, error));
+    LOAM_TRY(choose_token_budget(session, options->token_budget, options->batch_size, error));
+    if (options->without_text) return LOAM_OK;
+    LOAM_TRY(open_tokenizer(session, error));
+    if (options->prompt_template == NULL) return LOAM_OK;
+    return loam_template_open(&session->prompt_template, options->prompt_template, error);
+}
+
+enum loam_status loam_session_open(struct loam_session *session, const struct loam_session_options *options,
+                                   struct loam_error *error)
+{
+    *session = (struct loam_session){
+        .directory = options->model, .callbacks = options->callbacks, .streamed = options->streamed};
+    if (options->callbacks != NULL) session->log = &options->callbacks->log;
+    enum loam_status status = open_all(session, options, error);
+    if (status != LOAM_OK) loam_session_close(session);
+    return status;
+}
+
+void loam_session_close(struct loam_session *session)
+{
+    loam_template_destroy(session->prompt_template);
+    loam_tokenizer_destroy(session->tokenizer);
+    loam_special_tokens_deinit(&session->special);
+    loam_model_destroy(session->model);
+    loam_device_destroy(session->device);
+    *session = (struct loam_session){0};
+}
+
+// What is multiplied, where that is not what --dtype says.
+static void log_device(const struct loam_session *session)
+{
+    const struct loam_device *device = session->device;
+    const enum loam_dtype matrices = session->model->matrix_dtype;
+    const bool levels = device->isa != NULL, kept = matrices != session->dtype;
+    const bool ours = levels && (kept || (matrices == LOAM_BF16 && !device->native_bf16));
+    loam_log_write(session->log, LOAM_LOG_INFO, "computing in %s%s%s on device %s%s%s%s with %d threads%s",
+                   loam_dtype_name(session->dtype), kept ? " with matrices of " : "",
+                   kept ? loam_dtype_name(matrices) : "", device->name, levels ? " (" : "",
+                   levels ? device->isa : "", levels ? ")" : "", device->threads,
+                   ours ? "; their products are made in 16-bit block floating point" : "");
+}
+
+enum loam_status loam_session_load(struct loam_session *session, bool writable, struct loam_error *error)
+{
+    struct loam_load_options options = {.dtype = session->dtype,
+                                        .keep_halves = session->keep_halves,
+                                        .writable = writable,
+                                        .streamed = session->streamed,
+                                        .callbacks = session->callbacks};
+    loam_config_log(&session->model->config, session->log);
+    LOAM_TRY(loam_model_load(session->model, session->directory, session->device, &options, error));
+    log_device(session);
+    return LOAM_OK;
+}
+
+static void warn_unended(const struct loam_session *session, const char *path)
+{
+    const struct loam_special_tokens *special = &session->special;
+    if (special->eos >= 0)
+        loam_log_write(session->log, LOAM_LOG_WARNING,
+                       "%s: examples do not end in %s, so the model does not learn to stop; {eos} at the "
+                       "template's end puts it there",
+                       path, special->eos_text);
+    else
+        loam_log_write(session->log, LOAM_LOG_WARNING,
+                       "%s: examples have no end, so the model does not learn to stop: it has no "
+                       "end-of-sequence token%s%s",
+                       path, special->note[0] != '\0' ? ": " : "", special->note);
+}
+
+enum loam_status loam_session_dataset(const struct loam_session *session,
+                                      const struct loam_session_data *data, struct loam_dataset **out,
+                                      struct loam_error *error)
+{
+    struct loam_dataset_options options = {
+        .path = data->path,
+        .prompt_template = session->prompt_template,
+        .loss_on = data->loss_on,
+        .too_long = data->too_long,
+        .max_length = session->max_length,
+        .skip_bad = data->skip_bad,
+        .tokenizer = session->tokenizer,
+        .special = &session->special,
+        .vocabulary = (int32_t)session->model->config.vocabulary,
+    };
+    LOAM_TRY(loam_dataset_open(out, &options, error));
+    bool unended;
+    enum loam_status status = loam_dataset_try(*out, &unended, error);
+    if (status == LOAM_OK && data->learnt && unended) warn_unended(session, data->path);
+    if (status == LOAM_OK && data->loss_on == LOAM_LOSS_ON_COMPLETION && !loam_dataset_has_template(*out))
+        loam_log_write(session->log, LOAM_LOG_WARNING,
+                       "%s: --loss-on completion has no effect without --template: the loss counts over the "
+                       "whole text",
+                       data->path);
+    if (status != LOAM_OK) {
+        loam_dataset_destroy(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+void loam_session_report(const struct loam_session *session, const char *path,
+                         const struct loam_dataset *dataset)
+{
+    struct loam_dataset_counts counts = loam_dataset_counts(dataset);
+    if (counts.skipped_bad > 0) {
+        loam_log_write(session->log, LOAM_LOG_WARNING, "%s: %zu broken records were skipped", path,
+                       counts.skipped_bad);
+    }
+    if (counts.without_label > 0) {
+        loam_log_write(
+            session->log, LOAM_LOG_WARNING,
+            "%s: of %zu records, %zu give nothing to learn: they have a single token, or no completion "
+            "within %d tokens",
+            path, counts.records, counts.without_label, (int)session->max_length);
+    }
+    if (counts.cut + counts.dropped > 0) {
+        loam_log_write(session->log, LOAM_LOG_WARNING,
+                       "%s: of %zu records, %zu were longer than %d tokens and cut, %zu could not be cut and "
+                       "were dropped",
+                       path, counts.records, counts.cut, (int)session->max_length, counts.dropped);
+    }
+}

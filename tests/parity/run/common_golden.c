@@ -1,0 +1,247 @@
+#include "parity/run/common_golden.h"
+
+#include <math.h>
+
+#include "base/heap.h"
+
+const char *const golden_names[GOLDEN_COUNT] = {"bloom-4-heads",    "bloom-6-heads", "bloom-3-heads",
+                                                "llama-grouped",    "llama-tied",    "llama-rope-llama3",
+                                                "llama-rope-linear"};
+
+static struct loam_safetensors *open_file(const struct golden *golden, const char *name)
+{
+    struct loam_error error;
+    struct loam_safetensors *file = NULL;
+    char path[768];
+    snprintf(path, sizeof path, "%s/%s", golden->directory, name);
+    assert_ok(loam_safetensors_open_file(&file, path, &error));
+    return file;
+}
+
+void golden_open(struct golden *golden, const char *name)
+{
+    struct loam_error error;
+    char path[768];
+    *golden = (struct golden){.name = name};
+    snprintf(golden->directory, sizeof golden->directory, "%s/parity/goldens/%s", LOAM_TESTS, name);
+    snprintf(path, sizeof path, "%s/golden.json", golden->directory);
+    assert_ok(loam_json_load(&golden->manifest, path, &error));
+    golden->batches = open_file(golden, "batches.safetensors");
+    golden->expected = open_file(golden, "expected.safetensors");
+}
+
+void golden_close(struct golden *golden)
+{
+    loam_safetensors_destroy(golden->batches);
+    loam_safetensors_destroy(golden->expected);
+    json_decref(golden->manifest);
+}
+
+bool golden_has(const struct golden *golden, const char *adapter)
+{
+    return json_object_get(json_object_get(golden->manifest, "adapters"), adapter) != NULL;
+}
+
+const float *golden_expected(const struct golden *golden, const char *run, const char *name, int64_t count)
+{
+    char key[256];
+    snprintf(key, sizeof key, "%s.%s", run, name);
+    const struct loam_stored_tensor *tensor = loam_safetensors_find(golden->expected, key);
+    if (tensor == NULL) fail_msg("%s: the golden has no %s", golden->name, key);
+    assert_int_equal(tensor->dtype, LOAM_F32);
+    assert_int_equal(tensor->bytes, (size_t)count * sizeof(float));
+    assert_int_equal((uintptr_t)tensor->data % sizeof(float), 0);
+    return (const float *)(const void *)tensor->data;
+}
+
+size_t golden_expected_gradients(const struct golden *golden, const char *run)
+{
+    char prefix[64];
+    size_t length = (size_t)snprintf(prefix, sizeof prefix, "%s.grad.", run);
+    size_t found = 0;
+    for (size_t i = 0; i < loam_safetensors_count(golden->expected); i++)
+        if (strncmp(loam_safetensors_at(golden->expected, i)->name, prefix, length) == 0) found++;
+    return found;
+}
+
+static const int32_t *batch_tensor(const struct golden *golden, const char *name, int64_t *count)
+{
+    const struct loam_stored_tensor *tensor = loam_safetensors_find(golden->batches, name);
+    assert_non_null(tensor);
+    assert_int_equal(tensor->dtype, LOAM_I32);
+    assert_int_equal((uintptr_t)tensor->data % sizeof(int32_t), 0);
+    if (count != NULL) *count = tensor->shape[0];
+    return (const int32_t *)(const void *)tensor->data;
+}
+
+// The weight of token `t` of the golden in its batches.
+static float golden_weight(const struct golden *golden, int32_t t)
+{
+    enum { IGNORED = -100 };
+    const int32_t label = batch_tensor(golden, "labels", NULL)[t];
+    if (label == IGNORED) return 0;
+    assert_int_equal(label, batch_tensor(golden, "ids", NULL)[t]);
+    return 1;
+}
+
+void golden_weighted(const struct golden *golden, int first, int count, float (*weight)(int32_t token),
+                     struct loam_batch *batch)
+{
+    struct loam_error error;
+    int64_t total;
+    const int32_t *ids = batch_tensor(golden, "ids", &total);
+    const int32_t *offsets = batch_tensor(golden, "offsets", NULL);
+    float *weights = calloc((size_t)total, sizeof *weights);
+    assert_non_null(weights);
+    for (int32_t t = 0; t < (int32_t)total; t++)
+        weights[t] = weight != NULL ? weight(t) : golden_weight(golden, t);
+    loam_batch_clear(batch);
+    for (int s = first; s < first + count; s++)
+        assert_ok(loam_batch_append(batch, golden->name, ids + offsets[s], weights + offsets[s],
+                                    offsets[s + 1] - offsets[s], &error));
+    free(weights);
+}
+
+void golden_sequences(const struct golden *golden, int first, int count, struct loam_batch *batch)
+{
+    golden_weighted(golden, first, count, NULL, batch);
+}
+
+// Tokens of the largest batch.
+static int32_t batch_tokens(const struct golden *golden)
+{
+    int64_t count;
+    const int32_t *offsets = batch_tensor(golden, "offsets", &count);
+    assert_int_equal(count, GOLDEN_STEPS * GOLDEN_SEQUENCES + 1);
+    int32_t largest = 0;
+    for (int s = 0; s + GOLDEN_SEQUENCES < count; s += GOLDEN_SEQUENCES) {
+        int32_t tokens = offsets[s + GOLDEN_SEQUENCES] - offsets[s];
+        if (tokens > largest) largest = tokens;
+    }
+    return largest;
+}
+
+static void start_adapter(struct golden_run *run, const struct golden *golden,
+                          const struct golden_run_options *options)
+{
+    struct loam_error error;
+    char path[768];
+    if (options->lora != NULL) {
+        assert_ok(loam_adapter_create(&run->adapter, run->model, options->lora, &run->set, &error));
+        assert_ok(loam_trainables_allocate(&run->set, run->device, &error));
+        assert_ok(loam_adapter_start(run->adapter, 42, &error));
+        return;
+    }
+    bool absolute = options->adapter[0] == '/';
+    snprintf(path, sizeof path, "%s%s%s", absolute ? "" : golden->directory, absolute ? "" : "/",
+             options->adapter);
+    struct loam_trainables *set = options->frozen ? NULL : &run->set;
+    assert_ok(loam_adapter_open(&run->adapter, run->model, path, set, &error));
+    if (options->frozen) return;
+    assert_ok(loam_trainables_allocate(&run->set, run->device, &error));
+    assert_ok(loam_adapter_fill(run->adapter, &error));
+}
+
+void golden_run_start(struct golden_run *run, const struct golden *golden,
+                      const struct golden_run_options *options)
+{
+    struct loam_error error;
+    struct loam_config config;
+    int32_t tokens = batch_tokens(golden);
+    bool adapted = options->adapter != NULL || options->lora != NULL;
+    struct loam_load_options load = {.dtype = options->dtype, .writable = options->full};
+    struct loam_decoder_limits limits = {.tokens = tokens,
+                                         .sequences = GOLDEN_SEQUENCES,
+                                         .context = tokens,
+                                         .train = options->full || (adapted && !options->frozen),
+                                         .checkpointing = options->checkpointing,
+                                         .evaluate = true,
+                                         .generate = true,
+                                         .logit_rows = tokens};
+    *run = (struct golden_run){0};
+    // One thread: on work this small a second one spends its time waiting.
+    assert_ok(loam_device_create(&run->device, options->device, 1, &error));
+    assert_ok(loam_config_load(&config, golden->directory, &error));
+    assert_ok(loam_model_create(&run->model, &config, &error));
+    assert_ok(loam_model_load(run->model, golden->directory, run->device, &load, &error));
+    if (options->full) assert_ok(loam_trainables_from_model(&run->set, run->model, &error));
+    if (adapted) start_adapter(run, golden, options);
+    assert_ok(loam_decoder_create(&run->decoder, run->model, run->device, &limits, &error));
+    assert_ok(loam_batch_init(&run->batch, tokens, GOLDEN_SEQUENCES, &error));
+    golden_sequences(golden, 0, GOLDEN_SEQUENCES, &run->batch);
+}
+
+void golden_run_end(struct golden_run *run)
+{
+    loam_batch_deinit(&run->batch);
+    loam_decoder_destroy(run->decoder);
+    loam_adapter_destroy(run->adapter);
+    loam_trainables_deinit(&run->set);
+    loam_model_destroy(run->model);
+    loam_device_destroy(run->device);
+}
+
+float *golden_run_logits(struct golden_run *run)
+{
+    struct loam_error error;
+    float *logits = calloc((size_t)(run->batch.tokens * run->model->config.vocabulary), sizeof *logits);
+    assert_non_null(logits);
+    assert_ok(loam_decoder_logits(run->decoder, &run->batch, logits, &error));
+    return logits;
+}
+
+double golden_run_train(struct golden_run *run, double scale)
+{
+    struct loam_error error;
+    assert_ok(loam_decoder_train(run->decoder, &run->batch, scale, 0, 0, &error));
+    return loam_batch_loss(&run->batch);
+}
+
+void golden_run_zero_gradients(struct golden_run *run)
+{
+    struct loam_error error;
+    struct loam_stream stream;
+    assert_ok(loam_stream_init(&stream, run->device, 0, &error));
+    loam_zero(&stream, run->set.gradients.data, loam_tensor_bytes(&run->set.gradients));
+    assert_ok(loam_stream_finish(&stream, &error));
+    loam_stream_deinit(&stream);
+}
+
+float *golden_run_download(struct golden_run *run, const struct loam_tensor *tensor)
+{
+    struct loam_error error;
+    struct loam_stream stream;
+    float *values = calloc((size_t)loam_tensor_count(tensor), sizeof *values);
+    assert_non_null(values);
+    assert_int_equal(tensor->dtype, LOAM_F32);
+    assert_ok(loam_stream_init(&stream, run->device, 0, &error));
+    loam_download(&stream, values, tensor->data, loam_tensor_bytes(tensor));
+    assert_ok(loam_stream_finish(&stream, &error));
+    loam_stream_deinit(&stream);
+    return values;
+}
+
+void golden_cases(struct golden_case cases[GOLDEN_CASES], struct CMUnitTest tests[GOLDEN_CASES],
+                  const char *label, CMUnitTestFunction test)
+{
+    static const char *const devices[] = {"ref", "cpu"};
+    static const enum loam_dtype dtypes[] = {LOAM_F32, LOAM_BF16};
+    for (size_t i = 0; i < GOLDEN_CASES; i++) {
+        struct golden_case *c = &cases[i];
+        *c = (struct golden_case){
+            .golden = golden_names[i / 4], .device = devices[i / 2 % 2], .dtype = dtypes[i % 2]};
+        snprintf(c->name, sizeof c->name, "%s: %s %s %s", label, c->golden, c->device,
+                 loam_dtype_name(c->dtype));
+        tests[i] = (struct CMUnitTest){.name = c->name, .test_func = test, .initial_state = c};
+    }
+}
+
+double golden_error(const float *a, const float *b, int64_t count)
+{
+    double difference = 0, norm = 0;
+    for (int64_t i = 0; i < count; i++) {
+        difference += pow((double)a[i] - (double)b[i], 2);
+        norm += pow((double)b[i], 2);
+    }
+    return sqrt(difference / norm);
+}

@@ -1,0 +1,229 @@
+// The same mathematics as PyTorch, transformers and PEFT: logits, loss, every gradient and ten optimiser
+// steps of every golden, on every device, in f32 and bf16.
+#include "parity/run/common_golden.h"
+
+#include <math.h>
+
+#include "isa.h"
+#include "train/optimiser.h"
+#include "train/schedule.h"
+
+// In f32 a run may differ by this: relative in the norm for logits and gradients, absolute for losses. The
+// generator checks that f32 itself rounds away less than a fifth of it.
+static const double f32_bound = 1e-4;
+
+// In bf16 every activation that an op writes and every weight is rounded to 8 bits. A rounding errs by at
+// most u = 2^-8; over mantissas spread log-uniformly its root mean square is u / sqrt(3) * sqrt((3/8) / ln 2)
+// = 0.425 u. Roundings on the way of a value err independently and norms keep their amplification near one,
+// so that k of them give 0.425 u sqrt(k); a bound is three of these standard deviations.
+static const double bf16_deviations = 3 * 0.425 / 256;
+// A layer rounds up to 13 times on the way of a value: two norms, the three weights and three outputs on the
+// way through attention (projection, rope, sum) and its output weight, gate or up with its weight, the
+// activation, the down weight, two residual sums. Outside the layers: embedding and its norm, final norm,
+// head weight.
+enum { ROUNDINGS_OF_A_LAYER = 13, ROUNDINGS_OUTSIDE = 5 };
+// A gradient sees three such ways: the activations that it is taken at, the softmax of the logits that it
+// starts from, and the way back, which mirrors the way there.
+enum { WAYS_OF_A_GRADIENT = 3 };
+
+struct bounds {
+    double logits;    // relative, norm
+    double gradients; // relative, norm, of each tensor
+};
+
+struct errors {
+    double logits;
+    double gradients;
+    double loss;
+    double steps;    // the largest of ten losses
+    char worst[160]; // the tensor with the largest error of a gradient
+};
+
+static double root_mean_square(const float *values, int64_t count)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += (double)values[i] * (double)values[i];
+    return sqrt(sum / (double)count);
+}
+
+static struct bounds bounds_for(const struct loam_model *model)
+{
+    if (model->dtype == LOAM_F32) return (struct bounds){f32_bound, f32_bound};
+    double way = (double)(ROUNDINGS_OF_A_LAYER * model->config.layers + ROUNDINGS_OUTSIDE);
+    return (struct bounds){bf16_deviations * sqrt(way), bf16_deviations * sqrt(WAYS_OF_A_GRADIENT * way)};
+}
+
+// A label's loss is logsumexp(logits) - logit: two values that err by the logits' relative error times their
+// size. The mean over independent labels divides by the square root of their number.
+static double loss_bound(const struct golden_run *run, double logit_size)
+{
+    if (run->model->dtype == LOAM_F32) return f32_bound;
+    double label = bounds_for(run->model).logits * logit_size * sqrt(2);
+    return label / sqrt((double)run->batch.labels.count);
+}
+
+static double setting(const json_t *settings, const char *key)
+{
+    const json_t *value = json_object_get(settings, key);
+    if (!json_is_number(value)) fail_msg("golden.json: no number %s", key);
+    return json_number_value(value);
+}
+
+// The settings of the run that the golden was made with.
+static const json_t *settings_of(const struct golden *golden, const char *name)
+{
+    const json_t *all = golden->manifest;
+    const json_t *settings = json_object_get(all, name);
+    if (settings == NULL) settings = json_object_get(json_object_get(all, "adapters"), name);
+    assert_true(json_is_object(settings));
+    return settings;
+}
+
+static void compare_forward(struct golden_run *run, const struct golden *golden, const char *name,
+                            struct errors *errors)
+{
+    struct loam_error error;
+    int64_t count = run->batch.tokens * run->model->config.vocabulary;
+    float *logits = golden_run_logits(run);
+    errors->logits = golden_error(logits, golden_expected(golden, name, "logits", count), count);
+    free(logits);
+    assert_ok(loam_decoder_evaluate(run->decoder, &run->batch, &error));
+    double expected = (double)*golden_expected(golden, name, "loss", 1);
+    errors->loss = fabs(loam_batch_loss(&run->batch) / (double)run->batch.labels.count - expected);
+}
+
+// The gradient of a key's bias is what is left of terms that cancel: the same added to all keys of a query
+// changes no softmax, but for the rotation. In bf16 it errs as these terms do, which are as large as those of
+// the query's bias: the factor from its own norm to theirs.
+static double cancellation(const struct golden_run *run, const struct golden *golden, const char *name,
+                           const struct loam_trainable *item)
+{
+    static const char end[] = "k_proj.bias";
+    const size_t length = strlen(item->name), tail = sizeof end - 1;
+    if (run->model->dtype == LOAM_F32 || length < tail || strcmp(item->name + length - tail, end) != 0)
+        return 1;
+    const struct loam_config *config = &run->model->config;
+    const int64_t keys = loam_tensor_count(&item->grad), queries = keys * config->heads / config->kv_heads;
+    char key[200];
+    snprintf(key, sizeof key, "grad.%s", item->name);
+    const float *own = golden_expected(golden, name, key, keys);
+    snprintf(key, sizeof key, "grad.%.*sq_proj.bias", (int)(length - tail), item->name);
+    const float *terms = golden_expected(golden, name, key, queries);
+    return root_mean_square(terms, queries) * sqrt((double)queries) /
+           (root_mean_square(own, keys) * sqrt((double)keys));
+}
+
+static void compare_gradients(struct golden_run *run, const struct golden *golden, const char *name,
+                              struct errors *errors)
+{
+    golden_run_train(run, 1 / run->batch.labels.weight);
+    assert_int_equal(run->set.count, golden_expected_gradients(golden, name));
+    for (size_t i = 0; i < run->set.count; i++) {
+        const struct loam_trainable *item = &run->set.items[i];
+        char key[200];
+        int64_t count = loam_tensor_count(&item->grad);
+        snprintf(key, sizeof key, "grad.%s", item->name);
+        float *grad = golden_run_download(run, &item->grad);
+        double relative = golden_error(grad, golden_expected(golden, name, key, count), count) /
+                          cancellation(run, golden, name, item);
+        free(grad);
+        if (relative <= errors->gradients) continue;
+        errors->gradients = relative; // also when it is not a number
+        snprintf(errors->worst, sizeof errors->worst, "%s", item->name);
+    }
+}
+
+static struct loam_optimiser_settings adamw_settings(const json_t *settings)
+{
+    return (struct loam_optimiser_settings){.beta1 = setting(settings, "adam_beta1"),
+                                            .beta2 = setting(settings, "adam_beta2"),
+                                            .epsilon = setting(settings, "adam_epsilon"),
+                                            .weight_decay = setting(settings, "weight_decay"),
+                                            .max_grad_norm = setting(settings, "max_grad_norm")};
+}
+
+static struct loam_schedule linear_schedule(const json_t *settings)
+{
+    return (struct loam_schedule){.kind = LOAM_SCHEDULE_LINEAR,
+                                  .learning_rate = setting(settings, "learning_rate"),
+                                  .warmup_steps = (int64_t)setting(settings, "warmup_steps"),
+                                  .total_steps = GOLDEN_STEPS};
+}
+
+// Ten steps of loam's own optimiser and schedule: losses and gradient norms. In bf16 the later losses also
+// carry what the updates drift apart: as much again is allowed.
+static void compare_steps(struct golden_run *run, const struct golden *golden, const char *name,
+                          double logit_size, struct errors *errors)
+{
+    struct loam_error error;
+    struct loam_optimiser optimiser;
+    struct loam_optimiser_settings adamw = adamw_settings(settings_of(golden, name));
+    struct loam_schedule schedule = linear_schedule(settings_of(golden, name));
+    const float *losses = golden_expected(golden, name, "losses", GOLDEN_STEPS);
+    const float *norms = golden_expected(golden, name, "grad_norms", GOLDEN_STEPS);
+    bool f32 = run->model->dtype == LOAM_F32;
+    assert_ok(loam_optimiser_init(&optimiser, &run->set, &adamw, &error));
+    for (int step = 0; step < GOLDEN_STEPS; step++) {
+        double norm = 0;
+        golden_sequences(golden, step * GOLDEN_SEQUENCES, GOLDEN_SEQUENCES, &run->batch);
+        assert_ok(loam_optimiser_zero_gradients(&optimiser, &error));
+        double loss = golden_run_train(run, 1 / run->batch.labels.weight);
+        double difference = fabs(loss / (double)run->batch.labels.count - (double)losses[step]);
+        double bound = loss_bound(run, logit_size) * (f32 ? 1 : 2);
+        if (!(difference < bound)) fail_msg("loss of step %d: %g off, bound %g", step + 1, difference, bound);
+        if (difference > errors->steps) errors->steps = difference;
+        assert_ok(loam_optimiser_gradient_norm(&optimiser, &norm, &error));
+        double relative = fabs(norm / (double)norms[step] - 1);
+        bound = bounds_for(run->model).gradients * (f32 ? 1 : 2);
+        if (!(relative < bound)) fail_msg("norm of step %d: %g off, bound %g", step + 1, relative, bound);
+        assert_ok(loam_optimiser_update(&optimiser, loam_schedule_rate(&schedule, step), &error));
+    }
+    loam_optimiser_deinit(&optimiser);
+}
+
+static void compare_run(const struct golden *golden, const struct golden_case *c, const char *name)
+{
+    bool full = strcmp(name, "full") == 0;
+    struct golden_run_options options = {
+        .device = c->device, .dtype = c->dtype, .adapter = full ? NULL : name, .full = full};
+    struct golden_run run;
+    struct errors errors = {0};
+    golden_run_start(&run, golden, &options);
+    struct bounds bounds = bounds_for(run.model);
+    int64_t count = run.batch.tokens * run.model->config.vocabulary;
+    double logit_size = root_mean_square(golden_expected(golden, name, "logits", count), count);
+    double bound = loss_bound(&run, logit_size);
+    compare_forward(&run, golden, name, &errors);
+    compare_gradients(&run, golden, name, &errors);
+    compare_steps(&run, golden, name, logit_size, &errors);
+    golden_run_end(&run);
+    printf("%-31s %-16s %9.1e %9.1e %9.1e %9.1e  %s\n", strchr(c->name, ' ') + 1, name, errors.logits,
+           errors.loss, errors.gradients, errors.steps, errors.worst);
+    if (!(errors.logits < bounds.logits)) fail_msg("logits: %g, bound %g", errors.logits, bounds.logits);
+    if (!(errors.loss < bound)) fail_msg("loss: %g, bound %g", errors.loss, bound);
+    if (!(errors.gradients < bounds.gradients))
+        fail_msg("gradient of %s: %g, bound %g", errors.worst, errors.gradients, bounds.gradients);
+}
+
+static void test_golden(void **state)
+{
+    const struct golden_case *c = *state;
+    struct golden golden;
+    golden_open(&golden, c->golden);
+    compare_run(&golden, c, "full");
+    compare_run(&golden, c, "adapter");
+    if (golden_has(&golden, "adapter-default")) compare_run(&golden, c, "adapter-default");
+    golden_close(&golden);
+}
+
+int main(void)
+{
+    static struct golden_case cases[GOLDEN_CASES];
+    struct CMUnitTest tests[GOLDEN_CASES];
+    golden_cases(cases, tests, "golden", test_golden);
+    printf("%-31s %-16s %9s %9s %9s %9s  %s\n", "golden", "run", "logits", "loss", "gradient", "10 steps",
+           "worst gradient");
+    const int missing = test_level_is_missing();
+    return missing != 0 ? missing : cmocka_run_group_tests(tests, NULL, NULL);
+}

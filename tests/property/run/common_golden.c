@@ -1,0 +1,2 @@
+// The goldens' models serve the properties too.
+#include "parity/run/common_golden.c"

@@ -1,0 +1,108 @@
+// Out of memory anywhere in a run, from the first allocation to the last: a reported failure, nothing lost,
+// nothing left behind.
+#include "test.h"
+
+#include "evaluate/evaluate.h"
+#include "heap_watch.h"
+#include "unit/run/common_fixture.h"
+
+// ---- what is run ----
+
+static enum loam_status run_training(const struct fixture *fixture, struct loam_error *error)
+{
+    struct loam_train_settings settings = fixture_settings(fixture);
+    settings.max_steps = 1;
+    settings.eval_data = fixture->squad;
+    return loam_train_run(&settings, NULL, error);
+}
+
+static enum loam_status run_full_training(const struct fixture *fixture, struct loam_error *error)
+{
+    struct loam_train_settings settings = fixture_settings(fixture);
+    settings.max_steps = 1;
+    settings.full = true;
+    return loam_train_run(&settings, NULL, error);
+}
+
+static enum loam_status run_continuation(const struct fixture *fixture, struct loam_error *error)
+{
+    struct loam_train_settings settings = fixture_settings(fixture);
+    settings.max_steps = 1;
+    settings.adapter = fixture->adapter;
+    return loam_train_run(&settings, NULL, error);
+}
+
+static enum loam_status run_evaluation(const struct fixture *fixture, struct loam_error *error)
+{
+    struct loam_evaluate_result result;
+    struct loam_evaluate_settings settings = {.model = fixture->model,
+                                              .adapter = fixture->adapter,
+                                              .data = fixture->squad,
+                                              .device = "ref",
+                                              .threads = 1,
+                                              .dtype = LOAM_F32,
+                                              .limit = 1,
+                                              .generate = true,
+                                              .max_new_tokens = 2};
+    return loam_evaluate_run(&settings, NULL, &result, error);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    enum loam_status (*run)(const struct fixture *fixture, struct loam_error *error);
+    memcpy(&run, *state, sizeof run);
+    struct loam_error error;
+    struct fixture fixture;
+    fixture_make(&fixture, "bloom");
+    struct loam_train_settings settings = fixture_settings(&fixture);
+    settings.max_steps = 1;
+    settings.out = fixture.adapter;
+    assert_ok(loam_train_run(&settings, NULL, &error));
+    assert_ok(run(&fixture, &error)); // what libraries keep they have now
+    test_remove_directory(fixture.out);
+
+    heap.asked = 0;
+    assert_ok(run(&fixture, &error));
+    test_remove_directory(fixture.out);
+    long total = heap.asked;
+    assert_true(total > 100);
+    // All of them would take a minute: most are the tokens of the vocabulary, one like the other.
+    long stride = total / 60 + 1;
+    for (long n = 0; n < total; n += n < 20 || n > total - 50 ? 1 : stride) {
+        long live = heap.live;
+        heap.asked = 0;
+        heap.fails = n;
+        error = (struct loam_error){0};
+        enum loam_status status = run(&fixture, &error);
+        heap.fails = -1;
+        if (status == LOAM_OK || error.message[0] == '\0' || error.status != status)
+            fail_msg("allocation %ld: status %d, error %d \"%s\"", n, (int)status, (int)error.status,
+                     error.message);
+        if (status != LOAM_ERROR_MEMORY && status != LOAM_ERROR_IO)
+            fail_msg("allocation %ld: status %d \"%s\"", n, (int)status, error.message);
+        if (heap.live != live) fail_msg("allocation %ld: %ld blocks lost", n, heap.live - live);
+        assert_false(fixture_has(fixture.out, "adapter_config.json"));
+        assert_false(fixture_has(fixture.out, "README.md"));
+        test_remove_directory(fixture.out);
+    }
+    fixture_remove(&fixture);
+}
+
+#define CASE(run)                                                                                            \
+    {                                                                                                        \
+#run, every_allocation_may_fail, NULL, NULL,                                                         \
+            &(enum loam_status(*[])(const struct fixture *, struct loam_error *))                            \
+        {                                                                                                    \
+            run                                                                                              \
+        }                                                                                                    \
+    }
+
+int main(void)
+{
+    heap_watch_json();
+    // Hundreds of runs, and each waits for its files to reach the disk: in memory they are there at once.
+    if (access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", 0);
+    const struct CMUnitTest tests[] = {CASE(run_training), CASE(run_full_training), CASE(run_continuation),
+                                       CASE(run_evaluation)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,2 +1,0 @@
-// The goldens' models serve the properties too.
-#include "parity/train/common_golden.c"

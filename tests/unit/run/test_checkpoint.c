@@ -1,0 +1,533 @@
+// Checkpoints: what is in them, that damage is seen, and that a run which was stopped anywhere ends the same.
+#include "test.h"
+
+#include <math.h>
+#include <sys/stat.h>
+
+#include "common_fixture.h"
+#include "run/checkpoint_files.h"
+#include "run/checkpoint_state.h"
+
+static struct fixture fixture;
+
+// Two steps an epoch, of which the second is a smaller one.
+static struct loam_train_settings settings_here(void)
+{
+    struct loam_train_settings settings = fixture_settings(&fixture);
+    settings.epochs = 2;
+    settings.accumulation = 2;
+    settings.lora.dropout = 0.2;
+    settings.warmup_steps = 2;
+    settings.logging_steps = 1;
+    settings.eval_data = fixture.jsonl;
+    settings.eval_steps = 2;
+    return settings;
+}
+
+static size_t count_lines(const char *directory, const char *with)
+{
+    size_t count = 0;
+    char *text = fixture_read(directory, "metrics.jsonl", NULL);
+    assert_non_null(text);
+    for (const char *at = text; (at = strstr(at, with)) != NULL; at++)
+        count++;
+    free(text);
+    return count;
+}
+
+// ---- going on ----
+
+static void stopped_anywhere_it_ends_the_same(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_here();
+    settings.out = fixture.adapter;
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    size_t all = fixture.progress_count, first = 0;
+    while (fixture.progress[first].activity != LOAM_ACTIVITY_TRAIN)
+        first++;
+    settings.out = fixture.out;
+    settings.resume = "auto";
+    for (size_t at = first + 1; at <= all; at++) {
+        fixture_clear(&fixture);
+        fixture.stop_at = at;
+        assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_STOPPED, "stopped");
+        fixture_clear(&fixture);
+        assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+        assert_true(fixture_same_file(fixture.adapter, fixture.out, "adapter_model.safetensors"));
+        assert_int_equal(count_lines(fixture.out, "\"loss\""), 4);
+        assert_int_equal(count_lines(fixture.out, "\"eval_loss\""), 2);
+        assert_int_equal(count_lines(fixture.out, "\"train_loss\""), 1);
+        test_remove_directory(fixture.out);
+    }
+}
+
+static void keeps_so_many(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_here();
+    int64_t *steps;
+    size_t count;
+    settings.save_steps = 1;
+    settings.save_total_limit = 2;
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    assert_ok(loam_checkpoint_list(fixture.out, &steps, &count, &error));
+    assert_int_equal(count, 2);
+    assert_int_equal(steps[0], 4);
+    assert_int_equal(steps[1], 3);
+    free(steps);
+    // What begins anew does away with the checkpoints of another past.
+    settings.overwrite = true;
+    settings.save_steps = 3;
+    settings.seed = 7;
+    settings.max_steps = 3;
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    assert_ok(loam_checkpoint_list(fixture.out, &steps, &count, &error));
+    assert_int_equal(count, 1);
+    assert_int_equal(steps[0], 3);
+    free(steps);
+}
+
+// A rate that destroys what was learnt: the first evaluation stays the best.
+static void ends_early_with_the_best(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_here();
+    settings.eval_steps = 1;
+    settings.epochs = 20;
+    settings.learning_rate = 1;
+    settings.schedule = LOAM_SCHEDULE_CONSTANT_WITH_WARMUP;
+    settings.early_stopping_patience = 3;
+    settings.load_best_at_end = true;
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    const struct loam_event *end = &fixture.events[fixture.event_count - 1];
+    assert_int_equal(end->kind, LOAM_EVENT_END);
+    assert_true(end->step < 40);
+    int64_t best = end->step - 3;
+    char directory[400];
+    snprintf(directory, sizeof directory, "%s/checkpoint-%lld", fixture.out, (long long)best);
+    assert_true(fixture_same_file(directory, fixture.out, "adapter_model.safetensors"));
+    assert_non_null(strstr(fixture.log, "ended early at step"));
+}
+
+// All parameters, so that the four answers are soon known by heart.
+static struct loam_train_settings settings_for_answers(void)
+{
+    struct loam_train_settings settings = fixture_settings(&fixture);
+    settings.data = settings.eval_data = fixture.squad;
+    settings.device = "cpu";
+    settings.full = true;
+    settings.loss_on = LOAM_LOSS_ON_COMPLETION;
+    settings.batch_size = 4;
+    settings.max_steps = 250;
+    settings.logging_steps = 250;
+    settings.eval_steps = 25;
+    settings.best_metric = LOAM_BEST_EXACT_MATCH;
+    settings.max_new_tokens = 24;
+    settings.load_best_at_end = true;
+    settings.early_stopping_patience = 2;
+    return settings;
+}
+
+// The step of the first evaluation that no later one exceeds; `*exact`: its exact match.
+static int64_t find_best(double *exact)
+{
+    int64_t step = 0;
+    *exact = -1;
+    for (size_t i = 0; i < fixture.event_count; i++) {
+        const struct loam_event *event = &fixture.events[i];
+        if (event->kind != LOAM_EVENT_EVAL) continue;
+        assert_true(event->eval_exact_match >= 0 && event->eval_exact_match <= event->eval_f1);
+        if (event->eval_exact_match <= *exact) continue;
+        *exact = event->eval_exact_match;
+        step = event->step;
+    }
+    return step;
+}
+
+static void best_by_exact_match(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_for_answers();
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    double exact;
+    int64_t best = find_best(&exact);
+    const struct loam_event *end = &fixture.events[fixture.event_count - 1];
+    assert_true(exact == 100);
+    assert_int_equal(end->step, best + 2 * 25); // to know it again is no better
+    assert_true(end->step < 250);
+    assert_non_null(strstr(fixture.log, "no better than that of step"));
+    assert_non_null(strstr(fixture.log, ", with an exact match of 100.00 %"));
+    char directory[400], name[64];
+    snprintf(name, sizeof name, "checkpoint-%lld", (long long)best);
+    snprintf(directory, sizeof directory, "%s/%s", fixture.out, name);
+    assert_true(fixture_same_file(directory, fixture.out, "model.safetensors"));
+    assert_int_equal(count_lines(fixture.out, "\"eval_exact_match\": 100,"), 3);
+    char *card = fixture_read(fixture.out, "README.md", NULL);
+    snprintf(name, sizeof name, "| eval_exact_match (step %lld) | 100 |", (long long)best);
+    assert_non_null(strstr(card, name));
+    free(card);
+    assert_true(end->eval_exact_match == 100 && end->eval_f1 == 100);
+
+    // What counts is what the result says when it is asked.
+    struct loam_evaluate_result result;
+    struct loam_evaluate_settings eval = {.model = fixture.out,
+                                          .data = fixture.squad,
+                                          .device = "cpu",
+                                          .threads = 1,
+                                          .dtype = LOAM_F32,
+                                          .generate = true,
+                                          .max_new_tokens = 24};
+    assert_ok(loam_evaluate_run(&eval, NULL, &result, &error));
+    assert_true(result.overall.exact == 100);
+}
+
+// Stopped between two of the answers of the last evaluation: the best one so far is known from the
+// checkpoint.
+static void best_by_exact_match_resumed(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_for_answers();
+    settings.out = fixture.adapter;
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    size_t at = fixture.progress_count;
+    while (fixture.progress[at - 1].activity != LOAM_ACTIVITY_ANSWER)
+        at--;
+    settings.out = fixture.out;
+    fixture_clear(&fixture);
+    fixture.stop_at = at - 2;
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_STOPPED, "saved in");
+    settings.resume = "auto";
+    struct loam_train_settings changed = settings;
+    changed.best_metric = LOAM_BEST_EVAL_LOSS;
+    fixture_clear(&fixture);
+    assert_fails(loam_train_run(&changed, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT,
+                 "--metric-for-best-model was exact_match and is eval_loss");
+    fixture_clear(&fixture);
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    assert_non_null(strstr(fixture.log, "no better than that of step"));
+    assert_true(fixture_same_file(fixture.adapter, fixture.out, "model.safetensors"));
+    assert_int_equal(count_lines(fixture.out, "\"eval_exact_match\""),
+                     count_lines(fixture.adapter, "\"eval_exact_match\""));
+}
+
+// A state of a loam that knew no exact match is taken; one without what it needs is not.
+static void a_state_of_before(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_loop loop = {.step = 3, .updates = 3}, read = {0};
+    loam_loop_begin(&loop);
+    loop.eval_exact_match = 12.5;
+    loop.best_exact_match = 25;
+    json_t *json = loam_checkpoint_state_format(&loop);
+    assert_ok(loam_checkpoint_state_parse(&read, json, "state", &error));
+    assert_true(read.eval_exact_match == 12.5 && read.best_exact_match == 25);
+    json_object_del(json, "best_exact_match");
+    assert_ok(loam_checkpoint_state_parse(&read, json, "state", &error));
+    assert_true(isnan(read.best_exact_match));
+    json_object_del(json, "best_loss");
+    assert_fails(loam_checkpoint_state_parse(&read, json, "state", &error), LOAM_ERROR_FORMAT, "best_loss");
+    json_decref(json);
+}
+
+// A rate that is beyond all reason: soon nothing is finite any more.
+static struct loam_train_settings settings_that_diverge(void)
+{
+    struct loam_train_settings settings = settings_here();
+    settings.eval_data = NULL;
+    settings.epochs = 20;
+    settings.learning_rate = 30;
+    settings.schedule = LOAM_SCHEDULE_CONSTANT_WITH_WARMUP;
+    return settings;
+}
+
+static void not_finite(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_that_diverge();
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC, "step ");
+    settings.overwrite = true;
+    settings.on_nonfinite = LOAM_NONFINITE_SKIP;
+    fixture_clear(&fixture);
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    assert_non_null(strstr(fixture.log, "; skipped"));
+    assert_non_null(strstr(fixture.log, "of 40 steps were skipped"));
+}
+
+static size_t list(int64_t newest[1])
+{
+    struct loam_error error;
+    int64_t *steps;
+    size_t count;
+    assert_ok(loam_checkpoint_list(fixture.out, &steps, &count, &error));
+    *newest = count > 0 ? steps[0] : -1;
+    free(steps);
+    return count;
+}
+
+// What was learnt before is saved, and a run that goes on from there ends as one that left the step out
+// itself.
+static void not_finite_keeps_the_steps_before(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    int64_t step;
+    struct loam_train_settings settings = settings_that_diverge(), skipping = settings;
+    skipping.on_nonfinite = LOAM_NONFINITE_SKIP;
+    skipping.out = fixture.adapter;
+    assert_ok(loam_train_run(&skipping, &fixture.callbacks, &error));
+    fixture_clear(&fixture);
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC,
+                 "there with --on-nonfinite skip");
+    assert_int_equal(list(&step), 1);
+    assert_true(step > 1);
+    assert_false(fixture_has(fixture.out, "adapter_model.safetensors"));
+    // It meets the same again, until it is told to leave it out.
+    settings.resume = "auto";
+    fixture_clear(&fixture);
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC, "is saved in");
+    settings.on_nonfinite = LOAM_NONFINITE_SKIP;
+    settings.allow_change = true;
+    fixture_clear(&fixture);
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    assert_true(fixture_same_file(fixture.adapter, fixture.out, "adapter_model.safetensors"));
+    // The last one may be far astray: it takes the place of none before it.
+    settings = settings_that_diverge();
+    settings.overwrite = true;
+    settings.save_steps = step - 1;
+    settings.save_total_limit = 1;
+    fixture_clear(&fixture);
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC, "is saved in");
+    assert_int_equal(list(&step), 2);
+    settings.overwrite = false;
+    settings.resume = "auto";
+    fixture_clear(&fixture);
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC, "is saved in");
+    assert_int_equal(list(&step), 2);
+}
+
+// Such values would be the newest checkpoint, and good for nothing.
+static void values_that_are_not_finite_are_not_saved(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    int64_t step;
+    struct loam_train_settings settings = settings_that_diverge();
+    settings.learning_rate = 1e39; // more than a float holds
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC,
+                 "not saved: not all trained values are finite");
+    assert_int_equal(list(&step), 0);
+}
+
+static void an_evaluation_that_is_not_finite(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_that_diverge();
+    settings.learning_rate = 3e38; // after the first step, at a rate of zero
+    settings.max_steps = 12;
+    settings.eval_data = fixture.jsonl;
+    settings.eval_steps = 1;
+    settings.load_best_at_end = true;
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC,
+                 "the evaluation loss is not a number");
+    assert_non_null(strstr(error.message, "step 2 is saved in"));
+    settings.overwrite = true;
+    settings.on_nonfinite = LOAM_NONFINITE_SKIP;
+    fixture_clear(&fixture);
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    assert_non_null(strstr(fixture.log, "; it is not the best, and the run goes on"));
+    const struct loam_event *end = &fixture.events[fixture.event_count - 1];
+    assert_int_equal(end->step, 12);
+    assert_true(isfinite(end->eval_loss)); // that of the best
+    settings.early_stopping_patience = 4;
+    fixture_clear(&fixture);
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    assert_int_equal(fixture.events[fixture.event_count - 1].step, 1 + 4);
+}
+
+static void refuses_what_cannot_be(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_here();
+    settings.eval_data = NULL;
+    settings.load_best_at_end = true;
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT, "--eval-data");
+    settings.load_best_at_end = false;
+    settings.early_stopping_patience = 1;
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT, "--eval-data");
+    settings.early_stopping_patience = 0;
+    settings.best_metric = LOAM_BEST_EXACT_MATCH;
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT,
+                 "--metric-for-best-model goes by the evaluations: it needs --eval-data");
+    settings.eval_data = fixture.jsonl;
+    assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT,
+                 "is not a SQuAD file: --metric-for-best-model scores");
+}
+
+// Another run in the same directory while this one is in it.
+static bool run_another(void *user, const struct loam_event *event)
+{
+    static const struct loam_callbacks none;
+    struct loam_error error;
+    struct loam_train_settings settings = *(const struct loam_train_settings *)user;
+    settings.overwrite = true;
+    if (event->kind == LOAM_EVENT_START)
+        assert_fails(loam_train_run(&settings, &none, &error), LOAM_ERROR_EXISTS, "written by another run");
+    return true;
+}
+
+static void one_run_at_a_time(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_here();
+    struct loam_callbacks callbacks = {.user = &settings, .event = run_another};
+    assert_ok(loam_train_run(&settings, &callbacks, &error));
+    assert_true(fixture_has(fixture.out, "adapter_model.safetensors"));
+}
+
+// ---- damage ----
+
+static char checkpoint[400];
+
+static void make_checkpoint(void)
+{
+    struct loam_error error;
+    struct loam_train_settings settings = settings_here();
+    settings.save_steps = 4;
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    snprintf(checkpoint, sizeof checkpoint, "%s/checkpoint-4", fixture.out);
+    assert_ok(loam_checkpoint_verify(checkpoint, &error));
+}
+
+static const char *const files[] = {LOAM_CHECKPOINT_STATE,       LOAM_CHECKPOINT_TENSORS,
+                                    LOAM_CHECKPOINT_METRICS,     LOAM_CHECKPOINT_SUMS,
+                                    "adapter_model.safetensors", "adapter_config.json"};
+enum { FILES = sizeof files / sizeof files[0], SAMPLE = 40 };
+
+static void assert_damaged(const char *file, size_t at)
+{
+    struct loam_error error = {0};
+    enum loam_status status = loam_checkpoint_verify(checkpoint, &error);
+    if (status != LOAM_ERROR_FORMAT && status != LOAM_ERROR_IO) fail_msg("%s, byte %zu: not seen", file, at);
+    assert_non_null(strstr(error.message, checkpoint));
+}
+
+static void a_flipped_bit_is_seen(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    make_checkpoint();
+    for (size_t i = 0; i < FILES; i++) {
+        char path[500];
+        size_t size = 0;
+        char *text = fixture_read(checkpoint, files[i], &size);
+        assert_true(size > 0);
+        snprintf(path, sizeof path, "%s/%s", checkpoint, files[i]);
+        size_t stride = strcmp(files[i], LOAM_CHECKPOINT_SUMS) == 0 ? 1 : size / SAMPLE + 1;
+        for (size_t at = 0; at < size; at += stride) {
+            text[at] = (char)(text[at] ^ (1 << at % 8));
+            test_write_file(path, text, size);
+            assert_damaged(files[i], at);
+            text[at] = (char)(text[at] ^ (1 << at % 8));
+        }
+        test_write_file(path, text, size);
+        free(text);
+        assert_ok(loam_checkpoint_verify(checkpoint, &error));
+    }
+}
+
+static void a_cut_is_seen(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    make_checkpoint();
+    for (size_t i = 0; i < FILES; i++) {
+        char path[500];
+        size_t size = 0;
+        char *text = fixture_read(checkpoint, files[i], &size);
+        snprintf(path, sizeof path, "%s/%s", checkpoint, files[i]);
+        // The last lines of the checksums may be those of files that are not needed to go on.
+        size_t most = strcmp(files[i], LOAM_CHECKPOINT_SUMS) == 0 ? 3 * 66 : size;
+        for (size_t at = 0; at < most; at += most / SAMPLE + 1) {
+            test_write_file(path, text, at);
+            assert_damaged(files[i], at);
+        }
+        assert_int_equal(unlink(path), 0);
+        assert_damaged(files[i], 0);
+        test_write_file(path, text, size);
+        free(text);
+        assert_ok(loam_checkpoint_verify(checkpoint, &error));
+    }
+}
+
+// What somebody else has put there is neither taken for a checkpoint nor touched.
+static void foreign_files(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"checkpoint-9",  "checkpoint-007", "checkpoint-",
+                                        "checkpoint-4x", "checkpoint--4",  "checkpoint-99999999999999999999"};
+    struct loam_error error;
+    int64_t *steps;
+    size_t count;
+    char path[600];
+    make_checkpoint();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", fixture.out, names[i]);
+        assert_int_equal(mkdir(path, 0777), 0);
+        if (i == 0) continue; // by somebody else: without a state
+        snprintf(path, sizeof path, "%s/%s/%s", fixture.out, names[i], LOAM_CHECKPOINT_STATE);
+        test_write_file(path, "{}", 2);
+    }
+    snprintf(path, sizeof path, "%s/notes.txt", checkpoint);
+    test_write_file(path, "mine", 4);
+    assert_ok(loam_checkpoint_verify(checkpoint, &error));
+    assert_ok(loam_checkpoint_list(fixture.out, &steps, &count, &error));
+    assert_int_equal(count, 1);
+    assert_int_equal(steps[0], 4);
+    free(steps);
+    snprintf(path, sizeof path, "%s/nowhere", fixture.out);
+    assert_ok(loam_checkpoint_list(path, &steps, &count, &error));
+    assert_int_equal(count, 0);
+    free(steps);
+    assert_fails(loam_checkpoint_verify(path, &error), LOAM_ERROR_IO, "nowhere");
+    // Paths that lead elsewhere are not followed.
+    snprintf(path, sizeof path, "%s/%s", checkpoint, LOAM_CHECKPOINT_SUMS);
+    static const char leads_out[] =
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  ../../../dev/null\n";
+    test_write_file(path, leads_out, sizeof leads_out - 1);
+    assert_fails(loam_checkpoint_verify(checkpoint, &error), LOAM_ERROR_FORMAT, "damaged");
+}
+
+#define TEST(name) fixture_test(name, &fixture)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(stopped_anywhere_it_ends_the_same),
+        TEST(keeps_so_many),
+        TEST(ends_early_with_the_best),
+        TEST(best_by_exact_match),
+        TEST(best_by_exact_match_resumed),
+        cmocka_unit_test(a_state_of_before),
+        TEST(not_finite),
+        TEST(not_finite_keeps_the_steps_before),
+        TEST(values_that_are_not_finite_are_not_saved),
+        TEST(an_evaluation_that_is_not_finite),
+        TEST(refuses_what_cannot_be),
+        TEST(one_run_at_a_time),
+        TEST(a_flipped_bit_is_seen),
+        TEST(a_cut_is_seen),
+        TEST(foreign_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
