@@ -230,7 +230,7 @@ static void clear_traces(struct generate_bench *bench)
 static int64_t decode_bytes(const struct loam_session *session, int64_t all)
 {
     const struct loam_model *model = session->model;
-    const bool tied = model->head == model->embedding;
+    const bool tied = model->head.weight == model->embedding;
     return tied ? all : all - (int64_t)loam_tensor_bytes(&model->embedding->value);
 }
 

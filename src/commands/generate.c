@@ -219,7 +219,8 @@ static enum loam_status prepare(struct generate_job *job, struct loam_error *err
                                                                                          : LOAM_PROMPT_CHUNK,
                                          .sequences = 1,
                                          .context = (int32_t)context,
-                                         .generate = true};
+                                         .generate = true,
+                                         .adapters = loam_adapter_segments(job->adapter)};
     LOAM_TRY(loam_generate_check_memory(&model->config, job->session.dtype, context,
                                         job->settings->generate.max_new_tokens, error));
     LOAM_TRY(loam_decoder_create(&job->decoder, model, job->session.device, &limits, error));

@@ -58,9 +58,12 @@ enum loam_status loam_merge_check_open(struct loam_merge_check *check,
 // ---- logits ----
 
 static enum loam_status compute(const struct loam_merge_check *check, const struct loam_session *session,
-                                float *logits, struct loam_error *error)
+                                const struct loam_adapter *adapter, float *logits, struct loam_error *error)
 {
-    struct loam_decoder_limits limits = {.tokens = check->count, .sequences = 1, .logit_rows = check->count};
+    struct loam_decoder_limits limits = {.tokens = check->count,
+                                         .sequences = 1,
+                                         .logit_rows = check->count,
+                                         .adapters = loam_adapter_segments(adapter)};
     struct loam_batch batch;
     struct loam_decoder *decoder = NULL;
     LOAM_TRY(loam_batch_init(&batch, check->count, 1, error));
@@ -84,7 +87,7 @@ static enum loam_status logits_of(const struct loam_merge_check *check,
     enum loam_status status = loam_session_load(&session, false, error);
     if (status == LOAM_OK && adapter != NULL)
         status = loam_adapter_open(&opened, session.model, adapter, NULL, error);
-    if (status == LOAM_OK) status = compute(check, &session, logits, error);
+    if (status == LOAM_OK) status = compute(check, &session, opened, logits, error);
     loam_adapter_destroy(opened);
     loam_session_close(&session);
     return status;

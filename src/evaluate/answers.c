@@ -79,7 +79,8 @@ struct loam_decoder_bytes loam_answerer_bytes(const struct loam_answerer *answer
     return loam_decoder_bytes(answerer->decoder);
 }
 
-static enum loam_status create_decoder(struct loam_answerer *answerer, int32_t rows, struct loam_error *error)
+static enum loam_status create_decoder(struct loam_answerer *answerer, const struct loam_adapter *adapter,
+                                       int32_t rows, struct loam_error *error)
 {
     const struct loam_session *session = answerer->session;
     struct loam_decoder_limits limits = {
@@ -87,6 +88,7 @@ static enum loam_status create_decoder(struct loam_answerer *answerer, int32_t r
         .sequences = 1,
         .context = rows,
         .generate = true,
+        .adapters = loam_adapter_segments(adapter),
     };
     return loam_decoder_create(&answerer->decoder, session->model, session->device, &limits, error);
 }
@@ -121,7 +123,8 @@ static enum loam_status prepare_text(struct loam_answerer *answerer, int32_t row
 }
 
 enum loam_status loam_answerer_create(struct loam_answerer **out, const struct loam_session *session,
-                                      int64_t max_new_tokens, struct loam_error *error)
+                                      const struct loam_adapter *adapter, int64_t max_new_tokens,
+                                      struct loam_error *error)
 {
     int32_t new_tokens = tokens_of(max_new_tokens), rows = context_rows(session, new_tokens);
     if (!session->device->planning)
@@ -132,7 +135,7 @@ enum loam_status loam_answerer_create(struct loam_answerer **out, const struct l
     answerer->session = session;
     enum loam_status status = LOAM_OK;
     if (session->tokenizer != NULL) status = prepare_text(answerer, rows, new_tokens, error);
-    if (status == LOAM_OK) status = create_decoder(answerer, rows, error);
+    if (status == LOAM_OK) status = create_decoder(answerer, adapter, rows, error);
     if (status != LOAM_OK) {
         loam_answerer_destroy(answerer);
         return status;

@@ -4,6 +4,7 @@
 #define LOAM_EVALUATE_ANSWERS_H
 
 #include "evaluate/evaluate.h"
+#include "lora/lora.h"
 #include "model/decoder.h"
 #include "session/session.h"
 
@@ -15,9 +16,11 @@ enum loam_status loam_answers_check(const struct loam_session *session, const st
 
 // What answering needs, taken once.
 struct loam_answerer;
-// The session must outlive it. One that plans, or is without text, can only be asked for its bytes.
+// Answers of the session's model with an adapter, or of the base (NULL). Both must outlive the answerer. Of a
+// session that plans, or is without text, only the bytes can be asked for.
 enum loam_status loam_answerer_create(struct loam_answerer **out, const struct loam_session *session,
-                                      int64_t max_new_tokens, struct loam_error *error);
+                                      const struct loam_adapter *adapter, int64_t max_new_tokens,
+                                      struct loam_error *error);
 void loam_answerer_destroy(struct loam_answerer *answerer);
 struct loam_decoder_bytes loam_answerer_bytes(const struct loam_answerer *answerer);
 // Answers the first `limit` questions (0: all) and sets what `result` has of answers.

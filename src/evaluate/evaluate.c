@@ -154,7 +154,10 @@ static enum loam_status measure_loss(struct evaluation_run *run, struct loam_eva
     int64_t sequences = settings->batch_size > 0 ? settings->batch_size : DEFAULT_SEQUENCES;
     int32_t tokens = run->session.token_budget;
     if (sequences > tokens) sequences = tokens;
-    struct loam_decoder_limits limits = {.tokens = tokens, .sequences = (int32_t)sequences, .evaluate = true};
+    struct loam_decoder_limits limits = {.tokens = tokens,
+                                         .sequences = (int32_t)sequences,
+                                         .evaluate = true,
+                                         .adapters = loam_adapter_segments(run->adapter)};
     LOAM_TRY(loam_decoder_create(&run->decoder, run->session.model, run->session.device, &limits, error));
     LOAM_TRY(loam_batch_init(&run->batch, tokens, limits.sequences, error));
     return loam_evaluate_loss(run->decoder, run->dataset, limit_of(settings), &run->batch, &run->example,
@@ -171,7 +174,8 @@ static enum loam_status evaluate(struct evaluation_run *run, struct loam_evaluat
     // Its memory goes before that for the answers comes.
     loam_decoder_destroy(run->decoder);
     run->decoder = NULL;
-    LOAM_TRY(loam_answerer_create(&run->answerer, &run->session, settings->max_new_tokens, error));
+    LOAM_TRY(
+        loam_answerer_create(&run->answerer, &run->session, run->adapter, settings->max_new_tokens, error));
     return loam_answerer_score(run->answerer, run->dataset, limit_of(settings), result, error);
 }
 

@@ -47,22 +47,18 @@ static enum loam_status fail_no_match(const struct loam_model *model, const char
     return status;
 }
 
-static enum loam_status adopt(struct loam_adapter *adapter, struct loam_linear *linear,
+static enum loam_status adopt(struct loam_adapter *adapter, const struct loam_linear *linear,
                               struct loam_error *error)
 {
     const struct loam_adapter_config *config = &adapter->config;
-    if (linear->lora.rank != 0) {
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s is adapted already: one adapter at a time",
-                         linear->path);
-    }
     int rank;
     double scale;
     LOAM_TRY(loam_adapter_config_module(config, linear->path, &rank, &scale, error));
     struct loam_adapted *item = &adapter->items[adapter->count];
-    *item = (struct loam_adapted){.linear = linear};
+    *item = (struct loam_adapted){.linear = linear, .slot = &adapter->slots.slots[linear->index]};
     item->name_a = loam_format(error, "base_model.model.%s.lora_A.weight", linear->path);
     item->name_b = loam_format(error, "base_model.model.%s.lora_B.weight", linear->path);
-    linear->lora = (struct loam_lora_slot){
+    *item->slot = (struct loam_lora_slot){
         .rank = rank,
         .scale = (float)scale,
         .dropout = (float)config->dropout,
@@ -113,7 +109,8 @@ static enum loam_status note_unused(struct loam_adapter *adapter, struct loam_er
     if (sizes == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_linear *linear = adapter->items[i].linear;
-        sizes[i] = (struct loam_module_size){linear->path, linear->lora.rank, linear->in, linear->out};
+        sizes[i] =
+            (struct loam_module_size){linear->path, adapter->items[i].slot->rank, linear->in, linear->out};
     }
     enum loam_status status = loam_adapter_config_note_unused(&adapter->config, sizes, adapter->count, error);
     free(sizes);
@@ -142,7 +139,7 @@ static enum loam_status name_targets(struct loam_adapter *adapter, struct loam_e
 static enum loam_status match(struct loam_adapter *adapter, bool fresh, struct loam_error *error)
 {
     struct loam_targets *targets = &adapter->config.targets;
-    struct loam_linear *linear;
+    const struct loam_linear *linear;
     LOAM_TRY(check_beyond(adapter, fresh, error));
     for (size_t i = 0; (linear = loam_model_linear_at(adapter->model, i)) != NULL; i++) {
         bool matches = false;
@@ -161,7 +158,18 @@ static enum loam_status match(struct loam_adapter *adapter, bool fresh, struct l
     return name_targets(adapter, error);
 }
 
-enum loam_status loam_adapter_attach(struct loam_adapter **out, struct loam_model *model,
+static enum loam_status allocate_items(struct loam_adapter *adapter, struct loam_error *error)
+{
+    const size_t linears = adapter->model->linear_count;
+    adapter->items = loam_calloc(linears, sizeof *adapter->items, error);
+    adapter->slots.slots = loam_calloc(linears, sizeof *adapter->slots.slots, error);
+    if (adapter->items == NULL || adapter->slots.slots == NULL) return LOAM_ERROR_MEMORY;
+    adapter->slots.count = linears;
+    adapter->whole = (struct loam_segment){.adapter = &adapter->slots, .rows = LOAM_ALL_ROWS, .factor = 1.0f};
+    return LOAM_OK;
+}
+
+enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loam_model *model,
                                      struct loam_adapter_config *config, bool fresh, struct loam_error *error)
 {
     *out = NULL;
@@ -173,11 +181,8 @@ enum loam_status loam_adapter_attach(struct loam_adapter **out, struct loam_mode
     adapter->model = model;
     adapter->config = *config;
     *config = (struct loam_adapter_config){0};
-    size_t linears = 0;
-    while (loam_model_linear_at(model, linears) != NULL)
-        linears++;
-    adapter->items = loam_calloc(linears, sizeof *adapter->items, error);
-    enum loam_status status = adapter->items != NULL ? match(adapter, fresh, error) : LOAM_ERROR_MEMORY;
+    enum loam_status status = allocate_items(adapter, error);
+    if (status == LOAM_OK) status = match(adapter, fresh, error);
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);
         return status;
@@ -192,7 +197,7 @@ enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam
     adapter->set = set;
     for (size_t i = 0; i < adapter->count; i++) {
         struct loam_adapted *item = &adapter->items[i];
-        const struct loam_lora_slot *slot = &item->linear->lora;
+        const struct loam_lora_slot *slot = item->slot;
         LOAM_TRY(loam_trainables_add(set, item->name_a, slot->a, true, &item->index_a, error));
         LOAM_TRY(loam_trainables_add(set, item->name_b, slot->b, true, &item->index_b, error));
     }
@@ -204,7 +209,7 @@ void loam_adapter_point(struct loam_adapter *adapter)
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_trainable *a = &adapter->set->items[adapter->items[i].index_a];
         const struct loam_trainable *b = &adapter->set->items[adapter->items[i].index_b];
-        struct loam_lora_slot *slot = &adapter->items[i].linear->lora;
+        struct loam_lora_slot *slot = adapter->items[i].slot;
         slot->a = a->value;
         slot->da = a->grad;
         slot->b = b->value;
@@ -244,7 +249,7 @@ static enum loam_status default_targets(struct loam_targets *targets, const stru
     return loam_targets_init_list(targets, family->default_targets, count, error);
 }
 
-enum loam_status loam_adapter_create(struct loam_adapter **out, struct loam_model *model,
+enum loam_status loam_adapter_create(struct loam_adapter **out, const struct loam_model *model,
                                      const struct loam_lora_settings *settings, struct loam_trainables *set,
                                      struct loam_error *error)
 {
@@ -275,13 +280,13 @@ enum loam_status loam_adapter_create(struct loam_adapter **out, struct loam_mode
 }
 
 // A [r, in]: N(0, (1/r)^2), or U(-1/sqrt(in), 1/sqrt(in)), which is kaiming_uniform with a = sqrt(5).
-static void draw(float *a, const struct loam_linear *linear, enum loam_lora_init init, uint64_t seed)
+static void draw(float *a, const struct loam_adapted *item, enum loam_lora_init init, uint64_t seed)
 {
-    const struct loam_lora_slot *slot = &linear->lora;
+    const struct loam_lora_slot *slot = item->slot;
     uint64_t stream = loam_rng_stream(LOAM_RNG_LORA, slot->index);
     size_t count = (size_t)loam_tensor_count(&slot->a);
     float deviation = 1.0f / (float)slot->rank;
-    float bound = (float)(1.0 / sqrt((double)linear->in));
+    float bound = (float)(1.0 / sqrt((double)item->linear->in));
     for (size_t i = 0; i < count; i++) {
         if (init == LOAM_LORA_GAUSSIAN) {
             a[i] = deviation * loam_rng_normal(seed, stream, i);
@@ -295,13 +300,13 @@ static enum loam_status upload_start(struct loam_adapter *adapter, struct loam_s
                                      struct loam_error *error)
 {
     for (size_t i = 0; i < adapter->count; i++) {
-        const struct loam_linear *linear = adapter->items[i].linear;
-        size_t bytes = loam_tensor_bytes(&linear->lora.a);
+        const struct loam_adapted *item = &adapter->items[i];
+        const size_t bytes = loam_tensor_bytes(&item->slot->a);
         float *host = loam_calloc(bytes, 1, error);
         if (host == NULL) return LOAM_ERROR_MEMORY;
-        draw(host, linear, adapter->config.init, seed);
-        loam_upload(stream, linear->lora.a.data, host, bytes);
-        loam_zero(stream, linear->lora.b.data, loam_tensor_bytes(&linear->lora.b));
+        draw(host, item, adapter->config.init, seed);
+        loam_upload(stream, item->slot->a.data, host, bytes);
+        loam_zero(stream, item->slot->b.data, loam_tensor_bytes(&item->slot->b));
         enum loam_status status = loam_stream_finish(stream, error);
         free(host);
         if (status != LOAM_OK) return status;
@@ -329,22 +334,33 @@ void loam_adapter_destroy(struct loam_adapter *adapter)
     if (adapter == NULL) return;
     for (size_t i = 0; i < adapter->count; i++) {
         // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without items the count is 0.
-        adapter->items[i].linear->lora = (struct loam_lora_slot){0};
         free(adapter->items[i].name_a);
         free(adapter->items[i].name_b);
     }
     free(adapter->items);
-    if (adapter->arena.base != NULL) adapter->model->device->memory->arena_deinit(&adapter->arena);
+    free(adapter->slots.slots);
+    if (adapter->device != NULL) adapter->device->memory->arena_deinit(&adapter->arena);
     loam_stored_adapter_close(&adapter->stored);
     loam_adapter_config_deinit(&adapter->config);
     free(adapter);
+}
+
+const struct loam_adapter_slots *loam_adapter_slots(const struct loam_adapter *adapter)
+{
+    return &adapter->slots;
+}
+
+struct loam_segments loam_adapter_segments(const struct loam_adapter *adapter)
+{
+    if (adapter == NULL) return (struct loam_segments){0};
+    return (struct loam_segments){&adapter->whole, 1};
 }
 
 int64_t loam_adapter_parameters(const struct loam_adapter *adapter)
 {
     int64_t total = 0;
     for (size_t i = 0; i < adapter->count; i++) {
-        const struct loam_lora_slot *slot = &adapter->items[i].linear->lora;
+        const struct loam_lora_slot *slot = adapter->items[i].slot;
         total += loam_tensor_count(&slot->a) + loam_tensor_count(&slot->b);
     }
     return total;

@@ -6,8 +6,9 @@
 
 // One adapted linear.
 struct loam_adapted {
-    struct loam_linear *linear;
-    char *name_a; // "base_model.model." + path + ".lora_A.weight"
+    const struct loam_linear *linear;
+    struct loam_lora_slot *slot; // in the adapter's slots
+    char *name_a;                // "base_model.model." + path + ".lora_A.weight"
     char *name_b;
     size_t index_a; // in the set
     size_t index_b;
@@ -16,25 +17,28 @@ struct loam_adapted {
 };
 
 struct loam_adapter {
-    struct loam_model *model;
+    const struct loam_model *model; // not read when the adapter is destroyed: it may be gone
+    struct loam_adapter_slots slots;
+    struct loam_segment whole; // itself, over all rows
     struct loam_adapter_config config;
     struct loam_adapted *items; // in model order
     size_t count;
     struct loam_trainables *set;       // NULL: not trained
     struct loam_arena arena;           // the matrices of an adapter that is only used
+    const struct loam_device *device;  // of the arena
     struct loam_stored_adapter stored; // an opened adapter, until it is filled
 };
 
 // An adapter without matrices yet: takes `config` over (also on failure), finds the linears that its targets
-// name and sets their slots. For a `fresh` adapter every name of the list must match a linear, and no name or
-// expression may match the head or the embedding. An adapter that was trained elsewhere may have names for
-// other models; they become a notice. Afterwards the targets are a list.
-enum loam_status loam_adapter_attach(struct loam_adapter **out, struct loam_model *model,
+// name and sets its slots for them. For a `fresh` adapter every name of the list must match a linear, and no
+// name or expression may match the head or the embedding. An adapter that was trained elsewhere may have
+// names for other models; they become a notice. Afterwards the targets are a list.
+enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loam_model *model,
                                      struct loam_adapter_config *config, bool fresh,
                                      struct loam_error *error);
 // Reads an adapter directory to be written elsewhere: every item has its stored_a and stored_b in the mapped
 // file, in the shapes of its slot; the slots have ranks and scales, and no data. The model needs none.
-enum loam_status loam_adapter_open_stored(struct loam_adapter **out, struct loam_model *model,
+enum loam_status loam_adapter_open_stored(struct loam_adapter **out, const struct loam_model *model,
                                           const char *directory, struct loam_error *error);
 // Registers A and B of every adapted linear in `set`.
 enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam_trainables *set,

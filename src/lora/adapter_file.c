@@ -68,7 +68,7 @@ static enum loam_status open_weights(struct loam_adapter *adapter, const char *d
         LOAM_TRY(claim(adapter, &adapter->stored.modules[i], error));
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
-        const struct loam_lora_slot *slot = &item->linear->lora;
+        const struct loam_lora_slot *slot = item->slot;
         LOAM_TRY(check_stored(adapter, item->stored_a, item->name_a, slot->rank, &slot->a, error));
         LOAM_TRY(check_stored(adapter, item->stored_b, item->name_b, slot->rank, &slot->b, error));
     }
@@ -85,13 +85,14 @@ static enum loam_status allocate(struct loam_adapter *adapter, struct loam_error
     struct loam_arena counting;
     loam_arena_init_counting(&counting);
     for (size_t i = 0; i < adapter->count; i++) {
-        const struct loam_lora_slot *slot = &adapter->items[i].linear->lora;
+        const struct loam_lora_slot *slot = adapter->items[i].slot;
         loam_arena_alloc(&counting, loam_tensor_bytes(&slot->a));
         loam_arena_alloc(&counting, loam_tensor_bytes(&slot->b));
     }
     LOAM_TRY(device->memory->arena_init(&adapter->arena, counting.used, true, error));
+    adapter->device = device;
     for (size_t i = 0; i < adapter->count; i++) {
-        struct loam_lora_slot *slot = &adapter->items[i].linear->lora;
+        struct loam_lora_slot *slot = adapter->items[i].slot;
         slot->a.data = loam_arena_alloc(&adapter->arena, loam_tensor_bytes(&slot->a));
         slot->b.data = loam_arena_alloc(&adapter->arena, loam_tensor_bytes(&slot->b));
     }
@@ -108,7 +109,7 @@ static enum loam_status prepare(struct loam_adapter *adapter, const char *direct
 }
 
 // Says whose adapter it is that does not go with the model. The config may be gone by now: `base` is its own.
-static enum loam_status attach_named(struct loam_adapter **out, struct loam_model *model,
+static enum loam_status attach_named(struct loam_adapter **out, const struct loam_model *model,
                                      struct loam_adapter_config *config, const char *directory,
                                      const char *base, struct loam_error *error)
 {
@@ -118,7 +119,7 @@ static enum loam_status attach_named(struct loam_adapter **out, struct loam_mode
     return status;
 }
 
-static enum loam_status load_and_attach(struct loam_adapter **out, struct loam_model *model,
+static enum loam_status load_and_attach(struct loam_adapter **out, const struct loam_model *model,
                                         const char *directory, struct loam_error *error)
 {
     struct loam_adapter_config config;
@@ -133,8 +134,9 @@ static enum loam_status load_and_attach(struct loam_adapter **out, struct loam_m
     return status;
 }
 
-enum loam_status loam_adapter_open(struct loam_adapter **out, struct loam_model *model, const char *directory,
-                                   struct loam_trainables *set, struct loam_error *error)
+enum loam_status loam_adapter_open(struct loam_adapter **out, const struct loam_model *model,
+                                   const char *directory, struct loam_trainables *set,
+                                   struct loam_error *error)
 {
     *out = NULL;
     struct loam_adapter *adapter;
@@ -148,7 +150,7 @@ enum loam_status loam_adapter_open(struct loam_adapter **out, struct loam_model 
     return LOAM_OK;
 }
 
-enum loam_status loam_adapter_open_stored(struct loam_adapter **out, struct loam_model *model,
+enum loam_status loam_adapter_open_stored(struct loam_adapter **out, const struct loam_model *model,
                                           const char *directory, struct loam_error *error)
 {
     *out = NULL;
@@ -183,8 +185,8 @@ static enum loam_status fill_all(struct loam_adapter *adapter, struct loam_strea
 {
     for (size_t i = 0; i < adapter->count; i++) {
         struct loam_adapted *item = &adapter->items[i];
-        LOAM_TRY(fill_matrix(stream, &item->linear->lora.a, item->stored_a, error));
-        LOAM_TRY(fill_matrix(stream, &item->linear->lora.b, item->stored_b, error));
+        LOAM_TRY(fill_matrix(stream, &item->slot->a, item->stored_a, error));
+        LOAM_TRY(fill_matrix(stream, &item->slot->b, item->stored_b, error));
     }
     return LOAM_OK;
 }
@@ -229,7 +231,7 @@ static void download_all(const struct loam_adapter *adapter, struct loam_stream 
 {
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
-        const struct loam_lora_slot *slot = &item->linear->lora;
+        const struct loam_lora_slot *slot = item->slot;
         size_t a_bytes = loam_tensor_bytes(&slot->a);
         size_t b_bytes = loam_tensor_bytes(&slot->b);
         loam_download(stream, host, slot->a.data, a_bytes);

@@ -56,7 +56,7 @@ static enum loam_status describe_all(struct export *export, struct loam_export_r
     export->names = loam_calloc(2 * adapter->count, sizeof *export->names, error);
     if (export->tensors == NULL || export->names == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < adapter->count; i++) {
-        const struct loam_lora_slot *slot = &adapter->items[i].linear->lora;
+        const struct loam_lora_slot *slot = adapter->items[i].slot;
         LOAM_TRY(describe(export, 2 * i, 'a', &slot->a, error));
         LOAM_TRY(describe(export, 2 * i + 1, 'b', &slot->b, error));
         if (slot->rank > rank) rank = slot->rank;
@@ -83,8 +83,8 @@ static void fill_b(const struct export *export, const struct loam_adapted *item,
 {
     const struct loam_stored_tensor *stored = item->stored_b;
     enum loam_dtype dtype = export->settings->dtype;
-    size_t rank = (size_t)item->linear->lora.rank;
-    float factor = correction(export->adapter, &item->linear->lora);
+    size_t rank = (size_t)item->slot->rank;
+    float factor = correction(export->adapter, item->slot);
     for (size_t done = 0; done < count;) {
         size_t column = (first + done) % rank;
         size_t step = count - done < rank - column ? count - done : rank - column;
@@ -187,7 +187,7 @@ enum loam_status loam_export_gguf(const struct loam_export_settings *settings,
     free(export.names);
     free(export.tensors);
     free(export.row);
-    loam_adapter_destroy(export.adapter); // before the model, whose slots it clears
+    loam_adapter_destroy(export.adapter);
     loam_model_destroy(export.model);
     return status;
 }

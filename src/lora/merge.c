@@ -105,8 +105,9 @@ static enum loam_status allocate_matrices(struct merge *merge, struct loam_error
     size_t row = 0;
     for (size_t i = 0; i < merge->adapter->count; i++) {
         const struct loam_linear *linear = merge->adapter->items[i].linear;
-        size_t a_count = (size_t)loam_tensor_count(&linear->lora.a);
-        size_t b_count = (size_t)loam_tensor_count(&linear->lora.b);
+        const struct loam_lora_slot *slot = merge->adapter->items[i].slot;
+        size_t a_count = (size_t)loam_tensor_count(&slot->a);
+        size_t b_count = (size_t)loam_tensor_count(&slot->b);
         if (a_count > a) a = a_count;
         if (b_count > b) b = b_count;
         if ((size_t)linear->in > row) row = (size_t)linear->in;
@@ -153,7 +154,7 @@ static enum loam_status open_all(struct merge *merge, struct loam_error *error)
 
 static void load_matrices(struct merge *merge, const struct loam_adapted *item)
 {
-    const struct loam_lora_slot *slot = &item->linear->lora;
+    const struct loam_lora_slot *slot = item->slot;
     loam_convert(merge->a, LOAM_F32, item->stored_a->data, item->stored_a->dtype,
                  (size_t)loam_tensor_count(&slot->a));
     loam_convert(merge->b, LOAM_F32, item->stored_b->data, item->stored_b->dtype,
@@ -165,7 +166,8 @@ static void load_matrices(struct merge *merge, const struct loam_adapted *item)
 static void add_update(const struct merge *merge, size_t out, size_t first, size_t count)
 {
     const struct loam_linear *linear = merge->current->linear;
-    size_t rank = (size_t)linear->lora.rank;
+    const struct loam_lora_slot *slot = merge->current->slot;
+    size_t rank = (size_t)slot->rank;
     float *restrict row = merge->row;
     float *restrict delta = merge->delta;
     memset(delta, 0, count * sizeof *delta);
@@ -176,7 +178,7 @@ static void add_update(const struct merge *merge, size_t out, size_t first, size
             delta[i] += b * a[i];
     }
     for (size_t i = 0; i < count; i++)
-        row[i] += linear->lora.scale * delta[i];
+        row[i] += slot->scale * delta[i];
 }
 
 // Elements [first, first + count) of W', row by row.
@@ -297,7 +299,7 @@ enum loam_status loam_merge(const struct loam_merge_settings *settings, struct l
 {
     struct merge merge = {.settings = settings};
     enum loam_status status = run(&merge, result, error);
-    loam_adapter_destroy(merge.adapter); // before the model, whose slots it clears
+    loam_adapter_destroy(merge.adapter);
     loam_model_destroy(merge.model);
     loam_safetensors_destroy(merge.base);
     free(merge.sources);

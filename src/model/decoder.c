@@ -1,13 +1,11 @@
 // The decoder's life and its passes: sizing by a dry run, training, evaluation, logits, generation.
-#include "model/decoder_internal.h"
+#include "model/linear.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/heap.h"
-
-enum { HEAD_BLOCK = 8 << 20 }; // elements of the head that are read at a time
 
 // What a pass is given: host arrays of a packed batch.
 struct pass_input {
@@ -23,6 +21,7 @@ struct pass_input {
     int32_t max_kv;
     int64_t pairs;              // of a query and a key that it sees
     int64_t counted;            // rows with a target
+    int32_t first;              // row of the first token among those of the call: prompts are fed in chunks
     int32_t kept;               // rows of struct loam_kept_rows, all with a target; 0: all tokens
     const int32_t *kept_rows;   // [kept]
     const int32_t *kept_places; // [tokens]
@@ -138,6 +137,8 @@ static struct loam_pass pass_begin(struct loam_decoder *decoder, struct loam_str
                              .gradients = input->factors != NULL,
                              .counted = input->counted};
     loam_arena_release(arena, 0);
+    loam_pass_take_segments(&pass, input->first, input->tokens);
+    if (input->kept > 0) loam_pass_keep_segments(&pass, input->kept_rows, input->kept);
     pass.ids = upload_ints(&pass, input->ids, input->tokens);
     place_loss_rows(&pass, input);
     if (input->kept > 0) {
@@ -174,22 +175,25 @@ static enum loam_status pass_end(struct loam_pass *pass, struct loam_error *erro
 static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dx)
 {
     const struct loam_model *model = pass->model;
+    const struct loam_weight_handle *head = &model->head.weight->handle;
     int64_t hidden = model->config.hidden;
     size_t mark = loam_arena_mark(pass->arena);
     struct loam_norm_stats stats = loam_pass_norm_stats(pass, pass->tokens);
     struct loam_tensor h = loam_pass_rows(pass, hidden);
     loam_decoder_norm(pass, &model->final_norm, pass->x, stats, h);
-    struct loam_linear_cross_entropy_args args = {.h = h,
-                                                  .w = {model->head->value},
-                                                  .targets = pass->targets,
-                                                  .counted = pass->counted,
-                                                  .factors = pass->factors,
-                                                  .losses = pass->losses};
+    struct loam_linear_cross_entropy_args args = {
+        .h = h,
+        .w = loam_weight_open(head, pass->stream, pass->arena, 0, model->head.out),
+        .targets = pass->targets,
+        .counted = pass->counted,
+        .factors = pass->factors,
+        .losses = pass->losses};
     if (pass->gradients) {
         args.dh = loam_pass_rows(pass, hidden);
-        args.dw = model->head->grad;
+        args.dw = loam_pass_gradient(pass, model->head.weight);
     }
     loam_linear_cross_entropy(pass->stream, &args);
+    loam_weight_close(head, pass->stream, 0, model->head.out);
     if (pass->gradients)
         loam_decoder_norm_backward(pass, &model->final_norm, args.dh, pass->x, stats, dx, false);
     loam_arena_release(pass->arena, mark);
@@ -210,23 +214,6 @@ static void run_loss(struct loam_pass *pass)
     if (pass->gradients) loam_decoder_backward(pass, dres);
 }
 
-// logits [count, V] = h WT. Where the weights are read for each product, by blocks of rows of W: the head is
-// the largest matrix of many a model.
-static void head_forward(struct loam_pass *pass, struct loam_tensor h, struct loam_tensor logits)
-{
-    const struct loam_tensor *head = &pass->model->head->value;
-    const int64_t rows = head->shape[0];
-    const int64_t most = pass->model->reading == NULL ? rows : 1 + HEAD_BLOCK / head->shape[1];
-    for (int64_t first = 0; first < rows; first += most) {
-        const int64_t count = rows - first < most ? rows - first : most;
-        struct loam_tensor y = logits;
-        if (y.data != NULL) y.data = (float *)logits.data + first;
-        y.shape[1] = count;
-        loam_pass_linear(pass, &(struct loam_linear_forward_args){
-                                   .x = h, .w = {loam_tensor_rows(head, first, count)}, .y = y});
-    }
-}
-
 // Logits of rows [first, first + count) of the residual stream, f32 on the device.
 static struct loam_tensor run_logits(struct loam_pass *pass, int64_t first, int64_t count)
 {
@@ -238,7 +225,8 @@ static struct loam_tensor run_logits(struct loam_pass *pass, int64_t first, int6
     h.data = loam_arena_alloc(pass->arena, loam_tensor_bytes(&h));
     loam_decoder_norm(pass, &model->final_norm, rows, loam_pass_norm_stats(pass, count), h);
     struct loam_tensor logits = loam_pass_f32(pass, count, config->vocabulary);
-    head_forward(pass, h, logits);
+    const struct loam_tensor none = {0};
+    loam_linear_run(pass, &model->head, h, none, none, logits);
     return logits;
 }
 
@@ -254,7 +242,7 @@ static enum loam_status check_batch(const struct loam_decoder *decoder, const st
         if (batch->ids[i] < 0 || batch->ids[i] >= decoder->model->config.vocabulary)
             return loam_fail(error, LOAM_ERROR_ARGUMENT, "token id %d: the model's embedding has %lld rows",
                              batch->ids[i], (long long)decoder->model->config.vocabulary);
-    return LOAM_OK;
+    return loam_decoder_check_segments(decoder, batch->tokens, error);
 }
 
 // Losses of the rows of the pass to those of the batch.
@@ -327,14 +315,15 @@ int32_t loam_decoder_vocabulary(const struct loam_decoder *decoder)
 }
 
 // One chunk of the sequence in the cache.
-static struct pass_input chunk_input(const struct loam_decoder *decoder, const int32_t *ids, int32_t count,
-                                     int32_t offsets[4])
+static struct pass_input chunk_input(const struct loam_decoder *decoder, const int32_t *ids, int32_t first,
+                                     int32_t count, int32_t offsets[4])
 {
     int32_t length = decoder->cache_length + count;
     for (int32_t i = 0; i < count; i++)
         decoder->host_positions[i] = decoder->cache_length + i;
     memcpy(offsets, (int32_t[4]){0, count, 0, length}, 4 * sizeof *offsets);
-    return (struct pass_input){.ids = ids,
+    return (struct pass_input){.ids = ids + first,
+                               .first = first,
                                .positions = decoder->host_positions,
                                .q_offsets = offsets,
                                .kv_offsets = offsets + 2,
@@ -345,11 +334,12 @@ static struct pass_input chunk_input(const struct loam_decoder *decoder, const i
                                .pairs = causal_pairs(count, length)};
 }
 
-static enum loam_status feed_chunk(struct loam_decoder *decoder, const int32_t *ids, int32_t count,
-                                   float *logits, struct loam_error *error)
+// Tokens [first, first + count) of ids.
+static enum loam_status feed_chunk(struct loam_decoder *decoder, const int32_t *ids, int32_t first,
+                                   int32_t count, float *logits, struct loam_error *error)
 {
     int32_t offsets[4];
-    struct pass_input input = chunk_input(decoder, ids, count, offsets);
+    struct pass_input input = chunk_input(decoder, ids, first, count, offsets);
     struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
     pass.use_cache = true;
     if (logits == NULL) {
@@ -373,10 +363,11 @@ enum loam_status loam_decoder_feed(struct loam_decoder *decoder, const int32_t *
         if (ids[i] < 0 || ids[i] >= decoder->model->config.vocabulary)
             return loam_fail(error, LOAM_ERROR_ARGUMENT, "token id %d: the model's embedding has %lld rows",
                              ids[i], (long long)decoder->model->config.vocabulary);
+    LOAM_TRY(loam_decoder_check_segments(decoder, count, error));
     for (int32_t done = 0; done < count;) {
         int32_t rest = count - done;
         int32_t chunk = rest < decoder->limits.tokens ? rest : decoder->limits.tokens;
-        LOAM_TRY(feed_chunk(decoder, ids + done, chunk, chunk == rest ? logits : NULL, error));
+        LOAM_TRY(feed_chunk(decoder, ids, done, chunk, chunk == rest ? logits : NULL, error));
         done += chunk;
     }
     return LOAM_OK;
@@ -470,20 +461,21 @@ static enum loam_status measure(struct loam_decoder *decoder, size_t *step_bytes
     return status;
 }
 
-static bool layer_trained(const struct loam_layer *layer)
+static bool layer_trained(const struct loam_decoder *decoder, const struct loam_layer *layer)
 {
     for (int slot = 0; slot < LOAM_LINEAR_SLOTS; slot++)
-        if (loam_linear_trained(&layer->linears[slot])) return true;
+        if (loam_linear_trained(decoder, &layer->linears[slot])) return true;
     for (int slot = 0; slot < LOAM_NORM_SLOTS; slot++)
-        if (loam_norm_trained(&layer->norms[slot])) return true;
+        if (loam_norm_trained(decoder, &layer->norms[slot])) return true;
     return false;
 }
 
-static int first_trained_layer(const struct loam_model *model)
+static int first_trained_layer(const struct loam_decoder *decoder)
 {
+    const struct loam_model *model = decoder->model;
     int first = 0;
-    if (model->embedding->grad.data != NULL) return 0;
-    while (first < model->config.layers && !layer_trained(&model->layers[first]))
+    if (loam_decoder_gradient(decoder, model->embedding).data != NULL) return 0;
+    while (first < model->config.layers && !layer_trained(decoder, &model->layers[first]))
         first++;
     return first;
 }
@@ -511,12 +503,16 @@ static enum loam_status decoder_setup(struct loam_decoder *decoder, struct loam_
     size_t step_bytes, cache_bytes, scratch_bytes;
     const struct loam_memory_table *memory = decoder->device->memory;
     LOAM_TRY(allocate_tables(decoder, error));
+    LOAM_TRY(loam_decoder_take_adapters(decoder, error));
+    decoder->first_trained = first_trained_layer(decoder);
     LOAM_TRY(measure(decoder, &step_bytes, &cache_bytes, &scratch_bytes, error));
     LOAM_TRY(memory->arena_init(&decoder->step, step_bytes, true, error));
     LOAM_TRY(memory->arena_init(&decoder->cache, cache_bytes, false, error));
     LOAM_TRY(loam_stream_init(&decoder->stream, decoder->device, scratch_bytes, error));
     if (decoder->limits.generate) allocate_cache(decoder, &decoder->cache);
-    return LOAM_OK;
+    const struct loam_segments given = decoder->limits.adapters;
+    decoder->limits.adapters = (struct loam_segments){0}; // the caller's list need not stay
+    return loam_decoder_adapt(decoder, &given, error);
 }
 
 enum loam_status loam_decoder_create(struct loam_decoder **out, const struct loam_model *model,
@@ -533,7 +529,6 @@ enum loam_status loam_decoder_create(struct loam_decoder **out, const struct loa
     decoder->model = model;
     decoder->device = device;
     decoder->limits = *limits;
-    decoder->first_trained = first_trained_layer(model);
     if (limits->generate && decoder->limits.tokens > limits->context)
         decoder->limits.tokens = limits->context;
     enum loam_status status = decoder_setup(decoder, error);
@@ -575,5 +570,8 @@ void loam_decoder_destroy(struct loam_decoder *decoder)
     free(decoder->host_positions);
     free(decoder->host_targets);
     free(decoder->host_rows);
+    free(decoder->uses);
+    free(decoder->adapters);
+    free(decoder->chosen);
     free(decoder);
 }

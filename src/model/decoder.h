@@ -4,6 +4,7 @@
 
 #include "model/batch.h"
 #include "model/model.h"
+#include "model/slots.h"
 
 // What the layers keep of their forward until their backward; the rest is computed again, with the same
 // result to the bit.
@@ -23,6 +24,13 @@ struct loam_decoder_limits {
     bool evaluate;
     bool generate;
     int32_t logit_rows; // rows of logits that one call may ask for; 0: none
+    // Adapters that passes may use, with the segments that they use until loam_decoder_adapt names others.
+    // They must be there, with their data, whenever a pass uses them.
+    struct loam_segments adapters;
+    int32_t adapters_of_row; // that one row of a batch goes through at most; 0: all of them
+    // train: a gradient [parameter_count] for each parameter of the model, f32 in its shape; no data: frozen.
+    // NULL: the whole model is.
+    const struct loam_tensor *gradients;
 };
 
 struct loam_decoder;
@@ -33,6 +41,10 @@ enum loam_status loam_decoder_create(struct loam_decoder **out, const struct loa
                                      const struct loam_device *device,
                                      const struct loam_decoder_limits *limits, struct loam_error *error);
 void loam_decoder_destroy(struct loam_decoder *decoder);
+// The adapters of the passes from now on, each one of limits.adapters; none: the base model. Rows are those
+// of the batch, or of the tokens that are fed.
+enum loam_status loam_decoder_adapt(struct loam_decoder *decoder, const struct loam_segments *segments,
+                                    struct loam_error *error);
 // Every op from now on goes to `trace` as well; NULL: to none.
 void loam_decoder_trace(struct loam_decoder *decoder, struct loam_trace *trace);
 

@@ -1,66 +1,31 @@
 // The backward of the decoder: the mirror of decoder_forward.c, stopping below the lowest thing that is
 // trained.
-#include "model/decoder_internal.h"
+#include "model/linear.h"
 
 void loam_decoder_norm_backward(struct loam_pass *pass, const struct loam_norm *norm, struct loam_tensor dy,
                                 struct loam_tensor x, struct loam_norm_stats stats, struct loam_tensor dx,
                                 bool accumulate)
 {
     if (pass->model->config.family->norm == LOAM_LAYERNORM)
-        loam_layernorm_backward(pass->stream,
-                                &(struct loam_layernorm_backward_args){
-                                    .dy = dy,
-                                    .x = x,
-                                    .w = norm->w->value,
-                                    .mean = stats.mean,
-                                    .rstd = stats.rstd,
-                                    .dx = dx,
-                                    .accumulate = accumulate,
-                                    .dw = norm->w->grad,
-                                    .db = norm->b != NULL ? norm->b->grad : (struct loam_tensor){0}});
-    else
-        loam_rmsnorm_backward(pass->stream, &(struct loam_rmsnorm_backward_args){.dy = dy,
-                                                                                 .x = x,
-                                                                                 .w = norm->w->value,
-                                                                                 .rstd = stats.rstd,
-                                                                                 .dx = dx,
-                                                                                 .accumulate = accumulate,
-                                                                                 .dw = norm->w->grad});
-}
-
-// dx (+)= dy W, and what is trained: dW += dyT x, dbias += sum dy, dA and dB. `dx` may be absent.
-static void linear_backward(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
-                            struct loam_tensor t, struct loam_tensor dy, struct loam_tensor dx,
-                            bool accumulate)
-{
-    struct loam_stream *stream = pass->stream;
-    if (linear->weight->grad.data != NULL)
-        loam_linear_backward_weight(
-            stream, &(struct loam_linear_backward_weight_args){.dy = dy, .x = x, .dw = linear->weight->grad});
-    if (linear->bias != NULL && linear->bias->grad.data != NULL)
-        loam_bias_backward(stream, &(struct loam_bias_backward_args){.dy = dy, .dbias = linear->bias->grad});
-    if (dx.data != NULL)
-        loam_linear_backward_input(
-            stream, &(struct loam_linear_backward_input_args){
-                        .dy = dy, .w = {linear->weight->value}, .dx = dx, .accumulate = accumulate});
-    const struct loam_lora_slot *lora = &linear->lora;
-    if (lora->rank == 0) return;
-    loam_lora_backward(stream, &(struct loam_lora_backward_args){.dy = dy,
+        loam_layernorm_backward(
+            pass->stream, &(struct loam_layernorm_backward_args){.dy = dy,
                                                                  .x = x,
-                                                                 .a = lora->a,
-                                                                 .b = lora->b,
-                                                                 .t = t,
-                                                                 .scale = lora->scale,
-                                                                 .dropout = loam_pass_dropout(pass, lora),
-                                                                 .da = lora->da,
-                                                                 .db = lora->db,
-                                                                 .dx = dx});
-}
-
-// Whether the backward reads the linear's input.
-static bool input_read(const struct loam_linear *linear)
-{
-    return loam_linear_trained(linear) || linear->lora.rank > 0;
+                                                                 .w = norm->w->value,
+                                                                 .mean = stats.mean,
+                                                                 .rstd = stats.rstd,
+                                                                 .dx = dx,
+                                                                 .accumulate = accumulate,
+                                                                 .dw = loam_pass_gradient(pass, norm->w),
+                                                                 .db = loam_pass_gradient(pass, norm->b)});
+    else
+        loam_rmsnorm_backward(pass->stream,
+                              &(struct loam_rmsnorm_backward_args){.dy = dy,
+                                                                   .x = x,
+                                                                   .w = norm->w->value,
+                                                                   .rstd = stats.rstd,
+                                                                   .dx = dx,
+                                                                   .accumulate = accumulate,
+                                                                   .dw = loam_pass_gradient(pass, norm->w)});
 }
 
 // The norm's output, made again from its input: an adapted linear reads it.
@@ -89,26 +54,29 @@ static void activation_again(struct loam_pass *pass, const struct loam_layer_sta
 static void mlp_backward(struct loam_pass *pass, const struct loam_layer *layer,
                          struct loam_layer_state *state, struct loam_tensor dres, bool below)
 {
+    const struct loam_decoder *decoder = pass->decoder;
     const struct loam_config *config = &pass->model->config;
     const struct loam_family *family = config->family;
     const struct loam_linear *up = &layer->linears[LOAM_UP], *gate = &layer->linears[LOAM_GATE];
     const struct loam_linear *down = &layer->linears[LOAM_DOWN];
     const struct loam_norm *norm = &layer->norms[LOAM_NORM_MLP];
-    bool through_norm = below || loam_norm_trained(norm);
-    bool through_activation = through_norm || loam_linear_trained(up) || loam_linear_trained(gate);
+    bool through_norm = below || loam_norm_trained(decoder, norm);
+    bool through_activation =
+        through_norm || loam_linear_trained(decoder, up) || loam_linear_trained(decoder, gate);
     struct loam_tensor none = {0};
 
     // First the activation, then the gradient of the up projection where there is a gate.
-    bool inner_used = input_read(down) || family->gated_mlp;
+    bool inner_used = loam_linear_reads_input(decoder, down) || family->gated_mlp;
     struct loam_tensor inner = inner_used ? loam_pass_rows(pass, config->inner) : none;
-    if (input_read(down)) activation_again(pass, state, inner);
+    if (loam_linear_reads_input(decoder, down)) activation_again(pass, state, inner);
     struct loam_tensor dact = through_activation ? loam_pass_rows(pass, config->inner) : none;
-    linear_backward(pass, down, inner, state->t[LOAM_DOWN], dres, dact, false);
+    loam_linear_run_backward(pass, down, inner, state->t[LOAM_DOWN], dres, dact, false);
     if (!through_activation) return;
 
     struct loam_tensor dn = through_norm ? loam_pass_rows(pass, config->hidden) : none;
     struct loam_tensor n2 = none;
-    if (input_read(up) || input_read(gate)) n2 = norm_again(pass, norm, state->mid, state->stats2);
+    if (loam_linear_reads_input(decoder, up) || loam_linear_reads_input(decoder, gate))
+        n2 = norm_again(pass, norm, state->mid, state->stats2);
     if (family->gated_mlp) {
         loam_gated_activation_backward(
             pass->stream, &(struct loam_gated_activation_backward_args){.kind = family->activation,
@@ -117,13 +85,13 @@ static void mlp_backward(struct loam_pass *pass, const struct loam_layer *layer,
                                                                         .dy = dact,
                                                                         .dgate = dact,
                                                                         .dup = inner});
-        linear_backward(pass, gate, n2, state->t[LOAM_GATE], dact, dn, false);
-        linear_backward(pass, up, n2, state->t[LOAM_UP], inner, dn, true);
+        loam_linear_run_backward(pass, gate, n2, state->t[LOAM_GATE], dact, dn, false);
+        loam_linear_run_backward(pass, up, n2, state->t[LOAM_UP], inner, dn, true);
     } else {
         loam_activation_backward(pass->stream,
                                  &(struct loam_activation_backward_args){
                                      .kind = family->activation, .x = state->pre, .dy = dact, .dx = dact});
-        linear_backward(pass, up, n2, state->t[LOAM_UP], dact, dn, false);
+        loam_linear_run_backward(pass, up, n2, state->t[LOAM_UP], dact, dn, false);
     }
     if (through_norm) loam_decoder_norm_backward(pass, norm, dn, state->mid, state->stats2, dres, true);
 }
@@ -140,12 +108,16 @@ static void projections_backward(struct loam_pass *pass, const struct loam_layer
 {
     const struct loam_linear *linears = layer->linears;
     if (pass->model->config.family->fused_qkv) {
-        linear_backward(pass, &linears[LOAM_QKV], n1, state->t[LOAM_QKV], gradients->fused, dn, false);
+        loam_linear_run_backward(pass, &linears[LOAM_QKV], n1, state->t[LOAM_QKV], gradients->fused, dn,
+                                 false);
         return;
     }
-    linear_backward(pass, &linears[LOAM_Q], n1, state->t[LOAM_Q], gradient_rows(gradients->q), dn, false);
-    linear_backward(pass, &linears[LOAM_K], n1, state->t[LOAM_K], gradient_rows(gradients->k), dn, true);
-    linear_backward(pass, &linears[LOAM_V], n1, state->t[LOAM_V], gradient_rows(gradients->v), dn, true);
+    loam_linear_run_backward(pass, &linears[LOAM_Q], n1, state->t[LOAM_Q], gradient_rows(gradients->q), dn,
+                             false);
+    loam_linear_run_backward(pass, &linears[LOAM_K], n1, state->t[LOAM_K], gradient_rows(gradients->k), dn,
+                             true);
+    loam_linear_run_backward(pass, &linears[LOAM_V], n1, state->t[LOAM_V], gradient_rows(gradients->v), dn,
+                             true);
 }
 
 static void heads_backward(struct loam_pass *pass, const struct loam_layer_state *state,
@@ -173,16 +145,20 @@ static void heads_backward(struct loam_pass *pass, const struct loam_layer_state
               &(struct loam_rope_args){.x = gradients->k, .table = pass->rope, .inverse = true});
 }
 
-static bool heads_trained(const struct loam_layer *layer)
+static bool heads_trained(const struct loam_decoder *decoder, const struct loam_layer *layer)
 {
-    return loam_linear_trained(&layer->linears[LOAM_QKV]) || loam_linear_trained(&layer->linears[LOAM_Q]) ||
-           loam_linear_trained(&layer->linears[LOAM_K]) || loam_linear_trained(&layer->linears[LOAM_V]);
+    return loam_linear_trained(decoder, &layer->linears[LOAM_QKV]) ||
+           loam_linear_trained(decoder, &layer->linears[LOAM_Q]) ||
+           loam_linear_trained(decoder, &layer->linears[LOAM_K]) ||
+           loam_linear_trained(decoder, &layer->linears[LOAM_V]);
 }
 
-static bool heads_input_read(const struct loam_layer *layer)
+static bool heads_reads_input(const struct loam_decoder *decoder, const struct loam_layer *layer)
 {
-    return input_read(&layer->linears[LOAM_QKV]) || input_read(&layer->linears[LOAM_Q]) ||
-           input_read(&layer->linears[LOAM_K]) || input_read(&layer->linears[LOAM_V]);
+    return loam_linear_reads_input(decoder, &layer->linears[LOAM_QKV]) ||
+           loam_linear_reads_input(decoder, &layer->linears[LOAM_Q]) ||
+           loam_linear_reads_input(decoder, &layer->linears[LOAM_K]) ||
+           loam_linear_reads_input(decoder, &layer->linears[LOAM_V]);
 }
 
 // The gradients of all T rows from those of the R that were kept, zero elsewhere: of the attention's output,
@@ -190,7 +166,7 @@ static bool heads_input_read(const struct loam_layer *layer)
 static struct loam_tensor spread_rows(struct loam_pass *pass, struct loam_tensor dto_stream,
                                       struct loam_tensor dres)
 {
-    pass->tokens = pass->ids.shape[0];
+    loam_pass_use_kept(pass, false);
     struct loam_tensor dattn = loam_pass_rows(pass, dto_stream.shape[1]);
     loam_pass_take_rows(pass, pass->kept.places, dto_stream, dattn);
     loam_pass_take_rows(pass, pass->kept.places, pass->kept.dx, dres);
@@ -202,19 +178,20 @@ static struct loam_tensor spread_rows(struct loam_pass *pass, struct loam_tensor
 static void attention_half_backward(struct loam_pass *pass, int64_t index, struct loam_layer_state *state,
                                     struct loam_tensor dmid, struct loam_tensor dres, bool below)
 {
+    const struct loam_decoder *decoder = pass->decoder;
     const struct loam_config *config = &pass->model->config;
     const struct loam_layer *layer = &pass->model->layers[index];
     const struct loam_norm *norm = &layer->norms[LOAM_NORM_ATTENTION];
     const bool drops = loam_layer_drops_rows(pass, index);
-    bool through_norm = below || loam_norm_trained(norm);
-    bool through_heads = through_norm || heads_trained(layer);
+    bool through_norm = below || loam_norm_trained(decoder, norm);
+    bool through_heads = through_norm || heads_trained(decoder, layer);
     struct loam_tensor none = {0}, dattn = none;
 
     const int64_t columns = config->heads * config->head_dim;
     if (through_heads)
         dattn = drops ? loam_pass_rows_and_zeros(pass, pass->tokens, columns) : loam_pass_rows(pass, columns);
-    linear_backward(pass, &layer->linears[LOAM_O], state->to_stream, state->t[LOAM_O], dmid,
-                    loam_tensor_rows(&dattn, 0, pass->tokens), false);
+    loam_linear_run_backward(pass, &layer->linears[LOAM_O], state->to_stream, state->t[LOAM_O], dmid,
+                             loam_tensor_rows(&dattn, 0, pass->tokens), false);
     if (!through_heads) return;
     if (drops) dattn = spread_rows(pass, dattn, dres);
 
@@ -222,15 +199,15 @@ static void attention_half_backward(struct loam_pass *pass, int64_t index, struc
     heads_backward(pass, state, dattn, &gradients);
     struct loam_tensor dn = through_norm ? loam_pass_rows(pass, config->hidden) : none;
     struct loam_tensor n1 = none;
-    if (heads_input_read(layer)) n1 = norm_again(pass, norm, state->x, state->stats1);
+    if (heads_reads_input(decoder, layer)) n1 = norm_again(pass, norm, state->x, state->stats1);
     projections_backward(pass, layer, n1, state, &gradients, dn);
     if (through_norm) loam_decoder_norm_backward(pass, norm, dn, state->x, state->stats1, dres, true);
 }
 
-static bool attention_half_trained(const struct loam_layer *layer)
+static bool attention_half_trained(const struct loam_decoder *decoder, const struct loam_layer *layer)
 {
-    return heads_trained(layer) || loam_linear_trained(&layer->linears[LOAM_O]) ||
-           loam_norm_trained(&layer->norms[LOAM_NORM_ATTENTION]);
+    return heads_trained(decoder, layer) || loam_linear_trained(decoder, &layer->linears[LOAM_O]) ||
+           loam_norm_trained(decoder, &layer->norms[LOAM_NORM_ATTENTION]);
 }
 
 static void embedding_backward(struct loam_pass *pass, struct loam_tensor dres)
@@ -239,9 +216,10 @@ static void embedding_backward(struct loam_pass *pass, struct loam_tensor dres)
     if (model->embedding_norm.w != NULL)
         loam_decoder_norm_backward(pass, &model->embedding_norm, dres, pass->embedded, pass->embedded_stats,
                                    dres, false);
-    loam_embedding_backward(pass->stream,
-                            &(struct loam_embedding_backward_args){
-                                .ids = pass->ids, .dy = dres, .dtable = model->embedding->grad});
+    loam_embedding_backward(
+        pass->stream,
+        &(struct loam_embedding_backward_args){
+            .ids = pass->ids, .dy = dres, .dtable = loam_pass_gradient(pass, model->embedding)});
 }
 
 // Makes again what the forward has not kept of the MLP half, and before that of the attention half; returns
@@ -262,9 +240,10 @@ static size_t recompute(struct loam_pass *pass, int64_t index, struct loam_layer
 
 static void layer_backward(struct loam_pass *pass, int64_t index, struct loam_tensor dres, bool below)
 {
+    const struct loam_decoder *decoder = pass->decoder;
     const struct loam_layer *layer = &pass->model->layers[index];
     struct loam_layer_state *state = &pass->decoder->layers[index];
-    bool through_mid = below || attention_half_trained(layer);
+    bool through_mid = below || attention_half_trained(decoder, layer);
     size_t mark = recompute(pass, index, state);
     struct loam_tensor dout = dres;
     if (loam_layer_drops_rows(pass, index)) dout = loam_tensor_rows(&pass->kept.dx, 0, pass->tokens);
@@ -277,7 +256,7 @@ static void layer_backward(struct loam_pass *pass, int64_t index, struct loam_te
 void loam_decoder_backward(struct loam_pass *pass, struct loam_tensor dres)
 {
     int64_t first = pass->decoder->first_trained;
-    bool embedding_trained = pass->model->embedding->grad.data != NULL;
+    bool embedding_trained = loam_pass_gradient(pass, pass->model->embedding).data != NULL;
     for (int64_t index = pass->model->config.layers - 1; index >= first; index--)
         layer_backward(pass, index, dres, index > first || embedding_trained);
     if (embedding_trained) embedding_backward(pass, dres);

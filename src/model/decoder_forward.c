@@ -1,5 +1,5 @@
 // The forward of the decoder: op by op, in the order of the model.
-#include "model/decoder_internal.h"
+#include "model/linear.h"
 
 static struct loam_tensor rows_of(struct loam_pass *pass, int64_t rows, int64_t columns)
 {
@@ -70,14 +70,22 @@ struct loam_heads loam_pass_heads(struct loam_pass *pass)
     return heads;
 }
 
-bool loam_norm_trained(const struct loam_norm *norm)
+struct loam_tensor loam_decoder_gradient(const struct loam_decoder *decoder,
+                                         const struct loam_parameter *parameter)
 {
-    return norm->w != NULL && norm->w->grad.data != NULL;
+    if (parameter == NULL || decoder->limits.gradients == NULL) return (struct loam_tensor){0};
+    return decoder->limits.gradients[parameter - decoder->model->parameters];
 }
 
-bool loam_linear_trained(const struct loam_linear *linear)
+struct loam_tensor loam_pass_gradient(const struct loam_pass *pass, const struct loam_parameter *parameter)
 {
-    return linear->weight != NULL && (linear->lora.da.data != NULL || linear->weight->grad.data != NULL);
+    return loam_decoder_gradient(pass->decoder, parameter);
+}
+
+bool loam_norm_trained(const struct loam_decoder *decoder, const struct loam_norm *norm)
+{
+    return loam_decoder_gradient(decoder, norm->w).data != NULL ||
+           loam_decoder_gradient(decoder, norm->b).data != NULL;
 }
 
 void loam_decoder_norm(struct loam_pass *pass, const struct loam_norm *norm, struct loam_tensor x,
@@ -101,48 +109,13 @@ void loam_decoder_norm(struct loam_pass *pass, const struct loam_norm *norm, str
                 .x = x, .w = norm->w->value, .eps = (float)config->norm_eps, .y = y, .rstd = stats.rstd});
 }
 
-struct loam_dropout loam_pass_dropout(const struct loam_pass *pass, const struct loam_lora_slot *lora)
+struct loam_dropout loam_pass_dropout(const struct loam_pass *pass, const struct loam_lora_slot *slot,
+                                      int64_t element)
 {
-    return (struct loam_dropout){.p = pass->gradients ? lora->dropout : 0.0f,
+    return (struct loam_dropout){.p = pass->gradients ? slot->dropout : 0.0f,
                                  .seed = pass->seed,
-                                 .stream = loam_rng_stream(LOAM_RNG_DROPOUT, lora->index),
-                                 .counter = pass->dropout_counter << 32};
-}
-
-void loam_pass_linear(struct loam_pass *pass, const struct loam_linear_forward_args *args)
-{
-    const struct loam_model *model = pass->model;
-    if (model->reading == NULL) {
-        loam_linear_forward(pass->stream, args);
-        return;
-    }
-    size_t mark = loam_arena_mark(pass->arena);
-    struct loam_linear_forward_args read = *args;
-    read.w.tensor = loam_model_matrix(model, pass->stream, pass->arena, &args->w.tensor);
-    loam_linear_forward(pass->stream, &read);
-    loam_model_let_go(model, pass->stream, &args->w.tensor);
-    loam_arena_release(pass->arena, mark);
-}
-
-// y = x WT + bias + residual, then the adapter's part on top: a fresh adapter (B = 0) leaves every bit as it
-// is.
-static void linear_forward(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
-                           struct loam_tensor residual, struct loam_tensor t, struct loam_tensor y)
-{
-    struct loam_linear_forward_args args = {
-        .x = x, .w = {linear->weight->value}, .residual = residual, .y = y};
-    if (linear->bias != NULL) args.bias = linear->bias->value;
-    loam_pass_linear(pass, &args);
-
-    const struct loam_lora_slot *lora = &linear->lora;
-    if (lora->rank == 0) return;
-    loam_lora_forward(pass->stream, &(struct loam_lora_forward_args){.x = x,
-                                                                     .a = lora->a,
-                                                                     .b = lora->b,
-                                                                     .scale = lora->scale,
-                                                                     .dropout = loam_pass_dropout(pass, lora),
-                                                                     .t = t,
-                                                                     .y = y});
+                                 .stream = loam_rng_stream(LOAM_RNG_DROPOUT, slot->index),
+                                 .counter = (pass->dropout_counter << 32) + (uint64_t)element};
 }
 
 // A 3-D view of heads as the rows [T, heads D] that a projection writes.
@@ -156,11 +129,11 @@ static void project_heads(struct loam_pass *pass, const struct loam_layer *layer
 {
     struct loam_tensor none = {0};
     if (pass->model->config.family->fused_qkv) {
-        linear_forward(pass, &layer->linears[LOAM_QKV], n1, none, state->t[LOAM_QKV], state->heads.fused);
+        loam_linear_run(pass, &layer->linears[LOAM_QKV], n1, none, state->t[LOAM_QKV], state->heads.fused);
     } else {
-        linear_forward(pass, &layer->linears[LOAM_Q], n1, none, state->t[LOAM_Q], head_rows(state->heads.q));
-        linear_forward(pass, &layer->linears[LOAM_K], n1, none, state->t[LOAM_K], head_rows(state->heads.k));
-        linear_forward(pass, &layer->linears[LOAM_V], n1, none, state->t[LOAM_V], head_rows(state->heads.v));
+        loam_linear_run(pass, &layer->linears[LOAM_Q], n1, none, state->t[LOAM_Q], head_rows(state->heads.q));
+        loam_linear_run(pass, &layer->linears[LOAM_K], n1, none, state->t[LOAM_K], head_rows(state->heads.k));
+        loam_linear_run(pass, &layer->linears[LOAM_V], n1, none, state->t[LOAM_V], head_rows(state->heads.v));
     }
     if (pass->rope.data == NULL) return;
     loam_rope(pass->stream, &(struct loam_rope_args){.x = state->heads.q, .table = pass->rope});
@@ -210,10 +183,8 @@ static void allocate_adapter_states(struct loam_pass *pass, const struct loam_la
                                     const enum loam_linear_slot *slots, size_t count,
                                     struct loam_layer_state *state)
 {
-    for (size_t i = 0; i < count; i++) {
-        int rank = layer->linears[slots[i]].lora.rank;
-        if (rank > 0) state->t[slots[i]] = loam_pass_f32(pass, pass->tokens, rank);
-    }
+    for (size_t i = 0; i < count; i++)
+        state->t[slots[i]] = loam_linear_updates(pass, &layer->linears[slots[i]]);
 }
 
 static void allocate_attention(struct loam_pass *pass, const struct loam_layer *layer,
@@ -232,10 +203,8 @@ static void allocate_attention(struct loam_pass *pass, const struct loam_layer *
 static void drop_rows(struct loam_pass *pass, struct loam_layer_state *state)
 {
     const struct loam_tensor rows = pass->kept.rows;
-    struct loam_tensor *t = &state->t[LOAM_O];
-    pass->tokens = rows.shape[0];
+    loam_pass_use_kept(pass, true);
     state->to_stream = loam_pass_rows(pass, state->attn.shape[1]);
-    if (t->shape[0] > 0) *t = loam_tensor_rows(t, 0, pass->tokens);
     loam_pass_take_rows(pass, rows, state->attn, state->to_stream);
     loam_pass_take_rows(pass, rows, state->x, state->mid);
 }
@@ -253,8 +222,8 @@ void loam_layer_attention(struct loam_pass *pass, int64_t index, struct loam_lay
     const bool drops = loam_layer_drops_rows(pass, index);
     state->to_stream = state->attn;
     if (drops) drop_rows(pass, state);
-    linear_forward(pass, &layer->linears[LOAM_O], state->to_stream, drops ? state->mid : state->x,
-                   state->t[LOAM_O], state->mid);
+    loam_linear_run(pass, &layer->linears[LOAM_O], state->to_stream, drops ? state->mid : state->x,
+                    state->t[LOAM_O], state->mid);
 }
 
 static void allocate_mlp(struct loam_pass *pass, const struct loam_layer *layer,
@@ -276,9 +245,9 @@ void loam_layer_mlp_inner(struct loam_pass *pass, int64_t index, struct loam_lay
     size_t mark = loam_arena_mark(pass->arena);
     struct loam_tensor n2 = loam_pass_rows(pass, pass->model->config.hidden);
     loam_decoder_norm(pass, &layer->norms[LOAM_NORM_MLP], state->mid, state->stats2, n2);
-    linear_forward(pass, &layer->linears[LOAM_UP], n2, none, state->t[LOAM_UP], state->pre);
+    loam_linear_run(pass, &layer->linears[LOAM_UP], n2, none, state->t[LOAM_UP], state->pre);
     if (pass->model->config.family->gated_mlp)
-        linear_forward(pass, &layer->linears[LOAM_GATE], n2, none, state->t[LOAM_GATE], state->gate);
+        loam_linear_run(pass, &layer->linears[LOAM_GATE], n2, none, state->t[LOAM_GATE], state->gate);
     loam_arena_release(pass->arena, mark);
 }
 
@@ -302,7 +271,7 @@ static void mlp_forward(struct loam_pass *pass, int64_t index, struct loam_layer
     size_t mark = loam_arena_mark(pass->arena);
     struct loam_tensor act = loam_pass_rows(pass, pass->model->config.inner);
     loam_layer_activation(pass, state, act);
-    linear_forward(pass, down, act, state->mid, state->t[LOAM_DOWN], out);
+    loam_linear_run(pass, down, act, state->mid, state->t[LOAM_DOWN], out);
     loam_arena_release(pass->arena, mark);
 }
 
@@ -328,13 +297,12 @@ static void layer_forward(struct loam_pass *pass, int64_t index)
     // Without a backward the stream is updated in place. The down projection is never run again, so its xAT
     // stays.
     const bool drops = loam_layer_drops_rows(pass, index);
-    const int64_t tokens = pass->tokens;
-    if (drops) pass->tokens = pass->kept.rows.shape[0];
+    if (drops) loam_pass_use_kept(pass, true);
     struct loam_tensor out = backward || drops ? loam_pass_rows(pass, hidden) : pass->x;
     allocate_adapter_states(pass, &pass->model->layers[index], &down, 1, state);
     size_t before_mid = loam_arena_mark(pass->arena);
     state->mid = backward ? loam_pass_rows(pass, hidden) : out;
-    pass->tokens = tokens;
+    if (drops) loam_pass_use_kept(pass, false);
     size_t before_attention = loam_arena_mark(pass->arena);
     loam_layer_attention(pass, index, state);
     if (!keep_attention) loam_arena_release(pass->arena, before_attention);

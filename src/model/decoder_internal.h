@@ -40,6 +40,13 @@ struct loam_layer_state {
     struct loam_tensor t[LOAM_LINEAR_SLOTS]; // [T, r] f32: x AT of each adapted linear
 };
 
+// What the passes of a decoder may do with a linear.
+struct loam_linear_use {
+    int64_t columns;  // of x AT for each row; 0: no adapter has the linear
+    bool trained;     // its weight, its bias or an adapter on it
+    bool reads_input; // its backward does: x of the forward is needed again
+};
+
 struct loam_decoder {
     const struct loam_model *model;
     const struct loam_device *device;
@@ -51,10 +58,18 @@ struct loam_decoder {
     struct loam_tensor *cache_k; // [L] of [context, G, D]
     struct loam_tensor *cache_v;
     int32_t cache_length;
-    int32_t *host_positions; // [limits.tokens] for generation
-    int32_t *host_targets;   // [2 limits.tokens] for losses: targets of the kept rows, their places
-    float *host_rows;        // [limits.tokens] for losses: a value for each row
-    int first_trained;       // lowest layer with something trained; config.layers when there is none
+    int32_t *host_positions;      // [limits.tokens] for generation
+    int32_t *host_targets;        // [2 limits.tokens] for losses: targets of the kept rows, their places
+    float *host_rows;             // [limits.tokens] for losses: a value for each row
+    int first_trained;            // lowest layer with something trained; config.layers when there is none
+    struct loam_linear_use *uses; // [linear_count + 1], the head last
+    const struct loam_adapter_slots **adapters; // [adapter_count] of limits.adapters
+    size_t adapter_count;
+    struct loam_segment *chosen;  // [segment_count] of loam_decoder_adapt
+    struct loam_segment *of_rows; // the same over the rows of the running pass
+    struct loam_segment *of_kept; // the same over the rows that go on above the last attention
+    size_t segment_count;
+    size_t segment_capacity;
 };
 
 // Above the last attention a row is needed only where it counts. Where few enough rows count, only these R go
@@ -87,8 +102,10 @@ struct loam_pass {
     uint64_t dropout_counter;
     struct loam_tensor embedded; // [T, H] input of the embedding norm
     struct loam_norm_stats embedded_stats;
-    struct loam_tensor x;       // [T, H] the residual stream
-    struct loam_kept_rows kept; // none: R = T
+    struct loam_tensor x;                // [T, H] the residual stream
+    struct loam_kept_rows kept;          // none: R = T
+    const struct loam_segment *segments; // [segment_count] over the T or R rows
+    size_t segment_count;
 };
 
 // Tensors of the step arena.
@@ -99,17 +116,30 @@ struct loam_tensor loam_pass_f32(struct loam_pass *pass, int64_t rows, int64_t c
 struct loam_tensor loam_pass_rows_and_zeros(struct loam_pass *pass, int64_t rows, int64_t columns);
 
 // Whether the optimiser changes a parameter of the thing.
-bool loam_norm_trained(const struct loam_norm *norm);
-bool loam_linear_trained(const struct loam_linear *linear);
+bool loam_norm_trained(const struct loam_decoder *decoder, const struct loam_norm *norm);
 // Views of the heads over memory from the arena; also used for their gradients.
 struct loam_heads loam_pass_heads(struct loam_pass *pass);
 
-// The dropout of an adapted linear in this pass; none outside training. Each pass has 2^32 counters of its
-// own.
-struct loam_dropout loam_pass_dropout(const struct loam_pass *pass, const struct loam_lora_slot *lora);
+// The dropout of an adapted linear in this pass, from an element of its input on; none outside training. Each
+// pass has 2^32 counters of its own.
+struct loam_dropout loam_pass_dropout(const struct loam_pass *pass, const struct loam_lora_slot *slot,
+                                      int64_t element);
 
-// A linear whose weight is as the model has it: in memory, or read for this product.
-void loam_pass_linear(struct loam_pass *pass, const struct loam_linear_forward_args *args);
+// The gradient of a parameter; no data: it is frozen, or there is no such parameter.
+struct loam_tensor loam_decoder_gradient(const struct loam_decoder *decoder,
+                                         const struct loam_parameter *parameter);
+struct loam_tensor loam_pass_gradient(const struct loam_pass *pass, const struct loam_parameter *parameter);
+
+// Segments: what a new decoder is made for, each adapter over all rows at first, as its dry passes need them;
+// whether those chosen fit a batch of `rows`; those of the rows
+// [first, first + count) for which they were chosen; those of the kept `rows` [count]; and which of the last
+// two a pass is at, with its tokens.
+enum loam_status loam_decoder_take_adapters(struct loam_decoder *decoder, struct loam_error *error);
+enum loam_status loam_decoder_check_segments(const struct loam_decoder *decoder, int32_t rows,
+                                             struct loam_error *error);
+void loam_pass_take_segments(struct loam_pass *pass, int32_t first, int32_t count);
+void loam_pass_keep_segments(struct loam_pass *pass, const int32_t *rows, int32_t count);
+void loam_pass_use_kept(struct loam_pass *pass, bool kept);
 
 // From pass->ids to pass->x, the residual stream after the last layer.
 void loam_decoder_forward(struct loam_pass *pass);

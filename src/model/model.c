@@ -27,7 +27,7 @@ static struct loam_tensor row_shape(const struct loam_config *config, const stru
 
 // ---- where the decoder finds a parameter ----
 
-static void bind_norm(struct loam_norm *norm, struct loam_parameter *parameter)
+static void bind_norm(struct loam_norm *norm, const struct loam_parameter *parameter)
 {
     if ((parameter->row->flags & LOAM_WEIGHT_BIAS) != 0)
         norm->b = parameter;
@@ -35,7 +35,7 @@ static void bind_norm(struct loam_norm *norm, struct loam_parameter *parameter)
         norm->w = parameter;
 }
 
-static enum loam_status bind_linear(struct loam_linear *linear, struct loam_parameter *parameter,
+static enum loam_status bind_linear(struct loam_linear *linear, const struct loam_parameter *parameter,
                                     struct loam_error *error)
 {
     if ((parameter->row->flags & LOAM_WEIGHT_BIAS) != 0) {
@@ -49,7 +49,7 @@ static enum loam_status bind_linear(struct loam_linear *linear, struct loam_para
     return linear->path == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }
 
-static enum loam_status bind(struct loam_model *model, struct loam_parameter *parameter,
+static enum loam_status bind(struct loam_model *model, const struct loam_parameter *parameter,
                              struct loam_error *error)
 {
     const struct loam_weight_row *row = parameter->row;
@@ -69,8 +69,7 @@ static enum loam_status bind(struct loam_model *model, struct loam_parameter *pa
         bind_norm(&model->final_norm, parameter);
         break;
     case LOAM_ROLE_HEAD:
-        model->head = parameter;
-        break;
+        return bind_linear(&model->head, parameter, error);
     case LOAM_ROLE_IGNORED:
         break;
     }
@@ -87,8 +86,7 @@ static enum loam_status add_parameter(struct loam_model *model, const struct loa
     *parameter = (struct loam_parameter){.name = row_name(row, layer, error),
                                          .row = row,
                                          .layer = layer,
-                                         .value = row_shape(&model->config, row),
-                                         .grad = row_shape(&model->config, row)};
+                                         .value = row_shape(&model->config, row)};
     if (parameter->name == NULL) return LOAM_ERROR_MEMORY;
     model->parameter_count++;
     return bind(model, parameter, error);
@@ -110,6 +108,24 @@ static enum loam_status add_parameters(struct loam_model *model, struct loam_err
         i = end;
     }
     return LOAM_OK;
+}
+
+// Every layer has the same linears.
+static void number_linears(struct loam_model *model)
+{
+    for (int64_t layer = 0; layer < model->config.layers; layer++)
+        for (int slot = 0; slot < LOAM_LINEAR_SLOTS; slot++) {
+            struct loam_linear *linear = &model->layers[layer].linears[slot];
+            if (linear->weight != NULL) linear->index = model->linear_count++;
+        }
+    model->head.index = model->linear_count;
+}
+
+static void tie_head(struct loam_model *model)
+{
+    model->head.weight = model->embedding;
+    model->head.out = model->embedding->value.shape[0];
+    model->head.in = model->embedding->value.shape[1];
 }
 
 // So that no sum over the parameters overflows: of their bytes, gradients and moments in f32.
@@ -135,7 +151,8 @@ static enum loam_status fill(struct loam_model *model, struct loam_error *error)
         loam_calloc(model->config.family->row_count * layers, sizeof *model->parameters, error);
     if (model->layers == NULL || model->parameters == NULL) return LOAM_ERROR_MEMORY;
     LOAM_TRY(add_parameters(model, error));
-    if (model->head == NULL) model->head = model->embedding;
+    if (model->head.weight == NULL) tie_head(model);
+    number_linears(model);
     return check_total(model, error);
 }
 
@@ -169,9 +186,10 @@ void loam_model_destroy(struct loam_model *model)
     for (int64_t i = 0; model->layers != NULL && i < model->config.layers; i++)
         for (int slot = 0; slot < LOAM_LINEAR_SLOTS; slot++)
             free(model->layers[i].linears[slot].path);
+    free(model->head.path);
     if (model->device != NULL) model->device->memory->arena_deinit(&model->arena);
     loam_safetensors_destroy(model->file);
-    free(model->reading);
+    free(model->reader);
     free(model->layers);
     free(model->parameters);
     free(model);
@@ -187,13 +205,13 @@ int64_t loam_model_parameter_total(const struct loam_model *model)
     return total;
 }
 
-struct loam_linear *loam_model_linear_at(const struct loam_model *model, size_t index)
+const struct loam_linear *loam_model_linear_at(const struct loam_model *model, size_t index)
 {
-    // Every layer has the same linears.
-    size_t present[LOAM_LINEAR_SLOTS];
-    size_t count = 0;
+    const size_t of_layer = model->linear_count / (size_t)model->config.layers;
+    if (index >= model->linear_count) return NULL;
+    const struct loam_layer *layer = &model->layers[index / of_layer];
     for (size_t slot = 0; slot < LOAM_LINEAR_SLOTS; slot++)
-        if (model->layers[0].linears[slot].weight != NULL) present[count++] = slot;
-    if (count == 0 || index / count >= (size_t)model->config.layers) return NULL;
-    return &model->layers[index / count].linears[present[index % count]];
+        if (layer->linears[slot].weight != NULL && layer->linears[slot].index == index)
+            return &layer->linears[slot];
+    return NULL;
 }

@@ -3,44 +3,31 @@
 #ifndef LOAM_MODEL_MODEL_H
 #define LOAM_MODEL_MODEL_H
 
-#include "base/event.h"
-#include "device/device.h"
 #include "io/safetensors.h"
 #include "model/config.h"
+#include "model/weight.h"
 
 // One tensor of the checkpoint.
 struct loam_parameter {
     char *name; // full: "transformer.h.0.self_attention.query_key_value.weight"
     const struct loam_weight_row *row;
-    int layer;                // -1 outside the layers
-    struct loam_tensor value; // shape always set; data NULL before loading; dtype the model's compute dtype
-    struct loam_tensor grad;  // f32, same shape; data NULL while frozen
-};
-
-// LoRA is an attribute of a linear: y = x WT + b + scale (drop(x) AT) BT. rank 0: not adapted.
-struct loam_lora_slot {
-    int rank;
-    float scale;          // alpha / rank
-    float dropout;        // probability
-    uint32_t index;       // among the adapted linears, in model order: keeps the random streams apart
-    struct loam_tensor a; // [rank, in] f32
-    struct loam_tensor b; // [out, rank] f32
-    struct loam_tensor da;
-    struct loam_tensor db; // gradients; data NULL when the adapter is only used, not trained
+    int layer;                        // -1 outside the layers
+    struct loam_tensor value;         // shape always set; data NULL before loading
+    struct loam_weight_handle handle; // of a matrix, once it has its data: how products read it
 };
 
 struct loam_linear {
-    char *path; // module path: "transformer.h.0.self_attention.query_key_value"
+    char *path;   // module path: "transformer.h.0.self_attention.query_key_value"; NULL: a tied head
+    size_t index; // among the linears of the model, in model order; the head comes after the last
     int64_t in;
     int64_t out;
-    struct loam_parameter *weight; // [out, in]; NULL: the family has no such linear
-    struct loam_parameter *bias;   // [out]; NULL: none
-    struct loam_lora_slot lora;
+    const struct loam_parameter *weight; // [out, in]; NULL: the family has no such linear
+    const struct loam_parameter *bias;   // [out]; NULL: none
 };
 
 struct loam_norm {
-    struct loam_parameter *w; // [H]
-    struct loam_parameter *b; // [H]; NULL for RMSNorm
+    const struct loam_parameter *w; // [H]
+    const struct loam_parameter *b; // [H]; NULL: none
 };
 
 struct loam_layer {
@@ -54,11 +41,12 @@ struct loam_model {
     enum loam_dtype matrix_dtype;      // of the last matrix; one of several may differ
     struct loam_parameter *parameters; // in checkpoint order: embedding, layers, final norm, head
     size_t parameter_count;
-    struct loam_parameter *embedding; // [V, H]
-    struct loam_norm embedding_norm;  // w NULL: none
-    struct loam_layer *layers;        // [config.layers]
+    const struct loam_parameter *embedding; // [V, H]
+    struct loam_norm embedding_norm;        // w NULL: none
+    struct loam_layer *layers;              // [config.layers]
+    size_t linear_count;                    // of the layers; the head is not among them
     struct loam_norm final_norm;
-    struct loam_parameter *head;         // [V, H]; the embedding itself when tied
+    struct loam_linear head;             // H to V; its weight is the embedding when tied
     struct loam_tensor alibi_slopes;     // [Q] f32 on the device, or none
     struct loam_tensor rope_frequencies; // [D/2] f32 on the device, or none
     // Where the data is.
@@ -66,7 +54,7 @@ struct loam_model {
     size_t mapped_bytes;           // of those
     struct loam_arena arena;       // converted ones and tables
     const struct loam_device *device;
-    struct loam_reading *reading; // of loam_load_options.streamed, or NULL
+    struct loam_weight_reader *reader; // of loam_load_options.streamed, or NULL
 };
 
 // Names and shapes only.
@@ -81,7 +69,7 @@ struct loam_load_options {
     enum loam_dtype dtype; // f32 or bf16
     bool keep_halves;      // matrices that are stored in bf16 or f16 stay so, where dtype is f32
     bool writable;         // never mapped: they will be trained (--method full)
-    bool streamed; // matrices stay in the file and are read for each product: for logits alone, in f32
+    bool streamed;         // matrices stay in the file and are read for each product
     const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
 };
 // Where config.json ties the head to the embedding, but the checkpoint stores a head of other values: gives
@@ -101,18 +89,10 @@ enum loam_status loam_model_load(struct loam_model *model, const char *directory
                                  const struct loam_device *device, const struct loam_load_options *options,
                                  struct loam_error *error);
 
-// Where the weights are streamed: a stored matrix, or some of its rows, as the model computes with it, in
-// memory of `arena` where it is stored in another dtype; and what was read of the file need not stay in
-// memory. Reports LOAM_ACTIVITY_LOAD; to be stopped then fails the stream.
-struct loam_tensor loam_model_matrix(const struct loam_model *model, struct loam_stream *stream,
-                                     struct loam_arena *arena, const struct loam_tensor *stored);
-void loam_model_let_go(const struct loam_model *model, struct loam_stream *stream,
-                       const struct loam_tensor *stored);
-
 // Parameters, the tied head counted once.
 int64_t loam_model_parameter_total(const struct loam_model *model);
 // Linears in model order; NULL at the end. The head is not among them.
-struct loam_linear *loam_model_linear_at(const struct loam_model *model, size_t index);
+const struct loam_linear *loam_model_linear_at(const struct loam_model *model, size_t index);
 
 // Writes DIRECTORY/model.safetensors in `dtype`: a random checkpoint with the family's own initialisation
 // (linears and embedding N(0, initializer_range^2), biases 0, norms 1 and 0), one Philox stream a tensor,

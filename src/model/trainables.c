@@ -75,6 +75,7 @@ void loam_trainables_deinit(struct loam_trainables *set)
 {
     if (set->device != NULL) set->device->memory->arena_deinit(&set->arena);
     free(set->items);
+    free(set->of_model);
     *set = (struct loam_trainables){0};
 }
 
@@ -119,7 +120,7 @@ static enum loam_status fill_masters(struct loam_trainables *set, struct loam_er
     return status;
 }
 
-enum loam_status loam_trainables_from_model(struct loam_trainables *set, struct loam_model *model,
+enum loam_status loam_trainables_from_model(struct loam_trainables *set, const struct loam_model *model,
                                             struct loam_error *error)
 {
     bool masters = model->dtype != LOAM_F32;
@@ -134,8 +135,10 @@ enum loam_status loam_trainables_from_model(struct loam_trainables *set, struct 
         LOAM_TRY(loam_trainables_add(set, parameter->name, value, decayed, NULL, error));
     }
     LOAM_TRY(loam_trainables_allocate(set, model->device, error));
+    set->of_model = loam_calloc(model->parameter_count, sizeof *set->of_model, error);
+    if (set->of_model == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < set->count; i++) {
-        model->parameters[i].grad = set->items[i].grad;
+        set->of_model[i] = set->items[i].grad;
         if (masters) set->items[i].mirror = model->parameters[i].value;
     }
     return masters && !model->device->planning ? fill_masters(set, error) : LOAM_OK;

@@ -21,6 +21,7 @@ struct loam_trainables {
     size_t capacity;
     struct loam_arena arena;
     struct loam_tensor gradients; // all of them as one vector (padding between is zero)
+    struct loam_tensor *of_model; // the gradient of each parameter of a model, in its order; NULL: an adapter
     const struct loam_device *device;
 };
 
@@ -34,10 +35,10 @@ enum loam_status loam_trainables_allocate(struct loam_trainables *set, const str
 void loam_trainables_deinit(struct loam_trainables *set);
 int64_t loam_trainables_total(const struct loam_trainables *set); // elements, padding not counted
 
-// --method full: every parameter of a model loaded `writable` becomes trainable, with memory taken and
-// gradients attached. An f32 model is trained in place; a bf16 one gets f32 masters, of which it is the
-// rounded mirror. Biases and norms are not decayed.
-enum loam_status loam_trainables_from_model(struct loam_trainables *set, struct loam_model *model,
+// --method full: every parameter of a model loaded `writable` becomes trainable, with memory taken;
+// set->of_model has the gradients for struct loam_decoder_limits. An f32 model is trained in place; a bf16
+// one gets f32 masters, of which it is the rounded mirror. Biases and norms are not decayed.
+enum loam_status loam_trainables_from_model(struct loam_trainables *set, const struct loam_model *model,
                                             struct loam_error *error);
 
 #endif

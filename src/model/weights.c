@@ -7,8 +7,6 @@
 #include "model/model.h"
 #include "model/sources.h"
 
-enum { BLOCK_ELEMENTS = 8 << 20 }; // of a tensor, read at a time
-
 struct loading {
     struct loam_model *model;
     const char *directory;
@@ -35,7 +33,7 @@ static enum loam_dtype dtype_of(const struct loading *loading, const struct loam
     const enum loam_dtype stored = source != NULL ? source->dtype : LOAM_BF16;
     const bool half = stored == LOAM_BF16 || stored == LOAM_F16;
     const struct loam_load_options *options = loading->options;
-    const bool kept = (options->keep_halves || loading->model->reading != NULL) && !options->writable;
+    const bool kept = (options->keep_halves || loading->model->reader != NULL) && !options->writable;
     return kept && half && value->rank == 2 ? stored : loading->model->dtype;
 }
 
@@ -64,11 +62,14 @@ static void place(const struct loading *loading, struct loam_arena *arena)
     for (size_t i = 0; i < model->parameter_count; i++) {
         struct loam_tensor *value = &model->parameters[i].value;
         value->dtype = dtype_of(loading, value, loading->sources[i]);
-        if (value->rank == 2 && model->reading == NULL) model->matrix_dtype = value->dtype;
+        if (value->rank == 2 && model->reader == NULL) model->matrix_dtype = value->dtype;
         bool in_place = used_in_place(loading, loading->sources[i], value->dtype);
         value->data =
             in_place ? place_in_file(loading->sources[i]) : loam_arena_alloc(arena, loam_tensor_bytes(value));
         if (in_place) model->mapped_bytes += loam_tensor_bytes(value);
+        if (value->rank == 2)
+            model->parameters[i].handle =
+                (struct loam_weight_handle){.weight = {*value}, .reader = model->reader, .mapped = in_place};
     }
     place_tables(model, arena);
 }
@@ -88,23 +89,6 @@ static enum loam_status place_all(const struct loading *loading, struct loam_err
 
 // ---- moving it ----
 
-// `mapped`, from the file: by blocks, so that of it no more than one is held beside the copy.
-static void copy_in(struct loam_stream *stream, const struct loam_tensor *value, const uint8_t *source,
-                    enum loam_dtype source_dtype, bool mapped)
-{
-    const size_t total = (size_t)loam_tensor_count(value);
-    const size_t size = loam_dtype_size(value->dtype), source_size = loam_dtype_size(source_dtype);
-    for (size_t done = 0; done < total; done += BLOCK_ELEMENTS) {
-        const size_t count = total - done < BLOCK_ELEMENTS ? total - done : BLOCK_ELEMENTS;
-        const uint8_t *block = source + done * source_size;
-        if (mapped) loam_map_populate(block, count * source_size);
-        loam_upload_as(stream, (char *)value->data + done * size, value->dtype, block, source_dtype, count);
-        if (!mapped) continue;
-        stream->device->memory->synchronise(stream); // it was read
-        loam_map_release(block, count * source_size);
-    }
-}
-
 static int64_t source_bytes(const struct loading *loading)
 {
     int64_t total = 0;
@@ -122,8 +106,8 @@ static enum loam_status move(const struct loading *loading, struct loam_stream *
         const struct loam_tensor *value = &model->parameters[i].value;
         const struct loam_stored_tensor *source = loading->sources[i];
         if (value->data != source->data)
-            copy_in(stream, value, source->data, source->dtype, true);
-        else if (model->reading != NULL)
+            loam_weight_copy(stream, value, source->data, source->dtype, true);
+        else if (model->reader != NULL)
             continue;
         else
             loam_map_populate(source->data, source->bytes);
@@ -159,67 +143,23 @@ static enum loam_status move_all(const struct loading *loading, struct loam_erro
 
 // ---- streaming ----
 
-// How much of a pass over the model has been read.
-struct loam_reading {
-    const struct loam_callbacks *callbacks;
-    int64_t done; // bytes
-    int64_t total;
-};
-
-static enum loam_status open_reading(struct loam_model *model, const struct loam_callbacks *callbacks,
-                                     struct loam_error *error)
+static enum loam_status open_reader(struct loam_model *model, const struct loam_callbacks *callbacks,
+                                    struct loam_error *error)
 {
-    model->reading = loam_calloc(1, sizeof *model->reading, error);
-    if (model->reading == NULL) return LOAM_ERROR_MEMORY;
-    model->reading->callbacks = callbacks;
+    model->reader = loam_calloc(1, sizeof *model->reader, error);
+    if (model->reader == NULL) return LOAM_ERROR_MEMORY;
+    model->reader->callbacks = callbacks;
+    model->reader->dtype = model->dtype;
     return LOAM_OK;
 }
 
-static void size_reading(struct loam_model *model)
+// What a forward reads: every linear once, the head among them.
+static void size_reader(struct loam_model *model)
 {
-    struct loam_linear *linear;
-    model->reading->total = (int64_t)loam_tensor_bytes(&model->head->value);
+    const struct loam_linear *linear;
+    model->reader->total = (int64_t)loam_tensor_bytes(&model->head.weight->value);
     for (size_t i = 0; (linear = loam_model_linear_at(model, i)) != NULL; i++)
-        model->reading->total += (int64_t)loam_tensor_bytes(&linear->weight->value);
-}
-
-static bool in_file(const struct loam_model *model, const struct loam_tensor *stored)
-{
-    const uintptr_t at = (uintptr_t)stored->data, arena = (uintptr_t)model->arena.base;
-    return at < arena || at - arena >= model->arena.capacity;
-}
-
-static bool runs(const struct loam_stream *stream)
-{
-    return !stream->planning && stream->failure.status == LOAM_OK;
-}
-
-struct loam_tensor loam_model_matrix(const struct loam_model *model, struct loam_stream *stream,
-                                     struct loam_arena *arena, const struct loam_tensor *stored)
-{
-    struct loam_tensor matrix = *stored;
-    if (stored->dtype != model->dtype) {
-        const size_t bytes = (size_t)loam_tensor_count(stored) * loam_dtype_size(model->dtype);
-        matrix =
-            loam_tensor_2d(loam_arena_alloc(arena, bytes), model->dtype, stored->shape[0], stored->shape[1]);
-    }
-    if (!runs(stream) || matrix.data == NULL) return matrix;
-    if (matrix.data != stored->data)
-        copy_in(stream, &matrix, stored->data, stored->dtype, in_file(model, stored));
-    struct loam_reading *reading = model->reading;
-    reading->done += (int64_t)loam_tensor_bytes(stored);
-    (void)loam_event_progress(reading->callbacks, LOAM_ACTIVITY_LOAD, reading->done, reading->total,
-                              &stream->failure);
-    if (reading->done >= reading->total) reading->done = 0; // another pass may come
-    return matrix;
-}
-
-void loam_model_let_go(const struct loam_model *model, struct loam_stream *stream,
-                       const struct loam_tensor *stored)
-{
-    if (!runs(stream) || !in_file(model, stored)) return;
-    stream->device->memory->synchronise(stream);
-    loam_map_release(stored->data, loam_tensor_bytes(stored));
+        model->reader->total += (int64_t)loam_tensor_bytes(&linear->weight->value);
 }
 
 // ---- the whole ----
@@ -257,9 +197,9 @@ static enum loam_status load(struct loading *loading, struct loam_error *error)
     if (model->file != NULL)
         LOAM_TRY(loam_model_find_sources(model, model->file, loading->directory, loading->sources, error));
     if (loading->options->streamed && model->device->host_memory)
-        LOAM_TRY(open_reading(model, loading->options->callbacks, error));
+        LOAM_TRY(open_reader(model, loading->options->callbacks, error));
     LOAM_TRY(place_all(loading, error));
-    if (model->reading != NULL) size_reading(model);
+    if (model->reader != NULL) size_reader(model);
     if (model->device->planning) return LOAM_OK;
     const double start = loam_clock_seconds();
     LOAM_TRY(move_all(loading, error));

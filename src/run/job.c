@@ -82,7 +82,7 @@ static enum loam_status open_session(struct loam_train_job *job, struct loam_err
 static enum loam_status open_adapter(struct loam_train_job *job, struct loam_error *error)
 {
     const struct loam_train_settings *settings = job->settings;
-    struct loam_model *model = job->session.model;
+    const struct loam_model *model = job->session.model;
     if (settings->full) return LOAM_OK;
     LOAM_TRY(settings->adapter == NULL
                  ? loam_adapter_create(&job->adapter, model, &settings->lora, &job->trainables, error)
@@ -195,10 +195,12 @@ static enum loam_status allocate(struct loam_train_job *job, struct loam_error *
         .train = true,
         .checkpointing = settings->checkpointing,
         .evaluate = settings->eval_data != NULL,
+        .adapters = loam_adapter_segments(job->adapter),
+        .gradients = job->trainables.of_model,
     };
     LOAM_TRY(loam_decoder_create(&job->decoder, job->session.model, job->session.device, &limits, error));
     if (settings->best_metric != LOAM_BEST_EXACT_MATCH) return LOAM_OK;
-    return loam_answerer_create(&job->answerer, &job->session, settings->max_new_tokens, error);
+    return loam_answerer_create(&job->answerer, &job->session, job->adapter, settings->max_new_tokens, error);
 }
 
 enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_error *error)

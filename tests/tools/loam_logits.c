@@ -65,8 +65,10 @@ static enum loam_status read_batch(struct job *job, const char *path, struct loa
 
 static enum loam_status compute(struct job *job, struct loam_error *error)
 {
-    struct loam_decoder_limits limits = {
-        .tokens = job->batch.tokens, .sequences = job->batch.sequences, .logit_rows = job->batch.tokens};
+    struct loam_decoder_limits limits = {.tokens = job->batch.tokens,
+                                         .sequences = job->batch.sequences,
+                                         .logit_rows = job->batch.tokens,
+                                         .adapters = loam_adapter_segments(job->adapter)};
     LOAM_TRY(loam_decoder_create(&job->decoder, job->model, job->device, &limits, error));
     job->logits =
         loam_calloc((size_t)(job->batch.tokens * job->model->config.vocabulary), sizeof(float), error);

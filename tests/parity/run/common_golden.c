@@ -166,6 +166,8 @@ void golden_run_start(struct golden_run *run, const struct golden *golden,
     assert_ok(loam_model_load(run->model, golden->directory, run->device, &load, &error));
     if (options->full) assert_ok(loam_trainables_from_model(&run->set, run->model, &error));
     if (adapted) start_adapter(run, golden, options);
+    limits.adapters = loam_adapter_segments(run->adapter);
+    limits.gradients = run->set.of_model;
     assert_ok(loam_decoder_create(&run->decoder, run->model, run->device, &limits, &error));
     assert_ok(loam_batch_init(&run->batch, tokens, GOLDEN_SEQUENCES, &error));
     golden_sequences(golden, 0, GOLDEN_SEQUENCES, &run->batch);

@@ -102,13 +102,14 @@ static void check_sizes(struct fixture *fixture)
     struct loam_trainables set = {0};
     struct loam_decoder *decoder;
     struct loam_batch batch;
-    const struct loam_decoder_limits limits = {.tokens = TOKENS,
-                                               .sequences = 3,
-                                               .context = TOKENS,
-                                               .train = true,
-                                               .evaluate = true,
-                                               .generate = true};
+    struct loam_decoder_limits limits = {.tokens = TOKENS,
+                                         .sequences = 3,
+                                         .context = TOKENS,
+                                         .train = true,
+                                         .evaluate = true,
+                                         .generate = true};
     assert_ok(loam_trainables_from_model(&set, fixture->model, &error));
+    limits.gradients = set.of_model;
     assert_ok(loam_decoder_create(&decoder, fixture->model, fixture->device, &limits, &error));
     assert_ok(loam_batch_init(&batch, TOKENS, 3, &error));
     int32_t ids[TOKENS];

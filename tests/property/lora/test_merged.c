@@ -108,7 +108,8 @@ static float *logits_of(const struct fixture *fixture, const char *directory, bo
     struct loam_batch batch;
     assert_ok(loam_batch_init(&batch, TOKENS, 1, &error));
     assert_ok(loam_batch_append(&batch, "a", ids, NULL, TOKENS, &error));
-    struct loam_decoder_limits limits = {.tokens = TOKENS, .sequences = 1, .logit_rows = TOKENS};
+    struct loam_decoder_limits limits = {
+        .tokens = TOKENS, .sequences = 1, .logit_rows = TOKENS, .adapters = loam_adapter_segments(adapter)};
     struct loam_decoder *decoder;
     assert_ok(loam_decoder_create(&decoder, model, fixture->device, &limits, &error));
     float *logits = calloc(TOKENS * VOCABULARY, sizeof *logits);

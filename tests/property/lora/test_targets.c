@@ -172,7 +172,7 @@ static void check_saved(const struct tree *tree, const struct loam_adapter *adap
     assert_true(json_is_array(list));
     for (size_t i = 0; i < tree->count; i++) {
         const struct loam_linear *linear = linear_of(tree, tree->names[i]);
-        bool adapted = linear != NULL && linear->lora.rank > 0;
+        bool adapted = linear != NULL && loam_adapter_slots(adapter)->slots[linear->index].rank > 0;
         if (peft_matches(list, tree->names[i]) != adapted)
             fail_msg("\"%s\": %s is %sadapted, and target_modules tells PEFT otherwise", text, tree->names[i],
                      adapted ? "" : "not ");
@@ -198,7 +198,8 @@ static void check_adapted(const struct tree *tree, const struct loam_adapter *ad
         if (loam_targets_match(&targets, tree->names[i], &matches, &error) != LOAM_OK) bounded = false;
         linears = linears || (matches && linear != NULL);
         beyond = beyond || (matches && is_beyond(tree->names[i]));
-        if (adapter != NULL && linear != NULL && matches != (linear->lora.rank > 0))
+        if (adapter != NULL && linear != NULL &&
+            matches != (loam_adapter_slots(adapter)->slots[linear->index].rank > 0))
             fail_msg("\"%s\": %s is %sadapted", text, tree->names[i], matches ? "not " : "");
     }
     bool is_list = targets.kind == LOAM_TARGET_LIST; // of which each entry must match

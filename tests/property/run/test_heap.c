@@ -63,8 +63,12 @@ static void start(struct run *run, const struct kind *kind)
     assert_ok(loam_optimiser_init(&run->optimiser, &run->set, &optimiser, &error));
     assert_ok(loam_order_init(&run->order, loam_dataset_count(run->dataset), EXAMPLES, 1, false, 42, &error));
     assert_ok(loam_step_buffers_init(&run->buffers, EXAMPLES, TOKEN_BUDGET, &error));
-    struct loam_decoder_limits limits = {
-        .tokens = TOKEN_BUDGET, .sequences = EXAMPLES, .train = true, .checkpointing = kind->checkpointing};
+    struct loam_decoder_limits limits = {.tokens = TOKEN_BUDGET,
+                                         .sequences = EXAMPLES,
+                                         .train = true,
+                                         .checkpointing = kind->checkpointing,
+                                         .adapters = loam_adapter_segments(run->adapter),
+                                         .gradients = run->set.of_model};
     assert_ok(loam_decoder_create(&run->decoder, run->session.model, run->session.device, &limits, &error));
 }
 

@@ -72,8 +72,6 @@ static void counts_without_data(void **state)
         assert_string_equal(targets, cases[i].described);
         free(targets);
         loam_adapter_destroy(adapter);
-        for (size_t j = 0; loam_model_linear_at(fixture.model, j) != NULL; j++)
-            assert_int_equal(loam_model_linear_at(fixture.model, j)->lora.rank, 0);
         test_model_free(&fixture);
     }
 }
@@ -118,11 +116,39 @@ static void refused_settings(void **state)
         assert_null(adapter);
     }
     assert_ok(loam_adapter_create(&adapter, fixture.model, &usual, NULL, &error));
-    struct loam_adapter *second;
-    assert_fails(loam_adapter_create(&second, fixture.model, &usual, NULL, &error), LOAM_ERROR_ARGUMENT,
-                 "adapted already");
     loam_adapter_destroy(adapter);
     test_model_free(&fixture);
+}
+
+// Several adapters on one model: each has slots of its own.
+static void adapters_stand_side_by_side(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct test_model fixture;
+    struct loam_adapter *first, *second;
+    struct loam_lora_settings other = usual;
+    other.rank = 2;
+    other.target_modules = "dense";
+    test_model_names(&fixture, "bloom");
+    assert_ok(loam_adapter_create(&first, fixture.model, &usual, NULL, &error));
+    assert_ok(loam_adapter_create(&second, fixture.model, &other, NULL, &error));
+    for (size_t i = 0; i < fixture.model->linear_count; i++) {
+        const char *path = loam_model_linear_at(fixture.model, i)->path;
+        assert_int_equal(loam_adapter_slots(first)->slots[i].rank,
+                         strstr(path, "query_key_value") != NULL ? usual.rank : 0);
+        assert_int_equal(loam_adapter_slots(second)->slots[i].rank,
+                         strstr(path, "attention.dense") != NULL ? other.rank : 0);
+    }
+    const struct loam_segments whole = loam_adapter_segments(second), none = loam_adapter_segments(NULL);
+    assert_int_equal(whole.count, 1);
+    assert_ptr_equal(whole.items[0].adapter, loam_adapter_slots(second));
+    assert_int_equal(whole.items[0].rows, LOAM_ALL_ROWS);
+    assert_true(whole.items[0].factor == 1);
+    assert_int_equal(none.count, 0);
+    test_model_free(&fixture); // before its adapters
+    loam_adapter_destroy(second);
+    loam_adapter_destroy(first);
 }
 
 // As in PEFT, a rank above a dimension is allowed; it is told once.
@@ -169,7 +195,7 @@ static void starts_by_seed(void **state)
         float first[2][32];
         for (size_t j = 0; loam_model_linear_at(fixture.model, j) != NULL; j++) {
             const struct loam_linear *linear = loam_model_linear_at(fixture.model, j);
-            const struct loam_lora_slot *slot = &linear->lora;
+            const struct loam_lora_slot *slot = &loam_adapter_slots(adapter)->slots[j];
             const float *a = slot->a.data;
             const float *b = slot->b.data;
             assert_true(slot->scale == 0.25f);
@@ -199,18 +225,16 @@ static void starts_by_seed(void **state)
         assert_memory_not_equal(first[0], first[1], sizeof first[0]); // a stream for each linear
 
         float *kept = malloc(sizeof(float) * 32 * 32);
-        const struct loam_lora_slot *slot = &loam_model_linear_at(fixture.model, 0)->lora;
+        const struct loam_lora_slot *slot = loam_adapter_slots(adapter)->slots;
         memcpy(kept, slot->a.data, sizeof(float) * 32 * 32);
         loam_adapter_destroy(adapter);
         loam_trainables_deinit(&set);
         adapter = fresh(&fixture, &settings, &set, 7);
-        assert_memory_equal(kept, loam_model_linear_at(fixture.model, 0)->lora.a.data,
-                            sizeof(float) * 32 * 32);
+        assert_memory_equal(kept, loam_adapter_slots(adapter)->slots[0].a.data, sizeof(float) * 32 * 32);
         loam_adapter_destroy(adapter);
         loam_trainables_deinit(&set);
         adapter = fresh(&fixture, &settings, &set, 8);
-        assert_memory_not_equal(kept, loam_model_linear_at(fixture.model, 0)->lora.a.data,
-                                sizeof(float) * 32 * 32);
+        assert_memory_not_equal(kept, loam_adapter_slots(adapter)->slots[0].a.data, sizeof(float) * 32 * 32);
         loam_adapter_destroy(adapter);
         loam_trainables_deinit(&set);
         free(kept);
@@ -250,11 +274,11 @@ static void mark(struct loam_trainables *set)
     }
 }
 
-static void check_marks(const struct loam_model *model, float tolerance)
+static void check_marks(const struct loam_adapter *adapter, float tolerance)
 {
     float tensor = 1;
-    for (size_t i = 0; loam_model_linear_at(model, i) != NULL; i++) {
-        const struct loam_lora_slot *slot = &loam_model_linear_at(model, i)->lora;
+    for (size_t i = 0; i < loam_adapter_slots(adapter)->count; i++) {
+        const struct loam_lora_slot *slot = &loam_adapter_slots(adapter)->slots[i];
         if (slot->rank == 0) continue;
         const struct loam_tensor *matrices[] = {&slot->a, &slot->b};
         for (size_t m = 0; m < 2; m++, tensor++) {
@@ -292,27 +316,27 @@ static void saved_is_loaded(void **state)
 
     struct loam_adapter *adapter; // to use
     assert_ok(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error));
-    check_marks(fixture.model, 0);
+    check_marks(adapter, 0);
     struct loam_lora_settings settings = loam_adapter_settings(adapter);
     assert_int_equal(settings.rank, 4);
     assert_true(settings.alpha == 8 && settings.dropout == 0.1);
     assert_string_equal(warnings_of(adapter), "");
-    assert_null(loam_model_linear_at(fixture.model, 0)->lora.da.data);
-    assert_true(loam_model_linear_at(fixture.model, 0)->lora.scale == 2);
+    assert_null(loam_adapter_slots(adapter)->slots[0].da.data);
+    assert_true(loam_adapter_slots(adapter)->slots[0].scale == 2);
     loam_adapter_destroy(adapter);
 
     struct loam_trainables set = {0}; // to go on from
     assert_ok(loam_adapter_open(&adapter, fixture.model, directory, &set, &error));
     assert_ok(loam_trainables_allocate(&set, fixture.device, &error));
     assert_ok(loam_adapter_fill(adapter, &error));
-    check_marks(fixture.model, 0);
-    assert_non_null(loam_model_linear_at(fixture.model, 0)->lora.da.data);
+    check_marks(adapter, 0);
+    assert_non_null(loam_adapter_slots(adapter)->slots[0].da.data);
     assert_ok(loam_adapter_save(adapter, "the/base", NULL, directory, &error)); // over itself
     loam_adapter_destroy(adapter);
     loam_trainables_deinit(&set);
 
     assert_ok(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error));
-    check_marks(fixture.model, 0);
+    check_marks(adapter, 0);
     loam_adapter_destroy(adapter);
     test_remove_directory(directory);
     test_model_free(&fixture);
@@ -475,7 +499,7 @@ static void other_spellings(void **state)
         rename_all(&copy, cases[i].from, cases[i].to);
         copy_close(&copy, directory);
         assert_ok(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error));
-        check_marks(fixture.model, 0);
+        check_marks(adapter, 0);
         loam_adapter_destroy(adapter);
         assert_int_equal(check_alone(directory), LOAM_OK);
     }
@@ -512,7 +536,7 @@ static void half_precision(void **state)
         for (size_t j = 0; j < copy.count; j++)
             free(buffers[j]);
         assert_ok(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error));
-        check_marks(fixture.model, cases[i].tolerance);
+        check_marks(adapter, cases[i].tolerance);
         loam_adapter_destroy(adapter);
     }
     test_remove_directory(directory);
@@ -615,7 +639,6 @@ static void wrong_weights(void **state)
         assert_fails(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error), cases[i].status,
                      cases[i].message);
         assert_null(adapter);
-        assert_int_equal(loam_model_linear_at(fixture.model, 0)->lora.rank, 0); // the model is as it was
         assert_int_equal(check_alone(directory), cases[i].status);
     }
     test_remove_directory(directory);
@@ -656,11 +679,17 @@ static void wrong_directories(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_without_data), cmocka_unit_test(refused_settings),
-        cmocka_unit_test(starts_by_seed),      cmocka_unit_test(is_decayed_and_named),
-        cmocka_unit_test(saved_is_loaded),     cmocka_unit_test(other_spellings),
-        cmocka_unit_test(half_precision),      cmocka_unit_test(wrong_weights),
-        cmocka_unit_test(wrong_directories),   cmocka_unit_test(ranks_above_a_dimension),
+        cmocka_unit_test(counts_without_data),
+        cmocka_unit_test(refused_settings),
+        cmocka_unit_test(adapters_stand_side_by_side),
+        cmocka_unit_test(starts_by_seed),
+        cmocka_unit_test(is_decayed_and_named),
+        cmocka_unit_test(saved_is_loaded),
+        cmocka_unit_test(other_spellings),
+        cmocka_unit_test(half_precision),
+        cmocka_unit_test(wrong_weights),
+        cmocka_unit_test(wrong_directories),
+        cmocka_unit_test(ranks_above_a_dimension),
         cmocka_unit_test(what_has_no_effect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,23 +77,23 @@ static void bloom_is_arranged(void **state)
     assert_int_equal(qkv->in, 12);
     assert_int_equal(qkv->out, 36);
     assert_string_equal(qkv->bias->name, "transformer.h.1.self_attention.query_key_value.bias");
-    assert_int_equal(qkv->lora.rank, 0);
+    assert_int_equal(qkv->index, 4);
+    assert_int_equal(model->linear_count, 8);
+    assert_int_equal(model->head.index, 8);
     assert_int_equal(model->layers[0].linears[LOAM_DOWN].in, 48);
     assert_null(model->layers[0].linears[LOAM_Q].weight);
     assert_null(model->layers[0].linears[LOAM_GATE].weight);
-    assert_ptr_equal(model->head, model->embedding);
+    assert_ptr_equal(model->head.weight, model->embedding);
     assert_ptr_equal(model->embedding_norm.b, &model->parameters[2]);
     assert_string_equal(model->layers[1].norms[LOAM_NORM_MLP].w->name,
                         "transformer.h.1.post_attention_layernorm.weight");
     assert_string_equal(model->final_norm.b->name, "transformer.ln_f.bias");
-    for (size_t i = 0; i < model->parameter_count; i++) {
+    for (size_t i = 0; i < model->parameter_count; i++)
         assert_null(model->parameters[i].value.data);
-        assert_null(model->parameters[i].grad.data);
-    }
     loam_model_destroy(model);
     model = test_create_model("{" BLOOM_CONFIG ",\"tie_word_embeddings\":false}");
-    assert_string_equal(model->head->name, "lm_head.weight");
-    assert_int_equal(model->head->value.shape[0], 10);
+    assert_string_equal(model->head.weight->name, "lm_head.weight");
+    assert_int_equal(model->head.weight->value.shape[0], 10);
     loam_model_destroy(model);
 }
 
@@ -102,7 +102,7 @@ static void llama_is_arranged(void **state)
     (void)state;
     struct loam_model *model = test_create_model("{" LLAMA_CONFIG ",\"head_dim\":6}");
     assert_int_equal(model->parameter_count, 1 + 2 * 9 + 2);
-    assert_string_equal(model->head->name, "lm_head.weight");
+    assert_string_equal(model->head.weight->name, "lm_head.weight");
     assert_null(model->embedding_norm.w);
     assert_null(model->final_norm.b);
     const struct loam_layer *layer = &model->layers[1];
@@ -123,7 +123,7 @@ static void llama_is_arranged(void **state)
     assert_int_equal(model->parameter_count, 1 + 2 * 16 + 1);
     assert_string_equal(model->layers[0].linears[LOAM_O].bias->name, "model.layers.0.self_attn.o_proj.bias");
     assert_string_equal(model->layers[1].linears[LOAM_GATE].bias->name, "model.layers.1.mlp.gate_proj.bias");
-    assert_ptr_equal(model->head, model->embedding);
+    assert_ptr_equal(model->head.weight, model->embedding);
     loam_model_destroy(model);
 }
 

@@ -108,7 +108,7 @@ static void compare(const char *directory, const struct loam_device *device)
         assert_same(logits, expected, whole->config.vocabulary, whole->config.vocabulary == WIDE);
     }
     if (whole->config.vocabulary == WIDE) {
-        size_t head = loam_tensor_bytes(&whole->head->value);
+        size_t head = loam_tensor_bytes(&whole->head.weight->value);
         size_t rows = (size_t)(TOKENS * WIDE) * sizeof *logits;
         assert_true(streamed->arena.capacity < head / 100);
         assert_true(loam_decoder_bytes(decoder).step < rows + head);

@@ -277,7 +277,7 @@ static void copy_of_a_tied_head_is_ignored(void **state)
     struct loam_error error = {0};
     test_checkpoint_copy(&fixture->checkpoint, "transformer.word_embeddings.weight", "lm_head.weight");
     assert_ok(write_and_load(fixture, (struct loam_load_options){.dtype = LOAM_F32}, &error));
-    assert_ptr_equal(fixture->model->head, fixture->model->embedding);
+    assert_ptr_equal(fixture->model->head.weight, fixture->model->embedding);
 }
 
 // A stored head that config.json ties, and what becomes of it.
@@ -330,10 +330,10 @@ static void a_tied_head_of_its_own(void **state)
         const struct loam_model *model = fixture->model;
         assert_int_equal(model->config.tied_head, !own);
         assert_int_equal(model->parameter_count, parameters + own);
-        assert_true((model->head == model->embedding) == !own);
+        assert_true((model->head.weight == model->embedding) == !own);
         if (own) {
-            const struct loam_tensor *value = &model->head->value;
-            assert_string_equal(model->head->name, "lm_head.weight");
+            const struct loam_tensor *value = &model->head.weight->value;
+            assert_string_equal(model->head.weight->name, "lm_head.weight");
             for (size_t j = 0; j < (size_t)loam_tensor_count(value); j++) {
                 float wanted, found;
                 loam_convert(&wanted, LOAM_F32, (char *)data + j * loam_dtype_size(cases[i].stored),
@@ -358,7 +358,7 @@ static void a_head_without_embedding(void **state)
     test_checkpoint_copy(checkpoint, "transformer.word_embeddings.weight", "lm_head.weight");
     test_checkpoint_remove(checkpoint, "transformer.word_embeddings.weight");
     assert_ok(write_and_load(fixture, (struct loam_load_options){.dtype = LOAM_F32}, &error));
-    assert_ptr_equal(fixture->model->head, fixture->model->embedding);
+    assert_ptr_equal(fixture->model->head.weight, fixture->model->embedding);
     assert_values(fixture->model, LOAM_F32);
     // Not where they are two.
     loam_model_destroy(fixture->model);

@@ -1,0 +1,30 @@
+// The linear: its forward and its backward in a pass, with the weight behind its handle, the bias, the
+// residual and the adapters of the pass. The head is one.
+#ifndef LOAM_MODEL_LINEAR_H
+#define LOAM_MODEL_LINEAR_H
+
+#include "model/decoder_internal.h"
+
+// Memory from the arena for x AT of every adapter of the pass on this linear [T, columns] f32; no data where
+// no adapter has the linear.
+struct loam_tensor loam_linear_updates(struct loam_pass *pass, const struct loam_linear *linear);
+
+// y = x WT + bias + residual, then the update of each segment on its rows: y += factor scale (drop(x) AT) BT.
+// A fresh adapter (B = 0) leaves every bit as it is. `t` is what loam_linear_updates gave, and is kept for
+// the backward. x [T, K]; residual [T, N], optional, may be y itself; y [T, N].
+void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
+                     struct loam_tensor residual, struct loam_tensor t, struct loam_tensor y);
+
+// dx (+)= dy W + what the adapters pass on, and the gradients of what is trained: dW += dyT x, dbias += sum_t
+// dy, dA and dB of each segment from its rows. dx [T, K] is optional; x is read where
+// loam_linear_reads_input.
+void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
+                              struct loam_tensor t, struct loam_tensor dy, struct loam_tensor dx,
+                              bool accumulate);
+
+// Whether a pass with gradients trains the weight, the bias or an adapter of the linear.
+bool loam_linear_trained(const struct loam_decoder *decoder, const struct loam_linear *linear);
+// Whether the backward of the linear reads its input x.
+bool loam_linear_reads_input(const struct loam_decoder *decoder, const struct loam_linear *linear);
+
+#endif

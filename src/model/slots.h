@@ -1,0 +1,42 @@
+// Adapters as a pass takes them. A loaded model never changes: an adapter owns a slot for each linear, and a
+// pass is told which rows of its batch go through which adapter.
+#ifndef LOAM_MODEL_SLOTS_H
+#define LOAM_MODEL_SLOTS_H
+
+#include "tensor/tensor.h"
+
+// LoRA is an attribute of a linear: y = x WT + b + scale (drop(x) AT) BT.
+struct loam_lora_slot {
+    int rank;              // 0: the adapter leaves this linear as it is
+    float scale;           // alpha / rank
+    float dropout;         // probability
+    uint32_t index;        // among the adapted linears, in model order: keeps the random streams apart
+    struct loam_tensor a;  // [rank, in] f32
+    struct loam_tensor b;  // [out, rank] f32
+    struct loam_tensor da; // [rank, in] f32; data NULL: the adapter is not trained
+    struct loam_tensor db; // [out, rank] f32
+};
+
+// An adapter: one slot for each linear of the model, in model order (struct loam_linear.index).
+struct loam_adapter_slots {
+    size_t count;
+    struct loam_lora_slot *slots; // [count]
+};
+
+enum { LOAM_ALL_ROWS = -1 };
+
+// Rows of a batch that go through an adapter. Segments may share rows: their updates add up.
+struct loam_segment {
+    const struct loam_adapter_slots *adapter;
+    int32_t first; // row
+    int32_t rows;  // LOAM_ALL_ROWS: up to the end of the batch
+    float factor;  // of the adapter's update; 1 as the adapter was trained, 0 none, -1 taken away
+};
+
+// The segments of a pass. An empty list is the base model.
+struct loam_segments {
+    const struct loam_segment *items;
+    size_t count;
+};
+
+#endif
