@@ -9,6 +9,13 @@
 
 enum { MAX_THREADS = 1024 };
 
+// Builds with a sanitizer check every op that runs.
+#if defined(LOAM_CHECK_OPS)
+static const bool CHECKED = true;
+#else
+static const bool CHECKED = false;
+#endif
+
 static const struct {
     const char *name;
     enum loam_status (*create)(struct loam_device **out, int threads, struct loam_error *error);
@@ -77,7 +84,7 @@ void loam_stream_init_planning(struct loam_stream *stream, const struct loam_dev
 enum loam_status loam_stream_init(struct loam_stream *stream, const struct loam_device *device,
                                   size_t scratch_bytes, struct loam_error *error)
 {
-    *stream = (struct loam_stream){.device = device, .planning = device->planning};
+    *stream = (struct loam_stream){.device = device, .planning = device->planning, .checked = CHECKED};
     if (scratch_bytes == 0) return LOAM_OK;
     return device->memory->arena_init(&stream->scratch, scratch_bytes, true, error);
 }

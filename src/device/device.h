@@ -26,8 +26,9 @@ struct loam_memory_table {
     void (*synchronise)(struct loam_stream *stream);
 };
 
-// One op: `refuses` says why the device cannot do a case (NULL: it can), `scratch` the workspace that the
-// case needs, `run` does it. A NULL `refuses` or `scratch` stands for "can" and "none".
+// One op: `run` does it, `scratch` gives the workspace that a case needs (NULL: none), `refuses` the reason
+// why the device cannot do a case that keeps the op's contract (NULL: it does all of them). A backend starts
+// from an empty table. An op without `run` is refused by name, when a step is planned and when it is run.
 struct loam_op_table {
 #define LOAM_OP(name, group)                                                                                 \
     struct {                                                                                                 \
@@ -56,9 +57,9 @@ struct loam_device {
     void (*destroy)(struct loam_device *device);
 };
 
-// A stream runs ops in order. A planning stream runs none: it asks each for support and scratch, so that a
-// dry run of a step sizes everything that the step needs. The first failure sticks, later ops do nothing, and
-// loam_stream_finish reports it.
+// A stream runs ops in order. A planning stream runs none: it checks each op's contract and asks the device
+// for support and scratch, so that a dry run of a step sizes everything that the step needs. The first
+// failure sticks, later ops do nothing, and loam_stream_finish reports it.
 struct loam_stream {
     const struct loam_device *device;
     bool planning;
@@ -66,7 +67,8 @@ struct loam_stream {
     struct loam_arena scratch; // reset by every op
     size_t scratch_needed;     // planning: the largest request so far
     struct loam_error failure; // status LOAM_OK while all went well
-    struct loam_trace *trace;  // what the ops cost goes here; NULL: nobody asks
+    struct loam_trace *trace;  // what the ops cost goes here; NULL: not measured
+    bool checked;              // an op that runs checks its contract and its memory, too, not the plan alone
     bool recomputing;          // the ops repeat what was computed before, and their operations do not count
 };
 
@@ -115,8 +117,6 @@ void loam_zero(struct loam_stream *stream, void *target, size_t bytes);
 // The backends' constructors.
 enum loam_status loam_device_ref_create(struct loam_device **out, int threads, struct loam_error *error);
 enum loam_status loam_device_cpu_create(struct loam_device **out, int threads, struct loam_error *error);
-// The reference ops, from which other backends start and override.
-void loam_ref_ops(struct loam_op_table *ops);
 extern const struct loam_memory_table loam_host_memory;
 extern const struct loam_probe_table loam_cpu_probes;
 

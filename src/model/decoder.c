@@ -474,7 +474,7 @@ static int first_trained_layer(const struct loam_decoder *decoder)
 {
     const struct loam_model *model = decoder->model;
     int first = 0;
-    if (loam_decoder_gradient(decoder, model->embedding).data != NULL) return 0;
+    if (decoder->embedding_trained) return 0;
     while (first < model->config.layers && !layer_trained(decoder, &model->layers[first]))
         first++;
     return first;
@@ -504,6 +504,9 @@ static enum loam_status decoder_setup(struct loam_decoder *decoder, struct loam_
     const struct loam_memory_table *memory = decoder->device->memory;
     LOAM_TRY(allocate_tables(decoder, error));
     LOAM_TRY(loam_decoder_take_adapters(decoder, error));
+    const struct loam_model *model = decoder->model;
+    decoder->embedding_trained = loam_decoder_gradient(decoder, model->embedding).data != NULL ||
+                                 loam_norm_trained(decoder, &model->embedding_norm);
     decoder->first_trained = first_trained_layer(decoder);
     LOAM_TRY(measure(decoder, &step_bytes, &cache_bytes, &scratch_bytes, error));
     LOAM_TRY(memory->arena_init(&decoder->step, step_bytes, true, error));

@@ -61,6 +61,7 @@ struct loam_decoder {
     int32_t *host_positions;      // [limits.tokens] for generation
     int32_t *host_targets;        // [2 limits.tokens] for losses: targets of the kept rows, their places
     float *host_rows;             // [limits.tokens] for losses: a value for each row
+    bool embedding_trained;       // the embedding or its norm
     int first_trained;            // lowest layer with something trained; config.layers when there is none
     struct loam_linear_use *uses; // [linear_count + 1], the head last
     const struct loam_adapter_slots **adapters; // [adapter_count] of limits.adapters

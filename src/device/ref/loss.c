@@ -2,30 +2,6 @@
 
 #include "device/ref/ref.h"
 
-const char *loam_ref_linear_cross_entropy_refuses(const struct loam_device *device,
-                                                  const struct loam_linear_cross_entropy_args *args)
-{
-    (void)device;
-    const struct loam_tensor *h = &args->h, *w = &args->w.tensor;
-    int64_t tokens = h->shape[0], size = h->shape[1], vocabulary = w->shape[0];
-    if (!loam_check_activation(h)) return "h must be f32 or bf16";
-    if (!loam_check_strided(h, h->dtype, tokens, size)) return "h must be [T, H]";
-    if (!loam_check_weight(w, h->dtype, vocabulary, size))
-        return "w must be [V, H] in the dtype of h, or a half where that is f32";
-    if (!loam_check_vector(&args->targets, LOAM_I32, tokens)) return "targets must be [T] i32";
-    if (!loam_check_vector(&args->losses, LOAM_F32, tokens)) return "losses must be [T] f32";
-    const bool gradients = args->dh.data != NULL || args->dw.data != NULL;
-    if (gradients && !loam_check_vector(&args->factors, LOAM_F32, tokens))
-        return "factors must be [T] f32 where there are gradients";
-    if (!loam_check_optional_matrix(&args->dh, h->dtype, tokens, size)) {
-        return "dh must be [T, H], contiguous, in the dtype of h";
-    }
-    if (!loam_check_optional_matrix(&args->dw, LOAM_F32, vocabulary, size)) {
-        return "dw must be [V, H] f32, contiguous";
-    }
-    return NULL;
-}
-
 // One row of logits, and one of dh.
 size_t loam_ref_linear_cross_entropy_scratch(const struct loam_device *device,
                                              const struct loam_linear_cross_entropy_args *args)

@@ -228,6 +228,7 @@ void op_run_on(const struct loam_device *device, enum op op, const union op_args
     memset(memory, 0xff, scratch + GUARD);
     assert_ok(loam_stream_init(&stream, device, 0, &error));
     stream.scratch = (struct loam_arena){.base = memory, .capacity = scratch};
+    stream.checked = true;
     op_dispatch(&stream, op, args);
     assert_ok(loam_stream_finish(&stream, &error));
     for (size_t i = 0; i < GUARD; i++)

@@ -109,25 +109,83 @@ static void test_first_refusal_sticks(void **state)
     loam_device_destroy(ref);
 }
 
-static void test_missing_op_is_refused(void **state)
+// A backend starts from an empty table: every op that it lacks is refused by name, planned or run.
+static void test_empty_table_is_refused_by_name(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_device *ref = make_ref();
+    ref->ops = (struct loam_op_table){0};
+    for (int planning = 0; planning < 2; planning++) {
+        struct loam_stream stream;
+        if (planning)
+            loam_stream_init_planning(&stream, ref);
+        else
+            assert_ok(loam_stream_init(&stream, ref, 0, &error));
+#define LOAM_OP(name, group)                                                                                 \
+    loam_##name(&stream, &(struct loam_##name##_args){0});                                                   \
+    assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_UNSUPPORTED,                                \
+                 #name " on device ref: the device does not have this op");
+#include "device/op_list.def"
+#undef LOAM_OP
+        loam_stream_deinit(&stream);
+    }
+    loam_device_destroy(ref);
+}
+
+static const char *refuse_long_rows(const struct loam_device *device,
+                                    const struct loam_linear_cross_entropy_args *args)
+{
+    (void)device;
+    return args->w.tensor.shape[0] > 8 ? "more than 8 rows do not fit" : NULL;
+}
+
+// The contract comes first; what a device lacks beyond it is its own.
+static void test_device_refuses_beyond_the_contract(void **state)
 {
     (void)state;
     struct loam_error error = {0};
     struct loam_device *ref = make_ref();
     struct loam_stream stream;
-    struct loam_linear_cross_entropy_args args = loss_args(7);
-    ref->ops.linear_cross_entropy.run = NULL;
-    loam_stream_init_planning(&stream, ref);
-    loam_linear_cross_entropy(&stream, &args);
-    assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_UNSUPPORTED, "does not have this op");
-    // "can" and "none" when a table says nothing else
-    loam_ref_ops(&ref->ops);
-    ref->ops.linear_cross_entropy.refuses = NULL;
+    struct loam_linear_cross_entropy_args small = loss_args(7), large = loss_args(9), bad = loss_args(9);
+    ref->ops.linear_cross_entropy.refuses = refuse_long_rows;
     ref->ops.linear_cross_entropy.scratch = NULL;
-    args.h.dtype = LOAM_F16;
-    loam_linear_cross_entropy(&stream, &args);
+    bad.h.dtype = LOAM_F16;
+    loam_stream_init_planning(&stream, ref);
+    loam_linear_cross_entropy(&stream, &small);
     assert_int_equal(stream.scratch_needed, 0);
     assert_ok(loam_stream_finish(&stream, &error));
+    loam_linear_cross_entropy(&stream, &large);
+    assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_UNSUPPORTED, "more than 8 rows do not fit");
+    loam_linear_cross_entropy(&stream, &bad);
+    assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_UNSUPPORTED, "h must be f32 or bf16");
+    loam_device_destroy(ref);
+}
+
+// A checked stream holds an op that runs to its contract, memory included.
+static void test_checked_stream(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_device *ref = make_ref();
+    struct loam_stream stream;
+    float x[4] = {1.0f, 2.0f, 3.0f, 4.0f};
+    struct loam_activation_forward_args args = {
+        .kind = LOAM_SILU, .x = loam_tensor_1d(x, LOAM_F32, 3), .y = loam_tensor_1d(x + 1, LOAM_F32, 3)};
+    assert_ok(loam_stream_init(&stream, ref, 0, &error));
+    stream.checked = true;
+    loam_activation_forward(&stream, &args);
+    assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_UNSUPPORTED,
+                 "activation_forward on device ref: an output overlaps another tensor");
+    args.y = loam_tensor_1d(x, LOAM_BF16, 3);
+    loam_activation_forward(&stream, &args);
+    assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_UNSUPPORTED, "y must be as x");
+    assert_true(x[0] == 1.0f && x[1] == 2.0f);
+    args.y = args.x;
+    loam_activation_forward(&stream, &args);
+    assert_ok(loam_stream_finish(&stream, &error));
+    assert_true(x[0] != 1.0f);
+    loam_stream_deinit(&stream);
     loam_device_destroy(ref);
 }
 
@@ -223,7 +281,9 @@ int main(void)
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_plan_takes_the_largest_scratch),
         cmocka_unit_test(test_first_refusal_sticks),
-        cmocka_unit_test(test_missing_op_is_refused),
+        cmocka_unit_test(test_empty_table_is_refused_by_name),
+        cmocka_unit_test(test_device_refuses_beyond_the_contract),
+        cmocka_unit_test(test_checked_stream),
         cmocka_unit_test(test_failed_stream_does_nothing),
         cmocka_unit_test(test_scratch),
         cmocka_unit_test(test_memory),
