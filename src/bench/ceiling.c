@@ -20,7 +20,7 @@ enum loam_status loam_bench_ceiling_init(struct loam_bench_ceiling_state *state,
             "device %s has no matrix library to compare with; leave the ceiling out with --no-ceiling",
             device->name);
     state->own_weights = loam_formats_have(device->formats.preferred, dtype);
-    return device->probes->create(&state->probe, error);
+    return device->probes->create(&state->probe, device, error);
 }
 
 static void release(struct loam_bench_ceiling_state *state, struct loam_arena *arena)

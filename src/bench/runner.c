@@ -118,7 +118,7 @@ double loam_bench_peak_gflops(const struct loam_device *device, enum loam_dtype 
     if (limits == NULL) return 0;
     for (int64_t rounds = 1, tries = 0; tries < TRIES;) {
         const double start = loam_clock_seconds();
-        const double operations = limits->multiply_add(dtype, rounds);
+        const double operations = limits->multiply_add(device->threads, dtype, rounds);
         const double seconds = loam_clock_seconds() - start;
         if (operations == 0) return 0;
         if (seconds < enough) {

@@ -5,9 +5,9 @@
 #include "device/cpu/onednn.h"
 #include "device/device.h"
 
-// loam_convert by all threads.
+// loam_convert by `threads` threads.
 typedef void cpu_convert(void *target, enum loam_dtype to, const void *source, enum loam_dtype from,
-                         int64_t count);
+                         int64_t count, int threads);
 
 struct cpu_state {
     struct matmul_cache *matmuls;
@@ -19,6 +19,12 @@ struct cpu_state {
 static inline bool cpu_has_bf16(const struct loam_device *device)
 {
     return loam_formats_have(device->formats.preferred, LOAM_BF16);
+}
+
+// What every parallel region of an op asks for: the threads of its own device.
+static inline int cpu_threads(const struct loam_stream *stream)
+{
+    return stream->device->threads;
 }
 
 static inline struct matmul_cache *cpu_matmuls(const struct loam_stream *stream)

@@ -4,7 +4,7 @@
 
 #include "parity/run/common_golden.h"
 
-enum { ADAPTERS = 3 };
+enum { ADAPTERS = 3, MAX_TOKENS = 256 };
 
 // The last has other linears than the first two.
 static const struct loam_lora_settings settings[ADAPTERS] = {
@@ -229,24 +229,24 @@ static void generation_takes_segments(void **state)
 
 // ---- backward ----
 
-// Leaves the labels of the `last` tokens of each sequence; the others count for nothing.
+// Only the `last` rows of each sequence count, of those that have a label.
 static void label(struct bench *bench, int32_t last)
 {
     struct loam_batch *batch = &bench->batch;
+    int32_t ids[MAX_TOKENS];
+    float weights[MAX_TOKENS] = {0};
     golden_sequences(&bench->golden, 0, GOLDEN_SEQUENCES, batch);
-    struct loam_labels labels = {0};
+    assert_true(batch->tokens < MAX_TOKENS);
+    memcpy(ids, batch->ids, (size_t)batch->tokens * sizeof *ids);
     for (int s = 0; s < batch->sequences; s++)
-        for (int32_t t = batch->offsets[s]; t < batch->offsets[s + 1]; t++) {
-            if (batch->targets[t] == LOAM_NO_TARGET) continue;
-            if (t >= batch->offsets[s + 1] - last) {
-                batch->rows[labels.count++] = t;
-                labels.weight += (double)batch->weights[t];
-                continue;
-            }
-            batch->targets[t] = LOAM_NO_TARGET;
-            batch->weights[t] = 0;
-        }
-    batch->labels = labels;
+        for (int32_t t = batch->offsets[s]; t < batch->offsets[s + 1]; t++)
+            if (t >= batch->offsets[s + 1] - last) weights[t + 1] = batch->weights[t];
+    loam_batch_clear(batch);
+    for (int s = 0; s < GOLDEN_SEQUENCES; s++) {
+        const int32_t first = batch->tokens;
+        assert_ok(loam_batch_append(batch, "golden", ids + first, weights + first,
+                                    batch->offsets[s + 1] - first, &error));
+    }
 }
 
 // The gradients of every adapter, one after the other; released with free().
