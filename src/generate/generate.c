@@ -13,7 +13,7 @@ enum loam_status loam_generate_check_memory(const struct loam_config *config, en
     // Keys and values [layers, 2, context, kv_heads, head_dim].
     double bytes = 2.0 * (double)config->layers * (double)context * (double)config->kv_heads *
                    (double)config->head_dim * (double)loam_dtype_size(dtype);
-    struct loam_machine_memory memory = loam_machine_memory("");
+    struct loam_machine_memory memory = loam_machine_measure_memory("");
     if (bytes <= (double)memory.available) return LOAM_OK;
     return loam_fail(
         error, LOAM_ERROR_MEMORY,

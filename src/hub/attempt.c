@@ -11,8 +11,7 @@
 enum {
     CONNECT_SECONDS = 20,
     STALL_BYTES = 512, // per second; a slower connection counts as stalled
-    UPLOAD_STALL_FACTOR =
-        10, // the answer to an upload may take longer, because the server processes the body
+    UPLOAD_STALL_FACTOR = 10, // an upload may stall longer, while the server processes the body
     HEADER_LIMIT = 128 << 10, // bytes of all header lines
     BUFFER_BYTES = 256 << 10,
 };
@@ -189,8 +188,8 @@ static void set_limits(const struct loam_attempt *attempt, const struct loam_att
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
 }
 
-// Sets the options that libcurl copies. Each copy may fail for lack of memory, which must end the attempt: the
-// request would otherwise be sent without the option.
+// Sets the options that libcurl copies. Each copy may fail for lack of memory, which must end the
+// attempt: the request would otherwise be sent without the option.
 static CURLcode set_texts(const struct loam_attempt *attempt, const struct loam_attempt_options *options)
 {
     bool loopback = options->endpoint->loopback;

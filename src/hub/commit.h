@@ -9,8 +9,8 @@
 enum loam_status loam_commit_format(struct loam_bytes *body, const struct loam_folder *folder,
                                     const char *message, size_t *files, struct loam_error *error);
 
-// Makes the commit, unless no file is new or changed. `*files` counts those files. `commit` receives the hash;
-// it stays as it was where no commit was made or the answer names none.
+// Makes the commit, unless no file is new or changed. `*files` counts those files. `commit` receives the
+// hash; it stays as it was where no commit was made or the answer names none.
 enum loam_status loam_commit_send(struct loam_hub *hub, const struct loam_repo *repo,
                                   const struct loam_folder *folder, const char *message, size_t *files,
                                   char commit[LOAM_COMMIT_SIZE], struct loam_error *error);

@@ -25,8 +25,8 @@ static enum loam_status make_url(struct loam_bytes *url, const struct loam_hub *
 
 // ---- Heads ----
 
-// Reads hash and size from the answer. The hash names the blob. X-Linked-Etag has it for a file that is stored
-// outside of git; ETag has it for the others.
+// Reads hash and size from the answer. The hash names the blob. X-Linked-Etag has it for a file that is
+// stored outside of git; ETag has it for the others.
 static enum loam_status take_head(const struct loam_hub *hub, const struct loam_http_request *request,
                                   const struct loam_repo *repo, const char *commit,
                                   struct loam_wanted_file *file, struct loam_error *error)
@@ -307,8 +307,8 @@ static enum loam_status make_request(struct loam_http_request *request, const st
     return status == LOAM_OK && request->what == NULL ? LOAM_ERROR_MEMORY : status;
 }
 
-// Checks an answer after which the blob is not finished. With status 416 the server has no bytes at the offset
-// from which the download continues.
+// Checks an answer after which the blob is not finished. With status 416 the server has no bytes at the
+// offset from which the download continues.
 static enum loam_status take_answer(const struct loam_hub *hub, const struct loam_http_request *request,
                                     struct transfer *transfer, struct loam_error *error)
 {

@@ -57,9 +57,9 @@ static bool is_temporary(const char *name)
     return found != NULL && found[5] >= '0' && found[5] <= '9';
 }
 
-// Checkpoints serve to resume a run and are not for publication (Hugging Face's Trainer leaves them out too).
-// run.yaml names directories of this machine. Hidden files belong to this machine (.git, .cache) or are secret
-// (.env).
+// Checkpoints serve to resume a run and are not for publication (Hugging Face's Trainer leaves them out
+// too). run.yaml names directories of this machine. Hidden files belong to this machine (.git, .cache) or
+// are secret (.env).
 static bool is_left_out(const char *name, int depth)
 {
     bool of_repository = strcmp(name, ".gitattributes") == 0 || strcmp(name, ".gitignore") == 0;

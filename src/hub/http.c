@@ -265,7 +265,7 @@ static enum loam_status run(struct loam_http *http, struct task *tasks, size_t c
         LOAM_TRY(take_finished(http, &finished, error));
         // A finished attempt may let others start, so there is no wait after one.
         if (code == CURLM_OK && finished == 0) code = curl_multi_poll(http->multi, NULL, 0, wait, NULL);
-        if (code != CURLM_OK) return fail_multi(code, "libcurl cannot go on", error);
+        if (code != CURLM_OK) return fail_multi(code, "libcurl cannot continue", error);
     }
 }
 

@@ -37,8 +37,8 @@ enum loam_status loam_hub_check(const struct loam_hub *hub, const struct loam_ht
 char *loam_hub_url(const struct loam_hub *hub, struct loam_error *error, const char *format, ...)
     LOAM_PRINTF(3, 4);
 
-// Replaces https://huggingface.co by the mirror of HF_ENDPOINT in an address that the hub gave. `*address` may
-// be NULL.
+// Replaces https://huggingface.co by the mirror of HF_ENDPOINT in an address that the hub gave.
+// `*address` may be NULL.
 enum loam_status loam_hub_redirect_to_mirror(const struct loam_hub *hub, char **address,
                                              struct loam_error *error);
 

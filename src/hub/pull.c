@@ -95,8 +95,8 @@ static void require_tokenizer(const struct pull_job *job, struct missing *missin
         require_file(job, "tokenizer.json", missing);
 }
 
-// A cache that holds the weights also holds the optional files: loam links the weights last (bring_files), and
-// transformers and PEFT download them last.
+// A cache that holds the weights also holds the optional files: loam links the weights last
+// (bring_files), and transformers and PEFT download them last.
 static struct missing find_missing(struct pull_job *job, enum loam_pull_kind kind)
 {
     struct missing missing = {0};

@@ -103,8 +103,8 @@ static enum loam_status find_repository(struct push_job *job, struct loam_error 
     return status;
 }
 
-// Status 409 means that the repository exists. A token without the right to create repositories may still have
-// the right to write to one that exists.
+// Status 409 means that the repository exists. A token without the right to create repositories may still
+// have the right to write to one that exists.
 static enum loam_status create_repository(struct push_job *job, struct loam_error *error)
 {
     const char *id = job->repo->id, *slash = strchr(id, '/');

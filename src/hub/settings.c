@@ -28,7 +28,8 @@ static bool is_true(const char *name)
     return false;
 }
 
-// The path in a variable, else DIRECTORY/BELOW. "~" and variables are expanded in both, as in huggingface_hub.
+// The path in a variable, else DIRECTORY/BELOW. "~" and variables are expanded in both, as in
+// huggingface_hub.
 static char *get_path(const char *name, const char *directory, const char *below, struct loam_error *error)
 {
     const char *value = get_variable(name);

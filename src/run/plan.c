@@ -34,7 +34,7 @@ static enum loam_status open_tokenizer(const struct loam_session *session, struc
 // What the process has in memory once its examples are open, and what reading one of them takes temporarily.
 static size_t process_bytes(const struct loam_train_job *job)
 {
-    return loam_machine_memory("").resident + loam_train_job_reading_bytes(job);
+    return loam_machine_measure_memory("").resident + loam_train_job_reading_bytes(job);
 }
 
 enum loam_status loam_plan_process(const struct loam_train_settings *settings, size_t *process,
@@ -205,7 +205,7 @@ enum loam_status loam_plan_advise(struct loam_plan_advice *advice, const struct 
 
 struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *settings)
 {
-    struct loam_machine_memory memory = loam_machine_memory("");
+    struct loam_machine_memory memory = loam_machine_measure_memory("");
     struct loam_plan_limit limit = {.bytes = SIZE_MAX, .by = memory.by, .resident = memory.resident};
     if (settings->memory_limit > 0) {
         limit.by = "--memory-limit";

@@ -137,7 +137,7 @@ static enum loam_status accumulate(struct loam_step_buffers *buffers, struct loa
         size_t first = next;
         LOAM_TRY(pack(buffers, &next, error));
         LOAM_TRY(loam_decoder_train(decoder, &buffers->batch, grad_scale, seed, counter, &loss_sum, error));
-        if (loam_fault_met()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
+        if (loam_fault_occurred()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
         if (!isfinite(loss_sum))
             return fail_numeric(buffers, decoder, "loss", loss_sum, step, first, next, error);
     }

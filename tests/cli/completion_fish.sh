@@ -1,4 +1,4 @@
-# Completion in fish, as `loam completion fish` makes it: fish itself says what it would offer.
+# The completion script for fish: fish itself prints the completions.
 . "$(dirname "$0")/common.sh"
 
 command -v fish >/dev/null || {

@@ -1,4 +1,4 @@
-# loam export: a GGUF LoRA, and refusals that leave nothing behind.
+# loam export: a LoRA adapter in GGUF, and refusals without output.
 . "$(dirname "$0")/common.sh"
 
 make_model "$tmp/model"
@@ -21,8 +21,8 @@ ok 'in f16' "${export[@]}" --gguf "$tmp/half.gguf" --dtype f16 --json
 [ "$(number bytes "$tmp/stdout")" = $((2 * 4 * 2 * (64 + 192 + 64 + 64 + 64 + 256 + 256 + 64))) ] ||
     fail "$(cat "$tmp/stdout")"
 
-# ---- What is refused ----
-# refuses_export CODE TEXT NAME OPTION...: $model and $adapter stand for other than the good ones.
+# ---- Refusals ----
+# refuses_export CODE TEXT NAME OPTION...: $model and $adapter replace the valid ones.
 refuses_export() {
     local code=$1 text=$2 name=$3
     shift 3
@@ -47,7 +47,7 @@ for key in '"use_dora": true' '"bias": "all"' '"modules_to_save": ["lm_head"]' '
     grep -qF "$name" "$tmp/message" || fail "$(cat "$tmp/message")"
 done
 
-# A disk that is full after 16 kB.
+# A disk that becomes full after 16 kB.
 case_name='a full disk'
 code=0
 mkdir "$tmp/out"
