@@ -310,7 +310,7 @@ enum loam_status loam_dataset_try(struct loam_dataset *dataset, bool *unended, s
     if (!squad) bytes += loam_lines_reading_bytes(dataset->lines);
     // The counted bytes are an upper bound. So is what the process has released since its peak; the smaller
     // one is taken.
-    struct loam_machine_memory memory = loam_machine_memory("");
+    struct loam_machine_memory memory = loam_machine_measure_memory("");
     size_t given_back = memory.peak > memory.resident ? memory.peak - memory.resident : 0;
     dataset->reading_bytes = memory.peak > 0 && bytes > given_back ? given_back : bytes;
     return LOAM_OK;
