@@ -88,8 +88,8 @@ static enum loam_status generate_into(struct loam_decoder *decoder, int32_t *his
         narrow(choice);
         LOAM_TRY(loam_sample(&sampling, logits, choice->vocabulary, history, (size_t)(prompt_count + count),
                              (uint64_t)count, &id, error));
-        if (loam_special_tokens_end(generation->special, id)) return LOAM_OK;
-        if (generation->healing != NULL) loam_healing_take(generation->healing, id);
+        if (loam_special_tokens_is_stop(generation->special, id)) return LOAM_OK;
+        if (generation->healing != NULL) loam_healing_accept(generation->healing, id);
         fed = &history[prompt_count + count];
         fed_count = 1;
         history[prompt_count + count++] = id;
