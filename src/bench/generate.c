@@ -132,7 +132,8 @@ static void measure_reading(struct generate_bench *bench)
     const struct loam_limits *limits = bench->session.device->ops.limits;
     if (bench->memory.base == NULL) return;
     const double start = loam_clock_seconds();
-    bench->read_sum += limits->read(bench->memory.base, bench->memory.capacity);
+    bench->read_sum +=
+        limits->read(bench->session.device->threads, bench->memory.base, bench->memory.capacity);
     bench->read_seconds += loam_clock_seconds() - start;
     bench->read_bytes += (double)bench->memory.capacity;
 }
