@@ -51,6 +51,13 @@ void loam_config_tell(struct loam_config *config, const char *format, ...)
         config->notices[used] = '\0';
 }
 
+int32_t loam_config_positions(const struct loam_config *config)
+{
+    const bool unlimited = config->family->position == LOAM_ALIBI || config->max_positions <= 0 ||
+                           config->max_positions > INT32_MAX;
+    return unlimited ? INT32_MAX : (int32_t)config->max_positions;
+}
+
 void loam_config_log(const struct loam_config *config, const struct loam_log *log)
 {
     const char *line = config->notices;

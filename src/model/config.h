@@ -51,6 +51,10 @@ enum loam_status loam_config_load(struct loam_config *config, const char *direct
 enum loam_status loam_config_parse(struct loam_config *config, const json_t *root, const char *name,
                                    struct loam_error *error);
 
+// How many positions a sequence may have: the size of the table of positions, and INT32_MAX for ALiBi, which
+// has none.
+int32_t loam_config_positions(const struct loam_config *config);
+
 // Logs the notices, as warnings.
 void loam_config_log(const struct loam_config *config, const struct loam_log *log);
 
