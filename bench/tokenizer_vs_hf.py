@@ -3,11 +3,11 @@
 
     tokenizer_vs_hf.py --bench build/release/bench/bench_tokenizer --squad FILE... -- TOKENIZER.JSON...
 
-For each tokenizer: the contexts of the SQuAD files, and texts without a space of 0.25 to 2 MB (letters as
-frequent as in English, and one letter over and over), which show how the time grows with the length of one
-word. Of both libraries the best of several passes counts; of `tokenizers` also the faster of encode_batch,
-which gives offsets as loam does, and encode_batch_fast, which does not. One JSON object a line; exit code 1
-where loam is slower.
+The texts for each tokenizer are the contexts of the SQuAD files, and texts of 0.25 to 2 MB without a space
+(letters as frequent as in English, and one repeated letter), which show how the time grows with the length of
+one word. The best of several passes counts for both libraries, and for `tokenizers` the faster of encode_batch,
+which gives offsets as loam does, and encode_batch_fast, which does not. Prints one JSON object a line. The exit
+code is 1 where loam is slower.
 """
 import argparse
 import json

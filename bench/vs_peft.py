@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Trains by PEFT and by loam in turns and compares: see bench/vs_peft, which makes the environment and calls this.
+"""Trains with PEFT and with loam in turns and compares them. bench/vs_peft makes the environment and calls this.
 
-Two ways of batching, each for both: "padded", examples in random order, as the Trainer has them by default; "grouped",
-sorted by length before they are cut into batches, as its length grouping does. loam gets the very same batches.
+Both use two ways of batching: "padded", examples in random order, as the Trainer has them by default; "grouped", sorted by
+length before they are cut into batches, as its length grouping does. loam gets the same batches.
 """
 
 import argparse

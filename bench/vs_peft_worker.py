@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One process of PEFT for bench/vs_peft.py: vs_peft_worker.py JOB.json. Prints a JSON object a line: {"event": ...}.
 
-Set up as the documentation of transformers and PEFT has it for a CPU: weights loaded in the dtype of computation,
+The setup follows the documentation of transformers and PEFT for a CPU: weights loaded in the dtype of computation,
 LoRA matrices in f32 (PEFT's default), batches padded to their longest example as the Trainer's collator does it,
 labels of the padding ignored, AdamW, gradients clipped to 1.
 """

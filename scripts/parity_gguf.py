@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Lays `loam export --gguf` beside llama.cpp: base and adapter must give loam's greedy tokens.
+"""Compares `loam export --gguf` with llama.cpp: base and adapter must give loam's greedy tokens.
 
-The base model goes into a GGUF by the `gguf` package (its own table of tensor names, its rows reordered here as
-llama.cpp's converter does), the adapter by loam; llama-cpp-python loads both and generates greedily, all in float32.
-The same without the adapter says that the base is right, and that the adapter changes something.
+The `gguf` package writes the base model (with its own table of tensor names; this script reorders rows as llama.cpp's
+converter does), and loam writes the adapter. llama-cpp-python loads both and generates greedily, all in float32. The same
+without the adapter shows that the base is right, and that the adapter changes something.
 
 The prompts are the first questions of a SQuAD file. The exit code is 1 when a token differs. scripts/parity calls this.
 """

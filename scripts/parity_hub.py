@@ -3,8 +3,8 @@
 
     parity_hub.py --loam build/release/loam --work DIR
 
-What loam downloads huggingface_hub finds without network, and the other way round; both make the same calls to upload a
-directory, with the same contents. Exit code 1 when anything differs."""
+Each finds, without network, what the other has downloaded. Both make the same calls to upload a directory, with the same
+contents. The exit code is 1 when anything differs."""
 import argparse
 import json
 import os

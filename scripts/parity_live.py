@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Lays loam beside PyTorch, transformers and PEFT on one model: training, the adapter that comes out, generation.
+"""Compares loam with PyTorch, transformers and PEFT on one model: training, the resulting adapter, generation.
 
  1. PEFT makes an adapter (its own start: A random, B zero); PEFT and loam train it on the same SQuAD batches, and the
     losses, gradient norms and learning rates of every step are compared. PEFT sees padded batches, as its collators

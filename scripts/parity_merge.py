@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Lays `loam merge` beside PEFT's merge_and_unload, for a tiny random BLOOM and Llama in three dtypes.
+"""Compares `loam merge` with PEFT's merge_and_unload, for a tiny random BLOOM and Llama in three dtypes.
 
  1. Every tensor that loam writes is PEFT's merge in float32, rounded once: equal, or where two float32 sums differ in
     their last bit, one step of the dtype away in a few elements.

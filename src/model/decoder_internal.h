@@ -60,6 +60,7 @@ struct loam_decoder {
     int32_t cache_length;
     int32_t *host_positions;      // [limits.tokens] for generation
     int32_t *host_rows;           // [3 limits.tokens] for losses: see struct loam_kept_rows
+    bool embedding_trained;       // the embedding or its norm
     int first_trained;            // lowest layer with something trained; config.layers when there is none
     struct loam_linear_use *uses; // [linear_count + 1], the head last
     const struct loam_adapter_slots **adapters; // [adapter_count] of limits.adapters

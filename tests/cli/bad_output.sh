@@ -1,4 +1,5 @@
-# What cannot be written: one clear line that names the file, exit code 1, and the output directory is as it was before.
+# Output that cannot be written gives one clear line that names the file and exit code 1, and leaves the output
+# directory unchanged.
 . "$(dirname "$0")/common.sh"
 
 make_model "$tmp/model"
@@ -10,7 +11,7 @@ init=(init --config "$tiny/config.json" --tokenizer "$tiny/tokenizer.json")
 contents() {
     (cd "$1" && find . -type f -exec cksum {} + | sort -k 3)
 }
-# keeps DIR COMMAND...: the command leaves DIR as it is.
+# keeps DIR COMMAND...: the command leaves DIR unchanged.
 keeps() {
     local directory=$1
     shift
@@ -20,8 +21,8 @@ keeps() {
     cmp -s "$tmp/before" "$tmp/after" || fail "$directory was touched: $(diff "$tmp/before" "$tmp/after")"
     [ "$(find "$directory" -mindepth 1 -type d)" = '' ] || fail "left behind: $(find "$directory" -type d)"
 }
-# fails TEXT NAME ARGUMENT...: like refuses, but there may be steps on standard output, and of a run that made its
-# directory their metrics, whole lines, stay.
+# fails TEXT NAME ARGUMENT...: like refuses, but standard output may have steps, and a run that made its directory
+# leaves its metrics there, in whole lines.
 fails() {
     local text=$1
     shift
@@ -34,7 +35,7 @@ fails() {
     rm -rf "$tmp/out"
 }
 
-# ---- Where nothing may be written ----
+# ---- Places without permission to write ----
 mkdir "$tmp/full" && echo mine >"$tmp/full/notes"
 for command in adapter init; do
     declare -n arguments=$command
@@ -49,14 +50,14 @@ done
 keeps "$tmp/model" refuses 1 "the model's own directory" 'into the model' "${adapter[@]}" --out "$tmp/model" --overwrite
 refuses 1 'the name is not UTF-8' 'a name that is no UTF-8' "${adapter[@]}" --out "$tmp/"$'\377'
 
-# A run that is refused takes away what it made, and no more.
+# A refused run removes what it made, and nothing else.
 mkdir "$tmp/above"
 cp -r "$tmp/model" "$tmp/damaged"
 truncate -s -4 "$tmp/damaged/model.safetensors" && printf '\377\377\377\177' >>"$tmp/damaged/model.safetensors"
 fails 'the loss is not a number' 'a damaged model' "${adapter[@]}" --model "$tmp/damaged" --out "$tmp/above/a/b/out"
 [ "$(find "$tmp/above")" = "$tmp/above" ] || fail "left behind: $(find "$tmp/above")"
 
-# One of the places is taken: it is known before the first step, and nothing is put into the others.
+# One of the places is taken. The run finds it before the first step and writes nothing to the others.
 mkdir -p "$tmp/taken/README.md"
 fails 'README.md: Is a directory' 'a place that is taken' "${adapter[@]}" --out "$tmp/taken" --overwrite
 rmdir "$tmp/taken/README.md"
@@ -64,7 +65,7 @@ rmdir "$tmp/taken/README.md"
 [ -z "$(ls -A "$tmp/taken")" ] || fail "left behind: $(ls -A "$tmp/taken")"
 
 # ---- The disk is full ----
-# Files of at most so many KiB: enough for some of the output and not for the rest.
+# A limit in KiB on the size of files: enough for some of the output, too little for the rest.
 cat >"$tmp/limited" <<'END'
 trap '' XFSZ # the write fails instead
 ulimit -f "$kib"
@@ -94,13 +95,13 @@ for kib in 1 "$tokenizer"; do
     keeps "$tmp/model" limited "$kib" refuses 1 "$too_large" "init over another, $kib KiB" "${init[@]}" \
         --seed 2 --out "$tmp/model" --overwrite
 done
-# Room for the result, and not for what is said of so many steps.
+# Room for the result, but not for the metrics of this many steps.
 room=$((tokenizer + 20))
 small=("${adapter[@]}" --max-steps $((room * 10)) --batch-size 1 --quiet)
 limited "$room" fails 'metrics.jsonl cannot be written: File too large' 'metrics' "${small[@]}" --out "$tmp/out"
 keeps "$tmp/adapter" limited "$room" fails 'metrics.jsonl cannot be written' 'metrics over others' "${small[@]}" \
     --out "$tmp/adapter" --overwrite
-# And then it goes well.
+# The same run then succeeds.
 ok 'an adapter over another' "${large[@]}" --seed 2 --out "$tmp/adapter" --overwrite
 contents "$tmp/adapter" >"$tmp/after"
 ok 'the same elsewhere' "${large[@]}" --seed 2 --out "$tmp/again"

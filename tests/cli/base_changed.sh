@@ -1,4 +1,5 @@
-# A run goes on with the model that it began with: every byte of its files is compared, unless they are the very same files.
+# A resumed run uses the model that it began with: every byte of its files is compared, unless size, inode and times are
+# the same.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
@@ -7,7 +8,7 @@ weights=adapter_model.safetensors
 ok 'a run' "${train[@]}" --model "$tmp/model" --out "$tmp/saved"
 rm -r "$tmp/saved/checkpoint-6"
 grep -q '"sha256": "[0-9a-f]\{64\}",$' "$tmp/saved/checkpoint-3/loam_state.json" || fail "$(cat "$tmp/saved/checkpoint-3/loam_state.json")"
-# goes_on MODEL: with its checkpoint.
+# goes_on MODEL: resumes with this model.
 goes_on() {
     rm -rf "$tmp/run" && cp -r "$tmp/saved" "$tmp/run"
     run "$case_name" "${train[@]}" --model "$1" --out "$tmp/run" --resume "${@:2}"
@@ -35,7 +36,7 @@ cp -r "$tmp/model" "$tmp/copy"
 goes_on "$tmp/copy"
 accepted
 
-# Beyond the beginning of a tensor, of the size and time that it had.
+# A change after the beginning of a tensor, with the same size and time.
 case_name='four bytes of the weights'
 cp -r "$tmp/model" "$tmp/other"
 size=$(stat -c %s "$tmp/other/model.safetensors")
@@ -52,15 +53,15 @@ echo ' ' >>"$tmp/config/tokenizer_config.json"
 goes_on "$tmp/config"
 changed "--model $tmp/config"
 
-# What was hashed is not what was trained on.
+# The hashed bytes differ from the trained ones.
 case_name='changed during the run'
 rm -rf "$tmp/run"
 hold "$tmp/steps"
 "$LOAM" "${train[@]}" --model "$tmp/copy" --logging-steps 1 --save-steps 6 --out "$tmp/run" --max-steps 12 >"$tmp/steps" 2>"$tmp/stderr" 4>&- &
 process=$!
-until_said '"step": 1}' "$tmp/run/metrics.jsonl"
+wait_for_text '"step": 1}' "$tmp/run/metrics.jsonl"
 printf '\1\2\3\4' | dd of="$tmp/copy/model.safetensors" bs=1 seek=$((size / 2)) conv=notrunc status=none
-let_go
+resume_reading
 code=0
 wait "$process" || code=$?
 kill "$reader" 2>/dev/null && wait "$reader" 2>/dev/null || true

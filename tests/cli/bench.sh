@@ -1,4 +1,4 @@
-# loam bench: what it says of a small model's steps, and what it refuses. Nothing here depends on speed.
+# loam bench: its report about a small model's steps, and its refusals. Nothing here depends on speed.
 . "$(dirname "$0")/common.sh"
 
 make_model "$tmp/model"
@@ -44,7 +44,7 @@ ok 'split by the token budget' bench step --model "$tmp/bare" --lengths 18,24,20
 positive "${keys[@]}" ceiling_gflops of_ceiling
 [ "$(number tokens_per_step "$tmp/stdout")" = 62.0 ] || fail "$(cat "$tmp/stdout")"
 
-# What is computed again to save memory is no operation that the step needs.
+# Recomputed work does not count as operations of the step.
 ok 'not checkpointed' bench step --model "$tmp/bare" --lengths 18,24 --json --no-ceiling "${few[@]}" "${one_thread[@]}"
 flops=$(number flops_per_step "$tmp/stdout")
 ok 'checkpointed' bench step --model "$tmp/bare" --lengths 18,24 --json --no-ceiling --gradient-checkpointing block \
@@ -69,7 +69,8 @@ positive plain_gflops packed_gflops flops_per_step rounds threads weight_bytes
 output_has '"what": "matmul"'
 output_has '"product": "forward"'
 output_has '"product": "input gradient"'
-# A tiny BLOOM: qkv, dense, up, down, and the head; of the lowest qkv no gradient is needed, so its calls differ.
+# A tiny BLOOM: qkv, dense, up, down and the head. The lowest qkv needs no gradient of its input, so its number of calls
+# differs.
 [ "$(grep -c '"product": "forward"' "$tmp/stdout")" -eq 5 ] || fail "$(cat "$tmp/stdout")"
 [ "$(grep -c '"product": "input gradient"' "$tmp/stdout")" -eq 5 ] || fail "$(cat "$tmp/stdout")"
 grep -q null "$tmp/stdout" && grep -v peak_gflops "$tmp/stdout" | grep -q null && fail "$(cat "$tmp/stdout")"

@@ -1,10 +1,10 @@
-# Sourced by every script of this directory. The command is $LOAM, the repository $LOAM_SOURCE; $tmp is a directory of
-# the test's own.
+# Sourced by every script of this directory. $LOAM is the command, $LOAM_SOURCE the repository, $tmp a temporary
+# directory of the test.
 set -euo pipefail
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/loam-cli-XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 tiny=$LOAM_SOURCE/tests/data/tiny
-# Small models have nothing to share out, and threads that wait for each other are slow where other tests run beside.
+# Small models have no work for two threads, and spinning threads are slow beside other tests.
 one_thread=(--threads 1)
 
 failures=0
@@ -16,8 +16,8 @@ finish() {
     [ "$failures" -eq 0 ] || exit 1
 }
 
-# run NAME ARGUMENT...: runs the command; $code, $tmp/stdout and $tmp/stderr are what came of it. Standard input is
-# $input, or nothing.
+# run NAME ARGUMENT...: runs the command and sets $code, $tmp/stdout and $tmp/stderr. Standard input is $input, or
+# empty.
 run() {
     case_name=$1
     shift
@@ -25,14 +25,14 @@ run() {
     "$LOAM" "$@" <"${input:-/dev/null}" >"$tmp/stdout" 2>"$tmp/stderr" || code=$?
 }
 
-# ok NAME ARGUMENT...: it succeeds.
+# ok NAME ARGUMENT...: the command succeeds.
 ok() {
     run "$@"
     [ "$code" -eq 0 ] || fail "exit code $code: $(cat "$tmp/stderr")"
 }
 
-# refuses CODE TEXT NAME ARGUMENT...: it fails with CODE, and the last line on standard error, the only one that begins
-# with "loam: ", contains TEXT; nothing is on standard output, and nothing in $tmp/out.
+# refuses CODE TEXT NAME ARGUMENT...: the command fails with CODE. The last line on standard error contains TEXT and is
+# the only one that begins with "loam: ". Standard output and $tmp/out are empty.
 refuses() {
     local expected=$1 text=$2
     shift 2
@@ -52,30 +52,30 @@ output_has() {
     grep -qF -- "$1" "$tmp/stdout" || fail "\"$1\" is not in the output: $(cat "$tmp/stdout")"
 }
 
-# make_model DIR [OPTION...]: a random tiny BLOOM.
+# make_model DIR [OPTION...]: makes a random tiny BLOOM.
 make_model() {
     local directory=$1
     shift
     "$LOAM" init --config "$tiny/config.json" --tokenizer "$tiny/tokenizer.json" --out "$directory" "$@" >/dev/null
 }
 
-# hold PIPE: makes a pipe that is open as 4 and has room for two lines of steps: a run that reports each step to it
-# stands still before its fourth, until let_go.
+# hold PIPE: makes a pipe that is open as descriptor 4 and has room for two lines of steps. A run that reports each step
+# to it blocks before its fourth step, until resume_reading.
 hold() {
     local room=200
     mkfifo "$1"
     exec 4<>"$1"
     head -c $((16 * $(getconf PAGESIZE) - room)) /dev/zero >&4
 }
-let_go() {
+resume_reading() {
     cat <&4 >/dev/null &
     reader=$!
-    # Until it is cat, a signal would have it run the trap above, which removes $tmp.
+    # Until the background process is cat, a signal would make it run the trap above, which removes $tmp.
     while [ "$(cat "/proc/$reader/comm")" != cat ]; do sleep 0.01; done
     exec 4>&-
 }
-# until_said TEXT FILE: it stands there, after half a minute at most.
-until_said() {
+# wait_for_text TEXT FILE: waits until the file contains the text, for half a minute at most.
+wait_for_text() {
     local i
     for ((i = 0; i < 600; i++)); do
         if grep -qsF -- "$1" "$2"; then return; fi
@@ -84,7 +84,7 @@ until_said() {
     fail "\"$1\" is not said: $(cat "$2")"
 }
 
-# number KEY FILE: the value of "KEY": NUMBER in a JSON file that has it once.
+# number KEY FILE: the value of "KEY": NUMBER in a JSON file that has the key once.
 number() {
     sed -n "s/.*\"$1\": *\([-0-9.e+]*\).*/\1/p" "$2"
 }

@@ -1,4 +1,4 @@
-# Completion in fish, as `loam completion fish` makes it: fish itself says what it would offer.
+# Completion in fish, from `loam completion fish`: fish itself prints its completions.
 . "$(dirname "$0")/common.sh"
 
 command -v fish >/dev/null || {

@@ -1,4 +1,4 @@
-# Completion in zsh, as `loam completion zsh` makes it: a zsh at a terminal of its own, whose Tab is pressed.
+# Completion in zsh, from `loam completion zsh`: the test presses Tab in a zsh at a terminal of its own.
 . "$(dirname "$0")/common.sh"
 
 command -v zsh >/dev/null || {
@@ -11,7 +11,7 @@ cp "$tmp/stdout" "$tmp/functions/_loam"
 case_name='syntax'
 zsh -n "$tmp/functions/_loam" || fail 'zsh does not take it'
 
-# What a line has become after Tab. The keys bound to Ctrl-X show it between two marks.
+# The line after Tab. The keys bound to Ctrl-X print it between two marks.
 cat >"$tmp/drive.zsh" <<'ZSH'
 zmodload zsh/zpty || exit 77
 zpty -b shell zsh -f -i
@@ -54,7 +54,7 @@ if [ "$code" -eq 77 ]; then
     exit 77
 fi
 [ "$code" -eq 0 ] || fail "$(cat "$tmp/stderr")"
-# Whether a blank follows is a matter of the shell's.
+# The shell decides whether a blank follows.
 printf '%s\n' "${expected[@]}" | sed 's/ *$//' >"$tmp/expected"
 tr -d '\r' <"$tmp/became" | sed 's/ *$//' >"$tmp/plain"
 cmp -s "$tmp/expected" "$tmp/plain" || fail "$(diff "$tmp/expected" "$tmp/plain")"

@@ -1,4 +1,4 @@
-# config.json says in which dtype the tensors beside it are, whatever writes them.
+# config.json declares the dtype of the tensors beside it, for every command that writes a model.
 . "$(dirname "$0")/common.sh"
 data=$tiny/questions.json
 

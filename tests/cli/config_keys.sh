@@ -1,16 +1,16 @@
-# Keys of config.json that change a model, or what training does with it: one line for each that is understood otherwise
-# than a reader may expect, and a refusal of what is not built.
+# Keys of config.json that change a model or its training: one line reports each key whose meaning a reader may expect
+# to differ, and values that are not built are refused.
 . "$(dirname "$0")/common.sh"
 data=$tiny/questions.json
 make_model "$tmp/model"
 
-# with KEYS: the model under a config that has these besides.
+# with KEYS: the model under a config with these keys added.
 with() {
     rm -rf "$tmp/other" "$tmp/adapter"
     cp -r "$tmp/model" "$tmp/other"
     sed -i "s/\"pad_token_id\": 3/&, $1/" "$tmp/other/config.json"
 }
-# told COUNT TEXT: so many lines of the last run have it.
+# told COUNT TEXT: the last run printed the text on this many lines.
 told() {
     [ "$(grep -cF -- "$2" "$tmp/stderr")" -eq "$1" ] || fail "\"$2\" is not there $1 times: $(cat "$tmp/stderr")"
 }
@@ -54,7 +54,7 @@ with '"architectures": ["BloomForSequenceClassification"]'
 sed -i '0,/"architectures"/s/"architectures": \["BloomForCausalLM"\],//' "$tmp/other/config.json"
 refuses 1 '"architectures" is BloomForSequenceClassification' 'a classifier' inspect "$tmp/other"
 
-# No block floating point on the reference device, whose products are plain.
+# The reference device has plain products, without block floating point.
 "$LOAM" init --config "$tiny/config.json" --tokenizer "$tiny/tokenizer.json" --out "$tmp/half" --dtype bf16 >/dev/null
 ok 'device ref' eval --model "$tmp/half" --data "$data" --limit 2 --device ref
 told 1 'on device ref'

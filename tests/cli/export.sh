@@ -21,8 +21,8 @@ ok 'in f16' "${export[@]}" --gguf "$tmp/half.gguf" --dtype f16 --json
 [ "$(number bytes "$tmp/stdout")" = $((2 * 4 * 2 * (64 + 192 + 64 + 64 + 64 + 256 + 256 + 64))) ] ||
     fail "$(cat "$tmp/stdout")"
 
-# ---- What is refused ----
-# refuses_export CODE TEXT NAME OPTION...: $model and $adapter stand for other than the good ones.
+# ---- Refusals ----
+# refuses_export CODE TEXT NAME OPTION...: $model and $adapter replace the valid ones.
 refuses_export() {
     local code=$1 text=$2 name=$3
     shift 3

@@ -1,4 +1,4 @@
-# --help, --version, and what is said about a mistyped command line.
+# --help, --version, and the messages about a mistyped command line.
 . "$(dirname "$0")/common.sh"
 
 ok 'overview' --help
@@ -16,7 +16,7 @@ for key in levels level oneDNN bf16 threads; do
     grep -qE "^$key  +[^ ]" "$tmp/stdout" || fail "no $key: $(cat "$tmp/stdout")"
 done
 
-# LOAM_ISA: a level that is there, one that is not, one that does not exist.
+# LOAM_ISA: an available level, an unavailable one, an unknown one.
 level_is() { sed -n 's/^level  *//p' "$tmp/stdout" | grep -qx "$1" || fail "$(cat "$tmp/stdout")"; }
 export LOAM_ISA=portable
 ok 'forced level' --version --verbose
@@ -51,7 +51,7 @@ for command in train plan generate eval merge export inspect init tokenize pull 
     cmp -s "$tmp/help" "$tmp/stdout" || fail 'differs from --help'
     ok "help $command" help "$command"
     cmp -s "$tmp/help" "$tmp/stdout" || fail 'differs from --help'
-    # The manual page tells every option that --help tells.
+    # The manual page has every option of --help.
     for option in $(grep -o -- '^  --[a-z0-9-]*' "$tmp/help"); do
         grep -qF -- "  $option" "$tmp/manual" || fail "$option is not in the manual page"
     done
@@ -77,8 +77,8 @@ refuses 2 '--prompt, --prompt-file and --template, and one alone' 'two prompts' 
 refuses 2 'fields belong to a --template' 'field without template' generate --model x --prompt a --field b=c
 
 refuses 2 '--field b is given twice' 'field given twice' generate --model x --template squad --field b=c --field b=d
-# What would be ignored is told: refused where another result was meant, else a warning (the whole table is in the unit
-# test of src/api/option_needs.c). What comes to nothing else than the options is exit code 2.
+# An option without effect is refused where the user must expect another result, and otherwise gives a warning (the unit
+# test of src/options/option_needs.c covers the whole table). Mistakes that the options alone show are exit code 2.
 refuses 2 '--lora-r has no effect with --adapter' 'rank of an adapter that is there' train --model x --data x --out x \
     --adapter x --lora-r 16
 refuses 2 '--data is given twice, as a and as b' 'two files' train --model x --data a --out x --data b
@@ -90,7 +90,7 @@ for text in '--top-k has no effect without --temperature' '--top-p has no effect
     '--top-p is given twice: the last, 0.6, counts, and not 0.5'; do
     grep -qF -- "warning: $text" "$tmp/stderr" || fail "no \"$text\": $(cat "$tmp/stderr")"
 done
-# No value, an empty one, and no number: 2 for every option of every command that takes a value.
+# No value, an empty one, and text in the place of a number: 2 for every option of every command that takes a value.
 for command in $("$LOAM" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
     for option in $("$LOAM" "$command" --help | sed -n 's/^  \(--[a-z0-9-]*\) [A-Z].*/\1/p'); do
         run "$command $option, empty" "$command" "$option="
@@ -111,7 +111,7 @@ run 'no arguments'
 [ "$code" -eq 2 ] || fail "exit code $code"
 grep -q '^Usage: loam' "$tmp/stderr" || fail 'no usage on standard error'
 
-# A full disk is told, a closed pipe is not worth a word.
+# A full disk is reported; a closed pipe is not.
 if [ -e /dev/full ]; then
     case_name='standard output is full'
     code=0
@@ -121,7 +121,7 @@ if [ -e /dev/full ]; then
 fi
 case_name='standard output is closed'
 for arguments in "inspect $tiny" 'train --help' '--help' '--version --verbose' 'completion bash'; do
-    # The command begins when its reader has gone.
+    # The command begins after its reader has ended.
     # shellcheck disable=SC2086
     { sleep 0.1; "$LOAM" $arguments 2>"$tmp/stderr" || echo $? >"$tmp/code"; } | true
     [ ! -s "$tmp/stderr" ] || fail "$arguments: $(cat "$tmp/stderr")"

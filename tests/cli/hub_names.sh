@@ -1,4 +1,4 @@
-# Every command that takes a model or an adapter by name: it brings what it needs of it, and no more.
+# Every command that takes a model or an adapter by name downloads the files that it needs, and no others.
 . "$(dirname "$0")/common.sh"
 . "$LOAM_SOURCE/tests/hub/common.sh"
 
@@ -7,7 +7,7 @@ mkdir -p "$hub/repos/org"
 make_model "$repo"
 cache=$tmp/home/hub/models--org--tiny
 
-# weights_asked: requests for the model's weights; the adapter's are another repository's.
+# weights_asked: the number of requests for the model's weights; the adapter's are in another repository.
 weights_asked() { asked '/org/tiny/[^ ]*safetensors'; }
 
 "$LOAM" train --model org/tiny --data "$tiny/questions.json" --out "$tmp/adapter" --max-steps 1 --batch-size 1 \
@@ -26,7 +26,7 @@ ok 'plan by name' plan --model org/tiny
 ok 'export by name' "${export[@]}" --adapter "$tmp/adapter" --model org/tiny
 [ "$(weights_asked)" -eq 0 ] || fail "weights were asked for: $(cat "$hub/log")"
 
-# What is left by a program that wanted the tokenizer alone is no model, though it is one to tokenize with.
+# A snapshot of a program that needed only the tokenizer is not a model, but `loam tokenize` can use it.
 tokenizer_alone() {
     begin fresh
     ok 'the tokenizer alone' pull org/tiny --include tokenizer.json
@@ -59,7 +59,7 @@ begin fresh
 ok 'bench by name' bench step --model org/tiny --lengths 8 --steps 1 --warm-up 1 --no-ceiling "${one_thread[@]}"
 [ "$(weights_asked)" -ge 1 ] || fail "$(cat "$hub/log")"
 
-# ---- The base that an adapter names ----
+# ---- The base of an adapter ----
 
 begin fresh
 ok 'merge: an adapter brings its base' "${merge[@]}" --adapter org/adapter
@@ -89,12 +89,12 @@ ok 'merge: a base on this machine' "${merge[@]}" --adapter "$tmp/local"
 ok 'export: a base on this machine' "${export[@]}" --adapter "$tmp/local"
 silent
 
-# large FILE: that file of the base has 2 GB, says the hub.
+# large FILE: the hub announces 2 GB for that file of the base.
 large() {
     begin fresh
     fault "HEAD./org/tiny/[^.]*/$1" size 2000000000
 }
-# brings_by_leave COMMAND FILE WORD...: COMMAND, of which WORD... is the rest, reads FILE of its adapter's base.
+# brings_by_leave COMMAND FILE WORD...: COMMAND WORD... downloads FILE of its adapter's base after permission.
 brings_by_leave() {
     local command=$1 file=$2 base
     shift 2

@@ -12,7 +12,7 @@ echo '# a card' >"$repo/README.md"
 size=$(wc -c <"$repo/model.safetensors")
 cache=$tmp/home/hub/models--org--tiny
 
-# The snapshot that was printed holds what the repository holds.
+# The printed snapshot has the files of the repository.
 same() {
     snapshot=$(tail -n 1 "$tmp/stdout")
     for name in config.json tokenizer.json tokenizer_config.json model.safetensors; do
@@ -22,7 +22,7 @@ same() {
     [ -z "$(find "$cache" -name '*.incomplete')" ] || fail 'an incomplete file is left'
 }
 
-# ---- The way it should be ----
+# ---- Without faults ----
 
 begin fresh
 ok 'pull' pull org/tiny
@@ -74,7 +74,7 @@ ok 'then the rest' pull org/tiny
 same
 [ "$(asked 'GET /org/tiny/resolve/[^ ]*/tokenizer.json')" -eq 1 ] || fail 'the tokenizer came twice'
 
-# ---- Faults that pass ----
+# ---- Temporary faults ----
 
 begin fresh
 fault 'GET./lfs/' drop 200000
@@ -125,7 +125,7 @@ LOAM_HUB_STALL_SECONDS=2 ok 'a slow drip' pull org/tiny
 same
 happened
 
-# What an earlier run left is gone on with; what cannot be a beginning is thrown away.
+# The part of an earlier run is continued; a part that cannot be the beginning of the file is discarded.
 begin fresh
 ok 'pull' pull org/tiny
 blob=$(readlink -f "$(cat "$tmp/stdout")/model.safetensors")
@@ -147,7 +147,7 @@ head -c 100000 /dev/zero >"$blob.incomplete"
 ok 'other bytes were there' pull org/tiny
 same
 
-# ---- Faults that stay ----
+# ---- Lasting faults ----
 
 begin fresh
 fault 'always GET./lfs/' wrong
@@ -157,7 +157,7 @@ refuses 1 'its hash is' 'wrong bytes' pull org/tiny
 
 begin fresh
 fault 'always GET./lfs/' drop 100
-refuses 1 'given up after' 'always broken' pull org/tiny
+refuses 1 'given up after 6 tries without progress' 'always broken' pull org/tiny
 begin fresh
 fault 'always GET./lfs/' drop 400000 norange
 refuses 1 'given up after' 'always broken, and without ranges' pull org/tiny
@@ -190,13 +190,13 @@ begin fresh
 fault 'GET./api/' text '[[[['
 refuses 1 'not valid JSON' 'no JSON' pull org/tiny
 
-# Sums of announced sizes do not wrap around.
+# The sum of announced sizes does not wrap around.
 begin fresh
 fault 'always HEAD./org/tiny' size 4611686018427387904
 refuses 1 'are needed' 'more than a number holds' pull org/tiny
 ! grep -q -- ' -[0-9]' "$tmp/message" || fail "$(cat "$tmp/message")"
 
-# A page of a network that wants a login, in place of each kind of answer.
+# A login page of a network, in the place of each kind of answer.
 begin fresh
 fault 'GET./api/' page
 refuses 1 'a web page (text/html; charset=utf-8) comes in place' 'a page for the list' pull org/tiny
@@ -207,7 +207,7 @@ begin fresh
 fault 'GET./lfs/' page
 refuses 1 'a web page (text/html; charset=utf-8) comes in place' 'a page for a file' pull org/tiny
 
-# A cache that lacks something tells what, and what brings it.
+# A message names what an incomplete cache lacks, and the command that downloads it.
 begin fresh
 ok 'some files' pull org/tiny --include config.json --include tokenizer.json
 HF_HUB_OFFLINE=1 refuses 1 'lacks model.safetensors of it, and HF_HUB_OFFLINE forbids to ask the hub; without that, loam pull org/tiny completes it' \
@@ -216,7 +216,7 @@ HF_HUB_OFFLINE=1 refuses 1 'lacks README.md' 'a named file' pull org/tiny --incl
 ok 'and completes it' pull org/tiny
 HF_HUB_OFFLINE=1 ok 'complete' pull org/tiny
 
-# ---- Who may ----
+# ---- Permissions ----
 
 begin fresh
 refuses 1 'no directory org/nothing' 'no such repository' inspect org/nothing
@@ -242,7 +242,7 @@ settings "{\"gated\": true, \"token\": \"$token\"}"
 begin fresh
 refuses 1 "accept its terms at $HF_ENDPOINT/org/tiny" 'gated' pull org/tiny
 HF_TOKEN=hf_other refuses 1 "accept its terms at $HF_ENDPOINT/org/tiny" 'gated, another token' pull org/tiny
-# The file of a token, as huggingface_hub finds it: variables in its path are expanded.
+# The file of a token, found as in huggingface_hub: variables in its path are expanded.
 printf 'hf_other\n' >"$tmp/token"
 HF_TOKEN_PATH="\$HERE/token" HERE=$tmp refuses 1 'accept its terms' 'the token of a file' pull org/tiny
 [ "$(asked 'auth=hf_other')" -ge 1 ] || fail "the token was not sent: $(cat "$hub/log")"
@@ -256,7 +256,7 @@ settings '{}'
 HF_TOKEN='two words' refuses 1 'HF_TOKEN holds no token' 'no token' pull org/tiny
 ! grep -q 'two words' "$tmp/message" || fail 'it is in the message'
 
-# ---- Elsewhere ----
+# ---- Other hosts ----
 
 begin fresh
 fault 'GET./api/' elsewhere http://localhost:1/evil
@@ -270,7 +270,8 @@ HF_TOKEN=$token ok 'renamed' pull org/tiny
 same
 begin fresh
 fault 'always GET./api/' elsewhere "$HF_ENDPOINT/api/models/org/tiny"
-refuses 1 'redirects' 'round and round' pull org/tiny
+refuses 1 'more than 10 redirects' 'round and round' pull org/tiny
+[ "$(asked 'GET./api/')" -eq 11 ] || fail "$(asked 'GET./api/') requests for 10 redirects"
 HF_ENDPOINT=http://example.invalid refuses 1 'HF_ENDPOINT' 'a plain endpoint elsewhere' pull org/tiny
 HF_ENDPOINT=file:///etc refuses 1 'HF_ENDPOINT' 'no endpoint' pull org/tiny
 HF_ENDPOINT=http://127.0.0.1:1 refuses 1 'HF_HUB_OFFLINE=1' 'nobody there' pull org/tiny
@@ -336,7 +337,7 @@ happened
 [ "$(asked 'cdn')" -eq 1 ] || fail 'downloaded unasked'
 fault 'HEAD.*/org/tiny/.*safetensors' size 2000000000
 refuses 1 'has none after' 'a large base, with --yes' generate --adapter org/adapter --prompt x --yes
-# A person is asked, where there is one to answer.
+# A question is asked where a person can answer it.
 answers() { # KEYS CODE TEXT NAME
     case_name=$4
     begin fresh
@@ -374,7 +375,7 @@ refuses 1 '/nowhere/base' 'a base that is nowhere' generate --adapter org/adapte
 refuses 2 '--model DIR|NAME is needed' 'neither model nor adapter' generate --prompt x
 refuses 2 '--model DIR|NAME is needed' 'neither model nor adapter' eval --data "$tiny/questions.json"
 
-# ---- Two at once ----
+# ---- Two at the same time ----
 
 begin fresh
 case_name='two at once'
@@ -384,7 +385,7 @@ ok 'two at once' pull org/tiny
 wait $! || fail "$(cat "$tmp/first.log")"
 same
 
-# A lock that is a link to nowhere: no file is made there.
+# A lock that is a dangling link: no file is made at its target.
 begin fresh
 ok 'locks' pull org/tiny
 rm -rf "$tmp/home/hub/models--org--tiny"

@@ -14,13 +14,13 @@ for name in .git/HEAD .cache/huggingface/x checkpoint-1/optimizer.bin; do echo n
 : >"$folder/empty.bin"
 echo 'a note' >"$folder/deep/er/note.txt"
 echo 'x' >"$folder/x.ignored"
-# What is secret, unfinished or of this machine.
+# Files that are secret, unfinished or only of this machine.
 mkdir "$folder/.loam-1-0" && echo half >"$folder/.loam-1-0/model.safetensors"
 echo 'KEY=x' >"$folder/.env"
 echo "$token" >"$folder/token"
 echo half >"$folder/lora.gguf.tmp-12-0"
 
-# The repository holds what the directory holds, but for what is of this machine alone.
+# The repository has the files of the directory, without those of this machine.
 same() {
     (cd "$folder" && find . -type f ! -path './.git/*' ! -path './.cache/*' ! -path './checkpoint-*' ! -path ./run.yaml ! -name '*.ignored' \
         ! -path '*/.loam-*' ! -name .env ! -name token ! -name '*.tmp-*' | sort) >"$tmp/here"
@@ -38,7 +38,7 @@ anew() {
 }
 push() { "$1" "${@:2}" push "$folder" org/new; }
 
-# ---- The way it should be ----
+# ---- Without faults ----
 
 anew
 ok 'push' push "$folder" org/new --private --message 'Two words'
@@ -61,7 +61,7 @@ ok 'one file has changed' push "$folder" org/new --json
 same
 grep -q '"files": 1' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
 
-# In parts.
+# An upload in parts.
 size=$(wc -c <"$folder/adapter_model.safetensors")
 settings "{\"token\": \"$token\", \"chunk\": $((size / 3))}"
 anew
@@ -77,7 +77,7 @@ same
 happened
 settings "{\"token\": \"$token\"}"
 
-# ---- Trouble that passes ----
+# ---- Temporary faults ----
 
 anew
 fault 'POST./api/repos/create' status 500
@@ -91,7 +91,7 @@ ok 'busy and broken for a while' push "$folder" org/new
 same
 happened
 
-# ---- Trouble that stays, and the push that makes up for it ----
+# ---- Lasting faults, and the push that completes the work ----
 
 for where in 'POST./api/repos/create' 'POST./api/validate-yaml' 'POST.*/preupload/' 'POST.*/batch' 'PUT' 'POST.*/verify' 'POST.*/commit/'; do
     anew
@@ -108,7 +108,7 @@ fault 'POST.*/commit/' status 500
 refuses 1 'status 500' 'a commit is tried once' push "$folder" org/new
 [ "$(asked '/commit/')" -eq 1 ] || fail "$(cat "$hub/log")"
 
-# ---- Stopped, here while it waits to try again ----
+# ---- Stopped while it waits to try again ----
 
 find "$folder" -type f -exec cksum {} + | sort >"$tmp/sums"
 for where in 'POST./api/repos/create' 'POST.*/preupload/' 'PUT' 'POST.*/commit/'; do
@@ -124,7 +124,7 @@ for where in 'POST./api/repos/create' 'POST.*/preupload/' 'PUT' 'POST.*/commit/'
     same
 done
 
-# The commit was made, and the answer lost.
+# The commit was made, and the answer was lost.
 anew
 ok 'push' push "$folder" org/new
 begin
@@ -161,7 +161,7 @@ fault 'POST.*/batch' text "{\"objects\": [{\"oid\": \"$token\" \"$token\"}]}"
 refuses 1 'not valid JSON' 'an answer that repeats the token' push "$folder" org/new
 no_token
 
-# ---- Who may, and where ----
+# ---- Permissions and places ----
 
 anew
 silent
@@ -183,7 +183,7 @@ fault 'POST./api/repos/create' status 403
 ok 'may not make it, but it is there' push "$folder" org/new
 same
 
-# ---- What must not go ----
+# ---- Files that must not be pushed ----
 
 anew
 silent
@@ -195,14 +195,14 @@ printf 'export HF=%s\n' "$token" >"$folder/setup.sh"
 refuses 1 'setup.sh holds your token' 'the token in a file' push "$folder" org/new
 rm "$folder/setup.sh"
 silent
-# A snapshot of the cache is made of links.
+# A snapshot of the cache consists of links.
 snapshot=$tmp/models--a--b/snapshots/0123456789012345678901234567890123456789
 mkdir -p "$snapshot/deep/er" "$tmp/models--a--b/blobs"
 cp "$folder/deep/er/note.txt" "$tmp/models--a--b/blobs/1" && ln -s ../../../../blobs/1 "$snapshot/deep/er/note.txt"
 ok 'a snapshot' push "$snapshot" org/new
 [ "$(cat "$repo/deep/er/note.txt")" = "$(cat "$folder/deep/er/note.txt")" ] || fail 'another file'
 
-# A card that the hub does not take is told before anything goes up.
+# A model card that the hub refuses is reported before the upload.
 anew
 cp "$folder/README.md" "$tmp/card"
 printf -- '---\nbase_model: /home/me/model\n---\n' >"$folder/README.md"

@@ -1,5 +1,5 @@
-# A hub that speaks https with a certificate that nobody has signed: refused, and no token sent, unless it is trusted; and so
-# is one that is for another host.
+# A hub whose certificate is not signed by a trusted authority is refused, and gets no token, unless the certificate is
+# trusted. A certificate for another host is refused too.
 command -v openssl >/dev/null || {
     echo 'openssl is not there, which makes the certificate of this test'
     exit 77
@@ -22,7 +22,7 @@ mkdir -p "$hub/repos/org"
 make_model "$hub/repos/org/tiny"
 case $HF_ENDPOINT in https://*) ;; *) fail "the hub is at $HF_ENDPOINT" ;; esac
 
-# not_trusted TEXT: the pull fails, before anything was asked.
+# not_trusted TEXT: the pull fails before any request.
 not_trusted() {
     begin fresh
     refuses 1 "$1" "$2" pull org/tiny
@@ -38,7 +38,7 @@ cmp -s "$hub/repos/org/tiny/model.safetensors" "$snapshot/model.safetensors" || 
 [ "$(asked 'hub GET')" -gt 0 ] || fail 'nothing was asked'
 no_token
 
-# Trusted, but not for this host.
+# A trusted certificate for another host.
 : >"$hub/log"
 exec {server}>&-
 rm "$hub/address"

@@ -1,5 +1,4 @@
-# An input that changes or goes away during a run: the steps before it are saved, and the run goes on from there once the
-# input is back.
+# An input changes or disappears during a run: the run saves its steps, and resumes once the input is back.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 python3 - "$tiny/questions.json" >"$tmp/lines.jsonl" <<'END'
@@ -16,7 +15,7 @@ weights=adapter_model.safetensors
 ok 'undisturbed' "${train[@]}" --eval-steps 5 --out "$tmp/whole"
 
 again=() # what --resume needs then
-# broken FILE TEXT ARGUMENT...: FILE loses its lines while the run stands still; the run says TEXT and saves its steps.
+# broken FILE TEXT ARGUMENT...: FILE loses its lines while the run is blocked; the run prints TEXT and saves its steps.
 broken() {
     local file=$1 text=$2 steps=$tmp/steps
     shift 2
@@ -24,10 +23,10 @@ broken() {
     hold "$steps"
     "$LOAM" "${train[@]}" --out "$tmp/out" "$@" >"$steps" 2>"$tmp/stderr" 4>&- &
     process=$!
-    until_said '"step": 1}' "$tmp/out/metrics.jsonl"
+    wait_for_text '"step": 1}' "$tmp/out/metrics.jsonl"
     cp "$file" "$tmp/whole_file"
     truncate -s 10 "$file"
-    let_go
+    resume_reading
     code=0
     wait "$process" || code=$?
     kill "$reader" 2>/dev/null && wait "$reader" 2>/dev/null || true
@@ -50,22 +49,22 @@ broken "$tmp/eval.jsonl" "$tmp/eval.jsonl:[0-9]*: the file has become shorter si
 case_name='at the last step'
 broken "$tmp/eval.jsonl" "$tmp/eval.jsonl:[0-9]*: the file has become shorter since it was opened"
 [ "$step" -eq 40 ] || fail "not at the end: $step"
-# Weights of f32 are used where they are mapped.
+# f32 weights are used where they are mapped.
 train+=(--dtype f32)
 ok 'undisturbed, f32' "${train[@]}" --eval-steps 5 --out "$tmp/whole" --overwrite
 case_name='the model is cut off'
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}handle_sigbus=0 # AddressSanitizer has a handler of its own
 again=(--allow-change)
 broken "$tmp/model/model.safetensors" "$tmp/model cannot be read any more: .*; make it whole, then --allow-change lets --resume take it" --eval-steps 5
-# Weights that were converted are in memory: the run goes on without the model, whose tokenizer is then missing.
+# Converted weights are in memory: the run continues without the model, whose tokenizer is then missing.
 case_name='the model is gone'
 cp -r "$tmp/model" "$tmp/gone" && rm -rf "$tmp/out" "$tmp/steps"
 hold "$tmp/steps"
 "$LOAM" "${train[@]}" --model "$tmp/gone" --dtype bf16 --out "$tmp/out" >"$tmp/steps" 2>"$tmp/stderr" 4>&- &
 process=$!
-until_said '"step": 1}' "$tmp/out/metrics.jsonl"
+wait_for_text '"step": 1}' "$tmp/out/metrics.jsonl"
 rm -r "$tmp/gone"
-let_go
+resume_reading
 wait "$process" || fail "$(cat "$tmp/stderr")"
 kill "$reader" 2>/dev/null && wait "$reader" 2>/dev/null || true
 grep -qF "$tmp/gone is not there any more: $tmp/out has no tokenizer from it" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"

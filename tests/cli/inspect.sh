@@ -1,7 +1,7 @@
 # loam init and loam inspect.
 . "$(dirname "$0")/common.sh"
 
-# The reference model needs its config only.
+# The reference model needs only its config.
 mkdir "$tmp/bloom-1b7"
 cat >"$tmp/bloom-1b7/config.json" <<JSON
 {"model_type": "bloom", "architectures": ["BloomForCausalLM"], "vocab_size": 250880, "n_embed": 2048, "n_layer": 24,
@@ -18,15 +18,15 @@ ok 'BLOOM-1b7 as JSON' inspect "$tmp/bloom-1b7" --json --rank 8
 ok 'BLOOM-1b7 without LoRA' inspect "$tmp/bloom-1b7"
 grep -q trainable "$tmp/stdout" && fail 'a trainable count was not asked for'
 
-# One seed, one model; another seed, another.
+# The same seed gives the same model, another seed another model.
 for seed in 1 1 2; do
     ok "init, seed $seed" init --config "$tiny/config.json" --seed "$seed" --out "$tmp/model" --overwrite
     cksum <"$tmp/model/model.safetensors" >>"$tmp/sums"
 done
 [ "$(sort -u "$tmp/sums" | grep -c '')" -eq 2 ] && [ "$(uniq "$tmp/sums" | grep -c '')" -eq 2 ] || fail "$(cat "$tmp/sums")"
 
-# 512 x 64 embedding, 2 x 64 its norm; a layer: norms 4 x 64, qkv 192 x 64 + 192, dense 64 x 64 + 64, MLP 2 x 256 x 64 +
-# 256 + 64; 2 x 64 the last norm.
+# 512 x 64 embedding, 2 x 64 its norm; a layer has norms 4 x 64, qkv 192 x 64 + 192, dense 64 x 64 + 64, MLP 2 x 256 x
+# 64 + 256 + 64; the last norm has 2 x 64.
 parameters=$((512 * 64 + 128 + 2 * (256 + 192 * 65 + 64 * 65 + 512 * 64 + 320) + 128))
 for dtype in f32 f16 bf16; do
     ok "init in $dtype" init --config "$tiny/config.json" --dtype "$dtype" --out "$tmp/$dtype" --json
@@ -47,12 +47,12 @@ ok 'an adapter by an expression' inspect "$tmp/adapter"
 output_has 'targets:    dense_4h_to_h, dense_h_to_4h'
 [ "$(grep -c 'transformer.h.[01].mlp.dense' "$tmp/stdout")" -eq 4 ] || fail "$(cat "$tmp/stdout")"
 
-# changed SCRIPT: a copy of the adapter whose config sed has changed.
+# changed SCRIPT: makes a copy of the adapter with its config changed by sed.
 changed() {
     rm -rf "$tmp/other" && cp -r "$tmp/adapter" "$tmp/other"
     sed -i "$1" "$tmp/other/adapter_config.json"
 }
-# What the model refuses about an adapter by itself, inspect refuses too, in the same words.
+# inspect refuses the same adapters as loading does, with the same messages.
 for script in 's/"r": 4/"r": 3/' 's/"dense_4h_to_h",//' 's/"use_dora": false/"use_dora": true/' \
     's/"rank_pattern": {}/"rank_pattern": {"dense_h_to_4h": 2}/'; do
     changed "$script"
@@ -60,7 +60,7 @@ for script in 's/"r": 4/"r": 3/' 's/"dense_4h_to_h",//' 's/"use_dora": false/"us
     refuses 1 "$tmp/other/adapter" "eval after $script" eval --model "$tmp/complete" --adapter "$tmp/other" \
         --data "$tiny/questions.json"
 done
-# Keys that do nothing are told, and are not said to do something.
+# A message reports keys without effect.
 changed 's/"rank_pattern": {}/"rank_pattern": {"no_such": 2}/; s/"alpha_pattern": {}/"alpha_pattern": {"attention": 2}/'
 ok 'patterns that match nothing' inspect "$tmp/other"
 grep -q 'others by' "$tmp/stdout" && fail "$(cat "$tmp/stdout")"
@@ -74,7 +74,7 @@ ok 'a pattern that matches' inspect "$tmp/other"
 output_has 'others by alpha_pattern'
 [ ! -s "$tmp/stderr" ] || fail "$(cat "$tmp/stderr")"
 
-# Files that Git LFS has not fetched, and a base that is not there from this directory.
+# Files that Git LFS has not fetched, and a base that does not exist from this directory.
 for name in adapter_config.json adapter_model.safetensors; do
     changed ''
     printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 531968\n' >"$tmp/other/$name"

@@ -1,12 +1,12 @@
-# Links in directories that come from elsewhere: none is followed where loam removes or writes files, and what a link leads
-# to outside of a model's directory is not copied.
+# Directories from elsewhere may contain links. loam does not follow links where it removes or writes files, and does
+# not copy files that a link takes from outside a model's directory.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
 train_on() { train=(train --model "$1" --data "$data" --batch-size 1 "${one_thread[@]}"); }
 train_on "$tmp/model"
 
-# home: a directory that must stay as it is.
+# home: a directory that must not change.
 home=$tmp/home
 make_home() {
     rm -rf "$home" && mkdir -p "$home/deep"
@@ -42,7 +42,7 @@ for directory in .loam-backup .loam-1-0; do echo mine >"$tmp/run/$directory/note
 ok "$case_name" "${train[@]}" --max-steps 1 --out "$tmp/run" --overwrite
 for directory in .loam-backup .loam-1-0; do [ -s "$tmp/run/$directory/notes" ] || fail "$directory is gone"; done
 
-# A checkpoint that was moved to another disk, with a link in its place: the link goes, what it leads to stays.
+# A checkpoint that was moved to another disk, with a link in its place: the link is removed, its target stays.
 rm -rf "$tmp/run"
 ok 'three steps' "${train[@]}" --max-steps 2 --save-steps 1 --out "$tmp/run"
 mv "$tmp/run/checkpoint-1" "$tmp/big" && ln -s "$tmp/big" "$tmp/run/checkpoint-1"
@@ -65,13 +65,13 @@ for kind in link dangling hard; do
     [ ! -e "$tmp/nowhere" ] || fail 'a file was made elsewhere'
     grep -q loss "$tmp/run/metrics.jsonl" || fail 'no metrics'
 done
-# What is no file goes aside as one does; a directory stands in the way, and is seen before the first step.
+# Other kinds of files are replaced like files. A directory in the way is an error before the first step.
 rm -rf "$tmp/run" && mkdir "$tmp/run" && mkfifo "$tmp/run/metrics.jsonl"
 ok 'metrics.jsonl, pipe' "${train[@]}" --max-steps 1 --out "$tmp/run" --overwrite
 grep -q loss "$tmp/run/metrics.jsonl" || fail 'no metrics'
 rm "$tmp/run/metrics.jsonl" && mkdir "$tmp/run/metrics.jsonl"
 refuses 1 "$tmp/run/metrics.jsonl is a directory" 'metrics.jsonl, directory' "${train[@]}" --max-steps 1 --out "$tmp/run" --overwrite
-# The event file's name comes from the checkpoint.
+# The name of the event file comes from the checkpoint.
 board=(--report-to tensorboard --save-steps 1)
 rm -rf "$tmp/run"
 ok 'a run with events' "${train[@]}" "${board[@]}" --max-steps 1 --out "$tmp/run"
@@ -106,7 +106,7 @@ rm -rf "$tmp/linked" && cp -r "$tmp/model" "$tmp/linked" && ln -sf "$tmp/secret"
 refuses 1 "$tmp/linked/special_tokens_map.json" 'init' init --config "$tiny/config.json" \
     --tokenizer "$tmp/linked/tokenizer.json" --out "$tmp/out"
 
-# The hub's cache is made of links.
+# The hub's cache consists of links.
 snapshot=$tmp/models--a--b/snapshots/0123456789012345678901234567890123456789
 mkdir -p "$snapshot" "$tmp/models--a--b/blobs"
 for file in "$tmp/model"/*; do
@@ -117,7 +117,7 @@ train_on "$snapshot"
 ok "the cache's links" "${train[@]}" --max-steps 1 --out "$tmp/cached"
 ok "the cache's links, merge" merge --model "$snapshot" --adapter "$tmp/adapter" --out "$tmp/merged" --no-check
 cmp -s "$tmp/merged/tokenizer.json" "$tmp/model/tokenizer.json" || fail 'another tokenizer'
-# Links within the directory lead nowhere else.
+# Links within the directory are allowed.
 rm -rf "$tmp/linked" && cp -r "$tmp/model" "$tmp/linked" && mv "$tmp/linked/tokenizer_config.json" "$tmp/linked/t.json"
 ln -s t.json "$tmp/linked/tokenizer_config.json"
 train_on "$tmp/linked"

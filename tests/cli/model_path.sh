@@ -1,4 +1,4 @@
-# What is given in the place of a model's directory by mistake: one line that names what was meant.
+# A mistaken path in the place of a model's directory: one line names the likely intention.
 . "$(dirname "$0")/common.sh"
 data=$tiny/questions.json
 make_model "$tmp/model"
@@ -14,7 +14,7 @@ every() {
     refuses "$1" "$2" "export: $3" export --model "$4" --adapter "$tmp/adapter" --gguf "$tmp/gguf"
     [ ! -e "$tmp/gguf" ] || fail 'a file was written'
 }
-# every_reader: the same, and those that only look.
+# every_reader: the same for these commands and for those that only read the config.
 every_reader() {
     every "$@"
     refuses "$1" "$2" "tokenize: $3" tokenize --model "$4"
@@ -38,7 +38,7 @@ refuses 1 "adapter_model.safetensors: $tmp/adapter" "inspect: an adapter's file"
 ok 'inspect: an adapter' inspect "$tmp/adapter"
 ok 'tokenize: an adapter' tokenize --model "$tmp/adapter"
 
-# ---- What is given in the place of an adapter ----
+# ---- A mistaken path in the place of an adapter ----
 # every_adapter CODE TEXT NAME ADAPTER: each command that takes an adapter refuses it.
 every_adapter() {
     refuses "$1" "$2" "train: $3" train --model "$tmp/model" --adapter "$4" --data "$data" --out "$tmp/out" "${one_thread[@]}"
@@ -53,7 +53,7 @@ every_adapter 1 "adapter_model.safetensors: --adapter $tmp/adapter" 'a file of t
     "$tmp/adapter/adapter_model.safetensors"
 every_adapter 1 "$tmp/model is a model and has no adapter_config.json: pass it as --model $tmp/model" 'a model' "$tmp/model"
 
-# ---- A directory without weights that loam reads ----
+# ---- A directory without weights that loam can read ----
 # other NAME TEXT: the weights have another name.
 other() {
     rm -rf "$tmp/other"
@@ -81,7 +81,7 @@ for name in config.json tokenizer.json tokenizer_config.json generation_config.j
         train --model "$tmp/other" --data "$data" --out "$tmp/out" "${one_thread[@]}"
 done
 
-# ---- More tokens than can be counted, and than any memory holds ----
+# ---- More tokens than a counter or any memory can hold ----
 for option in max-length token-budget; do
     run "$option" plan --model "$tmp/model" "--$option" 2147483647
     [ "$code" -ne 0 ] && grep -q "^loam: --$option 2147483647: expected .*1073741824" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"

@@ -1,4 +1,5 @@
-# Prompts: a model is asked as it was taught, it learns where an answer ends, and what it cannot write is told.
+# Prompts: generation uses the ids of training, the model learns where an answer ends, and unwritable characters are
+# reported.
 . "$(dirname "$0")/common.sh"
 stories=$LOAM_SOURCE/examples/stories
 question=(--field 'context=Erna gave Paula a fiddle.' --field 'question=What did Erna give Paula?')
@@ -10,7 +11,7 @@ ok 'train' train --model "$stories/model" --data "$stories/train.json" --templat
     --target-modules all-linear --lora-r 16 --lora-alpha 32 --learning-rate 5e-3 --max-steps 60 --batch-size 16 \
     --dtype f32 "${one_thread[@]}" --quiet --out "$tmp/adapter"
 adapter=(--model "$stories/model" --adapter "$tmp/adapter" --dtype f32 "${one_thread[@]}")
-# The model was taught ":" and " word". Without the space the prompt ends in ":" anyhow.
+# Training has ":" and " word". Without the space, the prompt ends in ":" as well.
 for template in space bare; do
     ok "answers, $template" eval "${adapter[@]}" --data "$stories/dev.json" --template "$tmp/$template.txt" \
         --loss-on completion --generate --max-new-tokens 16 --limit 40 --json
@@ -23,7 +24,7 @@ done
 below 5 "$(number exact_match "$tmp/space")" || fail "$(cat "$tmp/space")"
 cmp -s "$tmp/space" "$tmp/bare" || fail "other scores: $(cat "$tmp/space" "$tmp/bare")"
 cmp -s "$tmp/space.ids" "$tmp/bare.ids" || fail 'other ids'
-# The space is the prompt's own where the prompt has one.
+# A space of the prompt itself is part of the printed prompt.
 [ " $(cat "$tmp/space.text")" = "$(cat "$tmp/bare.text")" ] || fail "$(cat "$tmp/space.text" "$tmp/bare.text")"
 ok 'a prompt that ends in a space' generate "${adapter[@]}" --prompt 'Paula eats ' --max-new-tokens 3
 grep -q '^[^ ]' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"

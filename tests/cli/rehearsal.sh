@@ -1,15 +1,15 @@
-# What an evaluation or a save needs is tried before the first step: what would end the run hours later ends it at once, and
-# of what was tried nothing stays.
+# Evaluating and saving are tried before the first step: an error that would end the run hours later ends it at once,
+# and the trial leaves nothing behind.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
 train_and_measure_on() { train=(train --model "$tmp/model" --data "$data" --eval-data "$1" --max-steps 4 --logging-steps 1 "${one_thread[@]}"); }
 train_and_measure_on "$data"
 answers=(--metric-for-best-model exact_match --max-new-tokens 4)
-# at_once TEXT NAME ARGUMENT...: refused without a step, and OUT is not there.
+# at_once TEXT NAME ARGUMENT...: the run is refused without a step, and OUT does not exist.
 at_once() { refuses 1 "$@" --out "$tmp/out"; }
 
-# ---- Every field of a SQuAD file may be named ----
+# ---- A template may name every field of a SQuAD file ----
 printf 'Article {id}: {title}\n{context}\n{question}\n{answer}{eos}' >"$tmp/template"
 ok 'a template with {title}' "${train[@]}" "${answers[@]}" --template "$tmp/template" --eval-steps 2 --out "$tmp/titled"
 [ "$(grep -c 'exact match' "$tmp/stdout")" -eq 2 ] || fail "$(cat "$tmp/stdout")"
@@ -37,7 +37,7 @@ ok 'one that counts is enough' "${lines[@]}" --eval-data "$tmp/both.jsonl" --out
 at_once 'no field "nothing"' 'a field that is not there' "${train[@]}" "${answers[@]}" --template "$tmp/unknown"
 
 # ---- A save ----
-# Files of at most so many KiB.
+# A limit in KiB on the size of files.
 printf '#!/usr/bin/env bash\ntrap "" XFSZ\nulimit -f "$kib"\nexec "%s" "$@"\n' "$LOAM" >"$tmp/limited"
 chmod +x "$tmp/limited"
 for kib in 1 25; do # not the tokenizer; not the adapter

@@ -1,8 +1,9 @@
-# A command that writes and is asked to stop, at whatever moment: nothing is there under the final name, or all of it,
-# and nothing else; the exit code is that of the signal. The hub's commands: hub_pull.sh, hub_push.sh. Training: resume.sh.
+# A command that writes is stopped at any moment: its output is complete under its final name or does not exist, nothing
+# else is left, and the exit code is that of the signal. The hub's commands are in hub_pull.sh and hub_push.sh, training
+# in resume.sh.
 . "$(dirname "$0")/common.sh"
 
-# Large enough to take a while.
+# Large enough to take some time.
 sed 's/"hidden_size": 64/"hidden_size": 256/; s/"vocab_size": [0-9]*/"vocab_size": 20000/' "$tiny/config.json" >"$tmp/config.json"
 init=(init --config "$tmp/config.json" --tokenizer "$tiny/tokenizer.json" --out)
 ok 'the model' "${init[@]}" "$tmp/model"
@@ -13,8 +14,8 @@ export=(export --model "$tmp/model" --adapter "$tmp/adapter" --gguf)
 ok 'merge' "${merge[@]}" "$tmp/merged"
 ok 'export' "${export[@]}" "$tmp/lora.gguf"
 
-# waits_for_signals PROCESS: whether it is the command by now, not the shell any more, and holds SIGTERM back to look for
-# it itself, as it does before it begins to write; false when it is gone.
+# waits_for_signals PROCESS: whether the process is the command, not the shell any more, and blocks SIGTERM to wait for
+# it, as it does before it begins to write; false when it has ended.
 waits_for_signals() {
     local key value
     while read -r key value; do
@@ -27,16 +28,16 @@ waits_for_signals() {
     return 1
 }
 
-# stopped SIGNAL CODE WHOLE ARGUMENT...: stops a command that writes $tmp/there/out at moments that get later until it is
-# through, and compares what it then has written with WHOLE. All over again if it never was stopped while it wrote: an
-# adapter is written in some milliseconds.
+# stopped SIGNAL CODE WHOLE ARGUMENT...: stops a command that writes $tmp/there/out, at later and later moments until it
+# completes, and compares its output with WHOLE. Starts over if no stop came while it wrote: an adapter is written in
+# some milliseconds.
 stopped() {
     local signal=$1 expected=$2 whole=$3 process delay=0 runs found=0
     shift 3
     case_name="$1, SIG$signal"
     for ((runs = 0; runs < 300; runs++)); do
         rm -rf "$tmp/there" && mkdir "$tmp/there"
-        # bash has a command in the background ignore SIGINT; env gives it back.
+        # bash makes a background command ignore SIGINT; env restores it.
         env --default-signal=INT "$LOAM" "$@" "$tmp/there/out" >"$tmp/stdout" 2>"$tmp/stderr" &
         process=$!
         while kill -0 "$process" 2>/dev/null && ! waits_for_signals "$process"; do :; done
@@ -66,8 +67,8 @@ stopped INT 130 "$tmp/merged" "${merge[@]}"
 stopped TERM 143 "$tmp/lora.gguf" "${export[@]}"
 stopped INT 130 "$tmp/lora.gguf" "${export[@]}"
 
-# ---- Killed: what it left goes with the next one, wherever it was ----
-# killed WHOLE ARGUMENT...: kills a command that writes $tmp/there/out, and lets it run to its end.
+# ---- Killed: the next command removes the remains, whatever they are ----
+# killed WHOLE ARGUMENT...: kills a command that writes $tmp/there/out, then runs it to its end.
 killed() {
     local whole=$1 process delay=1 left=0 turn
     shift

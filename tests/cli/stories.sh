@@ -1,4 +1,4 @@
-# The small base model of examples/stories: it is whole, it has learnt its language, and a few steps of LoRA help it.
+# The small base model of examples/stories is complete, has learnt its language, and improves by a few steps of LoRA.
 . "$(dirname "$0")/common.sh"
 stories=$LOAM_SOURCE/examples/stories
 

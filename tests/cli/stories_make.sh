@@ -1,4 +1,4 @@
-# The scripts of examples/stories write the same bytes from their seeds as when the base model was made.
+# The scripts of examples/stories write, from their seeds, the same bytes as when the base model was made.
 . "$(dirname "$0")/common.sh"
 if ! command -v python3 >/dev/null 2>&1; then
     echo 'skipped: python3 is not there, which makes the texts of examples/stories'
@@ -6,7 +6,7 @@ if ! command -v python3 >/dev/null 2>&1; then
 fi
 case_name='make --check'
 "$LOAM_SOURCE/examples/stories/make" --check >"$tmp/stdout" 2>&1 || fail "$(cat "$tmp/stdout")"
-# What is committed is what the checksums are of.
+# The committed files have the committed checksums.
 case_name='committed files'
 (cd "$LOAM_SOURCE/examples/stories" && grep -Ev ' (text|quiz).jsonl$' SHA256SUMS | sha256sum --check --quiet) ||
     fail 'a file is not the one that was made'

@@ -1,4 +1,4 @@
-# The whole way: init, train, generate, eval, go on, and full training.
+# The whole way: init, train, generate, eval, continued training, and full training.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
@@ -28,7 +28,7 @@ cmp -s "$tmp/adapter/adapter_model.safetensors" "$tmp/again/adapter_model.safete
 [ "$(number steps "$tmp/stdout")" = 20 ] || fail "$(cat "$tmp/stdout")"
 grep -q '^step ' "$tmp/stderr" || fail 'with --json the steps are on standard error'
 
-# Less memory, the same bits; the option takes a value or none.
+# Gradient checkpointing gives the same bits; the option takes a value or none.
 for level in --gradient-checkpointing '--gradient-checkpointing mlp' --gradient-checkpointing=block; do
     # shellcheck disable=SC2086
     ok "train with $level" "${train[@]}" $level --data "$data" --out "$tmp/again" --max-steps 20 --logging-steps 5 \
@@ -82,7 +82,7 @@ done
 ok 'eval of the first records' eval "${one_thread[@]}" --model "$tmp/model" --data "$data" --limit 6
 output_has '(6 examples'
 
-# ---- Going on from an adapter ----
+# ---- Continuing from an adapter ----
 ok 'go on' "${train[@]}" --data "$data" --adapter "$tmp/adapter" --out "$tmp/more" --max-steps 10 \
     --logging-steps 1 --learning-rate 1e-2
 first=$(number loss "$tmp/more/metrics.jsonl" | head -n 1)

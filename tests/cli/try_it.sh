@@ -1,4 +1,4 @@
-# The command that `loam train` prints at its end is one that can be pasted, once the fields are filled in.
+# The command that `loam train` prints at its end can be pasted, once the fields are filled in.
 . "$(dirname "$0")/common.sh"
 PATH=$(dirname "$LOAM"):$PATH
 make_model "$tmp/a model"

@@ -1,10 +1,10 @@
-# docs/TUTORIAL.md does what it says: its commands are run as they stand, in their order, in one empty directory.
-# A block "```sh" is a script. A block "```text" after it shows what it prints: each of its lines must be there, in this
-# order, though other lines may stand between (log lines are left out in the text). A number with a decimal point, a
-# speed or an amount of memory is any such number, for it is not the same on every machine; "…" stands for anything.
-# A script whose output shows a line that begins with "loam: " must fail; every other one succeeds.
+# Runs the commands of docs/TUTORIAL.md as they are, in their order, in one empty directory. A block "```sh" is a
+# script. A block "```text" after it shows its output: each line must appear, in this order; other lines may stand
+# between (the text leaves log lines out). A number with a decimal point, a speed or an amount of memory matches any
+# such number, because it varies between machines; "…" matches anything. A script whose shown output has a line that
+# begins with "loam: " must fail; every other one must succeed.
 . "$(dirname "$0")/common.sh"
-# Where the reader has the sources, and the command.
+# The reader's sources and command.
 export HOME=$tmp/home
 mkdir "$HOME" "$tmp/work" "$tmp/blocks"
 ln -s "$LOAM_SOURCE" "$HOME/loam"
@@ -22,11 +22,11 @@ awk -v out="$tmp/blocks" '
 }
 kind != "" { print >file }' "$LOAM_SOURCE/docs/TUTORIAL.md"
 
-# What varies between machines made alike, and blanks, which give way to wider numbers.
+# Replaces what varies between machines, and blanks, which depend on the width of numbers.
 plain() {
     sed -E 's/[0-9]+\.[0-9]+(e[-+]?[0-9]+)?/#/g; s/[0-9]+( tokens\/s| MiB)/#\1/g; s/[[:blank:]]+/ /g; s/ $//' "$1"
 }
-# Every line of the first file in the second, in order; "…" is a gap of any length.
+# Whether every line of the first file is in the second, in order; "…" is a gap of any length.
 in_order() {
     awk '
     function matches(line, shown,    parts, count, i, at) {

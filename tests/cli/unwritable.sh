@@ -1,4 +1,4 @@
-# Directories that may not be written or read, as a user for whom permissions count.
+# Directories without permission to write or read, tested as a user for whom permissions apply.
 as_user=()
 if [ "$(id -u)" -eq 0 ]; then
     as_user=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --)
@@ -8,7 +8,7 @@ if [ "$(id -u)" -eq 0 ]; then
     }
 fi
 . "$(dirname "$0")/common.sh"
-# Readable by that user, whatever the mask.
+# Readable by that user, whatever the umask.
 chmod 755 "$tmp"
 make_model "$tmp/model"
 cp "$tiny/questions.json" "$tiny/config.json" "$tmp"
@@ -29,7 +29,7 @@ for command in train init; do
     refuses 1 "$tmp/locked/out: Permission denied" "$command: below a locked directory" "${arguments[@]}" --out "$tmp/locked/out"
     [ "$(ls -A "$tmp/locked")" = notes ] || fail "left behind: $(ls -A "$tmp/locked")"
 done
-# Another user's file where only its owner may replace it, or one that may not be replaced: seen before the first step.
+# A file of another user where only its owner may replace it, or an immutable one: found before the first step.
 protected() {
     refuses 1 "cannot write $tmp/shared/README.md: Operation not permitted" "$1" "${train[@]}" --model "$tmp/model" \
         --out "$tmp/shared" --overwrite

@@ -1,12 +1,12 @@
-# Sourced by the tests of the hub, after tests/cli/common.sh: a hub of their own (server.py) in $tmp/hub, an empty cache,
-# and helpers. Nothing here asks any other machine.
+# Sourced by the tests of the hub, after tests/cli/common.sh: starts a hub of the test (server.py) in $tmp/hub, with an
+# empty cache, and defines helpers. No test contacts another machine.
 command -v python3 >/dev/null || {
     echo 'python3 is not there, in which the server of these tests is written'
     exit 77
 }
 hub=$tmp/hub
 mkdir -p "$hub/repos"
-# The server ends when this end of its standard input is closed, which it is when the test ends.
+# The server ends when its standard input is closed, which happens when the test ends.
 exec {server}> >(exec python3 "$LOAM_SOURCE/tests/hub/server.py" "$hub" >"$tmp/server.log" 2>&1)
 for _ in $(seq 600); do
     [ -e "$hub/address" ] && break
@@ -23,7 +23,7 @@ HF_ENDPOINT=$(cat "$hub/address")
 export LOAM_HUB_DELAY_SCALE=0.001 LOAM_HUB_STALL_SECONDS=60
 token=hf_SecretSecretSecret
 
-# fault REGEX FAULT...: what the server is to do wrong, once each; "METHOD PATH" is matched, a space being written as a dot.
+# fault REGEX FAULT...: a fault of the server, once. REGEX matches "METHOD PATH"; a space is written as a dot.
 fault() { printf '%s\n' "$*" >>"$hub/faults"; }
 # A test begins: no faults, an empty log, and, with "fresh", an empty cache.
 begin() {
@@ -32,9 +32,9 @@ begin() {
     [ "${1:-}" != fresh ] || rm -rf "$tmp/home"
 }
 settings() { printf '%s\n' "$1" >"$hub/settings"; }
-# asked PATTERN: how many requests of the log match.
+# asked PATTERN: the number of requests in the log that match.
 asked() { grep -cE -- "$1" "$hub/log" || true; }
-# stopped_at REQUEST ARGUMENT...: a command that is asked to stop once the hub has logged what REQUEST matches.
+# stopped_at REQUEST ARGUMENT...: a command that is stopped once the hub has logged a request that matches REQUEST.
 stopped_at() {
     local request=$1 process
     shift
@@ -50,9 +50,9 @@ stopped_at() {
     [ "$code" -eq 143 ] || fail "exit code $code: $(cat "$tmp/stderr")"
 }
 silent() { [ ! -s "$hub/log" ] || fail "the hub was asked: $(cat "$hub/log")"; }
-# The faults that were set have happened.
+# The requested faults have happened.
 happened() { [ ! -s "$hub/faults" ] || fail "not carried out: $(cat "$hub/faults")"; }
-# Neither on the terminal nor in a file that loam wrote does the token stand.
+# The token appears neither on the terminal nor in a file that loam wrote.
 no_token() {
     ! grep -rqF "$token" "$tmp/stdout" "$tmp/stderr" "$tmp/home" 2>/dev/null || fail "the token is in the output or the cache"
     ! grep -qF 'Signature=' "$tmp/stderr" || fail 'a signed address is in the output'

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""A hub for tests: the endpoints of huggingface.co that loam uses, over the directories below ROOT/repos, and every
-way to misbehave that it is told.
+"""A hub for tests: the endpoints of huggingface.co that loam uses, over the directories below ROOT/repos, with faults on
+request.
 
     server.py ROOT
 
-ROOT/repos/ORG/NAME/...   what the repositories hold; .safetensors and .bin files are served as LFS ones, from another host
+ROOT/repos/ORG/NAME/...   files of the repositories; .safetensors and .bin files are served as LFS files, from another host
 ROOT/address              written when the server listens: http://127.0.0.1:PORT
-ROOT/tls.pem              where it is there when the server begins, a certificate with its key: the hub then speaks https
+ROOT/tls.pem              a certificate with its key; if it exists when the server starts, the hub uses https
 ROOT/log                  a line a request: SERVER METHOD PATH STATUS auth=TOKEN|none range=...
 ROOT/bodies/N             the body of request N (counted from 0) that has one
-ROOT/faults               lines "REGEX FAULT [ARGUMENT...]": the first one that matches "METHOD PATH" of a request is
-                          carried out and struck out; with "always " in front it stays
+ROOT/faults               lines "REGEX FAULT [ARGUMENT...]": the first line that matches "METHOD PATH" of a request is
+                          carried out and removed; with "always " in front it stays
 Faults: status CODE [HEADER:VALUE...] | drop BYTES | wrong | norange | size BYTES | length BYTES | drip | etag TEXT |
         elsewhere URL | nocommit | text TEXT | page | object | evil
 Settings in ROOT/settings (JSON): gated, private (a token is needed), token, chunk (bytes of a part of an upload), xet.

@@ -1,9 +1,10 @@
-// The CPU device: made here, from the reference ops and the overrides of the files beside this one.
+// The CPU device: its ops are those of a level of instructions, and one that it takes from the reference.
 #include "device/cpu/cpu.h"
 
 #include <stdlib.h>
 
 #include "base/heap.h"
+#include "device/ref/ref.h"
 
 enum loam_status loam_cpu_matmul_status(struct loam_stream *stream, const char *failure)
 {
@@ -47,14 +48,16 @@ enum loam_status loam_device_cpu_create(struct loam_device **out, int threads, s
     device->threads = loam_cpu_start_threads(threads);
     device->native_bf16 = loam_matmul_native_bf16(state->matmuls);
     device->host_memory = true;
+    device->alignment = LOAM_ARENA_ALIGN;
+    device->largest_buffer = SIZE_MAX;
     state->memory = loam_host_memory;
     state->memory.upload_as = cpu_upload_as;
     device->memory = &state->memory;
     device->describe = loam_cpu_describe;
     device->probes = &loam_cpu_probes;
     device->destroy = cpu_destroy;
-    loam_ref_ops(&device->ops);
-    level->override(&device->ops);
+    level->set_ops(&device->ops);
+    device->ops.rope_table.run = loam_ref_rope_table; // a table for each step: too little work to vectorise
     state->convert = level->convert;
     *out = device;
     return LOAM_OK;

@@ -1,5 +1,4 @@
-// The CPU backend's own view of its device. It starts from the reference table; each file of this directory
-// overrides the ops of its subject.
+// The CPU backend's own view of its device.
 #ifndef LOAM_DEVICE_CPU_CPU_H
 #define LOAM_DEVICE_CPU_CPU_H
 
@@ -37,7 +36,7 @@ static inline void *cpu_head(const struct loam_tensor *tensor, int64_t i, int64_
 struct cpu_level {
     const char *name;
     bool (*runs_here)(void);
-    void (*override)(struct loam_op_table *ops);
+    void (*set_ops)(struct loam_op_table *ops);
     cpu_convert *convert;
     enum matmul_isa matmul;
 };

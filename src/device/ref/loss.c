@@ -4,27 +4,6 @@
 
 enum { IGNORED = -100 };
 
-const char *loam_ref_linear_cross_entropy_refuses(const struct loam_device *device,
-                                                  const struct loam_linear_cross_entropy_args *args)
-{
-    (void)device;
-    const struct loam_tensor *h = &args->h, *w = &args->w.tensor;
-    int64_t tokens = h->shape[0], size = h->shape[1], vocabulary = w->shape[0];
-    if (!loam_check_activation(h)) return "h must be f32 or bf16";
-    if (!loam_check_strided(h, h->dtype, tokens, size)) return "h must be [T, H]";
-    if (!loam_check_weight(w, h->dtype, vocabulary, size))
-        return "w must be [V, H] in the dtype of h, or a half where that is f32";
-    if (!loam_check_vector(&args->labels, LOAM_I32, tokens)) return "labels must be [T] i32";
-    if (!loam_check_vector(&args->loss_sum, LOAM_F64, 1)) return "loss_sum must be [1] f64";
-    if (!loam_check_optional_matrix(&args->dh, h->dtype, tokens, size)) {
-        return "dh must be [T, H], contiguous, in the dtype of h";
-    }
-    if (!loam_check_optional_matrix(&args->dw, LOAM_F32, vocabulary, size)) {
-        return "dw must be [V, H] f32, contiguous";
-    }
-    return NULL;
-}
-
 // One row of logits, and one of dh.
 size_t loam_ref_linear_cross_entropy_scratch(const struct loam_device *device,
                                              const struct loam_linear_cross_entropy_args *args)
