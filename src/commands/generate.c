@@ -43,8 +43,8 @@ static enum loam_status check_text(const char *source, const char *name, const c
 
 static bool has_field(const struct loam_settings *settings, const char *name)
 {
-    for (size_t i = 0; i < settings->field_count; i++)
-        if (strcmp(settings->fields[i].name, name) == 0) return true;
+    for (size_t i = 0; i < settings->fields.count; i++)
+        if (strcmp(settings->fields.items[i].name, name) == 0) return true;
     return false;
 }
 
@@ -66,8 +66,8 @@ static enum loam_status check_fields(const struct generate_job *job, struct loam
             return loam_fail(error, LOAM_ERROR_ARGUMENT, "--template %s asks for --field %s=VALUE",
                              settings->train.prompt_template, name);
     }
-    for (size_t i = 0; i < settings->field_count; i++) {
-        const struct loam_field *field = &settings->fields[i];
+    for (size_t i = 0; i < settings->fields.count; i++) {
+        const struct loam_field *field = &settings->fields.items[i];
         LOAM_TRY(check_text("--field ", field->name, field->value, field->size, error));
         if (!asks_for(prompt_template, field->name))
             loam_log_write(&job->callbacks->log, LOAM_LOG_WARNING,
@@ -103,14 +103,14 @@ static enum loam_status render_prompt(struct generate_job *job, struct loam_erro
     }
     if (generate->prompt_file != NULL) return read_prompt_file(generate->prompt_file, text, error);
     LOAM_TRY(check_fields(job, error));
-    return loam_template_render(job->session.prompt_template, job->settings->fields,
-                                job->settings->field_count, &job->session.special, true,
+    return loam_template_render(job->session.prompt_template, job->settings->fields.items,
+                                job->settings->fields.count, &job->session.special, true,
                                 &job->prompt.rendered, error);
 }
 
 static enum loam_status make_prompt(struct generate_job *job, struct loam_error *error)
 {
-    const int32_t positions = loam_config_positions(&job->session.model->config);
+    const int64_t positions = loam_config_position_limit(&job->session.model->config);
     const int32_t *count = &job->prompt.example.count;
     LOAM_TRY(render_prompt(job, error));
     LOAM_TRY(loam_session_prompt_encode(&job->session, &job->prompt, INT32_MAX, error));
@@ -118,7 +118,8 @@ static enum loam_status make_prompt(struct generate_job *job, struct loam_error 
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "the prompt is empty: no token to begin with");
     if (*count >= positions)
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                         "the prompt has %d tokens; the model was made for fewer than %d", *count, positions);
+                         "the prompt has %d tokens; the model was made for fewer than %lld", *count,
+                         (long long)positions);
     return LOAM_OK;
 }
 
@@ -192,7 +193,8 @@ static int32_t most_new_tokens(const struct generate_job *job)
 static enum loam_status prepare(struct generate_job *job, struct loam_error *error)
 {
     const struct loam_model *model = job->session.model;
-    const int32_t prompt = job->prompt.example.count, positions = loam_config_positions(&model->config);
+    const int32_t prompt = job->prompt.example.count;
+    const int64_t positions = loam_config_position_limit(&model->config);
     int64_t context = (int64_t)prompt + job->settings->generate.max_new_tokens;
     if (context > positions) context = positions;
     const struct loam_generator_limits limits = {.tokens =
@@ -214,9 +216,9 @@ static void report_full_context(const struct generate_job *job)
     loam_log_write(
         &job->callbacks->log, LOAM_LOG_WARNING,
         "the context is full after %d of the %d tokens of --max-new-tokens: the model was made for "
-        "%d positions, of which the prompt takes %d",
+        "%lld positions, of which the prompt takes %d",
         job->output_count, job->settings->generate.max_new_tokens,
-        loam_config_positions(&job->session.model->config), job->prompt.example.count);
+        (long long)loam_config_position_limit(&job->session.model->config), job->prompt.example.count);
 }
 
 static enum loam_status report_json(const struct generate_job *job, struct loam_error *error)

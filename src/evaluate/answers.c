@@ -22,8 +22,8 @@ static int32_t tokens_of(int64_t max_new_tokens)
 static int32_t context_rows(const struct loam_session *session, int32_t max_new_tokens)
 {
     const int64_t rows = (int64_t)session->max_length + max_new_tokens;
-    const int32_t positions = loam_config_positions(&session->model->config);
-    return rows < positions ? (int32_t)rows : positions;
+    const int64_t positions = loam_config_position_limit(&session->model->config);
+    return (int32_t)(rows < positions ? rows : positions);
 }
 
 enum loam_status loam_answers_check(const struct loam_session *session, const struct loam_dataset *dataset,

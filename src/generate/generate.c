@@ -1,6 +1,5 @@
 #include "generate/generate.h"
 
-
 enum loam_status loam_generate_check_memory(const struct loam_device *device,
                                             const struct loam_config *config, enum loam_dtype dtype,
                                             int64_t context, int64_t max_new_tokens, struct loam_error *error)

@@ -51,13 +51,6 @@ void loam_config_tell(struct loam_config *config, const char *format, ...)
         config->notices[used] = '\0';
 }
 
-int32_t loam_config_positions(const struct loam_config *config)
-{
-    const bool unlimited = config->family->position == LOAM_ALIBI || config->max_positions <= 0 ||
-                           config->max_positions > INT32_MAX;
-    return unlimited ? INT32_MAX : (int32_t)config->max_positions;
-}
-
 void loam_config_log(const struct loam_config *config, const struct loam_log *log)
 {
     const char *line = config->notices;
@@ -351,6 +344,12 @@ enum loam_status loam_config_load(struct loam_config *config, const char *direct
 }
 
 // ---- what follows from the numbers ----
+
+int64_t loam_config_position_limit(const struct loam_config *config)
+{
+    bool has_limit = config->family->position != LOAM_ALIBI && config->max_positions > 0;
+    return has_limit ? config->max_positions : INT32_MAX;
+}
 
 bool loam_config_has_row(const struct loam_config *config, const struct loam_weight_row *row)
 {

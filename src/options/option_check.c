@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "options/option_needs.h"
+#include "options/option_values.h"
 #include "options/options.h"
 
 static const struct loam_option_row *find_row(const struct loam_options *options, const char *name)

@@ -13,8 +13,8 @@
                                                      double: LOAM_OPTION_DOUBLE,                             \
                                                      const char *: LOAM_OPTION_STRING,                       \
                                                      unsigned: LOAM_OPTION_ENUM,                             \
-                                                     const char **: LOAM_OPTION_LIST,                        \
-                                                     struct loam_field *: LOAM_OPTION_FIELDS)
+                                                     struct loam_text_list: LOAM_OPTION_LIST,                \
+                                                     struct loam_field_list: LOAM_OPTION_FIELDS)
 // clang-format off
 #define CHOICES(...) .choices = (const struct loam_choice[]){__VA_ARGS__, {NULL, 0}}
 // clang-format on

@@ -15,8 +15,8 @@ enum loam_option_type {
     LOAM_OPTION_DOUBLE,
     LOAM_OPTION_STRING,
     LOAM_OPTION_ENUM,
-    LOAM_OPTION_FIELDS, // NAME=VALUE, added to the list
-    LOAM_OPTION_LIST,   // a text, added to the list
+    LOAM_OPTION_LIST,   // struct loam_text_list; each value is added to it
+    LOAM_OPTION_FIELDS, // struct loam_field_list; each NAME=VALUE is added to it
 };
 
 struct loam_choice {

@@ -6,33 +6,13 @@
 #include "base/heap.h"
 #include "options/nearest.h"
 #include "options/option_needs.h"
+#include "options/option_values.h"
 
 // ---- Looking up ----
 
-// Name and sentence of every command.
-static const char *const command_texts[LOAM_COMMAND_COUNT][2] = {
-    [LOAM_COMMAND_TRAIN] = {"train", "train a LoRA adapter that PEFT loads, or the whole model"},
-    [LOAM_COMMAND_PLAN] = {"plan", "tell the memory that training takes, and what makes it fit"},
-    [LOAM_COMMAND_GENERATE] = {"generate", "continue a prompt with a model, with or without an adapter"},
-    [LOAM_COMMAND_EVAL] = {"eval", "measure loss and perplexity on examples, and SQuAD scores"},
-    [LOAM_COMMAND_MERGE] = {"merge", "add an adapter into its model and write the model"},
-    [LOAM_COMMAND_EXPORT] = {"export", "write an adapter as a GGUF LoRA for llama.cpp"},
-    [LOAM_COMMAND_INSPECT] = {"inspect", "show modules, dtypes and parameters of a model or an adapter"},
-    [LOAM_COMMAND_INIT] = {"init", "write a randomly initialised model from a config.json"},
-    [LOAM_COMMAND_PUSH] = {"push", "put an adapter or a model into a repository of the hub"},
-    [LOAM_COMMAND_PULL] = {"pull", "bring a model or an adapter from the hub into the cache"},
-    [LOAM_COMMAND_TOKENIZE] = {"tokenize", "turn text from standard input into token ids, or back"},
-    [LOAM_COMMAND_BENCH] = {"bench", "measure training steps beside what the machine can do"},
-};
-
-static bool is_command(enum loam_command command)
-{
-    return (unsigned)command < LOAM_COMMAND_COUNT;
-}
-
 bool loam_option_row_of(enum loam_command command, const struct loam_option_row *row)
 {
-    return is_command(command) && (row->commands & 1u << command) != 0;
+    return loam_command_name(command) != NULL && (row->commands & 1u << command) != 0;
 }
 
 // Whether the option `name` is the one called `typed`, an underscore standing for a hyphen.
@@ -63,16 +43,6 @@ const struct loam_option_row *loam_option_row_find(enum loam_command command, co
     return NULL;
 }
 
-bool loam_option_takes(const struct loam_option_info *info, const char *word)
-{
-    size_t size = strlen(word);
-    for (const char *at = info->argument; at != NULL; at = strchr(at, '|')) {
-        at += *at == '|';
-        if (strncmp(at, word, size) == 0 && (at[size] == '\0' || at[size] == '|')) return true;
-    }
-    return false;
-}
-
 const struct loam_option_info *loam_option_find(enum loam_command command, const char *name)
 {
     bool negated;
@@ -88,33 +58,6 @@ const struct loam_option_info *loam_option_describe(enum loam_command command, s
         index--;
     }
     return NULL;
-}
-
-const char *loam_command_name(enum loam_command command)
-{
-    return is_command(command) ? command_texts[command][0] : NULL;
-}
-
-const char *loam_command_help(enum loam_command command)
-{
-    return is_command(command) ? command_texts[command][1] : NULL;
-}
-
-enum loam_status loam_command_find(enum loam_command *command, const char *name, struct loam_error *error)
-{
-    struct loam_nearest nearest;
-    loam_nearest_init(&nearest, name);
-    for (int i = 0; i < LOAM_COMMAND_COUNT; i++) {
-        if (strcmp(name, command_texts[i][0]) == 0) {
-            *command = (enum loam_command)i;
-            return LOAM_OK;
-        }
-        loam_nearest_offer(&nearest, command_texts[i][0]);
-    }
-    if (nearest.best != NULL)
-        return loam_fail(error, LOAM_ERROR_USAGE, "there is no command \"%s\"; did you mean \"%s\"?", name,
-                         nearest.best);
-    return loam_fail(error, LOAM_ERROR_USAGE, "there is no command \"%s\"; loam --help lists them", name);
 }
 
 const char *loam_option_nearest(enum loam_command command, const char *typed)
@@ -150,7 +93,7 @@ static bool is_words(const char *default_text)
 enum loam_status loam_options_create(struct loam_options **out, enum loam_command command,
                                      struct loam_error *error)
 {
-    if (!is_command(command))
+    if (loam_command_name(command) == NULL)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "there is no command number %d", (int)command);
     struct loam_options *options = loam_calloc(1, sizeof *options, error);
     if (options == NULL) return error->status;
@@ -162,7 +105,7 @@ enum loam_status loam_options_create(struct loam_options **out, enum loam_comman
     for (size_t i = 0; i < loam_option_row_count && status == LOAM_OK; i++) {
         const struct loam_option_row *row = &loam_option_rows[i];
         if (!loam_option_row_of(command, row) || is_words(row->info.default_text)) continue;
-        status = loam_option_set_field(&options->settings, row, row->info.default_text, error);
+        status = loam_option_store(&options->settings, row, row->info.default_text, error);
     }
     if (status != LOAM_OK) {
         loam_options_destroy(options);
@@ -176,19 +119,13 @@ void loam_options_destroy(struct loam_options *options)
 {
     if (options == NULL) return;
     for (size_t i = 0; options->origins != NULL && i < loam_option_row_count; i++) {
+        if (loam_option_row_of(options->command, &loam_option_rows[i]))
+            loam_option_release(&options->settings, &loam_option_rows[i]);
         free(options->texts[i]);
         free(options->origins[i].replaced);
     }
     free(options->texts);
     free(options->origins);
-    for (size_t i = 0; i < options->settings.field_count; i++) {
-        free((char *)options->settings.fields[i].name);
-        free((char *)options->settings.fields[i].value);
-    }
-    free(options->settings.fields);
-    for (size_t i = 0; i < options->settings.hub.include_count; i++)
-        free((char *)options->settings.hub.include[i]);
-    free(options->settings.hub.include);
     free(options);
 }
 
@@ -220,7 +157,7 @@ enum loam_status loam_options_set(struct loam_options *options, const char *name
 
     char *text = loam_strdup(value, error);
     if (text == NULL) return error->status;
-    enum loam_status status = loam_option_set_field(&options->settings, row, text, error);
+    enum loam_status status = loam_option_store(&options->settings, row, text, error);
     if (status != LOAM_OK) {
         free(text);
         return status;

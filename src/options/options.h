@@ -12,7 +12,7 @@ struct loam_option_origin {
 
 struct loam_options {
     enum loam_command command;
-    struct loam_settings settings;      // its strings belong to `texts`, its fields to `settings` itself
+    struct loam_settings settings;      // strings belong to `texts`, items of lists to the lists
     char **texts;                       // [loam_option_row_count] the value as it was given; NULL: not given
     struct loam_option_origin *origins; // [loam_option_row_count]
     bool config_read;                   // the file of --config was read
@@ -28,13 +28,6 @@ const char *loam_option_nearest(enum loam_command command, const char *typed);
 
 // Whether the command has the row.
 bool loam_option_row_of(enum loam_command command, const struct loam_option_row *row);
-// Whether `word` is one of the alternatives that the option takes: DIR of DIR|NAME.
-bool loam_option_takes(const struct loam_option_info *info, const char *word);
-// Fills the row's field from the text. A string field keeps the pointer.
-enum loam_status loam_option_set_field(struct loam_settings *settings, const struct loam_option_row *row,
-                                       const char *text, struct loam_error *error);
-// Whether two texts are the same value of the option: 0 and 0.0 are the same number.
-bool loam_option_values_equal(const struct loam_option_row *row, const char *left, const char *right);
 
 // Whether the option was given a value that has no effect beside the other options (options/option_needs.h).
 bool loam_option_is_idle(const struct loam_options *options, const struct loam_option_row *row);

@@ -66,11 +66,12 @@ static enum loam_status check_value(const struct run_file_reader *reader, const 
     static const char *const nothing[] = {"", "~", "null", "Null", "NULL", NULL};
     static const char *const truth[] = {"true", "True", "TRUE", "false", "False", "FALSE", NULL};
     const struct loam_option_info *info = &row->info;
+    bool is_text = row->type == LOAM_OPTION_STRING || row->type == LOAM_OPTION_LIST;
     if (value->plain && is_one_of(value->text, nothing))
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s:%d: %s has no value; leave the line out where none is meant", reader->name,
                          value->line, info->name);
-    if (value->plain && row->type == LOAM_OPTION_STRING && is_one_of(value->text, truth))
+    if (value->plain && is_text && is_one_of(value->text, truth))
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s:%d: %s: expected %s, not a truth value; the word itself goes in quotes",
                          reader->name, value->line, info->name, info->argument);

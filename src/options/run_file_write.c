@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/utf8.h"
 #include "data/template.h"
-#include "options/option_table.h"
+#include "options/option_values.h"
 #include "options/run_file.h"
 
 // ---- Scalars ----
@@ -70,8 +70,7 @@ static enum loam_status append_quoted(struct loam_bytes *out, const char *text, 
 static enum loam_status append_scalar(struct loam_bytes *out, const struct loam_option_row *row,
                                       const char *text, struct loam_error *error)
 {
-    bool is_text =
-        row->type == LOAM_OPTION_STRING || row->type == LOAM_OPTION_FIELDS || row->type == LOAM_OPTION_LIST;
+    bool is_text = row->type == LOAM_OPTION_STRING || loam_option_is_list(row);
     bool number = !is_text && isalnum((unsigned char)text[text[0] == '-']);
     return number || is_plain(text) ? loam_bytes_append_text(out, text, error)
                                     : append_quoted(out, text, error);
@@ -122,24 +121,30 @@ static enum loam_status append_line(struct loam_bytes *out, const struct loam_op
     return loam_bytes_append_text(out, "\n", error);
 }
 
-static enum loam_status append_fields(struct loam_bytes *out, const struct loam_option_row *row,
-                                      const struct loam_settings *settings, struct loam_error *error)
+static enum loam_status append_item(struct loam_bytes *out, const struct loam_option_row *row,
+                                    const char *text, size_t number, struct loam_error *error)
+{
+    if (!is_utf8(text))
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "--%s: value %zu is not UTF-8, which a YAML file must be", row->info.name, number);
+    LOAM_TRY(loam_bytes_append_text(out, "  - ", error));
+    LOAM_TRY(append_value(out, row, text, error));
+    return loam_bytes_append_text(out, "\n", error);
+}
+
+static enum loam_status append_list(struct loam_bytes *out, const struct loam_option_row *row,
+                                    const struct loam_settings *settings, struct loam_error *error)
 {
     LOAM_TRY(loam_bytes_format(out, error, "%s:\n", row->info.name));
-    for (size_t i = 0; i < settings->field_count; i++) {
-        const struct loam_field *field = &settings->fields[i];
-        struct loam_bytes text = {0};
-        enum loam_status status = loam_bytes_format(&text, error, "%s=%s", field->name, field->value);
-        if (status == LOAM_OK && !is_utf8(text.data))
-            status = loam_fail(error, LOAM_ERROR_ARGUMENT, "--%s %s: the value is not UTF-8", row->info.name,
-                               field->name);
-        if (status == LOAM_OK) status = loam_bytes_append_text(out, "  - ", error);
-        if (status == LOAM_OK) status = append_scalar(out, row, text.data, error);
-        if (status == LOAM_OK) status = loam_bytes_append_text(out, "\n", error);
-        loam_bytes_deinit(&text);
-        if (status != LOAM_OK) return status;
+    struct loam_bytes text = {0};
+    enum loam_status status = LOAM_OK;
+    for (size_t i = 0; i < loam_option_item_count(settings, row) && status == LOAM_OK; i++) {
+        loam_bytes_clear(&text);
+        status = loam_option_append_item(settings, row, i, &text, error);
+        if (status == LOAM_OK) status = append_item(out, row, text.data, i + 1, error);
     }
-    return LOAM_OK;
+    loam_bytes_deinit(&text);
+    return status;
 }
 
 enum { NUMBER_SIZE = 16 };
@@ -188,8 +193,8 @@ enum loam_status loam_run_file_write_resolved(const struct loam_options *options
         const char *value = loam_options_get(options, row->info.name);
         if (value == NULL && row->info.argument == NULL) value = "false"; // a switch that is off
         if (value == NULL && resolved != NULL) value = resolved_value(resolved, row->info.name, number);
-        if (value != NULL && row->type == LOAM_OPTION_FIELDS)
-            LOAM_TRY(append_fields(text, row, &options->settings, error));
+        if (value != NULL && loam_option_is_list(row))
+            LOAM_TRY(append_list(text, row, &options->settings, error));
         else
             LOAM_TRY(append_line(text, row, value, error));
     }

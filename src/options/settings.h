@@ -6,6 +6,20 @@
 #include "evaluate/run.h"
 #include "run/settings.h"
 
+// Values of an option that may be given several times, in the order given.
+struct loam_text_list {
+    const char **items; // [count]
+    size_t count;
+    size_t capacity;
+};
+
+// NAME=VALUE pairs; names are distinct.
+struct loam_field_list {
+    struct loam_field *items; // [count]
+    size_t count;
+    size_t capacity;
+};
+
 struct loam_generate_settings {
     const char *prompt;      // text
     const char *prompt_file; // or the file that holds it; or a template with its fields
@@ -31,8 +45,7 @@ struct loam_hub_options {
     const char *message;    // of the commit; NULL: loam's own
     const char *push_to;    // train: where the result goes; NULL: nowhere
     bool private_if_new;
-    const char **include; // [include_count] patterns of files
-    size_t include_count;
+    struct loam_text_list include; // patterns of files
     bool update;
     bool yes; // what would be asked is answered
 };
@@ -58,9 +71,8 @@ struct loam_settings {
     const char *tokenizer; // init; NULL: none
     bool with_lora;        // inspect: an option of the LoRA group was given
     bool json;
-    bool quiet;                // for the caller of the library: it need not listen to progress
-    struct loam_field *fields; // --field NAME=VALUE
-    size_t field_count;
+    bool quiet; // for the caller of the library: it need not listen to progress
+    struct loam_field_list fields;
 };
 
 #endif

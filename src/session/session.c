@@ -20,9 +20,9 @@ static enum loam_status choose_max_length(struct loam_session *session, int64_t 
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "--max-length %lld: expected 2 to %d tokens",
                          (long long)wanted, MOST_TOKENS);
     }
-    if (wanted > loam_config_positions(config))
+    if (wanted > loam_config_position_limit(config))
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "--max-length %lld: the model was made for %d positions",
-                         (long long)wanted, loam_config_positions(config));
+                         (long long)wanted, loam_config_position_limit(config));
     session->max_length = (int32_t)wanted;
     return LOAM_OK;
 }

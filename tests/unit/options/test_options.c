@@ -211,17 +211,17 @@ static void test_fields(void **state)
     struct loam_options *options = create(LOAM_COMMAND_GENERATE);
     assert_ok(loam_options_set(options, "field", "context=a=b", &error));
     assert_ok(loam_options_set(options, "field", "question=", &error));
-    assert_int_equal(options->settings.field_count, 2);
-    assert_string_equal(options->settings.fields[0].name, "context");
-    assert_string_equal(options->settings.fields[0].value, "a=b");
-    assert_int_equal(options->settings.fields[0].size, 3);
-    assert_string_equal(options->settings.fields[1].name, "question");
-    assert_int_equal(options->settings.fields[1].size, 0);
+    assert_int_equal(options->settings.fields.count, 2);
+    assert_string_equal(options->settings.fields.items[0].name, "context");
+    assert_string_equal(options->settings.fields.items[0].value, "a=b");
+    assert_int_equal(options->settings.fields.items[0].size, 3);
+    assert_string_equal(options->settings.fields.items[1].name, "question");
+    assert_int_equal(options->settings.fields.items[1].size, 0);
     assert_fails(loam_options_set(options, "field", "context", &error), LOAM_ERROR_USAGE, "NAME=VALUE");
     assert_fails(loam_options_set(options, "field", "=x", &error), LOAM_ERROR_USAGE, "NAME=VALUE");
     assert_fails(loam_options_set(options, "field", "context=x", &error), LOAM_ERROR_USAGE, "given twice");
     assert_ok(loam_options_set(options, "field", "con=x", &error));
-    assert_int_equal(options->settings.field_count, 3);
+    assert_int_equal(options->settings.fields.count, 3);
     loam_options_destroy(options);
 }
 

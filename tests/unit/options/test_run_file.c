@@ -103,15 +103,15 @@ static void test_what_was_set_wins(void **state)
     assert_ok(parse(options, "seed: 8\ntop-k: 3\nfield: [context=theirs, question=theirs]\n", &error));
     assert_int_equal(options->settings.generate.sampling.seed, 7);
     assert_int_equal(options->settings.generate.sampling.top_k, 3);
-    assert_int_equal(options->settings.field_count, 1);
-    assert_string_equal(options->settings.fields[0].value, "mine");
+    assert_int_equal(options->settings.fields.count, 1);
+    assert_string_equal(options->settings.fields.items[0].value, "mine");
     assert_fails(parse(options, "seed: eight\n", &error), LOAM_ERROR_FORMAT, "run.yaml:1: --seed eight");
     loam_options_destroy(options);
 
     options = create(LOAM_COMMAND_GENERATE);
     assert_ok(parse(options, "field:\n- context=a\n- \"question=b=c\\nd\"\n", &error));
-    assert_int_equal(options->settings.field_count, 2);
-    assert_string_equal(options->settings.fields[1].value, "b=c\nd");
+    assert_int_equal(options->settings.fields.count, 2);
+    assert_string_equal(options->settings.fields.items[1].value, "b=c\nd");
     // And what is set after the file.
     assert_ok(loam_options_set(options, "seed", "9", &error));
     assert_int_equal(options->settings.generate.sampling.seed, 9);
