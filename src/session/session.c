@@ -21,8 +21,9 @@ static enum loam_status choose_max_length(struct loam_session *session, int64_t 
                          (long long)wanted, MOST_TOKENS);
     }
     if (wanted > loam_config_position_limit(config))
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--max-length %lld: the model was made for %d positions",
-                         (long long)wanted, loam_config_position_limit(config));
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "--max-length %lld: the model was made for %lld positions", (long long)wanted,
+                         (long long)config->max_positions);
     session->max_length = (int32_t)wanted;
     return LOAM_OK;
 }
