@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "options/option_needs.h"
+#include "options/option_values.h"
 #include "options/run_file.h"
 
 static struct loam_options *create(enum loam_command command)
