@@ -19,8 +19,8 @@ enum loam_status loam_bench_ceiling_init(struct loam_bench_ceiling_state *state,
             error, LOAM_ERROR_UNSUPPORTED,
             "device %s has no matrix library to compare with; leave the ceiling out with --no-ceiling",
             device->name);
-    state->own_weights = dtype == LOAM_F32 || (dtype == LOAM_BF16 && device->native_bf16);
-    return device->probes->create(&state->probe, error);
+    state->own_weights = loam_formats_have(device->formats.preferred, dtype);
+    return device->probes->create(&state->probe, device, error);
 }
 
 static void release(struct loam_bench_ceiling_state *state, struct loam_arena *arena)

@@ -118,7 +118,7 @@ double loam_bench_peak_gflops(const struct loam_device *device, enum loam_dtype 
     if (limits == NULL) return 0;
     for (int64_t rounds = 1, tries = 0; tries < TRIES;) {
         const double start = loam_clock_seconds();
-        const double operations = limits->multiply_add(dtype, rounds);
+        const double operations = limits->multiply_add(device->threads, dtype, rounds);
         const double seconds = loam_clock_seconds() - start;
         if (operations == 0) return 0;
         if (seconds < enough) {
@@ -133,7 +133,8 @@ double loam_bench_peak_gflops(const struct loam_device *device, enum loam_dtype 
 
 double loam_bench_library_peak(const struct loam_session *session)
 {
-    return loam_bench_peak_gflops(session->device, session->device->native_bf16 ? session->dtype : LOAM_F32);
+    const bool preferred = loam_formats_have(session->device->formats.preferred, session->dtype);
+    return loam_bench_peak_gflops(session->device, preferred ? session->dtype : LOAM_F32);
 }
 
 static int compare(const void *a, const void *b)

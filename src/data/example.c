@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/grow.h"
-#include "text/postprocessor.h"
 
 // Which tokens of the encoding the example takes, and what goes around them:
 // [bos] ids[begin, drop_begin) ids[drop_end, end) [eos]
