@@ -29,7 +29,7 @@ static float *to_f32(const struct loam_stored_tensor *tensor, struct loam_error 
 {
     size_t count = (size_t)(tensor->shape[0] * tensor->shape[1]);
     float *values = loam_calloc(count, sizeof *values, error);
-    if (values != NULL) loam_convert(values, LOAM_F32, tensor->data, tensor->dtype, count);
+    if (values != NULL) loam_format_convert(values, LOAM_F32, tensor->data, tensor->format, count);
     return values;
 }
 
