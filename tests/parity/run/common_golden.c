@@ -8,13 +8,13 @@ const char *const golden_names[GOLDEN_COUNT] = {"bloom-4-heads",    "bloom-6-hea
                                                 "llama-grouped",    "llama-tied",    "llama-rope-llama3",
                                                 "llama-rope-linear"};
 
-static struct loam_safetensors *open_file(const struct golden *golden, const char *name)
+static struct loam_container *open_file(const struct golden *golden, const char *name)
 {
     struct loam_error error;
-    struct loam_safetensors *file = NULL;
+    struct loam_container *file = NULL;
     char path[768];
     snprintf(path, sizeof path, "%s/%s", golden->directory, name);
-    assert_ok(loam_safetensors_open_file(&file, path, &error));
+    assert_ok(loam_container_open_file(&file, path, &error));
     return file;
 }
 
@@ -32,8 +32,8 @@ void golden_open(struct golden *golden, const char *name)
 
 void golden_close(struct golden *golden)
 {
-    loam_safetensors_destroy(golden->batches);
-    loam_safetensors_destroy(golden->expected);
+    loam_container_destroy(golden->batches);
+    loam_container_destroy(golden->expected);
     json_decref(golden->manifest);
 }
 
@@ -46,9 +46,9 @@ const float *golden_expected(const struct golden *golden, const char *run, const
 {
     char key[256];
     snprintf(key, sizeof key, "%s.%s", run, name);
-    const struct loam_stored_tensor *tensor = loam_safetensors_find(golden->expected, key);
+    const struct loam_stored_tensor *tensor = loam_container_find(golden->expected, key);
     if (tensor == NULL) fail_msg("%s: the golden has no %s", golden->name, key);
-    assert_int_equal(tensor->dtype, LOAM_F32);
+    assert_int_equal(tensor->format, LOAM_FORMAT_F32);
     assert_int_equal(tensor->bytes, (size_t)count * sizeof(float));
     assert_int_equal((uintptr_t)tensor->data % sizeof(float), 0);
     return (const float *)(const void *)tensor->data;
@@ -59,40 +59,52 @@ size_t golden_expected_gradients(const struct golden *golden, const char *run)
     char prefix[64];
     size_t length = (size_t)snprintf(prefix, sizeof prefix, "%s.grad.", run);
     size_t found = 0;
-    for (size_t i = 0; i < loam_safetensors_count(golden->expected); i++)
-        if (strncmp(loam_safetensors_at(golden->expected, i)->name, prefix, length) == 0) found++;
+    for (size_t i = 0; i < loam_container_count(golden->expected); i++)
+        if (strncmp(loam_container_at(golden->expected, i)->name, prefix, length) == 0) found++;
     return found;
 }
 
 static const int32_t *batch_tensor(const struct golden *golden, const char *name, int64_t *count)
 {
-    const struct loam_stored_tensor *tensor = loam_safetensors_find(golden->batches, name);
+    const struct loam_stored_tensor *tensor = loam_container_find(golden->batches, name);
     assert_non_null(tensor);
-    assert_int_equal(tensor->dtype, LOAM_I32);
+    assert_int_equal(tensor->format, LOAM_FORMAT_I32);
     assert_int_equal((uintptr_t)tensor->data % sizeof(int32_t), 0);
     if (count != NULL) *count = tensor->shape[0];
     return (const int32_t *)(const void *)tensor->data;
 }
 
+// The weight of token `t` of the golden in its batches.
+static float golden_weight(const struct golden *golden, int32_t t)
+{
+    enum { IGNORED = -100 };
+    const int32_t label = batch_tensor(golden, "labels", NULL)[t];
+    if (label == IGNORED) return 0;
+    assert_int_equal(label, batch_tensor(golden, "ids", NULL)[t]);
+    return 1;
+}
+
+void golden_weighted(const struct golden *golden, int first, int count, float (*weight)(int32_t token),
+                     struct loam_batch *batch)
+{
+    struct loam_error error;
+    int64_t total;
+    const int32_t *ids = batch_tensor(golden, "ids", &total);
+    const int32_t *offsets = batch_tensor(golden, "offsets", NULL);
+    float *weights = calloc((size_t)total, sizeof *weights);
+    assert_non_null(weights);
+    for (int32_t t = 0; t < (int32_t)total; t++)
+        weights[t] = weight != NULL ? weight(t) : golden_weight(golden, t);
+    loam_batch_clear(batch);
+    for (int s = first; s < first + count; s++)
+        assert_ok(loam_batch_append(batch, golden->name, ids + offsets[s], weights + offsets[s],
+                                    offsets[s + 1] - offsets[s], &error));
+    free(weights);
+}
+
 void golden_sequences(const struct golden *golden, int first, int count, struct loam_batch *batch)
 {
-    const int32_t *ids = batch_tensor(golden, "ids", NULL);
-    const int32_t *labels = batch_tensor(golden, "labels", NULL);
-    const int32_t *offsets = batch_tensor(golden, "offsets", NULL);
-    loam_batch_clear(batch);
-    for (int s = first; s < first + count; s++) {
-        int32_t length = offsets[s + 1] - offsets[s];
-        assert_true(loam_batch_fits(batch, length));
-        for (int32_t t = offsets[s]; t < offsets[s + 1]; t++) {
-            int32_t to = batch->tokens++;
-            batch->ids[to] = ids[t];
-            batch->positions[to] = t - offsets[s];
-            batch->labels[to] = t + 1 < offsets[s + 1] ? labels[t + 1] : LOAM_IGNORED_LABEL;
-            if (batch->labels[to] != LOAM_IGNORED_LABEL) batch->label_count++;
-        }
-        if (length > batch->max_sequence) batch->max_sequence = length;
-        batch->offsets[++batch->sequences] = batch->tokens;
-    }
+    golden_weighted(golden, first, count, NULL, batch);
 }
 
 // Tokens of the largest batch.
@@ -180,12 +192,11 @@ float *golden_run_logits(struct golden_run *run)
     return logits;
 }
 
-double golden_run_train(struct golden_run *run, float grad_scale)
+double golden_run_train(struct golden_run *run, double scale)
 {
     struct loam_error error;
-    double loss_sum = 0;
-    assert_ok(loam_decoder_train(run->decoder, &run->batch, grad_scale, 0, 0, &loss_sum, &error));
-    return loss_sum;
+    assert_ok(loam_decoder_train(run->decoder, &run->batch, scale, 0, 0, &error));
+    return loam_batch_loss(&run->batch);
 }
 
 void golden_run_zero_gradients(struct golden_run *run)

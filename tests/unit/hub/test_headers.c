@@ -1,4 +1,4 @@
-// Header lines of a response.
+// Reading the header lines of a response.
 #include "test.h"
 
 #include "hub/headers.h"
@@ -8,12 +8,12 @@ static struct loam_http_headers take(const char *const *lines)
     struct loam_http_headers headers;
     loam_http_headers_init(&headers);
     for (; *lines != NULL; lines++) {
-        // A copy of its exact size, so that a sanitizer sees a read past the end.
+        // A copy of the exact size, so that a sanitizer detects a read past the end.
         size_t size = strlen(*lines);
         char *line = malloc(size + 1);
         memcpy(line, *lines, size);
         line = realloc(line, size == 0 ? 1 : size);
-        loam_http_headers_take(&headers, line, size);
+        loam_http_headers_add_line(&headers, line, size);
         free(line);
     }
     return headers;
@@ -47,7 +47,7 @@ static void test_a_page(void **state)
         {{"HTTP/1.1 200 OK", "content-type: Text/HTML; charset=utf-8"}, true},
         {{"HTTP/1.1 200 OK", "Content-Type: application/json"}, false},
         {{"HTTP/1.1 200 OK"}, false},
-        {{"HTTP/1.1 200 OK", "Content-Type: text/html", "ETag: \"1\""}, false}, // a file that is a page
+        {{"HTTP/1.1 200 OK", "Content-Type: text/html", "ETag: \"1\""}, false}, // a file of HTML
         {{"HTTP/1.1 200 OK", "Content-Type: text/html",
           "X-Repo-Commit: 0123456789abcdef0123456789abcdef01234567"},
          false},
@@ -58,7 +58,8 @@ static void test_a_page(void **state)
     }
     struct loam_error error;
     struct loam_http_headers headers = take(cases[0].lines);
-    assert_fails(loam_http_fail_page(&headers, &error), LOAM_ERROR_FORMAT, "(Text/HTML; charset=utf-8)");
+    assert_fails(loam_http_headers_fail_page(&headers, &error), LOAM_ERROR_FORMAT,
+                 "(Text/HTML; charset=utf-8)");
 }
 
 static void test_a_new_answer(void **state)

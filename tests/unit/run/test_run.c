@@ -8,7 +8,7 @@
 
 #include "base/bytes.h"
 #include "common_fixture.h"
-#include "evaluate/evaluate.h"
+#include "evaluate/run.h"
 
 static struct fixture fixture;
 
@@ -39,23 +39,23 @@ static size_t count_events(enum loam_event_kind kind)
 static float *adapter_values(const char *directory, size_t *count)
 {
     struct loam_error error;
-    struct loam_safetensors *file;
+    struct loam_container *file;
     char path[400];
     snprintf(path, sizeof path, "%s/adapter_model.safetensors", directory);
-    assert_ok(loam_safetensors_open_file(&file, path, &error));
+    assert_ok(loam_container_open_file(&file, path, &error));
     *count = 0;
-    for (size_t i = 0; i < loam_safetensors_count(file); i++)
-        *count += loam_safetensors_at(file, i)->bytes / sizeof(float);
+    for (size_t i = 0; i < loam_container_count(file); i++)
+        *count += loam_container_at(file, i)->bytes / sizeof(float);
     float *values = calloc(*count, sizeof *values);
     assert_non_null(values);
     size_t at = 0;
-    for (size_t i = 0; i < loam_safetensors_count(file); i++) {
-        const struct loam_stored_tensor *tensor = loam_safetensors_at(file, i);
-        assert_int_equal(tensor->dtype, LOAM_F32);
+    for (size_t i = 0; i < loam_container_count(file); i++) {
+        const struct loam_stored_tensor *tensor = loam_container_at(file, i);
+        assert_int_equal(tensor->format, LOAM_FORMAT_F32);
         memcpy(values + at, tensor->data, tensor->bytes);
         at += tensor->bytes / sizeof(float);
     }
-    loam_safetensors_destroy(file);
+    loam_container_destroy(file);
     return values;
 }
 
@@ -419,7 +419,7 @@ static void evaluates_what_it_saved(void **state)
     assert_true(fabs(result.loss.loss - measured) < 1e-6);
     assert_true(fabs(result.loss.perplexity - exp(measured)) < 1e-2);
     assert_int_equal(result.loss.examples, 4);
-    assert_int_equal(result.loss.labels, result.loss.tokens - 4);
+    assert_int_equal(result.loss.labels.count, result.loss.tokens - 4);
     assert_false(result.scored);
     // Any packing, and less of it.
     double all = result.loss.loss;
@@ -432,7 +432,7 @@ static void evaluates_what_it_saved(void **state)
     assert_true(fabs(result.loss.loss - all) > 1e-4);
     eval.loss_on = LOAM_LOSS_ON_COMPLETION;
     assert_ok(loam_evaluate_run(&eval, NULL, &result, &error));
-    assert_int_equal(result.loss.labels, 3 + 1 + 3 + 1); // "red", "hat", each with EOS
+    assert_int_equal(result.loss.labels.count, 3 + 1 + 3 + 1); // "red", "hat", each with EOS
 }
 
 // ---- what stops a run ----
