@@ -77,6 +77,8 @@ static void test_version_2(void **state)
     assert_room(96, "its control group");
     put("sys/fs/cgroup/user.slice/loam/memory.current", "5000\n");
     assert_room(0, "its control group");
+    put("sys/fs/cgroup/user.slice/loam/memory.current", "unknown\n"); // counts as none
+    assert_room(4096, "its control group");
 }
 
 static void test_version_1(void **state)
