@@ -25,7 +25,7 @@ enum loam_status loam_bench_ceiling_init(struct loam_bench_ceiling_state *state,
 
 static void release(struct loam_bench_ceiling_state *state, struct loam_arena *arena)
 {
-    if (arena->base != NULL) state->device->memory->arena_deinit(arena);
+    if (arena->base != NULL) loam_device_arena_deinit(state->device, arena);
     *arena = (struct loam_arena){0};
 }
 
@@ -103,7 +103,7 @@ static enum loam_status reserve(struct loam_bench_ceiling_state *state, struct l
 {
     if (bytes == 0 || (arena->base != NULL && arena->capacity >= (size_t)bytes)) return LOAM_OK;
     release(state, arena);
-    LOAM_TRY(state->device->memory->arena_init(arena, (size_t)bytes, true, error));
+    LOAM_TRY(loam_device_arena_init(state->device, arena, (size_t)bytes, true, error));
     fill(arena);
     return LOAM_OK;
 }

@@ -39,7 +39,7 @@ static void close_bench(struct generate_bench *bench)
     free(bench->ids);
     free(bench->prefill_seconds);
     free(bench->ratios);
-    if (bench->memory.base != NULL) bench->session.device->memory->arena_deinit(&bench->memory);
+    if (bench->memory.base != NULL) loam_device_arena_deinit(bench->session.device, &bench->memory);
     loam_bench_ceiling_deinit(&bench->ceiling);
     loam_bench_sequence_deinit(&bench->sequence);
     loam_decoder_destroy(bench->decoder);
@@ -122,7 +122,7 @@ static enum loam_status take_memory(struct generate_bench *bench, struct loam_er
 {
     const struct loam_device *device = bench->session.device;
     if (device->ops.limits == NULL) return LOAM_OK;
-    LOAM_TRY(device->memory->arena_init(&bench->memory, memory_bytes(), true, error));
+    LOAM_TRY(loam_device_arena_init(device, &bench->memory, memory_bytes(), true, error));
     memset(bench->memory.base, 1, bench->memory.capacity); // pages of their own, not one of zeros
     return LOAM_OK;
 }

@@ -221,7 +221,7 @@ static enum loam_status prepare(struct generate_job *job, struct loam_error *err
                                          .context = (int32_t)context,
                                          .generate = true,
                                          .adapters = loam_adapter_segments(job->adapter)};
-    LOAM_TRY(loam_generate_check_memory(&model->config, job->session.dtype, context,
+    LOAM_TRY(loam_generate_check_memory(job->session.device, &model->config, job->session.dtype, context,
                                         job->settings->generate.max_new_tokens, error));
     LOAM_TRY(loam_decoder_create(&job->decoder, model, job->session.device, &limits, error));
     LOAM_TRY(loam_decode_stream_create(&job->stream, job->session.tokenizer, true, error));

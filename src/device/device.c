@@ -76,6 +76,34 @@ void loam_device_destroy(struct loam_device *device)
     if (device != NULL) device->destroy(device);
 }
 
+enum loam_status loam_device_arena_init(const struct loam_device *device, struct loam_arena *arena,
+                                        size_t bytes, bool populate, struct loam_error *error)
+{
+    *arena = (struct loam_arena){0};
+    if (bytes > device->largest_buffer)
+        return loam_fail(error, LOAM_ERROR_MEMORY,
+                         "device %s takes at most %zu bytes in one buffer, and %zu are needed", device->name,
+                         device->largest_buffer, bytes);
+    LOAM_TRY(device->memory->arena_init(device, arena, bytes, populate, error));
+    arena->align = device->alignment;
+    return LOAM_OK;
+}
+
+void loam_device_arena_init_counting(const struct loam_device *device, struct loam_arena *arena)
+{
+    loam_arena_init_counting(arena, device->alignment);
+}
+
+void loam_device_arena_deinit(const struct loam_device *device, struct loam_arena *arena)
+{
+    device->memory->arena_deinit(arena);
+}
+
+struct loam_free_memory loam_device_free_memory(const struct loam_device *device)
+{
+    return device->memory->free_memory(device);
+}
+
 void loam_stream_init_planning(struct loam_stream *stream, const struct loam_device *device)
 {
     *stream = (struct loam_stream){.device = device, .planning = true};
@@ -86,12 +114,12 @@ enum loam_status loam_stream_init(struct loam_stream *stream, const struct loam_
 {
     *stream = (struct loam_stream){.device = device, .planning = device->planning, .checked = CHECKED};
     if (scratch_bytes == 0) return LOAM_OK;
-    return device->memory->arena_init(&stream->scratch, scratch_bytes, true, error);
+    return loam_device_arena_init(device, &stream->scratch, scratch_bytes, true, error);
 }
 
 void loam_stream_deinit(struct loam_stream *stream)
 {
-    if (stream->scratch.base != NULL) stream->device->memory->arena_deinit(&stream->scratch);
+    if (stream->scratch.base != NULL) loam_device_arena_deinit(stream->device, &stream->scratch);
     *stream = (struct loam_stream){0};
 }
 

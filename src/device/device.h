@@ -10,11 +10,18 @@
 struct loam_device;
 struct loam_stream;
 
+// Memory that arenas may still take.
+struct loam_free_memory {
+    size_t bytes;   // SIZE_MAX: not known
+    const char *by; // what bounds it: "this machine", "its control group"
+};
+
 struct loam_memory_table {
-    // Zeroed memory in huge pages where there are any; `populate` faults it in at once.
-    enum loam_status (*arena_init)(struct loam_arena *arena, size_t bytes, bool populate,
-                                   struct loam_error *error);
+    // As loam_device_arena_init and loam_device_arena_deinit, which call them.
+    enum loam_status (*arena_init)(const struct loam_device *device, struct loam_arena *arena, size_t bytes,
+                                   bool populate, struct loam_error *error);
     void (*arena_deinit)(struct loam_arena *arena);
+    struct loam_free_memory (*free_memory)(const struct loam_device *device);
     void (*upload)(struct loam_stream *stream, void *device_target, const void *host_source, size_t bytes);
     // Elements between f32, f16 and bf16; the source need not be aligned (file data).
     void (*upload_as)(struct loam_stream *stream, void *device_target, enum loam_dtype target_dtype,
@@ -45,10 +52,12 @@ struct loam_device {
     const char *name; // "ref", "cpu"
     const char *isa;  // level of instructions that its ops are compiled for, "avx2"; NULL: has no levels
     int threads;
-    int threads_wanted; // more than `threads` where the system did not let them be started
-    bool native_bf16;   // bf16 products at least as fast as f32: what `--dtype` defaults to
-    bool host_memory;   // device addresses are host addresses: mapped weights are used where they are
-    bool planning;      // its memory is only counted, its streams are planning ones
+    int threads_wanted;    // more than `threads` where the system did not let them be started
+    bool native_bf16;      // bf16 products at least as fast as f32: what `--dtype` defaults to
+    bool host_memory;      // device addresses are host addresses: mapped weights are used where they are
+    bool planning;         // its memory is only counted, its streams are planning ones
+    size_t alignment;      // bytes: what an arena's allocations are aligned to
+    size_t largest_buffer; // bytes of the largest arena; SIZE_MAX: no bound but the memory that is free
     const struct loam_memory_table *memory;
     struct loam_op_table ops;
     void (*describe)(const struct loam_device *device, struct loam_machine *machine); // NULL: nothing to say
@@ -80,6 +89,15 @@ enum loam_status loam_device_create_planning(struct loam_device **out, const cha
                                              struct loam_error *error);
 void loam_device_destroy(struct loam_device *device);
 const char *loam_device_name(size_t index); // of the devices in this build; NULL past the end
+
+// Arenas of the device's memory. An arena of `bytes` zeroed bytes, in huge pages where there are any;
+// `populate` faults it in at once. More than the device's largest buffer is LOAM_ERROR_MEMORY.
+enum loam_status loam_device_arena_init(const struct loam_device *device, struct loam_arena *arena,
+                                        size_t bytes, bool populate, struct loam_error *error);
+// A counting arena: it finds out the bytes for loam_device_arena_init.
+void loam_device_arena_init_counting(const struct loam_device *device, struct loam_arena *arena);
+void loam_device_arena_deinit(const struct loam_device *device, struct loam_arena *arena);
+struct loam_free_memory loam_device_free_memory(const struct loam_device *device);
 
 void loam_stream_init_planning(struct loam_stream *stream, const struct loam_device *device);
 enum loam_status loam_stream_init(struct loam_stream *stream, const struct loam_device *device,

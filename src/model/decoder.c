@@ -413,8 +413,8 @@ static enum loam_status measure(struct loam_decoder *decoder, size_t *step_bytes
     const struct loam_decoder_limits *limits = &decoder->limits;
     struct loam_arena step, cache;
     struct loam_stream stream;
-    loam_arena_init_counting(&step);
-    loam_arena_init_counting(&cache);
+    loam_device_arena_init_counting(decoder->device, &step);
+    loam_device_arena_init_counting(decoder->device, &cache);
     loam_stream_init_planning(&stream, decoder->device);
     if (limits->generate) allocate_cache(decoder, &cache);
     const int32_t kept[] = {0, limits->tokens / 2};
@@ -475,7 +475,6 @@ static enum loam_status allocate_tables(struct loam_decoder *decoder, struct loa
 static enum loam_status decoder_setup(struct loam_decoder *decoder, struct loam_error *error)
 {
     size_t step_bytes, cache_bytes, scratch_bytes;
-    const struct loam_memory_table *memory = decoder->device->memory;
     LOAM_TRY(allocate_tables(decoder, error));
     LOAM_TRY(loam_decoder_take_adapters(decoder, error));
     const struct loam_model *model = decoder->model;
@@ -483,8 +482,8 @@ static enum loam_status decoder_setup(struct loam_decoder *decoder, struct loam_
                                  loam_norm_trained(decoder, &model->embedding_norm);
     decoder->first_trained = first_trained_layer(decoder);
     LOAM_TRY(measure(decoder, &step_bytes, &cache_bytes, &scratch_bytes, error));
-    LOAM_TRY(memory->arena_init(&decoder->step, step_bytes, true, error));
-    LOAM_TRY(memory->arena_init(&decoder->cache, cache_bytes, false, error));
+    LOAM_TRY(loam_device_arena_init(decoder->device, &decoder->step, step_bytes, true, error));
+    LOAM_TRY(loam_device_arena_init(decoder->device, &decoder->cache, cache_bytes, false, error));
     LOAM_TRY(loam_stream_init(&decoder->stream, decoder->device, scratch_bytes, error));
     if (decoder->limits.generate) allocate_cache(decoder, &decoder->cache);
     const struct loam_segments given = decoder->limits.adapters;
@@ -537,10 +536,9 @@ struct loam_decoder_bytes loam_decoder_bytes(const struct loam_decoder *decoder)
 void loam_decoder_destroy(struct loam_decoder *decoder)
 {
     if (decoder == NULL) return;
-    const struct loam_memory_table *memory = decoder->device->memory;
     loam_stream_deinit(&decoder->stream);
-    memory->arena_deinit(&decoder->step);
-    memory->arena_deinit(&decoder->cache);
+    loam_device_arena_deinit(decoder->device, &decoder->step);
+    loam_device_arena_deinit(decoder->device, &decoder->cache);
     free(decoder->layers);
     free(decoder->cache_k);
     free(decoder->cache_v);

@@ -157,7 +157,7 @@ refuses 1 'its hash is' 'wrong bytes' pull org/tiny
 
 begin fresh
 fault 'always GET./lfs/' drop 100
-refuses 1 'given up after' 'always broken' pull org/tiny
+refuses 1 'given up after 6 tries without progress' 'always broken' pull org/tiny
 begin fresh
 fault 'always GET./lfs/' drop 400000 norange
 refuses 1 'given up after' 'always broken, and without ranges' pull org/tiny
@@ -270,7 +270,8 @@ HF_TOKEN=$token ok 'renamed' pull org/tiny
 same
 begin fresh
 fault 'always GET./api/' elsewhere "$HF_ENDPOINT/api/models/org/tiny"
-refuses 1 'redirects' 'round and round' pull org/tiny
+refuses 1 'more than 10 redirects' 'round and round' pull org/tiny
+[ "$(asked 'GET./api/')" -eq 11 ] || fail "$(asked 'GET./api/') requests for 10 redirects"
 HF_ENDPOINT=http://example.invalid refuses 1 'HF_ENDPOINT' 'a plain endpoint elsewhere' pull org/tiny
 HF_ENDPOINT=file:///etc refuses 1 'HF_ENDPOINT' 'no endpoint' pull org/tiny
 HF_ENDPOINT=http://127.0.0.1:1 refuses 1 'HF_HUB_OFFLINE=1' 'nobody there' pull org/tiny

@@ -48,6 +48,8 @@ enum loam_status loam_device_cpu_create(struct loam_device **out, int threads, s
     device->threads = loam_cpu_start_threads(threads);
     device->native_bf16 = loam_matmul_native_bf16(state->matmuls);
     device->host_memory = true;
+    device->alignment = LOAM_ARENA_ALIGN;
+    device->largest_buffer = SIZE_MAX;
     state->memory = loam_host_memory;
     state->memory.upload_as = cpu_upload_as;
     device->memory = &state->memory;

@@ -32,6 +32,8 @@ enum loam_status loam_device_ref_create(struct loam_device **out, int threads, s
                                    .threads = 1,
                                    .native_bf16 = false,
                                    .host_memory = true,
+                                   .alignment = LOAM_ARENA_ALIGN,
+                                   .largest_buffer = SIZE_MAX,
                                    .memory = &loam_host_memory,
                                    .destroy = ref_destroy};
     set_ops(&device->ops);

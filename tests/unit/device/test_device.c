@@ -248,7 +248,7 @@ static void test_memory(void **state)
         int values[4] = {1, 2, 3, 4}, back[4] = {0};
         assert_ok(loam_device_create(&device, loam_device_name(i), 1, &error));
         assert_ok(loam_stream_init(&stream, device, 0, &error));
-        assert_ok(device->memory->arena_init(&arena, 4096, false, &error));
+        assert_ok(loam_device_arena_init(device, &arena, 4096, false, &error));
         void *a = loam_arena_alloc(&arena, sizeof values), *b = loam_arena_alloc(&arena, sizeof values);
         loam_upload(&stream, a, values, sizeof values);
         device->memory->copy(&stream, b, a, sizeof values);
@@ -267,10 +267,53 @@ static void test_memory(void **state)
         assert_ok(loam_stream_finish(&planning, &error));
         assert_int_equal(back[2], 3);
         assert_int_equal(back[0], 0);
-        device->memory->arena_deinit(&arena);
+        loam_device_arena_deinit(device, &arena);
         loam_stream_deinit(&stream);
         loam_device_destroy(device);
     }
+}
+
+// An arena beyond the device's largest buffer is refused, planned or real; what the device has free is told.
+static void test_largest_buffer(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_device *ref = make_ref(), *planning = NULL;
+    struct loam_arena arena;
+    assert_ok(loam_device_create_planning(&planning, "ref", 1, &error));
+    struct loam_device *devices[] = {ref, planning};
+    for (size_t i = 0; i < 2; i++) {
+        devices[i]->largest_buffer = 8192;
+        assert_fails(loam_device_arena_init(devices[i], &arena, 8193, false, &error), LOAM_ERROR_MEMORY,
+                     "device ref takes at most 8192 bytes in one buffer, and 8193 are needed");
+        assert_null(arena.base);
+        assert_ok(loam_device_arena_init(devices[i], &arena, 8192, false, &error));
+        loam_device_arena_deinit(devices[i], &arena);
+        const struct loam_free_memory memory = loam_device_free_memory(devices[i]);
+        assert_true(memory.bytes > 0);
+        assert_non_null(memory.by);
+    }
+    loam_device_destroy(planning);
+    loam_device_destroy(ref);
+}
+
+// Arenas hand out addresses as the device aligns them, counted ones as well.
+static void test_alignment(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_device *ref = make_ref();
+    struct loam_arena arena;
+    ref->alignment = 256;
+    loam_device_arena_init_counting(ref, &arena);
+    (void)loam_arena_alloc(&arena, 1);
+    assert_int_equal(arena.used, 256);
+    assert_int_equal((uintptr_t)loam_arena_alloc(&arena, 1) % 256, 0);
+    assert_ok(loam_device_arena_init(ref, &arena, 512, false, &error));
+    (void)loam_arena_alloc(&arena, 1);
+    assert_int_equal(arena.used, 256);
+    loam_device_arena_deinit(ref, &arena);
+    loam_device_destroy(ref);
 }
 
 int main(void)
@@ -287,6 +330,8 @@ int main(void)
         cmocka_unit_test(test_failed_stream_does_nothing),
         cmocka_unit_test(test_scratch),
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_largest_buffer),
+        cmocka_unit_test(test_alignment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
