@@ -87,7 +87,7 @@ static enum loam_status measure(struct operands *o, struct loam_error *error)
     struct loam_arena arena;
     LOAM_TRY(loam_device_create(&device, "cpu", 1, error));
     const size_t bytes = (size_t)(2 * o->rows * (o->k + o->n) + 2 * o->n * o->k) * sizeof(float) + (1 << 20);
-    LOAM_TRY(device->memory->arena_init(&arena, bytes, true, error));
+    LOAM_TRY(loam_device_arena_init(device, &arena, bytes, true, error));
     allocate_operands(o, &arena);
     loam_stream_init_planning(&planning, device);
     for (int i = 0; i < 4; i++)
@@ -105,7 +105,7 @@ static enum loam_status measure(struct operands *o, struct loam_error *error)
     }
     LOAM_TRY(loam_stream_finish(&stream, error));
     loam_stream_deinit(&stream);
-    device->memory->arena_deinit(&arena);
+    loam_device_arena_deinit(device, &arena);
     loam_device_destroy(device);
     return LOAM_OK;
 }

@@ -3,8 +3,8 @@
 
     make_tokenizer.py SIZE <TEXT.jsonl >tokenizer.json
 
-Only the standard library. A merge never joins a letter with anything but letters and the blank before a word, so that a
-name has one spelling in tokens whether a quotation mark stands before it or not."""
+Uses only the standard library. A merge joins a letter only with letters and with the blank before a word, so a name has
+one spelling in tokens, with a quotation mark before it or without."""
 import collections
 import json
 import re

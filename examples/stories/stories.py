@@ -5,7 +5,7 @@
     stories.py quiz COUNT SEED >FILE                  the same, each story with many short questions and answers
     stories.py questions train|dev COUNT SEED >FILE   SQuAD v2 JSON
 
-Only the standard library, and of its generator only random(), so that every Python 3 writes the same bytes."""
+Uses only the standard library, and of its generator only random(), so that every Python 3 writes the same bytes."""
 import json
 import random
 import sys

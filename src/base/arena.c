@@ -10,10 +10,11 @@
 
 enum { HUGE_PAGE = 2 << 20 };
 
-void loam_arena_init_counting(struct loam_arena *arena)
+void loam_arena_init_counting(struct loam_arena *arena, size_t align)
 {
     *arena = (struct loam_arena){
-        .base = (char *)(uintptr_t)LOAM_ARENA_ALIGN, // aligned as a real one would be, and not NULL
+        .base = (char *)(uintptr_t)align, // aligned as a real one would be, and not NULL
+        .align = align,
         .capacity = SIZE_MAX,
         .counting = true,
     };
@@ -43,7 +44,7 @@ static enum loam_status fail_size(size_t capacity, struct loam_error *error)
 
 enum loam_status loam_arena_init_planned(struct loam_arena *arena, size_t capacity, struct loam_error *error)
 {
-    loam_arena_init_counting(arena);
+    loam_arena_init_counting(arena, LOAM_ARENA_ALIGN);
     return whole_pages(capacity, &arena->capacity) ? LOAM_OK : fail_size(capacity, error);
 }
 
@@ -63,6 +64,7 @@ enum loam_status loam_arena_init(struct loam_arena *arena, size_t capacity, bool
     if (before > 0) munmap(start, before);
     if (HUGE_PAGE - before > 0) munmap(start + before + size, HUGE_PAGE - before);
     arena->base = start + before;
+    arena->align = LOAM_ARENA_ALIGN;
     arena->capacity = size;
     (void)madvise(arena->base, size, MADV_HUGEPAGE); // advice: a kernel without huge pages is only slower
     if (populate) fault_in(arena->base, size, (size_t)sysconf(_SC_PAGESIZE));
@@ -86,11 +88,11 @@ enum loam_status loam_arena_protect(const struct loam_arena *arena, struct loam_
 void *loam_arena_alloc(struct loam_arena *arena, size_t bytes)
 {
     size_t rounded;
-    if (!loam_add_size(bytes, LOAM_ARENA_ALIGN - 1, &rounded) || arena->base == NULL) {
+    if (arena->base == NULL || !loam_add_size(bytes, arena->align - 1, &rounded)) {
         arena->exhausted = true;
         return NULL;
     }
-    rounded -= rounded % LOAM_ARENA_ALIGN;
+    rounded -= rounded % arena->align;
     if (rounded > arena->capacity - arena->used) {
         arena->exhausted = true;
         return NULL;

@@ -9,10 +9,11 @@
 
 #include "base/status.h"
 
-enum { LOAM_ARENA_ALIGN = 64 }; // bytes; every allocation starts on a cache line
+enum { LOAM_ARENA_ALIGN = 64 }; // bytes, a cache line: what an arena aligns to unless it is told otherwise
 
 struct loam_arena {
     char *base;      // first byte; for a counting arena an address that is never dereferenced
+    size_t align;    // bytes, a power of two; every allocation starts at a multiple
     size_t capacity; // bytes; SIZE_MAX for a counting arena
     size_t used;     // bytes
     size_t peak;     // the most bytes that were ever in use
@@ -20,11 +21,11 @@ struct loam_arena {
     bool exhausted; // an allocation did not fit: sticky, so that a step checks once at its end
 };
 
-void loam_arena_init_counting(struct loam_arena *arena);
+void loam_arena_init_counting(struct loam_arena *arena, size_t align);
 // Takes `capacity` bytes of zeroed anonymous memory, huge pages advised; faults them in now when `populate`.
 enum loam_status loam_arena_init(struct loam_arena *arena, size_t capacity, bool populate,
                                  struct loam_error *error);
-// A counting arena with the capacity that a real one of `capacity` bytes would have.
+// A counting arena with the capacity and alignment that a real one of `capacity` bytes would have.
 enum loam_status loam_arena_init_planned(struct loam_arena *arena, size_t capacity, struct loam_error *error);
 void loam_arena_deinit(struct loam_arena *arena);
 
@@ -32,8 +33,7 @@ void loam_arena_deinit(struct loam_arena *arena);
 // error.
 enum loam_status loam_arena_protect(const struct loam_arena *arena, struct loam_error *error);
 
-// `bytes` bytes, LOAM_ARENA_ALIGN aligned, contents undefined; NULL (and `exhausted` set) when it does not
-// fit.
+// `bytes` bytes, aligned, contents undefined; NULL (and `exhausted` set) when it does not fit.
 void *loam_arena_alloc(struct loam_arena *arena, size_t bytes);
 
 // Stack discipline: what was allocated after a mark is given back by a release to it.

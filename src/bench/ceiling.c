@@ -19,13 +19,13 @@ enum loam_status loam_bench_ceiling_init(struct loam_bench_ceiling_state *state,
             error, LOAM_ERROR_UNSUPPORTED,
             "device %s has no matrix library to compare with; leave the ceiling out with --no-ceiling",
             device->name);
-    state->own_weights = dtype == LOAM_F32 || (dtype == LOAM_BF16 && device->native_bf16);
-    return device->probes->create(&state->probe, error);
+    state->own_weights = loam_formats_have(device->formats.preferred, dtype);
+    return device->probes->create(&state->probe, device, error);
 }
 
 static void release(struct loam_bench_ceiling_state *state, struct loam_arena *arena)
 {
-    if (arena->base != NULL) state->device->memory->arena_deinit(arena);
+    if (arena->base != NULL) loam_device_arena_deinit(state->device, arena);
     *arena = (struct loam_arena){0};
 }
 
@@ -104,7 +104,7 @@ static enum loam_status reserve(struct loam_bench_ceiling_state *state, struct l
 {
     if (bytes == 0 || (arena->base != NULL && arena->capacity >= (size_t)bytes)) return LOAM_OK;
     release(state, arena);
-    LOAM_TRY(state->device->memory->arena_init(arena, (size_t)bytes, true, error));
+    LOAM_TRY(loam_device_arena_init(state->device, arena, (size_t)bytes, true, error));
     fill(arena);
     return LOAM_OK;
 }

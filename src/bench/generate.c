@@ -39,7 +39,7 @@ static void close_bench(struct generate_bench *bench)
     free(bench->ids);
     free(bench->prefill_seconds);
     free(bench->ratios);
-    if (bench->memory.base != NULL) bench->session.device->memory->arena_deinit(&bench->memory);
+    if (bench->memory.base != NULL) loam_device_arena_deinit(bench->session.device, &bench->memory);
     loam_bench_ceiling_deinit(&bench->ceiling);
     loam_bench_sequence_deinit(&bench->sequence);
     loam_decoder_destroy(bench->decoder);
@@ -51,13 +51,12 @@ static void close_bench(struct generate_bench *bench)
 static enum loam_status open_decoder(struct generate_bench *bench, struct loam_error *error)
 {
     const struct loam_bench_settings *settings = bench->settings;
-    const struct loam_config *config = &bench->session.model->config;
     const int64_t context = (int64_t)settings->prompt_tokens + settings->new_tokens;
-    if (context > INT32_MAX || (config->family->position != LOAM_ALIBI && config->max_positions > 0 &&
-                                context > config->max_positions))
+    const int64_t limit = loam_config_position_limit(&bench->session.model->config);
+    if (context > limit)
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "%d tokens after a prompt of %d: the model was made for %lld positions",
-                         settings->new_tokens, settings->prompt_tokens, (long long)config->max_positions);
+                         settings->new_tokens, settings->prompt_tokens, (long long)limit);
     const struct loam_decoder_limits limits = {
         .tokens = settings->prompt_tokens < LOAM_PROMPT_CHUNK ? settings->prompt_tokens : LOAM_PROMPT_CHUNK,
         .sequences = 1,
@@ -122,7 +121,7 @@ static enum loam_status allocate_memory(struct generate_bench *bench, struct loa
 {
     const struct loam_device *device = bench->session.device;
     if (device->ops.limits == NULL) return LOAM_OK;
-    LOAM_TRY(device->memory->arena_init(&bench->memory, choose_memory_bytes(), true, error));
+    LOAM_TRY(loam_device_arena_init(device, &bench->memory, choose_memory_bytes(), true, error));
     memset(bench->memory.base, 1, bench->memory.capacity); // otherwise all pages may be one page of zeros
     return LOAM_OK;
 }
@@ -133,7 +132,8 @@ static void measure_reading(struct generate_bench *bench)
     const struct loam_limits *limits = bench->session.device->ops.limits;
     if (bench->memory.base == NULL) return;
     const double start = loam_clock_seconds();
-    bench->read_sum += limits->read(bench->memory.base, bench->memory.capacity);
+    bench->read_sum +=
+        limits->read(bench->session.device->threads, bench->memory.base, bench->memory.capacity);
     bench->read_seconds += loam_clock_seconds() - start;
     bench->read_bytes += (double)bench->memory.capacity;
 }

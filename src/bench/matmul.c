@@ -31,7 +31,7 @@ static void release_group(struct matmul_bench *bench)
 {
     struct group *group = &bench->group;
     loam_bench_sequence_deinit(&group->plain);
-    if (group->packed.base != NULL) bench->ceiling.device->memory->arena_deinit(&group->packed);
+    if (group->packed.base != NULL) loam_device_arena_deinit(bench->ceiling.device, &group->packed);
     *group = (struct group){0};
 }
 
@@ -66,7 +66,8 @@ static enum loam_status pack_weights(struct matmul_bench *bench, struct loam_err
     group->packed_count = fit < group->plain.count ? fit : group->plain.count;
     if (group->packed_count == 0) group->packed_count = 1;
     group->packed_bytes = bytes;
-    LOAM_TRY(ceiling->device->memory->arena_init(&group->packed, bytes * group->packed_count, true, error));
+    LOAM_TRY(
+        loam_device_arena_init(ceiling->device, &group->packed, bytes * group->packed_count, true, error));
     for (size_t i = 0; i < group->packed_count; i++) {
         const void *w = loam_bench_ceiling_weight(ceiling, &group->plain.items[i], &piece);
         const char *failure = probes->pack(ceiling->probe, &piece, w, group->packed.base + i * bytes);

@@ -32,8 +32,7 @@ enum loam_status loam_bench_runner_open(struct loam_bench_runner *runner,
                                         const struct loam_callbacks *callbacks, struct loam_error *error)
 {
     *runner = (struct loam_bench_runner){.settings = settings->train};
-    runner->settings.max_steps =
-        1; // passes the check of the settings; the caller decides the number of steps
+    runner->settings.max_steps = 1; // only passes the check of the settings; the caller counts the steps
     LOAM_TRY(open_all(runner, settings, callbacks, error));
     runner->trace.watch = loam_bench_sequence_watch;
     runner->trace.user = &runner->sequence;
@@ -69,7 +68,7 @@ static enum loam_status try_step(struct loam_bench_runner *runner, double *secon
     const double start = loam_clock_seconds();
     LOAM_TRY(collect(runner, error));
     const int64_t step = runner->step++;
-    if (job->buffers.labels == 0) return LOAM_OK;
+    if (job->buffers.labels.count == 0) return LOAM_OK;
     LOAM_TRY(loam_step_run(&job->buffers, job->decoder, &job->optimiser, runner->settings.learning_rate, step,
                            runner->settings.seed, &runner->last, error));
     *seconds = loam_clock_seconds() - start;
@@ -83,7 +82,7 @@ enum loam_status loam_bench_runner_step(struct loam_bench_runner *runner, double
 {
     for (int64_t tries = 0; tries < runner->job.order.steps_per_epoch; tries++) {
         LOAM_TRY(try_step(runner, seconds, error));
-        if (runner->job.buffers.labels > 0) return LOAM_OK;
+        if (runner->job.buffers.labels.count > 0) return LOAM_OK;
     }
     return loam_fail(error, LOAM_ERROR_ARGUMENT,
                      "%s: no example has a label that counts: all are empty, or too long for --max-length",
@@ -119,7 +118,7 @@ double loam_bench_peak_gflops(const struct loam_device *device, enum loam_dtype 
     if (limits == NULL) return 0;
     for (int64_t rounds = 1, tries = 0; tries < TRIES;) {
         const double start = loam_clock_seconds();
-        const double operations = limits->multiply_add(dtype, rounds);
+        const double operations = limits->multiply_add(device->threads, dtype, rounds);
         const double seconds = loam_clock_seconds() - start;
         if (operations == 0) return 0;
         if (seconds < enough) {
@@ -134,7 +133,8 @@ double loam_bench_peak_gflops(const struct loam_device *device, enum loam_dtype 
 
 double loam_bench_library_peak(const struct loam_session *session)
 {
-    return loam_bench_peak_gflops(session->device, session->device->native_bf16 ? session->dtype : LOAM_F32);
+    const bool preferred = loam_formats_have(session->device->formats.preferred, session->dtype);
+    return loam_bench_peak_gflops(session->device, preferred ? session->dtype : LOAM_F32);
 }
 
 static int compare(const void *a, const void *b)

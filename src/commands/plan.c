@@ -22,7 +22,7 @@ static enum loam_status make(const struct loam_train_settings *settings, size_t 
     LOAM_TRY(loam_plan_process(settings, &process, &examples, error));
     if (given > 0) examples = given;
     LOAM_TRY(loam_plan_make(&planned->plan, settings, process, examples, error));
-    planned->limit = loam_plan_limit(settings);
+    planned->limit = loam_plan_limit(settings, &planned->plan);
     planned->fits = planned->plan.peak <= planned->limit.bytes;
     if (planned->fits) return LOAM_OK;
     return loam_plan_advise(&planned->advice, settings, process, examples, planned->limit.bytes, error);

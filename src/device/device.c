@@ -9,6 +9,13 @@
 
 enum { MAX_THREADS = 1024 };
 
+// Builds with a sanitizer check every op that runs.
+#if defined(LOAM_CHECK_OPS)
+static const bool CHECKED = true;
+#else
+static const bool CHECKED = false;
+#endif
+
 static const struct {
     const char *name;
     enum loam_status (*create)(struct loam_device **out, int threads, struct loam_error *error);
@@ -38,8 +45,8 @@ static enum loam_status fail_unknown(const char *name, struct loam_error *error)
     return status;
 }
 
-// As OpenMP starts: OMP_NUM_THREADS, else the cores that the process may use. Its own omp_get_max_threads()
-// will not do, since a device made earlier may have changed it.
+// As OpenMP starts: OMP_NUM_THREADS, else the cores that the process may use. omp_get_max_threads() answers for
+// the calling thread, whose setting may be the caller's own.
 static int default_threads(void)
 {
     const char *text = getenv("OMP_NUM_THREADS");
@@ -69,6 +76,39 @@ void loam_device_destroy(struct loam_device *device)
     if (device != NULL) device->destroy(device);
 }
 
+enum loam_status loam_device_arena_init(const struct loam_device *device, struct loam_arena *arena,
+                                        size_t bytes, bool populate, struct loam_error *error)
+{
+    *arena = (struct loam_arena){0};
+    if (bytes > device->largest_buffer)
+        return loam_fail(error, LOAM_ERROR_MEMORY,
+                         "device %s takes at most %zu bytes in one buffer, and %zu are needed", device->name,
+                         device->largest_buffer, bytes);
+    LOAM_TRY(device->memory->arena_init(device, arena, bytes, populate, error));
+    arena->align = device->alignment;
+    return LOAM_OK;
+}
+
+void loam_device_arena_init_counting(const struct loam_device *device, struct loam_arena *arena)
+{
+    loam_arena_init_counting(arena, device->alignment);
+}
+
+void loam_device_arena_deinit(const struct loam_device *device, struct loam_arena *arena)
+{
+    device->memory->arena_deinit(arena);
+}
+
+struct loam_free_memory loam_device_free_memory(const struct loam_device *device)
+{
+    return device->memory->free_memory(device);
+}
+
+enum loam_dtype loam_device_default_dtype(const struct loam_device *device)
+{
+    return loam_formats_have(device->formats.preferred, LOAM_BF16) ? LOAM_BF16 : LOAM_F32;
+}
+
 void loam_stream_init_planning(struct loam_stream *stream, const struct loam_device *device)
 {
     *stream = (struct loam_stream){.device = device, .planning = true};
@@ -77,14 +117,14 @@ void loam_stream_init_planning(struct loam_stream *stream, const struct loam_dev
 enum loam_status loam_stream_init(struct loam_stream *stream, const struct loam_device *device,
                                   size_t scratch_bytes, struct loam_error *error)
 {
-    *stream = (struct loam_stream){.device = device, .planning = device->planning};
+    *stream = (struct loam_stream){.device = device, .planning = device->planning, .checked = CHECKED};
     if (scratch_bytes == 0) return LOAM_OK;
-    return device->memory->arena_init(&stream->scratch, scratch_bytes, true, error);
+    return loam_device_arena_init(device, &stream->scratch, scratch_bytes, true, error);
 }
 
 void loam_stream_deinit(struct loam_stream *stream)
 {
-    if (stream->scratch.base != NULL) stream->device->memory->arena_deinit(&stream->scratch);
+    if (stream->scratch.base != NULL) loam_device_arena_deinit(stream->device, &stream->scratch);
     *stream = (struct loam_stream){0};
 }
 

@@ -10,11 +10,18 @@
 struct loam_device;
 struct loam_stream;
 
+// Memory that arenas may still take.
+struct loam_free_memory {
+    size_t bytes;   // SIZE_MAX: not known
+    const char *by; // what bounds it: "this machine", "its control group"
+};
+
 struct loam_memory_table {
-    // Zeroed memory in huge pages where there are any; `populate` faults it in at once.
-    enum loam_status (*arena_init)(struct loam_arena *arena, size_t bytes, bool populate,
-                                   struct loam_error *error);
+    // As loam_device_arena_init and loam_device_arena_deinit, which call them.
+    enum loam_status (*arena_init)(const struct loam_device *device, struct loam_arena *arena, size_t bytes,
+                                   bool populate, struct loam_error *error);
     void (*arena_deinit)(struct loam_arena *arena);
+    struct loam_free_memory (*free_memory)(const struct loam_device *device);
     void (*upload)(struct loam_stream *stream, void *device_target, const void *host_source, size_t bytes);
     // Elements between f32, f16 and bf16; the source need not be aligned (file data).
     void (*upload_as)(struct loam_stream *stream, void *device_target, enum loam_dtype target_dtype,
@@ -26,8 +33,9 @@ struct loam_memory_table {
     void (*synchronise)(struct loam_stream *stream);
 };
 
-// One op: `refuses` says why the device cannot do a case (NULL: it can), `scratch` the workspace that the
-// case needs, `run` does it. A NULL `refuses` or `scratch` stands for "can" and "none".
+// One op: `run` does it, `scratch` gives the workspace that a case needs (NULL: none), `refuses` the reason
+// why the device cannot do a case that keeps the op's contract (NULL: it does all of them). A backend starts
+// from an empty table. An op without `run` is refused by name, when a step is planned and when it is run.
 struct loam_op_table {
 #define LOAM_OP(name, group)                                                                                 \
     struct {                                                                                                 \
@@ -40,14 +48,27 @@ struct loam_op_table {
     const struct loam_limits *limits; // of the instructions that the ops are made of; NULL: not known
 };
 
+// Sets of dtypes, a bit 1 << dtype each.
+struct loam_formats {
+    unsigned compute;   // activations that its ops take
+    unsigned preferred; // of those, the ones whose products its hardware makes itself, at full speed
+    unsigned master;    // trained values, their gradients and the optimiser's state
+};
+static inline bool loam_formats_have(unsigned formats, enum loam_dtype dtype)
+{
+    return (formats >> dtype & 1) != 0;
+}
+
 struct loam_device {
     const char *name; // "ref", "cpu"
     const char *isa;  // level of instructions that its ops are compiled for, "avx2"; NULL: has no levels
     int threads;
     int threads_wanted; // more than `threads` where the system did not let them be started
-    bool native_bf16;   // bf16 products at least as fast as f32: what `--dtype` defaults to
-    bool host_memory;   // device addresses are host addresses: mapped weights are used where they are
-    bool planning;      // its memory is only counted, its streams are planning ones
+    struct loam_formats formats;
+    bool host_memory;      // device addresses are host addresses: mapped weights are used where they are
+    bool planning;         // its memory is only counted, its streams are planning ones
+    size_t alignment;      // bytes: what an arena's allocations are aligned to
+    size_t largest_buffer; // bytes of the largest arena; SIZE_MAX: no bound but the memory that is free
     const struct loam_memory_table *memory;
     struct loam_op_table ops;
     void (*describe)(const struct loam_device *device, struct loam_machine *machine); // NULL: nothing to say
@@ -56,9 +77,9 @@ struct loam_device {
     void (*destroy)(struct loam_device *device);
 };
 
-// A stream runs ops in order. A planning stream runs none: it asks each for support and scratch, so that a
-// dry run of a step sizes everything that the step needs. The first failure sticks, later ops do nothing, and
-// loam_stream_finish reports it.
+// A stream runs ops in order. A planning stream runs none: it checks each op's contract and asks the device
+// for support and scratch, so that a dry run of a step sizes everything that the step needs. The first
+// failure sticks, later ops do nothing, and loam_stream_finish reports it.
 struct loam_stream {
     const struct loam_device *device;
     bool planning;
@@ -66,7 +87,8 @@ struct loam_stream {
     struct loam_arena scratch; // reset by every op
     size_t scratch_needed;     // planning: the largest request so far
     struct loam_error failure; // status LOAM_OK while all went well
-    struct loam_trace *trace;  // what the ops cost goes here; NULL: nobody asks
+    struct loam_trace *trace;  // what the ops cost goes here; NULL: not measured
+    bool checked;              // an op that runs checks its contract and its memory, too, not the plan alone
     bool recomputing;          // the ops repeat what was computed before, and their operations do not count
 };
 
@@ -77,7 +99,18 @@ enum loam_status loam_device_create(struct loam_device **out, const char *name, 
 enum loam_status loam_device_create_planning(struct loam_device **out, const char *name, int threads,
                                              struct loam_error *error);
 void loam_device_destroy(struct loam_device *device);
+// The dtype of activations where the user names none: bf16 where the device prefers it, else f32.
+enum loam_dtype loam_device_default_dtype(const struct loam_device *device);
 const char *loam_device_name(size_t index); // of the devices in this build; NULL past the end
+
+// Arenas of the device's memory. An arena of `bytes` zeroed bytes, in huge pages where there are any;
+// `populate` faults it in at once. More than the device's largest buffer is LOAM_ERROR_MEMORY.
+enum loam_status loam_device_arena_init(const struct loam_device *device, struct loam_arena *arena,
+                                        size_t bytes, bool populate, struct loam_error *error);
+// A counting arena: it finds out the bytes for loam_device_arena_init.
+void loam_device_arena_init_counting(const struct loam_device *device, struct loam_arena *arena);
+void loam_device_arena_deinit(const struct loam_device *device, struct loam_arena *arena);
+struct loam_free_memory loam_device_free_memory(const struct loam_device *device);
 
 void loam_stream_init_planning(struct loam_stream *stream, const struct loam_device *device);
 enum loam_status loam_stream_init(struct loam_stream *stream, const struct loam_device *device,
@@ -115,8 +148,6 @@ void loam_zero(struct loam_stream *stream, void *target, size_t bytes);
 // The backends' constructors.
 enum loam_status loam_device_ref_create(struct loam_device **out, int threads, struct loam_error *error);
 enum loam_status loam_device_cpu_create(struct loam_device **out, int threads, struct loam_error *error);
-// The reference ops, from which other backends start and override.
-void loam_ref_ops(struct loam_op_table *ops);
 extern const struct loam_memory_table loam_host_memory;
 extern const struct loam_probe_table loam_cpu_probes;
 

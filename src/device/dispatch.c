@@ -1,8 +1,11 @@
-// The ops as functions: one body for all of them, written out by the op list.
+// The ops as functions, all made from the op list: each is planned or run.
 #include "base/clock.h"
+#include "device/contract.h"
 #include "device/device.h"
 
-// A planning stream has asked about a case; `reason` is why the device cannot do it.
+static const char MISSING[] = "the device does not have this op";
+
+// Takes the answer about a case that is planned; `reason` is why the device cannot do it.
 static void plan(struct loam_stream *stream, const char *reason, size_t scratch)
 {
     if (reason != NULL) {
@@ -44,23 +47,47 @@ static void trace(struct loam_stream *stream, enum loam_op_id op, double start, 
     if (trace->watch != NULL) trace->watch(trace->user, op, args);
 }
 
+// Whether the op may run. The plan has checked the same calls, so only a stream that asks for it pays again.
+static bool may_run(struct loam_stream *stream, bool has_op, const char *broken)
+{
+    if (has_op && broken == NULL) return true;
+    loam_stream_fail(stream, LOAM_ERROR_UNSUPPORTED, stream->op, has_op ? broken : MISSING);
+    return false;
+}
+
+static const char *first(const char *one, const char *other)
+{
+    return one != NULL ? one : other;
+}
+
 #define LOAM_OP(name, group)                                                                                 \
-    void loam_##name(struct loam_stream *stream, const struct loam_##name##_args *args)                      \
+    static void run_##name(struct loam_stream *stream, const struct loam_##name##_args *args)                \
     {                                                                                                        \
         const struct loam_device *device = stream->device;                                                   \
-        if (!begin(stream, #name)) return;                                                                   \
-        if (!stream->planning) {                                                                             \
-            const double start = trace_start(stream);                                                        \
-            end(stream, device->ops.name.run(stream, args));                                                 \
-            if (stream->trace != NULL)                                                                       \
-                trace(stream, LOAM_OP_ID_##name, start, loam_##name##_cost(args), args);                     \
-            return;                                                                                          \
-        }                                                                                                    \
-        const char *reason = device->ops.name.run == NULL       ? "the device does not have this op"         \
-                             : device->ops.name.refuses != NULL ? device->ops.name.refuses(device, args)     \
-                                                                : NULL;                                      \
-        bool has_scratch = reason == NULL && device->ops.name.scratch != NULL;                               \
+        const char *broken =                                                                                 \
+            stream->checked ? first(loam_check_##name(args), loam_check_memory(LOAM_OP_ID_##name, args))     \
+                            : NULL;                                                                          \
+        if (!may_run(stream, device->ops.name.run != NULL, broken)) return;                                  \
+        const double start = trace_start(stream);                                                            \
+        end(stream, device->ops.name.run(stream, args));                                                     \
+        if (stream->trace != NULL) trace(stream, LOAM_OP_ID_##name, start, loam_##name##_cost(args), args);  \
+    }                                                                                                        \
+    static void plan_##name(struct loam_stream *stream, const struct loam_##name##_args *args)               \
+    {                                                                                                        \
+        const struct loam_device *device = stream->device;                                                   \
+        const char *reason = device->ops.name.run == NULL ? MISSING : loam_check_##name(args);               \
+        if (reason == NULL && device->ops.name.refuses != NULL)                                              \
+            reason = device->ops.name.refuses(device, args);                                                 \
+        const bool has_scratch = reason == NULL && device->ops.name.scratch != NULL;                         \
         plan(stream, reason, has_scratch ? device->ops.name.scratch(device, args) : 0);                      \
+    }                                                                                                        \
+    void loam_##name(struct loam_stream *stream, const struct loam_##name##_args *args)                      \
+    {                                                                                                        \
+        if (!begin(stream, #name)) return;                                                                   \
+        if (stream->planning)                                                                                \
+            plan_##name(stream, args);                                                                       \
+        else                                                                                                 \
+            run_##name(stream, args);                                                                        \
     }
 #include "device/op_list.def"
 #undef LOAM_OP

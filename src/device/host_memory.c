@@ -1,7 +1,22 @@
 // The memory table of devices whose addresses are host addresses and whose ops have ended when they return.
 #include <string.h>
 
+#include "base/machine.h"
 #include "device/device.h"
+
+static enum loam_status host_arena_init(const struct loam_device *device, struct loam_arena *arena,
+                                        size_t bytes, bool populate, struct loam_error *error)
+{
+    (void)device;
+    return loam_arena_init(arena, bytes, populate, error);
+}
+
+static struct loam_free_memory host_free_memory(const struct loam_device *device)
+{
+    (void)device;
+    const struct loam_machine_memory memory = loam_machine_measure_memory("");
+    return (struct loam_free_memory){memory.available, memory.by};
+}
 
 static void host_move(struct loam_stream *stream, void *target, const void *source, size_t bytes)
 {
@@ -28,8 +43,9 @@ static void host_synchronise(struct loam_stream *stream)
 }
 
 const struct loam_memory_table loam_host_memory = {
-    .arena_init = loam_arena_init,
+    .arena_init = host_arena_init,
     .arena_deinit = loam_arena_deinit,
+    .free_memory = host_free_memory,
     .upload = host_move,
     .upload_as = host_move_as,
     .download = host_move,

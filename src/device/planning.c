@@ -10,14 +10,20 @@ struct planning_device {
     struct loam_device *real;  // whose ops are asked
 };
 
-static enum loam_status count_arena(struct loam_arena *arena, size_t bytes, bool populate,
-                                    struct loam_error *error)
+static enum loam_status count_arena(const struct loam_device *device, struct loam_arena *arena, size_t bytes,
+                                    bool populate, struct loam_error *error)
 {
+    (void)device;
     (void)populate;
     return loam_arena_init_planned(arena, bytes, error);
 }
 
-// Streams of the device are planning ones: nobody calls these.
+static struct loam_free_memory real_free_memory(const struct loam_device *device)
+{
+    return loam_device_free_memory(((const struct planning_device *)(const void *)device)->real);
+}
+
+// Streams of the device are planning ones, which never call these.
 static void move_nothing(struct loam_stream *stream, void *target, const void *source, size_t bytes)
 {
     (void)stream;
@@ -52,6 +58,7 @@ static void wait_for_nothing(struct loam_stream *stream)
 static const struct loam_memory_table planning_memory = {
     .arena_init = count_arena,
     .arena_deinit = loam_arena_deinit,
+    .free_memory = real_free_memory,
     .upload = move_nothing,
     .upload_as = convert_nothing,
     .download = move_nothing,

@@ -5,22 +5,21 @@
 #include <string.h>
 
 #include "base/heap.h"
-#include "base/machine.h"
 
-enum loam_status loam_generate_check_memory(const struct loam_config *config, enum loam_dtype dtype,
+enum loam_status loam_generate_check_memory(const struct loam_device *device,
+                                            const struct loam_config *config, enum loam_dtype dtype,
                                             int64_t context, int64_t max_new_tokens, struct loam_error *error)
 {
     // Keys and values [layers, 2, context, kv_heads, head_dim].
     double bytes = 2.0 * (double)config->layers * (double)context * (double)config->kv_heads *
                    (double)config->head_dim * (double)loam_dtype_size(dtype);
-    struct loam_machine_memory memory = loam_machine_measure_memory("");
-    if (bytes <= (double)memory.available) return LOAM_OK;
+    const struct loam_free_memory memory = loam_device_free_memory(device);
+    if (bytes <= (double)memory.bytes) return LOAM_OK;
     return loam_fail(
         error, LOAM_ERROR_MEMORY,
         "--max-new-tokens %lld: the keys and values of %lld tokens take %.1f GB, and %s has %.1f GB "
         "left; ask for fewer",
-        (long long)max_new_tokens, (long long)context, 1e-9 * bytes, memory.by,
-        1e-9 * (double)memory.available);
+        (long long)max_new_tokens, (long long)context, 1e-9 * bytes, memory.by, 1e-9 * (double)memory.bytes);
 }
 
 // All but the last piece of a prompt; `*fed` is how many tokens it was, or as many as the prompt has when the

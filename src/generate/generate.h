@@ -46,9 +46,10 @@ enum loam_status loam_sample(const struct loam_sampling *sampling, float *logits
                              const int32_t *history, size_t history_count, uint64_t draw, int32_t *id,
                              struct loam_error *error);
 
-// Refuses a cache of `context` rows that is larger than the available memory, before any of it is allocated.
-// `max_new_tokens` is for the message.
-enum loam_status loam_generate_check_memory(const struct loam_config *config, enum loam_dtype dtype,
+// Refuses a cache of `context` rows that is larger than what the device has free, before any of it is
+// allocated. `max_new_tokens` is for the message.
+enum loam_status loam_generate_check_memory(const struct loam_device *device,
+                                            const struct loam_config *config, enum loam_dtype dtype,
                                             int64_t context, int64_t max_new_tokens,
                                             struct loam_error *error);
 

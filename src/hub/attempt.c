@@ -10,7 +10,7 @@
 
 enum {
     CONNECT_SECONDS = 20,
-    STALL_BYTES = 512, // per second; a slower connection counts as stalled
+    STALL_BYTES = 512,        // per second; a slower connection counts as stalled
     UPLOAD_STALL_FACTOR = 10, // an upload may stall longer, while the server processes the body
     HEADER_LIMIT = 128 << 10, // bytes of all header lines
     BUFFER_BYTES = 256 << 10,

@@ -139,8 +139,8 @@ static enum loam_status check_put(const struct loam_http_request *request, struc
 {
     if (request->status >= 200 && request->status < 300) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_IO,
-                     "%s: the hub's store does not take it (status %ld); push again to continue", request->what,
-                     request->status);
+                     "%s: the hub's store does not take it (status %ld); push again to continue",
+                     request->what, request->status);
 }
 
 // ---- Completing and verifying ----

@@ -339,7 +339,7 @@ void loam_adapter_destroy(struct loam_adapter *adapter)
     }
     free(adapter->items);
     free(adapter->slots.slots);
-    if (adapter->device != NULL) adapter->device->memory->arena_deinit(&adapter->arena);
+    if (adapter->device != NULL) loam_device_arena_deinit(adapter->device, &adapter->arena);
     loam_stored_adapter_close(&adapter->stored);
     loam_adapter_config_deinit(&adapter->config);
     free(adapter);

@@ -83,13 +83,13 @@ static enum loam_status allocate(struct loam_adapter *adapter, struct loam_error
         return loam_fail(error, LOAM_ERROR_INTERNAL, "an adapter is opened after its model is loaded");
     }
     struct loam_arena counting;
-    loam_arena_init_counting(&counting);
+    loam_device_arena_init_counting(device, &counting);
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_lora_slot *slot = adapter->items[i].slot;
         loam_arena_alloc(&counting, loam_tensor_bytes(&slot->a));
         loam_arena_alloc(&counting, loam_tensor_bytes(&slot->b));
     }
-    LOAM_TRY(device->memory->arena_init(&adapter->arena, counting.used, true, error));
+    LOAM_TRY(loam_device_arena_init(device, &adapter->arena, counting.used, true, error));
     adapter->device = device;
     for (size_t i = 0; i < adapter->count; i++) {
         struct loam_lora_slot *slot = adapter->items[i].slot;

@@ -216,10 +216,10 @@ static void embedding_backward(struct loam_pass *pass, struct loam_tensor dres)
     if (model->embedding_norm.w != NULL)
         loam_decoder_norm_backward(pass, &model->embedding_norm, dres, pass->embedded, pass->embedded_stats,
                                    dres, false);
-    loam_embedding_backward(
-        pass->stream,
-        &(struct loam_embedding_backward_args){
-            .ids = pass->ids, .dy = dres, .dtable = loam_pass_gradient(pass, model->embedding)});
+    const struct loam_tensor dtable = loam_pass_gradient(pass, model->embedding);
+    if (dtable.data != NULL)
+        loam_embedding_backward(pass->stream, &(struct loam_embedding_backward_args){
+                                                  .ids = pass->ids, .dy = dres, .dtable = dtable});
 }
 
 // Makes again what the forward has not kept of the MLP half, and before that of the attention half; returns
@@ -256,7 +256,7 @@ static void layer_backward(struct loam_pass *pass, int64_t index, struct loam_te
 void loam_decoder_backward(struct loam_pass *pass, struct loam_tensor dres)
 {
     int64_t first = pass->decoder->first_trained;
-    bool embedding_trained = loam_pass_gradient(pass, pass->model->embedding).data != NULL;
+    const bool embedding_trained = pass->decoder->embedding_trained;
     for (int64_t index = pass->model->config.layers - 1; index >= first; index--)
         layer_backward(pass, index, dres, index > first || embedding_trained);
     if (embedding_trained) embedding_backward(pass, dres);

@@ -187,7 +187,7 @@ void loam_model_destroy(struct loam_model *model)
         for (int slot = 0; slot < LOAM_LINEAR_SLOTS; slot++)
             free(model->layers[i].linears[slot].path);
     free(model->head.path);
-    if (model->device != NULL) model->device->memory->arena_deinit(&model->arena);
+    if (model->device != NULL) loam_device_arena_deinit(model->device, &model->arena);
     loam_safetensors_destroy(model->file);
     free(model->reader);
     free(model->layers);

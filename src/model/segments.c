@@ -8,17 +8,22 @@
 
 // ---- what a decoder is made for ----
 
-// Columns of x AT for each row: of the adapters that one row may go through, the largest ranks.
+// Adapters that one row of a batch goes through at most. One may be named more than once.
+static int64_t adapters_of_row(const struct loam_decoder *decoder)
+{
+    const int32_t most = decoder->limits.adapters_of_row;
+    return most > 0 ? most : (int64_t)decoder->adapter_count;
+}
+
+// Columns of x AT for each row.
 static int64_t columns_of(const struct loam_decoder *decoder, size_t linear)
 {
-    const int64_t most = decoder->limits.adapters_of_row;
-    int64_t sum = 0, largest = 0;
+    int64_t largest = 0;
     for (size_t i = 0; i < decoder->adapter_count; i++) {
         const int64_t rank = decoder->adapters[i]->slots[linear].rank;
-        sum += rank;
         if (rank > largest) largest = rank;
     }
-    return most > 0 && most * largest < sum ? most * largest : sum;
+    return adapters_of_row(decoder) * largest;
 }
 
 static bool adapter_trained(const struct loam_decoder *decoder, size_t linear)
@@ -135,7 +140,6 @@ enum loam_status loam_decoder_check_segments(const struct loam_decoder *decoder,
                                              struct loam_error *error)
 {
     int64_t total = 0;
-    const int32_t most = decoder->limits.adapters_of_row;
     for (size_t i = 0; i < decoder->segment_count; i++) {
         const struct loam_segment *segment = &decoder->chosen[i];
         const int32_t room = rows - segment->first;
@@ -145,7 +149,7 @@ enum loam_status loam_decoder_check_segments(const struct loam_decoder *decoder,
                              segment->first, rows);
         total += segment->rows == LOAM_ALL_ROWS ? room : segment->rows;
     }
-    const int64_t room = (int64_t)rows * (most > 0 ? most : (int64_t)decoder->adapter_count);
+    const int64_t room = rows * adapters_of_row(decoder);
     if (total <= room) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_ARGUMENT,
                      "segments of %lld rows over a batch of %d: the decoder was made for at most %lld",

@@ -54,8 +54,12 @@ enum loam_status loam_trainables_allocate(struct loam_trainables *set, const str
         all += padded_count(&set->items[i].value);
         if (set->items[i].value.data == NULL) own_values += padded_count(&set->items[i].value);
     }
+    if (!loam_formats_have(device->formats.master, LOAM_F32))
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "device %s does not train values in f32",
+                         device->name);
     set->device = device;
-    LOAM_TRY(device->memory->arena_init(&set->arena, (own_values + 3 * all) * sizeof(float), true, error));
+    LOAM_TRY(
+        loam_device_arena_init(device, &set->arena, (own_values + 3 * all) * sizeof(float), true, error));
     float *value = loam_arena_alloc(&set->arena, own_values * sizeof(float));
     float *grad = loam_arena_alloc(&set->arena, all * sizeof(float));
     float *m = loam_arena_alloc(&set->arena, all * sizeof(float));
@@ -73,7 +77,7 @@ enum loam_status loam_trainables_allocate(struct loam_trainables *set, const str
 
 void loam_trainables_deinit(struct loam_trainables *set)
 {
-    if (set->device != NULL) set->device->memory->arena_deinit(&set->arena);
+    if (set->device != NULL) loam_device_arena_deinit(set->device, &set->arena);
     free(set->items);
     free(set->of_model);
     *set = (struct loam_trainables){0};

@@ -78,10 +78,10 @@ static enum loam_status place_all(const struct loading *loading, struct loam_err
 {
     struct loam_model *model = loading->model;
     struct loam_arena counting;
-    loam_arena_init_counting(&counting);
+    loam_device_arena_init_counting(model->device, &counting);
     place(loading, &counting);
     // Not populated: what moves the weights touches every page, with all threads.
-    LOAM_TRY(model->device->memory->arena_init(&model->arena, counting.peak, false, error));
+    LOAM_TRY(loam_device_arena_init(model->device, &model->arena, counting.peak, false, error));
     place(loading, &model->arena);
     if (!counting.exhausted && !model->arena.exhausted) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_INTERNAL, "the arena of the weights was sized too small");

@@ -9,7 +9,7 @@
 #include "base/machine.h"
 
 // What a process takes beyond its arenas after its examples are open, where it was measured
-// (docs/PERFORMANCE.md): code and tables of the libraries that the first step touches, the products that the
+// (docs/measurements/memory.md): code and tables of the libraries that the first step touches, the products that the
 // matrix library makes for the shapes of a run and the blocks that it packs, stacks of threads.
 enum { PROCESS_GROWTH = 12 << 20, THREAD_GROWTH = 4 << 20 };
 
@@ -70,6 +70,7 @@ static void measure(struct loam_plan *plan, const struct loam_train_job *job)
     plan->dtype = job->session.dtype;
     plan->max_length = job->session.max_length;
     plan->token_budget = job->session.token_budget;
+    plan->free = loam_device_free_memory(job->session.device);
     int threads = job->session.device->threads;
     plan->process += PROCESS_GROWTH + (size_t)threads * THREAD_GROWTH;
     plan->peak = plan->weights_mapped + plan->weights_converted + plan->trained + plan->gradients +
@@ -203,15 +204,16 @@ enum loam_status loam_plan_advise(struct loam_plan_advice *advice, const struct 
 
 // ---- before a run ----
 
-struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *settings)
+struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *settings,
+                                       const struct loam_plan *plan)
 {
-    struct loam_machine_memory memory = loam_machine_measure_memory("");
-    struct loam_plan_limit limit = {.bytes = SIZE_MAX, .by = memory.by, .resident = memory.resident};
+    struct loam_plan_limit limit = {
+        .bytes = SIZE_MAX, .by = plan->free.by, .resident = loam_machine_measure_memory("").resident};
     if (settings->memory_limit > 0) {
         limit.by = "--memory-limit";
         if (settings->memory_limit < INT64_MAX) limit.bytes = (size_t)settings->memory_limit;
-    } else if (memory.available < SIZE_MAX - memory.resident) {
-        limit.bytes = memory.available + memory.resident;
+    } else if (plan->free.bytes < SIZE_MAX - limit.resident) {
+        limit.bytes = plan->free.bytes + limit.resident;
     }
     return limit;
 }
@@ -242,9 +244,9 @@ static enum loam_status refuse(const struct loam_train_job *job, const struct lo
 enum loam_status loam_plan_check(const struct loam_train_job *job, struct loam_error *error)
 {
     struct loam_plan plan;
-    struct loam_plan_limit limit = loam_plan_limit(job->settings);
     size_t process = process_bytes(job);
     LOAM_TRY(loam_plan_make(&plan, job->settings, process, job->order.count, error));
+    struct loam_plan_limit limit = loam_plan_limit(job->settings, &plan);
     loam_log_write(job->log, LOAM_LOG_INFO,
                    "memory: %.2f GiB at most (weights %.2f, training %.2f, activations of %d tokens %.2f, "
                    "the rest %.2f)",

@@ -11,11 +11,12 @@ struct loam_plan {
     size_t weights_converted; // in another dtype than the files', or to be trained
     size_t trained;           // LoRA matrices, or f32 masters of bf16 weights
     size_t gradients;
-    size_t optimiser;   // both moments
-    size_t activations; // of the largest micro-batch
-    size_t scratch;     // of the ops and the matrix library
-    size_t process;     // program, libraries, tokenizer, examples
-    size_t peak;        // all of them
+    size_t optimiser;             // both moments
+    size_t activations;           // of the largest micro-batch
+    size_t scratch;               // of the ops and the matrix library
+    size_t process;               // program, libraries, tokenizer, examples
+    size_t peak;                  // all of them
+    struct loam_free_memory free; // of the run's device
     // What was planned for.
     enum loam_dtype dtype;
     enum loam_checkpointing checkpointing;
@@ -46,13 +47,14 @@ struct loam_plan_advice {
 enum loam_status loam_plan_advise(struct loam_plan_advice *advice, const struct loam_train_settings *settings,
                                   size_t process, size_t examples, size_t limit, struct loam_error *error);
 
-// What a run may take: --memory-limit, or else what the machine has for this process.
+// What a run may take: --memory-limit, or else what its device has for this process.
 struct loam_plan_limit {
     size_t bytes;    // SIZE_MAX: no limit
     const char *by;  // "--memory-limit", "this machine", "its control group"
     size_t resident; // what the process has now
 };
-struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *settings);
+struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *settings,
+                                       const struct loam_plan *plan);
 
 // Plans the run whose job is open, logs the plan, and refuses a run beyond the limit.
 enum loam_status loam_plan_check(const struct loam_train_job *job, struct loam_error *error);

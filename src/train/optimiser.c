@@ -55,7 +55,7 @@ static enum loam_status plan(struct loam_optimiser *optimiser, size_t *scratch, 
 static enum loam_status prepare(struct loam_optimiser *optimiser, struct loam_error *error)
 {
     const struct loam_device *device = optimiser->set->device;
-    LOAM_TRY(device->memory->arena_init(&optimiser->arena, LOAM_ARENA_ALIGN, true, error));
+    LOAM_TRY(loam_device_arena_init(device, &optimiser->arena, LOAM_ARENA_ALIGN, true, error));
     void *scalar = loam_arena_alloc(&optimiser->arena, sizeof(double));
     optimiser->squared_norm = loam_tensor_1d(scalar, LOAM_F64, 1);
     size_t scratch = 0;
@@ -76,7 +76,7 @@ void loam_optimiser_deinit(struct loam_optimiser *optimiser)
 {
     if (optimiser->set == NULL) return;
     if (optimiser->stream.device != NULL) loam_stream_deinit(&optimiser->stream);
-    optimiser->set->device->memory->arena_deinit(&optimiser->arena);
+    loam_device_arena_deinit(optimiser->set->device, &optimiser->arena);
     *optimiser = (struct loam_optimiser){0};
 }
 

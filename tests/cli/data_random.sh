@@ -1,4 +1,4 @@
-# Random data files, good and broken, against Python's json.
+# Random data files, valid and broken, compared with Python's json.
 . "$(dirname "$0")/common.sh"
 case_name=data_random
 command -v python3 >/dev/null || {

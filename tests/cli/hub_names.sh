@@ -59,7 +59,7 @@ begin fresh
 ok 'bench by name' bench step --model org/tiny --lengths 8 --steps 1 --warm-up 1 --no-ceiling "${one_thread[@]}"
 [ "$(count_weights)" -ge 1 ] || fail "$(cat "$hub/log")"
 
-# ---- The base that an adapter names ----
+# ---- The base of an adapter ----
 
 begin fresh
 ok 'merge: an adapter brings its base' "${merge[@]}" --adapter org/adapter
@@ -114,7 +114,7 @@ asks_before_download() {
     refuses 2 "loam $command needs --adapter" "$command: neither model nor adapter" "$command" "$@"
     ok "$command: help" "$command" --help
     output_has '--yes'
-    tr -s '\n ' ' ' <"$tmp/stdout" | grep -qF 'the one that the adapter names' || fail "$(cat "$tmp/stdout")"
+    tr -s '\n ' ' ' <"$tmp/stdout" | grep -qF 'the model that the adapter names' || fail "$(cat "$tmp/stdout")"
 }
 asks_before_download merge model.safetensors --out "$tmp/out" --no-check
 asks_before_download export config.json --gguf "$tmp/out"

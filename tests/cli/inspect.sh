@@ -25,8 +25,8 @@ for seed in 1 1 2; do
 done
 [ "$(sort -u "$tmp/sums" | grep -c '')" -eq 2 ] && [ "$(uniq "$tmp/sums" | grep -c '')" -eq 2 ] || fail "$(cat "$tmp/sums")"
 
-# 512 x 64 embedding, 2 x 64 its norm; a layer: norms 4 x 64, qkv 192 x 64 + 192, dense 64 x 64 + 64, MLP 2 x 256 x 64 +
-# 256 + 64; 2 x 64 the last norm.
+# 512 x 64 embedding, 2 x 64 its norm; a layer has norms 4 x 64, qkv 192 x 64 + 192, dense 64 x 64 + 64, MLP 2 x 256 x
+# 64 + 256 + 64; the last norm has 2 x 64.
 parameters=$((512 * 64 + 128 + 2 * (256 + 192 * 65 + 64 * 65 + 512 * 64 + 320) + 128))
 for dtype in f32 f16 bf16; do
     ok "init in $dtype" init --config "$tiny/config.json" --dtype "$dtype" --out "$tmp/$dtype" --json

@@ -9,7 +9,7 @@ answers=(--metric-for-best-model exact_match --max-new-tokens 4)
 # at_once TEXT NAME ARGUMENT...: refused before the first step, without OUT.
 at_once() { refuses 1 "$@" --out "$tmp/out"; }
 
-# ---- Every field of a SQuAD file may be named ----
+# ---- A template may name every field of a SQuAD file ----
 printf 'Article {id}: {title}\n{context}\n{question}\n{answer}{eos}' >"$tmp/template"
 ok 'a template with {title}' "${train[@]}" "${answers[@]}" --template "$tmp/template" --eval-steps 2 --out "$tmp/titled"
 [ "$(grep -c 'exact match' "$tmp/stdout")" -eq 2 ] || fail "$(cat "$tmp/stdout")"

@@ -1,4 +1,4 @@
-# The scripts of examples/stories write the same bytes from their seeds as when the base model was made.
+# The scripts of examples/stories write, from their seeds, the same bytes as when the base model was made.
 . "$(dirname "$0")/common.sh"
 if ! command -v python3 >/dev/null 2>&1; then
     echo 'skipped: python3 is not there, which makes the texts of examples/stories'

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes tests/data/tokenizers: small tokenizers of every part that loam knows, and what `tokenizers` makes of
-some texts.
+"""Makes tests/data/tokenizers: small tokenizers with every part that loam supports, and the ids that the package
+`tokenizers` gives for some texts.
 
 Run with tokenizers 0.23.3. models.json holds three BPE models; cases.json a list of tokenizers (a model's
 name and the other parts of a tokenizer.json) with their cases: [text, with special tokens, ids, starts,

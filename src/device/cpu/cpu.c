@@ -1,9 +1,10 @@
-// The CPU device: made here, from the reference ops and the overrides of the files beside this one.
+// The CPU device: its ops are those of a level of instructions, and one that it takes from the reference.
 #include "device/cpu/cpu.h"
 
 #include <stdlib.h>
 
 #include "base/heap.h"
+#include "device/ref/ref.h"
 
 enum loam_status loam_cpu_matmul_status(struct loam_stream *stream, const char *failure)
 {
@@ -16,7 +17,7 @@ static void cpu_upload_as(struct loam_stream *stream, void *target, enum loam_dt
                           const void *source, enum loam_dtype source_dtype, size_t count)
 {
     const struct cpu_state *state = stream->device->state;
-    state->convert(target, target_dtype, source, source_dtype, (int64_t)count);
+    state->convert(target, target_dtype, source, source_dtype, (int64_t)count, cpu_threads(stream));
 }
 
 static void cpu_destroy(struct loam_device *device)
@@ -36,25 +37,32 @@ enum loam_status loam_device_cpu_create(struct loam_device **out, int threads, s
     device->state = state;
     const struct cpu_level *level = NULL;
     enum loam_status status = state == NULL ? LOAM_ERROR_MEMORY : loam_cpu_choose_level(&level, error);
-    if (status == LOAM_OK) status = loam_matmul_cache_create(&state->matmuls, error);
+    if (status == LOAM_OK) {
+        device->threads_wanted = threads;
+        device->threads = loam_cpu_start_threads(threads);
+        status = loam_matmul_cache_create(&state->matmuls, device->threads, error);
+    }
     if (status != LOAM_OK) {
         cpu_destroy(device);
         return status;
     }
     device->name = "cpu";
     device->isa = level->name;
-    device->threads_wanted = threads;
-    device->threads = loam_cpu_start_threads(threads);
-    device->native_bf16 = loam_matmul_native_bf16(state->matmuls);
+    const bool bf16 = loam_matmul_native_bf16(state->matmuls);
+    device->formats = (struct loam_formats){.compute = 1u << LOAM_F32 | 1u << LOAM_BF16,
+                                            .preferred = 1u << LOAM_F32 | (bf16 ? 1u << LOAM_BF16 : 0),
+                                            .master = 1u << LOAM_F32};
     device->host_memory = true;
+    device->alignment = LOAM_ARENA_ALIGN;
+    device->largest_buffer = SIZE_MAX;
     state->memory = loam_host_memory;
     state->memory.upload_as = cpu_upload_as;
     device->memory = &state->memory;
     device->describe = loam_cpu_describe;
     device->probes = &loam_cpu_probes;
     device->destroy = cpu_destroy;
-    loam_ref_ops(&device->ops);
-    level->override(&device->ops);
+    level->set_ops(&device->ops);
+    device->ops.rope_table.run = loam_ref_rope_table; // a table for each step: too little work to vectorise
     state->convert = level->convert;
     *out = device;
     return LOAM_OK;

@@ -60,41 +60,6 @@ static double score(const struct attention *a, const struct span *span, int64_t 
     return (double)a->shape->scale * dot(a->q, q_at, a->k, k_at, a->size) + slope * (double)j;
 }
 
-static const char *inputs_refused(const struct loam_tensor *q, const struct loam_tensor *k,
-                                  const struct loam_tensor *v, const struct loam_attention_shape *shape)
-{
-    int64_t heads = q->shape[1], groups = k->shape[1], size = q->shape[2];
-    int64_t offsets = loam_tensor_count(&shape->q_offsets);
-    if (!loam_check_activation(q)) return "q must be f32 or bf16";
-    if (!loam_check_heads(q, q->dtype, q->shape[0], heads, size)) return "q must be [Tq, Q, D]";
-    if (!loam_check_heads(k, q->dtype, k->shape[0], groups, size))
-        return "k must be [Tkv, G, D] in q's dtype";
-    if (!loam_check_heads(v, q->dtype, k->shape[0], groups, size))
-        return "v must be [Tkv, G, D] in q's dtype";
-    if (groups < 1 || heads % groups != 0) return "the query heads must be a multiple of the key/value heads";
-    if (offsets < 1 || !loam_check_vector(&shape->q_offsets, LOAM_I32, offsets)) {
-        return "q_offsets must be [S + 1] i32";
-    }
-    if (!loam_check_vector(&shape->kv_offsets, LOAM_I32, offsets)) return "kv_offsets must be [S + 1] i32";
-    if (!loam_check_optional_vector(&shape->slopes, LOAM_F32, heads)) return "slopes must be [Q] f32";
-    if (shape->max_q < 0 || shape->max_kv < shape->max_q) return "max_kv must be at least max_q";
-    return NULL;
-}
-
-const char *loam_ref_attention_forward_refuses(const struct loam_device *device,
-                                               const struct loam_attention_forward_args *args)
-{
-    (void)device;
-    const struct loam_tensor *q = &args->q;
-    const char *reason = inputs_refused(q, &args->k, &args->v, &args->shape);
-    if (reason != NULL) return reason;
-    if (!loam_check_vector(&args->out, q->dtype, loam_tensor_count(q))) {
-        return "out must be [Tq, Q, D], contiguous, in the dtype of q";
-    }
-    if (!loam_check_vector(&args->lse, LOAM_F32, q->shape[0] * q->shape[1])) return "lse must be [Q, Tq] f32";
-    return NULL;
-}
-
 size_t loam_ref_attention_forward_scratch(const struct loam_device *device,
                                           const struct loam_attention_forward_args *args)
 {
@@ -149,27 +114,6 @@ enum loam_status loam_ref_attention_forward(struct loam_stream *stream,
         }
     }
     return LOAM_OK;
-}
-
-const char *loam_ref_attention_backward_refuses(const struct loam_device *device,
-                                                const struct loam_attention_backward_args *args)
-{
-    (void)device;
-    const struct loam_tensor *q = &args->q, *k = &args->k;
-    int64_t size = q->shape[2];
-    const char *reason = inputs_refused(q, k, &args->v, &args->shape);
-    if (reason != NULL) return reason;
-    if (!loam_check_vector(&args->out, q->dtype, loam_tensor_count(q))) {
-        return "out must be [Tq, Q, D], contiguous, in the dtype of q";
-    }
-    if (!loam_check_vector(&args->lse, LOAM_F32, q->shape[0] * q->shape[1])) return "lse must be [Q, Tq] f32";
-    if (!loam_check_vector(&args->dout, q->dtype, loam_tensor_count(q))) {
-        return "dout must be [Tq, Q, D], contiguous, in the dtype of q";
-    }
-    if (!loam_check_heads(&args->dq, q->dtype, q->shape[0], q->shape[1], size)) return "dq must be as q";
-    if (!loam_check_heads(&args->dk, q->dtype, k->shape[0], k->shape[1], size)) return "dk must be as k";
-    if (!loam_check_heads(&args->dv, q->dtype, k->shape[0], k->shape[1], size)) return "dv must be as v";
-    return NULL;
 }
 
 // Two sums of D elements: dq's, or dk's and dv's.
@@ -261,22 +205,6 @@ enum loam_status loam_ref_attention_backward(struct loam_stream *stream,
         }
     }
     return LOAM_OK;
-}
-
-const char *loam_ref_kv_append_refuses(const struct loam_device *device,
-                                       const struct loam_kv_append_args *args)
-{
-    (void)device;
-    const struct loam_tensor *x = &args->x, *cache = &args->cache;
-    if (!loam_check_activation(x)) return "x must be f32 or bf16";
-    if (!loam_check_heads(x, x->dtype, x->shape[0], x->shape[1], x->shape[2])) return "x must be [T, G, D]";
-    if (!loam_check_heads(cache, x->dtype, cache->shape[0], x->shape[1], x->shape[2]) ||
-        !loam_tensor_contiguous(cache)) {
-        return "cache must be [capacity, G, D], contiguous, in the dtype of x";
-    }
-    if (args->first < 0 || args->first + x->shape[0] > cache->shape[0])
-        return "the rows must fit in the cache";
-    return NULL;
 }
 
 enum loam_status loam_ref_kv_append(struct loam_stream *stream, const struct loam_kv_append_args *args)

@@ -10,26 +10,6 @@ static double dropout_factor(const struct loam_dropout *dropout, int64_t t, int6
     return kept ? 1.0 / (1.0 - (double)dropout->p) : 0.0;
 }
 
-static const char *dropout_refuses(const struct loam_dropout *dropout)
-{
-    return dropout->p >= 0.0f && dropout->p < 1.0f ? NULL : "the dropout probability must be in [0, 1)";
-}
-
-const char *loam_ref_lora_forward_refuses(const struct loam_device *device,
-                                          const struct loam_lora_forward_args *args)
-{
-    (void)device;
-    const struct loam_tensor *x = &args->x;
-    int64_t tokens = x->shape[0], k = x->shape[1], n = args->b.shape[0], r = args->a.shape[0];
-    if (!loam_check_activation(x)) return "x must be f32 or bf16";
-    if (!loam_check_strided(x, x->dtype, tokens, k)) return "x must be [T, K] with contiguous rows";
-    if (!loam_check_matrix(&args->a, LOAM_F32, r, k)) return "a must be [r, K] f32, contiguous";
-    if (!loam_check_matrix(&args->b, LOAM_F32, n, r)) return "b must be [N, r] f32, contiguous";
-    if (!loam_check_matrix(&args->t, LOAM_F32, tokens, r)) return "t must be [T, r] f32, contiguous";
-    if (!loam_check_strided(&args->y, x->dtype, tokens, n)) return "y must be [T, N] in the dtype of x";
-    return dropout_refuses(&args->dropout);
-}
-
 enum loam_status loam_ref_lora_forward(struct loam_stream *stream, const struct loam_lora_forward_args *args)
 {
     (void)stream;
@@ -53,26 +33,6 @@ enum loam_status loam_ref_lora_forward(struct loam_stream *stream, const struct 
         }
     }
     return LOAM_OK;
-}
-
-const char *loam_ref_lora_backward_refuses(const struct loam_device *device,
-                                           const struct loam_lora_backward_args *args)
-{
-    (void)device;
-    const struct loam_tensor *dy = &args->dy, *x = &args->x;
-    int64_t tokens = dy->shape[0], n = dy->shape[1], k = x->shape[1], r = args->a.shape[0];
-    if (!loam_check_activation(dy)) return "dy must be f32 or bf16";
-    if (!loam_check_strided(dy, dy->dtype, tokens, n)) return "dy must be [T, N] with contiguous rows";
-    if (!loam_check_strided(x, dy->dtype, tokens, k)) return "x must be [T, K] in the dtype of dy";
-    if (!loam_check_matrix(&args->a, LOAM_F32, r, k)) return "a must be [r, K] f32, contiguous";
-    if (!loam_check_matrix(&args->b, LOAM_F32, n, r)) return "b must be [N, r] f32, contiguous";
-    if (!loam_check_matrix(&args->t, LOAM_F32, tokens, r)) return "t must be [T, r] f32, contiguous";
-    if (!loam_check_matrix(&args->da, LOAM_F32, r, k)) return "da must be [r, K] f32, contiguous";
-    if (!loam_check_matrix(&args->db, LOAM_F32, n, r)) return "db must be [N, r] f32, contiguous";
-    if (!loam_check_optional_matrix(&args->dx, dy->dtype, tokens, k)) {
-        return "dx must be [T, K], contiguous, in the dtype of dy";
-    }
-    return dropout_refuses(&args->dropout);
 }
 
 size_t loam_ref_lora_backward_scratch(const struct loam_device *device,

@@ -2,22 +2,6 @@
 
 #include "device/ref/ref.h"
 
-const char *loam_ref_layernorm_forward_refuses(const struct loam_device *device,
-                                               const struct loam_layernorm_forward_args *args)
-{
-    (void)device;
-    const struct loam_tensor *x = &args->x;
-    int64_t tokens = x->shape[0], h = x->shape[1];
-    if (!loam_check_activation(x)) return "x must be f32 or bf16";
-    if (!loam_check_matrix(x, x->dtype, tokens, h)) return "x must be [T, H], contiguous";
-    if (!loam_check_vector(&args->w, x->dtype, h)) return "w must be [H] in the dtype of x";
-    if (!loam_check_optional_vector(&args->b, x->dtype, h)) return "b must be [H] in the dtype of x";
-    if (!loam_check_matrix(&args->y, x->dtype, tokens, h)) return "y must be [T, H] in the dtype of x";
-    if (!loam_check_vector(&args->mean, LOAM_F32, tokens)) return "mean must be [T] f32";
-    if (!loam_check_vector(&args->rstd, LOAM_F32, tokens)) return "rstd must be [T] f32";
-    return NULL;
-}
-
 enum loam_status loam_ref_layernorm_forward(struct loam_stream *stream,
                                             const struct loam_layernorm_forward_args *args)
 {
@@ -44,24 +28,6 @@ enum loam_status loam_ref_layernorm_forward(struct loam_stream *stream,
         ref_store(&args->rstd, t, rstd);
     }
     return LOAM_OK;
-}
-
-const char *loam_ref_layernorm_backward_refuses(const struct loam_device *device,
-                                                const struct loam_layernorm_backward_args *args)
-{
-    (void)device;
-    const struct loam_tensor *dy = &args->dy;
-    int64_t tokens = dy->shape[0], h = dy->shape[1];
-    if (!loam_check_activation(dy)) return "dy must be f32 or bf16";
-    if (!loam_check_matrix(dy, dy->dtype, tokens, h)) return "dy must be [T, H], contiguous";
-    if (!loam_check_matrix(&args->x, dy->dtype, tokens, h)) return "x must be [T, H] in the dtype of dy";
-    if (!loam_check_vector(&args->w, dy->dtype, h)) return "w must be [H] in the dtype of dy";
-    if (!loam_check_vector(&args->mean, LOAM_F32, tokens)) return "mean must be [T] f32";
-    if (!loam_check_vector(&args->rstd, LOAM_F32, tokens)) return "rstd must be [T] f32";
-    if (!loam_check_matrix(&args->dx, dy->dtype, tokens, h)) return "dx must be [T, H] in the dtype of dy";
-    if (!loam_check_optional_vector(&args->dw, LOAM_F32, h)) return "dw must be [H] f32";
-    if (!loam_check_optional_vector(&args->db, LOAM_F32, h)) return "db must be [H] f32";
-    return NULL;
 }
 
 // dw += sum_t dy xh; db += sum_t dy
@@ -112,20 +78,6 @@ enum loam_status loam_ref_layernorm_backward(struct loam_stream *stream,
     return LOAM_OK;
 }
 
-const char *loam_ref_rmsnorm_forward_refuses(const struct loam_device *device,
-                                             const struct loam_rmsnorm_forward_args *args)
-{
-    (void)device;
-    const struct loam_tensor *x = &args->x;
-    int64_t tokens = x->shape[0], h = x->shape[1];
-    if (!loam_check_activation(x)) return "x must be f32 or bf16";
-    if (!loam_check_matrix(x, x->dtype, tokens, h)) return "x must be [T, H], contiguous";
-    if (!loam_check_vector(&args->w, x->dtype, h)) return "w must be [H] in the dtype of x";
-    if (!loam_check_matrix(&args->y, x->dtype, tokens, h)) return "y must be [T, H] in the dtype of x";
-    if (!loam_check_vector(&args->rstd, LOAM_F32, tokens)) return "rstd must be [T] f32";
-    return NULL;
-}
-
 enum loam_status loam_ref_rmsnorm_forward(struct loam_stream *stream,
                                           const struct loam_rmsnorm_forward_args *args)
 {
@@ -144,22 +96,6 @@ enum loam_status loam_ref_rmsnorm_forward(struct loam_stream *stream,
         ref_store(&args->rstd, t, rstd);
     }
     return LOAM_OK;
-}
-
-const char *loam_ref_rmsnorm_backward_refuses(const struct loam_device *device,
-                                              const struct loam_rmsnorm_backward_args *args)
-{
-    (void)device;
-    const struct loam_tensor *dy = &args->dy;
-    int64_t tokens = dy->shape[0], h = dy->shape[1];
-    if (!loam_check_activation(dy)) return "dy must be f32 or bf16";
-    if (!loam_check_matrix(dy, dy->dtype, tokens, h)) return "dy must be [T, H], contiguous";
-    if (!loam_check_matrix(&args->x, dy->dtype, tokens, h)) return "x must be [T, H] in the dtype of dy";
-    if (!loam_check_vector(&args->w, dy->dtype, h)) return "w must be [H] in the dtype of dy";
-    if (!loam_check_vector(&args->rstd, LOAM_F32, tokens)) return "rstd must be [T] f32";
-    if (!loam_check_matrix(&args->dx, dy->dtype, tokens, h)) return "dx must be [T, H] in the dtype of dy";
-    if (!loam_check_optional_vector(&args->dw, LOAM_F32, h)) return "dw must be [H] f32";
-    return NULL;
 }
 
 // dw += sum_t dy xh

@@ -2,15 +2,6 @@
 
 #include "device/ref/ref.h"
 
-const char *loam_ref_squared_norm_refuses(const struct loam_device *device,
-                                          const struct loam_squared_norm_args *args)
-{
-    (void)device;
-    if (!loam_check_vector(&args->x, LOAM_F32, loam_tensor_count(&args->x))) return "x must be [n] f32";
-    if (!loam_check_vector(&args->result, LOAM_F64, 1)) return "result must be [1] f64";
-    return NULL;
-}
-
 enum loam_status loam_ref_squared_norm(struct loam_stream *stream, const struct loam_squared_norm_args *args)
 {
     (void)stream;
@@ -21,20 +12,6 @@ enum loam_status loam_ref_squared_norm(struct loam_stream *stream, const struct 
     }
     *(double *)args->result.data += sum;
     return LOAM_OK;
-}
-
-const char *loam_ref_adamw_refuses(const struct loam_device *device, const struct loam_adamw_args *args)
-{
-    (void)device;
-    int64_t count = loam_tensor_count(&args->param);
-    if (!loam_check_vector(&args->param, LOAM_F32, count)) return "param must be [n] f32";
-    if (!loam_check_vector(&args->grad, LOAM_F32, count)) return "grad must be [n] f32";
-    if (!loam_check_vector(&args->m, LOAM_F32, count)) return "m must be [n] f32";
-    if (!loam_check_vector(&args->v, LOAM_F32, count)) return "v must be [n] f32";
-    if (!loam_check_optional_vector(&args->mirror, LOAM_BF16, count)) return "mirror must be [n] bf16";
-    if (!loam_check_optional_vector(&args->squared_norm, LOAM_F64, 1)) return "squared_norm must be [1] f64";
-    if (args->step < 1) return "step counts from 1";
-    return NULL;
 }
 
 static double clip_factor(const struct loam_adamw_args *args)

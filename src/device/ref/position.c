@@ -2,17 +2,6 @@
 
 #include "device/ref/ref.h"
 
-const char *loam_ref_rope_table_refuses(const struct loam_device *device,
-                                        const struct loam_rope_table_args *args)
-{
-    (void)device;
-    int64_t tokens = loam_tensor_count(&args->positions), half = loam_tensor_count(&args->frequencies);
-    if (!loam_check_vector(&args->positions, LOAM_I32, tokens)) return "positions must be [T] i32";
-    if (!loam_check_vector(&args->frequencies, LOAM_F32, half)) return "frequencies must be [D/2] f32";
-    if (!loam_check_matrix(&args->table, LOAM_F32, tokens, 2 * half)) return "table must be [T, D] f32";
-    return NULL;
-}
-
 enum loam_status loam_ref_rope_table(struct loam_stream *stream, const struct loam_rope_table_args *args)
 {
     (void)stream;
@@ -27,20 +16,6 @@ enum loam_status loam_ref_rope_table(struct loam_stream *stream, const struct lo
         }
     }
     return LOAM_OK;
-}
-
-const char *loam_ref_rope_refuses(const struct loam_device *device, const struct loam_rope_args *args)
-{
-    (void)device;
-    const struct loam_tensor *x = &args->x;
-    if (!loam_check_activation(x)) return "x must be f32 or bf16";
-    if (!loam_check_heads(x, x->dtype, x->shape[0], x->shape[1], x->shape[2])) {
-        return "x must be [T, heads, D] with contiguous heads";
-    }
-    if (x->shape[2] % 2 != 0) return "the head size must be even";
-    if (!loam_check_matrix(&args->table, LOAM_F32, x->shape[0], x->shape[2]))
-        return "table must be [T, D] f32";
-    return NULL;
 }
 
 enum loam_status loam_ref_rope(struct loam_stream *stream, const struct loam_rope_args *args)

@@ -5,10 +5,10 @@
 
 #include "base/heap.h"
 
-void loam_ref_ops(struct loam_op_table *ops)
+static void set_ops(struct loam_op_table *ops)
 {
     *ops = (struct loam_op_table){
-#define LOAM_OP(name, group) .name = {.run = loam_ref_##name, .refuses = loam_ref_##name##_refuses},
+#define LOAM_OP(name, group) .name = {.run = loam_ref_##name},
 #include "device/op_list.def"
 #undef LOAM_OP
     };
@@ -30,11 +30,15 @@ enum loam_status loam_device_ref_create(struct loam_device **out, int threads, s
     if (device == NULL) return LOAM_ERROR_MEMORY;
     *device = (struct loam_device){.name = "ref",
                                    .threads = 1,
-                                   .native_bf16 = false,
+                                   .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_BF16,
+                                               .preferred = 1u << LOAM_F32,
+                                               .master = 1u << LOAM_F32},
                                    .host_memory = true,
+                                   .alignment = LOAM_ARENA_ALIGN,
+                                   .largest_buffer = SIZE_MAX,
                                    .memory = &loam_host_memory,
                                    .destroy = ref_destroy};
-    loam_ref_ops(&device->ops);
+    set_ops(&device->ops);
     *out = device;
     return LOAM_OK;
 }

@@ -3,13 +3,10 @@
 #ifndef LOAM_DEVICE_REF_REF_H
 #define LOAM_DEVICE_REF_REF_H
 
-#include "device/check.h"
 #include "device/device.h"
 
 #define LOAM_OP(name, group)                                                                                 \
-    enum loam_status loam_ref_##name(struct loam_stream *stream, const struct loam_##name##_args *args);     \
-    const char *loam_ref_##name##_refuses(const struct loam_device *device,                                  \
-                                          const struct loam_##name##_args *args);
+    enum loam_status loam_ref_##name(struct loam_stream *stream, const struct loam_##name##_args *args);
 #include "device/op_list.def"
 #undef LOAM_OP
 

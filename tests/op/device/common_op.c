@@ -10,6 +10,7 @@
 #endif
 
 #include "base/rng.h"
+#include "device/contract.h"
 
 enum { GUARD = 64 }; // bytes on each side of a buffer
 
@@ -212,43 +213,112 @@ void op_restore(struct op_run *run)
 
 // ---- running ----
 
+static size_t planned_scratch(const struct loam_device *device, enum op op, const union op_args *args)
+{
+    struct loam_error error = {0};
+    struct loam_stream planning;
+    loam_stream_init_planning(&planning, device);
+    op_dispatch(&planning, op, args);
+    const size_t scratch = planning.scratch_needed;
+    assert_ok(loam_stream_finish(&planning, &error));
+    loam_stream_deinit(&planning);
+    return scratch;
+}
+
+// Scratch of exactly `bytes` bytes that hold NaN, and a guard behind it.
+static struct loam_arena make_scratch(struct loam_stream *stream, size_t bytes, char *pattern)
+{
+    struct loam_error error = {0};
+    struct loam_arena arena;
+    assert_ok(loam_device_arena_init(stream->device, &arena, bytes + GUARD, false, &error));
+    memset(pattern, 0xff, bytes + GUARD);
+    loam_upload(stream, arena.base, pattern, bytes + GUARD);
+    stream->scratch = arena;
+    stream->scratch.capacity = bytes;
+    return arena;
+}
+
 void op_run_on(const struct loam_device *device, enum op op, const union op_args *args)
 {
     struct loam_error error = {0};
-    struct loam_stream planning, stream;
-    loam_stream_init_planning(&planning, device);
-    op_dispatch(&planning, op, args);
-    size_t scratch = planning.scratch_needed;
-    assert_ok(loam_stream_finish(&planning, &error));
-
-    // The buffers are host memory; a device with memory of its own needs an upload here.
-    assert_true(device->host_memory);
-    char *memory = aligned_alloc(LOAM_ARENA_ALIGN, (scratch / LOAM_ARENA_ALIGN + 2) * LOAM_ARENA_ALIGN);
-    assert_non_null(memory);
-    memset(memory, 0xff, scratch + GUARD);
+    struct loam_stream stream;
+    const size_t scratch = planned_scratch(device, op, args);
+    char *pattern = checked_malloc(scratch + GUARD);
     assert_ok(loam_stream_init(&stream, device, 0, &error));
-    stream.scratch = (struct loam_arena){.base = memory, .capacity = scratch};
+    struct loam_arena arena = make_scratch(&stream, scratch, pattern);
+    stream.checked = true;
     op_dispatch(&stream, op, args);
+    loam_download(&stream, pattern, arena.base, scratch + GUARD);
     assert_ok(loam_stream_finish(&stream, &error));
     for (size_t i = 0; i < GUARD; i++)
-        assert_int_equal((unsigned char)memory[scratch + i], 0xff);
+        assert_int_equal((unsigned char)pattern[scratch + i], 0xff);
     stream.scratch = (struct loam_arena){0};
+    loam_device_arena_deinit(device, &arena);
     loam_stream_deinit(&stream);
-    free(memory);
+    free(pattern);
+}
+
+// The same arguments with every tensor in the device's copy of its block.
+static union op_args place(enum op op, const union op_args *args, const struct op_block *blocks,
+                           char *const *copies, size_t count)
+{
+    struct loam_op_tensor tensors[LOAM_MAX_OP_TENSORS];
+    union op_args placed = *args;
+    const size_t tensor_count = loam_op_tensors((enum loam_op_id)op, tensors);
+    for (size_t i = 0; i < tensor_count; i++) {
+        struct loam_tensor *tensor = (struct loam_tensor *)(void *)((char *)&placed + tensors[i].offset);
+        if (tensor->data == NULL) continue;
+        size_t b = 0;
+        while (b < count && !((char *)tensor->data >= blocks[b].memory &&
+                              (char *)tensor->data < blocks[b].memory + blocks[b].bytes))
+            b++;
+        if (b == count) fail_msg("%s: %s is in no block", op_name(op), tensors[i].name);
+        tensor->data = (void *)((uintptr_t)copies[b] + (uintptr_t)((char *)tensor->data - blocks[b].memory));
+    }
+    return placed;
+}
+
+void op_run_blocks(const struct loam_device *device, enum op op, const union op_args *args,
+                   const struct op_block *blocks, size_t count)
+{
+    struct loam_error error = {0};
+    struct loam_arena arena;
+    struct loam_stream stream;
+    char *copies[OP_MAX_BUFFERS];
+    size_t bytes = 0;
+    assert_true(count <= OP_MAX_BUFFERS);
+    for (size_t i = 0; i < count; i++)
+        bytes += blocks[i].bytes + device->alignment;
+    assert_ok(loam_device_arena_init(device, &arena, bytes, false, &error));
+    assert_ok(loam_stream_init(&stream, device, 0, &error));
+    for (size_t i = 0; i < count; i++) {
+        copies[i] = loam_arena_alloc(&arena, blocks[i].bytes);
+        assert_non_null(copies[i]);
+        loam_upload(&stream, copies[i], blocks[i].memory, blocks[i].bytes);
+        if (!device->host_memory) continue;
+        ASAN_POISON_MEMORY_REGION(copies[i], blocks[i].guard_before);
+        ASAN_POISON_MEMORY_REGION(copies[i] + blocks[i].bytes - blocks[i].guard_after, blocks[i].guard_after);
+    }
+    const union op_args placed = place(op, args, blocks, copies, count);
+    op_run_on(device, op, &placed);
+    for (size_t i = 0; i < count; i++) {
+        if (device->host_memory) ASAN_UNPOISON_MEMORY_REGION(copies[i], blocks[i].bytes);
+        loam_download(&stream, blocks[i].memory, copies[i], blocks[i].bytes);
+    }
+    assert_ok(loam_stream_finish(&stream, &error));
+    loam_stream_deinit(&stream);
+    loam_device_arena_deinit(device, &arena);
 }
 
 void op_run_case(const struct loam_device *device, struct op_run *run)
 {
+    struct op_block blocks[OP_MAX_BUFFERS];
     for (size_t i = 0; i < run->count; i++) {
         const struct op_buffer *buffer = &run->buffers[i];
-        char *first = buffer->tensor.data, *end = buffer->memory + buffer->bytes;
-        ASAN_POISON_MEMORY_REGION(buffer->memory, (size_t)(first - buffer->memory));
-        ASAN_POISON_MEMORY_REGION(end - GUARD, GUARD);
+        blocks[i] = (struct op_block){buffer->memory, buffer->bytes,
+                                      (size_t)((char *)buffer->tensor.data - buffer->memory), GUARD};
     }
-    op_run_on(device, run->test->op, &run->args);
-    for (size_t i = 0; i < run->count; i++) {
-        ASAN_UNPOISON_MEMORY_REGION(run->buffers[i].memory, run->buffers[i].bytes);
-    }
+    op_run_blocks(device, run->test->op, &run->args, blocks, run->count);
 }
 
 void op_prepare(enum op op, const union op_args *args)

@@ -35,7 +35,7 @@ enum op_flag {
     OP_SILU = 1 << 9,
     OP_NO_HIDDEN_GRADIENT = 1 << 10, // linear_cross_entropy with dw but without dh
     OP_NO_WEIGHT_GRADIENT = 1 << 11, // ... with dh but without dw
-    OP_ALL_IGNORED = 1 << 12,
+    OP_NO_TARGETS = 1 << 12,
     OP_LARGE = 1 << 13,       // values far from zero
     OP_HALF_WEIGHT = 1 << 14, // bf16 with activations of f32
     OP_F16_WEIGHT = 1 << 15,  // f16 with activations of f32
@@ -97,11 +97,20 @@ double op_get(const struct loam_tensor *tensor, int64_t index);
 void op_set(const struct loam_tensor *tensor, int64_t index, double value);
 bool op_flagged(const struct op_run *run, unsigned flag);
 
-// Runs an op with exactly the scratch that the device plans for it, the scratch holding NaN before; it must
-// succeed.
-void op_run_on(const struct loam_device *device, enum op op, const union op_args *args);
-// Runs the case, its guards poisoned under AddressSanitizer, so that even a read of them is caught.
+// A block of host memory that tensors of an op's arguments point into.
+struct op_block {
+    char *memory;
+    size_t bytes;
+    size_t guard_before, guard_after; // bytes at its ends that no op may touch
+};
+// Runs an op in memory of the device: uploads the blocks, runs it with exactly the scratch that the device
+// plans for it, which holds NaN before, and downloads the blocks; it must succeed. Where the device's memory
+// is the host's, AddressSanitizer catches even a read of a guard.
+void op_run_blocks(const struct loam_device *device, enum op op, const union op_args *args,
+                   const struct op_block *blocks, size_t count);
 void op_run_case(const struct loam_device *device, struct op_run *run);
+// Runs an op whose arguments are in the device's memory already.
+void op_run_on(const struct loam_device *device, enum op op, const union op_args *args);
 // Runs on the reference device, for what a backward needs from its forward.
 void op_prepare(enum op op, const union op_args *args);
 

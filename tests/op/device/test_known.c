@@ -6,14 +6,15 @@
 
 #include "base/rng.h"
 #include "device/device.h"
+#include "hidden_device.h"
 #include "isa.h"
+#include "op/device/common_op.h"
 #include "op/device/known.h"
 
 enum { ROOM = 4096 }; // bytes of each tensor, more than any here needs
 
 struct bench {
     const struct loam_device *device;
-    struct loam_stream stream;
     double memory[24][ROOM / sizeof(double)];
     size_t used;
 };
@@ -66,17 +67,18 @@ static struct loam_tensor integers(struct bench *bench, const int32_t *values, s
     return tensor;
 }
 
-static void finish(struct bench *bench)
+// Runs an op on the device, whose memory has a copy of the bench's meanwhile.
+static void run(struct bench *bench, enum op op, const union op_args *args)
 {
-    struct loam_error error = {0};
-    assert_ok(loam_stream_finish(&bench->stream, &error));
+    const struct op_block block = {.memory = (char *)bench->memory, .bytes = sizeof bench->memory};
+    op_run_blocks(bench->device, op, args, &block, 1);
 }
+#define RUN(bench, name, ...) run(bench, OP_##name, &(union op_args){.name = *(__VA_ARGS__)})
 
 // A handful of roundings of f32, relative to values of a few units.
 static void check(struct bench *bench, const char *name, const struct loam_tensor *have, const double *want,
                   size_t count)
 {
-    finish(bench);
     assert_int_equal(loam_tensor_count(have), count);
     for (size_t i = 0; i < count; i++) {
         double value =
@@ -95,7 +97,7 @@ static void known_linears(struct bench *bench)
                                               .bias = numbers(bench, 3, 4),
                                               .residual = matrix(bench, 4, 3, 4),
                                               .y = zero_matrix(bench, 3, 4)};
-    loam_linear_forward(&bench->stream, &linear);
+    RUN(bench, linear_forward, &linear);
     CHECK(linear, linear.y);
     struct loam_lora_forward_args lora = {.x = matrix(bench, 1, 3, 5),
                                           .a = matrix(bench, 2, 2, 5),
@@ -103,7 +105,7 @@ static void known_linears(struct bench *bench)
                                           .scale = 0.5f,
                                           .t = zero_matrix(bench, 3, 2),
                                           .y = matrix(bench, 4, 3, 4)};
-    loam_lora_forward(&bench->stream, &lora);
+    RUN(bench, lora_forward, &lora);
     CHECK(lora_t, lora.t);
     CHECK(lora_y, lora.y);
 }
@@ -123,7 +125,7 @@ static void known_dropout(struct bench *bench)
                                           .y = zero_matrix(bench, TOKENS, 2)};
     for (int i = 0; i < SIZE; i++)
         ((float *)lora.a.data)[i * SIZE + i] = 1.0f;
-    loam_lora_forward(&bench->stream, &lora);
+    RUN(bench, lora_forward, &lora);
     double want[TOKENS * SIZE];
     int kept = 0;
     for (int i = 0; i < TOKENS * SIZE; i++) {
@@ -141,8 +143,7 @@ static void known_embedding(struct bench *bench)
     static const int32_t ids[] = {2, 0, 2};
     struct loam_embedding_forward_args embedding = {
         .ids = integers(bench, ids, 3), .table = matrix(bench, 1, 3, 4), .y = zero_matrix(bench, 3, 4)};
-    loam_embedding_forward(&bench->stream, &embedding);
-    finish(bench);
+    RUN(bench, embedding_forward, &embedding);
     const float *table = embedding.table.data, *y = embedding.y.data;
     for (int t = 0; t < 3; t++)
         assert_memory_equal(y + t * 4, table + ids[t] * 4, 4 * sizeof *y);
@@ -156,8 +157,7 @@ static void known_gather_rows(struct bench *bench)
     x.shape[1] = 4;
     struct loam_gather_rows_args gather = {
         .x = x, .rows = integers(bench, rows, 4), .y = zero_matrix(bench, 4, 4)};
-    loam_gather_rows(&bench->stream, &gather);
-    finish(bench);
+    RUN(bench, gather_rows, &gather);
     const float *source = x.data, *y = gather.y.data;
     for (int i = 0; i < 4; i++)
         assert_memory_equal(y + i * 4, source + rows[i] * 5, 4 * sizeof *y);
@@ -172,7 +172,7 @@ static void known_norms(struct bench *bench)
                                                 .y = zero_matrix(bench, 2, 7),
                                                 .mean = zeros(bench, LOAM_F32, 2),
                                                 .rstd = zeros(bench, LOAM_F32, 2)};
-    loam_layernorm_forward(&bench->stream, &layer);
+    RUN(bench, layernorm_forward, &layer);
     CHECK(layernorm, layer.y);
     CHECK(layernorm_mean, layer.mean);
     CHECK(layernorm_rstd, layer.rstd);
@@ -181,7 +181,7 @@ static void known_norms(struct bench *bench)
                                             .eps = 1e-6f,
                                             .y = zero_matrix(bench, 2, 7),
                                             .rstd = zeros(bench, LOAM_F32, 2)};
-    loam_rmsnorm_forward(&bench->stream, &rms);
+    RUN(bench, rmsnorm_forward, &rms);
     CHECK(rmsnorm, rms.y);
     CHECK(rmsnorm_rstd, rms.rstd);
 }
@@ -194,15 +194,14 @@ static void known_rotations(struct bench *bench)
                                          .table = zero_matrix(bench, 3, 6)};
     for (int i = 0; i < 3; i++)
         ((float *)table.frequencies.data)[i] = (float)known_rope_frequencies[i];
-    loam_rope_table(&bench->stream, &table);
+    RUN(bench, rope_table, &table);
     CHECK(rope_table, table.table);
     struct loam_rope_args rope = {.x = heads(bench, 1, 3, 2, 6), .table = table.table};
-    loam_rope(&bench->stream, &rope);
+    RUN(bench, rope, &rope);
     CHECK(rope, rope.x);
     // The inverse undoes it.
     rope.inverse = true;
-    loam_rope(&bench->stream, &rope);
-    finish(bench);
+    RUN(bench, rope, &rope);
     struct loam_tensor before = heads(bench, 1, 3, 2, 6);
     for (int i = 0; i < 36; i++) {
         assert_true(fabsf(((float *)rope.x.data)[i] - ((float *)before.data)[i]) <= 1e-6f);
@@ -223,7 +222,7 @@ static void known_grouped_attention(struct bench *bench)
                                                     .shape = shape,
                                                     .out = shaped(zeros(bench, LOAM_F32, 60), 5, 6, 2),
                                                     .lse = zero_matrix(bench, 6, 5)};
-    loam_attention_forward(&bench->stream, &attention);
+    RUN(bench, attention_forward, &attention);
     CHECK(attention_grouped, attention.out);
     CHECK(attention_grouped_lse, attention.lse);
 }
@@ -235,8 +234,8 @@ static void known_cached_attention(struct bench *bench)
     struct loam_tensor k = heads(bench, 5, 8, 3, 2), cache = shaped(zeros(bench, LOAM_F32, 48), 8, 3, 2);
     struct loam_kv_append_args first = {.x = loam_tensor_rows(&k, 0, 3), .cache = cache, .first = 0};
     struct loam_kv_append_args rest = {.x = loam_tensor_rows(&k, 3, 5), .cache = cache, .first = 3};
-    loam_kv_append(&bench->stream, &first);
-    loam_kv_append(&bench->stream, &rest);
+    RUN(bench, kv_append, &first);
+    RUN(bench, kv_append, &rest);
     struct loam_attention_shape shape = {.q_offsets = integers(bench, q_offsets, 3),
                                          .kv_offsets = integers(bench, kv_offsets, 3),
                                          .slopes = zeros(bench, LOAM_F32, 3),
@@ -251,7 +250,7 @@ static void known_cached_attention(struct bench *bench)
                                                     .shape = shape,
                                                     .out = shaped(zeros(bench, LOAM_F32, 18), 3, 3, 2),
                                                     .lse = zero_matrix(bench, 3, 3)};
-    loam_attention_forward(&bench->stream, &attention);
+    RUN(bench, attention_forward, &attention);
     CHECK(attention_cached, attention.out);
     CHECK(attention_cached_lse, attention.lse);
 }
@@ -262,28 +261,33 @@ static void known_activations(struct bench *bench)
     for (int i = 0; i < 11; i++)
         ((float *)x.data)[i] *= 3.0f;
     struct loam_activation_forward_args activation = {.kind = LOAM_GELU_TANH, .x = x, .y = y};
-    loam_activation_forward(&bench->stream, &activation);
+    RUN(bench, activation_forward, &activation);
     CHECK(gelu, y);
     activation.kind = LOAM_SILU;
-    loam_activation_forward(&bench->stream, &activation);
+    RUN(bench, activation_forward, &activation);
     CHECK(silu, y);
     struct loam_gated_activation_forward_args gated = {.kind = LOAM_SILU, .gate = x, .up = up, .y = y};
-    loam_gated_activation_forward(&bench->stream, &gated);
+    RUN(bench, gated_activation_forward, &gated);
     CHECK(gated_silu, y);
 }
 
 static void known_loss_and_gradients(struct bench *bench)
 {
-    static const int32_t labels[] = {5, -100, 0, 2};
+    static const int32_t targets[] = {5, LOAM_NO_TARGET, 0, 2};
     struct loam_linear_cross_entropy_args loss = {.h = matrix(bench, 1, 4, 3),
                                                   .w.tensor = matrix(bench, 2, 6, 3),
-                                                  .labels = integers(bench, labels, 4),
-                                                  .grad_scale = 0.25f,
-                                                  .loss_sum = zeros(bench, LOAM_F64, 1),
+                                                  .targets = integers(bench, targets, 4),
+                                                  .factors = zeros(bench, LOAM_F32, 4),
+                                                  .losses = zeros(bench, LOAM_F32, 4),
                                                   .dh = zero_matrix(bench, 4, 3),
                                                   .dw = zero_matrix(bench, 6, 3)};
-    loam_linear_cross_entropy(&bench->stream, &loss);
-    CHECK(loss, loss.loss_sum);
+    struct loam_tensor sum = zeros(bench, LOAM_F64, 1);
+    for (int t = 0; t < 4; t++)
+        ((float *)loss.factors.data)[t] = 0.25f;
+    RUN(bench, linear_cross_entropy, &loss);
+    for (int t = 0; t < 4; t++)
+        *(double *)sum.data += (double)((const float *)loss.losses.data)[t];
+    CHECK(loss, sum);
     CHECK(loss_dh, loss.dh);
     CHECK(loss_dw, loss.dw);
 }
@@ -306,10 +310,9 @@ static void known_optimiser(struct bench *bench)
             ((float *)adamw.grad.data)[i] *= (float)pow(10.0, -step);
         adamw.squared_norm = zeros(bench, LOAM_F64, 1);
         adamw.step = step + 1;
-        loam_squared_norm(&bench->stream,
-                          &(struct loam_squared_norm_args){.x = adamw.grad, .result = adamw.squared_norm});
-        loam_adamw(&bench->stream, &adamw);
-        finish(bench);
+        RUN(bench, squared_norm,
+            &(struct loam_squared_norm_args){.x = adamw.grad, .result = adamw.squared_norm});
+        RUN(bench, adamw, &adamw);
         norms[step] = *(const double *)adamw.squared_norm.data;
     }
     struct loam_tensor all = loam_tensor_1d(norms, LOAM_F64, 3);
@@ -329,8 +332,7 @@ static void known_not_finite(struct bench *bench)
                                               .result = zeros(bench, LOAM_F64, 1)};
         ((float *)norm.x.data)[i] = bad[i % 3];
         *(double *)norm.result.data = 0.0;
-        loam_squared_norm(&bench->stream, &norm);
-        finish(bench);
+        RUN(bench, squared_norm, &norm);
         double result = *(const double *)norm.result.data;
         if (isfinite(result))
             fail_msg("element %d is %g, the squared norm %g", (int)i, (double)bad[i % 3], result);
@@ -352,6 +354,17 @@ static void (*const groups[])(struct bench *bench) = {
     known_not_finite,
 };
 
+static void check_device(const struct loam_device *device)
+{
+    for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
+        struct bench *bench = calloc(1, sizeof *bench);
+        assert_non_null(bench);
+        bench->device = device;
+        groups[g](bench);
+        free(bench);
+    }
+}
+
 static void test_known_values(void **state)
 {
     (void)state;
@@ -359,18 +372,12 @@ static void test_known_values(void **state)
     for (size_t i = 0; loam_device_name(i) != NULL; i++) {
         struct loam_device *device = NULL;
         assert_ok(loam_device_create(&device, loam_device_name(i), 2, &error));
-        assert_true(device->host_memory); // a device with memory of its own needs an upload here
-        for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
-            struct bench *bench = calloc(1, sizeof *bench);
-            assert_non_null(bench);
-            bench->device = device;
-            assert_ok(loam_stream_init(&bench->stream, device, 1 << 20, &error));
-            groups[g](bench);
-            loam_stream_deinit(&bench->stream);
-            free(bench);
-        }
+        check_device(device);
         loam_device_destroy(device);
     }
+    struct loam_device *hidden = hidden_device_create();
+    check_device(hidden);
+    loam_device_destroy(hidden);
 }
 
 int main(void)

@@ -3,27 +3,12 @@
 // a crash.
 #include "op/device/common_op.h"
 
+#include "device/contract.h"
 #include "isa.h"
 
-// The place of every tensor in the arguments, found by the addresses of the case's buffers.
-enum { MAX_TENSORS = 24 };
-
-static size_t find_tensors(struct op_run *run, struct loam_tensor *found[MAX_TENSORS])
+static struct loam_tensor *tensor_of(struct op_run *run, const struct loam_op_tensor *tensor)
 {
-    size_t count = 0;
-    char *args = (char *)&run->args;
-    for (size_t at = 0; at + sizeof(struct loam_tensor) <= sizeof run->args; at += sizeof(void *)) {
-        void *word;
-        memcpy(&word, args + at, sizeof word);
-        for (size_t b = 0; b < run->count; b++) {
-            const struct op_buffer *buffer = &run->buffers[b];
-            bool inside = (char *)word >= buffer->memory && (char *)word < buffer->memory + buffer->bytes;
-            if (word == NULL || !inside) continue;
-            assert_true(count < MAX_TENSORS);
-            found[count++] = (struct loam_tensor *)(void *)(args + at);
-        }
-    }
-    return count;
+    return (struct loam_tensor *)(void *)((char *)&run->args + tensor->offset);
 }
 
 static void check_refused(const struct loam_device *device, const struct op_run *run, const char *what)
@@ -68,20 +53,22 @@ static enum loam_dtype wrong_dtype(enum op op, enum loam_dtype right)
 
 static void check_case(const struct loam_device *device, const struct op_case *test)
 {
-    struct loam_tensor *tensors[MAX_TENSORS];
+    struct loam_op_tensor tensors[LOAM_MAX_OP_TENSORS];
     struct op_run run;
     op_build(&run, test, LOAM_F32);
-    size_t count = find_tensors(&run, tensors);
+    const size_t count = loam_op_tensors((enum loam_op_id)test->op, tensors);
     assert_true(count >= 2);
     for (size_t i = 0; i < count; i++) {
-        struct loam_tensor tensor = *tensors[i];
-        tensors[i]->dtype = wrong_dtype(test->op, tensor.dtype);
+        struct loam_tensor *tensor = tensor_of(&run, &tensors[i]);
+        const struct loam_tensor right = *tensor;
+        if (right.data == NULL) continue; // optional, and absent
+        tensor->dtype = wrong_dtype(test->op, right.dtype);
         check_refused(device, &run, "a tensor in a wrong dtype");
-        *tensors[i] = one_longer(&tensor);
-        // The one tensor whose size is its own affair.
-        bool free_size = test->op == OP_squared_norm && tensor.dtype == LOAM_F32;
+        *tensor = one_longer(&right);
+        // The one tensor of any size.
+        bool free_size = test->op == OP_squared_norm && right.dtype == LOAM_F32;
         if (!free_size) check_refused(device, &run, "a tensor with another shape");
-        *tensors[i] = tensor;
+        *tensor = right;
     }
     op_run_free(&run);
 }
@@ -153,6 +140,11 @@ static void fewer_keys_than_queries(union op_args *args)
 {
     args->attention_forward.shape.max_kv = args->attention_forward.shape.max_q - 1;
 }
+static void added_in_place(union op_args *args)
+{
+    args->rmsnorm_backward.dx = args->rmsnorm_backward.dy;
+    args->rmsnorm_backward.accumulate = true;
+}
 static void gapped_output(union op_args *args)
 {
     // A single row is contiguous whatever its stride.
@@ -177,6 +169,7 @@ static const struct {
     {OP_attention_forward, "strided head elements", head_columns_apart},
     {OP_attention_forward, "fewer keys than queries", fewer_keys_than_queries},
     {OP_linear_backward_input, "a strided dx", gapped_output},
+    {OP_rmsnorm_backward, "dx that is dy and is added to", added_in_place},
 };
 
 static void check_settings(const struct loam_device *device)
@@ -203,6 +196,42 @@ static void test_refusals(void **state)
         check_settings(device);
         loam_device_destroy(device);
     }
+}
+
+// Every tensor of a case, once in the place of each output: refused unless the op reads it in place, or the
+// two are views of one fused matrix.
+static void check_memory(const struct op_case *test)
+{
+    struct loam_op_tensor tensors[LOAM_MAX_OP_TENSORS];
+    struct op_run run;
+    op_build(&run, test, LOAM_F32);
+    const enum loam_op_id op = (enum loam_op_id)test->op;
+    const size_t count = loam_op_tensors(op, tensors);
+    assert_null(loam_check_memory(op, &run.args));
+    for (size_t i = 0; i < count; i++) {
+        struct loam_tensor *output = tensor_of(&run, &tensors[i]);
+        if (tensors[i].access < LOAM_WRITES || output->data == NULL) continue;
+        for (size_t j = 0; j < count; j++) {
+            void *const before = output->data;
+            const struct loam_tensor *other = tensor_of(&run, &tensors[j]);
+            if (i == j || other->data == NULL) continue;
+            const bool may = tensors[j].access == LOAM_READS_IN_PLACE;
+            output->data = other->data;
+            if ((loam_check_memory(op, &run.args) == NULL) != may)
+                fail_msg("%s: %s in the memory of %s is %s", op_name(test->op), tensors[i].name,
+                         tensors[j].name, may ? "refused" : "accepted");
+            output->data = before;
+        }
+    }
+    op_run_free(&run);
+}
+
+static void test_outputs_in_the_memory_of_others(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < op_case_count; i++)
+        // Where one tensor is in place already, it would be compared with itself.
+        if ((op_cases[i].flags & OP_IN_PLACE) == 0) check_memory(&op_cases[i]);
 }
 
 // Heads that do not divide, and a head of odd size: shapes that agree with each other and still cannot be
@@ -286,6 +315,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_outputs_in_the_memory_of_others),
         cmocka_unit_test(test_impossible_heads),
         cmocka_unit_test(test_scratch_that_was_not_planned),
         cmocka_unit_test(test_longer_sequence_than_planned),

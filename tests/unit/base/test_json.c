@@ -49,6 +49,9 @@ static void documents_that_are_refused(void **state)
         {"{\"a\": \"\xed\xa0\x80\"}", "not UTF-8"},
         {"{\"a\": \"\xf4\x90\x80\x80\"}", "not UTF-8"},
         {"{\"a\": \"\xc3", "not UTF-8"},
+        {"{\"a\": \"\xc3(\"}", "not UTF-8"}, // a letter where a continuation byte belongs
+        {"{\"a\": \"\xe2\x82(\"}", "not UTF-8"},
+        {"{\"a\": \"\xf0\x9f\x98\xc0\"}", "not UTF-8"},
         {"{\"\xc3\xa9\": \"\xff\"}", "column 8: bytes"}, // a character is one column
         {"[1]", "doc.json must be a JSON object, it is an array"},
         {"3", "must be a JSON object, it is an integer"},

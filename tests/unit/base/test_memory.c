@@ -153,7 +153,7 @@ static void counting_arena_sizes_a_real_one(void **state)
     (void)state;
     struct loam_error error = {0};
     struct loam_arena counting, arena;
-    loam_arena_init_counting(&counting);
+    loam_arena_init_counting(&counting, LOAM_ARENA_ALIGN);
     assert_non_null(use(&counting));
     assert_int_equal(counting.peak, 1024 + 5056);
     assert_ok(loam_arena_init(&arena, counting.peak, true, &error));

@@ -100,6 +100,20 @@ static void test_token(void **state)
     assert_ok(LOAD("HF_HOME", (char *)*state, "HF_HUB_DISABLE_IMPLICIT_TOKEN", "1"));
     assert_null(settings.token);
     loam_hub_settings_deinit(&settings);
+    // The first and the last character that a token may have, and those beside them.
+    assert_ok(LOAD("HF_HOME", "/none", "HF_TOKEN", "!hf~"));
+    assert_string_equal(settings.token, "!hf~");
+    loam_hub_settings_deinit(&settings);
+    static const char *const unprintable[] = {"hf a",
+                                              "hf\x1f"
+                                              "a",
+                                              "hf\x7f"
+                                              "a",
+                                              "hf\x80"
+                                              "a"};
+    for (size_t i = 0; i < sizeof unprintable / sizeof *unprintable; i++)
+        assert_fails(LOAD("HF_HOME", "/none", "HF_TOKEN", unprintable[i]), LOAM_ERROR_ARGUMENT,
+                     "HF_TOKEN holds no token: expected one word of printable characters");
     test_write_file(path, "\n", 1);
     assert_ok(LOAD("HF_HOME", (char *)*state));
     assert_null(settings.token);

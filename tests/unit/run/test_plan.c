@@ -143,10 +143,13 @@ static void test_check(void **state)
     assert_non_null(strstr(fixture.log, "memory: "));
     assert_false(fixture_has(fixture.out, ""));
     settings.memory_limit = INT64_MAX;
-    assert_int_equal(loam_plan_limit(&settings).bytes, SIZE_MAX);
+    const struct loam_plan plan = {.free = {1 << 30, "a device"}};
+    assert_int_equal(loam_plan_limit(&settings, &plan).bytes, SIZE_MAX);
     assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
     settings.memory_limit = 0;
-    assert_true(loam_plan_limit(&settings).bytes > loam_plan_limit(&settings).resident);
+    const struct loam_plan_limit limit = loam_plan_limit(&settings, &plan);
+    assert_int_equal(limit.bytes, ((size_t)1 << 30) + limit.resident);
+    assert_string_equal(limit.by, "a device");
     fixture_remove(&fixture);
 }
 

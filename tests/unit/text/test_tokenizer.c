@@ -133,6 +133,8 @@ static const struct {
      "decoder \"WordPiece\""},
     {FILE_OF(MODEL, ", \"decoder\": {\"type\": \"Strip\", \"content\": \" \", \"start\": -1, \"stop\": 0}"),
      LOAM_ERROR_FORMAT, "\"start\" must be a count"},
+    {FILE_OF(MODEL, ", \"decoder\": {\"type\": \"Strip\", \"content\": \" \", \"start\": 0}"),
+     LOAM_ERROR_FORMAT, "\"stop\" must be a count"},
     {FILE_OF(MODEL, ", \"added_tokens\": {}"), LOAM_ERROR_FORMAT, "\"added_tokens\" must be an array"},
     {FILE_OF(MODEL, ", \"added_tokens\": [{\"content\": \"x\"}]"), LOAM_ERROR_FORMAT,
      "added_tokens[0]: \"single_word\" must be true or false"},

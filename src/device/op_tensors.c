@@ -1,0 +1,69 @@
+// The memory of each op: which tensors it reads and writes, and whether they overlap.
+#include <stddef.h>
+
+#include "device/contract.h"
+
+static const struct {
+    enum loam_op_id op;
+    struct loam_op_tensor tensor;
+} rows[] = {
+#define LOAM_OP_TENSOR(op, member, access)                                                                   \
+    {LOAM_OP_ID_##op, {#member, access, offsetof(struct loam_##op##_args, member)}},
+#include "device/op_tensors.def"
+#undef LOAM_OP_TENSOR
+};
+enum { ROWS = sizeof rows / sizeof rows[0] };
+
+size_t loam_op_tensors(enum loam_op_id op, struct loam_op_tensor tensors[LOAM_MAX_OP_TENSORS])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < ROWS && count < LOAM_MAX_OP_TENSORS; i++)
+        if (rows[i].op == op) tensors[count++] = rows[i].tensor;
+    return count;
+}
+
+static const struct loam_tensor *tensor_at(const void *args, const struct loam_op_tensor *tensor)
+{
+    return (const struct loam_tensor *)(const void *)((const char *)args + tensor->offset);
+}
+
+// Bytes from the first element to the end of the last one.
+static uintptr_t extent(const struct loam_tensor *tensor)
+{
+    int64_t last = 0;
+    for (int i = 0; i < tensor->rank; i++) {
+        if (tensor->shape[i] == 0) return 0;
+        last += (tensor->shape[i] - 1) * tensor->stride[i];
+    }
+    return (uintptr_t)(last + 1) * loam_dtype_size(tensor->dtype);
+}
+
+// Views of one fused matrix lie between each other: [T, heads, D] with the same distance from row to row.
+static bool interleaved(const struct loam_tensor *a, const struct loam_tensor *b)
+{
+    return a->rank == 3 && b->rank == 3 && a->data != b->data && a->stride[0] == b->stride[0] &&
+           !loam_tensor_contiguous(a) && !loam_tensor_contiguous(b);
+}
+
+static bool overlap(const struct loam_tensor *a, const struct loam_tensor *b)
+{
+    const uintptr_t first = (uintptr_t)a->data, second = (uintptr_t)b->data;
+    if (a->data == NULL || b->data == NULL || interleaved(a, b)) return false;
+    return first < second + extent(b) && second < first + extent(a);
+}
+
+const char *loam_check_memory(enum loam_op_id op, const void *args)
+{
+    struct loam_op_tensor tensors[LOAM_MAX_OP_TENSORS];
+    const size_t count = loam_op_tensors(op, tensors);
+    for (size_t i = 0; i < count; i++) {
+        const struct loam_tensor *output = tensor_at(args, &tensors[i]);
+        if (tensors[i].access == LOAM_READS || tensors[i].access == LOAM_READS_IN_PLACE) continue;
+        for (size_t j = 0; j < count; j++) {
+            const struct loam_tensor *other = tensor_at(args, &tensors[j]);
+            const bool same = tensors[j].access == LOAM_READS_IN_PLACE && other->data == output->data;
+            if (i != j && !same && overlap(output, other)) return "an output overlaps another tensor";
+        }
+    }
+    return NULL;
+}
