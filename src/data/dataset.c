@@ -142,10 +142,11 @@ static enum loam_status read_records(struct loam_dataset *dataset, const struct 
         LOAM_TRY(loam_lines_open(&dataset->lines, &options, map, bad, error));
         dataset->counts.records = loam_lines_count(dataset->lines);
     }
+    bool has_lines = dataset->format == LOAM_DATA_TEXT || dataset->format == LOAM_DATA_JSONL;
     if (dataset->counts.records == 0)
-        return loam_fail(
-            error, LOAM_ERROR_FORMAT, "%s holds no records (%zu broken ones were skipped)%s", dataset->path,
-            *bad, dataset->lines != NULL && *bad == 0 ? ": there is nothing but blank space in it" : "");
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s holds no records (%zu broken ones were skipped)%s",
+                         dataset->path, *bad,
+                         has_lines && *bad == 0 ? ": there is nothing but blank space in it" : "");
     dataset->met = loam_calloc(dataset->counts.records, 1, error);
     return dataset->met != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }

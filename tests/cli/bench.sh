@@ -29,6 +29,9 @@ output_has '"ceiling_weights": "model"'
 ok 'lines for a person' bench step --model "$tmp/bare" --lengths 18,24 "${few[@]}" "${one_thread[@]}"
 output_has 'of ceiling'
 output_has 'linear_forward'
+weights=$(sed -n 's/.* \([0-9]*\) MiB of it weights$/\1/p' "$tmp/stdout")
+multiplied=$(sed -n 's/^ceiling .* over \([0-9]*\) MiB of .*/\1/p' "$tmp/stdout")
+[ "$multiplied" -le "$weights" ] || fail "$multiplied of $weights MiB: $(cat "$tmp/stdout")"
 
 printf '18\n24 20:5\n,12\n' >"$tmp/lengths"
 ok 'lengths of a file, two at a time' bench step --model "$tmp/bare" --lengths "$tmp/lengths" --batch-size 2 --json \

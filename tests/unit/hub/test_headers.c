@@ -114,6 +114,25 @@ static void test_waits(void **state)
     assert_int_equal(TAKE("RateLimit: ;;;r=;t=").retry_after, -1);
 }
 
+// The longest values that fit, and those a byte longer.
+static void test_capacities(void **state)
+{
+    (void)state;
+    for (size_t more = 0; more < 2; more++) {
+        char etag[200] = "ETag: ", code[100] = "X-Error-Code: ", message[300] = "X-Error-Message: ";
+        memset(etag + 6, 'a', LOAM_ETAG_SIZE - 1 + more);
+        memset(code + 14, 'b', sizeof(struct loam_http_headers){0}.error_code - 1 + more);
+        memset(message + 17, 'c', sizeof(struct loam_http_headers){0}.error_message - 1 + more);
+        struct loam_http_headers headers = TAKE(etag, code, message);
+        assert_int_equal(strlen(headers.etag), more == 0 ? LOAM_ETAG_SIZE - 1 : 0);
+        assert_int_equal(strlen(headers.part_etag), more == 0 ? LOAM_ETAG_SIZE - 1 : 0);
+        assert_int_equal(strlen(headers.error_code), more == 0 ? sizeof headers.error_code - 1 : 0);
+        assert_int_equal(strlen(headers.error_message), sizeof headers.error_message - 1); // cut
+        assert_int_equal(strspn(headers.error_message, "c"), sizeof headers.error_message - 1);
+        assert_int_equal(headers.linked_size, -1); // what comes after the texts is untouched
+    }
+}
+
 static void test_nonsense(void **state)
 {
     (void)state;
@@ -137,8 +156,9 @@ static void test_nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_file), cmocka_unit_test(test_a_page), cmocka_unit_test(test_a_new_answer),
-        cmocka_unit_test(test_ranges), cmocka_unit_test(test_waits),  cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_a_file),     cmocka_unit_test(test_a_page), cmocka_unit_test(test_a_new_answer),
+        cmocka_unit_test(test_ranges),     cmocka_unit_test(test_waits),  cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_capacities),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
