@@ -200,7 +200,7 @@ refuses_train 'data.jsonl:1' 'invalid UTF-8'
 printf 'one\ntwo \303(\n' >"$tmp/data.txt"
 file=$tmp/data.txt refuses_train 'data.txt:2: invalid UTF-8' 'plain text that is no UTF-8'
 printf '\n \r\n' >"$tmp/data.txt"
-file=$tmp/data.txt refuses_train 'nothing but blank space' 'nothing but blank lines'
+file=$tmp/data.txt refuses_train 'the file is blank' 'nothing but blank lines'
 printf 'one\ntw\0o\n' >"$tmp/data.txt"
 file=$tmp/data.txt refuses_train 'data.txt:2: a NUL byte at byte 3' 'a NUL byte'
 file=$tmp refuses_train 'a directory: name a file in it' 'a directory'
