@@ -3,11 +3,9 @@
 // tokenised.
 //
 // SQuAD v1/v2 JSON   an object with a "data" array; keys in any order, unknown keys ignored. Fields: id,
-// title,
-//                    context, question, and answer: the first answer's text, else LOAM_NO_ANSWER.
+//                    title, context, question, and answer: the first answer, else LOAM_NO_ANSWER.
 // JSONL              one object per line (named .jsonl, or recognised by content). Fields that the template
-// names must
-//                    be strings or numbers; other fields may be anything. Blank lines are ignored.
+//                    names must be strings or numbers; others may be anything. Blank lines are ignored.
 // JSON array         an array of such objects, also as "data" of an object.
 // plain text         named .txt: one example per line, field "text". Blank lines are ignored.
 //

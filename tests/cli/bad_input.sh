@@ -64,7 +64,7 @@ for path in "$tmp" "$tmp/pipe" /dev/zero /dev/null; do
 done
 file=$tmp/loop refuses_train "$tmp/loop: Too many levels" 'data that is a loop of links'
 model=$tmp/loop refuses_train "$tmp/loop" 'a model that is a loop of links'
-model=$tmp/model/config.json refuses_train "is a file: the directory is expected" 'a model that is a file'
+model=$tmp/model/config.json refuses_train "is a file: expected the directory" 'a model that is a file'
 refuses_train "pass it as --model $tmp/model" 'an adapter that is a model' --adapter "$tmp/model"
 for name in $'new\nline' 'two words'; do
     model=$tmp/$name refuses_train "${name//$'\n'/?}" 'a name of several lines or words'
