@@ -13,9 +13,8 @@
 #include "hub/pull.h"
 #include "lora/adapter_config.h"
 
-enum {
-    ASK_BYTES = 1000 * 1000 * 1000
-}; // a larger model that only the adapter names is downloaded after a question
+// A larger model that only the adapter names is not downloaded without asking.
+enum { ASK_BYTES = 1000 * 1000 * 1000 };
 
 struct locate_job {
     struct loam_located *located;
@@ -38,14 +37,14 @@ static enum loam_status allow_download(void *user, int64_t bytes, struct loam_er
     char amount[LOAM_AMOUNT_SIZE];
     if (job->base_name == NULL || bytes <= ASK_BYTES || job->located->settings.hub.yes) return LOAM_OK;
     char *question = loam_format(error, "The adapter needs the model %s: download %s?", job->base_name,
-                                 loam_amount(bytes, amount));
+                                 loam_amount_format(bytes, amount));
     if (question == NULL) return LOAM_ERROR_MEMORY;
     bool yes = callbacks->confirm != NULL && callbacks->confirm(callbacks->user, question);
     free(question);
     if (yes) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_STOPPED,
                      "the adapter needs the model %s, %s to download: pass --yes to allow it, or --model",
-                     job->base_name, loam_amount(bytes, amount));
+                     job->base_name, loam_amount_format(bytes, amount));
 }
 
 static enum loam_status pull_repository(struct locate_job *job, const struct loam_repo *repo,

@@ -144,10 +144,10 @@ static enum loam_status read_records(struct loam_dataset *dataset, const struct 
         LOAM_TRY(loam_lines_open(&dataset->lines, &options, map, bad, error));
         dataset->counts.records = loam_lines_count(dataset->lines);
     }
+    bool has_lines = dataset->format == LOAM_DATA_TEXT || dataset->format == LOAM_DATA_JSONL;
     if (dataset->counts.records == 0)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s has no records (%zu broken ones were skipped)%s",
-                         dataset->path, *bad,
-                         dataset->lines != NULL && *bad == 0 ? ": the file is blank" : "");
+                         dataset->path, *bad, has_lines && *bad == 0 ? ": the file is blank" : "");
     dataset->is_counted = loam_calloc(dataset->counts.records, 1, error);
     return dataset->is_counted != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
@@ -323,7 +323,7 @@ enum loam_status loam_dataset_try(struct loam_dataset *dataset, bool *lacks_stop
     if (!squad) bytes += loam_lines_reading_bytes(dataset->lines);
     // The counted bytes are an upper bound. Memory that the process has released since its peak is another
     // one.
-    struct loam_machine_memory memory = loam_machine_memory("");
+    struct loam_machine_memory memory = loam_machine_measure_memory("");
     size_t released = memory.peak > memory.resident ? memory.peak - memory.resident : 0;
     dataset->reading_bytes = memory.peak > 0 && bytes > released ? released : bytes;
     return LOAM_OK;
