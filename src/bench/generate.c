@@ -51,13 +51,12 @@ static void close_bench(struct generate_bench *bench)
 static enum loam_status open_decoder(struct generate_bench *bench, struct loam_error *error)
 {
     const struct loam_bench_settings *settings = bench->settings;
-    const struct loam_config *config = &bench->session.model->config;
     const int64_t context = (int64_t)settings->prompt_tokens + settings->new_tokens;
-    if (context > INT32_MAX || (config->family->position != LOAM_ALIBI && config->max_positions > 0 &&
-                                context > config->max_positions))
+    const int64_t limit = loam_config_position_limit(&bench->session.model->config);
+    if (context > limit)
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "%d tokens after a prompt of %d: the model was made for %lld positions",
-                         settings->new_tokens, settings->prompt_tokens, (long long)config->max_positions);
+                         settings->new_tokens, settings->prompt_tokens, (long long)limit);
     const struct loam_decoder_limits limits = {
         .tokens = settings->prompt_tokens < LOAM_PROMPT_CHUNK ? settings->prompt_tokens : LOAM_PROMPT_CHUNK,
         .sequences = 1,

@@ -48,8 +48,8 @@ static enum loam_status check_text(const char *source, const char *name, const c
 
 static bool has_field(const struct loam_settings *settings, const char *name)
 {
-    for (size_t i = 0; i < settings->field_count; i++)
-        if (strcmp(settings->fields[i].name, name) == 0) return true;
+    for (size_t i = 0; i < settings->fields.count; i++)
+        if (strcmp(settings->fields.items[i].name, name) == 0) return true;
     return false;
 }
 
@@ -71,8 +71,8 @@ static enum loam_status check_fields(const struct generate_job *job, struct loam
             return loam_fail(error, LOAM_ERROR_ARGUMENT, "--template %s asks for --field %s=VALUE",
                              settings->train.prompt_template, name);
     }
-    for (size_t i = 0; i < settings->field_count; i++) {
-        const struct loam_field *field = &settings->fields[i];
+    for (size_t i = 0; i < settings->fields.count; i++) {
+        const struct loam_field *field = &settings->fields.items[i];
         LOAM_TRY(check_text("--field ", field->name, field->value, field->size, error));
         if (!asks_for(prompt_template, field->name))
             loam_log_write(&job->callbacks->log, LOAM_LOG_WARNING,
@@ -108,27 +108,21 @@ static enum loam_status render_prompt(struct generate_job *job, struct loam_erro
     }
     if (generate->prompt_file != NULL) return read_prompt_file(generate->prompt_file, text, error);
     LOAM_TRY(check_fields(job, error));
-    return loam_template_render(job->session.prompt_template, job->settings->fields,
-                                job->settings->field_count, &job->session.special, true, &job->rendered,
+    return loam_template_render(job->session.prompt_template, job->settings->fields.items,
+                                job->settings->fields.count, &job->session.special, true, &job->rendered,
                                 error);
-}
-
-// Positions that the model can tell apart. ALiBi has no table of them to run out of.
-static int64_t most_positions(const struct loam_config *config)
-{
-    bool endless = config->family->position == LOAM_ALIBI || config->max_positions <= 0;
-    return endless ? INT32_MAX : config->max_positions;
 }
 
 static enum loam_status check_prompt(const struct generate_job *job, struct loam_error *error)
 {
     const struct loam_config *config = &job->session.model->config;
+    int64_t limit = loam_config_position_limit(config);
     if (job->prompt.count == 0)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "the prompt is empty: no token to begin with");
-    if (job->prompt.count >= most_positions(config))
+    if (job->prompt.count >= limit)
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "the prompt has %d tokens; the model was made for fewer than %lld",
-                         job->prompt.count, (long long)most_positions(config));
+                         job->prompt.count, (long long)limit);
     for (int32_t i = 0; i < job->prompt.count; i++)
         if (job->prompt.ids[i] >= config->vocabulary)
             return loam_fail(error, LOAM_ERROR_FORMAT,
@@ -214,7 +208,8 @@ static enum loam_status prepare(struct generate_job *job, struct loam_error *err
 {
     const struct loam_model *model = job->session.model;
     int64_t context = (int64_t)job->prompt.count + job->settings->generate.max_new_tokens;
-    if (context > most_positions(&model->config)) context = most_positions(&model->config);
+    int64_t limit = loam_config_position_limit(&model->config);
+    if (context > limit) context = limit;
     struct loam_decoder_limits limits = {.tokens = job->prompt.count < LOAM_PROMPT_CHUNK ? job->prompt.count
                                                                                          : LOAM_PROMPT_CHUNK,
                                          .sequences = 1,
@@ -237,7 +232,7 @@ static void report_full_context(const struct generate_job *job)
         "the context is full after %d of the %d tokens of --max-new-tokens: the model was made for "
         "%lld positions, of which the prompt takes %d",
         job->output_count, job->settings->generate.max_new_tokens,
-        (long long)most_positions(&job->session.model->config), job->prompt.count);
+        (long long)loam_config_position_limit(&job->session.model->config), job->prompt.count);
 }
 
 static enum loam_status report_json(const struct generate_job *job, struct loam_error *error)

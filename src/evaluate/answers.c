@@ -21,11 +21,9 @@ static int32_t tokens_of(int64_t max_new_tokens)
 // Rows of the KV cache: a prompt of the session's longest, and the answer, as far as the model has positions.
 static int32_t context_rows(const struct loam_session *session, int32_t max_new_tokens)
 {
-    const struct loam_config *config = &session->model->config;
     int64_t rows = (int64_t)session->max_length + max_new_tokens;
-    if (config->family->position != LOAM_ALIBI && config->max_positions > 0 && rows > config->max_positions)
-        rows = config->max_positions;
-    return rows < INT32_MAX ? (int32_t)rows : INT32_MAX;
+    int64_t limit = loam_config_position_limit(&session->model->config);
+    return (int32_t)(rows < limit ? rows : limit);
 }
 
 enum loam_status loam_answers_check(const struct loam_session *session, const struct loam_dataset *dataset,

@@ -345,6 +345,12 @@ enum loam_status loam_config_load(struct loam_config *config, const char *direct
 
 // ---- what follows from the numbers ----
 
+int64_t loam_config_position_limit(const struct loam_config *config)
+{
+    bool has_limit = config->family->position != LOAM_ALIBI && config->max_positions > 0;
+    return has_limit ? config->max_positions : INT32_MAX;
+}
+
 bool loam_config_has_row(const struct loam_config *config, const struct loam_weight_row *row)
 {
     if (row->role == LOAM_ROLE_IGNORED) return false;

@@ -20,11 +20,10 @@ static enum loam_status choose_max_length(struct loam_session *session, int64_t 
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "--max-length %lld: expected 2 to %d tokens",
                          (long long)wanted, MOST_TOKENS);
     }
-    // ALiBi has no table of positions to run out of.
-    if (wanted > most && config->family->position != LOAM_ALIBI) {
+    if (wanted > loam_config_position_limit(config)) {
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "--max-length %lld: the model was made for %lld positions", (long long)wanted,
-                         (long long)most);
+                         (long long)config->max_positions);
     }
     session->max_length = (int32_t)wanted;
     return LOAM_OK;

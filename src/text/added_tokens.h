@@ -3,8 +3,8 @@
 #ifndef LOAM_TEXT_ADDED_TOKENS_H
 #define LOAM_TEXT_ADDED_TOKENS_H
 
+#include "text/encoding.h"
 #include "text/steps.h"
-#include "text/tokenizer.h"
 #include "text/vocab.h"
 
 struct loam_added_token {

@@ -4,7 +4,7 @@
 #define LOAM_TEXT_POSTPROCESSOR_H
 
 #include "base/json.h"
-#include "text/tokenizer.h"
+#include "text/encoding.h"
 
 enum { LOAM_POST_TEXT = -1 }; // in a template: the tokens of the text
 
@@ -32,11 +32,5 @@ void loam_postprocessor_trim(const struct loam_postprocessor *processor, const c
 // placed.
 enum loam_status loam_postprocessor_run(const struct loam_postprocessor *processor, bool add_special_tokens,
                                         struct loam_encoding *encoding, struct loam_error *error);
-
-// Appends tokens to an encoding: one, or those of a text that begins at byte `offset`.
-enum loam_status loam_encoding_add(struct loam_encoding *encoding, int32_t id, uint32_t start, uint32_t end,
-                                   struct loam_error *error);
-enum loam_status loam_encoding_append(struct loam_encoding *encoding, const struct loam_encoding *more,
-                                      size_t offset, struct loam_error *error);
 
 #endif

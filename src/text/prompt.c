@@ -5,7 +5,6 @@
 
 #include "base/grow.h"
 #include "base/utf8.h"
-#include "text/postprocessor.h"
 #include "text/unicode.h"
 
 void loam_prompt_deinit(struct loam_prompt *prompt)

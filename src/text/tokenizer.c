@@ -5,7 +5,7 @@
 
 #include "base/heap.h"
 #include "base/utf8.h"
-#include "text/tokenizer_parts.h"
+#include "text/tokenizer_json.h"
 
 enum {
     TEXT_LIMIT = 0x7FFFFFFF, // bytes: offsets are 32 bits wide

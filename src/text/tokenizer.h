@@ -3,28 +3,13 @@
 #ifndef LOAM_TEXT_TOKENIZER_H
 #define LOAM_TEXT_TOKENIZER_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/bytes.h"
+#include "text/encoding.h"
 
 struct loam_tokenizer; // immutable after loading; may be shared by threads
 
 enum loam_status loam_tokenizer_load(struct loam_tokenizer **out, const char *path, struct loam_error *error);
 void loam_tokenizer_destroy(struct loam_tokenizer *tokenizer);
-
-// Token ids with the byte span [start, end) of the original text that each came from (special tokens added by
-// the post-processor have start = end = 0). A zeroed struct is a valid empty encoding.
-struct loam_encoding {
-    int32_t *ids;
-    uint32_t *starts;
-    uint32_t *ends;
-    size_t count;
-    size_t capacity;
-    size_t work_bytes; // the most that encoding took beside, while it ran
-};
-void loam_encoding_deinit(struct loam_encoding *encoding);
 
 // Replaces the contents of `encoding` by the ids of `text` (UTF-8; an invalid sequence is an error that
 // says where). `add_special_tokens` runs the post-processor's additions (BOS, EOS), as `encode` of
@@ -32,21 +17,6 @@ void loam_encoding_deinit(struct loam_encoding *encoding);
 enum loam_status loam_tokenizer_encode(const struct loam_tokenizer *tokenizer, const char *text, size_t size,
                                        bool add_special_tokens, struct loam_encoding *encoding,
                                        struct loam_error *error);
-
-// A token that stands at bytes [start, end) of a text, whatever the tokenizer makes of these bytes.
-struct loam_mark {
-    size_t start;
-    size_t end; // above start
-    int32_t id;
-};
-
-struct loam_text_input {
-    const char *text; // [size], UTF-8
-    size_t size;
-    const struct loam_mark *marks; // [mark_count], in order and apart
-    size_t mark_count;
-    bool continues; // the text goes on from another: nothing is put in front of its first word
-};
 
 // A place in a text, and where the pre-tokenised word that spans it begins; `at` itself where none does.
 struct loam_boundary {

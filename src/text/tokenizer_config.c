@@ -1,5 +1,5 @@
-// The added tokens that tokenizer_config.json has and tokenizer.json lacks. transformers adds them when it
-// loads the tokenizer, so the texts of models that were made so have them.
+#include "text/tokenizer_config.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,6 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
-#include "text/tokenizer_parts.h"
 
 struct config {
     const char *name; // of the file, for messages
@@ -104,15 +103,16 @@ static enum loam_status add_all(struct config *config, const json_t *root, struc
     return LOAM_OK;
 }
 
-enum loam_status loam_tokenizer_config_add(struct loam_tokenizer *tokenizer, const char *tokenizer_path,
-                                           struct loam_error *error)
+enum loam_status loam_tokenizer_config_add_tokens(struct loam_added_tokens *added,
+                                                  const struct loam_vocab *vocab, const char *tokenizer_path,
+                                                  struct loam_error *error)
 {
     static const char name[] = "tokenizer_config.json";
     const char *slash = strrchr(tokenizer_path, '/');
     int directory = slash != NULL ? (int)(slash - tokenizer_path) + 1 : 0;
     char *path = loam_format(error, "%.*s%s", directory, tokenizer_path, name);
     if (path == NULL) return LOAM_ERROR_MEMORY;
-    struct config config = {.name = path, .added = &tokenizer->added, .vocab = &tokenizer->bpe.vocab};
+    struct config config = {.name = path, .added = added, .vocab = vocab};
     config.next = (int32_t)config.vocab->count;
     for (size_t i = 0; i < config.added->count; i++) {
         const struct loam_bytes *content = &config.added->items[i].content;

@@ -1,10 +1,13 @@
+#include "text/tokenizer_json.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/heap.h"
 #include "text/normalizer.h"
 #include "text/part.h"
-#include "text/tokenizer_parts.h"
+#include "text/tokenizer_config.h"
+#include "text/tokenizer_file.h"
 
 // ---- The model ----
 
@@ -140,7 +143,9 @@ static enum loam_status check_template_ids(const struct loam_tokenizer *tokenize
     const struct loam_postprocessor *processor = &tokenizer->postprocessor;
     for (size_t i = 0; i < processor->piece_count; i++) {
         int32_t id = processor->pieces[i];
-        if (id != LOAM_POST_TEXT && loam_tokenizer_id_to_token(tokenizer, id) == NULL)
+        bool is_known =
+            id == LOAM_POST_TEXT || (id < tokenizer->size && tokenizer->tokens[id].content != NULL);
+        if (!is_known)
             return loam_fail(error, LOAM_ERROR_FORMAT, "%s: post_processor: id %d is not in the vocabulary",
                              path, (int)id);
     }
@@ -216,7 +221,7 @@ static enum loam_status read_parts(struct loam_tokenizer *tokenizer, struct loam
     LOAM_TRY(read_model(&tokenizer->bpe, file, path, error));
     LOAM_TRY(read_sections(tokenizer, file->root, path, error));
     LOAM_TRY(read_added_tokens(&tokenizer->added, file->root, path, error));
-    LOAM_TRY(loam_tokenizer_config_add(tokenizer, path, error));
+    LOAM_TRY(loam_tokenizer_config_add_tokens(&tokenizer->added, &tokenizer->bpe.vocab, path, error));
     enum loam_status status =
         loam_added_tokens_build(&tokenizer->added, &tokenizer->bpe.vocab, &tokenizer->normalizer, error);
     if (status != LOAM_OK) return loam_fail_prefix(error, "%s: added_tokens", path);

@@ -75,7 +75,7 @@ ok 'measured otherwise from here on' "${train[@]}" --eval-data "$tmp/other.json"
     --save-steps 4 --out "$tmp/free" --resume
 grep -q "going on from $tmp/free/checkpoint-8" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 
-refuses 2 '--metric-for-best-model goes by the evaluations: it needs --eval-data' 'no evaluation' "${train[@]}" \
+refuses 2 '--metric-for-best-model depends on evaluations: it needs --eval-data' 'no evaluation' "${train[@]}" \
     --metric-for-best-model exact_match --out "$tmp/out"
 refuses 1 'is not a SQuAD file: --metric-for-best-model' 'no questions' "${train[@]}" --metric-for-best-model exact_match \
     --eval-data "$tiny/text.txt" --out "$tmp/out"

@@ -72,9 +72,9 @@ refuses 2 'unexpected argument "x"' 'argument of a command that has none' train 
 refuses 2 'there is no option -x' 'single hyphen' train -x
 refuses 2 '--lora-r eight: expected a whole number' 'not a number' train --lora-r eight
 refuses 2 '--dtype fp16: expected f32|bf16' 'unknown choice' train --dtype=fp16
-refuses 2 'needs one of --prompt, --prompt-file and --template' 'no prompt' generate --model x
-refuses 2 '--prompt, --prompt-file and --template, and one alone' 'two prompts' generate --model x --prompt a --template squad
-refuses 2 'fields belong to a --template' 'field without template' generate --model x --prompt a --field b=c
+refuses 2 'needs exactly one of --prompt, --prompt-file and --template' 'no prompt' generate --model x
+refuses 2 'exactly one of --prompt, --prompt-file and --template' 'two prompts' generate --model x --prompt a --template squad
+refuses 2 '--field has no effect without --template' 'field without template' generate --model x --prompt a --field b=c
 
 refuses 2 '--field b is given twice' 'field given twice' generate --model x --template squad --field b=c --field b=d
 # An option without effect is refused where the user must expect another result, and otherwise gives a warning (the unit
@@ -87,7 +87,7 @@ refuses 2 '--model needs a value: DIR|NAME; it is empty' 'an empty name' generat
 run 'no draws' generate --model "$tmp/nowhere" --prompt x --top-k 5 --top-p 0.5 --top-p 0.6
 [ "$code" -eq 1 ] || fail "exit code $code"
 for text in '--top-k has no effect without --temperature' '--top-p has no effect without --temperature' \
-    '--top-p is given twice: the last, 0.6, counts, and not 0.5'; do
+    '--top-p is given twice: the last value, 0.6, is used, not 0.5'; do
     grep -qF -- "warning: $text" "$tmp/stderr" || fail "no \"$text\": $(cat "$tmp/stderr")"
 done
 # No value, an empty one, and text in the place of a number: 2 for every option of every command that takes a value.

@@ -113,7 +113,7 @@ brings_by_leave() {
     refuses 2 "loam $command needs --adapter" "$command: neither model nor adapter" "$command" "$@"
     ok "$command: help" "$command" --help
     output_has '--yes'
-    tr -s '\n ' ' ' <"$tmp/stdout" | grep -qF 'the one that the adapter names' || fail "$(cat "$tmp/stdout")"
+    tr -s '\n ' ' ' <"$tmp/stdout" | grep -qF 'the model that the adapter names' || fail "$(cat "$tmp/stdout")"
 }
 brings_by_leave merge model.safetensors --out "$tmp/out" --no-check
 brings_by_leave export config.json --gguf "$tmp/out"

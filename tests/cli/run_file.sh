@@ -132,12 +132,12 @@ bad 'unknown key' 'model: a\n\nlearing-rate: 1\n' '3: loam train has no option l
 bad 'wrong type' 'lora-r: eight\n' '1: --lora-r eight: expected a whole number'
 bad 'wrong range' 'lora-r: 0\n' '1: --lora-r 0: expected a value in the interval [1,65536]'
 bad 'wrong choice' 'lr-scheduler-type: cosin\n' '1: --lr-scheduler-type cosin: expected linear|cosine|constant|constant_with_warmup; did you mean cosine?'
-bad 'twice' 'lr: 1\nlearning-rate: 1\n' '2: learning-rate is set on line 1 already'
+bad 'twice' 'lr: 1\nlearning-rate: 1\n' '2: learning-rate is already set on line 1'
 bad 'an alias' 'model: &x a\ndata: *x\n' '1: anchors, aliases and tags'
-bad 'two documents' 'model: a\n---\nmodel: b\n' '2: a second document'
-bad 'no YAML' 'model: "a\n' '2: no YAML'
+bad 'two documents' 'model: a\n---\nmodel: b\n' '2: expected one document'
+bad 'not YAML' 'model: "a\n' '2: not valid YAML'
 bad 'not a mapping' '- a\n' '1: expected lines of the form'
-bad 'another file in it' 'config: a\n' '1: config is for the command line alone'
+bad 'another file in it' 'config: a\n' '1: config is allowed on the command line only'
 bad 'overridden, and still wrong' 'out: [a]\n' '1: out: expected DIR, not a list'
 refuses 1 "$tmp/nowhere.yaml" 'no file' train --config "$tmp/nowhere.yaml"
 refuses 1 "$tmp" 'a directory' train --config "$tmp"

@@ -56,6 +56,17 @@ static void bloom_of_every_age(void **state)
     assert_false(parsed("{" BLOOM_CONFIG ",\"tie_word_embeddings\":false}").tied_head);
 }
 
+static void only_alibi_has_no_position_limit(void **state)
+{
+    (void)state;
+    struct loam_config config = parsed("{" BLOOM_CONFIG "}");
+    assert_int_equal(loam_config_position_limit(&config), INT32_MAX);
+    config = parsed("{" LLAMA_CONFIG ",\"max_position_embeddings\":8192}");
+    assert_int_equal(loam_config_position_limit(&config), 8192);
+    config.max_positions = 0;
+    assert_int_equal(loam_config_position_limit(&config), INT32_MAX);
+}
+
 static void llama_defaults(void **state)
 {
     (void)state;
@@ -366,6 +377,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(families_are_found),
         cmocka_unit_test(bloom_of_every_age),
+        cmocka_unit_test(only_alibi_has_no_position_limit),
         cmocka_unit_test(llama_defaults),
         cmocka_unit_test(rope_of_every_age),
         cmocka_unit_test(refused_values),

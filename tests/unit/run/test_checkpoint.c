@@ -367,7 +367,7 @@ static void refuses_what_cannot_be(void **state)
     settings.early_stopping_patience = 0;
     settings.best_metric = LOAM_BEST_EXACT_MATCH;
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT,
-                 "--metric-for-best-model goes by the evaluations: it needs --eval-data");
+                 "--metric-for-best-model depends on evaluations: it needs --eval-data");
     settings.eval_data = fixture.jsonl;
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT,
                  "is not a SQuAD file: --metric-for-best-model scores");

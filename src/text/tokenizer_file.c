@@ -1,3 +1,5 @@
+#include "text/tokenizer_file.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,7 +8,6 @@
 #include "base/heap.h"
 #include "base/utf8.h"
 #include "base/yajl_run.h"
-#include "text/tokenizer_parts.h"
 
 enum {
     MAX_DEPTH = 64,
