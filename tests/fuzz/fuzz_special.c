@@ -1,5 +1,5 @@
-// The files of a model directory that name its special tokens. An input is up to four of them, parted by
-// 0xFF.
+// The files of a model directory that name its special tokens. An input is up to four of them, separated
+// by 0xFF.
 #include <stdio.h>
 
 #include "fuzz.h"
@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json",
                                         "generation_config.json", "config.json"};
     enum { COUNT = sizeof names / sizeof *names };
-    const struct loam_tokenizer *tokenizer = small_tokenizer(); // before there are files beside it
+    const struct loam_tokenizer *tokenizer = small_tokenizer(); // made before the other files exist
     struct fuzz_part rest = {data, size};
     for (int i = 0; i < COUNT; i++) {
         struct fuzz_part part = fuzz_next_part(&rest, i == COUNT - 1);
