@@ -10,19 +10,19 @@
 #include "base/rng.h"
 #include "bench/ceiling.h"
 #include "bench/runner.h"
-#include "generate/generate.h"
+#include "generate/generator.h"
 #include "run/metrics.h"
 
 struct generate_bench {
     const struct loam_bench_settings *settings;
     struct loam_session session;
-    struct loam_decoder *decoder;
+    struct loam_generator *generator;
     struct loam_bench_ceiling_state ceiling;
     struct loam_bench_sequence sequence; // of the prompt's products
     struct loam_trace prefill;
     struct loam_trace decode;
     struct loam_arena memory; // read to measure the bandwidth
-    int32_t *ids;             // [prompt_tokens + new_tokens]
+    int32_t *ids;             // [prompt_tokens]
     double *prefill_seconds;  // [rounds]
     double *ratios;           // [rounds]
     int64_t decoded;          // tokens of all rounds
@@ -42,13 +42,13 @@ static void close_bench(struct generate_bench *bench)
     if (bench->memory.base != NULL) loam_device_arena_deinit(bench->session.device, &bench->memory);
     loam_bench_ceiling_deinit(&bench->ceiling);
     loam_bench_sequence_deinit(&bench->sequence);
-    loam_decoder_destroy(bench->decoder);
+    loam_generator_destroy(bench->generator);
     loam_session_close(&bench->session);
 }
 
 // ---- Opening ----
 
-static enum loam_status open_decoder(struct generate_bench *bench, struct loam_error *error)
+static enum loam_status open_generator(struct generate_bench *bench, struct loam_error *error)
 {
     const struct loam_bench_settings *settings = bench->settings;
     const int64_t context = (int64_t)settings->prompt_tokens + settings->new_tokens;
@@ -57,12 +57,12 @@ static enum loam_status open_decoder(struct generate_bench *bench, struct loam_e
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "%d tokens after a prompt of %d: the model was made for %lld positions",
                          settings->new_tokens, settings->prompt_tokens, (long long)limit);
-    const struct loam_decoder_limits limits = {
+    const struct loam_generator_limits limits = {
         .tokens = settings->prompt_tokens < LOAM_PROMPT_CHUNK ? settings->prompt_tokens : LOAM_PROMPT_CHUNK,
         .sequences = 1,
-        .context = (int32_t)context,
-        .generate = true};
-    return loam_decoder_create(&bench->decoder, bench->session.model, bench->session.device, &limits, error);
+        .context = (int32_t)context};
+    return loam_generator_create(&bench->generator, bench->session.model, bench->session.device, &limits,
+                                 error);
 }
 
 static enum loam_status make_prompt(struct generate_bench *bench, struct loam_error *error)
@@ -71,8 +71,7 @@ static enum loam_status make_prompt(struct generate_bench *bench, struct loam_er
     const uint64_t stream = loam_rng_stream(LOAM_RNG_BENCH, 0);
     const double vocabulary = (double)bench->session.model->config.vocabulary;
     const size_t rounds = (size_t)settings->steps;
-    bench->ids = loam_calloc((size_t)settings->prompt_tokens + (size_t)settings->new_tokens,
-                             sizeof *bench->ids, error);
+    bench->ids = loam_calloc((size_t)settings->prompt_tokens, sizeof *bench->ids, error);
     bench->prefill_seconds = loam_calloc(rounds, sizeof *bench->prefill_seconds, error);
     bench->ratios = loam_calloc(rounds, sizeof *bench->ratios, error);
     if (bench->ids == NULL || bench->prefill_seconds == NULL || bench->ratios == NULL)
@@ -101,7 +100,7 @@ static enum loam_status open_bench(struct generate_bench *bench, const struct lo
                                          bench->session.model->matrix_dtype, error));
     bench->prefill.watch = loam_bench_sequence_watch;
     bench->prefill.user = &bench->sequence;
-    LOAM_TRY(open_decoder(bench, error));
+    LOAM_TRY(open_generator(bench, error));
     return make_prompt(bench, error);
 }
 
@@ -140,20 +139,28 @@ static void measure_reading(struct generate_bench *bench)
 
 // ---- Rounds ----
 
-static bool take_token(void *user, int32_t id)
+static void take_token(struct generate_bench *bench)
 {
-    struct generate_bench *bench = user;
     const double now = loam_clock_seconds();
-    (void)id;
     if (bench->first_token == 0) {
         bench->first_token = now;
-        loam_decoder_trace(bench->decoder, &bench->decode);
+        loam_generator_trace(bench->generator, &bench->decode);
     } else {
         bench->decode_seconds += now - bench->resumed;
         measure_reading(bench);
     }
     bench->resumed = loam_clock_seconds();
-    return true;
+}
+
+static enum loam_status run_sequence(struct generate_bench *bench, struct loam_error *error)
+{
+    struct loam_generated next = {.finish = LOAM_FINISH_NONE};
+    while (next.finish == LOAM_FINISH_NONE) {
+        size_t count;
+        LOAM_TRY(loam_generator_advance(bench->generator, &next, &count, error));
+        if (next.id >= 0) take_token(bench);
+    }
+    return LOAM_OK;
 }
 
 static double sum_flops(const struct loam_trace *trace)
@@ -171,21 +178,23 @@ static enum loam_status generate(struct generate_bench *bench, double *prefill, 
     const struct loam_bench_settings *settings = bench->settings;
     const struct loam_special_tokens none = {.bos = -1, .eos = -1};
     const struct loam_generation generation = {.max_new_tokens = settings->new_tokens,
-                                               .vocabulary = loam_decoder_vocabulary(bench->decoder),
+                                               .vocabulary = INT32_MAX,
                                                .sampling = {.top_p = 1, .repetition_penalty = 1},
-                                               .special = &none,
-                                               .token = take_token,
-                                               .user = bench};
-    int32_t count;
+                                               .special = &none};
+    const struct loam_segments base = {0};
+    int32_t sequence;
     bench->first_token = bench->decode_seconds = 0;
     loam_bench_sequence_clear(&bench->sequence);
-    loam_decoder_trace(bench->decoder, &bench->prefill);
+    loam_generator_trace(bench->generator, &bench->prefill);
     const double start = loam_clock_seconds();
-    LOAM_TRY(loam_generate_ids(bench->decoder, bench->ids, settings->prompt_tokens, &generation,
-                               bench->ids + settings->prompt_tokens, &count, NULL, error));
+    LOAM_TRY(loam_generator_begin(bench->generator, bench->ids, settings->prompt_tokens, &generation, &base,
+                                  &sequence, error));
+    enum loam_status status = run_sequence(bench, error);
+    loam_generator_end(bench->generator, sequence);
+    if (status != LOAM_OK) return status;
     *prefill = bench->first_token - start;
     *decode = bench->decode_seconds;
-    bench->decoded += count - 1;
+    bench->decoded += settings->new_tokens - 1;
     return LOAM_OK;
 }
 

@@ -45,13 +45,13 @@ cp -r "$stories/model" "$tmp/endless"
 printf '{"bos_token": "<s>"}' >"$tmp/endless/tokenizer_config.json"
 sed -i 's/"eos_token_id": 2/"eos_token_id": 99999/' "$tmp/endless/config.json"
 endless=(train --model "$tmp/endless" --max-steps 1 --batch-size 1 "${one_thread[@]}" --out "$tmp/out")
-refuses 1 'config.json gives eos_token_id 99999, which is no token of tokenizer.json' '{eos} that is none' \
+refuses 1 'config.json gives eos_token_id 99999, which is not a token of tokenizer.json' '{eos} that is none' \
     "${endless[@]}" --data "$stories/train.json"
 head -n 1 "$stories/held-out.jsonl" >"$tmp/text.jsonl"
 cp -r "$stories/model" "$tmp/renamed"
 printf '{"bos_token": "<s>", "eos_token": "<none>"}' >"$tmp/renamed/tokenizer_config.json"
 ok 'another file names the end' train --model "$tmp/renamed" --data "$tmp/text.jsonl" --max-steps 1 "${one_thread[@]}" --out "$tmp/out"
-grep -q 'calls it "<none>", which is no token of tokenizer.json; </s> is taken as the end of sequence' "$tmp/stderr" ||
+grep -q 'names "<none>", which is not a token of tokenizer.json; </s> is taken as the end of sequence' "$tmp/stderr" ||
     fail "$(cat "$tmp/stderr")"
 rm -rf "$tmp/out"
 ok 'texts without an end' "${endless[@]}" --data "$tmp/text.jsonl"

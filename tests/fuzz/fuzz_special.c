@@ -13,7 +13,7 @@ static void check(const struct loam_special_tokens *special)
     fuzz_require(special->bos >= -1 && special->bos < LOAM_MAX_VOCABULARY);
     fuzz_require(special->eos >= -1 && special->eos < LOAM_MAX_VOCABULARY);
     fuzz_require(special->eos < 0 ||
-                 (special->eos_text != NULL && loam_special_tokens_end(special, special->eos)));
+                 (special->eos_text != NULL && loam_special_tokens_is_stop(special, special->eos)));
     fuzz_require(!special->add_bos || special->bos >= 0);
     fuzz_require(!special->add_eos || special->eos >= 0);
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "common_fixture.h"
+#include "evaluate/run.h"
 #include "run/checkpoint_files.h"
 #include "run/checkpoint_state.h"
 

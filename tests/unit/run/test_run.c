@@ -8,7 +8,7 @@
 
 #include "base/bytes.h"
 #include "common_fixture.h"
-#include "evaluate/evaluate.h"
+#include "evaluate/run.h"
 
 static struct fixture fixture;
 
