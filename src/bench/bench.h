@@ -1,4 +1,4 @@
-// What `loam bench` measures: training steps beside what the matrix library alone makes of the same products.
+// The measurements of `loam bench`: training steps, and the same products by the matrix library alone.
 #ifndef LOAM_BENCH_BENCH_H
 #define LOAM_BENCH_BENCH_H
 
@@ -79,8 +79,7 @@ struct loam_bench_matmul {
     double plain_gflops;   // of all together
     double packed_gflops;  // where there is no packed form, with the plain one
 };
-// The products of the first step, shape by shape. `result` is released by loam_bench_matmul_deinit, whatever
-// comes of it.
+// The products of the first step, shape by shape. `result` is released by loam_bench_matmul_deinit, on failure as well.
 enum loam_status loam_bench_matmul_run(const struct loam_bench_settings *settings,
                                        const struct loam_callbacks *callbacks,
                                        struct loam_bench_matmul *result, struct loam_error *error);

@@ -46,7 +46,7 @@ const void *loam_bench_ceiling_weight(struct loam_bench_ceiling_state *state,
 enum loam_status loam_bench_ceiling_run(struct loam_bench_ceiling_state *state,
                                         const struct loam_bench_sequence *sequence, double *flops,
                                         struct loam_error *error);
-// What is to be said of a ceiling whose runs of the sequence made `flops` operations in `seconds`.
+// Reports a ceiling whose runs of the sequence made `flops` operations in `seconds`.
 struct loam_bench_ceiling loam_bench_ceiling_summary(const struct loam_bench_ceiling_state *state,
                                                      const struct loam_bench_sequence *sequence, double flops,
                                                      double seconds);

@@ -28,7 +28,7 @@ struct generate_bench {
     int64_t decoded;          // tokens of all rounds
     double read_seconds;
     double read_bytes;
-    uint64_t read_sum;  // used, or nothing would be read
+    uint64_t read_sum;  // keeps the compiler from removing the reads
     double first_token; // when it came, in this round; 0: not yet
     double resumed;     // when the work on the next token began
     double decode_seconds;
@@ -126,7 +126,7 @@ static enum loam_status take_memory(struct generate_bench *bench, struct loam_er
     return LOAM_OK;
 }
 
-// After each token, so that both see the same machine: what it gives can halve within a second.
+// Measured after each token, because the machine's bandwidth can halve within a second.
 static void measure_reading(struct generate_bench *bench)
 {
     const struct loam_limits *limits = bench->session.device->ops.limits;

@@ -16,7 +16,7 @@ struct loam_bench_lengths {
 };
 
 // "180,240:12,205", or the name of a file with such lengths between commas or white space. `completion`:
-// every length must say its labels.
+// every length must give its number of labels.
 enum loam_status loam_bench_lengths_parse(struct loam_bench_lengths *lengths, const char *text,
                                           bool completion, struct loam_error *error);
 // Parses, and fills in what the lengths decide of the settings: max_length and batch_size where they are 0.

@@ -1,4 +1,4 @@
-// What a process knows of itself.
+// Facts about the running process.
 #ifndef LOAM_BENCH_PROCESS_H
 #define LOAM_BENCH_PROCESS_H
 

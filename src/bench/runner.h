@@ -26,7 +26,7 @@ void loam_bench_runner_close(struct loam_bench_runner *runner);
 enum loam_status loam_bench_runner_step(struct loam_bench_runner *runner, double *seconds,
                                         struct loam_error *error);
 
-// What all measurements say of the machine, but for its peak.
+// Describes the machine for every measurement, without its peak.
 void loam_bench_machine_describe(struct loam_bench_machine *machine, const struct loam_session *session);
 // Multiply-adds in registers, GFLOP/s on the device's threads: the best of a few tries. 0: not known.
 double loam_bench_peak_gflops(const struct loam_device *device, enum loam_dtype dtype);
