@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "device/cpu/kernels/sizes.h"
-#include "device/cpu/ops/gemm_kernel.h"
 
 #if defined(LOAM_CPU_X86)
 #include <cpuid.h>
@@ -50,8 +49,7 @@ static bool has_portable(void)
     extern const struct loam_limits loam_cpu_limits_##level;                                                 \
     cpu_convert loam_cpu_convert_##level;                                                                    \
     void loam_cpu_set_ops_##level(struct loam_op_table *ops);                                                \
-    void loam_cpu_gemm_finish_##level(const struct gemm *gemm, const struct gemm_tile *tile);                \
-    _Static_assert((int)level##_GEMM_ROWS * (int)level##_GEMM_COLUMNS <= GEMM_MOST_SUMS, "a tile's sums");
+    void loam_cpu_gemm_finish_##level(const struct gemm *gemm, const struct gemm_tile *tile);
 #include "device/cpu/kernels/sizes.def"
 #undef CPU_LEVEL_SIZES
 // What AVX-512 BF16 adds (kernels/bf16).

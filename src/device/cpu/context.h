@@ -65,7 +65,7 @@ struct cpu_context {
 // The best that the processor has, or the one that LOAM_ISA names. A name that does not exist is
 // LOAM_ERROR_ARGUMENT, a level that cannot be had LOAM_ERROR_UNSUPPORTED.
 enum loam_status loam_cpu_choose_context(const struct cpu_context **out, struct loam_error *error);
-bool loam_cpu_has_f16c(void); // the compilers' __builtin_cpu_supports does not know this one everywhere
+bool loam_cpu_has_f16c(void); // __builtin_cpu_supports does not know F16C in every compiler
 // "avx2, portable": every level, or those that run here.
 void loam_cpu_list_levels(bool all, char *text, size_t size);
 

@@ -1,4 +1,4 @@
-// The CPU device: its ops are those of a level of instructions, and one that it takes from the reference.
+// The CPU device. Its ops are vector code of one instruction level, ops over kernels of that level, and one reference op.
 #include "device/cpu/cpu.h"
 
 #include <stdlib.h>
@@ -28,7 +28,7 @@ static void cpu_destroy(struct loam_device *device)
     free(device);
 }
 
-// The level's kernels, less those that the processor does not run or oneDNN does better.
+// Removes the kernels that the processor cannot run, or that oneDNN outperforms.
 static void complete_context(struct cpu_context *context, bool multiplies_bf16)
 {
     if (!multiplies_bf16) {

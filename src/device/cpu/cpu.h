@@ -6,7 +6,7 @@
 
 struct cpu_state {
     struct matmul_cache *matmuls;
-    struct cpu_context context;      // of the level, as this processor and oneDNN complete it
+    struct cpu_context context;      // the level's, without kernels that this processor or oneDNN rules out
     struct loam_memory_table memory; // the host's, with its own conversion
 };
 
@@ -21,7 +21,7 @@ static inline bool cpu_has_bf16(const struct loam_device *device)
     return loam_formats_have(device->formats.preferred, LOAM_BF16);
 }
 
-// What every parallel region of an op asks for: the threads of its own device.
+// The number of threads that every parallel region of an op asks for.
 static inline int cpu_threads(const struct loam_stream *stream)
 {
     return stream->device->threads;
@@ -53,7 +53,7 @@ void loam_cpu_row_ops(struct loam_op_table *ops);
 // Makes OpenMP start and keep `wanted` threads, or as many as the system allows. Returns their number.
 int loam_cpu_start_threads(int wanted);
 
-// Fails the stream with what oneDNN said; LOAM_OK for NULL.
+// Fails the stream with the message of a product by oneDNN; LOAM_OK for NULL.
 enum loam_status loam_cpu_matmul_status(struct loam_stream *stream, const char *failure);
 
 #endif

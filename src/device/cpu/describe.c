@@ -1,4 +1,4 @@
-// What `loam --version --verbose` tells about the processor and oneDNN.
+// The description of the processor and oneDNN in `loam --version --verbose`.
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +37,7 @@ static void list_instructions(char *text, size_t size)
 #endif
 }
 
-// "AMD EPYC 7B13"; empty where the processor does not say.
+// "AMD EPYC 7B13"; empty where the processor has no name.
 static void name_processor(char *text, size_t size)
 {
     text[0] = '\0';

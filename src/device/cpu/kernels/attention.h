@@ -13,7 +13,7 @@
 enum {
     QUERIES = 48,      // of a block; a multiple of LANES at every level
     KEYS = 64,         // of a block
-    KEY_STEP = 8,      // what is seen of a block's keys is rounded up to, so that tiles are whole
+    KEY_STEP = 8,      // unit that the visible keys of a block are rounded up to, so that tiles are whole
     PREFETCH_ROWS = 8, // that a row is fetched ahead
     FEW_QUERIES = 4,
 };
@@ -82,7 +82,7 @@ INLINE int64_t attention_cells(int64_t d, int64_t per)
     return attention_padded((d + per - 1) / per);
 }
 
-// Rows of one head lie apart, where the processor does not foresee them.
+// Rows of one head lie apart, and the processor does not prefetch them by itself.
 INLINE void attention_prefetch(const char *row, int64_t d, bool bf16)
 {
     for (int64_t i = 0; i < d * (bf16 ? 2 : 4); i += 64)
@@ -163,7 +163,7 @@ INLINE void attention_scatter(const struct loam_tensor *target, const float *sou
             store(row, j, d, load_f32(source + i * padded + j) * factor, bf16);
 }
 
-// Asks for rows that come after what is worked on, to be in the second cache by then.
+// Prefetches the rows of a later block into the second cache.
 INLINE void attention_fetch(const struct loam_tensor *source, int64_t first, int64_t count, int64_t head)
 {
     const int64_t size = source->dtype == LOAM_BF16 ? 2 : 4, bytes = source->shape[2] * size;
@@ -173,7 +173,7 @@ INLINE void attention_fetch(const struct loam_tensor *source, int64_t first, int
             __builtin_prefetch(row + j, 0, 2);
 }
 
-// The next part of a thread's memory. Without memory they are only counted.
+// The next part of a thread's memory. With `memory` NULL the floats are only counted.
 INLINE float *attention_take(float *memory, int64_t *used, int64_t floats)
 {
     float *part = memory != NULL ? memory + *used : NULL;

@@ -1,6 +1,5 @@
 // Attention of a few queries, as in decoding: bound by reading the keys and values, which are read once, in
-// the order in which they lie. A task is a stretch of keys, of all heads; what the stretches found is put
-// together in their order, whatever the number of threads.
+// the order in which they lie. A task is a stretch of keys, of all heads; the results of the stretches are combined in their order, whatever the number of threads.
 #include <math.h>
 #include <omp.h>
 
@@ -134,7 +133,7 @@ static void weigh_row(const struct few *few, int64_t row, int64_t keys)
     store_f32(lanes, largest);
     for (int i = 0; i < LANES; i++)
         most = lanes[i] > most ? lanes[i] : most;
-    const float shift = most == -INFINITY ? 0 : most; // this stretch will weigh nothing, unless all are so
+    const float shift = most == -INFINITY ? 0 : most; // the stretch gets weight 0, unless all stretches do
     for (int64_t j = 0; j < keys; j += LANES) {
         const vec weight = exp_vec(load_f32(scores + j) - shift);
         sum += select_vec(lane_index() < (int32_t)(keys - j), weight, splat(0));

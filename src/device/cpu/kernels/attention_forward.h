@@ -44,7 +44,7 @@ INLINE vec score_of(const struct scores *scores, int64_t j)
     return load_f32(scores->first + j * QUERIES) * scores->scale + scores->slope * (float)(scores->key + j);
 }
 
-// The scores become weights. What is not seen weighs nothing.
+// Turns scores into weights. A key that a query does not see gets weight 0.
 INLINE void softmax_lanes(struct forward_work *work, const struct scores *scores, put_weights *put)
 {
     const struct attention_sequence *sequence = &scores->sequence;

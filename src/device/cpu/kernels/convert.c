@@ -32,7 +32,7 @@ static void convert_block(char *target, enum loam_dtype to, const char *source, 
     if (to == LOAM_F32 && from == LOAM_F16) done = convert_vectors(target, LOAM_F32, source, LOAM_F16, n);
     if (to == LOAM_BF16 && from == LOAM_F32) done = convert_vectors(target, LOAM_BF16, source, LOAM_F32, n);
     if (to == LOAM_BF16 && from == LOAM_F16) done = convert_vectors(target, LOAM_BF16, source, LOAM_F16, n);
-    // What is left, and the pairs that no loading asks for.
+    // The remaining elements, and pairs of dtypes that loading never needs.
     loam_convert(target + done * (int64_t)loam_dtype_size(to), to,
                  source + done * (int64_t)loam_dtype_size(from), from, (size_t)(n - done));
 }

@@ -1,11 +1,11 @@
-// linear_forward of few tokens: bound by reading the weight, which is read once, as it lies.
+// linear_forward of few tokens: it is bound by reading the weight, so the weight is read once, without packing.
 #include "device/cpu/kernels/vector.h"
 
 enum {
     FEW_TOKENS = 8,
     FEW_AT_ONCE = 2,       // tokens at a time, or one
     FEW_TASK = 128,        // weight rows of a task, at most
-    STREAMS = 4,           // into which they are cut, to be read side by side
+    STREAMS = 4,           // streams of rows in a task, read side by side
     PREFETCH_BYTES = 2048, // that a stream is fetched ahead, into the second cache
 };
 
@@ -38,8 +38,7 @@ static void finish_row(const struct loam_linear_forward_args *args, int64_t t, i
 }
 
 // sums[t][j apart] = x[t] . w[j], rows of sums FEW_TASK apart, for `tokens` rows of x, k apart, and a row of
-// each stream of w. What follows in memory is fetched meanwhile: the processor does so by itself only within
-// a page, and rows are as short as half of one.
+// each stream of w. What follows in memory is prefetched: the processor prefetches only within a page, and a row may be half a page.
 INLINE void dot_rows(const float *x, int64_t k, const void *const w[STREAMS], int tokens,
                      enum loam_dtype dtype, float *sums, int64_t apart)
 {
@@ -103,7 +102,7 @@ static size_t forward_few_scratch(const struct loam_linear_forward_args *args)
     return loam_scratch_bytes(FEW_TOKENS * args->x.shape[1], sizeof(float));
 }
 
-// As many for every thread, of much the same size.
+// The same number of tasks for every thread, of nearly the same size.
 static int64_t few_tasks(int64_t n, int threads)
 {
     const int64_t each_thread = (n + (int64_t)threads * FEW_TASK - 1) / ((int64_t)threads * FEW_TASK);

@@ -1,4 +1,4 @@
-// Products of f32 by multiply-adds, for the levels that oneDNN uses less well.
+// Products of f32 by multiply-adds, for the levels at which oneDNN is slower.
 #include "device/cpu/kernels/gemm_tile.h"
 
 #define KERNEL_TARGET

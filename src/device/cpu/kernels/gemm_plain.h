@@ -1,5 +1,4 @@
-// A kernel without units, whose packing moves words of 32 bits, each a pair of bf16 or an f32. The file that
-// includes this has said before what a word is:
+// A kernel without units, whose packing moves words of 32 bits, each a pair of bf16 or an f32. The file that includes this defines a word before:
 //   KERNEL_TARGET                         instructions of the function that multiplies, beyond the level's
 //   column_words(lines, word, j, count)   word `word` along k of `count` columns from j on, zero past the end
 //   multiply_add(sum, left, right)        sum + left right, of words
@@ -16,7 +15,7 @@ INLINE vec line_words(const char *line, int64_t byte, int64_t bytes)
     return (vec)load_pairs(some);
 }
 
-// Past `count` the last line again: nobody reads those sums.
+// Lines past `count` repeat the last one; their sums are not read.
 INLINE void pack_lines(const struct part *part, const struct gemm_lines *lines, int64_t bytes)
 {
     const int64_t stride = lines->line * (int64_t)loam_dtype_size(lines->dtype);
@@ -35,8 +34,7 @@ INLINE void pack_lines(const struct part *part, const struct gemm_lines *lines, 
     }
 }
 
-// Rows that are pages apart leave the second cache early, whatever was fetched before. So those of the next
-// group are fetched meanwhile; a panel of one may begin and end within cache lines.
+// Rows that are pages apart leave the second cache early, so the rows of the next group are fetched here. A panel's row may begin and end inside a cache line.
 INLINE void pack_columns(const struct part *part, const struct gemm_lines *lines, int64_t count)
 {
     const int64_t size = (int64_t)loam_dtype_size(lines->dtype), row = lines->element * size;
@@ -52,7 +50,7 @@ INLINE void pack_columns(const struct part *part, const struct gemm_lines *lines
     }
 }
 
-// In whole vectors no element is asked whether it is there: the compiler sees that they are.
+// Whole vectors have a path of their own, without a bounds check for each element.
 static void pack(const struct part *part, const struct gemm_lines *lines)
 {
     const int64_t bytes = lines->depth * WORD / 2;

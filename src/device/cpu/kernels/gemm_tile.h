@@ -12,7 +12,7 @@ enum {
     STEP = 2 * LANES, // elements along k that are packed at a time; zeros follow the last one
 };
 
-// Asks for one cache line of each, to be in the second cache when it is needed.
+// Prefetches one cache line of each into the second cache.
 INLINE void fetch_one(struct prefetch *prefetch)
 {
     if (prefetch->wait-- > 0 || prefetch->runs <= 0) return;

@@ -1,5 +1,4 @@
-// How fast this level's instructions can go: multiply-adds that touch no memory, and memory that is only
-// read.
+// The limits of this level's instructions: multiply-adds in registers, and the rate of reading memory.
 #include "device/probe.h"
 
 #include "device/cpu/kernels/vector.h"
@@ -72,7 +71,7 @@ static double multiply_add(int threads, enum loam_dtype dtype, int64_t rounds)
         sums += (double)(bf16 ? chains_bf16(rounds) : chains_f32(rounds));
         operations += 2.0 * pairs * LANES * CHAINS * STEPS * (double)rounds;
     }
-    return sums > 0 ? operations : 0; // the sums must be used, or they would not be made
+    return sums > 0 ? operations : 0; // the compiler must not remove the sums
 }
 
 // By itself: an array of vectors that is copied at once goes through memory, and waits there.

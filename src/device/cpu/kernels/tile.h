@@ -28,7 +28,7 @@ struct small_matmul {
     bool accumulate;
 };
 
-// sum + a b in each lane. It is a constant wherever it is passed, and so becomes the instruction itself.
+// sum + a b in each lane. Callers pass a constant, so that it is inlined.
 typedef vec tile_multiply_add(vec sum, vec a, vec b);
 
 INLINE vec tile_add_f32(vec sum, vec a, vec b)

@@ -19,7 +19,7 @@ typedef uint32_t vec_uint __attribute__((vector_size(LANES * 4)));
 typedef uint16_t vec_half __attribute__((vector_size(LANES * 2)));
 
 #define INLINE static inline __attribute__((always_inline))
-// Functions with instructions that a processor of the level avx512 need not have.
+// Marks functions with instructions that not every processor of the level avx512 has.
 #define WITH_BF16 __attribute__((target("avx512bf16")))
 
 INLINE vec splat(float value)

@@ -1,5 +1,4 @@
-// All threads pack a into panels of a tile's rows, TASK_ROWS rows at a time; then these rows of c are cut into
-// tasks, blocks that share nothing else. A task goes through k in slices: a slice of b is packed into panels
+// All threads pack a into panels of a tile's rows, TASK_ROWS rows at a time. Then these rows of c are cut into tasks, which share nothing but the packed a. A task goes through k in slices: a slice of b is packed into panels
 // of a tile's columns, and against blocks of a's rows a tile of c is summed in registers (Goto and van de Geijn
 // 2008). Between slices the sums wait in f32; the last slice adds bias and residual and
 // rounds.
@@ -7,6 +6,7 @@
 
 #include <omp.h>
 
+#include "device/cpu/kernels/sizes.h"
 #include "device/cpu/ops/gemm_kernel.h"
 
 enum {
@@ -14,7 +14,12 @@ enum {
     TASK_ROWS = 2048,
 };
 
-// A product, with what it is made by.
+#define CPU_LEVEL_SIZES(level, ...)                                                                          \
+    _Static_assert((int)level##_GEMM_ROWS * (int)level##_GEMM_COLUMNS <= GEMM_MOST_SUMS, "sums of a tile");
+#include "device/cpu/kernels/sizes.def"
+#undef CPU_LEVEL_SIZES
+
+// A product with the kernel and sizes that make it.
 struct work {
     const struct gemm *gemm;
     const struct gemm_kernel *kernel;
@@ -127,7 +132,7 @@ static void finish_tile(const struct work *work, const struct gemm_tile *tile)
         work->context->gemm_finish(work->gemm, tile);
 }
 
-// Asks for the memory that the tile will be written to, to come while it is summed.
+// Prefetches the memory that the tile will be written to, while it is summed.
 static void fetch_c(const struct gemm *gemm, const struct gemm_tile *tile)
 {
     if (gemm->c == NULL) return;
@@ -280,7 +285,7 @@ static struct cut cut_product(const struct gemm_blocks *blocks, int64_t m, int64
     return cut;
 }
 
-enum { ALIGN = 16, SERIAL = 1 << 20 }; // floats; multiplications that are not worth waking a thread
+enum { ALIGN = 16, SERIAL = 1 << 20 }; // floats; multiplications that cost less than waking a thread
 
 // Memory, in floats or pairs, which are as large: a's, and each thread's.
 struct layout {
@@ -308,7 +313,7 @@ static int64_t thread_floats(const struct layout *layout)
     return layout->b + layout->units_b + layout->sums;
 }
 
-// However it will be cut: so that a smaller product never takes more.
+// Enough for every way to cut the product, so that a smaller product never takes more.
 size_t loam_cpu_gemm_scratch(const struct cpu_context *context, const struct gemm_kernel *kernel, int64_t m,
                              int64_t n, int64_t k, int threads)
 {

@@ -32,8 +32,7 @@ struct gemm {
     void *c;
     int64_t c_row;
     bool c_bf16;
-    // NULL: as above. Else it gets each tile once, from any thread, and writes what it likes to these places
-    // of c, if there is a c; there is no bias and nothing to add.
+    // NULL: as above. Else it gets each tile once, from any thread, and may write to the tile's places of c; c may be absent, and bias and add must be.
     void (*finish)(void *context, const struct gemm_tile *tile);
     void *context;
 };

@@ -36,8 +36,7 @@ struct tile_sums {
     int64_t from_row, to_row;
 };
 
-// Memory that will be packed next: runs of cache lines, `stride` bytes apart. Fetched too early, it would be
-// gone from the cache again.
+// Memory that will be packed next: runs of cache lines, `stride` bytes apart. Memory that is fetched too early leaves the cache again.
 struct prefetch {
     int64_t wait; // calls before the first
     const char *run;
@@ -53,8 +52,7 @@ struct gemm_kernel {
     // Up to a vector's lines of up to a slice's depth of contiguous elements, or up to a tile's columns of
     // adjacent lines.
     void (*pack)(const struct part *part, const struct gemm_lines *lines);
-    // A tile: to = from + a b, of `depth` elements along k. Meanwhile it takes the prefetches as far as it
-    // comes.
+    // A tile: to = from + a b, of `depth` elements along k. It issues prefetches on the way.
     void (*tile)(const struct part *a, const struct part *b, int64_t depth, const struct tile_sums *sums,
                  struct prefetch *prefetches);
 };

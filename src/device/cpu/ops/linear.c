@@ -1,7 +1,7 @@
 // Linears: few tokens by the context's kernel for them, others as products.
 #include "device/cpu/ops/product.h"
 
-// Takes c and the scratch, and multiplies.
+// Completes the product with c, takes its scratch and multiplies.
 static enum loam_status multiply(struct loam_stream *stream, struct gemm *product,
                                  const struct loam_tensor *c)
 {

@@ -1,7 +1,7 @@
 // LoRA beside a linear, by one of the context's kernels.
 #include "device/cpu/cpu.h"
 
-// x is no longer of bf16 where elements of it are dropped, and others scaled.
+// The kernel for bf16 reads x as it lies; dropout changes x, and its result is f32.
 static const struct lora_kernel *choose_kernel(const struct loam_device *device, const struct loam_tensor *x,
                                                const struct loam_dropout *dropout)
 {

@@ -9,7 +9,7 @@ static enum loam_dtype dtype_of(bool bf16)
     return bf16 ? LOAM_BF16 : LOAM_F32;
 }
 
-// The length of a row of f32 sums, whole tiles, where oneDNN makes a product that something finishes.
+// The length of a row of f32 sums, whole tiles, for a product by oneDNN that `finish` reads.
 static int64_t sums_row(const struct loam_device *device, int64_t n)
 {
     return gemm_round_up(n, cpu_context(device)->gemm.columns);

@@ -21,7 +21,7 @@ size_t loam_cpu_product_scratch(const struct loam_device *device, enum loam_dtyp
 size_t loam_cpu_product_finish_scratch(const struct loam_device *device, enum loam_dtype a, enum loam_dtype b,
                                        int64_t m, int64_t n, int64_t k);
 
-// A failure is the stream's as well.
+// A failure fails the stream, too.
 enum loam_status loam_cpu_product(struct loam_stream *stream, const struct gemm *product, void *scratch);
 
 #endif

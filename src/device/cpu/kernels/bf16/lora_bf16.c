@@ -298,7 +298,7 @@ WITH_BF16 static void reduce_rows(const struct loam_tensor *x, int64_t row, int6
 
 // ---- products that are added to an activation ----
 
-// Adds to the elements of some lanes. What gets nothing keeps its bits (-0 + 0 would be +0).
+// Adds to the elements of some lanes. An element to which 0 is added keeps its bits (-0 + 0 would be +0).
 WITH_BF16 INLINE void add_lanes(uint16_t *y, __m512 more, __mmask16 lanes)
 {
     const __m256i before = _mm256_maskz_loadu_epi16(lanes, y);
