@@ -32,8 +32,7 @@ enum loam_status loam_bench_runner_open(struct loam_bench_runner *runner,
                                         const struct loam_callbacks *callbacks, struct loam_error *error)
 {
     *runner = (struct loam_bench_runner){.settings = settings->train};
-    runner->settings.max_steps =
-        1; // passes the check of the settings; the caller decides the number of steps
+    runner->settings.max_steps = 1; // only passes the check of the settings; the caller counts the steps
     LOAM_TRY(open_all(runner, settings, callbacks, error));
     runner->trace.watch = loam_bench_sequence_watch;
     runner->trace.user = &runner->sequence;

@@ -26,6 +26,7 @@ struct loam_linear {
 };
 
 struct loam_norm {
+    enum loam_norm_kind kind;
     const struct loam_parameter *w; // [H]
     const struct loam_parameter *b; // [H]; NULL: none
 };
@@ -46,9 +47,9 @@ struct loam_model {
     struct loam_layer *layers;              // [config.layers]
     size_t linear_count;                    // of the layers; the head is not among them
     struct loam_norm final_norm;
-    struct loam_linear head;             // H to V; its weight is the embedding when tied
-    struct loam_tensor alibi_slopes;     // [Q] f32 on the device, or none
-    struct loam_tensor rope_frequencies; // [D/2] f32 on the device, or none
+    struct loam_linear head;                                // H to V; its weight is the embedding when tied
+    struct loam_tensor alibi_slopes;                        // [Q] f32 on the device, or none
+    struct loam_tensor rope_frequencies[LOAM_CONFIG_ROPES]; // [D/2] f32 each on the device, or none
     // Where the data is.
     struct loam_container *file; // mapped weights stay in it
     size_t mapped_bytes;         // of those

@@ -43,14 +43,18 @@ static void *place_in_file(const struct loam_stored_tensor *source)
     return (void *)(uintptr_t)(source != NULL ? (uintptr_t)source->data : LOAM_ARENA_ALIGN);
 }
 
-// The position tables come after the weights.
+static struct loam_tensor place_table(struct loam_arena *arena, int64_t count)
+{
+    return loam_tensor_1d(loam_arena_alloc(arena, (size_t)count * sizeof(float)), LOAM_F32, count);
+}
+
+// The position tables come after the weights: slopes, or the frequencies of each RoPE table, or none.
 static void place_tables(struct loam_model *model, struct loam_arena *arena)
 {
     const struct loam_config *config = &model->config;
-    bool rope = config->family->position == LOAM_ROPE;
-    int64_t count = rope ? config->head_dim / 2 : config->heads;
-    void *data = loam_arena_alloc(arena, (size_t)count * sizeof(float));
-    *(rope ? &model->rope_frequencies : &model->alibi_slopes) = loam_tensor_1d(data, LOAM_F32, count);
+    if (config->family->position == LOAM_ALIBI) model->alibi_slopes = place_table(arena, config->heads);
+    for (int i = 0; i < config->family->rope_count; i++)
+        model->rope_frequencies[i] = place_table(arena, config->head_dim / 2);
 }
 
 // Run twice: over a counting arena, then over the real one.
@@ -120,13 +124,21 @@ static enum loam_status move(const struct loading *loading, struct loam_stream *
 static enum loam_status move_tables(struct loam_model *model, struct loam_stream *stream,
                                     struct loam_error *error)
 {
-    bool rope = model->rope_frequencies.data != NULL;
-    const struct loam_tensor *table = rope ? &model->rope_frequencies : &model->alibi_slopes;
-    float *values = loam_calloc((size_t)loam_tensor_count(table), sizeof *values, error);
+    const struct loam_config *config = &model->config;
+    const int64_t most = config->heads > config->head_dim ? config->heads : config->head_dim;
+    float *values = loam_calloc((size_t)most, sizeof *values, error);
     if (values == NULL) return LOAM_ERROR_MEMORY;
-    (rope ? loam_config_rope_frequencies : loam_config_alibi_slopes)(&model->config, values);
-    loam_upload(stream, table->data, values, loam_tensor_bytes(table));
+    if (model->alibi_slopes.data != NULL) {
+        loam_config_alibi_slopes(config, values);
+        loam_upload(stream, model->alibi_slopes.data, values, loam_tensor_bytes(&model->alibi_slopes));
+    }
     enum loam_status status = loam_stream_finish(stream, error);
+    for (int i = 0; i < config->family->rope_count && status == LOAM_OK; i++) {
+        const struct loam_tensor *table = &model->rope_frequencies[i];
+        loam_config_rope_frequencies(config, i, values);
+        loam_upload(stream, table->data, values, loam_tensor_bytes(table));
+        status = loam_stream_finish(stream, error);
+    }
     free(values);
     return status;
 }

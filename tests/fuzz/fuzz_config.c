@@ -18,10 +18,9 @@ static void check_tables(const struct loam_config *config)
     fuzz_require(config->head_dim >= 1 && config->head_dim <= HEAD_LIMIT);
     float *table = malloc(HEAD_LIMIT * sizeof *table);
     fuzz_require(table != NULL);
-    if (config->family->position == LOAM_ROPE)
-        loam_config_rope_frequencies(config, table);
-    else
-        loam_config_alibi_slopes(config, table);
+    for (int i = 0; i < config->family->rope_count; i++)
+        loam_config_rope_frequencies(config, i, table);
+    if (config->family->position == LOAM_ALIBI) loam_config_alibi_slopes(config, table);
     free(table);
 }
 

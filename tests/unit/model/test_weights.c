@@ -172,11 +172,11 @@ static void tables_are_on_the_device(void **state)
         loam_config_alibi_slopes(&model->config, expected);
         assert_int_equal(model->alibi_slopes.shape[0], 3);
         assert_memory_equal(model->alibi_slopes.data, expected, 3 * sizeof(float));
-        assert_null(model->rope_frequencies.data);
+        assert_null(model->rope_frequencies[0].data);
     } else {
-        loam_config_rope_frequencies(&model->config, expected);
-        assert_int_equal(model->rope_frequencies.shape[0], 2);
-        assert_memory_equal(model->rope_frequencies.data, expected, 2 * sizeof(float));
+        loam_config_rope_frequencies(&model->config, 0, expected);
+        assert_int_equal(model->rope_frequencies[0].shape[0], 2);
+        assert_memory_equal(model->rope_frequencies[0].data, expected, 2 * sizeof(float));
         assert_null(model->alibi_slopes.data);
     }
 }

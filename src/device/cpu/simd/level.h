@@ -19,6 +19,7 @@
     SUBJECT(lora)                                                                                            \
     SUBJECT(embedding)                                                                                       \
     SUBJECT(norm)                                                                                            \
+    SUBJECT(stream)                                                                                          \
     SUBJECT(rope)                                                                                            \
     SUBJECT(attention_forward)                                                                               \
     SUBJECT(attention_backward)                                                                              \
