@@ -8,6 +8,7 @@
 
 struct loam_special_tokens {
     int32_t bos;          // -1: none
+    int32_t pad;          // fills what batches need to be rectangular, which loam does not; -1: none
     int32_t eos;          // the one that ends a training text; -1: none
     const char *eos_text; // how it reads, for {eos} in a template; NULL: none
     int32_t *eos_ids;     // [eos_count] every id that stops generation, `eos` among them
