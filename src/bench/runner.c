@@ -68,7 +68,7 @@ static enum loam_status try_step(struct loam_bench_runner *runner, double *secon
     const double start = loam_clock_seconds();
     LOAM_TRY(collect(runner, error));
     const int64_t step = runner->step++;
-    if (job->buffers.labels == 0) return LOAM_OK;
+    if (job->buffers.labels.count == 0) return LOAM_OK;
     LOAM_TRY(loam_step_run(&job->buffers, job->decoder, &job->optimiser, runner->settings.learning_rate, step,
                            runner->settings.seed, &runner->last, error));
     *seconds = loam_clock_seconds() - start;
@@ -82,7 +82,7 @@ enum loam_status loam_bench_runner_step(struct loam_bench_runner *runner, double
 {
     for (int64_t tries = 0; tries < runner->job.order.steps_per_epoch; tries++) {
         LOAM_TRY(try_step(runner, seconds, error));
-        if (runner->job.buffers.labels > 0) return LOAM_OK;
+        if (runner->job.buffers.labels.count > 0) return LOAM_OK;
     }
     return loam_fail(error, LOAM_ERROR_ARGUMENT,
                      "%s: no example has a label that counts: all are empty, or too long for --max-length",

@@ -58,7 +58,7 @@ static enum loam_status run_round(struct step_bench *bench, int64_t round, struc
     const double flops = trace_flops(&runner->trace) - before;
     bench->flops += flops;
     bench->tokens += runner->job.buffers.tokens;
-    bench->labels += runner->job.buffers.labels;
+    bench->labels += runner->job.buffers.labels.count;
     if (!bench->settings->ceiling) return LOAM_OK;
     double rate;
     LOAM_TRY(run_ceiling(bench, &rate, error));

@@ -55,8 +55,7 @@ static enum loam_status compute(const struct loam_merge_check *check, const stru
     struct loam_batch batch;
     struct loam_decoder *decoder = NULL;
     LOAM_TRY(loam_batch_init(&batch, check->count, 1, error));
-    enum loam_status status =
-        loam_batch_append(&batch, "check", check->ids, check->count, check->count, error);
+    enum loam_status status = loam_batch_append(&batch, "check", check->ids, NULL, check->count, error);
     if (status == LOAM_OK)
         status = loam_decoder_create(&decoder, session->model, session->device, &limits, error);
     if (status == LOAM_OK) status = loam_decoder_logits(decoder, &batch, logits, error);

@@ -13,6 +13,7 @@
 #include "data/dataset_sniff.h"
 #include "data/dataset_squad.h"
 #include "data/example.h"
+#include "model/batch.h"
 
 static const char *const squad_names[] = {"id", "title", "context", "question", "answer"};
 static const char *const text_names[] = {"text"};
@@ -244,14 +245,13 @@ static enum loam_status render(struct loam_dataset *dataset, const struct loam_f
     return LOAM_OK;
 }
 
-static void count_fate(struct loam_dataset *dataset, size_t index, enum loam_example_fate fate,
-                       bool has_label)
+static void count_fate(struct loam_dataset *dataset, size_t index, enum loam_example_fate fate, bool labelled)
 {
     if (dataset->met[index]) return;
     dataset->met[index] = 1;
     dataset->counts.cut += fate == LOAM_EXAMPLE_CUT;
     dataset->counts.dropped += fate == LOAM_EXAMPLE_DROPPED;
-    dataset->counts.without_label += fate != LOAM_EXAMPLE_DROPPED && !has_label;
+    dataset->counts.without_label += fate != LOAM_EXAMPLE_DROPPED && !labelled;
 }
 
 static enum loam_status check_index(const struct loam_dataset *dataset, size_t index,
@@ -282,8 +282,7 @@ enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, s
     enum loam_example_fate fate;
     LOAM_TRY(render(dataset, fields, count, &source, error));
     LOAM_TRY(loam_example_build(example, &source, &dataset->options, &dataset->work, &fate, error));
-    // The first token is never predicted.
-    count_fate(dataset, index, fate, example->count > 1 && example->label_start < example->count);
+    count_fate(dataset, index, fate, loam_labels_count(example->weights, example->count).count > 0);
     return LOAM_OK;
 }
 

@@ -29,7 +29,12 @@ size_t loam_example_work_bytes(const struct loam_example_work *work);
 
 enum loam_example_fate { LOAM_EXAMPLE_WHOLE, LOAM_EXAMPLE_CUT, LOAM_EXAMPLE_DROPPED };
 
-// Fills ids, count, label_start, dropped and unended of `example`. Messages name `example->id`. Whatever the
+// Room for ids and weights of `count` tokens; those that it has stay.
+enum loam_status loam_example_reserve(struct loam_example *example, size_t count, struct loam_error *error);
+// Weighs the tokens from `start` on 1 and those before it 0.
+void loam_example_learn_from(struct loam_example *example, size_t start);
+
+// Fills ids, weights, count, dropped and unended of `example`. Messages name `example->id`. Whatever the
 // completion, the ids of an example begin with those of its prompt.
 enum loam_status loam_example_build(struct loam_example *example, const struct loam_example_source *source,
                                     const struct loam_dataset_options *options,

@@ -8,10 +8,11 @@ static enum loam_status flush(struct loam_decoder *decoder, struct loam_batch *b
                               struct loam_evaluation *result, double *loss_sum, struct loam_error *error)
 {
     if (batch->sequences == 0) return LOAM_OK;
-    LOAM_TRY(loam_decoder_evaluate(decoder, batch, loss_sum, error));
+    LOAM_TRY(loam_decoder_evaluate(decoder, batch, error));
+    *loss_sum += loam_batch_loss(batch);
     result->examples += batch->sequences;
     result->tokens += batch->tokens;
-    result->labels += batch->label_count;
+    loam_labels_add(&result->labels, batch->labels);
     loam_batch_clear(batch);
     return LOAM_OK;
 }
@@ -19,7 +20,7 @@ static enum loam_status flush(struct loam_decoder *decoder, struct loam_batch *b
 static enum loam_status append(struct loam_batch *batch, const struct loam_example *example,
                                struct loam_error *error)
 {
-    return loam_batch_append(batch, example->id, example->ids, example->label_start, example->count, error);
+    return loam_batch_append(batch, example->id, example->ids, example->weights, example->count, error);
 }
 
 static enum loam_status fail_unlabelled(struct loam_error *error)
@@ -34,13 +35,12 @@ enum loam_status loam_evaluate_rehearse(struct loam_decoder *decoder, struct loa
                                         struct loam_batch *batch, struct loam_example *example,
                                         struct loam_error *error)
 {
-    double loss_sum = 0;
     for (size_t i = 0; i < loam_dataset_count(dataset); i++) {
         loam_batch_clear(batch);
         LOAM_TRY(loam_dataset_read(dataset, i, example, error));
         if (example->dropped || example->count == 0) continue;
         LOAM_TRY(append(batch, example, error));
-        if (batch->label_count > 0) return loam_decoder_evaluate(decoder, batch, &loss_sum, error);
+        if (batch->labels.count > 0) return loam_decoder_evaluate(decoder, batch, error);
     }
     return fail_unlabelled(error);
 }
@@ -68,8 +68,8 @@ enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_da
     }
     LOAM_TRY(flush(decoder, batch, result, &loss_sum, error));
     LOAM_TRY(loam_event_progress(callbacks, LOAM_ACTIVITY_EVALUATE, (int64_t)count, (int64_t)count, error));
-    if (result->labels == 0) return fail_unlabelled(error);
-    result->loss = loss_sum / (double)result->labels;
+    if (result->labels.count == 0) return fail_unlabelled(error);
+    result->loss = loss_sum / result->labels.weight;
     result->perplexity = exp(result->loss);
     result->seconds = loam_clock_seconds() - start;
     if (isfinite(result->loss)) return LOAM_OK;

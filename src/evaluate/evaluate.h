@@ -8,11 +8,11 @@
 #include "generate/generate.h"
 
 struct loam_evaluation {
-    double loss;       // mean over the labels that count
+    double loss;       // mean over the labels by their weights
     double perplexity; // exp(loss)
     int64_t examples;  // that had labels
     int64_t tokens;
-    int64_t labels;
+    struct loam_labels labels;
     double seconds;
 };
 

@@ -58,15 +58,15 @@ struct loam_decoder_bytes loam_decoder_bytes(const struct loam_decoder *decoder)
 // Whether all of it is float32 already: --dtype f32 would change nothing.
 bool loam_decoder_is_f32(const struct loam_decoder *decoder);
 
-// Adds the batch's loss (a sum over its labels) to `*loss_sum` and the gradients, each times `grad_scale` (1
-// over the labels of the whole accumulated batch), to the trainables' gradients. `dropout_counter` tells
-// apart the micro-batches of a run (its high bits move the counters of the dropout streams).
-enum loam_status loam_decoder_train(struct loam_decoder *decoder, const struct loam_batch *batch,
-                                    float grad_scale, uint64_t seed, uint64_t dropout_counter,
-                                    double *loss_sum, struct loam_error *error);
-// Adds the batch's loss to `*loss_sum`; no gradients, no dropout.
-enum loam_status loam_decoder_evaluate(struct loam_decoder *decoder, const struct loam_batch *batch,
-                                       double *loss_sum, struct loam_error *error);
+// Writes the cross entropy of each row that counts into batch->losses, and adds the gradient of sum_t scale
+// weights[t] losses[t] to the trainables' gradients. `scale` is 1 over the weight of the labels of the whole
+// accumulated batch. `dropout_counter` tells apart the micro-batches of a run (its high bits move the
+// counters of the dropout streams).
+enum loam_status loam_decoder_train(struct loam_decoder *decoder, struct loam_batch *batch, double scale,
+                                    uint64_t seed, uint64_t dropout_counter, struct loam_error *error);
+// Writes the cross entropy of each row that counts into batch->losses; no gradients, no dropout.
+enum loam_status loam_decoder_evaluate(struct loam_decoder *decoder, struct loam_batch *batch,
+                                       struct loam_error *error);
 // Logits [batch.tokens, V] f32 of every row into host memory; limits.logit_rows must allow it.
 enum loam_status loam_decoder_logits(struct loam_decoder *decoder, const struct loam_batch *batch,
                                      float *logits, struct loam_error *error);

@@ -284,7 +284,7 @@ static enum loam_status run_step(struct loam_loop *loop, struct loam_error *erro
     const uint32_t *indices = loam_order_step(loop->order, loop->step, &count);
     LOAM_TRY(loam_step_collect(loop->buffers, loop->dataset, indices, count, error));
     loop->learning_rate = loam_schedule_rate(&loop->schedule, loop->step);
-    if (loop->buffers->labels == 0) return skip_unlabelled(loop, error);
+    if (loop->buffers->labels.count == 0) return skip_unlabelled(loop, error);
     struct loam_error failure = {0};
     enum loam_status status =
         loam_step_run(loop->buffers, loop->decoder, loop->optimiser, loop->learning_rate, loop->step,

@@ -42,7 +42,7 @@ static enum loam_status append(struct loam_batch *batch, const json_t *sequence,
     if (ids == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < count; i++)
         ids[i] = (int32_t)json_integer_value(json_array_get(sequence, i));
-    enum loam_status status = loam_batch_append(batch, "batch", ids, (int32_t)count, (int32_t)count, error);
+    enum loam_status status = loam_batch_append(batch, "batch", ids, NULL, (int32_t)count, error);
     free(ids);
     return status;
 }

@@ -1,6 +1,8 @@
 // The prompt of a training example and the prompt that generation goes on from are the same ids.
 #include "test.h"
 
+#include "helpers/labels.h"
+
 #include "base/file.h"
 #include "data/example.h"
 #include "helpers/cases.h"
@@ -53,7 +55,7 @@ static void make(const struct loam_tokenizer *tokenizer, const struct loam_speci
 // is all one.
 static bool labels_follow(const struct made *made)
 {
-    int32_t start = made->example.label_start;
+    int32_t start = test_first_label(made->example.weights, made->example.count);
     return start == made->prompt.count || (start < 2 && made->prompt.count < 2);
 }
 
@@ -65,7 +67,8 @@ static void assert_prefix(const char *name, const char *prompt_text, const char 
         (size == 0 || memcmp(made->prompt.ids, made->example.ids, size) == 0) && labels_follow(made))
         return;
     fail_msg("%s: \"%s\" + \"%s\": %d ids of a prompt, %d of an example whose labels start at %d", name,
-             prompt_text, completion, made->prompt.count, made->example.count, made->example.label_start);
+             prompt_text, completion, made->prompt.count, made->example.count,
+             test_first_label(made->example.weights, made->example.count));
 }
 
 // Generation may write the example's own tokens.
@@ -297,7 +300,7 @@ static void ordinary_examples_are_the_tokenizers_own(void **state)
             assert_ok(loam_tokenizer_encode(tokenizer, text, strlen(text), true, &whole, &error));
             assert_int_equal(made.example.count, whole.count + 1);
             assert_memory_equal(made.example.ids, whole.ids, whole.count * sizeof *whole.ids);
-            assert_true(made.example.label_start < made.example.count - 1);
+            assert_true(test_first_label(made.example.weights, made.example.count) < made.example.count - 1);
             loam_encoding_deinit(&whole);
             release(&made);
         }
