@@ -364,7 +364,7 @@ struct loam_plan_settings {
     const char *model;                   // directory; without weights, as many are assumed as it would have
     const char *dtype;                   // see struct loam_model_settings
     const struct loam_lora_config *lora; // of an adapter that is trained; NULL: none
-    int32_t train_tokens;                // of the trainer, see struct loam_trainer_settings
+    int32_t train_tokens;                // of the trainer, see struct loam_trainer_config
     int32_t train_sequences;
     const char *checkpointing;
     int32_t context; // of the generator, see struct loam_generator_settings
@@ -504,7 +504,7 @@ struct loam_trainer_config {
     double weight_decay;
     double max_grad_norm; // of all gradients together; 0: no clipping
 };
-#define LOAM_TRAINER_SETTINGS_INIT                                                                           \
+#define LOAM_TRAINER_CONFIG_INIT                                                                             \
     {                                                                                                        \
         .size = sizeof(struct loam_trainer_config), .seed = 42, .beta1 = 0.9, .beta2 = 0.999,                \
         .epsilon = 1e-8, .max_grad_norm = 1                                                                  \

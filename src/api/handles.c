@@ -141,7 +141,7 @@ enum loam_status loam_model_describe(const struct loam_model_handle *model, stru
     LOAM_TRY(loam_require(model, "the model", error));
     const struct loam_config *config = &model->session.model->config;
     const int64_t positions = loam_config_position_limit(config);
-    const struct loam_model_info all = {.family = config->family->name,
+    const struct loam_model_info all = {.family = config->family->model_type,
                                         .dtype = loam_dtype_name(model->session.dtype),
                                         .vocabulary = config->vocabulary,
                                         .hidden = config->hidden,
@@ -186,10 +186,8 @@ enum loam_status loam_adapter_make(struct loam_adapter_handle **out, struct loam
     *out = NULL;
     LOAM_TRY(loam_require(model, "the model", error));
     LOAM_TRY(LOAM_SIZED_READ(&all, config, "loam_lora_config", error));
-    struct loam_lora_settings settings = {.rank = all.rank,
-                                          .alpha = all.alpha,
-                                          .dropout = all.dropout,
-                                          .target_modules = all.target_modules};
+    struct loam_lora_settings settings = {
+        .rank = all.rank, .alpha = all.alpha, .dropout = all.dropout, .target_modules = all.target_modules};
     LOAM_TRY(parse_init(all.init, &settings.init, error));
     enum loam_status status = loam_session_fresh_adapter(&model->session, &settings, NULL, &adapter, error);
     if (status == LOAM_OK) status = loam_adapter_allocate(adapter, error);

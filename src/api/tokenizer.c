@@ -55,13 +55,13 @@ enum loam_status loam_tokenizer_describe(const struct loam_tokenizer_handle *tok
 {
     LOAM_TRY(loam_require(tokenizer, "the tokenizer", error));
     const struct loam_special_tokens *special = &tokenizer->special;
-    const struct loam_tokenizer_info all = {
-        .vocabulary = loam_tokenizer_vocabulary_size(tokenizer->tokenizer),
-        .bos = special->bos,
-        .eos = special->eos,
-        .pad = special->pad,
-        .end_ids = special->eos_ids,
-        .end_count = special->eos_count};
+    const struct loam_tokenizer_info all = {.vocabulary =
+                                                loam_tokenizer_vocabulary_size(tokenizer->tokenizer),
+                                            .bos = special->bos,
+                                            .eos = special->eos,
+                                            .pad = special->pad,
+                                            .end_ids = special->eos_ids,
+                                            .end_count = special->eos_count};
     return LOAM_SIZED_WRITE(info, &all, "loam_tokenizer_info", error);
 }
 
@@ -118,9 +118,12 @@ enum loam_status loam_text_encode(const struct loam_tokenizer_handle *tokenizer,
     if (capacity > 0) LOAM_TRY(loam_require(ids, "the room for ids", error));
     if (text == NULL) text = "";
     switch (kind) {
-    case LOAM_TEXT_PLAIN: return encode_text(tokenizer, text, size, false, ids, capacity, count, error);
-    case LOAM_TEXT_WHOLE: return encode_text(tokenizer, text, size, true, ids, capacity, count, error);
-    case LOAM_TEXT_PROMPT: return encode_prompt(tokenizer, text, size, ids, capacity, count, error);
+    case LOAM_TEXT_PLAIN:
+        return encode_text(tokenizer, text, size, false, ids, capacity, count, error);
+    case LOAM_TEXT_WHOLE:
+        return encode_text(tokenizer, text, size, true, ids, capacity, count, error);
+    case LOAM_TEXT_PROMPT:
+        return encode_prompt(tokenizer, text, size, ids, capacity, count, error);
     }
     return loam_fail(error, LOAM_ERROR_ARGUMENT, "%d is no kind of text", (int)kind);
 }
