@@ -423,8 +423,9 @@ loam_tokenizer_describe(const struct loam_tokenizer_handle *tokenizer, struct lo
                         struct loam_error *error);
 
 enum loam_text_kind {
-    LOAM_TEXT_PLAIN, // the ids of the text alone
-    LOAM_TEXT_WHOLE, // with BOS and EOS where the tokenizer's files ask for them
+    LOAM_TEXT_PLAIN,   // the ids of the text alone
+    LOAM_TEXT_WHOLE,   // with BOS and EOS where the tokenizer's files ask for them
+    LOAM_TEXT_EXAMPLE, // a text to train on, as `loam train` makes it: the same, and EOS at the end in any case
     // What generation goes on from: with BOS where the files ask for it, and without the tokens at the end that
     // depend on what follows. The ids of a training text that begins so begin with these.
     LOAM_TEXT_PROMPT,
@@ -585,7 +586,7 @@ struct loam_prompt_settings {
 };
 #define LOAM_PROMPT_SETTINGS_INIT                                                                            \
     {                                                                                                        \
-        .size = sizeof(struct loam_prompt_settings), .max_new_tokens = 64, .top_p = 1,                       \
+        .size = sizeof(struct loam_prompt_settings), .max_new_tokens = 256, .top_k = 50, .top_p = 1,         \
         .repetition_penalty = 1, .seed = 42                                                                  \
     }
 // `*sequence` is its number, 0 to sequences - 1, until it is removed. All taken: LOAM_ERROR_ARGUMENT.

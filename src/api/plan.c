@@ -15,6 +15,8 @@ static enum loam_status open_trainer(struct planned *planned, const struct loam_
                                      struct loam_error *error)
 {
     struct loam_trainer_config config = LOAM_TRAINER_CONFIG_INIT;
+    if (planned->adapter == NULL)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "a plan with train_tokens needs lora: what is trained");
     config.tokens = settings->train_tokens;
     config.sequences = settings->train_sequences;
     config.checkpointing = settings->checkpointing;

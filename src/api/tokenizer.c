@@ -74,6 +74,26 @@ static void copy_ids(const int32_t *from, size_t size, int32_t *ids, size_t capa
     if (size > 0) memcpy(ids, from, size * sizeof *ids);
 }
 
+static enum loam_status encode_example(const struct loam_tokenizer_handle *tokenizer, const char *text,
+                                       size_t size, int32_t *ids, size_t capacity, size_t *count,
+                                       struct loam_error *error)
+{
+    const struct loam_example_source source = {.text = text, .size = size, .wants_eos = true};
+    const struct loam_dataset_options options = {.path = "text",
+                                                 .max_length = INT32_MAX,
+                                                 .tokenizer = tokenizer->tokenizer,
+                                                 .special = &tokenizer->special,
+                                                 .vocabulary = INT32_MAX};
+    struct loam_example_work work = {0};
+    struct loam_example example = {0};
+    enum loam_example_fate fate;
+    enum loam_status status = loam_example_build(&example, &source, &options, &work, &fate, error);
+    if (status == LOAM_OK) copy_ids(example.ids, (size_t)example.count, ids, capacity, count);
+    loam_example_deinit(&example);
+    loam_example_work_deinit(&work);
+    return status;
+}
+
 static enum loam_status encode_prompt(const struct loam_tokenizer_handle *tokenizer, const char *text,
                                       size_t size, int32_t *ids, size_t capacity, size_t *count,
                                       struct loam_error *error)
@@ -122,6 +142,8 @@ enum loam_status loam_text_encode(const struct loam_tokenizer_handle *tokenizer,
         return encode_text(tokenizer, text, size, false, ids, capacity, count, error);
     case LOAM_TEXT_WHOLE:
         return encode_text(tokenizer, text, size, true, ids, capacity, count, error);
+    case LOAM_TEXT_EXAMPLE:
+        return encode_example(tokenizer, text, size, ids, capacity, count, error);
     case LOAM_TEXT_PROMPT:
         return encode_prompt(tokenizer, text, size, ids, capacity, count, error);
     }
