@@ -1,5 +1,5 @@
-// loam bench generate: a prompt and the tokens after it, beside the matrix library and the memory's
-// bandwidth.
+// loam bench generate: the time of a prompt, compared with the matrix library, and of the tokens after it,
+// compared with the bandwidth of memory.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,16 +21,16 @@ struct generate_bench {
     struct loam_bench_sequence sequence; // of the prompt's products
     struct loam_trace prefill;
     struct loam_trace decode;
-    struct loam_arena memory; // to be read
+    struct loam_arena memory; // read to measure the bandwidth
     int32_t *ids;             // [prompt_tokens]
     double *prefill_seconds;  // [rounds]
     double *ratios;           // [rounds]
     int64_t decoded;          // tokens of all rounds
     double read_seconds;
     double read_bytes;
-    uint64_t read_sum;  // used, or nothing would be read
-    double first_token; // when it came, in this round; 0: not yet
-    double resumed;     // when the work on the next token began
+    uint64_t read_sum;  // used, so that the compiler keeps the reads
+    double first_token; // time of the round's first token; 0: none yet
+    double resumed;     // time at which work on the next token began
     double decode_seconds;
 };
 
@@ -46,7 +46,7 @@ static void close_bench(struct generate_bench *bench)
     loam_session_close(&bench->session);
 }
 
-// ---- opening ----
+// ---- Opening ----
 
 static enum loam_status open_generator(struct generate_bench *bench, struct loam_error *error)
 {
@@ -104,10 +104,10 @@ static enum loam_status open_bench(struct generate_bench *bench, const struct lo
     return make_prompt(bench, error);
 }
 
-// ---- bandwidth ----
+// ---- Bandwidth ----
 
-// Several times the last cache, and a good while to read.
-static size_t memory_bytes(void)
+// Eight times the last-level cache, from 256 MiB to 2 GiB.
+static size_t choose_memory_bytes(void)
 {
     enum { CACHES = 8 };
     const size_t least = (size_t)256 << 20, most = (size_t)2 << 30;
@@ -116,27 +116,28 @@ static size_t memory_bytes(void)
     return bytes < least ? least : bytes > most ? most : bytes;
 }
 
-static enum loam_status take_memory(struct generate_bench *bench, struct loam_error *error)
+static enum loam_status allocate_memory(struct generate_bench *bench, struct loam_error *error)
 {
     const struct loam_device *device = bench->session.device;
     if (device->ops.limits == NULL) return LOAM_OK;
-    LOAM_TRY(loam_device_arena_init(device, &bench->memory, memory_bytes(), true, error));
-    memset(bench->memory.base, 1, bench->memory.capacity); // pages of their own, not one of zeros
+    LOAM_TRY(loam_device_arena_init(device, &bench->memory, choose_memory_bytes(), true, error));
+    memset(bench->memory.base, 1, bench->memory.capacity); // otherwise all pages may be one page of zeros
     return LOAM_OK;
 }
 
-// After each token, so that both see the same machine: what it gives can halve within a second.
+// Measures after each token, because the bandwidth of a shared machine can halve within a second.
 static void measure_reading(struct generate_bench *bench)
 {
     const struct loam_limits *limits = bench->session.device->ops.limits;
     if (bench->memory.base == NULL) return;
     const double start = loam_clock_seconds();
-    bench->read_sum += limits->read(bench->memory.base, bench->memory.capacity);
+    bench->read_sum +=
+        limits->read(bench->session.device->threads, bench->memory.base, bench->memory.capacity);
     bench->read_seconds += loam_clock_seconds() - start;
     bench->read_bytes += (double)bench->memory.capacity;
 }
 
-// ---- rounds ----
+// ---- Rounds ----
 
 static void take_token(struct generate_bench *bench)
 {
@@ -162,7 +163,7 @@ static enum loam_status run_sequence(struct generate_bench *bench, struct loam_e
     return LOAM_OK;
 }
 
-static double flops_of(const struct loam_trace *trace)
+static double sum_flops(const struct loam_trace *trace)
 {
     double flops = 0;
     for (int op = 0; op < LOAM_OP_COUNT; op++)
@@ -170,7 +171,7 @@ static double flops_of(const struct loam_trace *trace)
     return flops;
 }
 
-// The prompt and the new tokens as `loam generate` makes them; the seconds of both parts.
+// Generates as `loam generate` does and measures the seconds of both parts.
 static enum loam_status generate(struct generate_bench *bench, double *prefill, double *decode,
                                  struct loam_error *error)
 {
@@ -211,7 +212,7 @@ static enum loam_status run_round(struct generate_bench *bench, int64_t round,
                                   struct loam_bench_generate *result, double *ceiling_flops,
                                   double *ceiling_seconds, struct loam_error *error)
 {
-    const double before = flops_of(&bench->prefill);
+    const double before = sum_flops(&bench->prefill);
     double decode, flops, seconds;
     LOAM_TRY(generate(bench, &bench->prefill_seconds[round], &decode, error));
     result->prefill_total += bench->prefill_seconds[round];
@@ -221,7 +222,7 @@ static enum loam_status run_round(struct generate_bench *bench, int64_t round,
     *ceiling_flops += flops;
     *ceiling_seconds += seconds;
     bench->ratios[round] =
-        (flops_of(&bench->prefill) - before) / bench->prefill_seconds[round] / (flops / seconds);
+        (sum_flops(&bench->prefill) - before) / bench->prefill_seconds[round] / (flops / seconds);
     return LOAM_OK;
 }
 
@@ -233,9 +234,9 @@ static void clear_traces(struct generate_bench *bench)
     bench->read_bytes = bench->read_seconds = 0;
 }
 
-// ---- the result ----
+// ---- The result ----
 
-static int64_t decode_bytes(const struct loam_session *session, int64_t all)
+static int64_t count_decode_bytes(const struct loam_session *session, int64_t all)
 {
     const struct loam_model *model = session->model;
     const bool tied = model->head.weight == model->embedding;
@@ -252,9 +253,9 @@ static void summarise(struct generate_bench *bench, double ceiling_flops, double
     result->new_tokens = settings->new_tokens;
     result->prefill_seconds = loam_bench_median(bench->prefill_seconds, (size_t)settings->steps);
     result->prefill_tokens_per_second = rounds * settings->prompt_tokens / result->prefill_total;
-    result->prefill_gflops = flops_of(&bench->prefill) / result->prefill_total / 1e9;
+    result->prefill_gflops = sum_flops(&bench->prefill) / result->prefill_total / 1e9;
     result->decode_tokens_per_second = (double)bench->decoded / result->decode_total;
-    result->decode_weight_bytes = decode_bytes(&bench->session, result->machine.weight_bytes);
+    result->decode_weight_bytes = count_decode_bytes(&bench->session, result->machine.weight_bytes);
     result->of_bandwidth = NAN;
     if (bench->read_bytes > 0 && bench->read_sum > 0) {
         result->read_bandwidth = bench->read_bytes / bench->read_seconds;
@@ -279,7 +280,7 @@ static enum loam_status measure(struct generate_bench *bench, const struct loam_
     for (int64_t i = 0; i < bench->settings->warm_up; i++)
         LOAM_TRY(generate(bench, &ignored, &ignored, error));
     result->peak_rss_bytes = loam_peak_memory_bytes();
-    LOAM_TRY(take_memory(bench, error));
+    LOAM_TRY(allocate_memory(bench, error));
     clear_traces(bench);
     for (int64_t round = 0; round < bench->settings->steps; round++)
         LOAM_TRY(run_round(bench, round, result, &ceiling_flops, &ceiling_seconds, error));

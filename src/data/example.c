@@ -171,7 +171,7 @@ static enum loam_status write_ids(struct loam_example *example, const struct loa
 // Whether generation stops at the example's last token.
 static bool ends(const struct loam_special_tokens *special, const struct loam_example *example)
 {
-    return loam_special_tokens_end(special, example->ids[example->count - 1]);
+    return loam_special_tokens_is_stop(special, example->ids[example->count - 1]);
 }
 
 enum loam_status loam_example_build(struct loam_example *example, const struct loam_example_source *source,

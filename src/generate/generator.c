@@ -210,11 +210,11 @@ static enum loam_status generate(struct sequence *sequence, int32_t vocabulary, 
     narrow(sequence, vocabulary);
     LOAM_TRY(loam_sample(&sampling, sequence->logits, vocabulary, sequence->history, (size_t)known,
                          (uint64_t)sequence->count, &out->id, error));
-    if (loam_special_tokens_end(sequence->generation.special, out->id)) {
+    if (loam_special_tokens_is_stop(sequence->generation.special, out->id)) {
         out->finish = LOAM_FINISH_STOP;
         return LOAM_OK;
     }
-    if (sequence->generation.healing != NULL) loam_healing_take(sequence->generation.healing, out->id);
+    if (sequence->generation.healing != NULL) loam_healing_accept(sequence->generation.healing, out->id);
     sequence->history[known] = out->id;
     if (++sequence->count == sequence->most) out->finish = full(sequence);
     return LOAM_OK;

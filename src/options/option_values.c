@@ -28,7 +28,7 @@ static enum loam_status fail_value(const struct loam_option_row *row, const char
     return loam_fail(error, LOAM_ERROR_USAGE, "--%s %s: expected %s", row->info.name, value, expected);
 }
 
-// Whether a number is in an interval as the table writes it, "[0,1)". Those are known to be well-formed.
+// Whether a number is in an interval of the table, such as "[0,1)". Intervals of the table are well-formed.
 static bool is_within(const char *range, double number)
 {
     char *end;
@@ -69,7 +69,7 @@ static enum loam_status set_whole(const struct loam_option_row *row, void *field
     return LOAM_OK;
 }
 
-// "6G" and the like; "none" is more than there can be. Units are powers of 1024.
+// "6G" and the like, with units that are powers of 1024. "none" gives INT64_MAX.
 static enum loam_status set_bytes(const struct loam_option_row *row, int64_t *field, const char *text,
                                   struct loam_error *error)
 {
@@ -126,7 +126,7 @@ static enum loam_status fail_choice(const struct loam_option_row *row, const cha
     return fail_value(row, text, expected, error);
 }
 
-// NULL: there is no such choice.
+// The choice of that name; NULL: none.
 static const struct loam_choice *find_choice(const struct loam_option_row *row, const char *text)
 {
     for (const struct loam_choice *choice = row->choices; choice->name != NULL; choice++)
@@ -152,7 +152,7 @@ static enum loam_status check_text(const struct loam_option_row *row, const char
     if (row->one_of && !loam_option_takes(&row->info, text))
         return fail_value(row, text, row->info.argument, error);
     if (row->check == NULL || row->check(text, error) == LOAM_OK) return LOAM_OK;
-    if (error->status != LOAM_ERROR_MEMORY) error->status = LOAM_ERROR_USAGE; // the text alone shows it
+    if (error->status != LOAM_ERROR_MEMORY) error->status = LOAM_ERROR_USAGE; // the command line is wrong
     return error->status;
 }
 
@@ -278,9 +278,9 @@ bool loam_option_values_equal(const struct loam_option_row *row, const char *lef
         return a != NULL && b != NULL && a->value == b->value;
     }
     if (strcmp(left, right) == 0) return true;
-    bool number =
+    bool is_number =
         row->type == LOAM_OPTION_INT || row->type == LOAM_OPTION_INT64 || row->type == LOAM_OPTION_DOUBLE;
     char *left_end, *right_end;
-    return number && !row->bytes && strtod(left, &left_end) == strtod(right, &right_end) &&
+    return is_number && !row->bytes && strtod(left, &left_end) == strtod(right, &right_end) &&
            *left_end == '\0' && *right_end == '\0';
 }

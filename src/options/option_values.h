@@ -7,8 +7,8 @@
 
 // `settings` is the struct that row->offset counts in: struct loam_settings for the rows of the table.
 
-// Checks the text and stores its value in the row's field. A string field keeps the pointer; a list copies the
-// text.
+// Checks the text and stores its value in the row's field. A string field keeps the pointer; a list copies
+// the text.
 enum loam_status loam_option_store(void *settings, const struct loam_option_row *row, const char *text,
                                    struct loam_error *error);
 // Releases the items of a list and leaves it empty. A field of another type owns nothing.

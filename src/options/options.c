@@ -15,8 +15,8 @@ bool loam_option_row_of(enum loam_command command, const struct loam_option_row 
     return loam_command_name(command) != NULL && (row->commands & 1u << command) != 0;
 }
 
-// Whether the option `name` is the one called `typed`, an underscore standing for a hyphen.
-static bool same_name(const char *typed, const char *name)
+// Whether `typed` is `name`, where an underscore equals a hyphen.
+static bool is_same_name(const char *typed, const char *name)
 {
     if (name == NULL) return false;
     for (; *typed != '\0' && *name != '\0'; typed++, name++)
@@ -24,7 +24,7 @@ static bool same_name(const char *typed, const char *name)
     return *typed == *name;
 }
 
-// Whether it may stand without a value, and be turned off by "no-": the value is then "true" or "false".
+// Whether the option may be given without a value, which means "true", and as "no-NAME", which means "false".
 static bool is_switch(const struct loam_option_row *row)
 {
     return row->info.argument == NULL || row->info.argument[0] == '[';
@@ -37,8 +37,9 @@ const struct loam_option_row *loam_option_row_find(enum loam_command command, co
     for (size_t i = 0; i < loam_option_row_count; i++) {
         const struct loam_option_row *row = &loam_option_rows[i];
         if (!loam_option_row_of(command, row)) continue;
-        *negated = no && is_switch(row) && same_name(typed + 3, row->info.name);
-        if (*negated || same_name(typed, row->info.name) || same_name(typed, row->info.alias)) return row;
+        *negated = no && is_switch(row) && is_same_name(typed + 3, row->info.name);
+        if (*negated || is_same_name(typed, row->info.name) || is_same_name(typed, row->info.alias))
+            return row;
     }
     return NULL;
 }
@@ -85,6 +86,7 @@ static enum loam_status fail_unknown(enum loam_command command, const char *name
 
 // ---- The options of a command ----
 
+// Whether a default describes a choice in words, "(by epochs)", or there is none.
 static bool is_words(const char *default_text)
 {
     return default_text == NULL || default_text[0] == '(';
@@ -129,7 +131,7 @@ void loam_options_destroy(struct loam_options *options)
     free(options);
 }
 
-// Whether the option takes free text. A prompt may be empty where a beginning-of-sequence token precedes it.
+// Whether the option takes free text. An empty prompt is useful with a tokenizer that adds BOS.
 static bool may_be_empty(const struct loam_option_row *row)
 {
     return row->info.argument != NULL && strcmp(row->info.argument, "TEXT") == 0;
@@ -170,14 +172,14 @@ enum loam_status loam_options_set(struct loam_options *options, const char *name
     return LOAM_OK;
 }
 
-static bool is_plural(const struct loam_option_row *row)
+static bool is_refused_twice(const struct loam_option_row *row)
 {
-    for (const char *const *name = loam_option_plurals; *name != NULL; name++)
+    for (const char *const *name = loam_options_refused_twice; *name != NULL; name++)
         if (strcmp(row->info.name, *name) == 0) return true;
     return false;
 }
 
-// An earlier value that another one has replaced.
+// Takes over `before`, the earlier value of an option that was given again: kept for a warning, or an error.
 static enum loam_status note_replaced(struct loam_options *options, const struct loam_option_row *row,
                                       char *before, struct loam_error *error)
 {
@@ -187,12 +189,12 @@ static enum loam_status note_replaced(struct loam_options *options, const struct
         free(before);
         return LOAM_OK;
     }
-    if (!is_plural(row)) {
+    if (!is_refused_twice(row)) {
         free(options->origins[index].replaced);
         options->origins[index].replaced = before;
         return LOAM_OK;
     }
-    loam_fail(error, LOAM_ERROR_USAGE, "--%s is given twice, as %.200s and as %.200s: one alone is taken",
+    loam_fail(error, LOAM_ERROR_USAGE, "--%s is given twice, as %.200s and as %.200s; it takes one value",
               row->info.name, before, now);
     free(before);
     return LOAM_ERROR_USAGE;

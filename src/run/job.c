@@ -49,7 +49,7 @@ static enum loam_status check_settings(const struct loam_train_settings *setting
                                    : settings->best_metric != LOAM_BEST_EVAL_LOSS ? metric_option
                                                                                   : NULL;
     if (needs_evaluation != NULL && settings->eval_data == NULL)
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--%s goes by the evaluations: it needs --eval-data",
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--%s depends on evaluations: it needs --eval-data",
                          needs_evaluation);
     if (settings->full && settings->adapter != NULL) {
         return loam_fail(error, LOAM_ERROR_ARGUMENT,

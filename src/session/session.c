@@ -85,9 +85,13 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
 {
     LOAM_TRY(open_device(session, options, error));
     session->dtype = options->dtype;
-    session->keep_halves = options->dtype == LOAM_DTYPE_NONE && !session->device->native_bf16;
-    if (session->dtype == LOAM_DTYPE_NONE)
-        session->dtype = session->device->native_bf16 ? LOAM_BF16 : LOAM_F32;
+    if (session->dtype == LOAM_DTYPE_NONE) {
+        session->dtype = loam_device_default_dtype(session->device);
+        session->keep_halves = session->dtype == LOAM_F32;
+    }
+    if (!loam_formats_have(session->device->formats.compute, session->dtype))
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "device %s does not compute in %s",
+                         session->device->name, loam_dtype_name(session->dtype));
     struct loam_config config;
     LOAM_TRY(loam_config_load(&config, session->directory, error));
     LOAM_TRY(loam_model_create(&session->model, &config, error));
@@ -126,7 +130,7 @@ static void log_device(const struct loam_session *session)
     const struct loam_device *device = session->device;
     const enum loam_dtype matrices = session->model->matrix_dtype;
     const bool levels = device->isa != NULL, kept = matrices != session->dtype;
-    const bool ours = levels && (kept || (matrices == LOAM_BF16 && !device->native_bf16));
+    const bool ours = levels && (kept || !loam_formats_have(device->formats.preferred, matrices));
     loam_log_write(session->log, LOAM_LOG_INFO, "computing in %s%s%s on device %s%s%s%s with %d threads%s",
                    loam_dtype_name(session->dtype), kept ? " with matrices of " : "",
                    kept ? loam_dtype_name(matrices) : "", device->name, levels ? " (" : "",

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "io/container.h"
 #include "io/safetensors.h"
 
 static const struct {
@@ -75,18 +76,18 @@ enum loam_status loam_optimiser_write_file(struct loam_optimiser *optimiser, siz
 
 // The tensor of that name, of the part's shape.
 static enum loam_status find_stored(const struct loam_stored_tensor **stored,
-                                    const struct loam_safetensors *file, const char *path, const char *name,
+                                    const struct loam_container *file, const char *path, const char *name,
                                     const struct loam_tensor *wanted, struct loam_error *error)
 {
-    *stored = loam_safetensors_find(file, name);
-    bool same = *stored != NULL && (*stored)->dtype == LOAM_F32 && (*stored)->rank == wanted->rank;
+    *stored = loam_container_find(file, name);
+    bool same = *stored != NULL && (*stored)->format == LOAM_FORMAT_F32 && (*stored)->rank == wanted->rank;
     for (int i = 0; same && i < wanted->rank; i++)
         same = (*stored)->shape[i] == wanted->shape[i];
     if (same) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_FORMAT, "%s has no tensor \"%s\" of this run's shape", path, name);
 }
 
-static enum loam_status read_part(struct loam_optimiser *optimiser, const struct loam_safetensors *file,
+static enum loam_status read_part(struct loam_optimiser *optimiser, const struct loam_container *file,
                                   const char *path, size_t index, struct loam_error *error)
 {
     const struct loam_trainable *item = &optimiser->set->items[index / PARTS];
@@ -107,11 +108,11 @@ static enum loam_status read_part(struct loam_optimiser *optimiser, const struct
 enum loam_status loam_optimiser_read_file(struct loam_optimiser *optimiser, size_t first, size_t count,
                                           const char *path, bool values_alone, struct loam_error *error)
 {
-    struct loam_safetensors *file;
-    LOAM_TRY(loam_safetensors_open_file(&file, path, error));
+    struct loam_container *file;
+    LOAM_TRY(loam_container_open_file(&file, path, error));
     enum loam_status status = LOAM_OK;
     for (size_t i = PARTS * first; status == LOAM_OK && i < PARTS * (first + count); i++)
         if (!values_alone || i % PARTS == 0) status = read_part(optimiser, file, path, i, error);
-    loam_safetensors_destroy(file);
+    loam_container_destroy(file);
     return status;
 }

@@ -39,7 +39,7 @@ enum loam_status loam_trainer_add(struct loam_trainer *trainer, struct loam_batc
                                   uint64_t seed, uint64_t pass, struct loam_error *error)
 {
     LOAM_TRY(loam_decoder_train(trainer->decoder, batch, scale, seed, pass, error));
-    if (loam_fault_met()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
+    if (loam_fault_occurred()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
     return LOAM_OK;
 }
 

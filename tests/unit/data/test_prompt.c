@@ -85,7 +85,7 @@ static void assert_heals(const char *name, const struct loam_tokenizer *tokenize
         int32_t id = made->example.ids[i];
         if (!loam_healing_allow(&healing, allowed, vocabulary) || !allowed[id])
             fail_msg("%s: \"%s\" + \"%s\": token %d is not allowed", name, prompt_text, completion, id);
-        loam_healing_take(&healing, id);
+        loam_healing_accept(&healing, id);
     }
     free(allowed);
     loam_healing_deinit(&healing);

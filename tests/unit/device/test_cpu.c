@@ -91,7 +91,7 @@ static void test_cache_keeps_products_and_is_bounded(void **state)
     (void)state;
     struct loam_error error = {0};
     struct matmul_cache *cache = NULL;
-    assert_ok(loam_matmul_cache_create(&cache, &error));
+    assert_ok(loam_matmul_cache_create(&cache, 1, &error));
     for (int repeat = 0; repeat < 3; repeat++) {
         assert_true(product_of_ones(cache, 3, 5, 7) == 7.0f);
         assert_int_equal(loam_matmul_cache_count(cache), 1);

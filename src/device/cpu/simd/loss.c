@@ -86,7 +86,7 @@ static size_t loss_init(struct loss *loss, const struct loam_device *device,
     const int64_t tokens = args->h.shape[0], size = args->h.shape[1], vocabulary = args->w.tensor.shape[0];
     const int64_t rows = min64(tokens, ROWS), block = min64(vocabulary, BLOCK);
     const bool h_bf16 = args->h.dtype == LOAM_BF16, mixes = args->dh.data != NULL;
-    const bool products_bf16 = h_bf16 && device->native_bf16;
+    const bool products_bf16 = h_bf16 && cpu_has_bf16(device);
     const size_t element = products_bf16 ? sizeof(uint16_t) : sizeof(float);
     size_t bytes = 0;
     *loss = (struct loss){.args = args,
@@ -255,12 +255,12 @@ static enum loam_status block_weights(struct loss *loss, int64_t rows, const str
     const float limit = expf((float)RANGE);
     bool too_large = false;
     LOAM_TRY(logits_product(loss, rows, w, finish_weights));
-#pragma omp parallel for schedule(static) reduction(|| : too_large)
+#pragma omp parallel for schedule(static) reduction(|| : too_large) num_threads(cpu_threads(loss->stream))
     for (int64_t i = 0; i < rows; i++)
         too_large = row_largest(loss, i, tiles) > limit || too_large;
     if (!too_large) return LOAM_OK;
     LOAM_TRY(logits_product(loss, rows, w, finish_largest));
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(loss->stream))
     for (int64_t i = 0; i < rows; i++)
         raise_reference(loss, i, tiles);
     return logits_product(loss, rows, w, finish_weights);
@@ -284,7 +284,7 @@ static void gather_rows(struct loss *loss, const int32_t *tokens, int64_t rows)
     const int64_t size = loss->size;
     const int32_t *targets = loss->args->targets.data;
     const float *factors = loss->args->factors.data;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(loss->stream))
     for (int64_t i = 0; i < rows; i++) {
         const void *h = cpu_row(&loss->args->h, tokens[i]);
         if (loss->products_bf16)
@@ -328,7 +328,7 @@ static void write_row(struct loss *loss, int64_t i, int64_t token)
 
 static void sum_tiles(struct loss *loss, int64_t rows, int64_t tiles)
 {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(loss->stream))
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < tiles; j++)
             loss->states[i].others += loss->of_tiles[i * loss->tiles + j];
@@ -407,7 +407,7 @@ static enum loam_status linear_cross_entropy(struct loam_stream *stream,
         LOAM_TRY(forward_rows(&loss, tokens, rows));
         if (args->dw.data != NULL) LOAM_TRY(weight_gradient_rows(&loss, rows));
         if (args->dh.data == NULL) continue;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
         for (int64_t i = 0; i < rows; i++)
             write_row(&loss, i, tokens[i]);
     }
