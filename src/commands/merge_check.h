@@ -21,6 +21,8 @@ enum loam_status loam_merge_check_open(struct loam_merge_check *check,
 enum loam_status loam_merge_check_run(struct loam_merge_check *check,
                                       const struct loam_session_options *options, const char *adapter,
                                       const char *merged, struct loam_error *error);
+// Adds one of the `count` tokens, whose logits are p and q [V].
+void loam_merge_check_add(struct loam_merge_check *check, const float *p, const float *q);
 void loam_merge_check_deinit(struct loam_merge_check *check);
 
 #endif
