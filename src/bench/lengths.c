@@ -18,7 +18,7 @@ static bool is_list(const char *text)
     return text[0] >= '0' && text[0] <= '9' && text[strspn(text, "0123456789:,")] == '\0';
 }
 
-// One number of the text at `*at`, which moves behind it; -1: there is none, or it is too large.
+// Reads the number at `*at` and moves `*at` past it. Returns -1 if there is none or it is too large.
 static int32_t read_number(const char **at)
 {
     if (**at < '0' || **at > '9') return -1;
@@ -121,7 +121,7 @@ static enum loam_status make_example(struct loam_example *example, const struct 
 {
     LOAM_TRY(loam_example_reserve(example, (size_t)length->tokens, error));
     const uint64_t stream = loam_rng_stream(LOAM_RNG_BENCH, index);
-    // The first ids are most often special tokens; which ones are drawn makes no difference to the time.
+    // The first ids are usually special tokens. The time does not depend on the ids.
     const int64_t first = vocabulary > 2 * FIRST_ID ? FIRST_ID : 0;
     for (int32_t t = 0; t < length->tokens; t++) {
         const double uniform = (double)loam_rng_uniform(seed, stream, (uint64_t)t);

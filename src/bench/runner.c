@@ -9,7 +9,7 @@
 
 enum { DEFAULT_BATCH = 8 };
 
-// ---- opening ----
+// ---- Opening ----
 
 static enum loam_status open_all(struct loam_bench_runner *runner, const struct loam_bench_settings *settings,
                                  const struct loam_callbacks *callbacks, struct loam_error *error)
@@ -32,7 +32,7 @@ enum loam_status loam_bench_runner_open(struct loam_bench_runner *runner,
                                         const struct loam_callbacks *callbacks, struct loam_error *error)
 {
     *runner = (struct loam_bench_runner){.settings = settings->train};
-    runner->settings.max_steps = 1; // ignored: the caller decides how many steps run
+    runner->settings.max_steps = 1; // only passes the check of the settings; the caller counts the steps
     LOAM_TRY(open_all(runner, settings, callbacks, error));
     runner->trace.watch = loam_bench_sequence_watch;
     runner->trace.user = &runner->sequence;
@@ -48,7 +48,7 @@ void loam_bench_runner_close(struct loam_bench_runner *runner)
     loam_bench_lengths_deinit(&runner->lengths);
 }
 
-// ---- steps ----
+// ---- Steps ----
 
 static enum loam_status collect(struct loam_bench_runner *runner, struct loam_error *error)
 {
@@ -60,7 +60,7 @@ static enum loam_status collect(struct loam_bench_runner *runner, struct loam_er
                                       runner->settings.seed, indices, count, &job->buffers, error);
 }
 
-// One step, or none where the examples have no labels, as training passes over them.
+// Runs one step. Skips it if its examples have no labels, as training does.
 static enum loam_status try_step(struct loam_bench_runner *runner, double *seconds, struct loam_error *error)
 {
     struct loam_train_job *job = &runner->job;
@@ -89,7 +89,7 @@ enum loam_status loam_bench_runner_step(struct loam_bench_runner *runner, double
                      runner->settings.data);
 }
 
-// ---- the machine ----
+// ---- The machine ----
 
 static int64_t weight_bytes(const struct loam_model *model)
 {
@@ -112,7 +112,7 @@ void loam_bench_machine_describe(struct loam_bench_machine *machine, const struc
 double loam_bench_peak_gflops(const struct loam_device *device, enum loam_dtype dtype)
 {
     enum { TRIES = 50 };
-    static const double enough = 0.002; // seconds of a try: shorter than a turn that another process may take
+    static const double enough = 0.002; // seconds of a try, shorter than the time slice of another process
     const struct loam_limits *limits = device->ops.limits;
     double best = 0;
     if (limits == NULL) return 0;

@@ -6,15 +6,15 @@
 #include "base/file.h"
 #include "commands/inspect.h"
 #include "commands/output.h"
-#include "io/safetensors.h"
+#include "io/container.h"
 #include "lora/lora.h"
 #include "model/tree.h"
 
 struct inspection {
     const struct loam_settings *settings;
     struct loam_model *model;
-    struct loam_safetensors *file; // NULL: there is only a config
-    struct loam_adapter *adapter;  // NULL: no LoRA options were given
+    struct loam_container *file;  // NULL: there is only a config
+    struct loam_adapter *adapter; // NULL: no LoRA options were given
     int64_t parameters;
     int64_t trainable;
 };
@@ -36,7 +36,7 @@ static enum loam_status open_weights(struct inspection *inspection, struct loam_
     LOAM_TRY(has_file(path, "model.safetensors", &single, error));
     LOAM_TRY(has_file(path, "model.safetensors.index.json", &sharded, error));
     if (!single && !sharded) return LOAM_OK;
-    return loam_safetensors_open_directory(&inspection->file, path, error);
+    return loam_container_open_directory(&inspection->file, path, error);
 }
 
 static enum loam_status open_all(struct inspection *inspection, const struct loam_log *log,
@@ -65,22 +65,22 @@ static double percent(const struct inspection *inspection)
 
 // ---- Text ----
 
-// "293 tensors: f16 3,444,817,920 bytes", one part for each dtype.
-static enum loam_status format_weights(struct loam_bytes *text, const struct loam_safetensors *file,
+// "293 tensors: f16 3,444,817,920 bytes", one part for each format.
+static enum loam_status format_weights(struct loam_bytes *text, const struct loam_container *file,
                                        struct loam_error *error)
 {
-    size_t bytes[LOAM_DTYPE_COUNT] = {0}, count = loam_safetensors_count(file);
+    size_t bytes[LOAM_FORMAT_COUNT] = {0}, count = loam_container_count(file);
     for (size_t i = 0; i < count; i++) {
-        const struct loam_stored_tensor *tensor = loam_safetensors_at(file, i);
-        bytes[tensor->dtype] += tensor->bytes;
+        const struct loam_stored_tensor *tensor = loam_container_at(file, i);
+        bytes[tensor->format] += tensor->bytes;
     }
     char number[LOAM_GROUPED_SIZE];
     LOAM_TRY(loam_bytes_format(text, error, "stored:     %zu tensors", count));
-    for (int dtype = 0; dtype < LOAM_DTYPE_COUNT; dtype++)
-        if (bytes[dtype] > 0)
+    for (int format = 0; format < LOAM_FORMAT_COUNT; format++)
+        if (bytes[format] > 0)
             LOAM_TRY(loam_bytes_format(text, error, ", %s bytes of %s",
-                                       loam_grouped((int64_t)bytes[dtype], number),
-                                       loam_dtype_name((enum loam_dtype)dtype)));
+                                       loam_grouped((int64_t)bytes[format], number),
+                                       loam_format_name((enum loam_format)format)));
     return loam_bytes_append_text(text, "\n", error);
 }
 
@@ -127,12 +127,13 @@ static json_t *shape_json(const int64_t *shape, int rank)
 static json_t *tensors_json(const struct inspection *inspection)
 {
     json_t *array = json_array();
-    size_t count = inspection->file == NULL ? 0 : loam_safetensors_count(inspection->file);
+    size_t count = inspection->file == NULL ? 0 : loam_container_count(inspection->file);
     for (size_t i = 0; i < count; i++) {
-        const struct loam_stored_tensor *tensor = loam_safetensors_at(inspection->file, i);
-        loam_json_push(&array, json_pack("{s:s, s:o, s:s, s:I}", "name", tensor->name, "shape",
-                                         shape_json(tensor->shape, tensor->rank), "dtype",
-                                         loam_dtype_name(tensor->dtype), "bytes", (json_int_t)tensor->bytes));
+        const struct loam_stored_tensor *tensor = loam_container_at(inspection->file, i);
+        loam_json_push(&array,
+                       json_pack("{s:s, s:o, s:s, s:I}", "name", tensor->name, "shape",
+                                 shape_json(tensor->shape, tensor->rank), "dtype",
+                                 loam_format_name(tensor->format), "bytes", (json_int_t)tensor->bytes));
     }
     const struct loam_model *model = inspection->model;
     for (size_t i = 0; inspection->file == NULL && i < model->parameter_count; i++) {
@@ -191,7 +192,7 @@ enum loam_status loam_inspect_model(const struct loam_settings *settings,
     enum loam_status status = open_all(&inspection, &callbacks->log, error);
     if (status == LOAM_OK) status = report(&inspection, callbacks, error);
     loam_adapter_destroy(inspection.adapter);
-    loam_safetensors_destroy(inspection.file);
+    loam_container_destroy(inspection.file);
     loam_model_destroy(inspection.model);
     return status;
 }

@@ -142,10 +142,11 @@ static enum loam_status read_records(struct loam_dataset *dataset, const struct 
         LOAM_TRY(loam_lines_open(&dataset->lines, &options, map, bad, error));
         dataset->counts.records = loam_lines_count(dataset->lines);
     }
+    bool has_lines = dataset->format == LOAM_DATA_TEXT || dataset->format == LOAM_DATA_JSONL;
     if (dataset->counts.records == 0)
-        return loam_fail(
-            error, LOAM_ERROR_FORMAT, "%s holds no records (%zu broken ones were skipped)%s", dataset->path,
-            *bad, dataset->lines != NULL && *bad == 0 ? ": there is nothing but blank space in it" : "");
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s holds no records (%zu broken ones were skipped)%s",
+                         dataset->path, *bad,
+                         has_lines && *bad == 0 ? ": there is nothing but blank space in it" : "");
     dataset->met = loam_calloc(dataset->counts.records, 1, error);
     return dataset->met != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
@@ -310,7 +311,7 @@ enum loam_status loam_dataset_try(struct loam_dataset *dataset, bool *unended, s
     if (!squad) bytes += loam_lines_reading_bytes(dataset->lines);
     // The counted bytes are an upper bound. So is what the process has released since its peak; the smaller
     // one is taken.
-    struct loam_machine_memory memory = loam_machine_memory("");
+    struct loam_machine_memory memory = loam_machine_measure_memory("");
     size_t given_back = memory.peak > memory.resident ? memory.peak - memory.resident : 0;
     dataset->reading_bytes = memory.peak > 0 && bytes > given_back ? given_back : bytes;
     return LOAM_OK;

@@ -171,7 +171,7 @@ static enum loam_status write_ids(struct loam_example *example, const struct loa
 // Whether generation stops at the example's last token.
 static bool ends(const struct loam_special_tokens *special, const struct loam_example *example)
 {
-    return loam_special_tokens_end(special, example->ids[example->count - 1]);
+    return loam_special_tokens_is_stop(special, example->ids[example->count - 1]);
 }
 
 enum loam_status loam_example_build(struct loam_example *example, const struct loam_example_source *source,
@@ -210,7 +210,7 @@ enum loam_status loam_example_build(struct loam_example *example, const struct l
 
 enum loam_status loam_example_build_prompt(struct loam_example *example, const struct loam_rendered *rendered,
                                            const struct loam_tokenizer *tokenizer,
-                                           const struct loam_special_tokens *special,
+                                           const struct loam_special_tokens *special, int32_t max_length,
                                            struct loam_example_work *work, struct loam_error *error)
 {
     const struct loam_example_source source = {
@@ -219,10 +219,14 @@ enum loam_status loam_example_build_prompt(struct loam_example *example, const s
         .marks = rendered->marks,
         .mark_count = rendered->mark_count,
         .completion_start = rendered->text.size,
+        .context_start = rendered->context_start,
+        .context_end = rendered->context_end,
+        .has_context = rendered->context_end > rendered->context_start,
         .prompt_only = true,
     };
     const struct loam_dataset_options options = {.path = "prompt",
-                                                 .max_length = INT32_MAX,
+                                                 .too_long = LOAM_TOO_LONG_CUT,
+                                                 .max_length = max_length,
                                                  .tokenizer = tokenizer,
                                                  .special = special,
                                                  .vocabulary = INT32_MAX};

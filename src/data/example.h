@@ -41,10 +41,11 @@ enum loam_status loam_example_build(struct loam_example *example, const struct l
                                     struct loam_example_work *work, enum loam_example_fate *fate,
                                     struct loam_error *error);
 
-// Fills ids and count of `example` with those of a text that generation goes on from, of any length.
+// Fills ids and count of `example` with those of a text that generation goes on from. A text of more than
+// `max_length` tokens loses tokens from the start of its context, or is dropped.
 enum loam_status loam_example_build_prompt(struct loam_example *example, const struct loam_rendered *rendered,
                                            const struct loam_tokenizer *tokenizer,
-                                           const struct loam_special_tokens *special,
+                                           const struct loam_special_tokens *special, int32_t max_length,
                                            struct loam_example_work *work, struct loam_error *error);
 
 #endif

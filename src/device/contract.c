@@ -247,6 +247,19 @@ const char *loam_check_rmsnorm_backward(const struct loam_rmsnorm_backward_args 
     return NULL;
 }
 
+// ---- residual stream ----
+
+const char *loam_check_add_scaled(const struct loam_add_scaled_args *args)
+{
+    const struct loam_tensor *x = &args->x;
+    int64_t rows = x->shape[0], h = x->shape[1];
+    if (!is_float(x)) return "x must be f32 or bf16";
+    if (!is_matrix(x, x->dtype, rows, h)) return "x must be [T, H], contiguous";
+    if (!is_optional_matrix(&args->residual, x->dtype, rows, h)) return "residual must be as x";
+    if (!is_matrix(&args->y, x->dtype, rows, h)) return "y must be as x";
+    return NULL;
+}
+
 // ---- position ----
 
 const char *loam_check_rope_table(const struct loam_rope_table_args *args)

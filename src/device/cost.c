@@ -128,6 +128,13 @@ struct loam_op_cost loam_rmsnorm_backward_cost(const struct loam_rmsnorm_backwar
                        (args->accumulate ? size(&args->dx) : 0));
 }
 
+// ---- residual stream ----
+
+struct loam_op_cost loam_add_scaled_cost(const struct loam_add_scaled_args *args)
+{
+    return cost(0, SIZES(&args->x, &args->residual, &args->y));
+}
+
 // ---- position ----
 
 struct loam_op_cost loam_rope_table_cost(const struct loam_rope_table_args *args)

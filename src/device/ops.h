@@ -134,6 +134,15 @@ struct loam_rmsnorm_backward_args { // xh = x rstd; g = dy w; dx = rstd (g - xh 
     struct loam_tensor dw;          // dw [H] f32, accumulates, optional
 };
 
+// ---- residual stream ----
+
+struct loam_add_scaled_args {    // y = residual + factor x
+    struct loam_tensor x;        // x [T, H]
+    struct loam_tensor residual; // residual [T, H], optional
+    float factor;
+    struct loam_tensor y; // y [T, H]; may be x or residual itself
+};
+
 // ---- position ----
 
 struct loam_rope_table_args { // table[t, i] = cos(positions[t] frequencies[i]), table[t, D/2 + i] = sin(...)

@@ -15,6 +15,54 @@
 
 // ---- the family's keys ----
 
+static enum loam_status read_int(int32_t *item, const json_t *value, const char *key, const char *name,
+                                 struct loam_error *error)
+{
+    const json_int_t number = json_integer_value(value);
+    *item = (int32_t)number;
+    if (json_is_integer(value) && number >= INT32_MIN && number <= INT32_MAX) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "%s: \"%s\" must be an integer of 32 bits, or an array of them", name, key);
+}
+
+// The index of the layer kind that the value names.
+static enum loam_status read_kind(const struct loam_family *family, int32_t *item, const json_t *value,
+                                  const char *key, const char *name, struct loam_error *error)
+{
+    const char *text = json_string_value(value);
+    for (size_t i = 0; text != NULL && i < family->kind_count; i++) {
+        if (strcmp(text, family->kinds[i].name) != 0) continue;
+        *item = (int32_t)i;
+        return LOAM_OK;
+    }
+    return loam_fail(error, text == NULL ? LOAM_ERROR_FORMAT : LOAM_ERROR_UNSUPPORTED,
+                     "%s: \"%s\" has %s, which is no kind of layer of a %s model; expected an array of such "
+                     "as \"%s\"",
+                     name, key, text == NULL ? "a value" : text, family->model_type, family->kinds[0].name);
+}
+
+static enum loam_status read_list(const struct loam_family *family, enum loam_config_type type,
+                                  struct loam_config_list *list, const json_t *root, const char *key,
+                                  const char *name, struct loam_error *error)
+{
+    json_t *value = json_object_get(root, key);
+    const bool single = !json_is_array(value);
+    const size_t count = single ? 1 : json_array_size(value);
+    if (single && type == LOAM_CONFIG_KINDS)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" must be an array of strings", name, key);
+    if (count > LOAM_CONFIG_LIST)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "%s: \"%s\" has %zu elements; at most %d are supported", name, key, count,
+                         LOAM_CONFIG_LIST);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = single ? value : json_array_get(value, i);
+        LOAM_TRY(type == LOAM_CONFIG_KINDS ? read_kind(family, &list->items[i], item, key, name, error)
+                                           : read_int(&list->items[i], item, key, name, error));
+    }
+    list->count = (int)count;
+    return LOAM_OK;
+}
+
 static enum loam_status read_field(struct loam_config *config, const struct loam_config_key *key,
                                    const char *spelling, const json_t *root, const char *name,
                                    struct loam_error *error)
@@ -27,6 +75,9 @@ static enum loam_status read_field(struct loam_config *config, const struct loam
         return loam_json_get_double(root, name, spelling, field, error);
     case LOAM_CONFIG_BOOL:
         return loam_json_get_bool(root, name, spelling, field, error);
+    case LOAM_CONFIG_INTS:
+    case LOAM_CONFIG_KINDS:
+        return read_list(config->family, key->type, field, root, spelling, name, error);
     }
     return loam_fail(error, LOAM_ERROR_INTERNAL, "the row of \"%s\" has no type", spelling);
 }
@@ -206,6 +257,7 @@ static enum loam_status tell_attention(struct loam_config *config, const json_t 
 {
     static const char all[] = "attention is over all tokens here, as in transformers' training";
     int64_t window = INT64_MAX;
+    if (config->family->kind_count > 1) return LOAM_OK; // its layers have their windows
     LOAM_TRY(loam_json_get_int(root, name, "sliding_window", &window, error));
     if (window < config->max_positions)
         loam_config_tell(config, "\"sliding_window\" is %lld: %s", (long long)window, all);
@@ -265,6 +317,10 @@ static enum loam_status check_sizes(const struct loam_config *config, const char
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s: %lld key and value heads do not divide the %lld attention heads", name,
                          (long long)config->kv_heads, (long long)config->heads);
+    if (config->layer_kinds.count != 0 && config->layer_kinds.count != config->layers)
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s: the kinds of %d layers are given; expected one for each of %lld", name,
+                         config->layer_kinds.count, (long long)config->layers);
     if (config->family->position == LOAM_ROPE && config->head_dim % 2 != 0)
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: the head size is %lld; RoPE needs an even one",
                          name, (long long)config->head_dim);
@@ -282,6 +338,10 @@ static enum loam_status check_numbers(const struct loam_config *config, const ch
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s: \"initializer_range\" is %g; it must be between 0 and 1", name,
                          config->initializer_range);
+    for (int i = 0; i < config->family->rope_count; i++)
+        if (!(config->ropes[i].theta > 0))
+            return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the base of RoPE is %g; it must be above 0", name,
+                             config->ropes[i].theta);
     return LOAM_OK;
 }
 
@@ -314,6 +374,12 @@ enum loam_status loam_config_parse(struct loam_config *config, const json_t *roo
 {
     const struct loam_family *family = NULL;
     LOAM_TRY(find_family(&family, root, name, error));
+    return loam_config_parse_as(config, family, root, name, error);
+}
+
+enum loam_status loam_config_parse_as(struct loam_config *config, const struct loam_family *family,
+                                      const json_t *root, const char *name, struct loam_error *error)
+{
     *config = *family->defaults;
     config->family = family;
     for (size_t i = 0; i < family->key_count; i++)
@@ -324,8 +390,8 @@ enum loam_status loam_config_parse(struct loam_config *config, const json_t *roo
     LOAM_TRY(tell_attention(config, root, name, error));
     LOAM_TRY(derive_sizes(config, name, error));
     LOAM_TRY(check_sizes(config, name, error));
-    LOAM_TRY(check_numbers(config, name, error));
-    return family->position == LOAM_ROPE ? loam_config_read_rope(config, root, name, error) : LOAM_OK;
+    if (family->position == LOAM_ROPE) LOAM_TRY(loam_config_read_rope(config, root, name, error));
+    return check_numbers(config, name, error);
 }
 
 enum loam_status loam_config_load(struct loam_config *config, const char *directory_or_file,
@@ -378,6 +444,27 @@ int64_t loam_config_dimension(const struct loam_config *config, enum loam_dimens
         return config->vocabulary;
     }
     return 1;
+}
+
+const struct loam_layer_kind *loam_config_layer_kind(const struct loam_config *config, int64_t layer)
+{
+    const int32_t kind = config->layer_kinds.count > 0 ? config->layer_kinds.items[layer] : 0;
+    return &config->family->kinds[kind];
+}
+
+int64_t loam_config_layer_window(const struct loam_config *config, int64_t layer)
+{
+    const size_t offset = loam_config_layer_kind(config, layer)->window;
+    int64_t window = 0;
+    if (offset != 0) memcpy(&window, (const char *)config + offset, sizeof window);
+    return window;
+}
+
+float loam_config_branch_factor(const struct loam_config *config, const struct loam_branch *branch)
+{
+    double factor = 1;
+    if (branch->factor != 0) memcpy(&factor, (const char *)config + branch->factor, sizeof factor);
+    return (float)factor;
 }
 
 void loam_config_alibi_slopes(const struct loam_config *config, float *slopes)

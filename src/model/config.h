@@ -12,6 +12,22 @@ enum loam_rope_scaling { LOAM_ROPE_DEFAULT, LOAM_ROPE_LINEAR, LOAM_ROPE_LLAMA3 }
 enum {
     LOAM_CONFIG_DROPOUTS = 2,   // of a family's keys at most
     LOAM_CONFIG_NOTICES = 1024, // bytes
+    LOAM_CONFIG_LIST = 512,     // elements of an array
+};
+
+// An array of config.json.
+struct loam_config_list {
+    int count;
+    int32_t items[LOAM_CONFIG_LIST];
+};
+
+struct loam_rope {
+    double theta;
+    enum loam_rope_scaling scaling;
+    double factor;
+    double low_freq_factor;
+    double high_freq_factor;
+    int64_t original_positions;
 };
 
 // A number that follows from others where config.json leaves it out.
@@ -32,14 +48,11 @@ struct loam_config {
     bool tied_head;
     bool attention_bias; // families whose projections may have biases
     bool mlp_bias;
-    // RoPE
-    double rope_theta;
-    enum loam_rope_scaling rope_scaling;
-    double rope_factor;
-    double rope_low_freq_factor;
-    double rope_high_freq_factor;
-    int64_t rope_original_positions;
-    double dropouts[LOAM_CONFIG_DROPOUTS]; // of family->dropouts
+    struct loam_rope ropes[LOAM_CONFIG_ROPES]; // [family->rope_count]
+    struct loam_config_list layer_kinds;       // of family->kinds, one a layer; empty: all of the first
+    int64_t window;                            // tokens that a query of a windowed layer sees
+    double residual_factor;                    // of branches that have one
+    double dropouts[LOAM_CONFIG_DROPOUTS];     // of family->dropouts
     char notices[LOAM_CONFIG_NOTICES]; // lines: how the file was understood where a user may expect otherwise
 };
 
@@ -50,6 +63,9 @@ enum loam_status loam_config_load(struct loam_config *config, const char *direct
 // `name` is how messages call the document.
 enum loam_status loam_config_parse(struct loam_config *config, const json_t *root, const char *name,
                                    struct loam_error *error);
+// As the config of a family, whatever its "model_type".
+enum loam_status loam_config_parse_as(struct loam_config *config, const struct loam_family *family,
+                                      const json_t *root, const char *name, struct loam_error *error);
 
 // Logs the notices, as warnings.
 void loam_config_log(const struct loam_config *config, const struct loam_log *log);
@@ -62,8 +78,14 @@ int64_t loam_config_position_limit(const struct loam_config *config);
 bool loam_config_has_row(const struct loam_config *config, const struct loam_weight_row *row);
 int64_t loam_config_dimension(const struct loam_config *config, enum loam_dimension dimension);
 
-// frequencies[i], i < D/2: theta^(-2i/D), scaled as rope_scaling says.
-void loam_config_rope_frequencies(const struct loam_config *config, float *frequencies);
+// The kind of a layer, and its window: the most tokens that a query sees; 0: all before it.
+const struct loam_layer_kind *loam_config_layer_kind(const struct loam_config *config, int64_t layer);
+int64_t loam_config_layer_window(const struct loam_config *config, int64_t layer);
+// What a branch multiplies with what it adds to the stream.
+float loam_config_branch_factor(const struct loam_config *config, const struct loam_branch *branch);
+
+// frequencies[i], i < D/2: theta^(-2i/D) of a table, scaled as it is to be.
+void loam_config_rope_frequencies(const struct loam_config *config, int table, float *frequencies);
 // slopes[h], h < Q (FACTS: Press et al. 2022, as BLOOM has it for head counts that are no power of two).
 void loam_config_alibi_slopes(const struct loam_config *config, float *slopes);
 

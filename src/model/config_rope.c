@@ -15,6 +15,7 @@ static const struct {
 static enum loam_status read_rope_type(struct loam_config *config, const json_t *scaling, const char *name,
                                        struct loam_error *error)
 {
+    struct loam_rope *rope = &config->ropes[0];
     const char *type = "default";
     LOAM_TRY(loam_json_get_string(scaling, name, "type", &type, error)); // before 2024
     LOAM_TRY(loam_json_get_string(scaling, name, "rope_type", &type, error));
@@ -23,7 +24,7 @@ static enum loam_status read_rope_type(struct loam_config *config, const json_t 
                                json_object_get(scaling, "type"));
     for (size_t i = 0; i < sizeof rope_types / sizeof rope_types[0]; i++) {
         if (strcmp(rope_types[i].name, type) != 0) continue;
-        config->rope_scaling = rope_types[i].scaling;
+        rope->scaling = rope_types[i].scaling;
         return LOAM_OK;
     }
     return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
@@ -42,23 +43,24 @@ static enum loam_status require_positive(const json_t *scaling, const char *name
 static enum loam_status read_rope_scaling(struct loam_config *config, const json_t *root,
                                           const json_t *scaling, const char *name, struct loam_error *error)
 {
-    if (config->rope_scaling == LOAM_ROPE_DEFAULT) return LOAM_OK;
-    LOAM_TRY(require_positive(scaling, name, "factor", &config->rope_factor, error));
-    if (config->rope_scaling == LOAM_ROPE_LINEAR) return LOAM_OK;
-    LOAM_TRY(require_positive(scaling, name, "low_freq_factor", &config->rope_low_freq_factor, error));
-    LOAM_TRY(require_positive(scaling, name, "high_freq_factor", &config->rope_high_freq_factor, error));
-    if (config->rope_low_freq_factor >= config->rope_high_freq_factor)
+    struct loam_rope *rope = &config->ropes[0];
+    if (rope->scaling == LOAM_ROPE_DEFAULT) return LOAM_OK;
+    LOAM_TRY(require_positive(scaling, name, "factor", &rope->factor, error));
+    if (rope->scaling == LOAM_ROPE_LINEAR) return LOAM_OK;
+    LOAM_TRY(require_positive(scaling, name, "low_freq_factor", &rope->low_freq_factor, error));
+    LOAM_TRY(require_positive(scaling, name, "high_freq_factor", &rope->high_freq_factor, error));
+    if (rope->low_freq_factor >= rope->high_freq_factor)
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s: \"low_freq_factor\" must be below \"high_freq_factor\"", name);
     const char *key = "original_max_position_embeddings";
-    config->rope_original_positions = config->max_positions;
-    LOAM_TRY(loam_json_get_int(scaling, name, key, &config->rope_original_positions, error));
-    LOAM_TRY(loam_json_get_int(root, name, key, &config->rope_original_positions, error));
+    rope->original_positions = config->max_positions;
+    LOAM_TRY(loam_json_get_int(scaling, name, key, &rope->original_positions, error));
+    LOAM_TRY(loam_json_get_int(root, name, key, &rope->original_positions, error));
     if (loam_config_is_given(root, key))
         loam_config_tell_other(config, key, json_object_get(root, key),
                                "rope_parameters.original_max_position_embeddings",
                                json_object_get(scaling, key));
-    if (config->rope_original_positions > 0) return LOAM_OK;
+    if (rope->original_positions > 0) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" must be positive", name, key);
 }
 
@@ -81,11 +83,12 @@ static enum loam_status find_rope(struct loam_config *config, const json_t *root
     return LOAM_OK;
 }
 
-// transformers v5 writes `rope_parameters`, with theta in it; before, `rope_theta` and an optional
+// The first table. transformers v5 writes `rope_parameters`, with theta in it; before, `rope_theta` and an optional
 // `rope_scaling`.
 enum loam_status loam_config_read_rope(struct loam_config *config, const json_t *root, const char *name,
                                        struct loam_error *error)
 {
+    struct loam_rope *rope = &config->ropes[0];
     const char *key = NULL;
     LOAM_TRY(find_rope(config, root, name, &key, error));
     json_t *scaling = json_object_get(root, key);
@@ -95,12 +98,12 @@ enum loam_status loam_config_read_rope(struct loam_config *config, const json_t 
     if (rotated != 1.0)
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                          "%s: \"partial_rotary_factor\" is %g; only 1 is supported", name, rotated);
-    LOAM_TRY(loam_json_get_double(root, name, "rope_theta", &config->rope_theta, error));
-    LOAM_TRY(loam_json_get_double(scaling, name, "rope_theta", &config->rope_theta, error));
+    LOAM_TRY(loam_json_get_double(root, name, "rope_theta", &rope->theta, error));
+    LOAM_TRY(loam_json_get_double(scaling, name, "rope_theta", &rope->theta, error));
     if (loam_config_is_given(scaling, "rope_theta"))
         loam_config_tell_other(config, "rope_parameters.rope_theta", json_object_get(scaling, "rope_theta"),
                                "rope_theta", json_object_get(root, "rope_theta"));
-    if (!(config->rope_theta > 0))
+    if (!(rope->theta > 0))
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"rope_theta\" must be positive", name);
     const char *inner;
     json_t *value;
@@ -116,11 +119,11 @@ enum loam_status loam_config_read_rope(struct loam_config *config, const json_t 
 // Llama 3.1: wavelengths beyond the context that the model was first trained for are stretched by the factor,
 // short ones stay, those between change smoothly. What transformers computes of its settings alone is in
 // double, and each step with the frequency in f32: a rounding elsewhere gives other bits.
-static float scale_llama3(const struct loam_config *config, float frequency)
+static float scale_llama3(const struct loam_rope *rope, float frequency)
 {
-    const double context = (double)config->rope_original_positions;
-    const double low = config->rope_low_freq_factor, high = config->rope_high_freq_factor;
-    const float factor = (float)config->rope_factor;
+    const double context = (double)rope->original_positions;
+    const double low = rope->low_freq_factor, high = rope->high_freq_factor;
+    const float factor = (float)rope->factor;
     const float wavelength = 1.0f / frequency * (float)(2.0 * 3.14159265358979323846);
     if (wavelength < (float)(context / high)) return frequency;
     if (wavelength > (float)(context / low)) return frequency / factor;
@@ -129,13 +132,14 @@ static float scale_llama3(const struct loam_config *config, float frequency)
 }
 
 // In f32, as PyTorch computes them: a model was trained with these numbers, not with the exact ones.
-void loam_config_rope_frequencies(const struct loam_config *config, float *frequencies)
+void loam_config_rope_frequencies(const struct loam_config *config, int table, float *frequencies)
 {
+    const struct loam_rope *rope = &config->ropes[table];
     for (int64_t i = 0; i < config->head_dim / 2; i++) {
         float exponent = (float)(2 * i) / (float)config->head_dim;
-        float frequency = 1.0f / powf((float)config->rope_theta, exponent);
-        if (config->rope_scaling == LOAM_ROPE_LINEAR) frequency /= (float)config->rope_factor;
-        if (config->rope_scaling == LOAM_ROPE_LLAMA3) frequency = scale_llama3(config, frequency);
+        float frequency = 1.0f / powf((float)rope->theta, exponent);
+        if (rope->scaling == LOAM_ROPE_LINEAR) frequency /= (float)rope->factor;
+        if (rope->scaling == LOAM_ROPE_LLAMA3) frequency = scale_llama3(rope, frequency);
         frequencies[i] = frequency;
     }
 }

@@ -1,5 +1,5 @@
 // The decoder's life and its passes: sizing by a dry run, training, evaluation, logits, generation.
-#include "model/linear.h"
+#include "model/layer.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -66,6 +66,7 @@ static void keep_counted(struct loam_decoder *decoder, const struct loam_batch *
     const int32_t count = (int32_t)batch->labels.count;
     int32_t *targets = decoder->host_targets, *places = targets + decoder->limits.tokens;
     if (count == 0 || count > batch->tokens / 2) return;
+    if (loam_family_drop_branch(decoder->model->config.family) < 0) return;
     for (int32_t i = 0, next = 0; i < batch->tokens; i++) {
         const bool counts = next < count && batch->rows[next] == i;
         places[i] = counts ? next : count;
@@ -178,7 +179,7 @@ static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dx)
     const struct loam_weight_handle *head = &model->head.weight->handle;
     int64_t hidden = model->config.hidden;
     size_t mark = loam_arena_mark(pass->arena);
-    struct loam_norm_stats stats = loam_pass_norm_stats(pass, pass->tokens);
+    struct loam_norm_stats stats = loam_pass_norm_stats(pass, &model->final_norm, pass->tokens);
     struct loam_tensor h = loam_pass_rows(pass, hidden);
     loam_decoder_norm(pass, &model->final_norm, pass->x, stats, h);
     struct loam_linear_cross_entropy_args args = {
@@ -223,11 +224,28 @@ static struct loam_tensor run_logits(struct loam_pass *pass, int64_t first, int6
     struct loam_tensor rows = loam_tensor_rows(&pass->x, first, count);
     struct loam_tensor h = loam_tensor_rows(&pass->x, 0, count);
     h.data = loam_arena_alloc(pass->arena, loam_tensor_bytes(&h));
-    loam_decoder_norm(pass, &model->final_norm, rows, loam_pass_norm_stats(pass, count), h);
+    loam_decoder_norm(pass, &model->final_norm, rows, loam_pass_norm_stats(pass, &model->final_norm, count),
+                      h);
     struct loam_tensor logits = loam_pass_f32(pass, count, config->vocabulary);
     const struct loam_tensor none = {0};
     loam_linear_run(pass, &model->head, h, none, none, logits);
     return logits;
+}
+
+// Windows are not built: a sequence that is longer than a layer's window would be computed without it.
+static enum loam_status check_window(const struct loam_decoder *decoder, int64_t tokens,
+                                     struct loam_error *error)
+{
+    const struct loam_config *config = &decoder->model->config;
+    for (int64_t i = 0; i < config->layers; i++) {
+        const int64_t window = loam_config_layer_window(config, i);
+        if (window > 0 && tokens > window)
+            return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                             "layer %lld attends to a window of %lld tokens, which is not supported; shorten "
+                             "sequences of %lld to at most so many",
+                             (long long)i, (long long)window, (long long)tokens);
+    }
+    return LOAM_OK;
 }
 
 static enum loam_status check_batch(const struct loam_decoder *decoder, const struct loam_batch *batch,
@@ -242,6 +260,7 @@ static enum loam_status check_batch(const struct loam_decoder *decoder, const st
         if (batch->ids[i] < 0 || batch->ids[i] >= decoder->model->config.vocabulary)
             return loam_fail(error, LOAM_ERROR_ARGUMENT, "token id %d: the model's embedding has %lld rows",
                              batch->ids[i], (long long)decoder->model->config.vocabulary);
+    LOAM_TRY(check_window(decoder, batch->max_sequence, error));
     return loam_decoder_check_segments(decoder, batch->tokens, error);
 }
 
@@ -442,7 +461,8 @@ static enum loam_status measure(struct loam_decoder *decoder, size_t *step_bytes
     loam_device_arena_init_counting(decoder->device, &cache);
     loam_stream_init_planning(&stream, decoder->device);
     if (limits->generate) allocate_cache(decoder, &cache);
-    const int32_t kept[] = {0, limits->tokens / 2};
+    const bool drops = loam_family_drop_branch(decoder->model->config.family) >= 0;
+    const int32_t kept[] = {0, drops ? limits->tokens / 2 : 0};
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
         if (limits->train) dry_loss(decoder, &stream, &step, true, kept[i]);
         if (limits->evaluate) dry_loss(decoder, &stream, &step, false, kept[i]);
@@ -461,21 +481,12 @@ static enum loam_status measure(struct loam_decoder *decoder, size_t *step_bytes
     return status;
 }
 
-static bool layer_trained(const struct loam_decoder *decoder, const struct loam_layer *layer)
-{
-    for (int slot = 0; slot < LOAM_LINEAR_SLOTS; slot++)
-        if (loam_linear_trained(decoder, &layer->linears[slot])) return true;
-    for (int slot = 0; slot < LOAM_NORM_SLOTS; slot++)
-        if (loam_norm_trained(decoder, &layer->norms[slot])) return true;
-    return false;
-}
-
 static int first_trained_layer(const struct loam_decoder *decoder)
 {
     const struct loam_model *model = decoder->model;
     int first = 0;
     if (decoder->embedding_trained) return 0;
-    while (first < model->config.layers && !layer_trained(decoder, &model->layers[first]))
+    while (first < model->config.layers && !loam_layer_trained(decoder, &model->layers[first]))
         first++;
     return first;
 }
@@ -502,6 +513,7 @@ static enum loam_status decoder_setup(struct loam_decoder *decoder, struct loam_
 {
     size_t step_bytes, cache_bytes, scratch_bytes;
     LOAM_TRY(allocate_tables(decoder, error));
+    LOAM_TRY(check_window(decoder, decoder->limits.context, error));
     LOAM_TRY(loam_decoder_take_adapters(decoder, error));
     const struct loam_model *model = decoder->model;
     decoder->embedding_trained = loam_decoder_gradient(decoder, model->embedding).data != NULL ||

@@ -11,33 +11,39 @@ struct loam_norm_stats {
     struct loam_tensor rstd; // [T] f32
 };
 
-// Query, key and value of a layer as the attention reads them: views of one fused buffer or three buffers.
+// Query, key and value of a layer: as linears write them, and as the attention reads them.
 struct loam_heads {
-    struct loam_tensor fused; // [T, 3QD]; fused families only
-    struct loam_tensor q;     // [T, Q, D]
-    struct loam_tensor k;     // [T, G, D]
-    struct loam_tensor v;     // [T, G, D]
+    struct loam_tensor rows[3]; // [T, N] of the linear of q, k, v; no data where the linear has been listed
+    struct loam_tensor q;       // [T, Q, D] in rows
+    struct loam_tensor k;       // [T, G, D]
+    struct loam_tensor v;       // [T, G, D]
 };
 
-// What the backward of one layer reads. Norm outputs and activations are not here: they are elementwise in
-// what is, and computed again. How much stays from the forward, and how much a matrix product makes again, is
-// said by the level of checkpointing; the tensors of a layer that is only run forward live until its halves'
-// ends.
-struct loam_layer_state {
-    size_t mark;          // of the step arena, before this layer's tensors
-    struct loam_tensor x; // [T, H] the residual stream that came in
-    // Attention half.
-    struct loam_tensor mid; // [T, H] the residual stream between the halves
-    struct loam_norm_stats stats1;
+// What the backward of one branch reads. Norm outputs and activations are not here: they are elementwise in
+// what is, and computed again. The level of checkpointing sets how much stays from the forward and how much a
+// matrix product makes again. The tensors of a layer that is only run forward live until the end of their
+// branch.
+struct loam_branch_state {
+    struct loam_tensor in; // [T, H] what the branch reads
+    struct loam_norm_stats before;
+    struct loam_tensor out; // [T, H] what the norm after the body reads; with such a norm only
+    struct loam_norm_stats after;
+    // Attention.
     struct loam_heads heads;
-    struct loam_tensor lse;       // [Q, T] f32
-    struct loam_tensor attn;      // [T, QD]
-    struct loam_tensor to_stream; // [R, QD] what the output projection reads: attn, or the rows that go on
-    // MLP half.
-    struct loam_norm_stats stats2;
-    struct loam_tensor gate;                 // [T, F] gated MLPs only
-    struct loam_tensor pre;                  // [T, F] the up projection, before the activation
-    struct loam_tensor t[LOAM_LINEAR_SLOTS]; // [T, r] f32: x AT of each adapted linear
+    struct loam_tensor lse;    // [Q, T] f32
+    struct loam_tensor attn;   // [T, QD]
+    struct loam_tensor source; // [R, QD] what the output projection reads: attn, or the rows that go on
+    // MLP.
+    struct loam_tensor gate; // [T, F] gated MLPs only
+    struct loam_tensor pre;  // [T, F] the up projection, before the activation
+};
+
+struct loam_layer_state {
+    size_t mark;           // of the step arena, before this layer's tensors
+    size_t before_streams; // before the streams between the branches
+    struct loam_tensor x;  // [T, H] the residual stream that came in
+    struct loam_branch_state branches[LOAM_MOST_BRANCHES];
+    struct loam_tensor t[LOAM_LINEAR_SLOTS]; // [T, columns] f32: x AT of the adapters on each linear
 };
 
 // What the passes of a decoder may do with a linear.
@@ -96,14 +102,16 @@ struct loam_pass {
     struct loam_tensor losses;    // [T] f32, or [R]
     struct loam_tensor positions; // [T] i32
     struct loam_attention_shape attention;
-    struct loam_tensor rope; // [T, D] f32, or none
-    bool gradients;          // keep what the backward reads
-    bool use_cache;          // keys and values go through the KV cache
+    struct loam_tensor ropes[LOAM_CONFIG_ROPES]; // [T, D] f32 of each table in use
+    bool gradients;                              // keep what the backward reads
+    bool use_cache;                              // keys and values go through the KV cache
     uint64_t seed;
     uint64_t dropout_counter;
     struct loam_tensor embedded; // [T, H] input of the embedding norm
     struct loam_norm_stats embedded_stats;
-    struct loam_tensor x;                // [T, H] the residual stream
+    struct loam_tensor x; // [T, H] the residual stream
+    struct loam_tensor
+        spare; // [T, H] the next stream, of layers that read x to their end and are run forward
     struct loam_kept_rows kept;          // none: R = T
     const struct loam_segment *segments; // [segment_count] over the T or R rows
     size_t segment_count;
@@ -112,15 +120,13 @@ struct loam_pass {
 // Tensors of the step arena.
 struct loam_tensor loam_pass_rows(struct loam_pass *pass,
                                   int64_t columns); // [T, columns] in the model's dtype
+struct loam_tensor loam_pass_rows_of(struct loam_pass *pass, int64_t rows, int64_t columns);
 struct loam_tensor loam_pass_f32(struct loam_pass *pass, int64_t rows, int64_t columns);
 // [rows + 1, columns] in the model's dtype, of which the last row is zero.
 struct loam_tensor loam_pass_rows_and_zeros(struct loam_pass *pass, int64_t rows, int64_t columns);
 
 // Whether the optimiser changes a parameter of the thing.
 bool loam_norm_trained(const struct loam_decoder *decoder, const struct loam_norm *norm);
-// Views of the heads over memory from the arena; also used for their gradients.
-struct loam_heads loam_pass_heads(struct loam_pass *pass);
-
 // The dropout of an adapted linear in this pass, from an element of its input on; none outside training. Each
 // pass has 2^32 counters of its own.
 struct loam_dropout loam_pass_dropout(const struct loam_pass *pass, const struct loam_lora_slot *slot,
@@ -145,26 +151,15 @@ void loam_pass_use_kept(struct loam_pass *pass, bool kept);
 // From pass->ids to pass->x, the residual stream after the last layer.
 void loam_decoder_forward(struct loam_pass *pass);
 
-// Whether rows are dropped within the layer.
-bool loam_layer_drops_rows(const struct loam_pass *pass, int64_t index);
 // y [n, columns] = the rows of x that `rows` [n] i32 names.
 void loam_pass_take_rows(struct loam_pass *pass, struct loam_tensor rows, struct loam_tensor x,
                          struct loam_tensor y);
 
-// What a layer keeps in this pass. The top layer's backward comes right after its forward: it keeps all.
-enum loam_checkpointing loam_layer_checkpointing(const struct loam_pass *pass, int64_t index);
-// The parts of a layer's forward that a backward may run again, over memory that they take from the arena:
-// from state->x to state->mid, in the memory of state->mid; from state->mid to the input of the activation.
-void loam_layer_attention(struct loam_pass *pass, int64_t index, struct loam_layer_state *state);
-void loam_layer_mlp_inner(struct loam_pass *pass, int64_t index, struct loam_layer_state *state);
-// y [T, F] = activation of what loam_layer_mlp_inner has made.
-void loam_layer_activation(struct loam_pass *pass, const struct loam_layer_state *state,
-                           struct loam_tensor y);
-
 // y = norm(x).
 void loam_decoder_norm(struct loam_pass *pass, const struct loam_norm *norm, struct loam_tensor x,
                        struct loam_norm_stats stats, struct loam_tensor y);
-struct loam_norm_stats loam_pass_norm_stats(struct loam_pass *pass, int64_t rows);
+struct loam_norm_stats loam_pass_norm_stats(struct loam_pass *pass, const struct loam_norm *norm,
+                                            int64_t rows);
 // From dres [T, H], the gradient of pass->x, to every gradient below. dres is overwritten.
 void loam_decoder_backward(struct loam_pass *pass, struct loam_tensor dres);
 // dx (+)= the norm's backward of dy.

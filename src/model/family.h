@@ -12,21 +12,62 @@
 struct loam_config;
 
 enum loam_norm_kind { LOAM_LAYERNORM, LOAM_RMSNORM };
-enum loam_position_kind { LOAM_ALIBI, LOAM_ROPE };
+enum loam_position_kind { LOAM_NO_POSITION, LOAM_ALIBI, LOAM_ROPE };
 
 // The linears of a layer.
 enum loam_linear_slot {
-    LOAM_QKV, // fused query, key and value (families with fused_qkv); else Q, K, V
+    LOAM_QKV, // query, key and value in one; else Q, K, V
     LOAM_Q,
     LOAM_K,
     LOAM_V,
     LOAM_O,
-    LOAM_GATE, // gated MLPs only
+    LOAM_GATE, // of a gated MLP
     LOAM_UP,
     LOAM_DOWN,
     LOAM_LINEAR_SLOTS,
 };
-enum loam_norm_slot { LOAM_NORM_ATTENTION, LOAM_NORM_MLP, LOAM_NORM_SLOTS };
+enum loam_norm_slot {
+    LOAM_NORM_ATTENTION,
+    LOAM_NORM_MLP,
+    LOAM_NORM_AFTER_ATTENTION,
+    LOAM_NORM_AFTER_MLP,
+    LOAM_NORM_SLOTS,
+    LOAM_NO_NORM = -1,
+};
+
+// ---- the layer ----
+
+enum loam_body { LOAM_BODY_ATTENTION, LOAM_BODY_MLP, LOAM_BODY_COUNT };
+
+// A layer is a list of branches, which run in order: each adds factor norm_after(body(norm_before(in))) to the
+// residual stream.
+struct loam_branch {
+    enum loam_body body;
+    enum loam_norm_slot norm_before; // or LOAM_NO_NORM
+    enum loam_norm_slot norm_after;  // or LOAM_NO_NORM
+    bool reads_layer_input;          // in is what came into the layer; else the stream as the branch finds it
+    size_t factor;                   // offset of a double in struct loam_config; 0: the factor is 1
+};
+enum { LOAM_MOST_BRANCHES = 2 };
+
+// How the heads of query, key or value lie in the rows that a linear writes, in heads of D elements: for
+// [Q | G | G], the keys begin after all queries, which is first_queries 1, and the values after the keys too.
+struct loam_head_layout {
+    enum loam_linear_slot linear;
+    int first;         // heads before the first one,
+    int first_queries; // and so many times Q,
+    int first_keys;    // and so many times G
+    int stride;        // from one head to the next
+};
+
+enum { LOAM_NO_ROPE = -1, LOAM_CONFIG_ROPES = 2 };
+
+// What layers of one kind have in common and others do not. config.json lists the kind of each layer by name.
+struct loam_layer_kind {
+    const char *name; // "full_attention"
+    size_t window; // offset of an int64_t in struct loam_config, tokens that a query sees; 0: all before it
+    int rope;      // the table of struct loam_config.ropes that turns query and key; or LOAM_NO_ROPE
+};
 
 // What a checkpoint tensor is to the decoder.
 enum loam_role {
@@ -76,7 +117,13 @@ struct loam_weight_row {
 };
 
 // How config.json calls a number of struct loam_config.
-enum loam_config_type { LOAM_CONFIG_INT, LOAM_CONFIG_DOUBLE, LOAM_CONFIG_BOOL };
+enum loam_config_type {
+    LOAM_CONFIG_INT,
+    LOAM_CONFIG_DOUBLE,
+    LOAM_CONFIG_BOOL,
+    LOAM_CONFIG_INTS, // an array of integers, or one alone: struct loam_config_list
+    LOAM_CONFIG_KINDS, // an array of names of the family's layer kinds, one a layer: the same, of their indices
+};
 struct loam_config_key {
     const char *names[3]; // all spellings, in transformers' order; the first that is present is used
     enum loam_config_type type;
@@ -107,9 +154,12 @@ struct loam_family {
     enum loam_norm_kind norm;
     enum loam_position_kind position;
     enum loam_activation activation;
-    bool gated_mlp;
-    bool fused_qkv; // qkv output laid out [heads, 3, D]
-    bool embedding_norm;
+    struct loam_branch branches[LOAM_MOST_BRANCHES];
+    int branch_count;
+    struct loam_head_layout query, key, value;
+    const struct loam_layer_kind *kinds; // layers are of the first where config.json names none
+    size_t kind_count;
+    int rope_count; // tables of struct loam_config.ropes in use
     const struct loam_weight_row *rows;
     size_t row_count;
     const struct loam_config *defaults; // of keys that are left out

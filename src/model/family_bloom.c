@@ -48,6 +48,8 @@ static const struct loam_weight_row rows[] = {
 };
 // clang-format on
 
+static const struct loam_layer_kind kinds[] = {{"full_attention", 0, LOAM_NO_ROPE}};
+
 static const struct loam_config_key keys[] = {
     {{"n_embed", "hidden_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, hidden), true},
     {{"num_hidden_layers", "n_layer"}, LOAM_CONFIG_INT, offsetof(struct loam_config, layers), true},
@@ -107,8 +109,14 @@ const struct loam_family loam_family_bloom = {
     .norm = LOAM_LAYERNORM,
     .position = LOAM_ALIBI,
     .activation = LOAM_GELU_TANH,
-    .fused_qkv = true,
-    .embedding_norm = true,
+    .branches = {{LOAM_BODY_ATTENTION, LOAM_NORM_ATTENTION, LOAM_NO_NORM, false, 0},
+                 {LOAM_BODY_MLP, LOAM_NORM_MLP, LOAM_NO_NORM, false, 0}},
+    .branch_count = 2,
+    .query = {LOAM_QKV, .first = 0, .stride = 3}, // [heads, 3, D]
+    .key = {LOAM_QKV, .first = 1, .stride = 3},
+    .value = {LOAM_QKV, .first = 2, .stride = 3},
+    .kinds = kinds,
+    .kind_count = COUNT(kinds),
     .rows = rows,
     .row_count = COUNT(rows),
     .defaults = &defaults,

@@ -56,6 +56,8 @@ static const struct loam_weight_row rows[] = {
 };
 // clang-format on
 
+static const struct loam_layer_kind kinds[] = {{"full_attention", 0, 0}};
+
 static const struct loam_config_key keys[] = {
     {{"hidden_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, hidden), true},
     {{"num_hidden_layers"}, LOAM_CONFIG_INT, offsetof(struct loam_config, layers), true},
@@ -78,7 +80,7 @@ static const struct loam_config defaults = {
     .max_positions = 2048,
     .norm_eps = 1e-6,
     .initializer_range = 0.02,
-    .rope_theta = 10000.0,
+    .ropes = {{.theta = 10000.0}},
 };
 
 static const struct loam_config_rule rules[] = {
@@ -119,7 +121,15 @@ const struct loam_family loam_family_llama = {
     .norm = LOAM_RMSNORM,
     .position = LOAM_ROPE,
     .activation = LOAM_SILU,
-    .gated_mlp = true,
+    .branches = {{LOAM_BODY_ATTENTION, LOAM_NORM_ATTENTION, LOAM_NO_NORM, false, 0},
+                 {LOAM_BODY_MLP, LOAM_NORM_MLP, LOAM_NO_NORM, false, 0}},
+    .branch_count = 2,
+    .query = {LOAM_Q, .stride = 1},
+    .key = {LOAM_K, .stride = 1},
+    .value = {LOAM_V, .stride = 1},
+    .kinds = kinds,
+    .kind_count = COUNT(kinds),
+    .rope_count = 1,
     .rows = rows,
     .row_count = COUNT(rows),
     .defaults = &defaults,

@@ -27,8 +27,10 @@ static struct loam_tensor row_shape(const struct loam_config *config, const stru
 
 // ---- where the decoder finds a parameter ----
 
-static void bind_norm(struct loam_norm *norm, const struct loam_parameter *parameter)
+static void bind_norm(struct loam_norm *norm, enum loam_norm_kind kind,
+                      const struct loam_parameter *parameter)
 {
+    norm->kind = kind;
     if ((parameter->row->flags & LOAM_WEIGHT_BIAS) != 0)
         norm->b = parameter;
     else
@@ -53,20 +55,21 @@ static enum loam_status bind(struct loam_model *model, const struct loam_paramet
                              struct loam_error *error)
 {
     const struct loam_weight_row *row = parameter->row;
+    const enum loam_norm_kind kind = model->config.family->norm;
     switch (row->role) {
     case LOAM_ROLE_EMBEDDING:
         model->embedding = parameter;
         break;
     case LOAM_ROLE_EMBEDDING_NORM:
-        bind_norm(&model->embedding_norm, parameter);
+        bind_norm(&model->embedding_norm, kind, parameter);
         break;
     case LOAM_ROLE_NORM:
-        bind_norm(&model->layers[parameter->layer].norms[row->slot], parameter);
+        bind_norm(&model->layers[parameter->layer].norms[row->slot], kind, parameter);
         break;
     case LOAM_ROLE_LINEAR:
         return bind_linear(&model->layers[parameter->layer].linears[row->slot], parameter, error);
     case LOAM_ROLE_FINAL_NORM:
-        bind_norm(&model->final_norm, parameter);
+        bind_norm(&model->final_norm, kind, parameter);
         break;
     case LOAM_ROLE_HEAD:
         return bind_linear(&model->head, parameter, error);
@@ -188,7 +191,7 @@ void loam_model_destroy(struct loam_model *model)
             free(model->layers[i].linears[slot].path);
     free(model->head.path);
     if (model->device != NULL) loam_device_arena_deinit(model->device, &model->arena);
-    loam_safetensors_destroy(model->file);
+    loam_container_destroy(model->file);
     free(model->reader);
     free(model->layers);
     free(model->parameters);

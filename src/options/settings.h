@@ -3,7 +3,7 @@
 #define LOAM_OPTIONS_SETTINGS_H
 
 #include "bench/bench.h"
-#include "evaluate/evaluate.h"
+#include "evaluate/run.h"
 #include "run/settings.h"
 
 // Values of an option that may be given several times, in the order given.

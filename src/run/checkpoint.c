@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "io/atomic.h"
 #include "io/directory.h"
 #include "model/files.h"
 #include "run/checkpoint_files.h"

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/heap.h"
+#include "io/container.h"
 #include "io/safetensors.h"
 #include "run/checkpoint_files.h"
 
@@ -96,18 +97,18 @@ enum loam_status loam_checkpoint_tensors_rehearse(struct loam_optimiser *optimis
 
 // The tensor of that name, of the part's shape.
 static enum loam_status find_stored(const struct loam_stored_tensor **stored,
-                                    const struct loam_safetensors *file, const char *path, const char *name,
+                                    const struct loam_container *file, const char *path, const char *name,
                                     const struct loam_tensor *wanted, struct loam_error *error)
 {
-    *stored = loam_safetensors_find(file, name);
-    bool same = *stored != NULL && (*stored)->dtype == LOAM_F32 && (*stored)->rank == wanted->rank;
+    *stored = loam_container_find(file, name);
+    bool same = *stored != NULL && (*stored)->format == LOAM_FORMAT_F32 && (*stored)->rank == wanted->rank;
     for (int i = 0; same && i < wanted->rank; i++)
         same = (*stored)->shape[i] == wanted->shape[i];
     if (same) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_FORMAT, "%s has no tensor \"%s\" of this run's shape", path, name);
 }
 
-static enum loam_status read_part(struct loam_optimiser *optimiser, const struct loam_safetensors *file,
+static enum loam_status read_part(struct loam_optimiser *optimiser, const struct loam_container *file,
                                   const char *path, size_t index, struct loam_error *error)
 {
     const struct loam_trainable *item = &optimiser->set->items[index / PARTS];
@@ -128,13 +129,13 @@ static enum loam_status read_part(struct loam_optimiser *optimiser, const struct
 enum loam_status loam_checkpoint_tensors_read(struct loam_optimiser *optimiser, const char *directory,
                                               bool values_alone, struct loam_error *error)
 {
-    struct loam_safetensors *file = NULL;
+    struct loam_container *file = NULL;
     char *path = loam_path_join(directory, LOAM_CHECKPOINT_TENSORS, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = loam_safetensors_open_file(&file, path, error);
+    enum loam_status status = loam_container_open_file(&file, path, error);
     for (size_t i = 0; status == LOAM_OK && i < PARTS * optimiser->set->count; i++)
         if (!values_alone || i % PARTS == 0) status = read_part(optimiser, file, path, i, error);
-    loam_safetensors_destroy(file);
+    loam_container_destroy(file);
     free(path);
     return status;
 }

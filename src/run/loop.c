@@ -231,7 +231,7 @@ static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *erro
     struct loam_evaluate_result result = {.overall = {.exact = NAN, .f1 = NAN}};
     struct loam_error failure = {0};
     enum loam_status status = measure(loop, &result, &failure);
-    if (loam_fault_met()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
+    if (loam_fault_occurred()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
     if (may_skip(loop, status))
         loam_log_write(log_of(loop), LOAM_LOG_WARNING,
                        "step %lld: %s; it is not the best, and the run goes on", (long long)loop->step,
@@ -443,7 +443,7 @@ static enum loam_status run_readable(struct loam_loop *loop, struct loam_error *
     loam_fault_tolerate(true);
     enum loam_status status = run_steps(loop, error);
     loam_fault_tolerate(false);
-    if (!loam_fault_met()) return status;
+    if (!loam_fault_occurred()) return status;
     return loam_fail(error, LOAM_ERROR_IO,
                      "%s cannot be read any more: a file in it was cut short, or its disk fails; make it "
                      "whole, then --allow-change lets --resume take it",

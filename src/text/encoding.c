@@ -14,7 +14,7 @@ void loam_encoding_deinit(struct loam_encoding *encoding)
 
 static enum loam_status grow_encoding(struct loam_encoding *encoding, struct loam_error *error)
 {
-    // Three arrays, one capacity: it is stated once all of them have grown.
+    // The three arrays share a capacity, which is set after all of them have grown.
     size_t capacity = 0;
     for (int i = 0; i < 3; i++) {
         void *array = i == 0   ? (void *)encoding->ids

@@ -1,4 +1,4 @@
-// Decoding of tokenizer.h.
+// The decoding functions of tokenizer.h.
 #include <stdlib.h>
 
 #include "base/heap.h"

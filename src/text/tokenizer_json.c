@@ -21,7 +21,7 @@ static enum loam_status read_text(const json_t *model, const char *name, const c
 
 static enum loam_status check_model_type(const json_t *model, const char *name, struct loam_error *error)
 {
-    // Files from before models had a type are BPE when they have merges, which the caller asks for anyway.
+    // Old files without a type are BPE if they have merges, which the caller checks.
     const char *type = "BPE";
     LOAM_TRY(loam_json_get_string(model, name, "type", &type, error));
     if (strcmp(type, "BPE") != 0)
@@ -105,7 +105,7 @@ static enum loam_status read_added_tokens(struct loam_added_tokens *tokens, cons
     return LOAM_OK;
 }
 
-// ---- How ids read ----
+// ---- The table by id ----
 
 static enum loam_status build_token_table(struct loam_tokenizer *tokenizer, struct loam_error *error)
 {
@@ -125,12 +125,12 @@ static enum loam_status build_token_table(struct loam_tokenizer *tokenizer, stru
     for (size_t i = 0; i < added->count; i++) {
         const struct loam_added_token *token = &added->items[i];
         struct loam_token_text *entry = &tokenizer->tokens[token->id];
-        // The decoder undoes what the normalizer did, so it is given what the normalizer made.
+        // The decoder reverses the normalizer, so its input is the normalised content.
         const struct loam_bytes *text = token->normalized ? &token->normalized_content : &token->content;
         entry->content = token->content.data;
         entry->text = text->size == 0 ? "" : text->data;
         entry->size = text->size;
-        // `tokenizers` knows special tokens by their content: one that reads otherwise is not left out.
+        // `tokenizers` finds special tokens by content: a token whose normalised text differs is not special.
         int32_t same = loam_vocab_find(&added->by_content, entry->text, entry->size);
         entry->special = same >= 0 && added->items[same].special;
     }
@@ -152,7 +152,7 @@ static enum loam_status check_template_ids(const struct loam_tokenizer *tokenize
     return LOAM_OK;
 }
 
-// ---- All of it ----
+// ---- The file ----
 
 static enum loam_status parse_normalizer(struct loam_tokenizer *tokenizer, const json_t *part,
                                          const char *name, struct loam_error *error)
@@ -212,8 +212,7 @@ static enum loam_status check_version(const json_t *root, const char *path, stru
                      path, version);
 }
 
-// "truncation" and "padding" are settings of one use of the tokenizer, not of the tokenizer: as in
-// transformers they are left to the caller.
+// Ignores "truncation" and "padding", as transformers does: they are settings of a use of the tokenizer.
 static enum loam_status read_parts(struct loam_tokenizer *tokenizer, struct loam_tokenizer_file *file,
                                    const char *path, struct loam_error *error)
 {

@@ -1,4 +1,4 @@
-// A tokenizer from the inside: the parts of tokenizer.json, in the order in which a text meets them.
+// The inside of a tokenizer: the parts of tokenizer.json.
 #ifndef LOAM_TEXT_TOKENIZER_PARTS_H
 #define LOAM_TEXT_TOKENIZER_PARTS_H
 
@@ -8,13 +8,12 @@
 #include "text/postprocessor.h"
 #include "text/steps.h"
 
-// What an id stands for.
+// The token of an id.
 struct loam_token_text {
-    const char *content; // as the file has it; NULL: no token has this id
-    const char
-        *text;    // as the decoder is given it: of some added tokens what the normalizer made of the content
-    size_t size;  // bytes of `text`
-    bool special; // left out where special tokens are
+    const char *content; // as in the file; NULL: no token has this id
+    const char *text;    // input of the decoder: `content`, or its normalised form for some added tokens
+    size_t size;         // bytes of `text`
+    bool special;        // left out when decoding skips special tokens
 };
 
 struct loam_tokenizer {
@@ -24,7 +23,7 @@ struct loam_tokenizer {
     struct loam_bpe bpe;
     struct loam_postprocessor postprocessor;
     struct loam_decoder decoder;
-    struct loam_token_text *tokens; // [size], by id; the added tokens override the model's
+    struct loam_token_text *tokens; // [size], by id; added tokens override tokens of the model
     int32_t size;
 };
 

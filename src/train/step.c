@@ -131,7 +131,7 @@ static enum loam_status accumulate(struct loam_step_buffers *buffers, struct loa
         LOAM_TRY(pack(buffers, &next, error));
         LOAM_TRY(loam_decoder_train(decoder, &buffers->batch, scale, seed, counter, error));
         loss_sum += loam_batch_loss(&buffers->batch);
-        if (loam_fault_met()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
+        if (loam_fault_occurred()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
         if (!isfinite(loss_sum))
             return fail_numeric(buffers, decoder, "loss", loss_sum, step, first, next, error);
     }

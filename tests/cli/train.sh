@@ -1,4 +1,4 @@
-# The whole way: init, train, generate, eval, continued training, and full training.
+# The main workflow: init, train, generate, eval, continue, and full training.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
@@ -28,7 +28,7 @@ cmp -s "$tmp/adapter/adapter_model.safetensors" "$tmp/again/adapter_model.safete
 [ "$(number steps "$tmp/stdout")" = 20 ] || fail "$(cat "$tmp/stdout")"
 grep -q '^step ' "$tmp/stderr" || fail 'with --json the steps are on standard error'
 
-# Gradient checkpointing gives the same bits; the option takes a value or none.
+# Options that save memory give the same bits. The option takes an optional value.
 for level in --gradient-checkpointing '--gradient-checkpointing mlp' --gradient-checkpointing=block; do
     # shellcheck disable=SC2086
     ok "train with $level" "${train[@]}" $level --data "$data" --out "$tmp/again" --max-steps 20 --logging-steps 5 \
@@ -123,7 +123,7 @@ ok 'steps without labels' "${train[@]}" --data "$data" --out "$tmp/dropped" --ma
     --too-long drop --no-shuffle
 output_has 'step 3/4  no labels'
 [ "$(grep -c 'of 4 steps were skipped: their examples have no label that counts' "$tmp/stderr")" -eq 1 ] ||
-    fail "not said once: $(cat "$tmp/stderr")"
+    fail "not reported exactly once: $(cat "$tmp/stderr")"
 [ -s "$tmp/dropped/adapter_model.safetensors" ] || fail 'no adapter'
 grep -q 'dropped' "$tmp/stderr" || fail "what was dropped is not reported: $(cat "$tmp/stderr")"
 run 'nothing to learn from' "${train[@]}" --data "$data" --out "$tmp/nothing" --max-steps 3 --max-length 60 \

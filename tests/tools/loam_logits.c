@@ -1,13 +1,14 @@
-// Writes the logits of token sequences, so that scripts/parity can lay them beside PyTorch's.
+// Writes the logits of token sequences, which scripts/parity compares with those of PyTorch.
 //   loam_logits MODEL ADAPTER|- SEQUENCES.json LOGITS.safetensors [DEVICE [DTYPE]]
-// SEQUENCES.json is {"sequences": [[id, ...], ...]}; they are computed as one packed batch.
-// LOGITS.safetensors gets "logits" [all tokens, V] f32.
+// SEQUENCES.json is {"sequences": [[id, ...], ...]}; they form one packed batch.
+// LOGITS.safetensors receives "logits" [all tokens, V] f32.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/heap.h"
 #include "base/json.h"
+#include "io/safetensors.h"
 #include "lora/lora.h"
 #include "model/decoder.h"
 

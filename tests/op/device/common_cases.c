@@ -457,6 +457,21 @@ static struct loam_tensor make_activation_input(struct op_run *run, const char *
     return x;
 }
 
+static void build_add_scaled(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_add_scaled_args *a = &run->args.add_scaled;
+    const bool in_place = op_flagged(run, OP_IN_PLACE);
+    a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, 0);
+    a->y = op_matrix(run, "y", in_place ? OP_UPDATED : OP_OUTPUT, run->dtype, c->t, c->k, 0);
+    a->factor = -0.75f;
+    if (in_place)
+        a->residual = a->y;
+    else if (!op_flagged(run, OP_NO_OPTIONAL))
+        a->residual = op_matrix(run, "residual", OP_INPUT, run->dtype, c->t, c->k, 0);
+    expect_sums(run, 2.0, 1.0);
+}
+
 static void build_activation_forward(struct op_run *run)
 {
     const struct op_case *c = run->test;
@@ -717,6 +732,11 @@ const struct op_case op_cases[] = {
     {OP_kv_append, .t = 1, .n = 1, .groups = 1, .size = 1},
     {OP_kv_append, .t = 1, .n = 9, .groups = 3, .size = 11, .pad = 2},
     {OP_kv_append, .t = 5, .n = 17, .groups = 2, .size = 16},
+
+    {OP_add_scaled, .t = 1, .k = 1},
+    {OP_add_scaled, .t = 7, .k = 67, .flags = OP_NO_OPTIONAL},
+    {OP_add_scaled, .t = 65, .k = 129},
+    {OP_add_scaled, .t = 5, .k = 33, .flags = OP_IN_PLACE},
 
     {OP_activation_forward, .t = 1, .k = 1},
     {OP_activation_forward, .t = 7, .k = 67},

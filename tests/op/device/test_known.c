@@ -163,6 +163,18 @@ static void known_gather_rows(struct bench *bench)
         assert_memory_equal(y + i * 4, source + rows[i] * 5, 4 * sizeof *y);
 }
 
+static void known_add_scaled(struct bench *bench)
+{
+    struct loam_add_scaled_args add = {.x = matrix(bench, 1, 3, 4),
+                                       .residual = matrix(bench, 2, 3, 4),
+                                       .factor = 0.5f,
+                                       .y = zero_matrix(bench, 3, 4)};
+    const float *x = add.x.data, *residual = add.residual.data, *y = add.y.data;
+    RUN(bench, add_scaled, &add);
+    for (int i = 0; i < 12; i++)
+        assert_true(fabsf(y[i] - (residual[i] + 0.5f * x[i])) <= 1e-6f);
+}
+
 static void known_norms(struct bench *bench)
 {
     struct loam_layernorm_forward_args layer = {.x = matrix(bench, 1, 2, 7),
@@ -340,17 +352,9 @@ static void known_not_finite(struct bench *bench)
 }
 
 static void (*const groups[])(struct bench *bench) = {
-    known_linears,
-    known_dropout,
-    known_embedding,
-    known_gather_rows,
-    known_norms,
-    known_rotations,
-    known_grouped_attention,
-    known_cached_attention,
-    known_activations,
-    known_loss_and_gradients,
-    known_optimiser,
+    known_linears,          known_dropout,     known_embedding,          known_gather_rows,
+    known_add_scaled,       known_norms,       known_rotations,          known_grouped_attention,
+    known_cached_attention, known_activations, known_loss_and_gradients, known_optimiser,
     known_not_finite,
 };
 

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "generate/generate.h"
+#include "generate/generator.h"
 #include "model/trainables.h"
 
 static struct loam_error error;
@@ -157,10 +157,10 @@ static void test_ids_beyond_the_vocabulary_are_never_chosen(void **state)
     enum { KNOWN = 7, NEW = 40 };
     struct fixture fixture;
     setup(&fixture, configs[0], "ref", LOAM_F32);
-    struct loam_decoder *decoder;
-    const struct loam_decoder_limits limits = {
-        .tokens = 4, .sequences = 1, .context = NEW + 1, .generate = true};
-    assert_ok(loam_decoder_create(&decoder, fixture.model, fixture.device, &limits, &error));
+    struct loam_generator *generator;
+    const struct loam_generator_limits limits = {.tokens = 4, .sequences = 1, .context = NEW + 1};
+    assert_ok(loam_generator_create(&generator, fixture.model, fixture.device, &limits, &error));
+    const struct loam_segments base = {0};
     const struct loam_special_tokens special = {.eos_count = 0};
     const int32_t prompt[] = {3};
     int32_t output[NEW], count = 0, beyond = 0;
@@ -170,16 +170,16 @@ static void test_ids_beyond_the_vocabulary_are_never_chosen(void **state)
         .sampling = {.temperature = 5, .top_p = 1, .repetition_penalty = 1, .seed = 1},
         .special = &special,
     };
-    assert_ok(loam_generate_ids(decoder, prompt, 1, &generation, output, &count, NULL, &error));
+    assert_ok(loam_generate_all(generator, prompt, 1, &generation, &base, output, &count, NULL, &error));
     assert_int_equal(count, NEW);
     for (int32_t i = 0; i < count; i++)
         assert_in_range(output[i], 0, KNOWN - 1);
     generation.vocabulary = INT32_MAX; // the head's own rows are the limit then
-    assert_ok(loam_generate_ids(decoder, prompt, 1, &generation, output, &count, NULL, &error));
+    assert_ok(loam_generate_all(generator, prompt, 1, &generation, &base, output, &count, NULL, &error));
     for (int32_t i = 0; i < count; i++)
         beyond += output[i] >= KNOWN;
     assert_in_range(beyond, NEW / 2, NEW);
-    loam_decoder_destroy(decoder);
+    loam_generator_destroy(generator);
     teardown(&fixture);
 }
 

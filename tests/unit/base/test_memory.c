@@ -1,4 +1,4 @@
-// heap, bytes and arena
+// Heap, byte strings and arenas.
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/heap.h"
@@ -16,7 +16,7 @@ static void heap_is_zeroed_and_checked(void **state)
     void *nothing = loam_calloc(0, 8, &error);
     assert_non_null(nothing);
     free(nothing);
-    // The product wraps round to 8; a size from a file must not get away with that.
+    // The product wraps around to 8, which must be detected: sizes may come from a file.
     assert_null(loam_calloc(SIZE_MAX / 8 + 2, 8, &error));
     assert_int_equal(error.status, LOAM_ERROR_MEMORY);
     assert_null(loam_strndup("x", SIZE_MAX, &error));
@@ -131,11 +131,14 @@ static void arena_exhaustion_sticks(void **state)
     assert_true(arena.exhausted);
     assert_non_null(loam_arena_alloc(&arena, 64)); // what fits is still given
     assert_true(arena.exhausted);
-    assert_null(loam_arena_alloc(&arena, SIZE_MAX));
+    arena.exhausted = false;
+    assert_null(loam_arena_alloc(&arena, SIZE_MAX)); // more than can be rounded up
+    assert_true(arena.exhausted);
     loam_arena_deinit(&arena);
     assert_fails(loam_arena_init(&arena, SIZE_MAX - 100, false, &error), LOAM_ERROR_MEMORY, "in one piece");
     assert_fails(loam_arena_init(&arena, SIZE_MAX / 4, false, &error), LOAM_ERROR_MEMORY, "in one piece");
     assert_null(loam_arena_alloc(&arena, 1)); // an arena that was never had gives nothing
+    assert_true(arena.exhausted);
 }
 
 // The dry run takes the same marks and allocations as the real one and needs as much.

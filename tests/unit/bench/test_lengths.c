@@ -44,7 +44,7 @@ static void test_refused(void **state)
     loam_bench_lengths_deinit(&lengths);
 }
 
-// The same seed, the same tokens; all within the vocabulary.
+// The same seed gives the same tokens, all within the vocabulary.
 static void test_collect(void **state)
 {
     (void)state;

@@ -45,8 +45,8 @@ static void make(const struct loam_tokenizer *tokenizer, const struct loam_speci
     enum loam_example_fate fate;
     assert_ok(loam_example_build(&made->example, &source, &options, &work, &fate, &error));
     assert_ok(loam_bytes_append_text(&made->rendered.text, prompt_text, &error));
-    assert_ok(
-        loam_example_build_prompt(&made->prompt, &made->rendered, tokenizer, special, &made->work, &error));
+    assert_ok(loam_example_build_prompt(&made->prompt, &made->rendered, tokenizer, special, INT32_MAX,
+                                        &made->work, &error));
     loam_example_work_deinit(&work);
     loam_bytes_deinit(&whole);
 }
@@ -85,7 +85,7 @@ static void assert_heals(const char *name, const struct loam_tokenizer *tokenize
         int32_t id = made->example.ids[i];
         if (!loam_healing_allow(&healing, allowed, vocabulary) || !allowed[id])
             fail_msg("%s: \"%s\" + \"%s\": token %d is not allowed", name, prompt_text, completion, id);
-        loam_healing_take(&healing, id);
+        loam_healing_accept(&healing, id);
     }
     free(allowed);
     loam_healing_deinit(&healing);
@@ -363,7 +363,8 @@ static void the_end_is_a_token_whatever_its_text_makes(void **state)
         assert_ok(loam_template_render(prompt_template, fields, 2, &special, true, &rendered, &error));
         struct loam_example prompt = {0};
         struct loam_example_work work = {0};
-        assert_ok(loam_example_build_prompt(&prompt, &rendered, tokenizer, &special, &work, &error));
+        assert_ok(
+            loam_example_build_prompt(&prompt, &rendered, tokenizer, &special, INT32_MAX, &work, &error));
         int ends = 0;
         for (int32_t i = 0; i < prompt.count; i++)
             ends += prompt.ids[i] == EOS;

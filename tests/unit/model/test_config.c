@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "base/json.h"
 #include "common_checkpoint.h"
 #include "test.h"
 
@@ -79,8 +80,8 @@ static void llama_defaults(void **state)
     assert_int_equal(config.inner, 100);
     assert_int_equal(config.max_positions, 2048);
     assert_true(config.norm_eps == 1e-6);
-    assert_true(config.rope_theta == 10000.0);
-    assert_int_equal(config.rope_scaling, LOAM_ROPE_DEFAULT);
+    assert_true(config.ropes[0].theta == 10000.0);
+    assert_int_equal(config.ropes[0].scaling, LOAM_ROPE_DEFAULT);
     assert_false(config.tied_head);
     assert_false(config.attention_bias);
     assert_false(config.mlp_bias);
@@ -127,10 +128,10 @@ static void rope_of_every_age(void **state)
         char text[600];
         snprintf(text, sizeof text, "{" LLAMA_CONFIG ",%s}", cases[i].keys);
         struct loam_config config = parsed(text);
-        assert_int_equal(config.rope_scaling, cases[i].scaling);
-        assert_true(config.rope_theta == cases[i].theta);
-        assert_true(config.rope_factor == cases[i].factor);
-        assert_int_equal(config.rope_original_positions, cases[i].original);
+        assert_int_equal(config.ropes[0].scaling, cases[i].scaling);
+        assert_true(config.ropes[0].theta == cases[i].theta);
+        assert_true(config.ropes[0].factor == cases[i].factor);
+        assert_int_equal(config.ropes[0].original_positions, cases[i].original);
     }
 }
 
@@ -295,6 +296,141 @@ static void assert_close(const float *values, const float *expected, size_t coun
             fail_msg("value %zu is %.9g, expected %.9g", i, (double)values[i], (double)expected[i]);
 }
 
+// A family whose layers are of two kinds, and whose config.json lists them.
+static const struct loam_layer_kind two_kinds[] = {
+    {"full_attention", 0, 0}, {"sliding_attention", offsetof(struct loam_config, window), 1}};
+
+static enum loam_status parse_lists(struct loam_config *config, const char *text, struct loam_error *error)
+{
+    struct loam_config_key keys[16];
+    struct loam_family family = loam_family_llama;
+    memcpy(keys, family.keys, family.key_count * sizeof *keys);
+    keys[family.key_count++] = (struct loam_config_key){
+        {"layer_types"}, LOAM_CONFIG_KINDS, offsetof(struct loam_config, layer_kinds), false};
+    keys[family.key_count++] = (struct loam_config_key){
+        {"sliding_window"}, LOAM_CONFIG_INT, offsetof(struct loam_config, window), false};
+    keys[family.key_count++] = (struct loam_config_key){
+        {"rope_local_base_freq"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, ropes[1].theta), false};
+    struct loam_config defaults = *family.defaults;
+    defaults.ropes[1].theta = 100;
+    family.keys = keys;
+    family.kinds = two_kinds;
+    family.kind_count = 2;
+    family.rope_count = 2;
+    family.defaults = &defaults;
+    json_t *root = NULL;
+    assert_int_equal(loam_json_parse(&root, text, strlen(text), "config.json", error), LOAM_OK);
+    enum loam_status status = loam_config_parse_as(config, &family, root, "config.json", error);
+    json_decref(root);
+    return status;
+}
+
+static void layers_have_kinds(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_config config;
+    float near[2], far[2];
+    assert_ok(parse_lists(&config,
+                          "{" LLAMA_CONFIG ",\"sliding_window\":7,\"rope_local_base_freq\":16.0,"
+                          "\"layer_types\":[\"sliding_attention\",\"full_attention\"]}",
+                          &error));
+    assert_int_equal(config.layer_kinds.count, 2);
+    assert_int_equal(config.layer_kinds.items[0], 1);
+    assert_int_equal(config.layer_kinds.items[1], 0);
+    assert_int_equal(config.window, 7);
+    assert_string_equal(config.notices, ""); // nothing is ignored
+    config.family = &(struct loam_family){.kinds = two_kinds, .kind_count = 2};
+    assert_int_equal(loam_config_layer_window(&config, 0), 7);
+    assert_int_equal(loam_config_layer_window(&config, 1), 0);
+    assert_int_equal(loam_config_layer_kind(&config, 0)->rope, 1);
+    loam_config_rope_frequencies(&config, 0, far);
+    loam_config_rope_frequencies(&config, 1, near);
+    assert_true(far[0] == 1 && near[0] == 1 && near[1] == 0.25f && far[1] < 0.05f);
+
+    assert_ok(parse_lists(&config, "{" LLAMA_CONFIG "}", &error));
+    assert_int_equal(config.layer_kinds.count, 0);
+    assert_true(config.ropes[1].theta == 100);
+}
+
+static void refused_lists(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_config config;
+    static const struct {
+        const char *text, *message;
+        enum loam_status status;
+    } cases[] = {
+        {"\"layer_types\":[\"full_attention\"]",
+         "the kinds of 1 layers are given; expected one for each of 2", LOAM_ERROR_FORMAT},
+        {"\"layer_types\":[\"full_attention\",\"conv\"]",
+         "\"layer_types\" has conv, which is no kind of layer", LOAM_ERROR_UNSUPPORTED},
+        {"\"layer_types\":[\"full_attention\",3]", "\"layer_types\" has a value, which", LOAM_ERROR_FORMAT},
+        {"\"layer_types\":\"full_attention\"", "\"layer_types\" must be an array", LOAM_ERROR_FORMAT},
+        {"\"rope_local_base_freq\":0", "the base of RoPE is 0", LOAM_ERROR_FORMAT},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[600];
+        snprintf(text, sizeof text, "{" LLAMA_CONFIG ",%s}", cases[i].text);
+        assert_fails(parse_lists(&config, text, &error), cases[i].status, cases[i].message);
+    }
+}
+
+// Integers, alone or in an array: end-of-sequence tokens, say.
+static void lists_of_integers(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct {
+        struct loam_config config;
+        struct loam_config_list eos; // where a family would have it in its config
+    } wide;
+    static const struct {
+        const char *value;
+        int count; // -1: refused
+        int32_t first, last;
+    } cases[] = {
+        {"2", 1, 2, 2},      {"[2,3,5]", 3, 2, 5}, {"[]", 0, 0, 0},         {"[-100]", 1, -100, -100},
+        {"null", 0, 0, 0},   {"\"2\"", -1, 0, 0},  {"[2,\"3\"]", -1, 0, 0}, {"[2147483648]", -1, 0, 0},
+        {"[1.5]", -1, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[600];
+        struct loam_config_key keys[16];
+        struct loam_family family = loam_family_llama;
+        json_t *root = NULL;
+        memcpy(keys, family.keys, family.key_count * sizeof *keys);
+        keys[family.key_count++] = (struct loam_config_key){
+            {"eos_token_id"}, LOAM_CONFIG_INTS, (size_t)((char *)&wide.eos - (char *)&wide.config), false};
+        family.keys = keys;
+        wide.eos.count = 0;
+        snprintf(text, sizeof text, "{" LLAMA_CONFIG ",\"eos_token_id\":%s}", cases[i].value);
+        assert_ok(loam_json_parse(&root, text, strlen(text), "config.json", &error));
+        enum loam_status status = loam_config_parse_as(&wide.config, &family, root, "config.json", &error);
+        json_decref(root);
+        if (cases[i].count < 0) {
+            assert_fails(status, LOAM_ERROR_FORMAT, "\"eos_token_id\" must be an integer of 32 bits");
+            continue;
+        }
+        assert_ok(status);
+        assert_int_equal(wide.eos.count, cases[i].count);
+        if (cases[i].count == 0) continue;
+        assert_int_equal(wide.eos.items[0], cases[i].first);
+        assert_int_equal(wide.eos.items[cases[i].count - 1], cases[i].last);
+    }
+    // More than there is room for.
+    char *text = malloc(8192);
+    assert_non_null(text);
+    size_t used = (size_t)sprintf(text, "{" LLAMA_CONFIG ",\"layer_types\":[\"full_attention\"");
+    for (int i = 0; i < LOAM_CONFIG_LIST; i++)
+        used += (size_t)sprintf(text + used, ",1");
+    sprintf(text + used, "]}");
+    assert_fails(parse_lists(&wide.config, text, &error), LOAM_ERROR_UNSUPPORTED,
+                 "has 513 elements; at most 512");
+    free(text);
+}
+
 static void alibi_slopes(void **state)
 {
     (void)state;
@@ -345,7 +481,7 @@ static void rope_frequencies(void **state)
         snprintf(text, sizeof text, "{" LLAMA_CONFIG ",\"head_dim\":16,%s}", cases[i].keys);
         struct loam_config config = parsed(text);
         float frequencies[8];
-        loam_config_rope_frequencies(&config, frequencies);
+        loam_config_rope_frequencies(&config, 0, frequencies);
         assert_close(frequencies, cases[i].expected, 8);
     }
 }
@@ -382,6 +518,9 @@ int main(void)
         cmocka_unit_test(rope_of_every_age),
         cmocka_unit_test(refused_values),
         cmocka_unit_test(what_is_told),
+        cmocka_unit_test(layers_have_kinds),
+        cmocka_unit_test(refused_lists),
+        cmocka_unit_test(lists_of_integers),
         cmocka_unit_test(alibi_slopes),
         cmocka_unit_test(rope_frequencies),
         cmocka_unit_test(loads_a_directory_or_a_file),

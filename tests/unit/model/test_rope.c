@@ -38,7 +38,7 @@ static void compute(const json_t *row, const char *type, float *values)
     assert_int_equal(json_object_set_new(root, "rope_parameters", scaled), 0);
     assert_ok(loam_config_parse(&config, root, "config.json", &error));
     assert_int_equal(config.head_dim, json_integer_value(json_object_get(row, "head_dim")));
-    loam_config_rope_frequencies(&config, values);
+    loam_config_rope_frequencies(&config, 0, values);
     json_decref(root);
 }
 
@@ -95,13 +95,13 @@ static void what_is_empty_is_not_there(void **state)
     };
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         struct loam_config config = parsed(keys[i]);
-        assert_int_equal(config.rope_scaling, LOAM_ROPE_LINEAR);
-        assert_true(config.rope_factor == 2.5 && config.rope_theta == 7);
+        assert_int_equal(config.ropes[0].scaling, LOAM_ROPE_LINEAR);
+        assert_true(config.ropes[0].factor == 2.5 && config.ropes[0].theta == 7);
         assert_string_equal(config.notices, "");
     }
     struct loam_config config = parsed("\"rope_scaling\":{},\"rope_parameters\":{}");
-    assert_int_equal(config.rope_scaling, LOAM_ROPE_DEFAULT);
-    assert_true(config.rope_theta == 10000);
+    assert_int_equal(config.ropes[0].scaling, LOAM_ROPE_DEFAULT);
+    assert_true(config.ropes[0].theta == 10000);
 }
 
 // Two values for one thing: the one that transformers takes, and a line.
@@ -127,12 +127,12 @@ static void what_is_said_twice(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct loam_config config = parsed(cases[i].keys);
-        assert_int_equal(config.rope_scaling, cases[i].scaling);
-        assert_true(config.rope_theta == cases[i].theta);
+        assert_int_equal(config.ropes[0].scaling, cases[i].scaling);
+        assert_true(config.ropes[0].theta == cases[i].theta);
         assert_int_equal(config.notices[0] == '\0', cases[i].line[0] == '\0');
         assert_non_null(strstr(config.notices, cases[i].line));
     }
-    assert_int_equal(parsed(cases[4].keys).rope_original_positions, 64);
+    assert_int_equal(parsed(cases[4].keys).ropes[0].original_positions, 64);
 }
 
 int main(void)

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include "common_checkpoint.h"
+#include "io/safetensors.h"
 #include "test.h"
 
 struct fixture {
@@ -65,8 +66,8 @@ static void fresh_model(struct fixture *fixture)
 
 static bool in_file(const struct loam_model *model, const struct loam_tensor *value)
 {
-    for (size_t i = 0; i < loam_safetensors_count(model->file); i++)
-        if (loam_safetensors_at(model->file, i)->data == value->data) return true;
+    for (size_t i = 0; i < loam_container_count(model->file); i++)
+        if (loam_container_at(model->file, i)->data == value->data) return true;
     return false;
 }
 
@@ -171,11 +172,11 @@ static void tables_are_on_the_device(void **state)
         loam_config_alibi_slopes(&model->config, expected);
         assert_int_equal(model->alibi_slopes.shape[0], 3);
         assert_memory_equal(model->alibi_slopes.data, expected, 3 * sizeof(float));
-        assert_null(model->rope_frequencies.data);
+        assert_null(model->rope_frequencies[0].data);
     } else {
-        loam_config_rope_frequencies(&model->config, expected);
-        assert_int_equal(model->rope_frequencies.shape[0], 2);
-        assert_memory_equal(model->rope_frequencies.data, expected, 2 * sizeof(float));
+        loam_config_rope_frequencies(&model->config, 0, expected);
+        assert_int_equal(model->rope_frequencies[0].shape[0], 2);
+        assert_memory_equal(model->rope_frequencies[0].data, expected, 2 * sizeof(float));
         assert_null(model->alibi_slopes.data);
     }
 }

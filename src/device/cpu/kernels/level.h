@@ -28,6 +28,7 @@ enum {
     SUBJECT(bias)                                                                                            \
     SUBJECT(embedding)                                                                                       \
     SUBJECT(norm)                                                                                            \
+    SUBJECT(stream)                                                                                          \
     SUBJECT(rope)                                                                                            \
     SUBJECT(attention_forward)                                                                               \
     SUBJECT(attention_backward)                                                                              \

@@ -1,0 +1,226 @@
+// The body of an attention branch: heads from linears, RoPE, attention, and the output linear's backward.
+#include "model/layer.h"
+
+// [T, count, D] inside rows of `stride` elements, heads `head_stride` apart, from element `first` on.
+static struct loam_tensor head_view(struct loam_tensor rows, int64_t first, int64_t count, int64_t head_dim,
+                                    int64_t head_stride)
+{
+    char *data = rows.data;
+    struct loam_tensor view = loam_tensor_3d(data + (size_t)first * loam_dtype_size(rows.dtype), rows.dtype,
+                                             rows.shape[0], count, head_dim);
+    view.stride[0] = rows.stride[0];
+    view.stride[1] = head_stride;
+    return view;
+}
+
+static struct loam_tensor heads_of(const struct loam_config *config, const struct loam_head_layout *layout,
+                                   struct loam_tensor rows, int64_t count)
+{
+    const int64_t d = config->head_dim;
+    const int64_t first =
+        layout->first + layout->first_queries * config->heads + layout->first_keys * config->kv_heads;
+    return head_view(rows, first * d, count, d, layout->stride * d);
+}
+
+static void layouts_of(const struct loam_pass *pass, const struct loam_head_layout *layouts[3])
+{
+    const struct loam_family *family = pass->model->config.family;
+    layouts[0] = &family->query;
+    layouts[1] = &family->key;
+    layouts[2] = &family->value;
+}
+
+// Which of query, key and value is the first that the linear of the i-th writes.
+static int first_of_linear(const struct loam_head_layout *const layouts[3], int i)
+{
+    int first = 0;
+    while (layouts[first]->linear != layouts[i]->linear)
+        first++;
+    return first;
+}
+
+// Views of the heads over memory from the arena; also used for their gradients.
+static struct loam_heads allocate_heads(const struct loam_branch_run *run)
+{
+    const struct loam_config *config = &run->pass->model->config;
+    const struct loam_head_layout *layouts[3];
+    struct loam_heads heads = {0};
+    struct loam_tensor *views[] = {&heads.q, &heads.k, &heads.v};
+    layouts_of(run->pass, layouts);
+    for (int i = 0; i < 3; i++) {
+        const int first = first_of_linear(layouts, i);
+        if (first == i)
+            heads.rows[i] = loam_pass_rows(run->pass, run->layer->linears[layouts[i]->linear].out);
+        *views[i] =
+            heads_of(config, layouts[i], heads.rows[first], i == 0 ? config->heads : config->kv_heads);
+    }
+    return heads;
+}
+
+static void allocate(const struct loam_branch_run *run)
+{
+    const struct loam_config *config = &run->pass->model->config;
+    run->state->heads = allocate_heads(run);
+    run->state->lse = loam_pass_f32(run->pass, config->heads, run->pass->tokens);
+    run->state->attn = loam_pass_rows(run->pass, config->heads * config->head_dim);
+}
+
+static void turn(const struct loam_branch_run *run, const struct loam_heads *heads, bool inverse)
+{
+    const int table = loam_config_layer_kind(&run->pass->model->config, run->index)->rope;
+    if (table == LOAM_NO_ROPE) return;
+    const struct loam_tensor *rope = &run->pass->ropes[table];
+    loam_rope(run->pass->stream, &(struct loam_rope_args){.x = heads->q, .table = *rope, .inverse = inverse});
+    loam_rope(run->pass->stream, &(struct loam_rope_args){.x = heads->k, .table = *rope, .inverse = inverse});
+}
+
+static void project(const struct loam_branch_run *run, struct loam_tensor n)
+{
+    const struct loam_tensor none = {0};
+    const struct loam_head_layout *layouts[3];
+    layouts_of(run->pass, layouts);
+    for (int i = 0; i < 3; i++) {
+        const enum loam_linear_slot slot = layouts[i]->linear;
+        if (first_of_linear(layouts, i) == i)
+            loam_linear_run(run->pass, &run->layer->linears[slot], n, none, run->layer_state->t[slot],
+                            run->state->heads.rows[i]);
+    }
+    turn(run, &run->state->heads, false);
+}
+
+// [tokens, QD] as heads.
+static struct loam_tensor as_heads(const struct loam_branch_run *run, struct loam_tensor rows)
+{
+    const struct loam_config *config = &run->pass->model->config;
+    return loam_tensor_3d(rows.data, rows.dtype, rows.shape[0], config->heads, config->head_dim);
+}
+
+// Appends the new keys or values to a layer's cache and returns all of them, [length, G, D].
+static struct loam_tensor through_cache(struct loam_pass *pass, struct loam_tensor x,
+                                        const struct loam_tensor *cache)
+{
+    int32_t length = pass->decoder->cache_length;
+    loam_kv_append(pass->stream, &(struct loam_kv_append_args){.x = x, .cache = *cache, .first = length});
+    return loam_tensor_rows(cache, 0, length + pass->tokens);
+}
+
+static void attend(const struct loam_branch_run *run)
+{
+    struct loam_pass *pass = run->pass;
+    struct loam_branch_state *state = run->state;
+    struct loam_tensor k = state->heads.k, v = state->heads.v;
+    if (pass->use_cache) {
+        k = through_cache(pass, k, &pass->decoder->cache_k[run->index]);
+        v = through_cache(pass, v, &pass->decoder->cache_v[run->index]);
+    }
+    loam_attention_forward(pass->stream,
+                           &(struct loam_attention_forward_args){.q = state->heads.q,
+                                                                 .k = k,
+                                                                 .v = v,
+                                                                 .shape = pass->attention,
+                                                                 .out = as_heads(run, state->attn),
+                                                                 .lse = state->lse});
+    state->source = state->attn;
+    if (!loam_branch_drops_rows(pass, run->index, run->row)) return;
+    loam_pass_use_kept(pass, true);
+    state->source = loam_pass_rows(pass, state->attn.shape[1]);
+    loam_pass_take_rows(pass, pass->kept.rows, state->attn, state->source);
+}
+
+static struct loam_tensor source(const struct loam_branch_run *run)
+{
+    return run->state->source;
+}
+
+// ---- backward ----
+
+// The gradients of all T rows from those of the R that were kept, zero elsewhere: of the attention's output,
+// which is returned, and of the stream.
+static struct loam_tensor spread_rows(const struct loam_branch_run *run, struct loam_tensor dsource)
+{
+    struct loam_pass *pass = run->pass;
+    loam_pass_use_kept(pass, false);
+    struct loam_tensor dattn = loam_pass_rows(pass, dsource.shape[1]);
+    loam_pass_take_rows(pass, pass->kept.places, dsource, dattn);
+    loam_pass_take_rows(pass, pass->kept.places, pass->kept.dx, run->target);
+    return dattn;
+}
+
+static void attend_backward(const struct loam_branch_run *run, struct loam_tensor dattn,
+                            const struct loam_heads *gradients)
+{
+    const struct loam_branch_state *state = run->state;
+    loam_attention_backward(run->pass->stream,
+                            &(struct loam_attention_backward_args){.q = state->heads.q,
+                                                                   .k = state->heads.k,
+                                                                   .v = state->heads.v,
+                                                                   .shape = run->pass->attention,
+                                                                   .out = as_heads(run, state->attn),
+                                                                   .lse = state->lse,
+                                                                   .dout = as_heads(run, dattn),
+                                                                   .dq = gradients->q,
+                                                                   .dk = gradients->k,
+                                                                   .dv = gradients->v});
+    turn(run, gradients, true);
+}
+
+static void project_backward(const struct loam_branch_run *run, const struct loam_heads *gradients)
+{
+    const struct loam_head_layout *layouts[3];
+    bool wanted = false;
+    layouts_of(run->pass, layouts);
+    for (int i = 0; i < 3; i++)
+        wanted =
+            wanted || loam_linear_reads_input(run->pass->decoder, &run->layer->linears[layouts[i]->linear]);
+    const struct loam_branch_input input = loam_branch_input_open(run, wanted);
+    for (int i = 0; i < 3; i++) {
+        const enum loam_linear_slot slot = layouts[i]->linear;
+        if (first_of_linear(layouts, i) == i)
+            loam_linear_run_backward(run->pass, &run->layer->linears[slot], input.n,
+                                     run->layer_state->t[slot], gradients->rows[i], input.dn,
+                                     input.accumulate || i > 0);
+    }
+    loam_branch_input_close(run, &input);
+}
+
+static bool heads_trained(const struct loam_branch_run *run)
+{
+    const struct loam_head_layout *layouts[3];
+    bool trained = false;
+    layouts_of(run->pass, layouts);
+    for (int i = 0; i < 3; i++)
+        trained =
+            trained || loam_linear_trained(run->pass->decoder, &run->layer->linears[layouts[i]->linear]);
+    return trained;
+}
+
+// d source = dy W_o; from there through the attention, the heads and their linears.
+static void backward(const struct loam_branch_run *run, struct loam_tensor dy)
+{
+    struct loam_pass *pass = run->pass;
+    const struct loam_config *config = &pass->model->config;
+    const bool drops = loam_branch_drops_rows(pass, run->index, run->row);
+    const bool through = run->through_input || heads_trained(run);
+    const int64_t columns = config->heads * config->head_dim;
+    struct loam_tensor dsource = {0};
+    if (through)
+        dsource =
+            drops ? loam_pass_rows_and_zeros(pass, pass->tokens, columns) : loam_pass_rows(pass, columns);
+    loam_linear_run_backward(pass, &run->layer->linears[LOAM_O], run->state->source,
+                             run->layer_state->t[LOAM_O], dy, loam_tensor_rows(&dsource, 0, pass->tokens),
+                             false);
+    if (!through) return;
+    const struct loam_tensor dattn = drops ? spread_rows(run, dsource) : dsource;
+    const struct loam_heads gradients = allocate_heads(run);
+    attend_backward(run, dattn, &gradients);
+    project_backward(run, &gradients);
+}
+
+const struct loam_body_table loam_attention_body = {.inner = {LOAM_QKV, LOAM_Q, LOAM_K, LOAM_V},
+                                                    .inner_count = 4,
+                                                    .output = LOAM_O,
+                                                    .allocate = allocate,
+                                                    .project = project,
+                                                    .mix = attend,
+                                                    .source = source,
+                                                    .backward = backward};
