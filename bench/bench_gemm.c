@@ -1,6 +1,6 @@
-// The linears of the CPU device on one thread: bench_gemm [ROWS K N]. The weight is [N, K], in f32 and in
-// bf16, multiplied by whatever the device multiplies them with (simd/product.c); forward is x wT, backward dy
-// w. Prints GFLOP/s in processor time, the best of several turns.
+// bench_gemm [ROWS K N]: the rate of the CPU device's linears on one thread, in GFLOP/s of processor
+// time, the best of several turns. The weight w is [N, K], in f32 and in bf16. Forward is x wᵀ, backward
+// is dy w.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,18 +19,20 @@ static double now(void)
 
 struct operands {
     int64_t rows, k, n;
-    struct loam_tensor x, dy, y, dx; // [rows, K], [rows, N], and of the same shapes what comes out
-    struct loam_tensor w[2];         // [N, K] f32, bf16
+    struct loam_tensor x, dx; // [rows, K]
+    struct loam_tensor y, dy; // [rows, N]
+    struct loam_tensor w[2];  // [N, K] f32, bf16
 };
 
-static struct loam_tensor take(struct loam_arena *arena, enum loam_dtype dtype, int64_t rows, int64_t columns)
+static struct loam_tensor allocate_tensor(struct loam_arena *arena, enum loam_dtype dtype, int64_t rows,
+                                          int64_t columns)
 {
     struct loam_tensor tensor = loam_tensor_2d(NULL, dtype, rows, columns);
     tensor.data = loam_arena_alloc(arena, loam_tensor_bytes(&tensor));
     return tensor;
 }
 
-// Values that bf16 holds exactly, so that both weights are the same.
+// Fills the tensor with values that bf16 represents exactly, so that both weights are equal.
 static void fill(const struct loam_tensor *tensor)
 {
     for (int64_t i = 0; i < loam_tensor_count(tensor); i++) {
@@ -44,17 +46,17 @@ static void fill(const struct loam_tensor *tensor)
     }
 }
 
-static void operands_take(struct operands *o, struct loam_arena *arena)
+static void allocate_operands(struct operands *o, struct loam_arena *arena)
 {
-    o->x = take(arena, LOAM_F32, o->rows, o->k);
-    o->dx = take(arena, LOAM_F32, o->rows, o->k);
-    o->dy = take(arena, LOAM_F32, o->rows, o->n);
-    o->y = take(arena, LOAM_F32, o->rows, o->n);
-    o->w[0] = take(arena, LOAM_F32, o->n, o->k);
-    o->w[1] = take(arena, LOAM_BF16, o->n, o->k);
+    o->x = allocate_tensor(arena, LOAM_F32, o->rows, o->k);
+    o->dx = allocate_tensor(arena, LOAM_F32, o->rows, o->k);
+    o->dy = allocate_tensor(arena, LOAM_F32, o->rows, o->n);
+    o->y = allocate_tensor(arena, LOAM_F32, o->rows, o->n);
+    o->w[0] = allocate_tensor(arena, LOAM_F32, o->n, o->k);
+    o->w[1] = allocate_tensor(arena, LOAM_BF16, o->n, o->k);
 }
 
-// Activations are bf16 where the weight is: the same memory holds them.
+// Activations have the weight's dtype. The memory of the f32 tensors also serves for bf16.
 static void run_op(struct loam_stream *stream, const struct operands *o, bool backward, int weight)
 {
     struct loam_tensor x = o->x, y = o->y, dy = o->dy, dx = o->dx;
@@ -66,7 +68,7 @@ static void run_op(struct loam_stream *stream, const struct operands *o, bool ba
         loam_linear_forward(stream, &(struct loam_linear_forward_args){.x = x, .w = {o->w[weight]}, .y = y});
 }
 
-static double best_rate(struct loam_stream *stream, const struct operands *o, bool backward, int weight)
+static double measure_rate(struct loam_stream *stream, const struct operands *o, bool backward, int weight)
 {
     double best = 0;
     for (int turn = 0; turn < TURNS; turn++) {
@@ -86,7 +88,7 @@ static enum loam_status measure(struct operands *o, struct loam_error *error)
     LOAM_TRY(loam_device_create(&device, "cpu", 1, error));
     const size_t bytes = (size_t)(2 * o->rows * (o->k + o->n) + 2 * o->n * o->k) * sizeof(float) + (1 << 20);
     LOAM_TRY(loam_device_arena_init(device, &arena, bytes, true, error));
-    operands_take(o, &arena);
+    allocate_operands(o, &arena);
     loam_stream_init_planning(&planning, device);
     for (int i = 0; i < 4; i++)
         run_op(&planning, o, i % 2 == 1, i / 2);
@@ -98,7 +100,7 @@ static enum loam_status measure(struct operands *o, struct loam_error *error)
             input.dtype = o->w[weight].dtype;
             fill(&input);
             printf("%s  %-8s  %6.1f GFLOP/s\n", weight == 0 ? "f32 " : "bf16",
-                   backward == 1 ? "backward" : "forward", best_rate(&stream, o, backward == 1, weight));
+                   backward == 1 ? "backward" : "forward", measure_rate(&stream, o, backward == 1, weight));
         }
     }
     LOAM_TRY(loam_stream_finish(&stream, error));

@@ -1,6 +1,5 @@
-// Tokenizer timings: bench_tokenizer TOKENIZER.JSON FILE [SECONDS]. FILE holds texts separated by
-// NUL; they are encoded again and again for at least SECONDS (default 1). Prints one JSON object: the
-// best pass and the median one.
+// bench_tokenizer TOKENIZER.JSON FILE [SECONDS]: encodes the texts of FILE, which NULs separate,
+// repeatedly for at least SECONDS (default 1). Prints one JSON object with the best and the median pass.
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

@@ -1,7 +1,7 @@
-// Tokenises records from stdin for scripts/parity_tokenizer.py: each is a 32-bit size and that many
-// bytes. For each goes out a 32-bit count and that many ids, starts and ends, then the text decoded with
-// and without special tokens and as it streams, each with its size. A record that cannot be encoded gives
-// the count -1 and the message.
+// Tokenises records from standard input for scripts/parity_tokenizer.py. A record is a 32-bit size and
+// that many bytes. The output for each is a 32-bit count with that many ids, starts and ends, then three
+// texts with their sizes: decoded with special tokens, without them, and decoded as a stream. For a
+// record that cannot be encoded it is the count -1 and the message with its size.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

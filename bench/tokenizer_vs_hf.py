@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Times loam's tokenizer beside the `tokenizers` package, on one thread, in seconds of processor time.
+"""Compares the speed of loam's tokenizer and of the `tokenizers` package, on one thread, in processor time.
 
     tokenizer_vs_hf.py --bench build/release/bench/bench_tokenizer --squad FILE... -- TOKENIZER.JSON...
 
-The texts for each tokenizer are the contexts of the SQuAD files, and texts of 0.25 to 2 MB without a space
-(letters as frequent as in English, and one repeated letter), which show how the time grows with the length of
-one word. The best of several passes counts for both libraries, and for `tokenizers` the faster of encode_batch,
-which gives offsets as loam does, and encode_batch_fast, which does not. Prints one JSON object a line. The exit
-code is 1 where loam is slower.
+The texts are the contexts of the SQuAD files, and words of 0.25 to 2 MB, which show how the time grows with the
+length of a word: letters with the frequencies of English, and one repeated letter. The best of several passes
+counts. For `tokenizers` the faster of encode_batch, which returns offsets as loam does, and encode_batch_fast,
+which does not, counts. Prints one JSON object per line. Exit code 1 if loam is slower.
 """
 import argparse
 import json

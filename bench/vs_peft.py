@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Trains with PEFT and with loam in turns and compares them. bench/vs_peft makes the environment and calls this.
+"""Trains with PEFT and with loam alternately and compares the results. bench/vs_peft makes the environment and calls this.
 
-Both use two ways of batching: "padded", examples in random order, as the Trainer has them by default; "grouped", sorted by
-length before they are cut into batches, as its length grouping does. loam gets the same batches.
+There are two kinds of batches, the same for both libraries: "padded" has examples in random order, the Trainer's default;
+"grouped" has examples sorted by length, as by the Trainer's length grouping.
 """
 
 import argparse
@@ -24,12 +24,12 @@ TINY = ROOT / "examples/tiny"
 PROMPT = "### CONTEXT\n{context}\n\n### QUESTION\n{question}\n\n### ANSWER\n"
 NO_ANSWER = "Can not find answer"
 WARMUP = 2
-SELECTION_STEPS = 2  # the second is the one that counts
-HOPELESS = 3  # times as long as another variant takes for the same
+SELECTION_STEPS = 2  # only the second one is measured
+HOPELESS = 3  # a variant is ended after so many times the duration of the fastest one
 SHORTEST_LIMIT = 60  # seconds
 LEARNING_RATE = 1e-5
 SAME_LOSS = 1e-3  # relative, in f32
-GROUP = 50  # batches that are sorted together, as the Trainer has it
+GROUP = 50  # batches that are sorted together, as in the Trainer
 
 BLOOM = dict(architectures=["BloomForCausalLM"], model_type="bloom", n_layer=24, n_head=16, vocab_size=250880,
              layer_norm_epsilon=1e-5, initializer_range=0.02, apply_residual_connection_post_layernorm=False,
@@ -57,11 +57,11 @@ def fail(text):
     sys.exit(f"vs_peft: {text}")
 
 
-# ---- processes ----
+# ---- Processes ----
 
 
 class Process:
-    """Runs a command to its end: its lines as they come, its time and its peak memory."""
+    """Runs a command to its end and records its lines with their times, its duration and its peak memory."""
 
     def __init__(self, command, environment, limit):
         self.limit = limit
@@ -85,7 +85,7 @@ class Process:
         return "\n".join(line for _, line in self.lines[-12:])
 
 
-# ---- the model, the examples ----
+# ---- The model and the examples ----
 
 
 def make_model(name, workload, args):
@@ -129,7 +129,7 @@ def read_squad(args):
 
 
 class Encoder:
-    """Ids as loam makes them: the tokenizer's, and the end-of-sequence token."""
+    """Encodes as loam does: the tokenizer's ids, then the end-of-sequence token."""
 
     def __init__(self, model):
         self.tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
@@ -156,7 +156,7 @@ class Encoder:
 
 
 def make_batches(model, workload, records, steps):
-    """{"padded": batches, "grouped": batches}, `steps` of each; a workload of single sequences has nothing to group."""
+    """{"padded": batches, "grouped": batches}, `steps` of each. A workload of single sequences has no "grouped"."""
     encoder, size = Encoder(model), workload["batch"]
     if workload["max_length"] > 1024:
         long = list(encoder.long_examples(records, workload["max_length"], steps))
@@ -175,7 +175,7 @@ def make_batches(model, workload, records, steps):
 
 
 def write_batches(batches, mode, work):
-    """For PEFT the ids, for loam the texts, in the same order."""
+    """Writes the ids for PEFT and the texts for loam, in the same order."""
     for_peft, for_loam = work / f"{mode}.json", work / f"{mode}.jsonl"
     keep = ("ids", "label_start")
     for_peft.write_text(json.dumps([[{k: e[k] for k in keep} for e in batch] for batch in batches]))
@@ -187,7 +187,7 @@ def tokens_of(batches):
     return [sum(len(e["ids"]) for e in batch) for batch in batches]
 
 
-# ---- one training by either ----
+# ---- Training with one library ----
 
 
 def figures(process, first_step, losses, seconds, tokens, warmup):
@@ -245,7 +245,7 @@ def run_loam(setup, mode, steps, warmup, dtype=None):
     return dict(result, dtype=said[len("computing in ") : said.index(" on device")], said=said)
 
 
-# ---- the measurement ----
+# ---- The measurement ----
 
 
 def variants(workload):
@@ -259,7 +259,7 @@ def variant_name(variant):
 
 
 def reason(result):
-    """The last line of what a process that failed said, of a length that fits a table."""
+    """The last line of a failed process, cut to fit a table."""
     line = result["failed"].splitlines()[-1] if result["failed"] else "no reason given"
     return line if len(line) <= 100 else line[:97] + "..."
 
@@ -271,7 +271,7 @@ def short(result):
 
 
 class Record:
-    """What was measured, kept in a file after each process, so that a run that is cut short can go on."""
+    """The measurements, saved to a file after each process, so that an interrupted run can continue."""
 
     def __init__(self, path, settings, fresh):
         self.path, self.data = path, dict(settings=settings, done={})
@@ -280,7 +280,7 @@ class Record:
             if data["settings"] == settings:
                 self.data = data
             else:
-                print("other settings than last time: starting anew")
+                print("the settings have changed: earlier measurements are discarded")
 
     def get(self, key, measure, may_fail=False):
         if key not in self.data["done"]:
@@ -299,8 +299,8 @@ class Record:
 
 
 def select(setup, record):
-    """The variant of PEFT with the most tokens a second, by two steps of each, or the one that was asked for. One that
-    takes several times as long as the fastest so far is ended."""
+    """The variant of PEFT with the most tokens per second in two steps, or the one that was asked for. A variant that takes
+    HOPELESS times as long as the fastest one is ended."""
     rates, limit = {}, setup["args"].limit
     asked = setup["args"].peft
     for variant in variants(setup["workload"]):
@@ -319,8 +319,8 @@ def select(setup, record):
 
 
 def check_losses(setup, record):
-    """Both in f32 on the same batches: the largest relative difference."""
-    variant = dict(dtype="float32", attention="eager", checkpointing=False)  # the one that every family has
+    """The largest relative difference of the losses of both libraries in f32 on the same batches."""
+    variant = dict(dtype="float32", attention="eager", checkpointing=False)  # supported by every family
     peft = record.get("losses in f32: PEFT", lambda: run_peft(setup, variant, "padded", 2, 0))
     loam = record.get("losses in f32: loam", lambda: run_loam(setup, "padded", 2, 0, "f32"))
     return difference(peft, loam)

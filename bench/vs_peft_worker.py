@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""One process of PEFT for bench/vs_peft.py: vs_peft_worker.py JOB.json. Prints a JSON object a line: {"event": ...}.
+"""A process of PEFT for bench/vs_peft.py: vs_peft_worker.py JOB.json. Prints one JSON object per line: {"event": ...}.
 
-The setup follows the documentation of transformers and PEFT for a CPU: weights loaded in the dtype of computation,
-LoRA matrices in f32 (PEFT's default), batches padded to their longest example as the Trainer's collator does it,
-labels of the padding ignored, AdamW, gradients clipped to 1.
+The setup follows the documentation of transformers and PEFT for a CPU: weights are loaded in the dtype of computation,
+LoRA matrices are f32 (PEFT's default), batches are padded to their longest example as by the Trainer's collator, labels
+of the padding are ignored, the optimiser is AdamW, and gradients are clipped to 1.
 """
 
 import json
@@ -26,7 +26,7 @@ def say(event, **fields):
 
 
 def make_adapter(job):
-    """An untrained adapter that both start from: A gaussian, B zero. The model has names and shapes but no data."""
+    """Writes the untrained adapter that both libraries start from: A gaussian, B zero. The model has no data here."""
     with torch.device("meta"):
         base = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(job["model"]))
         lora = LoraConfig(r=job["rank"], lora_alpha=2 * job["rank"], target_modules=job["targets"],

@@ -1,4 +1,5 @@
-# The files of src/device/cpu/simd once more for each level of x86 instructions; the room itself has them as "portable".
+# Compiles the files of src/device/cpu/simd once more for a level of x86 instructions. The room itself compiles them as the
+# level "portable".
 function(loam_cpu_level level)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/device/cpu/simd/*.c)
   add_library(loam_cpu_${level} OBJECT ${sources})
@@ -9,13 +10,13 @@ function(loam_cpu_level level)
   set_property(GLOBAL APPEND PROPERTY LOAM_ROOMS loam_cpu_${level})
 endfunction()
 
-# Multiply-adds may fuse here (for the sources, as the last word over the room's options), and no trap or errno asks to be
-# preserved: square roots become one instruction.
+# These files may fuse multiply-adds, and need not preserve traps and errno, so that a square root is one instruction. The
+# options are set on the sources, where they override those of the room.
 file(GLOB simd CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/device/cpu/simd/*.c)
 set(simd_options -ffp-contract=fast -fno-math-errno -fno-trapping-math)
 if(LOAM_HARDENING)
-  # Guards would cost where the time goes: the functions that multiply have their sums in arrays, and each would get a
-  # canary. What these files read and write was checked before they are called, and comes from no file.
+  # No stack guards in these files: the functions that multiply keep sums in arrays, and a canary in each would cost time.
+  # Their arguments are checked before the call.
   foreach(option -fno-stack-protector -fno-stack-clash-protection)
     string(REPLACE "-fno-" "-f" guard ${option})
     if(LOAM_HARDENING MATCHES "${guard}")
@@ -27,7 +28,7 @@ endif()
 set_source_files_properties(${simd} PROPERTIES COMPILE_OPTIONS "${simd_options}")
 target_include_directories(loam_device SYSTEM PRIVATE ${DNNL_INCLUDE_DIR})
 
-# What LOAM_ISA may name, best first.
+# The values of LOAM_ISA, best first.
 set(LOAM_LEVELS portable)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
   target_compile_definitions(loam_device PRIVATE LOAM_CPU_X86)

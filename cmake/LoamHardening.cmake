@@ -1,13 +1,13 @@
-# What a release build does against mistakes that are still in it: checked copies, guarded stacks, tables of addresses that
-# nobody can write once the program runs, code at random addresses. Each flag is asked for where the compiler has it.
+# Hardening of release builds: checked copies, guarded stacks, read-only tables of addresses, and code at random addresses.
+# A flag is used if the compiler or linker supports it.
 include(CheckCCompilerFlag)
 include(CheckCSourceCompiles)
 include(CheckLinkerFlag)
 include(CheckPIESupported)
 
-# loam_hardening(TARGET): puts the flags on what links TARGET, and their list into LOAM_HARDENING.
+# loam_hardening(TARGET): adds the flags to everything that links TARGET, and stores their list in LOAM_HARDENING.
 function(loam_hardening target)
-  # By optimisation alone is a copy's room known; the C library takes level 3 from 2.34 on, and warns before.
+  # The checks of copies need optimisation. glibc supports level 3 since 2.34 and warns about it in older versions.
   set(CMAKE_REQUIRED_FLAGS "-O2 -Werror")
   set(hardening "")
   foreach(level 3 2)

@@ -1,5 +1,5 @@
-# loam_room(NAME [DEPENDS room...] [LINK library...]): every .c under src/NAME as the static library loam_NAME, which
-# sees the rooms it depends on; its objects also go into libloam.
+# loam_room(NAME [DEPENDS room...] [LINK library...]): builds every .c under src/NAME as the static library loam_NAME,
+# which links the rooms that it depends on. Its objects also become part of libloam.
 function(loam_room name)
   cmake_parse_arguments(ROOM "" "" "DEPENDS;LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.c)
@@ -15,7 +15,7 @@ function(loam_room name)
   set_property(GLOBAL APPEND PROPERTY LOAM_ROOMS loam_${name})
 endfunction()
 
-# libloam: the objects of all rooms as one shared library that exports what <loam.h> declares (LOAM_API) and no more.
+# Builds libloam: the objects of all rooms as one shared library, which exports only what <loam.h> declares (LOAM_API).
 function(loam_library)
   get_property(rooms GLOBAL PROPERTY LOAM_ROOMS)
   get_property(linked GLOBAL PROPERTY LOAM_LINKED)
@@ -27,7 +27,7 @@ function(loam_library)
     SOVERSION ${PROJECT_VERSION_MAJOR} PUBLIC_HEADER ${PROJECT_SOURCE_DIR}/include/loam.h)
   target_include_directories(loam INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
   target_link_libraries(loam PRIVATE loam_flags ${linked})
-  # A sanitizer's runtime comes with the executable, not with the library.
+  # With sanitizers, the executable provides the runtime, so the library has undefined symbols.
   if(NOT LOAM_SANITIZE)
     target_link_options(loam PRIVATE LINKER:--no-undefined)
   endif()
@@ -36,11 +36,11 @@ function(loam_library)
   install(FILES ${PROJECT_BINARY_DIR}/loam.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endfunction()
 
-# The command, and its manual page: docs/loam.1.in with the options as the command itself tells them.
+# Builds the command, its completion scripts and its manual page: docs/loam.1.in with the options from --help.
 function(loam_command)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.c)
   list(FILTER sources EXCLUDE REGEX "/main.c$")
-  add_library(loam_console STATIC ${sources}) # all but main, so that tests can link it
+  add_library(loam_console STATIC ${sources}) # without main.c, so that tests can link it
   target_link_libraries(loam_console PUBLIC loam_flags loam m)
   add_executable(loam_cli ${PROJECT_SOURCE_DIR}/src/cli/main.c)
   set_target_properties(loam_cli PROPERTIES OUTPUT_NAME loam INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
@@ -61,7 +61,7 @@ function(loam_command)
   loam_completion(fish fish/vendor_completions.d/loam.fish)
 endfunction()
 
-# What the command writes as completion for a shell, put where that shell looks for it under share/.
+# Generates the completion script of a shell and installs it in the directory under share/ that the shell searches.
 function(loam_completion shell place)
   set(script ${PROJECT_BINARY_DIR}/completion.${shell})
   get_filename_component(directory ${place} DIRECTORY)

@@ -1,5 +1,5 @@
 # cmake -D LOAM=command -D VERSION=... -D TEMPLATE=loam.1.in -D PAGE=loam.1 -P Manual.cmake
-# Writes the manual page: the template, with what the command says about each of its sub-commands at @OPTIONS@.
+# Writes the manual page: the template with the help of each sub-command in place of @OPTIONS@.
 function(loam_help output)
   execute_process(COMMAND ${LOAM} ${ARGN} --help OUTPUT_VARIABLE text RESULT_VARIABLE status)
   if(NOT status EQUAL 0)
@@ -14,7 +14,7 @@ set(OPTIONS "")
 foreach(name ${names})
   string(STRIP "${name}" name)
   loam_help(text ${name})
-  # roff: a backslash, a hyphen that is to be typed, and a line that starts with a dot or an apostrophe.
+  # Escapes for roff: backslashes, hyphens, and lines that start with a dot or an apostrophe.
   string(REPLACE "\\" "\\e" text "${text}")
   string(REPLACE "-" "\\-" text "${text}")
   string(REGEX REPLACE "(^|\n)([.'])" "\\1\\\\&\\2" text "${text}")

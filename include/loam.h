@@ -91,6 +91,24 @@ struct loam_event {
     int64_t trainable_parameters;
 };
 
+// ---- Generation ----
+
+// Why a sequence ended.
+enum loam_finish {
+    LOAM_FINISH_NONE,    // it goes on
+    LOAM_FINISH_STOP,    // at an end token
+    LOAM_FINISH_LENGTH,  // it has as many new tokens as were asked for
+    LOAM_FINISH_CONTEXT, // the context is full
+};
+
+// What a step has made of one sequence.
+struct loam_generated {
+    int32_t sequence;
+    int32_t
+        id; // of the new token; of the end token with LOAM_FINISH_STOP; -1: none, a long prompt is being read
+    enum loam_finish finish;
+};
+
 // What a command calls back, from the calling thread. Any of them may be NULL.
 struct loam_callbacks {
     void *user;

@@ -3,8 +3,8 @@
 
     parity_bloom.py SQUAD.json OUT
 
-The tokenizer is BLOOM's own kind (its pre-tokenizer, special tokens and ids), trained on the contexts of the SQuAD
-file; the embedding has more rows than the tokenizer has tokens, as BLOOM's has. The head count is no power of two.
+The tokenizer has BLOOM's pre-tokenizer, special tokens and ids, and is trained on the contexts of the SQuAD file. As in
+BLOOM, the embedding has more rows than the tokenizer has tokens. The head count is not a power of two.
 """
 
 import json

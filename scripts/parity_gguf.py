@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Compares `loam export --gguf` with llama.cpp: base and adapter must give loam's greedy tokens.
+"""Compares `loam export --gguf` with llama.cpp: base and adapter must give loam's greedy tokens there.
 
-The `gguf` package writes the base model (with its own table of tensor names; this script reorders rows as llama.cpp's
-converter does), and loam writes the adapter. llama-cpp-python loads both and generates greedily, all in float32. The same
-without the adapter shows that the base is right, and that the adapter changes something.
+The `gguf` package writes the base model (with its table of tensor names; the rows are reordered here as llama.cpp's
+converter does), loam writes the adapter, and llama-cpp-python loads both and generates greedily, all in float32. The
+same comparison without the adapter checks the base, and that the adapter changes the answers.
 
 The prompts are the first questions of a SQuAD file. The exit code is 1 when a token differs. scripts/parity calls this.
 """
@@ -91,7 +91,7 @@ def describe_llama(writer, config):
 
 
 def add_vocabulary(writer, size):
-    """Tokens by their ids alone: what is fed and compared is ids."""
+    """Adds placeholder tokens: only ids are used and compared."""
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("default")
     writer.add_token_list([f"<{i}>" for i in range(size)])
@@ -155,7 +155,7 @@ def greedy_loam(arguments, adapter, prompts):
 
 
 def prompt_ids(arguments, prompts, counts):
-    """loam's own ids, with the begin-of-sequence token in front where loam counts one more."""
+    """loam's ids of the prompts, after the begin-of-sequence token if loam adds one."""
     config = json.loads((arguments.model / "config.json").read_text())
     results = []
     for prompt, count in zip(prompts, counts):

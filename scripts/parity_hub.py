@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Compares loam's pull and push with huggingface_hub, both talking to the same server (tests/hub/server.py).
+"""Compares loam's pull and push with huggingface_hub, on the same server (tests/hub/server.py).
 
     parity_hub.py --loam build/release/loam --work DIR
 
-Each finds, without network, what the other has downloaded. Both make the same calls to upload a directory, with the same
-contents. The exit code is 1 when anything differs."""
+huggingface_hub must find loam's downloads without network, and loam those of huggingface_hub. Both must upload a directory
+with the same calls and contents. Exit code 1 if anything differs."""
 import argparse
 import json
 import os
@@ -43,7 +43,7 @@ class Hub:
         return [line for line in lines if line]
 
     def bodies(self):
-        """What was sent: {(method, path, content)}, the commit's lines and their order aside."""
+        """The requests: {(method, path, content)}, without the lines of the commit and their order."""
         found = []
         for path in sorted((self.root / "bodies").iterdir(), key=lambda path: int(path.name)):
             head, _, content = path.read_bytes().partition(b"\n")
@@ -77,8 +77,8 @@ def compare_downloads(report, options, hub, library, source):
     report.check(library.snapshot_download("org/tiny", cache_dir=cache, local_files_only=True) == snapshot,
                  "and the snapshot")
     missing = library.try_to_load_from_cache("org/tiny", "special_tokens_map.json", cache_dir=cache)
-    report.check(missing is library._CACHED_NO_EXIST, "and knows what is not there")
-    report.check(not hub.log(), "the hub was not asked")
+    report.check(missing is library._CACHED_NO_EXIST, "huggingface_hub finds loam's records of absent files")
+    report.check(not hub.log(), "no request was sent")
     library.snapshot_download("org/tiny", cache_dir=cache, allow_patterns=FILES)
     asked = [line for line in hub.log() if "/resolve/" in line and " GET " in line]
     report.check(not asked, f"with network, nothing is downloaded again {asked}")
@@ -97,13 +97,13 @@ def compare_downloads(report, options, hub, library, source):
         same = all((pathlib.Path(snapshot) / name).read_bytes() == (source / name).read_bytes() for name in FILES)
         report.check(same, f"loam finds what {how} has downloaded")
         run_loam(options.loam, home, hub.address, "inspect", "org/tiny")
-        report.check(not hub.log(), "the hub was not asked")
+        report.check(not hub.log(), "no request was sent")
     trees = [tree(options.work / name) for name in ("loam", "hf_hub_download")]
     report.check(trees[0] == trees[1], f"both leave the same files, links and contents {trees[0] ^ trees[1]}")
 
 
 def tree(home):
-    """Every file and link below the cache, locks aside (they may be removed) and what only one of the two keeps."""
+    """Every file and link below the cache, without locks, which may be removed, and files that only one library keeps."""
     found = set()
     root = home / "hub" / "models--org--tiny"
     for path in root.rglob("*"):
@@ -118,7 +118,7 @@ def tree(home):
 
 
 def normalise(bodies, repo_id, summary):
-    """Calls as a set, with one name for the repository; huggingface_hub checks the card twice."""
+    """The calls as a set, with one name for the repository: huggingface_hub checks the card twice."""
     calls = set()
     namespace, name = repo_id.split("/")
     for head, content in bodies:
@@ -135,7 +135,7 @@ def normalise(bodies, repo_id, summary):
                 assert value["value"].pop("summary") == summary
             for key in ("objects", "files"):
                 if key in value:
-                    # Of two files with the same bytes huggingface_hub asks twice, loam once.
+                    # huggingface_hub queries two files with the same bytes twice, loam once.
                     value[key] = sorted({json.dumps(item, sort_keys=True) for item in value[key]})
             calls.add((head, json.dumps(value, sort_keys=True)))
     return calls
@@ -144,7 +144,7 @@ def normalise(bodies, repo_id, summary):
 def compare_uploads(report, options, hubs, library, folder):
     for state in ("new", "unchanged", "one file changed"):
         if state == "unchanged":
-            # For a file that the hub ignores huggingface_hub makes an empty commit, loam none.
+            # If the hub ignores all files, huggingface_hub makes an empty commit and loam none.
             (folder / "x.ignored").unlink()
         if state == "one file changed":
             (folder / "notes.txt").write_text("other\n")

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Compares loam with PyTorch, transformers and PEFT on one model: training, the resulting adapter, generation.
+"""Compares loam with PyTorch, transformers and PEFT on one model: training, the saved adapter, generation.
 
- 1. PEFT makes an adapter (its own start: A random, B zero); PEFT and loam train it on the same SQuAD batches, and the
-    losses, gradient norms and learning rates of every step are compared. PEFT sees padded batches, as its collators
-    make them; loam packs them.
+ 1. PEFT makes an adapter (A random, B zero). PEFT and loam train it on the same SQuAD batches, and the losses, gradient
+    norms and learning rates of every step are compared. PEFT gets padded batches from its collators; loam packs them.
  2. PEFT loads the adapter that loam saved and must give loam's logits.
  3. Both generate greedily from 20 prompts, with that adapter and without, and must give the same tokens.
 
-All in float32. The exit code is 1 when anything disagrees. scripts/parity calls this.
+All computations are in float32. The exit code is 1 if anything differs. scripts/parity calls this.
 """
 
 import argparse
@@ -47,16 +46,16 @@ NO_ANSWER = "Can not find answer"
 IGNORED = -100
 WEIGHT_DECAY = 0.01
 
-# What the two may differ by: absolute for losses, relative for the others. float32 sums in another order differ by a
-# few 1e-7; fifty steps of AdamW, which divides small gradients by their own size, let that grow. Over a vocabulary of
-# 49,152 PyTorch's own log_softmax in float32 is 1.6e-5 below what it gives in float64; loam's loss is not.
+# Tolerances: absolute for losses, relative for the others. float32 sums in another order differ by a few 1e-7, and fifty
+# steps of AdamW, which divides small gradients by their own size, increase the difference. For a vocabulary of 49,152,
+# PyTorch's log_softmax in float32 is 1.6e-5 below its result in float64; loam's loss has no such deviation.
 LOSS_TOLERANCE = 1e-4
 NORM_TOLERANCE = 1e-3
 LOGIT_TOLERANCE = 1e-4
 
 
 class Text:
-    """The model directory's tokenizer, with BOS and EOS as its configuration has them."""
+    """The model directory's tokenizer, with BOS and EOS from its configuration."""
 
     def __init__(self, directory):
         self.tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
@@ -114,7 +113,7 @@ def load_base(directory):
 
 
 def padded_loss(model, batch, pad):
-    """As the Trainer computes it: padded to the longest, mean over the labels that count after the shift."""
+    """The loss as the Trainer computes it: padded to the longest, mean over the labels that count after the shift."""
     longest = max(len(ids) for ids in batch)
     ids = torch.tensor([ids + [pad] * (longest - len(ids)) for ids in batch])
     mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids in batch])
@@ -164,7 +163,7 @@ class Report:
         self.failed = False
 
     def check(self, what, value, bound):
-        good = value < bound  # false for what is not a number
+        good = value < bound  # false for NaN
         self.failed |= not good
         print(f"  {'ok  ' if good else 'FAIL'} {what}: {value:.2e} (below {bound:.0e})")
 
@@ -191,7 +190,7 @@ def relative(a, b):
 
 
 def compare_adapter(report, model, trained, out):
-    """PEFT finds every tensor where it expects it, with what its own training made of it."""
+    """Compares the adapter that PEFT loads from loam's directory with the one that PEFT trained."""
     saved = load_file(out / "adapter_model.safetensors")
     loaded = get_peft_model_state_dict(model)
     report.equal("tensors of loam's adapter that PEFT loads unchanged",
@@ -213,7 +212,7 @@ def compare_logits(report, arguments, model, out, sequences):
 
 
 def generate_peft(model, text, prompt, count):
-    """The new tokens, the end not among them."""
+    """The new tokens without the end of sequence."""
     prompt = torch.tensor([prompt])
     ids = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=count,
                          eos_token_id=text.eos, pad_token_id=text.eos)

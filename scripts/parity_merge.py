@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Compares `loam merge` with PEFT's merge_and_unload, for a tiny random BLOOM and Llama in three dtypes.
 
- 1. Every tensor that loam writes is PEFT's merge in float32, rounded once: equal, or where two float32 sums differ in
-    their last bit, one step of the dtype away in a few elements.
+ 1. Every tensor that loam writes is PEFT's merge in float32, rounded once. Where two float32 sums differ in their last
+    bit, an element may differ by one step of the dtype; few elements do.
  2. transformers loads the directory (its dtype from config.json, one file or shards) and its logits are those of base
     and adapter in float32, within the rounding of the dtype.
  3. loam's own logits of the merged model are transformers'.
  4. The same for an adapter whose ranks and alphas differ by module, with and without rank-stabilised scaling: PEFT's
     expressions for modules are read as PEFT reads them, and loam's logits of base and adapter are PEFT's.
 
-The exit code is 1 when anything disagrees. scripts/parity calls this.
+The exit code is 1 if anything differs. scripts/parity calls this.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from transformers import AutoModelForCausalLM, BloomConfig, LlamaConfig
 from transformers.utils import logging
 
 DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
-# Of the largest logit: float32 sums in another order; eps of the dtype times a few layers.
+# Tolerances relative to the largest logit: float32 sums in another order, or eps of the dtype times a few layers.
 LOGIT_TOLERANCE = {"f32": 1e-5, "f16": 4e-3, "bf16": 3e-2}
 CONFIGS = {
     "bloom": BloomConfig(vocab_size=211, hidden_size=48, n_layer=3, n_head=6, initializer_range=0.15),
@@ -38,8 +38,8 @@ CONFIGS = {
                          num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=128,
                          initializer_range=0.15),
 }
-# Of an adapter: what LoraConfig gets besides. The first expression that matches holds; PEFT sorts them when it saves, so
-# they stand here in that order, or it could not read back what it wrote.
+# Further arguments of LoraConfig for each adapter. The first expression that matches applies. PEFT sorts them when it saves,
+# so they are sorted here too; otherwise the adapter that it reads back would differ.
 PLAIN = {}
 PATTERNS = {
     "rank_pattern": {r"(model\.layers|transformer\.h)\.1\..*": 5, "0.*": 2, "^1.*": 1, "dense|k_proj": 3},
@@ -61,7 +61,7 @@ class Report:
         self.failed = False
 
     def check(self, what, value, bound):
-        good = value <= bound  # false for what is not a number
+        good = value <= bound  # false for NaN
         self.failed |= not good
         print(f"  {'ok  ' if good else 'FAIL'} {what}: {value:.2e} (at most {bound:.0e})")
 
@@ -97,7 +97,7 @@ def read(directory):
 
 
 def steps_apart(a, b):
-    """How many numbers of their dtype lie between them."""
+    """The number of steps of the dtype between the elements of two tensors."""
     kind = {2: torch.int16, 4: torch.int32}[a.element_size()]
     low = torch.iinfo(kind).min
 
@@ -128,7 +128,7 @@ def compare(report, arguments, kind, stored, chosen, options=PLAIN, name="adapte
     report.check("tensors of another dtype or shape",
                  sum(ours[n].dtype != DTYPES[dtype] or ours[n].shape != expected[n].shape for n in names), 0)
     steps = torch.cat([steps_apart(ours[n], expected[n]).flatten() for n in names])
-    # Near zero, where terms cancel, a float32 number has neighbours closer than a sum is exact.
+    # Near zero, where terms cancel, the steps of float32 are smaller than the error of a sum.
     size = torch.cat([(ours[n].float() - expected[n].float()).abs().flatten() for n in names])
     if dtype == "f32":
         report.check("largest difference from PEFT's merge", float(size.max()), 1e-6)

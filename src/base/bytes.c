@@ -89,7 +89,8 @@ enum loam_status loam_bytes_format(struct loam_bytes *bytes, struct loam_error *
     return status;
 }
 
-enum loam_status loam_bytes_line(struct loam_bytes *bytes, struct loam_error *error, const char *format, ...)
+enum loam_status loam_bytes_append_line(struct loam_bytes *bytes, struct loam_error *error,
+                                        const char *format, ...)
 {
     size_t before = bytes->size;
     va_list arguments;

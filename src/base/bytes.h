@@ -1,4 +1,4 @@
-// A growable byte string. `data` is NUL-terminated whenever it is not NULL, so text can be printed as it is.
+// A growable byte string. `data` is NULL or NUL-terminated, so text can be printed directly.
 #ifndef LOAM_BASE_BYTES_H
 #define LOAM_BASE_BYTES_H
 
@@ -8,7 +8,7 @@
 
 struct loam_bytes {
     char *data;
-    size_t size;     // bytes in use, the terminating NUL not counted
+    size_t size;     // bytes in use, without the terminating NUL
     size_t capacity; // bytes allocated
 };
 
@@ -21,16 +21,16 @@ enum loam_status loam_bytes_append(struct loam_bytes *bytes, const void *data, s
 enum loam_status loam_bytes_append_text(struct loam_bytes *bytes, const char *text, struct loam_error *error);
 enum loam_status loam_bytes_format(struct loam_bytes *bytes, struct loam_error *error, const char *format,
                                    ...) LOAM_PRINTF(3, 4);
-// Appends a word as a shell reads it back. A word with control characters is quoted as $'...', which bash,
-// zsh and ksh read.
+// Appends a word, quoted where a shell requires it. A word with control characters is quoted as $'...', which
+// bash, zsh and ksh read.
 enum loam_status loam_bytes_append_word(struct loam_bytes *bytes, const char *word, struct loam_error *error);
-// Appends one line for a person and its line break. Control characters in names are flattened (loam_flatten),
-// so that they do not break the line.
-enum loam_status loam_bytes_line(struct loam_bytes *bytes, struct loam_error *error, const char *format, ...)
-    LOAM_PRINTF(3, 4);
+// Appends a formatted line and a line break. Control characters in the line are replaced (loam_flatten), so
+// that a name cannot break it.
+enum loam_status loam_bytes_append_line(struct loam_bytes *bytes, struct loam_error *error,
+                                        const char *format, ...) LOAM_PRINTF(3, 4);
 
-// The bytes of a UTF-8 byte order mark, which some editors put at the start of a file: 3, or 0 where there is
-// none. Every text that is read goes on after it.
+// The size of the UTF-8 byte order mark at the start of `text`: 3 bytes, or 0 if there is none. Some editors
+// write one; every reader of text skips it.
 size_t loam_byte_order_mark(const char *text, size_t size);
 
 #endif

@@ -1,6 +1,8 @@
+// Time for measurements.
 #ifndef LOAM_BASE_CLOCK_H
 #define LOAM_BASE_CLOCK_H
 
-double loam_clock_seconds(void); // monotonic, from a start of its own
+// Seconds of a monotonic clock since an arbitrary start.
+double loam_clock_seconds(void);
 
 #endif

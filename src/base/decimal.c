@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The caller's locale may have another decimal point.
+// Replaces the decimal point of the caller's locale.
 static void use_point(char text[LOAM_DECIMAL_SIZE])
 {
     const char *point = localeconv()->decimal_point;
@@ -17,7 +17,7 @@ static void use_point(char text[LOAM_DECIMAL_SIZE])
     memmove(at + 1, at + size, strlen(at + size) + 1);
 }
 
-void loam_decimal(double value, char text[LOAM_DECIMAL_SIZE])
+void loam_decimal_format(double value, char text[LOAM_DECIMAL_SIZE])
 {
     if (!isfinite(value)) {
         memcpy(text, "null", sizeof "null");

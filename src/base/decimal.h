@@ -4,9 +4,9 @@
 
 enum { LOAM_DECIMAL_SIZE = 32 };
 
-// The shortest decimal that reads back as `value`, in the C locale's spelling: "0.05", "1e-05"; whole numbers
-// below 1e15 have all their digits: "1690". What is
-// not finite becomes "null", which is what JSON has for it.
-void loam_decimal(double value, char text[LOAM_DECIMAL_SIZE]);
+// Writes the shortest decimal that reads back as `value`, with a point in every locale: "0.05", "1e-05".
+// Whole numbers below 1e15 have all their digits: "1690". A value that is not finite becomes "null", as
+// JSON requires.
+void loam_decimal_format(double value, char text[LOAM_DECIMAL_SIZE]);
 
 #endif

@@ -14,7 +14,7 @@ enum {
     NAME_MAX_SIZE = 256,   // bytes of the name of a user or a variable
 };
 
-// The home directory of the user by the user database; "": unknown. NULL: no memory.
+// The user's home directory in the user database; "" if it is unknown, NULL on lack of memory.
 static char *listed_home(const char *name, size_t size, struct loam_error *error)
 {
     char user[NAME_MAX_SIZE] = "";
@@ -30,7 +30,7 @@ static char *listed_home(const char *name, size_t size, struct loam_error *error
     return home;
 }
 
-// Appends the home directory for "~" or "~user" at the beginning of `path`, and moves `path` behind it.
+// Appends the home directory for "~" or "~user" at the beginning of `path`, and moves `path` past it.
 static enum loam_status expand_user(struct loam_bytes *out, const char **path, struct loam_error *error)
 {
     if ((*path)[0] != '~') return LOAM_OK;
@@ -52,8 +52,8 @@ static enum loam_status expand_user(struct loam_bytes *out, const char **path, s
     return status;
 }
 
-// The value of the variable that `text` begins with, "$NAME" or "${NAME}"; NULL: none. `*size`: bytes of the
-// reference.
+// The value of the variable at the start of `text`, "$NAME" or "${NAME}"; NULL if there is none. `*size`
+// receives the bytes of the reference.
 static const char *find_variable(const char *text, size_t *size)
 {
     char name[NAME_MAX_SIZE];

@@ -9,9 +9,9 @@
 
 enum { STACK_SIZE = 1 << 16 };
 
-static atomic_bool handled, tolerated, met;
+static atomic_bool handled, tolerated, occurred;
 
-// Puts a page of zeros in the place of the one that cannot be read.
+// Maps a page of zeros over the unreadable one.
 static bool replace_page(void *address)
 {
     uintptr_t size = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -26,13 +26,13 @@ static void on_fault(int number, siginfo_t *about, void *context)
     (void)context;
     int before = errno;
     if (atomic_load(&tolerated) && about->si_code == BUS_ADRERR && replace_page(about->si_addr)) {
-        atomic_store(&met, true);
+        atomic_store(&occurred, true);
         errno = before;
         return;
     }
     if (write(STDERR_FILENO, message, sizeof message - 1) < 0) errno = before;
     signal(number, SIG_DFL);
-    raise(number); // comes when the handler returns
+    raise(number); // takes effect when the handler returns
 }
 
 void loam_fault_handle(void)
@@ -46,13 +46,13 @@ void loam_fault_handle(void)
 
 void loam_fault_tolerate(bool tolerate)
 {
-    if (tolerate) atomic_store(&met, false);
+    if (tolerate) atomic_store(&occurred, false);
     atomic_store(&tolerated, tolerate);
 }
 
-bool loam_fault_met(void)
+bool loam_fault_occurred(void)
 {
-    return atomic_load(&met);
+    return atomic_load(&occurred);
 }
 
 void loam_fault_prepare_thread(void)

@@ -1,18 +1,18 @@
-// Pages of mapped files that cannot be read any more: the file was cut short, or its disk fails. The system
-// tells it with SIGBUS, in the middle of whatever computes.
+// Unreadable pages of mapped files. The system raises SIGBUS in the thread that reads such a page, after the
+// file was shortened or when its disk fails.
 #ifndef LOAM_BASE_FAULT_H
 #define LOAM_BASE_FAULT_H
 
 #include <loam.h>
 #include <stdbool.h>
 
-// After loam_fault_handle, between (true) and (false), such a page reads as zeros and loam_fault_met() tells
-// it: what was computed meanwhile is worth nothing.
+// Begins (true) or ends (false) a section in which an unreadable page reads as zeros. Requires
+// loam_fault_handle. A caller must discard what it computed in the section if loam_fault_occurred().
 void loam_fault_tolerate(bool tolerate);
-bool loam_fault_met(void);
+bool loam_fault_occurred(void);
 
-// To be called in each thread that computes: code that is made while running keeps values below its stack
-// pointer, so that SIGBUS needs a stack of its own.
+// Gives the calling thread a separate stack for SIGBUS. Every thread that computes needs one, because
+// generated code may keep values below its stack pointer.
 void loam_fault_prepare_thread(void);
 
 #endif

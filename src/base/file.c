@@ -13,8 +13,8 @@
 
 enum { POINTER_LIMIT = 1024 }; // bytes of a Git LFS pointer
 
-// The kind of what is found instead of a regular file, for messages.
-static const char *kind_of(mode_t mode)
+// Describes what is not a regular file, for messages.
+static const char *describe_kind(mode_t mode)
 {
     if (S_ISDIR(mode)) return "a directory: name a file in it";
     if (S_ISFIFO(mode)) return "a pipe: write it to a file first, for it is read more than once";
@@ -39,7 +39,7 @@ static enum loam_status refuse_pointer(int fd, const char *path, size_t size, st
 static enum loam_status open_regular(const char *path, int *descriptor, size_t *size,
                                      struct loam_error *error)
 {
-    // Opening a pipe without a writer would wait for one; for regular files O_NONBLOCK says nothing.
+    // O_NONBLOCK prevents a wait for the writer of a pipe. It does not affect regular files.
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return loam_fail(error, LOAM_ERROR_IO, "cannot open %s: %s", path, strerror(errno));
     struct stat about;
@@ -48,7 +48,7 @@ static enum loam_status open_regular(const char *path, int *descriptor, size_t *
         status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: %s", path, strerror(errno));
     else if (!S_ISREG(about.st_mode))
         status = loam_fail(error, LOAM_ERROR_IO, "cannot read %s: it is not a regular file but %s", path,
-                           kind_of(about.st_mode));
+                           describe_kind(about.st_mode));
     else
         status = refuse_pointer(fd, path, (size_t)about.st_size, error);
     if (status != LOAM_OK) {
@@ -91,7 +91,7 @@ void loam_map_populate(const void *data, size_t size)
     uintptr_t begin = (uintptr_t)data / page * page;
     uintptr_t end = (uintptr_t)data + size;
 #ifdef MADV_POPULATE_READ
-    // Before Linux 5.14 there is no such advice; the pages then come one by one.
+    // Linux before 5.14 does not know this advice; pages are then read when they are first accessed.
     (void)madvise((void *)begin, end - begin, MADV_POPULATE_READ);
 #else
     (void)madvise((void *)begin, end - begin, MADV_WILLNEED);
@@ -101,8 +101,8 @@ void loam_map_populate(const void *data, size_t size)
 void loam_map_release(const void *data, size_t size)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t begin =
-        ((uintptr_t)data + page - 1) / page * page; // whole pages only: neighbours share the others
+    // Whole pages only: the first and the last may also hold data of neighbours.
+    uintptr_t begin = ((uintptr_t)data + page - 1) / page * page;
     uintptr_t end = ((uintptr_t)data + size) / page * page;
     if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
@@ -116,7 +116,7 @@ void loam_map_reader_advance(struct loam_map_reader *reader, size_t at)
     reader->released = until;
 }
 
-// Reads until the end: the file may have changed since its size was asked.
+// Reads until the end, because the file may have changed since its size was queried.
 static enum loam_status read_all(int fd, const char *path, size_t limit, struct loam_bytes *bytes,
                                  struct loam_error *error)
 {
@@ -169,7 +169,7 @@ bool loam_path_is_link(const char *path)
     return lstat(path, &about) == 0 && S_ISLNK(about.st_mode);
 }
 
-// ---- files that are inside their directory ----
+// ---- Files inside their directory ----
 
 // Whether `path` is in the directory that is the first `size` bytes of `directory`.
 static bool is_below(const char *path, const char *directory, size_t size)
@@ -179,7 +179,7 @@ static bool is_below(const char *path, const char *directory, size_t size)
     return strncmp(path, directory, size) == 0 && path[size] == '/';
 }
 
-// Where `directory` is ".../models--NAME/snapshots/COMMIT" or below that: whether `path` is in
+// Whether `directory` is at or below ".../models--NAME/snapshots/COMMIT" and `path` is in
 // ".../models--NAME/blobs".
 static bool is_blob(const char *path, const char *directory)
 {
@@ -203,7 +203,8 @@ enum loam_status loam_file_check_inside(const char *directory, const char *name,
     if (path == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = LOAM_OK;
     if (realpath(path, real) == NULL || realpath(directory, real_directory) == NULL) {
-        if (errno == ENOMEM) status = loam_fail(error, LOAM_ERROR_MEMORY, "no memory to look at %s", path);
+        if (errno == ENOMEM)
+            status = loam_fail(error, LOAM_ERROR_MEMORY, "out of memory while resolving %s", path);
     } else if (!is_below(real, real_directory, strlen(real_directory)) && !is_blob(real, real_directory)) {
         status = loam_fail(error, LOAM_ERROR_ARGUMENT,
                            "%s is a link to %s, outside of %s: put the file itself there, or remove the link",

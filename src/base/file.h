@@ -1,4 +1,4 @@
-// Reading files: whole, or mapped read-only.
+// Reading files, as a whole or mapped read-only.
 #ifndef LOAM_BASE_FILE_H
 #define LOAM_BASE_FILE_H
 
@@ -13,39 +13,38 @@ struct loam_map {
     size_t size;
 };
 
-// Maps `path` read-only (PROT_READ, so that a frozen base cannot be written). `populate` faults it in at
-// once.
+// Maps `path` read-only. `populate` reads all pages at once.
 enum loam_status loam_map_open(struct loam_map *map, const char *path, bool populate,
                                struct loam_error *error);
 void loam_map_close(struct loam_map *map);
 
-// Advice on a part of a map: fault it in in bulk; or let its pages go (they are read again when touched), so
-// that what has been converted does not stay in memory beside the copy.
+// Reads the pages of a part of a map in bulk.
 void loam_map_populate(const void *data, size_t size);
+// Removes the pages of a part of a map from memory. A later access reads them again.
 void loam_map_release(const void *data, size_t size);
 
-// Reads a map once, from its start. Pages that lie far enough behind are released, so that a big file is
-// never in memory as a whole. A zeroed reader releases nothing.
+// Releases the pages of a map behind a reader that goes through it once, so that a large file is never in
+// memory as a whole. A zeroed reader releases nothing.
 struct loam_map_reader {
     const uint8_t *data;
     size_t released; // bytes from the start
 };
 void loam_map_reader_advance(struct loam_map_reader *reader, size_t at);
 
-// Appends the whole file to `bytes`; files above `limit` bytes are refused.
+// Appends the whole file to `bytes`. A file of more than `limit` bytes is refused.
 enum loam_status loam_file_read(const char *path, size_t limit, struct loam_bytes *bytes,
                                 struct loam_error *error);
 
 bool loam_file_exists(const char *path);      // a regular file
 bool loam_directory_exists(const char *path); // a directory
 bool loam_path_is_link(const char *path);
-bool loam_directory_same(const char *a, const char *b); // both are there, and are one
+bool loam_directory_same(const char *a, const char *b); // both exist and are the same directory
 
-// Refuses DIRECTORY/NAME where a link in it leads outside of the directory. In a snapshot of the hub's cache,
-// links to the cache's blobs are allowed. A file that does not exist passes.
+// Refuses DIRECTORY/NAME if a link in it leads out of the directory. A snapshot of the hub's cache may
+// link to the cache's blobs. A file that does not exist is accepted.
 enum loam_status loam_file_check_inside(const char *directory, const char *name, struct loam_error *error);
 
-// "directory/name"; NULL and a filled error on failure. Released with free().
+// "DIRECTORY/NAME". The caller frees it. NULL and a filled error on failure.
 char *loam_path_join(const char *directory, const char *name, struct loam_error *error);
 
 #endif

@@ -6,7 +6,7 @@
 
 enum {
     FIRST_CAPACITY = 16,
-    LARGE = 1 << 20, // bytes: a large array grows by an eighth, so that little of it lies idle
+    LARGE = 1 << 20, // bytes; a larger array grows by an eighth, so that little of it stays unused
 };
 
 void *loam_grow(void *items, size_t *capacity, size_t needed, size_t size, struct loam_error *error)

@@ -4,9 +4,9 @@
 
 #include "base/status.h"
 
-// Room for at least `needed` elements of `size` bytes. The capacity doubles, and that of a large array grows
-// by an eighth, so that appending costs constant time on average. Gives the array's new place, or NULL with a
-// filled error and the old array untouched.
+// Makes room for at least `needed` elements of `size` bytes and returns the array's new address. The capacity
+// doubles, or grows by an eighth for a large array, so that appending takes constant time on average. On
+// failure it returns NULL with a filled error and keeps the array.
 void *loam_grow(void *items, size_t *capacity, size_t needed, size_t size, struct loam_error *error);
 
 #endif

@@ -7,8 +7,8 @@
 
 void *loam_calloc(size_t count, size_t size, struct loam_error *error)
 {
-    // Checked here too: some allocators end the process over a product that wraps. A request of no bytes may
-    // give NULL, which would look like a failure.
+    // The product is checked here because some allocators abort on overflow. A request for 0 bytes may return
+    // NULL, which would look like a failure.
     size_t bytes;
     void *memory = NULL;
     if (loam_mul_size(count, size, &bytes)) memory = calloc(bytes == 0 ? 1 : bytes, 1);

@@ -67,8 +67,8 @@ static enum loam_status wrong_type(const char *name, const char *key, const char
                      type_name(value));
 }
 
-// The value of a key that is there and not null, else NULL.
-static const json_t *present(const json_t *object, const char *key)
+// The value of a key; NULL if it is absent or null.
+static const json_t *find_value(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
     return json_is_null(value) ? NULL : value;
@@ -77,13 +77,13 @@ static const json_t *present(const json_t *object, const char *key)
 enum loam_status loam_json_get_int(const json_t *object, const char *name, const char *key, int64_t *value,
                                    struct loam_error *error)
 {
-    const json_t *found = present(object, key);
+    const json_t *found = find_value(object, key);
     if (found == NULL) return LOAM_OK;
     if (json_is_integer(found)) {
         *value = json_integer_value(found);
         return LOAM_OK;
     }
-    double real = json_real_value(found); // 0 for what is not a real
+    double real = json_real_value(found); // 0 if it is not a real
     if (!json_is_real(found) || real != floor(real)) return wrong_type(name, key, "an integer", found, error);
     if (fabs(real) > 0x1p53)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" is %g, which is too large", name, key, real);
@@ -94,7 +94,7 @@ enum loam_status loam_json_get_int(const json_t *object, const char *name, const
 enum loam_status loam_json_get_double(const json_t *object, const char *name, const char *key, double *value,
                                       struct loam_error *error)
 {
-    const json_t *found = present(object, key);
+    const json_t *found = find_value(object, key);
     if (found == NULL) return LOAM_OK;
     if (!json_is_number(found)) return wrong_type(name, key, "a number", found, error);
     *value = json_number_value(found);
@@ -104,7 +104,7 @@ enum loam_status loam_json_get_double(const json_t *object, const char *name, co
 enum loam_status loam_json_get_bool(const json_t *object, const char *name, const char *key, bool *value,
                                     struct loam_error *error)
 {
-    const json_t *found = present(object, key);
+    const json_t *found = find_value(object, key);
     if (found == NULL) return LOAM_OK;
     if (!json_is_boolean(found)) return wrong_type(name, key, "true or false", found, error);
     *value = json_is_true(found);
@@ -114,28 +114,28 @@ enum loam_status loam_json_get_bool(const json_t *object, const char *name, cons
 enum loam_status loam_json_get_string(const json_t *object, const char *name, const char *key,
                                       const char **value, struct loam_error *error)
 {
-    const json_t *found = present(object, key);
+    const json_t *found = find_value(object, key);
     if (found == NULL) return LOAM_OK;
     if (!json_is_string(found)) return wrong_type(name, key, "a string", found, error);
     *value = json_string_value(found);
     return LOAM_OK;
 }
 
-static void drop_unless(bool whole, json_t **value)
+static void release_unless(bool complete, json_t **value)
 {
-    if (whole) return;
+    if (complete) return;
     json_decref(*value);
     *value = NULL;
 }
 
 void loam_json_put(json_t **object, const char *key, json_t *value)
 {
-    drop_unless(json_object_set_new(*object, key, value) == 0, object);
+    release_unless(json_object_set_new(*object, key, value) == 0, object);
 }
 
 void loam_json_push(json_t **array, json_t *value)
 {
-    drop_unless(json_array_append_new(*array, value) == 0, array);
+    release_unless(json_array_append_new(*array, value) == 0, array);
 }
 
 struct sink {
@@ -143,7 +143,7 @@ struct sink {
     bool failed;
 };
 
-// jansson goes on where a key could not be written: what has failed once stays failed.
+// jansson continues after a key that could not be written, so the failure is remembered.
 static int take_piece(const char *data, size_t size, void *user)
 {
     struct sink *sink = user;

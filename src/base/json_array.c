@@ -9,13 +9,13 @@ struct array {
     loam_json_element_handler *handler;
     void *user;
     size_t shift;      // bytes of the document before the parsed text
-    int depth;         // objects and arrays that are open
-    int inside;        // depth of an element's begin; 0: outside of the array
+    int depth;         // number of open objects and arrays
+    int inside;        // depth at which an element begins; 0: outside of the array
     bool data_follows; // the last key of the outermost object is "data"
     struct loam_json_element element;
 };
 
-static enum loam_status give_element(struct array *array, size_t end, struct loam_error *error)
+static enum loam_status pass_element(struct array *array, size_t end, struct loam_error *error)
 {
     array->element.size = end - array->element.start;
     return array->handler(array->user, &array->element, error);
@@ -30,11 +30,11 @@ static enum loam_status on_event(void *user, const struct loam_json_event *event
     bool element = array->inside > 0 && array->depth == array->inside;
     if (closes) array->depth--;
     if (element && !closes) {
-        // A value that is neither object nor array is given by its last byte: the reader refuses it.
+        // A scalar is passed on as its last byte alone: the handler expects an object and refuses it.
         array->element = (struct loam_json_element){.start = end - 1, .line = event->line};
-        if (!opens) LOAM_TRY(give_element(array, end, error));
+        if (!opens) LOAM_TRY(pass_element(array, end, error));
     } else if (closes && array->inside > 0) {
-        if (array->depth == array->inside) LOAM_TRY(give_element(array, end, error));
+        if (array->depth == array->inside) LOAM_TRY(pass_element(array, end, error));
         if (array->depth < array->inside) array->inside = 0;
     }
     bool outermost = array->depth == 0 || (array->depth == 1 && array->data_follows);

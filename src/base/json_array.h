@@ -4,17 +4,17 @@
 
 #include "base/json_stream.h"
 
-// An element of the array, as it lies in the document.
+// The place of an element in the document.
 struct loam_json_element {
     size_t start; // bytes
     size_t size;
-    size_t line; // on which it begins, from 1
+    size_t line; // of its first byte, from 1
 };
 typedef enum loam_status loam_json_element_handler(void *user, const struct loam_json_element *element,
                                                    struct loam_error *error);
 
-// Calls `handler` for each element of the array that the document is, or that its outermost object has as
-// "data". A document may begin with a byte order mark. A document without such an array has no elements.
+// Calls `handler` for each element of an array that is the document, or the value of "data" in its outermost
+// object. A document may begin with a byte order mark. A document without such an array has no elements.
 enum loam_status loam_json_array_parse(const char *data, size_t size, const char *name,
                                        loam_json_element_handler *handler, void *user,
                                        struct loam_error *error);

@@ -12,8 +12,8 @@
 
 enum {
     DEPTH_MAX = 2048,
-    VALUES_MAX =
-        1 << 21, // a value of two bytes takes a hundred and more; a file with 100,000 tensors has 900,000
+    // Bounds the memory: two bytes of text can be a value of 100 bytes. 100,000 tensors need 900,000 values.
+    VALUES_MAX = 1 << 21,
 };
 
 struct reader {
@@ -23,13 +23,13 @@ struct reader {
     const char *name;
     int depth;
     int values;
-    struct loam_bytes text; // of the string or number that was read last
+    struct loam_bytes text; // the last string or number
     struct loam_error *error;
 };
 
-// ---- What goes wrong ----
+// ---- Errors ----
 
-// The column counts characters, and is that of the first one that was not taken.
+// The column counts characters, up to the first one that was not read.
 static bool fail(struct reader *reader, const char *what)
 {
     int line = 1, column = 1;
@@ -48,8 +48,8 @@ static bool fail_memory(struct reader *reader)
     return false;
 }
 
-// A value that jansson has made; NULL: it had no memory.
-static json_t *made(struct reader *reader, json_t *value)
+// Returns a new value of jansson, which is NULL if memory was lacking.
+static json_t *check_value(struct reader *reader, json_t *value)
 {
     if (value == NULL) fail_memory(reader);
     return value;
@@ -67,12 +67,12 @@ static bool is_next(const struct reader *reader, char c)
     return reader->at < reader->end && *reader->at == c;
 }
 
-// Moves past `c` where it comes next.
+// Moves past `c` if it is the next character.
 static bool take(struct reader *reader, char c)
 {
-    bool there = is_next(reader, c);
-    reader->at += there;
-    return there;
+    bool found = is_next(reader, c);
+    reader->at += found;
+    return found;
 }
 
 static void skip_space(struct reader *reader)
@@ -81,7 +81,7 @@ static void skip_space(struct reader *reader)
         reader->at++;
 }
 
-// The same after white space.
+// Moves past white space, and past `c` if it follows.
 static bool take_mark(struct reader *reader, char c)
 {
     skip_space(reader);
@@ -96,7 +96,7 @@ static bool take_word(struct reader *reader, const char *word)
     return true;
 }
 
-// Bytes of the UTF-8 sequence that comes next; 0: it is none.
+// Bytes of the next UTF-8 sequence; 0 if it is not well-formed.
 static size_t sequence_size(const struct reader *reader)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -144,31 +144,31 @@ static bool append_code(struct reader *reader, uint32_t code)
     return append(reader, bytes, size);
 }
 
-// After "\u". Characters beyond 16 bits come as two units.
+// Reads what follows "\u". Characters beyond 16 bits are two units.
 static bool read_code(struct reader *reader)
 {
     uint32_t code, low = 0;
     if (!take_unit(reader, &code)) return false;
     bool high = code >= 0xD800 && code <= 0xDBFF;
     if (high && take_word(reader, "\\u") && !take_unit(reader, &low)) return false;
-    if (code == 0) return fail(reader, "\\u0000 is not taken");
+    if (code == 0) return fail(reader, "\\u0000 is not allowed");
     if ((code >= 0xDC00 && code <= 0xDFFF) || (high && (low < 0xDC00 || low > 0xDFFF)))
         return fail(reader, "\\u is half of a character");
     return append_code(reader, high ? 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00) : code);
 }
 
-// After the backslash.
+// Reads what follows a backslash.
 static bool read_escape(struct reader *reader)
 {
     static const char names[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
     if (take(reader, 'u')) return read_code(reader);
     const char *name = reader->at < reader->end ? memchr(names, *reader->at, sizeof names - 1) : NULL;
-    if (name == NULL) return fail(reader, "a backslash before what needs none");
+    if (name == NULL) return fail(reader, "a backslash before a character that has no escape");
     reader->at++;
     return append(reader, &meant[name - names], 1);
 }
 
-// After the opening quote.
+// Reads what follows the opening quote.
 static bool read_string(struct reader *reader)
 {
     loam_bytes_clear(&reader->text);
@@ -198,7 +198,7 @@ static size_t take_digits(struct reader *reader)
     return (size_t)(reader->at - start);
 }
 
-// Moves past a number; `*whole`: it has neither fraction nor exponent.
+// Moves past a number. `*whole`: it has neither a fraction nor an exponent.
 static bool take_number(struct reader *reader, bool *whole)
 {
     (void)take(reader, '-');
@@ -214,7 +214,7 @@ static bool take_number(struct reader *reader, bool *whole)
     return good;
 }
 
-// strtod wants the point of the caller's locale.
+// Copies the number with the decimal point of the caller's locale, as strtod expects it.
 static bool append_number(struct reader *reader, const char *start)
 {
     const char *locale_point = localeconv()->decimal_point;
@@ -232,20 +232,20 @@ static json_t *read_number(struct reader *reader)
     const char *start = reader->at;
     bool whole;
     if (!take_number(reader, &whole)) {
-        fail(reader, start == reader->at ? "a value expected" : "that is no number");
+        fail(reader, start == reader->at ? "a value expected" : "this is not a number");
         return NULL;
     }
     if (!append_number(reader, start)) return NULL;
     errno = 0;
     long long integer = whole ? strtoll(reader->text.data, NULL, 10) : 0;
-    if (whole && errno == 0) return made(reader, json_integer(integer));
+    if (whole && errno == 0) return check_value(reader, json_integer(integer));
     double real = strtod(reader->text.data, NULL);
-    if (isfinite(real)) return made(reader, json_real(real));
+    if (isfinite(real)) return check_value(reader, json_real(real));
     fail(reader, "a number beyond what a double holds");
     return NULL;
 }
 
-// ---- Arrays, objects, and everything ----
+// ---- Arrays, objects and values ----
 
 static json_t *read_value(struct reader *reader);
 
@@ -260,7 +260,7 @@ static bool read_items(struct reader *reader, json_t *array)
     return take_mark(reader, ']') || fail(reader, "',' or ']' expected");
 }
 
-// After its key, which is released by the caller.
+// Reads what follows a key. The caller releases the key.
 static bool read_member(struct reader *reader, json_t *object, const char *key)
 {
     if (json_object_get(object, key) != NULL) return fail(reader, "duplicate key");
@@ -278,21 +278,21 @@ static bool read_members(struct reader *reader, json_t *object)
         if (!read_string(reader)) return false;
         char *key = loam_strndup(reader->text.data, reader->text.size, reader->error);
         if (key == NULL) return false;
-        bool whole = read_member(reader, object, key);
+        bool read = read_member(reader, object, key);
         free(key);
-        if (!whole) return false;
+        if (!read) return false;
     } while (take_mark(reader, ','));
     return take_mark(reader, '}') || fail(reader, "',' or '}' expected");
 }
 
 static json_t *read_nested(struct reader *reader, json_t *nest, bool (*read)(struct reader *, json_t *))
 {
-    if (made(reader, nest) == NULL) return NULL;
+    if (check_value(reader, nest) == NULL) return NULL;
     reader->depth++;
-    bool whole =
+    bool complete =
         reader->depth > DEPTH_MAX ? fail(reader, "nested to a depth of more than 2048") : read(reader, nest);
     reader->depth--;
-    if (whole) return nest;
+    if (complete) return nest;
     json_decref(nest);
     return NULL;
 }
@@ -305,9 +305,10 @@ static json_t *read_value(struct reader *reader)
     }
     if (take_mark(reader, '{')) return read_nested(reader, json_object(), read_members);
     if (take(reader, '[')) return read_nested(reader, json_array(), read_items);
-    if (take(reader, '"'))
-        return read_string(reader) ? made(reader, json_stringn_nocheck(reader->text.data, reader->text.size))
-                                   : NULL;
+    if (take(reader, '"')) {
+        if (!read_string(reader)) return NULL;
+        return check_value(reader, json_stringn_nocheck(reader->text.data, reader->text.size));
+    }
     if (take_word(reader, "true")) return json_true();
     if (take_word(reader, "false")) return json_false();
     if (take_word(reader, "null")) return json_null();

@@ -18,10 +18,10 @@ struct stream {
     loam_json_handler *handler;
     void *user;
     struct loam_error *error;
-    enum loam_status status; // of the handler, when it ended the parse
+    enum loam_status status; // of the handler
 };
 
-// Goes on to `end`, counting lines on the way.
+// Moves to `end` and counts the lines up to it.
 static void advance(struct stream *stream, size_t end)
 {
     const char *last = stream->data + end;
@@ -33,7 +33,7 @@ static void advance(struct stream *stream, size_t end)
     stream->at = end;
 }
 
-// The code unit of "\uhhhh" at `text`; -1 when it is another escape.
+// The code unit of "\uhhhh" at `text`; -1 for another escape.
 static int32_t code_unit(const char *text, size_t size)
 {
     if (size < 6 || text[0] != '\\' || text[1] != 'u') return -1;
@@ -46,7 +46,7 @@ static int32_t code_unit(const char *text, size_t size)
     return unit;
 }
 
-// Whether each \u escape of a surrogate in the token is one half of a pair. yajl has checked the hex digits.
+// Whether every \u escape of a surrogate in the token is part of a pair. yajl has checked the hex digits.
 static bool surrogates_pair(const char *token, size_t size)
 {
     const char *end = token + size;
@@ -158,7 +158,7 @@ static enum loam_status parse(void *user, yajl_handle handle)
 {
     struct stream *stream = user;
     stream->handle = handle;
-    // Strings are checked here, one by one, so that one bad record need not spoil the file.
+    // find_defect checks strings, so that one bad record does not end the parse.
     yajl_config(handle, yajl_dont_validate_strings, 1);
     yajl_status parsed = yajl_parse(handle, (const unsigned char *)stream->data, stream->size);
     if (parsed == yajl_status_ok) {

@@ -10,12 +10,12 @@
 
 enum { PATH_SIZE = 4096, TEXT_SIZE = 16384 };
 
-// Where the two versions of control groups keep memory.
+// The files of the two versions of control groups that describe memory.
 struct group_files {
     const char *mount;
     const char *limit;
     const char *usage;
-    const char *cached[2]; // keys of memory.stat: pages of files, which go when memory is asked for
+    const char *cached[2]; // keys of memory.stat: cached file pages, which the kernel frees on demand
 };
 static const struct group_files version_1 = {"/sys/fs/cgroup/memory",
                                              "memory.limit_in_bytes",
@@ -24,7 +24,7 @@ static const struct group_files version_1 = {"/sys/fs/cgroup/memory",
 static const struct group_files version_2 = {
     "/sys/fs/cgroup", "memory.max", "memory.current", {"inactive_file", "active_file"}};
 
-// The beginning of a small file as a string; false when there is none.
+// Reads the beginning of a small file as a string. False if the file is missing or empty.
 static bool read_text(const char *path, char text[TEXT_SIZE])
 {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
@@ -45,46 +45,46 @@ static bool read_below(const char *directory, const char *name, char text[TEXT_S
     return size > 0 && size < PATH_SIZE && read_text(path, text);
 }
 
-// The whole number at the start of `text`; `none` where there is no number, as for "max".
-static size_t number(const char *text, size_t none)
+// The whole number at the start of `text`; `none` if there is no number, as in "max".
+static size_t parse_number(const char *text, size_t none)
 {
     char *end;
     unsigned long long value = strtoull(text, &end, 10);
     return end == text || value > SIZE_MAX ? none : (size_t)value;
 }
 
-// The number on the line that begins with `key`; 0: no such line.
-static size_t number_of(const char *text, const char *key)
+// The number on the line that begins with `key`; 0 if there is no such line.
+static size_t find_number(const char *text, const char *key)
 {
     size_t length = strlen(key);
     for (const char *line = text; line != NULL && *line != '\0';) {
         if (strncmp(line, key, length) == 0 && (line[length] == ' ' || line[length] == ':'))
-            return number(line + length + 1 + strspn(line + length + 1, " \t"), 0);
+            return parse_number(line + length + 1 + strspn(line + length + 1, " \t"), 0);
         line = strchr(line, '\n');
         if (line != NULL) line++;
     }
     return 0;
 }
 
-// ---- control groups ----
+// ---- Control groups ----
 
-// What the group in `directory` leaves by itself; SIZE_MAX when it sets no limit.
-static size_t group_room(const struct group_files *files, const char *directory)
+// The memory that the limit of the group in `directory` leaves; SIZE_MAX if it sets no limit.
+static size_t measure_group(const struct group_files *files, const char *directory)
 {
     char text[TEXT_SIZE];
     if (!read_below(directory, files->limit, text)) return SIZE_MAX;
-    size_t limit = number(text, SIZE_MAX);
+    size_t limit = parse_number(text, SIZE_MAX);
     if (limit == SIZE_MAX || !read_below(directory, files->usage, text)) return SIZE_MAX;
-    size_t used = number(text, 0), cached = 0;
+    size_t used = parse_number(text, 0), cached = 0;
     if (read_below(directory, "memory.stat", text))
-        cached = number_of(text, files->cached[0]) + number_of(text, files->cached[1]);
+        cached = find_number(text, files->cached[0]) + find_number(text, files->cached[1]);
     used = cached < used ? used - cached : 0;
     return used < limit ? limit - used : 0;
 }
 
-// The least that the group at `path` and those around it leave. A path from outside a container does not
-// exist within: the walk then only meets the mount.
-static size_t groups_room(const char *root, const struct group_files *files, const char *path)
+// The least memory that the group at `path` and its parents leave. Inside a container the path may not exist;
+// only the limit at the mount point is then found.
+static size_t measure_parents(const char *root, const struct group_files *files, const char *path)
 {
     char directory[PATH_SIZE];
     int size = snprintf(directory, sizeof directory, "%s%s%s", root, files->mount, path);
@@ -93,7 +93,7 @@ static size_t groups_room(const char *root, const struct group_files *files, con
     size_t least = SIZE_MAX;
     for (size_t length = (size_t)size; length >= top;) {
         directory[length] = '\0';
-        size_t room = group_room(files, directory);
+        size_t room = measure_group(files, directory);
         if (room < least) least = room;
         if (length == top) break;
         do
@@ -103,7 +103,7 @@ static size_t groups_room(const char *root, const struct group_files *files, con
     return least;
 }
 
-// Whether `controllers`, a list between commas, names memory.
+// Whether the list `controllers`, separated by commas, contains "memory".
 static bool names_memory(const char *controllers, size_t size)
 {
     static const char name[] = "memory";
@@ -115,8 +115,9 @@ static bool names_memory(const char *controllers, size_t size)
     return false;
 }
 
-// Lines "id:controllers:path"; version 2 has the line "0::path".
-static size_t all_groups_room(const char *root)
+// The least memory that any group of the process leaves. /proc/self/cgroup has lines "id:controllers:path";
+// version 2 has the line "0::path".
+static size_t measure_groups(const char *root)
 {
     char text[TEXT_SIZE];
     size_t least = SIZE_MAX;
@@ -131,26 +132,27 @@ static size_t all_groups_room(const char *root)
         const struct group_files *files = size == 0                         ? &version_2
                                           : names_memory(controllers, size) ? &version_1
                                                                             : NULL;
-        size_t room = files != NULL ? groups_room(root, files, strcmp(path, "/") == 0 ? "" : path) : SIZE_MAX;
+        size_t room = SIZE_MAX;
+        if (files != NULL) room = measure_parents(root, files, strcmp(path, "/") == 0 ? "" : path);
         if (room < least) least = room;
     }
     return least;
 }
 
-// ---- the whole ----
+// ---- The process ----
 
-struct loam_machine_memory loam_machine_memory(const char *root)
+struct loam_machine_memory loam_machine_measure_memory(const char *root)
 {
     static const size_t kibi = 1024;
     struct loam_machine_memory memory = {.available = SIZE_MAX, .by = "this machine"};
     char text[TEXT_SIZE];
     if (read_below(root, "proc/self/status", text)) {
-        memory.resident = kibi * number_of(text, "VmRSS");
-        memory.peak = kibi * number_of(text, "VmHWM");
+        memory.resident = kibi * find_number(text, "VmRSS");
+        memory.peak = kibi * find_number(text, "VmHWM");
     }
-    size_t available = read_below(root, "proc/meminfo", text) ? number_of(text, "MemAvailable") : 0;
+    size_t available = read_below(root, "proc/meminfo", text) ? find_number(text, "MemAvailable") : 0;
     if (available > 0) memory.available = kibi * available;
-    size_t room = all_groups_room(root);
+    size_t room = measure_groups(root);
     if (room < memory.available) {
         memory.available = room;
         memory.by = "its control group";

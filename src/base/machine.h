@@ -1,19 +1,19 @@
-// What the machine has: memory that this process may still take, and what it has taken.
+// The memory that this process uses, and the memory that it may still allocate.
 #ifndef LOAM_BASE_MACHINE_H
 #define LOAM_BASE_MACHINE_H
 
 #include <stddef.h>
 
 struct loam_machine_memory {
-    size_t resident;  // bytes of this process in memory; 0: not known
-    size_t peak;      // the highest value of `resident` so far; 0: not known
-    size_t available; // bytes more that it may take; SIZE_MAX: not known
-    const char *by;   // what sets that bound: "this machine", "its control group"
+    size_t resident;  // bytes of this process in memory; 0: unknown
+    size_t peak;      // the highest value of `resident` so far; 0: unknown
+    size_t available; // bytes that it may still allocate; SIZE_MAX: unknown
+    const char *by;   // what sets the bound of `available`: "this machine" or "its control group"
 };
 
-// From /proc and /sys below `root` ("" but in tests): the smaller of what the kernel holds to be available
-// and what every control group around the process (version 1 or 2) leaves; cached files that could go count
-// as free.
-struct loam_machine_memory loam_machine_memory(const char *root);
+// Reads /proc and /sys below `root`, which is "" except in tests. `available` is the kernel's estimate or
+// the rest of the tightest control group (version 1 or 2) around the process, whichever is less. Cached
+// files of a control group count as free.
+struct loam_machine_memory loam_machine_measure_memory(const char *root);
 
 #endif

@@ -4,8 +4,9 @@
 
 #include "base/utf8.h"
 
-// C0 and C1 controls and DEL; line and paragraph separators; marks that reorder the text around them.
-static bool acts(uint32_t code)
+// Whether a terminal acts on the character: C0 and C1 controls, DEL, line and paragraph separators, and marks
+// that reorder the text around them.
+static bool is_active(uint32_t code)
 {
     static const uint32_t ranges[][2] = {
         {0x0, 0x1F}, {0x7F, 0x9F}, {0x2028, 0x2029}, {0x202A, 0x202E}, {0x2066, 0x2069},
@@ -15,7 +16,7 @@ static bool acts(uint32_t code)
     return false;
 }
 
-struct loam_character loam_character_at(const char *text, size_t size)
+struct loam_character loam_character_read(const char *text, size_t size)
 {
     const unsigned char *bytes = (const unsigned char *)text;
     const size_t length = loam_utf8_sequence(text, size);
@@ -23,14 +24,14 @@ struct loam_character loam_character_at(const char *text, size_t size)
     uint32_t code = length == 1 ? bytes[0] : bytes[0] & (0x7Fu >> length);
     for (size_t i = 1; i < length; i++)
         code = code << 6 | (bytes[i] & 0x3F);
-    return (struct loam_character){code, length, !acts(code)};
+    return (struct loam_character){code, length, !is_active(code)};
 }
 
 size_t loam_make_printable(char *text, size_t size)
 {
     size_t kept = 0;
     for (size_t at = 0; at < size;) {
-        struct loam_character character = loam_character_at(text + at, size - at);
+        struct loam_character character = loam_character_read(text + at, size - at);
         if (!character.printable && character.code != '\n' && character.code != '\t') {
             text[kept++] = '?';
             at += character.size;

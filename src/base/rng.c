@@ -2,8 +2,7 @@
 
 #include <math.h>
 
-// One bijection of the counter under the key (Salmon et al. 2011, section 3.3): ten rounds of two 32x32
-// products.
+// Philox4x32-10 (Salmon et al. 2011, section 3.3): ten rounds, each of two 32x32-bit products.
 void loam_rng_block(uint64_t seed, uint64_t stream, uint64_t counter, uint32_t out[4])
 {
     uint32_t key0 = (uint32_t)seed;
@@ -19,7 +18,7 @@ void loam_rng_block(uint64_t seed, uint64_t stream, uint64_t counter, uint32_t o
         x1 = (uint32_t)product1;
         x2 = (uint32_t)(product0 >> 32) ^ x3 ^ key1;
         x3 = (uint32_t)product0;
-        key0 += 0x9E3779B9u; // the golden ratio and sqrt(3) - 1, as Weyl sequences
+        key0 += 0x9E3779B9u; // Weyl sequences by the golden ratio and sqrt(3) - 1
         key1 += 0xBB67AE85u;
     }
     out[0] = x0;
@@ -69,7 +68,7 @@ void loam_rng_fill_normal(uint64_t seed, uint64_t stream, uint64_t first, float 
         out[done] = loam_rng_normal(seed, stream, first + done);
 }
 
-// The words of a stream, one after the other.
+// A sequence of the words of a stream.
 struct word_source {
     uint64_t seed;
     uint64_t stream;
@@ -83,8 +82,8 @@ static uint32_t next_word(struct word_source *source)
     return source->words[source->next++ % 4];
 }
 
-// A whole number in [0, bound), every one as likely: products whose low half falls into the short first
-// interval are drawn again (Lemire, "Fast random integer generation in an interval", 2019).
+// A uniform whole number in [0, bound). Products whose low half falls into the short first interval are drawn
+// again (Lemire, "Fast random integer generation in an interval", 2019).
 static uint32_t draw_below(struct word_source *source, uint32_t bound)
 {
     uint32_t short_interval = (0u - bound) % bound;

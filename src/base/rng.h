@@ -7,15 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Streams keep the uses of one seed apart. The low 32 bits of a stream are free for an index (a layer, an
-// epoch).
+// Each use of a seed has its own stream. The low 32 bits of a stream hold an index, such as an epoch.
 enum loam_rng_use {
     LOAM_RNG_INIT = 1,    // weights of `loam init`; index: the tensor
     LOAM_RNG_LORA = 2,    // LoRA A; index: the adapted linear
     LOAM_RNG_DROPOUT = 3, // index: the adapted linear
     LOAM_RNG_SHUFFLE = 4, // index: the epoch
     LOAM_RNG_SAMPLE = 5,  // generation
-    LOAM_RNG_BENCH = 6,   // made-up examples; index: the example
+    LOAM_RNG_BENCH = 6,   // generated examples; index: the example
 };
 static inline uint64_t loam_rng_stream(enum loam_rng_use use, uint32_t index)
 {
@@ -24,15 +23,15 @@ static inline uint64_t loam_rng_stream(enum loam_rng_use use, uint32_t index)
 
 void loam_rng_block(uint64_t seed, uint64_t stream, uint64_t counter, uint32_t out[4]);
 
-// Element `index` of the stream: uniform in [0, 1) with 24 bits; standard normal by Box-Muller.
-// Element i uses word i mod 4 of block i / 4 (normal: a pair of words of that block).
+// Element `index` of the stream. Uniform: in [0, 1) with 24 bits, from word i mod 4 of block i / 4. Normal:
+// standard normal by Box-Muller, from a pair of words of that block.
 float loam_rng_uniform(uint64_t seed, uint64_t stream, uint64_t index);
 float loam_rng_normal(uint64_t seed, uint64_t stream, uint64_t index);
-// out[i] = loam_rng_normal(seed, stream, first + i), four a block.
+// out[i] = loam_rng_normal(seed, stream, first + i), computed by blocks of four.
 void loam_rng_fill_normal(uint64_t seed, uint64_t stream, uint64_t first, float *out, size_t count);
 
-// Fills order[0..count) with a permutation of 0..count-1 (Fisher-Yates with unbiased bounded draws); count is
-// below 2^32.
+// Fills order[0..count) with a permutation of 0..count-1 (Fisher-Yates with unbiased bounded draws). `count`
+// must be below 2^32.
 void loam_rng_permutation(uint64_t seed, uint64_t stream, uint32_t *order, size_t count);
 
 #endif

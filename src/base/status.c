@@ -11,11 +11,11 @@ void loam_flatten(char *text)
         if (*c == '\n' || *c == '\t') *c = '?';
 }
 
-// In parentheses, since an analysis has a macro of this name (scripts/analysis/analysis.h).
+// The name is in parentheses because scripts/analysis/analysis.h defines a macro of the same name.
 enum loam_status(loam_fail)(struct loam_error *error, enum loam_status status, const char *format, ...)
 {
     if (error == NULL) return status;
-    // Formatted aside first: the arguments may be parts of the old message.
+    // Formatted into a copy, because the arguments may be parts of the old message.
     char message[sizeof error->message];
     va_list arguments;
     va_start(arguments, format);

@@ -21,7 +21,7 @@ size_t loam_utf8_sequence(const char *text, size_t size)
 
 enum { WORD = sizeof(uint64_t) };
 
-// Bytes at the start of `text` that are ASCII, eight at a time: most data is.
+// The number of ASCII bytes at the start of `text`. Reads eight at a time, because most data is ASCII.
 static size_t ascii_prefix(const char *text, size_t size)
 {
     const uint64_t high_bits = UINT64_C(0x8080808080808080);

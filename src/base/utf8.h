@@ -1,10 +1,10 @@
-// UTF-8 from outside: well-formed sequences, and whether a whole text is valid.
+// Validation of UTF-8 text from outside.
 #ifndef LOAM_BASE_UTF8_H
 #define LOAM_BASE_UTF8_H
 
 #include <stddef.h>
 
-// The size in bytes of the well-formed sequence at the start of `text`, `size` > 0. 0: there is none.
+// The size in bytes of the well-formed sequence at the start of `text`, `size` > 0; 0 if there is none.
 // Overlong forms, surrogates and code points above U+10FFFF are not well-formed.
 size_t loam_utf8_sequence(const char *text, size_t size);
 
@@ -13,11 +13,10 @@ size_t loam_utf8_sequence(const char *text, size_t size);
     "loam reads UTF-8: text in another encoding, such as Latin-1, becomes it by iconv -f LATIN1 -t UTF-8 "   \
     "FILE >NEW"
 
-// The offset of the first byte that does not belong to a well-formed sequence (no overlong forms, surrogates
-// or code points above U+10FFFF); `size` when all of it is valid.
+// The offset of the first byte that does not belong to a well-formed sequence; `size` if the text is valid.
 size_t loam_utf8_check(const char *text, size_t size);
 
-// The most whole characters of valid UTF-8 that fit into `limit` bytes, in bytes.
+// The size of the longest run of whole characters at the start of valid `text` that fits into `limit` bytes.
 size_t loam_utf8_fit(const char *text, size_t size, size_t limit);
 
 #endif

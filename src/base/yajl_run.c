@@ -9,12 +9,12 @@
 
 struct block {
     struct block *next;
-    struct block **from; // what points here
+    struct block **from; // the pointer to this block in the list
     alignas(max_align_t) unsigned char bytes[];
 };
 
 struct memory {
-    struct block *first; // of all that yajl has
+    struct block *first; // of a list of all blocks that yajl holds
     jmp_buf refused;
 };
 
@@ -60,14 +60,15 @@ static void *take_more(void *context, void *bytes, size_t size)
     if (bytes == NULL) return take(context, size);
     struct memory *memory = context;
     struct block *block = block_of(bytes), *grown = NULL;
-    leave_list(block); // whose neighbours would point to where it has been
+    leave_list(block); // realloc may move the block, so its neighbours must not point to it
     if (loam_add_size(size, sizeof *block, &size)) grown = realloc(block, size);
     void *joined = join_list(memory, grown != NULL ? grown : block);
     if (grown == NULL) longjmp(memory->refused, 1);
     return joined;
 }
 
-// What changes between setjmp and longjmp is the caller's, for variables of this function would be lost.
+// `memory` belongs to the caller: a local variable of this function that changes between setjmp and
+// longjmp would have an indeterminate value.
 static enum loam_status run(struct memory *memory, const yajl_callbacks *callbacks, loam_yajl_use *use,
                             void *user, struct loam_error *error)
 {

@@ -5,7 +5,7 @@
 
 #include "base/grow.h"
 
-// Bytes of an operand or result at a time: the logits of a head can be more than the machine has.
+// Largest operand or result, in bytes. The logits of a head can be larger than the machine's memory.
 static const int64_t OPERAND_LIMIT = INT64_C(512) << 20;
 static const int64_t COPIES_LIMIT = LOAM_BENCH_COPIES_LIMIT;
 
@@ -19,8 +19,8 @@ enum loam_status loam_bench_ceiling_init(struct loam_bench_ceiling_state *state,
             error, LOAM_ERROR_UNSUPPORTED,
             "device %s has no matrix library to compare with; leave the ceiling out with --no-ceiling",
             device->name);
-    state->own_weights = dtype == LOAM_F32 || (dtype == LOAM_BF16 && device->native_bf16);
-    return device->probes->create(&state->probe, error);
+    state->own_weights = loam_formats_have(device->formats.preferred, dtype);
+    return device->probes->create(&state->probe, device, error);
 }
 
 static void release(struct loam_bench_ceiling_state *state, struct loam_arena *arena)
@@ -41,9 +41,9 @@ void loam_bench_ceiling_deinit(struct loam_bench_ceiling_state *state)
     *state = (struct loam_bench_ceiling_state){0};
 }
 
-// ---- pieces ----
+// ---- Pieces ----
 
-// A product as it is run: in pieces of equal size where an operand would exceed a limit.
+// A product that is cut into pieces of equal size where an operand would exceed a limit.
 struct pieces {
     struct loam_product piece;
     int64_t row_count;    // pieces over the rows of the result
@@ -55,26 +55,27 @@ static int64_t divide_up(int64_t a, int64_t b)
     return a / b + (a % b != 0);
 }
 
-// How many equal parts of `count` things of `bytes` bytes are needed for each to stay within the limit.
-static int64_t parts(int64_t count, int64_t bytes, int64_t limit)
+// The number of equal parts of `count` items of `bytes` bytes that keeps each part within the limit.
+static int64_t count_parts(int64_t count, int64_t bytes, int64_t limit)
 {
     const int64_t fit = bytes < limit ? limit / bytes : 1;
     return divide_up(count, fit);
 }
 
-static struct pieces cut(const struct loam_bench_ceiling_state *state, const struct loam_bench_product *item)
+static struct pieces cut_product(const struct loam_bench_ceiling_state *state,
+                                 const struct loam_bench_product *item)
 {
     struct pieces pieces = {.piece = item->product, .row_count = 1, .weight_count = 1};
     struct loam_product *piece = &pieces.piece;
     if (!state->own_weights) piece->dtype = piece->c_dtype = LOAM_F32;
     if (!state->own_weights && item->weight != NULL) {
         int64_t *rows = piece->kind == LOAM_PRODUCT_FORWARD ? &piece->n : &piece->k;
-        pieces.weight_count = parts(*rows, loam_bench_weight_bytes(piece) / *rows, COPIES_LIMIT / 2);
+        pieces.weight_count = count_parts(*rows, loam_bench_weight_bytes(piece) / *rows, COPIES_LIMIT / 2);
         *rows = divide_up(*rows, pieces.weight_count);
     }
     const int64_t a_row = piece->k * (int64_t)loam_dtype_size(piece->dtype);
     const int64_t c_row = piece->n * (int64_t)loam_dtype_size(piece->c_dtype);
-    pieces.row_count = parts(piece->m, a_row > c_row ? a_row : c_row, OPERAND_LIMIT);
+    pieces.row_count = count_parts(piece->m, a_row > c_row ? a_row : c_row, OPERAND_LIMIT);
     piece->m = divide_up(piece->m, pieces.row_count);
     return pieces;
 }
@@ -82,12 +83,12 @@ static struct pieces cut(const struct loam_bench_ceiling_state *state, const str
 struct loam_product loam_bench_ceiling_piece(const struct loam_bench_ceiling_state *state,
                                              const struct loam_bench_product *item)
 {
-    return cut(state, item).piece;
+    return cut_product(state, item).piece;
 }
 
-// ---- memory ----
+// ---- Memory ----
 
-// Numbers that are read alike as f32 and as bf16, of magnitudes from 1/2 to 1.
+// Fills the arena with words that are valid as f32 and as bf16, of magnitudes from 1/2 to 1.
 static void fill(struct loam_arena *arena)
 {
     uint32_t *words = (uint32_t *)(void *)arena->base, state = 1;
@@ -97,7 +98,7 @@ static void fill(struct loam_arena *arena)
     }
 }
 
-// At least `bytes` bytes of numbers.
+// Allocates and fills at least `bytes` bytes.
 static enum loam_status reserve(struct loam_bench_ceiling_state *state, struct loam_arena *arena,
                                 int64_t bytes, struct loam_error *error)
 {
@@ -113,28 +114,28 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-// The weight was read by an earlier item already.
-static bool seen_before(const struct loam_bench_sequence *sequence, size_t index)
+// Whether an earlier item reads the same weight.
+static bool is_repeated(const struct loam_bench_sequence *sequence, size_t index)
 {
     for (size_t i = 0; i < index; i++)
         if (sequence->items[i].weight == sequence->items[index].weight) return true;
     return false;
 }
 
-static enum loam_status take_memory(struct loam_bench_ceiling_state *state,
-                                    const struct loam_bench_sequence *sequence, struct loam_error *error)
+static enum loam_status allocate_memory(struct loam_bench_ceiling_state *state,
+                                        const struct loam_bench_sequence *sequence, struct loam_error *error)
 {
     int64_t a = 0, b = 0, c = 0, weights = 0;
     for (size_t i = 0; i < sequence->count; i++) {
         const struct loam_bench_product *item = &sequence->items[i];
-        const struct pieces pieces = cut(state, item);
+        const struct pieces pieces = cut_product(state, item);
         const struct loam_product *piece = &pieces.piece;
         const int64_t weight = loam_bench_weight_bytes(piece);
         a = larger(a, piece->m * piece->k * (int64_t)loam_dtype_size(piece->dtype));
         c = larger(c, piece->m * piece->n * (int64_t)loam_dtype_size(piece->c_dtype));
         if (item->weight == NULL)
             b = larger(b, weight);
-        else if (!seen_before(sequence, i))
+        else if (!is_repeated(sequence, i))
             weights += weight * pieces.weight_count + LOAM_ARENA_ALIGN;
     }
     LOAM_TRY(reserve(state, &state->a, a, error));
@@ -148,9 +149,9 @@ static enum loam_status take_memory(struct loam_bench_ceiling_state *state,
     return LOAM_OK;
 }
 
-// ---- products ----
+// ---- Products ----
 
-// The next of the copies' memory, from the start again when its end is reached.
+// The next copy. After the last one, the first is used again.
 static const void *next_copy(struct loam_bench_ceiling_state *state, size_t bytes)
 {
     bytes = (bytes + LOAM_ARENA_ALIGN - 1) / LOAM_ARENA_ALIGN * LOAM_ARENA_ALIGN;
@@ -194,10 +195,10 @@ static bool is_ready(const struct loam_bench_ceiling_state *state, const struct 
     return false;
 }
 
-static enum loam_status make_ready(struct loam_bench_ceiling_state *state,
-                                   const struct loam_bench_product *item, struct loam_error *error)
+static enum loam_status prepare_shape(struct loam_bench_ceiling_state *state,
+                                      const struct loam_bench_product *item, struct loam_error *error)
 {
-    const struct pieces pieces = cut(state, item);
+    const struct pieces pieces = cut_product(state, item);
     if (is_ready(state, &pieces.piece)) return LOAM_OK;
     const char *failure = run_pieces(state, item, &pieces);
     if (failure != NULL) return fail_product(failure, error);
@@ -213,12 +214,12 @@ enum loam_status loam_bench_ceiling_prepare(struct loam_bench_ceiling_state *sta
                                             const struct loam_bench_sequence *sequence,
                                             struct loam_error *error)
 {
-    // The library keeps a bounded number of shapes: those of an earlier step may have made room.
+    // The library caches a bounded number of shapes, so that those of an earlier step may have been dropped.
     enum { KEPT_SHAPES = 64 };
     if (state->ready_count > KEPT_SHAPES) state->ready_count = 0;
-    LOAM_TRY(take_memory(state, sequence, error));
+    LOAM_TRY(allocate_memory(state, sequence, error));
     for (size_t i = 0; i < sequence->count; i++)
-        LOAM_TRY(make_ready(state, &sequence->items[i], error));
+        LOAM_TRY(prepare_shape(state, &sequence->items[i], error));
     return LOAM_OK;
 }
 
@@ -228,7 +229,7 @@ enum loam_status loam_bench_ceiling_run(struct loam_bench_ceiling_state *state,
 {
     *flops = 0;
     for (size_t i = 0; i < sequence->count; i++) {
-        const struct pieces pieces = cut(state, &sequence->items[i]);
+        const struct pieces pieces = cut_product(state, &sequence->items[i]);
         const char *failure = run_pieces(state, &sequence->items[i], &pieces);
         if (failure != NULL) return fail_product(failure, error);
         *flops +=

@@ -1,5 +1,5 @@
-// loam bench generate: a prompt and the tokens after it, beside the matrix library and the memory's
-// bandwidth.
+// loam bench generate: the time of a prompt, compared with the matrix library, and of the tokens after it,
+// compared with the bandwidth of memory.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,27 +10,27 @@
 #include "base/rng.h"
 #include "bench/ceiling.h"
 #include "bench/runner.h"
-#include "generate/generate.h"
+#include "generate/generator.h"
 #include "run/metrics.h"
 
 struct generate_bench {
     const struct loam_bench_settings *settings;
     struct loam_session session;
-    struct loam_decoder *decoder;
+    struct loam_generator *generator;
     struct loam_bench_ceiling_state ceiling;
     struct loam_bench_sequence sequence; // of the prompt's products
     struct loam_trace prefill;
     struct loam_trace decode;
-    struct loam_arena memory; // to be read
-    int32_t *ids;             // [prompt_tokens + new_tokens]
+    struct loam_arena memory; // read to measure the bandwidth
+    int32_t *ids;             // [prompt_tokens]
     double *prefill_seconds;  // [rounds]
     double *ratios;           // [rounds]
     int64_t decoded;          // tokens of all rounds
     double read_seconds;
     double read_bytes;
-    uint64_t read_sum;  // used, or nothing would be read
-    double first_token; // when it came, in this round; 0: not yet
-    double resumed;     // when the work on the next token began
+    uint64_t read_sum;  // used, so that the compiler keeps the reads
+    double first_token; // time of the round's first token; 0: none yet
+    double resumed;     // time at which work on the next token began
     double decode_seconds;
 };
 
@@ -42,28 +42,27 @@ static void close_bench(struct generate_bench *bench)
     if (bench->memory.base != NULL) loam_device_arena_deinit(bench->session.device, &bench->memory);
     loam_bench_ceiling_deinit(&bench->ceiling);
     loam_bench_sequence_deinit(&bench->sequence);
-    loam_decoder_destroy(bench->decoder);
+    loam_generator_destroy(bench->generator);
     loam_session_close(&bench->session);
 }
 
-// ---- opening ----
+// ---- Opening ----
 
-static enum loam_status open_decoder(struct generate_bench *bench, struct loam_error *error)
+static enum loam_status open_generator(struct generate_bench *bench, struct loam_error *error)
 {
     const struct loam_bench_settings *settings = bench->settings;
-    const struct loam_config *config = &bench->session.model->config;
     const int64_t context = (int64_t)settings->prompt_tokens + settings->new_tokens;
-    if (context > INT32_MAX || (config->family->position != LOAM_ALIBI && config->max_positions > 0 &&
-                                context > config->max_positions))
+    const int64_t limit = loam_config_position_limit(&bench->session.model->config);
+    if (context > limit)
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "%d tokens after a prompt of %d: the model was made for %lld positions",
-                         settings->new_tokens, settings->prompt_tokens, (long long)config->max_positions);
-    const struct loam_decoder_limits limits = {
+                         settings->new_tokens, settings->prompt_tokens, (long long)limit);
+    const struct loam_generator_limits limits = {
         .tokens = settings->prompt_tokens < LOAM_PROMPT_CHUNK ? settings->prompt_tokens : LOAM_PROMPT_CHUNK,
         .sequences = 1,
-        .context = (int32_t)context,
-        .generate = true};
-    return loam_decoder_create(&bench->decoder, bench->session.model, bench->session.device, &limits, error);
+        .context = (int32_t)context};
+    return loam_generator_create(&bench->generator, bench->session.model, bench->session.device, &limits,
+                                 error);
 }
 
 static enum loam_status make_prompt(struct generate_bench *bench, struct loam_error *error)
@@ -72,8 +71,7 @@ static enum loam_status make_prompt(struct generate_bench *bench, struct loam_er
     const uint64_t stream = loam_rng_stream(LOAM_RNG_BENCH, 0);
     const double vocabulary = (double)bench->session.model->config.vocabulary;
     const size_t rounds = (size_t)settings->steps;
-    bench->ids = loam_calloc((size_t)settings->prompt_tokens + (size_t)settings->new_tokens,
-                             sizeof *bench->ids, error);
+    bench->ids = loam_calloc((size_t)settings->prompt_tokens, sizeof *bench->ids, error);
     bench->prefill_seconds = loam_calloc(rounds, sizeof *bench->prefill_seconds, error);
     bench->ratios = loam_calloc(rounds, sizeof *bench->ratios, error);
     if (bench->ids == NULL || bench->prefill_seconds == NULL || bench->ratios == NULL)
@@ -102,14 +100,14 @@ static enum loam_status open_bench(struct generate_bench *bench, const struct lo
                                          bench->session.model->matrix_dtype, error));
     bench->prefill.watch = loam_bench_sequence_watch;
     bench->prefill.user = &bench->sequence;
-    LOAM_TRY(open_decoder(bench, error));
+    LOAM_TRY(open_generator(bench, error));
     return make_prompt(bench, error);
 }
 
-// ---- bandwidth ----
+// ---- Bandwidth ----
 
-// Several times the last cache, and a good while to read.
-static size_t memory_bytes(void)
+// Eight times the last-level cache, from 256 MiB to 2 GiB.
+static size_t choose_memory_bytes(void)
 {
     enum { CACHES = 8 };
     const size_t least = (size_t)256 << 20, most = (size_t)2 << 30;
@@ -118,45 +116,54 @@ static size_t memory_bytes(void)
     return bytes < least ? least : bytes > most ? most : bytes;
 }
 
-static enum loam_status take_memory(struct generate_bench *bench, struct loam_error *error)
+static enum loam_status allocate_memory(struct generate_bench *bench, struct loam_error *error)
 {
     const struct loam_device *device = bench->session.device;
     if (device->ops.limits == NULL) return LOAM_OK;
-    LOAM_TRY(loam_device_arena_init(device, &bench->memory, memory_bytes(), true, error));
-    memset(bench->memory.base, 1, bench->memory.capacity); // pages of their own, not one of zeros
+    LOAM_TRY(loam_device_arena_init(device, &bench->memory, choose_memory_bytes(), true, error));
+    memset(bench->memory.base, 1, bench->memory.capacity); // otherwise all pages may be one page of zeros
     return LOAM_OK;
 }
 
-// After each token, so that both see the same machine: what it gives can halve within a second.
+// Measures after each token, because the bandwidth of a shared machine can halve within a second.
 static void measure_reading(struct generate_bench *bench)
 {
     const struct loam_limits *limits = bench->session.device->ops.limits;
     if (bench->memory.base == NULL) return;
     const double start = loam_clock_seconds();
-    bench->read_sum += limits->read(bench->memory.base, bench->memory.capacity);
+    bench->read_sum +=
+        limits->read(bench->session.device->threads, bench->memory.base, bench->memory.capacity);
     bench->read_seconds += loam_clock_seconds() - start;
     bench->read_bytes += (double)bench->memory.capacity;
 }
 
-// ---- rounds ----
+// ---- Rounds ----
 
-static bool take_token(void *user, int32_t id)
+static void take_token(struct generate_bench *bench)
 {
-    struct generate_bench *bench = user;
     const double now = loam_clock_seconds();
-    (void)id;
     if (bench->first_token == 0) {
         bench->first_token = now;
-        loam_decoder_trace(bench->decoder, &bench->decode);
+        loam_generator_trace(bench->generator, &bench->decode);
     } else {
         bench->decode_seconds += now - bench->resumed;
         measure_reading(bench);
     }
     bench->resumed = loam_clock_seconds();
-    return true;
 }
 
-static double flops_of(const struct loam_trace *trace)
+static enum loam_status run_sequence(struct generate_bench *bench, struct loam_error *error)
+{
+    struct loam_generated next = {.finish = LOAM_FINISH_NONE};
+    while (next.finish == LOAM_FINISH_NONE) {
+        size_t count;
+        LOAM_TRY(loam_generator_advance(bench->generator, &next, &count, error));
+        if (next.id >= 0) take_token(bench);
+    }
+    return LOAM_OK;
+}
+
+static double sum_flops(const struct loam_trace *trace)
 {
     double flops = 0;
     for (int op = 0; op < LOAM_OP_COUNT; op++)
@@ -164,28 +171,30 @@ static double flops_of(const struct loam_trace *trace)
     return flops;
 }
 
-// The prompt and the new tokens as `loam generate` makes them; the seconds of both parts.
+// Generates as `loam generate` does and measures the seconds of both parts.
 static enum loam_status generate(struct generate_bench *bench, double *prefill, double *decode,
                                  struct loam_error *error)
 {
     const struct loam_bench_settings *settings = bench->settings;
     const struct loam_special_tokens none = {.bos = -1, .eos = -1};
     const struct loam_generation generation = {.max_new_tokens = settings->new_tokens,
-                                               .vocabulary = loam_decoder_vocabulary(bench->decoder),
+                                               .vocabulary = INT32_MAX,
                                                .sampling = {.top_p = 1, .repetition_penalty = 1},
-                                               .special = &none,
-                                               .token = take_token,
-                                               .user = bench};
-    int32_t count;
+                                               .special = &none};
+    const struct loam_segments base = {0};
+    int32_t sequence;
     bench->first_token = bench->decode_seconds = 0;
     loam_bench_sequence_clear(&bench->sequence);
-    loam_decoder_trace(bench->decoder, &bench->prefill);
+    loam_generator_trace(bench->generator, &bench->prefill);
     const double start = loam_clock_seconds();
-    LOAM_TRY(loam_generate_ids(bench->decoder, bench->ids, settings->prompt_tokens, &generation,
-                               bench->ids + settings->prompt_tokens, &count, NULL, error));
+    LOAM_TRY(loam_generator_begin(bench->generator, bench->ids, settings->prompt_tokens, &generation, &base,
+                                  &sequence, error));
+    enum loam_status status = run_sequence(bench, error);
+    loam_generator_end(bench->generator, sequence);
+    if (status != LOAM_OK) return status;
     *prefill = bench->first_token - start;
     *decode = bench->decode_seconds;
-    bench->decoded += count - 1;
+    bench->decoded += settings->new_tokens - 1;
     return LOAM_OK;
 }
 
@@ -203,7 +212,7 @@ static enum loam_status run_round(struct generate_bench *bench, int64_t round,
                                   struct loam_bench_generate *result, double *ceiling_flops,
                                   double *ceiling_seconds, struct loam_error *error)
 {
-    const double before = flops_of(&bench->prefill);
+    const double before = sum_flops(&bench->prefill);
     double decode, flops, seconds;
     LOAM_TRY(generate(bench, &bench->prefill_seconds[round], &decode, error));
     result->prefill_total += bench->prefill_seconds[round];
@@ -213,7 +222,7 @@ static enum loam_status run_round(struct generate_bench *bench, int64_t round,
     *ceiling_flops += flops;
     *ceiling_seconds += seconds;
     bench->ratios[round] =
-        (flops_of(&bench->prefill) - before) / bench->prefill_seconds[round] / (flops / seconds);
+        (sum_flops(&bench->prefill) - before) / bench->prefill_seconds[round] / (flops / seconds);
     return LOAM_OK;
 }
 
@@ -225,9 +234,9 @@ static void clear_traces(struct generate_bench *bench)
     bench->read_bytes = bench->read_seconds = 0;
 }
 
-// ---- the result ----
+// ---- The result ----
 
-static int64_t decode_bytes(const struct loam_session *session, int64_t all)
+static int64_t count_decode_bytes(const struct loam_session *session, int64_t all)
 {
     const struct loam_model *model = session->model;
     const bool tied = model->head.weight == model->embedding;
@@ -244,9 +253,9 @@ static void summarise(struct generate_bench *bench, double ceiling_flops, double
     result->new_tokens = settings->new_tokens;
     result->prefill_seconds = loam_bench_median(bench->prefill_seconds, (size_t)settings->steps);
     result->prefill_tokens_per_second = rounds * settings->prompt_tokens / result->prefill_total;
-    result->prefill_gflops = flops_of(&bench->prefill) / result->prefill_total / 1e9;
+    result->prefill_gflops = sum_flops(&bench->prefill) / result->prefill_total / 1e9;
     result->decode_tokens_per_second = (double)bench->decoded / result->decode_total;
-    result->decode_weight_bytes = decode_bytes(&bench->session, result->machine.weight_bytes);
+    result->decode_weight_bytes = count_decode_bytes(&bench->session, result->machine.weight_bytes);
     result->of_bandwidth = NAN;
     if (bench->read_bytes > 0 && bench->read_sum > 0) {
         result->read_bandwidth = bench->read_bytes / bench->read_seconds;
@@ -271,7 +280,7 @@ static enum loam_status measure(struct generate_bench *bench, const struct loam_
     for (int64_t i = 0; i < bench->settings->warm_up; i++)
         LOAM_TRY(generate(bench, &ignored, &ignored, error));
     result->peak_rss_bytes = loam_peak_memory_bytes();
-    LOAM_TRY(take_memory(bench, error));
+    LOAM_TRY(allocate_memory(bench, error));
     clear_traces(bench);
     for (int64_t round = 0; round < bench->settings->steps; round++)
         LOAM_TRY(run_round(bench, round, result, &ceiling_flops, &ceiling_seconds, error));

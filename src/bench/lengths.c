@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/grow.h"
 #include "base/heap.h"
 #include "base/rng.h"
+#include "data/example.h"
 
 enum { FILE_LIMIT = 1 << 26, MOST_LENGTHS = 1 << 20, LONGEST = 1 << 24, FIRST_ID = 4 };
 
@@ -18,7 +18,7 @@ static bool is_list(const char *text)
     return text[0] >= '0' && text[0] <= '9' && text[strspn(text, "0123456789:,")] == '\0';
 }
 
-// One number of the text at `*at`, which moves behind it; -1: there is none, or it is too large.
+// Reads the number at `*at` and moves `*at` past it. Returns -1 if there is none or it is too large.
 static int32_t read_number(const char **at)
 {
     if (**at < '0' || **at > '9') return -1;
@@ -119,18 +119,16 @@ static enum loam_status make_example(struct loam_example *example, const struct 
                                      int64_t vocabulary, uint64_t seed, uint32_t index,
                                      struct loam_error *error)
 {
-    int32_t *ids = loam_grow(example->ids, &example->capacity, (size_t)length->tokens, sizeof *ids, error);
-    if (ids == NULL) return LOAM_ERROR_MEMORY;
-    example->ids = ids;
+    LOAM_TRY(loam_example_reserve(example, (size_t)length->tokens, error));
     const uint64_t stream = loam_rng_stream(LOAM_RNG_BENCH, index);
-    // The first ids are most often special tokens; which ones are drawn makes no difference to the time.
+    // The first ids are usually special tokens. The time does not depend on the ids.
     const int64_t first = vocabulary > 2 * FIRST_ID ? FIRST_ID : 0;
     for (int32_t t = 0; t < length->tokens; t++) {
         const double uniform = (double)loam_rng_uniform(seed, stream, (uint64_t)t);
-        ids[t] = (int32_t)(first + (int64_t)(uniform * (double)(vocabulary - first)));
+        example->ids[t] = (int32_t)(first + (int64_t)(uniform * (double)(vocabulary - first)));
     }
     example->count = length->tokens;
-    example->label_start = length->labels > 0 ? length->tokens - length->labels : 0;
+    loam_example_learn_from(example, length->labels > 0 ? (size_t)(length->tokens - length->labels) : 0);
     example->dropped = false;
     snprintf(example->id, sizeof example->id, "length %u", index + 1);
     return LOAM_OK;

@@ -1,4 +1,4 @@
-// Made-up examples: their lengths from text, their tokens at random.
+// Generated examples: their lengths come from text, their tokens are random.
 #ifndef LOAM_BENCH_LENGTHS_H
 #define LOAM_BENCH_LENGTHS_H
 
@@ -7,7 +7,7 @@
 
 struct loam_bench_length {
     int32_t tokens;
-    int32_t labels; // tokens at the end that are to be predicted; 0: all
+    int32_t labels; // tokens at the end that are labels; 0: all
 };
 struct loam_bench_lengths {
     struct loam_bench_length *items;
@@ -15,17 +15,17 @@ struct loam_bench_lengths {
     int32_t longest;
 };
 
-// "180,240:12,205", or the name of a file with such lengths between commas or white space. `completion`:
-// every length must say its labels.
+// Parses "180,240:12,205", or a file with such lengths between commas or white space. With `completion` every
+// length must give its labels.
 enum loam_status loam_bench_lengths_parse(struct loam_bench_lengths *lengths, const char *text,
                                           bool completion, struct loam_error *error);
-// Parses, and fills in what the lengths decide of the settings: max_length and batch_size where they are 0.
+// Parses the lengths and sets max_length and batch_size by them where they are 0.
 enum loam_status loam_bench_lengths_open(struct loam_bench_lengths *lengths, const char *text,
                                          struct loam_train_settings *settings, struct loam_error *error);
 void loam_bench_lengths_deinit(struct loam_bench_lengths *lengths);
 
 // Fills the buffers of a step with the examples at `indices` [count], as loam_step_collect does from a data
-// set. The ids are a function of the seed, the example and the position.
+// set. An id depends only on the seed, the example and the position.
 enum loam_status loam_bench_lengths_collect(const struct loam_bench_lengths *lengths, int64_t vocabulary,
                                             uint64_t seed, const uint32_t *indices, size_t count,
                                             struct loam_step_buffers *buffers, struct loam_error *error);

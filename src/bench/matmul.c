@@ -1,5 +1,5 @@
-// loam bench matmul: the matrix products of a step by shape, by the matrix library alone, with weights as
-// they lie and packed.
+// loam bench matmul: the rate of the matrix library for each shape of a step's products, with the weights in
+// the checkpoint's layout and packed.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +12,8 @@
 // The products of one shape.
 struct group {
     struct loam_bench_sequence plain; // pieces, in the order of the step
-    struct loam_arena packed;         // packed weights side by side; none: the shape has no packed form
-    size_t packed_bytes;              // of one
+    struct loam_arena packed;         // packed weights; empty: the shape has no packed layout
+    size_t packed_bytes;              // of one packed weight
     size_t packed_count;
     double flops;
     double plain_seconds;
@@ -24,7 +24,7 @@ struct matmul_bench {
     const struct loam_bench_settings *settings;
     struct loam_bench_runner runner;
     struct loam_bench_ceiling_state ceiling;
-    struct group group; // one after another, so that there is never more than one shape's packed weights
+    struct group group; // one at a time, so that only one shape's packed weights are in memory
 };
 
 static void release_group(struct matmul_bench *bench)
@@ -35,9 +35,9 @@ static void release_group(struct matmul_bench *bench)
     *group = (struct group){0};
 }
 
-// The items of the sequence that are `product`.
-static enum loam_status gather(struct group *group, const struct loam_bench_sequence *sequence,
-                               const struct loam_product *product, struct loam_error *error)
+// Collects the items of the sequence whose shape is `product`.
+static enum loam_status collect_shape(struct group *group, const struct loam_bench_sequence *sequence,
+                                      const struct loam_product *product, struct loam_error *error)
 {
     for (size_t i = 0; i < sequence->count; i++)
         if (loam_bench_same_product(&sequence->items[i].product, product))
@@ -50,15 +50,15 @@ static enum loam_status fail_packing(const char *failure, struct loam_error *err
     return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "packed products cannot be measured: %s", failure);
 }
 
-// Packs as many different weights as there are, or as the limit of copies allows.
-static enum loam_status pack(struct matmul_bench *bench, struct loam_error *error)
+// Packs all different weights of the shape, up to the limit of copies.
+static enum loam_status pack_weights(struct matmul_bench *bench, struct loam_error *error)
 {
     struct group *group = &bench->group;
     struct loam_bench_ceiling_state *ceiling = &bench->ceiling;
     const struct loam_probe_table *probes = ceiling->device->probes;
     const struct loam_bench_product *first = &group->plain.items[0];
     const struct loam_product piece = loam_bench_ceiling_piece(ceiling, first);
-    if (first->weight == NULL) return LOAM_OK; // its second operand is another one each time
+    if (first->weight == NULL) return LOAM_OK; // the second operand is an activation, new for each product
     size_t bytes = probes->packed_bytes(ceiling->probe, &piece);
     if (bytes == 0) return LOAM_OK;
     bytes = (bytes + LOAM_ARENA_ALIGN - 1) / LOAM_ARENA_ALIGN * LOAM_ARENA_ALIGN;
@@ -76,7 +76,7 @@ static enum loam_status pack(struct matmul_bench *bench, struct loam_error *erro
     return LOAM_OK;
 }
 
-// As many operations as the plain products made.
+// Runs packed products with as many operations as the plain ones.
 static enum loam_status run_packed(struct matmul_bench *bench, double flops, struct loam_error *error)
 {
     struct group *group = &bench->group;
@@ -113,9 +113,9 @@ static enum loam_status measure_shape(struct matmul_bench *bench, const struct l
 {
     struct group *group = &bench->group;
     struct loam_bench_matmul_shape *shape = &result->shapes[result->shape_count];
-    LOAM_TRY(gather(group, &bench->runner.sequence, product, error));
+    LOAM_TRY(collect_shape(group, &bench->runner.sequence, product, error));
     LOAM_TRY(loam_bench_ceiling_prepare(&bench->ceiling, &group->plain, error));
-    LOAM_TRY(pack(bench, error));
+    LOAM_TRY(pack_weights(bench, error));
     for (int64_t round = -1; round < bench->settings->steps; round++)
         LOAM_TRY(run_round(bench, round >= 0, error));
     *shape = (struct loam_bench_matmul_shape){
@@ -130,14 +130,14 @@ static enum loam_status measure_shape(struct matmul_bench *bench, const struct l
     return LOAM_OK;
 }
 
-static bool seen_before(const struct loam_bench_matmul *result, const struct loam_product *product)
+static bool is_measured(const struct loam_bench_matmul *result, const struct loam_product *product)
 {
     for (size_t i = 0; i < result->shape_count; i++)
         if (loam_bench_same_product(&result->shapes[i].product, product)) return true;
     return false;
 }
 
-// Rates of all shapes together: all operations over all time.
+// Computes the rates over all shapes: all operations divided by all time.
 static void summarise(struct loam_bench_matmul *result)
 {
     double plain = 0, packed = 0;
@@ -167,7 +167,7 @@ static enum loam_status measure(struct matmul_bench *bench, const struct loam_ca
     result->machine.peak_gflops = loam_bench_library_peak(session);
     result->rounds = bench->settings->steps;
     for (size_t i = 0; i < sequence->count; i++) {
-        if (seen_before(result, &sequence->items[i].product)) continue;
+        if (is_measured(result, &sequence->items[i].product)) continue;
         LOAM_TRY(measure_shape(bench, &sequence->items[i].product, result, error));
         release_group(bench);
     }

@@ -7,8 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
-// Field 22 of /proc/self/stat: the start in ticks since boot. The second field, a name in parentheses, may
-// hold anything, so that counting begins behind its last parenthesis, at field 3.
+// Field 22 of /proc/self/stat is the start in ticks since boot. The second field, a name in parentheses, may
+// contain blanks, so counting begins at field 3 after the last parenthesis.
 static double start_seconds(void)
 {
     enum { START_FIELD = 22, FIRST_FIELD = 3 };

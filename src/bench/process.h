@@ -1,9 +1,8 @@
-// What a process knows of itself.
+// The age of this process.
 #ifndef LOAM_BENCH_PROCESS_H
 #define LOAM_BENCH_PROCESS_H
 
-// Seconds since the system started this process, from fork or exec on, to its clock tick (0.01 s); NAN: not
-// known.
+// Seconds since the system started this process, with the precision of a clock tick (0.01 s); NAN: unknown.
 double loam_bench_process_seconds(void);
 
 #endif

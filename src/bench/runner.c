@@ -9,7 +9,7 @@
 
 enum { DEFAULT_BATCH = 8 };
 
-// ---- opening ----
+// ---- Opening ----
 
 static enum loam_status open_all(struct loam_bench_runner *runner, const struct loam_bench_settings *settings,
                                  const struct loam_callbacks *callbacks, struct loam_error *error)
@@ -32,7 +32,8 @@ enum loam_status loam_bench_runner_open(struct loam_bench_runner *runner,
                                         const struct loam_callbacks *callbacks, struct loam_error *error)
 {
     *runner = (struct loam_bench_runner){.settings = settings->train};
-    runner->settings.max_steps = 1; // not looked at: the caller decides how many steps there are
+    runner->settings.max_steps =
+        1; // passes the check of the settings; the caller decides the number of steps
     LOAM_TRY(open_all(runner, settings, callbacks, error));
     runner->trace.watch = loam_bench_sequence_watch;
     runner->trace.user = &runner->sequence;
@@ -48,7 +49,7 @@ void loam_bench_runner_close(struct loam_bench_runner *runner)
     loam_bench_lengths_deinit(&runner->lengths);
 }
 
-// ---- steps ----
+// ---- Steps ----
 
 static enum loam_status collect(struct loam_bench_runner *runner, struct loam_error *error)
 {
@@ -60,7 +61,7 @@ static enum loam_status collect(struct loam_bench_runner *runner, struct loam_er
                                       runner->settings.seed, indices, count, &job->buffers, error);
 }
 
-// One step, or none where the examples have no labels, as training passes over them.
+// Runs one step. Skips it if its examples have no labels, as training does.
 static enum loam_status try_step(struct loam_bench_runner *runner, double *seconds, struct loam_error *error)
 {
     struct loam_train_job *job = &runner->job;
@@ -68,7 +69,7 @@ static enum loam_status try_step(struct loam_bench_runner *runner, double *secon
     const double start = loam_clock_seconds();
     LOAM_TRY(collect(runner, error));
     const int64_t step = runner->step++;
-    if (job->buffers.labels == 0) return LOAM_OK;
+    if (job->buffers.labels.count == 0) return LOAM_OK;
     LOAM_TRY(loam_step_run(&job->buffers, job->decoder, &job->optimiser, runner->settings.learning_rate, step,
                            runner->settings.seed, &runner->last, error));
     *seconds = loam_clock_seconds() - start;
@@ -82,14 +83,14 @@ enum loam_status loam_bench_runner_step(struct loam_bench_runner *runner, double
 {
     for (int64_t tries = 0; tries < runner->job.order.steps_per_epoch; tries++) {
         LOAM_TRY(try_step(runner, seconds, error));
-        if (runner->job.buffers.labels > 0) return LOAM_OK;
+        if (runner->job.buffers.labels.count > 0) return LOAM_OK;
     }
     return loam_fail(error, LOAM_ERROR_ARGUMENT,
                      "%s: no example has a label that counts: all are empty, or too long for --max-length",
                      runner->settings.data);
 }
 
-// ---- the machine ----
+// ---- The machine ----
 
 static int64_t weight_bytes(const struct loam_model *model)
 {
@@ -112,13 +113,13 @@ void loam_bench_machine_describe(struct loam_bench_machine *machine, const struc
 double loam_bench_peak_gflops(const struct loam_device *device, enum loam_dtype dtype)
 {
     enum { TRIES = 50 };
-    static const double enough = 0.002; // seconds of a try: shorter than a turn that another process may take
+    static const double enough = 0.002; // seconds of a try, shorter than the time slice of another process
     const struct loam_limits *limits = device->ops.limits;
     double best = 0;
     if (limits == NULL) return 0;
     for (int64_t rounds = 1, tries = 0; tries < TRIES;) {
         const double start = loam_clock_seconds();
-        const double operations = limits->multiply_add(dtype, rounds);
+        const double operations = limits->multiply_add(device->threads, dtype, rounds);
         const double seconds = loam_clock_seconds() - start;
         if (operations == 0) return 0;
         if (seconds < enough) {
@@ -133,7 +134,8 @@ double loam_bench_peak_gflops(const struct loam_device *device, enum loam_dtype 
 
 double loam_bench_library_peak(const struct loam_session *session)
 {
-    return loam_bench_peak_gflops(session->device, session->device->native_bf16 ? session->dtype : LOAM_F32);
+    const bool preferred = loam_formats_have(session->device->formats.preferred, session->dtype);
+    return loam_bench_peak_gflops(session->device, preferred ? session->dtype : LOAM_F32);
 }
 
 static int compare(const void *a, const void *b)

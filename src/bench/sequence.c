@@ -45,10 +45,10 @@ static void add_weight(struct loam_bench_sequence *sequence, int64_t rows, const
 
 static void add_head(struct loam_bench_sequence *sequence, const struct loam_linear_cross_entropy_args *args)
 {
-    add_forward(sequence, args->labelled, &args->w.tensor);
-    if (args->dh.data != NULL) add_input(sequence, args->labelled, &args->w.tensor);
-    if (args->dw.data != NULL && args->labelled > 0)
-        add_weight(sequence, args->labelled, &args->dw, args->h.dtype);
+    add_forward(sequence, args->counted, &args->w.tensor);
+    if (args->dh.data != NULL) add_input(sequence, args->counted, &args->w.tensor);
+    if (args->dw.data != NULL && args->counted > 0)
+        add_weight(sequence, args->counted, &args->dw, args->h.dtype);
 }
 
 void loam_bench_sequence_watch(void *user, enum loam_op_id op, const void *args)

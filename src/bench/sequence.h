@@ -1,5 +1,5 @@
 // The matrix products of a step, recorded while it runs: every linear with its gradients, and the head with
-// its gradients as plain products over the labelled rows. Attention and LoRA are not among them.
+// its gradients as plain products over the labelled rows. Attention and LoRA are not included.
 #ifndef LOAM_BENCH_SEQUENCE_H
 #define LOAM_BENCH_SEQUENCE_H
 
@@ -7,7 +7,7 @@
 
 struct loam_bench_product {
     struct loam_product product;
-    const void *weight; // where the model holds it; NULL: the second operand is an activation
+    const void *weight; // address in the model; NULL: the second operand is an activation
 };
 struct loam_bench_sequence {
     struct loam_bench_product *items;

@@ -1,4 +1,4 @@
-// loam bench step: rounds of a training step and of its products by the matrix library alone.
+// loam bench step: rounds of a training step, each followed by its products in the matrix library alone.
 #include <math.h>
 #include <stdlib.h>
 
@@ -14,7 +14,7 @@ struct step_bench {
     struct loam_bench_runner runner;
     struct loam_bench_ceiling_state ceiling;
     double *seconds; // [steps]
-    double *ratios;  // [steps] rate of the step over rate of its ceiling
+    double *ratios;  // [steps] rate of the step / rate of its ceiling
     double flops;    // of the measured steps
     int64_t tokens;
     int64_t labels;
@@ -58,7 +58,7 @@ static enum loam_status run_round(struct step_bench *bench, int64_t round, struc
     const double flops = trace_flops(&runner->trace) - before;
     bench->flops += flops;
     bench->tokens += runner->job.buffers.tokens;
-    bench->labels += runner->job.buffers.labels;
+    bench->labels += runner->job.buffers.labels.count;
     if (!bench->settings->ceiling) return LOAM_OK;
     double rate;
     LOAM_TRY(run_ceiling(bench, &rate, error));
@@ -86,7 +86,7 @@ static void summarise(struct step_bench *bench, struct loam_bench_step *result)
     result->gflops = bench->flops / result->seconds_total / 1e9;
     result->loss = bench->runner.last.loss;
     result->seconds_median = loam_bench_median(bench->seconds, (size_t)steps);
-    result->seconds_min = bench->seconds[0]; // sorted by now
+    result->seconds_min = bench->seconds[0]; // loam_bench_median has sorted the seconds
     result->of_ceiling = NAN;
     if (!bench->settings->ceiling) return;
     result->of_ceiling = loam_bench_median(bench->ratios, (size_t)steps);

@@ -3,17 +3,17 @@
 
 #include "cli/cli.h"
 
-static enum loam_status usage(struct loam_error *error, const char *before, const char *argument,
-                              const char *after)
+static enum loam_status fail_usage(struct loam_error *error, const char *before, const char *argument,
+                                   const char *after)
 {
     error->status = LOAM_ERROR_USAGE;
     snprintf(error->message, sizeof error->message, "%s%s%s", before, argument, after);
     return LOAM_ERROR_USAGE;
 }
 
-// The first option that may be given without its name and has not been given; NULL: none.
-static const struct loam_option_info *positional_option(const struct loam_options *options,
-                                                        enum loam_command command)
+// The first positional option without a value; NULL: none.
+static const struct loam_option_info *find_positional(const struct loam_options *options,
+                                                      enum loam_command command)
 {
     const struct loam_option_info *info;
     for (size_t i = 0; (info = loam_option_describe(command, i)) != NULL; i++)
@@ -24,29 +24,30 @@ static const struct loam_option_info *positional_option(const struct loam_option
 static enum loam_status set_positional(struct loam_options *options, enum loam_command command,
                                        const char *argument, struct loam_error *error)
 {
-    const struct loam_option_info *info = positional_option(options, command);
-    if (info == NULL) return usage(error, "unexpected argument \"", argument, "\"; options begin with --");
+    const struct loam_option_info *info = find_positional(options, command);
+    if (info == NULL)
+        return fail_usage(error, "unexpected argument \"", argument, "\"; options begin with --");
     return loam_options_set_argument(options, info->name, argument, error);
 }
 
-// One "--name": `*next` is the argument after it, taken when the option needs a value that does not stand in
-// it.
+// Sets the option of a "--name" argument. Consumes the argument at `*next` if the option needs a value
+// and the argument has no "=VALUE".
 static enum loam_status set_named(struct loam_options *options, enum loam_command command,
                                   const char *argument, char ***next, struct loam_error *error)
 {
     const char *equals = strchr(argument, '=');
     size_t size = equals == NULL ? strlen(argument) : (size_t)(equals - argument);
     char name[128];
-    if (size >= sizeof name) return usage(error, "there is no option ", argument, "");
+    if (size >= sizeof name) return fail_usage(error, "there is no option ", argument, "");
     memcpy(name, argument, size);
     name[size] = '\0';
 
     const struct loam_option_info *info = loam_option_find(command, name + 2);
     const char *value = equals == NULL ? NULL : equals + 1;
-    bool takes = info != NULL && info->argument != NULL && **next != NULL;
-    // An argument that may be left out is not the next option.
-    if (takes && info->argument[0] == '[') takes = (**next)[0] != '-';
-    if (value == NULL && takes) value = *(*next)++;
+    bool next_is_value = info != NULL && info->argument != NULL && **next != NULL;
+    // An optional value does not begin with "-": that is the next option.
+    if (next_is_value && info->argument[0] == '[') next_is_value = (**next)[0] != '-';
+    if (value == NULL && next_is_value) value = *(*next)++;
     return loam_options_set_argument(options, name + 2, value, error);
 }
 
@@ -65,7 +66,7 @@ enum loam_status cli_read_arguments(struct loam_options *options, enum loam_comm
         else if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0)
             *help = true;
         else if (argument[1] != '-')
-            status = usage(error, "there is no option ", argument, "; options begin with --");
+            status = fail_usage(error, "there is no option ", argument, "; options begin with --");
         else
             status = set_named(options, command, argument, &arguments, error);
         if (status != LOAM_OK) return status;

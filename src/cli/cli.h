@@ -8,46 +8,45 @@
 #include "cli/live.h"
 #include "cli/screen.h"
 
-// Exit codes. Stopped by a signal: CLI_SIGNALLED and its number, as shells have it.
+// Exit codes. After a signal the exit code is CLI_SIGNALLED plus the signal's number, as in shells.
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_SIGNALLED = 128 };
 
 // help.c
 void cli_print_overview(FILE *stream);
 void cli_print_help(FILE *stream, enum loam_command command);
 
-// completion.c: the completion of "bash", "zsh" or "fish"; false: there is no such shell.
+// completion.c: prints the completion script of "bash", "zsh" or "fish". False for any other shell.
 bool cli_print_completion(FILE *stream, const char *shell);
 
-// arguments.c: sets `options` from the arguments after the command's name, up to NULL. `*help`: --help is
-// there.
+// arguments.c: sets `options` from the arguments after the command's name. `*help`: --help was given.
 enum loam_status cli_read_arguments(struct loam_options *options, enum loam_command command, char **arguments,
                                     bool *help, struct loam_error *error);
 
-// console.c: what a command says on its way, as lines for a person.
+// console.c: prints the events and results of a command.
 struct cli_console {
-    bool quiet;       // results, warnings and errors only
-    bool json;        // standard output is for JSON
-    bool terminal;    // standard output is one
-    FILE *progress;   // the lines of a run: standard output, or standard error where that is for JSON
-    int output_error; // errno of the first write to standard output that failed; 0: none
+    bool quiet;       // print results, warnings and errors only
+    bool json;        // standard output receives JSON
+    bool terminal;    // standard output is a terminal
+    FILE *progress;   // receives the lines of a run: standard output, or standard error with `json`
+    int output_error; // errno of the first failed write to standard output; 0: none
     struct cli_live live;
     struct cli_screen screen;
 };
 void cli_console_init(struct cli_console *console, const struct loam_options *options);
 struct loam_callbacks cli_console_callbacks(struct cli_console *console);
-// Flushes standard output, and leaves the terminal at the start of a line; false when anything written to
-// standard output was lost, after one line about it.
+// Flushes standard output and moves the terminal to the start of a line. If a write to standard output
+// has failed, prints one line about it and returns false.
 bool cli_console_finish(struct cli_console *console);
-// Reports that writing to standard output failed for that reason (errno). A closed pipe (loam inspect DIR |
-// head) is not reported.
-void cli_tell_output_lost(int reason);
+// Prints that writing to standard output failed with errno `reason`. A closed pipe (loam inspect DIR |
+// head) is no error and prints nothing.
+void cli_report_output_error(int reason);
 
-// process.c: to be called first; false, after one line, where the system gives less than is needed.
+// process.c: must be called first. Prints one line and returns false if the system provides too little.
 bool cli_prepare_process(void);
 
-// stop.c: after SIGINT, SIGTERM and others like them a command that reports events is asked to stop; a second
-// SIGINT or SIGTERM ends it at once.
+// stop.c: from now on SIGINT, SIGTERM and similar signals ask the command to stop. A second SIGINT or
+// SIGTERM ends the process.
 void cli_stop_on_signals(void);
-int cli_stop_signal(void); // the signal that came; 0: none
+int cli_stop_signal(void); // the signal that was received; 0: none
 
 #endif

@@ -1,15 +1,15 @@
-// Completion for shells, made from what the library says about its options: `loam completion SHELL`.
+// `loam completion SHELL`: completion scripts, made from the option descriptions of the library.
 #include <ctype.h>
 #include <string.h>
 
 #include "cli/cli.h"
 
-// What may stand for an option's argument, as its text tells: DIR|NAME, f32|bf16, [none|mlp|block].
+// The values that an option accepts, from its argument text: DIR|NAME, f32|bf16, [none|mlp|block].
 struct values {
-    char words[256];  // to choose from, a blank before each
-    bool files;       // or the path of a file
-    bool directories; // or of a directory
-    bool optional;
+    char words[256];  // fixed values, each after a blank
+    bool files;       // a path of a file is accepted
+    bool directories; // a path of a directory is accepted
+    bool optional;    // the value may be left out
 };
 
 static bool is_word(const char *text, size_t size)
@@ -21,7 +21,7 @@ static bool is_word(const char *text, size_t size)
     return size > 0;
 }
 
-static struct values values_of(const struct loam_option_info *info)
+static struct values parse_values(const struct loam_option_info *info)
 {
     struct values values = {.words = ""};
     const char *at = info->argument != NULL ? info->argument : "";
@@ -40,8 +40,8 @@ static struct values values_of(const struct loam_option_info *info)
     return values;
 }
 
-// A switch that is on by default is there to be turned off.
-static const char *prefix_of(const struct loam_option_info *info)
+// "no-" for a switch that is on by default.
+static const char *get_prefix(const struct loam_option_info *info)
 {
     bool on = info->argument == NULL && info->default_text != NULL && strcmp(info->default_text, "true") == 0;
     return on ? "no-" : "";
@@ -53,7 +53,7 @@ static void print_commands(FILE *stream)
         fprintf(stream, "%s%s", i == 0 ? "" : " ", loam_command_name((enum loam_command)i));
 }
 
-// `text` with `before` in front of every character that is in `special`.
+// Prints `text` with `before` in front of every character of `special`.
 static void print_escaped(FILE *stream, const char *text, const char *special, const char *before)
 {
     for (; *text != '\0'; text++)
@@ -68,11 +68,11 @@ static void print_bash_values(FILE *stream, const struct values *values)
     if (values->files || values->directories) fprintf(stream, " paths=%s", values->files ? "-f" : "-d");
 }
 
-// One option that takes a value, as a pattern for the word before the cursor.
+// Prints the case of an option with a value: a pattern for the word before the cursor.
 static void print_bash_option(FILE *stream, const struct loam_option_info *info)
 {
     if (info->argument == NULL) return;
-    struct values values = values_of(info);
+    struct values values = parse_values(info);
     fprintf(stream, "        --%s", info->name);
     if (info->alias != NULL) fprintf(stream, " | --%s", info->alias);
     fprintf(stream, ") value=%s", values.optional ? "''" : "yes");
@@ -80,13 +80,13 @@ static void print_bash_option(FILE *stream, const struct loam_option_info *info)
     fprintf(stream, " ;;\n");
 }
 
-// What may stand without a name: all of it, whichever has its turn.
+// Prints the values of all positional options: their positions are not told apart.
 static void print_bash_positional(FILE *stream, enum loam_command command)
 {
     const struct loam_option_info *info;
     fprintf(stream, "        *) value=''");
     for (size_t i = 0; (info = loam_option_describe(command, i)) != NULL; i++) {
-        struct values values = values_of(info);
+        struct values values = parse_values(info);
         if (info->positional) print_bash_values(stream, &values);
     }
     fprintf(stream, " ;;\n        esac\n        ;;\n");
@@ -98,8 +98,8 @@ static void print_bash_command(FILE *stream, enum loam_command command)
     fprintf(stream, "    %s)\n        options='--help", loam_command_name(command));
     for (size_t i = 0; (info = loam_option_describe(command, i)) != NULL; i++) {
         if (info->positional) continue;
-        fprintf(stream, " --%s%s", prefix_of(info), info->name);
-        if (info->alias != NULL) fprintf(stream, " --%s%s", prefix_of(info), info->alias);
+        fprintf(stream, " --%s%s", get_prefix(info), info->name);
+        if (info->alias != NULL) fprintf(stream, " --%s%s", get_prefix(info), info->alias);
     }
     fprintf(stream, "'\n        case $previous in\n");
     for (size_t i = 0; (info = loam_option_describe(command, i)) != NULL; i++)
@@ -114,7 +114,7 @@ static void print_bash(FILE *stream)
                     "    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}\n"
                     "    local command=${COMP_WORDS[1]} options='' words='' paths='' value=''\n"
                     "    COMPREPLY=()\n"
-                    "    # --name=value is three words here.\n"
+                    "    # bash splits --name=value into three words.\n"
                     "    if [ \"$current\" = = ]; then\n"
                     "        current=''\n"
                     "    elif [ \"$previous\" = = ]; then\n"
@@ -147,10 +147,10 @@ static void print_bash(FILE *stream)
 
 // ---- zsh ----
 
-// ":MESSAGE:ACTION" of _arguments; the whole stands between single quotes.
+// Prints ":MESSAGE:ACTION" for _arguments, inside single quotes.
 static void print_zsh_values(FILE *stream, const struct loam_option_info *info)
 {
-    struct values values = values_of(info);
+    struct values values = parse_values(info);
     fprintf(stream, values.optional ? "::" : ":");
     for (const char *c = info->argument; *c != '\0'; c++)
         if (strchr("[]:", *c) == NULL) fputc(*c, stream);
@@ -166,7 +166,7 @@ static void print_zsh_values(FILE *stream, const struct loam_option_info *info)
 static void print_zsh_name(FILE *stream, const struct loam_option_info *info, const char *name)
 {
     if (name == NULL) return;
-    fprintf(stream, " \\\n            '%s--%s%s%s[", info->repeated ? "*" : "", prefix_of(info), name,
+    fprintf(stream, " \\\n            '%s--%s%s%s[", info->repeated ? "*" : "", get_prefix(info), name,
             info->argument != NULL ? "=" : "");
     for (const char *c = info->help; *c != '\0'; c++) {
         if (*c == '\'')
@@ -183,7 +183,7 @@ static void print_zsh_command(FILE *stream, enum loam_command command)
 {
     const struct loam_option_info *info;
     int position = 0;
-    fprintf(stream, "    %s)\n        _arguments '--help[Tell the options.]'", loam_command_name(command));
+    fprintf(stream, "    %s)\n        _arguments '--help[Show the options.]'", loam_command_name(command));
     for (size_t i = 0; (info = loam_option_describe(command, i)) != NULL; i++) {
         if (info->positional) {
             fprintf(stream, " \\\n            '%d", ++position);
@@ -206,7 +206,7 @@ static void print_zsh(FILE *stream)
         print_escaped(stream, loam_command_help((enum loam_command)i), "'", "'\\'");
         fprintf(stream, "'\n");
     }
-    fprintf(stream, "        'help:tell the options of a command'\n"
+    fprintf(stream, "        'help:show the options of a command'\n"
                     "        'completion:write completion for a shell'\n    )\n"
                     "    if ((CURRENT == 2)); then\n"
                     "        _describe command commands\n        return\n    fi\n"
@@ -225,7 +225,7 @@ static void print_zsh(FILE *stream)
 
 static void print_fish_values(FILE *stream, const struct loam_option_info *info)
 {
-    struct values values = values_of(info);
+    struct values values = parse_values(info);
     if (values.files) fprintf(stream, " -F");
     if (values.words[0] == '\0' && !values.directories) return;
     fprintf(stream, " -a '%s%s'", values.words[0] != '\0' ? values.words + 1 : "",
@@ -237,9 +237,9 @@ static void print_fish_name(FILE *stream, enum loam_command command, const struc
 {
     if (name == NULL) return;
     fprintf(stream, "complete -c loam -n '__loam_is %s'", loam_command_name(command));
-    if (!info->positional) fprintf(stream, " -l %s%s", prefix_of(info), name);
+    if (!info->positional) fprintf(stream, " -l %s%s", get_prefix(info), name);
     if (info->argument != NULL) {
-        struct values values = values_of(info);
+        struct values values = parse_values(info);
         if (!info->positional && !values.optional) fprintf(stream, values.files ? " -r" : " -x");
         print_fish_values(stream, info);
     }
@@ -273,7 +273,7 @@ static void print_fish(FILE *stream)
     }
     fprintf(stream, "complete -c loam -n __loam_is_new -a 'help completion'\n"
                     "complete -c loam -n __loam_is_new -l version\n"
-                    "complete -c loam -l help -d 'Tell the options.'\n"
+                    "complete -c loam -l help -d 'Show the options.'\n"
                     "complete -c loam -n '__loam_is completion' -a 'bash zsh fish'\n"
                     "complete -c loam -n '__loam_is help' -a '");
     print_commands(stream);

@@ -1,5 +1,5 @@
-// What a command says on its way: log lines and the live line on standard error, results and the lines of
-// logged steps on standard output.
+// The output of a command: log lines and the live line on standard error, results and the lines of logged
+// steps on standard output.
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
@@ -20,19 +20,20 @@ static void write_log(void *user, enum loam_log_level level, const char *line)
     bool drawn = console->screen.drawn;
     cli_screen_clear(&console->screen);
     if (level == LOAM_LOG_WARNING)
-        cli_screen_complain("33", "warning: ", line);
+        cli_screen_print_problem("33", "warning: ", line);
     else
         fprintf(stderr, "%s\n", line);
     if (drawn) cli_screen_draw(&console->screen, &console->live, true);
 }
 
-// To a terminal, which would act on what a file, a server or a model has put into the text.
+// Writes text to a terminal without characters that the terminal would act on: the text may come from a
+// file, a server or a model.
 static bool write_printable(const char *text, size_t size)
 {
     char piece[4096];
     while (size > 0) {
         size_t taken = size < sizeof piece ? size : sizeof piece;
-        // Not in the midst of a character.
+        // The piece must not end inside a character.
         while (taken < size && taken > sizeof piece - 4 && ((unsigned char)text[taken] & 0xC0) == 0x80)
             taken--;
         memcpy(piece, text, taken);
@@ -62,19 +63,18 @@ static ptrdiff_t read_input(void *user, char *buffer, size_t capacity)
     return ferror(stdin) ? -1 : (ptrdiff_t)size;
 }
 
-// Whether a line has come, or the end of all; false where the wish to stop came before, which does not
-// interrupt a read.
-static bool input_has_come(void)
+// Waits for input or its end, because a signal does not interrupt a read. False if a signal asks to stop.
+static bool wait_for_input(void)
 {
-    enum { LOOK_MS = 50 };
+    enum { POLL_MS = 50 };
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     int count = 0;
     while (count == 0 && cli_stop_signal() == 0)
-        count = poll(&input, 1, LOOK_MS);
+        count = poll(&input, 1, POLL_MS);
     return count > 0;
 }
 
-// Asks only where a person can see the question and answer it.
+// Asks a question if standard input and standard error are terminals; otherwise the answer is no.
 static bool confirm(void *user, const char *question)
 {
     struct cli_console *console = user;
@@ -85,7 +85,7 @@ static bool confirm(void *user, const char *question)
     snprintf(shown, sizeof shown, "%s", question);
     shown[loam_make_printable(shown, strlen(shown))] = '\0';
     fprintf(stderr, "%s [y/N] ", shown);
-    if (!input_has_come()) {
+    if (!wait_for_input()) {
         fputc('\n', stderr);
         return false;
     }
@@ -94,8 +94,8 @@ static bool confirm(void *user, const char *question)
 
 // ---- Progress of a training run ----
 
-// "step  10/100", the start of a line.
-static void print_place(FILE *stream, const struct loam_event *event)
+// Prints the start of a line: "step  10/100".
+static void print_position(FILE *stream, const struct loam_event *event)
 {
     int width = snprintf(NULL, 0, "%lld", (long long)event->total_steps);
     fprintf(stream, "step %*lld/%lld", width, (long long)event->step, (long long)event->total_steps);
@@ -103,7 +103,7 @@ static void print_place(FILE *stream, const struct loam_event *event)
 
 static void print_step(FILE *stream, const struct loam_event *event)
 {
-    print_place(stream, event);
+    print_position(stream, event);
     if (isnan(event->loss))
         fprintf(stream, "  no labels\n");
     else if (isinf(event->loss))
@@ -115,7 +115,7 @@ static void print_step(FILE *stream, const struct loam_event *event)
 
 static void print_eval(FILE *stream, const struct loam_event *event)
 {
-    print_place(stream, event);
+    print_position(stream, event);
     if (isfinite(event->eval_loss))
         fprintf(stream, "  eval loss %.4f  perplexity %.2f", event->eval_loss, exp(event->eval_loss));
     else
@@ -125,7 +125,7 @@ static void print_eval(FILE *stream, const struct loam_event *event)
     fprintf(stream, "\n");
 }
 
-// A line that stays, above the live line.
+// Prints a permanent line above the live line.
 static void print_line(struct cli_console *console, const struct loam_event *event)
 {
     cli_screen_clear(&console->screen);
@@ -135,12 +135,12 @@ static void print_line(struct cli_console *console, const struct loam_event *eve
     cli_screen_draw(&console->screen, &console->live, true);
 }
 
-// `begins`: of another activity than the last one, which is shown at once.
+// `begins`: the activity has changed, so the line is drawn immediately.
 static void show_progress(struct cli_console *console, const struct loam_event *event, bool begins)
 {
-    // Generated text shows by itself that it grows.
+    // No live line while generated text is printed.
     if (event->activity == LOAM_ACTIVITY_GENERATE && !console->json) return;
-    if (cli_live_busy(&console->live))
+    if (cli_live_is_active(&console->live))
         cli_screen_draw(&console->screen, &console->live, begins);
     else
         cli_screen_clear(&console->screen);
@@ -150,7 +150,7 @@ static bool take_event(void *user, const struct loam_event *event)
 {
     struct cli_console *console = user;
     bool begins = event->activity != console->live.activity;
-    cli_live_note(&console->live, event, cli_clock_seconds());
+    cli_live_update(&console->live, event, cli_clock_seconds());
     switch (event->kind) {
     case LOAM_EVENT_START:
         cli_screen_draw(&console->screen, &console->live, true);
@@ -165,7 +165,7 @@ static bool take_event(void *user, const struct loam_event *event)
         show_progress(console, event, begins);
         break;
     case LOAM_EVENT_END:
-        cli_screen_leave(&console->screen, &console->live);
+        cli_screen_keep(&console->screen, &console->live);
         break;
     }
     return cli_stop_signal() == 0;
@@ -201,15 +201,15 @@ struct loam_callbacks cli_console_callbacks(struct cli_console *console)
 
 bool cli_console_finish(struct cli_console *console)
 {
-    cli_screen_leave(&console->screen, &console->live);
+    cli_screen_keep(&console->screen, &console->live);
     errno = 0;
     if (fflush(stdout) != 0 || ferror(stdout)) remember_failure(console);
     if (console->output_error == 0) return true;
-    cli_tell_output_lost(console->output_error);
+    cli_report_output_error(console->output_error);
     return false;
 }
 
-void cli_tell_output_lost(int reason)
+void cli_report_output_error(int reason)
 {
     if (reason != EPIPE) fprintf(stderr, "loam: standard output: %s\n", strerror(reason));
 }

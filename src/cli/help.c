@@ -1,11 +1,11 @@
-// --help, from what the library says about its options.
+// --help, from the option descriptions of the library.
 #include <string.h>
 
 #include "cli/cli.h"
 
 enum { HELP_COLUMN = 32, WIDTH = 80 };
 
-// Writes `text` from column `at` on, wrapped at WIDTH, each line but the first indented by HELP_COLUMN.
+// Prints `text` from column `at`, wrapped at WIDTH. All lines but the first are indented by HELP_COLUMN.
 static void print_wrapped(FILE *stream, const char *text, size_t at)
 {
     while (*text != '\0') {
@@ -20,7 +20,7 @@ static void print_wrapped(FILE *stream, const char *text, size_t at)
     }
 }
 
-// "  --name ARGUMENT", a switch that is on by default as "--no-name".
+// Prints "  --name ARGUMENT" and the help text. A switch that is on by default is shown as "--no-name".
 static void print_option(FILE *stream, const struct loam_option_info *info)
 {
     bool is_switch = info->argument == NULL;
@@ -80,7 +80,7 @@ void cli_print_overview(FILE *stream)
     for (int i = 0; i < LOAM_COMMAND_COUNT; i++)
         fprintf(stream, "  %-10s %s\n", loam_command_name((enum loam_command)i),
                 loam_command_help((enum loam_command)i));
-    fprintf(stream, "\nloam COMMAND --help tells the options of a command, loam --version the version,\n"
-                    "loam --version --verbose what it found of the processor and uses,\n"
-                    "loam completion bash|zsh|fish writes completion for that shell.\n");
+    fprintf(stream, "\nloam COMMAND --help shows the options of a command.\n"
+                    "loam --version shows the version, and with --verbose what loam uses of the processor.\n"
+                    "loam completion bash|zsh|fish writes a completion script for that shell.\n");
 }

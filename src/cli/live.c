@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// ---- what is known ----
+// ---- The state ----
 
 static void merge_neighbours(struct cli_curve *curve)
 {
@@ -22,15 +22,15 @@ static void add_to_curve(struct cli_curve *curve, double value)
     if (++curve->pending < curve->stride) return;
     if (curve->count == CLI_CURVE_POINTS) {
         merge_neighbours(curve);
-        return; // a point has become twice as long, and this one is half full
+        return; // a point now takes twice as many values, so the pending one is half full
     }
     curve->points[curve->count++] = curve->pending_sum / (double)curve->pending;
     curve->pending = 0;
     curve->pending_sum = 0;
 }
 
-// The sums forget a tenth with each step: a mean over about ten.
-static void note_step(struct cli_live *live, const struct loam_event *event)
+// Each step multiplies the sums by 0.9, which gives a mean over about ten steps.
+static void update_step(struct cli_live *live, const struct loam_event *event)
 {
     static const double kept = 0.9;
     live->recent_steps = kept * live->recent_steps + 1;
@@ -43,10 +43,10 @@ static void note_step(struct cli_live *live, const struct loam_event *event)
     }
 }
 
-static void note_progress(struct cli_live *live, const struct loam_event *event, double now)
+static void update_progress(struct cli_live *live, const struct loam_event *event, double now)
 {
     bool training = event->activity == LOAM_ACTIVITY_TRAIN;
-    if (training) note_step(live, event);
+    if (training) update_step(live, event);
     if (live->activity != event->activity || event->done < live->done) {
         live->since = now;
         live->since_done = event->done;
@@ -54,13 +54,13 @@ static void note_progress(struct cli_live *live, const struct loam_event *event,
     live->activity = event->activity;
     live->done = event->done;
     live->total = event->total;
-    // What is over is not shown any more; the training that it interrupted is.
+    // When an activity is complete, the training that it interrupted is shown again.
     if (!training && event->done >= event->total) live->activity = LOAM_ACTIVITY_TRAIN;
 }
 
-void cli_live_note(struct cli_live *live, const struct loam_event *event, double now)
+void cli_live_update(struct cli_live *live, const struct loam_event *event, double now)
 {
-    if (event->kind == LOAM_EVENT_PROGRESS) note_progress(live, event, now);
+    if (event->kind == LOAM_EVENT_PROGRESS) update_progress(live, event, now);
     if (event->kind == LOAM_EVENT_START || event->kind == LOAM_EVENT_EVAL)
         live->activity = LOAM_ACTIVITY_TRAIN;
     if (event->total_steps == 0) return;
@@ -70,19 +70,19 @@ void cli_live_note(struct cli_live *live, const struct loam_event *event, double
     live->seconds = event->seconds;
 }
 
-bool cli_live_busy(const struct cli_live *live)
+bool cli_live_is_active(const struct cli_live *live)
 {
     return live->activity != LOAM_ACTIVITY_TRAIN ? live->total > 0 : live->total_steps > 0;
 }
 
-// ---- the fields ----
+// ---- The fields ----
 
 enum { MOST_FIELDS = 6, FIELD_SIZE = 96, GAP = 2 };
 
 struct field {
     char text[FIELD_SIZE];
     int columns;
-    int importance; // the lowest goes first where room is short
+    int importance; // the lowest is left out first
 };
 struct fields {
     struct field at[MOST_FIELDS];
@@ -126,8 +126,8 @@ static void add_memory(struct fields *fields, int importance, int64_t bytes)
         add(fields, importance, "%.1f GiB", (double)bytes / gib);
 }
 
-// U+2581 to U+2588: a bar for each point, the lowest for the least. The whole height is a twentieth of the
-// value at least, so that noise does not look like movement.
+// Draws a bar (U+2581 to U+2588) for each point. The height covers at least a twentieth of the largest
+// value, so that noise does not look like a trend.
 static void add_curve(struct fields *fields, int importance, const struct cli_curve *curve, bool color)
 {
     if (curve->count < 2) return;
@@ -190,9 +190,9 @@ static void add_activity(struct fields *fields, const struct cli_live *live, dou
         add_time(fields, 8, (now - live->since) * (double)(live->total - live->done) / (double)since, true);
 }
 
-// ---- the line ----
+// ---- The line ----
 
-static int columns_of(const struct fields *fields)
+static int count_columns(const struct fields *fields)
 {
     int columns = -GAP;
     for (int i = 0; i < fields->count; i++)
@@ -200,7 +200,7 @@ static int columns_of(const struct fields *fields)
     return columns;
 }
 
-static void drop_least(struct fields *fields)
+static void drop_least_important(struct fields *fields)
 {
     int least = 0;
     for (int i = 1; i < fields->count; i++)
@@ -215,19 +215,20 @@ void cli_live_format(const struct cli_live *live, double now, int64_t memory, co
 {
     struct fields fields = {0};
     line[0] = '\0';
-    if (!cli_live_busy(live)) return;
+    if (!cli_live_is_active(live)) return;
     if (live->activity == LOAM_ACTIVITY_TRAIN)
         add_training(&fields, live, style);
     else
         add_activity(&fields, live, now);
     add_memory(&fields, 4, memory);
 
-    // In the last column the cursor would be neither here nor on the next line.
+    // The last column stays empty: a cursor after it would be on this line or the next, depending on the
+    // terminal.
     int room = style->columns > 1 ? style->columns - 1 : 0;
-    while (fields.count > 1 && columns_of(&fields) > room)
-        drop_least(&fields);
-    // The field that stays is ASCII: a byte is a column.
-    if (columns_of(&fields) > room) fields.at[0].text[room] = '\0';
+    while (fields.count > 1 && count_columns(&fields) > room)
+        drop_least_important(&fields);
+    // The remaining field is ASCII: a byte is a column.
+    if (count_columns(&fields) > room) fields.at[0].text[room] = '\0';
     size_t used = 0;
     for (int i = 0; i < fields.count; i++)
         used += (size_t)snprintf(line + used, CLI_LIVE_SIZE - used, "%*s%s", i > 0 ? GAP : 0, "",

@@ -9,17 +9,17 @@
 
 static int fail(const struct loam_error *error)
 {
-    cli_screen_complain("31", "", error->message);
+    cli_screen_print_problem("31", "", error->message);
     if (error->status == LOAM_ERROR_STOPPED && cli_stop_signal() != 0)
         return CLI_SIGNALLED + cli_stop_signal();
     return error->status == LOAM_ERROR_USAGE ? CLI_USAGE : CLI_FAILED;
 }
 
-// Help and version went to standard output: were they written?
+// Flushes standard output and returns the exit code of a command that only prints.
 static int finish_output(void)
 {
     if (fflush(stdout) == 0 && !ferror(stdout)) return CLI_OK;
-    cli_tell_output_lost(errno);
+    cli_report_output_error(errno);
     return CLI_FAILED;
 }
 
@@ -36,7 +36,7 @@ static int print_machine(void)
     printf("oneDNN        %s, uses %s\n", machine.onednn, machine.onednn_isa);
     printf("bf16          %s\n", machine.native_bf16
                                      ? "native products"
-                                     : "no products, they are made in 16-bit block floating point");
+                                     : "no native products; 16-bit block floating point instead");
     printf("threads       %d, on %d core%s\n", machine.threads, machine.cores, machine.cores == 1 ? "" : "s");
     return finish_output();
 }
@@ -68,7 +68,7 @@ static int print_completion(char **arguments)
     return CLI_USAGE;
 }
 
-// The commands that report what they do, and can hence be asked to stop.
+// Whether the command sends events. Only such a command can be asked to stop.
 static bool is_stoppable(enum loam_command command)
 {
     return command == LOAM_COMMAND_TRAIN || command == LOAM_COMMAND_EVAL ||
@@ -84,7 +84,7 @@ static int run(struct loam_options *options, enum loam_command command, struct l
     struct loam_callbacks callbacks = cli_console_callbacks(&console);
     enum loam_status status = loam_run(options, &callbacks, error);
     bool written = cli_console_finish(&console);
-    // A command fails where its output is lost. That failure has already been reported; any other has not.
+    // A command stops when its output cannot be written. cli_console_finish has reported that already.
     bool lost = !written && status == LOAM_ERROR_STOPPED && cli_stop_signal() == 0;
     if (status != LOAM_OK && !lost) return fail(error);
     return written ? CLI_OK : CLI_FAILED;
@@ -110,8 +110,9 @@ static int run_command(enum loam_command command, char **arguments)
     return code;
 }
 
-// Blocks of a MiB and more go back to the system when they are freed, and grow without being copied. glibc
-// would keep up to 64 MiB of them once a large one has been freed, and a run would take more than its plan.
+// Makes glibc map blocks of a MiB and more, so that they return to the system when they are freed and
+// grow without copies. By default it keeps up to 64 MiB of them after a large one was freed, which a plan
+// does not include.
 static void set_up_heap(void)
 {
 #ifdef __GLIBC__

@@ -1,5 +1,5 @@
-// Prepares the process before the command does anything: descriptors 0 to 2 are open, the stack is large
-// enough, and failed writes are errors instead of signals.
+// Prepares the process: descriptors 0 to 2 are open, the stack is large enough, and failed writes are
+// errors instead of signals.
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -10,11 +10,12 @@
 
 #include "cli/cli.h"
 
-// The least stack of the main thread, the one to raise it to where possible, and that of other threads.
+// The smallest stack of the main thread, the size that it is raised to if possible, and that of other
+// threads.
 enum { STACK_KIB = 512, USUAL_STACK_KIB = 8192, THREAD_STACK_KIB = 2048 };
 
-// Opens /dev/null on closed standard descriptors. Otherwise a file or socket would get the number and be
-// written to as standard output.
+// Opens /dev/null on closed standard descriptors. Otherwise the next file or socket would get the number
+// of standard output, and output would be written to it.
 static bool fill_descriptors(void)
 {
     for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
@@ -24,8 +25,8 @@ static bool fill_descriptors(void)
     return true;
 }
 
-// Threads without a stack size of their own, such as OpenMP's, get the limit that was in force when the
-// process started.
+// Sets the default stack size of threads. Without it they, such as OpenMP's, get the limit from the
+// process's start.
 static void enlarge_thread_stacks(void)
 {
     pthread_attr_t attributes;
@@ -54,8 +55,8 @@ static bool enlarge_stack(void)
 
 bool cli_prepare_process(void)
 {
-    // Writing to a closed pipe, or beyond the size limit of a file, then fails as a write, and unfinished
-    // output is cleaned up.
+    // A write to a closed pipe, or beyond the size limit of a file, then fails with errno, and unfinished
+    // output is removed.
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     loam_fault_handle();

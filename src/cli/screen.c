@@ -12,7 +12,7 @@
 static const double redraw_seconds = 0.1;
 enum { USUAL_COLUMNS = 80 };
 
-// ---- what the terminal can do ----
+// ---- Abilities of the terminal ----
 
 static bool is_set(const char *variable)
 {
@@ -20,7 +20,7 @@ static bool is_set(const char *variable)
     return value != NULL && value[0] != '\0';
 }
 
-// A terminal that can go back in its line.
+// Whether standard error is a terminal that can move the cursor back in a line.
 static bool is_capable(void)
 {
     const char *term = getenv("TERM");
@@ -32,7 +32,7 @@ static bool has_color(void)
     return is_capable() && !is_set("NO_COLOR");
 }
 
-// The process stays in the C locale; only what the user's locale encodes text in is asked.
+// Whether the user's locale encodes text in UTF-8. The process itself stays in the C locale.
 static bool locale_is_utf8(void)
 {
     locale_t locale = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
@@ -42,7 +42,7 @@ static bool locale_is_utf8(void)
     return utf8;
 }
 
-// Asked for each line: a window may be resized at any time.
+// Queried for each line, because the window may be resized at any time.
 static int terminal_columns(void)
 {
     struct winsize size;
@@ -57,20 +57,20 @@ double cli_clock_seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-// Bytes that the process has in memory now; 0: not known.
+// Bytes of the process in memory; 0: unknown.
 static int64_t resident_memory(void)
 {
     long long pages = 0;
     FILE *file = fopen("/proc/self/statm", "re");
     if (file == NULL) return 0;
-    // The kernel's own file; a number that does not fit would be told wrongly, no more.
+    // The file comes from the kernel, and a number that does not fit would only be shown wrongly.
     // NOLINTNEXTLINE(cert-err34-c)
     if (fscanf(file, "%*s %lld", &pages) != 1) pages = 0;
     fclose(file);
     return pages * sysconf(_SC_PAGESIZE);
 }
 
-// ---- the live line ----
+// ---- The live line ----
 
 void cli_screen_init(struct cli_screen *screen, bool quiet)
 {
@@ -82,11 +82,11 @@ void cli_screen_init(struct cli_screen *screen, bool quiet)
     };
 }
 
-void cli_screen_draw(struct cli_screen *screen, const struct cli_live *live, bool now_or_never)
+void cli_screen_draw(struct cli_screen *screen, const struct cli_live *live, bool immediately)
 {
     if (!screen->live) return;
     double now = cli_clock_seconds();
-    if (!now_or_never && screen->drawn_at >= 0 && now - screen->drawn_at < redraw_seconds) return;
+    if (!immediately && screen->drawn_at >= 0 && now - screen->drawn_at < redraw_seconds) return;
     struct cli_style style = {terminal_columns(), screen->utf8, screen->color};
     char line[CLI_LIVE_SIZE];
     cli_live_format(live, now, resident_memory(), &style, line);
@@ -104,7 +104,7 @@ void cli_screen_clear(struct cli_screen *screen)
     screen->drawn = false;
 }
 
-void cli_screen_leave(struct cli_screen *screen, const struct cli_live *live)
+void cli_screen_keep(struct cli_screen *screen, const struct cli_live *live)
 {
     if (!screen->drawn) return;
     cli_screen_draw(screen, live, true);
@@ -112,9 +112,9 @@ void cli_screen_leave(struct cli_screen *screen, const struct cli_live *live)
     screen->drawn = false;
 }
 
-// ---- complaints ----
+// ---- Errors and warnings ----
 
-void cli_screen_complain(const char *color, const char *kind, const char *text)
+void cli_screen_print_problem(const char *color, const char *kind, const char *text)
 {
     if (has_color())
         fprintf(stderr, "\033[%smloam: %s\033[0m%s\n", color, kind, text);

@@ -1,19 +1,19 @@
-// The wish to stop: a signal, remembered for the command to see. A thread of its own waits for it. A handler
-// would run on the stack of whatever computes, where it broke the heap in one early stop of ten: it seems
-// that code which oneDNN makes while running keeps numbers further below its stack pointer than the system
-// spares.
+// Signals that ask the command to stop. A thread waits for them and remembers the first one. A handler is
+// not used, because it would run on the stack of a thread that computes: with one, one of ten early stops
+// ended with a broken heap. Code that oneDNN generates seems to keep values further below its stack
+// pointer than the system preserves.
 //
-// Signals that would end the process, and what becomes of them:
+// Signals that end a process by default:
 //   INT, TERM               stop; a second one ends the process at once
 //   HUP                     stop: the terminal was closed, or the connection dropped
-//   XCPU, USR1, USR2, ALRM  stop: batch systems and timers warn with them before they kill
-//   VTALRM, PROF, PWR       stop: timers, and the power that is about to fail
+//   XCPU, USR1, USR2, ALRM  stop: batch systems and timers send them as a warning
+//   VTALRM, PROF, PWR       stop: timers, and a power failure
 //   PIPE, XFSZ              ignored (process.c): the write fails instead
-//   QUIT                    ends the process at once: it is for that, and for a core dump
-//   BUS                     a mapped file was cut short (base/fault.h): while training, the steps are saved
-//   faults (SEGV, FPE, ...) end the process at once: what is in memory may be broken
-// One that was ignored at the start (nohup, a shell's background) stays so, and one that has a handler, of a
-// profiler say, keeps it.
+//   QUIT                    ends the process at once, with a core dump
+//   BUS                     a mapped file was shortened (base/fault.h): training saves its finished steps
+//   SEGV, FPE, ...          end the process at once: memory may be corrupt
+// A signal that was ignored at the start (nohup, a shell's background job) stays ignored. One that
+// already has a handler, such as a profiler's, keeps it.
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -23,7 +23,7 @@
 
 static atomic_int received; // the signal that came first; 0: none
 
-static sigset_t waited_for(void)
+static sigset_t list_signals(void)
 {
     static const int signals[] = {SIGINT,  SIGTERM, SIGHUP,    SIGXCPU, SIGUSR1,
                                   SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGPWR};
@@ -37,8 +37,8 @@ static sigset_t waited_for(void)
     return set;
 }
 
-// Ends the process by the signal, whose action is the default.
-static void end_by(int number)
+// Ends the process by the default action of the signal.
+static void end_process(int number)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -48,15 +48,15 @@ static void end_by(int number)
 }
 
 // Only a second INT or TERM ends the process: the system repeats XCPU every second, a closed terminal may
-// send HUP twice, and a session that ends sends TERM and HUP.
+// send HUP twice, and the end of a session sends TERM and HUP.
 static void *wait_for_signals(void *unused)
 {
-    const sigset_t set = waited_for();
+    const sigset_t set = list_signals();
     bool asked = false;
     int number;
     while (sigwait(&set, &number) == 0) {
         bool ends = number == SIGINT || number == SIGTERM;
-        if (ends && asked) end_by(number);
+        if (ends && asked) end_process(number);
         asked = asked || ends;
         int none = 0;
         atomic_compare_exchange_strong(&received, &none, number);
@@ -64,11 +64,11 @@ static void *wait_for_signals(void *unused)
     return unused;
 }
 
-// Before any other thread is made, which then has the signals blocked as well. Without a thread to wait for
-// them they end the process, as they would have.
+// Must be called before other threads start, because threads inherit the blocked signals. If no thread
+// can be made to wait for the signals, they keep their default action.
 void cli_stop_on_signals(void)
 {
-    const sigset_t set = waited_for();
+    const sigset_t set = list_signals();
     pthread_t thread;
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     if (pthread_create(&thread, NULL, wait_for_signals, NULL) == 0)

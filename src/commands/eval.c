@@ -15,7 +15,7 @@ static enum loam_status report_json(const struct loam_evaluate_result *result,
     json_t *root = json_pack("{s:o, s:o, s:I, s:I, s:I, s:o}", "eval_loss", loam_json_number(loss->loss),
                              "perplexity", loam_json_number(loss->perplexity), "examples",
                              (json_int_t)loss->examples, "tokens", (json_int_t)loss->tokens, "labels",
-                             (json_int_t)loss->labels, "seconds", loam_json_number(loss->seconds));
+                             (json_int_t)loss->labels.count, "seconds", loam_json_number(loss->seconds));
     if (root != NULL && result->scored) {
         loam_json_put(&root, "squad",
                       json_pack("{s:o, s:o, s:o, s:o, s:I}", "overall", scores_json(&result->overall),
@@ -41,7 +41,7 @@ static enum loam_status format_result(struct loam_bytes *text, const struct loam
     const struct loam_evaluation *loss = &result->loss;
     LOAM_TRY(loam_bytes_format(
         text, error, "loss %.4f  perplexity %.3f  (%lld examples, %lld labels, %lld tokens, %.1f s)\n",
-        loss->loss, loss->perplexity, (long long)loss->examples, (long long)loss->labels,
+        loss->loss, loss->perplexity, (long long)loss->examples, (long long)loss->labels.count,
         (long long)loss->tokens, loss->seconds));
     if (!result->scored) return LOAM_OK;
     LOAM_TRY(format_scores(text, "overall", &result->overall, error));

@@ -1,4 +1,4 @@
-// loam generate: the prompt, the decoder, and the text as it comes.
+// loam generate: the prompt, the generator, and the text as it comes.
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,31 +10,26 @@
 #include "base/utf8.h"
 #include "commands/commands.h"
 #include "commands/output.h"
-#include "data/example.h"
-#include "session/session.h"
+#include "generate/generator.h"
+#include "session/prompt.h"
 
 struct generate_job {
     const struct loam_settings *settings;
     const struct loam_callbacks *callbacks;
     struct loam_session session;
     struct loam_adapter *adapter; // NULL: none
-    struct loam_decoder *decoder;
+    struct loam_generator *generator;
     struct loam_decode_stream *stream;
-    struct loam_rendered rendered; // the prompt's text
-    struct loam_example_work work;
-    struct loam_example prompt;
-    struct loam_healing healing;
+    struct loam_session_prompt prompt;
     int32_t *output; // ids [output_count], with room for all that may come
     int32_t output_count;
     enum loam_finish finish;
-    int32_t taken;             // tokens so far
-    struct loam_bytes text;    // of the output: all of it for JSON, else what has come since the last token
-    struct loam_error failure; // of a token's text
+    struct loam_bytes text; // of the output: all of it for JSON, else what has come since the last token
     double seconds;
 };
 
 // By enum loam_finish.
-static const char *const finish_names[] = {"stop", "length", "context"};
+static const char *const finish_names[] = {"none", "stop", "length", "context"};
 
 // ---- The prompt ----
 
@@ -48,8 +43,8 @@ static enum loam_status check_text(const char *source, const char *name, const c
 
 static bool has_field(const struct loam_settings *settings, const char *name)
 {
-    for (size_t i = 0; i < settings->field_count; i++)
-        if (strcmp(settings->fields[i].name, name) == 0) return true;
+    for (size_t i = 0; i < settings->fields.count; i++)
+        if (strcmp(settings->fields.items[i].name, name) == 0) return true;
     return false;
 }
 
@@ -71,8 +66,8 @@ static enum loam_status check_fields(const struct generate_job *job, struct loam
             return loam_fail(error, LOAM_ERROR_ARGUMENT, "--template %s asks for --field %s=VALUE",
                              settings->train.prompt_template, name);
     }
-    for (size_t i = 0; i < settings->field_count; i++) {
-        const struct loam_field *field = &settings->fields[i];
+    for (size_t i = 0; i < settings->fields.count; i++) {
+        const struct loam_field *field = &settings->fields.items[i];
         LOAM_TRY(check_text("--field ", field->name, field->value, field->size, error));
         if (!asks_for(prompt_template, field->name))
             loam_log_write(&job->callbacks->log, LOAM_LOG_WARNING,
@@ -101,54 +96,31 @@ static enum loam_status read_prompt_file(const char *path, struct loam_bytes *te
 static enum loam_status render_prompt(struct generate_job *job, struct loam_error *error)
 {
     const struct loam_generate_settings *generate = &job->settings->generate;
-    struct loam_bytes *text = &job->rendered.text;
+    struct loam_bytes *text = &job->prompt.rendered.text;
     if (generate->prompt != NULL) {
         LOAM_TRY(check_text("--prompt", "", generate->prompt, strlen(generate->prompt), error));
         return loam_bytes_append_text(text, generate->prompt, error);
     }
     if (generate->prompt_file != NULL) return read_prompt_file(generate->prompt_file, text, error);
     LOAM_TRY(check_fields(job, error));
-    return loam_template_render(job->session.prompt_template, job->settings->fields,
-                                job->settings->field_count, &job->session.special, true, &job->rendered,
-                                error);
-}
-
-// Positions that the model can tell apart. ALiBi has no table of them to run out of.
-static int64_t most_positions(const struct loam_config *config)
-{
-    bool endless = config->family->position == LOAM_ALIBI || config->max_positions <= 0;
-    return endless ? INT32_MAX : config->max_positions;
-}
-
-static enum loam_status check_prompt(const struct generate_job *job, struct loam_error *error)
-{
-    const struct loam_config *config = &job->session.model->config;
-    if (job->prompt.count == 0)
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "the prompt is empty: no token to begin with");
-    if (job->prompt.count >= most_positions(config))
-        return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                         "the prompt has %d tokens; the model was made for fewer than %lld",
-                         job->prompt.count, (long long)most_positions(config));
-    for (int32_t i = 0; i < job->prompt.count; i++)
-        if (job->prompt.ids[i] >= config->vocabulary)
-            return loam_fail(error, LOAM_ERROR_FORMAT,
-                             "token %d of the prompt is id %d, but the model's vocabulary has %lld", i,
-                             job->prompt.ids[i], (long long)config->vocabulary);
-    return LOAM_OK;
+    return loam_template_render(job->session.prompt_template, job->settings->fields.items,
+                                job->settings->fields.count, &job->session.special, true,
+                                &job->prompt.rendered, error);
 }
 
 static enum loam_status make_prompt(struct generate_job *job, struct loam_error *error)
 {
-    const struct loam_tokenizer *tokenizer = job->session.tokenizer;
-    const struct loam_rendered *rendered = &job->rendered;
-    LOAM_TRY(loam_bytes_reserve(&job->rendered.text, 1, error)); // never NULL
+    const int64_t positions = loam_config_position_limit(&job->session.model->config);
+    const int32_t *count = &job->prompt.example.count;
     LOAM_TRY(render_prompt(job, error));
-    LOAM_TRY(loam_example_build_prompt(&job->prompt, rendered, tokenizer, &job->session.special, &job->work,
-                                       error));
-    size_t cut = job->work.prompt.cut;
-    LOAM_TRY(loam_healing_begin(&job->healing, tokenizer, rendered->text.data + cut,
-                                rendered->text.size - cut, error));
-    return check_prompt(job, error);
+    LOAM_TRY(loam_session_prompt_encode(&job->session, &job->prompt, INT32_MAX, error));
+    if (*count == 0)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "the prompt is empty: no token to begin with");
+    if (*count >= positions)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "the prompt has %d tokens; the model was made for fewer than %lld", *count,
+                         (long long)positions);
+    return LOAM_OK;
 }
 
 // ---- The text as it comes ----
@@ -161,51 +133,59 @@ static enum loam_status flush_text(struct generate_job *job, struct loam_error *
     return LOAM_OK;
 }
 
-static bool take_token(void *user, int32_t id)
+// Shows a token, or that a part of a long prompt was read.
+static enum loam_status take(struct generate_job *job, const struct loam_generated *next,
+                             struct loam_error *error)
 {
-    struct generate_job *job = user;
-    if (loam_decode_stream_push(job->stream, id, &job->text, &job->failure) != LOAM_OK) return false;
-    loam_healing_strip(&job->healing, &job->text);
-    return flush_text(job, &job->failure) == LOAM_OK &&
-           loam_event_progress(job->callbacks, LOAM_ACTIVITY_GENERATE, ++job->taken,
-                               job->settings->generate.max_new_tokens, &job->failure) == LOAM_OK;
+    if (next->id >= 0) {
+        job->output[job->output_count++] = next->id;
+        LOAM_TRY(loam_decode_stream_push(job->stream, next->id, &job->text, error));
+        loam_healing_strip(&job->prompt.healing, &job->text);
+        LOAM_TRY(flush_text(job, error));
+    }
+    return loam_event_progress(job->callbacks, LOAM_ACTIVITY_GENERATE, job->output_count,
+                               job->settings->generate.max_new_tokens, error);
 }
 
-static bool take_piece(void *user)
+static enum loam_status run_sequence(struct generate_job *job, struct loam_error *error)
 {
-    struct generate_job *job = user;
-    return loam_event_progress(job->callbacks, LOAM_ACTIVITY_GENERATE, 0,
-                               job->settings->generate.max_new_tokens, &job->failure) == LOAM_OK;
+    for (;;) {
+        struct loam_generated next;
+        size_t count;
+        LOAM_TRY(loam_generator_advance(job->generator, &next, &count, error));
+        job->finish = next.finish;
+        const bool has_token = next.id >= 0 && next.finish != LOAM_FINISH_STOP;
+        if (has_token || next.finish == LOAM_FINISH_NONE) LOAM_TRY(take(job, &next, error));
+        if (next.finish != LOAM_FINISH_NONE) return LOAM_OK;
+    }
 }
 
 static enum loam_status generate(struct generate_job *job, struct loam_error *error)
 {
     const struct loam_generate_settings *settings = &job->settings->generate;
-    struct loam_generation generation = {.max_new_tokens = settings->max_new_tokens,
-                                         .vocabulary = loam_tokenizer_vocabulary_size(job->session.tokenizer),
-                                         .sampling = settings->sampling,
-                                         .special = &job->session.special,
-                                         .healing = &job->healing,
-                                         .token = take_token,
-                                         .piece = take_piece,
-                                         .user = job};
+    const struct loam_generation generation = {.max_new_tokens = settings->max_new_tokens,
+                                               .vocabulary =
+                                                   loam_tokenizer_vocabulary_size(job->session.tokenizer),
+                                               .sampling = settings->sampling,
+                                               .special = &job->session.special,
+                                               .healing = &job->prompt.healing};
+    const struct loam_segments adapters = loam_adapter_segments(job->adapter);
+    const struct loam_example *prompt = &job->prompt.example;
+    int32_t sequence;
     double start = loam_clock_seconds();
-    LOAM_TRY(loam_generate_ids(job->decoder, job->prompt.ids, job->prompt.count, &generation, job->output,
-                               &job->output_count, &job->finish, error));
+    LOAM_TRY(loam_generator_begin(job->generator, prompt->ids, prompt->count, &generation, &adapters,
+                                  &sequence, error));
+    LOAM_TRY(run_sequence(job, error));
     job->seconds = loam_clock_seconds() - start;
-    if (job->failure.status != LOAM_OK) {
-        *error = job->failure;
-        return error->status;
-    }
     LOAM_TRY(loam_decode_stream_finish(job->stream, &job->text, error));
-    loam_healing_strip(&job->healing, &job->text);
+    loam_healing_strip(&job->prompt.healing, &job->text);
     return flush_text(job, error);
 }
 
 // As many as were asked for, or as the context leaves; the last token needs no place in it.
 static int32_t most_new_tokens(const struct generate_job *job)
 {
-    int32_t room = loam_decoder_context(job->decoder) - job->prompt.count + 1;
+    int32_t room = loam_generator_context(job->generator) - job->prompt.example.count + 1;
     int32_t wanted = job->settings->generate.max_new_tokens;
     return wanted < room ? wanted : room;
 }
@@ -213,17 +193,18 @@ static int32_t most_new_tokens(const struct generate_job *job)
 static enum loam_status prepare(struct generate_job *job, struct loam_error *error)
 {
     const struct loam_model *model = job->session.model;
-    int64_t context = (int64_t)job->prompt.count + job->settings->generate.max_new_tokens;
-    if (context > most_positions(&model->config)) context = most_positions(&model->config);
-    struct loam_decoder_limits limits = {.tokens = job->prompt.count < LOAM_PROMPT_CHUNK ? job->prompt.count
-                                                                                         : LOAM_PROMPT_CHUNK,
-                                         .sequences = 1,
-                                         .context = (int32_t)context,
-                                         .generate = true,
-                                         .adapters = loam_adapter_segments(job->adapter)};
+    const int32_t prompt = job->prompt.example.count;
+    const int64_t positions = loam_config_position_limit(&model->config);
+    int64_t context = (int64_t)prompt + job->settings->generate.max_new_tokens;
+    if (context > positions) context = positions;
+    const struct loam_generator_limits limits = {.tokens =
+                                                     prompt < LOAM_PROMPT_CHUNK ? prompt : LOAM_PROMPT_CHUNK,
+                                                 .sequences = 1,
+                                                 .context = (int32_t)context,
+                                                 .adapters = loam_adapter_segments(job->adapter)};
     LOAM_TRY(loam_generate_check_memory(job->session.device, &model->config, job->session.dtype, context,
                                         job->settings->generate.max_new_tokens, error));
-    LOAM_TRY(loam_decoder_create(&job->decoder, model, job->session.device, &limits, error));
+    LOAM_TRY(loam_generator_create(&job->generator, model, job->session.device, &limits, error));
     LOAM_TRY(loam_decode_stream_create(&job->stream, job->session.tokenizer, true, error));
     job->output = loam_calloc((size_t)most_new_tokens(job), sizeof *job->output, error);
     return job->output == NULL ? error->status : LOAM_OK;
@@ -237,7 +218,7 @@ static void report_full_context(const struct generate_job *job)
         "the context is full after %d of the %d tokens of --max-new-tokens: the model was made for "
         "%lld positions, of which the prompt takes %d",
         job->output_count, job->settings->generate.max_new_tokens,
-        (long long)most_positions(&job->session.model->config), job->prompt.count);
+        (long long)loam_config_position_limit(&job->session.model->config), job->prompt.example.count);
 }
 
 static enum loam_status report_json(const struct generate_job *job, struct loam_error *error)
@@ -245,21 +226,13 @@ static enum loam_status report_json(const struct generate_job *job, struct loam_
     json_t *ids = json_array();
     for (int32_t i = 0; i < job->output_count; i++)
         loam_json_push(&ids, json_integer(job->output[i]));
-    json_t *root = json_pack(
-        "{s:s%, s:o, s:i, s:i, s:s, s:o, s:o}", "text", job->text.data == NULL ? "" : job->text.data,
-        job->text.size, "ids", ids, "prompt_tokens", job->prompt.count, "new_tokens", job->output_count,
-        "finish_reason", finish_names[job->finish], "seconds", loam_json_number(job->seconds),
-        "tokens_per_second", loam_json_number((double)job->output_count / job->seconds));
+    json_t *root =
+        json_pack("{s:s%, s:o, s:i, s:i, s:s, s:o, s:o}", "text",
+                  job->text.data == NULL ? "" : job->text.data, job->text.size, "ids", ids, "prompt_tokens",
+                  job->prompt.example.count, "new_tokens", job->output_count, "finish_reason",
+                  finish_names[job->finish], "seconds", loam_json_number(job->seconds), "tokens_per_second",
+                  loam_json_number((double)job->output_count / job->seconds));
     return loam_output_json(job->callbacks, root, JSON_INDENT(2), error);
-}
-
-static enum loam_status open_adapter(struct generate_job *job, struct loam_error *error)
-{
-    const char *directory = job->settings->train.adapter;
-    if (directory == NULL) return LOAM_OK;
-    LOAM_TRY(loam_adapter_open(&job->adapter, job->session.model, directory, NULL, error));
-    loam_adapter_warn(job->adapter, &job->callbacks->log);
-    return LOAM_OK;
 }
 
 // Small files and the prompt first, so that what is wrong with them is told before gigabytes are read.
@@ -276,7 +249,7 @@ static enum loam_status run(struct generate_job *job, struct loam_error *error)
     LOAM_TRY(loam_session_open(&job->session, &options, error));
     LOAM_TRY(make_prompt(job, error));
     LOAM_TRY(loam_session_load(&job->session, false, error));
-    LOAM_TRY(open_adapter(job, error));
+    LOAM_TRY(loam_session_adapter(&job->session, shared->adapter, NULL, &job->adapter, error));
     LOAM_TRY(prepare(job, error));
     LOAM_TRY(generate(job, error));
     LOAM_TRY(job->settings->json ? report_json(job, error)
@@ -291,13 +264,10 @@ enum loam_status loam_run_generate(const struct loam_settings *settings,
     struct generate_job job = {.settings = settings, .callbacks = callbacks};
     enum loam_status status = run(&job, error);
     free(job.output);
-    loam_rendered_deinit(&job.rendered);
-    loam_example_work_deinit(&job.work);
-    loam_example_deinit(&job.prompt);
-    loam_healing_deinit(&job.healing);
+    loam_session_prompt_deinit(&job.prompt);
     loam_bytes_deinit(&job.text);
     loam_decode_stream_destroy(job.stream);
-    loam_decoder_destroy(job.decoder);
+    loam_generator_destroy(job.generator);
     loam_adapter_destroy(job.adapter);
     loam_session_close(&job.session);
     return status;

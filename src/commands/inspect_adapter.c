@@ -127,26 +127,27 @@ static enum loam_status format_text(struct loam_bytes *text, const struct adapte
 {
     const struct loam_adapter_config *config = &view->config;
     char number[LOAM_GROUPED_SIZE];
-    LOAM_TRY(loam_bytes_line(text, error, "LoRA adapter of %s%s%s",
-                             config->base_model == NULL ? "an unnamed model" : config->base_model,
-                             config->revision == NULL ? "" : "@",
-                             config->revision == NULL ? "" : config->revision));
-    LOAM_TRY(loam_bytes_line(text, error, "rank:       %d%s", config->rank,
-                             config->ranks.used > 0 ? ", others by rank_pattern" : ""));
-    LOAM_TRY(loam_bytes_line(text, error, "alpha:      %g%s (scale %g%s)", config->alpha,
-                             config->alphas.used > 0 ? ", others by alpha_pattern" : "",
-                             config->alpha / (config->rslora ? sqrt(config->rank) : config->rank),
-                             config->rslora ? ", rank-stabilised" : ""));
-    LOAM_TRY(loam_bytes_line(text, error, "dropout:    %g", config->dropout));
-    LOAM_TRY(loam_bytes_line(text, error, "targets:    %s", view->targets));
+    LOAM_TRY(loam_bytes_append_line(text, error, "LoRA adapter of %s%s%s",
+                                    config->base_model == NULL ? "an unnamed model" : config->base_model,
+                                    config->revision == NULL ? "" : "@",
+                                    config->revision == NULL ? "" : config->revision));
+    LOAM_TRY(loam_bytes_append_line(text, error, "rank:       %d%s", config->rank,
+                                    config->ranks.used > 0 ? ", others by rank_pattern" : ""));
+    LOAM_TRY(loam_bytes_append_line(text, error, "alpha:      %g%s (scale %g%s)", config->alpha,
+                                    config->alphas.used > 0 ? ", others by alpha_pattern" : "",
+                                    config->alpha / (config->rslora ? sqrt(config->rank) : config->rank),
+                                    config->rslora ? ", rank-stabilised" : ""));
+    LOAM_TRY(loam_bytes_append_line(text, error, "dropout:    %g", config->dropout));
+    LOAM_TRY(loam_bytes_append_line(text, error, "targets:    %s", view->targets));
     LOAM_TRY(loam_bytes_format(text, error, "parameters: %s\n\n%10s %10s %10s  module\n",
                                loam_grouped(view->parameters, number), "|A|", "|B|", "|update|"));
     for (size_t i = 0; i < view->stored.count; i++) {
         const struct loam_stored_module *module = &view->stored.modules[i];
         const struct measures *measures = &view->measures[i];
-        LOAM_TRY(loam_bytes_line(text, error, "%10.4f %10.4f %10.4f  %s [%lld, %lld]", measures->a_norm,
-                                 measures->b_norm, measures->update_norm, module->path,
-                                 (long long)module->b->shape[0], (long long)module->a->shape[1]));
+        LOAM_TRY(loam_bytes_append_line(text, error, "%10.4f %10.4f %10.4f  %s [%lld, %lld]",
+                                        measures->a_norm, measures->b_norm, measures->update_norm,
+                                        module->path, (long long)module->b->shape[0],
+                                        (long long)module->a->shape[1]));
     }
     return LOAM_OK;
 }

@@ -36,14 +36,14 @@ static enum loam_status allow(void *user, int64_t bytes, struct loam_error *erro
     char amount[LOAM_AMOUNT_SIZE];
     if (job->asked_for == NULL || bytes <= ASK_BYTES || job->located->settings.hub.yes) return LOAM_OK;
     char *question = loam_format(error, "The adapter needs the model %s: download %s?", job->asked_for,
-                                 loam_amount(bytes, amount));
+                                 loam_amount_format(bytes, amount));
     if (question == NULL) return LOAM_ERROR_MEMORY;
     bool yes = callbacks->confirm != NULL && callbacks->confirm(callbacks->user, question);
     free(question);
     if (yes) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_STOPPED,
                      "the adapter needs the model %s, %s to download: pass --yes to allow it, or --model",
-                     job->asked_for, loam_amount(bytes, amount));
+                     job->asked_for, loam_amount_format(bytes, amount));
 }
 
 static enum loam_status pull(struct locate_job *job, const struct loam_repo *repo, enum loam_pull_kind kind,

@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "base/heap.h"
-#include "data/example.h"
-#include "lora/lora.h"
 #include "model/decoder.h"
+#include "session/prompt.h"
 
 enum { MOST_TOKENS = 128 };
 
@@ -24,11 +23,6 @@ static enum loam_status take_prompt(struct loam_merge_check *check, const struct
     check->ids = loam_calloc((size_t)check->count, sizeof *check->ids, error);
     if (check->ids == NULL) return LOAM_ERROR_MEMORY;
     memcpy(check->ids, prompt->ids, (size_t)check->count * sizeof *check->ids);
-    for (int32_t i = 0; i < check->count; i++)
-        if (check->ids[i] >= check->vocabulary)
-            return loam_fail(error, LOAM_ERROR_FORMAT,
-                             "token %d of the prompt is id %d, but the model's vocabulary has %lld", i,
-                             check->ids[i], (long long)check->vocabulary);
     return LOAM_OK;
 }
 
@@ -39,17 +33,11 @@ enum loam_status loam_merge_check_open(struct loam_merge_check *check,
     *check = (struct loam_merge_check){0};
     struct loam_session session;
     LOAM_TRY(loam_session_open(&session, options, error));
-    struct loam_rendered text = {0};
-    struct loam_example_work work = {0};
-    struct loam_example example = {0};
-    enum loam_status status = loam_bytes_append_text(&text.text, prompt, error);
-    if (status == LOAM_OK)
-        status =
-            loam_example_build_prompt(&example, &text, session.tokenizer, &session.special, &work, error);
-    if (status == LOAM_OK) status = take_prompt(check, &session, &example, error);
-    loam_example_deinit(&example);
-    loam_example_work_deinit(&work);
-    loam_rendered_deinit(&text);
+    struct loam_session_prompt encoded = {0};
+    enum loam_status status = loam_bytes_append_text(&encoded.rendered.text, prompt, error);
+    if (status == LOAM_OK) status = loam_session_prompt_encode(&session, &encoded, INT32_MAX, error);
+    if (status == LOAM_OK) status = take_prompt(check, &session, &encoded.example, error);
+    loam_session_prompt_deinit(&encoded);
     loam_session_close(&session);
     if (status != LOAM_OK) loam_merge_check_deinit(check);
     return status;
@@ -67,8 +55,7 @@ static enum loam_status compute(const struct loam_merge_check *check, const stru
     struct loam_batch batch;
     struct loam_decoder *decoder = NULL;
     LOAM_TRY(loam_batch_init(&batch, check->count, 1, error));
-    enum loam_status status =
-        loam_batch_append(&batch, "check", check->ids, check->count, check->count, error);
+    enum loam_status status = loam_batch_append(&batch, "check", check->ids, NULL, check->count, error);
     if (status == LOAM_OK)
         status = loam_decoder_create(&decoder, session->model, session->device, &limits, error);
     if (status == LOAM_OK) status = loam_decoder_logits(decoder, &batch, logits, error);
@@ -86,8 +73,7 @@ static enum loam_status logits_of(const struct loam_merge_check *check,
     struct loam_adapter *opened = NULL;
     LOAM_TRY(loam_session_open(&session, options, error));
     enum loam_status status = loam_session_load(&session, false, error);
-    if (status == LOAM_OK && adapter != NULL)
-        status = loam_adapter_open(&opened, session.model, adapter, NULL, error);
+    if (status == LOAM_OK) status = loam_session_adapter(&session, adapter, NULL, &opened, error);
     if (status == LOAM_OK) status = compute(check, &session, opened, logits, error);
     loam_adapter_destroy(opened);
     loam_session_close(&session);

@@ -20,7 +20,7 @@ static enum loam_status escape_unprintable(struct loam_bytes *out, const struct 
 {
     size_t copied = 0;
     for (size_t at = 0; at < json->size;) {
-        struct loam_character character = loam_character_at(json->data + at, json->size - at);
+        struct loam_character character = loam_character_read(json->data + at, json->size - at);
         if (!character.printable && character.code != '\n') {
             LOAM_TRY(loam_bytes_append(out, json->data + copied, at - copied, error));
             LOAM_TRY(loam_bytes_format(out, error, "\\u%04x", (unsigned)character.code));

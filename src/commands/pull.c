@@ -27,8 +27,8 @@ enum loam_status loam_run_pull(const struct loam_settings *settings, const struc
     struct loam_repo repo;
     struct loam_hub hub;
     struct loam_pull pull = {.kind = LOAM_PULL_EITHER,
-                             .include = settings->hub.include,
-                             .include_count = settings->hub.include_count,
+                             .include = settings->hub.include.items,
+                             .include_count = settings->hub.include.count,
                              .update = settings->hub.update};
     LOAM_TRY(loam_repo_parse(&repo, settings->hub.repository, error));
     LOAM_TRY(loam_hub_open(&hub, callbacks, error));

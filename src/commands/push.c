@@ -12,7 +12,7 @@ enum loam_status loam_push_check(const char *repository, struct loam_error *erro
     struct loam_hub hub;
     LOAM_TRY(loam_repo_parse(&repo, repository, error));
     LOAM_TRY(loam_hub_open(&hub, &none, error));
-    enum loam_status status = loam_hub_may_push(&hub, &repo, error);
+    enum loam_status status = loam_hub_check_push(&hub, &repo, error);
     loam_hub_close(&hub);
     return status;
 }

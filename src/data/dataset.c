@@ -13,6 +13,7 @@
 #include "data/dataset_sniff.h"
 #include "data/dataset_squad.h"
 #include "data/example.h"
+#include "model/batch.h"
 
 static const char *const squad_names[] = {"id", "title", "context", "question", "answer"};
 static const char *const text_names[] = {"text"};
@@ -141,10 +142,11 @@ static enum loam_status read_records(struct loam_dataset *dataset, const struct 
         LOAM_TRY(loam_lines_open(&dataset->lines, &options, map, bad, error));
         dataset->counts.records = loam_lines_count(dataset->lines);
     }
+    bool has_lines = dataset->format == LOAM_DATA_TEXT || dataset->format == LOAM_DATA_JSONL;
     if (dataset->counts.records == 0)
-        return loam_fail(
-            error, LOAM_ERROR_FORMAT, "%s holds no records (%zu broken ones were skipped)%s", dataset->path,
-            *bad, dataset->lines != NULL && *bad == 0 ? ": there is nothing but blank space in it" : "");
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s holds no records (%zu broken ones were skipped)%s",
+                         dataset->path, *bad,
+                         has_lines && *bad == 0 ? ": there is nothing but blank space in it" : "");
     dataset->met = loam_calloc(dataset->counts.records, 1, error);
     return dataset->met != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
@@ -244,14 +246,13 @@ static enum loam_status render(struct loam_dataset *dataset, const struct loam_f
     return LOAM_OK;
 }
 
-static void count_fate(struct loam_dataset *dataset, size_t index, enum loam_example_fate fate,
-                       bool has_label)
+static void count_fate(struct loam_dataset *dataset, size_t index, enum loam_example_fate fate, bool labelled)
 {
     if (dataset->met[index]) return;
     dataset->met[index] = 1;
     dataset->counts.cut += fate == LOAM_EXAMPLE_CUT;
     dataset->counts.dropped += fate == LOAM_EXAMPLE_DROPPED;
-    dataset->counts.without_label += fate != LOAM_EXAMPLE_DROPPED && !has_label;
+    dataset->counts.without_label += fate != LOAM_EXAMPLE_DROPPED && !labelled;
 }
 
 static enum loam_status check_index(const struct loam_dataset *dataset, size_t index,
@@ -282,8 +283,7 @@ enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, s
     enum loam_example_fate fate;
     LOAM_TRY(render(dataset, fields, count, &source, error));
     LOAM_TRY(loam_example_build(example, &source, &dataset->options, &dataset->work, &fate, error));
-    // The first token is never predicted.
-    count_fate(dataset, index, fate, example->count > 1 && example->label_start < example->count);
+    count_fate(dataset, index, fate, loam_labels_count(example->weights, example->count).count > 0);
     return LOAM_OK;
 }
 
@@ -311,7 +311,7 @@ enum loam_status loam_dataset_try(struct loam_dataset *dataset, bool *unended, s
     if (!squad) bytes += loam_lines_reading_bytes(dataset->lines);
     // The counted bytes are an upper bound. So is what the process has released since its peak; the smaller
     // one is taken.
-    struct loam_machine_memory memory = loam_machine_memory("");
+    struct loam_machine_memory memory = loam_machine_measure_memory("");
     size_t given_back = memory.peak > memory.resident ? memory.peak - memory.resident : 0;
     dataset->reading_bytes = memory.peak > 0 && bytes > given_back ? given_back : bytes;
     return LOAM_OK;

@@ -72,16 +72,15 @@ struct loam_dataset_counts {
 };
 struct loam_dataset_counts loam_dataset_counts(const struct loam_dataset *dataset);
 
-// One tokenised example. ids[0..count); labels count from `label_start` on (a label belongs to the token it
-// predicts). A zeroed struct is a valid empty example.
+// One tokenised example. A zeroed struct is a valid empty example.
 struct loam_example {
-    int32_t *ids;
+    int32_t *ids;   // [count]
+    float *weights; // [count] of each token's loss; 0: not learnt
     int32_t count;
-    int32_t label_start;
     bool dropped;    // too long and dropped: count is 0
     bool unended;    // all of it is there, and its last token does not stop generation
     char id[64];     // the record's own id, or "line N"
-    size_t capacity; // of ids
+    size_t capacity; // of ids and weights
 };
 void loam_example_deinit(struct loam_example *example);
 // Reads record `index` into `example` (contents replaced). One thread at a time may read from a dataset.

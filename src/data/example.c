@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/grow.h"
-#include "text/postprocessor.h"
 
 // Which tokens of the encoding the example takes, and what goes around them:
 // [bos] ids[begin, drop_begin) ids[drop_end, end) [eos]
@@ -136,14 +135,31 @@ static enum loam_status check_vocabulary(const struct loam_example *example,
     return LOAM_OK;
 }
 
+enum loam_status loam_example_reserve(struct loam_example *example, size_t count, struct loam_error *error)
+{
+    size_t capacity = example->capacity;
+    int32_t *ids = loam_grow(example->ids, &capacity, count, sizeof *ids, error);
+    if (ids == NULL) return LOAM_ERROR_MEMORY;
+    example->ids = ids;
+    float *weights = loam_grow(example->weights, &example->capacity, count, sizeof *weights, error);
+    if (weights == NULL) return LOAM_ERROR_MEMORY;
+    example->weights = weights;
+    return LOAM_OK;
+}
+
+void loam_example_learn_from(struct loam_example *example, size_t start)
+{
+    for (int32_t t = 0; t < example->count; t++)
+        example->weights[t] = (size_t)t < start ? 0 : 1;
+}
+
 static enum loam_status write_ids(struct loam_example *example, const struct loam_encoding *encoding,
                                   const struct layout *layout, const struct loam_special_tokens *special,
                                   struct loam_error *error)
 {
     size_t count = layout_count(layout);
-    int32_t *ids = loam_grow(example->ids, &example->capacity, count, sizeof *ids, error);
-    if (ids == NULL) return LOAM_ERROR_MEMORY;
-    example->ids = ids;
+    LOAM_TRY(loam_example_reserve(example, count, error));
+    int32_t *ids = example->ids;
     if (layout->bos) *ids++ = special->bos;
     for (size_t i = layout->begin; i < layout->end; i++)
         if (i < layout->drop_begin || i >= layout->drop_end) *ids++ = encoding->ids[i];
@@ -155,7 +171,7 @@ static enum loam_status write_ids(struct loam_example *example, const struct loa
 // Whether generation stops at the example's last token.
 static bool ends(const struct loam_special_tokens *special, const struct loam_example *example)
 {
-    return loam_special_tokens_end(special, example->ids[example->count - 1]);
+    return loam_special_tokens_is_stop(special, example->ids[example->count - 1]);
 }
 
 enum loam_status loam_example_build(struct loam_example *example, const struct loam_example_source *source,
@@ -164,7 +180,7 @@ enum loam_status loam_example_build(struct loam_example *example, const struct l
                                     struct loam_error *error)
 {
     *fate = LOAM_EXAMPLE_WHOLE;
-    example->count = example->label_start = 0;
+    example->count = 0;
     example->dropped = example->unended = false;
     struct loam_encoding *encoding = &work->encoding;
     size_t completion;
@@ -178,15 +194,15 @@ enum loam_status loam_example_build(struct loam_example *example, const struct l
         if (example->dropped) return LOAM_OK;
     }
     LOAM_TRY(write_ids(example, encoding, &layout, options->special, error));
+    loam_example_learn_from(example, source->prompt_only ? layout_count(&layout) : 0);
     if (source->prompt_only) return check_vocabulary(example, options, error);
     if (example->count == 0)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: record %s gives no tokens", options->path,
                          example->id);
     if (options->loss_on == LOAM_LOSS_ON_COMPLETION) {
         size_t dropped = layout.drop_end - layout.drop_begin;
-        size_t start =
-            layout.bos + (completion - layout.begin) - (completion >= layout.drop_end ? dropped : 0);
-        example->label_start = start < limit ? (int32_t)start : options->max_length;
+        loam_example_learn_from(example, layout.bos + (completion - layout.begin) -
+                                             (completion >= layout.drop_end ? dropped : 0));
     }
     example->unended = layout.end == encoding->count && !ends(options->special, example);
     return check_vocabulary(example, options, error);
@@ -194,7 +210,7 @@ enum loam_status loam_example_build(struct loam_example *example, const struct l
 
 enum loam_status loam_example_build_prompt(struct loam_example *example, const struct loam_rendered *rendered,
                                            const struct loam_tokenizer *tokenizer,
-                                           const struct loam_special_tokens *special,
+                                           const struct loam_special_tokens *special, int32_t max_length,
                                            struct loam_example_work *work, struct loam_error *error)
 {
     const struct loam_example_source source = {
@@ -203,10 +219,14 @@ enum loam_status loam_example_build_prompt(struct loam_example *example, const s
         .marks = rendered->marks,
         .mark_count = rendered->mark_count,
         .completion_start = rendered->text.size,
+        .context_start = rendered->context_start,
+        .context_end = rendered->context_end,
+        .has_context = rendered->context_end > rendered->context_start,
         .prompt_only = true,
     };
     const struct loam_dataset_options options = {.path = "prompt",
-                                                 .max_length = INT32_MAX,
+                                                 .too_long = LOAM_TOO_LONG_CUT,
+                                                 .max_length = max_length,
                                                  .tokenizer = tokenizer,
                                                  .special = special,
                                                  .vocabulary = INT32_MAX};
@@ -233,5 +253,6 @@ void loam_example_work_deinit(struct loam_example_work *work)
 void loam_example_deinit(struct loam_example *example)
 {
     free(example->ids);
+    free(example->weights);
     *example = (struct loam_example){0};
 }

@@ -29,17 +29,23 @@ size_t loam_example_work_bytes(const struct loam_example_work *work);
 
 enum loam_example_fate { LOAM_EXAMPLE_WHOLE, LOAM_EXAMPLE_CUT, LOAM_EXAMPLE_DROPPED };
 
-// Fills ids, count, label_start, dropped and unended of `example`. Messages name `example->id`. Whatever the
+// Room for ids and weights of `count` tokens; those that it has stay.
+enum loam_status loam_example_reserve(struct loam_example *example, size_t count, struct loam_error *error);
+// Weighs the tokens from `start` on 1 and those before it 0.
+void loam_example_learn_from(struct loam_example *example, size_t start);
+
+// Fills ids, weights, count, dropped and unended of `example`. Messages name `example->id`. Whatever the
 // completion, the ids of an example begin with those of its prompt.
 enum loam_status loam_example_build(struct loam_example *example, const struct loam_example_source *source,
                                     const struct loam_dataset_options *options,
                                     struct loam_example_work *work, enum loam_example_fate *fate,
                                     struct loam_error *error);
 
-// Fills ids and count of `example` with those of a text that generation goes on from, of any length.
+// Fills ids and count of `example` with those of a text that generation goes on from. A text of more than
+// `max_length` tokens loses tokens from the start of its context, or is dropped.
 enum loam_status loam_example_build_prompt(struct loam_example *example, const struct loam_rendered *rendered,
                                            const struct loam_tokenizer *tokenizer,
-                                           const struct loam_special_tokens *special,
+                                           const struct loam_special_tokens *special, int32_t max_length,
                                            struct loam_example_work *work, struct loam_error *error);
 
 #endif

@@ -416,8 +416,11 @@ const char *loam_check_linear_cross_entropy(const struct loam_linear_cross_entro
     if (!is_strided(h, h->dtype, tokens, size)) return "h must be [T, H]";
     if (!is_weight(w, h->dtype, vocabulary, size))
         return "w must be [V, H] in the dtype of h, or a half where that is f32";
-    if (!is_vector(&args->labels, LOAM_I32, tokens)) return "labels must be [T] i32";
-    if (!is_vector(&args->loss_sum, LOAM_F64, 1)) return "loss_sum must be [1] f64";
+    if (!is_vector(&args->targets, LOAM_I32, tokens)) return "targets must be [T] i32";
+    if (!is_vector(&args->losses, LOAM_F32, tokens)) return "losses must be [T] f32";
+    const bool gradients = args->dh.data != NULL || args->dw.data != NULL;
+    if (gradients && !is_vector(&args->factors, LOAM_F32, tokens))
+        return "factors must be [T] f32 where there are gradients";
     if (!is_optional_matrix(&args->dh, h->dtype, tokens, size)) {
         return "dh must be [T, H], contiguous, in the dtype of h";
     }

@@ -206,8 +206,9 @@ struct loam_op_cost loam_linear_cross_entropy_cost(const struct loam_linear_cros
     const struct loam_tensor *w = &args->w.tensor; // w [V, H]
     const int products = 1 + (args->dh.data != NULL) + (args->dw.data != NULL);
     const double row = (double)w->shape[1] * (double)loam_dtype_size(args->h.dtype);
-    return cost(products * product(args->labelled, w->shape[0], w->shape[1]),
-                (double)args->labelled * row + SIZES(w, &args->labels, &args->dh, &args->dw, &args->dw));
+    return cost(products * product(args->counted, w->shape[0], w->shape[1]),
+                (double)args->counted * row +
+                    SIZES(w, &args->targets, &args->factors, &args->losses, &args->dh, &args->dw, &args->dw));
 }
 
 // ---- optimiser ----

@@ -45,8 +45,8 @@ static enum loam_status fail_unknown(const char *name, struct loam_error *error)
     return status;
 }
 
-// As OpenMP starts: OMP_NUM_THREADS, else the cores that the process may use. Its own omp_get_max_threads()
-// will not do, since a device made earlier may have changed it.
+// As OpenMP starts: OMP_NUM_THREADS, else the cores that the process may use. omp_get_max_threads() answers for
+// the calling thread, whose setting may be the caller's own.
 static int default_threads(void)
 {
     const char *text = getenv("OMP_NUM_THREADS");
@@ -102,6 +102,11 @@ void loam_device_arena_deinit(const struct loam_device *device, struct loam_aren
 struct loam_free_memory loam_device_free_memory(const struct loam_device *device)
 {
     return device->memory->free_memory(device);
+}
+
+enum loam_dtype loam_device_default_dtype(const struct loam_device *device)
+{
+    return loam_formats_have(device->formats.preferred, LOAM_BF16) ? LOAM_BF16 : LOAM_F32;
 }
 
 void loam_stream_init_planning(struct loam_stream *stream, const struct loam_device *device)

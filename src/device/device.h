@@ -48,12 +48,23 @@ struct loam_op_table {
     const struct loam_limits *limits; // of the instructions that the ops are made of; NULL: not known
 };
 
+// Sets of dtypes, a bit 1 << dtype each.
+struct loam_formats {
+    unsigned compute;   // activations that its ops take
+    unsigned preferred; // of those, the ones whose products its hardware makes itself, at full speed
+    unsigned master;    // trained values, their gradients and the optimiser's state
+};
+static inline bool loam_formats_have(unsigned formats, enum loam_dtype dtype)
+{
+    return (formats >> dtype & 1) != 0;
+}
+
 struct loam_device {
     const char *name; // "ref", "cpu"
     const char *isa;  // level of instructions that its ops are compiled for, "avx2"; NULL: has no levels
     int threads;
-    int threads_wanted;    // more than `threads` where the system did not let them be started
-    bool native_bf16;      // bf16 products at least as fast as f32: what `--dtype` defaults to
+    int threads_wanted; // more than `threads` where the system did not let them be started
+    struct loam_formats formats;
     bool host_memory;      // device addresses are host addresses: mapped weights are used where they are
     bool planning;         // its memory is only counted, its streams are planning ones
     size_t alignment;      // bytes: what an arena's allocations are aligned to
@@ -88,6 +99,8 @@ enum loam_status loam_device_create(struct loam_device **out, const char *name, 
 enum loam_status loam_device_create_planning(struct loam_device **out, const char *name, int threads,
                                              struct loam_error *error);
 void loam_device_destroy(struct loam_device *device);
+// The dtype of activations where the user names none: bf16 where the device prefers it, else f32.
+enum loam_dtype loam_device_default_dtype(const struct loam_device *device);
 const char *loam_device_name(size_t index); // of the devices in this build; NULL past the end
 
 // Arenas of the device's memory. An arena of `bytes` zeroed bytes, in huge pages where there are any;

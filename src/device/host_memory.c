@@ -14,7 +14,7 @@ static enum loam_status host_arena_init(const struct loam_device *device, struct
 static struct loam_free_memory host_free_memory(const struct loam_device *device)
 {
     (void)device;
-    const struct loam_machine_memory memory = loam_machine_memory("");
+    const struct loam_machine_memory memory = loam_machine_measure_memory("");
     return (struct loam_free_memory){memory.available, memory.by};
 }
 

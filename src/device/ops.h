@@ -238,18 +238,20 @@ struct loam_gated_activation_backward_args { // dgate = dy up f'(gate); dup = dy
 
 // ---- loss ----
 
-// logits = h wT, never held whole; loss_sum += sum over counted t of (logsumexp(logits[t]) - logits[t,
-// labels[t]]); p = softmax(logits); dh[t] = grad_scale (p[t] - onehot(labels[t])) w; dw += grad_scale (p -
-// onehot)T h. Rows with an ignored label get dh = 0.
+enum { LOAM_NO_TARGET = -1 }; // of a row that does not count
+
+// logits = h wT, never held whole; losses[t] = logsumexp(logits[t]) - logits[t, targets[t]]; p =
+// softmax(logits); dlogits[t] = factors[t] (p[t] - onehot(targets[t])); dh = dlogits w; dw += dlogitsT h. A
+// row without a target has loss 0 and dh 0.
 struct loam_linear_cross_entropy_args {
-    struct loam_tensor h;        // h [T, H]
-    struct loam_weight w;        // w [V, H]
-    struct loam_tensor labels;   // labels [T] i32, -100 (ignored) or 0..V-1
-    int64_t labelled;            // rows that are not ignored: what the op costs, no more
-    float grad_scale;            // 1 / labels that count in the whole accumulated batch
-    struct loam_tensor loss_sum; // loss_sum [1] f64, accumulates
-    struct loam_tensor dh;       // dh [T, H], optional: without it no gradient work is done
-    struct loam_tensor dw;       // dw [V, H] f32, accumulates, optional
+    struct loam_tensor h;       // h [T, H]
+    struct loam_weight w;       // w [V, H]
+    struct loam_tensor targets; // targets [T] i32, LOAM_NO_TARGET or 0..V-1
+    int64_t counted;            // rows with a target: what the op costs, no more
+    struct loam_tensor factors; // factors [T] f32 of the gradient of each row's loss; with dh or dw only
+    struct loam_tensor losses;  // losses [T] f32
+    struct loam_tensor dh;      // dh [T, H], optional
+    struct loam_tensor dw;      // dw [V, H] f32, accumulates, optional
 };
 
 // ---- optimiser ----

@@ -20,10 +20,12 @@ struct loam_product {
     enum loam_dtype c_dtype; // of c
 };
 
+struct loam_device;
 struct loam_probe; // keeps what it makes apart from the device's own
 
 struct loam_probe_table {
-    enum loam_status (*create)(struct loam_probe **out, struct loam_error *error);
+    enum loam_status (*create)(struct loam_probe **out, const struct loam_device *device,
+                               struct loam_error *error);
     void (*destroy)(struct loam_probe *probe);
     // All matrices contiguous; NULL, or why it cannot be done. The first product of a shape takes longer.
     const char *(*product)(struct loam_probe *probe, const struct loam_product *product, const void *a,
@@ -37,13 +39,13 @@ struct loam_probe_table {
                                   const void *packed, void *c);
 };
 
-// The limits of the instructions that a device's ops are made of, on all of its threads.
+// The limits of the instructions that a device's ops are made of, on `threads` threads.
 struct loam_limits {
     // Multiplies and adds in registers alone, `rounds` times a fixed number; the operations that were done.
     // 0: the processor does not multiply this dtype.
-    double (*multiply_add)(enum loam_dtype dtype, int64_t rounds);
+    double (*multiply_add)(int threads, enum loam_dtype dtype, int64_t rounds);
     // Reads `bytes` bytes once; their sum as numbers.
-    uint64_t (*read)(const void *data, size_t bytes);
+    uint64_t (*read)(int threads, const void *data, size_t bytes);
 };
 
 #endif

@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/heap.h"
-#include "data/example.h"
 #include "evaluate/score.h"
+#include "session/prompt.h"
 
 enum { DEFAULT_MAX_NEW_TOKENS = 64 };
 
@@ -21,11 +21,9 @@ static int32_t tokens_of(int64_t max_new_tokens)
 // Rows of the KV cache: a prompt of the session's longest, and the answer, as far as the model has positions.
 static int32_t context_rows(const struct loam_session *session, int32_t max_new_tokens)
 {
-    const struct loam_config *config = &session->model->config;
-    int64_t rows = (int64_t)session->max_length + max_new_tokens;
-    if (config->family->position != LOAM_ALIBI && config->max_positions > 0 && rows > config->max_positions)
-        rows = config->max_positions;
-    return rows < INT32_MAX ? (int32_t)rows : INT32_MAX;
+    const int64_t rows = (int64_t)session->max_length + max_new_tokens;
+    const int64_t positions = loam_config_position_limit(&session->model->config);
+    return (int32_t)(rows < positions ? rows : positions);
 }
 
 enum loam_status loam_answers_check(const struct loam_session *session, const struct loam_dataset *dataset,
@@ -47,15 +45,13 @@ enum loam_status loam_answers_check(const struct loam_session *session, const st
 
 struct loam_answerer {
     const struct loam_session *session;
-    struct loam_decoder *decoder;
+    const struct loam_adapter *adapter;
+    struct loam_generator *generator;
     const struct loam_template *prompt_template;
-    struct loam_template *own_template;  // when the session has none
-    struct loam_dataset_options options; // how prompts become tokens
+    struct loam_template *own_template; // when the session has none
+    int32_t longest_prompt;             // tokens
     struct loam_generation generation;
-    struct loam_rendered rendered;
-    struct loam_example_work work;
-    struct loam_example prompt;
-    struct loam_healing healing;
+    struct loam_session_prompt prompt;
     struct loam_bytes text; // the answer
     int32_t *output;        // [max_new_tokens]
 };
@@ -63,12 +59,9 @@ struct loam_answerer {
 void loam_answerer_destroy(struct loam_answerer *answerer)
 {
     if (answerer == NULL) return;
-    loam_decoder_destroy(answerer->decoder);
+    loam_generator_destroy(answerer->generator);
     loam_template_destroy(answerer->own_template);
-    loam_rendered_deinit(&answerer->rendered);
-    loam_example_work_deinit(&answerer->work);
-    loam_healing_deinit(&answerer->healing);
-    loam_example_deinit(&answerer->prompt);
+    loam_session_prompt_deinit(&answerer->prompt);
     loam_bytes_deinit(&answerer->text);
     free(answerer->output);
     free(answerer);
@@ -76,21 +69,20 @@ void loam_answerer_destroy(struct loam_answerer *answerer)
 
 struct loam_decoder_bytes loam_answerer_bytes(const struct loam_answerer *answerer)
 {
-    return loam_decoder_bytes(answerer->decoder);
+    return loam_generator_bytes(answerer->generator);
 }
 
-static enum loam_status create_decoder(struct loam_answerer *answerer, const struct loam_adapter *adapter,
-                                       int32_t rows, struct loam_error *error)
+static enum loam_status create_generator(struct loam_answerer *answerer, int32_t rows,
+                                         struct loam_error *error)
 {
     const struct loam_session *session = answerer->session;
-    struct loam_decoder_limits limits = {
+    const struct loam_generator_limits limits = {
         .tokens = session->token_budget < rows ? session->token_budget : rows,
         .sequences = 1,
         .context = rows,
-        .generate = true,
-        .adapters = loam_adapter_segments(adapter),
+        .adapters = loam_adapter_segments(answerer->adapter),
     };
-    return loam_decoder_create(&answerer->decoder, session->model, session->device, &limits, error);
+    return loam_generator_create(&answerer->generator, session->model, session->device, &limits, error);
 }
 
 // How prompts are made, and what answers are.
@@ -98,20 +90,13 @@ static enum loam_status prepare_text(struct loam_answerer *answerer, int32_t row
                                      struct loam_error *error)
 {
     const struct loam_session *session = answerer->session;
-    answerer->options = (struct loam_dataset_options){
-        .path = "prompt",
-        .too_long = LOAM_TOO_LONG_CUT,
-        .max_length = rows - max_new_tokens,
-        .tokenizer = session->tokenizer,
-        .special = &session->special,
-        .vocabulary = (int32_t)session->model->config.vocabulary,
-    };
+    answerer->longest_prompt = rows - max_new_tokens;
     answerer->generation = (struct loam_generation){
         .max_new_tokens = max_new_tokens,
         .vocabulary = loam_tokenizer_vocabulary_size(session->tokenizer),
         .sampling = {.temperature = 0, .top_p = 1, .repetition_penalty = 1},
         .special = &session->special,
-        .healing = &answerer->healing,
+        .healing = &answerer->prompt.healing,
     };
     answerer->prompt_template = session->prompt_template;
     if (answerer->prompt_template == NULL) {
@@ -133,9 +118,10 @@ enum loam_status loam_answerer_create(struct loam_answerer **out, const struct l
     struct loam_answerer *answerer = loam_calloc(1, sizeof *answerer, error);
     if (answerer == NULL) return LOAM_ERROR_MEMORY;
     answerer->session = session;
+    answerer->adapter = adapter;
     enum loam_status status = LOAM_OK;
     if (session->tokenizer != NULL) status = prepare_text(answerer, rows, new_tokens, error);
-    if (status == LOAM_OK) status = create_decoder(answerer, adapter, rows, error);
+    if (status == LOAM_OK) status = create_generator(answerer, rows, error);
     if (status != LOAM_OK) {
         loam_answerer_destroy(answerer);
         return status;
@@ -154,27 +140,11 @@ static enum loam_status encode_prompt(struct loam_answerer *answerer, const stru
         {"context", record->context, strlen(record->context)},
         {"question", record->question, strlen(record->question)},
     };
-    struct loam_rendered *rendered = &answerer->rendered;
+    struct loam_session_prompt *prompt = &answerer->prompt;
     LOAM_TRY(loam_template_render(answerer->prompt_template, fields, sizeof fields / sizeof fields[0],
-                                  answerer->options.special, true, rendered, error));
-    struct loam_example_source source = {
-        .text = rendered->text.data,
-        .size = rendered->text.size,
-        .marks = rendered->marks,
-        .mark_count = rendered->mark_count,
-        .completion_start = rendered->text.size,
-        .context_start = rendered->context_start,
-        .context_end = rendered->context_end,
-        .has_context = rendered->context_end > rendered->context_start,
-        .prompt_only = true,
-    };
-    struct loam_example *prompt = &answerer->prompt;
-    snprintf(prompt->id, sizeof prompt->id, "%s", record->id);
-    enum loam_example_fate fate;
-    LOAM_TRY(loam_example_build(prompt, &source, &answerer->options, &answerer->work, &fate, error));
-    size_t cut = answerer->work.prompt.cut;
-    return loam_healing_begin(&answerer->healing, answerer->session->tokenizer, source.text + cut,
-                              source.size - cut, error);
+                                  &answerer->session->special, true, &prompt->rendered, error));
+    snprintf(prompt->example.id, sizeof prompt->example.id, "%s", record->id);
+    return loam_session_prompt_encode(answerer->session, prompt, answerer->longest_prompt, error);
 }
 
 // Leaves the answer to one question in `text`: what was generated, without the white space around it. A
@@ -184,14 +154,16 @@ static enum loam_status answer(struct loam_answerer *answerer, const struct loam
 {
     loam_bytes_clear(&answerer->text);
     LOAM_TRY(encode_prompt(answerer, record, error));
-    if (answerer->prompt.dropped || answerer->prompt.count == 0) return LOAM_OK;
+    const struct loam_example *prompt = &answerer->prompt.example;
+    if (prompt->dropped || prompt->count == 0) return LOAM_OK;
+    const struct loam_segments adapters = loam_adapter_segments(answerer->adapter);
     int32_t count = 0;
-    LOAM_TRY(loam_generate_ids(answerer->decoder, answerer->prompt.ids, answerer->prompt.count,
-                               &answerer->generation, answerer->output, &count, NULL, error));
+    LOAM_TRY(loam_generate_all(answerer->generator, prompt->ids, prompt->count, &answerer->generation,
+                               &adapters, answerer->output, &count, NULL, error));
     *generated_tokens += count;
     LOAM_TRY(loam_tokenizer_decode(answerer->session->tokenizer, answerer->output, (size_t)count, true,
                                    &answerer->text, error));
-    loam_healing_strip(&answerer->healing, &answerer->text);
+    loam_healing_strip(&answerer->prompt.healing, &answerer->text);
     return LOAM_OK;
 }
 

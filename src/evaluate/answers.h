@@ -4,8 +4,8 @@
 #define LOAM_EVALUATE_ANSWERS_H
 
 #include "evaluate/evaluate.h"
+#include "generate/generator.h"
 #include "lora/lora.h"
-#include "model/decoder.h"
 #include "session/session.h"
 
 // Whether the data set has questions to answer, and the model positions for prompt and answer. `option` is

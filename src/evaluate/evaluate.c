@@ -3,20 +3,16 @@
 #include <math.h>
 
 #include "base/clock.h"
-#include "evaluate/answers.h"
-#include "lora/lora.h"
-#include "session/session.h"
-
-enum { DEFAULT_SEQUENCES = 256 };
 
 static enum loam_status flush(struct loam_decoder *decoder, struct loam_batch *batch,
                               struct loam_evaluation *result, double *loss_sum, struct loam_error *error)
 {
     if (batch->sequences == 0) return LOAM_OK;
-    LOAM_TRY(loam_decoder_evaluate(decoder, batch, loss_sum, error));
+    LOAM_TRY(loam_decoder_evaluate(decoder, batch, error));
+    *loss_sum += loam_batch_loss(batch);
     result->examples += batch->sequences;
     result->tokens += batch->tokens;
-    result->labels += batch->label_count;
+    loam_labels_add(&result->labels, batch->labels);
     loam_batch_clear(batch);
     return LOAM_OK;
 }
@@ -24,7 +20,7 @@ static enum loam_status flush(struct loam_decoder *decoder, struct loam_batch *b
 static enum loam_status append(struct loam_batch *batch, const struct loam_example *example,
                                struct loam_error *error)
 {
-    return loam_batch_append(batch, example->id, example->ids, example->label_start, example->count, error);
+    return loam_batch_append(batch, example->id, example->ids, example->weights, example->count, error);
 }
 
 static enum loam_status fail_unlabelled(struct loam_error *error)
@@ -39,13 +35,12 @@ enum loam_status loam_evaluate_rehearse(struct loam_decoder *decoder, struct loa
                                         struct loam_batch *batch, struct loam_example *example,
                                         struct loam_error *error)
 {
-    double loss_sum = 0;
     for (size_t i = 0; i < loam_dataset_count(dataset); i++) {
         loam_batch_clear(batch);
         LOAM_TRY(loam_dataset_read(dataset, i, example, error));
         if (example->dropped || example->count == 0) continue;
         LOAM_TRY(append(batch, example, error));
-        if (batch->label_count > 0) return loam_decoder_evaluate(decoder, batch, &loss_sum, error);
+        if (batch->labels.count > 0) return loam_decoder_evaluate(decoder, batch, error);
     }
     return fail_unlabelled(error);
 }
@@ -73,8 +68,8 @@ enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_da
     }
     LOAM_TRY(flush(decoder, batch, result, &loss_sum, error));
     LOAM_TRY(loam_event_progress(callbacks, LOAM_ACTIVITY_EVALUATE, (int64_t)count, (int64_t)count, error));
-    if (result->labels == 0) return fail_unlabelled(error);
-    result->loss = loss_sum / (double)result->labels;
+    if (result->labels.count == 0) return fail_unlabelled(error);
+    result->loss = loss_sum / result->labels.weight;
     result->perplexity = exp(result->loss);
     result->seconds = loam_clock_seconds() - start;
     if (isfinite(result->loss)) return LOAM_OK;
@@ -84,109 +79,4 @@ enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_da
         "rate%s",
         isnan(result->loss) ? "not a number" : "infinite",
         loam_decoder_is_f32(decoder) ? "" : ", or need --dtype f32");
-}
-
-// ---- loam eval ----
-
-// All that an evaluation holds, so that one function releases it.
-struct evaluation_run {
-    const struct loam_evaluate_settings *settings;
-    const struct loam_callbacks *callbacks; // may be NULL
-    struct loam_session session;
-    struct loam_dataset *dataset;
-    struct loam_adapter *adapter;
-    struct loam_decoder *decoder;
-    struct loam_answerer *answerer;
-    struct loam_batch batch;
-    struct loam_example example;
-};
-
-static void close_run(struct evaluation_run *run)
-{
-    loam_example_deinit(&run->example);
-    loam_batch_deinit(&run->batch);
-    loam_answerer_destroy(run->answerer);
-    loam_decoder_destroy(run->decoder);
-    loam_adapter_destroy(run->adapter);
-    loam_dataset_destroy(run->dataset);
-    loam_session_close(&run->session);
-}
-
-static size_t limit_of(const struct loam_evaluate_settings *settings)
-{
-    return settings->limit > 0 ? (size_t)settings->limit : 0;
-}
-
-static enum loam_status open_run(struct evaluation_run *run, struct loam_error *error)
-{
-    const struct loam_evaluate_settings *settings = run->settings;
-    struct loam_session_options options = {
-        .model = settings->model,
-        .device = settings->device,
-        .threads = settings->threads,
-        .dtype = settings->dtype,
-        .prompt_template = settings->prompt_template,
-        .max_length = settings->max_length,
-        .batch_size = settings->batch_size,
-        .token_budget = settings->token_budget,
-        .callbacks = run->callbacks,
-    };
-    LOAM_TRY(loam_session_open(&run->session, &options, error));
-    struct loam_session_data data = {.path = settings->data,
-                                     .loss_on = settings->loss_on,
-                                     .too_long = settings->too_long,
-                                     .skip_bad = settings->skip_bad};
-    LOAM_TRY(loam_session_dataset(&run->session, &data, &run->dataset, error));
-    if (settings->generate)
-        LOAM_TRY(loam_answers_check(&run->session, run->dataset, "generate", settings->data,
-                                    settings->max_new_tokens, error));
-    LOAM_TRY(loam_session_load(&run->session, false, error));
-    if (settings->adapter == NULL) return LOAM_OK;
-    LOAM_TRY(loam_adapter_open(&run->adapter, run->session.model, settings->adapter, NULL, error));
-    loam_adapter_warn(run->adapter, run->session.log);
-    return LOAM_OK;
-}
-
-static enum loam_status measure_loss(struct evaluation_run *run, struct loam_evaluation *result,
-                                     struct loam_error *error)
-{
-    const struct loam_evaluate_settings *settings = run->settings;
-    int64_t sequences = settings->batch_size > 0 ? settings->batch_size : DEFAULT_SEQUENCES;
-    int32_t tokens = run->session.token_budget;
-    if (sequences > tokens) sequences = tokens;
-    struct loam_decoder_limits limits = {.tokens = tokens,
-                                         .sequences = (int32_t)sequences,
-                                         .evaluate = true,
-                                         .adapters = loam_adapter_segments(run->adapter)};
-    LOAM_TRY(loam_decoder_create(&run->decoder, run->session.model, run->session.device, &limits, error));
-    LOAM_TRY(loam_batch_init(&run->batch, tokens, limits.sequences, error));
-    return loam_evaluate_loss(run->decoder, run->dataset, limit_of(settings), &run->batch, &run->example,
-                              run->callbacks, result, error);
-}
-
-static enum loam_status evaluate(struct evaluation_run *run, struct loam_evaluate_result *result,
-                                 struct loam_error *error)
-{
-    const struct loam_evaluate_settings *settings = run->settings;
-    LOAM_TRY(measure_loss(run, &result->loss, error));
-    loam_session_report(&run->session, settings->data, run->dataset);
-    if (!settings->generate) return LOAM_OK;
-    // Its memory goes before that for the answers comes.
-    loam_decoder_destroy(run->decoder);
-    run->decoder = NULL;
-    LOAM_TRY(
-        loam_answerer_create(&run->answerer, &run->session, run->adapter, settings->max_new_tokens, error));
-    return loam_answerer_score(run->answerer, run->dataset, limit_of(settings), result, error);
-}
-
-enum loam_status loam_evaluate_run(const struct loam_evaluate_settings *settings,
-                                   const struct loam_callbacks *callbacks,
-                                   struct loam_evaluate_result *result, struct loam_error *error)
-{
-    *result = (struct loam_evaluate_result){0};
-    struct evaluation_run run = {.settings = settings, .callbacks = callbacks};
-    enum loam_status status = open_run(&run, error);
-    if (status == LOAM_OK) status = evaluate(&run, result, error);
-    close_run(&run);
-    return status;
 }

@@ -8,11 +8,11 @@
 #include "generate/generate.h"
 
 struct loam_evaluation {
-    double loss;       // mean over the labels that count
+    double loss;       // mean over the labels by their weights
     double perplexity; // exp(loss)
     int64_t examples;  // that had labels
     int64_t tokens;
-    int64_t labels;
+    struct loam_labels labels;
     double seconds;
 };
 
@@ -37,25 +37,7 @@ struct loam_answer_scores {
     double f1;
 };
 
-// `loam eval`.
-struct loam_evaluate_settings {
-    const char *model;   // directory
-    const char *adapter; // directory or NULL
-    const char *data;    // file
-    const char *device;
-    int threads;
-    enum loam_dtype dtype;       // LOAM_DTYPE_NONE: bf16 where the device has it, else f32
-    const char *prompt_template; // name, file or NULL
-    enum loam_loss_on loss_on;
-    enum loam_too_long too_long;
-    int64_t max_length; // 0: the smaller of 1,024 and the model's
-    bool skip_bad;
-    int64_t batch_size;     // examples of a packed batch at most; 0: as many as fit
-    int64_t token_budget;   // tokens of a packed batch; 0: loam chooses
-    int64_t limit;          // records; 0: all
-    bool generate;          // SQuAD files: also generate and score answers
-    int64_t max_new_tokens; // of an answer; 0: 64
-};
+// What evaluating a data set gives.
 struct loam_evaluate_result {
     struct loam_evaluation loss;
     bool scored; // the rest is there
@@ -65,8 +47,5 @@ struct loam_evaluate_result {
     double generate_seconds;
     int64_t generated_tokens;
 };
-enum loam_status loam_evaluate_run(const struct loam_evaluate_settings *settings,
-                                   const struct loam_callbacks *callbacks,
-                                   struct loam_evaluate_result *result, struct loam_error *error);
 
 #endif

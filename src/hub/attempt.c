@@ -10,8 +10,8 @@
 
 enum {
     CONNECT_SECONDS = 20,
-    STALL_BYTES = 512,        // a second; less than that is no transfer
-    PATIENCE = 10,            // an upload's answer may take so many times as long: the server is at work
+    STALL_BYTES = 512,        // per second; a slower connection counts as stalled
+    UPLOAD_STALL_FACTOR = 10, // an upload may stall longer, while the server processes the body
     HEADER_LIMIT = 128 << 10, // bytes of all header lines
     BUFFER_BYTES = 256 << 10,
 };
@@ -21,14 +21,14 @@ struct loam_attempt {
     CURL *curl;
     struct curl_slist *lines;
     char message[CURL_ERROR_SIZE];
-    struct loam_error failure; // of the sink
-    int64_t offset;            // asked for
-    int64_t start;             // where the body begins in truth
-    int64_t sent;              // bytes of the body
-    int64_t received;
+    struct loam_error failure; // of a callback
+    int64_t offset;            // first byte of the file that was asked for
+    int64_t start;             // first byte of the file in the answer's body
+    int64_t sent;              // bytes of the request's body
+    int64_t received;          // bytes of the answer's body
     size_t header_bytes;
-    bool answered;
-    bool begun; // the sink takes the body
+    bool answered;   // headers have arrived
+    bool sink_begun; // the sink receives the body
 };
 
 // ---- libcurl's callbacks ----
@@ -44,7 +44,7 @@ static size_t take_header(char *data, size_t size, size_t count, void *user)
         return 0;
     }
     attempt->answered = true;
-    loam_http_headers_take(&attempt->request->headers, data, bytes);
+    loam_http_headers_add_line(&attempt->request->headers, data, bytes);
     return bytes;
 }
 
@@ -56,13 +56,13 @@ static enum loam_status begin_sink(struct loam_attempt *attempt, long status)
         return loam_fail(&attempt->failure, LOAM_ERROR_FORMAT,
                          "the server sends another range than was asked for");
     if (loam_http_headers_are_page(&request->headers))
-        return loam_http_fail_page(&request->headers, &attempt->failure);
-    attempt->begun = true;
+        return loam_http_headers_fail_page(&request->headers, &attempt->failure);
+    attempt->sink_begun = true;
     attempt->start = offset;
     return request->sink->begin(request->sink->user, offset, &attempt->failure);
 }
 
-static enum loam_status take_text(struct loam_attempt *attempt, const char *data, size_t size)
+static enum loam_status append_text(struct loam_attempt *attempt, const char *data, size_t size)
 {
     struct loam_bytes *text = &attempt->request->text;
     if (text->size + size > LOAM_HTTP_TEXT_LIMIT)
@@ -79,9 +79,9 @@ static size_t take_body(char *data, size_t size, size_t count, void *user)
     long status = 0;
     curl_easy_getinfo(attempt->curl, CURLINFO_RESPONSE_CODE, &status);
     bool to_sink = sink != NULL && (status == 200 || status == 206);
-    if (to_sink && !attempt->begun && begin_sink(attempt, status) != LOAM_OK) return 0;
+    if (to_sink && !attempt->sink_begun && begin_sink(attempt, status) != LOAM_OK) return 0;
     enum loam_status result =
-        to_sink ? sink->write(sink->user, data, bytes, &attempt->failure) : take_text(attempt, data, bytes);
+        to_sink ? sink->write(sink->user, data, bytes, &attempt->failure) : append_text(attempt, data, bytes);
     if (result != LOAM_OK) return 0;
     attempt->received += (int64_t)bytes;
     return bytes;
@@ -111,7 +111,7 @@ static size_t give_body(char *data, size_t size, size_t count, void *user)
     return bytes;
 }
 
-// A connection that was kept open and had been closed meanwhile: libcurl sends again on another.
+// libcurl sends the body again on a new connection when the server has closed the one that was kept open.
 static int rewind_body(void *user, curl_off_t offset, int origin)
 {
     struct loam_attempt *attempt = user;
@@ -134,7 +134,7 @@ static bool add_line(struct loam_attempt *attempt, const char *name, const char 
     return lines != NULL;
 }
 
-// Not through libcurl's own resuming, which fails where a server sends the whole file instead.
+// Does not use CURLOPT_RESUME_FROM, which fails when the server sends the whole file instead of a range.
 static bool add_range(struct loam_attempt *attempt)
 {
     char range[64];
@@ -178,28 +178,30 @@ static void set_method(struct loam_attempt *attempt)
 static void set_limits(const struct loam_attempt *attempt, const struct loam_attempt_options *options)
 {
     CURL *curl = attempt->curl;
-    bool patient = attempt->request->body_size > 0;
+    bool uploads = attempt->request->body_size > 0;
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, (long)STALL_BYTES);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, options->stall_seconds * (patient ? PATIENCE : 1));
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
+                     options->stall_seconds * (uploads ? UPLOAD_STALL_FACTOR : 1));
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
 }
 
-// Those that libcurl copies, for which it may have no memory: a request without one of them would be another.
+// Sets the options that libcurl copies. Each copy may fail for lack of memory, which must end the
+// attempt: the request would otherwise be sent without the option.
 static CURLcode set_texts(const struct loam_attempt *attempt, const struct loam_attempt_options *options)
 {
     bool loopback = options->endpoint->loopback;
     const struct {
         CURLoption option;
-        const char *text; // NULL: as it is without
+        const char *text; // NULL: leave the default
     } texts[] = {
         {CURLOPT_URL, options->url},
         {CURLOPT_USERAGENT, "loam/" LOAM_VERSION},
         {CURLOPT_CAINFO, options->certificates},
         {CURLOPT_PROTOCOLS_STR, loopback ? "http,https" : "https"},
-        // What stays on this machine needs no proxy.
+        // Connections within this machine use no proxy.
         {CURLOPT_NOPROXY, loopback ? "localhost,127.0.0.1,::1" : NULL},
     };
     CURLcode code = CURLE_OK;
@@ -261,21 +263,22 @@ enum loam_status loam_attempt_fail(CURLcode code, const char *what, struct loam_
     return loam_fail(error, LOAM_ERROR_INTERNAL, "%s: %s", what, curl_easy_strerror(code));
 }
 
-// Faults of the network, which pass. What is wrong with a certificate, an address or this machine does not.
-static bool may_pass(const struct loam_attempt *attempt, CURLcode code)
+// Whether another attempt may succeed. Network failures are transient; wrong certificates and addresses, and
+// problems of this machine, are not.
+static bool is_transient(const struct loam_attempt *attempt, CURLcode code)
 {
-    static const CURLcode passing[] = {
+    static const CURLcode transient[] = {
         CURLE_PARTIAL_FILE,         CURLE_OPERATION_TIMEDOUT, CURLE_SEND_ERROR,
         CURLE_RECV_ERROR,           CURLE_GOT_NOTHING,        CURLE_HTTP2,
         CURLE_HTTP2_STREAM,         CURLE_SSL_CONNECT_ERROR,  CURLE_WEIRD_SERVER_REPLY,
         CURLE_SEND_FAIL_REWIND,
-        CURLE_UNSUPPORTED_PROTOCOL, // no HTTP: what a connection still had of the answer before
+        CURLE_UNSUPPORTED_PROTOCOL, // not HTTP: the connection still held bytes of an earlier answer
     };
     if (code == CURLE_COULDNT_CONNECT) return true;
-    // The server may have done it.
-    if (attempt->request->once) return false;
-    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
-        if (code == passing[i]) return true;
+    // The server may already have acted on the request.
+    if (attempt->request->not_idempotent) return false;
+    for (size_t i = 0; i < sizeof transient / sizeof *transient; i++)
+        if (code == transient[i]) return true;
     return false;
 }
 
@@ -286,7 +289,7 @@ static void describe_failure(struct loam_attempt *attempt, CURLcode code, struct
         return;
     }
     const char *message = attempt->message[0] != '\0' ? attempt->message : curl_easy_strerror(code);
-    result->again = may_pass(attempt, code);
+    result->may_retry = is_transient(attempt, code);
     loam_fail(&result->error, LOAM_ERROR_IO, "%.300s%s", message,
               code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT
                   ? "; with HF_HUB_OFFLINE=1 loam takes only what is in the cache"
@@ -297,9 +300,9 @@ static void finish_sink(struct loam_attempt *attempt, struct loam_attempt_result
 {
     const struct loam_http_sink *sink = attempt->request->sink;
     enum loam_status status = LOAM_OK;
-    // A body of no bytes has not been announced yet.
-    if (!attempt->begun) status = begin_sink(attempt, attempt->request->status);
-    if (status == LOAM_OK) status = sink->finish(sink->user, &result->again, &attempt->failure);
+    // libcurl does not call take_body for an empty body.
+    if (!attempt->sink_begun) status = begin_sink(attempt, attempt->request->status);
+    if (status == LOAM_OK) status = sink->finish(sink->user, &result->may_retry, &attempt->failure);
     if (status != LOAM_OK) result->error = attempt->failure;
 }
 

@@ -60,7 +60,7 @@ static enum loam_status make_parents(const char *path, struct loam_error *error)
     return status;
 }
 
-// Writes a small file where there is none or another one, the directories above it too.
+// Writes a small file and makes the directories above it.
 static enum loam_status write_file(const char *path, const char *text, struct loam_error *error)
 {
     LOAM_TRY(make_parents(path, error));
@@ -92,7 +92,7 @@ enum loam_status loam_cache_find_commit(const struct loam_cache *cache, const ch
     }
     loam_bytes_deinit(&text);
     free(path);
-    return status == LOAM_ERROR_MEMORY ? status : LOAM_OK; // what cannot be read is not known
+    return status == LOAM_ERROR_MEMORY ? status : LOAM_OK; // an unreadable record counts as missing
 }
 
 enum loam_status loam_cache_set_commit(const struct loam_cache *cache, const char *revision,
@@ -110,7 +110,7 @@ enum loam_status loam_cache_set_commit(const struct loam_cache *cache, const cha
 
 // ---- Snapshots ----
 
-char *loam_cache_snapshot(const struct loam_cache *cache, const char *commit, struct loam_error *error)
+char *loam_cache_snapshot_path(const struct loam_cache *cache, const char *commit, struct loam_error *error)
 {
     return loam_format(error, "%s/snapshots/%s", cache->repository, commit);
 }
@@ -123,26 +123,26 @@ static char *file_path(const struct loam_cache *cache, const char *kind, const c
 
 static bool has_file(const struct loam_cache *cache, const char *kind, const char *commit, const char *file)
 {
-    // On the stack, so that no want of memory looks like the want of a file; what is longer nobody can open.
+    // On the stack: an allocation failure must not look like a missing file. The system opens no longer path.
     char path[PATH_MAX];
     int size = snprintf(path, sizeof path, "%s/%s/%s/%s", cache->repository, kind, commit, file);
     return size > 0 && (size_t)size < sizeof path && loam_file_exists(path);
 }
 
-bool loam_cache_has(const struct loam_cache *cache, const char *commit, const char *file)
+bool loam_cache_has_file(const struct loam_cache *cache, const char *commit, const char *file)
 {
     return has_file(cache, "snapshots", commit, file);
 }
 
-bool loam_cache_lacks(const struct loam_cache *cache, const char *commit, const char *file)
+bool loam_cache_has_absence(const struct loam_cache *cache, const char *commit, const char *file)
 {
     return has_file(cache, ".no_exist", commit, file);
 }
 
-enum loam_status loam_cache_set_lacking(const struct loam_cache *cache, const char *commit, const char *file,
-                                        struct loam_error *error)
+enum loam_status loam_cache_record_absence(const struct loam_cache *cache, const char *commit,
+                                           const char *file, struct loam_error *error)
 {
-    if (loam_cache_lacks(cache, commit, file)) return LOAM_OK;
+    if (loam_cache_has_absence(cache, commit, file)) return LOAM_OK;
     char *path = file_path(cache, ".no_exist", commit, file, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = write_file(path, "", error);
@@ -152,8 +152,8 @@ enum loam_status loam_cache_set_lacking(const struct loam_cache *cache, const ch
 
 // ---- Blobs ----
 
-char *loam_cache_blob(const struct loam_cache *cache, const char *etag, const char *suffix,
-                      struct loam_error *error)
+char *loam_cache_blob_path(const struct loam_cache *cache, const char *etag, const char *suffix,
+                           struct loam_error *error)
 {
     char *path = loam_format(error, "%s/blobs/%s%s", cache->repository, etag, suffix);
     if (path != NULL && make_parents(path, error) != LOAM_OK) {
@@ -163,8 +163,8 @@ char *loam_cache_blob(const struct loam_cache *cache, const char *etag, const ch
     return path;
 }
 
-// From a snapshot's file to the blob: "../../blobs/ETAG", and a step more for each directory that the file is
-// in.
+// Writes the path from a snapshot's file to its blob: "../../blobs/ETAG", with one more "../" for each
+// directory in the file's name.
 static enum loam_status make_target(struct loam_bytes *target, const char *file, const char *etag,
                                     struct loam_error *error)
 {
@@ -173,7 +173,7 @@ static enum loam_status make_target(struct loam_bytes *target, const char *file,
     return loam_bytes_format(target, error, "../../blobs/%s", etag);
 }
 
-// A link appears whole or not at all, and replaces one that points elsewhere.
+// Makes the link under a temporary name and renames it, so that an existing link is replaced in one step.
 static enum loam_status replace_link(const char *target, const char *path, struct loam_error *error)
 {
     char *temporary = loam_format(error, "%s.tmp-%ld", path, (long)getpid());
@@ -230,7 +230,7 @@ enum loam_status loam_cache_lock(const struct loam_cache *cache, const char *eta
     return status;
 }
 
-void loam_cache_tag(const struct loam_cache *cache)
+void loam_cache_write_tag(const struct loam_cache *cache)
 {
     // The signature is that of https://bford.info/cachedir/.
     static const char text[] = "Signature: 8a477f597d28d172789f06886806bc55\n"

@@ -8,9 +8,9 @@
 #include "base/utf8.h"
 #include "hub/base64.h"
 
-enum { BODY_LIMIT = 512 << 20 }; // bytes of all files that go in the commit itself
+enum { BODY_LIMIT = 512 << 20 }; // bytes of all files that are sent inside the commit
 
-// Takes `line` over.
+// Consumes `line`.
 static enum loam_status append_line(struct loam_bytes *body, json_t *line, struct loam_error *error)
 {
     if (line == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: the commit");
@@ -70,21 +70,21 @@ enum loam_status loam_commit_format(struct loam_bytes *body, const struct loam_f
     return LOAM_OK;
 }
 
-// The push is done: an answer that cannot be read takes nothing from that.
-static void take_commit(const struct loam_http_request *request, struct loam_pushed *pushed)
+// Reads the commit's hash. The push has succeeded, so an answer that cannot be read is no failure.
+static void take_commit(const struct loam_http_request *request, char commit[LOAM_COMMIT_SIZE])
 {
     json_t *root = NULL;
     struct loam_error ignored;
     if (loam_json_parse(&root, request->text.data == NULL ? "" : request->text.data, request->text.size,
                         "answer", &ignored) != LOAM_OK)
         return;
-    const char *commit = json_string_value(json_object_get(root, "commitOid"));
-    if (commit != NULL && loam_is_commit(commit)) memcpy(pushed->commit, commit, LOAM_COMMIT_SIZE);
+    const char *hash = json_string_value(json_object_get(root, "commitOid"));
+    if (hash != NULL && loam_is_commit(hash)) memcpy(commit, hash, LOAM_COMMIT_SIZE);
     json_decref(root);
 }
 
 static enum loam_status send_body(struct loam_hub *hub, const struct loam_repo *repo,
-                                  const struct loam_bytes *body, struct loam_pushed *pushed,
+                                  const struct loam_bytes *body, char commit[LOAM_COMMIT_SIZE],
                                   struct loam_error *error)
 {
     char *url = loam_hub_url(hub, error, "api/models/%s/commit/main", repo->id);
@@ -95,24 +95,24 @@ static enum loam_status send_body(struct loam_hub *hub, const struct loam_repo *
                                         .content_type = "application/x-ndjson",
                                         .accept = "application/json",
                                         .to_hub = true,
-                                        .once = true, // a commit that was made is not made again
+                                        .not_idempotent = true, // a repeated request may make a second commit
                                         .body = body->data,
                                         .body_size = (int64_t)body->size};
     enum loam_status status = loam_hub_run(hub, &request, 1, error);
     if (status == LOAM_OK) status = loam_hub_check(hub, &request, repo, error);
-    if (status == LOAM_OK) take_commit(&request, pushed);
+    if (status == LOAM_OK) take_commit(&request, commit);
     loam_http_request_deinit(&request);
     free(url);
     return status;
 }
 
 enum loam_status loam_commit_send(struct loam_hub *hub, const struct loam_repo *repo,
-                                  const struct loam_folder *folder, const char *message,
-                                  struct loam_pushed *pushed, struct loam_error *error)
+                                  const struct loam_folder *folder, const char *message, size_t *files,
+                                  char commit[LOAM_COMMIT_SIZE], struct loam_error *error)
 {
     struct loam_bytes body = {0};
-    enum loam_status status = loam_commit_format(&body, folder, message, &pushed->files, error);
-    if (status == LOAM_OK && pushed->files > 0) status = send_body(hub, repo, &body, pushed, error);
+    enum loam_status status = loam_commit_format(&body, folder, message, files, error);
+    if (status == LOAM_OK && *files > 0) status = send_body(hub, repo, &body, commit, error);
     loam_bytes_deinit(&body);
     return status;
 }

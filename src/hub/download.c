@@ -12,7 +12,6 @@
 
 #include "base/file.h"
 #include "base/heap.h"
-#include "hub/meter.h"
 
 // ---- Addresses and names of a file ----
 
@@ -26,7 +25,8 @@ static enum loam_status make_url(struct loam_bytes *url, const struct loam_hub *
 
 // ---- Heads ----
 
-// A blob's name is its hash: the hub's ETag of the file, or of what stands in its stead.
+// Reads hash and size from the answer. The hash names the blob. X-Linked-Etag has it for a file that is
+// stored outside of git; ETag has it for the others.
 static enum loam_status take_head(const struct loam_hub *hub, const struct loam_http_request *request,
                                   const struct loam_repo *repo, const char *commit,
                                   struct loam_wanted_file *file, struct loam_error *error)
@@ -38,19 +38,18 @@ static enum loam_status take_head(const struct loam_hub *hub, const struct loam_
     if (headers->commit[0] == '\0' || strcmp(headers->commit, commit) != 0)
         return loam_fail(
             error, LOAM_ERROR_FORMAT,
-            "%s: %s names no commit, or another one, in X-Repo-Commit: it is no hub, or something stands "
-            "in between (HF_ENDPOINT)%s%s",
-            request->what, hub->settings.endpoint,
-            headers->content_type[0] != '\0' ? "; it answers with " : "", headers->content_type);
+            "%s: the answer of %s lacks X-Repo-Commit or names another commit in it: it is not a hub, or a "
+            "proxy answers in its place (HF_ENDPOINT)%s%s",
+            request->what, hub->settings.endpoint, headers->content_type[0] != '\0' ? "; the answer is " : "",
+            headers->content_type);
     if (!sha256 && !loam_is_hex(etag, 40))
-        return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "%s: the hub gives no hash of it (ETag), by which it could be checked",
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the hub gives no hash (ETag) to verify the file by",
                          request->what);
     int64_t size = headers->linked_size >= 0                               ? headers->linked_size
                    : request->status < 300 && headers->content_length >= 0 ? headers->content_length
                                                                            : file->size;
     if (size < 0)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the hub does not tell its size", request->what);
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the hub does not give its size", request->what);
     file->size = size;
     file->digest = sha256 ? LOAM_DIGEST_SHA256 : LOAM_DIGEST_GIT;
     memcpy(file->etag, etag, strlen(etag) + 1);
@@ -98,7 +97,7 @@ enum loam_status loam_download_heads(struct loam_hub *hub, const struct loam_rep
     return status;
 }
 
-// ---- One blob on its way ----
+// ---- The download of one blob ----
 
 struct transfer {
     const struct loam_wanted_file *file;
@@ -108,11 +107,11 @@ struct transfer {
     struct loam_http_sink sink;
     char *blob;
     char *incomplete;
-    int descriptor; // of the incomplete file; -1: not open
-    int lock;       // -1: not held
-    int64_t have;   // bytes in the file, all of them in the digest
-    bool spoilt;    // the whole file has come once and had another hash
-    bool finished;  // the blob is there
+    int descriptor;  // of the incomplete file; -1: not open
+    int lock;        // -1: not held
+    int64_t have;    // bytes in the incomplete file; the digest covers all of them
+    bool mismatched; // a complete download had a wrong hash
+    bool finished;   // the blob is in the cache
 };
 
 static enum loam_status fail_write(const struct transfer *transfer, struct loam_error *error)
@@ -120,7 +119,7 @@ static enum loam_status fail_write(const struct transfer *transfer, struct loam_
     return loam_fail(error, LOAM_ERROR_IO, "cannot write %s: %s", transfer->incomplete, strerror(errno));
 }
 
-// From the first byte again.
+// Discards what was downloaded and begins at the first byte.
 static enum loam_status restart(struct transfer *transfer, struct loam_error *error)
 {
     loam_meter_add(transfer->meter, -transfer->have);
@@ -129,7 +128,7 @@ static enum loam_status restart(struct transfer *transfer, struct loam_error *er
     return loam_digest_begin(&transfer->digest, transfer->file->digest, transfer->file->size, error);
 }
 
-// Goes on after `size` bytes, of which the hash has to be known.
+// Continues after the first `size` bytes of the incomplete file, which are hashed here.
 static enum loam_status resume(struct transfer *transfer, int64_t size, struct loam_error *error)
 {
     const struct loam_wanted_file *file = transfer->file;
@@ -153,17 +152,17 @@ static enum loam_status publish(struct transfer *transfer, struct loam_error *er
     return LOAM_OK;
 }
 
-// All bytes are there: are they the right ones?
-static enum loam_status verify(struct transfer *transfer, bool *again, struct loam_error *error)
+// Compares the hash of the complete file. On a mismatch the download restarts; `*retry` allows that once.
+static enum loam_status verify(struct transfer *transfer, bool *retry, struct loam_error *error)
 {
     char hash[LOAM_DIGEST_SIZE];
     LOAM_TRY(loam_digest_finish(&transfer->digest, hash, error));
     if (strcmp(hash, transfer->file->etag) == 0) return publish(transfer, error);
     LOAM_TRY(restart(transfer, error));
-    *again = !transfer->spoilt;
-    transfer->spoilt = true;
+    *retry = !transfer->mismatched;
+    transfer->mismatched = true;
     return loam_fail(error, LOAM_ERROR_FORMAT,
-                     "what has come is not the file: its hash is %.12s..., expected %.12s...", hash,
+                     "the downloaded bytes are not the file: their hash is %.12s..., expected %.12s...", hash,
                      transfer->file->etag);
 }
 
@@ -184,7 +183,8 @@ static enum loam_status sink_write(void *user, const char *data, size_t size, st
 {
     struct transfer *transfer = user;
     if ((int64_t)size > transfer->file->size - transfer->have)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "more comes than the %lld bytes that the hub announced",
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "the server sends more than the %lld bytes that the hub announced",
                          (long long)transfer->file->size);
     for (size_t done = 0; done < size;) {
         ssize_t written =
@@ -199,14 +199,14 @@ static enum loam_status sink_write(void *user, const char *data, size_t size, st
     return LOAM_OK;
 }
 
-static enum loam_status sink_finish(void *user, bool *again, struct loam_error *error)
+static enum loam_status sink_finish(void *user, bool *retry, struct loam_error *error)
 {
     struct transfer *transfer = user;
-    *again = transfer->have < transfer->file->size;
-    if (*again)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%lld of %lld bytes have come", (long long)transfer->have,
-                         (long long)transfer->file->size);
-    return verify(transfer, again, error);
+    *retry = transfer->have < transfer->file->size;
+    if (*retry)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "the answer ends after %lld of %lld bytes",
+                         (long long)transfer->have, (long long)transfer->file->size);
+    return verify(transfer, retry, error);
 }
 
 // ---- Preparing ----
@@ -233,7 +233,7 @@ static void transfer_deinit(struct transfer *transfer)
     free(transfer->incomplete);
 }
 
-// Opens what an earlier run has left, if it can be the beginning of the file, and hashes it.
+// Opens the incomplete file. Continues one that an earlier run left if it is not longer than the file.
 static enum loam_status open_incomplete(struct transfer *transfer, struct loam_error *error)
 {
     struct stat about;
@@ -243,26 +243,27 @@ static enum loam_status open_incomplete(struct transfer *transfer, struct loam_e
     bool usable = about.st_size > 0 && about.st_size <= transfer->file->size;
     LOAM_TRY(usable ? resume(transfer, about.st_size, error) : restart(transfer, error));
     if (transfer->have < transfer->file->size) return LOAM_OK;
-    // An empty file needs no bytes, and one that is whole no more of them; if they are wrong, they come anew.
-    bool again = false;
-    enum loam_status status = verify(transfer, &again, error);
-    return again ? LOAM_OK : status;
+    // An empty or complete file needs no request. Wrong bytes are discarded and downloaded again.
+    bool retry = false;
+    enum loam_status status = verify(transfer, &retry, error);
+    return retry ? LOAM_OK : status;
 }
 
-// Takes the lock and opens the file. A blob that another process is at stays unready.
+// Takes the lock and opens the file. The transfer does not become ready while another process downloads the
+// blob.
 static enum loam_status prepare(struct transfer *transfer, const struct loam_cache *cache,
                                 struct loam_error *error)
 {
     const char *etag = transfer->file->etag;
-    if (transfer->blob == NULL) transfer->blob = loam_cache_blob(cache, etag, "", error);
+    if (transfer->blob == NULL) transfer->blob = loam_cache_blob_path(cache, etag, "", error);
     if (transfer->incomplete == NULL)
-        transfer->incomplete = loam_cache_blob(cache, etag, ".incomplete", error);
+        transfer->incomplete = loam_cache_blob_path(cache, etag, ".incomplete", error);
     if (transfer->blob == NULL || transfer->incomplete == NULL) return error->status;
     transfer->finished = loam_file_exists(transfer->blob);
     if (transfer->finished) return LOAM_OK;
     LOAM_TRY(loam_cache_lock(cache, etag, &transfer->lock, error));
     if (transfer->lock < 0) return LOAM_OK;
-    transfer->finished = loam_file_exists(transfer->blob); // made just before the lock was free
+    transfer->finished = loam_file_exists(transfer->blob); // another process may have just finished it
     return transfer->finished ? LOAM_OK : open_incomplete(transfer, error);
 }
 
@@ -271,7 +272,7 @@ static bool is_ready(const struct transfer *transfer)
     return !transfer->finished && transfer->descriptor >= 0;
 }
 
-// Better said now than after an hour.
+// Fails before the download starts if the disk has too little room for it.
 static enum loam_status check_space(const struct transfer *transfers, size_t count,
                                     const struct loam_cache *cache, struct loam_error *error)
 {
@@ -283,13 +284,13 @@ static enum loam_status check_space(const struct transfer *transfers, size_t cou
     if (needed == 0 || statvfs(cache->repository, &about) != 0) return LOAM_OK;
     uint64_t free_bytes = (uint64_t)about.f_bavail * about.f_frsize;
     if (free_bytes >= (uint64_t)needed) return LOAM_OK;
-    char wanted[LOAM_AMOUNT_SIZE], there[LOAM_AMOUNT_SIZE];
+    char wanted[LOAM_AMOUNT_SIZE], available[LOAM_AMOUNT_SIZE];
     return loam_fail(error, LOAM_ERROR_IO,
-                     "%s has room for %s, and %s are needed; HF_HOME names another place", cache->root,
-                     loam_amount((int64_t)free_bytes, there), loam_amount(needed, wanted));
+                     "%s has room for %s, but %s are needed; HF_HOME can name another place", cache->root,
+                     loam_amount_format((int64_t)free_bytes, available), loam_amount_format(needed, wanted));
 }
 
-// ---- All of them ----
+// ---- All downloads ----
 
 static enum loam_status make_request(struct loam_http_request *request, const struct loam_hub *hub,
                                      struct transfer *transfer, const char *commit, struct loam_error *error)
@@ -306,7 +307,8 @@ static enum loam_status make_request(struct loam_http_request *request, const st
     return status == LOAM_OK && request->what == NULL ? LOAM_ERROR_MEMORY : status;
 }
 
-// An answer that brought no file: perhaps there is nothing at the place to go on from (416).
+// Checks an answer after which the blob is not finished. With status 416 the server has no bytes at the
+// offset from which the download continues.
 static enum loam_status take_answer(const struct loam_hub *hub, const struct loam_http_request *request,
                                     struct transfer *transfer, struct loam_error *error)
 {
@@ -316,13 +318,13 @@ static enum loam_status take_answer(const struct loam_hub *hub, const struct loa
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the hub answers with status %ld and no file",
                          request->what, request->status);
     }
-    bool again = false;
-    if (transfer->have == transfer->file->size && verify(transfer, &again, error) == LOAM_OK) return LOAM_OK;
-    int64_t there = transfer->have;
+    bool retry = false;
+    if (transfer->have == transfer->file->size && verify(transfer, &retry, error) == LOAM_OK) return LOAM_OK;
+    int64_t have = transfer->have;
     LOAM_TRY(restart(transfer, error));
     return loam_fail(error, LOAM_ERROR_FORMAT,
-                     "%s: the hub announces %lld bytes, and has none after the first %lld", request->what,
-                     (long long)transfer->file->size, (long long)there);
+                     "%s: the hub announces %lld bytes, but sends none after the first %lld", request->what,
+                     (long long)transfer->file->size, (long long)have);
 }
 
 // Runs the requests of all transfers that are ready.
@@ -354,7 +356,7 @@ static enum loam_status wait_for_others(struct loam_hub *hub, struct transfer *t
         loam_log_write(&hub->callbacks->log, LOAM_LOG_INFO, "%s: another process is downloading %s; waiting",
                        transfer->repo->id, transfer->file->name);
     while (!transfer->finished && !is_ready(transfer)) {
-        LOAM_TRY(loam_meter_tell(transfer->meter, hub->callbacks, error));
+        LOAM_TRY(loam_hub_report(hub, error));
         (void)nanosleep(&pause, NULL);
         LOAM_TRY(prepare(transfer, cache, error));
     }
@@ -385,9 +387,9 @@ enum loam_status loam_download_blobs(struct loam_hub *hub, const struct loam_rep
         transfer_init(&transfers[i], repo, &files[i], &meter);
         total = loam_add_bytes(total, files[i].size);
     }
-    loam_meter_start(&meter, hub, LOAM_ACTIVITY_DOWNLOAD, total);
+    loam_hub_begin_transfer(hub, &meter, LOAM_ACTIVITY_DOWNLOAD, total);
     enum loam_status status =
-        loam_meter_finish(&meter, download(hub, transfers, count, commit, cache, error));
+        loam_hub_end_transfer(hub, download(hub, transfers, count, commit, cache, error));
     for (size_t i = 0; i < count; i++)
         transfer_deinit(&transfers[i]);
     free(transfers);

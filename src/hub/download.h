@@ -1,5 +1,5 @@
-// Files of one commit into the cache: several at once, resumed where they were left, and checked against
-// their hash before they get their name.
+// Downloads files of one commit into the cache: several at once, resumed after an interruption, and verified
+// against their hash before they get their final name.
 #ifndef LOAM_HUB_DOWNLOAD_H
 #define LOAM_HUB_DOWNLOAD_H
 
@@ -7,19 +7,19 @@
 #include "hub/hub.h"
 #include "io/digest.h"
 
-// A file to be had. The caller fills the first two; the head of the file tells the others.
+// A file to download. The caller sets `name` and `size`; loam_download_heads sets the rest.
 struct loam_wanted_file {
     const char *name;
-    int64_t size; // bytes; -1: not known yet
+    int64_t size; // bytes; -1: unknown
     char etag[LOAM_DIGEST_SIZE];
     enum loam_digest_kind digest;
 };
 
-// Asks the hub for hash and size of each file.
+// Asks the hub for the hash and size of each file.
 enum loam_status loam_download_heads(struct loam_hub *hub, const struct loam_repo *repo, const char *commit,
                                      struct loam_wanted_file *files, size_t count, struct loam_error *error);
 
-// Brings the blobs of the files into the cache. What is there is not brought again; nothing is linked yet.
+// Downloads the blobs that the cache does not hold yet. Makes no links in the snapshot.
 enum loam_status loam_download_blobs(struct loam_hub *hub, const struct loam_repo *repo, const char *commit,
                                      const struct loam_cache *cache, const struct loam_wanted_file *files,
                                      size_t count, struct loam_error *error);

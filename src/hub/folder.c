@@ -37,9 +37,9 @@ static enum loam_status add_file(struct loam_folder *folder, const char *name, c
     return file->path == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }
 
-// ---- what is left out ----
+// ---- Names that are left out ----
 
-// Under these names tokens of the hub are kept, by huggingface_hub and by hand.
+// Whether huggingface_hub or a person may keep a token of the hub under this name.
 static bool is_token(const char *name)
 {
     static const char *const tokens[] = {"token", "tokens", "stored_tokens", "hf_token", "hf_tokens"};
@@ -50,15 +50,16 @@ static bool is_token(const char *name)
     return false;
 }
 
-// "NAME.tmp-N": a file that a command has not finished.
+// Whether the name is "NAME.tmp-N", that of an unfinished file.
 static bool is_temporary(const char *name)
 {
     const char *found = strstr(name, ".tmp-");
     return found != NULL && found[5] >= '0' && found[5] <= '9';
 }
 
-// Checkpoints are for going on with a run, not for others, as with Hugging Face's Trainer; run.yaml names
-// directories of this machine. Hidden files are of this machine too (.git, .cache), or secret (.env).
+// Checkpoints serve to resume a run and are not for publication (Hugging Face's Trainer leaves them out
+// too). run.yaml names directories of this machine. Hidden files belong to this machine (.git, .cache) or
+// are secret (.env).
 static bool is_left_out(const char *name, int depth)
 {
     bool of_repository = strcmp(name, ".gitattributes") == 0 || strcmp(name, ".gitignore") == 0;
@@ -70,7 +71,7 @@ static enum loam_status leave_out(struct loam_folder *folder, const char *name, 
 {
     size_t count = folder->left_out_count;
     if (count == FILES_MAX) return LOAM_OK;
-    if ((count & (count - 1)) == 0) { // full: room for twice as many
+    if ((count & (count - 1)) == 0) { // the capacity is the next power of two, and is used up
         char **names = loam_calloc(count == 0 ? 1 : 2 * count, sizeof *names, error);
         if (names == NULL) return LOAM_ERROR_MEMORY;
         if (count > 0) memcpy(names, folder->left_out, count * sizeof *names);
@@ -93,7 +94,7 @@ enum loam_status loam_folder_format_left_out(const struct loam_folder *folder, s
     return count == shown ? LOAM_OK : loam_bytes_format(text, error, " and %zu more", count - shown);
 }
 
-// ---- reading ----
+// ---- Reading a directory ----
 
 static enum loam_status read_directory(struct loam_folder *folder, const char *directory, const char *prefix,
                                        int depth, struct loam_error *error);
@@ -108,7 +109,7 @@ static enum loam_status read_entry(struct loam_folder *folder, const char *path,
         LOAM_TRY(loam_file_check_inside(folder->directory, name, error));
         return add_file(folder, name, path, target.st_size, error);
     }
-    // A link to a directory may lead anywhere, even round in a circle.
+    // A link to a directory may leave the folder or form a loop.
     if (!S_ISDIR(itself.st_mode)) return leave_out(folder, name, error);
     char *prefix = loam_format(error, "%s/", name);
     if (prefix == NULL) return LOAM_ERROR_MEMORY;
@@ -142,7 +143,7 @@ static enum loam_status read_directory(struct loam_folder *folder, const char *d
     return status;
 }
 
-// By the parts of the names: a slash comes before every other character.
+// Orders names by their parts: a slash sorts before every other character.
 static int compare(const void *a, const void *b)
 {
     const char *x = ((const struct loam_folder_file *)a)->name,

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
-// A value between two addresses, without the white space around it.
+// A part of a header line, without the white space around it.
 struct value {
     const char *text;
     size_t size;
@@ -30,17 +30,17 @@ static bool is_printable(struct value value)
     return true;
 }
 
-// A value that does not fit, or is not printable, is as good as none.
+// A value that does not fit or is not printable counts as missing.
 static void take_text(char *text, size_t capacity, struct value value)
 {
-    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what takes no number has a place for text.
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a row without a number has a text.
     text[0] = '\0';
     if (value.size >= capacity || !is_printable(value)) return;
     memcpy(text, value.text, value.size);
     text[value.size] = '\0';
 }
 
-// As much as fits, with "?" for what is not printable: it is for a person to read.
+// Copies as much as fits, with "?" in place of unprintable characters. Messages show the text.
 static void take_message(char *text, size_t capacity, struct value value)
 {
     size_t size = value.size < capacity ? value.size : capacity - 1;
@@ -58,8 +58,8 @@ static void take_etag(char *text, struct value value)
     take_text(text, LOAM_ETAG_SIZE, value);
 }
 
-// The whole number at the value's beginning; -1: there is none, or it is too large. `*value` is moved past
-// it.
+// Reads the whole number at the value's beginning and moves `*value` past it. Returns -1 if there is none or
+// it is too large.
 static int64_t take_digits(struct value *value)
 {
     int64_t number = -1;
@@ -86,7 +86,7 @@ static bool skip(struct value *value, const char *text)
     return true;
 }
 
-// "bytes 100-199/200" and, for a range that cannot be had, "bytes */200".
+// Content-Range: "bytes 100-199/200", or "bytes */200" for a range that the server does not have.
 static void take_range(struct loam_http_headers *headers, struct value value)
 {
     headers->range_start = headers->range_total = -1;
@@ -101,7 +101,7 @@ static void take_range(struct loam_http_headers *headers, struct value value)
     headers->range_start = start;
 }
 
-// RateLimit: "api";r=0;t=55 says how long it takes until there is something left.
+// RateLimit: "api";r=0;t=55 - no requests remain, and the limit resets in 55 seconds.
 static void take_rate_limit(struct loam_http_headers *headers, struct value value)
 {
     int64_t remaining = -1, seconds = -1;
@@ -125,7 +125,7 @@ void loam_http_headers_init(struct loam_http_headers *headers)
         .linked_size = -1, .content_length = -1, .range_start = -1, .range_total = -1, .retry_after = -1};
 }
 
-void loam_http_headers_take(struct loam_http_headers *headers, const char *line, size_t size)
+void loam_http_headers_add_line(struct loam_http_headers *headers, const char *line, size_t size)
 {
     if (size >= 5 && memcmp(line, "HTTP/", 5) == 0) {
         loam_http_headers_init(headers);
@@ -179,11 +179,12 @@ bool loam_http_headers_are_page(const struct loam_http_headers *headers)
            headers->etag[0] == '\0';
 }
 
-enum loam_status loam_http_fail_page(const struct loam_http_headers *headers, struct loam_error *error)
+enum loam_status loam_http_headers_fail_page(const struct loam_http_headers *headers,
+                                             struct loam_error *error)
 {
     return loam_fail(
         error, LOAM_ERROR_FORMAT,
-        "a web page (%s) comes in place of the hub's answer: something in between sent it, such as the "
-        "login of a network or a proxy; open a page in a browser, or set HF_ENDPOINT",
+        "a web page (%s) arrives in place of the hub's answer: a proxy or the login page of a network sent "
+        "it; open a page in a browser, or set HF_ENDPOINT",
         headers->content_type);
 }

@@ -1,4 +1,4 @@
-// What loam reads from the header lines of a response.
+// The header lines of a response that loam uses.
 #ifndef LOAM_HUB_HEADERS_H
 #define LOAM_HUB_HEADERS_H
 
@@ -9,11 +9,11 @@
 
 enum { LOAM_ETAG_SIZE = 128 };
 
-// Text fields are empty and numbers -1 when the line was not there or made no sense.
+// A text field is empty and a number is -1 when the line is missing or malformed.
 struct loam_http_headers {
     char etag[LOAM_ETAG_SIZE];        // normalised: without W/ and quotes
-    char linked_etag[LOAM_ETAG_SIZE]; // X-Linked-Etag: of the file that is meant, be it stored elsewhere
-    char part_etag[LOAM_ETAG_SIZE];   // ETag as it came: what an upload of parts is completed with
+    char linked_etag[LOAM_ETAG_SIZE]; // X-Linked-Etag: ETag of the file itself when it is stored elsewhere
+    char part_etag[LOAM_ETAG_SIZE];   // ETag as received; completes an upload in parts
     char content_type[64];            // Content-Type
     char commit[LOAM_COMMIT_SIZE];    // X-Repo-Commit
     char error_code[64];              // X-Error-Code
@@ -26,13 +26,13 @@ struct loam_http_headers {
 };
 
 void loam_http_headers_init(struct loam_http_headers *headers);
-// Takes one line, `size` bytes with or without its line break. A status line begins anew.
-void loam_http_headers_take(struct loam_http_headers *headers, const char *line, size_t size);
+// Reads one line of `size` bytes, with or without its line break. A status line clears all fields.
+void loam_http_headers_add_line(struct loam_http_headers *headers, const char *line, size_t size);
 
-// Whether the answer is a page for a browser. The hub's own answers are JSON, and files have a hash or a
-// commit.
+// Whether the answer is an HTML page. The hub's own answers are JSON, and files have a hash or a commit.
 bool loam_http_headers_are_page(const struct loam_http_headers *headers);
-// The message for such an answer, without the name of what was asked for.
-enum loam_status loam_http_fail_page(const struct loam_http_headers *headers, struct loam_error *error);
+// Fails with the message for an HTML page. The caller adds the name of the request.
+enum loam_status loam_http_headers_fail_page(const struct loam_http_headers *headers,
+                                             struct loam_error *error);
 
 #endif

@@ -1,19 +1,19 @@
-// The loop over the requests: which run, which wait for another try, which are done.
+// The loop over the requests: starts them, retries them after a delay, follows redirects.
 #include "hub/http.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/heap.h"
 #include "hub/attempt.h"
 
 enum {
     TRIES = 6,                  // without progress
     REDIRECTS = 10,             // of one request
-    PROGRESS_BYTES = 256 << 10, // what must have come for the tries to be counted anew
-    LONGEST_WAIT = 300,         // seconds that a server may ask to wait
-    LONGEST_BACKOFF = 16,
+    PROGRESS_BYTES = 256 << 10, // received bytes that reset the count of tries
+    LONGEST_WAIT = 300,         // seconds that a server may ask for
+    LONGEST_BACKOFF = 16,       // seconds
     POLL_MILLISECONDS = 200,
 };
 
@@ -24,25 +24,18 @@ struct loam_http {
     CURLM *multi;
 };
 
-// A request on its way.
+// The state of a request while loam_http_run works on it.
 struct task {
     struct loam_http_request *request;
-    struct loam_attempt *attempt; // NULL: waiting
-    char *url;                    // where it has been redirected to; NULL: nowhere yet
-    bool away;                    // it has been led away from the hub: no token, though it be led back
-    int tries;
-    int64_t reached; // the farthest that a body has come
+    struct loam_attempt *attempt; // NULL: not running
+    char *url;                    // target of the last redirect; NULL: not redirected
+    bool left_hub;   // a redirect left the hub: no token is sent, even if a later one returns to it
+    int tries;       // without progress
+    int64_t reached; // largest position in the file that an attempt reached
     int redirects;
-    double due; // seconds: when it may begin
+    double due; // seconds, by loam_clock_seconds: the next attempt starts then
     bool done;
 };
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
 
 enum loam_status loam_http_create(struct loam_http **out, const struct loam_hub_settings *settings,
                                   const struct loam_log *log, struct loam_http_pulse pulse,
@@ -76,7 +69,7 @@ void loam_http_request_deinit(struct loam_http_request *request)
     loam_bytes_deinit(&request->text);
 }
 
-// ---- One try ----
+// ---- One attempt ----
 
 static enum loam_status fail_multi(CURLMcode code, const char *what, struct loam_error *error)
 {
@@ -94,7 +87,7 @@ static enum loam_status start_task(struct loam_http *http, struct task *task, st
         return loam_fail(error, LOAM_ERROR_IO,
                          "%s: the hub names an address on %s without https, which is refused",
                          task->request->what, origin.host);
-    bool at_hub = loam_origin_equal(&origin, &http->settings->origin) && !task->away;
+    bool at_hub = loam_origin_equal(&origin, &http->settings->origin) && !task->left_hub;
     struct loam_attempt_options options = {
         .request = task->request,
         .url = url,
@@ -120,9 +113,9 @@ static void end_attempt(struct loam_http *http, struct task *task)
     task->attempt = NULL;
 }
 
-// Another try after a while; `reason` is what was wrong with this one.
-static enum loam_status try_again(struct loam_http *http, struct task *task,
-                                  const struct loam_attempt_result *result, struct loam_error *error)
+// Sets the time of the next attempt. Fails after too many tries, or if the server asks for too long a delay.
+static enum loam_status schedule_retry(struct loam_http *http, struct task *task,
+                                       const struct loam_attempt_result *result, struct loam_error *error)
 {
     const struct loam_http_request *request = task->request;
     const char *reason = result->error.message;
@@ -131,23 +124,23 @@ static enum loam_status try_again(struct loam_http *http, struct task *task,
     if (result->reached > task->reached) task->reached = result->reached;
     task->tries++;
     int64_t asked = request->headers.retry_after;
-    bool waits = result->answered && asked >= 0;
+    bool server_asks = result->answered && asked >= 0;
     if (task->tries >= TRIES)
         return loam_fail(error, LOAM_ERROR_IO, "%s: %s; given up after %d tries without progress",
                          request->what, reason, task->tries);
-    if (waits && asked > LONGEST_WAIT)
+    if (server_asks && asked > LONGEST_WAIT)
         return loam_fail(error, LOAM_ERROR_IO,
                          "%s: %s; the server asks to wait %lld seconds, so try again later", request->what,
                          reason, (long long)asked);
-    double delay = waits ? (double)asked : (double)(1 << (task->tries - 1));
-    if (!waits && delay > LONGEST_BACKOFF) delay = LONGEST_BACKOFF;
+    double delay = server_asks ? (double)asked : (double)(1 << (task->tries - 1));
+    if (!server_asks && delay > LONGEST_BACKOFF) delay = LONGEST_BACKOFF;
     loam_log_write(http->log, LOAM_LOG_INFO, "%s: %s; another try in %.0f s", request->what, reason, delay);
-    task->due = now() + delay * http->settings->delay_scale;
+    task->due = loam_clock_seconds() + delay * http->settings->delay_scale;
     return LOAM_OK;
 }
 
-static enum loam_status redirect(struct loam_http *http, struct task *task, const char *location,
-                                 struct loam_error *error)
+static enum loam_status follow_redirect(struct loam_http *http, struct task *task, const char *location,
+                                        struct loam_error *error)
 {
     const struct loam_http_request *request = task->request;
     const char *from_url = task->url == NULL ? request->url : task->url;
@@ -164,7 +157,7 @@ static enum loam_status redirect(struct loam_http *http, struct task *task, cons
         if (request->redirects == LOAM_REDIRECT_REFUSE)
             return loam_fail(error, LOAM_ERROR_IO, "%s: redirected to another host, %s, which is refused",
                              request->what, to.host);
-        task->away = true;
+        task->left_hub = true;
         if (request->redirects == LOAM_REDIRECT_STOP) {
             task->done = true;
             return LOAM_OK;
@@ -185,11 +178,11 @@ static bool is_redirect(const struct loam_http_request *request)
     return any_method || reading;
 }
 
-static bool is_worth_another_try(const struct loam_http_request *request)
+static bool has_retryable_status(const struct loam_http_request *request)
 {
     long status = request->status;
     if (status == 429) return true;
-    return !request->once &&
+    return !request->not_idempotent &&
            (status == 408 || status == 500 || status == 502 || status == 503 || status == 504);
 }
 
@@ -202,15 +195,15 @@ static enum loam_status finish_task(struct loam_http *http, struct task *task, C
     enum loam_status status = LOAM_OK;
     if (result.error.status != LOAM_OK) {
         loam_hub_settings_redact(http->settings, result.error.message);
-        if (result.again)
-            status = try_again(http, task, &result, error);
+        if (result.may_retry)
+            status = schedule_retry(http, task, &result, error);
         else
             status = loam_fail(error, result.error.status, "%s: %s", request->what, result.error.message);
-    } else if (is_worth_another_try(request)) {
+    } else if (has_retryable_status(request)) {
         loam_fail(&result.error, LOAM_ERROR_IO, "the server answers with status %ld", request->status);
-        status = try_again(http, task, &result, error);
+        status = schedule_retry(http, task, &result, error);
     } else if (is_redirect(request) && result.location != NULL) {
-        status = redirect(http, task, result.location, error);
+        status = follow_redirect(http, task, result.location, error);
     } else {
         task->done = true;
     }
@@ -218,14 +211,15 @@ static enum loam_status finish_task(struct loam_http *http, struct task *task, C
     return status;
 }
 
-// ---- All of them ----
+// ---- All requests ----
 
-// Begins what is due; `*wait`: milliseconds until the next one is, `*open`: how many are not done.
+// Starts the attempts that are due. `*wait` receives the milliseconds until the next one is due, and `*open`
+// the number of requests that are not done.
 static enum loam_status start_due(struct loam_http *http, struct task *tasks, size_t count, int *wait,
                                   size_t *open, struct loam_error *error)
 {
     size_t running = 0;
-    double time = now();
+    double time = loam_clock_seconds();
     *open = 0;
     for (size_t i = 0; i < count; i++) {
         running += tasks[i].attempt != NULL;
@@ -250,7 +244,7 @@ static enum loam_status take_finished(struct loam_http *http, int *finished, str
     for (CURLMsg *message; (message = curl_multi_info_read(http->multi, &left)) != NULL;) {
         if (message->msg != CURLMSG_DONE) continue;
         struct task *task = NULL;
-        CURLcode code = message->data.result; // the message does not outlive the handle
+        CURLcode code = message->data.result; // read now: finish_task frees the message with its handle
         ++*finished;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &task);
         LOAM_TRY(finish_task(http, task, code, error));
@@ -269,9 +263,9 @@ static enum loam_status run(struct loam_http *http, struct task *tasks, size_t c
         LOAM_TRY(http->pulse.beat(http->pulse.user, error));
         CURLMcode code = curl_multi_perform(http->multi, &running);
         LOAM_TRY(take_finished(http, &finished, error));
-        // What has finished may let others begin at once.
+        // A finished attempt may let others start, so there is no wait after one.
         if (code == CURLM_OK && finished == 0) code = curl_multi_poll(http->multi, NULL, 0, wait, NULL);
-        if (code != CURLM_OK) return fail_multi(code, "libcurl cannot go on", error);
+        if (code != CURLM_OK) return fail_multi(code, "libcurl cannot continue", error);
     }
 }
 

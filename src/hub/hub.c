@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/event.h"
 #include "base/heap.h"
 #include "base/json.h"
 
@@ -26,8 +27,28 @@ void loam_hub_close(struct loam_hub *hub)
 
 static enum loam_status beat(void *user, struct loam_error *error)
 {
-    struct loam_hub *hub = user;
-    return loam_meter_tell(hub->meter, hub->callbacks, error);
+    return loam_hub_report(user, error);
+}
+
+void loam_hub_begin_transfer(struct loam_hub *hub, struct loam_meter *meter, enum loam_activity activity,
+                             int64_t total)
+{
+    loam_meter_start(meter, hub->callbacks, activity, total);
+    hub->meter = meter;
+}
+
+enum loam_status loam_hub_end_transfer(struct loam_hub *hub, enum loam_status status)
+{
+    struct loam_meter *meter = hub->meter;
+    hub->meter = NULL;
+    if (status == LOAM_OK) loam_meter_finish(meter);
+    return status;
+}
+
+enum loam_status loam_hub_report(struct loam_hub *hub, struct loam_error *error)
+{
+    if (hub->meter != NULL) return loam_meter_report(hub->meter, error);
+    return loam_event_progress(hub->callbacks, LOAM_ACTIVITY_DOWNLOAD, 0, 0, error);
 }
 
 enum loam_status loam_hub_run(struct loam_hub *hub, struct loam_http_request *requests, size_t count,
@@ -35,11 +56,11 @@ enum loam_status loam_hub_run(struct loam_hub *hub, struct loam_http_request *re
 {
     if (hub->settings.offline)
         return loam_fail(error, LOAM_ERROR_IO,
-                         "%s: not in the cache %s, and HF_HUB_OFFLINE forbids to ask the hub",
+                         "%s: not in the cache %s, and HF_HUB_OFFLINE forbids asking the hub",
                          count == 0 ? "" : requests[0].what, hub->settings.cache);
     if (hub->http == NULL && hub->settings.missing_token != NULL)
         loam_log_write(&hub->callbacks->log, LOAM_LOG_WARNING,
-                       "HF_TOKEN_PATH: there is no file %s: the hub is asked without a token",
+                       "HF_TOKEN_PATH: there is no file %s: requests to the hub are made without a token",
                        hub->settings.missing_token);
     if (hub->http == NULL)
         LOAM_TRY(loam_http_create(&hub->http, &hub->settings, &hub->callbacks->log,
@@ -47,8 +68,8 @@ enum loam_status loam_hub_run(struct loam_hub *hub, struct loam_http_request *re
     return loam_http_run(hub->http, requests, count, error);
 }
 
-// What the server itself says: X-Error-Message, or "error" of a JSON body; for a person, so printable and
-// short.
+// Copies the server's own message, from X-Error-Message or "error" of a JSON body, cut to HINT_MAX and made
+// printable.
 static void find_hint(const struct loam_hub *hub, const struct loam_http_request *request,
                       char hint[HINT_MAX])
 {
@@ -72,7 +93,7 @@ static enum loam_status fail_access(const struct loam_hub *hub, const struct loa
     if (hub->settings.token == NULL)
         return loam_fail(
             error, LOAM_ERROR_IO,
-            "%s: the hub at %s shows nobody such a repository without a token: check the name, or set "
+            "%s: the hub at %s does not show this repository without a token: check the name, or set "
             "HF_TOKEN if it is private or gated",
             request->what, hub->settings.endpoint);
     return loam_fail(error, LOAM_ERROR_IO,
@@ -105,7 +126,7 @@ enum loam_status loam_hub_check(const struct loam_hub *hub, const struct loam_ht
     bool stopped = request->redirects == LOAM_REDIRECT_STOP && request->status < 400;
     bool succeeded = request->status < 300;
     if (succeeded && loam_http_headers_are_page(&request->headers)) {
-        loam_http_fail_page(&request->headers, error);
+        loam_http_headers_fail_page(&request->headers, error);
         return loam_fail_prefix(error, "%s", request->what);
     }
     if (succeeded || stopped) return LOAM_OK;
@@ -120,7 +141,7 @@ enum loam_status loam_hub_check(const struct loam_hub *hub, const struct loam_ht
     if (request->status == 404) return fail_missing(hub, request, repo, error);
     if (request->status == 403)
         return loam_fail(error, LOAM_ERROR_IO,
-                         "%s: the hub at %s forbids it%s%s: the token of %s must have the right to",
+                         "%s: the hub at %s forbids it%s%s: the token of %s needs the right to do this",
                          request->what, hub->settings.endpoint, hint[0] == '\0' ? "" : ": ", hint,
                          hub->settings.token_source != NULL ? hub->settings.token_source : "HF_TOKEN");
     return loam_fail(error, LOAM_ERROR_IO, "%s: the hub at %s answers with status %ld%s%s", request->what,
@@ -140,7 +161,8 @@ char *loam_hub_url(const struct loam_hub *hub, struct loam_error *error, const c
     return NULL;
 }
 
-enum loam_status loam_hub_localise(const struct loam_hub *hub, char **address, struct loam_error *error)
+enum loam_status loam_hub_redirect_to_mirror(const struct loam_hub *hub, char **address,
+                                             struct loam_error *error)
 {
     static const char original[] = "https://huggingface.co/";
     const size_t size = sizeof original - 2; // without the slash

@@ -9,9 +9,8 @@
 #include "base/heap.h"
 #include "base/json.h"
 #include "hub/lfs_batch.h"
-#include "hub/meter.h"
 
-enum { BATCH = 256 }; // objects that are asked about at once
+enum { BATCH = 256 }; // objects of one query
 
 static const char media_type[] = "application/vnd.git-lfs+json";
 
@@ -27,7 +26,7 @@ struct upload_job {
     struct loam_meter meter;
 };
 
-// ---- What has to go ----
+// ---- The objects to upload ----
 
 static bool is_listed(const struct upload_job *job, const char *oid)
 {
@@ -50,31 +49,33 @@ static enum loam_status list_objects(struct upload_job *job, const struct loam_f
     return LOAM_OK;
 }
 
-static enum loam_status ask(struct upload_job *job, size_t first, size_t count, struct loam_error *error)
+static enum loam_status query_batch(struct upload_job *job, size_t first, size_t count,
+                                    struct loam_error *error)
 {
-    struct loam_bytes question = {0};
+    struct loam_bytes query = {0};
     char *url = loam_hub_url(job->hub, error, "%s.git/info/lfs/objects/batch", job->repo->id);
     enum loam_status status =
-        url == NULL ? error->status : loam_lfs_batch_format(&question, job->files + first, count, error);
+        url == NULL ? error->status : loam_lfs_batch_format(&query, job->files + first, count, error);
     struct loam_http_request request = {.method = "POST",
                                         .url = url,
                                         .what = job->repo->id,
                                         .content_type = media_type,
                                         .accept = media_type,
                                         .to_hub = true,
-                                        .body = question.data,
-                                        .body_size = (int64_t)question.size};
+                                        .body = query.data,
+                                        .body_size = (int64_t)query.size};
     if (status == LOAM_OK) status = loam_hub_run(job->hub, &request, 1, error);
     if (status == LOAM_OK) status = loam_hub_check(job->hub, &request, job->repo, error);
     if (status == LOAM_OK)
         status = loam_lfs_batch_parse(&job->plan, job->files + first, count, request.text.data,
                                       request.text.size, error);
     for (size_t i = 0; i < job->plan.count && status == LOAM_OK; i++) {
-        status = loam_hub_localise(job->hub, &job->plan.uploads[i].href, error);
-        if (status == LOAM_OK) status = loam_hub_localise(job->hub, &job->plan.uploads[i].verify, error);
+        status = loam_hub_redirect_to_mirror(job->hub, &job->plan.uploads[i].href, error);
+        if (status == LOAM_OK)
+            status = loam_hub_redirect_to_mirror(job->hub, &job->plan.uploads[i].verify, error);
     }
     loam_http_request_deinit(&request);
-    loam_bytes_deinit(&question);
+    loam_bytes_deinit(&query);
     free(url);
     return status;
 }
@@ -133,13 +134,13 @@ static enum loam_status open_files(struct upload_job *job, struct loam_error *er
     return LOAM_OK;
 }
 
-// A store says no: its own words are about keys and buckets, and of no help.
+// The store's own message is left out, because it only names keys and buckets.
 static enum loam_status check_put(const struct loam_http_request *request, struct loam_error *error)
 {
     if (request->status >= 200 && request->status < 300) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_IO,
-                     "%s: the hub's store does not take it (status %ld); push again to go on", request->what,
-                     request->status);
+                     "%s: the hub's store does not take it (status %ld); push again to continue",
+                     request->what, request->status);
 }
 
 // ---- Completing and verifying ----
@@ -166,9 +167,9 @@ static enum loam_status post(struct upload_job *job, const char *what, const cha
     return status;
 }
 
-// The tags that the store gave for the parts; `answers` are their requests.
-static enum loam_status complete(struct upload_job *job, const struct loam_lfs_upload *upload,
-                                 const struct loam_http_request *answers, struct loam_error *error)
+// Sends the ETags of the uploaded parts, which `answers` hold, so that the store joins the parts.
+static enum loam_status complete_parts(struct upload_job *job, const struct loam_lfs_upload *upload,
+                                       const struct loam_http_request *answers, struct loam_error *error)
 {
     json_t *parts = json_array();
     for (size_t i = 0; i < upload->part_count; i++) {
@@ -181,12 +182,12 @@ static enum loam_status complete(struct upload_job *job, const struct loam_lfs_u
                                          answers[i].headers.part_etag));
     }
     json_t *content = json_pack("{s:s, s:o}", "oid", upload->file->local, "parts", parts);
-    // The address is signed, as those of the parts are.
+    // The address is signed, so no token is sent.
     return post(job, upload->file->name, upload->href, media_type, false, content, error);
 }
 
-static enum loam_status verify(struct upload_job *job, const struct loam_lfs_upload *upload,
-                               struct loam_error *error)
+static enum loam_status verify_object(struct upload_job *job, const struct loam_lfs_upload *upload,
+                                      struct loam_error *error)
 {
     if (upload->verify == NULL) return LOAM_OK;
     json_t *content =
@@ -194,20 +195,20 @@ static enum loam_status verify(struct upload_job *job, const struct loam_lfs_upl
     return post(job, upload->file->name, upload->verify, "application/json", true, content, error);
 }
 
-static enum loam_status finish(struct upload_job *job, struct loam_error *error)
+static enum loam_status finish_objects(struct upload_job *job, struct loam_error *error)
 {
     const struct loam_http_request *answer = job->requests;
     for (size_t i = 0; i < job->plan.count; i++) {
         const struct loam_lfs_upload *upload = &job->plan.uploads[i];
         if (upload->href == NULL) continue;
-        if (upload->chunk > 0) LOAM_TRY(complete(job, upload, answer, error));
-        LOAM_TRY(verify(job, upload, error));
+        if (upload->chunk > 0) LOAM_TRY(complete_parts(job, upload, answer, error));
+        LOAM_TRY(verify_object(job, upload, error));
         answer += upload->chunk == 0 ? 1 : upload->part_count;
     }
     return LOAM_OK;
 }
 
-// ---- All of them ----
+// ---- All batches ----
 
 static void close_batch(struct upload_job *job)
 {
@@ -223,18 +224,18 @@ static void close_batch(struct upload_job *job)
     job->request_count = 0;
 }
 
-// Addresses are signed for a time only: each batch is asked about when its turn comes.
+// Signed addresses expire, so each batch is queried just before its upload.
 static enum loam_status upload_batch(struct upload_job *job, size_t first, size_t count,
                                      struct loam_error *error)
 {
-    LOAM_TRY(ask(job, first, count, error));
+    LOAM_TRY(query_batch(job, first, count, error));
     for (size_t i = 0; i < job->plan.count; i++)
         if (job->plan.uploads[i].href == NULL) loam_meter_add(&job->meter, job->plan.uploads[i].file->size);
     LOAM_TRY(open_files(job, error));
     if (job->request_count > 0) LOAM_TRY(loam_hub_run(job->hub, job->requests, job->request_count, error));
     for (size_t i = 0; i < job->request_count; i++)
         LOAM_TRY(check_put(&job->requests[i], error));
-    return finish(job, error);
+    return finish_objects(job, error);
 }
 
 static enum loam_status upload(struct upload_job *job, const struct loam_folder *folder,
@@ -244,13 +245,13 @@ static enum loam_status upload(struct upload_job *job, const struct loam_folder 
     int64_t total = 0;
     for (size_t i = 0; i < job->count; i++)
         total = loam_add_bytes(total, job->files[i]->size);
-    loam_meter_start(&job->meter, job->hub, LOAM_ACTIVITY_UPLOAD, total);
+    loam_hub_begin_transfer(job->hub, &job->meter, LOAM_ACTIVITY_UPLOAD, total);
     enum loam_status status = LOAM_OK;
     for (size_t first = 0; first < job->count && status == LOAM_OK; first += BATCH) {
         status = upload_batch(job, first, job->count - first < BATCH ? job->count - first : BATCH, error);
         close_batch(job);
     }
-    return loam_meter_finish(&job->meter, status);
+    return loam_hub_end_transfer(job->hub, status);
 }
 
 enum loam_status loam_lfs_upload(struct loam_hub *hub, const struct loam_repo *repo,

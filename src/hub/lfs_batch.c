@@ -38,7 +38,7 @@ static enum loam_status copy_text(char **copy, const json_t *object, const char 
     return *copy == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }
 
-// The addresses of the parts stand under their numbers, "00001" or "1".
+// Reads the addresses of the parts. Their keys are the numbers of the parts, such as "00001" or "1".
 static enum loam_status take_parts(struct loam_lfs_upload *upload, json_t *header, struct loam_error *error)
 {
     const char *key;
@@ -53,7 +53,8 @@ static enum loam_status take_parts(struct loam_lfs_upload *upload, json_t *heade
         size_t number = strtoul(key, NULL, 10);
         const char *href = json_string_value(value);
         if (href == NULL || number < 1 || number > upload->part_count || upload->parts[number - 1] != NULL)
-            return loam_fail(error, LOAM_ERROR_FORMAT, "%s: part \"%s\" makes no sense", answer_name, key);
+            return loam_fail(error, LOAM_ERROR_FORMAT,
+                             "%s: \"%s\" is not the number of a part, or has no address", answer_name, key);
         upload->parts[number - 1] = loam_strdup(href, error);
         if (upload->parts[number - 1] == NULL) return LOAM_ERROR_MEMORY;
         found++;
@@ -63,7 +64,8 @@ static enum loam_status take_parts(struct loam_lfs_upload *upload, json_t *heade
                      found, upload->part_count, upload->file->name);
 }
 
-// "chunk_size" among the headers of an upload makes it one in parts. It comes as a number or as its digits.
+// "chunk_size" among the headers of an upload makes it an upload in parts. The value is a number, or a string
+// of digits.
 static enum loam_status take_header(struct loam_lfs_upload *upload, json_t *header, struct loam_error *error)
 {
     const json_t *chunk = json_object_get(header, "chunk_size");
@@ -71,7 +73,8 @@ static enum loam_status take_header(struct loam_lfs_upload *upload, json_t *head
     const char *digits = json_string_value(chunk);
     upload->chunk = digits != NULL ? strtoll(digits, NULL, 10) : (int64_t)json_integer_value(chunk);
     if (upload->chunk < 1 || (upload->file->size - 1) / upload->chunk >= PARTS_MAX)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: parts of %lld bytes for %s", answer_name,
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s: the parts of %lld bytes are too small or too many for %s", answer_name,
                          (long long)upload->chunk, upload->file->name);
     upload->part_count = (size_t)((upload->file->size - 1) / upload->chunk + 1);
     return take_parts(upload, header, error);
@@ -84,7 +87,7 @@ static enum loam_status take_object(struct loam_lfs_upload *upload, const json_t
     const char *message = json_string_value(json_object_get(refusal, "message"));
     if (refusal != NULL && !json_is_null(refusal))
         return loam_fail(error, LOAM_ERROR_IO, "the hub does not take %s: %.200s", upload->file->name,
-                         message == NULL ? "it does not say why" : message);
+                         message == NULL ? "it gives no reason" : message);
     const json_t *actions = json_object_get(object, "actions");
     if (actions == NULL || json_is_null(actions)) return LOAM_OK;
     const json_t *put = json_object_get(actions, "upload"), *verify = json_object_get(actions, "verify");
@@ -109,7 +112,7 @@ static enum loam_status take_objects(struct loam_lfs_plan *plan, const struct lo
                                      size_t count, const json_t *objects, struct loam_error *error)
 {
     if (json_array_size(objects) > 4 * count + 16)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s speaks of too many objects", answer_name);
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s lists too many objects", answer_name);
     plan->uploads = loam_calloc(count, sizeof *plan->uploads, error);
     if (plan->uploads == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < count; i++) {
@@ -117,7 +120,7 @@ static enum loam_status take_objects(struct loam_lfs_plan *plan, const struct lo
         upload->file = files[i];
         const json_t *object = find_object(objects, files[i]->local, i);
         if (object == NULL)
-            return loam_fail(error, LOAM_ERROR_FORMAT, "%s leaves %s out", answer_name, files[i]->name);
+            return loam_fail(error, LOAM_ERROR_FORMAT, "%s does not mention %s", answer_name, files[i]->name);
         LOAM_TRY(take_object(upload, object, error));
     }
     return LOAM_OK;

@@ -1,17 +1,17 @@
-// The LFS batch API (https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md), and the hub's own
-// transfer in parts: what has to be sent where.
+// The LFS batch API (https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md) with the hub's extension
+// for uploads in parts. It tells the address for each object.
 #ifndef LOAM_HUB_LFS_BATCH_H
 #define LOAM_HUB_LFS_BATCH_H
 
 #include "hub/folder.h"
 
-// How one object goes up. All strings belong to the plan; addresses are secrets, for they are signed.
+// How to upload one object. The plan owns all strings. Addresses are signed and so must not be shown.
 struct loam_lfs_upload {
     const struct loam_folder_file *file;
-    char *href;    // PUT the whole there, or POST the tags of the parts; NULL: the hub has the object
-    char *verify;  // POST hash and size there at the end; NULL: no need
-    int64_t chunk; // bytes of a part; 0: in one piece
-    char **parts;  // [part_count] PUT part i there
+    char *href;   // address to PUT the whole object, or to POST the tags of its parts; NULL: the hub holds it
+    char *verify; // address to POST hash and size after the upload; NULL: not required
+    int64_t chunk; // bytes of a part; 0: one piece
+    char **parts;  // [part_count] address to PUT part i
     size_t part_count;
 };
 
@@ -20,10 +20,11 @@ struct loam_lfs_plan {
     size_t count;
 };
 
-// The question about `files`, which are different objects.
+// Writes the query about `files`, which must be different objects.
 enum loam_status loam_lfs_batch_format(struct loam_bytes *text, const struct loam_folder_file *const *files,
                                        size_t count, struct loam_error *error);
-// The answer. An object that the hub refuses, or does not speak of, is LOAM_ERROR_IO or LOAM_ERROR_FORMAT.
+// Reads the answer. LOAM_ERROR_IO for an object that the hub refuses, LOAM_ERROR_FORMAT for one that the
+// answer does not mention.
 enum loam_status loam_lfs_batch_parse(struct loam_lfs_plan *plan, const struct loam_folder_file *const *files,
                                       size_t count, const char *text, size_t size, struct loam_error *error);
 void loam_lfs_plan_deinit(struct loam_lfs_plan *plan);

@@ -24,11 +24,12 @@ static enum loam_status take_file(struct loam_listed_file *file, const json_t *i
 {
     const char *path = NULL;
     if (!json_is_object(item))
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: a listed file is no object", name);
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: an entry of the hub's list of files is not an object",
+                         name);
     LOAM_TRY(loam_json_get_string(item, name, "rfilename", &path, error));
     if (path == NULL || !loam_repo_file_is_safe(path))
         return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "%s: the hub lists a file whose name is no relative path; nothing of it is taken",
+                         "%s: the hub lists a file whose name is not a relative path; nothing is downloaded",
                          name);
     file->size = -1;
     LOAM_TRY(loam_json_get_int(item, name, "size", &file->size, error));
@@ -41,7 +42,7 @@ static enum loam_status take_files(struct loam_listing *listing, const json_t *r
                                    struct loam_error *error)
 {
     const json_t *siblings = json_object_get(root, "siblings");
-    size_t count = json_array_size(siblings); // 0 for what is no array
+    size_t count = json_array_size(siblings); // 0 if it is not an array
     if (!json_is_array(siblings) || count > FILES_MAX)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the hub's list of files is missing or too long",
                          name);

@@ -8,7 +8,7 @@
 
 struct loam_listed_file {
     char *name;   // a safe relative path
-    int64_t size; // bytes; -1: the hub does not say
+    int64_t size; // bytes; -1: not in the answer
 };
 
 struct loam_listing {
@@ -17,8 +17,8 @@ struct loam_listing {
     size_t count;
 };
 
-// Reads the answer to /api/models/ID/revision/REVISION. `name` is how messages call the repository. A file
-// whose name must not become a path is LOAM_ERROR_FORMAT: such a repository is not to be trusted with any.
+// Reads the answer to /api/models/ID/revision/REVISION. `name` is the repository's name in messages.
+// LOAM_ERROR_FORMAT if a file's name is not a safe relative path: then no file of the repository is used.
 enum loam_status loam_listing_parse(struct loam_listing *listing, const char *text, size_t size,
                                     const char *name, struct loam_error *error);
 void loam_listing_deinit(struct loam_listing *listing);

@@ -1,21 +1,14 @@
 #include "hub/meter.h"
 
 #include <stdio.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/event.h"
-#include "hub/hub.h"
+#include "base/log.h"
 
-enum { TELL_SECONDS = 30 };
+enum { LOG_SECONDS = 30 }; // between log lines
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
-const char *loam_amount(int64_t bytes, char text[LOAM_AMOUNT_SIZE])
+const char *loam_amount_format(int64_t bytes, char text[LOAM_AMOUNT_SIZE])
 {
     static const char *const units[] = {"kB", "MB", "GB", "TB"};
     if (bytes < 1000) {
@@ -30,13 +23,12 @@ const char *loam_amount(int64_t bytes, char text[LOAM_AMOUNT_SIZE])
     return text;
 }
 
-void loam_meter_start(struct loam_meter *meter, struct loam_hub *hub, enum loam_activity activity,
-                      int64_t total)
+void loam_meter_start(struct loam_meter *meter, const struct loam_callbacks *callbacks,
+                      enum loam_activity activity, int64_t total)
 {
-    double time = now();
-    *meter =
-        (struct loam_meter){.hub = hub, .activity = activity, .total = total, .started = time, .told = time};
-    hub->meter = meter;
+    double time = loam_clock_seconds();
+    *meter = (struct loam_meter){
+        .callbacks = callbacks, .activity = activity, .total = total, .started = time, .reported = time};
 }
 
 void loam_meter_add(struct loam_meter *meter, int64_t size)
@@ -51,33 +43,28 @@ static const char *verb(const struct loam_meter *meter)
 
 static void log_speed(struct loam_meter *meter)
 {
-    double time = now();
-    if (time - meter->told < TELL_SECONDS) return;
-    meter->told = time;
+    double time = loam_clock_seconds();
+    if (time - meter->reported < LOG_SECONDS) return;
+    meter->reported = time;
     char done[LOAM_AMOUNT_SIZE], total[LOAM_AMOUNT_SIZE], speed[LOAM_AMOUNT_SIZE];
-    loam_log_write(&meter->hub->callbacks->log, LOAM_LOG_INFO, "%s %s of %s, %s/s", verb(meter),
-                   loam_amount(meter->done, done), loam_amount(meter->total, total),
-                   loam_amount((int64_t)((double)meter->done / (time - meter->started)), speed));
+    loam_log_write(&meter->callbacks->log, LOAM_LOG_INFO, "%s %s of %s, %s/s", verb(meter),
+                   loam_amount_format(meter->done, done), loam_amount_format(meter->total, total),
+                   loam_amount_format((int64_t)((double)meter->done / (time - meter->started)), speed));
 }
 
-enum loam_status loam_meter_tell(struct loam_meter *meter, const struct loam_callbacks *callbacks,
-                                 struct loam_error *error)
+enum loam_status loam_meter_report(struct loam_meter *meter, struct loam_error *error)
 {
-    if (meter == NULL) return loam_event_progress(callbacks, LOAM_ACTIVITY_DOWNLOAD, 0, 0, error);
     log_speed(meter);
-    return loam_event_progress(callbacks, meter->activity, meter->done, meter->total, error);
+    return loam_event_progress(meter->callbacks, meter->activity, meter->done, meter->total, error);
 }
 
-enum loam_status loam_meter_finish(struct loam_meter *meter, enum loam_status status)
+void loam_meter_finish(struct loam_meter *meter)
 {
-    struct loam_hub *hub = meter->hub;
     struct loam_error ignored;
-    hub->meter = NULL;
-    if (status != LOAM_OK || meter->total == 0) return status;
-    // It is done: being stopped now makes no difference.
-    (void)loam_event_progress(hub->callbacks, meter->activity, meter->total, meter->total, &ignored);
+    if (meter->total == 0) return;
+    // The transfer is complete, so a request to stop is ignored.
+    (void)loam_event_progress(meter->callbacks, meter->activity, meter->total, meter->total, &ignored);
     char total[LOAM_AMOUNT_SIZE];
-    loam_log_write(&hub->callbacks->log, LOAM_LOG_INFO, "%s %s in %.1f s", verb(meter),
-                   loam_amount(meter->total, total), now() - meter->started);
-    return LOAM_OK;
+    loam_log_write(&meter->callbacks->log, LOAM_LOG_INFO, "%s %s in %.1f s", verb(meter),
+                   loam_amount_format(meter->total, total), loam_clock_seconds() - meter->started);
 }

@@ -1,4 +1,4 @@
-// How far a transfer is: an event often, and a line of the log now and then.
+// The progress of a transfer: frequent events for the caller, and a log line every 30 seconds.
 #ifndef LOAM_HUB_METER_H
 #define LOAM_HUB_METER_H
 
@@ -6,30 +6,26 @@
 
 #include "base/status.h"
 
-struct loam_hub;
-
 struct loam_meter {
-    struct loam_hub *hub; // whose meter it is while it runs
+    const struct loam_callbacks *callbacks;
     enum loam_activity activity;
     int64_t total; // bytes
     int64_t done;
-    double started; // seconds
-    double told;    // seconds: the last line
+    double started;  // seconds, by loam_clock_seconds
+    double reported; // seconds: time of the last log line
 };
 
-void loam_meter_start(struct loam_meter *meter, struct loam_hub *hub, enum loam_activity activity,
-                      int64_t total);
-// `size`: bytes that went through, below 0 when they have to go through again.
+void loam_meter_start(struct loam_meter *meter, const struct loam_callbacks *callbacks,
+                      enum loam_activity activity, int64_t total);
+// Adds `size` transferred bytes. A negative `size` takes bytes back that must be transferred again.
 void loam_meter_add(struct loam_meter *meter, int64_t size);
-// Reports; LOAM_ERROR_STOPPED when the caller wants no more. `meter` may be NULL: nothing to count, but
-// stoppable.
-enum loam_status loam_meter_tell(struct loam_meter *meter, const struct loam_callbacks *callbacks,
-                                 struct loam_error *error);
-// The end, well or not as `status` says, which is returned.
-enum loam_status loam_meter_finish(struct loam_meter *meter, enum loam_status status);
+// Sends a progress event, and a log line when one is due. LOAM_ERROR_STOPPED: the caller wants to stop.
+enum loam_status loam_meter_report(struct loam_meter *meter, struct loam_error *error);
+// Reports the end of a transfer that succeeded.
+void loam_meter_finish(struct loam_meter *meter);
 
-// "1.21 GB", as the hub counts: by thousands.
+// Formats a number of bytes in powers of 1000, as the hub does: "1.21 GB".
 enum { LOAM_AMOUNT_SIZE = 32 };
-const char *loam_amount(int64_t bytes, char text[LOAM_AMOUNT_SIZE]);
+const char *loam_amount_format(int64_t bytes, char text[LOAM_AMOUNT_SIZE]);
 
 #endif

@@ -13,7 +13,7 @@ enum { SAMPLE_BYTES = 512, GITIGNORE_LIMIT = 1 << 20 };
 
 static const char answer_name[] = "the hub's answer on the files to push";
 
-// ---- The question ----
+// ---- The query ----
 
 static enum loam_status append_sample(struct loam_bytes *text, const struct loam_folder_file *file,
                                       struct loam_error *error)
@@ -27,8 +27,7 @@ static enum loam_status append_sample(struct loam_bytes *text, const struct loam
     return status;
 }
 
-static enum loam_status add_question(json_t *files, const struct loam_folder_file *file,
-                                     struct loam_error *error)
+static enum loam_status add_file(json_t *files, const struct loam_folder_file *file, struct loam_error *error)
 {
     struct loam_bytes sample = {0};
     enum loam_status status = append_sample(&sample, file, error);
@@ -40,7 +39,7 @@ static enum loam_status add_question(json_t *files, const struct loam_folder_fil
     return status;
 }
 
-// Files that the repository's own .gitignore names are not wanted; it may be among those that come.
+// Sends the .gitignore of the folder, if it has one: the hub ignores the files that it names.
 static enum loam_status add_gitignore(json_t *root, const struct loam_folder *folder,
                                       struct loam_error *error)
 {
@@ -64,7 +63,7 @@ enum loam_status loam_preupload_format(struct loam_bytes *text, const struct loa
     if (root == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "no memory for a request");
     enum loam_status status = LOAM_OK;
     for (size_t i = first; i < first + count && status == LOAM_OK; i++)
-        status = add_question(files, &folder->files[i], error);
+        status = add_file(files, &folder->files[i], error);
     if (status == LOAM_OK) status = add_gitignore(root, folder, error);
     if (status == LOAM_OK) status = loam_json_append(text, root, JSON_COMPACT, error);
     json_decref(root);
@@ -81,15 +80,15 @@ static enum loam_status take_file(struct loam_folder_file *file, const json_t *i
     LOAM_TRY(loam_json_get_bool(item, answer_name, "shouldIgnore", &file->ignored, error));
     bool lfs = mode != NULL && strcmp(mode, "lfs") == 0;
     if (!lfs && (mode == NULL || strcmp(mode, "regular") != 0))
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s wants %s in a way that loam does not know",
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s asks for %s in a way that loam does not know",
                          answer_name, file->name);
-    // LFS has no object of no bytes.
+    // LFS does not store empty files.
     file->mode = lfs && file->size > 0 ? LOAM_UPLOAD_LFS : LOAM_UPLOAD_REGULAR;
     if (oid != NULL && strlen(oid) < sizeof file->remote) memcpy(file->remote, oid, strlen(oid) + 1);
     return LOAM_OK;
 }
 
-// The answer mostly has the order of the question: the search begins there.
+// Starts the search at the position in the query, because the answer usually has the same order.
 static const json_t *find_item(const json_t *files, const char *name, size_t guess)
 {
     size_t count = json_array_size(files);
@@ -109,13 +108,13 @@ enum loam_status loam_preupload_parse(struct loam_folder *folder, size_t first, 
     const json_t *files = json_object_get(root, "files");
     enum loam_status status = LOAM_OK;
     if (json_array_size(files) > 4 * count + 16)
-        status = loam_fail(error, LOAM_ERROR_FORMAT, "%s speaks of too many files", answer_name);
+        status = loam_fail(error, LOAM_ERROR_FORMAT, "%s lists too many files", answer_name);
     for (size_t i = 0; i < count && status == LOAM_OK; i++) {
         struct loam_folder_file *file = &folder->files[first + i];
         const json_t *item = find_item(files, file->name, i);
         status = item != NULL
                      ? take_file(file, item, error)
-                     : loam_fail(error, LOAM_ERROR_FORMAT, "%s leaves %s out", answer_name, file->name);
+                     : loam_fail(error, LOAM_ERROR_FORMAT, "%s does not mention %s", answer_name, file->name);
     }
     json_decref(root);
     return status;

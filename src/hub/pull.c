@@ -15,7 +15,8 @@
 static const char weights_file[] = "model.safetensors", index_file[] = "model.safetensors.index.json",
                   adapter_file[] = "adapter_model.safetensors";
 
-// What is wanted of a repository without --include. Only at its top: below are other formats of the same.
+// Files to pull without --include. Only names at the top of the repository match, because directories below
+// hold the same weights in other formats.
 static const struct {
     const char *pattern;
     bool model, adapter, outline;
@@ -42,44 +43,45 @@ struct pull_job {
     struct loam_listing listing;
     struct loam_wanted_file *files;
     size_t count;
-    struct loam_error refused; // memory for looking into the cache; LOAM_OK: it was not
+    struct loam_error cache_error; // an allocation that failed while the cache was searched
 };
 
-// ---- What the cache has ----
+// ---- Files in the cache ----
 
-static bool has(const struct pull_job *job, const char *file)
+static bool is_cached(const struct pull_job *job, const char *file)
 {
-    return loam_cache_has(&job->cache, job->commit, file);
+    return loam_cache_has_file(&job->cache, job->commit, file);
 }
 
-// Files that are wanted and that the cache lacks.
+// Required files that the cache does not hold.
 struct missing {
     size_t count;
-    char first[256];
+    char first[256]; // name of the first one
 };
 
-static void want(const struct pull_job *job, const char *file, struct missing *missing)
+static void require_file(const struct pull_job *job, const char *file, struct missing *missing)
 {
-    if (loam_repo_file_is_safe(file) && has(job, file)) return;
+    if (loam_repo_file_is_safe(file) && is_cached(job, file)) return;
     if (missing->count++ == 0) snprintf(missing->first, sizeof missing->first, "%s", file);
 }
 
-// Every shard that the index names. The index is outside data: an entry that is no safe name is not there.
-static void want_shards(struct pull_job *job, struct missing *missing)
+// Requires every shard that the index names. The index comes from outside: a shard whose name is not safe
+// counts as missing.
+static void require_shards(struct pull_job *job, struct missing *missing)
 {
     struct loam_error problem = {0};
     json_t *root = NULL;
-    char *snapshot = loam_cache_snapshot(&job->cache, job->commit, &problem);
+    char *snapshot = loam_cache_snapshot_path(&job->cache, job->commit, &problem);
     char *path = snapshot == NULL ? NULL : loam_path_join(snapshot, index_file, &problem);
     bool read = path != NULL && loam_json_load(&root, path, &problem) == LOAM_OK;
-    if (problem.status == LOAM_ERROR_MEMORY) job->refused = problem;
+    if (problem.status == LOAM_ERROR_MEMORY) job->cache_error = problem;
     json_t *map = json_object_get(root, "weight_map");
-    if (!read || json_object_size(map) == 0) want(job, weights_file, missing);
+    if (!read || json_object_size(map) == 0) require_file(job, weights_file, missing);
     void *iterator = json_object_iter(map);
     for (const char *last = ""; iterator != NULL; iterator = json_object_iter_next(map, iterator)) {
         const char *shard = json_string_value(json_object_iter_value(iterator));
-        if (shard != NULL && strcmp(shard, last) == 0) continue; // tensors of a shard mostly stand together
-        want(job, shard != NULL ? shard : "", missing);
+        if (shard != NULL && strcmp(shard, last) == 0) continue; // neighbours are usually in one shard
+        require_file(job, shard != NULL ? shard : "", missing);
         last = shard != NULL ? shard : "";
     }
     json_decref(root);
@@ -87,48 +89,51 @@ static void want_shards(struct pull_job *job, struct missing *missing)
     free(snapshot);
 }
 
-static void want_tokenizer(const struct pull_job *job, struct missing *missing)
+static void require_tokenizer(const struct pull_job *job, struct missing *missing)
 {
-    if (!loam_cache_lacks(&job->cache, job->commit, "tokenizer.json")) want(job, "tokenizer.json", missing);
+    if (!loam_cache_has_absence(&job->cache, job->commit, "tokenizer.json"))
+        require_file(job, "tokenizer.json", missing);
 }
 
-// loam links the weights last (below), and transformers and PEFT load them last: where they are, the rest is.
+// A cache that holds the weights also holds the optional files: loam links the weights last
+// (bring_files), and transformers and PEFT download them last.
 static struct missing find_missing(struct pull_job *job, enum loam_pull_kind kind)
 {
     struct missing missing = {0};
     switch (kind) {
     case LOAM_PULL_MODEL:
-        want(job, "config.json", &missing);
-        want_tokenizer(job, &missing);
-        if (!has(job, weights_file)) want_shards(job, &missing);
+        require_file(job, "config.json", &missing);
+        require_tokenizer(job, &missing);
+        if (!is_cached(job, weights_file)) require_shards(job, &missing);
         break;
     case LOAM_PULL_ADAPTER:
-        want(job, "adapter_config.json", &missing);
-        want(job, adapter_file, &missing);
+        require_file(job, "adapter_config.json", &missing);
+        require_file(job, adapter_file, &missing);
         break;
     case LOAM_PULL_EITHER:
         missing = find_missing(job, LOAM_PULL_MODEL);
-        if (missing.count > 0 && has(job, "adapter_config.json")) return find_missing(job, LOAM_PULL_ADAPTER);
+        if (missing.count > 0 && is_cached(job, "adapter_config.json"))
+            return find_missing(job, LOAM_PULL_ADAPTER);
         break;
-    case LOAM_PULL_OUTLINE: // a program that wanted the tokenizer alone has left no config
-        want(job, "config.json", &missing);
-        want_tokenizer(job, &missing);
+    case LOAM_PULL_OUTLINE: // a program that needs only the tokenizer does not download the config
+        require_file(job, "config.json", &missing);
+        require_tokenizer(job, &missing);
         break;
     case LOAM_PULL_TOKENIZER:
-        want_tokenizer(job, &missing);
+        require_tokenizer(job, &missing);
         break;
     }
     return missing;
 }
 
-// A pattern with wildcards could mean files that the cache has never heard of.
+// A pattern with wildcards counts as missing, because only the hub knows which files it matches.
 static struct missing find_missing_included(const struct pull_job *job)
 {
     struct missing missing = {0};
     for (size_t i = 0; i < job->pull->include_count; i++) {
         const char *name = job->pull->include[i];
         if (strpbrk(name, "*?[") == NULL)
-            want(job, name, &missing);
+            require_file(job, name, &missing);
         else if (missing.count++ == 0)
             snprintf(missing.first, sizeof missing.first, "%s", name);
     }
@@ -142,19 +147,19 @@ static enum loam_status fail_offline(const struct pull_job *job, const struct mi
     bool main = strcmp(revision, "main") == 0;
     return loam_fail(
         error, LOAM_ERROR_IO,
-        "%s: the cache %s lacks %s%s of it, and HF_HUB_OFFLINE forbids to ask the hub; without that, "
+        "%s: the cache %s lacks %s%s of it, and HF_HUB_OFFLINE forbids asking the hub; without that, "
         "loam pull %s%s%s completes it",
         job->repo->id, job->hub->settings.cache, missing->first, missing->count > 1 ? " and other files" : "",
         job->repo->id, main ? "" : "@", main ? "" : revision);
 }
 
-// ---- What the repository has ----
+// ---- Files in the repository ----
 
 static enum loam_status fetch_listing(struct pull_job *job, struct loam_error *error)
 {
     struct loam_bytes revision = {0};
     enum loam_status status = loam_url_append(&revision, job->repo->revision, "", error);
-    // "blobs": the sizes too.
+    // "blobs=true" adds the sizes.
     char *url = status != LOAM_OK ? NULL
                                   : loam_hub_url(job->hub, error, "api/models/%s/revision/%s?blobs=true",
                                                  job->repo->id, revision.data);
@@ -172,8 +177,8 @@ static enum loam_status fetch_listing(struct pull_job *job, struct loam_error *e
     return status;
 }
 
-// The kind that a repository turns out to be.
-static enum loam_pull_kind settle_kind(const struct pull_job *job)
+// Replaces LOAM_PULL_EITHER by the kind of the listed repository.
+static enum loam_pull_kind resolve_kind(const struct pull_job *job)
 {
     if (job->pull->kind != LOAM_PULL_EITHER) return job->pull->kind;
     return loam_listing_find(&job->listing, "adapter_config.json") != NULL ? LOAM_PULL_ADAPTER
@@ -187,13 +192,13 @@ static bool is_of_kind(size_t row, enum loam_pull_kind kind)
                                        : wanted_patterns[row].outline;
 }
 
-// `single`: the weights are in one file.
+// `single`: the repository has the weights in one file.
 static bool is_wanted(const struct pull_job *job, const char *name, enum loam_pull_kind kind, bool single)
 {
     for (size_t i = 0; i < job->pull->include_count; i++)
         if (fnmatch(job->pull->include[i], name, FNM_NOESCAPE) == 0) return true;
     if (job->pull->include_count > 0) return false;
-    // One file of weights beside shards holds the same once more; it is the one that is read.
+    // A single file of weights holds the same as the shards beside it, and is the one that loam reads.
     bool shard = strncmp(name, "model", 5) == 0 && strcmp(name, weights_file) != 0;
     if (single && shard) return false;
     for (size_t i = 0; i < sizeof wanted_patterns / sizeof *wanted_patterns; i++)
@@ -210,7 +215,7 @@ static bool is_weights(const char *name)
     return size >= ending_size && strcmp(name + size - ending_size, ending) == 0;
 }
 
-// A repository without safetensors is told at once, with what it has instead.
+// Refuses a repository without safetensors. The message names what it has instead.
 static enum loam_status check_weights(const struct pull_job *job, enum loam_pull_kind kind,
                                       struct loam_error *error)
 {
@@ -220,14 +225,14 @@ static enum loam_status check_weights(const struct pull_job *job, enum loam_pull
         if (is_weights(job->files[i].name)) return LOAM_OK;
     const char *wanted = kind == LOAM_PULL_ADAPTER ? adapter_file : weights_file;
     const char *other = kind == LOAM_PULL_ADAPTER ? "adapter_model.bin" : "pytorch_model.bin";
-    bool there = loam_listing_find(&job->listing, other) != NULL;
+    bool has_other = loam_listing_find(&job->listing, other) != NULL;
     return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s has no %s%s%s%s", job->repo->id, wanted,
-                     there ? ", only " : "", there ? other : "",
-                     there ? ", a pickle that loam does not read; ask for a revision with safetensors"
-                           : "; --include names other files");
+                     has_other ? ", only " : "", has_other ? other : "",
+                     has_other ? ", a pickle that loam does not read; ask for a revision with safetensors"
+                               : "; --include names other files");
 }
 
-// What is wanted and not there yet.
+// Lists the files to download: those that are wanted and not in the cache.
 static enum loam_status choose_files(struct pull_job *job, enum loam_pull_kind kind, struct loam_error *error)
 {
     job->files = loam_calloc(job->listing.count, sizeof *job->files, error);
@@ -240,16 +245,16 @@ static enum loam_status choose_files(struct pull_job *job, enum loam_pull_kind k
     }
     LOAM_TRY(check_weights(job, kind, error));
     if (job->count == 0)
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s has no file that --include %s means", job->repo->id,
-                         job->pull->include[0]);
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s has no file that matches --include %s",
+                         job->repo->id, job->pull->include[0]);
     size_t missing = 0;
     for (size_t i = 0; i < job->count; i++)
-        if (!has(job, job->files[i].name)) job->files[missing++] = job->files[i];
+        if (!is_cached(job, job->files[i].name)) job->files[missing++] = job->files[i];
     job->count = missing;
     return LOAM_OK;
 }
 
-// ---- Bringing it ----
+// ---- Downloading ----
 
 static enum loam_status link_files(struct pull_job *job, bool weights, struct loam_error *error)
 {
@@ -260,8 +265,9 @@ static enum loam_status link_files(struct pull_job *job, bool weights, struct lo
     return LOAM_OK;
 }
 
-// Files that were wanted and that the commit has not: so nobody needs to ask again.
-static enum loam_status note_lacking(struct pull_job *job, enum loam_pull_kind kind, struct loam_error *error)
+// Records the optional files that the commit does not have, so that later runs skip the query.
+static enum loam_status record_absences(struct pull_job *job, enum loam_pull_kind kind,
+                                        struct loam_error *error)
 {
     if (job->pull->include_count > 0) return LOAM_OK;
     for (size_t i = 0; i < sizeof wanted_patterns / sizeof *wanted_patterns; i++) {
@@ -269,12 +275,12 @@ static enum loam_status note_lacking(struct pull_job *job, enum loam_pull_kind k
         if (!is_of_kind(i, kind) || strchr(name, '*') != NULL ||
             loam_listing_find(&job->listing, name) != NULL)
             continue;
-        LOAM_TRY(loam_cache_set_lacking(&job->cache, job->commit, name, error));
+        LOAM_TRY(loam_cache_record_absence(&job->cache, job->commit, name, error));
     }
     return LOAM_OK;
 }
 
-static enum loam_status allow(const struct pull_job *job, struct loam_error *error)
+static enum loam_status ask_permission(const struct pull_job *job, struct loam_error *error)
 {
     int64_t bytes = 0;
     for (size_t i = 0; i < job->count; i++)
@@ -282,11 +288,11 @@ static enum loam_status allow(const struct pull_job *job, struct loam_error *err
     return job->pull->allow == NULL ? LOAM_OK : job->pull->allow(job->pull->user, bytes, error);
 }
 
-static enum loam_status bring_files(struct pull_job *job, struct loam_error *error)
+static enum loam_status download_files(struct pull_job *job, struct loam_error *error)
 {
     const char *commit = job->commit;
     LOAM_TRY(loam_download_heads(job->hub, job->repo, commit, job->files, job->count, error));
-    LOAM_TRY(allow(job, error));
+    LOAM_TRY(ask_permission(job, error));
     loam_log_write(&job->hub->callbacks->log, LOAM_LOG_INFO, "%s: downloading %zu file%s of commit %.12s",
                    job->repo->id, job->count, job->count == 1 ? "" : "s", commit);
     LOAM_TRY(loam_download_blobs(job->hub, job->repo, commit, &job->cache, job->files, job->count, error));
@@ -294,15 +300,15 @@ static enum loam_status bring_files(struct pull_job *job, struct loam_error *err
     return link_files(job, true, error);
 }
 
-static enum loam_status bring(struct pull_job *job, struct loam_error *error)
+static enum loam_status update_cache(struct pull_job *job, struct loam_error *error)
 {
     LOAM_TRY(fetch_listing(job, error));
-    enum loam_pull_kind kind = settle_kind(job);
+    enum loam_pull_kind kind = resolve_kind(job);
     LOAM_TRY(choose_files(job, kind, error));
-    if (job->count > 0) LOAM_TRY(bring_files(job, error));
-    LOAM_TRY(note_lacking(job, kind, error));
-    loam_cache_tag(&job->cache);
-    // Last: until here the revision still names what was complete before.
+    if (job->count > 0) LOAM_TRY(download_files(job, error));
+    LOAM_TRY(record_absences(job, kind, error));
+    loam_cache_write_tag(&job->cache);
+    // The commit is recorded last: until then the revision names a commit whose files are complete.
     return loam_cache_set_commit(&job->cache, job->repo->revision, job->commit, error);
 }
 
@@ -312,16 +318,16 @@ static enum loam_status pull_files(struct pull_job *job, char **directory, struc
     bool ask = job->pull->update && !job->hub->settings.offline;
     if (job->pull->update && !ask)
         loam_log_write(&job->hub->callbacks->log, LOAM_LOG_WARNING,
-                       "%s: --update has no effect: HF_HUB_OFFLINE forbids to ask the hub", job->repo->id);
+                       "%s: --update has no effect: HF_HUB_OFFLINE forbids asking the hub", job->repo->id);
     struct missing missing = {.count = 1};
     if (job->commit[0] != '\0' && !ask)
         missing =
             job->pull->include_count > 0 ? find_missing_included(job) : find_missing(job, job->pull->kind);
-    if (job->refused.status != LOAM_OK)
-        return loam_fail(error, job->refused.status, "%s", job->refused.message);
+    if (job->cache_error.status != LOAM_OK)
+        return loam_fail(error, job->cache_error.status, "%s", job->cache_error.message);
     if (missing.first[0] != '\0' && job->hub->settings.offline) return fail_offline(job, &missing, error);
-    if (missing.count > 0) LOAM_TRY(bring(job, error));
-    *directory = loam_cache_snapshot(&job->cache, job->commit, error);
+    if (missing.count > 0) LOAM_TRY(update_cache(job, error));
+    *directory = loam_cache_snapshot_path(&job->cache, job->commit, error);
     return *directory == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }
 

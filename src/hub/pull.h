@@ -1,30 +1,30 @@
-// What is in a repository of the hub, as a directory on this machine.
+// Pulls the files of a repository on the hub into a directory on this machine.
 #ifndef LOAM_HUB_PULL_H
 #define LOAM_HUB_PULL_H
 
 #include "hub/hub.h"
 
-// What a directory is wanted for decides which files it needs.
+// The use of the directory, which decides the files that it needs.
 enum loam_pull_kind {
     LOAM_PULL_MODEL,     // config, tokenizer and safetensors
     LOAM_PULL_ADAPTER,   // adapter_config.json and adapter_model.safetensors
-    LOAM_PULL_EITHER,    // whichever of the two the repository holds
+    LOAM_PULL_EITHER,    // a model or an adapter, whichever the repository holds
     LOAM_PULL_OUTLINE,   // a model without its weights: config and tokenizer
-    LOAM_PULL_TOKENIZER, // the same files, of which the tokenizer alone must be there
+    LOAM_PULL_TOKENIZER, // the files of LOAM_PULL_OUTLINE, of which only the tokenizer is required
 };
 
 struct loam_pull {
     enum loam_pull_kind kind;
-    const char *const *include; // patterns, instead of what `kind` needs; `*` goes over slashes
+    const char *const *include; // patterns that replace the files of `kind`; `*` matches slashes too
     size_t include_count;
-    bool update; // ask the hub what the revision names now, though the cache knows what it once named
-    // Before anything is downloaded: may so many bytes be? NULL: they may.
+    bool update; // ask the hub for the revision's commit even if the cache has a record of it
+    // Called before a download of `bytes`. A failure prevents it. May be NULL.
     enum loam_status (*allow)(void *user, int64_t bytes, struct loam_error *error);
     void *user;
 };
 
-// The repository's files at its revision, brought into the cache where they are not there yet. `*directory`
-// is released with free(). What the cache has is taken without a word to the hub.
+// Brings the repository's files at its revision into the cache. Sends no request if the cache holds them all.
+// The caller frees `*directory`.
 enum loam_status loam_hub_pull(struct loam_hub *hub, const struct loam_repo *repo,
                                const struct loam_pull *pull, char **directory, struct loam_error *error);
 

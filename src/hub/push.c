@@ -21,8 +21,7 @@ struct push_job {
     struct loam_folder folder;
 };
 
-// POSTs JSON to an address of the hub and leaves the judgement of the answer to the caller. Takes `content`
-// over.
+// POSTs JSON to an address of the hub. The caller checks the answer. Consumes `content`.
 static enum loam_status post(struct push_job *job, const char *path, json_t *content,
                              struct loam_http_request *request, struct loam_error *error)
 {
@@ -41,7 +40,7 @@ static enum loam_status post(struct push_job *job, const char *path, json_t *con
                                           .body = body.data,
                                           .body_size = (int64_t)body.size};
     if (status == LOAM_OK) status = loam_hub_run(job->hub, request, 1, error);
-    request->url = request->body = NULL; // an answer outlives its question
+    request->url = request->body = NULL; // freed here; the caller keeps the request for its answer
     json_decref(content);
     loam_bytes_deinit(&body);
     free(url);
@@ -61,12 +60,12 @@ static enum loam_status fail_card(const struct loam_http_request *request, const
         json_string_value(json_object_get(json_array_get(json_object_get(root, "errors"), 0), "message"));
     status = loam_fail(error, LOAM_ERROR_FORMAT,
                        "%s: the hub does not take the lines between the --- at its top: %.300s", path,
-                       message == NULL ? "it does not say why" : message);
+                       message == NULL ? "it gives no reason" : message);
     json_decref(root);
     return status;
 }
 
-// The hub checks the head of README.md: better before gigabytes have gone up than after.
+// Has the hub check the front matter of README.md before any large file is uploaded.
 static enum loam_status check_card(struct push_job *job, struct loam_error *error)
 {
     const struct loam_folder_file *card = loam_folder_find(&job->folder, "README.md");
@@ -104,7 +103,8 @@ static enum loam_status find_repository(struct push_job *job, struct loam_error 
     return status;
 }
 
-// 409: it is there. A token that may not make repositories may still write into one that is there.
+// Status 409 means that the repository exists. A token without the right to create repositories may still
+// have the right to write to one that exists.
 static enum loam_status create_repository(struct push_job *job, struct loam_error *error)
 {
     const char *id = job->repo->id, *slash = strchr(id, '/');
@@ -122,27 +122,28 @@ static enum loam_status create_repository(struct push_job *job, struct loam_erro
 
 // ---- The files ----
 
-static enum loam_status ask_modes(struct push_job *job, size_t first, size_t count, struct loam_error *error)
+static enum loam_status query_modes(struct push_job *job, size_t first, size_t count,
+                                    struct loam_error *error)
 {
-    struct loam_bytes question = {0};
+    struct loam_bytes query = {0};
     char *url = loam_hub_url(job->hub, error, "api/models/%s/preupload/main", job->repo->id);
     enum loam_status status =
-        url == NULL ? error->status : loam_preupload_format(&question, &job->folder, first, count, error);
+        url == NULL ? error->status : loam_preupload_format(&query, &job->folder, first, count, error);
     struct loam_http_request request = {.method = "POST",
                                         .url = url,
                                         .what = job->repo->id,
                                         .content_type = "application/json",
                                         .accept = "application/json",
                                         .to_hub = true,
-                                        .body = question.data,
-                                        .body_size = (int64_t)question.size};
+                                        .body = query.data,
+                                        .body_size = (int64_t)query.size};
     if (status == LOAM_OK) status = loam_hub_run(job->hub, &request, 1, error);
     if (status == LOAM_OK) status = loam_hub_check(job->hub, &request, job->repo, error);
     if (status == LOAM_OK)
         status =
             loam_preupload_parse(&job->folder, first, count, request.text.data, request.text.size, error);
     loam_http_request_deinit(&request);
-    loam_bytes_deinit(&question);
+    loam_bytes_deinit(&query);
     free(url);
     return status;
 }
@@ -161,15 +162,15 @@ static enum loam_status prepare_files(struct push_job *job, struct loam_error *e
 {
     size_t count = job->folder.count;
     for (size_t first = 0; first < count; first += PREUPLOAD_BATCH)
-        LOAM_TRY(
-            ask_modes(job, first, count - first < PREUPLOAD_BATCH ? count - first : PREUPLOAD_BATCH, error));
+        LOAM_TRY(query_modes(job, first, count - first < PREUPLOAD_BATCH ? count - first : PREUPLOAD_BATCH,
+                             error));
     return hash_files(job, error);
 }
 
-// ---- What goes ----
+// ---- The folder ----
 
-// Refuses a file that holds the token of the push, whatever its name. Large files are weights and are not
-// searched.
+// Refuses a file of any name that contains the token of this push. Files above SECRET_LIMIT are weights and
+// are not searched.
 static enum loam_status check_secret(const struct push_job *job, const struct loam_folder_file *file,
                                      struct loam_error *error)
 {
@@ -207,13 +208,14 @@ static enum loam_status push_files(struct push_job *job, struct loam_pushed *pus
     LOAM_TRY(create_repository(job, error));
     LOAM_TRY(prepare_files(job, error));
     LOAM_TRY(loam_lfs_upload(job->hub, job->repo, &job->folder, error));
-    return loam_commit_send(job->hub, job->repo, &job->folder, job->push->message, pushed, error);
+    return loam_commit_send(job->hub, job->repo, &job->folder, job->push->message, &pushed->files,
+                            pushed->commit, error);
 }
 
-// ---- Outside ----
+// ---- The public functions ----
 
-enum loam_status loam_hub_may_push(const struct loam_hub *hub, const struct loam_repo *repo,
-                                   struct loam_error *error)
+enum loam_status loam_hub_check_push(const struct loam_hub *hub, const struct loam_repo *repo,
+                                     struct loam_error *error)
 {
     if (strchr(repo->id, '/') == NULL)
         return loam_fail(error, LOAM_ERROR_USAGE, "%s names no owner. Expected USER/NAME or ORG/NAME",
@@ -237,7 +239,7 @@ enum loam_status loam_hub_push(struct loam_hub *hub, const struct loam_repo *rep
                                struct loam_error *error)
 {
     *pushed = (struct loam_pushed){0};
-    LOAM_TRY(loam_hub_may_push(hub, repo, error));
+    LOAM_TRY(loam_hub_check_push(hub, repo, error));
     if (!loam_directory_exists(push->directory))
         return loam_fail(error, LOAM_ERROR_IO, "%s: no such directory", push->directory);
     struct push_job job = {.hub = hub, .repo = repo, .push = push};

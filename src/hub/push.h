@@ -1,4 +1,4 @@
-// A directory to a repository of the hub, as one commit.
+// Pushes a directory to a repository of the hub as one commit.
 #ifndef LOAM_HUB_PUSH_H
 #define LOAM_HUB_PUSH_H
 
@@ -7,21 +7,21 @@
 struct loam_push {
     const char *directory;
     const char *message; // of the commit
-    bool private_if_new; // when the repository has to be made
+    bool private_if_new; // a repository that has to be created is private
 };
 
 struct loam_pushed {
-    char *address;                 // of the repository, for a person
-    char commit[LOAM_COMMIT_SIZE]; // that has the files; empty: the hub does not say
-    size_t files;                  // that were new or changed; 0: all was there, and no commit was made
+    char *address;                 // of the repository's page
+    char commit[LOAM_COMMIT_SIZE]; // hash; empty: the hub's answer does not name it
+    size_t files;                  // new or changed files; 0: no commit was made
 };
 
-// What can be known before there is anything to push: a token, and leave to use it.
-enum loam_status loam_hub_may_push(const struct loam_hub *hub, const struct loam_repo *repo,
-                                   struct loam_error *error);
+// Checks what is known before there is anything to push: the repository's name and a token.
+enum loam_status loam_hub_check_push(const struct loam_hub *hub, const struct loam_repo *repo,
+                                     struct loam_error *error);
 
-// Makes the repository if it is not there. Files that are there with the same bytes are left alone, so a push
-// that failed can simply be made again.
+// Creates the repository if it does not exist. Files that the hub already holds with the same bytes are not
+// sent, so a failed push can be repeated.
 enum loam_status loam_hub_push(struct loam_hub *hub, const struct loam_repo *repo,
                                const struct loam_push *push, struct loam_pushed *pushed,
                                struct loam_error *error);

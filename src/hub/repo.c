@@ -17,7 +17,7 @@ static bool is_part(const char *text, size_t size)
     return true;
 }
 
-// "--" stands for the slash in the cache, and ".." is nobody's name.
+// "--" replaces the slash in the cache, so an id must not contain it. ".." is not allowed either.
 static bool is_id(const char *id)
 {
     const char *slash = strchr(id, '/');
@@ -45,7 +45,7 @@ enum loam_status loam_repo_parse(struct loam_repo *repo, const char *text, struc
     if (size >= sizeof repo->id || !is_id(repo->id))
         return loam_fail(
             error, LOAM_ERROR_ARGUMENT,
-            "\"%.200s\" is no name of a repository: expected ORG/NAME[@REVISION] of letters, digits, "
+            "\"%.200s\" is not the name of a repository: expected ORG/NAME[@REVISION] of letters, digits, "
             "\"-\", \"_\" and \".\"",
             text);
     if (at == NULL) return LOAM_OK;
@@ -53,7 +53,7 @@ enum loam_status loam_repo_parse(struct loam_repo *repo, const char *text, struc
     if (revision_size < sizeof repo->revision) memcpy(repo->revision, at + 1, revision_size + 1);
     if (revision_size >= sizeof repo->revision || !is_revision(repo->revision))
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                         "\"%.200s\" is no revision: expected a branch, a tag or a commit after the \"@\"",
+                         "\"%.200s\" is not a revision: expected a branch, a tag or a commit after the \"@\"",
                          at + 1);
     return LOAM_OK;
 }

@@ -10,10 +10,10 @@
 #include "base/file.h"
 #include "base/heap.h"
 
-enum { TOKEN_LIMIT = 16 << 10 }; // bytes of a token's file
+enum { TOKEN_LIMIT = 16 << 10 }; // bytes of a file with a token
 
-// An empty variable counts as none.
-static const char *variable(const char *name)
+// The value of an environment variable. An empty variable counts as unset.
+static const char *get_variable(const char *name)
 {
     const char *value = getenv(name);
     return value != NULL && value[0] != '\0' ? value : NULL;
@@ -22,16 +22,17 @@ static const char *variable(const char *name)
 static bool is_true(const char *name)
 {
     static const char *const words[] = {"1", "on", "yes", "true"};
-    const char *value = variable(name);
+    const char *value = get_variable(name);
     for (size_t i = 0; value != NULL && i < sizeof words / sizeof *words; i++)
         if (strcasecmp(value, words[i]) == 0) return true;
     return false;
 }
 
-// The path in a variable, else DIRECTORY/NAME. huggingface_hub expands "~" and variables in either.
-static char *path_of(const char *name, const char *directory, const char *below, struct loam_error *error)
+// The path in a variable, else DIRECTORY/BELOW. "~" and variables are expanded in both, as in
+// huggingface_hub.
+static char *get_path(const char *name, const char *directory, const char *below, struct loam_error *error)
 {
-    const char *value = variable(name);
+    const char *value = get_variable(name);
     char *path = value != NULL ? loam_strdup(value, error) : loam_path_join(directory, below, error);
     char *expanded = path == NULL ? NULL : loam_path_expand(path, error);
     free(path);
@@ -39,22 +40,22 @@ static char *path_of(const char *name, const char *directory, const char *below,
 }
 
 // HF_HOME, else $XDG_CACHE_HOME/huggingface, else ~/.cache/huggingface.
-static char *home_directory(struct loam_error *error)
+static char *get_home_directory(struct loam_error *error)
 {
-    const char *home = variable("HOME");
-    if (home == NULL && variable("HF_HOME") == NULL && variable("XDG_CACHE_HOME") == NULL) {
+    const char *home = get_variable("HOME");
+    if (home == NULL && get_variable("HF_HOME") == NULL && get_variable("XDG_CACHE_HOME") == NULL) {
         loam_fail(error, LOAM_ERROR_ARGUMENT, "no place for the cache of the hub: set HF_HOME or HOME");
         return NULL;
     }
-    char *cache = path_of("XDG_CACHE_HOME", home == NULL ? "" : home, ".cache", error);
-    char *directory = cache == NULL ? NULL : path_of("HF_HOME", cache, "huggingface", error);
+    char *cache = get_path("XDG_CACHE_HOME", home == NULL ? "" : home, ".cache", error);
+    char *directory = cache == NULL ? NULL : get_path("HF_HOME", cache, "huggingface", error);
     free(cache);
     return directory;
 }
 
 static enum loam_status set_endpoint(struct loam_hub_settings *settings, struct loam_error *error)
 {
-    const char *endpoint = variable("HF_ENDPOINT");
+    const char *endpoint = get_variable("HF_ENDPOINT");
     if (endpoint == NULL) endpoint = "https://huggingface.co";
     size_t size = strlen(endpoint);
     while (size > 0 && endpoint[size - 1] == '/')
@@ -65,18 +66,18 @@ static enum loam_status set_endpoint(struct loam_hub_settings *settings, struct 
         return loam_fail_prefix(error, "HF_ENDPOINT");
     if (!loam_origin_is_private(&settings->origin, &settings->origin))
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                         "HF_ENDPOINT %.200s: plain http is for this machine itself; expected https://",
+                         "HF_ENDPOINT %.200s: plain http is allowed only to this machine; expected https://",
                          settings->endpoint);
     return LOAM_OK;
 }
 
-// Whether HF_TOKEN holds a path instead of a token. A slash inside may belong to a token.
+// Whether HF_TOKEN holds a path instead of a token. A slash after the first character may be part of a token.
 static bool is_path(const char *text)
 {
     return strchr("/~.", text[0]) != NULL || loam_file_exists(text);
 }
 
-// What goes into a header must stay in its line; the token itself is in no message.
+// Checks that the token fits into one header line. Messages never show the token.
 static enum loam_status set_token(struct loam_hub_settings *settings, const char *text, const char *source,
                                   struct loam_error *error)
 {
@@ -113,11 +114,11 @@ static enum loam_status find_token_file(struct loam_hub_settings *settings, cons
                                         struct loam_error *error)
 {
     struct stat about;
-    char *path = path_of("HF_TOKEN_PATH", home, "token", error);
+    char *path = get_path("HF_TOKEN_PATH", home, "token", error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
     bool missing = stat(path, &about) != 0 && (errno == ENOENT || errno == ENOTDIR);
     enum loam_status status = missing ? LOAM_OK : read_token(settings, path, error);
-    if (missing && variable("HF_TOKEN_PATH") != NULL) {
+    if (missing && get_variable("HF_TOKEN_PATH") != NULL) {
         settings->missing_token = path;
         return LOAM_OK;
     }
@@ -131,36 +132,36 @@ static enum loam_status find_token(struct loam_hub_settings *settings, const cha
     if (is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN")) return LOAM_OK;
     static const char *const names[] = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"};
     for (size_t i = 0; i < sizeof names / sizeof *names && settings->token == NULL; i++) {
-        const char *text = variable(names[i]);
+        const char *text = get_variable(names[i]);
         if (text != NULL && is_path(text))
             return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                             "%s holds a path, and no token: HF_TOKEN_PATH names the file of a token",
+                             "%s holds a path instead of a token: HF_TOKEN_PATH names the file of a token",
                              names[i]);
         if (text != NULL) LOAM_TRY(set_token(settings, text, names[i], error));
     }
     return settings->token != NULL ? LOAM_OK : find_token_file(settings, home, error);
 }
 
-static double number_of(const char *name, double otherwise)
+static double get_number(const char *name, double otherwise)
 {
-    const char *value = variable(name);
+    const char *value = get_variable(name);
     double number = value == NULL ? -1 : strtod(value, NULL);
     return number >= 0 && number <= 1e6 ? number : otherwise;
 }
 
 static enum loam_status load(struct loam_hub_settings *settings, const char *home, struct loam_error *error)
 {
-    char *cache = path_of("HUGGINGFACE_HUB_CACHE", home, "hub", error);
+    char *cache = get_path("HUGGINGFACE_HUB_CACHE", home, "hub", error);
     if (cache == NULL) return LOAM_ERROR_MEMORY;
-    settings->cache = variable("HF_HUB_CACHE") == NULL ? loam_strdup(cache, error)
-                                                       : path_of("HF_HUB_CACHE", home, "hub", error);
+    settings->cache = get_variable("HF_HUB_CACHE") == NULL ? loam_strdup(cache, error)
+                                                           : get_path("HF_HUB_CACHE", home, "hub", error);
     free(cache);
     if (settings->cache == NULL) return LOAM_ERROR_MEMORY;
-    settings->offline =
-        is_true("HF_HUB_OFFLINE") || (variable("HF_HUB_OFFLINE") == NULL && is_true("TRANSFORMERS_OFFLINE"));
-    settings->delay_scale = number_of("LOAM_HUB_DELAY_SCALE", 1);
-    settings->stall_seconds = (long)number_of("LOAM_HUB_STALL_SECONDS", 30);
-    const char *certificates = variable("SSL_CERT_FILE");
+    settings->offline = is_true("HF_HUB_OFFLINE") ||
+                        (get_variable("HF_HUB_OFFLINE") == NULL && is_true("TRANSFORMERS_OFFLINE"));
+    settings->delay_scale = get_number("LOAM_HUB_DELAY_SCALE", 1);
+    settings->stall_seconds = (long)get_number("LOAM_HUB_STALL_SECONDS", 30);
+    const char *certificates = get_variable("SSL_CERT_FILE");
     if (certificates != NULL && (settings->certificates = loam_strdup(certificates, error)) == NULL)
         return LOAM_ERROR_MEMORY;
     LOAM_TRY(set_endpoint(settings, error));
@@ -170,7 +171,7 @@ static enum loam_status load(struct loam_hub_settings *settings, const char *hom
 enum loam_status loam_hub_settings_load(struct loam_hub_settings *settings, struct loam_error *error)
 {
     *settings = (struct loam_hub_settings){0};
-    char *home = home_directory(error);
+    char *home = get_home_directory(error);
     if (home == NULL) return error->status;
     enum loam_status status = load(settings, home, error);
     free(home);

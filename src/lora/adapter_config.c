@@ -320,7 +320,7 @@ static enum loam_status append_string(struct loam_bytes *text, const char *value
 // A float in Python's spelling, which a whole number shows too.
 static void dropout_text(double value, char text[LOAM_DECIMAL_SIZE])
 {
-    loam_decimal(value, text);
+    loam_decimal_format(value, text);
     if (strpbrk(text, ".e") == NULL) memcpy(text + strlen(text), ".0", sizeof ".0");
 }
 
@@ -342,7 +342,7 @@ static enum loam_status append_values(struct loam_bytes *text, const char *name,
     LOAM_TRY(loam_bytes_format(text, error, "  \"%s\": {", name));
     for (size_t i = 0; i < values->count; i++) {
         char number[LOAM_DECIMAL_SIZE];
-        loam_decimal(values->items[i].value, number);
+        loam_decimal_format(values->items[i].value, number);
         LOAM_TRY(loam_bytes_append_text(text, i == 0 ? "\n    " : ",\n    ", error));
         LOAM_TRY(append_string(text, values->items[i].key, error));
         LOAM_TRY(loam_bytes_format(text, error, ": %s", number));
@@ -358,7 +358,7 @@ static enum loam_status append_config(struct loam_bytes *text, const struct loam
     char alpha[LOAM_DECIMAL_SIZE];
     char dropout[LOAM_DECIMAL_SIZE];
     // An integer to PEFT; a fraction is kept all the same, since PEFT computes with it.
-    loam_decimal(config->alpha, alpha);
+    loam_decimal_format(config->alpha, alpha);
     dropout_text(config->dropout, dropout);
     LOAM_TRY(loam_bytes_append_text(text,
                                     "{\n"

@@ -49,8 +49,10 @@ static struct loam_heads allocate_heads(const struct loam_branch_run *run)
     layouts_of(run->pass, layouts);
     for (int i = 0; i < 3; i++) {
         const int first = first_of_linear(layouts, i);
-        if (first == i) heads.rows[i] = loam_pass_rows(run->pass, run->layer->linears[layouts[i]->linear].out);
-        *views[i] = heads_of(config, layouts[i], heads.rows[first], i == 0 ? config->heads : config->kv_heads);
+        if (first == i)
+            heads.rows[i] = loam_pass_rows(run->pass, run->layer->linears[layouts[i]->linear].out);
+        *views[i] =
+            heads_of(config, layouts[i], heads.rows[first], i == 0 ? config->heads : config->kv_heads);
     }
     return heads;
 }
@@ -68,10 +70,8 @@ static void turn(const struct loam_branch_run *run, const struct loam_heads *hea
     const int table = loam_config_layer_kind(&run->pass->model->config, run->index)->rope;
     if (table == LOAM_NO_ROPE) return;
     const struct loam_tensor *rope = &run->pass->ropes[table];
-    loam_rope(run->pass->stream,
-              &(struct loam_rope_args){.x = heads->q, .table = *rope, .inverse = inverse});
-    loam_rope(run->pass->stream,
-              &(struct loam_rope_args){.x = heads->k, .table = *rope, .inverse = inverse});
+    loam_rope(run->pass->stream, &(struct loam_rope_args){.x = heads->q, .table = *rope, .inverse = inverse});
+    loam_rope(run->pass->stream, &(struct loam_rope_args){.x = heads->k, .table = *rope, .inverse = inverse});
 }
 
 static void project(const struct loam_branch_run *run, struct loam_tensor n)
@@ -113,12 +113,13 @@ static void attend(const struct loam_branch_run *run)
         k = through_cache(pass, k, &pass->decoder->cache_k[run->index]);
         v = through_cache(pass, v, &pass->decoder->cache_v[run->index]);
     }
-    loam_attention_forward(pass->stream, &(struct loam_attention_forward_args){.q = state->heads.q,
-                                                                               .k = k,
-                                                                               .v = v,
-                                                                               .shape = pass->attention,
-                                                                               .out = as_heads(run, state->attn),
-                                                                               .lse = state->lse});
+    loam_attention_forward(pass->stream,
+                           &(struct loam_attention_forward_args){.q = state->heads.q,
+                                                                 .k = k,
+                                                                 .v = v,
+                                                                 .shape = pass->attention,
+                                                                 .out = as_heads(run, state->attn),
+                                                                 .lse = state->lse});
     state->source = state->attn;
     if (!loam_branch_drops_rows(pass, run->index, run->row)) return;
     loam_pass_use_kept(pass, true);
@@ -169,14 +170,15 @@ static void project_backward(const struct loam_branch_run *run, const struct loa
     bool wanted = false;
     layouts_of(run->pass, layouts);
     for (int i = 0; i < 3; i++)
-        wanted = wanted ||
-                 loam_linear_reads_input(run->pass->decoder, &run->layer->linears[layouts[i]->linear]);
+        wanted =
+            wanted || loam_linear_reads_input(run->pass->decoder, &run->layer->linears[layouts[i]->linear]);
     const struct loam_branch_input input = loam_branch_input_open(run, wanted);
     for (int i = 0; i < 3; i++) {
         const enum loam_linear_slot slot = layouts[i]->linear;
         if (first_of_linear(layouts, i) == i)
-            loam_linear_run_backward(run->pass, &run->layer->linears[slot], input.n, run->layer_state->t[slot],
-                                     gradients->rows[i], input.dn, input.accumulate || i > 0);
+            loam_linear_run_backward(run->pass, &run->layer->linears[slot], input.n,
+                                     run->layer_state->t[slot], gradients->rows[i], input.dn,
+                                     input.accumulate || i > 0);
     }
     loam_branch_input_close(run, &input);
 }
@@ -187,7 +189,8 @@ static bool heads_trained(const struct loam_branch_run *run)
     bool trained = false;
     layouts_of(run->pass, layouts);
     for (int i = 0; i < 3; i++)
-        trained = trained || loam_linear_trained(run->pass->decoder, &run->layer->linears[layouts[i]->linear]);
+        trained =
+            trained || loam_linear_trained(run->pass->decoder, &run->layer->linears[layouts[i]->linear]);
     return trained;
 }
 
@@ -201,7 +204,8 @@ static void backward(const struct loam_branch_run *run, struct loam_tensor dy)
     const int64_t columns = config->heads * config->head_dim;
     struct loam_tensor dsource = {0};
     if (through)
-        dsource = drops ? loam_pass_rows_and_zeros(pass, pass->tokens, columns) : loam_pass_rows(pass, columns);
+        dsource =
+            drops ? loam_pass_rows_and_zeros(pass, pass->tokens, columns) : loam_pass_rows(pass, columns);
     loam_linear_run_backward(pass, &run->layer->linears[LOAM_O], run->state->source,
                              run->layer_state->t[LOAM_O], dy, loam_tensor_rows(&dsource, 0, pass->tokens),
                              false);

@@ -21,8 +21,8 @@ static enum loam_status read_int(int32_t *item, const json_t *value, const char 
     const json_int_t number = json_integer_value(value);
     *item = (int32_t)number;
     if (json_is_integer(value) && number >= INT32_MIN && number <= INT32_MAX) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" must be an integer of 32 bits, or an array of them",
-                     name, key);
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "%s: \"%s\" must be an integer of 32 bits, or an array of them", name, key);
 }
 
 // The index of the layer kind that the value names.
@@ -51,8 +51,9 @@ static enum loam_status read_list(const struct loam_family *family, enum loam_co
     if (single && type == LOAM_CONFIG_KINDS)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" must be an array of strings", name, key);
     if (count > LOAM_CONFIG_LIST)
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: \"%s\" has %zu elements; at most %d are supported",
-                         name, key, count, LOAM_CONFIG_LIST);
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "%s: \"%s\" has %zu elements; at most %d are supported", name, key, count,
+                         LOAM_CONFIG_LIST);
     for (size_t i = 0; i < count; i++) {
         const json_t *item = single ? value : json_array_get(value, i);
         LOAM_TRY(type == LOAM_CONFIG_KINDS ? read_kind(family, &list->items[i], item, key, name, error)
@@ -409,6 +410,12 @@ enum loam_status loam_config_load(struct loam_config *config, const char *direct
 }
 
 // ---- what follows from the numbers ----
+
+int64_t loam_config_position_limit(const struct loam_config *config)
+{
+    bool has_limit = config->family->position != LOAM_ALIBI && config->max_positions > 0;
+    return has_limit ? config->max_positions : INT32_MAX;
+}
 
 bool loam_config_has_row(const struct loam_config *config, const struct loam_weight_row *row)
 {

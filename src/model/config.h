@@ -42,7 +42,7 @@ struct loam_config {
     int64_t head_dim;      // D
     int64_t inner;         // F, inner size of the MLP
     int64_t vocabulary;    // V, rows of the embedding
-    int64_t max_positions; // what the model was made for
+    int64_t max_positions; // longest sequence in training; 0: not given
     double norm_eps;
     double initializer_range;
     bool tied_head;
@@ -52,7 +52,7 @@ struct loam_config {
     struct loam_config_list layer_kinds;       // of family->kinds, one a layer; empty: all of the first
     int64_t window;                            // tokens that a query of a windowed layer sees
     double residual_factor;                    // of branches that have one
-    double dropouts[LOAM_CONFIG_DROPOUTS]; // of family->dropouts
+    double dropouts[LOAM_CONFIG_DROPOUTS];     // of family->dropouts
     char notices[LOAM_CONFIG_NOTICES]; // lines: how the file was understood where a user may expect otherwise
 };
 
@@ -69,6 +69,10 @@ enum loam_status loam_config_parse_as(struct loam_config *config, const struct l
 
 // Logs the notices, as warnings.
 void loam_config_log(const struct loam_config *config, const struct loam_log *log);
+
+// Most tokens of a sequence: max_positions, or INT32_MAX where it is not given or positions have no limit
+// (ALiBi takes any distance).
+int64_t loam_config_position_limit(const struct loam_config *config);
 
 // Whether this model has the tensors of a row, and the size of a row's dimension (1 for LOAM_DIM_NONE).
 bool loam_config_has_row(const struct loam_config *config, const struct loam_weight_row *row);

@@ -1,16 +1,18 @@
 // The decoder's life and its passes: sizing by a dry run, training, evaluation, logits, generation.
-#include "model/layer.h"
+#include "model/decoder.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/heap.h"
+#include "model/layer.h"
 
 // What a pass is given: host arrays of a packed batch.
 struct pass_input {
     const int32_t *ids;
-    const int32_t *labels; // NULL: no loss
+    const int32_t *targets; // NULL: no loss
+    const float *factors;   // of the gradient of each row's loss; NULL: no gradients
     const int32_t *positions;
     const int32_t *q_offsets;
     const int32_t *kv_offsets;
@@ -18,11 +20,11 @@ struct pass_input {
     int32_t sequences;
     int32_t max_q;
     int32_t max_kv;
-    int64_t pairs;            // of a query and a key that it sees
-    int64_t labelled;         // tokens whose label counts
-    int32_t first;            // row of the first token among those of the call: prompts are fed in chunks
-    int32_t kept;             // rows of struct loam_kept_rows, of which each has a label then; 0: all tokens
-    const int32_t *kept_rows; // [kept]
+    int64_t pairs;              // of a query and a key that it sees
+    int64_t counted;            // rows with a target
+    int32_t first;              // row of the first token among those of the call: prompts are fed in chunks
+    int32_t kept;               // rows of struct loam_kept_rows, all with a target; 0: all tokens
+    const int32_t *kept_rows;   // [kept]
     const int32_t *kept_places; // [tokens]
 };
 
@@ -45,7 +47,7 @@ static int64_t batch_pairs(const struct loam_batch *batch)
 static struct pass_input batch_input(const struct loam_batch *batch)
 {
     return (struct pass_input){.ids = batch->ids,
-                               .labels = batch->labels,
+                               .targets = batch->targets,
                                .positions = batch->positions,
                                .q_offsets = batch->offsets,
                                .kv_offsets = batch->offsets,
@@ -54,39 +56,73 @@ static struct pass_input batch_input(const struct loam_batch *batch)
                                .max_q = batch->max_sequence,
                                .max_kv = batch->max_sequence,
                                .pairs = batch_pairs(batch),
-                               .labelled = batch->label_count};
+                               .counted = batch->labels.count};
 }
 
-// Lists the rows whose labels count, where they are no more than half: taking and putting back rows is work,
-// too, and needs memory.
-static void keep_labelled(struct loam_decoder *decoder, const struct loam_batch *batch,
-                          struct pass_input *input)
+// Keeps the rows that count, where they are no more than half: taking and putting back rows is work, too, and
+// needs memory.
+static void keep_counted(struct loam_decoder *decoder, const struct loam_batch *batch,
+                         struct pass_input *input)
 {
-    int32_t *rows = decoder->host_rows, *labels = rows + decoder->limits.tokens;
-    int32_t *places = labels + decoder->limits.tokens, count = 0;
-    for (int32_t i = 0; i < batch->tokens; i++)
-        count += batch->labels[i] != LOAM_IGNORED_LABEL;
+    const int32_t count = (int32_t)batch->labels.count;
+    int32_t *targets = decoder->host_targets, *places = targets + decoder->limits.tokens;
     if (count == 0 || count > batch->tokens / 2) return;
     if (loam_family_drop_branch(decoder->model->config.family) < 0) return;
     for (int32_t i = 0, next = 0; i < batch->tokens; i++) {
-        const bool counts = batch->labels[i] != LOAM_IGNORED_LABEL;
+        const bool counts = next < count && batch->rows[next] == i;
         places[i] = counts ? next : count;
-        if (!counts) continue;
-        rows[next] = i;
-        labels[next++] = batch->labels[i];
+        if (counts) targets[next++] = batch->targets[i];
     }
-    input->labels = labels;
-    input->kept_rows = rows;
+    input->targets = targets;
+    input->kept_rows = batch->rows;
     input->kept_places = places;
     input->kept = count;
 }
 
-static struct loam_tensor upload_ints(struct loam_pass *pass, const int32_t *host, int64_t count)
+// Rows of the loss: those that are kept, or all.
+static int32_t loss_rows(const struct pass_input *input)
 {
-    size_t bytes = (size_t)count * sizeof(int32_t);
+    return input->kept > 0 ? input->kept : input->tokens;
+}
+
+// The row of the batch that is row i of the loss.
+static int32_t batch_row(const struct pass_input *input, int32_t i)
+{
+    return input->kept > 0 ? input->kept_rows[i] : i;
+}
+
+// factors[i] = weight scale
+static void set_factors(struct loam_decoder *decoder, const struct loam_batch *batch, double scale,
+                        struct pass_input *input)
+{
+    for (int32_t i = 0; i < loss_rows(input); i++)
+        decoder->host_rows[i] = (float)((double)batch->weights[batch_row(input, i)] * scale);
+    input->factors = decoder->host_rows;
+}
+
+static struct loam_tensor upload(struct loam_pass *pass, const void *host, enum loam_dtype dtype,
+                                 int64_t count)
+{
+    size_t bytes = (size_t)count * loam_dtype_size(dtype);
     void *data = loam_arena_alloc(pass->arena, bytes);
     if (data != NULL) loam_upload(pass->stream, data, host, bytes);
-    return loam_tensor_1d(data, LOAM_I32, count);
+    return loam_tensor_1d(data, dtype, count);
+}
+
+static struct loam_tensor upload_ints(struct loam_pass *pass, const int32_t *host, int64_t count)
+{
+    return upload(pass, host, LOAM_I32, count);
+}
+
+// What the loss reads, and room for what it writes.
+static void place_loss_rows(struct loam_pass *pass, const struct pass_input *input)
+{
+    const int32_t rows = loss_rows(input);
+    if (input->targets == NULL) return;
+    pass->targets = upload_ints(pass, input->targets, rows);
+    if (input->factors != NULL) pass->factors = upload(pass, input->factors, LOAM_F32, rows);
+    pass->losses = loam_tensor_1d(NULL, LOAM_F32, rows);
+    pass->losses.data = loam_arena_alloc(pass->arena, loam_tensor_bytes(&pass->losses));
 }
 
 // Starts a pass: the step arena is empty, the batch is on the device.
@@ -100,13 +136,13 @@ static struct loam_pass pass_begin(struct loam_decoder *decoder, struct loam_str
                              .arena = arena,
                              .tokens = input->tokens,
                              .sequences = input->sequences,
-                             .labelled = input->labelled};
+                             .gradients = input->factors != NULL,
+                             .counted = input->counted};
     loam_arena_release(arena, 0);
     loam_pass_take_segments(&pass, input->first, input->tokens);
     if (input->kept > 0) loam_pass_keep_segments(&pass, input->kept_rows, input->kept);
     pass.ids = upload_ints(&pass, input->ids, input->tokens);
-    if (input->labels != NULL)
-        pass.labels = upload_ints(&pass, input->labels, input->kept > 0 ? input->kept : input->tokens);
+    place_loss_rows(&pass, input);
     if (input->kept > 0) {
         pass.kept.rows = upload_ints(&pass, input->kept_rows, input->kept);
         pass.kept.places = upload_ints(&pass, input->kept_places, input->tokens);
@@ -138,7 +174,7 @@ static enum loam_status pass_end(struct loam_pass *pass, struct loam_error *erro
 
 // Final norm, head and loss. With gradients, writes dx [R, H], the gradient of what came out of the top
 // layer.
-static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dx, struct loam_tensor loss_sum)
+static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dx)
 {
     const struct loam_model *model = pass->model;
     const struct loam_weight_handle *head = &model->head.weight->handle;
@@ -150,10 +186,10 @@ static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dx,
     struct loam_linear_cross_entropy_args args = {
         .h = h,
         .w = loam_weight_open(head, pass->stream, pass->arena, 0, model->head.out),
-        .labels = pass->labels,
-        .labelled = pass->labelled,
-        .grad_scale = pass->grad_scale,
-        .loss_sum = loss_sum};
+        .targets = pass->targets,
+        .counted = pass->counted,
+        .factors = pass->factors,
+        .losses = pass->losses};
     if (pass->gradients) {
         args.dh = loam_pass_rows(pass, hidden);
         args.dw = loam_pass_gradient(pass, model->head.weight);
@@ -166,7 +202,7 @@ static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dx,
 }
 
 // The gradients of the stream lie below everything that the layers keep.
-static void run_loss(struct loam_pass *pass, struct loam_tensor loss_sum)
+static void run_loss(struct loam_pass *pass)
 {
     const int64_t hidden = pass->model->config.hidden, kept = pass->kept.rows.shape[0];
     struct loam_tensor dres = {0}, dx = {0};
@@ -176,7 +212,7 @@ static void run_loss(struct loam_pass *pass, struct loam_tensor loss_sum)
         dx = loam_tensor_rows(&pass->kept.dx, 0, kept);
     }
     loam_decoder_forward(pass);
-    loss_forward_backward(pass, dx, loss_sum);
+    loss_forward_backward(pass, dx);
     if (pass->gradients) loam_decoder_backward(pass, dres);
 }
 
@@ -189,18 +225,12 @@ static struct loam_tensor run_logits(struct loam_pass *pass, int64_t first, int6
     struct loam_tensor rows = loam_tensor_rows(&pass->x, first, count);
     struct loam_tensor h = loam_tensor_rows(&pass->x, 0, count);
     h.data = loam_arena_alloc(pass->arena, loam_tensor_bytes(&h));
-    loam_decoder_norm(pass, &model->final_norm, rows, loam_pass_norm_stats(pass, &model->final_norm, count), h);
+    loam_decoder_norm(pass, &model->final_norm, rows, loam_pass_norm_stats(pass, &model->final_norm, count),
+                      h);
     struct loam_tensor logits = loam_pass_f32(pass, count, config->vocabulary);
     const struct loam_tensor none = {0};
     loam_linear_run(pass, &model->head, h, none, none, logits);
     return logits;
-}
-
-static struct loam_tensor loss_scalar(struct loam_pass *pass)
-{
-    void *data = loam_arena_alloc(pass->arena, sizeof(double));
-    if (data != NULL) loam_zero(pass->stream, data, sizeof(double));
-    return loam_tensor_1d(data, LOAM_F64, 1);
 }
 
 // Windows are not built: a sequence that is longer than a layer's window would be computed without it.
@@ -235,40 +265,41 @@ static enum loam_status check_batch(const struct loam_decoder *decoder, const st
     return loam_decoder_check_segments(decoder, batch->tokens, error);
 }
 
-static enum loam_status decoder_loss(struct loam_decoder *decoder, const struct loam_batch *batch,
-                                     const struct loam_pass *kind, double *loss_sum, struct loam_error *error)
+// Losses of the rows of the pass to those of the batch.
+static enum loam_status download_losses(struct loam_pass *pass, const struct pass_input *input,
+                                        struct loam_batch *batch, struct loam_error *error)
 {
-    LOAM_TRY(check_batch(decoder, batch, error));
-    struct pass_input input = batch_input(batch);
-    keep_labelled(decoder, batch, &input);
-    struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
-    pass.gradients = kind->gradients;
-    pass.grad_scale = kind->grad_scale;
-    pass.seed = kind->seed;
-    pass.dropout_counter = kind->dropout_counter;
-    struct loam_tensor loss = loss_scalar(&pass);
-    run_loss(&pass, loss);
-    double batch_loss = 0;
-    loam_download(&decoder->stream, &batch_loss, loss.data, sizeof batch_loss);
-    LOAM_TRY(pass_end(&pass, error));
-    *loss_sum += batch_loss;
+    float *rows = pass->decoder->host_rows;
+    loam_download(pass->stream, rows, pass->losses.data, loam_tensor_bytes(&pass->losses));
+    LOAM_TRY(pass_end(pass, error));
+    for (int32_t i = 0; i < loss_rows(input); i++)
+        batch->losses[batch_row(input, i)] = rows[i];
     return LOAM_OK;
 }
 
-enum loam_status loam_decoder_train(struct loam_decoder *decoder, const struct loam_batch *batch,
-                                    float grad_scale, uint64_t seed, uint64_t dropout_counter,
-                                    double *loss_sum, struct loam_error *error)
+enum loam_status loam_decoder_train(struct loam_decoder *decoder, struct loam_batch *batch, double scale,
+                                    uint64_t seed, uint64_t dropout_counter, struct loam_error *error)
 {
-    struct loam_pass kind = {
-        .gradients = true, .grad_scale = grad_scale, .seed = seed, .dropout_counter = dropout_counter};
-    return decoder_loss(decoder, batch, &kind, loss_sum, error);
+    LOAM_TRY(check_batch(decoder, batch, error));
+    struct pass_input input = batch_input(batch);
+    keep_counted(decoder, batch, &input);
+    set_factors(decoder, batch, scale, &input);
+    struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
+    pass.seed = seed;
+    pass.dropout_counter = dropout_counter;
+    run_loss(&pass);
+    return download_losses(&pass, &input, batch, error);
 }
 
-enum loam_status loam_decoder_evaluate(struct loam_decoder *decoder, const struct loam_batch *batch,
-                                       double *loss_sum, struct loam_error *error)
+enum loam_status loam_decoder_evaluate(struct loam_decoder *decoder, struct loam_batch *batch,
+                                       struct loam_error *error)
 {
-    struct loam_pass kind = {.gradients = false};
-    return decoder_loss(decoder, batch, &kind, loss_sum, error);
+    LOAM_TRY(check_batch(decoder, batch, error));
+    struct pass_input input = batch_input(batch);
+    keep_counted(decoder, batch, &input);
+    struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
+    run_loss(&pass);
+    return download_losses(&pass, &input, batch, error);
 }
 
 enum loam_status loam_decoder_logits(struct loam_decoder *decoder, const struct loam_batch *batch,
@@ -279,7 +310,7 @@ enum loam_status loam_decoder_logits(struct loam_decoder *decoder, const struct 
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "logits of %d rows: the decoder was made for %d",
                          batch->tokens, decoder->limits.logit_rows);
     struct pass_input input = batch_input(batch);
-    input.labels = NULL;
+    input.targets = NULL;
     struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
     struct loam_tensor rows = run_logits(&pass, 0, batch->tokens);
     loam_download(&decoder->stream, logits, rows.data, loam_tensor_bytes(&rows));
@@ -375,41 +406,36 @@ static void allocate_cache(struct loam_decoder *decoder, struct loam_arena *aren
     }
 }
 
-// One dry pass: what a batch of `tokens` tokens in `sequences` sequences needs, when each is as long as it
-// can be.
+static const int32_t unread[1]; // the ids and indices of a dry pass
+static const float unread_factors[1];
+
+// One dry pass: what a batch of so many tokens in so many sequences needs, when each is as long as it can be.
 static struct loam_pass dry_pass(struct loam_decoder *decoder, struct loam_stream *stream,
-                                 struct loam_arena *arena, int32_t tokens, int32_t sequences, bool labels,
-                                 int32_t kept)
+                                 struct loam_arena *arena, struct pass_input input)
 {
-    static const int32_t unread[1] = {0};
-    struct pass_input input = {.ids = unread,
-                               .labels = labels ? unread : NULL,
-                               .positions = unread,
-                               .q_offsets = unread,
-                               .kv_offsets = unread,
-                               .tokens = tokens,
-                               .sequences = sequences,
-                               .max_q = tokens,
-                               .max_kv = tokens,
-                               .kept_rows = unread,
-                               .kept_places = unread,
-                               .kept = kept};
+    input.ids = input.positions = input.q_offsets = input.kv_offsets = unread;
+    input.kept_rows = input.kept_places = unread;
+    input.max_q = input.max_kv = input.tokens;
     return pass_begin(decoder, stream, arena, &input);
 }
 
 static void dry_loss(struct loam_decoder *decoder, struct loam_stream *stream, struct loam_arena *arena,
                      bool gradients, int32_t kept)
 {
-    struct loam_pass pass =
-        dry_pass(decoder, stream, arena, decoder->limits.tokens, decoder->limits.sequences, true, kept);
-    pass.gradients = gradients;
-    run_loss(&pass, loss_scalar(&pass));
+    struct loam_pass pass = dry_pass(decoder, stream, arena,
+                                     (struct pass_input){.targets = unread,
+                                                         .factors = gradients ? unread_factors : NULL,
+                                                         .tokens = decoder->limits.tokens,
+                                                         .sequences = decoder->limits.sequences,
+                                                         .kept = kept});
+    run_loss(&pass);
 }
 
 static void dry_feed(struct loam_decoder *decoder, struct loam_stream *stream, struct loam_arena *arena,
                      int32_t tokens)
 {
-    struct loam_pass pass = dry_pass(decoder, stream, arena, tokens, 1, false, 0);
+    struct loam_pass pass =
+        dry_pass(decoder, stream, arena, (struct pass_input){.tokens = tokens, .sequences = 1});
     pass.attention.max_kv = decoder->limits.context;
     pass.use_cache = true;
     decoder->cache_length = decoder->limits.context - tokens;
@@ -419,8 +445,9 @@ static void dry_feed(struct loam_decoder *decoder, struct loam_stream *stream, s
 
 static void dry_logits(struct loam_decoder *decoder, struct loam_stream *stream, struct loam_arena *arena)
 {
-    struct loam_pass pass =
-        dry_pass(decoder, stream, arena, decoder->limits.logit_rows, decoder->limits.sequences, false, 0);
+    struct loam_pass pass = dry_pass(
+        decoder, stream, arena,
+        (struct pass_input){.tokens = decoder->limits.logit_rows, .sequences = decoder->limits.sequences});
     run_logits(&pass, 0, decoder->limits.logit_rows);
 }
 
@@ -471,14 +498,15 @@ static enum loam_status allocate_tables(struct loam_decoder *decoder, struct loa
     size_t tokens =
         decoder->device->planning ? 0 : (size_t)decoder->limits.tokens; // no batch comes to a plan
     size_t positions = decoder->limits.generate ? tokens : 0;
-    size_t rows = decoder->limits.train || decoder->limits.evaluate ? 3 * tokens : 0;
+    size_t rows = decoder->limits.train || decoder->limits.evaluate ? tokens : 0;
     decoder->layers = loam_calloc(layers, sizeof *decoder->layers, error);
     decoder->cache_k = loam_calloc(layers, sizeof *decoder->cache_k, error);
     decoder->cache_v = loam_calloc(layers, sizeof *decoder->cache_v, error);
     decoder->host_positions = loam_calloc(positions, sizeof *decoder->host_positions, error);
+    decoder->host_targets = loam_calloc(2 * rows, sizeof *decoder->host_targets, error);
     decoder->host_rows = loam_calloc(rows, sizeof *decoder->host_rows, error);
     bool all = decoder->layers != NULL && decoder->cache_k != NULL && decoder->cache_v != NULL &&
-               decoder->host_positions != NULL && decoder->host_rows != NULL;
+               decoder->host_positions != NULL && decoder->host_targets != NULL && decoder->host_rows != NULL;
     return all ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
@@ -554,6 +582,7 @@ void loam_decoder_destroy(struct loam_decoder *decoder)
     free(decoder->cache_k);
     free(decoder->cache_v);
     free(decoder->host_positions);
+    free(decoder->host_targets);
     free(decoder->host_rows);
     free(decoder->uses);
     free(decoder->adapters);

@@ -3,35 +3,7 @@
 #define LOAM_MODEL_DECODER_H
 
 #include "model/batch.h"
-#include "model/model.h"
-#include "model/slots.h"
-
-// What the layers keep of their forward until their backward; the rest is computed again, with the same
-// result to the bit.
-enum loam_checkpointing {
-    LOAM_CHECKPOINT_NONE,  // all that is read and is no elementwise function of the rest
-    LOAM_CHECKPOINT_MLP,   // not the inner tensors of the MLP
-    LOAM_CHECKPOINT_BLOCK, // the layer's input alone
-};
-
-// What the arenas must hold: the largest packed batch and what may be done with it.
-struct loam_decoder_limits {
-    int32_t tokens; // of a packed batch (train, evaluate) or of a prompt chunk (generate)
-    int32_t sequences;
-    int32_t context; // generate: rows of the KV cache
-    bool train;
-    enum loam_checkpointing checkpointing; // train
-    bool evaluate;
-    bool generate;
-    int32_t logit_rows; // rows of logits that one call may ask for; 0: none
-    // Adapters that passes may use, with the segments that they use until loam_decoder_adapt names others.
-    // They must be there, with their data, whenever a pass uses them.
-    struct loam_segments adapters;
-    int32_t adapters_of_row; // that one row of a batch goes through at most; 0: as many as there are
-    // train: a gradient [parameter_count] for each parameter of the model, f32 in its shape; no data: frozen.
-    // NULL: the whole model is.
-    const struct loam_tensor *gradients;
-};
+#include "model/limits.h"
 
 struct loam_decoder;
 // Sizes and takes the step and scratch memory by a dry run of the step, and asks the device for every op that
@@ -58,15 +30,15 @@ struct loam_decoder_bytes loam_decoder_bytes(const struct loam_decoder *decoder)
 // Whether all of it is float32 already: --dtype f32 would change nothing.
 bool loam_decoder_is_f32(const struct loam_decoder *decoder);
 
-// Adds the batch's loss (a sum over its labels) to `*loss_sum` and the gradients, each times `grad_scale` (1
-// over the labels of the whole accumulated batch), to the trainables' gradients. `dropout_counter` tells
-// apart the micro-batches of a run (its high bits move the counters of the dropout streams).
-enum loam_status loam_decoder_train(struct loam_decoder *decoder, const struct loam_batch *batch,
-                                    float grad_scale, uint64_t seed, uint64_t dropout_counter,
-                                    double *loss_sum, struct loam_error *error);
-// Adds the batch's loss to `*loss_sum`; no gradients, no dropout.
-enum loam_status loam_decoder_evaluate(struct loam_decoder *decoder, const struct loam_batch *batch,
-                                       double *loss_sum, struct loam_error *error);
+// Writes the cross entropy of each row that counts into batch->losses, and adds the gradient of sum_t scale
+// weights[t] losses[t] to the trainables' gradients. `scale` is 1 over the weight of the labels of the whole
+// accumulated batch. `dropout_counter` tells apart the micro-batches of a run (its high bits move the
+// counters of the dropout streams).
+enum loam_status loam_decoder_train(struct loam_decoder *decoder, struct loam_batch *batch, double scale,
+                                    uint64_t seed, uint64_t dropout_counter, struct loam_error *error);
+// Writes the cross entropy of each row that counts into batch->losses; no gradients, no dropout.
+enum loam_status loam_decoder_evaluate(struct loam_decoder *decoder, struct loam_batch *batch,
+                                       struct loam_error *error);
 // Logits [batch.tokens, V] f32 of every row into host memory; limits.logit_rows must allow it.
 enum loam_status loam_decoder_logits(struct loam_decoder *decoder, const struct loam_batch *batch,
                                      float *logits, struct loam_error *error);

@@ -65,8 +65,8 @@ enum { LOAM_NO_ROPE = -1, LOAM_CONFIG_ROPES = 2 };
 // What layers of one kind have in common and others do not. config.json lists the kind of each layer by name.
 struct loam_layer_kind {
     const char *name; // "full_attention"
-    size_t window;    // offset of an int64_t in struct loam_config, tokens that a query sees; 0: all before it
-    int rope;         // the table of struct loam_config.ropes that turns query and key; or LOAM_NO_ROPE
+    size_t window; // offset of an int64_t in struct loam_config, tokens that a query sees; 0: all before it
+    int rope;      // the table of struct loam_config.ropes that turns query and key; or LOAM_NO_ROPE
 };
 
 // What a checkpoint tensor is to the decoder.
@@ -121,7 +121,7 @@ enum loam_config_type {
     LOAM_CONFIG_INT,
     LOAM_CONFIG_DOUBLE,
     LOAM_CONFIG_BOOL,
-    LOAM_CONFIG_INTS,  // an array of integers, or one alone: struct loam_config_list
+    LOAM_CONFIG_INTS, // an array of integers, or one alone: struct loam_config_list
     LOAM_CONFIG_KINDS, // an array of names of the family's layer kinds, one a layer: the same, of their indices
 };
 struct loam_config_key {

@@ -67,8 +67,8 @@ bool loam_branch_drops_rows(const struct loam_pass *pass, int64_t index, const s
 // Rows of the stream after a branch.
 static int64_t rows_after(const struct loam_pass *pass, int64_t index, int branch)
 {
-    const bool dropped = layer_drops_rows(pass, index) &&
-                         branch >= loam_family_drop_branch(pass->model->config.family);
+    const bool dropped =
+        layer_drops_rows(pass, index) && branch >= loam_family_drop_branch(pass->model->config.family);
     return dropped ? pass->kept.rows.shape[0] : pass->ids.shape[0];
 }
 
@@ -81,7 +81,8 @@ static enum loam_checkpointing level_of(const struct loam_pass *pass, int64_t in
 
 static bool keeps_inner(enum loam_checkpointing level, const struct loam_branch *row)
 {
-    return level == LOAM_CHECKPOINT_NONE || (level == LOAM_CHECKPOINT_MLP && row->body == LOAM_BODY_ATTENTION);
+    return level == LOAM_CHECKPOINT_NONE ||
+           (level == LOAM_CHECKPOINT_MLP && row->body == LOAM_BODY_ATTENTION);
 }
 
 // ---- forward ----
@@ -323,8 +324,8 @@ void loam_branch_input_close(const struct loam_branch_run *run, const struct loa
 {
     const struct loam_norm *norm = norm_before(run);
     if (norm != NULL && input->dn.data != NULL)
-        loam_decoder_norm_backward(run->pass, norm, input->dn, run->state->in, run->state->before, run->target,
-                                   true);
+        loam_decoder_norm_backward(run->pass, norm, input->dn, run->state->in, run->state->before,
+                                   run->target, true);
 }
 
 // From dafter [T, H], the gradient of the stream after the branch: that of what the output linear wrote,
@@ -338,8 +339,7 @@ static struct loam_tensor output_gradient(const struct loam_branch_run *run, str
     const struct loam_tensor dy = loam_pass_rows(pass, dafter.shape[1]);
     struct loam_tensor scaled = dafter;
     if (factor != 1.0f) {
-        loam_add_scaled(pass->stream,
-                        &(struct loam_add_scaled_args){.x = dafter, .factor = factor, .y = dy});
+        loam_add_scaled(pass->stream, &(struct loam_add_scaled_args){.x = dafter, .factor = factor, .y = dy});
         scaled = dy;
     }
     if (norm != NULL)
@@ -370,7 +370,8 @@ static void branches_backward(struct loam_pass *pass, int64_t index, struct loam
         const struct loam_norm *norm = norm_before(&run);
         run.through_input = wanted || (norm != NULL && loam_norm_trained(decoder, norm));
         run.target = apart ? dlayer : dropped ? dres : dafter;
-        if (wanted || branch_trained(decoder, &run)) body_of(&run)->backward(&run, output_gradient(&run, dafter));
+        if (wanted || branch_trained(decoder, &run))
+            body_of(&run)->backward(&run, output_gradient(&run, dafter));
         if (dropped) dafter = dres;
         loam_arena_release(pass->arena, marks[b]);
     }

@@ -33,8 +33,7 @@ static void activate(const struct loam_branch_run *run, struct loam_tensor y)
                                           .kind = kind, .gate = state->gate, .up = state->pre, .y = y});
     else
         loam_activation_forward(
-            run->pass->stream,
-            &(struct loam_activation_forward_args){.kind = kind, .x = state->pre, .y = y});
+            run->pass->stream, &(struct loam_activation_forward_args){.kind = kind, .x = state->pre, .y = y});
 }
 
 static struct loam_tensor source(const struct loam_branch_run *run)
@@ -65,13 +64,13 @@ static void project_backward(const struct loam_branch_run *run, struct loam_tens
         loam_linear_reads_input(pass->decoder, up) || loam_linear_reads_input(pass->decoder, gate);
     const struct loam_branch_input input = loam_branch_input_open(run, wanted);
     if (is_gated(run)) {
-        loam_gated_activation_backward(
-            pass->stream, &(struct loam_gated_activation_backward_args){.kind = kind,
-                                                                        .gate = state->gate,
-                                                                        .up = state->pre,
-                                                                        .dy = dact,
-                                                                        .dgate = dact,
-                                                                        .dup = inner});
+        loam_gated_activation_backward(pass->stream,
+                                       &(struct loam_gated_activation_backward_args){.kind = kind,
+                                                                                     .gate = state->gate,
+                                                                                     .up = state->pre,
+                                                                                     .dy = dact,
+                                                                                     .dgate = dact,
+                                                                                     .dup = inner});
         loam_linear_run_backward(pass, gate, input.n, t[LOAM_GATE], dact, input.dn, input.accumulate);
         loam_linear_run_backward(pass, up, input.n, t[LOAM_UP], inner, input.dn, true);
     } else {

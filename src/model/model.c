@@ -27,7 +27,8 @@ static struct loam_tensor row_shape(const struct loam_config *config, const stru
 
 // ---- where the decoder finds a parameter ----
 
-static void bind_norm(struct loam_norm *norm, enum loam_norm_kind kind, const struct loam_parameter *parameter)
+static void bind_norm(struct loam_norm *norm, enum loam_norm_kind kind,
+                      const struct loam_parameter *parameter)
 {
     norm->kind = kind;
     if ((parameter->row->flags & LOAM_WEIGHT_BIAS) != 0)

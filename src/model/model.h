@@ -47,8 +47,8 @@ struct loam_model {
     struct loam_layer *layers;              // [config.layers]
     size_t linear_count;                    // of the layers; the head is not among them
     struct loam_norm final_norm;
-    struct loam_linear head;             // H to V; its weight is the embedding when tied
-    struct loam_tensor alibi_slopes;     // [Q] f32 on the device, or none
+    struct loam_linear head;                                // H to V; its weight is the embedding when tied
+    struct loam_tensor alibi_slopes;                        // [Q] f32 on the device, or none
     struct loam_tensor rope_frequencies[LOAM_CONFIG_ROPES]; // [D/2] f32 each on the device, or none
     // Where the data is.
     struct loam_safetensors *file; // mapped weights stay in it

@@ -1,5 +1,5 @@
 // What every part of a pass uses: memory from the step arena, gradients, norms, dropout, rows.
-#include "model/decoder_internal.h"
+#include "model/pass.h"
 
 struct loam_tensor loam_pass_rows_of(struct loam_pass *pass, int64_t rows, int64_t columns)
 {
@@ -52,7 +52,8 @@ bool loam_norm_trained(const struct loam_decoder *decoder, const struct loam_nor
 
 // ---- norms ----
 
-struct loam_norm_stats loam_pass_norm_stats(struct loam_pass *pass, const struct loam_norm *norm, int64_t rows)
+struct loam_norm_stats loam_pass_norm_stats(struct loam_pass *pass, const struct loam_norm *norm,
+                                            int64_t rows)
 {
     struct loam_norm_stats stats = {0};
     if (norm->kind == LOAM_LAYERNORM) stats.mean = pass_f32_vector(pass, rows);
@@ -75,10 +76,9 @@ void loam_decoder_norm(struct loam_pass *pass, const struct loam_norm *norm, str
                                    .mean = stats.mean,
                                    .rstd = stats.rstd});
     else
-        loam_rmsnorm_forward(
-            pass->stream,
-            &(struct loam_rmsnorm_forward_args){
-                .x = x, .w = norm->w->value, .eps = eps, .y = y, .rstd = stats.rstd});
+        loam_rmsnorm_forward(pass->stream,
+                             &(struct loam_rmsnorm_forward_args){
+                                 .x = x, .w = norm->w->value, .eps = eps, .y = y, .rstd = stats.rstd});
 }
 
 void loam_decoder_norm_backward(struct loam_pass *pass, const struct loam_norm *norm, struct loam_tensor dy,

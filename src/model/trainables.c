@@ -54,6 +54,9 @@ enum loam_status loam_trainables_allocate(struct loam_trainables *set, const str
         all += padded_count(&set->items[i].value);
         if (set->items[i].value.data == NULL) own_values += padded_count(&set->items[i].value);
     }
+    if (!loam_formats_have(device->formats.master, LOAM_F32))
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "device %s does not train values in f32",
+                         device->name);
     set->device = device;
     LOAM_TRY(
         loam_device_arena_init(device, &set->arena, (own_values + 3 * all) * sizeof(float), true, error));

@@ -11,7 +11,7 @@ enum { LONGEST_LIST = 1024 };
 
 struct reader {
     yaml_parser_t parser;
-    yaml_event_t event; // the one at hand
+    yaml_event_t event; // the current one
     const char *name;
     loam_flat_visit *visit;
     void *user;
@@ -35,7 +35,7 @@ static enum loam_status fail_parse(const struct reader *reader, struct loam_erro
     const yaml_parser_t *parser = &reader->parser;
     if (parser->error == YAML_MEMORY_ERROR)
         return loam_fail(error, LOAM_ERROR_MEMORY, "no memory to read %s", reader->name);
-    return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%d: no YAML: %s", reader->name,
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%d: not valid YAML: %s", reader->name,
                      line_of(parser->problem_mark), parser->problem != NULL ? parser->problem : "?");
 }
 
@@ -53,30 +53,31 @@ static bool has_tag_or_anchor(const yaml_event_t *event)
     }
 }
 
-static enum loam_status next(struct reader *reader, struct loam_error *error)
+static enum loam_status next_event(struct reader *reader, struct loam_error *error)
 {
     yaml_event_delete(&reader->event);
     if (yaml_parser_parse(&reader->parser, &reader->event) == 0) return fail_parse(reader, error);
     if (has_tag_or_anchor(&reader->event))
-        return fail(reader, "anchors, aliases and tags (&, * and !) are not taken; write the value itself",
+        return fail(reader,
+                    "anchors, aliases and tags (&, * and !) are not supported; write the value itself",
                     error);
     return LOAM_OK;
 }
 
-// The scalar at hand, copied.
+// Copies the current scalar.
 static enum loam_status copy_scalar(const struct reader *reader, char **text, struct loam_error *error)
 {
     const yaml_event_t *event = &reader->event;
     const char *value = (const char *)event->data.scalar.value;
     if (memchr(value, '\0', event->data.scalar.length) != NULL)
-        return fail(reader, "a NUL character, which no value may have", error);
+        return fail(reader, "a NUL character is not allowed", error);
     *text = loam_strndup(value, event->data.scalar.length, error);
     return *text == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }
 
 // ---- Entries ----
 
-static void release(struct loam_flat_entry *entry)
+static void deinit_entry(struct loam_flat_entry *entry)
 {
     for (size_t i = 0; i < entry->count; i++)
         free(entry->values[i].text);
@@ -121,21 +122,21 @@ static enum loam_status read_list(struct reader *reader, struct loam_flat_entry 
 {
     entry->list = true;
     for (;;) {
-        LOAM_TRY(next(reader, error));
+        LOAM_TRY(next_event(reader, error));
         if (reader->event.type == YAML_SEQUENCE_END_EVENT) return LOAM_OK;
         if (reader->event.type != YAML_SCALAR_EVENT) return fail_nested(reader, entry, error);
         LOAM_TRY(add_value(reader, entry, error));
     }
 }
 
-// The key is at hand.
+// Reads the entry whose key is the current event.
 static enum loam_status read_entry(struct reader *reader, struct loam_flat_entry *entry,
                                    struct loam_error *error)
 {
     if (reader->event.type != YAML_SCALAR_EVENT) return fail(reader, "expected the name of an option", error);
     LOAM_TRY(copy_scalar(reader, &entry->key, error));
     entry->line = line_of(reader->event.start_mark);
-    LOAM_TRY(next(reader, error));
+    LOAM_TRY(next_event(reader, error));
     if (reader->event.type == YAML_SCALAR_EVENT)
         LOAM_TRY(add_value(reader, entry, error));
     else if (reader->event.type == YAML_SEQUENCE_START_EVENT)
@@ -148,28 +149,28 @@ static enum loam_status read_entry(struct reader *reader, struct loam_flat_entry
 static enum loam_status read_mapping(struct reader *reader, struct loam_error *error)
 {
     for (;;) {
-        LOAM_TRY(next(reader, error));
+        LOAM_TRY(next_event(reader, error));
         if (reader->event.type == YAML_MAPPING_END_EVENT) return LOAM_OK;
         struct loam_flat_entry entry = {0};
         enum loam_status status = read_entry(reader, &entry, error);
-        release(&entry);
+        deinit_entry(&entry);
         if (status != LOAM_OK) return status;
     }
 }
 
 static enum loam_status read_stream(struct reader *reader, struct loam_error *error)
 {
-    LOAM_TRY(next(reader, error)); // the start of the stream
-    LOAM_TRY(next(reader, error));
-    if (reader->event.type == YAML_STREAM_END_EVENT) return LOAM_OK; // nothing, or comments alone
-    LOAM_TRY(next(reader, error));
+    LOAM_TRY(next_event(reader, error)); // the start of the stream
+    LOAM_TRY(next_event(reader, error));
+    if (reader->event.type == YAML_STREAM_END_EVENT) return LOAM_OK; // the file is empty or has only comments
+    LOAM_TRY(next_event(reader, error));
     if (reader->event.type != YAML_MAPPING_START_EVENT)
         return fail(reader, "expected lines of the form \"option: value\"", error);
     LOAM_TRY(read_mapping(reader, error));
-    LOAM_TRY(next(reader, error)); // the end of the document
-    LOAM_TRY(next(reader, error));
+    LOAM_TRY(next_event(reader, error)); // the end of the document
+    LOAM_TRY(next_event(reader, error));
     if (reader->event.type != YAML_STREAM_END_EVENT)
-        return fail(reader, "a second document; expected one", error);
+        return fail(reader, "expected one document; a second one begins here", error);
     return LOAM_OK;
 }
 

@@ -9,11 +9,11 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-// Edits that turn `a` into `b`: insert, delete, replace, or swap two neighbours, one each (Damerau 1964, the
-// restricted form).
+// Number of edits that turn `a` into `b`: insert, delete, replace, or swap two neighbours (restricted
+// Damerau-Levenshtein distance).
 static size_t edit_distance(const char *a, size_t a_size, const char *b, size_t b_size)
 {
-    size_t rows[3][LONGEST + 1]; // of the table of prefixes: the one being filled and the two before it
+    size_t rows[3][LONGEST + 1]; // three rows of the table over prefixes: the current one and the two before
     size_t *before = rows[0], *last = rows[1], *row = rows[2];
     for (size_t j = 0; j <= b_size; j++)
         last[j] = j;
@@ -35,7 +35,7 @@ static size_t edit_distance(const char *a, size_t a_size, const char *b, size_t 
 void loam_nearest_init(struct loam_nearest *nearest, const char *name)
 {
     size_t size = strlen(name);
-    // Beyond a third of its letters it is another word.
+    // A name with more than a third of its letters changed is another name.
     *nearest = (struct loam_nearest){.name = name, .distance = size <= 3 ? 2 : size / 3 + 2};
 }
 

@@ -1,9 +1,10 @@
-// Whether the options that are given fit together, by the table of what needs what.
+// Checks of how options fit together, by the tables of option_needs.h.
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/log.h"
 #include "options/option_needs.h"
+#include "options/option_values.h"
 #include "options/options.h"
 
 static const struct loam_option_row *find_row(const struct loam_options *options, const char *name)
@@ -18,7 +19,7 @@ static const struct loam_option_origin *origin_of(const struct loam_options *opt
     return &options->origins[row - loam_option_rows];
 }
 
-// Whether the text turns a switch off. Of another option, "false" may be the name of a file.
+// Whether the text turns a switch off. The value "false" of another option may be the name of a file.
 static bool is_off(const struct loam_option_row *row, const char *text)
 {
     const char *argument = row->info.argument;
@@ -31,7 +32,7 @@ static bool is_given(const struct loam_options *options, const char *name)
     return value != NULL && !is_off(find_row(options, name), value);
 }
 
-// ---- What needs what ----
+// ---- Options without effect ----
 
 static bool is_true(const struct loam_options *options, const struct loam_option_term *term)
 {
@@ -68,9 +69,9 @@ static bool is_about(const struct loam_option_need *need, const char *name)
 }
 
 // Whether a value from --config may be reported as without effect. A file that loam wrote holds every default
-// and leaves out the options of a single call, so defaults and needs for such an option do not count.
-static bool counts_in_file(const struct loam_options *options, const struct loam_option_need *need,
-                           const struct loam_option_row *row, const char *text)
+// and leaves out the options of a single call, so defaults and needs of such options are not reported.
+static bool is_reported_in_file(const struct loam_options *options, const struct loam_option_need *need,
+                                const struct loam_option_row *row, const char *text)
 {
     const char *otherwise = row->info.default_text;
     if (otherwise != NULL && otherwise[0] != '(' && loam_option_values_equal(row, text, otherwise))
@@ -80,7 +81,7 @@ static bool counts_in_file(const struct loam_options *options, const struct loam
     return true;
 }
 
-// Whether the option was given, asks for something, and this need leaves it without effect.
+// Whether the option was given a value that is not off or idle, and the need leaves it without effect.
 static bool is_ignored(const struct loam_options *options, const struct loam_option_need *need,
                        const struct loam_option_row *row)
 {
@@ -88,11 +89,11 @@ static bool is_ignored(const struct loam_options *options, const struct loam_opt
     if ((need->commands & 1u << options->command) == 0 || !is_about(need, row->info.name)) return false;
     if (text == NULL || is_off(row, text)) return false;
     if (need->idle != NULL && loam_option_values_equal(row, text, need->idle)) return false;
-    if (origin_of(options, row)->from_file && !counts_in_file(options, need, row, text)) return false;
+    if (origin_of(options, row)->from_file && !is_reported_in_file(options, need, row, text)) return false;
     return !is_met(options, need);
 }
 
-// The first need that is not met; NULL: the option has its effect.
+// The first need of the option that is not met; NULL: the option has an effect.
 static const struct loam_option_need *find_unmet(const struct loam_options *options,
                                                  const struct loam_option_row *row)
 {
@@ -106,7 +107,8 @@ bool loam_option_is_idle(const struct loam_options *options, const struct loam_o
     return find_unmet(options, row) != NULL;
 }
 
-// Whether a value from --config takes part in the mistake, so that the command line alone does not show it.
+// Whether the need depends on a value from --config, so that the mistake is not one of the command line
+// alone.
 static bool involves_file(const struct loam_options *options, const struct loam_option_need *need)
 {
     for (size_t i = 0; i < LOAM_NEED_TERMS && need->any[i].kind != LOAM_TERM_NONE; i++)
@@ -144,11 +146,11 @@ static void warn_replaced(const struct loam_options *options, const struct loam_
 {
     const char *replaced = origin_of(options, row)->replaced;
     if (replaced != NULL)
-        loam_log_write(log, LOAM_LOG_WARNING, "--%s is given twice: the last, %s, counts, and not %s",
+        loam_log_write(log, LOAM_LOG_WARNING, "--%s is given twice: the last value, %s, is used, not %s",
                        row->info.name, options->texts[row - loam_option_rows], replaced);
 }
 
-// ---- What excludes what ----
+// ---- Options that exclude each other ----
 
 static enum loam_status list_rivals(struct loam_bytes *text, const struct loam_option_rivals *rivals,
                                     const char *last, struct loam_error *error)
@@ -171,8 +173,7 @@ static enum loam_status fail_rivals(const struct loam_options *options,
     struct loam_bytes text = {0};
     enum loam_status status = list_rivals(&text, rivals, rivals->required ? " and " : " or ", error);
     if (status == LOAM_OK && rivals->required)
-        status =
-            loam_fail(error, LOAM_ERROR_USAGE, "loam %s needs one of %s, and one alone", command, text.data);
+        status = loam_fail(error, LOAM_ERROR_USAGE, "loam %s needs exactly one of %s", command, text.data);
     else if (status == LOAM_OK)
         status = loam_fail(error, LOAM_ERROR_USAGE, "loam %s takes %s, not both", command, text.data);
     loam_bytes_deinit(&text);
@@ -192,7 +193,7 @@ static enum loam_status check_rivals(const struct loam_options *options, struct 
     return LOAM_OK;
 }
 
-// ---- All of it ----
+// ---- All checks ----
 
 static enum loam_status check_required(const struct loam_options *options, struct loam_error *error)
 {

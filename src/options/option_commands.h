@@ -1,4 +1,4 @@
-// Sets of commands, as the tables of options name them.
+// Sets of commands, for the tables of options.
 #ifndef LOAM_OPTIONS_OPTION_COMMANDS_H
 #define LOAM_OPTIONS_OPTION_COMMANDS_H
 
@@ -6,7 +6,7 @@
 
 #define TRAIN_ALONE (1u << LOAM_COMMAND_TRAIN)
 #define PLAN (1u << LOAM_COMMAND_PLAN)
-#define TRAIN (TRAIN_ALONE | PLAN) // loam plan takes the options of loam train
+#define TRAIN (TRAIN_ALONE | PLAN) // plan accepts the options of train
 #define GENERATE (1u << LOAM_COMMAND_GENERATE)
 #define EVAL (1u << LOAM_COMMAND_EVAL)
 #define MERGE (1u << LOAM_COMMAND_MERGE)

@@ -10,8 +10,8 @@
 #define LORA_OPTIONS {"lora-r", "lora-alpha", "lora-dropout", "target-modules", "init-lora-weights"}
 // clang-format on
 
-// A need is `refused` where the user must expect another result than the one that the command would give.
-// Otherwise the option gets a warning, as transformers warns about top_p without do_sample.
+// A need is `refused` where ignoring the option would give another result than the user expects. Otherwise
+// the option gets a warning, as transformers warns about top_p without do_sample.
 const struct loam_option_need loam_option_needs[] = {
     // ---- LoRA ----
     {TRAIN | BENCH,
@@ -27,13 +27,12 @@ const struct loam_option_need loam_option_needs[] = {
      LORA_OPTIONS,
      {ABSENT("adapter")},
      .refused = true,
-     .why =
-         "has no effect with --adapter, which brings its own: leave it out, or start a new adapter without "
-         "--adapter"},
+     .why = "has no effect with --adapter, which has its own: leave it out, or start a new adapter without "
+            "--adapter"},
     {INSPECT,
      {"lora-alpha", "lora-dropout", "init-lora-weights"},
      {{0}},
-     .why = "has no effect: the modules and parameters that are shown do not depend on it"},
+     .why = "has no effect: the modules and parameters that inspect shows do not depend on it"},
 
     // ---- Training ----
     {TRAIN,
@@ -45,11 +44,11 @@ const struct loam_option_need loam_option_needs[] = {
      {"warmup-ratio"},
      {IS("warmup-steps", "0")},
      .idle = "0",
-     .why = "has no effect with --warmup-steps, which is taken instead"},
+     .why = "has no effect with --warmup-steps, which overrides it"},
     {TRAIN,
      {"num-train-epochs"},
      {ABSENT("max-steps"), IS("max-steps", "0"), IS("max-steps", "-1")},
-     .why = "has no effect with --max-steps, which is taken instead"},
+     .why = "has no effect with --max-steps, which overrides it"},
 
     // ---- Evaluations ----
     {TRAIN,
@@ -62,16 +61,16 @@ const struct loam_option_need loam_option_needs[] = {
      {GIVEN("eval-data")},
      .idle = "eval_loss",
      .refused = true,
-     .why = "goes by the evaluations: it needs --eval-data"},
+     .why = "depends on evaluations: it needs --eval-data"},
     {TRAIN,
      {"early-stopping-patience"},
      {GIVEN("eval-steps")},
      .refused = true,
-     .why = "has no effect without --eval-steps: the one evaluation is at the end"},
+     .why = "has no effect without --eval-steps: the only evaluation is at the end"},
     {TRAIN,
      {"load-best-at-end"},
      {GIVEN("eval-steps")},
-     .why = "has no effect without --eval-steps: the one evaluation is at the end"},
+     .why = "has no effect without --eval-steps: the only evaluation is at the end"},
     {TRAIN,
      {"max-new-tokens"},
      {IS("metric-for-best-model", "exact_match")},
@@ -89,14 +88,14 @@ const struct loam_option_need loam_option_needs[] = {
     {TRAIN,
      {"allow-change"},
      {GIVEN("resume")},
-     .why = "has no effect without --resume: the run starts anew"},
+     .why = "has no effect without --resume: the run starts from the beginning"},
 
     // ---- Reports ----
     {TRAIN,
      {"report-to"},
      {ABSENT("logging-dir")},
      .idle = "tensorboard",
-     .why = "none has no effect with --logging-dir, which asks for the event files"},
+     .why = "none has no effect with --logging-dir, which turns the event files on"},
     {TRAIN,
      {"hub-private-repo"},
      {GIVEN("push-to-hub")},
@@ -107,11 +106,11 @@ const struct loam_option_need loam_option_needs[] = {
      {"field"},
      {GIVEN("template")},
      .refused = true,
-     .why = "has no effect: fields belong to a --template"},
+     .why = "has no effect without --template, which has the fields"},
     {GENERATE,
      {"top-k", "top-p", "seed"},
      {IS_NOT("temperature", "0")},
-     .why = "has no effect without --temperature: the likeliest token is taken"},
+     .why = "has no effect without --temperature: the most likely token is taken"},
 
     // ---- Merge ----
     {MERGE,
@@ -143,11 +142,11 @@ const struct loam_option_need loam_option_needs[] = {
     {BENCH,
      {"learning-rate", "weight-decay", "adam-beta1", "adam-beta2", "adam-epsilon", "max-grad-norm"},
      {IS("what", "step")},
-     .why = "has an effect in bench step alone"},
+     .why = "has an effect only in bench step"},
     {BENCH,
      {"prompt-tokens", "new-tokens"},
      {IS("what", "generate")},
-     .why = "has an effect in bench generate alone"},
+     .why = "has an effect only in bench generate"},
     {BENCH,
      {"warm-up", "ceiling"},
      {IS_NOT("what", "matmul")},
@@ -161,8 +160,7 @@ const struct loam_option_rivals loam_option_rivals[] = {
 };
 const size_t loam_option_rivals_count = sizeof loam_option_rivals / sizeof *loam_option_rivals;
 
-// Scripts that append to a command give other options twice: for those the last value counts, as with
-// argparse.
-const char *const loam_option_plurals[] = {"adapter",        "config",   "data",        "eval-data",
-                                           "lengths",        "prompt",   "prompt-file", "push-to-hub",
-                                           "target-modules", "template", NULL};
+// Of every other option the last value counts, as with argparse: scripts append options to a command.
+const char *const loam_options_refused_twice[] = {"adapter",        "config",   "data",        "eval-data",
+                                                  "lengths",        "prompt",   "prompt-file", "push-to-hub",
+                                                  "target-modules", "template", NULL};

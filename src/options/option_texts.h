@@ -1,4 +1,4 @@
-// Checks of option values that have a syntax of their own. They look at the text alone.
+// Checks of texts that have a syntax: target modules, repositories, sizes.
 #ifndef LOAM_OPTIONS_OPTION_TEXTS_H
 #define LOAM_OPTIONS_OPTION_TEXTS_H
 

@@ -1,13 +1,24 @@
-// The text of an option, read into its field.
+#include "options/option_values.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/heap.h"
 #include "options/nearest.h"
-#include "options/options.h"
+
+bool loam_option_takes(const struct loam_option_info *info, const char *word)
+{
+    size_t size = strlen(word);
+    for (const char *at = info->argument; at != NULL; at = strchr(at, '|')) {
+        at += *at == '|';
+        if (strncmp(at, word, size) == 0 && (at[size] == '\0' || at[size] == '|')) return true;
+    }
+    return false;
+}
 
 static enum loam_status fail_value(const struct loam_option_row *row, const char *value, const char *expected,
                                    struct loam_error *error)
@@ -17,7 +28,7 @@ static enum loam_status fail_value(const struct loam_option_row *row, const char
     return loam_fail(error, LOAM_ERROR_USAGE, "--%s %s: expected %s", row->info.name, value, expected);
 }
 
-// Whether a number is in an interval as the table writes it, "[0,1)". Those are known to be well-formed.
+// Whether a number is in an interval of the table, such as "[0,1)". Intervals of the table are well-formed.
 static bool is_within(const char *range, double number)
 {
     char *end;
@@ -58,7 +69,7 @@ static enum loam_status set_whole(const struct loam_option_row *row, void *field
     return LOAM_OK;
 }
 
-// "6G" and the like; "none" is more than there can be. Units are powers of 1024.
+// "6G" and the like, with units that are powers of 1024. "none" gives INT64_MAX.
 static enum loam_status set_bytes(const struct loam_option_row *row, int64_t *field, const char *text,
                                   struct loam_error *error)
 {
@@ -115,7 +126,7 @@ static enum loam_status fail_choice(const struct loam_option_row *row, const cha
     return fail_value(row, text, expected, error);
 }
 
-// NULL: there is no such choice.
+// The choice of that name; NULL: none.
 static const struct loam_choice *find_choice(const struct loam_option_row *row, const char *text)
 {
     for (const struct loam_choice *choice = row->choices; choice->name != NULL; choice++)
@@ -141,57 +152,93 @@ static enum loam_status check_text(const struct loam_option_row *row, const char
     if (row->one_of && !loam_option_takes(&row->info, text))
         return fail_value(row, text, row->info.argument, error);
     if (row->check == NULL || row->check(text, error) == LOAM_OK) return LOAM_OK;
-    if (error->status != LOAM_ERROR_MEMORY) error->status = LOAM_ERROR_USAGE; // the text alone shows it
+    if (error->status != LOAM_ERROR_MEMORY) error->status = LOAM_ERROR_USAGE; // the command line is wrong
     return error->status;
 }
 
-static enum loam_status add_field(struct loam_settings *settings, const struct loam_option_row *row,
+// ---- Lists ----
+
+static enum loam_status add_text(struct loam_text_list *list, const char *text, struct loam_error *error)
+{
+    const char **items = loam_grow(list->items, &list->capacity, list->count + 1, sizeof *items, error);
+    if (items == NULL) return LOAM_ERROR_MEMORY;
+    list->items = items;
+    const char *copy = loam_strdup(text, error);
+    if (copy == NULL) return LOAM_ERROR_MEMORY;
+    items[list->count++] = copy;
+    return LOAM_OK;
+}
+
+static enum loam_status add_field(struct loam_field_list *list, const struct loam_option_row *row,
                                   const char *text, struct loam_error *error)
 {
     const char *equals = strchr(text, '=');
     if (equals == NULL || equals == text) return fail_value(row, text, row->info.argument, error);
     size_t name_size = (size_t)(equals - text);
-    for (size_t i = 0; i < settings->field_count; i++) {
-        const char *other = settings->fields[i].name;
+    for (size_t i = 0; i < list->count; i++) {
+        const char *other = list->items[i].name;
         if (strlen(other) == name_size && memcmp(other, text, name_size) == 0)
             return loam_fail(error, LOAM_ERROR_USAGE, "--%s %s is given twice", row->info.name, other);
     }
-    struct loam_field *fields = loam_calloc(settings->field_count + 1, sizeof *fields, error);
-    if (fields == NULL) return error->status;
+    struct loam_field *items = loam_grow(list->items, &list->capacity, list->count + 1, sizeof *items, error);
+    if (items == NULL) return LOAM_ERROR_MEMORY;
+    list->items = items;
     char *name = loam_strndup(text, name_size, error);
     char *value = name == NULL ? NULL : loam_strdup(equals + 1, error);
     if (value == NULL) {
         free(name);
-        free(fields);
-        return error->status;
-    }
-    if (settings->field_count > 0) memcpy(fields, settings->fields, settings->field_count * sizeof *fields);
-    fields[settings->field_count] = (struct loam_field){name, value, strlen(value)};
-    free(settings->fields);
-    settings->fields = fields;
-    settings->field_count++;
-    return LOAM_OK;
-}
-
-// The one list of texts is --include.
-static enum loam_status add_text(struct loam_settings *settings, const char *text, struct loam_error *error)
-{
-    struct loam_hub_options *hub = &settings->hub;
-    const char **list = loam_calloc(hub->include_count + 1, sizeof *list, error);
-    const char *copy = list == NULL ? NULL : loam_strdup(text, error);
-    if (copy == NULL) {
-        free(list);
         return LOAM_ERROR_MEMORY;
     }
-    if (hub->include_count > 0) memcpy(list, hub->include, hub->include_count * sizeof *list);
-    list[hub->include_count++] = copy;
-    free(hub->include);
-    hub->include = list;
+    items[list->count++] = (struct loam_field){name, value, strlen(value)};
     return LOAM_OK;
 }
 
-enum loam_status loam_option_set_field(struct loam_settings *settings, const struct loam_option_row *row,
-                                       const char *text, struct loam_error *error)
+bool loam_option_is_list(const struct loam_option_row *row)
+{
+    return row->type == LOAM_OPTION_LIST || row->type == LOAM_OPTION_FIELDS;
+}
+
+void loam_option_release(void *settings, const struct loam_option_row *row)
+{
+    void *field = (char *)settings + row->offset;
+    if (row->type == LOAM_OPTION_LIST) {
+        struct loam_text_list *list = field;
+        for (size_t i = 0; i < list->count; i++)
+            free((char *)list->items[i]);
+        free(list->items);
+        *list = (struct loam_text_list){0};
+    } else if (row->type == LOAM_OPTION_FIELDS) {
+        struct loam_field_list *list = field;
+        for (size_t i = 0; i < list->count; i++) {
+            free((char *)list->items[i].name);
+            free((char *)list->items[i].value);
+        }
+        free(list->items);
+        *list = (struct loam_field_list){0};
+    }
+}
+
+size_t loam_option_item_count(const void *settings, const struct loam_option_row *row)
+{
+    const void *field = (const char *)settings + row->offset;
+    if (row->type == LOAM_OPTION_LIST) return ((const struct loam_text_list *)field)->count;
+    return row->type == LOAM_OPTION_FIELDS ? ((const struct loam_field_list *)field)->count : 0;
+}
+
+enum loam_status loam_option_append_item(const void *settings, const struct loam_option_row *row,
+                                         size_t index, struct loam_bytes *out, struct loam_error *error)
+{
+    const void *field = (const char *)settings + row->offset;
+    if (row->type == LOAM_OPTION_LIST)
+        return loam_bytes_append_text(out, ((const struct loam_text_list *)field)->items[index], error);
+    const struct loam_field *item = &((const struct loam_field_list *)field)->items[index];
+    return loam_bytes_format(out, error, "%s=%s", item->name, item->value);
+}
+
+// ---- All types ----
+
+enum loam_status loam_option_store(void *settings, const struct loam_option_row *row, const char *text,
+                                   struct loam_error *error)
 {
     void *field = (char *)settings + row->offset;
     if (row->bytes) return set_bytes(row, field, text, error);
@@ -213,10 +260,11 @@ enum loam_status loam_option_set_field(struct loam_settings *settings, const str
         LOAM_TRY(check_text(row, text, error));
         *(const char **)field = text;
         return LOAM_OK;
-    case LOAM_OPTION_FIELDS:
-        return add_field(settings, row, text, error);
     case LOAM_OPTION_LIST:
-        return add_text(settings, text, error);
+        LOAM_TRY(check_text(row, text, error));
+        return add_text(field, text, error);
+    case LOAM_OPTION_FIELDS:
+        return add_field(field, row, text, error);
     case LOAM_OPTION_ENUM:
         break;
     }
@@ -230,9 +278,9 @@ bool loam_option_values_equal(const struct loam_option_row *row, const char *lef
         return a != NULL && b != NULL && a->value == b->value;
     }
     if (strcmp(left, right) == 0) return true;
-    bool number =
+    bool is_number =
         row->type == LOAM_OPTION_INT || row->type == LOAM_OPTION_INT64 || row->type == LOAM_OPTION_DOUBLE;
     char *left_end, *right_end;
-    return number && !row->bytes && strtod(left, &left_end) == strtod(right, &right_end) &&
+    return is_number && !row->bytes && strtod(left, &left_end) == strtod(right, &right_end) &&
            *left_end == '\0' && *right_end == '\0';
 }

@@ -6,37 +6,17 @@
 #include "base/heap.h"
 #include "options/nearest.h"
 #include "options/option_needs.h"
+#include "options/option_values.h"
 
 // ---- Looking up ----
 
-// Name and sentence of every command.
-static const char *const command_texts[LOAM_COMMAND_COUNT][2] = {
-    [LOAM_COMMAND_TRAIN] = {"train", "train a LoRA adapter that PEFT loads, or the whole model"},
-    [LOAM_COMMAND_PLAN] = {"plan", "tell the memory that training takes, and what makes it fit"},
-    [LOAM_COMMAND_GENERATE] = {"generate", "continue a prompt with a model, with or without an adapter"},
-    [LOAM_COMMAND_EVAL] = {"eval", "measure loss and perplexity on examples, and SQuAD scores"},
-    [LOAM_COMMAND_MERGE] = {"merge", "add an adapter into its model and write the model"},
-    [LOAM_COMMAND_EXPORT] = {"export", "write an adapter as a GGUF LoRA for llama.cpp"},
-    [LOAM_COMMAND_INSPECT] = {"inspect", "show modules, dtypes and parameters of a model or an adapter"},
-    [LOAM_COMMAND_INIT] = {"init", "write a randomly initialised model from a config.json"},
-    [LOAM_COMMAND_PUSH] = {"push", "put an adapter or a model into a repository of the hub"},
-    [LOAM_COMMAND_PULL] = {"pull", "bring a model or an adapter from the hub into the cache"},
-    [LOAM_COMMAND_TOKENIZE] = {"tokenize", "turn text from standard input into token ids, or back"},
-    [LOAM_COMMAND_BENCH] = {"bench", "measure training steps beside what the machine can do"},
-};
-
-static bool is_command(enum loam_command command)
-{
-    return (unsigned)command < LOAM_COMMAND_COUNT;
-}
-
 bool loam_option_row_of(enum loam_command command, const struct loam_option_row *row)
 {
-    return is_command(command) && (row->commands & 1u << command) != 0;
+    return loam_command_name(command) != NULL && (row->commands & 1u << command) != 0;
 }
 
-// Whether the option `name` is the one called `typed`, an underscore standing for a hyphen.
-static bool same_name(const char *typed, const char *name)
+// Whether `typed` is `name`, where an underscore equals a hyphen.
+static bool is_same_name(const char *typed, const char *name)
 {
     if (name == NULL) return false;
     for (; *typed != '\0' && *name != '\0'; typed++, name++)
@@ -44,7 +24,7 @@ static bool same_name(const char *typed, const char *name)
     return *typed == *name;
 }
 
-// Whether it may stand without a value, and be turned off by "no-": the value is then "true" or "false".
+// Whether the option may be given without a value, which means "true", and as "no-NAME", which means "false".
 static bool is_switch(const struct loam_option_row *row)
 {
     return row->info.argument == NULL || row->info.argument[0] == '[';
@@ -57,20 +37,11 @@ const struct loam_option_row *loam_option_row_find(enum loam_command command, co
     for (size_t i = 0; i < loam_option_row_count; i++) {
         const struct loam_option_row *row = &loam_option_rows[i];
         if (!loam_option_row_of(command, row)) continue;
-        *negated = no && is_switch(row) && same_name(typed + 3, row->info.name);
-        if (*negated || same_name(typed, row->info.name) || same_name(typed, row->info.alias)) return row;
+        *negated = no && is_switch(row) && is_same_name(typed + 3, row->info.name);
+        if (*negated || is_same_name(typed, row->info.name) || is_same_name(typed, row->info.alias))
+            return row;
     }
     return NULL;
-}
-
-bool loam_option_takes(const struct loam_option_info *info, const char *word)
-{
-    size_t size = strlen(word);
-    for (const char *at = info->argument; at != NULL; at = strchr(at, '|')) {
-        at += *at == '|';
-        if (strncmp(at, word, size) == 0 && (at[size] == '\0' || at[size] == '|')) return true;
-    }
-    return false;
 }
 
 const struct loam_option_info *loam_option_find(enum loam_command command, const char *name)
@@ -88,33 +59,6 @@ const struct loam_option_info *loam_option_describe(enum loam_command command, s
         index--;
     }
     return NULL;
-}
-
-const char *loam_command_name(enum loam_command command)
-{
-    return is_command(command) ? command_texts[command][0] : NULL;
-}
-
-const char *loam_command_help(enum loam_command command)
-{
-    return is_command(command) ? command_texts[command][1] : NULL;
-}
-
-enum loam_status loam_command_find(enum loam_command *command, const char *name, struct loam_error *error)
-{
-    struct loam_nearest nearest;
-    loam_nearest_init(&nearest, name);
-    for (int i = 0; i < LOAM_COMMAND_COUNT; i++) {
-        if (strcmp(name, command_texts[i][0]) == 0) {
-            *command = (enum loam_command)i;
-            return LOAM_OK;
-        }
-        loam_nearest_offer(&nearest, command_texts[i][0]);
-    }
-    if (nearest.best != NULL)
-        return loam_fail(error, LOAM_ERROR_USAGE, "there is no command \"%s\"; did you mean \"%s\"?", name,
-                         nearest.best);
-    return loam_fail(error, LOAM_ERROR_USAGE, "there is no command \"%s\"; loam --help lists them", name);
 }
 
 const char *loam_option_nearest(enum loam_command command, const char *typed)
@@ -142,6 +86,7 @@ static enum loam_status fail_unknown(enum loam_command command, const char *name
 
 // ---- The options of a command ----
 
+// Whether a default describes a choice in words, "(by epochs)", or there is none.
 static bool is_words(const char *default_text)
 {
     return default_text == NULL || default_text[0] == '(';
@@ -150,7 +95,7 @@ static bool is_words(const char *default_text)
 enum loam_status loam_options_create(struct loam_options **out, enum loam_command command,
                                      struct loam_error *error)
 {
-    if (!is_command(command))
+    if (loam_command_name(command) == NULL)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "there is no command number %d", (int)command);
     struct loam_options *options = loam_calloc(1, sizeof *options, error);
     if (options == NULL) return error->status;
@@ -162,7 +107,7 @@ enum loam_status loam_options_create(struct loam_options **out, enum loam_comman
     for (size_t i = 0; i < loam_option_row_count && status == LOAM_OK; i++) {
         const struct loam_option_row *row = &loam_option_rows[i];
         if (!loam_option_row_of(command, row) || is_words(row->info.default_text)) continue;
-        status = loam_option_set_field(&options->settings, row, row->info.default_text, error);
+        status = loam_option_store(&options->settings, row, row->info.default_text, error);
     }
     if (status != LOAM_OK) {
         loam_options_destroy(options);
@@ -176,23 +121,17 @@ void loam_options_destroy(struct loam_options *options)
 {
     if (options == NULL) return;
     for (size_t i = 0; options->origins != NULL && i < loam_option_row_count; i++) {
+        if (loam_option_row_of(options->command, &loam_option_rows[i]))
+            loam_option_release(&options->settings, &loam_option_rows[i]);
         free(options->texts[i]);
         free(options->origins[i].replaced);
     }
     free(options->texts);
     free(options->origins);
-    for (size_t i = 0; i < options->settings.field_count; i++) {
-        free((char *)options->settings.fields[i].name);
-        free((char *)options->settings.fields[i].value);
-    }
-    free(options->settings.fields);
-    for (size_t i = 0; i < options->settings.hub.include_count; i++)
-        free((char *)options->settings.hub.include[i]);
-    free(options->settings.hub.include);
     free(options);
 }
 
-// Whether the option takes free text. A prompt may be empty where a beginning-of-sequence token precedes it.
+// Whether the option takes free text. An empty prompt is useful with a tokenizer that adds BOS.
 static bool may_be_empty(const struct loam_option_row *row)
 {
     return row->info.argument != NULL && strcmp(row->info.argument, "TEXT") == 0;
@@ -220,7 +159,7 @@ enum loam_status loam_options_set(struct loam_options *options, const char *name
 
     char *text = loam_strdup(value, error);
     if (text == NULL) return error->status;
-    enum loam_status status = loam_option_set_field(&options->settings, row, text, error);
+    enum loam_status status = loam_option_store(&options->settings, row, text, error);
     if (status != LOAM_OK) {
         free(text);
         return status;
@@ -233,14 +172,14 @@ enum loam_status loam_options_set(struct loam_options *options, const char *name
     return LOAM_OK;
 }
 
-static bool is_plural(const struct loam_option_row *row)
+static bool is_refused_twice(const struct loam_option_row *row)
 {
-    for (const char *const *name = loam_option_plurals; *name != NULL; name++)
+    for (const char *const *name = loam_options_refused_twice; *name != NULL; name++)
         if (strcmp(row->info.name, *name) == 0) return true;
     return false;
 }
 
-// An earlier value that another one has replaced.
+// Takes over `before`, the earlier value of an option that was given again: kept for a warning, or an error.
 static enum loam_status note_replaced(struct loam_options *options, const struct loam_option_row *row,
                                       char *before, struct loam_error *error)
 {
@@ -250,12 +189,12 @@ static enum loam_status note_replaced(struct loam_options *options, const struct
         free(before);
         return LOAM_OK;
     }
-    if (!is_plural(row)) {
+    if (!is_refused_twice(row)) {
         free(options->origins[index].replaced);
         options->origins[index].replaced = before;
         return LOAM_OK;
     }
-    loam_fail(error, LOAM_ERROR_USAGE, "--%s is given twice, as %.200s and as %.200s: one alone is taken",
+    loam_fail(error, LOAM_ERROR_USAGE, "--%s is given twice, as %.200s and as %.200s; it takes one value",
               row->info.name, before, now);
     free(before);
     return LOAM_ERROR_USAGE;

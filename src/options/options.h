@@ -1,45 +1,38 @@
-// A command's options while they are being set.
+// The options of one command, as they are set one after the other.
 #ifndef LOAM_OPTIONS_OPTIONS_H
 #define LOAM_OPTIONS_OPTIONS_H
 
 #include "options/option_table.h"
 
-// Where a value comes from.
 struct loam_option_origin {
-    bool from_file; // of --config
-    char *replaced; // the earlier value, which a later one replaced; NULL: none
+    bool from_file; // the value comes from the file of --config
+    char *replaced; // an earlier value on the command line; NULL: none
 };
 
 struct loam_options {
     enum loam_command command;
-    struct loam_settings settings;      // its strings belong to `texts`, its fields to `settings` itself
-    char **texts;                       // [loam_option_row_count] the value as it was given; NULL: not given
+    struct loam_settings settings;      // strings belong to `texts`, items of lists to the lists
+    char **texts;                       // [loam_option_row_count] values as given; NULL: not given
     struct loam_option_origin *origins; // [loam_option_row_count]
-    bool config_read;                   // the file of --config was read
-    bool reading_file;                  // what is set now comes from it
+    bool config_read;                   // the file of --config has been read
+    bool reading_file;                  // values that are set now come from the file of --config
 };
 
-// The row of an option by a name that loam_options_set takes; NULL: the command has none. `*negated`: it was
-// called "no-" and its name.
+// The row of an option by its name or alias, with hyphens or underscores; NULL: the command has no such
+// option. `*negated`: `typed` is "no-" and the name of a switch.
 const struct loam_option_row *loam_option_row_find(enum loam_command command, const char *typed,
                                                    bool *negated);
-// The name that `typed` was probably meant to be; NULL: nothing is near.
+// The name that `typed` was probably meant to be; NULL: no name is near.
 const char *loam_option_nearest(enum loam_command command, const char *typed);
 
 // Whether the command has the row.
 bool loam_option_row_of(enum loam_command command, const struct loam_option_row *row);
-// Whether `word` is one of the alternatives that the option takes: DIR of DIR|NAME.
-bool loam_option_takes(const struct loam_option_info *info, const char *word);
-// Fills the row's field from the text. A string field keeps the pointer.
-enum loam_status loam_option_set_field(struct loam_settings *settings, const struct loam_option_row *row,
-                                       const char *text, struct loam_error *error);
-// Whether two texts are the same value of the option: 0 and 0.0 are the same number.
-bool loam_option_values_equal(const struct loam_option_row *row, const char *left, const char *right);
 
-// Whether the option was given a value that has no effect beside the other options (options/option_needs.h).
+// Whether the option was given a value that has no effect together with the other options
+// (options/option_needs.h).
 bool loam_option_is_idle(const struct loam_options *options, const struct loam_option_row *row);
-// Whether the options fit together. A required one that was not given, and a contradiction on the command
-// line, is LOAM_ERROR_USAGE. Warns about options without effect and about replaced values.
+// Checks that the options fit together. A missing required option and a contradiction on the command line are
+// LOAM_ERROR_USAGE. Warns about options without effect and about replaced values.
 enum loam_status loam_options_check(const struct loam_options *options, const struct loam_log *log,
                                     struct loam_error *error);
 

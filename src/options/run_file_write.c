@@ -1,4 +1,4 @@
-// The options of a run, written as the YAML file that run_file.c reads.
+// Writes the options of a run as the YAML file that run_file.c reads.
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,12 +9,12 @@
 #include "base/file.h"
 #include "base/utf8.h"
 #include "data/template.h"
-#include "options/option_table.h"
+#include "options/option_values.h"
 #include "options/run_file.h"
 
 // ---- Scalars ----
 
-// Whether a reader of YAML takes the text, without quotes, for the very same text.
+// Whether YAML reads the text without quotes as the same text.
 static bool is_plain(const char *text)
 {
     static const char *const words[] = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"};
@@ -28,15 +28,15 @@ static bool is_plain(const char *text)
     return *end != '\0';
 }
 
-// What YAML does not take for a character like any other: `*size` bytes of `text` and how they are written
-// between double quotes.
+// Whether `text` begins with a character that has to be escaped between double quotes. Gives its size in
+// bytes and its escape.
 static bool find_escape(const char *text, size_t *size, char escape[8])
 {
     static const char *const beyond_latin1[][2] = {
-        {"\xE2\x80\xA8", "\\u2028"}, // breaks of lines and paragraphs
+        {"\xE2\x80\xA8", "\\u2028"}, // line and paragraph separators
         {"\xE2\x80\xA9", "\\u2029"},
         {"\xEF\xBB\xBF", "\\uFEFF"}, // byte order mark
-        {"\xEF\xBF\xBE", "\\uFFFE"}, // no characters
+        {"\xEF\xBF\xBE", "\\uFFFE"}, // noncharacters
         {"\xEF\xBF\xBF", "\\uFFFF"}};
     unsigned char c = (unsigned char)text[0], second = c == 0xC2 ? (unsigned char)text[1] : 0;
     bool control = c < 0x20 || c == 0x7f, late_control = second >= 0x80 && second < 0xA0;
@@ -50,7 +50,7 @@ static bool find_escape(const char *text, size_t *size, char escape[8])
     return false;
 }
 
-// In double quotes, where every character can be written. The text is UTF-8.
+// Appends the text in double quotes, in which every character can be written. The text is UTF-8.
 static enum loam_status append_quoted(struct loam_bytes *out, const char *text, struct loam_error *error)
 {
     char escape[8];
@@ -66,12 +66,11 @@ static enum loam_status append_quoted(struct loam_bytes *out, const char *text, 
     return loam_bytes_append_text(out, "\"", error);
 }
 
-// A number is written as it was given, a text so that it is read as one.
+// Appends a number as it was given, and a text so that YAML reads it as a text.
 static enum loam_status append_scalar(struct loam_bytes *out, const struct loam_option_row *row,
                                       const char *text, struct loam_error *error)
 {
-    bool is_text =
-        row->type == LOAM_OPTION_STRING || row->type == LOAM_OPTION_FIELDS || row->type == LOAM_OPTION_LIST;
+    bool is_text = row->type == LOAM_OPTION_STRING || loam_option_is_list(row);
     bool number = !is_text && isalnum((unsigned char)text[text[0] == '-']);
     return number || is_plain(text) ? loam_bytes_append_text(out, text, error)
                                     : append_quoted(out, text, error);
@@ -79,8 +78,8 @@ static enum loam_status append_scalar(struct loam_bytes *out, const struct loam_
 
 // ---- Paths ----
 
-// Whether a value is a path from the current directory. What may be a name as well is one where nothing of
-// that name is there.
+// Whether a value is a path relative to the current directory. A value that may also be a name is a path if
+// such a file or directory exists.
 static bool is_relative_path(const struct loam_option_info *info, const char *text)
 {
     if (text[0] == '/' || !(loam_option_takes(info, "DIR") || loam_option_takes(info, "FILE"))) return false;
@@ -115,38 +114,44 @@ static enum loam_status append_line(struct loam_bytes *out, const struct loam_op
     if (text == NULL)
         return loam_bytes_format(out, error, "# %s: %s\n", info->name,
                                  info->default_text != NULL ? info->default_text : "(none)");
-    if (!is_utf8(text)) // which is all that YAML can say
+    if (!is_utf8(text)) // YAML files are UTF-8
         return loam_bytes_format(out, error, "# %s: (a value that is not UTF-8)\n", info->name);
     LOAM_TRY(loam_bytes_format(out, error, "%s: ", info->name));
     LOAM_TRY(append_value(out, row, text, error));
     return loam_bytes_append_text(out, "\n", error);
 }
 
-static enum loam_status append_fields(struct loam_bytes *out, const struct loam_option_row *row,
-                                      const struct loam_settings *settings, struct loam_error *error)
+static enum loam_status append_item(struct loam_bytes *out, const struct loam_option_row *row,
+                                    const char *text, size_t number, struct loam_error *error)
+{
+    if (!is_utf8(text))
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "--%s: value %zu is not UTF-8, which a YAML file must be", row->info.name, number);
+    LOAM_TRY(loam_bytes_append_text(out, "  - ", error));
+    LOAM_TRY(append_value(out, row, text, error));
+    return loam_bytes_append_text(out, "\n", error);
+}
+
+static enum loam_status append_list(struct loam_bytes *out, const struct loam_option_row *row,
+                                    const struct loam_settings *settings, struct loam_error *error)
 {
     LOAM_TRY(loam_bytes_format(out, error, "%s:\n", row->info.name));
-    for (size_t i = 0; i < settings->field_count; i++) {
-        const struct loam_field *field = &settings->fields[i];
-        struct loam_bytes text = {0};
-        enum loam_status status = loam_bytes_format(&text, error, "%s=%s", field->name, field->value);
-        if (status == LOAM_OK && !is_utf8(text.data))
-            status = loam_fail(error, LOAM_ERROR_ARGUMENT, "--%s %s: the value is not UTF-8", row->info.name,
-                               field->name);
-        if (status == LOAM_OK) status = loam_bytes_append_text(out, "  - ", error);
-        if (status == LOAM_OK) status = append_scalar(out, row, text.data, error);
-        if (status == LOAM_OK) status = loam_bytes_append_text(out, "\n", error);
-        loam_bytes_deinit(&text);
-        if (status != LOAM_OK) return status;
+    struct loam_bytes text = {0};
+    enum loam_status status = LOAM_OK;
+    for (size_t i = 0; i < loam_option_item_count(settings, row) && status == LOAM_OK; i++) {
+        loam_bytes_clear(&text);
+        status = loam_option_append_item(settings, row, i, &text, error);
+        if (status == LOAM_OK) status = append_item(out, row, text.data, i + 1, error);
     }
-    return LOAM_OK;
+    loam_bytes_deinit(&text);
+    return status;
 }
 
 enum { NUMBER_SIZE = 16 };
 
-// NULL: the run has nothing to say of it.
-static const char *resolved_value(const struct loam_train_resolved *resolved, const char *name,
-                                  char number[NUMBER_SIZE])
+// The value that the run chose for an option; NULL: the run chooses none.
+static const char *find_resolved(const struct loam_train_resolved *resolved, const char *name,
+                                 char number[NUMBER_SIZE])
 {
     const struct {
         const char *name;
@@ -187,9 +192,9 @@ enum loam_status loam_run_file_write_resolved(const struct loam_options *options
         group = row->info.group;
         const char *value = loam_options_get(options, row->info.name);
         if (value == NULL && row->info.argument == NULL) value = "false"; // a switch that is off
-        if (value == NULL && resolved != NULL) value = resolved_value(resolved, row->info.name, number);
-        if (value != NULL && row->type == LOAM_OPTION_FIELDS)
-            LOAM_TRY(append_fields(text, row, &options->settings, error));
+        if (value == NULL && resolved != NULL) value = find_resolved(resolved, row->info.name, number);
+        if (value != NULL && loam_option_is_list(row))
+            LOAM_TRY(append_list(text, row, &options->settings, error));
         else
             LOAM_TRY(append_line(text, row, value, error));
     }

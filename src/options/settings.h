@@ -1,54 +1,68 @@
-// What the options of a command fill (options/option_table.c).
+// The settings that the options of a command fill (options/option_table.c).
 #ifndef LOAM_OPTIONS_SETTINGS_H
 #define LOAM_OPTIONS_SETTINGS_H
 
 #include "bench/bench.h"
-#include "evaluate/evaluate.h"
+#include "evaluate/run.h"
 #include "run/settings.h"
 
+// Values of an option that may be given several times, in the order given.
+struct loam_text_list {
+    const char **items; // [count]
+    size_t count;
+    size_t capacity;
+};
+
+// NAME=VALUE pairs; names are distinct.
+struct loam_field_list {
+    struct loam_field *items; // [count]
+    size_t count;
+    size_t capacity;
+};
+
 struct loam_generate_settings {
-    const char *prompt;      // text
-    const char *prompt_file; // or the file that holds it; or a template with its fields
+    // The prompt is a text, a file, or a template with its fields (struct loam_settings).
+    const char *prompt;      // NULL: not given
+    const char *prompt_file; // NULL: not given
     int max_new_tokens;
     struct loam_sampling sampling;
 };
 
 struct loam_tokenize_settings {
     bool decode;
-    bool lines; // each line of the input is a text of its own
+    bool lines; // each line of the input is one text
     bool special_tokens;
 };
 
 struct loam_merge_options {
     const char *max_shard_size; // a size as text (options/size.h)
     bool check;
-    const char *prompt; // of the check
+    const char *prompt; // for the check
 };
 
 struct loam_hub_options {
     const char *repository; // "ORG/NAME[@REVISION]"
     const char *directory;  // push
-    const char *message;    // of the commit; NULL: loam's own
-    const char *push_to;    // train: where the result goes; NULL: nowhere
+    const char *message;    // of the commit; NULL: the default
+    const char *push_to;    // train: repository for the result; NULL: none
     bool private_if_new;
-    const char **include; // [include_count] patterns of files
-    size_t include_count;
+    struct loam_text_list include; // patterns of files
     bool update;
-    bool yes; // what would be asked is answered
+    bool yes; // download large models without asking
 };
 
 enum loam_bench_what { LOAM_BENCH_STEP, LOAM_BENCH_MATMUL, LOAM_BENCH_GENERATE };
 
 struct loam_settings {
-    // What train shares with other commands (model, adapter, data, device, LoRA, template, output) stands
-    // here too.
+    // Options of train, and of other commands where they mean the same (model, adapter, data, device, LoRA,
+    // template, output).
     struct loam_train_settings train;
     struct loam_generate_settings generate;
-    struct loam_evaluate_settings eval; // what only eval has; the rest comes from `train`
+    struct loam_evaluate_settings eval; // options of eval alone
     struct loam_tokenize_settings tokenize;
     struct loam_merge_options merge;
-    struct loam_hub_options hub;      // pull and push; `yes` in others too
-    struct loam_bench_settings bench; // what only bench has; the rest comes from `train`
+    struct loam_hub_options hub;      // pull and push; `yes` in other commands too
+    struct loam_bench_settings bench; // options of bench alone
     unsigned bench_what;              // enum loam_bench_what
     const char *gguf;                 // export: the file to write
     const char *path;                 // inspect
@@ -58,9 +72,8 @@ struct loam_settings {
     const char *tokenizer; // init; NULL: none
     bool with_lora;        // inspect: an option of the LoRA group was given
     bool json;
-    bool quiet;                // for the caller of the library: it need not listen to progress
-    struct loam_field *fields; // --field NAME=VALUE
-    size_t field_count;
+    bool quiet; // for the caller of the library: it need not listen to progress
+    struct loam_field_list fields;
 };
 
 #endif

@@ -49,7 +49,7 @@ static enum loam_status check_settings(const struct loam_train_settings *setting
                                    : settings->best_metric != LOAM_BEST_EVAL_LOSS ? metric_option
                                                                                   : NULL;
     if (needs_evaluation != NULL && settings->eval_data == NULL)
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--%s goes by the evaluations: it needs --eval-data",
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--%s depends on evaluations: it needs --eval-data",
                          needs_evaluation);
     if (settings->full && settings->adapter != NULL) {
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
@@ -82,13 +82,11 @@ static enum loam_status open_session(struct loam_train_job *job, struct loam_err
 static enum loam_status open_adapter(struct loam_train_job *job, struct loam_error *error)
 {
     const struct loam_train_settings *settings = job->settings;
-    const struct loam_model *model = job->session.model;
+    struct loam_trainables *set = &job->trainables;
     if (settings->full) return LOAM_OK;
-    LOAM_TRY(settings->adapter == NULL
-                 ? loam_adapter_create(&job->adapter, model, &settings->lora, &job->trainables, error)
-                 : loam_adapter_open(&job->adapter, model, settings->adapter, &job->trainables, error));
-    loam_adapter_warn(job->adapter, job->log);
-    return LOAM_OK;
+    if (settings->adapter != NULL)
+        return loam_session_adapter(&job->session, settings->adapter, set, &job->adapter, error);
+    return loam_session_fresh_adapter(&job->session, &settings->lora, set, &job->adapter, error);
 }
 
 static void log_dropouts(const struct loam_train_job *job)

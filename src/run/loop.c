@@ -231,7 +231,7 @@ static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *erro
     struct loam_evaluate_result result = {.overall = {.exact = NAN, .f1 = NAN}};
     struct loam_error failure = {0};
     enum loam_status status = measure(loop, &result, &failure);
-    if (loam_fault_met()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
+    if (loam_fault_occurred()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
     if (may_skip(loop, status))
         loam_log_write(log_of(loop), LOAM_LOG_WARNING,
                        "step %lld: %s; it is not the best, and the run goes on", (long long)loop->step,
@@ -284,7 +284,7 @@ static enum loam_status run_step(struct loam_loop *loop, struct loam_error *erro
     const uint32_t *indices = loam_order_step(loop->order, loop->step, &count);
     LOAM_TRY(loam_step_collect(loop->buffers, loop->dataset, indices, count, error));
     loop->learning_rate = loam_schedule_rate(&loop->schedule, loop->step);
-    if (loop->buffers->labels == 0) return skip_unlabelled(loop, error);
+    if (loop->buffers->labels.count == 0) return skip_unlabelled(loop, error);
     struct loam_error failure = {0};
     enum loam_status status =
         loam_step_run(loop->buffers, loop->decoder, loop->optimiser, loop->learning_rate, loop->step,
@@ -443,7 +443,7 @@ static enum loam_status run_readable(struct loam_loop *loop, struct loam_error *
     loam_fault_tolerate(true);
     enum loam_status status = run_steps(loop, error);
     loam_fault_tolerate(false);
-    if (!loam_fault_met()) return status;
+    if (!loam_fault_occurred()) return status;
     return loam_fail(error, LOAM_ERROR_IO,
                      "%s cannot be read any more: a file in it was cut short, or its disk fails; make it "
                      "whole, then --allow-change lets --resume take it",

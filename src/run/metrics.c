@@ -30,7 +30,7 @@ static void append(char line[LINE_SIZE], size_t *size, const struct loam_metric 
 {
     char number[LOAM_DECIMAL_SIZE];
     if (!isfinite(metric->value)) return;
-    loam_decimal(metric->value, number);
+    loam_decimal_format(metric->value, number);
     int length = snprintf(line + *size, LINE_SIZE - *size, "%s\"%s\": %s", *size > 1 ? ", " : "",
                           metric->name, number);
     *size += (size_t)length;

@@ -270,7 +270,7 @@ static enum loam_status append_row(struct loam_bytes *card, const char *name, do
 {
     char number[LOAM_DECIMAL_SIZE];
     if (!isfinite(value)) return LOAM_OK;
-    loam_decimal(value, number);
+    loam_decimal_format(value, number);
     return loam_bytes_format(card, error, "| %s | %s |\n", name, number);
 }
 

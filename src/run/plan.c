@@ -34,7 +34,7 @@ static enum loam_status open_tokenizer(const struct loam_session *session, struc
 // What the process has in memory once its examples are open, and what reading one of them takes temporarily.
 static size_t process_bytes(const struct loam_train_job *job)
 {
-    return loam_machine_memory("").resident + loam_train_job_reading_bytes(job);
+    return loam_machine_measure_memory("").resident + loam_train_job_reading_bytes(job);
 }
 
 enum loam_status loam_plan_process(const struct loam_train_settings *settings, size_t *process,
@@ -208,7 +208,7 @@ struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *setting
                                        const struct loam_plan *plan)
 {
     struct loam_plan_limit limit = {
-        .bytes = SIZE_MAX, .by = plan->free.by, .resident = loam_machine_memory("").resident};
+        .bytes = SIZE_MAX, .by = plan->free.by, .resident = loam_machine_measure_memory("").resident};
     if (settings->memory_limit > 0) {
         limit.by = "--memory-limit";
         if (settings->memory_limit < INT64_MAX) limit.bytes = (size_t)settings->memory_limit;

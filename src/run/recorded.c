@@ -21,7 +21,7 @@ static enum loam_status set(json_t *options, const char *name, json_t *value, st
 static enum loam_status set_number(json_t *options, const char *name, double value, struct loam_error *error)
 {
     char text[LOAM_DECIMAL_SIZE];
-    loam_decimal(value, text);
+    loam_decimal_format(value, text);
     return set(options, name, json_string(text), error);
 }
 

@@ -14,18 +14,16 @@ static enum loam_status choose_max_length(struct loam_session *session, int64_t 
                                           struct loam_error *error)
 {
     const struct loam_config *config = &session->model->config;
-    int64_t most = config->max_positions > 0 ? config->max_positions : INT32_MAX;
-    if (wanted == 0) wanted = most < DEFAULT_MAX_LENGTH ? most : DEFAULT_MAX_LENGTH;
+    const bool made_shorter = config->max_positions > 0 && config->max_positions < DEFAULT_MAX_LENGTH;
+    if (wanted == 0) wanted = made_shorter ? config->max_positions : DEFAULT_MAX_LENGTH;
     if (wanted < 2 || wanted > MOST_TOKENS) {
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "--max-length %lld: expected 2 to %d tokens",
                          (long long)wanted, MOST_TOKENS);
     }
-    // ALiBi has no table of positions to run out of.
-    if (wanted > most && config->family->position != LOAM_ALIBI) {
+    if (wanted > loam_config_position_limit(config))
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "--max-length %lld: the model was made for %lld positions", (long long)wanted,
-                         (long long)most);
-    }
+                         (long long)config->max_positions);
     session->max_length = (int32_t)wanted;
     return LOAM_OK;
 }
@@ -66,9 +64,12 @@ static enum loam_status open_tokenizer(struct loam_session *session, struct loam
     return LOAM_OK;
 }
 
-static enum loam_status open_all(struct loam_session *session, const struct loam_session_options *options,
-                                 struct loam_error *error)
+static enum loam_status open_device(struct loam_session *session, const struct loam_session_options *options,
+                                    struct loam_error *error)
 {
+    session->device = options->opened;
+    if (options->opened != NULL) return LOAM_OK;
+    session->owns_device = true;
     LOAM_TRY((options->planning ? loam_device_create_planning : loam_device_create)(
         &session->device, options->device, options->threads, error));
     if (session->device->threads < session->device->threads_wanted)
@@ -76,10 +77,21 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
                        "no more than %d of %d threads can be started (a limit on processes or memory): %d %s",
                        session->device->threads, session->device->threads_wanted, session->device->threads,
                        session->device->threads == 1 ? "is used" : "are used");
+    return LOAM_OK;
+}
+
+static enum loam_status open_all(struct loam_session *session, const struct loam_session_options *options,
+                                 struct loam_error *error)
+{
+    LOAM_TRY(open_device(session, options, error));
     session->dtype = options->dtype;
-    session->keep_halves = options->dtype == LOAM_DTYPE_NONE && !session->device->native_bf16;
-    if (session->dtype == LOAM_DTYPE_NONE)
-        session->dtype = session->device->native_bf16 ? LOAM_BF16 : LOAM_F32;
+    if (session->dtype == LOAM_DTYPE_NONE) {
+        session->dtype = loam_device_default_dtype(session->device);
+        session->keep_halves = session->dtype == LOAM_F32;
+    }
+    if (!loam_formats_have(session->device->formats.compute, session->dtype))
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "device %s does not compute in %s",
+                         session->device->name, loam_dtype_name(session->dtype));
     struct loam_config config;
     LOAM_TRY(loam_config_load(&config, session->directory, error));
     LOAM_TRY(loam_model_create(&session->model, &config, error));
@@ -108,7 +120,7 @@ void loam_session_close(struct loam_session *session)
     loam_tokenizer_destroy(session->tokenizer);
     loam_special_tokens_deinit(&session->special);
     loam_model_destroy(session->model);
-    loam_device_destroy(session->device);
+    if (session->owns_device) loam_device_destroy(session->device);
     *session = (struct loam_session){0};
 }
 
@@ -118,7 +130,7 @@ static void log_device(const struct loam_session *session)
     const struct loam_device *device = session->device;
     const enum loam_dtype matrices = session->model->matrix_dtype;
     const bool levels = device->isa != NULL, kept = matrices != session->dtype;
-    const bool ours = levels && (kept || (matrices == LOAM_BF16 && !device->native_bf16));
+    const bool ours = levels && (kept || !loam_formats_have(device->formats.preferred, matrices));
     loam_log_write(session->log, LOAM_LOG_INFO, "computing in %s%s%s on device %s%s%s%s with %d threads%s",
                    loam_dtype_name(session->dtype), kept ? " with matrices of " : "",
                    kept ? loam_dtype_name(matrices) : "", device->name, levels ? " (" : "",
@@ -136,6 +148,27 @@ enum loam_status loam_session_load(struct loam_session *session, bool writable, 
     loam_config_log(&session->model->config, session->log);
     LOAM_TRY(loam_model_load(session->model, session->directory, session->device, &options, error));
     log_device(session);
+    return LOAM_OK;
+}
+
+enum loam_status loam_session_adapter(const struct loam_session *session, const char *directory,
+                                      struct loam_trainables *set, struct loam_adapter **out,
+                                      struct loam_error *error)
+{
+    *out = NULL;
+    if (directory == NULL) return LOAM_OK;
+    LOAM_TRY(loam_adapter_open(out, session->model, directory, set, error));
+    loam_adapter_warn(*out, session->log);
+    return LOAM_OK;
+}
+
+enum loam_status loam_session_fresh_adapter(const struct loam_session *session,
+                                            const struct loam_lora_settings *settings,
+                                            struct loam_trainables *set, struct loam_adapter **out,
+                                            struct loam_error *error)
+{
+    LOAM_TRY(loam_adapter_create(out, session->model, settings, set, error));
+    loam_adapter_warn(*out, session->log);
     return LOAM_OK;
 }
 

@@ -1,20 +1,22 @@
-// What training and evaluation have in common: the model directory opened and checked, the device chosen,
-// data sets read through the model's tokenizer. Opening checks all that can be checked without the weights;
-// load brings them in.
+// A session: a model, its tokenizer and its device opened together, and what is opened on them: adapters and
+// data sets. Opening checks all that can be checked without the weights; loading reads the weights.
 #ifndef LOAM_SESSION_SESSION_H
 #define LOAM_SESSION_SESSION_H
 
 #include "base/log.h"
 #include "data/dataset.h"
 #include "device/device.h"
+#include "lora/lora.h"
 #include "model/model.h"
 
 struct loam_session_options {
     const char *model; // directory
     const char *device;
-    int threads;
-    enum loam_dtype dtype;       // LOAM_DTYPE_NONE: bf16 where the device has it, else f32, matrices that
-                                 // are stored in bf16 or f16 staying so
+    int threads; // 0: one for each core
+    struct loam_device
+        *opened;           // use this device, which stays the caller's, instead of `device`; NULL: open one
+    enum loam_dtype dtype; // LOAM_DTYPE_NONE: bf16 where the device has it, else f32, matrices that
+                           // are stored in bf16 or f16 staying so
     const char *prompt_template; // name, file or NULL
     int64_t max_length;          // 0: the smaller of 1,024 and the model's
     int64_t batch_size;          // examples; 0: as many as fit
@@ -31,6 +33,7 @@ struct loam_session {
     const struct loam_callbacks *callbacks;
     const struct loam_log *log; // of the callbacks
     struct loam_device *device;
+    bool owns_device;
     struct loam_model *model; // names and shapes until it is loaded
     struct loam_tokenizer *tokenizer;
     struct loam_special_tokens special;
@@ -48,6 +51,18 @@ void loam_session_close(struct loam_session *session);
 
 // `writable`: the weights will be trained.
 enum loam_status loam_session_load(struct loam_session *session, bool writable, struct loam_error *error);
+
+// Opens the adapter in `directory` and logs what its files ask for without effect. With `set` its matrices
+// are registered there, to be trained; else the model must be loaded, and the adapter is filled at once.
+// `directory` NULL: no adapter, `*out` is NULL.
+enum loam_status loam_session_adapter(const struct loam_session *session, const char *directory,
+                                      struct loam_trainables *set, struct loam_adapter **out,
+                                      struct loam_error *error);
+// Makes a fresh adapter, registered in `set`, with the same notices in the log.
+enum loam_status loam_session_fresh_adapter(const struct loam_session *session,
+                                            const struct loam_lora_settings *settings,
+                                            struct loam_trainables *set, struct loam_adapter **out,
+                                            struct loam_error *error);
 
 // How examples are made of a file's records.
 struct loam_session_data {

@@ -8,8 +8,8 @@
 
 // ---- The trie ----
 
-// Children of a node are a linked list of siblings, but for the root, where most
-// searches end, and which has a table.
+// The children of a node are a linked list of siblings. The root has a table instead, since most searches end
+// there.
 struct loam_trie_node {
     uint32_t child;   // first child, 0: none
     uint32_t sibling; // next child of the same parent, 0: none
@@ -17,12 +17,12 @@ struct loam_trie_node {
     unsigned char byte;
 };
 
-enum { ROOT_NODES = 257 }; // the root and a node for each first byte, so that it is found without a search
+enum { ROOT_NODES = 257 }; // the root, and a node for each first byte: node 1 + byte
 
 static enum loam_status add_node(struct loam_trie *trie, unsigned char byte, struct loam_error *error)
 {
     if (trie->count == UINT32_MAX)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "added_tokens: too long in all");
+        return loam_fail(error, LOAM_ERROR_FORMAT, "added_tokens: the contents are too long in total");
     if (trie->count == trie->capacity) {
         struct loam_trie_node *grown =
             loam_grow(trie->nodes, &trie->capacity, trie->count + 1, sizeof *grown, error);
@@ -41,8 +41,8 @@ static uint32_t find_child(const struct loam_trie *trie, uint32_t node, unsigned
     return child;
 }
 
-static enum loam_status insert(struct loam_trie *trie, const struct loam_bytes *text, int32_t token,
-                               struct loam_error *error)
+static enum loam_status insert_token(struct loam_trie *trie, const struct loam_bytes *text, int32_t token,
+                                     struct loam_error *error)
 {
     for (size_t i = trie->count; i < ROOT_NODES; i++)
         LOAM_TRY(add_node(trie, (unsigned char)(i - 1), error));
@@ -62,8 +62,9 @@ static enum loam_status insert(struct loam_trie *trie, const struct loam_bytes *
     return LOAM_OK;
 }
 
-// The longest token that starts at text[at], -1: none.
-static int32_t match(const struct loam_trie *trie, const char *text, size_t at, size_t end, size_t *match_end)
+// The longest token that starts at text[at]; -1: none.
+static int32_t find_longest(const struct loam_trie *trie, const char *text, size_t at, size_t end,
+                            size_t *match_end)
 {
     int32_t token = -1;
     uint32_t node = 1 + (uint32_t)(unsigned char)text[at];
@@ -97,8 +98,8 @@ void loam_added_tokens_deinit(struct loam_added_tokens *tokens)
     *tokens = (struct loam_added_tokens){0};
 }
 
-static enum loam_status append(struct loam_added_tokens *tokens, const struct loam_added_token *token,
-                               struct loam_error *error)
+static enum loam_status append_token(struct loam_added_tokens *tokens, const struct loam_added_token *token,
+                                     struct loam_error *error)
 {
     struct loam_added_token *grown =
         loam_grow(tokens->items, &tokens->capacity, tokens->count + 1, sizeof *grown, error);
@@ -114,7 +115,7 @@ enum loam_status loam_added_tokens_add(struct loam_added_tokens *tokens, struct 
                                        struct loam_error *error)
 {
     int32_t index = loam_vocab_find(&tokens->by_content, token->content.data, token->content.size);
-    if (token->content.size == 0) { // `tokenizers` passes over it as well
+    if (token->content.size == 0) { // ignored, as by `tokenizers`
         deinit_token(token);
         return LOAM_OK;
     }
@@ -124,16 +125,16 @@ enum loam_status loam_added_tokens_add(struct loam_added_tokens *tokens, struct 
         tokens->items[index] = *token;
         return LOAM_OK;
     }
-    enum loam_status status = append(tokens, token, error);
+    enum loam_status status = append_token(tokens, token, error);
     if (status != LOAM_OK) deinit_token(token);
     return status;
 }
 
 // ---- Building ----
 
-// The last stage: the piece belongs to the normalised content.
-static enum loam_status take_content(struct loam_stage *stage, struct loam_piece piece,
-                                     struct loam_error *error)
+// The last stage of normalising a content: appends a piece.
+static enum loam_status append_content(struct loam_stage *stage, struct loam_piece piece,
+                                       struct loam_error *error)
 {
     return loam_bytes_append(stage->user, stage->pieces.text.bytes + piece.start, piece.end - piece.start,
                              error);
@@ -145,8 +146,8 @@ static enum loam_status normalize_content(struct loam_added_token *token, const 
     size_t count = normalizer->count + 1;
     struct loam_stage *stages = loam_calloc(count, sizeof *stages, error);
     if (stages == NULL) return LOAM_ERROR_MEMORY;
-    loam_steps_stages(normalizer, stages);
-    stages[count - 1] = (struct loam_stage){.run = take_content, .user = &token->normalized_content};
+    loam_steps_make_stages(normalizer, stages);
+    stages[count - 1] = (struct loam_stage){.run = append_content, .user = &token->normalized_content};
     enum loam_status status = loam_stages_run(stages, count, token->content.data, token->content.size, error);
     loam_stages_deinit(stages, count);
     free(stages);
@@ -164,14 +165,14 @@ enum loam_status loam_added_tokens_build(struct loam_added_tokens *tokens, const
         if (token->normalized) LOAM_TRY(normalize_content(token, normalizer, error));
         const struct loam_bytes *text = token->normalized ? &token->normalized_content : &token->content;
         struct loam_trie *trie = token->normalized ? &tokens->normalized : &tokens->raw;
-        if (text->size > 0) LOAM_TRY(insert(trie, text, (int32_t)i, error));
+        if (text->size > 0) LOAM_TRY(insert_token(trie, text, (int32_t)i, error));
     }
     return LOAM_OK;
 }
 
 // ---- Finding ----
 
-// Whether [from, to) of the piece [start, end) stands alone as a word.
+// Whether no word character of the piece [start, end) is next to [from, to).
 static bool stands_alone(const char *text, size_t start, size_t end, size_t from, size_t to)
 {
     size_t length;
@@ -181,9 +182,9 @@ static bool stands_alone(const char *text, size_t start, size_t end, size_t from
     return !loam_char_is_word(loam_utf8_decode(text + last, &length));
 }
 
-// Widens [*from, *to) by the white space that the token takes, not beyond [start, end).
-static void take_space(const struct loam_added_token *token, const char *text, size_t start, size_t end,
-                       size_t *from, size_t *to)
+// Extends [*from, *to) by the white space that the token includes, within [start, end).
+static void include_space(const struct loam_added_token *token, const char *text, size_t start, size_t end,
+                          size_t *from, size_t *to)
 {
     size_t length;
     while (token->lstrip && *from > start) {
@@ -201,46 +202,46 @@ static enum loam_status split_piece(struct loam_stage *stage, const struct loam_
 {
     const char *text = stage->pieces.text.bytes;
     if (piece.token >= 0 || trie->count == 0)
-        return loam_stage_give(stage, piece.start, piece.end, piece.token, error);
+        return loam_stage_emit(stage, piece.start, piece.end, piece.token, error);
     size_t done = piece.start;
     for (size_t at = piece.start; at < piece.end;) {
         size_t to = at;
-        int32_t index = match(trie, text, at, piece.end, &to);
+        int32_t index = find_longest(trie, text, at, piece.end, &to);
         if (index < 0) {
             at++;
             continue;
         }
         size_t from = at;
-        at = to; // the search goes on behind the token itself, whether it is taken or not
+        at = to; // the search continues after the token, even if the token is not accepted
         const struct loam_added_token *token = &tokens->items[index];
         if (token->single_word && !stands_alone(text, piece.start, piece.end, from, to)) continue;
-        take_space(token, text, piece.start, piece.end, &from, &to);
-        // The token before may have taken the space already. One that begins with
-        // space itself may overlap it.
+        include_space(token, text, piece.start, piece.end, &from, &to);
+        // The token before may already include the white space. A token that begins with white space may
+        // overlap it.
         if (token->lstrip && from < done) from = done < to ? done : to;
-        if (done < from) LOAM_TRY(loam_stage_give(stage, done, from, -1, error));
-        LOAM_TRY(loam_stage_give(stage, from, to, token->id, error));
+        if (done < from) LOAM_TRY(loam_stage_emit(stage, done, from, -1, error));
+        LOAM_TRY(loam_stage_emit(stage, from, to, token->id, error));
         done = to;
     }
-    return loam_stage_give(stage, done, piece.end, -1, error);
+    return loam_stage_emit(stage, done, piece.end, -1, error);
 }
 
 static enum loam_status split_raw(struct loam_stage *stage, struct loam_piece piece, struct loam_error *error)
 {
-    const struct loam_added_tokens *tokens = stage->what;
+    const struct loam_added_tokens *tokens = stage->data;
     return split_piece(stage, tokens, &tokens->raw, piece, error);
 }
 
 static enum loam_status split_normalized(struct loam_stage *stage, struct loam_piece piece,
                                          struct loam_error *error)
 {
-    const struct loam_added_tokens *tokens = stage->what;
+    const struct loam_added_tokens *tokens = stage->data;
     return split_piece(stage, tokens, &tokens->normalized, piece, error);
 }
 
 struct loam_stage loam_added_tokens_stage(const struct loam_added_tokens *tokens, bool normalized)
 {
-    return (struct loam_stage){.run = normalized ? split_normalized : split_raw, .what = tokens};
+    return (struct loam_stage){.run = normalized ? split_normalized : split_raw, .data = tokens};
 }
 
 static const struct loam_added_token *find_by_id(const struct loam_added_tokens *tokens, int32_t id)
@@ -253,7 +254,7 @@ static const struct loam_added_token *find_by_id(const struct loam_added_tokens 
 static enum loam_status split_marked(struct loam_stage *stage, struct loam_piece piece,
                                      struct loam_error *error)
 {
-    const struct loam_added_tokens *tokens = stage->what;
+    const struct loam_added_tokens *tokens = stage->data;
     const struct loam_text_input *input = stage->user;
     const struct loam_mark *marks = input->marks;
     size_t done = piece.start;
@@ -262,17 +263,17 @@ static enum loam_status split_marked(struct loam_stage *stage, struct loam_piece
         size_t to = marks[i].end;
         size_t next = i + 1 < input->mark_count ? marks[i + 1].start : piece.end;
         const struct loam_added_token *token = find_by_id(tokens, marks[i].id);
-        if (token != NULL) take_space(token, stage->pieces.text.bytes, done, next, &from, &to);
-        LOAM_TRY(loam_stage_give(stage, done, from, -1, error));
-        LOAM_TRY(loam_stage_give(stage, from, to, marks[i].id, error));
+        if (token != NULL) include_space(token, stage->pieces.text.bytes, done, next, &from, &to);
+        LOAM_TRY(loam_stage_emit(stage, done, from, -1, error));
+        LOAM_TRY(loam_stage_emit(stage, from, to, marks[i].id, error));
         done = to;
     }
-    return loam_stage_give(stage, done, piece.end, -1, error);
+    return loam_stage_emit(stage, done, piece.end, -1, error);
 }
 
 struct loam_stage loam_added_tokens_marks_stage(const struct loam_added_tokens *tokens,
                                                 const struct loam_text_input *input)
 {
-    // The stage reads the input alone: its place for a user takes no const.
-    return (struct loam_stage){.run = split_marked, .what = tokens, .user = (void *)(uintptr_t)input};
+    // The stage only reads the input, but the field `user` is not const.
+    return (struct loam_stage){.run = split_marked, .data = tokens, .user = (void *)(uintptr_t)input};
 }

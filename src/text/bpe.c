@@ -7,11 +7,10 @@
 #include "text/bpe_table.h"
 #include "text/unicode.h"
 
-// Up to here a scan for the best pair over all of the word beats the heap.
-enum { SHORT_WORD = 32 };
-
-// Characters that are merged together; more where no seam is found in as many.
-enum { PART = 1 << 14 };
+enum {
+    SHORT_STRETCH = 32, // tokens; up to here a scan for the best pair is faster than a heap
+    PART = 1 << 14,     // characters that are merged at a time; doubled until a seam is found
+};
 
 struct loam_bpe_link {
     uint32_t previous; // NONE at the ends
@@ -50,9 +49,11 @@ static enum loam_status add_token(struct loam_bpe_work *work, int32_t id, size_t
     return LOAM_OK;
 }
 
-// The character as the vocabulary spells it at this place in the word; `*size` comes in as its bare length.
-static enum loam_status spell(const struct loam_bpe *bpe, const char *character, size_t *size, bool first,
-                              bool last, struct loam_bytes *key, const char **spelt, struct loam_error *error)
+// Gives the character as the vocabulary spells it at this place in the word. `*size` is the size of the
+// character on entry and of the spelling on return.
+static enum loam_status spell_character(const struct loam_bpe *bpe, const char *character, size_t *size,
+                                        bool first, bool last, struct loam_bytes *key, const char **spelt,
+                                        struct loam_error *error)
 {
     bool prefixed = !first && bpe->prefix.size > 0;
     bool suffixed = last && bpe->suffix.size > 0;
@@ -85,10 +86,10 @@ static bool has_all_bytes(const struct loam_bpe *bpe, const char *spelt, size_t 
     return true;
 }
 
-static enum loam_status release_unknown(const struct loam_bpe *bpe, struct loam_bpe_work *work,
-                                        struct loam_error *error)
+static enum loam_status add_pending_unknown(const struct loam_bpe *bpe, struct loam_bpe_work *work,
+                                            struct loam_error *error)
 {
-    if (work->unknown.held) LOAM_TRY(add_token(work, bpe->unk, work->unknown.size, error));
+    if (work->unknown.pending) LOAM_TRY(add_token(work, bpe->unk, work->unknown.size, error));
     work->unknown = (struct loam_bpe_unknown){0};
     return LOAM_OK;
 }
@@ -96,19 +97,19 @@ static enum loam_status release_unknown(const struct loam_bpe *bpe, struct loam_
 static enum loam_status add_unknown(const struct loam_bpe *bpe, struct loam_bpe_work *work, size_t size,
                                     struct loam_error *error)
 {
-    if (!bpe->has_unk) return LOAM_OK; // without a token for it an unknown character vanishes
+    if (!bpe->has_unk) return LOAM_OK; // without unk_token an unknown character is left out
     if (bpe->unk < 0)
         return loam_fail(
             error, LOAM_ERROR_FORMAT,
             "model.unk_token \"%s\" is not in model.vocab, and a character of the text is unknown",
             bpe->unk_token.data);
-    if (!bpe->fuse_unk) LOAM_TRY(release_unknown(bpe, work, error));
-    work->unknown.held = true;
+    if (!bpe->fuse_unk) LOAM_TRY(add_pending_unknown(bpe, work, error));
+    work->unknown.pending = true;
     work->unknown.size += size;
     return LOAM_OK;
 }
 
-// Adds characters until there are `count`, or the word ends.
+// Adds characters until there are `count` or the word ends.
 static enum loam_status add_characters(const struct loam_bpe *bpe, size_t count, struct loam_bpe_work *work,
                                        struct loam_error *error)
 {
@@ -118,10 +119,11 @@ static enum loam_status add_characters(const struct loam_bpe *bpe, size_t count,
         size_t spelt_size = length;
         const char *spelt;
         bool last = work->at + length == work->size;
-        LOAM_TRY(spell(bpe, character, &spelt_size, work->at == 0, last, &work->key, &spelt, error));
+        LOAM_TRY(
+            spell_character(bpe, character, &spelt_size, work->at == 0, last, &work->key, &spelt, error));
         int32_t id = find_character(bpe, spelt, spelt_size);
         if (id >= 0) {
-            LOAM_TRY(release_unknown(bpe, work, error));
+            LOAM_TRY(add_pending_unknown(bpe, work, error));
             LOAM_TRY(add_token(work, id, length, error));
         } else if (bpe->byte_fallback && has_all_bytes(bpe, spelt, spelt_size)) {
             for (size_t i = 0; i < spelt_size; i++)
@@ -131,22 +133,21 @@ static enum loam_status add_characters(const struct loam_bpe *bpe, size_t count,
         }
         work->at += length;
     }
-    return work->at < work->size ? LOAM_OK : release_unknown(bpe, work, error);
+    return work->at < work->size ? LOAM_OK : add_pending_unknown(bpe, work, error);
 }
 
 // ---- Merging ----
 
-// A stretch of a word that merges on its own: its tokens, and their neighbours and ranks
-// in what all stretches share.
+// A part of a word between seams, whose tokens merge only with each other.
 struct stretch {
     const struct loam_bpe *bpe;
     struct loam_bpe_token *tokens; // [count]
     uint32_t count;
     struct loam_bpe_link *links; // [count]
-    uint32_t *ranks;             // [count] of the pair that begins here
+    uint32_t *ranks;             // [count] rank of the pair that begins at the token
 };
 
-// Looks up the pair that begins at `place`.
+// Looks up the rank of the pair that begins at `place`.
 static void rank_pair(struct stretch *stretch, uint32_t place)
 {
     uint32_t next = stretch->links[place].next;
@@ -167,9 +168,9 @@ static void link_characters(struct stretch *stretch)
     }
 }
 
-// Merges the pair that begins at `place`, which has a rank. The right token stays
-// behind with size 0 and no rank.
-static void join(struct stretch *stretch, uint32_t place)
+// Merges the pair that begins at `place`, which must have a rank. The right token stays with size 0 and no
+// rank.
+static void merge_pair(struct stretch *stretch, uint32_t place)
 {
     struct loam_bpe_link *link = &stretch->links[place];
     uint32_t right = link->next;
@@ -183,7 +184,7 @@ static void join(struct stretch *stretch, uint32_t place)
     if (link->previous != NONE) rank_pair(stretch, link->previous);
 }
 
-// ---- A short stretch: the best pair is found by looking at all of them ----
+// ---- Short stretches: a scan finds the best pair ----
 
 static void merge_short(struct stretch *stretch)
 {
@@ -193,20 +194,20 @@ static void merge_short(struct stretch *stretch)
             if (stretch->ranks[i] < stretch->ranks[best]) best = i;
         }
         if (stretch->ranks[best] == LOAM_NO_RANK) return;
-        join(stretch, best);
+        merge_pair(stretch, best);
     }
 }
 
-// ---- A long stretch: the best pair is at the top of a heap ----
+// ---- Long stretches: a heap has the best pair at the top ----
 
-// An entry is a rank and a place, so that the smallest is the best, and of equals the leftmost. It is stale
-// when the pair at its place has another rank by now.
+// An entry is a rank and a place: the smallest entry is the best pair, the leftmost of equal rank. An entry
+// is stale if the pair at its place has another rank by now.
 static uint64_t make_entry(uint32_t rank, uint32_t place)
 {
     return (uint64_t)rank << 32 | place;
 }
 
-enum { CHILDREN = 4 }; // wider than a binary heap: fewer levels, and the children share a cache line
+enum { CHILDREN = 4 }; // fewer levels than a binary heap, and the children share a cache line
 
 static void sift_up(uint64_t *heap, size_t at)
 {
@@ -216,9 +217,9 @@ static void sift_up(uint64_t *heap, size_t at)
     heap[at] = moved;
 }
 
-// The smallest of the children from `first` on, all of which are there. Written out, it compiles to
-// conditional moves: which child wins cannot be predicted.
-static size_t best_child(const uint64_t *heap, size_t first)
+// The smallest of four children from `first` on. Without a loop it compiles to conditional moves, as the
+// smallest child is not predictable.
+static size_t find_best_child(const uint64_t *heap, size_t first)
 {
     size_t left = first + (heap[first + 1] < heap[first]);
     size_t right = first + 2 + (heap[first + 3] < heap[first + 2]);
@@ -231,7 +232,7 @@ static void sift_down(uint64_t *heap, size_t count, size_t at)
     for (size_t first; (first = CHILDREN * at + 1) < count;) {
         size_t best = first;
         if (first + CHILDREN <= count) {
-            best = best_child(heap, first);
+            best = find_best_child(heap, first);
         } else {
             for (size_t child = first + 1; child < count; child++)
                 best = heap[child] < heap[best] ? child : best;
@@ -243,7 +244,7 @@ static void sift_down(uint64_t *heap, size_t count, size_t at)
     heap[at] = moved;
 }
 
-// Appends the pair that begins at `place` when it has a rank; the caller restores the heap's order.
+// Appends the pair that begins at `place` if it has a rank. The caller restores the heap's order.
 static enum loam_status add_entry(struct loam_bpe_work *work, const struct stretch *stretch, uint32_t place,
                                   struct loam_error *error)
 {
@@ -288,7 +289,7 @@ static enum loam_status merge_long(struct loam_bpe_work *work, struct stretch *s
         uint64_t top = pop_entry(work);
         uint32_t place = (uint32_t)top;
         if (stretch->ranks[place] != top >> 32) continue;
-        join(stretch, place);
+        merge_pair(stretch, place);
         LOAM_TRY(push_entry(work, stretch, place, error));
         uint32_t previous = stretch->links[place].previous;
         if (previous != NONE) LOAM_TRY(push_entry(work, stretch, previous, error));
@@ -309,11 +310,12 @@ static enum loam_status reserve_links(struct loam_bpe_work *work, size_t count, 
     return LOAM_OK;
 }
 
-// Where the stretch that begins at `start` ends: at the first seam that no merge closes.
+// The end of the stretch that begins at `start`: the first seam.
 static size_t find_seam(const struct loam_bpe *bpe, const struct loam_bpe_work *work, size_t start)
 {
     size_t end = start + 1;
-    while (end < work->rest_end && loam_seam_may_close(bpe, work->tokens[end - 1].id, work->tokens[end].id))
+    while (end < work->rest_end &&
+           loam_seam_may_be_crossed(bpe, work->tokens[end - 1].id, work->tokens[end].id))
         end++;
     return end;
 }
@@ -329,13 +331,12 @@ static enum loam_status merge_stretch(const struct loam_bpe *bpe, size_t start, 
                               .links = work->links,
                               .ranks = work->ranks};
     link_characters(&stretch);
-    if (stretch.count > SHORT_WORD) return merge_long(work, &stretch, error);
+    if (stretch.count > SHORT_STRETCH) return merge_long(work, &stretch, error);
     merge_short(&stretch);
     return LOAM_OK;
 }
 
-// Merges the stretches that are complete; more characters may still belong to the last one, unless the word
-// has ended.
+// Merges the complete stretches. The last one is incomplete unless the word has ended.
 static enum loam_status merge_part(const struct loam_bpe *bpe, struct loam_bpe_work *work,
                                    struct loam_error *error)
 {

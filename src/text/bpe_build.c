@@ -9,12 +9,12 @@
 enum {
     FIRST_SLOTS = 1024,
     FIRST_SEAMS = 1024, // bits
-    MAX_PASSES = 32,    // as deep as tokens are nested, where their merges are listed the wrong way round
+    MAX_PASSES = 32,    // one pass per level of tokens whose merges are listed in reverse order
 };
 
-// A token that a merge makes, and of what.
+// A merge by ids.
 struct made {
-    int32_t id;
+    int32_t id; // of the merged token
     int32_t left;
     int32_t right;
 };
@@ -30,10 +30,10 @@ static enum loam_status find_side(const struct loam_bpe *bpe, const char *token,
                      rank, (int)(size < 80 ? size : 80), token);
 }
 
-// The token that a merge makes. Trainers give ids in the order of the merges, so the one after the last is
-// tried before the table is asked.
-static enum loam_status find_made(const struct loam_bpe *bpe, const struct loam_bytes *joined, size_t rank,
-                                  int32_t *id, struct loam_error *error)
+// Finds the merged token. Trainers number tokens in the order of the merges, so the id after the last one is
+// tried before the table.
+static enum loam_status find_merged(const struct loam_bpe *bpe, const struct loam_bytes *joined, size_t rank,
+                                    int32_t *id, struct loam_error *error)
 {
     size_t size;
     *id = rank > 0 ? bpe->merged[rank - 1] + 1 : -1;
@@ -59,11 +59,11 @@ static enum loam_status add_merge(struct loam_bpe *bpe, const struct loam_merge_
     LOAM_TRY(loam_bytes_append(joined, text + merge->left, merge->left_size, error));
     LOAM_TRY(loam_bytes_append(joined, text + merge->right + bpe->prefix.size,
                                merge->right_size - bpe->prefix.size, error));
-    LOAM_TRY(find_made(bpe, joined, rank, &id, error));
+    LOAM_TRY(find_merged(bpe, joined, rank, &id, error));
     struct loam_merge *slot = loam_merge_find(bpe, left, right);
     if (slot == NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT, "model.merges[%zu]: too many pairs share its hash", rank);
-    // Of a pair that is listed twice the last one counts, as it does for `tokenizers`.
+    // The last merge of a pair counts, as in `tokenizers`.
     *slot = (struct loam_merge){.left = left, .right = right, .rank = (uint32_t)rank};
     bpe->merged[rank] = id;
     *made = (struct made){.id = id, .left = left, .right = right};
@@ -91,13 +91,13 @@ static enum loam_status build_merges(struct loam_bpe *bpe, const struct loam_mer
 
 // ---- Seams ----
 
-// The characters at both ends of a token, as the tokens that stand for them.
+// Ids of the first and last character of a token.
 struct ends {
     int32_t first;
     int32_t last;
 };
 
-// Whether none of the tokens that a character may become at once is made by a merge.
+// Whether no merge makes unk_token or a byte token, which characters become directly.
 static bool characters_are_whole(const struct loam_bpe *bpe, const struct ends *ends)
 {
     if (bpe->unk >= 0 && ends[bpe->unk].first != bpe->unk) return false;
@@ -107,8 +107,8 @@ static bool characters_are_whole(const struct loam_bpe *bpe, const struct ends *
     return true;
 }
 
-// Finds the ends of every token. Merges may build on merges that come later, so this goes on until nothing
-// changes. False where the ends depend on how a token came about.
+// Finds the ends of every token. Repeats until nothing changes, since a merge may use the token of a later
+// merge. False if the ends of a token depend on the merge that makes it.
 static bool find_ends(const struct loam_bpe *bpe, const struct made *made, size_t count, struct ends *ends)
 {
     for (int32_t id = 0; id < bpe->vocab.size; id++)
@@ -117,7 +117,8 @@ static bool find_ends(const struct loam_bpe *bpe, const struct made *made, size_
     for (int pass = 0; changed && pass < MAX_PASSES; pass++) {
         changed = false;
         for (size_t i = 0; i < count; i++) {
-            if (made[i].id == made[i].left || made[i].id == made[i].right) return false; // one side is empty
+            if (made[i].id == made[i].left || made[i].id == made[i].right)
+                return false; // one side is an empty text
             struct ends *whole = &ends[made[i].id];
             struct ends found = {ends[made[i].left].first, ends[made[i].right].last};
             changed = changed || whole->first != found.first || whole->last != found.last;
@@ -127,12 +128,12 @@ static bool find_ends(const struct loam_bpe *bpe, const struct made *made, size_
     return !changed && characters_are_whole(bpe, ends);
 }
 
-// Every merge closes the seam between the last character on its left and the first on its right. A seam that
-// none closes cuts a word in two that never touch.
+// Marks for every merge that it crosses from the last character of its left side to the first of its right
+// side. The parts of a word on the two sides of an unmarked pair (a seam) merge independently.
 static enum loam_status build_seams(struct loam_bpe *bpe, const struct made *made, size_t count,
                                     struct loam_error *error)
 {
-    if (bpe->prefix.size > 0 || bpe->suffix.size > 0) return LOAM_OK; // such words are short
+    if (bpe->prefix.size > 0 || bpe->suffix.size > 0) return LOAM_OK; // words of such vocabularies are short
     struct ends *ends = loam_calloc((size_t)bpe->vocab.size, sizeof *ends, error);
     if (ends == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = LOAM_OK;
@@ -152,7 +153,7 @@ static enum loam_status build_seams(struct loam_bpe *bpe, const struct made *mad
     return status;
 }
 
-// ---- All of it ----
+// ---- Build and release ----
 
 static void find_characters(struct loam_bpe *bpe)
 {
@@ -172,7 +173,7 @@ enum loam_status loam_bpe_build(struct loam_bpe *bpe, const struct loam_merge_te
                                 const char *text, struct loam_error *error)
 {
     if (count >= LOAM_NO_RANK)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "model.merges: %zu are too many", count);
+        return loam_fail(error, LOAM_ERROR_FORMAT, "model.merges: %zu merges are too many", count);
     find_characters(bpe);
     struct made *made = loam_calloc(count, sizeof *made, error);
     if (made == NULL) return LOAM_ERROR_MEMORY;

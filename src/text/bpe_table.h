@@ -1,5 +1,4 @@
-// Looking up merges and seams: shared by what builds the tables (bpe_build.c) and
-// what encodes by them (bpe.c).
+// Lookup of merges and seams, shared by bpe_build.c, which builds the tables, and bpe.c, which encodes.
 #ifndef LOAM_TEXT_BPE_TABLE_H
 #define LOAM_TEXT_BPE_TABLE_H
 
@@ -14,7 +13,7 @@ struct loam_merge {
 };
 
 enum {
-    LOAM_MERGE_PROBES = 4096, // see vocab.c: no chance run is this long
+    LOAM_MERGE_PROBES = 4096, // more probes mean keys that were chosen to collide (MAX_PROBES in vocab.c)
     LOAM_SEAM_WORD = 64,      // bits
 };
 
@@ -26,7 +25,7 @@ static inline uint64_t loam_pair_hash(int32_t left, int32_t right)
     return pair * UINT64_C(0xD6E8FEB86659FD93) >> 24;
 }
 
-// The merge of the pair, else the empty slot where it belongs, else NULL when the probes run out.
+// The merge of the pair, or the empty slot for it; NULL: no slot within LOAM_MERGE_PROBES.
 static inline struct loam_merge *loam_merge_find(const struct loam_bpe *bpe, int32_t left, int32_t right)
 {
     size_t mask = bpe->merge_slots - 1;
@@ -39,10 +38,10 @@ static inline struct loam_merge *loam_merge_find(const struct loam_bpe *bpe, int
     return NULL;
 }
 
-// Whether a merge may reach across from one character of a word to the next. Where a vocabulary has
-// no seams it always may; where it has, now and then one that stays open is taken for closed, which
-// costs time and nothing else.
-static inline bool loam_seam_may_close(const struct loam_bpe *bpe, int32_t left, int32_t right)
+// A seam is a place between two characters of a word that no merge crosses. Returns whether a merge may
+// cross from `left` to `right`. True for some pairs without such a merge (equal hashes, or a vocabulary
+// without a table of seams): this costs time only.
+static inline bool loam_seam_may_be_crossed(const struct loam_bpe *bpe, int32_t left, int32_t right)
 {
     if (bpe->seams == NULL) return true;
     uint64_t bit = loam_pair_hash(left, right) & bpe->seam_mask;

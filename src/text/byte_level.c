@@ -2,7 +2,8 @@
 
 #include <stdbool.h>
 
-// The bytes that do not print: [0x00, 0x20], [0x7F, 0xA0] and 0xAD; their characters count on from U+0100.
+// Bytes that are not printable: [0x00, 0x20], [0x7F, 0xA0] and 0xAD. Their characters are U+0100 and
+// following.
 enum {
     CONTROL_END = 0x21,
     UPPER_START = 0x7F,

@@ -1,14 +1,15 @@
-// GPT-2's alphabet: each of the 256 bytes as a printable character, so that a byte-level vocabulary is text.
+// The byte alphabet of GPT-2: a printable character for each of the 256 bytes, so that byte-level
+// vocabularies are text. Printable bytes stand for themselves; the others get the characters from U+0100 on,
+// in order.
 #ifndef LOAM_TEXT_BYTE_LEVEL_H
 #define LOAM_TEXT_BYTE_LEVEL_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-// Bytes that print stand for themselves, the others for U+0100 and on in order: the space is U+0120.
-enum { LOAM_BYTE_LEVEL_SPACE = 0x120 };
+enum { LOAM_BYTE_LEVEL_SPACE = 0x120 }; // the character of the space
 
 int32_t loam_byte_level_character(unsigned char byte);
-int loam_byte_level_byte(int32_t code_point); // -1: not of the alphabet
+int loam_byte_level_byte(int32_t code_point); // -1: not in the alphabet
 
 #endif

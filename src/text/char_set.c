@@ -39,7 +39,7 @@ enum loam_status loam_char_set_add(struct loam_char_set *set, uint32_t first, ui
 {
     if (first >= end) return LOAM_OK;
     if (set->count == set->capacity) {
-        // A class that names the same characters again and again takes no more memory than they do.
+        // Tidying before growing bounds the memory of a class that repeats the same characters.
         loam_char_set_tidy(set);
         if (set->count >= set->capacity / 2) {
             struct loam_span *grown =
@@ -66,7 +66,7 @@ bool loam_char_set_has(const struct loam_char_set *tidy, uint32_t code_point)
     return low < tidy->count && code_point >= tidy->spans[low].first;
 }
 
-// Adds the code points of a tidy set that are not in it.
+// Adds the code points that are not in a tidy set.
 static enum loam_status add_gaps(struct loam_char_set *set, const struct loam_char_set *tidy,
                                  struct loam_error *error)
 {
@@ -97,7 +97,7 @@ enum loam_status loam_char_set_unite(struct loam_char_set *set, const struct loa
     return LOAM_OK;
 }
 
-// What is in both is what is outside of neither.
+// A and B = not (not A or not B).
 enum loam_status loam_char_set_intersect(struct loam_char_set *set, struct loam_char_set *other,
                                          struct loam_error *error)
 {
@@ -111,8 +111,8 @@ enum loam_status loam_char_set_intersect(struct loam_char_set *set, struct loam_
 
 enum { LONGEST_NAME = 80 };
 
-// The name as the table has it; false: it is longer than any, or not ASCII.
-static bool plain_name(const char *name, size_t size, char plain[LONGEST_NAME])
+// Gives the name in the form of the table. False: the name is too long or not ASCII.
+static bool simplify_name(const char *name, size_t size, char plain[LONGEST_NAME])
 {
     size_t length = 0;
     for (size_t i = 0; i < size; i++) {
@@ -147,7 +147,7 @@ enum loam_status loam_char_set_add_property(struct loam_char_set *set, const cha
 {
     char plain[LONGEST_NAME];
     const struct loam_unicode_property *property = NULL;
-    if (plain_name(name, size, plain))
+    if (simplify_name(name, size, plain))
         property = bsearch(plain, loam_unicode_properties, loam_unicode_property_count, sizeof *property,
                            compare_name);
     *known = property != NULL;

@@ -9,10 +9,11 @@
 
 struct loam_span {
     uint32_t first;
-    uint32_t end; // the first code point behind it
+    uint32_t end; // last code point + 1
 };
 
-// A zeroed set is empty. Spans come in any order; tidied they are ascending, and no two touch.
+// A zeroed set is empty. Spans may be in any order and overlap. A tidy set has ascending spans with gaps
+// between.
 struct loam_char_set {
     struct loam_span *spans; // [count]
     size_t count;
@@ -25,19 +26,20 @@ enum loam_status loam_char_set_add(struct loam_char_set *set, uint32_t first, ui
 void loam_char_set_tidy(struct loam_char_set *set);
 bool loam_char_set_has(const struct loam_char_set *tidy, uint32_t code_point);
 
-// These three tidy the set that they change.
+// Invert, unite and intersect leave `set` tidy. Intersect changes `other`, which can only be released after
+// it.
 enum loam_status loam_char_set_invert(struct loam_char_set *set, struct loam_error *error);
 enum loam_status loam_char_set_unite(struct loam_char_set *set, const struct loam_char_set *other,
                                      struct loam_error *error);
 enum loam_status loam_char_set_intersect(struct loam_char_set *set, struct loam_char_set *other,
-                                         struct loam_error *error); // `other` is spent
+                                         struct loam_error *error);
 
-// Adds what \p{NAME} stands for, or with a ":" before the name [[:NAME:]]. `*known` is false where loam has
-// no such name. Blanks, "-", "_" and the case of ASCII letters do not matter in a name.
+// Adds the characters of \p{NAME}, or of [[:NAME:]] where the name has a ":" before it. `*known` is false if
+// loam does not have the name. Blanks, "-", "_" and the case of ASCII letters are ignored in a name.
 enum loam_status loam_char_set_add_property(struct loam_char_set *set, const char *name, size_t size,
                                             bool *known, struct loam_error *error);
 
-// Adds what matches the set's characters where case is ignored, without sequences of several characters.
+// Adds the single characters that match characters of the set when case is ignored.
 enum loam_status loam_char_set_ignore_case(struct loam_char_set *set, struct loam_error *error);
 
 #endif

@@ -10,29 +10,29 @@
 
 enum {
     MAX_STAGES = 64, // each calls the next
-    // What a Replace may make of the tokens: what goes far beyond comes from a file that was made to exhaust
-    // memory, by one stage after the other.
+    // Output of a Replace: at most GROWTH_LIMIT times the bytes of the tokens, plus GROWTH_FLOOR. Only a
+    // malicious file needs more.
     GROWTH_LIMIT = 64,
-    GROWTH_FLOOR = 1 << 20, // bytes
+    GROWTH_FLOOR = 1 << 20,
 };
 
 static const char replacement_character[] = "\xEF\xBF\xBD"; // U+FFFD
 
-// What a stage remembers from token to token.
+// The state of a stage between tokens.
 struct loam_decoder_state {
-    struct loam_bytes token;  // the fragments of the token that has not ended yet
-    struct loam_bytes held;   // bytes that wait for those after them
-    struct loam_bytes output; // what one call makes
-    bool gathering;           // `token` has a beginning
-    size_t made;              // Replace: bytes so far
-    size_t index;             // of the token
-    size_t stripped;          // Strip: characters taken off the token's start
-    size_t trailing;          // Strip: characters on hold that may turn out to end the token
-    bool inside;              // Strip: past the token's start
+    struct loam_bytes token;  // fragments of the current token
+    struct loam_bytes held;   // bytes whose text depends on later bytes
+    struct loam_bytes output; // output of one call
+    bool is_collecting;       // `token` has fragments of a token that has not ended
+    size_t made;              // Replace: bytes of output so far
+    size_t index;             // of the current token
+    size_t stripped;          // Strip: characters removed from the token's start
+    size_t trailing;          // Strip: held characters, removed if the token ends
+    bool is_inside;           // Strip: after the characters at the token's start
 };
 
-// `take` gets a fragment of a token, whole characters; with `end` the token is complete. `finish` gives out
-// what is still held; the caller then finishes the next stage.
+// `take` gets a fragment of a token, in whole characters; `end` says that the token ends with it. `finish`
+// passes on the held bytes; the caller then finishes the next stage.
 struct loam_decoder_kind {
     const char *type;
     enum loam_status (*take)(struct loam_decoding *decoding, size_t index, const char *bytes, size_t size,
@@ -40,8 +40,8 @@ struct loam_decoder_kind {
     enum loam_status (*finish)(struct loam_decoding *decoding, size_t index, struct loam_error *error);
 };
 
-// Hands a fragment to the stage at `index`, or to the caller's text after the last one.
-static enum loam_status hand_on(struct loam_decoding *decoding, size_t index, const char *bytes, size_t size,
+// Passes a fragment to the stage at `index`, or appends it to the caller's text after the last stage.
+static enum loam_status pass_on(struct loam_decoding *decoding, size_t index, const char *bytes, size_t size,
                                 bool end, struct loam_error *error)
 {
     const struct loam_decoder *decoder = decoding->decoder;
@@ -59,25 +59,25 @@ static enum loam_status finish_nothing(struct loam_decoding *decoding, size_t in
 }
 
 // Collects a token from its fragments.
-static enum loam_status gather(struct loam_decoder_state *state, const char *bytes, size_t size, bool end,
-                               struct loam_error *error)
+static enum loam_status collect_token(struct loam_decoder_state *state, const char *bytes, size_t size,
+                                      bool end, struct loam_error *error)
 {
-    if (!state->gathering) loam_bytes_clear(&state->token);
-    state->gathering = !end;
+    if (!state->is_collecting) loam_bytes_clear(&state->token);
+    state->is_collecting = !end;
     return loam_bytes_append(&state->token, bytes, size, error);
 }
 
-// ---- ByteLevel: all tokens together are bytes, which are read as UTF-8 ----
+// ---- ByteLevel: the bytes of all tokens together are UTF-8 ----
 
-// Bytes of the character, or of the broken part of one, at the start of `bytes`; 0 when more bytes must tell.
-// What is broken is cut as Unicode recommends: the longest part that could have begun a character.
+// Bytes of the character at the start of `bytes`, or of the invalid part of one; 0: depends on the next
+// bytes. An invalid part is the longest start of a character, as Unicode recommends (maximal subpart).
 static size_t scan_character(const unsigned char *bytes, size_t size, bool *valid)
 {
     unsigned char first = bytes[0];
     *valid = first < 0x80;
     if (first < 0xC2 || first > 0xF4) return 1;
     size_t length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-    // The second byte has narrower bounds where the form would be overlong, a surrogate or beyond U+10FFFF.
+    // Narrower bounds of the second byte exclude overlong forms, surrogates and values above U+10FFFF.
     unsigned char low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
     unsigned char high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
     for (size_t i = 1; i < length; i++) {
@@ -90,7 +90,7 @@ static size_t scan_character(const unsigned char *bytes, size_t size, bool *vali
     return length;
 }
 
-// Moves from `held` to `output` what can be read; with `last` all of it.
+// Moves the complete characters from `held` to `output`; with `last` all bytes.
 static enum loam_status read_held(struct loam_decoder_state *state, bool last, struct loam_error *error)
 {
     loam_bytes_clear(&state->output);
@@ -113,7 +113,8 @@ static enum loam_status read_held(struct loam_decoder_state *state, bool last, s
     return LOAM_OK;
 }
 
-// The bytes that the token spells; a token with a character outside the alphabet stands for its own bytes.
+// Appends the bytes that the token spells. A token with a character outside the alphabet stands for its own
+// bytes.
 static enum loam_status append_spelt(const struct loam_bytes *token, struct loam_bytes *held,
                                      struct loam_error *error)
 {
@@ -136,11 +137,11 @@ static enum loam_status byte_level_take(struct loam_decoding *decoding, size_t i
                                         size_t size, bool end, struct loam_error *error)
 {
     struct loam_decoder_state *state = &decoding->states[index];
-    LOAM_TRY(gather(state, bytes, size, end, error));
+    LOAM_TRY(collect_token(state, bytes, size, end, error));
     if (!end) return LOAM_OK;
     LOAM_TRY(append_spelt(&state->token, &state->held, error));
     LOAM_TRY(read_held(state, false, error));
-    return hand_on(decoding, index + 1, state->output.data, state->output.size, false, error);
+    return pass_on(decoding, index + 1, state->output.data, state->output.size, false, error);
 }
 
 static enum loam_status byte_level_finish(struct loam_decoding *decoding, size_t index,
@@ -148,20 +149,19 @@ static enum loam_status byte_level_finish(struct loam_decoding *decoding, size_t
 {
     struct loam_decoder_state *state = &decoding->states[index];
     LOAM_TRY(read_held(state, true, error));
-    return hand_on(decoding, index + 1, state->output.data, state->output.size, true, error);
+    return pass_on(decoding, index + 1, state->output.data, state->output.size, true, error);
 }
 
-// ---- Replace: within each token ----
+// ---- Replace: replaces matches within each token ----
 
-// Appends to the output of a Replace.
-static enum loam_status make(struct loam_decoding *decoding, size_t index, const char *bytes, size_t size,
-                             struct loam_error *error)
+static enum loam_status append_output(struct loam_decoding *decoding, size_t index, const char *bytes,
+                                      size_t size, struct loam_error *error)
 {
     struct loam_decoder_state *state = &decoding->states[index];
     size_t limit = decoding->pushed * GROWTH_LIMIT + GROWTH_FLOOR;
     if (size > limit - state->made)
         return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "the tokenizer's decoder blows the text up to more than %zu bytes", limit);
+                         "the tokenizer's decoder makes more than %zu bytes of the text", limit);
     state->made += size;
     return loam_bytes_append(&state->output, bytes, size, error);
 }
@@ -171,27 +171,27 @@ static enum loam_status replace_take(struct loam_decoding *decoding, size_t inde
 {
     const struct loam_decoder_stage *stage = &decoding->decoder->stages[index];
     struct loam_decoder_state *state = &decoding->states[index];
-    LOAM_TRY(gather(state, bytes, size, end, error));
+    LOAM_TRY(collect_token(state, bytes, size, end, error));
     if (!end) return LOAM_OK;
     struct loam_matcher *matcher = &decoding->matcher;
     loam_bytes_clear(&state->output);
     loam_matcher_begin(matcher, &stage->pattern, state->token.data, state->token.size);
     size_t done = 0;
     bool found = false;
-    // An empty token holds no match, not even an empty one.
+    // An empty token has no match, not even an empty one.
     if (state->token.size > 0) LOAM_TRY(loam_matcher_next(matcher, &found, error));
     while (found) {
-        LOAM_TRY(make(decoding, index, state->token.data + done, matcher->start - done, error));
-        LOAM_TRY(make(decoding, index, stage->content.data, stage->content.size, error));
+        LOAM_TRY(append_output(decoding, index, state->token.data + done, matcher->start - done, error));
+        LOAM_TRY(append_output(decoding, index, stage->content.data, stage->content.size, error));
         done = matcher->end;
         LOAM_TRY(loam_matcher_next(matcher, &found, error));
     }
     if (state->token.size > done)
-        LOAM_TRY(make(decoding, index, state->token.data + done, state->token.size - done, error));
-    return hand_on(decoding, index + 1, state->output.data, state->output.size, true, error);
+        LOAM_TRY(append_output(decoding, index, state->token.data + done, state->token.size - done, error));
+    return pass_on(decoding, index + 1, state->output.data, state->output.size, true, error);
 }
 
-// ---- ByteFallback: runs of tokens <0xNN> are bytes; a run that is not UTF-8 is one U+FFFD a byte ----
+// ---- ByteFallback: a run of tokens <0xNN> is bytes; if it is not UTF-8, each byte becomes U+FFFD ----
 
 static int hex_digit(char digit)
 {
@@ -201,7 +201,7 @@ static int hex_digit(char digit)
     return -1;
 }
 
-// The byte that a token such as <0x0A> stands for, -1: it is no such token.
+// The byte of a token such as <0x0A>; -1: another token.
 static int fallback_byte(const struct loam_bytes *token)
 {
     if (token->size != 6 || memcmp(token->data, "<0x", 3) != 0 || token->data[5] != '>') return -1;
@@ -227,10 +227,10 @@ static enum loam_status byte_fallback_finish(struct loam_decoding *decoding, siz
     struct loam_bytes *run = &decoding->states[index].held;
     size_t size = run->size;
     if (size > 0 && is_utf8(run))
-        LOAM_TRY(hand_on(decoding, index + 1, run->data, size, true, error));
+        LOAM_TRY(pass_on(decoding, index + 1, run->data, size, true, error));
     else
         for (size_t i = 0; i < size; i++)
-            LOAM_TRY(hand_on(decoding, index + 1, replacement_character, sizeof replacement_character - 1,
+            LOAM_TRY(pass_on(decoding, index + 1, replacement_character, sizeof replacement_character - 1,
                              true, error));
     loam_bytes_clear(run);
     return LOAM_OK;
@@ -240,7 +240,7 @@ static enum loam_status byte_fallback_take(struct loam_decoding *decoding, size_
                                            size_t size, bool end, struct loam_error *error)
 {
     struct loam_decoder_state *state = &decoding->states[index];
-    LOAM_TRY(gather(state, bytes, size, end, error));
+    LOAM_TRY(collect_token(state, bytes, size, end, error));
     if (!end) return LOAM_OK;
     int byte = fallback_byte(&state->token);
     if (byte >= 0) {
@@ -248,7 +248,7 @@ static enum loam_status byte_fallback_take(struct loam_decoding *decoding, size_
         return loam_bytes_append(&state->held, &character, 1, error);
     }
     LOAM_TRY(byte_fallback_finish(decoding, index, error));
-    return hand_on(decoding, index + 1, state->token.data, state->token.size, true, error);
+    return pass_on(decoding, index + 1, state->token.data, state->token.size, true, error);
 }
 
 // ---- Fuse: all tokens become one ----
@@ -257,15 +257,15 @@ static enum loam_status fuse_take(struct loam_decoding *decoding, size_t index, 
                                   size_t size, bool end, struct loam_error *error)
 {
     (void)end;
-    return hand_on(decoding, index + 1, bytes, size, false, error);
+    return pass_on(decoding, index + 1, bytes, size, false, error);
 }
 
 static enum loam_status fuse_finish(struct loam_decoding *decoding, size_t index, struct loam_error *error)
 {
-    return hand_on(decoding, index + 1, "", 0, true, error);
+    return pass_on(decoding, index + 1, "", 0, true, error);
 }
 
-// ---- Strip: a number of one character off both ends of each token ----
+// ---- Strip: removes up to a number of one character from both ends of each token ----
 
 static enum loam_status strip_character(const struct loam_decoder_stage *stage,
                                         struct loam_decoder_state *state, const char *character, size_t size,
@@ -273,16 +273,16 @@ static enum loam_status strip_character(const struct loam_decoder_stage *stage,
 {
     const struct loam_bytes *content = &stage->content;
     bool same = size == content->size && memcmp(character, content->data, size) == 0;
-    if (same && !state->inside && state->stripped < stage->strip_start) {
+    if (same && !state->is_inside && state->stripped < stage->strip_start) {
         state->stripped++;
         return LOAM_OK;
     }
-    state->inside = true;
+    state->is_inside = true;
     if (same && state->trailing < stage->strip_stop) {
         state->trailing++;
         return LOAM_OK;
     }
-    // One more of the character pushes the oldest on hold out; any other character pushes out all.
+    // One more of the character releases the oldest held one; any other character releases all.
     for (; !same && state->trailing > 0; state->trailing--)
         LOAM_TRY(loam_bytes_append(&state->output, content->data, content->size, error));
     return loam_bytes_append(&state->output, character, size, error);
@@ -301,12 +301,12 @@ static enum loam_status strip_take(struct loam_decoding *decoding, size_t index,
     if (end) {
         state->stripped = 0;
         state->trailing = 0;
-        state->inside = false;
+        state->is_inside = false;
     }
-    return hand_on(decoding, index + 1, state->output.data, state->output.size, end, error);
+    return pass_on(decoding, index + 1, state->output.data, state->output.size, end, error);
 }
 
-// ---- Metaspace: marks become spaces, but for those of the first token ----
+// ---- Metaspace: marks become spaces, except those of the first token ----
 
 static enum loam_status metaspace_take(struct loam_decoding *decoding, size_t index, const char *bytes,
                                        size_t size, bool end, struct loam_error *error)
@@ -323,17 +323,17 @@ static enum loam_status metaspace_take(struct loam_decoding *decoding, size_t in
         at += length;
     }
     if (end) state->index++;
-    return hand_on(decoding, index + 1, state->output.data, state->output.size, end, error);
+    return pass_on(decoding, index + 1, state->output.data, state->output.size, end, error);
 }
 
-// ---- No decoder at all: tokens are joined by spaces ----
+// ---- No decoder: tokens are joined by spaces ----
 
 static enum loam_status join_take(struct loam_decoding *decoding, size_t index, const char *bytes,
                                   size_t size, bool end, struct loam_error *error)
 {
-    (void)end; // nothing before this stage hands on less than a token
-    if (decoding->states[index].index++ > 0) LOAM_TRY(hand_on(decoding, index + 1, " ", 1, false, error));
-    return hand_on(decoding, index + 1, bytes, size, false, error);
+    (void)end; // this is the only stage, so each fragment is a token
+    if (decoding->states[index].index++ > 0) LOAM_TRY(pass_on(decoding, index + 1, " ", 1, false, error));
+    return pass_on(decoding, index + 1, bytes, size, false, error);
 }
 
 // ---- Parsing ----
@@ -353,7 +353,7 @@ static void deinit_stage(struct loam_decoder_stage *stage)
     loam_bytes_deinit(&stage->content);
 }
 
-// Adds a stage when the reading of its fields went well; releases what it holds when not.
+// Adds a stage if `status`, the result of reading its fields, is LOAM_OK. Else releases the stage.
 static enum loam_status add_stage(enum loam_status status, struct loam_decoder *decoder,
                                   struct loam_decoder_stage *stage, const char *name,
                                   struct loam_error *error)
@@ -456,12 +456,12 @@ static const struct loam_part_kind kinds[] = {
     {"Strip", parse_strip},
     {"Metaspace", parse_metaspace},
 };
-static const struct loam_part_room room = {"decoder", "decoders", kinds, sizeof kinds / sizeof *kinds};
+static const struct loam_part_table table = {"decoder", "decoders", kinds, sizeof kinds / sizeof *kinds};
 
 enum loam_status loam_decoder_parse(const json_t *part, const char *name, struct loam_decoder *decoder,
                                     struct loam_error *error)
 {
-    if (part != NULL && !json_is_null(part)) return loam_part_parse(&room, part, name, decoder, error);
+    if (part != NULL && !json_is_null(part)) return loam_part_parse(&table, part, name, decoder, error);
     struct loam_decoder_stage stage = {.kind = &join};
     return add_stage(LOAM_OK, decoder, &stage, name, error);
 }
@@ -501,7 +501,7 @@ enum loam_status loam_decoding_push(struct loam_decoding *decoding, const char *
 {
     decoding->out = text;
     decoding->pushed += size;
-    return hand_on(decoding, 0, token, size, true, error);
+    return pass_on(decoding, 0, token, size, true, error);
 }
 
 enum loam_status loam_decoding_finish(struct loam_decoding *decoding, struct loam_bytes *text,

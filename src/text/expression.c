@@ -8,8 +8,8 @@
 #include "text/unicode_data.h"
 
 enum {
-    MOST_WRITTEN = 16 << 20, // bytes; \p{L} takes 5 KiB, a word boundary 25
-    IGNORE_CASE = 1,         // options of a group
+    MOST_WRITTEN = 16 << 20, // bytes; \p{L} takes 5 KiB, a word boundary 25 KiB
+    IGNORE_CASE = 1,         // bits of a group's options
     EXTENDED = 2,
 };
 
@@ -29,8 +29,8 @@ static enum loam_status write_string(struct loam_expression *expression, const c
     return write_text(expression, text, strlen(text), error);
 }
 
-// Writes the next `size` bytes as they are.
-static enum loam_status keep(struct loam_expression *expression, size_t size, struct loam_error *error)
+// Writes the next `size` bytes unchanged.
+static enum loam_status copy_bytes(struct loam_expression *expression, size_t size, struct loam_error *error)
 {
     expression->at += size;
     return write_text(expression, expression->text + expression->at - size, size, error);
@@ -42,13 +42,13 @@ static enum loam_status write_code_point(struct loam_expression *expression, uin
                                          struct loam_error *error)
 {
     static const char digits[] = "0123456789ABCDEF";
-    // ASCII may mean something; a letter may begin an escape, but \x has its own end.
+    // An ASCII character may be an operator and its letter an escape, so \x{..} is written.
     char text[8] = {'\\', 'x', '{', digits[code_point >> 4 & 15], digits[code_point & 15], '}'};
     size_t size = code_point < 0x80 ? 6 : loam_utf8_encode((int32_t)code_point, text);
     return write_text(expression, text, size, error);
 }
 
-// No text has a surrogate, and an expression cannot either.
+// Writes [first, end) without the surrogates, which no text has and no expression can contain.
 static enum loam_status write_range(struct loam_expression *expression, uint32_t first, uint32_t end,
                                     struct loam_error *error)
 {
@@ -69,11 +69,12 @@ static enum loam_status write_set(struct loam_expression *expression, const stru
     for (size_t i = 0; i < tidy->count; i++)
         LOAM_TRY(write_range(expression, tidy->spans[i].first, tidy->spans[i].end, error));
     if (expression->out->size > start + 1) return write_string(expression, "]", error);
-    expression->out->size = start;                       // a class of no character, which cannot be written
-    return write_string(expression, "(?:(?!)a)", error); // an anchor alone cannot be repeated
+    // An empty class cannot be written. (?!) alone, which never matches either, cannot be repeated.
+    expression->out->size = start;
+    return write_string(expression, "(?:(?!)a)", error);
 }
 
-// A set in which Oniguruma is not to look for other cases.
+// Writes a set for which Oniguruma does not look for other cases.
 static enum loam_status write_exact_set(struct loam_expression *expression, struct loam_char_set *set,
                                         struct loam_error *error)
 {
@@ -84,7 +85,7 @@ static enum loam_status write_exact_set(struct loam_expression *expression, stru
     return write_string(expression, ")", error);
 }
 
-// The characters of a set that match a sequence of several characters where case is ignored.
+// Adds to `found` the characters of a set that match a sequence of several characters when case is ignored.
 static enum loam_status add_sequences(struct loam_char_set *found, const struct loam_char_set *tidy,
                                       struct loam_error *error)
 {
@@ -99,8 +100,9 @@ static enum loam_status add_sequences(struct loam_char_set *found, const struct 
     return LOAM_OK;
 }
 
-// A bracketed class where case is ignored. Sequences of several characters, which a class that is not negated
-// matches too, are Oniguruma's to write: the characters that match one have not changed since Unicode 5.1.
+// Writes a bracketed class. Where case is ignored, a class that is not negated also matches sequences of
+// several characters. Oniguruma handles these: the characters that match one have not changed since Unicode
+// 5.1.
 static enum loam_status write_class(struct loam_expression *expression, struct loam_char_set *set,
                                     bool negated, struct loam_error *error)
 {
@@ -129,14 +131,13 @@ static enum loam_status rewrite_class(struct loam_expression *expression, struct
 
 // ---- Characters and escapes ----
 
-// A character that stands for itself, of `size` bytes from `start`.
+// Writes a character that stands for itself and is spelt by the bytes from `start` on.
 static enum loam_status write_character(struct loam_expression *expression, uint32_t code_point, size_t start,
                                         struct loam_error *error)
 {
     const char *spelt = expression->text + start;
     size_t size = expression->at - start;
-    // ASCII, and what is part of a sequence of several characters, has the same cases in every version of
-    // Unicode.
+    // ASCII and characters in sequences have the same cases in every version of Unicode.
     if (!expression->ignore_case || code_point >= LOAM_CODE_POINTS ||
         loam_runs_value(&loam_unicode_sequences, (int32_t)code_point) > 0)
         return write_text(expression, spelt, size, error);
@@ -148,7 +149,7 @@ static enum loam_status write_character(struct loam_expression *expression, uint
     return status;
 }
 
-// The edge of a word, as a look at both sides of it; with a capital B its contrary.
+// Writes \b, or negated \B, as lookbehind and lookahead for word characters.
 static enum loam_status write_boundary(struct loam_expression *expression, bool negated,
                                        struct loam_error *error)
 {
@@ -164,25 +165,26 @@ static enum loam_status write_boundary(struct loam_expression *expression, bool 
     return status;
 }
 
-// \k<name> and \g<name>, or another letter, which stands for itself.
-static enum loam_status keep_name(struct loam_expression *expression, struct loam_error *error)
+// Copies \k<name> or \g<name>; without a name, the letter.
+static enum loam_status copy_reference(struct loam_expression *expression, struct loam_error *error)
 {
     char open = loam_expression_peek(expression, 2);
-    if (open != '<' && open != '\'') return keep(expression, 2, error);
+    if (open != '<' && open != '\'') return copy_bytes(expression, 2, error);
     const char *start = expression->text + expression->at;
     const char *end = memchr(start + 3, open == '<' ? '>' : '\'', expression->size - expression->at - 3);
-    if (end == NULL) return loam_expression_malformed(expression, expression->at, "a name has no end", error);
-    return keep(expression, (size_t)(end - start) + 1, error);
+    if (end == NULL)
+        return loam_expression_fail_malformed(expression, expression->at, "a name has no end", error);
+    return copy_bytes(expression, (size_t)(end - start) + 1, error);
 }
 
-// An escape that is no character and no class.
+// Rewrites an escape that is an operator.
 static enum loam_status rewrite_operator(struct loam_expression *expression, struct loam_error *error)
 {
     char letter = expression->text[expression->at + 1];
     bool reference = (letter >= '1' && letter <= '9') || letter == 'k';
     if (reference && expression->ignore_case)
-        return loam_expression_unsupported(expression, expression->at, "a back reference that ignores case",
-                                           error);
+        return loam_expression_fail_unsupported(expression, expression->at,
+                                                "a back reference that ignores case", error);
     switch (letter) {
     case 'b':
     case 'B':
@@ -194,19 +196,19 @@ static enum loam_status rewrite_operator(struct loam_expression *expression, str
     case 'X':
     case 'y':
     case 'Y':
-        return loam_expression_unsupported(expression, expression->at, "a text segment (\\X, \\y or \\Y)",
-                                           error);
+        return loam_expression_fail_unsupported(expression, expression->at,
+                                                "a text segment (\\X, \\y or \\Y)", error);
     case 'k':
     case 'g':
-        return keep_name(expression, error);
+        return copy_reference(expression, error);
     default:
-        return keep(expression, 2, error);
+        return copy_bytes(expression, 2, error);
     }
 }
 
-// Bytes of a character, as in \xE3\x81\x82, which Oniguruma puts together; where case is ignored they would
-// be looked up.
-static bool is_crude_byte(const struct loam_expression *expression)
+// Whether a byte escape may be part of a character, as in \xE3\x81\x82, which Oniguruma assembles. Not where
+// case is ignored, since the character's cases are needed then.
+static bool is_raw_byte(const struct loam_expression *expression)
 {
     char letter = loam_expression_peek(expression, 1);
     char next = loam_expression_peek(expression, 2);
@@ -218,13 +220,13 @@ static enum loam_status rewrite_escape(struct loam_expression *expression, struc
 {
     size_t start = expression->at;
     struct loam_escape escape;
-    if (is_crude_byte(expression)) return keep(expression, 2, error);
+    if (is_raw_byte(expression)) return copy_bytes(expression, 2, error);
     enum loam_status status = loam_expression_read_escape(expression, false, &escape, error);
     if (status == LOAM_OK) {
         if (escape.kind == LOAM_ESCAPE_SET)
             status = write_exact_set(expression, &escape.set, error);
         else if (escape.kind == LOAM_ESCAPE_CHARACTER && (escape.code_point | 0x20) == 'p')
-            status = write_code_point(expression, escape.code_point, error); // \p may be a property elsewhere
+            status = write_code_point(expression, escape.code_point, error); // \p could be read as a property
         else if (escape.kind == LOAM_ESCAPE_CHARACTER)
             status = write_character(expression, escape.code_point, start, error);
         else
@@ -250,10 +252,10 @@ static enum loam_status close_group(struct loam_expression *expression, struct l
         expression->ignore_case = (options & IGNORE_CASE) != 0;
         expression->extended = (options & EXTENDED) != 0;
     }
-    return keep(expression, 1, error);
+    return copy_bytes(expression, 1, error);
 }
 
-// (?imx-imx) and (?imx-imx:, the first for the rest of the group around it.
+// Reads (?imx-imx), which holds for the rest of the enclosing group, or (?imx-imx:.
 static enum loam_status read_options(struct loam_expression *expression, struct loam_error *error)
 {
     size_t start = expression->at;
@@ -270,32 +272,33 @@ static enum loam_status read_options(struct loam_expression *expression, struct 
     }
     char end = at < expression->size ? expression->text[at] : '\0';
     if (end != ':' && end != ')')
-        return loam_expression_unsupported(expression, start,
-                                           "a group of a kind or with options other than i, m and x", error);
+        return loam_expression_fail_unsupported(
+            expression, start, "a group of a kind or with options other than i, m and x", error);
     if (end == ':') LOAM_TRY(push_options(expression, error));
     expression->ignore_case = ignore_case;
     expression->extended = extended;
-    return keep(expression, at + 1 - start, error);
+    return copy_bytes(expression, at + 1 - start, error);
 }
 
-static enum loam_status keep_comment(struct loam_expression *expression, struct loam_error *error)
+static enum loam_status copy_comment(struct loam_expression *expression, struct loam_error *error)
 {
     size_t end = expression->at;
     while (end < expression->size && expression->text[end] != ')')
         end += expression->text[end] == '\\' && end + 1 < expression->size ? 2 : 1;
     if (end == expression->size)
-        return loam_expression_malformed(expression, expression->at, "end pattern in group", error);
-    return keep(expression, end + 1 - expression->at, error);
+        return loam_expression_fail_malformed(expression, expression->at, "end pattern in group", error);
+    return copy_bytes(expression, end + 1 - expression->at, error);
 }
 
-// (?<name> and (?'name'.
+// Opens a group (?<name> or (?'name'.
 static enum loam_status open_named(struct loam_expression *expression, char close, struct loam_error *error)
 {
     const char *start = expression->text + expression->at;
     const char *end = memchr(start + 3, close, expression->size - expression->at - 3);
-    if (end == NULL) return loam_expression_malformed(expression, expression->at, "a name has no end", error);
+    if (end == NULL)
+        return loam_expression_fail_malformed(expression, expression->at, "a name has no end", error);
     LOAM_TRY(push_options(expression, error));
-    return keep(expression, (size_t)(end - start) + 1, error);
+    return copy_bytes(expression, (size_t)(end - start) + 1, error);
 }
 
 static enum loam_status open_group(struct loam_expression *expression, struct loam_error *error)
@@ -303,20 +306,20 @@ static enum loam_status open_group(struct loam_expression *expression, struct lo
     char kind = loam_expression_peek(expression, 2);
     char next = loam_expression_peek(expression, 3);
     if (loam_expression_peek(expression, 1) == '*')
-        return loam_expression_unsupported(expression, expression->at, "a callout", error);
+        return loam_expression_fail_unsupported(expression, expression->at, "a callout", error);
     if (loam_expression_peek(expression, 1) != '?') {
         LOAM_TRY(push_options(expression, error));
-        return keep(expression, 1, error);
+        return copy_bytes(expression, 1, error);
     }
     switch (kind) {
     case '#':
-        return keep_comment(expression, error);
+        return copy_comment(expression, error);
     case '{':
-        return loam_expression_unsupported(expression, expression->at, "a callout", error);
+        return loam_expression_fail_unsupported(expression, expression->at, "a callout", error);
     case '<':
         if (next != '=' && next != '!') return open_named(expression, '>', error);
         LOAM_TRY(push_options(expression, error));
-        return keep(expression, 4, error);
+        return copy_bytes(expression, 4, error);
     case '\'':
         return open_named(expression, '\'', error);
     case ':':
@@ -325,18 +328,18 @@ static enum loam_status open_group(struct loam_expression *expression, struct lo
     case '>':
     case '~':
         LOAM_TRY(push_options(expression, error));
-        return keep(expression, 3, error);
-    case '(': // a condition, which is a group within this one
+        return copy_bytes(expression, 3, error);
+    case '(': // a condition, which is a group inside this one
         LOAM_TRY(push_options(expression, error));
-        return keep(expression, 2, error);
+        return copy_bytes(expression, 2, error);
     default:
         return read_options(expression, error);
     }
 }
 
-// ---- The whole ----
+// ---- The whole expression ----
 
-// Bytes of the comment that begins here, which are passed over where the expression is in the extended form.
+// Bytes of the comment that begins here in the extended form; else 0.
 static size_t comment_size(const struct loam_expression *expression)
 {
     if (!expression->extended || expression->text[expression->at] != '#') return 0;
@@ -348,7 +351,7 @@ static size_t comment_size(const struct loam_expression *expression)
 static enum loam_status rewrite_next(struct loam_expression *expression, struct loam_error *error)
 {
     size_t comment = comment_size(expression);
-    if (comment > 0) return keep(expression, comment, error);
+    if (comment > 0) return copy_bytes(expression, comment, error);
     switch (expression->text[expression->at]) {
     case '\\':
         return rewrite_escape(expression, error);
@@ -374,7 +377,7 @@ enum loam_status loam_expression_rewrite(const char *text, size_t size, const ch
     struct loam_expression expression = {.text = text, .size = size, .name = name, .out = out};
     enum loam_status status = LOAM_OK;
     size_t valid = loam_utf8_check(text, size);
-    if (valid < size) return loam_expression_malformed(&expression, valid, "not UTF-8", error);
+    if (valid < size) return loam_expression_fail_malformed(&expression, valid, "not UTF-8", error);
     while (expression.at < size && status == LOAM_OK)
         status = rewrite_next(&expression, error);
     loam_bytes_deinit(&expression.options);

@@ -1,11 +1,11 @@
-// Bracketed classes, as Oniguruma 6.9.10 reads them: [a-z], [^...], classes within, [:name:] and &&.
+// Bracketed classes, as Oniguruma 6.9.10 reads them: [a-z], [^...], nested classes, [:name:] and &&.
 #include <string.h>
 
 #include "text/expression_parts.h"
 #include "text/unicode.h"
 #include "text/unicode_data.h"
 
-enum { MOST_CLASSES = 64 }; // within each other
+enum { MOST_CLASSES = 64 }; // nested
 
 enum token_kind { TOKEN_CHARACTER, TOKEN_SET, TOKEN_CLOSE, TOKEN_RANGE, TOKEN_OPEN, TOKEN_AND };
 
@@ -15,19 +15,19 @@ struct token {
     struct loam_char_set set; // TOKEN_SET
 };
 
-// What the part of a class before this place may still become.
+// The state of reading a class.
 enum place {
     AT_START,
-    AFTER_VALUE, // `value`, which a "-" makes the start of a range
+    AFTER_VALUE, // after the character `value`, which may start a range
     AFTER_SET,
-    AFTER_DASH, // of a range that starts with `value`
-    COMPLETE,
+    AFTER_DASH, // after "value-"
+    COMPLETE,   // after a range or a nested class
 };
 
 struct class_reader {
     struct loam_expression *expression;
-    struct loam_char_set set;    // since the last &&
-    struct loam_char_set before; // of what is before it
+    struct loam_char_set set;    // characters after the last &&
+    struct loam_char_set before; // characters before the last &&
     bool has_before;
     enum place place;
     uint32_t value;
@@ -36,8 +36,8 @@ struct class_reader {
 static enum loam_status read_class(struct loam_expression *expression, int depth, struct loam_char_set *set,
                                    struct loam_error *error);
 
-// The end of the name in [:name:], 0: it is no such thing.
-static size_t posix_end(const struct loam_expression *expression)
+// The end of the name in [:name:]; 0: not such a class.
+static size_t find_posix_end(const struct loam_expression *expression)
 {
     size_t at = expression->at + 2;
     if (at < expression->size && expression->text[at] == '^') at++;
@@ -66,7 +66,8 @@ static enum loam_status read_posix(struct loam_expression *expression, size_t en
         LOAM_TRY(loam_char_set_add_property(set, name, 1 + size, &known, error));
     }
     if (!known)
-        return loam_expression_malformed(expression, expression->at, "invalid POSIX bracket type", error);
+        return loam_expression_fail_malformed(expression, expression->at, "invalid POSIX bracket type",
+                                              error);
     expression->at = end + 2;
     return negated ? loam_char_set_invert(set, error) : LOAM_OK;
 }
@@ -76,7 +77,8 @@ static enum loam_status read_token(struct loam_expression *expression, struct to
 {
     *token = (struct token){.kind = TOKEN_CHARACTER};
     if (expression->at == expression->size)
-        return loam_expression_malformed(expression, expression->at, "premature end of char-class", error);
+        return loam_expression_fail_malformed(expression, expression->at, "premature end of char-class",
+                                              error);
     char c = expression->text[expression->at];
     if (c == '\\') {
         struct loam_escape escape;
@@ -87,7 +89,7 @@ static enum loam_status read_token(struct loam_expression *expression, struct to
         return status;
     }
     if (c == '[' && loam_expression_peek(expression, 1) == ':') {
-        size_t end = posix_end(expression);
+        size_t end = find_posix_end(expression);
         token->kind = TOKEN_SET;
         if (end > 0) return read_posix(expression, end, &token->set, error);
     }
@@ -103,7 +105,7 @@ static enum loam_status read_token(struct loam_expression *expression, struct to
     return LOAM_OK;
 }
 
-static enum loam_status keep_value(struct class_reader *reader, struct loam_error *error)
+static enum loam_status add_value(struct class_reader *reader, struct loam_error *error)
 {
     if (reader->place != AFTER_VALUE) return LOAM_OK;
     return loam_char_set_add(&reader->set, reader->value, reader->value + 1, error);
@@ -114,18 +116,20 @@ static enum loam_status take_character(struct class_reader *reader, uint32_t cod
 {
     bool is_character = code_point < LOAM_CODE_POINTS && (code_point < 0xD800 || code_point >= 0xE000);
     if (reader->place == AFTER_DASH) {
-        // A range may end at what is no character.
+        // The end of a range may be a surrogate or above U+10FFFF.
         if (!is_character && code_point < 0x100)
-            return loam_expression_malformed(reader->expression, start, "invalid code point value", error);
+            return loam_expression_fail_malformed(reader->expression, start, "invalid code point value",
+                                                  error);
         if (code_point < reader->value)
-            return loam_expression_malformed(reader->expression, start, "empty range in char class", error);
+            return loam_expression_fail_malformed(reader->expression, start, "empty range in char class",
+                                                  error);
         uint32_t end = code_point < LOAM_CODE_POINTS ? code_point + 1 : LOAM_CODE_POINTS;
         reader->place = COMPLETE;
         return loam_char_set_add(&reader->set, reader->value, end, error);
     }
     if (!is_character)
-        return loam_expression_malformed(reader->expression, start, "invalid code point value", error);
-    LOAM_TRY(keep_value(reader, error));
+        return loam_expression_fail_malformed(reader->expression, start, "invalid code point value", error);
+    LOAM_TRY(add_value(reader, error));
     reader->place = AFTER_VALUE;
     reader->value = code_point;
     return LOAM_OK;
@@ -135,21 +139,23 @@ static enum loam_status take_set(struct class_reader *reader, const struct loam_
                                  struct loam_error *error)
 {
     if (reader->place == AFTER_DASH)
-        return loam_expression_malformed(reader->expression, start, "char-class value at end of range",
-                                         error);
-    LOAM_TRY(keep_value(reader, error));
+        return loam_expression_fail_malformed(reader->expression, start, "char-class value at end of range",
+                                              error);
+    LOAM_TRY(add_value(reader, error));
     reader->place = AFTER_SET;
     return loam_char_set_unite(&reader->set, set, error);
 }
 
-// A "-" is a range's after a character, and stands for itself at either end of a part and behind a range.
+// Takes a "-": part of a range after a character; a character at the start or end of a part and after a
+// range.
 static enum loam_status take_dash(struct class_reader *reader, size_t start, struct loam_error *error)
 {
     const struct loam_expression *expression = reader->expression;
     char next = loam_expression_peek(expression, 0);
     bool ends = next == ']' || (next == '&' && loam_expression_peek(expression, 1) == '&');
     if (reader->place == AFTER_SET && !ends)
-        return loam_expression_malformed(expression, start, "unmatched range specifier in char-class", error);
+        return loam_expression_fail_malformed(expression, start, "unmatched range specifier in char-class",
+                                              error);
     if (reader->place != AFTER_VALUE || ends) return take_character(reader, '-', start, error);
     reader->place = AFTER_DASH;
     return LOAM_OK;
@@ -158,7 +164,7 @@ static enum loam_status take_dash(struct class_reader *reader, size_t start, str
 static enum loam_status take_open(struct class_reader *reader, int depth, struct loam_error *error)
 {
     struct loam_char_set inner = {0};
-    LOAM_TRY(keep_value(reader, error));
+    LOAM_TRY(add_value(reader, error));
     reader->place = COMPLETE;
     reader->expression->at--; // back to the bracket
     enum loam_status status = read_class(reader->expression, depth + 1, &inner, error);
@@ -167,10 +173,10 @@ static enum loam_status take_open(struct class_reader *reader, int depth, struct
     return status;
 }
 
-// Joins what is before the last && with what is behind it.
+// Takes &&: intersects the characters before and after the last &&.
 static enum loam_status take_and(struct class_reader *reader, struct loam_error *error)
 {
-    LOAM_TRY(keep_value(reader, error));
+    LOAM_TRY(add_value(reader, error));
     if (reader->has_before) LOAM_TRY(loam_char_set_intersect(&reader->set, &reader->before, error));
     loam_char_set_deinit(&reader->before);
     reader->before = reader->set;
@@ -205,10 +211,10 @@ static enum loam_status read_parts(struct class_reader *reader, int depth, struc
         size_t start = expression->at;
         enum loam_status status = read_token(expression, &token, error);
         bool closes = status == LOAM_OK && token.kind == TOKEN_CLOSE;
-        // A class that would be empty begins with the bracket, where another one can close it.
+        // A "]" at the start is a character if another one can close the class.
         if (closes && first) {
             if (memchr(expression->text + expression->at, ']', expression->size - expression->at) == NULL)
-                return loam_expression_malformed(expression, start, "empty char-class", error);
+                return loam_expression_fail_malformed(expression, start, "empty char-class", error);
             closes = false;
         }
         if (status == LOAM_OK && !closes) status = take_token(reader, &token, start, depth, error);
@@ -221,18 +227,18 @@ static enum loam_status read_class(struct loam_expression *expression, int depth
                                    struct loam_error *error)
 {
     if (depth == MOST_CLASSES)
-        return loam_expression_unsupported(expression, expression->at,
-                                           "more than 64 classes within each other", error);
+        return loam_expression_fail_unsupported(expression, expression->at, "more than 64 nested classes",
+                                                error);
     struct class_reader reader = {.expression = expression};
     expression->at++;
     bool negated = loam_expression_peek(expression, 0) == '^';
     if (negated) expression->at++;
     enum loam_status status = read_parts(&reader, depth, error);
-    if (status == LOAM_OK) status = keep_value(&reader, error);
+    if (status == LOAM_OK) status = add_value(&reader, error);
     if (status == LOAM_OK && reader.has_before)
         status = loam_char_set_intersect(&reader.set, &reader.before, error);
     loam_char_set_tidy(&reader.set);
-    // Case is ignored in the outermost class, before it is negated.
+    // Only the outermost class ignores case, before it is negated.
     if (status == LOAM_OK && depth == 0 && expression->ignore_case)
         status = loam_char_set_ignore_case(&reader.set, error);
     if (status == LOAM_OK && negated) status = loam_char_set_invert(&reader.set, error);

@@ -9,16 +9,15 @@ char loam_expression_peek(const struct loam_expression *expression, size_t ahead
     return ahead < expression->size - expression->at ? expression->text[expression->at + ahead] : '\0';
 }
 
-enum loam_status loam_expression_malformed(const struct loam_expression *expression, size_t start,
-                                           const char *reason, struct loam_error *error)
+enum loam_status loam_expression_fail_malformed(const struct loam_expression *expression, size_t start,
+                                                const char *reason, struct loam_error *error)
 {
-    return loam_fail(error, LOAM_ERROR_FORMAT,
-                     "%s: not a regular expression that can be read (%s, at byte %zu)", expression->name,
-                     reason, start);
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: not a readable regular expression (%s, at byte %zu)",
+                     expression->name, reason, start);
 }
 
-enum loam_status loam_expression_unsupported(const struct loam_expression *expression, size_t start,
-                                             const char *what, struct loam_error *error)
+enum loam_status loam_expression_fail_unsupported(const struct loam_expression *expression, size_t start,
+                                                  const char *what, struct loam_error *error)
 {
     return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                      "%s: the regular expression has %s at byte %zu, which is not supported",
@@ -32,7 +31,7 @@ static int digit_of(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : 99;
 }
 
-// Reads at most `most` digits of the base and says how many there were.
+// Reads at most `most` digits of the base; returns their number.
 static int read_number(struct loam_expression *expression, int base, int most, uint32_t *number)
 {
     int count = 0;
@@ -45,7 +44,7 @@ static int read_number(struct loam_expression *expression, int base, int most, u
     return count;
 }
 
-// \x{...} and \o{...}, at the brace. Without a digit in it the letter stands for itself.
+// Reads \x{...} or \o{...} from the brace on. Without a digit inside, the letter stands for itself.
 static enum loam_status read_braced(struct loam_expression *expression, size_t start, int base,
                                     uint32_t *code_point, struct loam_error *error)
 {
@@ -57,22 +56,23 @@ static enum loam_status read_braced(struct loam_expression *expression, size_t s
     }
     char next = loam_expression_peek(expression, 0);
     if (next == ' ' || next == '-' || next == '\n')
-        return loam_expression_unsupported(expression, start, "a list of code points in one escape", error);
-    if (next != '}') return loam_expression_malformed(expression, start, "invalid code point value", error);
+        return loam_expression_fail_unsupported(expression, start, "a list of code points in one escape",
+                                                error);
+    if (next != '}')
+        return loam_expression_fail_malformed(expression, start, "invalid code point value", error);
     expression->at++;
     return LOAM_OK;
 }
 
-// A number of a byte. Those from 0x80 on are parts of characters, and stay as they are outside of classes.
+// Reads the number of a byte. Bytes from 0x80 on are parts of characters and not supported here.
 static enum loam_status read_byte(struct loam_expression *expression, size_t start, int base, int most,
                                   struct loam_escape *escape, struct loam_error *error)
 {
     read_number(expression, base, most, &escape->code_point);
     if (escape->code_point >= 0x100)
-        return loam_expression_malformed(expression, start, "too big number", error);
+        return loam_expression_fail_malformed(expression, start, "too big number", error);
     if (escape->code_point >= 0x80)
-        return loam_expression_unsupported(expression, start, "a byte of a character, and no character,",
-                                           error);
+        return loam_expression_fail_unsupported(expression, start, "a byte that is not a character", error);
     return LOAM_OK;
 }
 
@@ -81,13 +81,13 @@ static enum loam_status read_control(struct loam_expression *expression, size_t 
 {
     char c = loam_expression_peek(expression, 0);
     if (c <= 0 || c == '\\')
-        return loam_expression_unsupported(expression, start, "a control character that is spelt so", error);
+        return loam_expression_fail_unsupported(expression, start, "a control character in this form", error);
     expression->at++;
     *code_point = c == '?' ? 0x7F : (uint32_t)c & 0x9F;
     return LOAM_OK;
 }
 
-// \p{NAME} and \p{^NAME}, and the same with a capital P for what it does not denote.
+// Reads \p{NAME} or \p{^NAME}, or \P{...} for the complement.
 static enum loam_status read_property(struct loam_expression *expression, size_t start, bool in_class,
                                       struct loam_char_set *set, struct loam_error *error)
 {
@@ -99,7 +99,7 @@ static enum loam_status read_property(struct loam_expression *expression, size_t
     }
     const char *end = memchr(expression->text + name, '}', expression->size - name);
     if (end == NULL)
-        return loam_expression_malformed(expression, start, "a property's name has no end", error);
+        return loam_expression_fail_malformed(expression, start, "a property's name has no end", error);
     size_t size = (size_t)(end - expression->text) - name;
     expression->at = name + size + 1;
     bool known;
@@ -108,7 +108,7 @@ static enum loam_status read_property(struct loam_expression *expression, size_t
     if (!known)
         return loam_fail(
             error, LOAM_ERROR_UNSUPPORTED,
-            "%s: the regular expression has the property \"%.*s\" at byte %zu, of which loam has no table",
+            "%s: the regular expression has the property \"%.*s\" at byte %zu, which loam does not have",
             expression->name, size < 60 ? (int)size : 60, expression->text + name, start);
     if (is_word && !in_class) LOAM_TRY(loam_expression_add_word(set, error));
     return negated ? loam_char_set_invert(set, error) : LOAM_OK;
@@ -141,10 +141,10 @@ static enum loam_status read_type(struct loam_char_set *set, char letter, bool i
     return negated ? loam_char_set_invert(set, error) : LOAM_OK;
 }
 
-// Whether a letter after the backslash is a character by a name: \n, \t ...
-static bool named_character(char letter, bool in_class, uint32_t *code_point)
+// Whether a letter after the backslash names a character: \n, \t ...
+static bool is_named_character(char letter, bool in_class, uint32_t *code_point)
 {
-    static const char letters[] = "ntrfaevb"; // \b is a backspace in classes alone
+    static const char letters[] = "ntrfaevb"; // \b is a backspace in classes only
     static const char characters[] = "\n\t\r\f\a\x1B\v\b";
     const char *found = letter == '\0' ? NULL : strchr(letters, letter);
     if (found == NULL || (letter == 'b' && !in_class)) return false;
@@ -165,7 +165,7 @@ static enum loam_status read_code(struct loam_expression *expression, size_t sta
         return braced ? read_braced(expression, start, 8, &escape->code_point, error) : LOAM_OK;
     case 'u':
         if (read_number(expression, 16, 4, &escape->code_point) < 4)
-            return loam_expression_malformed(expression, start, "\\u needs four digits", error);
+            return loam_expression_fail_malformed(expression, start, "\\u needs four digits", error);
         return LOAM_OK;
     case 'c':
         return read_control(expression, start, &escape->code_point, error);
@@ -180,17 +180,17 @@ static enum loam_status read_letter(struct loam_expression *expression, size_t s
 {
     bool is_octal = letter == '0' || (in_class && letter >= '1' && letter <= '7');
     escape->kind = LOAM_ESCAPE_CHARACTER;
-    if (named_character(letter, in_class, &escape->code_point)) return LOAM_OK;
+    if (is_named_character(letter, in_class, &escape->code_point)) return LOAM_OK;
     if (letter == 'C' && loam_expression_peek(expression, 0) == '-') {
         expression->at++;
         return read_control(expression, start, &escape->code_point, error);
     }
     if (letter == 'M' && loam_expression_peek(expression, 0) == '-')
-        return loam_expression_unsupported(expression, start, "\\M-", error);
+        return loam_expression_fail_unsupported(expression, start, "\\M-", error);
     if (is_octal || (letter != '\0' && strchr("xouc", letter) != NULL))
         return read_code(expression, start, letter, escape, error);
     bool is_property = letter == 'p' || letter == 'P';
-    if (is_property && loam_expression_peek(expression, 0) != '{') { // no property until Oniguruma 6.9.11
+    if (is_property && loam_expression_peek(expression, 0) != '{') { // a letter before Oniguruma 6.9.11
         escape->code_point = (uint32_t)letter;
         return LOAM_OK;
     }
@@ -199,7 +199,7 @@ static enum loam_status read_letter(struct loam_expression *expression, size_t s
         if (is_property) return read_property(expression, start, in_class, &escape->set, error);
         return read_type(&escape->set, letter, in_class, error);
     }
-    // The rest are operators outside of classes, and in them characters that stand for themselves.
+    // Other letters are operators outside of classes, and stand for themselves inside.
     bool is_operator = !in_class && ((letter >= '1' && letter <= '9') || (letter >= 'a' && letter <= 'z') ||
                                      (letter >= 'A' && letter <= 'Z') || letter == '`' || letter == '\'');
     if (is_operator) {
@@ -220,7 +220,7 @@ enum loam_status loam_expression_read_escape(struct loam_expression *expression,
     size_t start = expression->at;
     *escape = (struct loam_escape){0};
     if (start + 1 == expression->size)
-        return loam_expression_malformed(expression, start, "end pattern at escape", error);
+        return loam_expression_fail_malformed(expression, start, "end pattern at escape", error);
     char letter = expression->text[start + 1];
     expression->at = start + 2;
     return read_letter(expression, start, letter, in_class, escape, error);

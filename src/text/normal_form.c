@@ -4,28 +4,28 @@
 #include "text/steps.h"
 #include "text/unicode_data.h"
 
-// Unicode normalisation (UAX #15) that keeps track of the origin of each character, which libraries do not.
-// It has the characters of the package `tokenizers` (text/unicode_data.h), which match no single version of
-// Unicode.
+// Unicode normalisation (UAX #15) with the origin of each character, which libraries do not report. Its
+// tables are those of the package `tokenizers` (text/unicode_data.h), which do not match any single version
+// of Unicode.
 
-enum { HELD = 32 }; // the longest run of marks that is sorted by insertion
+enum { SHORT_RUN = 32 }; // marks; a run up to this length is sorted by insertion
 
-// Hangul syllables are made of two or three letters by arithmetic (the Unicode Standard, 3.12).
+// Hangul syllables are composed of two or three letters by arithmetic (the Unicode Standard, 3.12).
 enum {
     SYLLABLE = 0xAC00,
     LEADING = 0x1100,
     VOWEL = 0x1161,
-    TRAILING = 0x11A7, // the first stands for no letter
+    TRAILING = 0x11A7, // index 0 means no trailing letter
     LEADING_COUNT = 19,
     VOWEL_COUNT = 21,
     TRAILING_COUNT = 28,
     SYLLABLE_COUNT = LEADING_COUNT * VOWEL_COUNT * TRAILING_COUNT,
 };
 
-enum { FIRST_CHANGED = 0xA0 }; // no character before it has another form or is a mark
+enum { FIRST_CHANGED = 0xA0 }; // no earlier character has another form or is a mark
 
-// A character of the output. `change` tells its origin: 0 replaces the next character of the input, -n
-// replaces it and takes n more with it, 1 is added beside the one before.
+// A character of the output. `change` gives its origin: 0: it replaces the next character of the input; -n:
+// it replaces that character and the n after it; 1: it is added after the previous character.
 struct mapped {
     int32_t code_point;
     int change;
@@ -38,7 +38,7 @@ struct mapped_list {
     size_t capacity;
 };
 
-// The rank of the combining class, which is compared and nothing else; 0: a starter.
+// The rank of the combining class, used for comparisons only; 0: a starter.
 static int combining_class(int32_t code_point)
 {
     return code_point < FIRST_CHANGED ? 0 : (int)loam_runs_value(&loam_unicode_combining, code_point);
@@ -97,11 +97,11 @@ static enum loam_status decompose_character(struct mapped_list *list, int32_t co
     return LOAM_OK;
 }
 
-// Sorts a run of marks by combining class, keeping the order within a class: by insertion where the run is
-// short, as all are in honest text, else by counting.
+// Sorts a run of marks by combining class and keeps the order within a class: by insertion if the run is
+// short, as in ordinary text, else by counting.
 static enum loam_status order_run(struct mapped *run, size_t count, struct loam_error *error)
 {
-    if (count <= HELD) {
+    if (count <= SHORT_RUN) {
         for (size_t i = 1; i < count; i++) {
             struct mapped moved = run[i];
             size_t at = i;
@@ -152,7 +152,7 @@ static bool in_range(int32_t value, int32_t start, int32_t count)
     return value >= start && value < start + count;
 }
 
-// The primary composite of two characters, -1: there is none.
+// The primary composite of two characters; -1: none.
 static int32_t compose_pair(int32_t first, int32_t second)
 {
     if (in_range(first, LEADING, LEADING_COUNT) && in_range(second, VOWEL, VOWEL_COUNT))
@@ -167,13 +167,13 @@ static int32_t compose_pair(int32_t first, int32_t second)
     return found == NULL ? -1 : found->composite;
 }
 
-// Composes in place: each starter takes the marks after it that nothing blocks.
+// Composes in place: each starter combines with the marks after it that are not blocked.
 static void compose(struct mapped_list *list)
 {
     struct mapped *items = list->items;
     size_t kept = 0;
-    size_t starter = SIZE_MAX; // place in items[0, kept)
-    int last_class = -1;       // of the last mark kept since the starter, -1: none
+    size_t starter = SIZE_MAX; // index in items[0, kept); SIZE_MAX: none
+    int last_class = -1;       // combining class of the last mark kept since the starter; -1: none
     for (size_t i = 0; i < list->count; i++) {
         struct mapped item = items[i];
         if (starter != SIZE_MAX && last_class < item.combining_class) {
@@ -204,7 +204,7 @@ static size_t characters_size(const char *bytes, size_t at, size_t end, int coun
     return at - start;
 }
 
-// The origin of a character that is added at `at`: that of the one before it, or an empty span at the start.
+// The origin of a character that is added at `at`: that of the byte before it, or an empty span at the start.
 static struct loam_origin origin_after(const struct loam_source_text *text, size_t start, size_t at)
 {
     if (at > start) return loam_source_origin(text, at - 1);
@@ -253,7 +253,7 @@ enum loam_status loam_rewrite_normal_form(const struct loam_step *step, struct l
     size_t ascii = start;
     while (ascii < end && (unsigned char)pieces->text.bytes[ascii] < 0x80)
         ascii++;
-    if (ascii == end) return loam_pieces_keep(pieces, start, end, error);
+    if (ascii == end) return loam_pieces_copy(pieces, start, end, error);
     struct mapped_list list = {0};
     enum loam_status status = normalize(step, pieces, start, end, &list, error);
     free(list.items);

@@ -2,7 +2,7 @@
 
 #include "text/part.h"
 
-// Adds a step when the reading of its fields went well; releases what it holds when not.
+// Adds a step if `status`, the result of reading its fields, is LOAM_OK. Else releases the step.
 static enum loam_status add_step(enum loam_status status, struct loam_steps *steps, struct loam_step *step,
                                  struct loam_error *error)
 {
@@ -100,10 +100,11 @@ static const struct loam_part_kind kinds[] = {
     {"NFD", parse_nfd},         {"NFKC", parse_nfkc},           {"NFKD", parse_nfkd},
     {"Strip", parse_strip},     {"Lowercase", parse_lowercase}, {"ByteLevel", parse_byte_level},
 };
-static const struct loam_part_room room = {"normalizer", "normalizers", kinds, sizeof kinds / sizeof *kinds};
+static const struct loam_part_table table = {"normalizer", "normalizers", kinds,
+                                             sizeof kinds / sizeof *kinds};
 
 enum loam_status loam_normalizer_parse(const json_t *part, const char *name, struct loam_steps *steps,
                                        struct loam_error *error)
 {
-    return loam_part_parse(&room, part, name, steps, error);
+    return loam_part_parse(&table, part, name, steps, error);
 }

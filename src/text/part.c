@@ -5,42 +5,41 @@
 
 #include "base/heap.h"
 
-static enum loam_status unknown_type(const struct loam_part_room *room, const char *type, const char *name,
-                                     struct loam_error *error)
+static enum loam_status fail_unknown_type(const struct loam_part_table *table, const char *type,
+                                          const char *name, struct loam_error *error)
 {
     struct loam_bytes known = {0};
     enum loam_status status = LOAM_OK;
-    for (size_t i = 0; i < room->count && status == LOAM_OK; i++)
-        status = loam_bytes_format(&known, error, "%s, ", room->kinds[i].type);
+    for (size_t i = 0; i < table->count && status == LOAM_OK; i++)
+        status = loam_bytes_format(&known, error, "%s, ", table->kinds[i].type);
     if (status == LOAM_OK)
         status = loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                           "%s: %s \"%.80s\" is not supported; loam knows %sSequence", name, room->what, type,
-                           known.data);
+                           "%s: %s \"%.80s\" is not supported; loam knows %sSequence", name, table->noun,
+                           type, known.data);
     loam_bytes_deinit(&known);
     return status;
 }
 
-static enum loam_status parse_sequence(const struct loam_part_room *room, const json_t *part,
+static enum loam_status parse_sequence(const struct loam_part_table *table, const json_t *part,
                                        const char *name, void *target, struct loam_error *error)
 {
-    const json_t *parts = json_object_get(part, room->sequence);
+    const json_t *parts = json_object_get(part, table->sequence);
     if (!json_is_array(parts))
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" must be an array", name, room->sequence);
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" must be an array", name, table->sequence);
     for (size_t i = 0; i < json_array_size(parts); i++) {
-        char *item_name = loam_format(error, "%s.%s[%zu]", name, room->sequence, i);
+        char *item_name = loam_format(error, "%s.%s[%zu]", name, table->sequence, i);
         if (item_name == NULL) return LOAM_ERROR_MEMORY;
         const json_t *item = json_array_get(parts, i);
-        enum loam_status status =
-            json_is_null(item)
-                ? loam_fail(error, LOAM_ERROR_FORMAT, "%s: must be an object, it is null", item_name)
-                : loam_part_parse(room, item, item_name, target, error);
+        enum loam_status status = json_is_null(item) ? loam_fail(error, LOAM_ERROR_FORMAT,
+                                                                 "%s: must be an object, not null", item_name)
+                                                     : loam_part_parse(table, item, item_name, target, error);
         free(item_name);
         if (status != LOAM_OK) return status;
     }
     return LOAM_OK;
 }
 
-enum loam_status loam_part_parse(const struct loam_part_room *room, const json_t *part, const char *name,
+enum loam_status loam_part_parse(const struct loam_part_table *table, const json_t *part, const char *name,
                                  void *target, struct loam_error *error)
 {
     if (part == NULL || json_is_null(part)) return LOAM_OK;
@@ -49,15 +48,15 @@ enum loam_status loam_part_parse(const struct loam_part_room *room, const json_t
     const char *type = NULL;
     LOAM_TRY(loam_json_get_string(part, name, "type", &type, error));
     if (type == NULL) return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"type\" is missing", name);
-    if (strcmp(type, "Sequence") == 0) return parse_sequence(room, part, name, target, error);
-    for (size_t i = 0; i < room->count; i++) {
-        if (strcmp(type, room->kinds[i].type) == 0) return room->kinds[i].parse(part, name, target, error);
+    if (strcmp(type, "Sequence") == 0) return parse_sequence(table, part, name, target, error);
+    for (size_t i = 0; i < table->count; i++) {
+        if (strcmp(type, table->kinds[i].type) == 0) return table->kinds[i].parse(part, name, target, error);
     }
-    return unknown_type(room, type, name, error);
+    return fail_unknown_type(table, type, name, error);
 }
 
-static enum loam_status missing(const char *name, const char *key, const char *wanted,
-                                struct loam_error *error)
+static enum loam_status fail_field(const char *name, const char *key, const char *wanted,
+                                   struct loam_error *error)
 {
     return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" must be %s", name, key, wanted);
 }
@@ -66,7 +65,7 @@ enum loam_status loam_part_bool(const json_t *part, const char *name, const char
                                 struct loam_error *error)
 {
     const json_t *found = json_object_get(part, key);
-    if (!json_is_boolean(found)) return missing(name, key, "true or false", error);
+    if (!json_is_boolean(found)) return fail_field(name, key, "true or false", error);
     *value = json_is_true(found);
     return LOAM_OK;
 }
@@ -75,7 +74,7 @@ enum loam_status loam_part_text(const json_t *part, const char *name, const char
                                 struct loam_bytes *value, struct loam_error *error)
 {
     const json_t *found = json_object_get(part, key);
-    if (!json_is_string(found)) return missing(name, key, "a string", error);
+    if (!json_is_string(found)) return fail_field(name, key, "a string", error);
     return loam_bytes_append(value, json_string_value(found), json_string_length(found), error);
 }
 
@@ -106,5 +105,5 @@ enum loam_status loam_part_pattern(const json_t *part, const char *name, struct 
     if (json_is_string(expression))
         return loam_pattern_init_regex(pattern, json_string_value(expression), json_string_length(expression),
                                        name, error);
-    return missing(name, "pattern", "{\"String\": text} or {\"Regex\": expression}", error);
+    return fail_field(name, "pattern", "{\"String\": text} or {\"Regex\": expression}", error);
 }

@@ -8,26 +8,26 @@
 #include "text/unicode_data.h"
 
 enum {
-    // Steps back that the searches of one text may take together before it is given up, so that an expression
-    // that explodes is an error and not a hang. Ordinary expressions take a few for each byte.
+    // Limit of backtracking steps for all searches in one text, so that an expression with exponential
+    // backtracking is an error, not a hang. Ordinary expressions take a few steps per byte.
     RETRIES = 100000000,
     RETRIES_PER_BYTE = 64,
-    // What a search may take beside: an ordinary one is through with it, and there are no more than bytes.
+    // Steps of each search that do not count against the limit; they are enough for ordinary searches.
     FREE_RETRIES = 1024,
-    // Places to go back to that one search may remember. Ordinary expressions need one for each
-    // character of a run; the largest example, of 16 MiB, may have 2 GiB.
+    // Limit of the places that one search stores for backtracking. Ordinary expressions need one per
+    // character of a run. The largest example, 16 MiB of text, may take 2 GiB.
     PLACES = 1 << 16,
     PLACES_PER_BYTE = 4,
     MOST_PLACES = 1 << 26,
     PLACE_BYTES = 32,
 };
 
-// Apostrophe endings, letters, numbers, others, each with a space before it; white space up to the last
-// blank.
+// GPT-2's pre-tokenizer: endings such as 's; runs of letters, numbers or others, each with a space before
+// it; white space without the last blank before a word.
 static const char gpt2_expression[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
-// Oniguruma keeps tables of its own for the process, which may be set up only once at a time.
+// Oniguruma has tables for the whole process, which only one thread may initialise.
 static pthread_once_t onig_once = PTHREAD_ONCE_INIT;
 static void initialize_onig(void)
 {
@@ -46,7 +46,7 @@ static enum loam_status compile(struct loam_pattern *pattern, const struct loam_
     pattern->regex = NULL;
     OnigUChar reason[ONIG_MAX_ERROR_MESSAGE_LEN];
     onig_error_code_to_str(reason, code, &info);
-    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: not a regular expression that can be read (%s)", name,
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: not a readable regular expression (%s)", name,
                      (char *)reason);
 }
 
@@ -65,7 +65,7 @@ enum loam_status loam_pattern_init_regex(struct loam_pattern *pattern, const cha
 enum loam_status loam_pattern_init_literal(struct loam_pattern *pattern, const char *text, size_t size,
                                            struct loam_error *error)
 {
-    // An empty text is found before every character, like the empty expression.
+    // An empty text matches before every character, as the empty expression does.
     if (size == 0) return loam_pattern_init_regex(pattern, "", 0, "pattern", error);
     *pattern = (struct loam_pattern){.kind = LOAM_PATTERN_LITERAL};
     return loam_bytes_append(&pattern->literal, text, size, error);
@@ -178,20 +178,20 @@ static enum loam_status prepare_regex(struct loam_matcher *matcher, struct loam_
     return LOAM_OK;
 }
 
-static unsigned places_for(size_t size)
+static unsigned count_places(size_t size)
 {
     if (size >= (MOST_PLACES - PLACES) / PLACES_PER_BYTE) return MOST_PLACES;
     return PLACES + PLACES_PER_BYTE * (unsigned)size;
 }
 
-// Oniguruma does not tell how many steps back a search took. So it may take a few, and when these were too
-// few it is made again with four times as many, out of what is left for the text, until they are enough.
+// Oniguruma does not report how many steps a search took. So each search gets a few steps; if they are not
+// enough it is repeated with four times as many, which count against the text's limit.
 static int search(struct loam_matcher *matcher)
 {
     const OnigUChar *text = (const OnigUChar *)matcher->text;
     const OnigUChar *end = text + matcher->size;
     size_t retries = FREE_RETRIES;
-    onig_set_match_stack_limit_size_of_match_param(matcher->parameters, places_for(matcher->size));
+    onig_set_match_stack_limit_size_of_match_param(matcher->parameters, count_places(matcher->size));
     for (;;) {
         onig_set_retry_limit_in_search_of_match_param(matcher->parameters, retries);
         int place = onig_search_with_param(matcher->pattern->regex, text, end, text + matcher->at, end,
@@ -219,7 +219,7 @@ static enum loam_status next_regex(struct loam_matcher *matcher, bool *found, st
         matcher->end = (size_t)matcher->region->end[0];
         size_t length = matcher->end - matcher->start;
         if (length > matcher->longest) matcher->longest = length;
-        // An empty match right after the last match is passed over, or the search would stand still.
+        // Skips an empty match right after the last match: the search would not advance.
         if (matcher->start != matcher->end || matcher->last_end != matcher->end) {
             matcher->at = matcher->last_end = matcher->end;
             *found = true;

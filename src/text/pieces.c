@@ -7,11 +7,11 @@
 #include "text/unicode.h"
 
 enum {
-    // NFKD makes at most 11 bytes of one; what goes far beyond comes from a file
-    // that was made to exhaust memory.
+    // A rewritten text may have GROWTH_LIMIT times the bytes of the original, plus GROWTH_FLOOR for long
+    // prefixes of short texts. NFKD needs a factor of 11; only a malicious file needs more than the limit.
     GROWTH_LIMIT = 64,
-    GROWTH_FLOOR = 1 << 20, // bytes, so that a short text may still be given a long prefix
-    LARGE = 1 << 16,        // bytes of a text whose memory is not kept for the next piece
+    GROWTH_FLOOR = 1 << 20,
+    LARGE = 1 << 16, // bytes; the memory of a larger text is not kept for the next piece
 };
 
 static enum loam_status reserve_text(struct loam_pieces *pieces, struct loam_made_text *text, size_t more,
@@ -19,8 +19,7 @@ static enum loam_status reserve_text(struct loam_pieces *pieces, struct loam_mad
 {
     if (more > pieces->limit - text->size)
         return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "the tokenizer's normalizer blows the text up to more than %zu bytes",
-                         pieces->limit);
+                         "the tokenizer's normalizer makes more than %zu bytes of the text", pieces->limit);
     size_t needed = text->size + more;
     if (needed <= text->capacity) return LOAM_OK;
     size_t bytes_capacity = text->capacity;
@@ -55,7 +54,7 @@ enum loam_status loam_pieces_put(struct loam_pieces *pieces, const char *bytes, 
     return LOAM_OK;
 }
 
-enum loam_status loam_pieces_keep(struct loam_pieces *pieces, size_t start, size_t end,
+enum loam_status loam_pieces_copy(struct loam_pieces *pieces, size_t start, size_t end,
                                   struct loam_error *error)
 {
     struct loam_made_text *made = &pieces->made;
@@ -77,7 +76,7 @@ enum loam_status loam_pieces_keep(struct loam_pieces *pieces, size_t start, size
 
 // ---- Stages ----
 
-enum loam_status loam_stage_give(struct loam_stage *stage, size_t start, size_t end, int32_t token,
+enum loam_status loam_stage_emit(struct loam_stage *stage, size_t start, size_t end, int32_t token,
                                  struct loam_error *error)
 {
     if (start == end) return LOAM_OK;
@@ -87,7 +86,7 @@ enum loam_status loam_stage_give(struct loam_stage *stage, size_t start, size_t 
     return next->run(next, (struct loam_piece){.start = start, .end = end, .token = token}, error);
 }
 
-enum loam_status loam_stage_give_made(struct loam_stage *stage, struct loam_error *error)
+enum loam_status loam_stage_emit_made(struct loam_stage *stage, struct loam_error *error)
 {
     struct loam_made_text *made = &stage->pieces.made;
     if (made->size == 0) return LOAM_OK;
@@ -114,7 +113,7 @@ void loam_stage_drop_source(struct loam_stage *stage)
     struct loam_pieces *pieces = &stage->pieces;
     if (pieces->owner == NULL || pieces->owner->capacity < LARGE) return;
     size_t bytes = made_bytes(pieces->owner) + made_bytes(&pieces->made);
-    if (bytes > pieces->most) pieces->most = bytes;
+    if (bytes > pieces->peak_bytes) pieces->peak_bytes = bytes;
     free_made(pieces->owner);
     pieces->owner = NULL;
     pieces->text = (struct loam_source_text){0};
@@ -144,7 +143,7 @@ size_t loam_stages_bytes(const struct loam_stage *stages, size_t count)
     for (size_t i = 0; i < count; i++)
         bytes += made_bytes(&stages[i].pieces.made);
     for (size_t i = 0; i < count; i++)
-        bytes = stages[i].pieces.most > bytes ? stages[i].pieces.most : bytes;
+        bytes = stages[i].pieces.peak_bytes > bytes ? stages[i].pieces.peak_bytes : bytes;
     size_t matching = 0;
     for (size_t i = 0; i < count; i++) {
         size_t match = loam_matcher_bytes(&stages[i].matcher);

@@ -9,55 +9,6 @@
 #include "text/part.h"
 #include "text/vocab.h"
 
-// ---- Encodings ----
-
-void loam_encoding_deinit(struct loam_encoding *encoding)
-{
-    free(encoding->ids);
-    free(encoding->starts);
-    free(encoding->ends);
-    *encoding = (struct loam_encoding){0};
-}
-
-static enum loam_status grow_encoding(struct loam_encoding *encoding, struct loam_error *error)
-{
-    // Three arrays, one capacity: it is stated once all of them have grown.
-    size_t capacity = 0;
-    for (int i = 0; i < 3; i++) {
-        void *array = i == 0   ? (void *)encoding->ids
-                      : i == 1 ? (void *)encoding->starts
-                               : (void *)encoding->ends;
-        capacity = encoding->capacity;
-        void *grown = loam_grow(array, &capacity, encoding->count + 1, sizeof(uint32_t), error);
-        if (grown == NULL) return LOAM_ERROR_MEMORY;
-        if (i == 0) encoding->ids = grown;
-        if (i == 1) encoding->starts = grown;
-        if (i == 2) encoding->ends = grown;
-    }
-    encoding->capacity = capacity;
-    return LOAM_OK;
-}
-
-enum loam_status loam_encoding_add(struct loam_encoding *encoding, int32_t id, uint32_t start, uint32_t end,
-                                   struct loam_error *error)
-{
-    if (encoding->count == encoding->capacity) LOAM_TRY(grow_encoding(encoding, error));
-    encoding->ids[encoding->count] = id;
-    encoding->starts[encoding->count] = start;
-    encoding->ends[encoding->count] = end;
-    encoding->count++;
-    return LOAM_OK;
-}
-
-enum loam_status loam_encoding_append(struct loam_encoding *encoding, const struct loam_encoding *more,
-                                      size_t offset, struct loam_error *error)
-{
-    for (size_t i = 0; i < more->count; i++)
-        LOAM_TRY(loam_encoding_add(encoding, more->ids[i], more->starts[i] + (uint32_t)offset,
-                                   more->ends[i] + (uint32_t)offset, error));
-    return LOAM_OK;
-}
-
 // ---- Parsing ----
 
 static enum loam_status add_piece(struct loam_postprocessor *processor, int32_t id, struct loam_error *error)
@@ -135,13 +86,13 @@ static const struct loam_part_kind kinds[] = {
     {"ByteLevel", parse_byte_level},
     {"TemplateProcessing", parse_template},
 };
-static const struct loam_part_room room = {"post-processor", "processors", kinds,
-                                           sizeof kinds / sizeof *kinds};
+static const struct loam_part_table table = {"post-processor", "processors", kinds,
+                                             sizeof kinds / sizeof *kinds};
 
 enum loam_status loam_postprocessor_parse(const json_t *part, const char *name,
                                           struct loam_postprocessor *processor, struct loam_error *error)
 {
-    return loam_part_parse(&room, part, name, processor, error);
+    return loam_part_parse(&table, part, name, processor, error);
 }
 
 void loam_postprocessor_deinit(struct loam_postprocessor *processor)
@@ -159,7 +110,7 @@ static bool is_space(const char *character, size_t *length)
     return code_point == LOAM_BYTE_LEVEL_SPACE || loam_char_is_whitespace(code_point);
 }
 
-// White space characters at the start of a token.
+// Number of white space characters at the start of a token.
 static size_t count_leading(const char *token, size_t size)
 {
     size_t count = 0;
@@ -181,7 +132,7 @@ static size_t count_trailing(const char *token, size_t size)
     return count;
 }
 
-// `at`, moved on by a number of characters, not beyond `end`.
+// Moves `at` forward by `count` characters, at most to `end`.
 static uint32_t skip_forward(const char *text, uint32_t at, uint32_t end, size_t count)
 {
     for (; count > 0 && at < end; count--)
@@ -189,7 +140,8 @@ static uint32_t skip_forward(const char *text, uint32_t at, uint32_t end, size_t
     return at < end ? at : end;
 }
 
-// `at`, moved back by a number of characters, not beyond `start`; where the text has not so many it stays.
+// Moves `at` back by `count` characters, at most to `start`. It stays if the text has fewer characters
+// before it.
 static uint32_t skip_back(const char *text, uint32_t start, uint32_t at, size_t count)
 {
     uint32_t moved = at;
@@ -205,7 +157,7 @@ void loam_postprocessor_trim(const struct loam_postprocessor *processor, const c
     for (size_t i = 0; i < processor->trim_count; i++) {
         size_t leading = count_leading(token, size);
         bool first = index == 0 || *start == 0;
-        // The one space of the first token was put there by the pre-tokenizer, and is none of the text's.
+        // A single space of the first token comes from the pre-tokenizer, not from the text.
         if (first && processor->trims[i] && leading == 1) leading = 0;
         *start = skip_forward(text, *start, *end, leading);
         *end = skip_back(text, *start, *end, count_trailing(token, size));
@@ -215,14 +167,14 @@ void loam_postprocessor_trim(const struct loam_postprocessor *processor, const c
 // Copies the first `count` tokens to `place`; the two may overlap.
 static void copy_text(struct loam_encoding *encoding, size_t place, size_t count)
 {
-    if (count == 0) return; // then there need not be any arrays
+    if (count == 0) return; // the arrays may be NULL
     memmove(encoding->ids + place, encoding->ids, count * sizeof *encoding->ids);
     memmove(encoding->starts + place, encoding->starts, count * sizeof *encoding->starts);
     memmove(encoding->ends + place, encoding->ends, count * sizeof *encoding->ends);
 }
 
-// From the last piece to the first, in place: what is written lies behind the text, until the text itself
-// moves.
+// Works in place, from the last piece to the first: pieces are written after the text's tokens until these
+// move.
 enum loam_status loam_postprocessor_run(const struct loam_postprocessor *processor, bool add_special_tokens,
                                         struct loam_encoding *encoding, struct loam_error *error)
 {

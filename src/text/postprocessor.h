@@ -1,42 +1,35 @@
-// The "post_processor" of tokenizer.json: tokens before and after the text, and offsets
-// without the space of a word.
+// The "post_processor" of tokenizer.json: adds tokens around the text and trims white space off the tokens'
+// spans.
 #ifndef LOAM_TEXT_POSTPROCESSOR_H
 #define LOAM_TEXT_POSTPROCESSOR_H
 
 #include "base/json.h"
-#include "text/tokenizer.h"
+#include "text/encoding.h"
 
-enum { LOAM_POST_TEXT = -1 }; // in a template: the tokens of the text
+enum { LOAM_POST_TEXT = -1 }; // in the template: the tokens of the text
 
 struct loam_postprocessor {
     bool has_template;
-    int32_t *pieces; // [piece_count] ids of special tokens and LOAM_POST_TEXT, in order
+    int32_t *pieces; // [piece_count] the template: ids of special tokens and LOAM_POST_TEXT, in order
     size_t piece_count;
     size_t piece_capacity;
-    bool *trims; // [trim_count] ByteLevel passes that trim offsets; true: with add_prefix_space
+    bool *trims; // [trim_count] passes of ByteLevel that trim spans; true: with add_prefix_space
     size_t trim_count;
     size_t trim_capacity;
 };
 
-// ByteLevel, TemplateProcessing and Sequences of them. `name` is "FILE: post_processor".
+// Parses ByteLevel, TemplateProcessing and Sequences of them. `name` is "FILE: post_processor".
 enum loam_status loam_postprocessor_parse(const json_t *part, const char *name,
                                           struct loam_postprocessor *processor, struct loam_error *error);
 void loam_postprocessor_deinit(struct loam_postprocessor *processor);
 
-// Takes the white space at both ends of token number `index`, which reads `token`, off its span in `text`: as
-// many characters there as the token begins and ends with.
+// Trims the span of token number `index` in `text` by as many characters as the token has white space at its
+// start and end. `token` [size] is the token as the vocabulary spells it.
 void loam_postprocessor_trim(const struct loam_postprocessor *processor, const char *token, size_t size,
                              size_t index, const char *text, uint32_t *start, uint32_t *end);
 
-// Puts the template's tokens around those of the text; without `add_special_tokens` only the text's are
-// placed.
+// Applies the template to the tokens of a text. Without `add_special_tokens` it adds no tokens.
 enum loam_status loam_postprocessor_run(const struct loam_postprocessor *processor, bool add_special_tokens,
                                         struct loam_encoding *encoding, struct loam_error *error);
-
-// Appends tokens to an encoding: one, or those of a text that begins at byte `offset`.
-enum loam_status loam_encoding_add(struct loam_encoding *encoding, int32_t id, uint32_t start, uint32_t end,
-                                   struct loam_error *error);
-enum loam_status loam_encoding_append(struct loam_encoding *encoding, const struct loam_encoding *more,
-                                      size_t offset, struct loam_error *error);
 
 #endif

@@ -53,17 +53,17 @@ static enum loam_status parse_byte_level(const json_t *part, const char *name, v
 static enum loam_status parse_scheme(const json_t *part, const char *name, enum loam_prepend_scheme *scheme,
                                      struct loam_error *error)
 {
-    static const char *const schemes[] = {"always", "first",
-                                          "never"}; // the order of enum loam_prepend_scheme
+    // In the order of enum loam_prepend_scheme.
+    static const char *const schemes[] = {"always", "first", "never"};
     int index = LOAM_PREPEND_ALWAYS;
-    bool prefix_space = true; // the older spelling: false is "never"
+    bool prefix_space = true; // the older form; false means "never"
     LOAM_TRY(loam_part_choice(part, name, "prepend_scheme", schemes, 3, &index, error));
     LOAM_TRY(loam_json_get_bool(part, name, "add_prefix_space", &prefix_space, error));
     bool stated = json_is_string(json_object_get(part, "prepend_scheme"));
     if (!prefix_space && stated && index != LOAM_PREPEND_NEVER)
         return loam_fail(
             error, LOAM_ERROR_FORMAT,
-            "%s: \"add_prefix_space\" is false, so \"prepend_scheme\" must be \"never\", it is \"%s\"", name,
+            "%s: \"add_prefix_space\" is false, so \"prepend_scheme\" must be \"never\", not \"%s\"", name,
             schemes[index]);
     *scheme = prefix_space ? (enum loam_prepend_scheme)index : LOAM_PREPEND_NEVER;
     return LOAM_OK;
@@ -145,11 +145,11 @@ static const struct loam_part_kind kinds[] = {
     {"Whitespace", parse_whitespace},
     {"WhitespaceSplit", parse_whitespace_split},
 };
-static const struct loam_part_room room = {"pre-tokenizer", "pretokenizers", kinds,
-                                           sizeof kinds / sizeof *kinds};
+static const struct loam_part_table table = {"pre-tokenizer", "pretokenizers", kinds,
+                                             sizeof kinds / sizeof *kinds};
 
 enum loam_status loam_pretokenizer_parse(const json_t *part, const char *name, struct loam_steps *steps,
                                          struct loam_error *error)
 {
-    return loam_part_parse(&room, part, name, steps, error);
+    return loam_part_parse(&table, part, name, steps, error);
 }

@@ -5,7 +5,6 @@
 
 #include "base/grow.h"
 #include "base/utf8.h"
-#include "text/postprocessor.h"
 #include "text/unicode.h"
 
 void loam_prompt_deinit(struct loam_prompt *prompt)
@@ -26,7 +25,7 @@ static bool ends_in_space(const char *text, size_t size)
            loam_char_is_whitespace(loam_utf8_decode(text + size - loam_utf8_last(text, size), &length));
 }
 
-static bool is_space(const char *text, size_t size)
+static bool is_all_space(const char *text, size_t size)
 {
     size_t length;
     for (size_t at = 0; at < size; at += length)
@@ -34,17 +33,17 @@ static bool is_space(const char *text, size_t size)
     return true;
 }
 
-// The text with a word behind it.
-static enum loam_status append_word(struct loam_prompt *prompt, const struct loam_text_input *text,
-                                    struct loam_error *error)
+// Makes the probe: the text followed by a word.
+static enum loam_status make_probe(struct loam_prompt *prompt, const struct loam_text_input *text,
+                                   struct loam_error *error)
 {
     loam_bytes_clear(&prompt->probe);
     LOAM_TRY(loam_bytes_append(&prompt->probe, text->text, text->size, error));
     return loam_bytes_append_text(&prompt->probe, ends_in_space(text->text, text->size) ? "a" : " a", error);
 }
 
-// The start of the token, or of the word of spaces, that reaches beyond the text's end. The end itself where
-// none does.
+// The start of the token, or of the word of white space, that extends beyond the text's end; else the text's
+// end.
 static size_t find_cut(const struct loam_encoding *encoding, const struct loam_text_input *text,
                        const struct loam_boundary *boundary)
 {
@@ -54,8 +53,8 @@ static size_t find_cut(const struct loam_encoding *encoding, const struct loam_t
         if (encoding->starts[i] < cut) cut = encoding->starts[i];
         break;
     }
-    bool space = is_space(text->text + boundary->word, text->size - boundary->word);
-    return space && boundary->word < cut ? boundary->word : cut;
+    bool is_space = is_all_space(text->text + boundary->word, text->size - boundary->word);
+    return is_space && boundary->word < cut ? boundary->word : cut;
 }
 
 enum loam_status loam_prompt_encode(struct loam_prompt *prompt, const struct loam_tokenizer *tokenizer,
@@ -65,9 +64,9 @@ enum loam_status loam_prompt_encode(struct loam_prompt *prompt, const struct loa
     encoding->count = prompt->cut = 0;
     if (text->size == 0) return LOAM_OK;
     struct loam_boundary boundary = {.at = text->size};
-    if (loam_utf8_check(text->text, text->size) < text->size) // refused by name
+    if (loam_utf8_check(text->text, text->size) < text->size) // fails with the place of the error
         return loam_tokenizer_encode_input(tokenizer, text, &boundary, encoding, error);
-    LOAM_TRY(append_word(prompt, text, error));
+    LOAM_TRY(make_probe(prompt, text, error));
     struct loam_text_input probed = *text;
     probed.text = prompt->probe.data;
     probed.size = prompt->probe.size;
@@ -78,14 +77,14 @@ enum loam_status loam_prompt_encode(struct loam_prompt *prompt, const struct loa
         count++;
     encoding->count = count;
     if (count > 0) return LOAM_OK;
-    // A model begins with a token, so a text of nothing but space stays.
+    // A model needs a first token, so a text of white space only is not cut.
     prompt->cut = text->size;
     return loam_tokenizer_encode_input(tokenizer, text, &boundary, encoding, error);
 }
 
-// ---- What follows it ----
+// ---- The text after the prompt ----
 
-static bool begins_with(const struct loam_encoding *encoding, const struct loam_prompt *prompt)
+static bool begins_with_prompt(const struct loam_encoding *encoding, const struct loam_prompt *prompt)
 {
     const struct loam_encoding *start = &prompt->encoding;
     if (start->count == 0) return prompt->cut == 0;
@@ -93,7 +92,7 @@ static bool begins_with(const struct loam_encoding *encoding, const struct loam_
            memcmp(encoding->ids, start->ids, start->count * sizeof *start->ids) == 0;
 }
 
-// Encodes the text behind the prompt by itself.
+// Encodes the text after the prompt's ids separately.
 static enum loam_status encode_rest(struct loam_prompt *prompt, const struct loam_tokenizer *tokenizer,
                                     const struct loam_text_input *text, struct loam_error *error)
 {
@@ -119,14 +118,14 @@ enum loam_status loam_prompt_continue(struct loam_prompt *prompt, const struct l
                                       struct loam_error *error)
 {
     LOAM_TRY(loam_tokenizer_encode_input(tokenizer, text, NULL, encoding, error));
-    if (begins_with(encoding, prompt)) return LOAM_OK;
+    if (begins_with_prompt(encoding, prompt)) return LOAM_OK;
     LOAM_TRY(encode_rest(prompt, tokenizer, text, error));
     encoding->count = 0;
     LOAM_TRY(loam_encoding_append(encoding, &prompt->encoding, 0, error));
     return loam_encoding_append(encoding, &prompt->rest, prompt->cut, error);
 }
 
-// ---- What generation has to write of it ----
+// ---- Token healing ----
 
 void loam_healing_deinit(struct loam_healing *healing)
 {
@@ -150,7 +149,7 @@ bool loam_healing_is_done(const struct loam_healing *healing)
     return healing->written >= healing->spelt.size;
 }
 
-static size_t match(const struct loam_healing *healing, int32_t id)
+static size_t match_token(const struct loam_healing *healing, int32_t id)
 {
     return loam_tokenizer_match(healing->tokenizer, id, healing->spelt.data + healing->written,
                                 healing->spelt.size - healing->written);
@@ -160,7 +159,7 @@ bool loam_healing_allow(const struct loam_healing *healing, bool *allowed, int32
 {
     bool any = false;
     for (int32_t id = 0; id < vocabulary; id++) {
-        allowed[id] = match(healing, id) > 0;
+        allowed[id] = match_token(healing, id) > 0;
         any = any || allowed[id];
     }
     for (int32_t id = 0; id < vocabulary && !any; id++)
@@ -168,11 +167,11 @@ bool loam_healing_allow(const struct loam_healing *healing, bool *allowed, int32
     return any;
 }
 
-void loam_healing_take(struct loam_healing *healing, int32_t id)
+void loam_healing_accept(struct loam_healing *healing, int32_t id)
 {
     if (loam_healing_is_done(healing)) return;
-    size_t size = match(healing, id);
-    // A text that the vocabulary cannot spell is given up.
+    size_t size = match_token(healing, id);
+    // A token that does not continue the text means that the vocabulary cannot spell it: healing ends.
     healing->written = size > 0 ? healing->written + size : healing->spelt.size;
 }
 
@@ -183,7 +182,8 @@ void loam_healing_strip(struct loam_healing *healing, struct loam_bytes *text)
     while (healing->shown < known->size && taken < text->size) {
         if (text->data[taken] == known->data[healing->shown])
             taken++;
-        else if (healing->shown > 0 || known->data[0] != ' ') // decoders take the space off the first word
+        else if (healing->shown > 0 ||
+                 known->data[0] != ' ') // decoders remove the space before the first word
             break;
         healing->shown++;
     }

@@ -11,7 +11,7 @@ enum loam_status loam_rewrite_prepend(const struct loam_step *step, struct loam_
     if (!loam_pieces_continues(pieces, start))
         LOAM_TRY(loam_pieces_put(pieces, step->content.data, step->content.size,
                                  loam_source_origin(&pieces->text, start), error));
-    return loam_pieces_keep(pieces, start, end, error);
+    return loam_pieces_copy(pieces, start, end, error);
 }
 
 enum loam_status loam_rewrite_replace(const struct loam_step *step, struct loam_pieces *pieces, size_t start,
@@ -24,16 +24,16 @@ enum loam_status loam_rewrite_replace(const struct loam_step *step, struct loam_
         LOAM_TRY(loam_matcher_next(matcher, &found, error));
         if (!found) break;
         size_t match_end = start + matcher->end;
-        LOAM_TRY(loam_pieces_keep(pieces, done, start + matcher->start, error));
-        // The content comes from the last byte before it ends; with nothing before it,
-        // from the piece's very start.
+        LOAM_TRY(loam_pieces_copy(pieces, done, start + matcher->start, error));
+        // The origin of the content is the last byte of the match or before it, or an empty span at the
+        // piece's start.
         struct loam_origin origin = loam_source_origin(&pieces->text, start);
         origin.end = origin.start;
         if (match_end > start) origin = loam_source_origin(&pieces->text, match_end - 1);
         LOAM_TRY(loam_pieces_put(pieces, step->content.data, step->content.size, origin, error));
         done = match_end;
     }
-    return loam_pieces_keep(pieces, done, end, error);
+    return loam_pieces_copy(pieces, done, end, error);
 }
 
 static enum loam_status put_character(struct loam_pieces *pieces, int32_t code_point,
@@ -49,8 +49,8 @@ enum loam_status loam_rewrite_lowercase(const struct loam_step *step, struct loa
 {
     (void)step;
     (void)matcher;
-    // The one character whose full lower case is more than its simple one: capital I
-    // with a dot becomes i and a dot.
+    // The only character whose lower case is two characters: capital I with a dot becomes i and a combining
+    // dot.
     const int32_t dotted_i = 0x130;
     const int32_t dot_above = 0x307;
     for (size_t at = start; at < end;) {
@@ -58,7 +58,7 @@ enum loam_status loam_rewrite_lowercase(const struct loam_step *step, struct loa
         int32_t code_point = loam_utf8_decode(pieces->text.bytes + at, &length);
         struct loam_origin origin = loam_source_origin(&pieces->text, at);
         LOAM_TRY(put_character(pieces, loam_char_lower(code_point), origin, error));
-        // As in prepending: what is added comes from the byte before it.
+        // The origin of an added character is the byte before it.
         if (code_point == dotted_i) {
             origin = loam_source_origin(&pieces->text, at + length - 1);
             LOAM_TRY(put_character(pieces, dot_above, origin, error));
@@ -82,7 +82,7 @@ enum loam_status loam_rewrite_strip(const struct loam_step *step, struct loam_pi
         if (!loam_char_is_whitespace(loam_utf8_decode(bytes + last, &length))) break;
         end = last;
     }
-    return loam_pieces_keep(pieces, start, end, error);
+    return loam_pieces_copy(pieces, start, end, error);
 }
 
 enum loam_status loam_rewrite_metaspace(const struct loam_step *step, struct loam_pieces *pieces,
@@ -102,7 +102,7 @@ enum loam_status loam_rewrite_metaspace(const struct loam_step *step, struct loa
     while (start < end) {
         const char *space = memchr(bytes + start, ' ', end - start);
         size_t until = space == NULL ? end : (size_t)(space - bytes);
-        LOAM_TRY(loam_pieces_keep(pieces, start, until, error));
+        LOAM_TRY(loam_pieces_copy(pieces, start, until, error));
         if (space != NULL)
             LOAM_TRY(loam_pieces_put(pieces, mark->data, mark->size, loam_source_origin(&pieces->text, until),
                                      error));
@@ -119,7 +119,7 @@ enum loam_status loam_rewrite_prefix_space(const struct loam_step *step, struct 
     (void)matcher;
     if (pieces->text.bytes[start] != ' ' && !loam_pieces_continues(pieces, start))
         LOAM_TRY(loam_pieces_put(pieces, " ", 1, loam_source_origin(&pieces->text, start), error));
-    return loam_pieces_keep(pieces, start, end, error);
+    return loam_pieces_copy(pieces, start, end, error);
 }
 
 enum loam_status loam_rewrite_byte_level(const struct loam_step *step, struct loam_pieces *pieces,

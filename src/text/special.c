@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "text/tokenizer_parts.h"
 
-// The files that name special tokens, as far as they are there.
+// The files that name special tokens; NULL: the file does not exist.
 struct sources {
     json_t *tokenizer;  // tokenizer_config.json
     json_t *map;        // special_tokens_map.json
@@ -19,7 +19,8 @@ struct sources {
     json_t *model;      // config.json
 };
 
-static enum loam_status load(json_t **root, const char *directory, const char *name, struct loam_error *error)
+static enum loam_status load_file(json_t **root, const char *directory, const char *name,
+                                  struct loam_error *error)
 {
     char *path = loam_path_join(directory, name, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
@@ -30,13 +31,13 @@ static enum loam_status load(json_t **root, const char *directory, const char *n
 
 static enum loam_status load_all(struct sources *sources, const char *directory, struct loam_error *error)
 {
-    LOAM_TRY(load(&sources->tokenizer, directory, "tokenizer_config.json", error));
-    LOAM_TRY(load(&sources->map, directory, "special_tokens_map.json", error));
-    LOAM_TRY(load(&sources->generation, directory, "generation_config.json", error));
-    return load(&sources->model, directory, "config.json", error);
+    LOAM_TRY(load_file(&sources->tokenizer, directory, "tokenizer_config.json", error));
+    LOAM_TRY(load_file(&sources->map, directory, "special_tokens_map.json", error));
+    LOAM_TRY(load_file(&sources->generation, directory, "generation_config.json", error));
+    return load_file(&sources->model, directory, "config.json", error);
 }
 
-static void release(struct sources *sources)
+static void release_sources(struct sources *sources)
 {
     json_decref(sources->tokenizer);
     json_decref(sources->map);
@@ -44,7 +45,7 @@ static void release(struct sources *sources)
     json_decref(sources->model);
 }
 
-// An id as a key of added_tokens_decoder, -1: none.
+// The id that a key of added_tokens_decoder spells; -1: none.
 static int32_t parse_id(const char *text)
 {
     char *end;
@@ -54,7 +55,7 @@ static int32_t parse_id(const char *text)
                                                                                             : (int32_t)id;
 }
 
-// The id that tokenizer_config.json gives a token which tokenizer.json lacks, -1: none.
+// The id of a token in the added_tokens_decoder of tokenizer_config.json; -1: none.
 static int32_t find_in_decoder(const json_t *tokenizer_config, const char *content)
 {
     json_t *decoder = json_object_get(tokenizer_config, "added_tokens_decoder");
@@ -68,8 +69,8 @@ static int32_t find_in_decoder(const json_t *tokenizer_config, const char *conte
     return -1;
 }
 
-// The token that `key` spells: a string, or an object with its content. *text is left alone when the key is
-// absent or null.
+// Reads the text of the token under `key`: a string, or an object with "content". *text is unchanged if the
+// key is absent or null.
 static enum loam_status read_text(const json_t *source, const char *name, const char *key, const char **text,
                                   struct loam_error *error)
 {
@@ -83,8 +84,8 @@ static enum loam_status read_text(const json_t *source, const char *name, const 
     return LOAM_OK;
 }
 
-// The id of the token that `key` spells in tokenizer_config.json, else in special_tokens_map.json; *id is -1
-// and `note` gets a message where it spells what is no single token.
+// Finds the id of the token under `key` in tokenizer_config.json, else in special_tokens_map.json. Where the
+// text is not a token, *id stays -1 and `note` gets a message.
 static enum loam_status find_by_text(const struct sources *sources, const char *key,
                                      const struct loam_tokenizer *tokenizer, int32_t *id, const char **text,
                                      char note[160], struct loam_error *error)
@@ -100,24 +101,24 @@ static enum loam_status find_by_text(const struct sources *sources, const char *
         *id = loam_tokenizer_token_to_id(tokenizer, *text);
         if (*id < 0) *id = find_in_decoder(sources->tokenizer, *text);
         if (*id < 0)
-            snprintf(note, 160, "%s calls it \"%.40s\", which is no token of tokenizer.json", files[i].name,
+            snprintf(note, 160, "%s names \"%.40s\", which is not a token of tokenizer.json", files[i].name,
                      *text);
     }
     return LOAM_OK;
 }
 
-bool loam_special_tokens_end(const struct loam_special_tokens *special, int32_t id)
+bool loam_special_tokens_is_stop(const struct loam_special_tokens *special, int32_t id)
 {
     for (size_t i = 0; i < special->eos_count; i++)
         if (special->eos_ids[i] == id) return true;
     return false;
 }
 
-// Appends an id to the stop ids, once.
+// Appends an id to the stop ids unless they have it.
 static enum loam_status add_stop(struct loam_special_tokens *special, int32_t id, size_t *capacity,
                                  struct loam_error *error)
 {
-    if (loam_special_tokens_end(special, id)) return LOAM_OK;
+    if (loam_special_tokens_is_stop(special, id)) return LOAM_OK;
     int32_t *grown = loam_grow(special->eos_ids, capacity, special->eos_count + 1, sizeof *grown, error);
     if (grown == NULL) return LOAM_ERROR_MEMORY;
     special->eos_ids = grown;
@@ -125,7 +126,7 @@ static enum loam_status add_stop(struct loam_special_tokens *special, int32_t id
     return LOAM_OK;
 }
 
-// Reads one id; a negative one means none, as in old files.
+// Reads one id. A negative id, as in old files, means none.
 static enum loam_status read_id(const json_t *value, const char *name, const char *key, int32_t *id,
                                 struct loam_error *error)
 {
@@ -137,8 +138,8 @@ static enum loam_status read_id(const json_t *value, const char *name, const cha
     return LOAM_OK;
 }
 
-// Adds every id under eos_token_id to the stop ids, and takes the first that the tokenizer has for `eos` when
-// there is none yet.
+// Adds every id under eos_token_id to the stop ids. The first that the tokenizer has becomes `eos` if that
+// is not set.
 static enum loam_status add_stops(struct loam_special_tokens *special, const json_t *source, const char *name,
                                   const struct loam_tokenizer *tokenizer, size_t *capacity,
                                   struct loam_error *error)
@@ -155,7 +156,7 @@ static enum loam_status add_stops(struct loam_special_tokens *special, const jso
         if (special->eos < 0 && known) special->eos = id;
         if (!known && special->note[0] == '\0')
             snprintf(special->note, sizeof special->note,
-                     "%s gives %s %d, which is no token of tokenizer.json", name, key, (int)id);
+                     "%s gives %s %d, which is not a token of tokenizer.json", name, key, (int)id);
         LOAM_TRY(add_stop(special, id, capacity, error));
     }
     return LOAM_OK;
@@ -172,8 +173,8 @@ static enum loam_status find_bos(struct loam_special_tokens *special, const json
     return LOAM_OK;
 }
 
-// Whether the post-processor puts the token before (or after) the text.
-static bool template_adds(const struct loam_postprocessor *processor, int32_t id, bool before)
+// Whether the post-processor adds the token before (else after) the text.
+static bool has_in_template(const struct loam_postprocessor *processor, int32_t id, bool before)
 {
     bool text_passed = false;
     for (size_t i = 0; i < processor->piece_count; i++) {
@@ -185,7 +186,7 @@ static bool template_adds(const struct loam_postprocessor *processor, int32_t id
     return false;
 }
 
-// How EOS reads: as in tokenizer.json, or where it has no such id as tokenizer_config.json has it.
+// Sets the text of EOS from tokenizer.json, else from the file that names EOS.
 static enum loam_status set_eos_text(struct loam_special_tokens *special, const char *named,
                                      const struct loam_tokenizer *tokenizer, struct loam_error *error)
 {
@@ -205,7 +206,7 @@ static enum loam_status find_eos(struct loam_special_tokens *special, const stru
     size_t capacity = 0;
     LOAM_TRY(find_by_text(sources, "eos_token", tokenizer, &special->eos, &text, special->note, error));
     if (special->eos >= 0) LOAM_TRY(add_stop(special, special->eos, &capacity, error));
-    // What generation_config.json says about stopping takes the place of config.json.
+    // eos_token_id of generation_config.json replaces that of config.json.
     const json_t *stops = json_object_get(sources->generation, "eos_token_id");
     if (stops != NULL && !json_is_null(stops))
         LOAM_TRY(add_stops(special, sources->generation, generation_file, tokenizer, &capacity, error));
@@ -214,8 +215,8 @@ static enum loam_status find_eos(struct loam_special_tokens *special, const stru
     return set_eos_text(special, text, tokenizer, error);
 }
 
-static enum loam_status fill(struct loam_special_tokens *special, const struct sources *sources,
-                             const struct loam_tokenizer *tokenizer, struct loam_error *error)
+static enum loam_status find_all(struct loam_special_tokens *special, const struct sources *sources,
+                                 const struct loam_tokenizer *tokenizer, struct loam_error *error)
 {
     static const char tokenizer_file[] = "tokenizer_config.json";
     const char *text;
@@ -231,9 +232,9 @@ static enum loam_status fill(struct loam_special_tokens *special, const struct s
         loam_json_get_bool(sources->tokenizer, tokenizer_file, "add_eos_token", &special->add_eos, error));
     const struct loam_postprocessor *processor = &tokenizer->postprocessor;
     special->add_bos =
-        special->bos >= 0 && (special->add_bos || template_adds(processor, special->bos, true));
+        special->bos >= 0 && (special->add_bos || has_in_template(processor, special->bos, true));
     special->add_eos =
-        special->eos >= 0 && (special->add_eos || template_adds(processor, special->eos, false));
+        special->eos >= 0 && (special->add_eos || has_in_template(processor, special->eos, false));
     return LOAM_OK;
 }
 
@@ -243,12 +244,13 @@ enum loam_status loam_special_tokens_load(struct loam_special_tokens *special, c
     *special = (struct loam_special_tokens){.bos = -1, .eos = -1};
     struct sources sources = {0};
     enum loam_status status = load_all(&sources, model_directory, error);
-    // load names the file in full; what is wrong inside a file is said by its name in the directory.
+    // Messages of load_all have the full path. Those of find_all have the file's name, so the directory is
+    // added.
     if (status == LOAM_OK) {
-        status = fill(special, &sources, tokenizer, error);
+        status = find_all(special, &sources, tokenizer, error);
         if (status != LOAM_OK) status = loam_fail_prefix(error, "%s", model_directory);
     }
-    release(&sources);
+    release_sources(&sources);
     if (status != LOAM_OK) loam_special_tokens_deinit(special);
     return status;
 }
@@ -278,11 +280,11 @@ enum loam_status loam_special_tokens_surround(const struct loam_special_tokens *
     return loam_encoding_add(encoding, special->eos, 0, 0, error);
 }
 
-enum loam_status loam_special_tokens_fail_eos(const struct loam_special_tokens *special,
-                                              const char *wanted_by, struct loam_error *error)
+enum loam_status loam_special_tokens_fail_eos(const struct loam_special_tokens *special, const char *reason,
+                                              struct loam_error *error)
 {
     return loam_fail(error, LOAM_ERROR_FORMAT,
                      "%s, but the model has no end-of-sequence token%s%s; name it as \"eos_token\" in its "
                      "tokenizer_config.json",
-                     wanted_by, special->note[0] != '\0' ? ": " : "", special->note);
+                     reason, special->note[0] != '\0' ? ": " : "", special->note);
 }

@@ -22,8 +22,7 @@ enum loam_status loam_steps_add(struct loam_steps *steps, struct loam_step *step
 {
     struct loam_step *grown = NULL;
     if (steps->count == LOAM_MAX_STEPS)
-        loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                  "more than %d steps; loam runs no more than that one in another", LOAM_MAX_STEPS);
+        loam_fail(error, LOAM_ERROR_UNSUPPORTED, "more than %d steps; loam supports no more", LOAM_MAX_STEPS);
     else
         grown = loam_grow(steps->items, &steps->capacity, steps->count + 1, sizeof *grown, error);
     if (grown == NULL) {
@@ -37,18 +36,18 @@ enum loam_status loam_steps_add(struct loam_steps *steps, struct loam_step *step
 
 // ---- Splitting ----
 
-// The part that is complete but for what may still be joined to it.
+// A piece that the next part may still extend.
 struct pending {
-    bool held;
+    bool exists;
     size_t start;
     size_t end;
-    bool was_match; // the last part that came was a match
+    bool was_match; // the last part was a match
 };
 
-// Whether a part is joined to the pending one.
-static bool joins(enum loam_split_behavior behavior, const struct pending *pending, bool match)
+// Whether the next part extends the pending piece.
+static bool is_joined(enum loam_split_behavior behavior, const struct pending *pending, bool match)
 {
-    if (!pending->held) return false;
+    if (!pending->exists) return false;
     switch (behavior) {
     case LOAM_SPLIT_CONTIGUOUS:
         return match == pending->was_match;
@@ -66,11 +65,11 @@ static enum loam_status add_part(const struct loam_step *step, struct loam_stage
                                  struct loam_error *error)
 {
     if (step->behavior == LOAM_SPLIT_REMOVED && match) return LOAM_OK;
-    if (joins(step->behavior, pending, match)) {
+    if (is_joined(step->behavior, pending, match)) {
         pending->end = end;
     } else {
-        if (pending->held) LOAM_TRY(loam_stage_give(stage, pending->start, pending->end, -1, error));
-        *pending = (struct pending){.held = true, .start = start, .end = end};
+        if (pending->exists) LOAM_TRY(loam_stage_emit(stage, pending->start, pending->end, -1, error));
+        *pending = (struct pending){.exists = true, .start = start, .end = end};
     }
     pending->was_match = match;
     return LOAM_OK;
@@ -95,25 +94,25 @@ static enum loam_status split(const struct loam_step *step, struct loam_stage *s
         done = match_end;
     }
     if (done != end) LOAM_TRY(add_part(step, stage, &pending, done, end, step->invert, error));
-    return pending.held ? loam_stage_give(stage, pending.start, pending.end, -1, error) : LOAM_OK;
+    return pending.exists ? loam_stage_emit(stage, pending.start, pending.end, -1, error) : LOAM_OK;
 }
 
 // ---- Running ----
 
 static enum loam_status run_step(struct loam_stage *stage, struct loam_piece piece, struct loam_error *error)
 {
-    const struct loam_step *step = stage->what;
+    const struct loam_step *step = stage->data;
     struct loam_pieces *pieces = &stage->pieces;
-    if (piece.token >= 0) return loam_stage_give(stage, piece.start, piece.end, piece.token, error);
+    if (piece.token >= 0) return loam_stage_emit(stage, piece.start, piece.end, piece.token, error);
     if (step->rewrite == NULL) return split(step, stage, piece.start, piece.end, error);
     pieces->made.size = 0;
     LOAM_TRY(step->rewrite(step, pieces, piece.start, piece.end, &stage->matcher, error));
     loam_stage_drop_source(stage);
-    return loam_stage_give_made(stage, error);
+    return loam_stage_emit_made(stage, error);
 }
 
-void loam_steps_stages(const struct loam_steps *steps, struct loam_stage *stages)
+void loam_steps_make_stages(const struct loam_steps *steps, struct loam_stage *stages)
 {
     for (size_t i = 0; i < steps->count; i++)
-        stages[i] = (struct loam_stage){.run = run_step, .what = &steps->items[i]};
+        stages[i] = (struct loam_stage){.run = run_step, .data = &steps->items[i]};
 }

@@ -1,24 +1,24 @@
-// What normalisers and pre-tokenisers come down to: steps that rewrite pieces of text or cut them up.
+// The steps of normalizers and pre-tokenizers: each rewrites pieces of text or splits them.
 #ifndef LOAM_TEXT_STEPS_H
 #define LOAM_TEXT_STEPS_H
 
 #include "text/pieces.h"
 
-// What becomes of a match (the delimiter): "a-b" cut at "-" gives
+// What a split does with a match. The comments show "a-b" split at "-".
 enum loam_split_behavior {
     LOAM_SPLIT_REMOVED,              // a, b
     LOAM_SPLIT_ISOLATED,             // a, -, b
     LOAM_SPLIT_MERGED_WITH_PREVIOUS, // a-, b
     LOAM_SPLIT_MERGED_WITH_NEXT,     // a, -b
-    LOAM_SPLIT_CONTIGUOUS,           // a, -, b, neighbouring matches together
+    LOAM_SPLIT_CONTIGUOUS,           // a, -, b; neighbouring matches are one piece
 };
 
-// When Metaspace puts its character in front of a piece.
+// When Metaspace adds its character before a piece: before every piece, the first piece of the text, or none.
 enum loam_prepend_scheme { LOAM_PREPEND_ALWAYS, LOAM_PREPEND_FIRST, LOAM_PREPEND_NEVER };
 
 struct loam_step;
 
-// Appends what becomes of bytes [start, end) of the present text to the next text.
+// Appends the rewritten form of bytes [start, end) of the current text to the next text.
 typedef enum loam_status (*loam_rewrite)(const struct loam_step *step, struct loam_pieces *pieces,
                                          size_t start, size_t end, struct loam_matcher *matcher,
                                          struct loam_error *error);
@@ -36,7 +36,7 @@ struct loam_step {
     bool compatibility; // NFKC, NFKD
 };
 
-enum { LOAM_MAX_STEPS = 64 }; // each runs within the one before it, on the stack
+enum { LOAM_MAX_STEPS = 64 }; // each step calls the next one, so the stack bounds their number
 
 struct loam_steps {
     struct loam_step *items; // [count]
@@ -45,12 +45,11 @@ struct loam_steps {
 };
 
 void loam_steps_deinit(struct loam_steps *steps);
-// Appends a step and takes over what it owns, which is released on failure too.
+// Appends a step. Takes over its pattern and content, also on failure.
 enum loam_status loam_steps_add(struct loam_steps *steps, struct loam_step *step, struct loam_error *error);
 
-// Fills stages[0, steps->count): they take every piece that is not an added token through the steps, in
-// order.
-void loam_steps_stages(const struct loam_steps *steps, struct loam_stage *stages);
+// Fills stages[0, steps->count) with stages that run the steps in order.
+void loam_steps_make_stages(const struct loam_steps *steps, struct loam_stage *stages);
 
 // ---- The rewrites (rewrite.c, normal_form.c) ----
 

@@ -5,11 +5,11 @@
 
 #include "base/heap.h"
 #include "base/utf8.h"
-#include "text/tokenizer_parts.h"
+#include "text/tokenizer_json.h"
 
 enum {
     TEXT_LIMIT = 0x7FFFFFFF, // bytes: offsets are 32 bits wide
-    KEPT = 1 << 16,          // tokens of an encoding whose memory is kept for the next
+    KEPT = 1 << 16,          // a larger encoding (tokens) is freed before the next one is made
 };
 
 // ---- Loading ----
@@ -47,7 +47,7 @@ struct encoder {
     const struct loam_tokenizer *tokenizer;
     const char *text;               // the original
     struct loam_boundary *boundary; // NULL: none
-    bool behind_word;               // the piece before this one was a word
+    bool after_word;                // the piece before this one was a word
     struct loam_bpe_work work;
     struct loam_encoding *encoding;
 };
@@ -65,7 +65,8 @@ static enum loam_status add_token(struct encoder *encoder, const struct loam_sou
     return loam_encoding_add(encoder->encoding, id, from, to, error);
 }
 
-// A marked or added token belongs to the text before the boundary, even where it takes the space behind it.
+// Adds a marked or added token. One that starts before the boundary ends there at the latest, even if it
+// takes the white space after it.
 static enum loam_status add_whole_piece(struct encoder *encoder, const struct loam_source_text *text,
                                         struct loam_piece piece, struct loam_error *error)
 {
@@ -79,12 +80,13 @@ static enum loam_status add_whole_piece(struct encoder *encoder, const struct lo
     return LOAM_OK;
 }
 
-// A piece behind an added token, or at the beginning, need not be a word: there pieces begin anyhow.
-static void note_boundary(struct encoder *encoder, const struct loam_source_text *text,
-                          struct loam_piece piece)
+// Sets the boundary's word if the piece spans the boundary. Only a piece after another word counts: pieces
+// at the start of a text or after an added token begin there with any text that follows.
+static void set_boundary_word(struct encoder *encoder, const struct loam_source_text *text,
+                              struct loam_piece piece)
 {
     struct loam_boundary *boundary = encoder->boundary;
-    if (boundary == NULL || !encoder->behind_word) return;
+    if (boundary == NULL || !encoder->after_word) return;
     uint32_t start = loam_source_origin(text, piece.start).start;
     uint32_t end = loam_source_origin(text, piece.end - 1).end;
     if (start < boundary->at && end > boundary->at) boundary->word = start;
@@ -104,7 +106,7 @@ static enum loam_status add_word(struct encoder *encoder, const struct loam_sour
             struct loam_bpe_token token = work->tokens[i];
             size_t size = 0;
             const char *spelt = loam_vocab_get(&bpe->vocab, token.id, &size);
-            // Bytes that stand for a prefix or suffix of the vocabulary count beyond the piece's own.
+            // Tokens that spell the vocabulary's prefix or suffix as bytes count bytes beyond the piece.
             size_t start = at < piece.end ? at : piece.end - 1;
             at += token.size;
             size_t end = at < piece.end ? at : piece.end;
@@ -113,20 +115,20 @@ static enum loam_status add_word(struct encoder *encoder, const struct loam_sour
     }
 }
 
-// The last stage: a piece becomes its tokens.
+// The last stage of encoding: adds the tokens of a piece.
 static enum loam_status encode_piece(struct loam_stage *stage, struct loam_piece piece,
                                      struct loam_error *error)
 {
     struct encoder *encoder = stage->user;
     const struct loam_source_text *text = &stage->pieces.text;
     const bool is_word = piece.token < 0;
-    if (is_word) note_boundary(encoder, text, piece);
-    encoder->behind_word = is_word;
+    if (is_word) set_boundary_word(encoder, text, piece);
+    encoder->after_word = is_word;
     return is_word ? add_word(encoder, text, piece, error) : add_whole_piece(encoder, text, piece, error);
 }
 
-// What a text meets, in this order: marks, added tokens, normaliser, added tokens again, pre-tokeniser, and a
-// last stage of the caller's.
+// Takes a text through all stages: marks, added tokens of the raw text, normalizer, added tokens of the
+// normalised text, pre-tokenizer, and `last`. `*bytes` is the peak of their memory.
 static enum loam_status run_stages(const struct loam_tokenizer *tokenizer,
                                    const struct loam_text_input *input, const struct loam_stage *last,
                                    size_t *bytes, struct loam_error *error)
@@ -137,10 +139,10 @@ static enum loam_status run_stages(const struct loam_tokenizer *tokenizer,
     struct loam_stage *stage = stages;
     *stage++ = loam_added_tokens_marks_stage(&tokenizer->added, input);
     *stage++ = loam_added_tokens_stage(&tokenizer->added, false);
-    loam_steps_stages(&tokenizer->normalizer, stage);
+    loam_steps_make_stages(&tokenizer->normalizer, stage);
     stage += tokenizer->normalizer.count;
     *stage++ = loam_added_tokens_stage(&tokenizer->added, true);
-    loam_steps_stages(&tokenizer->pretokenizer, stage);
+    loam_steps_make_stages(&tokenizer->pretokenizer, stage);
     stage += tokenizer->pretokenizer.count;
     *stage = *last;
     for (size_t i = 0; i < count; i++)
@@ -157,7 +159,7 @@ enum loam_status loam_tokenizer_encode_input(const struct loam_tokenizer *tokeni
                                              struct loam_boundary *boundary, struct loam_encoding *encoding,
                                              struct loam_error *error)
 {
-    // A large encoding makes room for the work on the next: the two never add up.
+    // Frees a large encoding first, so that its memory does not add to that of the next one.
     if (encoding->capacity > KEPT) loam_encoding_deinit(encoding);
     encoding->count = 0;
     if (boundary != NULL) boundary->word = boundary->at;
@@ -201,9 +203,9 @@ enum loam_status loam_tokenizer_encode(const struct loam_tokenizer *tokenizer, c
 
 // ---- Spelling ----
 
-// The last stage: the piece belongs to the spelt text.
-static enum loam_status take_spelt(struct loam_stage *stage, struct loam_piece piece,
-                                   struct loam_error *error)
+// The last stage of spelling: appends a piece.
+static enum loam_status append_spelt(struct loam_stage *stage, struct loam_piece piece,
+                                     struct loam_error *error)
 {
     return loam_bytes_append(stage->user, stage->pieces.text.bytes + piece.start, piece.end - piece.start,
                              error);
@@ -213,7 +215,7 @@ enum loam_status loam_tokenizer_spell(const struct loam_tokenizer *tokenizer, co
                                       struct loam_bytes *spelt, struct loam_error *error)
 {
     const struct loam_text_input input = {.text = text, .size = size, .continues = true};
-    const struct loam_stage last = {.run = take_spelt, .user = spelt};
+    const struct loam_stage last = {.run = append_spelt, .user = spelt};
     size_t bytes = 0;
     loam_bytes_clear(spelt);
     return run_stages(tokenizer, &input, &last, &bytes, error);
@@ -233,7 +235,7 @@ size_t loam_tokenizer_match(const struct loam_tokenizer *tokenizer, int32_t id, 
     size_t token_size = 0;
     const char *token = loam_vocab_get(&bpe->vocab, id, &token_size);
     if (token == NULL) return 0;
-    // The vocabulary marks tokens inside of a word.
+    // The prefix marks tokens inside a word.
     if (begins_with(token, token_size, &bpe->prefix)) {
         token += bpe->prefix.size;
         token_size -= bpe->prefix.size;

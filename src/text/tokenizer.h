@@ -1,78 +1,48 @@
-// tokenizer.json as Hugging Face's `tokenizers` reads it: normaliser, pre-tokeniser, BPE, post-processor,
-// decoder and added tokens. A part that loam does not know is refused by name.
+// Tokenizers from tokenizer.json, with the behaviour of Hugging Face's package `tokenizers`: normalizer,
+// pre-tokenizer, BPE, post-processor, decoder and added tokens. A part of an unknown type is refused by name.
 #ifndef LOAM_TEXT_TOKENIZER_H
 #define LOAM_TEXT_TOKENIZER_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/bytes.h"
+#include "text/encoding.h"
 
-struct loam_tokenizer; // immutable after loading; may be shared by threads
+struct loam_tokenizer; // immutable after loading; threads may share it
 
 enum loam_status loam_tokenizer_load(struct loam_tokenizer **out, const char *path, struct loam_error *error);
 void loam_tokenizer_destroy(struct loam_tokenizer *tokenizer);
 
-// Token ids with the byte span [start, end) of the original text that each came from (special tokens added by
-// the post-processor have start = end = 0). A zeroed struct is a valid empty encoding.
-struct loam_encoding {
-    int32_t *ids;
-    uint32_t *starts;
-    uint32_t *ends;
-    size_t count;
-    size_t capacity;
-    size_t work_bytes; // the most that encoding took beside, while it ran
-};
-void loam_encoding_deinit(struct loam_encoding *encoding);
-
-// Replaces the contents of `encoding` by the ids of `text` (UTF-8; an invalid sequence is an error that
-// says where). `add_special_tokens` runs the post-processor's additions (BOS, EOS), as `encode` of
-// `tokenizers` does by default.
+// Replaces the contents of `encoding` with the ids of `text`. Text that is not UTF-8 is an error with the
+// place of the first invalid byte. With `add_special_tokens` the post-processor adds its tokens (BOS, EOS),
+// as `encode` of `tokenizers` does by default.
 enum loam_status loam_tokenizer_encode(const struct loam_tokenizer *tokenizer, const char *text, size_t size,
                                        bool add_special_tokens, struct loam_encoding *encoding,
                                        struct loam_error *error);
 
-// A token that stands at bytes [start, end) of a text, whatever the tokenizer makes of these bytes.
-struct loam_mark {
-    size_t start;
-    size_t end; // above start
-    int32_t id;
-};
-
-struct loam_text_input {
-    const char *text; // [size], UTF-8
-    size_t size;
-    const struct loam_mark *marks; // [mark_count], in order and apart
-    size_t mark_count;
-    bool continues; // the text goes on from another: nothing is put in front of its first word
-};
-
-// A place in a text, and where the pre-tokenised word that spans it begins; `at` itself where none does.
+// A place in a text. Encoding finds the pre-tokenised word around it.
 struct loam_boundary {
-    size_t at;
-    size_t word;
+    size_t at;   // byte
+    size_t word; // byte at which the word that spans `at` begins; `at` if no word spans it
 };
 
-// Encodes as above, without the post-processor's additions. With `boundary` (else NULL) fills its `word`, and
-// spans are those of whole tokens: the post-processor's trimming is left out.
+// Encodes a text with marks, without the tokens that the post-processor adds. With a boundary (else NULL)
+// fills its `word`, and spans include the white space that the post-processor would trim.
 enum loam_status loam_tokenizer_encode_input(const struct loam_tokenizer *tokenizer,
                                              const struct loam_text_input *input,
                                              struct loam_boundary *boundary, struct loam_encoding *encoding,
                                              struct loam_error *error);
 
-// Runs the post-processor's additions over ids of a text; `*before` is how many came in front of them.
+// Adds the post-processor's tokens to the ids of a text; `*before` is the number of tokens added before them.
 enum loam_status loam_tokenizer_add_special(const struct loam_tokenizer *tokenizer,
                                             struct loam_encoding *encoding, size_t *before,
                                             struct loam_error *error);
 
-// Replaces the contents of `spelt` by the text as tokens spell it after normalizer and pre-tokeniser, as if
-// other text stood before it.
+// Replaces the contents of `spelt` with the text as the vocabulary spells it (after normalizer and
+// pre-tokenizer), for a text that continues another one.
 enum loam_status loam_tokenizer_spell(const struct loam_tokenizer *tokenizer, const char *text, size_t size,
                                       struct loam_bytes *spelt, struct loam_error *error);
 
-// How many bytes of the spelt text token `id` covers as the next token: the text begins with the token, or
-// the token begins with the whole text. 0: the token does not continue the text.
+// Number of bytes of a spelt text that token `id` covers as the first token: the text begins with the token,
+// or the token begins with the whole text. 0: neither.
 size_t loam_tokenizer_match(const struct loam_tokenizer *tokenizer, int32_t id, const char *spelt,
                             size_t size);
 
@@ -81,8 +51,8 @@ enum loam_status loam_tokenizer_decode(const struct loam_tokenizer *tokenizer, c
                                        size_t count, bool skip_special_tokens, struct loam_bytes *text,
                                        struct loam_error *error);
 
-// Decoding as tokens come: after each pushed id, appends to `text` what became certain, always whole UTF-8
-// characters; finish appends the rest.
+// Decoding id by id. Each push appends to `text` the characters that later ids cannot change; finish appends
+// the rest. The appended text is always whole UTF-8 characters.
 struct loam_decode_stream;
 enum loam_status loam_decode_stream_create(struct loam_decode_stream **out,
                                            const struct loam_tokenizer *tokenizer, bool skip_special_tokens,
@@ -93,11 +63,11 @@ enum loam_status loam_decode_stream_finish(struct loam_decode_stream *stream, st
                                            struct loam_error *error);
 void loam_decode_stream_destroy(struct loam_decode_stream *stream);
 
-int32_t
-loam_tokenizer_vocabulary_size(const struct loam_tokenizer *tokenizer); // largest id + 1, added tokens too
-int32_t loam_tokenizer_token_to_id(const struct loam_tokenizer *tokenizer,
-                                   const char *token); // -1: no such token
-const char *loam_tokenizer_id_to_token(const struct loam_tokenizer *tokenizer,
-                                       int32_t id); // NULL: no such id
+// Largest id + 1, including added tokens.
+int32_t loam_tokenizer_vocabulary_size(const struct loam_tokenizer *tokenizer);
+// -1: no such token.
+int32_t loam_tokenizer_token_to_id(const struct loam_tokenizer *tokenizer, const char *token);
+// NULL: no such id.
+const char *loam_tokenizer_id_to_token(const struct loam_tokenizer *tokenizer, int32_t id);
 
 #endif

@@ -1,5 +1,5 @@
-// The added tokens that tokenizer_config.json has and tokenizer.json lacks. transformers adds them when it
-// loads the tokenizer, so the texts of models that were made so have them.
+#include "text/tokenizer_config.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,13 +7,12 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
-#include "text/tokenizer_parts.h"
 
 struct config {
     const char *name; // of the file, for messages
     struct loam_added_tokens *added;
     const struct loam_vocab *vocab;
-    int32_t next; // the id of the next token that is in no vocabulary
+    int32_t next; // id of the next token that is not in the vocabulary
 };
 
 static enum loam_status add_token(struct config *config, const json_t *token, const char *content,
@@ -31,8 +30,8 @@ static enum loam_status add_token(struct config *config, const json_t *token, co
     return loam_added_tokens_add(config->added, &made, error);
 }
 
-// The text of a token that tokenizer.json has not added, else NULL.
-static const char *missing_content(const struct config *config, const json_t *token)
+// The text of a token that is not among the added tokens of tokenizer.json, else NULL.
+static const char *find_missing(const struct config *config, const json_t *token)
 {
     const char *content =
         json_string_value(json_is_object(token) ? json_object_get(token, "content") : token);
@@ -51,9 +50,9 @@ static int compare_entries(const void *left, const void *right)
     return (a->id > b->id) - (a->id < b->id);
 }
 
-// added_tokens_decoder: {"ID": {"content": ...}}, by id. An entry that would get another id here is left out:
-// it was written for another tokenizer.
-static enum loam_status add_decoder(struct config *config, json_t *decoder, struct loam_error *error)
+// Adds the tokens of added_tokens_decoder, {"ID": {"content": ...}}, in the order of their ids. An entry
+// whose id is not the next one is skipped: it was written for another tokenizer.
+static enum loam_status add_decoder_tokens(struct config *config, json_t *decoder, struct loam_error *error)
 {
     size_t count = 0;
     struct entry *entries = loam_calloc(json_object_size(decoder) + 1, sizeof *entries, error);
@@ -70,7 +69,7 @@ static enum loam_status add_decoder(struct config *config, json_t *decoder, stru
     qsort(entries, count, sizeof *entries, compare_entries);
     enum loam_status status = LOAM_OK;
     for (size_t i = 0; i < count && status == LOAM_OK; i++) {
-        const char *content = missing_content(config, entries[i].token);
+        const char *content = find_missing(config, entries[i].token);
         if (content == NULL) continue;
         int32_t known = loam_vocab_find(config->vocab, content, strlen(content));
         if (entries[i].id == (known >= 0 ? known : config->next))
@@ -80,20 +79,20 @@ static enum loam_status add_decoder(struct config *config, json_t *decoder, stru
     return status;
 }
 
-// A token that is named for a purpose and is in the vocabulary.
+// Adds a token that the config names for a purpose, such as "pad_token", if it is in the vocabulary.
 static enum loam_status add_named(struct config *config, const json_t *token, struct loam_error *error)
 {
-    const char *content = missing_content(config, token);
+    const char *content = find_missing(config, token);
     if (content == NULL || loam_vocab_find(config->vocab, content, strlen(content)) < 0) return LOAM_OK;
     return add_token(config, token, content, error);
 }
 
-static enum loam_status add_all(struct config *config, const json_t *root, struct loam_error *error)
+static enum loam_status add_all_tokens(struct config *config, const json_t *root, struct loam_error *error)
 {
     static const char *const names[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                         "pad_token", "cls_token", "mask_token"};
     static const char *const lists[] = {"additional_special_tokens", "extra_special_tokens"};
-    LOAM_TRY(add_decoder(config, json_object_get(root, "added_tokens_decoder"), error));
+    LOAM_TRY(add_decoder_tokens(config, json_object_get(root, "added_tokens_decoder"), error));
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         LOAM_TRY(add_named(config, json_object_get(root, names[i]), error));
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
@@ -104,15 +103,16 @@ static enum loam_status add_all(struct config *config, const json_t *root, struc
     return LOAM_OK;
 }
 
-enum loam_status loam_tokenizer_config_add(struct loam_tokenizer *tokenizer, const char *tokenizer_path,
-                                           struct loam_error *error)
+enum loam_status loam_tokenizer_config_add_tokens(struct loam_added_tokens *added,
+                                                  const struct loam_vocab *vocab, const char *tokenizer_path,
+                                                  struct loam_error *error)
 {
     static const char name[] = "tokenizer_config.json";
     const char *slash = strrchr(tokenizer_path, '/');
     int directory = slash != NULL ? (int)(slash - tokenizer_path) + 1 : 0;
     char *path = loam_format(error, "%.*s%s", directory, tokenizer_path, name);
     if (path == NULL) return LOAM_ERROR_MEMORY;
-    struct config config = {.name = path, .added = &tokenizer->added, .vocab = &tokenizer->bpe.vocab};
+    struct config config = {.name = path, .added = added, .vocab = vocab};
     config.next = (int32_t)config.vocab->count;
     for (size_t i = 0; i < config.added->count; i++) {
         const struct loam_bytes *content = &config.added->items[i].content;
@@ -120,7 +120,7 @@ enum loam_status loam_tokenizer_config_add(struct loam_tokenizer *tokenizer, con
     }
     json_t *root = NULL;
     enum loam_status status = loam_file_exists(path) ? loam_json_load(&root, path, error) : LOAM_OK;
-    if (status == LOAM_OK) status = add_all(&config, root, error);
+    if (status == LOAM_OK) status = add_all_tokens(&config, root, error);
     json_decref(root);
     free(path);
     return status;

@@ -1,10 +1,13 @@
+#include "text/tokenizer_json.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/heap.h"
 #include "text/normalizer.h"
 #include "text/part.h"
-#include "text/tokenizer_parts.h"
+#include "text/tokenizer_config.h"
+#include "text/tokenizer_file.h"
 
 // ---- The model ----
 
@@ -18,7 +21,7 @@ static enum loam_status read_text(const json_t *model, const char *name, const c
 
 static enum loam_status check_model_type(const json_t *model, const char *name, struct loam_error *error)
 {
-    // Files from before models had a type are BPE when they have merges, which the caller asks for anyway.
+    // Old files without a type are BPE if they have merges, which the caller checks.
     const char *type = "BPE";
     LOAM_TRY(loam_json_get_string(model, name, "type", &type, error));
     if (strcmp(type, "BPE") != 0)
@@ -102,7 +105,7 @@ static enum loam_status read_added_tokens(struct loam_added_tokens *tokens, cons
     return LOAM_OK;
 }
 
-// ---- How ids read ----
+// ---- The table by id ----
 
 static enum loam_status build_token_table(struct loam_tokenizer *tokenizer, struct loam_error *error)
 {
@@ -122,12 +125,12 @@ static enum loam_status build_token_table(struct loam_tokenizer *tokenizer, stru
     for (size_t i = 0; i < added->count; i++) {
         const struct loam_added_token *token = &added->items[i];
         struct loam_token_text *entry = &tokenizer->tokens[token->id];
-        // The decoder undoes what the normalizer did, so it is given what the normalizer made.
+        // The decoder reverses the normalizer, so its input is the normalised content.
         const struct loam_bytes *text = token->normalized ? &token->normalized_content : &token->content;
         entry->content = token->content.data;
         entry->text = text->size == 0 ? "" : text->data;
         entry->size = text->size;
-        // `tokenizers` knows special tokens by their content: one that reads otherwise is not left out.
+        // `tokenizers` finds special tokens by content: a token whose normalised text differs is not special.
         int32_t same = loam_vocab_find(&added->by_content, entry->text, entry->size);
         entry->special = same >= 0 && added->items[same].special;
     }
@@ -140,14 +143,16 @@ static enum loam_status check_template_ids(const struct loam_tokenizer *tokenize
     const struct loam_postprocessor *processor = &tokenizer->postprocessor;
     for (size_t i = 0; i < processor->piece_count; i++) {
         int32_t id = processor->pieces[i];
-        if (id != LOAM_POST_TEXT && loam_tokenizer_id_to_token(tokenizer, id) == NULL)
+        bool is_known =
+            id == LOAM_POST_TEXT || (id < tokenizer->size && tokenizer->tokens[id].content != NULL);
+        if (!is_known)
             return loam_fail(error, LOAM_ERROR_FORMAT, "%s: post_processor: id %d is not in the vocabulary",
                              path, (int)id);
     }
     return LOAM_OK;
 }
 
-// ---- All of it ----
+// ---- The file ----
 
 static enum loam_status parse_normalizer(struct loam_tokenizer *tokenizer, const json_t *part,
                                          const char *name, struct loam_error *error)
@@ -207,8 +212,7 @@ static enum loam_status check_version(const json_t *root, const char *path, stru
                      path, version);
 }
 
-// "truncation" and "padding" are settings of one use of the tokenizer, not of the tokenizer: as in
-// transformers they are left to the caller.
+// Ignores "truncation" and "padding", as transformers does: they are settings of a use of the tokenizer.
 static enum loam_status read_parts(struct loam_tokenizer *tokenizer, struct loam_tokenizer_file *file,
                                    const char *path, struct loam_error *error)
 {
@@ -216,7 +220,7 @@ static enum loam_status read_parts(struct loam_tokenizer *tokenizer, struct loam
     LOAM_TRY(read_model(&tokenizer->bpe, file, path, error));
     LOAM_TRY(read_sections(tokenizer, file->root, path, error));
     LOAM_TRY(read_added_tokens(&tokenizer->added, file->root, path, error));
-    LOAM_TRY(loam_tokenizer_config_add(tokenizer, path, error));
+    LOAM_TRY(loam_tokenizer_config_add_tokens(&tokenizer->added, &tokenizer->bpe.vocab, path, error));
     enum loam_status status =
         loam_added_tokens_build(&tokenizer->added, &tokenizer->bpe.vocab, &tokenizer->normalizer, error);
     if (status != LOAM_OK) return loam_fail_prefix(error, "%s: added_tokens", path);

@@ -14,13 +14,13 @@ size_t loam_utf8_encode(int32_t code_point, char out[LOAM_UTF8_MAX])
     size_t size = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
     for (size_t i = size - 1; i > 0; i--, c >>= 6)
         out[i] = (char)(0x80 | (c & 0x3F));
-    out[0] = (char)(0xF00 >> size | c); // as many ones as bytes, and a zero
+    out[0] = (char)(0xF00 >> size | c); // as many one bits as bytes, then a zero bit
     return size;
 }
 
 uint32_t loam_runs_value(const struct loam_runs *runs, int32_t code_point)
 {
-    // The run that begins last at or before the code point; the first begins at 0.
+    // Finds the last run that begins at or before the code point. The first run begins at 0.
     size_t low = 0;
     size_t high = runs->count;
     while (high - low > 1) {
@@ -33,7 +33,7 @@ uint32_t loam_runs_value(const struct loam_runs *runs, int32_t code_point)
     return runs->items[low] % LOAM_RUN_VALUES;
 }
 
-// Most text is ASCII, whose classes no version of Unicode changes.
+// Classes of ASCII, the most frequent characters: the same in every version of Unicode.
 static uint32_t ascii_classes(int32_t c)
 {
     if (c == ' ' || (c >= '\t' && c <= '\r')) return LOAM_CLASS_WHITE_SPACE;

@@ -1,4 +1,4 @@
-// Reading valid UTF-8 and the classes of characters that pre-tokenisers ask for.
+// Decoding of valid UTF-8, and the classes of characters that pre-tokenizers use.
 #ifndef LOAM_TEXT_UNICODE_H
 #define LOAM_TEXT_UNICODE_H
 
@@ -15,7 +15,7 @@ static inline size_t loam_utf8_length(char first)
     return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
 }
 
-// Bytes of the last character of `size` bytes of valid UTF-8, which are not none.
+// Bytes of the last character of `size` > 0 bytes of valid UTF-8.
 static inline size_t loam_utf8_last(const char *text, size_t size)
 {
     size_t length = 1;
@@ -24,7 +24,7 @@ static inline size_t loam_utf8_last(const char *text, size_t size)
     return length;
 }
 
-// The character at `text`, which is valid UTF-8 and not empty; `*length` is how many bytes it takes.
+// The code point at `text`, valid UTF-8 that is not empty; `*length` is its number of bytes.
 static inline int32_t loam_utf8_decode(const char *text, size_t *length)
 {
     const unsigned char *byte = (const unsigned char *)text;
@@ -41,13 +41,13 @@ static inline int32_t loam_utf8_decode(const char *text, size_t *length)
     }
 }
 
-// Writes the character and gives its length in bytes.
+// Writes the character and returns its number of bytes.
 size_t loam_utf8_encode(int32_t code_point, char out[LOAM_UTF8_MAX]);
 
-// A class of characters, as a pattern takes it.
+// A class of characters of a pattern.
 typedef bool (*loam_char_class)(int32_t code_point);
 
-// As the package `tokenizers` has them; the first gives all of them, as bits LOAM_CLASS_...
+// The classes of the package `tokenizers`. loam_char_classes gives all of them as bits LOAM_CLASS_...
 // (text/unicode_data.h).
 uint32_t loam_char_classes(int32_t code_point);
 bool loam_char_is_whitespace(int32_t code_point);
@@ -55,7 +55,7 @@ bool loam_char_is_numeric(int32_t code_point);
 bool loam_char_is_punctuation(int32_t code_point);
 bool loam_char_is_word(int32_t code_point);
 
-// Lower case of one character. Of U+0130, which has two characters for it, the first.
+// Lower case of one character. For U+0130, whose lower case is two characters, the first of them.
 int32_t loam_char_lower(int32_t code_point);
 
 #endif

@@ -1,6 +1,6 @@
-// Unicode as the package `tokenizers` knows it, in tables that scripts/unicode_tables.py makes from that
-// package, so that ids do not depend on the version of Unicode of any library. The package has several
-// versions of Unicode inside; the comment of each table names its own.
+// Unicode tables that scripts/unicode_tables.py makes from the package `tokenizers`, so that ids do not
+// depend on the version of Unicode of a library. The package contains several versions of Unicode; the
+// comment of each table names its version.
 #ifndef LOAM_TEXT_UNICODE_DATA_H
 #define LOAM_TEXT_UNICODE_DATA_H
 
@@ -9,8 +9,8 @@
 
 enum { LOAM_CODE_POINTS = 0x110000 };
 
-// All code points, cut into runs of one value. Each item is the first code point of a run, from 0 on, in the
-// upper bits and the run's value in the lower ones; it ends where the next begins.
+// All code points, split into runs of one value. An item has the first code point of a run in its upper bits
+// and the run's value in the lower ones. A run ends where the next one begins; the first begins at 0.
 enum { LOAM_RUN_VALUE_BITS = 11, LOAM_RUN_VALUES = 1 << LOAM_RUN_VALUE_BITS };
 struct loam_runs {
     const uint32_t *items; // [count], ascending
@@ -18,19 +18,19 @@ struct loam_runs {
 };
 uint32_t loam_runs_value(const struct loam_runs *runs, int32_t code_point);
 
-extern const struct loam_runs
-    loam_unicode_categories; // the general category, a bit of struct loam_unicode_property
+extern const struct loam_runs loam_unicode_categories; // the general category, a bit of loam_unicode_property
 extern const struct loam_runs loam_unicode_scripts;
 extern const struct loam_runs loam_unicode_blocks;
-extern const struct loam_runs loam_unicode_cased; // 1: the property Cased; so are the next
-extern const struct loam_runs loam_unicode_case_ignorable;
+extern const struct loam_runs loam_unicode_cased;          // 1: has the property Cased
+extern const struct loam_runs loam_unicode_case_ignorable; // 1: has the property Case_Ignorable
 
-// What \p{NAME} or [[:NAME:]] stands for: the code points of these categories and those to which the table
-// gives the value.
+// The characters of \p{NAME} or [[:NAME:]]: the code points of the categories and those with the value in
+// the runs.
 struct loam_unicode_property {
-    const char *name; // lower case, without blanks, "-" and "_"; that of a POSIX bracket has a ":" before it
+    // Lower case, without blanks, "-" and "_". The name of a POSIX bracket has a ":" before it.
+    const char *name;
     uint32_t categories;          // bits: 1 << general category
-    const struct loam_runs *runs; // NULL: categories alone
+    const struct loam_runs *runs; // NULL: only the categories
     uint32_t value;
 };
 extern const struct loam_unicode_property loam_unicode_properties[]; // [count], ascending by name
@@ -40,24 +40,24 @@ struct loam_code_point_pair {
     int32_t first;
     int32_t second;
 };
-// Characters that match each other where an expression ignores case: every pair once, ascending.
+// Characters that match each other when an expression ignores case: every pair once, ascending.
 extern const struct loam_code_point_pair loam_unicode_case_pairs[];
 extern const size_t loam_unicode_case_pair_count;
-// 2: where case is ignored the character matches a sequence of several ones, as U+00DF matches "ss"; 1: it is
-// ASCII or is in such a sequence.
+// 2: the character matches a sequence of several characters when case is ignored, as U+00DF matches "ss". 1:
+// it is ASCII or part of such a sequence.
 extern const struct loam_runs loam_unicode_sequences;
 
-// Classes of the parts that are no expressions, as bits.
+// Classes of the pre-tokenizers that are not regular expressions, as bits.
 enum { LOAM_CLASS_WORD = 1, LOAM_CLASS_WHITE_SPACE = 2, LOAM_CLASS_NUMERIC = 4, LOAM_CLASS_PUNCTUATION = 8 };
 extern const struct loam_runs loam_unicode_classes;
-// Lower case of one character, ascending by the first; U+0130 alone has two and is not here.
+// Lower case by character, ascending by the first. Without U+0130, whose lower case is two characters.
 extern const struct loam_code_point_pair loam_unicode_lower_pairs[];
 extern const size_t loam_unicode_lower_pair_count;
 
 // Full decompositions, without Hangul.
 struct loam_decomposition {
     int32_t code_point;
-    uint16_t place; // in loam_unicode_parts
+    uint16_t place; // index in loam_unicode_parts
     uint16_t count;
 };
 struct loam_decompositions {
@@ -65,10 +65,10 @@ struct loam_decompositions {
     size_t count;
 };
 extern const struct loam_decompositions loam_unicode_canonical;
-extern const struct loam_decompositions loam_unicode_compatible; // where it is another than the canonical one
+extern const struct loam_decompositions loam_unicode_compatible; // those that differ from the canonical ones
 extern const uint32_t loam_unicode_parts[];
-extern const struct loam_runs loam_unicode_combining; // the rank of the combining class, 0: a starter
-// Two characters that compose to one, ascending by the first and then the second.
+extern const struct loam_runs loam_unicode_combining; // rank of the combining class; 0: a starter
+// Pairs of characters that compose to one, ascending by the first and then the second.
 struct loam_composition {
     int32_t first;
     int32_t second;

@@ -13,8 +13,8 @@ struct loam_vocab_slot {
 
 enum {
     FIRST_SLOTS = 1024,
-    // In a table that is half full a run this long does not come about by chance: the tokens were chosen to
-    // collide, and looking each up by brute force would take hours.
+    // In a half-full table so many probes do not happen by chance: the tokens were chosen to collide, and a
+    // full search for each would take hours.
     MAX_PROBES = 4096,
 };
 
@@ -40,7 +40,7 @@ void loam_vocab_deinit(struct loam_vocab *vocab)
     *vocab = (struct loam_vocab){0};
 }
 
-// The slot that holds the token, or the empty one where it belongs; `slot_count` when the probes run out.
+// The slot of the token, or the empty slot for it; `slot_count`: no slot within MAX_PROBES.
 static size_t find_slot(const struct loam_vocab *vocab, const char *token, size_t size, uint32_t hash)
 {
     size_t mask = vocab->slot_count - 1;
@@ -102,8 +102,8 @@ enum loam_status loam_vocab_add(struct loam_vocab *vocab, const char *token, siz
         return loam_fail(error, LOAM_ERROR_FORMAT, "token \"%.*s\": too many tokens share its hash", shown,
                          token);
     if (vocab->slots[slot].id >= 0)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "token \"%.*s\" is there twice, with ids %d and %lld",
-                         shown, token, (int)vocab->slots[slot].id, (long long)id);
+        return loam_fail(error, LOAM_ERROR_FORMAT, "token \"%.*s\" occurs twice, with ids %d and %lld", shown,
+                         token, (int)vocab->slots[slot].id, (long long)id);
     size_t other;
     const char *holder = loam_vocab_get(vocab, (int32_t)id, &other);
     if (holder != NULL)

@@ -35,24 +35,17 @@ void loam_step_buffers_deinit(struct loam_step_buffers *buffers)
     *buffers = (struct loam_step_buffers){0};
 }
 
-// Labels after the shift: the first token is never predicted.
-static int64_t label_count(const struct loam_example *example)
-{
-    int32_t first = example->label_start > 1 ? example->label_start : 1;
-    return example->count > first ? example->count - first : 0;
-}
-
 void loam_step_clear(struct loam_step_buffers *buffers)
 {
     buffers->count = 0;
-    buffers->labels = 0;
+    buffers->labels = (struct loam_labels){0};
     buffers->tokens = 0;
 }
 
 void loam_step_take(struct loam_step_buffers *buffers)
 {
     const struct loam_example *example = &buffers->examples[buffers->count++];
-    buffers->labels += label_count(example);
+    loam_labels_add(&buffers->labels, loam_labels_count(example->weights, example->count));
     buffers->tokens += example->count;
 }
 
@@ -115,7 +108,7 @@ static enum loam_status pack(struct loam_step_buffers *buffers, size_t *next, st
     loam_batch_clear(&buffers->batch);
     while (*next < buffers->count && loam_batch_fits(&buffers->batch, buffers->examples[*next].count)) {
         const struct loam_example *example = &buffers->examples[*next];
-        LOAM_TRY(loam_batch_append(&buffers->batch, example->id, example->ids, example->label_start,
+        LOAM_TRY(loam_batch_append(&buffers->batch, example->id, example->ids, example->weights,
                                    example->count, error));
         ++*next;
     }
@@ -129,19 +122,20 @@ static enum loam_status pack(struct loam_step_buffers *buffers, size_t *next, st
 static enum loam_status accumulate(struct loam_step_buffers *buffers, struct loam_decoder *decoder,
                                    int64_t step, uint64_t seed, double *loss, struct loam_error *error)
 {
-    float grad_scale = (float)(1.0 / (double)buffers->labels);
+    const double scale = 1.0 / buffers->labels.weight;
     double loss_sum = 0;
     // No step has more micro-batches than examples, so that the counters of two steps never meet.
     uint64_t counter = (uint64_t)step * buffers->capacity;
     for (size_t next = 0; next < buffers->count; counter++) {
         size_t first = next;
         LOAM_TRY(pack(buffers, &next, error));
-        LOAM_TRY(loam_decoder_train(decoder, &buffers->batch, grad_scale, seed, counter, &loss_sum, error));
-        if (loam_fault_met()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
+        LOAM_TRY(loam_decoder_train(decoder, &buffers->batch, scale, seed, counter, error));
+        loss_sum += loam_batch_loss(&buffers->batch);
+        if (loam_fault_occurred()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
         if (!isfinite(loss_sum))
             return fail_numeric(buffers, decoder, "loss", loss_sum, step, first, next, error);
     }
-    *loss = loss_sum / (double)buffers->labels;
+    *loss = loss_sum / buffers->labels.weight;
     return LOAM_OK;
 }
 

@@ -1,6 +1,6 @@
 // One optimiser step: the examples of the accumulated batch are read, packed into as many micro-batches as
-// the token budget asks for, and the loss is normalised over all labels of all of them, so that the split
-// does not change the mathematics.
+// the token budget asks for, and the loss is normalised by the weight of all labels of all of them, so that
+// the split does not change the mathematics.
 #ifndef LOAM_TRAIN_STEP_H
 #define LOAM_TRAIN_STEP_H
 
@@ -13,7 +13,7 @@ struct loam_step_buffers {
     struct loam_example *examples; // [capacity]
     size_t capacity;               // examples of an accumulated batch
     size_t count;                  // read for this step
-    int64_t labels;                // of those
+    struct loam_labels labels;     // of those
     int64_t tokens;
 };
 // Sequences of a micro-batch at most: one has a token at least.
@@ -31,7 +31,7 @@ enum loam_status loam_step_collect(struct loam_step_buffers *buffers, struct loa
                                    const uint32_t *indices, size_t count, struct loam_error *error);
 
 struct loam_step_result {
-    double loss;      // mean over the labels
+    double loss;      // mean over the labels by their weights
     double grad_norm; // before clipping
 };
 // Forward, backward and update over what was collected, which must have labels. `step` is 0-based and, with

@@ -1,19 +1,19 @@
-# Wrong input gives one clear line and exit code 1, and leaves nothing half written. bad_output.sh tests output that
-# cannot be written.
+# Wrong input from outside: one clear line, exit code 1, no incomplete output. Output that cannot be written is tested in
+# bad_output.sh.
 . "$(dirname "$0")/common.sh"
 
 make_model "$tmp/model"
 data=$tiny/questions.json
 
-# refuses_train TEXT NAME OPTION...: training is refused with exit code $expected, or 1. $model, $file and $out replace
-# the valid ones.
+# refuses_train TEXT NAME OPTION...: training is refused with exit code $expected, or 1. $model, $file and $out replace the
+# valid ones.
 refuses_train() {
     local text=$1 name=$2
     shift 2
     refuses "${expected:-1}" "$text" "$name" train --model "${model:-$tmp/model}" --data "${file:-$data}" --out "${out:-$tmp/out}" \
         --max-steps 1 "${one_thread[@]}" "$@"
 }
-# refuses_loss NAME MODEL: a result that is not finite is an error; progress lines are allowed.
+# refuses_loss NAME MODEL: a command whose loss is not finite fails; progress lines on standard output are allowed.
 refuses_loss() {
     run "train: $1" train --model "$2" --data "$data" --out "$tmp/out" --max-steps 1 "${one_thread[@]}"
     [ "$code" -eq 1 ] && tail -n 1 "$tmp/stderr" | grep -q '^loam: step 1: the loss is .*damaged' || fail "$(cat "$tmp/stderr")"
@@ -21,13 +21,13 @@ refuses_loss() {
     refuses 1 'damaged' "eval: $1" eval --model "$2" --data "$data" --limit 4 "${one_thread[@]}"
     refuses 1 'damaged' "generate: $1" generate --model "$2" --prompt 'The bakery' "${one_thread[@]}"
 }
-# A copy of the model, to be damaged.
+# Makes a copy of the model, to be damaged.
 spoil() {
     rm -rf "$tmp/spoilt"
     cp -r "$tmp/model" "$tmp/spoilt"
     model=$tmp/spoilt
 }
-# safetensors FILE HEADER BYTES: writes a container with this header and this many bytes of data.
+# safetensors FILE HEADER BYTES: writes a container with this header and that many bytes of data.
 safetensors() {
     local size=${#2} i
     {
@@ -206,7 +206,7 @@ file=$tmp/data.txt refuses_train 'data.txt:2: a NUL byte at byte 3' 'a NUL byte'
 file=$tmp refuses_train 'a directory: name a file in it' 'a directory'
 file=$tmp/pipe refuses_train 'a pipe: write it to a file first' 'a pipe'
 
-# ---- Data of another kind: the message tells how to convert it ----
+# ---- Data in other formats: the message tells how to convert it ----
 printf '{"text": "caf\351"}\n' >"$file"
 refuses_train 'data.jsonl:1: invalid UTF-8 in a string, at byte 14 of the record (0xE9); loam reads UTF-8' 'Latin-1'
 printf '\377\376{\0}\0' >"$file"
@@ -284,7 +284,7 @@ for key in use_dora lora_bias; do
 done
 
 
-# Each size is allowed; the bytes of the model exceed any integer.
+# Sizes that are valid alone, of a model whose bytes do not fit into a number.
 mkdir -p "$tmp/endless"
 printf '{"model_type": "llama", "hidden_size": 1048576, "num_hidden_layers": 4096, "num_attention_heads": 16384,
 "num_key_value_heads": 16384, "head_dim": 16384, "intermediate_size": 4194304, "vocab_size": 16777216,
@@ -295,7 +295,7 @@ for command in inspect 'plan --dtype f32 --lengths 8 --model' 'plan --method ful
 done
 
 # ---- An adapter for another base ----
-# other_base NAME TEXT ADAPTER: every command on $model refuses it.
+# other_base NAME TEXT ADAPTER: every command with this adapter on $model is refused.
 other_base() {
     refuses_train "$2" "train: $1" --adapter "$3"
     refuses 1 "$2" "generate: $1" generate --model "$model" --adapter "$3" --prompt x "${one_thread[@]}"
@@ -320,7 +320,7 @@ model=$tmp/model
 other_base 'an adapter of another family' 'matches no linear module of this model' "$tmp/llama"
 unset model
 
-# ---- Unusual but valid ----
+# ---- Unusual but valid input ----
 # Byte order marks and line ends of other systems.
 mark=$'\357\273\277'
 marked() { { printf %s "$mark" && cat "$1"; } >"$2"; }

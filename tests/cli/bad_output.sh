@@ -1,5 +1,4 @@
-# Output that cannot be written gives one clear line that names the file and exit code 1, and leaves the output
-# directory unchanged.
+# Output that cannot be written: one clear line that names the file, exit code 1, and an unchanged output directory.
 . "$(dirname "$0")/common.sh"
 
 make_model "$tmp/model"
@@ -7,11 +6,11 @@ data=$tiny/questions.json
 adapter=(train --model "$tmp/model" --data "$data" --max-steps 2 --logging-steps 1 --save-wait 0 "${one_thread[@]}")
 init=(init --config "$tiny/config.json" --tokenizer "$tiny/tokenizer.json")
 
-# contents DIR: every file in it with its checksum.
+# contents DIR: prints every file in it with its checksum.
 contents() {
     (cd "$1" && find . -type f -exec cksum {} + | sort -k 3)
 }
-# keeps DIR COMMAND...: the command leaves DIR unchanged.
+# keeps DIR COMMAND...: checks that the command does not change DIR.
 keeps() {
     local directory=$1
     shift
@@ -21,8 +20,8 @@ keeps() {
     cmp -s "$tmp/before" "$tmp/after" || fail "$directory was touched: $(diff "$tmp/before" "$tmp/after")"
     [ "$(find "$directory" -mindepth 1 -type d)" = '' ] || fail "left behind: $(find "$directory" -type d)"
 }
-# fails TEXT NAME ARGUMENT...: like refuses, but standard output may have steps, and a run that made its directory
-# leaves its metrics there, in whole lines.
+# fails TEXT NAME ARGUMENT...: like refuses, but steps may be on standard output, and the metrics of a run that made its
+# directory stay, in whole lines.
 fails() {
     local text=$1
     shift
@@ -35,7 +34,7 @@ fails() {
     rm -rf "$tmp/out"
 }
 
-# ---- Places without permission to write ----
+# ---- Directories without write permission ----
 mkdir "$tmp/full" && echo mine >"$tmp/full/notes"
 for command in adapter init; do
     declare -n arguments=$command
@@ -50,14 +49,14 @@ done
 keeps "$tmp/model" refuses 1 "the model's own directory" 'into the model' "${adapter[@]}" --out "$tmp/model" --overwrite
 refuses 1 'the name is not UTF-8' 'a name that is no UTF-8' "${adapter[@]}" --out "$tmp/"$'\377'
 
-# A refused run removes what it made, and nothing else.
+# A refused run removes exactly what it made.
 mkdir "$tmp/above"
 cp -r "$tmp/model" "$tmp/damaged"
 truncate -s -4 "$tmp/damaged/model.safetensors" && printf '\377\377\377\177' >>"$tmp/damaged/model.safetensors"
 fails 'the loss is not a number' 'a damaged model' "${adapter[@]}" --model "$tmp/damaged" --out "$tmp/above/a/b/out"
 [ "$(find "$tmp/above")" = "$tmp/above" ] || fail "left behind: $(find "$tmp/above")"
 
-# One of the places is taken. The run finds it before the first step and writes nothing to the others.
+# One of the output names is taken: the run detects it before the first step and writes nothing.
 mkdir -p "$tmp/taken/README.md"
 fails 'README.md: Is a directory' 'a place that is taken' "${adapter[@]}" --out "$tmp/taken" --overwrite
 rmdir "$tmp/taken/README.md"
@@ -65,7 +64,7 @@ rmdir "$tmp/taken/README.md"
 [ -z "$(ls -A "$tmp/taken")" ] || fail "left behind: $(ls -A "$tmp/taken")"
 
 # ---- The disk is full ----
-# A limit in KiB on the size of files: enough for some of the output, too little for the rest.
+# Files are limited to a number of KiB: enough for part of the output.
 cat >"$tmp/limited" <<'END'
 trap '' XFSZ # the write fails instead
 ulimit -f "$kib"
@@ -95,13 +94,13 @@ for kib in 1 "$tokenizer"; do
     keeps "$tmp/model" limited "$kib" refuses 1 "$too_large" "init over another, $kib KiB" "${init[@]}" \
         --seed 2 --out "$tmp/model" --overwrite
 done
-# Room for the result, but not for the metrics of this many steps.
+# Enough for the result, but not for the output about that many steps.
 room=$((tokenizer + 20))
 small=("${adapter[@]}" --max-steps $((room * 10)) --batch-size 1 --quiet)
 limited "$room" fails 'metrics.jsonl cannot be written: File too large' 'metrics' "${small[@]}" --out "$tmp/out"
 keeps "$tmp/adapter" limited "$room" fails 'metrics.jsonl cannot be written' 'metrics over others' "${small[@]}" \
     --out "$tmp/adapter" --overwrite
-# The same run then succeeds.
+# Then the same command succeeds.
 ok 'an adapter over another' "${large[@]}" --seed 2 --out "$tmp/adapter" --overwrite
 contents "$tmp/adapter" >"$tmp/after"
 ok 'the same elsewhere' "${large[@]}" --seed 2 --out "$tmp/again"

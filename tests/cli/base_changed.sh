@@ -1,5 +1,4 @@
-# A resumed run uses the model that it began with: every byte of its files is compared, unless size, inode and times are
-# the same.
+# A resumed run requires the model that it began with: every byte of its files is compared, unless the files are the same.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
@@ -8,7 +7,7 @@ weights=adapter_model.safetensors
 ok 'a run' "${train[@]}" --model "$tmp/model" --out "$tmp/saved"
 rm -r "$tmp/saved/checkpoint-6"
 grep -q '"sha256": "[0-9a-f]\{64\}",$' "$tmp/saved/checkpoint-3/loam_state.json" || fail "$(cat "$tmp/saved/checkpoint-3/loam_state.json")"
-# goes_on MODEL: resumes with this model.
+# goes_on MODEL: the checkpoint can be resumed with this model.
 goes_on() {
     rm -rf "$tmp/run" && cp -r "$tmp/saved" "$tmp/run"
     run "$case_name" "${train[@]}" --model "$1" --out "$tmp/run" --resume "${@:2}"
@@ -36,7 +35,7 @@ cp -r "$tmp/model" "$tmp/copy"
 goes_on "$tmp/copy"
 accepted
 
-# A change after the beginning of a tensor, with the same size and time.
+# A change after the beginning of a tensor, with the same size and time of the file.
 case_name='four bytes of the weights'
 cp -r "$tmp/model" "$tmp/other"
 size=$(stat -c %s "$tmp/other/model.safetensors")
@@ -53,15 +52,15 @@ echo ' ' >>"$tmp/config/tokenizer_config.json"
 goes_on "$tmp/config"
 changed "--model $tmp/config"
 
-# The hashed bytes differ from the trained ones.
+# The hashed files are not those that the run was trained on.
 case_name='changed during the run'
 rm -rf "$tmp/run"
-hold "$tmp/steps"
+make_full_pipe "$tmp/steps"
 "$LOAM" "${train[@]}" --model "$tmp/copy" --logging-steps 1 --save-steps 6 --out "$tmp/run" --max-steps 12 >"$tmp/steps" 2>"$tmp/stderr" 4>&- &
 process=$!
 wait_for_text '"step": 1}' "$tmp/run/metrics.jsonl"
 printf '\1\2\3\4' | dd of="$tmp/copy/model.safetensors" bs=1 seek=$((size / 2)) conv=notrunc status=none
-resume_reading
+drain_pipe
 code=0
 wait "$process" || code=$?
 kill "$reader" 2>/dev/null && wait "$reader" 2>/dev/null || true

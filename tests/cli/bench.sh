@@ -1,11 +1,11 @@
-# loam bench: its report about a small model's steps, and its refusals. Nothing here depends on speed.
+# loam bench: its output for a small model, and what it refuses. No check depends on speed.
 . "$(dirname "$0")/common.sh"
 
 make_model "$tmp/model"
 "$LOAM" init --config "$tiny/config.json" --out "$tmp/bare" >/dev/null # no tokenizer
 few=(--steps 2 --warm-up 1 --lora-r 4)
 
-# Positive, finite numbers under every name.
+# Checks that the value of each key is a positive, finite number.
 positive() {
     for key in "$@"; do
         below 0 "$(number "$key" "$tmp/stdout")" || fail "$key is \"$(number "$key" "$tmp/stdout")\""
@@ -29,6 +29,9 @@ output_has '"ceiling_weights": "model"'
 ok 'lines for a person' bench step --model "$tmp/bare" --lengths 18,24 "${few[@]}" "${one_thread[@]}"
 output_has 'of ceiling'
 output_has 'linear_forward'
+weights=$(sed -n 's/.* \([0-9]*\) MiB of it weights$/\1/p' "$tmp/stdout")
+multiplied=$(sed -n 's/^ceiling .* over \([0-9]*\) MiB of .*/\1/p' "$tmp/stdout")
+[ "$multiplied" -le "$weights" ] || fail "$multiplied of $weights MiB: $(cat "$tmp/stdout")"
 
 printf '18\n24 20:5\n,12\n' >"$tmp/lengths"
 ok 'lengths of a file, two at a time' bench step --model "$tmp/bare" --lengths "$tmp/lengths" --batch-size 2 --json \
@@ -44,7 +47,7 @@ ok 'split by the token budget' bench step --model "$tmp/bare" --lengths 18,24,20
 positive "${keys[@]}" ceiling_gflops of_ceiling
 [ "$(number tokens_per_step "$tmp/stdout")" = 62.0 ] || fail "$(cat "$tmp/stdout")"
 
-# Recomputed work does not count as operations of the step.
+# Recomputation to save memory does not count as an operation of the step.
 ok 'not checkpointed' bench step --model "$tmp/bare" --lengths 18,24 --json --no-ceiling "${few[@]}" "${one_thread[@]}"
 flops=$(number flops_per_step "$tmp/stdout")
 ok 'checkpointed' bench step --model "$tmp/bare" --lengths 18,24 --json --no-ceiling --gradient-checkpointing block \
@@ -69,8 +72,7 @@ positive plain_gflops packed_gflops flops_per_step rounds threads weight_bytes
 output_has '"what": "matmul"'
 output_has '"product": "forward"'
 output_has '"product": "input gradient"'
-# A tiny BLOOM: qkv, dense, up, down and the head. The lowest qkv needs no gradient of its input, so its number of calls
-# differs.
+# A tiny BLOOM: qkv, dense, up, down, and the head. The lowest qkv needs no gradient, so its number of calls differs.
 [ "$(grep -c '"product": "forward"' "$tmp/stdout")" -eq 5 ] || fail "$(cat "$tmp/stdout")"
 [ "$(grep -c '"product": "input gradient"' "$tmp/stdout")" -eq 5 ] || fail "$(cat "$tmp/stdout")"
 grep -q null "$tmp/stdout" && grep -v peak_gflops "$tmp/stdout" | grep -q null && fail "$(cat "$tmp/stdout")"

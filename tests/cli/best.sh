@@ -1,13 +1,11 @@
-# --metric-for-best-model exact_match: each evaluation generates answers, and they decide the best checkpoint and the
-# end.
+# --metric-for-best-model exact_match: each evaluation generates answers, and they decide the best checkpoint and the end.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
 train=(train --model "$tmp/model" --data "$data" --max-steps 12 --logging-steps 12 "${one_thread[@]}")
 by_answers=(--eval-data "$data" --eval-steps 2 --metric-for-best-model exact_match --max-new-tokens 4)
 
-# At this rate nothing is learnt, so no evaluation is better than the first. Random weights give some empty answers,
-# which are right.
+# Nothing is learnt, so no evaluation is better than the first: random weights give some empty answers correctly.
 ok 'by exact match' "${train[@]}" "${by_answers[@]}" --learning-rate 0 --out "$tmp/by" --load-best-at-end \
     --early-stopping-patience 2
 [ "$(grep -c '^step  *[246]/12  eval loss .*  exact match [0-9.]* %  F1 [0-9.]* %$' "$tmp/stdout")" -eq 3 ] ||
@@ -23,7 +21,7 @@ cmp -s "$tmp/by/adapter_model.safetensors" "$tmp/again/adapter_model.safetensors
 
 ok 'measured only, as JSON' "${train[@]}" "${by_answers[@]}" --out "$tmp/measured" --json --save-steps 4
 [ -n "$(number eval_exact_match "$tmp/stdout")" ] && [ -n "$(number eval_f1 "$tmp/stdout")" ] || fail "$(cat "$tmp/stdout")"
-# The reported evaluation is that of the result, and the same everywhere. The rate is so high that the model unlearns.
+# The reported evaluation is that of the result, in every place. The rate is so high that the model unlearns.
 for metric in eval_loss exact_match; do
     ok "the best by $metric, as JSON" "${train[@]}" "${by_answers[@]}" --metric-for-best-model "$metric" --learning-rate 3 \
         --out "$tmp/json-$metric" --json --load-best-at-end
@@ -50,11 +48,11 @@ rm -rf "$tmp/measured/checkpoint-12"
 ok 'resumed' "${train[@]}" "${by_answers[@]}" --out "$tmp/measured" --resume
 cmp -s "$tmp/without/adapter_model.safetensors" "$tmp/measured/adapter_model.safetensors" || fail 'another adapter'
 
-# Options that decide the result must stay the same; options of a mere measurement may change.
+# Options that decide the result must stay the same; those that only measure may change.
 sed 's/bakery/bakehouse/' "$data" >"$tmp/other.json"
 judged=("${train[@]}" "${by_answers[@]}" --learning-rate 0 --load-best-at-end --early-stopping-patience 3 --out "$tmp/judged")
 ok 'judged' "${judged[@]}"
-changed() { # TEXT ARGUMENT...: refused, naming it
+changed() { # TEXT ARGUMENT...: refused with TEXT
     local text=$1
     shift
     run "changed: $text" "${judged[@]}" --resume "$@"
@@ -75,13 +73,13 @@ ok 'measured otherwise from here on' "${train[@]}" --eval-data "$tmp/other.json"
     --save-steps 4 --out "$tmp/free" --resume
 grep -q "going on from $tmp/free/checkpoint-8" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 
-refuses 2 '--metric-for-best-model goes by the evaluations: it needs --eval-data' 'no evaluation' "${train[@]}" \
+refuses 2 '--metric-for-best-model depends on evaluations: it needs --eval-data' 'no evaluation' "${train[@]}" \
     --metric-for-best-model exact_match --out "$tmp/out"
 refuses 1 'is not a SQuAD file: --metric-for-best-model' 'no questions' "${train[@]}" --metric-for-best-model exact_match \
     --eval-data "$tiny/text.txt" --out "$tmp/out"
 refuses 2 '--metric-for-best-model' 'no such metric' "${train[@]}" --metric-for-best-model accuracy --out "$tmp/out"
 
-# The plan includes the memory for generating answers.
+# The plan includes the memory for answers.
 ok 'plan' plan --model "$tmp/model" --data "$data" --eval-data "$data" --json
 without=$(number activations_bytes "$tmp/stdout")
 ok 'plan with answers' plan --model "$tmp/model" --data "$data" "${by_answers[@]}" --json

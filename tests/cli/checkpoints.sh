@@ -1,5 +1,5 @@
-# Which checkpoints a run resumes from, which it refuses, and which it removes. It removes only checkpoints that it can
-# prove to be its own and beyond the limit, abandoned, damaged, or replaced by --overwrite.
+# Which checkpoints a run resumes from, which it refuses, and which it removes. It removes only checkpoints that are provably
+# its own and beyond the limit, abandoned, damaged, or replaced by --overwrite.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
@@ -8,10 +8,10 @@ weights=adapter_model.safetensors
 out=$tmp/run
 
 ok 'a run' "${train[@]}" --out "$tmp/saved"
-# again: restores OUT as that run left it.
+# again: restores OUT to the state after that run.
 again() { rm -rf "$out" && cp -r "$tmp/saved" "$out"; }
 contents() { (cd "$1" && find . ! -type d -printf '%p %s %T@ %l\n' | sort); }
-# kept CODE TEXT NAME ARGUMENT...: the run is refused with one line that has TEXT, and OUT is unchanged.
+# kept CODE TEXT NAME ARGUMENT...: refused with one line that has TEXT; OUT does not change.
 kept() {
     local expected=$1 text=$2
     shift 2
@@ -21,15 +21,15 @@ kept() {
     tail -n 1 "$tmp/stderr" | grep -qF -- "$text" || fail "\"$text\" is not in: $(cat "$tmp/stderr")"
     contents "$out" | diff "$tmp/before" - >"$tmp/changes" || fail "$(cat "$tmp/changes")"
 }
-have() { # CHECKPOINT...: these and no others are in OUT
+have() { # CHECKPOINT...: exactly these are in OUT
     [ "$(find "$out" -maxdepth 1 -name 'checkpoint-*' -printf '%f\n' | sort)" = "$(printf '%s\n' "$@" | sort)" ] ||
         fail "$(ls "$out")"
 }
-# sign CHECKPOINT: writes the checksums of its current files.
+# sign CHECKPOINT: updates its checksums to its files.
 sign() { (cd "$1" && rm checksums.sha256 && sha256sum -- * >"$tmp/sums" && cp "$tmp/sums" checksums.sha256); }
 
-# ---- An unreadable checkpoint is not a damaged one ----
-# A link to itself cannot be opened by any user.
+# ---- An unreadable checkpoint is not damaged ----
+# A link to itself cannot be opened, even by root.
 for file in loam_state.json training_state.safetensors checksums.sha256; do
     again
     for checkpoint in "$out"/checkpoint-*; do
@@ -47,7 +47,7 @@ mv "$out/checkpoint-6" "$tmp/away"
 ok 'moved away' "${train[@]}" --out "$out" --resume
 grep -q "going on from $out/checkpoint-4" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 
-# ---- A checkpoint of a newer loam is not a damaged one ----
+# ---- A checkpoint of a newer loam is not damaged either ----
 again
 for checkpoint in "$out"/checkpoint-*; do
     sed -i 's/"version": 1/"version": 2/' "$checkpoint/loam_state.json" && sign "$checkpoint"
@@ -62,7 +62,7 @@ kept 1 'is of version 2' 'a newer version with other files' "${train[@]}" --out 
 ok 'replaced when told to' "${train[@]}" --out "$out" --overwrite --max-steps 3 --save-steps 3
 have checkpoint-3
 
-# ---- All checkpoints are damaged ----
+# ---- Damage in all checkpoints ----
 again
 for checkpoint in "$out"/checkpoint-*; do truncate -s -1 "$checkpoint/training_state.safetensors"; done
 kept 1 "there is no whole checkpoint to resume from in $out: --overwrite starts anew" 'all damaged' "${train[@]}" --out "$out" --resume
@@ -70,7 +70,7 @@ ok 'anew when told to' "${train[@]}" --out "$out" --resume --overwrite
 cmp -s "$tmp/saved/$weights" "$out/$weights" || fail 'another adapter'
 (cd "$out/checkpoint-6" && sha256sum --quiet -c checksums.sha256) || fail 'the damaged one stays'
 
-# ---- Checkpoints of other runs ----
+# ---- Checkpoints of another run ----
 ok 'another run' "${train[@]}" --out "$tmp/other" --save-steps 3 --seed 7
 again
 kept 1 "$out/checkpoint-6 is of another run" 'into the directory of another run' "${train[@]}" --out "$out" --seed 7 \
@@ -88,16 +88,16 @@ ok 'a directory of somebody else' "${train[@]}" --out "$out" --overwrite --save-
 have checkpoint-12 checkpoint-6
 [ "$(cat "$out/checkpoint-12/weights")" = mine ] || fail 'it was touched'
 
-# A copy in the place of a checkpoint of the run is another directory.
+# A copy in place of a checkpoint that the run made is another directory.
 case_name='another directory in its place'
 rm -rf "$out"
-hold "$tmp/steps"
+make_full_pipe "$tmp/steps"
 "$LOAM" "${train[@]}" --logging-steps 1 --save-total-limit 1 --out "$out" >"$tmp/steps" 2>"$tmp/stderr" 4>&- &
 process=$!
 wait_for_text '"step": 2' "$out/checkpoint-2/loam_state.json"
-sleep 1 # it has its name before the run has looked at it
+sleep 1 # the directory gets its name before the run has recorded it
 mv "$out/checkpoint-2" "$tmp/aside" && cp -r "$tmp/aside" "$out/checkpoint-2"
-resume_reading
+drain_pipe
 code=0
 wait "$process" || code=$?
 kill "$reader" 2>/dev/null && wait "$reader" 2>/dev/null || true
@@ -123,7 +123,7 @@ ok 'the same again' "${train[@]}" --out "$out" --resume
 cmp -s "$tmp/saved/$weights" "$out/$weights" && cmp -s "$tmp/saved/run.yaml" <(sed "s|$out|$tmp/saved|" "$out/run.yaml") || fail 'another result'
 grep -q 'changed on the way' "$out/README.md" "$out/run.yaml" && fail 'a change that was none'
 
-# ---- Changes that the options alone do not show are reported ----
+# ---- Differences that the options do not show ----
 ok 'more data' "${on_small[@]}" --out "$out" --resume --allow-change --max-steps 8
 ok 'more steps' "${on_small[@]}" --out "$out" --resume --max-steps 10
 for file in run.yaml README.md; do

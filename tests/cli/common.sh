@@ -1,10 +1,10 @@
-# Sourced by every script of this directory. $LOAM is the command, $LOAM_SOURCE the repository, $tmp a temporary
-# directory of the test.
+# Sourced by every script of this directory. $LOAM is the command, $LOAM_SOURCE the repository, and $tmp a temporary directory
+# of the test.
 set -euo pipefail
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/loam-cli-XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 tiny=$LOAM_SOURCE/tests/data/tiny
-# Small models have no work for two threads, and spinning threads are slow beside other tests.
+# Small models gain nothing from threads, and threads that wait for each other are slow while other tests run.
 one_thread=(--threads 1)
 
 failures=0
@@ -16,8 +16,7 @@ finish() {
     [ "$failures" -eq 0 ] || exit 1
 }
 
-# run NAME ARGUMENT...: runs the command and sets $code, $tmp/stdout and $tmp/stderr. Standard input is $input, or
-# empty.
+# run NAME ARGUMENT...: runs the command and sets $code, $tmp/stdout and $tmp/stderr. Standard input is $input, or empty.
 run() {
     case_name=$1
     shift
@@ -25,14 +24,14 @@ run() {
     "$LOAM" "$@" <"${input:-/dev/null}" >"$tmp/stdout" 2>"$tmp/stderr" || code=$?
 }
 
-# ok NAME ARGUMENT...: the command succeeds.
+# ok NAME ARGUMENT...: runs the command, which must succeed.
 ok() {
     run "$@"
     [ "$code" -eq 0 ] || fail "exit code $code: $(cat "$tmp/stderr")"
 }
 
-# refuses CODE TEXT NAME ARGUMENT...: the command fails with CODE. The last line on standard error contains TEXT and is
-# the only one that begins with "loam: ". Standard output and $tmp/out are empty.
+# refuses CODE TEXT NAME ARGUMENT...: runs the command, which must fail with CODE. The last line on standard error must contain
+# TEXT and be the only one that begins with "loam: ". Standard output and $tmp/out must be empty.
 refuses() {
     local expected=$1 text=$2
     shift 2
@@ -47,7 +46,7 @@ refuses() {
     rm -rf "$tmp/out"
 }
 
-# output_has TEXT: the last run's standard output contains it.
+# output_has TEXT: checks that the standard output of the last run contains TEXT.
 output_has() {
     grep -qF -- "$1" "$tmp/stdout" || fail "\"$1\" is not in the output: $(cat "$tmp/stdout")"
 }
@@ -59,36 +58,36 @@ make_model() {
     "$LOAM" init --config "$tiny/config.json" --tokenizer "$tiny/tokenizer.json" --out "$directory" "$@" >/dev/null
 }
 
-# hold PIPE: makes a pipe that is open as descriptor 4 and has room for two lines of steps. A run that reports each step
-# to it blocks before its fourth step, until resume_reading.
-hold() {
+# make_full_pipe PIPE: makes a pipe, opens it as descriptor 4 and fills it up to the room for two lines of steps. A run that
+# reports each step to it blocks before its fourth step, until drain_pipe.
+make_full_pipe() {
     local room=200
     mkfifo "$1"
     exec 4<>"$1"
     head -c $((16 * $(getconf PAGESIZE) - room)) /dev/zero >&4
 }
-resume_reading() {
+drain_pipe() {
     cat <&4 >/dev/null &
     reader=$!
-    # Until the background process is cat, a signal would make it run the trap above, which removes $tmp.
+    # Waits until the process is cat: before, a signal would run the trap above in it, which removes $tmp.
     while [ "$(cat "/proc/$reader/comm")" != cat ]; do sleep 0.01; done
     exec 4>&-
 }
-# wait_for_text TEXT FILE: waits until the file contains the text, for half a minute at most.
+# wait_for_text TEXT FILE: waits, half a minute at most, until FILE contains TEXT.
 wait_for_text() {
     local i
     for ((i = 0; i < 600; i++)); do
         if grep -qsF -- "$1" "$2"; then return; fi
         sleep 0.05
     done
-    fail "\"$1\" is not said: $(cat "$2")"
+    fail "\"$1\" does not appear: $(cat "$2")"
 }
 
-# number KEY FILE: the value of "KEY": NUMBER in a JSON file that has the key once.
+# number KEY FILE: prints the value of "KEY": NUMBER in a JSON file that contains the key once.
 number() {
     sed -n "s/.*\"$1\": *\([-0-9.e+]*\).*/\1/p" "$2"
 }
-# below A B: A < B, as numbers.
+# below A B: whether A < B, as numbers.
 below() {
     awk -v a="$1" -v b="$2" 'BEGIN { exit !(a != "" && b != "" && a + 0 < b + 0) }'
 }

@@ -1,4 +1,4 @@
-# Completion in bash, from `loam completion bash`, called as bash calls it, with the words of a command line.
+# The completion script for bash, called as bash calls it.
 . "$(dirname "$0")/common.sh"
 
 ok 'write it' completion bash
@@ -9,7 +9,7 @@ mkdir -p "$tmp/work/models one/deep" "$tmp/work/data"
 : >"$tmp/work/models.json"
 : >"$tmp/work/my data.json"
 
-# complete WORD... : the completions of the last word, one a line, sorted. bash splits --name=value into three words.
+# complete WORD... : prints the completions of the last word, one per line, sorted. bash splits --name=value into three words.
 complete_line() {
     (
         cd "$tmp/work"
@@ -59,7 +59,7 @@ complete_line train --model models
 grep -qx 'models one' "$tmp/offered" || fail "offered: $(cat "$tmp/offered")"
 grep -q 'models.json' "$tmp/offered" && fail 'a file where a directory is meant'
 
-# All options of every command, with long and short names.
+# All options of every command, by both their names.
 for command in $("$LOAM" --help | sed -n 's/^  \([a-z]*\)  *.*/\1/p'); do
     complete_line "$command" --
     "$LOAM" "$command" --help | grep -o -- '^  --[a-z0-9-]*\|Also --[a-z0-9-]*' | sed 's/^Also //; s/^ *//' | sort -u >"$tmp/options"

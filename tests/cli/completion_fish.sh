@@ -1,4 +1,4 @@
-# Completion in fish, from `loam completion fish`: fish itself prints its completions.
+# The completion script for fish: fish itself prints the completions.
 . "$(dirname "$0")/common.sh"
 
 command -v fish >/dev/null || {

@@ -1,4 +1,4 @@
-# Completion in zsh, from `loam completion zsh`: the test presses Tab in a zsh at a terminal of its own.
+# The completion script for zsh, in a zsh on a terminal where Tab is pressed.
 . "$(dirname "$0")/common.sh"
 
 command -v zsh >/dev/null || {
@@ -54,7 +54,7 @@ if [ "$code" -eq 77 ]; then
     exit 77
 fi
 [ "$code" -eq 0 ] || fail "$(cat "$tmp/stderr")"
-# The shell decides whether a blank follows.
+# Whether a blank follows depends on the shell.
 printf '%s\n' "${expected[@]}" | sed 's/ *$//' >"$tmp/expected"
 tr -d '\r' <"$tmp/became" | sed 's/ *$//' >"$tmp/plain"
 cmp -s "$tmp/expected" "$tmp/plain" || fail "$(diff "$tmp/expected" "$tmp/plain")"

@@ -1,8 +1,8 @@
-# config.json declares the dtype of the tensors beside it, for every command that writes a model.
+# config.json gives the dtype of the tensors beside it, whichever command writes them.
 . "$(dirname "$0")/common.sh"
 data=$tiny/questions.json
 
-# declares DIRECTORY DTYPE SPELLING...: config.json has the dtype under these keys, and under no other.
+# declares DIRECTORY DTYPE SPELLING...: config.json has the dtype under exactly these keys.
 declares() {
     local directory=$1 dtype=$2 key
     shift 2

@@ -1,16 +1,16 @@
-# Keys of config.json that change a model or its training: one line reports each key whose meaning a reader may expect
-# to differ, and values that are not built are refused.
+# Keys of config.json that change the mathematics: one line for each that loam reads otherwise than a user may expect, and a
+# refusal of those that are not implemented.
 . "$(dirname "$0")/common.sh"
 data=$tiny/questions.json
 make_model "$tmp/model"
 
-# with KEYS: the model under a config with these keys added.
+# with KEYS: makes the model with these additional keys in its config.
 with() {
     rm -rf "$tmp/other" "$tmp/adapter"
     cp -r "$tmp/model" "$tmp/other"
     sed -i "s/\"pad_token_id\": 3/&, $1/" "$tmp/other/config.json"
 }
-# told COUNT TEXT: the last run printed the text on this many lines.
+# told COUNT TEXT: checks how many lines of the last run contain TEXT.
 told() {
     [ "$(grep -cF -- "$2" "$tmp/stderr")" -eq "$1" ] || fail "\"$2\" is not there $1 times: $(cat "$tmp/stderr")"
 }
@@ -54,7 +54,7 @@ with '"architectures": ["BloomForSequenceClassification"]'
 sed -i '0,/"architectures"/s/"architectures": \["BloomForCausalLM"\],//' "$tmp/other/config.json"
 refuses 1 '"architectures" is BloomForSequenceClassification' 'a classifier' inspect "$tmp/other"
 
-# The reference device has plain products, without block floating point.
+# The reference device has no block floating point; its products are plain.
 "$LOAM" init --config "$tiny/config.json" --tokenizer "$tiny/tokenizer.json" --out "$tmp/half" --dtype bf16 >/dev/null
 ok 'device ref' eval --model "$tmp/half" --data "$data" --limit 2 --device ref
 told 1 'on device ref'

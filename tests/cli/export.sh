@@ -1,4 +1,4 @@
-# loam export: a GGUF LoRA, and refusals that leave nothing behind.
+# loam export: a LoRA adapter in GGUF, and refusals without output.
 . "$(dirname "$0")/common.sh"
 
 make_model "$tmp/model"
@@ -47,7 +47,7 @@ for key in '"use_dora": true' '"bias": "all"' '"modules_to_save": ["lm_head"]' '
     grep -qF "$name" "$tmp/message" || fail "$(cat "$tmp/message")"
 done
 
-# A disk that is full after 16 kB.
+# A disk that becomes full after 16 kB.
 case_name='a full disk'
 code=0
 mkdir "$tmp/out"

@@ -1,5 +1,5 @@
-# A disk that is really full: a small file system in memory, in a mount namespace of the test. Skipped where mounting is
-# not allowed. tests/cli/bad_output.sh covers more cases without a disk of its own.
+# A full disk: a small file system in memory, in a mount namespace of the test. Skipped where mounting is not allowed.
+# tests/cli/bad_output.sh tests more cases without a file system.
 if [ "${1:-}" != inside ]; then
     code=77
     for how in '-m' '-rm'; do
@@ -23,8 +23,8 @@ adapter=(train --model "$tmp/model" --data "$data" --max-steps 2 --logging-steps
 contents() {
     (cd "$tmp/disk" && find . -type f ! -name filler -exec cksum {} + | sort -k 3)
 }
-# no_space NAME ARGUMENT...: the last line reports the full disk, and the disk holds what it held before. A run that
-# made its directory may leave its metrics.
+# no_space NAME ARGUMENT...: the last line reports the full disk, and the disk's contents do not change. The metrics of a run
+# that made its directory may stay.
 no_space() {
     local wait=()
     [ "$2" != train ] || wait=(--save-wait 0)
@@ -50,18 +50,18 @@ no_space 'metrics over others' "${adapter[@]}" --seed 2 --out "$tmp/disk/adapter
 rm "$tmp/disk/filler"
 ok 'once there is space' "${adapter[@]}" --seed 2 --out "$tmp/disk/adapter" --overwrite
 
-# ---- The disk fills up during a run; the run keeps its result until there is space ----
+# ---- The disk becomes full during a run, which keeps its result in memory until there is space ----
 long=(train --model "$tmp/model" --data "$data" --max-steps 60 --batch-size 1 --logging-steps 1 --save-steps 20
     --save-total-limit 1 --report-to tensorboard "${one_thread[@]}")
 ok 'undisturbed' "${long[@]}" --out "$tmp/whole"
 rm -rf "$tmp/disk/adapter"
 case_name='filling up'
-hold "$tmp/steps"
+make_full_pipe "$tmp/steps"
 "$LOAM" "${long[@]}" --out "$tmp/disk/out" >"$tmp/steps" 2>"$tmp/stderr" 4>&- &
 process=$!
 wait_for_text '"step": 1}' "$tmp/disk/out/metrics.jsonl"
 fill
-resume_reading
+drain_pipe
 wait_for_text 'the result cannot be saved' "$tmp/stderr"
 rm "$tmp/disk/filler"
 code=0

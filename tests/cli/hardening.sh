@@ -1,4 +1,4 @@
-# A release build has its guards in the command and in the library, as the linker and the compiler wrote them.
+# The hardening of a release build, as it shows in the command and in the library.
 . "$(dirname "$0")/common.sh"
 case_name=hardening
 [ -n "$LOAM_HARDENING" ] || {
@@ -25,7 +25,7 @@ for file in "$LOAM" "$library"; do
 done
 readelf -W --dynamic "$LOAM" | grep -q 'FLAGS_1.*PIE' || fail 'the command is not position independent'
 
-# The linker keeps this mark only where the C library's own start files have it too; loam's files always have it.
+# The linker keeps this mark only if the start files of the C library have it too. loam's object files always have it.
 if asked -fcf-protection; then
     for archive in "$LOAM_BUILD"/libloam_*.a; do
         case_name=${archive##*/}
@@ -35,7 +35,7 @@ if asked -fcf-protection; then
     done
 fi
 
-# Some flags leave no mark in the file: the compile commands show them. All of src/ has them, except the kernels.
+# Hardening without a mark in the file shows in the compile commands: all of src/ except the kernels.
 case_name='compile commands'
 for flag in $LOAM_HARDENING; do
     [[ "$flag" == -* ]] || continue

@@ -1,4 +1,4 @@
-# --help, --version, and the messages about a mistyped command line.
+# --help, --version, and the messages about mistyped command lines.
 . "$(dirname "$0")/common.sh"
 
 ok 'overview' --help
@@ -16,7 +16,7 @@ for key in levels level oneDNN bf16 threads; do
     grep -qE "^$key  +[^ ]" "$tmp/stdout" || fail "no $key: $(cat "$tmp/stdout")"
 done
 
-# LOAM_ISA: an available level, an unavailable one, an unknown one.
+# LOAM_ISA: a level that this machine has, one that it lacks, one that does not exist.
 level_is() { sed -n 's/^level  *//p' "$tmp/stdout" | grep -qx "$1" || fail "$(cat "$tmp/stdout")"; }
 export LOAM_ISA=portable
 ok 'forced level' --version --verbose
@@ -72,13 +72,13 @@ refuses 2 'unexpected argument "x"' 'argument of a command that has none' train 
 refuses 2 'there is no option -x' 'single hyphen' train -x
 refuses 2 '--lora-r eight: expected a whole number' 'not a number' train --lora-r eight
 refuses 2 '--dtype fp16: expected f32|bf16' 'unknown choice' train --dtype=fp16
-refuses 2 'needs one of --prompt, --prompt-file and --template' 'no prompt' generate --model x
-refuses 2 '--prompt, --prompt-file and --template, and one alone' 'two prompts' generate --model x --prompt a --template squad
-refuses 2 'fields belong to a --template' 'field without template' generate --model x --prompt a --field b=c
+refuses 2 'needs exactly one of --prompt, --prompt-file and --template' 'no prompt' generate --model x
+refuses 2 'exactly one of --prompt, --prompt-file and --template' 'two prompts' generate --model x --prompt a --template squad
+refuses 2 '--field has no effect without --template' 'field without template' generate --model x --prompt a --field b=c
 
 refuses 2 '--field b is given twice' 'field given twice' generate --model x --template squad --field b=c --field b=d
-# An option without effect is refused where the user must expect another result, and otherwise gives a warning (the unit
-# test of src/options/option_needs.c covers the whole table). Mistakes that the options alone show are exit code 2.
+# An option that would be ignored is refused if the user meant another result, else it gives a warning. The whole table is in
+# the unit test of src/options/option_needs.c. A conflict between options alone gives exit code 2.
 refuses 2 '--lora-r has no effect with --adapter' 'rank of an adapter that is there' train --model x --data x --out x \
     --adapter x --lora-r 16
 refuses 2 '--data is given twice, as a and as b' 'two files' train --model x --data a --out x --data b
@@ -87,10 +87,10 @@ refuses 2 '--model needs a value: DIR|NAME; it is empty' 'an empty name' generat
 run 'no draws' generate --model "$tmp/nowhere" --prompt x --top-k 5 --top-p 0.5 --top-p 0.6
 [ "$code" -eq 1 ] || fail "exit code $code"
 for text in '--top-k has no effect without --temperature' '--top-p has no effect without --temperature' \
-    '--top-p is given twice: the last, 0.6, counts, and not 0.5'; do
+    '--top-p is given twice: the last value, 0.6, is used, not 0.5'; do
     grep -qF -- "warning: $text" "$tmp/stderr" || fail "no \"$text\": $(cat "$tmp/stderr")"
 done
-# No value, an empty one, and text in the place of a number: 2 for every option of every command that takes a value.
+# A missing value, an empty one, and a word instead of a number: exit code 2 for every option of every command with a value.
 for command in $("$LOAM" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
     for option in $("$LOAM" "$command" --help | sed -n 's/^  \(--[a-z0-9-]*\) [A-Z].*/\1/p'); do
         run "$command $option, empty" "$command" "$option="

@@ -7,8 +7,8 @@ mkdir -p "$hub/repos/org"
 make_model "$repo"
 cache=$tmp/home/hub/models--org--tiny
 
-# weights_asked: the number of requests for the model's weights; the adapter's are in another repository.
-weights_asked() { asked '/org/tiny/[^ ]*safetensors'; }
+# Counts the requests for the model's weights. The adapter's weights are in another repository.
+count_weights() { count_requests '/org/tiny/[^ ]*safetensors'; }
 
 "$LOAM" train --model org/tiny --data "$tiny/questions.json" --out "$tmp/adapter" --max-steps 1 --batch-size 1 \
     "${one_thread[@]}" >/dev/null 2>"$tmp/stderr" || {
@@ -24,9 +24,9 @@ merge=(merge --out "$tmp/merged" --overwrite --no-check "${one_thread[@]}")
 begin fresh
 ok 'plan by name' plan --model org/tiny
 ok 'export by name' "${export[@]}" --adapter "$tmp/adapter" --model org/tiny
-[ "$(weights_asked)" -eq 0 ] || fail "weights were asked for: $(cat "$hub/log")"
+[ "$(count_weights)" -eq 0 ] || fail "the weights were requested: $(cat "$hub/log")"
 
-# A snapshot of a program that needed only the tokenizer is not a model, but `loam tokenize` can use it.
+# A cache with only the tokenizer serves `tokenize` but is not a complete model.
 tokenizer_alone() {
     begin fresh
     ok 'the tokenizer alone' pull org/tiny --include tokenizer.json
@@ -37,73 +37,74 @@ tokenizer_alone
 ok 'tokenize with it' tokenize --model org/tiny
 HF_HUB_OFFLINE=1 refuses 1 'HF_HUB_OFFLINE' 'plan with it, offline' plan --model org/tiny
 HF_HUB_OFFLINE=1 refuses 1 'HF_HUB_OFFLINE' 'export with it, offline' "${export[@]}" --adapter "$tmp/adapter" --model org/tiny
-silent
+no_requests
 ok 'plan brings the rest' plan --model org/tiny
-[ "$(asked 'GET /org/tiny/resolve/[^ ]*/config.json')" -eq 1 ] || fail "$(cat "$hub/log")"
-[ "$(asked '/org/tiny/resolve/[^ ]*/tokenizer.json')" -eq 0 ] || fail 'the tokenizer came again'
-[ "$(weights_asked)" -eq 0 ] || fail "weights were asked for: $(cat "$hub/log")"
+[ "$(count_requests 'GET /org/tiny/resolve/[^ ]*/config.json')" -eq 1 ] || fail "$(cat "$hub/log")"
+[ "$(count_requests '/org/tiny/resolve/[^ ]*/tokenizer.json')" -eq 0 ] || fail 'the tokenizer came again'
+[ "$(count_weights)" -eq 0 ] || fail "the weights were requested: $(cat "$hub/log")"
 begin
 ok 'and has it then' plan --model org/tiny
 HF_HUB_OFFLINE=1 ok 'offline too' plan --model org/tiny
-silent
+no_requests
 tokenizer_alone
 ok 'export brings the rest' "${export[@]}" --adapter "$tmp/adapter" --model org/tiny
-[ "$(asked 'GET /org/tiny/resolve/[^ ]*/config.json')" -eq 1 ] || fail "$(cat "$hub/log")"
+[ "$(count_requests 'GET /org/tiny/resolve/[^ ]*/config.json')" -eq 1 ] || fail "$(cat "$hub/log")"
 
 # ---- With weights ----
 
 begin
 ok 'merge by name' "${merge[@]}" --model org/tiny --adapter "$tmp/adapter"
-[ "$(weights_asked)" -ge 1 ] || fail "$(cat "$hub/log")"
+[ "$(count_weights)" -ge 1 ] || fail "$(cat "$hub/log")"
 begin fresh
 ok 'bench by name' bench step --model org/tiny --lengths 8 --steps 1 --warm-up 1 --no-ceiling "${one_thread[@]}"
-[ "$(weights_asked)" -ge 1 ] || fail "$(cat "$hub/log")"
+[ "$(count_weights)" -ge 1 ] || fail "$(cat "$hub/log")"
 
 # ---- The base of an adapter ----
 
 begin fresh
 ok 'merge: an adapter brings its base' "${merge[@]}" --adapter org/adapter
-[ "$(weights_asked)" -ge 1 ] || fail "$(cat "$hub/log")"
+[ "$(count_weights)" -ge 1 ] || fail "$(cat "$hub/log")"
 mv "$tmp/merged" "$tmp/unnamed"
 begin
 ok 'merge: a directory does too' "${merge[@]}" --adapter "$tmp/adapter"
 diff -r "$tmp/unnamed" "$tmp/merged" >/dev/null || fail 'another model'
 ok 'merge: the base named' "${merge[@]}" --adapter "$tmp/adapter" --model org/tiny
 diff -r "$tmp/unnamed" "$tmp/merged" >/dev/null || fail 'another model'
-silent
+no_requests
 begin fresh
 ok 'export: an adapter brings its base' "${export[@]}" --adapter org/adapter
-[ "$(weights_asked)" -eq 0 ] || fail "weights were asked for: $(cat "$hub/log")"
+[ "$(count_weights)" -eq 0 ] || fail "the weights were requested: $(cat "$hub/log")"
 mv "$tmp/lora.gguf" "$tmp/unnamed.gguf"
 begin
 ok 'export: a directory does too' "${export[@]}" --adapter "$tmp/adapter"
 cmp -s "$tmp/unnamed.gguf" "$tmp/lora.gguf" || fail 'another adapter'
 ok 'export: the base named' "${export[@]}" --adapter "$tmp/adapter" --model org/tiny
 cmp -s "$tmp/unnamed.gguf" "$tmp/lora.gguf" || fail 'another adapter'
-silent
+no_requests
 
-# A base that is a directory of this machine.
+# A base that is a local directory.
 ok 'train on a directory' train --model "$repo" --data "$tiny/questions.json" --out "$tmp/local" --max-steps 1 \
     --batch-size 1 "${one_thread[@]}"
 ok 'merge: a base on this machine' "${merge[@]}" --adapter "$tmp/local"
 ok 'export: a base on this machine' "${export[@]}" --adapter "$tmp/local"
-silent
+no_requests
 
-# large FILE: the hub announces 2 GB for that file of the base.
+# large FILE: makes the hub announce 2 GB for that file of the base.
 large() {
     begin fresh
     fault "HEAD./org/tiny/[^.]*/$1" size 2000000000
 }
-# brings_by_leave COMMAND FILE WORD...: COMMAND WORD... downloads FILE of its adapter's base after permission.
-brings_by_leave() {
+# asks_before_download COMMAND FILE WORD...: `loam COMMAND WORD...` reads FILE of the adapter's base, and asks before it
+# downloads a large one.
+asks_before_download() {
     local command=$1 file=$2 base
     shift 2
     large "$file"
-    refuses 1 'pass --yes' "$command: a large base is asked about" "$command" --adapter org/adapter "$@"
-    happened
-    [ "$(asked 'cdn')" -eq 1 ] && [ "$(asked 'GET /org/tiny/')" -eq 0 ] || fail "downloaded unasked: $(cat "$hub/log")"
+    refuses 1 'pass --yes' "$command: a large base needs --yes" "$command" --adapter org/adapter "$@"
+    faults_occurred
+    [ "$(count_requests 'cdn')" -eq 1 ] && [ "$(count_requests 'GET /org/tiny/')" -eq 0 ] || fail "downloaded unasked: $(cat "$hub/log")"
     large "$file"
-    refuses 1 'has none after' "$command: a large base, with --yes" "$command" --adapter org/adapter "$@" --yes
+    refuses 1 'sends none after' "$command: a large base, with --yes" "$command" --adapter org/adapter "$@" --yes
     for base in '"/nowhere/base"=/nowhere/base' 'null=does not say for which model'; do
         cp -r "$tmp/adapter" "$tmp/lost"
         sed -i "s|\"org/tiny\"|${base%%=*}|" "$tmp/lost/adapter_config.json"
@@ -113,10 +114,10 @@ brings_by_leave() {
     refuses 2 "loam $command needs --adapter" "$command: neither model nor adapter" "$command" "$@"
     ok "$command: help" "$command" --help
     output_has '--yes'
-    tr -s '\n ' ' ' <"$tmp/stdout" | grep -qF 'the one that the adapter names' || fail "$(cat "$tmp/stdout")"
+    tr -s '\n ' ' ' <"$tmp/stdout" | grep -qF 'the model that the adapter names' || fail "$(cat "$tmp/stdout")"
 }
-brings_by_leave merge model.safetensors --out "$tmp/out" --no-check
-brings_by_leave export config.json --gguf "$tmp/out"
+asks_before_download merge model.safetensors --out "$tmp/out" --no-check
+asks_before_download export config.json --gguf "$tmp/out"
 
 begin fresh
 sed -i 's|"revision": null|"revision": "v1.0"|' "$hub/repos/org/adapter/adapter_config.json"

@@ -1,4 +1,4 @@
-# loam pull and models by name, against a hub that misbehaves.
+# loam pull and models by name, against a hub with faults.
 . "$(dirname "$0")/common.sh"
 . "$LOAM_SOURCE/tests/hub/common.sh"
 
@@ -12,7 +12,7 @@ echo '# a card' >"$repo/README.md"
 size=$(wc -c <"$repo/model.safetensors")
 cache=$tmp/home/hub/models--org--tiny
 
-# The printed snapshot has the files of the repository.
+# Checks that the snapshot whose path loam printed holds the files of the repository.
 same() {
     snapshot=$(tail -n 1 "$tmp/stdout")
     for name in config.json tokenizer.json tokenizer_config.json model.safetensors; do
@@ -27,19 +27,19 @@ same() {
 begin fresh
 ok 'pull' pull org/tiny
 same
-happened
+faults_occurred
 commit=$(basename "$snapshot")
 [ "$(cat "$cache/refs/main")" = "$commit" ] || fail 'refs/main'
 [ -e "$cache/.no_exist/$commit/model.safetensors.index.json" ] || fail '.no_exist'
 case $(readlink "$snapshot/config.json") in ../../blobs/*) ;; *) fail "$(readlink "$snapshot/config.json")" ;; esac
 [ ! -e "$snapshot/pytorch_model.bin" ] && [ ! -e "$snapshot/onnx" ] && [ ! -e "$snapshot/README.md" ] || fail 'too much was taken'
-[ "$(asked 'cdn GET')" -eq 1 ] || fail 'the weights do not come from the other host'
+[ "$(count_requests 'cdn GET')" -eq 1 ] || fail 'the weights do not come from the other host'
 grep -q '^Signature: ' "$tmp/home/hub/CACHEDIR.TAG" || fail 'CACHEDIR.TAG'
 
 begin
 ok 'pull again: no word to the hub' pull org/tiny
 same
-silent
+no_requests
 HF_HUB_OFFLINE=1 ok 'offline' pull org/tiny
 HF_HUB_OFFLINE=1 ok 'by its commit' pull "org/tiny@$commit"
 ok 'inspect by name' inspect org/tiny
@@ -47,15 +47,15 @@ ok 'tokenize by name' tokenize --model org/tiny
 ok 'generate by name' generate --model org/tiny --prompt 'The bakery' --max-new-tokens 2 "${one_thread[@]}"
 HF_HUB_OFFLINE=1 ok 'an update, offline' pull org/tiny --update
 grep -q 'warning: org/tiny: --update has no effect: HF_HUB_OFFLINE' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
-silent
+no_requests
 ok 'update' pull org/tiny --update
-[ "$(asked '.')" -eq 1 ] || fail "$(cat "$hub/log")"
+[ "$(count_requests '.')" -eq 1 ] || fail "$(cat "$hub/log")"
 
 begin
 ok 'a tag' pull org/tiny@v1.0 --json
 grep -q '"revision": "v1.0"' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
 [ "$(cat "$cache/refs/v1.0")" = "$commit" ] || fail 'refs/v1.0'
-[ "$(asked 'GET|HEAD')" -eq 1 ] || fail 'a second revision of the same commit costs more than its name'
+[ "$(count_requests 'GET|HEAD')" -eq 1 ] || fail 'a second revision of the same commit costs more than its name'
 
 begin
 ok 'files by pattern' pull org/tiny --include '*.onnx' --include README.md
@@ -64,17 +64,17 @@ cmp -s "$repo/onnx/model.onnx" "$(cat "$tmp/stdout")/onnx/model.onnx" || fail 'o
     readlink "$(cat "$tmp/stdout")/onnx/model.onnx" | grep -q '^\.\./\.\./\.\./blobs/' || fail 'a link from a directory'
 begin
 ok 'a file that is there' pull org/tiny --include README.md
-silent
-refuses 1 'no file that --include *.gguf means' 'a pattern of nothing' pull org/tiny --include '*.gguf'
+no_requests
+refuses 1 'no file that matches --include *.gguf' 'a pattern of nothing' pull org/tiny --include '*.gguf'
 
 begin fresh
 ok 'tokenizer only' tokenize --model org/tiny
-[ "$(asked 'model.safetensors')" -eq 0 ] || fail 'weights were asked for'
+[ "$(count_requests 'model.safetensors')" -eq 0 ] || fail 'the weights were requested'
 ok 'then the rest' pull org/tiny
 same
-[ "$(asked 'GET /org/tiny/resolve/[^ ]*/tokenizer.json')" -eq 1 ] || fail 'the tokenizer came twice'
+[ "$(count_requests 'GET /org/tiny/resolve/[^ ]*/tokenizer.json')" -eq 1 ] || fail 'the tokenizer came twice'
 
-# ---- Temporary faults ----
+# ---- Transient faults ----
 
 begin fresh
 fault 'GET./lfs/' drop 200000
@@ -82,22 +82,22 @@ fault 'GET./lfs/' drop 5000
 fault 'GET.*tokenizer.json' drop 10
 ok 'connections that break' pull org/tiny
 same
-happened
-[ "$(asked 'cdn GET .* 206 .*range=bytes=200000-')" -ge 1 ] || fail "not resumed: $(cat "$hub/log")"
+faults_occurred
+[ "$(count_requests 'cdn GET .* 206 .*range=bytes=200000-')" -ge 1 ] || fail "not resumed: $(cat "$hub/log")"
 
 begin fresh
 fault 'GET./lfs/' drop 200000
 fault 'GET./lfs/' norange
 ok 'a server without ranges' pull org/tiny
 same
-happened
+faults_occurred
 
 begin fresh
 fault 'GET./lfs/' wrong
 fault 'GET.*config.json' wrong
 ok 'wrong bytes, once' pull org/tiny
 same
-happened
+faults_occurred
 
 begin fresh
 fault 'GET./api/' status 429 Retry-After:1
@@ -107,7 +107,7 @@ fault 'GET./lfs/' status 429 Retry-After:2
 fault 'GET./lfs/' status 502
 ok 'busy and broken for a while' pull org/tiny
 same
-happened
+faults_occurred
 grep -q 'another try in 2 s' "$tmp/stderr" || fail "Retry-After: $(cat "$tmp/stderr")"
 
 begin fresh
@@ -123,9 +123,9 @@ begin fresh
 fault 'GET./lfs/' drip
 LOAM_HUB_STALL_SECONDS=2 ok 'a slow drip' pull org/tiny
 same
-happened
+faults_occurred
 
-# The part of an earlier run is continued; a part that cannot be the beginning of the file is discarded.
+# A download continues after the bytes that an earlier run left, and discards them when they cannot be a beginning.
 begin fresh
 ok 'pull' pull org/tiny
 blob=$(readlink -f "$(cat "$tmp/stdout")/model.safetensors")
@@ -138,8 +138,8 @@ for left in 100000 "$size" "$((size + 5))"; do
     ok "$left bytes were there" pull org/tiny
     same
     mv "$tmp/whole" "$blob"
-    [ "$left" -ne 100000 ] || [ "$(asked 'cdn .*range=bytes=100000-')" -eq 1 ] || fail 'not resumed'
-    [ "$left" -ne "$size" ] || [ "$(asked 'cdn')" -eq 0 ] || fail 'a whole file came again'
+    [ "$left" -ne 100000 ] || [ "$(count_requests 'cdn .*range=bytes=100000-')" -eq 1 ] || fail 'not resumed'
+    [ "$left" -ne "$size" ] || [ "$(count_requests 'cdn')" -eq 0 ] || fail 'a whole file came again'
 done
 begin
 rm -r "$cache/snapshots" "$blob"
@@ -147,11 +147,11 @@ head -c 100000 /dev/zero >"$blob.incomplete"
 ok 'other bytes were there' pull org/tiny
 same
 
-# ---- Lasting faults ----
+# ---- Permanent faults ----
 
 begin fresh
 fault 'always GET./lfs/' wrong
-refuses 1 'its hash is' 'wrong bytes' pull org/tiny
+refuses 1 'their hash is' 'wrong bytes' pull org/tiny
 [ -z "$(find "$cache/blobs" -size "+$((size / 1024 - 1))k")" ] || fail 'the wrong bytes were kept'
 [ ! -e "$cache/refs/main" ] || fail 'the revision was noted'
 
@@ -169,10 +169,10 @@ fault 'GET./api/' status 429 Retry-After:9999
 refuses 1 'asks to wait 9999 seconds' 'too long a wait' pull org/tiny
 begin fresh
 fault 'always HEAD.*safetensors' size 1000
-refuses 1 'more comes than the 1000 bytes' 'a size that is too small' pull org/tiny
+refuses 1 'sends more than the 1000 bytes' 'a size that is too small' pull org/tiny
 begin fresh
 fault 'always HEAD.*safetensors' size "$((size + 1000))"
-refuses 1 'and has none after' 'a size that is too large' pull org/tiny
+refuses 1 'sends none after' 'a size that is too large' pull org/tiny
 begin fresh
 fault 'always HEAD.*safetensors' size 999999999999999
 refuses 1 'are needed' 'more than the disk has' pull org/tiny
@@ -185,7 +185,7 @@ refuses 1 'no hash' 'an etag that is a path' pull org/tiny
 [ ! -e "$tmp/evil" ] || fail 'a path left the cache'
 begin fresh
 fault 'GET./api/' text '{"sha": "0123456789012345678901234567890123456789", "siblings": [{"rfilename": "../../evil"}]}'
-refuses 1 'no relative path' 'a file that is a path' pull org/tiny
+refuses 1 'not a relative path' 'a file that is a path' pull org/tiny
 begin fresh
 fault 'GET./api/' text '[[[['
 refuses 1 'not valid JSON' 'no JSON' pull org/tiny
@@ -196,27 +196,27 @@ fault 'always HEAD./org/tiny' size 4611686018427387904
 refuses 1 'are needed' 'more than a number holds' pull org/tiny
 ! grep -q -- ' -[0-9]' "$tmp/message" || fail "$(cat "$tmp/message")"
 
-# A login page of a network, in the place of each kind of answer.
+# The login page of a network in place of each kind of answer.
 begin fresh
 fault 'GET./api/' page
-refuses 1 'a web page (text/html; charset=utf-8) comes in place' 'a page for the list' pull org/tiny
+refuses 1 'a web page (text/html; charset=utf-8) arrives in place' 'a page for the list' pull org/tiny
 begin fresh
 fault 'always HEAD.*config.json' page
-refuses 1 'a web page (text/html; charset=utf-8) comes in place' 'a page for a head' pull org/tiny
+refuses 1 'a web page (text/html; charset=utf-8) arrives in place' 'a page for a head' pull org/tiny
 begin fresh
 fault 'GET./lfs/' page
-refuses 1 'a web page (text/html; charset=utf-8) comes in place' 'a page for a file' pull org/tiny
+refuses 1 'a web page (text/html; charset=utf-8) arrives in place' 'a page for a file' pull org/tiny
 
-# A message names what an incomplete cache lacks, and the command that downloads it.
+# The message about an incomplete cache names a missing file and the command that downloads it.
 begin fresh
 ok 'some files' pull org/tiny --include config.json --include tokenizer.json
-HF_HUB_OFFLINE=1 refuses 1 'lacks model.safetensors of it, and HF_HUB_OFFLINE forbids to ask the hub; without that, loam pull org/tiny completes it' \
+HF_HUB_OFFLINE=1 refuses 1 'lacks model.safetensors of it, and HF_HUB_OFFLINE forbids asking the hub; without that, loam pull org/tiny completes it' \
     'no weights' inspect org/tiny
 HF_HUB_OFFLINE=1 refuses 1 'lacks README.md' 'a named file' pull org/tiny --include README.md
 ok 'and completes it' pull org/tiny
 HF_HUB_OFFLINE=1 ok 'complete' pull org/tiny
 
-# ---- Permissions ----
+# ---- Access ----
 
 begin fresh
 refuses 1 'no directory org/nothing' 'no such repository' inspect org/nothing
@@ -231,7 +231,7 @@ HF_TOKEN=hf_other refuses 1 'refuses the token: Invalid credentials' 'private, a
 HF_TOKEN=$token ok 'private, the token' pull org/tiny
 same
 no_token
-[ "$(asked "cdn .*auth=none")" -eq 1 ] && [ "$(asked 'cdn .*auth=hf')" -eq 0 ] || fail "the token went along: $(cat "$hub/log")"
+[ "$(count_requests "cdn .*auth=none")" -eq 1 ] && [ "$(count_requests 'cdn .*auth=hf')" -eq 0 ] || fail "the token went along: $(cat "$hub/log")"
 begin fresh
 mkdir -p "$tmp/home"
 printf '%s\n' "$token" >"$tmp/home/token"
@@ -242,10 +242,10 @@ settings "{\"gated\": true, \"token\": \"$token\"}"
 begin fresh
 refuses 1 "accept its terms at $HF_ENDPOINT/org/tiny" 'gated' pull org/tiny
 HF_TOKEN=hf_other refuses 1 "accept its terms at $HF_ENDPOINT/org/tiny" 'gated, another token' pull org/tiny
-# The file of a token, found as in huggingface_hub: variables in its path are expanded.
+# HF_TOKEN_PATH: variables in the path are expanded, as in huggingface_hub.
 printf 'hf_other\n' >"$tmp/token"
 HF_TOKEN_PATH="\$HERE/token" HERE=$tmp refuses 1 'accept its terms' 'the token of a file' pull org/tiny
-[ "$(asked 'auth=hf_other')" -ge 1 ] || fail "the token was not sent: $(cat "$hub/log")"
+[ "$(count_requests 'auth=hf_other')" -ge 1 ] || fail "the token was not sent: $(cat "$hub/log")"
 HF_TOKEN_PATH="\$HERE/token" run 'an unknown variable' pull org/tiny
 [ "$code" -eq 1 ] && grep -qF 'warning: HF_TOKEN_PATH: there is no file $HERE/token' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 HF_TOKEN_PATH=$tmp refuses 1 "the file of the token: cannot read $tmp: it is not a regular file" 'a directory' pull org/tiny
@@ -256,7 +256,7 @@ settings '{}'
 HF_TOKEN='two words' refuses 1 'HF_TOKEN holds no token' 'no token' pull org/tiny
 ! grep -q 'two words' "$tmp/message" || fail 'it is in the message'
 
-# ---- Other hosts ----
+# ---- Redirects and other endpoints ----
 
 begin fresh
 fault 'GET./api/' elsewhere http://localhost:1/evil
@@ -274,7 +274,7 @@ refuses 1 'more than 10 redirects' 'round and round' pull org/tiny
 [ "$(asked 'GET./api/')" -eq 11 ] || fail "$(asked 'GET./api/') requests for 10 redirects"
 HF_ENDPOINT=http://example.invalid refuses 1 'HF_ENDPOINT' 'a plain endpoint elsewhere' pull org/tiny
 HF_ENDPOINT=file:///etc refuses 1 'HF_ENDPOINT' 'no endpoint' pull org/tiny
-HF_ENDPOINT=http://127.0.0.1:1 refuses 1 'HF_HUB_OFFLINE=1' 'nobody there' pull org/tiny
+HF_ENDPOINT=http://127.0.0.1:1 refuses 1 'HF_HUB_OFFLINE=1' 'no server there' pull org/tiny
 
 # ---- Names ----
 
@@ -284,17 +284,17 @@ for name in ../tiny org/tiny/x /org org//tiny -org/tiny org/.tiny org/a--b org/a
     refuses 2 'expected' "the name \"$name\"" pull -- "$name"
 done
 refuses 2 'ORG/NAME needs a value; it is empty' 'no name' pull ''
-silent
+no_requests
 refuses 1 "$tmp/nowhere" 'a path is no name' inspect "$tmp/nowhere"
 HF_HUB_OFFLINE=1 refuses 1 'HF_HUB_OFFLINE' 'offline, and not there' inspect org/tiny
-silent
+no_requests
 mkdir -p "$tmp/work/org"
 cp -r "$repo" "$tmp/work/org/tiny"
 case_name='a directory wins'
 (cd "$tmp/work" && "$LOAM" inspect org/tiny >/dev/null) || fail 'inspect'
-silent
+no_requests
 
-# A repository of pickles only.
+# A repository without safetensors.
 mkdir "$hub/repos/org/pickled"
 cp "$repo/config.json" "$repo/tokenizer.json" "$repo/pytorch_model.bin" "$hub/repos/org/pickled"
 refuses 1 'pytorch_model.bin, a pickle' 'no safetensors' pull org/pickled
@@ -322,22 +322,22 @@ output_has '--model org/tiny'
 cp -r "$tmp/adapter" "$hub/repos/org/adapter"
 begin fresh
 ok 'an adapter brings its base' generate --adapter org/adapter --prompt 'The bakery' --max-new-tokens 2 "${one_thread[@]}"
-[ "$(asked '/org/tiny/.*model.safetensors')" -ge 1 ] || fail "$(cat "$hub/log")"
+[ "$(count_requests '/org/tiny/.*model.safetensors')" -ge 1 ] || fail "$(cat "$hub/log")"
 begin
 ok 'both are there' eval --adapter org/adapter --data "$tiny/questions.json" --limit 1 "${one_thread[@]}"
 ok 'a directory brings its base' generate --adapter "$tmp/adapter" --prompt 'The bakery' --max-new-tokens 2 "${one_thread[@]}"
 ok 'inspect an adapter by name' inspect org/adapter
 output_has 'LoRA adapter of org/tiny'
 ok 'pull an adapter' pull org/adapter
-silent
+no_requests
 begin fresh
 fault 'HEAD.*/org/tiny/.*safetensors' size 2000000000
-refuses 1 'pass --yes' 'a large base is asked about' generate --adapter org/adapter --prompt x
-happened
-[ "$(asked 'cdn')" -eq 1 ] || fail 'downloaded unasked'
+refuses 1 'pass --yes' 'a large base needs --yes' generate --adapter org/adapter --prompt x
+faults_occurred
+[ "$(count_requests 'cdn')" -eq 1 ] || fail 'downloaded unasked'
 fault 'HEAD.*/org/tiny/.*safetensors' size 2000000000
-refuses 1 'has none after' 'a large base, with --yes' generate --adapter org/adapter --prompt x --yes
-# A question is asked where a person can answer it.
+refuses 1 'sends none after' 'a large base, with --yes' generate --adapter org/adapter --prompt x --yes
+# On a terminal, loam asks before it downloads a large base.
 answers() { # KEYS CODE TEXT NAME
     case_name=$4
     begin fresh
@@ -347,14 +347,14 @@ answers() { # KEYS CODE TEXT NAME
         "$LOAM" generate --adapter org/adapter --prompt x >"$tmp/tty" || code=$?
     [ "$code" -eq "$2" ] || fail "exit code $code: $(cat -v "$tmp/tty")"
     grep -q -- "$3" "$tmp/tty" || fail "$(cat -v "$tmp/tty")"
-    happened
+    faults_occurred
 }
 export TERM=xterm
-answers $'y\n' 1 'has none after' 'a large base, yes'
-[ "$(asked 'cdn')" -gt 1 ] || fail 'not downloaded'
+answers $'y\n' 1 'sends none after' 'a large base, yes'
+[ "$(count_requests 'cdn')" -gt 1 ] || fail 'not downloaded'
 for keys in $'n\n' $'\n' $'\004'; do
     answers "$keys" 1 'pass --yes' 'a large base, no'
-    [ "$(asked 'cdn')" -eq 1 ] || fail 'downloaded all the same'
+    [ "$(count_requests 'cdn')" -eq 1 ] || fail 'downloaded all the same'
 done
 answers $'\003' 130 'pass --yes' 'a large base, and Ctrl-C'
 begin fresh
@@ -375,7 +375,7 @@ refuses 1 '/nowhere/base' 'a base that is nowhere' generate --adapter org/adapte
 refuses 2 '--model DIR|NAME is needed' 'neither model nor adapter' generate --prompt x
 refuses 2 '--model DIR|NAME is needed' 'neither model nor adapter' eval --data "$tiny/questions.json"
 
-# ---- Two at the same time ----
+# ---- Two processes ----
 
 begin fresh
 case_name='two at once'
@@ -385,7 +385,7 @@ ok 'two at once' pull org/tiny
 wait $! || fail "$(cat "$tmp/first.log")"
 same
 
-# A lock that is a dangling link: no file is made at its target.
+# A lock that is a dangling link: loam makes no file at its target.
 begin fresh
 ok 'locks' pull org/tiny
 rm -rf "$tmp/home/hub/models--org--tiny"

@@ -1,4 +1,4 @@
-# loam push and train --push-to-hub, against a hub that misbehaves.
+# loam push and train --push-to-hub, against a hub with faults.
 . "$(dirname "$0")/common.sh"
 . "$LOAM_SOURCE/tests/hub/common.sh"
 
@@ -14,13 +14,13 @@ for name in .git/HEAD .cache/huggingface/x checkpoint-1/optimizer.bin; do echo n
 : >"$folder/empty.bin"
 echo 'a note' >"$folder/deep/er/note.txt"
 echo 'x' >"$folder/x.ignored"
-# Files that are secret, unfinished or only of this machine.
+# Files that must not be pushed: secret, unfinished, or local to this machine.
 mkdir "$folder/.loam-1-0" && echo half >"$folder/.loam-1-0/model.safetensors"
 echo 'KEY=x' >"$folder/.env"
 echo "$token" >"$folder/token"
 echo half >"$folder/lora.gguf.tmp-12-0"
 
-# The repository has the files of the directory, without those of this machine.
+# Checks that the repository holds the files of the directory, without those that must not be pushed.
 same() {
     (cd "$folder" && find . -type f ! -path './.git/*' ! -path './.cache/*' ! -path './checkpoint-*' ! -path ./run.yaml ! -name '*.ignored' \
         ! -path '*/.loam-*' ! -name .env ! -name token ! -name '*.tmp-*' | sort) >"$tmp/here"
@@ -30,7 +30,7 @@ same() {
         cmp -s "$folder/$name" "$repo/$name" || fail "$name differs"
     done <"$tmp/here"
 }
-# A new start: no repository, no objects.
+# Removes the repository and its objects.
 anew() {
     rm -rf "$repo" "$hub/lfs" "$hub/bodies"
     mkdir "$hub/lfs" "$hub/bodies"
@@ -48,14 +48,14 @@ grep -q "$folder: not pushed: \.cache, \.env, \.git, \.loam-1-0, checkpoint-1, l
 output_has "$HF_ENDPOINT/org/new"
 grep -l '"visibility":"private"' "$hub"/bodies/* | grep -q . || fail 'not private'
 grep -l '"summary":"Two words"' "$hub"/bodies/* | grep -q . || fail 'the message'
-[ "$(asked 'hub .* 401|hub .* 403')" -eq 0 ] || fail "$(cat "$hub/log")"
-[ "$(asked 'cdn PUT .*auth=none')" -eq 1 ] && [ "$(asked 'cdn .*auth=hf')" -eq 0 ] || fail "the token went along: $(cat "$hub/log")"
+[ "$(count_requests 'hub .* 401|hub .* 403')" -eq 0 ] || fail "$(cat "$hub/log")"
+[ "$(count_requests 'cdn PUT .*auth=none')" -eq 1 ] && [ "$(count_requests 'cdn .*auth=hf')" -eq 0 ] || fail "the token went along: $(cat "$hub/log")"
 no_token
 
 begin
 ok 'push again: nothing to do' push "$folder" org/new
 output_has 'has it all already'
-[ "$(asked 'PUT|/commit/')" -eq 0 ] || fail "$(cat "$hub/log")"
+[ "$(count_requests 'PUT|/commit/')" -eq 0 ] || fail "$(cat "$hub/log")"
 echo 'changed' >"$folder/deep/er/note.txt"
 ok 'one file has changed' push "$folder" org/new --json
 same
@@ -67,17 +67,17 @@ settings "{\"token\": \"$token\", \"chunk\": $((size / 3))}"
 anew
 ok 'in parts' push "$folder" org/new
 same
-[ "$(asked 'cdn PUT')" -eq 4 ] && [ "$(asked 'POST /complete/.* 200 auth=none')" -eq 1 ] || fail "$(cat "$hub/log")"
+[ "$(count_requests 'cdn PUT')" -eq 4 ] && [ "$(count_requests 'POST /complete/.* 200 auth=none')" -eq 1 ] || fail "$(cat "$hub/log")"
 anew
 fault 'PUT.*[.]2' status 500
 fault 'PUT.*[.]3' drop 0
 fault 'POST./complete' status 503
 ok 'in parts, with trouble' push "$folder" org/new
 same
-happened
+faults_occurred
 settings "{\"token\": \"$token\"}"
 
-# ---- Temporary faults ----
+# ---- Transient faults ----
 
 anew
 fault 'POST./api/repos/create' status 500
@@ -89,9 +89,9 @@ fault 'POST.*/verify' status 502
 fault 'POST.*/commit/' status 429 Retry-After:1
 ok 'busy and broken for a while' push "$folder" org/new
 same
-happened
+faults_occurred
 
-# ---- Lasting faults, and the push that completes the work ----
+# ---- Permanent faults, and a repeated push after them ----
 
 for where in 'POST./api/repos/create' 'POST./api/validate-yaml' 'POST.*/preupload/' 'POST.*/batch' 'PUT' 'POST.*/verify' 'POST.*/commit/'; do
     anew
@@ -102,13 +102,13 @@ for where in 'POST./api/repos/create' 'POST./api/validate-yaml' 'POST.*/preuploa
     ok "again after $where" push "$folder" org/new
     same
 done
-[ "$(asked 'PUT')" -eq 0 ] || fail 'what was uploaded went up again'
+[ "$(count_requests 'PUT')" -eq 0 ] || fail 'what was uploaded went up again'
 anew
 fault 'POST.*/commit/' status 500
 refuses 1 'status 500' 'a commit is tried once' push "$folder" org/new
-[ "$(asked '/commit/')" -eq 1 ] || fail "$(cat "$hub/log")"
+[ "$(count_requests '/commit/')" -eq 1 ] || fail "$(cat "$hub/log")"
 
-# ---- Stopped while it waits to try again ----
+# ---- Stopped while it waits for the next attempt ----
 
 find "$folder" -type f -exec cksum {} + | sort >"$tmp/sums"
 for where in 'POST./api/repos/create' 'POST.*/preupload/' 'PUT' 'POST.*/commit/'; do
@@ -124,7 +124,7 @@ for where in 'POST./api/repos/create' 'POST.*/preupload/' 'PUT' 'POST.*/commit/'
     same
 done
 
-# The commit was made, and the answer was lost.
+# The commit was made but its answer was lost: the repeated push finds nothing to do.
 anew
 ok 'push' push "$folder" org/new
 begin
@@ -136,14 +136,14 @@ fault 'POST.*/batch' object
 refuses 1 'does not take adapter_model.safetensors: refused' 'an object that is refused' push "$folder" org/new
 anew
 fault 'POST.*/preupload/' text '{"files": []}'
-refuses 1 'leaves' 'an answer that leaves files out' push "$folder" org/new
+refuses 1 'does not mention' 'an answer that leaves files out' push "$folder" org/new
 anew
 fault 'POST.*/batch' text '{"objects": [}'
 refuses 1 'not valid JSON' 'no JSON' push "$folder" org/new
 anew
 fault 'POST.*/batch' evil
 run 'verification elsewhere' push "$folder" org/new
-[ "$(asked 'cdn .*auth=hf')" -eq 0 ] || fail "the token went along: $(cat "$hub/log")"
+[ "$(count_requests 'cdn .*auth=hf')" -eq 0 ] || fail "the token went along: $(cat "$hub/log")"
 anew
 fault 'POST.*/batch' elsewhere http://localhost:1/evil
 refuses 1 'redirected to another host' 'the batch elsewhere' push "$folder" org/new
@@ -161,10 +161,10 @@ fault 'POST.*/batch' text "{\"objects\": [{\"oid\": \"$token\" \"$token\"}]}"
 refuses 1 'not valid JSON' 'an answer that repeats the token' push "$folder" org/new
 no_token
 
-# ---- Permissions and places ----
+# ---- Permissions and names ----
 
 anew
-silent
+no_requests
 HF_TOKEN='' refuses 1 'without a token' 'no token' push "$folder" org/new
 HF_HUB_OFFLINE=1 refuses 1 'HF_HUB_OFFLINE' 'offline' push "$folder" org/new
 refuses 2 'Expected USER/NAME' 'no owner' push "$folder" new
@@ -174,7 +174,7 @@ mkdir "$tmp/bare"
 refuses 1 'holds no file' 'an empty directory' push "$tmp/bare" org/new
 refuses 2 '--message is empty' 'an empty message' push "$folder" org/new --message ' '
 refuses 2 'loam push needs' 'no repository' push "$folder"
-silent
+no_requests
 HF_TOKEN=hf_other refuses 1 'forbids it: You need write access' 'may not' push "$folder" org/new
 no_token
 mkdir -p "$repo"
@@ -186,7 +186,7 @@ same
 # ---- Files that must not be pushed ----
 
 anew
-silent
+no_requests
 echo secret >"$tmp/secret"
 ln -s "$tmp/secret" "$folder/notes.txt"
 refuses 1 'notes.txt is a link to' 'a link that leaves the directory' push "$folder" org/new
@@ -194,7 +194,7 @@ rm "$folder/notes.txt"
 printf 'export HF=%s\n' "$token" >"$folder/setup.sh"
 refuses 1 'setup.sh holds your token' 'the token in a file' push "$folder" org/new
 rm "$folder/setup.sh"
-silent
+no_requests
 # A snapshot of the cache consists of links.
 snapshot=$tmp/models--a--b/snapshots/0123456789012345678901234567890123456789
 mkdir -p "$snapshot/deep/er" "$tmp/models--a--b/blobs"
@@ -202,15 +202,15 @@ cp "$folder/deep/er/note.txt" "$tmp/models--a--b/blobs/1" && ln -s ../../../../b
 ok 'a snapshot' push "$snapshot" org/new
 [ "$(cat "$repo/deep/er/note.txt")" = "$(cat "$folder/deep/er/note.txt")" ] || fail 'another file'
 
-# A model card that the hub refuses is reported before the upload.
+# A model card that the hub refuses fails the push before any upload.
 anew
 cp "$folder/README.md" "$tmp/card"
 printf -- '---\nbase_model: /home/me/model\n---\n' >"$folder/README.md"
 refuses 1 'README.md: the hub does not take' 'a bad card' push "$folder" org/new
-[ "$(asked '.')" -eq 1 ] || fail "$(cat "$hub/log")"
+[ "$(count_requests '.')" -eq 1 ] || fail "$(cat "$hub/log")"
 cp "$tmp/card" "$folder/README.md"
 
-# ---- Trained and pushed ----
+# ---- train --push-to-hub ----
 
 rm -rf "$tmp/out"
 anew

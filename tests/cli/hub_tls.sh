@@ -1,7 +1,7 @@
-# A hub whose certificate is not signed by a trusted authority is refused, and gets no token, unless the certificate is
-# trusted. A certificate for another host is refused too.
+# A hub that serves https. A self-signed certificate is refused before any token is sent, unless SSL_CERT_FILE trusts it. A
+# trusted certificate for another host is refused too.
 command -v openssl >/dev/null || {
-    echo 'openssl is not there, which makes the certificate of this test'
+    echo 'openssl is missing; it makes the certificate of this test'
     exit 77
 }
 . "$(dirname "$0")/common.sh"
@@ -22,20 +22,20 @@ mkdir -p "$hub/repos/org"
 make_model "$hub/repos/org/tiny"
 case $HF_ENDPOINT in https://*) ;; *) fail "the hub is at $HF_ENDPOINT" ;; esac
 
-# not_trusted TEXT: the pull fails before any request.
+# not_trusted TEXT NAME: the pull fails with TEXT before it sends a request.
 not_trusted() {
     begin fresh
     refuses 1 "$1" "$2" pull org/tiny
-    silent
+    no_requests
     no_token
 }
-not_trusted 'certificate' 'a certificate that nobody knows'
+not_trusted 'certificate' 'a self-signed certificate'
 SSL_CERT_FILE=$tmp/other not_trusted 'certificate' 'another one is trusted'
 begin fresh
 SSL_CERT_FILE=$tmp/own ok 'trusted' pull org/tiny
 snapshot=$(tail -n 1 "$tmp/stdout")
 cmp -s "$hub/repos/org/tiny/model.safetensors" "$snapshot/model.safetensors" || fail 'other weights'
-[ "$(asked 'hub GET')" -gt 0 ] || fail 'nothing was asked'
+[ "$(count_requests 'hub GET')" -gt 0 ] || fail 'no request'
 no_token
 
 # A trusted certificate for another host.

@@ -1,4 +1,5 @@
-# An input changes or disappears during a run: the run saves its steps, and resumes once the input is back.
+# An input that changes or disappears during a run: the finished steps are saved, and the run can be resumed once the input
+# is back.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 python3 - "$tiny/questions.json" >"$tmp/lines.jsonl" <<'END'
@@ -15,18 +16,18 @@ weights=adapter_model.safetensors
 ok 'undisturbed' "${train[@]}" --eval-steps 5 --out "$tmp/whole"
 
 again=() # what --resume needs then
-# broken FILE TEXT ARGUMENT...: FILE loses its lines while the run is blocked; the run prints TEXT and saves its steps.
+# broken FILE TEXT ARGUMENT...: FILE loses its lines while the run is paused. The run reports TEXT and saves its steps.
 broken() {
     local file=$1 text=$2 steps=$tmp/steps
     shift 2
     rm -rf "$tmp/out" "$steps"
-    hold "$steps"
+    make_full_pipe "$steps"
     "$LOAM" "${train[@]}" --out "$tmp/out" "$@" >"$steps" 2>"$tmp/stderr" 4>&- &
     process=$!
     wait_for_text '"step": 1}' "$tmp/out/metrics.jsonl"
     cp "$file" "$tmp/whole_file"
     truncate -s 10 "$file"
-    resume_reading
+    drain_pipe
     code=0
     wait "$process" || code=$?
     kill "$reader" 2>/dev/null && wait "$reader" 2>/dev/null || true
@@ -49,7 +50,7 @@ broken "$tmp/eval.jsonl" "$tmp/eval.jsonl:[0-9]*: the file has become shorter si
 case_name='at the last step'
 broken "$tmp/eval.jsonl" "$tmp/eval.jsonl:[0-9]*: the file has become shorter since it was opened"
 [ "$step" -eq 40 ] || fail "not at the end: $step"
-# f32 weights are used where they are mapped.
+# f32 weights are read in place from the mapped file.
 train+=(--dtype f32)
 ok 'undisturbed, f32' "${train[@]}" --eval-steps 5 --out "$tmp/whole" --overwrite
 case_name='the model is cut off'
@@ -59,12 +60,12 @@ broken "$tmp/model/model.safetensors" "$tmp/model cannot be read any more: .*; m
 # Converted weights are in memory: the run continues without the model, whose tokenizer is then missing.
 case_name='the model is gone'
 cp -r "$tmp/model" "$tmp/gone" && rm -rf "$tmp/out" "$tmp/steps"
-hold "$tmp/steps"
+make_full_pipe "$tmp/steps"
 "$LOAM" "${train[@]}" --model "$tmp/gone" --dtype bf16 --out "$tmp/out" >"$tmp/steps" 2>"$tmp/stderr" 4>&- &
 process=$!
 wait_for_text '"step": 1}' "$tmp/out/metrics.jsonl"
 rm -r "$tmp/gone"
-resume_reading
+drain_pipe
 wait "$process" || fail "$(cat "$tmp/stderr")"
 kill "$reader" 2>/dev/null && wait "$reader" 2>/dev/null || true
 grep -qF "$tmp/gone is not there any more: $tmp/out has no tokenizer from it" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"

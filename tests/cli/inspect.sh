@@ -1,7 +1,7 @@
 # loam init and loam inspect.
 . "$(dirname "$0")/common.sh"
 
-# The reference model needs only its config.
+# The reference model consists of its config only.
 mkdir "$tmp/bloom-1b7"
 cat >"$tmp/bloom-1b7/config.json" <<JSON
 {"model_type": "bloom", "architectures": ["BloomForCausalLM"], "vocab_size": 250880, "n_embed": 2048, "n_layer": 24,
@@ -18,7 +18,7 @@ ok 'BLOOM-1b7 as JSON' inspect "$tmp/bloom-1b7" --json --rank 8
 ok 'BLOOM-1b7 without LoRA' inspect "$tmp/bloom-1b7"
 grep -q trainable "$tmp/stdout" && fail 'a trainable count was not asked for'
 
-# The same seed gives the same model, another seed another model.
+# The same seed gives the same model, another seed another one.
 for seed in 1 1 2; do
     ok "init, seed $seed" init --config "$tiny/config.json" --seed "$seed" --out "$tmp/model" --overwrite
     cksum <"$tmp/model/model.safetensors" >>"$tmp/sums"
@@ -47,12 +47,12 @@ ok 'an adapter by an expression' inspect "$tmp/adapter"
 output_has 'targets:    dense_4h_to_h, dense_h_to_4h'
 [ "$(grep -c 'transformer.h.[01].mlp.dense' "$tmp/stdout")" -eq 4 ] || fail "$(cat "$tmp/stdout")"
 
-# changed SCRIPT: makes a copy of the adapter with its config changed by sed.
+# changed SCRIPT: makes a copy of the adapter whose config was edited by sed.
 changed() {
     rm -rf "$tmp/other" && cp -r "$tmp/adapter" "$tmp/other"
     sed -i "$1" "$tmp/other/adapter_config.json"
 }
-# inspect refuses the same adapters as loading does, with the same messages.
+# inspect refuses an adapter with the same messages as the commands that load it.
 for script in 's/"r": 4/"r": 3/' 's/"dense_4h_to_h",//' 's/"use_dora": false/"use_dora": true/' \
     's/"rank_pattern": {}/"rank_pattern": {"dense_h_to_4h": 2}/'; do
     changed "$script"
@@ -60,7 +60,7 @@ for script in 's/"r": 4/"r": 3/' 's/"dense_4h_to_h",//' 's/"use_dora": false/"us
     refuses 1 "$tmp/other/adapter" "eval after $script" eval --model "$tmp/complete" --adapter "$tmp/other" \
         --data "$tiny/questions.json"
 done
-# A message reports keys without effect.
+# Keys without effect are reported as such.
 changed 's/"rank_pattern": {}/"rank_pattern": {"no_such": 2}/; s/"alpha_pattern": {}/"alpha_pattern": {"attention": 2}/'
 ok 'patterns that match nothing' inspect "$tmp/other"
 grep -q 'others by' "$tmp/stdout" && fail "$(cat "$tmp/stdout")"
@@ -74,7 +74,7 @@ ok 'a pattern that matches' inspect "$tmp/other"
 output_has 'others by alpha_pattern'
 [ ! -s "$tmp/stderr" ] || fail "$(cat "$tmp/stderr")"
 
-# Files that Git LFS has not fetched, and a base that does not exist from this directory.
+# Files that Git LFS has not fetched, and a base that does not exist relative to this directory.
 for name in adapter_config.json adapter_model.safetensors; do
     changed ''
     printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 531968\n' >"$tmp/other/$name"
@@ -90,7 +90,7 @@ for base in base ./base sub/base ../base; do
     done
 done
 
-# Targets that are not linear modules of layers; a rank above a dimension.
+# Targets that are not linear modules of layers, and a rank above a dimension.
 for targets in lm_head 'dense,lm_head' '.*' word_embeddings '.*mlp.*|lm_head'; do
     refuses 1 'leave it out' "$targets" train --model "$tmp/complete" --data "$tiny/questions.json" --out "$tmp/out" \
         --target-modules "$targets"

@@ -1,5 +1,5 @@
-# `cmake --install` installs the command, the library with the symbols of loam.h and no others, header, pkg-config file,
-# manual page and completion. A program is built and run against it.
+# The files that `cmake --install` installs: the command, the library with exactly the symbols of loam.h, header, pkg-config
+# file, manual page and completion. A program is built with them and run.
 . "$(dirname "$0")/common.sh"
 case_name=install
 prefix=$tmp/prefix
@@ -18,7 +18,7 @@ nm -D --defined-only "$library" | awk '$2 ~ /[TDBR]/ && $3 !~ /^(_|__)/ { print 
 tr '\n' ' ' <"$prefix/include/loam.h" | grep -oE 'LOAM_API [^;]*;' | grep -oE 'loam_[a-z_]+\(' | tr -d '(' | sort >"$tmp/declared"
 [ -s "$tmp/declared" ] && cmp -s "$tmp/exported" "$tmp/declared" || fail "$(diff "$tmp/exported" "$tmp/declared" || true)"
 
-# The program would have to be linked with the sanitizer's runtime.
+# With sanitizers, the runtime would have to be linked into the program.
 if ! grep -q __asan_ "$tmp/symbols"; then
     case_name='a program against the library'
     cat >"$tmp/program.c" <<'C'

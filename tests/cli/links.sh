@@ -1,5 +1,5 @@
-# Directories from elsewhere may contain links. loam does not follow links where it removes or writes files, and does
-# not copy files that a link takes from outside a model's directory.
+# Links in directories from outside: loam follows none where it removes or writes files, and does not copy the targets of
+# links that leave a model's directory.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
@@ -65,13 +65,13 @@ for kind in link dangling hard; do
     [ ! -e "$tmp/nowhere" ] || fail 'a file was made elsewhere'
     grep -q loss "$tmp/run/metrics.jsonl" || fail 'no metrics'
 done
-# Other kinds of files are replaced like files. A directory in the way is an error before the first step.
+# Links and other kinds of files are replaced like files. A directory of that name is refused before the first step.
 rm -rf "$tmp/run" && mkdir "$tmp/run" && mkfifo "$tmp/run/metrics.jsonl"
 ok 'metrics.jsonl, pipe' "${train[@]}" --max-steps 1 --out "$tmp/run" --overwrite
 grep -q loss "$tmp/run/metrics.jsonl" || fail 'no metrics'
 rm "$tmp/run/metrics.jsonl" && mkdir "$tmp/run/metrics.jsonl"
 refuses 1 "$tmp/run/metrics.jsonl is a directory" 'metrics.jsonl, directory' "${train[@]}" --max-steps 1 --out "$tmp/run" --overwrite
-# The name of the event file comes from the checkpoint.
+# The checkpoint gives the name of the event file.
 board=(--report-to tensorboard --save-steps 1)
 rm -rf "$tmp/run"
 ok 'a run with events' "${train[@]}" "${board[@]}" --max-steps 1 --out "$tmp/run"

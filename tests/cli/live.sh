@@ -1,4 +1,4 @@
-# The live line appears on a terminal, and nowhere else.
+# The live line appears on a terminal and nowhere else.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
@@ -7,8 +7,8 @@ train=(train --model "$tmp/model" --data "$data" --batch-size 4 "${one_thread[@]
 export TERM=xterm LC_ALL=C.UTF-8
 unset NO_COLOR
 
-# on_tty COLUMNS TEXT NAME ARGUMENT...: runs the command on a terminal and types Ctrl-C when TEXT has appeared. Sets
-# $code and $tmp/tty; $tmp/lines has each redrawing on a line of its own.
+# on_tty COLUMNS TEXT NAME ARGUMENT...: runs the command on a terminal and types Ctrl-C after TEXT was written. Sets $code;
+# $tmp/tty has the output, $tmp/lines the output with each redrawing on its own line.
 on_tty() {
     local columns=$1 text=$2
     case_name=$3
@@ -34,12 +34,12 @@ has "$live"
 has "^step *[0-9]*/30  loss [0-9.]*  .*[0-9]* tokens/s  [0-9:]* left  [0-9]* MiB$escape\[K\$"
 has "$escape\[36m"
 has '▁'
-# Ordinary lines begin where the live line was removed, and end with a line break.
+# Ordinary lines begin where the live line was erased, and end with a line break.
 for line in '^step 10/30  loss [0-9.]*  grad norm' '^step 30/30  loss [0-9.]*  grad norm' '^step 30/30  eval loss' \
     '^mean loss ' '^the adapter is in ' '^training [0-9,]* of '; do
     sed "s/^$escape\[K//" "$tmp/lines" | grep -q -- "$line" || fail "no \"$line\" in: $(cat -v "$tmp/lines")"
 done
-# The last live line stays, with the elapsed time and a line break after it.
+# The last live line stays, with the total time, and ends with a line break.
 tr -d '\n' <"$tmp/tty" | tr '\r' '\n' | grep -q "^step 30/30 .* in [0-9:]* .*$escape\[K\$" || fail "$(cat -v "$tmp/tty")"
 [ "$(tail -c 1 "$tmp/tty" | od -An -c | tr -d ' ')" = '\n' ] || fail 'does not end in a line break'
 
@@ -69,7 +69,7 @@ on_tty 100 '' 'generate as JSON' "$LOAM" generate --model "$tmp/model" --prompt 
 works
 has '^generating 1/4'
 
-# ---- Without colours, without a sparkline, without a live line ----
+# ---- Without colours, without a sparkline, without the live line ----
 on_tty 120 '' 'NO_COLOR' env NO_COLOR=1 "$LOAM" "${train[@]}"
 works
 has "$live"

@@ -1,4 +1,4 @@
-# loam merge: a model that generates the same text as base and adapter, and refusals that leave nothing behind.
+# loam merge: a model that generates like base and adapter, and refusals without output.
 . "$(dirname "$0")/common.sh"
 
 make_model "$tmp/model"
@@ -24,13 +24,13 @@ done
 ok 'generate with the merged model' "${generate[@]}" --model "$tmp/merged"
 cmp -s "$tmp/stdout" "$tmp/expected" || fail "$(cat "$tmp/stdout") is not $(cat "$tmp/expected")"
 
-# In files of 100 kB, with another dtype; then over itself in one file.
+# In files of 100 kB with another dtype, then over itself into one file.
 ok 'merge into shards' "${merge[@]}" --out "$tmp/shards" --max-shard-size 100KB --no-check
 output_has '7 files'
 [ -s "$tmp/shards/model-00007-of-00007.safetensors" ] || fail "$(ls "$tmp/shards")"
 ok 'generate with shards' "${generate[@]}" --model "$tmp/shards"
 cmp -s "$tmp/stdout" "$tmp/expected" || fail "$(cat "$tmp/stdout")"
-# The shards of the earlier model do not stay beside a model in one file.
+# Shards from before are removed when the model becomes one file.
 full=(train --model "$tmp/model" --data "$tiny/questions.json" --method full --max-steps 2 "${one_thread[@]}")
 cp -r "$tmp/shards" "$tmp/full" && cp -r "$tmp/shards" "$tmp/anew"
 ok 'full training' "${full[@]}" --out "$tmp/alone"
@@ -46,7 +46,7 @@ grep -q '"torch_dtype": "bfloat16"' "$tmp/shards/config.json" || fail "$(cat "$t
 ok 'inspect bf16' inspect "$tmp/shards"
 output_has 'of bf16'
 
-# A message names files of another model that the base does not have: readers would take them for this model's.
+# Files that the base does not have, left by another model, are named: other programs would use them with this model.
 for command in merge full; do
     arguments=("${merge[@]}" --no-check)
     [ "$command" = merge ] || arguments=("${full[@]}")
@@ -56,7 +56,7 @@ for command in merge full; do
     [ "$(grep -c 'was there before' "$tmp/stderr")" -eq 1 ] || fail "$(cat "$tmp/stderr")"
 done
 
-# Chat templates with names of their own are copied.
+# Chat templates with their own names are copied.
 cp -r "$tmp/model" "$tmp/chatty" && mkdir "$tmp/chatty/additional_chat_templates"
 echo '{{ tools }}' >"$tmp/chatty/additional_chat_templates/tool_use.jinja"
 echo '{{ messages }}' >"$tmp/chatty/chat_template.jinja"
@@ -73,7 +73,7 @@ ok 'an adapter has them too' train --model "$tmp/chatty" --data "$data" --out "$
     "${one_thread[@]}"
 diff -r "$tmp/chatty/additional_chat_templates" "$tmp/tuned/additional_chat_templates" || fail 'other templates'
 
-# ---- One command at a time, and one after a killed command ----
+# ---- Two merges at once, and a merge after one that was killed ----
 mkdir -p "$tmp/killed/.loam-1-0"
 : >"$tmp/killed/.loam-1-0/.loam-work"
 echo half >"$tmp/killed/.loam-1-0/model.safetensors"
@@ -135,7 +135,7 @@ for key in use_dora lora_bias; do
     adapter=$tmp/other refuses_merge 1 "$key" "an adapter that asks for $key"
 done
 
-# The file's shapes give the ranks, only the config gives the scales, and the comparison of the logits checks them.
+# The file's shapes give the ranks; only the config gives the scales, which the comparison of the logits checks.
 rm -rf "$tmp/other" && cp -r "$tmp/adapter" "$tmp/other"
 sed -i 's/"use_rslora": false/"use_rslora": true/; s/"alpha_pattern": {}/"alpha_pattern": {"h.0.*": 3}/' "$tmp/other/adapter_config.json"
 ok 'another scale' merge --model "$tmp/model" --adapter "$tmp/other" --out "$tmp/out"
@@ -146,7 +146,7 @@ ok 'inspect it' inspect "$tmp/other"
 output_has 'others by alpha_pattern (scale'
 output_has 'rank-stabilised'
 
-# A disk that is full after 200 kB.
+# A disk that becomes full after 200 kB.
 case_name='a full disk'
 code=0
 (trap '' XFSZ && ulimit -f 200 && "$LOAM" "${merge[@]}" --out "$tmp/out" --no-check >"$tmp/stdout" 2>"$tmp/stderr") || code=$?

@@ -1,10 +1,10 @@
-# A mistaken path in the place of a model's directory: one line names the likely intention.
+# A wrong path in place of a model's directory: one line that names the right kind of path.
 . "$(dirname "$0")/common.sh"
 data=$tiny/questions.json
 make_model "$tmp/model"
 "$LOAM" train --model "$tmp/model" --data "$data" --out "$tmp/adapter" --max-steps 1 "${one_thread[@]}" >/dev/null 2>&1
 
-# every CODE TEXT NAME MODEL: each command that takes a model refuses it.
+# every CODE TEXT NAME MODEL: checks that each command that takes a model refuses it.
 every() {
     refuses "$1" "$2" "train: $3" train --model "$4" --data "$data" --out "$tmp/out" "${one_thread[@]}"
     refuses "$1" "$2" "plan: $3" plan --model "$4"
@@ -14,7 +14,7 @@ every() {
     refuses "$1" "$2" "export: $3" export --model "$4" --adapter "$tmp/adapter" --gguf "$tmp/gguf"
     [ ! -e "$tmp/gguf" ] || fail 'a file was written'
 }
-# every_reader: the same for these commands and for those that only read the config.
+# every_reader: also checks the commands that only read metadata.
 every_reader() {
     every "$@"
     refuses "$1" "$2" "tokenize: $3" tokenize --model "$4"
@@ -38,8 +38,8 @@ refuses 1 "adapter_model.safetensors: $tmp/adapter" "inspect: an adapter's file"
 ok 'inspect: an adapter' inspect "$tmp/adapter"
 ok 'tokenize: an adapter' tokenize --model "$tmp/adapter"
 
-# ---- A mistaken path in the place of an adapter ----
-# every_adapter CODE TEXT NAME ADAPTER: each command that takes an adapter refuses it.
+# ---- A wrong path in place of an adapter ----
+# every_adapter CODE TEXT NAME ADAPTER: checks that each command that takes an adapter refuses it.
 every_adapter() {
     refuses "$1" "$2" "train: $3" train --model "$tmp/model" --adapter "$4" --data "$data" --out "$tmp/out" "${one_thread[@]}"
     refuses "$1" "$2" "plan: $3" plan --model "$tmp/model" --adapter "$4"
@@ -53,7 +53,7 @@ every_adapter 1 "adapter_model.safetensors: --adapter $tmp/adapter" 'a file of t
     "$tmp/adapter/adapter_model.safetensors"
 every_adapter 1 "$tmp/model is a model and has no adapter_config.json: pass it as --model $tmp/model" 'a model' "$tmp/model"
 
-# ---- A directory without weights that loam can read ----
+# ---- A directory without safetensors ----
 # other NAME TEXT: the weights have another name.
 other() {
     rm -rf "$tmp/other"
@@ -81,7 +81,7 @@ for name in config.json tokenizer.json tokenizer_config.json generation_config.j
         train --model "$tmp/other" --data "$data" --out "$tmp/out" "${one_thread[@]}"
 done
 
-# ---- More tokens than a counter or any memory can hold ----
+# ---- More tokens than a number or any memory can hold ----
 for option in max-length token-budget; do
     run "$option" plan --model "$tmp/model" "--$option" 2147483647
     [ "$code" -ne 0 ] && grep -q "^loam: --$option 2147483647: expected .*1073741824" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"

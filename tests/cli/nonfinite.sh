@@ -1,8 +1,8 @@
-# --on-nonfinite: a run whose values are no longer finite saves the finished steps and stops, or leaves those steps out.
+# --on-nonfinite: a run whose loss is no longer finite saves the finished steps and stops, or skips such steps.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
-# An absurdly high rate, after a first step with rate 0.
+# The learning rate is 0 in the first step and far too high after it.
 train=(train --model "$tmp/model" --data "$data" --max-steps 12 --batch-size 4 --lr-scheduler-type constant_with_warmup --learning-rate 1e18
     --warmup-steps 2 --logging-steps 1 "${one_thread[@]}")
 weights=adapter_model.safetensors
@@ -18,7 +18,7 @@ grep -q "^loam: step $((step + 1)): " "$tmp/stderr" || fail "not the step before
 grep -qF "saved in $tmp/out/checkpoint-$step:" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 (cd "$tmp/out/checkpoint-$step" && sha256sum --quiet -c checksums.sha256) || fail 'checksums'
 [ ! -e "$tmp/out/$weights" ] || fail 'a result of half a run'
-# The saved values equal those of a run with this many steps.
+# The saved values equal the result of a run with that number of steps.
 ok 'so many steps' "${train[@]}" --max-steps "$step" --out "$tmp/short"
 cmp -s "$tmp/short/$weights" "$tmp/out/checkpoint-$step/$weights" || fail 'another adapter'
 run 'again' "${train[@]}" --out "$tmp/out" --resume

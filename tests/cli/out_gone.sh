@@ -1,5 +1,5 @@
-# An output directory disappears or fills up during a run. One message reports it, training continues, and the result
-# stays in memory until it can be saved or the run is stopped.
+# An output directory that disappears or fills up during a run: the run reports it once and continues training. The result
+# stays in memory until it can be saved or the run is told to stop.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
@@ -8,18 +8,18 @@ train=(train --model "$tmp/model" --data "$data" --max-steps 60 --batch-size 1 -
 weights=adapter_model.safetensors
 out=$tmp/run/out
 
-# begin ARGUMENT...: starts a run that has written its first metrics and is blocked.
+# begin ARGUMENT...: starts a run and waits until it has written its first metrics and is paused.
 begin() {
     rm -rf "$tmp/run" && mkdir "$tmp/run"
-    hold "$tmp/run/steps"
-    # bash makes a background command ignore SIGINT; env restores it.
+    make_full_pipe "$tmp/run/steps"
+    # bash starts background commands with SIGINT ignored; env restores the default.
     env --default-signal=INT "$LOAM" "${train[@]}" --out "$out" "$@" >"$tmp/run/steps" 2>"$tmp/stderr" 4>&- &
     process=$!
     wait_for_text '"step": 1}' "$out/metrics.jsonl"
-    until_blocked
+    wait_until_blocked
 }
-# until_blocked: waits until the run blocks on its report, ten observations in a row, for half a minute at most.
-until_blocked() {
+# wait_until_blocked: waits, half a minute at most, until ten checks in a row find the run blocked in writing its report.
+wait_until_blocked() {
     local i still=0
     for ((i = 0; i < 3000 && still < 10; i++)); do
         still=$((still + 1))
@@ -27,7 +27,7 @@ until_blocked() {
         sleep 0.01
     done
 }
-# end CODE: the run ends with this code.
+# end CODE: lets the run end and checks its exit code.
 end() {
     code=0
     wait "$process" || code=$?
@@ -49,7 +49,7 @@ ok 'undisturbed' "${train[@]}" --out "$tmp/whole"
 case_name='removed'
 begin --save-steps 40
 mv "$out" "$tmp/run/away" && rm -rf "$tmp/run/away"
-resume_reading
+drain_pipe
 end 0
 whole
 said_once "$out/metrics.jsonl cannot be made: No such file or directory"
@@ -60,7 +60,7 @@ said_once "$out/metrics.jsonl is being written again, nothing is missing"
 case_name='moved away'
 begin
 mv "$out" "$tmp/run/moved"
-resume_reading
+drain_pipe
 end 0
 whole
 [ ! -e "$tmp/run/moved/$weights" ] || fail 'the result went with the directory'
@@ -68,7 +68,7 @@ whole
 case_name='in its place a directory with something in it'
 begin
 mv "$out" "$tmp/run/moved" && mkdir "$out" && echo mine >"$out/notes"
-resume_reading
+drain_pipe
 wait_for_text 'the result cannot be saved' "$tmp/stderr"
 rm "$out/notes"
 end 0
@@ -77,7 +77,7 @@ whole
 case_name='a file in its place, until it is gone'
 begin --save-steps 20
 mv "$out" "$tmp/run/away" && echo mine >"$out"
-resume_reading
+drain_pipe
 wait_for_text 'the result cannot be saved' "$tmp/stderr"
 [ "$(cat "$out")" = mine ] || fail 'the file was touched'
 [ "$(grep -c '^loam: warning: no checkpoint of step' "$tmp/stderr")" -eq 3 ] || fail "$(cat "$tmp/stderr")"
@@ -89,7 +89,7 @@ for signal in INT TERM; do
     case_name="told to stop by SIG$signal while it waits"
     begin
         mv "$out" "$tmp/run/away" && echo mine >"$out"
-    resume_reading
+    drain_pipe
     wait_for_text 'the result cannot be saved' "$tmp/stderr"
     kill "-$signal" "$process"
     [ "$signal" = INT ] && end 130 || end 143
@@ -101,7 +101,7 @@ done
 case_name='no longer than it is told to wait'
 begin --save-wait 1
 mv "$out" "$tmp/run/away" && echo mine >"$out"
-resume_reading
+drain_pipe
 end 1
 tail -n 1 "$tmp/stderr" | grep -q "^loam: the result of 60 steps is lost, there is no checkpoint of it: .*$out" ||
     fail "$(tail -n 1 "$tmp/stderr")"
@@ -111,7 +111,7 @@ grep -q 'until it works' "$tmp/stderr" && fail "$(cat "$tmp/stderr")"
 case_name='a checkpoint in the place of the result'
 begin --save-wait 1
 mkdir "$out/README.md"
-resume_reading
+drain_pipe
 end 1
 tail -n 1 "$tmp/stderr" | grep -q "^loam: the result is not saved, but step 60 is, in $out/checkpoint-60, and --resume .*README.md: Is a directory" ||
     fail "$(tail -n 1 "$tmp/stderr")"
@@ -122,7 +122,7 @@ whole
 case_name='not at all'
 begin --save-wait 0
 mv "$out" "$tmp/run/away" && echo mine >"$out"
-resume_reading
+drain_pipe
 end 1
 grep -q 'the result cannot be saved' "$tmp/stderr" && fail "$(cat "$tmp/stderr")"
 
@@ -130,7 +130,7 @@ case_name='stopped at a step'
 begin --save-steps 20
 mv "$out" "$tmp/run/away" && echo mine >"$out"
 kill -INT "$process"
-resume_reading
+drain_pipe
 end 130
 tail -n 1 "$tmp/stderr" | grep -q "^loam: stopped at step [0-9]* of 60, and not saved: .*$out" || fail "$(cat "$tmp/stderr")"
 
@@ -138,7 +138,7 @@ tail -n 1 "$tmp/stderr" | grep -q "^loam: stopped at step [0-9]* of 60, and not 
 for second in INT TERM; do
     case_name="a second signal, SIG$second"
     begin
-        # The run is blocked in a write of its report: the first signal would finish the step, the second does not.
+        # The run is blocked in writing a report. One signal would let it finish the step; two end it at once.
     kill -INT "$process"
     sleep 0.2
     kill -0 "$process" 2>/dev/null || fail 'the first one ended it'

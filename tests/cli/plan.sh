@@ -1,16 +1,16 @@
-# loam plan: the memory that a run will take, and what train does with it.
+# loam plan: the memory of a run before it starts, and how train uses the plan.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
 keys=(peak_bytes limit_bytes weights_mapped_bytes weights_converted_bytes trained_bytes gradients_bytes optimiser_bytes
     activations_bytes scratch_bytes process_bytes max_length token_budget)
 
-# near A B D: A and B differ by no more than D.
+# near A B D: checks that A and B differ by at most D.
 near() {
     awk -v a="$1" -v b="$2" -v d="$3" 'BEGIN { e = a - b; if (e < 0) e = -e; exit !(a > 0 && b > 0 && e <= d) }'
 }
 
-# ---- The report ----
+# ---- The output ----
 ok 'plan' plan --model "$tmp/model" --data "$data"
 for text in 'gradient checkpointing none' 'LoRA matrices' 'activations' 'at the peak' 'It fits: '; do
     output_has "$text"
@@ -25,7 +25,7 @@ output_has '"advice": null'
 sum=0
 for key in "${keys[@]:2:8}"; do sum=$((sum + $(number "$key" "$tmp/stdout"))); done
 [ "$sum" = "$(number peak_bytes "$tmp/stdout")" ] || fail "the parts are $sum: $(cat "$tmp/stdout")"
-# f32 weights of a frozen base stay in their file; trained weights do not.
+# f32 weights of a frozen base stay in their file; trained ones do not.
 [ "$(number weights_mapped_bytes "$tmp/stdout")" -gt 100000 ] || fail "$(cat "$tmp/stdout")"
 ok 'plan of full training' plan --model "$tmp/model" --method full --dtype f32 --json
 [ "$(number weights_mapped_bytes "$tmp/stdout")" = 0 ] || fail "$(cat "$tmp/stdout")"
@@ -91,12 +91,12 @@ done
 refuses 1 'config.json' 'no model' plan --model "$tmp"
 refuses 2 'did you mean --data?' 'a wrong option' plan --model "$tmp/model" --dtaa x
 
-# ---- Beside the measured peak ----
-# Sanitizers take memory of their own.
+# ---- Comparison with measurements ----
+# Sanitizers allocate additional memory.
 if grep -aqs -e __asan_init -e __tsan_init -e __msan_init "$LOAM" "$LOAM_BUILD"/libloam.so*; then finish && exit 0; fi
 sed -e 's/"hidden_size": *[0-9]*/"hidden_size": 512/' -e 's/"n_layer": *[0-9]*/"n_layer": 4/' "$tiny/config.json" >"$tmp/middle.json"
 "$LOAM" init --config "$tmp/middle.json" --tokenizer "$tiny/tokenizer.json" --out "$tmp/middle" >/dev/null
-# measure OPTION...: runs, and compares the peak with the plan: within 5 % and 32 MiB. $file is other data.
+# measure OPTION...: runs and compares the peak with the plan's: within 5 % and 32 MiB. $file replaces the data.
 measure() {
     local options=(--model "$tmp/middle" --data "${file:-$data}" --batch-size 2 --max-length 2048 --token-budget 2048 "${one_thread[@]}" "$@" --json)
     ok "plan $*" plan "${options[@]}"
@@ -115,7 +115,7 @@ measure --dtype bf16
 measure --method full
 measure --method full --dtype bf16 --gradient-checkpointing mlp
 
-# ---- Data that takes memory of its own ----
+# ---- Data that is held in memory ----
 words() { head -c "$1" < <(yes "${2:-the bakery opens at six, in the morning. }" | tr -d '\n'); }
 record() { printf '{"text": "' && words "$@" && printf '"}\n'; }
 { record 300 && record 5000000 && record 200; } >"$tmp/long.jsonl"

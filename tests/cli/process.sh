@@ -4,13 +4,13 @@ make_model "$tmp/model"
 data=$tiny/questions.json
 train=(train --model "$tmp/model" --data "$data" --batch-size 1 "${one_thread[@]}")
 
-# ---- Signals that would end the process: the run saves the finished step and can be resumed ----
+# ---- Signals that end a process by default: the run saves its finished steps and can be resumed ----
 ok 'undisturbed' "${train[@]}" --max-steps 30 --out "$tmp/whole"
 
-# begin COMMAND...: starts a run that has written its first metrics and is blocked, with COMMAND before it (env ...).
+# begin COMMAND...: starts a run, by COMMAND (env ...), and waits until it has written its first metrics and is paused.
 begin() {
     rm -rf "$tmp/out" "$tmp/steps"
-    hold "$tmp/steps"
+    make_full_pipe "$tmp/steps"
     "$@" "$LOAM" "${train[@]}" --max-steps 30 --logging-steps 1 --out "$tmp/out" >"$tmp/steps" 2>"$tmp/stderr" 4>&- &
     process=$!
     wait_for_text '"step": 1}' "$tmp/out/metrics.jsonl"
@@ -24,13 +24,13 @@ for signal in HUP XCPU USR1 USR2 ALRM VTALRM PROF PWR; do
     case_name="SIG$signal"
     begin env "--default-signal=$signal"
     kill "-$signal" "$process"
-    # Repeated signals do no harm: a closed terminal sends HUP twice, the system XCPU each second. A run that is not
-    # blocked yet may have ended by then.
+    # Repeated signals are harmless: a closed terminal sends HUP twice, the system sends XCPU each second. A run that is not
+    # paused may have ended.
     for _ in 1 2; do
         sleep 0.02
         kill "-$signal" "$process" 2>/dev/null || true
     done
-    resume_reading
+    drain_pipe
     end
     [ "$code" -eq $((128 + $(kill -l "$signal"))) ] || fail "exit code $code: $(cat "$tmp/stderr")"
     [ -n "$(find "$tmp/out" -name 'checkpoint-*')" ] || fail "nothing is saved: $(ls -A "$tmp/out")"
@@ -41,7 +41,7 @@ for signal in HUP USR1; do
     case_name="SIG$signal is ignored, as by nohup"
     begin env "--ignore-signal=$signal"
     kill "-$signal" "$process"
-    resume_reading
+    drain_pipe
     end
     [ "$code" -eq 0 ] || fail "exit code $code: $(cat "$tmp/stderr")"
 done
@@ -50,7 +50,7 @@ begin env --default-signal=HUP
 kill -HUP "$process"
 sleep 0.1
 kill -TERM "$process" 2>/dev/null || true
-resume_reading
+drain_pipe
 end
 [ "$code" -eq 129 ] || fail "exit code $code: $(cat "$tmp/stderr")"
 case_name='SIGQUIT ends it at once'
@@ -61,14 +61,14 @@ wait "$process" 2>/dev/null || code=$?
 exec 4>&-
 [ "$code" -eq 131 ] || fail "exit code $code"
 
-# A limit on the size of files acts as a full disk, without a signal. `trap -` restores the shell's initial setting.
+# A limit on the size of files acts like a full disk, without a signal. `trap -` restores the shell's default.
 case_name='a limit on the size of files'
 code=0
 rm -rf "$tmp/out"
 (ulimit -f 8 && exec "$LOAM" "${train[@]}" --max-steps 2 --save-wait 0 --out "$tmp/out" >"$tmp/stdout" 2>"$tmp/stderr") || code=$?
 [ "$code" -eq 1 ] && grep -q '^loam: .*File too large$' "$tmp/stderr" || fail "$code: $(cat "$tmp/stderr")"
 
-# ---- Closed standard streams: no file takes their numbers ----
+# ---- Closed standard streams: no file gets their descriptors ----
 for closed in '<&-' '>&-' '2>&-' '<&- >&-' '<&- >&- 2>&-'; do
     case_name="train $closed"
     rm -rf "$tmp/out"
@@ -81,8 +81,8 @@ for closed in '<&-' '>&-' '2>&-' '<&- >&-' '<&- >&- 2>&-'; do
     cmp -s "$tmp/out/adapter_config.json" "$tmp/whole/adapter_config.json" || fail 'another configuration'
 done
 
-# ---- A closed pipe: no message and exit code 1, for every command ----
-# into_closed NAME ARGUMENT...: standard output is a pipe whose reader has ended.
+# ---- A reader that stops reading: no message, exit code 1, for every command ----
+# into_closed NAME ARGUMENT...: runs the command with a closed pipe as standard output.
 into_closed() {
     case_name="a closed pipe: $1"
     shift
@@ -123,8 +123,8 @@ limited() { # NAME LIMIT TEXT ARGUMENT...
 rm -rf "$tmp/out"
 limited 'few files' 'ulimit -n 8' 'ulimit -n' "${train[@]}" --max-steps 1 --quiet --out "$tmp/out"
 limited 'few files, merge' 'ulimit -n 8' 'ulimit -n' merge "${adapter[@]}" --out "$tmp/out" --no-check
-# Where threads cannot be started, fewer are used. Root has no limit on processes, and another user may not have access
-# to the build directory.
+# If not all threads can be started, fewer are used. The limit does not apply to root, and another user may not be able to
+# run the command from the build directory.
 other=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --)
 [ "$(id -u)" -eq 0 ] || other=()
 chmod -R a+rX "$tmp" && mkdir "$tmp/other" && chmod 777 "$tmp/other"
@@ -142,7 +142,7 @@ else
     echo 'no user for whom processes are limited can run the command where it was built'
 fi
 
-# Sanitizers take a stack of their own before the command begins.
+# Sanitizers set up their own stack before the command begins.
 if grep -aqs -e __asan_init -e __tsan_init -e __msan_init "$LOAM" "$LOAM_BUILD"/libloam.so*; then finish && exit 0; fi
 limited 'a small stack' 'ulimit -s 64' 'stack is limited to 64 KiB' "${train[@]}" --max-steps 1 --quiet --out "$tmp/out"
 case_name='a small stack that may grow'

@@ -1,4 +1,4 @@
-# Prompts: generation uses the ids of training, the model learns where an answer ends, and unwritable characters are
+# Prompts: generation uses the form of training, the end of an answer is learnt, and tokens that cannot be written are
 # reported.
 . "$(dirname "$0")/common.sh"
 stories=$LOAM_SOURCE/examples/stories
@@ -11,7 +11,7 @@ ok 'train' train --model "$stories/model" --data "$stories/train.json" --templat
     --target-modules all-linear --lora-r 16 --lora-alpha 32 --learning-rate 5e-3 --max-steps 60 --batch-size 16 \
     --dtype f32 "${one_thread[@]}" --quiet --out "$tmp/adapter"
 adapter=(--model "$stories/model" --adapter "$tmp/adapter" --dtype f32 "${one_thread[@]}")
-# Training has ":" and " word". Without the space, the prompt ends in ":" as well.
+# The model was trained on ":" followed by " word". Without the space the prompt ends in ":" as well.
 for template in space bare; do
     ok "answers, $template" eval "${adapter[@]}" --data "$stories/dev.json" --template "$tmp/$template.txt" \
         --loss-on completion --generate --max-new-tokens 16 --limit 40 --json
@@ -24,7 +24,7 @@ done
 below 5 "$(number exact_match "$tmp/space")" || fail "$(cat "$tmp/space")"
 cmp -s "$tmp/space" "$tmp/bare" || fail "other scores: $(cat "$tmp/space" "$tmp/bare")"
 cmp -s "$tmp/space.ids" "$tmp/bare.ids" || fail 'other ids'
-# A space of the prompt itself is part of the printed prompt.
+# A space at the end of a prompt from the user stays.
 [ " $(cat "$tmp/space.text")" = "$(cat "$tmp/bare.text")" ] || fail "$(cat "$tmp/space.text" "$tmp/bare.text")"
 ok 'a prompt that ends in a space' generate "${adapter[@]}" --prompt 'Paula eats ' --max-new-tokens 3
 grep -q '^[^ ]' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
@@ -40,18 +40,18 @@ grep -q 'warning: --field answer has no effect: the prompt of --template squad h
 ok 'the right fields' "${asked[@]}" "${question[@]}"
 ! grep -q warning "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 
-# ---- Ends ----
+# ---- The end of an answer ----
 cp -r "$stories/model" "$tmp/endless"
 printf '{"bos_token": "<s>"}' >"$tmp/endless/tokenizer_config.json"
 sed -i 's/"eos_token_id": 2/"eos_token_id": 99999/' "$tmp/endless/config.json"
 endless=(train --model "$tmp/endless" --max-steps 1 --batch-size 1 "${one_thread[@]}" --out "$tmp/out")
-refuses 1 'config.json gives eos_token_id 99999, which is no token of tokenizer.json' '{eos} that is none' \
+refuses 1 'config.json gives eos_token_id 99999, which is not a token of tokenizer.json' '{eos} that is none' \
     "${endless[@]}" --data "$stories/train.json"
 head -n 1 "$stories/held-out.jsonl" >"$tmp/text.jsonl"
 cp -r "$stories/model" "$tmp/renamed"
 printf '{"bos_token": "<s>", "eos_token": "<none>"}' >"$tmp/renamed/tokenizer_config.json"
 ok 'another file names the end' train --model "$tmp/renamed" --data "$tmp/text.jsonl" --max-steps 1 "${one_thread[@]}" --out "$tmp/out"
-grep -q 'calls it "<none>", which is no token of tokenizer.json; </s> is taken as the end of sequence' "$tmp/stderr" ||
+grep -q 'names "<none>", which is not a token of tokenizer.json; </s> is taken as the end of sequence' "$tmp/stderr" ||
     fail "$(cat "$tmp/stderr")"
 rm -rf "$tmp/out"
 ok 'texts without an end' "${endless[@]}" --data "$tmp/text.jsonl"
@@ -62,7 +62,7 @@ ok 'a template without an end' train --model "$stories/model" --data "$stories/t
     --max-steps 1 --batch-size 1 "${one_thread[@]}" --out "$tmp/out"
 [ "$(grep -c 'warning: .*examples do not end in </s>' "$tmp/stderr")" -eq 1 ] || fail "$(cat "$tmp/stderr")"
 
-# Training and generation share BOS, which the post-processor adds here and no file names.
+# Training and generation both use BOS, which only the post-processor adds here.
 bos=$LOAM_SOURCE/../shared/data/stories260K
 if [ -e "$bos/model.safetensors" ]; then
     mkdir "$tmp/bos"

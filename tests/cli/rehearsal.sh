@@ -1,12 +1,12 @@
-# Evaluating and saving are tried before the first step: an error that would end the run hours later ends it at once,
-# and the trial leaves nothing behind.
+# Evaluating and saving are rehearsed before the first step: a fault that would end the run hours later ends it at once. The
+# rehearsal leaves no files behind.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
 train_and_measure_on() { train=(train --model "$tmp/model" --data "$data" --eval-data "$1" --max-steps 4 --logging-steps 1 "${one_thread[@]}"); }
 train_and_measure_on "$data"
 answers=(--metric-for-best-model exact_match --max-new-tokens 4)
-# at_once TEXT NAME ARGUMENT...: the run is refused without a step, and OUT does not exist.
+# at_once TEXT NAME ARGUMENT...: refused before the first step, without OUT.
 at_once() { refuses 1 "$@" --out "$tmp/out"; }
 
 # ---- A template may name every field of a SQuAD file ----
@@ -37,7 +37,7 @@ ok 'one that counts is enough' "${lines[@]}" --eval-data "$tmp/both.jsonl" --out
 at_once 'no field "nothing"' 'a field that is not there' "${train[@]}" "${answers[@]}" --template "$tmp/unknown"
 
 # ---- A save ----
-# A limit in KiB on the size of files.
+# Files are limited to a number of KiB.
 printf '#!/usr/bin/env bash\ntrap "" XFSZ\nulimit -f "$kib"\nexec "%s" "$@"\n' "$LOAM" >"$tmp/limited"
 chmod +x "$tmp/limited"
 for kib in 1 25; do # not the tokenizer; not the adapter

@@ -1,10 +1,10 @@
-# A run that is killed or stopped resumes with --resume and ends with the same bytes. LOAM_KILLS is the number of kills;
-# 200 takes minutes.
+# A run that was killed or stopped is resumed and ends with the same bytes. LOAM_KILLS is the number of kills; 200 takes
+# minutes.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
 kills=${LOAM_KILLS:-6}
-# Everything that has a state: dropout, accumulation, shuffling, several epochs, a schedule with warm-up, evaluation.
+# Options with all kinds of state: dropout, accumulation, shuffling, several epochs, a schedule with warm-up, evaluation.
 bare=(train --model "$tmp/model" --data "$data" --eval-data "$data" --eval-steps 3 --batch-size 2 --accumulation 2
     --epochs 2.5 --warmup-steps 3 --lr-scheduler-type cosine --learning-rate 1e-2 --logging-steps 1
     --report-to tensorboard "${one_thread[@]}")
@@ -12,22 +12,22 @@ train=("${bare[@]}" --lora-dropout 0.1)
 anew=("${train[@]}")
 weights=adapter_model.safetensors
 
-# same_end DIR: it has the files of the undisturbed run, and nothing unfinished.
+# same_end DIR: checks that it holds the result of the undisturbed run and no incomplete files.
 same_end() {
     cmp -s "$tmp/whole/$weights" "$1/$weights" || fail "$1: another adapter"
     cmp -s <(figures "$tmp/whole") <(figures "$1") || fail "other metrics: $(diff <(figures "$tmp/whole") <(figures "$1"))"
     [ "$(events "$tmp/whole")" = "$(events "$1")" ] || fail "the event file has $(events "$1") bytes, not $(events "$tmp/whole")"
     [ -z "$(find "$1" -name '*.loam-*' -o -name '*.tmp-*')" ] || fail "left over: $(find "$1" -name '*.loam-*' -o -name '*.tmp-*')"
 }
-# Metrics without the values that depend on the clock and on memory.
+# Prints the metrics without times and memory.
 figures() { sed 's/"[a-z_]*\(per_second\|runtime\|peak_memory_bytes\)": [^,}]*, //g' "$1/metrics.jsonl"; }
-# The bytes of the newest event file.
+# Prints the bytes of the newest event file.
 events() { find "$1/runs" -type f -printf '%f %s\n' | sort | tail -n 1 | cut -d ' ' -f 2; }
 
 ok 'undisturbed' "${train[@]}" --out "$tmp/whole"
 [ -z "$(find "$tmp/whole" -name 'checkpoint-*')" ] || fail 'checkpoints that nobody asked for'
 
-# ---- Killed at any moment, also while a checkpoint is written ----
+# ---- Killed at random moments, also while a checkpoint is written ----
 case_name='killed'
 killed=0 finished=0 round=0
 while [ "$killed" -lt "$kills" ]; do
@@ -53,12 +53,12 @@ while [ "$killed" -lt "$kills" ]; do
 done
 echo "killed $killed times in $finished runs"
 
-# ---- Stopped by a signal: the run finishes the step and saves ----
+# ---- Stopped: the run finishes the step and saves ----
 for signal in TERM INT; do
     case_name="SIG$signal"
     rm -rf "$tmp/out"
     mkfifo "$tmp/steps"
-    # bash makes a background command ignore SIGINT; env restores it.
+    # bash starts background commands with SIGINT ignored; env restores the default.
     env --default-signal=INT "$LOAM" "${train[@]}" --out "$tmp/out" --resume >"$tmp/steps" 2>"$tmp/stderr" &
     process=$!
     exec 4<"$tmp/steps"
@@ -80,14 +80,14 @@ for signal in TERM INT; do
         ok 'the checkpoint as an adapter' eval --model "$tmp/model" --data "$data" "${one_thread[@]}" \
             --adapter "$(echo "$tmp/out"/checkpoint-*)"
     else
-        # The run ended before the signal.
+        # The run ended before the signal arrived.
         [ "$code" -eq 0 ] || fail "exit code $code: $(cat "$tmp/stderr")"
     fi
     ok "on after SIG$signal" "${train[@]}" --out "$tmp/out" --resume
     same_end "$tmp/out"
 done
 
-# ---- The checkpoint to resume from ----
+# ---- Available checkpoints ----
 rm -rf "$tmp/out"
 ok 'nothing there yet' "${train[@]}" --out "$tmp/out" --resume --save-steps 4
 grep -q "no checkpoint to resume from in $tmp/out: the run starts anew" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
@@ -97,8 +97,7 @@ cp -r "$tmp/out" "$tmp/saved"
 ok 'from the very end' "${train[@]}" --out "$tmp/out" --resume
 grep -q "going on from $tmp/out/checkpoint-$last at step $last of $last" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 same_end "$tmp/out"
-# Killed after the newest checkpoint was written and before the earlier ones were removed: the limit holds, though
-# nothing more is saved.
+# Killed after the newest was written and before the older ones were removed: the limit holds although nothing more is saved.
 ok 'one too many' "${train[@]}" --out "$tmp/out" --resume --save-total-limit 2
 [ "$(find "$tmp/out" -maxdepth 1 -name 'checkpoint-*' | wc -l)" -eq 2 ] || fail "$(ls "$tmp/out")"
 rm -rf "$tmp/out" && cp -r "$tmp/saved" "$tmp/out"
@@ -115,7 +114,7 @@ run 'the files of somebody else' "${train[@]}" --out "$tmp/notes" --resume
 [ "$code" -eq 1 ] && grep -q 'not empty' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 [ "$(ls -A "$tmp/notes")" = notes ] || fail "$(ls -A "$tmp/notes")"
 
-# ---- A damaged checkpoint: the earlier one is used ----
+# ---- A damaged checkpoint: the one before it is used ----
 damage() { # NAME COMMAND...: what the command does to the newest checkpoint is seen
     local name=$1
     shift
@@ -164,7 +163,7 @@ ok 'a longer run' "${train[@]}" --out "$tmp/saved" --resume --epochs 4
 grep -q 'the learning rate follows the schedule of the new number' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 grep -q '"epoch": 4,' "$tmp/saved/metrics.jsonl" || fail "$(tail -n 2 "$tmp/saved/metrics.jsonl")"
 
-# ---- Resuming a run that began from an adapter ----
+# ---- An adapter to continue from ----
 from=("${bare[@]}" --adapter "$tmp/start")
 cp -r "$tmp/whole" "$tmp/start"
 rm -rf "$tmp/out" "$tmp/from"

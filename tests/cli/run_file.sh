@@ -1,4 +1,4 @@
-# --config, --print-config and OUT/run.yaml: a run that is repeated from a file.
+# --config, --print-config and OUT/run.yaml: repeating a run by a file.
 . "$(dirname "$0")/common.sh"
 
 make_model "$tmp/model"
@@ -15,7 +15,7 @@ target-modules: [query_key_value, dense]
 lora-dropout: 0.1
 YAML
 
-# ---- A run from a file, and again from the file that it saved ----
+# ---- A run by file, repeated by its own run.yaml ----
 export HF_TOKEN=hf_secret
 ok 'train by file' train --config "$tmp/my.yaml" --out "$tmp/a"
 ok 'the same by options' train --model "$tmp/model" --data "$data" --batch-size 4 --lr 1e-2 --max-steps 5 --threads 1 \
@@ -31,7 +31,7 @@ ok 'again, overwritten' train --config "$tmp/a/run.yaml" --overwrite
 cmp "$tmp/a/adapter_model.safetensors" "$tmp/before" || fail 'another adapter'
 grep -q '^overwrite' "$tmp/a/run.yaml" && fail 'the leave to overwrite is kept'
 
-# From relative paths, and again from another directory.
+# With relative paths, and from another directory.
 mkdir "$tmp/project" "$tmp/elsewhere"
 cp "$data" "$tmp/project/questions.json"
 case_name='relative paths'
@@ -41,8 +41,8 @@ case_name='relative paths'
     2>"$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 cmp "$tmp/project/out/adapter_model.safetensors" "$tmp/elsewhere/again/adapter_model.safetensors" || fail 'another adapter'
 
-# The file has the values that loam chose, because another machine or a later loam may choose others. Repeating the run
-# chooses nothing else.
+# It contains the values that loam chose, because another machine or a later loam may choose others. Giving them changes
+# nothing.
 case_name='resolved'
 for line in 'max-length: [0-9]*' 'token-budget: [0-9]*' 'target-modules: query_key_value' 'threads: 1' 'dtype: b*f[0-9]*'; do
     grep -qx "$line" "$tmp/project/out/run.yaml" || fail "no \"$line\": $(cat "$tmp/project/out/run.yaml")"
@@ -56,12 +56,12 @@ ok 'train it' train --model "$tmp/halves" --data "$data" --max-steps 2 --threads
 ok 'train it again' train --config "$tmp/kept/run.yaml" --out "$tmp/kept-again"
 cmp "$tmp/kept/adapter_model.safetensors" "$tmp/kept-again/adapter_model.safetensors" || fail 'another adapter'
 
-# A full model has its run.yaml too, and a plan reads the file of a run.
+# Training of all parameters writes run.yaml too, and plan accepts it.
 ok 'full' train --config "$tmp/my.yaml" --method full --out "$tmp/full"
 grep -qx 'method: full' "$tmp/full/run.yaml" || fail "$(cat "$tmp/full/run.yaml")"
 ok 'plan of it' plan --config "$tmp/full/run.yaml"
 
-# ---- The command line overrides the file, in any position ----
+# ---- The command line overrides the file, at any position ----
 for order in "--config $tmp/my.yaml --max-steps 1" "--max-steps 1 --config $tmp/my.yaml"; do
     # shellcheck disable=SC2086
     ok "train $order" train $order --out "$tmp/out" --json
@@ -82,7 +82,7 @@ for line in "model: $tmp/model" 'per-device-train-batch-size: 4' 'learning-rate:
     'shuffle: true' 'skip-bad: false' '# eval-data: (none)'; do
     grep -qxF "$line" "$tmp/stdout" || fail "no \"$line\": $(cat "$tmp/stdout")"
 done
-# Every option appears, except those of a single call.
+# Every option is present, except those that only concern the call.
 "$LOAM" train --help | sed -n 's/^  --\(no-\)\{0,1\}\([a-z0-9-]*\).*/\2/p' | sort >"$tmp/options"
 sed -n 's/^\(# \)\{0,1\}\([a-z0-9-]*\):.*/\2/p' "$tmp/stdout" | sort >"$tmp/keys"
 for name in config print-config overwrite json quiet resume allow-change save-wait; do
@@ -100,7 +100,7 @@ ok 'nothing is needed to print' generate --print-config
 output_has 'max-new-tokens: 256'
 
 # ---- Options without effect ----
-# A file holds every option, and defaults give no warning. A value that the command line makes useless gives one.
+# A file contains every option, so its defaults give no warning; a value that the command line makes useless does.
 grep -q 'warning' "$tmp/stderr" && fail "$(cat "$tmp/stderr")"
 ok 'from an adapter' train --config "$tmp/a/run.yaml" --adapter "$tmp/a" --max-steps 1 --out "$tmp/further" --quiet
 grep -q "warning: $tmp/a/run.yaml: lora-dropout has no effect with --adapter" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
@@ -123,7 +123,7 @@ printf 'what: matmul\nmodel: %s\nlengths: [8, 8]\nsteps: 1\nthreads: 1\nceiling:
 ok 'print a bench' bench --config "$tmp/bench.yaml" --print-config
 output_has 'lengths: "8,8"'
 
-# ---- Refusals, with the line ----
+# ---- Refusals name the line ----
 bad() {
     printf '%b' "$2" >"$tmp/bad.yaml"
     refuses 1 "$tmp/bad.yaml:$3" "$1" train --config "$tmp/bad.yaml" --out "$tmp/out"
@@ -132,12 +132,12 @@ bad 'unknown key' 'model: a\n\nlearing-rate: 1\n' '3: loam train has no option l
 bad 'wrong type' 'lora-r: eight\n' '1: --lora-r eight: expected a whole number'
 bad 'wrong range' 'lora-r: 0\n' '1: --lora-r 0: expected a value in the interval [1,65536]'
 bad 'wrong choice' 'lr-scheduler-type: cosin\n' '1: --lr-scheduler-type cosin: expected linear|cosine|constant|constant_with_warmup; did you mean cosine?'
-bad 'twice' 'lr: 1\nlearning-rate: 1\n' '2: learning-rate is set on line 1 already'
+bad 'twice' 'lr: 1\nlearning-rate: 1\n' '2: learning-rate is already set on line 1'
 bad 'an alias' 'model: &x a\ndata: *x\n' '1: anchors, aliases and tags'
-bad 'two documents' 'model: a\n---\nmodel: b\n' '2: a second document'
-bad 'no YAML' 'model: "a\n' '2: no YAML'
+bad 'two documents' 'model: a\n---\nmodel: b\n' '2: expected one document'
+bad 'not YAML' 'model: "a\n' '2: not valid YAML'
 bad 'not a mapping' '- a\n' '1: expected lines of the form'
-bad 'another file in it' 'config: a\n' '1: config is for the command line alone'
+bad 'another file in it' 'config: a\n' '1: config is allowed on the command line only'
 bad 'overridden, and still wrong' 'out: [a]\n' '1: out: expected DIR, not a list'
 refuses 1 "$tmp/nowhere.yaml" 'no file' train --config "$tmp/nowhere.yaml"
 refuses 1 "$tmp" 'a directory' train --config "$tmp"
@@ -145,7 +145,7 @@ refuses 2 '--config needs a value: FILE' 'no name' train --config
 printf 'seed: 1\n' >"$tmp/seed.yaml"
 refuses 2 'loam train needs --data FILE' 'required option, not in the file' train --config "$tmp/seed.yaml" --model x
 
-# ---- The run file of the example ----
+# ---- The example file ----
 case_name='examples/bloom-1b7-squad'
 example=$LOAM_SOURCE/examples/bloom-1b7-squad/run
 (cd "$tmp" && PATH=$(dirname "$LOAM"):$PATH "$example" model "$data" squad --max-steps 2 --threads 1 >stdout 2>stderr) ||

@@ -1,9 +1,8 @@
-# A command that writes is stopped at any moment: its output is complete under its final name or does not exist, nothing
-# else is left, and the exit code is that of the signal. The hub's commands are in hub_pull.sh and hub_push.sh, training
-# in resume.sh.
+# A command that is stopped at any moment while it writes: under the final name is nothing or the complete output, and no
+# other files are left; the exit code is that of the signal. Hub commands: hub_pull.sh, hub_push.sh. Training: resume.sh.
 . "$(dirname "$0")/common.sh"
 
-# Large enough to take some time.
+# Large enough that writing takes a while.
 sed 's/"hidden_size": 64/"hidden_size": 256/; s/"vocab_size": [0-9]*/"vocab_size": 20000/' "$tiny/config.json" >"$tmp/config.json"
 init=(init --config "$tmp/config.json" --tokenizer "$tiny/tokenizer.json" --out)
 ok 'the model' "${init[@]}" "$tmp/model"
@@ -14,8 +13,8 @@ export=(export --model "$tmp/model" --adapter "$tmp/adapter" --gguf)
 ok 'merge' "${merge[@]}" "$tmp/merged"
 ok 'export' "${export[@]}" "$tmp/lora.gguf"
 
-# waits_for_signals PROCESS: whether the process is the command, not the shell any more, and blocks SIGTERM to wait for
-# it, as it does before it begins to write; false when it has ended.
+# waits_for_signals PROCESS: whether the process is the command (not the shell before exec) and blocks SIGTERM, as it does
+# before it begins to write. Fails if the process has ended.
 waits_for_signals() {
     local key value
     while read -r key value; do
@@ -29,15 +28,15 @@ waits_for_signals() {
 }
 
 # stopped SIGNAL CODE WHOLE ARGUMENT...: stops a command that writes $tmp/there/out, at later and later moments until it
-# completes, and compares its output with WHOLE. Starts over if no stop came while it wrote: an adapter is written in
-# some milliseconds.
+# completes, and then compares its output with WHOLE. Repeats all if it was never stopped while it wrote: an adapter is
+# written within milliseconds.
 stopped() {
     local signal=$1 expected=$2 whole=$3 process delay=0 runs found=0
     shift 3
     case_name="$1, SIG$signal"
     for ((runs = 0; runs < 300; runs++)); do
         rm -rf "$tmp/there" && mkdir "$tmp/there"
-        # bash makes a background command ignore SIGINT; env restores it.
+        # bash starts background commands with SIGINT ignored; env restores the default.
         env --default-signal=INT "$LOAM" "$@" "$tmp/there/out" >"$tmp/stdout" 2>"$tmp/stderr" &
         process=$!
         while kill -0 "$process" 2>/dev/null && ! waits_for_signals "$process"; do :; done
@@ -67,8 +66,8 @@ stopped INT 130 "$tmp/merged" "${merge[@]}"
 stopped TERM 143 "$tmp/lora.gguf" "${export[@]}"
 stopped INT 130 "$tmp/lora.gguf" "${export[@]}"
 
-# ---- Killed: the next command removes the remains, whatever they are ----
-# killed WHOLE ARGUMENT...: kills a command that writes $tmp/there/out, then runs it to its end.
+# ---- Killed: the next run removes what is left, wherever the kill happened ----
+# killed WHOLE ARGUMENT...: kills a command that writes $tmp/there/out, then lets it run to its end.
 killed() {
     local whole=$1 process delay=1 left=0 turn
     shift

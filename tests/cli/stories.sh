@@ -1,4 +1,4 @@
-# The small base model of examples/stories is complete, has learnt its language, and improves by a few steps of LoRA.
+# The small base model of examples/stories: its files are complete, it has learnt its language, and LoRA improves it.
 . "$(dirname "$0")/common.sh"
 stories=$LOAM_SOURCE/examples/stories
 

@@ -6,7 +6,7 @@ if ! command -v python3 >/dev/null 2>&1; then
 fi
 case_name='make --check'
 "$LOAM_SOURCE/examples/stories/make" --check >"$tmp/stdout" 2>&1 || fail "$(cat "$tmp/stdout")"
-# The committed files have the committed checksums.
+# The checksums are those of the committed files.
 case_name='committed files'
 (cd "$LOAM_SOURCE/examples/stories" && grep -Ev ' (text|quiz).jsonl$' SHA256SUMS | sha256sum --check --quiet) ||
     fail 'a file is not the one that was made'

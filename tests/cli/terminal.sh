@@ -1,16 +1,16 @@
-# Text from outside does not control the terminal: names in an adapter, text of a model, JSON. Outputs that are not a
-# terminal get the text unchanged.
+# Text from outside has no effect on the terminal: names in an adapter, text of a model, JSON. Other outputs receive the
+# text unchanged.
 . "$(dirname "$0")/common.sh"
 
 make_model "$tmp/model"
 "$LOAM" train --model "$tmp/model" --data "$tiny/questions.json" --out "$tmp/adapter" --max-steps 1 \
     "${one_thread[@]}" >/dev/null 2>&1
 
-# on_terminal COMMAND...: its output on a terminal, without the line breaks that a terminal adds.
+# on_terminal COMMAND...: prints the command's output on a terminal, without the line breaks that the terminal adds.
 on_terminal() {
     "$LOAM_BUILD/tests/tools/loam_tty" 200 '' '' "$@" | tr -d '\r' >"$tmp/tty"
 }
-# quiet_bytes FILE: it has no control characters except line breaks, no C1 controls and no marks that reorder text.
+# quiet_bytes FILE: checks for control characters other than line breaks, C1 controls, and marks that reorder text.
 quiet_bytes() {
     if LC_ALL=C grep -qaP '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]' "$1"; then
         fail "$(od -c "$1" | head -n 40)"
@@ -39,7 +39,7 @@ PYTHON
 refuses 1 'a?[2J?rank' 'a base that is not there' generate --adapter "$tmp/evil" --prompt x
 quiet_bytes "$tmp/message"
 
-# ---- Text of a model ----
+# ---- Text from a model ----
 printf 'a\033[31mb\302\233c\td\r\n' >"$tmp/text"
 input=$tmp/text ok 'to ids' tokenize --model "$tmp/model"
 cp "$tmp/stdout" "$tmp/ids"

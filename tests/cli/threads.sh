@@ -1,5 +1,5 @@
-# loam's own kernels give the same adapter, bit for bit, with any number of threads. oneDNN, which multiplies f32 below
-# AVX-512 and bf16 with AMX, may split a sum by the number of threads (docs/design/numbers.md).
+# The same adapter, bit for bit, with any number of threads where loam's own kernels multiply. oneDNN, which is used for f32
+# below AVX-512 and for bf16 with AMX, may divide a sum by the number of threads (docs/ARCHITECTURE.md).
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 train=(train --model "$tmp/model" --data "$tiny/questions.json" --batch-size 6 --accumulation 2 --max-steps 4
@@ -26,7 +26,7 @@ for level in $levels; do
 done
 [ "$compared" -gt 0 ] || fail "nothing was compared: $levels"
 
-# Resuming with another number of threads is allowed, and reported.
+# Resumed with another number of threads: allowed, with a message.
 ok 'half of it' "${train[@]}" --dtype bf16 --threads 1 --save-steps 2 --out "$tmp/resumed"
 rm -rf "$tmp/resumed/checkpoint-4"
 ok 'the rest, with more threads' "${train[@]}" --dtype bf16 --threads 2 --resume --out "$tmp/resumed"

@@ -1,9 +1,9 @@
-# A checkpoint stores a head while its config ties the head to the embedding: every command uses the stored head, and
-# models written from it declare it.
+# A checkpoint with a separate head whose config ties it to the embedding: every command uses the separate head, and models
+# that are written from it have an untied config.
 . "$(dirname "$0")/common.sh"
 data=$tiny/questions.json
 
-# A model with a head of its own, and the same model under a config that ties the head, with and without the key.
+# Makes a model with a separate head, and the same model under a config that ties it, with and without the key.
 sed 's/"pad_token_id": 3/"pad_token_id": 3, "tie_word_embeddings": false/' "$tiny/config.json" >"$tmp/untied.json"
 "$LOAM" init --config "$tmp/untied.json" --tokenizer "$tiny/tokenizer.json" --out "$tmp/untied" >/dev/null
 cp -r "$tmp/untied" "$tmp/declared"
@@ -11,12 +11,12 @@ sed -i 's/"tie_word_embeddings": false/"tie_word_embeddings": true/' "$tmp/decla
 cp -r "$tmp/untied" "$tmp/model"
 cp "$tiny/config.json" "$tmp/model/config.json"
 
-# told: the last run reports once which head it uses, and its place.
+# told: checks that the last run reports once which head it uses, and where.
 told() {
     [ "$(grep -c 'lm_head.weight is not transformer.word_embeddings.weight, although config.json ties them' "$tmp/stderr")" -eq "${1:-1}" ] ||
         fail "not told ${1:-once}: $(cat "$tmp/stderr")"
 }
-# same A B: the two files are equal.
+# same A B: checks that two files are equal.
 same() {
     cmp -s "$1" "$2" || fail "$1 and $2 differ"
 }
@@ -44,7 +44,7 @@ for model in untied model; do
 done
 same "$tmp/untied.plan" "$tmp/model.plan"
 
-# ---- Training and writing such a model ----
+# ---- What is trained and written ----
 for model in untied model; do
     ok "LoRA: $model" train --model "$tmp/$model" --data "$data" --out "$tmp/$model.lora" --max-steps 2 "${one_thread[@]}"
     ok "full: $model" train --model "$tmp/$model" --data "$data" --out "$tmp/$model.full" --max-steps 2 --save-steps 1 \
@@ -71,13 +71,13 @@ for limit in 5GB 50KB; do
     awk -v a="$merged" -v b="$(number loss "$tmp/stdout")" 'BEGIN { exit !((a - b) ^ 2 < 1e-4) }' ||
         fail "merged: $merged, not $(number loss "$tmp/stdout")"
 done
-# The shards of such a model.
+# Shards with such a config.
 cp "$tiny/config.json" "$tmp/merged/config.json"
 [ "$(loss_of "$tmp/merged")" = "$merged" ] || fail "shards: another loss than $merged"
 told
 
-# ---- A stored copy of the embedding is the tied head ----
-# A model written from a tied model keeps its config.
+# ---- A stored copy of the embedding is not a separate head ----
+# A tied model keeps its config when it is written.
 make_model "$tmp/tied"
 ok 'full: tied' train --model "$tmp/tied" --data "$data" --out "$tmp/tied.full" --max-steps 1 --method full "${one_thread[@]}"
 ! grep -q tie_word_embeddings "$tmp/tied.full/config.json" || fail "$(cat "$tmp/tied.full/config.json")"

@@ -1,4 +1,4 @@
-# loam tokenize: to ids and back.
+# loam tokenize: text to ids and back.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 
@@ -18,7 +18,7 @@ input=$tmp/ids ok 'decode without special tokens' tokenize --model "$tmp/model" 
 input=$tmp/ids ok 'decode to JSON' tokenize --model "$tmp/model" --decode --json
 output_has '{"text":"The bakery is closed.</s>"}'
 
-# Every byte that text may have comes back, including white space and line breaks.
+# Every byte that text may contain is restored, including white space and line breaks.
 { cat "$tiny/questions.json"; printf '\n\n \t tabs, ünïcödé, \360\237\220\252 and no line break at the end'; } >"$tmp/text"
 input=$tmp/text ok 'a file' tokenize --model "$tmp/model"
 cp "$tmp/stdout" "$tmp/ids"
@@ -34,7 +34,7 @@ input=$tmp/ids ok 'lines back' tokenize --model "$tmp/model" --lines --decode
 input=$tmp/text ok 'lines of JSON' tokenize --model "$tmp/model" --lines --json
 [ "$(grep -c '^{"ids":' "$tmp/stdout")" -eq 3 ] || fail "$(cat "$tmp/stdout")"
 
-# Training adds tokens around every text as the configuration asks, and an end where there is no template.
+# What training adds: special tokens as the configuration defines them, and an end of sequence without a template.
 printf 'The bakery' >"$tmp/text"
 input=$tmp/text ok 'the end of a training text' tokenize --model "$tmp/model"
 plain=$(cat "$tmp/stdout")

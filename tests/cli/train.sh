@@ -1,4 +1,4 @@
-# The whole way: init, train, generate, eval, continued training, and full training.
+# The main workflow: init, train, generate, eval, continue, and full training.
 . "$(dirname "$0")/common.sh"
 make_model "$tmp/model"
 data=$tiny/questions.json
@@ -28,7 +28,7 @@ cmp -s "$tmp/adapter/adapter_model.safetensors" "$tmp/again/adapter_model.safete
 [ "$(number steps "$tmp/stdout")" = 20 ] || fail "$(cat "$tmp/stdout")"
 grep -q '^step ' "$tmp/stderr" || fail 'with --json the steps are on standard error'
 
-# Gradient checkpointing gives the same bits; the option takes a value or none.
+# Options that save memory give the same bits. The option takes an optional value.
 for level in --gradient-checkpointing '--gradient-checkpointing mlp' --gradient-checkpointing=block; do
     # shellcheck disable=SC2086
     ok "train with $level" "${train[@]}" $level --data "$data" --out "$tmp/again" --max-steps 20 --logging-steps 5 \

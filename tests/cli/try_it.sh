@@ -1,10 +1,10 @@
-# The command that `loam train` prints at its end can be pasted, once the fields are filled in.
+# The command that `loam train` prints at its end can be pasted and runs once its fields are filled in.
 . "$(dirname "$0")/common.sh"
 PATH=$(dirname "$LOAM"):$PATH
 make_model "$tmp/a model"
 cd "$tmp"
 
-# try NAME EXPECTED ARGUMENT...: trains, then runs the command, which must end in EXPECTED.
+# try NAME EXPECTED ARGUMENT...: trains, then runs the printed command, whose output must end in EXPECTED.
 try() {
     local name=$1 expected=$2 command
     shift 2

@@ -1,10 +1,9 @@
-# Runs the commands of docs/TUTORIAL.md as they are, in their order, in one empty directory. A block "```sh" is a
-# script. A block "```text" after it shows its output: each line must appear, in this order; other lines may stand
-# between (the text leaves log lines out). A number with a decimal point, a speed or an amount of memory matches any
-# such number, because it varies between machines; "…" matches anything. A script whose shown output has a line that
+# Runs the commands of docs/TUTORIAL.md in order in one empty directory. A block "```sh" is a script. A block "```text" after
+# it shows its output: each of its lines must appear, in this order, with other lines allowed between. Numbers with a decimal
+# point, speeds and amounts of memory match any such number; "…" matches anything. A script whose output shows a line that
 # begins with "loam: " must fail; every other one must succeed.
 . "$(dirname "$0")/common.sh"
-# The reader's sources and command.
+# The directory of the sources and the command, as a reader has them.
 export HOME=$tmp/home
 mkdir "$HOME" "$tmp/work" "$tmp/blocks"
 ln -s "$LOAM_SOURCE" "$HOME/loam"
@@ -22,11 +21,11 @@ awk -v out="$tmp/blocks" '
 }
 kind != "" { print >file }' "$LOAM_SOURCE/docs/TUTORIAL.md"
 
-# Replaces what varies between machines, and blanks, which depend on the width of numbers.
+# Replaces values that vary between machines by a mark, and removes blanks, whose number depends on the width of values.
 plain() {
     sed -E 's/[0-9]+\.[0-9]+(e[-+]?[0-9]+)?/#/g; s/[0-9]+( tokens\/s| MiB)/#\1/g; s/[[:blank:]]+/ /g; s/ $//' "$1"
 }
-# Whether every line of the first file is in the second, in order; "…" is a gap of any length.
+# Checks that every line of the first file is in the second, in order; "…" matches text of any length.
 in_order() {
     awk '
     function matches(line, shown,    parts, count, i, at) {

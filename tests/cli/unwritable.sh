@@ -1,4 +1,4 @@
-# Directories without permission to write or read, tested as a user for whom permissions apply.
+# Directories without permission to write or read, as a user for whom permissions apply.
 as_user=()
 if [ "$(id -u)" -eq 0 ]; then
     as_user=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --)
@@ -29,7 +29,7 @@ for command in train init; do
     refuses 1 "$tmp/locked/out: Permission denied" "$command: below a locked directory" "${arguments[@]}" --out "$tmp/locked/out"
     [ "$(ls -A "$tmp/locked")" = notes ] || fail "left behind: $(ls -A "$tmp/locked")"
 done
-# A file of another user where only its owner may replace it, or an immutable one: found before the first step.
+# A file that only its owner may replace, or that cannot be replaced: detected before the first step.
 protected() {
     refuses 1 "cannot write $tmp/shared/README.md: Operation not permitted" "$1" "${train[@]}" --model "$tmp/model" \
         --out "$tmp/shared" --overwrite

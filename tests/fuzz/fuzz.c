@@ -12,7 +12,7 @@ enum { PATH_SIZE = 512, NAMES = 16 };
 
 static char directory[PATH_SIZE / 2];
 static char path[PATH_SIZE];
-static const char *names[NAMES]; // of the files in the directory; string literals
+static const char *names[NAMES]; // of the files in the directory, as string literals
 
 _Noreturn void fuzz_violated(const char *file, int line, const char *condition)
 {
@@ -30,7 +30,7 @@ void fuzz_require_message(enum loam_status status, const struct loam_error *erro
     fuzz_require(strchr(error->message, '\n') == NULL);
 }
 
-// ---- files ----
+// ---- Files ----
 
 static const char *path_of(const char *name)
 {
@@ -80,7 +80,7 @@ const char *fuzz_write(const char *name, const void *data, size_t size)
     return path;
 }
 
-// ---- parts ----
+// ---- Parts ----
 
 struct fuzz_part fuzz_next_part(struct fuzz_part *rest, int last)
 {

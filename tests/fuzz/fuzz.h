@@ -1,7 +1,7 @@
-// What every fuzz target shares: one input in, and files for the parsers that read files.
+// Helpers of the fuzz targets: files for parsers that read files.
 //
-// A target is one function that takes any bytes and must neither crash, nor leak, nor run on for long;
-// libFuzzer drives it (scripts/fuzz), and replay.c runs the corpus through it in every test run.
+// A target is one function that takes any bytes and must not crash, leak, or take long. libFuzzer calls it
+// (scripts/fuzz), and replay.c calls it with the corpus in every test run.
 #ifndef LOAM_TESTS_FUZZ_FUZZ_H
 #define LOAM_TESTS_FUZZ_FUZZ_H
 
@@ -12,24 +12,24 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-// What must hold whatever the input: a violation ends the process, as a sanitizer's finding does.
+// A condition that must hold for every input. A violation ends the process, like a sanitizer's finding.
 #define fuzz_require(condition)                                                                              \
     do {                                                                                                     \
         if (!(condition)) fuzz_violated(__FILE__, __LINE__, #condition);                                     \
     } while (0)
 _Noreturn void fuzz_violated(const char *file, int line, const char *condition);
 
-// A parser that fails says so in one line.
+// Checks that the message of a failure is one line.
 void fuzz_require_message(enum loam_status status, const struct loam_error *error);
 
-// The process' own directory in memory (or under TMPDIR), removed at exit.
+// A directory of the process in memory (or under TMPDIR), removed at exit.
 const char *fuzz_directory(void);
-// Writes DIRECTORY/NAME and gives its path, which holds until the next call.
+// Writes DIRECTORY/NAME and returns its path, which is valid until the next call.
 const char *fuzz_write(const char *name, const void *data, size_t size);
 void fuzz_remove(const char *name);
 
-// An input for several files: the parts stand between 0xFF bytes, which are no UTF-8. The last of `count`
-// parts is all that is left.
+// Splits an input for several files at its 0xFF bytes, which are not UTF-8. The last of the `count` parts
+// is the rest of the input.
 struct fuzz_part {
     const uint8_t *data;
     size_t size;

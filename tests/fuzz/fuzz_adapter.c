@@ -1,5 +1,5 @@
-// An adapter directory: adapter_config.json, then after a 0xFF byte adapter_model.safetensors, opened on a
-// tiny model. Without the second part the weights of a good adapter of rank 2 are there.
+// An adapter directory, opened on a tiny model. The input is adapter_config.json, a 0xFF byte and
+// adapter_model.safetensors. Without the second part, the weights of a valid adapter of rank 2 are used.
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -88,7 +88,7 @@ static void open_adapter(void)
         free(targets);
         loam_adapter_destroy(adapter);
     }
-    // What the model takes, the check without a model takes.
+    // An adapter that the model accepts must pass the check without a model.
     bool alone = check_alone();
     fuzz_require(status != LOAM_OK || alone);
 }

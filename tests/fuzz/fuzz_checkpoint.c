@@ -1,5 +1,5 @@
-// A checkpoint's state and checksums, two files: what is taken of the state is a loop that can go on, and is
-// written as the same again.
+// The state and the checksums of a checkpoint, two files. A state that is accepted must be one that a
+// loop can continue from, and must be the same after it was written and read again.
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "run/checkpoint_state.h"
 #include "run/recorded.h"
 
-// The state but for the times, which go on.
+// Formats the state without its times, which advance.
 static char *text_of(const struct loam_loop *loop)
 {
     json_t *state = loam_checkpoint_state_format(loop);
@@ -45,7 +45,7 @@ static void check_state(const json_t *root)
     check_again(&loop);
 }
 
-// Whatever was recorded, the options of now are the same as it or are not.
+// Compares the recorded options with the current ones, which must give an answer for every record.
 static void check_options(const json_t *root)
 {
     struct loam_error error;

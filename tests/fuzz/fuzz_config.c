@@ -8,7 +8,7 @@
 #include "model/model.h"
 
 enum {
-    LAYER_LIMIT = 64, // of models that are made: more only takes longer
+    LAYER_LIMIT = 64, // layers of the models that are made; more would only take longer
     HEAD_LIMIT = 1 << 14,
 };
 
@@ -35,8 +35,8 @@ static void check_model(const struct loam_config *config)
     loam_model_destroy(model);
 }
 
-// The changed text is the same config with an own head, whatever stood there. (A name may be written with
-// escapes, which are not looked for.)
+// Checks that the changed text is the same config with an untied head. A config whose keys contain escapes is
+// skipped, because the change does not recognise them.
 static void check_text(const uint8_t *data, size_t size, const struct loam_config *config)
 {
     struct loam_error error;

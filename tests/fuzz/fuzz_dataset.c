@@ -1,5 +1,5 @@
-// A data set: SQuAD, JSONL and plain text, each told by the file's name, each with broken records refused and
-// passed over.
+// A data set as SQuAD, JSONL and plain text, chosen by the file's name, with broken records refused or
+// skipped.
 #include "data/dataset.h"
 #include "fuzz.h"
 #include "small_tokenizer.h"

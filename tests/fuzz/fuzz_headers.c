@@ -25,7 +25,7 @@ static void check_headers(const struct loam_http_headers *headers)
                  headers->range_total >= -1 && headers->retry_after >= -1);
 }
 
-// A name that is taken can be a directory of the cache, a part of an address and a line of a ref.
+// An accepted name must be usable as a directory of the cache, as part of a URL and as a line of a ref.
 static void check_name(const char *text)
 {
     struct loam_repo repo;
@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (data < end) {
         const uint8_t *newline = memchr(data, '\n', (size_t)(end - data));
         size_t length = newline == NULL ? (size_t)(end - data) : (size_t)(newline - data) + 1;
-        // A block of its own, so that a sanitizer sees a read past the line.
+        // A separate block, so that a sanitizer detects a read past the line.
         char *line = malloc(length + 1);
         fuzz_require(line != NULL);
         memcpy(line, data, length);
@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_name(line);
         char *exact = realloc(line, length);
         fuzz_require(exact != NULL);
-        loam_http_headers_take(&headers, exact, length);
+        loam_http_headers_add_line(&headers, exact, length);
         free(exact);
         check_headers(&headers);
         data += length;

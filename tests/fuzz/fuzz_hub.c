@@ -1,5 +1,5 @@
-// The hub's JSON: the list of a repository's files, its word on files to push, and on LFS objects. One input
-// is read as each of them.
+// JSON from the hub: the list of a repository's files, the answer about files to push, and the answer
+// about LFS objects. Each input is read as all three.
 #include <string.h>
 
 #include "fuzz.h"

@@ -1,4 +1,5 @@
-// The YAML file of --config: read into the options of train, written, and read again as the same.
+// The YAML file of --config: read into the options of train and written. Reading it again must give the same
+// options.
 #include <string.h>
 
 #include "fuzz.h"

@@ -1,8 +1,8 @@
-// A safetensors file: header, names, and that every tensor lies in the file.
+// A safetensors file: its header and names. Every tensor must be inside the file.
 #include "fuzz.h"
 #include "io/safetensors.h"
 
-static volatile uint8_t sink; // so that the reads are made
+static volatile uint8_t sink; // keeps the compiler from removing the reads
 
 static void check_tensor(const struct loam_safetensors *file, const struct loam_stored_tensor *tensor,
                          size_t *total)

@@ -1,5 +1,5 @@
-// model.safetensors.index.json, then after a 0xFF byte the shard "a.safetensors"; beside it lies
-// "b.safetensors", which holds the tensor "b".
+// A sharded model. The input is model.safetensors.index.json, a 0xFF byte and the shard "a.safetensors". The
+// shard "b.safetensors" with the tensor "b" is fixed.
 #include "fuzz.h"
 #include "io/safetensors.h"
 

@@ -1,5 +1,5 @@
-// The files of a model directory that name its special tokens. An input is up to four of them, parted by
-// 0xFF.
+// The files of a model directory that name its special tokens. An input is up to four of them, separated
+// by 0xFF.
 #include <stdio.h>
 
 #include "fuzz.h"
@@ -13,7 +13,7 @@ static void check(const struct loam_special_tokens *special)
     fuzz_require(special->bos >= -1 && special->bos < LOAM_MAX_VOCABULARY);
     fuzz_require(special->eos >= -1 && special->eos < LOAM_MAX_VOCABULARY);
     fuzz_require(special->eos < 0 ||
-                 (special->eos_text != NULL && loam_special_tokens_end(special, special->eos)));
+                 (special->eos_text != NULL && loam_special_tokens_is_stop(special, special->eos)));
     fuzz_require(!special->add_bos || special->bos >= 0);
     fuzz_require(!special->add_eos || special->eos >= 0);
 }
@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json",
                                         "generation_config.json", "config.json"};
     enum { COUNT = sizeof names / sizeof *names };
-    const struct loam_tokenizer *tokenizer = small_tokenizer(); // before there are files beside it
+    const struct loam_tokenizer *tokenizer = small_tokenizer(); // made before the other files exist
     struct fuzz_part rest = {data, size};
     for (int i = 0; i < COUNT; i++) {
         struct fuzz_part part = fuzz_next_part(&rest, i == COUNT - 1);

@@ -30,7 +30,7 @@ static void render(const struct loam_template *template, const struct loam_field
         fuzz_require_message(status, &error);
         if (status == LOAM_OK) check_rendered(&rendered);
     }
-    // Without fields it is an error, unless the prompt needs none.
+    // Rendering without fields is an error unless the prompt needs none.
     fuzz_require(loam_template_render(template, fields, 0, NULL, false, &rendered, &error) != LOAM_OK);
     loam_rendered_deinit(&rendered);
 }

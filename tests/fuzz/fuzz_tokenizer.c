@@ -1,11 +1,11 @@
-// tokenizer.json: loading, and encoding and decoding a text with whatever could be loaded.
+// tokenizer.json: loading, then encoding and decoding a text.
 #include <string.h>
 
 #include "fuzz.h"
 #include "text/tokenizer.h"
 
-// Words, numbers, spaces of all sorts, special tokens, accents both ways, other scripts, an emoji, a line of
-// one letter.
+// Words, numbers, various spaces, special tokens, composed and decomposed accents, other scripts, an
+// emoji, and a line of one letter.
 static const char text[] = "<s> The  quick\tbrown fox's 12,345 \xC3\xA9 e\xCC\x81 \xE4\xBD\xA0\xE5\xA5\xBD "
                            "\xF0\x9F\x98\x80\r\n\xC2\xA0\xE2\x96\x81 lower low </s>\n\n "
                            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n";

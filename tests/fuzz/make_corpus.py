@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes the seed corpora of the fuzz targets: corpus/PARSER/NAME, small examples of every feature and of known kinds of
-corruption. Inputs that fuzzing found are kept beside them as corpus/PARSER/found-NAME and are not changed."""
+malformed input. Regressions that fuzzing found are stored as corpus/PARSER/found-NAME and not changed."""
 import hashlib
 import json
 import pathlib

@@ -1,4 +1,4 @@
-// Runs every file of a corpus through a fuzz target once, where there is no libFuzzer: fuzz_X DIRECTORY.
+// fuzz_X DIRECTORY: runs every file of a corpus through a fuzz target once, without libFuzzer.
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 enum { INPUT_LIMIT = 1 << 20 }; // bytes
 
-// Exactly as many bytes as the file has: a byte read beyond them is found.
+// Allocates exactly the size of the file, so that a sanitizer detects a read past its end.
 static enum loam_status run_input(const char *path, struct loam_error *error)
 {
     struct loam_bytes text = {0};
@@ -31,7 +31,7 @@ static int run_directory(DIR *directory, const char *name)
         char *path = loam_path_join(name, entry->d_name, &error);
         if (path == NULL) return -1;
         bool is_input = loam_file_exists(path);
-        if (is_input) fprintf(stderr, "%s\n", path); // the last one named is the one that crashed
+        if (is_input) fprintf(stderr, "%s\n", path); // after a crash, the last line names the input
         enum loam_status status = is_input ? run_input(path, &error) : LOAM_OK;
         free(path);
         if (status != LOAM_OK) {

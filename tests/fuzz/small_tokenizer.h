@@ -1,4 +1,4 @@
-// A tokenizer for targets that need one beside what they parse: a few letters, everything else is unknown.
+// A tokenizer for targets that parse other files: it has a few letters, and everything else is unknown.
 #ifndef LOAM_TESTS_FUZZ_SMALL_TOKENIZER_H
 #define LOAM_TESTS_FUZZ_SMALL_TOKENIZER_H
 
@@ -6,7 +6,7 @@
 
 enum { SMALL_BOS = 1, SMALL_EOS = 2, SMALL_VOCABULARY = 8 };
 
-// Made once for the process and destroyed at its exit.
+// Created at the first call and destroyed at exit.
 const struct loam_tokenizer *small_tokenizer(void);
 
 #endif

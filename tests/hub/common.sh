@@ -1,7 +1,7 @@
-# Sourced by the tests of the hub, after tests/cli/common.sh: starts a hub of the test (server.py) in $tmp/hub, with an
-# empty cache, and defines helpers. No test contacts another machine.
+# Sourced by the tests of the hub after tests/cli/common.sh. Starts a hub (server.py) in $tmp/hub, makes an empty cache and
+# defines helpers. No request leaves this machine.
 command -v python3 >/dev/null || {
-    echo 'python3 is not there, in which the server of these tests is written'
+    echo 'python3 is missing; it runs the server of these tests'
     exit 77
 }
 hub=$tmp/hub
@@ -23,25 +23,25 @@ HF_ENDPOINT=$(cat "$hub/address")
 export LOAM_HUB_DELAY_SCALE=0.001 LOAM_HUB_STALL_SECONDS=60
 token=hf_SecretSecretSecret
 
-# fault REGEX FAULT...: a fault of the server, once. REGEX matches "METHOD PATH"; a space is written as a dot.
+# fault REGEX FAULT...: makes the server fail once, at a request whose "METHOD PATH" matches. Write a space as a dot.
 fault() { printf '%s\n' "$*" >>"$hub/faults"; }
-# A test begins: no faults, an empty log, and, with "fresh", an empty cache.
+# begin [fresh]: clears the faults and the log, and with "fresh" also the cache.
 begin() {
     : >"$hub/faults"
     : >"$hub/log"
     [ "${1:-}" != fresh ] || rm -rf "$tmp/home"
 }
 settings() { printf '%s\n' "$1" >"$hub/settings"; }
-# asked PATTERN: the number of requests in the log that match.
-asked() { grep -cE -- "$1" "$hub/log" || true; }
-# stopped_at REQUEST ARGUMENT...: a command that is stopped once the hub has logged a request that matches REQUEST.
+# count_requests PATTERN: prints the number of lines in the hub's log that match.
+count_requests() { grep -cE -- "$1" "$hub/log" || true; }
+# stopped_at REQUEST ARGUMENT...: runs loam and sends SIGTERM once the hub has logged a request that matches REQUEST.
 stopped_at() {
     local request=$1 process
     shift
     "$LOAM" "$@" >"$tmp/stdout" 2>"$tmp/stderr" &
     process=$!
     for _ in $(seq 600); do
-        [ "$(asked "$request")" -eq 0 ] || break
+        [ "$(count_requests "$request")" -eq 0 ] || break
         sleep 0.05
     done
     kill -TERM "$process"
@@ -49,10 +49,11 @@ stopped_at() {
     wait "$process" || code=$?
     [ "$code" -eq 143 ] || fail "exit code $code: $(cat "$tmp/stderr")"
 }
-silent() { [ ! -s "$hub/log" ] || fail "the hub was asked: $(cat "$hub/log")"; }
-# The requested faults have happened.
-happened() { [ ! -s "$hub/faults" ] || fail "not carried out: $(cat "$hub/faults")"; }
-# The token appears neither on the terminal nor in a file that loam wrote.
+# Checks that the hub received no request.
+no_requests() { [ ! -s "$hub/log" ] || fail "requests to the hub: $(cat "$hub/log")"; }
+# Checks that every fault has occurred.
+faults_occurred() { [ ! -s "$hub/faults" ] || fail "faults left over: $(cat "$hub/faults")"; }
+# Checks that the output and the cache do not contain the token.
 no_token() {
     ! grep -rqF "$token" "$tmp/stdout" "$tmp/stderr" "$tmp/home" 2>/dev/null || fail "the token is in the output or the cache"
     ! grep -qF 'Signature=' "$tmp/stderr" || fail 'a signed address is in the output'

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""A hub for tests: the endpoints of huggingface.co that loam uses, over the directories below ROOT/repos, with faults on
-request.
+"""A hub for tests. It serves the endpoints of huggingface.co that loam uses from the directories below ROOT/repos, and
+it produces faults on demand.
 
     server.py ROOT
 
-ROOT/repos/ORG/NAME/...   files of the repositories; .safetensors and .bin files are served as LFS files, from another host
+ROOT/repos/ORG/NAME/...   the repositories; .safetensors and .bin files are served as LFS files, from another host
 ROOT/address              written when the server listens: http://127.0.0.1:PORT
-ROOT/tls.pem              a certificate with its key; if it exists when the server starts, the hub uses https
-ROOT/log                  a line a request: SERVER METHOD PATH STATUS auth=TOKEN|none range=...
-ROOT/bodies/N             the body of request N (counted from 0) that has one
-ROOT/faults               lines "REGEX FAULT [ARGUMENT...]": the first line that matches "METHOD PATH" of a request is
-                          carried out and removed; with "always " in front it stays
+ROOT/tls.pem              a certificate with its key; if it exists at the start, the hub serves https
+ROOT/log                  one line per request: SERVER METHOD PATH STATUS auth=TOKEN|none range=...
+ROOT/bodies/N             the body of the Nth request with a body, counted from 0
+ROOT/faults               lines "REGEX FAULT [ARGUMENT...]": the first line that matches "METHOD PATH" of a request takes
+                          effect and is removed; a line that starts with "always " stays
 Faults: status CODE [HEADER:VALUE...] | drop BYTES | wrong | norange | size BYTES | length BYTES | drip | etag TEXT |
         elsewhere URL | nocommit | text TEXT | page | object | evil
 Settings in ROOT/settings (JSON): gated, private (a token is needed), token, chunk (bytes of a part of an upload), xet.
@@ -75,7 +75,7 @@ def is_lfs(name):
 
 
 class Repository:
-    """The files of a directory, and a commit that changes when they do."""
+    """The files of a directory, and a commit hash that is computed from them."""
 
     def __init__(self, repo_id):
         self.id = repo_id
@@ -101,7 +101,7 @@ class Repository:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # a body goes out at once behind its headers
+    disable_nagle_algorithm = True  # send the body right after the headers
 
     def log_message(self, *_):
         pass
@@ -113,7 +113,7 @@ class Handler(BaseHTTPRequestHandler):
                        f"range={self.headers.get('Range', 'none')}\n")
 
     def reply(self, status, body=b"", headers=None, fault=()):
-        """Sends a response; the faults of a body are carried out here."""
+        """Sends a response, with the faults that affect its body."""
         headers = {"Content-Length": str(len(body)), **(headers or {})}
         if fault[:1] == ["length"]:
             headers["Content-Length"] = fault[1]
@@ -154,7 +154,7 @@ class Handler(BaseHTTPRequestHandler):
         return (self.headers.get("Authorization") or "").removeprefix("Bearer ")
 
     def may_read(self):
-        """Sends the refusal of a private or gated repository."""
+        """Whether the client may read the repository; sends the refusal if it may not."""
         wanted = settings()
         if wanted.get("gated") and self.token() != wanted.get("token"):
             self.refuse(403 if self.token() else 401, "GatedRepo", "Access to this model is restricted.")
@@ -448,7 +448,7 @@ def listen(name, host):
     if secure:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
-        # The handshake is the connection's own thread's: one that fails there does not hold up the next.
+        # The connection's own thread performs the handshake, so that a failing one does not block the next.
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     ADDRESS[name] = f"http{'s' if secure else ''}://{host}:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -462,7 +462,7 @@ def main():
     with open(os.path.join(ROOT, "address.new"), "w", encoding="utf-8") as file:
         file.write(ADDRESS["hub"] + "\n")
     os.rename(os.path.join(ROOT, "address.new"), os.path.join(ROOT, "address"))
-    # The test holds the other end of standard input: when it is gone, so is the server.
+    # The test holds the other end of standard input. The server ends when it is closed.
     sys.stdin.read()
 
 

@@ -1,7 +1,7 @@
-// Writes the logits of token sequences, so that scripts/parity can lay them beside PyTorch's.
+// Writes the logits of token sequences, which scripts/parity compares with those of PyTorch.
 //   loam_logits MODEL ADAPTER|- SEQUENCES.json LOGITS.safetensors [DEVICE [DTYPE]]
-// SEQUENCES.json is {"sequences": [[id, ...], ...]}; they are computed as one packed batch.
-// LOGITS.safetensors gets "logits" [all tokens, V] f32.
+// SEQUENCES.json is {"sequences": [[id, ...], ...]}; they form one packed batch.
+// LOGITS.safetensors receives "logits" [all tokens, V] f32.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +42,7 @@ static enum loam_status append(struct loam_batch *batch, const json_t *sequence,
     if (ids == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < count; i++)
         ids[i] = (int32_t)json_integer_value(json_array_get(sequence, i));
-    enum loam_status status = loam_batch_append(batch, "batch", ids, (int32_t)count, (int32_t)count, error);
+    enum loam_status status = loam_batch_append(batch, "batch", ids, NULL, (int32_t)count, error);
     free(ids);
     return status;
 }

@@ -1,6 +1,6 @@
-// loam_tty COLUMNS TEXT KEYS COMMAND...: runs the command on a terminal of its own and copies all that it
-// writes there to standard output. As soon as TEXT, unless it is empty, was written, KEYS are typed. The exit
-// status is the command's; 128 and the signal's number when one ended it.
+// loam_tty COLUMNS TEXT KEYS COMMAND...: runs the command on a new terminal and copies its output there to
+// standard output. Types KEYS once the command has written TEXT, unless TEXT is empty. The exit status is the
+// command's, or 128 plus the number of the signal that ended it.
 #include <pty.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -9,7 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { OUTPUT_LIMIT = 1 << 20, LONGEST = 600 }; // seconds: the command waits for what nobody types
+enum {
+    OUTPUT_LIMIT = 1 << 20, // bytes
+    LONGEST = 600,          // seconds until a command that waits for other keys is ended
+};
 
 static int fail(const char *what)
 {
@@ -17,7 +20,7 @@ static int fail(const char *what)
     return 125;
 }
 
-// All that comes until the terminal is closed.
+// Reads all output until the terminal is closed.
 static size_t read_all(int terminal, const char *text, const char *keys, char *output)
 {
     size_t size = 0;

@@ -17,7 +17,7 @@ static void cpu_upload_as(struct loam_stream *stream, void *target, enum loam_dt
                           const void *source, enum loam_dtype source_dtype, size_t count)
 {
     const struct cpu_state *state = stream->device->state;
-    state->convert(target, target_dtype, source, source_dtype, (int64_t)count);
+    state->convert(target, target_dtype, source, source_dtype, (int64_t)count, cpu_threads(stream));
 }
 
 static void cpu_destroy(struct loam_device *device)
@@ -37,16 +37,21 @@ enum loam_status loam_device_cpu_create(struct loam_device **out, int threads, s
     device->state = state;
     const struct cpu_level *level = NULL;
     enum loam_status status = state == NULL ? LOAM_ERROR_MEMORY : loam_cpu_choose_level(&level, error);
-    if (status == LOAM_OK) status = loam_matmul_cache_create(&state->matmuls, error);
+    if (status == LOAM_OK) {
+        device->threads_wanted = threads;
+        device->threads = loam_cpu_start_threads(threads);
+        status = loam_matmul_cache_create(&state->matmuls, device->threads, error);
+    }
     if (status != LOAM_OK) {
         cpu_destroy(device);
         return status;
     }
     device->name = "cpu";
     device->isa = level->name;
-    device->threads_wanted = threads;
-    device->threads = loam_cpu_start_threads(threads);
-    device->native_bf16 = loam_matmul_native_bf16(state->matmuls);
+    const bool bf16 = loam_matmul_native_bf16(state->matmuls);
+    device->formats = (struct loam_formats){.compute = 1u << LOAM_F32 | 1u << LOAM_BF16,
+                                            .preferred = 1u << LOAM_F32 | (bf16 ? 1u << LOAM_BF16 : 0),
+                                            .master = 1u << LOAM_F32};
     device->host_memory = true;
     device->alignment = LOAM_ARENA_ALIGN;
     device->largest_buffer = SIZE_MAX;

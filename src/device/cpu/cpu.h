@@ -5,15 +5,27 @@
 #include "device/cpu/onednn.h"
 #include "device/device.h"
 
-// loam_convert by all threads.
+// loam_convert by `threads` threads.
 typedef void cpu_convert(void *target, enum loam_dtype to, const void *source, enum loam_dtype from,
-                         int64_t count);
+                         int64_t count, int threads);
 
 struct cpu_state {
     struct matmul_cache *matmuls;
     cpu_convert *convert;
     struct loam_memory_table memory; // the host's, with its own conversion
 };
+
+// Whether the processor multiplies bf16 itself.
+static inline bool cpu_has_bf16(const struct loam_device *device)
+{
+    return loam_formats_have(device->formats.preferred, LOAM_BF16);
+}
+
+// What every parallel region of an op asks for: the threads of its own device.
+static inline int cpu_threads(const struct loam_stream *stream)
+{
+    return stream->device->threads;
+}
 
 static inline struct matmul_cache *cpu_matmuls(const struct loam_stream *stream)
 {
@@ -32,7 +44,7 @@ static inline void *cpu_head(const struct loam_tensor *tensor, int64_t i, int64_
 }
 
 // A set of overrides compiled for some instructions, and what oneDNN is limited to when it is forced. Two
-// levels share one set that asks device->native_bf16, which is what oneDNN's limit leaves.
+// levels share one set that asks cpu_has_bf16, which is what oneDNN's limit leaves.
 struct cpu_level {
     const char *name;
     bool (*runs_here)(void);

@@ -157,7 +157,7 @@ void loam_cpu_describe(const struct loam_device *device, struct loam_machine *ma
     snprintf(machine->level, sizeof machine->level, "%s", device->isa);
     loam_matmul_version(machine->onednn, sizeof machine->onednn);
     snprintf(machine->onednn_isa, sizeof machine->onednn_isa, "%s", loam_matmul_isa());
-    machine->native_bf16 = device->native_bf16;
+    machine->native_bf16 = loam_formats_have(device->formats.preferred, LOAM_BF16);
     machine->threads = device->threads;
     machine->cores = omp_get_num_procs();
 }

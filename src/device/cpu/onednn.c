@@ -1,5 +1,6 @@
 #include "device/cpu/onednn.h"
 
+#include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <oneapi/dnnl/dnnl_debug.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ struct matmul_entry {
 struct matmul_cache {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
+    int threads;
     uint64_t clock;
     struct matmul_entry entries[SETS][WAYS];
 };
@@ -101,13 +103,30 @@ static dnnl_status_t primitive_desc_create(dnnl_primitive_desc_t *out, dnnl_engi
 }
 #endif
 
+// ---- threads ----
+
+// oneDNN has no parameter for its threads: it takes what OpenMP would give the calling thread. That is set for
+// the time of a call and put back; omp_set_num_threads changes the setting of the calling thread alone.
+static int begin_call(const struct matmul_cache *cache)
+{
+    const int before = omp_get_max_threads();
+    omp_set_num_threads(cache->threads);
+    return before;
+}
+
+static void end_call(int before)
+{
+    omp_set_num_threads(before);
+}
+
 // ---- the cache ----
 
-enum loam_status loam_matmul_cache_create(struct matmul_cache **out, struct loam_error *error)
+enum loam_status loam_matmul_cache_create(struct matmul_cache **out, int threads, struct loam_error *error)
 {
     *out = loam_calloc(1, sizeof **out, error);
     if (*out == NULL) return LOAM_ERROR_MEMORY;
     struct matmul_cache *cache = *out;
+    cache->threads = threads;
     if (dnnl_engine_create(&cache->engine, dnnl_cpu, 0) == dnnl_success &&
         dnnl_stream_create(&cache->stream, cache->engine, dnnl_stream_default_flags) == dnnl_success)
         return LOAM_OK;
@@ -246,7 +265,10 @@ static struct matmul_entry *entry_find(struct matmul_cache *cache, const struct 
         if (set[way].used < oldest->used) oldest = &set[way];
     }
     entry_clear(oldest);
-    if (entry_make(oldest, shape, cache->engine) == dnnl_success) return oldest;
+    const int before = begin_call(cache);
+    const dnnl_status_t status = entry_make(oldest, shape, cache->engine);
+    end_call(before);
+    if (status == dnnl_success) return oldest;
     entry_clear(oldest);
     return NULL;
 }
@@ -268,10 +290,11 @@ const char *loam_matmul_run(struct matmul_cache *cache, const struct matmul_shap
             return "oneDNN refused an operand's address";
         arguments[count++] = (dnnl_exec_arg_t){operand_argument[i], entry->memory[i]};
     }
-    if (dnnl_primitive_execute(entry->primitive, cache->stream, count, arguments) != dnnl_success ||
-        dnnl_stream_wait(cache->stream) != dnnl_success)
-        return "a matrix product by oneDNN failed";
-    return NULL;
+    const int before = begin_call(cache);
+    dnnl_status_t status = dnnl_primitive_execute(entry->primitive, cache->stream, count, arguments);
+    if (status == dnnl_success) status = dnnl_stream_wait(cache->stream);
+    end_call(before);
+    return status == dnnl_success ? NULL : "a matrix product by oneDNN failed";
 }
 
 // ---- what oneDNN may use ----
@@ -360,7 +383,9 @@ const char *loam_matmul_pack(struct matmul_cache *cache, const struct matmul_sha
     if (view == NULL) return "oneDNN has no matrix product for these shapes and dtypes";
     struct packing packing;
     memset(&packing, 0, sizeof packing);
+    const int before = begin_call(cache);
     const dnnl_status_t status = packing_run(&packing, cache, shape, view, b, packed);
+    end_call(before);
     if (packing.from != NULL) dnnl_memory_destroy(packing.from);
     if (packing.to != NULL) dnnl_memory_destroy(packing.to);
     if (packing.primitive != NULL) dnnl_primitive_destroy(packing.primitive);

@@ -26,10 +26,10 @@ const char *loam_matmul_isa(void);                 // "avx2": what it uses
 void loam_matmul_version(char *text, size_t size); // "2.6.3", of the library that was found at run time
 
 // Making the primitive of a shape takes longer than a small product, so they are kept: a bounded number of
-// them, the longest unused making room. Not to be used by two threads at a time.
+// them, the longest unused making room. They use `threads` threads. Not to be used by two threads at a time.
 struct matmul_cache;
 
-enum loam_status loam_matmul_cache_create(struct matmul_cache **out, struct loam_error *error);
+enum loam_status loam_matmul_cache_create(struct matmul_cache **out, int threads, struct loam_error *error);
 void loam_matmul_cache_destroy(struct matmul_cache *cache);
 size_t loam_matmul_cache_count(const struct matmul_cache *cache); // primitives held
 size_t loam_matmul_cache_capacity(void);

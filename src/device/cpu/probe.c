@@ -17,12 +17,13 @@ static void probe_destroy(struct loam_probe *probe)
     free(probe);
 }
 
-static enum loam_status probe_create(struct loam_probe **out, struct loam_error *error)
+static enum loam_status probe_create(struct loam_probe **out, const struct loam_device *device,
+                                     struct loam_error *error)
 {
     *out = NULL;
     struct loam_probe *probe = loam_calloc(1, sizeof *probe, error);
     if (probe == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = loam_matmul_cache_create(&probe->matmuls, error);
+    enum loam_status status = loam_matmul_cache_create(&probe->matmuls, device->threads, error);
     if (status != LOAM_OK) {
         probe_destroy(probe);
         return status;

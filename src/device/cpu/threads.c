@@ -70,7 +70,5 @@ int loam_cpu_start_threads(int wanted)
         }
         kept = threads = started;
     }
-    // A setting of the process, which oneDNN asks for: the device made last decides.
-    omp_set_num_threads(threads);
     return threads;
 }

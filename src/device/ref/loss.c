@@ -2,8 +2,6 @@
 
 #include "device/ref/ref.h"
 
-enum { IGNORED = -100 };
-
 // One row of logits, and one of dh.
 size_t loam_ref_linear_cross_entropy_scratch(const struct loam_device *device,
                                              const struct loam_linear_cross_entropy_args *args)
@@ -30,16 +28,17 @@ static double row_logits(const struct loam_linear_cross_entropy_args *args, int6
     return largest + log(sum);
 }
 
-// dlogits = grad_scale (p - onehot); dh = dlogits w; dw += dlogitsT h
+// dlogits = factors[t] (p - onehot(targets[t])); dh = dlogits w; dw += dlogitsT h
 static void row_backward(const struct loam_linear_cross_entropy_args *args, int64_t t, const double *logits,
                          double lse, double *sum)
 {
     const struct loam_tensor *h = &args->h, *w = &args->w.tensor, *dh = &args->dh, *dw = &args->dw;
-    int64_t size = h->shape[1], label = ref_index(&args->labels, t);
+    const int64_t size = h->shape[1], target = ref_index(&args->targets, t);
+    const double factor = ref_load(&args->factors, t);
     for (int64_t i = 0; i < size; i++)
         sum[i] = 0.0;
     for (int64_t v = 0; v < w->shape[0]; v++) {
-        double dlogit = (double)args->grad_scale * (exp(logits[v] - lse) - (v == label ? 1.0 : 0.0));
+        double dlogit = factor * (exp(logits[v] - lse) - (v == target ? 1.0 : 0.0));
         for (int64_t i = 0; i < size; i++)
             sum[i] += dlogit * ref_load(w, ref_at(w, v, i));
         for (int64_t i = 0; i < size && dw->data != NULL; i++) {
@@ -59,14 +58,15 @@ enum loam_status loam_ref_linear_cross_entropy(struct loam_stream *stream,
     double *sum = loam_stream_scratch(stream, (size_t)args->h.shape[1] * sizeof(double));
     if (logits == NULL || sum == NULL) return LOAM_ERROR_INTERNAL;
     for (int64_t t = 0; t < args->h.shape[0]; t++) {
-        int64_t label = ref_index(&args->labels, t);
-        if (label == IGNORED) {
+        const int64_t target = ref_index(&args->targets, t);
+        if (target == LOAM_NO_TARGET) {
+            ref_store(&args->losses, t, 0.0);
             for (int64_t i = 0; i < dh->shape[1] && dh->data != NULL; i++)
                 ref_store(dh, ref_at(dh, t, i), 0.0);
             continue;
         }
         double lse = row_logits(args, t, logits);
-        *(double *)args->loss_sum.data += lse - logits[label];
+        ref_store(&args->losses, t, lse - logits[target]);
         if (gradients) row_backward(args, t, logits, lse, sum);
     }
     return LOAM_OK;

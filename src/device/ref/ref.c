@@ -30,7 +30,9 @@ enum loam_status loam_device_ref_create(struct loam_device **out, int threads, s
     if (device == NULL) return LOAM_ERROR_MEMORY;
     *device = (struct loam_device){.name = "ref",
                                    .threads = 1,
-                                   .native_bf16 = false,
+                                   .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_BF16,
+                                               .preferred = 1u << LOAM_F32,
+                                               .master = 1u << LOAM_F32},
                                    .host_memory = true,
                                    .alignment = LOAM_ARENA_ALIGN,
                                    .largest_buffer = SIZE_MAX,

@@ -530,12 +530,16 @@ static void build_linear_cross_entropy(struct op_run *run)
     a->h = op_matrix(run, "h", OP_INPUT, run->dtype, c->t, c->k, 0);
     if (op_flagged(run, OP_LARGE)) scale_values(&a->h, 60.0, 0.0);
     a->w.tensor = op_matrix(run, "w", OP_INPUT, weight_dtype(run), c->n, c->k, 0);
-    a->labels = make_ids(run, "labels", c->t, c->n);
+    a->targets = make_ids(run, "targets", c->t, c->n);
     for (int64_t t = 0; t < c->t; t++) {
-        if (t % 4 == 1 || op_flagged(run, OP_ALL_IGNORED)) ((int32_t *)a->labels.data)[t] = -100;
+        if (t % 4 == 1 || op_flagged(run, OP_NO_TARGETS)) ((int32_t *)a->targets.data)[t] = LOAM_NO_TARGET;
     }
-    a->grad_scale = 0.25f;
-    a->loss_sum = op_vector(run, "loss_sum", OP_UPDATED, LOAM_F64, 1);
+    a->losses = op_vector(run, "losses", OP_OUTPUT, LOAM_F32, c->t);
+    if (gradients) {
+        a->factors = op_vector(run, "factors", OP_INPUT, LOAM_F32, c->t);
+        scale_values(&a->factors, 0.25, 0.0);
+        if (c->t > 3) op_set(&a->factors, 3, 0); // without a gradient, but with a loss
+    }
     if (gradients && !op_flagged(run, OP_NO_HIDDEN_GRADIENT)) {
         a->dh = op_matrix(run, "dh", OP_OUTPUT, run->dtype, c->t, c->k, 0);
     }
@@ -761,7 +765,7 @@ const struct op_case op_cases[] = {
     {OP_linear_cross_entropy, .t = 13, .k = 29, .n = 67, .flags = OP_NO_OPTIONAL},
     {OP_linear_cross_entropy, .t = 9, .k = 31, .n = 53, .flags = OP_NO_WEIGHT_GRADIENT},
     {OP_linear_cross_entropy, .t = 9, .k = 31, .n = 53, .flags = OP_NO_HIDDEN_GRADIENT},
-    {OP_linear_cross_entropy, .t = 5, .k = 16, .n = 32, .flags = OP_ALL_IGNORED},
+    {OP_linear_cross_entropy, .t = 5, .k = 16, .n = 32, .flags = OP_NO_TARGETS},
     {OP_linear_cross_entropy, .t = 6, .k = 24, .n = 48, .flags = OP_LARGE},
     {OP_linear_cross_entropy, .t = 13, .k = 29, .n = 67, .flags = OP_HALF_WEIGHT},
     {OP_linear_cross_entropy, .t = 13, .k = 29, .n = 67, .flags = OP_F16_WEIGHT},

@@ -35,7 +35,7 @@ enum op_flag {
     OP_SILU = 1 << 9,
     OP_NO_HIDDEN_GRADIENT = 1 << 10, // linear_cross_entropy with dw but without dh
     OP_NO_WEIGHT_GRADIENT = 1 << 11, // ... with dh but without dw
-    OP_ALL_IGNORED = 1 << 12,
+    OP_NO_TARGETS = 1 << 12,
     OP_LARGE = 1 << 13,       // values far from zero
     OP_HALF_WEIGHT = 1 << 14, // bf16 with activations of f32
     OP_F16_WEIGHT = 1 << 15,  // f16 with activations of f32

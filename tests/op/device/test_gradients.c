@@ -203,16 +203,15 @@ static void derive_gated_activation_backward(struct check *check, const struct o
     add_pair(check, "up", b->up, b->dup, false);
 }
 
-// Its own backward: the cotangent of the loss is grad_scale.
+// Its own backward: the cotangent of the losses is factors.
 static void derive_linear_cross_entropy(struct check *check, const struct op_run *run)
 {
     const struct loam_linear_cross_entropy_args *b = &run->args.linear_cross_entropy;
     check->forward = OP_linear_cross_entropy;
-    check->output = op_vector(&check->outputs, "loss_sum", OP_UPDATED, LOAM_F64, 1);
-    check->cotangent = op_vector(&check->outputs, "grad_scale", OP_INPUT, LOAM_F64, 1);
-    op_set(&check->cotangent, 0, (double)b->grad_scale);
+    check->output = op_vector(&check->outputs, "losses", OP_OUTPUT, LOAM_F32, b->h.shape[0]);
+    check->cotangent = b->factors;
     check->args.linear_cross_entropy = (struct loam_linear_cross_entropy_args){
-        .h = b->h, .w = b->w, .labels = b->labels, .grad_scale = b->grad_scale, .loss_sum = check->output};
+        .h = b->h, .w = b->w, .targets = b->targets, .losses = check->output};
     add_pair(check, "h", b->h, b->dh, false);
     add_pair(check, "w", b->w.tensor, b->dw, true);
 }
@@ -304,6 +303,23 @@ static void check_pair(struct check *check, const struct loam_device *ref, const
     }
 }
 
+static void check_pairs(const struct loam_device *ref, const struct op_run *run, struct check *check)
+{
+    check->weights = values_of(&check->cotangent);
+    double *before[MAX_PAIRS] = {0}, *after[MAX_PAIRS] = {0};
+    for (size_t i = 0; i < check->pair_count; i++)
+        before[i] = values_of(&check->pairs[i].gradient);
+    op_run_on(ref, run->test->op, &run->args);
+    for (size_t i = 0; i < check->pair_count; i++)
+        after[i] = values_of(&check->pairs[i].gradient);
+    for (size_t i = 0; i < check->pair_count; i++) {
+        check_pair(check, ref, run, &check->pairs[i], before[i], after[i]);
+        free(before[i]);
+        free(after[i]);
+    }
+    free(check->weights);
+}
+
 static void check_case(const struct loam_device *ref, const struct op_case *test)
 {
     struct op_run run;
@@ -311,19 +327,8 @@ static void check_case(const struct loam_device *ref, const struct op_case *test
     struct check check = {.outputs = {.test = test, .dtype = LOAM_F32}};
     derivations[test->op](&check, &run);
     op_snapshot(&check.outputs);
-    check.weights = values_of(&check.cotangent);
-    double *before[MAX_PAIRS] = {0}, *after[MAX_PAIRS] = {0};
-    for (size_t i = 0; i < check.pair_count; i++)
-        before[i] = values_of(&check.pairs[i].gradient);
-    op_run_on(ref, test->op, &run.args);
-    for (size_t i = 0; i < check.pair_count; i++)
-        after[i] = values_of(&check.pairs[i].gradient);
-    for (size_t i = 0; i < check.pair_count; i++) {
-        check_pair(&check, ref, &run, &check.pairs[i], before[i], after[i]);
-        free(before[i]);
-        free(after[i]);
-    }
-    free(check.weights);
+    // Without a gradient there is no cotangent, either.
+    if (check.pair_count > 0) check_pairs(ref, &run, &check);
     op_run_free(&check.outputs);
     op_run_free(&run);
 }

@@ -170,8 +170,7 @@ static void known_add_scaled(struct bench *bench)
                                        .factor = 0.5f,
                                        .y = zero_matrix(bench, 3, 4)};
     const float *x = add.x.data, *residual = add.residual.data, *y = add.y.data;
-    loam_add_scaled(&bench->stream, &add);
-    finish(bench);
+    RUN(bench, add_scaled, &add);
     for (int i = 0; i < 12; i++)
         assert_true(fabsf(y[i] - (residual[i] + 0.5f * x[i])) <= 1e-6f);
 }
@@ -286,16 +285,21 @@ static void known_activations(struct bench *bench)
 
 static void known_loss_and_gradients(struct bench *bench)
 {
-    static const int32_t labels[] = {5, -100, 0, 2};
+    static const int32_t targets[] = {5, LOAM_NO_TARGET, 0, 2};
     struct loam_linear_cross_entropy_args loss = {.h = matrix(bench, 1, 4, 3),
                                                   .w.tensor = matrix(bench, 2, 6, 3),
-                                                  .labels = integers(bench, labels, 4),
-                                                  .grad_scale = 0.25f,
-                                                  .loss_sum = zeros(bench, LOAM_F64, 1),
+                                                  .targets = integers(bench, targets, 4),
+                                                  .factors = zeros(bench, LOAM_F32, 4),
+                                                  .losses = zeros(bench, LOAM_F32, 4),
                                                   .dh = zero_matrix(bench, 4, 3),
                                                   .dw = zero_matrix(bench, 6, 3)};
+    struct loam_tensor sum = zeros(bench, LOAM_F64, 1);
+    for (int t = 0; t < 4; t++)
+        ((float *)loss.factors.data)[t] = 0.25f;
     RUN(bench, linear_cross_entropy, &loss);
-    CHECK(loss, loss.loss_sum);
+    for (int t = 0; t < 4; t++)
+        *(double *)sum.data += (double)((const float *)loss.losses.data)[t];
+    CHECK(loss, sum);
     CHECK(loss_dh, loss.dh);
     CHECK(loss_dw, loss.dw);
 }

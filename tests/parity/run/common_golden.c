@@ -74,25 +74,37 @@ static const int32_t *batch_tensor(const struct golden *golden, const char *name
     return (const int32_t *)(const void *)tensor->data;
 }
 
+// The weight of token `t` of the golden in its batches.
+static float golden_weight(const struct golden *golden, int32_t t)
+{
+    enum { IGNORED = -100 };
+    const int32_t label = batch_tensor(golden, "labels", NULL)[t];
+    if (label == IGNORED) return 0;
+    assert_int_equal(label, batch_tensor(golden, "ids", NULL)[t]);
+    return 1;
+}
+
+void golden_weighted(const struct golden *golden, int first, int count, float (*weight)(int32_t token),
+                     struct loam_batch *batch)
+{
+    struct loam_error error;
+    int64_t total;
+    const int32_t *ids = batch_tensor(golden, "ids", &total);
+    const int32_t *offsets = batch_tensor(golden, "offsets", NULL);
+    float *weights = calloc((size_t)total, sizeof *weights);
+    assert_non_null(weights);
+    for (int32_t t = 0; t < (int32_t)total; t++)
+        weights[t] = weight != NULL ? weight(t) : golden_weight(golden, t);
+    loam_batch_clear(batch);
+    for (int s = first; s < first + count; s++)
+        assert_ok(loam_batch_append(batch, golden->name, ids + offsets[s], weights + offsets[s],
+                                    offsets[s + 1] - offsets[s], &error));
+    free(weights);
+}
+
 void golden_sequences(const struct golden *golden, int first, int count, struct loam_batch *batch)
 {
-    const int32_t *ids = batch_tensor(golden, "ids", NULL);
-    const int32_t *labels = batch_tensor(golden, "labels", NULL);
-    const int32_t *offsets = batch_tensor(golden, "offsets", NULL);
-    loam_batch_clear(batch);
-    for (int s = first; s < first + count; s++) {
-        int32_t length = offsets[s + 1] - offsets[s];
-        assert_true(loam_batch_fits(batch, length));
-        for (int32_t t = offsets[s]; t < offsets[s + 1]; t++) {
-            int32_t to = batch->tokens++;
-            batch->ids[to] = ids[t];
-            batch->positions[to] = t - offsets[s];
-            batch->labels[to] = t + 1 < offsets[s + 1] ? labels[t + 1] : LOAM_IGNORED_LABEL;
-            if (batch->labels[to] != LOAM_IGNORED_LABEL) batch->label_count++;
-        }
-        if (length > batch->max_sequence) batch->max_sequence = length;
-        batch->offsets[++batch->sequences] = batch->tokens;
-    }
+    golden_weighted(golden, first, count, NULL, batch);
 }
 
 // Tokens of the largest batch.
@@ -180,12 +192,11 @@ float *golden_run_logits(struct golden_run *run)
     return logits;
 }
 
-double golden_run_train(struct golden_run *run, float grad_scale)
+double golden_run_train(struct golden_run *run, double scale)
 {
     struct loam_error error;
-    double loss_sum = 0;
-    assert_ok(loam_decoder_train(run->decoder, &run->batch, grad_scale, 0, 0, &loss_sum, &error));
-    return loss_sum;
+    assert_ok(loam_decoder_train(run->decoder, &run->batch, scale, 0, 0, &error));
+    return loam_batch_loss(&run->batch);
 }
 
 void golden_run_zero_gradients(struct golden_run *run)

@@ -31,8 +31,11 @@ const float *golden_expected(const struct golden *golden, const char *run, const
 // How many tensors were expected under "run.grad.".
 size_t golden_expected_gradients(const struct golden *golden, const char *run);
 
-// Sequences [first, first + count) of the golden, labels shifted as loam has them. A batch is three in a row.
+// Sequences [first, first + count) of the golden with the labels that it has. A batch is three in a row.
 void golden_sequences(const struct golden *golden, int first, int count, struct loam_batch *batch);
+// The same sequences, with `weight` of each token of the golden instead of its labels.
+void golden_weighted(const struct golden *golden, int first, int count, float (*weight)(int32_t token),
+                     struct loam_batch *batch);
 
 // One model on one device, as training has it.
 struct golden_run {
@@ -58,9 +61,9 @@ void golden_run_end(struct golden_run *run);
 
 // Logits [tokens, V] of run->batch; released with free().
 float *golden_run_logits(struct golden_run *run);
-// Gradients of run->batch, times `grad_scale`, are added to those of the trainables; returns the sum of the
-// loss.
-double golden_run_train(struct golden_run *run, float grad_scale);
+// Gradients of run->batch, times `scale`, are added to those of the trainables; returns the weighted sum of
+// the losses.
+double golden_run_train(struct golden_run *run, double scale);
 void golden_run_zero_gradients(struct golden_run *run);
 // The host's copy of a tensor of the device; released with free().
 float *golden_run_download(struct golden_run *run, const struct loam_tensor *tensor);

@@ -60,7 +60,7 @@ static double loss_bound(const struct golden_run *run, double logit_size)
 {
     if (run->model->dtype == LOAM_F32) return f32_bound;
     double label = bounds_for(run->model).logits * logit_size * sqrt(2);
-    return label / sqrt((double)run->batch.label_count);
+    return label / sqrt((double)run->batch.labels.count);
 }
 
 static double setting(const json_t *settings, const char *key)
@@ -85,13 +85,12 @@ static void compare_forward(struct golden_run *run, const struct golden *golden,
 {
     struct loam_error error;
     int64_t count = run->batch.tokens * run->model->config.vocabulary;
-    double loss_sum = 0;
     float *logits = golden_run_logits(run);
     errors->logits = golden_error(logits, golden_expected(golden, name, "logits", count), count);
     free(logits);
-    assert_ok(loam_decoder_evaluate(run->decoder, &run->batch, &loss_sum, &error));
+    assert_ok(loam_decoder_evaluate(run->decoder, &run->batch, &error));
     double expected = (double)*golden_expected(golden, name, "loss", 1);
-    errors->loss = fabs(loss_sum / (double)run->batch.label_count - expected);
+    errors->loss = fabs(loam_batch_loss(&run->batch) / (double)run->batch.labels.count - expected);
 }
 
 // The gradient of a key's bias is what is left of terms that cancel: the same added to all keys of a query
@@ -118,7 +117,7 @@ static double cancellation(const struct golden_run *run, const struct golden *go
 static void compare_gradients(struct golden_run *run, const struct golden *golden, const char *name,
                               struct errors *errors)
 {
-    golden_run_train(run, 1 / (float)run->batch.label_count);
+    golden_run_train(run, 1 / run->batch.labels.weight);
     assert_int_equal(run->set.count, golden_expected_gradients(golden, name));
     for (size_t i = 0; i < run->set.count; i++) {
         const struct loam_trainable *item = &run->set.items[i];
@@ -169,8 +168,8 @@ static void compare_steps(struct golden_run *run, const struct golden *golden, c
         double norm = 0;
         golden_sequences(golden, step * GOLDEN_SEQUENCES, GOLDEN_SEQUENCES, &run->batch);
         assert_ok(loam_optimiser_zero_gradients(&optimiser, &error));
-        double loss = golden_run_train(run, 1 / (float)run->batch.label_count);
-        double difference = fabs(loss / (double)run->batch.label_count - (double)losses[step]);
+        double loss = golden_run_train(run, 1 / run->batch.labels.weight);
+        double difference = fabs(loss / (double)run->batch.labels.count - (double)losses[step]);
         double bound = loss_bound(run, logit_size) * (f32 ? 1 : 2);
         if (!(difference < bound)) fail_msg("loss of step %d: %g off, bound %g", step + 1, difference, bound);
         if (difference > errors->steps) errors->steps = difference;

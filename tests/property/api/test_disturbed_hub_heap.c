@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include <curl/curl.h>
+#include <dirent.h>
 #include <openssl/crypto.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -265,6 +266,18 @@ static void check_clear(enum loam_status status, const struct loam_error *error,
                 (int)error->status, error->message);
 }
 
+// Descriptors that this process has open.
+static int descriptors(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    assert_non_null(directory);
+    int count = 0;
+    while (readdir(directory) != NULL)
+        count++;
+    closedir(directory);
+    return count;
+}
+
 static long stride(long total, long tries)
 {
     return getenv("LOAM_FAULTS") != NULL ? 1 : total / tries + 1;
@@ -286,6 +299,7 @@ static void walk(const struct walk *walk, long tries)
     for (long n = 0; n < total; n += stride(total, tries)) {
         assert_true(shell(walk->before));
         long live = heap.live;
+        int open_before = descriptors();
         heap.asked = 0;
         heap.fails = n;
         refused = LOAM;
@@ -294,6 +308,9 @@ static void walk(const struct walk *walk, long tries)
         tried++;
         if (heap.live != live)
             fail_msg("%s, %ld: %ld blocks lost (%s)", walk->what, n, heap.live - live, error.message);
+        if (descriptors() != open_before)
+            fail_msg("%s, %ld: %d descriptors lost (%s)", walk->what, n, descriptors() - open_before,
+                     error.message);
         if (!shell(walk->sound))
             fail_msg("%s, %ld: something is half done (%s)", walk->what, n, error.message);
         if (status != LOAM_OK) {

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "generate/generate.h"
+#include "generate/generator.h"
 #include "model/trainables.h"
 
 static struct loam_error error;
@@ -113,20 +113,24 @@ static void check_sizes(struct fixture *fixture)
     assert_ok(loam_decoder_create(&decoder, fixture->model, fixture->device, &limits, &error));
     assert_ok(loam_batch_init(&batch, TOKENS, 3, &error));
     int32_t ids[TOKENS];
-    for (int i = 0; i < TOKENS; i++)
+    float weights[TOKENS];
+    for (int i = 0; i < TOKENS; i++) {
         ids[i] = 3 * i;
+        weights[i] = 1;
+    }
     for (int32_t tokens = 1; tokens <= TOKENS; tokens += tokens < 5 ? 1 : 6) { // 1 to 5, 11, 17, 23
         for (int32_t sequences = 1; sequences <= 3 && sequences <= tokens; sequences++) {
-            double trained = 0, evaluated = 0;
             loam_batch_clear(&batch);
             for (int32_t s = 0; s < sequences; s++) {
                 int32_t first = s * tokens / sequences, end = (s + 1) * tokens / sequences;
-                assert_ok(loam_batch_append(&batch, "a", ids + first, 0, end - first, &error));
+                assert_ok(loam_batch_append(&batch, "a", ids + first, weights, end - first, &error));
             }
-            assert_ok(loam_decoder_train(decoder, &batch, 1.0f, 1, 1, &trained, &error));
-            assert_ok(loam_decoder_evaluate(decoder, &batch, &evaluated, &error));
+            assert_ok(loam_decoder_train(decoder, &batch, 1, 1, 1, &error));
+            const double trained = loam_batch_loss(&batch);
+            assert_ok(loam_decoder_evaluate(decoder, &batch, &error));
+            const double evaluated = loam_batch_loss(&batch);
             assert_true(fabs(trained - evaluated) <= 1e-4 * fabs(evaluated));
-            assert_true(batch.label_count == 0 || evaluated > 0);
+            assert_true(batch.labels.count == 0 || evaluated > 0);
         }
     }
     loam_batch_deinit(&batch);
@@ -153,10 +157,10 @@ static void test_ids_beyond_the_vocabulary_are_never_chosen(void **state)
     enum { KNOWN = 7, NEW = 40 };
     struct fixture fixture;
     setup(&fixture, configs[0], "ref", LOAM_F32);
-    struct loam_decoder *decoder;
-    const struct loam_decoder_limits limits = {
-        .tokens = 4, .sequences = 1, .context = NEW + 1, .generate = true};
-    assert_ok(loam_decoder_create(&decoder, fixture.model, fixture.device, &limits, &error));
+    struct loam_generator *generator;
+    const struct loam_generator_limits limits = {.tokens = 4, .sequences = 1, .context = NEW + 1};
+    assert_ok(loam_generator_create(&generator, fixture.model, fixture.device, &limits, &error));
+    const struct loam_segments base = {0};
     const struct loam_special_tokens special = {.eos_count = 0};
     const int32_t prompt[] = {3};
     int32_t output[NEW], count = 0, beyond = 0;
@@ -166,16 +170,16 @@ static void test_ids_beyond_the_vocabulary_are_never_chosen(void **state)
         .sampling = {.temperature = 5, .top_p = 1, .repetition_penalty = 1, .seed = 1},
         .special = &special,
     };
-    assert_ok(loam_generate_ids(decoder, prompt, 1, &generation, output, &count, NULL, &error));
+    assert_ok(loam_generate_all(generator, prompt, 1, &generation, &base, output, &count, NULL, &error));
     assert_int_equal(count, NEW);
     for (int32_t i = 0; i < count; i++)
         assert_in_range(output[i], 0, KNOWN - 1);
     generation.vocabulary = INT32_MAX; // the head's own rows are the limit then
-    assert_ok(loam_generate_ids(decoder, prompt, 1, &generation, output, &count, NULL, &error));
+    assert_ok(loam_generate_all(generator, prompt, 1, &generation, &base, output, &count, NULL, &error));
     for (int32_t i = 0; i < count; i++)
         beyond += output[i] >= KNOWN;
     assert_in_range(beyond, NEW / 2, NEW);
-    loam_decoder_destroy(decoder);
+    loam_generator_destroy(generator);
     teardown(&fixture);
 }
 

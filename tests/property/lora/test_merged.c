@@ -107,7 +107,7 @@ static float *logits_of(const struct fixture *fixture, const char *directory, bo
         ids[i] = (i * 29 + 3) % VOCABULARY;
     struct loam_batch batch;
     assert_ok(loam_batch_init(&batch, TOKENS, 1, &error));
-    assert_ok(loam_batch_append(&batch, "a", ids, TOKENS, TOKENS, &error));
+    assert_ok(loam_batch_append(&batch, "a", ids, NULL, TOKENS, &error));
     struct loam_decoder_limits limits = {
         .tokens = TOKENS, .sequences = 1, .logit_rows = TOKENS, .adapters = loam_adapter_segments(adapter)};
     struct loam_decoder *decoder;

@@ -11,10 +11,18 @@
 enum { HIDDEN = 8, LAYERS = 3, VOCABULARY = 11, TOKENS = 12, SEQUENCES = 2 };
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
-#define VECTOR(role, slot, name) {role, slot, name, {LOAM_DIM_H}, 0, NULL, LOAM_GGUF_ROWS_SAME}
-#define BIAS(role, slot, name) {role, slot, name, {LOAM_DIM_H}, LOAM_WEIGHT_BIAS, NULL, LOAM_GGUF_ROWS_SAME}
+#define VECTOR(role, slot, name)                                                                             \
+    {                                                                                                        \
+        role, slot, name, {LOAM_DIM_H}, 0, NULL, LOAM_GGUF_ROWS_SAME                                         \
+    }
+#define BIAS(role, slot, name)                                                                               \
+    {                                                                                                        \
+        role, slot, name, {LOAM_DIM_H}, LOAM_WEIGHT_BIAS, NULL, LOAM_GGUF_ROWS_SAME                          \
+    }
 #define MATRIX(role, slot, name, rows, columns)                                                              \
-    {role, slot, name, {rows, columns}, 0, NULL, LOAM_GGUF_ROWS_SAME}
+    {                                                                                                        \
+        role, slot, name, {rows, columns}, 0, NULL, LOAM_GGUF_ROWS_SAME                                      \
+    }
 #define LINEAR(slot, name, rows, columns) MATRIX(LOAM_ROLE_LINEAR, slot, "l.%d." name, rows, columns)
 #define NORM(slot, name) VECTOR(LOAM_ROLE_NORM, slot, "l.%d." name)
 
@@ -54,7 +62,8 @@ static const struct loam_layer_kind by_layer[] = {
 
 enum { FACTOR = offsetof(struct loam_config, residual_factor) };
 
-static const struct loam_family separate = {.prefix = "base.", .norm = LOAM_RMSNORM,
+static const struct loam_family separate = {.prefix = "base.",
+                                            .norm = LOAM_RMSNORM,
                                             .position = LOAM_ROPE,
                                             .activation = LOAM_SILU,
                                             .branch_count = 2,
@@ -66,16 +75,18 @@ static const struct loam_family separate = {.prefix = "base.", .norm = LOAM_RMSN
                                             .rope_count = 2,
                                             .rows = separate_rows,
                                             .row_count = COUNT(separate_rows)};
-static const struct loam_family fused = {.prefix = "base.", .norm = LOAM_LAYERNORM,
-                                         .activation = LOAM_GELU_TANH,
-                                         .branch_count = 2,
-                                         .query = {LOAM_QKV, .stride = 1},
-                                         .key = {LOAM_QKV, .first_queries = 1, .stride = 1},
-                                         .value = {LOAM_QKV, .first_queries = 1, .first_keys = 1, .stride = 1},
-                                         .kinds = no_positions,
-                                         .kind_count = COUNT(no_positions),
-                                         .rows = fused_rows,
-                                         .row_count = COUNT(fused_rows)};
+static const struct loam_family fused = {
+    .prefix = "base.",
+    .norm = LOAM_LAYERNORM,
+    .activation = LOAM_GELU_TANH,
+    .branch_count = 2,
+    .query = {LOAM_QKV, .stride = 1},
+    .key = {LOAM_QKV, .first_queries = 1, .stride = 1},
+    .value = {LOAM_QKV, .first_queries = 1, .first_keys = 1, .stride = 1},
+    .kinds = no_positions,
+    .kind_count = COUNT(no_positions),
+    .rows = fused_rows,
+    .row_count = COUNT(fused_rows)};
 
 static const struct layer_case {
     const char *name;
@@ -125,20 +136,21 @@ static struct loam_error error;
 
 static struct loam_config config_of(const struct loam_family *family)
 {
-    struct loam_config config = {.family = family,
-                                 .hidden = HIDDEN,
-                                 .layers = LAYERS,
-                                 .heads = 2,
-                                 .kv_heads = family->query.linear == LOAM_QKV ? 2 : 1,
-                                 .head_dim = HIDDEN / 2,
-                                 .inner = 12,
-                                 .vocabulary = VOCABULARY,
-                                 .max_positions = 64,
-                                 .norm_eps = 0.2, // smooth enough for differences
-                                 .initializer_range = 0.5,
-                                 .ropes = {{.theta = 100}, {.theta = 4, .scaling = LOAM_ROPE_LINEAR, .factor = 2}},
-                                 .window = 64,
-                                 .residual_factor = 0.7};
+    struct loam_config config = {
+        .family = family,
+        .hidden = HIDDEN,
+        .layers = LAYERS,
+        .heads = 2,
+        .kv_heads = family->query.linear == LOAM_QKV ? 2 : 1,
+        .head_dim = HIDDEN / 2,
+        .inner = 12,
+        .vocabulary = VOCABULARY,
+        .max_positions = 64,
+        .norm_eps = 0.2, // smooth enough for differences
+        .initializer_range = 0.5,
+        .ropes = {{.theta = 100}, {.theta = 4, .scaling = LOAM_ROPE_LINEAR, .factor = 2}},
+        .window = 64,
+        .residual_factor = 0.7};
     if (family->kind_count > 1)
         config.layer_kinds = (struct loam_config_list){.count = LAYERS, .items = {0, 2, 1}};
     return config;
@@ -163,12 +175,14 @@ static void create_decoder(struct bench *bench, enum loam_checkpointing level)
 static void fill_batch(struct bench *bench, int32_t labelled)
 {
     int32_t ids[TOKENS / SEQUENCES];
+    float weights[TOKENS / SEQUENCES];
     loam_batch_clear(&bench->batch);
     for (int s = 0; s < SEQUENCES; s++) {
         for (int t = 0; t < TOKENS / SEQUENCES; t++)
             ids[t] = (5 * t + 3 * s + 1) % VOCABULARY;
-        assert_ok(loam_batch_append(&bench->batch, "a", ids, TOKENS / SEQUENCES - labelled,
-                                    TOKENS / SEQUENCES, &error));
+        for (int t = 0; t < TOKENS / SEQUENCES; t++)
+            weights[t] = t >= TOKENS / SEQUENCES - labelled ? 1 : 0;
+        assert_ok(loam_batch_append(&bench->batch, "a", ids, weights, TOKENS / SEQUENCES, &error));
     }
 }
 
@@ -216,17 +230,15 @@ static void end(struct bench *bench)
 
 static double loss_of(struct bench *bench)
 {
-    double loss = 0;
-    assert_ok(loam_decoder_evaluate(bench->decoder, &bench->batch, &loss, &error));
-    return loss;
+    assert_ok(loam_decoder_evaluate(bench->decoder, &bench->batch, &error));
+    return loam_batch_loss(&bench->batch);
 }
 
 static double train(struct bench *bench)
 {
-    double loss = 0;
     memset(bench->set.gradients.data, 0, loam_tensor_bytes(&bench->set.gradients));
-    assert_ok(loam_decoder_train(bench->decoder, &bench->batch, 1.0f, 0, 0, &loss, &error));
-    return loss;
+    assert_ok(loam_decoder_train(bench->decoder, &bench->batch, 1.0, 0, 0, &error));
+    return loam_batch_loss(&bench->batch);
 }
 
 // value += step * direction; a direction of its own for each tensor.
@@ -381,14 +393,13 @@ static void windows_are_refused(void **state)
 {
     (void)state;
     struct bench bench;
-    double loss = 0;
     start(&bench, &cases[0], "ref", 2);
     struct loam_decoder_limits limits = {.tokens = TOKENS, .sequences = SEQUENCES, .evaluate = true};
     bench.model->config.window = TOKENS / SEQUENCES - 1;
-    assert_fails(loam_decoder_evaluate(bench.decoder, &bench.batch, &loss, &error), LOAM_ERROR_UNSUPPORTED,
+    assert_fails(loam_decoder_evaluate(bench.decoder, &bench.batch, &error), LOAM_ERROR_UNSUPPORTED,
                  "layer 1 attends to a window of 5 tokens");
     bench.model->config.window = TOKENS / SEQUENCES; // no token has so many before it
-    assert_ok(loam_decoder_evaluate(bench.decoder, &bench.batch, &loss, &error));
+    assert_ok(loam_decoder_evaluate(bench.decoder, &bench.batch, &error));
     struct loam_decoder *decoder;
     limits.generate = true;
     limits.context = TOKENS;
@@ -400,9 +411,12 @@ static void windows_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradients_are_differences), cmocka_unit_test(devices_agree),
-        cmocka_unit_test(checkpointing_keeps_every_bit), cmocka_unit_test(cached_is_whole),
-        cmocka_unit_test(rows_take_part), cmocka_unit_test(windows_are_refused),
+        cmocka_unit_test(gradients_are_differences),
+        cmocka_unit_test(devices_agree),
+        cmocka_unit_test(checkpointing_keeps_every_bit),
+        cmocka_unit_test(cached_is_whole),
+        cmocka_unit_test(rows_take_part),
+        cmocka_unit_test(windows_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

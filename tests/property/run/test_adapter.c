@@ -43,7 +43,7 @@ static void train_steps(struct golden_run *run, int steps)
     for (int step = 0; step < steps; step++) {
         double norm;
         assert_ok(loam_optimiser_zero_gradients(&optimiser, &error));
-        golden_run_train(run, 1 / (float)run->batch.label_count);
+        golden_run_train(run, 1 / run->batch.labels.weight);
         assert_ok(loam_optimiser_gradient_norm(&optimiser, &norm, &error));
         assert_ok(loam_optimiser_update(&optimiser, 1e-2, &error));
     }

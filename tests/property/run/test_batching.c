@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "device/ops.h"
+
 // Sums over other numbers of rows may be taken in another order, and bf16 results may then round the other
 // way.
 static double tolerance(const struct golden_run *run)
@@ -49,7 +51,42 @@ static void test_packed_is_separate(void **state)
     finish(&golden, &run);
 }
 
-// What a collator that pads to the longest does: tokens after the end of a sequence, their labels ignored.
+// Weights of the golden's tokens: of every fourth, of the others, of all; of all but some and unequal, what
+// these leave of 1, and of few and unequal.
+static float every_fourth(int32_t token)
+{
+    return token % 4 == 2 ? 1 : 0;
+}
+
+static float the_others(int32_t token)
+{
+    return 1 - every_fourth(token);
+}
+
+static float all(int32_t token)
+{
+    (void)token;
+    return 1;
+}
+
+static float most_unequal(int32_t token)
+{
+    return token % 6 == 1 ? 0 : 0.1f + 0.2f * (float)(token % 5);
+}
+
+static float rest_of_most(int32_t token)
+{
+    return 1 - most_unequal(token);
+}
+
+static float few_unequal(int32_t token)
+{
+    return token % 4 == 2 ? 0.5f + (float)(token % 3) : 0;
+}
+
+typedef float (*weighing)(int32_t token);
+
+// What a collator that pads to the longest does: tokens after the end of a sequence, which do not count.
 static void pad_last_sequence(struct loam_batch *batch, int32_t to)
 {
     int32_t first = batch->offsets[batch->sequences - 1];
@@ -57,30 +94,62 @@ static void pad_last_sequence(struct loam_batch *batch, int32_t to)
         int32_t t = batch->tokens++;
         batch->ids[t] = 3;
         batch->positions[t] = t - first;
-        batch->labels[t] = LOAM_IGNORED_LABEL;
+        batch->targets[t] = LOAM_NO_TARGET;
+        batch->weights[t] = batch->losses[t] = 0;
     }
     batch->offsets[batch->sequences] = batch->tokens;
     batch->max_sequence = to;
 }
 
-static void test_packed_is_padded(void **state)
+static double evaluate(struct golden_run *run)
 {
     struct loam_error error;
+    assert_ok(loam_decoder_evaluate(run->decoder, &run->batch, &error));
+    return loam_batch_loss(&run->batch);
+}
+
+static void test_packed_is_padded(void **state)
+{
+    static const weighing weights[] = {NULL, most_unequal, few_unequal}; // NULL: the golden's labels
     struct golden golden;
     struct golden_run run;
     start(&golden, &run, *state);
-    int64_t labels = run.batch.label_count;
-    int32_t longest = run.batch.max_sequence;
-    double packed = 0, padded = 0;
-    assert_ok(loam_decoder_evaluate(run.decoder, &run.batch, &packed, &error));
-    for (int s = 0; s < GOLDEN_SEQUENCES; s++) {
-        golden_sequences(&golden, s, 1, &run.batch);
-        pad_last_sequence(&run.batch, longest);
-        assert_ok(loam_decoder_evaluate(run.decoder, &run.batch, &padded, &error));
+    for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
+        golden_weighted(&golden, 0, GOLDEN_SEQUENCES, weights[i], &run.batch);
+        const double weight = run.batch.labels.weight;
+        const int32_t longest = run.batch.max_sequence;
+        const double packed = evaluate(&run);
+        double padded = 0;
+        for (int s = 0; s < GOLDEN_SEQUENCES; s++) {
+            golden_weighted(&golden, s, 1, weights[i], &run.batch);
+            pad_last_sequence(&run.batch, longest);
+            padded += evaluate(&run);
+        }
+        assert_true(packed > 1);
+        assert_true(fabs(padded - packed) / weight < tolerance(&run));
     }
-    assert_true(packed > 1);
-    assert_true(fabs(padded - packed) / (double)labels < tolerance(&run));
     finish(&golden, &run);
+}
+
+static void check_micro_batches(struct golden *golden, struct golden_run *run, weighing weight)
+{
+    golden_run_zero_gradients(run);
+    golden_weighted(golden, 0, GOLDEN_SEQUENCES, weight, &run->batch);
+    const double scale = 1 / run->batch.labels.weight;
+    const double whole_loss = golden_run_train(run, scale);
+    const int64_t count = loam_tensor_count(&run->set.gradients);
+    float *whole = golden_run_download(run, &run->set.gradients);
+    golden_run_zero_gradients(run);
+    double loss = 0;
+    for (int s = 0; s < GOLDEN_SEQUENCES; s++) {
+        golden_weighted(golden, s, 1, weight, &run->batch);
+        loss += golden_run_train(run, scale);
+    }
+    float *parts = golden_run_download(run, &run->set.gradients);
+    assert_true(fabs(loss - whole_loss) / whole_loss < tolerance(run));
+    assert_true(golden_error(parts, whole, count) < 2 * tolerance(run));
+    free(parts);
+    free(whole);
 }
 
 static void test_micro_batches_are_one_batch(void **state)
@@ -88,62 +157,35 @@ static void test_micro_batches_are_one_batch(void **state)
     struct golden golden;
     struct golden_run run;
     start(&golden, &run, *state);
-    float scale = 1 / (float)run.batch.label_count;
-    double whole_loss = golden_run_train(&run, scale);
-    int64_t count = loam_tensor_count(&run.set.gradients);
-    float *whole = golden_run_download(&run, &run.set.gradients);
-    golden_run_zero_gradients(&run);
-    double loss = 0;
-    for (int s = 0; s < GOLDEN_SEQUENCES; s++) {
-        golden_sequences(&golden, s, 1, &run.batch);
-        loss += golden_run_train(&run, scale);
-    }
-    float *parts = golden_run_download(&run, &run.set.gradients);
-    assert_true(fabs(loss - whole_loss) / whole_loss < tolerance(&run));
-    assert_true(golden_error(parts, whole, count) < 2 * tolerance(&run));
-    free(parts);
-    free(whole);
+    check_micro_batches(&golden, &run, NULL);
+    check_micro_batches(&golden, &run, most_unequal);
+    check_micro_batches(&golden, &run, few_unequal);
     finish(&golden, &run);
 }
 
-// Each token has a label, of which every fourth counts, or all but these, or all.
-enum labels { EVERY_FOURTH, THE_OTHERS, ALL };
-
-static void set_labels(struct loam_batch *batch, enum labels which)
+// Loss and gradients of two weighings are together those of their sum. Where few rows count, the rest of the
+// tokens do not go through the whole of the top layer.
+static void check_sum(const struct golden_case *c, bool full, weighing first, weighing second, weighing sum)
 {
-    batch->label_count = 0;
-    for (int32_t t = 0; t < batch->tokens; t++) {
-        const bool counts = which == ALL || (t % 4 == 1) == (which == EVERY_FOURTH);
-        batch->labels[t] = counts ? batch->ids[(t + 1) % batch->tokens] : LOAM_IGNORED_LABEL;
-        batch->label_count += counts;
-    }
-}
-
-// Where few labels count, the rest of the tokens do not go through the whole of the top layer. Loss and
-// gradients of these labels and of the others are together those of all.
-static void check_few_labels(const struct golden_case *c, bool full)
-{
-    struct loam_error error;
     struct golden golden;
     struct golden_run run;
     start_as(&golden, &run, c, full);
-    const float scale = 1 / (float)run.batch.tokens;
-    set_labels(&run.batch, ALL);
+    const double scale = 1 / (double)run.batch.tokens;
+    golden_weighted(&golden, 0, GOLDEN_SEQUENCES, sum, &run.batch);
     const int64_t count = loam_tensor_count(&run.set.gradients);
     const double whole_loss = golden_run_train(&run, scale);
     float *whole = golden_run_download(&run, &run.set.gradients);
 
     golden_run_zero_gradients(&run);
-    set_labels(&run.batch, THE_OTHERS);
-    const double others_loss = golden_run_train(&run, scale);
-    set_labels(&run.batch, EVERY_FOURTH);
-    const double few_loss = golden_run_train(&run, scale);
+    golden_weighted(&golden, 0, GOLDEN_SEQUENCES, first, &run.batch);
+    const double first_loss = golden_run_train(&run, scale);
+    golden_weighted(&golden, 0, GOLDEN_SEQUENCES, second, &run.batch);
+    const double second_loss = golden_run_train(&run, scale);
     float *parts = golden_run_download(&run, &run.set.gradients);
-    assert_true(fabs(few_loss + others_loss - whole_loss) / whole_loss < tolerance(&run));
+    assert_true(fabs(first_loss + second_loss - whole_loss) / whole_loss < tolerance(&run));
     assert_true(golden_error(parts, whole, count) < 2 * tolerance(&run));
-    double evaluated = 0;
-    assert_ok(loam_decoder_evaluate(run.decoder, &run.batch, &evaluated, &error));
-    assert_true(few_loss > 0 && fabs(evaluated - few_loss) / few_loss < tolerance(&run));
+    const double evaluated = evaluate(&run);
+    assert_true(second_loss > 0 && fabs(evaluated - second_loss) / second_loss < tolerance(&run));
     free(parts);
     free(whole);
     finish(&golden, &run);
@@ -151,18 +193,25 @@ static void check_few_labels(const struct golden_case *c, bool full)
 
 static void test_few_labels(void **state)
 {
-    check_few_labels(*state, false);
-    check_few_labels(*state, true);
+    check_sum(*state, false, the_others, every_fourth, all);
+    check_sum(*state, true, the_others, every_fourth, all);
+}
+
+static void test_weights(void **state)
+{
+    check_sum(*state, false, most_unequal, rest_of_most, all);
+    check_sum(*state, true, most_unequal, rest_of_most, all);
 }
 
 int main(void)
 {
-    static struct golden_case cases[4][GOLDEN_CASES];
-    struct CMUnitTest tests[4 * GOLDEN_CASES];
+    static struct golden_case cases[5][GOLDEN_CASES];
+    struct CMUnitTest tests[5 * GOLDEN_CASES];
     golden_cases(cases[0], tests, "packed = separate", test_packed_is_separate);
     golden_cases(cases[1], tests + GOLDEN_CASES, "packed = padded", test_packed_is_padded);
     golden_cases(cases[2], tests + 2 * GOLDEN_CASES, "micro-batches = one batch",
                  test_micro_batches_are_one_batch);
     golden_cases(cases[3], tests + 3 * GOLDEN_CASES, "few labels", test_few_labels);
+    golden_cases(cases[4], tests + 4 * GOLDEN_CASES, "weights", test_weights);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

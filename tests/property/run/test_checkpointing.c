@@ -24,9 +24,9 @@ static struct backward run_backward(const struct golden *golden, struct golden_r
     struct backward result;
     options.checkpointing = level;
     golden_run_start(&run, golden, &options);
-    result.loss = golden_run_train(&run, 1 / (float)run.batch.label_count);
+    result.loss = golden_run_train(&run, 1 / run.batch.labels.weight);
     // Twice: what the first pass has left in memory does not matter to the second.
-    result.loss += golden_run_train(&run, 1 / (float)run.batch.label_count);
+    result.loss += golden_run_train(&run, 1 / run.batch.labels.weight);
     result.gradients = golden_run_download(&run, &run.set.gradients);
     result.step_bytes = loam_decoder_bytes(run.decoder).step;
     golden_run_end(&run);

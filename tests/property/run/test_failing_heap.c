@@ -2,7 +2,7 @@
 // nothing left behind.
 #include "test.h"
 
-#include "evaluate/evaluate.h"
+#include "evaluate/run.h"
 #include "heap_watch.h"
 #include "unit/run/common_fixture.h"
 

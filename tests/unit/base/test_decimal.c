@@ -1,4 +1,4 @@
-// Numbers as text: short, and the same when they are read back.
+// Numbers as text: the shortest form that reads back as the same value.
 #include "test.h"
 
 #include <float.h>
@@ -32,24 +32,24 @@ static void spellings(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[LOAM_DECIMAL_SIZE];
-        loam_decimal(cases[i].value, text);
+        loam_decimal_format(cases[i].value, text);
         assert_string_equal(text, cases[i].text);
     }
 }
 
-static void survive(void **state)
+static void values_read_back(void **state)
 {
     (void)state;
     double values[] = {DBL_MAX, -DBL_MAX, DBL_MIN, DBL_TRUE_MIN, DBL_EPSILON, 3.0237, 1e22, 123456.789};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         char text[LOAM_DECIMAL_SIZE];
-        loam_decimal(values[i], text);
+        loam_decimal_format(values[i], text);
         assert_true(strtod(text, NULL) == values[i]);
     }
 }
 
-// Whatever the program's locale: a comma would break the JSON.
-static void locale(void **state)
+// The point does not depend on the program's locale: a comma would break JSON.
+static void locale_has_no_effect(void **state)
 {
     (void)state;
     static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "nl_NL.UTF-8"};
@@ -58,14 +58,14 @@ static void locale(void **state)
         i++;
     if (i == sizeof names / sizeof names[0]) skip(); // none of them is installed
     char text[LOAM_DECIMAL_SIZE];
-    loam_decimal(0.05, text);
+    loam_decimal_format(0.05, text);
     setlocale(LC_NUMERIC, "C");
     assert_string_equal(text, "0.05");
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(spellings), cmocka_unit_test(survive),
-                                       cmocka_unit_test(locale)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(spellings), cmocka_unit_test(values_read_back),
+                                       cmocka_unit_test(locale_has_no_effect)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-// Paths with "~" and variables, next to what Python 3.11 makes of them:
-// os.path.expandvars(os.path.expanduser(path)) with the variables below.
+// Paths with "~" and variables. The expected values come from Python 3.11,
+// os.path.expandvars(os.path.expanduser(path)), with the variables below.
 #include "test.h"
 
 #include "base/expand.h"
@@ -17,7 +17,7 @@ static void assert_expands(const char *path, const char *expected)
     free(expanded);
 }
 
-static void as_python(void **state)
+static void paths_expand_as_in_python(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
@@ -61,7 +61,7 @@ static void as_python(void **state)
     assert_expands("~/x", "/x");
 }
 
-// Names that fit into no buffer are names of nothing.
+// A name that is longer than the buffer is unknown.
 static void long_names(void **state)
 {
     (void)state;
@@ -74,6 +74,7 @@ static void long_names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(as_python), cmocka_unit_test(long_names)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(paths_expand_as_in_python),
+                                       cmocka_unit_test(long_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

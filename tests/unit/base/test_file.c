@@ -44,7 +44,7 @@ static bool write_faults(volatile unsigned char *address)
 {
     pid_t child = fork();
     if (child == 0) {
-        signal(SIGSEGV, SIG_DFL); // not the sanitiser's report
+        signal(SIGSEGV, SIG_DFL); // avoids the sanitiser's report
         signal(SIGBUS, SIG_DFL);
         *address = 1;
         _exit(0);
@@ -54,7 +54,7 @@ static bool write_faults(volatile unsigned char *address)
     return WIFSIGNALED(status);
 }
 
-static void what_is_read_only_cannot_be_written(void **state)
+static void maps_cannot_be_written(void **state)
 {
     struct loam_error error = {0};
     struct loam_map map;
@@ -95,7 +95,7 @@ static void whole_file_is_read(void **state)
     free(path);
 }
 
-static void what_is_no_file_is_refused(void **state)
+static void other_kinds_of_files_are_refused(void **state)
 {
     struct loam_error error = {0};
     struct loam_map map;
@@ -105,7 +105,7 @@ static void what_is_no_file_is_refused(void **state)
     assert_fails(loam_file_read(path, 10, &bytes, &error), LOAM_ERROR_IO, "No such file");
     assert_fails(loam_map_open(&map, *state, false, &error), LOAM_ERROR_IO, "not a regular file");
     assert_fails(loam_file_read(*state, 10, &bytes, &error), LOAM_ERROR_IO, "not a regular file");
-    char *pipe = in(*state, "pipe"); // has no writer: nobody waits for one
+    char *pipe = in(*state, "pipe"); // without a writer: opening it must not block
     assert_int_equal(mkfifo(pipe, 0600), 0);
     assert_fails(loam_map_open(&map, pipe, false, &error), LOAM_ERROR_IO, "not a regular file");
     assert_fails(loam_file_read(pipe, 10, &bytes, &error), LOAM_ERROR_IO, "not a regular file");
@@ -121,7 +121,7 @@ static void what_is_no_file_is_refused(void **state)
     free(path);
 }
 
-// Directory, file in it and what the file is a link to.
+// Links inside and out of a directory.
 static void files_are_inside_their_directory(void **state)
 {
     static const char commit[] = "models--a--b/snapshots/0123456789012345678901234567890123456789";
@@ -203,9 +203,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test_in_directory(map_shows_the_file),
-        test_in_directory(what_is_read_only_cannot_be_written),
+        test_in_directory(maps_cannot_be_written),
         test_in_directory(whole_file_is_read),
-        test_in_directory(what_is_no_file_is_refused),
+        test_in_directory(other_kinds_of_files_are_refused),
         test_in_directory(files_are_inside_their_directory),
         cmocka_unit_test(paths_join_with_one_slash),
     };

@@ -21,11 +21,11 @@ static void documents_that_are_refused(void **state)
         {"{\"a\": 1, \"a\": 2}", "duplicate"},
         {"{\"a\": \"\xff\"}", "not valid JSON"},
         {"{\"a\": 1e999}", "not valid JSON"},
-        {"{\"a\": -}", "line 1, column 8: that is no number"},
-        {"{\"a\": 1.}", "that is no number"},
+        {"{\"a\": -}", "line 1, column 8: this is not a number"},
+        {"{\"a\": 1.}", "this is not a number"},
         {"{\"a\": .5}", "column 7: a value expected"},
-        {"{\"a\": 1e+}", "that is no number"},
-        {"{\"a\": -01}", "that is no number"},
+        {"{\"a\": 1e+}", "this is not a number"},
+        {"{\"a\": -01}", "this is not a number"},
         {"{\"a\": +1}", "a value expected"},
         {"{\"a\": NaN}", "a value expected"},
         {"{\"a\": tru}", "a value expected"},
@@ -66,7 +66,7 @@ static void documents_that_are_refused(void **state)
     }
 }
 
-// What jansson reads of the same text.
+// The value that jansson reads from the same text.
 static void documents_that_are_taken(void **state)
 {
     (void)state;
@@ -89,7 +89,7 @@ static void documents_that_are_taken(void **state)
         json_decref(root);
         json_decref(expected);
     }
-    // A text is as long as it is said to be.
+    // The parser does not read past the given size.
     json_t *root;
     struct loam_error error = {0};
     assert_ok(loam_json_parse(&root, "{}x", 2, "doc.json", &error));
@@ -113,7 +113,7 @@ static void depth_is_bounded(void **state)
     free(text);
 }
 
-// A small text can ask for much memory: two bytes are an empty array.
+// A small text can require much memory: an empty array takes two bytes of text.
 static void values_are_counted(void **state)
 {
     (void)state;
@@ -164,13 +164,13 @@ static void values_are_typed(void **state)
     assert_true(boolean);
     assert_ok(loam_json_get_string(root, "d", "s", &text, &error));
     assert_string_equal(text, "x");
-    // Absent and null leave the default.
+    // An absent key and null keep the default.
     assert_ok(loam_json_get_int(root, "d", "none", &integer, &error));
     assert_ok(loam_json_get_int(root, "d", "n", &integer, &error));
     assert_int_equal(integer, 16);
     assert_ok(loam_json_get_string(root, "d", "n", &text, &error));
     assert_string_equal(text, "x");
-    // Another type names the document and the key.
+    // The message about a wrong type names the document and the key.
     assert_fails(loam_json_get_int(root, "d", "r", &integer, &error), LOAM_ERROR_FORMAT,
                  "d: \"r\" must be an integer, it is a number with a fraction");
     assert_fails(loam_json_get_int(root, "d", "big", &integer, &error), LOAM_ERROR_FORMAT,
@@ -186,7 +186,7 @@ static void values_are_typed(void **state)
     json_decref(root);
 }
 
-// "No limit" in a tokenizer's config, as transformers writes it.
+// transformers writes this number for "no limit" into a tokenizer's config.
 static void integers_beyond_64_bits(void **state)
 {
     (void)state;

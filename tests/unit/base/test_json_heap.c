@@ -1,10 +1,10 @@
-// JSON where memory is refused: what is read or written is all of it, or an error. jansson's own parser and
-// writer leave out what they have no memory for.
+// Reading and writing JSON with failing allocations: the result is complete, or an error. jansson's own
+// parser and writer leave out parts.
 #include "base/json.h"
 #include "property/run/heap_watch.h"
 #include "test.h"
 
-static bool lasting; // all that is asked for after the one is refused too
+static bool lasting; // the allocations after the failing one fail too
 
 static void *take(size_t size)
 {
@@ -68,7 +68,7 @@ static enum loam_status write_sorted(struct loam_error *error)
     return write_it(JSON_INDENT(2) | JSON_SORT_KEYS, error);
 }
 
-// Bit by bit, as a report is.
+// Builds a document with loam_json_put and loam_json_push, as reports do.
 static enum loam_status make_it(struct loam_error *error)
 {
     struct loam_bytes text = {0};

@@ -8,7 +8,7 @@
 
 #include "test.h"
 
-// ---- a machine in a directory ----
+// ---- /proc and /sys in a directory ----
 
 static char root[64];
 
@@ -46,7 +46,7 @@ enum { KIB = 1024 };
 
 static void assert_room(size_t available, const char *by)
 {
-    struct loam_machine_memory memory = loam_machine_memory(root);
+    struct loam_machine_memory memory = loam_machine_measure_memory(root);
     assert_int_equal(memory.resident, 500 * KIB);
     assert_int_equal(memory.available, available);
     assert_string_equal(memory.by, by);
@@ -67,7 +67,7 @@ static void test_version_2(void **state)
     put("sys/fs/cgroup/user.slice/loam/memory.max", "max\n");
     put("sys/fs/cgroup/user.slice/loam/memory.current", "4000\n");
     assert_room(8000 * KIB, "this machine");
-    // The group around it counts too; cached files go when memory is asked for.
+    // The parent group counts too. Cached files count as free.
     put("sys/fs/cgroup/user.slice/memory.max", "1000000\n");
     put("sys/fs/cgroup/user.slice/memory.current", "600000\n");
     assert_room(400000, "its control group");
@@ -83,7 +83,7 @@ static void test_version_1(void **state)
 {
     (void)state;
     put("proc/self/cgroup", "12:cpu,cpuacct:/docker/abc\n7:hugetlb,memory:/docker/abc\n1:name=systemd:/x\n");
-    // The path is from outside: within the container the mount itself is the group.
+    // The path is that of the host: inside the container the mount point is the group.
     put("sys/fs/cgroup/memory/memory.limit_in_bytes", "700000\n");
     put("sys/fs/cgroup/memory/memory.usage_in_bytes", "300000\n");
     put("sys/fs/cgroup/memory/memory.stat",
@@ -93,7 +93,7 @@ static void test_version_1(void **state)
     assert_room(8000 * KIB, "this machine");
 }
 
-static void test_nonsense_is_no_limit(void **state)
+static void test_malformed_limits_are_ignored(void **state)
 {
     (void)state;
     put("proc/meminfo", "MemAvailable: lots\n");
@@ -105,10 +105,10 @@ static void test_nonsense_is_no_limit(void **state)
 static void test_this_machine(void **state)
 {
     (void)state;
-    struct loam_machine_memory memory = loam_machine_memory("");
+    struct loam_machine_memory memory = loam_machine_measure_memory("");
     assert_true(memory.resident > 100 * KIB);
     assert_true(memory.available > 0);
-    memory = loam_machine_memory("/nowhere");
+    memory = loam_machine_measure_memory("/nowhere");
     assert_int_equal(memory.resident, 0);
     assert_true(memory.available == SIZE_MAX);
 }
@@ -119,7 +119,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_groups, setup, teardown),
         cmocka_unit_test_setup_teardown(test_version_2, setup, teardown),
         cmocka_unit_test_setup_teardown(test_version_1, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_nonsense_is_no_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_malformed_limits_are_ignored, setup, teardown),
         cmocka_unit_test(test_this_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

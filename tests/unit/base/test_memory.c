@@ -1,4 +1,4 @@
-// heap, bytes and arena
+// Heap, byte strings and arenas.
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/heap.h"
@@ -16,7 +16,7 @@ static void heap_is_zeroed_and_checked(void **state)
     void *nothing = loam_calloc(0, 8, &error);
     assert_non_null(nothing);
     free(nothing);
-    // The product wraps round to 8; a size from a file must not get away with that.
+    // The product wraps around to 8, which must be detected: sizes may come from a file.
     assert_null(loam_calloc(SIZE_MAX / 8 + 2, 8, &error));
     assert_int_equal(error.status, LOAM_ERROR_MEMORY);
     assert_null(loam_strndup("x", SIZE_MAX, &error));

@@ -1,4 +1,4 @@
-// What a terminal would act on is taken out of text from outside.
+// Characters that act on a terminal are removed from text from outside.
 #include "test.h"
 
 #include "base/bytes.h"
@@ -26,7 +26,7 @@ static void cases_of_text(void **state)
          "abc\xe2\x81\xa6",
          "?abc?"},
         {"\xe2\x80\xa8\xe2\x80\xa9", "??"},
-        {"\xe2\x80\x8f\xd7\x90", "\xe2\x80\x8f\xd7\x90"}, // a mark that writing needs
+        {"\xe2\x80\x8f\xd7\x90", "\xe2\x80\x8f\xd7\x90"}, // a mark that Hebrew text needs
         {"\xe4\xb8\xad\xf0\x9f\x98\x80", "\xe4\xb8\xad\xf0\x9f\x98\x80"},
         {"\xf0\x9f\x98", "???"},           // cut
         {"\xc0\x9b\xe0\x82\x9b", "?????"}, // overlong
@@ -44,7 +44,7 @@ static void cases_of_text(void **state)
     assert_memory_equal(zero, "a?b", 3);
 }
 
-// Every code point: what is taken out are C0, C1, DEL, separators and marks that reorder text, and no more.
+// Every code point: exactly C0, C1, DEL, separators and marks that reorder text are removed.
 static void code_points(void **state)
 {
     (void)state;
@@ -67,7 +67,7 @@ static void code_points(void **state)
         }
         for (size_t i = 1; i < size; i++)
             text[i] = (char)(0x80 | (code >> (6 * (size - 1 - i)) & 0x3F));
-        struct loam_character character = loam_character_at(text, size);
+        struct loam_character character = loam_character_read(text, size);
         bool acts = code < 0x20 || (code >= 0x7F && code < 0xA0) || (code >= 0x2028 && code <= 0x202E) ||
                     (code >= 0x2066 && code <= 0x2069);
         assert_int_equal(character.code, code);
@@ -81,8 +81,8 @@ static void lines(void **state)
     (void)state;
     struct loam_error error;
     struct loam_bytes text = {0};
-    assert_ok(loam_bytes_line(&text, &error, "targets: %s", "a\nrank: 9\x1b[1A\xc2\x9b"));
-    assert_ok(loam_bytes_line(&text, &error, "%d", 7));
+    assert_ok(loam_bytes_append_line(&text, &error, "targets: %s", "a\nrank: 9\x1b[1A\xc2\x9b"));
+    assert_ok(loam_bytes_append_line(&text, &error, "%d", 7));
     assert_string_equal(text.data, "targets: a?rank: 9?[1A?\n7\n");
     assert_int_equal(text.size, strlen(text.data));
     loam_bytes_deinit(&text);

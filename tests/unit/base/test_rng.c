@@ -3,8 +3,7 @@
 #include "base/rng.h"
 #include "test.h"
 
-// Known answers of philox4x32-10 from the Random123 distribution (kat_vectors): counter and key, then the
-// block.
+// Known answers of philox4x32-10 from the Random123 distribution (kat_vectors): counter, key and block.
 static void philox_known_answers(void **state)
 {
     (void)state;
@@ -102,8 +101,7 @@ static void permutation_has_everyone_once(void **state)
     }
 }
 
-// Each of the 24 orders of four, over many streams, as often as any other (chi squared, 23 degrees, p about
-// 1e-5).
+// Over many streams, the 24 orders of four are equally frequent (chi squared, 23 degrees, p about 1e-5).
 static void permutation_is_fair(void **state)
 {
     (void)state;

@@ -18,7 +18,7 @@ static void message_is_one_line(void **state)
     struct loam_error error = {0};
     assert_fails(loam_fail(&error, LOAM_ERROR_FORMAT, "tensor %s", "a\nb\tc\x1b[0m\x7f"), LOAM_ERROR_FORMAT,
                  "tensor a?b?c?[0m?");
-    // Text beyond ASCII is left alone.
+    // Text beyond ASCII stays as it is.
     assert_fails(loam_fail(&error, LOAM_ERROR_FORMAT, "tensor %s", "poids\xc3\xa9"), LOAM_ERROR_FORMAT,
                  "tensor poids\xc3\xa9");
 }

@@ -1,4 +1,4 @@
-// The operations of a step, counted by the trace, are those of a formula written out by hand.
+// Checks that the operations of a step, counted by the trace, equal explicit formulas.
 #include "bench/bench.h"
 #include "test.h"
 
@@ -19,7 +19,7 @@ static const char llama[] =
     "\"num_key_value_heads\": 2, \"max_position_embeddings\": 128, \"rms_norm_eps\": 1e-5, "
     "\"tie_word_embeddings\": false}";
 
-// A directory with config.json and random weights; no tokenizer.
+// Makes a directory with config.json and random weights, without a tokenizer.
 static void make_model(const char *directory, const char *text)
 {
     struct loam_error error;
@@ -73,15 +73,15 @@ static void assert_flops(const struct loam_bench_settings *settings, double expe
     if (found != expected) fail_msg("%.0f operations; expected %.0f", found, expected);
 }
 
-// Three sequences: 5, 9 and 3 tokens, of the second the last 4 to be predicted.
+// Three sequences of 5, 9 and 3 tokens. In the second one, the last 4 tokens are labels.
 static const char lengths[] = "5,9:4,3";
 enum {
     TOKENS = 5 + 9 + 3,
-    PAIRS = 5 * 6 / 2 + 9 * 10 / 2 + 3 * 4 / 2, // of a query and a key that is not after it
+    PAIRS = 5 * 6 / 2 + 9 * 10 / 2 + 3 * 4 / 2, // of a query and a key at or before it
     LABELS = 4 + 4 + 2,
 };
 
-// y = x wT over all tokens.
+// y = x wᵀ over all tokens.
 static double linear(double in, double out)
 {
     return 2.0 * TOKENS * in * out;
@@ -90,7 +90,7 @@ static double adapter_forward(double in, double out)
 {
     return linear(in, RANK) + linear(RANK, out);
 }
-// dt, db and da; dx where something below is trained.
+// dt, db and da, and dx if a lower layer is trained.
 static double adapter_backward(double in, double out, bool below)
 {
     return 2 * linear(RANK, out) + (below ? 2 : 1) * linear(in, RANK);
@@ -121,14 +121,14 @@ static double llama_qkv(void)
     return linear(HIDDEN, HIDDEN) + 2 * linear(HIDDEN, KV_HEADS * DIM);
 }
 
-// What is above the last attention of BLOOM is needed for labels alone, where they are no more than half of a
-// micro-batch: `dropped` of all tokens are not.
+// BLOOM's layers above the last attention are computed only for labels if these are at most half of a
+// micro-batch. `dropped` of all tokens are then left out.
 static double bloom_above_attention(double dropped)
 {
     return (LAYERS - dropped / TOKENS) * bloom_linears();
 }
 
-// The backward goes down to the lowest adapter, and there not through the projection that it is on.
+// The backward ends at the lowest adapter and does not pass through the projection that it adapts.
 static double bloom_lora_without(double dropped)
 {
     const double forward = bloom_above_attention(dropped) +
@@ -154,7 +154,7 @@ static void test_bloom_lora(void **state)
     assert_flops(&settings, bloom_lora());
 }
 
-// Of the second sequence 4 of 9 tokens count, where it is a micro-batch.
+// 4 of the 9 tokens of the second sequence are labels, which is less than half when it is a micro-batch.
 static void test_bloom_few_labels(void **state)
 {
     make_model(*state, bloom);
@@ -206,7 +206,7 @@ static void test_llama_full(void **state)
                  3 * LAYERS * (llama_linears() + llama_qkv()) + LAYERS * attention(2 + 4) + head(3));
 }
 
-// How a step is done changes nothing of what it needs.
+// The required operations do not depend on how a step is computed.
 static void test_ways(void **state)
 {
     make_model(*state, bloom);
@@ -224,7 +224,7 @@ static void test_ways(void **state)
     assert_flops(&settings, bloom_lora());
 }
 
-// The recorded products are the linears and the head, and the matrix library does all of them.
+// The recorded products are the linears and the head, and the matrix library can run all of them.
 static void check_sequence(const char *directory, bool full, enum loam_dtype dtype)
 {
     struct loam_error error;
@@ -261,7 +261,7 @@ static void test_sequence(void **state)
     check_sequence(*state, false, LOAM_BF16);
 }
 
-// Every key that a breakdown needs is there: the ops of a step add up to it, with what lies between.
+// The times of the ops and the time between them add up to the time of the steps.
 static void test_result(void **state)
 {
     struct loam_error error;

@@ -1,4 +1,4 @@
-// The live line: from what has happened and the terminal's width to text.
+// The live line: its text after a sequence of events, for terminals of various widths.
 #include "test.h"
 
 #include <math.h>
@@ -22,7 +22,7 @@ static struct loam_event step(int64_t at, int64_t total, double loss, int64_t to
     return event;
 }
 
-// Columns of a line: SGR sequences take none, a character of several bytes one.
+// The columns of a line. An SGR sequence has none, a character of several bytes one.
 static int columns(const char *line)
 {
     int count = 0;
@@ -43,15 +43,15 @@ static const char *line_of(const struct cli_live *live, double now, int64_t memo
     return line;
 }
 
-// Ten steps of a hundred: a second and 500 tokens each; the loss falls from 10 to 1.
+// The state after 10 of 100 steps of a second and 500 tokens each. The loss falls from 10 to 1.
 static struct cli_live trained(void)
 {
     struct cli_live live = {0};
     struct loam_event start = {.kind = LOAM_EVENT_START, .total_steps = 100, .seconds = 0};
-    cli_live_note(&live, &start, 0);
+    cli_live_update(&live, &start, 0);
     for (int64_t i = 1; i <= 10; i++) {
         struct loam_event event = step(i, 100, (double)(11 - i), 500 * i, (double)i);
-        cli_live_note(&live, &event, 100);
+        cli_live_update(&live, &event, 100);
     }
     return live;
 }
@@ -67,7 +67,7 @@ static void training(void **state)
     (void)state;
     char line[CLI_LIVE_SIZE];
     struct cli_live live = trained();
-    assert_true(cli_live_busy(&live));
+    assert_true(cli_live_is_active(&live));
     assert_string_equal(line_of(&live, 0, 300 << 20, 200, false, false, line),
                         TRAINED "  500 tokens/s  1:30 left  300 MiB");
     assert_string_equal(line_of(&live, 0, 300 << 20, 200, true, false, line),
@@ -82,17 +82,17 @@ static void before_the_first_step(void **state)
     (void)state;
     char line[CLI_LIVE_SIZE];
     struct cli_live live = {0};
-    assert_false(cli_live_busy(&live));
+    assert_false(cli_live_is_active(&live));
     assert_string_equal(line_of(&live, 0, 0, 80, true, true, line), "");
     struct loam_event start = {.kind = LOAM_EVENT_START, .total_steps = 7};
-    cli_live_note(&live, &start, 0);
+    cli_live_update(&live, &start, 0);
     assert_string_equal(line_of(&live, 0, 0, 80, true, true, line), "step 0/7");
     struct loam_event unlabelled = step(1, 7, NAN, 0, 0.5);
-    cli_live_note(&live, &unlabelled, 0);
+    cli_live_update(&live, &unlabelled, 0);
     assert_string_equal(line_of(&live, 0, 0, 80, true, true, line), "step 1/7  0 tokens/s  0:03 left");
 }
 
-// Fields go in the order of their importance, and no line is as wide as the terminal.
+// The least important fields are left out first, and every line is narrower than the terminal.
 static void narrow(void **state)
 {
     (void)state;
@@ -129,7 +129,7 @@ static void times(void **state)
 {
     (void)state;
     const struct {
-        double seconds; // of a step, 100 of which are left
+        double seconds; // of a step; 100 steps are left
         const char *text;
     } cases[] = {{0.001, "0:00 left"},   {0.597, "1:00 left"},      {35.99, "59:59 left"},
                  {36, "1:00:00 left"},   {863.99, "23:59:59 left"}, {864, "1 d 0 h left"},
@@ -138,32 +138,32 @@ static void times(void **state)
         char line[CLI_LIVE_SIZE];
         struct cli_live live = {0};
         struct loam_event first = step(1, 101, 1, 10, cases[i].seconds);
-        cli_live_note(&live, &first, 0);
+        cli_live_update(&live, &first, 0);
         assert_non_null(strstr(line_of(&live, 0, 0, 80, false, false, line), cases[i].text));
     }
 }
 
-// The time that an evaluation takes is none of a step's.
+// The time of an evaluation does not count as time of a step.
 static void evaluation_between_steps(void **state)
 {
     (void)state;
     char line[CLI_LIVE_SIZE];
     struct cli_live live = trained();
     struct loam_event half = progress(LOAM_ACTIVITY_EVALUATE, 10, 40);
-    cli_live_note(&live, &half, 200);
+    cli_live_update(&live, &half, 200);
     assert_string_equal(line_of(&live, 200, 0, 80, true, false, line), "step  10/100  evaluating 10/40");
     half.done = 20;
-    cli_live_note(&live, &half, 210);
+    cli_live_update(&live, &half, 210);
     assert_string_equal(line_of(&live, 210, 0, 80, true, false, line),
                         "step  10/100  evaluating 20/40  0:20 left");
     assert_string_equal(line_of(&live, 210, 0, 36, true, false, line), "evaluating 20/40  0:20 left");
     half.done = 40;
-    cli_live_note(&live, &half, 230);
+    cli_live_update(&live, &half, 230);
     struct loam_event evaluated = {
         .kind = LOAM_EVENT_EVAL, .step = 10, .total_steps = 100, .tokens = 5000, .seconds = 40};
-    cli_live_note(&live, &evaluated, 230);
+    cli_live_update(&live, &evaluated, 230);
     struct loam_event next = step(11, 100, 4.6466, 5500, 41);
-    cli_live_note(&live, &next, 231);
+    cli_live_update(&live, &next, 231);
     assert_string_equal(line_of(&live, 231, 0, 80, false, false, line),
                         "step  11/100  loss 4.6466  500 tokens/s  1:29 left");
 }
@@ -174,7 +174,7 @@ static void the_end(void **state)
     char line[CLI_LIVE_SIZE];
     struct cli_live live = trained();
     struct loam_event last = step(100, 100, 4.6466, 50000, 75);
-    cli_live_note(&live, &last, 0);
+    cli_live_update(&live, &last, 0);
     assert_non_null(strstr(line_of(&live, 0, 0, 120, false, false, line), "tokens/s  in 1:15"));
 }
 
@@ -184,25 +184,25 @@ static void other_activities(void **state)
     char line[CLI_LIVE_SIZE];
     struct cli_live live = {0};
     struct loam_event loading = progress(LOAM_ACTIVITY_LOAD, 250, 1000);
-    cli_live_note(&live, &loading, 5);
+    cli_live_update(&live, &loading, 5);
     assert_string_equal(line_of(&live, 5, 0, 80, true, true, line), "loading the weights 25 %");
     loading.done = 500;
-    cli_live_note(&live, &loading, 15);
+    cli_live_update(&live, &loading, 15);
     assert_string_equal(line_of(&live, 15, 1 << 20, 80, true, true, line),
                         "loading the weights 50 %  0:20 left  1 MiB");
     loading.done = 1000;
-    cli_live_note(&live, &loading, 35);
-    assert_false(cli_live_busy(&live));
-    // What comes next counts from its own beginning.
+    cli_live_update(&live, &loading, 35);
+    assert_false(cli_live_is_active(&live));
+    // The next activity counts from its own start.
     struct loam_event answering = progress(LOAM_ACTIVITY_ANSWER, 1, 3);
-    cli_live_note(&live, &answering, 100);
+    cli_live_update(&live, &answering, 100);
     assert_string_equal(line_of(&live, 100, 0, 80, true, true, line), "answering 1/3");
     answering.done = 2;
-    cli_live_note(&live, &answering, 160);
+    cli_live_update(&live, &answering, 160);
     assert_string_equal(line_of(&live, 160, 0, 80, true, true, line), "answering 2/3  1:00 left");
 }
 
-// The curve holds a run of any length, each point the mean of as many values.
+// The curve holds a run of any length. Every point is the mean of the same number of values.
 static void curve(void **state)
 {
     (void)state;
@@ -210,7 +210,7 @@ static void curve(void **state)
     int64_t steps = 1000;
     for (int64_t i = 1; i <= steps; i++) {
         struct loam_event event = step(i, steps, (double)i, i, (double)i);
-        cli_live_note(&live, &event, 0);
+        cli_live_update(&live, &event, 0);
     }
     const struct cli_curve *losses = &live.losses;
     assert_int_equal(losses->stride, 64);
@@ -223,14 +223,14 @@ static void curve(void **state)
                      columns(line_of(&live, 0, 0, 200, false, false, line)) + 2 + 15);
 }
 
-// Noise is drawn as small as it is.
+// Small noise is drawn as a flat curve.
 static void flat_curve(void **state)
 {
     (void)state;
     struct cli_live live = {0};
     for (int64_t i = 1; i <= 4; i++) {
         struct loam_event event = step(i, 9, i % 2 == 0 ? 6.0001 : 6.0, i, (double)i);
-        cli_live_note(&live, &event, 0);
+        cli_live_update(&live, &event, 0);
     }
     char line[CLI_LIVE_SIZE];
     assert_non_null(strstr(line_of(&live, 0, 0, 80, true, false, line),

@@ -533,8 +533,10 @@ static void test_files_that_are_no_data(void **state)
     } cases[] = {
         {"data.json", "", "data.json is empty: it holds no records"},
         {"data.txt", "", "data.txt is empty"},
-        {"data.txt", "\n \n", "data.txt holds no records"},
-        {"data.jsonl", "\n\n", "data.jsonl holds no records"},
+        {"data.txt", "\n \n",
+         "data.txt holds no records (0 broken ones were skipped): there is nothing but blank"},
+        {"data.jsonl", "\n\n",
+         "data.jsonl holds no records (0 broken ones were skipped): there is nothing but blank"},
         {"data.json", "{\"data\": []}", "data.json holds no records (0 broken ones were skipped)"},
         {"data.json", "{\"data\": [{\"paragraphs\": [{\"context\": \"\", \"qas\": []}]}]}",
          "holds no records"},
@@ -564,6 +566,13 @@ static void test_files_that_are_no_data(void **state)
             write_data(cases[i].name, cases[i].contents);
             assert_refused(LOAM_ERROR_FORMAT, cases[i].message);
         }
+    }
+    // Without records, but not blank.
+    static const char *const empty[] = {"{\"data\": []}", "[]", "[ 1 ]"};
+    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
+        write_data("data.json", empty[i]);
+        assert_refused(LOAM_ERROR_FORMAT, "data.json holds no records");
+        assert_null(strstr(error.message, "blank"));
     }
     setting.options.skip_bad = false;
     write_data("data.json", "{\"text\": \"a");

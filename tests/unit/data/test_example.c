@@ -3,6 +3,7 @@
 
 #include "data/dataset.h"
 #include "helpers/byte_tokenizer.h"
+#include "helpers/labels.h"
 
 static struct loam_error error;
 
@@ -176,7 +177,7 @@ static void test_completion_mask(void **state)
         for (int32_t t = 0; t < example->count; t++) {
             const int32_t next = t + 1;
             const int32_t id = next < example->count ? example->ids[next] : 0;
-            labels[t] = next >= example->count || next < example->label_start ? '.'
+            labels[t] = next >= example->count || example->weights[next] == 0 ? '.'
                         : id == TEST_EOS                                      ? '#'
                         : id == TEST_LINE_BREAK_Z                             ? '@'
                                                                               : (char)(id - TEST_BYTE);
@@ -186,7 +187,8 @@ static void test_completion_mask(void **state)
 
         start_adding(&setting, cases[i].line, cases[i].prompt, cases[i].adds);
         read_first(&setting);
-        assert_int_equal(setting.example.label_start, 0);
+        for (int32_t t = 0; t < setting.example.count; t++)
+            assert_true(setting.example.weights[t] == 1);
         finish(&setting);
     }
 }
@@ -249,7 +251,8 @@ static void test_too_long(void **state)
         setting.options.loss_on = LOAM_LOSS_ON_COMPLETION;
         assert_reads(&setting, cases[i].expected != NULL ? cases[i].expected : "");
         assert_int_equal(setting.example.dropped, cases[i].expected == NULL);
-        assert_int_equal(setting.example.label_start, cases[i].label_start);
+        assert_int_equal(test_first_label(setting.example.weights, setting.example.count),
+                         cases[i].label_start);
         // Another epoch does not count again.
         assert_ok(loam_dataset_read(setting.dataset, 0, &setting.example, &error));
         struct loam_dataset_counts counts = loam_dataset_counts(setting.dataset);

@@ -1,6 +1,8 @@
 // The prompt of a training example and the prompt that generation goes on from are the same ids.
 #include "test.h"
 
+#include "helpers/labels.h"
+
 #include "base/file.h"
 #include "data/example.h"
 #include "helpers/cases.h"
@@ -43,8 +45,8 @@ static void make(const struct loam_tokenizer *tokenizer, const struct loam_speci
     enum loam_example_fate fate;
     assert_ok(loam_example_build(&made->example, &source, &options, &work, &fate, &error));
     assert_ok(loam_bytes_append_text(&made->rendered.text, prompt_text, &error));
-    assert_ok(
-        loam_example_build_prompt(&made->prompt, &made->rendered, tokenizer, special, &made->work, &error));
+    assert_ok(loam_example_build_prompt(&made->prompt, &made->rendered, tokenizer, special, INT32_MAX,
+                                        &made->work, &error));
     loam_example_work_deinit(&work);
     loam_bytes_deinit(&whole);
 }
@@ -53,7 +55,7 @@ static void make(const struct loam_tokenizer *tokenizer, const struct loam_speci
 // is all one.
 static bool labels_follow(const struct made *made)
 {
-    int32_t start = made->example.label_start;
+    int32_t start = test_first_label(made->example.weights, made->example.count);
     return start == made->prompt.count || (start < 2 && made->prompt.count < 2);
 }
 
@@ -65,7 +67,8 @@ static void assert_prefix(const char *name, const char *prompt_text, const char 
         (size == 0 || memcmp(made->prompt.ids, made->example.ids, size) == 0) && labels_follow(made))
         return;
     fail_msg("%s: \"%s\" + \"%s\": %d ids of a prompt, %d of an example whose labels start at %d", name,
-             prompt_text, completion, made->prompt.count, made->example.count, made->example.label_start);
+             prompt_text, completion, made->prompt.count, made->example.count,
+             test_first_label(made->example.weights, made->example.count));
 }
 
 // Generation may write the example's own tokens.
@@ -82,7 +85,7 @@ static void assert_heals(const char *name, const struct loam_tokenizer *tokenize
         int32_t id = made->example.ids[i];
         if (!loam_healing_allow(&healing, allowed, vocabulary) || !allowed[id])
             fail_msg("%s: \"%s\" + \"%s\": token %d is not allowed", name, prompt_text, completion, id);
-        loam_healing_take(&healing, id);
+        loam_healing_accept(&healing, id);
     }
     free(allowed);
     loam_healing_deinit(&healing);
@@ -297,7 +300,7 @@ static void ordinary_examples_are_the_tokenizers_own(void **state)
             assert_ok(loam_tokenizer_encode(tokenizer, text, strlen(text), true, &whole, &error));
             assert_int_equal(made.example.count, whole.count + 1);
             assert_memory_equal(made.example.ids, whole.ids, whole.count * sizeof *whole.ids);
-            assert_true(made.example.label_start < made.example.count - 1);
+            assert_true(test_first_label(made.example.weights, made.example.count) < made.example.count - 1);
             loam_encoding_deinit(&whole);
             release(&made);
         }
@@ -360,7 +363,8 @@ static void the_end_is_a_token_whatever_its_text_makes(void **state)
         assert_ok(loam_template_render(prompt_template, fields, 2, &special, true, &rendered, &error));
         struct loam_example prompt = {0};
         struct loam_example_work work = {0};
-        assert_ok(loam_example_build_prompt(&prompt, &rendered, tokenizer, &special, &work, &error));
+        assert_ok(
+            loam_example_build_prompt(&prompt, &rendered, tokenizer, &special, INT32_MAX, &work, &error));
         int ends = 0;
         for (int32_t i = 0; i < prompt.count; i++)
             ends += prompt.ids[i] == EOS;

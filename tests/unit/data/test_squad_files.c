@@ -1,6 +1,8 @@
 // Real SQuAD files, record by record against a DOM of the same file.
 #include "test.h"
 
+#include "helpers/labels.h"
+
 #include "base/file.h"
 #include "base/json.h"
 #include "data/dataset.h"
@@ -29,8 +31,8 @@ static void assert_prompt(struct loam_dataset *dataset, size_t index, const char
     char *text = test_text_of_ids(example.ids, example.count);
     assert_string_equal(text, expected.data);
     // The mask begins at the answer: what comes after it is the answer and EOS.
-    char *completion =
-        test_text_of_ids(example.ids + example.label_start, example.count - example.label_start);
+    const int32_t start = test_first_label(example.weights, example.count);
+    char *completion = test_text_of_ids(example.ids + start, example.count - start);
     assert_int_equal(strlen(completion), strlen(answer) + strlen("</s>"));
     free(completion);
     free(text);

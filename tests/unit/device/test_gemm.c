@@ -290,7 +290,7 @@ static void test_bf16_of_all_shapes(void **state)
     (void)state;
     struct fixture f;
     set_up(&f, 1);
-    const bool native = f.device->native_bf16;
+    const bool native = loam_formats_have(f.device->formats.preferred, LOAM_BF16);
     tear_down(&f);
     if (!native) skip(); // the processor, or the level, has no such instructions
     check_shapes(LOAM_BF16);

@@ -60,7 +60,7 @@ static void test_products(void **state)
     struct loam_error error;
     struct loam_probe *probe;
     struct loam_device *device = make_device();
-    assert_ok(device->probes->create(&probe, &error));
+    assert_ok(device->probes->create(&probe, device, &error));
     check_product(device, probe, LOAM_PRODUCT_FORWARD);
     check_product(device, probe, LOAM_PRODUCT_INPUT);
     check_product(device, probe, LOAM_PRODUCT_WEIGHT);
@@ -73,10 +73,11 @@ static void test_limits(void **state)
     (void)state;
     struct loam_device *device = make_device();
     const struct loam_limits *limits = device->ops.limits;
-    const double once = limits->multiply_add(LOAM_F32, 1);
+    const double once = limits->multiply_add(device->threads, LOAM_F32, 1);
     assert_true(once > 0);
-    assert_true(limits->multiply_add(LOAM_F32, 3) == 3 * once);
-    if (device->native_bf16) assert_true(limits->multiply_add(LOAM_BF16, 1) >= once);
+    assert_true(limits->multiply_add(device->threads, LOAM_F32, 3) == 3 * once);
+    if (loam_formats_have(device->formats.preferred, LOAM_BF16))
+        assert_true(limits->multiply_add(device->threads, LOAM_BF16, 1) >= once);
     const size_t bytes = (size_t)4 << 20;
     uint32_t *words = malloc(bytes);
     assert_non_null(words);
@@ -85,7 +86,7 @@ static void test_limits(void **state)
         words[i] = (uint32_t)(i * 2654435761u >> 20) % 1000; // of its own, so that each must be read once
         sum += words[i];
     }
-    assert_int_equal(limits->read(words, bytes), sum);
+    assert_int_equal(limits->read(device->threads, words, bytes), sum);
     free(words);
     loam_device_destroy(device);
 }

@@ -1,4 +1,4 @@
-// Header lines of a response.
+// Reading the header lines of a response.
 #include "test.h"
 
 #include "hub/headers.h"
@@ -8,12 +8,12 @@ static struct loam_http_headers take(const char *const *lines)
     struct loam_http_headers headers;
     loam_http_headers_init(&headers);
     for (; *lines != NULL; lines++) {
-        // A copy of its exact size, so that a sanitizer sees a read past the end.
+        // A copy of the exact size, so that a sanitizer detects a read past the end.
         size_t size = strlen(*lines);
         char *line = malloc(size + 1);
         memcpy(line, *lines, size);
         line = realloc(line, size == 0 ? 1 : size);
-        loam_http_headers_take(&headers, line, size);
+        loam_http_headers_add_line(&headers, line, size);
         free(line);
     }
     return headers;
@@ -47,7 +47,7 @@ static void test_a_page(void **state)
         {{"HTTP/1.1 200 OK", "content-type: Text/HTML; charset=utf-8"}, true},
         {{"HTTP/1.1 200 OK", "Content-Type: application/json"}, false},
         {{"HTTP/1.1 200 OK"}, false},
-        {{"HTTP/1.1 200 OK", "Content-Type: text/html", "ETag: \"1\""}, false}, // a file that is a page
+        {{"HTTP/1.1 200 OK", "Content-Type: text/html", "ETag: \"1\""}, false}, // a file of HTML
         {{"HTTP/1.1 200 OK", "Content-Type: text/html",
           "X-Repo-Commit: 0123456789abcdef0123456789abcdef01234567"},
          false},
@@ -58,7 +58,8 @@ static void test_a_page(void **state)
     }
     struct loam_error error;
     struct loam_http_headers headers = take(cases[0].lines);
-    assert_fails(loam_http_fail_page(&headers, &error), LOAM_ERROR_FORMAT, "(Text/HTML; charset=utf-8)");
+    assert_fails(loam_http_headers_fail_page(&headers, &error), LOAM_ERROR_FORMAT,
+                 "(Text/HTML; charset=utf-8)");
 }
 
 static void test_a_new_answer(void **state)
@@ -113,6 +114,25 @@ static void test_waits(void **state)
     assert_int_equal(TAKE("RateLimit: ;;;r=;t=").retry_after, -1);
 }
 
+// The longest values that fit, and those a byte longer.
+static void test_capacities(void **state)
+{
+    (void)state;
+    for (size_t more = 0; more < 2; more++) {
+        char etag[200] = "ETag: ", code[100] = "X-Error-Code: ", message[300] = "X-Error-Message: ";
+        memset(etag + 6, 'a', LOAM_ETAG_SIZE - 1 + more);
+        memset(code + 14, 'b', sizeof(struct loam_http_headers){0}.error_code - 1 + more);
+        memset(message + 17, 'c', sizeof(struct loam_http_headers){0}.error_message - 1 + more);
+        struct loam_http_headers headers = TAKE(etag, code, message);
+        assert_int_equal(strlen(headers.etag), more == 0 ? LOAM_ETAG_SIZE - 1 : 0);
+        assert_int_equal(strlen(headers.part_etag), more == 0 ? LOAM_ETAG_SIZE - 1 : 0);
+        assert_int_equal(strlen(headers.error_code), more == 0 ? sizeof headers.error_code - 1 : 0);
+        assert_int_equal(strlen(headers.error_message), sizeof headers.error_message - 1); // cut
+        assert_int_equal(strspn(headers.error_message, "c"), sizeof headers.error_message - 1);
+        assert_int_equal(headers.linked_size, -1); // what comes after the texts is untouched
+    }
+}
+
 static void test_nonsense(void **state)
 {
     (void)state;
@@ -136,8 +156,9 @@ static void test_nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_file), cmocka_unit_test(test_a_page), cmocka_unit_test(test_a_new_answer),
-        cmocka_unit_test(test_ranges), cmocka_unit_test(test_waits),  cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_a_file),     cmocka_unit_test(test_a_page), cmocka_unit_test(test_a_new_answer),
+        cmocka_unit_test(test_ranges),     cmocka_unit_test(test_waits),  cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_capacities),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

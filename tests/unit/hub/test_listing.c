@@ -46,11 +46,11 @@ static void test_broken_listings(void **state)
         {"{\"sha\": \"../../../../../../../../../../../../tmp/x\", \"siblings\": []}", "names no commit"},
         {"{\"sha\": \"" COMMIT "\"}", "list of files"},
         {"{\"sha\": \"" COMMIT "\", \"siblings\": {}}", "list of files"},
-        {"{\"sha\": \"" COMMIT "\", \"siblings\": [1]}", "no object"},
-        {"{\"sha\": \"" COMMIT "\", \"siblings\": [{}]}", "no relative path"},
+        {"{\"sha\": \"" COMMIT "\", \"siblings\": [1]}", "is not an object"},
+        {"{\"sha\": \"" COMMIT "\", \"siblings\": [{}]}", "not a relative path"},
         {"{\"sha\": \"" COMMIT "\", \"siblings\": [{\"rfilename\": \"a\"}, {\"rfilename\": \"../a\"}]}",
-         "no relative path"},
-        {"{\"sha\": \"" COMMIT "\", \"siblings\": [{\"rfilename\": \"/a\"}]}", "no relative path"},
+         "not a relative path"},
+        {"{\"sha\": \"" COMMIT "\", \"siblings\": [{\"rfilename\": \"/a\"}]}", "not a relative path"},
         {"{\"sha\": \"" COMMIT "\", \"siblings\": [{\"rfilename\": \"a\", \"size\": \"1\"}]}", "\"size\""},
     };
     struct loam_listing listing;
@@ -59,7 +59,7 @@ static void test_broken_listings(void **state)
         assert_fails(parse(&listing, cases[i].text, &error), LOAM_ERROR_FORMAT, cases[i].message);
 }
 
-// The figures are those of sha256sum and of git hash-object.
+// The expected hashes come from sha256sum and git hash-object.
 static void test_digests(void **state)
 {
     struct loam_error error;

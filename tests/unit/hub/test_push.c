@@ -1,4 +1,4 @@
-// The parts of a push that need no hub: which files, what is asked about them, how answers are read.
+// The parts of a push that need no hub: the list of files, the queries, and the reading of answers.
 #include "test.h"
 
 #include <jansson.h>
@@ -97,8 +97,8 @@ static void test_unsafe_names(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
-// What only looks like what is left out.
-static void test_names_that_go(void **state)
+// Names that are similar to those that are left out.
+static void test_similar_names(void **state)
 {
     (void)state;
     static const char *const names[] = {"token.json", "tokenizer.json", "notes.tmp-x", "my-token"};
@@ -144,7 +144,7 @@ static void test_base64(void **state)
     loam_bytes_deinit(&text);
 }
 
-// Questions and answers about all files of the folder.
+// The query about all files of the folder, and its answer.
 static void test_preupload(void **state)
 {
     (void)state;
@@ -153,26 +153,27 @@ static void test_preupload(void **state)
     struct loam_bytes text = {0};
     assert_ok(loam_folder_read(&folder, root, &error));
     assert_ok(loam_preupload_format(&text, &folder, 0, folder.count, &error));
-    json_t *question = json_loads(text.data, 0, NULL);
-    json_t *files = json_object_get(question, "files");
+    json_t *query = json_loads(text.data, 0, NULL);
+    json_t *files = json_object_get(query, "files");
     assert_int_equal(json_array_size(files), folder.count);
     assert_string_equal(json_string_value(json_object_get(json_array_get(files, 0), "sample")), "YmVsb3c=");
     assert_int_equal(json_integer_value(json_object_get(json_array_get(files, 5), "size")), 10);
-    assert_null(json_object_get(question, "gitIgnore"));
-    json_decref(question);
+    assert_null(json_object_get(query, "gitIgnore"));
+    json_decref(query);
     loam_bytes_deinit(&text);
 
 #define FILE_ANSWER(name, mode, rest) "{\"path\": \"" name "\", \"uploadMode\": \"" mode "\"" rest "}"
     static const char good[] =
-        "{\"files\": [" FILE_ANSWER("weights.bin", "lfs", ", \"oid\": \"abc\", \"shouldIgnore\": false") "," FILE_ANSWER(
-            "a/b", "regular",
-            ", \"shouldIgnore\": true") "," FILE_ANSWER("a/checkpoint-1/x", "regular",
-                                                        "") "," FILE_ANSWER("a-b", "regular",
-                                                                            "") "," FILE_ANSWER("empty",
-                                                                                                "lfs",
-                                                                                                "") "," FILE_ANSWER("a.txt",
-                                                                                                                    "regular",
-                                                                                                                    "") "]}";
+        // clang-format off
+        "{\"files\": ["
+        FILE_ANSWER("weights.bin", "lfs", ", \"oid\": \"abc\", \"shouldIgnore\": false") ","
+        FILE_ANSWER("a/b", "regular", ", \"shouldIgnore\": true") ","
+        FILE_ANSWER("a/checkpoint-1/x", "regular", "") ","
+        FILE_ANSWER("a-b", "regular", "") ","
+        FILE_ANSWER("empty", "lfs", "") ","
+        FILE_ANSWER("a.txt", "regular", "")
+        "]}";
+    // clang-format on
     assert_ok(loam_preupload_parse(&folder, 0, folder.count, good, strlen(good), &error));
     assert_int_equal(loam_folder_find(&folder, "weights.bin")->mode, LOAM_UPLOAD_LFS);
     assert_string_equal(loam_folder_find(&folder, "weights.bin")->remote, "abc");
@@ -184,9 +185,9 @@ static void test_preupload(void **state)
         const char *text, *message;
         enum loam_status status;
     } bad[] = {
-        {"{}", "leaves a/b out", LOAM_ERROR_FORMAT},
-        {"{\"files\": {}}", "leaves a/b out", LOAM_ERROR_FORMAT},
-        {"{\"files\": [1, null, {}]}", "leaves a/b out", LOAM_ERROR_FORMAT},
+        {"{}", "does not mention a/b", LOAM_ERROR_FORMAT},
+        {"{\"files\": {}}", "does not mention a/b", LOAM_ERROR_FORMAT},
+        {"{\"files\": [1, null, {}]}", "does not mention a/b", LOAM_ERROR_FORMAT},
         {"{\"files\": [" FILE_ANSWER("a/b", "xet", "") "]}", "does not know", LOAM_ERROR_UNSUPPORTED},
         {"{\"files\": [{\"path\": \"a/b\"}]}", "does not know", LOAM_ERROR_UNSUPPORTED},
         {"{\"files\": [{\"path\": \"a/b\", \"uploadMode\": 7}]}", "uploadMode", LOAM_ERROR_FORMAT},
@@ -240,19 +241,19 @@ static void test_lfs_batch(void **state)
     static const struct {
         const char *text, *message;
     } bad[] = {
-        {"{}", "leaves w out"},
+        {"{}", "does not mention w"},
         {"{\"objects\": [{\"oid\": \"aa\", \"error\": {\"message\": \"too large\"}}]}", "too large"},
-        {"{\"objects\": [{\"oid\": \"aa\", \"error\": 5}]}", "does not say why"},
+        {"{\"objects\": [{\"oid\": \"aa\", \"error\": 5}]}", "gives no reason"},
         {"{\"objects\": [{\"oid\": \"aa\", \"actions\": {}}]}", "no \"href\""},
         {OBJECT("{\"href\": 5}"), "\"href\" must be a string"},
         {PARTS("0", "\"1\": \"p\""), "parts of 0 bytes"},
         {PARTS("-4", "\"1\": \"p\""), "parts of -4 bytes"},
         {PARTS("\"x\"", "\"1\": \"p\""), "parts of 0 bytes"},
         {PARTS("5", "\"1\": \"p\""), "1 addresses for the 2 parts"},
-        {PARTS("5", "\"1\": \"p\", \"3\": \"p\""), "part \"3\""},
-        {PARTS("5", "\"1\": \"p\", \"01\": \"p\""), "part \"01\""},
-        {PARTS("5", "\"0\": \"p\", \"1\": \"p\""), "part \"0\""},
-        {PARTS("5", "\"1\": \"p\", \"2\": 7"), "part \"2\""},
+        {PARTS("5", "\"1\": \"p\", \"3\": \"p\""), "\"3\" is not the number of a part"},
+        {PARTS("5", "\"1\": \"p\", \"01\": \"p\""), "\"01\" is not the number of a part"},
+        {PARTS("5", "\"0\": \"p\", \"1\": \"p\""), "\"0\" is not the number of a part"},
+        {PARTS("5", "\"1\": \"p\", \"2\": 7"), "\"2\" is not the number of a part"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         enum loam_status status = parse_batch(&plan, &file, bad[i].text, &error);
@@ -297,7 +298,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folder),        cmocka_unit_test(test_unsafe_names),
-        cmocka_unit_test(test_names_that_go), cmocka_unit_test(test_links_that_leave),
+        cmocka_unit_test(test_similar_names), cmocka_unit_test(test_links_that_leave),
         cmocka_unit_test(test_base64),        cmocka_unit_test(test_preupload),
         cmocka_unit_test(test_lfs_batch),     cmocka_unit_test(test_commit),
     };

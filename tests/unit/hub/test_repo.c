@@ -18,7 +18,7 @@ static void test_ids(void **state)
         assert_ok(loam_repo_parse(&repo, good[i], &error));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (loam_repo_parse(&repo, bad[i], &error) != LOAM_ERROR_ARGUMENT)
-            fail_msg("\"%s\" is taken", bad[i]);
+            fail_msg("\"%s\" is accepted", bad[i]);
 
     assert_ok(loam_repo_parse(&repo, "org/name", &error));
     assert_string_equal(repo.id, "org/name");
@@ -47,7 +47,7 @@ static void test_long_ids(void **state)
     assert_ok(loam_repo_parse(&repo, text, &error));
     text[2 + 255] = 'a';
     text[2 + 256] = '\0';
-    assert_fails(loam_repo_parse(&repo, text, &error), LOAM_ERROR_ARGUMENT, "no revision");
+    assert_fails(loam_repo_parse(&repo, text, &error), LOAM_ERROR_ARGUMENT, "not a revision");
 }
 
 static void test_files(void **state)
@@ -61,7 +61,7 @@ static void test_files(void **state)
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         if (!loam_repo_file_is_safe(good[i])) fail_msg("\"%s\" is refused", good[i]);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        if (loam_repo_file_is_safe(bad[i])) fail_msg("\"%s\" is taken", bad[i]);
+        if (loam_repo_file_is_safe(bad[i])) fail_msg("\"%s\" is accepted", bad[i]);
     char text[2000];
     memset(text, 'a', sizeof text);
     text[255] = '\0';

@@ -1,4 +1,4 @@
-// The environment, and where a token may go.
+// Settings from the environment, and the origins that may receive the token.
 #include "test.h"
 
 #include "hub/settings.h"
@@ -22,7 +22,7 @@ static void clear(void)
         unsetenv(names[i]);
 }
 
-// Loads with the pairs of names and values set, and nothing else.
+// Loads the settings with exactly the given variables set: pairs of name and value.
 static enum loam_status load(struct loam_hub_settings *settings, const char *const *pairs,
                              struct loam_error *error)
 {
@@ -93,7 +93,7 @@ static void test_token(void **state)
     assert_fails(LOAD("HF_HOME", "/none", "HF_TOKEN_PATH", (char *)*state), LOAM_ERROR_IO,
                  "the file of the token: ");
     assert_fails(LOAD("HF_HOME", "/none", "HF_TOKEN", path), LOAM_ERROR_ARGUMENT,
-                 "HF_TOKEN holds a path, and no token: HF_TOKEN_PATH names");
+                 "HF_TOKEN holds a path instead of a token: HF_TOKEN_PATH names");
     assert_ok(LOAD("HF_HOME", (char *)*state, "HF_TOKEN", "\thf_variable\r\n"));
     assert_string_equal(settings.token, "hf_variable");
     loam_hub_settings_deinit(&settings);
@@ -121,7 +121,7 @@ static void test_token(void **state)
     test_write_file(path, "hf_a\nhf_b\n", 10);
     assert_fails(LOAD("HF_HOME", (char *)*state), LOAM_ERROR_ARGUMENT,
                  "/token holds no token: it has several lines");
-    // A line break within would begin a header of its own.
+    // A line break inside the token would start another header line.
     assert_fails(LOAD("HF_HOME", "/none", "HF_TOKEN", "hf_a\r\nEvil: b"), LOAM_ERROR_ARGUMENT,
                  "HF_TOKEN holds no token");
     assert_null(strstr(error.message, "Evil"));
@@ -169,7 +169,7 @@ static void test_origin(void **state)
     assert_ok(loam_origin_parse(&local, "http://127.0.0.1:1/", &error));
     assert_ok(loam_origin_parse(&loopback, "http://127.1.2.3:2/", &error));
     assert_true(loam_origin_is_private(&local, &loopback));
-    assert_false(loam_origin_is_private(&local, &hub)); // a hub elsewhere does not send us to this machine
+    assert_false(loam_origin_is_private(&local, &hub)); // a remote hub must not redirect to this machine
     assert_true(loam_origin_is_private(&hub, &local));
     assert_fails(loam_origin_parse(&other, "https://secret:word@hub.example/", &error), LOAM_ERROR_ARGUMENT,
                  "https://");

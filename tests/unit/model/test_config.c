@@ -57,6 +57,17 @@ static void bloom_of_every_age(void **state)
     assert_false(parsed("{" BLOOM_CONFIG ",\"tie_word_embeddings\":false}").tied_head);
 }
 
+static void only_alibi_has_no_position_limit(void **state)
+{
+    (void)state;
+    struct loam_config config = parsed("{" BLOOM_CONFIG "}");
+    assert_int_equal(loam_config_position_limit(&config), INT32_MAX);
+    config = parsed("{" LLAMA_CONFIG ",\"max_position_embeddings\":8192}");
+    assert_int_equal(loam_config_position_limit(&config), 8192);
+    config.max_positions = 0;
+    assert_int_equal(loam_config_position_limit(&config), INT32_MAX);
+}
+
 static void llama_defaults(void **state)
 {
     (void)state;
@@ -351,10 +362,10 @@ static void refused_lists(void **state)
         const char *text, *message;
         enum loam_status status;
     } cases[] = {
-        {"\"layer_types\":[\"full_attention\"]", "the kinds of 1 layers are given; expected one for each of 2",
-         LOAM_ERROR_FORMAT},
-        {"\"layer_types\":[\"full_attention\",\"conv\"]", "\"layer_types\" has conv, which is no kind of layer",
-         LOAM_ERROR_UNSUPPORTED},
+        {"\"layer_types\":[\"full_attention\"]",
+         "the kinds of 1 layers are given; expected one for each of 2", LOAM_ERROR_FORMAT},
+        {"\"layer_types\":[\"full_attention\",\"conv\"]",
+         "\"layer_types\" has conv, which is no kind of layer", LOAM_ERROR_UNSUPPORTED},
         {"\"layer_types\":[\"full_attention\",3]", "\"layer_types\" has a value, which", LOAM_ERROR_FORMAT},
         {"\"layer_types\":\"full_attention\"", "\"layer_types\" must be an array", LOAM_ERROR_FORMAT},
         {"\"rope_local_base_freq\":0", "the base of RoPE is 0", LOAM_ERROR_FORMAT},
@@ -380,9 +391,9 @@ static void lists_of_integers(void **state)
         int count; // -1: refused
         int32_t first, last;
     } cases[] = {
-        {"2", 1, 2, 2},         {"[2,3,5]", 3, 2, 5},    {"[]", 0, 0, 0},
-        {"[-100]", 1, -100, -100}, {"null", 0, 0, 0},       {"\"2\"", -1, 0, 0},
-        {"[2,\"3\"]", -1, 0, 0}, {"[2147483648]", -1, 0, 0}, {"[1.5]", -1, 0, 0},
+        {"2", 1, 2, 2},      {"[2,3,5]", 3, 2, 5}, {"[]", 0, 0, 0},         {"[-100]", 1, -100, -100},
+        {"null", 0, 0, 0},   {"\"2\"", -1, 0, 0},  {"[2,\"3\"]", -1, 0, 0}, {"[2147483648]", -1, 0, 0},
+        {"[1.5]", -1, 0, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[600];
@@ -415,7 +426,8 @@ static void lists_of_integers(void **state)
     for (int i = 0; i < LOAM_CONFIG_LIST; i++)
         used += (size_t)sprintf(text + used, ",1");
     sprintf(text + used, "]}");
-    assert_fails(parse_lists(&wide.config, text, &error), LOAM_ERROR_UNSUPPORTED, "has 513 elements; at most 512");
+    assert_fails(parse_lists(&wide.config, text, &error), LOAM_ERROR_UNSUPPORTED,
+                 "has 513 elements; at most 512");
     free(text);
 }
 
@@ -501,6 +513,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(families_are_found),
         cmocka_unit_test(bloom_of_every_age),
+        cmocka_unit_test(only_alibi_has_no_position_limit),
         cmocka_unit_test(llama_defaults),
         cmocka_unit_test(rope_of_every_age),
         cmocka_unit_test(refused_values),

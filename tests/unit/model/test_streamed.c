@@ -58,7 +58,7 @@ static enum loam_status run(struct loam_decoder *decoder, float *logits, struct 
     static const int32_t ids[TOKENS] = {3, 1, 2};
     struct loam_batch batch;
     assert_ok(loam_batch_init(&batch, TOKENS, 1, &error));
-    assert_ok(loam_batch_append(&batch, "a", ids, TOKENS, TOKENS, &error));
+    assert_ok(loam_batch_append(&batch, "a", ids, NULL, TOKENS, &error));
     enum loam_status status = loam_decoder_logits(decoder, &batch, logits, out);
     loam_batch_deinit(&batch);
     return status;

@@ -1,10 +1,12 @@
-// The table of what options need: every option has an effect of its own or a row, and every row tells.
+// Options without effect: every option always has an effect or has a row in the table, and every row is
+// reported.
 #include "test.h"
 
 #include <math.h>
 
 #include "base/bytes.h"
 #include "options/option_needs.h"
+#include "options/option_values.h"
 #include "options/run_file.h"
 
 static struct loam_options *create(enum loam_command command)
@@ -23,8 +25,8 @@ static const struct loam_option_row *row_of(enum loam_command command, const cha
     return row;
 }
 
-// What has an effect whatever else is given. A new option has to be put here or into the table.
-static const char *const alone[LOAM_COMMAND_COUNT] = {
+// Options that always have an effect. A new option belongs here or into loam_option_needs.
+static const char *const independent[LOAM_COMMAND_COUNT] = {
     [LOAM_COMMAND_TRAIN] =
         " model data eval-data template loss-on max-length too-long token-budget skip-bad shuffle method "
         "learning-rate lr-scheduler-type max-steps per-device-train-batch-size gradient-accumulation-steps "
@@ -60,7 +62,7 @@ static bool is_about(const struct loam_option_need *need, enum loam_command comm
     return false;
 }
 
-static void test_each_option_is_placed(void **state)
+static void test_each_option_is_listed(void **state)
 {
     (void)state;
     for (int c = 0; c < LOAM_COMMAND_COUNT; c++) {
@@ -72,18 +74,18 @@ static void test_each_option_is_placed(void **state)
             snprintf(word, sizeof word, " %s ", info->name);
             for (size_t n = 0; n < loam_option_need_count; n++)
                 has_need = has_need || is_about(&loam_option_needs[n], command, info->name);
-            if ((strstr(alone[command], word) != NULL) == has_need)
+            if ((strstr(independent[command], word) != NULL) == has_need)
                 fail_msg("loam %s --%s: it is in %s lists", loam_command_name(command), info->name,
                          has_need ? "both" : "none of the");
         }
     }
 }
 
-// ---- Every row, broken and kept ----
+// ---- Every row, with its need met and not met ----
 
-// A text that the option takes and that is none of `not_this` and `nor_that`.
-static void find_value(const struct loam_options *like, const char *name, const char *not_this,
-                       const char *nor_that, char value[64])
+// Finds a text that the option takes, other than the values `first` and `second` (NULL: none).
+static void find_value(const struct loam_options *like, const char *name, const char *first,
+                       const char *second, char value[64])
 {
     static const char *const candidates[] = {"7",   "8",    "0.5",   "0.25", "x",
                                              "a=b", "true", "false", "cpu",  "ref"};
@@ -95,16 +97,16 @@ static void find_value(const struct loam_options *like, const char *name, const 
         const char *text = row->choices != NULL ? row->choices[i].name : i < count ? candidates[i] : NULL;
         if (text == NULL) fail_msg("no other value for --%s", name);
         if (loam_options_set(scratch, name, text, &error) != LOAM_OK) continue;
-        if (not_this != NULL && loam_option_values_equal(row, text, not_this)) continue;
-        if (nor_that != NULL && loam_option_values_equal(row, text, nor_that)) continue;
+        if (first != NULL && loam_option_values_equal(row, text, first)) continue;
+        if (second != NULL && loam_option_values_equal(row, text, second)) continue;
         snprintf(value, 64, "%s", text);
         break;
     }
     loam_options_destroy(scratch);
 }
 
-// Makes the term true or false; it is false already where only the option's absence makes it so.
-static void make(struct loam_options *options, const struct loam_option_term *term, bool truth)
+// Makes the term true or false. Where only the absence of the option does that, nothing is left to do.
+static void set_term(struct loam_options *options, const struct loam_option_term *term, bool truth)
 {
     struct loam_error error;
     char value[64] = "";
@@ -122,9 +124,9 @@ static void make(struct loam_options *options, const struct loam_option_term *te
     assert_ok(loam_options_set(options, term->name, value, &error));
 }
 
-// The option is given and the need is met by its first term, or not at all.
-static struct loam_options *give(enum loam_command command, const struct loam_option_need *need,
-                                 const char *name, bool met)
+// Options of a command with the option given, and the need met by its first term or not met.
+static struct loam_options *create_with(enum loam_command command, const struct loam_option_need *need,
+                                        const char *name, bool met)
 {
     struct loam_error error;
     struct loam_options *options = create(command);
@@ -132,7 +134,7 @@ static struct loam_options *give(enum loam_command command, const struct loam_op
     find_value(options, name, need->idle, "false", value);
     assert_ok(loam_options_set(options, name, value, &error));
     for (size_t i = 0; i < LOAM_NEED_TERMS && need->any[i].kind != LOAM_TERM_NONE && (i == 0 || !met); i++)
-        make(options, &need->any[i], met);
+        set_term(options, &need->any[i], met);
     return options;
 }
 
@@ -147,33 +149,33 @@ static void for_each_need(check_need *check)
                     check((enum loam_command)c, &loam_option_needs[n], loam_option_needs[n].options[i]);
 }
 
-static void check_told(enum loam_command command, const struct loam_option_need *need, const char *name)
+static void check_reported(enum loam_command command, const struct loam_option_need *need, const char *name)
 {
     const struct loam_option_row *row = row_of(command, name);
-    struct loam_options *options = give(command, need, name, false);
+    struct loam_options *options = create_with(command, need, name, false);
     if (!loam_option_is_idle(options, row))
         fail_msg("loam %s --%s is ignored in silence", loam_command_name(command), name);
     loam_options_destroy(options);
 
     options = create(command);
-    assert_false(loam_option_is_idle(options, row)); // a default is not told of
+    assert_false(loam_option_is_idle(options, row)); // a default is not reported
     loam_options_destroy(options);
     if (need->any[0].kind == LOAM_TERM_NONE) return;
-    // Where other rows are about the same option, each has to be met.
-    options = give(command, need, name, true);
+    // All other rows of the same option have to be met too.
+    options = create_with(command, need, name, true);
     for (size_t n = 0; n < loam_option_need_count; n++)
         if (is_about(&loam_option_needs[n], command, name) &&
             loam_option_needs[n].any[0].kind == LOAM_TERM_GIVEN)
-            make(options, &loam_option_needs[n].any[0], true);
+            set_term(options, &loam_option_needs[n].any[0], true);
     if (loam_option_is_idle(options, row))
-        fail_msg("loam %s --%s has its effect and is told to have none", loam_command_name(command), name);
+        fail_msg("loam %s --%s has an effect and is reported to have none", loam_command_name(command), name);
     loam_options_destroy(options);
 }
 
-static void test_each_need_is_told(void **state)
+static void test_each_need_is_reported(void **state)
 {
     (void)state;
-    for_each_need(check_told);
+    for_each_need(check_reported);
 }
 
 // The first option of the command that is ignored; NULL: none.
@@ -186,11 +188,11 @@ static const char *find_idle(const struct loam_options *options)
     return NULL;
 }
 
-// What loam wrote of a run that was told nothing is read back without a word.
+// The file that loam writes for a run without warnings is read back without warnings.
 static void check_written(enum loam_command command, const struct loam_option_need *need, const char *name)
 {
     struct loam_error error;
-    struct loam_options *options = give(command, need, name, true);
+    struct loam_options *options = create_with(command, need, name, true);
     struct loam_bytes text = {0};
     assert_ok(loam_run_file_write(options, &text, &error));
     struct loam_options *again = create(command);
@@ -198,7 +200,7 @@ static void check_written(enum loam_command command, const struct loam_option_ne
         if (loam_run_file_parse(again, text.data, text.size, "run.yaml", &error) != LOAM_OK)
             fail_msg("%s\n%s", error.message, text.data);
         if (find_idle(again) != NULL)
-            fail_msg("loam %s: %s is told of (--%s)", loam_command_name(command), find_idle(again), name);
+            fail_msg("loam %s: %s is reported (--%s)", loam_command_name(command), find_idle(again), name);
     }
     loam_options_destroy(again);
     loam_bytes_deinit(&text);
@@ -211,7 +213,7 @@ static void test_run_files_are_quiet(void **state)
     for_each_need(check_written);
 }
 
-// ---- Where it comes from ----
+// ---- Command line and file ----
 
 struct heard {
     int warnings;
@@ -250,7 +252,8 @@ static void read_file(struct loam_options *options, const char *text)
     options->config_read = true;
 }
 
-// The command line alone: 2. With a file's part in it: 1. From a file: told.
+// A mistake on the command line alone exits with 2, one that involves a file with 1. A value from a file
+// without effect is a warning.
 static void test_origins(void **state)
 {
     (void)state;
@@ -279,21 +282,22 @@ static void test_origins(void **state)
     loam_options_destroy(options);
 
     options = create_train();
-    assert_ok(loam_options_set_argument(options, "warmup-steps", "0", &error)); // asks for nothing
+    assert_ok(loam_options_set_argument(options, "warmup-steps", "0", &error)); // no warm-up
     assert_ok(loam_options_set_argument(options, "lr-scheduler-type", "constant", &error));
     assert_ok(check(options, &heard, &error));
     assert_int_equal(heard.warnings, 0);
-    assert_ok(loam_options_set_argument(options, "threads", "1", &error)); // asks for what there is
+    assert_ok(loam_options_set_argument(options, "threads", "1", &error)); // the number that ref uses
     assert_ok(loam_options_set_argument(options, "device", "ref", &error));
     assert_ok(check(options, &heard, &error));
     assert_int_equal(heard.warnings, 0);
-    assert_ok(loam_options_set_argument(options, "load-best-at-end", "false", &error)); // and so does this
+    assert_ok(loam_options_set_argument(options, "load-best-at-end", "false", &error)); // off
     assert_ok(check(options, &heard, &error));
     assert_int_equal(heard.warnings, 0);
     loam_options_destroy(options);
 }
 
-// Where both look as if they counted a second value is refused, else the last counts and the other is told.
+// A second value is refused for options in loam_options_refused_twice; for others the last value is used and
+// the first is reported.
 static void check_given_twice(enum loam_command command, const char *name)
 {
     struct loam_error error;
@@ -304,13 +308,13 @@ static void check_given_twice(enum loam_command command, const char *name)
     find_value(options, name, NULL, NULL, first);
     find_value(options, name, first, NULL, second);
     assert_ok(loam_options_set_argument(options, name, first, &error));
-    assert_ok(loam_options_set_argument(options, name, first, &error)); // nothing is lost
+    assert_ok(loam_options_set_argument(options, name, first, &error)); // the same value
     assert_null(origin->replaced);
     enum loam_status status = loam_options_set_argument(options, name, second, &error);
-    bool plural = false;
-    for (size_t i = 0; loam_option_plurals[i] != NULL; i++)
-        plural = plural || strcmp(loam_option_plurals[i], name) == 0;
-    if (plural)
+    bool is_refused = false;
+    for (size_t i = 0; loam_options_refused_twice[i] != NULL; i++)
+        is_refused = is_refused || strcmp(loam_options_refused_twice[i], name) == 0;
+    if (is_refused)
         assert_fails(status, LOAM_ERROR_USAGE, "is given twice");
     else if (status != LOAM_OK || origin->replaced == NULL)
         fail_msg("loam %s --%s %s replaces %s in silence", loam_command_name(command), name, second, first);
@@ -331,14 +335,14 @@ static void test_given_twice(void **state)
     assert_ok(loam_options_set_argument(options, "lr", "1", &error));
     assert_ok(loam_options_set_argument(options, "learning-rate", "2", &error));
     assert_ok(check(options, &heard, &error));
-    assert_string_equal(heard.last, "--learning-rate is given twice: the last, 2, counts, and not 1");
+    assert_string_equal(heard.last, "--learning-rate is given twice: the last value, 2, is used, not 1");
     loam_options_destroy(options);
 }
 
 // ---- Values ----
 
-// What the command line alone shows to be wrong is LOAM_ERROR_USAGE, whatever kind of wrong it is.
-static void test_values_that_are_none(void **state)
+// Every mistake that the command line alone shows is LOAM_ERROR_USAGE.
+static void test_unreadable_values(void **state)
 {
     (void)state;
     static const char *const wrong[] = {"nan", "inf", "-inf",  "1e999", "7x", "",
@@ -404,9 +408,9 @@ static void test_values_out_of_range(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_option_is_placed), cmocka_unit_test(test_each_need_is_told),
+        cmocka_unit_test(test_each_option_is_listed), cmocka_unit_test(test_each_need_is_reported),
         cmocka_unit_test(test_run_files_are_quiet),   cmocka_unit_test(test_origins),
-        cmocka_unit_test(test_given_twice),           cmocka_unit_test(test_values_that_are_none),
+        cmocka_unit_test(test_given_twice),           cmocka_unit_test(test_unreadable_values),
         cmocka_unit_test(test_values_out_of_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

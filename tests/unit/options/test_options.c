@@ -11,7 +11,7 @@ static struct loam_options *create(enum loam_command command)
     return options;
 }
 
-// The defaults of Hugging Face's TrainingArguments, and loam's own where it has none.
+// The defaults are those of Hugging Face's TrainingArguments where it has the option.
 static void test_train_defaults(void **state)
 {
     (void)state;
@@ -43,7 +43,7 @@ static void test_train_defaults(void **state)
     loam_options_destroy(options);
 }
 
-// Every way of setting a value, and the field that it lands in.
+// Every way to set a value fills the field of the option.
 static void test_set(void **state)
 {
     (void)state;
@@ -90,7 +90,7 @@ static void test_set(void **state)
     assert_int_equal(train->max_steps, -1);
     assert_true(options->settings.with_lora);
 
-    // The last value counts, and is what a caller gets back.
+    // The last value is used, and loam_options_get gives it.
     assert_ok(loam_options_set(options, "model", "other", &error));
     assert_string_equal(train->model, "other");
     assert_string_equal(loam_options_get(options, "model"), "other");
@@ -167,7 +167,7 @@ static void test_set_fails(void **state)
         {"outptu-dir", "4", LOAM_ERROR_USAGE, "did you mean --output-dir?"},
         {"frobnicate", "4", LOAM_ERROR_USAGE, "loam train --help"},
         {"no-model", NULL, LOAM_ERROR_USAGE, "no option --no-model"},
-        {"prompt", "x", LOAM_ERROR_USAGE, "no option --prompt"}, // another command's
+        {"prompt", "x", LOAM_ERROR_USAGE, "no option --prompt"}, // an option of another command
         {"model", NULL, LOAM_ERROR_USAGE, "--model needs a value: DIR"},
         {"lora-r", "0", LOAM_ERROR_USAGE, "--lora-r 0: expected a value in the interval [1,65536]"},
         {"lora-r", "eight", LOAM_ERROR_USAGE, "--lora-r eight: expected a whole number"},
@@ -211,21 +211,21 @@ static void test_fields(void **state)
     struct loam_options *options = create(LOAM_COMMAND_GENERATE);
     assert_ok(loam_options_set(options, "field", "context=a=b", &error));
     assert_ok(loam_options_set(options, "field", "question=", &error));
-    assert_int_equal(options->settings.field_count, 2);
-    assert_string_equal(options->settings.fields[0].name, "context");
-    assert_string_equal(options->settings.fields[0].value, "a=b");
-    assert_int_equal(options->settings.fields[0].size, 3);
-    assert_string_equal(options->settings.fields[1].name, "question");
-    assert_int_equal(options->settings.fields[1].size, 0);
+    assert_int_equal(options->settings.fields.count, 2);
+    assert_string_equal(options->settings.fields.items[0].name, "context");
+    assert_string_equal(options->settings.fields.items[0].value, "a=b");
+    assert_int_equal(options->settings.fields.items[0].size, 3);
+    assert_string_equal(options->settings.fields.items[1].name, "question");
+    assert_int_equal(options->settings.fields.items[1].size, 0);
     assert_fails(loam_options_set(options, "field", "context", &error), LOAM_ERROR_USAGE, "NAME=VALUE");
     assert_fails(loam_options_set(options, "field", "=x", &error), LOAM_ERROR_USAGE, "NAME=VALUE");
     assert_fails(loam_options_set(options, "field", "context=x", &error), LOAM_ERROR_USAGE, "given twice");
     assert_ok(loam_options_set(options, "field", "con=x", &error));
-    assert_int_equal(options->settings.field_count, 3);
+    assert_int_equal(options->settings.fields.count, 3);
     loam_options_destroy(options);
 }
 
-// A value that the option takes: the first of its choices where it has some.
+// A value that the option takes: the first choice where there are choices.
 static const char *some_value(const struct loam_option_info *info, char value[64])
 {
     const size_t size = strcspn(info->argument, "|");
@@ -250,14 +250,14 @@ static void test_required(void **state)
             char value[64];
             assert_ok(loam_options_set(options, info->name, some_value(info, value), &error));
         }
-        if (options->command == LOAM_COMMAND_GENERATE) // one of several
+        if (options->command == LOAM_COMMAND_GENERATE) // needs one of several
             assert_ok(loam_options_set(options, "prompt", "x", &error));
         assert_ok(loam_options_check(options, NULL, &error));
         loam_options_destroy(options);
     }
 }
 
-// What --help relies on: sentences, headings that come once, names that nothing else of the command has.
+// --help needs help texts that are sentences, rows in the order of groups, and names that are unique in a command.
 static void test_table(void **state)
 {
     (void)state;

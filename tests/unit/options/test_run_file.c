@@ -1,5 +1,5 @@
-// The options of a run as a YAML file: what is read, what is refused and where, and that what is written is
-// read as the same.
+// The options of a run as a YAML file: values that are read, mistakes that are refused with their line, and
+// files that are written and read back.
 #include "test.h"
 
 #include "options/run_file.h"
@@ -14,7 +14,7 @@ static struct loam_options *create(enum loam_command command)
 
 static enum loam_status parse(struct loam_options *options, const char *text, struct loam_error *error)
 {
-    // Exactly as many bytes as the text has, so that a sanitizer sees a byte read beyond.
+    // A copy without a NUL: a sanitizer finds a read beyond the end.
     size_t size = strlen(text);
     char *exact = malloc(size + (size == 0));
     assert_non_null(exact);
@@ -92,7 +92,7 @@ static void test_forms(void **state)
     }
 }
 
-// What was set before the file wins, whole lists too; what the file sets instead is still checked.
+// Values set before the file override it, whole lists too. The values in the file are still checked.
 static void test_what_was_set_wins(void **state)
 {
     (void)state;
@@ -103,16 +103,16 @@ static void test_what_was_set_wins(void **state)
     assert_ok(parse(options, "seed: 8\ntop-k: 3\nfield: [context=theirs, question=theirs]\n", &error));
     assert_int_equal(options->settings.generate.sampling.seed, 7);
     assert_int_equal(options->settings.generate.sampling.top_k, 3);
-    assert_int_equal(options->settings.field_count, 1);
-    assert_string_equal(options->settings.fields[0].value, "mine");
+    assert_int_equal(options->settings.fields.count, 1);
+    assert_string_equal(options->settings.fields.items[0].value, "mine");
     assert_fails(parse(options, "seed: eight\n", &error), LOAM_ERROR_FORMAT, "run.yaml:1: --seed eight");
     loam_options_destroy(options);
 
     options = create(LOAM_COMMAND_GENERATE);
     assert_ok(parse(options, "field:\n- context=a\n- \"question=b=c\\nd\"\n", &error));
-    assert_int_equal(options->settings.field_count, 2);
-    assert_string_equal(options->settings.fields[1].value, "b=c\nd");
-    // And what is set after the file.
+    assert_int_equal(options->settings.fields.count, 2);
+    assert_string_equal(options->settings.fields.items[1].value, "b=c\nd");
+    // Values set after the file override it too.
     assert_ok(loam_options_set(options, "seed", "9", &error));
     assert_int_equal(options->settings.generate.sampling.seed, 9);
     loam_options_destroy(options);
@@ -127,12 +127,12 @@ static void test_refused(void **state)
         {"model: a\nlearing-rate: 1\n", "run.yaml:2: loam train has no option learing-rate; did you mean "
                                         "learning-rate?"},
         {"frobnicate: 1", "run.yaml:1: loam train has no option frobnicate; loam train --help"},
-        {"prompt: x", "run.yaml:1: loam train has no option prompt"}, // another command's
+        {"prompt: x", "run.yaml:1: loam train has no option prompt"}, // an option of another command
         {"\"\": x", "run.yaml:1: loam train has no option "},
-        {"config: other.yaml", "run.yaml:1: config is for the command line alone"},
-        {"print-config: true", "run.yaml:1: print-config is for the command line alone"},
+        {"config: other.yaml", "run.yaml:1: config is allowed on the command line only"},
+        {"print-config: true", "run.yaml:1: print-config is allowed on the command line only"},
         {"no-shuffle: true", "run.yaml:1: no-shuffle: in a file this is \"shuffle: false\""},
-        {"lr: 1\n\nlearning_rate: 2\n", "run.yaml:3: learning-rate is set on line 1 already"},
+        {"lr: 1\n\nlearning_rate: 2\n", "run.yaml:3: learning-rate is already set on line 1"},
         {"lora-r: eight", "run.yaml:1: --lora-r eight: expected a whole number"},
         {"lora-r: 0", "run.yaml:1: --lora-r 0: expected a value in the interval"},
         {"lora-r: 8.0", "a whole number"},
@@ -149,7 +149,7 @@ static void test_refused(void **state)
         {"data: d\nmodel: ~", "run.yaml:2: model has no value"},
         {"model: null", "model has no value"},
         {"target-modules: []", "run.yaml:1: target-modules: the list is empty"},
-        {"target-modules: [\"a,b\"]", "run.yaml:1: target-modules: a comma in a value"},
+        {"target-modules: [\"a,b\"]", "run.yaml:1: target-modules: a value of the list has a comma"},
         {"target-modules:\n  - a\n  - null\n", "run.yaml:3: target-modules has no value"},
         {"model: {a: b}", "run.yaml:1: model: expected a value or a list of values"},
         {"target-modules: [[a]]", "run.yaml:1: target-modules: expected a list of plain values"},
@@ -168,18 +168,18 @@ static void test_refused(void **state)
         {"model: !!str base\n", "run.yaml:1: anchors, aliases and tags"},
         {"model: !x base\n", "run.yaml:1: anchors, aliases and tags"},
         {"!!map {model: base}\n", "run.yaml:1: anchors"},
-        {"model: a\n---\ndata: b\n", "run.yaml:2: a second document"},
-        {"model: a\n...\n---\n", "a second document"},
-        {"model: \"a\\0b\"\n", "run.yaml:1: a NUL character"},
-        {"\"mo\\0del\": a\n", "run.yaml:1: a NUL character"},
-        {"model: \"a\n", "no YAML: "},
-        {"model: a\n\tdata: b\n", "run.yaml:2: no YAML: "},
-        {"model: [a\n", "no YAML: "},
-        {"model: a: b\n", "run.yaml:1: no YAML: "},
-        {"model: @a\n", "no YAML: "},
-        {"model: \xff\n", "no YAML: "},
-        {"model: \x01\n", "no YAML: "},
-        {"%YAML 3.0\n---\nmodel: a\n", "run.yaml:1: no YAML: "},
+        {"model: a\n---\ndata: b\n", "run.yaml:2: expected one document; a second"},
+        {"model: a\n...\n---\n", "a second one begins here"},
+        {"model: \"a\\0b\"\n", "run.yaml:1: a NUL character is not allowed"},
+        {"\"mo\\0del\": a\n", "run.yaml:1: a NUL character is not allowed"},
+        {"model: \"a\n", "not valid YAML: "},
+        {"model: a\n\tdata: b\n", "run.yaml:2: not valid YAML: "},
+        {"model: [a\n", "not valid YAML: "},
+        {"model: a: b\n", "run.yaml:1: not valid YAML: "},
+        {"model: @a\n", "not valid YAML: "},
+        {"model: \xff\n", "not valid YAML: "},
+        {"model: \x01\n", "not valid YAML: "},
+        {"%YAML 3.0\n---\nmodel: a\n", "run.yaml:1: not valid YAML: "},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct loam_error error;
@@ -190,7 +190,7 @@ static void test_refused(void **state)
     }
 }
 
-// Many bytes do not take much time or memory.
+// A large file does not take much time or memory.
 static void test_large(void **state)
 {
     (void)state;
@@ -265,7 +265,7 @@ static void write_and_read(struct loam_options *options, enum loam_command comma
     loam_options_destroy(again);
 }
 
-// Texts that YAML would take for something else, or that its quotes need care with.
+// Texts that YAML would read as another type, and texts that need escapes in quotes.
 static void test_texts_come_back(void **state)
 {
     (void)state;
@@ -341,7 +341,7 @@ static void test_texts_come_back(void **state)
     }
 }
 
-// The defaults of every command that has a file, and every option's value as a person may write it.
+// The defaults of every command with --config, and a value of every option, are written and read back.
 static void test_every_command(void **state)
 {
     (void)state;
@@ -388,7 +388,7 @@ static bool written(const char *name, const char *value, const char *line)
     return found;
 }
 
-// Relative paths become absolute; what may be a name, only where there is such a file or directory.
+// Relative paths become absolute. A value that may be a name does so only if such a file or directory exists.
 static void test_paths(void **state)
 {
     char before[4096], line[4200], here[4096];
@@ -405,10 +405,10 @@ static void test_paths(void **state)
     snprintf(line, sizeof line, "\nmodel: %s/base\n", here);
     assert_true(written("model", "base", line));
     assert_true(written("model", "org/name@main", "\nmodel: org/name@main\n"));
-    assert_true(written("template", "squad", "\ntemplate: squad\n")); // the built-in one comes first
+    assert_true(written("template", "squad", "\ntemplate: squad\n")); // the built-in template comes first
     snprintf(line, sizeof line, "\ntemplate: %s/base\n", here);
     assert_true(written("template", "base", line));
-    assert_true(written("target-modules", "base", "\ntarget-modules: base\n")); // no path
+    assert_true(written("target-modules", "base", "\ntarget-modules: base\n")); // not a path
     assert_true(written("data", "\xff", "\n# data: (a value that is not UTF-8)\n"));
     assert_true(written("skip-bad", NULL, "\nskip-bad: true\n"));
     assert_true(written("seed", "1", "\nskip-bad: false\n"));

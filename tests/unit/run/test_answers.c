@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "common_fixture.h"
-#include "evaluate/evaluate.h"
+#include "evaluate/run.h"
 
 static struct loam_evaluate_settings settings_of(const struct fixture *fixture, const char *model)
 {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "common_fixture.h"
+#include "evaluate/run.h"
 #include "run/checkpoint_files.h"
 #include "run/checkpoint_state.h"
 
@@ -236,6 +237,30 @@ static void a_state_of_before(void **state)
     json_decref(json);
 }
 
+// Steps may all have been skipped, but there are no more updates than steps.
+static void updates_of_a_state(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t step, updates;
+        bool possible;
+    } cases[] = {{3, 0, true}, {3, 3, true}, {1, 1, true}, {3, 4, false}, {0, 0, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct loam_error error;
+        struct loam_loop loop = {.step = cases[i].step, .updates = cases[i].updates}, read = {0};
+        loam_loop_begin(&loop);
+        json_t *json = loam_checkpoint_state_format(&loop);
+        if (cases[i].possible) {
+            assert_ok(loam_checkpoint_state_parse(&read, json, "state", &error));
+            assert_int_equal(read.updates, cases[i].updates);
+        } else {
+            assert_fails(loam_checkpoint_state_parse(&read, json, "state", &error), LOAM_ERROR_FORMAT,
+                         "cannot be");
+        }
+        json_decref(json);
+    }
+}
+
 // A rate that is beyond all reason: soon nothing is finite any more.
 static struct loam_train_settings settings_that_diverge(void)
 {
@@ -367,7 +392,7 @@ static void refuses_what_cannot_be(void **state)
     settings.early_stopping_patience = 0;
     settings.best_metric = LOAM_BEST_EXACT_MATCH;
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT,
-                 "--metric-for-best-model goes by the evaluations: it needs --eval-data");
+                 "--metric-for-best-model depends on evaluations: it needs --eval-data");
     settings.eval_data = fixture.jsonl;
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT,
                  "is not a SQuAD file: --metric-for-best-model scores");
@@ -519,6 +544,7 @@ int main(void)
         TEST(best_by_exact_match),
         TEST(best_by_exact_match_resumed),
         cmocka_unit_test(a_state_of_before),
+        cmocka_unit_test(updates_of_a_state),
         TEST(not_finite),
         TEST(not_finite_keeps_the_steps_before),
         TEST(values_that_are_not_finite_are_not_saved),

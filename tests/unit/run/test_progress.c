@@ -5,7 +5,7 @@
 #include <math.h>
 
 #include "common_fixture.h"
-#include "evaluate/evaluate.h"
+#include "evaluate/run.h"
 
 static struct fixture fixture;
 

@@ -8,7 +8,7 @@
 
 #include "base/bytes.h"
 #include "common_fixture.h"
-#include "evaluate/evaluate.h"
+#include "evaluate/run.h"
 
 static struct fixture fixture;
 
@@ -419,7 +419,7 @@ static void evaluates_what_it_saved(void **state)
     assert_true(fabs(result.loss.loss - measured) < 1e-6);
     assert_true(fabs(result.loss.perplexity - exp(measured)) < 1e-2);
     assert_int_equal(result.loss.examples, 4);
-    assert_int_equal(result.loss.labels, result.loss.tokens - 4);
+    assert_int_equal(result.loss.labels.count, result.loss.tokens - 4);
     assert_false(result.scored);
     // Any packing, and less of it.
     double all = result.loss.loss;
@@ -432,7 +432,7 @@ static void evaluates_what_it_saved(void **state)
     assert_true(fabs(result.loss.loss - all) > 1e-4);
     eval.loss_on = LOAM_LOSS_ON_COMPLETION;
     assert_ok(loam_evaluate_run(&eval, NULL, &result, &error));
-    assert_int_equal(result.loss.labels, 3 + 1 + 3 + 1); // "red", "hat", each with EOS
+    assert_int_equal(result.loss.labels.count, 3 + 1 + 3 + 1); // "red", "hat", each with EOS
 }
 
 // ---- what stops a run ----

@@ -159,7 +159,7 @@ static const struct {
     const char *message;
 } refused[] = {
     {"[", LOAM_ERROR_FORMAT,
-     "test: not a regular expression that can be read (premature end of char-class, at byte 1)"},
+     "test: not a readable regular expression (premature end of char-class, at byte 1)"},
     {"a[]", LOAM_ERROR_FORMAT, "empty char-class, at byte"},
     {"[^]", LOAM_ERROR_FORMAT, "empty char-class"},
     {"[z-a]", LOAM_ERROR_FORMAT, "empty range in char class"},
@@ -178,10 +178,10 @@ static const struct {
     {"(?#", LOAM_ERROR_FORMAT, "end pattern in group"},
     {"(?<name", LOAM_ERROR_FORMAT, "a name has no end"},
     {"\\k<name", LOAM_ERROR_FORMAT, "a name has no end"},
-    {"(a", LOAM_ERROR_FORMAT, "test: not a regular expression that can be read (end pattern with unmatched"},
+    {"(a", LOAM_ERROR_FORMAT, "test: not a readable regular expression (end pattern with unmatched"},
     {"a\x80", LOAM_ERROR_FORMAT, "not UTF-8, at byte 1"},
     {"a\\p{Klingon}", LOAM_ERROR_UNSUPPORTED,
-     "test: the regular expression has the property \"Klingon\" at byte 1, of which loam has"},
+     "test: the regular expression has the property \"Klingon\" at byte 1, which loam does not"},
     {"\\p{}", LOAM_ERROR_UNSUPPORTED, "the property \"\""},
     {"\\p{\xC3\xA9}", LOAM_ERROR_UNSUPPORTED, "the property"},
     {"\\p{Age=6.0}", LOAM_ERROR_UNSUPPORTED, "the property \"Age=6.0\""},
@@ -195,8 +195,8 @@ static const struct {
     {"(*FAIL)", LOAM_ERROR_UNSUPPORTED, "a callout"},
     {"(?i)(a)\\1", LOAM_ERROR_UNSUPPORTED, "a back reference that ignores case"},
     {"(?i:(?<n>a)\\k<n>)", LOAM_ERROR_UNSUPPORTED, "a back reference that ignores case"},
-    {"[\\xE3\\x81\\x82]", LOAM_ERROR_UNSUPPORTED, "a byte of a character"},
-    {"(?i:\\xE3\\x81\\x82)", LOAM_ERROR_UNSUPPORTED, "a byte of a character"},
+    {"[\\xE3\\x81\\x82]", LOAM_ERROR_UNSUPPORTED, "a byte that is not a character"},
+    {"(?i:\\xE3\\x81\\x82)", LOAM_ERROR_UNSUPPORTED, "a byte that is not a character"},
     {"[\\x{61 62}]", LOAM_ERROR_UNSUPPORTED, "a list of code points"},
     {"[\\M-a]", LOAM_ERROR_UNSUPPORTED, "\\M-"},
 };
@@ -231,7 +231,7 @@ static void expressions_stay_within_bounds(void **state)
     struct loam_bytes out = {0};
     char *deep = repeat("[", 100000);
     assert_fails(loam_expression_rewrite(deep, strlen(deep), "test", &out, &error), LOAM_ERROR_UNSUPPORTED,
-                 "more than 64 classes within each other");
+                 "more than 64 nested classes");
     free(deep);
     char *wide = repeat("\\b", 100000);
     assert_fails(loam_expression_rewrite(wide, strlen(wide), "test", &out, &error), LOAM_ERROR_UNSUPPORTED,

@@ -245,8 +245,8 @@ static void any_number_of_stops(void **state)
     struct loam_special_tokens special;
     assert_ok(loam_special_tokens_load(&special, directory, tokenizer, &error));
     assert_int_equal(special.eos_count, STOPS);
-    assert_true(loam_special_tokens_end(&special, STOPS - 1));
-    assert_false(loam_special_tokens_end(&special, STOPS));
+    assert_true(loam_special_tokens_is_stop(&special, STOPS - 1));
+    assert_false(loam_special_tokens_is_stop(&special, STOPS));
     loam_special_tokens_deinit(&special);
     loam_tokenizer_destroy(tokenizer);
     test_remove_directory(directory);
@@ -262,9 +262,9 @@ static void a_missing_end_is_named(void **state)
     } missing[] = {
         {{{0}}, "test, but the model has no end-of-sequence token; name it as \"eos_token\""},
         {{{CONFIG, "{\"eos_token_id\": 999}"}},
-         "config.json gives eos_token_id 999, which is no token of tokenizer.json"},
+         "config.json gives eos_token_id 999, which is not a token of tokenizer.json"},
         {{{TOKENIZER, "{\"eos_token\": \"[EOS]\"}"}},
-         "tokenizer_config.json calls it \"[EOS]\", which is no token of tokenizer.json"},
+         "tokenizer_config.json names \"[EOS]\", which is not a token of tokenizer.json"},
     };
     for (size_t i = 0; i < sizeof missing / sizeof *missing; i++) {
         char directory[256];

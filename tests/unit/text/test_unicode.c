@@ -209,7 +209,7 @@ static void run_steps(enum loam_status (*parse)(const json_t *, const char *, st
     *outcome = (struct outcome){0};
     assert_non_null(part);
     assert_ok(parse(part, "test", &steps, &error));
-    loam_steps_stages(&steps, stages);
+    loam_steps_make_stages(&steps, stages);
     stages[steps.count] = (struct loam_stage){.run = take_piece, .user = outcome};
     assert_ok(loam_stages_run(stages, steps.count + 1, text->bytes, text->size, &error));
     loam_stages_deinit(stages, steps.count + 1);

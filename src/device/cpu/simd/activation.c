@@ -50,10 +50,9 @@ INLINE void activation_forward_span(const struct loam_activation_forward_args *a
 static enum loam_status activation_forward(struct loam_stream *stream,
                                            const struct loam_activation_forward_args *args)
 {
-    (void)stream;
     const int64_t n = loam_tensor_count(&args->x);
     const bool bf16 = args->x.dtype == LOAM_BF16;
-#pragma omp parallel for schedule(static) if (n > CHUNK)
+#pragma omp parallel for schedule(static) if (n > CHUNK) num_threads(cpu_threads(stream))
     for (int64_t first = 0; first < n; first += CHUNK)
         CHOOSE(activation_forward_span, args, first, chunk_end(first, n), bf16);
     return LOAM_OK;
@@ -71,10 +70,9 @@ INLINE void activation_backward_span(const struct loam_activation_backward_args 
 static enum loam_status activation_backward(struct loam_stream *stream,
                                             const struct loam_activation_backward_args *args)
 {
-    (void)stream;
     const int64_t n = loam_tensor_count(&args->x);
     const bool bf16 = args->x.dtype == LOAM_BF16;
-#pragma omp parallel for schedule(static) if (n > CHUNK)
+#pragma omp parallel for schedule(static) if (n > CHUNK) num_threads(cpu_threads(stream))
     for (int64_t first = 0; first < n; first += CHUNK)
         CHOOSE(activation_backward_span, args, first, chunk_end(first, n), bf16);
     return LOAM_OK;
@@ -92,10 +90,9 @@ INLINE void gated_activation_forward_span(const struct loam_gated_activation_for
 static enum loam_status gated_activation_forward(struct loam_stream *stream,
                                                  const struct loam_gated_activation_forward_args *args)
 {
-    (void)stream;
     const int64_t n = loam_tensor_count(&args->gate);
     const bool bf16 = args->gate.dtype == LOAM_BF16;
-#pragma omp parallel for schedule(static) if (n > CHUNK)
+#pragma omp parallel for schedule(static) if (n > CHUNK) num_threads(cpu_threads(stream))
     for (int64_t first = 0; first < n; first += CHUNK)
         CHOOSE(gated_activation_forward_span, args, first, chunk_end(first, n), bf16);
     return LOAM_OK;
@@ -115,10 +112,9 @@ INLINE void gated_activation_backward_span(const struct loam_gated_activation_ba
 static enum loam_status gated_activation_backward(struct loam_stream *stream,
                                                   const struct loam_gated_activation_backward_args *args)
 {
-    (void)stream;
     const int64_t n = loam_tensor_count(&args->gate);
     const bool bf16 = args->gate.dtype == LOAM_BF16;
-#pragma omp parallel for schedule(static) if (n > CHUNK)
+#pragma omp parallel for schedule(static) if (n > CHUNK) num_threads(cpu_threads(stream))
     for (int64_t first = 0; first < n; first += CHUNK)
         CHOOSE(gated_activation_backward_span, args, first, chunk_end(first, n), bf16);
     return LOAM_OK;

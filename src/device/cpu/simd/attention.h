@@ -68,7 +68,7 @@ INLINE int64_t attention_min(int64_t a, int64_t b)
 
 INLINE int64_t attention_per(const struct loam_device *device, enum loam_dtype dtype)
 {
-    return LANES == 16 && dtype == LOAM_BF16 && device->native_bf16 ? 2 : 1;
+    return LANES == 16 && dtype == LOAM_BF16 && cpu_has_bf16(device) ? 2 : 1;
 }
 
 INLINE int64_t attention_round_up(int64_t count, int64_t unit)

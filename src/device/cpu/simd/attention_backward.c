@@ -262,7 +262,7 @@ static enum loam_status attention_backward(struct loam_stream *stream,
     float *memory = loam_stream_scratch(stream, attention_backward_scratch(stream->device, args));
     if (memory == NULL) return LOAM_ERROR_INTERNAL;
     LOAM_TRY(attention_check(stream, &args->shape));
-#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(stream->device->threads)
+#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(cpu_threads(stream))
     for (int64_t s = 0; s < sequences; s++)
         for (int64_t group = 0; group < groups; group++) {
             struct backward_task task;

@@ -267,7 +267,7 @@ enum loam_status cpu_attention_few(struct loam_stream *stream, const struct loam
     float *memory = loam_stream_scratch(stream, cpu_attention_few_scratch(stream->device, args));
     if (memory == NULL) return LOAM_ERROR_INTERNAL;
     float *threads = memory + kept_floats(args);
-#pragma omp parallel num_threads(stream->device->threads)
+#pragma omp parallel num_threads(cpu_threads(stream))
     {
         struct few few;
         few_init(&few, args, memory, threads + omp_get_thread_num() * thread_floats(args));

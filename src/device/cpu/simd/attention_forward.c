@@ -266,7 +266,7 @@ static enum loam_status attention_forward(struct loam_stream *stream,
     float *memory = loam_stream_scratch(stream, attention_forward_scratch(stream->device, args));
     if (memory == NULL) return LOAM_ERROR_INTERNAL;
         // Whichever thread takes a task, its result is the same.
-#pragma omp parallel for collapse(3) schedule(dynamic) num_threads(stream->device->threads)
+#pragma omp parallel for collapse(3) schedule(dynamic) num_threads(cpu_threads(stream))
     for (int64_t s = 0; s < sequences; s++)
         for (int64_t group = 0; group < groups; group++)
             for (int64_t part = 0; part < parts; part++) {

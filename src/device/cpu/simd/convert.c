@@ -39,10 +39,10 @@ static void convert_block(char *target, enum loam_dtype to, const char *source, 
 }
 
 void CPU_OVERRIDES(convert)(void *target, enum loam_dtype to, const void *source, enum loam_dtype from,
-                            int64_t count)
+                            int64_t count, int threads)
 {
     const int64_t target_size = (int64_t)loam_dtype_size(to), source_size = (int64_t)loam_dtype_size(from);
-#pragma omp parallel for schedule(static) if (count > BLOCK)
+#pragma omp parallel for schedule(static) if (count > BLOCK) num_threads(threads)
     for (int64_t first = 0; first < count; first += BLOCK)
         convert_block((char *)target + first * target_size, to, (const char *)source + first * source_size,
                       from, count - first < BLOCK ? count - first : BLOCK);

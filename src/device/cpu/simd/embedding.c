@@ -8,11 +8,10 @@ enum { COLUMNS = 16 * LANES }; // columns of a task of the backward
 static enum loam_status embedding_forward(struct loam_stream *stream,
                                           const struct loam_embedding_forward_args *args)
 {
-    (void)stream;
     const int32_t *ids = args->ids.data;
     const int64_t tokens = loam_tensor_count(&args->ids), n = args->table.shape[1];
     const bool bf16 = args->y.dtype == LOAM_BF16;
-#pragma omp parallel for schedule(static) if (tokens > 1)
+#pragma omp parallel for schedule(static) if (tokens > 1) num_threads(cpu_threads(stream))
     for (int64_t t = 0; t < tokens; t++)
         for (int64_t i = 0; i < n; i += LANES)
             store(cpu_row(&args->y, t), i, n,
@@ -23,11 +22,10 @@ static enum loam_status embedding_forward(struct loam_stream *stream,
 static enum loam_status embedding_backward(struct loam_stream *stream,
                                            const struct loam_embedding_backward_args *args)
 {
-    (void)stream;
     const int32_t *ids = args->ids.data;
     const int64_t tokens = loam_tensor_count(&args->ids), n = args->dy.shape[1];
     const bool bf16 = args->dy.dtype == LOAM_BF16;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
     for (int64_t first = 0; first < n; first += COLUMNS) {
         const int64_t last = first + COLUMNS < n ? first + COLUMNS : n;
         for (int64_t t = 0; t < tokens; t++) {
@@ -42,11 +40,10 @@ static enum loam_status embedding_backward(struct loam_stream *stream,
 
 static enum loam_status gather_rows(struct loam_stream *stream, const struct loam_gather_rows_args *args)
 {
-    (void)stream;
     const int32_t *rows = args->rows.data;
     const int64_t count = loam_tensor_count(&args->rows);
     const size_t bytes = (size_t)args->y.shape[1] * loam_dtype_size(args->y.dtype);
-#pragma omp parallel for schedule(static) if (count > 1)
+#pragma omp parallel for schedule(static) if (count > 1) num_threads(cpu_threads(stream))
     for (int64_t i = 0; i < count; i++)
         memcpy(cpu_row(&args->y, i), cpu_row(&args->x, rows[i]), bytes);
     return LOAM_OK;

@@ -33,6 +33,6 @@
 CPU_SUBJECTS(CPU_DECLARE)
 CPU_DECLARE(overrides)
 void CPU_OVERRIDES(convert)(void *target, enum loam_dtype to, const void *source, enum loam_dtype from,
-                            int64_t count);
+                            int64_t count, int threads);
 
 #endif

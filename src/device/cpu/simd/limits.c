@@ -62,13 +62,13 @@ static bool multiplies_bf16(void)
 }
 #endif
 
-static double multiply_add(enum loam_dtype dtype, int64_t rounds)
+static double multiply_add(int threads, enum loam_dtype dtype, int64_t rounds)
 {
     const bool bf16 = dtype == LOAM_BF16;
     const int pairs = bf16 ? 2 : 1; // products that one lane adds up
     double operations = 0, sums = 0;
     if (bf16 && !multiplies_bf16()) return 0;
-#pragma omp parallel reduction(+ : operations, sums)
+#pragma omp parallel num_threads(threads) reduction(+ : operations, sums)
     {
         sums += (double)(bf16 ? chains_bf16(rounds) : chains_f32(rounds));
         operations += 2.0 * pairs * LANES * CHAINS * STEPS * (double)rounds;
@@ -99,11 +99,11 @@ static uint32_t read_block(const char *data)
     return total;
 }
 
-static uint64_t read_all(const void *data, size_t bytes)
+static uint64_t read_all(int threads, const void *data, size_t bytes)
 {
     const int64_t blocks = (int64_t)(bytes / READ_BLOCK);
     uint64_t total = 0;
-#pragma omp parallel for schedule(static) reduction(+ : total)
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : total)
     for (int64_t i = 0; i < blocks; i++)
         total += read_block((const char *)data + i * READ_BLOCK);
     return total;

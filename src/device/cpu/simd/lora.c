@@ -23,20 +23,22 @@ static int64_t padded(int64_t n)
 }
 
 // source [rows, columns] times factor, to [rows, padded columns].
-static void pack_rows(float *target, const float *source, int64_t rows, int64_t columns, float factor)
+static void pack_rows(const struct loam_stream *stream, float *target, const float *source, int64_t rows,
+                      int64_t columns, float factor)
 {
     const int64_t width = padded(columns);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < width; j += LANES)
             store_f32(target + i * width + j, load(source + i * columns, j, columns, false) * factor);
 }
 
 // source [rows, columns] times factor, to its transpose [columns, padded rows].
-static void pack_transposed(float *target, const float *source, int64_t rows, int64_t columns, float factor)
+static void pack_transposed(const struct loam_stream *stream, float *target, const float *source,
+                            int64_t rows, int64_t columns, float factor)
 {
     const int64_t width = padded(rows);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
     for (int64_t j = 0; j < columns; j++)
         for (int64_t i = 0; i < width; i++)
             target[j * width + i] = i < rows ? source[i * columns + j] * factor : 0;
@@ -214,9 +216,9 @@ static enum loam_status f32_forward(struct loam_stream *stream, const struct loa
     float *b = loam_stream_scratch(stream, sizes.b * sizeof(float));
     float *memory = loam_stream_scratch(stream, sizes.thread * threads * sizeof(float));
     if (a == NULL || b == NULL || memory == NULL) return LOAM_ERROR_INTERNAL;
-    pack_transposed(a, args->a.data, r, args->a.shape[1], 1);
-    pack_transposed(b, args->b.data, args->b.shape[0], r, args->scale);
-#pragma omp parallel for schedule(static) num_threads(stream->device->threads)
+    pack_transposed(stream, a, args->a.data, r, args->a.shape[1], 1);
+    pack_transposed(stream, b, args->b.data, args->b.shape[0], r, args->scale);
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
     for (int64_t row = 0; row < tokens; row += ROWS) {
         const int64_t rows = min64(ROWS, tokens - row);
         float *t = memory + (size_t)omp_get_thread_num() * sizes.thread, *buffer = t + ROWS * width;
@@ -313,9 +315,9 @@ static enum loam_status f32_backward(struct loam_stream *stream, const struct lo
     float *memory = loam_stream_scratch(stream, sizes.thread * (size_t)threads * sizeof(float));
     if (a == NULL || b == NULL || t == NULL || dt == NULL || memory == NULL) return LOAM_ERROR_INTERNAL;
     if (tokens == 0) return LOAM_OK;
-    pack_rows(a, args->a.data, r, k, 1);
-    pack_rows(b, args->b.data, n, r, args->scale);
-    pack_rows(t, args->t.data, tokens, r, args->scale);
+    pack_rows(stream, a, args->a.data, r, k, 1);
+    pack_rows(stream, b, args->b.data, n, r, args->scale);
+    pack_rows(stream, t, args->t.data, tokens, r, args->scale);
 #pragma omp parallel num_threads(threads)
     {
         float *buffer = memory + (size_t)omp_get_thread_num() * sizes.thread;
@@ -346,7 +348,7 @@ static const struct lora_kernel *kernel_for(const struct loam_device *device, co
                                             const struct loam_dropout *dropout)
 {
 #if defined(__AVX512F__)
-    if (device->native_bf16 && x->dtype == LOAM_BF16 && dropout->p <= 0) return &CPU_OVERRIDES(lora_bf16);
+    if (cpu_has_bf16(device) && x->dtype == LOAM_BF16 && dropout->p <= 0) return &CPU_OVERRIDES(lora_bf16);
 #endif
     (void)device, (void)x, (void)dropout;
     return &by_f32;

@@ -3,33 +3,33 @@
 // batch, and a logit is made a weight of the softmax while its tile is in the first cache: only [ROWS, BLOCK]
 // weights exist at a time, and no logits.
 //
-// Per row, with m a reference: others = sum over v != label of exp(logit_v - m), and
-// mix = sum over v != label of exp(logit_v - m) w_v. At the end, with total = others + exp(logit_label - m),
-// loss = m + log(total) - logit_label and dh = grad_scale (mix - others w_label) / total: keeping the label
-// apart leaves no difference of nearly equal numbers where the model is sure. m need not be the largest
-// logit, only so near that nothing overflows: it is the label's logit, until a block has one that is larger
-// by far.
+// Per row, with m a reference: others = sum over v != target of exp(logit_v - m), and
+// mix = sum over v != target of exp(logit_v - m) w_v. At the end, with total = others + exp(logit_target -
+// m), loss = m + log(total) - logit_target and dh = factor (mix - others w_target) / total: keeping the
+// target apart leaves no difference of nearly equal numbers where the model is sure. m need not be the
+// largest logit, only so near that nothing overflows: it is the target's logit, until a block has one that is
+// larger by far.
 #include <math.h>
 
 #include "device/cpu/simd/product.h"
 #include "device/cpu/simd/vector.h"
 
 enum {
-    ROWS = 2048,  // labelled rows at a time, at most
+    ROWS = 2048,  // rows with a target at a time, at most
     BLOCK = 4096, // a multiple of GEMM_COLUMNS
-    IGNORED = -100,
-    RANGE = 40, // the sum of a tile's row may be exp(RANGE)
-    FAR = 36,   // a logit that is larger than m by so much becomes m; GEMM_COLUMNS exp(FAR) < exp(RANGE)
+    RANGE = 40,   // the sum of a tile's row may be exp(RANGE)
+    FAR = 36,     // a logit that is larger than m by so much becomes m; GEMM_COLUMNS exp(FAR) < exp(RANGE)
 };
 
 struct row_state {
-    float reference, others, label_logit;
-    int32_t label;
-    // What is multiplied: weights are factor exp(logit - reference), the label's is `own`.
+    float reference, others, target_logit;
+    int32_t target;
+    float scale; // of the gradient: the row's element of `factors`
+    // What is multiplied: weights are factor exp(logit - reference), the target's is `own`.
     float factor, own;
 };
 
-// The work of one call; `rows` labelled rows at a time.
+// The work of one call; `rows` rows with a target at a time.
 struct loss {
     const struct loam_linear_cross_entropy_args *args;
     struct loam_stream *stream;
@@ -38,7 +38,7 @@ struct loss {
     int64_t size, vocabulary, block; // H, V, columns of weights at a time
     int64_t tiles;                   // of a row of the block
     int64_t first;                   // column that the block begins with
-    int32_t *tokens;                 // [T] of the labelled rows
+    int32_t *tokens;                 // [T] of the rows with a target
     struct row_state *states;        // [rows]
     void *h;                         // [rows, H] in the dtype of the products
     void *weights;                   // [rows, block], the same; NULL where no gradient is asked for
@@ -86,7 +86,7 @@ static size_t loss_init(struct loss *loss, const struct loam_device *device,
     const int64_t tokens = args->h.shape[0], size = args->h.shape[1], vocabulary = args->w.tensor.shape[0];
     const int64_t rows = min64(tokens, ROWS), block = min64(vocabulary, BLOCK);
     const bool h_bf16 = args->h.dtype == LOAM_BF16, mixes = args->dh.data != NULL;
-    const bool products_bf16 = h_bf16 && device->native_bf16;
+    const bool products_bf16 = h_bf16 && cpu_has_bf16(device);
     const size_t element = products_bf16 ? sizeof(uint16_t) : sizeof(float);
     size_t bytes = 0;
     *loss = (struct loss){.args = args,
@@ -117,7 +117,7 @@ static size_t linear_cross_entropy_scratch(const struct loam_device *device,
 // ---- products ----
 
 // h [rows, H]
-static struct gemm_operand labelled_h(const struct loss *loss)
+static struct gemm_operand counted_h(const struct loss *loss)
 {
     return (struct gemm_operand){loss->h, loss->size, 1, product_dtype(loss)};
 }
@@ -135,7 +135,7 @@ static enum loam_status logits_product(struct loss *loss, int64_t rows, const st
     const struct gemm product = {.m = rows,
                                  .n = w->shape[0],
                                  .k = loss->size,
-                                 .a = labelled_h(loss),
+                                 .a = counted_h(loss),
                                  .b = cpu_transposed(w),
                                  .c = loss->weights,
                                  .c_row = loss->block,
@@ -169,7 +169,7 @@ static enum loam_status weight_gradient_product(struct loss *loss, int64_t rows,
                                  .n = loss->size,
                                  .k = rows,
                                  .a = {weights.data, 1, weights.row, weights.dtype},
-                                 .b = labelled_h(loss),
+                                 .b = counted_h(loss),
                                  .add = dw->data,
                                  .add_row = dw->stride[0],
                                  .c = dw->data,
@@ -179,7 +179,7 @@ static enum loam_status weight_gradient_product(struct loss *loss, int64_t rows,
 
 // ---- logits ----
 
-// Row i of a tile of logits becomes weights; returns the sum of those that are not the label's.
+// Row i of a tile of logits becomes weights; returns the sum of those that are not the target's.
 INLINE float row_weights(const struct loss *loss, const struct gemm_tile *tile, int64_t i)
 {
     const struct row_state *state = &loss->states[tile->row + i];
@@ -187,16 +187,16 @@ INLINE float row_weights(const struct loss *loss, const struct gemm_tile *tile, 
     const int64_t size = loss->products_bf16 ? 2 : 4;
     char *weights = loss->weights;
     if (weights != NULL) weights += ((tile->row + i) * loss->block + tile->column) * size;
-    const int64_t label = state->label - loss->first - tile->column;
+    const int64_t target = state->target - loss->first - tile->column;
     vec sum = splat(0);
     for (int64_t j = 0; j < tile->columns; j += LANES) {
         const vec_int column = lane_index() + (int32_t)j;
-        const vec_int is_label = column == (int32_t)label,
-                      others = ~is_label & (column < (int32_t)tile->columns);
+        const vec_int is_target = column == (int32_t)target,
+                      others = ~is_target & (column < (int32_t)tile->columns);
         const vec weight = select_vec(others, exp_vec(load_f32(logits + j) - state->reference), splat(0));
         sum += weight;
         if (weights == NULL) continue;
-        const vec scaled = select_vec(is_label, splat(state->own), weight * state->factor);
+        const vec scaled = select_vec(is_target, splat(state->own), weight * state->factor);
         store(weights, j, tile->columns, scaled, loss->products_bf16);
     }
     return sum_lanes(sum);
@@ -255,12 +255,12 @@ static enum loam_status block_weights(struct loss *loss, int64_t rows, const str
     const float limit = expf((float)RANGE);
     bool too_large = false;
     LOAM_TRY(logits_product(loss, rows, w, finish_weights));
-#pragma omp parallel for schedule(static) reduction(|| : too_large)
+#pragma omp parallel for schedule(static) reduction(|| : too_large) num_threads(cpu_threads(loss->stream))
     for (int64_t i = 0; i < rows; i++)
         too_large = row_largest(loss, i, tiles) > limit || too_large;
     if (!too_large) return LOAM_OK;
     LOAM_TRY(logits_product(loss, rows, w, finish_largest));
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(loss->stream))
     for (int64_t i = 0; i < rows; i++)
         raise_reference(loss, i, tiles);
     return logits_product(loss, rows, w, finish_weights);
@@ -268,11 +268,11 @@ static enum loam_status block_weights(struct loss *loss, int64_t rows, const str
 
 // ---- rows ----
 
-static float label_logit(const struct loss *loss, int64_t i, int32_t label)
+static float target_logit(const struct loss *loss, int64_t i, int32_t target)
 {
     const enum loam_dtype dtype = product_dtype(loss), w_dtype = loss->args->w.tensor.dtype;
     const char *h = (const char *)loss->h + i * loss->size * (int64_t)loam_dtype_size(dtype);
-    const void *w = cpu_row(&loss->args->w.tensor, label);
+    const void *w = cpu_row(&loss->args->w.tensor, target);
     vec sum = splat(0);
     for (int64_t j = 0; j < loss->size; j += LANES)
         sum += load_any(h, j, loss->size, dtype) * load_any(w, j, loss->size, w_dtype);
@@ -282,37 +282,41 @@ static float label_logit(const struct loss *loss, int64_t i, int32_t label)
 static void gather_rows(struct loss *loss, const int32_t *tokens, int64_t rows)
 {
     const int64_t size = loss->size;
-    const int32_t *labels = loss->args->labels.data;
-#pragma omp parallel for schedule(static)
+    const int32_t *targets = loss->args->targets.data;
+    const float *factors = loss->args->factors.data;
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(loss->stream))
     for (int64_t i = 0; i < rows; i++) {
         const void *h = cpu_row(&loss->args->h, tokens[i]);
         if (loss->products_bf16)
             memcpy((uint16_t *)loss->h + i * size, h, (size_t)size * sizeof(uint16_t));
         else
             widen((float *)loss->h + i * size, h, size, loss->h_bf16);
-        const int32_t label = labels[tokens[i]];
-        const float logit = label_logit(loss, i, label);
-        loss->states[i] =
-            (struct row_state){.reference = logit, .label_logit = logit, .label = label, .factor = 1};
+        const int32_t target = targets[tokens[i]];
+        const float logit = target_logit(loss, i, target);
+        loss->states[i] = (struct row_state){.reference = logit,
+                                             .target_logit = logit,
+                                             .target = target,
+                                             .scale = factors != NULL ? factors[tokens[i]] : 0,
+                                             .factor = 1};
     }
 }
 
 static double row_total(const struct row_state *state)
 {
-    return (double)state->others + exp((double)state->label_logit - (double)state->reference);
+    return (double)state->others + exp((double)state->target_logit - (double)state->reference);
 }
 
-static float row_factor(const struct loss *loss, const struct row_state *state)
+static float row_factor(const struct row_state *state)
 {
-    return (float)((double)loss->args->grad_scale / row_total(state));
+    return (float)((double)state->scale / row_total(state));
 }
 
-// dh = grad_scale (mix - others w_label) / total
+// dh = factor (mix - others w_target) / total
 static void write_row(struct loss *loss, int64_t i, int64_t token)
 {
     const struct row_state *state = &loss->states[i];
-    const float factor = row_factor(loss, state);
-    const void *w = cpu_row(&loss->args->w.tensor, state->label);
+    const float factor = row_factor(state);
+    const void *w = cpu_row(&loss->args->w.tensor, state->target);
     const float *mix = loss->mix + i * loss->size;
     void *dh = cpu_row(&loss->args->dh, token);
     for (int64_t j = 0; j < loss->size; j += LANES) {
@@ -324,14 +328,14 @@ static void write_row(struct loss *loss, int64_t i, int64_t token)
 
 static void sum_tiles(struct loss *loss, int64_t rows, int64_t tiles)
 {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(loss->stream))
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < tiles; j++)
             loss->states[i].others += loss->of_tiles[i * loss->tiles + j];
 }
 
-// The loss of the rows, and mix.
-static enum loam_status forward_rows(struct loss *loss, int64_t rows)
+// The losses of the rows, and mix.
+static enum loam_status forward_rows(struct loss *loss, const int32_t *tokens, int64_t rows)
 {
     for (loss->first = 0; loss->first < loss->vocabulary; loss->first += loss->block) {
         const int64_t count = min64(loss->block, loss->vocabulary - loss->first);
@@ -340,21 +344,22 @@ static enum loam_status forward_rows(struct loss *loss, int64_t rows)
         sum_tiles(loss, rows, (count + GEMM_COLUMNS - 1) / GEMM_COLUMNS);
         if (loss->mix != NULL) LOAM_TRY(mix_product(loss, rows, &w, loss->first > 0));
     }
-    double *sum = loss->args->loss_sum.data;
+    float *losses = loss->args->losses.data;
     for (int64_t i = 0; i < rows; i++) {
         const struct row_state *state = &loss->states[i];
-        *sum += (double)state->reference + log(row_total(state)) - (double)state->label_logit;
+        losses[tokens[i]] =
+            (float)((double)state->reference + log(row_total(state)) - (double)state->target_logit);
     }
     return LOAM_OK;
 }
 
-// dlogits = grad_scale (p - onehot), once more from the logits, now that the sums are known: dw += dlogitsT
+// dlogits = factor (p - onehot), once more from the logits, now that the sums are known: dw += dlogitsT
 // h.
 static enum loam_status weight_gradient_rows(struct loss *loss, int64_t rows)
 {
     for (int64_t i = 0; i < rows; i++) {
         struct row_state *state = &loss->states[i];
-        state->factor = row_factor(loss, state);
+        state->factor = row_factor(state);
         state->own = -state->others * state->factor;
     }
     for (loss->first = 0; loss->first < loss->vocabulary; loss->first += loss->block) {
@@ -369,17 +374,20 @@ static enum loam_status weight_gradient_rows(struct loss *loss, int64_t rows)
 
 // ---- the op ----
 
-// Lists the labelled tokens; the gradient of the others is zero.
-static int64_t find_labelled(struct loss *loss)
+// Lists the tokens with a target; loss and gradient of the others are zero.
+static int64_t find_counted(struct loss *loss)
 {
     const struct loam_tensor *dh = &loss->args->dh;
-    const int32_t *labels = loss->args->labels.data;
+    const int32_t *targets = loss->args->targets.data;
+    float *losses = loss->args->losses.data;
     int64_t count = 0;
     for (int64_t t = 0; t < loss->args->h.shape[0]; t++) {
-        if (labels[t] != IGNORED)
+        if (targets[t] != LOAM_NO_TARGET) {
             loss->tokens[count++] = (int32_t)t;
-        else if (dh->data != NULL)
-            memset(cpu_row(dh, t), 0, (size_t)loss->size * loam_dtype_size(dh->dtype));
+            continue;
+        }
+        losses[t] = 0;
+        if (dh->data != NULL) memset(cpu_row(dh, t), 0, (size_t)loss->size * loam_dtype_size(dh->dtype));
     }
     return count;
 }
@@ -390,16 +398,16 @@ static enum loam_status linear_cross_entropy(struct loam_stream *stream,
     struct loss loss;
     (void)loss_init(&loss, stream->device, args, stream);
     if (stream->failure.status != LOAM_OK) return stream->failure.status;
-    const int64_t count = find_labelled(&loss);
+    const int64_t count = find_counted(&loss);
     const int64_t batches = (count - 1) / ROWS + 1, at_once = (count + batches - 1) / batches;
     for (int64_t first = 0; first < count; first += at_once) {
         const int64_t rows = min64(at_once, count - first);
         const int32_t *tokens = loss.tokens + first;
         gather_rows(&loss, tokens, rows);
-        LOAM_TRY(forward_rows(&loss, rows));
+        LOAM_TRY(forward_rows(&loss, tokens, rows));
         if (args->dw.data != NULL) LOAM_TRY(weight_gradient_rows(&loss, rows));
         if (args->dh.data == NULL) continue;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
         for (int64_t i = 0; i < rows; i++)
             write_row(&loss, i, tokens[i]);
     }

@@ -137,7 +137,7 @@ static enum loam_status forward_few(struct loam_stream *stream, const struct loa
     for (int64_t t = 0; t < tokens; t++)
         widen(x + t * k, cpu_row(&args->x, t), k, args->x.dtype == LOAM_BF16);
     const int64_t tasks = few_tasks(n, stream->device->threads);
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) num_threads(cpu_threads(stream))
     for (int64_t task = 0; task < tasks; task++) {
         const int64_t first = n * task / tasks, count = n * (task + 1) / tasks - first;
         if (w->dtype == LOAM_F32) forward_few_rows(args, x, first, count, LOAM_F32);
@@ -221,11 +221,10 @@ static enum loam_status linear_backward_weight(struct loam_stream *stream,
 
 static enum loam_status bias_backward(struct loam_stream *stream, const struct loam_bias_backward_args *args)
 {
-    (void)stream;
     const int64_t rows = args->dy.shape[0], n = args->dy.shape[1];
     const bool bf16 = args->dy.dtype == LOAM_BF16;
     float *dbias = args->dbias.data;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
     for (int64_t first = 0; first < n; first += COLUMNS) {
         const int64_t last = min64(first + COLUMNS, n);
         for (int64_t t = 0; t < rows; t++) {

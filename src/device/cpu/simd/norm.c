@@ -56,11 +56,10 @@ INLINE void normalise_row(const struct loam_layernorm_forward_args *args, int64_
 static enum loam_status layernorm_forward(struct loam_stream *stream,
                                           const struct loam_layernorm_forward_args *args)
 {
-    (void)stream;
     const int64_t rows = args->x.shape[0], n = args->x.shape[1];
     const bool bf16 = args->x.dtype == LOAM_BF16;
     float *mean = args->mean.data, *rstd = args->rstd.data;
-#pragma omp parallel for schedule(static) if (rows > 1)
+#pragma omp parallel for schedule(static) if (rows > 1) num_threads(cpu_threads(stream))
     for (int64_t t = 0; t < rows; t++) {
         const void *x = cpu_row(&args->x, t);
         mean[t] = row_mean(x, n, bf16);
@@ -76,11 +75,10 @@ static enum loam_status layernorm_forward(struct loam_stream *stream,
 static enum loam_status rmsnorm_forward(struct loam_stream *stream,
                                         const struct loam_rmsnorm_forward_args *args)
 {
-    (void)stream;
     const int64_t rows = args->x.shape[0], n = args->x.shape[1];
     const bool bf16 = args->x.dtype == LOAM_BF16;
     float *rstd = args->rstd.data;
-#pragma omp parallel for schedule(static) if (rows > 1)
+#pragma omp parallel for schedule(static) if (rows > 1) num_threads(cpu_threads(stream))
     for (int64_t t = 0; t < rows; t++) {
         const void *x = cpu_row(&args->x, t);
         void *y = cpu_row(&args->y, t);
@@ -155,15 +153,15 @@ static void weight_columns(const struct norm_backward *norm, int64_t first)
     }
 }
 
-static void norm_backward(const struct norm_backward *norm)
+static void norm_backward(const struct loam_stream *stream, const struct norm_backward *norm)
 {
     const int64_t rows = norm->x->shape[0], n = norm->x->shape[1];
     if (norm->dw != NULL || norm->db != NULL) { // before dx, which may take dy's place
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
         for (int64_t first = 0; first < n; first += COLUMNS)
             weight_columns(norm, first);
     }
-#pragma omp parallel for schedule(static) if (rows > 1)
+#pragma omp parallel for schedule(static) if (rows > 1) num_threads(cpu_threads(stream))
     for (int64_t t = 0; t < rows; t++)
         backward_row(norm, t);
 }
@@ -171,8 +169,8 @@ static void norm_backward(const struct norm_backward *norm)
 static enum loam_status layernorm_backward(struct loam_stream *stream,
                                            const struct loam_layernorm_backward_args *args)
 {
-    (void)stream;
-    norm_backward(&(struct norm_backward){&args->dy, &args->x, &args->w, &args->dx, args->mean.data,
+    norm_backward(stream,
+                  &(struct norm_backward){&args->dy, &args->x, &args->w, &args->dx, args->mean.data,
                                           args->rstd.data, args->accumulate, args->dw.data, args->db.data});
     return LOAM_OK;
 }
@@ -180,9 +178,8 @@ static enum loam_status layernorm_backward(struct loam_stream *stream,
 static enum loam_status rmsnorm_backward(struct loam_stream *stream,
                                          const struct loam_rmsnorm_backward_args *args)
 {
-    (void)stream;
-    norm_backward(&(struct norm_backward){&args->dy, &args->x, &args->w, &args->dx, NULL, args->rstd.data,
-                                          args->accumulate, args->dw.data, NULL});
+    norm_backward(stream, &(struct norm_backward){&args->dy, &args->x, &args->w, &args->dx, NULL,
+                                                  args->rstd.data, args->accumulate, args->dw.data, NULL});
     return LOAM_OK;
 }
 

@@ -19,10 +19,9 @@ static double sum_squares(const float *x, int64_t first, int64_t last)
 // A fixed number of parts, added in order: the same sum at any number of threads.
 static enum loam_status squared_norm(struct loam_stream *stream, const struct loam_squared_norm_args *args)
 {
-    (void)stream;
     const int64_t n = loam_tensor_count(&args->x), part = (n + PARTS - 1) / PARTS;
     double sums[PARTS];
-#pragma omp parallel for schedule(static) if (n > CHUNK)
+#pragma omp parallel for schedule(static) if (n > CHUNK) num_threads(cpu_threads(stream))
     for (int64_t i = 0; i < PARTS; i++) {
         const int64_t first = i * part < n ? i * part : n, last = first + part < n ? first + part : n;
         sums[i] = sum_squares(args->x.data, first, last);
@@ -84,10 +83,9 @@ static void adamw_chunk(const struct loam_adamw_args *args, const struct adamw *
 
 static enum loam_status adamw(struct loam_stream *stream, const struct loam_adamw_args *args)
 {
-    (void)stream;
     const int64_t n = loam_tensor_count(&args->param);
     const struct adamw factors = adamw_factors(args);
-#pragma omp parallel for schedule(static) if (n > CHUNK)
+#pragma omp parallel for schedule(static) if (n > CHUNK) num_threads(cpu_threads(stream))
     for (int64_t first = 0; first < n; first += CHUNK)
         adamw_chunk(args, &factors, first, first + CHUNK < n ? first + CHUNK : n);
     return LOAM_OK;

@@ -15,9 +15,9 @@ static int64_t sums_row(int64_t n)
     return gemm_round_up(n, GEMM_COLUMNS);
 }
 
-static void finish_sums(const struct gemm *product, const float *sums)
+static void finish_sums(const struct loam_stream *stream, const struct gemm *product, const float *sums)
 {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
     for (int64_t i = 0; i < product->m; i++)
         for (int64_t j = 0; j < product->n; j += GEMM_COLUMNS) {
             const int64_t row = sums_row(product->n), columns = gemm_min(GEMM_COLUMNS, product->n - j);
@@ -26,10 +26,10 @@ static void finish_sums(const struct gemm *product, const float *sums)
 }
 
 // oneDNN adds what c holds.
-static void copy_addend(const struct gemm *product)
+static void copy_addend(const struct loam_stream *stream, const struct gemm *product)
 {
     const int64_t size = product->c_bf16 ? 2 : 4;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
     for (int64_t i = 0; i < product->m; i++)
         memcpy((char *)product->c + i * product->c_row * size,
                (const char *)product->add + i * product->add_row * size, (size_t)(product->n * size));
@@ -38,7 +38,7 @@ static void copy_addend(const struct gemm *product)
 static enum loam_status product_onednn(struct loam_stream *stream, const struct gemm *product, float *sums)
 {
     const bool finishes = product->finish != NULL;
-    if (product->add != NULL && product->add != product->c) copy_addend(product);
+    if (product->add != NULL && product->add != product->c) copy_addend(stream, product);
     const struct matmul_shape shape = {
         .m = product->m,
         .n = product->n,
@@ -54,7 +54,7 @@ static enum loam_status product_onednn(struct loam_stream *stream, const struct 
     LOAM_TRY(loam_cpu_matmul_status(stream, loam_matmul_run(cpu_matmuls(stream), &shape, product->a.data,
                                                             product->b.data, product->bias,
                                                             finishes ? sums : product->c)));
-    if (finishes) finish_sums(product, sums);
+    if (finishes) finish_sums(stream, product, sums);
     return LOAM_OK;
 }
 
@@ -64,7 +64,7 @@ const struct gemm_kernel *cpu_product_kernel(const struct loam_device *device, e
 {
     if (a != b) return &CPU_OVERRIDES(gemm_block_float);
     if (a == LOAM_F32) return LANES == 16 ? &CPU_OVERRIDES(gemm_f32) : NULL;
-    if (a == LOAM_F16 || !device->native_bf16) return &CPU_OVERRIDES(gemm_block_float);
+    if (a == LOAM_F16 || !cpu_has_bf16(device)) return &CPU_OVERRIDES(gemm_block_float);
 #if defined(__AVX512F__)
     if (!loam_matmul_has_tiles()) return &CPU_OVERRIDES(gemm_bf16);
 #endif

@@ -16,9 +16,8 @@ static void rotate(void *x, const float *table, int64_t half, float sign, bool b
 
 static enum loam_status rope(struct loam_stream *stream, const struct loam_rope_args *args)
 {
-    (void)stream;
     const int64_t tokens = args->x.shape[0], heads = args->x.shape[1], half = args->x.shape[2] / 2;
-#pragma omp parallel for schedule(static) if (tokens > 1)
+#pragma omp parallel for schedule(static) if (tokens > 1) num_threads(cpu_threads(stream))
     for (int64_t t = 0; t < tokens; t++)
         for (int64_t head = 0; head < heads; head++)
             rotate(cpu_head(&args->x, t, head), cpu_row(&args->table, t), half, args->inverse ? -1 : 1,

@@ -1,6 +1,8 @@
+// The decoding functions of tokenizer.h.
 #include <stdlib.h>
 
 #include "base/heap.h"
+#include "text/tokenizer.h"
 #include "text/tokenizer_parts.h"
 
 struct loam_decode_stream {

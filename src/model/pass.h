@@ -1,9 +1,9 @@
 // What the decoder's files share: one pass over a batch, and what its layers keep for the backward.
-#ifndef LOAM_MODEL_DECODER_INTERNAL_H
-#define LOAM_MODEL_DECODER_INTERNAL_H
+#ifndef LOAM_MODEL_PASS_H
+#define LOAM_MODEL_PASS_H
 
 #include "base/rng.h"
-#include "model/decoder.h"
+#include "model/limits.h"
 
 // A norm's statistics, one value a token.
 struct loam_norm_stats {
@@ -65,7 +65,8 @@ struct loam_decoder {
     struct loam_tensor *cache_v;
     int32_t cache_length;
     int32_t *host_positions;      // [limits.tokens] for generation
-    int32_t *host_rows;           // [3 limits.tokens] for losses: see struct loam_kept_rows
+    int32_t *host_targets;        // [2 limits.tokens] for losses: targets of the kept rows, their places
+    float *host_rows;             // [limits.tokens] for losses: a value for each row
     bool embedding_trained;       // the embedding or its norm
     int first_trained;            // lowest layer with something trained; config.layers when there is none
     struct loam_linear_use *uses; // [linear_count + 1], the head last
@@ -78,8 +79,8 @@ struct loam_decoder {
     size_t segment_capacity;
 };
 
-// Above the last attention a token is needed only where its label counts. Where that is few enough of them,
-// only their R rows go through the rest of the top layer, the final norm and the head.
+// Above the last attention a row is needed only where it counts. Where few enough rows count, only these R go
+// through the rest of the top layer, the final norm and the head.
 struct loam_kept_rows {
     struct loam_tensor rows;   // [R] i32: where they are among the T
     struct loam_tensor places; // [T] i32: where a row is among the R; R: it is not
@@ -94,21 +95,23 @@ struct loam_pass {
     struct loam_arena *arena;
     int64_t tokens;               // T; above the last attention R, where it keeps fewer
     int64_t sequences;            // S
-    int64_t labelled;             // tokens whose label counts
+    int64_t counted;              // rows with a target
     struct loam_tensor ids;       // [T] i32
-    struct loam_tensor labels;    // [T] i32, or [R]
+    struct loam_tensor targets;   // [T] i32, or [R]
+    struct loam_tensor factors;   // [T] f32, or [R]: of the gradient of each row's loss
+    struct loam_tensor losses;    // [T] f32, or [R]
     struct loam_tensor positions; // [T] i32
     struct loam_attention_shape attention;
     struct loam_tensor ropes[LOAM_CONFIG_ROPES]; // [T, D] f32 of each table in use
-    bool gradients;          // keep what the backward reads
-    bool use_cache;          // keys and values go through the KV cache
-    float grad_scale;
+    bool gradients;                              // keep what the backward reads
+    bool use_cache;                              // keys and values go through the KV cache
     uint64_t seed;
     uint64_t dropout_counter;
     struct loam_tensor embedded; // [T, H] input of the embedding norm
     struct loam_norm_stats embedded_stats;
-    struct loam_tensor x;                // [T, H] the residual stream
-    struct loam_tensor spare; // [T, H] the next stream, of layers that read x to their end and are run forward
+    struct loam_tensor x; // [T, H] the residual stream
+    struct loam_tensor
+        spare; // [T, H] the next stream, of layers that read x to their end and are run forward
     struct loam_kept_rows kept;          // none: R = T
     const struct loam_segment *segments; // [segment_count] over the T or R rows
     size_t segment_count;
