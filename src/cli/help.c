@@ -81,6 +81,6 @@ void cli_print_overview(FILE *stream)
         fprintf(stream, "  %-10s %s\n", loam_command_name((enum loam_command)i),
                 loam_command_help((enum loam_command)i));
     fprintf(stream, "\nloam COMMAND --help shows the options of a command.\n"
-                    "loam --version shows the version, and with --verbose what loam uses of the processor.\n"
+                    "loam --version shows the version, and with --verbose the processor and threads.\n"
                     "loam completion bash|zsh|fish writes a completion script for that shell.\n");
 }

@@ -1,26 +1,26 @@
-// What a model directory holds: the module tree, the stored tensors, and how many parameters LoRA would
-// train.
+// Shows a model directory: the module tree, the stored tensors, and the number of parameters that LoRA
+// trains.
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "commands/inspect.h"
 #include "commands/output.h"
-#include "io/safetensors.h"
+#include "io/container.h"
 #include "lora/lora.h"
 #include "model/tree.h"
 
 struct inspection {
     const struct loam_settings *settings;
     struct loam_model *model;
-    struct loam_safetensors *file; // NULL: there is only a config
-    struct loam_adapter *adapter;  // NULL: no LoRA options were given
+    struct loam_container *file;  // NULL: the directory has no weights
+    struct loam_adapter *adapter; // NULL: no LoRA options were given
     int64_t parameters;
     int64_t trainable;
 };
 
-static enum loam_status has_file(const char *directory, const char *name, bool *exists,
-                                 struct loam_error *error)
+static enum loam_status find_file(const char *directory, const char *name, bool *exists,
+                                  struct loam_error *error)
 {
     char *path = loam_path_join(directory, name, error);
     if (path == NULL) return error->status;
@@ -33,10 +33,10 @@ static enum loam_status open_weights(struct inspection *inspection, struct loam_
 {
     const char *path = inspection->settings->path;
     bool single = false, sharded = false;
-    LOAM_TRY(has_file(path, "model.safetensors", &single, error));
-    LOAM_TRY(has_file(path, "model.safetensors.index.json", &sharded, error));
+    LOAM_TRY(find_file(path, "model.safetensors", &single, error));
+    LOAM_TRY(find_file(path, "model.safetensors.index.json", &sharded, error));
     if (!single && !sharded) return LOAM_OK;
-    return loam_safetensors_open_directory(&inspection->file, path, error);
+    return loam_container_open_directory(&inspection->file, path, error);
 }
 
 static enum loam_status open_all(struct inspection *inspection, const struct loam_log *log,
@@ -65,22 +65,22 @@ static double percent(const struct inspection *inspection)
 
 // ---- Text ----
 
-// "293 tensors: f16 3,444,817,920 bytes", one part for each dtype.
-static enum loam_status format_weights(struct loam_bytes *text, const struct loam_safetensors *file,
+// Formats "stored:     293 tensors, 3,444,817,920 bytes of f16", with bytes for each format.
+static enum loam_status format_weights(struct loam_bytes *text, const struct loam_container *file,
                                        struct loam_error *error)
 {
-    size_t bytes[LOAM_DTYPE_COUNT] = {0}, count = loam_safetensors_count(file);
+    size_t bytes[LOAM_FORMAT_COUNT] = {0}, count = loam_container_count(file);
     for (size_t i = 0; i < count; i++) {
-        const struct loam_stored_tensor *tensor = loam_safetensors_at(file, i);
-        bytes[tensor->dtype] += tensor->bytes;
+        const struct loam_stored_tensor *tensor = loam_container_at(file, i);
+        bytes[tensor->format] += tensor->bytes;
     }
     char number[LOAM_GROUPED_SIZE];
     LOAM_TRY(loam_bytes_format(text, error, "stored:     %zu tensors", count));
-    for (int dtype = 0; dtype < LOAM_DTYPE_COUNT; dtype++)
-        if (bytes[dtype] > 0)
+    for (int format = 0; format < LOAM_FORMAT_COUNT; format++)
+        if (bytes[format] > 0)
             LOAM_TRY(loam_bytes_format(text, error, ", %s bytes of %s",
-                                       loam_grouped((int64_t)bytes[dtype], number),
-                                       loam_dtype_name((enum loam_dtype)dtype)));
+                                       loam_grouped((int64_t)bytes[format], number),
+                                       loam_format_name((enum loam_format)format)));
     return loam_bytes_append_text(text, "\n", error);
 }
 
@@ -123,16 +123,17 @@ static json_t *shape_json(const int64_t *shape, int rank)
     return array;
 }
 
-// The tensors as they are stored, or, without weights, as the config says that they would be.
+// The stored tensors; without weights, the tensors that the config describes.
 static json_t *tensors_json(const struct inspection *inspection)
 {
     json_t *array = json_array();
-    size_t count = inspection->file == NULL ? 0 : loam_safetensors_count(inspection->file);
+    size_t count = inspection->file == NULL ? 0 : loam_container_count(inspection->file);
     for (size_t i = 0; i < count; i++) {
-        const struct loam_stored_tensor *tensor = loam_safetensors_at(inspection->file, i);
-        loam_json_push(&array, json_pack("{s:s, s:o, s:s, s:I}", "name", tensor->name, "shape",
-                                         shape_json(tensor->shape, tensor->rank), "dtype",
-                                         loam_dtype_name(tensor->dtype), "bytes", (json_int_t)tensor->bytes));
+        const struct loam_stored_tensor *tensor = loam_container_at(inspection->file, i);
+        loam_json_push(&array,
+                       json_pack("{s:s, s:o, s:s, s:I}", "name", tensor->name, "shape",
+                                 shape_json(tensor->shape, tensor->rank), "dtype",
+                                 loam_format_name(tensor->format), "bytes", (json_int_t)tensor->bytes));
     }
     const struct loam_model *model = inspection->model;
     for (size_t i = 0; inspection->file == NULL && i < model->parameter_count; i++) {
@@ -171,7 +172,7 @@ static enum loam_status report_json(const struct inspection *inspection,
     return loam_output_json(callbacks, root, JSON_INDENT(2), error);
 }
 
-// ---- All of it ----
+// ---- The report ----
 
 static enum loam_status report(const struct inspection *inspection, const struct loam_callbacks *callbacks,
                                struct loam_error *error)
@@ -191,7 +192,7 @@ enum loam_status loam_inspect_model(const struct loam_settings *settings,
     enum loam_status status = open_all(&inspection, &callbacks->log, error);
     if (status == LOAM_OK) status = report(&inspection, callbacks, error);
     loam_adapter_destroy(inspection.adapter);
-    loam_safetensors_destroy(inspection.file);
+    loam_container_destroy(inspection.file);
     loam_model_destroy(inspection.model);
     return status;
 }

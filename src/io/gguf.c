@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "tensor/format.h"
 
 enum { VERSION = 3, DATA_ALIGN = 32, NAME_LIMIT = 63 };
 
@@ -44,16 +45,16 @@ static enum loam_status append_value(struct loam_bytes *header, const struct loa
 
 // ---- tensors ----
 
-// The format's number of a dtype; false: it has none that loam writes.
-static bool type_number(enum loam_dtype dtype, uint32_t *number)
+// GGUF's number of a format; false: loam does not write the format.
+static bool type_number(enum loam_format format, uint32_t *number)
 {
     static const struct {
-        enum loam_dtype dtype;
+        enum loam_format format;
         uint32_t number;
-    } types[] = {{LOAM_F32, 0}, {LOAM_F16, 1}, {LOAM_BF16, 30}};
+    } types[] = {{LOAM_FORMAT_F32, 0}, {LOAM_FORMAT_F16, 1}, {LOAM_FORMAT_BF16, 30}};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         *number = types[i].number;
-        if (types[i].dtype == dtype) return true;
+        if (types[i].format == format) return true;
     }
     return false;
 }
@@ -76,12 +77,13 @@ static size_t padding(size_t offset)
 static enum loam_status append_tensor(struct loam_bytes *header, const struct loam_write_tensor *tensor,
                                       size_t *offset, struct loam_error *error)
 {
+    const enum loam_format format = loam_format_of(tensor->dtype);
     size_t count, bytes;
     uint32_t type;
     if (strlen(tensor->name) > NAME_LIMIT)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "tensor %s: GGUF names have at most %d bytes",
                          tensor->name, (int)NAME_LIMIT);
-    if (!type_number(tensor->dtype, &type))
+    if (!type_number(format, &type))
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "tensor %s has no dtype that is written as GGUF",
                          tensor->name);
     LOAM_TRY(append_string(header, tensor->name, error));
@@ -90,7 +92,7 @@ static enum loam_status append_tensor(struct loam_bytes *header, const struct lo
         LOAM_TRY(append_number(header, (uint64_t)tensor->shape[i], 8, error));
     LOAM_TRY(append_number(header, type, 4, error));
     LOAM_TRY(append_number(header, *offset, 8, error));
-    if (!count_elements(tensor, &count) || !loam_mul_size(count, loam_dtype_size(tensor->dtype), &bytes) ||
+    if (!count_elements(tensor, &count) || !loam_format_bytes(format, count, &bytes) ||
         !loam_add_size(*offset, bytes, offset) || !loam_add_size(*offset, padding(*offset), offset))
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "tensor %s is too large to write", tensor->name);
     return LOAM_OK;

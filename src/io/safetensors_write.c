@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "io/atomic.h"
 #include "io/safetensors.h"
-#include "io/safetensors_dtype.h"
+#include "io/safetensors_format.h"
 
 enum { DATA_ALIGN = 8 };
 
@@ -13,7 +13,7 @@ enum { DATA_ALIGN = 8 };
 struct entry {
     const struct loam_write_tensor *tensor;
     size_t index; // in the caller's list
-    const struct loam_safetensors_dtype *dtype;
+    const struct loam_safetensors_format *dtype;
     size_t count; // elements
     size_t begin; // bytes from the start of the data
     size_t end;
@@ -31,8 +31,10 @@ static int compare_entries(const void *a, const void *b)
 static enum loam_status describe(struct entry *entry, const struct loam_write_tensor *tensor, size_t index,
                                  struct loam_error *error)
 {
-    *entry = (struct entry){
-        .tensor = tensor, .index = index, .dtype = loam_safetensors_dtype_of(tensor->dtype), .count = 1};
+    *entry = (struct entry){.tensor = tensor,
+                            .index = index,
+                            .dtype = loam_safetensors_format_of(loam_format_of(tensor->dtype)),
+                            .count = 1};
     if (entry->dtype == NULL)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "tensor %s has no dtype that safetensors knows",
                          tensor->name);

@@ -2,7 +2,9 @@
 #ifndef LOAM_IO_SHARDS_H
 #define LOAM_IO_SHARDS_H
 
-#include "io/safetensors.h"
+#include "io/streamed.h"
+
+#define LOAM_SHARD_INDEX "model.safetensors.index.json" // of a checkpoint in several files
 
 enum { LOAM_SHARD_NAME_SIZE = 64 };
 

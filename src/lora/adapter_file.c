@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/heap.h"
+#include "io/safetensors.h"
 #include "lora/adapter.h"
 
 static const char weights_name[] = "adapter_model.safetensors";
@@ -57,7 +58,7 @@ static enum loam_status check_stored(const struct loam_adapter *adapter,
     return loam_fail(error, LOAM_ERROR_FORMAT,
                      "%s: no tensor \"%s\", which \"target_modules\" in adapter_config.json asks for; the "
                      "adapter's base is \"%s\"",
-                     loam_safetensors_at(adapter->stored.file, 0)->file, name, base_of(adapter));
+                     loam_container_at(adapter->stored.file, 0)->file, name, base_of(adapter));
 }
 
 static enum loam_status open_weights(struct loam_adapter *adapter, const char *directory,
@@ -75,8 +76,8 @@ static enum loam_status open_weights(struct loam_adapter *adapter, const char *d
     return LOAM_OK;
 }
 
-// Own memory for an adapter that is not trained: one arena, counted and then taken.
-static enum loam_status allocate(struct loam_adapter *adapter, struct loam_error *error)
+// One arena, counted and then taken.
+enum loam_status loam_adapter_allocate(struct loam_adapter *adapter, struct loam_error *error)
 {
     const struct loam_device *device = adapter->model->device;
     if (device == NULL) {
@@ -104,7 +105,7 @@ static enum loam_status prepare(struct loam_adapter *adapter, const char *direct
 {
     LOAM_TRY(open_weights(adapter, directory, error));
     if (set != NULL) return loam_adapter_register(adapter, set, error);
-    LOAM_TRY(allocate(adapter, error));
+    LOAM_TRY(loam_adapter_allocate(adapter, error));
     return loam_adapter_fill(adapter, error);
 }
 
@@ -173,7 +174,7 @@ static enum loam_status fill_matrix(struct loam_stream *stream, const struct loa
     size_t bytes = loam_tensor_bytes(target);
     void *host = loam_calloc(bytes, 1, error);
     if (host == NULL) return LOAM_ERROR_MEMORY;
-    loam_convert(host, LOAM_F32, stored->data, stored->dtype, (size_t)loam_tensor_count(target));
+    loam_format_convert(host, LOAM_F32, stored->data, stored->format, (size_t)loam_tensor_count(target));
     loam_upload(stream, target->data, host, bytes);
     enum loam_status status = loam_stream_finish(stream, error);
     free(host);

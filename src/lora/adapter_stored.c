@@ -173,13 +173,13 @@ static enum loam_status join_all(struct loam_stored_adapter *stored, struct loam
 static enum loam_status read_modules(struct loam_stored_adapter *stored, const char *path,
                                      struct loam_error *error)
 {
-    size_t count = loam_safetensors_count(stored->file);
+    size_t count = loam_container_count(stored->file);
     if (count == 0) return loam_fail(error, LOAM_ERROR_FORMAT, "%s: no tensors", path);
     stored->modules = loam_calloc(count, sizeof *stored->modules, error);
     if (stored->modules == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < count; i++) {
         struct loam_stored_module *module = &stored->modules[stored->count++];
-        LOAM_TRY(read_module(module, loam_safetensors_at(stored->file, i), error));
+        LOAM_TRY(read_module(module, loam_container_at(stored->file, i), error));
     }
     return join_all(stored, error);
 }
@@ -192,7 +192,7 @@ static enum loam_status open_file(struct loam_stored_adapter *stored, const char
             error, LOAM_ERROR_UNSUPPORTED,
             "%s: a pickled adapter, which loam does not read; save it again with a PEFT that writes %s",
             pickled, weights_name);
-    LOAM_TRY(loam_safetensors_open_file(&stored->file, path, error));
+    LOAM_TRY(loam_container_open_file(&stored->file, path, error));
     return read_modules(stored, path, error);
 }
 
@@ -215,7 +215,7 @@ void loam_stored_adapter_close(struct loam_stored_adapter *stored)
     for (size_t i = 0; i < stored->count; i++)
         free(stored->modules[i].path);
     free(stored->modules);
-    loam_safetensors_destroy(stored->file);
+    loam_container_destroy(stored->file);
     *stored = (struct loam_stored_adapter){0};
 }
 
@@ -234,9 +234,9 @@ enum loam_status loam_stored_matrix_check(const struct loam_stored_tensor *store
                                           const struct loam_adapter_config *config, int rank, int64_t rows,
                                           int64_t columns, struct loam_error *error)
 {
-    if (stored->dtype != LOAM_F32 && stored->dtype != LOAM_F16 && stored->dtype != LOAM_BF16)
+    if (!loam_format_decodes(stored->format))
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is %s; expected f32, f16 or bf16",
-                         stored->file, stored->name, loam_dtype_name(stored->dtype));
+                         stored->file, stored->name, loam_format_name(stored->format));
     bool fits = stored->rank == 2 && (rows == 0 || stored->shape[0] == rows) &&
                 (columns == 0 || stored->shape[1] == columns);
     if (fits) return LOAM_OK;

@@ -2,7 +2,7 @@
 #ifndef LOAM_LORA_ADAPTER_STORED_H
 #define LOAM_LORA_ADAPTER_STORED_H
 
-#include "io/safetensors.h"
+#include "io/container.h"
 #include "lora/adapter_config.h"
 
 struct loam_stored_module {
@@ -12,7 +12,7 @@ struct loam_stored_module {
 };
 
 struct loam_stored_adapter {
-    struct loam_safetensors *file;
+    struct loam_container *file;
     struct loam_stored_module *modules; // in the file's order
     size_t count;
 };

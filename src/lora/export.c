@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "io/atomic.h"
 #include "io/gguf.h"
+#include "io/safetensors.h"
 #include "lora/adapter.h"
 #include "model/gguf_rows.h"
 
@@ -90,9 +91,8 @@ static void fill_b(const struct export *export, const struct loam_adapted *item,
         size_t step = count - done < rank - column ? count - done : rank - column;
         int64_t row = loam_gguf_source_row(&export->model->config, item->linear->weight->row->gguf_rows,
                                            (int64_t)((first + done) / rank));
-        loam_convert(export->row, LOAM_F32,
-                     stored->data + ((size_t)row * rank + column) * loam_dtype_size(stored->dtype),
-                     stored->dtype, step);
+        const uint8_t *elements = loam_format_at(stored->format, stored->data, (size_t)row * rank + column);
+        loam_format_convert(export->row, LOAM_F32, elements, stored->format, step);
         for (size_t i = 0; i < step; i++)
             export->row[i] *= factor;
         loam_convert(block + done * loam_dtype_size(dtype), dtype, export->row, LOAM_F32, step);
@@ -108,8 +108,8 @@ static enum loam_status fill(void *user, size_t index, size_t first, size_t coun
     const struct loam_stored_tensor *stored = index % 2 == 0 ? item->stored_a : item->stored_b;
     enum loam_dtype dtype = export->settings->dtype;
     if (index % 2 == 0)
-        loam_convert(block, dtype, stored->data + first * loam_dtype_size(stored->dtype), stored->dtype,
-                     count);
+        loam_format_convert(block, dtype, loam_format_at(stored->format, stored->data, first), stored->format,
+                            count);
     else
         fill_b(export, item, first, count, block);
     export->done += (int64_t)(count * loam_dtype_size(dtype));

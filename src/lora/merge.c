@@ -8,6 +8,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "io/atomic.h"
+#include "io/safetensors.h"
 #include "io/shards.h"
 #include "io/staging.h"
 #include "lora/adapter.h"
@@ -21,7 +22,7 @@ enum { PAGE_LIMIT = 1 << 16 }; // bytes of a page at most
 struct merge {
     const struct loam_merge_settings *settings;
     struct loam_model *model; // names and shapes
-    struct loam_safetensors *base;
+    struct loam_container *base;
     struct loam_adapter *adapter;
     const struct loam_stored_tensor **sources;
     const struct loam_adapted **adapted; // what is added to a parameter; NULL: nothing
@@ -70,13 +71,14 @@ static enum loam_status describe(struct merge *merge, size_t i, struct loam_erro
     const struct loam_stored_tensor *source = merge->sources[i];
     enum loam_dtype chosen = merge->settings->dtype;
     struct loam_write_tensor *tensor = &merge->tensors[i];
-    *tensor = (struct loam_write_tensor){.name = source->name,
-                                         .dtype = chosen != LOAM_DTYPE_NONE ? chosen : source->dtype,
-                                         .rank = source->rank};
+    *tensor = (struct loam_write_tensor){
+        .name = source->name,
+        .dtype = chosen != LOAM_DTYPE_NONE ? chosen : loam_format_row(source->format)->dtype,
+        .rank = source->rank};
     memcpy(tensor->shape, source->shape, sizeof tensor->shape);
     // The count fits, for the file has all of its elements; twice as many bytes may not.
-    size_t count = source->bytes / loam_dtype_size(source->dtype);
-    if (!loam_mul_size(count, loam_dtype_size(tensor->dtype), &merge->bytes[i]))
+    size_t count = loam_format_elements(source->format, source->bytes);
+    if (!loam_format_bytes(loam_format_of(tensor->dtype), count, &merge->bytes[i]))
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "tensor %s is too large to write", tensor->name);
     return LOAM_OK;
 }
@@ -132,7 +134,7 @@ static enum loam_status open_all(struct merge *merge, struct loam_error *error)
     LOAM_TRY(loam_config_load(&config, settings->model, error));
     loam_config_log(&config, log_of(settings));
     LOAM_TRY(loam_model_create(&merge->model, &config, error));
-    LOAM_TRY(loam_safetensors_open_directory(&merge->base, settings->model, error));
+    LOAM_TRY(loam_container_open_directory(&merge->base, settings->model, error));
     LOAM_TRY(loam_model_settle_head(merge->model, merge->base, log_of(settings), error));
     LOAM_TRY(allocate(merge, error));
     LOAM_TRY(loam_model_find_sources(merge->model, merge->base, settings->model, merge->sources, error));
@@ -155,10 +157,10 @@ static enum loam_status open_all(struct merge *merge, struct loam_error *error)
 static void load_matrices(struct merge *merge, const struct loam_adapted *item)
 {
     const struct loam_lora_slot *slot = item->slot;
-    loam_convert(merge->a, LOAM_F32, item->stored_a->data, item->stored_a->dtype,
-                 (size_t)loam_tensor_count(&slot->a));
-    loam_convert(merge->b, LOAM_F32, item->stored_b->data, item->stored_b->dtype,
-                 (size_t)loam_tensor_count(&slot->b));
+    loam_format_convert(merge->a, LOAM_F32, item->stored_a->data, item->stored_a->format,
+                        (size_t)loam_tensor_count(&slot->a));
+    loam_format_convert(merge->b, LOAM_F32, item->stored_b->data, item->stored_b->format,
+                        (size_t)loam_tensor_count(&slot->b));
     merge->current = item;
 }
 
@@ -186,11 +188,11 @@ static void merge_block(struct merge *merge, const struct loam_stored_tensor *so
                         size_t first, size_t count, char *block)
 {
     size_t in = (size_t)merge->current->linear->in;
-    size_t source_size = loam_dtype_size(source->dtype);
     for (size_t done = 0; done < count;) {
         size_t column = (first + done) % in;
         size_t step = count - done < in - column ? count - done : in - column;
-        loam_convert(merge->row, LOAM_F32, source->data + (first + done) * source_size, source->dtype, step);
+        loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, first + done),
+                            source->format, step);
         add_update(merge, (first + done) / in, column, step);
         loam_convert(block + done * loam_dtype_size(dtype), dtype, merge->row, LOAM_F32, step);
         done += step;
@@ -198,10 +200,12 @@ static void merge_block(struct merge *merge, const struct loam_stored_tensor *so
 }
 
 // What has been read need not stay in memory, nor the page that this block shares with the one before.
-static void let_go(const struct loam_stored_tensor *source, size_t begin, size_t size)
+static void release_elements(const struct loam_stored_tensor *source, size_t first, size_t count)
 {
-    size_t back = begin < PAGE_LIMIT ? begin : PAGE_LIMIT;
-    loam_map_release(source->data + begin - back, size + back);
+    const uint8_t *begin = loam_format_at(source->format, source->data, first);
+    const uint8_t *end = loam_format_at(source->format, source->data, first + count);
+    const size_t before = (size_t)(begin - source->data), back = before < PAGE_LIMIT ? before : PAGE_LIMIT;
+    loam_map_release(begin - back, (size_t)(end - begin) + back);
 }
 
 static enum loam_status fill(void *user, size_t index, size_t first, size_t count, void *block,
@@ -212,16 +216,16 @@ static enum loam_status fill(void *user, size_t index, size_t first, size_t coun
     const struct loam_stored_tensor *source = merge->sources[i];
     const struct loam_adapted *item = merge->adapted[i];
     enum loam_dtype dtype = merge->tensors[i].dtype;
-    size_t size = loam_dtype_size(source->dtype);
     if (item != NULL) {
         if (merge->current != item) load_matrices(merge, item);
         merge_block(merge, source, dtype, first, count, block);
     } else {
-        loam_convert(block, dtype, source->data + first * size, source->dtype, count);
+        loam_format_convert(block, dtype, loam_format_at(source->format, source->data, first), source->format,
+                            count);
     }
-    let_go(source, first * size, count * size);
+    release_elements(source, first, count);
     merge->done += (int64_t)(count * loam_dtype_size(dtype));
-    if ((item == NULL && dtype == source->dtype) || loam_all_finite(block, dtype, count))
+    if ((item == NULL && loam_format_of(dtype) == source->format) || loam_all_finite(block, dtype, count))
         return loam_event_progress(merge->settings->callbacks, LOAM_ACTIVITY_MERGE, merge->done, merge->total,
                                    error);
     return loam_fail(error, LOAM_ERROR_NUMERIC, "tensor %s would have values that are not finite in %s%s",
@@ -301,7 +305,7 @@ enum loam_status loam_merge(const struct loam_merge_settings *settings, struct l
     enum loam_status status = run(&merge, result, error);
     loam_adapter_destroy(merge.adapter);
     loam_model_destroy(merge.model);
-    loam_safetensors_destroy(merge.base);
+    loam_container_destroy(merge.base);
     free(merge.sources);
     free(merge.adapted);
     free(merge.tensors);

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/rng.h"
+#include "io/safetensors.h"
 #include "model/model.h"
 
 enum { BLOCK = 4096 }; // elements that are made at a time

@@ -191,7 +191,7 @@ void loam_model_destroy(struct loam_model *model)
             free(model->layers[i].linears[slot].path);
     free(model->head.path);
     if (model->device != NULL) loam_device_arena_deinit(model->device, &model->arena);
-    loam_safetensors_destroy(model->file);
+    loam_container_destroy(model->file);
     free(model->reader);
     free(model->layers);
     free(model->parameters);

@@ -3,7 +3,7 @@
 #ifndef LOAM_MODEL_MODEL_H
 #define LOAM_MODEL_MODEL_H
 
-#include "io/safetensors.h"
+#include "io/container.h"
 #include "model/config.h"
 #include "model/weight.h"
 
@@ -51,9 +51,9 @@ struct loam_model {
     struct loam_tensor alibi_slopes;                        // [Q] f32 on the device, or none
     struct loam_tensor rope_frequencies[LOAM_CONFIG_ROPES]; // [D/2] f32 each on the device, or none
     // Where the data is.
-    struct loam_safetensors *file; // mapped weights stay in it
-    size_t mapped_bytes;           // of those
-    struct loam_arena arena;       // converted ones and tables
+    struct loam_container *file; // mapped weights stay in it
+    size_t mapped_bytes;         // of those
+    struct loam_arena arena;     // converted ones and tables
     const struct loam_device *device;
     struct loam_weight_reader *reader; // of loam_load_options.streamed, or NULL
 };
@@ -77,7 +77,7 @@ struct loam_load_options {
 // the model that head as a parameter of its own, as transformers does, and logs a warning. A stored copy of
 // the embedding changes nothing. loam_model_load does this; callers that read only names and shapes call it
 // themselves.
-enum loam_status loam_model_settle_head(struct loam_model *model, const struct loam_safetensors *file,
+enum loam_status loam_model_settle_head(struct loam_model *model, const struct loam_container *file,
                                         const struct loam_log *log, struct loam_error *error);
 
 // Gives every parameter its data from the checkpoint in `directory`: used in place where the mapped file has

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/heap.h"
 #include "base/log.h"
 
@@ -12,7 +13,7 @@ enum { COMPARED = 4096, RELEASED = 1 << 22 }; // elements at a time
 
 struct search {
     const struct loam_model *model;
-    const struct loam_safetensors *file;
+    const struct loam_container *file;
     const char *directory;
     const struct loam_stored_tensor **sources; // [parameter_count]
     bool *claimed;                             // [tensors of the checkpoint]
@@ -20,7 +21,7 @@ struct search {
 
 static size_t index_of(const struct search *search, const struct loam_stored_tensor *stored)
 {
-    return (size_t)(stored - loam_safetensors_at(search->file, 0));
+    return (size_t)(stored - loam_container_at(search->file, 0));
 }
 
 // `name` without the family's prefix; NULL when it has none.
@@ -31,13 +32,13 @@ static const char *without_prefix(const struct loam_family *family, const char *
 }
 
 // The stored tensor of that name, with or without the family's prefix; NULL: there is none.
-static enum loam_status find_stored(const struct loam_safetensors *file, const struct loam_family *family,
+static enum loam_status find_stored(const struct loam_container *file, const struct loam_family *family,
                                     const char *name, const struct loam_stored_tensor **found,
                                     struct loam_error *error)
 {
     const char *bare = without_prefix(family, name);
-    const struct loam_stored_tensor *full = loam_safetensors_find(file, name);
-    *found = bare == NULL ? NULL : loam_safetensors_find(file, bare);
+    const struct loam_stored_tensor *full = loam_container_find(file, name);
+    *found = bare == NULL ? NULL : loam_container_find(file, bare);
     if (full != NULL && *found != NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s holds the same tensor twice, as %s and as %s",
                          (*found)->file, name, bare);
@@ -53,7 +54,7 @@ static enum loam_status find_source(struct search *search, size_t index, struct 
     LOAM_TRY(find_stored(search->file, config->family, parameter->name, &found, error));
     // Of a tied pair either may be the one that is stored.
     if (found == NULL && parameter->row->role == LOAM_ROLE_EMBEDDING && config->tied_head)
-        found = loam_safetensors_find(search->file, loam_family_tied_row(config->family)->name);
+        found = loam_container_find(search->file, loam_family_tied_row(config->family)->name);
     if (found == NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensor %s is missing, config.json asks for it",
                          search->directory, parameter->name);
@@ -92,8 +93,8 @@ static enum loam_status find_sources(struct search *search, struct loam_error *e
     const struct loam_model *model = search->model;
     for (size_t i = 0; i < model->parameter_count; i++)
         LOAM_TRY(find_source(search, i, error));
-    for (size_t i = 0; i < loam_safetensors_count(search->file); i++) {
-        const struct loam_stored_tensor *stored = loam_safetensors_at(search->file, i);
+    for (size_t i = 0; i < loam_container_count(search->file); i++) {
+        const struct loam_stored_tensor *stored = loam_container_at(search->file, i);
         if (search->claimed[i] || is_ignorable(&model->config, stored->name)) continue;
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s: tensor %s is not part of a %s model as config.json describes it", stored->file,
@@ -112,11 +113,6 @@ static void shape_text(char *text, size_t size, int rank, const int64_t *shape)
     if (used < size) snprintf(text + used, size - used, "]");
 }
 
-static bool is_float(enum loam_dtype dtype)
-{
-    return dtype == LOAM_F32 || dtype == LOAM_F16 || dtype == LOAM_BF16;
-}
-
 static enum loam_status check_source(const struct loam_parameter *parameter,
                                      const struct loam_stored_tensor *source, struct loam_error *error)
 {
@@ -129,7 +125,7 @@ static enum loam_status check_source(const struct loam_parameter *parameter,
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensor %s has the shape %s; config.json makes it %s",
                          source->file, source->name, found, expected);
     }
-    if (!is_float(source->dtype))
+    if (!loam_format_decodes(source->format))
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: tensor %s must be F32, F16 or BF16",
                          source->file, source->name);
     return LOAM_OK;
@@ -149,27 +145,28 @@ static bool equal_block(const struct loam_stored_tensor *a, const struct loam_st
                         size_t count)
 {
     float values[2][COMPARED];
-    const uint8_t *left = a->data + first * loam_dtype_size(a->dtype);
-    const uint8_t *right = b->data + first * loam_dtype_size(b->dtype);
-    if (a->dtype == b->dtype) return memcmp(left, right, count * loam_dtype_size(a->dtype)) == 0;
-    loam_convert(values[0], LOAM_F32, left, a->dtype, count);
-    loam_convert(values[1], LOAM_F32, right, b->dtype, count);
+    const uint8_t *left = loam_format_at(a->format, a->data, first);
+    const uint8_t *right = loam_format_at(b->format, b->data, first);
+    if (a->format == b->format)
+        return memcmp(left, right, (size_t)(loam_format_at(a->format, left, count) - left)) == 0;
+    loam_format_convert(values[0], LOAM_F32, left, a->format, count);
+    loam_format_convert(values[1], LOAM_F32, right, b->format, count);
     return memcmp(values[0], values[1], count * sizeof values[0][0]) == 0;
 }
 
 static void release(const struct loam_stored_tensor *stored, size_t first, size_t count)
 {
-    const size_t size = loam_dtype_size(stored->dtype);
-    loam_map_release(stored->data + first * size, count * size);
+    const uint8_t *begin = loam_format_at(stored->format, stored->data, first);
+    loam_map_release(begin, (size_t)(loam_format_at(stored->format, begin, count) - begin));
 }
 
 // Ends at the first difference. Pages that were read need not stay in memory.
 static bool equal_values(const struct loam_stored_tensor *a, const struct loam_stored_tensor *b)
 {
     if (a->rank != b->rank || memcmp(a->shape, b->shape, sizeof a->shape[0] * (size_t)a->rank) != 0 ||
-        !is_float(a->dtype) || !is_float(b->dtype))
+        !loam_format_decodes(a->format) || !loam_format_decodes(b->format))
         return false;
-    const size_t total = a->bytes / loam_dtype_size(a->dtype);
+    const size_t total = loam_format_elements(a->format, a->bytes);
     bool equal = true;
     for (size_t window = 0; window < total && equal; window += RELEASED) {
         const size_t end = total - window < RELEASED ? total : window + RELEASED;
@@ -181,7 +178,7 @@ static bool equal_values(const struct loam_stored_tensor *a, const struct loam_s
     return equal;
 }
 
-enum loam_status loam_model_settle_head(struct loam_model *model, const struct loam_safetensors *file,
+enum loam_status loam_model_settle_head(struct loam_model *model, const struct loam_container *file,
                                         const struct loam_log *log, struct loam_error *error)
 {
     const struct loam_family *family = model->config.family;
@@ -201,13 +198,13 @@ enum loam_status loam_model_settle_head(struct loam_model *model, const struct l
 
 static enum loam_status find_and_check(struct search *search, struct loam_error *error)
 {
-    search->claimed = loam_calloc(loam_safetensors_count(search->file), sizeof *search->claimed, error);
+    search->claimed = loam_calloc(loam_container_count(search->file), sizeof *search->claimed, error);
     if (search->claimed == NULL) return LOAM_ERROR_MEMORY;
     LOAM_TRY(find_sources(search, error));
     return check_sources(search, error);
 }
 
-enum loam_status loam_model_find_sources(const struct loam_model *model, const struct loam_safetensors *file,
+enum loam_status loam_model_find_sources(const struct loam_model *model, const struct loam_container *file,
                                          const char *directory, const struct loam_stored_tensor **sources,
                                          struct loam_error *error)
 {

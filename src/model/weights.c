@@ -23,14 +23,14 @@ static bool used_in_place(const struct loading *loading, const struct loam_store
     const struct loam_model *model = loading->model;
     if (loading->options->writable || !model->device->host_memory) return false;
     if (source == NULL) return true; // a plan without weights
-    return source->dtype == dtype && (uintptr_t)source->data % loam_dtype_size(source->dtype) == 0;
+    return source->format == loam_format_of(dtype) && (uintptr_t)source->data % loam_dtype_size(dtype) == 0;
 }
 
 // What a parameter is computed with. A plan without weights takes the matrices for bf16 where that is kept.
 static enum loam_dtype dtype_of(const struct loading *loading, const struct loam_tensor *value,
                                 const struct loam_stored_tensor *source)
 {
-    const enum loam_dtype stored = source != NULL ? source->dtype : LOAM_BF16;
+    const enum loam_dtype stored = source != NULL ? loam_format_row(source->format)->dtype : LOAM_BF16;
     const bool half = stored == LOAM_BF16 || stored == LOAM_F16;
     const struct loam_load_options *options = loading->options;
     const bool kept = (options->keep_halves || loading->model->reader != NULL) && !options->writable;
@@ -110,7 +110,7 @@ static enum loam_status move(const struct loading *loading, struct loam_stream *
         const struct loam_tensor *value = &model->parameters[i].value;
         const struct loam_stored_tensor *source = loading->sources[i];
         if (value->data != source->data)
-            loam_weight_copy(stream, value, source->data, source->dtype, true);
+            loam_weight_copy(stream, value, source->data, loam_format_row(source->format)->dtype, true);
         else if (model->reader != NULL)
             continue;
         else
@@ -184,18 +184,18 @@ static const struct loam_log *log_of(const struct loam_load_options *options)
 // `seconds` is what moving the whole checkpoint took.
 static void log_conversions(const struct loading *loading, double seconds)
 {
-    static const enum loam_dtype stored[] = {LOAM_F32, LOAM_F16, LOAM_BF16};
     const struct loam_model *model = loading->model;
     const struct loam_log *log = log_of(loading->options);
-    for (size_t d = 0; d < sizeof stored / sizeof stored[0]; d++) {
+    for (enum loam_format format = LOAM_FORMAT_NONE + 1; format < LOAM_FORMAT_COUNT; format++) {
         size_t count = 0;
         for (size_t i = 0; i < model->parameter_count; i++)
-            count += loading->sources[i]->dtype == stored[d] && model->parameters[i].value.dtype != stored[d];
+            count += loading->sources[i]->format == format &&
+                     model->parameters[i].value.dtype != loam_format_row(format)->dtype;
         if (count > 0)
             loam_log_write(log, LOAM_LOG_INFO,
                            "%s: %zu tensors converted from %s to %s; %.2f GB loaded in %.2f s",
-                           loading->directory, count, loam_dtype_name(stored[d]),
-                           loam_dtype_name(model->dtype), (double)source_bytes(loading) / 1e9, seconds);
+                           loading->directory, count, loam_format_name(format), loam_dtype_name(model->dtype),
+                           (double)source_bytes(loading) / 1e9, seconds);
     }
 }
 
@@ -229,8 +229,8 @@ enum loam_status loam_model_load(struct loam_model *model, const char *directory
                          loam_dtype_name(options->dtype));
     if (model->device != NULL) return loam_fail(error, LOAM_ERROR_ARGUMENT, "the model has its data already");
     bool there = true;
-    if (device->planning) LOAM_TRY(loam_safetensors_in_directory(directory, &there, error));
-    if (there) LOAM_TRY(loam_safetensors_open_directory(&model->file, directory, error));
+    if (device->planning) LOAM_TRY(loam_container_in_directory(directory, &there, error));
+    if (there) LOAM_TRY(loam_container_open_directory(&model->file, directory, error));
     model->device = device;
     model->dtype = options->dtype;
     struct loading loading = {.model = model, .directory = directory, .options = options};

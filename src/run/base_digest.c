@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/heap.h"
-#include "io/safetensors.h"
+#include "io/container.h"
 
 static int64_t nanoseconds(struct timespec time)
 {
@@ -67,19 +67,19 @@ static enum loam_status add_texts(struct loam_base_digest *base, const char *dir
 }
 
 // The tensors of a file stand together.
-static bool begins_file(const struct loam_safetensors *file, size_t index)
+static bool begins_file(const struct loam_container *file, size_t index)
 {
     return index == 0 ||
-           strcmp(loam_safetensors_at(file, index)->file, loam_safetensors_at(file, index - 1)->file) != 0;
+           strcmp(loam_container_at(file, index)->file, loam_container_at(file, index - 1)->file) != 0;
 }
 
 static enum loam_status add_all(struct loam_base_digest *base, const char *directory,
-                                const struct loam_safetensors *weights, struct loam_error *error)
+                                const struct loam_container *weights, struct loam_error *error)
 {
     static const char *const texts[] = {"config.json", "generation_config.json", "tokenizer.json",
                                         "tokenizer_config.json", "special_tokens_map.json"};
     enum { TEXTS = sizeof texts / sizeof texts[0] };
-    size_t most = TEXTS, tensors = weights != NULL ? loam_safetensors_count(weights) : 0;
+    size_t most = TEXTS, tensors = weights != NULL ? loam_container_count(weights) : 0;
     for (size_t i = 0; i < tensors; i++)
         most += begins_file(weights, i);
     base->files = loam_calloc(most, sizeof *base->files, error);
@@ -87,17 +87,17 @@ static enum loam_status add_all(struct loam_base_digest *base, const char *direc
     if (base->block == NULL) return LOAM_ERROR_MEMORY;
     LOAM_TRY(add_texts(base, directory, texts, TEXTS, error));
     for (size_t i = 0; i < tensors; i++)
-        if (begins_file(weights, i)) LOAM_TRY(add_file(base, loam_safetensors_at(weights, i)->file, error));
+        if (begins_file(weights, i)) LOAM_TRY(add_file(base, loam_container_at(weights, i)->file, error));
     return loam_digest_begin(&base->digest, LOAM_DIGEST_SHA256, 0, error);
 }
 
 enum loam_status loam_base_digest_open(struct loam_base_digest *base, const char *directory, bool weights,
                                        struct loam_error *error)
 {
-    struct loam_safetensors *file = NULL;
-    enum loam_status status = weights ? loam_safetensors_open_directory(&file, directory, error) : LOAM_OK;
+    struct loam_container *file = NULL;
+    enum loam_status status = weights ? loam_container_open_directory(&file, directory, error) : LOAM_OK;
     if (status == LOAM_OK) status = add_all(base, directory, file, error);
-    loam_safetensors_destroy(file);
+    loam_container_destroy(file);
     if (status != LOAM_OK) loam_base_digest_close(base);
     return status;
 }

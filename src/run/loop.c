@@ -214,7 +214,7 @@ static void compare_with_best(struct loam_loop *loop)
 static enum loam_status measure(struct loam_loop *loop, struct loam_evaluate_result *result,
                                 struct loam_error *error)
 {
-    LOAM_TRY(loam_evaluate_loss(loop->decoder, loop->eval_dataset, 0, &loop->buffers->batch,
+    LOAM_TRY(loam_evaluate_loss(loop->trainer->decoder, loop->eval_dataset, 0, &loop->buffers->batch,
                                 &loop->buffers->examples[0], loop->callbacks, &result->loss, error));
     if (loop->answerer == NULL) return LOAM_OK;
     return loam_answerer_score(loop->answerer, loop->eval_dataset, 0, result, error);
@@ -286,9 +286,8 @@ static enum loam_status run_step(struct loam_loop *loop, struct loam_error *erro
     loop->learning_rate = loam_schedule_rate(&loop->schedule, loop->step);
     if (loop->buffers->labels.count == 0) return skip_unlabelled(loop, error);
     struct loam_error failure = {0};
-    enum loam_status status =
-        loam_step_run(loop->buffers, loop->decoder, loop->optimiser, loop->learning_rate, loop->step,
-                      loop->settings->seed, &loop->last, &failure);
+    enum loam_status status = loam_step_run(loop->buffers, loop->trainer, loop->learning_rate, loop->step,
+                                            loop->settings->seed, &loop->last, &failure);
     if (may_skip(loop, status)) return skip_nonfinite(loop, failure.message, error);
     if (status != LOAM_OK) return loam_fail(error, status, "%s", failure.message);
     loop->told_skipped = false;
@@ -365,7 +364,7 @@ static enum loam_status save_stopped(struct loam_loop *loop, struct loam_error *
 static enum loam_status save_finite(struct loam_loop *loop, struct loam_error *error)
 {
     double norm = 0;
-    LOAM_TRY(loam_optimiser_value_norm(loop->optimiser, &norm, error));
+    LOAM_TRY(loam_optimiser_value_norm(&loop->trainer->optimiser, &norm, error));
     if (!isfinite(norm)) return loam_fail(error, LOAM_ERROR_NUMERIC, "not all trained values are finite");
     return loop->saved == loop->step ? LOAM_OK : save(loop, error);
 }
@@ -395,7 +394,7 @@ static enum loam_status save_diverged(struct loam_loop *loop, struct loam_error 
 // An update that failed may have changed some of the values: they are of no step.
 static enum loam_status save_untorn(struct loam_loop *loop, struct loam_error *error)
 {
-    if (loop->optimiser->step != loop->updates)
+    if (loop->trainer->optimiser.step != loop->updates)
         return loam_fail(error, LOAM_ERROR_INTERNAL, "the update of step %lld is not complete",
                          (long long)loop->step + 1);
     return loop->saved == loop->step ? LOAM_OK : save(loop, error);
@@ -462,7 +461,7 @@ void loam_loop_begin(struct loam_loop *loop)
 enum loam_status loam_loop_rehearse(struct loam_loop *loop, struct loam_error *error)
 {
     if (loop->eval_dataset == NULL) return LOAM_OK;
-    LOAM_TRY(loam_evaluate_rehearse(loop->decoder, loop->eval_dataset, &loop->buffers->batch,
+    LOAM_TRY(loam_evaluate_rehearse(loop->trainer->decoder, loop->eval_dataset, &loop->buffers->batch,
                                     &loop->buffers->examples[0], error));
     if (loop->answerer == NULL) return LOAM_OK;
     return loam_answerer_rehearse(loop->answerer, loop->eval_dataset, error);
@@ -488,7 +487,7 @@ enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
             error, LOAM_ERROR_NUMERIC,
             "no step had a finite loss and gradient: is the model, or the adapter that it goes on "
             "from, damaged?%s",
-            loam_decoder_is_f32(loop->decoder) ? "" : " else try --dtype f32");
+            loam_decoder_is_f32(loop->trainer->decoder) ? "" : " else try --dtype f32");
     if (loop->updates == 0) {
         return loam_fail(
             error, LOAM_ERROR_ARGUMENT,

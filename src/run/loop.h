@@ -22,8 +22,7 @@ struct loam_loop {
     // What it works with; owned by the caller.
     const struct loam_train_settings *settings;
     const struct loam_callbacks *callbacks; // may be NULL
-    struct loam_decoder *decoder;
-    struct loam_optimiser *optimiser;
+    struct loam_trainer *trainer;
     struct loam_order *order;
     struct loam_dataset *dataset;
     struct loam_dataset *eval_dataset; // NULL: none

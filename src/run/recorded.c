@@ -8,8 +8,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "io/container.h"
 #include "io/digest.h"
-#include "io/safetensors.h"
 #include "train/schedule.h"
 
 static enum loam_status set(json_t *options, const char *name, json_t *value, struct loam_error *error)
@@ -65,12 +65,12 @@ static enum loam_status add_files(struct loam_digest *digest, const char *direct
 
 // Names, shapes and the first bytes of every tensor: what training changes in a model it changes in each of
 // them, and to read all of the weights once more would take as long as loading them.
-static enum loam_status add_weights(struct loam_digest *digest, const struct loam_safetensors *file,
+static enum loam_status add_weights(struct loam_digest *digest, const struct loam_container *file,
                                     struct loam_error *error)
 {
     enum { SAMPLE = 256 };
-    for (size_t i = 0; i < loam_safetensors_count(file); i++) {
-        const struct loam_stored_tensor *tensor = loam_safetensors_at(file, i);
+    for (size_t i = 0; i < loam_container_count(file); i++) {
+        const struct loam_stored_tensor *tensor = loam_container_at(file, i);
         LOAM_TRY(loam_digest_update(digest, tensor->name, strlen(tensor->name) + 1, error));
         LOAM_TRY(
             loam_digest_update(digest, tensor->shape, (size_t)tensor->rank * sizeof *tensor->shape, error));
@@ -84,14 +84,14 @@ static enum loam_status sum_model(const char *directory, char sum[LOAM_DIGEST_SI
 {
     static const char *const names[2] = {"config.json", "tokenizer.json"};
     struct loam_digest digest = {0};
-    struct loam_safetensors *file = NULL;
-    LOAM_TRY(loam_safetensors_open_directory(&file, directory, error));
+    struct loam_container *file = NULL;
+    LOAM_TRY(loam_container_open_directory(&file, directory, error));
     enum loam_status status = loam_digest_begin(&digest, LOAM_DIGEST_SHA256, 0, error);
     if (status == LOAM_OK) status = add_files(&digest, directory, names, error);
     if (status == LOAM_OK) status = add_weights(&digest, file, error);
     if (status == LOAM_OK) status = loam_digest_finish(&digest, sum, error);
     loam_digest_deinit(&digest);
-    loam_safetensors_destroy(file);
+    loam_container_destroy(file);
     return status;
 }
 

@@ -53,8 +53,7 @@ static void prepare_loop(struct train_run *run)
     struct loam_loop *loop = &run->loop;
     loop->settings = run->settings;
     loop->callbacks = run->callbacks;
-    loop->decoder = job->decoder;
-    loop->optimiser = &job->optimiser;
+    loop->trainer = &job->trainer;
     loop->order = &job->order;
     loop->dataset = job->dataset;
     loop->eval_dataset = job->eval_dataset;
@@ -359,7 +358,7 @@ static enum loam_status train(struct train_run *run, struct loam_error *error)
     loam_session_report(&job->session, run->settings->data, job->dataset);
     if (job->eval_dataset != NULL)
         loam_session_report(&job->session, run->settings->eval_data, job->eval_dataset);
-    loam_train_job_drop_decoders(job); // their memory goes before that for writing comes
+    loam_train_job_release_passes(job);
     LOAM_TRY(save_at_last(run, error));
     end_board(run);
     return LOAM_OK;

@@ -59,14 +59,14 @@ for checkpoint in "$out"/checkpoint-*; do
         sign "$checkpoint"
 done
 kept 1 'is of version 2' 'a newer version with other files' "${train[@]}" --out "$out" --resume
-ok 'replaced when told to' "${train[@]}" --out "$out" --overwrite --max-steps 3 --save-steps 3
+ok 'replaced with --overwrite' "${train[@]}" --out "$out" --overwrite --max-steps 3 --save-steps 3
 have checkpoint-3
 
 # ---- Damage in all checkpoints ----
 again
 for checkpoint in "$out"/checkpoint-*; do truncate -s -1 "$checkpoint/training_state.safetensors"; done
 kept 1 "there is no whole checkpoint to resume from in $out: --overwrite starts anew" 'all damaged' "${train[@]}" --out "$out" --resume
-ok 'anew when told to' "${train[@]}" --out "$out" --resume --overwrite
+ok 'restarted with --overwrite' "${train[@]}" --out "$out" --resume --overwrite
 cmp -s "$tmp/saved/$weights" "$out/$weights" || fail 'another adapter'
 (cd "$out/checkpoint-6" && sha256sum --quiet -c checksums.sha256) || fail 'the damaged one stays'
 

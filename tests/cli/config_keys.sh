@@ -10,8 +10,8 @@ with() {
     cp -r "$tmp/model" "$tmp/other"
     sed -i "s/\"pad_token_id\": 3/&, $1/" "$tmp/other/config.json"
 }
-# told COUNT TEXT: checks how many lines of the last run contain TEXT.
-told() {
+# reports COUNT TEXT: checks how many lines of the last run contain TEXT.
+reports() {
     [ "$(grep -cF -- "$2" "$tmp/stderr")" -eq "$1" ] || fail "\"$2\" is not there $1 times: $(cat "$tmp/stderr")"
 }
 train() {
@@ -20,28 +20,28 @@ train() {
 
 with '"attention_dropout": 0.1, "hidden_dropout": 0.0'
 train dropout
-told 1 '"attention_dropout" is 0.1: transformers drops out'
-told 0 hidden_dropout
+reports 1 '"attention_dropout" is 0.1: transformers drops out'
+reports 0 hidden_dropout
 ok 'eval: dropout' eval --model "$tmp/other" --data "$data" --limit 4 "${one_thread[@]}"
-told 0 dropout
+reports 0 dropout
 
 with '"num_attention_heads": 8'
 line='"num_attention_heads" is 8, and "n_head" is 4: the first one counts'
 train 'two spellings'
-told 1 "$line"
+reports 1 "$line"
 ok 'eval: two spellings' eval --model "$tmp/other" --data "$data" --limit 4 --json "${one_thread[@]}"
-told 1 "$line"
+reports 1 "$line"
 both=$(number loss "$tmp/stdout")
 ok 'merge: two spellings' merge --model "$tmp/other" --adapter "$tmp/adapter" --out "$tmp/merged" "${one_thread[@]}"
-told 1 "$line"
+reports 1 "$line"
 ok 'inspect: two spellings' inspect "$tmp/other" --json
-told 1 "$line"
+reports 1 "$line"
 grep -q '"heads": 8' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
 ok 'init: two spellings' init --config "$tmp/other/config.json" --out "$tmp/random"
-told 1 "$line"
+reports 1 "$line"
 sed -i 's/"n_head": 4,/"n_head": 8,/' "$tmp/other/config.json"
 ok 'eval: one value' eval --model "$tmp/other" --data "$data" --limit 4 --json "${one_thread[@]}"
-told 0 num_attention_heads
+reports 0 num_attention_heads
 [ "$(number loss "$tmp/stdout")" = "$both" ] || fail "$both with both spellings"
 
 with '"slow_but_exact": true, "pretraining_tp": 2'
@@ -57,6 +57,6 @@ refuses 1 '"architectures" is BloomForSequenceClassification' 'a classifier' ins
 # The reference device has no block floating point; its products are plain.
 "$LOAM" init --config "$tiny/config.json" --tokenizer "$tiny/tokenizer.json" --out "$tmp/half" --dtype bf16 >/dev/null
 ok 'device ref' eval --model "$tmp/half" --data "$data" --limit 2 --device ref
-told 1 'on device ref'
-told 0 'block floating point'
+reports 1 'on device ref'
+reports 0 'block floating point'
 finish

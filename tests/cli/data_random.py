@@ -1,6 +1,6 @@
-"""Data files as they come: random records, some of them broken, in every container that loam reads. Python's json says
-what a record holds; loam has to find the same good records, name the line of the first bad one, and fail in one line.
-LOAM_DATA_SEED is another seed, LOAM_DATA_FILES another number of files."""
+"""Random data files: valid and broken records in every container that loam reads. Python's json gives the contents of each
+record. loam must find the same valid records, name the line of the first broken one, and fail with a one-line message.
+LOAM_DATA_SEED sets another seed, LOAM_DATA_FILES another number of files."""
 import json
 import os
 import pathlib
@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 LOAM, MODEL, ROOT = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
-DEPTH = 128  # the most objects and arrays within each other
+DEPTH = 128  # the maximum of nested objects and arrays
 FIELDS = ["text", "a.b", "x-y", "Frage", "größe", "_id"]
 rng = random.Random(int(os.environ.get("LOAM_DATA_SEED", "1")))
 
@@ -26,14 +26,14 @@ def number():
 
 
 def encode(value):
-    """A JSON string, some of its characters escaped in another way."""
+    """A JSON string with some characters escaped in unusual ways."""
     plain = rng.random() < 0.5
     made = ["\\u%04X" % ord(c) if "a" <= c <= "z" and rng.random() < 0.02 else json.dumps(c, ensure_ascii=plain)[1:-1] for c in value]
     return '"' + "".join(made) + '"'
 
 
 def extra(depth=0):
-    """Any JSON value under a key that is not asked for."""
+    """A random JSON value for a key that the template does not use."""
     kind = rng.randrange(8 if depth < 4 else 5)
     if kind == 5:
         return "[" + ", ".join(extra(depth + 1) for _ in range(rng.randrange(3))) + "]"
@@ -47,7 +47,7 @@ def nested(depth):
 
 
 def good(fields):
-    """The text of a record with these fields. Some keys come twice: the last one counts."""
+    """The text of a record with these fields. A key may occur twice; the last one counts."""
     parts = []
     for name in fields:
         if rng.random() < 0.1:
@@ -62,7 +62,7 @@ def good(fields):
 
 
 def broken(fields):
-    """A record that is JSON and is refused."""
+    """A record that is valid JSON but must be refused."""
     record = good(fields)
     name = rng.choice(fields)
     lone = '{"' + name + '": "' + rng.choice(["\\ud800", "\\udc00x", "\\ud83d\\u0041", "\\uD83D"]) + '"}'
@@ -72,7 +72,7 @@ def broken(fields):
 
 
 def syntax(fields):
-    """A line that is no JSON."""
+    """A line that is not JSON."""
     record = good(fields)
     return rng.choice([record[:-1], record + "}", record + " " + record, "{'text': 'a'}", "text", record.replace(":", "=", 1),
                        '{"text": "a\tb"}', "{" + "[" * 5000, '{"text": NaN}'])
@@ -126,7 +126,7 @@ def check_file(index):
     if container == "lines":
         starts = write_lines(path, records, rng.choice(["\n", "\n", "\r\n", "\r"]))
     elif container == "data" and 0 in bad:
-        return  # the first record tells that it is no SQuAD
+        return  # a broken first record would hide that the file is not SQuAD
     else:
         starts = list(range(2, count + 2))
         before, after = ("[", "]") if container == "array" else ('{"n": [{"data": []}], "data": [', '], "data3": 1}')
@@ -140,7 +140,7 @@ def check_file(index):
 
 
 def check_many():
-    """A million tiny records are indexed in seconds, and take no more than what remembers where they are."""
+    """A million tiny records are indexed within seconds, with memory only for their positions."""
     path, template = ROOT / "many.jsonl", ROOT / "many"
     template.write_text("{t}{eos}")
     path.write_text('{"t": "a"}\n' * 1000000)

@@ -10,7 +10,7 @@ ok 'version' --version
 grep -qE '^loam [0-9]+\.[0-9]+\.[0-9]+$' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
 refuses 2 '--version takes --verbose or nothing' 'version of what' --version --json
 
-ok 'what it found' --version --verbose
+ok 'the machine' --version --verbose
 grep -qE '^loam [0-9]+\.[0-9]+\.[0-9]+$' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
 for key in levels level oneDNN bf16 threads; do
     grep -qE "^$key  +[^ ]" "$tmp/stdout" || fail "no $key: $(cat "$tmp/stdout")"

@@ -37,7 +37,7 @@ case $(readlink "$snapshot/config.json") in ../../blobs/*) ;; *) fail "$(readlin
 grep -q '^Signature: ' "$tmp/home/hub/CACHEDIR.TAG" || fail 'CACHEDIR.TAG'
 
 begin
-ok 'pull again: no word to the hub' pull org/tiny
+ok 'pull again without a request' pull org/tiny
 same
 no_requests
 HF_HUB_OFFLINE=1 ok 'offline' pull org/tiny
@@ -65,7 +65,7 @@ cmp -s "$repo/onnx/model.onnx" "$(cat "$tmp/stdout")/onnx/model.onnx" || fail 'o
 begin
 ok 'a file that is there' pull org/tiny --include README.md
 no_requests
-refuses 1 'no file that matches --include *.gguf' 'a pattern of nothing' pull org/tiny --include '*.gguf'
+refuses 1 'no file that matches --include *.gguf' 'a pattern without a match' pull org/tiny --include '*.gguf'
 
 begin fresh
 ok 'tokenizer only' tokenize --model org/tiny
@@ -112,11 +112,11 @@ grep -q 'another try in 2 s' "$tmp/stderr" || fail "Retry-After: $(cat "$tmp/std
 
 begin fresh
 fault 'GET./lfs/' length "$((size + 1000))"
-ok 'a length that lies upwards' pull org/tiny
+ok 'an announced length that is too large' pull org/tiny
 same
 begin fresh
 fault 'GET./lfs/' length 1000
-ok 'a length that lies downwards' pull org/tiny
+ok 'an announced length that is too small' pull org/tiny
 same
 
 begin fresh
@@ -271,7 +271,7 @@ same
 begin fresh
 fault 'always GET./api/' elsewhere "$HF_ENDPOINT/api/models/org/tiny"
 refuses 1 'more than 10 redirects' 'round and round' pull org/tiny
-[ "$(asked 'GET./api/')" -eq 11 ] || fail "$(asked 'GET./api/') requests for 10 redirects"
+[ "$(count_requests 'GET./api/')" -eq 11 ] || fail "$(count_requests 'GET./api/') requests for 10 redirects"
 HF_ENDPOINT=http://example.invalid refuses 1 'HF_ENDPOINT' 'a plain endpoint elsewhere' pull org/tiny
 HF_ENDPOINT=file:///etc refuses 1 'HF_ENDPOINT' 'no endpoint' pull org/tiny
 HF_ENDPOINT=http://127.0.0.1:1 refuses 1 'HF_HUB_OFFLINE=1' 'no server there' pull org/tiny
@@ -290,7 +290,7 @@ HF_HUB_OFFLINE=1 refuses 1 'HF_HUB_OFFLINE' 'offline, and not there' inspect org
 no_requests
 mkdir -p "$tmp/work/org"
 cp -r "$repo" "$tmp/work/org/tiny"
-case_name='a directory wins'
+case_name='a directory has precedence'
 (cd "$tmp/work" && "$LOAM" inspect org/tiny >/dev/null) || fail 'inspect'
 no_requests
 
@@ -309,7 +309,7 @@ done
 stopped_at 'cdn GET' pull org/tiny
 [ ! -e "$cache/refs/main" ] || fail 'the revision was noted'
 begin
-ok 'and gone on with' pull org/tiny
+ok 'and resumed' pull org/tiny
 same
 
 # ---- Adapters ----

@@ -31,7 +31,7 @@ same() {
     done <"$tmp/here"
 }
 # Removes the repository and its objects.
-anew() {
+clear_hub() {
     rm -rf "$repo" "$hub/lfs" "$hub/bodies"
     mkdir "$hub/lfs" "$hub/bodies"
     begin
@@ -40,7 +40,7 @@ push() { "$1" "${@:2}" push "$folder" org/new; }
 
 # ---- Without faults ----
 
-anew
+clear_hub
 ok 'push' push "$folder" org/new --private --message 'Two words'
 same
 grep -q "$folder: not pushed: \.cache, \.env, \.git, \.loam-1-0, checkpoint-1, lora.gguf.tmp-12-0, run.yaml, token\$" "$tmp/stderr" ||
@@ -54,7 +54,7 @@ no_token
 
 begin
 ok 'push again: nothing to do' push "$folder" org/new
-output_has 'has it all already'
+output_has 'already has all files'
 [ "$(count_requests 'PUT|/commit/')" -eq 0 ] || fail "$(cat "$hub/log")"
 echo 'changed' >"$folder/deep/er/note.txt"
 ok 'one file has changed' push "$folder" org/new --json
@@ -64,11 +64,11 @@ grep -q '"files": 1' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
 # An upload in parts.
 size=$(wc -c <"$folder/adapter_model.safetensors")
 settings "{\"token\": \"$token\", \"chunk\": $((size / 3))}"
-anew
+clear_hub
 ok 'in parts' push "$folder" org/new
 same
 [ "$(count_requests 'cdn PUT')" -eq 4 ] && [ "$(count_requests 'POST /complete/.* 200 auth=none')" -eq 1 ] || fail "$(cat "$hub/log")"
-anew
+clear_hub
 fault 'PUT.*[.]2' status 500
 fault 'PUT.*[.]3' drop 0
 fault 'POST./complete' status 503
@@ -79,7 +79,7 @@ settings "{\"token\": \"$token\"}"
 
 # ---- Transient faults ----
 
-anew
+clear_hub
 fault 'POST./api/repos/create' status 500
 fault 'POST.*/preupload/' status 429 Retry-After:1
 fault 'POST.*/batch' drop 0
@@ -94,7 +94,7 @@ faults_occurred
 # ---- Permanent faults, and a repeated push after them ----
 
 for where in 'POST./api/repos/create' 'POST./api/validate-yaml' 'POST.*/preupload/' 'POST.*/batch' 'PUT' 'POST.*/verify' 'POST.*/commit/'; do
-    anew
+    clear_hub
     fault "always $where" status 500
     refuses 1 'status 500' "always 500: $where" push "$folder" org/new
     no_token
@@ -103,7 +103,7 @@ for where in 'POST./api/repos/create' 'POST./api/validate-yaml' 'POST.*/preuploa
     same
 done
 [ "$(count_requests 'PUT')" -eq 0 ] || fail 'what was uploaded went up again'
-anew
+clear_hub
 fault 'POST.*/commit/' status 500
 refuses 1 'status 500' 'a commit is tried once' push "$folder" org/new
 [ "$(count_requests '/commit/')" -eq 1 ] || fail "$(cat "$hub/log")"
@@ -113,7 +113,7 @@ refuses 1 'status 500' 'a commit is tried once' push "$folder" org/new
 find "$folder" -type f -exec cksum {} + | sort >"$tmp/sums"
 for where in 'POST./api/repos/create' 'POST.*/preupload/' 'PUT' 'POST.*/commit/'; do
     case_name="stopped: $where"
-    anew
+    clear_hub
     fault "always $where" status 429 Retry-After:60
     LOAM_HUB_DELAY_SCALE=1 stopped_at ' 429' push "$folder" org/new
     grep -q '^loam: .*stopped' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
@@ -125,45 +125,45 @@ for where in 'POST./api/repos/create' 'POST.*/preupload/' 'PUT' 'POST.*/commit/'
 done
 
 # The commit was made but its answer was lost: the repeated push finds nothing to do.
-anew
+clear_hub
 ok 'push' push "$folder" org/new
 begin
 ok 'as if the answer had been lost' push "$folder" org/new
-output_has 'has it all already'
+output_has 'already has all files'
 
-anew
+clear_hub
 fault 'POST.*/batch' object
 refuses 1 'does not take adapter_model.safetensors: refused' 'an object that is refused' push "$folder" org/new
-anew
+clear_hub
 fault 'POST.*/preupload/' text '{"files": []}'
 refuses 1 'does not mention' 'an answer that leaves files out' push "$folder" org/new
-anew
+clear_hub
 fault 'POST.*/batch' text '{"objects": [}'
 refuses 1 'not valid JSON' 'no JSON' push "$folder" org/new
-anew
+clear_hub
 fault 'POST.*/batch' evil
 run 'verification elsewhere' push "$folder" org/new
 [ "$(count_requests 'cdn .*auth=hf')" -eq 0 ] || fail "the token went along: $(cat "$hub/log")"
-anew
+clear_hub
 fault 'POST.*/batch' elsewhere http://localhost:1/evil
 refuses 1 'redirected to another host' 'the batch elsewhere' push "$folder" org/new
 
-anew
+clear_hub
 fault 'POST.*/commit/' status 302 X-Nothing:1
 refuses 1 'status 302' 'a commit that leads nowhere' push "$folder" org/new
-anew
+clear_hub
 settings "{\"token\": \"$token\", \"mirror\": true}"
 ok 'a mirror of the hub' push "$folder" org/new
 same
 settings "{\"token\": \"$token\"}"
-anew
+clear_hub
 fault 'POST.*/batch' text "{\"objects\": [{\"oid\": \"$token\" \"$token\"}]}"
 refuses 1 'not valid JSON' 'an answer that repeats the token' push "$folder" org/new
 no_token
 
 # ---- Permissions and names ----
 
-anew
+clear_hub
 no_requests
 HF_TOKEN='' refuses 1 'without a token' 'no token' push "$folder" org/new
 HF_HUB_OFFLINE=1 refuses 1 'HF_HUB_OFFLINE' 'offline' push "$folder" org/new
@@ -185,7 +185,7 @@ same
 
 # ---- Files that must not be pushed ----
 
-anew
+clear_hub
 no_requests
 echo secret >"$tmp/secret"
 ln -s "$tmp/secret" "$folder/notes.txt"
@@ -203,7 +203,7 @@ ok 'a snapshot' push "$snapshot" org/new
 [ "$(cat "$repo/deep/er/note.txt")" = "$(cat "$folder/deep/er/note.txt")" ] || fail 'another file'
 
 # A model card that the hub refuses fails the push before any upload.
-anew
+clear_hub
 cp "$folder/README.md" "$tmp/card"
 printf -- '---\nbase_model: /home/me/model\n---\n' >"$folder/README.md"
 refuses 1 'README.md: the hub does not take' 'a bad card' push "$folder" org/new
@@ -213,16 +213,16 @@ cp "$tmp/card" "$folder/README.md"
 # ---- train --push-to-hub ----
 
 rm -rf "$tmp/out"
-anew
+clear_hub
 ok 'train and push' train --model "$tmp/model" --data "$tiny/questions.json" --out "$tmp/out" --max-steps 1 --batch-size 1 \
     --push-to-hub org/new "${one_thread[@]}"
 folder=$tmp/out
 same
-case_name='the adapter comes back'
+case_name='pull the pushed adapter'
 rm -rf "$tmp/home"
-ok 'the adapter comes back' pull org/new
+ok 'pull the pushed adapter' pull org/new
 cmp -s "$(cat "$tmp/stdout")/adapter_model.safetensors" "$tmp/out/adapter_model.safetensors" || fail 'it differs'
-anew
+clear_hub
 fault 'always POST.*/commit/' status 500
 run 'a push that fails costs nothing' train --model "$tmp/model" --data "$tiny/questions.json" --out "$tmp/kept" --max-steps 1 \
     --batch-size 1 --push-to-hub org/new "${one_thread[@]}"
@@ -234,7 +234,7 @@ folder=$tmp/kept
 ok 'and is repeated' push "$tmp/kept" org/new
 same
 rm -r "$tmp/out"
-HF_TOKEN='' refuses 1 'without a token' 'told before the training' train --model "$tmp/model" --data "$tiny/questions.json" \
+HF_TOKEN='' refuses 1 'without a token' 'refused before the training' train --model "$tmp/model" --data "$tiny/questions.json" \
     --out "$tmp/none" --push-to-hub org/new
 [ ! -e "$tmp/none" ] || fail 'it began'
 finish

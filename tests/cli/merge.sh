@@ -77,7 +77,7 @@ diff -r "$tmp/chatty/additional_chat_templates" "$tmp/tuned/additional_chat_temp
 mkdir -p "$tmp/killed/.loam-1-0"
 : >"$tmp/killed/.loam-1-0/.loam-work"
 echo half >"$tmp/killed/.loam-1-0/model.safetensors"
-ok 'what one left that was killed goes' "${merge[@]}" --out "$tmp/killed" --no-check
+ok 'files of a killed merge are removed' "${merge[@]}" --out "$tmp/killed" --no-check
 [ "$(ls -A "$tmp/killed")" = "$(ls -A "$tmp/merged")" ] || fail "$(ls -A "$tmp/killed")"
 case_name='two at once'
 exec 8<"$tmp/killed"
@@ -99,7 +99,7 @@ for ((turn = 0; turn < 10; turn++)); do
     both=0
     wait "$one" && both=$((both + 1))
     wait "$two" && both=$((both + 1))
-    [ "$both" -eq 1 ] || fail "$both of two said yes"
+    [ "$both" -eq 1 ] || fail "$both of two succeeded"
     [ "$(ls -A "$tmp/race")" = "$(ls -A "$tmp/merged")" ] || fail "$(ls -A "$tmp/race")"
 done
 

@@ -28,7 +28,7 @@ run 'again' "${train[@]}" --out "$tmp/out" --resume
 ok 'skip' "${train[@]}" --on-nonfinite skip --out "$tmp/skipped"
 grep -q "step $((step + 1)): the .* is .*; skipped" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 grep -q 'of 12 steps were skipped: their loss or gradient was not finite' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
-[ "$(grep -c '; skipped; others like it are counted at the end$' "$tmp/stderr")" -eq 1 ] || fail "said again and again: $(cat "$tmp/stderr")"
+[ "$(grep -c '; skipped; others like it are counted at the end$' "$tmp/stderr")" -eq 1 ] || fail "reported repeatedly: $(cat "$tmp/stderr")"
 output_has "step 12/12  no finite loss"
 run 'skip from there, unsaid' "${train[@]}" --on-nonfinite skip --out "$tmp/out" --resume
 [ "$code" -eq 1 ] && grep -qF -- '--on-nonfinite was stop and is skip' "$tmp/stderr" || fail "exit code $code: $(cat "$tmp/stderr")"

@@ -34,8 +34,8 @@ end() {
     kill "$reader" 2>/dev/null && wait "$reader" 2>/dev/null || true
     [ "$code" -eq "$1" ] || fail "exit code $code, expected $1: $(cat "$tmp/stderr")"
 }
-said_once() { # TEXT
-    [ "$(grep -cF -- "$1" "$tmp/stderr")" -eq 1 ] || fail "\"$1\" is not said once: $(cat "$tmp/stderr")"
+reported_once() { # TEXT
+    [ "$(grep -cF -- "$1" "$tmp/stderr")" -eq 1 ] || fail "\"$1\" is not reported exactly once: $(cat "$tmp/stderr")"
 }
 whole() { # the result is that of an undisturbed run, metrics and events too
     cmp -s "$tmp/whole/$weights" "$out/$weights" || fail 'another adapter'
@@ -52,9 +52,9 @@ mv "$out" "$tmp/run/away" && rm -rf "$tmp/run/away"
 drain_pipe
 end 0
 whole
-said_once "$out/metrics.jsonl cannot be made: No such file or directory"
-said_once "the output directory $out was not there any more: it has been made again"
-said_once "$out/metrics.jsonl is being written again, nothing is missing"
+reported_once "$out/metrics.jsonl cannot be made: No such file or directory"
+reported_once "the output directory $out was not there any more: it has been made again"
+reported_once "$out/metrics.jsonl is being written again, nothing is missing"
 [ -e "$out/checkpoint-40" ] && [ -e "$out/checkpoint-60" ] || fail "no checkpoints: $(ls "$out")"
 
 case_name='moved away'
@@ -105,7 +105,7 @@ drain_pipe
 end 1
 tail -n 1 "$tmp/stderr" | grep -q "^loam: the result of 60 steps is lost, there is no checkpoint of it: .*$out" ||
     fail "$(tail -n 1 "$tmp/stderr")"
-said_once 'saving is tried again for 1 s'
+reported_once 'saving is tried again for 1 s'
 grep -q 'until it works' "$tmp/stderr" && fail "$(cat "$tmp/stderr")"
 
 case_name='a checkpoint in the place of the result'

@@ -25,7 +25,7 @@ figures() { sed 's/"[a-z_]*\(per_second\|runtime\|peak_memory_bytes\)": [^,}]*, 
 events() { find "$1/runs" -type f -printf '%f %s\n' | sort | tail -n 1 | cut -d ' ' -f 2; }
 
 ok 'undisturbed' "${train[@]}" --out "$tmp/whole"
-[ -z "$(find "$tmp/whole" -name 'checkpoint-*')" ] || fail 'checkpoints that nobody asked for'
+[ -z "$(find "$tmp/whole" -name 'checkpoint-*')" ] || fail 'checkpoints without the option'
 
 # ---- Killed at random moments, also while a checkpoint is written ----
 case_name='killed'

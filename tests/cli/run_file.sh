@@ -104,7 +104,7 @@ output_has 'max-new-tokens: 256'
 grep -q 'warning' "$tmp/stderr" && fail "$(cat "$tmp/stderr")"
 ok 'from an adapter' train --config "$tmp/a/run.yaml" --adapter "$tmp/a" --max-steps 1 --out "$tmp/further" --quiet
 grep -q "warning: $tmp/a/run.yaml: lora-dropout has no effect with --adapter" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
-grep -q 'lora-r' "$tmp/stderr" && fail "a default is told of: $(cat "$tmp/stderr")"
+grep -q 'lora-r' "$tmp/stderr" && fail "a warning about a default: $(cat "$tmp/stderr")"
 refuses 1 '--lora-r has no effect with --adapter' 'an adapter of the file' train --config "$tmp/further/run.yaml" \
     --lora-r 16 --out "$tmp/out"
 ok 'inspect it' inspect "$tmp/a" --lora-r 4

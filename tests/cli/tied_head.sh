@@ -11,10 +11,10 @@ sed -i 's/"tie_word_embeddings": false/"tie_word_embeddings": true/' "$tmp/decla
 cp -r "$tmp/untied" "$tmp/model"
 cp "$tiny/config.json" "$tmp/model/config.json"
 
-# told: checks that the last run reports once which head it uses, and where.
-told() {
+# reports: checks that the last run reports once which head it uses, and where.
+reports() {
     [ "$(grep -c 'lm_head.weight is not transformer.word_embeddings.weight, although config.json ties them' "$tmp/stderr")" -eq "${1:-1}" ] ||
-        fail "not told ${1:-once}: $(cat "$tmp/stderr")"
+        fail "not reported ${1:-once}: $(cat "$tmp/stderr")"
 }
 # same A B: checks that two files are equal.
 same() {
@@ -26,14 +26,14 @@ loss_of() {
 }
 
 expected=$(loss_of "$tmp/untied")
-told 0
+reports 0
 for model in declared model; do
     [ "$(loss_of "$tmp/$model")" = "$expected" ] || fail "$model: another loss than $expected"
-    told
+    reports
 done
 ok inspect inspect "$tmp/model" --json
-told
-[ "$(grep -c '"tie_word_embeddings": false' "$tmp/stdout")" -eq 1 ] || fail 'it is said to be tied'
+reports
+[ "$(grep -c '"tie_word_embeddings": false' "$tmp/stdout")" -eq 1 ] || fail 'it is reported as tied'
 parameters=$(number parameters "$tmp/stdout")
 ok 'inspect: the untied one' inspect "$tmp/untied" --json
 [ "$(number parameters "$tmp/stdout")" = "$parameters" ] || fail "parameters: $parameters"
@@ -50,14 +50,14 @@ for model in untied model; do
     ok "full: $model" train --model "$tmp/$model" --data "$data" --out "$tmp/$model.full" --max-steps 2 --save-steps 1 \
         --method full "${one_thread[@]}"
 done
-told
+reports
 same "$tmp/untied.lora/adapter_model.safetensors" "$tmp/model.lora/adapter_model.safetensors"
 same "$tmp/untied.full/model.safetensors" "$tmp/model.full/model.safetensors"
 for out in model.full model.full/checkpoint-1; do
     grep -q '"tie_word_embeddings": false' "$tmp/$out/config.json" || fail "$out: $(cat "$tmp/$out/config.json")"
 done
 trained=$(loss_of "$tmp/model.full")
-told 0
+reports 0
 [ "$trained" = "$(loss_of "$tmp/untied.full")" ] || fail "full: another loss"
 for limit in 5GB 50KB; do
     rm -rf "$tmp/merged"
@@ -65,7 +65,7 @@ for limit in 5GB 50KB; do
         "${one_thread[@]}"
     grep -q '"tie_word_embeddings": false' "$tmp/merged/config.json" || fail "$(cat "$tmp/merged/config.json")"
     merged=$(loss_of "$tmp/merged")
-    told 0
+    reports 0
     ok 'base and adapter' eval --model "$tmp/untied" --adapter "$tmp/untied.lora" --data "$data" --json --dtype f32 \
         "${one_thread[@]}"
     awk -v a="$merged" -v b="$(number loss "$tmp/stdout")" 'BEGIN { exit !((a - b) ^ 2 < 1e-4) }' ||
@@ -74,7 +74,7 @@ done
 # Shards with such a config.
 cp "$tiny/config.json" "$tmp/merged/config.json"
 [ "$(loss_of "$tmp/merged")" = "$merged" ] || fail "shards: another loss than $merged"
-told
+reports
 
 # ---- A stored copy of the embedding is not a separate head ----
 # A tied model keeps its config when it is written.

@@ -123,7 +123,7 @@ ok 'steps without labels' "${train[@]}" --data "$data" --out "$tmp/dropped" --ma
     --too-long drop --no-shuffle
 output_has 'step 3/4  no labels'
 [ "$(grep -c 'of 4 steps were skipped: their examples have no label that counts' "$tmp/stderr")" -eq 1 ] ||
-    fail "not said once: $(cat "$tmp/stderr")"
+    fail "not reported exactly once: $(cat "$tmp/stderr")"
 [ -s "$tmp/dropped/adapter_model.safetensors" ] || fail 'no adapter'
 grep -q 'dropped' "$tmp/stderr" || fail "what was dropped is not reported: $(cat "$tmp/stderr")"
 run 'nothing to learn from' "${train[@]}" --data "$data" --out "$tmp/nothing" --max-steps 3 --max-length 60 \

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "fuzz.h"
+#include "io/safetensors.h"
 #include "lora/adapter_stored.h"
 
 static const char config_text[] = "{\"model_type\": \"bloom\", \"vocab_size\": 8, \"hidden_size\": 4, "

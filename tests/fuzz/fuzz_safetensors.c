@@ -1,20 +1,20 @@
 // A safetensors file: its header and names. Every tensor must be inside the file.
 #include "fuzz.h"
-#include "io/safetensors.h"
+#include "io/container.h"
 
 static volatile uint8_t sink; // keeps the compiler from removing the reads
 
-static void check_tensor(const struct loam_safetensors *file, const struct loam_stored_tensor *tensor,
+static void check_tensor(const struct loam_container *file, const struct loam_stored_tensor *tensor,
                          size_t *total)
 {
-    fuzz_require(loam_safetensors_find(file, tensor->name) == tensor);
+    fuzz_require(loam_container_find(file, tensor->name) == tensor);
     fuzz_require(tensor->rank >= 0 && tensor->rank <= LOAM_MAX_RANK);
-    uint64_t bytes = loam_dtype_size(tensor->dtype);
+    uint64_t bytes = loam_format_row(tensor->format)->bytes;
     for (int i = 0; i < tensor->rank; i++) {
         fuzz_require(tensor->shape[i] >= 0);
         fuzz_require(!__builtin_mul_overflow(bytes, (uint64_t)tensor->shape[i], &bytes));
     }
-    fuzz_require(tensor->dtype == LOAM_DTYPE_NONE || bytes == tensor->bytes);
+    fuzz_require(tensor->format == LOAM_FORMAT_NONE || bytes == tensor->bytes);
     for (size_t i = 0; i < tensor->bytes; i++)
         sink = tensor->data[i];
     *total += tensor->bytes;
@@ -23,15 +23,15 @@ static void check_tensor(const struct loam_safetensors *file, const struct loam_
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct loam_error error;
-    struct loam_safetensors *file;
+    struct loam_container *file;
     const char *path = fuzz_write("model.safetensors", data, size);
-    enum loam_status status = loam_safetensors_open_file(&file, path, &error);
+    enum loam_status status = loam_container_open_file(&file, path, &error);
     fuzz_require_message(status, &error);
     if (status != LOAM_OK) return 0;
     size_t total = 0;
-    for (size_t i = 0; i < loam_safetensors_count(file); i++)
-        check_tensor(file, loam_safetensors_at(file, i), &total);
+    for (size_t i = 0; i < loam_container_count(file); i++)
+        check_tensor(file, loam_container_at(file, i), &total);
     fuzz_require(total <= size);
-    loam_safetensors_destroy(file);
+    loam_container_destroy(file);
     return 0;
 }

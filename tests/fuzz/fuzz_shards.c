@@ -1,7 +1,8 @@
 // A sharded model. The input is model.safetensors.index.json, a 0xFF byte and the shard "a.safetensors". The
 // shard "b.safetensors" with the tensor "b" is fixed.
+#include "base/file.h"
 #include "fuzz.h"
-#include "io/safetensors.h"
+#include "io/container.h"
 
 static void write_b(void)
 {
@@ -12,11 +13,11 @@ static void write_b(void)
     (void)fuzz_write("b.safetensors", file, sizeof file);
 }
 
-static void check(const struct loam_safetensors *file)
+static void check(const struct loam_container *file)
 {
-    for (size_t i = 0; i < loam_safetensors_count(file); i++) {
-        const struct loam_stored_tensor *tensor = loam_safetensors_at(file, i);
-        fuzz_require(loam_safetensors_find(file, tensor->name) == tensor);
+    for (size_t i = 0; i < loam_container_count(file); i++) {
+        const struct loam_stored_tensor *tensor = loam_container_at(file, i);
+        fuzz_require(loam_container_find(file, tensor->name) == tensor);
         fuzz_require(loam_file_exists(tensor->file));
     }
 }
@@ -29,11 +30,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)fuzz_write("a.safetensors", rest.data, rest.size);
     write_b();
     struct loam_error error;
-    struct loam_safetensors *file;
-    enum loam_status status = loam_safetensors_open_directory(&file, fuzz_directory(), &error);
+    struct loam_container *file;
+    enum loam_status status = loam_container_open_directory(&file, fuzz_directory(), &error);
     fuzz_require_message(status, &error);
     if (status != LOAM_OK) return 0;
     check(file);
-    loam_safetensors_destroy(file);
+    loam_container_destroy(file);
     return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "base/heap.h"
 #include "base/json.h"
+#include "io/safetensors.h"
 #include "lora/lora.h"
 #include "model/decoder.h"
 

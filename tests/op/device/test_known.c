@@ -110,7 +110,7 @@ static void known_linears(struct bench *bench)
     CHECK(lora_y, lora.y);
 }
 
-// With the identity as A, t is the dropped x: each element zero or scaled up, as its own random number says.
+// With the identity as A, t is the dropped x: each element zero or scaled up, as its own random number decides.
 static void known_dropout(struct bench *bench)
 {
     enum { TOKENS = 9, SIZE = 7 };

@@ -8,13 +8,13 @@ const char *const golden_names[GOLDEN_COUNT] = {"bloom-4-heads",    "bloom-6-hea
                                                 "llama-grouped",    "llama-tied",    "llama-rope-llama3",
                                                 "llama-rope-linear"};
 
-static struct loam_safetensors *open_file(const struct golden *golden, const char *name)
+static struct loam_container *open_file(const struct golden *golden, const char *name)
 {
     struct loam_error error;
-    struct loam_safetensors *file = NULL;
+    struct loam_container *file = NULL;
     char path[768];
     snprintf(path, sizeof path, "%s/%s", golden->directory, name);
-    assert_ok(loam_safetensors_open_file(&file, path, &error));
+    assert_ok(loam_container_open_file(&file, path, &error));
     return file;
 }
 
@@ -32,8 +32,8 @@ void golden_open(struct golden *golden, const char *name)
 
 void golden_close(struct golden *golden)
 {
-    loam_safetensors_destroy(golden->batches);
-    loam_safetensors_destroy(golden->expected);
+    loam_container_destroy(golden->batches);
+    loam_container_destroy(golden->expected);
     json_decref(golden->manifest);
 }
 
@@ -46,9 +46,9 @@ const float *golden_expected(const struct golden *golden, const char *run, const
 {
     char key[256];
     snprintf(key, sizeof key, "%s.%s", run, name);
-    const struct loam_stored_tensor *tensor = loam_safetensors_find(golden->expected, key);
+    const struct loam_stored_tensor *tensor = loam_container_find(golden->expected, key);
     if (tensor == NULL) fail_msg("%s: the golden has no %s", golden->name, key);
-    assert_int_equal(tensor->dtype, LOAM_F32);
+    assert_int_equal(tensor->format, LOAM_FORMAT_F32);
     assert_int_equal(tensor->bytes, (size_t)count * sizeof(float));
     assert_int_equal((uintptr_t)tensor->data % sizeof(float), 0);
     return (const float *)(const void *)tensor->data;
@@ -59,16 +59,16 @@ size_t golden_expected_gradients(const struct golden *golden, const char *run)
     char prefix[64];
     size_t length = (size_t)snprintf(prefix, sizeof prefix, "%s.grad.", run);
     size_t found = 0;
-    for (size_t i = 0; i < loam_safetensors_count(golden->expected); i++)
-        if (strncmp(loam_safetensors_at(golden->expected, i)->name, prefix, length) == 0) found++;
+    for (size_t i = 0; i < loam_container_count(golden->expected); i++)
+        if (strncmp(loam_container_at(golden->expected, i)->name, prefix, length) == 0) found++;
     return found;
 }
 
 static const int32_t *batch_tensor(const struct golden *golden, const char *name, int64_t *count)
 {
-    const struct loam_stored_tensor *tensor = loam_safetensors_find(golden->batches, name);
+    const struct loam_stored_tensor *tensor = loam_container_find(golden->batches, name);
     assert_non_null(tensor);
-    assert_int_equal(tensor->dtype, LOAM_I32);
+    assert_int_equal(tensor->format, LOAM_FORMAT_I32);
     assert_int_equal((uintptr_t)tensor->data % sizeof(int32_t), 0);
     if (count != NULL) *count = tensor->shape[0];
     return (const int32_t *)(const void *)tensor->data;

@@ -18,8 +18,8 @@ struct golden {
     const char *name;
     char directory[512];
     json_t *manifest;
-    struct loam_safetensors *batches;
-    struct loam_safetensors *expected;
+    struct loam_container *batches;
+    struct loam_container *expected;
 };
 // A golden that is not there fails the test.
 void golden_open(struct golden *golden, const char *name);

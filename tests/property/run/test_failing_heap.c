@@ -4,6 +4,8 @@
 
 #include "evaluate/run.h"
 #include "heap_watch.h"
+#include "lora/export.h"
+#include "lora/merge.h"
 #include "unit/run/common_fixture.h"
 
 // ---- what is run ----
@@ -45,6 +47,29 @@ static enum loam_status run_evaluation(const struct fixture *fixture, struct loa
                                               .generate = true,
                                               .max_new_tokens = 2};
     return loam_evaluate_run(&settings, NULL, &result, error);
+}
+
+static enum loam_status run_merge(const struct fixture *fixture, struct loam_error *error)
+{
+    struct loam_merge_result result;
+    const struct loam_merge_settings settings = {.model = fixture->model,
+                                                 .adapter = fixture->adapter,
+                                                 .out = fixture->out,
+                                                 .max_shard_bytes = 1 << 12}; // several files
+    return loam_merge(&settings, &result, error);
+}
+
+static enum loam_status run_export(const struct fixture *fixture, struct loam_error *error)
+{
+    struct loam_export_result result;
+    char path[320];
+    snprintf(path, sizeof path, "%s/adapter.gguf", fixture->directory);
+    const struct loam_export_settings settings = {.model = fixture->model,
+                                                  .adapter = fixture->adapter,
+                                                  .path = path,
+                                                  .dtype = LOAM_F32,
+                                                  .overwrite = true};
+    return loam_export_gguf(&settings, &result, error);
 }
 
 static void every_allocation_may_fail(void **state)
@@ -102,7 +127,7 @@ int main(void)
     heap_watch_json();
     // Hundreds of runs, and each waits for its files to reach the disk: in memory they are there at once.
     if (access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", 0);
-    const struct CMUnitTest tests[] = {CASE(run_training), CASE(run_full_training), CASE(run_continuation),
-                                       CASE(run_evaluation)};
+    const struct CMUnitTest tests[] = {CASE(run_training),   CASE(run_full_training), CASE(run_continuation),
+                                       CASE(run_evaluation), CASE(run_merge),         CASE(run_export)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/file.h"
+#include "io/safetensors.h"
 #include "test.h"
 
 static struct loam_error error;

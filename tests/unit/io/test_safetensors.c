@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "io/container.h"
 #include "io/safetensors.h"
 #include "test.h"
 
@@ -36,7 +37,7 @@ static void write_raw(const char *path, const char *header, size_t data_size)
 static void reads_what_is_there(void **state)
 {
     struct loam_error error = {0};
-    struct loam_safetensors *file;
+    struct loam_container *file;
     const char *path = in(*state, "x.safetensors");
     // A metadata block, data in another order than the header, a scalar, empty tensors, buffers of dtypes
     // that loam only carries, and data that starts at an odd byte.
@@ -49,8 +50,8 @@ static void reads_what_is_there(void **state)
               "\"ids\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[33,41]},"
               "\"tail\":{\"dtype\":\"F64\",\"shape\":[1,0,1,2],\"data_offsets\":[41,41]} } ",
               41);
-    assert_ok(loam_safetensors_open_file(&file, path, &error));
-    assert_int_equal(loam_safetensors_count(file), 7);
+    assert_ok(loam_container_open_file(&file, path, &error));
+    assert_int_equal(loam_container_count(file), 7);
     static const struct {
         const char *name;
         enum loam_dtype dtype;
@@ -65,36 +66,39 @@ static void reads_what_is_there(void **state)
         {"tail", LOAM_F64, 4, {1, 0, 1, 2}, 0, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const struct loam_stored_tensor *tensor = loam_safetensors_find(file, cases[i].name);
+        const struct loam_stored_tensor *tensor = loam_container_find(file, cases[i].name);
         assert_non_null(tensor);
-        assert_ptr_equal(loam_safetensors_at(file, i), tensor); // in the order of the data
+        assert_ptr_equal(loam_container_at(file, i), tensor); // in the order of the data
         assert_string_equal(tensor->name, cases[i].name);
         assert_string_equal(tensor->file, path);
-        assert_int_equal(tensor->dtype, cases[i].dtype);
+        assert_int_equal(tensor->format, loam_format_of(cases[i].dtype));
         assert_int_equal(tensor->rank, cases[i].rank);
         for (int d = 0; d < tensor->rank; d++)
             assert_int_equal(tensor->shape[d], cases[i].shape[d]);
         assert_int_equal(tensor->bytes, cases[i].bytes);
         if (tensor->bytes > 0) assert_int_equal(tensor->data[0], cases[i].first);
     }
-    assert_null(loam_safetensors_at(file, 7));
-    assert_null(loam_safetensors_find(file, "c"));
-    assert_null(loam_safetensors_find(file, "__metadata__"));
-    loam_safetensors_destroy(file);
-    loam_safetensors_destroy(NULL);
+    assert_null(loam_container_at(file, 7));
+    assert_null(loam_container_find(file, "c"));
+    assert_null(loam_container_find(file, "__metadata__"));
+    assert_string_equal(loam_container_metadata(file, "format"), "pt");
+    assert_null(loam_container_metadata(file, "a"));
+    loam_container_destroy(file);
+    loam_container_destroy(NULL);
 }
 
 static void empty_files_are_files(void **state)
 {
     struct loam_error error = {0};
-    struct loam_safetensors *file;
+    struct loam_container *file;
     const char *path = in(*state, "x.safetensors");
     write_raw(path, "{}", 0);
-    assert_ok(loam_safetensors_open_file(&file, path, &error));
-    assert_int_equal(loam_safetensors_count(file), 0);
-    assert_null(loam_safetensors_at(file, 0));
-    assert_null(loam_safetensors_find(file, "a"));
-    loam_safetensors_destroy(file);
+    assert_ok(loam_container_open_file(&file, path, &error));
+    assert_int_equal(loam_container_count(file), 0);
+    assert_null(loam_container_at(file, 0));
+    assert_null(loam_container_find(file, "a"));
+    assert_null(loam_container_metadata(file, "format"));
+    loam_container_destroy(file);
 }
 
 // ---- what lies ----
@@ -164,6 +168,9 @@ static void lying_headers(void **state)
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,2,3],\"data_offsets\":[0,24]}}", 24,
          LOAM_ERROR_UNSUPPORTED, "tensor a has 5 dimensions"},
         {"{\"a\":7}", 0, LOAM_ERROR_FORMAT, "tensor a has no \"dtype\""},
+        {"{\"__metadata__\":7}", 0, LOAM_ERROR_FORMAT, "\"__metadata__\" must be a JSON object"},
+        {"{\"__metadata__\":{\"a\":\"b\",\"c\":7}}", 0, LOAM_ERROR_FORMAT,
+         "\"c\" in \"__metadata__\" must be a text"},
         {"{" A24 "," A24 "}", 24, LOAM_ERROR_FORMAT, "duplicate"},
         {"["
          "1"
@@ -177,9 +184,9 @@ static void lying_headers(void **state)
     const char *path = in(*state, "x.safetensors");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct loam_error error = {0};
-        struct loam_safetensors *file;
+        struct loam_container *file;
         write_raw(path, cases[i].header, cases[i].data);
-        assert_fails(loam_safetensors_open_file(&file, path, &error), cases[i].status, cases[i].message);
+        assert_fails(loam_container_open_file(&file, path, &error), cases[i].status, cases[i].message);
         assert_non_null(strstr(error.message, path));
         assert_null(file);
     }
@@ -189,27 +196,26 @@ static void lying_sizes(void **state)
 {
     static const uint64_t claims[] = {14, 100, 1000000000, UINT64_C(1) << 60, UINT64_MAX, UINT64_MAX - 7};
     struct loam_error error = {0};
-    struct loam_safetensors *file;
+    struct loam_container *file;
     const char *path = in(*state, "x.safetensors");
     for (size_t i = 0; i < sizeof claims / sizeof claims[0]; i++) {
         write_claiming(path, claims[i], "{           }", 0);
-        assert_fails(loam_safetensors_open_file(&file, path, &error), LOAM_ERROR_FORMAT, "header claims");
+        assert_fails(loam_container_open_file(&file, path, &error), LOAM_ERROR_FORMAT, "header claims");
         assert_non_null(strstr(error.message, path));
     }
     for (size_t size = 0; size < 8; size++) {
         test_write_file(path, "\2\0\0\0\0\0\0\0", size);
-        assert_fails(loam_safetensors_open_file(&file, path, &error), LOAM_ERROR_FORMAT,
-                     "no safetensors file");
+        assert_fails(loam_container_open_file(&file, path, &error), LOAM_ERROR_FORMAT, "no safetensors file");
     }
     test_write_file(path, "\2\0\0\0\0\0\0\0", 8);
-    assert_fails(loam_safetensors_open_file(&file, path, &error), LOAM_ERROR_FORMAT, "header claims 2 bytes");
+    assert_fails(loam_container_open_file(&file, path, &error), LOAM_ERROR_FORMAT, "header claims 2 bytes");
 }
 
 // Every prefix of a good file is refused, none is read past its end (the sanitisers watch).
 static void truncated_anywhere(void **state)
 {
     struct loam_error error = {0};
-    struct loam_safetensors *file;
+    struct loam_container *file;
     char path[300];
     snprintf(path, sizeof path, "%s/x.safetensors", (const char *)*state);
     write_raw(path, "{" A24 "}", 24);
@@ -217,11 +223,11 @@ static void truncated_anywhere(void **state)
     assert_ok(loam_file_read(path, 1000, &whole, &error));
     for (size_t size = 0; size < whole.size; size++) {
         test_write_file(path, whole.data, size);
-        assert_int_equal(loam_safetensors_open_file(&file, path, &error), LOAM_ERROR_FORMAT);
+        assert_int_equal(loam_container_open_file(&file, path, &error), LOAM_ERROR_FORMAT);
     }
     test_write_file(path, whole.data, whole.size);
-    assert_ok(loam_safetensors_open_file(&file, path, &error));
-    loam_safetensors_destroy(file);
+    assert_ok(loam_container_open_file(&file, path, &error));
+    loam_container_destroy(file);
     loam_bytes_deinit(&whole);
 }
 
@@ -233,9 +239,9 @@ static void deep_headers(void **state)
     memcpy(header, "{\"a\":", 5);
     memset(header + 5, '[', DEPTH);
     struct loam_error error = {0};
-    struct loam_safetensors *file;
+    struct loam_container *file;
     write_raw(in(*state, "x.safetensors"), header, 0);
-    assert_fails(loam_safetensors_open_file(&file, in(*state, "x.safetensors"), &error), LOAM_ERROR_FORMAT,
+    assert_fails(loam_container_open_file(&file, in(*state, "x.safetensors"), &error), LOAM_ERROR_FORMAT,
                  "depth");
     free(header);
 }
@@ -250,7 +256,7 @@ static void write_index(const char *directory, const char *text)
 static void opens_shards(void **state)
 {
     struct loam_error error = {0};
-    struct loam_safetensors *file;
+    struct loam_container *file;
     write_raw(in(*state, "one.safetensors"), "{" A24 "}", 24);
     write_raw(in(*state, "two.safetensors"),
               "{\"b\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]},\"c\":{\"dtype\":\"F16\","
@@ -259,17 +265,17 @@ static void opens_shards(void **state)
               4);
     write_index(*state, "{\"metadata\":{\"total_size\":28},\"weight_map\":{\"c\":\"two.safetensors\",\"a\":"
                         "\"one.safetensors\",\"b\":\"two.safetensors\"}}");
-    assert_ok(loam_safetensors_open_directory(&file, *state, &error));
-    assert_int_equal(loam_safetensors_count(file), 3);
-    assert_string_equal(loam_safetensors_find(file, "a")->file, in(*state, "one.safetensors"));
-    assert_string_equal(loam_safetensors_find(file, "c")->file, in(*state, "two.safetensors"));
-    assert_int_equal(loam_safetensors_find(file, "c")->data[0], 2);
-    loam_safetensors_destroy(file);
+    assert_ok(loam_container_open_directory(&file, *state, &error));
+    assert_int_equal(loam_container_count(file), 3);
+    assert_string_equal(loam_container_find(file, "a")->file, in(*state, "one.safetensors"));
+    assert_string_equal(loam_container_find(file, "c")->file, in(*state, "two.safetensors"));
+    assert_int_equal(loam_container_find(file, "c")->data[0], 2);
+    loam_container_destroy(file);
     // A whole file beside the index is what transformers reads.
     write_raw(in(*state, "model.safetensors"), "{" A24 "}", 24);
-    assert_ok(loam_safetensors_open_directory(&file, *state, &error));
-    assert_int_equal(loam_safetensors_count(file), 1);
-    loam_safetensors_destroy(file);
+    assert_ok(loam_container_open_directory(&file, *state, &error));
+    assert_int_equal(loam_container_count(file), 1);
+    loam_container_destroy(file);
 }
 
 static void lying_indexes(void **state)
@@ -306,10 +312,9 @@ static void lying_indexes(void **state)
     write_raw(in(*state, "broken.safetensors"), "{" A24 "}", 20);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct loam_error error = {0};
-        struct loam_safetensors *file;
+        struct loam_container *file;
         write_index(*state, cases[i].index);
-        assert_fails(loam_safetensors_open_directory(&file, *state, &error), cases[i].status,
-                     cases[i].message);
+        assert_fails(loam_container_open_directory(&file, *state, &error), cases[i].status, cases[i].message);
         assert_null(file);
     }
 }
@@ -317,11 +322,11 @@ static void lying_indexes(void **state)
 static void directories_without_weights(void **state)
 {
     struct loam_error error = {0};
-    struct loam_safetensors *file;
-    assert_fails(loam_safetensors_open_directory(&file, *state, &error), LOAM_ERROR_IO, "model.safetensors");
-    assert_fails(loam_safetensors_open_directory(&file, in(*state, "absent"), &error), LOAM_ERROR_IO,
+    struct loam_container *file;
+    assert_fails(loam_container_open_directory(&file, *state, &error), LOAM_ERROR_IO, "model.safetensors");
+    assert_fails(loam_container_open_directory(&file, in(*state, "absent"), &error), LOAM_ERROR_IO,
                  "absent is not a directory");
-    assert_fails(loam_safetensors_open_file(&file, in(*state, "absent"), &error), LOAM_ERROR_IO, "absent");
+    assert_fails(loam_container_open_file(&file, in(*state, "absent"), &error), LOAM_ERROR_IO, "absent");
 }
 
 // ---- writing ----
@@ -329,7 +334,7 @@ static void directories_without_weights(void **state)
 static void writes_what_it_reads(void **state)
 {
     struct loam_error error = {0};
-    struct loam_safetensors *file;
+    struct loam_container *file;
     const char *path = in(*state, "x.safetensors");
     const float a[6] = {1, 2, 3, 4, 5, 6};
     const uint16_t b[3] = {7, 8, 9};
@@ -341,21 +346,21 @@ static void writes_what_it_reads(void **state)
         {"empty", LOAM_F32, 2, {0, 4}, NULL},
     };
     assert_ok(loam_safetensors_write(path, tensors, 4, &error));
-    assert_ok(loam_safetensors_open_file(&file, path, &error));
-    assert_int_equal(loam_safetensors_count(file), 4);
+    assert_ok(loam_container_open_file(&file, path, &error));
+    assert_int_equal(loam_container_count(file), 4);
     // Widest dtype first, then by name; data aligned.
     static const char *const order[] = {"empty", "quote\"\\\n", "z", "half"};
     for (size_t i = 0; i < 4; i++)
-        assert_string_equal(loam_safetensors_at(file, i)->name, order[i]);
-    assert_int_equal((uintptr_t)loam_safetensors_at(file, 0)->data % 8, 0);
-    assert_memory_equal(loam_safetensors_find(file, "z")->data, a, sizeof a);
-    assert_memory_equal(loam_safetensors_find(file, "half")->data, b, sizeof b);
-    assert_memory_equal(loam_safetensors_find(file, "quote\"\\\n")->data, &s, sizeof s);
-    loam_safetensors_destroy(file);
+        assert_string_equal(loam_container_at(file, i)->name, order[i]);
+    assert_int_equal((uintptr_t)loam_container_at(file, 0)->data % 8, 0);
+    assert_memory_equal(loam_container_find(file, "z")->data, a, sizeof a);
+    assert_memory_equal(loam_container_find(file, "half")->data, b, sizeof b);
+    assert_memory_equal(loam_container_find(file, "quote\"\\\n")->data, &s, sizeof s);
+    loam_container_destroy(file);
     assert_ok(loam_safetensors_write(path, NULL, 0, &error));
-    assert_ok(loam_safetensors_open_file(&file, path, &error));
-    assert_int_equal(loam_safetensors_count(file), 0);
-    loam_safetensors_destroy(file);
+    assert_ok(loam_container_open_file(&file, path, &error));
+    assert_int_equal(loam_container_count(file), 0);
+    loam_container_destroy(file);
 }
 
 // Byte for byte what the Python package writes for these tensors.
@@ -416,7 +421,7 @@ static enum loam_status count_up(void *user, size_t index, size_t first, size_t 
 static void streams_in_blocks(void **state)
 {
     struct loam_error error = {0};
-    struct loam_safetensors *file;
+    struct loam_container *file;
     const char *path = in(*state, "x.safetensors");
     struct counter counter = {.fail_at = SIZE_MAX};
     const struct loam_write_source source = {.fill = count_up, .user = &counter};
@@ -424,14 +429,14 @@ static void streams_in_blocks(void **state)
                                                 {"a", LOAM_F32, 1, {5}, NULL}};
     assert_ok(loam_safetensors_write_from(path, tensors, 2, &source, &error));
     assert_true(counter.calls > 3); // so that the large tensor came in pieces
-    assert_ok(loam_safetensors_open_file(&file, path, &error));
-    const float *b = (const float *)(const void *)loam_safetensors_find(file, "b")->data;
-    const float *a = (const float *)(const void *)loam_safetensors_find(file, "a")->data;
+    assert_ok(loam_container_open_file(&file, path, &error));
+    const float *b = (const float *)(const void *)loam_container_find(file, "b")->data;
+    const float *a = (const float *)(const void *)loam_container_find(file, "a")->data;
     for (size_t i = 0; i < 700000; i++)
         assert_true(b[i] == (float)i);
     for (size_t i = 0; i < 5; i++)
         assert_true(a[i] == (float)(1000000 + i));
-    loam_safetensors_destroy(file);
+    loam_container_destroy(file);
     counter = (struct counter){.fail_at = 2};
     assert_fails(loam_safetensors_write_from(in(*state, "y"), tensors, 2, &source, &error),
                  LOAM_ERROR_NUMERIC, "no more");

@@ -1,3 +1,4 @@
+#include "io/safetensors.h"
 #include "io/shards.h"
 
 #include "base/file.h"

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "common_model.h"
+#include "io/safetensors.h"
 #include "lora/adapter_stored.h"
 
 static const struct loam_lora_settings usual = {.rank = 4, .alpha = 8, .dropout = 0.1};
@@ -115,8 +116,14 @@ static void refused_settings(void **state)
                      LOAM_ERROR_ARGUMENT, cases[i].message);
         assert_null(adapter);
     }
-    assert_ok(loam_adapter_create(&adapter, fixture.model, &usual, NULL, &error));
-    loam_adapter_destroy(adapter);
+    // The smallest and the largest rank, and no adapter left behind by the failures.
+    static const int ranks[] = {1, LOAM_LARGEST_RANK};
+    for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++) {
+        struct loam_lora_settings settings = usual;
+        settings.rank = ranks[i];
+        assert_ok(loam_adapter_create(&adapter, fixture.model, &settings, NULL, &error));
+        loam_adapter_destroy(adapter);
+    }
     test_model_free(&fixture);
 }
 
@@ -407,7 +414,7 @@ enum { MAX_TENSORS = 16 };
 
 // The tensors of a saved adapter, to be written again with something changed.
 struct copy {
-    struct loam_safetensors *file;
+    struct loam_container *file;
     struct loam_write_tensor tensors[MAX_TENSORS];
     char names[MAX_TENSORS][128];
     size_t count;
@@ -418,14 +425,16 @@ static void copy_open(struct copy *copy, const char *directory)
     struct loam_error error;
     char path[300];
     snprintf(path, sizeof path, "%s/adapter_model.safetensors", directory);
-    assert_ok(loam_safetensors_open_file(&copy->file, path, &error));
-    copy->count = loam_safetensors_count(copy->file);
+    assert_ok(loam_container_open_file(&copy->file, path, &error));
+    copy->count = loam_container_count(copy->file);
     assert_true(copy->count > 0 && copy->count < MAX_TENSORS);
     for (size_t i = 0; i < copy->count; i++) {
-        const struct loam_stored_tensor *stored = loam_safetensors_at(copy->file, i);
+        const struct loam_stored_tensor *stored = loam_container_at(copy->file, i);
         snprintf(copy->names[i], sizeof copy->names[i], "%s", stored->name);
-        copy->tensors[i] = (struct loam_write_tensor){
-            .name = copy->names[i], .dtype = stored->dtype, .rank = stored->rank, .data = stored->data};
+        copy->tensors[i] = (struct loam_write_tensor){.name = copy->names[i],
+                                                      .dtype = loam_format_row(stored->format)->dtype,
+                                                      .rank = stored->rank,
+                                                      .data = stored->data};
         memcpy(copy->tensors[i].shape, stored->shape, sizeof stored->shape);
     }
 }
@@ -436,7 +445,7 @@ static void copy_close(struct copy *copy, const char *directory)
     char path[300];
     snprintf(path, sizeof path, "%s/adapter_model.safetensors", directory);
     assert_ok(loam_safetensors_write(path, copy->tensors, copy->count, &error));
-    loam_safetensors_destroy(copy->file);
+    loam_container_destroy(copy->file);
 }
 
 static void rename_all(struct copy *copy, const char *from, const char *to)

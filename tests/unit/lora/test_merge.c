@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "common_model.h"
+#include "io/container.h"
 #include "io/safetensors.h"
 #include "lora/merge.h"
 
@@ -87,22 +88,22 @@ static void rewrite(struct fixture *fixture, enum loam_dtype dtype, const char *
     static char names[MAX_TENSORS][128];
     struct loam_write_tensor tensors[MAX_TENSORS];
     void *data[MAX_TENSORS];
-    struct loam_safetensors *file;
+    struct loam_container *file;
     char path[300];
     snprintf(path, sizeof path, "%s/model.safetensors", fixture->base.directory);
-    assert_ok(loam_safetensors_open_directory(&file, fixture->base.directory, &error));
-    size_t count = loam_safetensors_count(file);
+    assert_ok(loam_container_open_directory(&file, fixture->base.directory, &error));
+    size_t count = loam_container_count(file);
     assert_true(count < MAX_TENSORS);
     for (size_t i = 0; i < count; i++) {
         static const enum loam_dtype mixed[] = {LOAM_F32, LOAM_F16, LOAM_BF16};
-        const struct loam_stored_tensor *stored = loam_safetensors_at(file, i);
+        const struct loam_stored_tensor *stored = loam_container_at(file, i);
         size_t skip = strncmp(stored->name, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
         snprintf(names[i], sizeof names[i], "%s", stored->name + skip);
         enum loam_dtype to = dtype != LOAM_DTYPE_NONE ? dtype : mixed[i % 3];
-        size_t elements = stored->bytes / loam_dtype_size(stored->dtype);
+        size_t elements = loam_format_elements(stored->format, stored->bytes);
         data[i] = malloc(elements * sizeof(float));
         assert_non_null(data[i]);
-        loam_convert(data[i], to, stored->data, stored->dtype, elements);
+        loam_format_convert(data[i], to, stored->data, stored->format, elements);
         tensors[i] =
             (struct loam_write_tensor){.name = names[i], .dtype = to, .rank = stored->rank, .data = data[i]};
         memcpy(tensors[i].shape, stored->shape, sizeof stored->shape);
@@ -113,14 +114,14 @@ static void rewrite(struct fixture *fixture, enum loam_dtype dtype, const char *
     }
     // The mapped file stays whole until it is closed: the new one takes its name, not its place.
     assert_ok(loam_safetensors_write(path, tensors, count + (extra != NULL), &error));
-    loam_safetensors_destroy(file);
+    loam_container_destroy(file);
     for (size_t i = 0; i < count; i++)
         free(data[i]);
 }
 
 // ---- what comes out ----
 
-static const struct loam_stored_tensor *adapter_matrix(const struct loam_safetensors *file, const char *name,
+static const struct loam_stored_tensor *adapter_matrix(const struct loam_container *file, const char *name,
                                                        const char *prefix, char matrix)
 {
     char key[256];
@@ -129,13 +130,14 @@ static const struct loam_stored_tensor *adapter_matrix(const struct loam_safeten
     bool bare = strncmp(name, prefix, strlen(prefix)) != 0;
     snprintf(key, sizeof key, "base_model.model.%s%.*s.lora_%c.weight", bare ? prefix : "", (int)(size - 7),
              name, matrix);
-    return loam_safetensors_find(file, key);
+    return loam_container_find(file, key);
 }
 
 static float element(const struct loam_stored_tensor *tensor, size_t index)
 {
     float value;
-    loam_convert(&value, LOAM_F32, tensor->data + index * loam_dtype_size(tensor->dtype), tensor->dtype, 1);
+    loam_format_convert(&value, LOAM_F32, loam_format_at(tensor->format, tensor->data, index), tensor->format,
+                        1);
     return value;
 }
 
@@ -160,25 +162,25 @@ static float expected(const struct loam_stored_tensor *base, const struct loam_s
 static void check_merged(const struct fixture *fixture, const char *prefix, enum loam_dtype dtype,
                          size_t merged)
 {
-    struct loam_safetensors *base, *out, *adapter;
+    struct loam_container *base, *out, *adapter;
     char path[300];
     snprintf(path, sizeof path, "%s/adapter_model.safetensors", fixture->adapter);
-    assert_ok(loam_safetensors_open_file(&adapter, path, &error));
-    assert_ok(loam_safetensors_open_directory(&base, fixture->base.directory, &error));
-    assert_ok(loam_safetensors_open_directory(&out, fixture->out, &error));
+    assert_ok(loam_container_open_file(&adapter, path, &error));
+    assert_ok(loam_container_open_directory(&base, fixture->base.directory, &error));
+    assert_ok(loam_container_open_directory(&out, fixture->out, &error));
     size_t adapted = 0, differing = 0;
-    for (size_t i = 0; i < loam_safetensors_count(out); i++) {
-        const struct loam_stored_tensor *tensor = loam_safetensors_at(out, i);
-        const struct loam_stored_tensor *source = loam_safetensors_find(base, tensor->name);
+    for (size_t i = 0; i < loam_container_count(out); i++) {
+        const struct loam_stored_tensor *tensor = loam_container_at(out, i);
+        const struct loam_stored_tensor *source = loam_container_find(base, tensor->name);
         const struct loam_stored_tensor *a = adapter_matrix(adapter, tensor->name, prefix, 'A');
         const struct loam_stored_tensor *b = adapter_matrix(adapter, tensor->name, prefix, 'B');
         assert_non_null(source);
-        assert_int_equal(tensor->dtype, dtype != LOAM_DTYPE_NONE ? dtype : source->dtype);
+        assert_int_equal(tensor->format, dtype != LOAM_DTYPE_NONE ? loam_format_of(dtype) : source->format);
         assert_int_equal(tensor->rank, source->rank);
         assert_memory_equal(tensor->shape, source->shape, sizeof(int64_t) * (size_t)source->rank);
         adapted += a != NULL;
-        for (size_t j = 0; j < tensor->bytes / loam_dtype_size(tensor->dtype); j++) {
-            float wanted = expected(source, a, b, j, tensor->dtype);
+        for (size_t j = 0; j < loam_format_elements(tensor->format, tensor->bytes); j++) {
+            float wanted = expected(source, a, b, j, loam_format_row(tensor->format)->dtype);
             if (element(tensor, j) != wanted)
                 fail_msg("%s[%zu] is %.9g, expected %.9g", tensor->name, j, (double)element(tensor, j),
                          (double)wanted);
@@ -187,9 +189,9 @@ static void check_merged(const struct fixture *fixture, const char *prefix, enum
     }
     assert_int_equal(adapted, merged);
     assert_true(differing > 1000); // the adapter does something
-    loam_safetensors_destroy(out);
-    loam_safetensors_destroy(base);
-    loam_safetensors_destroy(adapter);
+    loam_container_destroy(out);
+    loam_container_destroy(base);
+    loam_container_destroy(adapter);
 }
 
 static void is_the_formula(void **state)
@@ -220,10 +222,10 @@ static void is_the_formula(void **state)
 
 static size_t count_tensors(const char *directory)
 {
-    struct loam_safetensors *file;
-    assert_ok(loam_safetensors_open_directory(&file, directory, &error));
-    size_t count = loam_safetensors_count(file);
-    loam_safetensors_destroy(file);
+    struct loam_container *file;
+    assert_ok(loam_container_open_directory(&file, directory, &error));
+    size_t count = loam_container_count(file);
+    loam_container_destroy(file);
     return count;
 }
 

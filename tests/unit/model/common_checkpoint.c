@@ -1,5 +1,6 @@
 #include "common_checkpoint.h"
 
+#include "io/safetensors.h"
 #include "test.h"
 
 enum { LIMIT = 1 << 14 }; // elements of a tensor

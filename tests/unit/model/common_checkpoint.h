@@ -2,6 +2,7 @@
 #ifndef LOAM_TEST_CHECKPOINT_H
 #define LOAM_TEST_CHECKPOINT_H
 
+#include "io/safetensors.h"
 #include "model/model.h"
 
 #define BLOOM_CONFIG                                                                                         \

@@ -9,14 +9,14 @@
 static void fresh_values_follow_the_family(void **state)
 {
     struct loam_error error = {0};
-    struct loam_safetensors *file;
+    struct loam_container *file;
     struct loam_model *model = test_create_model("{" BLOOM_CONFIG ",\"initializer_range\":0.5}");
     assert_ok(loam_model_init_checkpoint(model, 7, LOAM_F32, *state, NULL, &error));
-    assert_ok(loam_safetensors_open_directory(&file, *state, &error));
-    assert_int_equal(loam_safetensors_count(file), model->parameter_count);
+    assert_ok(loam_container_open_directory(&file, *state, &error));
+    assert_int_equal(loam_container_count(file), model->parameter_count);
     for (size_t k = 0; k < model->parameter_count; k++) {
         const struct loam_parameter *parameter = &model->parameters[k];
-        const struct loam_stored_tensor *stored = loam_safetensors_find(file, parameter->name);
+        const struct loam_stored_tensor *stored = loam_container_find(file, parameter->name);
         assert_non_null(stored);
         bool bias = strstr(parameter->name, ".bias") != NULL;
         bool norm = strstr(parameter->name, "layernorm") != NULL || strstr(parameter->name, "ln_f") != NULL;
@@ -27,7 +27,7 @@ static void fresh_values_follow_the_family(void **state)
             assert_true(value == (bias ? 0.0f : norm ? 1.0f : 0.5f * drawn));
         }
     }
-    loam_safetensors_destroy(file);
+    loam_container_destroy(file);
     loam_model_destroy(model);
 }
 
@@ -36,14 +36,13 @@ static void fresh_values_follow_the_family(void **state)
 static void large_tensors_are_one_stream(void **state)
 {
     struct loam_error error = {0};
-    struct loam_safetensors *file;
+    struct loam_container *file;
     struct loam_model *model = test_create_model(
         "{\"model_type\":\"bloom\",\"hidden_size\":64,\"n_layer\":1,\"n_head\":4,\"vocab_size\":12000}");
     assert_ok(loam_model_init_checkpoint(model, 1, LOAM_BF16, *state, NULL, &error));
-    assert_ok(loam_safetensors_open_directory(&file, *state, &error));
-    const struct loam_stored_tensor *stored =
-        loam_safetensors_find(file, "transformer.word_embeddings.weight");
-    assert_int_equal(stored->dtype, LOAM_BF16);
+    assert_ok(loam_container_open_directory(&file, *state, &error));
+    const struct loam_stored_tensor *stored = loam_container_find(file, "transformer.word_embeddings.weight");
+    assert_int_equal(stored->format, LOAM_FORMAT_BF16);
     double sum = 0, squares = 0;
     for (size_t i = 0; i < 768000; i++) {
         uint16_t half;
@@ -58,7 +57,7 @@ static void large_tensors_are_one_stream(void **state)
     }
     assert_true(fabs(sum / 768000) < 4 * 0.02 / sqrt(768000));
     assert_true(fabs(sqrt(squares / 768000) / 0.02 - 1) < 4 / sqrt(2 * 768000.0));
-    loam_safetensors_destroy(file);
+    loam_container_destroy(file);
     loam_model_destroy(model);
 }
 

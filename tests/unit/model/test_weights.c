@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include "common_checkpoint.h"
+#include "io/safetensors.h"
 #include "test.h"
 
 struct fixture {
@@ -65,8 +66,8 @@ static void fresh_model(struct fixture *fixture)
 
 static bool in_file(const struct loam_model *model, const struct loam_tensor *value)
 {
-    for (size_t i = 0; i < loam_safetensors_count(model->file); i++)
-        if (loam_safetensors_at(model->file, i)->data == value->data) return true;
+    for (size_t i = 0; i < loam_container_count(model->file); i++)
+        if (loam_container_at(model->file, i)->data == value->data) return true;
     return false;
 }
 

@@ -39,23 +39,23 @@ static size_t count_events(enum loam_event_kind kind)
 static float *adapter_values(const char *directory, size_t *count)
 {
     struct loam_error error;
-    struct loam_safetensors *file;
+    struct loam_container *file;
     char path[400];
     snprintf(path, sizeof path, "%s/adapter_model.safetensors", directory);
-    assert_ok(loam_safetensors_open_file(&file, path, &error));
+    assert_ok(loam_container_open_file(&file, path, &error));
     *count = 0;
-    for (size_t i = 0; i < loam_safetensors_count(file); i++)
-        *count += loam_safetensors_at(file, i)->bytes / sizeof(float);
+    for (size_t i = 0; i < loam_container_count(file); i++)
+        *count += loam_container_at(file, i)->bytes / sizeof(float);
     float *values = calloc(*count, sizeof *values);
     assert_non_null(values);
     size_t at = 0;
-    for (size_t i = 0; i < loam_safetensors_count(file); i++) {
-        const struct loam_stored_tensor *tensor = loam_safetensors_at(file, i);
-        assert_int_equal(tensor->dtype, LOAM_F32);
+    for (size_t i = 0; i < loam_container_count(file); i++) {
+        const struct loam_stored_tensor *tensor = loam_container_at(file, i);
+        assert_int_equal(tensor->format, LOAM_FORMAT_F32);
         memcpy(values + at, tensor->data, tensor->bytes);
         at += tensor->bytes / sizeof(float);
     }
-    loam_safetensors_destroy(file);
+    loam_container_destroy(file);
     return values;
 }
 
