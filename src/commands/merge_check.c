@@ -94,8 +94,8 @@ static double log_sum(const float *logits, int64_t vocabulary)
     return most + log(sum);
 }
 
-// One token: KL(p || q) = sum of p (log p - log q).
-static void compare(struct loam_merge_check *check, const float *p, const float *q)
+// KL(p || q) = sum of p (log p - log q).
+void loam_merge_check_add(struct loam_merge_check *check, const float *p, const float *q)
 {
     double p_sum = log_sum(p, check->vocabulary);
     double q_sum = log_sum(q, check->vocabulary);
@@ -105,8 +105,8 @@ static void compare(struct loam_merge_check *check, const float *p, const float 
         double log_q = (double)q[i] - q_sum;
         double difference = fabs((double)p[i] - (double)q[i]);
         divergence += exp(log_p) * (log_p - log_q);
-        // Not fmax, which would pass over a difference that is not a number.
-        if (!(difference <= check->largest)) check->largest = difference;
+        // A difference that is not a number stays: nothing is larger than it.
+        if (isnan(difference) || difference > check->largest) check->largest = difference;
     }
     check->divergence += divergence / check->count;
 }
@@ -125,7 +125,7 @@ enum loam_status loam_merge_check_run(struct loam_merge_check *check,
     if (status == LOAM_OK) status = logits_of(check, options, adapter, check->expected, error);
     if (status == LOAM_OK) status = logits_of(check, &other, NULL, logits, error);
     for (size_t i = 0; i < rows && status == LOAM_OK; i++)
-        compare(check, check->expected + i * vocabulary, logits + i * vocabulary);
+        loam_merge_check_add(check, check->expected + i * vocabulary, logits + i * vocabulary);
     free(logits);
     return status;
 }

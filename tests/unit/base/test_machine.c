@@ -66,6 +66,8 @@ static void test_version_2(void **state)
     put("proc/self/cgroup", "0::/user.slice/loam\n");
     put("sys/fs/cgroup/user.slice/loam/memory.max", "max\n");
     put("sys/fs/cgroup/user.slice/loam/memory.current", "4000\n");
+    put("sys/fs/memory.max", "10\n"); // above the mount: no group
+    put("sys/fs/memory.current", "1\n");
     assert_room(8000 * KIB, "this machine");
     // The parent group counts too. Cached files count as free.
     put("sys/fs/cgroup/user.slice/memory.max", "1000000\n");
@@ -77,6 +79,8 @@ static void test_version_2(void **state)
     assert_room(96, "its control group");
     put("sys/fs/cgroup/user.slice/loam/memory.current", "5000\n");
     assert_room(0, "its control group");
+    put("sys/fs/cgroup/user.slice/loam/memory.current", "unknown\n"); // counts as none
+    assert_room(4096, "its control group");
 }
 
 static void test_version_1(void **state)

@@ -220,8 +220,11 @@ static void test_lfs_batch(void **state)
         "\"size\":10}],\"hash_algo\":\"sha256\",\"ref\":{\"name\":\"main\"}}");
     loam_bytes_deinit(&text);
 
-    assert_ok(parse_batch(&plan, &file, "{\"objects\": [{\"oid\": \"bb\"}, {\"oid\": \"aa\", \"size\": 10}]}",
-                          &error));
+    assert_ok(parse_batch(
+        &plan, &file,
+        "{\"objects\": [{\"oid\": \"bb\", \"actions\": {\"upload\": {\"href\": \"https://b/\"}}}, "
+        "{\"oid\": \"aa\", \"size\": 10}]}",
+        &error));
     assert_null(plan.uploads[0].href);
     loam_lfs_plan_deinit(&plan);
 #define OBJECT(upload) "{\"objects\": [{\"oid\": \"aa\", \"actions\": {\"upload\": " upload "}}]}"

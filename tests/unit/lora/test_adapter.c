@@ -116,8 +116,14 @@ static void refused_settings(void **state)
                      LOAM_ERROR_ARGUMENT, cases[i].message);
         assert_null(adapter);
     }
-    assert_ok(loam_adapter_create(&adapter, fixture.model, &usual, NULL, &error));
-    loam_adapter_destroy(adapter);
+    // The smallest and the largest rank, and no adapter left behind by the failures.
+    static const int ranks[] = {1, LOAM_LARGEST_RANK};
+    for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++) {
+        struct loam_lora_settings settings = usual;
+        settings.rank = ranks[i];
+        assert_ok(loam_adapter_create(&adapter, fixture.model, &settings, NULL, &error));
+        loam_adapter_destroy(adapter);
+    }
     test_model_free(&fixture);
 }
 

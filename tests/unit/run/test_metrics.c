@@ -1,6 +1,7 @@
 // metrics.jsonl line by line, and what a process says of itself.
 #include "test.h"
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
 
@@ -110,6 +111,18 @@ static void peak_memory(void **state)
     assert_true(loam_peak_memory_bytes() >= before + 48 * MIB);
 }
 
+// A run asks at every step: the lowest free descriptor stays free.
+static void peak_memory_leaves_no_descriptor(void **state)
+{
+    (void)state;
+    int before = open("/dev/null", O_RDONLY);
+    close(before);
+    assert_true(loam_peak_memory_bytes() > 0);
+    int after = open("/dev/null", O_RDONLY);
+    close(after);
+    assert_int_equal(after, before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +131,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nothing_until_the_first_line, make, clean),
         cmocka_unit_test(refused_by_the_system),
         cmocka_unit_test(peak_memory),
+        cmocka_unit_test(peak_memory_leaves_no_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
