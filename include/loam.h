@@ -1,4 +1,7 @@
 // loam: fine-tuning language models with LoRA, natively. The only public header.
+//
+// Commands run whole: a set of options, then loam_run. Handles hold a model, so that a program can write its own
+// loop. docs/API.md is the guide.
 #ifndef LOAM_H
 #define LOAM_H
 
@@ -17,6 +20,12 @@ extern "C" {
 #define LOAM_MUST_CHECK
 #define LOAM_API
 #endif
+
+// Grows by 1 with every change that programs built against an older header cannot work with. Functions and
+// fields at the end of a struct may be added without one.
+#define LOAM_ABI_VERSION 1
+// Of the library that is loaded. Other than LOAM_ABI_VERSION: it must not be used with this header.
+LOAM_API int loam_abi_version(void);
 
 enum loam_status {
     LOAM_OK = 0,
@@ -41,7 +50,7 @@ struct loam_error {
 
 enum loam_log_level { LOAM_LOG_INFO, LOAM_LOG_WARNING };
 
-// Where the library says what it does; it never prints by itself.
+// Receives log lines. The library never prints.
 struct loam_log {
     void (*write)(void *user, enum loam_log_level level, const char *line);
     void *user;
@@ -91,24 +100,6 @@ struct loam_event {
     int64_t trainable_parameters;
 };
 
-// ---- Generation ----
-
-// Why a sequence ended.
-enum loam_finish {
-    LOAM_FINISH_NONE,    // it goes on
-    LOAM_FINISH_STOP,    // at an end token
-    LOAM_FINISH_LENGTH,  // it has as many new tokens as were asked for
-    LOAM_FINISH_CONTEXT, // the context is full
-};
-
-// What a step has made of one sequence.
-struct loam_generated {
-    int32_t sequence;
-    int32_t
-        id; // of the new token; of the end token with LOAM_FINISH_STOP; -1: none, a long prompt is being read
-    enum loam_finish finish;
-};
-
 // What a command calls back, from the calling thread. Any of them may be NULL.
 struct loam_callbacks {
     void *user;
@@ -122,7 +113,7 @@ struct loam_callbacks {
     // The input of `tokenize`: fills at most `capacity` bytes and returns how many; 0 at the end, below 0 on
     // failure.
     ptrdiff_t (*input)(void *user, char *buffer, size_t capacity);
-    // A question to a person, one line that ends in a question mark. NULL, or nobody there to ask: false.
+    // Asks a person a question, one line that ends in a question mark. NULL: the answer is no.
     bool (*confirm)(void *user, const char *question);
 };
 
@@ -233,6 +224,397 @@ loam_run(struct loam_options *options, const struct loam_callbacks *callbacks, s
 // else it ends the process as before, after a line on standard error. To be called by the main thread, before
 // loam_run.
 LOAM_API void loam_fault_handle(void);
+
+// ---- Handles: a program holds a model and writes its own loop ----
+//
+// A function that ends in _open, _make or _load gives a handle, and _close takes it back; NULL is closed, too.
+// A handle keeps what it needs: a model its device, an adapter its model, a trainer, evaluator or generator its
+// model and adapters. So they may be closed in any order; memory is released with the last that needs it.
+//
+// Handles that share a device are used by one thread at a time. A tokenizer may be used by several.
+//
+// A struct that begins with `size` is given sizeof itself there, so that a library can have more fields than
+// the program was built with, or fewer. The LOAM_..._INIT macros set it, and the defaults. A field that is 0
+// and has no other default is left to the library.
+//
+// Pointers in settings are read during the call alone, unless the field says otherwise. On failure nothing is
+// opened, and the handle is NULL. A NULL handle, or a pointer that must not be NULL, is LOAM_ERROR_ARGUMENT.
+
+// -- Device --
+
+struct loam_device_handle;
+// `name` is "cpu" or, slow and exact, "ref"; NULL: "cpu". `threads` 0: one for each core that the process may
+// use. LOAM_ISA of the environment is read, see loam_machine_describe.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_device_open(struct loam_device_handle **device,
+                                                           const char *name, int32_t threads,
+                                                           struct loam_error *error);
+LOAM_API void loam_device_close(struct loam_device_handle *device);
+
+struct loam_device_info {
+    size_t size;
+    const char *name;  // valid until the handle is closed
+    const char *level; // of instructions that it uses, "avx2"; NULL: it has none
+    int32_t threads;
+};
+#define LOAM_DEVICE_INFO_INIT                                                                                \
+    {                                                                                                        \
+        .size = sizeof(struct loam_device_info)                                                              \
+    }
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_device_describe(const struct loam_device_handle *device,
+                                                               struct loam_device_info *info,
+                                                               struct loam_error *error);
+
+// -- Model --
+
+struct loam_model_settings {
+    size_t size;
+    const char *directory; // config.json and weights in safetensors, as Hugging Face has them
+    const char *dtype;     // of activations, "f32" or "bf16"; NULL: what `loam train` chooses on this device
+    // For the log and LOAM_ACTIVITY_LOAD while it is opened; NULL: none.
+    const struct loam_callbacks *callbacks;
+};
+#define LOAM_MODEL_SETTINGS_INIT                                                                             \
+    {                                                                                                        \
+        .size = sizeof(struct loam_model_settings)                                                           \
+    }
+
+struct loam_model_handle;
+// Reads the weights. Those that the device can use as they lie in the files stay mapped: the files must not
+// change while the model is open.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_model_open(struct loam_model_handle **model,
+                                                          struct loam_device_handle *device,
+                                                          const struct loam_model_settings *settings,
+                                                          struct loam_error *error);
+LOAM_API void loam_model_close(struct loam_model_handle *model);
+
+struct loam_model_info {
+    size_t size;
+    const char *family; // "bloom", "llama"; a constant
+    const char *dtype;  // of activations; a constant
+    int64_t vocabulary; // ids are 0 to vocabulary - 1
+    int64_t hidden;     // size of the hidden states
+    int64_t layers;
+    int64_t parameters;    // a tied head counted once
+    int64_t max_positions; // tokens of a sequence; 0: no limit
+};
+#define LOAM_MODEL_INFO_INIT                                                                                 \
+    {                                                                                                        \
+        .size = sizeof(struct loam_model_info)                                                               \
+    }
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_model_describe(const struct loam_model_handle *model,
+                                                              struct loam_model_info *info,
+                                                              struct loam_error *error);
+
+// -- Adapters --
+
+// A fresh LoRA adapter: y = x WT + b + alpha / rank (dropout(x) AT) BT (Hu et al. 2021), A random, B zero.
+struct loam_lora_config {
+    size_t size;
+    int32_t rank;
+    double alpha;
+    double dropout; // probability, 0 <= p < 1; in passes of a trainer that add gradients
+    // "a,b,c", a regular expression for whole module paths, or "all-linear"; NULL: the family's default.
+    const char *target_modules;
+    const char *init; // of A: "gaussian", N(0, 1 / rank^2), or "kaiming", U(-1 / sqrt(in), 1 / sqrt(in))
+    uint64_t seed;    // of A
+};
+#define LOAM_LORA_CONFIG_INIT                                                                                \
+    {                                                                                                        \
+        .size = sizeof(struct loam_lora_config), .rank = 8, .alpha = 16, .init = "gaussian", .seed = 42      \
+    }
+
+struct loam_adapter_handle;
+// A model takes any number of adapters at the same time, and stays as it is.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_adapter_make(struct loam_adapter_handle **adapter,
+                                                            struct loam_model_handle *model,
+                                                            const struct loam_lora_config *config,
+                                                            struct loam_error *error);
+// Reads adapter_config.json and adapter_model.safetensors of PEFT. `log` NULL: notices are dropped.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_adapter_load(struct loam_adapter_handle **adapter,
+                                                            struct loam_model_handle *model,
+                                                            const char *directory, const struct loam_log *log,
+                                                            struct loam_error *error);
+// Writes the two files of PEFT, f32, into `directory`, which is made where it is missing; files of these names
+// are replaced, each at once. `base_model` is what they call the model; NULL: the model's directory.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_adapter_store(const struct loam_adapter_handle *adapter,
+                                                             const char *directory, const char *base_model,
+                                                             struct loam_error *error);
+LOAM_API void loam_adapter_close(struct loam_adapter_handle *adapter);
+
+struct loam_adapter_info {
+    size_t size;
+    int64_t parameters;
+    int32_t rank;
+    double alpha;
+    double dropout;
+};
+#define LOAM_ADAPTER_INFO_INIT                                                                               \
+    {                                                                                                        \
+        .size = sizeof(struct loam_adapter_info)                                                             \
+    }
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_adapter_describe(const struct loam_adapter_handle *adapter,
+                                                                struct loam_adapter_info *info,
+                                                                struct loam_error *error);
+
+// -- Plan --
+
+// What a program is going to open on a model. What is left out is not counted.
+struct loam_plan_settings {
+    size_t size;
+    const char *model;                   // directory; without weights, as many are assumed as it would have
+    const char *dtype;                   // see struct loam_model_settings
+    const struct loam_lora_config *lora; // of an adapter that is trained; NULL: none
+    int32_t train_tokens;                // of the trainer, see struct loam_trainer_config
+    int32_t train_sequences;
+    const char *checkpointing;
+    int32_t context; // of the generator, see struct loam_generator_settings
+    int32_t generate_sequences;
+};
+#define LOAM_PLAN_SETTINGS_INIT                                                                              \
+    {                                                                                                        \
+        .size = sizeof(struct loam_plan_settings)                                                            \
+    }
+
+// Bytes. The process itself, a tokenizer and the program's own arrays come on top.
+struct loam_memory_plan {
+    size_t size;
+    size_t mapped;  // weights that are used where they lie in their files
+    size_t model;   // weights that are converted
+    size_t train;   // adapter, gradients and both moments of AdamW
+    size_t step;    // activations of the largest pass of each handle
+    size_t cache;   // keys and values of generation
+    size_t scratch; // of the ops
+    size_t total;
+};
+#define LOAM_MEMORY_PLAN_INIT                                                                                \
+    {                                                                                                        \
+        .size = sizeof(struct loam_memory_plan)                                                              \
+    }
+// Plans what the handles would take, by the same code that takes it. No weights are read but their headers.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_model_plan(const struct loam_device_handle *device,
+                                                          const struct loam_plan_settings *settings,
+                                                          struct loam_memory_plan *plan,
+                                                          struct loam_error *error);
+
+// -- Tokenizer --
+
+struct loam_tokenizer_handle;
+// Reads tokenizer.json of a model's directory, and the special tokens that its other files name.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_tokenizer_open(struct loam_tokenizer_handle **tokenizer,
+                                                              const char *directory,
+                                                              struct loam_error *error);
+LOAM_API void loam_tokenizer_close(struct loam_tokenizer_handle *tokenizer);
+
+struct loam_tokenizer_info {
+    size_t size;
+    int32_t vocabulary;     // largest id + 1
+    int32_t bos;            // -1: none
+    int32_t eos;            // ends a training text; -1: none
+    int32_t pad;            // -1: none
+    const int32_t *end_ids; // [end_count] those that end generation; valid until the handle is closed
+    size_t end_count;
+};
+#define LOAM_TOKENIZER_INFO_INIT                                                                             \
+    {                                                                                                        \
+        .size = sizeof(struct loam_tokenizer_info)                                                           \
+    }
+LOAM_API LOAM_MUST_CHECK enum loam_status
+loam_tokenizer_describe(const struct loam_tokenizer_handle *tokenizer, struct loam_tokenizer_info *info,
+                        struct loam_error *error);
+
+enum loam_text_kind {
+    LOAM_TEXT_PLAIN,   // the ids of the text alone
+    LOAM_TEXT_WHOLE,   // with BOS and EOS where the tokenizer's files ask for them
+    LOAM_TEXT_EXAMPLE, // a text to train on, as `loam train` makes it: the same, and EOS at the end in any case
+    // What generation goes on from: with BOS where the files ask for it, and without the tokens at the end that
+    // depend on what follows. The ids of a training text that begins so begin with these.
+    LOAM_TEXT_PROMPT,
+};
+// Sets `*count` to the number of ids of text [size], UTF-8, and writes the first `capacity` of them to `ids`.
+// A text has rarely more ids than bytes + 2. Invalid UTF-8 is LOAM_ERROR_FORMAT.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_text_encode(const struct loam_tokenizer_handle *tokenizer,
+                                                           const char *text, size_t size,
+                                                           enum loam_text_kind kind, int32_t *ids,
+                                                           size_t capacity, size_t *count,
+                                                           struct loam_error *error);
+// Sets `*size` to the bytes of the text of ids [count], and writes as many of them to `text` as `capacity` has
+// room for beside a NUL, which is written, too, unless `capacity` is 0. An id beyond the vocabulary is
+// LOAM_ERROR_ARGUMENT.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_text_decode(const struct loam_tokenizer_handle *tokenizer,
+                                                           const int32_t *ids, size_t count,
+                                                           bool skip_special_tokens, char *text,
+                                                           size_t capacity, size_t *size,
+                                                           struct loam_error *error);
+
+// -- Losses and training --
+
+// Sequences end to end, without padding; they do not see each other.
+struct loam_packed_batch {
+    size_t size;
+    int32_t sequences;
+    const int32_t *offsets; // [sequences + 1] first token of each, from 0; the last is the number of tokens T
+    const int32_t *ids;     // [T]
+    // [T] weight of each token's loss, finite and 0 or more; 0: not learnt. The first token of a sequence is not
+    // predicted, so its weight counts for nothing. NULL: 1 for all.
+    const float *weights;
+    // [sequences] the adapter of each, NULL: the base model. No array: the only adapter of the handle for all
+    // sequences, or the base model where it has none.
+    struct loam_adapter_handle *const *adapters;
+};
+#define LOAM_PACKED_BATCH_INIT                                                                               \
+    {                                                                                                        \
+        .size = sizeof(struct loam_packed_batch)                                                             \
+    }
+
+struct loam_evaluator_settings {
+    size_t size;
+    int32_t tokens;                              // of a batch, at most
+    int32_t sequences;                           // of a batch, at most
+    struct loam_adapter_handle *const *adapters; // [adapter_count] those that batches may name
+    size_t adapter_count;
+};
+#define LOAM_EVALUATOR_SETTINGS_INIT                                                                         \
+    {                                                                                                        \
+        .size = sizeof(struct loam_evaluator_settings)                                                       \
+    }
+
+struct loam_evaluator_handle;
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_evaluator_open(struct loam_evaluator_handle **evaluator,
+                                                              struct loam_model_handle *model,
+                                                              const struct loam_evaluator_settings *settings,
+                                                              struct loam_error *error);
+// losses [T] f32: in row t the cross entropy of token t + 1, in nats; 0 where that token has no weight, or is of
+// the next sequence. The weights choose rows and do not scale them.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_evaluator_run(struct loam_evaluator_handle *evaluator,
+                                                             const struct loam_packed_batch *batch,
+                                                             float *losses, struct loam_error *error);
+LOAM_API void loam_evaluator_close(struct loam_evaluator_handle *evaluator);
+
+struct loam_trainer_config {
+    size_t size;
+    int32_t tokens;                              // of a batch, at most
+    int32_t sequences;                           // of a batch, at most
+    struct loam_adapter_handle *const *adapters; // [adapter_count] all are trained
+    size_t adapter_count;
+    const char *checkpointing; // "none", "mlp" or "block": activations that are computed again; NULL: "none"
+    uint64_t seed;             // of dropout
+    // AdamW (Loshchilov and Hutter 2019).
+    double beta1;
+    double beta2;
+    double epsilon;
+    double weight_decay;
+    double max_grad_norm; // of all gradients together; 0: no clipping
+};
+#define LOAM_TRAINER_CONFIG_INIT                                                                             \
+    {                                                                                                        \
+        .size = sizeof(struct loam_trainer_config), .seed = 42, .beta1 = 0.9, .beta2 = 0.999,                \
+        .epsilon = 1e-8, .max_grad_norm = 1                                                                  \
+    }
+
+struct loam_trainer_handle;
+// An adapter has one trainer at a time.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_open(struct loam_trainer_handle **trainer,
+                                                            struct loam_model_handle *model,
+                                                            const struct loam_trainer_config *settings,
+                                                            struct loam_error *error);
+// Adds the gradient of sum_t weights[t + 1] losses[t] to those of the batches since the last update. For the
+// mean over N learnt tokens of all batches of an update, set the weights to 1 / N. losses as
+// loam_evaluator_run, of the values before the update; NULL: not wanted.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_accumulate(struct loam_trainer_handle *trainer,
+                                                                  const struct loam_packed_batch *batch,
+                                                                  float *losses, struct loam_error *error);
+// Clips the gradients, moves the values by AdamW, and begins again with gradients of zero. `norm` (NULL: not
+// wanted) is that of all gradients before clipping. One that is not finite is LOAM_ERROR_NUMERIC: the values and
+// moments stay as they are, and the gradients are zero.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_update(struct loam_trainer_handle *trainer,
+                                                              double learning_rate, double *norm,
+                                                              struct loam_error *error);
+// The same as loam_evaluator_run, without dropout, in the memory of the trainer.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_evaluate(struct loam_trainer_handle *trainer,
+                                                                const struct loam_packed_batch *batch,
+                                                                float *losses, struct loam_error *error);
+// Writes values, moments and counters into `directory`, which is made where it is missing. Gradients are not
+// written: between update and accumulate is the place.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_write_state(struct loam_trainer_handle *trainer,
+                                                                   const char *directory,
+                                                                   struct loam_error *error);
+// Reads them into a trainer of adapters of the same shapes, in the same order, and the same seed: it goes on as
+// the one that wrote them, bit for bit. After a failure values and moments may be read in part.
+LOAM_API LOAM_MUST_CHECK enum loam_status
+loam_trainer_read_state(struct loam_trainer_handle *trainer, const char *directory, struct loam_error *error);
+LOAM_API void loam_trainer_close(struct loam_trainer_handle *trainer);
+
+// -- Generation --
+
+struct loam_generator_settings {
+    size_t size;
+    int32_t sequences;                           // at the same time
+    int32_t context;                             // tokens of a prompt and its continuation, at most
+    struct loam_adapter_handle *const *adapters; // [adapter_count] those that prompts may name
+    size_t adapter_count;
+    // Gives the ids that end generation and those that may be chosen, and encodes prompts that are texts. NULL:
+    // a sequence ends by its length alone, and prompts are ids.
+    struct loam_tokenizer_handle *tokenizer;
+};
+#define LOAM_GENERATOR_SETTINGS_INIT                                                                         \
+    {                                                                                                        \
+        .size = sizeof(struct loam_generator_settings)                                                       \
+    }
+
+struct loam_generator_handle;
+// Memory: each sequence has a cache of keys and values, and activations, of its own (loam_model_plan).
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_generator_open(struct loam_generator_handle **generator,
+                                                              struct loam_model_handle *model,
+                                                              const struct loam_generator_settings *settings,
+                                                              struct loam_error *error);
+
+// A prompt, as ids or as a text, and how it goes on. Penalty, temperature, top-k and top-p apply in this order,
+// as in Hugging Face's generate.
+struct loam_prompt_settings {
+    size_t size;
+    const int32_t *ids; // [count]; NULL: `text`
+    size_t count;
+    const char *text; // [text_size], UTF-8; encoded as `loam generate` does
+    size_t text_size;
+    struct loam_adapter_handle *adapter; // of the generator; NULL: the base model
+    int32_t max_new_tokens;
+    double temperature;        // 0: the likeliest token
+    int32_t top_k;             // 0: all
+    double top_p;              // 1: all
+    double repetition_penalty; // 1: none (Keskar et al. 2019)
+    uint64_t seed;
+};
+#define LOAM_PROMPT_SETTINGS_INIT                                                                            \
+    {                                                                                                        \
+        .size = sizeof(struct loam_prompt_settings), .max_new_tokens = 256, .top_k = 50, .top_p = 1,         \
+        .repetition_penalty = 1, .seed = 42                                                                  \
+    }
+// `*sequence` is its number, 0 to sequences - 1, until it is removed. All taken: LOAM_ERROR_ARGUMENT.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_generator_add(struct loam_generator_handle *generator,
+                                                             const struct loam_prompt_settings *prompt,
+                                                             int32_t *sequence, struct loam_error *error);
+
+// Why a sequence ended.
+enum loam_finish {
+    LOAM_FINISH_NONE,    // it goes on
+    LOAM_FINISH_STOP,    // at an end token
+    LOAM_FINISH_LENGTH,  // it has as many new tokens as were asked for
+    LOAM_FINISH_CONTEXT, // the context is full
+};
+// What a step has made of one sequence.
+struct loam_generated {
+    int32_t sequence;
+    int32_t id; // the new token, the end token with LOAM_FINISH_STOP; -1: none, a long prompt is being read
+    enum loam_finish finish;
+};
+// A pass of each sequence that has not finished. tokens [sequences of the settings]; `*count` of them are set: 0
+// when none runs. After a failure the sequences are to be removed.
+LOAM_API LOAM_MUST_CHECK enum loam_status loam_generator_step(struct loam_generator_handle *generator,
+                                                              struct loam_generated *tokens, size_t *count,
+                                                              struct loam_error *error);
+// Frees the place of a sequence, whether it has finished or not. Other numbers are ignored.
+LOAM_API void loam_generator_remove(struct loam_generator_handle *generator, int32_t sequence);
+LOAM_API void loam_generator_close(struct loam_generator_handle *generator);
 
 #ifdef __cplusplus
 }

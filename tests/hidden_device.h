@@ -107,7 +107,7 @@ static inline struct loam_stream hidden_begin(const struct loam_stream *stream, 
     return real;
 }
 
-#define LOAM_OP(name, group)                                                                                 \
+#define LOAM_OP(name)                                                                                        \
     static enum loam_status hidden_##name(struct loam_stream *stream, const struct loam_##name##_args *args) \
     {                                                                                                        \
         struct loam_##name##_args shown = *args;                                                             \
@@ -145,7 +145,7 @@ static inline struct loam_device *hidden_device_create(void)
     hidden->device.memory = &hidden_memory;
     hidden->device.destroy = hidden_destroy;
     hidden->device.ops = (struct loam_op_table){
-#define LOAM_OP(name, group) .name = {.run = hidden_##name, .scratch = hidden_##name##_scratch},
+#define LOAM_OP(name) .name = {.run = hidden_##name, .scratch = hidden_##name##_scratch},
 #include "device/op_list.def"
 #undef LOAM_OP
     };

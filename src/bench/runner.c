@@ -36,8 +36,8 @@ enum loam_status loam_bench_runner_open(struct loam_bench_runner *runner,
     LOAM_TRY(open_all(runner, settings, callbacks, error));
     runner->trace.watch = loam_bench_sequence_watch;
     runner->trace.user = &runner->sequence;
-    loam_decoder_trace(runner->job.decoder, &runner->trace);
-    runner->job.optimiser.stream.trace = &runner->trace;
+    loam_decoder_trace(runner->job.trainer.decoder, &runner->trace);
+    runner->job.trainer.optimiser.stream.trace = &runner->trace;
     return LOAM_OK;
 }
 
@@ -69,7 +69,7 @@ static enum loam_status try_step(struct loam_bench_runner *runner, double *secon
     LOAM_TRY(collect(runner, error));
     const int64_t step = runner->step++;
     if (job->buffers.labels.count == 0) return LOAM_OK;
-    LOAM_TRY(loam_step_run(&job->buffers, job->decoder, &job->optimiser, runner->settings.learning_rate, step,
+    LOAM_TRY(loam_step_run(&job->buffers, &job->trainer, runner->settings.learning_rate, step,
                            runner->settings.seed, &runner->last, error));
     *seconds = loam_clock_seconds() - start;
     if (runner->sequence.failure.status == LOAM_OK) return LOAM_OK;

@@ -1,4 +1,4 @@
-// loam export: an adapter for llama.cpp.
+// loam export: writes an adapter as a GGUF file for llama.cpp.
 #include "lora/export.h"
 #include "commands/commands.h"
 #include "commands/output.h"

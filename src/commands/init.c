@@ -1,4 +1,4 @@
-// loam init: a random checkpoint from a config.json.
+// loam init: writes a randomly initialised checkpoint from a config.json.
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,19 +12,19 @@
 #include "model/config_text.h"
 #include "model/model.h"
 
-// "directory" of "directory/file"; "." where there is none. Released with free().
-static char *directory_of(const char *path, struct loam_error *error)
+// The directory of a path; "." if the path has none. Release it with free().
+static char *find_directory(const char *path, struct loam_error *error)
 {
     const char *slash = strrchr(path, '/');
     if (slash == NULL) return loam_strdup(".", error);
     return loam_strndup(path, slash == path ? 1 : (size_t)(slash - path), error);
 }
 
-// Copies DIRECTORY_OF(path)/name to out/name where it exists.
+// Copies the file `name` in the directory of `path` to out/name, if it exists.
 static enum loam_status copy_beside(const char *path, const char *name, const char *out,
                                     struct loam_error *error)
 {
-    char *directory = directory_of(path, error);
+    char *directory = find_directory(path, error);
     char *from = directory == NULL ? NULL : loam_path_join(directory, name, error);
     char *to = from == NULL ? NULL : loam_path_join(out, name, error);
     enum loam_status status = to == NULL ? error->status : loam_file_check_inside(directory, name, error);
@@ -44,7 +44,7 @@ static enum loam_status copy_to(const char *path, const char *out, const char *n
     return status;
 }
 
-// The tokenizer can be read, and its ids are rows of the model's embedding.
+// Checks that the tokenizer can be read and that its ids are rows of the model's embedding.
 static enum loam_status check_tokenizer(const char *path, const struct loam_config *config,
                                         struct loam_error *error)
 {

@@ -1,4 +1,4 @@
-// loam inspect: a directory with adapter_config.json is an adapter, any other a model.
+// loam inspect. A directory with adapter_config.json is an adapter, any other a model.
 #include <stdlib.h>
 
 #include "base/file.h"

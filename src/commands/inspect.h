@@ -1,4 +1,4 @@
-// The two things that `loam inspect` looks at.
+// The two kinds of directories that `loam inspect` shows.
 #ifndef LOAM_COMMANDS_INSPECT_H
 #define LOAM_COMMANDS_INSPECT_H
 

@@ -1,4 +1,4 @@
-// What an adapter directory holds: rank, targets, and how far each module has moved.
+// Shows an adapter directory: rank, targets, and the norms of each module.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "commands/output.h"
 #include "lora/adapter_stored.h"
 
-// The computed norms of one module.
+// The norms of one module.
 struct measures {
     double a_norm; // Frobenius norms
     double b_norm;
@@ -24,8 +24,8 @@ struct adapter_view {
     int64_t parameters;
 };
 
-// The tensor's elements as f32, released with free().
-static float *to_f32(const struct loam_stored_tensor *tensor, struct loam_error *error)
+// Copies the tensor's elements as f32. Release them with free().
+static float *copy_as_f32(const struct loam_stored_tensor *tensor, struct loam_error *error)
 {
     size_t count = (size_t)(tensor->shape[0] * tensor->shape[1]);
     float *values = loam_calloc(count, sizeof *values, error);
@@ -41,10 +41,10 @@ static double dot(const float *x, int64_t x_stride, const float *y, int64_t y_st
     return sum;
 }
 
-// a [r, in], b [out, r]: |B A|^2 = sum over i, j of (A AT)[i, j] (BT B)[i, j], so the product itself, as
-// large as the model's own weight, is never made.
-static struct measures measure(const struct loam_stored_module *module, const float *a, const float *b,
-                               double scale)
+// a [r, in], b [out, r]. |B A|^2 = sum over i, j of (A AT)[i, j] (BT B)[i, j], which does not need the
+// product B A, as large as the module's weight.
+static struct measures compute_norms(const struct loam_stored_module *module, const float *a, const float *b,
+                                     double scale)
 {
     int64_t r = module->a->shape[0], in = module->a->shape[1], out = module->b->shape[0];
     double a_square = 0, b_square = 0, update_square = 0;
@@ -67,10 +67,10 @@ static enum loam_status measure_module(struct adapter_view *view, size_t index, 
     int rank;
     double scale;
     LOAM_TRY(loam_adapter_config_module(&view->config, module->path, &rank, &scale, error));
-    float *a = to_f32(module->a, error);
-    float *b = a == NULL ? NULL : to_f32(module->b, error);
+    float *a = copy_as_f32(module->a, error);
+    float *b = a == NULL ? NULL : copy_as_f32(module->b, error);
     if (b != NULL) {
-        view->measures[index] = measure(module, a, b, scale);
+        view->measures[index] = compute_norms(module, a, b, scale);
         view->parameters += rank * (module->a->shape[1] + module->b->shape[0]);
     }
     free(a);

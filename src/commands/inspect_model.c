@@ -1,5 +1,5 @@
-// What a model directory holds: the module tree, the stored tensors, and how many parameters LoRA would
-// train.
+// Shows a model directory: the module tree, the stored tensors, and the number of parameters that LoRA
+// trains.
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,14 +13,14 @@
 struct inspection {
     const struct loam_settings *settings;
     struct loam_model *model;
-    struct loam_container *file;  // NULL: there is only a config
+    struct loam_container *file;  // NULL: the directory has no weights
     struct loam_adapter *adapter; // NULL: no LoRA options were given
     int64_t parameters;
     int64_t trainable;
 };
 
-static enum loam_status has_file(const char *directory, const char *name, bool *exists,
-                                 struct loam_error *error)
+static enum loam_status find_file(const char *directory, const char *name, bool *exists,
+                                  struct loam_error *error)
 {
     char *path = loam_path_join(directory, name, error);
     if (path == NULL) return error->status;
@@ -33,8 +33,8 @@ static enum loam_status open_weights(struct inspection *inspection, struct loam_
 {
     const char *path = inspection->settings->path;
     bool single = false, sharded = false;
-    LOAM_TRY(has_file(path, "model.safetensors", &single, error));
-    LOAM_TRY(has_file(path, "model.safetensors.index.json", &sharded, error));
+    LOAM_TRY(find_file(path, "model.safetensors", &single, error));
+    LOAM_TRY(find_file(path, "model.safetensors.index.json", &sharded, error));
     if (!single && !sharded) return LOAM_OK;
     return loam_container_open_directory(&inspection->file, path, error);
 }
@@ -65,7 +65,7 @@ static double percent(const struct inspection *inspection)
 
 // ---- Text ----
 
-// "293 tensors: f16 3,444,817,920 bytes", one part for each format.
+// Formats "stored:     293 tensors, 3,444,817,920 bytes of f16", with bytes for each format.
 static enum loam_status format_weights(struct loam_bytes *text, const struct loam_container *file,
                                        struct loam_error *error)
 {
@@ -123,7 +123,7 @@ static json_t *shape_json(const int64_t *shape, int rank)
     return array;
 }
 
-// The tensors as they are stored, or, without weights, as the config says that they would be.
+// The stored tensors; without weights, the tensors that the config describes.
 static json_t *tensors_json(const struct inspection *inspection)
 {
     json_t *array = json_array();
@@ -172,7 +172,7 @@ static enum loam_status report_json(const struct inspection *inspection,
     return loam_output_json(callbacks, root, JSON_INDENT(2), error);
 }
 
-// ---- All of it ----
+// ---- The report ----
 
 static enum loam_status report(const struct inspection *inspection, const struct loam_callbacks *callbacks,
                                struct loam_error *error)

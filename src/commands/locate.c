@@ -13,15 +13,16 @@
 #include "hub/pull.h"
 #include "lora/adapter_config.h"
 
-enum { ASK_BYTES = 1000 * 1000 * 1000 }; // a model that nobody named is not downloaded beyond this unasked
+// A larger model that only the adapter names is not downloaded without asking.
+enum { ASK_BYTES = 1000 * 1000 * 1000 };
 
 struct locate_job {
     struct loam_located *located;
     const struct loam_callbacks *callbacks;
-    const char *asked_for; // the model that an adapter names; NULL: the user named it
+    const char *base_name; // the model, if only the adapter names it; NULL: the user named it
 };
 
-// Whether a name is for the hub, and which: what is there as a file or directory never is.
+// Whether a name is a repository on the hub. A name of an existing file or directory is not.
 static bool is_for_hub(const char *name, struct loam_repo *repo)
 {
     struct loam_error ignored;
@@ -29,13 +30,13 @@ static bool is_for_hub(const char *name, struct loam_repo *repo)
            loam_repo_parse(repo, name, &ignored) == LOAM_OK;
 }
 
-static enum loam_status allow(void *user, int64_t bytes, struct loam_error *error)
+static enum loam_status allow_download(void *user, int64_t bytes, struct loam_error *error)
 {
     const struct locate_job *job = user;
     const struct loam_callbacks *callbacks = job->callbacks;
     char amount[LOAM_AMOUNT_SIZE];
-    if (job->asked_for == NULL || bytes <= ASK_BYTES || job->located->settings.hub.yes) return LOAM_OK;
-    char *question = loam_format(error, "The adapter needs the model %s: download %s?", job->asked_for,
+    if (job->base_name == NULL || bytes <= ASK_BYTES || job->located->settings.hub.yes) return LOAM_OK;
+    char *question = loam_format(error, "The adapter needs the model %s: download %s?", job->base_name,
                                  loam_amount_format(bytes, amount));
     if (question == NULL) return LOAM_ERROR_MEMORY;
     bool yes = callbacks->confirm != NULL && callbacks->confirm(callbacks->user, question);
@@ -43,22 +44,22 @@ static enum loam_status allow(void *user, int64_t bytes, struct loam_error *erro
     if (yes) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_STOPPED,
                      "the adapter needs the model %s, %s to download: pass --yes to allow it, or --model",
-                     job->asked_for, loam_amount_format(bytes, amount));
+                     job->base_name, loam_amount_format(bytes, amount));
 }
 
-static enum loam_status pull(struct locate_job *job, const struct loam_repo *repo, enum loam_pull_kind kind,
-                             char **directory, struct loam_error *error)
+static enum loam_status pull_repository(struct locate_job *job, const struct loam_repo *repo,
+                                        enum loam_pull_kind kind, char **directory, struct loam_error *error)
 {
     struct loam_hub hub;
-    struct loam_pull wanted = {.kind = kind, .allow = allow, .user = job};
+    struct loam_pull wanted = {.kind = kind, .allow = allow_download, .user = job};
     LOAM_TRY(loam_hub_open(&hub, job->callbacks, error));
     enum loam_status status = loam_hub_pull(&hub, repo, &wanted, directory, error);
     loam_hub_close(&hub);
     return status;
 }
 
-// The directory that relative names start from, for messages.
-static const char *working_directory(char path[PATH_MAX])
+// The current directory, for messages.
+static const char *find_working_directory(char path[PATH_MAX])
 {
     return getcwd(path, PATH_MAX) != NULL ? path : "the working directory";
 }
@@ -68,22 +69,23 @@ static enum loam_status fail_on_hub(const struct locate_job *job, const char *na
 {
     char here[PATH_MAX];
     if (error->status == LOAM_ERROR_STOPPED) return error->status;
-    if (job->asked_for == NULL)
+    if (job->base_name == NULL)
         return loam_fail_prefix(error, "there is no directory %s, so it is looked for on the hub", name);
     return loam_fail_prefix(
         error,
         "the adapter is for the model \"%s\" (--model names another); there is no directory "
         "of this name in %s, so it is looked for on the hub",
-        job->asked_for, working_directory(here));
+        job->base_name, find_working_directory(here));
 }
 
-// Turns `*setting` into a directory, which `*directory` then owns, where it is a name for the hub.
-static enum loam_status locate(struct locate_job *job, const char **setting, enum loam_pull_kind kind,
-                               char **directory, struct loam_error *error)
+// If `*setting` is a name on the hub, replaces it with a directory, which `*directory` then owns.
+static enum loam_status locate_setting(struct locate_job *job, const char **setting, enum loam_pull_kind kind,
+                                       char **directory, struct loam_error *error)
 {
     struct loam_repo repo;
     if (*setting == NULL || !is_for_hub(*setting, &repo)) return LOAM_OK;
-    if (pull(job, &repo, kind, directory, error) != LOAM_OK) return fail_on_hub(job, *setting, error);
+    if (pull_repository(job, &repo, kind, directory, error) != LOAM_OK)
+        return fail_on_hub(job, *setting, error);
     *setting = *directory;
     return LOAM_OK;
 }
@@ -104,11 +106,11 @@ static enum loam_status locate_model(struct locate_job *job, enum loam_pull_kind
             train->model_revision = located->model_revision;
         }
     }
-    return locate(job, &train->model, kind, &located->model, error);
+    return locate_setting(job, &train->model, kind, &located->model, error);
 }
 
-static enum loam_status name_on_hub(const struct loam_adapter_config *config, const char *directory,
-                                    char **name, struct loam_error *error)
+static enum loam_status find_base_on_hub(const struct loam_adapter_config *config, const char *directory,
+                                         char **name, struct loam_error *error)
 {
     struct loam_repo repo;
     char here[PATH_MAX];
@@ -119,21 +121,21 @@ static enum loam_status name_on_hub(const struct loam_adapter_config *config, co
     return loam_fail(
         error, LOAM_ERROR_ARGUMENT,
         "the adapter %s is for the model \"%s\", which is no directory%s%s; name it with --model", directory,
-        *name, (*name)[0] == '/' ? "" : " as seen from ", (*name)[0] == '/' ? "" : working_directory(here));
+        *name, (*name)[0] == '/' ? "" : " as seen from ",
+        (*name)[0] == '/' ? "" : find_working_directory(here));
 }
 
-// The model that the adapter in `directory` was made for: `*name`, released with free() on failure too.
-static enum loam_status name_base(const char *directory, char **name, struct loam_error *error)
+// Finds the model that the adapter in `directory` was made for. Release `*name` with free(), also on failure.
+static enum loam_status find_base(const char *directory, char **name, struct loam_error *error)
 {
     struct loam_adapter_config config = {0};
     LOAM_TRY(loam_adapter_config_load(&config, directory, error));
     enum loam_status status = LOAM_OK;
     if (config.base_model == NULL)
-        status =
-            loam_fail(error, LOAM_ERROR_ARGUMENT,
-                      "the adapter %s does not say for which model it is; name it with --model", directory);
+        status = loam_fail(error, LOAM_ERROR_ARGUMENT,
+                           "the adapter %s does not name its model; name it with --model", directory);
     else if (!loam_directory_exists(config.base_model))
-        status = name_on_hub(&config, directory, name, error);
+        status = find_base_on_hub(&config, directory, name, error);
     else if ((*name = loam_strdup(config.base_model, error)) == NULL)
         status = LOAM_ERROR_MEMORY;
     loam_adapter_config_deinit(&config);
@@ -148,15 +150,15 @@ static enum loam_status locate_base(struct locate_job *job, enum loam_pull_kind 
     if (train->adapter == NULL)
         return loam_fail(error, LOAM_ERROR_USAGE,
                          "--model DIR|NAME is needed, or an --adapter that names its model");
-    enum loam_status status = name_base(train->adapter, &name, error);
+    enum loam_status status = find_base(train->adapter, &name, error);
     if (status != LOAM_OK) {
         free(name);
         return status;
     }
-    job->asked_for = name;
+    job->base_name = name;
     train->model = name;
     status = locate_model(job, kind, error);
-    // What was not replaced by a directory of the cache is one already.
+    // Without a directory of the cache, the name itself is a directory.
     if (job->located->model == NULL)
         job->located->model = name;
     else
@@ -164,17 +166,17 @@ static enum loam_status locate_base(struct locate_job *job, enum loam_pull_kind 
     return status;
 }
 
-// What a command reads of its model. A plan needs no weights, and is there to be asked before they come; an
-// export needs the names alone.
-static enum loam_pull_kind kind_of_model(enum loam_command command)
+// The files that a command reads of its model. A plan is made before weights are downloaded; an export needs
+// only the names of tensors.
+static enum loam_pull_kind choose_kind(enum loam_command command)
 {
     if (command == LOAM_COMMAND_TOKENIZE) return LOAM_PULL_TOKENIZER;
     bool weightless = command == LOAM_COMMAND_PLAN || command == LOAM_COMMAND_EXPORT;
     return weightless ? LOAM_PULL_OUTLINE : LOAM_PULL_MODEL;
 }
 
-// Without --model, these take the one that their adapter names.
-static bool can_do_without_model(enum loam_command command)
+// Whether the command uses the adapter's model if --model is not given.
+static bool may_use_base_of_adapter(enum loam_command command)
 {
     return command == LOAM_COMMAND_GENERATE || command == LOAM_COMMAND_EVAL ||
            command == LOAM_COMMAND_MERGE || command == LOAM_COMMAND_EXPORT;
@@ -188,12 +190,12 @@ static enum loam_status locate_all(struct locate_job *job, enum loam_command com
     const char *model = command == LOAM_COMMAND_INSPECT ? settings->path : settings->train.model;
     if (model != NULL) LOAM_TRY(loam_model_path_check(model, command, error));
     if (command == LOAM_COMMAND_INSPECT)
-        return locate(job, &settings->path, LOAM_PULL_EITHER, &located->path, error);
+        return locate_setting(job, &settings->path, LOAM_PULL_EITHER, &located->path, error);
     const char *adapter = settings->train.adapter;
     if (adapter != NULL) LOAM_TRY(loam_adapter_path_check(adapter, error));
-    LOAM_TRY(locate(job, &settings->train.adapter, LOAM_PULL_ADAPTER, &located->adapter, error));
-    if (settings->train.model != NULL) return locate_model(job, kind_of_model(command), error);
-    return can_do_without_model(command) ? locate_base(job, kind_of_model(command), error) : LOAM_OK;
+    LOAM_TRY(locate_setting(job, &settings->train.adapter, LOAM_PULL_ADAPTER, &located->adapter, error));
+    if (settings->train.model != NULL) return locate_model(job, choose_kind(command), error);
+    return may_use_base_of_adapter(command) ? locate_base(job, choose_kind(command), error) : LOAM_OK;
 }
 
 enum loam_status loam_locate(struct loam_located *located, enum loam_command command,

@@ -1,12 +1,12 @@
-// Models and adapters by name: the directory that a command gets may be one of the hub's cache.
+// Finds models and adapters by name: turns names on the hub into directories of the cache.
 #ifndef LOAM_COMMANDS_LOCATE_H
 #define LOAM_COMMANDS_LOCATE_H
 
 #include "options/settings.h"
 
-// What was found, and the settings that say so.
+// Settings with directories, and the strings that these settings point to.
 struct loam_located {
-    struct loam_settings settings; // a copy, in which every name has become a directory
+    struct loam_settings settings; // a copy with a directory in place of each name
     char *model;
     char *model_name;
     char *model_revision;
@@ -14,8 +14,9 @@ struct loam_located {
     char *path;
 };
 
-// An existing file or directory stays what it is. Anything else that is a repository's name is looked up in
-// the cache and downloaded when it is not there; an adapter without a model brings the model that it names.
+// Leaves existing files and directories unchanged. Another value that is a repository's name is looked up in
+// the cache, and downloaded if the cache does not have it. Without a model, uses the model that the adapter
+// names.
 enum loam_status loam_locate(struct loam_located *located, enum loam_command command,
                              const struct loam_settings *settings, const struct loam_callbacks *callbacks,
                              struct loam_error *error);

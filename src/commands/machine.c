@@ -1,4 +1,4 @@
-// What `loam --version --verbose` tells.
+// Describes the machine for `loam --version --verbose`.
 #include "device/device.h"
 
 enum loam_status loam_machine_describe(struct loam_machine *machine, struct loam_error *error)

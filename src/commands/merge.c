@@ -1,4 +1,4 @@
-// loam merge: an adapter added into its base.
+// loam merge: adds an adapter into its base model and writes the model.
 #include "lora/merge.h"
 #include "commands/commands.h"
 #include "commands/merge_check.h"
@@ -55,7 +55,7 @@ static enum loam_status open_check(struct loam_merge_check *check, const struct 
 {
     if (!settings->merge.check) return LOAM_OK;
     enum loam_status status = loam_merge_check_open(check, options, settings->merge.prompt, error);
-    if (status != LOAM_OK) (void)loam_fail_prefix(error, "the check, which --no-check leaves out");
+    if (status != LOAM_OK) (void)loam_fail_prefix(error, "the check, which --no-check skips");
     return status;
 }
 
@@ -72,8 +72,8 @@ enum loam_status loam_run_merge(const struct loam_settings *settings, const stru
     // The merge has already logged the notices about the model.
     struct loam_callbacks quiet = *callbacks;
     quiet.log = (struct loam_log){0};
-    // Rounding is what it looks for, so the computation shall add none. A model that fits into memory tensor
-    // by tensor can be merged, and then it can be checked.
+    // The check measures the rounding of the merge, so it computes in f32. It streams the weights, since a
+    // merge needs memory for one tensor at a time only.
     struct loam_session_options options = {.model = shared->model,
                                            .device = shared->device,
                                            .threads = shared->threads,

@@ -1,24 +1,23 @@
-// How far a merged model is from its base with the adapter: their logits on a prompt.
+// Compares the logits of a merged model with those of its base with the adapter, on a prompt.
 #ifndef LOAM_COMMANDS_MERGE_CHECK_H
 #define LOAM_COMMANDS_MERGE_CHECK_H
 
 #include "session/session.h"
 
 struct loam_merge_check {
-    float *expected; // [count, V] of base and adapter
-    int32_t *ids;    // [count] the prompt
+    float *expected; // [count, V] logits of base and adapter
+    int32_t *ids;    // [count] ids of the prompt
     int32_t count;
     int64_t vocabulary; // V
-    double largest;     // |difference| of two logits
+    double largest;     // largest |difference| of two logits
     double divergence;  // KL(base + adapter || merged) in nats, mean over the tokens
 };
 
-// Reads the prompt through the model's tokenizer; no weights yet, so that what is wrong is known before a
-// model is written.
+// Encodes the prompt. Needs no weights, so that errors come before a model is written.
 enum loam_status loam_merge_check_open(struct loam_merge_check *check,
                                        const struct loam_session_options *options, const char *prompt,
                                        struct loam_error *error);
-// One model is in memory at a time, in the dtype of `options`, and logits of both.
+// Computes and compares the logits of both models, one after the other, in the dtype of `options`.
 enum loam_status loam_merge_check_run(struct loam_merge_check *check,
                                       const struct loam_session_options *options, const char *adapter,
                                       const char *merged, struct loam_error *error);

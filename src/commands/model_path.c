@@ -19,9 +19,9 @@ static bool ends_with(const char *text, const char *end)
     return size >= length && strcmp(text + size - length, end) == 0;
 }
 
-// ---- what the command line alone shows ----
+// ---- URLs ----
 
-// "ORG/NAME" of a page of the hub: *id within url, *size bytes; false: it is another address.
+// Finds "ORG/NAME" in the address of a page of the hub: *size bytes at *id. False: another address.
 static bool find_id(const char *url, const char **id, size_t *size)
 {
     static const char *const hosts[] = {"https://huggingface.co/", "http://huggingface.co/", "https://hf.co/",
@@ -42,15 +42,15 @@ static enum loam_status refuse_url(const char *option, const char *url, struct l
     const char *id;
     size_t size;
     if (find_id(url, &id, &size))
-        return loam_fail(error, LOAM_ERROR_USAGE, "%s%s: a name is expected, not an address: %s%.*s", option,
+        return loam_fail(error, LOAM_ERROR_USAGE, "%s%s: expected a name, not an address: %s%.*s", option,
                          url, option, (int)size, id);
     return loam_fail(error, LOAM_ERROR_USAGE,
-                     "%s%s: a directory is expected, or a name on the hub (ORG/NAME); download from other "
+                     "%s%s: expected a directory, or a name on the hub (ORG/NAME); download from other "
                      "addresses first",
                      option, url);
 }
 
-// ---- what is there ----
+// ---- Files and directories ----
 
 static bool is_gguf(const char *path)
 {
@@ -62,7 +62,7 @@ static bool is_gguf(const char *path)
     return gguf;
 }
 
-// A file where the directory that has `files` is expected.
+// Refuses a file where a directory with `files` is expected.
 static enum loam_status refuse_file(const char *option, const char *path, const char *files,
                                     struct loam_error *error)
 {
@@ -71,7 +71,7 @@ static enum loam_status refuse_file(const char *option, const char *path, const 
                                     : loam_strndup(path, slash == path ? 1 : (size_t)(slash - path), error);
     if (directory == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status =
-        loam_fail(error, LOAM_ERROR_ARGUMENT, "%s%s is a file: the directory is expected that has %s: %s%s",
+        loam_fail(error, LOAM_ERROR_ARGUMENT, "%s%s is a file: expected the directory that has %s: %s%s",
                   option, path, files, option, directory);
     free(directory);
     return status;
@@ -82,30 +82,30 @@ static enum loam_status refuse_model_file(const char *option, const char *path, 
     if (is_gguf(path) || ends_with(path, ".gguf"))
         return loam_fail(
             error, LOAM_ERROR_UNSUPPORTED,
-            "%s%s: GGUF files are not read; take the model that it was made from, a directory with "
+            "%s%s: loam does not read GGUF files; use the model that it was made from, a directory with "
             "config.json, *.safetensors and tokenizer.json",
             option, path);
     return refuse_file(option, path, "config.json, *.safetensors and tokenizer.json", error);
 }
 
-static enum loam_status has_file(const char *directory, const char *name, bool *there,
-                                 struct loam_error *error)
+static enum loam_status find_file(const char *directory, const char *name, bool *exists,
+                                  struct loam_error *error)
 {
     char *path = loam_path_join(directory, name, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
-    *there = loam_file_exists(path);
+    *exists = loam_file_exists(path);
     free(path);
     return LOAM_OK;
 }
 
 enum kind { NEITHER, MODEL, ADAPTER };
 
-// A directory with both files may be taken for either.
+// Finds whether a directory is a model or an adapter. With both files or neither it is NEITHER.
 static enum loam_status find_kind(const char *path, enum kind *kind, struct loam_error *error)
 {
     bool model = false, adapter = false;
-    LOAM_TRY(has_file(path, "config.json", &model, error));
-    LOAM_TRY(has_file(path, "adapter_config.json", &adapter, error));
+    LOAM_TRY(find_file(path, "config.json", &model, error));
+    LOAM_TRY(find_file(path, "adapter_config.json", &adapter, error));
     *kind = model == adapter ? NEITHER : model ? MODEL : ADAPTER;
     return LOAM_OK;
 }

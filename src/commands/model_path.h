@@ -1,17 +1,14 @@
-// What stands in the place of a model's or an adapter's directory by mistake.
+// Recognises values of --model and --adapter that are not such a directory.
 #ifndef LOAM_COMMANDS_MODEL_PATH_H
 #define LOAM_COMMANDS_MODEL_PATH_H
 
 #include "options/settings.h"
 
-// Refuses an empty name, a URL, a file or an adapter, and names what was probably meant. A path that does not
-// exist passes: it may be a name on the hub. `loam inspect` also accepts a config.json and an adapter, and
-// `loam tokenize` an adapter with a tokenizer beside it.
+// Refuses a URL, a file or an adapter with a message that has the value that was probably meant. Accepts a
+// path that does not exist, which may be a name on the hub. `loam inspect` also accepts a config.json and an
+// adapter, and `loam tokenize` an adapter with a tokenizer.
 enum loam_status loam_model_path_check(const char *path, enum loam_command command, struct loam_error *error);
-// The same for an adapter: a URL, a file, a model.
-enum loam_status loam_adapter_path_check(const char *path, struct loam_error *error);
-
-// The same for --adapter: a URL, a file, a model.
+// Refuses a URL, a file or a model as the value of --adapter.
 enum loam_status loam_adapter_path_check(const char *path, struct loam_error *error);
 
 #endif

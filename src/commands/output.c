@@ -13,8 +13,8 @@ enum loam_status loam_output_bytes(const struct loam_callbacks *callbacks, const
     return loam_fail(error, LOAM_ERROR_STOPPED, "the output was closed");
 }
 
-// Copies JSON with characters that a terminal acts on written as escapes ("\u009b"). They occur in strings
-// alone. jansson has already escaped those below 0x20.
+// Copies JSON and escapes the characters that control a terminal ("\u009b"). They occur in strings only, and
+// jansson has already escaped those below 0x20.
 static enum loam_status escape_unprintable(struct loam_bytes *out, const struct loam_bytes *json,
                                            struct loam_error *error)
 {

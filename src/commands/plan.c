@@ -1,4 +1,4 @@
-// loam plan.
+// loam plan: reports the planned memory of a training run.
 #include "run/plan.h"
 
 #include "bench/lengths.h"
@@ -9,14 +9,14 @@ struct planned {
     struct loam_plan plan;
     struct loam_plan_limit limit;
     bool fits;
-    struct loam_plan_advice advice; // when it does not
+    struct loam_plan_advice advice; // set if it does not fit
 };
 
 static const char *const level_names[] = {
     [LOAM_CHECKPOINT_NONE] = "none", [LOAM_CHECKPOINT_MLP] = "mlp", [LOAM_CHECKPOINT_BLOCK] = "block"};
 
-static enum loam_status make(const struct loam_train_settings *settings, size_t given,
-                             struct planned *planned, struct loam_error *error)
+static enum loam_status make_plan(const struct loam_train_settings *settings, size_t given,
+                                  struct planned *planned, struct loam_error *error)
 {
     size_t process, examples;
     LOAM_TRY(loam_plan_process(settings, &process, &examples, error));
@@ -28,22 +28,23 @@ static enum loam_status make(const struct loam_train_settings *settings, size_t 
     return loam_plan_advise(&planned->advice, settings, process, examples, planned->limit.bytes, error);
 }
 
-// Made-up lengths, as `loam bench` has them, decide what is not given otherwise.
-static enum loam_status make_settled(const struct loam_settings *settings, struct planned *planned,
-                                     struct loam_error *error)
+// Makes the plan. With --lengths, made-up examples as in `loam bench` give the settings that depend on
+// examples.
+static enum loam_status make_plan_for(const struct loam_settings *settings, struct planned *planned,
+                                      struct loam_error *error)
 {
-    enum { DEFAULT_BATCH = 8 }; // of loam train
+    enum { DEFAULT_BATCH = 8 }; // the default of loam train
     struct loam_train_settings train = settings->train;
     struct loam_bench_lengths lengths = {0};
     const char *text = settings->bench.lengths;
     enum loam_status status = text != NULL ? loam_bench_lengths_open(&lengths, text, &train, error) : LOAM_OK;
     if (train.batch_size == 0) train.batch_size = DEFAULT_BATCH;
-    if (status == LOAM_OK) status = make(&train, lengths.count, planned, error);
+    if (status == LOAM_OK) status = make_plan(&train, lengths.count, planned, error);
     loam_bench_lengths_deinit(&lengths);
     return status;
 }
 
-// The parts of the peak, as both outputs have them.
+// One part of the peak, for both outputs.
 struct part {
     const char *key;
     const char *text;
@@ -94,9 +95,9 @@ static enum loam_status report_json(const struct planned *planned, const struct 
     return loam_output_json(callbacks, root, JSON_INDENT(2), error);
 }
 
-// ---- text ----
+// ---- Text ----
 
-static const char *mebi(size_t bytes, char text[LOAM_GROUPED_SIZE])
+static const char *format_mebibytes(size_t bytes, char text[LOAM_GROUPED_SIZE])
 {
     return loam_grouped((int64_t)((bytes + (1 << 19)) >> 20), text);
 }
@@ -108,8 +109,8 @@ static enum loam_status format_verdict(struct loam_bytes *text, const struct pla
     char limit[LOAM_GROUPED_SIZE], other[LOAM_GROUPED_SIZE];
     if (planned->limit.bytes == SIZE_MAX)
         return loam_bytes_append_text(text, "No limit is known or set.\n", error);
-    mebi(planned->limit.bytes, limit);
-    mebi(advice->plan.peak, other);
+    format_mebibytes(planned->limit.bytes, limit);
+    format_mebibytes(advice->plan.peak, other);
     if (planned->fits)
         return loam_bytes_format(text, error, "It fits: %s allows %s MiB.\n", planned->limit.by, limit);
     LOAM_TRY(
@@ -117,7 +118,7 @@ static enum loam_status format_verdict(struct loam_bytes *text, const struct pla
     if (advice->found)
         return loam_bytes_format(text, error, "With %s it takes %s MiB and fits.\n", advice->options, other);
     if (advice->options[0] == '\0')
-        return loam_bytes_append_text(text, "No option makes it smaller.\n", error);
+        return loam_bytes_append_text(text, "No option makes the plan smaller.\n", error);
     return loam_bytes_format(text, error, "No option makes it fit; %s brings it down to %s MiB.\n",
                              advice->options, other);
 }
@@ -133,9 +134,10 @@ static enum loam_status format_plan(struct loam_bytes *text, const struct planne
                                loam_dtype_name(plan->dtype), plan->token_budget,
                                level_names[plan->checkpointing]));
     for (int i = 0; i < PARTS; i++)
-        LOAM_TRY(
-            loam_bytes_format(text, error, "  %-30s %9s MiB\n", parts[i].text, mebi(parts[i].bytes, number)));
-    LOAM_TRY(loam_bytes_format(text, error, "  %-30s %9s MiB\n\n", "at the peak", mebi(plan->peak, number)));
+        LOAM_TRY(loam_bytes_format(text, error, "  %-30s %9s MiB\n", parts[i].text,
+                                   format_mebibytes(parts[i].bytes, number)));
+    LOAM_TRY(loam_bytes_format(text, error, "  %-30s %9s MiB\n\n", "at the peak",
+                               format_mebibytes(plan->peak, number)));
     return format_verdict(text, planned, error);
 }
 
@@ -153,6 +155,6 @@ enum loam_status loam_run_plan(const struct loam_settings *settings, const struc
                                struct loam_error *error)
 {
     struct planned planned = {0};
-    LOAM_TRY(make_settled(settings, &planned, error));
+    LOAM_TRY(make_plan_for(settings, &planned, error));
     return (settings->json ? report_json : report_text)(&planned, callbacks, error);
 }

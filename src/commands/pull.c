@@ -1,4 +1,4 @@
-// loam pull.
+// loam pull: downloads a repository of the hub into the cache.
 #include <stdlib.h>
 
 #include "commands/commands.h"

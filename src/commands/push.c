@@ -1,4 +1,4 @@
-// loam push.
+// loam push: uploads a directory to a repository of the hub.
 #include <string.h>
 
 #include "commands/commands.h"
@@ -52,7 +52,7 @@ static enum loam_status report(const struct loam_settings *settings, const struc
                                 JSON_INDENT(2), error);
     struct loam_bytes text = {0};
     enum loam_status status =
-        pushed->files == 0 ? loam_bytes_format(&text, error, "%s has it all already\n", pushed->address)
+        pushed->files == 0 ? loam_bytes_format(&text, error, "%s already has all files\n", pushed->address)
                            : loam_bytes_format(&text, error, "%zu file%s in %s\n", pushed->files,
                                                pushed->files == 1 ? "" : "s", pushed->address);
     if (status == LOAM_OK) status = loam_output_bytes(callbacks, text.data, text.size, error);

@@ -1,4 +1,4 @@
-// loam tokenize: text to ids and back, between the input and text callbacks.
+// loam tokenize: turns text from the input callback into ids for the text callback, or ids into text.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ struct tokenize_job {
 
 static enum loam_status read_input(struct tokenize_job *job, struct loam_error *error)
 {
-    enum { BLOCK = 1 << 16, LIMIT = 1 << 30 }; // an input without end is not read until memory is
+    enum { BLOCK = 1 << 16, LIMIT = 1 << 30 }; // bytes; the limit stops an endless input
     if (job->callbacks->input == NULL) return loam_fail(error, LOAM_ERROR_ARGUMENT, "tokenize has no input");
     for (;;) {
         LOAM_TRY(loam_bytes_reserve(&job->input, job->input.size + BLOCK + 1, error));
@@ -66,7 +66,7 @@ static enum loam_status encode_text(struct tokenize_job *job, const char *text, 
     return loam_output_bytes(job->callbacks, job->output.data, job->output.size, error);
 }
 
-// Ids separated by white space, into the encoding's ids.
+// Parses ids separated by white space into the encoding.
 static enum loam_status parse_ids(struct tokenize_job *job, const char *text, size_t size,
                                   struct loam_error *error)
 {
@@ -85,7 +85,7 @@ static enum loam_status parse_ids(struct tokenize_job *job, const char *text, si
         long id = strtol(text, &rest, 10);
         bool whole = rest == end || (rest < end && memchr(space, *rest, sizeof space - 1) != NULL);
         if (rest == text || !whole || errno != 0 || id < 0 || id > INT32_MAX)
-            return loam_fail(error, LOAM_ERROR_FORMAT, "input: \"%.*s\" is no token id",
+            return loam_fail(error, LOAM_ERROR_FORMAT, "input: \"%.*s\" is not a token id",
                              (int)strcspn(text, space), text);
         job->encoding.ids[count++] = (int32_t)id;
         text = rest;
@@ -106,7 +106,7 @@ static enum loam_status decode_text(struct tokenize_job *job, const char *text, 
             json_pack("{s:s%}", "text", job->output.data == NULL ? "" : job->output.data, job->output.size);
         return loam_output_json(job->callbacks, root, JSON_COMPACT, error);
     }
-    // Without --lines the text is given back as it is, so that decoding undoes encoding to the byte.
+    // Without --lines nothing is added, so that decoding returns the encoded text to the byte.
     if (job->settings->lines) LOAM_TRY(loam_bytes_append_text(&job->output, "\n", error));
     return loam_output_bytes(job->callbacks, job->output.data, job->output.size, error);
 }
@@ -130,14 +130,13 @@ static enum loam_status convert_input(struct tokenize_job *job, struct loam_erro
     return LOAM_OK;
 }
 
-// Reports the EOS that training adds to a text without a template. It is not among the ids, which are those
-// of the text.
-static void tell_end(const struct tokenize_job *job)
+// Reports the EOS that training adds to a text without a template. The ids of tokenize do not include it.
+static void report_training_eos(const struct tokenize_job *job)
 {
     const struct loam_special_tokens *special = &job->special;
     if (job->settings->decode || special->add_eos || special->eos < 0) return;
     loam_log_write(&job->callbacks->log, LOAM_LOG_INFO,
-                   "training adds %s (%d) behind a text without a template", special->eos_text,
+                   "training adds %s (%d) after a text without a template", special->eos_text,
                    (int)special->eos);
 }
 
@@ -152,7 +151,7 @@ enum loam_status loam_run_tokenize(const struct loam_settings *settings,
     free(path);
     if (status == LOAM_OK)
         status = loam_special_tokens_load(&job.special, settings->train.model, job.tokenizer, error);
-    if (status == LOAM_OK) tell_end(&job);
+    if (status == LOAM_OK) report_training_eos(&job);
     if (status == LOAM_OK) status = read_input(&job, error);
     if (status == LOAM_OK) status = convert_input(&job, error);
     loam_bytes_deinit(&job.output);

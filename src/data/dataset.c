@@ -12,7 +12,6 @@
 #include "data/dataset_lines.h"
 #include "data/dataset_sniff.h"
 #include "data/dataset_squad.h"
-#include "data/example.h"
 #include "model/batch.h"
 
 static const char *const squad_names[] = {"id", "title", "context", "question", "answer"};
@@ -20,24 +19,25 @@ static const char *const text_names[] = {"text"};
 enum { SQUAD_FIELDS = sizeof squad_names / sizeof squad_names[0] };
 
 struct loam_dataset {
-    struct loam_dataset_options options; // its path is a copy
+    struct loam_example_options example_options;
+    bool skip_bad;
     char *path;
     enum loam_data_format format;
-    struct loam_template *built_in;              // the squad template, when none was given
-    const struct loam_template *prompt_template; // NULL: the text field as it is
-    const char **names; // fields to read; the strings belong to the template, or are text_names
+    struct loam_template *built_in;              // the squad template, if no template is given
+    const struct loam_template *prompt_template; // NULL: the text field unchanged
+    const char **names; // [name_count] fields to read; the strings belong to the template or are text_names
     size_t name_count;
 
-    struct loam_squad *squad; // one of the two
-    struct loam_lines *lines;
+    struct loam_squad *squad; // records of a SQuAD file, else NULL
+    struct loam_lines *lines; // records of other files, else NULL
 
     struct loam_dataset_counts counts;
-    unsigned char *met; // [records] whether its length has been counted
+    unsigned char *is_counted; // [records] whether `counts` has the record
 
     // Working memory of reading.
     struct loam_example_work work;
     struct loam_rendered rendered;
-    size_t reading_bytes; // memory that reading a record takes for the time
+    size_t reading_bytes; // temporary memory of reading a record
 };
 
 void loam_dataset_destroy(struct loam_dataset *dataset)
@@ -45,7 +45,7 @@ void loam_dataset_destroy(struct loam_dataset *dataset)
     if (dataset == NULL) return;
     free(dataset->path);
     free(dataset->names);
-    free(dataset->met);
+    free(dataset->is_counted);
     loam_template_destroy(dataset->built_in);
     loam_squad_destroy(dataset->squad);
     loam_lines_destroy(dataset->lines);
@@ -80,7 +80,8 @@ static enum loam_status check_options(const struct loam_dataset_options *options
     return LOAM_OK;
 }
 
-// A template can only name what the format offers; what each line of JSONL has is checked line by line.
+// Checks that a file of a format with fixed fields has those that the template names. Fields of JSONL are
+// checked on each line.
 static enum loam_status check_names(const struct loam_dataset *dataset, struct loam_error *error)
 {
     bool squad = dataset->format == LOAM_DATA_SQUAD;
@@ -100,10 +101,11 @@ static enum loam_status check_names(const struct loam_dataset *dataset, struct l
     return LOAM_OK;
 }
 
-static enum loam_status choose_template(struct loam_dataset *dataset, struct loam_error *error)
+static enum loam_status choose_template(struct loam_dataset *dataset, const struct loam_template *given,
+                                        struct loam_error *error)
 {
-    dataset->prompt_template = dataset->options.prompt_template;
-    if (dataset->prompt_template == NULL && dataset->format == LOAM_DATA_SQUAD) {
+    dataset->prompt_template = given;
+    if (given == NULL && dataset->format == LOAM_DATA_SQUAD) {
         LOAM_TRY(loam_template_open(&dataset->built_in, "squad", error));
         dataset->prompt_template = dataset->built_in;
     }
@@ -127,7 +129,7 @@ static enum loam_status read_records(struct loam_dataset *dataset, const struct 
                                      struct loam_error *error)
 {
     size_t *bad = &dataset->counts.skipped_bad;
-    bool skip_bad = dataset->options.skip_bad;
+    bool skip_bad = dataset->skip_bad;
     if (dataset->format == LOAM_DATA_SQUAD) {
         LOAM_TRY(loam_squad_parse(&dataset->squad, map, dataset->path, skip_bad, bad, error));
         dataset->counts.records = loam_squad_count(dataset->squad);
@@ -144,35 +146,41 @@ static enum loam_status read_records(struct loam_dataset *dataset, const struct 
     }
     bool has_lines = dataset->format == LOAM_DATA_TEXT || dataset->format == LOAM_DATA_JSONL;
     if (dataset->counts.records == 0)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s holds no records (%zu broken ones were skipped)%s",
-                         dataset->path, *bad,
-                         has_lines && *bad == 0 ? ": there is nothing but blank space in it" : "");
-    dataset->met = loam_calloc(dataset->counts.records, 1, error);
-    return dataset->met != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s has no records (%zu broken ones were skipped)%s",
+                         dataset->path, *bad, has_lines && *bad == 0 ? ": the file is blank" : "");
+    dataset->is_counted = loam_calloc(dataset->counts.records, 1, error);
+    return dataset->is_counted != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
-static enum loam_status open_data(struct loam_dataset *dataset, const struct loam_map *map,
-                                  struct loam_error *error)
+static enum loam_status open_data(struct loam_dataset *dataset, const struct loam_template *given,
+                                  const struct loam_map *map, struct loam_error *error)
 {
     const char *data = map->data != NULL ? (const char *)map->data : "";
     if (map->size == 0)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s is empty: it holds no records", dataset->path);
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s is empty: it has no records", dataset->path);
     LOAM_TRY(loam_data_refuse_binary(dataset->path, map, error));
     LOAM_TRY(loam_data_format_find(&dataset->format, dataset->path, data, map->size, error));
-    LOAM_TRY(choose_template(dataset, error));
+    LOAM_TRY(choose_template(dataset, given, error));
     return read_records(dataset, map, error);
 }
 
 static enum loam_status open_into(struct loam_dataset *dataset, const struct loam_dataset_options *options,
                                   struct loam_error *error)
 {
-    dataset->options = *options;
     LOAM_TRY(check_options(options, error));
-    dataset->options.path = dataset->path = loam_strdup(options->path, error);
+    dataset->path = loam_strdup(options->path, error);
     if (dataset->path == NULL) return LOAM_ERROR_MEMORY;
+    dataset->skip_bad = options->skip_bad;
+    dataset->example_options = (struct loam_example_options){.name = dataset->path,
+                                                             .loss_on = options->loss_on,
+                                                             .too_long = options->too_long,
+                                                             .max_length = options->max_length,
+                                                             .tokenizer = options->tokenizer,
+                                                             .special = options->special,
+                                                             .vocabulary = options->vocabulary};
     struct loam_map map;
     LOAM_TRY(loam_map_open(&map, dataset->path, false, error));
-    enum loam_status status = open_data(dataset, &map, error);
+    enum loam_status status = open_data(dataset, options->prompt_template, &map, error);
     loam_map_close(&map);
     return status;
 }
@@ -192,13 +200,14 @@ enum loam_status loam_dataset_open(struct loam_dataset **out, const struct loam_
     return LOAM_OK;
 }
 
-static struct loam_field field_of(const char *name, struct loam_squad_text text)
+static struct loam_field make_field(const char *name, struct loam_squad_text text)
 {
     return (struct loam_field){name, text.text, text.size};
 }
 
-// In the order of squad_names.
-static void squad_fields(const struct loam_squad_question *question, struct loam_field fields[SQUAD_FIELDS])
+// Fills the fields of a question, in the order of squad_names.
+static void fill_squad_fields(const struct loam_squad_question *question,
+                              struct loam_field fields[SQUAD_FIELDS])
 {
     static const struct loam_squad_text no_answer = {LOAM_NO_ANSWER, sizeof LOAM_NO_ANSWER - 1};
     const struct loam_squad_text texts[SQUAD_FIELDS] = {
@@ -209,10 +218,10 @@ static void squad_fields(const struct loam_squad_question *question, struct loam
         question->answer_count > 0 ? question->first_answer : no_answer,
     };
     for (int i = 0; i < SQUAD_FIELDS; i++)
-        fields[i] = field_of(squad_names[i], texts[i]);
+        fields[i] = make_field(squad_names[i], texts[i]);
 }
 
-static void name_record(struct loam_example *example, const char *id, size_t size, size_t line)
+static void set_record_id(struct loam_example *example, const char *id, size_t size, size_t line)
 {
     if (size == 0)
         snprintf(example->id, sizeof example->id, "line %zu", line);
@@ -221,9 +230,10 @@ static void name_record(struct loam_example *example, const char *id, size_t siz
                  (int)loam_utf8_fit(id, size, sizeof example->id - 1), id);
 }
 
-// The record's text through the template, or as it is.
-static enum loam_status render(struct loam_dataset *dataset, const struct loam_field *fields, size_t count,
-                               struct loam_example_source *source, struct loam_error *error)
+// Renders the record through the template; without a template, takes the text field.
+static enum loam_status render_record(struct loam_dataset *dataset, const struct loam_field *fields,
+                                      size_t count, struct loam_example_source *source,
+                                      struct loam_error *error)
 {
     const struct loam_template *chosen = dataset->prompt_template;
     if (chosen == NULL) {
@@ -232,7 +242,8 @@ static enum loam_status render(struct loam_dataset *dataset, const struct loam_f
         return LOAM_OK;
     }
     struct loam_rendered *rendered = &dataset->rendered;
-    LOAM_TRY(loam_template_render(chosen, fields, count, dataset->options.special, false, rendered, error));
+    LOAM_TRY(loam_template_render(chosen, fields, count, dataset->example_options.special, false, rendered,
+                                  error));
     *source = (struct loam_example_source){
         .text = rendered->text.data,
         .size = rendered->text.size,
@@ -246,21 +257,22 @@ static enum loam_status render(struct loam_dataset *dataset, const struct loam_f
     return LOAM_OK;
 }
 
-static void count_fate(struct loam_dataset *dataset, size_t index, enum loam_example_fate fate, bool labelled)
+static void count_fate(struct loam_dataset *dataset, size_t index, enum loam_example_fate fate,
+                       bool has_label)
 {
-    if (dataset->met[index]) return;
-    dataset->met[index] = 1;
+    if (dataset->is_counted[index]) return;
+    dataset->is_counted[index] = 1;
     dataset->counts.cut += fate == LOAM_EXAMPLE_CUT;
     dataset->counts.dropped += fate == LOAM_EXAMPLE_DROPPED;
-    dataset->counts.without_label += fate != LOAM_EXAMPLE_DROPPED && !labelled;
+    dataset->counts.without_label += fate != LOAM_EXAMPLE_DROPPED && !has_label;
 }
 
 static enum loam_status check_index(const struct loam_dataset *dataset, size_t index,
                                     struct loam_error *error)
 {
     if (index < dataset->counts.records) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s: record %zu of %zu was asked for", dataset->path, index,
-                     dataset->counts.records);
+    return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s: record %zu is out of range: the file has %zu",
+                     dataset->path, index, dataset->counts.records);
 }
 
 enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, struct loam_example *example,
@@ -272,48 +284,48 @@ enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, s
     size_t count = SQUAD_FIELDS;
     if (dataset->squad != NULL) {
         struct loam_squad_question question = loam_squad_at(dataset->squad, index);
-        squad_fields(&question, squad);
-        name_record(example, question.id.text, question.id.size, question.line);
+        fill_squad_fields(&question, squad);
+        set_record_id(example, question.id.text, question.id.size, question.line);
     } else {
-        name_record(example, NULL, 0, loam_lines_number(dataset->lines, index));
+        set_record_id(example, NULL, 0, loam_lines_number(dataset->lines, index));
         LOAM_TRY(loam_lines_read(dataset->lines, index, &fields, error));
         count = dataset->name_count;
     }
     struct loam_example_source source;
     enum loam_example_fate fate;
-    LOAM_TRY(render(dataset, fields, count, &source, error));
-    LOAM_TRY(loam_example_build(example, &source, &dataset->options, &dataset->work, &fate, error));
+    LOAM_TRY(render_record(dataset, fields, count, &source, error));
+    LOAM_TRY(loam_example_build(example, &source, &dataset->example_options, &dataset->work, &fate, error));
     count_fate(dataset, index, fate, loam_labels_count(example->weights, example->count).count > 0);
     return LOAM_OK;
 }
 
-// Reads a record and forgets that it was met.
-static enum loam_status try_record(struct loam_dataset *dataset, size_t index, bool *unended,
+// Reads a record without counting it.
+static enum loam_status try_record(struct loam_dataset *dataset, size_t index, bool *lacks_stop,
                                    struct loam_error *error)
 {
     struct loam_dataset_counts counts = dataset->counts;
     struct loam_example example = {0};
     enum loam_status status = loam_dataset_read(dataset, index, &example, error);
-    *unended = example.unended;
+    *lacks_stop = example.lacks_stop;
     loam_example_deinit(&example);
     dataset->counts = counts;
-    dataset->met[index] = 0;
+    dataset->is_counted[index] = 0;
     return status;
 }
 
-enum loam_status loam_dataset_try(struct loam_dataset *dataset, bool *unended, struct loam_error *error)
+enum loam_status loam_dataset_try(struct loam_dataset *dataset, bool *lacks_stop, struct loam_error *error)
 {
-    bool squad = dataset->squad != NULL, longest_unended;
-    LOAM_TRY(try_record(dataset, 0, unended, error));
+    bool squad = dataset->squad != NULL, longest_lacks_stop;
+    LOAM_TRY(try_record(dataset, 0, lacks_stop, error));
     size_t longest = squad ? loam_squad_longest(dataset->squad) : loam_lines_longest(dataset->lines);
-    LOAM_TRY(try_record(dataset, longest, &longest_unended, error));
+    LOAM_TRY(try_record(dataset, longest, &longest_lacks_stop, error));
     size_t bytes = loam_example_work_bytes(&dataset->work);
     if (!squad) bytes += loam_lines_reading_bytes(dataset->lines);
-    // The counted bytes are an upper bound. So is what the process has released since its peak; the smaller
-    // one is taken.
+    // The counted bytes are an upper bound. Memory that the process has released since its peak is another
+    // one.
     struct loam_machine_memory memory = loam_machine_measure_memory("");
-    size_t given_back = memory.peak > memory.resident ? memory.peak - memory.resident : 0;
-    dataset->reading_bytes = memory.peak > 0 && bytes > given_back ? given_back : bytes;
+    size_t released = memory.peak > memory.resident ? memory.peak - memory.resident : 0;
+    dataset->reading_bytes = memory.peak > 0 && bytes > released ? released : bytes;
     return LOAM_OK;
 }
 

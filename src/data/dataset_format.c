@@ -9,9 +9,9 @@
 struct detector {
     int depth;
     bool data_follows; // the last key of the outermost object is "data"
-    bool in_data;      // within its array, which decides
-    bool record;       // the first element has a field that no article has
-    bool ended;
+    bool in_data;      // inside the array under "data"
+    bool has_records;  // the first element of "data" is not an article
+    bool ended;        // the format is known
     size_t first_line;
     size_t last_line;
 };
@@ -21,20 +21,20 @@ static bool is_key(const struct loam_json_event *event, const char *key)
     return event->size == strlen(key) && memcmp(event->text, key, event->size) == 0;
 }
 
-// Looks at the keys of the first element, until one decides: articles have "paragraphs".
-static void look_at_data(struct detector *detector, const struct loam_json_event *event)
+// Examines the keys of the first element of "data": articles have "paragraphs".
+static void examine_data(struct detector *detector, const struct loam_json_event *event)
 {
     bool closes = event->kind == LOAM_JSON_END;
     if (detector->depth == 3 && event->kind == LOAM_JSON_KEY) {
-        if (!is_key(event, "title")) detector->record = true;
+        if (!is_key(event, "title")) detector->has_records = true;
         if (is_key(event, "paragraphs")) {
-            detector->record = false;
+            detector->has_records = false;
             detector->ended = true;
         }
     }
     bool first_ends = closes && detector->depth <= 3;
-    bool no_object = !closes && detector->depth == 2 && event->kind != LOAM_JSON_OBJECT;
-    if (first_ends || no_object) detector->ended = true;
+    bool is_not_object = !closes && detector->depth == 2 && event->kind != LOAM_JSON_OBJECT;
+    if (first_ends || is_not_object) detector->ended = true;
 }
 
 static enum loam_status on_event(void *user, const struct loam_json_event *event, struct loam_error *error)
@@ -44,7 +44,7 @@ static enum loam_status on_event(void *user, const struct loam_json_event *event
     bool begins = event->kind == LOAM_JSON_OBJECT || event->kind == LOAM_JSON_ARRAY;
     if (detector->depth == 0) detector->first_line = event->line;
     detector->last_line = event->line;
-    if (detector->in_data) look_at_data(detector, event);
+    if (detector->in_data) examine_data(detector, event);
     if (detector->depth == 1 && event->kind == LOAM_JSON_ARRAY) detector->in_data |= detector->data_follows;
     if (detector->depth == 1 && event->kind == LOAM_JSON_KEY) detector->data_follows = is_key(event, "data");
     if (begins) detector->depth++;
@@ -68,8 +68,8 @@ static bool has_extension(const char *path, const char *extension)
     return length >= tail && strcasecmp(path + length - tail, extension) == 0;
 }
 
-// What begins with an array is one, unless it is to be JSONL and the first of its lines is complete: then
-// that line is a broken record.
+// Finds the format of a file that begins with an array. With `lines` (named .jsonl) a first line that is a
+// complete array is a broken record of JSONL.
 static enum loam_status find_array(enum loam_data_format *format, bool lines, const char *data, size_t size,
                                    const char *path, struct loam_error *error)
 {
@@ -100,21 +100,21 @@ enum loam_status loam_data_format_find(enum loam_data_format *format, const char
         struct detector detector = {0};
         status = loam_json_stream_parse(data + mark, size - mark, path, 1, on_event, &detector, error);
         if (status == LOAM_ERROR_MEMORY) return status;
-        if (detector.in_data) *format = detector.record ? LOAM_DATA_ARRAY : LOAM_DATA_SQUAD;
-        // A first line that breaks off is left to the reader of lines, which may skip it.
+        if (detector.in_data) *format = detector.has_records ? LOAM_DATA_ARRAY : LOAM_DATA_SQUAD;
+        // A broken first line is JSONL: the reader of lines reports or skips it.
         if (detector.in_data || detector.first_line == detector.last_line) return LOAM_OK;
         if (status == LOAM_ERROR_FORMAT) return status;
     }
     if (has_extension(path, ".csv") || has_extension(path, ".tsv"))
         return loam_fail(
             error, LOAM_ERROR_FORMAT,
-            "%s: loam reads no tables of text: turn it into JSONL, with python3 -c \"import csv, json; "
+            "%s: loam does not read CSV or TSV: turn it into JSONL, with python3 -c \"import csv, json; "
             "[print(json.dumps(row)) for row in csv.DictReader(open('FILE', newline=''), "
             "delimiter='%s')]\" >NEW.jsonl",
             path, has_extension(path, ".tsv") ? "\\t" : ",");
     return loam_fail(
         error, LOAM_ERROR_FORMAT,
-        "%s: cannot tell what it holds: expected SQuAD JSON (an object with a \"data\" array), "
-        "JSONL (an object a line), an array of objects, or plain text (a name that ends in .txt)",
+        "%s: the format is not recognised: expected SQuAD JSON (an object with a \"data\" array), "
+        "JSONL (one object per line), an array of objects, or plain text (a name that ends in .txt)",
         path);
 }

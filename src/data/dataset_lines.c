@@ -13,9 +13,9 @@
 #include "data/jsonl.h"
 
 struct line {
-    size_t start;  // in the file
-    size_t size;   // without the line break
-    size_t number; // in the file, from 1
+    size_t start;  // byte in the file
+    size_t size;   // bytes, without the line break
+    size_t number; // line in the file, from 1 on
 };
 
 struct loam_lines {
@@ -25,10 +25,10 @@ struct loam_lines {
     struct line *lines;
     size_t count;
     size_t capacity;
-    size_t longest;         // index of the line whose fields have the most text
-    size_t longest_text;    // bytes of these
-    size_t longest_line;    // bytes of a whole line
-    struct loam_bytes text; // the line that was read last
+    size_t longest;         // index of the line with the most text in its fields
+    size_t longest_text;    // bytes of that text
+    size_t longest_line;    // bytes of the longest line
+    struct loam_bytes text; // the last line read
     struct loam_field text_field;
     struct loam_jsonl jsonl;
 };
@@ -48,7 +48,7 @@ size_t loam_lines_longest(const struct loam_lines *lines)
     return lines->longest;
 }
 
-// Counts what a longer line takes beyond the held one, and the parser's copy of a string with escapes.
+// Memory for a line longer than `text`, and the parser's copy of a string with escapes.
 size_t loam_lines_reading_bytes(const struct loam_lines *lines)
 {
     size_t held = lines->count > 0 ? lines->lines[lines->longest].size : 0;
@@ -66,13 +66,13 @@ void loam_lines_destroy(struct loam_lines *lines)
     free(lines);
 }
 
-// Takes the fields out of a line and checks them.
+// Reads the fields of a line and checks them.
 static enum loam_status parse_line(struct loam_lines *lines, const char *text, size_t size, size_t number,
                                    struct loam_error *error)
 {
     if (size > LOAM_TEXT_LIMIT)
         return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "%s:%zu: the %s has %zu bytes; at most %d are allowed: write an example a line",
+                         "%s:%zu: the %s has %zu bytes; at most %d are allowed: write one example per line",
                          lines->path, number, lines->kind == LOAM_LINES_ARRAY ? "record" : "line", size,
                          LOAM_TEXT_LIMIT);
     if (lines->kind == LOAM_LINES_ARRAY && text[0] != '{')
@@ -87,8 +87,8 @@ static enum loam_status parse_line(struct loam_lines *lines, const char *text, s
     const char *nul = memchr(text, '\0', size);
     if (nul != NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "%s:%zu: a NUL byte at byte %zu of the line: this is no text", lines->path, number,
-                         (size_t)(nul - text) + 1);
+                         "%s:%zu: a NUL byte at byte %zu of the line: the file is not text", lines->path,
+                         number, (size_t)(nul - text) + 1);
     lines->text_field = (struct loam_field){"text", text, size};
     return LOAM_OK;
 }
@@ -125,7 +125,7 @@ static enum loam_status add_line(struct loam_lines *lines, struct line line, str
     return LOAM_OK;
 }
 
-// Opening a file.
+// The state of opening a file.
 struct indexing {
     struct loam_lines *lines;
     struct loam_map_reader reader;
@@ -135,7 +135,7 @@ struct indexing {
     size_t *bad;
 };
 
-// Checks a line and adds it, or counts it as bad.
+// Checks a line and adds it. Counts a broken line that is skipped.
 static enum loam_status index_line(struct indexing *indexing, struct line line, struct loam_error *error)
 {
     struct loam_lines *lines = indexing->lines;
@@ -163,7 +163,7 @@ static enum loam_status index_lines(struct indexing *indexing, struct loam_error
     size_t size = indexing->size, number = 0;
     size_t start = loam_byte_order_mark(data, size);
     size_t feed = find_byte(indexing, '\n', start, size);
-    // Within a line that LF ends, CR is blank space of JSON.
+    // In JSON lines that end with LF, CR is white space, not a line break.
     bool returns = indexing->lines->kind == LOAM_LINES_TEXT || feed == size;
     for (size_t next; start < size; start = next) {
         if (feed < start) feed = find_byte(indexing, '\n', start, size);
@@ -206,7 +206,7 @@ static enum loam_status open_into(struct loam_lines *lines, const struct loam_li
     if (lines->file < 0)
         return loam_fail(error, LOAM_ERROR_IO, "cannot open %s: %s", options->path, strerror(errno));
     LOAM_TRY(index_map(lines, map, options->skip_bad, bad, error));
-    // Releases the memory that indexing the lines took: a skipped line may have been the longest.
+    // Releases the working memory: the longest line may have been skipped.
     loam_bytes_deinit(&lines->jsonl.values);
     return LOAM_OK;
 }
@@ -249,7 +249,7 @@ static enum loam_status read_text(struct loam_lines *lines, const struct line *l
     return LOAM_OK;
 }
 
-// The line is checked anew: the file may have been changed since.
+// Checks the line again, since the file may have changed.
 enum loam_status loam_lines_read(struct loam_lines *lines, size_t index, const struct loam_field **fields,
                                  struct loam_error *error)
 {

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-// The first bytes of a kind of file, and the remedy. Of two that begin alike the longer comes first.
+// The first bytes of file formats, and the remedy. Longer signatures stand before their prefixes.
 static const struct signature {
     const char *start;
     size_t size;
@@ -32,12 +32,12 @@ static const struct signature {
     {"\xFE\xFF", 2, "is UTF-16 text; loam reads UTF-8: iconv -f UTF-16 -t UTF-8 FILE >NEW"},
 };
 
-// Whether every second byte of the first ones is NUL, from `first` on, and no other: ASCII in UTF-16 without
-// a byte order mark.
+// Whether exactly every second of the first bytes, from `first` on, is NUL: ASCII in UTF-16 without a byte
+// order mark.
 static bool has_every_second_nul(const struct loam_map *map, size_t first)
 {
-    enum { LOOKED_AT = 16 }; // bytes
-    size_t size = map->size < LOOKED_AT ? map->size & ~(size_t)1 : LOOKED_AT;
+    enum { EXAMINED = 16 }; // bytes
+    size_t size = map->size < EXAMINED ? map->size & ~(size_t)1 : EXAMINED;
     for (size_t i = 0; i < size; i++)
         if ((map->data[i] == '\0') != (i % 2 == first)) return false;
     return size >= 4;

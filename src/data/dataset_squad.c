@@ -9,7 +9,7 @@
 #include "base/json_stream.h"
 #include "data/template.h"
 
-// What the parser stands in. A value that no rule names is IGNORED with all that is in it.
+// The kinds of open objects and arrays. A value without a rule is IGNORED with its contents.
 enum node {
     IGNORED,
     DOCUMENT,
@@ -32,13 +32,14 @@ enum slot { NO_SLOT, TITLE, CONTEXT, ID, QUESTION_TEXT, IMPOSSIBLE, ANSWER_TEXT 
 #define ACCEPT_NUMBER ACCEPT(LOAM_JSON_NUMBER)
 #define ACCEPT_BOOL (ACCEPT(LOAM_JSON_TRUE) | ACCEPT(LOAM_JSON_FALSE))
 
-// The shape of the format: under `parent` the value of `key` (an element, where the parent is an array).
+// The rules of the format. Each is about the value of `key` in `parent`, or about an element if the parent
+// is an array.
 static const struct rule {
     enum node parent;
     const char *key;
     unsigned accepts; // kinds of JSON values
-    enum node child;  // what an object or array is
-    enum slot slot;   // where anything else goes
+    enum node child;  // kind of the value, if it is an object or array
+    enum slot slot;   // destination of another value
     const char *complaint;
 } rules[] = {
     {DOCUMENT, "data", ACCEPT_ARRAY, ARTICLES, NO_SLOT, "\"data\" must be an array of articles"},
@@ -57,7 +58,7 @@ static const struct rule {
     {ANSWER, "text", ACCEPT_TEXT, IGNORED, ANSWER_TEXT, "\"text\" of an answer must be a string"},
 };
 
-// Strings lie in one pool that moves while it grows, so they are named by where they begin.
+// A string in the pool, by its offset, since the pool moves while it grows.
 struct span {
     size_t start;
     size_t size;
@@ -79,7 +80,7 @@ struct question {
     size_t line;
 };
 
-// Each loam_bytes but the pool holds an array of the struct that it is named for.
+// Apart from the pool, each loam_bytes holds an array of the struct with its name.
 struct loam_squad {
     struct loam_bytes pool; // every string, NUL-terminated
     struct loam_bytes articles;
@@ -100,7 +101,7 @@ struct parser {
     int depth;
     const struct rule *rule; // for the value of the last key
 
-    // Of the paragraph, question and answer that are open; their strings go straight to where they stay.
+    // State of the open paragraph, question and answer. Their strings go directly into the pool.
     size_t first_question;
     bool paragraph_bad;
     bool question_bad;
@@ -155,29 +156,29 @@ static struct article *last_article(const struct loam_squad *squad)
     return article_at(squad, article_count(squad) - 1);
 }
 
-// Leaves out the questions from `index` on. Their strings stay in the pool: bad records are few.
+// Removes the questions from `index` on. Their strings stay in the pool, since broken records are few.
 static void drop_questions(struct loam_squad *squad, size_t index)
 {
     squad->questions.size = index * sizeof(struct question);
 }
 
-static bool inside(const struct parser *parser, enum node node)
+static bool is_inside(const struct parser *parser, enum node node)
 {
     for (int i = 0; i < parser->depth; i++)
         if (parser->nodes[i] == node) return true;
     return false;
 }
 
-// What is being read breaks the format. Skipping leaves out the question that it stands in, or the paragraph
-// where it is none of its questions.
+// Reports a value that breaks the format. With `skip_bad` marks the open question as broken, or the open
+// paragraph if the value is not in a question.
 static enum loam_status LOAM_PRINTF(4, 5)
-    fault(struct parser *parser, size_t line, struct loam_error *error, const char *format, ...)
+    report_fault(struct parser *parser, size_t line, struct loam_error *error, const char *format, ...)
 {
-    bool in_question = inside(parser, QUESTION);
+    bool in_question = is_inside(parser, QUESTION);
     if (parser->skip_bad) {
         if (in_question)
             parser->question_bad = true;
-        else if (inside(parser, PARAGRAPH) && !inside(parser, QUESTIONS))
+        else if (is_inside(parser, PARAGRAPH) && !is_inside(parser, QUESTIONS))
             parser->paragraph_bad = true;
         else
             parser->bad++;
@@ -262,7 +263,7 @@ static enum loam_status begin_node(struct parser *parser, enum node node, size_t
 
 static enum loam_status end_answer(struct parser *parser, size_t line, struct loam_error *error)
 {
-    if (!parser->answer.present) return fault(parser, line, error, "an answer has no \"text\"");
+    if (!parser->answer.present) return report_fault(parser, line, error, "an answer has no \"text\"");
     return loam_bytes_append(&parser->squad->answers, &parser->answer, sizeof parser->answer, error);
 }
 
@@ -270,10 +271,10 @@ static enum loam_status end_question(struct parser *parser, struct loam_error *e
 {
     struct loam_squad *squad = parser->squad;
     struct question *question = last_question(squad);
-    if (!question->text.present) LOAM_TRY(fault(parser, question->line, error, "no \"question\""));
-    // Without "answers" the record would teach that there is none: only is_impossible says that.
+    if (!question->text.present) LOAM_TRY(report_fault(parser, question->line, error, "no \"question\""));
+    // A question without "answers" is unanswerable only if is_impossible is true.
     if (!parser->has_answers && !parser->impossible)
-        LOAM_TRY(fault(parser, question->line, error, "no \"answers\" and no true \"is_impossible\""));
+        LOAM_TRY(report_fault(parser, question->line, error, "no \"answers\" and no true \"is_impossible\""));
     question->answer_count = parser->impossible ? 0 : answer_count(squad) - question->first_answer;
     if (parser->question_bad) {
         drop_questions(squad, loam_squad_count(squad) - 1);
@@ -288,9 +289,9 @@ static enum loam_status end_paragraph(struct parser *parser, size_t line, struct
     size_t count = loam_squad_count(squad) - parser->first_question;
     if (count > 0 && !last_paragraph(squad)->context.present) {
         const struct span *id = &question_at(squad, parser->first_question)->id;
-        LOAM_TRY(fault(parser, line, error,
-                       "no \"context\" in the paragraph that ends here, of question %.64s",
-                       id->present ? squad->pool.data + id->start : "without an id"));
+        LOAM_TRY(report_fault(parser, line, error,
+                              "no \"context\" in the paragraph that ends here, of question %.64s",
+                              id->present ? squad->pool.data + id->start : "without an id"));
     }
     if (!parser->paragraph_bad) return LOAM_OK;
     drop_questions(squad, parser->first_question);
@@ -298,7 +299,7 @@ static enum loam_status end_paragraph(struct parser *parser, size_t line, struct
     return LOAM_OK;
 }
 
-// The checks of a record run while it is still open, so that a fault finds what it stands in.
+// Checks a record while it is still open, so that report_fault finds it.
 static enum loam_status end_node(struct parser *parser, size_t line, struct loam_error *error)
 {
     enum loam_status status = LOAM_OK;
@@ -321,7 +322,7 @@ static enum loam_status on_value(struct parser *parser, const struct loam_json_e
     if (parser->depth == 0 && event->kind == LOAM_JSON_OBJECT) child = DOCUMENT;
     if (rule != NULL && event->kind != LOAM_JSON_NULL) {
         if ((rule->accepts & ACCEPT(event->kind)) == 0)
-            LOAM_TRY(fault(parser, event->line, error, "%s", rule->complaint));
+            LOAM_TRY(report_fault(parser, event->line, error, "%s", rule->complaint));
         else if (container)
             child = rule->child;
         else
@@ -338,16 +339,17 @@ static enum loam_status on_event(void *user, const struct loam_json_event *event
     loam_map_reader_advance(&parser->reader, event->at);
     if (event->kind == LOAM_JSON_KEY)
         parser->rule = find_rule(parser->nodes[parser->depth - 1], event->text, event->size);
-    if (event->defect != NULL) return fault(parser, event->line, error, "%s in a string", event->defect);
+    if (event->defect != NULL)
+        return report_fault(parser, event->line, error, "%s in a string", event->defect);
     if (event->size > LOAM_TEXT_LIMIT)
-        return fault(parser, event->line, error, "a string of %zu bytes; at most %d are allowed", event->size,
-                     LOAM_TEXT_LIMIT);
+        return report_fault(parser, event->line, error, "a string of %zu bytes; at most %d are allowed",
+                            event->size, LOAM_TEXT_LIMIT);
     if (event->kind == LOAM_JSON_KEY) return LOAM_OK;
     if (event->kind == LOAM_JSON_END) return end_node(parser, event->line, error);
     return on_value(parser, event, error);
 }
 
-// The pool no longer moves: answers can be pointed to.
+// Fills the pointers to answers, once the pool no longer moves.
 static enum loam_status point_to_answers(struct loam_squad *squad, struct loam_error *error)
 {
     size_t count = answer_count(squad);

@@ -5,8 +5,8 @@
 
 #include "base/grow.h"
 
-// Which tokens of the encoding the example takes, and what goes around them:
-// [bos] ids[begin, drop_begin) ids[drop_end, end) [eos]
+// The tokens of an example: [bos] ids[begin, drop_begin) ids[drop_end, end) [eos], with the ids of the
+// encoding.
 struct layout {
     size_t begin;
     size_t drop_begin;
@@ -22,14 +22,14 @@ static size_t layout_count(const struct layout *layout)
            layout->eos;
 }
 
-// Whether the post-processor made the token: it has no place in the text.
+// Whether the post-processor added the token: such a token has an empty span.
 static bool is_added(const struct loam_encoding *encoding, size_t index)
 {
     return encoding->starts[index] == 0 && encoding->ends[index] == 0;
 }
 
-// BOS and EOS once each: what the post-processor added goes where the text has its own, and what the
-// tokenizer's configuration or the source asks for comes where there is none.
+// Places BOS and EOS at most once each: leaves out a token of the post-processor if the text has it too, and
+// adds one that the tokenizer's configuration or the source asks for if the encoding has none.
 static struct layout place_special_tokens(const struct loam_encoding *encoding,
                                           const struct loam_special_tokens *special,
                                           const struct loam_example_source *source)
@@ -56,8 +56,8 @@ static struct layout place_special_tokens(const struct loam_encoding *encoding,
     };
 }
 
-// Encodes the text with what the post-processor adds; `*completion` is the index of the first token behind
-// the prompt. Nothing stands behind a prompt: what the post-processor adds there comes off.
+// Encodes the text with the tokens of the post-processor. `*completion` is the index of the first token
+// after the prompt. A prompt gets no tokens at its end.
 static enum loam_status encode(struct loam_example_work *work, const struct loam_example_source *source,
                                const struct loam_tokenizer *tokenizer, size_t *completion,
                                struct loam_error *error)
@@ -85,7 +85,7 @@ static enum loam_status encode(struct loam_example_work *work, const struct loam
     return LOAM_OK;
 }
 
-// Takes `excess` tokens from the start of those that lie in the context; false when it has too few.
+// Drops the first `excess` tokens of the context. False: it has fewer.
 static bool cut_context(struct layout *layout, const struct loam_encoding *encoding,
                         const struct loam_example_source *source, size_t excess)
 {
@@ -110,9 +110,10 @@ static void cut_end(struct layout *layout, size_t limit)
     layout->drop_begin = layout->drop_end = layout->end;
 }
 
-// Makes an example of more than `limit` tokens fit; false when it has to be dropped.
-static bool shorten(struct layout *layout, const struct loam_encoding *encoding,
-                    const struct loam_example_source *source, enum loam_too_long too_long, size_t limit)
+// Shortens an example to `limit` tokens. False: it has to be dropped.
+static bool shorten_layout(struct layout *layout, const struct loam_encoding *encoding,
+                           const struct loam_example_source *source, enum loam_too_long too_long,
+                           size_t limit)
 {
     if (too_long == LOAM_TOO_LONG_DROP) return false;
     if (source->has_context) return cut_context(layout, encoding, source, layout_count(layout) - limit);
@@ -121,7 +122,7 @@ static bool shorten(struct layout *layout, const struct loam_encoding *encoding,
 }
 
 static enum loam_status check_vocabulary(const struct loam_example *example,
-                                         const struct loam_dataset_options *options, struct loam_error *error)
+                                         const struct loam_example_options *options, struct loam_error *error)
 {
     for (int32_t i = 0; i < example->count; i++) {
         int32_t id = example->ids[i];
@@ -130,7 +131,7 @@ static enum loam_status check_vocabulary(const struct loam_example *example,
             error, LOAM_ERROR_FORMAT,
             "%s: record %s: token id %d is beyond the model's vocabulary of %d; the tokenizer and the "
             "model do not belong together",
-            options->path, example->id, (int)id, (int)options->vocabulary);
+            options->name, example->id, (int)id, (int)options->vocabulary);
     }
     return LOAM_OK;
 }
@@ -169,19 +170,19 @@ static enum loam_status write_ids(struct loam_example *example, const struct loa
 }
 
 // Whether generation stops at the example's last token.
-static bool ends(const struct loam_special_tokens *special, const struct loam_example *example)
+static bool ends_with_stop(const struct loam_special_tokens *special, const struct loam_example *example)
 {
     return loam_special_tokens_is_stop(special, example->ids[example->count - 1]);
 }
 
 enum loam_status loam_example_build(struct loam_example *example, const struct loam_example_source *source,
-                                    const struct loam_dataset_options *options,
+                                    const struct loam_example_options *options,
                                     struct loam_example_work *work, enum loam_example_fate *fate,
                                     struct loam_error *error)
 {
     *fate = LOAM_EXAMPLE_WHOLE;
     example->count = 0;
-    example->dropped = example->unended = false;
+    example->dropped = example->lacks_stop = false;
     struct loam_encoding *encoding = &work->encoding;
     size_t completion;
     LOAM_TRY(encode(work, source, options->tokenizer, &completion, error));
@@ -189,7 +190,7 @@ enum loam_status loam_example_build(struct loam_example *example, const struct l
     if (completion < layout.begin || source->completion_start == 0) completion = layout.begin;
     size_t limit = (size_t)options->max_length;
     if (layout_count(&layout) > limit) {
-        example->dropped = !shorten(&layout, encoding, source, options->too_long, limit);
+        example->dropped = !shorten_layout(&layout, encoding, source, options->too_long, limit);
         *fate = example->dropped ? LOAM_EXAMPLE_DROPPED : LOAM_EXAMPLE_CUT;
         if (example->dropped) return LOAM_OK;
     }
@@ -197,14 +198,14 @@ enum loam_status loam_example_build(struct loam_example *example, const struct l
     loam_example_learn_from(example, source->prompt_only ? layout_count(&layout) : 0);
     if (source->prompt_only) return check_vocabulary(example, options, error);
     if (example->count == 0)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: record %s gives no tokens", options->path,
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: record %s gives no tokens", options->name,
                          example->id);
     if (options->loss_on == LOAM_LOSS_ON_COMPLETION) {
         size_t dropped = layout.drop_end - layout.drop_begin;
         loam_example_learn_from(example, layout.bos + (completion - layout.begin) -
                                              (completion >= layout.drop_end ? dropped : 0));
     }
-    example->unended = layout.end == encoding->count && !ends(options->special, example);
+    example->lacks_stop = layout.end == encoding->count && !ends_with_stop(options->special, example);
     return check_vocabulary(example, options, error);
 }
 
@@ -224,7 +225,7 @@ enum loam_status loam_example_build_prompt(struct loam_example *example, const s
         .has_context = rendered->context_end > rendered->context_start,
         .prompt_only = true,
     };
-    const struct loam_dataset_options options = {.path = "prompt",
+    const struct loam_example_options options = {.name = "prompt",
                                                  .too_long = LOAM_TOO_LONG_CUT,
                                                  .max_length = max_length,
                                                  .tokenizer = tokenizer,

@@ -8,7 +8,7 @@
 #include "base/utf8.h"
 #include "data/shape.h"
 
-enum { LONGEST_LIST = 256, LONGEST_NAME = 64 }; // bytes of what a message shows
+enum { LONGEST_LIST = 256, LONGEST_NAME = 64 }; // bytes in a message
 
 struct parser {
     struct loam_jsonl *jsonl;
@@ -17,9 +17,9 @@ struct parser {
     const char *path;
     size_t number; // of the line
     int depth;
-    size_t field;           // that the last key names; name_count: one that nobody asked for
-    struct loam_bytes seen; // the keys, for a message
-    unsigned shape;         // bits of the keys that other programs' data sets have
+    size_t field;           // index of the field of the last key; name_count: another field
+    struct loam_bytes seen; // all keys, for a message
+    unsigned shape;         // bits of the keys that data/shape.h knows
 };
 
 enum loam_status loam_jsonl_init(struct loam_jsonl *jsonl, const char *const *names, size_t name_count,
@@ -52,7 +52,7 @@ static enum loam_status on_key(struct parser *parser, const struct loam_json_eve
     return loam_bytes_append(&parser->seen, event->text, shown, error);
 }
 
-// Takes the value of a named field. Of a key that comes twice the last value counts, as in Python's json.
+// Takes the value of a named field. If a key occurs twice the last value counts, as in Python's json.
 static enum loam_status on_field(struct parser *parser, const struct loam_json_event *event,
                                  struct loam_error *error)
 {
@@ -94,13 +94,14 @@ static enum loam_status on_event(void *user, const struct loam_json_event *event
     return status;
 }
 
-static enum loam_status check_all_there(const struct parser *parser, struct loam_error *error)
+static enum loam_status check_all_fields(const struct parser *parser, struct loam_error *error)
 {
     const struct loam_jsonl *jsonl = parser->jsonl;
     for (size_t i = 0; i < jsonl->name_count; i++) {
         if (jsonl->fields[i].name != NULL) continue;
         bool empty = parser->seen.size == 0;
-        // A template that names other fields is there already, and only the name is wrong.
+        // Without the field "text", its default, the user needs a template. With a template only the name is
+        // wrong.
         bool advise = !empty && strcmp(jsonl->names[i], "text") == 0;
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: no field \"%s\"; the record has: %s%s%s",
                          parser->path, parser->number, jsonl->names[i], empty ? "none" : parser->seen.data,
@@ -114,7 +115,7 @@ enum loam_status loam_jsonl_parse(struct loam_jsonl *jsonl, const char *line, si
 {
     memset(jsonl->fields, 0, jsonl->name_count * sizeof *jsonl->fields);
     loam_bytes_clear(&jsonl->values);
-    // Unescaping only shortens, so the values fit and the buffer stays where it is.
+    // Values are never longer than their JSON, so the buffer does not move.
     LOAM_TRY(loam_bytes_reserve(&jsonl->values, size, error));
     struct parser parser = {.jsonl = jsonl,
                             .line = line,
@@ -123,7 +124,7 @@ enum loam_status loam_jsonl_parse(struct loam_jsonl *jsonl, const char *line, si
                             .number = number,
                             .field = jsonl->name_count};
     enum loam_status status = loam_json_stream_parse(line, size, path, number, on_event, &parser, error);
-    if (status == LOAM_OK) status = check_all_there(&parser, error);
+    if (status == LOAM_OK) status = check_all_fields(&parser, error);
     loam_bytes_deinit(&parser.seen);
     return status;
 }

@@ -30,17 +30,18 @@ static const char *const names[FIELDS] = {
 #define BIT(field) (1U << (field))
 #define GIVE(text) "give --template FILE, made by printf '" text "{eos}' >FILE"
 #define FLATTEN(text)                                                                                        \
-    "loam reads no turns yet; for one question and answer each, jq -c '" text                                \
+    "loam does not read conversations yet; for one question and answer each, jq -c '" text                   \
     "' OLD >NEW makes records for a --template of {prompt}\\n{completion}{eos}"
 
-// The first one all of whose fields are there; those with more fields come first, and the one with none last.
+// The first row applies whose fields all exist. Rows with more fields come first; the last row always
+// applies.
 static const struct shape {
     unsigned bits;
     const char *advice;
 } shapes[] = {
     {BIT(CHOSEN) | BIT(REJECTED),
-     "these are preference pairs, and loam trains on single texts: give --template "
-     "FILE, with {prompt}{chosen}{eos} in it, to learn the chosen ones"},
+     "these are preference pairs, but loam trains on single texts: give --template FILE "
+     "with {prompt}{chosen}{eos} to learn the chosen ones"},
     {BIT(MESSAGES), FLATTEN("{prompt: .messages[-2].content, completion: .messages[-1].content}")},
     {BIT(CONVERSATIONS), FLATTEN("{prompt: .conversations[-2].value, completion: .conversations[-1].value}")},
     {BIT(CONTEXT) | BIT(QUESTION) | BIT(ANSWERS),
@@ -61,7 +62,7 @@ static const struct shape {
     {BIT(PROMPT) | BIT(COMPLETION), GIVE("{prompt}\\n{completion}")},
     {BIT(PROMPT) | BIT(RESPONSE), GIVE("{prompt}\\n{response}")},
     {BIT(INPUT) | BIT(OUTPUT), GIVE("{input}\\n{output}")},
-    {0, "give --template FILE, a text in which {NAME} stands for the field NAME"},
+    {0, "give --template FILE, a text with {NAME} for the field NAME"},
 };
 
 unsigned loam_shape_bit(const char *name, size_t size)

@@ -11,7 +11,7 @@
 
 enum {
     LARGEST_FILE = 1 << 20, // bytes; a template is a page of text, not a data set
-    MAX_FIELDS = 1024,      // each placeholder's name is looked for among all before it
+    MAX_FIELDS = 1024,      // names are compared with all earlier ones
 };
 
 enum part_kind { PART_TEXT, PART_FIELD, PART_EOS };
@@ -25,7 +25,7 @@ struct part {
 };
 
 struct loam_template {
-    char *text; // what was parsed, with the names of fields NUL-terminated in place
+    char *text; // a copy of the template, in which the names of fields are NUL-terminated
     struct part *parts;
     size_t part_count;
     const char **names; // distinct, in order of appearance; they point into `text`
@@ -59,7 +59,7 @@ const char *loam_template_field_name(const struct loam_template *prompt_template
     return prompt_template->names[index];
 }
 
-// Fields are numbered in the order in which they are first named.
+// Relies on the order of fields: the first named has index 0.
 size_t loam_template_prompt_field_count(const struct loam_template *prompt_template)
 {
     size_t count = 0;
@@ -127,7 +127,7 @@ static enum loam_status parse_placeholder(struct loam_template *made, size_t siz
 static enum loam_status parse_parts(struct loam_template *made, size_t size, const char *name,
                                     struct loam_error *error)
 {
-    size_t start = 0; // of the text that is not yet a part
+    size_t start = 0; // of text that is not part of `parts`
     size_t at = 0;
     while (at < size) {
         char byte = made->text[at];
@@ -143,7 +143,7 @@ static enum loam_status parse_parts(struct loam_template *made, size_t size, con
             LOAM_TRY(parse_placeholder(made, size, name, at, &at, error));
         } else {
             return loam_fail(error, LOAM_ERROR_FORMAT,
-                             "template %s, line %zu: '}' closes no placeholder; write }} for a brace", name,
+                             "template %s, line %zu: '}' without a placeholder; write }} for a brace", name,
                              line_at(made->text, at));
         }
         start = at;
@@ -162,7 +162,7 @@ static enum loam_status parse_into(struct loam_template *made, const char *text,
     size_t braces = 0;
     for (size_t i = 0; i < size; i++)
         braces += text[i] == '{' || text[i] == '}';
-    // Every brace ends at most one text and every placeholder has two of them.
+    // Each brace ends at most one text, and each placeholder has two braces.
     made->parts = loam_calloc(braces + 1, sizeof *made->parts, error);
     if (made->parts == NULL) return LOAM_ERROR_MEMORY;
     made->names = loam_calloc(braces / 2 + 1, sizeof *made->names, error);
@@ -189,9 +189,9 @@ enum loam_status loam_template_parse(struct loam_template **out, const char *tex
     return LOAM_OK;
 }
 
-// Of a file: CR LF, which editors write on Windows and no model has read, becomes LF, and the last line break
-// is not there. The size after that.
-static size_t settle_line_breaks(char *text, size_t size)
+// Replaces CR LF, which editors on Windows write, with LF and removes the line break at the end. Returns the
+// new size.
+static size_t normalize_line_breaks(char *text, size_t size)
 {
     size_t kept = 0;
     for (size_t i = 0; i < size; i++)
@@ -223,7 +223,7 @@ enum loam_status loam_template_open(struct loam_template **out, const char *name
     struct loam_bytes bytes = {0};
     enum loam_status status = loam_file_read(name_or_path, LARGEST_FILE, &bytes, error);
     if (status == LOAM_OK) {
-        size_t size = settle_line_breaks(bytes.data, bytes.size);
+        size_t size = normalize_line_breaks(bytes.data, bytes.size);
         const char *text = bytes.data != NULL ? bytes.data : "";
         size_t mark = loam_byte_order_mark(text, size);
         status = loam_template_parse(out, text + mark, size - mark, name_or_path, error);
@@ -249,21 +249,21 @@ static enum loam_status fail_missing(const char *name, const struct loam_field *
         if (written < 0) break;
         used += (size_t)written;
     }
-    return loam_fail(error, LOAM_ERROR_FORMAT, "no field \"%s\", which the template names; there are: %s",
-                     name, list);
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "no field \"%s\", which the template names; the fields are: %s", name, list);
 }
 
-static bool has_no_room(const struct loam_rendered *rendered, size_t size)
+static bool is_too_long(const struct loam_rendered *rendered, size_t size)
 {
     return size > LOAM_TEXT_LIMIT || rendered->text.size > LOAM_TEXT_LIMIT - size;
 }
 
-// A template may ask for the end of sequence very often, and a model's may be long.
+// Appends text of the template or of {eos}. Both may be long or occur often.
 static enum loam_status render_text(const char *text, size_t size, struct loam_rendered *rendered,
                                     struct loam_error *error)
 {
-    if (has_no_room(rendered, size))
-        return loam_fail(error, LOAM_ERROR_FORMAT, "the template makes a text of more than %d bytes",
+    if (is_too_long(rendered, size))
+        return loam_fail(error, LOAM_ERROR_FORMAT, "the text of the template has more than %d bytes",
                          LOAM_TEXT_LIMIT);
     return loam_bytes_append(&rendered->text, text, size, error);
 }
@@ -292,7 +292,7 @@ static enum loam_status render_field(const char *name, const struct loam_field *
     while (i < field_count && strcmp(fields[i].name, name) != 0)
         i++;
     if (i == field_count) return fail_missing(name, fields, field_count, error);
-    if (has_no_room(rendered, fields[i].size))
+    if (is_too_long(rendered, fields[i].size))
         return loam_fail(error, LOAM_ERROR_FORMAT, "with field \"%s\" the text has more than %d bytes", name,
                          LOAM_TEXT_LIMIT);
     LOAM_TRY(loam_bytes_append(&rendered->text, fields[i].value, fields[i].size, error));
@@ -300,8 +300,8 @@ static enum loam_status render_field(const char *name, const struct loam_field *
     return LOAM_OK;
 }
 
-// Of the field that was rendered last.
-static bool is_longer(const struct loam_rendered *rendered)
+// Whether the last rendered field is longer than the context.
+static bool is_longer_than_context(const struct loam_rendered *rendered)
 {
     return rendered->text.size - rendered->completion_start > rendered->context_end - rendered->context_start;
 }
@@ -333,7 +333,8 @@ enum loam_status loam_template_render(const struct loam_template *prompt_templat
             break;
         case PART_FIELD:
             LOAM_TRY(render_field(prompt_template->names[part->field], fields, field_count, rendered, error));
-            if (first || (i < prompt_template->last_field && is_longer(rendered))) set_context(rendered);
+            if (first || (i < prompt_template->last_field && is_longer_than_context(rendered)))
+                set_context(rendered);
             first = false;
             break;
         }

@@ -7,7 +7,7 @@
 
 // Why the arguments break the op's contract (shapes, dtypes, strides, ranges); NULL where they keep it. Reads
 // no memory of the device.
-#define LOAM_OP(name, group) const char *loam_check_##name(const struct loam_##name##_args *args);
+#define LOAM_OP(name) const char *loam_check_##name(const struct loam_##name##_args *args);
 #include "device/op_list.def"
 #undef LOAM_OP
 

@@ -4,15 +4,14 @@
 const char *loam_op_name(enum loam_op_id op)
 {
     static const char *const names[LOAM_OP_COUNT] = {
-#define LOAM_OP(name, group) #name,
+#define LOAM_OP(name) #name,
 #include "device/op_list.def"
 #undef LOAM_OP
     };
     return names[op];
 }
 
-// Bytes of a tensor's elements, none of one that is absent. Strides do not matter: what lies between is not
-// touched.
+// Bytes of a tensor's elements, none of one that is absent. Gaps between strided rows do not count.
 static double size(const struct loam_tensor *tensor)
 {
     if (tensor->data == NULL) return 0;

@@ -142,7 +142,7 @@ void *loam_stream_scratch(struct loam_stream *stream, size_t bytes)
     void *scratch = loam_arena_alloc(&stream->scratch, bytes);
     if (scratch == NULL) {
         loam_stream_fail(stream, LOAM_ERROR_INTERNAL, stream->op, "needs more scratch than was planned for");
-        // What did not fit is this op's failure alone: after a finish the stream goes on.
+        // The failure belongs to this op alone: after a finish the stream can be used again.
         stream->scratch.exhausted = false;
     }
     return scratch;

@@ -1,5 +1,5 @@
 // The device seam. Two tables: the first owns memory and time, the second has the ops (op_list.def). The host
-// never dereferences a device address except through the first table.
+// reaches device addresses only through the first table.
 #ifndef LOAM_DEVICE_DEVICE_H
 #define LOAM_DEVICE_DEVICE_H
 
@@ -37,7 +37,7 @@ struct loam_memory_table {
 // why the device cannot do a case that keeps the op's contract (NULL: it does all of them). A backend starts
 // from an empty table. An op without `run` is refused by name, when a step is planned and when it is run.
 struct loam_op_table {
-#define LOAM_OP(name, group)                                                                                 \
+#define LOAM_OP(name)                                                                                        \
     struct {                                                                                                 \
         enum loam_status (*run)(struct loam_stream * stream, const struct loam_##name##_args *args);         \
         size_t (*scratch)(const struct loam_device *device, const struct loam_##name##_args *args);          \
@@ -66,14 +66,15 @@ struct loam_device {
     int threads_wanted; // more than `threads` where the system did not let them be started
     struct loam_formats formats;
     bool host_memory;      // device addresses are host addresses: mapped weights are used where they are
-    bool planning;         // its memory is only counted, its streams are planning ones
+    bool planning;         // its memory is only counted, and its streams only plan
     size_t alignment;      // bytes: what an arena's allocations are aligned to
     size_t largest_buffer; // bytes of the largest arena; SIZE_MAX: no bound but the memory that is free
     const struct loam_memory_table *memory;
     struct loam_op_table ops;
-    void (*describe)(const struct loam_device *device, struct loam_machine *machine); // NULL: nothing to say
-    const struct loam_probe_table *probes;                                            // NULL: none
-    void *state;                                                                      // the backend's own
+    void (*describe)(const struct loam_device *device,
+                     struct loam_machine *machine); // NULL: the device has no description
+    const struct loam_probe_table *probes;          // NULL: none
+    void *state;                                    // the backend's own
     void (*destroy)(struct loam_device *device);
 };
 
@@ -86,16 +87,16 @@ struct loam_stream {
     const char *op;            // the one being run or planned
     struct loam_arena scratch; // reset by every op
     size_t scratch_needed;     // planning: the largest request so far
-    struct loam_error failure; // status LOAM_OK while all went well
-    struct loam_trace *trace;  // what the ops cost goes here; NULL: not measured
-    bool checked;              // an op that runs checks its contract and its memory, too, not the plan alone
-    bool recomputing;          // the ops repeat what was computed before, and their operations do not count
+    struct loam_error failure; // status LOAM_OK until an op fails
+    struct loam_trace *trace;  // receives what the ops cost; NULL: nothing is measured
+    bool checked;     // ops check their contract and memory when they run, not only when they are planned
+    bool recomputing; // the ops repeat an earlier computation, so their operations do not count
 };
 
 // `name` is "ref" or "cpu"; `threads` 0 means one for each core that the process may use.
 enum loam_status loam_device_create(struct loam_device **out, const char *name, int threads,
                                     struct loam_error *error);
-// The same device, to plan with: what is set up on it asks for all that it would take and takes nothing.
+// The same device, to plan with: what is set up on it counts the memory that it would take.
 enum loam_status loam_device_create_planning(struct loam_device **out, const char *name, int threads,
                                              struct loam_error *error);
 void loam_device_destroy(struct loam_device *device);
@@ -133,8 +134,7 @@ void loam_stream_fail(struct loam_stream *stream, enum loam_status status, const
                       const char *reason);
 
 // The ops as functions: loam_linear_forward(stream, &(struct loam_linear_forward_args){...}).
-#define LOAM_OP(name, group)                                                                                 \
-    void loam_##name(struct loam_stream *stream, const struct loam_##name##_args *args);
+#define LOAM_OP(name) void loam_##name(struct loam_stream *stream, const struct loam_##name##_args *args);
 #include "device/op_list.def"
 #undef LOAM_OP
 

@@ -60,7 +60,7 @@ static const char *first(const char *one, const char *other)
     return one != NULL ? one : other;
 }
 
-#define LOAM_OP(name, group)                                                                                 \
+#define LOAM_OP(name)                                                                                        \
     static void run_##name(struct loam_stream *stream, const struct loam_##name##_args *args)                \
     {                                                                                                        \
         const struct loam_device *device = stream->device;                                                   \

@@ -2,18 +2,15 @@
 // inputs and outputs of a linear, H hidden size, V vocabulary rows, Q query heads, G key/value heads, D head
 // size, F inner size of the MLP, r LoRA rank, S sequences.
 //
-// Activations are f32 or bf16, the same in one call unless said otherwise; arithmetic and sums are f32 (or
-// wider). Gradients of parameters, LoRA matrices, statistics and optimiser state are f32. Rows are
-// contiguous; where a row stride other than the row's length is allowed, "strided" says so. Every output is
-// written whole unless "accumulates" says that it is added to. Optional tensors are absent when their data is
+// Activations are f32 or bf16, one dtype for a call unless a comment names another; arithmetic and sums are f32 (or wider). Gradients of parameters, LoRA matrices, statistics and optimiser state are f32. Rows are
+// contiguous; "strided" marks tensors whose row stride may differ from the row's length. Every output is written whole unless it is marked "accumulates". Optional tensors are absent when their data is
 // NULL.
 #ifndef LOAM_DEVICE_OPS_H
 #define LOAM_DEVICE_OPS_H
 
 #include "tensor/tensor.h"
 
-// A weight of a linear: w [N, K], row-major as checkpoints have it. An opaque handle to callers of the ops:
-// backends that prepack or quantise keep their form here (for now every weight is plain).
+// A weight of a linear: w [N, K], row-major as in checkpoints. A handle that callers of the ops do not look into: a backend that prepacks or quantises weights keeps its form here.
 struct loam_weight {
     struct loam_tensor tensor; // [N, K] f32 or bf16
 };
@@ -171,7 +168,7 @@ struct loam_attention_shape {
     struct loam_tensor slopes;     // [Q] f32, optional
     int32_t max_q;                 // rows of the longest sequence, on the host for sizing
     int32_t max_kv;
-    int64_t pairs; // of a query and a key that it sees, over all sequences: what the op costs, no more
+    int64_t pairs; // (query, visible key) over all sequences; only the cost of the op depends on it
     float scale;   // 1 / sqrt(D)
 };
 struct loam_attention_forward_args {
@@ -184,8 +181,7 @@ struct loam_attention_forward_args {
 };
 struct loam_attention_backward_args { // p = exp(score - lse); dv += pT dout; dp = dout vT;
                                       // ds = p (dp - sum_d(dout out)); dq += scale ds k; dk += scale dsT q
-                                      // (Dao et al. 2022, appendix B); no accumulation into what was there
-                                      // before
+                                      // (Dao et al. 2022, appendix B); the gradients are written, not added
     struct loam_tensor q;
     struct loam_tensor k;
     struct loam_tensor v;
@@ -247,7 +243,7 @@ struct loam_linear_cross_entropy_args {
     struct loam_tensor h;       // h [T, H]
     struct loam_weight w;       // w [V, H]
     struct loam_tensor targets; // targets [T] i32, LOAM_NO_TARGET or 0..V-1
-    int64_t counted;            // rows with a target: what the op costs, no more
+    int64_t counted;            // rows with a target; only the cost of the op depends on it
     struct loam_tensor factors; // factors [T] f32 of the gradient of each row's loss; with dh or dw only
     struct loam_tensor losses;  // losses [T] f32
     struct loam_tensor dh;      // dh [T, H], optional

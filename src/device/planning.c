@@ -1,5 +1,4 @@
-// A device to plan with: its arenas have the size of real ones and no memory behind them, its streams ask and
-// run nothing. So the set-up of a run is its own plan.
+// A device to plan with: its arenas have the size of real ones and no memory behind them, and its streams plan ops instead of running them. The set-up of a run on it is the plan of the run.
 #include <stdlib.h>
 
 #include "base/heap.h"

@@ -1,5 +1,4 @@
-// What a device could do at best, for `loam bench` to compare with: single products of its matrix library,
-// and the limits of the hardware.
+// The upper bounds that `loam bench` compares with: single products of the device's matrix library, and the limits of its hardware.
 #ifndef LOAM_DEVICE_PROBE_H
 #define LOAM_DEVICE_PROBE_H
 

@@ -2,7 +2,7 @@
 //
 // A floating-point operation is one of a matrix product: linears, LoRA, attention, the head. What is done
 // element by element (norms, activations, embeddings, the optimiser) counts as none, and so does what is
-// computed a second time to save memory: a pass that recomputes says so (loam_stream.recomputing), and what
+// computed a second time to save memory: a pass that recomputes sets loam_stream.recomputing, and what
 // an op recomputes within itself is left out. Bytes are the least that the op must move: each input read
 // once, each output written once, one that accumulates both.
 #ifndef LOAM_DEVICE_TRACE_H
@@ -12,7 +12,7 @@
 
 // LOAM_OP_ID_linear_forward, ...
 enum loam_op_id {
-#define LOAM_OP(name, group) LOAM_OP_ID_##name,
+#define LOAM_OP(name) LOAM_OP_ID_##name,
 #include "device/op_list.def"
 #undef LOAM_OP
     LOAM_OP_COUNT
@@ -24,7 +24,7 @@ struct loam_op_cost {
     double bytes;
 };
 // By the shapes of the arguments alone, and the counts in them that shapes do not tell.
-#define LOAM_OP(name, group) struct loam_op_cost loam_##name##_cost(const struct loam_##name##_args *args);
+#define LOAM_OP(name) struct loam_op_cost loam_##name##_cost(const struct loam_##name##_args *args);
 #include "device/op_list.def"
 #undef LOAM_OP
 

@@ -217,6 +217,13 @@ void loam_adapter_point(struct loam_adapter *adapter)
     }
 }
 
+void loam_adapter_unregister(struct loam_adapter *adapter)
+{
+    adapter->set = NULL;
+    for (size_t i = 0; i < adapter->count; i++)
+        adapter->items[i].slot->da.data = adapter->items[i].slot->db.data = NULL;
+}
+
 static enum loam_status check_settings(const struct loam_lora_settings *settings, struct loam_error *error)
 {
     if (settings->rank < 1) {
@@ -316,14 +323,13 @@ static enum loam_status upload_start(struct loam_adapter *adapter, struct loam_s
 
 enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed, struct loam_error *error)
 {
-    if (adapter->set == NULL || adapter->set->device == NULL) {
-        return loam_fail(error, LOAM_ERROR_INTERNAL,
-                         "an adapter is started after its trainables have their memory");
-    }
-    loam_adapter_point(adapter);
-    if (adapter->set->device->planning) return LOAM_OK;
+    const struct loam_device *device = adapter->set != NULL ? adapter->set->device : adapter->device;
+    if (device == NULL)
+        return loam_fail(error, LOAM_ERROR_INTERNAL, "an adapter is started after it has its memory");
+    if (adapter->set != NULL) loam_adapter_point(adapter);
+    if (device->planning) return LOAM_OK;
     struct loam_stream stream;
-    LOAM_TRY(loam_stream_init(&stream, adapter->set->device, 0, error));
+    LOAM_TRY(loam_stream_init(&stream, device, 0, error));
     enum loam_status status = upload_start(adapter, &stream, seed, error);
     loam_stream_deinit(&stream);
     return status;

@@ -24,7 +24,7 @@ struct loam_adapter {
     struct loam_adapted *items; // in model order
     size_t count;
     struct loam_trainables *set;       // NULL: not trained
-    struct loam_arena arena;           // the matrices of an adapter that is only used
+    struct loam_arena arena;           // of the matrices that are not in a set's memory
     const struct loam_device *device;  // of the arena
     struct loam_stored_adapter stored; // an opened adapter, until it is filled
 };
@@ -40,10 +40,15 @@ enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loa
 // file, in the shapes of its slot; the slots have ranks and scales, and no data. The model needs none.
 enum loam_status loam_adapter_open_stored(struct loam_adapter **out, const struct loam_model *model,
                                           const char *directory, struct loam_error *error);
-// Registers A and B of every adapted linear in `set`.
+// Gives the matrices memory of the adapter's own, on the device of its loaded model.
+enum loam_status loam_adapter_allocate(struct loam_adapter *adapter, struct loam_error *error);
+// Registers A and B of every adapted linear in `set`; matrices that have memory of their own stay in it.
 enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam_trainables *set,
                                        struct loam_error *error);
 // After loam_trainables_allocate: points the slots into the set.
 void loam_adapter_point(struct loam_adapter *adapter);
+// Undoes loam_adapter_register for an adapter whose matrices have memory of their own: it is not trained any
+// more, and the set may go.
+void loam_adapter_unregister(struct loam_adapter *adapter);
 
 #endif

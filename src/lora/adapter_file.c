@@ -76,8 +76,8 @@ static enum loam_status open_weights(struct loam_adapter *adapter, const char *d
     return LOAM_OK;
 }
 
-// Own memory for an adapter that is not trained: one arena, counted and then taken.
-static enum loam_status allocate(struct loam_adapter *adapter, struct loam_error *error)
+// One arena, counted and then taken.
+enum loam_status loam_adapter_allocate(struct loam_adapter *adapter, struct loam_error *error)
 {
     const struct loam_device *device = adapter->model->device;
     if (device == NULL) {
@@ -105,7 +105,7 @@ static enum loam_status prepare(struct loam_adapter *adapter, const char *direct
 {
     LOAM_TRY(open_weights(adapter, directory, error));
     if (set != NULL) return loam_adapter_register(adapter, set, error);
-    LOAM_TRY(allocate(adapter, error));
+    LOAM_TRY(loam_adapter_allocate(adapter, error));
     return loam_adapter_fill(adapter, error);
 }
 

@@ -30,7 +30,8 @@ struct loam_adapter;
 enum loam_status loam_adapter_create(struct loam_adapter **out, const struct loam_model *model,
                                      const struct loam_lora_settings *settings, struct loam_trainables *set,
                                      struct loam_error *error);
-// After loam_trainables_allocate: points the slots at the data. A random by `seed`, B zero.
+// After loam_trainables_allocate or loam_adapter_allocate: gives the matrices their first values, A random by
+// `seed`, B zero.
 enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed, struct loam_error *error);
 
 // Reads a PEFT adapter directory (adapter_config.json, adapter_model.safetensors). With `set` it is to be

@@ -71,8 +71,8 @@ static enum loam_status write_state(struct loam_checkpoints *checkpoints, const 
                   LOAM_CHECKPOINT_VERSION, "loam", LOAM_VERSION, "run", checkpoints->run, "changes",
                   loam_checkpoints_changes(checkpoints), "state", loam_checkpoint_state_format(loop), "epoch",
                   loam_order_epoch_after(loop->order, loop->step - 1), "optimiser_step",
-                  (json_int_t)job->optimiser.step, "threads", job->session.device->threads, "diverged",
-                  loop->diverged, "event_file", event_file(loop), "base",
+                  (json_int_t)job->trainer.optimiser.step, "threads", job->session.device->threads,
+                  "diverged", loop->diverged, "event_file", event_file(loop), "base",
                   base ? base_files(checkpoints) : json_null(), "options", checkpoints->options);
     return write_json(directory, root, error);
 }
@@ -117,7 +117,7 @@ static enum loam_status apply(const struct loam_checkpoints *checkpoints, const 
                               struct loam_loop *loop, const char *board_directory, struct loam_error *error)
 {
     const struct loam_log *log = checkpoints->job->log;
-    struct loam_optimiser *optimiser = &checkpoints->job->optimiser;
+    struct loam_optimiser *optimiser = &checkpoints->job->trainer.optimiser;
     int64_t total = loop->total_steps;
     LOAM_TRY(loam_checkpoint_state_parse(loop, json_object_get(root, "state"), checkpoints->from, error));
     LOAM_TRY(loam_json_get_int(root, checkpoints->from, "optimiser_step", &optimiser->step, error));
@@ -181,7 +181,7 @@ enum loam_status loam_checkpoints_load_values(const struct loam_checkpoints *che
     if (directory == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = loam_checkpoint_verify(directory, error);
     if (status == LOAM_OK)
-        status = loam_checkpoint_tensors_read(&checkpoints->job->optimiser, directory, true, error);
+        status = loam_checkpoint_tensors_read(&checkpoints->job->trainer.optimiser, directory, true, error);
     free(directory);
     return status;
 }
@@ -235,7 +235,7 @@ static enum loam_status write_all(struct loam_checkpoints *checkpoints, const st
                                   const char *directory, struct loam_error *error)
 {
     LOAM_TRY(write_result(checkpoints, directory, error));
-    LOAM_TRY(loam_checkpoint_tensors_write(&checkpoints->job->optimiser, directory, error));
+    LOAM_TRY(loam_checkpoint_tensors_write(&checkpoints->job->trainer.optimiser, directory, error));
     LOAM_TRY(write_metrics(loop, directory, error));
     LOAM_TRY(write_state(checkpoints, loop, true, directory, error));
     return loam_checkpoint_seal(directory, error);
@@ -288,7 +288,7 @@ enum loam_status loam_checkpoints_rehearse(struct loam_checkpoints *checkpoints,
     char *directory = NULL;
     LOAM_TRY(loam_work_directory_make(checkpoints->output->directory, &directory, error));
     enum loam_status status =
-        loam_checkpoint_tensors_rehearse(&checkpoints->job->optimiser, directory, error);
+        loam_checkpoint_tensors_rehearse(&checkpoints->job->trainer.optimiser, directory, error);
     if (status == LOAM_OK) status = write_metrics(loop, directory, error);
     if (status == LOAM_OK) status = write_state(checkpoints, loop, false, directory, error);
     if (status == LOAM_OK) status = loam_checkpoint_seal(directory, error);

@@ -1,78 +1,17 @@
 #include "run/checkpoint_tensors.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/file.h"
-#include "base/heap.h"
-#include "io/container.h"
-#include "io/safetensors.h"
 #include "run/checkpoint_files.h"
+#include "train/optimiser_file.h"
 
-static const struct {
-    const char *prefix;
-    size_t offset; // of the tensor in struct loam_trainable
-} parts[] = {
-    {"value.", offsetof(struct loam_trainable, value)},
-    {"m.", offsetof(struct loam_trainable, m)},
-    {"v.", offsetof(struct loam_trainable, v)},
-};
-enum { PARTS = sizeof parts / sizeof parts[0] };
-
-static const struct loam_tensor *part_of(const struct loam_trainable *item, size_t part)
+static enum loam_status write_range(struct loam_optimiser *optimiser, size_t first, size_t count,
+                                    const char *directory, struct loam_error *error)
 {
-    return (const struct loam_tensor *)(const void *)((const char *)item + parts[part].offset);
-}
-
-static char *part_name(const struct loam_trainable *item, size_t part, struct loam_error *error)
-{
-    return loam_format(error, "%s%s", parts[part].prefix, item->name);
-}
-
-// What is written: the items [first, first + count) of the optimiser's set.
-struct range {
-    struct loam_optimiser *optimiser;
-    size_t first;
-    size_t count;
-};
-
-static enum loam_status fill_block(void *user, size_t index, size_t first, size_t count, void *block,
-                                   struct loam_error *error)
-{
-    const struct range *range = user;
-    struct loam_optimiser *optimiser = range->optimiser;
-    const struct loam_trainable *item = &optimiser->set->items[range->first + index / PARTS];
-    const struct loam_tensor *tensor = part_of(item, index % PARTS);
-    loam_download(&optimiser->stream, block, (const float *)tensor->data + first, count * sizeof(float));
-    return loam_stream_finish(&optimiser->stream, error);
-}
-
-static enum loam_status describe(struct loam_write_tensor *tensors, const struct range *range,
-                                 struct loam_error *error)
-{
-    for (size_t i = 0; i < PARTS * range->count; i++) {
-        const struct loam_trainable *item = &range->optimiser->set->items[range->first + i / PARTS];
-        tensors[i].dtype = LOAM_F32;
-        tensors[i].rank = item->value.rank;
-        memcpy(tensors[i].shape, item->value.shape, sizeof tensors[i].shape);
-        tensors[i].name = part_name(item, i % PARTS, error);
-        if (tensors[i].name == NULL) return LOAM_ERROR_MEMORY;
-    }
-    return LOAM_OK;
-}
-
-static enum loam_status write_range(struct range *range, const char *directory, struct loam_error *error)
-{
-    size_t count = PARTS * range->count;
-    struct loam_write_source source = {.fill = fill_block, .user = range};
-    struct loam_write_tensor *tensors = loam_calloc(count, sizeof *tensors, error);
-    if (tensors == NULL) return LOAM_ERROR_MEMORY;
     char *path = loam_path_join(directory, LOAM_CHECKPOINT_TENSORS, error);
-    enum loam_status status = path == NULL ? LOAM_ERROR_MEMORY : describe(tensors, range, error);
-    if (status == LOAM_OK) status = loam_safetensors_write_from(path, tensors, count, &source, error);
-    for (size_t i = 0; i < count; i++)
-        free((char *)(uintptr_t)tensors[i].name);
-    free(tensors);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = loam_optimiser_write_file(optimiser, first, count, path, error);
     free(path);
     return status;
 }
@@ -80,62 +19,27 @@ static enum loam_status write_range(struct range *range, const char *directory, 
 enum loam_status loam_checkpoint_tensors_write(struct loam_optimiser *optimiser, const char *directory,
                                                struct loam_error *error)
 {
-    struct range all = {optimiser, 0, optimiser->set->count};
-    return write_range(&all, directory, error);
+    return write_range(optimiser, 0, optimiser->set->count, directory, error);
 }
 
 enum loam_status loam_checkpoint_tensors_rehearse(struct loam_optimiser *optimiser, const char *directory,
                                                   struct loam_error *error)
 {
     const struct loam_trainables *set = optimiser->set;
-    struct range smallest = {optimiser, 0, set->count > 0};
+    size_t smallest = 0;
     for (size_t i = 1; i < set->count; i++)
-        if (loam_tensor_count(&set->items[i].value) < loam_tensor_count(&set->items[smallest.first].value))
-            smallest.first = i;
-    return write_range(&smallest, directory, error);
-}
-
-// The tensor of that name, of the part's shape.
-static enum loam_status find_stored(const struct loam_stored_tensor **stored,
-                                    const struct loam_container *file, const char *path, const char *name,
-                                    const struct loam_tensor *wanted, struct loam_error *error)
-{
-    *stored = loam_container_find(file, name);
-    bool same = *stored != NULL && (*stored)->format == LOAM_FORMAT_F32 && (*stored)->rank == wanted->rank;
-    for (int i = 0; same && i < wanted->rank; i++)
-        same = (*stored)->shape[i] == wanted->shape[i];
-    if (same) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_FORMAT, "%s has no tensor \"%s\" of this run's shape", path, name);
-}
-
-static enum loam_status read_part(struct loam_optimiser *optimiser, const struct loam_container *file,
-                                  const char *path, size_t index, struct loam_error *error)
-{
-    const struct loam_trainable *item = &optimiser->set->items[index / PARTS];
-    const struct loam_tensor *target = part_of(item, index % PARTS);
-    const struct loam_stored_tensor *stored;
-    char *name = part_name(item, index % PARTS, error);
-    if (name == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = find_stored(&stored, file, path, name, target, error);
-    free(name);
-    if (status != LOAM_OK) return status;
-    loam_upload(&optimiser->stream, target->data, stored->data, stored->bytes);
-    if (target == &item->value && item->mirror.data != NULL)
-        loam_upload_as(&optimiser->stream, item->mirror.data, item->mirror.dtype, stored->data, LOAM_F32,
-                       (size_t)loam_tensor_count(target));
-    return loam_stream_finish(&optimiser->stream, error);
+        if (loam_tensor_count(&set->items[i].value) < loam_tensor_count(&set->items[smallest].value))
+            smallest = i;
+    return write_range(optimiser, smallest, set->count > 0, directory, error);
 }
 
 enum loam_status loam_checkpoint_tensors_read(struct loam_optimiser *optimiser, const char *directory,
                                               bool values_alone, struct loam_error *error)
 {
-    struct loam_container *file = NULL;
     char *path = loam_path_join(directory, LOAM_CHECKPOINT_TENSORS, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = loam_container_open_file(&file, path, error);
-    for (size_t i = 0; status == LOAM_OK && i < PARTS * optimiser->set->count; i++)
-        if (!values_alone || i % PARTS == 0) status = read_part(optimiser, file, path, i, error);
-    loam_container_destroy(file);
+    enum loam_status status =
+        loam_optimiser_read_file(optimiser, 0, optimiser->set->count, path, values_alone, error);
     free(path);
     return status;
 }

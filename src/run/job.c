@@ -174,29 +174,25 @@ static enum loam_status load(struct loam_train_job *job, struct loam_error *erro
 static enum loam_status allocate(struct loam_train_job *job, struct loam_error *error)
 {
     const struct loam_train_settings *settings = job->settings;
-    struct loam_optimiser_settings optimiser = {
-        .beta1 = settings->adam_beta1,
-        .beta2 = settings->adam_beta2,
-        .epsilon = settings->adam_epsilon,
-        .weight_decay = settings->weight_decay,
-        .max_grad_norm = settings->max_grad_norm,
-    };
-    LOAM_TRY(loam_optimiser_init(&job->optimiser, &job->trainables, &optimiser, error));
     // No more examples than there are: a batch larger than the data set is the data set.
     size_t wanted = (size_t)settings->batch_size * (size_t)settings->accumulation;
     size_t capacity = wanted < job->order.count ? wanted : job->order.count;
     const int32_t budget = job->session.token_budget;
-    if (!job->planning) LOAM_TRY(loam_step_buffers_init(&job->buffers, capacity, budget, error));
-    struct loam_decoder_limits limits = {
+    const struct loam_trainer_settings trainer = {
         .tokens = budget,
         .sequences = loam_step_sequences(capacity, budget),
-        .train = true,
         .checkpointing = settings->checkpointing,
         .evaluate = settings->eval_data != NULL,
         .adapters = loam_adapter_segments(job->adapter),
-        .gradients = job->trainables.of_model,
+        .optimiser = {.beta1 = settings->adam_beta1,
+                      .beta2 = settings->adam_beta2,
+                      .epsilon = settings->adam_epsilon,
+                      .weight_decay = settings->weight_decay,
+                      .max_grad_norm = settings->max_grad_norm},
     };
-    LOAM_TRY(loam_decoder_create(&job->decoder, job->session.model, job->session.device, &limits, error));
+    LOAM_TRY(loam_trainer_init(&job->trainer, job->session.model, job->session.device, &job->trainables,
+                               &trainer, error));
+    if (!job->planning) LOAM_TRY(loam_step_buffers_init(&job->buffers, capacity, budget, error));
     if (settings->best_metric != LOAM_BEST_EXACT_MATCH) return LOAM_OK;
     return loam_answerer_create(&job->answerer, &job->session, job->adapter, settings->max_new_tokens, error);
 }
@@ -215,20 +211,19 @@ enum loam_status loam_train_job_save_model(const struct loam_train_job *job, con
     return loam_model_save(session->model, session->dtype, directory, error);
 }
 
-void loam_train_job_drop_decoders(struct loam_train_job *job)
+void loam_train_job_release_passes(struct loam_train_job *job)
 {
     loam_answerer_destroy(job->answerer);
-    loam_decoder_destroy(job->decoder);
     job->answerer = NULL;
-    job->decoder = NULL;
+    loam_trainer_release_passes(&job->trainer);
 }
 
 void loam_train_job_close(struct loam_train_job *job)
 {
     loam_step_buffers_deinit(&job->buffers);
     loam_order_deinit(&job->order);
-    loam_optimiser_deinit(&job->optimiser);
-    loam_train_job_drop_decoders(job);
+    loam_answerer_destroy(job->answerer);
+    loam_trainer_deinit(&job->trainer);
     loam_adapter_destroy(job->adapter);
     loam_trainables_deinit(&job->trainables);
     loam_dataset_destroy(job->eval_dataset);

@@ -1,5 +1,5 @@
-// What a training step works with: model, adapter, examples, optimiser, decoder, opened, checked and given
-// their memory in the order of `loam train`. `loam bench` measures the steps of the very same.
+// What a training step works with: model, adapter, examples and trainer, opened, checked and given their memory
+// in the order of `loam train`. `loam bench step` measures the steps of the same job.
 #ifndef LOAM_RUN_JOB_H
 #define LOAM_RUN_JOB_H
 
@@ -12,16 +12,15 @@
 struct loam_train_job {
     const struct loam_train_settings *settings;
     const struct loam_callbacks *callbacks; // may be NULL
-    const struct loam_log *log;             // theirs
+    const struct loam_log *log;             // of the callbacks
     bool planning; // set before it is opened: nothing is taken or read but the headers of the weights
     struct loam_session session;
     struct loam_dataset *dataset;
     struct loam_dataset *eval_dataset; // NULL: none
     struct loam_trainables trainables;
     struct loam_adapter *adapter; // NULL: --method full
-    struct loam_decoder *decoder;
+    struct loam_trainer trainer;
     struct loam_answerer *answerer; // NULL: evaluations are of the loss alone
-    struct loam_optimiser optimiser;
     struct loam_order order;
     struct loam_step_buffers buffers;
 };
@@ -38,8 +37,8 @@ enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_err
 // the base's config.json in `directory`.
 enum loam_status loam_train_job_save_model(const struct loam_train_job *job, const char *directory,
                                            struct loam_error *error);
-// After the last step: the memory of activations goes, before that for writing comes.
-void loam_train_job_drop_decoders(struct loam_train_job *job);
+// After the last step: gives back the memory of activations, before writing takes some.
+void loam_train_job_release_passes(struct loam_train_job *job);
 void loam_train_job_close(struct loam_train_job *job);
 
 #endif

@@ -57,7 +57,7 @@ static void measure(struct loam_plan *plan, const struct loam_train_job *job)
 {
     const struct loam_model *model = job->session.model;
     const struct loam_trainables *set = &job->trainables;
-    struct loam_decoder_bytes decoder = loam_decoder_bytes(job->decoder), answerer = {0};
+    struct loam_decoder_bytes decoder = loam_decoder_bytes(job->trainer.decoder), answerer = {0};
     if (job->answerer != NULL) answerer = loam_answerer_bytes(job->answerer);
     plan->weights_mapped = model->mapped_bytes;
     plan->weights_converted = model->arena.capacity;
@@ -65,8 +65,8 @@ static void measure(struct loam_plan *plan, const struct loam_train_job *job)
     plan->optimiser = 2 * plan->gradients;
     plan->trained = set->arena.capacity - plan->gradients - plan->optimiser;
     plan->activations = decoder.step + answerer.step + answerer.cache;
-    plan->scratch = decoder.scratch + answerer.scratch + job->optimiser.arena.capacity +
-                    job->optimiser.stream.scratch.capacity;
+    plan->scratch = decoder.scratch + answerer.scratch + job->trainer.optimiser.arena.capacity +
+                    job->trainer.optimiser.stream.scratch.capacity;
     plan->dtype = job->session.dtype;
     plan->max_length = job->session.max_length;
     plan->token_budget = job->session.token_budget;

@@ -222,6 +222,7 @@ static enum loam_status find_all(struct loam_special_tokens *special, const stru
     const char *text;
     char note[sizeof special->note];
     LOAM_TRY(find_by_text(sources, "bos_token", tokenizer, &special->bos, &text, note, error));
+    LOAM_TRY(find_by_text(sources, "pad_token", tokenizer, &special->pad, &text, note, error));
     LOAM_TRY(find_bos(special, sources->generation, "generation_config.json", tokenizer, error));
     LOAM_TRY(find_bos(special, sources->model, "config.json", tokenizer, error));
     LOAM_TRY(find_eos(special, sources, tokenizer, error));
@@ -241,7 +242,7 @@ static enum loam_status find_all(struct loam_special_tokens *special, const stru
 enum loam_status loam_special_tokens_load(struct loam_special_tokens *special, const char *model_directory,
                                           const struct loam_tokenizer *tokenizer, struct loam_error *error)
 {
-    *special = (struct loam_special_tokens){.bos = -1, .eos = -1};
+    *special = (struct loam_special_tokens){.bos = -1, .pad = -1, .eos = -1};
     struct sources sources = {0};
     enum loam_status status = load_all(&sources, model_directory, error);
     // Messages of load_all have the full path. Those of find_all have the file's name, so the directory is
@@ -259,7 +260,7 @@ void loam_special_tokens_deinit(struct loam_special_tokens *special)
 {
     free(special->eos_ids);
     free(special->text);
-    *special = (struct loam_special_tokens){.bos = -1, .eos = -1};
+    *special = (struct loam_special_tokens){.bos = -1, .pad = -1, .eos = -1};
 }
 
 enum loam_status loam_special_tokens_surround(const struct loam_special_tokens *special,

@@ -8,6 +8,7 @@
 
 struct loam_special_tokens {
     int32_t bos;          // -1: none
+    int32_t pad;          // fills what a rectangular batch needs, loam makes none; -1: none
     int32_t eos;          // ends a training text; -1: none
     const char *eos_text; // text of `eos`, for {eos} in a template; NULL: none
     int32_t *eos_ids;     // [eos_count] all ids that stop generation, including `eos`

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/fault.h"
 #include "base/heap.h"
 
 int32_t loam_step_sequences(size_t capacity, int32_t token_budget)
@@ -92,14 +91,14 @@ static const char *advice_of(const struct loam_decoder *decoder, int64_t step)
 }
 
 static enum loam_status fail_numeric(const struct loam_step_buffers *buffers,
-                                     const struct loam_decoder *decoder, const char *what, double value,
+                                     const struct loam_trainer *trainer, const char *what, double value,
                                      int64_t step, size_t first, size_t end, struct loam_error *error)
 {
     char ids[400]; // so that the whole message has room for what a caller adds
     list_ids(buffers, first, end, ids, sizeof ids);
     return loam_fail(error, LOAM_ERROR_NUMERIC, "step %lld: the %s is %s; examples: %s; %s",
                      (long long)step + 1, what, isnan(value) ? "not a number" : "infinite", ids,
-                     advice_of(decoder, step));
+                     advice_of(trainer->decoder, step));
 }
 
 // Packs examples from `*next` on, as many as fit, in their order.
@@ -119,36 +118,34 @@ static enum loam_status pack(struct loam_step_buffers *buffers, size_t *next, st
 }
 
 // Adds up the loss and the gradients of every micro-batch.
-static enum loam_status accumulate(struct loam_step_buffers *buffers, struct loam_decoder *decoder,
+static enum loam_status accumulate(struct loam_step_buffers *buffers, struct loam_trainer *trainer,
                                    int64_t step, uint64_t seed, double *loss, struct loam_error *error)
 {
     const double scale = 1.0 / buffers->labels.weight;
     double loss_sum = 0;
-    // No step has more micro-batches than examples, so that the counters of two steps never meet.
-    uint64_t counter = (uint64_t)step * buffers->capacity;
-    for (size_t next = 0; next < buffers->count; counter++) {
+    // No step has more micro-batches than examples, so that the numbers of the passes of two steps never meet.
+    uint64_t pass = (uint64_t)step * buffers->capacity;
+    for (size_t next = 0; next < buffers->count; pass++) {
         size_t first = next;
         LOAM_TRY(pack(buffers, &next, error));
-        LOAM_TRY(loam_decoder_train(decoder, &buffers->batch, scale, seed, counter, error));
+        LOAM_TRY(loam_trainer_add(trainer, &buffers->batch, scale, seed, pass, error));
         loss_sum += loam_batch_loss(&buffers->batch);
-        if (loam_fault_occurred()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
         if (!isfinite(loss_sum))
-            return fail_numeric(buffers, decoder, "loss", loss_sum, step, first, next, error);
+            return fail_numeric(buffers, trainer, "loss", loss_sum, step, first, next, error);
     }
     *loss = loss_sum / buffers->labels.weight;
     return LOAM_OK;
 }
 
-enum loam_status loam_step_run(struct loam_step_buffers *buffers, struct loam_decoder *decoder,
-                               struct loam_optimiser *optimiser, double learning_rate, int64_t step,
-                               uint64_t seed, struct loam_step_result *result, struct loam_error *error)
+enum loam_status loam_step_run(struct loam_step_buffers *buffers, struct loam_trainer *trainer,
+                               double learning_rate, int64_t step, uint64_t seed,
+                               struct loam_step_result *result, struct loam_error *error)
 {
-    LOAM_TRY(loam_optimiser_zero_gradients(optimiser, error));
-    LOAM_TRY(accumulate(buffers, decoder, step, seed, &result->loss, error));
-    LOAM_TRY(loam_optimiser_gradient_norm(optimiser, &result->grad_norm, error));
-    if (!isfinite(result->grad_norm)) {
-        return fail_numeric(buffers, decoder, "gradient norm", result->grad_norm, step, 0, buffers->count,
+    LOAM_TRY(loam_trainer_clear(trainer, error));
+    LOAM_TRY(accumulate(buffers, trainer, step, seed, &result->loss, error));
+    LOAM_TRY(loam_trainer_measure(trainer, &result->grad_norm, error));
+    if (!isfinite(result->grad_norm))
+        return fail_numeric(buffers, trainer, "gradient norm", result->grad_norm, step, 0, buffers->count,
                             error);
-    }
-    return loam_optimiser_update(optimiser, learning_rate, error);
+    return loam_trainer_apply(trainer, learning_rate, error);
 }

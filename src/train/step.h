@@ -5,8 +5,7 @@
 #define LOAM_TRAIN_STEP_H
 
 #include "data/dataset.h"
-#include "model/decoder.h"
-#include "train/optimiser.h"
+#include "train/trainer.h"
 
 struct loam_step_buffers {
     struct loam_batch batch;       // the micro-batch
@@ -37,8 +36,8 @@ struct loam_step_result {
 // Forward, backward and update over what was collected, which must have labels. `step` is 0-based and, with
 // `seed`, what dropout depends on. Allocates nothing. A loss or norm that is not finite is LOAM_ERROR_NUMERIC
 // with the step and the examples' ids, and nothing is updated.
-enum loam_status loam_step_run(struct loam_step_buffers *buffers, struct loam_decoder *decoder,
-                               struct loam_optimiser *optimiser, double learning_rate, int64_t step,
-                               uint64_t seed, struct loam_step_result *result, struct loam_error *error);
+enum loam_status loam_step_run(struct loam_step_buffers *buffers, struct loam_trainer *trainer,
+                               double learning_rate, int64_t step, uint64_t seed,
+                               struct loam_step_result *result, struct loam_error *error);
 
 #endif

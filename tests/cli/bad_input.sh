@@ -64,7 +64,7 @@ for path in "$tmp" "$tmp/pipe" /dev/zero /dev/null; do
 done
 file=$tmp/loop refuses_train "$tmp/loop: Too many levels" 'data that is a loop of links'
 model=$tmp/loop refuses_train "$tmp/loop" 'a model that is a loop of links'
-model=$tmp/model/config.json refuses_train "is a file: the directory is expected" 'a model that is a file'
+model=$tmp/model/config.json refuses_train "is a file: expected the directory" 'a model that is a file'
 refuses_train "pass it as --model $tmp/model" 'an adapter that is a model' --adapter "$tmp/model"
 for name in $'new\nline' 'two words'; do
     model=$tmp/$name refuses_train "${name//$'\n'/?}" 'a name of several lines or words'
@@ -200,7 +200,7 @@ refuses_train 'data.jsonl:1' 'invalid UTF-8'
 printf 'one\ntwo \303(\n' >"$tmp/data.txt"
 file=$tmp/data.txt refuses_train 'data.txt:2: invalid UTF-8' 'plain text that is no UTF-8'
 printf '\n \r\n' >"$tmp/data.txt"
-file=$tmp/data.txt refuses_train 'nothing but blank space' 'nothing but blank lines'
+file=$tmp/data.txt refuses_train 'the file is blank' 'nothing but blank lines'
 printf 'one\ntw\0o\n' >"$tmp/data.txt"
 file=$tmp/data.txt refuses_train 'data.txt:2: a NUL byte at byte 3' 'a NUL byte'
 file=$tmp refuses_train 'a directory: name a file in it' 'a directory'

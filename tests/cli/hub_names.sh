@@ -105,7 +105,7 @@ asks_before_download() {
     [ "$(count_requests 'cdn')" -eq 1 ] && [ "$(count_requests 'GET /org/tiny/')" -eq 0 ] || fail "downloaded unasked: $(cat "$hub/log")"
     large "$file"
     refuses 1 'sends none after' "$command: a large base, with --yes" "$command" --adapter org/adapter "$@" --yes
-    for base in '"/nowhere/base"=/nowhere/base' 'null=does not say for which model'; do
+    for base in '"/nowhere/base"=/nowhere/base' 'null=does not name its model'; do
         cp -r "$tmp/adapter" "$tmp/lost"
         sed -i "s|\"org/tiny\"|${base%%=*}|" "$tmp/lost/adapter_config.json"
         refuses 1 "${base#*=}" "$command: a base that is nowhere" "$command" --adapter "$tmp/lost" "$@"

@@ -54,7 +54,7 @@ no_token
 
 begin
 ok 'push again: nothing to do' push "$folder" org/new
-output_has 'has it all already'
+output_has 'already has all files'
 [ "$(count_requests 'PUT|/commit/')" -eq 0 ] || fail "$(cat "$hub/log")"
 echo 'changed' >"$folder/deep/er/note.txt"
 ok 'one file has changed' push "$folder" org/new --json
@@ -129,7 +129,7 @@ clear_hub
 ok 'push' push "$folder" org/new
 begin
 ok 'as if the answer had been lost' push "$folder" org/new
-output_has 'has it all already'
+output_has 'already has all files'
 
 clear_hub
 fault 'POST.*/batch' object

@@ -22,16 +22,16 @@ every_reader() {
 }
 every_reader 2 'needs a value' 'no name' ''
 url=https://huggingface.co/some/model
-every_reader 2 "$url: a name is expected, not an address: " 'a page of the hub' "$url"
+every_reader 2 "$url: expected a name, not an address: " 'a page of the hub' "$url"
 refuses 2 ': --model some/model' 'a page within' generate --model "$url/tree/main?x=1" --prompt x
 refuses 2 'download from other addresses first' 'an owner alone' inspect https://huggingface.co/some
 every_reader 2 'download from other addresses first' 'another address' http://example.com/some/model
-every_reader 1 "$tmp/model/model.safetensors is a file: the directory is expected" 'weights' "$tmp/model/model.safetensors"
+every_reader 1 "$tmp/model/model.safetensors is a file: expected the directory" 'weights' "$tmp/model/model.safetensors"
 every 1 "tokenizer.json: --model $tmp/model" 'a config' "$tmp/model/config.json"
 refuses 1 "tokenizer.json: --model $tmp/model" 'tokenize: a config' tokenize --model "$tmp/model/config.json"
 ok 'inspect: a config' inspect "$tmp/model/config.json"
 printf 'GGUF\3\0\0\0' >"$tmp/weights"
-every_reader 1 'GGUF files are not read; take the model that it was made from' 'a GGUF file' "$tmp/weights"
+every_reader 1 'loam does not read GGUF files; use the model that it was made from' 'a GGUF file' "$tmp/weights"
 every 1 "$tmp/adapter is an adapter: pass it as --adapter $tmp/adapter" 'an adapter' "$tmp/adapter"
 every 1 "adapter_model.safetensors: --adapter $tmp/adapter" "an adapter's file" "$tmp/adapter/adapter_config.json"
 refuses 1 "adapter_model.safetensors: $tmp/adapter" "inspect: an adapter's file" inspect "$tmp/adapter/adapter_config.json"
@@ -48,7 +48,7 @@ every_adapter() {
     refuses "$1" "$2" "merge: $3" merge --model "$tmp/model" --adapter "$4" --out "$tmp/out"
     refuses "$1" "$2" "export: $3" export --adapter "$4" --gguf "$tmp/gguf"
 }
-every_adapter 2 "$url: a name is expected, not an address: --adapter some/model" 'an address' "$url"
+every_adapter 2 "$url: expected a name, not an address: --adapter some/model" 'an address' "$url"
 every_adapter 1 "adapter_model.safetensors: --adapter $tmp/adapter" 'a file of the adapter' \
     "$tmp/adapter/adapter_model.safetensors"
 every_adapter 1 "$tmp/model is a model and has no adapter_config.json: pass it as --model $tmp/model" 'a model' "$tmp/model"

@@ -38,7 +38,7 @@ input=$tmp/text ok 'lines of JSON' tokenize --model "$tmp/model" --lines --json
 printf 'The bakery' >"$tmp/text"
 input=$tmp/text ok 'the end of a training text' tokenize --model "$tmp/model"
 plain=$(cat "$tmp/stdout")
-grep -q 'training adds </s> (2) behind a text without a template' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+grep -q 'training adds </s> (2) after a text without a template' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 cp -r "$tmp/model" "$tmp/adding"
 printf '{"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": true, "add_eos_token": true}' \
     >"$tmp/adding/tokenizer_config.json"

@@ -50,8 +50,8 @@ static void open_and_read(const struct loam_dataset_options *options)
     enum loam_status status = loam_dataset_open(&dataset, options, &error);
     fuzz_require_message(status, &error);
     if (status != LOAM_OK) return;
-    bool unended;
-    status = loam_dataset_try(dataset, &unended, &error);
+    bool lacks_stop;
+    status = loam_dataset_try(dataset, &lacks_stop, &error);
     fuzz_require_message(status, &error);
     read_all(dataset);
     struct loam_dataset_counts counts = loam_dataset_counts(dataset);

@@ -219,7 +219,7 @@ static dnnl_status_t entry_make(struct matmul_entry *entry, const struct matmul_
     if (status == dnnl_success) status = dnnl_primitive_create(&entry->primitive, primitive_desc);
     for (int i = 0; i < OPERAND_COUNT && status == dnnl_success; i++) {
         if (i == OPERAND_BIAS && !bias) continue;
-        // Which form b has is for the primitive to say, when it was left open.
+        // The primitive chooses the form of b where the description left it open.
         memory_desc_view view = i == OPERAND_B
                                     ? dnnl_primitive_desc_query_md(primitive_desc, dnnl_query_weights_md, 0)
                                     : desc_view(&desc[i]);
@@ -256,7 +256,7 @@ static size_t hash_shape(const struct matmul_shape *shape)
     return (size_t)(hash % SETS);
 }
 
-// The entry of the shape, made when it is not there; NULL when oneDNN cannot do it.
+// Finds or makes the entry of the shape; NULL when oneDNN cannot do it.
 static struct matmul_entry *entry_find(struct matmul_cache *cache, const struct matmul_shape *shape)
 {
     struct matmul_entry *set = cache->entries[hash_shape(shape)], *oldest = set;
@@ -312,7 +312,7 @@ bool loam_matmul_limit_isa(enum matmul_isa isa)
                                             [MATMUL_AVX512] = dnnl_cpu_isa_avx512_core};
     if (isa == MATMUL_ANY_ISA) return true;
     const dnnl_cpu_isa_t most = limits[isa];
-    // Refused when it was limited before, which does no harm where that was low enough.
+    // oneDNN refuses a second limit; the effective instructions decide whether the first one was low enough.
     (void)dnnl_set_max_cpu_isa(most);
     return uses_no_more_than(most);
 }

@@ -1,5 +1,4 @@
-// Matrix products by oneDNN, and the only place that knows it (2.x and 3.x differ in how a product is
-// described).
+// Matrix products by oneDNN. No other file includes its headers (2.x and 3.x differ in how a product is described).
 #ifndef LOAM_DEVICE_CPU_ONEDNN_H
 #define LOAM_DEVICE_CPU_ONEDNN_H
 
@@ -19,14 +18,13 @@ struct matmul_shape {
     bool packed; // b is in the form that loam_matmul_pack gave it; its strides are those it had
 };
 
-// The instructions that oneDNN may use are a setting of the process, which its first use makes final.
+// The instructions that oneDNN may use are a setting of the process, final after its first use.
 enum matmul_isa { MATMUL_LEAST_ISA, MATMUL_AVX2, MATMUL_AVX512, MATMUL_ANY_ISA };
 bool loam_matmul_limit_isa(enum matmul_isa isa);   // false: it uses more, and can no longer be limited
 const char *loam_matmul_isa(void);                 // "avx2": what it uses
 void loam_matmul_version(char *text, size_t size); // "2.6.3", of the library that was found at run time
 
-// Making the primitive of a shape takes longer than a small product, so they are kept: a bounded number of
-// them, the longest unused making room. They use `threads` threads. Not to be used by two threads at a time.
+// A bounded cache of primitives, the least recently used replaced first: making one takes longer than a small product. Its products use `threads` threads. It must not be used by two threads at a time.
 struct matmul_cache;
 
 enum loam_status loam_matmul_cache_create(struct matmul_cache **out, int threads, struct loam_error *error);
@@ -34,7 +32,7 @@ void loam_matmul_cache_destroy(struct matmul_cache *cache);
 size_t loam_matmul_cache_count(const struct matmul_cache *cache); // primitives held
 size_t loam_matmul_cache_capacity(void);
 
-// NULL, or what oneDNN could not do.
+// NULL, or a message when oneDNN cannot make the product.
 const char *loam_matmul_run(struct matmul_cache *cache, const struct matmul_shape *shape, const void *a,
                             const void *b, const void *bias, void *c);
 
@@ -46,6 +44,6 @@ const char *loam_matmul_pack(struct matmul_cache *cache, const struct matmul_sha
 
 // The instructions that may be used multiply bf16 by themselves, and oneDNN has a product that makes it.
 bool loam_matmul_native_bf16(struct matmul_cache *cache);
-bool loam_matmul_has_tiles(void); // they include AMX, which multiplies tiles of bf16
+bool loam_matmul_has_tiles(void); // the instructions include AMX, which multiplies tiles of bf16
 
 #endif

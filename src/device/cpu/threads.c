@@ -1,4 +1,4 @@
-// The threads of OpenMP. It ends the process where it cannot start one, so the threads are tried first.
+// The threads of OpenMP. OpenMP ends the process when it cannot start a thread, so threads are started on trial first.
 #include <dirent.h>
 #include <omp.h>
 #include <pthread.h>
@@ -8,7 +8,7 @@
 #include "base/fault.h"
 #include "device/cpu/cpu.h"
 
-// How many threads OpenMP keeps for this one, itself included. They need not be started again.
+// The number of threads that OpenMP keeps for the calling thread, itself included. They need no trial.
 static _Thread_local int kept = 1;
 
 static void *wait_at(void *gate)

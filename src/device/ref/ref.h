@@ -5,7 +5,7 @@
 
 #include "device/device.h"
 
-#define LOAM_OP(name, group)                                                                                 \
+#define LOAM_OP(name)                                                                                        \
     enum loam_status loam_ref_##name(struct loam_stream *stream, const struct loam_##name##_args *args);
 #include "device/op_list.def"
 #undef LOAM_OP

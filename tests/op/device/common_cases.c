@@ -590,7 +590,7 @@ static void build_adamw(struct op_run *run)
 }
 
 static void (*const builders[OP_COUNT])(struct op_run *run) = {
-#define LOAM_OP(name, group) [OP_##name] = build_##name,
+#define LOAM_OP(name) [OP_##name] = build_##name,
 #include "device/op_list.def"
 #undef LOAM_OP
 };

@@ -15,7 +15,7 @@
 enum { GUARD = 64 }; // bytes on each side of a buffer
 
 static const char *const names[OP_COUNT] = {
-#define LOAM_OP(name, group) [OP_##name] = #name,
+#define LOAM_OP(name) [OP_##name] = #name,
 #include "device/op_list.def"
 #undef LOAM_OP
 };
@@ -25,7 +25,7 @@ const char *op_name(enum op op)
     return names[op];
 }
 
-#define LOAM_OP(name, group)                                                                                 \
+#define LOAM_OP(name)                                                                                        \
     static void dispatch_##name(struct loam_stream *stream, const union op_args *args)                       \
     {                                                                                                        \
         loam_##name(stream, &args->name);                                                                    \
@@ -34,7 +34,7 @@ const char *op_name(enum op op)
 #undef LOAM_OP
 
 static void (*const dispatchers[OP_COUNT])(struct loam_stream *stream, const union op_args *args) = {
-#define LOAM_OP(name, group) [OP_##name] = dispatch_##name,
+#define LOAM_OP(name) [OP_##name] = dispatch_##name,
 #include "device/op_list.def"
 #undef LOAM_OP
 };
@@ -365,7 +365,7 @@ void op_check_untouched(const struct op_run *run)
 // f32: a sum of n terms of magnitude m, taken in any order, is off by about n m 2^-24; twice that is allowed,
 // and 2^-23 of the value for the rounding of the result. bf16: 2^-8 of the value for the rounding of the
 // result, and one rounding of an operand of each product, m 2^-9, which add up as random errors do: sqrt(n) m
-// 2^-9. Accumulating in bf16 is off by the like of n m 2^-9 and does not pass. What is rounded to bf16 may
+// 2^-9. Accumulating in bf16 is off by about n m 2^-9 and does not pass. What is rounded to bf16 may
 // also be the neighbour of the reference, which is rounded itself. A sum in f32 of products of halves, which
 // may be made in block floating point: as f32, and both operands of each product off by m 2^-13 (see
 // tests/unit/device/test_gemm.c for its bound).

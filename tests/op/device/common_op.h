@@ -7,7 +7,7 @@
 #include "device/device.h"
 
 enum op {
-#define LOAM_OP(name, group) OP_##name,
+#define LOAM_OP(name) OP_##name,
 #include "device/op_list.def"
 #undef LOAM_OP
     OP_COUNT
@@ -15,7 +15,7 @@ enum op {
 const char *op_name(enum op op);
 
 union op_args {
-#define LOAM_OP(name, group) struct loam_##name##_args name;
+#define LOAM_OP(name) struct loam_##name##_args name;
 #include "device/op_list.def"
 #undef LOAM_OP
 };

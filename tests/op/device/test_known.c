@@ -110,7 +110,7 @@ static void known_linears(struct bench *bench)
     CHECK(lora_y, lora.y);
 }
 
-// With the identity as A, t is the dropped x: each element zero or scaled up, as its own random number says.
+// With the identity as A, t is the dropped x: each element zero or scaled up, as its own random number decides.
 static void known_dropout(struct bench *bench)
 {
     enum { TOKENS = 9, SIZE = 7 };
@@ -170,8 +170,7 @@ static void known_add_scaled(struct bench *bench)
                                        .factor = 0.5f,
                                        .y = zero_matrix(bench, 3, 4)};
     const float *x = add.x.data, *residual = add.residual.data, *y = add.y.data;
-    loam_add_scaled(&bench->stream, &add);
-    finish(bench);
+    RUN(bench, add_scaled, &add);
     for (int i = 0; i < 12; i++)
         assert_true(fabsf(y[i] - (residual[i] + 0.5f * x[i])) <= 1e-6f);
 }

@@ -21,8 +21,7 @@ struct run {
     struct loam_dataset *dataset;
     struct loam_trainables set;
     struct loam_adapter *adapter;
-    struct loam_decoder *decoder;
-    struct loam_optimiser optimiser;
+    struct loam_trainer trainer;
     struct loam_order order;
     struct loam_step_buffers buffers;
 };
@@ -58,26 +57,24 @@ static void start(struct run *run, const struct kind *kind)
         assert_ok(loam_trainables_allocate(&run->set, run->session.device, &error));
         assert_ok(loam_adapter_start(run->adapter, 42, &error));
     }
-    struct loam_optimiser_settings optimiser = {
-        .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.01, .max_grad_norm = 1};
-    assert_ok(loam_optimiser_init(&run->optimiser, &run->set, &optimiser, &error));
     assert_ok(loam_order_init(&run->order, loam_dataset_count(run->dataset), EXAMPLES, 1, false, 42, &error));
     assert_ok(loam_step_buffers_init(&run->buffers, EXAMPLES, TOKEN_BUDGET, &error));
-    struct loam_decoder_limits limits = {.tokens = TOKEN_BUDGET,
-                                         .sequences = EXAMPLES,
-                                         .train = true,
-                                         .checkpointing = kind->checkpointing,
-                                         .adapters = loam_adapter_segments(run->adapter),
-                                         .gradients = run->set.of_model};
-    assert_ok(loam_decoder_create(&run->decoder, run->session.model, run->session.device, &limits, &error));
+    struct loam_trainer_settings trainer = {
+        .tokens = TOKEN_BUDGET,
+        .sequences = EXAMPLES,
+        .checkpointing = kind->checkpointing,
+        .adapters = loam_adapter_segments(run->adapter),
+        .optimiser = {
+            .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.01, .max_grad_norm = 1}};
+    assert_ok(loam_trainer_init(&run->trainer, run->session.model, run->session.device, &run->set, &trainer,
+                                &error));
 }
 
 static void end(struct run *run)
 {
-    loam_decoder_destroy(run->decoder);
+    loam_trainer_deinit(&run->trainer);
     loam_step_buffers_deinit(&run->buffers);
     loam_order_deinit(&run->order);
-    loam_optimiser_deinit(&run->optimiser);
     loam_adapter_destroy(run->adapter);
     loam_trainables_deinit(&run->set);
     loam_dataset_destroy(run->dataset);
@@ -94,7 +91,7 @@ static long step(struct run *run, int64_t number)
     const uint32_t *indices = loam_order_step(&run->order, number, &count);
     assert_ok(loam_step_collect(&run->buffers, run->dataset, indices, count, &error));
     long before = heap.taken;
-    assert_ok(loam_step_run(&run->buffers, run->decoder, &run->optimiser, 1e-3, number, 42, &result, &error));
+    assert_ok(loam_step_run(&run->buffers, &run->trainer, 1e-3, number, 42, &result, &error));
     assert_true(result.loss > 0 && result.grad_norm > 0);
     return heap.taken - before;
 }

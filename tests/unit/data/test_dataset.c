@@ -160,9 +160,11 @@ static void test_squad_records(void **state)
     assert_ptr_equal(record.context, context); // one copy
     assert_ok(loam_dataset_squad(dataset, 5, &record, &error));
     assert_string_equal(record.answers[0], "A");
-    assert_fails(loam_dataset_squad(dataset, 6, &record, &error), LOAM_ERROR_ARGUMENT, "record 6 of 6");
+    assert_fails(loam_dataset_squad(dataset, 6, &record, &error), LOAM_ERROR_ARGUMENT,
+                 "record 6 is out of range: the file has 6");
     struct loam_example example = {0};
-    assert_fails(loam_dataset_read(dataset, 6, &example, &error), LOAM_ERROR_ARGUMENT, "record 6 of 6");
+    assert_fails(loam_dataset_read(dataset, 6, &example, &error), LOAM_ERROR_ARGUMENT,
+                 "record 6 is out of range: the file has 6");
     loam_dataset_destroy(dataset);
 
     write_data("data.txt", "a\n");
@@ -267,7 +269,7 @@ static void test_squad_faults(void **state)
             loam_dataset_destroy(opened(squad_faults[i].good, squad_faults[i].bad));
         } else {
             char message[80];
-            snprintf(message, sizeof message, "holds no records (%zu broken ones were skipped)",
+            snprintf(message, sizeof message, "has no records (%zu broken ones were skipped)",
                      squad_faults[i].bad);
             assert_refused(LOAM_ERROR_FORMAT, message);
         }
@@ -418,7 +420,7 @@ static void test_shapes(void **state)
          "data.jsonl:1: no field \"text\"; the record has: prompt, completion; give --template FILE, made by "
          "printf '{prompt}\\n{completion}{eos}' >FILE"},
         {"{\"note\": \"a\", \"record\": \"b\"}",
-         "no field \"text\"; the record has: note, record; give --template FILE, a text in which {NAME}"},
+         "no field \"text\"; the record has: note, record; give --template FILE, a text with {NAME}"},
         {"{\"instruction\": \"a\", \"input\": \"\", \"output\": \"b\"}",
          "### Input:\\n{input}\\n\\n### Resp"},
         {"{\"instruction\": \"a\", \"output\": \"b\"}",
@@ -524,27 +526,24 @@ static void test_files_that_are_no_data(void **state)
 {
     (void)state;
     static const char choice[] =
-        "cannot tell what it holds: expected SQuAD JSON (an object with a \"data\" array), JSONL "
-        "(an object a line), an array of objects, or plain text (a name that ends in .txt)";
+        "the format is not recognised: expected SQuAD JSON (an object with a \"data\" array), JSONL "
+        "(one object per line), an array of objects, or plain text (a name that ends in .txt)";
     static const struct {
         const char *name;
         const char *contents;
         const char *message;
     } cases[] = {
-        {"data.json", "", "data.json is empty: it holds no records"},
+        {"data.json", "", "data.json is empty: it has no records"},
         {"data.txt", "", "data.txt is empty"},
-        {"data.txt", "\n \n",
-         "data.txt holds no records (0 broken ones were skipped): there is nothing but blank"},
-        {"data.jsonl", "\n\n",
-         "data.jsonl holds no records (0 broken ones were skipped): there is nothing but blank"},
-        {"data.json", "{\"data\": []}", "data.json holds no records (0 broken ones were skipped)"},
-        {"data.json", "{\"data\": [{\"paragraphs\": [{\"context\": \"\", \"qas\": []}]}]}",
-         "holds no records"},
+        {"data.txt", "\n \n", "data.txt has no records (0 broken ones were skipped): the file is blank"},
+        {"data.jsonl", "\n\n", "data.jsonl has no records (0 broken ones were skipped): the file is blank"},
+        {"data.json", "{\"data\": []}", "data.json has no records (0 broken ones were skipped)"},
+        {"data.json", "{\"data\": [{\"paragraphs\": [{\"context\": \"\", \"qas\": []}]}]}", "has no records"},
         {"data.json", "   \n", choice},
-        {"data.json", "[]", "data.json holds no records"},
+        {"data.json", "[]", "data.json has no records"},
         {"data.json", "[{\"text\": \"a\"}", "data.json:1: not valid JSON: parse error"},
         {"data.json", "[{\"text\": \"a\"}] x", "data.json:1: not valid JSON: parse error: trailing garbage"},
-        {"data.csv", "text,label\na,1\n", "data.csv: loam reads no tables of text: turn it into JSONL"},
+        {"data.csv", "text,label\na,1\n", "data.csv: loam does not read CSV or TSV: turn it into JSONL"},
         {"data.tsv", "text\tlabel\na\t1\n", "delimiter='\\t'"},
         {"data", "text,label\na,1\n", choice},
         {"data.jsonl", "\x1F\x8B\x08", "data.jsonl is compressed with gzip: unpack it first, with gunzip"},
@@ -571,14 +570,14 @@ static void test_files_that_are_no_data(void **state)
     static const char *const empty[] = {"{\"data\": []}", "[]", "[ 1 ]"};
     for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
         write_data("data.json", empty[i]);
-        assert_refused(LOAM_ERROR_FORMAT, "data.json holds no records");
+        assert_refused(LOAM_ERROR_FORMAT, "data.json has no records");
         assert_null(strstr(error.message, "blank"));
     }
     setting.options.skip_bad = false;
     write_data("data.json", "{\"text\": \"a");
     assert_refused(LOAM_ERROR_FORMAT, "data.json:1: not valid JSON: ");
     setting.options.skip_bad = true;
-    assert_refused(LOAM_ERROR_FORMAT, "data.json holds no records (1 broken ones were skipped)");
+    assert_refused(LOAM_ERROR_FORMAT, "data.json has no records (1 broken ones were skipped)");
 
     write_bytes("data.json", "\0\0{}", 4);
     assert_refused(LOAM_ERROR_FORMAT, choice);

@@ -36,7 +36,7 @@ static void make(const struct loam_tokenizer *tokenizer, const struct loam_speci
     assert_ok(loam_bytes_format(&whole, &error, "%s%s", prompt_text, completion));
     const struct loam_example_source source = {
         .text = whole.data, .size = whole.size, .completion_start = strlen(prompt_text), .wants_eos = true};
-    const struct loam_dataset_options options = {.path = "test",
+    const struct loam_example_options options = {.name = "test",
                                                  .loss_on = LOAM_LOSS_ON_COMPLETION,
                                                  .max_length = 4096,
                                                  .tokenizer = tokenizer,

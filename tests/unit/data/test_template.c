@@ -140,7 +140,7 @@ static void test_bad_templates(void **state)
         {"{a b}", "line 1: '{'"},
         {"{a\n}", "line 1: '{'"},
         {"{\"json\": \"{a}\"}", "write {{ for a brace"},
-        {"{a}}", "line 1: '}' closes no placeholder; write }} for a brace"},
+        {"{a}}", "line 1: '}' without a placeholder; write }} for a brace"},
         {"{a}\n\n}", "line 3: '}'"},
         {"}}}{a}", "line 1: '}'"},
         {"{a}\xFF", "template test is not UTF-8 text"},
@@ -180,9 +180,9 @@ static void test_unknown_field(void **state)
     struct loam_template *made = parsed("{context} {topic}");
     struct loam_rendered out = {0};
     assert_fails(loam_template_render(made, squad_fields(), 3, NULL, false, &out, &error), LOAM_ERROR_FORMAT,
-                 "no field \"topic\", which the template names; there are: answer, context, question");
+                 "no field \"topic\", which the template names; the fields are: answer, context, question");
     assert_fails(loam_template_render(made, NULL, 0, NULL, false, &out, &error), LOAM_ERROR_FORMAT,
-                 "no field \"context\", which the template names; there are: none");
+                 "no field \"context\", which the template names; the fields are: none");
     loam_rendered_deinit(&out);
     loam_template_destroy(made);
 }
@@ -262,7 +262,7 @@ static void test_texts_of_the_template_are_bounded(void **state)
     for (int size = LONG; size <= LONG + 1; size++) {
         eos[size - 1] = 'x';
         assert_fails(loam_template_render(made, &empty, 1, ending(eos), false, &out, &error),
-                     LOAM_ERROR_FORMAT, "the template makes a text of more than 16777216 bytes");
+                     LOAM_ERROR_FORMAT, "the text of the template has more than 16777216 bytes");
     }
     loam_rendered_deinit(&out);
     loam_template_destroy(made);

@@ -49,7 +49,7 @@ static void test_threads(void **state)
     assert_ok(loam_device_create(&device, "cpu", 0, &error));
     assert_int_equal(device->threads, 3);
     loam_device_destroy(device);
-    // What a device was made with before has no say.
+    // The threads of an earlier device make no difference.
     assert_int_equal(unsetenv("OMP_NUM_THREADS"), 0);
     assert_ok(loam_device_create(&device, "cpu", 0, &error));
     assert_true(device->threads >= 1 && device->threads <= sysconf(_SC_NPROCESSORS_ONLN));
@@ -122,7 +122,7 @@ static void test_empty_table_is_refused_by_name(void **state)
             loam_stream_init_planning(&stream, ref);
         else
             assert_ok(loam_stream_init(&stream, ref, 0, &error));
-#define LOAM_OP(name, group)                                                                                 \
+#define LOAM_OP(name)                                                                                        \
     loam_##name(&stream, &(struct loam_##name##_args){0});                                                   \
     assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_UNSUPPORTED,                                \
                  #name " on device ref: the device does not have this op");

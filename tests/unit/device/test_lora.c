@@ -169,7 +169,7 @@ static void check_b(const struct lora *before, const struct lora *after)
         }
 }
 
-// da and dx, both from dt, which nobody sees.
+// da and dx, both from dt, which is not visible.
 static void check_a_and_x(const struct lora *before, const struct lora *after)
 {
     const int64_t tokens = after->tokens, r = after->r;

@@ -43,7 +43,7 @@ static void test_plan_is_what_is_taken(void **state)
     assert_ok(loam_plan_make(&plan, &settings, PROCESS, job.order.count, &error));
     assert_ok(loam_train_job_load(&job, &error));
 
-    struct loam_decoder_bytes decoder = loam_decoder_bytes(job.decoder);
+    struct loam_decoder_bytes decoder = loam_decoder_bytes(job.trainer.decoder);
     size_t in_file = 0;
     for (size_t i = 0; i < job.session.model->parameter_count; i++)
         in_file += loam_tensor_bytes(&job.session.model->parameters[i].value);
@@ -53,8 +53,8 @@ static void test_plan_is_what_is_taken(void **state)
     assert_int_equal(plan.trained + plan.gradients + plan.optimiser, job.trainables.arena.capacity);
     assert_int_equal(plan.activations, decoder.step);
     assert_true(plan.activations > 200 * 16 * sizeof(uint16_t));
-    assert_int_equal(plan.scratch,
-                     decoder.scratch + job.optimiser.arena.capacity + job.optimiser.stream.scratch.capacity);
+    assert_int_equal(plan.scratch, decoder.scratch + job.trainer.optimiser.arena.capacity +
+                                       job.trainer.optimiser.stream.scratch.capacity);
     assert_true(plan.process > PROCESS);
     assert_int_equal(plan.peak, plan.weights_mapped + plan.weights_converted + plan.trained + plan.gradients +
                                     plan.optimiser + plan.activations + plan.scratch + plan.process);

@@ -1,0 +1,137 @@
+// The state of a trainer on disk: DIRECTORY/adapter-I.safetensors with the values and moments of each adapter,
+// and DIRECTORY/trainer.json with what is counted.
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/sized.h"
+#include "api/trainer.h"
+#include "base/file.h"
+#include "base/heap.h"
+#include "base/json.h"
+#include "io/atomic.h"
+#include "train/optimiser_file.h"
+
+enum { VERSION = 1 };
+static const char state_name[] = "trainer.json";
+
+// For each adapter, in order.
+static enum loam_status write_adapters(struct loam_trainer_handle *trainer, const char *directory,
+                                       struct loam_error *error)
+{
+    enum loam_status status = LOAM_OK;
+    for (size_t i = 0; status == LOAM_OK && i < trainer->packing.adapters.count; i++) {
+        char *path = loam_format(error, "%s/adapter-%zu.safetensors", directory, i);
+        if (path == NULL) return LOAM_ERROR_MEMORY;
+        status = loam_optimiser_write_file(&trainer->trainer.optimiser, trainer->first[i],
+                                           trainer->first[i + 1] - trainer->first[i], path, error);
+        free(path);
+    }
+    return status;
+}
+
+static enum loam_status read_adapters(struct loam_trainer_handle *trainer, const char *directory,
+                                      struct loam_error *error)
+{
+    enum loam_status status = LOAM_OK;
+    for (size_t i = 0; status == LOAM_OK && i < trainer->packing.adapters.count; i++) {
+        char *path = loam_format(error, "%s/adapter-%zu.safetensors", directory, i);
+        if (path == NULL) return LOAM_ERROR_MEMORY;
+        status = loam_optimiser_read_file(&trainer->trainer.optimiser, trainer->first[i],
+                                          trainer->first[i + 1] - trainer->first[i], path, false, error);
+        free(path);
+    }
+    return status;
+}
+
+static enum loam_status write_counts(const struct loam_trainer_handle *trainer, const char *path,
+                                     struct loam_error *error)
+{
+    // The seed as text: JSON numbers have no 64 bits everywhere.
+    char seed[24];
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)trainer->seed);
+    json_t *root = json_pack("{s:i, s:s, s:I, s:I, s:I, s:s}", "version", VERSION, "loam", LOAM_VERSION,
+                             "adapters", (json_int_t)trainer->packing.adapters.count, "updates",
+                             (json_int_t)trainer->trainer.optimiser.step, "passes",
+                             (json_int_t)trainer->passes, "seed", seed);
+    struct loam_bytes text = {0};
+    enum loam_status status = loam_json_append(&text, root, JSON_INDENT(2), error);
+    if (status == LOAM_OK) status = loam_atomic_write_file(path, text.data, text.size, error);
+    loam_bytes_deinit(&text);
+    json_decref(root);
+    return status;
+}
+
+enum loam_status loam_trainer_write_state(struct loam_trainer_handle *trainer, const char *directory,
+                                          struct loam_error *error)
+{
+    LOAM_TRY(loam_require(trainer, "the trainer", error));
+    LOAM_TRY(loam_require(directory, "the directory", error));
+    LOAM_TRY(loam_directory_make(directory, NULL, error));
+    LOAM_TRY(write_adapters(trainer, directory, error));
+    char *path = loam_path_join(directory, state_name, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = write_counts(trainer, path, error);
+    free(path);
+    return status;
+}
+
+// ---- reading ----
+
+struct counts {
+    int64_t version;
+    int64_t adapters;
+    int64_t updates;
+    int64_t passes;
+    const char *seed;
+};
+
+static enum loam_status check_counts(const struct loam_trainer_handle *trainer, const struct counts *counts,
+                                     const char *path, struct loam_error *error)
+{
+    char seed[24];
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)trainer->seed);
+    if (counts->version != VERSION)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s is of version %lld: loam %s reads version %d",
+                         path, (long long)counts->version, LOAM_VERSION, VERSION);
+    if (counts->updates < 0 || counts->passes < 0 || counts->seed == NULL)
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s is no state of a trainer: expected updates, passes and seed", path);
+    if (counts->adapters != (int64_t)trainer->packing.adapters.count)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s is of %lld adapters, and the trainer has %zu", path,
+                         (long long)counts->adapters, trainer->packing.adapters.count);
+    if (strcmp(counts->seed, seed) != 0)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "%s was written with the seed %s, and the trainer has %s", path, counts->seed, seed);
+    return LOAM_OK;
+}
+
+static enum loam_status parse(struct loam_trainer_handle *trainer, const json_t *root, const char *path,
+                              const char *directory, struct loam_error *error)
+{
+    struct counts counts = {.version = -1, .adapters = -1, .updates = -1, .passes = -1};
+    LOAM_TRY(loam_json_get_int(root, path, "version", &counts.version, error));
+    LOAM_TRY(loam_json_get_int(root, path, "adapters", &counts.adapters, error));
+    LOAM_TRY(loam_json_get_int(root, path, "updates", &counts.updates, error));
+    LOAM_TRY(loam_json_get_int(root, path, "passes", &counts.passes, error));
+    LOAM_TRY(loam_json_get_string(root, path, "seed", &counts.seed, error));
+    LOAM_TRY(check_counts(trainer, &counts, path, error));
+    LOAM_TRY(read_adapters(trainer, directory, error));
+    trainer->trainer.optimiser.step = counts.updates;
+    trainer->passes = counts.passes;
+    return loam_trainer_clear(&trainer->trainer, error);
+}
+
+enum loam_status loam_trainer_read_state(struct loam_trainer_handle *trainer, const char *directory,
+                                         struct loam_error *error)
+{
+    json_t *root = NULL;
+    LOAM_TRY(loam_require(trainer, "the trainer", error));
+    LOAM_TRY(loam_require(directory, "the directory", error));
+    char *path = loam_path_join(directory, state_name, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = loam_json_load(&root, path, error);
+    if (status == LOAM_OK) status = parse(trainer, root, path, directory, error);
+    json_decref(root);
+    free(path);
+    return status;
+}

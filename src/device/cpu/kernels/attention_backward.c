@@ -1,0 +1,203 @@
+// Gradients of attention. A task is a key/value head of a sequence with the query heads that read it, so that
+// every sum belongs to one thread and runs in one order.
+#include <omp.h>
+
+#include "device/cpu/kernels/attention_backward.h"
+
+// ---- gradients of scores ----
+
+INLINE void put_f32(const struct backward_task *task, int64_t lane, int64_t j, const vec p[2],
+                    const vec ds[2])
+{
+    for (int n = 0; n < 2; n++) {
+        store_f32(task->p + (j + n) * QUERIES + lane, p[n]);
+        store_f32(task->ds + (j + n) * QUERIES + lane, ds[n]);
+    }
+}
+
+static void gradient_f32(struct backward_task *task, int64_t query, int64_t lane, int64_t key, int64_t keys,
+                         float slope)
+{
+    gradient_lanes(task, query, lane, key, keys, slope, put_f32);
+}
+
+static const struct attention_backward_kernel backward_f32 = {1, small_matmul_f32, gradient_f32};
+
+static const struct attention_backward_kernel *
+backward_kernel(const struct loam_device *device, const struct loam_attention_backward_args *args)
+{
+    const struct attention_backward_kernel *bf16 = cpu_context(device)->attention_backward_bf16;
+    return args->q.dtype == LOAM_BF16 && bf16 != NULL ? bf16 : &backward_f32;
+}
+
+// ---- a block ----
+
+// Returns how many floats it takes. In f32 some parts are the same numbers in the same order.
+static int64_t task_init(struct backward_task *task, const struct loam_attention_backward_args *args,
+                         const struct attention_backward_kernel *kernel, float *memory)
+{
+    const int64_t d = args->q.shape[2], padded = attention_padded(d), per = kernel->per;
+    const int64_t cells = attention_cells(d, per), keys = attention_round_up(args->shape.max_kv, KEY_STEP);
+    int64_t used = 0;
+    *task = (struct backward_task){.args = args, .kernel = kernel, .d = d, .padded = padded, .cells = cells};
+    task->k = attention_take(memory, &used, keys * cells);
+    task->v = attention_take(memory, &used, keys * cells);
+    task->k_pairs = per == 1 ? task->k : attention_take(memory, &used, keys / per * padded);
+    task->dk = attention_take(memory, &used, keys * padded);
+    task->dv = attention_take(memory, &used, keys * padded);
+    task->q = attention_take(memory, &used, QUERIES * cells);
+    task->dout = attention_take(memory, &used, QUERIES * cells);
+    task->q_columns = attention_take(memory, &used, cells * QUERIES);
+    task->dout_columns = attention_take(memory, &used, cells * QUERIES);
+    task->q_pairs = per == 1 ? task->q : attention_take(memory, &used, QUERIES / per * padded);
+    task->dout_pairs = per == 1 ? task->dout : attention_take(memory, &used, QUERIES / per * padded);
+    task->scores = attention_take(memory, &used, KEYS * QUERIES);
+    task->dp = attention_take(memory, &used, KEYS * QUERIES);
+    task->p = per == 1 ? task->scores : attention_take(memory, &used, KEYS * QUERIES / per);
+    task->ds = per == 1 ? task->dp : attention_take(memory, &used, KEYS * QUERIES / per);
+    task->ds_pairs = per == 1 ? task->ds : attention_take(memory, &used, KEYS * QUERIES / per);
+    task->dq = attention_take(memory, &used, QUERIES * padded);
+    return used;
+}
+
+static float delta_of(const struct loam_attention_backward_args *args, int64_t row, int64_t head)
+{
+    const int64_t d = args->q.shape[2];
+    const bool bf16 = args->dout.dtype == LOAM_BF16;
+    const void *dout = cpu_head(&args->dout, row, head), *out = cpu_head(&args->out, row, head);
+    vec product = splat(0);
+    for (int64_t j = 0; j < d; j += LANES)
+        product += load(dout, j, d, bf16) * load(out, j, d, bf16);
+    return sum_lanes(product);
+}
+
+static void gather_queries(struct backward_task *task, int64_t query, int64_t count, int64_t head)
+{
+    const struct loam_attention_backward_args *args = task->args;
+    const int64_t row = task->sequence.q_first + query, per = task->kernel->per,
+                  width = attention_padded(count);
+    attention_rows(task->q, &args->q, row, count, width, head, per);
+    attention_rows(task->dout, &args->dout, row, count, width, head, per);
+    attention_transpose(task->q_columns, task->q, count, task->cells);
+    attention_transpose(task->dout_columns, task->dout, count, task->cells);
+    if (per == 2) attention_pairs(task->q_pairs, task->q, width, task->d);
+    if (per == 2) attention_pairs(task->dout_pairs, task->dout, width, task->d);
+    for (int64_t i = 0; i < QUERIES; i++) {
+        task->delta[i] = i < count ? delta_of(args, row + i, head) : 0;
+        task->lse[i] = i < count ? ((const float *)args->lse.data)[head * args->q.shape[0] + row + i] : 0;
+    }
+}
+
+// Rows of the block of queries that comes next.
+static void fetch_next(const struct backward_task *task, const struct loam_tensor *source)
+{
+    attention_fetch(source, task->sequence.q_first + task->next_query, task->next_count, task->next_head);
+}
+
+static void backward_block(struct backward_task *task, int64_t query, int64_t count, int64_t key,
+                           int64_t keys, float slope)
+{
+    const struct attention_backward_kernel *kernel = task->kernel;
+    const int64_t per = kernel->per, padded = task->padded, cells = task->cells,
+                  width = attention_padded(count);
+    const int64_t along_d = (task->d + per - 1) / per, along_queries = (count + per - 1) / per;
+    const int64_t row = QUERIES / per;
+    const struct small_matmul scores = {task->k + key * cells, cells,   1,    task->q_columns, QUERIES,
+                                        task->scores,          QUERIES, false};
+    const struct small_matmul dp = {
+        task->v + key * cells, cells, 1, task->dout_columns, QUERIES, task->dp, QUERIES, false};
+    const struct small_matmul dv = {task->p, row, 1, task->dout_pairs, padded, task->dv + key * padded,
+                                    padded,  true};
+    const struct small_matmul dk = {task->ds, row, 1, task->q_pairs, padded, task->dk + key * padded,
+                                    padded,   true};
+    const struct small_matmul dq = {task->ds_pairs, 1,        QUERIES, task->k_pairs + key / per * padded,
+                                    padded,         task->dq, padded,  key > 0};
+    kernel->multiply(&scores, NULL, keys, width, along_d);
+    if (key == 0) fetch_next(task, &task->args->q);
+    kernel->multiply(&dp, NULL, keys, width, along_d);
+    if (key == 0) fetch_next(task, &task->args->dout);
+    for (int64_t lane = 0; lane < width; lane += LANES)
+        kernel->gradient(task, query + lane, lane, key, keys, slope);
+    kernel->multiply(&dv, NULL, keys, padded, along_queries);
+    if (key == 0) fetch_next(task, &task->args->out);
+    kernel->multiply(&dk, NULL, keys, padded, along_queries);
+    kernel->multiply(&dq, NULL, width, padded, keys / per);
+}
+
+static void backward_head(struct backward_task *task, int64_t head)
+{
+    const struct loam_attention_backward_args *args = task->args;
+    const struct attention_sequence *sequence = &task->sequence;
+    const float slope = attention_slope(&args->shape, head);
+    for (int64_t query = 0; query < sequence->q_count; query += QUERIES) {
+        const int64_t count = attention_min(QUERIES, sequence->q_count - query);
+        const int64_t keys_seen = query + count + sequence->before;
+        gather_queries(task, query, count, head);
+        const bool last = query + count == sequence->q_count;
+        task->next_head = attention_min(head + last, args->q.shape[1] - 1);
+        task->next_query = last ? 0 : query + count;
+        task->next_count = attention_min(QUERIES, sequence->q_count - task->next_query);
+        for (int64_t key = 0; key < keys_seen; key += KEYS) {
+            const int64_t keys = attention_round_up(attention_min(KEYS, keys_seen - key), KEY_STEP);
+            backward_block(task, query, count, key, keys, slope);
+        }
+        attention_scatter(&args->dq, task->dq, sequence->q_first + query, count, head, args->shape.scale);
+    }
+}
+
+static void backward_group(struct backward_task *task, int64_t group)
+{
+    const struct loam_attention_backward_args *args = task->args;
+    const int64_t first = task->sequence.kv_first, count = task->sequence.kv_count;
+    const int64_t heads = args->q.shape[1] / args->k.shape[1];
+    const int64_t rows = attention_round_up(count, KEY_STEP), per = task->kernel->per;
+    const size_t bytes = (size_t)(rows * task->padded) * sizeof(float);
+    attention_rows(task->k, &args->k, first, count, rows, group, per);
+    attention_rows(task->v, &args->v, first, count, rows, group, per);
+    if (per == 2) attention_pairs(task->k_pairs, task->k, rows, task->d);
+    memset(task->dk, 0, bytes);
+    memset(task->dv, 0, bytes);
+    for (int64_t head = group * heads; head < (group + 1) * heads; head++)
+        backward_head(task, head);
+    attention_scatter(&args->dk, task->dk, first, count, group, args->shape.scale);
+    attention_scatter(&args->dv, task->dv, first, count, group, 1);
+}
+
+static int64_t thread_floats(const struct loam_device *device,
+                             const struct loam_attention_backward_args *args)
+{
+    struct backward_task task;
+    return task_init(&task, args, backward_kernel(device, args), NULL);
+}
+
+static size_t attention_backward_scratch(const struct loam_device *device,
+                                         const struct loam_attention_backward_args *args)
+{
+    return loam_scratch_bytes(thread_floats(device, args) * device->threads, sizeof(float));
+}
+
+static enum loam_status attention_backward(struct loam_stream *stream,
+                                           const struct loam_attention_backward_args *args)
+{
+    const int64_t sequences = loam_tensor_count(&args->shape.q_offsets) - 1, groups = args->k.shape[1];
+    const int64_t floats = thread_floats(stream->device, args);
+    const struct attention_backward_kernel *kernel = backward_kernel(stream->device, args);
+    float *memory = loam_stream_scratch(stream, attention_backward_scratch(stream->device, args));
+    if (memory == NULL) return LOAM_ERROR_INTERNAL;
+    LOAM_TRY(attention_check(stream, &args->shape));
+#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(cpu_threads(stream))
+    for (int64_t s = 0; s < sequences; s++)
+        for (int64_t group = 0; group < groups; group++) {
+            struct backward_task task;
+            task_init(&task, args, kernel, memory + omp_get_thread_num() * floats);
+            task.sequence = attention_sequence(&args->shape, s);
+            backward_group(&task, group);
+        }
+    return LOAM_OK;
+}
+
+void CPU_NAME(attention_backward)(struct loam_op_table *ops)
+{
+    ops->attention_backward.run = attention_backward;
+    ops->attention_backward.scratch = attention_backward_scratch;
+}

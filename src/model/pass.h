@@ -1,0 +1,170 @@
+// What the decoder's files share: one pass over a batch, and what its layers keep for the backward.
+#ifndef LOAM_MODEL_PASS_H
+#define LOAM_MODEL_PASS_H
+
+#include "base/rng.h"
+#include "model/limits.h"
+
+// A norm's statistics, one value a token.
+struct loam_norm_stats {
+    struct loam_tensor mean; // [T] f32; LayerNorm only
+    struct loam_tensor rstd; // [T] f32
+};
+
+// Query, key and value of a layer: as linears write them, and as the attention reads them.
+struct loam_heads {
+    struct loam_tensor rows[3]; // [T, N] of the linear of q, k, v; no data where the linear has been listed
+    struct loam_tensor q;       // [T, Q, D] in rows
+    struct loam_tensor k;       // [T, G, D]
+    struct loam_tensor v;       // [T, G, D]
+};
+
+// What the backward of one branch reads. Norm outputs and activations are not here: they are elementwise in
+// what is, and computed again. The level of checkpointing sets how much stays from the forward and how much a
+// matrix product makes again. The tensors of a layer that is only run forward live until the end of their
+// branch.
+struct loam_branch_state {
+    struct loam_tensor in; // [T, H] what the branch reads
+    struct loam_norm_stats before;
+    struct loam_tensor out; // [T, H] what the norm after the body reads; with such a norm only
+    struct loam_norm_stats after;
+    // Attention.
+    struct loam_heads heads;
+    struct loam_tensor lse;    // [Q, T] f32
+    struct loam_tensor attn;   // [T, QD]
+    struct loam_tensor source; // [R, QD] what the output projection reads: attn, or the rows that go on
+    // MLP.
+    struct loam_tensor gate; // [T, F] gated MLPs only
+    struct loam_tensor pre;  // [T, F] the up projection, before the activation
+};
+
+struct loam_layer_state {
+    size_t mark;           // of the step arena, before this layer's tensors
+    size_t before_streams; // before the streams between the branches
+    struct loam_tensor x;  // [T, H] the residual stream that came in
+    struct loam_branch_state branches[LOAM_MOST_BRANCHES];
+    struct loam_tensor t[LOAM_LINEAR_SLOTS]; // [T, columns] f32: x AT of the adapters on each linear
+};
+
+// What the passes of a decoder may do with a linear.
+struct loam_linear_use {
+    int64_t columns;  // of x AT for each row; 0: no adapter has the linear
+    bool trained;     // its weight, its bias or an adapter on it
+    bool reads_input; // its backward does: x of the forward is needed again
+};
+
+struct loam_decoder {
+    const struct loam_model *model;
+    const struct loam_device *device;
+    struct loam_decoder_limits limits;
+    struct loam_stream stream;
+    struct loam_arena step;  // activations of one pass
+    struct loam_arena cache; // KV cache
+    struct loam_layer_state *layers;
+    struct loam_tensor *cache_k; // [L] of [context, G, D]
+    struct loam_tensor *cache_v;
+    int32_t cache_length;
+    int32_t *host_positions;      // [limits.tokens] for generation
+    int32_t *host_targets;        // [2 limits.tokens] for losses: targets of the kept rows, their places
+    float *host_rows;             // [limits.tokens] for losses: a value for each row
+    bool embedding_trained;       // the embedding or its norm
+    int first_trained;            // lowest layer with something trained; config.layers when there is none
+    struct loam_linear_use *uses; // [linear_count + 1], the head last
+    const struct loam_adapter_slots **adapters; // [adapter_count] of limits.adapters
+    size_t adapter_count;
+    struct loam_segment *chosen;  // [segment_count] of loam_decoder_adapt
+    struct loam_segment *of_rows; // the same over the rows of the running pass
+    struct loam_segment *of_kept; // the same over the rows that go on above the last attention
+    size_t segment_count;
+    size_t segment_capacity;
+};
+
+// Above the last attention a row is needed only where it counts. Where few enough rows count, only these R go
+// through the rest of the top layer, the final norm and the head.
+struct loam_kept_rows {
+    struct loam_tensor rows;   // [R] i32: where they are among the T
+    struct loam_tensor places; // [T] i32: where a row is among the R; R: it is not
+    struct loam_tensor dx;     // [R + 1, H]: the gradient of the R rows of the stream, and zeros
+};
+
+// One pass of a batch through the decoder.
+struct loam_pass {
+    struct loam_decoder *decoder;
+    const struct loam_model *model;
+    struct loam_stream *stream;
+    struct loam_arena *arena;
+    int64_t tokens;               // T; above the last attention R, where it keeps fewer
+    int64_t sequences;            // S
+    int64_t counted;              // rows with a target
+    struct loam_tensor ids;       // [T] i32
+    struct loam_tensor targets;   // [T] i32, or [R]
+    struct loam_tensor factors;   // [T] f32, or [R]: of the gradient of each row's loss
+    struct loam_tensor losses;    // [T] f32, or [R]
+    struct loam_tensor positions; // [T] i32
+    struct loam_attention_shape attention;
+    struct loam_tensor ropes[LOAM_CONFIG_ROPES]; // [T, D] f32 of each table in use
+    bool gradients;                              // keep what the backward reads
+    bool use_cache;                              // keys and values go through the KV cache
+    uint64_t seed;
+    uint64_t dropout_counter;
+    struct loam_tensor embedded; // [T, H] input of the embedding norm
+    struct loam_norm_stats embedded_stats;
+    struct loam_tensor x; // [T, H] the residual stream
+    struct loam_tensor
+        spare; // [T, H] the next stream, of layers that read x to their end and are run forward
+    struct loam_kept_rows kept;          // none: R = T
+    const struct loam_segment *segments; // [segment_count] over the T or R rows
+    size_t segment_count;
+};
+
+// Tensors of the step arena.
+struct loam_tensor loam_pass_rows(struct loam_pass *pass,
+                                  int64_t columns); // [T, columns] in the model's dtype
+struct loam_tensor loam_pass_rows_of(struct loam_pass *pass, int64_t rows, int64_t columns);
+struct loam_tensor loam_pass_f32(struct loam_pass *pass, int64_t rows, int64_t columns);
+// [rows + 1, columns] in the model's dtype, of which the last row is zero.
+struct loam_tensor loam_pass_rows_and_zeros(struct loam_pass *pass, int64_t rows, int64_t columns);
+
+// Whether the optimiser changes a parameter of the thing.
+bool loam_norm_trained(const struct loam_decoder *decoder, const struct loam_norm *norm);
+// The dropout of an adapted linear in this pass, from an element of its input on; none outside training. Each
+// pass has 2^32 counters of its own.
+struct loam_dropout loam_pass_dropout(const struct loam_pass *pass, const struct loam_lora_slot *slot,
+                                      int64_t element);
+
+// The gradient of a parameter; no data: it is frozen, or there is no such parameter.
+struct loam_tensor loam_decoder_gradient(const struct loam_decoder *decoder,
+                                         const struct loam_parameter *parameter);
+struct loam_tensor loam_pass_gradient(const struct loam_pass *pass, const struct loam_parameter *parameter);
+
+// Segments: what a new decoder is made for, each adapter over all rows at first, as its dry passes need them;
+// whether those chosen fit a batch of `rows`; those of the rows
+// [first, first + count) for which they were chosen; those of the kept `rows` [count]; and which of the last
+// two a pass is at, with its tokens.
+enum loam_status loam_decoder_take_adapters(struct loam_decoder *decoder, struct loam_error *error);
+enum loam_status loam_decoder_check_segments(const struct loam_decoder *decoder, int32_t rows,
+                                             struct loam_error *error);
+void loam_pass_take_segments(struct loam_pass *pass, int32_t first, int32_t count);
+void loam_pass_keep_segments(struct loam_pass *pass, const int32_t *rows, int32_t count);
+void loam_pass_use_kept(struct loam_pass *pass, bool kept);
+
+// From pass->ids to pass->x, the residual stream after the last layer.
+void loam_decoder_forward(struct loam_pass *pass);
+
+// y [n, columns] = the rows of x that `rows` [n] i32 names.
+void loam_pass_take_rows(struct loam_pass *pass, struct loam_tensor rows, struct loam_tensor x,
+                         struct loam_tensor y);
+
+// y = norm(x).
+void loam_decoder_norm(struct loam_pass *pass, const struct loam_norm *norm, struct loam_tensor x,
+                       struct loam_norm_stats stats, struct loam_tensor y);
+struct loam_norm_stats loam_pass_norm_stats(struct loam_pass *pass, const struct loam_norm *norm,
+                                            int64_t rows);
+// From dres [T, H], the gradient of pass->x, to every gradient below. dres is overwritten.
+void loam_decoder_backward(struct loam_pass *pass, struct loam_tensor dres);
+// dx (+)= the norm's backward of dy.
+void loam_decoder_norm_backward(struct loam_pass *pass, const struct loam_norm *norm, struct loam_tensor dy,
+                                struct loam_tensor x, struct loam_norm_stats stats, struct loam_tensor dx,
+                                bool accumulate);
+
+#endif
