@@ -69,6 +69,10 @@ positive "${keys[@]}"
 
 ok 'matmul' bench matmul --model "$tmp/bare" --lengths 18,24 --json "${few[@]}" "${one_thread[@]}"
 positive plain_gflops packed_gflops flops_per_step rounds threads weight_bytes
+for dimension in m n k; do
+    [ "$(grep -c "\"$dimension\": [1-9]" "$tmp/stdout")" -eq "$(grep -c '"product": ' "$tmp/stdout")" ] ||
+        fail "a product without $dimension: $(cat "$tmp/stdout")"
+done
 output_has '"what": "matmul"'
 output_has '"product": "forward"'
 output_has '"product": "input gradient"'

@@ -2,6 +2,7 @@
 // leads to.
 #include "io/directory.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
@@ -115,6 +116,8 @@ static void follows_no_link(void **state)
     assert_int_equal(symlink("../home", in(own, "link")), 0);
     assert_int_equal(symlink("../../home", in(own, "deep/link")), 0);
     assert_int_equal(symlink("../home/file", in(own, "checksums.sha256")), 0);
+    int before = open("/dev/null", O_RDONLY);
+    close(before);
     loam_directory_remove(own);
     assert_false(is_there(own));
     assert_true(loam_file_exists(in(*state, "home/file")));
@@ -131,6 +134,9 @@ static void follows_no_link(void **state)
     loam_directory_remove(in(*state, "home/file"));
     assert_true(loam_file_exists(in(*state, "home/file")));
     loam_directory_remove(in(*state, "nowhere"));
+    int after = open("/dev/null", O_RDONLY);
+    close(after);
+    assert_int_equal(after, before);
 }
 
 static void takes_away(void **state)

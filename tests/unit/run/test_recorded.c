@@ -102,6 +102,7 @@ static void a_warm_up_is_kept(void **state)
     (void)state;
 #define SAYS(...) (const char *const[]){__VA_ARGS__, NULL}
     compare(scheduled("constant", "3", "0"), scheduled("constant_with_warmup", "3", "0"), NULL);
+    compare(scheduled("constant", "1", "0"), scheduled("constant_with_warmup", "1", "0"), NULL);
     compare(scheduled("constant", "0", "0.1"), scheduled("constant_with_warmup", "0", "0.1"), NULL);
     compare(scheduled("constant", "0", "0"), scheduled("constant", "0", "0"), NULL);
     compare(scheduled("constant", "3", "0"), scheduled("constant", "0", "0"),
