@@ -29,6 +29,7 @@ output_has '"ceiling_weights": "model"'
 ok 'lines for a person' bench step --model "$tmp/bare" --lengths 18,24 "${few[@]}" "${one_thread[@]}"
 output_has 'of ceiling'
 output_has 'linear_forward'
+grep -qE '^[a-z0-9 ]+ on cpu .*, 1 threads: 2 steps of 42\.0 tokens, ' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
 weights=$(sed -n 's/.* \([0-9]*\) MiB of it weights$/\1/p' "$tmp/stdout")
 multiplied=$(sed -n 's/^ceiling .* over \([0-9]*\) MiB of .*/\1/p' "$tmp/stdout")
 [ "$multiplied" -le "$weights" ] || fail "$multiplied of $weights MiB: $(cat "$tmp/stdout")"
@@ -94,6 +95,10 @@ ok 'generate' bench generate --model "$tmp/bare" --prompt-tokens 20 --new-tokens
 positive tokens_per_second prefill_tokens_per_second prefill_seconds prefill_gflops ceiling_gflops prefill_of_ceiling \
     decode_weight_bytes decode_bytes_per_second read_bytes_per_second of_bandwidth peak_rss_bytes weight_bytes threads
 output_has '"what": "generate"'
+# Each new token reads the weights once.
+awk -v bytes="$(number decode_weight_bytes "$tmp/stdout")" -v tokens="$(number tokens_per_second "$tmp/stdout")" \
+    -v rate="$(number decode_bytes_per_second "$tmp/stdout")" \
+    'BEGIN { exit !(rate > 0.999 * bytes * tokens && rate < 1.001 * bytes * tokens) }' || fail "$(cat "$tmp/stdout")"
 output_has '"op": "attention_forward"'
 ok 'generate, for a person' bench generate --model "$tmp/bare" --prompt-tokens 20 --new-tokens 4 --no-ceiling \
     "${rounds[@]}" "${one_thread[@]}"

@@ -114,6 +114,20 @@ static void ends_early_with_the_best(void **state)
     assert_non_null(strstr(fixture.log, "ended early at step"));
 }
 
+// At a rate that changes nothing each evaluation has the same loss: the first stays the best.
+static void an_equal_loss_is_no_better(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_train_settings settings = settings_here();
+    settings.eval_steps = 1;
+    settings.epochs = 20;
+    settings.learning_rate = 1e-30;
+    settings.early_stopping_patience = 3;
+    assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
+    assert_int_equal(fixture.events[fixture.event_count - 1].step, 1 + 3);
+}
+
 // All parameters, so that the four answers are soon known by heart.
 static struct loam_train_settings settings_for_answers(void)
 {
@@ -541,6 +555,7 @@ int main(void)
         TEST(stopped_anywhere_it_ends_the_same),
         TEST(keeps_so_many),
         TEST(ends_early_with_the_best),
+        TEST(an_equal_loss_is_no_better),
         TEST(best_by_exact_match),
         TEST(best_by_exact_match_resumed),
         cmocka_unit_test(a_state_of_before),

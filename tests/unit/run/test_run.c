@@ -199,6 +199,10 @@ static void leaves_what_peft_loads(void **state)
     assert_non_null(strstr(card, "| target_modules | `query_key_value` |"));
     assert_non_null(strstr(card, "| learning_rate | 0.01 |"));
     assert_non_null(strstr(card, "| r | 4 |"));
+    static const char row[] = "| train_loss (mean over all steps) | ";
+    const char *told = strstr(card, row);
+    assert_non_null(told);
+    assert_true(fabs(strtod(told + sizeof row - 1, NULL) - last_event(LOAM_EVENT_END)->loss) < 0.5001e-4);
     free(card);
 
     char *config = fixture_read(fixture.out, "adapter_config.json", NULL);
