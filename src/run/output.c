@@ -1,10 +1,3 @@
-#pragma GCC diagnostic warning "-Wparentheses"
-#pragma GCC diagnostic warning "-Wnonnull"
-#pragma GCC diagnostic warning "-Wunused-variable"
-#pragma GCC diagnostic warning "-Wunused-function"
-#pragma GCC diagnostic warning "-Wunused-parameter"
-#pragma GCC diagnostic warning "-Wmaybe-uninitialized"
-#pragma GCC diagnostic warning "-Wunused-but-set-variable"
 #include "run/output.h"
 
 #include <dirent.h>
@@ -285,7 +278,7 @@ static enum loam_status append_adapter(struct loam_bytes *card, const struct loa
                                        struct loam_error *error)
 {
     struct loam_lora_settings lora = loam_adapter_settings(adapter);
-    (void)0;
+    LOAM_TRY(append_row(card, "r", lora.rank, error));
     LOAM_TRY(append_row(card, "lora_alpha", lora.alpha, error));
     LOAM_TRY(append_row(card, "lora_dropout", lora.dropout, error));
     char *targets = loam_adapter_targets(adapter, error);
