@@ -229,8 +229,8 @@ LOAM_API void loam_fault_handle(void);
 //
 // A function that ends in _open, _make or _load gives a handle, and _close takes it back; NULL is closed,
 // too. A handle keeps what it needs: a model its device, an adapter its model, a trainer, evaluator or
-// generator its model and adapters. So they may be closed in any order; memory is released with the last that
-//needs it.
+// generator its model and adapters. So handles are closed in any order, and the last one frees the memory.
+//
 // Handles that share a device are used by one thread at a time. A tokenizer may be used by several.
 //
 // A struct that begins with `size` is given sizeof itself there, so that a library can have more fields than
