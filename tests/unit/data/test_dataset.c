@@ -570,7 +570,7 @@ static void test_files_that_are_no_data(void **state)
     static const char *const empty[] = {"{\"data\": []}", "[]", "[ 1 ]"};
     for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
         write_data("data.json", empty[i]);
-        assert_refused(LOAM_ERROR_FORMAT, "data.json holds no records");
+        assert_refused(LOAM_ERROR_FORMAT, "data.json has no records");
         assert_null(strstr(error.message, "blank"));
     }
     setting.options.skip_bad = false;
