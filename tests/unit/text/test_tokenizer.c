@@ -620,6 +620,23 @@ static void the_end_is_held_back_while_it_may_be_stripped(void **state)
     loam_tokenizer_destroy(tokenizer);
 }
 
+// How much of a text a token spells: all of the token, all of the text, or nothing.
+static void tokens_match_the_start_of_a_text(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t id;
+        const char *text;
+        size_t size;
+    } cases[] = {{0, "a", 1},  {0, "ab", 1},  {0, "b", 0},  {0, "ba", 0}, {1, "b", 1},  {2, "a", 1},
+                 {2, "ab", 2}, {2, "aba", 2}, {2, "aa", 0}, {2, "", 0},   {-1, "a", 0}, {3, "a", 0}};
+    struct loam_tokenizer *tokenizer = load(FILE_OF(MODEL, ""));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(loam_tokenizer_match(tokenizer, cases[i].id, cases[i].text, strlen(cases[i].text)),
+                         cases[i].size);
+    loam_tokenizer_destroy(tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -639,6 +656,7 @@ int main(void)
         cmocka_unit_test(byte_level_streams_whole_characters),
         cmocka_unit_test(byte_fallback_streams_what_is_certain),
         cmocka_unit_test(the_end_is_held_back_while_it_may_be_stripped),
+        cmocka_unit_test(tokens_match_the_start_of_a_text),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }
