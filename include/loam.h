@@ -50,7 +50,7 @@ struct loam_error {
 
 enum loam_log_level { LOAM_LOG_INFO, LOAM_LOG_WARNING };
 
-// Where the library says what it does; it never prints by itself.
+// Receives log lines. The library never prints.
 struct loam_log {
     void (*write)(void *user, enum loam_log_level level, const char *line);
     void *user;
@@ -113,7 +113,7 @@ struct loam_callbacks {
     // The input of `tokenize`: fills at most `capacity` bytes and returns how many; 0 at the end, below 0 on
     // failure.
     ptrdiff_t (*input)(void *user, char *buffer, size_t capacity);
-    // A question to a person, one line that ends in a question mark. NULL, or nobody there to ask: false.
+    // Asks a person a question, one line that ends in a question mark. NULL: the answer is no.
     bool (*confirm)(void *user, const char *question);
 };
 

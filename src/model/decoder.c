@@ -1,11 +1,12 @@
 // The decoder's life and its passes: sizing by a dry run, training, evaluation, logits, generation.
-#include "model/layer.h"
+#include "model/decoder.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/heap.h"
+#include "model/layer.h"
 
 // What a pass is given: host arrays of a packed batch.
 struct pass_input {

@@ -3,7 +3,7 @@
 #ifndef LOAM_MODEL_LINEAR_H
 #define LOAM_MODEL_LINEAR_H
 
-#include "model/decoder_internal.h"
+#include "model/pass.h"
 
 // Memory from the arena for x AT of every adapter of the pass on this linear [T, columns] f32; no data where
 // no adapter has the linear.

@@ -1,5 +1,5 @@
 // What every part of a pass uses: memory from the step arena, gradients, norms, dropout, rows.
-#include "model/decoder_internal.h"
+#include "model/pass.h"
 
 struct loam_tensor loam_pass_rows_of(struct loam_pass *pass, int64_t rows, int64_t columns)
 {

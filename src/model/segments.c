@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "base/heap.h"
-#include "model/linear.h"
+#include "model/decoder.h"
+#include "model/pass.h"
 
 // ---- what a decoder is made for ----
 

@@ -1,9 +1,9 @@
 // What the decoder's files share: one pass over a batch, and what its layers keep for the backward.
-#ifndef LOAM_MODEL_DECODER_INTERNAL_H
-#define LOAM_MODEL_DECODER_INTERNAL_H
+#ifndef LOAM_MODEL_PASS_H
+#define LOAM_MODEL_PASS_H
 
 #include "base/rng.h"
-#include "model/decoder.h"
+#include "model/limits.h"
 
 // A norm's statistics, one value a token.
 struct loam_norm_stats {
