@@ -178,8 +178,8 @@ void loam_loop_end(struct loam_loop *loop)
 
 // ---- evaluation ----
 
-// As transformers' Trainer: an equal value is no better, and a value that is not finite never is. A best one from
-// before the metric was changed (--allow-change) may have no exact match; any value is better than that.
+// As transformers' Trainer: an equal value is no better, and a value that is not finite never is. A best one
+// from before the metric was changed (--allow-change) may have no exact match; any value is better than that.
 static bool is_better(const struct loam_loop *loop)
 {
     bool by_answers = loop->settings->best_metric == LOAM_BEST_EXACT_MATCH;

@@ -209,8 +209,8 @@ static bool wait_unless_stopped(const struct train_run *run, double seconds)
     return true;
 }
 
-// Saves a checkpoint, if the values are those of the last step. It may work where the result failed, because it
-// needs less space and other files. Returns whether there is one.
+// Saves a checkpoint, if the values are those of the last step. It may work where the result failed, because
+// it needs less space and other files. Returns whether there is one.
 static bool keep_as_checkpoint(struct train_run *run)
 {
     struct loam_loop *loop = &run->loop;
