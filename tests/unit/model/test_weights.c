@@ -308,6 +308,9 @@ static void a_tied_head_of_its_own(void **state)
     (void)state;
     static const char bloom[] = "{" BLOOM_CONFIG "}",
                       llama[] = "{" LLAMA_CONFIG ",\"tie_word_embeddings\":true}";
+    // [410, 12]: more than is compared at a time.
+    static const char large[] = "{\"model_type\":\"bloom\",\"hidden_size\":12,\"n_layer\":1,\"n_head\":3,"
+                                "\"vocab_size\":410}";
     static const char of_bloom[] = "transformer.word_embeddings.weight",
                       of_llama[] = "model.embed_tokens.weight";
     static const struct head_case cases[] = {
@@ -315,6 +318,7 @@ static void a_tied_head_of_its_own(void **state)
         {llama, of_llama, true, LOAM_F32},  {llama, of_llama, false, LOAM_F32},
         {bloom, of_bloom, true, LOAM_F16},  {bloom, of_bloom, false, LOAM_F16},
         {llama, of_llama, true, LOAM_BF16}, {llama, of_llama, false, LOAM_BF16}, // i / 1024 is in bf16
+        {large, of_bloom, true, LOAM_F32},  {large, of_bloom, false, LOAM_F32},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const bool own = cases[i].other;
@@ -322,7 +326,7 @@ static void a_tied_head_of_its_own(void **state)
         struct heard heard = {0};
         struct loam_callbacks callbacks = {.log = {.write = hear, .user = &heard}};
         struct fixture *fixture;
-        static float data[4096];
+        static float data[8192];
         make_with((void **)&fixture, cases[i].json);
         const size_t parameters = fixture->model->parameter_count;
         make_head(&fixture->checkpoint, &cases[i], data);
