@@ -1,7 +1,7 @@
 // loam: fine-tuning language models with LoRA, natively. The only public header.
 //
-// Commands run whole: a set of options, then loam_run. Handles hold a model, so that a program can write its own
-// loop. docs/API.md is the guide.
+// Commands run whole: a set of options, then loam_run. Handles hold a model, so that a program can write its
+// own loop. docs/API.md is the guide.
 #ifndef LOAM_H
 #define LOAM_H
 
@@ -50,7 +50,7 @@ struct loam_error {
 
 enum loam_log_level { LOAM_LOG_INFO, LOAM_LOG_WARNING };
 
-// Where the library says what it does; it never prints by itself.
+// Receives log lines. The library never prints.
 struct loam_log {
     void (*write)(void *user, enum loam_log_level level, const char *line);
     void *user;
@@ -113,7 +113,7 @@ struct loam_callbacks {
     // The input of `tokenize`: fills at most `capacity` bytes and returns how many; 0 at the end, below 0 on
     // failure.
     ptrdiff_t (*input)(void *user, char *buffer, size_t capacity);
-    // A question to a person, one line that ends in a question mark. NULL, or nobody there to ask: false.
+    // Asks a person a question, one line that ends in a question mark. NULL: the answer is no.
     bool (*confirm)(void *user, const char *question);
 };
 
@@ -227,9 +227,9 @@ LOAM_API void loam_fault_handle(void);
 
 // ---- Handles: a program holds a model and writes its own loop ----
 //
-// A function that ends in _open, _make or _load gives a handle, and _close takes it back; NULL is closed, too.
-// A handle keeps what it needs: a model its device, an adapter its model, a trainer, evaluator or generator its
-// model and adapters. So they may be closed in any order; memory is released with the last that needs it.
+// A function that ends in _open, _make or _load gives a handle, and _close takes it back; NULL is closed,
+// too. A handle keeps what it needs: a model its device, an adapter its model, a trainer, evaluator or
+// generator its model and adapters. So handles are closed in any order, and the last one frees the memory.
 //
 // Handles that share a device are used by one thread at a time. A tokenizer may be used by several.
 //
@@ -334,8 +334,8 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_adapter_load(struct loam_adapter_
                                                             struct loam_model_handle *model,
                                                             const char *directory, const struct loam_log *log,
                                                             struct loam_error *error);
-// Writes the two files of PEFT, f32, into `directory`, which is made where it is missing; files of these names
-// are replaced, each at once. `base_model` is what they call the model; NULL: the model's directory.
+// Writes the two files of PEFT, f32, into `directory`, which is made where it is missing; files of these
+// names are replaced, each at once. `base_model` is what they call the model; NULL: the model's directory.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_adapter_store(const struct loam_adapter_handle *adapter,
                                                              const char *directory, const char *base_model,
                                                              struct loam_error *error);
@@ -425,9 +425,9 @@ loam_tokenizer_describe(const struct loam_tokenizer_handle *tokenizer, struct lo
 enum loam_text_kind {
     LOAM_TEXT_PLAIN,   // the ids of the text alone
     LOAM_TEXT_WHOLE,   // with BOS and EOS where the tokenizer's files ask for them
-    LOAM_TEXT_EXAMPLE, // a text to train on, as `loam train` makes it: the same, and EOS at the end in any case
-    // What generation goes on from: with BOS where the files ask for it, and without the tokens at the end that
-    // depend on what follows. The ids of a training text that begins so begin with these.
+    LOAM_TEXT_EXAMPLE, // a text to train on, as `loam train` makes it: WHOLE, with EOS in any case
+    // What generation goes on from: with BOS where the files ask for it, and without the tokens at the end
+    // that depend on what follows. The ids of a training text that begins so begin with these.
     LOAM_TEXT_PROMPT,
 };
 // Sets `*count` to the number of ids of text [size], UTF-8, and writes the first `capacity` of them to `ids`.
@@ -437,8 +437,8 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_text_encode(const struct loam_tok
                                                            enum loam_text_kind kind, int32_t *ids,
                                                            size_t capacity, size_t *count,
                                                            struct loam_error *error);
-// Sets `*size` to the bytes of the text of ids [count], and writes as many of them to `text` as `capacity` has
-// room for beside a NUL, which is written, too, unless `capacity` is 0. An id beyond the vocabulary is
+// Sets `*size` to the bytes of the text of ids [count], and writes as many of them to `text` as `capacity`
+// has room for beside a NUL, which is written, too, unless `capacity` is 0. An id beyond the vocabulary is
 // LOAM_ERROR_ARGUMENT.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_text_decode(const struct loam_tokenizer_handle *tokenizer,
                                                            const int32_t *ids, size_t count,
@@ -454,8 +454,8 @@ struct loam_packed_batch {
     int32_t sequences;
     const int32_t *offsets; // [sequences + 1] first token of each, from 0; the last is the number of tokens T
     const int32_t *ids;     // [T]
-    // [T] weight of each token's loss, finite and 0 or more; 0: not learnt. The first token of a sequence is not
-    // predicted, so its weight counts for nothing. NULL: 1 for all.
+    // [T] weight of each token's loss, finite and 0 or more; 0: not learnt. The first token of a sequence is
+    // not predicted, so its weight counts for nothing. NULL: 1 for all.
     const float *weights;
     // [sequences] the adapter of each, NULL: the base model. No array: the only adapter of the handle for all
     // sequences, or the base model where it has none.
@@ -483,8 +483,8 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_evaluator_open(struct loam_evalua
                                                               struct loam_model_handle *model,
                                                               const struct loam_evaluator_settings *settings,
                                                               struct loam_error *error);
-// losses [T] f32: in row t the cross entropy of token t + 1, in nats; 0 where that token has no weight, or is of
-// the next sequence. The weights choose rows and do not scale them.
+// losses [T] f32: in row t the cross entropy of token t + 1, in nats; 0 where that token has no weight, or is
+// of the next sequence. The weights choose rows and do not scale them.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_evaluator_run(struct loam_evaluator_handle *evaluator,
                                                              const struct loam_packed_batch *batch,
                                                              float *losses, struct loam_error *error);
@@ -524,8 +524,8 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_accumulate(struct loam_tr
                                                                   const struct loam_packed_batch *batch,
                                                                   float *losses, struct loam_error *error);
 // Clips the gradients, moves the values by AdamW, and begins again with gradients of zero. `norm` (NULL: not
-// wanted) is that of all gradients before clipping. One that is not finite is LOAM_ERROR_NUMERIC: the values and
-// moments stay as they are, and the gradients are zero.
+// wanted) is that of all gradients before clipping. One that is not finite is LOAM_ERROR_NUMERIC: the values
+// and moments stay as they are, and the gradients are zero.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_update(struct loam_trainer_handle *trainer,
                                                               double learning_rate, double *norm,
                                                               struct loam_error *error);
@@ -538,8 +538,8 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_evaluate(struct loam_trai
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_write_state(struct loam_trainer_handle *trainer,
                                                                    const char *directory,
                                                                    struct loam_error *error);
-// Reads them into a trainer of adapters of the same shapes, in the same order, and the same seed: it goes on as
-// the one that wrote them, bit for bit. After a failure values and moments may be read in part.
+// Reads them into a trainer of adapters of the same shapes, in the same order, and the same seed: it goes on
+// as the one that wrote them, bit for bit. After a failure values and moments may be read in part.
 LOAM_API LOAM_MUST_CHECK enum loam_status
 loam_trainer_read_state(struct loam_trainer_handle *trainer, const char *directory, struct loam_error *error);
 LOAM_API void loam_trainer_close(struct loam_trainer_handle *trainer);
@@ -552,8 +552,8 @@ struct loam_generator_settings {
     int32_t context;                             // tokens of a prompt and its continuation, at most
     struct loam_adapter_handle *const *adapters; // [adapter_count] those that prompts may name
     size_t adapter_count;
-    // Gives the ids that end generation and those that may be chosen, and encodes prompts that are texts. NULL:
-    // a sequence ends by its length alone, and prompts are ids.
+    // Gives the ids that end generation and those that may be chosen, and encodes prompts that are texts.
+    // NULL: a sequence ends by its length alone, and prompts are ids.
     struct loam_tokenizer_handle *tokenizer;
 };
 #define LOAM_GENERATOR_SETTINGS_INIT                                                                         \
@@ -568,8 +568,8 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_generator_open(struct loam_genera
                                                               const struct loam_generator_settings *settings,
                                                               struct loam_error *error);
 
-// A prompt, as ids or as a text, and how it goes on. Penalty, temperature, top-k and top-p apply in this order,
-// as in Hugging Face's generate.
+// A prompt, as ids or as a text, and how it goes on. Penalty, temperature, top-k and top-p apply in this
+// order, as in Hugging Face's generate.
 struct loam_prompt_settings {
     size_t size;
     const int32_t *ids; // [count]; NULL: `text`
@@ -607,8 +607,8 @@ struct loam_generated {
     int32_t id; // the new token, the end token with LOAM_FINISH_STOP; -1: none, a long prompt is being read
     enum loam_finish finish;
 };
-// A pass of each sequence that has not finished. tokens [sequences of the settings]; `*count` of them are set: 0
-// when none runs. After a failure the sequences are to be removed.
+// A pass of each sequence that has not finished. tokens [sequences of the settings]; `*count` of them are
+// set: 0 when none runs. After a failure the sequences are to be removed.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_generator_step(struct loam_generator_handle *generator,
                                                               struct loam_generated *tokens, size_t *count,
                                                               struct loam_error *error);

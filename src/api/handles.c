@@ -161,7 +161,7 @@ static enum loam_status parse_init(const char *text, enum loam_lora_init *init, 
     return loam_fail(error, LOAM_ERROR_ARGUMENT, "init \"%s\": expected gaussian or kaiming", text);
 }
 
-// Takes over the adapter that `status` says was made.
+// Takes over `adapter`, unless `status` is the failure of making it.
 static enum loam_status hold_adapter(struct loam_adapter_handle **out, struct loam_model_handle *model,
                                      struct loam_adapter *adapter, enum loam_status status,
                                      struct loam_error *error)

@@ -1,5 +1,5 @@
-// Packed batches of loam.h as a decoder takes them: checked, copied into a batch of the library's own, with the
-// segments of their adapters.
+// Packed batches of loam.h as a decoder takes them: checked, copied into a batch of the library's own, with
+// the segments of their adapters.
 #ifndef LOAM_API_PACKING_H
 #define LOAM_API_PACKING_H
 

@@ -79,7 +79,7 @@ static enum loam_status encode_example(const struct loam_tokenizer_handle *token
                                        struct loam_error *error)
 {
     const struct loam_example_source source = {.text = text, .size = size, .wants_eos = true};
-    const struct loam_dataset_options options = {.path = "text",
+    const struct loam_example_options options = {.name = "text",
                                                  .max_length = INT32_MAX,
                                                  .tokenizer = tokenizer->tokenizer,
                                                  .special = &tokenizer->special,

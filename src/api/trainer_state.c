@@ -1,5 +1,5 @@
-// The state of a trainer on disk: DIRECTORY/adapter-I.safetensors with the values and moments of each adapter,
-// and DIRECTORY/trainer.json with what is counted.
+// The state of a trainer on disk: DIRECTORY/adapter-I.safetensors with the values and moments of each
+// adapter, and DIRECTORY/trainer.json with what is counted.
 #include <stdlib.h>
 #include <string.h>
 

@@ -18,7 +18,7 @@ struct loam_evaluation {
 
 // Mean loss over the first `limit` records of `dataset` (0: all), in packed batches that `batch` has room for
 // and `decoder` was made for. `example` is a buffer. No label at all is an error. `callbacks`, which may be
-// NULL, hear of every batch.
+// NULL, receive LOAM_ACTIVITY_EVALUATE after every batch.
 enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_dataset *dataset, size_t limit,
                                     struct loam_batch *batch, struct loam_example *example,
                                     const struct loam_callbacks *callbacks, struct loam_evaluation *result,

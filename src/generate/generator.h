@@ -26,17 +26,18 @@ int32_t loam_generator_context(const struct loam_generator *generator);
 void loam_generator_trace(struct loam_generator *generator, struct loam_trace *trace);
 
 // Starts a sequence: copies the prompt [count] and `generation`, whose pointers must stay valid until the
-// sequence is ended. `adapters` are of limits.adapters, over all rows; empty: the base model. LOAM_ERROR_ARGUMENT
-// for an empty prompt, one beyond the context, an id beyond the vocabulary, and where all sequences are taken.
+// sequence is ended. `adapters` are of limits.adapters, over all rows; empty: the base model.
+// LOAM_ERROR_ARGUMENT for an empty prompt, one beyond the context, an id beyond the vocabulary, and if all
+// sequences are taken.
 enum loam_status loam_generator_begin(struct loam_generator *generator, const int32_t *prompt, int32_t count,
                                       const struct loam_generation *generation,
                                       const struct loam_segments *adapters, int32_t *sequence,
                                       struct loam_error *error);
-// One pass for each sequence that runs, in the order of their numbers: reads the next LOAM_PROMPT_CHUNK tokens
-// of a long prompt (id -1), or generates a token. `out` has room for limits.sequences.
+// One pass for each sequence that runs, in the order of their numbers: reads the next LOAM_PROMPT_CHUNK
+// tokens of a long prompt (id -1), or generates a token. `out` has room for limits.sequences.
 enum loam_status loam_generator_advance(struct loam_generator *generator, struct loam_generated *out,
                                         size_t *count, struct loam_error *error);
-// Frees the place of a sequence, whether it runs or has finished. A number that is no sequence changes nothing.
+// Frees the place of a sequence, whether it runs or has finished. Other numbers are ignored.
 void loam_generator_end(struct loam_generator *generator, int32_t sequence);
 bool loam_generator_has(const struct loam_generator *generator, int32_t sequence);
 

@@ -127,7 +127,7 @@ enum loam_status loam_checkpoint_list(const char *out, int64_t **steps, size_t *
         loam_bytes_deinit(&list);
         return status;
     }
-    *steps = (int64_t *)(void *)list.data; // of the heap, and hence aligned
+    *steps = (int64_t *)(void *)list.data; // aligned: heap memory
     *count = list.size / sizeof **steps;
     if (*count > 0) qsort(*steps, *count, sizeof **steps, descending);
     return LOAM_OK;

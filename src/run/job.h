@@ -1,5 +1,5 @@
-// What a training step works with: model, adapter, examples and trainer, opened, checked and given their memory
-// in the order of `loam train`. `loam bench step` measures the steps of the same job.
+// What a training step works with: model, adapter, examples and trainer, opened, checked and given their
+// memory in the order of `loam train`. `loam bench step` measures the steps of the same job.
 #ifndef LOAM_RUN_JOB_H
 #define LOAM_RUN_JOB_H
 

@@ -15,8 +15,8 @@ static const struct loam_log *log_of(const struct loam_loop *loop)
 
 // ---- reports ----
 
-// What costs next to nothing to know, so that every step can tell it.
-static struct loam_event place_of(const struct loam_loop *loop, enum loam_event_kind kind)
+// The fields that cost next to nothing, for events of every step.
+static struct loam_event event_of_place(const struct loam_loop *loop, enum loam_event_kind kind)
 {
     struct loam_event event = loam_event_make(kind);
     event.step = loop->step;
@@ -29,7 +29,7 @@ static struct loam_event place_of(const struct loam_loop *loop, enum loam_event_
 
 static struct loam_event event_of(const struct loam_loop *loop, enum loam_event_kind kind)
 {
-    struct loam_event event = place_of(loop, kind);
+    struct loam_event event = event_of_place(loop, kind);
     event.peak_rss = loam_peak_memory_bytes();
     event.parameters = loop->parameters;
     event.trainable_parameters = loop->trainable_parameters;
@@ -42,10 +42,10 @@ static enum loam_status send(const struct loam_loop *loop, const struct loam_eve
     return loam_event_send(loop->callbacks, event, error);
 }
 
-// Every step. `updated`: it had labels.
+// Reports a step. `updated`: it had labels, and its loss and gradient were finite.
 static enum loam_status report_progress(const struct loam_loop *loop, bool updated, struct loam_error *error)
 {
-    struct loam_event event = place_of(loop, LOAM_EVENT_PROGRESS);
+    struct loam_event event = event_of_place(loop, LOAM_EVENT_PROGRESS);
     event.activity = LOAM_ACTIVITY_TRAIN;
     event.done = loop->step;
     event.total = loop->total_steps;
@@ -55,9 +55,9 @@ static enum loam_status report_progress(const struct loam_loop *loop, bool updat
     return send(loop, &event, error);
 }
 
-// Says once that a file cannot be written, and when it can be again.
-static void tell(const struct loam_loop *loop, bool *failing, const struct loam_journal *journal,
-                 const struct loam_error *error)
+// Logs once that a file cannot be written, and once that it is written again.
+static void log_journal(const struct loam_loop *loop, bool *failing, const struct loam_journal *journal,
+                        const struct loam_error *error)
 {
     bool fails = error->status != LOAM_OK;
     if (fails && !*failing)
@@ -80,10 +80,10 @@ static void record(struct loam_loop *loop, const struct loam_metric *line, size_
 {
     struct loam_error error = {0};
     (void)loam_metrics_write(loop->metrics, line, count, &error);
-    tell(loop, &loop->metrics_fail, &loop->metrics->journal, &error);
+    log_journal(loop, &loop->metrics_fail, &loop->metrics->journal, &error);
     error = (struct loam_error){0};
     (void)loam_tensorboard_scalars(loop->board, line, count, loop->step, &error);
-    tell(loop, &loop->board_fails, &loop->board->journal, &error);
+    log_journal(loop, &loop->board_fails, &loop->board->journal, &error);
 }
 
 static double per_second(double count, double seconds)
@@ -107,7 +107,7 @@ static enum loam_status report_step(struct loam_loop *loop, struct loam_error *e
     loop->logged_skipped = loop->skipped;
     loop->logged_tokens = loop->tokens;
     loop->logged_seconds = now;
-    // Also where the caller wants no more: what happened is on record.
+    // Recorded even if the caller asks to stop.
     enum loam_status status = send(loop, &event, error);
     struct loam_metric line[] = {
         {"loss", event.loss},
@@ -159,7 +159,7 @@ void loam_loop_end(struct loam_loop *loop)
     event.eval_exact_match = loop->eval_exact_match;
     event.eval_f1 = loop->eval_f1;
     event.tokens_per_second = per_second((double)loop->tokens, loop->seconds);
-    (void)send(loop, &event, NULL); // what was learnt is saved whatever the caller says now
+    (void)send(loop, &event, NULL); // a request to stop comes too late: the result is saved
     struct loam_metric line[] = {
         {"train_loss", event.loss},
         {"train_runtime", event.seconds},
@@ -178,8 +178,8 @@ void loam_loop_end(struct loam_loop *loop)
 
 // ---- evaluation ----
 
-// Equal is no better, as with transformers' Trainer, and what is not finite never is. A best one from before
-// the metric was changed (--allow-change) may have no exact match, and then anything is better.
+// As transformers' Trainer: an equal value is no better, and a value that is not finite never is. A best one
+// from before the metric was changed (--allow-change) may have no exact match; any value is better than that.
 static bool is_better(const struct loam_loop *loop)
 {
     bool by_answers = loop->settings->best_metric == LOAM_BEST_EXACT_MATCH;
@@ -220,7 +220,7 @@ static enum loam_status measure(struct loam_loop *loop, struct loam_evaluate_res
     return loam_answerer_score(loop->answerer, loop->eval_dataset, 0, result, error);
 }
 
-static bool may_skip(const struct loam_loop *loop, enum loam_status status)
+static bool is_skippable(const struct loam_loop *loop, enum loam_status status)
 {
     return status == LOAM_ERROR_NUMERIC && loop->settings->on_nonfinite == LOAM_NONFINITE_SKIP;
 }
@@ -232,7 +232,7 @@ static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *erro
     struct loam_error failure = {0};
     enum loam_status status = measure(loop, &result, &failure);
     if (loam_fault_occurred()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
-    if (may_skip(loop, status))
+    if (is_skippable(loop, status))
         loam_log_write(log_of(loop), LOAM_LOG_WARNING,
                        "step %lld: %s; it is not the best, and the run goes on", (long long)loop->step,
                        failure.message);
@@ -260,14 +260,14 @@ static enum loam_status skip_step(struct loam_loop *loop, struct loam_error *err
     return report_progress(loop, false, error);
 }
 
-// The number of such steps is told at the end: the data is at fault, and training cannot change it.
+// Counts a step without labels; the count is logged at the end. Such a step is the same in every epoch.
 static enum loam_status skip_unlabelled(struct loam_loop *loop, struct loam_error *error)
 {
     loop->unlabelled++;
     return skip_step(loop, error);
 }
 
-// The first of several in a row is told at once, the number of all at the end.
+// Logs the first of several such steps in a row; the count of all is logged at the end.
 static enum loam_status skip_nonfinite(struct loam_loop *loop, const char *why, struct loam_error *error)
 {
     if (!loop->told_skipped)
@@ -288,7 +288,7 @@ static enum loam_status run_step(struct loam_loop *loop, struct loam_error *erro
     struct loam_error failure = {0};
     enum loam_status status = loam_step_run(loop->buffers, loop->trainer, loop->learning_rate, loop->step,
                                             loop->settings->seed, &loop->last, &failure);
-    if (may_skip(loop, status)) return skip_nonfinite(loop, failure.message, error);
+    if (is_skippable(loop, status)) return skip_nonfinite(loop, failure.message, error);
     if (status != LOAM_OK) return loam_fail(error, status, "%s", failure.message);
     loop->told_skipped = false;
     loop->step++;
@@ -307,7 +307,8 @@ static bool is_due(const struct loam_loop *loop, int64_t every)
     return (every > 0 && loop->step % every == 0) || loop->step == loop->total_steps;
 }
 
-// What the step that is done still owes: a run that was stopped in it did not come to all of it.
+// Makes the reports that are due after a step. A run that was stopped within them makes the rest when it is
+// resumed.
 static enum loam_status report_due(struct loam_loop *loop, struct loam_error *error)
 {
     if (is_due(loop, loop->settings->logging_steps) && loop->logged_step != loop->step)
@@ -328,7 +329,7 @@ static enum loam_status save(struct loam_loop *loop, struct loam_error *error)
     return LOAM_OK;
 }
 
-// A checkpoint that cannot be written, for want of space say, is no reason to give up what was learnt.
+// Writes a checkpoint if one is due. A failure, a full disk for example, is a warning: training goes on.
 static void save_due(struct loam_loop *loop)
 {
     const struct loam_train_settings *settings = loop->settings;
@@ -343,7 +344,7 @@ static void save_due(struct loam_loop *loop)
             (long long)loop->step, error.message);
 }
 
-// `error` says that it was stopped, then at which step (an evaluation does not know), and what became of it.
+// Saves a run that was stopped, and writes to `error` at which step and where it is saved.
 static enum loam_status save_stopped(struct loam_loop *loop, struct loam_error *error)
 {
     struct loam_error failure = {0};
@@ -359,8 +360,7 @@ static enum loam_status save_stopped(struct loam_loop *loop, struct loam_error *
                      loop->settings->out, (long long)loop->step);
 }
 
-// Values that are not finite are of no use to anybody, and as the newest checkpoint in the way of those
-// before.
+// Saves the values only if all are finite: a newest checkpoint of others would hide the good ones before it.
 static enum loam_status save_finite(struct loam_loop *loop, struct loam_error *error)
 {
     double norm = 0;
@@ -369,8 +369,8 @@ static enum loam_status save_finite(struct loam_loop *loop, struct loam_error *e
     return loop->saved == loop->step ? LOAM_OK : save(loop, error);
 }
 
-// `error` says what was not finite; the steps before it are done and stay so. What follows from the saved
-// values is the same whatever the rate: only to leave it out helps, or to take another way to it.
+// Saves the steps before a loss or gradient that was not finite, which `error` names. Resuming from the saved
+// values meets it again: it has to be skipped, or approached from an earlier checkpoint at another rate.
 static enum loam_status save_diverged(struct loam_loop *loop, struct loam_error *error)
 {
     struct loam_error failure = {0}, reason = *error;
@@ -391,8 +391,8 @@ static enum loam_status save_diverged(struct loam_loop *loop, struct loam_error 
                      reason.message, failure.message, (long long)before);
 }
 
-// An update that failed may have changed some of the values: they are of no step.
-static enum loam_status save_untorn(struct loam_loop *loop, struct loam_error *error)
+// Saves the values unless an update failed: it may have changed a part of them.
+static enum loam_status save_consistent(struct loam_loop *loop, struct loam_error *error)
 {
     if (loop->trainer->optimiser.step != loop->updates)
         return loam_fail(error, LOAM_ERROR_INTERNAL, "the update of step %lld is not complete",
@@ -400,15 +400,14 @@ static enum loam_status save_untorn(struct loam_loop *loop, struct loam_error *e
     return loop->saved == loop->step ? LOAM_OK : save(loop, error);
 }
 
-// An input that cannot be read any more, an evaluation that fails, memory that is refused: the steps before
-// it are done and stay so.
+// Saves the steps before a failure: an input that cannot be read, an evaluation that fails, no memory.
 static enum loam_status save_failed(struct loam_loop *loop, struct loam_error *error)
 {
     enum { REASON = 600 }; // bytes, so that the rest has room
     struct loam_error failure = {0}, reason = *error;
     int64_t before = loop->saved;
     if (loop->step == 0 || loop->saver.save == NULL) return reason.status;
-    if (save_untorn(loop, &failure) == LOAM_OK)
+    if (save_consistent(loop, &failure) == LOAM_OK)
         return loam_fail(
             error, reason.status,
             "%.*s; step %lld of %lld is saved in %s/checkpoint-%lld: --resume goes on from there", REASON,
@@ -436,7 +435,7 @@ static enum loam_status run_steps(struct loam_loop *loop, struct loam_error *err
     return LOAM_OK;
 }
 
-// The same where a file of the model is cut short on the way: the weights may be used where they are mapped.
+// Runs the steps, and fails in order if a mapped file of the model becomes unreadable meanwhile.
 static enum loam_status run_readable(struct loam_loop *loop, struct loam_error *error)
 {
     loam_fault_tolerate(true);

@@ -85,7 +85,7 @@ enum loam_status loam_loop_rehearse(struct loam_loop *loop, struct loam_error *e
 // any other failure, saves the steps it has done. A step whose examples have no labels counts as a step but
 // changes nothing; a run without any label is an error.
 enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error);
-// The last report. `eval_loss` and its fellows are then those of the values that the run results in.
+// The last report. The eval_ fields are those of the values that the run results in.
 void loam_loop_end(struct loam_loop *loop);
 
 enum { LOAM_BEST_SIZE = 64 };

@@ -1,5 +1,5 @@
-// metrics.jsonl: one JSON object a line, under the names of transformers' Trainer; and what a process says of
-// itself.
+// metrics.jsonl: one JSON object a line, under the names of transformers' Trainer; and the peak memory of
+// the process.
 #ifndef LOAM_RUN_METRICS_H
 #define LOAM_RUN_METRICS_H
 

@@ -104,7 +104,7 @@ static bool is_metrics_temporary(const char *name)
            name[size + strspn(name + size, "0123456789-")] == '\0';
 }
 
-// Calls `act` for the entries of the directory until it says false.
+// Calls `act` for the entries of the directory until it returns false.
 static void for_entries(const char *path, bool (*act)(void *user, const char *name), void *user)
 {
     DIR *directory = opendir(path);

@@ -254,7 +254,7 @@ static const char *text_of(const json_t *value, const char *key)
     return text != NULL ? text : "";
 }
 
-// Whether evaluations decide the result. A checkpoint from before they were recorded says nothing of it.
+// Whether evaluations decide the result. Checkpoints of older versions do not record it.
 static bool is_judged(const json_t *options)
 {
     const char *patience = text_of(json_object_get(options, "early-stopping-patience"), "");

@@ -108,7 +108,7 @@ static enum loam_status open_board(struct train_run *run, const char *directory,
     return status;
 }
 
-// Where the run stood, if it goes on, and the files that tell of it.
+// Restores the state of a run that is resumed, and opens its event file.
 static enum loam_status begin(struct train_run *run, struct loam_error *error)
 {
     char *own;
@@ -167,14 +167,14 @@ static enum loam_status rehearse_save(struct train_run *run, struct loam_error *
     return loam_checkpoints_rehearse(&run->checkpoints, &run->loop, error);
 }
 
-// Finds before the first step what would stop the run hours later.
+// Finds before the first step what would fail hours later.
 static enum loam_status rehearse(struct train_run *run, struct loam_error *error)
 {
     LOAM_TRY(loam_loop_rehearse(&run->loop, error));
     return rehearse_save(run, error);
 }
 
-// Of the events some may not have been written yet; the result does not depend on them.
+// Writes the last events. A failure is a warning: the result does not depend on them.
 static void end_board(struct train_run *run)
 {
     struct loam_error error = {0};
@@ -184,34 +184,34 @@ static void end_board(struct train_run *run)
 
 // ---- a result that cannot be saved ----
 
-// What the system may allow later: when there is room, or the directory is back.
-static bool may_pass(enum loam_status status)
+// Whether saving may work later: when the disk has room, or the directory is mounted again.
+static bool is_temporary(enum loam_status status)
 {
     return status == LOAM_ERROR_IO || status == LOAM_ERROR_EXISTS || status == LOAM_ERROR_MEMORY;
 }
 
-static bool is_told_to_stop(const struct train_run *run)
+static bool stop_is_requested(const struct train_run *run)
 {
     struct loam_event event = loam_event_make(LOAM_EVENT_PROGRESS);
     event.activity = LOAM_ACTIVITY_SAVE;
     return loam_event_send(run->callbacks, &event, NULL) != LOAM_OK;
 }
 
-// Waits for `seconds`, or until it is told to stop: then false.
-static bool wait_for(const struct train_run *run, double seconds)
+// Waits for `seconds`. false: the caller asked to stop meanwhile.
+static bool wait_unless_stopped(const struct train_run *run, double seconds)
 {
     static const struct timespec slice = {.tv_nsec = 50 * 1000 * 1000};
     double end = loam_clock_seconds() + seconds;
     do {
-        if (is_told_to_stop(run)) return false;
+        if (stop_is_requested(run)) return false;
         nanosleep(&slice, NULL);
     } while (loam_clock_seconds() < end);
     return true;
 }
 
-// Saves a checkpoint where the values are those of the last step. It may work where the result failed: it
-// needs less, and other files.
-static bool is_kept_as_checkpoint(struct train_run *run)
+// Saves a checkpoint, if the values are those of the last step. It may work where the result failed, because
+// it needs less space and other files. Returns whether there is one.
+static bool keep_as_checkpoint(struct train_run *run)
 {
     struct loam_loop *loop = &run->loop;
     struct loam_error error = {0};
@@ -219,15 +219,15 @@ static bool is_kept_as_checkpoint(struct train_run *run)
     return !run->took_best && loam_checkpoints_save(&run->checkpoints, loop, &error) == LOAM_OK;
 }
 
-// `error` says why there is no result, then what is left of it.
-static enum loam_status say_lost(struct train_run *run, bool stopped, struct loam_error *error)
+// Adds to `error`, the reason why there is no result, what is left of the run.
+static enum loam_status fail_unsaved(struct train_run *run, bool stopped, struct loam_error *error)
 {
     const char *out = run->output.directory, *prefix = stopped ? "stopped: " : "";
     struct loam_error reason = *error;
     enum loam_status status = stopped ? LOAM_ERROR_STOPPED : reason.status;
     int64_t newest;
     char left[96] = "there is no checkpoint of it";
-    if (is_kept_as_checkpoint(run))
+    if (keep_as_checkpoint(run))
         return loam_fail(
             error, status,
             "%sthe result is not saved, but step %lld is, in %s/checkpoint-%lld, and --resume makes "
@@ -239,7 +239,7 @@ static enum loam_status say_lost(struct train_run *run, bool stopped, struct loa
                      (long long)run->loop.step, left, reason.message);
 }
 
-static void say_waiting(const struct train_run *run, const struct loam_error *error)
+static void log_waiting(const struct train_run *run, const struct loam_error *error)
 {
     char limit[48] = "until it works";
     if (run->settings->save_wait > 0)
@@ -249,27 +249,28 @@ static void say_waiting(const struct train_run *run, const struct loam_error *er
                    error->message, limit);
 }
 
-// What was learnt stays in memory until it can be saved, for as long as --save-wait says.
-static enum loam_status save_at_last(struct train_run *run, struct loam_error *error)
+// Saves the result. A failure that is temporary is tried again for as long as --save-wait allows; the values
+// stay in memory.
+static enum loam_status save_with_retries(struct train_run *run, struct loam_error *error)
 {
     const struct loam_train_settings *settings = run->settings;
     bool can_stop = run->callbacks != NULL && run->callbacks->event != NULL;
     double pause = 0.5, start = loam_clock_seconds();
     enum loam_status status = save(run, error);
     if (status == LOAM_OK) return LOAM_OK;
-    if (!may_pass(status) || settings->save_wait == 0 || (settings->save_wait < 0 && !can_stop))
-        return say_lost(run, false, error);
-    say_waiting(run, error);
-    while (may_pass(status)) {
-        if (!wait_for(run, pause)) return say_lost(run, true, error);
+    if (!is_temporary(status) || settings->save_wait == 0 || (settings->save_wait < 0 && !can_stop))
+        return fail_unsaved(run, false, error);
+    log_waiting(run, error);
+    while (is_temporary(status)) {
+        if (!wait_unless_stopped(run, pause)) return fail_unsaved(run, true, error);
         status = save(run, error);
         if (settings->save_wait > 0 && loam_clock_seconds() - start >= (double)settings->save_wait) break;
         if (pause < LONGEST_PAUSE) pause *= 2;
     }
-    return status == LOAM_OK ? LOAM_OK : say_lost(run, false, error);
+    return status == LOAM_OK ? LOAM_OK : fail_unsaved(run, false, error);
 }
 
-// --load-best-at-end. What was learnt last is better than nothing.
+// --load-best-at-end. Without a finite evaluation the result is that of the last step.
 static void take_best(struct train_run *run)
 {
     struct loam_loop *loop = &run->loop;
@@ -297,8 +298,8 @@ static void take_best(struct train_run *run)
 
 // ---- the run as text ----
 
-// LOAM_DTYPE_NONE where matrices stay as they are stored, in another one than the rest.
-static enum loam_dtype dtype_of(const struct loam_session *session)
+// The dtype of all parameters; LOAM_DTYPE_NONE if some are kept in the one they are stored in.
+static enum loam_dtype common_dtype(const struct loam_session *session)
 {
     const struct loam_model *model = session->model;
     for (size_t i = 0; i < model->parameter_count; i++)
@@ -306,7 +307,7 @@ static enum loam_dtype dtype_of(const struct loam_session *session)
     return session->dtype;
 }
 
-// As comments: the file's options are those of the last part of the run.
+// Writes the changes of options as comments: the file's options are those of the last part of the run.
 static enum loam_status format_changes(struct train_run *run, struct loam_error *error)
 {
     const char *line = loam_checkpoints_changes(&run->checkpoints);
@@ -335,7 +336,7 @@ static enum loam_status format_record(struct train_run *run, struct loam_error *
         .max_length = session->max_length,
         .token_budget = session->token_budget,
         .threads = session->device->threads,
-        .dtype = dtype_of(session),
+        .dtype = common_dtype(session),
         .targets = targets,
     };
     enum loam_status status = settings->record(settings->record_user, &resolved, &run->record, error);
@@ -359,7 +360,7 @@ static enum loam_status train(struct train_run *run, struct loam_error *error)
     if (job->eval_dataset != NULL)
         loam_session_report(&job->session, run->settings->eval_data, job->eval_dataset);
     loam_train_job_release_passes(job);
-    LOAM_TRY(save_at_last(run, error));
+    LOAM_TRY(save_with_retries(run, error));
     end_board(run);
     return LOAM_OK;
 }

@@ -1,5 +1,5 @@
-// The state of an optimiser as a safetensors file: value, m and v of trainables, as "value.NAME", "m.NAME" and
-// "v.NAME", f32. The count of updates is not in it.
+// The state of an optimiser as a safetensors file: value, m and v of trainables, as "value.NAME", "m.NAME"
+// and "v.NAME", f32. The count of updates is not in it.
 #ifndef LOAM_TRAIN_OPTIMISER_FILE_H
 #define LOAM_TRAIN_OPTIMISER_FILE_H
 

@@ -11,7 +11,7 @@ struct loam_trainer_settings {
     int32_t sequences; // of a packed batch
     enum loam_checkpointing checkpointing;
     bool evaluate; // passes without gradients are asked for, too
-    // Those that batches may use, one for each row; until loam_decoder_adapt names others, each over all rows.
+    // Those that batches may use, one for each row; each over all rows until loam_decoder_adapt chooses.
     struct loam_segments adapters;
     struct loam_optimiser_settings optimiser;
 };

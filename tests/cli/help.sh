@@ -51,6 +51,8 @@ for command in train plan generate eval merge export inspect init tokenize pull 
     cmp -s "$tmp/help" "$tmp/stdout" || fail 'differs from --help'
     ok "help $command" help "$command"
     cmp -s "$tmp/help" "$tmp/stdout" || fail 'differs from --help'
+    headings=$(grep -x '[A-Z][A-Za-z ]*:' "$tmp/help") || fail "no group of options: $(cat "$tmp/help")"
+    [ -z "$(sort <<<"$headings" | uniq -d)" ] || fail "a group appears twice: $headings"
     # The manual page has every option of --help.
     for option in $(grep -o -- '^  --[a-z0-9-]*' "$tmp/help"); do
         grep -qF -- "  $option" "$tmp/manual" || fail "$option is not in the manual page"

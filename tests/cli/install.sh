@@ -15,7 +15,8 @@ done
 case_name='exported symbols'
 nm -D "$library" >"$tmp/symbols"
 nm -D --defined-only "$library" | awk '$2 ~ /[TDBR]/ && $3 !~ /^(_|__)/ { print $3 }' | sort >"$tmp/exported"
-tr '\n' ' ' <"$prefix/include/loam.h" | grep -oE 'LOAM_API [^;]*;' | grep -oE 'loam_[a-z_]+\(' | tr -d '(' | sort >"$tmp/declared"
+sed 's|//.*||' "$prefix/include/loam.h" | tr '\n' ' ' | grep -oE 'LOAM_API [^;]*;' | grep -oE 'loam_[a-z_]+\(' |
+    sed 's/($/@@LOAM_1/' | sort >"$tmp/declared"
 [ -s "$tmp/declared" ] && cmp -s "$tmp/exported" "$tmp/declared" || fail "$(diff "$tmp/exported" "$tmp/declared" || true)"
 
 # With sanitizers, the runtime would have to be linked into the program.

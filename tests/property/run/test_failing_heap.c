@@ -87,7 +87,9 @@ static void every_allocation_may_fail(void **state)
     test_remove_directory(fixture.out);
 
     heap.asked = 0;
+    long kept = heap.live;
     assert_ok(run(&fixture, &error));
+    assert_int_equal(heap.live, kept);
     test_remove_directory(fixture.out);
     long total = heap.asked;
     assert_true(total > 100);

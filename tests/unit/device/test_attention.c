@@ -240,9 +240,39 @@ static void test_bf16_of_all_shapes(void **state)
         check_shape(&shapes[i]);
 }
 
+static void put(const struct loam_tensor *x, int64_t row, int64_t i, float value)
+{
+    const size_t at = (size_t)(row * x->stride[0] + i);
+    loam_convert((char *)x->data + at * loam_dtype_size(x->dtype), x->dtype, &value, LOAM_F32, 1);
+}
+
+// Each key's score is 16 more than the one before, so a query's output is the value of the last key that it
+// sees. A maximum over keys that it does not see would leave no weight to those that it sees.
+static void test_unseen_keys_may_score_higher(void **state)
+{
+    (void)state;
+    static const struct shape shape = {1, 1, 64, {130}, 0, false};
+    static const enum loam_dtype dtypes[] = {LOAM_F32, LOAM_BF16};
+    for (size_t n = 0; n < 2; n++) {
+        struct side side;
+        set_up(&side, &shape, dtypes[n]);
+        for (int64_t row = 0; row < 130; row++)
+            for (int64_t i = 0; i < shape.size; i++) {
+                put(&side.q, row, i, i == 0 ? 1 : 0);
+                put(&side.k, row, i, i == 0 ? (float)(128 * row) : 0);
+            }
+        run("cpu", &side, false);
+        for (int64_t row = 0; row < 130; row++)
+            for (int64_t i = 0; i < shape.size; i++)
+                assert_true(fabs(get(&side.out, row, 0, i) - get(&side.v, row, 0, i)) < 1e-5);
+        tear_down(&side);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bf16_of_all_shapes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bf16_of_all_shapes),
+                                       cmocka_unit_test(test_unseen_keys_may_score_higher)};
     const int missing = test_level_is_missing();
     return missing != 0 ? missing : cmocka_run_group_tests(tests, NULL, NULL);
 }
