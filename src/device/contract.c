@@ -138,8 +138,8 @@ const char *loam_check_lora_backward(const struct loam_lora_backward_args *args)
     if (!is_matrix(&args->a, LOAM_F32, r, k)) return "a must be [r, K] f32, contiguous";
     if (!is_matrix(&args->b, LOAM_F32, n, r)) return "b must be [N, r] f32, contiguous";
     if (!is_matrix(&args->t, LOAM_F32, tokens, r)) return "t must be [T, r] f32, contiguous";
-    if (!is_matrix(&args->da, LOAM_F32, r, k)) return "da must be [r, K] f32, contiguous";
-    if (!is_matrix(&args->db, LOAM_F32, n, r)) return "db must be [N, r] f32, contiguous";
+    if (!is_optional_matrix(&args->da, LOAM_F32, r, k)) return "da must be [r, K] f32, contiguous";
+    if (!is_optional_matrix(&args->db, LOAM_F32, n, r)) return "db must be [N, r] f32, contiguous";
     if (!is_optional_matrix(&args->dx, dy->dtype, tokens, k)) {
         return "dx must be [T, K], contiguous, in the dtype of dy";
     }

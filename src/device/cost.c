@@ -80,7 +80,8 @@ struct loam_op_cost loam_lora_backward_cost(const struct loam_lora_backward_args
     const int64_t tokens = args->x.shape[0], rank = args->a.shape[0];
     const double inner = product(tokens, rank, args->a.shape[1]),
                  outer = product(tokens, args->b.shape[0], rank);
-    const double flops = 2 * outer + inner + (args->dx.data != NULL ? inner : 0); // dt and db, da, dx
+    const double flops = outer + (args->db.data != NULL ? outer : 0) + (args->da.data != NULL ? inner : 0) +
+                         (args->dx.data != NULL ? inner : 0); // dt, db, da, dx
     return cost(flops, SIZES(&args->dy, &args->x, &args->a, &args->b, &args->t, &args->da, &args->da,
                              &args->db, &args->db, &args->dx, &args->dx));
 }

@@ -68,9 +68,9 @@ struct loam_lora_backward_args { // dt = scale dy b; db += scale dyT t; da += dt
     struct loam_tensor t;        // t [T, r] f32, from the forward
     float scale;
     struct loam_dropout dropout; // as in the forward
-    struct loam_tensor da;       // da [r, K] f32, accumulates
-    struct loam_tensor db;       // db [N, r] f32, accumulates
-    struct loam_tensor dx;       // dx [T, K], accumulates, optional
+    struct loam_tensor da; // da [r, K] f32, accumulates, optional: without da and db the adapter is frozen
+    struct loam_tensor db; // db [N, r] f32, accumulates, optional
+    struct loam_tensor dx; // dx [T, K], accumulates, optional
 };
 
 // ---- embedding ----

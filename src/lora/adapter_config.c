@@ -42,7 +42,7 @@ static const struct key keys[] = {
     {"qalora_group_size", KEY_IGNORED, NULL, NULL},
     {"revision", KEY_READ, NULL, NULL},
     {"runtime_config", KEY_IGNORED, NULL, NULL},
-    {"eva_config", KEY_IGNORED, NULL, NULL}, // says how A started; the base is as it was
+    {"eva_config", KEY_IGNORED, NULL, NULL}, // how A started; the base is unchanged
     {"use_rslora", KEY_READ, NULL, NULL},
     {"use_dora", KEY_OFF, NULL, "weight decomposition (DoRA)"},
     {"rank_pattern", KEY_READ, NULL, NULL},
@@ -80,7 +80,7 @@ static const struct key *find_key(const char *name)
 }
 
 // null, false, "", [] and {}.
-static bool says_nothing(const json_t *value)
+static bool is_empty_value(const json_t *value)
 {
     switch (json_typeof(value)) {
     case JSON_NULL:
@@ -108,7 +108,7 @@ static enum loam_status check_keys(struct loam_adapter_config *config, const jso
     json_object_foreach((json_t *)root, name, value)
     {
         const struct key *key = find_key(name);
-        if (status != LOAM_OK || says_nothing(value) || (key != NULL && key->use != KEY_OFF)) continue;
+        if (status != LOAM_OK || is_empty_value(value) || (key != NULL && key->use != KEY_OFF)) continue;
         if (key == NULL) {
             status = loam_bytes_format(&unknown, error, "%s\"%s\"", unknown.size > 0 ? ", " : "", name);
             continue;

@@ -199,7 +199,7 @@ static void merge_block(struct merge *merge, const struct loam_stored_tensor *so
     }
 }
 
-// What has been read need not stay in memory, nor the page that this block shares with the one before.
+// Lets the pages of a block that was read leave memory, with the page that it shares with the block before.
 static void release_elements(const struct loam_stored_tensor *source, size_t first, size_t count)
 {
     const uint8_t *begin = loam_format_at(source->format, source->data, first);

@@ -526,7 +526,7 @@ static enum loam_status decoder_setup(struct loam_decoder *decoder, struct loam_
     LOAM_TRY(loam_stream_init(&decoder->stream, decoder->device, scratch_bytes, error));
     if (decoder->limits.generate) allocate_cache(decoder, &decoder->cache);
     const struct loam_segments given = decoder->limits.adapters;
-    decoder->limits.adapters = (struct loam_segments){0}; // the caller's list need not stay
+    decoder->limits.adapters = (struct loam_segments){0}; // the list is the caller's
     return loam_decoder_adapt(decoder, &given, error);
 }
 

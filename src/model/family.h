@@ -1,4 +1,4 @@
-// Families are data: a row says which mechanisms a family uses and how its checkpoint calls its tensors. The
+// Families are data: a row names the mechanisms of a family and the tensors of its checkpoint. The
 // decoder, the loader, adapter naming, inspect and init all read the same rows.
 #ifndef LOAM_MODEL_FAMILY_H
 #define LOAM_MODEL_FAMILY_H

@@ -61,7 +61,7 @@ static const struct loam_config_key keys[] = {
     {{"tie_word_embeddings"}, LOAM_CONFIG_BOOL, offsetof(struct loam_config, tied_head), false},
 };
 
-// The inner size of the MLP is four times the hidden size, whatever n_inner says: so it is in transformers.
+// The inner size of the MLP is four times the hidden size; n_inner is ignored, as in transformers.
 static const struct loam_config defaults = {
     .kv_heads = LOAM_CONFIG_DERIVED,
     .head_dim = LOAM_CONFIG_DERIVED,

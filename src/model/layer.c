@@ -388,5 +388,5 @@ void loam_layer_backward(struct loam_pass *pass, int64_t index, struct loam_tens
     if (dlayer.data != NULL)
         loam_add_scaled(pass->stream, &(struct loam_add_scaled_args){
                                           .x = dlayer, .residual = dres, .factor = 1.0f, .y = dres});
-    loam_arena_release(pass->arena, pass->decoder->layers[index].mark); // its activations are done with
+    loam_arena_release(pass->arena, pass->decoder->layers[index].mark); // frees its activations
 }

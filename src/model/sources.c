@@ -160,7 +160,7 @@ static void release(const struct loam_stored_tensor *stored, size_t first, size_
     loam_map_release(begin, (size_t)(loam_format_at(stored->format, begin, count) - begin));
 }
 
-// Ends at the first difference. Pages that were read need not stay in memory.
+// Ends at the first difference. Pages that were read may leave memory.
 static bool equal_values(const struct loam_stored_tensor *a, const struct loam_stored_tensor *b)
 {
     if (a->rank != b->rank || memcmp(a->shape, b->shape, sizeof a->shape[0] * (size_t)a->rank) != 0 ||

@@ -111,8 +111,8 @@ enum loam_status loam_ref_lora_backward(struct loam_stream *stream,
     double *dt = loam_stream_scratch(stream, loam_ref_lora_backward_scratch(stream->device, args)); // [T, r]
     if (dt == NULL) return LOAM_ERROR_INTERNAL;
     backward_t(args, dt);
-    backward_b(args);
-    backward_a(args, dt);
+    if (args->db.data != NULL) backward_b(args);
+    if (args->da.data != NULL) backward_a(args, dt);
     if (args->dx.data != NULL) backward_x(args, dt);
     return LOAM_OK;
 }

@@ -144,8 +144,10 @@ static void build_lora_backward(struct op_run *run)
     struct loam_lora_forward_args forward = {
         .x = a->x, .a = a->a, .b = a->b, .scale = a->scale, .dropout = a->dropout, .t = a->t, .y = y};
     op_prepare(OP_lora_forward, &(union op_args){.lora_forward = forward});
-    a->da = op_matrix(run, "da", OP_UPDATED, LOAM_F32, c->r, c->k, 0);
-    a->db = op_matrix(run, "db", OP_UPDATED, LOAM_F32, c->n, c->r, 0);
+    if (!op_flagged(run, OP_NO_WEIGHT_GRADIENT)) {
+        a->da = op_matrix(run, "da", OP_UPDATED, LOAM_F32, c->r, c->k, 0);
+        a->db = op_matrix(run, "db", OP_UPDATED, LOAM_F32, c->n, c->r, 0);
+    }
     if (!op_flagged(run, OP_NO_OPTIONAL)) {
         a->dx = op_matrix(run, "dx", OP_UPDATED, run->dtype, c->t, c->k, 0);
     }
@@ -650,6 +652,8 @@ const struct op_case op_cases[] = {
     {OP_lora_backward, .t = 13, .k = 31, .n = 37, .r = 3, .pad = 3},
     {OP_lora_backward, .t = 29, .k = 112, .n = 16, .r = 8},
     {OP_lora_backward, .t = 25, .k = 16, .n = 101, .r = 8, .pad = 2},
+    {OP_lora_backward, .t = 27, .k = 112, .n = 48, .r = 8, .flags = OP_NO_WEIGHT_GRADIENT},
+    {OP_lora_backward, .t = 9, .k = 31, .n = 37, .r = 3, .flags = OP_NO_WEIGHT_GRADIENT | OP_DROPOUT},
     {OP_lora_backward, .t = 27, .k = 112, .n = 48, .r = 16, .flags = OP_DROPOUT},
     {OP_lora_backward, .t = 9, .k = 48, .n = 32, .r = 64, .flags = OP_DROPOUT},
     {OP_lora_backward, .t = 7, .k = 29, .n = 41, .r = 16, .pad = 1, .flags = OP_DROPOUT},

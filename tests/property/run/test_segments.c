@@ -322,6 +322,30 @@ static void adapters_get_the_gradients_of_their_rows(void **state)
     }
 }
 
+// A frozen adapter, taken away here, passes the gradient of the stream on and gets none of its own.
+static void frozen_adapters_pass_gradients_on(void **state)
+{
+    struct bench bench;
+    start(&bench, *state, 0);
+    const struct loam_segment segments[] = {segment(&bench, 0, 0, LOAM_ALL_ROWS, 1),
+                                            segment(&bench, 1, 0, LOAM_ALL_ROWS, -1)};
+    const size_t own = (size_t)loam_tensor_count(&bench.sets[0].gradients);
+    const size_t second = (size_t)loam_tensor_count(&bench.sets[1].gradients);
+    const struct loam_adapter_slots *slots = loam_adapter_slots(bench.adapters[1]);
+    size_t count;
+    label(&bench, INT32_MAX / 2);
+    float *trained = gradients_of(&bench, segments, 2, &count);
+    for (size_t i = 0; i < slots->count; i++)
+        slots->slots[i].da.data = slots->slots[i].db.data = NULL;
+    create_decoder(&bench, LOAM_CHECKPOINT_NONE, bench.batch.tokens);
+    float *frozen = gradients_of(&bench, segments, 2, &count);
+    assert_false(is_zero(trained + own, second));
+    assert_true(is_zero(frozen + own, second));
+    assert_memory_equal(frozen, trained, own * sizeof *frozen);
+    free(trained), free(frozen);
+    end(&bench);
+}
+
 // The levels of checkpointing give the same bits.
 static void checkpointing_keeps_segments(void **state)
 {
@@ -447,6 +471,7 @@ int main(void)
         {"updates of shared rows add up", updates_of_shared_rows_add_up},
         {"generation takes segments", generation_takes_segments},
         {"adapters get the gradients of their rows", adapters_get_the_gradients_of_their_rows},
+        {"frozen adapters pass gradients on", frozen_adapters_pass_gradients_on},
         {"checkpointing keeps segments", checkpointing_keeps_segments},
         {"micro-batches add up", micro_batches_add_up},
         {"refused", refused},

@@ -316,6 +316,8 @@ static enum loam_status f32_backward(struct loam_stream *stream, const struct lo
     pack_rows(stream, a, args->a.data, r, k, 1);
     pack_rows(stream, b, args->b.data, n, r, args->scale);
     pack_rows(stream, t, args->t.data, tokens, r, args->scale);
+    // A frozen adapter has no gradients.
+    const int64_t b_columns = args->db.data != NULL ? n : 0, a_columns = args->da.data != NULL ? k : 0;
 #pragma omp parallel num_threads(threads)
     {
         float *buffer = memory + (size_t)omp_get_thread_num() * sizes.thread;
@@ -327,10 +329,10 @@ static enum loam_status f32_backward(struct loam_stream *stream, const struct lo
                 expand_rows(&args->dx, row, rows, dt + row * width, width, r, a, &args->dropout, buffer);
         }
 #pragma omp for schedule(dynamic) nowait
-        for (int64_t column = 0; column < n; column += COLUMNS)
+        for (int64_t column = 0; column < b_columns; column += COLUMNS)
             backward_b_columns(args, column, t, buffer);
 #pragma omp for schedule(dynamic)
-        for (int64_t column = 0; column < k; column += COLUMNS)
+        for (int64_t column = 0; column < a_columns; column += COLUMNS)
             backward_a_columns(args, column, dt, buffer);
     }
     return LOAM_OK;

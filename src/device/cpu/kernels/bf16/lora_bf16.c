@@ -610,8 +610,8 @@ static enum loam_status lora_backward(struct loam_stream *stream, const struct l
 #pragma omp for schedule(static)
         for (int64_t row = 0; row < tokens; row += ROWS)
             backward_block(args, row, &b, &a, &dt, sums);
-        backward_b(args, &t, sums);
-        backward_a(args, &dt, sums);
+        if (args->db.data != NULL) backward_b(args, &t, sums);
+        if (args->da.data != NULL) backward_a(args, &dt, sums);
     }
     return LOAM_OK;
 }
