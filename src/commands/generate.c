@@ -1,4 +1,4 @@
-// loam generate: the prompt, the generator, and the text as it comes.
+// loam generate: encodes the prompt, runs the generator and writes the text.
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,10 +21,10 @@ struct generate_job {
     struct loam_generator *generator;
     struct loam_decode_stream *stream;
     struct loam_session_prompt prompt;
-    int32_t *output; // ids [output_count], with room for all that may come
+    int32_t *output; // [output_count] ids, with room for all new tokens
     int32_t output_count;
     enum loam_finish finish;
-    struct loam_bytes text; // of the output: all of it for JSON, else what has come since the last token
+    struct loam_bytes text; // of the output; without JSON only the part that is not written yet
     double seconds;
 };
 
@@ -55,7 +55,7 @@ static bool asks_for(const struct loam_template *prompt_template, const char *na
     return false;
 }
 
-// The template's prompt and --field name the same fields.
+// Checks that --field gives the fields of the template's prompt. Warns about others.
 static enum loam_status check_fields(const struct generate_job *job, struct loam_error *error)
 {
     const struct loam_settings *settings = job->settings;
@@ -77,7 +77,8 @@ static enum loam_status check_fields(const struct generate_job *job, struct loam
     return LOAM_OK;
 }
 
-// The last line break of a file, which editors put there, does not count; so it is with templates.
+// Reads the prompt from a file, without the line break at its end, which editors add. Templates are read
+// alike.
 static enum loam_status read_prompt_file(const char *path, struct loam_bytes *text, struct loam_error *error)
 {
     struct loam_bytes file = {0};
@@ -123,7 +124,7 @@ static enum loam_status make_prompt(struct generate_job *job, struct loam_error 
     return LOAM_OK;
 }
 
-// ---- The text as it comes ----
+// ---- Generation ----
 
 static enum loam_status flush_text(struct generate_job *job, struct loam_error *error)
 {
@@ -133,9 +134,9 @@ static enum loam_status flush_text(struct generate_job *job, struct loam_error *
     return LOAM_OK;
 }
 
-// Shows a token, or that a part of a long prompt was read.
-static enum loam_status take(struct generate_job *job, const struct loam_generated *next,
-                             struct loam_error *error)
+// Writes the text of a token and reports progress, also of a part of a long prompt.
+static enum loam_status take_step(struct generate_job *job, const struct loam_generated *next,
+                                  struct loam_error *error)
 {
     if (next->id >= 0) {
         job->output[job->output_count++] = next->id;
@@ -155,7 +156,7 @@ static enum loam_status run_sequence(struct generate_job *job, struct loam_error
         LOAM_TRY(loam_generator_advance(job->generator, &next, &count, error));
         job->finish = next.finish;
         const bool has_token = next.id >= 0 && next.finish != LOAM_FINISH_STOP;
-        if (has_token || next.finish == LOAM_FINISH_NONE) LOAM_TRY(take(job, &next, error));
+        if (has_token || next.finish == LOAM_FINISH_NONE) LOAM_TRY(take_step(job, &next, error));
         if (next.finish != LOAM_FINISH_NONE) return LOAM_OK;
     }
 }
@@ -182,7 +183,7 @@ static enum loam_status generate(struct generate_job *job, struct loam_error *er
     return flush_text(job, error);
 }
 
-// As many as were asked for, or as the context leaves; the last token needs no place in it.
+// Most new tokens: --max-new-tokens, or the rest of the context. The last token needs no place in it.
 static int32_t most_new_tokens(const struct generate_job *job)
 {
     int32_t room = loam_generator_context(job->generator) - job->prompt.example.count + 1;
@@ -235,7 +236,7 @@ static enum loam_status report_json(const struct generate_job *job, struct loam_
     return loam_output_json(job->callbacks, root, JSON_INDENT(2), error);
 }
 
-// Small files and the prompt first, so that what is wrong with them is told before gigabytes are read.
+// Reads small files and encodes the prompt first, so that errors come before gigabytes of weights are read.
 static enum loam_status run(struct generate_job *job, struct loam_error *error)
 {
     const struct loam_train_settings *shared = &job->settings->train;

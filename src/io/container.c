@@ -24,7 +24,7 @@ struct loam_container {
     const struct loam_stored_tensor **by_name; // sorted
 };
 
-// Maps a file and reads its header. `path` is taken over.
+// Maps a file and reads its header. The container owns `path` from now on.
 static enum loam_status add_shard(struct loam_container *container, char *path, struct loam_error *error)
 {
     if (path == NULL) return LOAM_ERROR_MEMORY;
@@ -34,7 +34,7 @@ static enum loam_status add_shard(struct loam_container *container, char *path, 
     return loam_safetensors_read(&container->stored, path, &shard->map, error);
 }
 
-// ---- the whole ----
+// ---- the container ----
 
 static int compare_names(const void *a, const void *b)
 {
@@ -43,7 +43,7 @@ static int compare_names(const void *a, const void *b)
     return strcmp((*left)->name, (*right)->name);
 }
 
-// Sorts the names and finds those that two shards hold.
+// Sorts the names and refuses a tensor that two shards hold.
 static enum loam_status index_names(struct loam_container *container, struct loam_error *error)
 {
     container->by_name = loam_calloc(container->stored.count, sizeof *container->by_name, error);
@@ -136,7 +136,7 @@ static enum loam_status add_shards(struct loam_container *container, const char 
     return LOAM_OK;
 }
 
-// Every tensor of the index is in the shard that it names.
+// Checks that every tensor of the index is in the shard that the index names.
 static enum loam_status check_index(const struct loam_container *container, const char *index, json_t *map,
                                     struct loam_error *error)
 {
@@ -181,7 +181,7 @@ static enum loam_status open_index(struct loam_container **out, const char *dire
     return status;
 }
 
-// What else may hold weights, the likeliest first, and what to do with it.
+// Other files that may hold weights, the likeliest first, and the advice for each.
 static const struct {
     const char *start, *ending;
     const char *remedy;

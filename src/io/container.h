@@ -1,5 +1,5 @@
-// A container of tensors, mapped and read-only: one file, or a directory's checkpoint in one or several files.
-// Its files are safetensors.
+// A read-only, mapped container of tensors: one file, or the checkpoint of a directory in one or several files.
+// The files are safetensors.
 #ifndef LOAM_IO_CONTAINER_H
 #define LOAM_IO_CONTAINER_H
 
@@ -7,14 +7,13 @@
 
 struct loam_container;
 
-// Opens DIR/model.safetensors, or the shards that DIR/model.safetensors.index.json names. Everything is
-// checked here: header, known formats, offsets within the file, no overlap and no holes, shape times format =
-// bytes, every tensor of the index present in its shard, none twice.
+// Opens DIR/model.safetensors, or the shards that DIR/model.safetensors.index.json names. Checks every file
+// as its reader does, that each tensor of the index is in its shard, and that no tensor is there twice.
 enum loam_status loam_container_open_directory(struct loam_container **out, const char *directory,
                                                struct loam_error *error);
 enum loam_status loam_container_open_file(struct loam_container **out, const char *path,
                                           struct loam_error *error);
-// Whether there is something to open: of a directory with a config.json alone a plan can still be made.
+// Whether the directory has a container to open. A plan can also be made from a config.json alone.
 enum loam_status loam_container_in_directory(const char *directory, bool *there, struct loam_error *error);
 void loam_container_destroy(struct loam_container *container);
 
@@ -23,7 +22,7 @@ size_t loam_container_count(const struct loam_container *container);
 const struct loam_stored_tensor *loam_container_at(const struct loam_container *container, size_t index);
 const struct loam_stored_tensor *loam_container_find(const struct loam_container *container,
                                                      const char *name);
-// The text that the first file with such a key has; NULL: none has it.
+// The text of `key` in the first file that has the key; NULL: no file has it.
 const char *loam_container_metadata(const struct loam_container *container, const char *key);
 
 #endif

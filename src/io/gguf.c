@@ -127,7 +127,7 @@ static enum loam_status write_tensors(struct loam_atomic_file *file, const struc
     for (size_t i = 0; i < count && status == LOAM_OK; i++) {
         size_t elements;
         size_t size = loam_dtype_size(tensors[i].dtype);
-        (void)count_elements(&tensors[i], &elements); // it fits: the header has been made
+        (void)count_elements(&tensors[i], &elements); // it fits: append_tensor has checked it
         status = loam_write_streamed(file, source, i, elements, size, block, error);
         if (status == LOAM_OK) status = loam_atomic_write(file, zeros, padding(elements * size), error);
     }

@@ -1,14 +1,14 @@
-// Writing the GGUF container that llama.cpp reads, version 3, little-endian: metadata, then tensors whose
+// Writing GGUF, the container of llama.cpp, version 3, little-endian: metadata, then tensors whose
 // data starts on multiples of 32 bytes. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 #ifndef LOAM_IO_GGUF_H
 #define LOAM_IO_GGUF_H
 
 #include "io/streamed.h"
 
-// With the numbers that the format gives them.
+// The values are those of the format.
 enum loam_gguf_type { LOAM_GGUF_U32 = 4, LOAM_GGUF_F32 = 6, LOAM_GGUF_STRING = 8 };
 
-// One entry of the metadata; the field of its type counts.
+// One entry of the metadata; only the field of its type is read.
 struct loam_gguf_value {
     const char *key;
     enum loam_gguf_type type;
@@ -17,9 +17,9 @@ struct loam_gguf_value {
     const char *text;
 };
 
-// Writes `path` atomically (io/atomic.h), values and tensors in their order, elements from `source`. Tensors
-// are f32, f16 or bf16; their names have at most 63 bytes, which is what readers hold. Shapes are row-major
-// as everywhere; the file has them in reverse.
+// Writes `path` atomically (io/atomic.h): values and tensors in their order, elements from `source`. Tensors
+// are f32, f16 or bf16. Their names have at most 63 bytes, the limit of readers. Shapes are row-major; the file
+// has them reversed.
 enum loam_status loam_gguf_write(const char *path, const struct loam_gguf_value *values, size_t value_count,
                                  const struct loam_write_tensor *tensors, size_t tensor_count,
                                  const struct loam_write_source *source, struct loam_error *error);

@@ -9,7 +9,7 @@
 
 #include "base/heap.h"
 
-// Does not follow a link, nor wait for the reader of a pipe.
+// Do not follow a link or wait for the reader of a pipe.
 enum { OPEN_FLAGS = O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK };
 
 static enum loam_status fail_system(const struct loam_journal *journal, const char *what,
@@ -55,8 +55,8 @@ int64_t loam_journal_size(const struct loam_journal *journal)
     return journal->base + (int64_t)journal->size;
 }
 
-// Whether the name still stands for the file that is being written, with all that it was given.
-static bool is_there(const struct loam_journal *journal)
+// Whether the path still names the open file, and the file has all bytes that were written.
+static bool is_complete(const struct loam_journal *journal)
 {
     struct stat own, named;
     return fstat(journal->descriptor, &own) == 0 && stat(journal->path, &named) == 0 &&
@@ -64,8 +64,8 @@ static bool is_there(const struct loam_journal *journal)
            (!S_ISREG(own.st_mode) || own.st_size >= journal->base + (int64_t)journal->written);
 }
 
-// Removed, or moved away, with the directory that it was in, say.
-static void begin_again(struct loam_journal *journal)
+// Forgets a file that was removed or moved away. The next write creates it again.
+static void forget_file(struct loam_journal *journal)
 {
     close(journal->descriptor);
     journal->descriptor = -1;
@@ -91,8 +91,8 @@ static bool is_shared(int descriptor)
     return fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode) && about.st_nlink > 1;
 }
 
-// Empties the existing file, or creates one.
-static enum loam_status make(struct loam_journal *journal, struct loam_error *error)
+// Creates the file or empties the one that exists.
+static enum loam_status create_file(struct loam_journal *journal, struct loam_error *error)
 {
     if (journal->owns_directory) make_directory(journal);
     int descriptor = open(journal->path, OPEN_FLAGS | O_CREAT, 0666);
@@ -102,7 +102,7 @@ static enum loam_status make(struct loam_journal *journal, struct loam_error *er
         descriptor = open(journal->path, OPEN_FLAGS | O_CREAT | O_EXCL, 0666);
     }
     if (descriptor < 0) return fail_system(journal, "be made", error);
-    if (ftruncate(descriptor, 0) != 0 && errno != EINVAL) { // EINVAL: a device, which has no size
+    if (ftruncate(descriptor, 0) != 0 && errno != EINVAL) { // EINVAL: a device has no size
         enum loam_status status = fail_system(journal, "be made", error);
         close(descriptor);
         return status;
@@ -111,11 +111,11 @@ static enum loam_status make(struct loam_journal *journal, struct loam_error *er
     return LOAM_OK;
 }
 
-// Half a record at the end is worse than none; nor is there anything in a file without one.
-static void take_back(struct loam_journal *journal)
+// Removes an incomplete record from the end of the file, and a file that has no record.
+static void cut_incomplete(struct loam_journal *journal)
 {
     off_t end = (off_t)(journal->base + (int64_t)journal->written);
-    if (ftruncate(journal->descriptor, end) != 0 || end > 0) return; // a device, say
+    if (ftruncate(journal->descriptor, end) != 0 || end > 0) return; // a device cannot be cut
     (void)unlink(journal->path);
     close(journal->descriptor);
     journal->descriptor = -1;
@@ -123,16 +123,16 @@ static void take_back(struct loam_journal *journal)
 
 enum loam_status loam_journal_flush(struct loam_journal *journal, struct loam_error *error)
 {
-    if (journal->descriptor >= 0 && !is_there(journal)) begin_again(journal);
+    if (journal->descriptor >= 0 && !is_complete(journal)) forget_file(journal);
     if (journal->written == journal->size) return LOAM_OK;
-    if (journal->descriptor < 0) LOAM_TRY(make(journal, error));
+    if (journal->descriptor < 0) LOAM_TRY(create_file(journal, error));
     for (size_t done = journal->written; done < journal->size;) {
         ssize_t put = pwrite(journal->descriptor, journal->bytes + done, journal->size - done,
                              (off_t)(journal->base + (int64_t)done));
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) {
             enum loam_status status = fail_system(journal, "be written", error);
-            take_back(journal);
+            cut_incomplete(journal);
             return status;
         }
         done += (size_t)put;
@@ -141,8 +141,8 @@ enum loam_status loam_journal_flush(struct loam_journal *journal, struct loam_er
     return LOAM_OK;
 }
 
-// What is on disk makes room.
-static void forget_written(struct loam_journal *journal)
+// Makes room in memory.
+static void drop_written(struct loam_journal *journal)
 {
     journal->size -= journal->written;
     memmove(journal->bytes, journal->bytes + journal->written, journal->size);
@@ -153,7 +153,7 @@ static void forget_written(struct loam_journal *journal)
 enum loam_status loam_journal_append(struct loam_journal *journal, const void *record, size_t size,
                                      struct loam_error *error)
 {
-    if (size > LOAM_JOURNAL_BYTES - journal->size) forget_written(journal);
+    if (size > LOAM_JOURNAL_BYTES - journal->size) drop_written(journal);
     if (size > LOAM_JOURNAL_BYTES - journal->size) {
         journal->lost++;
     } else if (size > 0) {

@@ -14,7 +14,7 @@ enum {
 
 // ---- one entry of the header ----
 
-// The whole numbers of a JSON array, none negative.
+// Reads the whole numbers of 0 or more of a JSON array.
 static enum loam_status read_numbers(const json_t *array, const char *path, const char *tensor,
                                      const char *what, size_t count, int64_t *out, struct loam_error *error)
 {
@@ -45,7 +45,7 @@ static enum loam_status read_shape(struct loam_stored_tensor *tensor, const json
     return read_numbers(shape, tensor->file, tensor->name, "shape", rank, tensor->shape, error);
 }
 
-// Shape times dtype; false when that does not fit.
+// Bytes of shape times dtype; false on overflow.
 static bool expected_bytes(const struct loam_stored_tensor *tensor, size_t element, size_t *bytes)
 {
     *bytes = element;
@@ -105,7 +105,7 @@ static int compare_data(const void *a, const void *b)
     return (left->bytes > right->bytes) - (left->bytes < right->bytes);
 }
 
-// The tensors must tile the data: a byte that two claim or that none does is a lie somewhere.
+// Sorts the tensors and checks that they tile the data: each byte belongs to exactly one.
 static enum loam_status check_tiling(struct loam_stored_tensor *tensors, size_t count, const char *path,
                                      const uint8_t *data, size_t data_size, struct loam_error *error)
 {
@@ -125,7 +125,7 @@ static enum loam_status check_tiling(struct loam_stored_tensor *tensors, size_t 
     return LOAM_OK;
 }
 
-// Texts that describe the file.
+// Reads the texts that describe the file.
 static enum loam_status read_metadata(struct loam_stored_list *list, const char *path, json_t *metadata,
                                       struct loam_error *error)
 {

@@ -1,4 +1,4 @@
-// How safetensors names its dtypes.
+// The names of safetensors' dtypes.
 #ifndef LOAM_IO_SAFETENSORS_FORMAT_H
 #define LOAM_IO_SAFETENSORS_FORMAT_H
 
@@ -10,8 +10,7 @@ struct loam_safetensors_format {
     enum loam_format format;
 };
 
-// In the order of the format's own list, which is also the order (reversed) of data in a file. NULL: no such
-// dtype.
+// Rows have the order of the format's own list; data in a file has the reverse order. NULL: no such dtype.
 const struct loam_safetensors_format *loam_safetensors_format_by_name(const char *name);
 const struct loam_safetensors_format *loam_safetensors_format_of(enum loam_format format);
 

@@ -9,7 +9,7 @@
 
 enum { DATA_ALIGN = 8 };
 
-// One tensor on its way out, at its place in the file.
+// One tensor and its place in the file.
 struct entry {
     const struct loam_write_tensor *tensor;
     size_t index; // in the caller's list

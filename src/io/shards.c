@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "io/atomic.h"
 
-// Gives the tensors of the file that is being filled its number.
+// Writes `shard` as the file of the tensors that have none yet.
 static void number_open(size_t *shard_of, size_t end, size_t shard)
 {
     for (size_t i = 0; i < end; i++)
@@ -21,7 +21,7 @@ static void number_open(size_t *shard_of, size_t end, size_t shard)
 size_t loam_shards_cut(const size_t *bytes, size_t count, size_t limit, size_t *shard_of)
 {
     size_t shards = 0;
-    size_t used = 0; // of the file that is being filled
+    size_t used = 0; // bytes of the file being filled
     bool open = false;
     for (size_t i = 0; i < count; i++) {
         if (bytes[i] > limit) {
@@ -62,11 +62,11 @@ bool loam_shard_is_name(const char *name)
 
 static bool is_new(const char *name, size_t shards)
 {
-    char mine[LOAM_SHARD_NAME_SIZE];
+    char other[LOAM_SHARD_NAME_SIZE];
     if (shards > 1 && strcmp(name, LOAM_SHARD_INDEX) == 0) return true;
     for (size_t shard = 0; shard < shards; shard++) {
-        loam_shard_name(shard, shards, mine);
-        if (strcmp(name, mine) == 0) return true;
+        loam_shard_name(shard, shards, other);
+        if (strcmp(name, other) == 0) return true;
     }
     return false;
 }

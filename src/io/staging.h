@@ -1,5 +1,5 @@
-// An output directory whose files appear together: they are made in a directory inside the target and moved
-// into place once all of them are whole. Until then what was there before stays as it was.
+// An output directory whose files appear together. They are written in a work directory inside the target and
+// moved into place once all are complete. Until then the target's files do not change.
 #ifndef LOAM_IO_STAGING_H
 #define LOAM_IO_STAGING_H
 
@@ -10,8 +10,8 @@
 
 struct loam_staging {
     char *target;
-    char *directory; // where the files are made; on the target's file system, so that a move is a rename
-    size_t kept;     // so many bytes of `target` name what was there before
+    char *directory; // where the files are written; on the target's file system, so that a move is a rename
+    size_t kept;     // length of the part of `target` that existed before
     int lock;        // of the target; -1: not held
 };
 

@@ -1,4 +1,4 @@
-// What readers of containers fill: the tensors of mapped files, and texts that describe them.
+// The list that readers of containers fill: tensors of mapped files and texts that describe the files.
 #ifndef LOAM_IO_STORED_H
 #define LOAM_IO_STORED_H
 
@@ -28,8 +28,8 @@ struct loam_stored_list {
     size_t metadata_count, metadata_capacity;
 };
 void loam_stored_list_deinit(struct loam_stored_list *list);
-// Appends a tensor with a copy of `name`, and no more yet; NULL with a filled error without memory. The
-// tensor's place changes when others are appended.
+// Appends a tensor with a copy of `name`; the caller fills in the rest. NULL with a filled error when memory
+// is exhausted. The next append may move the tensor.
 struct loam_stored_tensor *loam_stored_list_append(struct loam_stored_list *list, const char *name,
                                                    const char *file, struct loam_error *error);
 // Appends copies of key and text.

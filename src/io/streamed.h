@@ -1,11 +1,11 @@
-// Tensors on their way into a file, whatever its format.
+// Writing tensors to a file of any format.
 #ifndef LOAM_IO_STREAMED_H
 #define LOAM_IO_STREAMED_H
 
 #include "io/atomic.h"
 #include "tensor/tensor.h"
 
-// What a writer is given: contiguous host data.
+// A tensor to write: contiguous host data.
 struct loam_write_tensor {
     const char *name;
     enum loam_dtype dtype;
@@ -14,8 +14,8 @@ struct loam_write_tensor {
     const void *data;
 };
 
-// For what does not fit into memory at once: `fill` makes elements [first, first + count) of tensors[index]
-// when their turn comes, `block` has room for them. The tensors' own `data` is not read.
+// A source of elements that do not fit into memory at once. `fill` writes elements [first, first + count) of
+// tensors[index] to `block`. The tensors' `data` is not read.
 struct loam_write_source {
     enum loam_status (*fill)(void *user, size_t index, size_t first, size_t count, void *block,
                              struct loam_error *error);
@@ -24,7 +24,7 @@ struct loam_write_source {
 
 enum { LOAM_STREAM_BLOCK = 1 << 20 }; // bytes of `block` below
 
-// Asks the source for one block of a tensor's `count` elements after the other and writes them.
+// Writes a tensor's `count` elements, a block from the source at a time.
 enum loam_status loam_write_streamed(struct loam_atomic_file *file, const struct loam_write_source *source,
                                      size_t index, size_t count, size_t element_size, void *block,
                                      struct loam_error *error);

@@ -67,7 +67,7 @@ struct loam_tensor loam_tensor_rows(const struct loam_tensor *tensor, int64_t fi
 {
     struct loam_tensor rows = *tensor;
     rows.shape[0] = count;
-    // A tensor without data stays without: NULL means "no tensor".
+    // A tensor without data has rows without data: NULL means no tensor.
     if (tensor->data != NULL) {
         size_t offset = (size_t)(first * tensor->stride[0]) * loam_dtype_size(tensor->dtype);
         rows.data = (void *)((uintptr_t)tensor->data + offset);
@@ -76,7 +76,7 @@ struct loam_tensor loam_tensor_rows(const struct loam_tensor *tensor, int64_t fi
 }
 
 // ---- conversions ----
-// Each is free of branches, so that the loops below become vector code.
+// The conversions have no branches, so that the compiler vectorises the loops below.
 
 static inline float float_of_bits(uint32_t bits)
 {
@@ -92,8 +92,7 @@ static inline uint32_t bits_of_float(float value)
     return bits;
 }
 
-// By mask: what only one side of a branch needs is otherwise sunk into that branch, and the loop stays
-// scalar.
+// Chooses by a mask: the compiler moves work into a branch that alone needs it, and the loop stays scalar.
 static inline uint32_t choose(bool condition, uint32_t yes, uint32_t no)
 {
     uint32_t mask = 0u - (uint32_t)condition;
@@ -109,7 +108,7 @@ static inline uint16_t bf16_encode(float value)
 {
     uint32_t bits = bits_of_float(value);
     uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-    uint32_t quiet_nan = (bits >> 16) | 0x40u; // rounding could carry a NaN into infinity or zero
+    uint32_t quiet_nan = (bits >> 16) | 0x40u; // rounding could turn a NaN into infinity or zero
     return (uint16_t)choose((bits & 0x7fffffffu) > 0x7f800000u, quiet_nan, rounded);
 }
 
@@ -161,7 +160,7 @@ uint16_t loam_f32_to_f16(float value)
     return f16_encode(value);
 }
 
-// Elements are read and written by memcpy: file data has no alignment to rely on.
+// Elements are read and written by memcpy: file data may have any address.
 static void decode_f32(float *restrict out, const unsigned char *restrict in, size_t count)
 {
     memcpy(out, in, count * sizeof *out);
@@ -226,7 +225,7 @@ void loam_convert(void *target, enum loam_dtype target_dtype, const void *source
         if (count > 0) memcpy(out, in, count * in_size);
         return;
     }
-    // By blocks that stay in the first-level cache: three decoders and three encoders instead of nine loops.
+    // Blocks stay in the first-level cache. They allow three decoders and three encoders instead of nine loops.
     float block[1024];
     for (size_t done = 0; done < count;) {
         size_t step = count - done < 1024 ? count - done : 1024;

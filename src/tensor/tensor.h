@@ -1,4 +1,4 @@
-// Dtypes and strided views. A tensor is a view: it owns nothing.
+// Dtypes and strided views. A tensor is a view and owns no memory.
 #ifndef LOAM_TENSOR_TENSOR_H
 #define LOAM_TENSOR_TENSOR_H
 
@@ -14,14 +14,14 @@ enum loam_dtype {
     LOAM_F16,
     LOAM_BF16,
     LOAM_I32,
-    LOAM_F64, // scalars of the device: sums of losses and squares
+    LOAM_F64, // scalars of the device: sums of squares
     LOAM_DTYPE_COUNT,
 };
 
 enum { LOAM_MAX_RANK = 4 };
 
 struct loam_tensor {
-    void *data; // an address of the device; NULL means "no tensor" wherever an argument is optional
+    void *data; // an address of the device; NULL: no tensor, where an argument is optional
     enum loam_dtype dtype;
     int rank;
     int64_t shape[LOAM_MAX_RANK];
@@ -42,14 +42,14 @@ size_t loam_tensor_bytes(const struct loam_tensor *tensor);  // of a contiguous 
 // Rows [first, first + count) of the leading dimension.
 struct loam_tensor loam_tensor_rows(const struct loam_tensor *tensor, int64_t first, int64_t count);
 
-// Conversions of single values; f32 to bf16 and f16 round to nearest even, NaN stays NaN.
+// Convert single values. f32 to bf16 and f16 rounds to nearest even; NaN stays NaN.
 float loam_bf16_to_f32(uint16_t value);
 uint16_t loam_f32_to_bf16(float value);
 float loam_f16_to_f32(uint16_t value);
 uint16_t loam_f32_to_f16(float value);
 
 // Converts `count` contiguous elements between f32, f16 and bf16. Source and target must not overlap; the
-// source need not be aligned (file data).
+// source may have any address.
 void loam_convert(void *target, enum loam_dtype target_dtype, const void *source,
                   enum loam_dtype source_dtype, size_t count);
 

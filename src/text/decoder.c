@@ -19,7 +19,7 @@ enum {
 static const char replacement_character[] = "\xEF\xBF\xBD"; // U+FFFD
 
 // The state of a stage between tokens.
-struct loam_decoder_state {
+struct loam_token_decoder_state {
     struct loam_bytes token;  // fragments of the current token
     struct loam_bytes held;   // bytes whose text depends on later bytes
     struct loam_bytes output; // output of one call
@@ -33,7 +33,7 @@ struct loam_decoder_state {
 
 // `take` gets a fragment of a token, in whole characters; `end` says that the token ends with it. `finish`
 // passes on the held bytes; the caller then finishes the next stage.
-struct loam_decoder_kind {
+struct loam_token_decoder_kind {
     const char *type;
     enum loam_status (*take)(struct loam_decoding *decoding, size_t index, const char *bytes, size_t size,
                              bool end, struct loam_error *error);
@@ -44,7 +44,7 @@ struct loam_decoder_kind {
 static enum loam_status pass_on(struct loam_decoding *decoding, size_t index, const char *bytes, size_t size,
                                 bool end, struct loam_error *error)
 {
-    const struct loam_decoder *decoder = decoding->decoder;
+    const struct loam_token_decoder *decoder = decoding->decoder;
     if (index < decoder->count)
         return decoder->stages[index].kind->take(decoding, index, bytes, size, end, error);
     return loam_bytes_append(decoding->out, bytes, size, error);
@@ -59,7 +59,7 @@ static enum loam_status finish_nothing(struct loam_decoding *decoding, size_t in
 }
 
 // Collects a token from its fragments.
-static enum loam_status collect_token(struct loam_decoder_state *state, const char *bytes, size_t size,
+static enum loam_status collect_token(struct loam_token_decoder_state *state, const char *bytes, size_t size,
                                       bool end, struct loam_error *error)
 {
     if (!state->is_collecting) loam_bytes_clear(&state->token);
@@ -91,7 +91,7 @@ static size_t scan_character(const unsigned char *bytes, size_t size, bool *vali
 }
 
 // Moves the complete characters from `held` to `output`; with `last` all bytes.
-static enum loam_status read_held(struct loam_decoder_state *state, bool last, struct loam_error *error)
+static enum loam_status read_held(struct loam_token_decoder_state *state, bool last, struct loam_error *error)
 {
     loam_bytes_clear(&state->output);
     size_t at = 0;
@@ -136,7 +136,7 @@ static enum loam_status append_spelt(const struct loam_bytes *token, struct loam
 static enum loam_status byte_level_take(struct loam_decoding *decoding, size_t index, const char *bytes,
                                         size_t size, bool end, struct loam_error *error)
 {
-    struct loam_decoder_state *state = &decoding->states[index];
+    struct loam_token_decoder_state *state = &decoding->states[index];
     LOAM_TRY(collect_token(state, bytes, size, end, error));
     if (!end) return LOAM_OK;
     LOAM_TRY(append_spelt(&state->token, &state->held, error));
@@ -147,7 +147,7 @@ static enum loam_status byte_level_take(struct loam_decoding *decoding, size_t i
 static enum loam_status byte_level_finish(struct loam_decoding *decoding, size_t index,
                                           struct loam_error *error)
 {
-    struct loam_decoder_state *state = &decoding->states[index];
+    struct loam_token_decoder_state *state = &decoding->states[index];
     LOAM_TRY(read_held(state, true, error));
     return pass_on(decoding, index + 1, state->output.data, state->output.size, true, error);
 }
@@ -157,7 +157,7 @@ static enum loam_status byte_level_finish(struct loam_decoding *decoding, size_t
 static enum loam_status append_output(struct loam_decoding *decoding, size_t index, const char *bytes,
                                       size_t size, struct loam_error *error)
 {
-    struct loam_decoder_state *state = &decoding->states[index];
+    struct loam_token_decoder_state *state = &decoding->states[index];
     size_t limit = decoding->pushed * GROWTH_LIMIT + GROWTH_FLOOR;
     if (size > limit - state->made)
         return loam_fail(error, LOAM_ERROR_FORMAT,
@@ -169,8 +169,8 @@ static enum loam_status append_output(struct loam_decoding *decoding, size_t ind
 static enum loam_status replace_take(struct loam_decoding *decoding, size_t index, const char *bytes,
                                      size_t size, bool end, struct loam_error *error)
 {
-    const struct loam_decoder_stage *stage = &decoding->decoder->stages[index];
-    struct loam_decoder_state *state = &decoding->states[index];
+    const struct loam_token_decoder_stage *stage = &decoding->decoder->stages[index];
+    struct loam_token_decoder_state *state = &decoding->states[index];
     LOAM_TRY(collect_token(state, bytes, size, end, error));
     if (!end) return LOAM_OK;
     struct loam_matcher *matcher = &decoding->matcher;
@@ -239,7 +239,7 @@ static enum loam_status byte_fallback_finish(struct loam_decoding *decoding, siz
 static enum loam_status byte_fallback_take(struct loam_decoding *decoding, size_t index, const char *bytes,
                                            size_t size, bool end, struct loam_error *error)
 {
-    struct loam_decoder_state *state = &decoding->states[index];
+    struct loam_token_decoder_state *state = &decoding->states[index];
     LOAM_TRY(collect_token(state, bytes, size, end, error));
     if (!end) return LOAM_OK;
     int byte = fallback_byte(&state->token);
@@ -267,9 +267,9 @@ static enum loam_status fuse_finish(struct loam_decoding *decoding, size_t index
 
 // ---- Strip: removes up to a number of one character from both ends of each token ----
 
-static enum loam_status strip_character(const struct loam_decoder_stage *stage,
-                                        struct loam_decoder_state *state, const char *character, size_t size,
-                                        struct loam_error *error)
+static enum loam_status strip_character(const struct loam_token_decoder_stage *stage,
+                                        struct loam_token_decoder_state *state, const char *character,
+                                        size_t size, struct loam_error *error)
 {
     const struct loam_bytes *content = &stage->content;
     bool same = size == content->size && memcmp(character, content->data, size) == 0;
@@ -291,7 +291,7 @@ static enum loam_status strip_character(const struct loam_decoder_stage *stage,
 static enum loam_status strip_take(struct loam_decoding *decoding, size_t index, const char *bytes,
                                    size_t size, bool end, struct loam_error *error)
 {
-    struct loam_decoder_state *state = &decoding->states[index];
+    struct loam_token_decoder_state *state = &decoding->states[index];
     loam_bytes_clear(&state->output);
     for (size_t at = 0; at < size;) {
         size_t length = loam_utf8_length(bytes[at]);
@@ -311,8 +311,8 @@ static enum loam_status strip_take(struct loam_decoding *decoding, size_t index,
 static enum loam_status metaspace_take(struct loam_decoding *decoding, size_t index, const char *bytes,
                                        size_t size, bool end, struct loam_error *error)
 {
-    const struct loam_decoder_stage *stage = &decoding->decoder->stages[index];
-    struct loam_decoder_state *state = &decoding->states[index];
+    const struct loam_token_decoder_stage *stage = &decoding->decoder->stages[index];
+    struct loam_token_decoder_state *state = &decoding->states[index];
     bool drop = stage->drop_first && state->index == 0;
     loam_bytes_clear(&state->output);
     for (size_t at = 0; at < size;) {
@@ -338,29 +338,29 @@ static enum loam_status join_take(struct loam_decoding *decoding, size_t index, 
 
 // ---- Parsing ----
 
-static const struct loam_decoder_kind byte_level = {"ByteLevel", byte_level_take, byte_level_finish};
-static const struct loam_decoder_kind replace = {"Replace", replace_take, finish_nothing};
-static const struct loam_decoder_kind byte_fallback = {"ByteFallback", byte_fallback_take,
-                                                       byte_fallback_finish};
-static const struct loam_decoder_kind fuse = {"Fuse", fuse_take, fuse_finish};
-static const struct loam_decoder_kind strip = {"Strip", strip_take, finish_nothing};
-static const struct loam_decoder_kind metaspace = {"Metaspace", metaspace_take, finish_nothing};
-static const struct loam_decoder_kind join = {"", join_take, finish_nothing};
+static const struct loam_token_decoder_kind byte_level = {"ByteLevel", byte_level_take, byte_level_finish};
+static const struct loam_token_decoder_kind replace = {"Replace", replace_take, finish_nothing};
+static const struct loam_token_decoder_kind byte_fallback = {"ByteFallback", byte_fallback_take,
+                                                             byte_fallback_finish};
+static const struct loam_token_decoder_kind fuse = {"Fuse", fuse_take, fuse_finish};
+static const struct loam_token_decoder_kind strip = {"Strip", strip_take, finish_nothing};
+static const struct loam_token_decoder_kind metaspace = {"Metaspace", metaspace_take, finish_nothing};
+static const struct loam_token_decoder_kind join = {"", join_take, finish_nothing};
 
-static void deinit_stage(struct loam_decoder_stage *stage)
+static void deinit_stage(struct loam_token_decoder_stage *stage)
 {
     loam_pattern_deinit(&stage->pattern);
     loam_bytes_deinit(&stage->content);
 }
 
 // Adds a stage if `status`, the result of reading its fields, is LOAM_OK. Else releases the stage.
-static enum loam_status add_stage(enum loam_status status, struct loam_decoder *decoder,
-                                  struct loam_decoder_stage *stage, const char *name,
+static enum loam_status add_stage(enum loam_status status, struct loam_token_decoder *decoder,
+                                  struct loam_token_decoder_stage *stage, const char *name,
                                   struct loam_error *error)
 {
     if (status == LOAM_OK && decoder->count == MAX_STAGES)
         status = loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: more than %d decoders", name, MAX_STAGES);
-    struct loam_decoder_stage *grown = NULL;
+    struct loam_token_decoder_stage *grown = NULL;
     if (status == LOAM_OK)
         grown = loam_grow(decoder->stages, &decoder->capacity, decoder->count + 1, sizeof *grown, error);
     if (grown == NULL) {
@@ -376,7 +376,7 @@ static enum loam_status parse_byte_level(const json_t *part, const char *name, v
                                          struct loam_error *error)
 {
     (void)part;
-    struct loam_decoder_stage stage = {.kind = &byte_level};
+    struct loam_token_decoder_stage stage = {.kind = &byte_level};
     return add_stage(LOAM_OK, target, &stage, name, error);
 }
 
@@ -384,7 +384,7 @@ static enum loam_status parse_byte_fallback(const json_t *part, const char *name
                                             struct loam_error *error)
 {
     (void)part;
-    struct loam_decoder_stage stage = {.kind = &byte_fallback};
+    struct loam_token_decoder_stage stage = {.kind = &byte_fallback};
     return add_stage(LOAM_OK, target, &stage, name, error);
 }
 
@@ -392,14 +392,14 @@ static enum loam_status parse_fuse(const json_t *part, const char *name, void *t
                                    struct loam_error *error)
 {
     (void)part;
-    struct loam_decoder_stage stage = {.kind = &fuse};
+    struct loam_token_decoder_stage stage = {.kind = &fuse};
     return add_stage(LOAM_OK, target, &stage, name, error);
 }
 
 static enum loam_status parse_replace(const json_t *part, const char *name, void *target,
                                       struct loam_error *error)
 {
-    struct loam_decoder_stage stage = {.kind = &replace};
+    struct loam_token_decoder_stage stage = {.kind = &replace};
     enum loam_status status = loam_part_pattern(part, name, &stage.pattern, error);
     if (status == LOAM_OK) status = loam_part_text(part, name, "content", &stage.content, error);
     return add_stage(status, target, &stage, name, error);
@@ -425,7 +425,7 @@ static enum loam_status parse_count(const json_t *part, const char *name, const 
 static enum loam_status parse_strip(const json_t *part, const char *name, void *target,
                                     struct loam_error *error)
 {
-    struct loam_decoder_stage stage = {.kind = &strip};
+    struct loam_token_decoder_stage stage = {.kind = &strip};
     enum loam_status status = loam_part_text(part, name, "content", &stage.content, error);
     if (status == LOAM_OK) status = check_character(&stage.content, name, "content", error);
     if (status == LOAM_OK) status = parse_count(part, name, "start", &stage.strip_start, error);
@@ -437,7 +437,7 @@ static enum loam_status parse_metaspace(const json_t *part, const char *name, vo
                                         struct loam_error *error)
 {
     static const char *const schemes[] = {"always", "first", "never"};
-    struct loam_decoder_stage stage = {.kind = &metaspace};
+    struct loam_token_decoder_stage stage = {.kind = &metaspace};
     int scheme = 0;
     bool prefix_space = true;
     enum loam_status status = loam_part_choice(part, name, "prepend_scheme", schemes, 3, &scheme, error);
@@ -458,25 +458,25 @@ static const struct loam_part_kind kinds[] = {
 };
 static const struct loam_part_table table = {"decoder", "decoders", kinds, sizeof kinds / sizeof *kinds};
 
-enum loam_status loam_decoder_parse(const json_t *part, const char *name, struct loam_decoder *decoder,
-                                    struct loam_error *error)
+enum loam_status loam_token_decoder_parse(const json_t *part, const char *name,
+                                          struct loam_token_decoder *decoder, struct loam_error *error)
 {
     if (part != NULL && !json_is_null(part)) return loam_part_parse(&table, part, name, decoder, error);
-    struct loam_decoder_stage stage = {.kind = &join};
+    struct loam_token_decoder_stage stage = {.kind = &join};
     return add_stage(LOAM_OK, decoder, &stage, name, error);
 }
 
-void loam_decoder_deinit(struct loam_decoder *decoder)
+void loam_token_decoder_deinit(struct loam_token_decoder *decoder)
 {
     for (size_t i = 0; i < decoder->count; i++)
         deinit_stage(&decoder->stages[i]);
     free(decoder->stages);
-    *decoder = (struct loam_decoder){0};
+    *decoder = (struct loam_token_decoder){0};
 }
 
 // ---- Decoding ----
 
-enum loam_status loam_decoding_init(struct loam_decoding *decoding, const struct loam_decoder *decoder,
+enum loam_status loam_decoding_init(struct loam_decoding *decoding, const struct loam_token_decoder *decoder,
                                     struct loam_error *error)
 {
     *decoding = (struct loam_decoding){.decoder = decoder};

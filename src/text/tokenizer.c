@@ -36,7 +36,7 @@ void loam_tokenizer_destroy(struct loam_tokenizer *tokenizer)
     loam_steps_deinit(&tokenizer->pretokenizer);
     loam_bpe_deinit(&tokenizer->bpe);
     loam_postprocessor_deinit(&tokenizer->postprocessor);
-    loam_decoder_deinit(&tokenizer->decoder);
+    loam_token_decoder_deinit(&tokenizer->decoder);
     free(tokenizer->tokens);
     free(tokenizer);
 }

@@ -175,7 +175,7 @@ static enum loam_status parse_postprocessor(struct loam_tokenizer *tokenizer, co
 static enum loam_status parse_decoder(struct loam_tokenizer *tokenizer, const json_t *part, const char *name,
                                       struct loam_error *error)
 {
-    return loam_decoder_parse(part, name, &tokenizer->decoder, error);
+    return loam_token_decoder_parse(part, name, &tokenizer->decoder, error);
 }
 
 static const struct {

@@ -22,7 +22,7 @@ struct loam_tokenizer {
     struct loam_steps pretokenizer;
     struct loam_bpe bpe;
     struct loam_postprocessor postprocessor;
-    struct loam_decoder decoder;
+    struct loam_token_decoder decoder;
     struct loam_token_text *tokens; // [size], by id; added tokens override tokens of the model
     int32_t size;
 };

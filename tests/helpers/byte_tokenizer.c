@@ -8,8 +8,8 @@ static const char *const special_names[] = {"<unk>", "<s>", "</s>", "<pad>"};
 
 static struct loam_error error;
 
-// The character that stands for a byte in byte-level vocabularies: printable bytes for themselves, the others
-// by characters from U+0100 on, in order.
+// Appends the character of a byte in byte-level vocabularies: printable bytes stand for themselves, the
+// others are characters from U+0100 on, in order.
 static void append_byte_character(struct loam_bytes *text, int byte)
 {
     int others = 0;
@@ -35,7 +35,7 @@ static void append_vocabulary(struct loam_bytes *text)
         append_byte_character(text, byte);
         assert_ok(loam_bytes_format(text, &error, "\": %d, ", TEST_BYTE + byte));
     }
-    // U+010A stands for the line break.
+    // U+010A is the character of the line break.
     assert_ok(loam_bytes_format(text, &error, "\"\xC4\x8Az\": %d}, \"merges\": [\"\xC4\x8A z\"]",
                                 TEST_LINE_BREAK_Z));
 }

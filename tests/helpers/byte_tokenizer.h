@@ -1,5 +1,5 @@
-// A tiny byte-level tokenizer for tests of what stands above tokenizers: a token a byte, four special tokens,
-// and one merge of two bytes, so that a token can straddle a boundary.
+// A tiny byte-level tokenizer for tests of code that uses tokenizers: one token per byte, four special
+// tokens, and one merge of two bytes, so that a token can lie across a boundary.
 #ifndef TEST_BYTE_TOKENIZER_H
 #define TEST_BYTE_TOKENIZER_H
 
@@ -15,13 +15,14 @@ enum {
     TEST_VOCABULARY = 261,
 };
 
-// Writes DIRECTORY/tokenizer.json and loads it. The post-processor adds BOS and EOS where asked to.
+// Writes DIRECTORY/tokenizer.json and loads it. The post-processor adds BOS with `adds_bos` and EOS with
+// `adds_eos`.
 struct loam_tokenizer *test_byte_tokenizer(const char *directory, bool adds_bos, bool adds_eos);
 
-// Bos and eos are the ones above; nothing is added that the post-processor does not add.
+// Special tokens with the BOS and EOS above, which only the post-processor adds.
 struct loam_special_tokens test_special_tokens(bool adds_bos, bool adds_eos);
 
-// The ids as text, special tokens by name. Released with free().
+// The ids as text, with special tokens by name. Release it with free().
 char *test_text_of_ids(const int32_t *ids, int32_t count);
 
 #endif

@@ -1,10 +1,10 @@
-// The tokenizers of tests/data/tokenizers: cases.json has them without their models, which models.json has.
+// The tokenizers of tests/data/tokenizers. cases.json has them without models; models.json has the models.
 #ifndef TEST_CASES_H
 #define TEST_CASES_H
 
 #include <jansson.h>
 
-// The file of that name, parsed. Released with json_decref.
+// Parses the file of that name. Release it with json_decref.
 json_t *test_tokenizer_data(const char *name);
 
 // Writes the tokenizer.json of an entry of cases.json: its parts around its model.

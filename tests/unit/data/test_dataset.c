@@ -1,4 +1,4 @@
-// Reading SQuAD, JSONL and plain text: what is accepted, what is refused and in which words.
+// Reading SQuAD, JSONL and plain text: files that are read, and files that are refused with their messages.
 #include "test.h"
 
 #include "base/bytes.h"
@@ -62,7 +62,7 @@ static void use_template(const char *text)
     setting.options.prompt_template = setting.prompt_template;
 }
 
-static struct loam_dataset *opened(size_t records, size_t skipped)
+static struct loam_dataset *open_data(size_t records, size_t skipped)
 {
     struct loam_dataset *dataset = NULL;
     assert_ok(loam_dataset_open(&dataset, &setting.options, &error));
@@ -95,7 +95,7 @@ static void assert_record(struct loam_dataset *dataset, size_t index, const char
 #define PROMPT(context, question, answer)                                                                    \
     "### CONTEXT\n" context "\n\n### QUESTION\n" question "\n\n### ANSWER\n" answer "</s>"
 
-// The keys in an order of their own, what nobody asks for in between, escapes, and both ages of the format.
+// Keys in any order, unknown keys, escapes, and both versions of the format.
 static const char squad_file[] =
     "{\"data\": [\n"
     "  {\"paragraphs\": [\n"
@@ -128,7 +128,7 @@ static void test_squad(void **state)
         assert_ok(loam_bytes_format(&contents, &error, "%s%s", marks[i], squad_file));
         write_data("train.json", contents.data);
         loam_bytes_deinit(&contents);
-        struct loam_dataset *dataset = opened(6, 0);
+        struct loam_dataset *dataset = open_data(6, 0);
         assert_record(dataset, 0, "q1", PROMPT("The context.", "Which?", "first"));
         assert_record(dataset, 1, "q2",
                       PROMPT("The context.", "Why \xC3\xA9\xF0\x9F\x98\x80\"\\\n?", "Can not find answer"));
@@ -144,7 +144,7 @@ static void test_squad_records(void **state)
 {
     (void)state;
     write_data("train.json", squad_file);
-    struct loam_dataset *dataset = opened(6, 0);
+    struct loam_dataset *dataset = open_data(6, 0);
     struct loam_squad_record record;
     assert_ok(loam_dataset_squad(dataset, 0, &record, &error));
     assert_string_equal(record.id, "q1");
@@ -168,7 +168,7 @@ static void test_squad_records(void **state)
     loam_dataset_destroy(dataset);
 
     write_data("data.txt", "a\n");
-    dataset = opened(1, 0);
+    dataset = open_data(1, 0);
     assert_fails(loam_dataset_squad(dataset, 0, &record, &error), LOAM_ERROR_ARGUMENT,
                  "data.txt is not a SQuAD file");
     loam_dataset_destroy(dataset);
@@ -179,7 +179,7 @@ static void test_squad_with_a_template(void **state)
     (void)state;
     write_data("train.json", squad_file);
     use_template("{id}|{title}|{question}|{answer}");
-    struct loam_dataset *dataset = opened(6, 0);
+    struct loam_dataset *dataset = open_data(6, 0);
     assert_record(dataset, 0, "q1", "q1|A title|Which?|first");
     assert_record(dataset, 2, "line 8", "|A title|No id|");
     assert_record(dataset, 5, "q6", "q6||Q|A");
@@ -192,7 +192,7 @@ static void test_squad_with_a_template(void **state)
 
 #define ONE_QUESTION(text) "{\"data\": [{\"paragraphs\": [{\"context\": \"c\",\n\"qas\": [\n" text "]}]}]}"
 
-// Each file has one record that is wrong, and `good` that are right.
+// Each file has one broken record and `good` others.
 static const struct {
     const char *contents;
     const char *message;
@@ -237,7 +237,7 @@ static const struct {
      0, 1},
     {ONE_QUESTION("{\"id\": \"q\", \"question\": \"\\ud83d\\u0041\", \"answers\": []}"),
      "half of a surrogate pair", 0, 1},
-    // A backslash that is escaped begins no escape.
+    // An escaped backslash does not begin an escape.
     {ONE_QUESTION("{\"id\": \"q\", \"question\": \"\\\\ud83d\", \"answers\": []}, 0"),
      "a question must be an object", 1, 1},
     {"{\"data\": [{\"paragraphs\": [{\"qas\": [{\"id\": \"q\", \"question\": \"\", \"answers\": []},\n"
@@ -266,7 +266,7 @@ static void test_squad_faults(void **state)
         assert_refused(LOAM_ERROR_FORMAT, squad_faults[i].message);
         setting.options.skip_bad = true;
         if (squad_faults[i].good > 0) {
-            loam_dataset_destroy(opened(squad_faults[i].good, squad_faults[i].bad));
+            loam_dataset_destroy(open_data(squad_faults[i].good, squad_faults[i].bad));
         } else {
             char message[80];
             snprintf(message, sizeof message, "has no records (%zu broken ones were skipped)",
@@ -276,7 +276,7 @@ static void test_squad_faults(void **state)
     }
 }
 
-// Skipping a question or a paragraph leaves the others as they are.
+// Skipping a question or a paragraph does not change the others.
 static void test_squad_skips(void **state)
 {
     (void)state;
@@ -288,7 +288,7 @@ static void test_squad_skips(void **state)
                "{\"id\": \"4\", \"question\": \"d\", \"answers\": [{\"text\": \"D\"}, {\"text\": \"E\"}]}],"
                "\"context\": \"c\"}]}]}");
     setting.options.skip_bad = true;
-    struct loam_dataset *dataset = opened(2, 2);
+    struct loam_dataset *dataset = open_data(2, 2);
     assert_record(dataset, 0, "2", PROMPT("c", "b", "B"));
     assert_record(dataset, 1, "4", PROMPT("c", "d", "D"));
     struct loam_squad_record record;
@@ -301,28 +301,29 @@ static void test_squad_skips(void **state)
 static void test_jsonl(void **state)
 {
     (void)state;
-    // CRLF, blank lines, a number, a key that comes twice, nested and other values that nobody asked for.
+    // CR LF, blank lines, a number, a key that occurs twice, and other fields with any values.
     write_data("data.jsonl",
                "{\"q\": \"one\", \"a\": 1.50, \"meta\": {\"q\": \"inner\", \"l\": [null, true]}}\r\n"
                "\n \t\r\n"
                "{\"data\": [1], \"a\": \"\\u00e9\\ud83d\\ude00\\t\", \"q\": \"old\", \"q\": \"two\"}\n"
                "{\"a\":\"\",\"q\":\"\"}");
     use_template("{q}={a}{eos}");
-    struct loam_dataset *dataset = opened(3, 0);
+    struct loam_dataset *dataset = open_data(3, 0);
     assert_record(dataset, 0, "line 1", "one=1.50</s>");
     assert_record(dataset, 2, "line 5", "=</s>");
     assert_record(dataset, 1, "line 4", "two=\xC3\xA9\xF0\x9F\x98\x80\t</s>");
     loam_dataset_destroy(dataset);
 
-    // Without a template the field "text" is read; by its content the file is told whatever its name.
+    // Without a template the field "text" is read. The content decides the format of a file with another
+    // name.
     use_template(NULL);
     write_data("data.json", "\xEF\xBB\xBF{\"text\": \"a{eos}b\", \"data\": \"x\"}\n{\"text\": \"c\"}\n");
-    dataset = opened(2, 0);
+    dataset = open_data(2, 0);
     assert_record(dataset, 0, "line 1", "a{eos}b</s>");
     assert_record(dataset, 1, "line 2", "c</s>");
     loam_dataset_destroy(dataset);
     write_data("data", "\n\n{\"text\": \"a\"}");
-    dataset = opened(1, 0);
+    dataset = open_data(1, 0);
     assert_record(dataset, 0, "line 3", "a</s>");
     loam_dataset_destroy(dataset);
 }
@@ -332,13 +333,13 @@ static void test_text(void **state)
     (void)state;
     write_data("data.TXT", "\xEF\xBB\xBF"
                            "first\n\n  \r\n  {second} </s>\r\nth\xC3\xAFrd");
-    struct loam_dataset *dataset = opened(3, 0);
+    struct loam_dataset *dataset = open_data(3, 0);
     assert_record(dataset, 0, "line 1", "first</s>");
     assert_record(dataset, 1, "line 4", "  {second} </s>");
     assert_record(dataset, 2, "line 5", "th\xC3\xAFrd</s>");
     loam_dataset_destroy(dataset);
     use_template("<{text}>");
-    dataset = opened(3, 0);
+    dataset = open_data(3, 0);
     assert_record(dataset, 0, "line 1", "<first>");
     loam_dataset_destroy(dataset);
     use_template("{text}{label}");
@@ -351,23 +352,23 @@ static void test_ends_of_lines(void **state)
 {
     (void)state;
     write_data("data.txt", "one\rtwo\r\nthree\n\n\rfour");
-    struct loam_dataset *dataset = opened(4, 0);
+    struct loam_dataset *dataset = open_data(4, 0);
     assert_record(dataset, 0, "line 1", "one</s>");
     assert_record(dataset, 1, "line 2", "two</s>");
     assert_record(dataset, 2, "line 3", "three</s>");
     assert_record(dataset, 3, "line 6", "four</s>");
     loam_dataset_destroy(dataset);
     write_data("data.jsonl", "{\"text\": \"a\"}\r{\"text\": \"b\"}\r");
-    dataset = opened(2, 0);
+    dataset = open_data(2, 0);
     assert_record(dataset, 1, "line 2", "b</s>");
     loam_dataset_destroy(dataset);
     write_data("data.jsonl", "{\"text\":\r\"a\"}\r\n{\"text\": \"b\"}\n");
-    dataset = opened(2, 0);
+    dataset = open_data(2, 0);
     assert_record(dataset, 0, "line 1", "a</s>");
     loam_dataset_destroy(dataset);
 }
 
-// An array of records by itself, whatever the name says of it, or under "data".
+// An array of records, with any name, or under "data".
 static void test_array(void **state)
 {
     (void)state;
@@ -390,7 +391,7 @@ static void test_array(void **state)
         write_data(cases[i].name, contents.data);
         loam_bytes_deinit(&contents);
         use_template("{q}={a}{eos}");
-        struct loam_dataset *dataset = opened(2, 0);
+        struct loam_dataset *dataset = open_data(2, 0);
         assert_record(dataset, 0, i == 0 || i == 3 ? "line 1" : i == 1 ? "line 2" : "line 3", "a=1.5</s>");
         assert_record(dataset, 1,
                       i == 0 || i == 3 ? "line 3"
@@ -403,12 +404,12 @@ static void test_array(void **state)
     write_data("data.json", "[{\"text\": \"a\"},\n7, \"x\",\n[{\"text\": \"b\"}], {}, {\"text\": \"c\"}]");
     assert_refused(LOAM_ERROR_FORMAT, "data.json:2: expected a JSON object");
     setting.options.skip_bad = true;
-    struct loam_dataset *dataset = opened(2, 4);
+    struct loam_dataset *dataset = open_data(2, 4);
     assert_record(dataset, 1, "line 3", "c</s>");
     loam_dataset_destroy(dataset);
 }
 
-// Records as other programs write them: what loam reads them by is named.
+// Records as other programs write them: the message has the template that reads them.
 static void test_shapes(void **state)
 {
     (void)state;
@@ -448,7 +449,7 @@ static void test_shapes(void **state)
         "data.jsonl:1: invalid UTF-8 in a string, at byte 14 of the record (0xE9); loam reads UTF-8");
 }
 
-// Each file has a first line that is right and a second that is wrong.
+// Each file has a good first line and a broken second one.
 static void test_broken_lines(void **state)
 {
     (void)state;
@@ -496,7 +497,7 @@ static void test_broken_lines(void **state)
         setting.options.skip_bad = false;
         assert_refused(LOAM_ERROR_FORMAT, cases[i].message);
         setting.options.skip_bad = true;
-        struct loam_dataset *dataset = opened(2, 1);
+        struct loam_dataset *dataset = open_data(2, 1);
         assert_record(dataset, 1, "line 3", "good</s>");
         loam_dataset_destroy(dataset);
     }
@@ -515,7 +516,7 @@ static void test_depth_is_bounded(void **state)
         assert_ok(loam_bytes_append_text(&contents, "}\n", &error));
         write_data("data.jsonl", contents.data);
         if (depth == 100)
-            loam_dataset_destroy(opened(1, 0));
+            loam_dataset_destroy(open_data(1, 0));
         else
             assert_refused(LOAM_ERROR_FORMAT, "data.jsonl:1: JSON nested deeper than 128 levels");
         loam_bytes_deinit(&contents);
@@ -559,14 +560,14 @@ static void test_files_that_are_no_data(void **state)
         {"data.json", "{\"data\": []}\n{\"data\": []}\n",
          "data.json:2: not valid JSON: parse error: trailing garbage"},
     };
-    for (int skip = 0; skip < 2; skip++) { // what is no data at all cannot be skipped
+    for (int skip = 0; skip < 2; skip++) { // a file without data cannot be skipped
         setting.options.skip_bad = skip == 1;
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
             write_data(cases[i].name, cases[i].contents);
             assert_refused(LOAM_ERROR_FORMAT, cases[i].message);
         }
     }
-    // Without records, but not blank.
+    // A file that is not blank but has no records.
     static const char *const empty[] = {"{\"data\": []}", "[]", "[ 1 ]"};
     for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
         write_data("data.json", empty[i]);
@@ -605,12 +606,12 @@ static void test_bad_options(void **state)
     assert_refused(LOAM_ERROR_ARGUMENT, "the vocabulary must have at least 1 row, not 0");
 }
 
-// Lines are read when they are asked for: a file that has changed since must not go unnoticed as broken text.
+// Lines are read again from the file, so a file that changes after opening must be an error, not broken text.
 static void test_file_that_shrinks(void **state)
 {
     (void)state;
     write_data("data.jsonl", "{\"text\": \"a\"}\n{\"text\": \"b\"}\n");
-    struct loam_dataset *dataset = opened(2, 0);
+    struct loam_dataset *dataset = open_data(2, 0);
     struct loam_example example = {0};
     assert_int_equal(truncate(setting.path, 20), 0);
     assert_ok(loam_dataset_read(dataset, 0, &example, &error));

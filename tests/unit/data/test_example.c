@@ -1,4 +1,4 @@
-// Special tokens, label mask and cutting: what becomes of a record that could be read.
+// From a record to an example: special tokens, weights and cutting.
 #include "test.h"
 
 #include "data/dataset.h"
@@ -18,7 +18,7 @@ struct setting {
     struct loam_example example;
 };
 
-// A JSONL file of one line (plain text when `prompt` is NULL), ready to be opened.
+// Writes a JSONL file of one line, or plain text if `prompt` is NULL, and the options to open it.
 static void start(struct setting *setting, const char *line, const char *prompt, bool post_bos, bool post_eos)
 {
     *setting = (struct setting){0};
@@ -40,7 +40,7 @@ static void start(struct setting *setting, const char *line, const char *prompt,
     };
 }
 
-// Who puts BOS and EOS around a text.
+// The sources that add BOS and EOS around a text.
 enum adds { NOBODY, POST_PROCESSOR, CONFIGURATION };
 
 static void start_adding(struct setting *setting, const char *line, const char *prompt, enum adds adds)
@@ -84,7 +84,7 @@ static void test_special_tokens_once(void **state)
         bool add_eos;
         const char *expected;
     } cases[] = {
-        // Plain text always ends in EOS; BOS is the tokenizer's business.
+        // Plain text always ends in EOS. The tokenizer decides about BOS.
         {"ab", NULL, false, false, false, false, "ab</s>"},
         {"ab", NULL, false, false, true, false, "<s>ab</s>"},
         {"ab", NULL, true, false, true, false, "<s>ab</s>"},
@@ -96,9 +96,9 @@ static void test_special_tokens_once(void **state)
         {"a<s>b</s>c", NULL, true, true, true, true, "<s>a<s>b</s>c</s>"},
         {"<s>", NULL, true, true, true, true, "<s></s>"},
         {"</s>", NULL, true, true, true, true, "<s></s>"},
-        // What the text says twice stays: it is the text's own.
+        // Special tokens that the text itself has twice stay.
         {"<s><s>ab</s></s>", NULL, false, false, true, true, "<s><s>ab</s></s>"},
-        // A template says itself where EOS stands.
+        // A template has its own {eos}.
         {"{\"q\": \"ab\"}", "{q}", false, false, false, false, "ab"},
         {"{\"q\": \"ab\"}", "{q}{eos}", false, false, false, false, "ab</s>"},
         {"{\"q\": \"ab\"}", "{q}{eos}", false, true, false, true, "ab</s>"},
@@ -136,7 +136,7 @@ static void test_model_without_eos(void **state)
     finish(&setting);
 }
 
-// Labels count from the completion on; the boundary is told by what the batch makes of it.
+// Labels begin at the completion, as the batch shows.
 static void test_completion_mask(void **state)
 {
     (void)state;
@@ -145,22 +145,22 @@ static void test_completion_mask(void **state)
         const char *prompt;
         enum adds adds;
         const char
-            *labels; // '.' a label that does not count, else the token that is predicted; '#' EOS, '@' "\nz"
+            *labels; // '.' a token that is not learnt, else the token that is predicted; '#' EOS, '@' "\nz"
     } cases[] = {
         {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}", NOBODY, "..cd."},
         {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}{eos}", NOBODY, "..cd#."},
         {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}", POST_PROCESSOR, "...cd#."},
         {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}", CONFIGURATION, "...cd#."},
-        // The last field is what comes last in the template, whatever the order in the record.
+        // The completion is the last field in the template, for any order in the record.
         {"{\"a\": \"cd\", \"q\": \"ab\"}", "{q}{a}{q}!", NOBODY, "...ab!."},
-        // Without an answer only what ends the text is left.
+        // With an empty answer only the end of the text is learnt.
         {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}{eos}", NOBODY, "..#."},
         {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}", POST_PROCESSOR, "...#."},
         {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}", NOBODY, "..."},
-        // "\nz" is a token, but the prompt, which has to be the same for every completion, ends in "\n".
+        // "\nz" is a token, but the prompt ends in "\n", since it is the same for every completion.
         {"{\"q\": \"ab\", \"a\": \"zz\"}", "{q}\n{a}", NOBODY, "..zz."},
         {"{\"q\": \"ab\", \"a\": \"xz\"}", "{q}\n{a}", NOBODY, "..xz."},
-        // A template of one field, and text without a template, are all completion.
+        // With a template of one field and without a template all text is completion.
         {"{\"q\": \"ab\"}", "{q}{eos}", NOBODY, "b#."},
         {"{\"q\": \"ab\"}", "{q}{eos}", POST_PROCESSOR, "ab#."},
         {"{\"q\": \"ab\"}", "x{q}", NOBODY, "ab."},
@@ -216,7 +216,7 @@ static void test_too_long(void **state)
         {record, prompt, NOBODY, LOAM_TOO_LONG_CUT, 1, NULL, 0, false},
         {record, prompt, NOBODY, LOAM_TOO_LONG_DROP, 14, "[abcdef]gh=ij</s>", 11, false},
         {record, prompt, NOBODY, LOAM_TOO_LONG_DROP, 13, NULL, 0, false},
-        // BOS is no part of the context; nor is EOS, which comes once.
+        // BOS and EOS are not part of the context.
         {record, prompt, POST_PROCESSOR, LOAM_TOO_LONG_CUT, 12, "<s>[def]gh=ij</s>", 9, true},
         {record, "{c}={a}", POST_PROCESSOR, LOAM_TOO_LONG_CUT, 7, "<s>ef=ij</s>", 4, true},
         {record, "{c}={a}", POST_PROCESSOR, LOAM_TOO_LONG_CUT, 4, NULL, 0, false},
@@ -224,15 +224,15 @@ static void test_too_long(void **state)
         {record, "{c}={a}", CONFIGURATION, LOAM_TOO_LONG_CUT, 4, NULL, 0, false},
         {"{\"c\": \"ab\", \"a\": \"\"}", "{c}{a}", POST_PROCESSOR, LOAM_TOO_LONG_CUT, 2, "<s></s>", 1, true},
         {"{\"c\": \"ab\", \"a\": \"\"}", "{c}{a}", POST_PROCESSOR, LOAM_TOO_LONG_CUT, 1, NULL, 0, false},
-        // A context field that comes again is cut in its first place only.
+        // A context field that occurs twice is cut at its first place only.
         {record, "{c}{c}{a}", NOBODY, LOAM_TOO_LONG_CUT, 10, "efabcdefij", 8, true},
-        // A token that straddles the end of the context stays.
+        // A token across the end of the context stays.
         {"{\"c\": \"ab\\n\", \"a\": \"y\"}", "{c}zy{a}", NOBODY, LOAM_TOO_LONG_CUT, 3, "\nzyy", 2, true},
         {"{\"c\": \"ab\\n\", \"a\": \"y\"}", "{c}zy{a}", NOBODY, LOAM_TOO_LONG_CUT, 2, NULL, 0, false},
-        // The longest field is cut, wherever it stands, but never the completion.
+        // The longest field is cut at any place, but never the completion.
         {"{\"c\": \"ab\", \"q\": \"cdef\", \"a\": \"ghijkl\"}", "{c}-{q}={a}", NOBODY, LOAM_TOO_LONG_CUT, 11,
          "ab-f=ghijkl", 5, true},
-        // Without a context of its own the start stays.
+        // Without a context the start of the text is kept.
         {record, "{c}{eos}", NOBODY, LOAM_TOO_LONG_CUT, 6, "abcdef", 0, true},
         {record, "{c}{eos}", POST_PROCESSOR, LOAM_TOO_LONG_CUT, 3, "<s>ab", 0, true},
         {record, "xyz{c}", NOBODY, LOAM_TOO_LONG_CUT, 2, "xy", 2, true},
@@ -253,7 +253,7 @@ static void test_too_long(void **state)
         assert_int_equal(setting.example.dropped, cases[i].expected == NULL);
         assert_int_equal(test_first_label(setting.example.weights, setting.example.count),
                          cases[i].label_start);
-        // Another epoch does not count again.
+        // A second epoch does not count records again.
         assert_ok(loam_dataset_read(setting.dataset, 0, &setting.example, &error));
         struct loam_dataset_counts counts = loam_dataset_counts(setting.dataset);
         assert_int_equal(counts.cut, cases[i].cut);

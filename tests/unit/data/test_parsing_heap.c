@@ -1,13 +1,13 @@
-// Data sets and tokenizers where memory is refused, every n-th allocation once, and yajl's too, which itself
-// does not look whether it got any: all is read, or the error says that memory was missing, nothing is lost,
-// and no record counts as a broken one.
+// Reads data sets and tokenizers with every n-th allocation refused once, including those of yajl, which
+// does not check them. Either all is read or the error is LOAM_ERROR_MEMORY; nothing leaks, and no record
+// counts as broken.
 #include "test.h"
 
 #include "data/dataset.h"
 #include "helpers/byte_tokenizer.h"
 #include "property/run/heap_watch.h"
 
-// Escapes have yajl copy a string, and long ones have its buffer grow.
+// yajl copies strings with escapes, and its buffer grows for long ones.
 #define TEN "0123456789"
 #define LONG TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
 #define ESCAPED "\\u00e9 \\\"" LONG LONG "\\\" \\ud83d\\ude00" LONG LONG LONG LONG LONG LONG LONG LONG "\\n"
@@ -16,9 +16,9 @@
     "[{\"text\": \"" TEN "\", \"answer_start\": 4}]}]}]"
 
 static const struct sample {
-    const char *name; // of the file, which may tell what it holds
+    const char *name; // of the file; may decide the format
     const char *text;
-    const char *fails; // NULL: it is read
+    const char *fails; // expected message; NULL: the file is read
 } samples[] = {
     {"lines.jsonl", "{\"text\": \"" ESCAPED "\", \"n\": [[1.5, -2], {}]}\n\n{\"text\": \"b\"}\n", NULL},
     {"lines.json", "{\"text\": \"" ESCAPED "\"}\n{\"text\": \"b\"}\n", NULL},

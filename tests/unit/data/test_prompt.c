@@ -1,4 +1,4 @@
-// The prompt of a training example and the prompt that generation goes on from are the same ids.
+// The ids of a training example begin with those of the prompt for generation.
 #include "test.h"
 
 #include "helpers/labels.h"
@@ -51,8 +51,8 @@ static void make(const struct loam_tokenizer *tokenizer, const struct loam_speci
     loam_bytes_deinit(&whole);
 }
 
-// Labels begin behind the prompt. The first token of an example is never predicted, so whether it has a label
-// is all one.
+// Whether labels begin after the prompt. The first token of an example is never predicted, so its label does
+// not matter.
 static bool labels_follow(const struct made *made)
 {
     int32_t start = test_first_label(made->example.weights, made->example.count);
@@ -71,7 +71,7 @@ static void assert_prefix(const char *name, const char *prompt_text, const char 
              test_first_label(made->example.weights, made->example.count));
 }
 
-// Generation may write the example's own tokens.
+// Generation allows the example's own tokens.
 static void assert_heals(const char *name, const struct loam_tokenizer *tokenizer, const char *prompt_text,
                          const char *completion, const struct made *made)
 {
@@ -91,7 +91,7 @@ static void assert_heals(const char *name, const struct loam_tokenizer *tokenize
     loam_healing_deinit(&healing);
 }
 
-// The text of what generation writes, without what repeats the prompt.
+// Checks the text of the generated tokens without the part that repeats the prompt.
 static void assert_reads(const char *name, const struct loam_tokenizer *tokenizer, const char *prompt_text,
                          const char *completion, const struct made *made)
 {
@@ -103,7 +103,7 @@ static void assert_reads(const char *name, const struct loam_tokenizer *tokenize
                                     (size_t)(made->example.count - made->prompt.count), true, &text, &error));
     loam_healing_strip(&healing, &text);
     const char *got = text.data != NULL ? text.data : "";
-    // Decoders of the metaspace kind take a space off what comes first.
+    // Metaspace decoders remove the space before the first word.
     bool same = strcmp(got, completion) == 0 || (completion[0] == ' ' && strcmp(got, completion + 1) == 0);
     if (!same) fail_msg("%s: \"%s\" + \"%s\" reads \"%s\"", name, prompt_text, completion, got);
     loam_bytes_deinit(&text);
@@ -183,7 +183,7 @@ static uint32_t next_random(uint32_t *state)
     return *state >> 16;
 }
 
-// A text of up to six bits of the tables above.
+// A text of up to six pieces of the tables above.
 static void random_text(uint32_t *state, struct loam_bytes *text)
 {
     loam_bytes_clear(text);
@@ -215,7 +215,7 @@ static void check_random(const char *name, const struct loam_tokenizer *tokenize
     loam_bytes_deinit(&completion);
 }
 
-static struct loam_special_tokens special_of(const struct loam_tokenizer *tokenizer, bool bos)
+static struct loam_special_tokens find_special(const struct loam_tokenizer *tokenizer, bool bos)
 {
     static int32_t ends[1];
     int32_t eos = loam_tokenizer_token_to_id(tokenizer, "</s>");
@@ -241,7 +241,7 @@ static void every_kind_of_tokenizer(void **state)
         const char *name = json_string_value(json_object_get(entry, "name"));
         test_write_tokenizer(path, entry, models);
         assert_ok(loam_tokenizer_load(&tokenizer, path, &error));
-        struct loam_special_tokens special = special_of(tokenizer, index % 2 == 1);
+        struct loam_special_tokens special = find_special(tokenizer, index % 2 == 1);
         check_pairs(name, tokenizer, &special, false);
         check_random(name, tokenizer, &special, 50);
         loam_tokenizer_destroy(tokenizer);
@@ -268,7 +268,7 @@ static void real_tokenizers(void **state)
         }
         struct loam_tokenizer *tokenizer;
         assert_ok(loam_tokenizer_load(&tokenizer, real[i], &error));
-        struct loam_special_tokens special = special_of(tokenizer, false);
+        struct loam_special_tokens special = find_special(tokenizer, false);
         check_pairs(real[i], tokenizer, &special, true);
         check_random(real[i], tokenizer, &special, 500);
         loam_tokenizer_destroy(tokenizer);
@@ -290,7 +290,7 @@ static void ordinary_examples_are_the_tokenizers_own(void **state)
         if (!loam_file_exists(real[i])) continue;
         struct loam_tokenizer *tokenizer;
         assert_ok(loam_tokenizer_load(&tokenizer, real[i], &error));
-        struct loam_special_tokens special = special_of(tokenizer, false);
+        struct loam_special_tokens special = find_special(tokenizer, false);
         for (size_t j = 0; j < sizeof pairs / sizeof *pairs; j++) {
             struct made made;
             struct loam_encoding whole = {0};
@@ -312,9 +312,9 @@ static void ordinary_examples_are_the_tokenizers_own(void **state)
 
 enum spoilt { NOT_ADDED, NORMALIZED };
 
-// The tokenizer of examples/stories whose </s> is in the vocabulary but no added token, or is looked for in
-// normalised text, where it does not stand.
-static struct loam_tokenizer *spoilt_tokenizer(const char *directory, enum spoilt spoilt)
+// The tokenizer of examples/stories with a </s> that is in the vocabulary but not an added token, or that is
+// searched for in the normalised text, which does not contain it.
+static struct loam_tokenizer *load_changed_tokenizer(const char *directory, enum spoilt spoilt)
 {
     json_error_t problem;
     json_t *root = json_load_file(LOAM_TESTS "/../examples/stories/model/tokenizer.json", 0, &problem);
@@ -342,18 +342,18 @@ static struct loam_tokenizer *spoilt_tokenizer(const char *directory, enum spoil
     return tokenizer;
 }
 
-static void the_end_is_a_token_whatever_its_text_makes(void **state)
+static void eos_is_one_token_for_any_encoding_of_its_text(void **state)
 {
     (void)state;
     enum { EOS = 2 };
     char directory[256];
     test_make_directory(directory);
     for (enum spoilt spoilt = NOT_ADDED; spoilt <= NORMALIZED; spoilt++) {
-        struct loam_tokenizer *tokenizer = spoilt_tokenizer(directory, spoilt);
+        struct loam_tokenizer *tokenizer = load_changed_tokenizer(directory, spoilt);
         struct loam_encoding text = {0};
         assert_ok(loam_tokenizer_encode(tokenizer, "a</s>", 5, false, &text, &error));
-        assert_int_not_equal(text.ids[text.count - 1], EOS); // as text it is characters
-        struct loam_special_tokens special = special_of(tokenizer, false);
+        assert_int_not_equal(text.ids[text.count - 1], EOS); // encoded as text it is several characters
+        struct loam_special_tokens special = find_special(tokenizer, false);
         assert_int_equal(special.eos, EOS);
         struct loam_template *prompt_template;
         static const char shots[] = "1 is odd{eos}{q} is{eos} {a}{eos}";
@@ -386,7 +386,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_tokenizer),
         cmocka_unit_test(real_tokenizers),
         cmocka_unit_test(ordinary_examples_are_the_tokenizers_own),
-        cmocka_unit_test(the_end_is_a_token_whatever_its_text_makes),
+        cmocka_unit_test(eos_is_one_token_for_any_encoding_of_its_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,7 @@ struct file {
     size_t unanswerable;
 };
 
-// Reads every `READ_EVERY`th record as tokens too; all of them would test the tokenizer's speed.
+// Every `READ_EVERY`th record is tokenised too; all of them would take too long.
 enum { READ_EVERY = 97 };
 
 static void assert_prompt(struct loam_dataset *dataset, size_t index, const char *context,
@@ -30,7 +30,7 @@ static void assert_prompt(struct loam_dataset *dataset, size_t index, const char
     assert_ok(loam_dataset_read(dataset, index, &example, &error));
     char *text = test_text_of_ids(example.ids, example.count);
     assert_string_equal(text, expected.data);
-    // The mask begins at the answer: what comes after it is the answer and EOS.
+    // The learnt tokens are the answer and EOS.
     const int32_t start = test_first_label(example.weights, example.count);
     char *completion = test_text_of_ids(example.ids + start, example.count - start);
     assert_int_equal(strlen(completion), strlen(answer) + strlen("</s>"));

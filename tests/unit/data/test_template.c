@@ -11,7 +11,7 @@ static struct loam_template *parsed(const char *text)
     return made;
 }
 
-// EOS that reads so, or for NULL none at all.
+// Special tokens with this text of EOS; NULL: no EOS.
 static const struct loam_special_tokens *ending(const char *eos_text)
 {
     static struct loam_special_tokens special;
@@ -48,7 +48,7 @@ static void test_squad_prompt_is_exact(void **state)
     assert_int_equal(out.context_end, strlen("### CONTEXT\nCheese is the best food."));
     assert_string_equal(out.text.data + out.completion_start, "cheese</s>");
 
-    // The prompt for generation: everything before the answer, which need not be known.
+    // The prompt for generation is everything before the answer, which need not exist.
     assert_ok(loam_template_render(squad, squad_fields() + 1, 2, ending("</s>"), true, &out, &error));
     assert_string_equal(
         out.text.data,
@@ -88,7 +88,7 @@ static void test_renders(void **state)
         {"{b}{empty}", NULL, "BB", 2, 0, 2},
         {"{x-1.y_Z}|{f\xC3\xBC}", NULL, "punct|umlaut", 6, 0, 5},
     };
-    // A value is text: braces and placeholders in it stay as they are.
+    // Braces and placeholders in a value are text.
     const struct loam_field fields[] = {field("a", "AAA"),
                                         field("b", "BB"),
                                         field("empty", ""),
@@ -108,7 +108,7 @@ static void test_renders(void **state)
     struct loam_template *made = parsed("<{odd}>");
     assert_ok(loam_template_render(made, fields, 6, ending("<e>"), false, &out, &error));
     assert_string_equal(out.text.data, "<{a}{eos}}}>");
-    // A single field is the completion: the prompt is what stands before it.
+    // A single field is the completion; the prompt is the text before it.
     assert_ok(loam_template_render(made, NULL, 0, ending("<e>"), true, &out, &error));
     assert_string_equal(out.text.data, "<");
     loam_template_destroy(made);
@@ -118,7 +118,7 @@ static void test_renders(void **state)
     assert_int_equal(out.text.size, 0);
     assert_string_equal(out.text.data, "");
     loam_template_destroy(made);
-    made = parsed("{b}{a}{b}"); // the completion stands in its own prompt
+    made = parsed("{b}{a}{b}"); // the field of the completion also occurs in the prompt
     assert_int_equal(loam_template_prompt_field_count(made), 2);
     loam_template_destroy(made);
     loam_rendered_deinit(&out);
@@ -157,7 +157,7 @@ static void test_bad_templates(void **state)
                  "is not UTF-8 text");
 }
 
-// 1024 fields are read and one more is refused; naming one of them again is no new one.
+// 1024 fields are read, one more is refused. A repeated name does not count.
 static void test_many_fields(void **state)
 {
     (void)state;
@@ -223,7 +223,7 @@ static void test_files(void **state)
     test_remove_directory(directory);
 }
 
-// A field that comes often enough makes any text too long.
+// A field that occurs often makes the text too long.
 static void test_size_is_bounded(void **state)
 {
     (void)state;
@@ -243,13 +243,13 @@ static void test_size_is_bounded(void **state)
     loam_template_destroy(made);
 }
 
-// So does a template that has the end of sequence, or its own text, often enough.
+// Many {eos}, or a long text of the template, make the text too long.
 static void test_texts_of_the_template_are_bounded(void **state)
 {
     (void)state;
     enum { TIMES = 4096, LONG = LOAM_TEXT_LIMIT / TIMES };
     static char text[5 * TIMES + sizeof "{q}x"];
-    static char eos[LONG + 2]; // zeroed: what is not set ends it
+    static char eos[LONG + 2]; // zeroed, so that it is NUL-terminated
     for (int i = 0; i < TIMES; i++)
         memcpy(text + 5 * i, "{eos}", 5);
     memcpy(text + 5 * TIMES, "{q}x", sizeof "{q}x");

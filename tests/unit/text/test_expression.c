@@ -1,4 +1,5 @@
-// Expressions whose classes are written as ranges: what they match, and what is refused by name.
+// Expressions with classes rewritten as ranges: their mark_matches, and the constructs that are refused by
+// name.
 #include "test.h"
 
 #include "text/expression.h"
@@ -6,8 +7,8 @@
 
 static struct loam_error error;
 
-// The matches in a text that are not empty, each in angle brackets.
-static char *matches(const char *expression, const char *text)
+// The text with each match that is not empty in angle brackets.
+static char *mark_matches(const char *expression, const char *text)
 {
     static char found[512];
     struct loam_pattern pattern;
@@ -29,7 +30,7 @@ static char *matches(const char *expression, const char *text)
     return found;
 }
 
-// Each was asked of `tokenizers` 0.23.3.
+// The expected matches come from `tokenizers` 0.23.3.
 static const struct {
     const char *expression;
     const char *text;
@@ -143,11 +144,11 @@ static const struct {
     {"(\?i)\\Ra", "\342\200\251A", "<\342\200\251A>"},
 };
 
-static void expressions_find_what_the_package_finds(void **state)
+static void expressions_match_as_in_the_package(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const char *found = matches(cases[i].expression, cases[i].text);
+        const char *found = mark_matches(cases[i].expression, cases[i].text);
         if (strcmp(found, cases[i].found) != 0)
             fail_msg("%s in %s: %s, expected %s", cases[i].expression, cases[i].text, found, cases[i].found);
     }
@@ -201,7 +202,7 @@ static const struct {
     {"[\\M-a]", LOAM_ERROR_UNSUPPORTED, "\\M-"},
 };
 
-static void what_cannot_be_written_is_refused_by_name(void **state)
+static void unsupported_expressions_are_refused_by_name(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
@@ -238,7 +239,7 @@ static void expressions_stay_within_bounds(void **state)
                  "takes more than 16 MiB");
     free(wide);
     loam_bytes_deinit(&out);
-    // The same letters over and over in one class are kept once.
+    // Letters that one class repeats are stored once.
     char *same = repeat("\\p{L}", 10000);
     char *class = calloc(1, strlen(same) + 3);
     assert_non_null(class);
@@ -253,8 +254,8 @@ static void expressions_stay_within_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(expressions_find_what_the_package_finds),
-        cmocka_unit_test(what_cannot_be_written_is_refused_by_name),
+        cmocka_unit_test(expressions_match_as_in_the_package),
+        cmocka_unit_test(unsupported_expressions_are_refused_by_name),
         cmocka_unit_test(expressions_stay_within_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-// The expressions of real tokenizers over runs of a megabyte: the bounds on a search are far beyond them.
+// Expressions of real tokenizers over runs of a megabyte stay far below the limits of a search.
 #include "test.h"
 
 #include "text/pattern.h"
@@ -12,13 +12,13 @@ static const char bloom[] = " ?[^(\\s|[.,!?…。，、।۔،])]+";
 
 enum { RUN = 1 << 20 };
 
-// What is found in RUN times a byte and an x: how many matches, and of how many bytes.
+// The number of matches in RUN repetitions of a byte followed by an x, and their bytes.
 struct found {
     size_t matches;
     size_t bytes;
 };
 
-static struct found look(const struct loam_pattern *pattern, char byte)
+static struct found count_matches(const struct loam_pattern *pattern, char byte)
 {
     char *text = malloc(RUN + 1);
     struct loam_matcher matcher = {0};
@@ -40,7 +40,7 @@ static struct found look(const struct loam_pattern *pattern, char byte)
     return found;
 }
 
-static void long_runs_are_cut_as_short_ones(void **state)
+static void long_runs_are_split_like_short_ones(void **state)
 {
     (void)state;
     static const struct {
@@ -67,7 +67,7 @@ static void long_runs_are_cut_as_short_ones(void **state)
         assert_ok(expression == NULL
                       ? loam_pattern_init_gpt2(&pattern, &error)
                       : loam_pattern_init_regex(&pattern, expression, strlen(expression), "test", &error));
-        struct found found = look(&pattern, cases[i].byte);
+        struct found found = count_matches(&pattern, cases[i].byte);
         if (found.matches != cases[i].found.matches || found.bytes != cases[i].found.bytes)
             fail_msg("case %zu: %zu matches of %zu bytes", i, found.matches, found.bytes);
         loam_pattern_deinit(&pattern);
@@ -77,7 +77,7 @@ static void long_runs_are_cut_as_short_ones(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(long_runs_are_cut_as_short_ones),
+        cmocka_unit_test(long_runs_are_split_like_short_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

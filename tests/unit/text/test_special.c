@@ -1,4 +1,4 @@
-// Which tokens begin and end a text, from the files of a model directory.
+// The tokens that begin and end a text, from the files of a model directory.
 #include "test.h"
 
 #include "helpers/byte_tokenizer.h"
@@ -127,14 +127,14 @@ static void check(const struct special_case *item)
     test_remove_directory(directory);
 }
 
-static void every_file_has_its_say(void **state)
+static void special_tokens_come_from_every_file(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check(&cases[i]);
 }
 
-static void what_is_added_is_what_encoding_adds(void **state)
+static void added_tokens_are_those_of_encoding(void **state)
 {
     (void)state;
     char directory[256];
@@ -194,7 +194,7 @@ static void wrong_types_are_refused_by_file_and_key(void **state)
     }
 }
 
-// The ids of a text by the tokenizer beside a tokenizer_config.json.
+// Checks the ids of a text by a tokenizer with a tokenizer_config.json beside it.
 static void assert_ids(const char *config, const char *text, const int32_t *ids, size_t count)
 {
     char directory[256];
@@ -212,7 +212,7 @@ static void assert_ids(const char *config, const char *text, const int32_t *ids,
     test_remove_directory(directory);
 }
 
-// As transformers adds them: those of the vocabulary, and those whose ids follow it.
+// As in transformers, tokens of the vocabulary and tokens whose ids follow it are added.
 static void tokens_of_the_configuration_are_tokens(void **state)
 {
     (void)state;
@@ -223,7 +223,7 @@ static void tokens_of_the_configuration_are_tokens(void **state)
                "<a> <b></s>", (const int32_t[]){261, 262, 2}, 3);
     assert_ids("{\"added_tokens_decoder\": {\"300\": {\"content\": \"<a>\"}}, \"eos_token\": \"<b>\"}",
                "<a><b>", (const int32_t[]){LESS, A, MORE, LESS, B, MORE},
-               6); // another tokenizer's id, and none
+               6); // an id of another tokenizer, and no id
     assert_ids(
         "{\"pad_token\": \"a\", \"additional_special_tokens\": [{\"content\": \"b\", \"lstrip\": true}]}",
         "a  b", (const int32_t[]){A, B}, 2);
@@ -252,8 +252,8 @@ static void any_number_of_stops(void **state)
     test_remove_directory(directory);
 }
 
-// What names an end that the tokenizer lacks is told when an end is needed.
-static void a_missing_end_is_named(void **state)
+// A missing EOS is an error with the file that names it.
+static void a_missing_eos_is_named(void **state)
 {
     (void)state;
     static const struct {
@@ -286,12 +286,12 @@ static void a_missing_end_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_file_has_its_say),
-        cmocka_unit_test(what_is_added_is_what_encoding_adds),
+        cmocka_unit_test(special_tokens_come_from_every_file),
+        cmocka_unit_test(added_tokens_are_those_of_encoding),
         cmocka_unit_test(wrong_types_are_refused_by_file_and_key),
         cmocka_unit_test(tokens_of_the_configuration_are_tokens),
         cmocka_unit_test(any_number_of_stops),
-        cmocka_unit_test(a_missing_end_is_named),
+        cmocka_unit_test(a_missing_eos_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// The tokenizer on files that the test writes: what is refused and how it is said, ids, long words, streams.
+// The tokenizer on files that the test writes: refused files and their messages, ids, long words, streams.
 #include "test.h"
 
 #include "text/tokenizer.h"
@@ -35,7 +35,7 @@ static struct loam_tokenizer *load(const char *json)
     return tokenizer;
 }
 
-// A file around one model and the other parts.
+// A file with a model and other parts.
 #define FILE_OF(model, parts) "{\"version\": \"1.0\"" parts ", \"model\": " model "}"
 #define MODEL "{\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2}, \"merges\": [\"a b\"]}"
 #define VOCAB(vocab) "{\"type\": \"BPE\", \"vocab\": " vocab ", \"merges\": []}"
@@ -47,7 +47,7 @@ static const struct {
     enum loam_status status;
     const char *message;
 } refused[] = {
-    // Not a tokenizer at all.
+    // Files that are not tokenizers.
     {"", LOAM_ERROR_FORMAT, "is not valid JSON"},
     {"{\"version\": \"1.0\"", LOAM_ERROR_FORMAT, "is not valid JSON"},
     {"{\"model\" 1}", LOAM_ERROR_FORMAT, "is not valid JSON at byte"},
@@ -81,7 +81,7 @@ static const struct {
     {FILE_OF(MERGES("{}"), ""), LOAM_ERROR_FORMAT, "\"merges\" is missing or no array"},
     {FILE_OF("{\"unk_token\": 3, \"vocab\": {}, \"merges\": []}", ""), LOAM_ERROR_FORMAT,
      "model: \"unk_token\" must be a string"},
-    // Parts that loam does not know, and fields that it cannot read.
+    // Unknown parts, and fields that cannot be read.
     {FILE_OF(MODEL, ", \"normalizer\": {\"type\": \"BertNormalizer\"}"), LOAM_ERROR_UNSUPPORTED,
      "normalizer: normalizer \"BertNormalizer\" is not supported; loam knows Prepend, Replace"},
     {FILE_OF(MODEL, ", \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"NFC\"}, "
@@ -225,7 +225,7 @@ static void broken_utf8_is_refused_where_it_breaks(void **state)
     loam_tokenizer_destroy(tokenizer);
 }
 
-static void an_unknown_token_that_is_none_fails_where_it_is_needed(void **state)
+static void a_missing_unknown_token_fails_once_it_is_needed(void **state)
 {
     (void)state;
     struct loam_tokenizer *tokenizer =
@@ -250,7 +250,7 @@ static void ids_beyond_the_vocabulary_do_not_decode(void **state)
     assert_fails(loam_tokenizer_decode(tokenizer, (int32_t[]){-1}, 1, false, &text, &error),
                  LOAM_ERROR_ARGUMENT, "token id -1");
     loam_bytes_clear(&text);
-    // An id that no token has is passed over; without a decoder tokens are joined by spaces.
+    // An id without a token is skipped; without a decoder tokens are joined by spaces.
     assert_ok(loam_tokenizer_decode(tokenizer, (int32_t[]){0, 3, 5}, 3, false, &text, &error));
     assert_string_equal(text.data, "a b");
     loam_bytes_deinit(&text);
@@ -261,9 +261,9 @@ static void ids_beyond_the_vocabulary_do_not_decode(void **state)
     FILE_OF(MODEL, ", \"pre_tokenizer\": {\"type\": \"Split\", \"behavior\": \"Isolated\", \"invert\": "     \
                    "false, \"pattern\": {\"Regex\": \"" expression "\"}}")
 
-// Cuts `count` times `word` and passes on what comes of it.
-static enum loam_status cut(const struct loam_tokenizer *tokenizer, const char *word, size_t count,
-                            struct loam_error *error)
+// Encodes `count` repetitions of `word` and returns the result.
+static enum loam_status encode_repeated(const struct loam_tokenizer *tokenizer, const char *word,
+                                        size_t count, struct loam_error *error)
 {
     size_t size = strlen(word);
     char *text = malloc(count * size);
@@ -277,7 +277,7 @@ static enum loam_status cut(const struct loam_tokenizer *tokenizer, const char *
     return status;
 }
 
-static void an_exploding_expression_is_given_up(void **state)
+static void an_exponential_expression_is_refused(void **state)
 {
     (void)state;
     struct loam_tokenizer *tokenizer = load(SPLIT("(a+)+(a+)+(a+)+[^ab]c"));
@@ -286,24 +286,24 @@ static void an_exploding_expression_is_given_up(void **state)
     text[sizeof text - 2] = 'b';
     text[sizeof text - 1] = '\0';
     struct loam_error error;
-    assert_fails(cut(tokenizer, text, 1, &error), LOAM_ERROR_FORMAT,
+    assert_fails(encode_repeated(tokenizer, text, 1, &error), LOAM_ERROR_FORMAT,
                  "the tokenizer's regular expression cannot search the text: retry-limit");
     loam_tokenizer_destroy(tokenizer);
 }
 
-// Each search ends, after some hundred thousand steps back, but a long text has many of them.
-static void searches_that_are_long_together_are_given_up(void **state)
+// Each search ends after some hundred thousand steps, but a long text has many searches.
+static void searches_with_too_many_steps_together_are_refused(void **state)
 {
     (void)state;
     struct loam_tokenizer *tokenizer = load(SPLIT("(a+)+[^ab]|a+b"));
     struct loam_error error;
-    assert_ok(cut(tokenizer, "aaaaaaaaaaaaaaaaaab", 2, &error));
-    assert_fails(cut(tokenizer, "aaaaaaaaaaaaaaaaaab", 5000, &error), LOAM_ERROR_FORMAT,
+    assert_ok(encode_repeated(tokenizer, "aaaaaaaaaaaaaaaaaab", 2, &error));
+    assert_fails(encode_repeated(tokenizer, "aaaaaaaaaaaaaaaaaab", 5000, &error), LOAM_ERROR_FORMAT,
                  "the tokenizer's regular expression cannot search the text: retry-limit-in-search over");
     loam_tokenizer_destroy(tokenizer);
 }
 
-// The most memory that the process has had, in KiB.
+// Peak memory of the process in KiB.
 static long peak_memory(void)
 {
     char line[256];
@@ -321,15 +321,15 @@ static long peak_memory(void)
 #define EITHER_16 EITHER_4 EITHER_4 EITHER_4 EITHER_4
 #define EITHER_64 EITHER_16 EITHER_16 EITHER_16 EITHER_16
 
-// For each letter it remembers 256 places to go back to, and never goes.
-static void an_expression_that_remembers_too_much_is_given_up(void **state)
+// The expression stores 256 places for backtracking per letter and never uses them.
+static void an_expression_with_too_many_places_is_refused(void **state)
 {
     (void)state;
     struct loam_tokenizer *tokenizer = load(SPLIT("(?:a" EITHER_64 EITHER_64 EITHER_64 EITHER_64 ")*"));
     struct loam_error error;
-    assert_ok(cut(tokenizer, "aaaaaaaa", 16, &error));
+    assert_ok(encode_repeated(tokenizer, "aaaaaaaa", 16, &error));
     long before = peak_memory();
-    assert_fails(cut(tokenizer, "aaaaaaaa", 8192, &error), LOAM_ERROR_FORMAT,
+    assert_fails(encode_repeated(tokenizer, "aaaaaaaa", 8192, &error), LOAM_ERROR_FORMAT,
                  "the tokenizer's regular expression cannot search the text: match-stack limit over");
     assert_in_range(peak_memory() - before, 0, 64 << 10);
     loam_tokenizer_destroy(tokenizer);
@@ -339,7 +339,7 @@ static void an_expression_that_remembers_too_much_is_given_up(void **state)
     "{\"type\": \"Replace\", \"pattern\": {\"String\": \"a\"}, \"content\": \"aaaaaaaaaaaaaaaaaaaaaaaa\"}"
 #define GROWS_FOUR_TIMES GROWS "," GROWS "," GROWS "," GROWS
 
-static void a_text_that_blows_up_is_refused(void **state)
+static void a_text_that_grows_too_much_is_refused(void **state)
 {
     (void)state;
     struct loam_tokenizer *tokenizer = load(FILE_OF(
@@ -352,7 +352,7 @@ static void a_text_that_blows_up_is_refused(void **state)
     loam_tokenizer_destroy(tokenizer);
 }
 
-static void tokens_that_blow_up_are_refused(void **state)
+static void tokens_that_grow_too_much_are_refused(void **state)
 {
     (void)state;
     struct loam_tokenizer *tokenizer =
@@ -372,8 +372,8 @@ static void tokens_that_blow_up_are_refused(void **state)
 
 enum { LETTERS = 12, MERGED = 60, LONG = 600 };
 
-// Merges over the first letters that build on each other, drawn by a little generator. Of many letters most
-// pairs are in no token, which cuts words; of few none.
+// Random merges over the first letters, which build on each other. With many letters most pairs are not in
+// any token, so words have seams; with few letters they have none.
 struct random_model {
     int letters;
     int count; // tokens: the letters, then what merges make
@@ -404,7 +404,8 @@ static void swap_ints(int *a, int *b)
     *b = held;
 }
 
-// With `shuffled` merges may be listed before those that they build on, and a token may be made in two ways.
+// With `shuffled` a merge may be listed before those that it builds on, and two merges may make the same
+// token.
 static void make_model(struct random_model *model, bool shuffled, uint32_t *state)
 {
     model->letters = 2 + (int)(draw(state) % (LETTERS - 1));
@@ -451,8 +452,8 @@ static struct loam_tokenizer *load_model(const struct random_model *model)
     return tokenizer;
 }
 
-// The rank of a pair: of a pair that is listed twice the last one, -1: none.
-static int rank_of(const struct random_model *model, int left, int right)
+// The rank of a pair, the last one if the pair is listed twice; -1: none.
+static int find_rank(const struct random_model *model, int left, int right)
 {
     for (int rank = MERGED - 1; rank >= 0; rank--) {
         if (model->left[rank] == left && model->right[rank] == right) return rank;
@@ -460,8 +461,8 @@ static int rank_of(const struct random_model *model, int left, int right)
     return -1;
 }
 
-// The definition: again and again the leftmost pair of the best merge there is.
-static size_t merge_plainly(const struct random_model *model, const char *text, int32_t *ids)
+// The definition of BPE: merges the leftmost pair with the best rank until none is left.
+static size_t merge_by_definition(const struct random_model *model, const char *text, int32_t *ids)
 {
     size_t count = strlen(text);
     for (size_t i = 0; i < count; i++)
@@ -470,7 +471,7 @@ static size_t merge_plainly(const struct random_model *model, const char *text, 
         int best = MERGED;
         size_t place = 0;
         for (size_t i = 0; i + 1 < count; i++) {
-            int rank = rank_of(model, ids[i], ids[i + 1]);
+            int rank = find_rank(model, ids[i], ids[i + 1]);
             if (rank < 0 || rank >= best) continue;
             best = rank;
             place = i;
@@ -490,20 +491,20 @@ static void words_of_any_length_merge_by_rank(void **state)
         struct random_model model;
         make_model(&model, round % 2 == 1, &random);
         struct loam_tokenizer *tokenizer = load_model(&model);
-        // Lengths on both sides of where the heap takes over.
+        // Lengths below and above the one from which the heap is used.
         for (size_t length = 1; length < LONG; length += length < 70 ? 1 : 97) {
             char text[LONG + 1] = {0};
             int32_t ids[LONG + 1];
             uint32_t letters = 1 + draw(&random) % (uint32_t)model.letters;
             for (size_t i = 0; i < length; i++)
                 text[i] = (char)('a' + draw(&random) % letters);
-            check_ids(tokenizer, text, ids, merge_plainly(&model, text, ids));
+            check_ids(tokenizer, text, ids, merge_by_definition(&model, text, ids));
         }
         loam_tokenizer_destroy(tokenizer);
     }
 }
 
-static void a_token_that_is_a_byte_and_a_merge_merges_on_either_way(void **state)
+static void a_token_that_is_a_byte_and_a_merge_merges_in_both_cases(void **state)
 {
     (void)state;
     struct loam_tokenizer *tokenizer =
@@ -562,7 +563,7 @@ static void byte_level_streams_whole_characters(void **state)
     push(stream, 1, "");
     push(stream, 0,
          "\xEF\xBF\xBD"
-         "a"); // cut short: one replacement character for what there was
+         "a"); // incomplete: one replacement character
     push(stream, 4,
          "\xE2\x82\xAC"
          "a");
@@ -572,7 +573,7 @@ static void byte_level_streams_whole_characters(void **state)
     loam_tokenizer_destroy(tokenizer);
 }
 
-static void byte_fallback_streams_what_is_certain(void **state)
+static void byte_fallback_streams_text_that_cannot_change(void **state)
 {
     (void)state;
     struct loam_tokenizer *tokenizer =
@@ -586,7 +587,7 @@ static void byte_fallback_streams_what_is_certain(void **state)
     push(stream, 0, "a"); // the first space is stripped, the next is not
     push(stream, 0, " a");
     push(stream, 1, "");
-    push(stream, 2, ""); // a byte that follows could still break the run
+    push(stream, 2, ""); // a following byte could still make the run invalid
     push(stream, 3,
          "\xC3\xA9"
          "b");
@@ -601,7 +602,7 @@ static void byte_fallback_streams_what_is_certain(void **state)
     loam_tokenizer_destroy(tokenizer);
 }
 
-static void the_end_is_held_back_while_it_may_be_stripped(void **state)
+static void text_that_may_be_stripped_is_held_back(void **state)
 {
     (void)state;
     struct loam_tokenizer *tokenizer =
@@ -620,6 +621,23 @@ static void the_end_is_held_back_while_it_may_be_stripped(void **state)
     loam_tokenizer_destroy(tokenizer);
 }
 
+// How much of a text a token spells: all of the token, all of the text, or nothing.
+static void tokens_match_the_start_of_a_text(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t id;
+        const char *text;
+        size_t size;
+    } cases[] = {{0, "a", 1},  {0, "ab", 1},  {0, "b", 0},  {0, "ba", 0}, {1, "b", 1},  {2, "a", 1},
+                 {2, "ab", 2}, {2, "aba", 2}, {2, "aa", 0}, {2, "", 0},   {-1, "a", 0}, {3, "a", 0}};
+    struct loam_tokenizer *tokenizer = load(FILE_OF(MODEL, ""));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(loam_tokenizer_match(tokenizer, cases[i].id, cases[i].text, strlen(cases[i].text)),
+                         cases[i].size);
+    loam_tokenizer_destroy(tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -627,18 +645,19 @@ int main(void)
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(ids_and_tokens_lead_to_each_other),
         cmocka_unit_test(broken_utf8_is_refused_where_it_breaks),
-        cmocka_unit_test(an_unknown_token_that_is_none_fails_where_it_is_needed),
+        cmocka_unit_test(a_missing_unknown_token_fails_once_it_is_needed),
         cmocka_unit_test(ids_beyond_the_vocabulary_do_not_decode),
-        cmocka_unit_test(an_exploding_expression_is_given_up),
-        cmocka_unit_test(searches_that_are_long_together_are_given_up),
-        cmocka_unit_test(an_expression_that_remembers_too_much_is_given_up),
-        cmocka_unit_test(a_text_that_blows_up_is_refused),
-        cmocka_unit_test(tokens_that_blow_up_are_refused),
+        cmocka_unit_test(an_exponential_expression_is_refused),
+        cmocka_unit_test(searches_with_too_many_steps_together_are_refused),
+        cmocka_unit_test(an_expression_with_too_many_places_is_refused),
+        cmocka_unit_test(a_text_that_grows_too_much_is_refused),
+        cmocka_unit_test(tokens_that_grow_too_much_are_refused),
         cmocka_unit_test(words_of_any_length_merge_by_rank),
-        cmocka_unit_test(a_token_that_is_a_byte_and_a_merge_merges_on_either_way),
+        cmocka_unit_test(a_token_that_is_a_byte_and_a_merge_merges_in_both_cases),
         cmocka_unit_test(byte_level_streams_whole_characters),
-        cmocka_unit_test(byte_fallback_streams_what_is_certain),
-        cmocka_unit_test(the_end_is_held_back_while_it_may_be_stripped),
+        cmocka_unit_test(byte_fallback_streams_text_that_cannot_change),
+        cmocka_unit_test(text_that_may_be_stripped_is_held_back),
+        cmocka_unit_test(tokens_match_the_start_of_a_text),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

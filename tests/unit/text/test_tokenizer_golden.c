@@ -1,4 +1,4 @@
-// Every part of a tokenizer.json against what `tokenizers` makes of it (tests/data/make_tokenizers.py).
+// Every part of a tokenizer.json gives the results of `tokenizers` (tests/data/make_tokenizers.py).
 #include "test.h"
 
 #include "helpers/cases.h"

@@ -1,4 +1,4 @@
-// Real tokenizers and real text, where they are at hand (LOAM_TEST_SHARED): skipped elsewhere.
+// Real tokenizers and real text from LOAM_TEST_SHARED; skipped without these files.
 #include "test.h"
 
 #include <jansson.h>
@@ -25,8 +25,8 @@ static struct loam_tokenizer *load_tokenizer(const char *path)
 
 // ---- Whole tokenizers over the contexts of SQuAD ----
 
-// What `tokenizers` 0.23.3 gives for the contexts of squad/dev.json, special tokens added: how many ids, and
-// FNV-1a over them, an id a step.
+// Results of `tokenizers` 0.23.3 for the contexts of squad/dev.json with special tokens: the number of ids,
+// and FNV-1a with one step per id.
 static const struct {
     const char *file;
     size_t count;
@@ -52,14 +52,14 @@ static void add_context(const struct loam_tokenizer *tokenizer, const json_t *co
     for (size_t i = 0; i < encoding.count; i++)
         total->hash = (total->hash ^ (uint64_t)encoding.ids[i]) * UINT64_C(0x100000001B3);
     total->count += encoding.count;
-    // These tokenizers lose nothing.
+    // These tokenizers are lossless.
     assert_ok(loam_tokenizer_decode(tokenizer, encoding.ids, encoding.count, true, &decoded, &error));
     assert_string_equal(decoded.data, text);
     loam_bytes_deinit(&decoded);
     loam_encoding_deinit(&encoding);
 }
 
-static void contexts_have_the_ids_that_they_should(void **state)
+static void contexts_have_the_ids_of_the_package(void **state)
 {
     (void)state;
     json_t *squad = load_json("squad/dev.json");
@@ -87,8 +87,8 @@ static void contexts_have_the_ids_that_they_should(void **state)
 
 // ---- BLOOM: real cases, a small part of the vocabulary ----
 
-// The tokens that are given, and every byte that is not among them as a token of its own (GPT-2's alphabet:
-// bytes that print stand for themselves, the others follow from U+0100 on).
+// The given tokens, and a token for every other byte, in GPT-2's alphabet: printable bytes stand for
+// themselves, the others are characters from U+0100 on.
 static json_t *make_vocabulary(const json_t *tokens)
 {
     json_t *vocab = json_object();
@@ -112,8 +112,8 @@ static json_t *make_vocabulary(const json_t *tokens)
     return vocab;
 }
 
-// BLOOM's tokenizer but for the merges, which are not known: a word that is a token stays whole by
-// ignore_merges, as it does by BLOOM's merges.
+// BLOOM's tokenizer without its merges, which the test does not have. With ignore_merges a word that is a
+// token becomes that token, as it does by BLOOM's merges.
 static void write_bloom(const char *path, const json_t *tokens)
 {
     static const char *const specials[] = {"<unk>", "<s>", "</s>", "<pad>"};
@@ -138,7 +138,7 @@ static void write_bloom(const char *path, const json_t *tokens)
     json_decref(whole);
 }
 
-static size_t characters(const char *text)
+static size_t count_characters(const char *text)
 {
     size_t count = 0;
     for (; *text != '\0'; text++)
@@ -146,10 +146,10 @@ static size_t characters(const char *text)
     return count;
 }
 
-// Walks both lists of tokens: a token of ours is the one that BLOOM has, or one byte of a word that BLOOM
-// cuts into several, whose tokens must then end where the bytes do. Counts the tokens that are the same.
-static size_t align(const struct loam_tokenizer *tokenizer, const struct loam_encoding *encoding,
-                    const json_t *item)
+// Compares two lists of tokens. A token of loam equals BLOOM's token or is one byte of a word that BLOOM
+// splits into several tokens, which must end where the bytes end. Returns the number of equal tokens.
+static size_t count_equal_tokens(const struct loam_tokenizer *tokenizer, const struct loam_encoding *encoding,
+                                 const json_t *item)
 {
     const json_t *ids = json_object_get(item, "ids");
     const json_t *tokens = json_object_get(item, "tokens");
@@ -161,10 +161,10 @@ static size_t align(const struct loam_tokenizer *tokenizer, const struct loam_en
             ours++;
             continue;
         }
-        size_t left = characters(json_string_value(json_array_get(tokens, i)));
+        size_t left = count_characters(json_string_value(json_array_get(tokens, i)));
         for (; left > 0; left--, ours++) {
             assert_in_range(ours, 0, encoding->count - 1);
-            assert_int_equal(characters(loam_tokenizer_id_to_token(tokenizer, encoding->ids[ours])), 1);
+            assert_int_equal(count_characters(loam_tokenizer_id_to_token(tokenizer, encoding->ids[ours])), 1);
         }
     }
     assert_int_equal(ours, encoding->count);
@@ -187,7 +187,7 @@ static void check_decoded(const struct loam_tokenizer *tokenizer, const json_t *
     loam_bytes_deinit(&decoded);
 }
 
-static void bloom_cuts_and_decodes_as_it_should(void **state)
+static void bloom_encodes_and_decodes_as_the_package(void **state)
 {
     (void)state;
     char directory[256];
@@ -208,14 +208,14 @@ static void bloom_cuts_and_decodes_as_it_should(void **state)
         const json_t *text = json_object_get(item, "text");
         assert_ok(loam_tokenizer_encode(tokenizer, json_string_value(text), json_string_length(text), true,
                                         &encoding, &error));
-        same += align(tokenizer, &encoding, item);
+        same += count_equal_tokens(tokenizer, &encoding, item);
         all += json_array_size(json_object_get(item, "ids"));
         check_decoded(tokenizer, item);
         loam_encoding_deinit(&encoding);
     }
     assert_int_equal(index, 31);
     assert_int_equal(all, 450);
-    // The other tokens are parts of words that BLOOM's merges cut into several.
+    // The other tokens are parts of words that BLOOM splits.
     assert_int_equal(same, 312);
     loam_tokenizer_destroy(tokenizer);
     json_decref(vectors);
@@ -230,8 +230,8 @@ int main(void)
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(contexts_have_the_ids_that_they_should),
-        cmocka_unit_test(bloom_cuts_and_decodes_as_it_should),
+        cmocka_unit_test(contexts_have_the_ids_of_the_package),
+        cmocka_unit_test(bloom_encodes_and_decodes_as_the_package),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

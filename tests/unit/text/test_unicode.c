@@ -1,5 +1,5 @@
-// Every code point against what the package `tokenizers` does with it, of which unicode_digests.h has the
-// digests: the same ids on every system, whatever Unicode its libraries know.
+// Every code point is treated as by the package `tokenizers`, by the digests in unicode_digests.h: ids do
+// not depend on the Unicode version of the system's libraries.
 #include "test.h"
 
 #include "text/char_set.h"
@@ -31,7 +31,8 @@ static void feed_number(uint64_t *digest, uint32_t number)
     feed(digest, bytes, 3);
 }
 
-// Spans as the script writes them: without surrogates, and one where only surrogates are between two.
+// Spans as scripts/unicode_tables.py writes them: without surrogates; a gap of surrogates only does not end
+// a span.
 struct spans {
     uint64_t digest;
     bool open;
@@ -76,8 +77,8 @@ struct text {
     size_t size;
 };
 
-// Every code point but `except`, with texts before and after it.
-static struct text all_code_points(const char *before, const char *after, int32_t except)
+// Every code point except `except`, each between two texts.
+static struct text make_text_of_all_code_points(const char *before, const char *after, int32_t except)
 {
     size_t around = strlen(before) + strlen(after);
     struct text text = {malloc((size_t)LOAM_CODE_POINTS * (LOAM_UTF8_MAX + around)), 0};
@@ -101,7 +102,7 @@ static uint32_t code_point_at(const char *text)
 
 // ---- The tests ----
 
-// The classes that an expression can name, read but not searched.
+// The classes that an expression can name; they are parsed, not searched.
 static void every_property_has_its_code_points(void **state)
 {
     (void)state;
@@ -144,16 +145,16 @@ static void check_expression(const struct digest *expected, const struct text *t
 static void expressions_match_the_same_code_points(void **state)
 {
     (void)state;
-    struct text text = all_code_points("", "", -1);
+    struct text text = make_text_of_all_code_points("", "", -1);
     for (size_t i = 0; i < sizeof expression_digests / sizeof *expression_digests; i++)
         check_expression(&expression_digests[i], &text);
     free(text.bytes);
 }
 
-static void words_end_at_the_same_code_points(void **state)
+static void word_boundaries_are_at_the_same_code_points(void **state)
 {
     (void)state;
-    struct text text = all_code_points("a", "", -1);
+    struct text text = make_text_of_all_code_points("a", "", -1);
     for (size_t i = 0; i < sizeof boundary_digests / sizeof *boundary_digests; i++) {
         const char *name = boundary_digests[i].name;
         bool before = strstr(name, "<=") != NULL; // the code point follows the boundary
@@ -178,7 +179,7 @@ static void words_end_at_the_same_code_points(void **state)
     free(text.bytes);
 }
 
-// What comes out of the steps.
+// The output of the steps.
 struct outcome {
     struct loam_bytes text;   // of all pieces, end to end
     struct loam_bytes pieces; // struct loam_piece
@@ -237,14 +238,14 @@ static void classes_have_the_same_code_points(void **state)
     }
 }
 
-// What a pre-tokenizer makes of a code point between two letters: it is in a piece with the one before (1),
-// begins one (2), and ends one (4).
-static void pretokenizers_cut_by_these_classes(void **state)
+// How a pre-tokenizer splits a code point between two letters: it shares a piece with the letter before (1),
+// begins a piece (2), ends a piece (4).
+static void pretokenizers_split_by_the_same_classes(void **state)
 {
     (void)state;
     static const struct {
         const char *json;
-        const char *cuts; // the class that stands alone; of "word" all others do
+        const char *cuts; // the class whose characters are pieces of their own; for "word" all others are
         bool removed;
     } cases[] = {
         {"{\"type\": \"Digits\", \"individual_digits\": true}", "numeric", false},
@@ -252,7 +253,7 @@ static void pretokenizers_cut_by_these_classes(void **state)
         {"{\"type\": \"WhitespaceSplit\"}", "white space", true},
         {"{\"type\": \"Whitespace\"}", "word", true},
     };
-    struct text text = all_code_points("a", "a", -1);
+    struct text text = make_text_of_all_code_points("a", "a", -1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct outcome outcome;
         run_steps(loam_pretokenizer_parse, cases[i].json, &text, &outcome);
@@ -281,14 +282,14 @@ static void pretokenizers_cut_by_these_classes(void **state)
     free(text.bytes);
 }
 
-// The texts around a code point in the form's name.
+// Reads the texts around a code point from the name of the form.
 static void read_context(const char *name, const char **before, const char **after)
 {
     *before = strstr(name, "U+0345") != NULL ? "e\xCD\x85" : strstr(name, "between") != NULL ? "e" : "";
     *after = strstr(name, "U+0334") != NULL ? "\xCC\xB4" : strstr(name, "U+0301") != NULL ? "\xCC\x81" : "";
 }
 
-// Line by line, which no form reaches across.
+// Works line by line: no form combines characters across a line feed.
 static uint64_t form_digest(const struct text *text, const struct loam_bytes *made, size_t before)
 {
     uint64_t digest = digest_start;
@@ -296,7 +297,7 @@ static uint64_t form_digest(const struct text *text, const struct loam_bytes *ma
     const char *new = made->data;
     const char *new_end = new + made->size;
     while (old < text->bytes + text->size) {
-        // NUL and line feed have no other form: the first ends no line, and the second is not in the text.
+        // NUL and line feed have no other form and are left out.
         size_t old_size = (size_t)((const char *)memchr(old, '\n', SIZE_MAX / 2) - old);
         const char *end = memchr(new, '\n', (size_t)(new_end - new));
         assert_non_null(end);
@@ -324,7 +325,7 @@ static void forms_change_the_same_characters(void **state)
         snprintf(line, sizeof line, "%s\n", after);
         snprintf(json, sizeof json, "{\"type\": \"%.*s\"}", (int)strcspn(form_digests[i].name, " "),
                  form_digests[i].name);
-        struct text text = all_code_points(before, line, '\n');
+        struct text text = make_text_of_all_code_points(before, line, '\n');
         struct outcome outcome;
         run_steps(loam_normalizer_parse, json, &text, &outcome);
         assert_digest(&form_digests[i], form_digest(&text, &outcome.text, strlen(before)));
@@ -338,9 +339,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_property_has_its_code_points),
         cmocka_unit_test(expressions_match_the_same_code_points),
-        cmocka_unit_test(words_end_at_the_same_code_points),
+        cmocka_unit_test(word_boundaries_are_at_the_same_code_points),
         cmocka_unit_test(classes_have_the_same_code_points),
-        cmocka_unit_test(pretokenizers_cut_by_these_classes),
+        cmocka_unit_test(pretokenizers_split_by_the_same_classes),
         cmocka_unit_test(forms_change_the_same_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
