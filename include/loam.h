@@ -255,6 +255,7 @@ struct loam_device_info {
     const char *name;  // valid until the handle is closed
     const char *level; // of instructions that it uses, "avx2"; NULL: it has none
     int32_t threads;
+    uint64_t free_memory; // bytes that it can give at the moment; UINT64_MAX: not known
 };
 #define LOAM_DEVICE_INFO_INIT                                                                                \
     {                                                                                                        \

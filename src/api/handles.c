@@ -63,8 +63,10 @@ enum loam_status loam_device_describe(const struct loam_device_handle *device, s
                                       struct loam_error *error)
 {
     LOAM_TRY(loam_require(device, "the device", error));
-    const struct loam_device_info all = {
-        .name = device->device->name, .level = device->device->isa, .threads = device->device->threads};
+    const struct loam_device_info all = {.name = device->device->name,
+                                         .level = device->device->isa,
+                                         .threads = device->device->threads,
+                                         .free_memory = loam_device_free_memory(device->device).bytes};
     return LOAM_SIZED_WRITE(info, &all, "loam_device_info", error);
 }
 

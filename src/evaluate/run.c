@@ -84,8 +84,7 @@ static enum loam_status evaluate(struct evaluation_run *run, struct loam_evaluat
     LOAM_TRY(measure_loss(run, &result->loss, error));
     loam_session_report(&run->session, settings->data, run->dataset);
     if (!settings->generate) return LOAM_OK;
-    // Its memory goes before that for the answers comes.
-    loam_decoder_destroy(run->decoder);
+    loam_decoder_destroy(run->decoder); // gives its memory back before the answers take some
     run->decoder = NULL;
     LOAM_TRY(
         loam_answerer_create(&run->answerer, &run->session, run->adapter, settings->max_new_tokens, error));

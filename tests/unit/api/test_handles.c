@@ -18,6 +18,7 @@ static void devices(void **state)
     assert_ok(loam_device_describe(device, &info, &error));
     assert_string_equal(info.name, "cpu");
     assert_int_equal(info.threads, 1);
+    assert_true(info.free_memory > 1 << 20);
     loam_device_close(device);
     loam_device_close(NULL);
 }
