@@ -44,8 +44,8 @@ void loam_checkpoints_begin(struct loam_checkpoints *checkpoints);
 // in `board_directory` (NULL: no event file).
 enum loam_status loam_checkpoints_resume(struct loam_checkpoints *checkpoints, struct loam_loop *loop,
                                          const char *board_directory, struct loam_error *error);
-// Writes a checkpoint of the last step, whole or not at all, and removes checkpoints from an abandoned run, or
-// beyond --save-total-limit.
+// Writes a checkpoint of the last step, whole or not at all, and removes checkpoints from an abandoned run,
+// or beyond --save-total-limit.
 enum loam_status loam_checkpoints_save(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
                                        struct loam_error *error);
 // Writes, checks and removes a checkpoint of the smallest parameter, so that a run whose checkpoints cannot

@@ -21,8 +21,8 @@ enum loam_status loam_checkpoint_advise(enum loam_status status, const char *dir
                                         struct loam_error *error);
 
 // Lists the steps of the checkpoints in `out` that loam wrote, highest first: `*steps` [*count], released
-// with free(). Directories of that name from other programs are left out. If `out` does not exist, the list is
-// empty. A directory that cannot be read is LOAM_ERROR_IO.
+// with free(). Directories of that name from other programs are left out. If `out` does not exist, the list
+// is empty. A directory that cannot be read is LOAM_ERROR_IO.
 enum loam_status loam_checkpoint_list(const char *out, int64_t **steps, size_t *count,
                                       struct loam_error *error);
 // Sets `*step` to the highest step of that list; -1: it is empty.

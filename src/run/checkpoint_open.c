@@ -112,8 +112,8 @@ static enum loam_status check_steps_left(const struct loam_checkpoints *checkpoi
         directory, (long long)step, (long long)total, full ? "model" : "adapter", directory);
 }
 
-// Replaces control characters other than the newline, and the line breaks of YAML (U+0085, U+2028, U+2029), by
-// "?": a path in the text may hold them.
+// Replaces control characters other than the newline, and the line breaks of YAML (U+0085, U+2028, U+2029),
+// by "?": a path in the text may hold them.
 static void replace_line_breaks(char *text)
 {
     for (char *at = text; *at != '\0'; at++) {

@@ -251,8 +251,8 @@ enum loam_status loam_output_write_record(const struct loam_output *output, cons
 
 // ---- the model card ----
 
-// Appends the front matter that model hubs read, as PEFT and transformers write it. `base` is the model's name
-// on the hub; NULL for a local directory, because hubs refuse a path there.
+// Appends the front matter that model hubs read, as PEFT and transformers write it. `base` is the model's
+// name on the hub; NULL for a local directory, because hubs refuse a path there.
 static enum loam_status append_front_matter(struct loam_bytes *card, const char *base, bool is_adapter,
                                             struct loam_error *error)
 {
@@ -338,8 +338,8 @@ static enum loam_status append_evaluation(struct loam_bytes *card, const struct 
     return LOAM_OK;
 }
 
-// Returns whether a count of epochs has a meaning. After a resume with other options, epochs may have other data or
-// batches.
+// Returns whether a count of epochs has a meaning. After a resume with other options, epochs may have other
+// data or batches.
 static bool has_epochs(const struct loam_loop *loop)
 {
     return strstr(loop->changes, ": --") == NULL;

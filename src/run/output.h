@@ -30,8 +30,8 @@ enum loam_status loam_output_commit(struct loam_output *output, bool full, struc
 enum loam_status loam_output_check(const struct loam_output *output, bool full, struct loam_error *error);
 // Removes the files that were made for loam_output_commit.
 enum loam_status loam_output_clear(struct loam_output *output, struct loam_error *error);
-// Restores the directory after a failure. Metrics of an earlier run are put back; without them, the metrics of
-// this run stay. A directory that this run made is removed if it is empty.
+// Restores the directory after a failure. Metrics of an earlier run are put back; without them, the metrics
+// of this run stay. A directory that this run made is removed if it is empty.
 void loam_output_abandon(struct loam_output *output);
 void loam_output_deinit(struct loam_output *output);
 

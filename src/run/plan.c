@@ -157,7 +157,8 @@ static enum loam_status try_change(struct search *search, const struct loam_trai
     return LOAM_OK;
 }
 
-// Tries each level of checkpointing from the run's own on, with its token budget and with that of one example.
+// Tries each level of checkpointing from the run's own on, with its token budget and with that of one
+// example.
 static enum loam_status try_levels(struct search *search, struct loam_train_settings changed,
                                    struct loam_error *error)
 {

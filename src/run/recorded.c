@@ -284,8 +284,8 @@ static bool had_warmup(const json_t *recorded)
     return strtod(steps, NULL) > 0 || strtod(ratio, NULL) > 0;
 }
 
-// Returns the text of a recorded option, with old names replaced by current ones. For a file or a model, `part`
-// is "path" or "sha256".
+// Returns the text of a recorded option, with old names replaced by current ones. For a file or a model,
+// `part` is "path" or "sha256".
 static const char *find_recorded(const json_t *recorded, const char *name, const char *part)
 {
     const char *text = text_of(json_object_get(recorded, name), part);

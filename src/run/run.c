@@ -1,4 +1,5 @@
-// loam_train_run: checks everything that needs no weights, loads the weights, runs the loop, writes the output.
+// loam_train_run: checks everything that needs no weights, loads the weights, runs the loop, writes the
+// output.
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

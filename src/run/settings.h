@@ -12,8 +12,8 @@
 
 enum loam_on_nonfinite { LOAM_NONFINITE_STOP, LOAM_NONFINITE_SKIP };
 
-// The metric that decides which evaluation is the best: the lower loss, or the higher exact match of generated
-// answers.
+// The metric that decides which evaluation is the best: the lower loss, or the higher exact match of
+// generated answers.
 enum loam_best_metric { LOAM_BEST_EVAL_LOSS, LOAM_BEST_EXACT_MATCH };
 
 // The values that the run chose for settings that were left open.

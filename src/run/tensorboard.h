@@ -10,8 +10,8 @@
 
 #include "run/metrics.h"
 
-// A zeroed struct has no file, and writing to it does nothing. A record that cannot be written stays in memory
-// and is tried again (io/journal.h).
+// A zeroed struct has no file, and writing to it does nothing. A record that cannot be written stays in
+// memory and is tried again (io/journal.h).
 struct loam_tensorboard {
     struct loam_journal journal;
 };
@@ -19,8 +19,8 @@ struct loam_tensorboard {
 // Makes the directory if it does not exist, and in it a file with a unique name.
 enum loam_status loam_tensorboard_open(struct loam_tensorboard *board, const char *directory,
                                        struct loam_error *error);
-// Opens the file `name` to continue it, and cuts it to its first `bytes`. If it is missing or shorter, `board`
-// stays closed.
+// Opens the file `name` to continue it, and cuts it to its first `bytes`. If it is missing or shorter,
+// `board` stays closed.
 enum loam_status loam_tensorboard_reopen(struct loam_tensorboard *board, const char *directory,
                                          const char *name, int64_t bytes, struct loam_error *error);
 void loam_tensorboard_close(struct loam_tensorboard *board);
