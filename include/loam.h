@@ -193,9 +193,8 @@ LOAM_API LOAM_MUST_CHECK enum loam_status
 loam_options_create(struct loam_options **options, enum loam_command command, struct loam_error *error);
 LOAM_API void loam_options_destroy(struct loam_options *options);
 // Sets one option from text; a switch, and an option whose argument may be left out, takes NULL, "true" or
-// "false", and "no-NAME" turns it off. An unknown
-// name is LOAM_ERROR_USAGE and the message names the nearest option that there is; so is a value that cannot
-// be read.
+// "false", and "no-NAME" turns it off. An unknown name is LOAM_ERROR_USAGE and the message names the nearest
+// option that there is; so is a value that cannot be read.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_set(struct loam_options *options, const char *name,
                                                            const char *value, struct loam_error *error);
 // Sets an option from a command line, as loam_options_set does. A second, different value is LOAM_ERROR_USAGE

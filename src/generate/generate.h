@@ -20,8 +20,7 @@ struct loam_sampling {
 
 struct loam_generation {
     int32_t max_new_tokens;
-    int32_t
-        vocabulary; // ids from it on are never chosen: a head may have more rows than the tokenizer tokens
+    int32_t vocabulary; // ids from it on are never chosen: a head may have more rows than there are tokens
     struct loam_sampling sampling;
     const struct loam_special_tokens *special; // generation stops at any of its eos_ids
     struct loam_healing *healing;              // what the first tokens must spell; NULL: nothing

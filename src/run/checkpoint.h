@@ -16,9 +16,9 @@ struct loam_checkpoints {
     struct loam_output *output;
     json_t *options;     // those that shape the mathematics
     int64_t total_steps; // of the run
-    struct loam_bytes
-        changes; // a line for each resume that changed the run, "from step 10 on: --seed was 1 and is 2"
-    char *from;  // the checkpoint that the run goes on from; NULL: it starts anew
+    // A line for each resume that changed the run, "from step 10 on: --seed was 1 and is 2".
+    struct loam_bytes changes;
+    char *from;                     // the checkpoint that the run goes on from; NULL: it starts anew
     int64_t from_step;              // its step; -1
     char run[LOAM_RUN_ID_SIZE];     // the id of the run, which one that goes on keeps
     struct loam_base_digest base;   // of the model

@@ -12,11 +12,10 @@
 struct loam_session_options {
     const char *model; // directory
     const char *device;
-    int threads; // 0: one for each core
-    struct loam_device
-        *opened;           // use this device, which stays the caller's, instead of `device`; NULL: open one
-    enum loam_dtype dtype; // LOAM_DTYPE_NONE: bf16 where the device has it, else f32, matrices that
-                           // are stored in bf16 or f16 staying so
+    int threads;                 // 0: one for each core
+    struct loam_device *opened;  // used instead of `device`, stays the caller's; NULL: one is opened
+    enum loam_dtype dtype;       // LOAM_DTYPE_NONE: bf16 where the device has it, else f32, matrices that
+                                 // are stored in bf16 or f16 staying so
     const char *prompt_template; // name, file or NULL
     int64_t max_length;          // 0: the smaller of 1,024 and the model's
     int64_t batch_size;          // examples; 0: as many as fit
