@@ -14,7 +14,7 @@
 // A weight of a linear: w [N, K], row-major as in checkpoints. A handle that callers of the ops do not look
 // into: a backend that prepacks or quantises weights keeps its form here.
 struct loam_weight {
-    struct loam_tensor tensor; // [N, K] f32, bf16 or f16; each op says which it takes
+    struct loam_tensor tensor; // [N, K] f32, bf16 or f16; see the op
 };
 
 // ---- matmul ----

@@ -109,7 +109,8 @@ static enum loam_status prepare(struct loam_adapter *adapter, const char *direct
     return loam_adapter_fill(adapter, error);
 }
 
-// Says whose adapter it is that does not go with the model. The config may be gone by now: `base` is its own.
+// Where the adapter does not fit the model, prefixes the error with its directory and base model. `base` is a
+// copy, since loam_adapter_attach takes over the config.
 static enum loam_status attach_named(struct loam_adapter **out, const struct loam_model *model,
                                      struct loam_adapter_config *config, const char *directory,
                                      const char *base, struct loam_error *error)

@@ -118,8 +118,8 @@ struct loam_pass {
 };
 
 // Tensors of the step arena.
-struct loam_tensor loam_pass_rows(struct loam_pass *pass,
-                                  int64_t columns); // [T, columns] in the model's dtype
+// [T, columns], and [rows, columns], in the model's dtype.
+struct loam_tensor loam_pass_rows(struct loam_pass *pass, int64_t columns);
 struct loam_tensor loam_pass_rows_of(struct loam_pass *pass, int64_t rows, int64_t columns);
 struct loam_tensor loam_pass_f32(struct loam_pass *pass, int64_t rows, int64_t columns);
 // [rows + 1, columns] in the model's dtype, of which the last row is zero.

@@ -153,7 +153,7 @@ static enum loam_status take_with(struct loam_checkpoints *checkpoints, const ch
     return checkpoints->from == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }
 
-// The run goes on with what `root` says.
+// Takes step, run id and earlier changes from `root`, the state of the checkpoint.
 static enum loam_status take(struct loam_checkpoints *checkpoints, const char *directory, const json_t *root,
                              struct loam_error *error)
 {

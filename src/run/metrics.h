@@ -10,8 +10,8 @@ struct loam_metric {
     double value; // left out of the line when it is not finite
 };
 
-// The file is made by the first line: a run that fails before it leaves nothing, and one that fails later
-// leaves what it knew. A line that cannot be written is kept (io/journal.h).
+// The first line creates the file: a run that fails before it leaves no file, and one that fails later leaves
+// its lines. A line that cannot be written is kept (io/journal.h).
 struct loam_metrics {
     struct loam_journal journal;
 };
@@ -21,10 +21,10 @@ void loam_metrics_close(struct loam_metrics *metrics); // harmless on a zeroed o
 enum loam_status loam_metrics_write(struct loam_metrics *metrics, const struct loam_metric *line,
                                     size_t count, struct loam_error *error);
 
-// Before the first line: those in the file `saved` are what the file begins with, whatever it holds now.
+// Before the first line: replaces the contents of the file with those of the file `saved`.
 enum loam_status loam_metrics_resume(struct loam_metrics *metrics, const char *saved,
                                      struct loam_error *error);
 
-int64_t loam_peak_memory_bytes(void); // the most that this process had in memory; 0: not known
+int64_t loam_peak_memory_bytes(void); // peak of this process; 0: not known
 
 #endif

@@ -1,6 +1,6 @@
-// Which examples a step takes: every epoch is a permutation of all, cut into batches; an optimiser step takes
-// `accumulation` batches, and the last one of an epoch what is left. A step's examples depend on its number
-// and the seed alone, so that a run can go on where it stopped.
+// The examples of each step. An epoch is a permutation of all examples, cut into batches. An optimiser step
+// takes `accumulation` batches; the last step of an epoch takes the remaining ones. The examples of a step
+// depend on its number and the seed alone, so a run can resume at any step.
 #ifndef LOAM_RUN_ORDER_H
 #define LOAM_RUN_ORDER_H
 
@@ -13,7 +13,7 @@
 struct loam_order {
     uint32_t *indices; // [count] of the current epoch
     size_t count;      // examples
-    int64_t epoch;     // the one that `indices` holds; -1: none yet
+    int64_t epoch;     // of `indices`; -1: none yet
     uint64_t seed;
     bool shuffle;
     size_t batch_size;

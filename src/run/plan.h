@@ -1,5 +1,4 @@
-// How much memory a training run takes, before it takes any: the set-up of the run itself, on a device that
-// only counts.
+// The memory plan of a training run: the set-up of the run itself, on a device that only counts bytes.
 #ifndef LOAM_RUN_PLAN_H
 #define LOAM_RUN_PLAN_H
 
@@ -17,7 +16,7 @@ struct loam_plan {
     size_t process;               // program, libraries, tokenizer, examples
     size_t peak;                  // all of them
     struct loam_free_memory free; // of the run's device
-    // What was planned for.
+    // The settings of the plan.
     enum loam_dtype dtype;
     enum loam_checkpointing checkpointing;
     bool full;
@@ -42,12 +41,12 @@ enum loam_status loam_plan_make(struct loam_plan *plan, const struct loam_train_
 struct loam_plan_advice {
     bool found;
     char options[160];     // "--gradient-checkpointing mlp --token-budget 1024"
-    struct loam_plan plan; // with them; where none was found, the smallest that was
+    struct loam_plan plan; // with these options; if not found, the smallest plan
 };
 enum loam_status loam_plan_advise(struct loam_plan_advice *advice, const struct loam_train_settings *settings,
                                   size_t process, size_t examples, size_t limit, struct loam_error *error);
 
-// What a run may take: --memory-limit, or else what its device has for this process.
+// The limit of a run: --memory-limit, or else what its device has for this process.
 struct loam_plan_limit {
     size_t bytes;    // SIZE_MAX: no limit
     const char *by;  // "--memory-limit", "this machine", "its control group"

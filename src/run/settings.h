@@ -20,7 +20,7 @@ struct loam_train_resolved {
     int32_t max_length;
     int32_t token_budget;
     int threads;
-    enum loam_dtype dtype; // LOAM_DTYPE_NONE: of several, which no --dtype says
+    enum loam_dtype dtype; // LOAM_DTYPE_NONE: several dtypes, which --dtype cannot express
     const char *targets;   // of a new adapter; NULL: there is none
 };
 

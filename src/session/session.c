@@ -124,7 +124,7 @@ void loam_session_close(struct loam_session *session)
     *session = (struct loam_session){0};
 }
 
-// What is multiplied, where that is not what --dtype says.
+// Logs dtypes, device and threads, and products that are made by another way than the dtype suggests.
 static void log_device(const struct loam_session *session)
 {
     const struct loam_device *device = session->device;
