@@ -66,7 +66,7 @@ static enum loam_status add_texts(struct loam_base_digest *base, const char *dir
     return LOAM_OK;
 }
 
-// The tensors of a file stand together.
+// The tensors of a file are adjacent in the list.
 static bool begins_file(const struct loam_container *file, size_t index)
 {
     return index == 0 ||
@@ -149,7 +149,7 @@ static enum loam_status add_contents(struct loam_base_digest *base, const struct
     return LOAM_OK;
 }
 
-// Allocates nothing: it runs beside the steps.
+// Allocates nothing, because it runs beside the steps.
 static enum loam_status make(struct loam_base_digest *base, struct loam_error *error)
 {
     for (size_t i = 0; i < base->count; i++)

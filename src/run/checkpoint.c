@@ -35,7 +35,7 @@ static const char *name_of(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
-// The bytes of a file that belong to the steps.
+// The bytes of a file without the last report.
 static int64_t bytes_of_steps(const struct loam_journal *journal, int64_t before_end)
 {
     return before_end >= 0 ? before_end : loam_journal_size(journal);
@@ -102,7 +102,7 @@ static enum loam_status resume_metrics(const struct loam_checkpoints *checkpoint
     return status;
 }
 
-// A checkpoint of another directory is not one that --resume finds in OUT.
+// Sets loop->saved. A checkpoint in another directory does not count: --resume looks in OUT.
 static enum loam_status find_saved(const struct loam_checkpoints *checkpoints, struct loam_loop *loop,
                                    struct loam_error *error)
 {
@@ -155,8 +155,8 @@ static enum loam_status rotate(struct loam_checkpoints *checkpoints, const struc
     return loam_checkpoint_set_rotate(&checkpoints->set, checkpoints->output->directory, &limit, error);
 }
 
-// A run that was killed between writing a checkpoint and removing the oldest has left one too many. Where the
-// newest is not the one to go on from, nothing is removed before there is something in its place.
+// Removes the extra checkpoint of a run that was killed between writing one and removing the oldest. Where
+// later checkpoints are doomed, removes nothing before the run has saved a new one.
 static enum loam_status tidy(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
                              struct loam_error *error)
 {
@@ -188,7 +188,7 @@ enum loam_status loam_checkpoints_load_values(const struct loam_checkpoints *che
 
 // ---- saving ----
 
-// What can be used by itself: the adapter, or the model.
+// Writes the part of a checkpoint that can be used by itself: the adapter, or the model.
 static enum loam_status write_result(const struct loam_checkpoints *checkpoints, const char *directory,
                                      struct loam_error *error)
 {
@@ -201,7 +201,7 @@ static enum loam_status write_result(const struct loam_checkpoints *checkpoints,
     return loam_train_job_save_model(job, directory, error);
 }
 
-// The file without the last report.
+// Copies the first `size` bytes of a file, those without the last report.
 static enum loam_status copy_steps(const char *from, const char *to, size_t size, struct loam_error *error)
 {
     struct loam_bytes text = {0};

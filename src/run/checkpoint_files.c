@@ -32,10 +32,10 @@ static int64_t step_of(const char *name)
     return strtoll(digits, NULL, 10);
 }
 
-// ---- which are loam's ----
+// ---- checkpoints that loam made ----
 
-// Whether a file of that name is in the directory. What the system refuses to say is an error: a checkpoint
-// that cannot be read must not look like none.
+// Whether a file of that name is in the directory. A refusal of the system is an error: a checkpoint that
+// cannot be read must not look like a missing one.
 static enum loam_status find_file(const char *directory, const char *name, bool *there,
                                   struct loam_error *error)
 {
@@ -192,12 +192,12 @@ enum loam_status loam_checkpoint_seal(const char *directory, struct loam_error *
     return status;
 }
 
-// Files without which there is nothing to go on from.
+// Files that a checkpoint must have.
 static const char *const required[] = {LOAM_CHECKPOINT_STATE, LOAM_CHECKPOINT_TENSORS,
                                        LOAM_CHECKPOINT_METRICS};
 enum { REQUIRED = sizeof required / sizeof required[0] };
 
-// One line, "HASH  NAME", whose line break is taken off. `seen`: bits of the required files.
+// Checks one line, "HASH  NAME", without its line break. `seen`: bits of the required files.
 static enum loam_status verify_line(const char *directory, const char *line, unsigned *seen,
                                     struct loam_error *error)
 {

@@ -1,4 +1,4 @@
-// What a run goes on from, and whether it may.
+// Finds the checkpoint that a run resumes from, and checks that the run may resume from it.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #include "run/checkpoint_state.h"
 #include "run/recorded.h"
 
-// Tells the checkpoints of this run, and of those that go on with it, from all others.
+// Makes a random id. The checkpoints of a run and of its resumed runs have the same id.
 static enum loam_status make_run_id(char id[LOAM_RUN_ID_SIZE], struct loam_error *error)
 {
     unsigned char bytes[(LOAM_RUN_ID_SIZE - 1) / 2];
@@ -31,8 +31,8 @@ static const char *sum_of(const json_t *recorded)
     return sum != NULL ? sum : "";
 }
 
-// Every byte of the model's files, unless they are the ones that the checkpoint knows. Where the beginnings
-// of the tensors differ (options) there is no need to.
+// Compares every byte of the model's files with the checkpoint's digest, unless size, inode and times are the
+// same. Not needed where the recorded options show another model.
 static enum loam_status compare_base(struct loam_checkpoints *checkpoints, const json_t *root,
                                      const char *directory, struct loam_bytes *changes,
                                      struct loam_error *error)
@@ -79,7 +79,8 @@ static enum loam_status compare_options(struct loam_checkpoints *checkpoints, co
     return LOAM_OK;
 }
 
-// A checkpoint of a newer loam may have other files: it is not damaged for that.
+// Verifies a checkpoint and loads its state. A checkpoint of a newer loam may have other files and is then
+// not damaged.
 static enum loam_status examine(json_t **root, const char *directory, struct loam_error *error)
 {
     enum loam_status status = loam_checkpoint_verify(directory, error);
@@ -95,7 +96,8 @@ static enum loam_status examine(json_t **root, const char *directory, struct loa
     return status;
 }
 
-// A run that has all of its steps only makes its result again, which has to be the same.
+// Fails where no step is left to train. A run with all its steps and the same options may write its result
+// again.
 static enum loam_status check_left(const struct loam_checkpoints *checkpoints, const char *directory,
                                    bool changed, struct loam_error *error)
 {
@@ -109,8 +111,7 @@ static enum loam_status check_left(const struct loam_checkpoints *checkpoints, c
         directory, (long long)step, (long long)total, full ? "model" : "adapter", directory);
 }
 
-// A path in it may hold what breaks a line, in a terminal or in YAML, which knows U+0085, U+2028 and U+2029
-// too.
+// Replaces characters of paths that break a line in a terminal or in YAML (U+0085, U+2028 and U+2029, too).
 static void keep_lines_whole(char *text)
 {
     for (char *at = text; *at != '\0'; at++) {
@@ -122,7 +123,7 @@ static void keep_lines_whole(char *text)
     }
 }
 
-// Takes over what later checkpoints repeat and options do not determine.
+// Keeps the changes of options, earlier ones included, for the checkpoints that this run writes.
 static enum loam_status note_changes(struct loam_checkpoints *checkpoints, const json_t *root,
                                      const char *changes, struct loam_error *error)
 {
@@ -163,7 +164,7 @@ static enum loam_status take(struct loam_checkpoints *checkpoints, const char *d
     return status;
 }
 
-// LOAM_ERROR_FORMAT with `*damaged`: there is certainly nothing to go on from.
+// Sets `*damaged`, with LOAM_ERROR_FORMAT, where the checkpoint is certainly damaged.
 static enum loam_status try_checkpoint(struct loam_checkpoints *checkpoints, const char *directory,
                                        bool *damaged, struct loam_error *error)
 {

@@ -18,7 +18,7 @@ static size_t count_of(const struct loam_checkpoint_set *set)
     return set->entries.size / sizeof(struct loam_checkpoint_entry);
 }
 
-// Of the heap, and so aligned.
+// The bytes come from the heap, so they are aligned.
 static struct loam_checkpoint_entry *entries_of(const struct loam_checkpoint_set *set)
 {
     return (struct loam_checkpoint_entry *)(void *)set->entries.data;
@@ -38,7 +38,7 @@ static void forget(struct loam_checkpoint_set *set, struct loam_checkpoint_entry
     set->entries.size -= sizeof *entry;
 }
 
-// Whether something is there: a directory, or a link to one that was moved elsewhere.
+// Sets `*there`: the checkpoint is a directory, or a link to one that was moved elsewhere.
 static enum loam_status look(const char *out, int64_t step, bool *there, struct stat *about,
                              struct loam_error *error)
 {
@@ -83,9 +83,9 @@ enum loam_status loam_checkpoint_set_remove(struct loam_checkpoint_set *set, con
     return LOAM_OK;
 }
 
-// ---- what can be proved ----
+// ---- whose a checkpoint is ----
 
-// A state that cannot be read proves nothing, and so does one without a run.
+// Sets `*same`: the checkpoint records this run's id. Not so where its state cannot be read or has no id.
 static enum loam_status is_of_run(const char *directory, const char *run, bool *same,
                                   struct loam_error *error)
 {
@@ -100,7 +100,7 @@ static enum loam_status is_of_run(const char *directory, const char *run, bool *
     return status == LOAM_ERROR_MEMORY ? status : LOAM_OK;
 }
 
-// Whether loam has made it, of whatever version.
+// Sets `*made`: any version of loam made the checkpoint.
 static enum loam_status is_of_loam(const char *directory, bool *made, struct loam_error *error)
 {
     json_t *root = NULL;
@@ -110,7 +110,7 @@ static enum loam_status is_of_loam(const char *directory, bool *made, struct loa
     return status == LOAM_ERROR_MEMORY ? status : LOAM_OK;
 }
 
-// Of a checkpoint later than the step that the run goes on from: LOAM_OK where it may go.
+// LOAM_OK where a checkpoint of a later step than the one resumed from may be removed.
 static enum loam_status prove(const char *directory, const struct loam_checkpoint_past *past,
                               struct loam_error *error)
 {
@@ -154,7 +154,7 @@ enum loam_status loam_checkpoint_set_fill(struct loam_checkpoint_set *set, const
     return status;
 }
 
-// ---- which ones stay ----
+// ---- removing ----
 
 static int newest_first(const void *a, const void *b)
 {
@@ -163,7 +163,7 @@ static int newest_first(const void *a, const void *b)
     return (left < right) - (left > right);
 }
 
-// `newer`: how many of this run's newer ones stay.
+// `newer`: number of newer checkpoints of this run that stay.
 static bool is_kept(const struct loam_checkpoint_entry *entry, const struct loam_checkpoint_limit *limit,
                     int64_t newer)
 {

@@ -40,7 +40,7 @@ static const struct {
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 
-// Times count from the start of the process, which another one does not share: what is kept is how long ago.
+// Times of the loop. The file has the seconds since then, because clocks of two processes start differently.
 static const struct {
     const char *key;
     size_t offset;

@@ -24,8 +24,8 @@
 static const char metrics_name[] = "metrics.jsonl";
 static const char metrics_temporary[] = "metrics.jsonl.tmp-";
 
-// What tells an adapter's directory from a model's, to us and to other readers: in one directory the two
-// would be taken for each other.
+// The file by which loam and other readers tell an adapter's directory from a model's. A directory must not
+// have both.
 static const char *sign_of(bool full)
 {
     return full ? "config.json" : "adapter_config.json";
@@ -94,7 +94,7 @@ void loam_output_claim(struct loam_output *output)
     output->metrics_before = NULL;
 }
 
-// ---- what a run that was killed has left ----
+// ---- files of killed runs ----
 
 // Metrics that a run set aside or was about to write: "metrics.jsonl.tmp-PROCESS" or "…-PROCESS-NUMBER".
 static bool is_metrics_temporary(const char *name)
@@ -126,7 +126,7 @@ static bool remove_abandoned(void *user, const char *name)
     return true;
 }
 
-// Whether there is nothing in it but what a run leaves that was killed before its end.
+// Sets `*unfinished` to whether the entry is one that a killed run leaves.
 static bool note_other(void *user, const char *name)
 {
     bool *unfinished = user;
@@ -135,7 +135,7 @@ static bool note_other(void *user, const char *name)
     return *unfinished;
 }
 
-// --resume may write into the directory of a run that it can go on with, or that had not come to a result.
+// Whether --resume may write into the directory: it has a checkpoint, or the run in it has no result yet.
 static enum loam_status may_resume(const char *out, bool *may, struct loam_error *error)
 {
     int64_t newest;
@@ -168,7 +168,7 @@ enum loam_status loam_output_open(struct loam_output *output, const struct loam_
     return status;
 }
 
-// ---- a directory that went away ----
+// ---- a removed directory ----
 
 static enum loam_status make_again(struct loam_output *output, const struct loam_log *log,
                                    struct loam_error *error)
@@ -313,8 +313,8 @@ static double rounded(double value, int decimals)
     return round(value * scale) / scale;
 }
 
-// Where the evaluation was not at the last step (the best is kept, or the run was stopped), it is said at
-// which.
+// Names the step of the evaluation where it is not the last one: the best step is kept, or the run was
+// stopped.
 static enum loam_status append_evaluation(struct loam_bytes *card, const struct loam_loop *loop,
                                           struct loam_error *error)
 {

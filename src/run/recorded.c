@@ -63,8 +63,8 @@ static enum loam_status add_files(struct loam_digest *digest, const char *direct
     return LOAM_OK;
 }
 
-// Names, shapes and the first bytes of every tensor: what training changes in a model it changes in each of
-// them, and to read all of the weights once more would take as long as loading them.
+// Adds name, shape and the first bytes of every tensor. Training changes every tensor of a model, so the
+// first bytes tell two models apart; reading all weights would take as long as loading them.
 static enum loam_status add_weights(struct loam_digest *digest, const struct loam_container *file,
                                     struct loam_error *error)
 {
@@ -95,7 +95,7 @@ static enum loam_status sum_model(const char *directory, char sum[LOAM_DIGEST_SI
     return status;
 }
 
-// The adapter that training goes on from, which is small: all of it.
+// Hashes every byte of the adapter that training starts from, since it is small.
 static enum loam_status sum_adapter(const char *directory, char sum[LOAM_DIGEST_SIZE],
                                     struct loam_error *error)
 {
@@ -151,7 +151,7 @@ static enum loam_status set_data(json_t *options, const struct loam_train_settin
                                   : set(options, "template", json_string(name), error);
 }
 
-// "never" and its like where it is 0.
+// Sets the number, or the text `none` ("never") where it is 0 or less.
 static enum loam_status set_count(json_t *options, const char *name, int64_t value, const char *none,
                                   struct loam_error *error)
 {
@@ -159,7 +159,7 @@ static enum loam_status set_count(json_t *options, const char *name, int64_t val
     return set_number(options, name, (double)value, error);
 }
 
-// What decides when the run ends and which step is its result; see matters().
+// Sets the options that determine when the run ends and which step is its result; see matters().
 static enum loam_status set_evaluation(json_t *options, const struct loam_train_settings *settings,
                                        struct loam_error *error)
 {
@@ -247,7 +247,7 @@ enum loam_status loam_recorded_options(json_t **out, const struct loam_train_job
 
 // ---- comparing ----
 
-// What counts of a value, and what a person knows it by; "" where there is none.
+// The text of a value, or the member `key` of an object; "" where there is none.
 static const char *text_of(const json_t *value, const char *key)
 {
     const char *text = json_string_value(json_is_object(value) ? json_object_get(value, key) : value);
@@ -262,7 +262,8 @@ static bool is_judged(const json_t *options)
     return strcmp(best, "true") == 0 || (patience[0] != '\0' && strcmp(patience, "never") != 0);
 }
 
-// A run that ends with its last step may be measured otherwise from here on: only what decides has to stay.
+// Whether a changed option is an error. Options of evaluations matter only where evaluations decide the
+// result.
 static bool matters(const char *name, const json_t *recorded, const json_t *options)
 {
     static const char *const of_evaluation[] = {"eval-data", "eval-steps", "early-stopping-patience",
@@ -283,7 +284,7 @@ static bool had_warmup(const json_t *recorded)
     return strtod(steps, NULL) > 0 || strtod(ratio, NULL) > 0;
 }
 
-// The text of a recorded option (of a file: that part of what is known about it), in the names of today.
+// The text of a recorded option in the present names. `part` is the member of a file's object.
 static const char *recorded_text(const json_t *recorded, const char *name, const char *part)
 {
     const char *text = text_of(json_object_get(recorded, name), part);

@@ -57,8 +57,7 @@ enum {
 };
 enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 
-// A message that grows into a buffer of its own; what does not fit is not there, and the message is not
-// `whole`.
+// A message in a buffer. Fields that do not fit are left out, and `whole` becomes false.
 struct message {
     unsigned char *data;
     size_t size;
@@ -133,7 +132,7 @@ static void append_message(struct message *message, int field, const struct mess
 
 // ---- events ----
 
-// Of an event without its summary, and of the frame around it.
+// Bytes of an event without its summary, and of the frame around it.
 enum { EVENT_ROOM = 64, HEAD_SIZE = 12, TAIL_SIZE = 4 };
 
 static void begin_event(struct message *event, int64_t step)
@@ -287,7 +286,7 @@ enum loam_status loam_tensorboard_reopen(struct loam_tensorboard *board, const c
     char *path = loam_path_join(directory, name, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = LOAM_OK;
-    // What is behind `bytes` is cut off: no other file than an event file, and none that is elsewhere too.
+    // Cuts the file after `bytes`, so it must be an event file without other hard links.
     if (strncmp(name, event_prefix, sizeof event_prefix - 1) == 0 && lstat(path, &about) == 0 &&
         S_ISREG(about.st_mode) && about.st_nlink == 1 && about.st_size >= bytes)
         status = loam_journal_reopen(&board->journal, path, bytes, error);
