@@ -18,7 +18,7 @@ export OMP_NUM_THREADS=1
 build() {
     local directory=$1 flags program
     shift
-    flags=$(PKG_CONFIG_PATH=$libraries/pkgconfig pkg-config --define-variable=prefix="$prefix" --cflags --libs "$@" loam)
+    flags=$(PKG_CONFIG_PATH=$libraries/pkgconfig pkg-config --cflags --libs "$@" loam)
     mkdir -p "$directory"
     for program in finetune score; do
         # shellcheck disable=SC2086  # flags are several words
