@@ -1,5 +1,5 @@
-// A training job: model, adapter, examples and trainer, opened, checked and given memory in the order of
-// `loam train`. `loam bench step` measures the steps of the same job.
+// The job of a training run: model, adapter, examples and trainer, opened, checked and allocated in the order
+// of `loam train`. `loam bench step` measures the steps of the same job.
 #ifndef LOAM_RUN_JOB_H
 #define LOAM_RUN_JOB_H
 
@@ -13,7 +13,7 @@ struct loam_train_job {
     const struct loam_train_settings *settings;
     const struct loam_callbacks *callbacks; // may be NULL
     const struct loam_log *log;             // of the callbacks
-    bool planning; // set before it is opened: takes no memory and reads only the headers of the weights
+    bool planning; // only count memory, and read only the headers of the weights; set before opening
     struct loam_session session;
     struct loam_dataset *dataset;
     struct loam_dataset *eval_dataset; // NULL: none
@@ -25,20 +25,20 @@ struct loam_train_job {
     struct loam_step_buffers buffers;
 };
 
-// Checks all that can be checked without the weights. Without settings->data no text is opened, and the
-// caller sets `order` before loading the weights. The caller zeroes `job` before, and closes it after success
-// and failure.
+// Opens the job and checks everything that needs no weights. If settings->data is NULL, the job has no
+// tokenizer and no examples, and the caller sets `order` before loading. `job` is zeroed before the call. The
+// caller closes it even after a failure.
 enum loam_status loam_train_job_open(struct loam_train_job *job, const struct loam_train_settings *settings,
                                      const struct loam_callbacks *callbacks, struct loam_error *error);
-// Bytes that reading a record takes temporarily, beyond what its data set keeps.
+// Returns the bytes that reading a record takes temporarily.
 size_t loam_train_job_reading_bytes(const struct loam_train_job *job);
-// Loads the weights, and takes the memory that a step needs.
+// Loads the weights, and allocates everything that a step needs.
 enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_error *error);
-// For --method full: writes model.safetensors in the dtype of computation, and sets dtype and head in the
-// copy of the base's config.json in `directory`.
+// Writes the model of --method full to `directory`: model.safetensors in the dtype of the computation. The
+// copy of the base's config.json there gets that dtype and whether the head is tied.
 enum loam_status loam_train_job_save_model(const struct loam_train_job *job, const char *directory,
                                            struct loam_error *error);
-// After the last step: releases the memory of activations, since writing takes memory.
+// Releases the memory of activations. Called after the last step, so that writing can use that memory.
 void loam_train_job_release_passes(struct loam_train_job *job);
 void loam_train_job_close(struct loam_train_job *job);
 

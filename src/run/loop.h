@@ -1,4 +1,4 @@
-// The training loop: steps, reports and evaluations.
+// The training loop: steps, their reports, and evaluations between them.
 #ifndef LOAM_RUN_LOOP_H
 #define LOAM_RUN_LOOP_H
 
@@ -12,84 +12,83 @@
 
 struct loam_loop;
 
-// Saves the last step as a checkpoint. A callback, since run/checkpoint.h includes this header.
+// Saves a checkpoint after a step. A callback, because run/checkpoint.h includes the loop.
 struct loam_loop_saver {
     enum loam_status (*save)(void *user, const struct loam_loop *loop, struct loam_error *error);
     void *user;
 };
 
 struct loam_loop {
-    // Parts that the caller owns.
+    // Inputs, owned by the caller.
     const struct loam_train_settings *settings;
     const struct loam_callbacks *callbacks; // may be NULL
     struct loam_trainer *trainer;
     struct loam_order *order;
     struct loam_dataset *dataset;
     struct loam_dataset *eval_dataset; // NULL: none
-    struct loam_answerer *answerer;    // NULL: evaluations compute the loss alone
+    struct loam_answerer *answerer;    // NULL: evaluations measure only the loss
     struct loam_step_buffers *buffers;
     struct loam_metrics *metrics;
-    struct loam_tensorboard *board; // may have no file
+    struct loam_tensorboard *board; // writes nothing if it has no file
     struct loam_loop_saver saver;
     struct loam_schedule schedule;
-    const char *changes; // of options when the run was resumed, a line each; "": none
+    const char *changes; // a line for each resume that changed the run's options; "": none
     int64_t total_steps;
     int64_t parameters;
     int64_t trainable_parameters;
 
-    // State of the run.
-    int64_t step;       // number of steps done
+    // Progress.
+    int64_t step;       // steps that are done
     int64_t updates;    // steps that had labels and a finite loss and gradient
     int64_t skipped;    // steps whose loss or gradient was not finite
     int64_t unlabelled; // steps none of whose examples had a label
-    int64_t saved;      // step of the last checkpoint in OUT; -1: none
+    int64_t saved;      // the last step with a checkpoint in OUT; -1: none
     int64_t examples;
     int64_t tokens;
-    double loss_sum;           // of the updates
-    double eval_loss;          // of the last evaluation; NAN: none
-    double eval_exact_match;   // of the same, in percent; NAN: no answers were generated
-    double eval_f1;            // of the same, in percent; NAN: no answers were generated
+    double loss_sum;           // sum of the losses of all updates
+    double eval_loss;          // loss of the last evaluation; NAN: none
+    double eval_exact_match;   // exact match of the last evaluation, percent; NAN: no answers generated
+    double eval_f1;            // F1 of the last evaluation, percent; NAN: no answers generated
     int64_t eval_step;         // step of the last evaluation; -1: none
-    double best_loss;          // of the best evaluation
-    double best_exact_match;   // of the same
-    double best_f1;            // of the same
+    double best_loss;          // loss of the best evaluation
+    double best_exact_match;   // exact match of the best evaluation, percent
+    double best_f1;            // F1 of the best evaluation, percent
     int64_t best_step;         // step of the best evaluation; -1: none
-    int64_t worse_evaluations; // since best_step
-    bool diverged;             // the loss or gradient after the last step was not finite
-    double start;              // seconds
-    double seconds;            // of the whole run, once it has ended
+    int64_t worse_evaluations; // evaluations since the best
+    bool diverged;             // the loss or gradient of the next step was not finite
+    double start;              // when the run started, seconds
+    double seconds;            // duration of the run; set at its end
     struct loam_step_result last;
     double learning_rate; // of the last step
-    // Since the last report.
-    int64_t logged_step; // step of the last report; 0: none
-    double logged_loss_sum;
-    int64_t logged_updates;
-    int64_t logged_skipped; // count at the last report
-    int64_t logged_tokens;  // count at the last report
-    double logged_seconds;  // time at the last report, without evaluations
-    // Bytes of the files before the last report; a checkpoint must not hold a part of a report. -1: there was
-    // no report.
+    // State of the reports of steps.
+    int64_t logged_step;    // step of the last report; 0: none
+    double logged_loss_sum; // sum of losses since the last report
+    int64_t logged_updates; // updates since the last report
+    int64_t logged_skipped; // `skipped` at the last report
+    int64_t logged_tokens;  // `tokens` at the last report
+    double logged_seconds;  // time of the last report, moved by the time of evaluations
+    // Sizes of the files before the report of the end, which a checkpoint leaves out; -1: it is not written.
     int64_t metrics_before_end;
     int64_t board_before_end;
-    bool told_skipped; // the step before was skipped, and the log has it
-    // The last attempt to write the file failed.
+    bool logged_skip; // the previous step was skipped too, and the log has it
+    // Whether the last write to the file failed.
     bool metrics_fail;
     bool board_fails;
 };
 
-// Sets the state to that before the first step.
+// Sets the initial state of a new run.
 void loam_loop_begin(struct loam_loop *loop);
 // Runs a tiny evaluation, so that one that cannot work fails before the first step.
 enum loam_status loam_loop_rehearse(struct loam_loop *loop, struct loam_error *error);
-// Runs the remaining steps. A loop that is stopped by its caller, by a loss or gradient that is not finite,
-// or by any other failure, saves the steps that are done. A step whose examples have no labels counts as a
-// step but changes nothing; a run without any label is an error.
+// Runs the steps that are left. If the caller, a loss or gradient that is not finite, or any other failure
+// stops the run, the steps that are done are saved. A step whose examples have no labels counts as a step but
+// changes nothing. A run without any label is an error.
 enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error);
-// Writes the last report. The eval_ fields must belong to the final values.
+// Reports the end of the run. The eval_ fields must describe the values that the run saves.
 void loam_loop_end(struct loam_loop *loop);
 
 enum { LOAM_BEST_SIZE = 64 };
-// The measure of the best evaluation as text: "an evaluation loss of 1.2345".
+// Writes the figure of the best evaluation to `text`: "an evaluation loss of 1.2345".
 const char *loam_loop_best(const struct loam_loop *loop, char text[LOAM_BEST_SIZE]);
 
 #endif
