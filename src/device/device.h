@@ -27,8 +27,8 @@ struct loam_memory_table {
     void (*upload_as)(struct loam_stream *stream, void *device_target, enum loam_dtype target_dtype,
                       const void *host_source, enum loam_dtype source_dtype, size_t count);
     void (*download)(struct loam_stream *stream, void *host_target, const void *device_source, size_t bytes);
-    void (*copy)(struct loam_stream *stream, void *target, const void *source,
-                 size_t bytes); // device to device
+    // Device to device.
+    void (*copy)(struct loam_stream *stream, void *target, const void *source, size_t bytes);
     void (*zero)(struct loam_stream *stream, void *target, size_t bytes);
     void (*synchronise)(struct loam_stream *stream);
 };
@@ -71,10 +71,10 @@ struct loam_device {
     size_t largest_buffer; // bytes of the largest arena; SIZE_MAX: no bound but the memory that is free
     const struct loam_memory_table *memory;
     struct loam_op_table ops;
-    void (*describe)(const struct loam_device *device,
-                     struct loam_machine *machine); // NULL: the device has no description
-    const struct loam_probe_table *probes;          // NULL: none
-    void *state;                                    // the backend's own
+    // NULL: the device has no description.
+    void (*describe)(const struct loam_device *device, struct loam_machine *machine);
+    const struct loam_probe_table *probes; // NULL: none
+    void *state;                           // the backend's own
     void (*destroy)(struct loam_device *device);
 };
 

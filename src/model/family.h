@@ -39,8 +39,8 @@ enum loam_norm_slot {
 
 enum loam_body { LOAM_BODY_ATTENTION, LOAM_BODY_MLP, LOAM_BODY_COUNT };
 
-// A layer is a list of branches, which run in order: each adds factor norm_after(body(norm_before(in))) to the
-// residual stream.
+// A layer is a list of branches, which run in order: each adds factor norm_after(body(norm_before(in))) to
+// the residual stream.
 struct loam_branch {
     enum loam_body body;
     enum loam_norm_slot norm_before; // or LOAM_NO_NORM

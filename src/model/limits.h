@@ -5,12 +5,12 @@
 #include "model/model.h"
 #include "model/slots.h"
 
-// What the layers keep of their forward until their backward; the rest is computed again, with the same
-// result to the bit.
+// What the layers keep of their forward until their backward. The rest is computed again and gives the same
+// bits.
 enum loam_checkpointing {
-    LOAM_CHECKPOINT_NONE,  // all that is read and is no elementwise function of the rest
-    LOAM_CHECKPOINT_MLP,   // not the inner tensors of the MLP
-    LOAM_CHECKPOINT_BLOCK, // the layer's input alone
+    LOAM_CHECKPOINT_NONE,  // all that the backward reads, except elementwise functions of what is kept
+    LOAM_CHECKPOINT_MLP,   // the same without the inner tensors of the MLP
+    LOAM_CHECKPOINT_BLOCK, // only the layer's input
 };
 
 // What the arenas must hold: the largest packed batch and what may be done with it.
@@ -23,12 +23,12 @@ struct loam_decoder_limits {
     bool evaluate;
     bool generate;
     int32_t logit_rows; // rows of logits that one call may ask for; 0: none
-    // Adapters that passes may use, with the segments that they use until loam_decoder_adapt names others.
-    // They must be there, with their data, whenever a pass uses them.
+    // The adapters that passes may use. These segments are in use until loam_decoder_adapt chooses others.
+    // An adapter must exist, with its data, whenever a pass uses it.
     struct loam_segments adapters;
-    int32_t adapters_of_row; // that one row of a batch goes through at most; 0: as many as there are
-    // train: a gradient [parameter_count] for each parameter of the model, f32 in its shape; no data: frozen.
-    // NULL: the whole model is.
+    int32_t adapters_of_row; // segments that one row of a batch goes through at most; 0: one for each adapter
+    // [parameter_count] The gradient of each parameter of the model when training: f32, in the parameter's
+    // shape; no data: the parameter is frozen. NULL: the whole model is frozen.
     const struct loam_tensor *gradients;
 };
 

@@ -50,8 +50,8 @@ static void activate_again(const struct loam_branch_run *run, struct loam_tensor
     run->pass->stream->recomputing = false;
 }
 
-// dact [T, F] is the gradient of the activation and becomes that of what it reads; `inner` [T, F] is memory for
-// the gradient of a second input.
+// dact [T, F] is the gradient of the activation and becomes that of what it reads; `inner` [T, F] is memory
+// for the gradient of a second input.
 static void project_backward(const struct loam_branch_run *run, struct loam_tensor dact,
                              struct loam_tensor inner)
 {

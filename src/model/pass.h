@@ -110,16 +110,16 @@ struct loam_pass {
     struct loam_tensor embedded; // [T, H] input of the embedding norm
     struct loam_norm_stats embedded_stats;
     struct loam_tensor x; // [T, H] the residual stream
-    struct loam_tensor
-        spare; // [T, H] the next stream, of layers that read x to their end and are run forward
+    // [T, H] the next stream, of layers that read x to their end and are run forward
+    struct loam_tensor spare;
     struct loam_kept_rows kept;          // none: R = T
     const struct loam_segment *segments; // [segment_count] over the T or R rows
     size_t segment_count;
 };
 
 // Tensors of the step arena.
-struct loam_tensor loam_pass_rows(struct loam_pass *pass,
-                                  int64_t columns); // [T, columns] in the model's dtype
+// [T, columns], and [rows, columns], in the model's dtype.
+struct loam_tensor loam_pass_rows(struct loam_pass *pass, int64_t columns);
 struct loam_tensor loam_pass_rows_of(struct loam_pass *pass, int64_t rows, int64_t columns);
 struct loam_tensor loam_pass_f32(struct loam_pass *pass, int64_t rows, int64_t columns);
 // [rows + 1, columns] in the model's dtype, of which the last row is zero.

@@ -9,7 +9,7 @@
 
 // ---- what a decoder is made for ----
 
-// Adapters that one row of a batch goes through at most. One may be named more than once.
+// The most segments that one row of a batch goes through. Several may name the same adapter.
 static int64_t adapters_of_row(const struct loam_decoder *decoder)
 {
     const int32_t most = decoder->limits.adapters_of_row;
@@ -137,10 +137,22 @@ enum loam_status loam_decoder_adapt(struct loam_decoder *decoder, const struct l
     return LOAM_OK;
 }
 
+// How many of the chosen segments a row of the batch goes through.
+static int64_t segments_over(const struct loam_decoder *decoder, int32_t row)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < decoder->segment_count; i++) {
+        const struct loam_segment *segment = &decoder->chosen[i];
+        const bool ends_later = segment->rows == LOAM_ALL_ROWS || row - segment->first < segment->rows;
+        count += row >= segment->first && ends_later;
+    }
+    return count;
+}
+
 enum loam_status loam_decoder_check_segments(const struct loam_decoder *decoder, int32_t rows,
                                              struct loam_error *error)
 {
-    int64_t total = 0;
+    const int64_t most = adapters_of_row(decoder);
     for (size_t i = 0; i < decoder->segment_count; i++) {
         const struct loam_segment *segment = &decoder->chosen[i];
         const int32_t room = rows - segment->first;
@@ -148,13 +160,15 @@ enum loam_status loam_decoder_check_segments(const struct loam_decoder *decoder,
             return loam_fail(error, LOAM_ERROR_ARGUMENT,
                              "a segment of %d rows from row %d: the batch has %d rows", segment->rows,
                              segment->first, rows);
-        total += segment->rows == LOAM_ALL_ROWS ? room : segment->rows;
+        // The count over a row rises only at the first row of a segment.
+        const int64_t count = segments_over(decoder, segment->first);
+        if (count > most)
+            return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                             "row %d of a batch goes through %lld segments: the decoder was made for at most "
+                             "%lld",
+                             segment->first, (long long)count, (long long)most);
     }
-    const int64_t room = rows * adapters_of_row(decoder);
-    if (total <= room) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                     "segments of %lld rows over a batch of %d: the decoder was made for at most %lld",
-                     (long long)total, rows, (long long)room);
+    return LOAM_OK;
 }
 
 // ---- the rows of a pass ----

@@ -193,12 +193,12 @@ enum loam_status loam_checkpoint_seal(const char *directory, struct loam_error *
     return status;
 }
 
-// Files without which there is nothing to go on from.
+// Files that a checkpoint must have.
 static const char *const required[] = {LOAM_CHECKPOINT_STATE, LOAM_CHECKPOINT_TENSORS,
                                        LOAM_CHECKPOINT_METRICS};
 enum { REQUIRED = sizeof required / sizeof required[0] };
 
-// One line, "HASH  NAME", whose line break is taken off. `seen`: bits of the required files.
+// Checks one line, "HASH  NAME", without its line break. `seen`: bits of the required files.
 static enum loam_status verify_line(const char *directory, const char *line, unsigned *seen,
                                     struct loam_error *error)
 {

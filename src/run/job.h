@@ -20,7 +20,7 @@ struct loam_train_job {
     struct loam_trainables trainables;
     struct loam_adapter *adapter; // NULL: --method full
     struct loam_trainer trainer;
-    struct loam_answerer *answerer; // NULL: evaluations are of the loss alone
+    struct loam_answerer *answerer; // NULL: evaluations compute the loss alone
     struct loam_order order;
     struct loam_step_buffers buffers;
 };

@@ -315,8 +315,8 @@ static double rounded(double value, int decimals)
     return round(value * scale) / scale;
 }
 
-// Where the evaluation was not at the last step (the best is kept, or the run was stopped), it is said at
-// which.
+// Names the step of the evaluation where it is not the last one: the best step is kept, or the run was
+// stopped.
 static enum loam_status append_evaluation(struct loam_bytes *card, const struct loam_loop *loop,
                                           struct loam_error *error)
 {

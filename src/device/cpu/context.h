@@ -1,5 +1,5 @@
-// What the CPU device computes with at one level of instructions: sizes of blocks and pointers to kernels. The
-// ops read them from here, and none of them asks for a level.
+// What the CPU device computes with at one level of instructions: sizes of blocks and pointers to kernels.
+// The ops read them from here, and none of them asks for a level.
 #ifndef LOAM_DEVICE_CPU_CONTEXT_H
 #define LOAM_DEVICE_CPU_CONTEXT_H
 

@@ -183,11 +183,11 @@ static const struct walk pull = {
     .before = "rm -rf $T/home",
     .done = NOTHING_TEMPORARY WHOLE_SNAPSHOT
     "[ -z \"$(find $T/home -name '*.incomplete')\" ] && [ -s $cache/refs/main ]",
-    // A snapshot is complete if it has the name of the revision and the weights.
+    // Where the revision's name or the weights are in the cache, the snapshot must be whole.
     .sound = NOTHING_TEMPORARY
     "if [ -e $cache/refs/main ] || [ -e $cache/snapshots/*/model.safetensors ]; then\n" WHOLE_SNAPSHOT "fi\n",
 };
-// All files are in the cache, the weights in shards, and the hub must not be asked.
+// All files are in the cache, the weights in shards; the pull makes no request.
 static const struct walk cached = {
     .what = "a pull of what is there",
     .command = LOAM_COMMAND_PULL,
@@ -245,7 +245,7 @@ static enum loam_status run(const struct walk *walk, struct loam_error *error)
 
 static long unclear_messages;
 
-// Returns whether the message is a library's own text, which is correct but does not name the cause.
+// Whether the message is a library's own, which names no cause.
 static bool is_said_by_library(enum loam_status status, const char *message)
 {
     if (refused == CRYPTO) return strcmp(message, "libcrypto cannot compute a hash") == 0;

@@ -427,6 +427,10 @@ static void refused(void **state)
           segment(&bench, 2, 0, 1, 1)},
          3,
          "the decoder was made for at most"},
+        // Few rows in all, but each of them goes through three segments.
+        {{segment(&bench, 0, 1, 2, 1), segment(&bench, 1, 1, 2, 1), segment(&bench, 2, 1, 2, 1)},
+         3,
+         "row 1 of a batch goes through 3 segments: the decoder was made for at most 2"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         enum loam_status status = loam_decoder_adapt(
