@@ -40,6 +40,8 @@ static void sized_structs(void **state)
     } settings = {.newer = 0};
     assert_ok(loam_device_open(&device, "ref", 1, &error));
     assert_fails(loam_device_describe(device, &info, &error), LOAM_ERROR_ARGUMENT, "sizeof");
+    info.size = SIZE_MAX; // garbage: no struct is so large
+    assert_fails(loam_device_describe(device, &info, &error), LOAM_ERROR_ARGUMENT, "sizeof");
     large.info.size = sizeof large;
     assert_ok(loam_device_describe(device, &large.info, &error));
     assert_int_equal(large.info.size, sizeof large);
@@ -210,6 +212,13 @@ static void adapters(void **state)
     assert_fails(loam_adapter_load(&none, opened.model, "/nowhere", NULL, &error), LOAM_ERROR_IO, "/nowhere");
     assert_fails(loam_adapter_make(&none, NULL, &config, &error), LOAM_ERROR_ARGUMENT, "NULL");
     assert_fails(loam_adapter_store(NULL, "/tmp", NULL, &error), LOAM_ERROR_ARGUMENT, "NULL");
+    assert_fails(loam_adapter_store(made, "", NULL, &error), LOAM_ERROR_ARGUMENT, "empty");
+    assert_fails(loam_adapter_load(&none, opened.model, "", NULL, &error), LOAM_ERROR_ARGUMENT, "empty");
+    char unwritten[400];
+    snprintf(unwritten, sizeof unwritten, "%s/unwritten", opened.fixture.directory);
+    assert_fails(loam_adapter_store(made, unwritten, "caf\xe9", &error), LOAM_ERROR_ARGUMENT, "UTF-8");
+    assert_false(fixture_has(opened.fixture.directory, "unwritten"));
+    assert_int_equal(loam_adapter_load(&none, opened.model, "/nowhere", NULL, NULL), LOAM_ERROR_IO);
     loam_adapter_close(loaded);
     loam_adapter_close(made);
     loam_adapter_close(NULL);

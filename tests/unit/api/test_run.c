@@ -278,12 +278,35 @@ static void test_stopped_prompt(void **state)
     test_remove_directory(root);
 }
 
+static void test_null(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_options *options;
+    enum loam_command command;
+    assert_fails(loam_options_create(NULL, LOAM_COMMAND_TRAIN, &error), LOAM_ERROR_ARGUMENT, "NULL");
+    assert_ok(loam_options_create(&options, LOAM_COMMAND_TRAIN, &error));
+    assert_fails(loam_options_set(options, NULL, "1", &error), LOAM_ERROR_ARGUMENT, "NULL");
+    assert_fails(loam_options_set(NULL, "seed", "1", &error), LOAM_ERROR_ARGUMENT, "NULL");
+    assert_fails(loam_options_set_argument(NULL, "seed", "1", &error), LOAM_ERROR_ARGUMENT, "NULL");
+    assert_int_equal(loam_options_set(options, "seed", "x", NULL), LOAM_ERROR_USAGE);
+    loam_options_destroy(options);
+    loam_options_destroy(NULL);
+    assert_fails(loam_options_read_config(NULL, &error), LOAM_ERROR_ARGUMENT, "NULL");
+    assert_fails(loam_run(NULL, NULL, &error), LOAM_ERROR_ARGUMENT, "NULL");
+    assert_fails(loam_command_find(NULL, "train", &error), LOAM_ERROR_ARGUMENT, "NULL");
+    assert_fails(loam_command_find(&command, NULL, &error), LOAM_ERROR_ARGUMENT, "NULL");
+    assert_fails(loam_machine_describe(NULL, &error), LOAM_ERROR_ARGUMENT, "NULL");
+    assert_null(loam_options_get(NULL, "seed"));
+    assert_null(loam_option_find(LOAM_COMMAND_TRAIN, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tokenize),        cmocka_unit_test(test_callbacks),
         cmocka_unit_test(test_inspect_adapter), cmocka_unit_test(test_stopped),
-        cmocka_unit_test(test_stopped_prompt),
+        cmocka_unit_test(test_stopped_prompt),  cmocka_unit_test(test_null),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -146,6 +146,46 @@ static void state_goes_on(void **state)
     opened_remove(&opened);
 }
 
+// Flips one bit of a file.
+static void damage(const char *directory, const char *name, long from_end)
+{
+    char path[500];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -from_end, SEEK_END), 0);
+    const int byte = fgetc(file);
+    assert_int_equal(fseek(file, -from_end, SEEK_END), 0);
+    assert_true(fputc(byte ^ 1, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+// A damaged file of a state is refused, and the trainer keeps its values.
+static void damaged_state(void **state)
+{
+    (void)state;
+    struct opened opened;
+    char directory[400];
+    opened_make(&opened, "bloom");
+    snprintf(directory, sizeof directory, "%s/state", opened.fixture.directory);
+    struct loam_adapter_handle *adapter = opened_adapter(&opened, 1, 0);
+    struct loam_trainer_handle *trainer = open_trainer(&opened, &adapter, 1);
+    assert_fails(loam_trainer_write_state(trainer, "", &error), LOAM_ERROR_ARGUMENT, "empty");
+    assert_ok(loam_trainer_write_state(trainer, directory, &error));
+    step(trainer, &opened, 0, 2);
+    assert_ok(loam_adapter_store(adapter, opened.fixture.out, "base", &error));
+    damage(directory, "adapter-0.safetensors", 2);
+    assert_fails(loam_trainer_read_state(trainer, directory, &error), LOAM_ERROR_FORMAT,
+                 "adapter-0.safetensors");
+    damage(directory, "adapter-0.safetensors", 2); // whole again
+    assert_ok(loam_adapter_store(adapter, opened.fixture.adapter, "base", &error));
+    assert_same_file(opened.fixture.out, opened.fixture.adapter, "adapter_model.safetensors");
+    assert_ok(loam_trainer_read_state(trainer, directory, &error));
+    loam_trainer_close(trainer);
+    loam_adapter_close(adapter);
+    opened_remove(&opened);
+}
+
 static void not_finite(void **state)
 {
     (void)state;
@@ -207,6 +247,8 @@ static void wrong_batches(void **state)
     REFUSED(bad.batch.offsets = NULL, "offsets is NULL");
     REFUSED(bad.batch.adapters = NULL, "which sequence takes which");
     REFUSED(bad.batch.size = 0, "sizeof");
+    REFUSED(bad.ids[3] = 260, "token 3 of sequence 0 is id 260: expected 0 to 259");
+    REFUSED(bad.ids[3] = -1, "id -1");
 #undef REFUSED
     struct loam_adapter_handle *other = opened_adapter(&opened, 3, 0);
     struct loam_adapter_handle *const unknown[] = {adapters[0], other, NULL};
@@ -253,7 +295,8 @@ static void wrong_configs(void **state)
     REFUSED(config.weight_decay = NAN, "weight_decay");
     REFUSED(config.max_grad_norm = -1, "max_grad_norm");
     REFUSED(config.checkpointing = "some", "some");
-    REFUSED(config.tokens = 0, "token");
+    REFUSED(config.tokens = 0, "tokens is 0");
+    REFUSED(config.sequences = -1, "sequences is -1");
     trainer = open_trainer(&opened, &adapter, 1);
     REFUSED((void)config, "has a trainer already");
     loam_trainer_close(trainer);
@@ -314,7 +357,7 @@ int main(void)
         cmocka_unit_test(own_loop_is_the_command), cmocka_unit_test(adapters_by_sequence),
         cmocka_unit_test(state_goes_on),           cmocka_unit_test(not_finite),
         cmocka_unit_test(wrong_batches),           cmocka_unit_test(wrong_configs),
-        cmocka_unit_test(closed_in_any_order),
+        cmocka_unit_test(closed_in_any_order),     cmocka_unit_test(damaged_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
