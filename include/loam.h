@@ -66,10 +66,11 @@ enum loam_event_kind {
 };
 // Long work. Each reports `total` units, of which `done` are done; the last report has done == total.
 enum loam_activity {
-    LOAM_ACTIVITY_TRAIN, // optimiser steps, every one: also step, total_steps, epoch, learning_rate, tokens,
-                         // seconds, and loss and grad_norm of this step alone (NAN: it had no labels)
-    LOAM_ACTIVITY_LOAD,  // bytes of weights, read or converted
-    LOAM_ACTIVITY_MERGE, // bytes of the merged model
+    // Every optimiser step: also step, total_steps, epoch, learning_rate, tokens, seconds, and loss and
+    // grad_norm of this step alone (NAN: it had no labels).
+    LOAM_ACTIVITY_TRAIN,
+    LOAM_ACTIVITY_LOAD,     // bytes of weights, read or converted
+    LOAM_ACTIVITY_MERGE,    // bytes of the merged model
     LOAM_ACTIVITY_EVALUATE, // examples whose loss was measured
     LOAM_ACTIVITY_ANSWER,   // questions that were answered
     LOAM_ACTIVITY_GENERATE, // tokens; it may end before the total
@@ -157,9 +158,9 @@ LOAM_API const char *loam_version(void);
 // not.
 LOAM_API size_t loam_make_printable(char *text, size_t size);
 
-// What this process found to compute with, and what it uses of it: `loam --version --verbose`.
+// The processor and libraries of this process, and what loam uses of them: `loam --version --verbose`.
 struct loam_machine {
-    char processor[64];     // as it names itself; empty: it does not say
+    char processor[64];     // as it names itself; empty: it has no name
     char instructions[128]; // "avx2 fma f16c": those that matter here
     char levels[64];        // of instructions that loam has code for and the processor runs, "avx2, portable"
     char level[16];         // the one that is used
@@ -178,8 +179,7 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_machine_describe(struct loam_mach
 
 LOAM_API const char *loam_command_name(enum loam_command command); // "train"
 LOAM_API const char *loam_command_help(enum loam_command command); // one sentence
-// The command of that name. An unknown one is LOAM_ERROR_USAGE, and the message names the nearest that there
-// is.
+// The command of that name. An unknown one is LOAM_ERROR_USAGE, and the message names the nearest command.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_command_find(enum loam_command *command, const char *name,
                                                             struct loam_error *error);
 
@@ -192,10 +192,9 @@ LOAM_API const struct loam_option_info *loam_option_find(enum loam_command comma
 LOAM_API LOAM_MUST_CHECK enum loam_status
 loam_options_create(struct loam_options **options, enum loam_command command, struct loam_error *error);
 LOAM_API void loam_options_destroy(struct loam_options *options);
-// Sets one option from text; a switch, and an option whose argument may be left out, takes NULL, "true" or
-// "false", and "no-NAME" turns it off. An unknown
-// name is LOAM_ERROR_USAGE and the message names the nearest option that there is; so is a value that cannot
-// be read.
+// Sets one option from text. A switch, and an option whose argument may be left out, takes NULL, "true" or
+// "false", and "no-NAME" turns it off. An unknown name is LOAM_ERROR_USAGE, and the message names the nearest
+// option. A value that cannot be read is LOAM_ERROR_USAGE, too.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_set(struct loam_options *options, const char *name,
                                                            const char *value, struct loam_error *error);
 // Sets an option from a command line, as loam_options_set does. A second, different value is LOAM_ERROR_USAGE
@@ -207,9 +206,10 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_set_argument(struct loam_
 // The text of an option's value as it was set, or its default; NULL when it has neither.
 LOAM_API const char *loam_options_get(const struct loam_options *options, const char *name);
 
-// Reads the YAML file that the option "config" of train, generate, eval and others names: sets what it says
-// and has not been set before. Once; without such an option it does nothing. What is wrong with the file is
-// LOAM_ERROR_FORMAT, and the message begins with FILE:LINE. After a failure the options are to be destroyed.
+// Reads the YAML file that the option "config" of train, generate, eval and others names, and sets the
+// options in it that have not been set before. It reads the file once; without that option it does nothing. A
+// mistake in the file is LOAM_ERROR_FORMAT, and the message begins with FILE:LINE. After a failure the
+// options are to be destroyed.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_read_config(struct loam_options *options,
                                                                    struct loam_error *error);
 
@@ -237,8 +237,9 @@ LOAM_API void loam_fault_handle(void);
 // the program was built with, or fewer. The LOAM_..._INIT macros set it, and the defaults. A field that is 0
 // and has no other default is left to the library.
 //
-// Pointers in settings are read during the call alone, unless the field says otherwise. On failure nothing is
-// opened, and the handle is NULL. A NULL handle, or a pointer that must not be NULL, is LOAM_ERROR_ARGUMENT.
+// Pointers in settings are read during the call alone, unless the field's comment says otherwise. On failure
+// nothing is opened, and the handle is NULL. A NULL handle, or a pointer that must not be NULL, is
+// LOAM_ERROR_ARGUMENT.
 
 // -- Device --
 
@@ -516,7 +517,7 @@ struct loam_trainer_handle;
 // An adapter has one trainer at a time.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_open(struct loam_trainer_handle **trainer,
                                                             struct loam_model_handle *model,
-                                                            const struct loam_trainer_config *settings,
+                                                            const struct loam_trainer_config *config,
                                                             struct loam_error *error);
 // Adds the gradient of sum_t weights[t + 1] losses[t] to those of the batches since the last update. For the
 // mean over N learnt tokens of all batches of an update, set the weights to 1 / N. losses as
@@ -535,7 +536,8 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_evaluate(struct loam_trai
                                                                 const struct loam_packed_batch *batch,
                                                                 float *losses, struct loam_error *error);
 // Writes values, moments and counters into `directory`, which is made where it is missing. Gradients are not
-// written: between update and accumulate is the place.
+// written: call it after an update, before gradients are added again. trainer.json is written last; a program
+// that may be killed meanwhile writes each state into a new directory.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_write_state(struct loam_trainer_handle *trainer,
                                                                    const char *directory,
                                                                    struct loam_error *error);

@@ -1,5 +1,5 @@
 // The state of a trainer on disk: DIRECTORY/adapter-I.safetensors with the values and moments of each
-// adapter, and DIRECTORY/trainer.json with what is counted.
+// adapter, and DIRECTORY/trainer.json with the counters, written last.
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,7 +46,7 @@ static enum loam_status read_adapters(struct loam_trainer_handle *trainer, const
 static enum loam_status write_counts(const struct loam_trainer_handle *trainer, const char *path,
                                      struct loam_error *error)
 {
-    // The seed as text: JSON numbers have no 64 bits everywhere.
+    // The seed is text, because many readers of JSON have doubles for numbers.
     char seed[24];
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)trainer->seed);
     json_t *root = json_pack("{s:i, s:s, s:I, s:I, s:I, s:s}", "version", VERSION, "loam", LOAM_VERSION,

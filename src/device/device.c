@@ -45,8 +45,8 @@ static enum loam_status fail_unknown(const char *name, struct loam_error *error)
     return status;
 }
 
-// As OpenMP starts: OMP_NUM_THREADS, else the cores that the process may use. omp_get_max_threads() answers for
-// the calling thread, whose setting may be the caller's own.
+// As OpenMP starts: OMP_NUM_THREADS, else the cores that the process may use. omp_get_max_threads() answers
+// for the calling thread, whose setting may be the caller's own.
 static int default_threads(void)
 {
     const char *text = getenv("OMP_NUM_THREADS");

@@ -27,8 +27,8 @@ struct loam_memory_table {
     void (*upload_as)(struct loam_stream *stream, void *device_target, enum loam_dtype target_dtype,
                       const void *host_source, enum loam_dtype source_dtype, size_t count);
     void (*download)(struct loam_stream *stream, void *host_target, const void *device_source, size_t bytes);
-    void (*copy)(struct loam_stream *stream, void *target, const void *source,
-                 size_t bytes); // device to device
+    // From device to device.
+    void (*copy)(struct loam_stream *stream, void *target, const void *source, size_t bytes);
     void (*zero)(struct loam_stream *stream, void *target, size_t bytes);
     void (*synchronise)(struct loam_stream *stream);
 };
@@ -51,7 +51,7 @@ struct loam_op_table {
 // Sets of dtypes, a bit 1 << dtype each.
 struct loam_formats {
     unsigned compute;   // activations that its ops take
-    unsigned preferred; // of those, the ones whose products its hardware makes itself, at full speed
+    unsigned preferred; // those of `compute` whose products the hardware computes at full speed
     unsigned master;    // trained values, their gradients and the optimiser's state
 };
 static inline bool loam_formats_have(unsigned formats, enum loam_dtype dtype)
@@ -71,10 +71,10 @@ struct loam_device {
     size_t largest_buffer; // bytes of the largest arena; SIZE_MAX: no bound but the memory that is free
     const struct loam_memory_table *memory;
     struct loam_op_table ops;
-    void (*describe)(const struct loam_device *device,
-                     struct loam_machine *machine); // NULL: the device has no description
-    const struct loam_probe_table *probes;          // NULL: none
-    void *state;                                    // the backend's own
+    // NULL: the device has no description.
+    void (*describe)(const struct loam_device *device, struct loam_machine *machine);
+    const struct loam_probe_table *probes; // NULL: none
+    void *state;                           // the backend's own
     void (*destroy)(struct loam_device *device);
 };
 
@@ -89,7 +89,7 @@ struct loam_stream {
     size_t scratch_needed;     // planning: the largest request so far
     struct loam_error failure; // status LOAM_OK until an op fails
     struct loam_trace *trace;  // receives what the ops cost; NULL: nothing is measured
-    bool checked;     // ops check their contract and memory when they run, not only when they are planned
+    bool checked;     // ops check contract and memory when they run, too; planning has checked the same calls
     bool recomputing; // the ops repeat an earlier computation, so their operations do not count
 };
 

@@ -1,4 +1,5 @@
-// A device to plan with: its arenas have the size of real ones and no memory behind them, and its streams plan ops instead of running them. The set-up of a run on it is the plan of the run.
+// A device to plan with: its arenas have the size of real ones and no memory behind them, and its streams
+// plan ops instead of running them. The set-up of a run on it is the plan of the run.
 #include <stdlib.h>
 
 #include "base/heap.h"

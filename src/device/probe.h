@@ -1,4 +1,5 @@
-// The upper bounds that `loam bench` compares with: single products of the device's matrix library, and the limits of its hardware.
+// The upper bounds that `loam bench` compares with: single products of the device's matrix library, and the
+// limits of its hardware.
 #ifndef LOAM_DEVICE_PROBE_H
 #define LOAM_DEVICE_PROBE_H
 

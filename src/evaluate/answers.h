@@ -14,16 +14,16 @@ enum loam_status loam_answers_check(const struct loam_session *session, const st
                                     const char *option, const char *path, int64_t max_new_tokens,
                                     struct loam_error *error);
 
-// What answering needs, taken once.
+// A model that answers, with its memory.
 struct loam_answerer;
-// Answers of the session's model with an adapter, or of the base (NULL). Both must outlive the answerer. Of a
-// session that plans, or is without text, only the bytes can be asked for.
+// Answers of the session's model with an adapter, or of the base (NULL). Both must outlive the answerer. For
+// a session that plans or has no text, only loam_answerer_bytes may be called.
 enum loam_status loam_answerer_create(struct loam_answerer **out, const struct loam_session *session,
                                       const struct loam_adapter *adapter, int64_t max_new_tokens,
                                       struct loam_error *error);
 void loam_answerer_destroy(struct loam_answerer *answerer);
 struct loam_decoder_bytes loam_answerer_bytes(const struct loam_answerer *answerer);
-// Answers the first `limit` questions (0: all) and sets what `result` has of answers.
+// Answers the first `limit` questions (0: all) and sets all fields of `result` but the loss.
 enum loam_status loam_answerer_score(struct loam_answerer *answerer, const struct loam_dataset *dataset,
                                      size_t limit, struct loam_evaluate_result *result,
                                      struct loam_error *error);

@@ -40,7 +40,7 @@ struct loam_answer_scores {
 // What evaluating a data set gives.
 struct loam_evaluate_result {
     struct loam_evaluation loss;
-    bool scored; // the rest is there
+    bool scored; // the fields below are set
     struct loam_answer_scores overall;
     struct loam_answer_scores answerable;
     struct loam_answer_scores unanswerable;

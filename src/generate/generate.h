@@ -12,16 +12,14 @@ struct loam_sampling {
     double temperature;        // 0: greedy
     int32_t top_k;             // 0: all
     double top_p;              // 1: all
-    double repetition_penalty; // 1: none (Keskar et al. 2019, as Hugging Face applies it: over prompt and
-                               // output)
+    double repetition_penalty; // 1: none (Keskar et al. 2019); over prompt and output, as Hugging Face does
     uint64_t seed;
     const bool *allowed; // [vocabulary] ids that may be chosen, at least one; NULL: all
 };
 
 struct loam_generation {
     int32_t max_new_tokens;
-    int32_t
-        vocabulary; // ids from it on are never chosen: a head may have more rows than the tokenizer tokens
+    int32_t vocabulary; // tokens of the tokenizer: ids from it on, which the head may have, are never chosen
     struct loam_sampling sampling;
     const struct loam_special_tokens *special; // generation stops at any of its eos_ids
     struct loam_healing *healing;              // what the first tokens must spell; NULL: nothing

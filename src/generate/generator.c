@@ -174,8 +174,8 @@ void loam_generator_end(struct loam_generator *generator, int32_t sequence)
 
 // ---- steps ----
 
-// Sets which ids may come next: those that continue the text that the prompt left, and after it any id of the
-// tokenizer or an end token beyond its vocabulary.
+// Sets which ids may come next: first those that spell the end of the prompt's text; after it any id of the
+// tokenizer, and end tokens beyond its vocabulary.
 static void narrow(struct sequence *sequence, int32_t vocabulary)
 {
     const struct loam_generation *generation = &sequence->generation;
@@ -192,6 +192,7 @@ static void narrow(struct sequence *sequence, int32_t vocabulary)
             sequence->allowed[special->eos_ids[i]] = true;
 }
 
+// Why a sequence ends that has all the tokens it can have.
 static enum loam_finish full(const struct sequence *sequence)
 {
     return sequence->most < sequence->generation.max_new_tokens ? LOAM_FINISH_CONTEXT : LOAM_FINISH_LENGTH;

@@ -8,14 +8,14 @@
 
 struct loam_generator_limits {
     int32_t sequences; // at the same time
-    int32_t context;   // tokens of a sequence that the cache has room for; the last one needs none
-    int32_t tokens;    // of a prompt in one pass
-    // Those that sequences may use. They must be there, with their data, whenever a step uses them.
+    int32_t context;   // rows of the cache of a sequence; the last token needs no row
+    int32_t tokens;    // of a prompt that are read in one pass
+    // The adapters that sequences may use. An adapter must exist, with its data, whenever a step uses it.
     struct loam_segments adapters;
 };
 
 struct loam_generator;
-// The model must outlive the generator; of a device to plan with only the bytes can be asked for.
+// The model must outlive the generator. On a planning device only loam_generator_bytes may be called.
 enum loam_status loam_generator_create(struct loam_generator **out, const struct loam_model *model,
                                        const struct loam_device *device,
                                        const struct loam_generator_limits *limits, struct loam_error *error);

@@ -31,8 +31,8 @@ enum loam_status loam_atomic_copy_file(const char *from, const char *to, struct 
 // part of `path` that existed before, also after a failure.
 enum loam_status loam_directory_make(const char *path, size_t *kept, struct loam_error *error);
 
-// Makes an output directory before any work is done, or checks that `path` is an empty (with `overwrite`: any)
-// writable directory. LOAM_ERROR_EXISTS names --overwrite. `kept` is that of loam_directory_make.
+// Makes an output directory before any work is done, or checks that `path` is an empty (with `overwrite`:
+// any) writable directory. LOAM_ERROR_EXISTS names --overwrite. `kept` is that of loam_directory_make.
 enum loam_status loam_output_directory_prepare(const char *path, bool overwrite, size_t *kept,
                                                struct loam_error *error);
 enum loam_status loam_output_directory_require_empty(const char *path, struct loam_error *error);

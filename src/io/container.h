@@ -1,5 +1,5 @@
-// A read-only, mapped container of tensors: one file, or the checkpoint of a directory in one or several files.
-// The files are safetensors.
+// A read-only, mapped container of tensors: one file, or the checkpoint of a directory in one or several
+// files. The files are safetensors.
 #ifndef LOAM_IO_CONTAINER_H
 #define LOAM_IO_CONTAINER_H
 

@@ -18,8 +18,8 @@ struct loam_gguf_value {
 };
 
 // Writes `path` atomically (io/atomic.h): values and tensors in their order, elements from `source`. Tensors
-// are f32, f16 or bf16. Their names have at most 63 bytes, the limit of readers. Shapes are row-major; the file
-// has them reversed.
+// are f32, f16 or bf16. Their names have at most 63 bytes, the limit of readers. Shapes are row-major; the
+// file has them reversed.
 enum loam_status loam_gguf_write(const char *path, const struct loam_gguf_value *values, size_t value_count,
                                  const struct loam_write_tensor *tensors, size_t tensor_count,
                                  const struct loam_write_source *source, struct loam_error *error);

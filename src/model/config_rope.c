@@ -83,8 +83,8 @@ static enum loam_status find_rope(struct loam_config *config, const json_t *root
     return LOAM_OK;
 }
 
-// The first table. transformers v5 writes `rope_parameters`, with theta in it; before, `rope_theta` and an optional
-// `rope_scaling`.
+// The first table. transformers v5 writes `rope_parameters`, with theta in it; before, `rope_theta` and an
+// optional `rope_scaling`.
 enum loam_status loam_config_read_rope(struct loam_config *config, const json_t *root, const char *name,
                                        struct loam_error *error)
 {

@@ -14,15 +14,14 @@
 struct loam_checkpoints {
     struct loam_train_job *job;
     struct loam_output *output;
-    json_t *options;     // those that shape the mathematics
-    int64_t total_steps; // of the run
-    struct loam_bytes
-        changes; // a line for each resume that changed the run, "from step 10 on: --seed was 1 and is 2"
-    char *from;  // the checkpoint that the run goes on from; NULL: it starts anew
-    int64_t from_step;              // its step; -1
-    char run[LOAM_RUN_ID_SIZE];     // the id of the run, which one that goes on keeps
+    json_t *options;                // those that shape the mathematics
+    int64_t total_steps;            // of the run
+    struct loam_bytes changes;      // a line for each resume: "from step 10 on: --seed was 1 and is 2"
+    char *from;                     // the checkpoint that is resumed; NULL: the run starts anew
+    int64_t from_step;              // step of that checkpoint; -1: the run starts anew
+    char run[LOAM_RUN_ID_SIZE];     // id of the run; a resumed run keeps it
     struct loam_base_digest base;   // of the model
-    struct loam_checkpoint_set set; // those that it may take away
+    struct loam_checkpoint_set set; // the checkpoints that the run may remove
 };
 
 // Of an opened job: records its options and, with --resume, finds what to go on from. A damaged checkpoint is
@@ -40,12 +39,12 @@ const char *loam_checkpoints_changes(const struct loam_checkpoints *checkpoints)
 // Starts the slow work for checkpoints, the digest of the base, beside the first steps.
 void loam_checkpoints_begin(struct loam_checkpoints *checkpoints);
 
-// After the job was loaded: what `from` holds goes into the job's tensors, the loop, the metrics and the
-// event file, whose directory is `board_directory` (NULL: no event file is wanted).
+// After the job was loaded: restores the job's tensors, the loop, the metrics and the event file from `from`.
+// `board_directory` is the directory of the event file; NULL: there is none.
 enum loam_status loam_checkpoints_resume(struct loam_checkpoints *checkpoints, struct loam_loop *loop,
                                          const char *board_directory, struct loam_error *error);
-// Writes the checkpoint of the step that the loop has done, whole or not at all, and takes away those that
-// are from an abandoned run, or beyond --save-total-limit.
+// Writes the checkpoint of the step that the loop has done, whole or not at all, and removes those from an
+// abandoned run or beyond --save-total-limit.
 enum loam_status loam_checkpoints_save(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
                                        struct loam_error *error);
 // Writes, checks and removes a checkpoint of the smallest parameter, so that checkpoints that cannot be

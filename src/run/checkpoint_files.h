@@ -1,5 +1,4 @@
-// The directories of checkpoints: their names, which there are, and the checksums by which a damaged one is
-// known.
+// The directories of checkpoints: their names, the list of them, and the checksums that show damage.
 #ifndef LOAM_RUN_CHECKPOINT_FILES_H
 #define LOAM_RUN_CHECKPOINT_FILES_H
 
@@ -35,7 +34,7 @@ enum loam_status loam_checkpoint_seal(const char *directory, struct loam_error *
 // was written. Any other failure tells nothing about the checkpoint.
 enum loam_status loam_checkpoint_verify(const char *directory, struct loam_error *error);
 
-// Takes the checkpoint of that step away; never leaves half of it under its name.
+// Removes the checkpoint of that step; never leaves half of it under its name.
 enum loam_status loam_checkpoint_remove(const char *out, int64_t step, struct loam_error *error);
 
 #endif

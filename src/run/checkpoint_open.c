@@ -153,7 +153,7 @@ static enum loam_status take_with(struct loam_checkpoints *checkpoints, const ch
     return checkpoints->from == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }
 
-// The run goes on with what `root` says.
+// Restores the state of the run from `root`.
 static enum loam_status take(struct loam_checkpoints *checkpoints, const char *directory, const json_t *root,
                              struct loam_error *error)
 {
@@ -227,8 +227,8 @@ static enum loam_status find(struct loam_checkpoints *checkpoints, struct loam_e
         LOAM_TRY(find_in_output(checkpoints, error));
     else if (loam_train_resumes(settings))
         LOAM_TRY(try_checkpoint(checkpoints, settings->resume, &damaged, error));
-    struct loam_checkpoint_past past = {checkpoints->run, checkpoints->from_step, settings->overwrite};
-    return loam_checkpoint_set_fill(&checkpoints->set, checkpoints->output->directory, &past, error);
+    struct loam_checkpoint_origin origin = {checkpoints->run, checkpoints->from_step, settings->overwrite};
+    return loam_checkpoint_set_fill(&checkpoints->set, checkpoints->output->directory, &origin, error);
 }
 
 enum loam_status loam_checkpoints_open(struct loam_checkpoints *checkpoints, struct loam_train_job *job,

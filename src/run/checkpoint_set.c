@@ -111,12 +111,12 @@ static enum loam_status is_of_loam(const char *directory, bool *made, struct loa
 }
 
 // Of a checkpoint later than the step that the run goes on from: LOAM_OK where it may go.
-static enum loam_status prove(const char *directory, const struct loam_checkpoint_past *past,
+static enum loam_status prove(const char *directory, const struct loam_checkpoint_origin *origin,
                               struct loam_error *error)
 {
     bool proved;
-    LOAM_TRY(is_of_run(directory, past->run, &proved, error));
-    if (!proved && past->overwrite) LOAM_TRY(is_of_loam(directory, &proved, error));
+    LOAM_TRY(is_of_run(directory, origin->run, &proved, error));
+    if (!proved && origin->overwrite) LOAM_TRY(is_of_loam(directory, &proved, error));
     if (proved) return LOAM_OK;
     enum loam_status status = loam_checkpoint_verify(directory, error);
     if (status == LOAM_ERROR_FORMAT) return LOAM_OK; // damaged
@@ -129,27 +129,28 @@ static enum loam_status prove(const char *directory, const struct loam_checkpoin
 }
 
 static enum loam_status classify(struct loam_checkpoint_set *set, const char *out, int64_t step,
-                                 const struct loam_checkpoint_past *past, struct loam_error *error)
+                                 const struct loam_checkpoint_origin *origin, struct loam_error *error)
 {
     char *directory = loam_checkpoint_path(out, step, error);
     if (directory == NULL) return LOAM_ERROR_MEMORY;
-    bool known = true, later = step > past->step;
+    bool known = true, later = step > origin->step;
     enum loam_status status =
-        later ? prove(directory, past, error) : is_of_run(directory, past->run, &known, error);
+        later ? prove(directory, origin, error) : is_of_run(directory, origin->run, &known, error);
     if (status == LOAM_OK && known) status = loam_checkpoint_set_add(set, out, step, later, error);
     free(directory);
     return status;
 }
 
 enum loam_status loam_checkpoint_set_fill(struct loam_checkpoint_set *set, const char *out,
-                                          const struct loam_checkpoint_past *past, struct loam_error *error)
+                                          const struct loam_checkpoint_origin *origin,
+                                          struct loam_error *error)
 {
     int64_t *steps;
     size_t count;
     LOAM_TRY(loam_checkpoint_list(out, &steps, &count, error));
     enum loam_status status = LOAM_OK;
     for (size_t i = 0; i < count && status == LOAM_OK; i++)
-        status = classify(set, out, steps[i], past, error);
+        status = classify(set, out, steps[i], origin, error);
     free(steps);
     return status;
 }

@@ -26,12 +26,13 @@ struct loam_train_job {
 };
 
 // Checks all that can be checked without the weights. Without settings->data there is no text at all, and the
-// caller sets `order` before the weights are loaded. `job` is zeroed, and to be closed whatever comes of it.
+// caller sets `order` before the weights are loaded. `job` must be zeroed, and closed after success and
+// failure.
 enum loam_status loam_train_job_open(struct loam_train_job *job, const struct loam_train_settings *settings,
                                      const struct loam_callbacks *callbacks, struct loam_error *error);
-// Bytes that reading a record takes for the time, beyond what its data set keeps.
+// Bytes that reading one record takes temporarily, beyond what its data set keeps.
 size_t loam_train_job_reading_bytes(const struct loam_train_job *job);
-// The weights, and memory for everything that a step needs.
+// Loads the weights and takes the memory for everything that a step needs.
 enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_error *error);
 // --method full: model.safetensors in the dtype that is computed in, and its dtype and head in the copy of
 // the base's config.json in `directory`.

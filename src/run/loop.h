@@ -42,33 +42,32 @@ struct loam_loop {
     int64_t updates;    // steps that had labels and a finite loss and gradient
     int64_t skipped;    // steps whose loss or gradient was not finite
     int64_t unlabelled; // steps none of whose examples had a label
-    int64_t saved;      // the last step of which OUT has a checkpoint; -1: none
+    int64_t saved;      // last step with a checkpoint in OUT; -1: none
     int64_t examples;
     int64_t tokens;
     double loss_sum;           // of the updates
     double eval_loss;          // of the last evaluation; NAN: none
-    double eval_exact_match;   // its, in percent; NAN: no answers were generated
-    double eval_f1;            // its, in percent; NAN likewise
-    int64_t eval_step;         // when it was; -1: never
+    double eval_exact_match;   // of the last evaluation, in percent; NAN: no answers were generated
+    double eval_f1;            // of the last evaluation, in percent; NAN: no answers were generated
+    int64_t eval_step;         // of the last evaluation; -1: none
     double best_loss;          // of the best evaluation
-    double best_exact_match;   // its
-    double best_f1;            // its
-    int64_t best_step;         // when it was; -1: never
-    int64_t worse_evaluations; // since then
-    bool diverged;             // what comes after the step that is done was not finite
-    double start;              // seconds
+    double best_exact_match;   // of the best evaluation, in percent
+    double best_f1;            // of the best evaluation, in percent
+    int64_t best_step;         // of the best evaluation; -1: none
+    int64_t worse_evaluations; // since the best one
+    bool diverged;             // the step after the last one done had a loss or gradient that was not finite
+    double start;              // seconds, of the clock
     double seconds;            // of the whole run, once it has ended
     struct loam_step_result last;
     double learning_rate; // of the last step
     // Since the last report.
-    int64_t logged_step; // when it was; 0: never
+    int64_t logged_step; // of the last report; 0: none
     double logged_loss_sum;
     int64_t logged_updates;
-    int64_t logged_skipped; // the count then
-    int64_t logged_tokens;  // the count then
-    double logged_seconds;  // the time then, evaluation not counted
-    // Bytes of the files before the last report, of which a checkpoint must not have a part; -1: it has not
-    // been made.
+    int64_t logged_skipped; // `skipped` at the last report
+    int64_t logged_tokens;  // `tokens` at the last report
+    double logged_seconds;  // time at the last report, evaluation not counted
+    // Bytes of the files before the last report, which no checkpoint may contain in part; -1: no report yet.
     int64_t metrics_before_end;
     int64_t board_before_end;
     bool told_skipped; // the step before was skipped as well, and reported

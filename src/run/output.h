@@ -7,30 +7,32 @@
 
 struct loam_output {
     const char *directory;
-    struct loam_staging staging; // where all is made but the metrics; holds the lock until the end
+    struct loam_staging staging; // all files but the metrics are made in it; it holds the lock until the end
     char *metrics_path;
-    char *metrics_before; // where those of a run that was here before are meanwhile; NULL: there were none
+    char *metrics_before; // path where the metrics of an earlier run are set aside; NULL: there were none
 };
 
-// Checks that the directory can be written, makes it, and keeps other runs out of it. `model` must be another
-// one. What a run that was killed has left half done goes.
+// Checks that the directory can be written, makes it, and locks out other runs. It must not be the model's.
+// Removes what a killed run left unfinished.
 enum loam_status loam_output_open(struct loam_output *output, const struct loam_train_settings *settings,
                                   const struct loam_log *log, struct loam_error *error);
-// The metrics of a run that was here before are set aside: they come back if this one fails.
+// Sets the metrics of an earlier run aside; they are restored if this run fails.
 enum loam_status loam_output_begin_metrics(struct loam_output *output, struct loam_error *error);
-// Where the directory is not there any more, or another one is in its place: makes it again and locks it, or
-// takes that one when nothing is in it but what a run leaves that had not come to its end.
+// If the directory was removed or replaced: makes and locks it again, or takes the new one if it holds only
+// what an unfinished run leaves.
 enum loam_status loam_output_restore(struct loam_output *output, const struct loam_log *log,
                                      struct loam_error *error);
-// What was here before is now replaced, whatever becomes of the run: it has saved a checkpoint.
+// Gives up restoring what was here before, because the run has saved a checkpoint.
 void loam_output_claim(struct loam_output *output);
-// Moves everything to its place. `full`: it is a model, not an adapter, and files of an older one go.
+// Moves everything to its place. `full`: the result is a model, not an adapter; files of an older model are
+// removed.
 enum loam_status loam_output_commit(struct loam_output *output, bool full, struct loam_error *error);
-// Finds what would make that fail, without moving anything, and removes what was made to be moved.
+// Finds what would make the commit fail, without moving anything.
 enum loam_status loam_output_check(const struct loam_output *output, bool full, struct loam_error *error);
+// Removes the files that were made to be moved.
 enum loam_status loam_output_clear(struct loam_output *output, struct loam_error *error);
-// After a failure: what was in the directory is as it was. Where there were no metrics those of this run
-// stay; without them a directory that it made goes.
+// After a failure: restores what was in the directory. Metrics of this run stay where there were none before;
+// without metrics, a directory that this run made is removed.
 void loam_output_abandon(struct loam_output *output);
 void loam_output_deinit(struct loam_output *output);
 

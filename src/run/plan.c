@@ -9,8 +9,8 @@
 #include "base/machine.h"
 
 // What a process takes beyond its arenas after its examples are open, where it was measured
-// (docs/measurements/memory.md): code and tables of the libraries that the first step touches, the products that the
-// matrix library makes for the shapes of a run and the blocks that it packs, stacks of threads.
+// (docs/measurements/memory.md): code and tables of the libraries that the first step touches, the products
+// that the matrix library makes for the shapes of a run and the blocks that it packs, stacks of threads.
 enum { PROCESS_GROWTH = 12 << 20, THREAD_GROWTH = 4 << 20 };
 
 // Of an entry of a tokenizer's vocabulary, with its merge.

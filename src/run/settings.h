@@ -20,12 +20,12 @@ struct loam_train_resolved {
     int32_t max_length;
     int32_t token_budget;
     int threads;
-    enum loam_dtype dtype; // LOAM_DTYPE_NONE: of several, which no --dtype says
+    enum loam_dtype dtype; // LOAM_DTYPE_NONE: matrices differ, and no --dtype gives that
     const char *targets;   // of a new adapter; NULL: there is none
 };
 
-// Names and defaults are Hugging Face's TrainingArguments where it has them (the table of defaults is
-// options/options.c).
+// Names and defaults are those of Hugging Face's TrainingArguments, where it has them. The defaults stand in
+// options/option_table.c.
 struct loam_train_settings {
     const char *model;          // directory
     const char *model_name;     // what others call it: its name on the hub; NULL: the directory's

@@ -12,17 +12,17 @@
 struct loam_session_options {
     const char *model; // directory
     const char *device;
-    int threads; // 0: one for each core
-    struct loam_device
-        *opened;           // use this device, which stays the caller's, instead of `device`; NULL: open one
-    enum loam_dtype dtype; // LOAM_DTYPE_NONE: bf16 where the device has it, else f32, matrices that
-                           // are stored in bf16 or f16 staying so
+    int threads;                // 0: one for each core
+    struct loam_device *opened; // used in place of `device` and stays the caller's; NULL: `device` is opened
+    // LOAM_DTYPE_NONE: bf16 where the device prefers it, else f32 with matrices in the 16-bit dtype that they
+    // are stored in.
+    enum loam_dtype dtype;
     const char *prompt_template; // name, file or NULL
     int64_t max_length;          // 0: the smaller of 1,024 and the model's
     int64_t batch_size;          // examples; 0: as many as fit
-    int64_t token_budget; // 0: room for a batch of the longest examples, but no more than 1,024 tokens, or
-                          // one example's
-    bool without_text;    // no tokenizer and no template
+    // 0: room for a batch of the longest examples, at most 1,024 tokens but at least one example.
+    int64_t token_budget;
+    bool without_text;                      // no tokenizer and no template
     const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
     bool planning;                          // the device is one to plan with
     bool streamed;                          // see struct loam_load_options
@@ -70,15 +70,13 @@ struct loam_session_data {
     enum loam_loss_on loss_on;
     enum loam_too_long too_long;
     bool skip_bad;
-    bool learnt; // the model learns from it when to stop: a first example that does not end in EOS gives a
-                 // warning
+    bool learnt; // for training: warns if the first example does not end in EOS
 };
-// A data set of at least one record; the first one is read, so that a template that does not fit is known at
-// once.
+// Opens a data set of at least one record, and reads the first one: a template that does not fit fails here.
 enum loam_status loam_session_dataset(const struct loam_session *session,
                                       const struct loam_session_data *data, struct loam_dataset **out,
                                       struct loam_error *error);
-// Logs what reading a data set has met, if anything.
+// Warns about records that were skipped, cut, dropped or without a label.
 void loam_session_report(const struct loam_session *session, const char *path,
                          const struct loam_dataset *dataset);
 

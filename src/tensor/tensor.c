@@ -225,7 +225,8 @@ void loam_convert(void *target, enum loam_dtype target_dtype, const void *source
         if (count > 0) memcpy(out, in, count * in_size);
         return;
     }
-    // Blocks stay in the first-level cache. They allow three decoders and three encoders instead of nine loops.
+    // Blocks stay in the first-level cache. They allow three decoders and three encoders instead of nine
+    // loops.
     float block[1024];
     for (size_t done = 0; done < count;) {
         size_t step = count - done < 1024 ? count - done : 1024;

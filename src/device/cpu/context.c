@@ -1,5 +1,5 @@
-// The contexts, one for each level that is compiled in (cmake/LoamCpu.cmake), and the choice between them: what
-// the processor has, and what LOAM_ISA asks for.
+// The contexts, one for each level that is compiled in (cmake/LoamCpu.cmake), and the choice between them:
+// what the processor has, and what LOAM_ISA asks for.
 #include "device/cpu/context.h"
 
 #include <stdio.h>

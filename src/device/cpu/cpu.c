@@ -1,4 +1,5 @@
-// The CPU device. Its ops are vector code of one instruction level, ops over kernels of that level, and one reference op.
+// The CPU device. Its ops are vector code of one instruction level, ops over kernels of that level, and one
+// reference op.
 #include "device/cpu/cpu.h"
 
 #include <stdlib.h>

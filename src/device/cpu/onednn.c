@@ -105,8 +105,8 @@ static dnnl_status_t primitive_desc_create(dnnl_primitive_desc_t *out, dnnl_engi
 
 // ---- threads ----
 
-// oneDNN has no parameter for its threads: it takes what OpenMP would give the calling thread. That is set for
-// the time of a call and put back; omp_set_num_threads changes the setting of the calling thread alone.
+// oneDNN has no parameter for its threads: it takes what OpenMP would give the calling thread. That is set
+// for the time of a call and put back; omp_set_num_threads changes the setting of the calling thread alone.
 static int begin_call(const struct matmul_cache *cache)
 {
     const int before = omp_get_max_threads();

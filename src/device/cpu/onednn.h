@@ -1,4 +1,5 @@
-// Matrix products by oneDNN. No other file includes its headers (2.x and 3.x differ in how a product is described).
+// Matrix products by oneDNN. No other file includes its headers (2.x and 3.x differ in how a product is
+// described).
 #ifndef LOAM_DEVICE_CPU_ONEDNN_H
 #define LOAM_DEVICE_CPU_ONEDNN_H
 
@@ -24,7 +25,8 @@ bool loam_matmul_limit_isa(enum matmul_isa isa);   // false: it uses more, and c
 const char *loam_matmul_isa(void);                 // "avx2": what it uses
 void loam_matmul_version(char *text, size_t size); // "2.6.3", of the library that was found at run time
 
-// A bounded cache of primitives, the least recently used replaced first: making one takes longer than a small product. Its products use `threads` threads. It must not be used by two threads at a time.
+// A bounded cache of primitives, the least recently used replaced first: making one takes longer than a small
+// product. Its products use `threads` threads. It must not be used by two threads at a time.
 struct matmul_cache;
 
 enum loam_status loam_matmul_cache_create(struct matmul_cache **out, int threads, struct loam_error *error);

@@ -1,4 +1,5 @@
-// The threads of OpenMP. OpenMP ends the process when it cannot start a thread, so threads are started on trial first.
+// The threads of OpenMP. OpenMP ends the process when it cannot start a thread, so threads are started on
+// trial first.
 #include <dirent.h>
 #include <omp.h>
 #include <pthread.h>

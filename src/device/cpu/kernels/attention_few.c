@@ -1,5 +1,6 @@
 // Attention of a few queries, as in decoding: bound by reading the keys and values, which are read once, in
-// the order in which they lie. A task is a stretch of keys, of all heads; the results of the stretches are combined in their order, whatever the number of threads.
+// the order in which they lie. A task is a stretch of keys, of all heads; the results of the stretches are
+// combined in their order, whatever the number of threads.
 #include <math.h>
 #include <omp.h>
 

@@ -1,5 +1,5 @@
-// Token embedding: rows are gathered forward, and added backward by blocks of columns, so that sums run in token
-// order.
+// Token embedding: rows are gathered forward, and added backward by blocks of columns, so that sums run in
+// token order.
 #include "device/cpu/kernels/vector.h"
 
 enum { COLUMNS = 16 * LANES }; // columns of a task of the backward

@@ -84,7 +84,8 @@ INLINE vec_int line_pairs(const char *line, int64_t p, int64_t depth, enum loam_
     return pack_halves(whole(low, inverse), whole(high, inverse));
 }
 
-// A group of `depth` elements of `count` lines that are contiguous and `line` elements apart. Lines past `count` repeat the last one; their sums are not read.
+// A group of `depth` elements of `count` lines that are contiguous and `line` elements apart. Lines past
+// `count` repeat the last one; their sums are not read.
 INLINE void pack_lines(const struct part *part, const void *source, int64_t line, int64_t count,
                        int64_t depth, enum loam_dtype dtype)
 {
@@ -149,7 +150,8 @@ INLINE void pack_group(const struct part *part, const struct gemm_lines *lines, 
         pack_columns(part, source, lines->element, count, depth, dtype);
 }
 
-// Columns [j, j + count) of the part, group by group. Whole groups of whole vectors have a path without bounds checks.
+// Columns [j, j + count) of the part, group by group. Whole groups of whole vectors have a path without
+// bounds checks.
 INLINE void pack_groups(struct part part, const struct gemm_lines *lines, int64_t j, int64_t count,
                         enum loam_dtype dtype)
 {

@@ -1,4 +1,5 @@
-// A kernel without units, whose packing moves words of 32 bits, each a pair of bf16 or an f32. The file that includes this defines a word before:
+// A kernel without units, whose packing moves words of 32 bits, each a pair of bf16 or an f32. The file that
+// includes this defines before:
 //   KERNEL_TARGET                         instructions of the function that multiplies, beyond the level's
 //   column_words(lines, word, j, count)   word `word` along k of `count` columns from j on, zero past the end
 //   multiply_add(sum, left, right)        sum + left right, of words
@@ -34,7 +35,8 @@ INLINE void pack_lines(const struct part *part, const struct gemm_lines *lines, 
     }
 }
 
-// Rows that are pages apart leave the second cache early, so the rows of the next group are fetched here. A panel's row may begin and end inside a cache line.
+// Rows that are pages apart leave the second cache early, so the rows of the next group are fetched here. A
+// panel's row may begin and end inside a cache line.
 INLINE void pack_columns(const struct part *part, const struct gemm_lines *lines, int64_t count)
 {
     const int64_t size = (int64_t)loam_dtype_size(lines->dtype), row = lines->element * size;

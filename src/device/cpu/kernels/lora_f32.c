@@ -91,7 +91,8 @@ static struct block_values block_values(const struct loam_tensor *source, const 
     return (struct block_values){buffer, COLUMNS};
 }
 
-// Adds to one vector of a row of n. An element to which 0 is added keeps its bits: -0 + 0 would be +0, so -0 is added instead.
+// Adds to one vector of a row of n. An element to which 0 is added keeps its bits: -0 + 0 would be +0, so -0
+// is added instead.
 INLINE void add_vec(void *row, int64_t i, int64_t n, vec more, bool bf16)
 {
     const vec_int nothing = more == 0.0f;

@@ -1,6 +1,7 @@
-// All threads pack a into panels of a tile's rows, TASK_ROWS rows at a time. Then these rows of c are cut into tasks, which share nothing but the packed a. A task goes through k in slices: a slice of b is packed into panels
-// of a tile's columns, and against blocks of a's rows a tile of c is summed in registers (Goto and van de Geijn
-// 2008). Between slices the sums wait in f32; the last slice adds bias and residual and
+// All threads pack a into panels of a tile's rows, TASK_ROWS rows at a time. Then these rows of c are cut
+// into tasks, which share nothing but the packed a. A task goes through k in slices: a slice of b is packed
+// into panels of a tile's columns, and against blocks of a's rows a tile of c is summed in registers (Goto
+// and van de Geijn 2008). Between slices the sums wait in f32; the last slice adds bias and residual and
 // rounds.
 #include "device/cpu/ops/gemm.h"
 

@@ -1,5 +1,5 @@
-// Matrix products with sums in f32, by the kernels that gemm_kernel.h describes: where oneDNN has none (bf16 below
-// AVX-512 BF16, operands of two dtypes), or a slower one (bf16 by AVX-512 BF16, f32 by AVX-512).
+// Matrix products with sums in f32, by the kernels that gemm_kernel.h describes: where oneDNN has none (bf16
+// below AVX-512 BF16, operands of two dtypes), or a slower one (bf16 by AVX-512 BF16, f32 by AVX-512).
 #ifndef LOAM_DEVICE_CPU_OPS_GEMM_H
 #define LOAM_DEVICE_CPU_OPS_GEMM_H
 
@@ -32,7 +32,8 @@ struct gemm {
     void *c;
     int64_t c_row;
     bool c_bf16;
-    // NULL: as above. Else it gets each tile once, from any thread, and may write to the tile's places of c; c may be absent, and bias and add must be.
+    // NULL: as above. Else it gets each tile once, from any thread, and may write to the tile's places of c;
+    // c may be absent, and bias and add must be.
     void (*finish)(void *context, const struct gemm_tile *tile);
     void *context;
 };

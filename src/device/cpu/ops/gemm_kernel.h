@@ -1,7 +1,7 @@
-// What gemm.c multiplies with: operands are packed into panels of pairs of 16-bit numbers along k, and a tile
+// The kernels of gemm.c: operands are packed into panels of pairs of 16-bit numbers along k, and a tile
 // of sums is kept in registers. There is one kernel for each kind of number. Where it is f32, each takes the
-// place of a pair, and lengths along k are twice the numbers that there are. How large panels and tiles are is
-// in the context (struct gemm_blocks).
+// place of a pair, and lengths along k are twice the numbers that there are. How large panels and tiles are
+// is in the context (struct gemm_blocks).
 #ifndef LOAM_DEVICE_CPU_OPS_GEMM_KERNEL_H
 #define LOAM_DEVICE_CPU_OPS_GEMM_KERNEL_H
 
@@ -36,7 +36,8 @@ struct tile_sums {
     int64_t from_row, to_row;
 };
 
-// Memory that will be packed next: runs of cache lines, `stride` bytes apart. Memory that is fetched too early leaves the cache again.
+// Memory that will be packed next: runs of cache lines, `stride` bytes apart. Memory that is fetched too
+// early leaves the cache again.
 struct prefetch {
     int64_t wait; // calls before the first
     const char *run;
@@ -44,7 +45,7 @@ struct prefetch {
     int64_t line;                // the next one of the run
 };
 
-// What is read of a next, and of b.
+// What is prefetched beside a tile: the next part of a, and of b.
 enum { PREFETCHES = 2 };
 
 struct gemm_kernel {

@@ -1,4 +1,5 @@
-// The kernels of attention by AVX-512 BF16: weights and gradients of scores are rounded to bf16 for their products.
+// The kernels of attention by AVX-512 BF16: weights and gradients of scores are rounded to bf16 for their
+// products.
 #include "device/cpu/kernels/attention_backward.h"
 #include "device/cpu/kernels/attention_forward.h"
 #include "device/cpu/kernels/bf16/tile_bf16.h"
