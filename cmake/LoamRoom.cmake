@@ -44,6 +44,8 @@ function(loam_library)
     ${CURL_LIBRARIES} ${YAML_LIBRARIES})
   list(TRANSFORM libraries PREPEND -l)
   list(JOIN libraries " " LOAM_PRIVATE_LIBRARIES)
+  # From LIBDIR/pkgconfig to the prefix: "../.." and one more for each further part of LIBDIR.
+  file(RELATIVE_PATH LOAM_PREFIX_FROM_PKGCONFIG /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
   configure_file(${PROJECT_SOURCE_DIR}/cmake/loam.pc.in ${PROJECT_BINARY_DIR}/loam.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/loam.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endfunction()

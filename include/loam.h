@@ -192,9 +192,9 @@ LOAM_API const struct loam_option_info *loam_option_find(enum loam_command comma
 LOAM_API LOAM_MUST_CHECK enum loam_status
 loam_options_create(struct loam_options **options, enum loam_command command, struct loam_error *error);
 LOAM_API void loam_options_destroy(struct loam_options *options);
-// Sets one option from text. A switch, and an option whose argument may be left out, takes NULL, "true" or
-// "false", and "no-NAME" turns it off. An unknown name is LOAM_ERROR_USAGE, and the message names the nearest
-// option. A value that cannot be read is LOAM_ERROR_USAGE, too.
+// Sets one option from text; a switch, and an option whose argument may be left out, takes NULL, "true" or
+// "false", and "no-NAME" turns it off. An unknown name is LOAM_ERROR_USAGE and the message names the nearest
+// option that there is; so is a value that cannot be read.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_set(struct loam_options *options, const char *name,
                                                            const char *value, struct loam_error *error);
 // Sets an option from a command line, as loam_options_set does. A second, different value is LOAM_ERROR_USAGE
@@ -207,9 +207,9 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_set_argument(struct loam_
 LOAM_API const char *loam_options_get(const struct loam_options *options, const char *name);
 
 // Reads the YAML file that the option "config" of train, generate, eval and others names, and sets the
-// options in it that have not been set before. It reads the file once; without that option it does nothing. A
-// mistake in the file is LOAM_ERROR_FORMAT, and the message begins with FILE:LINE. After a failure the
-// options are to be destroyed.
+// options in it that have not been set before. Works once; without the option "config" it does nothing. An
+// error in the file is LOAM_ERROR_FORMAT, and the message begins with FILE:LINE. After a failure the options
+// are to be destroyed.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_read_config(struct loam_options *options,
                                                                    struct loam_error *error);
 
@@ -237,8 +237,8 @@ LOAM_API void loam_fault_handle(void);
 // the program was built with, or fewer. The LOAM_..._INIT macros set it, and the defaults. A field that is 0
 // and has no other default is left to the library.
 //
-// Pointers in settings are read during the call alone, unless the field's comment says otherwise. On failure
-// nothing is opened, and the handle is NULL. A NULL handle, or a pointer that must not be NULL, is
+// Pointers in settings are read during the call alone, unless the comment of the field states otherwise. On
+// failure nothing is opened, and the handle is NULL. A NULL handle, or a pointer that must not be NULL, is
 // LOAM_ERROR_ARGUMENT.
 
 // -- Device --

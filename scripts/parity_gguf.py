@@ -165,11 +165,11 @@ def prompt_ids(arguments, prompts, counts):
     return results
 
 
-def compare(what, ours, theirs):
-    same = sum(a[1] == b[0] for a, b in zip(ours, theirs))
+def compare(what, ours, reference):
+    same = sum(a[1] == b[0] for a, b in zip(ours, reference))
     print(f"  {'ok  ' if same == len(ours) else 'FAIL'} {what}: {same} of {len(ours)} prompts, "
           f"{sum(len(a[1]) for a in ours)} tokens")
-    for index, ((_, mine), (other, margins)) in enumerate(zip(ours, theirs)):
+    for index, ((_, mine), (other, margins)) in enumerate(zip(ours, reference)):
         if mine == other:
             continue
         place = next((i for i, (a, b) in enumerate(zip(mine, other)) if a != b), min(len(mine), len(other)))
@@ -205,16 +205,16 @@ def main():
     adapted = greedy_loam(arguments, arguments.adapter, arguments.prompts)
     prompts = prompt_ids(arguments, arguments.prompts, [count for count, _ in plain])
     context = max(map(len, prompts)) + arguments.new + 8
-    theirs = greedy_llama(base, None, prompts, [len(ids) for _, ids in plain], context)
-    good &= compare("the base's greedy tokens", plain, theirs)
+    reference = greedy_llama(base, None, prompts, [len(ids) for _, ids in plain], context)
+    good &= compare("the base's greedy tokens", plain, reference)
     for dtype in ("f32", "f16"):
         run(arguments.loam, "export", "--model", arguments.model, "--adapter", arguments.adapter, "--gguf", lora,
             "--overwrite", "--dtype", dtype)
-        theirs = greedy_llama(base, lora, prompts, [len(ids) for _, ids in adapted], context)
+        reference = greedy_llama(base, lora, prompts, [len(ids) for _, ids in adapted], context)
         if dtype == "f32":
-            good &= compare("base and adapter", adapted, theirs)
+            good &= compare("base and adapter", adapted, reference)
         else:
-            same = sum(a[1] == b[0] for a, b in zip(adapted, theirs))
+            same = sum(a[1] == b[0] for a, b in zip(adapted, reference))
             print(f"       with the adapter in f16, which rounds: {same} of {len(adapted)}")
     changed = sum(a[1] != b[1] for a, b in zip(plain, adapted))
     print(f"  {'ok  ' if changed > 0 else 'FAIL'} the adapter changes {changed} of {len(plain)} answers")

@@ -172,12 +172,12 @@ class Report:
         print(f"  {'ok  ' if good == total else 'FAIL'} {what}: {good} of {total}")
 
 
-def compare_training(report, ours, theirs):
-    report.equal("steps logged", len(ours), len(theirs))
+def compare_training(report, ours, reference):
+    report.equal("steps logged", len(ours), len(reference))
     print("    step   PEFT loss   loam loss  difference")
-    for step, (a, b) in enumerate(zip(theirs, ours), 1):
+    for step, (a, b) in enumerate(zip(reference, ours), 1):
         print(f"    {step:4d}  {a['loss']:10.6f}  {b['loss']:10.6f}  {b['loss'] - a['loss']:+.1e}")
-    pairs = list(zip(theirs, ours))
+    pairs = list(zip(reference, ours))
     report.check("largest difference of a loss", max(abs(a["loss"] - b["loss"]) for a, b in pairs), LOSS_TOLERANCE)
     report.check("largest relative difference of a gradient norm",
                  max(abs(b["grad_norm"] / a["grad_norm"] - 1) for a, b in pairs), NORM_TOLERANCE)
@@ -206,9 +206,9 @@ def compare_logits(report, arguments, model, out, sequences):
     run(arguments.logits, arguments.model, out, source, target)
     ours = load_file(target)["logits"]
     with torch.no_grad():
-        theirs = torch.cat([model(input_ids=torch.tensor([ids])).logits[0] for ids in sequences])
-    report.check(f"relative difference of the logits of {len(theirs)} tokens", relative(ours, theirs), LOGIT_TOLERANCE)
-    report.equal("likeliest tokens that agree", int((ours.argmax(-1) == theirs.argmax(-1)).sum()), len(theirs))
+        reference = torch.cat([model(input_ids=torch.tensor([ids])).logits[0] for ids in sequences])
+    report.check(f"relative difference of the logits of {len(reference)} tokens", relative(ours, reference), LOGIT_TOLERANCE)
+    report.equal("likeliest tokens that agree", int((ours.argmax(-1) == reference.argmax(-1)).sum()), len(reference))
 
 
 def generate_peft(model, text, prompt, count):
@@ -227,13 +227,13 @@ def compare_generation(report, arguments, model, text, adapter, prompts):
         options = [*options, "--adapter", adapter] if adapter else options
         ours = json.loads(run(arguments.loam, "generate", "--model", arguments.model, "--max-new-tokens",
                               arguments.new_tokens, "--dtype", "f32", "--json", *options))
-        theirs = generate_peft(model, text, prompt, arguments.new_tokens)
-        good = ours["ids"] == theirs and ours["text"] == text.tokenizer.decode(theirs, skip_special_tokens=True)
+        reference = generate_peft(model, text, prompt, arguments.new_tokens)
+        good = ours["ids"] == reference and ours["text"] == text.tokenizer.decode(reference, skip_special_tokens=True)
         same += good
-        tokens += len(theirs)
-        answers.add(tuple(theirs))
+        tokens += len(reference)
+        answers.add(tuple(reference))
         if not good:
-            print(f"    {options}: PEFT {theirs}, loam {ours['ids']} {ours['text']!r}")
+            print(f"    {options}: PEFT {reference}, loam {ours['ids']} {ours['text']!r}")
     print(f"    {tokens} tokens, {len(answers)} different answers, such as {ours['text']!r}")
     report.equal("prompts with the same tokens and text", same, len(prompts))
     if tokens < 4 * len(prompts):
@@ -284,12 +284,12 @@ def main():
     examples = [text.example(record) for record in records]
     batches = [examples[i : i + arguments.batch] for i in range(0, len(examples), arguments.batch)]
     print(f"training: {len(batches)} steps of {arguments.batch} examples, {sum(map(len, examples))} tokens")
-    theirs, learnt = train_peft(model, batches, arguments.learning_rate, pad=text.eos)
+    reference, learnt = train_peft(model, batches, arguments.learning_rate, pad=text.eos)
     trained = {name: tensor.clone() for name, tensor in get_peft_model_state_dict(model).items()}
     del model
     ours = train_loam(arguments.loam, arguments.model, data, start, out, len(batches), arguments.batch,
                       arguments.learning_rate, arguments.max_length)
-    compare_training(report, ours, theirs)
+    compare_training(report, ours, reference)
     report.check("loss of the first batch after training over that before", learnt, 1)
 
     print("the adapter, loaded by PEFT:")

@@ -140,15 +140,15 @@ def compare(report, arguments, kind, stored, chosen, options=PLAIN, name="adapte
     report.check("keys that transformers misses or does not expect",
                  len(loading["missing_keys"]) + len(loading["unexpected_keys"]), 0)
     report.check("transformers takes another dtype", int(model.dtype != DTYPES[dtype]), 0)
-    theirs = logits_of(load(merged, dtype=torch.float32))
+    reference = logits_of(load(merged, dtype=torch.float32))
     scale = float(expected_logits.abs().max())
     report.check("logits of the merged model against base and adapter, of the largest",
-                 float((theirs - expected_logits).abs().max()) / scale, LOGIT_TOLERANCE[dtype])
+                 float((reference - expected_logits).abs().max()) / scale, LOGIT_TOLERANCE[dtype])
     source, target = work / "sequences.json", work / "logits.safetensors"
     source.write_text(json.dumps({"sequences": SEQUENCES}))
     run(arguments.logits, merged, "-", source, target)
     mine = load_file(target)["logits"]
-    report.check("loam's logits of it against transformers'", float((mine - theirs).abs().max()) / scale, 1e-5)
+    report.check("loam's logits of it against transformers'", float((mine - reference).abs().max()) / scale, 1e-5)
     if options:
         run(arguments.logits, base, adapter, source, target)
         mine = load_file(target)["logits"]

@@ -30,6 +30,7 @@ static enum loam_status open_evaluator(struct loam_evaluator_handle *evaluator,
 enum loam_status loam_evaluator_open(struct loam_evaluator_handle **out, struct loam_model_handle *model,
                                      const struct loam_evaluator_settings *settings, struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     struct loam_evaluator_settings all;
     LOAM_TRY(loam_require(out, "the place for an evaluator", error));
     *out = NULL;
@@ -50,6 +51,7 @@ enum loam_status loam_evaluator_run(struct loam_evaluator_handle *evaluator,
                                     const struct loam_packed_batch *batch, float *losses,
                                     struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     LOAM_TRY(loam_require(evaluator, "the evaluator", error));
     LOAM_TRY(loam_require(losses, "the room for losses", error));
     LOAM_TRY(loam_packing_fill(&evaluator->packing, evaluator->decoder, batch, error));

@@ -49,6 +49,7 @@ static enum loam_status open_generator(struct loam_generator_handle *handle, str
 enum loam_status loam_generator_open(struct loam_generator_handle **out, struct loam_model_handle *model,
                                      const struct loam_generator_settings *settings, struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     struct loam_generator_settings all;
     LOAM_TRY(loam_require(out, "the place for a generator", error));
     *out = NULL;
@@ -166,6 +167,7 @@ enum loam_status loam_generator_add(struct loam_generator_handle *handle,
                                     const struct loam_prompt_settings *prompt, int32_t *sequence,
                                     struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     struct loam_prompt_settings all;
     LOAM_TRY(loam_require(handle, "the generator", error));
     LOAM_TRY(loam_require(sequence, "the place for a sequence", error));
@@ -187,6 +189,7 @@ enum loam_status loam_generator_add(struct loam_generator_handle *handle,
 enum loam_status loam_generator_step(struct loam_generator_handle *handle, struct loam_generated *tokens,
                                      size_t *count, struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     LOAM_TRY(loam_require(handle, "the generator", error));
     LOAM_TRY(loam_require(tokens, "the room for tokens", error));
     LOAM_TRY(loam_require(count, "the place for a count", error));

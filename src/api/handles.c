@@ -6,6 +6,7 @@
 
 #include "api/sized.h"
 #include "base/heap.h"
+#include "base/utf8.h"
 #include "io/atomic.h"
 
 int loam_abi_version(void)
@@ -36,6 +37,7 @@ static enum loam_status open_device(struct loam_device_handle **out, device_crea
 enum loam_status loam_device_open(struct loam_device_handle **device, const char *name, int32_t threads,
                                   struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     LOAM_TRY(loam_require(device, "the place for a device", error));
     *device = NULL;
     return open_device(device, loam_device_create, name != NULL ? name : "cpu", threads, error);
@@ -62,6 +64,7 @@ void loam_device_close(struct loam_device_handle *device)
 enum loam_status loam_device_describe(const struct loam_device_handle *device, struct loam_device_info *info,
                                       struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     LOAM_TRY(loam_require(device, "the device", error));
     const struct loam_device_info all = {.name = device->device->name,
                                          .level = device->device->isa,
@@ -103,12 +106,13 @@ static enum loam_status open_session(struct loam_model_handle *model,
 enum loam_status loam_model_open(struct loam_model_handle **out, struct loam_device_handle *device,
                                  const struct loam_model_settings *settings, struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     struct loam_model_settings all;
     LOAM_TRY(loam_require(out, "the place for a model", error));
     *out = NULL;
     LOAM_TRY(loam_require(device, "the device", error));
     LOAM_TRY(LOAM_SIZED_READ(&all, settings, "loam_model_settings", error));
-    LOAM_TRY(loam_require(all.directory, "the model's directory", error));
+    LOAM_TRY(loam_require_path(all.directory, "the model's directory", error));
     struct loam_model_handle *model = loam_calloc(1, sizeof *model, error);
     if (model == NULL) return LOAM_ERROR_MEMORY;
     model->holders = 1;
@@ -140,6 +144,7 @@ void loam_model_close(struct loam_model_handle *model)
 enum loam_status loam_model_describe(const struct loam_model_handle *model, struct loam_model_info *info,
                                      struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     LOAM_TRY(loam_require(model, "the model", error));
     const struct loam_config *config = &model->session.model->config;
     const int64_t positions = loam_config_position_limit(config);
@@ -182,6 +187,7 @@ static enum loam_status hold_adapter(struct loam_adapter_handle **out, struct lo
 enum loam_status loam_adapter_make(struct loam_adapter_handle **out, struct loam_model_handle *model,
                                    const struct loam_lora_config *config, struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     struct loam_lora_config all;
     struct loam_adapter *adapter = NULL;
     LOAM_TRY(loam_require(out, "the place for an adapter", error));
@@ -201,11 +207,12 @@ enum loam_status loam_adapter_load(struct loam_adapter_handle **out, struct loam
                                    const char *directory, const struct loam_log *log,
                                    struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     struct loam_adapter *adapter = NULL;
     LOAM_TRY(loam_require(out, "the place for an adapter", error));
     *out = NULL;
     LOAM_TRY(loam_require(model, "the model", error));
-    LOAM_TRY(loam_require(directory, "the adapter's directory", error));
+    LOAM_TRY(loam_require_path(directory, "the adapter's directory", error));
     struct loam_session session = model->session;
     session.log = log;
     enum loam_status status = loam_session_adapter(&session, directory, NULL, &adapter, error);
@@ -215,10 +222,15 @@ enum loam_status loam_adapter_load(struct loam_adapter_handle **out, struct loam
 enum loam_status loam_adapter_store(const struct loam_adapter_handle *adapter, const char *directory,
                                     const char *base_model, struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     LOAM_TRY(loam_require(adapter, "the adapter", error));
-    LOAM_TRY(loam_require(directory, "the directory", error));
-    LOAM_TRY(loam_directory_make(directory, NULL, error));
+    LOAM_TRY(loam_require_path(directory, "the directory", error));
     if (base_model == NULL) base_model = adapter->model->directory;
+    // Checked before anything is written: JSON cannot hold it.
+    if (loam_utf8_check(base_model, strlen(base_model)) < strlen(base_model))
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "base_model \"%s\" is not UTF-8: expected a name for the model", base_model);
+    LOAM_TRY(loam_directory_make(directory, NULL, error));
     return loam_adapter_save(adapter->adapter, base_model, NULL, directory, error);
 }
 
@@ -238,6 +250,7 @@ void loam_adapter_close(struct loam_adapter_handle *adapter)
 enum loam_status loam_adapter_describe(const struct loam_adapter_handle *adapter,
                                        struct loam_adapter_info *info, struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     LOAM_TRY(loam_require(adapter, "the adapter", error));
     const struct loam_lora_settings settings = loam_adapter_settings(adapter->adapter);
     const struct loam_adapter_info all = {.parameters = loam_adapter_parameters(adapter->adapter),

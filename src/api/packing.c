@@ -9,6 +9,9 @@
 static enum loam_status allocate(struct loam_packing *packing, int32_t tokens, int32_t sequences,
                                  struct loam_error *error)
 {
+    if (tokens < 1 || sequences < 1)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s is %d: expected 1 or more",
+                         tokens < 1 ? "tokens" : "sequences", (int)(tokens < 1 ? tokens : sequences));
     LOAM_TRY(loam_batch_init(&packing->batch, tokens, sequences, error));
     packing->segments = loam_calloc((size_t)sequences, sizeof *packing->segments, error);
     packing->ones = loam_calloc((size_t)tokens, sizeof *packing->ones, error);
@@ -74,6 +77,19 @@ static enum loam_status check_lengths(const struct loam_packing *packing,
             return loam_fail(error, LOAM_ERROR_ARGUMENT,
                              "sequence %d has %d tokens: the model was made for %lld positions", (int)i,
                              (int)(batch->offsets[i + 1] - batch->offsets[i]), (long long)limit);
+    return LOAM_OK;
+}
+
+static enum loam_status check_ids(const struct loam_packing *packing, const struct loam_packed_batch *batch,
+                                  struct loam_error *error)
+{
+    const int64_t vocabulary = packing->model->session.model->config.vocabulary;
+    for (int32_t i = 0; i < batch->sequences; i++)
+        for (int32_t t = batch->offsets[i]; t < batch->offsets[i + 1]; t++)
+            if (batch->ids[t] < 0 || batch->ids[t] >= vocabulary)
+                return loam_fail(
+                    error, LOAM_ERROR_ARGUMENT, "token %d of sequence %d is id %d: expected 0 to %lld",
+                    (int)(t - batch->offsets[i]), (int)i, (int)batch->ids[t], (long long)vocabulary - 1);
     return LOAM_OK;
 }
 
@@ -145,6 +161,7 @@ enum loam_status loam_packing_fill(struct loam_packing *packing, struct loam_dec
     LOAM_TRY(LOAM_SIZED_READ(&all, batch, "loam_packed_batch", error));
     LOAM_TRY(check_offsets(packing, &all, error));
     LOAM_TRY(check_lengths(packing, &all, error));
+    LOAM_TRY(check_ids(packing, &all, error));
     LOAM_TRY(copy(packing, &all, error));
     return adapt(packing, decoder, &all, error);
 }

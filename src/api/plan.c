@@ -78,6 +78,7 @@ enum loam_status loam_model_plan(const struct loam_device_handle *device,
                                  const struct loam_plan_settings *settings, struct loam_memory_plan *plan,
                                  struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     struct loam_plan_settings all;
     struct planned planned = {0};
     struct loam_memory_plan result = {0};

@@ -28,6 +28,8 @@ static enum loam_status write_record(void *user, const struct loam_train_resolve
 enum loam_status loam_run(struct loam_options *options, const struct loam_callbacks *callbacks,
                           struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
+    LOAM_TRY(loam_require(options, "the options", error));
     // What is wrong with the options themselves is said before anything is downloaded for them.
     static enum loam_status (*const checks[LOAM_COMMAND_COUNT])(const struct loam_settings *,
                                                                 struct loam_error *) = {

@@ -2,17 +2,18 @@
 
 #include <string.h>
 
-enum loam_status loam_require(const void *pointer, const char *what, struct loam_error *error)
+enum loam_status loam_require_path(const char *path, const char *what, struct loam_error *error)
 {
-    if (pointer != NULL) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s is NULL, and must not be", what);
+    LOAM_TRY(loam_require(path, what, error));
+    if (path[0] != '\0') return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s is empty: expected a path", what);
 }
 
 static enum loam_status check(const void *caller, const char *name, size_t *size, struct loam_error *error)
 {
     LOAM_TRY(loam_require(caller, name, error));
     memcpy(size, caller, sizeof *size);
-    if (*size >= sizeof *size) return LOAM_OK;
+    if (*size >= sizeof *size && *size <= LOAM_SIZED_LIMIT) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_ARGUMENT,
                      "struct %s: its size is %zu; set it to sizeof(struct %s), as its _INIT macro does", name,
                      *size, name);

@@ -22,9 +22,10 @@ static enum loam_status load(struct loam_tokenizer_handle *tokenizer, const char
 enum loam_status loam_tokenizer_open(struct loam_tokenizer_handle **out, const char *directory,
                                      struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     LOAM_TRY(loam_require(out, "the place for a tokenizer", error));
     *out = NULL;
-    LOAM_TRY(loam_require(directory, "the directory", error));
+    LOAM_TRY(loam_require_path(directory, "the directory", error));
     struct loam_tokenizer_handle *tokenizer = loam_calloc(1, sizeof *tokenizer, error);
     if (tokenizer == NULL) return LOAM_ERROR_MEMORY;
     tokenizer->holders = 1;
@@ -53,6 +54,7 @@ void loam_tokenizer_close(struct loam_tokenizer_handle *tokenizer)
 enum loam_status loam_tokenizer_describe(const struct loam_tokenizer_handle *tokenizer,
                                          struct loam_tokenizer_info *info, struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     LOAM_TRY(loam_require(tokenizer, "the tokenizer", error));
     const struct loam_special_tokens *special = &tokenizer->special;
     const struct loam_tokenizer_info all = {.vocabulary =
@@ -131,6 +133,7 @@ enum loam_status loam_text_encode(const struct loam_tokenizer_handle *tokenizer,
                                   size_t size, enum loam_text_kind kind, int32_t *ids, size_t capacity,
                                   size_t *count, struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     LOAM_TRY(loam_require(tokenizer, "the tokenizer", error));
     LOAM_TRY(loam_require(count, "the place for a count", error));
     *count = 0;
@@ -156,6 +159,7 @@ enum loam_status loam_text_decode(const struct loam_tokenizer_handle *tokenizer,
                                   size_t count, bool skip_special_tokens, char *text, size_t capacity,
                                   size_t *size, struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     LOAM_TRY(loam_require(tokenizer, "the tokenizer", error));
     LOAM_TRY(loam_require(size, "the place for a size", error));
     *size = 0;

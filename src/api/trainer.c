@@ -94,6 +94,7 @@ static enum loam_status open_trainer(struct loam_trainer_handle *trainer, struct
 enum loam_status loam_trainer_open(struct loam_trainer_handle **out, struct loam_model_handle *model,
                                    const struct loam_trainer_config *config, struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     struct loam_trainer_config all;
     LOAM_TRY(loam_require(out, "the place for a trainer", error));
     *out = NULL;
@@ -129,6 +130,7 @@ enum loam_status loam_trainer_accumulate(struct loam_trainer_handle *trainer,
                                          const struct loam_packed_batch *batch, float *losses,
                                          struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     LOAM_TRY(loam_require(trainer, "the trainer", error));
     struct loam_packing *packing = &trainer->packing;
     LOAM_TRY(loam_packing_fill(packing, trainer->trainer.decoder, batch, error));
@@ -142,6 +144,7 @@ enum loam_status loam_trainer_evaluate(struct loam_trainer_handle *trainer,
                                        const struct loam_packed_batch *batch, float *losses,
                                        struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     LOAM_TRY(loam_require(trainer, "the trainer", error));
     LOAM_TRY(loam_require(losses, "the room for losses", error));
     struct loam_packing *packing = &trainer->packing;
@@ -154,6 +157,7 @@ enum loam_status loam_trainer_evaluate(struct loam_trainer_handle *trainer,
 enum loam_status loam_trainer_update(struct loam_trainer_handle *trainer, double learning_rate, double *norm,
                                      struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
     double measured = 0;
     LOAM_TRY(loam_require(trainer, "the trainer", error));
     if (!isfinite(learning_rate) || learning_rate < 0)

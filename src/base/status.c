@@ -27,6 +27,12 @@ enum loam_status(loam_fail)(struct loam_error *error, enum loam_status status, c
     return status;
 }
 
+enum loam_status loam_require(const void *pointer, const char *what, struct loam_error *error)
+{
+    if (pointer != NULL) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s is NULL, and must not be", what);
+}
+
 enum loam_status loam_fail_prefix(struct loam_error *error, const char *format, ...)
 {
     if (error == NULL) return LOAM_ERROR_INTERNAL;

@@ -15,6 +15,15 @@ enum loam_status loam_fail(struct loam_error *error, enum loam_status status, co
 // Puts "PREFIX: ", such as a file name, in front of the message and returns the error's status.
 enum loam_status loam_fail_prefix(struct loam_error *error, const char *format, ...) LOAM_PRINTF(2, 3);
 
+// LOAM_ERROR_ARGUMENT where the pointer is NULL. `what` names it for the message.
+enum loam_status loam_require(const void *pointer, const char *what, struct loam_error *error);
+
+// The first statement of a function of loam.h: callers may pass NULL for `error`, functions of the library read
+// the message and status of an earlier failure.
+#define LOAM_ENSURE_ERROR(error)                                                                             \
+    struct loam_error unread_ = {.status = LOAM_OK};                                                         \
+    if ((error) == NULL) (error) = &unread_
+
 // Makes a message safe to print as one line, because its names and values may come from outside. Line breaks,
 // tabs and characters that act on a terminal (loam_make_printable) become "?". Every error and log message is
 // flattened.

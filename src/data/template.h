@@ -40,8 +40,7 @@ struct loam_field {
 struct loam_rendered {
     struct loam_bytes text;
     size_t completion_start; // first byte of the last field's value
-    // The span that may be cut: the longest field before the completion, else the only field.
-    size_t context_start;
+    size_t context_start; // span that may be cut: the longest field before the completion, else the only one
     size_t context_end;
     struct loam_mark *marks; // [mark_count] spans of {eos}
     size_t mark_count;

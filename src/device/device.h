@@ -27,7 +27,7 @@ struct loam_memory_table {
     void (*upload_as)(struct loam_stream *stream, void *device_target, enum loam_dtype target_dtype,
                       const void *host_source, enum loam_dtype source_dtype, size_t count);
     void (*download)(struct loam_stream *stream, void *host_target, const void *device_source, size_t bytes);
-    // From device to device.
+    // Device to device.
     void (*copy)(struct loam_stream *stream, void *target, const void *source, size_t bytes);
     void (*zero)(struct loam_stream *stream, void *target, size_t bytes);
     void (*synchronise)(struct loam_stream *stream);

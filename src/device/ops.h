@@ -3,18 +3,18 @@
 // size, F inner size of the MLP, r LoRA rank, S sequences.
 //
 // Activations are f32 or bf16, one dtype for a call unless a comment names another; arithmetic and sums are
-// f32 (or wider). Gradients of parameters, LoRA matrices, statistics and optimiser state are f32. Rows are
+// f32 or wider. Gradients of parameters, LoRA matrices, statistics and optimiser state are f32. Rows are
 // contiguous; "strided" marks tensors whose row stride may differ from the row's length. Every output is
-// written whole unless it is marked "accumulates". An optional tensor whose data is NULL is absent.
+// written whole unless it is marked "accumulates". Optional tensors are absent when their data is NULL.
 #ifndef LOAM_DEVICE_OPS_H
 #define LOAM_DEVICE_OPS_H
 
 #include "tensor/tensor.h"
 
-// A weight of a linear: w [N, K], row-major as in checkpoints. Callers of the ops pass it on and do not read
-// it, so that a backend can keep a prepacked or quantised form here.
+// A weight of a linear: w [N, K], row-major as in checkpoints. A handle that callers of the ops do not look
+// into: a backend that prepacks or quantises weights keeps its form here.
 struct loam_weight {
-    struct loam_tensor tensor; // [N, K] f32, bf16 or f16
+    struct loam_tensor tensor; // [N, K] f32, bf16 or f16; see the op
 };
 
 // ---- matmul ----

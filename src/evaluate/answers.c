@@ -12,14 +12,14 @@
 
 enum { DEFAULT_MAX_NEW_TOKENS = 64 };
 
-static int32_t tokens_of(int64_t max_new_tokens)
+static int32_t resolve_new_tokens(int64_t max_new_tokens)
 {
     if (max_new_tokens <= 0) return DEFAULT_MAX_NEW_TOKENS;
     return max_new_tokens < INT32_MAX / 2 ? (int32_t)max_new_tokens : INT32_MAX / 2;
 }
 
-// Rows of the KV cache: a prompt of the session's longest, and the answer, as far as the model has positions.
-static int32_t context_rows(const struct loam_session *session, int32_t max_new_tokens)
+// Returns the rows of the KV cache: the longest prompt and an answer, at most the positions of the model.
+static int32_t count_context_rows(const struct loam_session *session, int32_t max_new_tokens)
 {
     const int64_t rows = (int64_t)session->max_length + max_new_tokens;
     const int64_t positions = loam_config_position_limit(&session->model->config);
@@ -31,12 +31,12 @@ enum loam_status loam_answers_check(const struct loam_session *session, const st
                                     struct loam_error *error)
 {
     struct loam_squad_record record;
-    int32_t new_tokens = tokens_of(max_new_tokens);
+    int32_t new_tokens = resolve_new_tokens(max_new_tokens);
     if (loam_dataset_squad(dataset, 0, &record, NULL) != LOAM_OK) {
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "%s is not a SQuAD file: --%s scores answers to SQuAD questions only", path, option);
     }
-    int32_t rows = context_rows(session, new_tokens);
+    int32_t rows = count_context_rows(session, new_tokens);
     if (rows > new_tokens) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_ARGUMENT,
                      "--max-new-tokens %d leaves no room for a prompt: the model has %d positions",
@@ -48,7 +48,7 @@ struct loam_answerer {
     const struct loam_adapter *adapter;
     struct loam_generator *generator;
     const struct loam_template *prompt_template;
-    struct loam_template *own_template; // when the session has none
+    struct loam_template *own_template; // NULL if the session has a template
     int32_t longest_prompt;             // tokens
     struct loam_generation generation;
     struct loam_session_prompt prompt;
@@ -85,7 +85,7 @@ static enum loam_status create_generator(struct loam_answerer *answerer, int32_t
     return loam_generator_create(&answerer->generator, session->model, session->device, &limits, error);
 }
 
-// How prompts are made, and what answers are.
+// Sets the prompt template and the settings of generation, and allocates the output.
 static enum loam_status prepare_text(struct loam_answerer *answerer, int32_t rows, int32_t max_new_tokens,
                                      struct loam_error *error)
 {
@@ -111,7 +111,7 @@ enum loam_status loam_answerer_create(struct loam_answerer **out, const struct l
                                       const struct loam_adapter *adapter, int64_t max_new_tokens,
                                       struct loam_error *error)
 {
-    int32_t new_tokens = tokens_of(max_new_tokens), rows = context_rows(session, new_tokens);
+    int32_t new_tokens = resolve_new_tokens(max_new_tokens), rows = count_context_rows(session, new_tokens);
     if (!session->device->planning)
         LOAM_TRY(loam_generate_check_memory(session->device, &session->model->config, session->dtype, rows,
                                             new_tokens, error));
@@ -130,7 +130,7 @@ enum loam_status loam_answerer_create(struct loam_answerer **out, const struct l
     return LOAM_OK;
 }
 
-// The prompt's tokens, made as those of a training example are, with the context cut where it is too long.
+// Encodes the prompt like that of a training example. A context that is too long is cut.
 static enum loam_status encode_prompt(struct loam_answerer *answerer, const struct loam_squad_record *record,
                                       struct loam_error *error)
 {
@@ -147,10 +147,11 @@ static enum loam_status encode_prompt(struct loam_answerer *answerer, const stru
     return loam_session_prompt_encode(answerer->session, prompt, answerer->longest_prompt, error);
 }
 
-// Leaves the answer to one question in `text`: what was generated, without the white space around it. A
-// prompt that cannot be cut to fit has the empty answer.
-static enum loam_status answer(struct loam_answerer *answerer, const struct loam_squad_record *record,
-                               int64_t *generated_tokens, struct loam_error *error)
+// Writes the answer to one question to answerer->text. If the prompt cannot be cut to fit, the answer is
+// empty.
+static enum loam_status answer_question(struct loam_answerer *answerer,
+                                        const struct loam_squad_record *record, int64_t *generated_tokens,
+                                        struct loam_error *error)
 {
     loam_bytes_clear(&answerer->text);
     LOAM_TRY(encode_prompt(answerer, record, error));
@@ -185,7 +186,7 @@ static enum loam_status answer_all(struct loam_answerer *answerer, const struct 
     for (size_t i = 0; i < count; i++) {
         struct loam_squad_record record;
         LOAM_TRY(loam_dataset_squad(dataset, i, &record, error));
-        LOAM_TRY(answer(answerer, &record, generated_tokens, error));
+        LOAM_TRY(answer_question(answerer, &record, generated_tokens, error));
         const char *text;
         size_t size;
         trim(&answerer->text, &text, &size);
@@ -198,7 +199,7 @@ static enum loam_status answer_all(struct loam_answerer *answerer, const struct 
     return LOAM_OK;
 }
 
-static struct loam_answer_scores percent(const struct loam_score_sum *sum)
+static struct loam_answer_scores compute_percent(const struct loam_score_sum *sum)
 {
     double count = (double)sum->count;
     return (struct loam_answer_scores){
@@ -219,9 +220,9 @@ enum loam_status loam_answerer_score(struct loam_answerer *answerer, const struc
     int64_t generated_tokens = 0;
     LOAM_TRY(answer_all(answerer, dataset, count, &sums, &generated_tokens, error));
     result->scored = true;
-    result->overall = percent(&sums.overall);
-    result->answerable = percent(&sums.answerable);
-    result->unanswerable = percent(&sums.unanswerable);
+    result->overall = compute_percent(&sums.overall);
+    result->answerable = compute_percent(&sums.answerable);
+    result->unanswerable = compute_percent(&sums.unanswerable);
     result->generate_seconds = loam_clock_seconds() - start;
     result->generated_tokens = generated_tokens;
     return LOAM_OK;
@@ -235,7 +236,7 @@ enum loam_status loam_answerer_rehearse(struct loam_answerer *answerer, const st
     int32_t most = answerer->generation.max_new_tokens;
     LOAM_TRY(loam_dataset_squad(dataset, 0, &record, error));
     answerer->generation.max_new_tokens = 1;
-    enum loam_status status = answer(answerer, &record, &generated_tokens, error);
+    enum loam_status status = answer_question(answerer, &record, &generated_tokens, error);
     answerer->generation.max_new_tokens = most;
     return status;
 }

@@ -1,5 +1,5 @@
 // Answers to SQuAD questions: generated greedily from the prompt up to the end of sequence, and scored by the
-// official rules.
+// official rules of SQuAD.
 #ifndef LOAM_EVALUATE_ANSWERS_H
 #define LOAM_EVALUATE_ANSWERS_H
 
@@ -8,26 +8,27 @@
 #include "lora/lora.h"
 #include "session/session.h"
 
-// Whether the data set has questions to answer, and the model positions for prompt and answer. `option` is
-// what asks for answers, `path` the data set's file, for messages. `max_new_tokens` of an answer; 0: 64.
+// Fails if the data set has no questions, or the model has too few positions for prompt and answer. `option`
+// is the option that asks for answers and `path` the file of the data set, for messages. `max_new_tokens` is
+// the limit of an answer; 0: 64.
 enum loam_status loam_answers_check(const struct loam_session *session, const struct loam_dataset *dataset,
                                     const char *option, const char *path, int64_t max_new_tokens,
                                     struct loam_error *error);
 
-// A model that answers, with its memory.
+// Generator, template and buffers for answering, allocated once.
 struct loam_answerer;
-// Answers of the session's model with an adapter, or of the base (NULL). Both must outlive the answerer. For
-// a session that plans or has no text, only loam_answerer_bytes may be called.
+// Creates an answerer of the session's model with an adapter, or of the base (`adapter` NULL). Session and
+// adapter must outlive it. In a planning session or one without text, only loam_answerer_bytes may be called.
 enum loam_status loam_answerer_create(struct loam_answerer **out, const struct loam_session *session,
                                       const struct loam_adapter *adapter, int64_t max_new_tokens,
                                       struct loam_error *error);
 void loam_answerer_destroy(struct loam_answerer *answerer);
 struct loam_decoder_bytes loam_answerer_bytes(const struct loam_answerer *answerer);
-// Answers the first `limit` questions (0: all) and sets all fields of `result` but the loss.
+// Answers the first `limit` questions (0: all) and sets the fields of answers in `result`.
 enum loam_status loam_answerer_score(struct loam_answerer *answerer, const struct loam_dataset *dataset,
                                      size_t limit, struct loam_evaluate_result *result,
                                      struct loam_error *error);
-// Generates one token for the first question, so that generation that cannot work is found before the first
+// Generates one token for the first question, so that a run whose generation fails stops before its first
 // step.
 enum loam_status loam_answerer_rehearse(struct loam_answerer *answerer, const struct loam_dataset *dataset,
                                         struct loam_error *error);

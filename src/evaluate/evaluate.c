@@ -4,8 +4,9 @@
 
 #include "base/clock.h"
 
-static enum loam_status flush(struct loam_decoder *decoder, struct loam_batch *batch,
-                              struct loam_evaluation *result, double *loss_sum, struct loam_error *error)
+static enum loam_status evaluate_batch(struct loam_decoder *decoder, struct loam_batch *batch,
+                                       struct loam_evaluation *result, double *loss_sum,
+                                       struct loam_error *error)
 {
     if (batch->sequences == 0) return LOAM_OK;
     LOAM_TRY(loam_decoder_evaluate(decoder, batch, error));
@@ -17,8 +18,8 @@ static enum loam_status flush(struct loam_decoder *decoder, struct loam_batch *b
     return LOAM_OK;
 }
 
-static enum loam_status append(struct loam_batch *batch, const struct loam_example *example,
-                               struct loam_error *error)
+static enum loam_status append_example(struct loam_batch *batch, const struct loam_example *example,
+                                       struct loam_error *error)
 {
     return loam_batch_append(batch, example->id, example->ids, example->weights, example->count, error);
 }
@@ -39,7 +40,7 @@ enum loam_status loam_evaluate_rehearse(struct loam_decoder *decoder, struct loa
         loam_batch_clear(batch);
         LOAM_TRY(loam_dataset_read(dataset, i, example, error));
         if (example->dropped || example->count == 0) continue;
-        LOAM_TRY(append(batch, example, error));
+        LOAM_TRY(append_example(batch, example, error));
         if (batch->labels.count > 0) return loam_decoder_evaluate(decoder, batch, error);
     }
     return fail_unlabelled(error);
@@ -60,13 +61,13 @@ enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_da
         LOAM_TRY(loam_dataset_read(dataset, i, example, error));
         if (example->dropped || example->count == 0) continue;
         if (!loam_batch_fits(batch, example->count)) {
-            LOAM_TRY(flush(decoder, batch, result, &loss_sum, error));
+            LOAM_TRY(evaluate_batch(decoder, batch, result, &loss_sum, error));
             LOAM_TRY(
                 loam_event_progress(callbacks, LOAM_ACTIVITY_EVALUATE, (int64_t)i, (int64_t)count, error));
         }
-        LOAM_TRY(append(batch, example, error));
+        LOAM_TRY(append_example(batch, example, error));
     }
-    LOAM_TRY(flush(decoder, batch, result, &loss_sum, error));
+    LOAM_TRY(evaluate_batch(decoder, batch, result, &loss_sum, error));
     LOAM_TRY(loam_event_progress(callbacks, LOAM_ACTIVITY_EVALUATE, (int64_t)count, (int64_t)count, error));
     if (result->labels.count == 0) return fail_unlabelled(error);
     result->loss = loss_sum / result->labels.weight;

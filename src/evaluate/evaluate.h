@@ -1,5 +1,5 @@
-// Evaluation: mean loss and perplexity over a data set; for SQuAD files also generated answers, scored by the
-// official rules.
+// Evaluation: mean loss and perplexity over a data set. For SQuAD files also generated answers, scored by the
+// official rules of SQuAD.
 #ifndef LOAM_EVALUATE_EVALUATE_H
 #define LOAM_EVALUATE_EVALUATE_H
 
@@ -8,9 +8,9 @@
 #include "generate/generate.h"
 
 struct loam_evaluation {
-    double loss;       // mean over the labels by their weights
+    double loss;       // mean over the labels, weighted
     double perplexity; // exp(loss)
-    int64_t examples;  // that had labels
+    int64_t examples;  // examples in the mean
     int64_t tokens;
     struct loam_labels labels;
     double seconds;
@@ -24,23 +24,23 @@ enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_da
                                     const struct loam_callbacks *callbacks, struct loam_evaluation *result,
                                     struct loam_error *error);
 
-// Evaluates the first record that has labels, so that an evaluation that cannot work is found before the
-// first step. A loss that is not finite is no failure here: training may change it.
+// Evaluates the first record that has labels, so that a run whose evaluation fails stops before its first
+// step. A loss that is not finite is allowed here, because training may change it.
 enum loam_status loam_evaluate_rehearse(struct loam_decoder *decoder, struct loam_dataset *dataset,
                                         struct loam_batch *batch, struct loam_example *example,
                                         struct loam_error *error);
 
-// One group of questions. Exact match and F1 are in percent; NAN when the group is empty.
+// Scores of a group of questions. Exact match and F1 are in percent; NAN if the group is empty.
 struct loam_answer_scores {
     int64_t count;
     double exact;
     double f1;
 };
 
-// What evaluating a data set gives.
+// The result of evaluating a data set.
 struct loam_evaluate_result {
     struct loam_evaluation loss;
-    bool scored; // the fields below are set
+    bool scored; // answers were generated; the fields below are set
     struct loam_answer_scores overall;
     struct loam_answer_scores answerable;
     struct loam_answer_scores unanswerable;

@@ -4,7 +4,7 @@
 
 enum { DEFAULT_SEQUENCES = 256 };
 
-// All that an evaluation holds, so that one function releases it.
+// Everything that an evaluation owns, released by close_run.
 struct evaluation_run {
     const struct loam_evaluate_settings *settings;
     const struct loam_callbacks *callbacks; // may be NULL
@@ -84,7 +84,7 @@ static enum loam_status evaluate(struct evaluation_run *run, struct loam_evaluat
     LOAM_TRY(measure_loss(run, &result->loss, error));
     loam_session_report(&run->session, settings->data, run->dataset);
     if (!settings->generate) return LOAM_OK;
-    loam_decoder_destroy(run->decoder); // gives its memory back before the answers take some
+    loam_decoder_destroy(run->decoder); // releases its memory before the answerer allocates
     run->decoder = NULL;
     LOAM_TRY(
         loam_answerer_create(&run->answerer, &run->session, run->adapter, settings->max_new_tokens, error));

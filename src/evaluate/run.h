@@ -1,4 +1,4 @@
-// `loam eval`: a model, and an adapter on it, over a data set.
+// `loam eval`: evaluates a model, with or without an adapter, on a data set.
 #ifndef LOAM_EVALUATE_RUN_H
 #define LOAM_EVALUATE_RUN_H
 
@@ -16,13 +16,13 @@ struct loam_evaluate_settings {
     const char *prompt_template; // name, file or NULL
     enum loam_loss_on loss_on;
     enum loam_too_long too_long;
-    int64_t max_length; // 0: the smaller of 1,024 and the model's
+    int64_t max_length; // tokens; 0: the smaller of 1,024 and the model's limit
     bool skip_bad;
-    int64_t batch_size;     // examples of a packed batch at most; 0: as many as fit
+    int64_t batch_size;     // limit of examples in a packed batch; 0: as many as fit
     int64_t token_budget;   // tokens of a packed batch; 0: loam chooses
     int64_t limit;          // records; 0: all
     bool generate;          // SQuAD files: also generate and score answers
-    int64_t max_new_tokens; // of an answer; 0: 64
+    int64_t max_new_tokens; // tokens of an answer; 0: 64
 };
 enum loam_status loam_evaluate_run(const struct loam_evaluate_settings *settings,
                                    const struct loam_callbacks *callbacks,

@@ -19,8 +19,8 @@ static int compare_words(const void *left, const void *right)
     return memcmp(a->text, b->text, a->size);
 }
 
-// The words of a normalised text, sorted; `*count` of them. Released with free().
-static struct word *split(const struct loam_bytes *text, size_t *count, struct loam_error *error)
+// Returns the sorted words [*count] of a normalised text, released with free().
+static struct word *split_words(const struct loam_bytes *text, size_t *count, struct loam_error *error)
 {
     size_t spaces = 0;
     for (size_t i = 0; i < text->size; i++)
@@ -39,7 +39,7 @@ static struct word *split(const struct loam_bytes *text, size_t *count, struct l
     return words;
 }
 
-// Words that two sorted bags have in common.
+// Counts the words that two sorted bags have in common.
 static size_t count_common(const struct word *a, size_t a_count, const struct word *b, size_t b_count)
 {
     size_t common = 0;
@@ -52,7 +52,7 @@ static size_t count_common(const struct word *a, size_t a_count, const struct wo
     return common;
 }
 
-static double f1_of(size_t common, size_t prediction_count, size_t gold_count)
+static double compute_f1(size_t common, size_t prediction_count, size_t gold_count)
 {
     if (prediction_count == 0 || gold_count == 0) return prediction_count == gold_count ? 1 : 0;
     if (common == 0) return 0;
@@ -61,17 +61,17 @@ static double f1_of(size_t common, size_t prediction_count, size_t gold_count)
     return 2 * precision * recall / (precision + recall);
 }
 
-// Raises `score` to that of one gold answer; both texts are normalised.
+// Raises `score` to that of one gold answer. Both texts are normalised.
 static enum loam_status score_gold(const struct loam_bytes *prediction, const struct loam_bytes *gold,
                                    struct loam_score *score, struct loam_error *error)
 {
     size_t prediction_count = 0;
     size_t gold_count = 0;
-    struct word *prediction_words = split(prediction, &prediction_count, error);
-    struct word *gold_words = prediction_words != NULL ? split(gold, &gold_count, error) : NULL;
+    struct word *prediction_words = split_words(prediction, &prediction_count, error);
+    struct word *gold_words = prediction_words != NULL ? split_words(gold, &gold_count, error) : NULL;
     if (gold_words != NULL) {
         size_t common = count_common(prediction_words, prediction_count, gold_words, gold_count);
-        double f1 = f1_of(common, prediction_count, gold_count);
+        double f1 = compute_f1(common, prediction_count, gold_count);
         bool exact = prediction->size == gold->size && memcmp(prediction->data, gold->data, gold->size) == 0;
         if (f1 > score->f1) score->f1 = f1;
         if (exact) score->exact = 1;

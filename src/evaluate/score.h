@@ -6,9 +6,8 @@
 
 #include "base/bytes.h"
 
-// Replaces `out` by the form in which answers are compared: lower case, without ASCII punctuation and the
-// articles a, an, the, words apart by single spaces. What is a letter, white space or lower case is Unicode's
-// and Python's say.
+// Writes the normalised text to `out`: lower case, without ASCII punctuation and the articles a, an and the,
+// words separated by single spaces. Letters, white space and lower case are those of Python's str.
 enum loam_status loam_score_normalise(const char *text, size_t size, struct loam_bytes *out,
                                       struct loam_error *error);
 
@@ -16,12 +15,13 @@ struct loam_score {
     double exact; // 0 or 1
     double f1;    // 0 to 1, over bags of words
 };
-// The best over the gold answers; without any (or none that is more than punctuation and articles) the right
-// answer is the empty one. The prediction "Can not find answer" counts as the empty answer.
+// Scores a prediction by its best gold answer. Gold answers of only punctuation and articles are ignored;
+// without any other, the right answer is the empty one. The prediction "Can not find answer" counts as the
+// empty answer.
 enum loam_status loam_score_answer(const char *prediction, size_t size, const char *const *golds,
                                    size_t gold_count, struct loam_score *score, struct loam_error *error);
 
-// Sums over questions; a mean is sum / count. Zeroed is empty.
+// Sums over questions; a mean is sum / count. A zeroed struct is an empty sum.
 struct loam_score_sum {
     int64_t count;
     double exact;
@@ -32,7 +32,7 @@ struct loam_score_sums {
     struct loam_score_sum answerable;
     struct loam_score_sum unanswerable;
 };
-// `answerable`: the question has gold answers.
+// Adds the score of a question. `answerable` is whether it has gold answers.
 void loam_score_add(struct loam_score_sums *sums, const struct loam_score *score, bool answerable);
 
 #endif

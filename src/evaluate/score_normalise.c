@@ -1,5 +1,5 @@
-// The form in which answers are compared. It follows Python's str.lower(), str.isspace() and \w, because the
-// official script is Python and its figures are the ones that people compare with.
+// Normalising answers for comparison. It follows Python's str.lower(), str.isspace() and \w, so that figures
+// equal those of the official script, which is Python.
 #include "evaluate/score.h"
 
 #include <string.h>
@@ -8,8 +8,7 @@
 #include "text/unicode.h"
 #include "text/unicode_data.h"
 
-// One character of text that may be broken: a byte that does not belong to UTF-8 stands for itself, as no
-// letter.
+// One character of text that may not be UTF-8. A byte outside UTF-8 is a character that is not a letter.
 struct character {
     int32_t code_point; // -1: a broken byte
     size_t size;
@@ -22,7 +21,7 @@ static struct character character_at(const char *text, size_t size)
     return found;
 }
 
-// The character that ends at `end`.
+// Returns the character that ends at `end`.
 static struct character character_before(const char *text, size_t end)
 {
     size_t start = end - 1;
@@ -65,8 +64,8 @@ static bool is_cased(int32_t c)
     return c >= 0 && loam_runs_value(&loam_unicode_cased, c) == 1;
 }
 
-// A capital sigma at the end of a word has a lower case of its own: after a cased letter and not before one,
-// what is case-ignorable not counted.
+// Returns whether the capital sigma at `at` is lowered to the final sigma: it follows a cased letter and does
+// not precede one. Case-ignorable characters between them are skipped.
 static bool is_final_sigma(const char *text, size_t size, size_t at, size_t next)
 {
     struct character c = {.code_point = -1};
@@ -90,7 +89,7 @@ static enum loam_status append_lower(const char *text, size_t size, size_t at, s
 {
     enum { CAPITAL_I_WITH_DOT = 0x130, CAPITAL_SIGMA = 0x3A3, FINAL_SIGMA = 0x3C2 };
     if (c.code_point < 0) return loam_bytes_append(out, text + at, c.size, error);
-    // The one letter whose lower case is two characters.
+    // U+0130 is the only letter whose lower case is two characters.
     if (c.code_point == CAPITAL_I_WITH_DOT) return loam_bytes_append_text(out, "i\xCC\x87", error);
     int32_t lower = loam_char_lower(c.code_point);
     if (c.code_point == CAPITAL_SIGMA && is_final_sigma(text, size, at, at + c.size)) lower = FINAL_SIGMA;
@@ -109,8 +108,8 @@ static enum loam_status lower_without_punctuation(const char *text, size_t size,
     return LOAM_OK;
 }
 
-// Bytes of the run of letters and digits at the start of `text`.
-static size_t word_size(const char *text, size_t size)
+// Returns the bytes of the word (\w+) at the start of `text`.
+static size_t measure_word(const char *text, size_t size)
 {
     size_t at = 0;
     while (at < size) {
@@ -127,14 +126,14 @@ static bool is_article(const char *word, size_t size)
            (size == 3 && memcmp(word, "the", 3) == 0);
 }
 
-// Articles are white space, and white space is one space between words.
-static enum loam_status collapse(const struct loam_bytes *text, struct loam_bytes *out,
-                                 struct loam_error *error)
+// Removes articles, and replaces white space between words by one space.
+static enum loam_status collapse_spaces(const struct loam_bytes *text, struct loam_bytes *out,
+                                        struct loam_error *error)
 {
     bool apart = false;
     for (size_t at = 0, next; at < text->size; at = next) {
         const char *here = text->data + at;
-        size_t run = word_size(here, text->size - at);
+        size_t run = measure_word(here, text->size - at);
         struct character c = character_at(here, text->size - at);
         next = at + (run > 0 ? run : c.size);
         if (run > 0 ? is_article(here, run) : is_space(c.code_point)) {
@@ -155,7 +154,7 @@ enum loam_status loam_score_normalise(const char *text, size_t size, struct loam
     loam_bytes_clear(out);
     enum loam_status status = loam_bytes_reserve(out, size, error);
     if (status == LOAM_OK) status = lower_without_punctuation(text, size, &lower, error);
-    if (status == LOAM_OK) status = collapse(&lower, out, error);
+    if (status == LOAM_OK) status = collapse_spaces(&lower, out, error);
     loam_bytes_deinit(&lower);
     return status;
 }

@@ -14,7 +14,7 @@ struct sequence {
     int32_t prompt_count;
     int32_t fed;   // tokens of the history that are in the cache
     int32_t count; // tokens of the output
-    int32_t most;  // tokens that the output can have
+    int32_t most;  // limit of `count`
     bool *allowed; // [vocabulary]
     float *logits; // [vocabulary]
 };
@@ -25,7 +25,7 @@ struct loam_generator {
     int32_t vocabulary; // of the model
 };
 
-// ---- life ----
+// ---- creating and destroying ----
 
 enum loam_status loam_generator_create(struct loam_generator **out, const struct loam_model *model,
                                        const struct loam_device *device,
@@ -58,7 +58,7 @@ enum loam_status loam_generator_create(struct loam_generator **out, const struct
     return LOAM_OK;
 }
 
-static void release(struct sequence *sequence)
+static void release_sequence(struct sequence *sequence)
 {
     free(sequence->history);
     free(sequence->allowed);
@@ -70,7 +70,7 @@ void loam_generator_destroy(struct loam_generator *generator)
 {
     if (generator == NULL) return;
     for (int32_t i = 0; i < generator->count; i++) {
-        release(&generator->sequences[i]);
+        release_sequence(&generator->sequences[i]);
         loam_decoder_destroy(generator->sequences[i].decoder);
     }
     free(generator->sequences);
@@ -152,7 +152,7 @@ enum loam_status loam_generator_begin(struct loam_generator *generator, const in
     if (sequence->most > generation->max_new_tokens) sequence->most = generation->max_new_tokens;
     enum loam_status status = allocate(generator, sequence, error);
     if (status != LOAM_OK) {
-        release(sequence);
+        release_sequence(sequence);
         return status;
     }
     memcpy(sequence->history, prompt, (size_t)count * sizeof *prompt);
@@ -169,14 +169,14 @@ bool loam_generator_has(const struct loam_generator *generator, int32_t sequence
 
 void loam_generator_end(struct loam_generator *generator, int32_t sequence)
 {
-    if (loam_generator_has(generator, sequence)) release(&generator->sequences[sequence]);
+    if (loam_generator_has(generator, sequence)) release_sequence(&generator->sequences[sequence]);
 }
 
 // ---- steps ----
 
-// Sets which ids may come next: first those that spell the end of the prompt's text; after it any id of the
-// tokenizer, and end tokens beyond its vocabulary.
-static void narrow(struct sequence *sequence, int32_t vocabulary)
+// Sets the ids that may come next. While healing is not done, they are the ids that continue its text. After
+// that, they are all ids of the tokenizer and end tokens beyond its vocabulary.
+static void set_allowed(struct sequence *sequence, int32_t vocabulary)
 {
     const struct loam_generation *generation = &sequence->generation;
     const struct loam_special_tokens *special = generation->special;
@@ -192,15 +192,15 @@ static void narrow(struct sequence *sequence, int32_t vocabulary)
             sequence->allowed[special->eos_ids[i]] = true;
 }
 
-// Why a sequence ends that has all the tokens it can have.
-static enum loam_finish full(const struct sequence *sequence)
+// Returns the reason why a sequence of `most` tokens ends: the context, or max_new_tokens.
+static enum loam_finish find_limit(const struct sequence *sequence)
 {
     return sequence->most < sequence->generation.max_new_tokens ? LOAM_FINISH_CONTEXT : LOAM_FINISH_LENGTH;
 }
 
-// Feeds what is not in the cache yet, and chooses the next token.
-static enum loam_status generate(struct sequence *sequence, int32_t vocabulary, struct loam_generated *out,
-                                 struct loam_error *error)
+// Feeds the tokens that are not in the cache yet, and chooses the next token.
+static enum loam_status generate_token(struct sequence *sequence, int32_t vocabulary,
+                                       struct loam_generated *out, struct loam_error *error)
 {
     const int32_t known = sequence->prompt_count + sequence->count;
     struct loam_sampling sampling = sequence->generation.sampling;
@@ -208,7 +208,7 @@ static enum loam_status generate(struct sequence *sequence, int32_t vocabulary, 
     LOAM_TRY(loam_decoder_feed(sequence->decoder, sequence->history + sequence->fed, known - sequence->fed,
                                sequence->logits, error));
     sequence->fed = known;
-    narrow(sequence, vocabulary);
+    set_allowed(sequence, vocabulary);
     LOAM_TRY(loam_sample(&sampling, sequence->logits, vocabulary, sequence->history, (size_t)known,
                          (uint64_t)sequence->count, &out->id, error));
     if (loam_special_tokens_is_stop(sequence->generation.special, out->id)) {
@@ -217,12 +217,12 @@ static enum loam_status generate(struct sequence *sequence, int32_t vocabulary, 
     }
     if (sequence->generation.healing != NULL) loam_healing_accept(sequence->generation.healing, out->id);
     sequence->history[known] = out->id;
-    if (++sequence->count == sequence->most) out->finish = full(sequence);
+    if (++sequence->count == sequence->most) out->finish = find_limit(sequence);
     return LOAM_OK;
 }
 
-static enum loam_status advance(struct sequence *sequence, int32_t vocabulary, struct loam_generated *out,
-                                struct loam_error *error)
+static enum loam_status advance_sequence(struct sequence *sequence, int32_t vocabulary,
+                                         struct loam_generated *out, struct loam_error *error)
 {
     out->id = -1;
     out->finish = LOAM_FINISH_NONE;
@@ -232,8 +232,8 @@ static enum loam_status advance(struct sequence *sequence, int32_t vocabulary, s
         sequence->fed += LOAM_PROMPT_CHUNK;
         return LOAM_OK;
     }
-    if (sequence->most > 0) return generate(sequence, vocabulary, out, error);
-    out->finish = full(sequence);
+    if (sequence->most > 0) return generate_token(sequence, vocabulary, out, error);
+    out->finish = find_limit(sequence);
     return LOAM_OK;
 }
 
@@ -246,7 +246,7 @@ enum loam_status loam_generator_advance(struct loam_generator *generator, struct
         if (!sequence->running) continue;
         struct loam_generated *next = &out[*count];
         next->sequence = i;
-        LOAM_TRY(advance(sequence, generator->vocabulary, next, error));
+        LOAM_TRY(advance_sequence(sequence, generator->vocabulary, next, error));
         sequence->running = next->finish == LOAM_FINISH_NONE;
         ++*count;
     }
@@ -255,12 +255,13 @@ enum loam_status loam_generator_advance(struct loam_generator *generator, struct
 
 // ---- one prompt ----
 
-static enum loam_status run(struct loam_generator *generator, int32_t sequence, int32_t *output,
-                            int32_t *output_count, enum loam_finish *finish, struct loam_error *error)
+static enum loam_status run_sequence(struct loam_generator *generator, int32_t sequence, int32_t *output,
+                                     int32_t *output_count, enum loam_finish *finish,
+                                     struct loam_error *error)
 {
     struct loam_generated next = {.finish = LOAM_FINISH_NONE};
     while (next.finish == LOAM_FINISH_NONE) {
-        LOAM_TRY(advance(&generator->sequences[sequence], generator->vocabulary, &next, error));
+        LOAM_TRY(advance_sequence(&generator->sequences[sequence], generator->vocabulary, &next, error));
         if (next.id >= 0 && next.finish != LOAM_FINISH_STOP) output[(*output_count)++] = next.id;
     }
     if (finish != NULL) *finish = next.finish;
@@ -275,7 +276,7 @@ enum loam_status loam_generate_all(struct loam_generator *generator, const int32
     int32_t sequence;
     *output_count = 0;
     LOAM_TRY(loam_generator_begin(generator, prompt, count, generation, adapters, &sequence, error));
-    enum loam_status status = run(generator, sequence, output, output_count, finish, error);
+    enum loam_status status = run_sequence(generator, sequence, output, output_count, finish, error);
     loam_generator_end(generator, sequence);
     return status;
 }

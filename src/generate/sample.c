@@ -7,21 +7,21 @@
 #include "base/heap.h"
 #include "base/rng.h"
 
-static bool may_choose(const struct loam_sampling *sampling, int32_t id)
+static bool is_allowed(const struct loam_sampling *sampling, int32_t id)
 {
     return sampling->allowed == NULL || sampling->allowed[id];
 }
 
-static int32_t argmax(const struct loam_sampling *sampling, const float *logits, int32_t vocabulary)
+static int32_t find_argmax(const struct loam_sampling *sampling, const float *logits, int32_t vocabulary)
 {
     int32_t best = -1;
     for (int32_t i = 0; i < vocabulary; i++)
-        if (may_choose(sampling, i) && (best < 0 || logits[i] > logits[best])) best = i;
+        if (is_allowed(sampling, i) && (best < 0 || logits[i] > logits[best])) best = i;
     return best < 0 ? 0 : best;
 }
 
-// Divides positive and multiplies negative logits of every id seen so far, each once. An id is marked as done
-// by working on the value that it had before: `seen` holds a bit for each id.
+// Divides the positive logits of all ids in the history by the penalty, and multiplies the negative ones by
+// it. `seen` holds a bit for each id, so that an id that occurs twice is penalised once.
 static enum loam_status penalise(float *logits, int32_t vocabulary, double penalty, const int32_t *history,
                                  size_t history_count, struct loam_error *error)
 {
@@ -42,7 +42,7 @@ struct candidate {
     int32_t id;
 };
 
-// Highest logit first; equal ones by id, so that the order does not depend on the sort.
+// Orders by the highest logit, then by id, so that the result does not depend on the sort algorithm.
 static int compare_candidates(const void *left, const void *right)
 {
     const struct candidate *a = left, *b = right;
@@ -50,7 +50,7 @@ static int compare_candidates(const void *left, const void *right)
     return a->id < b->id ? -1 : 1;
 }
 
-// Restores the heap, the worst candidate at its root, below `at`.
+// Restores the heap below `at`. Its root is the worst candidate.
 static void sift_down(struct candidate *heap, int32_t count, int32_t at)
 {
     for (int32_t child; (child = 2 * at + 1) < count; at = child) {
@@ -62,8 +62,8 @@ static void sift_down(struct candidate *heap, int32_t count, int32_t at)
     }
 }
 
-// Moves the best `kept` of the candidates to the front, in order: n log k, since a vocabulary is large and
-// top-k small.
+// Moves the best `kept` candidates to the front, in order. A heap of `kept` takes n log k comparisons, fewer
+// than a sort of the whole vocabulary.
 static void select_best(struct candidate *candidates, int32_t count, int32_t kept)
 {
     if (kept < count) {
@@ -78,8 +78,9 @@ static void select_best(struct candidate *candidates, int32_t count, int32_t kep
     qsort(candidates, (size_t)kept, sizeof *candidates, compare_candidates);
 }
 
-// Softmax over sorted candidates into `weights` (not normalised); the sum.
-static double softmax(const struct candidate *candidates, int32_t count, double temperature, double *weights)
+// Writes exp((logit - largest) / temperature) of sorted candidates to `weights` and returns their sum.
+static double compute_weights(const struct candidate *candidates, int32_t count, double temperature,
+                              double *weights)
 {
     double sum = 0;
     for (int32_t i = 0; i < count; i++) {
@@ -89,8 +90,8 @@ static double softmax(const struct candidate *candidates, int32_t count, double 
     return sum;
 }
 
-// How many of the best candidates hold `top_p` of the mass: the smallest such set, at least one.
-static int32_t nucleus(const double *weights, int32_t count, double sum, double top_p)
+// Returns the smallest number of best candidates that hold `top_p` of the mass, at least one.
+static int32_t count_nucleus(const double *weights, int32_t count, double sum, double top_p)
 {
     double mass = 0;
     int32_t kept = 0;
@@ -102,10 +103,10 @@ static int32_t nucleus(const double *weights, int32_t count, double sum, double 
 static int32_t draw_candidate(const struct loam_sampling *sampling, const struct candidate *candidates,
                               int32_t count, double *weights, uint64_t draw)
 {
-    double sum = softmax(candidates, count, sampling->temperature, weights);
+    double sum = compute_weights(candidates, count, sampling->temperature, weights);
     if (sampling->top_p < 1) {
-        count = nucleus(weights, count, sum, sampling->top_p);
-        sum = softmax(candidates, count, sampling->temperature, weights);
+        count = count_nucleus(weights, count, sum, sampling->top_p);
+        sum = compute_weights(candidates, count, sampling->temperature, weights);
     }
     double target = (double)loam_rng_uniform(sampling->seed, loam_rng_stream(LOAM_RNG_SAMPLE, 0), draw) * sum;
     for (int32_t i = 0; i < count - 1; i++) {
@@ -134,7 +135,7 @@ enum loam_status loam_sample(const struct loam_sampling *sampling, float *logits
     if (sampling->repetition_penalty != 1)
         LOAM_TRY(penalise(logits, vocabulary, sampling->repetition_penalty, history, history_count, error));
     if (sampling->temperature <= 0) {
-        *id = argmax(sampling, logits, vocabulary);
+        *id = find_argmax(sampling, logits, vocabulary);
         return LOAM_OK;
     }
     struct candidate *candidates =
@@ -143,7 +144,7 @@ enum loam_status loam_sample(const struct loam_sampling *sampling, float *logits
     double *weights = (double *)(void *)(candidates + vocabulary);
     int32_t count = 0;
     for (int32_t i = 0; i < vocabulary; i++)
-        if (may_choose(sampling, i)) candidates[count++] = (struct candidate){logits[i], i};
+        if (is_allowed(sampling, i)) candidates[count++] = (struct candidate){logits[i], i};
     int32_t kept = sampling->top_k > 0 && sampling->top_k < count ? sampling->top_k : count;
     select_best(candidates, count, kept);
     *id = draw_candidate(sampling, candidates, kept, weights, draw);

@@ -189,7 +189,7 @@ enum loam_status loam_directory_make(const char *path, size_t *kept, struct loam
     enum loam_status status = LOAM_OK;
     size_t there = 0;
     bool made = false;
-    for (char *end = partial + 1; status == LOAM_OK; end++) {
+    for (char *end = partial + (partial[0] != '\0'); status == LOAM_OK; end++) {
         bool last = *end == '\0';
         if (!last && *end != '/') continue;
         *end = '\0';

@@ -147,8 +147,8 @@ static enum loam_status check_index(const struct loam_container *container, cons
         const char *shard = json_string_value(value);
         const struct loam_stored_tensor *tensor = loam_container_find(container, name);
         if (tensor == NULL || strcmp(strrchr(tensor->file, '/') + 1, shard) != 0)
-            return loam_fail(error, LOAM_ERROR_FORMAT,
-                             "%s says that tensor %s is in %s, which does not hold it", index, name, shard);
+            return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensor %s is in %s, which does not hold it",
+                             index, name, shard);
     }
     return LOAM_OK;
 }

@@ -14,9 +14,9 @@ static const char *last_component(const char *path)
     return dot != NULL ? dot + 1 : path;
 }
 
-// The last components of the model's linear paths, each once: what a person may write as targets.
-static enum loam_status linear_names(struct loam_targets *names, const struct loam_model *model,
-                                     struct loam_error *error)
+// Lists the last components of the model's linear paths, which may be given as targets.
+static enum loam_status list_linear_names(struct loam_targets *names, const struct loam_model *model,
+                                          struct loam_error *error)
 {
     size_t count = 0;
     while (loam_model_linear_at(model, count) != NULL)
@@ -35,7 +35,7 @@ static enum loam_status fail_no_match(const struct loam_model *model, const char
 {
     struct loam_targets names = {0};
     struct loam_bytes text = {0};
-    enum loam_status status = linear_names(&names, model, error);
+    enum loam_status status = list_linear_names(&names, model, error);
     if (status == LOAM_OK) status = loam_targets_describe(&names, &text, error);
     if (status == LOAM_OK) {
         status = loam_fail(error, LOAM_ERROR_ARGUMENT,
@@ -47,8 +47,8 @@ static enum loam_status fail_no_match(const struct loam_model *model, const char
     return status;
 }
 
-static enum loam_status adopt(struct loam_adapter *adapter, const struct loam_linear *linear,
-                              struct loam_error *error)
+static enum loam_status add_linear(struct loam_adapter *adapter, const struct loam_linear *linear,
+                                   struct loam_error *error)
 {
     const struct loam_adapter_config *config = &adapter->config;
     int rank;
@@ -84,9 +84,10 @@ static enum loam_status check_entries(const struct loam_adapter *adapter, struct
     return LOAM_OK;
 }
 
-// Refuses targets that name the head or the embedding, which are no linears of a layer. For an adapter that
-// was trained elsewhere, its file's matrices decide instead.
-static enum loam_status check_beyond(struct loam_adapter *adapter, bool fresh, struct loam_error *error)
+// Fails if the targets of a fresh adapter name the head or the embedding, which loam does not adapt. For an
+// opened adapter this is a notice, because the matrices in its file decide.
+static enum loam_status check_outside_layers(struct loam_adapter *adapter, bool fresh,
+                                             struct loam_error *error)
 {
     const char *module, *target;
     LOAM_TRY(loam_targets_beyond(&adapter->config.targets, adapter->model->config.family, &module, &target,
@@ -102,7 +103,7 @@ static enum loam_status check_beyond(struct loam_adapter *adapter, bool fresh, s
                      target, module);
 }
 
-// Lists the adapted linears as `sizes`, for messages.
+// Adds notices about settings without effect.
 static enum loam_status note_unused(struct loam_adapter *adapter, struct loam_error *error)
 {
     struct loam_module_size *sizes = loam_calloc(adapter->count, sizeof *sizes, error);
@@ -117,8 +118,8 @@ static enum loam_status note_unused(struct loam_adapter *adapter, struct loam_er
     return status;
 }
 
-// An expression, or "all", becomes the list of what it matched: PEFT matches expressions against modules that
-// are no linears too, and refuses those.
+// Replaces an expression or "all-linear" by the list of linears that it matched. PEFT also matches
+// expressions against modules that are not linear, and refuses these.
 static enum loam_status name_targets(struct loam_adapter *adapter, struct loam_error *error)
 {
     struct loam_targets *targets = &adapter->config.targets;
@@ -136,15 +137,15 @@ static enum loam_status name_targets(struct loam_adapter *adapter, struct loam_e
     return LOAM_OK;
 }
 
-static enum loam_status match(struct loam_adapter *adapter, bool fresh, struct loam_error *error)
+static enum loam_status match_targets(struct loam_adapter *adapter, bool fresh, struct loam_error *error)
 {
     struct loam_targets *targets = &adapter->config.targets;
     const struct loam_linear *linear;
-    LOAM_TRY(check_beyond(adapter, fresh, error));
+    LOAM_TRY(check_outside_layers(adapter, fresh, error));
     for (size_t i = 0; (linear = loam_model_linear_at(adapter->model, i)) != NULL; i++) {
         bool matches = false;
         LOAM_TRY(loam_targets_match(targets, linear->path, &matches, error));
-        if (matches) LOAM_TRY(adopt(adapter, linear, error));
+        if (matches) LOAM_TRY(add_linear(adapter, linear, error));
     }
     if (fresh) LOAM_TRY(check_entries(adapter, error));
     if (adapter->count == 0) {
@@ -182,7 +183,7 @@ enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loa
     adapter->config = *config;
     *config = (struct loam_adapter_config){0};
     enum loam_status status = allocate_items(adapter, error);
-    if (status == LOAM_OK) status = match(adapter, fresh, error);
+    if (status == LOAM_OK) status = match_targets(adapter, fresh, error);
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);
         return status;
@@ -247,8 +248,8 @@ static enum loam_status check_settings(const struct loam_lora_settings *settings
     return LOAM_OK;
 }
 
-static enum loam_status default_targets(struct loam_targets *targets, const struct loam_family *family,
-                                        struct loam_error *error)
+static enum loam_status init_default_targets(struct loam_targets *targets, const struct loam_family *family,
+                                             struct loam_error *error)
 {
     size_t count = 0;
     while (family->default_targets[count] != NULL)
@@ -271,7 +272,7 @@ enum loam_status loam_adapter_create(struct loam_adapter **out, const struct loa
     if (settings->target_modules != NULL) {
         LOAM_TRY(loam_targets_parse(&config.targets, settings->target_modules, error));
     } else {
-        LOAM_TRY(default_targets(&config.targets, model->config.family, error));
+        LOAM_TRY(init_default_targets(&config.targets, model->config.family, error));
     }
     struct loam_adapter *adapter;
     LOAM_TRY(loam_adapter_attach(&adapter, model, &config, true, error));
@@ -286,8 +287,8 @@ enum loam_status loam_adapter_create(struct loam_adapter **out, const struct loa
     return LOAM_OK;
 }
 
-// A [r, in]: N(0, (1/r)^2), or U(-1/sqrt(in), 1/sqrt(in)), which is kaiming_uniform with a = sqrt(5).
-static void draw(float *a, const struct loam_adapted *item, enum loam_lora_init init, uint64_t seed)
+// Draws a [r, in]: N(0, (1/r)^2), or U(-1/sqrt(in), 1/sqrt(in)), which is kaiming_uniform with a = sqrt(5).
+static void draw_a(float *a, const struct loam_adapted *item, enum loam_lora_init init, uint64_t seed)
 {
     const struct loam_lora_slot *slot = item->slot;
     uint64_t stream = loam_rng_stream(LOAM_RNG_LORA, slot->index);
@@ -311,7 +312,7 @@ static enum loam_status upload_start(struct loam_adapter *adapter, struct loam_s
         const size_t bytes = loam_tensor_bytes(&item->slot->a);
         float *host = loam_calloc(bytes, 1, error);
         if (host == NULL) return LOAM_ERROR_MEMORY;
-        draw(host, item, adapter->config.init, seed);
+        draw_a(host, item, adapter->config.init, seed);
         loam_upload(stream, item->slot->a.data, host, bytes);
         loam_zero(stream, item->slot->b.data, loam_tensor_bytes(&item->slot->b));
         enum loam_status status = loam_stream_finish(stream, error);

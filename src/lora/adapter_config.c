@@ -15,15 +15,15 @@
 
 static const char file_name[] = "adapter_config.json";
 
-// Keys of PEFT 0.21. OFF: any value but null, false, empty or `neutral` asks for mathematics that is not
-// built.
+// How loam treats the keys of PEFT 0.21. KEY_OFF: any value but null, false, empty or `neutral` asks for
+// mathematics that loam does not support.
 enum key_use { KEY_READ, KEY_IGNORED, KEY_OFF };
 
 struct key {
     const char *name;
     enum key_use use;
-    const char *neutral; // OFF: a text that also means "not asked for"
-    const char *what;    // OFF: what the key asks for
+    const char *neutral; // KEY_OFF: a text that means "off"
+    const char *what;    // KEY_OFF: the feature, for messages
 };
 
 static const struct key keys[] = {
@@ -42,7 +42,7 @@ static const struct key keys[] = {
     {"qalora_group_size", KEY_IGNORED, NULL, NULL},
     {"revision", KEY_READ, NULL, NULL},
     {"runtime_config", KEY_IGNORED, NULL, NULL},
-    {"eva_config", KEY_IGNORED, NULL, NULL}, // how A started; the base is unchanged
+    {"eva_config", KEY_IGNORED, NULL, NULL}, // an initialisation of A that leaves the base unchanged
     {"use_rslora", KEY_READ, NULL, NULL},
     {"use_dora", KEY_OFF, NULL, "weight decomposition (DoRA)"},
     {"rank_pattern", KEY_READ, NULL, NULL},
@@ -79,7 +79,7 @@ static const struct key *find_key(const char *name)
     return NULL;
 }
 
-// null, false, "", [] and {}.
+// Returns whether the value is null, false, "", [] or {}.
 static bool is_empty_value(const json_t *value)
 {
     switch (json_typeof(value)) {
@@ -97,7 +97,7 @@ static bool is_empty_value(const json_t *value)
     }
 }
 
-// Refuses keys that ask for what is not built, and collects unknown ones for the notice.
+// Fails on keys that ask for unsupported mathematics, and adds a notice about unknown keys.
 static enum loam_status check_keys(struct loam_adapter_config *config, const json_t *root, const char *path,
                                    struct loam_error *error)
 {
@@ -194,8 +194,8 @@ enum loam_status loam_adapter_config_module(const struct loam_adapter_config *co
     return LOAM_OK;
 }
 
-// true, false and these names leave the base as it was; the others (pissa, olora, corda, loftq, lora_ga, ...)
-// move part of it into A and B.
+// Reads "init_lora_weights". true, false and the names in `harmless` leave the base unchanged; other names
+// (pissa, olora, corda, loftq, lora_ga, ...) move part of it into A and B.
 static enum loam_status read_init(struct loam_adapter_config *config, const json_t *root, const char *path,
                                   struct loam_error *error)
 {
@@ -254,7 +254,7 @@ static enum loam_status read_targets(struct loam_adapter_config *config, const j
     return status;
 }
 
-// A copy of a string; NULL where the file has none.
+// Copies a string. If the file has none, `*copy` keeps its value.
 static enum loam_status read_string(const json_t *root, const char *path, const char *key, char **copy,
                                     struct loam_error *error)
 {
@@ -305,7 +305,7 @@ void loam_adapter_config_deinit(struct loam_adapter_config *config)
 
 // ---- writing ----
 
-// A string as JSON, ASCII only, as Python's json writes it.
+// Appends a string as JSON in ASCII, as Python's json writes it.
 static enum loam_status append_string(struct loam_bytes *text, const char *value, struct loam_error *error)
 {
     if (loam_utf8_check(value, strlen(value)) != strlen(value))
@@ -317,8 +317,8 @@ static enum loam_status append_string(struct loam_bytes *text, const char *value
     return status;
 }
 
-// A float in Python's spelling, which a whole number shows too.
-static void dropout_text(double value, char text[LOAM_DECIMAL_SIZE])
+// Formats a float as Python does: a whole number ends in ".0".
+static void format_dropout(double value, char text[LOAM_DECIMAL_SIZE])
 {
     loam_decimal_format(value, text);
     if (strpbrk(text, ".e") == NULL) memcpy(text + strlen(text), ".0", sizeof ".0");
@@ -350,16 +350,16 @@ static enum loam_status append_values(struct loam_bytes *text, const char *name,
     return loam_bytes_append_text(text, values->count > 0 ? "\n  },\n" : "},\n", error);
 }
 
-// Python's json.dumps(indent=2, sort_keys=True) of LoraConfig, PEFT 0.21.2: the keys that loam sets are those
-// with values put in here, the others stand at PEFT's defaults.
+// Appends json.dumps(indent=2, sort_keys=True) of LoraConfig of PEFT 0.21.2. Keys that loam does not set have
+// PEFT's defaults.
 static enum loam_status append_config(struct loam_bytes *text, const struct loam_adapter_config *config,
                                       const char *base_model, const char *revision, struct loam_error *error)
 {
     char alpha[LOAM_DECIMAL_SIZE];
     char dropout[LOAM_DECIMAL_SIZE];
-    // An integer to PEFT; a fraction is kept all the same, since PEFT computes with it.
+    // PEFT declares alpha as an integer but computes with fractions too, so a fraction is written as it is.
     loam_decimal_format(config->alpha, alpha);
-    dropout_text(config->dropout, dropout);
+    format_dropout(config->dropout, dropout);
     LOAM_TRY(loam_bytes_append_text(text,
                                     "{\n"
                                     "  \"alora_invocation_tokens\": null,\n",

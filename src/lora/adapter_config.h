@@ -6,7 +6,7 @@
 #include "lora/module_values.h"
 #include "lora/target.h"
 
-enum { LOAM_LARGEST_RANK = 1 << 16 }; // more than any layer's
+enum { LOAM_LARGEST_RANK = 1 << 16 }; // above any dimension of a layer
 
 struct loam_adapter_config {
     int rank;
@@ -14,11 +14,11 @@ struct loam_adapter_config {
     double dropout;
     enum loam_lora_init init;
     bool rslora;                      // the scale is alpha / sqrt(rank)
-    struct loam_module_values ranks;  // of modules that have another rank
-    struct loam_module_values alphas; // or another alpha
+    struct loam_module_values ranks;  // modules with another rank
+    struct loam_module_values alphas; // modules with another alpha
     struct loam_targets targets;
-    char *base_model; // as the file names it; NULL: it does not
-    char *revision;   // of the base; NULL: not said
+    char *base_model; // name of the base in the file; NULL: none
+    char *revision;   // revision of the base; NULL: none
     char *notice;     // warnings, one a line; NULL: none
 };
 
@@ -30,22 +30,22 @@ struct loam_module_size {
     int64_t out;
 };
 
-// Reads DIRECTORY/adapter_config.json. What would change the mathematics and is not built is
-// LOAM_ERROR_UNSUPPORTED by name.
+// Reads DIRECTORY/adapter_config.json. A setting that changes the mathematics and is not supported is
+// LOAM_ERROR_UNSUPPORTED; the message names it.
 enum loam_status loam_adapter_config_load(struct loam_adapter_config *config, const char *directory,
                                           struct loam_error *error);
-// The rank of one module, and what its B A x is multiplied with.
+// Computes the rank of a module and the scale of its update, y += scale B A x.
 enum loam_status loam_adapter_config_module(const struct loam_adapter_config *config, const char *module,
                                             int *rank, double *scale, struct loam_error *error);
 void loam_adapter_config_deinit(struct loam_adapter_config *config);
-// 0 or more, and below 1 as the f32 with which ops compute.
+// Returns whether 0 <= dropout < 1 in f32, the dtype of the ops.
 bool loam_lora_dropout_valid(double dropout);
 
 // Adds a line to the notice.
 enum loam_status loam_adapter_config_note(struct loam_adapter_config *config, struct loam_error *error,
                                           const char *format, ...) LOAM_PRINTF(3, 4);
-// Adds notices about names in a list of targets and keys of the patterns that match no adapted module, keys
-// whose modules all match an earlier key, and ranks above a dimension.
+// Adds notices about settings without effect: names in a list of targets and keys of the patterns that match
+// no adapted module, keys whose modules all match an earlier key, and ranks above a dimension.
 enum loam_status loam_adapter_config_note_unused(struct loam_adapter_config *config,
                                                  const struct loam_module_size *modules, size_t count,
                                                  struct loam_error *error);

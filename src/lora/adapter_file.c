@@ -16,7 +16,7 @@ static const char *base_of(const struct loam_adapter *adapter)
     return adapter->config.base_model != NULL ? adapter->config.base_model : "not named";
 }
 
-static bool model_has(const struct loam_model *model, const char *path)
+static bool has_linear(const struct loam_model *model, const char *path)
 {
     const struct loam_linear *linear;
     for (size_t i = 0; (linear = loam_model_linear_at(model, i)) != NULL; i++) {
@@ -25,8 +25,8 @@ static bool model_has(const struct loam_model *model, const char *path)
     return false;
 }
 
-static enum loam_status claim(struct loam_adapter *adapter, const struct loam_stored_module *module,
-                              struct loam_error *error)
+static enum loam_status assign_matrices(struct loam_adapter *adapter, const struct loam_stored_module *module,
+                                        struct loam_error *error)
 {
     for (size_t i = 0; i < adapter->count; i++) {
         struct loam_adapted *item = &adapter->items[i];
@@ -36,7 +36,7 @@ static enum loam_status claim(struct loam_adapter *adapter, const struct loam_st
         return LOAM_OK;
     }
     const struct loam_stored_tensor *tensor = module->a != NULL ? module->a : module->b;
-    if (model_has(adapter->model, module->path))
+    if (has_linear(adapter->model, module->path))
         return loam_fail(
             error, LOAM_ERROR_FORMAT,
             "%s: tensor \"%s\" is for a module that \"target_modules\" in adapter_config.json leaves out",
@@ -66,7 +66,7 @@ static enum loam_status open_weights(struct loam_adapter *adapter, const char *d
 {
     LOAM_TRY(loam_stored_adapter_open(&adapter->stored, directory, error));
     for (size_t i = 0; i < adapter->stored.count; i++)
-        LOAM_TRY(claim(adapter, &adapter->stored.modules[i], error));
+        LOAM_TRY(assign_matrices(adapter, &adapter->stored.modules[i], error));
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
         const struct loam_lora_slot *slot = item->slot;
@@ -76,7 +76,7 @@ static enum loam_status open_weights(struct loam_adapter *adapter, const char *d
     return LOAM_OK;
 }
 
-// One arena, counted and then taken.
+// Counts the bytes of all matrices, then allocates them in one arena.
 enum loam_status loam_adapter_allocate(struct loam_adapter *adapter, struct loam_error *error)
 {
     const struct loam_device *device = adapter->model->device;
@@ -100,8 +100,8 @@ enum loam_status loam_adapter_allocate(struct loam_adapter *adapter, struct loam
     return LOAM_OK;
 }
 
-static enum loam_status prepare(struct loam_adapter *adapter, const char *directory,
-                                struct loam_trainables *set, struct loam_error *error)
+static enum loam_status read_weights(struct loam_adapter *adapter, const char *directory,
+                                     struct loam_trainables *set, struct loam_error *error)
 {
     LOAM_TRY(open_weights(adapter, directory, error));
     if (set != NULL) return loam_adapter_register(adapter, set, error);
@@ -109,7 +109,8 @@ static enum loam_status prepare(struct loam_adapter *adapter, const char *direct
     return loam_adapter_fill(adapter, error);
 }
 
-// Says whose adapter it is that does not go with the model. The config may be gone by now: `base` is its own.
+// Attaches the adapter. If it does not fit the model, the message names its base. `base` is a copy, because
+// loam_adapter_attach releases the config on failure.
 static enum loam_status attach_named(struct loam_adapter **out, const struct loam_model *model,
                                      struct loam_adapter_config *config, const char *directory,
                                      const char *base, struct loam_error *error)
@@ -142,7 +143,7 @@ enum loam_status loam_adapter_open(struct loam_adapter **out, const struct loam_
     *out = NULL;
     struct loam_adapter *adapter;
     LOAM_TRY(load_and_attach(&adapter, model, directory, error));
-    enum loam_status status = prepare(adapter, directory, set, error);
+    enum loam_status status = read_weights(adapter, directory, set, error);
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);
         return status;
@@ -270,7 +271,7 @@ enum loam_status loam_adapter_save(const struct loam_adapter *adapter, const cha
     if (path == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = save_weights(adapter, path, error);
     free(path);
-    // The config last: where it is, the matrices are.
+    // The config is written last, so that a directory with a config has the matrices too.
     if (status == LOAM_OK)
         status = loam_adapter_config_save(&adapter->config, base_model, revision, directory, error);
     return status;

@@ -20,7 +20,7 @@ enum loam_status loam_adapter_config_note(struct loam_adapter_config *config, st
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    loam_flatten(line); // a name from outside may have a line break
+    loam_flatten(line); // a name in the file may hold a line break
     const char *before = config->notice;
     char *notice =
         loam_format(error, "%s%s%s", before == NULL ? "" : before, before == NULL ? "" : "\n", line);
@@ -39,13 +39,13 @@ void loam_adapter_config_warn(const struct loam_adapter_config *config, const st
     }
 }
 
-// A list of names that is cut to LISTED, so that its line stays readable.
+// A list of names. Only the first LISTED are written, so that the line stays readable.
 struct name_list {
     struct loam_bytes text;
     size_t count;
 };
 
-// Adds `"name"`; beyond LISTED names they are only counted.
+// Adds `"name"`. Names beyond LISTED are only counted.
 static enum loam_status append_name(struct name_list *names, const char *name, struct loam_error *error)
 {
     if (names->count++ >= LISTED) return LOAM_OK;

@@ -12,7 +12,7 @@ static const char pickled_name[] = "adapter_model.bin";
 
 // ---- names ----
 
-static bool take_prefix(const char **text, const char *prefix)
+static bool skip_prefix(const char **text, const char *prefix)
 {
     size_t size = strlen(prefix);
     if (strncmp(*text, prefix, size) != 0) return false;
@@ -20,9 +20,9 @@ static bool take_prefix(const char **text, const char *prefix)
     return true;
 }
 
-// Reads "[base_model.model.]PATH.lora_A[.default].weight". PEFT writes the prefix and leaves out the name of
-// the adapter; raw state dictionaries leave out the prefix and have the name. Gives 'A' or 'B' and the path;
-// 0: no LoRA matrix.
+// Parses "[base_model.model.]PATH.lora_A[.default].weight". PEFT writes the prefix without the name of the
+// adapter; raw state dictionaries have the name without the prefix. Returns 'A' or 'B' and sets the path; 0:
+// the tensor is not a LoRA matrix.
 static char parse_name(const char *name, const char **path, size_t *size)
 {
     static const struct {
@@ -34,7 +34,7 @@ static char parse_name(const char *name, const char **path, size_t *size)
         {".lora_A.default.weight", 'A'},
         {".lora_B.default.weight", 'B'},
     };
-    (void)take_prefix(&name, "base_model.model.");
+    (void)skip_prefix(&name, "base_model.model.");
     *path = name;
     *size = strlen(name);
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
@@ -46,7 +46,7 @@ static char parse_name(const char *name, const char **path, size_t *size)
     return 0;
 }
 
-// Whether `path` is the module of a weight row, in which "%d" stands for the number of a layer.
+// Returns whether `path` is the module of a weight row, in which "%d" stands for the number of a layer.
 static bool is_module_of(const char *path, const char *row)
 {
     while (*path != '\0') {
@@ -62,7 +62,8 @@ static bool is_module_of(const char *path, const char *row)
     return strcmp(row, ".weight") == 0;
 }
 
-// The row of a module that a family has under this path, or under its prefix and this path; NULL: none has.
+// Finds the weight row of the module at `path` in any family. A path may lack the family's prefix, which is
+// then returned in `*prefix`. NULL: no family has it.
 static const struct loam_weight_row *find_row(const char *path, const char **prefix)
 {
     const struct loam_family *family;
@@ -73,7 +74,7 @@ static const struct loam_weight_row *find_row(const char *path, const char **pre
             *prefix = "";
             if (is_module_of(path, name)) return &family->rows[j];
             *prefix = family->prefix;
-            if (take_prefix(&short_name, family->prefix) && is_module_of(path, short_name))
+            if (skip_prefix(&short_name, family->prefix) && is_module_of(path, short_name))
                 return &family->rows[j];
         }
     }
@@ -83,9 +84,10 @@ static const struct loam_weight_row *find_row(const char *path, const char **pre
 
 // ---- reading ----
 
-// A module's path as its family has it, and its row; a path that no family has stays as it is.
-static char *full_path(const char *text, size_t size, const struct loam_weight_row **row,
-                       struct loam_error *error)
+// Returns the module's path with its family's prefix, and its row. If no family has the path, it is
+// unchanged.
+static char *complete_path(const char *text, size_t size, const struct loam_weight_row **row,
+                           struct loam_error *error)
 {
     const char *prefix;
     char *path = loam_strndup(text, size, error);
@@ -96,7 +98,7 @@ static char *full_path(const char *text, size_t size, const struct loam_weight_r
     return full;
 }
 
-// A matrix and the module that its name belongs to.
+// Reads the name of a matrix into an entry for its module.
 static enum loam_status read_module(struct loam_stored_module *module,
                                     const struct loam_stored_tensor *tensor, struct loam_error *error)
 {
@@ -111,7 +113,7 @@ static enum loam_status read_module(struct loam_stored_module *module,
                          "has: merge this one into its model with PEFT",
                          tensor->file, tensor->name);
     const struct loam_weight_row *row;
-    module->path = full_path(path, size, &row, error);
+    module->path = complete_path(path, size, &row, error);
     if (module->path == NULL) return LOAM_ERROR_MEMORY;
     if (row == NULL || (row->role != LOAM_ROLE_HEAD && row->role != LOAM_ROLE_EMBEDDING)) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
@@ -127,7 +129,7 @@ static int compare_paths(const void *a, const void *b)
     return strcmp(left->path, right->path);
 }
 
-// Tensors of one file stand in one array, in the order of their data.
+// Orders by the place in the file. The tensors of a file are in one array, in the order of their data.
 static int compare_places(const void *a, const void *b)
 {
     const struct loam_stored_module *left = a;
@@ -138,8 +140,8 @@ static int compare_places(const void *a, const void *b)
 }
 
 // Adds the second matrix of a module to its entry.
-static enum loam_status join(struct loam_stored_module *module, const struct loam_stored_module *other,
-                             struct loam_error *error)
+static enum loam_status join_module(struct loam_stored_module *module, const struct loam_stored_module *other,
+                                    struct loam_error *error)
 {
     const struct loam_stored_tensor *tensor = other->a != NULL ? other->a : other->b;
     const struct loam_stored_tensor **place = other->a != NULL ? &module->a : &module->b;
@@ -150,8 +152,8 @@ static enum loam_status join(struct loam_stored_module *module, const struct loa
     return LOAM_OK;
 }
 
-// Joins the entries of tensors to one entry a module.
-static enum loam_status join_all(struct loam_stored_adapter *stored, struct loam_error *error)
+// Joins the entries of single matrices to one entry a module.
+static enum loam_status join_modules(struct loam_stored_adapter *stored, struct loam_error *error)
 {
     size_t kept = 0;
     enum loam_status status = LOAM_OK;
@@ -162,7 +164,7 @@ static enum loam_status join_all(struct loam_stored_adapter *stored, struct loam
             stored->modules[kept++] = stored->modules[i];
             continue;
         }
-        if (status == LOAM_OK) status = join(last, &stored->modules[i], error);
+        if (status == LOAM_OK) status = join_module(last, &stored->modules[i], error);
         free(stored->modules[i].path);
     }
     stored->count = kept;
@@ -181,7 +183,7 @@ static enum loam_status read_modules(struct loam_stored_adapter *stored, const c
         struct loam_stored_module *module = &stored->modules[stored->count++];
         LOAM_TRY(read_module(module, loam_container_at(stored->file, i), error));
     }
-    return join_all(stored, error);
+    return join_modules(stored, error);
 }
 
 static enum loam_status open_file(struct loam_stored_adapter *stored, const char *path, const char *pickled,
@@ -221,8 +223,8 @@ void loam_stored_adapter_close(struct loam_stored_adapter *stored)
 
 // ---- checking ----
 
-// "4", or "any number" for 0.
-static void size_text(int64_t size, char text[24])
+// Writes "4", or "any number" for 0.
+static void format_size(int64_t size, char text[24])
 {
     if (size > 0)
         snprintf(text, 24, "%lld", (long long)size);
@@ -245,8 +247,8 @@ enum loam_status loam_stored_matrix_check(const struct loam_stored_tensor *store
     if (stored->rank == 2)
         snprintf(found, sizeof found, "[%lld, %lld]", (long long)stored->shape[0],
                  (long long)stored->shape[1]);
-    size_text(rows, wanted[0]);
-    size_text(columns, wanted[1]);
+    format_size(rows, wanted[0]);
+    format_size(columns, wanted[1]);
     return loam_fail(error, LOAM_ERROR_FORMAT,
                      "%s: tensor \"%s\" is %s; %s %d ask%s for [%s, %s]; the adapter's base is \"%s\"",
                      stored->file, stored->name, found,
@@ -255,7 +257,7 @@ enum loam_status loam_stored_matrix_check(const struct loam_stored_tensor *store
                      config->base_model != NULL ? config->base_model : "not named");
 }
 
-// Names the matrix that belongs to `stored`: its name with the other letter.
+// Fails because the other matrix of the pair is missing. Its name is that of `stored` with the other letter.
 static enum loam_status fail_missing(const struct loam_stored_tensor *stored, struct loam_error *error)
 {
     static const char infix[] = ".lora_";

@@ -1,4 +1,4 @@
-// The contents of adapter_model.safetensors without its model: a pair of matrices for each module.
+// The contents of adapter_model.safetensors, read without a model: a pair of matrices for each module.
 #ifndef LOAM_LORA_ADAPTER_STORED_H
 #define LOAM_LORA_ADAPTER_STORED_H
 
@@ -6,7 +6,7 @@
 #include "lora/adapter_config.h"
 
 struct loam_stored_module {
-    char *path; // "transformer.h.0.mlp.dense_h_to_4h", with the family's prefix where the file leaves it out
+    char *path; // "transformer.h.0.mlp.dense_h_to_4h", always with the family's prefix
     const struct loam_stored_tensor *a; // [r, in]; NULL: the file has none
     const struct loam_stored_tensor *b; // [out, r]; NULL: the file has none
 };
@@ -17,19 +17,19 @@ struct loam_stored_adapter {
     size_t count;
 };
 
-// Reads DIRECTORY/adapter_model.safetensors: at least one tensor, every one a LoRA matrix of a linear module
-// that loam adapts, none twice.
+// Reads DIRECTORY/adapter_model.safetensors. Fails unless it has at least one tensor, and every tensor is a
+// LoRA matrix of a linear module that loam adapts. A matrix that occurs twice is an error.
 enum loam_status loam_stored_adapter_open(struct loam_stored_adapter *stored, const char *directory,
                                           struct loam_error *error);
 void loam_stored_adapter_close(struct loam_stored_adapter *stored);
 
-// Refuses a matrix whose dtype loam cannot use or whose shape is not [rows, columns]; 0 stands for any size.
-// `config` is for messages.
+// Fails if loam cannot decode the matrix or its shape is not [rows, columns]; 0 stands for any size. `config`
+// is for messages.
 enum loam_status loam_stored_matrix_check(const struct loam_stored_tensor *stored,
                                           const struct loam_adapter_config *config, int rank, int64_t rows,
                                           int64_t columns, struct loam_error *error);
 
-// Checks what does not depend on the model: each module has both matrices, in its rank of the config, and is
+// Checks the adapter without its model: each module has both matrices, with the rank of the config, and is
 // one of the targets.
 enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *stored,
                                            const struct loam_adapter_config *config,

@@ -12,7 +12,7 @@
 #include "lora/adapter.h"
 #include "model/gguf_rows.h"
 
-// One export. The tensors are A and B of each item in turn.
+// The state of a conversion. The tensors are A and B of each item in turn.
 struct export
 {
     const struct loam_export_settings *settings;
@@ -25,21 +25,21 @@ struct export
     int64_t total;                     // bytes to write
 };
 
-// ---- what is written ----
+// ---- the tensors ----
 
-// "blk.3.attn_q.weight.lora_a"
-static char *tensor_name(const struct loam_parameter *weight, char matrix, struct loam_error *error)
+// Returns "blk.3.attn_q.weight.lora_a", released with free().
+static char *format_tensor_name(const struct loam_parameter *weight, char matrix, struct loam_error *error)
 {
     const char *name = weight->row->gguf;
     const char *gap = strstr(name, "%d");
     return loam_format(error, "%.*s%d%s.lora_%c", (int)(gap - name), name, weight->layer, gap + 2, matrix);
 }
 
-static enum loam_status describe(struct export *export, size_t i, char matrix,
-                                 const struct loam_tensor *shape, struct loam_error *error)
+static enum loam_status describe_tensor(struct export *export, size_t i, char matrix,
+                                        const struct loam_tensor *shape, struct loam_error *error)
 {
     const struct loam_linear *linear = export->adapter->items[i / 2].linear;
-    export->names[i] = tensor_name(linear->weight, matrix, error);
+    export->names[i] = format_tensor_name(linear->weight, matrix, error);
     if (export->names[i] == NULL) return LOAM_ERROR_MEMORY;
     export->tensors[i] = (struct loam_write_tensor){.name = export->names[i],
                                                     .dtype = export->settings->dtype,
@@ -58,8 +58,8 @@ static enum loam_status describe_all(struct export *export, struct loam_export_r
     if (export->tensors == NULL || export->names == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_lora_slot *slot = adapter->items[i].slot;
-        LOAM_TRY(describe(export, 2 * i, 'a', &slot->a, error));
-        LOAM_TRY(describe(export, 2 * i + 1, 'b', &slot->b, error));
+        LOAM_TRY(describe_tensor(export, 2 * i, 'a', &slot->a, error));
+        LOAM_TRY(describe_tensor(export, 2 * i + 1, 'b', &slot->b, error));
         if (slot->rank > rank) rank = slot->rank;
     }
     export->row = loam_calloc((size_t)rank, sizeof *export->row, error);
@@ -72,20 +72,20 @@ static enum loam_status describe_all(struct export *export, struct loam_export_r
 
 // ---- the elements ----
 
-// What B is multiplied with, so that the reader's alpha / r gives the adapter's scale.
-static float correction(const struct loam_adapter *adapter, const struct loam_lora_slot *slot)
+// Returns the factor of B with which the reader's alpha / r gives the adapter's scale.
+static float compute_correction(const struct loam_adapter *adapter, const struct loam_lora_slot *slot)
 {
     return slot->scale / ((float)adapter->config.alpha / (float)slot->rank);
 }
 
-// Elements [first, first + count) of B [out, r] with its rows in GGUF's order.
+// Writes elements [first, first + count) of B [out, r], with its rows in GGUF's order.
 static void fill_b(const struct export *export, const struct loam_adapted *item, size_t first, size_t count,
                    char *block)
 {
     const struct loam_stored_tensor *stored = item->stored_b;
     enum loam_dtype dtype = export->settings->dtype;
     size_t rank = (size_t)item->slot->rank;
-    float factor = correction(export->adapter, item->slot);
+    float factor = compute_correction(export->adapter, item->slot);
     for (size_t done = 0; done < count;) {
         size_t column = (first + done) % rank;
         size_t step = count - done < rank - column ? count - done : rank - column;
@@ -100,8 +100,8 @@ static void fill_b(const struct export *export, const struct loam_adapted *item,
     }
 }
 
-static enum loam_status fill(void *user, size_t index, size_t first, size_t count, void *block,
-                             struct loam_error *error)
+static enum loam_status fill_block(void *user, size_t index, size_t first, size_t count, void *block,
+                                   struct loam_error *error)
 {
     struct export *export = user;
     const struct loam_adapted *item = &export->adapter->items[index / 2];
@@ -122,7 +122,7 @@ static enum loam_status fill(void *user, size_t index, size_t first, size_t coun
                                        : "; the adapter is broken");
 }
 
-// ---- the whole ----
+// ---- the file ----
 
 static enum loam_status check_path(const struct loam_export_settings *settings, struct loam_error *error)
 {
@@ -149,7 +149,7 @@ static enum loam_status write_file(struct export *export, struct loam_error *err
         {.key = "adapter.type", .type = LOAM_GGUF_STRING, .text = "lora"},
         {.key = "adapter.lora.alpha", .type = LOAM_GGUF_F32, .real = (float)export->adapter->config.alpha},
     };
-    const struct loam_write_source source = {.fill = fill, .user = export};
+    const struct loam_write_source source = {.fill = fill_block, .user = export};
     loam_atomic_clear(export->settings->path);
     return loam_gguf_write(export->settings->path, values, sizeof values / sizeof values[0], export->tensors,
                            2 * export->adapter->count, &source, error);
@@ -165,8 +165,8 @@ static enum loam_status open_adapter(struct export *export, struct loam_error *e
     return status;
 }
 
-static enum loam_status run(struct export *export, struct loam_export_result *result,
-                            struct loam_error *error)
+static enum loam_status run_export(struct export *export, struct loam_export_result *result,
+                                   struct loam_error *error)
 {
     struct loam_config config;
     LOAM_TRY(check_path(export->settings, error));
@@ -181,7 +181,7 @@ enum loam_status loam_export_gguf(const struct loam_export_settings *settings,
                                   struct loam_export_result *result, struct loam_error *error)
 {
     struct export export = {.settings = settings};
-    enum loam_status status = run(&export, result, error);
+    enum loam_status status = run_export(&export, result, error);
     for (size_t i = 0; export.names != NULL && i < 2 * export.adapter->count; i++)
         free(export.names[i]);
     free(export.names);

@@ -1,4 +1,4 @@
-// LoRA: which linears are adapted, how A and B start, and the adapter directory as PEFT has it.
+// LoRA adapters: target modules, initial values of A and B, and the adapter directory of PEFT.
 #ifndef LOAM_LORA_LORA_H
 #define LOAM_LORA_LORA_H
 
@@ -12,38 +12,40 @@ struct loam_lora_settings {
     int rank;       // --lora-r
     double alpha;   // --lora-alpha
     double dropout; // --lora-dropout, 0 <= p < 1
-    // "a,b,c": paths equal to an entry or ending in "." + entry, each entry matching something; "all-linear":
-    // every linear but the head; with any of `* + ? | ( ) [ ] { } ^ $ \` a regular expression that must match
-    // the whole path (lora/target.h), and becomes the list of what it matched. NULL: the family's default.
+    // "a,b,c": paths that equal an entry or end in "." + entry; each entry must match a linear. "all-linear":
+    // every linear but the head. A text with any of `* + ? | ( ) [ ] { } ^ $ \` is a regular expression that
+    // must match the whole path (lora/target.h); it is replaced by the list of linears that it matched. NULL:
+    // the family's default.
     const char *target_modules;
     enum loam_lora_init init;
 };
 
-// Settings resolved, targets matched, and a slot with its matrices for each linear of a model, which stays as
-// it is: several adapters may be made for one model. An adapter may be destroyed before or after its model,
-// and after the decoder that used it or before; the names of the trainables that it registered are its own.
+// An adapter: resolved settings and a slot for each linear of a model. The model is not changed, so one model
+// may have several adapters. Adapter, model and decoder may be destroyed in any order. The adapter owns the
+// names of the trainables that it registered.
 struct loam_adapter;
 
-// A fresh adapter on `model`: matches the targets (none: an error listing the linear modules there are),
-// registers A and B in `set` (NULL: for counting only), and makes the slots; data comes with
-// loam_adapter_start.
+// Makes a fresh adapter of `model`: matches the targets, makes the slots, and registers A and B in `set`
+// (NULL: only count). If no linear matches, the error lists the linear modules of the model.
+// loam_adapter_start sets the values.
 enum loam_status loam_adapter_create(struct loam_adapter **out, const struct loam_model *model,
                                      const struct loam_lora_settings *settings, struct loam_trainables *set,
                                      struct loam_error *error);
-// After loam_trainables_allocate or loam_adapter_allocate: gives the matrices their first values, A random by
-// `seed`, B zero.
+// Sets the initial values: A is random by `seed`, B is zero. Called after loam_trainables_allocate or
+// loam_adapter_allocate.
 enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed, struct loam_error *error);
 
-// Reads a PEFT adapter directory (adapter_config.json, adapter_model.safetensors). With `set` it is to be
-// trained on (matrices in the set; call loam_trainables_allocate, then loam_adapter_fill); without, it only
-// adapts the model and owns its memory, filled at once. What loam does not build yet is refused by name.
+// Reads a PEFT adapter directory (adapter_config.json, adapter_model.safetensors). With `set`, the matrices
+// are registered for training; call loam_trainables_allocate, then loam_adapter_fill. Without `set`, the
+// adapter owns its memory and is filled at once. A setting that loam does not support is an error that names
+// it.
 enum loam_status loam_adapter_open(struct loam_adapter **out, const struct loam_model *model,
                                    const char *directory, struct loam_trainables *set,
                                    struct loam_error *error);
 enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_error *error);
 void loam_adapter_destroy(struct loam_adapter *adapter);
 
-// The slots for the segments of a pass.
+// Returns the slots for the segments of a pass.
 const struct loam_adapter_slots *loam_adapter_slots(const struct loam_adapter *adapter);
 // The adapter over all rows of a batch, as a list that the adapter owns; of NULL: no segments, the base
 // model.
@@ -54,13 +56,13 @@ struct loam_segments loam_adapter_segments(const struct loam_adapter *adapter);
 void loam_adapter_warn(const struct loam_adapter *adapter, const struct loam_log *log);
 
 // Writes adapter_config.json and adapter_model.safetensors into the existing `directory` as PEFT does.
-// `revision`: of the base on the hub; NULL: the newest.
+// `revision` is the revision of the base on the hub; NULL: the newest.
 enum loam_status loam_adapter_save(const struct loam_adapter *adapter, const char *base_model,
                                    const char *revision, const char *directory, struct loam_error *error);
 
-// The settings in force: those of the directory for an opened adapter. target_modules is NULL there; the text
-// of the targets comes from loam_adapter_targets, released with free().
+// Returns the settings; those of its directory for an opened adapter. target_modules is NULL.
 struct loam_lora_settings loam_adapter_settings(const struct loam_adapter *adapter);
+// Returns the text of the targets, released with free(); NULL and a filled error on failure.
 char *loam_adapter_targets(const struct loam_adapter *adapter, struct loam_error *error);
 int64_t loam_adapter_parameters(const struct loam_adapter *adapter);
 

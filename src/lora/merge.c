@@ -16,26 +16,26 @@
 #include "model/files.h"
 #include "model/sources.h"
 
-enum { PAGE_LIMIT = 1 << 16 }; // bytes of a page at most
+enum { PAGE_LIMIT = 1 << 16 }; // bytes of the largest page size
 
-// One merge. Arrays without another size are [parameter_count].
+// The state of a merge. Arrays are [parameter_count] if no other size is given.
 struct merge {
     const struct loam_merge_settings *settings;
     struct loam_model *model; // names and shapes
     struct loam_container *base;
     struct loam_adapter *adapter;
     const struct loam_stored_tensor **sources;
-    const struct loam_adapted **adapted; // what is added to a parameter; NULL: nothing
-    struct loam_write_tensor *tensors;   // as they will be written
+    const struct loam_adapted **adapted; // the update of a parameter; NULL: none
+    struct loam_write_tensor *tensors;   // the tensors to write
     size_t *bytes;
     size_t *shard_of;
     size_t shards;
-    struct loam_write_tensor *of_shard; // the tensors of the file that is being written
-    size_t *parameter_of;               // and which parameters they are
+    struct loam_write_tensor *of_shard; // the tensors of the current file
+    size_t *parameter_of;               // the parameters of these tensors
     struct loam_staging staging;
     int64_t done;  // bytes written
     int64_t total; // bytes to write
-    // The linear whose turn it is.
+    // The linear that is merged now, and its buffers.
     const struct loam_adapted *current;
     float *a;     // [r, in]
     float *b;     // [out, r]
@@ -54,11 +54,11 @@ static enum loam_status check_out(const struct loam_merge_settings *settings, st
                          "--out %s is the %s's own directory, which must stay as it is; choose another",
                          settings->out, i == 0 ? "model" : "adapter");
     }
-    // Readers would put that adapter on the merged model.
-    char *sign = loam_path_join(settings->out, "adapter_config.json", error);
-    if (sign == NULL) return LOAM_ERROR_MEMORY;
-    bool there = loam_file_exists(sign);
-    free(sign);
+    // Readers of the directory would apply that adapter to the merged model.
+    char *marker = loam_path_join(settings->out, "adapter_config.json", error);
+    if (marker == NULL) return LOAM_ERROR_MEMORY;
+    bool there = loam_file_exists(marker);
+    free(marker);
     if (!there) return LOAM_OK;
     return loam_fail(
         error, LOAM_ERROR_EXISTS,
@@ -66,7 +66,7 @@ static enum loam_status check_out(const struct loam_merge_settings *settings, st
         settings->out);
 }
 
-static enum loam_status describe(struct merge *merge, size_t i, struct loam_error *error)
+static enum loam_status describe_tensor(struct merge *merge, size_t i, struct loam_error *error)
 {
     const struct loam_stored_tensor *source = merge->sources[i];
     enum loam_dtype chosen = merge->settings->dtype;
@@ -76,7 +76,7 @@ static enum loam_status describe(struct merge *merge, size_t i, struct loam_erro
         .dtype = chosen != LOAM_DTYPE_NONE ? chosen : loam_format_row(source->format)->dtype,
         .rank = source->rank};
     memcpy(tensor->shape, source->shape, sizeof tensor->shape);
-    // The count fits, for the file has all of its elements; twice as many bytes may not.
+    // The count fits in size_t, because the file holds all elements. The bytes in a wider dtype may not.
     size_t count = loam_format_elements(source->format, source->bytes);
     if (!loam_format_bytes(loam_format_of(tensor->dtype), count, &merge->bytes[i]))
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "tensor %s is too large to write", tensor->name);
@@ -99,7 +99,7 @@ static enum loam_status allocate(struct merge *merge, struct loam_error *error)
     return whole ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
-// Room for the largest adapted linear.
+// Allocates buffers for the largest adapted linear.
 static enum loam_status allocate_matrices(struct merge *merge, struct loam_error *error)
 {
     size_t a = 0;
@@ -145,7 +145,7 @@ static enum loam_status open_all(struct merge *merge, struct loam_error *error)
         merge->adapted[item->linear->weight - merge->model->parameters] = item;
     }
     for (size_t i = 0; i < merge->model->parameter_count; i++)
-        LOAM_TRY(describe(merge, i, error));
+        LOAM_TRY(describe_tensor(merge, i, error));
     loam_adapter_warn(merge->adapter, log_of(settings));
     merge->shards = loam_shards_cut(merge->bytes, merge->model->parameter_count, settings->max_shard_bytes,
                                     merge->shard_of);
@@ -164,7 +164,8 @@ static void load_matrices(struct merge *merge, const struct loam_adapted *item)
     merge->current = item;
 }
 
-// row[i] += scale * sum over k of B[out, k] A[k, first + i], i < count: a piece of one row of W'.
+// Adds the update to a piece of a row of W: row[i] += scale * sum over k of B[out, k] A[k, first + i], i <
+// count.
 static void add_update(const struct merge *merge, size_t out, size_t first, size_t count)
 {
     const struct loam_linear *linear = merge->current->linear;
@@ -183,7 +184,7 @@ static void add_update(const struct merge *merge, size_t out, size_t first, size
         row[i] += slot->scale * delta[i];
 }
 
-// Elements [first, first + count) of W', row by row.
+// Writes elements [first, first + count) of W', row by row.
 static void merge_block(struct merge *merge, const struct loam_stored_tensor *source, enum loam_dtype dtype,
                         size_t first, size_t count, char *block)
 {
@@ -199,7 +200,7 @@ static void merge_block(struct merge *merge, const struct loam_stored_tensor *so
     }
 }
 
-// Lets the pages of a block that was read leave memory, with the page that it shares with the block before.
+// Releases the mapped pages of a block, with the page that it shares with the block before.
 static void release_elements(const struct loam_stored_tensor *source, size_t first, size_t count)
 {
     const uint8_t *begin = loam_format_at(source->format, source->data, first);
@@ -208,8 +209,8 @@ static void release_elements(const struct loam_stored_tensor *source, size_t fir
     loam_map_release(begin - back, (size_t)(end - begin) + back);
 }
 
-static enum loam_status fill(void *user, size_t index, size_t first, size_t count, void *block,
-                             struct loam_error *error)
+static enum loam_status fill_block(void *user, size_t index, size_t first, size_t count, void *block,
+                                   struct loam_error *error)
 {
     struct merge *merge = user;
     size_t i = merge->parameter_of[index];
@@ -248,7 +249,7 @@ static enum loam_status write_shard(struct merge *merge, size_t shard, struct lo
     }
     char *path = loam_path_join(merge->staging.directory, name, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
-    const struct loam_write_source source = {.fill = fill, .user = merge};
+    const struct loam_write_source source = {.fill = fill_block, .user = merge};
     enum loam_status status = loam_safetensors_write_from(path, merge->of_shard, count, &source, error);
     free(path);
     return status;
@@ -278,7 +279,8 @@ static void count_all(const struct merge *merge, struct loam_merge_result *resul
         result->bytes += merge->bytes[i];
 }
 
-static enum loam_status run(struct merge *merge, struct loam_merge_result *result, struct loam_error *error)
+static enum loam_status run_merge(struct merge *merge, struct loam_merge_result *result,
+                                  struct loam_error *error)
 {
     LOAM_TRY(check_out(merge->settings, error));
     LOAM_TRY(loam_model_check_files(merge->settings->model, true, error));
@@ -302,7 +304,7 @@ enum loam_status loam_merge(const struct loam_merge_settings *settings, struct l
                             struct loam_error *error)
 {
     struct merge merge = {.settings = settings};
-    enum loam_status status = run(&merge, result, error);
+    enum loam_status status = run_merge(&merge, result, error);
     loam_adapter_destroy(merge.adapter);
     loam_model_destroy(merge.model);
     loam_container_destroy(merge.base);

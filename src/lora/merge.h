@@ -1,5 +1,5 @@
-// An adapter merged into its base: W' = W + (alpha/r) B A for every adapted linear, written as a checkpoint
-// of its own.
+// Merging an adapter into its base, W' = W + (alpha/r) B A for every adapted linear, and writing the result
+// as a model directory.
 #ifndef LOAM_LORA_MERGE_H
 #define LOAM_LORA_MERGE_H
 
@@ -9,25 +9,25 @@ struct loam_merge_settings {
     const char *model;      // directory
     const char *adapter;    // directory
     const char *out;        // directory
-    size_t max_shard_bytes; // of the tensors in one file; a larger tensor has a file of its own
-    enum loam_dtype dtype;  // of all tensors; LOAM_DTYPE_NONE: each keeps its own
+    size_t max_shard_bytes; // limit of the tensors in a file; a larger tensor has a file of its own
+    enum loam_dtype dtype;  // dtype of all tensors; LOAM_DTYPE_NONE: each keeps its own
     bool overwrite;
     const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
 };
 
 struct loam_merge_result {
     size_t tensors;
-    size_t merged; // of them
-    size_t files;  // that hold them
-    size_t bytes;  // of them all
+    size_t merged; // tensors that were changed
+    size_t files;  // safetensors files
+    size_t bytes;  // bytes of all tensors
     int64_t parameters;
 };
 
-// Reads both directories and writes `out`: model.safetensors, or shards with their index, named as
-// transformers names them; the names of the base's tensors; config.json (its dtype changed where `dtype` is)
-// and the other small files of the base. Sums are f32 and rounded once, to nearest even. One block of a
-// tensor and the matrices of one linear are in memory at a time. The files appear in `out` together, when all
-// of them are whole; nothing is left there after a failure. A value that the dtype cannot hold is
+// Reads both directories and writes `out`: model.safetensors, or shards and an index with transformers'
+// names; config.json, with the new dtype if `dtype` is set; and the other small files of the base. Tensors
+// keep their names. The update is accumulated in f32 and rounded once, to nearest even. Memory holds one
+// block of a tensor and the matrices of one linear at a time. The files appear in `out` together, after all
+// are complete. After a failure nothing is left there. A value that the dtype cannot hold is
 // LOAM_ERROR_NUMERIC.
 enum loam_status loam_merge(const struct loam_merge_settings *settings, struct loam_merge_result *result,
                             struct loam_error *error);

@@ -5,8 +5,9 @@
 
 #include "base/heap.h"
 
-// The key stands in a group of PEFT's expression, and so has to be one by itself: "a)|(b" is none.
-static enum loam_status compile(struct loam_module_value *item, const char *key, struct loam_error *error)
+// Compiles "(.*\.)?(KEY)" as PEFT does. The key is compiled alone first: "a)|(b" is no expression, but would
+// compile within the group.
+static enum loam_status compile_key(struct loam_module_value *item, const char *key, struct loam_error *error)
 {
     struct loam_targets alone;
     LOAM_TRY(loam_targets_init_pattern(&alone, key, error));
@@ -20,9 +21,9 @@ static enum loam_status compile(struct loam_module_value *item, const char *key,
     return item->key != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
-static enum loam_status add(struct loam_module_values *values, const char *key, const json_t *number,
-                            const char *path, const char *name, double most, bool whole,
-                            struct loam_error *error)
+static enum loam_status add_value(struct loam_module_values *values, const char *key, const json_t *number,
+                                  const char *path, const char *name, double most, bool whole,
+                                  struct loam_error *error)
 {
     double value = json_number_value(number);
     if (!json_is_number(number) || !(value > 0 && value <= most) || (whole && !json_is_integer(number)))
@@ -30,7 +31,7 @@ static enum loam_status add(struct loam_module_values *values, const char *key, 
                          path, key, name, whole ? " whole" : "", whole ? " that a layer can have" : "");
     struct loam_module_value *item = &values->items[values->count++];
     item->value = value;
-    if (compile(item, key, error) != LOAM_OK) return loam_fail_prefix(error, "%s: \"%s\"", path, name);
+    if (compile_key(item, key, error) != LOAM_OK) return loam_fail_prefix(error, "%s: \"%s\"", path, name);
     return LOAM_OK;
 }
 
@@ -51,7 +52,7 @@ enum loam_status loam_module_values_read(struct loam_module_values *values, cons
     const json_t *number;
     json_object_foreach(object, key, number)
     {
-        if (status == LOAM_OK) status = add(values, key, number, path, name, most, whole, error);
+        if (status == LOAM_OK) status = add_value(values, key, number, path, name, most, whole, error);
     }
     if (status != LOAM_OK) loam_module_values_deinit(values);
     return status;

@@ -8,18 +8,18 @@
 #include "base/heap.h"
 
 enum {
-    // Steps back that a match may take before it is given up: an expression that explodes is an error, not a
-    // hang. Ordinary ones take some hundreds on the path of a module.
+    // Backtracking steps of a match. An expression that backtracks exponentially fails instead of hanging.
+    // Ordinary expressions take some hundreds of steps on the path of a module.
     RETRY_LIMIT = 1000000,
-    // Places to go back to, of 32 bytes, that a match may remember; ordinary ones need one a character.
-    MOST_PLACES = 1 << 16,
+    // Entries of the backtracking stack, 32 bytes each. Ordinary expressions need one a character.
+    STACK_LIMIT = 1 << 16,
 };
 
 static const char all_linear[] = "all-linear";
 static const char blanks[] = " \t\r\n";
 
-static enum loam_status compile(OnigRegex *regex, const char *text, const char *pattern,
-                                struct loam_error *error)
+static enum loam_status compile_regex(OnigRegex *regex, const char *text, const char *pattern,
+                                      struct loam_error *error)
 {
     OnigErrorInfo info;
     const OnigUChar *first = (const OnigUChar *)text;
@@ -38,13 +38,13 @@ enum loam_status loam_targets_init_pattern(struct loam_targets *targets, const c
                                            struct loam_error *error)
 {
     *targets = (struct loam_targets){.kind = LOAM_TARGET_PATTERN};
-    // Alone first: "a)|(b" would compile once it is put into a group.
+    // The pattern is compiled alone first: "a)|(b" is no expression, but would compile within the group.
     OnigRegex regex;
-    LOAM_TRY(compile(&regex, pattern, pattern, error));
+    LOAM_TRY(compile_regex(&regex, pattern, pattern, error));
     onig_free(regex);
     char *whole = loam_format(error, "(?:%s)\\Z", pattern);
     if (whole == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = compile(&regex, whole, pattern, error);
+    enum loam_status status = compile_regex(&regex, whole, pattern, error);
     free(whole);
     if (status != LOAM_OK) return status;
     targets->regex = regex;
@@ -70,8 +70,7 @@ static int compare_entries(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-// Sorts the list and keeps each name once: a list is a set, and what is written out shall not depend on the
-// order of the words on a command line.
+// Sorts the list and drops duplicates, so that saved files do not depend on the order on the command line.
 static void sort_entries(struct loam_targets *targets)
 {
     qsort(targets->entries, targets->count, sizeof *targets->entries, compare_entries);
@@ -176,7 +175,7 @@ static enum loam_status match_pattern(const struct loam_targets *targets, const 
         return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory while matching target modules");
     onig_initialize_match_param(parameters);
     onig_set_retry_limit_in_match_of_match_param(parameters, RETRY_LIMIT);
-    onig_set_match_stack_limit_size_of_match_param(parameters, MOST_PLACES);
+    onig_set_match_stack_limit_size_of_match_param(parameters, STACK_LIMIT);
     int length = onig_match_with_param(targets->regex, first, end, first, NULL, ONIG_OPTION_NONE, parameters);
     onig_free_match_param(parameters);
     if (length < 0 && length != ONIG_MISMATCH) {

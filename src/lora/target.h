@@ -1,4 +1,4 @@
-// Target modules: which linears of a model an adapter is for.
+// Target modules: the linears of a model that an adapter adapts.
 #ifndef LOAM_LORA_TARGET_H
 #define LOAM_LORA_TARGET_H
 
@@ -9,33 +9,33 @@
 
 enum loam_target_kind {
     LOAM_TARGET_LIST,       // a path that equals an entry or ends in "." + entry
-    LOAM_TARGET_PATTERN,    // a regular expression, in Python's dialect, that must match the whole path
+    LOAM_TARGET_PATTERN,    // a regular expression in Python's syntax that must match the whole path
     LOAM_TARGET_ALL_LINEAR, // every linear
 };
 
 struct loam_targets {
     enum loam_target_kind kind;
-    char **entries; // LIST: sorted, each once
+    char **entries; // LIST: sorted, without duplicates
     size_t count;
     char *pattern; // PATTERN
     void *regex;   // PATTERN, compiled
 };
 
-// Reads what a person writes: "all-linear" in any case; a regular expression when the text has any of
-// `* + ? | ( ) [ ] { } ^ $ \`; otherwise names separated by commas, blanks around them not counted.
+// Parses the value of --target-modules: "all-linear" in any case; a regular expression if the text has any of
+// `* + ? | ( ) [ ] { } ^ $ \`; otherwise names separated by commas, without the blanks around them.
 enum loam_status loam_targets_parse(struct loam_targets *targets, const char *text, struct loam_error *error);
-// Names taken as they are.
+// Makes a list of the given names, unparsed.
 enum loam_status loam_targets_init_list(struct loam_targets *targets, const char *const *entries,
                                         size_t count, struct loam_error *error);
 enum loam_status loam_targets_init_pattern(struct loam_targets *targets, const char *pattern,
                                            struct loam_error *error);
 void loam_targets_deinit(struct loam_targets *targets);
 
-// Whether one entry of a list names `path`.
+// Returns whether an entry of a list names `path`.
 bool loam_target_entry_matches(const char *entry, const char *path);
 enum loam_status loam_targets_match(const struct loam_targets *targets, const char *path, bool *matches,
                                     struct loam_error *error);
-// The targets as one line of text, for messages and logs.
+// Appends the targets as one line of text, for messages and logs.
 enum loam_status loam_targets_describe(const struct loam_targets *targets, struct loam_bytes *text,
                                        struct loam_error *error);
 

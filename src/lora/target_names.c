@@ -5,7 +5,7 @@
 
 #include "base/heap.h"
 
-// The role of a module's weight; LOAM_ROLE_IGNORED: it has none.
+// Returns the role of a module's weight; LOAM_ROLE_IGNORED: it has no weight.
 static enum loam_role role_of(const struct loam_family *family, const char *module)
 {
     size_t size = strlen(module);
@@ -17,7 +17,7 @@ static enum loam_role role_of(const struct loam_family *family, const char *modu
     return LOAM_ROLE_IGNORED;
 }
 
-// ---- what loam does not adapt ----
+// ---- modules that loam does not adapt ----
 
 static enum loam_status find_target(const struct loam_targets *targets, const char *module,
                                     const char **target, struct loam_error *error)
@@ -50,9 +50,9 @@ enum loam_status loam_targets_beyond(const struct loam_targets *targets, const s
 
 // ---- names ----
 
-// The layers in which the linear of a row of the module tree ("model.layers.%d.mlp.up_proj") is adapted; for
-// every other module 0.
-static int64_t adapted_layers(const char *row, const struct loam_linear *const *adapted, size_t count)
+// Counts the layers in which the linear of a row of the module tree ("model.layers.%d.mlp.up_proj") is
+// adapted; 0 for other modules.
+static int64_t count_adapted_layers(const char *row, const struct loam_linear *const *adapted, size_t count)
 {
     size_t size = strlen(row);
     int64_t layers = 0;
@@ -63,8 +63,8 @@ static int64_t adapted_layers(const char *row, const struct loam_linear *const *
     return layers;
 }
 
-// Whether all modules that `ending` names are adapted. `whole[i]`: the module of row i is adapted in every
-// layer.
+// Returns whether all modules that `ending` names are adapted. `whole[i]` is whether the module of row i is
+// adapted in every layer.
 static bool names_adapted_only(const char *ending, const struct loam_family *family, const bool *whole)
 {
     for (size_t i = 0; i < family->module_count; i++)
@@ -72,7 +72,8 @@ static bool names_adapted_only(const char *ending, const struct loam_family *fam
     return true;
 }
 
-// The part of a linear's path, below its layer, that names it; else the whole path.
+// Returns the shortest end of a linear's path, below its layer, that names only adapted modules; if there is
+// none, the whole path.
 static const char *name_of(const struct loam_linear *linear, const struct loam_family *family,
                            const bool *whole)
 {
@@ -90,7 +91,7 @@ static enum loam_status make_list(struct loam_targets *names, const struct loam_
 {
     const struct loam_family *family = model->config.family;
     for (size_t i = 0; i < family->module_count; i++)
-        whole[i] = adapted_layers(family->modules[i].path, adapted, count) == model->config.layers;
+        whole[i] = count_adapted_layers(family->modules[i].path, adapted, count) == model->config.layers;
     for (size_t i = 0; i < count; i++)
         list[i] = name_of(adapted[i], family, whole);
     return loam_targets_init_list(names, list, count, error);

@@ -1,19 +1,19 @@
-// Targets compared with the whole module tree of a model. PEFT matches target_modules against every named
-// module, including containers, norms, the embedding and the head.
+// Matching of targets against the whole module tree of a model, as in PEFT. PEFT matches target_modules
+// against every named module, including containers, norms, the embedding and the head.
 #ifndef LOAM_LORA_TARGET_NAMES_H
 #define LOAM_LORA_TARGET_NAMES_H
 
 #include "lora/target.h"
 #include "model/model.h"
 
-// The first module that the targets name, that PEFT would adapt, and that loam does not: the head or the
-// embedding. NULL: none. `*target` is the entry of a list, or the expression, that names it.
+// Finds the first module that the targets name and that PEFT adapts but loam does not: the head or the
+// embedding. `*module` is NULL if there is none. `*target` is the entry or the expression that names it.
 enum loam_status loam_targets_beyond(const struct loam_targets *targets, const struct loam_family *family,
                                      const char **module, const char **target, struct loam_error *error);
 
-// The adapted linears of `model` as a list of names that PEFT matches to the same modules and no other: the
-// end of a path, as short as it can be, where all modules that end so are adapted, in every layer; else the
-// whole path. `adapted` are `count` linears of the model.
+// Makes a list of names that PEFT matches to the adapted linears of `model` and to no other module. A name is
+// the shortest end of a path whose modules are all adapted in every layer; if there is none, it is the whole
+// path. `adapted` [count] are linears of the model.
 enum loam_status loam_targets_name(struct loam_targets *names, const struct loam_model *model,
                                    const struct loam_linear *const *adapted, size_t count,
                                    struct loam_error *error);

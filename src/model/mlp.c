@@ -50,9 +50,8 @@ static void activate_again(const struct loam_branch_run *run, struct loam_tensor
     run->pass->stream->recomputing = false;
 }
 
-// dpre = dact f'(pre), dn += dpre W_up; with a gate dgate = dact pre f'(gate), dpre = dact f(gate),
-// dn += dgate W_gate + dpre W_up. dact [T, F] is overwritten by dpre, with a gate by dgate; `inner` [T, F]
-// is memory for dpre of a gated MLP.
+// dact [T, F] is the gradient of the activation and becomes that of what it reads; `inner` [T, F] is memory
+// for the gradient of a second input.
 static void project_backward(const struct loam_branch_run *run, struct loam_tensor dact,
                              struct loam_tensor inner)
 {

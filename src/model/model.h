@@ -96,9 +96,9 @@ int64_t loam_model_parameter_total(const struct loam_model *model);
 const struct loam_linear *loam_model_linear_at(const struct loam_model *model, size_t index);
 
 // Writes DIRECTORY/model.safetensors in `dtype`: a random checkpoint with the family's own initialisation
-// (linears and embedding N(0, initializer_range^2), biases 0, norms 1 and 0), one Philox stream a tensor. It
-// is made block by block, in little memory. The caller puts config.json beside it (loam_config_rewrite).
-// `callbacks` receive LOAM_ACTIVITY_WRITE; NULL: none.
+// (linears and embedding N(0, initializer_range^2), biases 0, norms 1 and 0), one Philox stream a tensor,
+// made block by block, so that it needs no memory to speak of. The caller puts config.json beside it
+// (loam_config_rewrite). `callbacks` get the progress, LOAM_ACTIVITY_WRITE; NULL: none.
 enum loam_status loam_model_init_checkpoint(const struct loam_model *model, uint64_t seed,
                                             enum loam_dtype dtype, const char *directory,
                                             const struct loam_callbacks *callbacks, struct loam_error *error);

@@ -108,8 +108,9 @@ struct loam_pass {
     uint64_t dropout_counter;
     struct loam_tensor embedded; // [T, H] input of the embedding norm
     struct loam_norm_stats embedded_stats;
-    struct loam_tensor x;                // [T, H] the residual stream
-    struct loam_tensor spare;            // [T, H] the next stream of parallel branches, without a backward
+    struct loam_tensor x; // [T, H] the residual stream
+    // [T, H] the next stream, of layers that read x to their end and are run forward
+    struct loam_tensor spare;
     struct loam_kept_rows kept;          // none: R = T
     const struct loam_segment *segments; // [segment_count] over the T or R rows
     size_t segment_count;

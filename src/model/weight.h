@@ -8,8 +8,8 @@
 
 // What the streamed weights of a model share: how much of a pass over them has been read.
 struct loam_weight_reader {
-    const struct loam_callbacks *callbacks; // hear of LOAM_ACTIVITY_LOAD; NULL: none
-    enum loam_dtype dtype;                  // that products read the matrices in
+    const struct loam_callbacks *callbacks; // for LOAM_ACTIVITY_LOAD; NULL: none
+    enum loam_dtype dtype;                  // that products read
     int64_t done;                           // bytes
     int64_t total;
 };

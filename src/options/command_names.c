@@ -39,6 +39,9 @@ const char *loam_command_help(enum loam_command command)
 
 enum loam_status loam_command_find(enum loam_command *command, const char *name, struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
+    LOAM_TRY(loam_require(command, "the place for a command", error));
+    LOAM_TRY(loam_require(name, "the command's name", error));
     struct loam_nearest nearest;
     loam_nearest_init(&nearest, name);
     for (int i = 0; i < LOAM_COMMAND_COUNT; i++) {

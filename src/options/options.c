@@ -47,6 +47,7 @@ const struct loam_option_row *loam_option_row_find(enum loam_command command, co
 const struct loam_option_info *loam_option_find(enum loam_command command, const char *name)
 {
     bool negated;
+    if (name == NULL) return NULL;
     const struct loam_option_row *row = loam_option_row_find(command, name, &negated);
     return row == NULL ? NULL : &row->info;
 }
@@ -95,6 +96,9 @@ static bool is_words(const char *default_text)
 enum loam_status loam_options_create(struct loam_options **out, enum loam_command command,
                                      struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
+    LOAM_TRY(loam_require(out, "the place for options", error));
+    *out = NULL;
     if (loam_command_name(command) == NULL)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "there is no command number %d", (int)command);
     struct loam_options *options = loam_calloc(1, sizeof *options, error);
@@ -148,6 +152,9 @@ static enum loam_status fail_empty(const struct loam_option_row *row, struct loa
 enum loam_status loam_options_set(struct loam_options *options, const char *name, const char *value,
                                   struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
+    LOAM_TRY(loam_require(options, "the options", error));
+    LOAM_TRY(loam_require(name, "the option's name", error));
     bool negated;
     const struct loam_option_row *row = loam_option_row_find(options->command, name, &negated);
     if (row == NULL) return fail_unknown(options->command, name, error);
@@ -203,6 +210,9 @@ static enum loam_status note_replaced(struct loam_options *options, const struct
 enum loam_status loam_options_set_argument(struct loam_options *options, const char *name, const char *value,
                                            struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
+    LOAM_TRY(loam_require(options, "the options", error));
+    LOAM_TRY(loam_require(name, "the option's name", error));
     bool negated;
     char *before = NULL;
     const struct loam_option_row *row = loam_option_row_find(options->command, name, &negated);
@@ -217,6 +227,7 @@ enum loam_status loam_options_set_argument(struct loam_options *options, const c
 const char *loam_options_get(const struct loam_options *options, const char *name)
 {
     bool negated;
+    if (options == NULL || name == NULL) return NULL;
     const struct loam_option_row *row = loam_option_row_find(options->command, name, &negated);
     if (row == NULL) return NULL;
     const char *text = options->texts[row - loam_option_rows];

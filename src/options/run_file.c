@@ -171,6 +171,8 @@ enum loam_status loam_run_file_load(struct loam_options *options, const char *pa
 
 enum loam_status loam_options_read_config(struct loam_options *options, struct loam_error *error)
 {
+    LOAM_ENSURE_ERROR(error);
+    LOAM_TRY(loam_require(options, "the options", error));
     const char *path = options->settings.config_file;
     if (path == NULL || options->config_read) return LOAM_OK;
     options->config_read = true;

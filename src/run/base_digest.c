@@ -12,7 +12,7 @@
 #include "base/heap.h"
 #include "io/container.h"
 
-static int64_t nanoseconds(struct timespec time)
+static int64_t to_nanoseconds(struct timespec time)
 {
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
@@ -32,13 +32,13 @@ static enum loam_status identify(struct loam_base_digest *base, struct loam_base
     if (fstat(file->descriptor, &about) != 0 || !S_ISREG(about.st_mode))
         return loam_fail(error, LOAM_ERROR_IO, "cannot read %s: it is not a file", file->path);
     file->size = about.st_size;
-    file->modified = nanoseconds(about.st_mtim);
+    file->modified = to_nanoseconds(about.st_mtim);
     if (file->size > INT64_MAX - base->size)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s has more bytes than can be counted", file->path);
     base->size += file->size;
     return loam_bytes_format(&base->identity, error, "%s %lld %llu %lld %lld\n", name_of(file->path),
                              (long long)file->size, (unsigned long long)about.st_ino,
-                             (long long)file->modified, (long long)nanoseconds(about.st_ctim));
+                             (long long)file->modified, (long long)to_nanoseconds(about.st_ctim));
 }
 
 static enum loam_status add_file(struct loam_base_digest *base, const char *path, struct loam_error *error)
@@ -46,7 +46,7 @@ static enum loam_status add_file(struct loam_base_digest *base, const char *path
     struct loam_base_file *file = &base->files[base->count];
     file->path = loam_strdup(path, error);
     if (file->path == NULL) return LOAM_ERROR_MEMORY;
-    file->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe is not waited for
+    file->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // O_NONBLOCK: do not wait on a pipe
     base->count++;
     if (file->descriptor < 0)
         return loam_fail(error, LOAM_ERROR_IO, "cannot open %s: %s", path, strerror(errno));
@@ -66,15 +66,15 @@ static enum loam_status add_texts(struct loam_base_digest *base, const char *dir
     return LOAM_OK;
 }
 
-// The tensors of a file stand together.
+// Returns whether the tensor is the first of its file. The tensors of a file are neighbours.
 static bool begins_file(const struct loam_container *file, size_t index)
 {
     return index == 0 ||
            strcmp(loam_container_at(file, index)->file, loam_container_at(file, index - 1)->file) != 0;
 }
 
-static enum loam_status add_all(struct loam_base_digest *base, const char *directory,
-                                const struct loam_container *weights, struct loam_error *error)
+static enum loam_status add_files(struct loam_base_digest *base, const char *directory,
+                                  const struct loam_container *weights, struct loam_error *error)
 {
     static const char *const texts[] = {"config.json", "generation_config.json", "tokenizer.json",
                                         "tokenizer_config.json", "special_tokens_map.json"};
@@ -96,7 +96,7 @@ enum loam_status loam_base_digest_open(struct loam_base_digest *base, const char
 {
     struct loam_container *file = NULL;
     enum loam_status status = weights ? loam_container_open_directory(&file, directory, error) : LOAM_OK;
-    if (status == LOAM_OK) status = add_all(base, directory, file, error);
+    if (status == LOAM_OK) status = add_files(base, directory, file, error);
     loam_container_destroy(file);
     if (status != LOAM_OK) loam_base_digest_close(base);
     return status;
@@ -149,29 +149,29 @@ static enum loam_status add_contents(struct loam_base_digest *base, const struct
     return LOAM_OK;
 }
 
-// Allocates nothing: it runs beside the steps.
-static enum loam_status make(struct loam_base_digest *base, struct loam_error *error)
+// Computes the sum. It allocates nothing, because it runs beside the steps.
+static enum loam_status compute_sum(struct loam_base_digest *base, struct loam_error *error)
 {
     for (size_t i = 0; i < base->count; i++)
         LOAM_TRY(add_contents(base, &base->files[i], error));
     return loam_digest_finish(&base->digest, base->sum, error);
 }
 
-static void *make_beside(void *user)
+static void *run_thread(void *user)
 {
     struct loam_base_digest *base = user;
-    base->status = make(base, &base->error);
+    base->status = compute_sum(base, &base->error);
     return NULL;
 }
 
-// The file changed while the run used it, so the sum is not that of the values trained on.
+// Fails if a file changed while the run used it: the sum would not describe the weights that were loaded.
 static enum loam_status check_unchanged(const struct loam_base_digest *base, struct loam_error *error)
 {
     struct stat about;
     for (size_t i = 0; i < base->count; i++) {
         const struct loam_base_file *file = &base->files[i];
         if (fstat(file->descriptor, &about) == 0 && about.st_size == file->size &&
-            nanoseconds(about.st_mtim) == file->modified)
+            to_nanoseconds(about.st_mtim) == file->modified)
             continue;
         return loam_fail(error, LOAM_ERROR_IO, "%s was changed during the run", file->path);
     }
@@ -187,20 +187,20 @@ void loam_base_digest_adopt(struct loam_base_digest *base, const char *sum)
 void loam_base_digest_begin(struct loam_base_digest *base)
 {
     if (base->files == NULL || base->running) return;
-    base->running = pthread_create(&base->thread, NULL, make_beside, base) == 0;
+    base->running = pthread_create(&base->thread, NULL, run_thread, base) == 0;
 }
 
 enum loam_status loam_base_digest_finish(struct loam_base_digest *base, struct loam_error *error)
 {
-    if (base->files == NULL) return LOAM_OK; // adopted, or made before
+    if (base->files == NULL) return LOAM_OK; // the sum was adopted or is computed
     bool begun = base->running;
     join(base);
-    enum loam_status status = begun ? base->status : make(base, error);
+    enum loam_status status = begun ? base->status : compute_sum(base, error);
     if (begun && status != LOAM_OK) (void)loam_fail(error, status, "%s", base->error.message);
     if (status != LOAM_OK)
         base->sum[0] = '\0';
     else if ((status = check_unchanged(base, error)) != LOAM_OK)
-        snprintf(base->sum, sizeof base->sum, "changed during the run"); // equal to no sum
+        snprintf(base->sum, sizeof base->sum, "changed during the run"); // equals no digest
     close_files(base);
     return status;
 }

@@ -35,13 +35,13 @@ static const char *name_of(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
-// The bytes of a file that belong to the steps.
+// Returns the size of a file without the last report of a run. `before_end` is -1 before that report.
 static int64_t bytes_of_steps(const struct loam_journal *journal, int64_t before_end)
 {
     return before_end >= 0 ? before_end : loam_journal_size(journal);
 }
 
-static json_t *event_file(const struct loam_loop *loop)
+static json_t *format_event_file(const struct loam_loop *loop)
 {
     const struct loam_tensorboard *board = loop->board;
     if (!loam_tensorboard_is_open(board)) return json_null();
@@ -49,8 +49,8 @@ static json_t *event_file(const struct loam_loop *loop)
                      (json_int_t)bytes_of_steps(&board->journal, loop->board_before_end));
 }
 
-// Null where the sum could not be computed. The checkpoint is still written.
-static json_t *base_files(struct loam_checkpoints *checkpoints)
+// Returns null if the sum could not be computed. The checkpoint is still written.
+static json_t *format_base(struct loam_checkpoints *checkpoints)
 {
     struct loam_base_digest *base = &checkpoints->base;
     struct loam_error error = {0};
@@ -61,7 +61,7 @@ static json_t *base_files(struct loam_checkpoints *checkpoints)
     return json_pack("{s:s, s:s}", "sha256", base->sum, "files", base->identity.data);
 }
 
-// Without `base` the model's files are not waited for.
+// `base` false leaves the digest of the model out, which may still be running.
 static enum loam_status write_state(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
                                     bool base, const char *directory, struct loam_error *error)
 {
@@ -72,12 +72,12 @@ static enum loam_status write_state(struct loam_checkpoints *checkpoints, const 
                   loam_checkpoints_changes(checkpoints), "state", loam_checkpoint_state_format(loop), "epoch",
                   loam_order_epoch_after(loop->order, loop->step - 1), "optimiser_step",
                   (json_int_t)job->trainer.optimiser.step, "threads", job->session.device->threads,
-                  "diverged", loop->diverged, "event_file", event_file(loop), "base",
-                  base ? base_files(checkpoints) : json_null(), "options", checkpoints->options);
+                  "diverged", loop->diverged, "event_file", format_event_file(loop), "base",
+                  base ? format_base(checkpoints) : json_null(), "options", checkpoints->options);
     return write_json(directory, root, error);
 }
 
-// ---- going on ----
+// ---- resuming ----
 
 static enum loam_status resume_board(const struct loam_loop *loop, const json_t *root, const char *name,
                                      const char *directory, struct loam_error *error)
@@ -102,9 +102,9 @@ static enum loam_status resume_metrics(const struct loam_checkpoints *checkpoint
     return status;
 }
 
-// A checkpoint of another directory is not one that --resume finds in OUT.
-static enum loam_status find_saved(const struct loam_checkpoints *checkpoints, struct loam_loop *loop,
-                                   struct loam_error *error)
+// Sets loop->saved to the step only if the resumed checkpoint is in OUT, where --resume finds it again.
+static enum loam_status set_saved(const struct loam_checkpoints *checkpoints, struct loam_loop *loop,
+                                  struct loam_error *error)
 {
     char *path = loam_checkpoint_path(checkpoints->output->directory, loop->step, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
@@ -113,8 +113,9 @@ static enum loam_status find_saved(const struct loam_checkpoints *checkpoints, s
     return LOAM_OK;
 }
 
-static enum loam_status apply(const struct loam_checkpoints *checkpoints, const json_t *root,
-                              struct loam_loop *loop, const char *board_directory, struct loam_error *error)
+static enum loam_status restore_state(const struct loam_checkpoints *checkpoints, const json_t *root,
+                                      struct loam_loop *loop, const char *board_directory,
+                                      struct loam_error *error)
 {
     const struct loam_log *log = checkpoints->job->log;
     struct loam_optimiser *optimiser = &checkpoints->job->trainer.optimiser;
@@ -133,15 +134,15 @@ static enum loam_status apply(const struct loam_checkpoints *checkpoints, const 
                        "follows the schedule of the new number",
                        (long long)loop->total_steps, (long long)total);
     loop->total_steps = total;
-    LOAM_TRY(find_saved(checkpoints, loop, error));
-    loop->diverged = json_is_true(json_object_get(root, "diverged")); // not there in earlier ones
+    LOAM_TRY(set_saved(checkpoints, loop, error));
+    loop->diverged = json_is_true(json_object_get(root, "diverged")); // absent in older checkpoints
     LOAM_TRY(resume_metrics(checkpoints, loop, error));
     return resume_board(loop, root, checkpoints->from, board_directory, error);
 }
 
-// ---- which ones stay ----
+// ---- removing old checkpoints ----
 
-// `written`: the step that was just saved; -1: none.
+// Removes checkpoints beyond the limit. `written` is the step that was just saved; -1: none.
 static enum loam_status rotate(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
                                int64_t written, struct loam_error *error)
 {
@@ -149,16 +150,16 @@ static enum loam_status rotate(struct loam_checkpoints *checkpoints, const struc
     struct loam_checkpoint_limit limit = {
         .count = settings->save_total_limit,
         .best = settings->load_best_at_end ? loop->best_step : -1,
-        .spare_all = loop->diverged, // those before may be worth more than the last one
+        .keeps_all = loop->diverged, // an earlier checkpoint may be better than the last one
         .written = written,
     };
     return loam_checkpoint_set_rotate(&checkpoints->set, checkpoints->output->directory, &limit, error);
 }
 
-// A run that was killed between writing a checkpoint and removing the oldest has left one too many. Where the
-// newest is not the one to go on from, nothing is removed before there is something in its place.
-static enum loam_status tidy(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
-                             struct loam_error *error)
+// Removes the extra checkpoint of a run that was killed between writing one and removing the oldest. If later
+// checkpoints will be removed after the next save, nothing is removed before that save.
+static enum loam_status remove_extra(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
+                                     struct loam_error *error)
 {
     if (loam_checkpoint_set_has_doomed(&checkpoints->set)) return LOAM_OK;
     return rotate(checkpoints, loop, -1, error);
@@ -169,9 +170,9 @@ enum loam_status loam_checkpoints_resume(struct loam_checkpoints *checkpoints, s
 {
     json_t *root;
     LOAM_TRY(loam_checkpoint_state_load(&root, checkpoints->from, error));
-    enum loam_status status = apply(checkpoints, root, loop, board_directory, error);
+    enum loam_status status = restore_state(checkpoints, root, loop, board_directory, error);
     json_decref(root);
-    return status == LOAM_OK ? tidy(checkpoints, loop, error) : status;
+    return status == LOAM_OK ? remove_extra(checkpoints, loop, error) : status;
 }
 
 enum loam_status loam_checkpoints_load_values(const struct loam_checkpoints *checkpoints, int64_t step,
@@ -188,7 +189,7 @@ enum loam_status loam_checkpoints_load_values(const struct loam_checkpoints *che
 
 // ---- saving ----
 
-// What can be used by itself: the adapter, or the model.
+// Writes the adapter or the model, which can be used without the rest of the checkpoint.
 static enum loam_status write_result(const struct loam_checkpoints *checkpoints, const char *directory,
                                      struct loam_error *error)
 {
@@ -201,8 +202,8 @@ static enum loam_status write_result(const struct loam_checkpoints *checkpoints,
     return loam_train_job_save_model(job, directory, error);
 }
 
-// The file without the last report.
-static enum loam_status copy_steps(const char *from, const char *to, size_t size, struct loam_error *error)
+// Copies the first `size` bytes of a file, which end before the last report.
+static enum loam_status copy_start(const char *from, const char *to, size_t size, struct loam_error *error)
 {
     struct loam_bytes text = {0};
     enum loam_status status = loam_file_read(from, SIZE_MAX, &text, error);
@@ -218,7 +219,7 @@ static enum loam_status copy_metrics(const struct loam_loop *loop, const char *p
     int64_t size = bytes_of_steps(journal, loop->metrics_before_end);
     if (size == 0) return loam_atomic_write_file(path, NULL, 0, error);
     if (size == loam_journal_size(journal)) return loam_atomic_copy_file(journal->path, path, error);
-    return copy_steps(journal->path, path, (size_t)size, error);
+    return copy_start(journal->path, path, (size_t)size, error);
 }
 
 static enum loam_status write_metrics(const struct loam_loop *loop, const char *directory,
@@ -253,7 +254,7 @@ static enum loam_status publish(struct loam_checkpoints *checkpoints, const stru
     return status;
 }
 
-// The checkpoint is written even where others cannot be removed.
+// Removes old checkpoints. A failure is a warning, because the new checkpoint is already written.
 static void remove_others(struct loam_checkpoints *checkpoints, const struct loam_loop *loop)
 {
     struct loam_error error = {0};

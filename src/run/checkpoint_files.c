@@ -21,7 +21,7 @@ char *loam_checkpoint_path(const char *out, int64_t step, struct loam_error *err
     return loam_format(error, "%s/%s%lld", out, prefix, (long long)step);
 }
 
-// The step in "checkpoint-STEP", spelt as loam spells it; -1: another name.
+// Returns the step in "checkpoint-STEP"; -1 for any other name, leading zeros included.
 static int64_t step_of(const char *name)
 {
     size_t size = sizeof prefix - 1;
@@ -32,10 +32,10 @@ static int64_t step_of(const char *name)
     return strtoll(digits, NULL, 10);
 }
 
-// ---- which are loam's ----
+// ---- recognising checkpoints ----
 
-// Whether a file of that name is in the directory. What the system refuses to say is an error: a checkpoint
-// that cannot be read must not look like none.
+// Finds whether the directory has a file of that name. If the system cannot tell, that is an error: an
+// unreadable checkpoint must not look like a missing one.
 static enum loam_status find_file(const char *directory, const char *name, bool *there,
                                   struct loam_error *error)
 {
@@ -62,7 +62,8 @@ static enum loam_status read_sums(const char *directory, struct loam_bytes *text
     return status;
 }
 
-// Whether it has a state, or checksums that name one. Other programs write checksums too.
+// Finds whether loam wrote the directory: it has a state file, or checksums that name one. Checksums alone do
+// not tell, because other programs write them too.
 static enum loam_status is_ours(const char *directory, bool *ours, struct loam_error *error)
 {
     bool sums = false;
@@ -192,12 +193,12 @@ enum loam_status loam_checkpoint_seal(const char *directory, struct loam_error *
     return status;
 }
 
-// Files without which there is nothing to go on from.
+// Files that a checkpoint must have.
 static const char *const required[] = {LOAM_CHECKPOINT_STATE, LOAM_CHECKPOINT_TENSORS,
                                        LOAM_CHECKPOINT_METRICS};
 enum { REQUIRED = sizeof required / sizeof required[0] };
 
-// One line, "HASH  NAME", whose line break is taken off. `seen`: bits of the required files.
+// Checks one line, "HASH  NAME", without its line break. `seen`: bits of the required files.
 static enum loam_status verify_line(const char *directory, const char *line, unsigned *seen,
                                     struct loam_error *error)
 {

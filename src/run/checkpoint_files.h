@@ -1,4 +1,4 @@
-// The directories of checkpoints: their names, the list of them, and the checksums that show damage.
+// The directories of checkpoints: names, listing, and checksums that detect damage.
 #ifndef LOAM_RUN_CHECKPOINT_FILES_H
 #define LOAM_RUN_CHECKPOINT_FILES_H
 
@@ -12,7 +12,7 @@
 #define LOAM_CHECKPOINT_METRICS "metrics.jsonl"
 #define LOAM_CHECKPOINT_SUMS "checksums.sha256"
 
-// "OUT/checkpoint-STEP"; NULL and a filled error on failure. Released with free().
+// Returns "OUT/checkpoint-STEP", released with free(); NULL and a filled error on failure.
 char *loam_checkpoint_path(const char *out, int64_t step, struct loam_error *error);
 
 // Appends the remedy to the message about a checkpoint that could not be read (LOAM_ERROR_IO). Returns
@@ -20,21 +20,22 @@ char *loam_checkpoint_path(const char *out, int64_t step, struct loam_error *err
 enum loam_status loam_checkpoint_advise(enum loam_status status, const char *directory,
                                         struct loam_error *error);
 
-// The steps of the checkpoints in `out` that loam has made, highest first: `*steps` [*count], released with
-// free(). Directories of that name which something else has made are none. No directory `out`: none. A
-// directory that cannot be read is LOAM_ERROR_IO.
+// Lists the steps of the checkpoints in `out` that loam wrote, highest first: `*steps` [*count], released
+// with free(). Directories of that name from other programs are left out. If `out` does not exist, the list
+// is empty. A directory that cannot be read is LOAM_ERROR_IO.
 enum loam_status loam_checkpoint_list(const char *out, int64_t **steps, size_t *count,
                                       struct loam_error *error);
-// The highest of them; -1: none.
+// Sets `*step` to the highest step of that list; -1: it is empty.
 enum loam_status loam_checkpoint_newest(const char *out, int64_t *step, struct loam_error *error);
 
-// Writes the checksums of all files in `directory`, in the format of sha256sum; the last file to be written.
+// Writes the checksums of all files in `directory`, in the format of sha256sum. Call it after all other files
+// are written.
 enum loam_status loam_checkpoint_seal(const char *directory, struct loam_error *error);
-// LOAM_ERROR_FORMAT: it is damaged, for certain; the message names the file that is missing or is not what
-// was written. Any other failure tells nothing about the checkpoint.
+// Compares the files with the checksums. LOAM_ERROR_FORMAT means that the checkpoint is damaged; the message
+// names the file that is missing or differs. Any other failure leaves open whether it is damaged.
 enum loam_status loam_checkpoint_verify(const char *directory, struct loam_error *error);
 
-// Removes the checkpoint of that step; never leaves half of it under its name.
+// Removes the checkpoint of that step. It never leaves half of a checkpoint under its name.
 enum loam_status loam_checkpoint_remove(const char *out, int64_t step, struct loam_error *error);
 
 #endif

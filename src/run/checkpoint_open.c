@@ -1,4 +1,4 @@
-// What a run goes on from, and whether it may.
+// Finding the checkpoint that a run resumes, and checking that the run may resume it.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #include "run/checkpoint_state.h"
 #include "run/recorded.h"
 
-// Tells the checkpoints of this run, and of those that go on with it, from all others.
+// Makes a random id. It identifies the checkpoints of this run and of the runs that resume it.
 static enum loam_status make_run_id(char id[LOAM_RUN_ID_SIZE], struct loam_error *error)
 {
     unsigned char bytes[(LOAM_RUN_ID_SIZE - 1) / 2];
@@ -31,8 +31,9 @@ static const char *sum_of(const json_t *recorded)
     return sum != NULL ? sum : "";
 }
 
-// Every byte of the model's files, unless they are the ones that the checkpoint knows. Where the beginnings
-// of the tensors differ (options) there is no need to.
+// Compares the digest of the model's files with the checkpoint's. If name, size, inode and times are those in
+// the checkpoint, the files are not read. If the recorded options already show another model, nothing is
+// compared here.
 static enum loam_status compare_base(struct loam_checkpoints *checkpoints, const json_t *root,
                                      const char *directory, struct loam_bytes *changes,
                                      struct loam_error *error)
@@ -79,8 +80,9 @@ static enum loam_status compare_options(struct loam_checkpoints *checkpoints, co
     return LOAM_OK;
 }
 
-// A checkpoint of a newer loam may have other files: it is not damaged for that.
-static enum loam_status examine(json_t **root, const char *directory, struct loam_error *error)
+// Verifies the checkpoint and loads its state. A checkpoint of a newer loam may have other files, so its
+// version is checked before it counts as damaged.
+static enum loam_status load_verified(json_t **root, const char *directory, struct loam_error *error)
 {
     enum loam_status status = loam_checkpoint_verify(directory, error);
     if (status == LOAM_OK) return loam_checkpoint_state_load(root, directory, error);
@@ -95,9 +97,10 @@ static enum loam_status examine(json_t **root, const char *directory, struct loa
     return status;
 }
 
-// A run that has all of its steps only makes its result again, which has to be the same.
-static enum loam_status check_left(const struct loam_checkpoints *checkpoints, const char *directory,
-                                   bool changed, struct loam_error *error)
+// Fails if no step is left to train. A run that has done all of its steps may be resumed without changes, to
+// write its result again.
+static enum loam_status check_steps_left(const struct loam_checkpoints *checkpoints, const char *directory,
+                                         bool changed, struct loam_error *error)
 {
     int64_t step = checkpoints->from_step, total = checkpoints->total_steps;
     if (step < total || (step == total && !changed)) return LOAM_OK;
@@ -109,9 +112,9 @@ static enum loam_status check_left(const struct loam_checkpoints *checkpoints, c
         directory, (long long)step, (long long)total, full ? "model" : "adapter", directory);
 }
 
-// A path in it may hold what breaks a line, in a terminal or in YAML, which knows U+0085, U+2028 and U+2029
-// too.
-static void keep_lines_whole(char *text)
+// Replaces control characters other than the newline, and the line breaks of YAML (U+0085, U+2028, U+2029),
+// by "?": a path in the text may hold them.
+static void replace_line_breaks(char *text)
 {
     for (char *at = text; *at != '\0'; at++) {
         bool control = ((unsigned char)*at < 0x20 && *at != '\n') || *at == 0x7f;
@@ -122,7 +125,7 @@ static void keep_lines_whole(char *text)
     }
 }
 
-// Takes over what later checkpoints repeat and options do not determine.
+// Appends the changes of this resume to those of earlier ones. Every later checkpoint records them.
 static enum loam_status note_changes(struct loam_checkpoints *checkpoints, const json_t *root,
                                      const char *changes, struct loam_error *error)
 {
@@ -135,47 +138,48 @@ static enum loam_status note_changes(struct loam_checkpoints *checkpoints, const
     if (planned != total)
         LOAM_TRY(loam_bytes_format(text, error, "from step %lld on: %lld steps in all, not %lld\n", step,
                                    total, planned));
-    if (text->data != NULL) keep_lines_whole(text->data);
+    if (text->data != NULL) replace_line_breaks(text->data);
     return LOAM_OK;
 }
 
-static enum loam_status take_with(struct loam_checkpoints *checkpoints, const char *directory,
-                                  const json_t *root, struct loam_bytes *changes, struct loam_error *error)
+static enum loam_status compare_and_take(struct loam_checkpoints *checkpoints, const char *directory,
+                                         const json_t *root, struct loam_bytes *changes,
+                                         struct loam_error *error)
 {
-    const char *run = json_string_value(json_object_get(root, "run")); // not there in earlier ones
+    const char *run = json_string_value(json_object_get(root, "run")); // absent in older checkpoints
     LOAM_TRY(compare_options(checkpoints, root, directory, changes, error));
     if (run != NULL && strlen(run) == LOAM_RUN_ID_SIZE - 1) memcpy(checkpoints->run, run, LOAM_RUN_ID_SIZE);
     LOAM_TRY(
         loam_json_get_int(json_object_get(root, "state"), directory, "step", &checkpoints->from_step, error));
-    LOAM_TRY(check_left(checkpoints, directory, changes->size > 0, error));
+    LOAM_TRY(check_steps_left(checkpoints, directory, changes->size > 0, error));
     LOAM_TRY(note_changes(checkpoints, root, changes->data, error));
     checkpoints->from = loam_strdup(directory, error);
     return checkpoints->from == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }
 
-// Restores the state of the run from `root`.
-static enum loam_status take(struct loam_checkpoints *checkpoints, const char *directory, const json_t *root,
-                             struct loam_error *error)
+// Resumes the run from the state `root`.
+static enum loam_status take_state(struct loam_checkpoints *checkpoints, const char *directory,
+                                   const json_t *root, struct loam_error *error)
 {
     struct loam_bytes changes = {0};
-    enum loam_status status = take_with(checkpoints, directory, root, &changes, error);
+    enum loam_status status = compare_and_take(checkpoints, directory, root, &changes, error);
     loam_bytes_deinit(&changes);
     return status;
 }
 
-// LOAM_ERROR_FORMAT with `*damaged`: there is certainly nothing to go on from.
+// Takes the checkpoint in `directory` to resume from. `*damaged` is set if the failure is LOAM_ERROR_FORMAT.
 static enum loam_status try_checkpoint(struct loam_checkpoints *checkpoints, const char *directory,
                                        bool *damaged, struct loam_error *error)
 {
     json_t *root = NULL;
-    enum loam_status status = examine(&root, directory, error);
+    enum loam_status status = load_verified(&root, directory, error);
     *damaged = status == LOAM_ERROR_FORMAT;
-    if (status == LOAM_OK) status = take(checkpoints, directory, root, error);
+    if (status == LOAM_OK) status = take_state(checkpoints, directory, root, error);
     json_decref(root);
     return status;
 }
 
-// Finds the newest whole checkpoint. One that cannot be read is an error, not a reason to take another.
+// Finds the newest undamaged checkpoint. A checkpoint that cannot be read is an error.
 static enum loam_status find_newest(struct loam_checkpoints *checkpoints, const int64_t *steps, size_t count,
                                     struct loam_error *error)
 {
@@ -216,7 +220,7 @@ static enum loam_status find_in_output(struct loam_checkpoints *checkpoints, str
     return LOAM_OK;
 }
 
-static enum loam_status find(struct loam_checkpoints *checkpoints, struct loam_error *error)
+static enum loam_status find_checkpoint(struct loam_checkpoints *checkpoints, struct loam_error *error)
 {
     const struct loam_train_settings *settings = checkpoints->job->settings;
     bool damaged;
@@ -227,8 +231,8 @@ static enum loam_status find(struct loam_checkpoints *checkpoints, struct loam_e
         LOAM_TRY(find_in_output(checkpoints, error));
     else if (loam_train_resumes(settings))
         LOAM_TRY(try_checkpoint(checkpoints, settings->resume, &damaged, error));
-    struct loam_checkpoint_origin origin = {checkpoints->run, checkpoints->from_step, settings->overwrite};
-    return loam_checkpoint_set_fill(&checkpoints->set, checkpoints->output->directory, &origin, error);
+    struct loam_checkpoint_start start = {checkpoints->run, checkpoints->from_step, settings->overwrite};
+    return loam_checkpoint_set_fill(&checkpoints->set, checkpoints->output->directory, &start, error);
 }
 
 enum loam_status loam_checkpoints_open(struct loam_checkpoints *checkpoints, struct loam_train_job *job,
@@ -237,7 +241,7 @@ enum loam_status loam_checkpoints_open(struct loam_checkpoints *checkpoints, str
 {
     *checkpoints =
         (struct loam_checkpoints){.job = job, .output = output, .total_steps = total_steps, .from_step = -1};
-    enum loam_status status = find(checkpoints, error);
+    enum loam_status status = find_checkpoint(checkpoints, error);
     if (status != LOAM_OK) loam_checkpoints_close(checkpoints);
     return status;
 }

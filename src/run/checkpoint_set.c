@@ -18,7 +18,7 @@ static size_t count_of(const struct loam_checkpoint_set *set)
     return set->entries.size / sizeof(struct loam_checkpoint_entry);
 }
 
-// Of the heap, and so aligned.
+// The cast is safe: heap memory is aligned for any type.
 static struct loam_checkpoint_entry *entries_of(const struct loam_checkpoint_set *set)
 {
     return (struct loam_checkpoint_entry *)(void *)set->entries.data;
@@ -31,16 +31,16 @@ static struct loam_checkpoint_entry *find(const struct loam_checkpoint_set *set,
     return NULL;
 }
 
-static void forget(struct loam_checkpoint_set *set, struct loam_checkpoint_entry *entry)
+static void drop_entry(struct loam_checkpoint_set *set, struct loam_checkpoint_entry *entry)
 {
     size_t after = (size_t)(entries_of(set) + count_of(set) - (entry + 1));
     memmove(entry, entry + 1, after * sizeof *entry);
     set->entries.size -= sizeof *entry;
 }
 
-// Whether something is there: a directory, or a link to one that was moved elsewhere.
-static enum loam_status look(const char *out, int64_t step, bool *there, struct stat *about,
-                             struct loam_error *error)
+// Finds whether OUT/checkpoint-STEP is a directory or a link. A link may lead to a checkpoint that was moved.
+static enum loam_status find_directory(const char *out, int64_t step, bool *there, struct stat *about,
+                                       struct loam_error *error)
 {
     char *path = loam_checkpoint_path(out, step, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
@@ -54,9 +54,9 @@ enum loam_status loam_checkpoint_set_add(struct loam_checkpoint_set *set, const 
 {
     struct stat about;
     bool there;
-    LOAM_TRY(look(out, step, &there, &about, error));
+    LOAM_TRY(find_directory(out, step, &there, &about, error));
     struct loam_checkpoint_entry *before = find(set, step);
-    if (before != NULL) forget(set, before);
+    if (before != NULL) drop_entry(set, before);
     if (!there) return LOAM_OK;
     struct loam_checkpoint_entry entry = {step, about.st_dev, about.st_ino, doomed};
     return loam_bytes_append(&set->entries, &entry, sizeof entry, error);
@@ -76,16 +76,16 @@ enum loam_status loam_checkpoint_set_remove(struct loam_checkpoint_set *set, con
     bool there;
     struct loam_checkpoint_entry *entry = find(set, step);
     if (entry == NULL) return LOAM_OK;
-    LOAM_TRY(look(out, step, &there, &about, error));
+    LOAM_TRY(find_directory(out, step, &there, &about, error));
     bool same = there && about.st_dev == entry->device && about.st_ino == entry->inode;
     if (same) LOAM_TRY(loam_checkpoint_remove(out, step, error));
-    forget(set, entry);
+    drop_entry(set, entry);
     return LOAM_OK;
 }
 
-// ---- what can be proved ----
+// ---- which checkpoints may be removed ----
 
-// A state that cannot be read proves nothing, and so does one without a run.
+// Finds whether the checkpoint has the id `run`. If the state cannot be read or has no id, the answer is no.
 static enum loam_status is_of_run(const char *directory, const char *run, bool *same,
                                   struct loam_error *error)
 {
@@ -100,7 +100,7 @@ static enum loam_status is_of_run(const char *directory, const char *run, bool *
     return status == LOAM_ERROR_MEMORY ? status : LOAM_OK;
 }
 
-// Whether loam has made it, of whatever version.
+// Finds whether any version of loam wrote the checkpoint.
 static enum loam_status is_of_loam(const char *directory, bool *made, struct loam_error *error)
 {
     json_t *root = NULL;
@@ -110,13 +110,13 @@ static enum loam_status is_of_loam(const char *directory, bool *made, struct loa
     return status == LOAM_ERROR_MEMORY ? status : LOAM_OK;
 }
 
-// Of a checkpoint later than the step that the run goes on from: LOAM_OK where it may go.
-static enum loam_status prove(const char *directory, const struct loam_checkpoint_origin *origin,
-                              struct loam_error *error)
+// Fails if a checkpoint later than `start->step` may not be removed.
+static enum loam_status check_removable(const char *directory, const struct loam_checkpoint_start *start,
+                                        struct loam_error *error)
 {
     bool proved;
-    LOAM_TRY(is_of_run(directory, origin->run, &proved, error));
-    if (!proved && origin->overwrite) LOAM_TRY(is_of_loam(directory, &proved, error));
+    LOAM_TRY(is_of_run(directory, start->run, &proved, error));
+    if (!proved && start->overwrite) LOAM_TRY(is_of_loam(directory, &proved, error));
     if (proved) return LOAM_OK;
     enum loam_status status = loam_checkpoint_verify(directory, error);
     if (status == LOAM_ERROR_FORMAT) return LOAM_OK; // damaged
@@ -128,48 +128,47 @@ static enum loam_status prove(const char *directory, const struct loam_checkpoin
     return loam_checkpoint_advise(status, directory, error);
 }
 
-static enum loam_status classify(struct loam_checkpoint_set *set, const char *out, int64_t step,
-                                 const struct loam_checkpoint_origin *origin, struct loam_error *error)
+static enum loam_status add_removable(struct loam_checkpoint_set *set, const char *out, int64_t step,
+                                      const struct loam_checkpoint_start *start, struct loam_error *error)
 {
     char *directory = loam_checkpoint_path(out, step, error);
     if (directory == NULL) return LOAM_ERROR_MEMORY;
-    bool known = true, later = step > origin->step;
+    bool known = true, later = step > start->step;
     enum loam_status status =
-        later ? prove(directory, origin, error) : is_of_run(directory, origin->run, &known, error);
+        later ? check_removable(directory, start, error) : is_of_run(directory, start->run, &known, error);
     if (status == LOAM_OK && known) status = loam_checkpoint_set_add(set, out, step, later, error);
     free(directory);
     return status;
 }
 
 enum loam_status loam_checkpoint_set_fill(struct loam_checkpoint_set *set, const char *out,
-                                          const struct loam_checkpoint_origin *origin,
-                                          struct loam_error *error)
+                                          const struct loam_checkpoint_start *start, struct loam_error *error)
 {
     int64_t *steps;
     size_t count;
     LOAM_TRY(loam_checkpoint_list(out, &steps, &count, error));
     enum loam_status status = LOAM_OK;
     for (size_t i = 0; i < count && status == LOAM_OK; i++)
-        status = classify(set, out, steps[i], origin, error);
+        status = add_removable(set, out, steps[i], start, error);
     free(steps);
     return status;
 }
 
-// ---- which ones stay ----
+// ---- which checkpoints stay ----
 
-static int newest_first(const void *a, const void *b)
+static int compare_newest_first(const void *a, const void *b)
 {
     int64_t left = ((const struct loam_checkpoint_entry *)a)->step,
             right = ((const struct loam_checkpoint_entry *)b)->step;
     return (left < right) - (left > right);
 }
 
-// `newer`: how many of this run's newer ones stay.
+// `newer` is the number of newer checkpoints of this run that stay.
 static bool is_kept(const struct loam_checkpoint_entry *entry, const struct loam_checkpoint_limit *limit,
                     int64_t newer)
 {
     if (entry->doomed) return limit->written < 0;
-    if (limit->spare_all || entry->step == limit->best || entry->step == limit->written) return true;
+    if (limit->keeps_all || entry->step == limit->best || entry->step == limit->written) return true;
     return limit->count <= 0 || newer < limit->count;
 }
 
@@ -178,7 +177,8 @@ enum loam_status loam_checkpoint_set_rotate(struct loam_checkpoint_set *set, con
                                             struct loam_error *error)
 {
     int64_t newer = 0;
-    if (count_of(set) > 0) qsort(entries_of(set), count_of(set), sizeof *entries_of(set), newest_first);
+    if (count_of(set) > 0)
+        qsort(entries_of(set), count_of(set), sizeof *entries_of(set), compare_newest_first);
     for (size_t i = 0; i < count_of(set);) {
         const struct loam_checkpoint_entry *entry = &entries_of(set)[i];
         if (!is_kept(entry, limit, newer)) {

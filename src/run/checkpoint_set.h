@@ -1,6 +1,6 @@
-// The checkpoints in OUT that a run may remove: those that it has made, and those that are certainly of its
-// own earlier steps, damaged, or replaced by --overwrite. Each is known by its directory's inode, so that
-// another directory of the same name stays.
+// The checkpoints in OUT that a run may remove: those that it wrote, and those that it can prove to be from
+// its own earlier steps, damaged, or to be replaced by --overwrite. Each is identified by the inode of its
+// directory, so that another directory of the same name is never removed.
 #ifndef LOAM_RUN_CHECKPOINT_SET_H
 #define LOAM_RUN_CHECKPOINT_SET_H
 
@@ -11,33 +11,34 @@
 
 #include "base/bytes.h"
 
-enum { LOAM_RUN_ID_SIZE = 33 }; // hexadecimal digits, and NUL
+enum { LOAM_RUN_ID_SIZE = 33 }; // bytes: 32 hexadecimal digits and NUL
 
 struct loam_checkpoint_entry {
     int64_t step;
     dev_t device;
     ino_t inode;
-    bool doomed; // not of this run's steps: removed once this run has saved a checkpoint
+    bool doomed; // not one of this run's steps: removed after this run saves its next checkpoint
 };
 
-// Zeroed: empty.
+// A zeroed struct is an empty set.
 struct loam_checkpoint_set {
     struct loam_bytes entries; // struct loam_checkpoint_entry
 };
 void loam_checkpoint_set_deinit(struct loam_checkpoint_set *set);
 
-// The run, and the checkpoint that it resumes.
-struct loam_checkpoint_origin {
+// Where the run starts.
+struct loam_checkpoint_start {
     const char *run; // id of the run
-    int64_t step;    // of the checkpoint; -1: the run starts anew
-    bool overwrite;
+    int64_t step;    // step of the resumed checkpoint; -1: a new run
+    bool overwrite;  // --overwrite
 };
-// Adds the checkpoints in `out` that are the run's own, or that it may replace. Another one, later than
-// origin->step, is an error: the run would have to write over it.
+// Adds the checkpoints in `out` that the run may remove. A checkpoint after `start->step` that it may not
+// remove is an error, because the run would write to the same place.
 enum loam_status loam_checkpoint_set_fill(struct loam_checkpoint_set *set, const char *out,
-                                          const struct loam_checkpoint_origin *origin,
+                                          const struct loam_checkpoint_start *start,
                                           struct loam_error *error);
-// OUT/checkpoint-STEP, in the place of one of that step. A link is not added.
+// Adds OUT/checkpoint-STEP, replacing an entry of the same step. If nothing has that name, only the old entry
+// is dropped.
 enum loam_status loam_checkpoint_set_add(struct loam_checkpoint_set *set, const char *out, int64_t step,
                                          bool doomed, struct loam_error *error);
 bool loam_checkpoint_set_has_doomed(const struct loam_checkpoint_set *set);
@@ -45,13 +46,14 @@ bool loam_checkpoint_set_has_doomed(const struct loam_checkpoint_set *set);
 enum loam_status loam_checkpoint_set_remove(struct loam_checkpoint_set *set, const char *out, int64_t step,
                                             struct loam_error *error);
 
-// Which checkpoints stay after one was written.
+// Which checkpoints stay.
 struct loam_checkpoint_limit {
-    int64_t count;   // of the newest; 0 or less: all
-    int64_t best;    // this one too; -1: none
-    bool spare_all;  // all of this run's steps
-    int64_t written; // the step that was just saved; -1: none, and doomed ones stay
+    int64_t count;   // keep so many of the newest; 0 or less: all
+    int64_t best;    // keep the checkpoint of this step too; -1: none
+    bool keeps_all;  // keep every checkpoint of this run's steps
+    int64_t written; // the step that was just saved; -1: none, and doomed checkpoints stay
 };
+// Removes the checkpoints that `limit` does not keep.
 enum loam_status loam_checkpoint_set_rotate(struct loam_checkpoint_set *set, const char *out,
                                             const struct loam_checkpoint_limit *limit,
                                             struct loam_error *error);

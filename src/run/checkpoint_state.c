@@ -25,8 +25,8 @@
 static const struct {
     const char *key;
     size_t offset; // in struct loam_loop
-    bool real;     // double, null for what is not finite; else int64_t
-    bool later;    // states of earlier versions of loam do not have it: as if it were null, or 0
+    bool real;     // a double, null in JSON if it is not finite; else an int64_t
+    bool later;    // may be absent in states of older versions; read as NAN or 0 then
 } fields[] = {
     FIELD(step),           FIELD(total_steps),      FIELD(updates),
     FIELD(skipped),        FIELD(examples),         FIELD(tokens),
@@ -40,7 +40,7 @@ static const struct {
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 
-// Times count from the start of the process, which another one does not share: what is kept is how long ago.
+// Times of the loop are on a clock of this process, so a state holds how many seconds ago they were.
 static const struct {
     const char *key;
     size_t offset;
@@ -112,7 +112,7 @@ static enum loam_status fail_key(const char *name, const char *key, struct loam_
     return loam_fail(error, LOAM_ERROR_FORMAT, "%s has no \"%s\"", name, key);
 }
 
-// So that no sum of counts overflows.
+// Bounds a count, so that no sum of counts overflows.
 static enum loam_status check_count(const char *name, const char *key, int64_t count,
                                     struct loam_error *error)
 {

@@ -174,9 +174,9 @@ static enum loam_status load(struct loam_train_job *job, struct loam_error *erro
 static enum loam_status allocate(struct loam_train_job *job, struct loam_error *error)
 {
     const struct loam_train_settings *settings = job->settings;
-    // No more examples than there are: a batch larger than the data set is the data set.
-    size_t wanted = (size_t)settings->batch_size * (size_t)settings->accumulation;
-    size_t capacity = wanted < job->order.count ? wanted : job->order.count;
+    // A batch has at most as many examples as the data set.
+    size_t batch_examples = (size_t)settings->batch_size * (size_t)settings->accumulation;
+    size_t capacity = batch_examples < job->order.count ? batch_examples : job->order.count;
     const int32_t budget = job->session.token_budget;
     const struct loam_trainer_settings trainer = {
         .tokens = budget,

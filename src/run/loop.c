@@ -15,8 +15,8 @@ static const struct loam_log *log_of(const struct loam_loop *loop)
 
 // ---- reports ----
 
-// The fields that cost next to nothing, for events of every step.
-static struct loam_event event_of_place(const struct loam_loop *loop, enum loam_event_kind kind)
+// Makes an event with the fields that are cheap enough for every step.
+static struct loam_event make_cheap_event(const struct loam_loop *loop, enum loam_event_kind kind)
 {
     struct loam_event event = loam_event_make(kind);
     event.step = loop->step;
@@ -27,9 +27,9 @@ static struct loam_event event_of_place(const struct loam_loop *loop, enum loam_
     return event;
 }
 
-static struct loam_event event_of(const struct loam_loop *loop, enum loam_event_kind kind)
+static struct loam_event make_event(const struct loam_loop *loop, enum loam_event_kind kind)
 {
-    struct loam_event event = event_of_place(loop, kind);
+    struct loam_event event = make_cheap_event(loop, kind);
     event.peak_rss = loam_peak_memory_bytes();
     event.parameters = loop->parameters;
     event.trainable_parameters = loop->trainable_parameters;
@@ -42,10 +42,10 @@ static enum loam_status send(const struct loam_loop *loop, const struct loam_eve
     return loam_event_send(loop->callbacks, event, error);
 }
 
-// Reports a step. `updated`: it had labels, and its loss and gradient were finite.
+// Reports a step. `updated` is whether it had labels and its loss and gradient were finite.
 static enum loam_status report_progress(const struct loam_loop *loop, bool updated, struct loam_error *error)
 {
-    struct loam_event event = event_of_place(loop, LOAM_EVENT_PROGRESS);
+    struct loam_event event = make_cheap_event(loop, LOAM_EVENT_PROGRESS);
     event.activity = LOAM_ACTIVITY_TRAIN;
     event.done = loop->step;
     event.total = loop->total_steps;
@@ -75,8 +75,8 @@ static void log_journal(const struct loam_loop *loop, bool *failing, const struc
     *failing = fails;
 }
 
-// A line of metrics.jsonl, and the same for TensorBoard.
-static void record(struct loam_loop *loop, const struct loam_metric *line, size_t count)
+// Writes a line of metrics.jsonl and the same figures for TensorBoard.
+static void write_metrics(struct loam_loop *loop, const struct loam_metric *line, size_t count)
 {
     struct loam_error error = {0};
     (void)loam_metrics_write(loop->metrics, line, count, &error);
@@ -94,7 +94,7 @@ static double per_second(double count, double seconds)
 static enum loam_status report_step(struct loam_loop *loop, struct loam_error *error)
 {
     double now = loam_clock_seconds();
-    struct loam_event event = event_of(loop, LOAM_EVENT_STEP);
+    struct loam_event event = make_event(loop, LOAM_EVENT_STEP);
     event.loss = loop->logged_updates > 0               ? loop->logged_loss_sum / (double)loop->logged_updates
                  : loop->skipped > loop->logged_skipped ? INFINITY
                                                         : NAN;
@@ -107,7 +107,7 @@ static enum loam_status report_step(struct loam_loop *loop, struct loam_error *e
     loop->logged_skipped = loop->skipped;
     loop->logged_tokens = loop->tokens;
     loop->logged_seconds = now;
-    // Recorded even if the caller asks to stop.
+    // The step is recorded even if the caller asks to stop.
     enum loam_status status = send(loop, &event, error);
     struct loam_metric line[] = {
         {"loss", event.loss},
@@ -118,7 +118,7 @@ static enum loam_status report_step(struct loam_loop *loop, struct loam_error *e
         {"tokens_per_second", event.tokens_per_second},
         {"step", (double)event.step},
     };
-    record(loop, line, sizeof line / sizeof line[0]);
+    write_metrics(loop, line, sizeof line / sizeof line[0]);
     loop->logged_step = loop->step;
     return status;
 }
@@ -126,7 +126,7 @@ static enum loam_status report_step(struct loam_loop *loop, struct loam_error *e
 static enum loam_status report_evaluation(struct loam_loop *loop, const struct loam_evaluation *evaluation,
                                           struct loam_error *error)
 {
-    struct loam_event event = event_of(loop, LOAM_EVENT_EVAL);
+    struct loam_event event = make_event(loop, LOAM_EVENT_EVAL);
     event.eval_exact_match = loop->eval_exact_match;
     event.eval_f1 = loop->eval_f1;
     event.eval_loss = evaluation->loss;
@@ -143,14 +143,14 @@ static enum loam_status report_evaluation(struct loam_loop *loop, const struct l
         {"epoch", event.epoch},
         {"step", (double)event.step},
     };
-    record(loop, line, sizeof line / sizeof line[0]);
+    write_metrics(loop, line, sizeof line / sizeof line[0]);
     loop->eval_step = loop->step;
     return status;
 }
 
 void loam_loop_end(struct loam_loop *loop)
 {
-    struct loam_event event = event_of(loop, LOAM_EVENT_END);
+    struct loam_event event = make_event(loop, LOAM_EVENT_END);
     loop->metrics_before_end = loam_journal_size(&loop->metrics->journal);
     loop->board_before_end = loam_journal_size(&loop->board->journal);
     loop->seconds = event.seconds;
@@ -173,13 +173,13 @@ void loam_loop_end(struct loam_loop *loop)
         {"epoch", event.epoch},
         {"step", (double)event.step},
     };
-    record(loop, line, sizeof line / sizeof line[0]);
+    write_metrics(loop, line, sizeof line / sizeof line[0]);
 }
 
 // ---- evaluation ----
 
-// As transformers' Trainer: an equal value is no better, and a value that is not finite never is. A best one
-// from before the metric was changed (--allow-change) may have no exact match; any value is better than that.
+// Like transformers' Trainer: an equal value is not better, nor is one that is not finite. If the metric was
+// changed on resume (--allow-change), the best evaluation may have no exact match; then any value is better.
 static bool is_better(const struct loam_loop *loop)
 {
     bool by_answers = loop->settings->best_metric == LOAM_BEST_EXACT_MATCH;
@@ -211,8 +211,8 @@ static void compare_with_best(struct loam_loop *loop)
     }
 }
 
-static enum loam_status measure(struct loam_loop *loop, struct loam_evaluate_result *result,
-                                struct loam_error *error)
+static enum loam_status measure_evaluation(struct loam_loop *loop, struct loam_evaluate_result *result,
+                                           struct loam_error *error)
 {
     LOAM_TRY(loam_evaluate_loss(loop->trainer->decoder, loop->eval_dataset, 0, &loop->buffers->batch,
                                 &loop->buffers->examples[0], loop->callbacks, &result->loss, error));
@@ -230,7 +230,7 @@ static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *erro
     double start = loam_clock_seconds();
     struct loam_evaluate_result result = {.overall = {.exact = NAN, .f1 = NAN}};
     struct loam_error failure = {0};
-    enum loam_status status = measure(loop, &result, &failure);
+    enum loam_status status = measure_evaluation(loop, &result, &failure);
     if (loam_fault_occurred()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
     if (is_skippable(loop, status))
         loam_log_write(log_of(loop), LOAM_LOG_WARNING,
@@ -246,7 +246,7 @@ static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *erro
     return report_evaluation(loop, &result.loss, error);
 }
 
-static bool is_early(const struct loam_loop *loop)
+static bool ends_early(const struct loam_loop *loop)
 {
     int64_t patience = loop->settings->early_stopping_patience;
     return patience > 0 && loop->worse_evaluations >= patience;
@@ -270,11 +270,11 @@ static enum loam_status skip_unlabelled(struct loam_loop *loop, struct loam_erro
 // Logs the first of several such steps in a row; the count of all is logged at the end.
 static enum loam_status skip_nonfinite(struct loam_loop *loop, const char *why, struct loam_error *error)
 {
-    if (!loop->told_skipped)
+    if (!loop->logged_skip)
         loam_log_write(log_of(loop), LOAM_LOG_WARNING, "%s; skipped; others like it are counted at the end",
                        why);
     loop->skipped++;
-    loop->told_skipped = true;
+    loop->logged_skip = true;
     return skip_step(loop, error);
 }
 
@@ -290,7 +290,7 @@ static enum loam_status run_step(struct loam_loop *loop, struct loam_error *erro
                                             loop->settings->seed, &loop->last, &failure);
     if (is_skippable(loop, status)) return skip_nonfinite(loop, failure.message, error);
     if (status != LOAM_OK) return loam_fail(error, status, "%s", failure.message);
-    loop->told_skipped = false;
+    loop->logged_skip = false;
     loop->step++;
     loop->updates++;
     loop->diverged = false;
@@ -307,8 +307,7 @@ static bool is_due(const struct loam_loop *loop, int64_t every)
     return (every > 0 && loop->step % every == 0) || loop->step == loop->total_steps;
 }
 
-// Makes the reports that are due after a step. A run that was stopped within them makes the rest when it is
-// resumed.
+// Makes the reports that are due after a step. If the run stops between them, the resumed run makes the rest.
 static enum loam_status report_due(struct loam_loop *loop, struct loam_error *error)
 {
     if (is_due(loop, loop->settings->logging_steps) && loop->logged_step != loop->step)
@@ -334,7 +333,7 @@ static void save_due(struct loam_loop *loop)
 {
     const struct loam_train_settings *settings = loop->settings;
     bool best = settings->load_best_at_end && loop->best_step == loop->step;
-    bool due = settings->save_steps > 0 && (is_due(loop, settings->save_steps) || is_early(loop));
+    bool due = settings->save_steps > 0 && (is_due(loop, settings->save_steps) || ends_early(loop));
     if ((!best && !due) || loop->saved == loop->step) return;
     struct loam_error error = {0};
     if (save(loop, &error) != LOAM_OK)
@@ -360,7 +359,7 @@ static enum loam_status save_stopped(struct loam_loop *loop, struct loam_error *
                      loop->settings->out, (long long)loop->step);
 }
 
-// Saves the values only if all are finite: a newest checkpoint of others would hide the good ones before it.
+// Saves the values only if all are finite. --resume takes the newest checkpoint, which must be usable.
 static enum loam_status save_finite(struct loam_loop *loop, struct loam_error *error)
 {
     double norm = 0;
@@ -369,8 +368,8 @@ static enum loam_status save_finite(struct loam_loop *loop, struct loam_error *e
     return loop->saved == loop->step ? LOAM_OK : save(loop, error);
 }
 
-// Saves the steps before a loss or gradient that was not finite, which `error` names. Resuming from the saved
-// values meets it again: it has to be skipped, or approached from an earlier checkpoint at another rate.
+// Saves the steps before a loss or gradient that was not finite, which `error` names. A resumed run meets the
+// same value again, so the message advises to skip it, or to resume an earlier checkpoint at a lower rate.
 static enum loam_status save_diverged(struct loam_loop *loop, struct loam_error *error)
 {
     struct loam_error failure = {0}, reason = *error;
@@ -391,7 +390,7 @@ static enum loam_status save_diverged(struct loam_loop *loop, struct loam_error 
                      reason.message, failure.message, (long long)before);
 }
 
-// Saves the values unless an update failed: it may have changed a part of them.
+// Saves the values unless an update failed, which may have changed only some of them.
 static enum loam_status save_consistent(struct loam_loop *loop, struct loam_error *error)
 {
     if (loop->trainer->optimiser.step != loop->updates)
@@ -400,7 +399,7 @@ static enum loam_status save_consistent(struct loam_loop *loop, struct loam_erro
     return loop->saved == loop->step ? LOAM_OK : save(loop, error);
 }
 
-// Saves the steps before a failure: an input that cannot be read, an evaluation that fails, no memory.
+// Saves the steps before a failure such as an unreadable input, a failed evaluation or lack of memory.
 static enum loam_status save_failed(struct loam_loop *loop, struct loam_error *error)
 {
     enum { REASON = 600 }; // bytes, so that the rest has room
@@ -424,10 +423,10 @@ static enum loam_status save_failed(struct loam_loop *loop, struct loam_error *e
 
 static enum loam_status run_steps(struct loam_loop *loop, struct loam_error *error)
 {
-    struct loam_event start = event_of(loop, LOAM_EVENT_START);
+    struct loam_event start = make_event(loop, LOAM_EVENT_START);
     LOAM_TRY(send(loop, &start, error));
     if (loop->step > 0) LOAM_TRY(report_due(loop, error));
-    while (loop->step < loop->total_steps && !is_early(loop)) {
+    while (loop->step < loop->total_steps && !ends_early(loop)) {
         LOAM_TRY(run_step(loop, error));
         LOAM_TRY(report_due(loop, error));
         save_due(loop);
@@ -435,8 +434,8 @@ static enum loam_status run_steps(struct loam_loop *loop, struct loam_error *err
     return LOAM_OK;
 }
 
-// Runs the steps, and fails in order if a mapped file of the model becomes unreadable meanwhile.
-static enum loam_status run_readable(struct loam_loop *loop, struct loam_error *error)
+// Runs the steps. A mapped file of the model that becomes unreadable is an error, not a crash.
+static enum loam_status run_steps_safely(struct loam_loop *loop, struct loam_error *error)
 {
     loam_fault_tolerate(true);
     enum loam_status status = run_steps(loop, error);
@@ -468,7 +467,7 @@ enum loam_status loam_loop_rehearse(struct loam_loop *loop, struct loam_error *e
 
 enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
 {
-    enum loam_status status = run_readable(loop, error);
+    enum loam_status status = run_steps_safely(loop, error);
     if (status == LOAM_ERROR_STOPPED) return save_stopped(loop, error);
     if (status == LOAM_ERROR_NUMERIC) return save_diverged(loop, error);
     if (status != LOAM_OK) return save_failed(loop, error);
@@ -493,7 +492,7 @@ enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
             "%s: no example has a label that counts: all are empty, or too long for --max-length",
             loop->settings->data);
     }
-    if (is_early(loop) && loop->step < loop->total_steps) {
+    if (ends_early(loop) && loop->step < loop->total_steps) {
         char best[LOAM_BEST_SIZE];
         loam_log_write(log_of(loop), LOAM_LOG_INFO,
                        "ended early at step %lld of %lld: %lld evaluations in a row were no better than that "

@@ -5,7 +5,7 @@
 
 #include "base/heap.h"
 
-static size_t longest_run(const char *text, char mark)
+static size_t count_longest_run(const char *text, char mark)
 {
     size_t longest = 0;
     for (size_t run = 0; *text != '\0'; text++) {
@@ -15,7 +15,7 @@ static size_t longest_run(const char *text, char mark)
     return longest;
 }
 
-// A table takes "|" for the end of a cell within code too, and "\|" for the character.
+// Escapes "|", which ends a table cell even within code.
 static enum loam_status append_cell(struct loam_bytes *out, const char *text, struct loam_error *error)
 {
     for (; *text != '\0'; text++) {
@@ -25,12 +25,12 @@ static enum loam_status append_cell(struct loam_bytes *out, const char *text, st
     return LOAM_OK;
 }
 
-// A span ends at as many backticks as it began with; the blanks keep backticks of the text from joining them,
-// and are not shown.
+// Appends a span with one more backtick at each end than the longest run in the text. Markdown drops the
+// blanks, which separate these backticks from those in the text.
 static enum loam_status append_span(struct loam_bytes *out, const char *text, bool in_table,
                                     struct loam_error *error)
 {
-    size_t ticks = longest_run(text, '`') + 1;
+    size_t ticks = count_longest_run(text, '`') + 1;
     const char *blank = ticks > 1 || text[0] == '\0' ? " " : "";
     for (size_t i = 0; i < ticks; i++)
         LOAM_TRY(loam_bytes_append_text(out, "`", error));

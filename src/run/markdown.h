@@ -4,8 +4,7 @@
 
 #include "base/bytes.h"
 
-// Appends `text` as a code span that shows it as it is, whatever it holds: one line, no markup and no HTML of
-// its own, and within a table no new cell.
+// Appends `text` as a code span. Markup, HTML, line breaks and cell marks in the text have no effect.
 enum loam_status loam_markdown_code(struct loam_bytes *out, const char *text, bool in_table,
                                     struct loam_error *error);
 

@@ -25,8 +25,8 @@ void loam_metrics_close(struct loam_metrics *metrics)
     loam_journal_close(&metrics->journal);
 }
 
-// Adds `"name": value` to the line; what does not fit is cut.
-static void append(char line[LINE_SIZE], size_t *size, const struct loam_metric *metric)
+// Adds `"name": value` to the line. A line beyond LINE_SIZE is cut.
+static void append_metric(char line[LINE_SIZE], size_t *size, const struct loam_metric *metric)
 {
     char number[LOAM_DECIMAL_SIZE];
     if (!isfinite(metric->value)) return;
@@ -43,7 +43,7 @@ enum loam_status loam_metrics_write(struct loam_metrics *metrics, const struct l
     char text[LINE_SIZE + 2] = "{";
     size_t size = 1;
     for (size_t i = 0; i < count; i++)
-        append(text, &size, &line[i]);
+        append_metric(text, &size, &line[i]);
     text[size++] = '}';
     text[size++] = '\n';
     return loam_journal_append(&metrics->journal, text, size, error);
@@ -59,7 +59,7 @@ enum loam_status loam_metrics_resume(struct loam_metrics *metrics, const char *s
     enum loam_status status = loam_atomic_copy_file(saved, path, error);
     if (status == LOAM_OK && stat(path, &about) == 0 && about.st_size > 0)
         status = loam_journal_reopen(&metrics->journal, path, about.st_size, error);
-    else if (status == LOAM_OK && unlink(path) != 0) // the first line makes it
+    else if (status == LOAM_OK && unlink(path) != 0) // the first line creates the file
         status = loam_fail(error, LOAM_ERROR_IO, "%s cannot be removed: %s", path, strerror(errno));
     else if (status == LOAM_OK)
         status = loam_journal_open(&metrics->journal, path, error);
@@ -69,7 +69,7 @@ enum loam_status loam_metrics_resume(struct loam_metrics *metrics, const char *s
 
 int64_t loam_peak_memory_bytes(void)
 {
-    // getrusage would do, but its figure starts at the parent's.
+    // Not getrusage: its figure starts at the parent's.
     static const char key[] = "VmHWM:";
     char text[4096];
     int descriptor = open("/proc/self/status", O_RDONLY | O_CLOEXEC);

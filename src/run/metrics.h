@@ -1,5 +1,5 @@
-// metrics.jsonl: one JSON object a line, under the names of transformers' Trainer; and the peak memory of
-// the process.
+// metrics.jsonl: one JSON object a line, with the names of transformers' Trainer. Also the peak memory of the
+// process.
 #ifndef LOAM_RUN_METRICS_H
 #define LOAM_RUN_METRICS_H
 
@@ -7,11 +7,11 @@
 
 struct loam_metric {
     const char *name;
-    double value; // left out of the line when it is not finite
+    double value; // left out of the line if it is not finite
 };
 
-// The file is made by the first line: a run that fails before it leaves nothing, and one that fails later
-// leaves what it knew. A line that cannot be written is kept (io/journal.h).
+// The first line creates the file, so that a run that fails earlier leaves no file. A line that cannot be
+// written stays in memory and is tried again (io/journal.h).
 struct loam_metrics {
     struct loam_journal journal;
 };
@@ -21,10 +21,11 @@ void loam_metrics_close(struct loam_metrics *metrics); // harmless on a zeroed o
 enum loam_status loam_metrics_write(struct loam_metrics *metrics, const struct loam_metric *line,
                                     size_t count, struct loam_error *error);
 
-// Before the first line: those in the file `saved` are what the file begins with, whatever it holds now.
+// Replaces the contents of the file by those of the file `saved`. Called before the first line.
 enum loam_status loam_metrics_resume(struct loam_metrics *metrics, const char *saved,
                                      struct loam_error *error);
 
-int64_t loam_peak_memory_bytes(void); // the most that this process had in memory; 0: not known
+// Returns the peak resident memory of this process; 0: not known.
+int64_t loam_peak_memory_bytes(void);
 
 #endif

@@ -1,6 +1,6 @@
-// Which examples a step takes: every epoch is a permutation of all, cut into batches; an optimiser step takes
-// `accumulation` batches, and the last one of an epoch what is left. A step's examples depend on its number
-// and the seed alone, so that a run can go on where it stopped.
+// The order of the examples. Each epoch is a permutation of all examples, cut into batches. An optimiser step
+// takes `accumulation` batches; the last step of an epoch takes the rest. The examples of a step depend only
+// on its number and the seed, so that a run can be resumed.
 #ifndef LOAM_RUN_ORDER_H
 #define LOAM_RUN_ORDER_H
 
@@ -13,7 +13,7 @@
 struct loam_order {
     uint32_t *indices; // [count] of the current epoch
     size_t count;      // examples
-    int64_t epoch;     // the one that `indices` holds; -1: none yet
+    int64_t epoch;     // the epoch in `indices`; -1: none
     uint64_t seed;
     bool shuffle;
     size_t batch_size;
@@ -26,12 +26,12 @@ enum loam_status loam_order_init(struct loam_order *order, size_t count, size_t 
                                  size_t accumulation, bool shuffle, uint64_t seed, struct loam_error *error);
 void loam_order_deinit(struct loam_order *order);
 
-// Steps of a run: `max_steps` when above 0, else those of `epochs`, rounded up.
+// Computes the steps of a run: `max_steps` if above 0, else those of `epochs`, rounded up.
 enum loam_status loam_order_total_steps(const struct loam_order *order, double epochs, int64_t max_steps,
                                         int64_t *total, struct loam_error *error);
-// The examples of the 0-based step: `*count` of them at the returned address, valid until the next call.
+// Returns the examples [*count] of the 0-based step, valid until the next call.
 const uint32_t *loam_order_step(struct loam_order *order, int64_t step, size_t *count);
-// Epochs that are done after the 0-based step, as the Trainer counts them: by batches.
+// Returns the epochs that are done after the 0-based step, counted in batches like transformers' Trainer.
 double loam_order_epoch_after(const struct loam_order *order, int64_t step);
 
 #endif

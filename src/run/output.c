@@ -24,28 +24,28 @@
 static const char metrics_name[] = "metrics.jsonl";
 static const char metrics_temporary[] = "metrics.jsonl.tmp-";
 
-// What tells an adapter's directory from a model's, to us and to other readers: in one directory the two
-// would be taken for each other.
-static const char *sign_of(bool full)
+// Returns the file that marks a directory as a model's or an adapter's, for loam and for other readers. One
+// directory must not hold both.
+static const char *marker_of(bool full)
 {
     return full ? "config.json" : "adapter_config.json";
 }
 
 static enum loam_status check_other_kind(const struct loam_train_settings *settings, struct loam_error *error)
 {
-    const char *sign = sign_of(!settings->full);
-    char *path = loam_path_join(settings->out, sign, error);
+    const char *marker = marker_of(!settings->full);
+    char *path = loam_path_join(settings->out, marker, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
     bool there = loam_file_exists(path);
     free(path);
     if (!there) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_EXISTS,
                      "--out %s holds %s (%s), and this run makes %s; choose another", settings->out,
-                     settings->full ? "an adapter" : "a model", sign,
+                     settings->full ? "an adapter" : "a model", marker,
                      settings->full ? "a model" : "an adapter");
 }
 
-// The card and the adapter's config name both, and are UTF-8.
+// Fails if a path is not UTF-8. The card and the adapter's config are UTF-8 and contain the path.
 static enum loam_status check_name(const char *option, const char *path, struct loam_error *error)
 {
     if (loam_utf8_check(path, strlen(path)) == strlen(path)) return LOAM_OK;
@@ -94,9 +94,10 @@ void loam_output_claim(struct loam_output *output)
     output->metrics_before = NULL;
 }
 
-// ---- what a run that was killed has left ----
+// ---- files of a killed run ----
 
-// Metrics that a run set aside or was about to write: "metrics.jsonl.tmp-PROCESS" or "…-PROCESS-NUMBER".
+// Returns whether `name` is that of metrics set aside or being written: "metrics.jsonl.tmp-PROCESS" or
+// "metrics.jsonl.tmp-PROCESS-NUMBER".
 static bool is_metrics_temporary(const char *name)
 {
     size_t size = sizeof metrics_temporary - 1;
@@ -105,7 +106,7 @@ static bool is_metrics_temporary(const char *name)
 }
 
 // Calls `act` for the entries of the directory until it returns false.
-static void for_entries(const char *path, bool (*act)(void *user, const char *name), void *user)
+static void visit_entries(const char *path, bool (*act)(void *user, const char *name), void *user)
 {
     DIR *directory = opendir(path);
     if (directory == NULL) return;
@@ -126,8 +127,8 @@ static bool remove_abandoned(void *user, const char *name)
     return true;
 }
 
-// Whether there is nothing in it but what a run leaves that was killed before its end.
-static bool note_other(void *user, const char *name)
+// Clears `*user` (bool) if the entry is not a file of an unfinished run.
+static bool check_unfinished(void *user, const char *name)
 {
     bool *unfinished = user;
     *unfinished = loam_work_directory_is_name(name) || is_metrics_temporary(name) ||
@@ -135,13 +136,13 @@ static bool note_other(void *user, const char *name)
     return *unfinished;
 }
 
-// --resume may write into the directory of a run that it can go on with, or that had not come to a result.
-static enum loam_status may_resume(const char *out, bool *may, struct loam_error *error)
+// Finds whether --resume may write into `out`: it has a checkpoint, or only files of an unfinished run.
+static enum loam_status check_resumable(const char *out, bool *allowed, struct loam_error *error)
 {
     int64_t newest;
     LOAM_TRY(loam_checkpoint_newest(out, &newest, error));
-    *may = true;
-    if (newest < 0) for_entries(out, note_other, may);
+    *allowed = true;
+    if (newest < 0) visit_entries(out, check_unfinished, allowed);
     return LOAM_OK;
 }
 
@@ -151,7 +152,7 @@ static enum loam_status prepare(struct loam_output *output, struct loam_error *e
 {
     output->metrics_path = loam_path_join(output->directory, metrics_name, error);
     if (output->metrics_path == NULL) return LOAM_ERROR_MEMORY;
-    for_entries(output->directory, remove_abandoned, output);
+    visit_entries(output->directory, remove_abandoned, output);
     return LOAM_OK;
 }
 
@@ -161,21 +162,22 @@ enum loam_status loam_output_open(struct loam_output *output, const struct loam_
     *output = (struct loam_output){.directory = settings->out, .staging.lock = -1};
     LOAM_TRY(check_directory(settings, error));
     bool overwrite = settings->overwrite;
-    if (!overwrite && loam_train_resumes(settings)) LOAM_TRY(may_resume(settings->out, &overwrite, error));
+    if (!overwrite && loam_train_resumes(settings))
+        LOAM_TRY(check_resumable(settings->out, &overwrite, error));
     LOAM_TRY(loam_staging_open(&output->staging, settings->out, overwrite, log, error));
     enum loam_status status = prepare(output, error);
     if (status != LOAM_OK) loam_staging_close(&output->staging);
     return status;
 }
 
-// ---- a directory that went away ----
+// ---- a directory that was removed ----
 
-static enum loam_status make_again(struct loam_output *output, const struct loam_log *log,
-                                   struct loam_error *error)
+static enum loam_status remake_directory(struct loam_output *output, const struct loam_log *log,
+                                         struct loam_error *error)
 {
-    bool may;
-    LOAM_TRY(may_resume(output->directory, &may, error));
-    LOAM_TRY(loam_output_directory_prepare(output->directory, may, NULL, error));
+    bool allowed;
+    LOAM_TRY(check_resumable(output->directory, &allowed, error));
+    LOAM_TRY(loam_output_directory_prepare(output->directory, allowed, NULL, error));
     int lock;
     bool held;
     LOAM_TRY(loam_directory_lock(output->directory, &lock, &held, log, error));
@@ -191,7 +193,7 @@ enum loam_status loam_output_restore(struct loam_output *output, const struct lo
                                      struct loam_error *error)
 {
     if (!loam_directory_is_open_as(output->directory, output->staging.lock))
-        LOAM_TRY(make_again(output, log, error));
+        LOAM_TRY(remake_directory(output, log, error));
     return loam_staging_restore(&output->staging, error);
 }
 
@@ -199,14 +201,14 @@ enum loam_status loam_output_restore(struct loam_output *output, const struct lo
 
 enum loam_status loam_output_commit(struct loam_output *output, bool full, struct loam_error *error)
 {
-    LOAM_TRY(loam_staging_commit(&output->staging, sign_of(full), error));
+    LOAM_TRY(loam_staging_commit(&output->staging, marker_of(full), error));
     loam_output_claim(output);
     return full ? loam_shards_remove_old(output->directory, 1, error) : LOAM_OK;
 }
 
 enum loam_status loam_output_check(const struct loam_output *output, bool full, struct loam_error *error)
 {
-    return loam_staging_check(&output->staging, sign_of(full), error);
+    return loam_staging_check(&output->staging, marker_of(full), error);
 }
 
 enum loam_status loam_output_clear(struct loam_output *output, struct loam_error *error)
@@ -249,8 +251,8 @@ enum loam_status loam_output_write_record(const struct loam_output *output, cons
 
 // ---- the model card ----
 
-// The front matter that model hubs read, as PEFT and transformers write it. `base`: the model's name there; a
-// directory of this machine (NULL) is none, and hubs refuse it.
+// Appends the front matter that model hubs read, as PEFT and transformers write it. `base` is the model's
+// name on the hub; NULL for a local directory, because hubs refuse a path there.
 static enum loam_status append_front_matter(struct loam_bytes *card, const char *base, bool is_adapter,
                                             struct loam_error *error)
 {
@@ -313,8 +315,8 @@ static double rounded(double value, int decimals)
     return round(value * scale) / scale;
 }
 
-// Where the evaluation was not at the last step (the best is kept, or the run was stopped), it is said at
-// which.
+// Names the step of the evaluation where it is not the last one: the best step is kept, or the run was
+// stopped.
 static enum loam_status append_evaluation(struct loam_bytes *card, const struct loam_loop *loop,
                                           struct loam_error *error)
 {
@@ -336,7 +338,8 @@ static enum loam_status append_evaluation(struct loam_bytes *card, const struct 
     return LOAM_OK;
 }
 
-// A resume with other options counts epochs of other data, or of other batches.
+// Returns whether a count of epochs has a meaning. After a resume with other options, epochs may have other
+// data or batches.
 static bool has_epochs(const struct loam_loop *loop)
 {
     return strstr(loop->changes, ": --") == NULL;
@@ -381,7 +384,7 @@ char *loam_train_model_argument(const struct loam_train_settings *settings, stru
                        revision == NULL ? "" : revision);
 }
 
-// A string as Python reads it back: as JSON.
+// Appends a Python string literal. A JSON string is one.
 static enum loam_status append_python_string(struct loam_bytes *card, const char *text,
                                              struct loam_error *error)
 {
@@ -391,7 +394,7 @@ static enum loam_status append_python_string(struct loam_bytes *card, const char
     return status;
 }
 
-// Commands to copy, in blocks of code: what is quoted for a shell may have every character.
+// Appends commands to copy. They are blocks of code, because a shell-quoted word may hold any character.
 static enum loam_status append_use(struct loam_bytes *card, const char *out, const char *base,
                                    bool is_adapter, struct loam_error *error)
 {
@@ -408,7 +411,7 @@ static enum loam_status append_use(struct loam_bytes *card, const char *out, con
     return loam_bytes_append_text(card, ")\n", error);
 }
 
-// `base`: as loam_train_model_argument gives it.
+// `base` is the result of loam_train_model_argument.
 static enum loam_status append_card(struct loam_bytes *card, const struct loam_output *output,
                                     const struct loam_loop *loop, const struct loam_adapter *adapter,
                                     const char *base, struct loam_error *error)

@@ -8,15 +8,15 @@
 #include "base/log.h"
 #include "base/machine.h"
 
-// What a process takes beyond its arenas after its examples are open, where it was measured
-// (docs/measurements/memory.md): code and tables of the libraries that the first step touches, the products
-// that the matrix library makes for the shapes of a run and the blocks that it packs, stacks of threads.
+// Bytes that a process takes after its examples are open, beyond its arenas, as measured in
+// docs/measurements/memory.md: code and tables of libraries that the first step touches, the primitives and
+// packed blocks of the matrix library, and stacks of threads.
 enum { PROCESS_GROWTH = 12 << 20, THREAD_GROWTH = 4 << 20 };
 
-// Of an entry of a tokenizer's vocabulary, with its merge.
+// Bytes of an entry of a tokenizer's vocabulary, with its merge.
 enum { TOKENIZER_ENTRY = 120 };
 
-// Opens the tokenizer where there is one; else adds what one of that vocabulary takes.
+// Opens the tokenizer. If there is none, sets `*estimate` to the bytes of a tokenizer of that vocabulary.
 static enum loam_status open_tokenizer(const struct loam_session *session, struct loam_tokenizer **tokenizer,
                                        size_t *estimate, struct loam_error *error)
 {
@@ -31,8 +31,8 @@ static enum loam_status open_tokenizer(const struct loam_session *session, struc
     return status;
 }
 
-// What the process has in memory once its examples are open, and what reading one of them takes temporarily.
-static size_t process_bytes(const struct loam_train_job *job)
+// Returns the resident memory of the process plus what reading an example takes temporarily.
+static size_t count_process_bytes(const struct loam_train_job *job)
 {
     return loam_machine_measure_memory("").resident + loam_train_job_reading_bytes(job);
 }
@@ -46,14 +46,14 @@ enum loam_status loam_plan_process(const struct loam_train_settings *settings, s
     enum loam_status status = loam_train_job_open(&job, settings, NULL, error);
     if (status == LOAM_OK && settings->data == NULL)
         status = open_tokenizer(&job.session, &tokenizer, &estimate, error);
-    *process = process_bytes(&job) + estimate;
+    *process = count_process_bytes(&job) + estimate;
     *examples = job.order.count;
     loam_tokenizer_destroy(tokenizer);
     loam_train_job_close(&job);
     return status;
 }
 
-static void measure(struct loam_plan *plan, const struct loam_train_job *job)
+static void measure_plan(struct loam_plan *plan, const struct loam_train_job *job)
 {
     const struct loam_model *model = job->session.model;
     const struct loam_trainables *set = &job->trainables;
@@ -95,21 +95,21 @@ enum loam_status loam_plan_make(struct loam_plan *plan, const struct loam_train_
     *plan = (struct loam_plan){
         .process = process, .checkpointing = settings->checkpointing, .full = settings->full};
     enum loam_status status = open_and_load(&job, &without_text, examples, error);
-    if (status == LOAM_OK) measure(plan, &job);
+    if (status == LOAM_OK) measure_plan(plan, &job);
     loam_train_job_close(&job);
     return status;
 }
 
 // ---- advice ----
 
-enum { PROCESS_VARIES = 4 << 20 }; // from one run to the next: advice that is followed fits
+enum { PROCESS_VARIATION = 4 << 20 }; // bytes by which equal runs differ; advice keeps this margin
 
 static const char *const level_names[] = {
     [LOAM_CHECKPOINT_NONE] = "none", [LOAM_CHECKPOINT_MLP] = "mlp", [LOAM_CHECKPOINT_BLOCK] = "block"};
 
-// The options in which `changed` differs from the run that was asked for.
-static void describe(const struct loam_plan *asked, const struct loam_train_settings *settings,
-                     const struct loam_train_settings *changed, char *text, size_t size)
+// Writes the options in which `changed` differs from the requested run.
+static void describe_changes(const struct loam_plan *asked, const struct loam_train_settings *settings,
+                             const struct loam_train_settings *changed, char *text, size_t size)
 {
     char length[32], budget[32];
     snprintf(length, sizeof length, "%lld", (long long)changed->max_length);
@@ -143,7 +143,7 @@ struct search {
     struct loam_plan_advice *advice;
 };
 
-// Plans one change; it is the advice when it fits, or is the smallest so far.
+// Plans one change. It becomes the advice if it is the smallest plan so far, and ends the search if it fits.
 static enum loam_status try_change(struct search *search, const struct loam_train_settings *changed,
                                    struct loam_error *error)
 {
@@ -152,12 +152,13 @@ static enum loam_status try_change(struct search *search, const struct loam_trai
     LOAM_TRY(loam_plan_make(&plan, changed, search->process, search->examples, error));
     if (plan.peak >= advice->plan.peak) return LOAM_OK;
     advice->plan = plan;
-    advice->found = plan.peak + PROCESS_VARIES <= search->limit;
-    describe(search->asked, search->settings, changed, advice->options, sizeof advice->options);
+    advice->found = plan.peak + PROCESS_VARIATION <= search->limit;
+    describe_changes(search->asked, search->settings, changed, advice->options, sizeof advice->options);
     return LOAM_OK;
 }
 
-// Every level of checkpointing from the run's own on, each with its token budget and with one example's.
+// Tries each level of checkpointing from the run's own on, with its token budget and with that of one
+// example.
 static enum loam_status try_levels(struct search *search, struct loam_train_settings changed,
                                    struct loam_error *error)
 {
@@ -218,41 +219,43 @@ struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *setting
     return limit;
 }
 
-static double gibi(size_t bytes)
+static double to_gibibytes(size_t bytes)
 {
     return (double)bytes / (1 << 30);
 }
 
-static enum loam_status refuse(const struct loam_train_job *job, const struct loam_plan *plan, size_t process,
-                               const struct loam_plan_limit *limit, struct loam_error *error)
+static enum loam_status fail_beyond_limit(const struct loam_train_job *job, const struct loam_plan *plan,
+                                          size_t process, const struct loam_plan_limit *limit,
+                                          struct loam_error *error)
 {
     struct loam_plan_advice advice;
     LOAM_TRY(loam_plan_advise(&advice, job->settings, process, job->order.count, limit->bytes, error));
-    const char *way_out = "--memory-limit none starts it all the same";
+    const char *remedy = "--memory-limit none starts it all the same";
     if (advice.found)
         return loam_fail(error, LOAM_ERROR_MEMORY,
                          "this run needs %.2f GiB of memory, and %s allows %.2f; with %s it needs %.2f (%s)",
-                         gibi(plan->peak), limit->by, gibi(limit->bytes), advice.options,
-                         gibi(advice.plan.peak), way_out);
+                         to_gibibytes(plan->peak), limit->by, to_gibibytes(limit->bytes), advice.options,
+                         to_gibibytes(advice.plan.peak), remedy);
     return loam_fail(error, LOAM_ERROR_MEMORY,
                      "this run needs %.2f GiB of memory, and %s allows %.2f; no option makes it fit, the "
                      "least is %.2f%s%s (%s)",
-                     gibi(plan->peak), limit->by, gibi(limit->bytes), gibi(advice.plan.peak),
-                     advice.options[0] != '\0' ? " with " : "", advice.options, way_out);
+                     to_gibibytes(plan->peak), limit->by, to_gibibytes(limit->bytes),
+                     to_gibibytes(advice.plan.peak), advice.options[0] != '\0' ? " with " : "",
+                     advice.options, remedy);
 }
 
 enum loam_status loam_plan_check(const struct loam_train_job *job, struct loam_error *error)
 {
     struct loam_plan plan;
-    size_t process = process_bytes(job);
+    size_t process = count_process_bytes(job);
     LOAM_TRY(loam_plan_make(&plan, job->settings, process, job->order.count, error));
     struct loam_plan_limit limit = loam_plan_limit(job->settings, &plan);
     loam_log_write(job->log, LOAM_LOG_INFO,
                    "memory: %.2f GiB at most (weights %.2f, training %.2f, activations of %d tokens %.2f, "
                    "the rest %.2f)",
-                   gibi(plan.peak), gibi(plan.weights_mapped + plan.weights_converted),
-                   gibi(plan.trained + plan.gradients + plan.optimiser), plan.token_budget,
-                   gibi(plan.activations), gibi(plan.scratch + plan.process));
+                   to_gibibytes(plan.peak), to_gibibytes(plan.weights_mapped + plan.weights_converted),
+                   to_gibibytes(plan.trained + plan.gradients + plan.optimiser), plan.token_budget,
+                   to_gibibytes(plan.activations), to_gibibytes(plan.scratch + plan.process));
     if (plan.peak <= limit.bytes) return LOAM_OK;
-    return refuse(job, &plan, process, &limit, error);
+    return fail_beyond_limit(job, &plan, process, &limit, error);
 }

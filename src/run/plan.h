@@ -1,5 +1,5 @@
-// How much memory a training run takes, before it takes any: the set-up of the run itself, on a device that
-// only counts.
+// The memory that a training run will take. The plan opens the run's own job on a device that counts memory
+// without allocating it.
 #ifndef LOAM_RUN_PLAN_H
 #define LOAM_RUN_PLAN_H
 
@@ -7,17 +7,17 @@
 
 struct loam_plan {
     // Bytes.
-    size_t weights_mapped;    // used where they lie in the checkpoint's files
-    size_t weights_converted; // in another dtype than the files', or to be trained
+    size_t weights_mapped;    // weights used in place, in the mapped files
+    size_t weights_converted; // weights in another dtype than the files', or trained
     size_t trained;           // LoRA matrices, or f32 masters of bf16 weights
     size_t gradients;
     size_t optimiser;             // both moments
     size_t activations;           // of the largest micro-batch
     size_t scratch;               // of the ops and the matrix library
     size_t process;               // program, libraries, tokenizer, examples
-    size_t peak;                  // all of them
+    size_t peak;                  // sum of the parts above
     struct loam_free_memory free; // of the run's device
-    // What was planned for.
+    // The settings of the plan.
     enum loam_dtype dtype;
     enum loam_checkpointing checkpointing;
     bool full;
@@ -25,38 +25,37 @@ struct loam_plan {
     int32_t token_budget; // of a micro-batch
 };
 
-// Measures what the process of the run has in memory before its weights, and what reading the longest example
-// takes: opens the tokenizer and, where settings->data is not NULL, the examples, and sets `*examples` to
-// their number (else 0). Without a tokenizer.json its size is estimated from the vocabulary.
+// Measures the resident memory of the process before the weights are loaded, plus what reading the longest
+// example takes. Opens the tokenizer and the examples. `*examples` is the number of examples; 0 if
+// settings->data is NULL. Without a tokenizer.json, its size is estimated from the vocabulary.
 enum loam_status loam_plan_process(const struct loam_train_settings *settings, size_t *process,
                                    size_t *examples, struct loam_error *error);
 
-// Plans the run that `settings` describe. Weights are not read, nor is the data: `process` is what the
-// process has in memory once tokenizer and examples are open, and `examples` how many there are (0: a batch
-// full).
+// Plans the run of `settings`, without reading weights or data. `process` is the memory of the process after
+// tokenizer and examples are open. `examples` is the number of examples (0: one batch).
 enum loam_status loam_plan_make(struct loam_plan *plan, const struct loam_train_settings *settings,
                                 size_t process, size_t examples, struct loam_error *error);
 
-// The cheapest change that brings the run below `limit`, found by planning: smaller micro-batches, which cost
-// almost nothing, then checkpointing, then bf16, then shorter examples, then LoRA.
+// The cheapest change of options that brings the run below `limit`. Tried in this order: smaller
+// micro-batches, gradient checkpointing, bf16, shorter examples, LoRA.
 struct loam_plan_advice {
     bool found;
     char options[160];     // "--gradient-checkpointing mlp --token-budget 1024"
-    struct loam_plan plan; // with them; where none was found, the smallest that was
+    struct loam_plan plan; // the plan with `options`; if none fits, the smallest plan
 };
 enum loam_status loam_plan_advise(struct loam_plan_advice *advice, const struct loam_train_settings *settings,
                                   size_t process, size_t examples, size_t limit, struct loam_error *error);
 
-// What a run may take: --memory-limit, or else what its device has for this process.
+// The memory that a run may take: --memory-limit, or else the free memory of its device.
 struct loam_plan_limit {
     size_t bytes;    // SIZE_MAX: no limit
-    const char *by;  // "--memory-limit", "this machine", "its control group"
-    size_t resident; // what the process has now
+    const char *by;  // what sets the limit: "--memory-limit", "this machine", "its control group"
+    size_t resident; // bytes that the process has now
 };
 struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *settings,
                                        const struct loam_plan *plan);
 
-// Plans the run whose job is open, logs the plan, and refuses a run beyond the limit.
+// Plans the run of the open job, logs the plan, and fails if the run is beyond the limit.
 enum loam_status loam_plan_check(const struct loam_train_job *job, struct loam_error *error);
 
 #endif

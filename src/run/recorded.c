@@ -12,7 +12,7 @@
 #include "io/digest.h"
 #include "train/schedule.h"
 
-static enum loam_status set(json_t *options, const char *name, json_t *value, struct loam_error *error)
+static enum loam_status set_value(json_t *options, const char *name, json_t *value, struct loam_error *error)
 {
     if (json_object_set_new(options, name, value) == 0) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: the options of the run");
@@ -22,15 +22,15 @@ static enum loam_status set_number(json_t *options, const char *name, double val
 {
     char text[LOAM_DECIMAL_SIZE];
     loam_decimal_format(value, text);
-    return set(options, name, json_string(text), error);
+    return set_value(options, name, json_string(text), error);
 }
 
 // ---- files ----
 
-static json_t *named_sum(const char *path, const char *sum)
+static json_t *format_named_sum(const char *path, const char *sum)
 {
-    bool sayable = loam_utf8_check(path, strlen(path)) == strlen(path);
-    return json_pack("{s:s, s:s}", "path", sayable ? path : "(a name that is not UTF-8)", "sha256", sum);
+    bool is_utf8 = loam_utf8_check(path, strlen(path)) == strlen(path);
+    return json_pack("{s:s, s:s}", "path", is_utf8 ? path : "(a name that is not UTF-8)", "sha256", sum);
 }
 
 static enum loam_status sum_file(const char *path, char sum[LOAM_DIGEST_SIZE], struct loam_error *error)
@@ -45,7 +45,7 @@ static enum loam_status set_file(json_t *options, const char *name, const char *
 {
     char sum[LOAM_DIGEST_SIZE];
     LOAM_TRY(sum_file(path, sum, error));
-    return set(options, name, named_sum(path, sum), error);
+    return set_value(options, name, format_named_sum(path, sum), error);
 }
 
 static enum loam_status add_files(struct loam_digest *digest, const char *directory,
@@ -63,8 +63,8 @@ static enum loam_status add_files(struct loam_digest *digest, const char *direct
     return LOAM_OK;
 }
 
-// Names, shapes and the first bytes of every tensor: what training changes in a model it changes in each of
-// them, and to read all of the weights once more would take as long as loading them.
+// Adds names, shapes and the first bytes of every tensor. Training changes every tensor, so a sample of each
+// detects another model; reading all of the weights would take as long as loading them.
 static enum loam_status add_weights(struct loam_digest *digest, const struct loam_container *file,
                                     struct loam_error *error)
 {
@@ -95,7 +95,7 @@ static enum loam_status sum_model(const char *directory, char sum[LOAM_DIGEST_SI
     return status;
 }
 
-// The adapter that training goes on from, which is small: all of it.
+// Computes the digest of the adapter that training starts from. An adapter is small, so all of it is read.
 static enum loam_status sum_adapter(const char *directory, char sum[LOAM_DIGEST_SIZE],
                                     struct loam_error *error)
 {
@@ -116,7 +116,7 @@ static enum loam_status set_model(json_t *options, const struct loam_train_setti
     char sum[LOAM_DIGEST_SIZE];
     const char *name = loam_train_model_name(settings);
     LOAM_TRY(sum_model(settings->model, sum, error));
-    return set(options, "model", named_sum(name, sum), error);
+    return set_value(options, "model", format_named_sum(name, sum), error);
 }
 
 static enum loam_status set_lora(json_t *options, const struct loam_train_job *job, struct loam_error *error)
@@ -126,19 +126,19 @@ static enum loam_status set_lora(json_t *options, const struct loam_train_job *j
     struct loam_lora_settings lora = loam_adapter_settings(job->adapter);
     char *targets = loam_adapter_targets(job->adapter, error);
     if (targets == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = set(options, "target-modules", json_string(targets), error);
+    enum loam_status status = set_value(options, "target-modules", json_string(targets), error);
     free(targets);
     if (status != LOAM_OK) return status;
     LOAM_TRY(set_number(options, "lora-r", lora.rank, error));
     LOAM_TRY(set_number(options, "lora-alpha", lora.alpha, error));
     LOAM_TRY(set_number(options, "lora-dropout", lora.dropout, error));
     const char *from = job->settings->adapter;
-    LOAM_TRY(set(options, "init-lora-weights",
-                 json_string(from != NULL ? "none" : starts[job->settings->lora.init]), error));
+    LOAM_TRY(set_value(options, "init-lora-weights",
+                       json_string(from != NULL ? "none" : starts[job->settings->lora.init]), error));
     if (from == NULL) return LOAM_OK;
     char sum[LOAM_DIGEST_SIZE];
     LOAM_TRY(sum_adapter(from, sum, error));
-    return set(options, "adapter", named_sum(from, sum), error);
+    return set_value(options, "adapter", format_named_sum(from, sum), error);
 }
 
 static enum loam_status set_data(json_t *options, const struct loam_train_settings *settings,
@@ -146,31 +146,31 @@ static enum loam_status set_data(json_t *options, const struct loam_train_settin
 {
     LOAM_TRY(set_file(options, "data", settings->data, error));
     const char *name = settings->prompt_template;
-    if (name == NULL) return set(options, "template", json_string("none"), error);
+    if (name == NULL) return set_value(options, "template", json_string("none"), error);
     return loam_file_exists(name) ? set_file(options, "template", name, error)
-                                  : set(options, "template", json_string(name), error);
+                                  : set_value(options, "template", json_string(name), error);
 }
 
-// "never" and its like where it is 0.
+// Sets a count as text. A value of 0 or less is written as `none`, for example "never".
 static enum loam_status set_count(json_t *options, const char *name, int64_t value, const char *none,
                                   struct loam_error *error)
 {
-    if (value <= 0) return set(options, name, json_string(none), error);
+    if (value <= 0) return set_value(options, name, json_string(none), error);
     return set_number(options, name, (double)value, error);
 }
 
-// What decides when the run ends and which step is its result; see matters().
+// Sets the options that decide when the run ends and which step is its result; see affects_result().
 static enum loam_status set_evaluation(json_t *options, const struct loam_train_settings *settings,
                                        struct loam_error *error)
 {
     LOAM_TRY(settings->eval_data != NULL ? set_file(options, "eval-data", settings->eval_data, error)
-                                         : set(options, "eval-data", json_string("none"), error));
+                                         : set_value(options, "eval-data", json_string("none"), error));
     LOAM_TRY(set_count(options, "eval-steps", settings->eval_steps, "at the end", error));
     LOAM_TRY(
         set_count(options, "early-stopping-patience", settings->early_stopping_patience, "never", error));
     LOAM_TRY(set_count(options, "max-new-tokens", settings->max_new_tokens, "the default", error));
-    return set(options, "load-best-at-end", json_string(settings->load_best_at_end ? "true" : "false"),
-               error);
+    return set_value(options, "load-best-at-end", json_string(settings->load_best_at_end ? "true" : "false"),
+                     error);
 }
 
 static enum loam_status set_words(json_t *options, const struct loam_train_job *job, struct loam_error *error)
@@ -192,7 +192,7 @@ static enum loam_status set_words(json_t *options, const struct loam_train_job *
         {"on-nonfinite", settings->on_nonfinite == LOAM_NONFINITE_SKIP ? "skip" : "stop"},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        LOAM_TRY(set(options, words[i].name, json_string(words[i].value), error));
+        LOAM_TRY(set_value(options, words[i].name, json_string(words[i].value), error));
     return LOAM_OK;
 }
 
@@ -222,8 +222,8 @@ static enum loam_status set_numbers(json_t *options, const struct loam_train_job
         LOAM_TRY(set_number(options, numbers[i].name, numbers[i].value, error));
     char seed[24];
     snprintf(seed, sizeof seed, "%llu",
-             (unsigned long long)settings->seed); // a double has not all of its digits
-    return set(options, "seed", json_string(seed), error);
+             (unsigned long long)settings->seed); // as text: a double cannot hold 64 bits
+    return set_value(options, "seed", json_string(seed), error);
 }
 
 enum loam_status loam_recorded_options(json_t **out, const struct loam_train_job *job,
@@ -247,35 +247,36 @@ enum loam_status loam_recorded_options(json_t **out, const struct loam_train_job
 
 // ---- comparing ----
 
-// What counts of a value, and what a person knows it by; "" where there is none.
+// Returns a value's text, or the text of its member `key` if it is an object; "" if there is none.
 static const char *text_of(const json_t *value, const char *key)
 {
     const char *text = json_string_value(json_is_object(value) ? json_object_get(value, key) : value);
     return text != NULL ? text : "";
 }
 
-// Whether evaluations decide the result. Checkpoints of older versions do not record it.
-static bool is_judged(const json_t *options)
+// Returns whether evaluations decide the result. Older checkpoints do not record these options.
+static bool depends_on_evaluations(const json_t *options)
 {
     const char *patience = text_of(json_object_get(options, "early-stopping-patience"), "");
     const char *best = text_of(json_object_get(options, "load-best-at-end"), "");
     return strcmp(best, "true") == 0 || (patience[0] != '\0' && strcmp(patience, "never") != 0);
 }
 
-// A run that ends with its last step may be measured otherwise from here on: only what decides has to stay.
-static bool matters(const char *name, const json_t *recorded, const json_t *options)
+// Returns whether an option can change the result. Options of evaluation count only if evaluations decide it.
+static bool affects_result(const char *name, const json_t *recorded, const json_t *options)
 {
     static const char *const of_evaluation[] = {"eval-data", "eval-steps", "early-stopping-patience",
                                                 "load-best-at-end", "max-new-tokens"};
     const char *metric = text_of(json_object_get(options, "metric-for-best-model"), "");
-    bool decides = is_judged(recorded) || is_judged(options);
+    bool decides = depends_on_evaluations(recorded) || depends_on_evaluations(options);
     if (strcmp(name, "max-new-tokens") == 0 && strcmp(metric, "exact_match") != 0) return false;
     for (size_t i = 0; i < sizeof of_evaluation / sizeof of_evaluation[0]; i++)
         if (strcmp(name, of_evaluation[i]) == 0) return decides;
     return true;
 }
 
-// Earlier versions recorded a constant rate with warm-up as "constant", which now means without warm-up.
+// Returns whether the run had a warm-up. Older versions recorded a constant rate with warm-up as "constant",
+// which now means a constant rate without warm-up.
 static bool had_warmup(const json_t *recorded)
 {
     const char *steps = text_of(json_object_get(recorded, "warmup-steps"), "");
@@ -283,8 +284,9 @@ static bool had_warmup(const json_t *recorded)
     return strtod(steps, NULL) > 0 || strtod(ratio, NULL) > 0;
 }
 
-// The text of a recorded option (of a file: that part of what is known about it), in the names of today.
-static const char *recorded_text(const json_t *recorded, const char *name, const char *part)
+// Returns the text of a recorded option, with old names replaced by current ones. For a file or a model,
+// `part` is "path" or "sha256".
+static const char *find_recorded(const json_t *recorded, const char *name, const char *part)
 {
     const char *text = text_of(json_object_get(recorded, name), part);
     if (strcmp(name, "lr-scheduler-type") == 0 && strcmp(text, "constant") == 0 && had_warmup(recorded))
@@ -292,8 +294,8 @@ static const char *recorded_text(const json_t *recorded, const char *name, const
     return text;
 }
 
-static enum loam_status describe(struct loam_bytes *text, const char *name, const char *before,
-                                 const char *now, struct loam_error *error)
+static enum loam_status describe_change(struct loam_bytes *text, const char *name, const char *before,
+                                        const char *now, struct loam_error *error)
 {
     if (text->size > 0) LOAM_TRY(loam_bytes_append_text(text, ", ", error));
     if (strcmp(before, now) == 0)
@@ -305,15 +307,15 @@ static enum loam_status describe(struct loam_bytes *text, const char *name, cons
 static enum loam_status describe_changes(struct loam_bytes *text, const json_t *recorded,
                                          const json_t *options, struct loam_error *error)
 {
-    // jansson walks objects through pointers that are not const.
+    // jansson iterates over objects through pointers that are not const.
     json_t *now = (json_t *)(uintptr_t)options;
     for (void *at = json_object_iter(now); at != NULL; at = json_object_iter_next(now, at)) {
         const char *name = json_object_iter_key(at);
         const json_t *new = json_object_iter_value(at);
-        const char *old_sum = recorded_text(recorded, name, "sha256");
-        if (matters(name, recorded, options) && strcmp(old_sum, text_of(new, "sha256")) != 0)
-            LOAM_TRY(
-                describe(text, name, recorded_text(recorded, name, "path"), text_of(new, "path"), error));
+        const char *old_sum = find_recorded(recorded, name, "sha256");
+        if (affects_result(name, recorded, options) && strcmp(old_sum, text_of(new, "sha256")) != 0)
+            LOAM_TRY(describe_change(text, name, find_recorded(recorded, name, "path"), text_of(new, "path"),
+                                     error));
     }
     return LOAM_OK;
 }

@@ -1,5 +1,5 @@
-// loam_train_run: everything that can be checked is checked first, then the weights come in, then the loop,
-// then the output.
+// loam_train_run: checks everything that needs no weights, loads the weights, runs the loop, writes the
+// output.
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -29,7 +29,7 @@ struct train_run {
     struct loam_checkpoints checkpoints;
     struct loam_loop loop;
     struct loam_bytes record; // OUT/run.yaml
-    bool took_best;           // the values are not those of the last step
+    bool took_best;           // the values may not be those of the last step
 };
 
 static void close_run(struct train_run *run)
@@ -76,7 +76,7 @@ static void prepare_loop(struct train_run *run)
 
 // ---- output ----
 
-// Where event files go; `*own` is released with free(). NULL: none are wanted.
+// Finds the directory of event files; NULL: none are written. The caller frees `*own`.
 static enum loam_status find_board_directory(const struct train_run *run, char **own, const char **directory,
                                              struct loam_error *error)
 {
@@ -96,7 +96,7 @@ static enum loam_status find_board_directory(const struct train_run *run, char *
     return status;
 }
 
-// The event file for TensorBoard, begun with the settings of the run.
+// Opens the event file for TensorBoard and writes the settings of the run.
 static enum loam_status open_board(struct train_run *run, const char *directory, struct loam_error *error)
 {
     struct loam_bytes text = {0};
@@ -109,7 +109,7 @@ static enum loam_status open_board(struct train_run *run, const char *directory,
 }
 
 // Restores the state of a run that is resumed, and opens its event file.
-static enum loam_status begin(struct train_run *run, struct loam_error *error)
+static enum loam_status begin_run(struct train_run *run, struct loam_error *error)
 {
     char *own;
     const char *directory;
@@ -123,7 +123,7 @@ static enum loam_status begin(struct train_run *run, struct loam_error *error)
     return status;
 }
 
-// All but the weights.
+// Writes the files of the result except the weights.
 static enum loam_status write_files(struct train_run *run, struct loam_error *error)
 {
     LOAM_TRY(loam_output_copy_files(&run->output, run->settings->model, run->settings->full, error));
@@ -137,7 +137,7 @@ static enum loam_status write_adapter(struct train_run *run, struct loam_error *
                              run->settings->model_revision, run->output.staging.directory, error);
 }
 
-static enum loam_status save(struct train_run *run, struct loam_error *error)
+static enum loam_status save_result(struct train_run *run, struct loam_error *error)
 {
     LOAM_TRY(loam_output_restore(&run->output, run->job.log, error));
     LOAM_TRY(loam_journal_flush(&run->metrics.journal, error));
@@ -153,8 +153,8 @@ static enum loam_status save(struct train_run *run, struct loam_error *error)
 
 // ---- before the first step ----
 
-// A result and a checkpoint as they will be saved, of a bounded size: a model, or an adapter larger than
-// this, is left out.
+// Writes and removes a result and a checkpoint, to find early what would make saving fail. The weights of a
+// model or of a large adapter are left out, to bound the size.
 static enum loam_status rehearse_save(struct train_run *run, struct loam_error *error)
 {
     enum { LARGEST = 64 << 20 }; // bytes
@@ -167,7 +167,7 @@ static enum loam_status rehearse_save(struct train_run *run, struct loam_error *
     return loam_checkpoints_rehearse(&run->checkpoints, &run->loop, error);
 }
 
-// Finds before the first step what would fail hours later.
+// Tries evaluation and saving before the first step, so that a run does not fail hours later.
 static enum loam_status rehearse(struct train_run *run, struct loam_error *error)
 {
     LOAM_TRY(loam_loop_rehearse(&run->loop, error));
@@ -184,34 +184,34 @@ static void end_board(struct train_run *run)
 
 // ---- a result that cannot be saved ----
 
-// Whether saving may work later: when the disk has room, or the directory is mounted again.
+// Returns whether saving may work later, for example after the disk has room again.
 static bool is_temporary(enum loam_status status)
 {
     return status == LOAM_ERROR_IO || status == LOAM_ERROR_EXISTS || status == LOAM_ERROR_MEMORY;
 }
 
-static bool stop_is_requested(const struct train_run *run)
+static bool is_stop_requested(const struct train_run *run)
 {
     struct loam_event event = loam_event_make(LOAM_EVENT_PROGRESS);
     event.activity = LOAM_ACTIVITY_SAVE;
     return loam_event_send(run->callbacks, &event, NULL) != LOAM_OK;
 }
 
-// Waits for `seconds`. false: the caller asked to stop meanwhile.
+// Waits for `seconds`. Returns false if the caller asked to stop meanwhile.
 static bool wait_unless_stopped(const struct train_run *run, double seconds)
 {
     static const struct timespec slice = {.tv_nsec = 50 * 1000 * 1000};
     double end = loam_clock_seconds() + seconds;
     do {
-        if (stop_is_requested(run)) return false;
+        if (is_stop_requested(run)) return false;
         nanosleep(&slice, NULL);
     } while (loam_clock_seconds() < end);
     return true;
 }
 
-// Saves a checkpoint, if the values are those of the last step. It may work where the result failed, because
-// it needs less space and other files. Returns whether there is one.
-static bool keep_as_checkpoint(struct train_run *run)
+// Saves a checkpoint if the values are those of the last step. It needs less space and other files than the
+// result, so it may work after the result failed. Returns whether there is a checkpoint of the last step.
+static bool save_as_checkpoint(struct train_run *run)
 {
     struct loam_loop *loop = &run->loop;
     struct loam_error error = {0};
@@ -219,7 +219,8 @@ static bool keep_as_checkpoint(struct train_run *run)
     return !run->took_best && loam_checkpoints_save(&run->checkpoints, loop, &error) == LOAM_OK;
 }
 
-// Adds to `error`, the reason why there is no result, what is left of the run.
+// Fails because the result could not be saved, for the reason in `error`. The message tells which checkpoint
+// is left.
 static enum loam_status fail_unsaved(struct train_run *run, bool stopped, struct loam_error *error)
 {
     const char *out = run->output.directory, *prefix = stopped ? "stopped: " : "";
@@ -227,7 +228,7 @@ static enum loam_status fail_unsaved(struct train_run *run, bool stopped, struct
     enum loam_status status = stopped ? LOAM_ERROR_STOPPED : reason.status;
     int64_t newest;
     char left[96] = "there is no checkpoint of it";
-    if (keep_as_checkpoint(run))
+    if (save_as_checkpoint(run))
         return loam_fail(
             error, status,
             "%sthe result is not saved, but step %lld is, in %s/checkpoint-%lld, and --resume makes "
@@ -249,28 +250,28 @@ static void log_waiting(const struct train_run *run, const struct loam_error *er
                    error->message, limit);
 }
 
-// Saves the result. A failure that is temporary is tried again for as long as --save-wait allows; the values
-// stay in memory.
+// Saves the result. After a temporary failure it tries again for --save-wait; the values stay in memory.
 static enum loam_status save_with_retries(struct train_run *run, struct loam_error *error)
 {
     const struct loam_train_settings *settings = run->settings;
     bool can_stop = run->callbacks != NULL && run->callbacks->event != NULL;
     double pause = 0.5, start = loam_clock_seconds();
-    enum loam_status status = save(run, error);
+    enum loam_status status = save_result(run, error);
     if (status == LOAM_OK) return LOAM_OK;
     if (!is_temporary(status) || settings->save_wait == 0 || (settings->save_wait < 0 && !can_stop))
         return fail_unsaved(run, false, error);
     log_waiting(run, error);
     while (is_temporary(status)) {
         if (!wait_unless_stopped(run, pause)) return fail_unsaved(run, true, error);
-        status = save(run, error);
+        status = save_result(run, error);
         if (settings->save_wait > 0 && loam_clock_seconds() - start >= (double)settings->save_wait) break;
         if (pause < LONGEST_PAUSE) pause *= 2;
     }
     return status == LOAM_OK ? LOAM_OK : fail_unsaved(run, false, error);
 }
 
-// --load-best-at-end. Without a finite evaluation the result is that of the last step.
+// Loads the values of the best evaluation for --load-best-at-end. Without a finite evaluation, the values of
+// the last step stay.
 static void take_best(struct train_run *run)
 {
     struct loam_loop *loop = &run->loop;
@@ -282,7 +283,7 @@ static void take_best(struct train_run *run)
         return;
     }
     bool taken = loam_checkpoints_load_values(&run->checkpoints, loop->best_step, &error) == LOAM_OK;
-    run->took_best = true; // or some of them
+    run->took_best = true; // after a failure, some values may already be replaced
     if (taken) {
         loop->eval_loss = loop->best_loss;
         loop->eval_exact_match = loop->best_exact_match;
@@ -298,8 +299,8 @@ static void take_best(struct train_run *run)
 
 // ---- the run as text ----
 
-// The dtype of all parameters; LOAM_DTYPE_NONE if some are kept in the one they are stored in.
-static enum loam_dtype common_dtype(const struct loam_session *session)
+// Returns the dtype of all parameters; LOAM_DTYPE_NONE if some keep another dtype of the files.
+static enum loam_dtype find_common_dtype(const struct loam_session *session)
 {
     const struct loam_model *model = session->model;
     for (size_t i = 0; i < model->parameter_count; i++)
@@ -307,7 +308,7 @@ static enum loam_dtype common_dtype(const struct loam_session *session)
     return session->dtype;
 }
 
-// Writes the changes of options as comments: the file's options are those of the last part of the run.
+// Writes the changes of options as comments, because the file has only the options of the last resume.
 static enum loam_status format_changes(struct train_run *run, struct loam_error *error)
 {
     const char *line = loam_checkpoints_changes(&run->checkpoints);
@@ -336,7 +337,7 @@ static enum loam_status format_record(struct train_run *run, struct loam_error *
         .max_length = session->max_length,
         .token_budget = session->token_budget,
         .threads = session->device->threads,
-        .dtype = common_dtype(session),
+        .dtype = find_common_dtype(session),
         .targets = targets,
     };
     enum loam_status status = settings->record(settings->record_user, &resolved, &run->record, error);
@@ -351,7 +352,7 @@ static enum loam_status train(struct train_run *run, struct loam_error *error)
     LOAM_TRY(format_record(run, error));
     prepare_loop(run);
     loam_checkpoints_begin(&run->checkpoints);
-    LOAM_TRY(begin(run, error));
+    LOAM_TRY(begin_run(run, error));
     LOAM_TRY(rehearse(run, error));
     LOAM_TRY(loam_loop_run(&run->loop, error));
     take_best(run);

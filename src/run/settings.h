@@ -1,4 +1,4 @@
-// Fine-tuning: the loop over packed batches, and what it needs to know.
+// The settings of a training run, and the call that runs it.
 #ifndef LOAM_RUN_SETTINGS_H
 #define LOAM_RUN_SETTINGS_H
 
@@ -12,28 +12,28 @@
 
 enum loam_on_nonfinite { LOAM_NONFINITE_STOP, LOAM_NONFINITE_SKIP };
 
-// What evaluations are compared by: the lower loss, or the higher exact match of generated answers.
+// The metric that decides which evaluation is the best: the lower loss, or the higher exact match of
+// generated answers.
 enum loam_best_metric { LOAM_BEST_EVAL_LOSS, LOAM_BEST_EXACT_MATCH };
 
-// What the run chose where its settings leave it open.
+// The values that the run chose for settings that were left open.
 struct loam_train_resolved {
     int32_t max_length;
     int32_t token_budget;
     int threads;
-    enum loam_dtype dtype; // LOAM_DTYPE_NONE: matrices differ, and no --dtype gives that
-    const char *targets;   // of a new adapter; NULL: there is none
+    enum loam_dtype dtype; // LOAM_DTYPE_NONE: parameters have several dtypes
+    const char *targets;   // target modules of a new adapter; NULL: no new adapter
 };
 
-// Names and defaults are those of Hugging Face's TrainingArguments, where it has them. The defaults stand in
-// options/option_table.c.
+// Names and defaults follow Hugging Face's TrainingArguments (the table of defaults is options/options.c).
 struct loam_train_settings {
     const char *model;          // directory
-    const char *model_name;     // what others call it: its name on the hub; NULL: the directory's
-    const char *model_revision; // of model_name; NULL: the newest
+    const char *model_name;     // name on the hub; NULL: the directory
+    const char *model_revision; // revision of model_name; NULL: the newest
     const char *data;           // file
     const char *eval_data;      // file or NULL
     const char *out;            // directory
-    const char *adapter;        // directory of an adapter to go on from, or NULL
+    const char *adapter;        // directory of an adapter to train further, or NULL
     bool overwrite;
     const char *device;    // "ref", "cpu"
     int threads;           // 0: all cores
@@ -43,7 +43,7 @@ struct loam_train_settings {
     const char *prompt_template; // name, file or NULL
     enum loam_loss_on loss_on;
     enum loam_too_long too_long;
-    int64_t max_length; // 0: the smaller of 1,024 and the model's
+    int64_t max_length; // tokens; 0: the smaller of 1,024 and the model's limit
     bool skip_bad;
     bool shuffle;
     double learning_rate;
@@ -53,46 +53,46 @@ struct loam_train_settings {
     double adam_epsilon;
     double max_grad_norm; // 0: no clipping
     enum loam_schedule_kind schedule;
-    int64_t warmup_steps; // of any schedule but LOAM_SCHEDULE_CONSTANT
-    double warmup_ratio;  // used when warmup_steps is 0
+    int64_t warmup_steps; // LOAM_SCHEDULE_CONSTANT ignores warm-up
+    double warmup_ratio;  // used if warmup_steps is 0
     double epochs;
-    int64_t max_steps; // 0 or less: by epochs
+    int64_t max_steps; // 0 or less: as many as `epochs` has
     int64_t batch_size;
     int64_t accumulation;
-    int64_t token_budget; // of a micro-batch; 0: loam chooses
+    int64_t token_budget; // tokens of a micro-batch; 0: loam chooses
     enum loam_checkpointing checkpointing;
-    int64_t memory_limit;                // bytes; 0: what the machine has; INT64_MAX: none
-    enum loam_on_nonfinite on_nonfinite; // a loss or gradient that is not finite
-    int64_t save_steps;       // a checkpoint every so many steps and at the end; 0: when stopped alone
-    int64_t save_total_limit; // keep so many checkpoints; 0: all
-    int64_t save_wait;        // seconds to try again a result that cannot be saved; -1: until told to stop
-    const char *resume;       // "auto": from the newest checkpoint in `out`; a checkpoint's directory; NULL
-    bool allow_change;        // go on though options differ from the checkpoint's
-    int64_t early_stopping_patience;   // evaluations no better than the best, after which it ends; 0: never
-    bool load_best_at_end;             // the result is that of the best evaluation
-    enum loam_best_metric best_metric; // the best by this; each evaluation has it
-    int64_t max_new_tokens;            // of a generated answer; 0: 64
+    int64_t memory_limit;                // bytes; 0: the free memory of the device; INT64_MAX: no limit
+    enum loam_on_nonfinite on_nonfinite; // what to do after a loss or gradient that is not finite
+    int64_t save_steps;                  // steps between checkpoints, with one at the end; 0: only if stopped
+    int64_t save_total_limit;            // number of checkpoints to keep; 0: all
+    int64_t save_wait;                   // seconds to retry saving the result; -1: until asked to stop
+    const char *resume;              // "auto" (newest checkpoint in `out`), a checkpoint's directory, or NULL
+    bool allow_change;               // resume even if options differ from the checkpoint's
+    int64_t early_stopping_patience; // end after so many evaluations no better than the best; 0: never
+    bool load_best_at_end;           // the result has the values of the best evaluation
+    enum loam_best_metric best_metric; // each evaluation measures it
+    int64_t max_new_tokens;            // tokens of a generated answer; 0: 64
     int64_t logging_steps;
-    int64_t eval_steps;      // 0: at the end of the run only
-    bool tensorboard;        // --report-to tensorboard: event files for TensorBoard
-    const char *logging_dir; // where; NULL: OUT/runs. Given, it asks for them by itself
+    int64_t eval_steps;      // 0: evaluate only at the end of the run
+    bool tensorboard;        // --report-to tensorboard: write event files
+    const char *logging_dir; // directory of event files; a name turns them on; NULL: OUT/runs
     uint64_t seed;
-    // Appends the run as text, saved as OUT/run.yaml; NULL: none.
+    // Appends the text of OUT/run.yaml; NULL: no such file.
     enum loam_status (*record)(void *user, const struct loam_train_resolved *resolved,
                                struct loam_bytes *text, struct loam_error *error);
     void *record_user;
 };
 
-// What the adapter's records call the model.
+// Returns the name of the model in the adapter's files.
 static inline const char *loam_train_model_name(const struct loam_train_settings *settings)
 {
     return settings->model_name != NULL ? settings->model_name : settings->model;
 }
 
-// What a person calls it on the command line: with "@" and its revision. Released with free().
+// Returns the model as an argument of the command line, NAME or NAME@REVISION. Released with free().
 char *loam_train_model_argument(const struct loam_train_settings *settings, struct loam_error *error);
 
-// --resume as a switch is "true", and "false" when it was turned off.
+// Returns whether the run resumes. --resume without a value is "true"; "false" turns it off.
 static inline bool loam_train_resumes(const struct loam_train_settings *settings)
 {
     return settings->resume != NULL && strcmp(settings->resume, "false") != 0;
@@ -103,7 +103,7 @@ static inline bool loam_train_resumes_from_output(const struct loam_train_settin
            (strcmp(settings->resume, "auto") == 0 || strcmp(settings->resume, "true") == 0);
 }
 
-// Runs it all: loads, trains, evaluates, saves. Reports through the callbacks and OUT/metrics.jsonl.
+// Loads, trains, evaluates and saves. Reports through the callbacks and OUT/metrics.jsonl.
 enum loam_status loam_train_run(const struct loam_train_settings *settings,
                                 const struct loam_callbacks *callbacks, struct loam_error *error);
 

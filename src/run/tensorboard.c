@@ -57,19 +57,18 @@ enum {
 };
 enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 
-// A message that grows into a buffer of its own; what does not fit is not there, and the message is not
-// `whole`.
+// A message in a buffer of fixed size. After an append that does not fit, `is_whole` is false.
 struct message {
     unsigned char *data;
     size_t size;
     size_t capacity;
-    bool whole;
+    bool is_whole;
 };
 
 static void append(struct message *message, const void *data, size_t size)
 {
-    message->whole = message->whole && size <= message->capacity - message->size;
-    if (!message->whole || size == 0) return;
+    message->is_whole = message->is_whole && size <= message->capacity - message->size;
+    if (!message->is_whole || size == 0) return;
     memcpy(message->data + message->size, data, size);
     message->size += size;
 }
@@ -125,7 +124,7 @@ static void append_bytes(struct message *message, int field, const void *data, s
 
 static void append_message(struct message *message, int field, const struct message *part)
 {
-    message->whole = message->whole && part->whole;
+    message->is_whole = message->is_whole && part->is_whole;
     append_bytes(message, field, part->data, part->size);
 }
 
@@ -133,14 +132,14 @@ static void append_message(struct message *message, int field, const struct mess
 
 // ---- events ----
 
-// Of an event without its summary, and of the frame around it.
+// Bytes: an event without its summary, and the two parts of the frame around it.
 enum { EVENT_ROOM = 64, HEAD_SIZE = 12, TAIL_SIZE = 4 };
 
 static void begin_event(struct message *event, int64_t step)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    // Room for the head, which is known last.
+    // Room for the head, which write_event fills in.
     append(event, (unsigned char[HEAD_SIZE]){0}, HEAD_SIZE);
     append_double(event, EVENT_WALL_TIME, (double)now.tv_sec + 1e-9 * (double)now.tv_nsec);
     if (step > 0) append_integer(event, EVENT_STEP, step);
@@ -151,14 +150,14 @@ static enum loam_status write_event(struct loam_tensorboard *board, struct messa
                                     struct loam_error *error)
 {
     unsigned char tail[TAIL_SIZE];
-    if (event->whole) {
+    if (event->is_whole) {
         size_t size = event->size - HEAD_SIZE;
         put_little_endian(event->data, size, 8);
         put_little_endian(event->data + 8, loam_tensorboard_masked_crc(event->data, 8), 4);
         put_little_endian(tail, loam_tensorboard_masked_crc(event->data + HEAD_SIZE, size), 4);
         append(event, tail, sizeof tail);
     }
-    if (!event->whole)
+    if (!event->is_whole)
         return loam_fail(error, LOAM_ERROR_INTERNAL, "%s: an event is too large", board->journal.path);
     return loam_journal_append(&board->journal, event->data, event->size, error);
 }
@@ -173,7 +172,7 @@ static void append_scalar(struct message *summary, const struct loam_metric *met
     int length = snprintf(tag, sizeof tag, "%s/%s", eval ? "eval" : "train",
                           metric->name + (eval ? sizeof evaluated - 1 : 0));
     struct message value = MESSAGE_ON_STACK(VALUE_ROOM);
-    value.whole = length < TAG_SIZE;
+    value.is_whole = length < TAG_SIZE;
     append_bytes(&value, VALUE_TAG, tag, strlen(tag));
     append_float(&value, VALUE_SIMPLE, (float)metric->value);
     append_message(summary, SUMMARY_VALUE, &value);
@@ -200,7 +199,7 @@ enum loam_status loam_tensorboard_scalars(struct loam_tensorboard *board, const 
     return write_event(board, &event, error);
 }
 
-// A tensor of shape [1] that holds the text.
+// Appends the text as a string tensor of shape [1].
 static void append_text_value(struct message *value, const char *tag, const char *text, size_t size,
                               struct message *tensor)
 {
@@ -222,7 +221,7 @@ enum loam_status loam_tensorboard_text(struct loam_tensorboard *board, const cha
                                        size_t size, struct loam_error *error)
 {
     if (!loam_tensorboard_is_open(board)) return LOAM_OK;
-    // Each layer around the text has its room in one buffer.
+    // One allocation holds the buffers of all nested messages.
     enum { LAYERS = 4, LAYER_ROOM = 256 };
     size_t room = size + strlen(tag) + LAYER_ROOM;
     struct loam_bytes memory = {0};
@@ -250,9 +249,10 @@ static enum loam_status make_directory(const char *directory, struct loam_error 
 
 static const char event_prefix[] = "events.out.tfevents.";
 
-// "events.out.tfevents.TIME.HOST.PROCESS", as TensorBoard looks for it, and as no other run has it.
-static enum loam_status create(struct loam_tensorboard *board, const char *directory,
-                               struct loam_error *error)
+// Creates "events.out.tfevents.TIME.HOST.PROCESS.NANOSECONDS": TensorBoard looks for the prefix, and the rest
+// makes the name unique.
+static enum loam_status create_file(struct loam_tensorboard *board, const char *directory,
+                                    struct loam_error *error)
 {
     char host[128] = "", name[256];
     if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0') snprintf(host, sizeof host, "localhost");
@@ -273,7 +273,7 @@ enum loam_status loam_tensorboard_open(struct loam_tensorboard *board, const cha
 {
     static const char version[] = "brain.Event:2";
     LOAM_TRY(make_directory(directory, error));
-    LOAM_TRY(create(board, directory, error));
+    LOAM_TRY(create_file(board, directory, error));
     struct message event = MESSAGE_ON_STACK(EVENT_ROOM + HEAD_SIZE + TAIL_SIZE);
     begin_event(&event, 0);
     append_bytes(&event, EVENT_FILE_VERSION, version, sizeof version - 1);
@@ -287,7 +287,7 @@ enum loam_status loam_tensorboard_reopen(struct loam_tensorboard *board, const c
     char *path = loam_path_join(directory, name, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = LOAM_OK;
-    // What is behind `bytes` is cut off: no other file than an event file, and none that is elsewhere too.
+    // The rest of the file is cut off, so it must be an event file, and not a link to a file elsewhere.
     if (strncmp(name, event_prefix, sizeof event_prefix - 1) == 0 && lstat(path, &about) == 0 &&
         S_ISREG(about.st_mode) && about.st_nlink == 1 && about.st_size >= bytes)
         status = loam_journal_reopen(&board->journal, path, bytes, error);

@@ -24,7 +24,7 @@ enum loam_status loam_session_prompt_encode(const struct loam_session *session,
                                             struct loam_error *error)
 {
     const struct loam_bytes *text = &prompt->rendered.text;
-    LOAM_TRY(loam_bytes_reserve(&prompt->rendered.text, 1, error)); // never NULL
+    LOAM_TRY(loam_bytes_reserve(&prompt->rendered.text, 1, error)); // text->data must not be NULL
     LOAM_TRY(loam_example_build_prompt(&prompt->example, &prompt->rendered, session->tokenizer,
                                        &session->special, max_length, &prompt->work, error));
     const size_t cut = prompt->work.prompt.cut;

@@ -1,22 +1,22 @@
-// A prompt as the ids that generation goes on from. They are those that a training example of the same text
-// begins with.
+// A prompt as token ids. They are the ids with which a training example of the same text begins.
 #ifndef LOAM_SESSION_PROMPT_H
 #define LOAM_SESSION_PROMPT_H
 
 #include "data/example.h"
 #include "session/session.h"
 
-// Kept from prompt to prompt as working memory. A zeroed struct is valid.
+// A prompt and its working memory, which is reused for the next prompt. A zeroed struct is valid.
 struct loam_session_prompt {
-    struct loam_rendered rendered; // the text; filled by the caller
-    struct loam_example example;   // its ids; the caller may set its `id` for messages
-    struct loam_healing healing;   // the end of the text that generation still has to write
+    struct loam_rendered rendered; // the text; the caller fills it
+    struct loam_example example;   // the ids of the text; the caller may set example.id for messages
+    struct loam_healing healing;   // the end of the text, which the first generated tokens must spell
     struct loam_example_work work;
 };
 void loam_session_prompt_deinit(struct loam_session_prompt *prompt);
 
 // Encodes prompt->rendered. A text of more than `max_length` tokens loses tokens from the start of its
-// context; example.dropped where it has too few. An id beyond the model's vocabulary is LOAM_ERROR_FORMAT.
+// context. If the context has too few, example.dropped is set. An id beyond the model's vocabulary is
+// LOAM_ERROR_FORMAT.
 enum loam_status loam_session_prompt_encode(const struct loam_session *session,
                                             struct loam_session_prompt *prompt, int32_t max_length,
                                             struct loam_error *error);

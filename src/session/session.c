@@ -7,7 +7,7 @@
 enum {
     DEFAULT_MAX_LENGTH = 1024,
     DEFAULT_TOKEN_BUDGET = 1024,
-    MOST_TOKENS = 1 << 30, // of a batch; sums of two such counts fit in 32 bits
+    MOST_TOKENS = 1 << 30, // tokens of a batch; sums of two such counts fit in 32 bits
 };
 
 static enum loam_status choose_max_length(struct loam_session *session, int64_t wanted,
@@ -124,7 +124,7 @@ void loam_session_close(struct loam_session *session)
     *session = (struct loam_session){0};
 }
 
-// Logs what products read where it is not the dtype of activations.
+// Logs the dtype of activations, the dtype of matrices if it is another, the device and its threads.
 static void log_device(const struct loam_session *session)
 {
     const struct loam_device *device = session->device;

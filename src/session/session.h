@@ -12,19 +12,20 @@
 struct loam_session_options {
     const char *model; // directory
     const char *device;
-    int threads;                // 0: one for each core
-    struct loam_device *opened; // used in place of `device` and stays the caller's; NULL: `device` is opened
-    // LOAM_DTYPE_NONE: bf16 where the device prefers it, else f32 with matrices in the 16-bit dtype that they
-    // are stored in.
+    int threads; // 0: one for each core
+    // A device of the caller to use instead of `device`; NULL: open one.
+    struct loam_device *opened;
+    // LOAM_DTYPE_NONE: bf16 if the device has it, else f32 with bf16 and f16 matrices kept as stored.
     enum loam_dtype dtype;
     const char *prompt_template; // name, file or NULL
-    int64_t max_length;          // 0: the smaller of 1,024 and the model's
+    int64_t max_length;          // tokens; 0: the smaller of 1,024 and the model's limit
     int64_t batch_size;          // examples; 0: as many as fit
-    // 0: room for a batch of the longest examples, at most 1,024 tokens but at least one example.
+    // Tokens of a packed batch. 0: a batch of the longest examples, at most 1,024 tokens, at least one
+    // example.
     int64_t token_budget;
     bool without_text;                      // no tokenizer and no template
     const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
-    bool planning;                          // the device is one to plan with
+    bool planning;                          // open a device that only counts memory
     bool streamed;                          // see struct loam_load_options
 };
 
@@ -34,10 +35,10 @@ struct loam_session {
     const struct loam_log *log; // of the callbacks
     struct loam_device *device;
     bool owns_device;
-    struct loam_model *model; // names and shapes until it is loaded
+    struct loam_model *model; // only names and shapes before loading
     struct loam_tokenizer *tokenizer;
     struct loam_special_tokens special;
-    struct loam_template *prompt_template; // NULL: the data set's own
+    struct loam_template *prompt_template; // NULL: the template of the data set
     enum loam_dtype dtype;                 // of activations
     bool keep_halves;                      // see struct loam_load_options
     bool streamed;
@@ -49,16 +50,16 @@ enum loam_status loam_session_open(struct loam_session *session, const struct lo
                                    struct loam_error *error);
 void loam_session_close(struct loam_session *session);
 
-// `writable`: the weights will be trained.
+// Loads the weights. `writable` is for weights that will be trained.
 enum loam_status loam_session_load(struct loam_session *session, bool writable, struct loam_error *error);
 
-// Opens the adapter in `directory` and logs what its files ask for without effect. With `set` its matrices
-// are registered there, to be trained; else the model must be loaded, and the adapter is filled at once.
-// `directory` NULL: no adapter, `*out` is NULL.
+// Opens the adapter in `directory` and logs settings of its files that have no effect. With `set`, its
+// matrices are registered there for training. Without `set`, the model must be loaded, and the adapter is
+// filled at once. If `directory` is NULL, `*out` is NULL.
 enum loam_status loam_session_adapter(const struct loam_session *session, const char *directory,
                                       struct loam_trainables *set, struct loam_adapter **out,
                                       struct loam_error *error);
-// Makes a fresh adapter, registered in `set`, with the same notices in the log.
+// Makes a fresh adapter, registers it in `set`, and logs settings that have no effect.
 enum loam_status loam_session_fresh_adapter(const struct loam_session *session,
                                             const struct loam_lora_settings *settings,
                                             struct loam_trainables *set, struct loam_adapter **out,
@@ -70,13 +71,14 @@ struct loam_session_data {
     enum loam_loss_on loss_on;
     enum loam_too_long too_long;
     bool skip_bad;
-    bool learnt; // for training: warns if the first example does not end in EOS
+    bool learnt; // for training: warn if the first example does not end in EOS
 };
-// Opens a data set of at least one record, and reads the first one: a template that does not fit fails here.
+// Opens a data set of at least one record. Reads the first record, so that a template that does not fit fails
+// at once.
 enum loam_status loam_session_dataset(const struct loam_session *session,
                                       const struct loam_session_data *data, struct loam_dataset **out,
                                       struct loam_error *error);
-// Warns about records that were skipped, cut, dropped or without a label.
+// Logs how many records were skipped, cut or had no label, if any.
 void loam_session_report(const struct loam_session *session, const char *path,
                          const struct loam_dataset *dataset);
 

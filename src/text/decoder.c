@@ -31,7 +31,7 @@ struct loam_token_decoder_state {
     bool is_inside;           // Strip: after the characters at the token's start
 };
 
-// `take` gets a fragment of a token, in whole characters; `end` says that the token ends with it. `finish`
+// `take` gets a fragment of a token, in whole characters; `end`: the token ends with it. `finish`
 // passes on the held bytes; the caller then finishes the next stage.
 struct loam_token_decoder_kind {
     const char *type;

@@ -123,7 +123,8 @@ static enum loam_status accumulate(struct loam_step_buffers *buffers, struct loa
 {
     const double scale = 1.0 / buffers->labels.weight;
     double loss_sum = 0;
-    // A step has at most `capacity` micro-batches, so no two steps use the same number of a pass.
+    // No step has more micro-batches than examples, so that the numbers of the passes of two steps never
+    // meet.
     uint64_t pass = (uint64_t)step * buffers->capacity;
     for (size_t next = 0; next < buffers->count; pass++) {
         size_t first = next;

@@ -53,7 +53,7 @@ refuses 1 "$tmp/nowhere" 'tokenize: no such model' tokenize --model "$tmp/nowher
 refuses 1 "$tmp/nowhere.json" 'eval: no such data' eval --model "$tmp/model" --data "$tmp/nowhere.json"
 
 # ---- Files of another kind ----
-mkfifo "$tmp/pipe" # without a writer: whoever opens it must not wait for one
+mkfifo "$tmp/pipe" # without a writer: opening it must not wait for one
 ln -s loop "$tmp/loop"
 for path in "$tmp" "$tmp/pipe" /dev/zero /dev/null; do
     file=$path refuses_train "$path: it is not a regular file" "data: $path"

@@ -7,8 +7,9 @@ library=$(find "$prefix" -name 'libloam.so')
 libraries=$(dirname "$library")
 [ -f "$libraries/libloam.a" ] || fail 'no libloam.a'
 # With sanitizers, the runtime would have to be linked into the programs.
-if nm -D "$library" | grep -q __asan_; then
-    finish
+nm -D "$library" >"$tmp/symbols"
+if grep -q __asan_ "$tmp/symbols"; then
+    echo 'this build has sanitizers, whose runtime the programs would have to load first'
     exit 77
 fi
 make_model "$tmp/model"
@@ -18,7 +19,7 @@ export OMP_NUM_THREADS=1
 build() {
     local directory=$1 flags program
     shift
-    flags=$(PKG_CONFIG_PATH=$libraries/pkgconfig pkg-config --define-variable=prefix="$prefix" --cflags --libs "$@" loam)
+    flags=$(PKG_CONFIG_PATH=$libraries/pkgconfig pkg-config --cflags --libs "$@" loam)
     mkdir -p "$directory"
     for program in finetune score; do
         # shellcheck disable=SC2086  # flags are several words

@@ -36,7 +36,7 @@ int main(void)
 }
 C
     libraries=$(dirname "$library")
-    flags=$(PKG_CONFIG_PATH=$libraries/pkgconfig pkg-config --define-variable=prefix="$prefix" --cflags --libs loam)
+    flags=$(PKG_CONFIG_PATH=$libraries/pkgconfig pkg-config --cflags --libs loam)
     # shellcheck disable=SC2086  # flags are several words
     cc -std=c11 -Wall -Wextra -Werror "$tmp/program.c" $flags -o "$tmp/program" || fail 'does not compile'
     LD_LIBRARY_PATH=$libraries "$tmp/program" >"$tmp/stdout" || fail 'does not run'

@@ -95,7 +95,7 @@ static void compare_forward(struct golden_run *run, const struct golden *golden,
 
 // The gradient of a key's bias is what is left of terms that cancel: the same added to all keys of a query
 // changes no softmax, but for the rotation. In bf16 it errs as these terms do, which are as large as those of
-// the query's bias: the factor from its own norm to theirs.
+// the query's bias: the factor is the ratio of the two norms.
 static double cancellation(const struct golden_run *run, const struct golden *golden, const char *name,
                            const struct loam_trainable *item)
 {

@@ -183,11 +183,11 @@ static const struct walk pull = {
     .before = "rm -rf $T/home",
     .done = NOTHING_TEMPORARY WHOLE_SNAPSHOT
     "[ -z \"$(find $T/home -name '*.incomplete')\" ] && [ -s $cache/refs/main ]",
-    // The revision's name and the weights are what says that a snapshot is whole.
+    // Where the revision's name or the weights are in the cache, the snapshot must be whole.
     .sound = NOTHING_TEMPORARY
     "if [ -e $cache/refs/main ] || [ -e $cache/snapshots/*/model.safetensors ]; then\n" WHOLE_SNAPSHOT "fi\n",
 };
-// All is there, the weights in shards, and nobody may be asked.
+// All files are in the cache, the weights in shards; the pull makes no request.
 static const struct walk cached = {
     .what = "a pull of what is there",
     .command = LOAM_COMMAND_PULL,
@@ -245,7 +245,7 @@ static enum loam_status run(const struct walk *walk, struct loam_error *error)
 
 static long unclear_messages;
 
-// What a library says that does not tell why: true, and no more than that.
+// Whether the message is a library's own, which names no cause.
 static bool is_said_by_library(enum loam_status status, const char *message)
 {
     if (refused == CRYPTO) return strcmp(message, "libcrypto cannot compute a hash") == 0;

@@ -115,10 +115,10 @@ static void text_is_that_of_the_command(void **state)
     struct loam_generator_handle *generator = open_generator(&opened, 1, NULL, 0);
     const struct loam_prompt_settings prompt = prompt_of("the cat ", 5);
     const struct output ours = generate_alone(generator, &prompt);
-    struct output theirs = {0};
-    generate_by_command(&opened, "the cat ", &theirs);
+    struct output by_command = {0};
+    generate_by_command(&opened, "the cat ", &by_command);
     assert_true(ours.count > 0);
-    assert_same_output(&ours, &theirs);
+    assert_same_output(&ours, &by_command);
     loam_generator_close(generator);
     opened_remove(&opened);
 }

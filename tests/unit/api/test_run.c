@@ -94,7 +94,7 @@ static void test_callbacks(void **state)
     assert_fails(run(&broken, LOAM_COMMAND_TOKENIZE, lines, &error), LOAM_ERROR_IO, "input");
     assert_int_equal(broken.calls, 0);
 
-    // Nobody listens: what needs no input still works.
+    // Without callbacks: a command that needs no input still works.
     assert_ok(run(NULL, LOAM_COMMAND_INSPECT, (const char *[]){"path", tiny, NULL}, &error));
     assert_fails(run(NULL, LOAM_COMMAND_TOKENIZE, lines, &error), LOAM_ERROR_ARGUMENT, "no input");
 }

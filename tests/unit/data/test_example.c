@@ -41,12 +41,12 @@ static void start(struct setting *setting, const char *line, const char *prompt,
 }
 
 // The sources that add BOS and EOS around a text.
-enum adds { NOBODY, POST_PROCESSOR, CONFIGURATION };
+enum adds { NEITHER, POST_PROCESSOR, CONFIGURATION };
 
 static void start_adding(struct setting *setting, const char *line, const char *prompt, enum adds adds)
 {
     start(setting, line, prompt, adds == POST_PROCESSOR, adds == POST_PROCESSOR);
-    setting->special.add_bos = setting->special.add_eos = adds != NOBODY;
+    setting->special.add_bos = setting->special.add_eos = adds != NEITHER;
 }
 
 static void read_first(struct setting *setting)
@@ -144,27 +144,27 @@ static void test_completion_mask(void **state)
         const char *line;
         const char *prompt;
         enum adds adds;
-        const char
-            *labels; // '.' a token that is not learnt, else the token that is predicted; '#' EOS, '@' "\nz"
+        // '.' a token that is not learnt, else the token that is predicted; '#' EOS, '@' "\nz"
+        const char *labels;
     } cases[] = {
-        {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}", NOBODY, "..cd."},
-        {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}{eos}", NOBODY, "..cd#."},
+        {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}", NEITHER, "..cd."},
+        {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}{eos}", NEITHER, "..cd#."},
         {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}", POST_PROCESSOR, "...cd#."},
         {"{\"q\": \"ab\", \"a\": \"cd\"}", "{q}?{a}", CONFIGURATION, "...cd#."},
         // The completion is the last field in the template, for any order in the record.
-        {"{\"a\": \"cd\", \"q\": \"ab\"}", "{q}{a}{q}!", NOBODY, "...ab!."},
+        {"{\"a\": \"cd\", \"q\": \"ab\"}", "{q}{a}{q}!", NEITHER, "...ab!."},
         // With an empty answer only the end of the text is learnt.
-        {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}{eos}", NOBODY, "..#."},
+        {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}{eos}", NEITHER, "..#."},
         {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}", POST_PROCESSOR, "...#."},
-        {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}", NOBODY, "..."},
+        {"{\"q\": \"ab\", \"a\": \"\"}", "{q}?{a}", NEITHER, "..."},
         // "\nz" is a token, but the prompt ends in "\n", since it is the same for every completion.
-        {"{\"q\": \"ab\", \"a\": \"zz\"}", "{q}\n{a}", NOBODY, "..zz."},
-        {"{\"q\": \"ab\", \"a\": \"xz\"}", "{q}\n{a}", NOBODY, "..xz."},
+        {"{\"q\": \"ab\", \"a\": \"zz\"}", "{q}\n{a}", NEITHER, "..zz."},
+        {"{\"q\": \"ab\", \"a\": \"xz\"}", "{q}\n{a}", NEITHER, "..xz."},
         // With a template of one field and without a template all text is completion.
-        {"{\"q\": \"ab\"}", "{q}{eos}", NOBODY, "b#."},
+        {"{\"q\": \"ab\"}", "{q}{eos}", NEITHER, "b#."},
         {"{\"q\": \"ab\"}", "{q}{eos}", POST_PROCESSOR, "ab#."},
-        {"{\"q\": \"ab\"}", "x{q}", NOBODY, "ab."},
-        {"ab", NULL, NOBODY, "b#."},
+        {"{\"q\": \"ab\"}", "x{q}", NEITHER, "ab."},
+        {"ab", NULL, NEITHER, "b#."},
         {"ab", NULL, POST_PROCESSOR, "ab#."},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -208,14 +208,14 @@ static void test_too_long(void **state)
         int32_t label_start;  // of the completion
         bool cut;
     } cases[] = {
-        {record, prompt, NOBODY, LOAM_TOO_LONG_CUT, 14, "[abcdef]gh=ij</s>", 11, false},
-        {record, prompt, NOBODY, LOAM_TOO_LONG_CUT, 13, "[bcdef]gh=ij</s>", 10, true},
-        {record, prompt, NOBODY, LOAM_TOO_LONG_CUT, 9, "[f]gh=ij</s>", 6, true},
-        {record, prompt, NOBODY, LOAM_TOO_LONG_CUT, 8, "[]gh=ij</s>", 5, true},
-        {record, prompt, NOBODY, LOAM_TOO_LONG_CUT, 7, NULL, 0, false},
-        {record, prompt, NOBODY, LOAM_TOO_LONG_CUT, 1, NULL, 0, false},
-        {record, prompt, NOBODY, LOAM_TOO_LONG_DROP, 14, "[abcdef]gh=ij</s>", 11, false},
-        {record, prompt, NOBODY, LOAM_TOO_LONG_DROP, 13, NULL, 0, false},
+        {record, prompt, NEITHER, LOAM_TOO_LONG_CUT, 14, "[abcdef]gh=ij</s>", 11, false},
+        {record, prompt, NEITHER, LOAM_TOO_LONG_CUT, 13, "[bcdef]gh=ij</s>", 10, true},
+        {record, prompt, NEITHER, LOAM_TOO_LONG_CUT, 9, "[f]gh=ij</s>", 6, true},
+        {record, prompt, NEITHER, LOAM_TOO_LONG_CUT, 8, "[]gh=ij</s>", 5, true},
+        {record, prompt, NEITHER, LOAM_TOO_LONG_CUT, 7, NULL, 0, false},
+        {record, prompt, NEITHER, LOAM_TOO_LONG_CUT, 1, NULL, 0, false},
+        {record, prompt, NEITHER, LOAM_TOO_LONG_DROP, 14, "[abcdef]gh=ij</s>", 11, false},
+        {record, prompt, NEITHER, LOAM_TOO_LONG_DROP, 13, NULL, 0, false},
         // BOS and EOS are not part of the context.
         {record, prompt, POST_PROCESSOR, LOAM_TOO_LONG_CUT, 12, "<s>[def]gh=ij</s>", 9, true},
         {record, "{c}={a}", POST_PROCESSOR, LOAM_TOO_LONG_CUT, 7, "<s>ef=ij</s>", 4, true},
@@ -225,23 +225,23 @@ static void test_too_long(void **state)
         {"{\"c\": \"ab\", \"a\": \"\"}", "{c}{a}", POST_PROCESSOR, LOAM_TOO_LONG_CUT, 2, "<s></s>", 1, true},
         {"{\"c\": \"ab\", \"a\": \"\"}", "{c}{a}", POST_PROCESSOR, LOAM_TOO_LONG_CUT, 1, NULL, 0, false},
         // A context field that occurs twice is cut at its first place only.
-        {record, "{c}{c}{a}", NOBODY, LOAM_TOO_LONG_CUT, 10, "efabcdefij", 8, true},
+        {record, "{c}{c}{a}", NEITHER, LOAM_TOO_LONG_CUT, 10, "efabcdefij", 8, true},
         // A token across the end of the context stays.
-        {"{\"c\": \"ab\\n\", \"a\": \"y\"}", "{c}zy{a}", NOBODY, LOAM_TOO_LONG_CUT, 3, "\nzyy", 2, true},
-        {"{\"c\": \"ab\\n\", \"a\": \"y\"}", "{c}zy{a}", NOBODY, LOAM_TOO_LONG_CUT, 2, NULL, 0, false},
+        {"{\"c\": \"ab\\n\", \"a\": \"y\"}", "{c}zy{a}", NEITHER, LOAM_TOO_LONG_CUT, 3, "\nzyy", 2, true},
+        {"{\"c\": \"ab\\n\", \"a\": \"y\"}", "{c}zy{a}", NEITHER, LOAM_TOO_LONG_CUT, 2, NULL, 0, false},
         // The longest field is cut at any place, but never the completion.
-        {"{\"c\": \"ab\", \"q\": \"cdef\", \"a\": \"ghijkl\"}", "{c}-{q}={a}", NOBODY, LOAM_TOO_LONG_CUT, 11,
+        {"{\"c\": \"ab\", \"q\": \"cdef\", \"a\": \"ghijkl\"}", "{c}-{q}={a}", NEITHER, LOAM_TOO_LONG_CUT, 11,
          "ab-f=ghijkl", 5, true},
         // Without a context the start of the text is kept.
-        {record, "{c}{eos}", NOBODY, LOAM_TOO_LONG_CUT, 6, "abcdef", 0, true},
+        {record, "{c}{eos}", NEITHER, LOAM_TOO_LONG_CUT, 6, "abcdef", 0, true},
         {record, "{c}{eos}", POST_PROCESSOR, LOAM_TOO_LONG_CUT, 3, "<s>ab", 0, true},
-        {record, "xyz{c}", NOBODY, LOAM_TOO_LONG_CUT, 2, "xy", 2, true},
+        {record, "xyz{c}", NEITHER, LOAM_TOO_LONG_CUT, 2, "xy", 2, true},
         {"abcdef", NULL, POST_PROCESSOR, LOAM_TOO_LONG_CUT, 3, "<s>ab", 0, true},
         {"abcdef", NULL, CONFIGURATION, LOAM_TOO_LONG_CUT, 3, "<s>ab", 1, true},
         {"abcdef", NULL, CONFIGURATION, LOAM_TOO_LONG_CUT, 1, "<s>", 1, true},
-        {"abcdef", NULL, NOBODY, LOAM_TOO_LONG_CUT, 7, "abcdef</s>", 0, false},
-        {"abcdef", NULL, NOBODY, LOAM_TOO_LONG_CUT, 6, "abcdef", 0, true},
-        {"abcdef", NULL, NOBODY, LOAM_TOO_LONG_DROP, 6, NULL, 0, false},
+        {"abcdef", NULL, NEITHER, LOAM_TOO_LONG_CUT, 7, "abcdef</s>", 0, false},
+        {"abcdef", NULL, NEITHER, LOAM_TOO_LONG_CUT, 6, "abcdef", 0, true},
+        {"abcdef", NULL, NEITHER, LOAM_TOO_LONG_DROP, 6, NULL, 0, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct setting setting;

@@ -25,7 +25,7 @@ static void test_lock(void **state)
     open_cache(&cache, *state);
     assert_ok(loam_cache_lock(&cache, "etag", &first, &error));
     assert_true(first >= 0);
-    // Whoever opens the file again has to wait, even within one process.
+    // A second open of the file does not get the lock, even within one process.
     assert_ok(loam_cache_lock(&cache, "etag", &second, &error));
     assert_int_equal(second, -1);
     assert_ok(loam_cache_lock(&cache, "other", &second, &error));

@@ -102,7 +102,7 @@ static void compare(const char *directory, const struct loam_device *device)
     struct loam_decoder *expected_decoder = create_decoder(whole), *decoder = create_decoder(streamed);
     float *expected = new_logits(whole), *logits = new_logits(whole);
     assert_ok(run(expected_decoder, expected, &error));
-    // Twice: what was let go is read again.
+    // Twice: pages that were released are read again.
     for (int pass = 0; pass < 2; pass++) {
         assert_ok(run(decoder, logits, &error));
         assert_same(logits, expected, whole->config.vocabulary, whole->config.vocabulary == WIDE);

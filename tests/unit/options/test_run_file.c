@@ -100,7 +100,7 @@ static void test_what_was_set_wins(void **state)
     struct loam_options *options = create(LOAM_COMMAND_GENERATE);
     assert_ok(loam_options_set(options, "seed", "7", &error));
     assert_ok(loam_options_set(options, "field", "context=mine", &error));
-    assert_ok(parse(options, "seed: 8\ntop-k: 3\nfield: [context=theirs, question=theirs]\n", &error));
+    assert_ok(parse(options, "seed: 8\ntop-k: 3\nfield: [context=run file, question=run file]\n", &error));
     assert_int_equal(options->settings.generate.sampling.seed, 7);
     assert_int_equal(options->settings.generate.sampling.top_k, 3);
     assert_int_equal(options->settings.fields.count, 1);

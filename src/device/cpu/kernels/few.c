@@ -38,8 +38,8 @@ static void finish_row(const struct loam_linear_forward_args *args, int64_t t, i
     }
 }
 
-// sums[t FEW_TASK + j apart] = x[t] . w[j] for `tokens` rows of x [tokens, k] and one row of each stream of
-// w. The memory that follows is prefetched, because the processor itself prefetches only within a page, and a
+// sums[t][j apart] = x[t] . w[j], rows of sums FEW_TASK apart, for `tokens` rows of x, k apart, and a row of
+// each stream of w. What follows in memory is prefetched: the processor prefetches only within a page, and a
 // row may be half a page.
 INLINE void dot_rows(const float *x, int64_t k, const void *const w[STREAMS], int tokens,
                      enum loam_dtype dtype, float *sums, int64_t apart)

@@ -1,5 +1,5 @@
 // A kernel without units, whose packing moves words of 32 bits, each a pair of bf16 or an f32. The file that
-// includes this defines before:
+// includes this defines a word before:
 //   KERNEL_TARGET                         instructions of the function that multiplies, beyond the level's
 //   column_words(lines, word, j, count)   word `word` along k of `count` columns from j on, zero past the end
 //   multiply_add(sum, left, right)        sum + left right, of words
