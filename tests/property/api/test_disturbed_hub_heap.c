@@ -1,7 +1,7 @@
-// loam pull and loam push against the hub of tests/hub, where any one allocation is refused, loam's own or
-// one of jansson, libcurl and libcrypto: the command goes through all the same or ends with one clear line,
-// nothing is lost or half done on either side, and the next one makes up for it. LOAM_FAULTS=all tries them
-// all; without it every so many.
+// loam pull and loam push against the hub of tests/hub, with one allocation of loam, jansson, libcurl or
+// libcrypto that fails. The command succeeds or ends with one clear line. Nothing is lost or left unfinished
+// on either side, and the next command completes the work. LOAM_FAULTS=all tries every allocation; without it
+// some are skipped.
 #include "test.h"
 
 #include <curl/curl.h>
@@ -12,12 +12,12 @@
 
 #include "property/run/heap_watch.h"
 
-enum { SECONDS = 60 }; // a run that takes as long hangs
+enum { SECONDS = 60 }; // a command that takes longer hangs
 
-// ---- Whose allocation is refused ----
+// ---- Allocations that fail ----
 
 static enum owner { LOAM, JANSSON, CURL_LIBRARY, CRYPTO } refused; // the last one
-static bool lasting;                                               // libcurl gets no more memory from then on
+static bool lasting; // all later allocations of libcurl fail too
 
 static bool is_refused(enum owner owner)
 {
@@ -53,7 +53,7 @@ static char *curl_copy(const char *text)
     return is_refused(CURL_LIBRARY) ? NULL : heap_count(__real_strdup(text));
 }
 
-// libcrypto keeps much of what it takes until the process ends: its blocks are not counted.
+// libcrypto keeps many blocks until the process ends, so its blocks are not counted.
 static void *crypto_take(size_t size, const char *file, int line)
 {
     (void)file, (void)line;
@@ -72,10 +72,10 @@ static void crypto_give(void *block, const char *file, int line)
     __real_free(block);
 }
 
-// ---- The hub, and what is on both sides; the scripts know the directory of all as $T ----
+// ---- The hub and the files on both sides; scripts find their directory in $T ----
 
 static char root[256];
-static int server_input = -1; // the hub ends when it is closed
+static int server_input = -1; // closing it ends the hub
 
 static bool shell(const char *script)
 {
@@ -98,7 +98,7 @@ static bool start_server(void)
         dup2(ends[0], STDIN_FILENO);
         close(ends[0]);
         close(ends[1]);
-        (void)!freopen("/dev/null", "w", stderr); // it complains of clients that go away
+        (void)!freopen("/dev/null", "w", stderr); // it reports clients that disconnect
         execlp("python3", "python3", LOAM_TESTS "/hub/server.py", root, (char *)NULL);
         _exit(127);
     }
@@ -155,13 +155,13 @@ static int teardown(void **state)
     return 0;
 }
 
-// ---- What is walked ----
+// ---- The commands ----
 
 #define WHOLE_SNAPSHOT                                                                                       \
     "cd $cache/snapshots/* && for file in $T/repos/org/tiny/*; do cmp -s $file ${file##*/} || exit 1; "      \
     "done\n"
 #define NOTHING_TEMPORARY "[ ! -e $T/home ] || [ -z \"$(find $T/home -name '*.tmp-*')\" ] || exit 1\n"
-// A repository that was made is private, for it was asked for once, as such.
+// A repository that was created is private, as requested, and was requested once.
 #define PRIVATE                                                                                              \
     "asked=$(grep -ls 'POST /api/repos/create' $T/bodies/*)\n"                                               \
     "[ ! -e $T/repos/org/new ] || grep -qs '\"visibility\":\"private\"' $asked || exit 1\n"
@@ -172,9 +172,9 @@ struct walk {
     enum loam_command command;
     const char *options[7]; // in pairs; "" for the folder
     bool offline;
-    const char *before; // brings about what there is when it begins
-    const char *done;   // true where all of it was done
-    const char *sound;  // true where nothing was half done
+    const char *before; // script that makes the files before the command
+    const char *done;   // script that succeeds if the work is complete
+    const char *sound;  // script that succeeds if nothing is left unfinished
 };
 static const struct walk pull = {
     .what = "a pull",
@@ -206,7 +206,7 @@ static const struct walk push = {
     .options = {"directory", "", "repository", "org/new", "private", "true", NULL},
     .before = "rm -rf $T/repos/org/new $T/lfs/* $T/bodies/*",
     .done = PRIVATE WHOLE_REPOSITORY,
-    // The hub may still be at what it was sent.
+    // The hub may still be working on the last request.
     .sound = "for i in $(seq 100); do\n"
              "[ -n \"$(ls -A $T/repos/org/new 2>/dev/null)\" ] || break\n" WHOLE_REPOSITORY
              " >/dev/null && break; sleep 0.05; done; [ $i -lt 100 ] || exit 1\n" PRIVATE,
@@ -288,7 +288,7 @@ static void walk(const struct walk *walk, long tries)
     unclear_messages = 0;
     struct loam_error error;
     char expected[sizeof output];
-    for (int times = 0; times < 3; times++) { // what libraries keep they have then
+    for (int times = 0; times < 3; times++) { // after these, libraries have the memory that they keep
         assert_true(shell(walk->before));
         heap.asked = 0;
         assert_ok(run(walk, &error));
@@ -346,7 +346,7 @@ static void test_push(void **state)
     walk(&push, 150);
 }
 
-// Not one allocation, but all of libcurl's from one on.
+// All allocations of libcurl fail from one on.
 static void test_lasting(void **state)
 {
     (void)state;
@@ -362,7 +362,7 @@ int main(void)
         puts("python3 is not there, in which the hub of this test is written");
         return 77;
     }
-    // Ubuntu's libcurl brings libssh, which has libcrypto take memory before main.
+    // Ubuntu's libcurl loads libssh, through which libcrypto allocates before main.
     if (CRYPTO_set_mem_functions(crypto_take, crypto_take_more, crypto_give) != 1)
         puts("libcrypto has taken memory already: of it no allocation is refused here");
     if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, curl_take, __wrap_free, curl_take_more, curl_copy,

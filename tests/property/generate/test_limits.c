@@ -1,5 +1,4 @@
-// Prompts and the decoder's limits: a prompt longer than one pass is split, one longer than the context
-// refused.
+// Limits of the decoder: a prompt longer than one pass is split, and one longer than the context is an error.
 #include "test.h"
 
 #include <math.h>
@@ -61,7 +60,7 @@ static void compare(const float *expected, const float *got, int64_t count, cons
     if (sqrt(difference / norm) > 1e-5) fail_msg("%s: relative difference %g", what, sqrt(difference / norm));
 }
 
-// A decoder for few tokens at a time splits a long prompt by itself.
+// A decoder with a small limit of tokens splits a long prompt into passes.
 static void check_long_prompt(const struct fixture *fixture)
 {
     struct loam_decoder *decoders[2];
@@ -94,9 +93,8 @@ static void test_a_long_prompt_is_split(void **state)
     }
 }
 
-// Sizes of batch small, odd and largest, whole or split into sequences, trained and evaluated by a decoder
-// that was sized for the largest: an op whose smaller case wants more scratch than its larger one would fail
-// here.
+// Trains and evaluates batches of small, odd and largest size, as one sequence or several, with a decoder
+// that was sized for the largest. An op that needs more scratch in a smaller case fails here.
 static void check_sizes(struct fixture *fixture)
 {
     struct loam_trainables set = {0};
@@ -150,7 +148,7 @@ static void test_any_size_within_the_limits(void **state)
     }
 }
 
-// A head with more rows than the tokenizer has tokens: the rows beyond are never chosen.
+// If a head has more rows than the tokenizer has tokens, the extra rows are never chosen.
 static void test_ids_beyond_the_vocabulary_are_never_chosen(void **state)
 {
     (void)state;
@@ -174,7 +172,7 @@ static void test_ids_beyond_the_vocabulary_are_never_chosen(void **state)
     assert_int_equal(count, NEW);
     for (int32_t i = 0; i < count; i++)
         assert_in_range(output[i], 0, KNOWN - 1);
-    generation.vocabulary = INT32_MAX; // the head's own rows are the limit then
+    generation.vocabulary = INT32_MAX; // then the rows of the head are the limit
     assert_ok(loam_generate_all(generator, prompt, 1, &generation, &base, output, &count, NULL, &error));
     for (int32_t i = 0; i < count; i++)
         beyond += output[i] >= KNOWN;

@@ -1,4 +1,4 @@
-// Merged is the same as unmerged: the logits of a merged f32 model are those of base and adapter.
+// Merged equals unmerged: a merged f32 model has the logits of base and adapter.
 #include "test.h"
 
 #include <math.h>
@@ -10,7 +10,7 @@
 static struct loam_error error;
 
 enum { TOKENS = 17, VOCABULARY = 97 };
-// float32 sums of some dozens of terms in another order, of the largest logit.
+// Relative to the largest logit: f32 sums of some dozens of terms in another order.
 static const float tolerance = 4e-6f;
 
 static const char *const configs[] = {
@@ -49,7 +49,7 @@ static struct loam_model *load(const struct fixture *fixture, const char *direct
     return model;
 }
 
-// An adapter on every linear whose B is random as well.
+// Makes an adapter on every linear, with random B too.
 static void make_adapter(const struct fixture *fixture, int rank)
 {
     struct loam_model *model = load(fixture, fixture->base);
@@ -96,7 +96,7 @@ static void teardown(struct fixture *fixture)
     test_remove_directory(fixture->root);
 }
 
-// Logits [TOKENS, VOCABULARY] of a model, with the adapter or without.
+// Returns the logits [TOKENS, VOCABULARY] of a model, with or without the adapter.
 static float *logits_of(const struct fixture *fixture, const char *directory, bool adapted)
 {
     struct loam_model *model = load(fixture, directory);
@@ -146,7 +146,7 @@ static void check_logits(const char *config_text, int rank, const char *device)
     float *zero = calloc(TOKENS * VOCABULARY, sizeof *zero);
     assert_non_null(zero);
     float scale = largest_difference(adapted, zero);
-    assert_true(largest_difference(base, adapted) > 0.1f * scale); // the adapter matters
+    assert_true(largest_difference(base, adapted) > 0.1f * scale); // the adapter has an effect
     float difference = largest_difference(merged, adapted);
     if (!(difference <= tolerance * scale))
         fail_msg("rank %d on %s: logits differ by %g, of %g", rank, device, (double)difference,

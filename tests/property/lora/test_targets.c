@@ -1,6 +1,5 @@
-// What an adapter's config says is what PEFT matches: for random expressions and lists over the module trees
-// of the families, target_modules as it is saved, read as PEFT reads it, names the adapted modules and no
-// other.
+// The saved target_modules, matched as PEFT matches them, name the adapted modules and no other. Tested with
+// random expressions and lists over the module trees of the families.
 #include "test.h"
 
 #include "base/heap.h"
@@ -12,7 +11,7 @@ enum { EXPRESSIONS = 300, LISTS = 40, MOST_NAMES = 1024, TEXT = 256 };
 
 static struct loam_error error;
 
-// 12 layers, so that "1." ends "11." too.
+// 12 layers, because "1." is also the end of "11.".
 static const char *const configs[] = {
     "{\"model_type\": \"bloom\", \"vocab_size\": 64, \"hidden_size\": 32, \"n_layer\": 12, \"n_head\": 4}",
     "{\"model_type\": \"llama\", \"vocab_size\": 64, \"hidden_size\": 32, \"intermediate_size\": 48, "
@@ -24,7 +23,7 @@ static const char *const configs[] = {
 
 struct tree {
     struct loam_model *model;
-    char *names[MOST_NAMES]; // every module, as named_modules() gives them, the root left out
+    char *names[MOST_NAMES]; // the modules of named_modules() without the root
     size_t count;
 };
 
@@ -93,7 +92,7 @@ static void add(char text[TEXT], const char *piece)
     snprintf(text + used, TEXT - used, "%s", piece);
 }
 
-// One component of a path, or what may stand for some.
+// Adds a component of a path, or an expression that matches some.
 static void add_component(struct draws *draws, const struct tree *tree, char text[TEXT])
 {
     static const char *const wild[] = {".*",      "\\d+", "[0-5]", "(1|11)",     "\\w+",
@@ -123,7 +122,7 @@ static void random_expression(struct draws *draws, const struct tree *tree, char
         }
         if (draw(draws, 3) == 0) add(text, ".*");
     }
-    if (strpbrk(text, "*+?|()[]{}^$\\") == NULL) add(text, "()"); // an expression, not a list
+    if (strpbrk(text, "*+?|()[]{}^$\\") == NULL) add(text, "()"); // makes it an expression instead of a list
 }
 
 static void random_list(struct draws *draws, const struct tree *tree, char text[TEXT])
@@ -177,7 +176,7 @@ static void check_saved(const struct tree *tree, const struct loam_adapter *adap
             fail_msg("\"%s\": %s is %sadapted, and target_modules tells PEFT otherwise", text, tree->names[i],
                      adapted ? "" : "not ");
     }
-    // Saved again from what was saved, it is the same.
+    // Saving the opened adapter gives the same targets.
     struct loam_adapter_config again;
     assert_ok(loam_adapter_config_load(&again, directory, &error));
     assert_int_equal(again.targets.count, json_array_size(list));
@@ -185,7 +184,7 @@ static void check_saved(const struct tree *tree, const struct loam_adapter *adap
     json_decref(root);
 }
 
-// What loam has to make of the targets: which linears, or a refusal.
+// Checks that loam adapts the linears that the targets name, or fails where it must.
 static void check_adapted(const struct tree *tree, const struct loam_adapter *adapter, const char *text)
 {
     struct loam_targets targets;
@@ -194,7 +193,7 @@ static void check_adapted(const struct tree *tree, const struct loam_adapter *ad
     for (size_t i = 0; i < tree->count; i++) {
         const struct loam_linear *linear = linear_of(tree, tree->names[i]);
         bool matches = false;
-        // What takes too many steps back is refused by any of the names.
+        // An expression that backtracks too often fails at any of the names.
         if (loam_targets_match(&targets, tree->names[i], &matches, &error) != LOAM_OK) bounded = false;
         linears = linears || (matches && linear != NULL);
         beyond = beyond || (matches && is_beyond(tree->names[i]));
@@ -202,7 +201,7 @@ static void check_adapted(const struct tree *tree, const struct loam_adapter *ad
             matches != (loam_adapter_slots(adapter)->slots[linear->index].rank > 0))
             fail_msg("\"%s\": %s is %sadapted", text, tree->names[i], matches ? "not " : "");
     }
-    bool is_list = targets.kind == LOAM_TARGET_LIST; // of which each entry must match
+    bool is_list = targets.kind == LOAM_TARGET_LIST; // each entry of a list must match
     loam_targets_deinit(&targets);
     if (adapter != NULL && (!linears || beyond)) fail_msg("\"%s\" is taken", text);
     if (adapter == NULL && linears && !beyond && bounded && !is_list) fail_msg("\"%s\" is refused", text);
@@ -235,7 +234,7 @@ static void saved_is_what_peft_matches(void **state)
             random_expression(&draws, &tree, text);
             taken += check(&tree, text, directory);
         }
-        assert_in_range(taken, EXPRESSIONS / 8, EXPRESSIONS * 7 / 8); // both outcomes are tried
+        assert_in_range(taken, EXPRESSIONS / 8, EXPRESSIONS * 7 / 8); // both outcomes occur
         for (size_t j = 0, lists = 0; j < LISTS; lists++) {
             random_list(&draws, &tree, text);
             j += check(&tree, text, directory);
@@ -245,7 +244,7 @@ static void saved_is_what_peft_matches(void **state)
     }
 }
 
-// How what is saved reads.
+// The saved targets are short and readable.
 static void saved_is_readable(void **state)
 {
     static const struct {
@@ -261,7 +260,7 @@ static void saved_is_readable(void **state)
         {1, ".*up_proj|.*\\.0\\..*q_proj", "model.layers.0.self_attn.q_proj, up_proj"},
         {0, ".*\\.dense.*", "dense, dense_4h_to_h, dense_h_to_4h"},
         {0, "all-linear", "dense, dense_4h_to_h, dense_h_to_4h, query_key_value"},
-        {0, "h.1.mlp.dense_h_to_4h", "h.1.mlp.dense_h_to_4h"}, // a list stays as it was written
+        {0, "h.1.mlp.dense_h_to_4h", "h.1.mlp.dense_h_to_4h"}, // a list is saved unchanged
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct tree tree;

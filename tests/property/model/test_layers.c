@@ -1,6 +1,6 @@
-// Layers as rows, by families that no checkpoint has: norms after branches, factors, parallel branches, another
-// order, fused heads by blocks, a RoPE table for each kind of layer. Every gradient is that of finite
-// differences on the reference device; the other device and the levels of checkpointing agree.
+// Layers as rows, with families made up for the test: norms after branches, factors, parallel branches,
+// another order, fused heads by blocks, a RoPE table for each kind of layer. On the reference device every
+// gradient equals finite differences. The other device and all levels of checkpointing agree with it.
 #include <math.h>
 #include <stdlib.h>
 
@@ -146,7 +146,7 @@ static struct loam_config config_of(const struct loam_family *family)
         .inner = 12,
         .vocabulary = VOCABULARY,
         .max_positions = 64,
-        .norm_eps = 0.2, // smooth enough for differences
+        .norm_eps = 0.2, // large, so that finite differences are accurate
         .initializer_range = 0.5,
         .ropes = {{.theta = 100}, {.theta = 4, .scaling = LOAM_ROPE_LINEAR, .factor = 2}},
         .window = 64,
@@ -171,7 +171,7 @@ static void create_decoder(struct bench *bench, enum loam_checkpointing level)
     assert_ok(loam_decoder_create(&bench->decoder, bench->model, bench->device, &limits, &error));
 }
 
-// `labelled` of each sequence's last tokens have a label: few, and rows are dropped in the top layer.
+// The last `labelled` tokens of each sequence have a label. If they are few, the top layer drops rows.
 static void fill_batch(struct bench *bench, int32_t labelled)
 {
     int32_t ids[TOKENS / SEQUENCES];
@@ -186,8 +186,8 @@ static void fill_batch(struct bench *bench, int32_t labelled)
     }
 }
 
-// Vectors of norms and biases away from what they start with.
-static void shake(struct loam_trainables *set)
+// Moves the vectors of norms and biases away from their initial values.
+static void perturb_vectors(struct loam_trainables *set)
 {
     for (size_t i = 0; i < set->count; i++) {
         struct loam_tensor *value = &set->items[i].value;
@@ -212,7 +212,7 @@ static void start(struct bench *bench, const struct layer_case *c, const char *d
     assert_ok(loam_model_init_checkpoint(bench->model, 3, LOAM_F32, directory, NULL, &error));
     assert_ok(loam_model_load(bench->model, directory, bench->device, &load, &error));
     assert_ok(loam_trainables_from_model(&bench->set, bench->model, &error));
-    shake(&bench->set);
+    perturb_vectors(&bench->set);
     assert_ok(loam_batch_init(&bench->batch, TOKENS, SEQUENCES, &error));
     fill_batch(bench, labelled);
     create_decoder(bench, LOAM_CHECKPOINT_NONE);
@@ -241,7 +241,7 @@ static double train(struct bench *bench)
     return loam_batch_loss(&bench->batch);
 }
 
-// value += step * direction; a direction of its own for each tensor.
+// value += step * direction. Each tensor has its own direction.
 static void move(struct loam_tensor *value, size_t tensor, double step)
 {
     for (int64_t i = 0; i < loam_tensor_count(value); i++)
@@ -256,7 +256,7 @@ static double along(const struct loam_tensor *grad, size_t tensor)
     return sum;
 }
 
-// The loss with a tensor moved by `step`; it is put back.
+// Returns the loss with a tensor moved by `step`, and moves it back.
 static double moved(struct bench *bench, struct loam_tensor *value, size_t tensor, double step)
 {
     const size_t bytes = loam_tensor_bytes(value);
@@ -346,7 +346,7 @@ static void checkpointing_keeps_every_bit(void **state)
     }
 }
 
-// Fed token by token through the cache: the logits of the whole sequence.
+// Feeding token by token through the cache gives the logits of the whole sequence.
 static void cached_is_whole(void **state)
 {
     (void)state;
@@ -364,7 +364,7 @@ static void cached_is_whole(void **state)
     }
 }
 
-// The rows take part: a family without a norm, a factor or a table of another layer gives other losses.
+// Every row has an effect: without a norm or a factor, or with another RoPE table, the loss differs.
 static void rows_take_part(void **state)
 {
     (void)state;
@@ -388,7 +388,7 @@ static void rows_take_part(void **state)
     end(&bench);
 }
 
-// A window is refused where it would matter, and never left out.
+// A window that would change the result is an error. It is never ignored.
 static void windows_are_refused(void **state)
 {
     (void)state;
@@ -398,7 +398,7 @@ static void windows_are_refused(void **state)
     bench.model->config.window = TOKENS / SEQUENCES - 1;
     assert_fails(loam_decoder_evaluate(bench.decoder, &bench.batch, &error), LOAM_ERROR_UNSUPPORTED,
                  "layer 1 attends to a window of 5 tokens");
-    bench.model->config.window = TOKENS / SEQUENCES; // no token has so many before it
+    bench.model->config.window = TOKENS / SEQUENCES; // wider than any sequence
     assert_ok(loam_decoder_evaluate(bench.decoder, &bench.batch, &error));
     struct loam_decoder *decoder;
     limits.generate = true;

@@ -1,2 +1,2 @@
-// The tiny model directories of the unit tests serve the properties too.
+// The property tests use the tiny model directories of the unit tests.
 #include "unit/run/common_fixture.c"

@@ -1,2 +1,2 @@
-// The goldens' models serve the properties too.
+// The property tests use the models of the goldens.
 #include "parity/run/common_golden.c"

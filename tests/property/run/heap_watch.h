@@ -1,5 +1,5 @@
-// Every call of the allocators in loam's own code comes through here (the linker is told so for tests whose
-// name ends in _heap); what libraries allocate among themselves does not. Included once a test.
+// Wrappers of the allocators. In tests whose name ends in _heap the linker sends all calls from loam's code
+// here, but not calls within libraries. Each test includes this file once.
 #ifndef LOAM_TESTS_HEAP_WATCH_H
 #define LOAM_TESTS_HEAP_WATCH_H
 
@@ -9,10 +9,10 @@
 #include <sys/mman.h>
 
 static struct {
-    long taken; // calls that take memory
-    long asked; // those of them that can be refused
-    long fails; // the one that is, counted by `asked` from 0; -1: none
-    long live;  // blocks
+    long taken; // allocating calls
+    long asked; // allocating calls that may be made to fail
+    long fails; // value of `asked` at the call that fails; -1: none
+    long live;  // blocks that are not freed
 } heap = {.fails = -1};
 
 void *__real_malloc(size_t size);
@@ -61,7 +61,7 @@ void *__wrap_realloc(void *block, size_t size)
     return block == NULL ? heap_count(grown) : grown;
 }
 
-// Never refused: only the syncing of a directory uses these, which may go without.
+// These never fail: only the syncing of a directory uses them, and it continues without memory.
 char *__wrap_strdup(const char *text)
 {
     heap.taken++;
@@ -85,8 +85,8 @@ void *__wrap_mmap(void *address, size_t size, int protection, int flags, int des
     return heap_fails() ? MAP_FAILED : __real_mmap(address, size, protection, flags, descriptor, offset);
 }
 
-// jansson hands out blocks that loam frees, so its own are counted; they are never refused, because its
-// parser takes that for a syntax error.
+// Blocks of jansson are counted, because loam frees some of them. They never fail, because jansson's parser
+// reports lack of memory as a syntax error.
 static inline void *heap_json_malloc(size_t size)
 {
     return heap_count(__real_malloc(size));

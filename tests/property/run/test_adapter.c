@@ -1,4 +1,5 @@
-// What an adapter is to its base: at the start nothing, saved what it was, and never a change of the base.
+// An adapter and its base: a fresh adapter has no effect, a saved one loads unchanged, the base never
+// changes.
 #include "parity/run/common_golden.h"
 
 #include "train/optimiser.h"
@@ -16,7 +17,7 @@ static float *logits_of(const struct golden *golden, const struct golden_run_opt
     return logits;
 }
 
-// B is zero: the first forward equals the base bit for bit.
+// B starts at zero, so the first forward equals the base bit for bit.
 static void test_start_is_base(void **state)
 {
     const struct golden_case *c = *state;
@@ -63,7 +64,7 @@ static void check_loads_the_same(const struct golden *golden, const struct golde
     }
 }
 
-// Trained, saved, loaded again, to be used and to be trained on: the same logits bit for bit.
+// A trained adapter that is saved and loaded, for use or for training, gives the same logits bit for bit.
 static void test_saved_is_loaded(void **state)
 {
     const struct golden_case *c = *state;
@@ -89,7 +90,7 @@ static void test_saved_is_loaded(void **state)
     golden_close(&golden);
 }
 
-// Every byte of the base's parameters, one after the other; released with free().
+// Copies all parameters of the base into one array, released with free().
 static uint8_t *copy_parameters(const struct golden_run *run, size_t *bytes)
 {
     struct loam_error error;

@@ -1,5 +1,5 @@
-// A parameter that is trained alone gets the gradient, to the bit, that it gets where all are trained: a bias
-// or a norm below frozen weights as well as a matrix.
+// A parameter that is trained alone gets the same gradient, bit for bit, as in full training. This holds for
+// matrices, and for biases and norms below frozen weights.
 #include "parity/run/common_golden.h"
 
 static struct loam_error error;
@@ -38,7 +38,7 @@ static void gradient_is_that_of_full_training(void **state)
         if (memcmp(own->data, all + before, loam_tensor_bytes(own)) != 0)
             fail_msg("%s", run.model->parameters[i].name);
         assert_memory_equal(own->data, all + before, loam_tensor_bytes(own));
-        // The others stay as they were zeroed.
+        // The gradients of the others stay zero.
         memset(own->data, 0, loam_tensor_bytes(own));
         memset(all + before, 0, loam_tensor_bytes(own));
         for (size_t j = 0; j < bytes / sizeof(float); j++)

@@ -1,12 +1,11 @@
-// How examples are cut into batches changes nothing: packed = separate = padded, N micro-batches = one batch.
+// Batching does not change the result: packed = separate = padded, N micro-batches = one batch.
 #include "parity/run/common_golden.h"
 
 #include <math.h>
 
 #include "device/ops.h"
 
-// Sums over other numbers of rows may be taken in another order, and bf16 results may then round the other
-// way.
+// The order of a sum may depend on the number of rows, and bf16 results may then round differently.
 static double tolerance(const struct golden_run *run)
 {
     return run->model->dtype == LOAM_F32 ? 1e-5 : 1e-2;
@@ -51,8 +50,8 @@ static void test_packed_is_separate(void **state)
     finish(&golden, &run);
 }
 
-// Weights of the golden's tokens: of every fourth, of the others, of all; of all but some and unequal, what
-// these leave of 1, and of few and unequal.
+// Weights of the golden's tokens. every_fourth and the_others add up to all; most_unequal and rest_of_most
+// too. few_unequal gives few tokens unequal weights.
 static float every_fourth(int32_t token)
 {
     return token % 4 == 2 ? 1 : 0;
@@ -86,7 +85,7 @@ static float few_unequal(int32_t token)
 
 typedef float (*weighing)(int32_t token);
 
-// What a collator that pads to the longest does: tokens after the end of a sequence, which do not count.
+// Pads the last sequence like a padding collator: tokens after its end, without weight.
 static void pad_last_sequence(struct loam_batch *batch, int32_t to)
 {
     int32_t first = batch->offsets[batch->sequences - 1];
@@ -163,8 +162,8 @@ static void test_micro_batches_are_one_batch(void **state)
     finish(&golden, &run);
 }
 
-// Loss and gradients of two weighings are together those of their sum. Where few rows count, the rest of the
-// tokens do not go through the whole of the top layer.
+// Loss and gradients of two weightings add up to those of their sum. If few rows count, the other tokens skip
+// a part of the top layer.
 static void check_sum(const struct golden_case *c, bool full, weighing first, weighing second, weighing sum)
 {
     struct golden golden;

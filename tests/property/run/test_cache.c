@@ -1,4 +1,4 @@
-// Generation through the KV cache, in chunks and token by token, gives the logits of the whole sequence.
+// Generation with the KV cache, in chunks and token by token, gives the logits of the whole sequence.
 #include "parity/run/common_golden.h"
 
 static void check_row(const struct golden_run *run, const float *logits, const float *row)

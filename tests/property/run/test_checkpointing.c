@@ -1,5 +1,4 @@
-// Gradient checkpointing changes memory and nothing else: losses, gradients and adapters are the same to the
-// bit.
+// Gradient checkpointing changes only memory: losses, gradients and adapters are the same bit for bit.
 #include "parity/run/common_golden.h"
 #include "unit/run/common_fixture.h"
 
@@ -25,7 +24,7 @@ static struct backward run_backward(const struct golden *golden, struct golden_r
     options.checkpointing = level;
     golden_run_start(&run, golden, &options);
     result.loss = golden_run_train(&run, 1 / run.batch.labels.weight);
-    // Twice: what the first pass has left in memory does not matter to the second.
+    // Twice, so that a result that depends on memory left by the first pass is found.
     result.loss += golden_run_train(&run, 1 / run.batch.labels.weight);
     result.gradients = golden_run_download(&run, &run.set.gradients);
     result.step_bytes = loam_decoder_bytes(run.decoder).step;
@@ -71,7 +70,7 @@ static void same_gradients_of_the_model(void **state)
 
 // ---- whole runs ----
 
-// Layers enough that one lies between the first and the last, and a batch that is split.
+// At least three layers, and a batch that is split into micro-batches.
 enum { LAYERS = 4, TOKEN_BUDGET = 40 };
 
 struct kind {
@@ -104,7 +103,7 @@ static void deepen(struct fixture *fixture)
     loam_model_destroy(model);
 }
 
-// Trains to fixture->out, and returns the file that was made.
+// Trains to fixture->out, and returns the contents of the weights file.
 static char *train(struct fixture *fixture, const struct kind *kind, enum loam_checkpointing level,
                    size_t *size)
 {

@@ -1,7 +1,6 @@
-// A whole small run with all that it writes, where any one allocation or mapping is refused, loam's own or
-// jansson's: the run goes through all the same or ends with one clear line, nothing is lost or half written,
-// and the next run goes on to the bytes of one that was never disturbed. LOAM_FAULTS=all tries them all;
-// without it every so many.
+// A whole small run in which one allocation or mapping of loam or jansson fails. The run succeeds or ends
+// with one clear line. No file is lost or half written, and the next run ends with the bytes of an
+// undisturbed run. LOAM_FAULTS=all tries every allocation; without it some are skipped.
 #include "test.h"
 
 #include "heap_watch.h"
@@ -42,7 +41,7 @@ static enum loam_status run(const struct loam_train_settings *settings, struct f
     return loam_train_run(settings, &fixture->callbacks, error);
 }
 
-// ---- what it leaves ----
+// ---- output ----
 
 static bool same_file(const char *a, const char *b, const char *name)
 {
@@ -55,7 +54,7 @@ static bool same_file(const char *a, const char *b, const char *name)
     return same;
 }
 
-// The steps and losses of metrics.jsonl, without what depends on the clock and on memory.
+// Returns the steps and losses of metrics.jsonl, without figures of time and memory.
 static char *figures(const char *directory)
 {
     char *text = fixture_read(directory, "metrics.jsonl", NULL);
@@ -84,7 +83,7 @@ static void assert_same_end(const char *whole, const char *disturbed, long n)
     free(got);
 }
 
-// A failed run has left no result, no checkpoint that is not whole and nothing half done.
+// A failed run leaves no result, no damaged checkpoint and no unfinished file.
 static void assert_nothing_half(const struct fixture *fixture, long n)
 {
     static const char *const results[] = {"adapter_config.json", "adapter_model.safetensors", "README.md",
@@ -127,17 +126,17 @@ static void check_clear(enum loam_status status, const struct loam_error *error,
 
 // ---- the walk ----
 
-static size_t third_step; // which of the progress events of an undisturbed run
+static size_t third_step; // number of the progress event of the third step
 
-// How far the next one is: those at the start and the end are all of a kind of their own; most of the others
-// are the tokens of the vocabulary.
+// Returns the distance to the next failure. Allocations at the start and the end differ from each other, so
+// all are tried. Most of the others are alike: they are those of the tokens of the vocabulary.
 static long stride(long n, long total)
 {
     if (getenv("LOAM_FAULTS") != NULL || n < 10 || n > total - 60) return 1;
     return total / 60 + 1;
 }
 
-// `before`: brings about what is in `out` when the run begins; NULL: nothing.
+// `before` makes the contents of `out` before the run; NULL: it does not exist.
 static void walk(void (*before)(struct fixture *fixture), const char *what)
 {
     struct loam_error error;
@@ -150,7 +149,7 @@ static void walk(void (*before)(struct fixture *fixture), const char *what)
         if (fixture.progress[i].activity == LOAM_ACTIVITY_TRAIN && fixture.progress[i].step == 3)
             third_step = i + 1;
     settings.out = fixture.out;
-    for (int twice = 0; twice < 2; twice++) { // what libraries keep they have then
+    for (int twice = 0; twice < 2; twice++) { // after these, libraries have the memory that they keep
         if (before != NULL) before(&fixture);
         heap.asked = 0;
         assert_ok(run(&settings, &fixture, &error));
@@ -190,7 +189,7 @@ static void anew(void **state)
     walk(NULL, "a run");
 }
 
-// Stopped when its third step is done, of which there is then a checkpoint.
+// Makes a run that stops after its third step, with a checkpoint.
 static void stop_in_the_middle(struct fixture *fixture)
 {
     struct loam_error error;
@@ -208,8 +207,8 @@ static void resumed(void **state)
 
 int main(void)
 {
-    json_set_alloc_funcs(__wrap_malloc, __wrap_free); // jansson's allocations are refused too
-    // Hundreds of runs, and each waits for its files to reach the disk: in memory they are there at once.
+    json_set_alloc_funcs(__wrap_malloc, __wrap_free); // jansson's allocations fail too
+    // The files are in memory: on a disk, each of the hundreds of runs would wait for its files to be synced.
     if (access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", 0);
     const struct CMUnitTest tests[] = {cmocka_unit_test(anew), cmocka_unit_test(resumed)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,4 @@
-// Out of memory anywhere in a run, from the first allocation to the last: a reported failure, nothing lost,
-// nothing left behind.
+// Lack of memory anywhere in a run is a reported failure. Nothing is lost, and no unfinished file stays.
 #include "test.h"
 
 #include "evaluate/run.h"
@@ -8,7 +7,7 @@
 #include "lora/merge.h"
 #include "unit/run/common_fixture.h"
 
-// ---- what is run ----
+// ---- the runs ----
 
 static enum loam_status run_training(const struct fixture *fixture, struct loam_error *error)
 {
@@ -83,7 +82,7 @@ static void every_allocation_may_fail(void **state)
     settings.max_steps = 1;
     settings.out = fixture.adapter;
     assert_ok(loam_train_run(&settings, NULL, &error));
-    assert_ok(run(&fixture, &error)); // what libraries keep they have now
+    assert_ok(run(&fixture, &error)); // now libraries have the memory that they keep
     test_remove_directory(fixture.out);
 
     heap.asked = 0;
@@ -93,7 +92,7 @@ static void every_allocation_may_fail(void **state)
     test_remove_directory(fixture.out);
     long total = heap.asked;
     assert_true(total > 100);
-    // All of them would take a minute: most are the tokens of the vocabulary, one like the other.
+    // Trying all would take a minute. Most are alike: they are those of the tokens of the vocabulary.
     long stride = total / 60 + 1;
     for (long n = 0; n < total; n += n < 20 || n > total - 50 ? 1 : stride) {
         long live = heap.live;
@@ -127,7 +126,7 @@ static void every_allocation_may_fail(void **state)
 int main(void)
 {
     heap_watch_json();
-    // Hundreds of runs, and each waits for its files to reach the disk: in memory they are there at once.
+    // The files are in memory: on a disk, each of the hundreds of runs would wait for its files to be synced.
     if (access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", 0);
     const struct CMUnitTest tests[] = {CASE(run_training),   CASE(run_full_training), CASE(run_continuation),
                                        CASE(run_evaluation), CASE(run_merge),         CASE(run_export)};

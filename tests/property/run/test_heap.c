@@ -1,6 +1,5 @@
-// A step allocates nothing, from the first one on, and the heap does not grow with steps. The linker sends
-// every call of the allocators in loam's own code through this file; libraries' own calls (oneDNN makes a
-// few) are not counted.
+// No step allocates memory, and the heap does not grow with steps. The linker sends every call of the
+// allocators from loam's code through this file. Calls within libraries are not counted (oneDNN makes a few).
 #include "test.h"
 
 #include <malloc.h>
@@ -11,7 +10,7 @@
 #include "train/step.h"
 #include "unit/run/common_fixture.h"
 
-// ---- one run, by hand ----
+// ---- single steps ----
 
 enum { EXAMPLES = 4, TOKEN_BUDGET = 40 };
 
@@ -82,7 +81,7 @@ static void end(struct run *run)
     fixture_remove(&run->fixture);
 }
 
-// One step; what it took, reading the examples not counted.
+// Runs one step, and returns its allocations without those of reading examples.
 static long step(struct run *run, int64_t number)
 {
     struct loam_error error;
@@ -101,13 +100,13 @@ static void nothing_is_allocated_in_a_step(void **state)
     struct run run;
     long before = heap.taken;
     start(&run, *state);
-    assert_true(heap.taken > before + 10); // the counter counts
+    assert_true(heap.taken > before + 10); // the counter works
     for (int64_t i = 0; i < 6; i++)
         assert_int_equal(step(&run, i), 0);
     end(&run);
 }
 
-// Reading included: after the buffers have seen every example, nothing is kept from one step to the next.
+// After the buffers have grown for every example, a step with reading keeps no memory.
 static void check_flat(const struct kind *kind, int64_t steps)
 {
     struct run run;
@@ -120,9 +119,9 @@ static void check_flat(const struct kind *kind, int64_t steps)
     for (; i < steps; i++)
         step(&run, i);
     assert_int_equal(heap.live, live);
-    // Of the whole process, libraries too: no more than 136 bytes a step could hide in this, and two bytes in
-    // a long run. The shapes of the matrix products repeat each epoch, so that the library has met them all
-    // (its cache of them is bounded).
+    // The memory of the whole process, with libraries. The bound hides at most 136 bytes a step, and 2 bytes
+    // in a long run. The shapes of the matrix products repeat each epoch, so the bounded cache of the library
+    // holds them all by now.
     assert_true(mallinfo2().uordblks < used + 4096);
     end(&run);
 }

@@ -1,12 +1,12 @@
-// Several adapters in one batch: each row has the bits that its adapter gives alone, a row without one those
-// of the base, and each adapter gets the gradients of its own rows.
+// Several adapters in one batch. Each row has the same bits as with its adapter alone, a row without an
+// adapter those of the base. Each adapter gets the gradients of its own rows.
 #include <math.h>
 
 #include "parity/run/common_golden.h"
 
 enum { ADAPTERS = 3, MAX_TOKENS = 256 };
 
-// The last has other linears than the first two.
+// The last adapter adapts other linears than the first two.
 static const struct loam_lora_settings settings[ADAPTERS] = {
     {.rank = 4, .alpha = 8, .target_modules = "all-linear"},
     {.rank = 3, .alpha = 2, .target_modules = "all-linear"},
@@ -119,7 +119,7 @@ static float *logits_of(struct bench *bench, const struct loam_segment *segments
     return logits;
 }
 
-// Logits of a decoder that was made without adapters.
+// Returns the logits of a decoder that was created without adapters.
 static float *base_logits(struct bench *bench)
 {
     const struct loam_decoder_limits limits = {
@@ -171,7 +171,8 @@ static double difference(const float *a, const float *b, size_t count)
     return most / largest;
 }
 
-// An adapter that is added and taken away leaves the base; half of it twice is all of it.
+// Factors of segments over the same rows add up: 1 and -1 give the base, twice a half gives the whole
+// adapter.
 static void updates_of_shared_rows_add_up(void **state)
 {
     struct bench bench;
@@ -200,7 +201,7 @@ static void feed(struct bench *bench, const struct loam_segment *segments, size_
     assert_ok(loam_decoder_feed(bench->decoder, bench->batch.ids, bench->batch.tokens, logits, &error));
 }
 
-// Segments name rows of what is fed, also where it is fed in chunks.
+// Segments count rows of the fed tokens, also if these are fed in chunks.
 static void generation_takes_segments(void **state)
 {
     struct bench bench;
@@ -210,7 +211,7 @@ static void generation_takes_segments(void **state)
     float *logits[4];
     for (int i = 0; i < 4; i++)
         assert_non_null(logits[i] = calloc(count, sizeof *logits[i]));
-    create_decoder(&bench, LOAM_CHECKPOINT_NONE, 3); // of each chunk
+    create_decoder(&bench, LOAM_CHECKPOINT_NONE, 3); // tokens of a chunk
     const struct loam_segment whole = segment(&bench, 0, 0, LOAM_ALL_ROWS, 1);
     const struct loam_segment parts[] = {segment(&bench, 0, 0, 4, 1), segment(&bench, 0, 4, tokens - 4, 1)};
     const struct loam_segment end_alone = segment(&bench, 0, 4, tokens - 4, 1);
@@ -229,7 +230,7 @@ static void generation_takes_segments(void **state)
 
 // ---- backward ----
 
-// Only the `last` rows of each sequence count, of those that have a label.
+// Only the last `last` labelled rows of each sequence count.
 static void label(struct bench *bench, int32_t last)
 {
     struct loam_batch *batch = &bench->batch;
@@ -249,7 +250,7 @@ static void label(struct bench *bench, int32_t last)
     }
 }
 
-// The gradients of every adapter, one after the other; released with free().
+// Returns the gradients of all adapters in one array, released with free().
 static float *gradients_of(struct bench *bench, const struct loam_segment *segments, size_t count,
                            size_t *elements)
 {
@@ -279,8 +280,8 @@ static bool is_zero(const float *values, size_t count)
     return true;
 }
 
-// An adapter in a batch that it shares gets the bits that it gets alone over its rows; over all rows, the sum
-// of what each sequence gives. `last` few: rows are dropped in the top layer.
+// An adapter in a shared batch gets the same gradient bits as alone over its rows. Over all rows it gets the
+// sum of the gradients of the sequences. With a small `last` the top layer drops rows.
 static void check_gradients(struct bench *bench, int32_t last)
 {
     const struct loam_segment both[] = {sequence_of(bench, 0, 1), sequence_of(bench, 1, 2)};
@@ -322,7 +323,7 @@ static void adapters_get_the_gradients_of_their_rows(void **state)
     }
 }
 
-// A frozen adapter, taken away here, passes the gradient of the stream on and gets none of its own.
+// A frozen adapter, here with a negative factor, passes the gradient on to its input and gets none itself.
 static void frozen_adapters_pass_gradients_on(void **state)
 {
     struct bench bench;
@@ -371,7 +372,7 @@ static void checkpointing_keeps_segments(void **state)
     end(&bench);
 }
 
-// One sequence a micro-batch: the gradients of the batch of all.
+// Micro-batches of one sequence add up to the gradients of the whole batch.
 static void micro_batches_add_up(void **state)
 {
     struct bench bench;
@@ -396,7 +397,7 @@ static void micro_batches_add_up(void **state)
     end(&bench);
 }
 
-// ---- what is refused, and how things end ----
+// ---- failures and destruction ----
 
 static void refused(void **state)
 {
@@ -445,7 +446,7 @@ static void refused(void **state)
     end(&bench);
 }
 
-// Model, adapter, its trainables and decoder go in any order.
+// Model, adapter, trainables and decoder may be destroyed in any order.
 static void destroyed_in_any_order(void **state)
 {
     static const char *const orders[] = {"mads", "amds", "dmas", "smad", "dsam", "admsa", "sdma", "masd"};

@@ -6,7 +6,7 @@
 
 static struct loam_error error;
 
-// Expectations are what the official script's functions give.
+// The expectations are the results of the official script.
 static void test_normalises(void **state)
 {
     (void)state;
@@ -31,10 +31,11 @@ static void test_normalises(void **state)
         {"th\xC3\xA9 caf\xC3\x89", "th\xC3\xA9 caf\xC3\xA9"},
         {"a\xC2\xBD the\xE2\x85\xA7", "a\xC2\xBD the\xE2\x85\xB7"}, // fractions and numerals are word parts
         {"\xC4\xB0stanbul", "i\xCC\x87stanbul"},                    // U+0130
-        {"\xCE\x9F\xCE\x94\xCE\x9F\xCE\xA3", "\xCE\xBF\xCE\xB4\xCE\xBF\xCF\x82"}, // ends in final sigma
-        {"\xCE\xA3'\xCE\xA3 \xCE\xA3", "\xCF\x83\xCF\x82 \xCF\x83"}, // letters on both sides, before, none
+        {"\xCE\x9F\xCE\x94\xCE\x9F\xCE\xA3",
+         "\xCE\xBF\xCE\xB4\xCE\xBF\xCF\x82"},                        // the last letter is a final sigma
+        {"\xCE\xA3'\xCE\xA3 \xCE\xA3", "\xCF\x83\xCF\x82 \xCF\x83"}, // letters on both sides; before; none
         {"\xCD\x85\xCE\xA3", "\xCD\x85\xCF\x83"}, // after a mark alone, which is skipped, it is not final
-        {"a\xFFthe", "\xFF"},                     // a broken byte is no letter
+        {"a\xFFthe", "\xFF"},                     // a byte outside UTF-8 is not a letter
     };
     struct loam_bytes out = {0};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -61,7 +62,7 @@ static void test_scores(void **state)
         {"cheese cheese bread", {"cheese cheese cheese"}, 0, 2.0 / 3}, // bags: two in common
         {"big moon", {"sun", "the moon", "big red moon"}, 0, 0.8},     // the best gold answer counts
         {"moon", {"big moon", "The moon!"}, 1, 1},
-        {"moon", {"moon", "sun"}, 1, 1}, // whichever place it has
+        {"moon", {"moon", "sun"}, 1, 1}, // the order of gold answers does not matter
         {"", {NULL}, 1, 1},
         {"the", {NULL}, 1, 1},
         {"moon", {NULL}, 0, 0},
@@ -70,7 +71,7 @@ static void test_scores(void **state)
         {" can not find answer.\n", {NULL}, 1, 1},
         {"Can not find answer", {"answer"}, 0, 0},
         {"Can not find the moon", {NULL}, 0, 0},
-        {"moon", {"the", "moon"}, 1, 1}, // a gold answer of nothing but an article is none
+        {"moon", {"the", "moon"}, 1, 1}, // a gold answer of only an article is ignored
         {"", {"the", "moon"}, 0, 0},
         {"", {"the", "..."}, 1, 1},
         {"moon", {"the"}, 0, 0},

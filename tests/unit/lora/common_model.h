@@ -1,11 +1,11 @@
-// A tiny model for the tests of this room: names and shapes, or with random weights behind it.
+// A tiny model for the tests of this room, with only names and shapes or with random weights.
 #ifndef LOAM_TESTS_LORA_COMMON_MODEL_H
 #define LOAM_TESTS_LORA_COMMON_MODEL_H
 
 #include "lora/lora.h"
 
 struct test_model {
-    char directory[256]; // a checkpoint, once it is loaded
+    char directory[256]; // the model directory of a loaded model
     struct loam_device *device;
     struct loam_model *model;
 };

@@ -1,4 +1,4 @@
-// Adapters on a model: fresh, saved, opened again, and the ways in which an adapter directory can be wrong.
+// Adapters of a model: fresh, saved and opened again, and errors in adapter directories.
 #include "test.h"
 
 #include <math.h>
@@ -28,7 +28,7 @@ static void collect_warnings(void *user, enum loam_log_level level, const char *
     snprintf(text + used, 1024 - used, "%s\n", line);
 }
 
-// What an adapter is warned of, a line each.
+// Returns the warnings about an adapter, one a line.
 static const char *warnings_of(const struct loam_adapter *adapter)
 {
     static char text[1024];
@@ -116,7 +116,7 @@ static void refused_settings(void **state)
                      LOAM_ERROR_ARGUMENT, cases[i].message);
         assert_null(adapter);
     }
-    // The smallest and the largest rank, and no adapter left behind by the failures.
+    // The smallest and the largest rank are accepted, also after the failures above.
     static const int ranks[] = {1, LOAM_LARGEST_RANK};
     for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++) {
         struct loam_lora_settings settings = usual;
@@ -153,12 +153,12 @@ static void adapters_stand_side_by_side(void **state)
     assert_int_equal(whole.items[0].rows, LOAM_ALL_ROWS);
     assert_true(whole.items[0].factor == 1);
     assert_int_equal(none.count, 0);
-    test_model_free(&fixture); // before its adapters
+    test_model_free(&fixture); // adapters may outlive their model
     loam_adapter_destroy(second);
     loam_adapter_destroy(first);
 }
 
-// As in PEFT, a rank above a dimension is allowed; it is told once.
+// As in PEFT, a rank above a dimension is allowed. One notice tells of it.
 static void ranks_above_a_dimension(void **state)
 {
     (void)state;
@@ -182,7 +182,7 @@ static void ranks_above_a_dimension(void **state)
     test_model_free(&fixture);
 }
 
-// ---- how A and B start ----
+// ---- initial values of A and B ----
 
 static void starts_by_seed(void **state)
 {
@@ -229,7 +229,8 @@ static void starts_by_seed(void **state)
         assert_true(fabs(sum / (double)count) < 4 * expected / sqrt((double)count));
         if (inits[i] == LOAM_LORA_KAIMING) assert_true(most <= bound && most > 0.99 * bound);
         if (inits[i] == LOAM_LORA_GAUSSIAN) assert_true(most > 2.5 / 32);
-        assert_memory_not_equal(first[0], first[1], sizeof first[0]); // a stream for each linear
+        assert_memory_not_equal(first[0], first[1],
+                                sizeof first[0]); // each linear has its own stream of random numbers
 
         float *kept = malloc(sizeof(float) * 32 * 32);
         const struct loam_lora_slot *slot = loam_adapter_slots(adapter)->slots;
@@ -271,7 +272,7 @@ static void is_decayed_and_named(void **state)
 
 // ---- saved and opened ----
 
-// Fills every matrix with numbers that tell them apart.
+// Fills every matrix with its own numbers.
 static void mark(struct loam_trainables *set)
 {
     for (size_t i = 0; i < set->count; i++) {
@@ -297,7 +298,7 @@ static void check_marks(const struct loam_adapter *adapter, float tolerance)
     assert_true(tensor > 1);
 }
 
-// A directory with a saved adapter of marks on query_key_value and dense.
+// Saves an adapter on query_key_value and dense whose values are those of mark().
 static void save_marked(struct test_model *fixture, const char *directory)
 {
     struct loam_error error;
@@ -332,13 +333,14 @@ static void saved_is_loaded(void **state)
     assert_true(loam_adapter_slots(adapter)->slots[0].scale == 2);
     loam_adapter_destroy(adapter);
 
-    struct loam_trainables set = {0}; // to go on from
+    struct loam_trainables set = {0}; // to train further
     assert_ok(loam_adapter_open(&adapter, fixture.model, directory, &set, &error));
     assert_ok(loam_trainables_allocate(&set, fixture.device, &error));
     assert_ok(loam_adapter_fill(adapter, &error));
     check_marks(adapter, 0);
     assert_non_null(loam_adapter_slots(adapter)->slots[0].da.data);
-    assert_ok(loam_adapter_save(adapter, "the/base", NULL, directory, &error)); // over itself
+    assert_ok(loam_adapter_save(adapter, "the/base", NULL, directory,
+                                &error)); // overwrites the files that it was read from
     loam_adapter_destroy(adapter);
     loam_trainables_deinit(&set);
 
@@ -349,7 +351,7 @@ static void saved_is_loaded(void **state)
     test_model_free(&fixture);
 }
 
-// Writes `from` as `to` in the config of a saved adapter.
+// Replaces `from` by `to` in the config of a saved adapter.
 static void change_config(const char *directory, const char *from, const char *to)
 {
     char path[300], text[8192], changed[8192];
@@ -364,8 +366,8 @@ static void change_config(const char *directory, const char *from, const char *t
     test_write_file(path, changed, strlen(changed));
 }
 
-// Names and keys of a config that do nothing are told, a line for each kind.
-static void what_has_no_effect(void **state)
+// Names and keys of a config without effect give a notice, one line for each kind.
+static void notes_settings_without_effect(void **state)
 {
     (void)state;
     static const struct {
@@ -408,11 +410,11 @@ static void what_has_no_effect(void **state)
     test_model_free(&fixture);
 }
 
-// ---- adapters of other hands ----
+// ---- adapters from other programs ----
 
 enum { MAX_TENSORS = 16 };
 
-// The tensors of a saved adapter, to be written again with something changed.
+// The tensors of a saved adapter, which a test changes and writes again.
 struct copy {
     struct loam_container *file;
     struct loam_write_tensor tensors[MAX_TENSORS];
@@ -467,7 +469,7 @@ static size_t index_of(const struct copy *copy, const char *part)
     return 0;
 }
 
-// What `loam inspect` finds, which has no model beside the adapter.
+// Checks an adapter without its model, as `loam inspect` does.
 static enum loam_status check_alone(const char *directory)
 {
     struct loam_error error;
@@ -492,7 +494,7 @@ static void other_spellings(void **state)
     } cases[] = {
         {".weight", ".default.weight"},        // a raw state dictionary
         {"base_model.model.", ""},             // without PEFT's wrapper
-        {"transformer.h", "h"},                // of the base without its head
+        {"transformer.h", "h"},                // paths of the base model without its head
         {"base_model.model.transformer.", ""}, // both
     };
     struct loam_error error;
@@ -603,7 +605,7 @@ static void extra_layer(struct copy *copy)
     extra(copy, "base_model.model.transformer.h.2.self_attention.dense.lora_A.weight");
 }
 
-static void twice(struct copy *copy)
+static void add_duplicate(struct copy *copy)
 {
     extra(copy, "h.0.self_attention.dense.lora_A.weight");
 }
@@ -631,7 +633,7 @@ static void wrong_weights(void **state)
         {extra_adapted_head, LOAM_ERROR_UNSUPPORTED, "adapts lm_head, and loam adapts the linear modules of"},
         {extra_untargeted, LOAM_ERROR_FORMAT, "leaves out"},
         {extra_layer, LOAM_ERROR_FORMAT, "this model does not have; the adapter's base is \"the/base\""},
-        {twice, LOAM_ERROR_FORMAT, "are the same matrix"},
+        {add_duplicate, LOAM_ERROR_FORMAT, "are the same matrix"},
     };
     struct loam_error error;
     struct test_model fixture;
@@ -699,7 +701,7 @@ int main(void)
         cmocka_unit_test(wrong_weights),
         cmocka_unit_test(wrong_directories),
         cmocka_unit_test(ranks_above_a_dimension),
-        cmocka_unit_test(what_has_no_effect),
+        cmocka_unit_test(notes_settings_without_effect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

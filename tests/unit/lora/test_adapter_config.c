@@ -1,4 +1,4 @@
-// adapter_config.json: what is written, what is read, what is refused.
+// adapter_config.json: writing, reading, errors.
 #include "test.h"
 
 #include "lora/adapter_config.h"
@@ -36,7 +36,7 @@ static void get(char *text, size_t size)
     fclose(file);
 }
 
-// As PEFT 0.21.2 wrote it for the same settings, byte for byte.
+// The file that PEFT 0.21.2 wrote for the same settings.
 static const char written[] = "{\n"
                               "  \"alora_invocation_tokens\": null,\n"
                               "  \"alpha_pattern\": {},\n"
@@ -145,7 +145,7 @@ static void reads_peft(void **state)
     assert_null(config.revision);
     loam_adapter_config_deinit(&config);
 
-    // Of an early PEFT: few keys, and a string that is a pattern whatever its characters.
+    // A file of an early PEFT has few keys. A string is always a pattern, whatever its characters.
     put("{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 3, \"target_modules\": \"dense\", \"bias\": "
         "\"none\", "
         "\"enable_lora\": null}");
@@ -165,7 +165,8 @@ static void reads_peft(void **state)
     loam_adapter_config_deinit(&config);
 }
 
-// The first expression that matches a path, or its end after a dot, gives the number; none: the general one.
+// The first expression that matches a path, or its end after a dot, gives the number. Without a match, the
+// general number applies.
 static void numbers_by_module(void **state)
 {
     (void)state;
@@ -209,7 +210,7 @@ static void numbers_by_module(void **state)
         assert_ok(loam_adapter_config_module(&config, cases[i].module, &rank, &scale, &error));
         assert_int_equal(rank, cases[i].rank);
         assert_true(scale == cases[i].scale);
-        // Written and read again it is the same.
+        // A config that is written and read again is the same.
         assert_ok(loam_adapter_config_save(&config, "base", NULL, directory, &error));
         get(first, sizeof first);
         assert_ok(loam_adapter_config_load(&again, directory, &error));

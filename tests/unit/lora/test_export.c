@@ -1,4 +1,5 @@
-// A GGUF LoRA, read by hand: names, shapes, alpha, A as it is and B in the order of llama.cpp's rows.
+// GGUF LoRA files, read by a parser in this test: names, shapes, alpha, A, and B in llama.cpp's order of
+// rows.
 #include "test.h"
 
 #include <math.h>
@@ -18,7 +19,7 @@ struct fixture {
     char path[300];
 };
 
-// Whole numbers and quarters, which f16 has too; each tensor and element another.
+// Returns a value that f16 holds exactly, another for each tensor and element.
 static float mark(size_t tensor, int64_t element)
 {
     return (float)tensor + (float)element / 4;
@@ -176,7 +177,7 @@ static float element(const struct contents *contents, const struct tensor *tenso
     return value;
 }
 
-// ---- what is expected ----
+// ---- expected contents ----
 
 // The modules of a layer in model order: GGUF's name, [out, in], and how B's rows are ordered.
 static const struct module {
@@ -191,7 +192,7 @@ static const struct module {
                      {"attn_output", 32, 32, 's'}, {"ffn_gate", 48, 32, 's'}, {"ffn_up", 48, 32, 's'},
                      {"ffn_down", 32, 48, 's'}};
 
-// Where row `row` of the checkpoint stands in GGUF, by llama.cpp's description.
+// Returns the place in GGUF of row `row` of the checkpoint, by llama.cpp's description.
 static uint64_t place_of(char order, uint64_t row)
 {
     uint64_t d = HEAD_DIM;
@@ -229,7 +230,7 @@ static void check_module(const struct contents *contents, size_t index, const st
     }
 }
 
-// `factor`: what B is multiplied with.
+// `factor` is the expected factor of B.
 static void check_file(const struct fixture *fixture, const char *family, float alpha, uint64_t type,
                        float factor)
 {
@@ -269,7 +270,7 @@ static void is_what_the_reader_expects(void **state)
             }
 }
 
-// The format has alpha / r for all: another scale goes into B.
+// The format has one scale, alpha / r. Another scale is multiplied into B.
 static void other_scales(void **state)
 {
     (void)state;
@@ -277,7 +278,7 @@ static void other_scales(void **state)
         const char *before, *after;
         float factor;
     } cases[] = {
-        {"\"use_rslora\": false", "\"use_rslora\": true ", 2}, // 8 / sqrt(4) for 8 / 4
+        {"\"use_rslora\": false", "\"use_rslora\": true ", 2}, // scale 8 / sqrt(4) instead of 8 / 4
         {"\"alpha_pattern\": {}", "\"alpha_pattern\": {\".*\": 4}", 0.5f},
     };
     for (size_t i = 0; i < 2; i++) {
@@ -302,7 +303,7 @@ static void other_scales(void **state)
     }
 }
 
-// ---- what is refused ----
+// ---- failures ----
 
 static void spoil(const struct fixture *fixture, float value)
 {
@@ -331,7 +332,7 @@ static void values_and_places_that_do_not_fit(void **state)
     settings.overwrite = true;
     spoil(&fixture, NAN);
     assert_fails(loam_export_gguf(&settings, &result, &error), LOAM_ERROR_NUMERIC, "broken");
-    assert_true(loam_file_exists(fixture.path)); // the one from before
+    assert_true(loam_file_exists(fixture.path)); // the file of the earlier conversion
     spoil(&fixture, 1);
     assert_ok(loam_export_gguf(&settings, &result, &error));
     settings.path = fixture.root;

@@ -1,4 +1,4 @@
-// Merging: every element against the formula, names, dtypes and shards kept, and nothing left of a failure.
+// Merging: every element against the formula; names, dtypes and shards; no files after a failure.
 #include "test.h"
 
 #include <dirent.h>
@@ -17,13 +17,13 @@ static struct loam_error error;
 enum { RANK = 4, MAX_TENSORS = 64 };
 static const float alpha = 6;
 
-// ---- a base, an adapter ----
+// ---- base and adapter ----
 
 struct fixture {
     struct test_model base;
     char adapter[256];
-    char out[300];  // not there yet
-    char root[256]; // the directory that it is in
+    char out[300];  // does not exist yet
+    char root[256]; // the parent directory of `out`
 };
 
 static float mark(size_t tensor, int64_t element)
@@ -81,8 +81,8 @@ static struct loam_merge_settings settings_of(const struct fixture *fixture, enu
                                         .dtype = dtype};
 }
 
-// Rewrites the base's tensors: in `dtype` (NONE: two of three in another one), without `prefix`, and with one
-// tensor more.
+// Rewrites the tensors of the base: in `dtype` (NONE: two of three in another dtype), without `prefix`, and
+// with one more tensor, `extra`.
 static void rewrite(struct fixture *fixture, enum loam_dtype dtype, const char *prefix, const char *extra)
 {
     static char names[MAX_TENSORS][128];
@@ -112,14 +112,14 @@ static void rewrite(struct fixture *fixture, enum loam_dtype dtype, const char *
         tensors[count] = tensors[0];
         tensors[count].name = extra;
     }
-    // The mapped file stays whole until it is closed: the new one takes its name, not its place.
+    // The mapped file stays valid: the new file replaces its name, not its contents.
     assert_ok(loam_safetensors_write(path, tensors, count + (extra != NULL), &error));
     loam_container_destroy(file);
     for (size_t i = 0; i < count; i++)
         free(data[i]);
 }
 
-// ---- what comes out ----
+// ---- the merged model ----
 
 static const struct loam_stored_tensor *adapter_matrix(const struct loam_container *file, const char *name,
                                                        const char *prefix, char matrix)
@@ -141,7 +141,7 @@ static float element(const struct loam_stored_tensor *tensor, size_t index)
     return value;
 }
 
-// f32 sums, rounded once to the tensor's dtype.
+// Computes the sum in f32 and rounds it once to the tensor's dtype.
 static float expected(const struct loam_stored_tensor *base, const struct loam_stored_tensor *a,
                       const struct loam_stored_tensor *b, size_t index, enum loam_dtype dtype)
 {
@@ -194,7 +194,7 @@ static void check_merged(const struct fixture *fixture, const char *prefix, enum
     loam_container_destroy(adapter);
 }
 
-static void is_the_formula(void **state)
+static void elements_follow_formula(void **state)
 {
     (void)state;
     static const struct {
@@ -229,8 +229,8 @@ static size_t count_tensors(const char *directory)
     return count;
 }
 
-// Buffers and the copy of a tied head are not the model's.
-static void leaves_out_what_is_no_parameter(void **state)
+// Buffers and the copy of a tied head are not parameters and are left out.
+static void leaves_out_other_tensors(void **state)
 {
     (void)state;
     static const char *const extras[] = {"lm_head.weight", "model.layers.0.self_attn.rotary_emb.inv_freq"};
@@ -262,7 +262,7 @@ static size_t entries(const char *directory, const char *ending)
     return count;
 }
 
-// The same tensors in many files; and files of an older merge do not stay beside a new one's.
+// Shards hold the same tensors as one file. Files of an older merge are removed.
 static void shards(void **state)
 {
     (void)state;
@@ -286,7 +286,7 @@ static void shards(void **state)
     teardown(&fixture);
 }
 
-// A merge that cannot put its files in their places leaves the model that was there whole.
+// A merge that cannot move its files to their places leaves the older model unchanged.
 static void an_older_model_outlives_a_failure(void **state)
 {
     (void)state;
@@ -315,13 +315,13 @@ static void an_older_model_outlives_a_failure(void **state)
         assert_int_equal(rmdir(obstacle), 0);
         assert_int_equal(entries(fixture.out, ""), before);
         check_merged(&fixture, "model.", LOAM_DTYPE_NONE, 14);
-        assert_ok(loam_merge(&settings, &result, &error)); // and the next one succeeds
+        assert_ok(loam_merge(&settings, &result, &error)); // the next merge succeeds
         check_merged(&fixture, "model.", LOAM_DTYPE_NONE, 14);
         teardown(&fixture);
     }
 }
 
-// ---- what is refused ----
+// ---- failures ----
 
 static void spoil_adapter(const struct fixture *fixture, float value)
 {
@@ -340,7 +340,7 @@ static void values_that_do_not_fit(void **state)
     static const struct {
         float value;
         enum loam_dtype dtype;
-        const char *message; // NULL: it fits
+        const char *message; // NULL: the values fit
     } cases[] = {
         {1e7f, LOAM_F16, "65504"}, {1e7f, LOAM_BF16, NULL},        {3e38f, LOAM_F16, "65504"},
         {NAN, LOAM_F32, "broken"}, {INFINITY, LOAM_F32, "broken"}, {3e38f, LOAM_F32, NULL},
@@ -356,7 +356,7 @@ static void values_that_do_not_fit(void **state)
         else {
             assert_fails(loam_merge(&settings, &result, &error), LOAM_ERROR_NUMERIC, cases[i].message);
             assert_false(loam_directory_exists(fixture.out));
-            // A directory that was there stays, as it was.
+            // A directory that existed keeps its contents.
             char mine[400];
             snprintf(mine, sizeof mine, "%s/mine", fixture.root);
             test_write_file(mine, "x", 1);
@@ -369,7 +369,7 @@ static void values_that_do_not_fit(void **state)
     }
 }
 
-// Lets the progress grow to the total, or stops at half of it.
+// Checks that the progress grows to the total, or stops at half of it.
 struct listener {
     int64_t done;
     int64_t total;
@@ -387,7 +387,7 @@ static bool listen(void *user, const struct loam_event *event)
     return !listener->stop || event->done < event->total / 2;
 }
 
-static void tells_its_progress_and_stops(void **state)
+static void reports_progress_and_stops(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -429,12 +429,12 @@ static void directories_that_must_stay(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(is_the_formula),
-        cmocka_unit_test(leaves_out_what_is_no_parameter),
+        cmocka_unit_test(elements_follow_formula),
+        cmocka_unit_test(leaves_out_other_tensors),
         cmocka_unit_test(shards),
         cmocka_unit_test(an_older_model_outlives_a_failure),
         cmocka_unit_test(values_that_do_not_fit),
-        cmocka_unit_test(tells_its_progress_and_stops),
+        cmocka_unit_test(reports_progress_and_stops),
         cmocka_unit_test(directories_that_must_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-// Target matching. The expectations of the table are those of PEFT's check_target_module_exists.
+// Target matching. The expectations of the table are the results of PEFT's check_target_module_exists.
 #include "test.h"
 
 #include "lora/target.h"
@@ -18,7 +18,7 @@ static void names_and_patterns(void **state)
         {"query_key_value", qkv, true},
         {"query_key_value", "query_key_value", true},
         {"query_key_value", dense, false},
-        {"key_value", qkv, false}, // a part of a name is not the name
+        {"key_value", qkv, false}, // part of a name does not match
         {"self_attention.dense", dense, true},
         {"attention.dense", dense, false},
         {"dense", dense, true},
@@ -31,7 +31,7 @@ static void names_and_patterns(void **state)
         {"all-linear", qkv, true},
         {"All-Linear", up, true},
         {".*query_key_value", qkv, true},
-        {"query_key_value$", qkv, false}, // the whole path, not a part
+        {"query_key_value$", qkv, false}, // an expression must match the whole path
         {".*\\.(query_key_value|dense)", qkv, true},
         {".*\\.(query_key_value|dense)", dense, true},
         {".*\\.(query_key_value|dense)", up, false},
@@ -90,7 +90,7 @@ static void refusals(void **state)
     }
 }
 
-// A pattern that backtracks without end is given up, not waited for.
+// A pattern that backtracks exponentially fails at the limit of steps.
 static void explosion(void **state)
 {
     (void)state;
@@ -105,7 +105,7 @@ static void explosion(void **state)
     loam_targets_deinit(&targets);
 }
 
-// So is one that remembers ever more places without going back.
+// A pattern whose backtracking stack keeps growing fails at the limit of the stack.
 static void growth(void **state)
 {
     (void)state;

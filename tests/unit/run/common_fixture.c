@@ -34,7 +34,7 @@ static const char questions[] =
     "{\"id\": \"q4\", \"question\": \"Who?\", \"answers\": [{\"text\": \"Tom\", \"answer_start\": 0}], "
     "\"is_impossible\": false}]}]}]}";
 
-// GPT-2's alphabet: the character that stands for a byte in a byte-level vocabulary.
+// Returns the character that stands for a byte in GPT-2's byte-level vocabulary.
 static unsigned byte_character(unsigned byte)
 {
     unsigned others = 0;

@@ -1,4 +1,4 @@
-// Answers to SQuAD questions: a model that has learnt four of them by heart is asked again.
+// Answers to SQuAD questions of a model that was trained on four of them.
 #include "test.h"
 
 #include <math.h>
@@ -17,7 +17,7 @@ static struct loam_evaluate_settings settings_of(const struct fixture *fixture, 
                                            .max_new_tokens = 24};
 }
 
-static void knows_what_it_learnt(void **state)
+static void answers_trained_questions(void **state)
 {
     struct loam_error error;
     struct fixture fixture;
@@ -29,7 +29,7 @@ static void knows_what_it_learnt(void **state)
     assert_int_equal(result.overall.count, 4);
     assert_int_equal(result.answerable.count, 3);
     assert_int_equal(result.unanswerable.count, 1);
-    assert_true(result.answerable.exact == 0); // random weights talk nonsense
+    assert_true(result.answerable.exact == 0); // the weights are random
     assert_true(result.generated_tokens > 0 && result.generated_tokens <= 4 * 24);
 
     struct loam_train_settings train = fixture_settings(&fixture);
@@ -49,7 +49,7 @@ static void knows_what_it_learnt(void **state)
     assert_true(result.overall.exact == 100 && result.overall.f1 == 100);
     assert_true(result.answerable.exact == 100);
     assert_true(result.unanswerable.exact == 100); // "Can not find answer" is the empty answer
-    // "red", "hat", "Tom" and "Can not find answer", a token a byte; EOS is not counted.
+    // "red", "hat", "Tom" and "Can not find answer" are one token a byte; EOS is not counted.
     assert_int_equal(result.generated_tokens, 3 + 3 + 3 + 19);
 
     eval.limit = 2;
@@ -58,7 +58,7 @@ static void knows_what_it_learnt(void **state)
     assert_int_equal(result.unanswerable.count, 0);
     assert_true(isnan(result.unanswerable.exact));
 
-    // An answer that is cut off is another answer; a prompt that is too long loses the start of its context.
+    // A limit on new tokens cuts the answers. A prompt that is too long loses the start of its context.
     eval.max_new_tokens = 2;
     eval.limit = 0;
     assert_ok(loam_evaluate_run(&eval, NULL, &result, &error));
@@ -67,7 +67,7 @@ static void knows_what_it_learnt(void **state)
     fixture_remove(&fixture);
 }
 
-static void only_for_squad(void **state)
+static void fails_without_squad(void **state)
 {
     (void)state;
     struct loam_error error;
@@ -80,8 +80,8 @@ static void only_for_squad(void **state)
     fixture_remove(&fixture);
 }
 
-// A model with few positions: what does not fit is cut from the context, or has the empty answer.
-static void room_for_the_answer(void **state)
+// In a model with few positions, the context is cut. If the question alone does not fit, the answer is empty.
+static void cuts_context_for_answer(void **state)
 {
     (void)state;
     struct loam_error error;
@@ -105,10 +105,10 @@ static void room_for_the_answer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        {"knows_what_it_learnt, bloom", knows_what_it_learnt, NULL, NULL, "bloom"},
-        {"knows_what_it_learnt, llama", knows_what_it_learnt, NULL, NULL, "llama"},
-        cmocka_unit_test(only_for_squad),
-        cmocka_unit_test(room_for_the_answer),
+        {"knows_what_it_learnt, bloom", answers_trained_questions, NULL, NULL, "bloom"},
+        {"knows_what_it_learnt, llama", answers_trained_questions, NULL, NULL, "llama"},
+        cmocka_unit_test(fails_without_squad),
+        cmocka_unit_test(cuts_context_for_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

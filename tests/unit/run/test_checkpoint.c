@@ -1,4 +1,4 @@
-// Checkpoints: what is in them, that damage is seen, and that a run which was stopped anywhere ends the same.
+// Checkpoints: their files, detection of damage, and resumed runs that end like uninterrupted ones.
 #include "test.h"
 
 #include <math.h>
@@ -11,7 +11,7 @@
 
 static struct fixture fixture;
 
-// Two steps an epoch, of which the second is a smaller one.
+// Two steps an epoch; the second takes fewer examples.
 static struct loam_train_settings settings_here(void)
 {
     struct loam_train_settings settings = fixture_settings(&fixture);
@@ -36,9 +36,9 @@ static size_t count_lines(const char *directory, const char *with)
     return count;
 }
 
-// ---- going on ----
+// ---- resuming ----
 
-static void stopped_anywhere_it_ends_the_same(void **state)
+static void resumed_run_equals_uninterrupted(void **state)
 {
     (void)state;
     struct loam_error error;
@@ -64,7 +64,7 @@ static void stopped_anywhere_it_ends_the_same(void **state)
     }
 }
 
-static void keeps_so_many(void **state)
+static void keeps_save_total_limit(void **state)
 {
     (void)state;
     struct loam_error error;
@@ -79,7 +79,7 @@ static void keeps_so_many(void **state)
     assert_int_equal(steps[0], 4);
     assert_int_equal(steps[1], 3);
     free(steps);
-    // What begins anew does away with the checkpoints of another past.
+    // A new run removes the checkpoints of the run that it overwrites.
     settings.overwrite = true;
     settings.save_steps = 3;
     settings.seed = 7;
@@ -91,7 +91,7 @@ static void keeps_so_many(void **state)
     free(steps);
 }
 
-// A rate that destroys what was learnt: the first evaluation stays the best.
+// At a learning rate that is far too high, the first evaluation stays the best.
 static void ends_early_with_the_best(void **state)
 {
     (void)state;
@@ -114,7 +114,7 @@ static void ends_early_with_the_best(void **state)
     assert_non_null(strstr(fixture.log, "ended early at step"));
 }
 
-// At a rate that changes nothing each evaluation has the same loss: the first stays the best.
+// At a learning rate that changes nothing, every evaluation has the same loss, and the first stays the best.
 static void an_equal_loss_is_no_better(void **state)
 {
     (void)state;
@@ -128,7 +128,7 @@ static void an_equal_loss_is_no_better(void **state)
     assert_int_equal(fixture.events[fixture.event_count - 1].step, 1 + 3);
 }
 
-// All parameters, so that the four answers are soon known by heart.
+// Trains all parameters, so that the four answers are learnt in few steps.
 static struct loam_train_settings settings_for_answers(void)
 {
     struct loam_train_settings settings = fixture_settings(&fixture);
@@ -147,7 +147,7 @@ static struct loam_train_settings settings_for_answers(void)
     return settings;
 }
 
-// The step of the first evaluation that no later one exceeds; `*exact`: its exact match.
+// Returns the step of the first evaluation with the highest exact match, which `*exact` is set to.
 static int64_t find_best(double *exact)
 {
     int64_t step = 0;
@@ -173,7 +173,7 @@ static void best_by_exact_match(void **state)
     int64_t best = find_best(&exact);
     const struct loam_event *end = &fixture.events[fixture.event_count - 1];
     assert_true(exact == 100);
-    assert_int_equal(end->step, best + 2 * 25); // to know it again is no better
+    assert_int_equal(end->step, best + 2 * 25); // an equal exact match is not better
     assert_true(end->step < 250);
     assert_non_null(strstr(fixture.log, "no better than that of step"));
     assert_non_null(strstr(fixture.log, ", with an exact match of 100.00 %"));
@@ -188,7 +188,7 @@ static void best_by_exact_match(void **state)
     free(card);
     assert_true(end->eval_exact_match == 100 && end->eval_f1 == 100);
 
-    // What counts is what the result says when it is asked.
+    // The saved result reaches the exact match of the best evaluation.
     struct loam_evaluate_result result;
     struct loam_evaluate_settings eval = {.model = fixture.out,
                                           .data = fixture.squad,
@@ -201,7 +201,7 @@ static void best_by_exact_match(void **state)
     assert_true(result.overall.exact == 100);
 }
 
-// Stopped between two of the answers of the last evaluation: the best one so far is known from the
+// A run that stops between two answers of the last evaluation resumes with the best evaluation of the
 // checkpoint.
 static void best_by_exact_match_resumed(void **state)
 {
@@ -231,8 +231,8 @@ static void best_by_exact_match_resumed(void **state)
                      count_lines(fixture.adapter, "\"eval_exact_match\""));
 }
 
-// A state of a loam that knew no exact match is taken; one without what it needs is not.
-static void a_state_of_before(void **state)
+// A state of an older version, without exact match, is accepted. A state that lacks other fields is an error.
+static void reads_state_of_older_version(void **state)
 {
     (void)state;
     struct loam_error error;
@@ -251,8 +251,8 @@ static void a_state_of_before(void **state)
     json_decref(json);
 }
 
-// Steps may all have been skipped, but there are no more updates than steps.
-static void updates_of_a_state(void **state)
+// A state may have fewer updates than steps, even none, but not more.
+static void refuses_more_updates_than_steps(void **state)
 {
     (void)state;
     static const struct {
@@ -275,7 +275,7 @@ static void updates_of_a_state(void **state)
     }
 }
 
-// A rate that is beyond all reason: soon nothing is finite any more.
+// A learning rate so high that the loss is soon not finite.
 static struct loam_train_settings settings_that_diverge(void)
 {
     struct loam_train_settings settings = settings_here();
@@ -286,7 +286,7 @@ static struct loam_train_settings settings_that_diverge(void)
     return settings;
 }
 
-static void not_finite(void **state)
+static void skips_steps_that_are_not_finite(void **state)
 {
     (void)state;
     struct loam_error error;
@@ -300,7 +300,7 @@ static void not_finite(void **state)
     assert_non_null(strstr(fixture.log, "of 40 steps were skipped"));
 }
 
-static size_t list(int64_t newest[1])
+static size_t list_checkpoints(int64_t newest[1])
 {
     struct loam_error error;
     int64_t *steps;
@@ -311,9 +311,9 @@ static size_t list(int64_t newest[1])
     return count;
 }
 
-// What was learnt before is saved, and a run that goes on from there ends as one that left the step out
-// itself.
-static void not_finite_keeps_the_steps_before(void **state)
+// The steps before a loss that is not finite are saved. A run resumed from there that skips the step ends
+// like a run that skipped it at once.
+static void saves_steps_before_not_finite(void **state)
 {
     (void)state;
     struct loam_error error;
@@ -325,10 +325,10 @@ static void not_finite_keeps_the_steps_before(void **state)
     fixture_clear(&fixture);
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC,
                  "there with --on-nonfinite skip");
-    assert_int_equal(list(&step), 1);
+    assert_int_equal(list_checkpoints(&step), 1);
     assert_true(step > 1);
     assert_false(fixture_has(fixture.out, "adapter_model.safetensors"));
-    // It meets the same again, until it is told to leave it out.
+    // The resumed run fails at the same step until it is told to skip it.
     settings.resume = "auto";
     fixture_clear(&fixture);
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC, "is saved in");
@@ -337,22 +337,22 @@ static void not_finite_keeps_the_steps_before(void **state)
     fixture_clear(&fixture);
     assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
     assert_true(fixture_same_file(fixture.adapter, fixture.out, "adapter_model.safetensors"));
-    // The last one may be far astray: it takes the place of none before it.
+    // The last checkpoint may be bad, so the ones before it stay in spite of the limit.
     settings = settings_that_diverge();
     settings.overwrite = true;
     settings.save_steps = step - 1;
     settings.save_total_limit = 1;
     fixture_clear(&fixture);
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC, "is saved in");
-    assert_int_equal(list(&step), 2);
+    assert_int_equal(list_checkpoints(&step), 2);
     settings.overwrite = false;
     settings.resume = "auto";
     fixture_clear(&fixture);
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC, "is saved in");
-    assert_int_equal(list(&step), 2);
+    assert_int_equal(list_checkpoints(&step), 2);
 }
 
-// Such values would be the newest checkpoint, and good for nothing.
+// Values that are not finite are not saved: --resume would take them as the newest checkpoint.
 static void values_that_are_not_finite_are_not_saved(void **state)
 {
     (void)state;
@@ -362,7 +362,7 @@ static void values_that_are_not_finite_are_not_saved(void **state)
     settings.learning_rate = 1e39; // more than a float holds
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC,
                  "not saved: not all trained values are finite");
-    assert_int_equal(list(&step), 0);
+    assert_int_equal(list_checkpoints(&step), 0);
 }
 
 static void an_evaluation_that_is_not_finite(void **state)
@@ -385,14 +385,14 @@ static void an_evaluation_that_is_not_finite(void **state)
     assert_non_null(strstr(fixture.log, "; it is not the best, and the run goes on"));
     const struct loam_event *end = &fixture.events[fixture.event_count - 1];
     assert_int_equal(end->step, 12);
-    assert_true(isfinite(end->eval_loss)); // that of the best
+    assert_true(isfinite(end->eval_loss)); // the loss of the best evaluation
     settings.early_stopping_patience = 4;
     fixture_clear(&fixture);
     assert_ok(loam_train_run(&settings, &fixture.callbacks, &error));
     assert_int_equal(fixture.events[fixture.event_count - 1].step, 1 + 4);
 }
 
-static void refuses_what_cannot_be(void **state)
+static void refuses_impossible_resumes(void **state)
 {
     (void)state;
     struct loam_error error;
@@ -412,7 +412,7 @@ static void refuses_what_cannot_be(void **state)
                  "is not a SQuAD file: --metric-for-best-model scores");
 }
 
-// Another run in the same directory while this one is in it.
+// Starts another run in the same directory while this one holds the lock.
 static bool run_another(void *user, const struct loam_event *event)
 {
     static const struct loam_callbacks none;
@@ -495,7 +495,7 @@ static void a_cut_is_seen(void **state)
         size_t size = 0;
         char *text = fixture_read(checkpoint, files[i], &size);
         snprintf(path, sizeof path, "%s/%s", checkpoint, files[i]);
-        // The last lines of the checksums may be those of files that are not needed to go on.
+        // A cut within the last lines of the checksums may concern files that a resumed run does not need.
         size_t most = strcmp(files[i], LOAM_CHECKPOINT_SUMS) == 0 ? 3 * 66 : size;
         for (size_t at = 0; at < most; at += most / SAMPLE + 1) {
             test_write_file(path, text, at);
@@ -509,7 +509,7 @@ static void a_cut_is_seen(void **state)
     }
 }
 
-// What somebody else has put there is neither taken for a checkpoint nor touched.
+// Directories of other programs are not taken for checkpoints and not removed.
 static void foreign_files(void **state)
 {
     (void)state;
@@ -523,7 +523,7 @@ static void foreign_files(void **state)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", fixture.out, names[i]);
         assert_int_equal(mkdir(path, 0777), 0);
-        if (i == 0) continue; // by somebody else: without a state
+        if (i == 0) continue; // a directory of another program has no state
         snprintf(path, sizeof path, "%s/%s/%s", fixture.out, names[i], LOAM_CHECKPOINT_STATE);
         test_write_file(path, "{}", 2);
     }
@@ -539,7 +539,7 @@ static void foreign_files(void **state)
     assert_int_equal(count, 0);
     free(steps);
     assert_fails(loam_checkpoint_verify(path, &error), LOAM_ERROR_IO, "nowhere");
-    // Paths that lead elsewhere are not followed.
+    // Links are not followed.
     snprintf(path, sizeof path, "%s/%s", checkpoint, LOAM_CHECKPOINT_SUMS);
     static const char leads_out[] =
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  ../../../dev/null\n";
@@ -552,19 +552,19 @@ static void foreign_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(stopped_anywhere_it_ends_the_same),
-        TEST(keeps_so_many),
+        TEST(resumed_run_equals_uninterrupted),
+        TEST(keeps_save_total_limit),
         TEST(ends_early_with_the_best),
         TEST(an_equal_loss_is_no_better),
         TEST(best_by_exact_match),
         TEST(best_by_exact_match_resumed),
-        cmocka_unit_test(a_state_of_before),
-        cmocka_unit_test(updates_of_a_state),
-        TEST(not_finite),
-        TEST(not_finite_keeps_the_steps_before),
+        cmocka_unit_test(reads_state_of_older_version),
+        cmocka_unit_test(refuses_more_updates_than_steps),
+        TEST(skips_steps_that_are_not_finite),
+        TEST(saves_steps_before_not_finite),
         TEST(values_that_are_not_finite_are_not_saved),
         TEST(an_evaluation_that_is_not_finite),
-        TEST(refuses_what_cannot_be),
+        TEST(refuses_impossible_resumes),
         TEST(one_run_at_a_time),
         TEST(a_flipped_bit_is_seen),
         TEST(a_cut_is_seen),

@@ -1,4 +1,4 @@
-// Names in a model card.
+// Code spans of a model card.
 #include "test.h"
 
 #include "run/markdown.h"
@@ -19,7 +19,7 @@ static void code_spans(void **state)
         {"", false, "`  `"},
         {"a\nb\n\n# c", false, "`a?b??# c`"},
         {"\x1b[31mred\xc2\x9b", false, "`?[31mred?`"},
-        {"<img src=x>", false, "`<img src=x>`"}, // code shows it, and is no HTML
+        {"<img src=x>", false, "`<img src=x>`"}, // within a code span this is not HTML
         {"\xe2\x80\xaeright\xc3\xa9", true, "`?right\xc3\xa9`"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

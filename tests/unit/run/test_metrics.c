@@ -1,4 +1,4 @@
-// metrics.jsonl line by line, and what a process says of itself.
+// metrics.jsonl line by line, and the peak memory of the process.
 #include "test.h"
 
 #include <fcntl.h>
@@ -40,7 +40,7 @@ static void lines_are_json(void **state)
         &metrics,
         (const struct loam_metric[]){{"grad_norm", INFINITY}, {"learning_rate", 1e-5}, {"tokens", 123456789}},
         3, &error));
-    FILE *file = fopen(path, "rb"); // on disk while the run goes on
+    FILE *file = fopen(path, "rb"); // the lines are on disk before the file is closed
     assert_non_null(fgets(text, sizeof text, file));
     assert_string_equal(text, "{\"loss\": 3.0625, \"step\": 1}\n");
     assert_non_null(fgets(text, sizeof text, file));
@@ -50,7 +50,7 @@ static void lines_are_json(void **state)
     loam_metrics_close(&metrics);
 }
 
-// Numbers come back as they were.
+// Numbers read back have the same value.
 static void numbers_survive(void **state)
 {
     (void)state;
@@ -111,7 +111,7 @@ static void peak_memory(void **state)
     assert_true(loam_peak_memory_bytes() >= before + 48 * MIB);
 }
 
-// A run asks at every step: the lowest free descriptor stays free.
+// Asking often leaks no descriptor: the lowest free one stays free.
 static void peak_memory_leaves_no_descriptor(void **state)
 {
     (void)state;

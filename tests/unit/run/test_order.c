@@ -1,4 +1,4 @@
-// Which examples each step takes, and how many steps there are, as transformers' Trainer counts them.
+// The examples of each step, and the number of steps as transformers' Trainer counts them.
 #include "test.h"
 
 #include <math.h>
@@ -39,7 +39,7 @@ static void steps_as_the_trainer(void **state)
     }
 }
 
-// Every epoch has every example once; a step never reaches over the end of an epoch.
+// Every epoch has every example once. No step has examples of two epochs.
 static void epochs_are_permutations(void **state)
 {
     (void)state;
@@ -67,7 +67,7 @@ static void epochs_are_permutations(void **state)
     assert_memory_not_equal(epochs[0], epochs[1], sizeof epochs[0]);
     assert_memory_not_equal(epochs[1], epochs[2], sizeof epochs[0]);
 
-    // Any step by itself, as a resumed run asks for it.
+    // A step can be asked for without the steps before it, as a resumed run does.
     size_t count;
     const uint32_t *indices = loam_order_step(&order, 1, &count);
     assert_memory_equal(indices, &epochs[0][8], 8 * sizeof *indices);
@@ -96,7 +96,7 @@ static void unshuffled_is_the_file(void **state)
     loam_order_deinit(&order);
 }
 
-// The Trainer's epoch: batches done over the batches of an epoch.
+// The epoch counts batches: batches done over batches of an epoch, as in transformers' Trainer.
 static void epoch_figures(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-// The plan is the run's own set-up: part by part it is what the run then takes.
+// Each part of a plan equals the memory that the run then takes.
 #include "run/plan.h"
 
 #include "run/job.h"
@@ -78,9 +78,9 @@ static void test_config_alone(void **state)
     snprintf(path, sizeof path, "%s/model.safetensors", fixture.model);
     assert_int_equal(unlink(path), 0);
     assert_ok(loam_plan_make(&without, &settings, PROCESS, 0, &error));
-    with.free = without.free = (struct loam_free_memory){0}; // it changes from moment to moment
+    with.free = without.free = (struct loam_free_memory){0}; // free memory changes all the time
     assert_memory_equal(&with, &without, sizeof with);
-    // The run itself needs them.
+    // The run, unlike the plan, needs the files.
     assert_fails(loam_train_run(&settings, NULL, &error), LOAM_ERROR_IO, "model.safetensors");
     fixture_remove(&fixture);
 }
@@ -101,7 +101,7 @@ static void test_bad_weights_are_no_plan(void **state)
     fixture_remove(&fixture);
 }
 
-// Every advice, followed, is below its limit; a lower limit never has a cheaper one.
+// A run that follows the advice is below its limit. A lower limit never gives a larger plan.
 static void test_advice(void **state)
 {
     (void)state;

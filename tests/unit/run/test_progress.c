@@ -1,4 +1,4 @@
-// What long work reports of its progress, and that it stops where it is asked to.
+// Progress events of long work, and stopping at any of them.
 #include "test.h"
 
 #include <dirent.h>
@@ -18,7 +18,7 @@ static struct loam_train_settings with_evaluation(void)
     return settings;
 }
 
-// Every stretch of one activity rises to its total; `stretches` of them.
+// Checks that the progress of an activity rises to its total `stretches` times.
 static void assert_rises(enum loam_activity activity, size_t stretches)
 {
     int64_t before = 0;
@@ -106,9 +106,9 @@ static void evaluation(void **state)
     }
 }
 
-// Names in the output directory, but for the metrics and the checkpoint of `step`; 0 when there is no
-// directory.
-static int left_behind(int64_t step)
+// Counts the entries of the output directory without the metrics and the checkpoint of `step`. 0 if the
+// directory does not exist.
+static int count_left_files(int64_t step)
 {
     DIR *directory = opendir(fixture.out);
     int count = 0;
@@ -122,8 +122,8 @@ static int left_behind(int64_t step)
     return count;
 }
 
-// Wherever a run is stopped, nothing half done is in its output directory, and the steps that it has done are
-// in a checkpoint.
+// A run that is stopped anywhere leaves no unfinished file in its output directory, and a checkpoint of the
+// steps that are done.
 static void stops_anywhere(void **state)
 {
     (void)state;
@@ -148,7 +148,7 @@ static void stops_anywhere(void **state)
             snprintf(checkpoint, sizeof checkpoint, "checkpoint-%lld/loam_state.json", (long long)step);
             assert_true(fixture_has(fixture.out, checkpoint));
         }
-        assert_int_equal(left_behind(step), 0);
+        assert_int_equal(count_left_files(step), 0);
     }
 }
 

@@ -1,4 +1,4 @@
-// Whole runs on a tiny model: what they learn, report and leave behind.
+// Whole runs on a tiny model: losses, reports and output files.
 #include "test.h"
 
 #include <jansson.h>
@@ -35,7 +35,7 @@ static size_t count_events(enum loam_event_kind kind)
     return count;
 }
 
-// The matrices of a saved adapter in one piece, released with free().
+// Returns the matrices of a saved adapter in one array, released with free().
 static float *adapter_values(const char *directory, size_t *count)
 {
     struct loam_error error;
@@ -66,7 +66,7 @@ static void assert_same_adapter(const char *a, const char *b, bool same)
     assert_int_equal(fixture_same_file(a, b, name), same);
 }
 
-// |a - b| / |b| of two adapters.
+// Returns |a - b| / |b| of two adapters.
 static double difference(const char *a, const char *b)
 {
     size_t count_a, count_b;
@@ -83,7 +83,7 @@ static double difference(const char *a, const char *b)
     return sqrt(squares / norm);
 }
 
-// ---- what it learns and leaves ----
+// ---- losses and output ----
 
 static void learns(void **state)
 {
@@ -99,7 +99,7 @@ static void learns(void **state)
     const struct loam_event *last = last_event(LOAM_EVENT_STEP);
     const struct loam_event *end = last_event(LOAM_EVENT_END);
     assert_int_equal(first->step, 2);
-    assert_true(first->loss > 4.5); // not far from log(260) = 5.56
+    assert_true(first->loss > 4.5); // near log(260) = 5.56, the loss of a uniform guess
     assert_true(last->loss < first->loss - 0.7);
     assert_true(end->loss < first->loss && end->loss > last->loss);
     assert_true(end->epoch == 20);
@@ -107,14 +107,14 @@ static void learns(void **state)
     assert_int_equal(count_events(LOAM_EVENT_STEP), 30);
     assert_int_equal(count_events(LOAM_EVENT_EVAL), 0);
     assert_true(isnan(end->eval_loss));
-    // Each epoch has every token of the file, EOS included.
+    // The tokens of an epoch are those of the file, EOS included.
     assert_int_equal(end->tokens, 20 * (11 + 5 + 32 + 10 + 22 + 5));
     assert_int_equal(end->trainable_parameters, 2 * 4 * (16 + 48 + 16 + 16 + 16 + 64 + 64 + 16));
     assert_true(end->parameters > end->trainable_parameters);
     assert_true(end->peak_rss > 0 && end->seconds > 0 && end->tokens_per_second > 0);
 }
 
-// Values of the lines of metrics.jsonl: those of the events.
+// The lines of metrics.jsonl have the values of the events.
 static void metrics_are_the_events(void **state)
 {
     (void)state;
@@ -142,7 +142,7 @@ static void metrics_are_the_events(void **state)
         if (event->kind == LOAM_EVENT_STEP) {
             double rate = json_number_value(json_object_get(root, "learning_rate"));
             assert_true(rate == event->learning_rate);
-            // The rate of the last step that was made, counted from 0.
+            // The rate is that of the last step, counted from 0.
             assert_true(fabs(rate - 1e-2 * (double)(9 - (event->step - 1)) / 9) < 1e-16);
             assert_true(json_number_value(json_object_get(root, "grad_norm")) == event->grad_norm);
         }
@@ -159,7 +159,7 @@ static void metrics_are_the_events(void **state)
     assert_int_equal(at, fixture.event_count);
     free(text);
 
-    // The mean over all steps is that of the logged means, each weighed by its steps.
+    // The mean over all steps is the mean of the logged means, weighted by their steps.
     double sum = 0;
     int64_t before = 0;
     for (size_t i = 0; i < fixture.event_count; i++) {
@@ -179,7 +179,7 @@ static void leaves_what_peft_loads(void **state)
                                         "tokenizer.json",      "tokenizer_config.json",     "metrics.jsonl"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         assert_true(fixture_has(fixture.out, files[i]));
-    assert_false(fixture_has(fixture.out, "config.json")); // the base's alone
+    assert_false(fixture_has(fixture.out, "config.json")); // only the base has it
     assert_false(fixture_has(fixture.out, "special_tokens_map.json"));
 
     size_t a_size, b_size;
@@ -192,7 +192,7 @@ static void leaves_what_peft_loads(void **state)
 
     char *card = fixture_read(fixture.out, "README.md", NULL);
     char expected[400];
-    // A directory of this machine is nothing that a hub could link to.
+    // A hub cannot link to a local directory.
     static const char head[] = "---\nlibrary_name: peft\n";
     assert_memory_equal(card, head, sizeof head - 1);
     assert_non_null(strstr(card, "\n- lora\n"));
@@ -222,7 +222,7 @@ static void leaves_what_peft_loads(void **state)
     free(config);
 }
 
-// ---- the same again ----
+// ---- repeated runs ----
 
 static void repeats_bit_for_bit(void **state)
 {
@@ -243,8 +243,7 @@ static void repeats_bit_for_bit(void **state)
     assert_same_adapter(fixture.out, fixture.adapter, false);
 }
 
-// However a batch is cut into micro-batches and whatever the accumulation, the loss is normalised over all
-// its labels.
+// The loss of a step is normalised over all of its labels, independent of micro-batches and accumulation.
 static void splits_change_nothing(void **state)
 {
     (void)state;
@@ -253,7 +252,7 @@ static void splits_change_nothing(void **state)
     settings.max_length = 40;
     settings.max_steps = 4;
     settings.shuffle = false;
-    run(&settings); // all in one
+    run(&settings); // one micro-batch
     double loss = last_event(LOAM_EVENT_END)->loss;
     static const struct {
         int64_t batch_size, accumulation, token_budget;
@@ -283,7 +282,7 @@ static void goes_on_from_an_adapter(void **state)
     run(&settings);
     double before = last_event(LOAM_EVENT_STEP)->loss;
 
-    // The adapter's own settings hold, not the options'; without a learning rate it comes out as it went in.
+    // The adapter's settings replace those of the options. At a learning rate of 0 its values stay the same.
     settings = fixture_settings(&fixture);
     settings.adapter = fixture.adapter;
     settings.learning_rate = 0;
@@ -318,8 +317,8 @@ static void change_config(const char *from, const char *to)
     free(config);
 }
 
-// With use_rslora the scale is alpha / sqrt(r): 8 / 2 where 8 / 4 is usual, the same as with an alpha of 16.
-// The two train to the same bytes, and what is written says how it was.
+// With use_rslora the scale is alpha / sqrt(r), here 8 / 2, which equals alpha / r with an alpha of 16. The
+// two train to the same bytes, and the saved config keeps use_rslora.
 static void goes_on_from_a_rank_stabilised_adapter(void **state)
 {
     (void)state;
@@ -369,7 +368,7 @@ static void trains_in_full(void **state)
         assert_true(fixture_has(fixture.out, files[i]));
     assert_false(fixture_has(fixture.out, "adapter_config.json"));
 
-    // It is a model directory: its loss is what the run measured at its end, and it can be trained on.
+    // The output is a model directory: its loss is the run's last evaluation, and it can be trained further.
     struct loam_evaluate_result result;
     struct loam_evaluate_settings eval = {
         .model = fixture.out, .data = fixture.jsonl, .device = "ref", .threads = 1, .dtype = LOAM_F32};
@@ -425,7 +424,7 @@ static void evaluates_what_it_saved(void **state)
     assert_int_equal(result.loss.examples, 4);
     assert_int_equal(result.loss.labels.count, result.loss.tokens - 4);
     assert_false(result.scored);
-    // Any packing, and less of it.
+    // Another packing gives the same loss.
     double all = result.loss.loss;
     eval.batch_size = 1;
     assert_ok(loam_evaluate_run(&eval, NULL, &result, &error));
@@ -439,7 +438,7 @@ static void evaluates_what_it_saved(void **state)
     assert_int_equal(result.loss.labels.count, 3 + 1 + 3 + 1); // "red", "hat", each with EOS
 }
 
-// ---- what stops a run ----
+// ---- failures ----
 
 static void refused_settings(void **state)
 {
@@ -509,7 +508,7 @@ static void output_is_guarded(void **state)
     assert_fails(loam_train_run(&settings, NULL, &error), LOAM_ERROR_EXISTS, fixture.jsonl);
 }
 
-// A checkpoint that breaks after everything else was checked leaves no directory behind.
+// Weights that fail to load leave no output directory.
 static void broken_weights_leave_nothing(void **state)
 {
     (void)state;
@@ -523,7 +522,7 @@ static void broken_weights_leave_nothing(void **state)
     assert_int_equal(access(fixture.out, F_OK), -1);
 }
 
-static void stops_at_a_number_that_is_none(void **state)
+static void stops_at_loss_not_finite(void **state)
 {
     (void)state;
     struct loam_error error;
@@ -537,19 +536,19 @@ static void stops_at_a_number_that_is_none(void **state)
     assert_non_null(strstr(error.message, "examples: line "));
     assert_false(fixture_has(fixture.out, "adapter_config.json"));
     assert_false(fixture_has(fixture.out, "adapter_model.safetensors"));
-    assert_true(fixture_has(fixture.out, "metrics.jsonl")); // of the steps that went well
+    assert_true(fixture_has(fixture.out, "metrics.jsonl")); // has the steps before the failure
     assert_int_equal(count_events(LOAM_EVENT_END), 0);
 }
 
-// So many bytes may a file have from the first step on.
+// Limits the size of files from the first step on.
 static bool fill_disk(void *user, const struct loam_event *event)
 {
     if (event->kind == LOAM_EVENT_START) assert_int_equal(setrlimit(RLIMIT_FSIZE, user), 0);
     return true;
 }
 
-// The disk is full when the result is saved: of the directory that the run made only the metrics stay, and
-// what was in another one before is as it was.
+// The disk is full when the result is saved. Only the metrics stay in a directory that the run made. A
+// directory that existed before keeps its contents.
 static void fails_while_saving(void **state)
 {
     (void)state;
@@ -565,7 +564,7 @@ static void fails_while_saving(void **state)
     struct rlimit usual;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &usual), 0);
     signal(SIGXFSZ, SIG_IGN); // the write fails instead
-    // Room for some files and not for others: what comes first is on disk when the failure comes.
+    // Only some files fit, so that the failure comes after the first ones are written.
     static const rlim_t limits[] = {600, 2000, 10000};
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         settings.out = fixture.out;
@@ -596,7 +595,7 @@ static void fails_while_saving(void **state)
     free(before);
 }
 
-static void nothing_to_learn_from(void **state)
+static void fails_without_labels(void **state)
 {
     (void)state;
     struct loam_error error;
@@ -605,10 +604,10 @@ static void nothing_to_learn_from(void **state)
     settings.max_length = 3;
     fixture_clear(&fixture);
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT, "--max-length");
-    assert_null(strstr(fixture.log, "skipped")); // the error tells it
+    assert_null(strstr(fixture.log, "skipped")); // the error tells the same
     assert_false(fixture_has(fixture.out, "adapter_config.json"));
 
-    // Some too long: the others are learnt from, and the count is told.
+    // If some are too long, the others are used, and the count is logged.
     settings.max_length = 12;
     settings.overwrite = true;
     run(&settings);
@@ -616,7 +615,7 @@ static void nothing_to_learn_from(void **state)
     assert_non_null(strstr(fixture.log, "could not be cut and were dropped"));
 }
 
-// With the model's positions as a limit, and a head of its own.
+// A Llama with a limit on positions and an untied head.
 static void llama(void **state)
 {
     (void)state;
@@ -656,9 +655,9 @@ int main(void)
         TEST(refused_settings),
         TEST(output_is_guarded),
         TEST(broken_weights_leave_nothing),
-        TEST(stops_at_a_number_that_is_none),
+        TEST(stops_at_loss_not_finite),
         TEST(fails_while_saving),
-        TEST(nothing_to_learn_from),
+        TEST(fails_without_labels),
         cmocka_unit_test(llama),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

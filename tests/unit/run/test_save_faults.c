@@ -1,6 +1,5 @@
-// The system refuses one call after the other while a run saves checkpoints and its result: each time there
-// is one clear line or the run goes on, nothing is lost that was saved, and the next run ends with the same
-// bytes.
+// System calls fail, one in each run, while a run saves checkpoints and its result. Each run continues or
+// ends with one clear line. No saved file is lost, and the next run ends with the same bytes.
 #include "test.h"
 
 #include <errno.h>
@@ -8,11 +7,11 @@
 
 #include "common_fixture.h"
 
-// ---- calls that fail: the linker sends loam's own here ----
+// ---- calls that fail: the linker replaces loam's calls by these ----
 
 static struct {
-    long calls;   // so far
-    long refused; // the one that fails, counted from 1; 0: none
+    long calls;   // calls so far
+    long refused; // number of the call that fails, from 1; 0: none
 } faults;
 
 static bool refuses(void)
@@ -29,7 +28,7 @@ size_t __wrap_fwrite(const void *data, size_t size, size_t count, FILE *stream)
     return refuses() ? 0 : __real_fwrite(data, size, count, stream);
 }
 
-// What fwrite has taken goes to the disk with these two. A stream is closed even where that fails.
+// These two write the buffer of a stream to the disk. fclose closes the stream even if that fails.
 int __real_fflush(FILE *stream);
 int __wrap_fflush(FILE *stream);
 int __wrap_fflush(FILE *stream)
@@ -59,7 +58,7 @@ ssize_t __wrap_pwrite(int descriptor, const void *data, size_t size, off_t offse
     return refuses() ? -1 : __real_pwrite(descriptor, data, size, offset);
 }
 
-// Nothing here outlives the machine, so that the disk need not be waited for.
+// Syncing is skipped, because the files need not survive a crash of the machine.
 int __wrap_fsync(int descriptor);
 int __wrap_fsync(int descriptor)
 {
@@ -125,7 +124,7 @@ static struct loam_train_settings settings_for(const struct fixture *fixture)
     return settings;
 }
 
-static size_t first_step; // which of the progress events of an undisturbed run
+static size_t first_step; // number of the progress event of the first step
 
 static void find_first_step(const struct fixture *fixture)
 {
@@ -136,7 +135,7 @@ static void find_first_step(const struct fixture *fixture)
     first_step++;
 }
 
-// Stopped when its first step is done, of which there is then a checkpoint, to go on from.
+// Makes a run that stops after its first step, with a checkpoint to resume.
 static void stop_in_the_middle(struct fixture *fixture)
 {
     struct loam_error error;
@@ -146,7 +145,7 @@ static void stop_in_the_middle(struct fixture *fixture)
     assert_fails(loam_train_run(&settings, &fixture->callbacks, &error), LOAM_ERROR_STOPPED, "step 1 of 2");
 }
 
-// `before`: brings about what is in `out` when the run begins; NULL: nothing.
+// `before` makes the contents of `out` before the run; NULL: it does not exist.
 static void walk(void (*before)(struct fixture *fixture))
 {
     struct loam_error error;
@@ -176,8 +175,8 @@ static void walk(void (*before)(struct fixture *fixture))
         assert_same_adapter(fixture.adapter, fixture.out, refused);
         test_remove_directory(fixture.out);
     }
-    // The result's own files, the directory and what is tried before the first step cannot be done without;
-    // the checkpoints can.
+    // A run cannot do without the files of the result, the directory and the trial before the first step. It
+    // can do without checkpoints.
     assert_true(failed > 5 && failed < all - all / 4);
     fixture_remove(&fixture);
 }

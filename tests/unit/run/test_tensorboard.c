@@ -1,4 +1,4 @@
-// Event files for TensorBoard: their bytes, and that a run writes them.
+// Event files for TensorBoard: their bytes, and the files of a run.
 #include "test.h"
 
 #include <dirent.h>
@@ -7,7 +7,7 @@
 #include "common_fixture.h"
 #include "run/tensorboard.h"
 
-// CRC-32C of "123456789" is e3069283 and of 32 zero bytes 8a9136aa (RFC 3720, B.4); that of nothing is 0.
+// The CRC-32C of "123456789" is e3069283, of 32 zero bytes 8a9136aa (RFC 3720, B.4), and of no bytes 0.
 static void checksums(void **state)
 {
     (void)state;
@@ -17,7 +17,7 @@ static void checksums(void **state)
     assert_int_equal(loam_tensorboard_masked_crc(zeros, sizeof zeros), 0x0fd7fffa);
 }
 
-// The only file in a directory, whole.
+// Reads the only file in a directory.
 static unsigned char *read_only_file(const char *directory, size_t *size)
 {
     char *bytes = NULL;
@@ -39,7 +39,7 @@ static uint32_t word_at(const unsigned char *bytes)
     return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
-// The data of the record at `*at`, which moves behind it.
+// Returns the data of the record at `*at`, and moves `*at` behind it.
 static const unsigned char *next_record(const unsigned char *file, size_t size, size_t *at, size_t *length)
 {
     const unsigned char *record = file + *at;
@@ -70,7 +70,7 @@ static void bytes(void **state)
     struct loam_tensorboard board = {0};
     const struct loam_metric metrics[] = {
         {"loss", 0.5}, {"grad_norm", NAN}, {"eval_loss", -2}, {"step", 300}};
-    // Before there is a file, nothing happens.
+    // Without a file, nothing is written.
     assert_ok(loam_tensorboard_scalars(&board, metrics, 4, 300, &error));
     assert_ok(loam_tensorboard_text(&board, "t", "x", 1, &error));
     char directory[300];
@@ -82,7 +82,7 @@ static void bytes(void **state)
     size_t size, at = 0, length;
     unsigned char *file = read_only_file(directory, &size);
     static const unsigned char head[] = {0x18, 0, 0, 0, 0, 0, 0, 0, 0xa3, 0x7f, 0x4b, 0x22};
-    assert_memory_equal(file, head, sizeof head); // as every event file of TensorFlow's begins
+    assert_memory_equal(file, head, sizeof head); // the first event of TensorFlow's files
     const unsigned char *record = next_record(file, size, &at, &length);
     assert_event(record, length,
                  "\x1a\x0d"
@@ -108,7 +108,7 @@ static void bytes(void **state)
     assert_false(loam_tensorboard_is_open(&board));
 }
 
-static void not_to_be_written(void **state)
+static void fails_to_write(void **state)
 {
     struct loam_error error;
     struct loam_tensorboard board = {0};
@@ -123,7 +123,7 @@ static void not_to_be_written(void **state)
     loam_tensorboard_close(&board);
 }
 
-// How often a tag stands in the file.
+// Counts the occurrences of a tag in the file.
 static size_t count_tag(const unsigned char *file, size_t size, const char *tag)
 {
     size_t count = 0, length = strlen(tag);
@@ -132,7 +132,7 @@ static size_t count_tag(const unsigned char *file, size_t size, const char *tag)
     return count;
 }
 
-static void a_run(void **state)
+static void run_writes_events(void **state)
 {
     (void)state;
     struct loam_error error;
@@ -162,7 +162,7 @@ static void a_run(void **state)
     assert_non_null(memmem(file, size, "| learning_rate | 0.01 |", 24));
     free(file);
 
-    // A directory of its own asks for the file by itself; without either there is none.
+    // --logging-dir alone turns event files on. Without either option there is no file.
     settings.tensorboard = false;
     settings.logging_dir = fixture.adapter;
     settings.overwrite = true;
@@ -180,8 +180,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checksums),
         test_in_directory(bytes),
-        test_in_directory(not_to_be_written),
-        cmocka_unit_test(a_run),
+        test_in_directory(fails_to_write),
+        cmocka_unit_test(run_writes_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
