@@ -66,10 +66,11 @@ enum loam_event_kind {
 };
 // Long work. Each reports `total` units, of which `done` are done; the last report has done == total.
 enum loam_activity {
-    LOAM_ACTIVITY_TRAIN, // optimiser steps, every one: also step, total_steps, epoch, learning_rate, tokens,
-                         // seconds, and loss and grad_norm of this step alone (NAN: it had no labels)
-    LOAM_ACTIVITY_LOAD,  // bytes of weights, read or converted
-    LOAM_ACTIVITY_MERGE, // bytes of the merged model
+    // Every optimiser step: also step, total_steps, epoch, learning_rate, tokens, seconds, and loss and
+    // grad_norm of this step alone (NAN: it had no labels).
+    LOAM_ACTIVITY_TRAIN,
+    LOAM_ACTIVITY_LOAD,     // bytes of weights, read or converted
+    LOAM_ACTIVITY_MERGE,    // bytes of the merged model
     LOAM_ACTIVITY_EVALUATE, // examples whose loss was measured
     LOAM_ACTIVITY_ANSWER,   // questions that were answered
     LOAM_ACTIVITY_GENERATE, // tokens; it may end before the total
@@ -157,9 +158,9 @@ LOAM_API const char *loam_version(void);
 // not.
 LOAM_API size_t loam_make_printable(char *text, size_t size);
 
-// What this process found to compute with, and what it uses of it: `loam --version --verbose`.
+// The processor and libraries of this process, and what loam uses of them: `loam --version --verbose`.
 struct loam_machine {
-    char processor[64];     // as it names itself; empty: it does not say
+    char processor[64];     // as it names itself; empty: it has no name
     char instructions[128]; // "avx2 fma f16c": those that matter here
     char levels[64];        // of instructions that loam has code for and the processor runs, "avx2, portable"
     char level[16];         // the one that is used
@@ -178,8 +179,7 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_machine_describe(struct loam_mach
 
 LOAM_API const char *loam_command_name(enum loam_command command); // "train"
 LOAM_API const char *loam_command_help(enum loam_command command); // one sentence
-// The command of that name. An unknown one is LOAM_ERROR_USAGE, and the message names the nearest that there
-// is.
+// The command of that name. An unknown one is LOAM_ERROR_USAGE, and the message names the nearest command.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_command_find(enum loam_command *command, const char *name,
                                                             struct loam_error *error);
 
@@ -517,7 +517,7 @@ struct loam_trainer_handle;
 // An adapter has one trainer at a time.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_open(struct loam_trainer_handle **trainer,
                                                             struct loam_model_handle *model,
-                                                            const struct loam_trainer_config *settings,
+                                                            const struct loam_trainer_config *config,
                                                             struct loam_error *error);
 // Adds the gradient of sum_t weights[t + 1] losses[t] to those of the batches since the last update. For the
 // mean over N learnt tokens of all batches of an update, set the weights to 1 / N. losses as
@@ -536,7 +536,8 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_evaluate(struct loam_trai
                                                                 const struct loam_packed_batch *batch,
                                                                 float *losses, struct loam_error *error);
 // Writes values, moments and counters into `directory`, which is made where it is missing. Gradients are not
-// written: between update and accumulate is the place.
+// written: call it after an update, before gradients are added again. trainer.json is written last; a program
+// that may be killed meanwhile writes each state into a new directory.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_write_state(struct loam_trainer_handle *trainer,
                                                                    const char *directory,
                                                                    struct loam_error *error);

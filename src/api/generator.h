@@ -1,4 +1,4 @@
-// The generator's handle, as the plan looks into it.
+// The generator's handle; shared with the plan, which measures it.
 #ifndef LOAM_API_GENERATOR_H
 #define LOAM_API_GENERATOR_H
 
@@ -11,7 +11,7 @@ struct loam_generator_handle {
     struct loam_held_adapters adapters;      // those that prompts may name
     struct loam_tokenizer_handle *tokenizer; // held; NULL: none
     struct loam_generator *generator;
-    struct loam_session_prompt **prompts; // [sequences] of those whose prompt is a text; else NULL
+    struct loam_session_prompt **prompts; // [sequences] encoded texts; NULL where the prompt is ids
     int32_t sequences;
 };
 

@@ -1,5 +1,5 @@
-// The handles of loam.h: what they hold, and how often each is held. A handle starts with one holder, its
-// opener; another handle that needs it is one more. The last holder that releases it destroys it.
+// The handles of loam.h, with counts of their holders. A handle starts with one holder, the program that
+// opened it. Every handle that needs it is one more. When the last holder releases it, it is destroyed.
 #ifndef LOAM_API_HANDLES_H
 #define LOAM_API_HANDLES_H
 
@@ -30,7 +30,7 @@ struct loam_tokenizer_handle {
     struct loam_special_tokens special;
 };
 
-// NULL is released, too.
+// A release of NULL does nothing.
 void loam_device_release(struct loam_device_handle *device);
 void loam_model_release(struct loam_model_handle *model);
 void loam_adapter_release(struct loam_adapter_handle *adapter);

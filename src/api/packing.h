@@ -20,7 +20,7 @@ enum loam_status loam_packing_init(struct loam_packing *packing, struct loam_mod
                                    int32_t tokens, int32_t sequences, struct loam_error *error);
 void loam_packing_deinit(struct loam_packing *packing);
 
-// Fills packing->batch, and has the decoder's next passes go through the adapters that the batch names.
+// Checks the batch, copies it into packing->batch, and sets the adapters that it names in the decoder.
 enum loam_status loam_packing_fill(struct loam_packing *packing, struct loam_decoder *decoder,
                                    const struct loam_packed_batch *batch, struct loam_error *error);
 // losses [tokens] of the last pass over the batch; NULL: not wanted.

@@ -1,5 +1,5 @@
-// Structs of loam.h that begin with their size, so that a program and a library of another age agree on what
-// both know.
+// Structs of loam.h that begin with their size, so that a program and a library of different versions agree
+// on the fields that both know.
 #ifndef LOAM_API_SIZED_H
 #define LOAM_API_SIZED_H
 

@@ -9,9 +9,9 @@ struct loam_trainer_handle {
     struct loam_packing packing;
     struct loam_trainables set; // A and B of the adapters, in the order of the list
     struct loam_trainer trainer;
-    size_t *first; // [adapters + 1] the trainables of each adapter
+    size_t *first; // [adapters + 1] place in `set` of the first trainable of each adapter, and the end
     uint64_t seed;
-    int64_t passes; // that added gradients since the first update: the dropout of each is another
+    int64_t passes; // that added gradients, over all updates; their numbers keep their dropout apart
 };
 
 #endif

@@ -81,7 +81,7 @@ static enum loam_status read_file(struct loam_trainer_handle *trainer, size_t in
 static enum loam_status write_counts(const struct loam_trainer_handle *trainer, const char *path,
                                      json_t *sums, struct loam_error *error)
 {
-    // The seed as text: JSON numbers have no 64 bits everywhere.
+    // The seed is text, because many readers of JSON have doubles for numbers.
     char seed[24];
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)trainer->seed);
     json_t *root = json_pack("{s:i, s:s, s:I, s:I, s:I, s:s, s:O}", "version", VERSION, "loam", LOAM_VERSION,

@@ -7,7 +7,7 @@ static bool is_float(const struct loam_tensor *tensor)
     return tensor->dtype == LOAM_F32 || tensor->dtype == LOAM_BF16;
 }
 
-// A weight [rows, columns] as activations of `dtype` are multiplied with it: f32 goes with halves as well.
+// A weight [rows, columns] for activations of `dtype`: in the same dtype; for f32 also bf16 or f16.
 static bool is_weight(const struct loam_tensor *weight, enum loam_dtype dtype, int64_t rows, int64_t columns)
 {
     const bool half = weight->dtype == LOAM_BF16 || weight->dtype == LOAM_F16;

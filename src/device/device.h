@@ -51,7 +51,7 @@ struct loam_op_table {
 // Sets of dtypes, a bit 1 << dtype each.
 struct loam_formats {
     unsigned compute;   // activations that its ops take
-    unsigned preferred; // of those, the ones whose products its hardware makes itself, at full speed
+    unsigned preferred; // those of `compute` whose products the hardware computes at full speed
     unsigned master;    // trained values, their gradients and the optimiser's state
 };
 static inline bool loam_formats_have(unsigned formats, enum loam_dtype dtype)
@@ -89,7 +89,7 @@ struct loam_stream {
     size_t scratch_needed;     // planning: the largest request so far
     struct loam_error failure; // status LOAM_OK until an op fails
     struct loam_trace *trace;  // receives what the ops cost; NULL: nothing is measured
-    bool checked;     // ops check their contract and memory when they run, not only when they are planned
+    bool checked;     // ops check contract and memory when they run, too; planning has checked the same calls
     bool recomputing; // the ops repeat an earlier computation, so their operations do not count
 };
 

@@ -5,7 +5,7 @@
 
 static const char MISSING[] = "the device does not have this op";
 
-// Takes the answer about a case that is planned; `reason` is why the device cannot do it.
+// Records the result of planning an op: its scratch, or `reason`, why the device cannot do it.
 static void plan(struct loam_stream *stream, const char *reason, size_t scratch)
 {
     if (reason != NULL) {
@@ -47,7 +47,7 @@ static void trace(struct loam_stream *stream, enum loam_op_id op, double start, 
     if (trace->watch != NULL) trace->watch(trace->user, op, args);
 }
 
-// Whether the op may run. The plan has checked the same calls, so only a stream that asks for it pays again.
+// Whether the op may run; fails the stream otherwise. `broken`: why its contract is broken, or NULL.
 static bool may_run(struct loam_stream *stream, bool has_op, const char *broken)
 {
     if (has_op && broken == NULL) return true;

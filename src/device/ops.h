@@ -45,8 +45,7 @@ struct loam_bias_backward_args { // dbias[n] += sum_t dy[t, n]
 // ---- LoRA ----
 
 // Inverted dropout by counters: element (t, k) of x is kept, and scaled by 1 / (1 - p), when
-// loam_rng_uniform(seed, stream, counter + t K + k) >= p; else it is zero. Nothing is stored for the
-// backward.
+// loam_rng_uniform(seed, stream, counter + t K + k) >= p; else it is zero. The backward draws it again.
 struct loam_dropout {
     float p; // 0: none
     uint64_t seed;
@@ -105,18 +104,18 @@ struct loam_layernorm_forward_args { // y = (x - mean) rstd w + b; rstd = 1 / sq
     struct loam_tensor mean; // mean [T] f32
     struct loam_tensor rstd; // rstd [T] f32
 };
-struct loam_layernorm_backward_args { // xh = (x - mean) rstd; g = dy w;
-                                      // dx = rstd (g - mean_h(g) - xh mean_h(g xh)); dw += sum_t dy xh; db +=
-                                      // sum_t dy
-    struct loam_tensor dy;            // dy [T, H]
-    struct loam_tensor x;             // x [T, H]
-    struct loam_tensor w;             // w [H]
-    struct loam_tensor mean;          // mean [T] f32
-    struct loam_tensor rstd;          // rstd [T] f32
-    struct loam_tensor dx;            // dx [T, H]; may be dy itself unless accumulate
-    bool accumulate;                  // dx += ... : the residual stream's gradient
-    struct loam_tensor dw;            // dw [H] f32, accumulates, optional
-    struct loam_tensor db;            // db [H] f32, accumulates, optional
+// xh = (x - mean) rstd; g = dy w; dx = rstd (g - mean_h(g) - xh mean_h(g xh));
+// dw += sum_t dy xh; db += sum_t dy
+struct loam_layernorm_backward_args {
+    struct loam_tensor dy;   // dy [T, H]
+    struct loam_tensor x;    // x [T, H]
+    struct loam_tensor w;    // w [H]
+    struct loam_tensor mean; // mean [T] f32
+    struct loam_tensor rstd; // rstd [T] f32
+    struct loam_tensor dx;   // dx [T, H]; may be dy itself unless accumulate
+    bool accumulate;         // dx += ..., for the gradient of the residual stream
+    struct loam_tensor dw;   // dw [H] f32, accumulates, optional
+    struct loam_tensor db;   // db [H] f32, accumulates, optional
 };
 struct loam_rmsnorm_forward_args { // y = x rstd w; rstd = 1 / sqrt(mean_h(x^2) + eps)
     struct loam_tensor x;          // x [T, H]
@@ -125,15 +124,15 @@ struct loam_rmsnorm_forward_args { // y = x rstd w; rstd = 1 / sqrt(mean_h(x^2) 
     struct loam_tensor y;    // y [T, H]
     struct loam_tensor rstd; // rstd [T] f32
 };
-struct loam_rmsnorm_backward_args { // xh = x rstd; g = dy w; dx = rstd (g - xh mean_h(g xh)); dw += sum_t dy
-                                    // xh
-    struct loam_tensor dy;          // dy [T, H]
-    struct loam_tensor x;           // x [T, H]
-    struct loam_tensor w;           // w [H]
-    struct loam_tensor rstd;        // rstd [T] f32
-    struct loam_tensor dx;          // dx [T, H]; may be dy itself unless accumulate
-    bool accumulate;                // dx += ...
-    struct loam_tensor dw;          // dw [H] f32, accumulates, optional
+// xh = x rstd; g = dy w; dx = rstd (g - xh mean_h(g xh)); dw += sum_t dy xh
+struct loam_rmsnorm_backward_args {
+    struct loam_tensor dy;   // dy [T, H]
+    struct loam_tensor x;    // x [T, H]
+    struct loam_tensor w;    // w [H]
+    struct loam_tensor rstd; // rstd [T] f32
+    struct loam_tensor dx;   // dx [T, H]; may be dy itself unless accumulate
+    bool accumulate;         // dx += ...
+    struct loam_tensor dw;   // dw [H] f32, accumulates, optional
 };
 
 // ---- residual stream ----
@@ -162,8 +161,8 @@ struct loam_rope_args {   // (x_i, x_{i+D/2}) <- (x_i cos - x_{i+D/2} sin, x_{i+
 
 // Packed sequences: tokens of sequence s are rows [q_offsets[s], q_offsets[s+1]) of q and
 // [kv_offsets[s], kv_offsets[s+1]) of k and v, the queries being the last ones of the sequence. Query i of nq
-// sees the keys j <= i + nkv - nq of its own sequence (causal). Query head h reads key/value head h / (Q /
-// G). score = scale q.k + slopes[h] j (ALiBi: j within the sequence); p = softmax(score); out = p v.
+// sees the keys j <= i + nkv - nq of its own sequence (causal). Query head h reads key/value head
+// h / (Q / G). score = scale q.k + slopes[h] j (ALiBi: j within the sequence); p = softmax(score); out = p v.
 struct loam_attention_shape {
     struct loam_tensor q_offsets;  // [S + 1] i32
     struct loam_tensor kv_offsets; // [S + 1] i32
@@ -181,12 +180,12 @@ struct loam_attention_forward_args {
     struct loam_tensor out; // out [Tq, Q, D] contiguous
     struct loam_tensor lse; // lse [Q, Tq] f32: log-sum-exp of each score row, kept for the backward
 };
-struct loam_attention_backward_args { // p = exp(score - lse); dv += pT dout; dp = dout vT;
-                                      // ds = p (dp - sum_d(dout out)); dq += scale ds k; dk += scale dsT q
-                                      // (Dao et al. 2022, appendix B); the gradients are written, not added
-    struct loam_tensor q;
-    struct loam_tensor k;
-    struct loam_tensor v;
+// p = exp(score - lse); dv = pT dout; dp = dout vT; ds = p (dp - sum_d(dout out)); dq = scale ds k;
+// dk = scale dsT q (Dao et al. 2022, appendix B). dk and dv are sums over the query heads that read them.
+struct loam_attention_backward_args {
+    struct loam_tensor q; // q [Tq, Q, D], as in the forward
+    struct loam_tensor k; // k [Tkv, G, D]
+    struct loam_tensor v; // v [Tkv, G, D]
     struct loam_attention_shape shape;
     struct loam_tensor out;  // out [Tq, Q, D]
     struct loam_tensor lse;  // lse [Q, Tq] f32
@@ -238,9 +237,9 @@ struct loam_gated_activation_backward_args { // dgate = dy up f'(gate); dup = dy
 
 enum { LOAM_NO_TARGET = -1 }; // of a row that does not count
 
-// logits = h wT, never held whole; losses[t] = logsumexp(logits[t]) - logits[t, targets[t]]; p =
-// softmax(logits); dlogits[t] = factors[t] (p[t] - onehot(targets[t])); dh = dlogits w; dw += dlogitsT h. A
-// row without a target has loss 0 and dh 0.
+// logits = h wT, never held whole; losses[t] = logsumexp(logits[t]) - logits[t, targets[t]];
+// p = softmax(logits); dlogits[t] = factors[t] (p[t] - onehot(targets[t])); dh = dlogits w; dw += dlogitsT h.
+// A row without a target has loss 0 and dh 0.
 struct loam_linear_cross_entropy_args {
     struct loam_tensor h;       // h [T, H]
     struct loam_weight w;       // w [V, H]
@@ -258,9 +257,10 @@ struct loam_squared_norm_args { // result += sum_i x_i^2 (not finite when any x_
     struct loam_tensor x;       // x [n] f32
     struct loam_tensor result;  // result [1] f64, accumulates
 };
-// Loshchilov and Hutter 2019 as torch.optim.AdamW: clip = min(1, max_norm / (sqrt(squared_norm) + 1e-6)); g =
-// clip grad; p -= lr decay p; m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= lr (m / (1 - b1^step)) /
-// (sqrt(v / (1 - b2^step)) + eps).
+// Loshchilov and Hutter 2019, as torch.optim.AdamW:
+// clip = min(1, max_norm / (sqrt(squared_norm) + 1e-6)); g = clip grad; p -= lr decay p;
+// m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2;
+// p -= lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + eps).
 struct loam_adamw_args {
     struct loam_tensor param;        // param [n] f32
     struct loam_tensor grad;         // grad [n] f32

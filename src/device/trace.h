@@ -23,7 +23,7 @@ struct loam_op_cost {
     double flops;
     double bytes;
 };
-// By the shapes of the arguments alone, and the counts in them that shapes do not tell.
+// The cost follows from the shapes and counts in the arguments alone.
 #define LOAM_OP(name) struct loam_op_cost loam_##name##_cost(const struct loam_##name##_args *args);
 #include "device/op_list.def"
 #undef LOAM_OP
@@ -37,8 +37,7 @@ struct loam_op_total {
 
 struct loam_trace {
     struct loam_op_total ops[LOAM_OP_COUNT]; // since the owner cleared them
-    // Sees every op that does not repeat another with its arguments, a struct loam_<op>_args, after it ran;
-    // NULL: none.
+    // Called after every op that does not recompute; `args` is its struct loam_<op>_args. NULL: none.
     void (*watch)(void *user, enum loam_op_id op, const void *args);
     void *user;
 };

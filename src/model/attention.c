@@ -30,7 +30,7 @@ static void layouts_of(const struct loam_pass *pass, const struct loam_head_layo
     layouts[2] = &family->value;
 }
 
-// Which of query, key and value is the first that the linear of the i-th writes.
+// The first of query, key and value (0, 1, 2) that is written by the same linear as the i-th.
 static int first_of_linear(const struct loam_head_layout *const layouts[3], int i)
 {
     int first = 0;
@@ -65,7 +65,8 @@ static void allocate(const struct loam_branch_run *run)
     run->state->attn = loam_pass_rows(run->pass, config->heads * config->head_dim);
 }
 
-static void turn(const struct loam_branch_run *run, const struct loam_heads *heads, bool inverse)
+// Rotates query and key by the layer's RoPE table; `inverse` is the backward of that.
+static void rotate(const struct loam_branch_run *run, const struct loam_heads *heads, bool inverse)
 {
     const int table = loam_config_layer_kind(&run->pass->model->config, run->index)->rope;
     if (table == LOAM_NO_ROPE) return;
@@ -85,7 +86,7 @@ static void project(const struct loam_branch_run *run, struct loam_tensor n)
             loam_linear_run(run->pass, &run->layer->linears[slot], n, none, run->layer_state->t[slot],
                             run->state->heads.rows[i]);
     }
-    turn(run, &run->state->heads, false);
+    rotate(run, &run->state->heads, false);
 }
 
 // [tokens, QD] as heads.
@@ -146,6 +147,8 @@ static struct loam_tensor spread_rows(const struct loam_branch_run *run, struct 
     return dattn;
 }
 
+// From dattn [T, QD] to the gradients of the heads before RoPE; formulas at struct
+// loam_attention_backward_args.
 static void attend_backward(const struct loam_branch_run *run, struct loam_tensor dattn,
                             const struct loam_heads *gradients)
 {
@@ -161,9 +164,10 @@ static void attend_backward(const struct loam_branch_run *run, struct loam_tenso
                                                                    .dq = gradients->q,
                                                                    .dk = gradients->k,
                                                                    .dv = gradients->v});
-    turn(run, gradients, true);
+    rotate(run, gradients, true);
 }
 
+// dn += sum over the linears of drows W, and through the norm to run->target.
 static void project_backward(const struct loam_branch_run *run, const struct loam_heads *gradients)
 {
     const struct loam_head_layout *layouts[3];
@@ -194,7 +198,7 @@ static bool heads_trained(const struct loam_branch_run *run)
     return trained;
 }
 
-// d source = dy W_o; from there through the attention, the heads and their linears.
+// dsource = dy W_o, dy [T, H]; then through the attention, RoPE and the linears of the heads.
 static void backward(const struct loam_branch_run *run, struct loam_tensor dy)
 {
     struct loam_pass *pass = run->pass;

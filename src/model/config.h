@@ -53,7 +53,7 @@ struct loam_config {
     int64_t window;                            // tokens that a query of a windowed layer sees
     double residual_factor;                    // of branches that have one
     double dropouts[LOAM_CONFIG_DROPOUTS];     // of family->dropouts
-    char notices[LOAM_CONFIG_NOTICES]; // lines: how the file was understood where a user may expect otherwise
+    char notices[LOAM_CONFIG_NOTICES];         // lines on keys whose reading a user may not expect
 };
 
 // Reads and checks DIR/config.json (or the file itself). Unknown architectures and values that the family
@@ -74,19 +74,20 @@ void loam_config_log(const struct loam_config *config, const struct loam_log *lo
 // (ALiBi takes any distance).
 int64_t loam_config_position_limit(const struct loam_config *config);
 
-// Whether this model has the tensors of a row, and the size of a row's dimension (1 for LOAM_DIM_NONE).
+// Whether this model has the tensors of a row.
 bool loam_config_has_row(const struct loam_config *config, const struct loam_weight_row *row);
+// The size of a row's dimension; 1 for LOAM_DIM_NONE.
 int64_t loam_config_dimension(const struct loam_config *config, enum loam_dimension dimension);
 
 // The kind of a layer, and its window: the most tokens that a query sees; 0: all before it.
 const struct loam_layer_kind *loam_config_layer_kind(const struct loam_config *config, int64_t layer);
 int64_t loam_config_layer_window(const struct loam_config *config, int64_t layer);
-// What a branch multiplies with what it adds to the stream.
+// The factor of what a branch adds to the stream.
 float loam_config_branch_factor(const struct loam_config *config, const struct loam_branch *branch);
 
-// frequencies[i], i < D/2: theta^(-2i/D) of a table, scaled as it is to be.
+// frequencies[i], i < D/2: theta^(-2i/D) of a table, with the table's scaling.
 void loam_config_rope_frequencies(const struct loam_config *config, int table, float *frequencies);
-// slopes[h], h < Q (FACTS: Press et al. 2022, as BLOOM has it for head counts that are no power of two).
+// slopes[h], h < Q (Press et al. 2022; as BLOOM computes them for head counts that are no power of two).
 void loam_config_alibi_slopes(const struct loam_config *config, float *slopes);
 
 #endif

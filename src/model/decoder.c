@@ -8,7 +8,7 @@
 #include "base/heap.h"
 #include "model/layer.h"
 
-// What a pass is given: host arrays of a packed batch.
+// The input of a pass: host arrays of a packed batch.
 struct pass_input {
     const int32_t *ids;
     const int32_t *targets; // NULL: no loss
@@ -20,7 +20,7 @@ struct pass_input {
     int32_t sequences;
     int32_t max_q;
     int32_t max_kv;
-    int64_t pairs;              // of a query and a key that it sees
+    int64_t pairs;              // (query, visible key) over all sequences
     int64_t counted;            // rows with a target
     int32_t first;              // row of the first token among those of the call: prompts are fed in chunks
     int32_t kept;               // rows of struct loam_kept_rows, all with a target; 0: all tokens
@@ -28,7 +28,7 @@ struct pass_input {
     const int32_t *kept_places; // [tokens]
 };
 
-// Of `queries` tokens at the end of a sequence of `keys`: each sees those before it and itself.
+// Pairs of `queries` tokens at the end of a sequence of `keys`: each sees itself and all before it.
 static int64_t causal_pairs(int64_t queries, int64_t keys)
 {
     return queries * (keys - queries) + queries * (queries + 1) / 2;
@@ -59,8 +59,8 @@ static struct pass_input batch_input(const struct loam_batch *batch)
                                .counted = batch->labels.count};
 }
 
-// Keeps the rows that count, where they are no more than half: taking and putting back rows is work, too, and
-// needs memory.
+// Keeps only the rows that count, where they are at most half: with more, gathering and scattering rows costs
+// more time and memory than it saves.
 static void keep_counted(struct loam_decoder *decoder, const struct loam_batch *batch,
                          struct pass_input *input)
 {
@@ -172,8 +172,8 @@ static enum loam_status pass_end(struct loam_pass *pass, struct loam_error *erro
     return LOAM_OK;
 }
 
-// Final norm, head and loss. With gradients, writes dx [R, H], the gradient of what came out of the top
-// layer.
+// Final norm, head and loss. With gradients, writes dx [R, H], the gradient of the top layer's output:
+// dh = dlogits W (struct loam_linear_cross_entropy_args), then the backward of the final norm.
 static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dx)
 {
     const struct loam_model *model = pass->model;
@@ -327,11 +327,6 @@ void loam_decoder_cache_reset(struct loam_decoder *decoder)
 int32_t loam_decoder_context(const struct loam_decoder *decoder)
 {
     return decoder->limits.context;
-}
-
-int32_t loam_decoder_vocabulary(const struct loam_decoder *decoder)
-{
-    return (int32_t)decoder->model->config.vocabulary;
 }
 
 // One chunk of the sequence in the cache.

@@ -27,7 +27,7 @@ struct loam_decoder_bytes {
     size_t scratch; // workspace of one op
 };
 struct loam_decoder_bytes loam_decoder_bytes(const struct loam_decoder *decoder);
-// Whether all of it is float32 already: --dtype f32 would change nothing.
+// Whether activations and matrices are f32, so that --dtype f32 would change nothing.
 bool loam_decoder_is_f32(const struct loam_decoder *decoder);
 
 // Writes the cross entropy of each row that counts into batch->losses, and adds the gradient of sum_t scale
@@ -45,8 +45,7 @@ enum loam_status loam_decoder_logits(struct loam_decoder *decoder, const struct 
 
 // Generation: one sequence in the KV cache.
 void loam_decoder_cache_reset(struct loam_decoder *decoder);
-int32_t loam_decoder_context(const struct loam_decoder *decoder);    // rows of the cache
-int32_t loam_decoder_vocabulary(const struct loam_decoder *decoder); // logits of a row
+int32_t loam_decoder_context(const struct loam_decoder *decoder); // rows of the cache
 // Feeds `count` tokens after those in the cache and gives the logits [V] of the last one; prompts longer than
 // limits.tokens are fed in chunks. LOAM_ERROR_ARGUMENT when the context is full.
 enum loam_status loam_decoder_feed(struct loam_decoder *decoder, const int32_t *ids, int32_t count,

@@ -50,23 +50,24 @@ struct loam_branch {
 };
 enum { LOAM_MOST_BRANCHES = 2 };
 
-// How the heads of query, key or value lie in the rows that a linear writes, in heads of D elements: for
-// [Q | G | G], the keys begin after all queries, which is first_queries 1, and the values after the keys too.
+// Where the heads of query, key or value lie in the rows that a linear writes. The first one begins after
+// first + first_queries Q + first_keys G heads of D elements. In [queries | keys | values] the keys have
+// first_queries 1, and the values first_queries 1 and first_keys 1.
 struct loam_head_layout {
     enum loam_linear_slot linear;
-    int first;         // heads before the first one,
-    int first_queries; // and so many times Q,
-    int first_keys;    // and so many times G
-    int stride;        // from one head to the next
+    int first;
+    int first_queries;
+    int first_keys;
+    int stride; // heads of D elements from one head to the next
 };
 
 enum { LOAM_NO_ROPE = -1, LOAM_CONFIG_ROPES = 2 };
 
-// What layers of one kind have in common and others do not. config.json lists the kind of each layer by name.
+// What the layers of one kind share. config.json lists the kind of each layer by name.
 struct loam_layer_kind {
     const char *name; // "full_attention"
-    size_t window; // offset of an int64_t in struct loam_config, tokens that a query sees; 0: all before it
-    int rope;      // the table of struct loam_config.ropes that turns query and key; or LOAM_NO_ROPE
+    size_t window;    // offset in struct loam_config of an int64_t: the tokens a query sees; 0: no window
+    int rope;         // the table of struct loam_config.ropes that turns query and key; or LOAM_NO_ROPE
 };
 
 // What a checkpoint tensor is to the decoder.
@@ -98,18 +99,17 @@ enum loam_weight_flags {
     LOAM_WEIGHT_IF_MLP_BIAS = 8,       // present only with config.mlp_bias
 };
 
-// The order of a weight's rows in GGUF (model/gguf_rows.h); in the checkpoint a head's rows stand together.
+// The order of a weight's rows in GGUF (model/gguf_rows.h). In a checkpoint the rows of a head are adjacent.
 enum loam_gguf_rows {
     LOAM_GGUF_ROWS_SAME,
     LOAM_GGUF_ROWS_QKV,  // all heads' queries, then all keys, then all values
-    LOAM_GGUF_ROWS_ROPE, // within a head, the two that RoPE turns together stand together
+    LOAM_GGUF_ROWS_ROPE, // within a head, the two rows that RoPE rotates together are adjacent
 };
 
 struct loam_weight_row {
     enum loam_role role;
     int slot;
-    const char *name;             // as transformers' full model calls it, "%d" for the layer:
-                                  // "transformer.h.%d.mlp.dense_h_to_4h.weight"
+    const char *name;             // of transformers' full model: "transformer.h.%d.mlp.dense_h_to_4h.weight"
     enum loam_dimension shape[2]; // rows (outputs) first; LOAM_DIM_NONE ends a vector
     unsigned flags;
     const char *gguf; // llama.cpp's name of the tensor; NULL: it has none
@@ -121,8 +121,8 @@ enum loam_config_type {
     LOAM_CONFIG_INT,
     LOAM_CONFIG_DOUBLE,
     LOAM_CONFIG_BOOL,
-    LOAM_CONFIG_INTS, // an array of integers, or one alone: struct loam_config_list
-    LOAM_CONFIG_KINDS, // an array of names of the family's layer kinds, one a layer: the same, of their indices
+    LOAM_CONFIG_INTS,  // an array of integers, or one alone: struct loam_config_list
+    LOAM_CONFIG_KINDS, // an array of names of layer kinds, one a layer: a list of their indices in the row
 };
 struct loam_config_key {
     const char *names[3]; // all spellings, in transformers' order; the first that is present is used
@@ -131,7 +131,7 @@ struct loam_config_key {
     bool required; // else the row's defaults hold where the key is absent or null
 };
 
-// A key whose value changes the mathematics and of which only these values are built.
+// A key whose value changes the mathematics; other values than these are refused.
 struct loam_config_rule {
     const char *name;
     const char *allowed[3]; // as text; absent and null are always allowed

@@ -1,4 +1,4 @@
-// The layer's program: forward over its branches, backward in reverse, and what is computed again between.
+// The layer: forward over its branches, recomputation of what was not kept, backward in reverse.
 #include "model/layer.h"
 
 static const struct loam_body_table *const bodies[LOAM_BODY_COUNT] = {
@@ -37,7 +37,7 @@ static float factor_of(const struct loam_branch_run *run)
     return loam_config_branch_factor(&run->pass->model->config, run->row);
 }
 
-// ---- what rows and levels say ----
+// ---- properties of branches and levels ----
 
 bool loam_family_is_parallel(const struct loam_family *family)
 {
@@ -88,7 +88,7 @@ static bool keeps_inner(enum loam_checkpointing level, const struct loam_branch 
 // ---- forward ----
 
 // The part of a branch that a backward may run again: from what it reads to what its output linear reads. The
-// last output linear of a layer is not run again, so its xAT is elsewhere.
+// last output linear of a layer is never run again, so allocate_streams gives memory to its x AT.
 static void run_inner(const struct loam_branch_run *run)
 {
     struct loam_pass *pass = run->pass;
@@ -164,7 +164,8 @@ static void allocate_after(const struct loam_branch_run *run, int64_t rows)
     run->state->after = loam_pass_norm_stats(run->pass, norm, rows);
 }
 
-// A branch of the forward. `keep` and `keep_inner`: what stays until the backward.
+// A branch of the forward. `keep`: the input of a norm after the body stays until the backward; `keep_inner`:
+// the tensors inside the branch, too.
 static void run_branch(const struct loam_branch_run *run, struct loam_tensor stream, struct loam_tensor after,
                        bool keep, bool keep_inner)
 {
@@ -182,8 +183,8 @@ static void run_branch(const struct loam_branch_run *run, struct loam_tensor str
     if (!keep_inner) loam_arena_release(pass->arena, begin);
 }
 
-// Memory of the stream after each branch. Without a backward it is updated in place, unless a later branch
-// reads what came in, or rows are dropped.
+// Memory of the stream after each branch. Without a backward the stream is updated in place, unless a later
+// branch reads the layer's input or rows are dropped.
 static void allocate_streams(struct loam_pass *pass, int64_t index, bool backward, struct loam_tensor *after)
 {
     const struct loam_family *family = pass->model->config.family;
@@ -210,8 +211,8 @@ static void allocate_streams(struct loam_pass *pass, int64_t index, bool backwar
     }
 }
 
-// What stays until the layer's backward comes first in the arena; what does not is given back at the end of
-// each branch.
+// Tensors that stay until the layer's backward come first in the arena. Each branch gives back the others at
+// its end.
 void loam_layer_forward(struct loam_pass *pass, int64_t index)
 {
     const struct loam_family *family = pass->model->config.family;
@@ -234,9 +235,9 @@ void loam_layer_forward(struct loam_pass *pass, int64_t index)
     if (pass->x.data == pass->spare.data) pass->spare = x;
 }
 
-// ---- again ----
+// ---- recomputation ----
 
-// Makes again what the forward has not kept of a branch, for the branches above it and for its backward.
+// Computes again what the forward did not keep of a branch, for its backward and for the branches after it.
 static void recompute_branch(const struct loam_branch_run *run, struct loam_tensor stream,
                              struct loam_tensor *after, enum loam_checkpointing level)
 {
@@ -257,7 +258,7 @@ static void recompute_branch(const struct loam_branch_run *run, struct loam_tens
     loam_arena_release(pass->arena, mark);
 }
 
-// marks[b]: of the arena, before what is made again of branch b.
+// marks[b]: mark of the arena before the recomputed tensors of branch b.
 static void recompute(struct loam_pass *pass, int64_t index, size_t marks[LOAM_MOST_BRANCHES])
 {
     const enum loam_checkpointing level = level_of(pass, index);
@@ -294,7 +295,7 @@ bool loam_layer_trained(const struct loam_decoder *decoder, const struct loam_la
     return false;
 }
 
-// The norm's output, made again from its input: an adapted linear reads it.
+// The norm's output, computed again from its input: the gradients of an adapted linear read it.
 static struct loam_tensor norm_again(const struct loam_branch_run *run, const struct loam_norm *norm)
 {
     struct loam_pass *pass = run->pass;
@@ -328,8 +329,8 @@ void loam_branch_input_close(const struct loam_branch_run *run, const struct loa
                                    run->target, true);
 }
 
-// From dafter [T, H], the gradient of the stream after the branch: that of what the output linear wrote,
-// factor dafter through the norm after the body.
+// after = stream + factor norm_after(y), y [T, H] of the output linear. From dafter [T, H]:
+// dy = factor dafter, through the backward of norm_after where there is one.
 static struct loam_tensor output_gradient(const struct loam_branch_run *run, struct loam_tensor dafter)
 {
     struct loam_pass *pass = run->pass;
@@ -347,14 +348,17 @@ static struct loam_tensor output_gradient(const struct loam_branch_run *run, str
     return dy;
 }
 
-// The branches in reverse. dafter is dres, or where rows were dropped the gradient of those that were kept.
+// The branches in reverse. after = stream + factor norm_after(body(norm_before(in))), so dafter is the
+// gradient of the stream as it is, and what comes through the body is added to the gradient of `in`.
+// dafter is dres [T, H]; above the branch that drops rows it is the gradient of the kept rows [R, H].
+// dlayer [T, H]: gradient of the layer's input from later branches that read it; no data: none does.
 static void branches_backward(struct loam_pass *pass, int64_t index, struct loam_tensor dres,
                               struct loam_tensor dlayer, bool below)
 {
     const struct loam_decoder *decoder = pass->decoder;
     const int count = pass->model->config.family->branch_count;
     size_t marks[LOAM_MOST_BRANCHES];
-    bool trained[LOAM_MOST_BRANCHES + 1] = {false}; // a branch below
+    bool trained[LOAM_MOST_BRANCHES + 1] = {false}; // [b]: something before branch b is trained
     struct loam_tensor dafter = dres;
     if (layer_drops_rows(pass, index)) dafter = loam_tensor_rows(&pass->kept.dx, 0, pass->tokens);
     recompute(pass, index, marks);
@@ -379,7 +383,7 @@ static void branches_backward(struct loam_pass *pass, int64_t index, struct loam
 
 void loam_layer_backward(struct loam_pass *pass, int64_t index, struct loam_tensor dres, bool below)
 {
-    struct loam_tensor dlayer = {0}; // of what came in, from the branches above the first that read it
+    struct loam_tensor dlayer = {0};
     if (loam_family_is_parallel(pass->model->config.family)) {
         dlayer = loam_pass_rows(pass, dres.shape[1]);
         if (dlayer.data != NULL) loam_zero(pass->stream, dlayer.data, loam_tensor_bytes(&dlayer));

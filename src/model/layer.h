@@ -1,5 +1,5 @@
-// A layer: branches from rows, each a body between its norms. The bodies, attention and MLP, have a table of
-// what the layer calls.
+// A layer runs the branches of its family's rows; a branch is a body between norms. Each body, attention or
+// MLP, is a table of functions that the layer calls.
 #ifndef LOAM_MODEL_LAYER_H
 #define LOAM_MODEL_LAYER_H
 
@@ -15,8 +15,8 @@ struct loam_branch_run {
     struct loam_branch_state *state;
     bool last; // of the layer
     // Backward.
-    bool through_input;        // what the branch reads before its norm, or that norm, wants a gradient
-    struct loam_tensor target; // [T, H] += the gradient of what the branch reads; no data: only of the norm
+    bool through_input;        // the gradient goes down to the branch's input, or to the norm before the body
+    struct loam_tensor target; // [T, H] += the gradient of what the branch reads
 };
 
 struct loam_body_table {
@@ -50,14 +50,15 @@ void loam_branch_input_close(const struct loam_branch_run *run, const struct loa
 
 // Runs a layer from pass->x to pass->x, and keeps what its backward reads.
 void loam_layer_forward(struct loam_pass *pass, int64_t index);
-// dres [T, H] is the gradient of what the layer gave; on return that of what came in, where `below`.
+// dres [T, H] is the gradient of the layer's output. On return it is the gradient of the layer's input where
+// `below`, and undefined otherwise.
 void loam_layer_backward(struct loam_pass *pass, int64_t index, struct loam_tensor dres, bool below);
 
 bool loam_layer_trained(const struct loam_decoder *decoder, const struct loam_layer *layer);
 // Whether a branch after the first reads what came into the layer, which must then outlive the first.
 bool loam_family_is_parallel(const struct loam_family *family);
-// The branch of the top layer at whose attention rows without labels may be dropped: no branch reads them
-// afterwards. -1: there is none.
+// The branch whose attention, in the top layer, is the last op that reads rows without labels, so that they
+// are dropped there. -1: rows are never dropped.
 int loam_family_drop_branch(const struct loam_family *family);
 // Whether rows are dropped within a branch of this pass.
 bool loam_branch_drops_rows(const struct loam_pass *pass, int64_t index, const struct loam_branch *row);

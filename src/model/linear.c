@@ -1,6 +1,6 @@
 #include "model/linear.h"
 
-enum { BLOCK_ELEMENTS = 8 << 20 }; // of a streamed weight that one product reads, where it can be cut
+enum { BLOCK_ELEMENTS = 8 << 20 }; // of a streamed weight that one product reads, where it may be split
 
 static const struct loam_linear_use *use_of(const struct loam_decoder *decoder,
                                             const struct loam_linear *linear)
@@ -62,7 +62,7 @@ static bool next_update(const struct loam_pass *pass, const struct loam_linear *
 
 // ---- forward ----
 
-// Columns [first, first + count) of y; of a vector: elements.
+// Columns [first, first + count) of y; where y is a vector, its elements.
 static struct loam_tensor columns_of(struct loam_tensor y, int64_t first, int64_t count)
 {
     if (y.data != NULL) y.data = (char *)y.data + (size_t)first * loam_dtype_size(y.dtype);
@@ -70,8 +70,8 @@ static struct loam_tensor columns_of(struct loam_tensor y, int64_t first, int64_
     return y;
 }
 
-// y = x WT + bias + residual. A streamed weight is read by blocks of rows, unless a residual is added, which
-// is done by whole rows of y.
+// y = x WT + bias + residual. A streamed weight is read in blocks of rows; each gives some columns of y.
+// With a residual it is read whole: the op adds a residual to whole rows of y.
 static void product(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
                     struct loam_tensor residual, struct loam_tensor y)
 {

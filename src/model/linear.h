@@ -1,5 +1,5 @@
-// The linear: its forward and its backward in a pass, with the weight behind its handle, the bias, the
-// residual and the adapters of the pass. The head is one.
+// A linear in a pass, forward and backward: the weight behind its handle, the bias, the residual and the
+// adapters of the pass. The head of the model is a linear, too.
 #ifndef LOAM_MODEL_LINEAR_H
 #define LOAM_MODEL_LINEAR_H
 
@@ -10,14 +10,15 @@
 struct loam_tensor loam_linear_updates(struct loam_pass *pass, const struct loam_linear *linear);
 
 // y = x WT + bias + residual, then the update of each segment on its rows: y += factor scale (drop(x) AT) BT.
-// A fresh adapter (B = 0) leaves every bit as it is. `t` is what loam_linear_updates gave, and is kept for
-// the backward. x [T, K]; residual [T, N], optional, may be y itself; y [T, N].
+// A fresh adapter (B = 0) changes no bit. `t` comes from loam_linear_updates and is kept for the backward.
+// x [T, K]; residual [T, N], optional, may be y itself; y [T, N].
 void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
                      struct loam_tensor residual, struct loam_tensor t, struct loam_tensor y);
 
-// dx (+)= dy W + what the adapters pass on, and the gradients of what is trained: dW += dyT x, dbias += sum_t
-// dy, dA and dB of each segment from its rows. dx [T, K] is optional; x is read where
-// loam_linear_reads_input.
+// dx (+)= dy W + sum over segments of dropped(scale dy B A), on the rows of each segment.
+// Gradients of what is trained: dW += dyT x; dbias += sum_t dy; dA and dB of each segment from its rows
+// (struct loam_lora_backward_args).
+// dx [T, K] is optional. x [T, K] is read only where loam_linear_reads_input is true. dy [T, N].
 void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
                               struct loam_tensor t, struct loam_tensor dy, struct loam_tensor dx,
                               bool accumulate);

@@ -81,7 +81,7 @@ static void project_backward(const struct loam_branch_run *run, struct loam_tens
     loam_branch_input_close(run, &input);
 }
 
-// d act = dy W_down; from there through the activation and its linears.
+// dact = dy W_down, dy [T, H]; then through the activation and the linears that it reads.
 static void backward(const struct loam_branch_run *run, struct loam_tensor dy)
 {
     struct loam_pass *pass = run->pass;
@@ -91,7 +91,7 @@ static void backward(const struct loam_branch_run *run, struct loam_tensor dy)
     const int64_t columns = pass->model->config.inner;
     const bool through = run->through_input || loam_linear_trained(decoder, &linears[LOAM_UP]) ||
                          loam_linear_trained(decoder, &linears[LOAM_GATE]);
-    // First the activation, then the gradient of the up projection where there is a gate.
+    // Holds the activation for the gradients of `down`; later, with a gate, the gradient of `up`'s output.
     const bool reads = loam_linear_reads_input(decoder, down);
     const struct loam_tensor inner = reads || is_gated(run) ? loam_pass_rows(pass, columns) : none;
     if (reads) activate_again(run, inner);

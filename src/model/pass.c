@@ -107,7 +107,7 @@ void loam_decoder_norm_backward(struct loam_pass *pass, const struct loam_norm *
                                                                    .dw = loam_pass_gradient(pass, norm->w)});
 }
 
-// ---- the rest ----
+// ---- dropout and rows ----
 
 struct loam_dropout loam_pass_dropout(const struct loam_pass *pass, const struct loam_lora_slot *slot,
                                       int64_t element)

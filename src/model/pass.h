@@ -13,16 +13,15 @@ struct loam_norm_stats {
 
 // Query, key and value of a layer: as linears write them, and as the attention reads them.
 struct loam_heads {
-    struct loam_tensor rows[3]; // [T, N] of the linear of q, k, v; no data where the linear has been listed
+    struct loam_tensor rows[3]; // [T, N] of the linear of q, k, v; no data where an earlier one shares it
     struct loam_tensor q;       // [T, Q, D] in rows
     struct loam_tensor k;       // [T, G, D]
     struct loam_tensor v;       // [T, G, D]
 };
 
-// What the backward of one branch reads. Norm outputs and activations are not here: they are elementwise in
-// what is, and computed again. The level of checkpointing sets how much stays from the forward and how much a
-// matrix product makes again. The tensors of a layer that is only run forward live until the end of their
-// branch.
+// What the backward of one branch reads. Norm outputs and activations are not kept: they are cheap functions
+// of these tensors, and computed again. The level of checkpointing sets which of these stay from the forward
+// and which are computed again. In a layer without a backward they live until the end of their branch.
 struct loam_branch_state {
     struct loam_tensor in; // [T, H] what the branch reads
     struct loam_norm_stats before;
@@ -121,11 +120,12 @@ struct loam_pass {
 // [T, columns], and [rows, columns], in the model's dtype.
 struct loam_tensor loam_pass_rows(struct loam_pass *pass, int64_t columns);
 struct loam_tensor loam_pass_rows_of(struct loam_pass *pass, int64_t rows, int64_t columns);
+// [rows, columns] f32.
 struct loam_tensor loam_pass_f32(struct loam_pass *pass, int64_t rows, int64_t columns);
-// [rows + 1, columns] in the model's dtype, of which the last row is zero.
+// [rows + 1, columns] in the model's dtype; the last row is zero.
 struct loam_tensor loam_pass_rows_and_zeros(struct loam_pass *pass, int64_t rows, int64_t columns);
 
-// Whether the optimiser changes a parameter of the thing.
+// Whether the weight or the bias of the norm is trained.
 bool loam_norm_trained(const struct loam_decoder *decoder, const struct loam_norm *norm);
 // The dropout of an adapted linear in this pass, from an element of its input on; none outside training. Each
 // pass has 2^32 counters of its own.
@@ -137,16 +137,21 @@ struct loam_tensor loam_decoder_gradient(const struct loam_decoder *decoder,
                                          const struct loam_parameter *parameter);
 struct loam_tensor loam_pass_gradient(const struct loam_pass *pass, const struct loam_parameter *parameter);
 
-// Segments: what a new decoder is made for, each adapter over all rows at first, as its dry passes need them;
-// whether those chosen fit a batch of `rows`; those of the rows
-// [first, first + count) for which they were chosen; those of the kept `rows` [count]; and which of the last
-// two a pass is at, with its tokens.
+// ---- segments (model/segments.c) ----
+
+// Takes the adapters of the decoder's limits, and chooses each over all rows: the dry passes need segments.
 enum loam_status loam_decoder_take_adapters(struct loam_decoder *decoder, struct loam_error *error);
+// Refuses chosen segments that do not fit a batch of `rows` or the limits.
 enum loam_status loam_decoder_check_segments(const struct loam_decoder *decoder, int32_t rows,
                                              struct loam_error *error);
+// Sets the pass's segments over rows [first, first + count) of those that the segments were chosen for.
 void loam_pass_take_segments(struct loam_pass *pass, int32_t first, int32_t count);
+// Sets the segments over the kept rows: `rows` [count], ascending rows of the pass.
 void loam_pass_keep_segments(struct loam_pass *pass, const int32_t *rows, int32_t count);
+// Makes the pass go on with the R kept rows, or with all T rows: sets its tokens and segments.
 void loam_pass_use_kept(struct loam_pass *pass, bool kept);
+
+// ---- the pass ----
 
 // From pass->ids to pass->x, the residual stream after the last layer.
 void loam_decoder_forward(struct loam_pass *pass);

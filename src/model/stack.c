@@ -36,6 +36,7 @@ void loam_decoder_forward(struct loam_pass *pass)
         loam_layer_forward(pass, index);
 }
 
+// dtable[ids[t]] += dres[t], after the backward of the embedding norm. dres [T, H].
 static void embedding_backward(struct loam_pass *pass, struct loam_tensor dres)
 {
     const struct loam_model *model = pass->model;
@@ -48,7 +49,7 @@ static void embedding_backward(struct loam_pass *pass, struct loam_tensor dres)
                                                   .ids = pass->ids, .dy = dres, .dtable = dtable});
 }
 
-// It stops below the lowest thing that is trained.
+// Stops below the lowest layer with something trained, or at the embedding where that is trained.
 void loam_decoder_backward(struct loam_pass *pass, struct loam_tensor dres)
 {
     const int64_t first = pass->decoder->first_trained;

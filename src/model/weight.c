@@ -2,7 +2,7 @@
 
 #include "base/file.h"
 
-enum { BLOCK_ELEMENTS = 8 << 20 }; // of a tensor, read at a time
+enum { BLOCK_ELEMENTS = 8 << 20 }; // of a tensor, copied at a time
 
 void loam_weight_copy(struct loam_stream *stream, const struct loam_tensor *target, const uint8_t *source,
                       enum loam_dtype source_dtype, bool mapped)
@@ -30,7 +30,7 @@ static void report(struct loam_weight_reader *reader, size_t bytes, struct loam_
     reader->done += (int64_t)bytes;
     (void)loam_event_progress(reader->callbacks, LOAM_ACTIVITY_LOAD, reader->done, reader->total,
                               &stream->failure);
-    if (reader->done >= reader->total) reader->done = 0; // another pass may come
+    if (reader->done >= reader->total) reader->done = 0; // for the next pass over the weights
 }
 
 struct loam_weight loam_weight_open(const struct loam_weight_handle *handle, struct loam_stream *stream,

@@ -28,8 +28,8 @@ struct loam_weight loam_weight_open(const struct loam_weight_handle *handle, str
 void loam_weight_close(const struct loam_weight_handle *handle, struct loam_stream *stream, int64_t first,
                        int64_t count);
 
-// Copies elements from the host to a tensor of the device, by blocks. `mapped`: they lie in a mapped file,
-// of which no more than a block is held in memory beside the copy.
+// Copies elements from the host to a tensor of the device, in blocks. `mapped`: the source is a mapped file,
+// and at most one block of it is in memory beside the copy.
 void loam_weight_copy(struct loam_stream *stream, const struct loam_tensor *target, const uint8_t *source,
                       enum loam_dtype source_dtype, bool mapped);
 

@@ -11,7 +11,7 @@ struct loam_step_buffers {
     struct loam_batch batch;       // the micro-batch
     struct loam_example *examples; // [capacity]
     size_t capacity;               // examples of an accumulated batch
-    size_t count;                  // read for this step
+    size_t count;                  // of the examples of this step
     struct loam_labels labels;     // of those
     int64_t tokens;
 };
@@ -21,8 +21,9 @@ enum loam_status loam_step_buffers_init(struct loam_step_buffers *buffers, size_
                                         int32_t token_budget, struct loam_error *error);
 void loam_step_buffers_deinit(struct loam_step_buffers *buffers);
 
-// For examples from elsewhere: no example yet; and the one at examples[count], just filled, is the next.
+// For callers that fill the examples themselves: empties the buffers.
 void loam_step_clear(struct loam_step_buffers *buffers);
+// Counts the example that the caller has just filled at examples[count].
 void loam_step_take(struct loam_step_buffers *buffers);
 
 // Reads the records at `indices` [count]; what the data set drops is left out.

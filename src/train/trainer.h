@@ -10,8 +10,8 @@ struct loam_trainer_settings {
     int32_t tokens;    // of a packed batch
     int32_t sequences; // of a packed batch
     enum loam_checkpointing checkpointing;
-    bool evaluate; // passes without gradients are asked for, too
-    // Those that batches may use, one for each row; each over all rows until loam_decoder_adapt chooses.
+    bool evaluate; // passes without gradients are run, too
+    // The adapters that batches may use, at most one for each row. loam_decoder_adapt chooses which.
     struct loam_segments adapters;
     struct loam_optimiser_settings optimiser;
 };

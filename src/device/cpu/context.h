@@ -18,11 +18,11 @@ struct attention_backward_kernel;
 
 // How a large product is cut (ops/gemm.c).
 struct gemm_blocks {
-    int64_t lanes;         // f32 in a vector: what is read and written may reach so far past an end
+    int64_t lanes;         // f32 in a vector; reads and writes may go so far past an end
     int64_t rows, columns; // of a tile, whose sums are in registers
     int64_t depth;         // along the sum, of a slice
     int64_t task_columns;  // of a task, at most
-    int64_t tasks_each;    // for each thread, where columns are enough
+    int64_t tasks_each;    // tasks for each thread, where there are enough columns
 };
 
 // One way to compute LoRA beside a linear.
@@ -43,9 +43,8 @@ struct few_kernel {
 struct cpu_context {
     const char *name; // of the level: "avx2"
     bool (*runs_here)(void);
-    enum matmul_isa matmul; // what oneDNN is limited to when the level is forced
-    // The ops that are vector code throughout.
-    void (*set_ops)(struct loam_op_table *ops);
+    enum matmul_isa matmul;                     // what oneDNN is limited to when the level is forced
+    void (*set_ops)(struct loam_op_table *ops); // sets the ops that are vector code throughout
     cpu_convert *convert;
     const struct few_kernel *few;
     // Large products, by the dtypes of their operands; NULL: oneDNN makes them.

@@ -25,7 +25,7 @@ struct row_state {
     float reference, others, target_logit;
     int32_t target;
     float scale; // of the gradient: the row's element of `factors`
-    // What is multiplied: weights are factor exp(logit - reference), the target's is `own`.
+    // The weights of the products are factor exp(logit - reference); the target's weight is `own`.
     float factor, own;
 };
 

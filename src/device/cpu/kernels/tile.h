@@ -5,9 +5,9 @@
 
 #include "device/cpu/kernels/vector.h"
 
-// A tile's sums: TILE_ROWS x TILE_VECS registers, of 32 with AVX-512 and of 16 below it; narrower tiles have
-// more rows instead, and where there are 32, four vectors that are left are a tile of fewer rows. Rows that
-// are left go by fours, which is enough to cover a multiply-add's latency.
+// A tile's sums take TILE_ROWS x TILE_VECS registers, of 32 with AVX-512 and of 16 below it. A narrower tile
+// has more rows instead. With 32 registers, the last four vectors of a row are one tile of fewer rows. The
+// last rows are computed four at a time, enough to cover the latency of a multiply-add.
 enum {
     TILE_ROWS = CPU_SIZE(TILE_ROWS),
     TILE_VECS = 3,
@@ -96,7 +96,7 @@ INLINE void tile_column(const struct small_matmul *mm, const float *factor, int6
         tile_product(mm, factor, row, column, k, 1, vecs, multiply_add);
 }
 
-// What is accumulated is multiplied by its column's factor first, where there are any [n].
+// c = a b, or where `accumulate` c = factor c + a b. factor [n], one for each column; NULL: 1.
 INLINE void tile_columns(const struct small_matmul *mm, const float *factor, int64_t m, int64_t n, int64_t k,
                          tile_multiply_add *multiply_add)
 {

@@ -1,4 +1,4 @@
-// What gemm.c multiplies with: operands are packed into panels of pairs of 16-bit numbers along k, and a tile
+// The kernels of gemm.c: operands are packed into panels of pairs of 16-bit numbers along k, and a tile
 // of sums is kept in registers. There is one kernel for each kind of number. Where it is f32, each takes the
 // place of a pair, and lengths along k are twice the numbers that there are. How large panels and tiles are
 // is in the context (struct gemm_blocks).
@@ -45,7 +45,7 @@ struct prefetch {
     int64_t line;                // the next one of the run
 };
 
-// What is read of a next, and of b.
+// What is prefetched beside a tile: the next part of a, and of b.
 enum { PREFETCHES = 2 };
 
 struct gemm_kernel {
