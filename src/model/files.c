@@ -136,8 +136,7 @@ void loam_model_warn_of_old_files(const char *model, const char *out, bool of_mo
 {
     int source = open(model, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (source < 0 && (errno == ENOENT || errno == ENOTDIR))
-        loam_log_write(log, LOAM_LOG_WARNING, "%s is not there any more: %s has no tokenizer from it", model,
-                       out);
+        loam_log_write(log, LOAM_LOG_WARNING, "%s no longer exists: %s has no tokenizer from it", model, out);
     if (source < 0) return;
     int target = open(out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; target >= 0 && i < loam_model_file_count; i++) {

@@ -442,7 +442,7 @@ static enum loam_status run_steps_safely(struct loam_loop *loop, struct loam_err
     loam_fault_tolerate(false);
     if (!loam_fault_occurred()) return status;
     return loam_fail(error, LOAM_ERROR_IO,
-                     "%s cannot be read any more: a file in it was cut short, or its disk fails; make it "
+                     "%s can no longer be read: a file in it was cut short, or its disk fails; make it "
                      "whole, then --allow-change lets --resume take it",
                      loop->settings->model);
 }

@@ -183,8 +183,7 @@ static enum loam_status remake_directory(struct loam_output *output, const struc
     LOAM_TRY(loam_directory_lock(output->directory, &lock, &held, log, error));
     close(output->staging.lock);
     output->staging.lock = lock;
-    loam_log_write(log, LOAM_LOG_WARNING,
-                   "the output directory %s was not there any more: it has been made again",
+    loam_log_write(log, LOAM_LOG_WARNING, "the output directory %s no longer existed: it is created again",
                    output->directory);
     return LOAM_OK;
 }

@@ -56,7 +56,7 @@ ok 'undisturbed, f32' "${train[@]}" --eval-steps 5 --out "$tmp/whole" --overwrit
 case_name='the model is cut off'
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}handle_sigbus=0 # AddressSanitizer has a handler of its own
 again=(--allow-change)
-broken "$tmp/model/model.safetensors" "$tmp/model cannot be read any more: .*; make it whole, then --allow-change lets --resume take it" --eval-steps 5
+broken "$tmp/model/model.safetensors" "$tmp/model can no longer be read: .*; make it whole, then --allow-change lets --resume take it" --eval-steps 5
 # Converted weights are in memory: the run continues without the model, whose tokenizer is then missing.
 case_name='the model is gone'
 cp -r "$tmp/model" "$tmp/gone" && rm -rf "$tmp/out" "$tmp/steps"
@@ -68,5 +68,5 @@ rm -r "$tmp/gone"
 drain_pipe
 wait "$process" || fail "$(cat "$tmp/stderr")"
 kill "$reader" 2>/dev/null && wait "$reader" 2>/dev/null || true
-grep -qF "$tmp/gone is not there any more: $tmp/out has no tokenizer from it" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+grep -qF "$tmp/gone no longer exists: $tmp/out has no tokenizer from it" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 finish

@@ -53,7 +53,7 @@ drain_pipe
 end 0
 whole
 reported_once "$out/metrics.jsonl cannot be made: No such file or directory"
-reported_once "the output directory $out was not there any more: it has been made again"
+reported_once "the output directory $out no longer existed: it is created again"
 reported_once "$out/metrics.jsonl is being written again, nothing is missing"
 [ -e "$out/checkpoint-40" ] && [ -e "$out/checkpoint-60" ] || fail "no checkpoints: $(ls "$out")"
 
