@@ -38,7 +38,11 @@ enum loam_status loam_generator_create(struct loam_generator **out, const struct
     if (generator == NULL) return LOAM_ERROR_MEMORY;
     generator->vocabulary = (int32_t)model->config.vocabulary;
     generator->sequences = loam_calloc((size_t)limits->sequences, sizeof *generator->sequences, error);
-    enum loam_status status = generator->sequences != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+    if (generator->sequences == NULL) {
+        free(generator);
+        return LOAM_ERROR_MEMORY;
+    }
+    enum loam_status status = LOAM_OK;
     const struct loam_decoder_limits decoder = {.tokens = limits->tokens,
                                                 .sequences = 1,
                                                 .context = limits->context,

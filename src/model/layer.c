@@ -357,7 +357,7 @@ static void branches_backward(struct loam_pass *pass, int64_t index, struct loam
 {
     const struct loam_decoder *decoder = pass->decoder;
     const int count = pass->model->config.family->branch_count;
-    size_t marks[LOAM_MOST_BRANCHES];
+    size_t marks[LOAM_MOST_BRANCHES] = {0};
     bool trained[LOAM_MOST_BRANCHES + 1] = {false}; // [b]: something before branch b is trained
     struct loam_tensor dafter = dres;
     if (layer_drops_rows(pass, index)) dafter = loam_tensor_rows(&pass->kept.dx, 0, pass->tokens);
