@@ -39,20 +39,34 @@ static int first_of_linear(const struct loam_head_layout *const layouts[3], int 
     return first;
 }
 
-// Views of the heads over memory from the arena; also used for their gradients.
-static struct loam_heads allocate_heads(const struct loam_branch_run *run)
+static const struct loam_norm *head_norm(const struct loam_branch_run *run, int i)
+{
+    const struct loam_norm *norm = i == 2 ? NULL : &run->layer->norms[i == 0 ? LOAM_NORM_Q : LOAM_NORM_K];
+    return norm == NULL || norm->w == NULL ? NULL : norm;
+}
+
+// Views of the heads over memory from the arena; also used for their gradients. Heads that lie by groups
+// are copied, and those with a norm are normalised, into memory of their own; the gradient of a norm's output
+// becomes that of its input in place.
+static struct loam_heads allocate_heads(const struct loam_branch_run *run, bool gradients)
 {
     const struct loam_config *config = &run->pass->model->config;
+    const bool by_groups = config->family->heads_by_groups;
     const struct loam_head_layout *layouts[3];
     struct loam_heads heads = {0};
     struct loam_tensor *views[] = {&heads.q, &heads.k, &heads.v};
     layouts_of(run->pass, layouts);
     for (int i = 0; i < 3; i++) {
+        const int64_t count = i == 0 ? config->heads : config->kv_heads;
         const int first = first_of_linear(layouts, i);
         if (first == i)
             heads.rows[i] = loam_pass_rows(run->pass, run->layer->linears[layouts[i]->linear].out);
-        *views[i] =
-            heads_of(config, layouts[i], heads.rows[first], i == 0 ? config->heads : config->kv_heads);
+        if (by_groups || (!gradients && head_norm(run, i) != NULL)) {
+            const struct loam_tensor rows = loam_pass_rows(run->pass, count * config->head_dim);
+            *views[i] = head_view(rows, 0, count, config->head_dim, config->head_dim);
+        } else {
+            *views[i] = heads_of(config, layouts[i], heads.rows[first], count);
+        }
     }
     return heads;
 }
@@ -60,19 +74,119 @@ static struct loam_heads allocate_heads(const struct loam_branch_run *run)
 static void allocate(const struct loam_branch_run *run)
 {
     const struct loam_config *config = &run->pass->model->config;
-    run->state->heads = allocate_heads(run);
-    run->state->lse = loam_pass_f32(run->pass, config->heads, run->pass->tokens);
-    run->state->attn = loam_pass_rows(run->pass, config->heads * config->head_dim);
+    struct loam_branch_state *state = run->state;
+    state->heads = allocate_heads(run, false);
+    for (int i = 0; i < 2; i++) {
+        const struct loam_norm *norm = head_norm(run, i);
+        const int64_t heads = i == 0 ? config->heads : config->kv_heads;
+        if (norm != NULL)
+            state->head_norms[i] = loam_pass_norm_stats(
+                run->pass, norm,
+                run->pass->tokens * heads * config->head_dim / norm->w->value.shape[0]);
+    }
+    state->lse = loam_pass_f32(run->pass, config->heads, run->pass->tokens);
+    state->attn = loam_pass_rows(run->pass, config->heads * config->head_dim);
+}
+
+// ---- heads that lie by groups ----
+
+// [T G, count D] inside rows [T, G (Q / G + 2) D]: heads [first, first + count) of every group.
+static struct loam_tensor group_view(const struct loam_config *config, struct loam_tensor rows, int64_t first,
+                                     int64_t count)
+{
+    const int64_t d = config->head_dim, group = (config->heads / config->kv_heads + 2) * d;
+    char *data = rows.data;
+    struct loam_tensor view =
+        loam_tensor_2d(data == NULL ? NULL : data + (size_t)(first * d) * loam_dtype_size(rows.dtype),
+                       rows.dtype, rows.shape[0] * config->kv_heads, count * d);
+    view.stride[0] = group;
+    return view;
+}
+
+// Copies between the rows of a linear, which lie by groups, and the heads.
+static void copy_groups(const struct loam_branch_run *run, const struct loam_heads *heads, bool to_heads)
+{
+    const struct loam_config *config = &run->pass->model->config;
+    const int64_t queries = config->heads / config->kv_heads;
+    const struct loam_tensor *parts[] = {&heads->q, &heads->k, &heads->v};
+    if (!config->family->heads_by_groups) return;
+    for (int i = 0; i < 3; i++) {
+        const int64_t count = i == 0 ? queries : 1, first = i == 0 ? 0 : queries + i - 1;
+        const struct loam_tensor grouped = group_view(config, heads->rows[0], first, count);
+        const struct loam_tensor plain = loam_tensor_2d(parts[i]->data, grouped.dtype, grouped.shape[0],
+                                                        grouped.shape[1]);
+        loam_add_scaled(run->pass->stream,
+                        &(struct loam_add_scaled_args){.x = to_heads ? grouped : plain,
+                                                       .factor = 1.0f,
+                                                       .y = to_heads ? plain : grouped});
+    }
+}
+
+// ---- norms of query and key ----
+
+// The rows over which a norm goes: [T heads, D], or [T, heads D].
+static struct loam_tensor norm_rows(const struct loam_norm *norm, struct loam_tensor heads)
+{
+    const int64_t columns = norm->w->value.shape[0];
+    const int64_t count = heads.shape[0] * heads.shape[1] * heads.shape[2];
+    return loam_tensor_2d(heads.data, heads.dtype, count / columns, columns);
+}
+
+static struct loam_tensor *head_of(struct loam_heads *heads, int i)
+{
+    return i == 0 ? &heads->q : &heads->k;
+}
+
+static void normalise_heads(const struct loam_branch_run *run)
+{
+    struct loam_branch_state *state = run->state;
+    for (int i = 0; i < 2; i++) {
+        const struct loam_norm *norm = head_norm(run, i);
+        if (norm == NULL) continue;
+        const struct loam_tensor y = norm_rows(norm, *head_of(&state->heads, i));
+        const struct loam_tensor x = loam_tensor_2d(state->heads.rows[i].data, y.dtype, y.shape[0], y.shape[1]);
+        loam_decoder_norm(run->pass, norm, x, state->head_norms[i], y);
+    }
+}
+
+// From the gradients of the heads to those of what the linears wrote, in place.
+static void normalise_heads_backward(const struct loam_branch_run *run, struct loam_heads *gradients)
+{
+    struct loam_branch_state *state = run->state;
+    for (int i = 0; i < 2; i++) {
+        const struct loam_norm *norm = head_norm(run, i);
+        if (norm == NULL) continue;
+        const struct loam_tensor dy = norm_rows(norm, *head_of(gradients, i));
+        const struct loam_tensor x = loam_tensor_2d(state->heads.rows[i].data, dy.dtype, dy.shape[0], dy.shape[1]);
+        loam_decoder_norm_backward(run->pass, norm, dy, x, state->head_norms[i], dy, false);
+    }
+}
+
+// ---- forward ----
+
+// The elements of each head that RoPE turns, [T, heads, R].
+static struct loam_tensor rotated_part(const struct loam_tensor *heads, const struct loam_tensor *table)
+{
+    struct loam_tensor part = *heads;
+    part.shape[2] = table->shape[1];
+    return part;
 }
 
 // Rotates query and key by the layer's RoPE table; `inverse` is the backward of that.
 static void rotate(const struct loam_branch_run *run, const struct loam_heads *heads, bool inverse)
 {
-    const int table = loam_config_layer_kind(&run->pass->model->config, run->index)->rope;
-    if (table == LOAM_NO_ROPE) return;
-    const struct loam_tensor *rope = &run->pass->ropes[table];
-    loam_rope(run->pass->stream, &(struct loam_rope_args){.x = heads->q, .table = *rope, .inverse = inverse});
-    loam_rope(run->pass->stream, &(struct loam_rope_args){.x = heads->k, .table = *rope, .inverse = inverse});
+    const struct loam_pass *pass = run->pass;
+    const struct loam_config *config = &pass->model->config;
+    const int index = loam_config_layer_kind(config, run->index)->rope;
+    if (index == LOAM_NO_ROPE) return;
+    const struct loam_tensor *table = &pass->ropes[index];
+    const struct loam_tensor *query = pass->query_ropes[index].data != NULL ? &pass->query_ropes[index] : table;
+    const struct loam_tensor *tables[] = {query, table}, *parts[] = {&heads->q, &heads->k};
+    for (int i = 0; i < 2; i++)
+        loam_rope(pass->stream, &(struct loam_rope_args){.x = rotated_part(parts[i], tables[i]),
+                                                         .table = *tables[i],
+                                                         .interleaved = config->family->rope_interleaved,
+                                                         .inverse = inverse});
 }
 
 static void project(const struct loam_branch_run *run, struct loam_tensor n)
@@ -86,6 +200,8 @@ static void project(const struct loam_branch_run *run, struct loam_tensor n)
             loam_linear_run(run->pass, &run->layer->linears[slot], n, none, run->layer_state->t[slot],
                             run->state->heads.rows[i]);
     }
+    copy_groups(run, &run->state->heads, true);
+    normalise_heads(run);
     rotate(run, &run->state->heads, false);
 }
 
@@ -105,6 +221,16 @@ static struct loam_tensor through_cache(struct loam_pass *pass, struct loam_tens
     return loam_tensor_rows(cache, 0, length + pass->tokens);
 }
 
+// The shape of the pass with what the layer's kind sets.
+static struct loam_attention_shape shape_of(const struct loam_branch_run *run)
+{
+    const struct loam_config *config = &run->pass->model->config;
+    struct loam_attention_shape shape = run->pass->attention;
+    shape.window = (int32_t)loam_config_layer_window(config, run->index);
+    shape.pairs = run->pass->pairs[loam_config_layer_kind(config, run->index) - config->family->kinds];
+    return shape;
+}
+
 static void attend(const struct loam_branch_run *run)
 {
     struct loam_pass *pass = run->pass;
@@ -118,7 +244,7 @@ static void attend(const struct loam_branch_run *run)
                            &(struct loam_attention_forward_args){.q = state->heads.q,
                                                                  .k = k,
                                                                  .v = v,
-                                                                 .shape = pass->attention,
+                                                                 .shape = shape_of(run),
                                                                  .out = as_heads(run, state->attn),
                                                                  .lse = state->lse});
     state->source = state->attn;
@@ -147,17 +273,17 @@ static struct loam_tensor spread_rows(const struct loam_branch_run *run, struct 
     return dattn;
 }
 
-// From dattn [T, QD] to the gradients of the heads before RoPE; formulas at struct
+// From dattn [T, QD] to the gradients of what the linears wrote; formulas at struct
 // loam_attention_backward_args.
 static void attend_backward(const struct loam_branch_run *run, struct loam_tensor dattn,
-                            const struct loam_heads *gradients)
+                            struct loam_heads *gradients)
 {
     const struct loam_branch_state *state = run->state;
     loam_attention_backward(run->pass->stream,
                             &(struct loam_attention_backward_args){.q = state->heads.q,
                                                                    .k = state->heads.k,
                                                                    .v = state->heads.v,
-                                                                   .shape = run->pass->attention,
+                                                                   .shape = shape_of(run),
                                                                    .out = as_heads(run, state->attn),
                                                                    .lse = state->lse,
                                                                    .dout = as_heads(run, dattn),
@@ -165,6 +291,8 @@ static void attend_backward(const struct loam_branch_run *run, struct loam_tenso
                                                                    .dk = gradients->k,
                                                                    .dv = gradients->v});
     rotate(run, gradients, true);
+    normalise_heads_backward(run, gradients);
+    copy_groups(run, gradients, false);
 }
 
 // dn += sum over the linears of drows W, and through the norm to run->target.
@@ -187,10 +315,18 @@ static void project_backward(const struct loam_branch_run *run, const struct loa
     loam_branch_input_close(run, &input);
 }
 
+static bool head_norms_trained(const struct loam_branch_run *run)
+{
+    bool trained = false;
+    for (int i = 0; i < 2; i++)
+        trained = trained || (head_norm(run, i) != NULL && loam_norm_trained(run->pass->decoder, head_norm(run, i)));
+    return trained;
+}
+
 static bool heads_trained(const struct loam_branch_run *run)
 {
     const struct loam_head_layout *layouts[3];
-    bool trained = false;
+    bool trained = head_norms_trained(run);
     layouts_of(run->pass, layouts);
     for (int i = 0; i < 3; i++)
         trained =
@@ -215,13 +351,15 @@ static void backward(const struct loam_branch_run *run, struct loam_tensor dy)
                              false);
     if (!through) return;
     const struct loam_tensor dattn = drops ? spread_rows(run, dsource) : dsource;
-    const struct loam_heads gradients = allocate_heads(run);
+    struct loam_heads gradients = allocate_heads(run, true);
     attend_backward(run, dattn, &gradients);
     project_backward(run, &gradients);
 }
 
 const struct loam_body_table loam_attention_body = {.inner = {LOAM_QKV, LOAM_Q, LOAM_K, LOAM_V},
                                                     .inner_count = 4,
+                                                    .norms = {LOAM_NORM_Q, LOAM_NORM_K},
+                                                    .norm_count = 2,
                                                     .output = LOAM_O,
                                                     .allocate = allocate,
                                                     .project = project,

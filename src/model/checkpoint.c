@@ -43,12 +43,12 @@ struct initialiser {
 };
 
 // What a parameter starts from when it is not drawn: scales of norms at 1, whatever is added at 0.
-static bool constant_start(const struct loam_weight_row *row, float *value)
+static bool constant_start(const struct loam_family *family, const struct loam_weight_row *row, float *value)
 {
     bool norm = row->role == LOAM_ROLE_NORM || row->role == LOAM_ROLE_EMBEDDING_NORM ||
                 row->role == LOAM_ROLE_FINAL_NORM;
     bool bias = (row->flags & LOAM_WEIGHT_BIAS) != 0;
-    *value = norm && !bias ? 1.0f : 0.0f;
+    *value = norm && !bias ? 1.0f - family->norm_offset : 0.0f;
     return norm || bias;
 }
 
@@ -59,7 +59,7 @@ static enum loam_status initialise(void *user, size_t index, size_t first, size_
     float range = (float)self->model->config.initializer_range;
     uint64_t stream = loam_rng_stream(LOAM_RNG_INIT, (uint32_t)index);
     float constant;
-    bool fixed = constant_start(self->model->parameters[index].row, &constant);
+    bool fixed = constant_start(self->model->config.family, self->model->parameters[index].row, &constant);
     float values[BLOCK];
     for (size_t done = 0; done < count; done += BLOCK) {
         size_t step = count - done < BLOCK ? count - done : BLOCK;

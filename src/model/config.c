@@ -25,6 +25,44 @@ static enum loam_status read_int(int32_t *item, const json_t *value, const char 
                      "%s: \"%s\" must be an integer of 32 bits, or an array of them", name, key);
 }
 
+// ---- names of activations ----
+
+// As transformers calls them (activations.py), where it has several names for one function.
+static const struct {
+    const char *name;
+    enum loam_activation activation;
+} activations[] = {
+    {"silu", LOAM_SILU},
+    {"swish", LOAM_SILU},
+    {"gelu", LOAM_GELU},
+    {"gelu_python", LOAM_GELU},
+    {"gelu_new", LOAM_GELU_TANH},
+    {"gelu_fast", LOAM_GELU_TANH},
+    {"gelu_pytorch_tanh", LOAM_GELU_TANH},
+    {"gelu_accurate", LOAM_GELU_TANH},
+    {"quick_gelu", LOAM_QUICK_GELU},
+    {"relu", LOAM_RELU},
+    {"relu2", LOAM_RELU2},
+};
+
+static enum loam_status read_activation(enum loam_activation *activation, const json_t *root, const char *key,
+                                        const char *name, struct loam_error *error)
+{
+    const char *text = NULL;
+    LOAM_TRY(loam_json_get_string(root, name, key, &text, error));
+    for (size_t i = 0; text != NULL && i < sizeof activations / sizeof activations[0]; i++) {
+        if (strcmp(text, activations[i].name) != 0) continue;
+        *activation = activations[i].activation;
+        return LOAM_OK;
+    }
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                     "%s: \"%s\" is %s; supported are silu, gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, "
+                     "relu and relu2",
+                     name, key, text);
+}
+
+// ---- arrays ----
+
 // The index of the layer kind that the value names.
 static enum loam_status read_kind(const struct loam_family *family, int32_t *item, const json_t *value,
                                   const char *key, const char *name, struct loam_error *error)
@@ -70,11 +108,15 @@ static enum loam_status read_field(struct loam_config *config, const struct loam
     void *field = (char *)config + key->offset;
     switch (key->type) {
     case LOAM_CONFIG_INT:
+    case LOAM_CONFIG_INT_OR_NONE:
         return loam_json_get_int(root, name, spelling, field, error);
     case LOAM_CONFIG_DOUBLE:
+    case LOAM_CONFIG_DOUBLE_OR_NONE:
         return loam_json_get_double(root, name, spelling, field, error);
     case LOAM_CONFIG_BOOL:
         return loam_json_get_bool(root, name, spelling, field, error);
+    case LOAM_CONFIG_ACTIVATION:
+        return read_activation(field, root, spelling, name, error);
     case LOAM_CONFIG_INTS:
     case LOAM_CONFIG_KINDS:
         return read_list(config->family, key->type, field, root, spelling, name, error);
@@ -141,6 +183,14 @@ void loam_config_tell_other(struct loam_config *config, const char *label, const
                      label, text, other_label, other_text);
 }
 
+// A key that is null switches something off.
+static void set_to_none(struct loam_config *config, const struct loam_config_key *key)
+{
+    char *field = (char *)config + key->offset;
+    if (key->type == LOAM_CONFIG_INT_OR_NONE) memset(field, 0, sizeof(int64_t));
+    if (key->type == LOAM_CONFIG_DOUBLE_OR_NONE) memset(field, 0, sizeof(double));
+}
+
 static enum loam_status read_key(struct loam_config *config, const struct loam_config_key *key,
                                  const json_t *root, const char *name, struct loam_error *error)
 {
@@ -148,6 +198,7 @@ static enum loam_status read_key(struct loam_config *config, const struct loam_c
     while (i < spellings && key->names[i] != NULL && !loam_config_is_given(root, key->names[i]))
         i++;
     const bool found = i < spellings && key->names[i] != NULL;
+    if (!found && json_is_null(json_object_get(root, key->names[0]))) set_to_none(config, key);
     if (!found && !key->required) return LOAM_OK;
     if (!found)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" is missing, a %s model needs it", name,
@@ -257,7 +308,8 @@ static enum loam_status tell_attention(struct loam_config *config, const json_t 
 {
     static const char all[] = "attention is over all tokens here, as in transformers' training";
     int64_t window = INT64_MAX;
-    if (config->family->kind_count > 1) return LOAM_OK; // its layers have their windows
+    if (config->family->kind_count > 1 || config->family->kinds[0].window != 0)
+        return LOAM_OK; // its layers have their windows
     LOAM_TRY(loam_json_get_int(root, name, "sliding_window", &window, error));
     if (window < config->max_positions)
         loam_config_tell(config, "\"sliding_window\" is %lld: %s", (long long)window, all);
@@ -313,6 +365,9 @@ static enum loam_status check_sizes(const struct loam_config *config, const char
             return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the %s is %lld; it must be between 1 and %lld",
                              name, bounds[i].what, (long long)value, (long long)bounds[i].limit);
     }
+    if (config->window < 0 || config->window > 1 << 30)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the attention window is %lld tokens; it must be at most %d", name,
+                         (long long)config->window, 1 << 30);
     if (config->heads % config->kv_heads != 0)
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s: %lld key and value heads do not divide the %lld attention heads", name,
@@ -321,11 +376,20 @@ static enum loam_status check_sizes(const struct loam_config *config, const char
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s: the kinds of %d layers are given; expected one for each of %lld", name,
                          config->layer_kinds.count, (long long)config->layers);
-    if (config->family->position == LOAM_ROPE && config->head_dim % 2 != 0)
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: the head size is %lld; RoPE needs an even one",
-                         name, (long long)config->head_dim);
     return LOAM_OK;
 }
+
+static const struct {
+    const char *what;
+    size_t offset;
+    double least;
+} factors[] = {
+    {"factor of the embedding", offsetof(struct loam_config, embedding_factor), 1e-6},
+    {"factor of the logits", offsetof(struct loam_config, logit_factor), 1e-6},
+    {"factor of the attention scores", offsetof(struct loam_config, attention_factor), 0},
+    {"soft-cap of the attention scores", offsetof(struct loam_config, attention_softcap), 0},
+    {"soft-cap of the logits", offsetof(struct loam_config, logit_softcap), 0},
+};
 
 static enum loam_status check_numbers(const struct loam_config *config, const char *name,
                                       struct loam_error *error)
@@ -338,6 +402,13 @@ static enum loam_status check_numbers(const struct loam_config *config, const ch
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s: \"initializer_range\" is %g; it must be between 0 and 1", name,
                          config->initializer_range);
+    for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++) {
+        double value;
+        memcpy(&value, (const char *)config + factors[i].offset, sizeof value);
+        if (!(value >= factors[i].least && value <= 1e6))
+            return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the %s is %g; it must be between %g and 1e6", name,
+                             factors[i].what, value, factors[i].least);
+    }
     for (int i = 0; i < config->family->rope_count; i++)
         if (!(config->ropes[i].theta > 0))
             return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the base of RoPE is %g; it must be above 0", name,
@@ -347,6 +418,44 @@ static enum loam_status check_numbers(const struct loam_config *config, const ch
 
 // ---- the document ----
 
+// The value of a case's key as text: what the file has, or the fallback.
+static void case_text(const struct loam_family_case *choice, const json_t *root, char text[LOAM_CONFIG_TEXT])
+{
+    if (loam_config_is_given(root, choice->key))
+        loam_config_value_text(json_object_get(root, choice->key), text);
+    else
+        snprintf(text, LOAM_CONFIG_TEXT, "%s", choice->fallback);
+}
+
+static bool fits_cases(const struct loam_family *family, const json_t *root)
+{
+    char text[LOAM_CONFIG_TEXT];
+    for (size_t i = 0; i < LOAM_FAMILY_CASES && family->cases[i].key != NULL; i++) {
+        case_text(&family->cases[i], root, text);
+        if (strcmp(text, family->cases[i].value) != 0) return false;
+    }
+    return true;
+}
+
+// The keys of all families of the type differ from what is built.
+static enum loam_status refuse_cases(const struct loam_family *family, const json_t *root, const char *name,
+                                     struct loam_error *error)
+{
+    struct loam_bytes found = {0};
+    char text[LOAM_CONFIG_TEXT];
+    enum loam_status status = LOAM_OK;
+    for (size_t i = 0; i < LOAM_FAMILY_CASES && family->cases[i].key != NULL && status == LOAM_OK; i++) {
+        case_text(&family->cases[i], root, text);
+        status = loam_bytes_format(&found, error, "%s\"%s\" is %s", i == 0 ? "" : ", ", family->cases[i].key,
+                                   text);
+    }
+    if (status == LOAM_OK)
+        status = loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: %s: a %s model of this form is not supported",
+                           name, found.data, family->model_type);
+    loam_bytes_deinit(&found);
+    return status;
+}
+
 static enum loam_status find_family(const struct loam_family **family, const json_t *root, const char *name,
                                     struct loam_error *error)
 {
@@ -355,12 +464,15 @@ static enum loam_status find_family(const struct loam_family **family, const jso
     if (type == NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s: \"model_type\" is missing; is it a model's config.json?", name);
-    *family = loam_family_find(type);
-    if (*family != NULL) return LOAM_OK;
+    for (size_t i = 0; (*family = loam_family_at(i)) != NULL; i++)
+        if (strcmp((*family)->model_type, type) == 0 && fits_cases(*family, root)) return LOAM_OK;
+    if (loam_family_find(type) != NULL) return refuse_cases(loam_family_find(type), root, name, error);
     struct loam_bytes known = {0};
     enum loam_status status = LOAM_OK;
     for (size_t i = 0; loam_family_at(i) != NULL && status == LOAM_OK; i++)
-        status = loam_bytes_format(&known, error, "%s%s", i == 0 ? "" : ", ", loam_family_at(i)->model_type);
+        if (loam_family_find(loam_family_at(i)->model_type) == loam_family_at(i))
+            status =
+                loam_bytes_format(&known, error, "%s%s", i == 0 ? "" : ", ", loam_family_at(i)->model_type);
     if (status == LOAM_OK)
         status = loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                            "%s: the architecture \"%s\" is not supported; supported are %s", name, type,
@@ -382,6 +494,9 @@ enum loam_status loam_config_parse_as(struct loam_config *config, const struct l
 {
     *config = *family->defaults;
     config->family = family;
+    if (config->embedding_factor == 0) config->embedding_factor = 1;
+    if (config->logit_factor == 0) config->logit_factor = 1;
+    if (config->rotary_fraction == 0) config->rotary_fraction = 1;
     for (size_t i = 0; i < family->key_count; i++)
         LOAM_TRY(read_key(config, &family->keys[i], root, name, error));
     LOAM_TRY(check_rules(family, root, name, error));
@@ -389,6 +504,7 @@ enum loam_status loam_config_parse_as(struct loam_config *config, const struct l
     LOAM_TRY(read_dropouts(config, root, name, error));
     LOAM_TRY(tell_attention(config, root, name, error));
     LOAM_TRY(derive_sizes(config, name, error));
+    if (family->complete != NULL) LOAM_TRY(family->complete(config, root, name, error));
     LOAM_TRY(check_sizes(config, name, error));
     if (family->position == LOAM_ROPE) LOAM_TRY(loam_config_read_rope(config, root, name, error));
     return check_numbers(config, name, error);
@@ -421,6 +537,7 @@ bool loam_config_has_row(const struct loam_config *config, const struct loam_wei
 {
     if (row->role == LOAM_ROLE_IGNORED) return false;
     if ((row->flags & LOAM_WEIGHT_TIED) != 0 && config->tied_head) return false;
+    if ((row->flags & LOAM_WEIGHT_IF_SERIAL) != 0 && loam_family_is_parallel(config->family)) return false;
     if ((row->flags & LOAM_WEIGHT_IF_ATTENTION_BIAS) != 0 && !config->attention_bias) return false;
     return (row->flags & LOAM_WEIGHT_IF_MLP_BIAS) == 0 || config->mlp_bias;
 }
@@ -434,12 +551,20 @@ int64_t loam_config_dimension(const struct loam_config *config, enum loam_dimens
         return config->hidden;
     case LOAM_DIM_3H:
         return 3 * config->hidden;
+    case LOAM_DIM_D:
+        return config->head_dim;
     case LOAM_DIM_QD:
         return config->heads * config->head_dim;
     case LOAM_DIM_GD:
         return config->kv_heads * config->head_dim;
+    case LOAM_DIM_QKV:
+        return (config->heads + 2 * config->kv_heads) * config->head_dim;
     case LOAM_DIM_F:
         return config->inner;
+    case LOAM_DIM_2F:
+        return 2 * config->inner;
+    case LOAM_DIM_P:
+        return loam_config_position_rows(config);
     case LOAM_DIM_V:
         return config->vocabulary;
     }
@@ -452,12 +577,16 @@ const struct loam_layer_kind *loam_config_layer_kind(const struct loam_config *c
     return &config->family->kinds[kind];
 }
 
+int64_t loam_config_kind_window(const struct loam_config *config, const struct loam_layer_kind *kind)
+{
+    int64_t window = 0;
+    if (kind->window != 0) memcpy(&window, (const char *)config + kind->window, sizeof window);
+    return window;
+}
+
 int64_t loam_config_layer_window(const struct loam_config *config, int64_t layer)
 {
-    const size_t offset = loam_config_layer_kind(config, layer)->window;
-    int64_t window = 0;
-    if (offset != 0) memcpy(&window, (const char *)config + offset, sizeof window);
-    return window;
+    return loam_config_kind_window(config, loam_config_layer_kind(config, layer));
 }
 
 float loam_config_branch_factor(const struct loam_config *config, const struct loam_branch *branch)
@@ -465,6 +594,17 @@ float loam_config_branch_factor(const struct loam_config *config, const struct l
     double factor = 1;
     if (branch->factor != 0) memcpy(&factor, (const char *)config + branch->factor, sizeof factor);
     return (float)factor;
+}
+
+float loam_config_attention_scale(const struct loam_config *config)
+{
+    if (config->attention_factor != 0) return (float)config->attention_factor;
+    return (float)(1.0 / sqrt((double)config->head_dim));
+}
+
+int64_t loam_config_position_rows(const struct loam_config *config)
+{
+    return config->max_positions + config->family->position_offset;
 }
 
 void loam_config_alibi_slopes(const struct loam_config *config, float *slopes)

@@ -7,10 +7,17 @@
 #include "base/log.h"
 #include "model/family.h"
 
-enum loam_rope_scaling { LOAM_ROPE_DEFAULT, LOAM_ROPE_LINEAR, LOAM_ROPE_LLAMA3 };
+enum loam_rope_scaling {
+    LOAM_ROPE_DEFAULT,
+    LOAM_ROPE_LINEAR,
+    LOAM_ROPE_DYNAMIC,
+    LOAM_ROPE_LLAMA3,
+    LOAM_ROPE_YARN,
+    LOAM_ROPE_LONGROPE,
+};
 
 enum {
-    LOAM_CONFIG_DROPOUTS = 2,   // of a family's keys at most
+    LOAM_CONFIG_DROPOUTS = 4,   // of a family's keys at most
     LOAM_CONFIG_NOTICES = 1024, // bytes
     LOAM_CONFIG_LIST = 512,     // elements of an array
 };
@@ -21,13 +28,24 @@ struct loam_config_list {
     int32_t items[LOAM_CONFIG_LIST];
 };
 
+enum { LOAM_ROPE_FACTORS = 256 }; // of LongRoPE, at most: one for each frequency
+
 struct loam_rope {
     double theta;
     enum loam_rope_scaling scaling;
+    int64_t rotated; // R: the first elements of a head, which turn; even
     double factor;
+    double attention_factor; // of cosine and sine
     double low_freq_factor;
     double high_freq_factor;
+    double beta_fast; // YaRN
+    double beta_slow;
+    bool exact_range; // YaRN: the bounds of its ramp are not rounded to whole dimensions
     int64_t original_positions;
+    // Queries are scaled by 1 + query_beta log(1 + floor(position / original_positions)); 0: they are not.
+    double query_beta;
+    float short_factors[LOAM_ROPE_FACTORS]; // LongRoPE, [R/2]: up to the original positions
+    float long_factors[LOAM_ROPE_FACTORS];  // beyond
 };
 
 // A number that follows from others where config.json leaves it out.
@@ -45,9 +63,16 @@ struct loam_config {
     int64_t max_positions; // longest sequence in training; 0: not given
     double norm_eps;
     double initializer_range;
+    enum loam_activation activation;
     bool tied_head;
     bool attention_bias; // families whose projections may have biases
     bool mlp_bias;
+    double embedding_factor;
+    double attention_factor; // of the scores, before the soft-cap; 0: 1 / sqrt(D)
+    double attention_softcap; // scores are cap tanh(score / cap); 0: they are as they are
+    double logit_factor;
+    double logit_softcap;   // 0: none
+    double rotary_fraction; // of a head, that RoPE turns
     struct loam_rope ropes[LOAM_CONFIG_ROPES]; // [family->rope_count]
     struct loam_config_list layer_kinds;       // of family->kinds, one a layer; empty: all of the first
     int64_t window;                            // tokens that a query of a windowed layer sees
@@ -81,13 +106,22 @@ int64_t loam_config_dimension(const struct loam_config *config, enum loam_dimens
 
 // The kind of a layer, and its window: the most tokens that a query sees; 0: all before it.
 const struct loam_layer_kind *loam_config_layer_kind(const struct loam_config *config, int64_t layer);
+int64_t loam_config_kind_window(const struct loam_config *config, const struct loam_layer_kind *kind);
 int64_t loam_config_layer_window(const struct loam_config *config, int64_t layer);
 // The factor of what a branch adds to the stream.
 float loam_config_branch_factor(const struct loam_config *config, const struct loam_branch *branch);
 
-// frequencies[i], i < D/2: theta^(-2i/D) of a table, with the table's scaling.
-void loam_config_rope_frequencies(const struct loam_config *config, int table, float *frequencies);
-// slopes[h], h < Q (Press et al. 2022; as BLOOM computes them for head counts that are no power of two).
+// frequencies[i], i < R/2: theta^(-2i/R) of a table, with the table's scaling, for a sequence of `length`
+// tokens. Only dynamic scaling and LongRoPE depend on the length.
+void loam_config_rope_frequencies(const struct loam_config *config, int table, int64_t length,
+                                  float *frequencies);
+bool loam_config_rope_depends_on_length(const struct loam_config *config, int table);
+// Factor of the attention scores.
+float loam_config_attention_scale(const struct loam_config *config);
+// Rows of the learned positions.
+int64_t loam_config_position_rows(const struct loam_config *config);
+// slopes[h], h < Q, of ALiBi (Press et al. 2022) as BLOOM computes them for head counts that are no power of
+// two.
 void loam_config_alibi_slopes(const struct loam_config *config, float *slopes);
 
 #endif

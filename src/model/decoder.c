@@ -1,7 +1,6 @@
 // The decoder's life and its passes: sizing by a dry run, training, evaluation, logits, generation.
 #include "model/decoder.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +19,8 @@ struct pass_input {
     int32_t sequences;
     int32_t max_q;
     int32_t max_kv;
-    int64_t pairs;              // (query, visible key) over all sequences
+    // (query, visible key) over all sequences, in layers of each kind
+    int64_t pairs[LOAM_LAYER_KINDS];
     int64_t counted;            // rows with a target
     int32_t first;              // row of the first token among those of the call: prompts are fed in chunks
     int32_t kept;               // rows of struct loam_kept_rows, all with a target; 0: all tokens
@@ -28,25 +28,28 @@ struct pass_input {
     const int32_t *kept_places; // [tokens]
 };
 
-// Pairs of `queries` tokens at the end of a sequence of `keys`: each sees itself and all before it.
-static int64_t causal_pairs(int64_t queries, int64_t keys)
+// Pairs of `queries` tokens at the end of a sequence of `keys`: each sees itself and those before it, within
+// the window where there is one.
+static int64_t visible_pairs(int64_t queries, int64_t keys, int64_t window)
 {
-    return queries * (keys - queries) + queries * (queries + 1) / 2;
+    const int64_t all = queries * (keys - queries) + queries * (queries + 1) / 2;
+    if (window == 0 || window >= keys) return all;
+    // The queries after key `window` see `window` keys each.
+    const int64_t full = keys - window < queries ? keys - window : queries, rest = queries - full;
+    return full * window + rest * (keys - queries) + rest * (rest + 1) / 2;
 }
 
-static int64_t batch_pairs(const struct loam_batch *batch)
+// pairs[kind] += the pairs of a sequence in a layer of that kind.
+static void add_pairs(const struct loam_config *config, int64_t queries, int64_t keys,
+                      int64_t pairs[LOAM_LAYER_KINDS])
 {
-    int64_t pairs = 0;
-    for (int32_t i = 0; i < batch->sequences; i++) {
-        const int64_t length = batch->offsets[i + 1] - batch->offsets[i];
-        pairs += causal_pairs(length, length);
-    }
-    return pairs;
+    for (size_t i = 0; i < config->family->kind_count; i++)
+        pairs[i] += visible_pairs(queries, keys, loam_config_kind_window(config, &config->family->kinds[i]));
 }
 
-static struct pass_input batch_input(const struct loam_batch *batch)
+static struct pass_input batch_input(const struct loam_config *config, const struct loam_batch *batch)
 {
-    return (struct pass_input){.ids = batch->ids,
+    struct pass_input input = {.ids = batch->ids,
                                .targets = batch->targets,
                                .positions = batch->positions,
                                .q_offsets = batch->offsets,
@@ -55,8 +58,12 @@ static struct pass_input batch_input(const struct loam_batch *batch)
                                .sequences = batch->sequences,
                                .max_q = batch->max_sequence,
                                .max_kv = batch->max_sequence,
-                               .pairs = batch_pairs(batch),
                                .counted = batch->labels.count};
+    for (int32_t i = 0; i < batch->sequences; i++) {
+        const int64_t length = batch->offsets[i + 1] - batch->offsets[i];
+        add_pairs(config, length, length, input.pairs);
+    }
+    return input;
 }
 
 // Keeps only the rows that count, where they are at most half: with more, gathering and scattering rows costs
@@ -136,6 +143,8 @@ static struct loam_pass pass_begin(struct loam_decoder *decoder, struct loam_str
                              .arena = arena,
                              .tokens = input->tokens,
                              .sequences = input->sequences,
+                             .host_q_offsets = input->q_offsets,
+                             .host_kv_offsets = input->kv_offsets,
                              .gradients = input->factors != NULL,
                              .counted = input->counted};
     loam_arena_release(arena, 0);
@@ -154,8 +163,9 @@ static struct loam_pass pass_begin(struct loam_decoder *decoder, struct loam_str
         .slopes = model->alibi_slopes,
         .max_q = input->max_q,
         .max_kv = input->max_kv,
-        .pairs = input->pairs,
-        .scale = (float)(1.0 / sqrt((double)model->config.head_dim))};
+        .softcap = (float)model->config.attention_softcap,
+        .scale = loam_config_attention_scale(&model->config)};
+    memcpy(pass.pairs, input->pairs, sizeof pass.pairs);
     return pass;
 }
 
@@ -187,12 +197,16 @@ static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dx)
         .h = h,
         .w = loam_weight_open(head, pass->stream, pass->arena, 0, model->head.out),
         .targets = pass->targets,
+        .logit_factor = (float)model->config.logit_factor,
+        .logit_softcap = (float)model->config.logit_softcap,
         .counted = pass->counted,
         .factors = pass->factors,
         .losses = pass->losses};
+    if (model->head.bias != NULL) args.bias = model->head.bias->value;
     if (pass->gradients) {
         args.dh = loam_pass_rows(pass, hidden);
         args.dw = loam_pass_gradient(pass, model->head.weight);
+        args.dbias = loam_pass_gradient(pass, model->head.bias);
     }
     loam_linear_cross_entropy(pass->stream, &args);
     loam_weight_close(head, pass->stream, 0, model->head.out);
@@ -230,23 +244,24 @@ static struct loam_tensor run_logits(struct loam_pass *pass, int64_t first, int6
     struct loam_tensor logits = loam_pass_f32(pass, count, config->vocabulary);
     const struct loam_tensor none = {0};
     loam_linear_run(pass, &model->head, h, none, none, logits);
+    if (config->logit_factor != 1 || config->logit_softcap != 0)
+        loam_cap_logits(pass->stream,
+                        &(struct loam_cap_logits_args){.x = logits,
+                                                       .factor = (float)config->logit_factor,
+                                                       .softcap = (float)config->logit_softcap});
     return logits;
 }
 
-// Windows are not built: a sequence that is longer than a layer's window would be computed without it.
-static enum loam_status check_window(const struct loam_decoder *decoder, int64_t tokens,
-                                     struct loam_error *error)
+// Refuses positions for which no row was learned.
+static enum loam_status check_positions(const struct loam_decoder *decoder, int64_t tokens,
+                                        struct loam_error *error)
 {
     const struct loam_config *config = &decoder->model->config;
-    for (int64_t i = 0; i < config->layers; i++) {
-        const int64_t window = loam_config_layer_window(config, i);
-        if (window > 0 && tokens > window)
-            return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                             "layer %lld attends to a window of %lld tokens, which is not supported; shorten "
-                             "sequences of %lld to at most so many",
-                             (long long)i, (long long)window, (long long)tokens);
-    }
-    return LOAM_OK;
+    if (decoder->model->positions == NULL || tokens <= config->max_positions) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                     "a sequence of %lld tokens: the model has learned %lld positions; shorten sequences to "
+                     "at most so many",
+                     (long long)tokens, (long long)config->max_positions);
 }
 
 static enum loam_status check_batch(const struct loam_decoder *decoder, const struct loam_batch *batch,
@@ -261,7 +276,7 @@ static enum loam_status check_batch(const struct loam_decoder *decoder, const st
         if (batch->ids[i] < 0 || batch->ids[i] >= decoder->model->config.vocabulary)
             return loam_fail(error, LOAM_ERROR_ARGUMENT, "token id %d: the model's embedding has %lld rows",
                              batch->ids[i], (long long)decoder->model->config.vocabulary);
-    LOAM_TRY(check_window(decoder, batch->max_sequence, error));
+    LOAM_TRY(check_positions(decoder, batch->max_sequence, error));
     return loam_decoder_check_segments(decoder, batch->tokens, error);
 }
 
@@ -281,7 +296,7 @@ enum loam_status loam_decoder_train(struct loam_decoder *decoder, struct loam_ba
                                     uint64_t seed, uint64_t dropout_counter, struct loam_error *error)
 {
     LOAM_TRY(check_batch(decoder, batch, error));
-    struct pass_input input = batch_input(batch);
+    struct pass_input input = batch_input(&decoder->model->config, batch);
     keep_counted(decoder, batch, &input);
     set_factors(decoder, batch, scale, &input);
     struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
@@ -295,7 +310,7 @@ enum loam_status loam_decoder_evaluate(struct loam_decoder *decoder, struct loam
                                        struct loam_error *error)
 {
     LOAM_TRY(check_batch(decoder, batch, error));
-    struct pass_input input = batch_input(batch);
+    struct pass_input input = batch_input(&decoder->model->config, batch);
     keep_counted(decoder, batch, &input);
     struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
     run_loss(&pass);
@@ -309,7 +324,7 @@ enum loam_status loam_decoder_logits(struct loam_decoder *decoder, const struct 
     if (batch->tokens > decoder->limits.logit_rows)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "logits of %d rows: the decoder was made for %d",
                          batch->tokens, decoder->limits.logit_rows);
-    struct pass_input input = batch_input(batch);
+    struct pass_input input = batch_input(&decoder->model->config, batch);
     input.targets = NULL;
     struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
     struct loam_tensor rows = run_logits(&pass, 0, batch->tokens);
@@ -337,7 +352,7 @@ static struct pass_input chunk_input(const struct loam_decoder *decoder, const i
     for (int32_t i = 0; i < count; i++)
         decoder->host_positions[i] = decoder->cache_length + i;
     memcpy(offsets, (int32_t[4]){0, count, 0, length}, 4 * sizeof *offsets);
-    return (struct pass_input){.ids = ids + first,
+    struct pass_input input = {.ids = ids + first,
                                .first = first,
                                .positions = decoder->host_positions,
                                .q_offsets = offsets,
@@ -345,8 +360,9 @@ static struct pass_input chunk_input(const struct loam_decoder *decoder, const i
                                .tokens = count,
                                .sequences = 1,
                                .max_q = count,
-                               .max_kv = length,
-                               .pairs = causal_pairs(count, length)};
+                               .max_kv = length};
+    add_pairs(&decoder->model->config, count, length, input.pairs);
+    return input;
 }
 
 // Tokens [first, first + count) of ids.
@@ -487,6 +503,17 @@ static int first_trained_layer(const struct loam_decoder *decoder)
     return first;
 }
 
+// Frequencies of a RoPE table that depends on the length of a sequence; 0: there is none.
+static int64_t most_frequencies(const struct loam_decoder *decoder)
+{
+    const struct loam_config *config = &decoder->model->config;
+    int64_t most = 0;
+    for (int i = 0; i < config->family->rope_count; i++)
+        if (loam_config_rope_depends_on_length(config, i) && config->ropes[i].rotated / 2 > most)
+            most = config->ropes[i].rotated / 2;
+    return most;
+}
+
 static enum loam_status allocate_tables(struct loam_decoder *decoder, struct loam_error *error)
 {
     size_t layers = (size_t)decoder->model->config.layers;
@@ -500,8 +527,11 @@ static enum loam_status allocate_tables(struct loam_decoder *decoder, struct loa
     decoder->host_positions = loam_calloc(positions, sizeof *decoder->host_positions, error);
     decoder->host_targets = loam_calloc(2 * rows, sizeof *decoder->host_targets, error);
     decoder->host_rows = loam_calloc(rows, sizeof *decoder->host_rows, error);
+    const size_t frequencies = (size_t)decoder->limits.sequences * (size_t)most_frequencies(decoder);
+    decoder->host_frequencies = loam_calloc(frequencies, sizeof *decoder->host_frequencies, error);
     bool all = decoder->layers != NULL && decoder->cache_k != NULL && decoder->cache_v != NULL &&
-               decoder->host_positions != NULL && decoder->host_targets != NULL && decoder->host_rows != NULL;
+               decoder->host_positions != NULL && decoder->host_targets != NULL && decoder->host_rows != NULL &&
+               decoder->host_frequencies != NULL;
     return all ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
@@ -509,10 +539,11 @@ static enum loam_status decoder_setup(struct loam_decoder *decoder, struct loam_
 {
     size_t step_bytes, cache_bytes, scratch_bytes;
     LOAM_TRY(allocate_tables(decoder, error));
-    LOAM_TRY(check_window(decoder, decoder->limits.context, error));
+    LOAM_TRY(check_positions(decoder, decoder->limits.context, error));
     LOAM_TRY(loam_decoder_take_adapters(decoder, error));
     const struct loam_model *model = decoder->model;
     decoder->embedding_trained = loam_decoder_gradient(decoder, model->embedding).data != NULL ||
+                                 loam_decoder_gradient(decoder, model->positions).data != NULL ||
                                  loam_norm_trained(decoder, &model->embedding_norm);
     decoder->first_trained = first_trained_layer(decoder);
     LOAM_TRY(measure(decoder, &step_bytes, &cache_bytes, &scratch_bytes, error));
@@ -579,6 +610,7 @@ void loam_decoder_destroy(struct loam_decoder *decoder)
     free(decoder->host_positions);
     free(decoder->host_targets);
     free(decoder->host_rows);
+    free(decoder->host_frequencies);
     free(decoder->uses);
     free(decoder->adapters);
     free(decoder->chosen);

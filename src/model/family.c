@@ -2,7 +2,9 @@
 
 #include <string.h>
 
-static const struct loam_family *const families[] = {&loam_family_bloom, &loam_family_llama};
+#define ENTRY(name) &loam_family_##name,
+static const struct loam_family *const families[] = {LOAM_FAMILIES(ENTRY)};
+#undef ENTRY
 
 const struct loam_family *loam_family_at(size_t index)
 {
@@ -22,4 +24,11 @@ const struct loam_weight_row *loam_family_tied_row(const struct loam_family *fam
     while ((row->flags & LOAM_WEIGHT_TIED) == 0)
         row++;
     return row;
+}
+
+bool loam_family_is_parallel(const struct loam_family *family)
+{
+    for (int b = 1; b < family->branch_count; b++)
+        if (family->branches[b].reads_layer_input) return true;
+    return false;
 }

@@ -1,11 +1,10 @@
 // BLOOM (Le Scao et al. 2022): LayerNorm, a norm over the embedding, ALiBi, one matrix for query, key and
 // value with the three interleaved by head, biases everywhere, tanh-GELU, the embedding as the head.
-#include "model/config.h"
+#include "model/family_parts.h"
 
 #define ROOT "transformer."
 #define LAYER ROOT "h.%d."
 #define BLOCK "blk.%d."
-#define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
 // clang-format off
 static const struct loam_weight_row rows[] = {
@@ -67,6 +66,7 @@ static const struct loam_config defaults = {
     .head_dim = LOAM_CONFIG_DERIVED,
     .inner = LOAM_CONFIG_DERIVED,
     .max_positions = 2048,
+    .activation = LOAM_GELU_TANH,
     .norm_eps = 1e-5,
     .initializer_range = 0.02,
     .tied_head = true,
@@ -108,7 +108,7 @@ const struct loam_family loam_family_bloom = {
     .prefix = ROOT,
     .norm = LOAM_LAYERNORM,
     .position = LOAM_ALIBI,
-    .activation = LOAM_GELU_TANH,
+    .alibi_slopes = loam_config_alibi_slopes,
     .branches = {{LOAM_BODY_ATTENTION, LOAM_NORM_ATTENTION, LOAM_NO_NORM, false, 0},
                  {LOAM_BODY_MLP, LOAM_NORM_MLP, LOAM_NO_NORM, false, 0}},
     .branch_count = 2,

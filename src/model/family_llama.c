@@ -1,11 +1,10 @@
 // Llama (Touvron et al. 2023; Grattafiori et al. 2024): RMSNorm, RoPE, grouped queries, SwiGLU, the head its
 // own or the embedding.
-#include "model/config.h"
+#include "model/family_parts.h"
 
 #define ROOT "model."
 #define LAYER ROOT "layers.%d."
 #define BLOCK "blk.%d."
-#define COUNT(table) (sizeof(table) / sizeof(table)[0])
 #define ATTENTION_BIAS (LOAM_WEIGHT_BIAS | LOAM_WEIGHT_IF_ATTENTION_BIAS)
 #define MLP_BIAS (LOAM_WEIGHT_BIAS | LOAM_WEIGHT_IF_MLP_BIAS)
 
@@ -71,6 +70,7 @@ static const struct loam_config_key keys[] = {
     {{"initializer_range"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, initializer_range), false},
     {{"tie_word_embeddings"}, LOAM_CONFIG_BOOL, offsetof(struct loam_config, tied_head), false},
     {{"attention_bias"}, LOAM_CONFIG_BOOL, offsetof(struct loam_config, attention_bias), false},
+    {{"hidden_act"}, LOAM_CONFIG_ACTIVATION, offsetof(struct loam_config, activation), false},
     {{"mlp_bias"}, LOAM_CONFIG_BOOL, offsetof(struct loam_config, mlp_bias), false},
 };
 
@@ -78,13 +78,10 @@ static const struct loam_config defaults = {
     .kv_heads = LOAM_CONFIG_DERIVED,
     .head_dim = LOAM_CONFIG_DERIVED,
     .max_positions = 2048,
+    .activation = LOAM_SILU,
     .norm_eps = 1e-6,
     .initializer_range = 0.02,
     .ropes = {{.theta = 10000.0}},
-};
-
-static const struct loam_config_rule rules[] = {
-    {"hidden_act", {"silu", "swish"}, NULL},
 };
 
 static const char *const dropouts[] = {"attention_dropout", NULL};
@@ -120,7 +117,6 @@ const struct loam_family loam_family_llama = {
     .prefix = ROOT,
     .norm = LOAM_RMSNORM,
     .position = LOAM_ROPE,
-    .activation = LOAM_SILU,
     .branches = {{LOAM_BODY_ATTENTION, LOAM_NORM_ATTENTION, LOAM_NO_NORM, false, 0},
                  {LOAM_BODY_MLP, LOAM_NORM_MLP, LOAM_NO_NORM, false, 0}},
     .branch_count = 2,
@@ -135,8 +131,6 @@ const struct loam_family loam_family_llama = {
     .defaults = &defaults,
     .keys = keys,
     .key_count = COUNT(keys),
-    .rules = rules,
-    .rule_count = COUNT(rules),
     .dropouts = dropouts,
     .modules = modules,
     .module_count = COUNT(modules),

@@ -10,6 +10,13 @@ int64_t loam_gguf_source_row(const struct loam_config *config, enum loam_gguf_ro
         break;
     case LOAM_GGUF_ROWS_QKV: // [3, heads, D] of [heads, 3, D]
         return (block % config->heads * 3 + block / config->heads) * d + within;
+    case LOAM_GGUF_ROWS_GROUPS: {
+        const int64_t queries = config->heads / config->kv_heads, key = block - config->heads;
+        const int64_t source = block < config->heads ? block / queries * (queries + 2) + block % queries
+                               : key < config->kv_heads ? key * (queries + 2) + queries
+                                                        : (key - config->kv_heads) * (queries + 2) + queries + 1;
+        return source * d + within;
+    }
     case LOAM_GGUF_ROWS_ROPE: // [heads, D/2, 2] of [heads, 2, D/2]
         return block * d + within % 2 * (d / 2) + within / 2;
     }

@@ -39,13 +39,6 @@ static float factor_of(const struct loam_branch_run *run)
 
 // ---- properties of branches and levels ----
 
-bool loam_family_is_parallel(const struct loam_family *family)
-{
-    for (int b = 1; b < family->branch_count; b++)
-        if (family->branches[b].reads_layer_input) return true;
-    return false;
-}
-
 int loam_family_drop_branch(const struct loam_family *family)
 {
     for (int b = family->branch_count - 1; b >= 0 && !loam_family_is_parallel(family); b--)
@@ -282,6 +275,8 @@ static bool branch_trained(const struct loam_decoder *decoder, const struct loam
     bool trained = loam_linear_trained(decoder, &run->layer->linears[body->output]);
     for (int i = 0; i < body->inner_count; i++)
         trained = trained || loam_linear_trained(decoder, &run->layer->linears[body->inner[i]]);
+    for (int i = 0; i < body->norm_count; i++)
+        trained = trained || loam_norm_trained(decoder, &run->layer->norms[body->norms[i]]);
     return trained || (before != NULL && loam_norm_trained(decoder, before)) ||
            (after != NULL && loam_norm_trained(decoder, after));
 }

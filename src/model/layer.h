@@ -22,6 +22,8 @@ struct loam_branch_run {
 struct loam_body_table {
     enum loam_linear_slot inner[4]; // linears that read the branch's input
     int inner_count;
+    enum loam_norm_slot norms[2]; // norms inside the body
+    int norm_count;
     enum loam_linear_slot output; // the linear that ends the body
     // Memory for what `project` and `mix` make.
     void (*allocate)(const struct loam_branch_run *run);
@@ -55,8 +57,6 @@ void loam_layer_forward(struct loam_pass *pass, int64_t index);
 void loam_layer_backward(struct loam_pass *pass, int64_t index, struct loam_tensor dres, bool below);
 
 bool loam_layer_trained(const struct loam_decoder *decoder, const struct loam_layer *layer);
-// Whether a branch after the first reads what came into the layer, which must then outlive the first.
-bool loam_family_is_parallel(const struct loam_family *family);
 // The branch whose attention, in the top layer, is the last op that reads rows without labels, so that they
 // are dropped there. -1: rows are never dropped.
 int loam_family_drop_branch(const struct loam_family *family);

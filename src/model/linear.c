@@ -76,19 +76,21 @@ static void product(struct loam_pass *pass, const struct loam_linear *linear, st
                     struct loam_tensor residual, struct loam_tensor y)
 {
     const struct loam_weight_handle *handle = &linear->weight->handle;
-    const bool cut = handle->reader != NULL && residual.data == NULL;
+    // The stored rows of a transposed weight are no rows of outputs: it is read whole.
+    const bool transposed = handle->weight.transposed;
+    const bool cut = handle->reader != NULL && residual.data == NULL && !transposed;
     const int64_t most = cut ? 1 + BLOCK_ELEMENTS / linear->in : linear->out;
     for (int64_t first = 0; first < linear->out; first += most) {
         const int64_t count = linear->out - first < most ? linear->out - first : most;
         const size_t mark = loam_arena_mark(pass->arena);
         struct loam_linear_forward_args args = {
             .x = x,
-            .w = loam_weight_open(handle, pass->stream, pass->arena, first, count),
+            .w = loam_weight_open(handle, pass->stream, pass->arena, first, transposed ? linear->in : count),
             .residual = residual,
             .y = columns_of(y, first, count)};
         if (linear->bias != NULL) args.bias = columns_of(linear->bias->value, first, count);
         loam_linear_forward(pass->stream, &args);
-        loam_weight_close(handle, pass->stream, first, count);
+        loam_weight_close(handle, pass->stream, first, transposed ? linear->in : count);
         loam_arena_release(pass->arena, mark);
     }
 }
@@ -117,15 +119,25 @@ static void input_gradient(struct loam_pass *pass, const struct loam_linear *lin
                            struct loam_tensor dx, bool accumulate)
 {
     const struct loam_weight_handle *handle = &linear->weight->handle;
+    const int64_t rows = handle->weight.tensor.shape[0];
     const size_t mark = loam_arena_mark(pass->arena);
     loam_linear_backward_input(pass->stream,
                                &(struct loam_linear_backward_input_args){
                                    .dy = dy,
-                                   .w = loam_weight_open(handle, pass->stream, pass->arena, 0, linear->out),
+                                   .w = loam_weight_open(handle, pass->stream, pass->arena, 0, rows),
                                    .dx = dx,
                                    .accumulate = accumulate});
-    loam_weight_close(handle, pass->stream, 0, linear->out);
+    loam_weight_close(handle, pass->stream, 0, rows);
     loam_arena_release(pass->arena, mark);
+}
+
+// dW += dyT x; of a transposed weight, dW += xT dy.
+static void weight_gradient(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
+                            struct loam_tensor dy, struct loam_tensor dw)
+{
+    const bool transposed = linear->weight->handle.weight.transposed;
+    loam_linear_backward_weight(pass->stream, &(struct loam_linear_backward_weight_args){
+                                                  .dy = transposed ? x : dy, .x = transposed ? dy : x, .dw = dw});
 }
 
 void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
@@ -136,9 +148,7 @@ void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *
     const struct loam_tensor dbias = loam_pass_gradient(pass, linear->bias);
     struct update update;
     size_t next = 0, used = 0;
-    if (dw.data != NULL)
-        loam_linear_backward_weight(pass->stream,
-                                    &(struct loam_linear_backward_weight_args){.dy = dy, .x = x, .dw = dw});
+    if (dw.data != NULL) weight_gradient(pass, linear, x, dy, dw);
     if (dbias.data != NULL)
         loam_bias_backward(pass->stream, &(struct loam_bias_backward_args){.dy = dy, .dbias = dbias});
     if (dx.data != NULL) input_gradient(pass, linear, dy, dx, accumulate);

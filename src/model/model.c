@@ -27,10 +27,11 @@ static struct loam_tensor row_shape(const struct loam_config *config, const stru
 
 // ---- where the decoder finds a parameter ----
 
-static void bind_norm(struct loam_norm *norm, enum loam_norm_kind kind,
+static void bind_norm(struct loam_norm *norm, const struct loam_family *family,
                       const struct loam_parameter *parameter)
 {
-    norm->kind = kind;
+    norm->kind = family->norm;
+    norm->offset = family->norm_offset;
     if ((parameter->row->flags & LOAM_WEIGHT_BIAS) != 0)
         norm->b = parameter;
     else
@@ -44,9 +45,10 @@ static enum loam_status bind_linear(struct loam_linear *linear, const struct loa
         linear->bias = parameter;
         return LOAM_OK;
     }
+    const int out = (parameter->row->flags & LOAM_WEIGHT_TRANSPOSED) != 0 ? 1 : 0;
     linear->weight = parameter;
-    linear->out = parameter->value.shape[0];
-    linear->in = parameter->value.shape[1];
+    linear->out = parameter->value.shape[out];
+    linear->in = parameter->value.shape[1 - out];
     linear->path = loam_strndup(parameter->name, strlen(parameter->name) - strlen(".weight"), error);
     return linear->path == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }
@@ -55,21 +57,24 @@ static enum loam_status bind(struct loam_model *model, const struct loam_paramet
                              struct loam_error *error)
 {
     const struct loam_weight_row *row = parameter->row;
-    const enum loam_norm_kind kind = model->config.family->norm;
+    const struct loam_family *family = model->config.family;
     switch (row->role) {
     case LOAM_ROLE_EMBEDDING:
         model->embedding = parameter;
         break;
+    case LOAM_ROLE_POSITIONS:
+        model->positions = parameter;
+        break;
     case LOAM_ROLE_EMBEDDING_NORM:
-        bind_norm(&model->embedding_norm, kind, parameter);
+        bind_norm(&model->embedding_norm, family, parameter);
         break;
     case LOAM_ROLE_NORM:
-        bind_norm(&model->layers[parameter->layer].norms[row->slot], kind, parameter);
+        bind_norm(&model->layers[parameter->layer].norms[row->slot], family, parameter);
         break;
     case LOAM_ROLE_LINEAR:
         return bind_linear(&model->layers[parameter->layer].linears[row->slot], parameter, error);
     case LOAM_ROLE_FINAL_NORM:
-        bind_norm(&model->final_norm, kind, parameter);
+        bind_norm(&model->final_norm, family, parameter);
         break;
     case LOAM_ROLE_HEAD:
         return bind_linear(&model->head, parameter, error);

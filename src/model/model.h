@@ -21,12 +21,13 @@ struct loam_linear {
     size_t index; // among the linears of the model, in model order; the head comes after the last
     int64_t in;
     int64_t out;
-    const struct loam_parameter *weight; // [out, in]; NULL: the family has no such linear
+    const struct loam_parameter *weight; // [out, in], or [in, out] where transposed; NULL: there is none
     const struct loam_parameter *bias;   // [out]; NULL: none
 };
 
 struct loam_norm {
     enum loam_norm_kind kind;
+    float offset; // of the weight: the scale is offset + w
     const struct loam_parameter *w; // [H]
     const struct loam_parameter *b; // [H]; NULL: none
 };
@@ -43,13 +44,15 @@ struct loam_model {
     struct loam_parameter *parameters; // in checkpoint order: embedding, layers, final norm, head
     size_t parameter_count;
     const struct loam_parameter *embedding; // [V, H]
+    const struct loam_parameter *positions; // [P, H]; NULL: positions are not learned
     struct loam_norm embedding_norm;        // w NULL: none
     struct loam_layer *layers;              // [config.layers]
     size_t linear_count;                    // of the layers; the head is not among them
     struct loam_norm final_norm;
     struct loam_linear head;                                // H to V; its weight is the embedding when tied
     struct loam_tensor alibi_slopes;                        // [Q] f32 on the device, or none
-    struct loam_tensor rope_frequencies[LOAM_CONFIG_ROPES]; // [D/2] f32 each on the device, or none
+    // Of the tables that do not depend on the length of a sequence.
+    struct loam_tensor rope_frequencies[LOAM_CONFIG_ROPES]; // [R/2] f32 each on the device, or none
     // Where the data is.
     struct loam_container *file; // mapped weights stay in it
     size_t mapped_bytes;         // of those

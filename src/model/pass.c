@@ -78,7 +78,12 @@ void loam_decoder_norm(struct loam_pass *pass, const struct loam_norm *norm, str
     else
         loam_rmsnorm_forward(pass->stream,
                              &(struct loam_rmsnorm_forward_args){
-                                 .x = x, .w = norm->w->value, .eps = eps, .y = y, .rstd = stats.rstd});
+                                 .x = x,
+                                 .w = norm->w->value,
+                                 .offset = norm->offset,
+                                 .eps = eps,
+                                 .y = y,
+                                 .rstd = stats.rstd});
 }
 
 void loam_decoder_norm_backward(struct loam_pass *pass, const struct loam_norm *norm, struct loam_tensor dy,
@@ -101,6 +106,7 @@ void loam_decoder_norm_backward(struct loam_pass *pass, const struct loam_norm *
                               &(struct loam_rmsnorm_backward_args){.dy = dy,
                                                                    .x = x,
                                                                    .w = norm->w->value,
+                                                                   .offset = norm->offset,
                                                                    .rstd = stats.rstd,
                                                                    .dx = dx,
                                                                    .accumulate = accumulate,

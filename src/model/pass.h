@@ -14,7 +14,7 @@ struct loam_norm_stats {
 // Query, key and value of a layer: as linears write them, and as the attention reads them.
 struct loam_heads {
     struct loam_tensor rows[3]; // [T, N] of the linear of q, k, v; no data where an earlier one shares it
-    struct loam_tensor q;       // [T, Q, D] in rows
+    struct loam_tensor q;       // [T, Q, D] in rows, or after the norm of the queries
     struct loam_tensor k;       // [T, G, D]
     struct loam_tensor v;       // [T, G, D]
 };
@@ -29,12 +29,14 @@ struct loam_branch_state {
     struct loam_norm_stats after;
     // Attention.
     struct loam_heads heads;
+    struct loam_norm_stats head_norms[2]; // of queries and keys
     struct loam_tensor lse;    // [Q, T] f32
     struct loam_tensor attn;   // [T, QD]
     struct loam_tensor source; // [R, QD] what the output projection reads: attn, or the rows that go on
     // MLP.
     struct loam_tensor gate; // [T, F] gated MLPs only
     struct loam_tensor pre;  // [T, F] the up projection, before the activation
+    struct loam_tensor both; // [T, 2F] gate and up, where one linear writes them: both are views of it
 };
 
 struct loam_layer_state {
@@ -66,7 +68,8 @@ struct loam_decoder {
     int32_t *host_positions;      // [limits.tokens] for generation
     int32_t *host_targets;        // [2 limits.tokens] for losses: targets of the kept rows, their places
     float *host_rows;             // [limits.tokens] for losses: a value for each row
-    bool embedding_trained;       // the embedding or its norm
+    float *host_frequencies;      // [limits.sequences, R/2] of RoPE tables that depend on the length
+    bool embedding_trained;       // the embedding, the positions or their norm
     int first_trained;            // lowest layer with something trained; config.layers when there is none
     struct loam_linear_use *uses; // [linear_count + 1], the head last
     const struct loam_adapter_slots **adapters; // [adapter_count] of limits.adapters
@@ -101,7 +104,11 @@ struct loam_pass {
     struct loam_tensor losses;    // [T] f32, or [R]
     struct loam_tensor positions; // [T] i32
     struct loam_attention_shape attention;
-    struct loam_tensor ropes[LOAM_CONFIG_ROPES]; // [T, D] f32 of each table in use
+    struct loam_tensor ropes[LOAM_CONFIG_ROPES];       // [T, R] f32 of each table in use
+    struct loam_tensor query_ropes[LOAM_CONFIG_ROPES]; // the same for queries, where they are scaled
+    const int32_t *host_q_offsets;                     // [S + 1] on the host
+    const int32_t *host_kv_offsets;
+    int64_t pairs[LOAM_LAYER_KINDS]; // (query, visible key) in a layer of each kind
     bool gradients;                              // keep what the backward reads
     bool use_cache;                              // keys and values go through the KV cache
     uint64_t seed;

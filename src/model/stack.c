@@ -1,21 +1,98 @@
 // From the ids to the residual stream and back: the embedding and the layers.
 #include "model/layer.h"
 
-static void make_rope_tables(struct loam_pass *pass)
+// Frequencies of one sequence after another, [S, R/2], of a table that depends on their lengths. A dry pass
+// takes the batch for one sequence.
+static struct loam_tensor sequence_frequencies(struct loam_pass *pass, int table)
+{
+    const struct loam_config *config = &pass->model->config;
+    const int64_t half = config->ropes[table].rotated / 2;
+    float *host = pass->decoder->host_frequencies;
+    const struct loam_tensor all = loam_pass_f32(pass, pass->sequences, half);
+    for (int64_t s = 0; s < pass->sequences && !pass->stream->planning; s++) {
+        const int32_t length = pass->host_kv_offsets[s + 1] - pass->host_kv_offsets[s];
+        loam_config_rope_frequencies(config, table, length, host + s * half);
+    }
+    if (all.data != NULL) loam_upload(pass->stream, all.data, host, loam_tensor_bytes(&all));
+    return all;
+}
+
+static void make_rope_table(struct loam_pass *pass, int index, bool of_queries, struct loam_tensor table)
 {
     const struct loam_model *model = pass->model;
-    for (int i = 0; i < model->config.family->rope_count; i++) {
-        pass->ropes[i] = loam_pass_f32(pass, pass->tokens, model->config.head_dim);
-        loam_rope_table(pass->stream,
-                        &(struct loam_rope_table_args){.positions = pass->positions,
-                                                       .frequencies = model->rope_frequencies[i],
-                                                       .table = pass->ropes[i]});
+    const struct loam_rope *rope = &model->config.ropes[index];
+    const struct loam_tensor fixed = model->rope_frequencies[index];
+    struct loam_rope_table_args args = {.positions = pass->positions,
+                                        .frequencies = fixed,
+                                        .factor = (float)rope->attention_factor,
+                                        .query_beta = of_queries ? (float)rope->query_beta : 0.0f,
+                                        .query_context = (int32_t)rope->original_positions,
+                                        .table = table};
+    if (!loam_config_rope_depends_on_length(&model->config, index)) {
+        loam_rope_table(pass->stream, &args);
+        return;
     }
+    const struct loam_tensor all = sequence_frequencies(pass, index);
+    const int64_t sequences = pass->stream->planning ? 1 : pass->sequences;
+    for (int64_t s = 0; s < sequences; s++) {
+        const int32_t first = pass->stream->planning ? 0 : pass->host_q_offsets[s];
+        const int64_t end = pass->stream->planning ? pass->tokens : pass->host_q_offsets[s + 1];
+        const struct loam_tensor row = loam_tensor_rows(&all, s, 1);
+        args.positions = loam_tensor_rows(&pass->positions, first, end - first);
+        args.frequencies = loam_tensor_1d(row.data, LOAM_F32, row.shape[1]);
+        args.table = loam_tensor_rows(&table, first, end - first);
+        loam_rope_table(pass->stream, &args);
+    }
+}
+
+static void make_rope_tables(struct loam_pass *pass)
+{
+    const struct loam_config *config = &pass->model->config;
+    for (int i = 0; i < config->family->rope_count; i++) {
+        pass->ropes[i] = loam_pass_f32(pass, pass->tokens, config->ropes[i].rotated);
+        make_rope_table(pass, i, false, pass->ropes[i]);
+        if (config->ropes[i].query_beta == 0) continue;
+        pass->query_ropes[i] = loam_pass_f32(pass, pass->tokens, config->ropes[i].rotated);
+        make_rope_table(pass, i, true, pass->query_ropes[i]);
+    }
+}
+
+// The factor of the embedding, rounded to bf16 where the family rounds it to the model's dtype.
+static float embedding_factor(const struct loam_model *model)
+{
+    const float factor = (float)model->config.embedding_factor;
+    if (!model->config.family->rounds_embedding_factor || model->dtype != LOAM_BF16) return factor;
+    return loam_bf16_to_f32(loam_f32_to_bf16(factor));
+}
+
+// Row 0 of the table is that of position 0.
+static struct loam_tensor position_rows(const struct loam_model *model, const struct loam_tensor *table)
+{
+    const int64_t first = model->config.family->position_offset;
+    return loam_tensor_rows(table, first, table->shape[0] - first);
+}
+
+// x += positions[positions of the tokens]
+static void add_positions(struct loam_pass *pass)
+{
+    const struct loam_model *model = pass->model;
+    if (model->positions == NULL) return;
+    const size_t mark = loam_arena_mark(pass->arena);
+    const struct loam_tensor rows = loam_pass_rows(pass, model->config.hidden);
+    loam_embedding_forward(pass->stream,
+                           &(struct loam_embedding_forward_args){
+                               .ids = pass->positions,
+                               .table = position_rows(model, &model->positions->value),
+                               .y = rows});
+    loam_add_scaled(pass->stream, &(struct loam_add_scaled_args){
+                                      .x = rows, .residual = pass->x, .factor = 1.0f, .y = pass->x});
+    loam_arena_release(pass->arena, mark);
 }
 
 static void embed(struct loam_pass *pass)
 {
     const struct loam_model *model = pass->model;
+    const float factor = embedding_factor(model);
     pass->x = loam_pass_rows(pass, model->config.hidden);
     if (loam_family_is_parallel(model->config.family))
         pass->spare = loam_pass_rows(pass, model->config.hidden);
@@ -23,6 +100,10 @@ static void embed(struct loam_pass *pass)
     loam_embedding_forward(pass->stream,
                            &(struct loam_embedding_forward_args){
                                .ids = pass->ids, .table = model->embedding->value, .y = pass->embedded});
+    if (factor != 1.0f)
+        loam_add_scaled(pass->stream, &(struct loam_add_scaled_args){
+                                          .x = pass->embedded, .factor = factor, .y = pass->embedded});
+    add_positions(pass);
     if (model->embedding_norm.w == NULL) return;
     pass->embedded_stats = loam_pass_norm_stats(pass, &model->embedding_norm, pass->tokens);
     loam_decoder_norm(pass, &model->embedding_norm, pass->embedded, pass->embedded_stats, pass->x);
@@ -36,7 +117,17 @@ void loam_decoder_forward(struct loam_pass *pass)
         loam_layer_forward(pass, index);
 }
 
-// dtable[ids[t]] += dres[t], after the backward of the embedding norm. dres [T, H].
+// dpositions[p[t]] += dres[t], p the positions.
+static void positions_backward(struct loam_pass *pass, struct loam_tensor dres)
+{
+    const struct loam_tensor all = loam_pass_gradient(pass, pass->model->positions);
+    if (all.data == NULL) return;
+    loam_embedding_backward(
+        pass->stream, &(struct loam_embedding_backward_args){
+                          .ids = pass->positions, .dy = dres, .dtable = position_rows(pass->model, &all)});
+}
+
+// dtable[ids[t]] += factor dres[t], after the backward of the embedding norm. dres [T, H].
 static void embedding_backward(struct loam_pass *pass, struct loam_tensor dres)
 {
     const struct loam_model *model = pass->model;
@@ -44,6 +135,11 @@ static void embedding_backward(struct loam_pass *pass, struct loam_tensor dres)
         loam_decoder_norm_backward(pass, &model->embedding_norm, dres, pass->embedded, pass->embedded_stats,
                                    dres, false);
     const struct loam_tensor dtable = loam_pass_gradient(pass, model->embedding);
+    const float factor = embedding_factor(model);
+    positions_backward(pass, dres);
+    if (dtable.data != NULL && factor != 1.0f)
+        loam_add_scaled(pass->stream,
+                        &(struct loam_add_scaled_args){.x = dres, .factor = factor, .y = dres});
     if (dtable.data != NULL)
         loam_embedding_backward(pass->stream, &(struct loam_embedding_backward_args){
                                                   .ids = pass->ids, .dy = dres, .dtable = dtable});

@@ -20,7 +20,7 @@ struct loam_weight_handle {
     bool mapped;                       // a streamed weight that lies in the mapped file
 };
 
-// Rows [first, first + count) of the weight for one op. A streamed one is read into `arena` where it is
+// Rows [first, first + count) of the weight, as it is stored, for one op. A streamed one is read into `arena` where it is
 // stored in another dtype; a callback that asks to stop fails the stream.
 struct loam_weight loam_weight_open(const struct loam_weight_handle *handle, struct loam_stream *stream,
                                     struct loam_arena *arena, int64_t first, int64_t count);

@@ -52,9 +52,15 @@ static struct loam_tensor place_table(struct loam_arena *arena, int64_t count)
 static void place_tables(struct loam_model *model, struct loam_arena *arena)
 {
     const struct loam_config *config = &model->config;
-    if (config->family->position == LOAM_ALIBI) model->alibi_slopes = place_table(arena, config->heads);
+    if (config->family->alibi_slopes != NULL) model->alibi_slopes = place_table(arena, config->heads);
     for (int i = 0; i < config->family->rope_count; i++)
-        model->rope_frequencies[i] = place_table(arena, config->head_dim / 2);
+        if (!loam_config_rope_depends_on_length(config, i))
+            model->rope_frequencies[i] = place_table(arena, config->ropes[i].rotated / 2);
+}
+
+static bool transposed(const struct loam_parameter *parameter)
+{
+    return (parameter->row->flags & LOAM_WEIGHT_TRANSPOSED) != 0;
 }
 
 // Run twice: over a counting arena, then over the real one.
@@ -73,7 +79,9 @@ static void place(const struct loading *loading, struct loam_arena *arena)
         if (in_place) model->mapped_bytes += loam_tensor_bytes(value);
         if (value->rank == 2)
             model->parameters[i].handle =
-                (struct loam_weight_handle){.weight = {*value}, .reader = model->reader, .mapped = in_place};
+                (struct loam_weight_handle){.weight = {*value, transposed(&model->parameters[i])},
+                                            .reader = model->reader,
+                                            .mapped = in_place};
     }
     place_tables(model, arena);
 }
@@ -129,13 +137,14 @@ static enum loam_status move_tables(struct loam_model *model, struct loam_stream
     float *values = loam_calloc((size_t)most, sizeof *values, error);
     if (values == NULL) return LOAM_ERROR_MEMORY;
     if (model->alibi_slopes.data != NULL) {
-        loam_config_alibi_slopes(config, values);
+        config->family->alibi_slopes(config, values);
         loam_upload(stream, model->alibi_slopes.data, values, loam_tensor_bytes(&model->alibi_slopes));
     }
     enum loam_status status = loam_stream_finish(stream, error);
     for (int i = 0; i < config->family->rope_count && status == LOAM_OK; i++) {
         const struct loam_tensor *table = &model->rope_frequencies[i];
-        loam_config_rope_frequencies(config, i, values);
+        if (table->data == NULL) continue;
+        loam_config_rope_frequencies(config, i, 0, values);
         loam_upload(stream, table->data, values, loam_tensor_bytes(table));
         status = loam_stream_finish(stream, error);
     }

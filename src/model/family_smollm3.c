@@ -1,0 +1,166 @@
+// SmolLM3: Llama without positions on every fourth layer.
+#include "model/family_parts.h"
+
+#define ROOT "model."
+#define LAYER ROOT "layers.%d."
+#define BLOCK "blk.%d."
+
+// clang-format off
+static const struct loam_weight_row rows[] = {
+    {LOAM_ROLE_EMBEDDING, 0, ROOT "embed_tokens.weight", {LOAM_DIM_V, LOAM_DIM_H}, 0,
+     "token_embd.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_NORM, LOAM_NORM_ATTENTION, LAYER "input_layernorm.weight", {LOAM_DIM_H}, 0,
+     BLOCK "attn_norm.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_LINEAR, LOAM_Q, LAYER "self_attn.q_proj.weight", {LOAM_DIM_QD, LOAM_DIM_H}, 0,
+     BLOCK "attn_q.weight", LOAM_GGUF_ROWS_ROPE},
+    {LOAM_ROLE_LINEAR, LOAM_Q, LAYER "self_attn.q_proj.bias", {LOAM_DIM_QD}, LOAM_WEIGHT_BIAS | LOAM_WEIGHT_IF_ATTENTION_BIAS,
+     BLOCK "attn_q.bias", LOAM_GGUF_ROWS_ROPE},
+    {LOAM_ROLE_LINEAR, LOAM_K, LAYER "self_attn.k_proj.weight", {LOAM_DIM_GD, LOAM_DIM_H}, 0,
+     BLOCK "attn_k.weight", LOAM_GGUF_ROWS_ROPE},
+    {LOAM_ROLE_LINEAR, LOAM_K, LAYER "self_attn.k_proj.bias", {LOAM_DIM_GD}, LOAM_WEIGHT_BIAS | LOAM_WEIGHT_IF_ATTENTION_BIAS,
+     BLOCK "attn_k.bias", LOAM_GGUF_ROWS_ROPE},
+    {LOAM_ROLE_LINEAR, LOAM_V, LAYER "self_attn.v_proj.weight", {LOAM_DIM_GD, LOAM_DIM_H}, 0,
+     BLOCK "attn_v.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_LINEAR, LOAM_V, LAYER "self_attn.v_proj.bias", {LOAM_DIM_GD}, LOAM_WEIGHT_BIAS | LOAM_WEIGHT_IF_ATTENTION_BIAS,
+     BLOCK "attn_v.bias", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_LINEAR, LOAM_O, LAYER "self_attn.o_proj.weight", {LOAM_DIM_H, LOAM_DIM_QD}, 0,
+     BLOCK "attn_output.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_LINEAR, LOAM_O, LAYER "self_attn.o_proj.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS | LOAM_WEIGHT_IF_ATTENTION_BIAS,
+     BLOCK "attn_output.bias", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_NORM, LOAM_NORM_MLP, LAYER "post_attention_layernorm.weight", {LOAM_DIM_H}, 0,
+     BLOCK "ffn_norm.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_LINEAR, LOAM_GATE, LAYER "mlp.gate_proj.weight", {LOAM_DIM_F, LOAM_DIM_H}, 0,
+     BLOCK "ffn_gate.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_LINEAR, LOAM_GATE, LAYER "mlp.gate_proj.bias", {LOAM_DIM_F}, LOAM_WEIGHT_BIAS | LOAM_WEIGHT_IF_MLP_BIAS,
+     BLOCK "ffn_gate.bias", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_LINEAR, LOAM_UP, LAYER "mlp.up_proj.weight", {LOAM_DIM_F, LOAM_DIM_H}, 0,
+     BLOCK "ffn_up.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_LINEAR, LOAM_UP, LAYER "mlp.up_proj.bias", {LOAM_DIM_F}, LOAM_WEIGHT_BIAS | LOAM_WEIGHT_IF_MLP_BIAS,
+     BLOCK "ffn_up.bias", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_LINEAR, LOAM_DOWN, LAYER "mlp.down_proj.weight", {LOAM_DIM_H, LOAM_DIM_F}, 0,
+     BLOCK "ffn_down.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_LINEAR, LOAM_DOWN, LAYER "mlp.down_proj.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS | LOAM_WEIGHT_IF_MLP_BIAS,
+     BLOCK "ffn_down.bias", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_FINAL_NORM, 0, ROOT "norm.weight", {LOAM_DIM_H}, 0,
+     "output_norm.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_HEAD, 0, "lm_head.weight", {LOAM_DIM_V, LOAM_DIM_H}, LOAM_WEIGHT_TIED,
+     "output.weight", LOAM_GGUF_ROWS_SAME},
+    {LOAM_ROLE_IGNORED, 0, LAYER "self_attn.rotary_emb.inv_freq", {LOAM_DIM_NONE}, 0,
+     NULL, LOAM_GGUF_ROWS_SAME},
+};
+// clang-format on
+
+static const struct loam_layer_kind kinds[] = {{"full_attention", 0, 0}, {"sliding_attention", offsetof(struct loam_config, window), 0}, {"full_attention", 0, LOAM_NO_ROPE}, {"sliding_attention", offsetof(struct loam_config, window), LOAM_NO_ROPE}};
+
+static const struct loam_config_key keys[] = {
+    {{"hidden_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, hidden), true},
+    {{"num_hidden_layers"}, LOAM_CONFIG_INT, offsetof(struct loam_config, layers), true},
+    {{"num_attention_heads"}, LOAM_CONFIG_INT, offsetof(struct loam_config, heads), true},
+    {{"num_key_value_heads"}, LOAM_CONFIG_INT, offsetof(struct loam_config, kv_heads), false},
+    {{"head_dim"}, LOAM_CONFIG_INT, offsetof(struct loam_config, head_dim), false},
+    {{"intermediate_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, inner), true},
+    {{"vocab_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, vocabulary), true},
+    {{"max_position_embeddings"}, LOAM_CONFIG_INT, offsetof(struct loam_config, max_positions), false},
+    {{"rms_norm_eps"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, norm_eps), false},
+    {{"initializer_range"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, initializer_range), false},
+    {{"tie_word_embeddings"}, LOAM_CONFIG_BOOL, offsetof(struct loam_config, tied_head), false},
+    {{"hidden_act"}, LOAM_CONFIG_ACTIVATION, offsetof(struct loam_config, activation), false},
+    {{"attention_bias"}, LOAM_CONFIG_BOOL, offsetof(struct loam_config, attention_bias), false},
+    {{"mlp_bias"}, LOAM_CONFIG_BOOL, offsetof(struct loam_config, mlp_bias), false},
+    {{"sliding_window"}, LOAM_CONFIG_INT_OR_NONE, offsetof(struct loam_config, window), false},
+    {{"layer_types"}, LOAM_CONFIG_KINDS, offsetof(struct loam_config, layer_kinds), false},
+};
+
+static const struct loam_config defaults = {
+    .kv_heads = 4,
+    .head_dim = LOAM_CONFIG_DERIVED,
+    .max_positions = 32768,
+    .activation = LOAM_SILU,
+    .norm_eps = 1e-6,
+    .initializer_range = 0.02,
+    .ropes = {{.theta = 2000000.0}},
+    .tied_head = true,
+};
+
+static const char *const dropouts[] = {"attention_dropout", NULL};
+
+static const struct loam_module_row modules[] = {
+    {"model", "SmolLM3Model", NULL},
+    {ROOT "embed_tokens", "Embedding", NULL},
+    {ROOT "layers", "ModuleList", NULL},
+    {ROOT "layers.%d", "SmolLM3DecoderLayer", NULL},
+    {LAYER "self_attn", "SmolLM3Attention", NULL},
+    {LAYER "self_attn.q_proj", "Linear", NULL},
+    {LAYER "self_attn.k_proj", "Linear", NULL},
+    {LAYER "self_attn.v_proj", "Linear", NULL},
+    {LAYER "self_attn.o_proj", "Linear", NULL},
+    {LAYER "mlp", "SmolLM3MLP", NULL},
+    {LAYER "mlp.gate_proj", "Linear", NULL},
+    {LAYER "mlp.up_proj", "Linear", NULL},
+    {LAYER "mlp.down_proj", "Linear", NULL},
+    {LAYER "mlp.act_fn", "SiLUActivation", NULL},
+    {LAYER "input_layernorm", "SmolLM3RMSNorm", NULL},
+    {LAYER "post_attention_layernorm", "SmolLM3RMSNorm", NULL},
+    {ROOT "norm", "SmolLM3RMSNorm", NULL},
+    {ROOT "rotary_emb", "SmolLM3RotaryEmbedding", NULL},
+    {"lm_head", "Linear", NULL},
+};
+
+enum { WITHOUT_ROPE = 2 }; // from a kind to the same without RoPE
+
+static bool has_rope(const json_t *list, int64_t layer, int64_t interval)
+{
+    if (list == NULL || json_is_null(list)) return (layer + 1) % interval != 0;
+    return json_integer_value(json_array_get(list, (size_t)layer)) != 0;
+}
+
+// "no_rope_layers" has a 1 for each layer with RoPE.
+static enum loam_status complete(struct loam_config *config, const json_t *root, const char *name,
+                                 struct loam_error *error)
+{
+    const json_t *list = json_object_get(root, "no_rope_layers");
+    const bool listed = loam_config_is_given(root, "layer_types");
+    bool windowed = false;
+    int64_t interval = 4;
+    LOAM_TRY(loam_json_get_bool(root, name, "use_sliding_window", &windowed, error));
+    LOAM_TRY(loam_json_get_int(root, name, "no_rope_layer_interval", &interval, error));
+    if (!windowed) config->window = 0;
+    if (interval < 1)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"no_rope_layer_interval\" must be positive", name);
+    if (json_is_array(list) && json_array_size(list) != (size_t)config->layers)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"no_rope_layers\" must have an element for each layer", name);
+    LOAM_TRY(loam_config_fill_kinds(config, name, config->layers, 0, error));
+    for (int i = 0; i < config->layer_kinds.count; i++) {
+        const bool rope = has_rope(list, i, interval);
+        if (!listed && config->window > 0 && !rope) config->layer_kinds.items[i] = 1;
+        if (!rope) config->layer_kinds.items[i] += WITHOUT_ROPE;
+    }
+    return LOAM_OK;
+}
+
+const struct loam_family loam_family_smollm3 = {
+    .model_type = "smollm3",
+    .gguf_architecture = "smollm3",
+    .architecture = "SmolLM3ForCausalLM",
+    .prefix = ROOT,
+    .norm = LOAM_RMSNORM,
+    .position = LOAM_ROPE,
+    .branches = {{LOAM_BODY_ATTENTION, LOAM_NORM_ATTENTION, LOAM_NO_NORM, false, 0},
+                 {LOAM_BODY_MLP, LOAM_NORM_MLP, LOAM_NO_NORM, false, 0}},
+    .branch_count = 2,
+    .query = {LOAM_Q, .stride = 1},
+    .key = {LOAM_K, .stride = 1},
+    .value = {LOAM_V, .stride = 1},
+    .kinds = kinds,
+    .kind_count = COUNT(kinds),
+    .rope_count = 1,
+    .rows = rows,
+    .row_count = COUNT(rows),
+    .defaults = &defaults,
+    .keys = keys,
+    .key_count = COUNT(keys),
+    .complete = complete,
+    .dropouts = dropouts,
+    .modules = modules,
+    .module_count = COUNT(modules),
+};
