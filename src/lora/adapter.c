@@ -252,6 +252,7 @@ static enum loam_status init_default_targets(struct loam_targets *targets, const
                                              struct loam_error *error)
 {
     size_t count = 0;
+    if (family->default_targets == NULL) return loam_targets_parse(targets, "all-linear", error);
     while (family->default_targets[count] != NULL)
         count++;
     return loam_targets_init_list(targets, family->default_targets, count, error);

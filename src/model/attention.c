@@ -81,8 +81,7 @@ static void allocate(const struct loam_branch_run *run)
         const int64_t heads = i == 0 ? config->heads : config->kv_heads;
         if (norm != NULL)
             state->head_norms[i] = loam_pass_norm_stats(
-                run->pass, norm,
-                run->pass->tokens * heads * config->head_dim / norm->w->value.shape[0]);
+                run->pass, norm, run->pass->tokens * heads * config->head_dim / norm->w->value.shape[0]);
     }
     state->lse = loam_pass_f32(run->pass, config->heads, run->pass->tokens);
     state->attn = loam_pass_rows(run->pass, config->heads * config->head_dim);
@@ -113,12 +112,11 @@ static void copy_groups(const struct loam_branch_run *run, const struct loam_hea
     for (int i = 0; i < 3; i++) {
         const int64_t count = i == 0 ? queries : 1, first = i == 0 ? 0 : queries + i - 1;
         const struct loam_tensor grouped = group_view(config, heads->rows[0], first, count);
-        const struct loam_tensor plain = loam_tensor_2d(parts[i]->data, grouped.dtype, grouped.shape[0],
-                                                        grouped.shape[1]);
-        loam_add_scaled(run->pass->stream,
-                        &(struct loam_add_scaled_args){.x = to_heads ? grouped : plain,
-                                                       .factor = 1.0f,
-                                                       .y = to_heads ? plain : grouped});
+        const struct loam_tensor plain =
+            loam_tensor_2d(parts[i]->data, grouped.dtype, grouped.shape[0], grouped.shape[1]);
+        loam_add_scaled(run->pass->stream, &(struct loam_add_scaled_args){.x = to_heads ? grouped : plain,
+                                                                          .factor = 1.0f,
+                                                                          .y = to_heads ? plain : grouped});
     }
 }
 
@@ -144,7 +142,8 @@ static void normalise_heads(const struct loam_branch_run *run)
         const struct loam_norm *norm = head_norm(run, i);
         if (norm == NULL) continue;
         const struct loam_tensor y = norm_rows(norm, *head_of(&state->heads, i));
-        const struct loam_tensor x = loam_tensor_2d(state->heads.rows[i].data, y.dtype, y.shape[0], y.shape[1]);
+        const struct loam_tensor x =
+            loam_tensor_2d(state->heads.rows[i].data, y.dtype, y.shape[0], y.shape[1]);
         loam_decoder_norm(run->pass, norm, x, state->head_norms[i], y);
     }
 }
@@ -157,7 +156,8 @@ static void normalise_heads_backward(const struct loam_branch_run *run, struct l
         const struct loam_norm *norm = head_norm(run, i);
         if (norm == NULL) continue;
         const struct loam_tensor dy = norm_rows(norm, *head_of(gradients, i));
-        const struct loam_tensor x = loam_tensor_2d(state->heads.rows[i].data, dy.dtype, dy.shape[0], dy.shape[1]);
+        const struct loam_tensor x =
+            loam_tensor_2d(state->heads.rows[i].data, dy.dtype, dy.shape[0], dy.shape[1]);
         loam_decoder_norm_backward(run->pass, norm, dy, x, state->head_norms[i], dy, false);
     }
 }
@@ -180,7 +180,8 @@ static void rotate(const struct loam_branch_run *run, const struct loam_heads *h
     const int index = loam_config_layer_kind(config, run->index)->rope;
     if (index == LOAM_NO_ROPE) return;
     const struct loam_tensor *table = &pass->ropes[index];
-    const struct loam_tensor *query = pass->query_ropes[index].data != NULL ? &pass->query_ropes[index] : table;
+    const struct loam_tensor *query =
+        pass->query_ropes[index].data != NULL ? &pass->query_ropes[index] : table;
     const struct loam_tensor *tables[] = {query, table}, *parts[] = {&heads->q, &heads->k};
     for (int i = 0; i < 2; i++)
         loam_rope(pass->stream, &(struct loam_rope_args){.x = rotated_part(parts[i], tables[i]),
@@ -319,7 +320,8 @@ static bool head_norms_trained(const struct loam_branch_run *run)
 {
     bool trained = false;
     for (int i = 0; i < 2; i++)
-        trained = trained || (head_norm(run, i) != NULL && loam_norm_trained(run->pass->decoder, head_norm(run, i)));
+        trained = trained ||
+                  (head_norm(run, i) != NULL && loam_norm_trained(run->pass->decoder, head_norm(run, i)));
     return trained;
 }
 

@@ -366,7 +366,8 @@ static enum loam_status check_sizes(const struct loam_config *config, const char
                              name, bounds[i].what, (long long)value, (long long)bounds[i].limit);
     }
     if (config->window < 0 || config->window > 1 << 30)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the attention window is %lld tokens; it must be at most %d", name,
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s: the attention window is %lld tokens; it must be at most %d", name,
                          (long long)config->window, 1 << 30);
     if (config->heads % config->kv_heads != 0)
         return loam_fail(error, LOAM_ERROR_FORMAT,
@@ -406,8 +407,8 @@ static enum loam_status check_numbers(const struct loam_config *config, const ch
         double value;
         memcpy(&value, (const char *)config + factors[i].offset, sizeof value);
         if (!(value >= factors[i].least && value <= 1e6))
-            return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the %s is %g; it must be between %g and 1e6", name,
-                             factors[i].what, value, factors[i].least);
+            return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the %s is %g; it must be between %g and 1e6",
+                             name, factors[i].what, value, factors[i].least);
     }
     for (int i = 0; i < config->family->rope_count; i++)
         if (!(config->ropes[i].theta > 0))

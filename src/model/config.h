@@ -68,11 +68,11 @@ struct loam_config {
     bool attention_bias; // families whose projections may have biases
     bool mlp_bias;
     double embedding_factor;
-    double attention_factor; // of the scores, before the soft-cap; 0: 1 / sqrt(D)
+    double attention_factor;  // of the scores, before the soft-cap; 0: 1 / sqrt(D)
     double attention_softcap; // scores are cap tanh(score / cap); 0: they are as they are
     double logit_factor;
-    double logit_softcap;   // 0: none
-    double rotary_fraction; // of a head, that RoPE turns
+    double logit_softcap;                      // 0: none
+    double rotary_fraction;                    // of a head, that RoPE turns
     struct loam_rope ropes[LOAM_CONFIG_ROPES]; // [family->rope_count]
     struct loam_config_list layer_kinds;       // of family->kinds, one a layer; empty: all of the first
     int64_t window;                            // tokens that a query of a windowed layer sees

@@ -10,8 +10,9 @@
 static const struct {
     const char *name;
     enum loam_rope_scaling scaling;
-} rope_types[] = {{"default", LOAM_ROPE_DEFAULT},   {"linear", LOAM_ROPE_LINEAR}, {"dynamic", LOAM_ROPE_DYNAMIC},
-                  {"llama3", LOAM_ROPE_LLAMA3},     {"yarn", LOAM_ROPE_YARN},     {"longrope", LOAM_ROPE_LONGROPE},
+} rope_types[] = {{"default", LOAM_ROPE_DEFAULT}, {"linear", LOAM_ROPE_LINEAR},
+                  {"dynamic", LOAM_ROPE_DYNAMIC}, {"llama3", LOAM_ROPE_LLAMA3},
+                  {"yarn", LOAM_ROPE_YARN},       {"longrope", LOAM_ROPE_LONGROPE},
                   {"su", LOAM_ROPE_LONGROPE}}; // as the first Phi-3 checkpoints call it
 
 // One description of RoPE in config.json, and where it goes.
@@ -47,7 +48,8 @@ static enum loam_status require_positive(const struct reading *reading, const ch
 {
     LOAM_TRY(loam_json_get_double(reading->scaling, reading->name, key, value, error));
     if (*value > 0) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: RoPE scaling needs a positive \"%s\"", reading->name, key);
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: RoPE scaling needs a positive \"%s\"", reading->name,
+                     key);
 }
 
 // The context that the model was first trained for. A key at the top counts before one in the description.
@@ -100,8 +102,8 @@ static enum loam_status read_yarn(const struct reading *reading, struct loam_err
     LOAM_TRY(loam_json_get_double(scaling, reading->name, "mscale", &scale, error));
     LOAM_TRY(loam_json_get_double(scaling, reading->name, "mscale_all_dim", &scale_all, error));
     const bool both = scale != 0 && scale_all != 0;
-    rope->attention_factor = yarn_scale(rope->factor, both ? scale : 1) /
-                             (both ? yarn_scale(rope->factor, scale_all) : 1);
+    rope->attention_factor =
+        yarn_scale(rope->factor, both ? scale : 1) / (both ? yarn_scale(rope->factor, scale_all) : 1);
     LOAM_TRY(require_positive(reading, "attention_factor", &rope->attention_factor, error));
     rope->beta_fast = 32;
     rope->beta_slow = 1;
@@ -284,8 +286,8 @@ enum loam_status loam_config_read_rope(struct loam_config *config, const json_t 
     const bool nested = is_nested(scaling, &inner);
     if (config->family->rope_count > 1) return read_by_kind(reading, nested, error);
     if (nested)
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                         "%s: \"%s\" differs by layer (\"%s\"); not supported", name, key, inner);
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: \"%s\" differs by layer (\"%s\"); not supported",
+                         name, key, inner);
     return read_table(&reading, error);
 }
 

@@ -22,6 +22,7 @@ struct pass_input {
     // (query, visible key) over all sequences, in layers of each kind
     int64_t pairs[LOAM_LAYER_KINDS];
     int64_t counted;            // rows with a target
+    int32_t length;             // of the sequence once all chunks of a prompt are in; 0: as the offsets say
     int32_t first;              // row of the first token among those of the call: prompts are fed in chunks
     int32_t kept;               // rows of struct loam_kept_rows, all with a target; 0: all tokens
     const int32_t *kept_rows;   // [kept]
@@ -145,6 +146,7 @@ static struct loam_pass pass_begin(struct loam_decoder *decoder, struct loam_str
                              .sequences = input->sequences,
                              .host_q_offsets = input->q_offsets,
                              .host_kv_offsets = input->kv_offsets,
+                             .length = input->length,
                              .gradients = input->factors != NULL,
                              .counted = input->counted};
     loam_arena_release(arena, 0);
@@ -346,13 +348,14 @@ int32_t loam_decoder_context(const struct loam_decoder *decoder)
 
 // One chunk of the sequence in the cache.
 static struct pass_input chunk_input(const struct loam_decoder *decoder, const int32_t *ids, int32_t first,
-                                     int32_t count, int32_t offsets[4])
+                                     int32_t count, int32_t total, int32_t offsets[4])
 {
     int32_t length = decoder->cache_length + count;
     for (int32_t i = 0; i < count; i++)
         decoder->host_positions[i] = decoder->cache_length + i;
     memcpy(offsets, (int32_t[4]){0, count, 0, length}, 4 * sizeof *offsets);
     struct pass_input input = {.ids = ids + first,
+                               .length = total,
                                .first = first,
                                .positions = decoder->host_positions,
                                .q_offsets = offsets,
@@ -365,12 +368,12 @@ static struct pass_input chunk_input(const struct loam_decoder *decoder, const i
     return input;
 }
 
-// Tokens [first, first + count) of ids.
+// Tokens [first, first + count) of ids. `length`: of the sequence after the last chunk.
 static enum loam_status feed_chunk(struct loam_decoder *decoder, const int32_t *ids, int32_t first,
-                                   int32_t count, float *logits, struct loam_error *error)
+                                   int32_t count, int32_t length, float *logits, struct loam_error *error)
 {
     int32_t offsets[4];
-    struct pass_input input = chunk_input(decoder, ids, first, count, offsets);
+    struct pass_input input = chunk_input(decoder, ids, first, count, length, offsets);
     struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
     pass.use_cache = true;
     if (logits == NULL) {
@@ -395,10 +398,11 @@ enum loam_status loam_decoder_feed(struct loam_decoder *decoder, const int32_t *
             return loam_fail(error, LOAM_ERROR_ARGUMENT, "token id %d: the model's embedding has %lld rows",
                              ids[i], (long long)decoder->model->config.vocabulary);
     LOAM_TRY(loam_decoder_check_segments(decoder, count, error));
+    const int32_t length = decoder->cache_length + count;
     for (int32_t done = 0; done < count;) {
         int32_t rest = count - done;
         int32_t chunk = rest < decoder->limits.tokens ? rest : decoder->limits.tokens;
-        LOAM_TRY(feed_chunk(decoder, ids, done, chunk, chunk == rest ? logits : NULL, error));
+        LOAM_TRY(feed_chunk(decoder, ids, done, chunk, length, chunk == rest ? logits : NULL, error));
         done += chunk;
     }
     return LOAM_OK;
@@ -530,8 +534,8 @@ static enum loam_status allocate_tables(struct loam_decoder *decoder, struct loa
     const size_t frequencies = (size_t)decoder->limits.sequences * (size_t)most_frequencies(decoder);
     decoder->host_frequencies = loam_calloc(frequencies, sizeof *decoder->host_frequencies, error);
     bool all = decoder->layers != NULL && decoder->cache_k != NULL && decoder->cache_v != NULL &&
-               decoder->host_positions != NULL && decoder->host_targets != NULL && decoder->host_rows != NULL &&
-               decoder->host_frequencies != NULL;
+               decoder->host_positions != NULL && decoder->host_targets != NULL &&
+               decoder->host_rows != NULL && decoder->host_frequencies != NULL;
     return all ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 

@@ -115,9 +115,9 @@ enum loam_weight_flags {
 // The order of a weight's rows in GGUF (model/gguf_rows.h). In a checkpoint the rows of a head are adjacent.
 enum loam_gguf_rows {
     LOAM_GGUF_ROWS_SAME,
-    LOAM_GGUF_ROWS_QKV,  // all heads' queries, then all keys, then all values
+    LOAM_GGUF_ROWS_QKV,    // all heads' queries, then all keys, then all values
     LOAM_GGUF_ROWS_GROUPS, // the same from [G, Q / G + 2, D]
-    LOAM_GGUF_ROWS_ROPE, // within a head, the two rows that RoPE rotates together are adjacent
+    LOAM_GGUF_ROWS_ROPE,   // within a head, the two rows that RoPE rotates together are adjacent
 };
 
 struct loam_weight_row {
@@ -137,7 +137,7 @@ enum loam_config_type {
     LOAM_CONFIG_DOUBLE,
     LOAM_CONFIG_DOUBLE_OR_NONE,
     LOAM_CONFIG_BOOL,
-    LOAM_CONFIG_INTS,  // an array of integers, or one alone: struct loam_config_list
+    LOAM_CONFIG_INTS,       // an array of integers, or one alone: struct loam_config_list
     LOAM_CONFIG_ACTIVATION, // the name of an activation: enum loam_activation
     LOAM_CONFIG_KINDS, // an array of names of layer kinds, one a layer: a list of their indices in the row
 };
@@ -156,11 +156,11 @@ struct loam_config_rule {
 };
 
 // The module tree as PyTorch prints it, depth first. What a module with weights prints follows from its
-// weight row.
+// weight row, unless the row here has it.
 struct loam_module_row {
     const char *path;      // "transformer.h.%d.mlp"
     const char *type;      // "BloomMLP"
-    const char *arguments; // of a module without weights, as printed; NULL: none
+    const char *arguments; // as printed; NULL: none, or those that follow from the weight row
 };
 
 // A key of config.json that chooses between families of one model_type.
@@ -172,12 +172,13 @@ struct loam_family_case {
 enum { LOAM_FAMILY_CASES = 4 };
 
 struct loam_family {
-    const char *model_type;        // config.json's
+    const char *model_type; // config.json's
     // All must hold; a NULL key ends them.
     struct loam_family_case cases[LOAM_FAMILY_CASES];
     const char *architecture;      // "BloomForCausalLM"
     const char *gguf_architecture; // as GGUF's metadata calls it
     const char *prefix;            // what hub checkpoints may leave out: "transformer.", "model."
+    const char *head_alias;        // another name of the head's weight in checkpoints; NULL: none
     enum loam_norm_kind norm;
     float norm_offset; // RMSNorm scales by offset + w
     enum loam_position_kind position;
@@ -209,7 +210,7 @@ struct loam_family {
     const char *const *dropouts; // keys of dropout that transformers applies in training, NULL-terminated
     const struct loam_module_row *modules;
     size_t module_count;
-    const char *const *default_targets; // LoRA, NULL-terminated
+    const char *const *default_targets; // LoRA, as PEFT maps them, NULL-terminated; NULL: all linears
 };
 
 // The first family of a model_type; NULL when there is none. `index` enumerates, NULL at the end.
@@ -225,34 +226,34 @@ bool loam_family_is_parallel(const struct loam_family *family);
 #define LOAM_FAMILIES(FAMILY)                                                                                \
     FAMILY(bloom)                                                                                            \
     FAMILY(llama)                                                                                            \
-    FAMILY(qwen2)                                                                                               \
-    FAMILY(qwen3)                                                                                               \
-    FAMILY(mistral)                                                                                             \
-    FAMILY(ministral)                                                                                           \
-    FAMILY(ministral3)                                                                                          \
-    FAMILY(gemma)                                                                                               \
-    FAMILY(gemma2)                                                                                              \
-    FAMILY(gemma3_text)                                                                                         \
-    FAMILY(phi3)                                                                                                \
-    FAMILY(phi)                                                                                                 \
-    FAMILY(gpt2)                                                                                                \
-    FAMILY(gpt_neox)                                                                                            \
-    FAMILY(gpt_neox_serial)                                                                                     \
-    FAMILY(gptj)                                                                                                \
-    FAMILY(opt)                                                                                                 \
-    FAMILY(falcon)                                                                                              \
-    FAMILY(falcon_serial)                                                                                       \
-    FAMILY(falcon_new)                                                                                          \
-    FAMILY(mpt)                                                                                                 \
-    FAMILY(stablelm)                                                                                            \
-    FAMILY(stablelm_parallel)                                                                                   \
-    FAMILY(starcoder2)                                                                                          \
-    FAMILY(olmo2)                                                                                               \
-    FAMILY(olmo3)                                                                                               \
-    FAMILY(granite)                                                                                             \
-    FAMILY(smollm3)                                                                                             \
-    FAMILY(cohere)                                                                                              \
-    FAMILY(cohere2)                                                                                             \
+    FAMILY(qwen2)                                                                                            \
+    FAMILY(qwen3)                                                                                            \
+    FAMILY(mistral)                                                                                          \
+    FAMILY(ministral)                                                                                        \
+    FAMILY(ministral3)                                                                                       \
+    FAMILY(gemma)                                                                                            \
+    FAMILY(gemma2)                                                                                           \
+    FAMILY(gemma3_text)                                                                                      \
+    FAMILY(phi3)                                                                                             \
+    FAMILY(phi)                                                                                              \
+    FAMILY(gpt2)                                                                                             \
+    FAMILY(gpt_neox)                                                                                         \
+    FAMILY(gpt_neox_serial)                                                                                  \
+    FAMILY(gptj)                                                                                             \
+    FAMILY(opt)                                                                                              \
+    FAMILY(falcon)                                                                                           \
+    FAMILY(falcon_serial)                                                                                    \
+    FAMILY(falcon_new)                                                                                       \
+    FAMILY(mpt)                                                                                              \
+    FAMILY(stablelm)                                                                                         \
+    FAMILY(stablelm_parallel)                                                                                \
+    FAMILY(starcoder2)                                                                                       \
+    FAMILY(olmo2)                                                                                            \
+    FAMILY(olmo3)                                                                                            \
+    FAMILY(granite)                                                                                          \
+    FAMILY(smollm3)                                                                                          \
+    FAMILY(cohere)                                                                                           \
+    FAMILY(cohere2)                                                                                          \
     FAMILY(glm4)
 
 #define LOAM_DECLARE_FAMILY(name) extern const struct loam_family loam_family_##name;

@@ -94,8 +94,8 @@ static const struct loam_module_row modules[] = {
     {LAYER "mlp.up_proj", "Linear", NULL},
     {LAYER "mlp.down_proj", "Linear", NULL},
     {LAYER "mlp.act_fn", "SiLUActivation", NULL},
-    {LAYER "input_layernorm", "CohereLayerNorm", NULL},
-    {ROOT "norm", "CohereLayerNorm", NULL},
+    {LAYER "input_layernorm", "CohereLayerNorm", ""},
+    {ROOT "norm", "CohereLayerNorm", ""},
     {ROOT "rotary_emb", "CohereRotaryEmbedding", NULL},
     {"lm_head", "Linear", NULL},
 };

@@ -42,7 +42,8 @@ static const struct loam_weight_row rows[] = {
 };
 // clang-format on
 
-static const struct loam_layer_kind kinds[] = {{"full_attention", 0, LOAM_NO_ROPE}, {"sliding_attention", offsetof(struct loam_config, window), 0}};
+static const struct loam_layer_kind kinds[] = {
+    {"full_attention", 0, LOAM_NO_ROPE}, {"sliding_attention", offsetof(struct loam_config, window), 0}};
 
 static const struct loam_config_key keys[] = {
     {{"hidden_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, hidden), true},
@@ -92,8 +93,8 @@ static const struct loam_module_row modules[] = {
     {LAYER "mlp.up_proj", "Linear", NULL},
     {LAYER "mlp.down_proj", "Linear", NULL},
     {LAYER "mlp.act_fn", "SiLUActivation", NULL},
-    {LAYER "input_layernorm", "Cohere2LayerNorm", NULL},
-    {ROOT "norm", "Cohere2LayerNorm", NULL},
+    {LAYER "input_layernorm", "Cohere2LayerNorm", ""},
+    {ROOT "norm", "Cohere2LayerNorm", ""},
     {ROOT "rotary_emb", "Cohere2RotaryEmbedding", NULL},
     {"lm_head", "Linear", NULL},
 };
@@ -104,7 +105,8 @@ static enum loam_status complete(struct loam_config *config, const json_t *root,
     int64_t period = 4;
     LOAM_TRY(loam_json_get_int(root, name, "sliding_window_pattern", &period, error));
     if (config->window == 0)
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: \"sliding_window\" is null; a cohere2 model needs a window", name);
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "%s: \"sliding_window\" is null; a cohere2 model needs a window", name);
     return loam_config_fill_kinds(config, name, 0, period, error);
 }
 

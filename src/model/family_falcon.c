@@ -121,7 +121,10 @@ static enum loam_status complete(struct loam_config *config, const json_t *root,
 
 const struct loam_family loam_family_falcon = {
     .model_type = "falcon",
-    .cases = {{"new_decoder_architecture", "false", "false"}, {"parallel_attn", "true", "true"}, {"multi_query", "true", "true"}, {"alibi", "false", "false"}},
+    .cases = {{"new_decoder_architecture", "false", "false"},
+              {"parallel_attn", "true", "true"},
+              {"multi_query", "true", "true"},
+              {"alibi", "false", "false"}},
     .gguf_architecture = "falcon",
     .architecture = "FalconForCausalLM",
     .prefix = ROOT,
@@ -149,7 +152,10 @@ const struct loam_family loam_family_falcon = {
 };
 const struct loam_family loam_family_falcon_serial = {
     .model_type = "falcon",
-    .cases = {{"new_decoder_architecture", "false", "false"}, {"parallel_attn", "false", "true"}, {"multi_query", "false", "true"}, {"alibi", "true", "false"}},
+    .cases = {{"new_decoder_architecture", "false", "false"},
+              {"parallel_attn", "false", "true"},
+              {"multi_query", "false", "true"},
+              {"alibi", "true", "false"}},
     .gguf_architecture = "falcon",
     .architecture = "FalconForCausalLM",
     .prefix = ROOT,

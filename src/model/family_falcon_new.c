@@ -104,7 +104,9 @@ static const char *const default_targets[] = {"query_key_value", NULL};
 
 const struct loam_family loam_family_falcon_new = {
     .model_type = "falcon",
-    .cases = {{"new_decoder_architecture", "true", "false"}, {"parallel_attn", "true", "true"}, {"alibi", "false", "false"}},
+    .cases = {{"new_decoder_architecture", "true", "false"},
+              {"parallel_attn", "true", "true"},
+              {"alibi", "false", "false"}},
     .gguf_architecture = "falcon",
     .architecture = "FalconForCausalLM",
     .prefix = ROOT,

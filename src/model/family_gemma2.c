@@ -51,7 +51,8 @@ static const struct loam_weight_row rows[] = {
 };
 // clang-format on
 
-static const struct loam_layer_kind kinds[] = {{"full_attention", 0, 0}, {"sliding_attention", offsetof(struct loam_config, window), 0}};
+static const struct loam_layer_kind kinds[] = {
+    {"full_attention", 0, 0}, {"sliding_attention", offsetof(struct loam_config, window), 0}};
 
 static const struct loam_config_key keys[] = {
     {{"hidden_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, hidden), true},
@@ -70,8 +71,14 @@ static const struct loam_config_key keys[] = {
     {{"sliding_window"}, LOAM_CONFIG_INT_OR_NONE, offsetof(struct loam_config, window), false},
     {{"layer_types"}, LOAM_CONFIG_KINDS, offsetof(struct loam_config, layer_kinds), false},
     {{"query_pre_attn_scalar"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, attention_factor), false},
-    {{"final_logit_softcapping"}, LOAM_CONFIG_DOUBLE_OR_NONE, offsetof(struct loam_config, logit_softcap), false},
-    {{"attn_logit_softcapping"}, LOAM_CONFIG_DOUBLE_OR_NONE, offsetof(struct loam_config, attention_softcap), false},
+    {{"final_logit_softcapping"},
+     LOAM_CONFIG_DOUBLE_OR_NONE,
+     offsetof(struct loam_config, logit_softcap),
+     false},
+    {{"attn_logit_softcapping"},
+     LOAM_CONFIG_DOUBLE_OR_NONE,
+     offsetof(struct loam_config, attention_softcap),
+     false},
 };
 
 static const struct loam_config defaults = {

@@ -51,7 +51,10 @@ static const struct loam_config_key keys[] = {
     {{"n_head", "num_attention_heads"}, LOAM_CONFIG_INT, offsetof(struct loam_config, heads), true},
     {{"n_inner"}, LOAM_CONFIG_INT, offsetof(struct loam_config, inner), false},
     {{"vocab_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, vocabulary), true},
-    {{"n_positions", "max_position_embeddings"}, LOAM_CONFIG_INT, offsetof(struct loam_config, max_positions), false},
+    {{"n_positions", "max_position_embeddings"},
+     LOAM_CONFIG_INT,
+     offsetof(struct loam_config, max_positions),
+     false},
     {{"layer_norm_epsilon"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, norm_eps), false},
     {{"initializer_range"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, initializer_range), false},
     {{"tie_word_embeddings"}, LOAM_CONFIG_BOOL, offsetof(struct loam_config, tied_head), false},
@@ -103,8 +106,9 @@ static enum loam_status complete(struct loam_config *config, const json_t *root,
     int64_t rotated = 64;
     LOAM_TRY(loam_json_get_int(root, name, "rotary_dim", &rotated, error));
     if (rotated < 2 || rotated > config->head_dim || rotated % 2 != 0)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"rotary_dim\" is %lld; it must be even, from 2 to the head size %lld",
-                         name, (long long)rotated, (long long)config->head_dim);
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s: \"rotary_dim\" is %lld; it must be even, from 2 to the head size %lld", name,
+                         (long long)rotated, (long long)config->head_dim);
     config->rotary_fraction = (double)rotated / (double)config->head_dim;
     return LOAM_OK;
 }

@@ -36,7 +36,8 @@ static const struct loam_weight_row rows[] = {
 };
 // clang-format on
 
-static const struct loam_layer_kind kinds[] = {{"sliding_attention", offsetof(struct loam_config, window), 0}};
+static const struct loam_layer_kind kinds[] = {
+    {"sliding_attention", offsetof(struct loam_config, window), 0}};
 
 static const struct loam_config_key keys[] = {
     {{"hidden_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, hidden), true},
@@ -93,9 +94,10 @@ static enum loam_status complete(struct loam_config *config, const json_t *root,
                                  struct loam_error *error)
 {
     (void)config;
-    if (loam_config_is_given(root, "rope_parameters") || loam_config_is_given(root, "rope_scaling")) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: \"rope_parameters\" is missing, a ministral3 model needs it",
-                     name);
+    if (loam_config_is_given(root, "rope_parameters") || loam_config_is_given(root, "rope_scaling"))
+        return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                     "%s: \"rope_parameters\" is missing, a ministral3 model needs it", name);
 }
 
 const struct loam_family loam_family_ministral3 = {

@@ -36,7 +36,8 @@ static const struct loam_weight_row rows[] = {
 };
 // clang-format on
 
-static const struct loam_layer_kind kinds[] = {{"sliding_attention", offsetof(struct loam_config, window), 0}};
+static const struct loam_layer_kind kinds[] = {
+    {"sliding_attention", offsetof(struct loam_config, window), 0}};
 
 static const struct loam_config_key keys[] = {
     {{"hidden_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, hidden), true},

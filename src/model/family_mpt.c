@@ -72,29 +72,23 @@ static const struct loam_config defaults = {
 static const char *const dropouts[] = {"resid_pdrop", "emb_pdrop", NULL};
 
 static const struct loam_module_row modules[] = {
-    {"transformer", "MptModel", NULL},
-    {ROOT "wte", "Embedding", NULL},
-    {ROOT "blocks", "ModuleList", NULL},
-    {ROOT "blocks.%d", "MptBlock", NULL},
-    {LAYER "norm_1", "LayerNorm", NULL},
-    {LAYER "attn", "MptAttention", NULL},
-    {LAYER "attn.Wqkv", "Linear", NULL},
-    {LAYER "attn.out_proj", "Linear", NULL},
-    {LAYER "norm_2", "LayerNorm", NULL},
-    {LAYER "ffn", "MptMLP", NULL},
-    {LAYER "ffn.up_proj", "Linear", NULL},
-    {LAYER "ffn.act", "GELU", "approximate='none'"},
-    {LAYER "ffn.down_proj", "Linear", NULL},
-    {LAYER "resid_attn_dropout", "Dropout", "p=0, inplace=False"},
-    {ROOT "norm_f", "LayerNorm", NULL},
-    {"lm_head", "Linear", NULL},
+    {"transformer", "MptModel", NULL},       {ROOT "wte", "Embedding", NULL},
+    {ROOT "blocks", "ModuleList", NULL},     {ROOT "blocks.%d", "MptBlock", NULL},
+    {LAYER "norm_1", "LayerNorm", NULL},     {LAYER "attn", "MptAttention", NULL},
+    {LAYER "attn.Wqkv", "Linear", NULL},     {LAYER "attn.out_proj", "Linear", NULL},
+    {LAYER "norm_2", "LayerNorm", NULL},     {LAYER "ffn", "MptMLP", NULL},
+    {LAYER "ffn.up_proj", "Linear", NULL},   {LAYER "ffn.act", "GELU", "approximate='none'"},
+    {LAYER "ffn.down_proj", "Linear", NULL}, {LAYER "resid_attn_dropout", "Dropout", "p=0, inplace=False"},
+    {ROOT "norm_f", "LayerNorm", NULL},      {"lm_head", "Linear", NULL},
 };
 
 static const char *const default_targets[] = {"Wqkv", NULL};
 
-static enum loam_status refuse(const char *name, const char *key, const char *reason, struct loam_error *error)
+static enum loam_status refuse(const char *name, const char *key, const char *reason,
+                               struct loam_error *error)
 {
-    return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: \"attn_config\".\"%s\" is set; %s", name, key, reason);
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: \"attn_config\".\"%s\" is set; %s", name, key,
+                     reason);
 }
 
 static bool is_set(const json_t *object, const char *key)
@@ -114,7 +108,8 @@ static enum loam_status complete(struct loam_config *config, const json_t *root,
     if (strcmp(type, "multihead_attention") != 0)
         return refuse(name, "attn_type", "only multihead_attention is supported", error);
     if (is_set(attention, "clip_qkv")) return refuse(name, "clip_qkv", "clipping is not supported", error);
-    if (is_set(attention, "qk_ln")) return refuse(name, "qk_ln", "norms of query and key are not supported", error);
+    if (is_set(attention, "qk_ln"))
+        return refuse(name, "qk_ln", "norms of query and key are not supported", error);
     if (is_set(attention, "prefix_lm")) return refuse(name, "prefix_lm", "attention is causal here", error);
     return LOAM_OK;
 }

@@ -48,7 +48,8 @@ static const struct loam_weight_row rows[] = {
 };
 // clang-format on
 
-static const struct loam_layer_kind kinds[] = {{"full_attention", 0, 0}, {"sliding_attention", offsetof(struct loam_config, window), 1}};
+static const struct loam_layer_kind kinds[] = {
+    {"full_attention", 0, 0}, {"sliding_attention", offsetof(struct loam_config, window), 1}};
 
 static const struct loam_config_key keys[] = {
     {{"hidden_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, hidden), true},

@@ -50,7 +50,11 @@ static const struct loam_weight_row rows[] = {
 };
 // clang-format on
 
-static const struct loam_layer_kind kinds[] = {{"full_attention", 0, 0}, {"sliding_attention", offsetof(struct loam_config, window), 0}, {"full_attention", 0, LOAM_NO_ROPE}, {"sliding_attention", offsetof(struct loam_config, window), LOAM_NO_ROPE}};
+static const struct loam_layer_kind kinds[] = {
+    {"full_attention", 0, 0},
+    {"sliding_attention", offsetof(struct loam_config, window), 0},
+    {"full_attention", 0, LOAM_NO_ROPE},
+    {"sliding_attention", offsetof(struct loam_config, window), LOAM_NO_ROPE}};
 
 static const struct loam_config_key keys[] = {
     {{"hidden_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, hidden), true},
@@ -128,7 +132,8 @@ static enum loam_status complete(struct loam_config *config, const json_t *root,
     if (interval < 1)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"no_rope_layer_interval\" must be positive", name);
     if (json_is_array(list) && json_array_size(list) != (size_t)config->layers)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"no_rope_layers\" must have an element for each layer", name);
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s: \"no_rope_layers\" must have an element for each layer", name);
     LOAM_TRY(loam_config_fill_kinds(config, name, config->layers, 0, error));
     for (int i = 0; i < config->layer_kinds.count; i++) {
         const bool rope = has_rope(list, i, interval);

@@ -13,8 +13,9 @@ int64_t loam_gguf_source_row(const struct loam_config *config, enum loam_gguf_ro
     case LOAM_GGUF_ROWS_GROUPS: {
         const int64_t queries = config->heads / config->kv_heads, key = block - config->heads;
         const int64_t source = block < config->heads ? block / queries * (queries + 2) + block % queries
-                               : key < config->kv_heads ? key * (queries + 2) + queries
-                                                        : (key - config->kv_heads) * (queries + 2) + queries + 1;
+                               : key < config->kv_heads
+                                   ? key * (queries + 2) + queries
+                                   : (key - config->kv_heads) * (queries + 2) + queries + 1;
         return source * d + within;
     }
     case LOAM_GGUF_ROWS_ROPE: // [heads, D/2, 2] of [heads, 2, D/2]

@@ -136,8 +136,9 @@ static void weight_gradient(struct loam_pass *pass, const struct loam_linear *li
                             struct loam_tensor dy, struct loam_tensor dw)
 {
     const bool transposed = linear->weight->handle.weight.transposed;
-    loam_linear_backward_weight(pass->stream, &(struct loam_linear_backward_weight_args){
-                                                  .dy = transposed ? x : dy, .x = transposed ? dy : x, .dw = dw});
+    loam_linear_backward_weight(pass->stream,
+                                &(struct loam_linear_backward_weight_args){
+                                    .dy = transposed ? x : dy, .x = transposed ? dy : x, .dw = dw});
 }
 
 void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,

@@ -117,13 +117,10 @@ static void project_backward(const struct loam_branch_run *run, struct loam_tens
         dup = half_of(dboth, dact.shape[1]);
     }
     if (is_gated(run))
-        loam_gated_activation_backward(pass->stream, &(struct loam_gated_activation_backward_args){
-                                                         .kind = kind,
-                                                         .gate = state->gate,
-                                                         .up = state->pre,
-                                                         .dy = dact,
-                                                         .dgate = dgate,
-                                                         .dup = dup});
+        loam_gated_activation_backward(
+            pass->stream,
+            &(struct loam_gated_activation_backward_args){
+                .kind = kind, .gate = state->gate, .up = state->pre, .dy = dact, .dgate = dgate, .dup = dup});
     else
         loam_activation_backward(pass->stream, &(struct loam_activation_backward_args){
                                                    .kind = kind, .x = state->pre, .dy = dact, .dx = dact});

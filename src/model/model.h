@@ -27,7 +27,7 @@ struct loam_linear {
 
 struct loam_norm {
     enum loam_norm_kind kind;
-    float offset; // of the weight: the scale is offset + w
+    float offset;                   // of the weight: the scale is offset + w
     const struct loam_parameter *w; // [H]
     const struct loam_parameter *b; // [H]; NULL: none
 };
@@ -49,8 +49,8 @@ struct loam_model {
     struct loam_layer *layers;              // [config.layers]
     size_t linear_count;                    // of the layers; the head is not among them
     struct loam_norm final_norm;
-    struct loam_linear head;                                // H to V; its weight is the embedding when tied
-    struct loam_tensor alibi_slopes;                        // [Q] f32 on the device, or none
+    struct loam_linear head;         // H to V; its weight is the embedding when tied
+    struct loam_tensor alibi_slopes; // [Q] f32 on the device, or none
     // Of the tables that do not depend on the length of a sequence.
     struct loam_tensor rope_frequencies[LOAM_CONFIG_ROPES]; // [R/2] f32 each on the device, or none
     // Where the data is.

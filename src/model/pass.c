@@ -76,14 +76,10 @@ void loam_decoder_norm(struct loam_pass *pass, const struct loam_norm *norm, str
                                    .mean = stats.mean,
                                    .rstd = stats.rstd});
     else
-        loam_rmsnorm_forward(pass->stream,
-                             &(struct loam_rmsnorm_forward_args){
-                                 .x = x,
-                                 .w = norm->w->value,
-                                 .offset = norm->offset,
-                                 .eps = eps,
-                                 .y = y,
-                                 .rstd = stats.rstd});
+        loam_rmsnorm_forward(
+            pass->stream,
+            &(struct loam_rmsnorm_forward_args){
+                .x = x, .w = norm->w->value, .offset = norm->offset, .eps = eps, .y = y, .rstd = stats.rstd});
 }
 
 void loam_decoder_norm_backward(struct loam_pass *pass, const struct loam_norm *norm, struct loam_tensor dy,

@@ -30,8 +30,8 @@ struct loam_branch_state {
     // Attention.
     struct loam_heads heads;
     struct loam_norm_stats head_norms[2]; // of queries and keys
-    struct loam_tensor lse;    // [Q, T] f32
-    struct loam_tensor attn;   // [T, QD]
+    struct loam_tensor lse;               // [Q, T] f32
+    struct loam_tensor attn;              // [T, QD]
     struct loam_tensor source; // [R, QD] what the output projection reads: attn, or the rows that go on
     // MLP.
     struct loam_tensor gate; // [T, F] gated MLPs only
@@ -108,9 +108,10 @@ struct loam_pass {
     struct loam_tensor query_ropes[LOAM_CONFIG_ROPES]; // the same for queries, where they are scaled
     const int32_t *host_q_offsets;                     // [S + 1] on the host
     const int32_t *host_kv_offsets;
+    int32_t length; // of the one sequence that is fed in chunks; 0: the offsets tell the lengths
     int64_t pairs[LOAM_LAYER_KINDS]; // (query, visible key) in a layer of each kind
-    bool gradients;                              // keep what the backward reads
-    bool use_cache;                              // keys and values go through the KV cache
+    bool gradients;                  // keep what the backward reads
+    bool use_cache;                  // keys and values go through the KV cache
     uint64_t seed;
     uint64_t dropout_counter;
     struct loam_tensor embedded; // [T, H] input of the embedding norm

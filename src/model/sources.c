@@ -55,6 +55,8 @@ static enum loam_status find_source(struct search *search, size_t index, struct 
     // Of a tied pair either may be the one that is stored.
     if (found == NULL && parameter->row->role == LOAM_ROLE_EMBEDDING && config->tied_head)
         found = loam_container_find(search->file, loam_family_tied_row(config->family)->name);
+    if (found == NULL && parameter->row->role == LOAM_ROLE_HEAD && config->family->head_alias != NULL)
+        found = loam_container_find(search->file, config->family->head_alias);
     if (found == NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensor %s is missing, config.json asks for it",
                          search->directory, parameter->name);

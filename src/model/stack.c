@@ -10,7 +10,8 @@ static struct loam_tensor sequence_frequencies(struct loam_pass *pass, int table
     float *host = pass->decoder->host_frequencies;
     const struct loam_tensor all = loam_pass_f32(pass, pass->sequences, half);
     for (int64_t s = 0; s < pass->sequences && !pass->stream->planning; s++) {
-        const int32_t length = pass->host_kv_offsets[s + 1] - pass->host_kv_offsets[s];
+        const int32_t length =
+            pass->length > 0 ? pass->length : pass->host_kv_offsets[s + 1] - pass->host_kv_offsets[s];
         loam_config_rope_frequencies(config, table, length, host + s * half);
     }
     if (all.data != NULL) loam_upload(pass->stream, all.data, host, loam_tensor_bytes(&all));
@@ -79,11 +80,10 @@ static void add_positions(struct loam_pass *pass)
     if (model->positions == NULL) return;
     const size_t mark = loam_arena_mark(pass->arena);
     const struct loam_tensor rows = loam_pass_rows(pass, model->config.hidden);
-    loam_embedding_forward(pass->stream,
-                           &(struct loam_embedding_forward_args){
-                               .ids = pass->positions,
-                               .table = position_rows(model, &model->positions->value),
-                               .y = rows});
+    loam_embedding_forward(
+        pass->stream,
+        &(struct loam_embedding_forward_args){
+            .ids = pass->positions, .table = position_rows(model, &model->positions->value), .y = rows});
     loam_add_scaled(pass->stream, &(struct loam_add_scaled_args){
                                       .x = rows, .residual = pass->x, .factor = 1.0f, .y = pass->x});
     loam_arena_release(pass->arena, mark);
@@ -138,8 +138,7 @@ static void embedding_backward(struct loam_pass *pass, struct loam_tensor dres)
     const float factor = embedding_factor(model);
     positions_backward(pass, dres);
     if (dtable.data != NULL && factor != 1.0f)
-        loam_add_scaled(pass->stream,
-                        &(struct loam_add_scaled_args){.x = dres, .factor = factor, .y = dres});
+        loam_add_scaled(pass->stream, &(struct loam_add_scaled_args){.x = dres, .factor = factor, .y = dres});
     if (dtable.data != NULL)
         loam_embedding_backward(pass->stream, &(struct loam_embedding_backward_args){
                                                   .ids = pass->ids, .dy = dres, .dtable = dtable});

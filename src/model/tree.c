@@ -33,6 +33,19 @@ static const struct loam_weight_row *find_row(const struct loam_config *config, 
     return NULL;
 }
 
+// Whether this model leaves out a module whose weights are in the rows of its family.
+static bool is_left_out(const struct loam_config *config, const char *path)
+{
+    if (find_row(config, path, "weight") != NULL) return false;
+    for (size_t i = 0; i < config->family->row_count; i++) {
+        const struct loam_weight_row *row = &config->family->rows[i];
+        if (row->role != LOAM_ROLE_IGNORED && is_inside(row->name, path) &&
+            strcmp(row->name + strlen(path) + 1, "weight") == 0)
+            return true;
+    }
+    return false;
+}
+
 // What stands between the brackets of a module with weights.
 static enum loam_status append_arguments(const struct loam_config *config,
                                          const struct loam_module_row *module,
@@ -43,17 +56,23 @@ static enum loam_status append_arguments(const struct loam_config *config,
     long long columns = (long long)loam_config_dimension(config, weight->shape[1]);
     switch (weight->role) {
     case LOAM_ROLE_EMBEDDING:
+    case LOAM_ROLE_POSITIONS:
         return loam_bytes_format(out, error, "%lld, %lld", rows, columns);
     case LOAM_ROLE_LINEAR:
     case LOAM_ROLE_HEAD:
+        if ((weight->flags & LOAM_WEIGHT_TRANSPOSED) != 0)
+            return loam_bytes_format(out, error, "nf=%lld, nx=%lld", columns, rows);
         return loam_bytes_format(out, error, "in_features=%lld, out_features=%lld, bias=%s", columns, rows,
                                  find_row(config, module->path, "bias") != NULL ? "True" : "False");
     case LOAM_ROLE_EMBEDDING_NORM:
     case LOAM_ROLE_NORM:
     case LOAM_ROLE_FINAL_NORM:
-        return loam_bytes_format(
-            out, error, "(%lld,), eps=%g%s", rows, config->norm_eps,
-            config->family->norm == LOAM_LAYERNORM ? ", elementwise_affine=True, bias=True" : "");
+        return loam_bytes_format(out, error, "(%lld,), eps=%g%s%s", rows, config->norm_eps,
+                                 config->family->norm == LOAM_LAYERNORM ? ", elementwise_affine=True, bias="
+                                                                        : "",
+                                 config->family->norm != LOAM_LAYERNORM           ? ""
+                                 : find_row(config, module->path, "bias") != NULL ? "True"
+                                                                                  : "False");
     case LOAM_ROLE_IGNORED:
         break;
     }
@@ -79,8 +98,10 @@ static enum loam_status append_module(const struct loam_config *config, const st
     LOAM_TRY(append_opening(config, module, out, error));
     if (parent) return loam_bytes_append_text(out, "\n", error);
     const struct loam_weight_row *weight = find_row(config, module->path, "weight");
-    if (weight != NULL) LOAM_TRY(append_arguments(config, module, weight, out, error));
-    if (module->arguments != NULL) LOAM_TRY(loam_bytes_append_text(out, module->arguments, error));
+    if (module->arguments != NULL)
+        LOAM_TRY(loam_bytes_append_text(out, module->arguments, error));
+    else if (weight != NULL)
+        LOAM_TRY(append_arguments(config, module, weight, out, error));
     return loam_bytes_append_text(out, ")\n", error);
 }
 
@@ -98,9 +119,11 @@ enum loam_status loam_model_tree(const struct loam_config *config, struct loam_b
 {
     const struct loam_family *family = config->family;
     LOAM_TRY(loam_bytes_format(out, error, "%s(\n", family->architecture));
-    for (size_t i = 0; i < family->module_count; i++) {
+    for (size_t i = 0, follower; i < family->module_count; i = follower) {
+        for (follower = i + 1; follower < family->module_count; follower++)
+            if (!is_left_out(config, family->modules[follower].path)) break;
         const char *path = family->modules[i].path;
-        const char *next = i + 1 < family->module_count ? family->modules[i + 1].path : NULL;
+        const char *next = follower < family->module_count ? family->modules[follower].path : NULL;
         LOAM_TRY(
             append_module(config, &family->modules[i], next != NULL && is_inside(next, path), out, error));
         LOAM_TRY(append_closings(depth_of(path), next == NULL ? 0 : depth_of(next), out, error));

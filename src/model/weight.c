@@ -43,7 +43,8 @@ struct loam_weight loam_weight_open(const struct loam_weight_handle *handle, str
     struct loam_tensor read = stored;
     if (stored.dtype != reader->dtype) {
         const size_t bytes = (size_t)loam_tensor_count(&stored) * loam_dtype_size(reader->dtype);
-        read = loam_tensor_2d(loam_arena_alloc(arena, bytes), reader->dtype, stored.shape[0], stored.shape[1]);
+        read =
+            loam_tensor_2d(loam_arena_alloc(arena, bytes), reader->dtype, stored.shape[0], stored.shape[1]);
     }
     if (!runs(stream) || read.data == NULL) return (struct loam_weight){read, transposed};
     if (read.data != stored.data) loam_weight_copy(stream, &read, stored.data, stored.dtype, handle->mapped);

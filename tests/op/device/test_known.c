@@ -203,6 +203,7 @@ static void known_rotations(struct bench *bench)
     static const int32_t positions[] = {0, 1, 700};
     struct loam_rope_table_args table = {.positions = integers(bench, positions, 3),
                                          .frequencies = zeros(bench, LOAM_F32, 3),
+                                         .factor = 1,
                                          .table = zero_matrix(bench, 3, 6)};
     for (int i = 0; i < 3; i++)
         ((float *)table.frequencies.data)[i] = (float)known_rope_frequencies[i];
@@ -288,6 +289,7 @@ static void known_loss_and_gradients(struct bench *bench)
     static const int32_t targets[] = {5, LOAM_NO_TARGET, 0, 2};
     struct loam_linear_cross_entropy_args loss = {.h = matrix(bench, 1, 4, 3),
                                                   .w.tensor = matrix(bench, 2, 6, 3),
+                                                  .logit_factor = 1,
                                                   .targets = integers(bench, targets, 4),
                                                   .factors = zeros(bench, LOAM_F32, 4),
                                                   .losses = zeros(bench, LOAM_F32, 4),
