@@ -136,6 +136,14 @@ static enum loam_status check_path(const struct loam_export_settings *settings, 
                      settings->path);
 }
 
+static enum loam_status check_family(const struct loam_family *family, struct loam_error *error)
+{
+    if (family->gguf_architecture != NULL) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                     "llama.cpp has no architecture for a %s model: an adapter of it has no GGUF form",
+                     family->model_type);
+}
+
 static enum loam_status write_file(struct export *export, struct loam_error *error)
 {
     const struct loam_gguf_value values[] = {

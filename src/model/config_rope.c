@@ -188,6 +188,9 @@ static enum loam_status read_rotated(const struct reading *reading, struct loam_
     double fraction = config->rotary_fraction;
     LOAM_TRY(loam_json_get_double(reading->root, reading->name, key, &fraction, error));
     LOAM_TRY(loam_json_get_double(reading->scaling, reading->name, key, &fraction, error));
+    if (fraction != 1 && !config->family->rope_partial)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: \"%s\" is %g; of a %s model only 1 is supported",
+                         reading->name, key, fraction, config->family->model_type);
     if (!(fraction > 0 && fraction <= 1))
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" is %g; it must be above 0 and at most 1",
                          reading->name, key, fraction);
@@ -221,7 +224,7 @@ static enum loam_status read_table(const struct reading *reading, struct loam_er
         loam_config_tell_other(reading->config, "rope_parameters.rope_theta",
                                json_object_get(reading->scaling, "rope_theta"), "rope_theta",
                                json_object_get(reading->root, "rope_theta"));
-    if (!(rope->theta > 0))
+    if (rope == reading->config->ropes && !(rope->theta > 0))
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"rope_theta\" must be positive", reading->name);
     LOAM_TRY(read_rope_type(reading, error));
     LOAM_TRY(read_rope_scaling(reading, error));

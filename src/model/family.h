@@ -182,6 +182,7 @@ struct loam_family {
     enum loam_norm_kind norm;
     float norm_offset; // RMSNorm scales by offset + w
     enum loam_position_kind position;
+    bool rope_partial;     // the config may leave a part of each head unturned
     bool rope_interleaved; // RoPE turns the pairs (2i, 2i + 1), not (i, i + R/2)
     bool scales_queries;   // by their position, where the config asks for it (struct loam_rope)
     int position_offset;   // row of the learned positions that the first token reads

@@ -106,6 +106,7 @@ const struct loam_family loam_family_glm4 = {
     .prefix = ROOT,
     .norm = LOAM_RMSNORM,
     .rope_interleaved = true,
+    .rope_partial = true,
     .position = LOAM_ROPE,
     .branches = {{LOAM_BODY_ATTENTION, LOAM_NORM_ATTENTION, LOAM_NORM_AFTER_ATTENTION, false, 0},
                  {LOAM_BODY_MLP, LOAM_NORM_MLP, LOAM_NORM_AFTER_MLP, false, 0}},

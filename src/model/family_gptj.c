@@ -119,6 +119,7 @@ const struct loam_family loam_family_gptj = {
     .prefix = ROOT,
     .norm = LOAM_LAYERNORM,
     .rope_interleaved = true,
+    .rope_partial = true,
     .position = LOAM_ROPE,
     .branches = {{LOAM_BODY_ATTENTION, LOAM_NORM_ATTENTION, LOAM_NO_NORM, true, 0},
                  {LOAM_BODY_MLP, LOAM_NORM_ATTENTION, LOAM_NO_NORM, true, 0}},

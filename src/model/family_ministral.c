@@ -3,34 +3,33 @@
 
 #define ROOT "model."
 #define LAYER ROOT "layers.%d."
-#define BLOCK "blk.%d."
 
 // clang-format off
 static const struct loam_weight_row rows[] = {
     {LOAM_ROLE_EMBEDDING, 0, ROOT "embed_tokens.weight", {LOAM_DIM_V, LOAM_DIM_H}, 0,
-     "token_embd.weight", LOAM_GGUF_ROWS_SAME},
+     NULL, LOAM_GGUF_ROWS_SAME},
     {LOAM_ROLE_NORM, LOAM_NORM_ATTENTION, LAYER "input_layernorm.weight", {LOAM_DIM_H}, 0,
-     BLOCK "attn_norm.weight", LOAM_GGUF_ROWS_SAME},
+     NULL, LOAM_GGUF_ROWS_SAME},
     {LOAM_ROLE_LINEAR, LOAM_Q, LAYER "self_attn.q_proj.weight", {LOAM_DIM_QD, LOAM_DIM_H}, 0,
-     BLOCK "attn_q.weight", LOAM_GGUF_ROWS_ROPE},
+     NULL, LOAM_GGUF_ROWS_ROPE},
     {LOAM_ROLE_LINEAR, LOAM_K, LAYER "self_attn.k_proj.weight", {LOAM_DIM_GD, LOAM_DIM_H}, 0,
-     BLOCK "attn_k.weight", LOAM_GGUF_ROWS_ROPE},
+     NULL, LOAM_GGUF_ROWS_ROPE},
     {LOAM_ROLE_LINEAR, LOAM_V, LAYER "self_attn.v_proj.weight", {LOAM_DIM_GD, LOAM_DIM_H}, 0,
-     BLOCK "attn_v.weight", LOAM_GGUF_ROWS_SAME},
+     NULL, LOAM_GGUF_ROWS_SAME},
     {LOAM_ROLE_LINEAR, LOAM_O, LAYER "self_attn.o_proj.weight", {LOAM_DIM_H, LOAM_DIM_QD}, 0,
-     BLOCK "attn_output.weight", LOAM_GGUF_ROWS_SAME},
+     NULL, LOAM_GGUF_ROWS_SAME},
     {LOAM_ROLE_NORM, LOAM_NORM_MLP, LAYER "post_attention_layernorm.weight", {LOAM_DIM_H}, 0,
-     BLOCK "ffn_norm.weight", LOAM_GGUF_ROWS_SAME},
+     NULL, LOAM_GGUF_ROWS_SAME},
     {LOAM_ROLE_LINEAR, LOAM_GATE, LAYER "mlp.gate_proj.weight", {LOAM_DIM_F, LOAM_DIM_H}, 0,
-     BLOCK "ffn_gate.weight", LOAM_GGUF_ROWS_SAME},
+     NULL, LOAM_GGUF_ROWS_SAME},
     {LOAM_ROLE_LINEAR, LOAM_UP, LAYER "mlp.up_proj.weight", {LOAM_DIM_F, LOAM_DIM_H}, 0,
-     BLOCK "ffn_up.weight", LOAM_GGUF_ROWS_SAME},
+     NULL, LOAM_GGUF_ROWS_SAME},
     {LOAM_ROLE_LINEAR, LOAM_DOWN, LAYER "mlp.down_proj.weight", {LOAM_DIM_H, LOAM_DIM_F}, 0,
-     BLOCK "ffn_down.weight", LOAM_GGUF_ROWS_SAME},
+     NULL, LOAM_GGUF_ROWS_SAME},
     {LOAM_ROLE_FINAL_NORM, 0, ROOT "norm.weight", {LOAM_DIM_H}, 0,
-     "output_norm.weight", LOAM_GGUF_ROWS_SAME},
+     NULL, LOAM_GGUF_ROWS_SAME},
     {LOAM_ROLE_HEAD, 0, "lm_head.weight", {LOAM_DIM_V, LOAM_DIM_H}, LOAM_WEIGHT_TIED,
-     "output.weight", LOAM_GGUF_ROWS_SAME},
+     NULL, LOAM_GGUF_ROWS_SAME},
     {LOAM_ROLE_IGNORED, 0, LAYER "self_attn.rotary_emb.inv_freq", {LOAM_DIM_NONE}, 0,
      NULL, LOAM_GGUF_ROWS_SAME},
 };

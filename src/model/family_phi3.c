@@ -89,6 +89,7 @@ const struct loam_family loam_family_phi3 = {
     .architecture = "Phi3ForCausalLM",
     .prefix = ROOT,
     .norm = LOAM_RMSNORM,
+    .rope_partial = true,
     .position = LOAM_ROPE,
     .branches = {{LOAM_BODY_ATTENTION, LOAM_NORM_ATTENTION, LOAM_NO_NORM, false, 0},
                  {LOAM_BODY_MLP, LOAM_NORM_MLP, LOAM_NO_NORM, false, 0}},

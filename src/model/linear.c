@@ -131,16 +131,6 @@ static void input_gradient(struct loam_pass *pass, const struct loam_linear *lin
     loam_arena_release(pass->arena, mark);
 }
 
-// dW += dyT x; of a transposed weight, dW += xT dy.
-static void weight_gradient(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
-                            struct loam_tensor dy, struct loam_tensor dw)
-{
-    const bool transposed = linear->weight->handle.weight.transposed;
-    loam_linear_backward_weight(pass->stream,
-                                &(struct loam_linear_backward_weight_args){
-                                    .dy = transposed ? x : dy, .x = transposed ? dy : x, .dw = dw});
-}
-
 void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
                               struct loam_tensor t, struct loam_tensor dy, struct loam_tensor dx,
                               bool accumulate)
@@ -149,7 +139,11 @@ void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *
     const struct loam_tensor dbias = loam_pass_gradient(pass, linear->bias);
     struct update update;
     size_t next = 0, used = 0;
-    if (dw.data != NULL) weight_gradient(pass, linear, x, dy, dw);
+    if (dw.data != NULL)
+        loam_linear_backward_weight(
+            pass->stream,
+            &(struct loam_linear_backward_weight_args){
+                .dy = dy, .x = x, .dw = dw, .transposed = linear->weight->handle.weight.transposed});
     if (dbias.data != NULL)
         loam_bias_backward(pass->stream, &(struct loam_bias_backward_args){.dy = dy, .dbias = dbias});
     if (dx.data != NULL) input_gradient(pass, linear, dy, dx, accumulate);

@@ -21,13 +21,17 @@ static struct loam_tensor sequence_frequencies(struct loam_pass *pass, int table
 static void make_rope_table(struct loam_pass *pass, int index, bool of_queries, struct loam_tensor table)
 {
     const struct loam_model *model = pass->model;
-    for (int i = 0; i < model->config.family->rope_count; i++) {
-        pass->ropes[i] = loam_pass_f32(pass, pass->tokens, model->config.head_dim);
-        loam_rope_table(pass->stream,
-                        &(struct loam_rope_table_args){.positions = pass->positions,
-                                                       .frequencies = model->rope_frequencies[i],
-                                                       .factor = 1,
-                                                       .table = pass->ropes[i]});
+    const struct loam_rope *rope = &model->config.ropes[index];
+    const struct loam_tensor fixed = model->rope_frequencies[index];
+    struct loam_rope_table_args args = {.positions = pass->positions,
+                                        .frequencies = fixed,
+                                        .factor = (float)rope->attention_factor,
+                                        .query_beta = of_queries ? (float)rope->query_beta : 0.0f,
+                                        .query_context = (int32_t)rope->original_positions,
+                                        .table = table};
+    if (!loam_config_rope_depends_on_length(&model->config, index)) {
+        loam_rope_table(pass->stream, &args);
+        return;
     }
     const struct loam_tensor all = sequence_frequencies(pass, index);
     const int64_t sequences = pass->stream->planning ? 1 : pass->sequences;

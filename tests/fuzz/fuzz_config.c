@@ -19,7 +19,7 @@ static void check_tables(const struct loam_config *config)
     float *table = malloc(HEAD_LIMIT * sizeof *table);
     fuzz_require(table != NULL);
     for (int i = 0; i < config->family->rope_count; i++)
-        loam_config_rope_frequencies(config, i, table);
+        loam_config_rope_frequencies(config, i, 0, table);
     if (config->family->position == LOAM_ALIBI) loam_config_alibi_slopes(config, table);
     free(table);
 }

@@ -65,7 +65,6 @@ enum { FACTOR = offsetof(struct loam_config, residual_factor) };
 static const struct loam_family separate = {.prefix = "base.",
                                             .norm = LOAM_RMSNORM,
                                             .position = LOAM_ROPE,
-                                            .activation = LOAM_SILU,
                                             .branch_count = 2,
                                             .query = {LOAM_Q, .stride = 1},
                                             .key = {LOAM_K, .stride = 1},
@@ -78,7 +77,6 @@ static const struct loam_family separate = {.prefix = "base.",
 static const struct loam_family fused = {
     .prefix = "base.",
     .norm = LOAM_LAYERNORM,
-    .activation = LOAM_GELU_TANH,
     .branch_count = 2,
     .query = {LOAM_QKV, .stride = 1},
     .key = {LOAM_QKV, .first_queries = 1, .stride = 1},
@@ -148,7 +146,12 @@ static struct loam_config config_of(const struct loam_family *family)
         .max_positions = 64,
         .norm_eps = 0.2, // large, so that finite differences are accurate
         .initializer_range = 0.5,
-        .ropes = {{.theta = 100}, {.theta = 4, .scaling = LOAM_ROPE_LINEAR, .factor = 2}},
+        .activation = family->norm == LOAM_RMSNORM ? LOAM_SILU : LOAM_GELU_TANH,
+        .embedding_factor = 1,
+        .logit_factor = 1,
+        .ropes =
+            {{.theta = 100, .rotated = 4, .attention_factor = 1},
+             {.theta = 4, .scaling = LOAM_ROPE_LINEAR, .factor = 2, .rotated = 4, .attention_factor = 1}},
         .window = 64,
         .residual_factor = 0.7};
     if (family->kind_count > 1)

@@ -38,7 +38,7 @@ static void compute(const json_t *row, const char *type, float *values)
     assert_int_equal(json_object_set_new(root, "rope_parameters", scaled), 0);
     assert_ok(loam_config_parse(&config, root, "config.json", &error));
     assert_int_equal(config.head_dim, json_integer_value(json_object_get(row, "head_dim")));
-    loam_config_rope_frequencies(&config, 0, values);
+    loam_config_rope_frequencies(&config, 0, 0, values);
     json_decref(root);
 }
 

@@ -174,7 +174,7 @@ static void tables_are_on_the_device(void **state)
         assert_memory_equal(model->alibi_slopes.data, expected, 3 * sizeof(float));
         assert_null(model->rope_frequencies[0].data);
     } else {
-        loam_config_rope_frequencies(&model->config, 0, expected);
+        loam_config_rope_frequencies(&model->config, 0, 0, expected);
         assert_int_equal(model->rope_frequencies[0].shape[0], 2);
         assert_memory_equal(model->rope_frequencies[0].data, expected, 2 * sizeof(float));
         assert_null(model->alibi_slopes.data);
