@@ -155,6 +155,75 @@ static void build_lora_backward(struct op_run *run)
     expect_sums(run, (double)(c->t + c->n + c->k + c->r), sqrt(larger((double)c->n, (double)c->k)));
 }
 
+// The norms are far enough from zero.
+static void make_gains(struct op_run *run, struct loam_tensor *magnitude, struct loam_tensor *norms)
+{
+    *magnitude = op_vector(run, "magnitude", OP_INPUT, LOAM_F32, run->test->n);
+    *norms = op_vector(run, "norms", OP_INPUT, LOAM_F32, run->test->n);
+    scale_values(norms, 0.5, 1.5);
+}
+
+static void build_dora_norm(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_dora_norm_args *a = &run->args.dora_norm;
+    a->w.tensor = op_matrix(run, "w", OP_INPUT, weight_dtype(run), c->n, c->k, 0);
+    a->a = op_matrix(run, "a", OP_INPUT, LOAM_F32, c->r, c->k, 0);
+    a->b = op_matrix(run, "b", OP_INPUT, LOAM_F32, c->n, c->r, 0);
+    a->scale = 0.75f;
+    a->norms = op_vector(run, "norms", OP_OUTPUT, LOAM_F32, c->n);
+    op_mark_exact(run);
+    expect_sums(run, (double)(c->k + c->r), sqrt((double)c->r));
+}
+
+static void build_dora_forward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_dora_forward_args *a = &run->args.dora_forward;
+    const bool in_place = op_flagged(run, OP_IN_PLACE);
+    a->z = op_matrix(run, "z", OP_INPUT, run->dtype, c->t, c->n, 0);
+    a->u = op_matrix(run, "u", OP_INPUT, run->dtype, c->t, c->n, 0);
+    make_gains(run, &a->magnitude, &a->norms);
+    a->factor = op_flagged(run, OP_ACCUMULATE) ? -0.5f : 1.0f;
+    a->whole = !op_flagged(run, OP_ACCUMULATE);
+    a->bias = optional_vector(run, "bias", OP_INPUT, run->dtype, c->n);
+    a->y = op_matrix(run, "y", in_place ? OP_UPDATED : OP_OUTPUT, run->dtype, c->t, c->n, c->pad);
+    if (in_place)
+        a->residual = a->y;
+    else if (!op_flagged(run, OP_NO_OPTIONAL))
+        a->residual = op_matrix(run, "residual", OP_INPUT, run->dtype, c->t, c->n, c->pad);
+    expect_sums(run, 6.0, 1.0);
+}
+
+static void build_dora_backward(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_dora_backward_args *a = &run->args.dora_backward;
+    const bool in_place = op_flagged(run, OP_IN_PLACE);
+    a->dy = op_matrix(run, "dy", OP_INPUT, run->dtype, c->t, c->n, c->pad);
+    a->z = op_matrix(run, "z", in_place ? OP_UPDATED : OP_INPUT, run->dtype, c->t, c->n, 0);
+    a->u = op_matrix(run, "u", in_place ? OP_UPDATED : OP_INPUT, run->dtype, c->t, c->n, 0);
+    make_gains(run, &a->magnitude, &a->norms);
+    a->factor = op_flagged(run, OP_ACCUMULATE) ? -0.5f : 1.0f;
+    a->whole = !op_flagged(run, OP_ACCUMULATE);
+    a->dmagnitude = optional_vector(run, "dmagnitude", OP_UPDATED, LOAM_F32, c->n);
+    if (a->dmagnitude.data != NULL) op_mark_exact(run);
+    a->dz = in_place ? a->z : op_matrix(run, "dz", OP_OUTPUT, run->dtype, c->t, c->n, 0);
+    a->du = in_place ? a->u : op_matrix(run, "du", OP_OUTPUT, run->dtype, c->t, c->n, 0);
+    expect_sums(run, (double)c->t + 4.0, 2.0);
+}
+
+static void build_dropout(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_dropout_args *a = &run->args.dropout;
+    a->accumulate = op_flagged(run, OP_ACCUMULATE);
+    a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, c->pad);
+    a->dropout = make_dropout(run);
+    a->y = op_matrix(run, "y", a->accumulate ? OP_UPDATED : OP_OUTPUT, run->dtype, c->t, c->k, 0);
+    expect_sums(run, 2.0, 1.0);
+}
+
 // ---- embedding ----
 
 static void build_embedding_forward(struct op_run *run)
@@ -658,6 +727,26 @@ const struct op_case op_cases[] = {
     {OP_lora_backward, .t = 9, .k = 48, .n = 32, .r = 64, .flags = OP_DROPOUT},
     {OP_lora_backward, .t = 7, .k = 29, .n = 41, .r = 16, .pad = 1, .flags = OP_DROPOUT},
     {OP_lora_backward, .t = 7, .k = 29, .n = 41, .r = 5, .flags = OP_DROPOUT | OP_NO_OPTIONAL},
+
+    {OP_dora_norm, .k = 1, .n = 1, .r = 1},
+    {OP_dora_norm, .k = 67, .n = 13, .r = 3, .pad = 1},
+    {OP_dora_norm, .k = 129, .n = 34, .r = 8},
+    {OP_dora_norm, .k = 67, .n = 13, .r = 16, .flags = OP_HALF_WEIGHT},
+    {OP_dora_norm, .k = 67, .n = 13, .r = 5, .flags = OP_F16_WEIGHT},
+    {OP_dora_forward, .t = 1, .n = 1},
+    {OP_dora_forward, .t = 7, .n = 67, .pad = 3},
+    {OP_dora_forward, .t = 19, .n = 129, .flags = OP_NO_OPTIONAL},
+    {OP_dora_forward, .t = 5, .n = 33, .pad = 1, .flags = OP_IN_PLACE},
+    {OP_dora_forward, .t = 5, .n = 33, .flags = OP_IN_PLACE | OP_NO_OPTIONAL | OP_ACCUMULATE},
+    {OP_dora_backward, .t = 1, .n = 1},
+    {OP_dora_backward, .t = 7, .n = 67, .pad = 3},
+    {OP_dora_backward, .t = 19, .n = 259, .flags = OP_NO_OPTIONAL},
+    {OP_dora_backward, .t = 23, .n = 45, .pad = 1, .flags = OP_IN_PLACE},
+    {OP_dora_backward, .t = 9, .n = 33, .flags = OP_ACCUMULATE},
+    {OP_dropout, .t = 1, .k = 1},
+    {OP_dropout, .t = 7, .k = 67, .pad = 3, .flags = OP_DROPOUT},
+    {OP_dropout, .t = 3, .k = 2053, .flags = OP_DROPOUT | OP_ACCUMULATE},
+    {OP_dropout, .t = 5, .k = 33, .flags = OP_ACCUMULATE},
 
     {OP_embedding_forward, .t = 1, .k = 1, .n = 1},
     {OP_embedding_forward, .t = 23, .k = 37, .n = 11},
