@@ -1,7 +1,7 @@
 // The case table of the op tests, and how the arguments of each op are made from a row of it.
 #include <math.h>
 
-#include "op/device/common_op.h"
+#include "op/device/common_parts.h"
 
 // ---- pieces that several ops share ----
 
@@ -10,19 +10,19 @@ static struct loam_tensor absent(void)
     return (struct loam_tensor){0};
 }
 
-static struct loam_tensor optional_vector(struct op_run *run, const char *name, enum op_role role,
-                                          enum loam_dtype dtype, int64_t count)
+struct loam_tensor optional_vector(struct op_run *run, const char *name, enum op_role role,
+                                   enum loam_dtype dtype, int64_t count)
 {
     return op_flagged(run, OP_NO_OPTIONAL) ? absent() : op_vector(run, name, role, dtype, count);
 }
 
-static void scale_values(const struct loam_tensor *tensor, double factor, double offset)
+void scale_values(const struct loam_tensor *tensor, double factor, double offset)
 {
     for (int64_t i = 0; i < loam_tensor_count(tensor); i++)
         op_set(tensor, i, op_get(tensor, i) * factor + offset);
 }
 
-static void expect_sums(struct op_run *run, double reduction, double magnitude)
+void expect_sums(struct op_run *run, double reduction, double magnitude)
 {
     run->reduction = reduction;
     run->magnitude = magnitude;
@@ -46,7 +46,7 @@ static struct loam_tensor make_ids(struct op_run *run, const char *name, int64_t
 // ---- matmul ----
 
 // Of a matrix that activations are multiplied with.
-static enum loam_dtype weight_dtype(const struct op_run *run)
+enum loam_dtype weight_dtype(const struct op_run *run)
 {
     if (run->dtype != LOAM_F32) return run->dtype;
     if (op_flagged(run, OP_F16_WEIGHT)) return LOAM_F16;
@@ -105,7 +105,7 @@ static void build_bias_backward(struct op_run *run)
 
 // ---- LoRA ----
 
-static struct loam_dropout make_dropout(const struct op_run *run)
+struct loam_dropout make_dropout(const struct op_run *run)
 {
     // A counter that is no multiple of 4 starts in the middle of a block of random words.
     return (struct loam_dropout){.p = op_flagged(run, OP_DROPOUT) ? 0.3f : 0.0f,
@@ -153,75 +153,6 @@ static void build_lora_backward(struct op_run *run)
     }
     // A term has an element of dt or t, sums of N and K products.
     expect_sums(run, (double)(c->t + c->n + c->k + c->r), sqrt(larger((double)c->n, (double)c->k)));
-}
-
-// The norms are far enough from zero.
-static void make_gains(struct op_run *run, struct loam_tensor *magnitude, struct loam_tensor *norms)
-{
-    *magnitude = op_vector(run, "magnitude", OP_INPUT, LOAM_F32, run->test->n);
-    *norms = op_vector(run, "norms", OP_INPUT, LOAM_F32, run->test->n);
-    scale_values(norms, 0.5, 1.5);
-}
-
-static void build_dora_norm(struct op_run *run)
-{
-    const struct op_case *c = run->test;
-    struct loam_dora_norm_args *a = &run->args.dora_norm;
-    a->w.tensor = op_matrix(run, "w", OP_INPUT, weight_dtype(run), c->n, c->k, 0);
-    a->a = op_matrix(run, "a", OP_INPUT, LOAM_F32, c->r, c->k, 0);
-    a->b = op_matrix(run, "b", OP_INPUT, LOAM_F32, c->n, c->r, 0);
-    a->scale = 0.75f;
-    a->norms = op_vector(run, "norms", OP_OUTPUT, LOAM_F32, c->n);
-    op_mark_exact(run);
-    expect_sums(run, (double)(c->k + c->r), sqrt((double)c->r));
-}
-
-static void build_dora_forward(struct op_run *run)
-{
-    const struct op_case *c = run->test;
-    struct loam_dora_forward_args *a = &run->args.dora_forward;
-    const bool in_place = op_flagged(run, OP_IN_PLACE);
-    a->z = op_matrix(run, "z", OP_INPUT, run->dtype, c->t, c->n, 0);
-    a->u = op_matrix(run, "u", OP_INPUT, run->dtype, c->t, c->n, 0);
-    make_gains(run, &a->magnitude, &a->norms);
-    a->factor = op_flagged(run, OP_ACCUMULATE) ? -0.5f : 1.0f;
-    a->whole = !op_flagged(run, OP_ACCUMULATE);
-    a->bias = optional_vector(run, "bias", OP_INPUT, run->dtype, c->n);
-    a->y = op_matrix(run, "y", in_place ? OP_UPDATED : OP_OUTPUT, run->dtype, c->t, c->n, c->pad);
-    if (in_place)
-        a->residual = a->y;
-    else if (!op_flagged(run, OP_NO_OPTIONAL))
-        a->residual = op_matrix(run, "residual", OP_INPUT, run->dtype, c->t, c->n, c->pad);
-    expect_sums(run, 6.0, 1.0);
-}
-
-static void build_dora_backward(struct op_run *run)
-{
-    const struct op_case *c = run->test;
-    struct loam_dora_backward_args *a = &run->args.dora_backward;
-    const bool in_place = op_flagged(run, OP_IN_PLACE);
-    a->dy = op_matrix(run, "dy", OP_INPUT, run->dtype, c->t, c->n, c->pad);
-    a->z = op_matrix(run, "z", in_place ? OP_UPDATED : OP_INPUT, run->dtype, c->t, c->n, 0);
-    a->u = op_matrix(run, "u", in_place ? OP_UPDATED : OP_INPUT, run->dtype, c->t, c->n, 0);
-    make_gains(run, &a->magnitude, &a->norms);
-    a->factor = op_flagged(run, OP_ACCUMULATE) ? -0.5f : 1.0f;
-    a->whole = !op_flagged(run, OP_ACCUMULATE);
-    a->dmagnitude = optional_vector(run, "dmagnitude", OP_UPDATED, LOAM_F32, c->n);
-    if (a->dmagnitude.data != NULL) op_mark_exact(run);
-    a->dz = in_place ? a->z : op_matrix(run, "dz", OP_OUTPUT, run->dtype, c->t, c->n, 0);
-    a->du = in_place ? a->u : op_matrix(run, "du", OP_OUTPUT, run->dtype, c->t, c->n, 0);
-    expect_sums(run, (double)c->t + 4.0, 2.0);
-}
-
-static void build_dropout(struct op_run *run)
-{
-    const struct op_case *c = run->test;
-    struct loam_dropout_args *a = &run->args.dropout;
-    a->accumulate = op_flagged(run, OP_ACCUMULATE);
-    a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, c->pad);
-    a->dropout = make_dropout(run);
-    a->y = op_matrix(run, "y", a->accumulate ? OP_UPDATED : OP_OUTPUT, run->dtype, c->t, c->k, 0);
-    expect_sums(run, 2.0, 1.0);
 }
 
 // ---- embedding ----
