@@ -1,5 +1,6 @@
 #include "lora/merge.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,10 +38,11 @@ struct merge {
     int64_t total; // bytes to write
     // The linear that is merged now, and its buffers.
     const struct loam_adapted *current;
-    float *a;     // [r, in]
-    float *b;     // [out, r]
-    float *row;   // [in] W, then W'
-    float *delta; // [in] B A
+    float *left;   // [rows, r] of the stored matrix: B, or AT where that is transposed
+    float *right;  // [r, columns] A, or BT
+    float *row;    // [columns] W, then W'
+    float *delta;  // [columns] left right
+    double *gains; // [out] of DoRA: magnitude / ||W + scale B A|| by outputs
 };
 
 // ---- opening ----
@@ -105,6 +107,7 @@ static enum loam_status allocate_matrices(struct merge *merge, struct loam_error
     size_t a = 0;
     size_t b = 0;
     size_t row = 0;
+    size_t out = 0;
     for (size_t i = 0; i < merge->adapter->count; i++) {
         const struct loam_linear *linear = merge->adapter->items[i].linear;
         const struct loam_lora_slot *slot = merge->adapter->items[i].slot;
@@ -112,13 +115,17 @@ static enum loam_status allocate_matrices(struct merge *merge, struct loam_error
         size_t b_count = (size_t)loam_tensor_count(&slot->b);
         if (a_count > a) a = a_count;
         if (b_count > b) b = b_count;
-        if ((size_t)linear->in > row) row = (size_t)linear->in;
+        const int64_t longest = linear->in > linear->out ? linear->in : linear->out; // rows of either order
+        if ((size_t)longest > row) row = (size_t)longest;
+        if ((size_t)linear->out > out) out = (size_t)linear->out;
     }
-    merge->a = loam_calloc(a, sizeof(float), error);
-    merge->b = loam_calloc(b, sizeof(float), error);
+    merge->left = loam_calloc(a > b ? a : b, sizeof(float), error);
+    merge->right = loam_calloc(a > b ? a : b, sizeof(float), error);
     merge->row = loam_calloc(row, sizeof(float), error);
     merge->delta = loam_calloc(row, sizeof(float), error);
-    bool whole = merge->a != NULL && merge->b != NULL && merge->row != NULL && merge->delta != NULL;
+    merge->gains = loam_calloc(out, sizeof *merge->gains, error);
+    bool whole = merge->left != NULL && merge->right != NULL && merge->row != NULL && merge->delta != NULL &&
+                 merge->gains != NULL;
     return whole ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
@@ -154,50 +161,35 @@ static enum loam_status open_all(struct merge *merge, struct loam_error *error)
 
 // ---- the sum ----
 
-static void load_matrices(struct merge *merge, const struct loam_adapted *item)
+static bool is_transposed(const struct merge *merge)
 {
-    const struct loam_lora_slot *slot = item->slot;
-    loam_format_convert(merge->a, LOAM_F32, item->stored_a->data, item->stored_a->format,
-                        (size_t)loam_tensor_count(&slot->a));
-    loam_format_convert(merge->b, LOAM_F32, item->stored_b->data, item->stored_b->format,
-                        (size_t)loam_tensor_count(&slot->b));
-    merge->current = item;
+    return (merge->current->linear->weight->row->flags & LOAM_WEIGHT_TRANSPOSED) != 0;
 }
 
-// Adds the update to a piece of a row of W: row[i] += scale * sum over k of B[out, k] A[k, first + i], i <
-// count.
-static void add_update(const struct merge *merge, size_t out, size_t first, size_t count)
+// Columns of the stored matrix.
+static size_t stored_columns(const struct merge *merge)
 {
     const struct loam_linear *linear = merge->current->linear;
+    return (size_t)(is_transposed(merge) ? linear->out : linear->in);
+}
+
+// Adds the update to a piece of a stored row: row[j] += scale * sum over k of left[i, k] right[k, first + j],
+// j < count.
+static void add_update(const struct merge *merge, size_t i, size_t first, size_t count)
+{
     const struct loam_lora_slot *slot = merge->current->slot;
-    size_t rank = (size_t)slot->rank;
+    const size_t rank = (size_t)slot->rank, columns = stored_columns(merge);
     float *restrict row = merge->row;
     float *restrict delta = merge->delta;
     memset(delta, 0, count * sizeof *delta);
     for (size_t k = 0; k < rank; k++) {
-        const float *restrict a = merge->a + k * (size_t)linear->in + first;
-        float b = merge->b[out * rank + k];
-        for (size_t i = 0; i < count; i++)
-            delta[i] += b * a[i];
+        const float *restrict right = merge->right + k * columns + first;
+        const float left = merge->left[i * rank + k];
+        for (size_t j = 0; j < count; j++)
+            delta[j] += left * right[j];
     }
-    for (size_t i = 0; i < count; i++)
-        row[i] += slot->scale * delta[i];
-}
-
-// Writes elements [first, first + count) of W', row by row.
-static void merge_block(struct merge *merge, const struct loam_stored_tensor *source, enum loam_dtype dtype,
-                        size_t first, size_t count, char *block)
-{
-    size_t in = (size_t)merge->current->linear->in;
-    for (size_t done = 0; done < count;) {
-        size_t column = (first + done) % in;
-        size_t step = count - done < in - column ? count - done : in - column;
-        loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, first + done),
-                            source->format, step);
-        add_update(merge, (first + done) / in, column, step);
-        loam_convert(block + done * loam_dtype_size(dtype), dtype, merge->row, LOAM_F32, step);
-        done += step;
-    }
+    for (size_t j = 0; j < count; j++)
+        row[j] += slot->scale * delta[j];
 }
 
 // Releases the mapped pages of a block, with the page that it shares with the block before.
@@ -209,6 +201,84 @@ static void release_elements(const struct loam_stored_tensor *source, size_t fir
     loam_map_release(begin - back, (size_t)(end - begin) + back);
 }
 
+// gains[n] = magnitude[n] / ||W[n] + scale B[n] A||
+static void compute_gains(struct merge *merge, const struct loam_stored_tensor *source)
+{
+    const struct loam_linear *linear = merge->current->linear;
+    const struct loam_stored_tensor *magnitude = merge->current->parts[LOAM_PART_MAGNITUDE].stored;
+    const bool transposed = is_transposed(merge);
+    const size_t columns = stored_columns(merge), rows = (size_t)(transposed ? linear->in : linear->out);
+    memset(merge->gains, 0, (size_t)linear->out * sizeof *merge->gains);
+    for (size_t i = 0; i < rows; i++) {
+        loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, i * columns),
+                            source->format, columns);
+        add_update(merge, i, 0, columns);
+        for (size_t j = 0; j < columns; j++)
+            merge->gains[transposed ? j : i] += (double)merge->row[j] * (double)merge->row[j];
+        release_elements(source, i * columns, columns);
+    }
+    for (size_t n = 0; n < (size_t)linear->out; n++) {
+        float value;
+        loam_format_convert(&value, LOAM_F32, loam_format_at(magnitude->format, magnitude->data, n),
+                            magnitude->format, 1);
+        merge->gains[n] = (double)value / sqrt(merge->gains[n]);
+    }
+}
+
+// target [columns, rows] = the transpose of a stored matrix [rows, columns]
+static void load_transposed(float *target, const struct loam_stored_tensor *stored, size_t rows,
+                            size_t columns)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++)
+            loam_format_convert(&target[j * rows + i], LOAM_F32,
+                                loam_format_at(stored->format, stored->data, i * columns + j), stored->format,
+                                1);
+}
+
+static void load_matrices(struct merge *merge, const struct loam_adapted *item,
+                          const struct loam_stored_tensor *source)
+{
+    const struct loam_lora_slot *slot = item->slot;
+    const struct loam_stored_tensor *a = item->parts[LOAM_PART_A].stored,
+                                    *b = item->parts[LOAM_PART_B].stored;
+    const size_t rank = (size_t)slot->rank;
+    merge->current = item;
+    if (is_transposed(merge)) {
+        load_transposed(merge->left, a, rank, (size_t)item->linear->in);
+        load_transposed(merge->right, b, (size_t)item->linear->out, rank);
+    } else {
+        loam_format_convert(merge->right, LOAM_F32, a->data, a->format, (size_t)loam_tensor_count(&slot->a));
+        loam_format_convert(merge->left, LOAM_F32, b->data, b->format, (size_t)loam_tensor_count(&slot->b));
+    }
+    if (slot->dora) compute_gains(merge, source);
+}
+
+// row[j] *= the gain of its output; row i of the stored matrix, from column `first` on.
+static void apply_gains(const struct merge *merge, size_t i, size_t first, size_t count)
+{
+    const bool transposed = is_transposed(merge);
+    for (size_t j = 0; j < count; j++)
+        merge->row[j] *= (float)merge->gains[transposed ? first + j : i];
+}
+
+// Writes elements [first, first + count) of W', row by row.
+static void merge_block(struct merge *merge, const struct loam_stored_tensor *source, enum loam_dtype dtype,
+                        size_t first, size_t count, char *block)
+{
+    const size_t columns = stored_columns(merge);
+    for (size_t done = 0; done < count;) {
+        size_t column = (first + done) % columns;
+        size_t step = count - done < columns - column ? count - done : columns - column;
+        loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, first + done),
+                            source->format, step);
+        add_update(merge, (first + done) / columns, column, step);
+        if (merge->current->slot->dora) apply_gains(merge, (first + done) / columns, column, step);
+        loam_convert(block + done * loam_dtype_size(dtype), dtype, merge->row, LOAM_F32, step);
+        done += step;
+    }
+}
+
 static enum loam_status fill_block(void *user, size_t index, size_t first, size_t count, void *block,
                                    struct loam_error *error)
 {
@@ -218,7 +288,7 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
     const struct loam_adapted *item = merge->adapted[i];
     enum loam_dtype dtype = merge->tensors[i].dtype;
     if (item != NULL) {
-        if (merge->current != item) load_matrices(merge, item);
+        if (merge->current != item) load_matrices(merge, item, source);
         merge_block(merge, source, dtype, first, count, block);
     } else {
         loam_format_convert(block, dtype, loam_format_at(source->format, source->data, first), source->format,
@@ -315,9 +385,10 @@ enum loam_status loam_merge(const struct loam_merge_settings *settings, struct l
     free(merge.shard_of);
     free(merge.of_shard);
     free(merge.parameter_of);
-    free(merge.a);
-    free(merge.b);
+    free(merge.left);
+    free(merge.right);
     free(merge.row);
     free(merge.delta);
+    free(merge.gains);
     return status;
 }

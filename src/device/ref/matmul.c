@@ -1,11 +1,5 @@
 #include "device/ref/ref.h"
 
-// w[n, k]
-static double load_weight(const struct loam_weight *w, int64_t n, int64_t k)
-{
-    return ref_load(&w->tensor, w->transposed ? ref_at(&w->tensor, k, n) : ref_at(&w->tensor, n, k));
-}
-
 enum loam_status loam_ref_linear_forward(struct loam_stream *stream,
                                          const struct loam_linear_forward_args *args)
 {
@@ -16,7 +10,7 @@ enum loam_status loam_ref_linear_forward(struct loam_stream *stream,
         for (int64_t n = 0; n < n_count; n++) {
             double sum = args->bias.data != NULL ? ref_load(&args->bias, n) : 0.0;
             for (int64_t k = 0; k < k_count; k++) {
-                sum += ref_load(x, ref_at(x, t, k)) * load_weight(&args->w, n, k);
+                sum += ref_load(x, ref_at(x, t, k)) * ref_weight(&args->w, n, k);
             }
             if (args->residual.data != NULL) sum += ref_load(&args->residual, ref_at(&args->residual, t, n));
             ref_store(y, ref_at(y, t, n), sum);
@@ -35,7 +29,7 @@ enum loam_status loam_ref_linear_backward_input(struct loam_stream *stream,
         for (int64_t k = 0; k < k_count; k++) {
             double sum = args->accumulate ? ref_load(dx, ref_at(dx, t, k)) : 0.0;
             for (int64_t n = 0; n < n_count; n++) {
-                sum += ref_load(dy, ref_at(dy, t, n)) * load_weight(&args->w, n, k);
+                sum += ref_load(dy, ref_at(dy, t, n)) * ref_weight(&args->w, n, k);
             }
             ref_store(dx, ref_at(dx, t, k), sum);
         }

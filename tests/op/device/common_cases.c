@@ -1,7 +1,7 @@
 // The case table of the op tests, and how the arguments of each op are made from a row of it.
 #include <math.h>
 
-#include "op/device/common_op.h"
+#include "op/device/common_parts.h"
 
 // ---- pieces that several ops share ----
 
@@ -10,19 +10,19 @@ static struct loam_tensor absent(void)
     return (struct loam_tensor){0};
 }
 
-static struct loam_tensor optional_vector(struct op_run *run, const char *name, enum op_role role,
-                                          enum loam_dtype dtype, int64_t count)
+struct loam_tensor optional_vector(struct op_run *run, const char *name, enum op_role role,
+                                   enum loam_dtype dtype, int64_t count)
 {
     return op_flagged(run, OP_NO_OPTIONAL) ? absent() : op_vector(run, name, role, dtype, count);
 }
 
-static void scale_values(const struct loam_tensor *tensor, double factor, double offset)
+void scale_values(const struct loam_tensor *tensor, double factor, double offset)
 {
     for (int64_t i = 0; i < loam_tensor_count(tensor); i++)
         op_set(tensor, i, op_get(tensor, i) * factor + offset);
 }
 
-static void expect_sums(struct op_run *run, double reduction, double magnitude)
+void expect_sums(struct op_run *run, double reduction, double magnitude)
 {
     run->reduction = reduction;
     run->magnitude = magnitude;
@@ -46,7 +46,7 @@ static struct loam_tensor make_ids(struct op_run *run, const char *name, int64_t
 // ---- matmul ----
 
 // Of a matrix that activations are multiplied with.
-static enum loam_dtype weight_dtype(const struct op_run *run)
+enum loam_dtype weight_dtype(const struct op_run *run)
 {
     if (run->dtype != LOAM_F32) return run->dtype;
     if (op_flagged(run, OP_F16_WEIGHT)) return LOAM_F16;
@@ -54,7 +54,7 @@ static enum loam_dtype weight_dtype(const struct op_run *run)
 }
 
 // w [N, K], or [K, N] where it is transposed
-static struct loam_weight make_weight(struct op_run *run, int64_t n, int64_t k)
+struct loam_weight make_weight(struct op_run *run, int64_t n, int64_t k)
 {
     const bool transposed = op_flagged(run, OP_TRANSPOSED);
     return (struct loam_weight){
@@ -116,7 +116,7 @@ static void build_bias_backward(struct op_run *run)
 
 // ---- LoRA ----
 
-static struct loam_dropout make_dropout(const struct op_run *run)
+struct loam_dropout make_dropout(const struct op_run *run)
 {
     // A counter that is no multiple of 4 starts in the middle of a block of random words.
     return (struct loam_dropout){.p = op_flagged(run, OP_DROPOUT) ? 0.3f : 0.0f,
