@@ -216,18 +216,19 @@ struct loam_rope_args {
 
 // Packed sequences: tokens of sequence s are rows [q_offsets[s], q_offsets[s+1]) of q and
 // [kv_offsets[s], kv_offsets[s+1]) of k and v, the queries being the last ones of the sequence. Query i of nq
-// sees the keys j <= i + nkv - nq of its own sequence (causal). Query head h reads key/value head
-// h / (Q / G). score = scale q.k + slopes[h] j (ALiBi: j within the sequence); p = softmax(score); out = p v.
+// stands at key n = i + nkv - nq and sees the keys j <= n of its own sequence (causal); with a window it sees
+// the keys n - window < j <= n. Query head h reads key/value head h / (Q / G). score = scale q.k + slopes[h] j
+// (ALiBi: j within the sequence), or softcap tanh(scale q.k / softcap); p = softmax(score); out = p v.
 struct loam_attention_shape {
     struct loam_tensor q_offsets;  // [S + 1] i32
     struct loam_tensor kv_offsets; // [S + 1] i32
     struct loam_tensor slopes;     // [Q] f32, optional
     int32_t max_q;                 // rows of the longest sequence, on the host for sizing
     int32_t max_kv;
-    int64_t pairs; // (query, visible key) over all sequences; only the cost of the op depends on it
-    float scale;   // 1 / sqrt(D)
-    int32_t window;
-    float softcap;
+    int64_t pairs;  // (query, visible key) over all sequences; only the cost of the op depends on it
+    float scale;    // 1 / sqrt(D)
+    int32_t window; // 0: none
+    float softcap;  // 0: none; not together with slopes
 };
 struct loam_attention_forward_args {
     struct loam_tensor q; // q [Tq, Q, D], rows and heads may be strided
@@ -238,7 +239,8 @@ struct loam_attention_forward_args {
     struct loam_tensor lse; // lse [Q, Tq] f32: log-sum-exp of each score row, kept for the backward
 };
 // p = exp(score - lse); dv = pT dout; dp = dout vT; ds = p (dp - sum_d(dout out)); dq = scale ds k;
-// dk = scale dsT q (Dao et al. 2022, appendix B). dk and dv are sums over the query heads that read them.
+// dk = scale dsT q (Dao et al. 2022, appendix B). With a soft cap ds has the factor 1 - (score / softcap)^2
+// too. dk and dv are sums over the query heads that read them.
 struct loam_attention_backward_args {
     struct loam_tensor q; // q [Tq, Q, D], as in the forward
     struct loam_tensor k; // k [Tkv, G, D]

@@ -183,8 +183,8 @@ static enum loam_status run_export(struct export *export, struct loam_export_res
 {
     struct loam_config config;
     LOAM_TRY(check_path(export->settings, error));
-    LOAM_TRY(check_family(export->model->config.family, error));
     LOAM_TRY(loam_config_load(&config, export->settings->model, error));
+    LOAM_TRY(check_family(config.family, error));
     LOAM_TRY(loam_model_create(&export->model, &config, error));
     LOAM_TRY(open_adapter(export, error));
     LOAM_TRY(describe_all(export, result, error));

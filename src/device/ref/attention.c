@@ -36,10 +36,16 @@ static struct span sequence(const struct attention *a, int64_t s)
                          ref_index(&a->shape->kv_offsets, s + 1) - kv};
 }
 
-// Keys that query i of the sequence sees: the queries are its last rows.
-static int64_t visible(const struct span *span, int64_t i)
+// The keys that a query sees.
+struct visible {
+    int64_t first, end;
+};
+
+// Of query i of the sequence: the queries are its last rows.
+static struct visible visible(const struct attention *a, const struct span *span, int64_t i)
 {
-    return i + span->kv_count - span->q_count + 1;
+    const int64_t end = i + span->kv_count - span->q_count + 1, window = a->shape->window;
+    return (struct visible){window > 0 && window < end ? end - window : 0, end};
 }
 
 static double dot(const struct loam_tensor *x, int64_t x_at, const struct loam_tensor *y, int64_t y_at,
@@ -51,13 +57,15 @@ static double dot(const struct loam_tensor *x, int64_t x_at, const struct loam_t
     return sum;
 }
 
-// scale q.k + slope j, of query i and key j of the sequence
+// scale q.k + slope j, or cap tanh(scale q.k / cap), of query i and key j of the sequence
 static double score(const struct attention *a, const struct span *span, int64_t head, int64_t i, int64_t j)
 {
     int64_t q_at = ref_at(a->q, span->q_first + i, head);
     int64_t k_at = ref_at(a->k, span->kv_first + j, head / a->heads_per_group);
     double slope = a->shape->slopes.data != NULL ? ref_load(&a->shape->slopes, head) : 0.0;
-    return (double)a->shape->scale * dot(a->q, q_at, a->k, k_at, a->size) + slope * (double)j;
+    double product = (double)a->shape->scale * dot(a->q, q_at, a->k, k_at, a->size);
+    double cap = (double)a->shape->softcap;
+    return cap > 0.0 ? cap * tanh(product / cap) : product + slope * (double)j;
 }
 
 size_t loam_ref_attention_forward_scratch(const struct loam_device *device,
@@ -67,24 +75,25 @@ size_t loam_ref_attention_forward_scratch(const struct loam_device *device,
     return loam_scratch_bytes(args->shape.max_kv, sizeof(double));
 }
 
-// out [D] of one query and its log-sum-exp; `p` has room for the keys that it sees.
+// out [D] of one query and its log-sum-exp; `p` has room for the keys of the sequence.
 static double attend(const struct attention *a, const struct span *span, int64_t head, int64_t i, double *p,
                      const struct loam_tensor *out)
 {
-    int64_t count = visible(span, i), group = head / a->heads_per_group;
+    const struct visible keys = visible(a, span, i);
+    int64_t group = head / a->heads_per_group;
     double largest = -INFINITY, sum = 0.0;
-    for (int64_t j = 0; j < count; j++) {
+    for (int64_t j = keys.first; j < keys.end; j++) {
         p[j] = score(a, span, head, i, j);
         largest = fmax(largest, p[j]);
     }
-    for (int64_t j = 0; j < count; j++) {
+    for (int64_t j = keys.first; j < keys.end; j++) {
         p[j] = exp(p[j] - largest);
         sum += p[j];
     }
     int64_t out_at = ((span->q_first + i) * a->q->shape[1] + head) * a->size;
     for (int64_t d = 0; d < a->size; d++) {
         double value = 0.0;
-        for (int64_t j = 0; j < count; j++) {
+        for (int64_t j = keys.first; j < keys.end; j++) {
             value += p[j] / sum * ref_load(a->v, ref_at(a->v, span->kv_first + j, group) + d);
         }
         ref_store(out, out_at + d, value);
@@ -124,7 +133,7 @@ size_t loam_ref_attention_backward_scratch(const struct loam_device *device,
     return loam_scratch_bytes(2 * args->q.shape[2], sizeof(double));
 }
 
-// p and ds = p (dp - sum_d(dout out)) of one query and one key
+// p and ds = p (dp - sum_d(dout out)) of one query and one key, with a soft cap times 1 - (score / cap)^2
 struct pair {
     double p, ds;
 };
@@ -134,10 +143,11 @@ static struct pair pair_of(const struct loam_attention_backward_args *args, cons
     int64_t row = span->q_first + i, out_at = (row * a->q->shape[1] + head) * a->size;
     int64_t v_at = ref_at(a->v, span->kv_first + j, head / a->heads_per_group);
     double lse = ref_load(&args->lse, head * a->q->shape[0] + row);
-    double p = exp(score(a, span, head, i, j) - lse);
+    double value = score(a, span, head, i, j), p = exp(value - lse);
     double dp = dot(&args->dout, out_at, a->v, v_at, a->size);
     double delta = dot(&args->dout, out_at, &args->out, out_at, a->size);
-    return (struct pair){p, p * (dp - delta)};
+    double ratio = a->shape->softcap > 0.0f ? value / (double)a->shape->softcap : 0.0;
+    return (struct pair){p, p * (dp - delta) * (1.0 - ratio * ratio)};
 }
 
 // sum [D] += factor x [D]
@@ -159,7 +169,8 @@ static void backward_query(const struct loam_attention_backward_args *args, cons
 {
     for (int64_t d = 0; d < a->size; d++)
         sum[d] = 0.0;
-    for (int64_t j = 0; j < visible(span, i); j++) {
+    const struct visible keys = visible(a, span, i);
+    for (int64_t j = keys.first; j < keys.end; j++) {
         struct pair pair = pair_of(args, a, span, head, i, j);
         int64_t k_at = ref_at(a->k, span->kv_first + j, head / a->heads_per_group);
         add_scaled(sum, (double)a->shape->scale * pair.ds, a->k, k_at, a->size);
@@ -175,7 +186,8 @@ static void backward_key(const struct loam_attention_backward_args *args, const 
         dk[d] = dv[d] = 0.0;
     for (int64_t head = group * a->heads_per_group; head < (group + 1) * a->heads_per_group; head++) {
         for (int64_t i = 0; i < span->q_count; i++) {
-            if (j >= visible(span, i)) continue;
+            const struct visible keys = visible(a, span, i);
+            if (j < keys.first || j >= keys.end) continue;
             struct pair pair = pair_of(args, a, span, head, i, j);
             int64_t row = span->q_first + i;
             add_scaled(dk, (double)a->shape->scale * pair.ds, a->q, ref_at(a->q, row, head), a->size);

@@ -196,8 +196,16 @@ static enum loam_status attention_backward(struct loam_stream *stream,
     return LOAM_OK;
 }
 
+static const char *refuses(const struct loam_device *device, const struct loam_attention_backward_args *args)
+{
+    (void)device;
+    if (args->shape.window > 0) return "it has no attention within a window";
+    return args->shape.softcap > 0 ? "it has no attention with a soft cap" : NULL;
+}
+
 void CPU_NAME(attention_backward)(struct loam_op_table *ops)
 {
     ops->attention_backward.run = attention_backward;
+    ops->attention_backward.refuses = refuses;
     ops->attention_backward.scratch = attention_backward_scratch;
 }

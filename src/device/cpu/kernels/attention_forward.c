@@ -193,8 +193,16 @@ static enum loam_status attention_forward(struct loam_stream *stream,
     return LOAM_OK;
 }
 
+static const char *refuses(const struct loam_device *device, const struct loam_attention_forward_args *args)
+{
+    (void)device;
+    if (args->shape.window > 0) return "it has no attention within a window";
+    return args->shape.softcap > 0 ? "it has no attention with a soft cap" : NULL;
+}
+
 void CPU_NAME(attention_forward)(struct loam_op_table *ops)
 {
     ops->attention_forward.run = attention_forward;
+    ops->attention_forward.refuses = refuses;
     ops->attention_forward.scratch = attention_forward_scratch;
 }
