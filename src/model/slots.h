@@ -15,6 +15,9 @@ struct loam_lora_slot {
     struct loam_tensor b;  // [out, rank] f32
     struct loam_tensor da; // [rank, in] f32; data NULL: the adapter is not trained
     struct loam_tensor db; // [out, rank] f32
+    // A frozen update that is taken from the base, with the same factor: PiSSA and OLoRA start from W - scale
+    // B0 A0. NULL: none.
+    const struct loam_lora_slot *taken;
 };
 
 // An adapter: one slot for each linear of the model, in model order (struct loam_linear.index).
