@@ -40,7 +40,7 @@ function(loam_library)
   install(TARGETS loam loam_archive)
   get_filename_component(dnnl ${DNNL_LIBRARY} NAME_WE)
   string(REGEX REPLACE "^lib" "" dnnl ${dnnl})
-  set(libraries ${dnnl} ${JANSSON_LIBRARIES} ${YAJL_LIBRARIES} ${CRYPTO_LIBRARIES} ${ONIGURUMA_LIBRARIES}
+  set(libraries ${dnnl} ${JANSSON_LIBRARIES} ${YAJL_LIBRARIES} ${CRYPTO_LIBRARIES} ${ONIGURUMA_LIBRARIES} ${LAPACKE_LIBRARIES}
     ${CURL_LIBRARIES} ${YAML_LIBRARIES})
   list(TRANSFORM libraries PREPEND -l)
   list(JOIN libraries " " LOAM_PRIVATE_LIBRARIES)

@@ -160,14 +160,6 @@ enum loam_status loam_model_describe(const struct loam_model_handle *model, stru
 
 // ---- adapters ----
 
-static enum loam_status parse_init(const char *text, enum loam_lora_init *init, struct loam_error *error)
-{
-    const bool kaiming = text != NULL && strcmp(text, "kaiming") == 0;
-    *init = kaiming ? LOAM_LORA_KAIMING : LOAM_LORA_GAUSSIAN;
-    if (kaiming || text == NULL || strcmp(text, "gaussian") == 0) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_ARGUMENT, "init \"%s\": expected gaussian or kaiming", text);
-}
-
 // Takes over `adapter`, unless `status` is the failure of making it.
 static enum loam_status hold_adapter(struct loam_adapter_handle **out, struct loam_model_handle *model,
                                      struct loam_adapter *adapter, enum loam_status status,
@@ -198,8 +190,8 @@ enum loam_status loam_adapter_make(struct loam_adapter_handle **out, struct loam
                                           .alpha = all.alpha,
                                           .dropout = all.dropout,
                                           .target_modules = all.target_modules,
+                                          .init = all.init,
                                           .dora = all.use_dora};
-    LOAM_TRY(parse_init(all.init, &settings.init, error));
     enum loam_status status = loam_session_fresh_adapter(&model->session, &settings, NULL, &adapter, error);
     if (status == LOAM_OK) status = loam_adapter_allocate(adapter, error);
     if (status == LOAM_OK) status = loam_adapter_start(adapter, all.seed, error);

@@ -1,11 +1,11 @@
 #include "lora/adapter.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/heap.h"
-#include "base/rng.h"
 #include "lora/target_names.h"
 
 static const char *last_component(const char *path)
@@ -120,10 +120,11 @@ static enum loam_status add_linear(struct loam_adapter *adapter, const struct lo
 static enum loam_status check_entries(const struct loam_adapter *adapter, struct loam_error *error)
 {
     const struct loam_targets *targets = &adapter->config.targets;
+    const struct loam_linear *linear;
     for (size_t i = 0; i < targets->count; i++) {
         bool found = false;
-        for (size_t j = 0; j < adapter->count && !found; j++)
-            found = loam_target_entry_matches(targets->entries[i], adapter->items[j].linear->path);
+        for (size_t j = 0; (linear = loam_model_linear_at(adapter->model, j)) != NULL && !found; j++)
+            found = loam_target_entry_matches(targets->entries[i], linear->path);
         if (!found) return fail_no_match(adapter->model, targets->entries[i], error);
     }
     return LOAM_OK;
@@ -135,8 +136,8 @@ static enum loam_status check_outside_layers(struct loam_adapter *adapter, bool 
                                              struct loam_error *error)
 {
     const char *module, *target;
-    LOAM_TRY(loam_targets_beyond(&adapter->config.targets, adapter->model->config.family, &module, &target,
-                                 error));
+    LOAM_TRY(loam_targets_beyond(&adapter->config.targets, &adapter->config.excluded,
+                                 adapter->model->config.family, &module, &target, error));
     if (module == NULL) return LOAM_OK;
     if (!fresh)
         return loam_adapter_config_note(&adapter->config, error,
@@ -182,17 +183,37 @@ static enum loam_status name_targets(struct loam_adapter *adapter, struct loam_e
     return LOAM_OK;
 }
 
+static bool has_exclusions(const struct loam_adapter_config *config)
+{
+    return config->excluded.kind == LOAM_TARGET_PATTERN || config->excluded.count > 0;
+}
+
+static enum loam_status add_linears(struct loam_adapter *adapter, struct loam_error *error)
+{
+    struct loam_adapter_config *config = &adapter->config;
+    const struct loam_linear *linear;
+    config->excludes_none = has_exclusions(config);
+    for (size_t i = 0; (linear = loam_model_linear_at(adapter->model, i)) != NULL; i++) {
+        bool excluded = false, adapts = false;
+        LOAM_TRY(loam_targets_match(&config->excluded, linear->path, &excluded, error));
+        LOAM_TRY(loam_adapter_config_adapts(config, linear->path, &adapts, error));
+        if (excluded) config->excludes_none = false;
+        if (adapts) LOAM_TRY(add_linear(adapter, linear, error));
+    }
+    return LOAM_OK;
+}
+
 static enum loam_status match_targets(struct loam_adapter *adapter, bool fresh, struct loam_error *error)
 {
     struct loam_targets *targets = &adapter->config.targets;
-    const struct loam_linear *linear;
     LOAM_TRY(check_outside_layers(adapter, fresh, error));
-    for (size_t i = 0; (linear = loam_model_linear_at(adapter->model, i)) != NULL; i++) {
-        bool matches = false;
-        LOAM_TRY(loam_targets_match(targets, linear->path, &matches, error));
-        if (matches) LOAM_TRY(add_linear(adapter, linear, error));
-    }
+    LOAM_TRY(add_linears(adapter, error));
     if (fresh) LOAM_TRY(check_entries(adapter, error));
+    if (adapter->count == 0 && (has_exclusions(&adapter->config) || adapter->config.layers.count > 0))
+        return loam_fail(
+            error, LOAM_ERROR_ARGUMENT,
+            "no linear module is left: exclude_modules and layers_to_transform leave out all that "
+            "target_modules names");
     if (adapter->count == 0) {
         struct loam_bytes text = {0};
         enum loam_status status = loam_targets_describe(targets, &text, error);
@@ -226,6 +247,7 @@ enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loa
     }
     adapter->model = model;
     adapter->config = *config;
+    adapter->config.fresh = fresh;
     *config = (struct loam_adapter_config){0};
     enum loam_status status = allocate_items(adapter, error);
     if (status == LOAM_OK) status = match_targets(adapter, fresh, error);
@@ -307,106 +329,67 @@ static enum loam_status init_default_targets(struct loam_targets *targets, const
     return loam_targets_init_list(targets, family->default_targets, count, error);
 }
 
+static enum loam_status parse_targets(struct loam_adapter_config *config,
+                                      const struct loam_lora_settings *settings,
+                                      const struct loam_family *family, struct loam_error *error)
+{
+    if (settings->target_modules == NULL)
+        LOAM_TRY(init_default_targets(&config->targets, family, error));
+    else
+        LOAM_TRY(loam_targets_parse(&config->targets, settings->target_modules, error));
+    if (settings->exclude_modules != NULL)
+        LOAM_TRY(loam_targets_parse(&config->excluded, settings->exclude_modules, error));
+    LOAM_TRY(loam_layer_choice_parse(&config->layers, settings->layers_to_transform, settings->layers_pattern,
+                                     error));
+    return loam_adapter_config_check_layers(config, error);
+}
+
+static enum loam_status parse_settings(struct loam_adapter_config *config,
+                                       const struct loam_lora_settings *settings,
+                                       const struct loam_family *family, struct loam_error *error)
+{
+    LOAM_TRY(check_settings(settings, error));
+    config->rank = settings->rank;
+    config->alpha = settings->alpha;
+    config->dropout = settings->dropout;
+    LOAM_TRY(loam_lora_init_parse(&config->init, settings->init, error));
+    config->rslora = settings->rslora;
+    config->dora = settings->dora;
+    if (config->dora && loam_lora_init_takes(&config->init))
+        return loam_fail(
+            error, LOAM_ERROR_UNSUPPORTED,
+            "--use-dora with --init-lora-weights %s, which takes a part of the base, is not supported: "
+            "choose one of the two",
+            settings->init);
+    if (settings->rank_pattern != NULL)
+        LOAM_TRY(loam_module_values_parse(&config->ranks, settings->rank_pattern, "rank_pattern",
+                                          LOAM_LARGEST_RANK, true, error));
+    if (settings->alpha_pattern != NULL)
+        LOAM_TRY(loam_module_values_parse(&config->alphas, settings->alpha_pattern, "alpha_pattern", DBL_MAX,
+                                          false, error));
+    return parse_targets(config, settings, family, error);
+}
+
 enum loam_status loam_adapter_create(struct loam_adapter **out, const struct loam_model *model,
                                      const struct loam_lora_settings *settings, struct loam_trainables *set,
                                      struct loam_error *error)
 {
     *out = NULL;
-    LOAM_TRY(check_settings(settings, error));
-    struct loam_adapter_config config = {
-        .rank = settings->rank,
-        .alpha = settings->alpha,
-        .dropout = settings->dropout,
-        .init = settings->init,
-        .dora = settings->dora,
-    };
-    if (settings->target_modules != NULL) {
-        LOAM_TRY(loam_targets_parse(&config.targets, settings->target_modules, error));
-    } else {
-        LOAM_TRY(init_default_targets(&config.targets, model->config.family, error));
+    struct loam_adapter_config config = {0};
+    enum loam_status status = parse_settings(&config, settings, model->config.family, error);
+    if (status != LOAM_OK) {
+        loam_adapter_config_deinit(&config);
+        return status;
     }
     struct loam_adapter *adapter;
     LOAM_TRY(loam_adapter_attach(&adapter, model, &config, true, error));
-    if (set != NULL) {
-        enum loam_status status = loam_adapter_register(adapter, set, error);
-        if (status != LOAM_OK) {
-            loam_adapter_destroy(adapter);
-            return status;
-        }
+    status = set != NULL ? loam_adapter_register(adapter, set, error) : LOAM_OK;
+    if (status != LOAM_OK) {
+        loam_adapter_destroy(adapter);
+        return status;
     }
     *out = adapter;
     return LOAM_OK;
-}
-
-// Draws a [r, in]: N(0, (1/r)^2), or U(-1/sqrt(in), 1/sqrt(in)), which is kaiming_uniform with a = sqrt(5).
-static void draw_a(float *a, const struct loam_adapted *item, enum loam_lora_init init, uint64_t seed)
-{
-    const struct loam_lora_slot *slot = item->slot;
-    uint64_t stream = loam_rng_stream(LOAM_RNG_LORA, slot->index);
-    size_t count = (size_t)loam_tensor_count(&slot->a);
-    float deviation = 1.0f / (float)slot->rank;
-    float bound = (float)(1.0 / sqrt((double)item->linear->in));
-    for (size_t i = 0; i < count; i++) {
-        if (init == LOAM_LORA_GAUSSIAN) {
-            a[i] = deviation * loam_rng_normal(seed, stream, i);
-        } else {
-            a[i] = bound * (2.0f * loam_rng_uniform(seed, stream, i) - 1.0f);
-        }
-    }
-}
-
-// Starts the magnitude of DoRA at the norms of the adapted weight, as PEFT does.
-static void start_magnitude(const struct loam_adapted *item, struct loam_stream *stream,
-                            struct loam_arena *arena)
-{
-    const struct loam_lora_slot *slot = item->slot;
-    const struct loam_weight_handle *handle = &item->linear->weight->handle;
-    const struct loam_dora_norm_args args = {
-        .w = loam_weight_open(handle, stream, arena, 0, handle->weight.tensor.shape[0]),
-        .a = slot->a,
-        .b = slot->b,
-        .scale = slot->scale,
-        .norms = slot->magnitude};
-    loam_dora_norm(stream, &args);
-    loam_weight_close(handle, stream, 0, handle->weight.tensor.shape[0]);
-    loam_arena_release(arena, 0);
-}
-
-// Called after A and B have their values.
-static enum loam_status start_magnitudes(struct loam_adapter *adapter, struct loam_stream *stream,
-                                         struct loam_error *error)
-{
-    size_t largest = 0; // bytes of a weight that is streamed
-    for (size_t i = 0; i < adapter->count; i++) {
-        const struct loam_linear *linear = adapter->items[i].linear;
-        const size_t bytes = (size_t)(linear->out * linear->in) * sizeof(float);
-        if (linear->weight->handle.reader != NULL && bytes > largest) largest = bytes;
-    }
-    struct loam_arena arena;
-    LOAM_TRY(loam_device_arena_init(stream->device, &arena, largest, false, error));
-    for (size_t i = 0; i < adapter->count; i++)
-        start_magnitude(&adapter->items[i], stream, &arena);
-    enum loam_status status = loam_stream_finish(stream, error);
-    loam_device_arena_deinit(stream->device, &arena);
-    return status;
-}
-
-static enum loam_status upload_start(struct loam_adapter *adapter, struct loam_stream *stream, uint64_t seed,
-                                     struct loam_error *error)
-{
-    for (size_t i = 0; i < adapter->count; i++) {
-        const struct loam_adapted *item = &adapter->items[i];
-        const size_t bytes = loam_tensor_bytes(&item->slot->a);
-        float *host = loam_calloc(bytes, 1, error);
-        if (host == NULL) return LOAM_ERROR_MEMORY;
-        draw_a(host, item, adapter->config.init, seed);
-        loam_upload(stream, item->slot->a.data, host, bytes);
-        loam_zero(stream, item->slot->b.data, loam_tensor_bytes(&item->slot->b));
-        enum loam_status status = loam_stream_finish(stream, error);
-        free(host);
-        if (status != LOAM_OK) return status;
-    }
-    return adapter->config.dora ? start_magnitudes(adapter, stream, error) : LOAM_OK;
 }
 
 enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed, struct loam_error *error)
@@ -415,10 +398,15 @@ enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed,
     if (device == NULL)
         return loam_fail(error, LOAM_ERROR_INTERNAL, "an adapter is started after it has its memory");
     if (adapter->set != NULL) loam_adapter_point(adapter);
+    LOAM_TRY(loam_adapter_allocate_taken(adapter, device, error));
     if (device->planning) return LOAM_OK;
     struct loam_stream stream;
     LOAM_TRY(loam_stream_init(&stream, device, 0, error));
-    enum loam_status status = upload_start(adapter, &stream, seed, error);
+    enum loam_status status = LOAM_OK;
+    for (size_t i = 0; i < adapter->count && status == LOAM_OK; i++)
+        status = loam_adapter_start_module(adapter, i, &stream, seed, true, error);
+    if (status == LOAM_OK && adapter->config.dora)
+        status = loam_adapter_start_magnitudes(adapter, &stream, error);
     loam_stream_deinit(&stream);
     return status;
 }
@@ -433,6 +421,8 @@ void loam_adapter_destroy(struct loam_adapter *adapter)
     }
     free(adapter->items);
     free(adapter->slots.slots);
+    free(adapter->taken);
+    if (adapter->taken_device != NULL) loam_device_arena_deinit(adapter->taken_device, &adapter->taken_arena);
     if (adapter->device != NULL) loam_device_arena_deinit(adapter->device, &adapter->arena);
     loam_stored_adapter_close(&adapter->stored);
     loam_adapter_config_deinit(&adapter->config);
@@ -448,6 +438,20 @@ struct loam_segments loam_adapter_segments(const struct loam_adapter *adapter)
 {
     if (adapter == NULL) return (struct loam_segments){0};
     return (struct loam_segments){&adapter->whole, 1};
+}
+
+void loam_adapter_set_rates(const struct loam_adapter *adapter, double ratio)
+{
+    struct loam_trainables *set = adapter->set;
+    for (size_t i = 0; set != NULL && i < set->count; i++) {
+        const bool of_b = strstr(set->items[i].name, ".lora_B.") != NULL;
+        if (of_b || set->items[i].value.rank == 1) set->items[i].rate = ratio;
+    }
+}
+
+size_t loam_adapter_taken_bytes(const struct loam_adapter *adapter)
+{
+    return adapter == NULL ? 0 : adapter->taken_arena.capacity;
 }
 
 int64_t loam_adapter_parameters(const struct loam_adapter *adapter)
@@ -472,7 +476,6 @@ struct loam_lora_settings loam_adapter_settings(const struct loam_adapter *adapt
         .rank = adapter->config.rank,
         .alpha = adapter->config.alpha,
         .dropout = adapter->config.dropout,
-        .init = adapter->config.init,
         .dora = adapter->config.dora,
     };
 }

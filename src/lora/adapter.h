@@ -27,9 +27,12 @@ struct loam_adapter {
     struct loam_adapter_config config;
     struct loam_adapted *items; // in model order
     size_t count;
-    struct loam_trainables *set;       // NULL: not trained
-    struct loam_arena arena;           // memory of the matrices outside a set
-    const struct loam_device *device;  // device of the arena
+    struct loam_trainables *set;      // NULL: not trained
+    struct loam_arena arena;          // memory of the matrices outside a set
+    const struct loam_device *device; // device of the arena
+    struct loam_lora_slot *taken;     // [count] what an initialisation takes from the base; NULL: nothing
+    struct loam_arena taken_arena;    // its memory
+    const struct loam_device *taken_device;
     struct loam_stored_adapter stored; // the file of an opened adapter; closed after filling
 };
 
@@ -51,6 +54,18 @@ enum loam_status loam_adapter_open_stored(struct loam_adapter **out, const struc
                                           const char *directory, struct loam_error *error);
 // Allocates the matrices in the adapter's own arena, on the device of its loaded model.
 enum loam_status loam_adapter_allocate(struct loam_adapter *adapter, struct loam_error *error);
+// Allocates the frozen updates of an initialisation that takes a part of the base, and points the slots at
+// them.
+enum loam_status loam_adapter_allocate_taken(struct loam_adapter *adapter, const struct loam_device *device,
+                                             struct loam_error *error);
+// Computes the initial A and B of a module, and sets them where `set`. What the initialisation takes from the
+// base becomes the module's frozen update.
+enum loam_status loam_adapter_start_module(struct loam_adapter *adapter, size_t index,
+                                           struct loam_stream *stream, uint64_t seed, bool set,
+                                           struct loam_error *error);
+// Sets the magnitudes of DoRA. Called after A and B have their values.
+enum loam_status loam_adapter_start_magnitudes(struct loam_adapter *adapter, struct loam_stream *stream,
+                                               struct loam_error *error);
 // Registers every part of every adapted linear in `set`. Matrices that have memory keep it.
 enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam_trainables *set,
                                        struct loam_error *error);

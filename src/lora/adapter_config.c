@@ -6,18 +6,16 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/decimal.h"
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
-#include "base/utf8.h"
-#include "io/atomic.h"
 
 static const char file_name[] = "adapter_config.json";
 
-// How loam treats the keys of PEFT 0.21. KEY_OFF: any value but null, false, empty or `neutral` asks for
-// mathematics that loam does not support.
-enum key_use { KEY_READ, KEY_IGNORED, KEY_OFF };
+// How loam treats the keys of PEFT 0.21. KEY_NOTED: does not change what a trained adapter computes; a value is
+// passed over with a notice. KEY_OFF: any value but null, false, empty or `neutral` asks for mathematics that
+// loam does not support.
+enum key_use { KEY_READ, KEY_IGNORED, KEY_NOTED, KEY_OFF };
 
 struct key {
     const char *name;
@@ -42,7 +40,7 @@ static const struct key keys[] = {
     {"qalora_group_size", KEY_IGNORED, NULL, NULL},
     {"revision", KEY_READ, NULL, NULL},
     {"runtime_config", KEY_IGNORED, NULL, NULL},
-    {"eva_config", KEY_IGNORED, NULL, NULL}, // an initialisation of A that leaves the base unchanged
+    {"eva_config", KEY_NOTED, NULL, NULL},
     {"use_rslora", KEY_READ, NULL, NULL},
     {"use_dora", KEY_READ, NULL, NULL},
     {"rank_pattern", KEY_READ, NULL, NULL},
@@ -50,10 +48,10 @@ static const struct key keys[] = {
     {"modules_to_save", KEY_OFF, NULL, "modules trained in full"},
     {"bias", KEY_OFF, "none", "trained biases"},
     {"lora_bias", KEY_OFF, NULL, "a bias on B"},
-    {"fan_in_fan_out", KEY_IGNORED, NULL, NULL}, // how the base stores its weights follows from its family
-    {"layers_to_transform", KEY_OFF, NULL, "a choice of layers"},
-    {"layers_pattern", KEY_OFF, NULL, "a choice of layers"},
-    {"exclude_modules", KEY_OFF, NULL, "excluded modules"},
+    {"fan_in_fan_out", KEY_IGNORED, NULL, NULL},
+    {"layers_to_transform", KEY_READ, NULL, NULL},
+    {"layers_pattern", KEY_READ, NULL, NULL},
+    {"exclude_modules", KEY_READ, NULL, NULL},
     {"layer_replication", KEY_OFF, NULL, "replicated layers"},
     {"trainable_token_indices", KEY_OFF, NULL, "trained token embeddings"},
     {"target_parameters", KEY_OFF, NULL, "adapted parameters outside linear modules"},
@@ -65,10 +63,10 @@ static const struct key keys[] = {
     {"monteclora_config", KEY_OFF, NULL, "Monte Carlo LoRA"},
     {"arrow_config", KEY_OFF, NULL, "Arrow routing"},
     {"kasa_config", KEY_OFF, NULL, "singular-value adaptation (KaSA)"},
-    {"megatron_config", KEY_OFF, NULL, "Megatron's parallel layers"},
-    {"loftq_config", KEY_OFF, NULL, "LoftQ, which changes the base"},
-    {"corda_config", KEY_OFF, NULL, "CorDA, which changes the base"},
-    {"lora_ga_config", KEY_OFF, NULL, "LoRA-GA, which changes the base"},
+    {"megatron_config", KEY_NOTED, NULL, NULL},
+    {"loftq_config", KEY_NOTED, NULL, NULL},
+    {"corda_config", KEY_NOTED, NULL, NULL},
+    {"lora_ga_config", KEY_NOTED, NULL, NULL},
 };
 
 static const struct key *find_key(const char *name)
@@ -108,7 +106,14 @@ static enum loam_status check_keys(struct loam_adapter_config *config, const jso
     json_object_foreach((json_t *)root, name, value)
     {
         const struct key *key = find_key(name);
-        if (status != LOAM_OK || is_empty_value(value) || (key != NULL && key->use != KEY_OFF)) continue;
+        const bool plain = key != NULL && (key->use == KEY_READ || key->use == KEY_IGNORED);
+        if (status != LOAM_OK || is_empty_value(value) || plain) continue;
+        if (key != NULL && key->use == KEY_NOTED) {
+            status = loam_adapter_config_note(
+                config, error, "%s: \"%s\" is passed over: it does not change what the adapter computes",
+                path, name);
+            continue;
+        }
         if (key == NULL) {
             status = loam_bytes_format(&unknown, error, "%s\"%s\"", unknown.size > 0 ? ", " : "", name);
             continue;
@@ -195,64 +200,104 @@ enum loam_status loam_adapter_config_module(const struct loam_adapter_config *co
     return LOAM_OK;
 }
 
-// Reads "init_lora_weights". true, false and the names in `harmless` leave the base unchanged; other names
-// (pissa, olora, corda, loftq, lora_ga, ...) move part of it into A and B.
+enum loam_status loam_adapter_config_check_layers(const struct loam_adapter_config *config,
+                                                  struct loam_error *error)
+{
+    if (config->layers.count == 0 || config->targets.kind != LOAM_TARGET_PATTERN) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                     "layers_to_transform with a regular expression for target_modules: expected a list of "
+                     "names; or put the layers into the expression");
+}
+
+enum loam_status loam_adapter_config_adapts(const struct loam_adapter_config *config, const char *module,
+                                            bool *adapts, struct loam_error *error)
+{
+    bool matches = false;
+    LOAM_TRY(loam_targets_match(&config->excluded, module, &matches, error));
+    *adapts = false;
+    if (matches) return LOAM_OK;
+    LOAM_TRY(loam_targets_match(&config->targets, module, adapts, error));
+    // PEFT takes a whole path whatever its layer.
+    if (!*adapts || loam_targets_have_path(&config->targets, module)) return LOAM_OK;
+    return loam_layer_choice_has(&config->layers, module, adapts, error);
+}
+
+// Reads "init_lora_weights". Initialisations that loam has are read. Those that leave the base unchanged do
+// not matter for a trained adapter. The others (corda, loftq, lora_ga, ...) move a part of the base into A and B
+// that only PEFT can compute again.
 static enum loam_status read_init(struct loam_adapter_config *config, const json_t *root, const char *path,
                                   struct loam_error *error)
 {
-    static const char *const harmless[] = {"gaussian", "eva", "orthogonal"};
-    config->init = LOAM_LORA_KAIMING;
+    static const char *const harmless[] = {"eva", "mica"};
+    config->init = (struct loam_lora_init_choice){.kind = LOAM_LORA_KAIMING};
     const json_t *value = json_object_get(root, "init_lora_weights");
+    if (json_is_false(value)) config->init.kind = LOAM_LORA_RANDOM;
     if (value == NULL || json_is_null(value) || json_is_boolean(value)) return LOAM_OK;
     const char *name = json_string_value(value);
     if (name == NULL) {
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"init_lora_weights\" must be true, false or a name",
                          path);
     }
-    if (strcasecmp(name, harmless[0]) == 0) config->init = LOAM_LORA_GAUSSIAN;
-    for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++) {
+    for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++)
         if (strcasecmp(name, harmless[i]) == 0) return LOAM_OK;
-    }
+    if (loam_lora_init_parse(&config->init, name, error) == LOAM_OK) return LOAM_OK;
     return loam_fail(
         error, LOAM_ERROR_UNSUPPORTED,
         "%s: \"init_lora_weights\" is \"%s\", which may have changed the base; loam does not have it yet",
         path, name);
 }
 
-static enum loam_status read_target_list(struct loam_adapter_config *config, const json_t *list,
-                                         const char *path, struct loam_error *error)
+static enum loam_status read_module_list(struct loam_targets *targets, const json_t *list, const char *path,
+                                         const char *key, struct loam_error *error)
 {
     size_t count = json_array_size(list);
-    if (count == 0) return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"target_modules\" is empty", path);
     const char **names = loam_calloc(count, sizeof *names, error);
     if (names == NULL) return LOAM_ERROR_MEMORY;
     enum loam_status status = LOAM_OK;
     for (size_t i = 0; i < count && status == LOAM_OK; i++) {
         names[i] = json_string_value(json_array_get(list, i));
         if (names[i] == NULL || names[i][0] == '\0') {
-            status = loam_fail(error, LOAM_ERROR_FORMAT,
-                               "%s: \"target_modules\" must be names; entry %zu is not", path, i);
+            status = loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" must be names; entry %zu is not", path,
+                               key, i);
         }
     }
-    if (status == LOAM_OK) status = loam_targets_init_list(&config->targets, names, count, error);
+    if (status == LOAM_OK) status = loam_targets_init_list(targets, names, count, error);
     free(names);
+    return status;
+}
+
+// Reads a list of names or a regular expression.
+static enum loam_status read_modules(struct loam_targets *targets, const json_t *value, const char *path,
+                                     const char *key, struct loam_error *error)
+{
+    if (json_is_array(value)) return read_module_list(targets, value, path, key, error);
+    const char *text = json_string_value(value);
+    if (text == NULL) {
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s: \"%s\" must be a list of names or a regular expression", path, key);
+    }
+    enum loam_status status = loam_targets_init_pattern(targets, text, error);
+    if (status != LOAM_OK) (void)loam_fail_prefix(error, "%s", path);
     return status;
 }
 
 static enum loam_status read_targets(struct loam_adapter_config *config, const json_t *root, const char *path,
                                      struct loam_error *error)
 {
-    const json_t *value = json_object_get(root, "target_modules");
-    if (json_is_array(value)) return read_target_list(config, value, path, error);
+    static const char key[] = "target_modules";
+    const json_t *value = json_object_get(root, key), *excluded = json_object_get(root, "exclude_modules");
     const char *text = json_string_value(value);
-    if (text == NULL) {
-        return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "%s: \"target_modules\" must be a list of names or a regular expression", path);
-    }
-    if (strcasecmp(text, "all-linear") == 0) return loam_targets_parse(&config->targets, text, error);
-    enum loam_status status = loam_targets_init_pattern(&config->targets, text, error);
-    if (status != LOAM_OK) (void)loam_fail_prefix(error, "%s", path);
-    return status;
+    if (json_is_array(value) && json_array_size(value) == 0)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" is empty", path, key);
+    if (text != NULL && strcasecmp(text, "all-linear") == 0)
+        LOAM_TRY(loam_targets_parse(&config->targets, text, error));
+    else
+        LOAM_TRY(read_modules(&config->targets, value, path, key, error));
+    if (excluded != NULL && !is_empty_value(excluded))
+        LOAM_TRY(read_modules(&config->excluded, excluded, path, "exclude_modules", error));
+    LOAM_TRY(loam_layer_choice_read(&config->layers, root, path, error));
+    if (loam_adapter_config_check_layers(config, error) == LOAM_OK) return LOAM_OK;
+    return loam_fail_prefix(error, "%s", path);
 }
 
 // Copies a string. If the file has none, `*copy` keeps its value.
@@ -296,142 +341,12 @@ enum loam_status loam_adapter_config_load(struct loam_adapter_config *config, co
 void loam_adapter_config_deinit(struct loam_adapter_config *config)
 {
     loam_targets_deinit(&config->targets);
+    loam_targets_deinit(&config->excluded);
+    loam_layer_choice_deinit(&config->layers);
     loam_module_values_deinit(&config->ranks);
     loam_module_values_deinit(&config->alphas);
     free(config->base_model);
     free(config->revision);
     free(config->notice);
     *config = (struct loam_adapter_config){0};
-}
-
-// ---- writing ----
-
-// Appends a string as JSON in ASCII, as Python's json writes it.
-static enum loam_status append_string(struct loam_bytes *text, const char *value, struct loam_error *error)
-{
-    if (loam_utf8_check(value, strlen(value)) != strlen(value))
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s: \"%s\" is not UTF-8 and cannot be written",
-                         file_name, value);
-    json_t *string = json_string(value);
-    enum loam_status status = loam_json_append(text, string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII, error);
-    json_decref(string);
-    return status;
-}
-
-// Formats a float as Python does: a whole number ends in ".0".
-static void format_dropout(double value, char text[LOAM_DECIMAL_SIZE])
-{
-    loam_decimal_format(value, text);
-    if (strpbrk(text, ".e") == NULL) memcpy(text + strlen(text), ".0", sizeof ".0");
-}
-
-static enum loam_status append_targets(struct loam_bytes *text, const struct loam_targets *targets,
-                                       struct loam_error *error)
-{
-    if (targets->kind == LOAM_TARGET_PATTERN) return append_string(text, targets->pattern, error);
-    if (targets->kind == LOAM_TARGET_ALL_LINEAR) return append_string(text, "all-linear", error);
-    for (size_t i = 0; i < targets->count; i++) {
-        LOAM_TRY(loam_bytes_append_text(text, i == 0 ? "[\n    " : ",\n    ", error));
-        LOAM_TRY(append_string(text, targets->entries[i], error));
-    }
-    return loam_bytes_append_text(text, "\n  ]", error);
-}
-
-static enum loam_status append_values(struct loam_bytes *text, const char *name,
-                                      const struct loam_module_values *values, struct loam_error *error)
-{
-    LOAM_TRY(loam_bytes_format(text, error, "  \"%s\": {", name));
-    for (size_t i = 0; i < values->count; i++) {
-        char number[LOAM_DECIMAL_SIZE];
-        loam_decimal_format(values->items[i].value, number);
-        LOAM_TRY(loam_bytes_append_text(text, i == 0 ? "\n    " : ",\n    ", error));
-        LOAM_TRY(append_string(text, values->items[i].key, error));
-        LOAM_TRY(loam_bytes_format(text, error, ": %s", number));
-    }
-    return loam_bytes_append_text(text, values->count > 0 ? "\n  },\n" : "},\n", error);
-}
-
-// Appends json.dumps(indent=2, sort_keys=True) of LoraConfig of PEFT 0.21.2. Keys that loam does not set have
-// PEFT's defaults.
-static enum loam_status append_config(struct loam_bytes *text, const struct loam_adapter_config *config,
-                                      const char *base_model, const char *revision, struct loam_error *error)
-{
-    char alpha[LOAM_DECIMAL_SIZE];
-    char dropout[LOAM_DECIMAL_SIZE];
-    // PEFT declares alpha as an integer but computes with fractions too, so a fraction is written as it is.
-    loam_decimal_format(config->alpha, alpha);
-    format_dropout(config->dropout, dropout);
-    LOAM_TRY(loam_bytes_append_text(text,
-                                    "{\n"
-                                    "  \"alora_invocation_tokens\": null,\n",
-                                    error));
-    LOAM_TRY(append_values(text, "alpha_pattern", &config->alphas, error));
-    LOAM_TRY(loam_bytes_append_text(text,
-                                    "  \"arrow_config\": null,\n"
-                                    "  \"auto_mapping\": null,\n"
-                                    "  \"base_model_name_or_path\": ",
-                                    error));
-    LOAM_TRY(append_string(text, base_model, error));
-    LOAM_TRY(loam_bytes_format(text, error,
-                               ",\n"
-                               "  \"bias\": \"none\",\n"
-                               "  \"corda_config\": null,\n"
-                               "  \"ensure_weight_tying\": false,\n"
-                               "  \"eva_config\": null,\n"
-                               "  \"exclude_modules\": null,\n"
-                               "  \"fan_in_fan_out\": %s,\n"
-                               "  \"inference_mode\": true,\n"
-                               "  \"init_lora_weights\": %s,\n"
-                               "  \"kasa_config\": null,\n"
-                               "  \"layer_replication\": null,\n"
-                               "  \"layers_pattern\": null,\n"
-                               "  \"layers_to_transform\": null,\n"
-                               "  \"loftq_config\": {},\n"
-                               "  \"lora_alpha\": %s,\n"
-                               "  \"lora_bias\": false,\n"
-                               "  \"lora_dropout\": %s,\n"
-                               "  \"lora_ga_config\": null,\n"
-                               "  \"megatron_config\": null,\n"
-                               "  \"megatron_core\": \"megatron.core\",\n"
-                               "  \"modules_to_save\": null,\n"
-                               "  \"monteclora_config\": null,\n"
-                               "  \"peft_type\": \"LORA\",\n"
-                               "  \"peft_version\": \"0.21.2\",\n"
-                               "  \"qalora_group_size\": 16,\n"
-                               "  \"r\": %d,\n",
-                               config->fan_in_fan_out ? "true" : "false",
-                               config->init == LOAM_LORA_GAUSSIAN ? "\"gaussian\"" : "true", alpha, dropout,
-                               config->rank));
-    LOAM_TRY(append_values(text, "rank_pattern", &config->ranks, error));
-    LOAM_TRY(loam_bytes_append_text(text, "  \"revision\": ", error));
-    LOAM_TRY(revision == NULL ? loam_bytes_append_text(text, "null", error)
-                              : append_string(text, revision, error));
-    LOAM_TRY(loam_bytes_append_text(text, ",\n  \"target_modules\": ", error));
-    LOAM_TRY(append_targets(text, &config->targets, error));
-    return loam_bytes_format(text, error,
-                             ",\n"
-                             "  \"target_parameters\": null,\n"
-                             "  \"task_type\": \"CAUSAL_LM\",\n"
-                             "  \"trainable_token_indices\": null,\n"
-                             "  \"use_bdlora\": null,\n"
-                             "  \"use_dora\": %s,\n"
-                             "  \"use_qalora\": false,\n"
-                             "  \"use_rslora\": %s,\n"
-                             "  \"velora_config\": null\n"
-                             "}",
-                             config->dora ? "true" : "false", config->rslora ? "true" : "false");
-}
-
-enum loam_status loam_adapter_config_save(const struct loam_adapter_config *config, const char *base_model,
-                                          const char *revision, const char *directory,
-                                          struct loam_error *error)
-{
-    char *path = loam_path_join(directory, file_name, error);
-    if (path == NULL) return LOAM_ERROR_MEMORY;
-    struct loam_bytes text = {0};
-    enum loam_status status = append_config(&text, config, base_model, revision, error);
-    if (status == LOAM_OK) status = loam_atomic_write_file(path, text.data, text.size, error);
-    loam_bytes_deinit(&text);
-    free(path);
-    return status;
 }

@@ -2,6 +2,7 @@
 #ifndef LOAM_LORA_ADAPTER_CONFIG_H
 #define LOAM_LORA_ADAPTER_CONFIG_H
 
+#include "lora/layer_choice.h"
 #include "lora/lora.h"
 #include "lora/module_values.h"
 #include "lora/target.h"
@@ -12,16 +13,20 @@ struct loam_adapter_config {
     int rank;
     double alpha;
     double dropout;
-    enum loam_lora_init init;
+    struct loam_lora_init_choice init;
     bool rslora;                      // the scale is alpha / sqrt(rank)
     bool fan_in_fan_out;              // the adapted weights are stored transposed; follows from the model
     bool dora;                        // each module has a magnitude
     struct loam_module_values ranks;  // modules with another rank
     struct loam_module_values alphas; // modules with another alpha
     struct loam_targets targets;
-    char *base_model; // name of the base in the file; NULL: none
-    char *revision;   // revision of the base; NULL: none
-    char *notice;     // warnings, one a line; NULL: none
+    struct loam_targets excluded;    // no entries: none
+    struct loam_layer_choice layers; // of a list of targets
+    bool fresh;                      // of settings, not of a file
+    bool excludes_none;              // exclude_modules leaves out no target
+    char *base_model;                // name of the base in the file; NULL: none
+    char *revision;                  // revision of the base; NULL: none
+    char *notice;                    // warnings, one a line; NULL: none
 };
 
 // One adapted module, for notices.
@@ -39,6 +44,12 @@ enum loam_status loam_adapter_config_load(struct loam_adapter_config *config, co
 // Computes the rank of a module and the scale of its update, y += scale B A x.
 enum loam_status loam_adapter_config_module(const struct loam_adapter_config *config, const char *module,
                                             int *rank, double *scale, struct loam_error *error);
+// Returns whether a module is adapted: a target that is neither excluded nor outside the chosen layers.
+enum loam_status loam_adapter_config_adapts(const struct loam_adapter_config *config, const char *module,
+                                            bool *adapts, struct loam_error *error);
+// Fails on a choice of layers for targets that PEFT does not narrow.
+enum loam_status loam_adapter_config_check_layers(const struct loam_adapter_config *config,
+                                                  struct loam_error *error);
 void loam_adapter_config_deinit(struct loam_adapter_config *config);
 // Returns whether 0 <= dropout < 1 in f32, the dtype of the ops.
 bool loam_lora_dropout_valid(double dropout);

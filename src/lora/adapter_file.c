@@ -159,13 +159,27 @@ enum loam_status loam_adapter_open(struct loam_adapter **out, const struct loam_
     return LOAM_OK;
 }
 
+// PEFT saves an adapter with PiSSA or OLoRA for a base that is changed when it is loaded.
+static enum loam_status check_separate(const struct loam_adapter *adapter, const char *directory,
+                                       struct loam_error *error)
+{
+    if (!loam_lora_init_takes(&adapter->config.init)) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_UNSUPPORTED,
+        "%s: \"init_lora_weights\" of adapter_config.json changes the base when the adapter is "
+        "loaded: save it with path_initial_model_for_weight_conversion in PEFT, which makes it an "
+        "adapter for the original base",
+        directory);
+}
+
 enum loam_status loam_adapter_open_stored(struct loam_adapter **out, const struct loam_model *model,
                                           const char *directory, struct loam_error *error)
 {
     *out = NULL;
     struct loam_adapter *adapter;
     LOAM_TRY(load_and_attach(&adapter, model, directory, error));
-    enum loam_status status = open_weights(adapter, directory, error);
+    enum loam_status status = check_separate(adapter, directory, error);
+    if (status == LOAM_OK) status = open_weights(adapter, directory, error);
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);
         return status;
@@ -197,6 +211,8 @@ static enum loam_status fill_all(struct loam_adapter *adapter, struct loam_strea
         for (int p = 0; p < LOAM_PART_COUNT; p++)
             if (item->parts[p].name != NULL)
                 LOAM_TRY(fill_part(stream, loam_adapted_value(item, p), item->parts[p].stored, error));
+        if (item->slot->taken != NULL)
+            LOAM_TRY(loam_adapter_start_module(adapter, i, stream, 0, false, error));
     }
     return LOAM_OK;
 }
@@ -207,6 +223,7 @@ enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_err
         return loam_fail(error, LOAM_ERROR_INTERNAL, "only an opened adapter is filled, and only once");
     }
     if (adapter->set != NULL) loam_adapter_point(adapter);
+    LOAM_TRY(loam_adapter_allocate_taken(adapter, adapter->model->device, error));
     if (adapter->model->device->planning) return LOAM_OK;
     struct loam_stream stream;
     LOAM_TRY(loam_stream_init(&stream, adapter->model->device, 0, error));
@@ -223,49 +240,112 @@ enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_err
 
 // ---- saving ----
 
-static struct loam_write_tensor write_entry(const char *name, const struct loam_tensor *value,
-                                            const void *host)
+static struct loam_write_tensor write_entry(const char *name, int64_t rows, int64_t columns, const void *host)
 {
-    struct loam_write_tensor entry = {.name = name, .dtype = LOAM_F32, .rank = value->rank, .data = host};
-    for (int i = 0; i < value->rank; i++)
-        entry.shape[i] = value->shape[i];
-    return entry;
+    return (struct loam_write_tensor){
+        .name = name, .dtype = LOAM_F32, .rank = 2, .shape = {rows, columns}, .data = host};
 }
 
-// Downloads every part into `host` and lists it in `entries` [loam_adapter_tensors].
-static void download_all(const struct loam_adapter *adapter, struct loam_stream *stream, char *host,
-                         struct loam_write_tensor *entries)
+// Matrices of a slot on the host: a [r, in], b [out, r].
+struct pair {
+    float *a;
+    float *b;
+};
+
+static struct pair download_pair(struct loam_stream *stream, const struct loam_lora_slot *slot, float **next)
 {
+    const struct pair pair = {*next, *next + loam_tensor_count(&slot->a)};
+    loam_download(stream, pair.a, slot->a.data, loam_tensor_bytes(&slot->a));
+    loam_download(stream, pair.b, slot->b.data, loam_tensor_bytes(&slot->b));
+    *next = pair.b + loam_tensor_count(&slot->b);
+    return pair;
+}
+
+// [B | -B0] [out, 2 r], in place of b and b0, which lie at `pair->b` and `taken->b`.
+static void join_columns(float *joined, const struct pair *pair, const struct pair *taken, int64_t out,
+                         int64_t rank)
+{
+    for (int64_t i = 0; i < out; i++)
+        for (int64_t k = 0; k < rank; k++) {
+            joined[2 * i * rank + k] = pair->b[i * rank + k];
+            joined[(2 * i + 1) * rank + k] = -taken->b[i * rank + k];
+        }
+}
+
+// The matrices that are written, on the host.
+struct image {
+    float *values; // [all parameters, those that were taken from the base, and a copy of both]
+    struct loam_write_tensor *entries; // [loam_adapter_tensors]
+};
+
+// An update with the taken one: scale (B A - B0 A0) = scale [B | -B0] [A; A0].
+static void list_joined(const struct loam_adapted *item, const struct pair *pair, const struct pair *taken,
+                        float *joined, struct loam_write_tensor *entries)
+{
+    const struct loam_lora_slot *slot = item->slot;
+    const int64_t rank = slot->rank, in = slot->a.shape[1], out = slot->b.shape[0];
+    float *b = joined + 2 * rank * in;
+    memcpy(joined, pair->a, loam_tensor_bytes(&slot->a));
+    memcpy(joined + rank * in, taken->a, loam_tensor_bytes(&slot->a));
+    join_columns(b, pair, taken, out, rank);
+    entries[0] = write_entry(item->parts[LOAM_PART_A].name, 2 * rank, in, joined);
+    entries[1] = write_entry(item->parts[LOAM_PART_B].name, out, 2 * rank, b);
+}
+
+// Downloads the parts of an item and lists them.
+static void download_parts(struct loam_stream *stream, const struct loam_adapted *item, float **next,
+                           struct loam_write_tensor **entries)
+{
+    for (int p = 0; p < LOAM_PART_COUNT; p++) {
+        const struct loam_tensor *value = loam_adapted_value(item, p);
+        if (item->parts[p].name == NULL) continue;
+        loam_download(stream, *next, value->data, loam_tensor_bytes(value));
+        **entries = write_entry(item->parts[p].name, value->shape[0], value->shape[1], *next);
+        (*entries)->rank = value->rank;
+        *next += loam_tensor_count(value);
+        ++*entries;
+    }
+}
+
+static enum loam_status download_all(const struct loam_adapter *adapter, struct loam_stream *stream,
+                                     const struct image *image, struct loam_error *error)
+{
+    float *next = image->values;
+    struct loam_write_tensor *entries = image->entries;
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
-        for (int p = 0; p < LOAM_PART_COUNT; p++) {
-            const struct loam_tensor *value = loam_adapted_value(item, p);
-            if (item->parts[p].name == NULL) continue;
-            loam_download(stream, host, value->data, loam_tensor_bytes(value));
-            *entries++ = write_entry(item->parts[p].name, value, host);
-            host += loam_tensor_bytes(value);
+        const struct loam_lora_slot *slot = item->slot;
+        if (slot->taken == NULL) {
+            download_parts(stream, item, &next, &entries);
+            continue;
         }
+        const struct pair pair = download_pair(stream, slot, &next);
+        const struct pair taken = download_pair(stream, slot->taken, &next);
+        LOAM_TRY(loam_stream_finish(stream, error));
+        list_joined(item, &pair, &taken, next, entries);
+        entries += 2;
+        next += 2 * (loam_tensor_count(&slot->a) + loam_tensor_count(&slot->b));
     }
+    return loam_stream_finish(stream, error);
 }
 
 static enum loam_status save_weights(const struct loam_adapter *adapter, const char *path,
                                      struct loam_error *error)
 {
-    size_t bytes = (size_t)loam_adapter_parameters(adapter) * sizeof(float);
-    char *host = loam_calloc(bytes, 1, error);
-    const size_t count = loam_adapter_tensors(adapter);
-    struct loam_write_tensor *entries = loam_calloc(count, sizeof *entries, error);
-    enum loam_status status = host != NULL && entries != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+    const size_t copies = adapter->taken != NULL ? 4 : 1, count = loam_adapter_tensors(adapter);
+    struct image image = {
+        .values = loam_calloc(copies * (size_t)loam_adapter_parameters(adapter), sizeof(float), error),
+        .entries = loam_calloc(count, sizeof *image.entries, error)};
+    enum loam_status status = image.values != NULL && image.entries != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
     struct loam_stream stream;
     if (status == LOAM_OK) status = loam_stream_init(&stream, adapter->model->device, 0, error);
     if (status == LOAM_OK) {
-        download_all(adapter, &stream, host, entries);
-        status = loam_stream_finish(&stream, error);
+        status = download_all(adapter, &stream, &image, error);
         loam_stream_deinit(&stream);
     }
-    if (status == LOAM_OK) status = loam_safetensors_write(path, entries, count, error);
-    free(entries);
-    free(host);
+    if (status == LOAM_OK) status = loam_safetensors_write(path, image.entries, count, error);
+    free(image.entries);
+    free(image.values);
     return status;
 }
 

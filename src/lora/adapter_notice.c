@@ -59,7 +59,8 @@ static enum loam_status note_names(struct loam_adapter_config *config, const cha
     char more[64] = "";
     if (names->count == 0) return LOAM_OK;
     if (names->count > LISTED) snprintf(more, sizeof more, " and %zu more", names->count - LISTED);
-    return loam_adapter_config_note(config, error, "adapter_config.json: %s: %s%s", what, names->text.data,
+    return loam_adapter_config_note(config, error, "%s%s: %s%s",
+                                    config->fresh ? "" : "adapter_config.json: ", what, names->text.data,
                                     more);
 }
 
@@ -137,6 +138,9 @@ enum loam_status loam_adapter_config_note_unused(struct loam_adapter_config *con
                                                  const struct loam_module_size *modules, size_t count,
                                                  struct loam_error *error)
 {
+    if (config->fresh && config->excludes_none)
+        LOAM_TRY(loam_adapter_config_note(config, error,
+                                          "exclude_modules leaves out no linear module of the model"));
     LOAM_TRY(note_targets(config, modules, count, error));
     LOAM_TRY(note_values(config, &config->ranks, "keys of \"rank_pattern\" give no adapted module its rank",
                          modules, count, error));

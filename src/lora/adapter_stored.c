@@ -20,34 +20,37 @@ static bool skip_prefix(const char **text, const char *prefix)
     return true;
 }
 
-// Parses "[base_model.model.]PATH.lora_A[.default].weight". PEFT writes the prefix without the name of the
-// adapter; raw state dictionaries have the name without the prefix. Returns 'A', 'B' or, for the magnitude of
-// DoRA, 'M', and sets the path; 0: the tensor is none of these.
+// Whether the end of a name is "magnitude_vector[.NAME][.weight]".
+static bool is_magnitude(const char *end)
+{
+    if (!skip_prefix(&end, "magnitude_vector")) return false;
+    if (*end == '.' && strcmp(end, ".weight") != 0) end += 1 + strcspn(end + 1, ".");
+    return *end == '\0' || strcmp(end, ".weight") == 0;
+}
+
+// Parses "PREFIX.PATH.lora_A[.NAME].weight", and "PREFIX.PATH.lora_magnitude_vector[.NAME][.weight]". PEFT writes the
+// prefix "base_model.model." and no name of the adapter. Raw state dictionaries have the name, and other or repeated
+// prefixes. Returns 'A', 'B' or, for the magnitude of DoRA, 'M', and sets the path; 0: the tensor is none of these.
 static char parse_name(const char *name, const char **path, size_t *size)
 {
-    static const struct {
-        const char *suffix;
-        char matrix;
-    } endings[] = {
-        {".lora_A.weight", 'A'},
-        {".lora_B.weight", 'B'},
-        {".lora_A.default.weight", 'A'},
-        {".lora_B.default.weight", 'B'},
-        {".lora_magnitude_vector", 'M'},
-        {".lora_magnitude_vector.weight", 'M'},
-        {".lora_magnitude_vector.default", 'M'},
-        {".lora_magnitude_vector.default.weight", 'M'},
-    };
-    (void)skip_prefix(&name, "base_model.model.");
-    *path = name;
-    *size = strlen(name);
-    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
-        size_t suffix = strlen(endings[i].suffix);
-        if (*size <= suffix || strcmp(name + *size - suffix, endings[i].suffix) != 0) continue;
-        *size -= suffix;
-        return endings[i].matrix;
+    static const char *const prefixes[] = {"base_model.model.", "_orig_mod.", "module."};
+    static const char infix[] = ".lora_", end[] = ".weight";
+    for (bool found = true; found;) {
+        found = false;
+        for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+            found = skip_prefix(&name, prefixes[i]) || found;
     }
-    return 0;
+    const char *matrix = NULL;
+    for (const char *at = name; (at = strstr(at, infix)) != NULL;)
+        matrix = at += sizeof infix - 1;
+    *path = name;
+    if (matrix == NULL) return 0;
+    *size = (size_t)(matrix - name) - (sizeof infix - 1);
+    if (*size > 0 && is_magnitude(matrix)) return 'M';
+    if (*matrix != 'A' && *matrix != 'B') return 0;
+    const char *rest = matrix + 1;
+    if (*rest == '.' && strcmp(rest, end) != 0) rest += 1 + strcspn(rest + 1, ".");
+    return *size > 0 && strcmp(rest, end) == 0 ? *matrix : 0;
 }
 
 // Returns whether `path` is the module of a weight row, in which "%d" stands for the number of a layer.
@@ -96,8 +99,12 @@ static char *complete_path(const char *text, size_t size, const struct loam_weig
     const char *prefix;
     char *path = loam_strndup(text, size, error);
     if (path == NULL) return NULL;
-    *row = find_row(path, &prefix);
-    char *full = loam_format(error, "%s%s", prefix, path);
+    const char *known = path;
+    *row = find_row(known, &prefix);
+    // Some programs wrap the model once more.
+    while (*row == NULL && skip_prefix(&known, "model."))
+        *row = find_row(known, &prefix);
+    char *full = loam_format(error, "%s%s", prefix, *row != NULL ? known : path);
     free(path);
     return full;
 }
@@ -327,7 +334,7 @@ enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *sto
         const struct loam_stored_module *module = &stored->modules[i];
         const struct loam_stored_tensor *tensor = loam_stored_module_tensor(module);
         bool matches = false;
-        LOAM_TRY(loam_targets_match(&config->targets, module->path, &matches, error));
+        LOAM_TRY(loam_adapter_config_adapts(config, module->path, &matches, error));
         if (!matches)
             return loam_fail(error, LOAM_ERROR_FORMAT,
                              "%s: tensor \"%s\" is for a module that \"target_modules\" in "

@@ -3,10 +3,9 @@
 #define LOAM_LORA_LORA_H
 
 #include "base/log.h"
+#include "lora/init.h"
 #include "model/slots.h"
 #include "model/trainables.h"
-
-enum loam_lora_init { LOAM_LORA_GAUSSIAN, LOAM_LORA_KAIMING };
 
 struct loam_lora_settings {
     int rank;       // --lora-r
@@ -17,8 +16,16 @@ struct loam_lora_settings {
     // must match the whole path (lora/target.h); it is replaced by the list of linears that it matched. NULL:
     // the family's default.
     const char *target_modules;
-    enum loam_lora_init init;
-    bool dora; // --use-dora
+    const char *init; // --init-lora-weights, see lora/init.h; NULL: "gaussian"
+    bool rslora;      // --use-rslora: the update is scaled by alpha / sqrt(rank)
+    // "KEY=N,KEY=N": another rank or alpha for modules. A key is an expression that must match the end of a
+    // path, from a component on; the first that matches decides. NULL: none.
+    const char *rank_pattern;
+    const char *alpha_pattern;
+    const char *exclude_modules;     // a list or an expression, as in target_modules; NULL: none
+    const char *layers_to_transform; // "0,2,5"; NULL: every layer
+    const char *layers_pattern;      // "h,layers": the names before the number of a layer; NULL: any
+    bool dora;                       // --use-dora
 };
 
 // An adapter: resolved settings and a slot for each linear of a model. The model is not changed, so one model
@@ -32,7 +39,7 @@ struct loam_adapter;
 enum loam_status loam_adapter_create(struct loam_adapter **out, const struct loam_model *model,
                                      const struct loam_lora_settings *settings, struct loam_trainables *set,
                                      struct loam_error *error);
-// Sets the initial values: A is random by `seed`, B is zero. Called after loam_trainables_allocate or
+// Sets the initial values (lora/init.h), random by `seed`. The model must be loaded. Called after loam_trainables_allocate or
 // loam_adapter_allocate.
 enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed, struct loam_error *error);
 
@@ -44,6 +51,11 @@ enum loam_status loam_adapter_open(struct loam_adapter **out, const struct loam_
                                    const char *directory, struct loam_trainables *set,
                                    struct loam_error *error);
 enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_error *error);
+// LoRA+: the learning rate of every B and of every vector is `ratio` times that of A. The adapter is
+// registered in a set.
+void loam_adapter_set_rates(const struct loam_adapter *adapter, double ratio);
+// Returns the bytes of the frozen update that PiSSA and OLoRA take from the base; of NULL: 0.
+size_t loam_adapter_taken_bytes(const struct loam_adapter *adapter);
 void loam_adapter_destroy(struct loam_adapter *adapter);
 
 // Returns the slots for the segments of a pass.
@@ -61,7 +73,7 @@ void loam_adapter_warn(const struct loam_adapter *adapter, const struct loam_log
 enum loam_status loam_adapter_save(const struct loam_adapter *adapter, const char *base_model,
                                    const char *revision, const char *directory, struct loam_error *error);
 
-// Returns the settings; those of its directory for an opened adapter. target_modules is NULL.
+// Returns rank, alpha and dropout; those of its directory for an opened adapter.
 struct loam_lora_settings loam_adapter_settings(const struct loam_adapter *adapter);
 // Returns the text of the targets, released with free(); NULL and a filled error on failure.
 char *loam_adapter_targets(const struct loam_adapter *adapter, struct loam_error *error);

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/heap.h"
 
@@ -21,12 +22,17 @@ static enum loam_status compile_key(struct loam_module_value *item, const char *
     return item->key != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
+static bool is_allowed(double value, double most, bool whole)
+{
+    return value > 0 && value <= most && (!whole || value == floor(value));
+}
+
 static enum loam_status add_value(struct loam_module_values *values, const char *key, const json_t *number,
                                   const char *path, const char *name, double most, bool whole,
                                   struct loam_error *error)
 {
     double value = json_number_value(number);
-    if (!json_is_number(number) || !(value > 0 && value <= most) || (whole && !json_is_integer(number)))
+    if (!json_is_number(number) || !is_allowed(value, most, whole) || (whole && !json_is_integer(number)))
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" of \"%s\": expected a%s number above 0%s",
                          path, key, name, whole ? " whole" : "", whole ? " that a layer can have" : "");
     struct loam_module_value *item = &values->items[values->count++];
@@ -54,6 +60,56 @@ enum loam_status loam_module_values_read(struct loam_module_values *values, cons
     {
         if (status == LOAM_OK) status = add_value(values, key, number, path, name, most, whole, error);
     }
+    if (status != LOAM_OK) loam_module_values_deinit(values);
+    return status;
+}
+
+// Finds the end of the entry at `text`, a comma or the end of the text behind "=N". `*equals` is the place of
+// "="; NULL: there is none.
+static const char *find_entry_end(const char *text, const char **equals, double *value)
+{
+    for (*equals = strchr(text, '='); *equals != NULL; *equals = strchr(*equals + 1, '=')) {
+        char *end;
+        *value = strtod(*equals + 1, &end);
+        if (end > *equals + 1 && (*end == ',' || *end == '\0')) return end;
+    }
+    return text;
+}
+
+static enum loam_status parse_entries(struct loam_module_values *values, const char *text, const char *name,
+                                      double most, bool whole, struct loam_error *error)
+{
+    for (;; text++) {
+        const char *equals;
+        double value = 0;
+        const char *end = find_entry_end(text, &equals, &value);
+        if (equals == NULL || equals == text || !is_allowed(value, most, whole))
+            return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                             "%s \"%.200s\": expected MODULE=N with a%s number above 0%s, or several "
+                             "separated by commas",
+                             name, text, whole ? " whole" : "", whole ? " that a layer can have" : "");
+        char *key = loam_strndup(text, (size_t)(equals - text), error);
+        if (key == NULL) return LOAM_ERROR_MEMORY;
+        struct loam_module_value *item = &values->items[values->count++];
+        item->value = value;
+        enum loam_status status = compile_key(item, key, error);
+        free(key);
+        if (status != LOAM_OK) return loam_fail_prefix(error, "%s", name);
+        text = end;
+        if (*text == '\0') return LOAM_OK;
+    }
+}
+
+enum loam_status loam_module_values_parse(struct loam_module_values *values, const char *text,
+                                          const char *name, double most, bool whole, struct loam_error *error)
+{
+    size_t most_entries = 1;
+    for (const char *at = text; *at != '\0'; at++)
+        most_entries += *at == ',';
+    *values = (struct loam_module_values){0};
+    values->items = loam_calloc(most_entries, sizeof *values->items, error);
+    if (values->items == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = parse_entries(values, text, name, most, whole, error);
     if (status != LOAM_OK) loam_module_values_deinit(values);
     return status;
 }

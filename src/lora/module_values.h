@@ -23,6 +23,10 @@ struct loam_module_values {
 enum loam_status loam_module_values_read(struct loam_module_values *values, const json_t *root,
                                          const char *path, const char *name, double most, bool whole,
                                          struct loam_error *error);
+// Parses "KEY=N,KEY=N" of the option `name`. A comma or "=" within a key is part of the key.
+enum loam_status loam_module_values_parse(struct loam_module_values *values, const char *text,
+                                          const char *name, double most, bool whole,
+                                          struct loam_error *error);
 void loam_module_values_deinit(struct loam_module_values *values);
 // Finds the first item whose expression matches a module. If none does, `*index` and `*value` keep their
 // values.

@@ -165,6 +165,13 @@ bool loam_target_entry_matches(const char *entry, const char *path)
     return entry_size == path_size || path[path_size - entry_size - 1] == '.';
 }
 
+bool loam_targets_have_path(const struct loam_targets *targets, const char *path)
+{
+    for (size_t i = 0; i < targets->count; i++)
+        if (strcmp(targets->entries[i], path) == 0) return true;
+    return false;
+}
+
 static enum loam_status match_pattern(const struct loam_targets *targets, const char *path, bool *matches,
                                       struct loam_error *error)
 {

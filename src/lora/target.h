@@ -33,6 +33,8 @@ void loam_targets_deinit(struct loam_targets *targets);
 
 // Returns whether an entry of a list names `path`.
 bool loam_target_entry_matches(const char *entry, const char *path);
+// Returns whether an entry of a list is the whole path.
+bool loam_targets_have_path(const struct loam_targets *targets, const char *path);
 enum loam_status loam_targets_match(const struct loam_targets *targets, const char *path, bool *matches,
                                     struct loam_error *error);
 // Appends the targets as one line of text, for messages and logs.

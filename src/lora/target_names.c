@@ -32,14 +32,18 @@ static enum loam_status find_target(const struct loam_targets *targets, const ch
     return LOAM_OK;
 }
 
-enum loam_status loam_targets_beyond(const struct loam_targets *targets, const struct loam_family *family,
-                                     const char **module, const char **target, struct loam_error *error)
+enum loam_status loam_targets_beyond(const struct loam_targets *targets, const struct loam_targets *excluded,
+                                     const struct loam_family *family, const char **module,
+                                     const char **target, struct loam_error *error)
 {
     *module = NULL;
     for (size_t i = 0; i < family->module_count; i++) {
         const char *path = family->modules[i].path;
         enum loam_role role = role_of(family, path);
         if (role != LOAM_ROLE_HEAD && role != LOAM_ROLE_EMBEDDING) continue;
+        bool leaves_out = false;
+        LOAM_TRY(loam_targets_match(excluded, path, &leaves_out, error));
+        if (leaves_out) continue;
         LOAM_TRY(find_target(targets, path, target, error));
         if (*target == NULL) continue;
         *module = path;

@@ -36,28 +36,48 @@ struct update {
     struct loam_tensor t; // t [rows, rank] f32
 };
 
-// Takes the next segment that has rows and adapts the linear; false: there is none. `*next` counts segments,
-// `*used` the elements of t that they have.
-static bool next_update(const struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor t,
-                        size_t *next, size_t *used, struct update *update)
+// Where a walk over the updates of a pass is.
+struct walk {
+    size_t segment;
+    size_t used;                        // elements of t that the updates so far have
+    const struct loam_lora_slot *taken; // of the last segment, still to come; NULL: none
+};
+
+static struct update update_of(const struct loam_pass *pass, const struct loam_linear *linear,
+                               const struct loam_segment *segment, const struct loam_lora_slot *slot,
+                               float factor)
 {
-    while (*next < pass->segment_count) {
-        const struct loam_segment *segment = &pass->segments[(*next)++];
+    return (struct update){.slot = slot,
+                           .first = segment->first,
+                           .rows = segment->rows,
+                           .factor = factor,
+                           .dropout = loam_pass_dropout(pass, slot, segment->first * linear->in)};
+}
+
+// Takes the next update of a segment that has rows and adapts the linear; false: there is none.
+static bool next_update(const struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor t,
+                        struct walk *walk, struct update *update)
+{
+    bool found = walk->taken != NULL;
+    if (found) {
+        const struct loam_segment *segment = &pass->segments[walk->segment - 1];
+        *update = update_of(pass, linear, segment, walk->taken, -segment->factor);
+        walk->taken = NULL;
+    }
+    while (!found && walk->segment < pass->segment_count) {
+        const struct loam_segment *segment = &pass->segments[walk->segment++];
         // The head comes after the last slot: it is not adapted.
         if (segment->rows == 0 || linear->index >= segment->adapter->count) continue;
         const struct loam_lora_slot *slot = &segment->adapter->slots[linear->index];
         if (slot->rank == 0) continue;
-        *update = (struct update){
-            .slot = slot,
-            .first = segment->first,
-            .rows = segment->rows,
-            .factor = segment->factor,
-            .dropout = loam_pass_dropout(pass, slot, segment->first * linear->in),
-            .t = loam_tensor_2d((float *)t.data + *used, LOAM_F32, segment->rows, slot->rank)};
-        *used += (size_t)segment->rows * (size_t)slot->rank;
-        return true;
+        *update = update_of(pass, linear, segment, slot, segment->factor);
+        walk->taken = slot->taken;
+        found = true;
     }
-    return false;
+    if (!found) return false;
+    update->t = loam_tensor_2d((float *)t.data + walk->used, LOAM_F32, update->rows, update->slot->rank);
+    walk->used += (size_t)update->rows * (size_t)update->slot->rank;
+    return true;
 }
 
 // ---- forward ----
@@ -207,15 +227,15 @@ void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, s
     const struct loam_tensor none = {0};
     const struct loam_tensor bias = linear->bias != NULL ? linear->bias->value : none;
     struct update update;
-    size_t next = 0, used = 0;
-    bool more = next_update(pass, linear, t, &next, &used, &update);
+    struct walk walk = {0};
+    bool more = next_update(pass, linear, t, &walk, &update);
     if (more && takes_whole(&update, &x)) {
         add_dora(pass, linear, &update, x, bias, residual, y, true);
-        more = next_update(pass, linear, t, &next, &used, &update);
+        more = next_update(pass, linear, t, &walk, &update);
     } else {
         product(pass, linear, x, bias, residual, y);
     }
-    for (; more; more = next_update(pass, linear, t, &next, &used, &update)) {
+    for (; more; more = next_update(pass, linear, t, &walk, &update)) {
         if (update.slot->dora)
             add_dora(pass, linear, &update, x, none, none, y, false);
         else
@@ -310,7 +330,7 @@ void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *
     const struct loam_tensor dw = loam_pass_gradient(pass, linear->weight);
     const struct loam_tensor dbias = loam_pass_gradient(pass, linear->bias);
     struct update update;
-    size_t next = 0, used = 0;
+    struct walk walk = {0};
     if (dw.data != NULL)
         loam_linear_backward_weight(
             pass->stream,
@@ -318,14 +338,14 @@ void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *
                 .dy = dy, .x = x, .dw = dw, .transposed = linear->weight->handle.weight.transposed});
     if (dbias.data != NULL)
         loam_bias_backward(pass->stream, &(struct loam_bias_backward_args){.dy = dy, .dbias = dbias});
-    bool more = next_update(pass, linear, t, &next, &used, &update);
+    bool more = next_update(pass, linear, t, &walk, &update);
     if (more && takes_whole(&update, &dy)) {
         dora_backward(pass, linear, &update, x, dy, dx, true, accumulate);
-        more = next_update(pass, linear, t, &next, &used, &update);
+        more = next_update(pass, linear, t, &walk, &update);
     } else if (dx.data != NULL) {
         input_gradient(pass, linear, dy, dx, accumulate);
     }
-    for (; more; more = next_update(pass, linear, t, &next, &used, &update)) {
+    for (; more; more = next_update(pass, linear, t, &walk, &update)) {
         if (update.slot->dora)
             dora_backward(pass, linear, &update, x, dy, dx, false, true);
         else

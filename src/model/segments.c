@@ -21,7 +21,8 @@ static int64_t columns_of(const struct loam_decoder *decoder, size_t linear)
 {
     int64_t largest = 0;
     for (size_t i = 0; i < decoder->adapter_count; i++) {
-        const int64_t rank = decoder->adapters[i]->slots[linear].rank;
+        const struct loam_lora_slot *slot = &decoder->adapters[i]->slots[linear];
+        const int64_t rank = slot->rank + (slot->taken != NULL ? slot->taken->rank : 0);
         if (rank > largest) largest = rank;
     }
     return adapters_of_row(decoder) * largest;

@@ -19,6 +19,9 @@ struct loam_lora_slot {
     bool dora;
     struct loam_tensor magnitude;  // [out] f32; of DoRA
     struct loam_tensor dmagnitude; // [out] f32; data NULL: not trained
+    // A frozen update that is taken from the base, with the same factor: PiSSA and OLoRA start from W - scale
+    // B0 A0. NULL: none.
+    const struct loam_lora_slot *taken;
 };
 
 // An adapter: one slot for each linear of the model, in model order (struct loam_linear.index).

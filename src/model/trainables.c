@@ -26,7 +26,8 @@ enum loam_status loam_trainables_add(struct loam_trainables *set, const char *na
 {
     LOAM_TRY(grow(set, error));
     if (index != NULL) *index = set->count;
-    set->items[set->count++] = (struct loam_trainable){.name = name, .decayed = decayed, .value = value};
+    set->items[set->count++] =
+        (struct loam_trainable){.name = name, .decayed = decayed, .rate = 1, .value = value};
     return LOAM_OK;
 }
 

@@ -8,6 +8,7 @@
 struct loam_trainable {
     const char *name;         // owned by the model or adapter
     bool decayed;             // weight decay applies
+    double rate;              // factor of the learning rate
     struct loam_tensor value; // f32
     struct loam_tensor grad;
     struct loam_tensor m;

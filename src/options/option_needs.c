@@ -7,7 +7,8 @@
 #define ABSENT(name) {LOAM_TERM_ABSENT, name, NULL}
 #define IS(name, value) {LOAM_TERM_IS, name, value}
 #define IS_NOT(name, value) {LOAM_TERM_IS_NOT, name, value}
-#define LORA_OPTIONS {"lora-r", "lora-alpha", "lora-dropout", "target-modules", "init-lora-weights", "use-dora"}
+#define FRESH_LORA "lora-r", "lora-alpha", "lora-dropout", "target-modules", "exclude-modules", \
+    "layers-to-transform", "layers-pattern", "rank-pattern", "alpha-pattern", "use-rslora", "use-dora", "init-lora-weights"
 // clang-format on
 
 // A need is `refused` where ignoring the option would give another result than the user expects. Otherwise
@@ -20,19 +21,25 @@ const struct loam_option_need loam_option_needs[] = {
      .refused = true,
      .why = "has no effect with --method full: an adapter is trained with --method lora only"},
     {TRAIN | BENCH,
-     LORA_OPTIONS,
+     {FRESH_LORA, "loraplus-lr-ratio"},
      {IS("method", "lora")},
      .why = "has no effect with --method full, which trains every parameter without LoRA"},
     {TRAIN | BENCH,
-     LORA_OPTIONS,
+     {FRESH_LORA},
      {ABSENT("adapter")},
      .refused = true,
      .why = "has no effect with --adapter, which has its own: leave it out, or start a new adapter without "
             "--adapter"},
     {INSPECT,
-     {"lora-alpha", "lora-dropout", "init-lora-weights"},
+     {"lora-alpha", "lora-dropout", "alpha-pattern", "use-rslora", "init-lora-weights"},
      {{0}},
      .why = "has no effect: the modules and parameters that inspect shows do not depend on it"},
+
+    {TRAIN | INSPECT | BENCH,
+     {"layers-pattern"},
+     {GIVEN("layers-to-transform")},
+     .refused = true,
+     .why = "has no effect without --layers-to-transform, the layers to adapt"},
 
     // ---- Training ----
     {TRAIN,
@@ -136,12 +143,12 @@ const struct loam_option_need loam_option_needs[] = {
      {IS_NOT("what", "generate")},
      .why = "has no effect in bench generate, whose prompt is --prompt-tokens long"},
     {BENCH,
-     {"adapter", "method", "lora-r", "lora-alpha", "lora-dropout", "target-modules", "init-lora-weights",
-      "use-dora"},
+     {"adapter", "method", FRESH_LORA},
      {IS_NOT("what", "generate")},
      .why = "has no effect in bench generate, which measures the model alone"},
     {BENCH,
-     {"learning-rate", "weight-decay", "adam-beta1", "adam-beta2", "adam-epsilon", "max-grad-norm"},
+     {"learning-rate", "loraplus-lr-ratio", "weight-decay", "adam-beta1", "adam-beta2", "adam-epsilon",
+      "max-grad-norm"},
      {IS("what", "step")},
      .why = "has an effect only in bench step"},
     {BENCH,

@@ -23,6 +23,8 @@ static enum loam_status check_settings(const struct loam_train_settings *setting
          settings->accumulation >= 1 && settings->accumulation <= 1 << 20, "1 to 1048576"},
         {"learning-rate", settings->learning_rate,
          isfinite(settings->learning_rate) && settings->learning_rate >= 0, "0 or more"},
+        {"loraplus-lr-ratio", settings->loraplus_lr_ratio,
+         isfinite(settings->loraplus_lr_ratio) && settings->loraplus_lr_ratio >= 0, "above 0"},
         {"weight-decay", settings->weight_decay,
          isfinite(settings->weight_decay) && settings->weight_decay >= 0, "0 or more"},
         {"adam-beta1", settings->adam_beta1, settings->adam_beta1 >= 0 && settings->adam_beta1 < 1,
@@ -85,8 +87,11 @@ static enum loam_status open_adapter(struct loam_train_job *job, struct loam_err
     struct loam_trainables *set = &job->trainables;
     if (settings->full) return LOAM_OK;
     if (settings->adapter != NULL)
-        return loam_session_adapter(&job->session, settings->adapter, set, &job->adapter, error);
-    return loam_session_fresh_adapter(&job->session, &settings->lora, set, &job->adapter, error);
+        LOAM_TRY(loam_session_adapter(&job->session, settings->adapter, set, &job->adapter, error));
+    else
+        LOAM_TRY(loam_session_fresh_adapter(&job->session, &settings->lora, set, &job->adapter, error));
+    if (settings->loraplus_lr_ratio > 0) loam_adapter_set_rates(job->adapter, settings->loraplus_lr_ratio);
+    return LOAM_OK;
 }
 
 static void log_dropouts(const struct loam_train_job *job)

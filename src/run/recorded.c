@@ -119,9 +119,39 @@ static enum loam_status set_model(json_t *options, const struct loam_train_setti
     return set_value(options, "model", format_named_sum(name, sum), error);
 }
 
+// Returns one name for each initialisation.
+static const char *name_init(const char *init)
+{
+    if (init == NULL) return "gaussian";
+    return strcmp(init, "true") == 0 ? "kaiming" : init;
+}
+
+// Sets options that older checkpoints do not record. A text is empty where they have no effect, as a text that is
+// not recorded.
+static enum loam_status set_choices(json_t *options, const struct loam_train_settings *settings,
+                                    struct loam_error *error)
+{
+    const struct loam_lora_settings *lora = &settings->lora;
+    const struct {
+        const char *name, *value;
+    } texts[] = {
+        {"use-rslora", lora->rslora ? "true" : NULL},
+        {"rank-pattern", lora->rank_pattern},
+        {"alpha-pattern", lora->alpha_pattern},
+        {"exclude-modules", lora->exclude_modules},
+        {"layers-to-transform", lora->layers_to_transform},
+        {"layers-pattern", lora->layers_pattern},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        LOAM_TRY(set_value(options, texts[i].name, json_string(texts[i].value != NULL ? texts[i].value : ""),
+                           error));
+    if (settings->loraplus_lr_ratio == 0 || settings->loraplus_lr_ratio == 1)
+        return set_value(options, "loraplus-lr-ratio", json_string(""), error);
+    return set_number(options, "loraplus-lr-ratio", settings->loraplus_lr_ratio, error);
+}
+
 static enum loam_status set_lora(json_t *options, const struct loam_train_job *job, struct loam_error *error)
 {
-    static const char *const starts[] = {[LOAM_LORA_GAUSSIAN] = "gaussian", [LOAM_LORA_KAIMING] = "kaiming"};
     if (job->adapter == NULL) return LOAM_OK;
     struct loam_lora_settings lora = loam_adapter_settings(job->adapter);
     char *targets = loam_adapter_targets(job->adapter, error);
@@ -135,7 +165,8 @@ static enum loam_status set_lora(json_t *options, const struct loam_train_job *j
     LOAM_TRY(set_value(options, "use-dora", json_string(lora.dora ? "true" : "false"), error));
     const char *from = job->settings->adapter;
     LOAM_TRY(set_value(options, "init-lora-weights",
-                       json_string(from != NULL ? "none" : starts[job->settings->lora.init]), error));
+                       json_string(from != NULL ? "none" : name_init(job->settings->lora.init)), error));
+    LOAM_TRY(set_choices(options, job->settings, error));
     if (from == NULL) return LOAM_OK;
     char sum[LOAM_DIGEST_SIZE];
     LOAM_TRY(sum_adapter(from, sum, error));

@@ -25,7 +25,7 @@ static void update(const struct loam_optimiser *optimiser, struct loam_stream *s
             .v = item->v,
             .mirror = item->mirror,
             .max_norm = (float)settings->max_grad_norm,
-            .learning_rate = (float)learning_rate,
+            .learning_rate = (float)(learning_rate * item->rate),
             .weight_decay = item->decayed ? (float)settings->weight_decay : 0.0f,
             .beta1 = (float)settings->beta1,
             .beta2 = (float)settings->beta2,

@@ -55,7 +55,7 @@ static void make_adapter(const struct fixture *fixture, int rank)
     struct loam_model *model = load(fixture, fixture->base);
     struct loam_trainables set = {0};
     struct loam_lora_settings settings = {
-        .rank = rank, .alpha = 1.4 * rank, .target_modules = "all-linear", .init = LOAM_LORA_KAIMING};
+        .rank = rank, .alpha = 1.4 * rank, .target_modules = "all-linear", .init = "kaiming"};
     struct loam_adapter *adapter;
     assert_ok(loam_adapter_create(&adapter, model, &settings, &set, &error));
     assert_ok(loam_trainables_allocate(&set, fixture->device, &error));

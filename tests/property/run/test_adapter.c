@@ -5,7 +5,7 @@
 #include "train/optimiser.h"
 
 static const struct loam_lora_settings all_linear = {
-    .rank = 4, .alpha = 8, .target_modules = "all-linear", .init = LOAM_LORA_GAUSSIAN};
+    .rank = 4, .alpha = 8, .target_modules = "all-linear", .init = "gaussian"};
 
 static float *logits_of(const struct golden *golden, const struct golden_run_options *options, size_t *bytes)
 {

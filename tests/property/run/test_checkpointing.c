@@ -59,7 +59,7 @@ static void same_backward(const struct golden_case *c, struct golden_run_options
 static void same_gradients_of_an_adapter(void **state)
 {
     struct loam_lora_settings lora = {
-        .rank = 4, .alpha = 8, .dropout = 0.3, .init = LOAM_LORA_GAUSSIAN, .target_modules = "all-linear"};
+        .rank = 4, .alpha = 8, .dropout = 0.3, .init = "gaussian", .target_modules = "all-linear"};
     same_backward(*state, (struct golden_run_options){.lora = &lora});
 }
 

@@ -109,7 +109,7 @@ static void reads_what_it_writes(void **state)
     (void)state;
     struct loam_error error;
     struct loam_adapter_config config = settings(0.3, 0, ".*\\.(q|v)_proj");
-    config.init = LOAM_LORA_KAIMING;
+    config.init.kind = LOAM_LORA_KAIMING;
     assert_ok(loam_adapter_config_save(&config, "base \"named\" \xc3\xa9", "a \"tag\"", directory, &error));
     char text[4096];
     get(text, sizeof text);
@@ -122,7 +122,7 @@ static void reads_what_it_writes(void **state)
     assert_int_equal(back.rank, 4);
     assert_true(back.alpha == 0.3);
     assert_true(back.dropout == 0);
-    assert_int_equal(back.init, LOAM_LORA_KAIMING);
+    assert_int_equal(back.init.kind, LOAM_LORA_KAIMING);
     assert_int_equal(back.targets.kind, LOAM_TARGET_PATTERN);
     assert_string_equal(back.targets.pattern, ".*\\.(q|v)_proj");
     assert_string_equal(back.base_model, "base \"named\" \xc3\xa9");
@@ -139,7 +139,7 @@ static void reads_peft(void **state)
     struct loam_adapter_config config;
     put(written);
     assert_ok(loam_adapter_config_load(&config, directory, &error));
-    assert_int_equal(config.init, LOAM_LORA_GAUSSIAN);
+    assert_int_equal(config.init.kind, LOAM_LORA_GAUSSIAN);
     assert_int_equal(config.targets.count, 2);
     assert_true(config.dropout == 0.05);
     assert_null(config.revision);

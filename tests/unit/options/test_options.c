@@ -36,7 +36,7 @@ static void test_train_defaults(void **state)
     assert_int_equal(train->lora.rank, 8);
     assert_true(train->lora.alpha == 16);
     assert_true(train->lora.dropout == 0);
-    assert_int_equal(train->lora.init, LOAM_LORA_GAUSSIAN);
+    assert_string_equal(train->lora.init, "gaussian");
     assert_null(train->lora.target_modules);
     assert_int_equal(train->dtype, LOAM_DTYPE_NONE);
     assert_string_equal(train->device, "cpu");
@@ -82,7 +82,7 @@ static void test_set(void **state)
     assert_int_equal(train->dtype, LOAM_BF16);
     assert_int_equal(train->loss_on, LOAM_LOSS_ON_COMPLETION);
     assert_int_equal(train->too_long, LOAM_TOO_LONG_DROP);
-    assert_int_equal(train->lora.init, LOAM_LORA_KAIMING);
+    assert_string_equal(train->lora.init, "kaiming");
     assert_true(train->seed == UINT64_MAX);
     assert_false(train->shuffle);
     assert_true(train->skip_bad);

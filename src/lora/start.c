@@ -1,0 +1,122 @@
+// Initial values of an adapter's matrices on its device.
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "lora/adapter.h"
+
+enum loam_status loam_adapter_allocate_taken(struct loam_adapter *adapter, const struct loam_device *device,
+                                             struct loam_error *error)
+{
+    if (!loam_lora_init_takes(&adapter->config.init)) return LOAM_OK;
+    struct loam_arena counting;
+    loam_device_arena_init_counting(device, &counting);
+    for (size_t i = 0; i < adapter->count; i++) {
+        const struct loam_lora_slot *slot = adapter->items[i].slot;
+        loam_arena_alloc(&counting, loam_tensor_bytes(&slot->a));
+        loam_arena_alloc(&counting, loam_tensor_bytes(&slot->b));
+    }
+    adapter->taken = loam_calloc(adapter->count, sizeof *adapter->taken, error);
+    if (adapter->taken == NULL) return LOAM_ERROR_MEMORY;
+    LOAM_TRY(loam_device_arena_init(device, &adapter->taken_arena, counting.used, true, error));
+    adapter->taken_device = device;
+    for (size_t i = 0; i < adapter->count; i++) {
+        struct loam_lora_slot *slot = adapter->items[i].slot, *taken = &adapter->taken[i];
+        *taken =
+            (struct loam_lora_slot){.rank = slot->rank, .scale = slot->scale, .a = slot->a, .b = slot->b};
+        taken->a.data = loam_arena_alloc(&adapter->taken_arena, loam_tensor_bytes(&taken->a));
+        taken->b.data = loam_arena_alloc(&adapter->taken_arena, loam_tensor_bytes(&taken->b));
+        slot->taken = taken;
+    }
+    return LOAM_OK;
+}
+
+// Returns the weight [out, in] of a linear as f32, released with free().
+static float *copy_weight(const struct loam_linear *linear, struct loam_stream *stream,
+                          struct loam_error *error)
+{
+    const struct loam_tensor *weight = &linear->weight->value;
+    const size_t count = (size_t)loam_tensor_count(weight);
+    void *stored = loam_calloc(count, loam_dtype_size(weight->dtype), error);
+    float *wide = stored == NULL ? NULL : loam_calloc(count, sizeof *wide, error);
+    if (wide != NULL) {
+        loam_download(stream, stored, weight->data, loam_tensor_bytes(weight));
+        if (loam_stream_finish(stream, error) == LOAM_OK) {
+            loam_convert(wide, LOAM_F32, stored, weight->dtype, count);
+        } else {
+            free(wide);
+            wide = NULL;
+        }
+    }
+    free(stored);
+    return wide;
+}
+
+static void upload_pair(struct loam_stream *stream, const struct loam_lora_slot *slot, const float *a,
+                        const float *b)
+{
+    loam_upload(stream, slot->a.data, a, loam_tensor_bytes(&slot->a));
+    loam_upload(stream, slot->b.data, b, loam_tensor_bytes(&slot->b));
+}
+
+enum loam_status loam_adapter_start_module(struct loam_adapter *adapter, size_t index,
+                                           struct loam_stream *stream, uint64_t seed, bool set,
+                                           struct loam_error *error)
+{
+    const struct loam_linear *linear = adapter->items[index].linear;
+    const struct loam_lora_slot *slot = adapter->items[index].slot;
+    const struct loam_lora_module module = {linear->path, slot->rank,  linear->in,
+                                            linear->out,  slot->scale, slot->index};
+    const size_t a_count = (size_t)loam_tensor_count(&slot->a), b_count = (size_t)loam_tensor_count(&slot->b);
+    float *weight = NULL, *a = loam_calloc(a_count + b_count, sizeof *a, error);
+    enum loam_status status = a != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+    if (status == LOAM_OK && slot->taken != NULL) {
+        weight = copy_weight(linear, stream, error);
+        if (weight == NULL) status = error->status;
+    }
+    if (status == LOAM_OK)
+        status = loam_lora_init_compute(&adapter->config.init, &module, seed, weight, a, a + a_count, error);
+    if (status == LOAM_OK) {
+        if (slot->taken != NULL) upload_pair(stream, slot->taken, a, a + a_count);
+        if (set) upload_pair(stream, slot, a, a + a_count);
+        status = loam_stream_finish(stream, error);
+    }
+    free(weight);
+    free(a);
+    return status;
+}
+
+// Starts the magnitude of DoRA at the norms of the adapted weight, as PEFT does.
+static void start_magnitude(const struct loam_adapted *item, struct loam_stream *stream,
+                            struct loam_arena *arena)
+{
+    const struct loam_lora_slot *slot = item->slot;
+    const struct loam_weight_handle *handle = &item->linear->weight->handle;
+    const struct loam_dora_norm_args args = {
+        .w = loam_weight_open(handle, stream, arena, 0, handle->weight.tensor.shape[0]),
+        .a = slot->a,
+        .b = slot->b,
+        .scale = slot->scale,
+        .norms = slot->magnitude};
+    loam_dora_norm(stream, &args);
+    loam_weight_close(handle, stream, 0, handle->weight.tensor.shape[0]);
+    loam_arena_release(arena, 0);
+}
+
+enum loam_status loam_adapter_start_magnitudes(struct loam_adapter *adapter, struct loam_stream *stream,
+                                               struct loam_error *error)
+{
+    size_t largest = 0; // bytes of a weight that is streamed
+    for (size_t i = 0; i < adapter->count; i++) {
+        const struct loam_linear *linear = adapter->items[i].linear;
+        const size_t bytes = (size_t)(linear->out * linear->in) * sizeof(float);
+        if (linear->weight->handle.reader != NULL && bytes > largest) largest = bytes;
+    }
+    struct loam_arena arena;
+    LOAM_TRY(loam_device_arena_init(stream->device, &arena, largest, false, error));
+    for (size_t i = 0; i < adapter->count; i++)
+        start_magnitude(&adapter->items[i], stream, &arena);
+    enum loam_status status = loam_stream_finish(stream, error);
+    loam_device_arena_deinit(stream->device, &arena);
+    return status;
+}
