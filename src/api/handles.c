@@ -194,8 +194,11 @@ enum loam_status loam_adapter_make(struct loam_adapter_handle **out, struct loam
     *out = NULL;
     LOAM_TRY(loam_require(model, "the model", error));
     LOAM_TRY(LOAM_SIZED_READ(&all, config, "loam_lora_config", error));
-    struct loam_lora_settings settings = {
-        .rank = all.rank, .alpha = all.alpha, .dropout = all.dropout, .target_modules = all.target_modules};
+    struct loam_lora_settings settings = {.rank = all.rank,
+                                          .alpha = all.alpha,
+                                          .dropout = all.dropout,
+                                          .target_modules = all.target_modules,
+                                          .dora = all.use_dora};
     LOAM_TRY(parse_init(all.init, &settings.init, error));
     enum loam_status status = loam_session_fresh_adapter(&model->session, &settings, NULL, &adapter, error);
     if (status == LOAM_OK) status = loam_adapter_allocate(adapter, error);

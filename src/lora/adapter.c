@@ -47,6 +47,49 @@ static enum loam_status fail_no_match(const struct loam_model *model, const char
     return status;
 }
 
+// ---- parts ----
+
+// The names of PEFT after the path of the module.
+static const char *const part_names[LOAM_PART_COUNT] = {
+    [LOAM_PART_A] = "lora_A.weight",
+    [LOAM_PART_B] = "lora_B.weight",
+    [LOAM_PART_MAGNITUDE] = "lora_magnitude_vector",
+};
+
+struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, enum loam_adapter_part part)
+{
+    struct loam_lora_slot *slot = item->slot;
+    struct loam_tensor *const values[] = {&slot->a, &slot->b, &slot->magnitude};
+    return values[part];
+}
+
+struct loam_tensor *loam_adapted_gradient(const struct loam_adapted *item, enum loam_adapter_part part)
+{
+    struct loam_lora_slot *slot = item->slot;
+    struct loam_tensor *const gradients[] = {&slot->da, &slot->db, &slot->dmagnitude};
+    return gradients[part];
+}
+
+size_t loam_adapter_tensors(const struct loam_adapter *adapter)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < adapter->count; i++)
+        for (int part = 0; part < LOAM_PART_COUNT; part++)
+            count += adapter->items[i].parts[part].name != NULL;
+    return count;
+}
+
+static enum loam_status name_parts(struct loam_adapted *item, struct loam_error *error)
+{
+    for (int part = 0; part < LOAM_PART_COUNT; part++) {
+        if (part == LOAM_PART_MAGNITUDE && !item->slot->dora) continue;
+        item->parts[part].name =
+            loam_format(error, "base_model.model.%s.%s", item->linear->path, part_names[part]);
+        if (item->parts[part].name == NULL) return LOAM_ERROR_MEMORY;
+    }
+    return LOAM_OK;
+}
+
 static enum loam_status add_linear(struct loam_adapter *adapter, const struct loam_linear *linear,
                                    struct loam_error *error)
 {
@@ -56,8 +99,6 @@ static enum loam_status add_linear(struct loam_adapter *adapter, const struct lo
     LOAM_TRY(loam_adapter_config_module(config, linear->path, &rank, &scale, error));
     struct loam_adapted *item = &adapter->items[adapter->count];
     *item = (struct loam_adapted){.linear = linear, .slot = &adapter->slots.slots[linear->index]};
-    item->name_a = loam_format(error, "base_model.model.%s.lora_A.weight", linear->path);
-    item->name_b = loam_format(error, "base_model.model.%s.lora_B.weight", linear->path);
     *item->slot = (struct loam_lora_slot){
         .rank = rank,
         .scale = (float)scale,
@@ -67,9 +108,12 @@ static enum loam_status add_linear(struct loam_adapter *adapter, const struct lo
         .b = loam_tensor_2d(NULL, LOAM_F32, linear->out, rank),
         .da = loam_tensor_2d(NULL, LOAM_F32, rank, linear->in),
         .db = loam_tensor_2d(NULL, LOAM_F32, linear->out, rank),
+        .dora = config->dora,
+        .magnitude = loam_tensor_1d(NULL, LOAM_F32, linear->out),
+        .dmagnitude = loam_tensor_1d(NULL, LOAM_F32, linear->out),
     };
     adapter->count++;
-    return item->name_a != NULL && item->name_b != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+    return name_parts(item, error);
 }
 
 static enum loam_status check_entries(const struct loam_adapter *adapter, struct loam_error *error)
@@ -198,9 +242,12 @@ enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam
     adapter->set = set;
     for (size_t i = 0; i < adapter->count; i++) {
         struct loam_adapted *item = &adapter->items[i];
-        const struct loam_lora_slot *slot = item->slot;
-        LOAM_TRY(loam_trainables_add(set, item->name_a, slot->a, true, &item->index_a, error));
-        LOAM_TRY(loam_trainables_add(set, item->name_b, slot->b, true, &item->index_b, error));
+        for (int p = 0; p < LOAM_PART_COUNT; p++) {
+            struct loam_adapted_part *part = &item->parts[p];
+            if (part->name == NULL) continue;
+            LOAM_TRY(loam_trainables_add(set, part->name, *loam_adapted_value(item, p), true, &part->index,
+                                         error));
+        }
     }
     return LOAM_OK;
 }
@@ -208,13 +255,13 @@ enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam
 void loam_adapter_point(struct loam_adapter *adapter)
 {
     for (size_t i = 0; i < adapter->count; i++) {
-        const struct loam_trainable *a = &adapter->set->items[adapter->items[i].index_a];
-        const struct loam_trainable *b = &adapter->set->items[adapter->items[i].index_b];
-        struct loam_lora_slot *slot = adapter->items[i].slot;
-        slot->a = a->value;
-        slot->da = a->grad;
-        slot->b = b->value;
-        slot->db = b->grad;
+        const struct loam_adapted *item = &adapter->items[i];
+        for (int p = 0; p < LOAM_PART_COUNT; p++) {
+            if (item->parts[p].name == NULL) continue;
+            const struct loam_trainable *trainable = &adapter->set->items[item->parts[p].index];
+            *loam_adapted_value(item, p) = trainable->value;
+            *loam_adapted_gradient(item, p) = trainable->grad;
+        }
     }
 }
 
@@ -222,7 +269,8 @@ void loam_adapter_unregister(struct loam_adapter *adapter)
 {
     adapter->set = NULL;
     for (size_t i = 0; i < adapter->count; i++)
-        adapter->items[i].slot->da.data = adapter->items[i].slot->db.data = NULL;
+        for (int p = 0; p < LOAM_PART_COUNT; p++)
+            loam_adapted_gradient(&adapter->items[i], p)->data = NULL;
 }
 
 static enum loam_status check_settings(const struct loam_lora_settings *settings, struct loam_error *error)
@@ -268,6 +316,7 @@ enum loam_status loam_adapter_create(struct loam_adapter **out, const struct loa
         .alpha = settings->alpha,
         .dropout = settings->dropout,
         .init = settings->init,
+        .dora = settings->dora,
     };
     if (settings->target_modules != NULL) {
         LOAM_TRY(loam_targets_parse(&config.targets, settings->target_modules, error));
@@ -304,6 +353,42 @@ static void draw_a(float *a, const struct loam_adapted *item, enum loam_lora_ini
     }
 }
 
+// Starts the magnitude of DoRA at the norms of the adapted weight, as PEFT does.
+static void start_magnitude(const struct loam_adapted *item, struct loam_stream *stream,
+                            struct loam_arena *arena)
+{
+    const struct loam_lora_slot *slot = item->slot;
+    const struct loam_weight_handle *handle = &item->linear->weight->handle;
+    const struct loam_dora_norm_args args = {
+        .w = loam_weight_open(handle, stream, arena, 0, item->linear->out),
+        .a = slot->a,
+        .b = slot->b,
+        .scale = slot->scale,
+        .norms = slot->magnitude};
+    loam_dora_norm(stream, &args);
+    loam_weight_close(handle, stream, 0, item->linear->out);
+    loam_arena_release(arena, 0);
+}
+
+// Called after A and B have their values.
+static enum loam_status start_magnitudes(struct loam_adapter *adapter, struct loam_stream *stream,
+                                         struct loam_error *error)
+{
+    size_t largest = 0; // bytes of a weight that is streamed
+    for (size_t i = 0; i < adapter->count; i++) {
+        const struct loam_linear *linear = adapter->items[i].linear;
+        const size_t bytes = (size_t)(linear->out * linear->in) * sizeof(float);
+        if (linear->weight->handle.reader != NULL && bytes > largest) largest = bytes;
+    }
+    struct loam_arena arena;
+    LOAM_TRY(loam_device_arena_init(stream->device, &arena, largest, false, error));
+    for (size_t i = 0; i < adapter->count; i++)
+        start_magnitude(&adapter->items[i], stream, &arena);
+    enum loam_status status = loam_stream_finish(stream, error);
+    loam_device_arena_deinit(stream->device, &arena);
+    return status;
+}
+
 static enum loam_status upload_start(struct loam_adapter *adapter, struct loam_stream *stream, uint64_t seed,
                                      struct loam_error *error)
 {
@@ -319,7 +404,7 @@ static enum loam_status upload_start(struct loam_adapter *adapter, struct loam_s
         free(host);
         if (status != LOAM_OK) return status;
     }
-    return LOAM_OK;
+    return adapter->config.dora ? start_magnitudes(adapter, stream, error) : LOAM_OK;
 }
 
 enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed, struct loam_error *error)
@@ -340,9 +425,9 @@ void loam_adapter_destroy(struct loam_adapter *adapter)
 {
     if (adapter == NULL) return;
     for (size_t i = 0; i < adapter->count; i++) {
-        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without items the count is 0.
-        free(adapter->items[i].name_a);
-        free(adapter->items[i].name_b);
+        for (int p = 0; p < LOAM_PART_COUNT; p++)
+            // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without items the count is 0.
+            free(adapter->items[i].parts[p].name);
     }
     free(adapter->items);
     free(adapter->slots.slots);
@@ -367,8 +452,9 @@ int64_t loam_adapter_parameters(const struct loam_adapter *adapter)
 {
     int64_t total = 0;
     for (size_t i = 0; i < adapter->count; i++) {
-        const struct loam_lora_slot *slot = adapter->items[i].slot;
-        total += loam_tensor_count(&slot->a) + loam_tensor_count(&slot->b);
+        for (int p = 0; p < LOAM_PART_COUNT; p++)
+            if (adapter->items[i].parts[p].name != NULL)
+                total += loam_tensor_count(loam_adapted_value(&adapter->items[i], p));
     }
     return total;
 }
@@ -385,6 +471,7 @@ struct loam_lora_settings loam_adapter_settings(const struct loam_adapter *adapt
         .alpha = adapter->config.alpha,
         .dropout = adapter->config.dropout,
         .init = adapter->config.init,
+        .dora = adapter->config.dora,
     };
 }
 

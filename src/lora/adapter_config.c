@@ -44,7 +44,7 @@ static const struct key keys[] = {
     {"runtime_config", KEY_IGNORED, NULL, NULL},
     {"eva_config", KEY_IGNORED, NULL, NULL}, // an initialisation of A that leaves the base unchanged
     {"use_rslora", KEY_READ, NULL, NULL},
-    {"use_dora", KEY_OFF, NULL, "weight decomposition (DoRA)"},
+    {"use_dora", KEY_READ, NULL, NULL},
     {"rank_pattern", KEY_READ, NULL, NULL},
     {"alpha_pattern", KEY_READ, NULL, NULL},
     {"modules_to_save", KEY_OFF, NULL, "modules trained in full"},
@@ -177,6 +177,7 @@ static enum loam_status read_numbers(struct loam_adapter_config *config, const j
     }
     config->rank = (int)rank;
     LOAM_TRY(loam_json_get_bool(root, path, "use_rslora", &config->rslora, error));
+    LOAM_TRY(loam_json_get_bool(root, path, "use_dora", &config->dora, error));
     LOAM_TRY(
         loam_module_values_read(&config->ranks, root, path, "rank_pattern", LOAM_LARGEST_RANK, true, error));
     return loam_module_values_read(&config->alphas, root, path, "alpha_pattern", DBL_MAX, false, error);
@@ -412,12 +413,12 @@ static enum loam_status append_config(struct loam_bytes *text, const struct loam
                              "  \"task_type\": \"CAUSAL_LM\",\n"
                              "  \"trainable_token_indices\": null,\n"
                              "  \"use_bdlora\": null,\n"
-                             "  \"use_dora\": false,\n"
+                             "  \"use_dora\": %s,\n"
                              "  \"use_qalora\": false,\n"
                              "  \"use_rslora\": %s,\n"
                              "  \"velora_config\": null\n"
                              "}",
-                             config->rslora ? "true" : "false");
+                             config->dora ? "true" : "false", config->rslora ? "true" : "false");
 }
 
 enum loam_status loam_adapter_config_save(const struct loam_adapter_config *config, const char *base_model,

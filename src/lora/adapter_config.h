@@ -14,6 +14,7 @@ struct loam_adapter_config {
     double dropout;
     enum loam_lora_init init;
     bool rslora;                      // the scale is alpha / sqrt(rank)
+    bool dora;                        // each module has a magnitude
     struct loam_module_values ranks;  // modules with another rank
     struct loam_module_values alphas; // modules with another alpha
     struct loam_targets targets;

@@ -31,11 +31,12 @@ static enum loam_status assign_matrices(struct loam_adapter *adapter, const stru
     for (size_t i = 0; i < adapter->count; i++) {
         struct loam_adapted *item = &adapter->items[i];
         if (strcmp(item->linear->path, module->path) != 0) continue;
-        item->stored_a = module->a;
-        item->stored_b = module->b;
-        return LOAM_OK;
+        item->parts[LOAM_PART_A].stored = module->a;
+        item->parts[LOAM_PART_B].stored = module->b;
+        item->parts[LOAM_PART_MAGNITUDE].stored = module->magnitude;
+        return loam_stored_magnitude_check(module, &adapter->config, item->linear->out, error);
     }
-    const struct loam_stored_tensor *tensor = module->a != NULL ? module->a : module->b;
+    const struct loam_stored_tensor *tensor = loam_stored_module_tensor(module);
     if (has_linear(adapter->model, module->path))
         return loam_fail(
             error, LOAM_ERROR_FORMAT,
@@ -70,13 +71,27 @@ static enum loam_status open_weights(struct loam_adapter *adapter, const char *d
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
         const struct loam_lora_slot *slot = item->slot;
-        LOAM_TRY(check_stored(adapter, item->stored_a, item->name_a, slot->rank, &slot->a, error));
-        LOAM_TRY(check_stored(adapter, item->stored_b, item->name_b, slot->rank, &slot->b, error));
+        for (int p = LOAM_PART_A; p <= LOAM_PART_B; p++)
+            LOAM_TRY(check_stored(adapter, item->parts[p].stored, item->parts[p].name, slot->rank,
+                                  loam_adapted_value(item, p), error));
     }
     return LOAM_OK;
 }
 
-// Counts the bytes of all matrices, then allocates them in one arena.
+static void place_parts(const struct loam_adapter *adapter, struct loam_arena *arena, bool counting)
+{
+    for (size_t i = 0; i < adapter->count; i++) {
+        const struct loam_adapted *item = &adapter->items[i];
+        for (int p = 0; p < LOAM_PART_COUNT; p++) {
+            if (item->parts[p].name == NULL) continue;
+            struct loam_tensor *value = loam_adapted_value(item, p);
+            void *data = loam_arena_alloc(arena, loam_tensor_bytes(value));
+            if (!counting) value->data = data;
+        }
+    }
+}
+
+// Counts the bytes of all parts, then allocates them in one arena.
 enum loam_status loam_adapter_allocate(struct loam_adapter *adapter, struct loam_error *error)
 {
     const struct loam_device *device = adapter->model->device;
@@ -85,18 +100,10 @@ enum loam_status loam_adapter_allocate(struct loam_adapter *adapter, struct loam
     }
     struct loam_arena counting;
     loam_device_arena_init_counting(device, &counting);
-    for (size_t i = 0; i < adapter->count; i++) {
-        const struct loam_lora_slot *slot = adapter->items[i].slot;
-        loam_arena_alloc(&counting, loam_tensor_bytes(&slot->a));
-        loam_arena_alloc(&counting, loam_tensor_bytes(&slot->b));
-    }
+    place_parts(adapter, &counting, true);
     LOAM_TRY(loam_device_arena_init(device, &adapter->arena, counting.used, true, error));
     adapter->device = device;
-    for (size_t i = 0; i < adapter->count; i++) {
-        struct loam_lora_slot *slot = adapter->items[i].slot;
-        slot->a.data = loam_arena_alloc(&adapter->arena, loam_tensor_bytes(&slot->a));
-        slot->b.data = loam_arena_alloc(&adapter->arena, loam_tensor_bytes(&slot->b));
-    }
+    place_parts(adapter, &adapter->arena, false);
     return LOAM_OK;
 }
 
@@ -169,8 +176,8 @@ enum loam_status loam_adapter_open_stored(struct loam_adapter **out, const struc
 
 // ---- filling ----
 
-static enum loam_status fill_matrix(struct loam_stream *stream, const struct loam_tensor *target,
-                                    const struct loam_stored_tensor *stored, struct loam_error *error)
+static enum loam_status fill_part(struct loam_stream *stream, const struct loam_tensor *target,
+                                  const struct loam_stored_tensor *stored, struct loam_error *error)
 {
     size_t bytes = loam_tensor_bytes(target);
     void *host = loam_calloc(bytes, 1, error);
@@ -186,9 +193,10 @@ static enum loam_status fill_all(struct loam_adapter *adapter, struct loam_strea
                                  struct loam_error *error)
 {
     for (size_t i = 0; i < adapter->count; i++) {
-        struct loam_adapted *item = &adapter->items[i];
-        LOAM_TRY(fill_matrix(stream, &item->slot->a, item->stored_a, error));
-        LOAM_TRY(fill_matrix(stream, &item->slot->b, item->stored_b, error));
+        const struct loam_adapted *item = &adapter->items[i];
+        for (int p = 0; p < LOAM_PART_COUNT; p++)
+            if (item->parts[p].name != NULL)
+                LOAM_TRY(fill_part(stream, loam_adapted_value(item, p), item->parts[p].stored, error));
     }
     return LOAM_OK;
 }
@@ -206,8 +214,8 @@ enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_err
     loam_stream_deinit(&stream);
     if (status != LOAM_OK) return status;
     for (size_t i = 0; i < adapter->count; i++) {
-        adapter->items[i].stored_a = NULL;
-        adapter->items[i].stored_b = NULL;
+        for (int p = 0; p < LOAM_PART_COUNT; p++)
+            adapter->items[i].parts[p].stored = NULL;
     }
     loam_stored_adapter_close(&adapter->stored);
     return LOAM_OK;
@@ -215,32 +223,28 @@ enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_err
 
 // ---- saving ----
 
-static struct loam_write_tensor write_entry(const char *name, const struct loam_tensor *matrix,
+static struct loam_write_tensor write_entry(const char *name, const struct loam_tensor *value,
                                             const void *host)
 {
-    return (struct loam_write_tensor){
-        .name = name,
-        .dtype = LOAM_F32,
-        .rank = 2,
-        .shape = {matrix->shape[0], matrix->shape[1]},
-        .data = host,
-    };
+    struct loam_write_tensor entry = {.name = name, .dtype = LOAM_F32, .rank = value->rank, .data = host};
+    for (int i = 0; i < value->rank; i++)
+        entry.shape[i] = value->shape[i];
+    return entry;
 }
 
-// Downloads every matrix into `host` and lists it in `entries` [2 count].
+// Downloads every part into `host` and lists it in `entries` [loam_adapter_tensors].
 static void download_all(const struct loam_adapter *adapter, struct loam_stream *stream, char *host,
                          struct loam_write_tensor *entries)
 {
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
-        const struct loam_lora_slot *slot = item->slot;
-        size_t a_bytes = loam_tensor_bytes(&slot->a);
-        size_t b_bytes = loam_tensor_bytes(&slot->b);
-        loam_download(stream, host, slot->a.data, a_bytes);
-        loam_download(stream, host + a_bytes, slot->b.data, b_bytes);
-        entries[2 * i] = write_entry(item->name_a, &slot->a, host);
-        entries[2 * i + 1] = write_entry(item->name_b, &slot->b, host + a_bytes);
-        host += a_bytes + b_bytes;
+        for (int p = 0; p < LOAM_PART_COUNT; p++) {
+            const struct loam_tensor *value = loam_adapted_value(item, p);
+            if (item->parts[p].name == NULL) continue;
+            loam_download(stream, host, value->data, loam_tensor_bytes(value));
+            *entries++ = write_entry(item->parts[p].name, value, host);
+            host += loam_tensor_bytes(value);
+        }
     }
 }
 
@@ -249,7 +253,8 @@ static enum loam_status save_weights(const struct loam_adapter *adapter, const c
 {
     size_t bytes = (size_t)loam_adapter_parameters(adapter) * sizeof(float);
     char *host = loam_calloc(bytes, 1, error);
-    struct loam_write_tensor *entries = loam_calloc(2 * adapter->count, sizeof *entries, error);
+    const size_t count = loam_adapter_tensors(adapter);
+    struct loam_write_tensor *entries = loam_calloc(count, sizeof *entries, error);
     enum loam_status status = host != NULL && entries != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
     struct loam_stream stream;
     if (status == LOAM_OK) status = loam_stream_init(&stream, adapter->model->device, 0, error);
@@ -258,7 +263,7 @@ static enum loam_status save_weights(const struct loam_adapter *adapter, const c
         status = loam_stream_finish(&stream, error);
         loam_stream_deinit(&stream);
     }
-    if (status == LOAM_OK) status = loam_safetensors_write(path, entries, 2 * adapter->count, error);
+    if (status == LOAM_OK) status = loam_safetensors_write(path, entries, count, error);
     free(entries);
     free(host);
     return status;

@@ -18,6 +18,7 @@ struct loam_lora_settings {
     // the family's default.
     const char *target_modules;
     enum loam_lora_init init;
+    bool dora; // --use-dora
 };
 
 // An adapter: resolved settings and a slot for each linear of a model. The model is not changed, so one model

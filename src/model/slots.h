@@ -5,7 +5,8 @@
 
 #include "tensor/tensor.h"
 
-// LoRA is an attribute of a linear: y = x WT + b + scale (drop(x) AT) BT.
+// LoRA is an attribute of a linear: y = x WT + b + scale (drop(x) AT) BT. With a magnitude (DoRA) it is
+// y = x WT + b + (g - 1) drop(x) WT + g scale (drop(x) AT) BT, g = magnitude / ||W + scale B A|| by rows.
 struct loam_lora_slot {
     int rank;              // 0: the adapter leaves this linear as it is
     float scale;           // alpha / rank
@@ -15,6 +16,9 @@ struct loam_lora_slot {
     struct loam_tensor b;  // [out, rank] f32
     struct loam_tensor da; // [rank, in] f32; data NULL: the adapter is not trained
     struct loam_tensor db; // [out, rank] f32
+    bool dora;
+    struct loam_tensor magnitude;  // [out] f32; of DoRA
+    struct loam_tensor dmagnitude; // [out] f32; data NULL: not trained
 };
 
 // An adapter: one slot for each linear of the model, in model order (struct loam_linear.index).

@@ -7,7 +7,7 @@
 #define ABSENT(name) {LOAM_TERM_ABSENT, name, NULL}
 #define IS(name, value) {LOAM_TERM_IS, name, value}
 #define IS_NOT(name, value) {LOAM_TERM_IS_NOT, name, value}
-#define LORA_OPTIONS {"lora-r", "lora-alpha", "lora-dropout", "target-modules", "init-lora-weights"}
+#define LORA_OPTIONS {"lora-r", "lora-alpha", "lora-dropout", "target-modules", "init-lora-weights", "use-dora"}
 // clang-format on
 
 // A need is `refused` where ignoring the option would give another result than the user expects. Otherwise
@@ -136,7 +136,8 @@ const struct loam_option_need loam_option_needs[] = {
      {IS_NOT("what", "generate")},
      .why = "has no effect in bench generate, whose prompt is --prompt-tokens long"},
     {BENCH,
-     {"adapter", "method", "lora-r", "lora-alpha", "lora-dropout", "target-modules", "init-lora-weights"},
+     {"adapter", "method", "lora-r", "lora-alpha", "lora-dropout", "target-modules", "init-lora-weights",
+      "use-dora"},
      {IS_NOT("what", "generate")},
      .why = "has no effect in bench generate, which measures the model alone"},
     {BENCH,

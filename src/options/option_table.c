@@ -317,6 +317,11 @@ const struct loam_option_row loam_option_rows[] = {
       .group = LOAM_LORA_GROUP},
      FIELD(train.lora.init),
      CHOICES({"gaussian", LOAM_LORA_GAUSSIAN}, {"kaiming", LOAM_LORA_KAIMING})},
+    {TRAIN | INSPECT | BENCH,
+     {.name = "use-dora",
+      .help = "Train a magnitude for each output of an adapted module, too (DoRA).",
+      .group = LOAM_LORA_GROUP},
+     FIELD(train.lora.dora)},
 
     // ---- Training ----
     {TRAIN | BENCH,

@@ -233,7 +233,7 @@ static void refusals(void **state)
         const char *message;
     } cases[] = {
         {"\"use_rslora\": 3", LOAM_ERROR_FORMAT, "use_rslora"},
-        {"\"use_dora\": true", LOAM_ERROR_UNSUPPORTED, "DoRA"},
+        {"\"use_dora\": 3", LOAM_ERROR_FORMAT, "use_dora"},
         {"\"rank_pattern\": [3]", LOAM_ERROR_FORMAT, "\"rank_pattern\" must be an object"},
         {"\"rank_pattern\": {\"a\": 0}", LOAM_ERROR_FORMAT, "\"a\" of \"rank_pattern\""},
         {"\"rank_pattern\": {\"a\": 2.5}", LOAM_ERROR_FORMAT, "whole number"},
