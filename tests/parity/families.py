@@ -4,8 +4,9 @@ Each family has two sizes or more. Together they show every mechanism: grouped h
 biases, windows shorter than the sequences, every type of RoPE, partial RoPE, soft-caps, factors, parallel branches.
 
 config: of transformers; store: how the checkpoint is written (`replace` changes keys of config.json, None removes one);
-lora: LoraConfig of the main adapter; defaults: a second adapter on PEFT's default targets; lengths: of the first batch's
-sequences; greedy: tokens of a prompt and new tokens, for each prompt.
+lora: LoraConfig of the main adapter; defaults: a second adapter on PEFT's default targets; rates: learning rates, where the
+usual ones hardly change the losses; lengths: of the first batch's sequences; greedy: tokens of a prompt and new tokens, for
+each prompt.
 """
 
 import torch
@@ -14,6 +15,7 @@ F32 = dict(dtype=torch.float32)
 BF16 = dict(dtype=torch.bfloat16)
 F16 = dict(dtype=torch.float16)
 LORA = dict(r=2, lora_alpha=4)
+FAST = (6e-3, 2e-2)
 GREEDY = [(3, 14), (11, 9)]  # beyond a window of 4 to 6 from within and from outside
 
 # No padding token: torch leaves out the gradient of its row of the embedding.
@@ -83,7 +85,7 @@ FAMILIES = {
     ),
     "gemma-shared-keys": golden(
         decoder("gemma", 18, 3, 1, 28, head_dim=12, tie_word_embeddings=True),
-        defaults=True,
+        rates=FAST, defaults=True,
     ),
     "gemma-linear": golden(
         decoder("gemma", 20, 2, 2, 32, head_dim=16, tie_word_embeddings=True, attention_bias=True,
@@ -93,7 +95,7 @@ FAMILIES = {
     "gemma2-soft-caps": golden(
         decoder("gemma2", 18, 3, 1, 28, head_dim=12, sliding_window=4, query_pre_attn_scalar=5,
                 attn_logit_softcapping=1.5, final_logit_softcapping=3.0),
-        defaults=True,
+        rates=FAST, defaults=True,
     ),
     "gemma2-layer-types": golden(
         decoder("gemma2", 16, 4, 2, 20, layers=3, head_dim=6, sliding_window=6, query_pre_attn_scalar=12,
@@ -107,7 +109,7 @@ FAMILIES = {
                 layer_types=["sliding_attention", "sliding_attention", "full_attention"],
                 rope_parameters=dict(full_attention=rope("linear", 1000.0, factor=4.0),
                                      sliding_attention=rope(theta=50.0))),
-        defaults=True,
+        rates=FAST, defaults=True,
     ),
     # As the checkpoints of the hub have it.
     "gemma3-old-keys": golden(
@@ -143,7 +145,6 @@ FAMILIES = {
     "phi3-grouped": golden(
         decoder("phi3", 24, 3, 1, 28, tie_word_embeddings=False, original_max_position_embeddings=64, sliding_window=5,
                 rope_parameters=rope(partial_rotary_factor=1.0)),
-        defaults=True,
     ),
     "phi3-longrope": golden(
         decoder("phi3", 16, 2, 1, 24, tie_word_embeddings=True, original_max_position_embeddings=10,
@@ -193,7 +194,7 @@ FAMILIES = {
     "gptj-3-heads": golden(
         dict(IDS, model_type="gptj", n_embd=24, n_layer=2, n_head=3, n_inner=28, n_positions=32, rotary_dim=4,
              vocab_size=37),
-        store=F16, defaults=True,
+        store=F16, rates=FAST, defaults=True,
     ),
     "gptj-whole-heads": golden(
         dict(IDS, model_type="gptj", n_embd=20, n_layer=2, n_head=2, n_positions=40, rotary_dim=10, vocab_size=41,
@@ -317,7 +318,7 @@ FAMILIES = {
     ),
     "cohere-3-heads": golden(
         decoder("cohere", 24, 3, 1, 28, tie_word_embeddings=True, logit_scale=0.5),
-        store=F16, defaults=True,
+        store=F16,
     ),
     "cohere-linear": golden(
         decoder("cohere", 24, 4, 2, 22, tie_word_embeddings=False, logit_scale=1.5, attention_bias=True,

@@ -33,6 +33,7 @@ from families import FAMILIES
 STEPS = 10
 SEQUENCES = 3  # of a batch
 IGNORED = -100
+RATES = (2e-3, 1e-2)  # learning rates of full fine-tuning and of LoRA
 
 BLOOM = dict(model_type="bloom", attention_softmax_in_fp32=True)
 LLAMA = dict(model_type="llama", bos_token_id=1, eos_token_id=2, max_position_embeddings=256)
@@ -384,7 +385,7 @@ def make_golden(name, golden, seed, directory, check=True):
     expected = {}
     manifest = {"name": name, "seed": seed, "sequences": SEQUENCES, "adapters": {}}
     copy_model = lambda: copy.deepcopy(model)
-    manifest["full"] = settings_for(copy_model, batches, 2e-3)
+    manifest["full"] = settings_for(copy_model, batches, golden.get("rates", RATES)[0])
     manifest["full"]["clipped"] = expect(copy_model(), copy_model, str, batches, manifest["full"], "full.", expected,
                                          check)
 
@@ -394,7 +395,7 @@ def make_golden(name, golden, seed, directory, check=True):
     for number, (adapter, lora) in enumerate(adapters.items()):
         make_adapted = lambda: with_adapter(model, lora, seed + 100 + number)
         store_adapter(make_adapted(), directory / adapter, name)
-        settings = settings_for(make_adapted, batches, 1e-2)
+        settings = settings_for(make_adapted, batches, golden.get("rates", RATES)[1])
         settings["clipped"] = expect(make_adapted(), make_adapted, peft_key, batches, settings, adapter + ".", expected,
                                      check)
         saved = load_file(directory / adapter / "adapter_model.safetensors")
