@@ -391,7 +391,7 @@ static const char *check_attention_inputs(const struct loam_tensor *q, const str
     if (!is_optional_vector(&shape->slopes, LOAM_F32, heads)) return "slopes must be [Q] f32";
     if (shape->max_q < 0 || shape->max_kv < shape->max_q) return "max_kv must be at least max_q";
     if (shape->window < 0) return "window must not be negative";
-    if (!isfinite(shape->softcap) || shape->softcap < 0) return "softcap must be finite and not negative";
+    if (!is_cap(shape->softcap)) return "softcap must be finite and not negative";
     if (shape->softcap > 0 && shape->slopes.data != NULL) return "softcap and slopes exclude each other";
     return NULL;
 }

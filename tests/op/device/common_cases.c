@@ -386,7 +386,9 @@ static struct loam_attention_shape make_shape(struct op_run *run)
 {
     const struct op_case *c = run->test;
     int32_t q_offsets[OP_MAX_SEQUENCES + 1] = {0}, kv_offsets[OP_MAX_SEQUENCES + 1] = {0};
-    struct loam_attention_shape shape = {.scale = (float)(1.0 / sqrt((double)c->size))};
+    struct loam_attention_shape shape = {.scale = (float)(1.0 / sqrt((double)c->size)),
+                                         .window = c->window,
+                                         .softcap = op_flagged(run, OP_SOFTCAP) ? 0.75f : 0};
     int64_t count = 0;
     for (; count < OP_MAX_SEQUENCES && c->q_lengths[count] > 0; count++) {
         int32_t q = c->q_lengths[count], kv = q + c->kv_extra;

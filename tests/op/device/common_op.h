@@ -57,6 +57,7 @@ struct op_case {
     int64_t heads, groups, size;         // Q, G, D
     int32_t q_lengths[OP_MAX_SEQUENCES]; // rows of each sequence, up to the first 0
     int32_t kv_extra;                    // keys that a sequence has before its queries
+    int32_t window;                      // of attention; 0: none
     int64_t pad;
     enum loam_activation kind;
     unsigned flags;

@@ -7,13 +7,16 @@ The inputs are numbers() here and in test_known.c: multiples of 1/16 that f32 an
 """
 
 import math
+from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
 import transformers
 from transformers.activations import ACT2FN
+from transformers.masking_utils import sliding_window_causal_mask_function
 from transformers.models.bloom.modeling_bloom import bloom_gelu_forward, build_alibi_tensor
 from transformers.models.gemma2.modeling_gemma2 import Gemma2RMSNorm
+from transformers.models.gemma2.modeling_gemma2 import eager_attention_forward as attend_capped
 from transformers.models.gptj.modeling_gptj import apply_rotary_pos_emb as rotate_interleaved
 from transformers.models.llama.configuration_llama import LlamaConfig
 from transformers.models.llama.modeling_llama import (
@@ -132,6 +135,38 @@ def known_attention():
     yield "attention_cached_lse", torch.cat([p[1] for p in parts], 1)
 
 
+def attend_window(q, k, v, window, cap):
+    """One sequence as attend's, with Gemma-2's soft cap and transformers' sliding window."""
+    nq, heads, size = q.shape
+    nkv, groups, _ = k.shape
+    q, k, v = (x.transpose(0, 1)[None] for x in (q, k, v))  # [1, heads, n, D]
+    rows, columns = torch.arange(nkv - nq, nkv)[:, None], torch.arange(nkv)[None]
+    seen = sliding_window_causal_mask_function(window)(0, 0, rows, columns)
+    mask = torch.zeros(nq, nkv).masked_fill(~seen, -math.inf)
+    scores = q @ repeat_kv(k, heads // groups).transpose(2, 3) / math.sqrt(size)
+    scores = cap * torch.tanh(scores / cap) + mask
+    out = (torch.softmax(scores, 3) @ repeat_kv(v, heads // groups)).transpose(1, 2)
+    module = SimpleNamespace(num_key_value_groups=heads // groups, training=False)
+    theirs, _ = attend_capped(module, q, k, v, mask, scaling=size**-0.5, softcap=cap)
+    assert torch.allclose(out, theirs, atol=1e-6)  # its softmax is in f32
+    return out[0], torch.logsumexp(scores, 3)[0]  # [nq, Q, D], [Q, nq]
+
+
+def known_window():
+    # 4 queries after 3 cached keys, and 3 queries; four query heads over two key/value heads.
+    q, k, v = (numbers(7, 7, 4, 2), numbers(8, 10, 2, 2), numbers(9, 10, 2, 2))
+    for x in (q, k, v):
+        x.requires_grad_()
+    parts = [attend_window(q[a:b], k[c:d], v[c:d], 3, 1.5) for a, b, c, d in ((0, 4, 0, 7), (4, 7, 7, 10))]
+    out = torch.cat([p[0] for p in parts])
+    (out * numbers(10, 7, 4, 2)).sum().backward()
+    yield "attention_window", out.detach()
+    yield "attention_window_lse", torch.cat([p[1] for p in parts], 1).detach()
+    yield "attention_window_dq", q.grad
+    yield "attention_window_dk", k.grad
+    yield "attention_window_dv", v.grad
+
+
 def known_activations():
     x, up = 3 * numbers(1, 11), numbers(2, 11)
     gelu = F.gelu(x, approximate="tanh")
@@ -187,7 +222,7 @@ def main():
     print(f"// Written by make_known.py with PyTorch {torch.__version__.split('+')[0]}, transformers {transformers.__version__}.")
     print("#ifndef LOAM_TESTS_OP_KNOWN_H\n#define LOAM_TESTS_OP_KNOWN_H\n")
     print("// clang-format off")
-    groups = (known_linear, known_lora, known_norms, known_rope, known_attention, known_activations, known_loss, known_adamw)
+    groups = (known_linear, known_lora, known_norms, known_rope, known_attention, known_window, known_activations, known_loss, known_adamw)
     for group in groups:
         for name, values in group():
             flat = [f"{value:.9g}" for value in values.flatten().tolist()]

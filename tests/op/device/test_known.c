@@ -332,6 +332,41 @@ static void known_grouped_attention(struct bench *bench)
     CHECK(attention_grouped_lse, attention.lse);
 }
 
+static void known_attention_within_a_window(struct bench *bench)
+{
+    static const int32_t q_offsets[] = {0, 4, 7}, kv_offsets[] = {0, 7, 10};
+    const struct loam_attention_shape shape = {.q_offsets = integers(bench, q_offsets, 3),
+                                               .kv_offsets = integers(bench, kv_offsets, 3),
+                                               .max_q = 4,
+                                               .max_kv = 7,
+                                               .scale = (float)(1.0 / sqrt(2.0)),
+                                               .window = 3,
+                                               .softcap = 1.5f};
+    const struct loam_attention_forward_args forward = {.q = heads(bench, 7, 7, 4, 2),
+                                                        .k = heads(bench, 8, 10, 2, 2),
+                                                        .v = heads(bench, 9, 10, 2, 2),
+                                                        .shape = shape,
+                                                        .out = shaped(zeros(bench, LOAM_F32, 56), 7, 4, 2),
+                                                        .lse = zero_matrix(bench, 4, 7)};
+    RUN(bench, attention_forward, &forward);
+    CHECK(attention_window, forward.out);
+    CHECK(attention_window_lse, forward.lse);
+    const struct loam_attention_backward_args backward = {.q = forward.q,
+                                                          .k = forward.k,
+                                                          .v = forward.v,
+                                                          .shape = shape,
+                                                          .out = forward.out,
+                                                          .lse = forward.lse,
+                                                          .dout = heads(bench, 10, 7, 4, 2),
+                                                          .dq = shaped(zeros(bench, LOAM_F32, 56), 7, 4, 2),
+                                                          .dk = shaped(zeros(bench, LOAM_F32, 40), 10, 2, 2),
+                                                          .dv = shaped(zeros(bench, LOAM_F32, 40), 10, 2, 2)};
+    RUN(bench, attention_backward, &backward);
+    CHECK(attention_window_dq, backward.dq);
+    CHECK(attention_window_dk, backward.dk);
+    CHECK(attention_window_dv, backward.dv);
+}
+
 // Keys and values come by way of a cache.
 static void known_cached_attention(struct bench *bench)
 {
@@ -527,6 +562,7 @@ static void (*const groups[])(struct bench *bench) = {
     known_rotations,
     known_grouped_attention,
     known_cached_attention,
+    known_attention_within_a_window,
     known_activations,
     known_loss_and_gradients,
     known_optimiser,

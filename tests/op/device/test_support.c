@@ -148,6 +148,20 @@ static void fewer_keys_than_queries(union op_args *args)
 {
     args->attention_forward.shape.max_kv = args->attention_forward.shape.max_q - 1;
 }
+static void negative_window(union op_args *args)
+{
+    args->attention_forward.shape.window = -1;
+}
+static void endless_softcap(union op_args *args)
+{
+    args->attention_backward.shape.softcap = INFINITY;
+}
+static void softcap_with_slopes(union op_args *args)
+{
+    struct loam_attention_forward_args *a = &args->attention_forward;
+    a->shape.slopes = loam_tensor_1d(a->lse.data, LOAM_F32, a->q.shape[1]);
+    a->shape.softcap = 50;
+}
 static void added_in_place(union op_args *args)
 {
     args->rmsnorm_backward.dx = args->rmsnorm_backward.dy;
@@ -248,6 +262,9 @@ static const struct {
     {OP_linear_forward, "strided columns", columns_apart},
     {OP_attention_forward, "strided head elements", head_columns_apart},
     {OP_attention_forward, "fewer keys than queries", fewer_keys_than_queries},
+    {OP_attention_forward, "a negative window", negative_window},
+    {OP_attention_backward, "a soft cap that is not finite", endless_softcap},
+    {OP_attention_forward, "a soft cap with slopes", softcap_with_slopes},
     {OP_linear_backward_input, "a strided dx", gapped_output},
     {OP_rmsnorm_backward, "dx that is dy and is added to", added_in_place},
     {OP_rmsnorm_forward, "an infinite offset", infinite_offset},

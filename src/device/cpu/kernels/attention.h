@@ -8,6 +8,7 @@
 #ifndef LOAM_DEVICE_CPU_KERNELS_ATTENTION_H
 #define LOAM_DEVICE_CPU_KERNELS_ATTENTION_H
 
+#include "device/cpu/kernels/logits.h"
 #include "device/cpu/kernels/tile.h"
 
 enum {
@@ -17,6 +18,10 @@ enum {
     PREFETCH_ROWS = 8, // that a row is fetched ahead
     FEW_QUERIES = 4,
 };
+
+// A block starts at a key of the window of its first query. The window of its last query starts in the same
+// block, so that each query has a largest score after the first block.
+_Static_assert(KEYS >= QUERIES + KEY_STEP, "a query sees no key of the first block");
 
 // The forward of at most FEW_QUERIES queries a sequence (attention_few.c). The scratch does not depend on how
 // many there are.
@@ -30,14 +35,16 @@ enum loam_status cpu_attention_few(struct loam_stream *stream,
 struct attention_sequence {
     int64_t q_first, q_count;   // rows of q
     int64_t kv_first, kv_count; // rows of k and v
-    int64_t before;             // kv_count - q_count: query i sees the keys j <= i + before
+    int64_t before;             // kv_count - q_count: query i stands at key i + before
+    int64_t window;             // query i sees the keys i + before - window < j <= i + before
 };
 
 INLINE struct attention_sequence attention_sequence(const struct loam_attention_shape *shape, int64_t s)
 {
     const int32_t *q = shape->q_offsets.data, *kv = shape->kv_offsets.data;
     const int64_t q_count = q[s + 1] - q[s], kv_count = kv[s + 1] - kv[s];
-    return (struct attention_sequence){q[s], q_count, kv[s], kv_count, kv_count - q_count};
+    const int64_t window = shape->window > 0 && shape->window < kv_count ? shape->window : INT32_MAX;
+    return (struct attention_sequence){q[s], q_count, kv[s], kv_count, kv_count - q_count, window};
 }
 
 // The scratch is sized by max_q and max_kv: fails the stream when a sequence does not fit.
@@ -181,10 +188,32 @@ INLINE float *attention_take(float *memory, int64_t *used, int64_t floats)
     return part;
 }
 
+// The first key that a query of the sequence sees.
+INLINE int64_t attention_first_key(const struct attention_sequence *sequence, int64_t query)
+{
+    const int64_t first = query + sequence->before + 1 - sequence->window;
+    return first > 0 ? first : 0;
+}
+
+INLINE int64_t attention_round_down(int64_t count, int64_t unit)
+{
+    return count / unit * unit;
+}
+
+// Whether all lanes from `query` on see all of `keys` keys from `key` on.
+INLINE bool attention_sees_all(const struct attention_sequence *sequence, int64_t query, int64_t key,
+                               int64_t keys)
+{
+    const int64_t first = query + sequence->before, last = first + LANES - 1;
+    return key + keys - 1 <= first && key > last - sequence->window;
+}
+
 // Which of the lanes from `query` on see key `key` of the sequence.
 INLINE vec_int attention_sees(const struct attention_sequence *sequence, int64_t query, int64_t key)
 {
-    return lane_index() >= (int32_t)(key - query - sequence->before);
+    const int64_t first = key - query - sequence->before; // the lane that stands at the key
+    const int64_t end = attention_min(first + sequence->window, LANES);
+    return (lane_index() >= (int32_t)first) & (lane_index() < (int32_t)end);
 }
 
 #endif

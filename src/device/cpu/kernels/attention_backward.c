@@ -102,6 +102,7 @@ static void backward_block(struct backward_task *task, int64_t query, int64_t co
                   width = attention_padded(count);
     const int64_t along_d = (task->d + per - 1) / per, along_queries = (count + per - 1) / per;
     const int64_t row = QUERIES / per;
+    const bool first = key == task->first_key;
     const struct small_matmul scores = {task->k + key * cells, cells,   1,    task->q_columns, QUERIES,
                                         task->scores,          QUERIES, false};
     const struct small_matmul dp = {
@@ -111,15 +112,15 @@ static void backward_block(struct backward_task *task, int64_t query, int64_t co
     const struct small_matmul dk = {task->ds, row, 1, task->q_pairs, padded, task->dk + key * padded,
                                     padded,   true};
     const struct small_matmul dq = {task->ds_pairs, 1,        QUERIES, task->k_pairs + key / per * padded,
-                                    padded,         task->dq, padded,  key > 0};
+                                    padded,         task->dq, padded,  !first};
     kernel->multiply(&scores, NULL, keys, width, along_d);
-    if (key == 0) fetch_next(task, &task->args->q);
+    if (first) fetch_next(task, &task->args->q);
     kernel->multiply(&dp, NULL, keys, width, along_d);
-    if (key == 0) fetch_next(task, &task->args->dout);
+    if (first) fetch_next(task, &task->args->dout);
     for (int64_t lane = 0; lane < width; lane += LANES)
         kernel->gradient(task, query + lane, lane, key, keys, slope);
     kernel->multiply(&dv, NULL, keys, padded, along_queries);
-    if (key == 0) fetch_next(task, &task->args->out);
+    if (first) fetch_next(task, &task->args->out);
     kernel->multiply(&dk, NULL, keys, padded, along_queries);
     kernel->multiply(&dq, NULL, width, padded, keys / per);
 }
@@ -132,12 +133,13 @@ static void backward_head(struct backward_task *task, int64_t head)
     for (int64_t query = 0; query < sequence->q_count; query += QUERIES) {
         const int64_t count = attention_min(QUERIES, sequence->q_count - query);
         const int64_t keys_seen = query + count + sequence->before;
+        task->first_key = attention_round_down(attention_first_key(sequence, query), KEY_STEP);
         gather_queries(task, query, count, head);
         const bool last = query + count == sequence->q_count;
         task->next_head = attention_min(head + last, args->q.shape[1] - 1);
         task->next_query = last ? 0 : query + count;
         task->next_count = attention_min(QUERIES, sequence->q_count - task->next_query);
-        for (int64_t key = 0; key < keys_seen; key += KEYS) {
+        for (int64_t key = task->first_key; key < keys_seen; key += KEYS) {
             const int64_t keys = attention_round_up(attention_min(KEYS, keys_seen - key), KEY_STEP);
             backward_block(task, query, count, key, keys, slope);
         }
@@ -196,16 +198,8 @@ static enum loam_status attention_backward(struct loam_stream *stream,
     return LOAM_OK;
 }
 
-static const char *refuses(const struct loam_device *device, const struct loam_attention_backward_args *args)
-{
-    (void)device;
-    if (args->shape.window > 0) return "it has no attention within a window";
-    return args->shape.softcap > 0 ? "it has no attention with a soft cap" : NULL;
-}
-
 void CPU_NAME(attention_backward)(struct loam_op_table *ops)
 {
     ops->attention_backward.run = attention_backward;
-    ops->attention_backward.refuses = refuses;
     ops->attention_backward.scratch = attention_backward_scratch;
 }

@@ -60,6 +60,20 @@ static int64_t keys_seen(const struct few *few, int64_t query)
     return attention_min(seen, STRETCH);
 }
 
+// Keys that a query does not see, of those from the stretch's first on: more than the stretch has where the
+// window starts after it.
+static int64_t keys_skipped(const struct few *few, int64_t query)
+{
+    const int64_t skipped = attention_first_key(&few->sequence, query) - few->stretch * STRETCH;
+    return skipped > 0 ? skipped : 0;
+}
+
+// The first stretch that a query of the sequence sees.
+static int64_t first_stretch(const struct few *few)
+{
+    return attention_first_key(&few->sequence, 0) / STRETCH;
+}
+
 INLINE vec load_whole(const char *row, int64_t i, bool bf16)
 {
     return bf16 ? load_bf16((const uint16_t *)(const void *)row + i)
@@ -117,27 +131,38 @@ INLINE void score_block(const struct few *few, int64_t group, int64_t key, int64
     }
 }
 
+// Which of the lanes from key j of the stretch on are in [skipped, keys).
+INLINE vec_int lanes_seen(int64_t j, int64_t skipped, int64_t keys)
+{
+    const vec_int lane = lane_index();
+    return (lane < (int32_t)(keys - j)) & (lane >= (int32_t)attention_min(skipped - j, LANES));
+}
+
 // The scores of a row become weights, exp(score - largest).
-static void weigh_row(const struct few *few, int64_t row, int64_t keys)
+static void weigh_row(const struct few *few, int64_t row)
 {
     const struct loam_attention_shape *shape = &few->args->shape;
+    const int64_t query = row / few->args->q.shape[1];
+    const int64_t keys = keys_seen(few, query), skipped = keys_skipped(few, query);
+    const int64_t first = attention_round_down(skipped, LANES);
     const int64_t kept = few->stretch * few->rows + row;
     const float slope = attention_slope(shape, row % few->args->q.shape[1]);
     const vec start = __builtin_convertvector(lane_index(), vec) + (float)(few->stretch * STRETCH);
     float *scores = few->scores + row * STRETCH, lanes[LANES], most = -INFINITY;
     vec largest = splat(-INFINITY), sum = splat(0);
-    for (int64_t j = 0; j < keys; j += LANES) {
-        const vec score = load_f32(scores + j) * shape->scale + slope * (start + (float)j);
+    for (int64_t j = first; j < keys; j += LANES) {
+        const vec product = load_f32(scores + j) * shape->scale + slope * (start + (float)j);
+        const vec score = cap_logits_vec(product, shape->softcap).value;
         store_f32(scores + j, score);
-        largest = larger_vec(select_vec(lane_index() < (int32_t)(keys - j), score, largest), largest);
+        largest = larger_vec(select_vec(lanes_seen(j, skipped, keys), score, largest), largest);
     }
     store_f32(lanes, largest);
     for (int i = 0; i < LANES; i++)
         most = lanes[i] > most ? lanes[i] : most;
     const float shift = most == -INFINITY ? 0 : most; // the stretch gets weight 0, unless all stretches do
-    for (int64_t j = 0; j < keys; j += LANES) {
+    for (int64_t j = first; j < keys; j += LANES) {
         const vec weight = exp_vec(load_f32(scores + j) - shift);
-        sum += select_vec(lane_index() < (int32_t)(keys - j), weight, splat(0));
+        sum += select_vec(lanes_seen(j, skipped, keys), weight, splat(0));
         store_f32(scores + j, weight);
     }
     few->largest[kept] = most;
@@ -193,14 +218,16 @@ INLINE void value_block(const struct few *few, int64_t group, int64_t key, int64
     for (int64_t j = 0; j < keys; j++)
         attention_prefetch(v + (j + BLOCK) * step, d, bf16);
     for (int64_t query = 0; query < few->sequence.q_count; query++) {
-        const int64_t seen = attention_min(keys, keys_seen(few, query) - key);
+        const int64_t skipped = keys_skipped(few, query), first = skipped > key ? skipped - key : 0;
+        const int64_t seen = attention_min(keys, keys_seen(few, query) - key) - first;
+        if (seen <= 0) continue;
         for (int64_t head = 0; head < heads; head += HEADS_AT_ONCE) {
             const int64_t row = query * all + group * heads + head;
-            const float *p = few->scores + row * STRETCH + key;
+            const float *p = few->scores + row * STRETCH + key + first;
             float *out = few->out + (few->stretch * few->rows + row) * padded;
-            if (heads - head >= 3) value_heads(v, step, seen, p, out, d, 3, bf16);
-            if (heads - head == 2) value_heads(v, step, seen, p, out, d, 2, bf16);
-            if (heads - head == 1) value_heads(v, step, seen, p, out, d, 1, bf16);
+            if (heads - head >= 3) value_heads(v + first * step, step, seen, p, out, d, 3, bf16);
+            if (heads - head == 2) value_heads(v + first * step, step, seen, p, out, d, 2, bf16);
+            if (heads - head == 1) value_heads(v + first * step, step, seen, p, out, d, 1, bf16);
         }
     }
 }
@@ -213,16 +240,17 @@ INLINE void run_stretch(const struct few *few, bool bf16)
     const int64_t heads = args->q.shape[1], groups = args->k.shape[1];
     const int64_t padded = attention_padded(args->q.shape[2]);
     const int64_t keys = attention_min(STRETCH, few->sequence.kv_count - few->stretch * STRETCH);
+    const int64_t first = attention_round_down(keys_skipped(few, 0), BLOCK);
     for (int64_t row = 0; row < few->rows; row++)
         attention_gather(few->q + row * padded, &args->q, few->sequence.q_first + row / heads, 1,
                          row % heads);
-    for (int64_t key = 0; key < keys; key += BLOCK)
+    for (int64_t key = first; key < keys; key += BLOCK)
         for (int64_t group = 0; group < groups; group++)
             score_block(few, group, key, attention_min(BLOCK, keys - key), bf16);
     for (int64_t row = 0; row < few->rows; row++)
-        weigh_row(few, row, keys_seen(few, row / heads));
+        weigh_row(few, row);
     memset(few->out + few->stretch * few->rows * padded, 0, (size_t)(few->rows * padded) * sizeof(float));
-    for (int64_t key = 0; key < keys; key += BLOCK)
+    for (int64_t key = first; key < keys; key += BLOCK)
         for (int64_t group = 0; group < groups; group++)
             value_block(few, group, key, attention_min(BLOCK, keys - key), bf16);
 }
@@ -234,16 +262,16 @@ static void merge_row(const struct few *few, int64_t row)
     const struct loam_attention_forward_args *args = few->args;
     const int64_t heads = args->q.shape[1], padded = attention_padded(args->q.shape[2]);
     const int64_t query = row / heads, to = few->sequence.q_first + query;
-    const int64_t stretches = stretch_count(query + few->sequence.before + 1);
-    float *out = few->out + row * padded, largest = -INFINITY, sum = 0;
-    for (int64_t s = 0; s < stretches; s++)
+    const int64_t first = first_stretch(few), stretches = stretch_count(query + few->sequence.before + 1);
+    float *out = few->out + (first * few->rows + row) * padded, largest = -INFINITY, sum = 0;
+    for (int64_t s = first; s < stretches; s++)
         largest = fmaxf(largest, few->largest[s * few->rows + row]);
-    for (int64_t s = 0; s < stretches; s++) {
+    for (int64_t s = first; s < stretches; s++) {
         const float weight = expf(few->largest[s * few->rows + row] - largest);
-        const float *part = out + s * few->rows * padded;
+        const float *part = few->out + (s * few->rows + row) * padded;
         sum += few->sum[s * few->rows + row] * weight;
         for (int64_t i = 0; i < padded; i += LANES)
-            store_f32(out + i, (s > 0 ? load_f32(out + i) : splat(0)) + load_f32(part + i) * weight);
+            store_f32(out + i, (s > first ? load_f32(out + i) : splat(0)) + load_f32(part + i) * weight);
     }
     attention_scatter(&args->out, out, to, 1, row % heads, 1.0f / sum);
     ((float *)args->lse.data)[row % heads * args->q.shape[0] + to] = largest + logf(sum);
@@ -275,7 +303,8 @@ enum loam_status cpu_attention_few(struct loam_stream *stream, const struct loam
             few.sequence = attention_sequence(&args->shape, s);
             few.rows = few.sequence.q_count * args->q.shape[1];
 #pragma omp for schedule(dynamic)
-            for (int64_t stretch = 0; stretch < stretch_count(few.sequence.kv_count); stretch++) {
+            for (int64_t stretch = first_stretch(&few); stretch < stretch_count(few.sequence.kv_count);
+                 stretch++) {
                 few.stretch = stretch;
                 if (args->k.dtype == LOAM_BF16) run_stretch(&few, true);
                 if (args->k.dtype != LOAM_BF16) run_stretch(&few, false);

@@ -69,19 +69,40 @@ static void write_block(const struct loam_attention_forward_args *args, const st
         lse[i] = work->largest[i] + logf(work->sum[i]);
 }
 
-// Values lie in cells along the keys.
+// Keys [from, kv_count).
+static void gather_keys(const struct loam_attention_forward_args *args,
+                        const struct attention_sequence *sequence, int64_t group, int64_t from,
+                        struct forward_work *work)
+{
+    const int64_t per = work->kernel->per, count = sequence->kv_count - from;
+    attention_rows(work->k + from * attention_cells(args->k.shape[2], per), &args->k,
+                   sequence->kv_first + from, count, attention_round_up(count, KEY_STEP), group, per);
+}
+
+// Values [from, kv_count); they lie in cells along the keys.
 static void gather_values(const struct loam_attention_forward_args *args,
-                          const struct attention_sequence *sequence, int64_t group, struct forward_work *work)
+                          const struct attention_sequence *sequence, int64_t group, int64_t from,
+                          struct forward_work *work)
 {
     const int64_t d = args->v.shape[2], per = work->kernel->per, first = sequence->kv_first;
-    const int64_t all = sequence->kv_count;
+    const int64_t all = sequence->kv_count, left = all - from;
     if (per == 1)
-        attention_rows(work->v, &args->v, first, all, attention_round_up(all, KEY_STEP), group, per);
-    for (int64_t i = 0; i < all && per == 2; i += QUERIES) {
+        attention_rows(work->v + from * attention_padded(d), &args->v, first + from, left,
+                       attention_round_up(left, KEY_STEP), group, per);
+    for (int64_t i = from; i < all && per == 2; i += QUERIES) {
         const int64_t count = attention_min(QUERIES, all - i), rows = attention_round_up(count, KEY_STEP);
         attention_rows(work->rows, &args->v, first + i, count, rows, group, per);
         attention_pairs(work->v + i / 2 * attention_padded(d), work->rows, rows, d);
     }
+}
+
+// The products q.k of a block become capped scores.
+static void cap_block(const struct loam_attention_shape *shape, float *products, int64_t keys, int64_t width)
+{
+    for (int64_t j = 0; j < keys; j++, products += QUERIES)
+        for (int64_t lane = 0; lane < width; lane += LANES)
+            store_f32(products + lane,
+                      cap_logits_vec(load_f32(products + lane) * shape->scale, shape->softcap).value);
 }
 
 // Queries [query, query + QUERIES) of one head; the keys and values are in place.
@@ -94,13 +115,16 @@ static void forward_block(const struct loam_attention_forward_args *args,
     const int64_t cells = attention_cells(d, per);
     const int64_t count = attention_min(QUERIES, sequence->q_count - query), width = attention_padded(count);
     const int64_t keys_seen = query + count + sequence->before;
+    const int64_t first = attention_round_down(attention_first_key(sequence, query), KEY_STEP);
+    const bool capped = args->shape.softcap > 0;
+    const float scale = capped ? 1 : args->shape.scale;
     for (int64_t i = 0; i < QUERIES; i++) {
         work->largest[i] = -INFINITY;
         work->sum[i] = 0;
     }
     attention_rows(work->rows, &args->q, sequence->q_first + query, count, width, head, per);
     attention_transpose(work->q, work->rows, count, cells);
-    for (int64_t key = 0; key < keys_seen; key += KEYS) {
+    for (int64_t key = first; key < keys_seen; key += KEYS) {
         const int64_t keys = attention_round_up(attention_min(KEYS, keys_seen - key), KEY_STEP);
         const float *k = work->k + key * cells, *v = work->v + key / per * padded;
         const struct small_matmul scores = {.a = k,
@@ -111,9 +135,10 @@ static void forward_block(const struct loam_attention_forward_args *args,
                                             .c = work->p,
                                             .c_row = QUERIES};
         kernel->multiply(&scores, NULL, keys, width, (d + per - 1) / per);
+        if (capped) cap_block(&args->shape, work->p, keys, width);
         for (int64_t lane = 0; lane < width; lane += LANES)
             kernel->softmax(work, &(struct scores){work->p + lane, *sequence, query + lane, lane, key, keys,
-                                                   args->shape.scale, attention_slope(&args->shape, head)});
+                                                   scale, attention_slope(&args->shape, head)});
         const struct small_matmul out = {.a = v,
                                          .a_row = 1,
                                          .a_column = padded,
@@ -121,7 +146,7 @@ static void forward_block(const struct loam_attention_forward_args *args,
                                          .b_row = QUERIES,
                                          .c = work->out,
                                          .c_row = QUERIES,
-                                         .accumulate = key > 0};
+                                         .accumulate = key > first};
         kernel->multiply(&out, work->rescale, padded, width, keys / per);
     }
     write_block(args, work, sequence->q_first + query, count, head);
@@ -135,11 +160,10 @@ static void forward_group(const struct loam_attention_forward_args *args,
     const int64_t heads = args->q.shape[1] / args->k.shape[1];
     struct forward_work work;
     if (part * QUERIES >= sequence->q_count) return;
-    const int64_t first = sequence->kv_first, count = sequence->kv_count;
-    const int64_t rows = attention_round_up(count, KEY_STEP);
+    const int64_t from = attention_round_down(attention_first_key(sequence, part * QUERIES), KEY_STEP);
     work_init(&work, memory, args, kernel);
-    attention_rows(work.k, &args->k, first, count, rows, group, kernel->per);
-    gather_values(args, sequence, group, &work);
+    gather_keys(args, sequence, group, from, &work);
+    gather_values(args, sequence, group, from, &work);
     for (int64_t head = group * heads; head < (group + 1) * heads; head++)
         for (int64_t query = part * QUERIES; query < sequence->q_count; query += parts * QUERIES)
             forward_block(args, sequence, head, query, &work);
@@ -193,16 +217,8 @@ static enum loam_status attention_forward(struct loam_stream *stream,
     return LOAM_OK;
 }
 
-static const char *refuses(const struct loam_device *device, const struct loam_attention_forward_args *args)
-{
-    (void)device;
-    if (args->shape.window > 0) return "it has no attention within a window";
-    return args->shape.softcap > 0 ? "it has no attention with a soft cap" : NULL;
-}
-
 void CPU_NAME(attention_forward)(struct loam_op_table *ops)
 {
     ops->attention_forward.run = attention_forward;
-    ops->attention_forward.refuses = refuses;
     ops->attention_forward.scratch = attention_forward_scratch;
 }

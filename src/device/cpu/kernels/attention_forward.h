@@ -49,7 +49,7 @@ INLINE void softmax_lanes(struct forward_work *work, const struct scores *scores
 {
     const struct attention_sequence *sequence = &scores->sequence;
     const int64_t query = scores->query, key = scores->key, keys = scores->keys, lane = scores->lane;
-    const bool all_seen = key + keys - 1 <= query + sequence->before;
+    const bool all_seen = attention_sees_all(sequence, query, key, keys);
     const vec before = load_f32(work->largest + lane);
     vec largest = before;
     for (int64_t j = 0; j < keys; j++) {
