@@ -299,8 +299,8 @@ FAMILIES = {
         lengths=[3, 14, 8],
     ),
     "granite-factors": golden(
-        decoder("granite", 24, 3, 1, 28, tie_word_embeddings=True, embedding_multiplier=2.5, logits_scaling=1.5,
-                residual_multiplier=0.6, attention_multiplier=0.2),
+        decoder("granite", 24, 3, 1, 28, tie_word_embeddings=True, embedding_multiplier=0.6, logits_scaling=1.5,
+                residual_multiplier=0.8, attention_multiplier=0.2),
     ),
     "granite-longrope": golden(
         decoder("granite", 16, 2, 1, 24, tie_word_embeddings=False, embedding_multiplier=0.7, logits_scaling=0.4,
