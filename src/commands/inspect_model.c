@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "commands/inspect.h"
 #include "commands/output.h"
 #include "io/container.h"
@@ -19,24 +18,12 @@ struct inspection {
     int64_t trainable;
 };
 
-static enum loam_status find_file(const char *directory, const char *name, bool *exists,
-                                  struct loam_error *error)
-{
-    char *path = loam_path_join(directory, name, error);
-    if (path == NULL) return error->status;
-    *exists = loam_file_exists(path);
-    free(path);
-    return LOAM_OK;
-}
-
 static enum loam_status open_weights(struct inspection *inspection, struct loam_error *error)
 {
-    const char *path = inspection->settings->path;
-    bool single = false, sharded = false;
-    LOAM_TRY(find_file(path, "model.safetensors", &single, error));
-    LOAM_TRY(find_file(path, "model.safetensors.index.json", &sharded, error));
-    if (!single && !sharded) return LOAM_OK;
-    return loam_container_open_directory(&inspection->file, path, error);
+    bool there = false;
+    LOAM_TRY(loam_container_in_directory(inspection->settings->path, &there, error));
+    if (!there) return LOAM_OK;
+    return loam_container_open_directory(&inspection->file, inspection->settings->path, error);
 }
 
 static enum loam_status open_all(struct inspection *inspection, const struct loam_log *log,

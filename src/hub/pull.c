@@ -12,26 +12,37 @@
 #include "hub/download.h"
 #include "hub/listing.h"
 
-static const char weights_file[] = "model.safetensors", index_file[] = "model.safetensors.index.json",
-                  adapter_file[] = "adapter_model.safetensors";
+// The weights of a repository, in the order of preference: safetensors, or what torch.save writes.
+static const struct weight_files {
+    const char *single, *index, *start; // of a model; the names of all its files begin with `start`
+    const char *adapter;
+} weight_files[] = {
+    {"model.safetensors", "model.safetensors.index.json", "model", "adapter_model.safetensors"},
+    {"pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model", "adapter_model.bin"},
+};
+enum { SAFETENSORS, PICKLED, WEIGHT_FILES };
 
 // Files to pull without --include. Only names at the top of the repository match, because directories below
 // hold the same weights in other formats.
 static const struct {
     const char *pattern;
     bool model, adapter, outline;
+    bool pickled; // only from a repository without safetensors
 } wanted_patterns[] = {
-    {"config.json", true, false, true},
-    {"generation_config.json", true, false, true},
-    {"tokenizer.json", true, true, true},
-    {"tokenizer_config.json", true, true, true},
-    {"special_tokens_map.json", true, true, true},
-    {"added_tokens.json", true, true, true},
-    {"chat_template.jinja", true, true, true},
-    {index_file, true, false, false},
-    {"model*.safetensors", true, false, false},
-    {"adapter_config.json", false, true, false},
-    {adapter_file, false, true, false},
+    {"config.json", true, false, true, false},
+    {"generation_config.json", true, false, true, false},
+    {"tokenizer.json", true, true, true, false},
+    {"tokenizer_config.json", true, true, true, false},
+    {"special_tokens_map.json", true, true, true, false},
+    {"added_tokens.json", true, true, true, false},
+    {"chat_template.jinja", true, true, true, false},
+    {"model.safetensors.index.json", true, false, false, false},
+    {"model*.safetensors", true, false, false, false},
+    {"adapter_config.json", false, true, false, false},
+    {"adapter_model.safetensors", false, true, false, false},
+    {"pytorch_model.bin.index.json", true, false, false, true},
+    {"pytorch_model*.bin", true, false, false, true},
+    {"adapter_model.bin", false, true, false, true},
 };
 
 struct pull_job {
@@ -43,6 +54,7 @@ struct pull_job {
     struct loam_listing listing;
     struct loam_wanted_file *files;
     size_t count;
+    bool pickled;                  // the repository has no safetensors of the kind
     struct loam_error cache_error; // an allocation that failed while the cache was searched
 };
 
@@ -67,16 +79,16 @@ static void require_file(const struct pull_job *job, const char *file, struct mi
 
 // Requires every shard that the index names. The index comes from outside: a shard whose name is not safe
 // counts as missing.
-static void require_shards(struct pull_job *job, struct missing *missing)
+static void require_shards(struct pull_job *job, const struct weight_files *files, struct missing *missing)
 {
     struct loam_error problem = {0};
     json_t *root = NULL;
     char *snapshot = loam_cache_snapshot_path(&job->cache, job->commit, &problem);
-    char *path = snapshot == NULL ? NULL : loam_path_join(snapshot, index_file, &problem);
+    char *path = snapshot == NULL ? NULL : loam_path_join(snapshot, files->index, &problem);
     bool read = path != NULL && loam_json_load(&root, path, &problem) == LOAM_OK;
     if (problem.status == LOAM_ERROR_MEMORY) job->cache_error = problem;
     json_t *map = json_object_get(root, "weight_map");
-    if (!read || json_object_size(map) == 0) require_file(job, weights_file, missing);
+    if (!read || json_object_size(map) == 0) require_file(job, files->single, missing);
     void *iterator = json_object_iter(map);
     for (const char *last = ""; iterator != NULL; iterator = json_object_iter_next(map, iterator)) {
         const char *shard = json_string_value(json_object_iter_value(iterator));
@@ -87,6 +99,18 @@ static void require_shards(struct pull_job *job, struct missing *missing)
     json_decref(root);
     free(path);
     free(snapshot);
+}
+
+static void require_weights(struct pull_job *job, struct missing *missing)
+{
+    for (size_t i = 0; i < WEIGHT_FILES; i++) {
+        if (is_cached(job, weight_files[i].single)) return;
+        if (is_cached(job, weight_files[i].index)) {
+            require_shards(job, &weight_files[i], missing);
+            return;
+        }
+    }
+    require_file(job, weight_files[SAFETENSORS].single, missing);
 }
 
 static void require_tokenizer(const struct pull_job *job, struct missing *missing)
@@ -104,11 +128,12 @@ static struct missing find_missing(struct pull_job *job, enum loam_pull_kind kin
     case LOAM_PULL_MODEL:
         require_file(job, "config.json", &missing);
         require_tokenizer(job, &missing);
-        if (!is_cached(job, weights_file)) require_shards(job, &missing);
+        require_weights(job, &missing);
         break;
     case LOAM_PULL_ADAPTER:
         require_file(job, "adapter_config.json", &missing);
-        require_file(job, adapter_file, &missing);
+        if (!is_cached(job, weight_files[PICKLED].adapter))
+            require_file(job, weight_files[SAFETENSORS].adapter, &missing);
         break;
     case LOAM_PULL_EITHER:
         missing = find_missing(job, LOAM_PULL_MODEL);
@@ -185,8 +210,9 @@ static enum loam_pull_kind resolve_kind(const struct pull_job *job)
                                                                            : LOAM_PULL_MODEL;
 }
 
-static bool is_of_kind(size_t row, enum loam_pull_kind kind)
+static bool is_of_kind(const struct pull_job *job, size_t row, enum loam_pull_kind kind)
 {
+    if (wanted_patterns[row].pickled && !job->pickled) return false;
     return kind == LOAM_PULL_MODEL     ? wanted_patterns[row].model
            : kind == LOAM_PULL_ADAPTER ? wanted_patterns[row].adapter
                                        : wanted_patterns[row].outline;
@@ -199,23 +225,40 @@ static bool is_wanted(const struct pull_job *job, const char *name, enum loam_pu
         if (fnmatch(job->pull->include[i], name, FNM_NOESCAPE) == 0) return true;
     if (job->pull->include_count > 0) return false;
     // A single file of weights holds the same as the shards beside it, and is the one that loam reads.
-    bool shard = strncmp(name, "model", 5) == 0 && strcmp(name, weights_file) != 0;
+    const struct weight_files *files = &weight_files[job->pickled ? PICKLED : SAFETENSORS];
+    bool shard = strncmp(name, files->start, strlen(files->start)) == 0 && strcmp(name, files->single) != 0;
     if (single && shard) return false;
     for (size_t i = 0; i < sizeof wanted_patterns / sizeof *wanted_patterns; i++)
-        if (is_of_kind(i, kind) &&
+        if (is_of_kind(job, i, kind) &&
             fnmatch(wanted_patterns[i].pattern, name, FNM_PATHNAME | FNM_NOESCAPE) == 0)
             return true;
     return false;
 }
 
-static bool is_weights(const char *name)
+static bool ends_in(const char *name, const char *ending)
 {
-    static const char ending[] = ".safetensors";
-    size_t size = strlen(name), ending_size = sizeof ending - 1;
+    size_t size = strlen(name), ending_size = strlen(ending);
     return size >= ending_size && strcmp(name + size - ending_size, ending) == 0;
 }
 
-// Refuses a repository without safetensors. The message names what it has instead.
+static bool is_weights(const char *name)
+{
+    return ends_in(name, ".safetensors") || ends_in(name, ".bin");
+}
+
+// Whether the repository has safetensors of the kind at its top.
+static bool has_safetensors(const struct pull_job *job, enum loam_pull_kind kind)
+{
+    for (size_t i = 0; i < job->listing.count; i++) {
+        const char *name = job->listing.files[i].name;
+        if (kind == LOAM_PULL_ADAPTER ? strcmp(name, weight_files[SAFETENSORS].adapter) == 0
+                                      : fnmatch("model*.safetensors", name, FNM_PATHNAME | FNM_NOESCAPE) == 0)
+            return true;
+    }
+    return false;
+}
+
+// Refuses a repository without weights.
 static enum loam_status check_weights(const struct pull_job *job, enum loam_pull_kind kind,
                                       struct loam_error *error)
 {
@@ -223,13 +266,11 @@ static enum loam_status check_weights(const struct pull_job *job, enum loam_pull
     if (job->pull->include_count > 0 || weightless) return LOAM_OK;
     for (size_t i = 0; i < job->count; i++)
         if (is_weights(job->files[i].name)) return LOAM_OK;
-    const char *wanted = kind == LOAM_PULL_ADAPTER ? adapter_file : weights_file;
-    const char *other = kind == LOAM_PULL_ADAPTER ? "adapter_model.bin" : "pytorch_model.bin";
-    bool has_other = loam_listing_find(&job->listing, other) != NULL;
-    return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s has no %s%s%s%s", job->repo->id, wanted,
-                     has_other ? ", only " : "", has_other ? other : "",
-                     has_other ? ", a pickle that loam does not read; ask for a revision with safetensors"
-                               : "; --include names other files");
+    const struct weight_files *wanted = &weight_files[SAFETENSORS], *other = &weight_files[PICKLED];
+    const bool adapter = kind == LOAM_PULL_ADAPTER;
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s has neither %s nor %s; --include names other files",
+                     job->repo->id, adapter ? wanted->adapter : wanted->single,
+                     adapter ? other->adapter : other->single);
 }
 
 // Lists the files to download: those that are wanted and not in the cache.
@@ -237,7 +278,9 @@ static enum loam_status choose_files(struct pull_job *job, enum loam_pull_kind k
 {
     job->files = loam_calloc(job->listing.count, sizeof *job->files, error);
     if (job->files == NULL) return LOAM_ERROR_MEMORY;
-    bool single = loam_listing_find(&job->listing, weights_file) != NULL;
+    job->pickled = !has_safetensors(job, kind);
+    const struct weight_files *files = &weight_files[job->pickled ? PICKLED : SAFETENSORS];
+    bool single = loam_listing_find(&job->listing, files->single) != NULL;
     for (size_t i = 0; i < job->listing.count; i++) {
         const struct loam_listed_file *listed = &job->listing.files[i];
         if (is_wanted(job, listed->name, kind, single))
@@ -272,7 +315,7 @@ static enum loam_status record_absences(struct pull_job *job, enum loam_pull_kin
     if (job->pull->include_count > 0) return LOAM_OK;
     for (size_t i = 0; i < sizeof wanted_patterns / sizeof *wanted_patterns; i++) {
         const char *name = wanted_patterns[i].pattern;
-        if (!is_of_kind(i, kind) || strchr(name, '*') != NULL ||
+        if (!is_of_kind(job, i, kind) || strchr(name, '*') != NULL ||
             loam_listing_find(&job->listing, name) != NULL)
             continue;
         LOAM_TRY(loam_cache_record_absence(&job->cache, job->commit, name, error));

@@ -6,8 +6,8 @@
 
 // The use of the directory, which decides the files that it needs.
 enum loam_pull_kind {
-    LOAM_PULL_MODEL,     // config, tokenizer and safetensors
-    LOAM_PULL_ADAPTER,   // adapter_config.json and adapter_model.safetensors
+    LOAM_PULL_MODEL,     // config, tokenizer and safetensors; where there are none, pytorch_model.bin
+    LOAM_PULL_ADAPTER,   // adapter_config.json and adapter_model.safetensors; else adapter_model.bin
     LOAM_PULL_EITHER,    // a model or an adapter, whichever the repository holds
     LOAM_PULL_OUTLINE,   // a model without its weights: config and tokenizer
     LOAM_PULL_TOKENIZER, // the files of LOAM_PULL_OUTLINE, of which only the tokenizer is required

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "io/safetensors.h"
 #include "io/shards.h"
+#include "io/torch_file.h"
 
 enum { NAME_LIMIT = 256 };
 
@@ -24,6 +25,12 @@ struct loam_container {
     const struct loam_stored_tensor **by_name; // sorted
 };
 
+static bool ends_in(const char *name, const char *ending)
+{
+    const size_t size = strlen(name), end = strlen(ending);
+    return size >= end && strcmp(name + size - end, ending) == 0;
+}
+
 // Maps a file and reads its header. The container owns `path` from now on.
 static enum loam_status add_shard(struct loam_container *container, char *path, struct loam_error *error)
 {
@@ -31,6 +38,7 @@ static enum loam_status add_shard(struct loam_container *container, char *path, 
     struct shard *shard = &container->shards[container->shard_count++];
     shard->path = path;
     LOAM_TRY(loam_map_open(&shard->map, path, false, error));
+    if (ends_in(path, ".bin")) return loam_torch_file_read(&container->stored, path, &shard->map, error);
     return loam_safetensors_read(&container->stored, path, &shard->map, error);
 }
 
@@ -187,8 +195,7 @@ static const struct {
     const char *remedy;
 } others[] = {
     {"pytorch_model", ".bin",
-     "it is read by PyTorch alone: convert it once with transformers, "
-     "AutoModelForCausalLM.from_pretrained(OLD).save_pretrained(NEW)"},
+     "the file must be called pytorch_model.bin, or pytorch_model.bin.index.json must name it"},
     {"", ".pt", "it is read by PyTorch alone: save the model with transformers' save_pretrained"},
     {"", ".pth", "it is read by PyTorch alone: save the model with transformers' save_pretrained"},
     {"", ".gguf", "GGUF is not read: take the model that it was made from"},
@@ -232,38 +239,57 @@ static enum loam_status refuse_directory(const char *directory, struct loam_erro
                      directory, name, others[other].remedy);
 }
 
+// Where the tensors of a directory are: the first file that exists.
+static const struct {
+    const char *name;
+    bool index; // the file names the shards
+} sources[] = {
+    {"model.safetensors", false},
+    {LOAM_SHARD_INDEX, true},
+    {"pytorch_model.bin", false},
+    {"pytorch_model.bin.index.json", true},
+};
+enum { SOURCES = sizeof sources / sizeof sources[0] };
+
+// The path of the file and its place in `sources`; NULL: the directory has none.
+static enum loam_status find_source(const char *directory, char **path, size_t *place,
+                                    struct loam_error *error)
+{
+    *path = NULL;
+    for (*place = 0; *place < SOURCES; ++*place) {
+        *path = loam_path_join(directory, sources[*place].name, error);
+        if (*path == NULL) return LOAM_ERROR_MEMORY;
+        if (loam_file_exists(*path)) return LOAM_OK;
+        free(*path);
+        *path = NULL;
+    }
+    return LOAM_OK;
+}
+
 enum loam_status loam_container_open_directory(struct loam_container **out, const char *directory,
                                                struct loam_error *error)
 {
+    char *path;
+    size_t place;
     *out = NULL;
-    char *single = loam_path_join(directory, "model.safetensors", error);
-    char *index = loam_path_join(directory, LOAM_SHARD_INDEX, error);
-    enum loam_status status;
-    if (single == NULL || index == NULL)
-        status = LOAM_ERROR_MEMORY;
-    else if (!loam_directory_exists(directory))
-        status = loam_fail(error, LOAM_ERROR_IO, "%s is not a directory", directory);
-    else if (loam_file_exists(single))
-        status = loam_container_open_file(out, single, error);
-    else if (loam_file_exists(index))
-        status = open_index(out, directory, index, error);
-    else
-        status = refuse_directory(directory, error);
-    free(single);
-    free(index);
+    if (!loam_directory_exists(directory))
+        return loam_fail(error, LOAM_ERROR_IO, "%s is not a directory", directory);
+    LOAM_TRY(find_source(directory, &path, &place, error));
+    if (path == NULL) return refuse_directory(directory, error);
+    const enum loam_status status = sources[place].index ? open_index(out, directory, path, error)
+                                                         : loam_container_open_file(out, path, error);
+    free(path);
     return status;
 }
 
 enum loam_status loam_container_in_directory(const char *directory, bool *there, struct loam_error *error)
 {
-    static const char *const names[] = {"model.safetensors", LOAM_SHARD_INDEX};
+    char *path;
+    size_t place;
     *there = false;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char *path = loam_path_join(directory, names[i], error);
-        if (path == NULL) return LOAM_ERROR_MEMORY;
-        *there = *there || loam_file_exists(path);
-        free(path);
-    }
+    LOAM_TRY(find_source(directory, &path, &place, error));
+    *there = path != NULL;
+    free(path);
     return LOAM_OK;
 }
 

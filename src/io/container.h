@@ -1,5 +1,5 @@
 // A read-only, mapped container of tensors: one file, or the checkpoint of a directory in one or several
-// files. The files are safetensors.
+// files. A file is safetensors, or, if its name ends in ".bin", what torch.save makes of a state dictionary.
 #ifndef LOAM_IO_CONTAINER_H
 #define LOAM_IO_CONTAINER_H
 
@@ -7,8 +7,10 @@
 
 struct loam_container;
 
-// Opens DIR/model.safetensors, or the shards that DIR/model.safetensors.index.json names. Checks every file
-// as its reader does, that each tensor of the index is in its shard, and that no tensor is there twice.
+// Opens the first of these files that exists, as transformers does: DIR/model.safetensors, the shards that
+// DIR/model.safetensors.index.json names, DIR/pytorch_model.bin, the shards that
+// DIR/pytorch_model.bin.index.json names. Checks every file as its reader does, that each tensor of the index
+// is in its shard, and that no tensor is there twice.
 enum loam_status loam_container_open_directory(struct loam_container **out, const char *directory,
                                                struct loam_error *error);
 enum loam_status loam_container_open_file(struct loam_container **out, const char *path,

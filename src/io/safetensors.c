@@ -97,19 +97,10 @@ static enum loam_status read_entry(struct loam_stored_tensor *tensor, const json
 
 // ---- one file ----
 
-static int compare_data(const void *a, const void *b)
-{
-    const struct loam_stored_tensor *left = a;
-    const struct loam_stored_tensor *right = b;
-    if (left->data != right->data) return left->data < right->data ? -1 : 1;
-    return (left->bytes > right->bytes) - (left->bytes < right->bytes);
-}
-
-// Sorts the tensors and checks that they tile the data: each byte belongs to exactly one.
-static enum loam_status check_tiling(struct loam_stored_tensor *tensors, size_t count, const char *path,
+// Checks that the sorted tensors tile the data: each byte belongs to exactly one.
+static enum loam_status check_tiling(const struct loam_stored_tensor *tensors, size_t count, const char *path,
                                      const uint8_t *data, size_t data_size, struct loam_error *error)
 {
-    if (count > 0) qsort(tensors, count, sizeof *tensors, compare_data);
     const uint8_t *expected = data;
     for (size_t i = 0; i < count; i++) {
         if (tensors[i].data != expected)
@@ -159,8 +150,9 @@ static enum loam_status read_entries(struct loam_stored_list *list, const char *
         if (tensor == NULL) return LOAM_ERROR_MEMORY;
         LOAM_TRY(read_entry(tensor, entry, data, data_size, error));
     }
+    loam_stored_list_sort(list, first);
     // A file without tensors may leave the list without memory.
-    struct loam_stored_tensor *added = list->count > first ? &list->tensors[first] : NULL;
+    const struct loam_stored_tensor *added = list->count > first ? &list->tensors[first] : NULL;
     return check_tiling(added, list->count - first, path, data, data_size, error);
 }
 

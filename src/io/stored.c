@@ -1,6 +1,7 @@
 #include "io/stored.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/grow.h"
@@ -35,6 +36,21 @@ struct loam_stored_tensor *loam_stored_list_append(struct loam_stored_list *list
     if (copy == NULL) return NULL;
     tensors[list->count] = (struct loam_stored_tensor){.name = copy, .file = file};
     return &tensors[list->count++];
+}
+
+static int compare_data(const void *a, const void *b)
+{
+    const struct loam_stored_tensor *left = a;
+    const struct loam_stored_tensor *right = b;
+    if (left->data != right->data) return left->data < right->data ? -1 : 1;
+    if (left->bytes != right->bytes) return left->bytes < right->bytes ? -1 : 1;
+    return strcmp(left->name, right->name);
+}
+
+void loam_stored_list_sort(struct loam_stored_list *list, size_t first)
+{
+    if (list->count > first)
+        qsort(list->tensors + first, list->count - first, sizeof *list->tensors, compare_data);
 }
 
 enum loam_status loam_stored_list_describe(struct loam_stored_list *list, const char *key, const char *text,

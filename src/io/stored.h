@@ -32,6 +32,8 @@ void loam_stored_list_deinit(struct loam_stored_list *list);
 // is exhausted. The next append may move the tensor.
 struct loam_stored_tensor *loam_stored_list_append(struct loam_stored_list *list, const char *name,
                                                    const char *file, struct loam_error *error);
+// Orders the tensors from `first` by the place of their data.
+void loam_stored_list_sort(struct loam_stored_list *list, size_t first);
 // Appends copies of key and text.
 enum loam_status loam_stored_list_describe(struct loam_stored_list *list, const char *key, const char *text,
                                            struct loam_error *error);

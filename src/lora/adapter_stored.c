@@ -204,14 +204,9 @@ static enum loam_status read_modules(struct loam_stored_adapter *stored, const c
     return join_modules(stored, error);
 }
 
-static enum loam_status open_file(struct loam_stored_adapter *stored, const char *path, const char *pickled,
+static enum loam_status open_file(struct loam_stored_adapter *stored, const char *path,
                                   struct loam_error *error)
 {
-    if (!loam_file_exists(path) && loam_file_exists(pickled))
-        return loam_fail(
-            error, LOAM_ERROR_UNSUPPORTED,
-            "%s: a pickled adapter, which loam does not read; save it again with a PEFT that writes %s",
-            pickled, weights_name);
     LOAM_TRY(loam_container_open_file(&stored->file, path, error));
     return read_modules(stored, path, error);
 }
@@ -222,8 +217,10 @@ enum loam_status loam_stored_adapter_open(struct loam_stored_adapter *stored, co
     *stored = (struct loam_stored_adapter){0};
     char *path = loam_path_join(directory, weights_name, error);
     char *pickled = loam_path_join(directory, pickled_name, error);
-    enum loam_status status =
-        path != NULL && pickled != NULL ? open_file(stored, path, pickled, error) : LOAM_ERROR_MEMORY;
+    enum loam_status status = LOAM_ERROR_MEMORY;
+    if (path != NULL && pickled != NULL)
+        status =
+            open_file(stored, !loam_file_exists(path) && loam_file_exists(pickled) ? pickled : path, error);
     free(path);
     free(pickled);
     if (status != LOAM_OK) loam_stored_adapter_close(stored);

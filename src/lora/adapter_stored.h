@@ -1,4 +1,5 @@
-// The contents of adapter_model.safetensors, read without a model: the tensors of each module.
+// The contents of adapter_model.safetensors or adapter_model.bin, read without a model: the tensors of each
+// module.
 #ifndef LOAM_LORA_ADAPTER_STORED_H
 #define LOAM_LORA_ADAPTER_STORED_H
 
@@ -18,7 +19,7 @@ struct loam_stored_adapter {
     size_t count;
 };
 
-// Reads DIRECTORY/adapter_model.safetensors. Fails unless it has at least one tensor, and every tensor is a
+// Reads DIRECTORY/adapter_model.safetensors or, without it, adapter_model.bin. Fails unless it has at least one tensor, and every tensor is a
 // LoRA matrix of a linear module that loam adapts. A matrix that occurs twice is an error.
 enum loam_status loam_stored_adapter_open(struct loam_stored_adapter *stored, const char *directory,
                                           struct loam_error *error);

@@ -78,7 +78,8 @@ struct loam_load_options {
 };
 // Where config.json ties the head to the embedding, but the checkpoint stores a head of other values: gives
 // the model that head as a parameter of its own, as transformers does, and logs a warning. A stored copy of
-// the embedding changes nothing. loam_model_load does this; callers that read only names and shapes call it
+// the embedding changes nothing. Also logs how many tensors of other parts of a multimodal model are ignored.
+// loam_model_load does this; callers that read only names and shapes call it
 // themselves.
 enum loam_status loam_model_settle_head(struct loam_model *model, const struct loam_container *file,
                                         const struct loam_log *log, struct loam_error *error);

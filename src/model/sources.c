@@ -31,19 +31,63 @@ static const char *without_prefix(const struct loam_family *family, const char *
     return strncmp(name, family->prefix, length) == 0 ? name + length : NULL;
 }
 
-// The stored tensor of that name, with or without the family's prefix; NULL: there is none.
+// What checkpoints of multimodal models put in front of the names of their text model, with or without the
+// family's prefix after it: in transformers 4 and 5.
+static const char *const text_models[] = {"", "language_model.", "model.language_model.", "text_model.",
+                                          "model.text_model."};
+enum { TEXT_MODELS = sizeof text_models / sizeof text_models[0] };
+
+// The other parts of such models.
+static const char *const other_parts[] = {
+    "vision_tower.", "vision_model.", "visual.", "multi_modal_projector.", "connector.", "audio_tower.",
+};
+
+// Looks for PREFIX + NAME; a second tensor of the same meaning is refused.
+static enum loam_status find_prefixed(const struct loam_container *file, const char *prefix, const char *name,
+                                      const struct loam_stored_tensor **found, struct loam_error *error)
+{
+    char *full = loam_format(error, "%s%s", prefix, name);
+    if (full == NULL) return LOAM_ERROR_MEMORY;
+    const struct loam_stored_tensor *stored = loam_container_find(file, full);
+    free(full);
+    if (stored != NULL && *found != NULL)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s holds the same tensor twice, as %s and as %s",
+                         stored->file, (*found)->name, stored->name);
+    if (stored != NULL) *found = stored;
+    return LOAM_OK;
+}
+
+// The stored tensor of that name, with or without the family's prefix, alone or as a part of a multimodal
+// model; NULL: there is none.
 static enum loam_status find_stored(const struct loam_container *file, const struct loam_family *family,
                                     const char *name, const struct loam_stored_tensor **found,
                                     struct loam_error *error)
 {
     const char *bare = without_prefix(family, name);
-    const struct loam_stored_tensor *full = loam_container_find(file, name);
-    *found = bare == NULL ? NULL : loam_container_find(file, bare);
-    if (full != NULL && *found != NULL)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s holds the same tensor twice, as %s and as %s",
-                         (*found)->file, name, bare);
-    if (full != NULL) *found = full;
+    *found = NULL;
+    for (size_t i = 0; i < TEXT_MODELS; i++) {
+        LOAM_TRY(find_prefixed(file, text_models[i], name, found, error));
+        if (bare != NULL) LOAM_TRY(find_prefixed(file, text_models[i], bare, found, error));
+    }
     return LOAM_OK;
+}
+
+// Skips `prefix` at the start of a name.
+static bool skip(const char **name, const char *prefix)
+{
+    const size_t size = strlen(prefix);
+    if (strncmp(*name, prefix, size) != 0) return false;
+    *name += size;
+    return true;
+}
+
+// Whether a tensor is of a part of a multimodal model that is not its text model.
+static bool is_other_part(const char *name)
+{
+    (void)skip(&name, "model.");
+    for (size_t i = 0; i < sizeof other_parts / sizeof other_parts[0]; i++)
+        if (skip(&name, other_parts[i])) return true;
+    return false;
 }
 
 static enum loam_status find_source(struct search *search, size_t index, struct loam_error *error)
@@ -54,9 +98,10 @@ static enum loam_status find_source(struct search *search, size_t index, struct 
     LOAM_TRY(find_stored(search->file, config->family, parameter->name, &found, error));
     // Of a tied pair either may be the one that is stored.
     if (found == NULL && parameter->row->role == LOAM_ROLE_EMBEDDING && config->tied_head)
-        found = loam_container_find(search->file, loam_family_tied_row(config->family)->name);
+        LOAM_TRY(find_stored(search->file, config->family, loam_family_tied_row(config->family)->name, &found,
+                             error));
     if (found == NULL && parameter->row->role == LOAM_ROLE_HEAD && config->family->head_alias != NULL)
-        found = loam_container_find(search->file, config->family->head_alias);
+        LOAM_TRY(find_stored(search->file, config->family, config->family->head_alias, &found, error));
     if (found == NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensor %s is missing, config.json asks for it",
                          search->directory, parameter->name);
@@ -76,8 +121,9 @@ static bool matches(const char *pattern, const char *name)
     return digits > 0 && strcmp(gap + 2, name + head + digits) == 0;
 }
 
-// Known buffers of old checkpoints, and the copy of a head that is the embedding (loam_model_settle_head).
-static bool is_ignorable(const struct loam_config *config, const char *name)
+// Whether a name is that of a row that is passed over: a known buffer of old checkpoints, or the copy of a
+// head that is the embedding (loam_model_settle_head).
+static bool is_passed_over(const struct loam_config *config, const char *name)
 {
     const struct loam_family *family = config->family;
     for (size_t i = 0; i < family->row_count; i++) {
@@ -88,6 +134,17 @@ static bool is_ignorable(const struct loam_config *config, const char *name)
         if (matches(row->name, name) || (bare != NULL && matches(bare, name))) return true;
     }
     return false;
+}
+
+// Whether a tensor needs no parameter: it is passed over, or of another part of a multimodal model.
+static bool is_ignorable(const struct loam_config *config, const char *name)
+{
+    bool ignorable = is_other_part(name);
+    for (size_t i = 0; i < TEXT_MODELS && !ignorable; i++) {
+        const char *rest = name;
+        ignorable = skip(&rest, text_models[i]) && is_passed_over(config, rest);
+    }
+    return ignorable;
 }
 
 static enum loam_status find_sources(struct search *search, struct loam_error *error)
@@ -180,9 +237,26 @@ static bool equal_values(const struct loam_stored_tensor *a, const struct loam_s
     return equal;
 }
 
+// Tells how many tensors of other parts of a multimodal model are not read, with the name of the first.
+static void tell_other_parts(const struct loam_container *file, const struct loam_log *log)
+{
+    const struct loam_stored_tensor *first = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < loam_container_count(file); i++) {
+        const struct loam_stored_tensor *stored = loam_container_at(file, i);
+        if (!is_other_part(stored->name)) continue;
+        if (count++ == 0) first = stored;
+    }
+    if (count > 0)
+        loam_log_write(log, LOAM_LOG_WARNING,
+                       "%s: %zu tensor%s, such as %s, belong%s to other parts of a multimodal model: ignored",
+                       first->file, count, count == 1 ? "" : "s", first->name, count == 1 ? "s" : "");
+}
+
 enum loam_status loam_model_settle_head(struct loam_model *model, const struct loam_container *file,
                                         const struct loam_log *log, struct loam_error *error)
 {
+    tell_other_parts(file, log);
     const struct loam_family *family = model->config.family;
     const struct loam_stored_tensor *head = NULL, *embedding = NULL;
     if (!model->config.tied_head) return LOAM_OK;

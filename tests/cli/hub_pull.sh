@@ -294,10 +294,22 @@ case_name='a directory has precedence'
 (cd "$tmp/work" && "$LOAM" inspect org/tiny >/dev/null) || fail 'inspect'
 no_requests
 
-# A repository without safetensors.
-mkdir "$hub/repos/org/pickled"
-cp "$repo/config.json" "$repo/tokenizer.json" "$repo/pytorch_model.bin" "$hub/repos/org/pickled"
-refuses 1 'pytorch_model.bin, a pickle' 'no safetensors' pull org/pickled
+# Repositories without safetensors, and one without weights.
+begin fresh
+torch=$LOAM_SOURCE/tests/data/torch
+for name in single sharded adapter_bin; do
+    cp -r "$torch/$name" "$hub/repos/org/$name"
+    ok "$name" pull "org/$name"
+    diff -rq "$torch/$name" "$(tail -n 1 "$tmp/stdout")" >"$tmp/difference" || fail "$(cat "$tmp/difference")"
+done
+begin
+for name in single sharded adapter_bin; do
+    HF_HUB_OFFLINE=1 ok "$name, offline" inspect "org/$name"
+done
+no_requests
+mkdir "$hub/repos/org/weightless"
+cp "$repo/config.json" "$repo/tokenizer.json" "$hub/repos/org/weightless"
+refuses 1 'has neither model.safetensors nor pytorch_model.bin' 'no weights' pull org/weightless
 
 # ---- Stopped ----
 

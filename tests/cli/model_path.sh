@@ -62,8 +62,8 @@ other() {
     refuses 1 "$2" "train: $1" train --model "$tmp/other" --data "$data" --out "$tmp/out" "${one_thread[@]}"
     refuses 1 "$2" "merge: $1" merge --model "$tmp/other" --adapter "$tmp/adapter" --out "$tmp/out" --no-check
 }
-other pytorch_model.bin 'but pytorch_model.bin: it is read by PyTorch alone: convert it once with transformers'
-other pytorch_model-00001-of-00002.bin 'convert it once with transformers'
+other pytorch_model.bin 'pytorch_model.bin: no zip archive, as torch.save writes it'
+other pytorch_model-00001-of-00002.bin 'pytorch_model.bin.index.json must name it'
 other consolidated.00.pth 'save_pretrained'
 other model.Q4.gguf 'GGUF is not read'
 other weights.safetensors 'the file must be called model.safetensors'

@@ -5,6 +5,7 @@ import hashlib
 import json
 import pathlib
 import struct
+import zipfile
 
 ROOT = pathlib.Path(__file__).parent / "corpus"
 
@@ -105,6 +106,35 @@ def shards():
 BLOOM = {"model_type": "bloom", "vocab_size": 64, "hidden_size": 32, "n_layer": 2, "n_head": 4}
 LLAMA = {"model_type": "llama", "vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
          "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128, "rms_norm_eps": 1e-5}
+
+
+# ---- files of torch.save ----
+
+
+def torch_file():
+    """The files of tests/data/torch, but not the long ones, and their pickles."""
+    pickles = set()
+    for path in sorted((ROOT.parents[1] / "data" / "torch").glob("*.bin")):
+        if path.stat().st_size > 10_000:
+            continue
+        write("torch_file", path.stem, path.read_bytes())
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as file:
+                for name in file.namelist():
+                    if name.endswith("/data.pkl") and file.read(name) not in pickles:
+                        pickles.add(file.read(name))
+                        write("pickle", path.stem, file.read(name))
+    write("torch_file", "empty", b"")
+    write("torch_file", "end-only", b"PK\5\6" + bytes(18))
+    write("torch_file", "comment", b"PK\5\6" + bytes(16) + struct.pack("<H", 3) + b"abc")
+    write("torch_file", "zip64-nowhere", b"PK\5\6" + bytes(4) + b"\xff" * 12 + bytes(2))
+    write("pickle", "empty", b"")
+    write("pickle", "system", b"\x80\x02cos\nsystem\nX\2\0\0\0ls\x85R.")
+    write("pickle", "itself", b"}q\0X\1\0\0\0ah\0s.")
+    write("pickle", "tuple-of-itself", b"(q\0t.")
+    write("pickle", "marks", b"(" * 1000 + b"t" * 1000 + b".")
+    write("pickle", "memo", b"}r\xff\xff\x3f\0.")
+    write("pickle", "long", b"\x8a\x08" + b"\xff" * 8 + b".")
 
 
 def config():
@@ -563,5 +593,6 @@ def checkpoint():
     write("checkpoint", "empty", "")
 
 
-for make in (safetensors, shards, config, tokenizer, dataset, template, special, adapter, hub, headers, run_file, checkpoint):
+for make in (safetensors, shards, torch_file, config, tokenizer, dataset, template, special, adapter, hub, headers, run_file,
+             checkpoint):
     make()

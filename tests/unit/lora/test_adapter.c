@@ -678,8 +678,8 @@ static void wrong_directories(void **state)
     assert_fails(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error), LOAM_ERROR_IO, path);
     snprintf(path, sizeof path, "%s/adapter_model.bin", directory);
     test_write_file(path, "x", 1);
-    assert_fails(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error), LOAM_ERROR_UNSUPPORTED,
-                 "adapter_model.bin");
+    assert_fails(loam_adapter_open(&adapter, fixture.model, directory, NULL, &error), LOAM_ERROR_FORMAT,
+                 "adapter_model.bin: no zip archive");
     assert_fails(loam_adapter_open(&adapter, fixture.model, fixture.directory, NULL, &error), LOAM_ERROR_IO,
                  "adapter_config.json");
     test_remove_directory(directory);

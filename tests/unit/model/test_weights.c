@@ -354,6 +354,70 @@ static void a_tied_head_of_its_own(void **state)
     }
 }
 
+// Names a tensor PREFIX + REST.
+static void rename_tensor(struct test_checkpoint *checkpoint, size_t index, const char *prefix,
+                          const char *rest)
+{
+    char name[96];
+    assert_true((size_t)snprintf(name, sizeof name, "%s%s", prefix, rest) < sizeof name);
+    memcpy(checkpoint->names[index], name, sizeof name);
+    checkpoint->tensors[index].name = checkpoint->names[index];
+}
+
+// Adds a copy of the first tensor.
+static void add_tensor(struct test_checkpoint *checkpoint, const char *name)
+{
+    test_checkpoint_copy(checkpoint, checkpoint->tensors[0].name, name);
+    rename_tensor(checkpoint, checkpoint->count - 1, "", name);
+}
+
+// The text model of a multimodal checkpoint, as transformers 4 and 5 name it.
+static void multimodal_names(void **state)
+{
+    static const struct {
+        const char *prefix, *head;
+        bool bare; // without the family's prefix
+    } cases[] = {
+        {"language_model.", "language_model.lm_head.weight", false},
+        {"model.language_model.", "lm_head.weight", true},
+        {"model.text_model.", "lm_head.weight", true},
+        {"text_model.", "lm_head.weight", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture *fixture = NULL;
+        struct loam_error error = {0};
+        struct heard heard = {0};
+        const struct loam_callbacks callbacks = {.log = {hear, &heard}};
+        assert_int_equal(make_llama((void **)&fixture), 0);
+        struct test_checkpoint *checkpoint = &fixture->checkpoint;
+        for (size_t k = 0; k < checkpoint->count; k++) {
+            char name[96];
+            memcpy(name, checkpoint->tensors[k].name, strlen(checkpoint->tensors[k].name) + 1);
+            if (strcmp(name, "lm_head.weight") == 0)
+                rename_tensor(checkpoint, k, "", cases[i].head);
+            else
+                rename_tensor(checkpoint, k, cases[i].prefix, name + (cases[i].bare ? strlen("model.") : 0));
+        }
+        add_tensor(checkpoint, "vision_tower.encoder.weight");
+        add_tensor(checkpoint, "model.multi_modal_projector.linear.weight");
+        const struct loam_load_options options = {.dtype = LOAM_F32, .callbacks = &callbacks};
+        assert_ok(write_and_load(fixture, options, &error));
+        assert_values(fixture->model, LOAM_F32);
+        if (strstr(heard.all, "2 tensors, such as ") == NULL) fail_msg("%s", heard.all);
+        // The same tensor under two names, and one that no row claims.
+        fresh_model(fixture);
+        add_tensor(checkpoint, "model.embed_tokens.weight");
+        assert_fails(write_and_load(fixture, options, &error), LOAM_ERROR_FORMAT, "the same tensor twice");
+        fresh_model(fixture);
+        checkpoint->count--;
+        add_tensor(checkpoint, "language_model.other.weight");
+        assert_fails(write_and_load(fixture, options, &error), LOAM_ERROR_FORMAT,
+                     "tensor language_model.other.weight is not part");
+        drop((void **)&fixture);
+    }
+}
+
 // Of a tied pair the head alone may be stored.
 static void a_head_without_embedding(void **state)
 {
@@ -502,6 +566,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(old_buffers_are_ignored, make_llama, drop),
         cmocka_unit_test_setup_teardown(copy_of_a_tied_head_is_ignored, make_bloom, drop),
         cmocka_unit_test(a_tied_head_of_its_own),
+        cmocka_unit_test(multimodal_names),
         cmocka_unit_test_setup_teardown(a_head_without_embedding, make_bloom, drop),
         cmocka_unit_test_setup_teardown(a_tied_head_of_another_shape, make_bloom, drop),
         cmocka_unit_test(what_does_not_fit_is_named),
