@@ -236,6 +236,16 @@ static enum loam_status allocate_items(struct loam_adapter *adapter, struct loam
     return LOAM_OK;
 }
 
+// The norms of DoRA would be those of the base without the part that such an initialisation takes from it.
+static enum loam_status check_init(const struct loam_adapter_config *config, struct loam_error *error)
+{
+    if (!config->dora || !loam_lora_init_takes(&config->init)) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_UNSUPPORTED,
+        "DoRA (use_dora) with init_lora_weights pissa or olora, which take a part of the base, is not "
+        "supported: choose gaussian or true");
+}
+
 enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loam_model *model,
                                      struct loam_adapter_config *config, bool fresh, struct loam_error *error)
 {
@@ -249,7 +259,8 @@ enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loa
     adapter->config = *config;
     adapter->config.fresh = fresh;
     *config = (struct loam_adapter_config){0};
-    enum loam_status status = allocate_items(adapter, error);
+    enum loam_status status = check_init(&adapter->config, error);
+    if (status == LOAM_OK) status = allocate_items(adapter, error);
     if (status == LOAM_OK) status = match_targets(adapter, fresh, error);
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);
@@ -265,6 +276,7 @@ enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam
     adapter->set = set;
     for (size_t i = 0; i < adapter->count; i++) {
         struct loam_adapted *item = &adapter->items[i];
+        item->slot->norms.data = NULL; // training changes them
         for (int p = 0; p < LOAM_PART_COUNT; p++) {
             struct loam_adapted_part *part = &item->parts[p];
             if (part->name == NULL) continue;
@@ -355,12 +367,6 @@ static enum loam_status parse_settings(struct loam_adapter_config *config,
     LOAM_TRY(loam_lora_init_parse(&config->init, settings->init, error));
     config->rslora = settings->rslora;
     config->dora = settings->dora;
-    if (config->dora && loam_lora_init_takes(&config->init))
-        return loam_fail(
-            error, LOAM_ERROR_UNSUPPORTED,
-            "--use-dora with --init-lora-weights %s, which takes a part of the base, is not supported: "
-            "choose one of the two",
-            settings->init);
     if (settings->rank_pattern != NULL)
         LOAM_TRY(loam_module_values_parse(&config->ranks, settings->rank_pattern, "rank_pattern",
                                           LOAM_LARGEST_RANK, true, error));
@@ -424,6 +430,7 @@ void loam_adapter_destroy(struct loam_adapter *adapter)
     free(adapter->taken);
     if (adapter->taken_device != NULL) loam_device_arena_deinit(adapter->taken_device, &adapter->taken_arena);
     if (adapter->device != NULL) loam_device_arena_deinit(adapter->device, &adapter->arena);
+    if (adapter->norms_device != NULL) loam_device_arena_deinit(adapter->norms_device, &adapter->norms);
     loam_stored_adapter_close(&adapter->stored);
     loam_adapter_config_deinit(&adapter->config);
     free(adapter);

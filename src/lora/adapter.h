@@ -30,8 +30,10 @@ struct loam_adapter {
     struct loam_trainables *set;      // NULL: not trained
     struct loam_arena arena;          // memory of the matrices outside a set
     const struct loam_device *device; // device of the arena
-    struct loam_lora_slot *taken;     // [count] what an initialisation takes from the base; NULL: nothing
-    struct loam_arena taken_arena;    // its memory
+    struct loam_arena norms;          // of loam_adapter_keep_norms
+    const struct loam_device *norms_device;
+    struct loam_lora_slot *taken;  // [count] what an initialisation takes from the base; NULL: nothing
+    struct loam_arena taken_arena; // its memory
     const struct loam_device *taken_device;
     struct loam_stored_adapter stored; // the file of an opened adapter; closed after filling
 };
@@ -66,6 +68,10 @@ enum loam_status loam_adapter_start_module(struct loam_adapter *adapter, size_t 
 // Sets the magnitudes of DoRA. Called after A and B have their values.
 enum loam_status loam_adapter_start_magnitudes(struct loam_adapter *adapter, struct loam_stream *stream,
                                                struct loam_error *error);
+// Computes the norms of DoRA once, where nothing trains the adapter. A streamed weight is left to the passes, which
+// read it anyway.
+enum loam_status loam_adapter_keep_norms(struct loam_adapter *adapter, struct loam_stream *stream,
+                                         struct loam_error *error);
 // Registers every part of every adapted linear in `set`. Matrices that have memory keep it.
 enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam_trainables *set,
                                        struct loam_error *error);

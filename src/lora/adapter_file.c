@@ -228,6 +228,7 @@ enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_err
     struct loam_stream stream;
     LOAM_TRY(loam_stream_init(&stream, adapter->model->device, 0, error));
     enum loam_status status = fill_all(adapter, &stream, error);
+    if (status == LOAM_OK) status = loam_adapter_keep_norms(adapter, &stream, error);
     loam_stream_deinit(&stream);
     if (status != LOAM_OK) return status;
     for (size_t i = 0; i < adapter->count; i++) {

@@ -86,9 +86,9 @@ enum loam_status loam_adapter_start_module(struct loam_adapter *adapter, size_t 
     return status;
 }
 
-// Starts the magnitude of DoRA at the norms of the adapted weight, as PEFT does.
-static void start_magnitude(const struct loam_adapted *item, struct loam_stream *stream,
-                            struct loam_arena *arena)
+// norms [out] = ||W + scale B A|| by rows
+static void compute_norms(const struct loam_adapted *item, struct loam_stream *stream,
+                          struct loam_arena *arena, struct loam_tensor norms)
 {
     const struct loam_lora_slot *slot = item->slot;
     const struct loam_weight_handle *handle = &item->linear->weight->handle;
@@ -97,12 +97,18 @@ static void start_magnitude(const struct loam_adapted *item, struct loam_stream 
         .a = slot->a,
         .b = slot->b,
         .scale = slot->scale,
-        .norms = slot->magnitude};
+        .norms = norms};
     loam_dora_norm(stream, &args);
     loam_weight_close(handle, stream, 0, handle->weight.tensor.shape[0]);
     loam_arena_release(arena, 0);
 }
 
+static bool is_streamed(const struct loam_linear *linear)
+{
+    return linear->weight->handle.reader != NULL;
+}
+
+// PEFT starts magnitudes at the norms of the adapted weight.
 enum loam_status loam_adapter_start_magnitudes(struct loam_adapter *adapter, struct loam_stream *stream,
                                                struct loam_error *error)
 {
@@ -110,13 +116,36 @@ enum loam_status loam_adapter_start_magnitudes(struct loam_adapter *adapter, str
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_linear *linear = adapter->items[i].linear;
         const size_t bytes = (size_t)(linear->out * linear->in) * sizeof(float);
-        if (linear->weight->handle.reader != NULL && bytes > largest) largest = bytes;
+        if (is_streamed(linear) && bytes > largest) largest = bytes;
     }
     struct loam_arena arena;
     LOAM_TRY(loam_device_arena_init(stream->device, &arena, largest, false, error));
     for (size_t i = 0; i < adapter->count; i++)
-        start_magnitude(&adapter->items[i], stream, &arena);
+        compute_norms(&adapter->items[i], stream, &arena, adapter->items[i].slot->magnitude);
     enum loam_status status = loam_stream_finish(stream, error);
     loam_device_arena_deinit(stream->device, &arena);
     return status;
+}
+
+enum loam_status loam_adapter_keep_norms(struct loam_adapter *adapter, struct loam_stream *stream,
+                                         struct loam_error *error)
+{
+    size_t bytes = 0;
+    struct loam_arena none;
+    if (!adapter->config.dora || adapter->set != NULL) return LOAM_OK;
+    for (size_t i = 0; i < adapter->count; i++)
+        bytes += loam_scratch_bytes(adapter->items[i].linear->out, sizeof(float));
+    LOAM_TRY(loam_device_arena_init(stream->device, &adapter->norms, bytes, true, error));
+    adapter->norms_device = stream->device;
+    LOAM_TRY(loam_device_arena_init(stream->device, &none, 0, false, error));
+    for (size_t i = 0; i < adapter->count; i++) {
+        const struct loam_adapted *item = &adapter->items[i];
+        if (is_streamed(item->linear)) continue;
+        item->slot->norms =
+            loam_tensor_1d(loam_arena_alloc(&adapter->norms, (size_t)item->linear->out * sizeof(float)),
+                           LOAM_F32, item->linear->out);
+        compute_norms(item, stream, &none, item->slot->norms);
+    }
+    loam_device_arena_deinit(stream->device, &none);
+    return loam_stream_finish(stream, error);
 }

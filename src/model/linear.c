@@ -148,6 +148,7 @@ static struct loam_tensor weight_norms(struct loam_pass *pass, const struct loam
 {
     const struct loam_weight_handle *handle = &linear->weight->handle;
     const int64_t most = rows_at_once(linear, handle->reader != NULL);
+    if (slot->norms.data != NULL) return slot->norms;
     struct loam_tensor norms = loam_pass_f32(pass, 1, linear->out);
     norms = loam_tensor_1d(norms.data, LOAM_F32, linear->out);
     for (int64_t first = 0; first < linear->out; first += most) {

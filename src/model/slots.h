@@ -19,6 +19,7 @@ struct loam_lora_slot {
     bool dora;
     struct loam_tensor magnitude;  // [out] f32; of DoRA
     struct loam_tensor dmagnitude; // [out] f32; data NULL: not trained
+    struct loam_tensor norms; // [out] f32, of an adapter that does not change; data NULL: computed in a pass
     // A frozen update that is taken from the base, with the same factor: PiSSA and OLoRA start from W - scale
     // B0 A0. NULL: none.
     const struct loam_lora_slot *taken;
