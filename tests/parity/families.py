@@ -203,7 +203,7 @@ FAMILIES = {
     ),
     "opt-3-heads": golden(
         dict(IDS, model_type="opt", hidden_size=24, num_hidden_layers=2, num_attention_heads=3, ffn_dim=28,
-             max_position_embeddings=32, vocab_size=37),
+             max_position_embeddings=40, vocab_size=37),
         store=F16, defaults=True,
     ),
     "opt-without-biases": golden(

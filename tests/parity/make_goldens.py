@@ -380,7 +380,9 @@ def make_golden(name, golden, seed, directory, check=True):
     randomise(model, generator)
     store_model(model, directory, golden["store"], config.model_type)
     # What the file holds is what is computed with.
-    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+    # The eager attention of Falcon adds ALiBi twice, to the scores and in the mask.
+    attention = "sdpa" if config.model_type == "falcon" else "eager"
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation=attention).eval()
     model.config.name_or_path = name
     batches = make_batches(config.vocab_size, golden["lengths"], generator)
     save_file(pack(batches), directory / "batches.safetensors", metadata={"format": "pt"})

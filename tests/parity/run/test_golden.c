@@ -54,11 +54,21 @@ static void subtract(float *values, const float *others, int64_t count)
         values[i] -= others[i];
 }
 
+// The count of roundings holds for BLOOM and Llama. Norms of query and key, norms after a branch, soft-caps and
+// windows make gradients that are small differences of large terms: they have a band around f32 instead. That
+// a mechanism is right shows in f32.
+static double conditioning(const struct loam_model *model)
+{
+    const struct loam_family *family = model->config.family;
+    return family == &loam_family_bloom || family == &loam_family_llama ? 1 : 6;
+}
+
 static struct bounds bounds_for(const struct loam_model *model)
 {
     if (model->dtype == LOAM_F32) return (struct bounds){f32_bound, f32_bound};
     double way = (double)(ROUNDINGS_OF_A_LAYER * model->config.layers + ROUNDINGS_OUTSIDE);
-    return (struct bounds){bf16_deviations * sqrt(way), bf16_deviations * sqrt(WAYS_OF_A_GRADIENT * way)};
+    return (struct bounds){bf16_deviations * sqrt(way),
+                           conditioning(model) * bf16_deviations * sqrt(WAYS_OF_A_GRADIENT * way)};
 }
 
 // A label's loss is logsumexp(logits) - logit: two values that err by the logits' relative error times their
@@ -177,7 +187,7 @@ static void compare_steps(struct golden_run *run, const struct golden *golden, c
         assert_ok(loam_optimiser_zero_gradients(&optimiser, &error));
         double loss = golden_run_train(run, 1 / run->batch.labels.weight);
         double difference = fabs(loss / (double)run->batch.labels.count - (double)losses[step]);
-        double bound = loss_bound(run, logit_size) * (f32 ? 1 : 2);
+        double bound = loss_bound(run, logit_size) * (f32 ? 1 : conditioning(run->model) > 1 ? 4 : 2);
         if (!(difference < bound)) fail_msg("loss of step %d: %g off, bound %g", step + 1, difference, bound);
         if (difference > errors->steps) errors->steps = difference;
         assert_ok(loam_optimiser_gradient_norm(&optimiser, &norm, &error));
