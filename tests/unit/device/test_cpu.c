@@ -530,6 +530,53 @@ static void test_gelu_is_accurate_in_its_tail(void **state)
     free(y.data);
 }
 
+// x P(x) with the normal distribution P, and its derivative, relative to P(x) and the density.
+static void test_erf_gelu_is_accurate_in_its_tail(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    open_device(&fixture, 1);
+    const int64_t n = 4001;
+    const struct loam_tensor x = matrix(LOAM_F32, 1, n), y = matrix(LOAM_F32, 1, n);
+    const struct loam_tensor dx = matrix(LOAM_F32, 1, n), dy = filled(LOAM_F32, 1, n, 1);
+    for (int64_t i = 0; i < n; i++)
+        set(&x, i, -5 + 15 * (float)i / (float)(n - 1));
+    loam_activation_forward(&fixture.stream,
+                            &(struct loam_activation_forward_args){.kind = LOAM_GELU, .x = x, .y = y});
+    loam_activation_backward(&fixture.stream, &(struct loam_activation_backward_args){
+                                                  .kind = LOAM_GELU, .x = x, .dy = dy, .dx = dx});
+    for (int64_t i = 0; i < n; i++) {
+        const double v = (double)get(&x, i), below = 0.5 * erfc(-v / sqrt(2)),
+                     density = exp(-0.5 * v * v) / sqrt(2 * acos(-1));
+        assert_true(fabs((double)get(&y, i) - v * below) <= 2e-6 * fabs(v * below));
+        assert_true(fabs((double)get(&dx, i) - (below + v * density)) <= 2e-6 * (below + fabs(v) * density));
+    }
+    close_device(&fixture);
+    const struct loam_tensor *all[] = {&x, &y, &dx, &dy};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        free(all[i]->data);
+}
+
+// Relative to the logit, near zero and where the cap bends it.
+static void test_capped_logits_are_accurate(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    open_device(&fixture, 1);
+    const int64_t n = 6001;
+    const struct loam_tensor x = matrix(LOAM_F32, 1, n);
+    for (int64_t i = 0; i < n; i++)
+        set(&x, i, (i % 2 == 0 ? 1.0f : -1.0f) * expf(-12 + 18 * (float)i / (float)(n - 1)));
+    double expected[6001];
+    for (int64_t i = 0; i < n; i++)
+        expected[i] = 30 * tanh((double)get(&x, i) / 30);
+    loam_cap_logits(&fixture.stream, &(struct loam_cap_logits_args){.x = x, .factor = 1, .softcap = 30});
+    for (int64_t i = 0; i < n; i++)
+        assert_true(fabs((double)get(&x, i) - expected[i]) <= 5e-7 * fabs(expected[i]));
+    close_device(&fixture);
+    free(x.data);
+}
+
 // ---- attention ----
 
 static void test_attention_refuses_longer_sequences(void **state)
@@ -575,6 +622,8 @@ int main(void)
         cmocka_unit_test(test_loss_of_a_sure_model),
         cmocka_unit_test(test_loss_shows_what_is_not_finite),
         cmocka_unit_test(test_gelu_is_accurate_in_its_tail),
+        cmocka_unit_test(test_erf_gelu_is_accurate_in_its_tail),
+        cmocka_unit_test(test_capped_logits_are_accurate),
         cmocka_unit_test(test_attention_refuses_longer_sequences),
     };
     const int missing = test_level_is_missing();

@@ -71,11 +71,25 @@ static enum loam_status layernorm_forward(struct loam_stream *stream,
     return LOAM_OK;
 }
 
-// Elements [i, i + LANES) of rmsnorm's weight w + offset. An offset of 0 leaves w as it is.
-INLINE vec offset_weight(const struct loam_tensor *w, int64_t i, int64_t n, float offset, bool bf16)
+// Elements [i, i + LANES) of the weight of a norm. `has_offset` is a constant where this is called.
+INLINE vec norm_weight(const struct loam_tensor *w, int64_t i, int64_t n, float offset, bool has_offset,
+                       bool bf16)
 {
     const vec weight = load(w->data, i, n, bf16);
-    return offset != 0 ? weight + offset : weight;
+    return has_offset ? weight + offset : weight;
+}
+
+// y = x rstd (offset + w) of one row
+INLINE void scale_row(const struct loam_rmsnorm_forward_args *args, int64_t t, float rstd, bool has_offset)
+{
+    const int64_t n = args->x.shape[1];
+    const bool bf16 = args->x.dtype == LOAM_BF16;
+    const void *x = cpu_row(&args->x, t);
+    void *y = cpu_row(&args->y, t);
+    for (int64_t i = 0; i < n; i += LANES) {
+        const vec weight = norm_weight(&args->w, i, n, args->offset, has_offset, bf16);
+        store(y, i, n, load(x, i, n, bf16) * rstd * weight, bf16);
+    }
 }
 
 static enum loam_status rmsnorm_forward(struct loam_stream *stream,
@@ -86,12 +100,11 @@ static enum loam_status rmsnorm_forward(struct loam_stream *stream,
     float *rstd = args->rstd.data;
 #pragma omp parallel for schedule(static) if (rows > 1) num_threads(cpu_threads(stream))
     for (int64_t t = 0; t < rows; t++) {
-        const void *x = cpu_row(&args->x, t);
-        void *y = cpu_row(&args->y, t);
-        rstd[t] = 1.0f / sqrtf(row_variance(x, n, 0, bf16) + args->eps);
-        for (int64_t i = 0; i < n; i += LANES)
-            store(y, i, n, load(x, i, n, bf16) * rstd[t] * offset_weight(&args->w, i, n, args->offset, bf16),
-                  bf16);
+        rstd[t] = 1.0f / sqrtf(row_variance(cpu_row(&args->x, t), n, 0, bf16) + args->eps);
+        if (args->offset != 0)
+            scale_row(args, t, rstd[t], true);
+        else
+            scale_row(args, t, rstd[t], false);
     }
     return LOAM_OK;
 }
@@ -109,41 +122,17 @@ struct norm_backward {
     float *db; // [H] or NULL
 };
 
-// sum_h(g) and sum_h(g xh) of one row, with g = dy (w + offset)
-static struct row_sums gradient_sums(const struct norm_backward *norm, int64_t t, float mean)
-{
-    const int64_t n = norm->x->shape[1];
-    const bool bf16 = norm->x->dtype == LOAM_BF16;
-    const void *dy = cpu_row(norm->dy, t), *x = cpu_row(norm->x, t);
-    vec sum = splat(0), product = splat(0);
-    for (int64_t i = 0; i < n; i += LANES) {
-        // 0 past the end, where dy is
-        const vec g = load(dy, i, n, bf16) * offset_weight(norm->w, i, n, norm->offset, bf16);
-        sum += g;
-        product += g * (load(x, i, n, bf16) - mean);
-    }
-    return (struct row_sums){sum_lanes(sum), sum_lanes(product) * norm->rstd[t]};
-}
+#define ROW_VERSION(name) name##_row
+#define ROW_WEIGHT(norm, i, n, bf16) load((norm)->w->data, i, n, bf16)
+#include "device/cpu/kernels/norm_backward.h"
+#undef ROW_VERSION
+#undef ROW_WEIGHT
 
-// dx = rstd (g - mean_h(g) - xh mean_h(g xh))
-static void backward_row(const struct norm_backward *norm, int64_t t)
-{
-    const int64_t n = norm->x->shape[1];
-    const bool bf16 = norm->x->dtype == LOAM_BF16;
-    const void *dy = cpu_row(norm->dy, t), *x = cpu_row(norm->x, t);
-    void *dx = cpu_row(norm->dx, t);
-    const float mean = norm->mean != NULL ? norm->mean[t] : 0, rstd = norm->rstd[t];
-    const struct row_sums sums = gradient_sums(norm, t, mean);
-    const float g_mean = norm->mean != NULL ? sums.first / (float)n : 0,
-                product_mean = sums.second / (float)n;
-    for (int64_t i = 0; i < n; i += LANES) {
-        const vec g = load(dy, i, n, bf16) * offset_weight(norm->w, i, n, norm->offset, bf16);
-        const vec xh = (load(x, i, n, bf16) - mean) * rstd;
-        vec value = (g - g_mean - xh * product_mean) * rstd;
-        if (norm->accumulate) value += load(dx, i, n, bf16);
-        store(dx, i, n, value, bf16);
-    }
-}
+#define ROW_VERSION(name) name##_offset_row
+#define ROW_WEIGHT(norm, i, n, bf16) (load((norm)->w->data, i, n, bf16) + (norm)->offset)
+#include "device/cpu/kernels/norm_backward.h"
+#undef ROW_VERSION
+#undef ROW_WEIGHT
 
 // dw += sum_t dy xh; db += sum_t dy, of the columns from `first`
 static void weight_columns(const struct norm_backward *norm, int64_t first)
@@ -171,8 +160,12 @@ static void norm_backward(const struct loam_stream *stream, const struct norm_ba
             weight_columns(norm, first);
     }
 #pragma omp parallel for schedule(static) if (rows > 1) num_threads(cpu_threads(stream))
-    for (int64_t t = 0; t < rows; t++)
-        backward_row(norm, t);
+    for (int64_t t = 0; t < rows; t++) {
+        if (norm->offset != 0)
+            backward_offset_row(norm, t);
+        else
+            backward_row(norm, t);
+    }
 }
 
 static enum loam_status layernorm_backward(struct loam_stream *stream,
