@@ -319,6 +319,7 @@ struct loam_lora_config {
     const char *target_modules;
     const char *init; // of A: "gaussian", N(0, 1 / rank^2), or "kaiming", U(-1 / sqrt(in), 1 / sqrt(in))
     uint64_t seed;    // of A
+    bool use_dora;    // a magnitude for each output of an adapted module is trained, too (DoRA)
 };
 #define LOAM_LORA_CONFIG_INIT                                                                                \
     {                                                                                                        \

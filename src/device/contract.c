@@ -146,6 +146,56 @@ const char *loam_check_lora_backward(const struct loam_lora_backward_args *args)
     return check_dropout(&args->dropout);
 }
 
+const char *loam_check_dora_norm(const struct loam_dora_norm_args *args)
+{
+    const struct loam_tensor *w = &args->w.tensor;
+    int64_t n = w->shape[0], k = w->shape[1], r = args->a.shape[0];
+    if (!is_weight(w, is_float(w) ? w->dtype : LOAM_F32, n, k)) return "w must be [N, K] f32, bf16 or f16";
+    if (!is_matrix(&args->a, LOAM_F32, r, k)) return "a must be [r, K] f32, contiguous";
+    if (!is_matrix(&args->b, LOAM_F32, n, r)) return "b must be [N, r] f32, contiguous";
+    return is_vector(&args->norms, LOAM_F32, n) ? NULL : "norms must be [N] f32";
+}
+
+const char *loam_check_dora_forward(const struct loam_dora_forward_args *args)
+{
+    const struct loam_tensor *z = &args->z;
+    int64_t tokens = z->shape[0], n = z->shape[1];
+    if (!is_float(z)) return "z must be f32 or bf16";
+    if (!is_matrix(z, z->dtype, tokens, n)) return "z must be [T, N], contiguous";
+    if (!is_matrix(&args->u, z->dtype, tokens, n)) return "u must be [T, N] in the dtype of z, contiguous";
+    if (!is_vector(&args->magnitude, LOAM_F32, n)) return "magnitude must be [N] f32";
+    if (!is_vector(&args->norms, LOAM_F32, n)) return "norms must be [N] f32";
+    if (!is_optional_vector(&args->bias, z->dtype, n)) return "bias must be [N] in the dtype of z";
+    if (args->residual.data != NULL && !is_strided(&args->residual, z->dtype, tokens, n))
+        return "residual must be [T, N] in the dtype of z";
+    return is_strided(&args->y, z->dtype, tokens, n) ? NULL : "y must be [T, N] in the dtype of z";
+}
+
+const char *loam_check_dora_backward(const struct loam_dora_backward_args *args)
+{
+    const struct loam_tensor *dy = &args->dy;
+    int64_t tokens = dy->shape[0], n = dy->shape[1];
+    if (!is_float(dy)) return "dy must be f32 or bf16";
+    if (!is_strided(dy, dy->dtype, tokens, n)) return "dy must be [T, N] with contiguous rows";
+    if (!is_matrix(&args->z, dy->dtype, tokens, n)) return "z must be [T, N] in the dtype of dy, contiguous";
+    if (!is_matrix(&args->u, dy->dtype, tokens, n)) return "u must be [T, N] in the dtype of dy, contiguous";
+    if (!is_vector(&args->magnitude, LOAM_F32, n)) return "magnitude must be [N] f32";
+    if (!is_vector(&args->norms, LOAM_F32, n)) return "norms must be [N] f32";
+    if (!is_optional_vector(&args->dmagnitude, LOAM_F32, n)) return "dmagnitude must be [N] f32";
+    if (!is_matrix(&args->dz, dy->dtype, tokens, n)) return "dz must be [T, N] in the dtype of dy";
+    return is_matrix(&args->du, dy->dtype, tokens, n) ? NULL : "du must be [T, N] in the dtype of dy";
+}
+
+const char *loam_check_dropout(const struct loam_dropout_args *args)
+{
+    const struct loam_tensor *x = &args->x;
+    if (!is_float(x)) return "x must be f32 or bf16";
+    if (!is_strided(x, x->dtype, x->shape[0], x->shape[1])) return "x must be [T, K] with contiguous rows";
+    if (!is_matrix(&args->y, x->dtype, x->shape[0], x->shape[1]))
+        return "y must be [T, K], contiguous, in the dtype of x";
+    return check_dropout(&args->dropout);
+}
+
 // ---- embedding ----
 
 const char *loam_check_embedding_forward(const struct loam_embedding_forward_args *args)

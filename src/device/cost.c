@@ -86,6 +86,30 @@ struct loam_op_cost loam_lora_backward_cost(const struct loam_lora_backward_args
                              &args->db, &args->db, &args->dx, &args->dx));
 }
 
+struct loam_op_cost loam_dora_norm_cost(const struct loam_dora_norm_args *args)
+{
+    const struct loam_tensor *w = &args->w.tensor; // w [N, K]
+    return cost(product(w->shape[0], w->shape[1], args->a.shape[0] + 1),
+                SIZES(w, &args->a, &args->b, &args->norms));
+}
+
+struct loam_op_cost loam_dora_forward_cost(const struct loam_dora_forward_args *args)
+{
+    return cost(
+        0, SIZES(&args->z, &args->u, &args->magnitude, &args->norms, &args->bias, &args->residual, &args->y));
+}
+
+struct loam_op_cost loam_dora_backward_cost(const struct loam_dora_backward_args *args)
+{
+    return cost(0, SIZES(&args->dy, &args->z, &args->u, &args->magnitude, &args->norms, &args->dmagnitude,
+                         &args->dmagnitude, &args->dz, &args->du));
+}
+
+struct loam_op_cost loam_dropout_cost(const struct loam_dropout_args *args)
+{
+    return cost(0, SIZES(&args->x, &args->y) + (args->accumulate ? size(&args->y) : 0));
+}
+
 // ---- embedding ----
 
 struct loam_op_cost loam_embedding_forward_cost(const struct loam_embedding_forward_args *args)

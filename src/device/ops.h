@@ -74,6 +74,48 @@ struct loam_lora_backward_args { // dt = scale dy b; db += scale dyT t; da += dt
     struct loam_tensor dx; // dx [T, K], accumulates, optional
 };
 
+// DoRA (Liu et al. 2024, eq. 5): y = bias + g (x wT + scale x aT bT), g[n] = magnitude[n] / norms[n]. The norms
+// are constants for the backward (section 4.3).
+struct loam_dora_norm_args { // norms[n] = ||w[n] + scale b[n] a||
+    struct loam_weight w;    // w [N, K] f32, bf16 or f16
+    struct loam_tensor a;    // a [r, K] f32
+    struct loam_tensor b;    // b [N, r] f32
+    float scale;
+    struct loam_tensor norms; // norms [N] f32
+};
+// z = x wT and u = scale x aT bT; y = bias + residual + (z if `whole`) + factor ((g - 1) z + g u)
+struct loam_dora_forward_args {
+    struct loam_tensor z;         // z [T, N]
+    struct loam_tensor u;         // u [T, N]
+    struct loam_tensor magnitude; // magnitude [N] f32
+    struct loam_tensor norms;     // norms [N] f32
+    float factor;                 // of the update
+    bool whole;                   // y holds z, too
+    struct loam_tensor bias;      // bias [N], dtype of z, optional
+    struct loam_tensor residual;  // residual [T, N], rows may be strided, optional; may be y itself
+    struct loam_tensor y;         // y [T, N], rows may be strided
+};
+// dmagnitude[n] += factor sum_t dy (z + u) / norms[n]; dz = ((1 if `whole`) + factor (g - 1)) dy;
+// du = factor g dy
+struct loam_dora_backward_args {
+    struct loam_tensor dy;        // dy [T, N], rows may be strided
+    struct loam_tensor z;         // z [T, N]
+    struct loam_tensor u;         // u [T, N]
+    struct loam_tensor magnitude; // magnitude [N] f32
+    struct loam_tensor norms;     // norms [N] f32
+    float factor;
+    bool whole;
+    struct loam_tensor dmagnitude; // dmagnitude [N] f32, accumulates, optional
+    struct loam_tensor dz;         // dz [T, N]; may be z itself
+    struct loam_tensor du;         // du [T, N]; may be u itself
+};
+struct loam_dropout_args { // y = drop(x), or y += drop(x)
+    struct loam_tensor x;  // x [T, K], rows may be strided
+    struct loam_dropout dropout;
+    struct loam_tensor y; // y [T, K]
+    bool accumulate;
+};
+
 // ---- embedding ----
 
 struct loam_embedding_forward_args { // y[t] = table[ids[t]]

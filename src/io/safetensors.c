@@ -159,7 +159,9 @@ static enum loam_status read_entries(struct loam_stored_list *list, const char *
         if (tensor == NULL) return LOAM_ERROR_MEMORY;
         LOAM_TRY(read_entry(tensor, entry, data, data_size, error));
     }
-    return check_tiling(list->tensors + first, list->count - first, path, data, data_size, error);
+    // A file without tensors may leave the list without memory.
+    struct loam_stored_tensor *added = list->count > first ? &list->tensors[first] : NULL;
+    return check_tiling(added, list->count - first, path, data, data_size, error);
 }
 
 static enum loam_status header_size(const char *path, const struct loam_map *map, size_t *size,

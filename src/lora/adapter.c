@@ -47,6 +47,49 @@ static enum loam_status fail_no_match(const struct loam_model *model, const char
     return status;
 }
 
+// ---- parts ----
+
+// The names of PEFT after the path of the module.
+static const char *const part_names[LOAM_PART_COUNT] = {
+    [LOAM_PART_A] = "lora_A.weight",
+    [LOAM_PART_B] = "lora_B.weight",
+    [LOAM_PART_MAGNITUDE] = "lora_magnitude_vector",
+};
+
+struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, enum loam_adapter_part part)
+{
+    struct loam_lora_slot *slot = item->slot;
+    struct loam_tensor *const values[] = {&slot->a, &slot->b, &slot->magnitude};
+    return values[part];
+}
+
+struct loam_tensor *loam_adapted_gradient(const struct loam_adapted *item, enum loam_adapter_part part)
+{
+    struct loam_lora_slot *slot = item->slot;
+    struct loam_tensor *const gradients[] = {&slot->da, &slot->db, &slot->dmagnitude};
+    return gradients[part];
+}
+
+size_t loam_adapter_tensors(const struct loam_adapter *adapter)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < adapter->count; i++)
+        for (int part = 0; part < LOAM_PART_COUNT; part++)
+            count += adapter->items[i].parts[part].name != NULL;
+    return count;
+}
+
+static enum loam_status name_parts(struct loam_adapted *item, struct loam_error *error)
+{
+    for (int part = 0; part < LOAM_PART_COUNT; part++) {
+        if (part == LOAM_PART_MAGNITUDE && !item->slot->dora) continue;
+        item->parts[part].name =
+            loam_format(error, "base_model.model.%s.%s", item->linear->path, part_names[part]);
+        if (item->parts[part].name == NULL) return LOAM_ERROR_MEMORY;
+    }
+    return LOAM_OK;
+}
+
 static enum loam_status add_linear(struct loam_adapter *adapter, const struct loam_linear *linear,
                                    struct loam_error *error)
 {
@@ -56,8 +99,6 @@ static enum loam_status add_linear(struct loam_adapter *adapter, const struct lo
     LOAM_TRY(loam_adapter_config_module(config, linear->path, &rank, &scale, error));
     struct loam_adapted *item = &adapter->items[adapter->count];
     *item = (struct loam_adapted){.linear = linear, .slot = &adapter->slots.slots[linear->index]};
-    item->name_a = loam_format(error, "base_model.model.%s.lora_A.weight", linear->path);
-    item->name_b = loam_format(error, "base_model.model.%s.lora_B.weight", linear->path);
     *item->slot = (struct loam_lora_slot){
         .rank = rank,
         .scale = (float)scale,
@@ -67,9 +108,12 @@ static enum loam_status add_linear(struct loam_adapter *adapter, const struct lo
         .b = loam_tensor_2d(NULL, LOAM_F32, linear->out, rank),
         .da = loam_tensor_2d(NULL, LOAM_F32, rank, linear->in),
         .db = loam_tensor_2d(NULL, LOAM_F32, linear->out, rank),
+        .dora = config->dora,
+        .magnitude = loam_tensor_1d(NULL, LOAM_F32, linear->out),
+        .dmagnitude = loam_tensor_1d(NULL, LOAM_F32, linear->out),
     };
     adapter->count++;
-    return item->name_a != NULL && item->name_b != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+    return name_parts(item, error);
 }
 
 static enum loam_status check_entries(const struct loam_adapter *adapter, struct loam_error *error)
@@ -220,9 +264,12 @@ enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam
     adapter->set = set;
     for (size_t i = 0; i < adapter->count; i++) {
         struct loam_adapted *item = &adapter->items[i];
-        const struct loam_lora_slot *slot = item->slot;
-        LOAM_TRY(loam_trainables_add(set, item->name_a, slot->a, true, &item->index_a, error));
-        LOAM_TRY(loam_trainables_add(set, item->name_b, slot->b, true, &item->index_b, error));
+        for (int p = 0; p < LOAM_PART_COUNT; p++) {
+            struct loam_adapted_part *part = &item->parts[p];
+            if (part->name == NULL) continue;
+            LOAM_TRY(loam_trainables_add(set, part->name, *loam_adapted_value(item, p), true, &part->index,
+                                         error));
+        }
     }
     return LOAM_OK;
 }
@@ -230,13 +277,13 @@ enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam
 void loam_adapter_point(struct loam_adapter *adapter)
 {
     for (size_t i = 0; i < adapter->count; i++) {
-        const struct loam_trainable *a = &adapter->set->items[adapter->items[i].index_a];
-        const struct loam_trainable *b = &adapter->set->items[adapter->items[i].index_b];
-        struct loam_lora_slot *slot = adapter->items[i].slot;
-        slot->a = a->value;
-        slot->da = a->grad;
-        slot->b = b->value;
-        slot->db = b->grad;
+        const struct loam_adapted *item = &adapter->items[i];
+        for (int p = 0; p < LOAM_PART_COUNT; p++) {
+            if (item->parts[p].name == NULL) continue;
+            const struct loam_trainable *trainable = &adapter->set->items[item->parts[p].index];
+            *loam_adapted_value(item, p) = trainable->value;
+            *loam_adapted_gradient(item, p) = trainable->grad;
+        }
     }
 }
 
@@ -244,7 +291,8 @@ void loam_adapter_unregister(struct loam_adapter *adapter)
 {
     adapter->set = NULL;
     for (size_t i = 0; i < adapter->count; i++)
-        adapter->items[i].slot->da.data = adapter->items[i].slot->db.data = NULL;
+        for (int p = 0; p < LOAM_PART_COUNT; p++)
+            loam_adapted_gradient(&adapter->items[i], p)->data = NULL;
 }
 
 static enum loam_status check_settings(const struct loam_lora_settings *settings, struct loam_error *error)
@@ -304,13 +352,15 @@ static enum loam_status parse_settings(struct loam_adapter_config *config,
     config->dropout = settings->dropout;
     LOAM_TRY(loam_lora_init_parse(&config->init, settings->init, error));
     config->rslora = settings->rslora;
+    config->dora = settings->dora;
     if (settings->rank_pattern != NULL)
         LOAM_TRY(loam_module_values_parse(&config->ranks, settings->rank_pattern, "rank_pattern",
                                           LOAM_LARGEST_RANK, true, error));
     if (settings->alpha_pattern != NULL)
         LOAM_TRY(loam_module_values_parse(&config->alphas, settings->alpha_pattern, "alpha_pattern", DBL_MAX,
                                           false, error));
-    return parse_targets(config, settings, family, error);
+    LOAM_TRY(parse_targets(config, settings, family, error));
+    return loam_adapter_config_check_init(config, error);
 }
 
 enum loam_status loam_adapter_create(struct loam_adapter **out, const struct loam_model *model,
@@ -335,30 +385,13 @@ enum loam_status loam_adapter_create(struct loam_adapter **out, const struct loa
     return LOAM_OK;
 }
 
-enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed, struct loam_error *error)
-{
-    const struct loam_device *device = adapter->set != NULL ? adapter->set->device : adapter->device;
-    if (device == NULL)
-        return loam_fail(error, LOAM_ERROR_INTERNAL, "an adapter is started after it has its memory");
-    if (adapter->set != NULL) loam_adapter_point(adapter);
-    LOAM_TRY(loam_adapter_allocate_taken(adapter, device, error));
-    if (device->planning) return LOAM_OK;
-    struct loam_stream stream;
-    LOAM_TRY(loam_stream_init(&stream, device, 0, error));
-    enum loam_status status = LOAM_OK;
-    for (size_t i = 0; i < adapter->count && status == LOAM_OK; i++)
-        status = loam_adapter_start_module(adapter, i, &stream, seed, true, error);
-    loam_stream_deinit(&stream);
-    return status;
-}
-
 void loam_adapter_destroy(struct loam_adapter *adapter)
 {
     if (adapter == NULL) return;
     for (size_t i = 0; i < adapter->count; i++) {
-        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without items the count is 0.
-        free(adapter->items[i].name_a);
-        free(adapter->items[i].name_b);
+        for (int p = 0; p < LOAM_PART_COUNT; p++)
+            // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without items the count is 0.
+            free(adapter->items[i].parts[p].name);
     }
     free(adapter->items);
     free(adapter->slots.slots);
@@ -399,8 +432,9 @@ int64_t loam_adapter_parameters(const struct loam_adapter *adapter)
 {
     int64_t total = 0;
     for (size_t i = 0; i < adapter->count; i++) {
-        const struct loam_lora_slot *slot = adapter->items[i].slot;
-        total += loam_tensor_count(&slot->a) + loam_tensor_count(&slot->b);
+        for (int p = 0; p < LOAM_PART_COUNT; p++)
+            if (adapter->items[i].parts[p].name != NULL)
+                total += loam_tensor_count(loam_adapted_value(&adapter->items[i], p));
     }
     return total;
 }
@@ -416,6 +450,7 @@ struct loam_lora_settings loam_adapter_settings(const struct loam_adapter *adapt
         .rank = adapter->config.rank,
         .alpha = adapter->config.alpha,
         .dropout = adapter->config.dropout,
+        .dora = adapter->config.dora,
     };
 }
 

@@ -4,16 +4,20 @@
 
 #include "lora/adapter_stored.h"
 
+// The tensors of an adapted linear.
+enum loam_adapter_part { LOAM_PART_A, LOAM_PART_B, LOAM_PART_MAGNITUDE, LOAM_PART_COUNT };
+
+struct loam_adapted_part {
+    char *name;                              // "base_model.model." + path + ".lora_A.weight"; NULL: absent
+    size_t index;                            // in the set
+    const struct loam_stored_tensor *stored; // in the file of an opened adapter; NULL after filling
+};
+
 // One adapted linear.
 struct loam_adapted {
     const struct loam_linear *linear;
     struct loam_lora_slot *slot; // in the adapter's slots
-    char *name_a;                // "base_model.model." + path + ".lora_A.weight"
-    char *name_b;
-    size_t index_a; // in the set
-    size_t index_b;
-    const struct loam_stored_tensor *stored_a; // in the file of an opened adapter; NULL after filling
-    const struct loam_stored_tensor *stored_b;
+    struct loam_adapted_part parts[LOAM_PART_COUNT];
 };
 
 struct loam_adapter {
@@ -39,8 +43,12 @@ struct loam_adapter {
 enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loam_model *model,
                                      struct loam_adapter_config *config, bool fresh,
                                      struct loam_error *error);
-// Opens an adapter directory for merging or conversion. Every item has its stored_a and stored_b in the
-// mapped file, in the shapes of its slot. The slots have ranks and scales but no data. The model need not be
+// The value of a part in the slot, and its gradient.
+struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, enum loam_adapter_part part);
+struct loam_tensor *loam_adapted_gradient(const struct loam_adapted *item, enum loam_adapter_part part);
+// The number of tensors of the adapter.
+size_t loam_adapter_tensors(const struct loam_adapter *adapter);
+// Opens an adapter directory for merging or conversion. Every part of an item is in the mapped file, in the shapes of its slot. The slots have ranks and scales but no data. The model need not be
 // loaded.
 enum loam_status loam_adapter_open_stored(struct loam_adapter **out, const struct loam_model *model,
                                           const char *directory, struct loam_error *error);
@@ -55,7 +63,7 @@ enum loam_status loam_adapter_allocate_taken(struct loam_adapter *adapter, const
 enum loam_status loam_adapter_start_module(struct loam_adapter *adapter, size_t index,
                                            struct loam_stream *stream, uint64_t seed, bool set,
                                            struct loam_error *error);
-// Registers A and B of every adapted linear in `set`. Matrices that have memory keep it.
+// Registers every part of every adapted linear in `set`. Matrices that have memory keep it.
 enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam_trainables *set,
                                        struct loam_error *error);
 // Points the slots at the memory of the set. Called after loam_trainables_allocate.

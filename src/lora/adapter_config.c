@@ -42,7 +42,7 @@ static const struct key keys[] = {
     {"runtime_config", KEY_IGNORED, NULL, NULL},
     {"eva_config", KEY_NOTED, NULL, NULL},
     {"use_rslora", KEY_READ, NULL, NULL},
-    {"use_dora", KEY_OFF, NULL, "weight decomposition (DoRA)"},
+    {"use_dora", KEY_READ, NULL, NULL},
     {"rank_pattern", KEY_READ, NULL, NULL},
     {"alpha_pattern", KEY_READ, NULL, NULL},
     {"modules_to_save", KEY_OFF, NULL, "modules trained in full"},
@@ -182,6 +182,7 @@ static enum loam_status read_numbers(struct loam_adapter_config *config, const j
     }
     config->rank = (int)rank;
     LOAM_TRY(loam_json_get_bool(root, path, "use_rslora", &config->rslora, error));
+    LOAM_TRY(loam_json_get_bool(root, path, "use_dora", &config->dora, error));
     LOAM_TRY(
         loam_module_values_read(&config->ranks, root, path, "rank_pattern", LOAM_LARGEST_RANK, true, error));
     return loam_module_values_read(&config->alphas, root, path, "alpha_pattern", DBL_MAX, false, error);
@@ -244,6 +245,17 @@ static enum loam_status read_init(struct loam_adapter_config *config, const json
         error, LOAM_ERROR_UNSUPPORTED,
         "%s: \"init_lora_weights\" is \"%s\", which may have changed the base; loam does not have it yet",
         path, name);
+}
+
+// PEFT computes the norms of DoRA from the base without the part that was taken.
+enum loam_status loam_adapter_config_check_init(const struct loam_adapter_config *config,
+                                                struct loam_error *error)
+{
+    if (!config->dora || !loam_lora_init_takes(&config->init)) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_UNSUPPORTED,
+        "DoRA (use_dora) with initial weights that change the base (pissa, olora), which loam does "
+        "not have: choose one of both");
 }
 
 static enum loam_status read_module_list(struct loam_targets *targets, const json_t *list, const char *path,
@@ -317,6 +329,7 @@ static enum loam_status read_config(struct loam_adapter_config *config, const js
     LOAM_TRY(check_keys(config, root, path, error));
     LOAM_TRY(read_numbers(config, root, path, error));
     LOAM_TRY(read_init(config, root, path, error));
+    if (loam_adapter_config_check_init(config, error) != LOAM_OK) return loam_fail_prefix(error, "%s", path);
     LOAM_TRY(read_targets(config, root, path, error));
     LOAM_TRY(read_string(root, path, "base_model_name_or_path", &config->base_model, error));
     return read_string(root, path, "revision", &config->revision, error);

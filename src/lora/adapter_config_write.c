@@ -172,6 +172,12 @@ static enum loam_status append_rslora(struct loam_bytes *text, const struct writ
     return loam_bytes_append_text(text, written->config->rslora ? "true" : "false", error);
 }
 
+static enum loam_status append_dora(struct loam_bytes *text, const struct written *written,
+                                    struct loam_error *error)
+{
+    return loam_bytes_append_text(text, written->config->dora ? "true" : "false", error);
+}
+
 // The keys of LoraConfig of PEFT 0.21.2, sorted.
 static const struct {
     const char *name;
@@ -216,7 +222,7 @@ static const struct {
     {"task_type", "\"CAUSAL_LM\"", NULL},
     {"trainable_token_indices", "null", NULL},
     {"use_bdlora", "null", NULL},
-    {"use_dora", "false", NULL},
+    {"use_dora", NULL, append_dora},
     {"use_qalora", "false", NULL},
     {"use_rslora", NULL, append_rslora},
     {"velora_config", "null", NULL},

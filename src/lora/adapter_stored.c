@@ -20,27 +20,44 @@ static bool skip_prefix(const char **text, const char *prefix)
     return true;
 }
 
+// Returns whether `text` is "[.NAME].weight", or where `bare` also "[.NAME]".
+static bool is_ending(const char *text, bool bare)
+{
+    static const char end[] = ".weight";
+    if (strcmp(text, end) == 0 || (bare && *text == '\0')) return true;
+    if (*text != '.' || text[1] == '\0') return false;
+    text += 1 + strcspn(text + 1, ".");
+    return strcmp(text, end) == 0 || (bare && *text == '\0');
+}
+
 // Parses "PREFIX.PATH.lora_A[.NAME].weight". PEFT writes the prefix "base_model.model." and no name of the
-// adapter. Raw state dictionaries have the name, and other or repeated prefixes. Returns 'A' or 'B' and sets the
-// path; 0: the tensor is not a LoRA matrix.
+// adapter. Raw state dictionaries have the name, and other or repeated prefixes. Returns 'A', 'B' or, for the
+// magnitude of DoRA, 'M', and sets the path; 0: the tensor is none of these.
 static char parse_name(const char *name, const char **path, size_t *size)
 {
     static const char *const prefixes[] = {"base_model.model.", "_orig_mod.", "module."};
-    static const char infix[] = ".lora_", end[] = ".weight";
+    static const char infix[] = ".lora_";
+    static const struct {
+        const char *name;
+        char part;
+    } parts[] = {{"A", 'A'}, {"B", 'B'}, {"magnitude_vector", 'M'}};
     for (bool found = true; found;) {
         found = false;
         for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
             found = skip_prefix(&name, prefixes[i]) || found;
     }
-    const char *matrix = NULL;
+    const char *rest = NULL;
     for (const char *at = name; (at = strstr(at, infix)) != NULL;)
-        matrix = at += sizeof infix - 1;
+        rest = at += sizeof infix - 1;
     *path = name;
-    if (matrix == NULL || (*matrix != 'A' && *matrix != 'B')) return 0;
-    *size = (size_t)(matrix - name) - (sizeof infix - 1);
-    const char *rest = matrix + 1;
-    if (*rest == '.' && strcmp(rest, end) != 0) rest += 1 + strcspn(rest + 1, ".");
-    return *size > 0 && strcmp(rest, end) == 0 ? *matrix : 0;
+    if (rest == NULL) return 0;
+    *size = (size_t)(rest - name) - (sizeof infix - 1);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const char *end = rest;
+        if (*size > 0 && skip_prefix(&end, parts[i].name) && is_ending(end, parts[i].part == 'M'))
+            return parts[i].part;
+    }
+    return 0;
 }
 
 // Returns whether `path` is the module of a weight row, in which "%d" stands for the number of a layer.
@@ -106,8 +123,9 @@ static enum loam_status read_module(struct loam_stored_module *module,
     const char *path;
     size_t size;
     char matrix = parse_name(tensor->name, &path, &size);
-    *module =
-        (struct loam_stored_module){.a = matrix == 'A' ? tensor : NULL, .b = matrix == 'B' ? tensor : NULL};
+    *module = (struct loam_stored_module){.a = matrix == 'A' ? tensor : NULL,
+                                          .b = matrix == 'B' ? tensor : NULL,
+                                          .magnitude = matrix == 'M' ? tensor : NULL};
     if (matrix == 0)
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                          "%s: tensor \"%s\" is not a LoRA matrix of a linear module, which is all that loam "
@@ -130,22 +148,28 @@ static int compare_paths(const void *a, const void *b)
     return strcmp(left->path, right->path);
 }
 
+const struct loam_stored_tensor *loam_stored_module_tensor(const struct loam_stored_module *module)
+{
+    if (module->a != NULL) return module->a;
+    return module->b != NULL ? module->b : module->magnitude;
+}
+
 // Orders by the place in the file. The tensors of a file are in one array, in the order of their data.
 static int compare_places(const void *a, const void *b)
 {
-    const struct loam_stored_module *left = a;
-    const struct loam_stored_module *right = b;
-    const struct loam_stored_tensor *first = left->a != NULL ? left->a : left->b;
-    const struct loam_stored_tensor *second = right->a != NULL ? right->a : right->b;
+    const struct loam_stored_tensor *first = loam_stored_module_tensor(a);
+    const struct loam_stored_tensor *second = loam_stored_module_tensor(b);
     return (first > second) - (first < second);
 }
 
-// Adds the second matrix of a module to its entry.
+// Adds another tensor of a module to its entry.
 static enum loam_status join_module(struct loam_stored_module *module, const struct loam_stored_module *other,
                                     struct loam_error *error)
 {
-    const struct loam_stored_tensor *tensor = other->a != NULL ? other->a : other->b;
-    const struct loam_stored_tensor **place = other->a != NULL ? &module->a : &module->b;
+    const struct loam_stored_tensor *tensor = loam_stored_module_tensor(other);
+    const struct loam_stored_tensor **place = tensor == other->a   ? &module->a
+                                              : tensor == other->b ? &module->b
+                                                                   : &module->magnitude;
     if (*place != NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensors \"%s\" and \"%s\" are the same matrix",
                          tensor->file, (*place)->name, tensor->name);
@@ -153,7 +177,7 @@ static enum loam_status join_module(struct loam_stored_module *module, const str
     return LOAM_OK;
 }
 
-// Joins the entries of single matrices to one entry a module.
+// Joins the entries of single tensors to one entry a module.
 static enum loam_status join_modules(struct loam_stored_adapter *stored, struct loam_error *error)
 {
     size_t kept = 0;
@@ -269,16 +293,45 @@ static enum loam_status fail_missing(const struct loam_stored_tensor *stored, st
                      (int)(letter - stored->name), stored->name, *letter == 'A' ? 'B' : 'A', letter + 1);
 }
 
+enum loam_status loam_stored_magnitude_check(const struct loam_stored_module *module,
+                                             const struct loam_adapter_config *config, int64_t out,
+                                             struct loam_error *error)
+{
+    const struct loam_stored_tensor *stored = module->magnitude;
+    if (stored == NULL && !config->dora) return LOAM_OK;
+    if (stored == NULL)
+        return loam_fail(
+            error, LOAM_ERROR_FORMAT,
+            "%s: no lora_magnitude_vector of %s, which \"use_dora\" in adapter_config.json asks for",
+            loam_stored_module_tensor(module)->file, module->path);
+    if (!config->dora)
+        return loam_fail(
+            error, LOAM_ERROR_FORMAT,
+            "%s: tensor \"%s\" is a magnitude of DoRA, but \"use_dora\" in adapter_config.json is "
+            "not true",
+            stored->file, stored->name);
+    if (!loam_format_decodes(stored->format))
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is %s; expected f32, f16 or bf16",
+                         stored->file, stored->name, loam_format_name(stored->format));
+    if (stored->rank == 1 && stored->shape[0] == out) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensor \"%s\" has another shape than [%lld]",
+                     stored->file, stored->name, (long long)out);
+}
+
 static enum loam_status check_pair(const struct loam_stored_module *module,
                                    const struct loam_adapter_config *config, struct loam_error *error)
 {
     int rank;
     double scale;
+    if (module->a == NULL && module->b == NULL)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: lora_A and lora_B of %s are missing",
+                         module->magnitude->file, module->path);
     const struct loam_stored_tensor *there = module->a != NULL ? module->a : module->b;
     if (module->a == NULL || module->b == NULL) return fail_missing(there, error);
     LOAM_TRY(loam_adapter_config_module(config, module->path, &rank, &scale, error));
     LOAM_TRY(loam_stored_matrix_check(module->a, config, rank, rank, 0, error));
-    return loam_stored_matrix_check(module->b, config, rank, 0, rank, error);
+    LOAM_TRY(loam_stored_matrix_check(module->b, config, rank, 0, rank, error));
+    return loam_stored_magnitude_check(module, config, module->b->shape[0], error);
 }
 
 enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *stored,
@@ -286,7 +339,7 @@ enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *sto
 {
     for (size_t i = 0; i < stored->count; i++) {
         const struct loam_stored_module *module = &stored->modules[i];
-        const struct loam_stored_tensor *tensor = module->a != NULL ? module->a : module->b;
+        const struct loam_stored_tensor *tensor = loam_stored_module_tensor(module);
         bool matches = false;
         LOAM_TRY(loam_adapter_config_adapts(config, module->path, &matches, error));
         if (!matches)

@@ -1,4 +1,4 @@
-// The contents of adapter_model.safetensors, read without a model: a pair of matrices for each module.
+// The contents of adapter_model.safetensors, read without a model: the tensors of each module.
 #ifndef LOAM_LORA_ADAPTER_STORED_H
 #define LOAM_LORA_ADAPTER_STORED_H
 
@@ -7,8 +7,9 @@
 
 struct loam_stored_module {
     char *path; // "transformer.h.0.mlp.dense_h_to_4h", always with the family's prefix
-    const struct loam_stored_tensor *a; // [r, in]; NULL: the file has none
-    const struct loam_stored_tensor *b; // [out, r]; NULL: the file has none
+    const struct loam_stored_tensor *a;         // [r, in]; NULL: the file has none
+    const struct loam_stored_tensor *b;         // [out, r]; NULL: the file has none
+    const struct loam_stored_tensor *magnitude; // [out], of DoRA; NULL: the file has none
 };
 
 struct loam_stored_adapter {
@@ -28,6 +29,13 @@ void loam_stored_adapter_close(struct loam_stored_adapter *stored);
 enum loam_status loam_stored_matrix_check(const struct loam_stored_tensor *stored,
                                           const struct loam_adapter_config *config, int rank, int64_t rows,
                                           int64_t columns, struct loam_error *error);
+
+// Fails unless the module has a magnitude [out] with DoRA, and none without it.
+enum loam_status loam_stored_magnitude_check(const struct loam_stored_module *module,
+                                             const struct loam_adapter_config *config, int64_t out,
+                                             struct loam_error *error);
+// Returns one of the module's tensors, for messages.
+const struct loam_stored_tensor *loam_stored_module_tensor(const struct loam_stored_module *module);
 
 // Checks the adapter without its model: each module has both matrices, with the rank of the config, and is
 // one of the targets.

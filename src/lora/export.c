@@ -82,7 +82,7 @@ static float compute_correction(const struct loam_adapter *adapter, const struct
 static void fill_b(const struct export *export, const struct loam_adapted *item, size_t first, size_t count,
                    char *block)
 {
-    const struct loam_stored_tensor *stored = item->stored_b;
+    const struct loam_stored_tensor *stored = item->parts[LOAM_PART_B].stored;
     enum loam_dtype dtype = export->settings->dtype;
     size_t rank = (size_t)item->slot->rank;
     float factor = compute_correction(export->adapter, item->slot);
@@ -105,7 +105,7 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
 {
     struct export *export = user;
     const struct loam_adapted *item = &export->adapter->items[index / 2];
-    const struct loam_stored_tensor *stored = index % 2 == 0 ? item->stored_a : item->stored_b;
+    const struct loam_stored_tensor *stored = item->parts[index % 2 == 0 ? LOAM_PART_A : LOAM_PART_B].stored;
     enum loam_dtype dtype = export->settings->dtype;
     if (index % 2 == 0)
         loam_format_convert(block, dtype, loam_format_at(stored->format, stored->data, first), stored->format,
@@ -161,8 +161,13 @@ static enum loam_status open_adapter(struct export *export, struct loam_error *e
     const struct loam_log *log = settings->callbacks == NULL ? NULL : &settings->callbacks->log;
     enum loam_status status =
         loam_adapter_open_stored(&export->adapter, export->model, settings->adapter, error);
-    if (status == LOAM_OK) loam_adapter_warn(export->adapter, log);
-    return status;
+    if (status != LOAM_OK) return status;
+    loam_adapter_warn(export->adapter, log);
+    if (!export->adapter->config.dora) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                     "%s: a GGUF adapter has no place for the magnitudes of DoRA (\"use_dora\"): merge the "
+                     "adapter into its model instead (loam merge)",
+                     settings->adapter);
 }
 
 static enum loam_status run_export(struct export *export, struct loam_export_result *result,

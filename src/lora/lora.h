@@ -17,6 +17,7 @@ struct loam_lora_settings {
     // the family's default.
     const char *target_modules;
     const char *init; // --init-lora-weights, see lora/init.h; NULL: "gaussian"
+    bool dora;        // --use-dora
     bool rslora;      // --use-rslora: the update is scaled by alpha / sqrt(rank)
     // "KEY=N,KEY=N": another rank or alpha for modules. A key is an expression that must match the end of a
     // path, from a component on; the first that matches decides. NULL: none.

@@ -1,5 +1,6 @@
 #include "lora/merge.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,7 @@ struct merge {
     float *b;     // [out, r]
     float *row;   // [in] W, then W'
     float *delta; // [in] B A
+    float *gains; // [out] of DoRA: magnitude / ||W + scale B A|| by rows
 };
 
 // ---- opening ----
@@ -105,6 +107,7 @@ static enum loam_status allocate_matrices(struct merge *merge, struct loam_error
     size_t a = 0;
     size_t b = 0;
     size_t row = 0;
+    size_t out = 0;
     for (size_t i = 0; i < merge->adapter->count; i++) {
         const struct loam_linear *linear = merge->adapter->items[i].linear;
         const struct loam_lora_slot *slot = merge->adapter->items[i].slot;
@@ -113,12 +116,15 @@ static enum loam_status allocate_matrices(struct merge *merge, struct loam_error
         if (a_count > a) a = a_count;
         if (b_count > b) b = b_count;
         if ((size_t)linear->in > row) row = (size_t)linear->in;
+        if ((size_t)linear->out > out) out = (size_t)linear->out;
     }
     merge->a = loam_calloc(a, sizeof(float), error);
     merge->b = loam_calloc(b, sizeof(float), error);
     merge->row = loam_calloc(row, sizeof(float), error);
     merge->delta = loam_calloc(row, sizeof(float), error);
-    bool whole = merge->a != NULL && merge->b != NULL && merge->row != NULL && merge->delta != NULL;
+    merge->gains = loam_calloc(out, sizeof(float), error);
+    bool whole = merge->a != NULL && merge->b != NULL && merge->row != NULL && merge->delta != NULL &&
+                 merge->gains != NULL;
     return whole ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
@@ -154,16 +160,6 @@ static enum loam_status open_all(struct merge *merge, struct loam_error *error)
 
 // ---- the sum ----
 
-static void load_matrices(struct merge *merge, const struct loam_adapted *item)
-{
-    const struct loam_lora_slot *slot = item->slot;
-    loam_format_convert(merge->a, LOAM_F32, item->stored_a->data, item->stored_a->format,
-                        (size_t)loam_tensor_count(&slot->a));
-    loam_format_convert(merge->b, LOAM_F32, item->stored_b->data, item->stored_b->format,
-                        (size_t)loam_tensor_count(&slot->b));
-    merge->current = item;
-}
-
 // Adds the update to a piece of a row of W: row[i] += scale * sum over k of B[out, k] A[k, first + i], i <
 // count.
 static void add_update(const struct merge *merge, size_t out, size_t first, size_t count)
@@ -184,6 +180,52 @@ static void add_update(const struct merge *merge, size_t out, size_t first, size
         row[i] += slot->scale * delta[i];
 }
 
+// Releases the mapped pages of a block, with the page that it shares with the block before.
+static void release_elements(const struct loam_stored_tensor *source, size_t first, size_t count)
+{
+    const uint8_t *begin = loam_format_at(source->format, source->data, first);
+    const uint8_t *end = loam_format_at(source->format, source->data, first + count);
+    const size_t before = (size_t)(begin - source->data), back = before < PAGE_LIMIT ? before : PAGE_LIMIT;
+    loam_map_release(begin - back, (size_t)(end - begin) + back);
+}
+
+// gains[n] = magnitude[n] / ||W[n] + scale B[n] A||
+static void compute_gains(struct merge *merge, const struct loam_stored_tensor *source)
+{
+    const struct loam_linear *linear = merge->current->linear;
+    const struct loam_stored_tensor *magnitude = merge->current->parts[LOAM_PART_MAGNITUDE].stored;
+    const size_t in = (size_t)linear->in, out = (size_t)linear->out;
+    loam_format_convert(merge->gains, LOAM_F32, magnitude->data, magnitude->format, out);
+    for (size_t n = 0; n < out; n++) {
+        double square = 0;
+        loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, n * in),
+                            source->format, in);
+        add_update(merge, n, 0, in);
+        for (size_t i = 0; i < in; i++)
+            square += (double)merge->row[i] * (double)merge->row[i];
+        merge->gains[n] = (float)((double)merge->gains[n] / sqrt(square));
+        release_elements(source, n * in, in);
+    }
+}
+
+static void load_matrices(struct merge *merge, const struct loam_adapted *item,
+                          const struct loam_stored_tensor *source)
+{
+    const struct loam_lora_slot *slot = item->slot;
+    const struct loam_stored_tensor *a = item->parts[LOAM_PART_A].stored,
+                                    *b = item->parts[LOAM_PART_B].stored;
+    loam_format_convert(merge->a, LOAM_F32, a->data, a->format, (size_t)loam_tensor_count(&slot->a));
+    loam_format_convert(merge->b, LOAM_F32, b->data, b->format, (size_t)loam_tensor_count(&slot->b));
+    merge->current = item;
+    if (slot->dora) compute_gains(merge, source);
+}
+
+static void scale_row(float *row, float factor, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        row[i] *= factor;
+}
+
 // Writes elements [first, first + count) of W', row by row.
 static void merge_block(struct merge *merge, const struct loam_stored_tensor *source, enum loam_dtype dtype,
                         size_t first, size_t count, char *block)
@@ -195,18 +237,10 @@ static void merge_block(struct merge *merge, const struct loam_stored_tensor *so
         loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, first + done),
                             source->format, step);
         add_update(merge, (first + done) / in, column, step);
+        if (merge->current->slot->dora) scale_row(merge->row, merge->gains[(first + done) / in], step);
         loam_convert(block + done * loam_dtype_size(dtype), dtype, merge->row, LOAM_F32, step);
         done += step;
     }
-}
-
-// Releases the mapped pages of a block, with the page that it shares with the block before.
-static void release_elements(const struct loam_stored_tensor *source, size_t first, size_t count)
-{
-    const uint8_t *begin = loam_format_at(source->format, source->data, first);
-    const uint8_t *end = loam_format_at(source->format, source->data, first + count);
-    const size_t before = (size_t)(begin - source->data), back = before < PAGE_LIMIT ? before : PAGE_LIMIT;
-    loam_map_release(begin - back, (size_t)(end - begin) + back);
 }
 
 static enum loam_status fill_block(void *user, size_t index, size_t first, size_t count, void *block,
@@ -218,7 +252,7 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
     const struct loam_adapted *item = merge->adapted[i];
     enum loam_dtype dtype = merge->tensors[i].dtype;
     if (item != NULL) {
-        if (merge->current != item) load_matrices(merge, item);
+        if (merge->current != item) load_matrices(merge, item, source);
         merge_block(merge, source, dtype, first, count, block);
     } else {
         loam_format_convert(block, dtype, loam_format_at(source->format, source->data, first), source->format,
@@ -319,5 +353,6 @@ enum loam_status loam_merge(const struct loam_merge_settings *settings, struct l
     free(merge.b);
     free(merge.row);
     free(merge.delta);
+    free(merge.gains);
     return status;
 }

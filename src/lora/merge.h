@@ -1,5 +1,5 @@
 // Merging an adapter into its base, W' = W + (alpha/r) B A for every adapted linear, and writing the result
-// as a model directory.
+// as a model directory. With DoRA each row of W' is scaled to its magnitude.
 #ifndef LOAM_LORA_MERGE_H
 #define LOAM_LORA_MERGE_H
 

@@ -85,3 +85,57 @@ enum loam_status loam_adapter_start_module(struct loam_adapter *adapter, size_t 
     free(a);
     return status;
 }
+
+// Starts the magnitude of DoRA at the norms of the adapted weight, as PEFT does.
+static void start_magnitude(const struct loam_adapted *item, struct loam_stream *stream,
+                            struct loam_arena *arena)
+{
+    const struct loam_lora_slot *slot = item->slot;
+    const struct loam_weight_handle *handle = &item->linear->weight->handle;
+    const struct loam_dora_norm_args args = {
+        .w = loam_weight_open(handle, stream, arena, 0, item->linear->out),
+        .a = slot->a,
+        .b = slot->b,
+        .scale = slot->scale,
+        .norms = slot->magnitude};
+    loam_dora_norm(stream, &args);
+    loam_weight_close(handle, stream, 0, item->linear->out);
+    loam_arena_release(arena, 0);
+}
+
+// Called after A and B have their values.
+static enum loam_status start_magnitudes(struct loam_adapter *adapter, struct loam_stream *stream,
+                                         struct loam_error *error)
+{
+    size_t largest = 0; // bytes of a weight that is streamed
+    for (size_t i = 0; i < adapter->count; i++) {
+        const struct loam_linear *linear = adapter->items[i].linear;
+        const size_t bytes = (size_t)(linear->out * linear->in) * sizeof(float);
+        if (linear->weight->handle.reader != NULL && bytes > largest) largest = bytes;
+    }
+    struct loam_arena arena;
+    LOAM_TRY(loam_device_arena_init(stream->device, &arena, largest, false, error));
+    for (size_t i = 0; i < adapter->count; i++)
+        start_magnitude(&adapter->items[i], stream, &arena);
+    enum loam_status status = loam_stream_finish(stream, error);
+    loam_device_arena_deinit(stream->device, &arena);
+    return status;
+}
+
+enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed, struct loam_error *error)
+{
+    const struct loam_device *device = adapter->set != NULL ? adapter->set->device : adapter->device;
+    if (device == NULL)
+        return loam_fail(error, LOAM_ERROR_INTERNAL, "an adapter is started after it has its memory");
+    if (adapter->set != NULL) loam_adapter_point(adapter);
+    LOAM_TRY(loam_adapter_allocate_taken(adapter, device, error));
+    if (device->planning) return LOAM_OK;
+    struct loam_stream stream;
+    LOAM_TRY(loam_stream_init(&stream, device, 0, error));
+    enum loam_status status = LOAM_OK;
+    for (size_t i = 0; i < adapter->count && status == LOAM_OK; i++)
+        status = loam_adapter_start_module(adapter, i, &stream, seed, true, error);
+    if (status == LOAM_OK && adapter->config.dora) status = start_magnitudes(adapter, &stream, error);
+    loam_stream_deinit(&stream);
+    return status;
+}

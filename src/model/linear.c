@@ -31,7 +31,7 @@ struct update {
     const struct loam_lora_slot *slot;
     int64_t first; // row
     int64_t rows;
-    float scale;
+    float factor; // of the segment
     struct loam_dropout dropout;
     struct loam_tensor t; // t [rows, rank] f32
 };
@@ -50,7 +50,7 @@ static struct update update_of(const struct loam_pass *pass, const struct loam_l
     return (struct update){.slot = slot,
                            .first = segment->first,
                            .rows = segment->rows,
-                           .scale = factor * slot->scale,
+                           .factor = factor,
                            .dropout = loam_pass_dropout(pass, slot, segment->first * linear->in)};
 }
 
@@ -90,14 +90,19 @@ static struct loam_tensor columns_of(struct loam_tensor y, int64_t first, int64_
     return y;
 }
 
+// The most rows of a weight that are read at once.
+static int64_t rows_at_once(const struct loam_linear *linear, bool cut)
+{
+    return cut ? 1 + BLOCK_ELEMENTS / linear->in : linear->out;
+}
+
 // y = x WT + bias + residual. A streamed weight is read in blocks of rows; each gives some columns of y.
 // With a residual it is read whole: the op adds a residual to whole rows of y.
 static void product(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
-                    struct loam_tensor residual, struct loam_tensor y)
+                    struct loam_tensor bias, struct loam_tensor residual, struct loam_tensor y)
 {
     const struct loam_weight_handle *handle = &linear->weight->handle;
-    const bool cut = handle->reader != NULL && residual.data == NULL;
-    const int64_t most = cut ? 1 + BLOCK_ELEMENTS / linear->in : linear->out;
+    const int64_t most = rows_at_once(linear, handle->reader != NULL && residual.data == NULL);
     for (int64_t first = 0; first < linear->out; first += most) {
         const int64_t count = linear->out - first < most ? linear->out - first : most;
         const size_t mark = loam_arena_mark(pass->arena);
@@ -106,28 +111,133 @@ static void product(struct loam_pass *pass, const struct loam_linear *linear, st
             .w = loam_weight_open(handle, pass->stream, pass->arena, first, count),
             .residual = residual,
             .y = columns_of(y, first, count)};
-        if (linear->bias != NULL) args.bias = columns_of(linear->bias->value, first, count);
+        if (bias.data != NULL) args.bias = columns_of(bias, first, count);
         loam_linear_forward(pass->stream, &args);
         loam_weight_close(handle, pass->stream, first, count);
         loam_arena_release(pass->arena, mark);
     }
 }
 
+// y += factor scale (drop(x) AT) BT on the rows of the update.
+static void add_update(struct loam_pass *pass, const struct update *update, struct loam_tensor x,
+                       struct loam_tensor y)
+{
+    loam_lora_forward(pass->stream, &(struct loam_lora_forward_args){
+                                        .x = loam_tensor_rows(&x, update->first, update->rows),
+                                        .a = update->slot->a,
+                                        .b = update->slot->b,
+                                        .scale = update->factor * update->slot->scale,
+                                        .dropout = update->dropout,
+                                        .t = update->t,
+                                        .y = loam_tensor_rows(&y, update->first, update->rows)});
+}
+
+// ---- DoRA ----
+
+// What a DoRA update is made of.
+struct dora {
+    struct loam_tensor z;     // [rows, out] drop(x) WT
+    struct loam_tensor u;     // [rows, out] scale (drop(x) AT) BT
+    struct loam_tensor norms; // [out] f32 ||W + scale B A|| by rows
+};
+
+static struct loam_tensor weight_norms(struct loam_pass *pass, const struct loam_linear *linear,
+                                       const struct loam_lora_slot *slot)
+{
+    const struct loam_weight_handle *handle = &linear->weight->handle;
+    const int64_t most = rows_at_once(linear, handle->reader != NULL);
+    struct loam_tensor norms = loam_pass_f32(pass, 1, linear->out);
+    norms = loam_tensor_1d(norms.data, LOAM_F32, linear->out);
+    for (int64_t first = 0; first < linear->out; first += most) {
+        const int64_t count = linear->out - first < most ? linear->out - first : most;
+        const size_t mark = loam_arena_mark(pass->arena);
+        loam_dora_norm(pass->stream,
+                       &(struct loam_dora_norm_args){
+                           .w = loam_weight_open(handle, pass->stream, pass->arena, first, count),
+                           .a = slot->a,
+                           .b = loam_tensor_rows(&slot->b, first, count),
+                           .scale = slot->scale,
+                           .norms = columns_of(norms, first, count)});
+        loam_weight_close(handle, pass->stream, first, count);
+        loam_arena_release(pass->arena, mark);
+    }
+    return norms;
+}
+
+// Computes the parts in memory from the arena. The backward computes them again: keeping z and u would double
+// what a layer keeps.
+static struct dora compute_dora(struct loam_pass *pass, const struct loam_linear *linear,
+                                const struct update *update, struct loam_tensor x)
+{
+    const struct loam_tensor none = {0}, rows = loam_tensor_rows(&x, update->first, update->rows);
+    struct dora dora = {.z = loam_pass_rows_of(pass, update->rows, linear->out),
+                        .u = loam_pass_rows_of(pass, update->rows, linear->out),
+                        .norms = weight_norms(pass, linear, update->slot)};
+    const size_t mark = loam_arena_mark(pass->arena);
+    struct loam_tensor dropped = rows;
+    if (update->dropout.p > 0) {
+        dropped = loam_pass_rows_of(pass, update->rows, linear->in);
+        loam_dropout(pass->stream,
+                     &(struct loam_dropout_args){.x = rows, .dropout = update->dropout, .y = dropped});
+    }
+    product(pass, linear, dropped, none, none, dora.z);
+    if (dora.u.data != NULL) loam_zero(pass->stream, dora.u.data, loam_tensor_bytes(&dora.u));
+    loam_lora_forward(pass->stream, &(struct loam_lora_forward_args){.x = dropped,
+                                                                     .a = update->slot->a,
+                                                                     .b = update->slot->b,
+                                                                     .scale = update->slot->scale,
+                                                                     .t = update->t,
+                                                                     .y = dora.u});
+    loam_arena_release(pass->arena, mark);
+    return dora;
+}
+
+// Whether z of the update is x WT of every row, so that the linear needs no other product.
+static bool takes_whole(const struct update *update, const struct loam_tensor *x)
+{
+    return update->slot->dora && update->dropout.p <= 0 && update->rows == x->shape[0];
+}
+
+// y += factor ((g - 1) z + g u) on the rows of the update; `whole`: y = z + bias + residual + the same.
+static void add_dora(struct loam_pass *pass, const struct loam_linear *linear, const struct update *update,
+                     struct loam_tensor x, struct loam_tensor bias, struct loam_tensor residual,
+                     struct loam_tensor y, bool whole)
+{
+    const size_t mark = loam_arena_mark(pass->arena);
+    const struct dora dora = compute_dora(pass, linear, update, x);
+    const struct loam_tensor target = loam_tensor_rows(&y, update->first, update->rows);
+    loam_dora_forward(pass->stream, &(struct loam_dora_forward_args){.z = dora.z,
+                                                                     .u = dora.u,
+                                                                     .magnitude = update->slot->magnitude,
+                                                                     .norms = dora.norms,
+                                                                     .factor = update->factor,
+                                                                     .whole = whole,
+                                                                     .bias = bias,
+                                                                     .residual = whole ? residual : target,
+                                                                     .y = target});
+    loam_arena_release(pass->arena, mark);
+}
+
 void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
                      struct loam_tensor residual, struct loam_tensor t, struct loam_tensor y)
 {
+    const struct loam_tensor none = {0};
+    const struct loam_tensor bias = linear->bias != NULL ? linear->bias->value : none;
     struct update update;
     struct walk walk = {0};
-    product(pass, linear, x, residual, y);
-    while (next_update(pass, linear, t, &walk, &update))
-        loam_lora_forward(pass->stream, &(struct loam_lora_forward_args){
-                                            .x = loam_tensor_rows(&x, update.first, update.rows),
-                                            .a = update.slot->a,
-                                            .b = update.slot->b,
-                                            .scale = update.scale,
-                                            .dropout = update.dropout,
-                                            .t = update.t,
-                                            .y = loam_tensor_rows(&y, update.first, update.rows)});
+    bool more = next_update(pass, linear, t, &walk, &update);
+    if (more && takes_whole(&update, &x)) {
+        add_dora(pass, linear, &update, x, bias, residual, y, true);
+        more = next_update(pass, linear, t, &walk, &update);
+    } else {
+        product(pass, linear, x, bias, residual, y);
+    }
+    for (; more; more = next_update(pass, linear, t, &walk, &update)) {
+        if (update.slot->dora)
+            add_dora(pass, linear, &update, x, none, none, y, false);
+        else
+            add_update(pass, &update, x, y);
+    }
 }
 
 // ---- backward ----
@@ -148,6 +258,67 @@ static void input_gradient(struct loam_pass *pass, const struct loam_linear *lin
     loam_arena_release(pass->arena, mark);
 }
 
+// The gradients of an update on its rows; dy is that of what the update added.
+static void update_backward(struct loam_pass *pass, const struct update *update, float scale,
+                            struct loam_tensor x, struct loam_tensor dy, struct loam_tensor dx)
+{
+    loam_lora_backward(pass->stream, &(struct loam_lora_backward_args){
+                                         .dy = dy,
+                                         .x = loam_tensor_rows(&x, update->first, update->rows),
+                                         .a = update->slot->a,
+                                         .b = update->slot->b,
+                                         .t = update->t,
+                                         .scale = scale,
+                                         .dropout = update->dropout,
+                                         .da = update->slot->da,
+                                         .db = update->slot->db,
+                                         .dx = dx});
+}
+
+// dx += dropped(dz W) on the rows of the update, dz [rows, out].
+static void add_dropped_gradient(struct loam_pass *pass, const struct loam_linear *linear,
+                                 const struct update *update, struct loam_tensor dz, struct loam_tensor dx)
+{
+    if (update->dropout.p <= 0) {
+        input_gradient(pass, linear, dz, dx, true);
+        return;
+    }
+    const struct loam_tensor through = loam_pass_rows_of(pass, update->rows, linear->in);
+    input_gradient(pass, linear, dz, through, false);
+    loam_dropout(pass->stream, &(struct loam_dropout_args){
+                                   .x = through, .dropout = update->dropout, .y = dx, .accumulate = true});
+}
+
+// dmagnitude += factor sum_t dy (z + u) / norms; the gradients of z and u go on through their products.
+// `whole`: dx (+)= that of the linear itself, too.
+static void dora_backward(struct loam_pass *pass, const struct loam_linear *linear,
+                          const struct update *update, struct loam_tensor x, struct loam_tensor dy,
+                          struct loam_tensor dx, bool whole, bool accumulate)
+{
+    const size_t mark = loam_arena_mark(pass->arena);
+    const struct loam_tensor rows = loam_tensor_rows(&dx, update->first, update->rows);
+    pass->stream->recomputing = true;
+    const struct dora dora = compute_dora(pass, linear, update, x);
+    pass->stream->recomputing = false;
+    loam_dora_backward(pass->stream, &(struct loam_dora_backward_args){
+                                         .dy = loam_tensor_rows(&dy, update->first, update->rows),
+                                         .z = dora.z,
+                                         .u = dora.u,
+                                         .magnitude = update->slot->magnitude,
+                                         .norms = dora.norms,
+                                         .factor = update->factor,
+                                         .whole = whole,
+                                         .dmagnitude = update->slot->dmagnitude,
+                                         .dz = dora.z,
+                                         .du = dora.u});
+    if (dx.data != NULL && whole)
+        input_gradient(pass, linear, dora.z, dx, accumulate);
+    else if (dx.data != NULL)
+        add_dropped_gradient(pass, linear, update, dora.z, rows);
+    update_backward(pass, update, update->slot->scale, x, dora.u, rows);
+    loam_arena_release(pass->arena, mark);
+}
+
 void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
                               struct loam_tensor t, struct loam_tensor dy, struct loam_tensor dx,
                               bool accumulate)
@@ -161,17 +332,19 @@ void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *
                                     &(struct loam_linear_backward_weight_args){.dy = dy, .x = x, .dw = dw});
     if (dbias.data != NULL)
         loam_bias_backward(pass->stream, &(struct loam_bias_backward_args){.dy = dy, .dbias = dbias});
-    if (dx.data != NULL) input_gradient(pass, linear, dy, dx, accumulate);
-    while (next_update(pass, linear, t, &walk, &update))
-        loam_lora_backward(pass->stream, &(struct loam_lora_backward_args){
-                                             .dy = loam_tensor_rows(&dy, update.first, update.rows),
-                                             .x = loam_tensor_rows(&x, update.first, update.rows),
-                                             .a = update.slot->a,
-                                             .b = update.slot->b,
-                                             .t = update.t,
-                                             .scale = update.scale,
-                                             .dropout = update.dropout,
-                                             .da = update.slot->da,
-                                             .db = update.slot->db,
-                                             .dx = loam_tensor_rows(&dx, update.first, update.rows)});
+    bool more = next_update(pass, linear, t, &walk, &update);
+    if (more && takes_whole(&update, &dy)) {
+        dora_backward(pass, linear, &update, x, dy, dx, true, accumulate);
+        more = next_update(pass, linear, t, &walk, &update);
+    } else if (dx.data != NULL) {
+        input_gradient(pass, linear, dy, dx, accumulate);
+    }
+    for (; more; more = next_update(pass, linear, t, &walk, &update)) {
+        if (update.slot->dora)
+            dora_backward(pass, linear, &update, x, dy, dx, false, true);
+        else
+            update_backward(pass, &update, update.factor * update.slot->scale, x,
+                            loam_tensor_rows(&dy, update.first, update.rows),
+                            loam_tensor_rows(&dx, update.first, update.rows));
+    }
 }

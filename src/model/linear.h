@@ -10,7 +10,7 @@
 struct loam_tensor loam_linear_updates(struct loam_pass *pass, const struct loam_linear *linear);
 
 // y = x WT + bias + residual, then the update of each segment on its rows: y += factor scale (drop(x) AT) BT.
-// A fresh adapter (B = 0) changes no bit. `t` comes from loam_linear_updates and is kept for the backward.
+// A fresh adapter (B = 0) without DoRA changes no bit. `t` comes from loam_linear_updates and is kept for the backward.
 // x [T, K]; residual [T, N], optional, may be y itself; y [T, N].
 void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
                      struct loam_tensor residual, struct loam_tensor t, struct loam_tensor y);

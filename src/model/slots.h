@@ -5,7 +5,8 @@
 
 #include "tensor/tensor.h"
 
-// LoRA is an attribute of a linear: y = x WT + b + scale (drop(x) AT) BT.
+// LoRA is an attribute of a linear: y = x WT + b + scale (drop(x) AT) BT. With a magnitude (DoRA) it is
+// y = x WT + b + (g - 1) drop(x) WT + g scale (drop(x) AT) BT, g = magnitude / ||W + scale B A|| by rows.
 struct loam_lora_slot {
     int rank;              // 0: the adapter leaves this linear as it is
     float scale;           // alpha / rank
@@ -18,6 +19,9 @@ struct loam_lora_slot {
     // A frozen update that is taken from the base, with the same factor: PiSSA and OLoRA start from W - scale
     // B0 A0. NULL: none.
     const struct loam_lora_slot *taken;
+    bool dora;
+    struct loam_tensor magnitude;  // [out] f32; of DoRA
+    struct loam_tensor dmagnitude; // [out] f32; data NULL: not trained
 };
 
 // An adapter: one slot for each linear of the model, in model order (struct loam_linear.index).

@@ -162,6 +162,7 @@ static enum loam_status set_lora(json_t *options, const struct loam_train_job *j
     LOAM_TRY(set_number(options, "lora-r", lora.rank, error));
     LOAM_TRY(set_number(options, "lora-alpha", lora.alpha, error));
     LOAM_TRY(set_number(options, "lora-dropout", lora.dropout, error));
+    LOAM_TRY(set_value(options, "use-dora", json_string(lora.dora ? "true" : "false"), error));
     const char *from = job->settings->adapter;
     LOAM_TRY(set_value(options, "init-lora-weights",
                        json_string(from != NULL ? "none" : name_init(job->settings->lora.init)), error));
@@ -322,6 +323,8 @@ static const char *find_recorded(const json_t *recorded, const char *name, const
     const char *text = text_of(json_object_get(recorded, name), part);
     if (strcmp(name, "lr-scheduler-type") == 0 && strcmp(text, "constant") == 0 && had_warmup(recorded))
         return loam_schedule_name(LOAM_SCHEDULE_CONSTANT_WITH_WARMUP);
+    // Older versions had no DoRA and recorded nothing about it.
+    if (strcmp(name, "use-dora") == 0 && text[0] == '\0' && strcmp(part, "sha256") != 0) return "false";
     return text;
 }
 

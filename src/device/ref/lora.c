@@ -1,8 +1,7 @@
 #include "base/rng.h"
 #include "device/ref/ref.h"
 
-// What dropout multiplies element (t, k) of x [T, K] by: 0 or 1 / (1 - p).
-static double dropout_factor(const struct loam_dropout *dropout, int64_t t, int64_t k, int64_t k_count)
+double ref_dropout_factor(const struct loam_dropout *dropout, int64_t t, int64_t k, int64_t k_count)
 {
     if (dropout->p <= 0.0f) return 1.0;
     uint64_t index = dropout->counter + (uint64_t)(t * k_count + k);
@@ -19,7 +18,8 @@ enum loam_status loam_ref_lora_forward(struct loam_stream *stream, const struct 
         for (int64_t j = 0; j < rank; j++) {
             double sum = 0.0;
             for (int64_t k = 0; k < k_count; k++) {
-                double dropped = dropout_factor(&args->dropout, i, k, k_count) * ref_load(x, ref_at(x, i, k));
+                double dropped =
+                    ref_dropout_factor(&args->dropout, i, k, k_count) * ref_load(x, ref_at(x, i, k));
                 sum += dropped * ref_load(a, ref_at(a, j, k));
             }
             ref_store(t, ref_at(t, i, j), sum);
@@ -82,7 +82,8 @@ static void backward_a(const struct loam_lora_backward_args *args, const double 
         for (int64_t k = 0; k < k_count; k++) {
             double sum = 0.0;
             for (int64_t i = 0; i < x->shape[0]; i++) {
-                double dropped = dropout_factor(&args->dropout, i, k, k_count) * ref_load(x, ref_at(x, i, k));
+                double dropped =
+                    ref_dropout_factor(&args->dropout, i, k, k_count) * ref_load(x, ref_at(x, i, k));
                 sum += dt[i * rank + j] * dropped;
             }
             ref_add(da, ref_at(da, j, k), sum);
@@ -100,7 +101,7 @@ static void backward_x(const struct loam_lora_backward_args *args, const double 
             double sum = 0.0;
             for (int64_t j = 0; j < rank; j++)
                 sum += dt[i * rank + j] * ref_load(a, ref_at(a, j, k));
-            ref_add(dx, ref_at(dx, i, k), dropout_factor(&args->dropout, i, k, k_count) * sum);
+            ref_add(dx, ref_at(dx, i, k), ref_dropout_factor(&args->dropout, i, k, k_count) * sum);
         }
     }
 }

@@ -19,6 +19,9 @@ size_t loam_ref_attention_backward_scratch(const struct loam_device *device,
 size_t loam_ref_linear_cross_entropy_scratch(const struct loam_device *device,
                                              const struct loam_linear_cross_entropy_args *args);
 
+// What dropout multiplies element (t, k) of x [T, K] by: 0 or 1 / (1 - p).
+double ref_dropout_factor(const struct loam_dropout *dropout, int64_t t, int64_t k, int64_t k_count);
+
 // Elements of f32 and bf16 tensors, by offset from the tensor's first one.
 static inline double ref_load(const struct loam_tensor *tensor, int64_t offset)
 {

@@ -1,7 +1,7 @@
 // The case table of the op tests, and how the arguments of each op are made from a row of it.
 #include <math.h>
 
-#include "op/device/common_op.h"
+#include "op/device/common_parts.h"
 
 // ---- pieces that several ops share ----
 
@@ -10,19 +10,19 @@ static struct loam_tensor absent(void)
     return (struct loam_tensor){0};
 }
 
-static struct loam_tensor optional_vector(struct op_run *run, const char *name, enum op_role role,
-                                          enum loam_dtype dtype, int64_t count)
+struct loam_tensor optional_vector(struct op_run *run, const char *name, enum op_role role,
+                                   enum loam_dtype dtype, int64_t count)
 {
     return op_flagged(run, OP_NO_OPTIONAL) ? absent() : op_vector(run, name, role, dtype, count);
 }
 
-static void scale_values(const struct loam_tensor *tensor, double factor, double offset)
+void scale_values(const struct loam_tensor *tensor, double factor, double offset)
 {
     for (int64_t i = 0; i < loam_tensor_count(tensor); i++)
         op_set(tensor, i, op_get(tensor, i) * factor + offset);
 }
 
-static void expect_sums(struct op_run *run, double reduction, double magnitude)
+void expect_sums(struct op_run *run, double reduction, double magnitude)
 {
     run->reduction = reduction;
     run->magnitude = magnitude;
@@ -46,7 +46,7 @@ static struct loam_tensor make_ids(struct op_run *run, const char *name, int64_t
 // ---- matmul ----
 
 // Of a matrix that activations are multiplied with.
-static enum loam_dtype weight_dtype(const struct op_run *run)
+enum loam_dtype weight_dtype(const struct op_run *run)
 {
     if (run->dtype != LOAM_F32) return run->dtype;
     if (op_flagged(run, OP_F16_WEIGHT)) return LOAM_F16;
@@ -105,7 +105,7 @@ static void build_bias_backward(struct op_run *run)
 
 // ---- LoRA ----
 
-static struct loam_dropout make_dropout(const struct op_run *run)
+struct loam_dropout make_dropout(const struct op_run *run)
 {
     // A counter that is no multiple of 4 starts in the middle of a block of random words.
     return (struct loam_dropout){.p = op_flagged(run, OP_DROPOUT) ? 0.3f : 0.0f,
@@ -658,6 +658,26 @@ const struct op_case op_cases[] = {
     {OP_lora_backward, .t = 9, .k = 48, .n = 32, .r = 64, .flags = OP_DROPOUT},
     {OP_lora_backward, .t = 7, .k = 29, .n = 41, .r = 16, .pad = 1, .flags = OP_DROPOUT},
     {OP_lora_backward, .t = 7, .k = 29, .n = 41, .r = 5, .flags = OP_DROPOUT | OP_NO_OPTIONAL},
+
+    {OP_dora_norm, .k = 1, .n = 1, .r = 1},
+    {OP_dora_norm, .k = 67, .n = 13, .r = 3, .pad = 1},
+    {OP_dora_norm, .k = 129, .n = 34, .r = 8},
+    {OP_dora_norm, .k = 67, .n = 13, .r = 16, .flags = OP_HALF_WEIGHT},
+    {OP_dora_norm, .k = 67, .n = 13, .r = 5, .flags = OP_F16_WEIGHT},
+    {OP_dora_forward, .t = 1, .n = 1},
+    {OP_dora_forward, .t = 7, .n = 67, .pad = 3},
+    {OP_dora_forward, .t = 19, .n = 129, .flags = OP_NO_OPTIONAL},
+    {OP_dora_forward, .t = 5, .n = 33, .pad = 1, .flags = OP_IN_PLACE},
+    {OP_dora_forward, .t = 5, .n = 33, .flags = OP_IN_PLACE | OP_NO_OPTIONAL | OP_ACCUMULATE},
+    {OP_dora_backward, .t = 1, .n = 1},
+    {OP_dora_backward, .t = 7, .n = 67, .pad = 3},
+    {OP_dora_backward, .t = 19, .n = 259, .flags = OP_NO_OPTIONAL},
+    {OP_dora_backward, .t = 23, .n = 45, .pad = 1, .flags = OP_IN_PLACE},
+    {OP_dora_backward, .t = 9, .n = 33, .flags = OP_ACCUMULATE},
+    {OP_dropout, .t = 1, .k = 1},
+    {OP_dropout, .t = 7, .k = 67, .pad = 3, .flags = OP_DROPOUT},
+    {OP_dropout, .t = 3, .k = 2053, .flags = OP_DROPOUT | OP_ACCUMULATE},
+    {OP_dropout, .t = 5, .k = 33, .flags = OP_ACCUMULATE},
 
     {OP_embedding_forward, .t = 1, .k = 1, .n = 1},
     {OP_embedding_forward, .t = 23, .k = 37, .n = 11},

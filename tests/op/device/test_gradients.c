@@ -96,6 +96,25 @@ static void derive_lora_backward(struct check *check, const struct op_run *run)
     add_pair(check, "b", b->b, b->db, true);
 }
 
+static void derive_dora_backward(struct check *check, const struct op_run *run)
+{
+    const struct loam_dora_backward_args *b = &run->args.dora_backward;
+    check->forward = OP_dora_forward;
+    check->output = op_matrix(&check->outputs, "y", OP_OUTPUT, LOAM_F32, b->dy.shape[0], b->dy.shape[1], 0);
+    check->cotangent = b->dy;
+    check->args.dora_forward = (struct loam_dora_forward_args){.z = b->z,
+                                                               .u = b->u,
+                                                               .magnitude = b->magnitude,
+                                                               .norms = b->norms,
+                                                               .factor = b->factor,
+                                                               .whole = b->whole,
+                                                               .y = check->output};
+    add_pair(check, "z", b->z, b->dz, false);
+    add_pair(check, "u", b->u, b->du, false);
+    // In place the backward overwrites z and u, on which the gradient of the magnitude depends.
+    if (b->dz.data != b->z.data) add_pair(check, "magnitude", b->magnitude, b->dmagnitude, true);
+}
+
 static void derive_embedding_backward(struct check *check, const struct op_run *run)
 {
     const struct loam_embedding_backward_args *b = &run->args.embedding_backward;
@@ -221,6 +240,7 @@ static void (*const derivations[OP_COUNT])(struct check *check, const struct op_
     [OP_linear_backward_weight] = derive_linear_backward_weight,
     [OP_bias_backward] = derive_bias_backward,
     [OP_lora_backward] = derive_lora_backward,
+    [OP_dora_backward] = derive_dora_backward,
     [OP_embedding_backward] = derive_embedding_backward,
     [OP_layernorm_backward] = derive_layernorm_backward,
     [OP_rmsnorm_backward] = derive_rmsnorm_backward,

@@ -46,8 +46,9 @@ static struct loam_tensor one_longer(const struct loam_tensor *tensor)
 // f16, but for the ops with a matrix that may be in f16.
 static enum loam_dtype wrong_dtype(enum op op, enum loam_dtype right)
 {
-    const bool takes_halves = op == OP_linear_forward || op == OP_linear_backward_input ||
-                              op == OP_embedding_forward || op == OP_linear_cross_entropy;
+    const bool takes_halves = op == OP_linear_forward || op == OP_dora_norm ||
+                              op == OP_linear_backward_input || op == OP_embedding_forward ||
+                              op == OP_linear_cross_entropy;
     return takes_halves && right != LOAM_F64 ? LOAM_F64 : LOAM_F16;
 }
 
@@ -108,6 +109,10 @@ static void negative_dropout(union op_args *args)
 {
     args->lora_forward.dropout.p = -0.5f;
 }
+static void full_dropout_alone(union op_args *args)
+{
+    args->dropout.dropout.p = 1.0f;
+}
 static void step_zero(union op_args *args)
 {
     args->adamw.step = 0;
@@ -160,6 +165,7 @@ static const struct {
     {OP_lora_forward, "dropout of everything", full_dropout},
     {OP_lora_backward, "dropout of everything", full_dropout_backward},
     {OP_lora_forward, "negative dropout", negative_dropout},
+    {OP_dropout, "dropout of everything", full_dropout_alone},
     {OP_adamw, "step 0", step_zero},
     {OP_activation_forward, "an unknown activation", unknown_activation},
     {OP_gated_activation_backward, "an unknown activation", unknown_gate_activation},

@@ -8,6 +8,8 @@ const char *const golden_names[GOLDEN_COUNT] = {"bloom-4-heads",    "bloom-6-hea
                                                 "llama-grouped",    "llama-tied",    "llama-rope-llama3",
                                                 "llama-rope-linear"};
 
+const char *const golden_module_names[GOLDEN_MODULE_COUNT] = {"modules-dora"};
+
 static struct loam_container *open_file(const struct golden *golden, const char *name)
 {
     struct loam_error error;
@@ -23,7 +25,11 @@ void golden_open(struct golden *golden, const char *name)
     struct loam_error error;
     char path[768];
     *golden = (struct golden){.name = name};
-    snprintf(golden->directory, sizeof golden->directory, "%s/parity/goldens/%s", LOAM_TESTS, name);
+    const char *root = getenv("LOAM_GOLDENS"); // of scripts/parity_modules.py
+    if (root != NULL)
+        snprintf(golden->directory, sizeof golden->directory, "%s/%s", root, name);
+    else
+        snprintf(golden->directory, sizeof golden->directory, "%s/parity/goldens/%s", LOAM_TESTS, name);
     snprintf(path, sizeof path, "%s/golden.json", golden->directory);
     assert_ok(loam_json_load(&golden->manifest, path, &error));
     golden->batches = open_file(golden, "batches.safetensors");
@@ -223,19 +229,25 @@ float *golden_run_download(struct golden_run *run, const struct loam_tensor *ten
     return values;
 }
 
-void golden_cases(struct golden_case cases[GOLDEN_CASES], struct CMUnitTest tests[GOLDEN_CASES],
-                  const char *label, CMUnitTestFunction test)
+void golden_fill_cases(const char *const *names, size_t count, struct golden_case *cases,
+                       struct CMUnitTest *tests, const char *label, CMUnitTestFunction test)
 {
     static const char *const devices[] = {"ref", "cpu"};
     static const enum loam_dtype dtypes[] = {LOAM_F32, LOAM_BF16};
-    for (size_t i = 0; i < GOLDEN_CASES; i++) {
+    for (size_t i = 0; i < 4 * count; i++) {
         struct golden_case *c = &cases[i];
         *c = (struct golden_case){
-            .golden = golden_names[i / 4], .device = devices[i / 2 % 2], .dtype = dtypes[i % 2]};
+            .golden = names[i / 4], .device = devices[i / 2 % 2], .dtype = dtypes[i % 2]};
         snprintf(c->name, sizeof c->name, "%s: %s %s %s", label, c->golden, c->device,
                  loam_dtype_name(c->dtype));
         tests[i] = (struct CMUnitTest){.name = c->name, .test_func = test, .initial_state = c};
     }
+}
+
+void golden_cases(struct golden_case cases[GOLDEN_CASES], struct CMUnitTest tests[GOLDEN_CASES],
+                  const char *label, CMUnitTestFunction test)
+{
+    golden_fill_cases(golden_names, GOLDEN_COUNT, cases, tests, label, test);
 }
 
 double golden_error(const float *a, const float *b, int64_t count)

@@ -12,6 +12,10 @@
 #define GOLDEN_COUNT 7
 extern const char *const golden_names[GOLDEN_COUNT];
 
+// Goldens of make_module_goldens.py: an adapter each, without a full fine-tuning.
+#define GOLDEN_MODULE_COUNT 1
+extern const char *const golden_module_names[GOLDEN_MODULE_COUNT];
+
 enum { GOLDEN_STEPS = 10, GOLDEN_SEQUENCES = 3 };
 
 struct golden {
@@ -76,6 +80,9 @@ struct golden_case {
     char name[96];
 };
 enum { GOLDEN_CASES = GOLDEN_COUNT * 4 };
+// Fills `cases` and `tests` [4 count] for the named goldens.
+void golden_fill_cases(const char *const *names, size_t count, struct golden_case *cases,
+                       struct CMUnitTest *tests, const char *label, CMUnitTestFunction test);
 // Fills `tests` with one test a case, whose state is the case; `label` begins its name.
 void golden_cases(struct golden_case cases[GOLDEN_CASES], struct CMUnitTest tests[GOLDEN_CASES],
                   const char *label, CMUnitTestFunction test);

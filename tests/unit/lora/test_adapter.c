@@ -628,7 +628,7 @@ static void wrong_weights(void **state)
          "is [2, 32]; this model and rank 4 ask for [4, 32]; the adapter's base is \"the/base\""},
         {one_dimension, LOAM_ERROR_FORMAT, "of rank other than 2"},
         {integers, LOAM_ERROR_UNSUPPORTED, "is i32"},
-        {extra_magnitude, LOAM_ERROR_UNSUPPORTED, "lora_magnitude_vector"},
+        {extra_magnitude, LOAM_ERROR_FORMAT, "lora_magnitude_vector"},
         {extra_head, LOAM_ERROR_UNSUPPORTED, "lm_head.weight"},
         {extra_adapted_head, LOAM_ERROR_UNSUPPORTED, "adapts lm_head, and loam adapts the linear modules of"},
         {extra_untargeted, LOAM_ERROR_FORMAT, "leaves out"},

@@ -46,7 +46,8 @@ static const char *const independent[LOAM_COMMAND_COUNT] = {
     [LOAM_COMMAND_MERGE] =
         " model adapter check out overwrite dtype max-shard-size json quiet yes config print-config ",
     [LOAM_COMMAND_EXPORT] = " model adapter gguf overwrite dtype json quiet yes config print-config ",
-    [LOAM_COMMAND_INSPECT] = " path lora-r target-modules exclude-modules layers-to-transform rank-pattern json quiet ",
+    [LOAM_COMMAND_INSPECT] =
+        " path lora-r target-modules exclude-modules layers-to-transform rank-pattern use-dora json quiet ",
     [LOAM_COMMAND_INIT] = " config tokenizer seed out overwrite dtype json quiet ",
     [LOAM_COMMAND_TOKENIZE] = " model decode lines special-tokens json quiet ",
     [LOAM_COMMAND_PULL] = " json quiet repository include update ",
@@ -87,8 +88,8 @@ static void test_each_option_is_listed(void **state)
 static void find_value(const struct loam_options *like, const char *name, const char *first,
                        const char *second, char value[64])
 {
-    static const char *const candidates[] = {"7",   "8",    "0.5",   "0.25", "x",
-                                             "a=b", "a=2", "true", "false", "cpu",  "ref"};
+    static const char *const candidates[] = {"7",   "8",   "0.5",  "0.25",  "x",   "a=b",
+                                             "a=2", "b=3", "true", "false", "cpu", "ref"};
     const struct loam_option_row *row = row_of(like->command, name);
     struct loam_options *scratch = create(like->command);
     struct loam_error error;

@@ -26,6 +26,7 @@ enum {
 // The subjects whose ops are vector code throughout: each has a file beside this one, which sets its ops.
 #define CPU_SUBJECTS(SUBJECT)                                                                                \
     SUBJECT(bias)                                                                                            \
+    SUBJECT(dora)                                                                                            \
     SUBJECT(embedding)                                                                                       \
     SUBJECT(norm)                                                                                            \
     SUBJECT(stream)                                                                                          \

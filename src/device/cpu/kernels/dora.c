@@ -1,0 +1,175 @@
+// DoRA: the norms of the adapted weight's rows, and the scaled update. The adapted weight is formed in registers,
+// so that the norm has no cancellation and needs no memory.
+#include <math.h>
+
+#include "device/cpu/kernels/dropout.h"
+
+enum {
+    ROWS = 4,                     // of the weight that share the loads of a
+    COLUMNS = 8 * LANES,          // of a task of the backward
+    DROPPED = 16 * DROPOUT_WORDS, // elements that are dropped at a time
+};
+
+// ---- norms ----
+
+// norms[row + i] for i < rows.
+INLINE void norm_rows(const struct loam_dora_norm_args *args, int64_t row, int rows)
+{
+    const struct loam_tensor *w = &args->w.tensor;
+    const int64_t k = w->shape[1], rank = args->a.shape[0];
+    const float *a = args->a.data, *b = (const float *)args->b.data + row * rank;
+    vec sums[ROWS];
+    for (int i = 0; i < rows; i++)
+        sums[i] = splat(0);
+    for (int64_t column = 0; column < k; column += LANES) {
+        vec updates[ROWS];
+        for (int i = 0; i < rows; i++)
+            updates[i] = splat(0);
+        for (int64_t j = 0; j < rank; j++) {
+            const vec values = load(a + j * k, column, k, false);
+            for (int i = 0; i < rows; i++)
+                updates[i] += b[i * rank + j] * values;
+        }
+        for (int i = 0; i < rows; i++) {
+            const vec adapted = load_any(cpu_row(w, row + i), column, k, w->dtype) + args->scale * updates[i];
+            sums[i] += adapted * adapted;
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        ((float *)args->norms.data)[row + i] = sqrtf(sum_lanes(sums[i]));
+}
+
+static enum loam_status dora_norm(struct loam_stream *stream, const struct loam_dora_norm_args *args)
+{
+    const int64_t n = args->w.tensor.shape[0];
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
+    for (int64_t row = 0; row < n; row += ROWS) {
+        if (row + ROWS <= n)
+            norm_rows(args, row, ROWS);
+        else
+            for (int64_t i = row; i < n; i++)
+                norm_rows(args, i, 1);
+    }
+    return LOAM_OK;
+}
+
+// ---- update ----
+
+INLINE vec gain(const struct loam_tensor *magnitude, const struct loam_tensor *norms, int64_t i, int64_t n)
+{
+    // Lanes past the end divide by 1.
+    const vec divisor = load(norms->data, i, n, false);
+    const vec_int inside = lane_index() < splat_int((int32_t)(n - i < LANES ? n - i : LANES));
+    return load(magnitude->data, i, n, false) / select_vec(inside, divisor, splat(1));
+}
+
+INLINE void forward_row(const struct loam_dora_forward_args *args, int64_t t, bool bf16)
+{
+    const int64_t n = args->z.shape[1];
+    const void *z = cpu_row(&args->z, t), *u = cpu_row(&args->u, t), *bias = args->bias.data;
+    const void *residual = args->residual.data == NULL ? NULL : cpu_row(&args->residual, t);
+    const float whole = args->whole ? 1.0f : 0.0f;
+    for (int64_t i = 0; i < n; i += LANES) {
+        const vec g = gain(&args->magnitude, &args->norms, i, n), product = load(z, i, n, bf16);
+        vec sum = args->factor * ((g - 1.0f) * product + g * load(u, i, n, bf16)) + whole * product;
+        if (bias != NULL) sum += load(bias, i, n, bf16);
+        if (residual != NULL) sum += load(residual, i, n, bf16);
+        store(cpu_row(&args->y, t), i, n, sum, bf16);
+    }
+}
+
+static enum loam_status dora_forward(struct loam_stream *stream, const struct loam_dora_forward_args *args)
+{
+    const int64_t tokens = args->z.shape[0];
+    const bool bf16 = args->z.dtype == LOAM_BF16;
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream)) if (tokens > 1)
+    for (int64_t t = 0; t < tokens; t++) {
+        if (bf16)
+            forward_row(args, t, true);
+        else
+            forward_row(args, t, false);
+    }
+    return LOAM_OK;
+}
+
+// Columns [first, last) of every row, so that the sums of dmagnitude run in token order.
+INLINE void backward_columns(const struct loam_dora_backward_args *args, int64_t first, int64_t last,
+                             bool bf16)
+{
+    const int64_t tokens = args->dy.shape[0];
+    const float whole = args->whole ? 1.0f : 0.0f;
+    float *dmagnitude = args->dmagnitude.data;
+    for (int64_t i = first; i < last; i += LANES) {
+        const vec g = gain(&args->magnitude, &args->norms, i, last);
+        const vec to_z = whole + args->factor * (g - 1.0f), to_u = args->factor * g;
+        vec sum = splat(0);
+        for (int64_t t = 0; t < tokens; t++) {
+            const vec dy = load(cpu_row(&args->dy, t), i, last, bf16);
+            sum +=
+                dy * (load(cpu_row(&args->z, t), i, last, bf16) + load(cpu_row(&args->u, t), i, last, bf16));
+            store(cpu_row(&args->dz, t), i, last, to_z * dy, bf16);
+            store(cpu_row(&args->du, t), i, last, to_u * dy, bf16);
+        }
+        if (dmagnitude == NULL) continue;
+        float norms[LANES], sums[LANES];
+        store_f32(norms, load(args->norms.data, i, last, false));
+        store_f32(sums, args->factor * sum);
+        for (int64_t lane = 0; lane < LANES && i + lane < last; lane++)
+            dmagnitude[i + lane] += sums[lane] / norms[lane];
+    }
+}
+
+static enum loam_status dora_backward(struct loam_stream *stream, const struct loam_dora_backward_args *args)
+{
+    const int64_t n = args->dy.shape[1];
+    const bool bf16 = args->dy.dtype == LOAM_BF16;
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
+    for (int64_t first = 0; first < n; first += COLUMNS) {
+        const int64_t last = first + COLUMNS < n ? first + COLUMNS : n;
+        if (bf16)
+            backward_columns(args, first, last, true);
+        else
+            backward_columns(args, first, last, false);
+    }
+    return LOAM_OK;
+}
+
+// ---- dropout ----
+
+static void drop_row(const struct loam_dropout_args *args, int64_t t)
+{
+    const int64_t k = args->x.shape[1];
+    const bool bf16 = args->x.dtype == LOAM_BF16;
+    const void *x = cpu_row(&args->x, t);
+    void *y = cpu_row(&args->y, t);
+    float values[DROPPED];
+    for (int64_t first = 0; first < k; first += DROPPED) {
+        const int64_t count = k - first < DROPPED ? k - first : DROPPED;
+        for (int64_t i = 0; i < count; i += LANES)
+            store(values, i, count, load(x, first + i, first + count, bf16), false);
+        if (args->dropout.p > 0)
+            dropout_apply(&args->dropout, args->dropout.counter + (uint64_t)(t * k + first), values, count);
+        for (int64_t i = 0; i < count; i += LANES) {
+            vec value = load(values, i, count, false);
+            if (args->accumulate) value += load(y, first + i, first + count, bf16);
+            store(y, first + i, first + count, value, bf16);
+        }
+    }
+}
+
+static enum loam_status dropout(struct loam_stream *stream, const struct loam_dropout_args *args)
+{
+    const int64_t tokens = args->x.shape[0];
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream)) if (tokens > 1)
+    for (int64_t t = 0; t < tokens; t++)
+        drop_row(args, t);
+    return LOAM_OK;
+}
+
+void CPU_NAME(dora)(struct loam_op_table *ops)
+{
+    ops->dora_norm.run = dora_norm;
+    ops->dora_forward.run = dora_forward;
+    ops->dora_backward.run = dora_backward;
+    ops->dropout.run = dropout;
+}

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Makes goldens of adapters that change more than linear modules by A and B: tiny random checkpoints with what PEFT computes.
+
+A golden has the files of make_goldens.py, without a full fine-tuning. GOLDENS lists those in goldens/; --random makes others
+by a seed, which scripts/parity_modules.py compares.
+
+    VENV/bin/python tests/parity/make_module_goldens.py [--out DIR] [--random COUNT --seed SEED] [NAME...]
+"""
+
+import argparse
+import copy
+import json
+import random
+import shutil
+import warnings
+from pathlib import Path
+
+import make_goldens
+import torch
+from make_goldens import BLOOM, LLAMA, SEQUENCES, peft_key, trainables
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM
+
+# config: of transformers; dtype: of the stored checkpoint; lora: of LoraConfig.
+GOLDENS = {
+    "modules-dora": dict(
+        config=dict(LLAMA, hidden_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+                    intermediate_size=56, vocab_size=67, tie_word_embeddings=True, rms_norm_eps=1e-6,
+                    attention_bias=True),
+        dtype=torch.bfloat16,
+        lora=dict(r=3, lora_alpha=5, use_dora=True, target_modules="all-linear"),
+    ),
+}
+
+
+def with_adapter(model, lora, seed):
+    """The base with an adapter whose tensors are random and whose gradients are not zero by construction."""
+    torch.manual_seed(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        adapted = get_peft_model(copy.deepcopy(model), LoraConfig(task_type="CAUSAL_LM", lora_dropout=0.0, **lora))
+    with torch.no_grad():
+        for name, parameter in trainables(adapted).items():
+            noise = torch.randn(parameter.shape)
+            if "lora_A" in name or "lora_B" in name:
+                parameter.copy_(noise * (0.1 if "lora_B" in name else parameter.shape[1] ** -0.5))
+            elif "lora_embedding" in name:
+                parameter.copy_(noise * 0.3)
+            else:
+                parameter.mul_(1 + 0.1 * noise)
+    return adapted.eval()
+
+
+def draw_golden(draw):
+    heads = draw.choice([2, 3, 4])
+    if draw.random() < 0.3:
+        config = dict(BLOOM, hidden_size=heads * draw.choice([4, 8, 10]), n_layer=draw.randint(1, 3), n_head=heads,
+                      vocab_size=draw.randint(40, 90))
+    else:
+        config = dict(LLAMA, hidden_size=heads * draw.choice([8, 11, 14]), num_hidden_layers=draw.randint(1, 3),
+                      num_attention_heads=heads, num_key_value_heads=draw.choice([1, heads]),
+                      head_dim=draw.choice([6, 8, 12]), intermediate_size=draw.randint(20, 70),
+                      vocab_size=draw.randint(40, 90), tie_word_embeddings=draw.random() < 0.5, rms_norm_eps=1e-5,
+                      attention_bias=draw.random() < 0.5, mlp_bias=draw.random() < 0.3)
+    lora = dict(r=draw.randint(1, 6), lora_alpha=draw.choice([1, 4, 8, 11]), target_modules=draw_targets(draw, config),
+                use_dora=draw.random() < 0.6)
+    return dict(config=config, dtype=draw.choice([torch.float32, torch.bfloat16]), lora=lora)
+
+
+def draw_targets(draw, config):
+    if draw.random() < 0.3:
+        return "all-linear"
+    if config["model_type"] == "bloom":
+        names = ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"]
+    else:
+        names = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    return sorted(draw.sample(names, draw.randint(1, 3)))
+
+
+def make_golden(name, golden, seed, directory):
+    generator = torch.Generator().manual_seed(seed)
+    config = AutoConfig.for_model(**golden["config"])
+    model = AutoModelForCausalLM.from_config(config).float()
+    make_goldens.randomise(model, generator)
+    make_goldens.store_model(model, directory, dict(dtype=golden["dtype"]), config.model_type)
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+    model.config.name_or_path = name
+    batches = make_goldens.make_batches(config.vocab_size, [7, 12, 5], generator)
+    save_file(make_goldens.pack(batches), directory / "batches.safetensors", metadata={"format": "pt"})
+
+    make_adapted = lambda: with_adapter(model, golden["lora"], seed + 100)
+    make_goldens.store_adapter(make_adapted(), directory / "adapter", name)
+    settings = make_goldens.settings_for(make_adapted, batches, 3e-3)
+    adapted = make_adapted()
+    logits, loss = make_goldens.forward(adapted, batches[0])
+    loss.backward()
+    losses, norms = make_goldens.run_steps(make_adapted(), batches, settings)
+    expected = {"adapter.logits": logits.detach(), "adapter.loss": loss.detach()[None], "adapter.losses": losses,
+                "adapter.grad_norms": norms}
+    saved = load_file(directory / "adapter" / "adapter_model.safetensors")
+    for parameter_name, parameter in trainables(adapted).items():
+        key = stored_key(parameter_name)
+        assert key in saved and saved[key].shape == parameter.shape, key
+        expected[f"adapter.grad.{key}"] = parameter.grad
+    assert all(torch.isfinite(tensor).all() for tensor in expected.values())
+    save_file({n: t.contiguous() for n, t in expected.items()}, directory / "expected.safetensors",
+              metadata={"format": "pt"})
+    manifest = {"name": name, "seed": seed, "sequences": SEQUENCES, "adapters": {"adapter": settings}}
+    (directory / "golden.json").write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+    print(f"{name}: {golden['config']['model_type']} {golden['lora']} loss {float(loss.detach()):.4f}")
+
+
+def stored_key(name):
+    """The name in adapter_model.safetensors of a trained parameter."""
+    if "lora_magnitude_vector" in name:
+        return name.replace(".default.weight", "")
+    return peft_key(name)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="goldens to make (default: all)")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "goldens")
+    parser.add_argument("--random", type=int, default=0, metavar="COUNT")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    goldens = {name: (golden, 100 + number) for number, (name, golden) in enumerate(GOLDENS.items())}
+    if arguments.random > 0:
+        goldens = {f"random-{arguments.seed + i}": (draw_golden(random.Random(arguments.seed + i)), arguments.seed + i)
+                   for i in range(arguments.random)}
+    for name, (golden, seed) in goldens.items():
+        if arguments.names and name not in arguments.names:
+            continue
+        directory = arguments.out / name
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        make_golden(name, golden, seed, directory)
+
+
+if __name__ == "__main__":
+    main()
