@@ -22,18 +22,24 @@ static void add(struct loam_bench_sequence *sequence, struct loam_product produc
     (void)loam_bench_sequence_add(sequence, &item, &sequence->failure);
 }
 
-static void add_forward(struct loam_bench_sequence *sequence, int64_t rows, const struct loam_tensor *w)
+// x wT with w [N, K], or dy w with w [N, K].
+static void add_product(struct loam_bench_sequence *sequence, enum loam_product_kind kind, int64_t rows,
+                        const struct loam_tensor *w)
 {
-    add(sequence,
-        (struct loam_product){LOAM_PRODUCT_FORWARD, rows, w->shape[0], w->shape[1], w->dtype, w->dtype},
-        w->data);
+    const bool forward = kind == LOAM_PRODUCT_FORWARD;
+    const int64_t n = w->shape[forward ? 0 : 1], k = w->shape[forward ? 1 : 0];
+    add(sequence, (struct loam_product){kind, rows, n, k, w->dtype, w->dtype}, w->data);
 }
 
-static void add_input(struct loam_bench_sequence *sequence, int64_t rows, const struct loam_tensor *w)
+// A transposed weight takes part in the one as others do in the other.
+static void add_forward(struct loam_bench_sequence *sequence, int64_t rows, const struct loam_weight *w)
 {
-    add(sequence,
-        (struct loam_product){LOAM_PRODUCT_INPUT, rows, w->shape[1], w->shape[0], w->dtype, w->dtype},
-        w->data);
+    add_product(sequence, w->transposed ? LOAM_PRODUCT_INPUT : LOAM_PRODUCT_FORWARD, rows, &w->tensor);
+}
+
+static void add_input(struct loam_bench_sequence *sequence, int64_t rows, const struct loam_weight *w)
+{
+    add_product(sequence, w->transposed ? LOAM_PRODUCT_FORWARD : LOAM_PRODUCT_INPUT, rows, &w->tensor);
 }
 
 static void add_weight(struct loam_bench_sequence *sequence, int64_t rows, const struct loam_tensor *dw,
@@ -45,8 +51,8 @@ static void add_weight(struct loam_bench_sequence *sequence, int64_t rows, const
 
 static void add_head(struct loam_bench_sequence *sequence, const struct loam_linear_cross_entropy_args *args)
 {
-    add_forward(sequence, args->counted, &args->w.tensor);
-    if (args->dh.data != NULL) add_input(sequence, args->counted, &args->w.tensor);
+    add_forward(sequence, args->counted, &args->w);
+    if (args->dh.data != NULL) add_input(sequence, args->counted, &args->w);
     if (args->dw.data != NULL && args->counted > 0)
         add_weight(sequence, args->counted, &args->dw, args->h.dtype);
 }
@@ -56,8 +62,8 @@ void loam_bench_sequence_watch(void *user, enum loam_op_id op, const void *args)
     const struct loam_linear_forward_args *forward = args;
     const struct loam_linear_backward_input_args *input = args;
     const struct loam_linear_backward_weight_args *weight = args;
-    if (op == LOAM_OP_ID_linear_forward) add_forward(user, forward->x.shape[0], &forward->w.tensor);
-    if (op == LOAM_OP_ID_linear_backward_input) add_input(user, input->dy.shape[0], &input->w.tensor);
+    if (op == LOAM_OP_ID_linear_forward) add_forward(user, forward->x.shape[0], &forward->w);
+    if (op == LOAM_OP_ID_linear_backward_input) add_input(user, input->dy.shape[0], &input->w);
     if (op == LOAM_OP_ID_linear_backward_weight)
         add_weight(user, weight->dy.shape[0], &weight->dw, weight->dy.dtype);
     if (op == LOAM_OP_ID_linear_cross_entropy) add_head(user, args);

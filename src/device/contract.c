@@ -1,4 +1,6 @@
 // The contract of each op, in the order of ops.h.
+#include <math.h>
+
 #include "device/contract.h"
 
 // An activation: f32 or bf16.
@@ -7,12 +9,18 @@ static bool is_float(const struct loam_tensor *tensor)
     return tensor->dtype == LOAM_F32 || tensor->dtype == LOAM_BF16;
 }
 
-// A weight [rows, columns] for activations of `dtype`: in the same dtype; for f32 also bf16 or f16.
-static bool is_weight(const struct loam_tensor *weight, enum loam_dtype dtype, int64_t rows, int64_t columns)
+// A table [rows, columns] for activations of `dtype`: in the same dtype; for f32 also bf16 or f16.
+static bool is_table(const struct loam_tensor *weight, enum loam_dtype dtype, int64_t rows, int64_t columns)
 {
     const bool half = weight->dtype == LOAM_BF16 || weight->dtype == LOAM_F16;
     return (weight->dtype == dtype || (dtype == LOAM_F32 && half)) && weight->rank == 2 &&
            weight->shape[0] == rows && weight->shape[1] == columns && weight->stride[1] == 1;
+}
+
+// w [N, K], or stored as [K, N].
+static bool is_weight(const struct loam_weight *w, enum loam_dtype dtype, int64_t n, int64_t k)
+{
+    return w->transposed ? is_table(&w->tensor, dtype, k, n) : is_table(&w->tensor, dtype, n, k);
 }
 
 // `count` contiguous elements, whatever the rank.
@@ -39,6 +47,12 @@ static bool is_matrix(const struct loam_tensor *tensor, enum loam_dtype dtype, i
     return is_strided(tensor, dtype, rows, columns) && loam_tensor_contiguous(tensor);
 }
 
+static bool is_optional_strided(const struct loam_tensor *tensor, enum loam_dtype dtype, int64_t rows,
+                                int64_t columns)
+{
+    return tensor->data == NULL || is_strided(tensor, dtype, rows, columns);
+}
+
 static bool is_optional_matrix(const struct loam_tensor *tensor, enum loam_dtype dtype, int64_t rows,
                                int64_t columns)
 {
@@ -53,20 +67,32 @@ static bool is_heads(const struct loam_tensor *tensor, enum loam_dtype dtype, in
            tensor->shape[1] == heads && tensor->shape[2] == size && tensor->stride[2] == 1;
 }
 
+// A factor of what is computed; 0 is the value of a field that a caller did not set.
+static bool is_factor(float factor)
+{
+    return isfinite(factor) && factor != 0;
+}
+
+// Of cap tanh(x / cap); 0: none.
+static bool is_cap(float cap)
+{
+    return isfinite(cap) && cap >= 0;
+}
+
 // ---- matmul ----
 
 const char *loam_check_linear_forward(const struct loam_linear_forward_args *args)
 {
     const struct loam_tensor *x = &args->x, *y = &args->y;
-    int64_t tokens = x->shape[0], k = x->shape[1], n = args->w.tensor.shape[0];
+    int64_t tokens = x->shape[0], k = x->shape[1], n = y->shape[1];
     if (!is_float(x)) return "x must be f32 or bf16";
     if (!is_strided(x, x->dtype, tokens, k)) return "x must be [T, K] with contiguous rows";
-    if (!is_weight(&args->w.tensor, x->dtype, n, k))
+    if (!is_weight(&args->w, x->dtype, n, k))
         return "w must be [N, K] in the dtype of x, or a half where that is f32";
     if (!is_optional_vector(&args->bias, x->dtype, n)) return "bias must be [N] in the dtype of x";
     if (y->dtype != x->dtype && y->dtype != LOAM_F32) return "y must be f32 or in the dtype of x";
     if (!is_strided(y, y->dtype, tokens, n)) return "y must be [T, N] with contiguous rows";
-    if (args->residual.data != NULL && !is_strided(&args->residual, y->dtype, tokens, n)) {
+    if (!is_optional_strided(&args->residual, y->dtype, tokens, n)) {
         return "residual must be [T, N] in the dtype of y";
     }
     return NULL;
@@ -75,10 +101,10 @@ const char *loam_check_linear_forward(const struct loam_linear_forward_args *arg
 const char *loam_check_linear_backward_input(const struct loam_linear_backward_input_args *args)
 {
     const struct loam_tensor *dy = &args->dy;
-    int64_t tokens = dy->shape[0], n = dy->shape[1], k = args->w.tensor.shape[1];
+    int64_t tokens = dy->shape[0], n = dy->shape[1], k = args->dx.shape[1];
     if (!is_float(dy)) return "dy must be f32 or bf16";
     if (!is_strided(dy, dy->dtype, tokens, n)) return "dy must be [T, N] with contiguous rows";
-    if (!is_weight(&args->w.tensor, dy->dtype, n, k))
+    if (!is_weight(&args->w, dy->dtype, n, k))
         return "w must be [N, K] in the dtype of dy, or a half where that is f32";
     if (!is_matrix(&args->dx, dy->dtype, tokens, k)) {
         return "dx must be [T, K], contiguous, in the dtype of dy";
@@ -93,7 +119,8 @@ const char *loam_check_linear_backward_weight(const struct loam_linear_backward_
     if (!is_float(dy)) return "dy must be f32 or bf16";
     if (!is_strided(dy, dy->dtype, tokens, n)) return "dy must be [T, N] with contiguous rows";
     if (!is_strided(x, dy->dtype, tokens, k)) return "x must be [T, K] in the dtype of dy";
-    if (!is_matrix(&args->dw, LOAM_F32, n, k)) return "dw must be [N, K] f32, contiguous";
+    if (!is_matrix(&args->dw, LOAM_F32, args->transposed ? k : n, args->transposed ? n : k))
+        return "dw must be [N, K] f32, contiguous, or [K, N] where transposed";
     return NULL;
 }
 
@@ -149,8 +176,9 @@ const char *loam_check_lora_backward(const struct loam_lora_backward_args *args)
 const char *loam_check_dora_norm(const struct loam_dora_norm_args *args)
 {
     const struct loam_tensor *w = &args->w.tensor;
-    int64_t n = w->shape[0], k = w->shape[1], r = args->a.shape[0];
-    if (!is_weight(w, is_float(w) ? w->dtype : LOAM_F32, n, k)) return "w must be [N, K] f32, bf16 or f16";
+    int64_t n = args->b.shape[0], k = args->a.shape[1], r = args->a.shape[0];
+    if (!is_weight(&args->w, is_float(w) ? w->dtype : LOAM_F32, n, k))
+        return "w must be [N, K] f32, bf16 or f16";
     if (!is_matrix(&args->a, LOAM_F32, r, k)) return "a must be [r, K] f32, contiguous";
     if (!is_matrix(&args->b, LOAM_F32, n, r)) return "b must be [N, r] f32, contiguous";
     return is_vector(&args->norms, LOAM_F32, n) ? NULL : "norms must be [N] f32";
@@ -206,7 +234,7 @@ const char *loam_check_embedding_forward(const struct loam_embedding_forward_arg
     if (!is_strided(table, table->dtype, table->shape[0], table->shape[1])) {
         return "table must be [V, H]";
     }
-    if (!is_float(&args->y) || !is_weight(table, args->y.dtype, table->shape[0], table->shape[1]))
+    if (!is_float(&args->y) || !is_table(table, args->y.dtype, table->shape[0], table->shape[1]))
         return "table must be [V, H] in the dtype of y, or a half where that is f32";
     if (!is_matrix(&args->y, args->y.dtype, tokens, table->shape[1])) return "y must be [T, H], contiguous";
     return NULL;
@@ -270,6 +298,11 @@ const char *loam_check_layernorm_backward(const struct loam_layernorm_backward_a
     return NULL;
 }
 
+static const char *check_norm_offset(float offset)
+{
+    return isfinite(offset) ? NULL : "the offset of the weight must be finite";
+}
+
 const char *loam_check_rmsnorm_forward(const struct loam_rmsnorm_forward_args *args)
 {
     const struct loam_tensor *x = &args->x;
@@ -279,7 +312,7 @@ const char *loam_check_rmsnorm_forward(const struct loam_rmsnorm_forward_args *a
     if (!is_vector(&args->w, x->dtype, h)) return "w must be [H] in the dtype of x";
     if (!is_matrix(&args->y, x->dtype, tokens, h)) return "y must be [T, H] in the dtype of x";
     if (!is_vector(&args->rstd, LOAM_F32, tokens)) return "rstd must be [T] f32";
-    return NULL;
+    return check_norm_offset(args->offset);
 }
 
 const char *loam_check_rmsnorm_backward(const struct loam_rmsnorm_backward_args *args)
@@ -294,7 +327,7 @@ const char *loam_check_rmsnorm_backward(const struct loam_rmsnorm_backward_args 
     if (!is_matrix(&args->dx, dy->dtype, tokens, h)) return "dx must be [T, H] in the dtype of dy";
     if (!is_optional_vector(&args->dw, LOAM_F32, h)) return "dw must be [H] f32";
     if (args->accumulate && args->dx.data == dy->data) return "dx may be dy only where it is not added to";
-    return NULL;
+    return check_norm_offset(args->offset);
 }
 
 // ---- residual stream ----
@@ -304,9 +337,9 @@ const char *loam_check_add_scaled(const struct loam_add_scaled_args *args)
     const struct loam_tensor *x = &args->x;
     int64_t rows = x->shape[0], h = x->shape[1];
     if (!is_float(x)) return "x must be f32 or bf16";
-    if (!is_matrix(x, x->dtype, rows, h)) return "x must be [T, H], contiguous";
-    if (!is_optional_matrix(&args->residual, x->dtype, rows, h)) return "residual must be as x";
-    if (!is_matrix(&args->y, x->dtype, rows, h)) return "y must be as x";
+    if (!is_strided(x, x->dtype, rows, h)) return "x must be [T, H] with contiguous rows";
+    if (!is_optional_strided(&args->residual, x->dtype, rows, h)) return "residual must be as x";
+    if (!is_strided(&args->y, x->dtype, rows, h)) return "y must be as x";
     return NULL;
 }
 
@@ -316,8 +349,11 @@ const char *loam_check_rope_table(const struct loam_rope_table_args *args)
 {
     int64_t tokens = loam_tensor_count(&args->positions), half = loam_tensor_count(&args->frequencies);
     if (!is_vector(&args->positions, LOAM_I32, tokens)) return "positions must be [T] i32";
-    if (!is_vector(&args->frequencies, LOAM_F32, half)) return "frequencies must be [D/2] f32";
-    if (!is_matrix(&args->table, LOAM_F32, tokens, 2 * half)) return "table must be [T, D] f32";
+    if (!is_vector(&args->frequencies, LOAM_F32, half)) return "frequencies must be [R/2] f32";
+    if (!is_matrix(&args->table, LOAM_F32, tokens, 2 * half)) return "table must be [T, R] f32";
+    if (!is_factor(args->factor)) return "factor must be finite and not 0";
+    if (args->query_context < 0) return "query_context must not be negative";
+    if (!isfinite(args->query_beta)) return "query_beta must be finite";
     return NULL;
 }
 
@@ -326,10 +362,10 @@ const char *loam_check_rope(const struct loam_rope_args *args)
     const struct loam_tensor *x = &args->x;
     if (!is_float(x)) return "x must be f32 or bf16";
     if (!is_heads(x, x->dtype, x->shape[0], x->shape[1], x->shape[2])) {
-        return "x must be [T, heads, D] with contiguous heads";
+        return "x must be [T, heads, R] with contiguous heads";
     }
-    if (x->shape[2] % 2 != 0) return "the head size must be even";
-    if (!is_matrix(&args->table, LOAM_F32, x->shape[0], x->shape[2])) return "table must be [T, D] f32";
+    if (x->shape[2] % 2 != 0) return "the number of rotated elements must be even";
+    if (!is_matrix(&args->table, LOAM_F32, x->shape[0], x->shape[2])) return "table must be [T, R] f32";
     return NULL;
 }
 
@@ -433,26 +469,26 @@ const char *loam_check_activation_backward(const struct loam_activation_backward
 const char *loam_check_gated_activation_forward(const struct loam_gated_activation_forward_args *args)
 {
     const struct loam_tensor *gate = &args->gate;
-    int64_t count = loam_tensor_count(gate);
+    int64_t tokens = gate->shape[0], f = gate->shape[1];
     if (!is_activation(args->kind)) return "the activation is unknown";
     if (!is_float(gate)) return "gate must be f32 or bf16";
-    if (!is_vector(gate, gate->dtype, count)) return "gate must be contiguous";
-    if (!is_vector(&args->up, gate->dtype, count)) return "up must be as gate";
-    if (!is_vector(&args->y, gate->dtype, count)) return "y must be as gate";
+    if (!is_strided(gate, gate->dtype, tokens, f)) return "gate must be [T, F] with contiguous rows";
+    if (!is_strided(&args->up, gate->dtype, tokens, f)) return "up must be as gate";
+    if (!is_strided(&args->y, gate->dtype, tokens, f)) return "y must be as gate";
     return NULL;
 }
 
 const char *loam_check_gated_activation_backward(const struct loam_gated_activation_backward_args *args)
 {
     const struct loam_tensor *gate = &args->gate;
-    int64_t count = loam_tensor_count(gate);
+    int64_t tokens = gate->shape[0], f = gate->shape[1];
     if (!is_activation(args->kind)) return "the activation is unknown";
     if (!is_float(gate)) return "gate must be f32 or bf16";
-    if (!is_vector(gate, gate->dtype, count)) return "gate must be contiguous";
-    if (!is_vector(&args->up, gate->dtype, count)) return "up must be as gate";
-    if (!is_vector(&args->dy, gate->dtype, count)) return "dy must be as gate";
-    if (!is_vector(&args->dgate, gate->dtype, count)) return "dgate must be as gate";
-    if (!is_vector(&args->dup, gate->dtype, count)) return "dup must be as gate";
+    if (!is_strided(gate, gate->dtype, tokens, f)) return "gate must be [T, F] with contiguous rows";
+    if (!is_strided(&args->up, gate->dtype, tokens, f)) return "up must be as gate";
+    if (!is_strided(&args->dy, gate->dtype, tokens, f)) return "dy must be as gate";
+    if (!is_strided(&args->dgate, gate->dtype, tokens, f)) return "dgate must be as gate";
+    if (!is_strided(&args->dup, gate->dtype, tokens, f)) return "dup must be as gate";
     return NULL;
 }
 
@@ -464,11 +500,14 @@ const char *loam_check_linear_cross_entropy(const struct loam_linear_cross_entro
     int64_t tokens = h->shape[0], size = h->shape[1], vocabulary = w->shape[0];
     if (!is_float(h)) return "h must be f32 or bf16";
     if (!is_strided(h, h->dtype, tokens, size)) return "h must be [T, H]";
-    if (!is_weight(w, h->dtype, vocabulary, size))
-        return "w must be [V, H] in the dtype of h, or a half where that is f32";
+    if (args->w.transposed || !is_table(w, h->dtype, vocabulary, size))
+        return "w must be [V, H], not transposed, in the dtype of h, or a half where that is f32";
+    if (!is_optional_vector(&args->bias, h->dtype, vocabulary)) return "bias must be [V] in the dtype of h";
+    if (!is_factor(args->logit_factor)) return "logit_factor must be finite and not 0";
+    if (!is_cap(args->logit_softcap)) return "logit_softcap must be finite and not negative";
     if (!is_vector(&args->targets, LOAM_I32, tokens)) return "targets must be [T] i32";
     if (!is_vector(&args->losses, LOAM_F32, tokens)) return "losses must be [T] f32";
-    const bool gradients = args->dh.data != NULL || args->dw.data != NULL;
+    const bool gradients = args->dh.data != NULL || args->dw.data != NULL || args->dbias.data != NULL;
     if (gradients && !is_vector(&args->factors, LOAM_F32, tokens))
         return "factors must be [T] f32 where there are gradients";
     if (!is_optional_matrix(&args->dh, h->dtype, tokens, size)) {
@@ -477,6 +516,16 @@ const char *loam_check_linear_cross_entropy(const struct loam_linear_cross_entro
     if (!is_optional_matrix(&args->dw, LOAM_F32, vocabulary, size)) {
         return "dw must be [V, H] f32, contiguous";
     }
+    if (!is_optional_vector(&args->dbias, LOAM_F32, vocabulary)) return "dbias must be [V] f32";
+    return NULL;
+}
+
+const char *loam_check_cap_logits(const struct loam_cap_logits_args *args)
+{
+    const struct loam_tensor *x = &args->x;
+    if (!is_matrix(x, LOAM_F32, x->shape[0], x->shape[1])) return "x must be [T, V] f32, contiguous";
+    if (!is_factor(args->factor)) return "factor must be finite and not 0";
+    if (!is_cap(args->softcap)) return "softcap must be finite and not negative";
     return NULL;
 }
 

@@ -43,14 +43,14 @@ static struct loam_op_cost cost(double flops, double bytes)
 
 struct loam_op_cost loam_linear_forward_cost(const struct loam_linear_forward_args *args)
 {
-    const struct loam_tensor *w = &args->w.tensor; // w [N, K]
+    const struct loam_tensor *w = &args->w.tensor; // w [N, K] or [K, N]
     return cost(product(args->x.shape[0], w->shape[0], w->shape[1]),
                 SIZES(&args->x, w, &args->bias, &args->residual, &args->y));
 }
 
 struct loam_op_cost loam_linear_backward_input_cost(const struct loam_linear_backward_input_args *args)
 {
-    const struct loam_tensor *w = &args->w.tensor; // w [N, K]
+    const struct loam_tensor *w = &args->w.tensor; // w [N, K] or [K, N]
     return cost(product(args->dy.shape[0], w->shape[0], w->shape[1]),
                 SIZES(&args->dy, w, &args->dx) + (args->accumulate ? size(&args->dx) : 0));
 }
@@ -88,9 +88,8 @@ struct loam_op_cost loam_lora_backward_cost(const struct loam_lora_backward_args
 
 struct loam_op_cost loam_dora_norm_cost(const struct loam_dora_norm_args *args)
 {
-    const struct loam_tensor *w = &args->w.tensor; // w [N, K]
-    return cost(product(w->shape[0], w->shape[1], args->a.shape[0] + 1),
-                SIZES(w, &args->a, &args->b, &args->norms));
+    return cost(product(args->b.shape[0], args->a.shape[1], args->a.shape[0] + 1),
+                SIZES(&args->w.tensor, &args->a, &args->b, &args->norms));
 }
 
 struct loam_op_cost loam_dora_forward_cost(const struct loam_dora_forward_args *args)
@@ -231,8 +230,14 @@ struct loam_op_cost loam_linear_cross_entropy_cost(const struct loam_linear_cros
     const int products = 1 + (args->dh.data != NULL) + (args->dw.data != NULL);
     const double row = (double)w->shape[1] * (double)loam_dtype_size(args->h.dtype);
     return cost(products * product(args->counted, w->shape[0], w->shape[1]),
-                (double)args->counted * row +
-                    SIZES(w, &args->targets, &args->factors, &args->losses, &args->dh, &args->dw, &args->dw));
+                (double)args->counted * row + SIZES(w, &args->bias, &args->targets, &args->factors,
+                                                    &args->losses, &args->dh, &args->dw, &args->dw,
+                                                    &args->dbias, &args->dbias));
+}
+
+struct loam_op_cost loam_cap_logits_cost(const struct loam_cap_logits_args *args)
+{
+    return cost(0, SIZES(&args->x, &args->x));
 }
 
 // ---- optimiser ----

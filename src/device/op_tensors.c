@@ -38,9 +38,21 @@ static uintptr_t extent(const struct loam_tensor *tensor)
     return (uintptr_t)(last + 1) * loam_dtype_size(tensor->dtype);
 }
 
-// Views of one fused matrix lie between each other: [T, heads, D] with the same distance from row to row.
+// Columns of one matrix, [T, a] and [T, b] with the same distance from row to row, which share no column.
+static bool are_other_columns(const struct loam_tensor *a, const struct loam_tensor *b)
+{
+    const int64_t size = (int64_t)loam_dtype_size(a->dtype), row = a->stride[0] * size;
+    if (a->dtype != b->dtype || a->stride[0] != b->stride[0] || row <= 0) return false;
+    const int64_t distance = (int64_t)((intptr_t)b->data - (intptr_t)a->data);
+    const int64_t after = (distance % row + row) % row; // from a column of a to the next that b begins with
+    return after >= a->shape[1] * size && after + b->shape[1] * size <= row;
+}
+
+// Views of one fused matrix lie between each other: [T, heads, D] with the same distance from row to row, or
+// blocks of its columns.
 static bool interleaved(const struct loam_tensor *a, const struct loam_tensor *b)
 {
+    if (a->rank == 2 && b->rank == 2) return are_other_columns(a, b);
     return a->rank == 3 && b->rank == 3 && a->data != b->data && a->stride[0] == b->stride[0] &&
            !loam_tensor_contiguous(a) && !loam_tensor_contiguous(b);
 }
@@ -52,6 +64,14 @@ static bool overlap(const struct loam_tensor *a, const struct loam_tensor *b)
     return first < second + extent(b) && second < first + extent(a);
 }
 
+// One tensor: rows that begin together and are as far apart.
+static bool is_same(const struct loam_tensor *a, const struct loam_tensor *b)
+{
+    if (a->data != b->data) return false;
+    if (loam_tensor_contiguous(a) && loam_tensor_contiguous(b)) return true;
+    return a->rank == b->rank && a->stride[0] == b->stride[0];
+}
+
 const char *loam_check_memory(enum loam_op_id op, const void *args)
 {
     struct loam_op_tensor tensors[LOAM_MAX_OP_TENSORS];
@@ -61,7 +81,7 @@ const char *loam_check_memory(enum loam_op_id op, const void *args)
         if (tensors[i].access == LOAM_READS || tensors[i].access == LOAM_READS_IN_PLACE) continue;
         for (size_t j = 0; j < count; j++) {
             const struct loam_tensor *other = tensor_at(args, &tensors[j]);
-            const bool same = tensors[j].access == LOAM_READS_IN_PLACE && other->data == output->data;
+            const bool same = tensors[j].access == LOAM_READS_IN_PLACE && is_same(other, output);
             if (i != j && !same && overlap(output, other)) return "an output overlaps another tensor";
         }
     }

@@ -15,6 +15,7 @@
 // into: a backend that prepacks or quantises weights keeps its form here.
 struct loam_weight {
     struct loam_tensor tensor; // [N, K] f32, bf16 or f16; see the op
+    bool transposed;           // the tensor is [K, N], as the Conv1D of GPT-2 stores it
 };
 
 // ---- matmul ----
@@ -35,7 +36,8 @@ struct loam_linear_backward_input_args { // dx = dy w
 struct loam_linear_backward_weight_args { // dw += dyT x
     struct loam_tensor dy;                // dy [T, N], rows may be strided
     struct loam_tensor x;                 // x [T, K], rows may be strided
-    struct loam_tensor dw;                // dw [N, K] f32, accumulates
+    struct loam_tensor dw;                // dw [N, K] f32, accumulates; [K, N] where transposed
+    bool transposed;                      // of the weight
 };
 struct loam_bias_backward_args { // dbias[n] += sum_t dy[t, n]
     struct loam_tensor dy;       // dy [T, N], rows may be strided
@@ -159,18 +161,20 @@ struct loam_layernorm_backward_args {
     struct loam_tensor dw;   // dw [H] f32, accumulates, optional
     struct loam_tensor db;   // db [H] f32, accumulates, optional
 };
-struct loam_rmsnorm_forward_args { // y = x rstd w; rstd = 1 / sqrt(mean_h(x^2) + eps)
+struct loam_rmsnorm_forward_args { // y = x rstd (offset + w); rstd = 1 / sqrt(mean_h(x^2) + eps)
     struct loam_tensor x;          // x [T, H]
     struct loam_tensor w;          // w [H], dtype of x
+    float offset;                  // 1 in Gemma, whose weights are stored around 0; else 0
     float eps;
     struct loam_tensor y;    // y [T, H]
     struct loam_tensor rstd; // rstd [T] f32
 };
-// xh = x rstd; g = dy w; dx = rstd (g - xh mean_h(g xh)); dw += sum_t dy xh
+// xh = x rstd; g = dy (offset + w); dx = rstd (g - xh mean_h(g xh)); dw += sum_t dy xh
 struct loam_rmsnorm_backward_args {
     struct loam_tensor dy;   // dy [T, H]
     struct loam_tensor x;    // x [T, H]
     struct loam_tensor w;    // w [H]
+    float offset;            // as in the forward
     struct loam_tensor rstd; // rstd [T] f32
     struct loam_tensor dx;   // dx [T, H]; may be dy itself unless accumulate
     bool accumulate;         // dx += ...
@@ -180,23 +184,32 @@ struct loam_rmsnorm_backward_args {
 // ---- residual stream ----
 
 struct loam_add_scaled_args {    // y = residual + factor x
-    struct loam_tensor x;        // x [T, H]
-    struct loam_tensor residual; // residual [T, H], optional
+    struct loam_tensor x;        // x [T, H], rows may be strided
+    struct loam_tensor residual; // residual [T, H], rows may be strided, optional
     float factor;
-    struct loam_tensor y; // y [T, H]; may be x or residual itself
+    struct loam_tensor y; // y [T, H], rows may be strided; may be x or residual itself
 };
 
 // ---- position ----
 
-struct loam_rope_table_args { // table[t, i] = cos(positions[t] frequencies[i]), table[t, D/2 + i] = sin(...)
-    struct loam_tensor positions;   // positions [T] i32
-    struct loam_tensor frequencies; // frequencies [D/2] f32
-    struct loam_tensor table;       // table [T, D] f32
+// R elements of a head are rotated: all D of them, or the first ones (partial RoPE).
+// s[t] = factor (1 + query_beta log(1 + floor(positions[t] / query_context)));
+// table[t, i] = s[t] cos(positions[t] frequencies[i]); table[t, R/2 + i] = s[t] sin(positions[t] frequencies[i])
+struct loam_rope_table_args {
+    struct loam_tensor positions;   // positions [T] i32, not negative
+    struct loam_tensor frequencies; // frequencies [R/2] f32
+    float factor;                   // of YaRN and LongRoPE; else 1
+    float query_beta;               // Ministral 3 scales its queries by position
+    int32_t query_context;          // 0: s[t] = factor
+    struct loam_tensor table;       // table [T, R] f32
 };
-struct loam_rope_args {   // (x_i, x_{i+D/2}) <- (x_i cos - x_{i+D/2} sin, x_{i+D/2} cos + x_i sin), in place
-    struct loam_tensor x; // x [T, heads, D], rows and heads may be strided
-    struct loam_tensor table; // table [T, D] f32
-    bool inverse;             // sin negated: the backward
+// (a, b) <- (a cos - b sin, b cos + a sin), in place, of the pairs (a, b) = (x_i, x_{i+R/2}), or
+// (x_{2i}, x_{2i+1}) where interleaved
+struct loam_rope_args {
+    struct loam_tensor x;     // x [T, heads, R], rows and heads may be strided: part of larger heads, too
+    struct loam_tensor table; // table [T, R] f32
+    bool interleaved;
+    bool inverse; // sin negated: the backward
 };
 
 // ---- attention ----
@@ -245,8 +258,12 @@ struct loam_kv_append_args {  // cache[first + t] = x[t]
 // ---- MLP ----
 
 enum loam_activation {
-    LOAM_GELU_TANH, // 0.5 x (1 + tanh(0.79788456 x (1 + 0.044715 x^2)))
-    LOAM_SILU,      // x / (1 + exp(-x))
+    LOAM_GELU_TANH,  // 0.5 x (1 + tanh(0.79788456 x (1 + 0.044715 x^2)))
+    LOAM_SILU,       // x / (1 + exp(-x))
+    LOAM_GELU,       // 0.5 x (1 + erf(x / sqrt(2)))
+    LOAM_RELU,       // max(x, 0)
+    LOAM_RELU2,      // max(x, 0)^2
+    LOAM_QUICK_GELU, // x / (1 + exp(-1.702 x))
     LOAM_ACTIVATION_COUNT,
 };
 struct loam_activation_forward_args { // y = f(x)
@@ -262,13 +279,13 @@ struct loam_activation_backward_args { // dx = dy f'(x)
 };
 struct loam_gated_activation_forward_args { // y = f(gate) up
     enum loam_activation kind;
-    struct loam_tensor gate; // gate [T, F]
+    struct loam_tensor gate; // gate [T, F], rows may be strided, as of all five tensors
     struct loam_tensor up;   // up [T, F]
     struct loam_tensor y;    // y [T, F]
 };
 struct loam_gated_activation_backward_args { // dgate = dy up f'(gate); dup = dy f(gate)
     enum loam_activation kind;
-    struct loam_tensor gate;  // gate [T, F]
+    struct loam_tensor gate;  // gate [T, F], rows may be strided, as of all five tensors
     struct loam_tensor up;    // up [T, F]
     struct loam_tensor dy;    // dy [T, F]
     struct loam_tensor dgate; // dgate [T, F], may be dy itself
@@ -279,18 +296,28 @@ struct loam_gated_activation_backward_args { // dgate = dy up f'(gate); dup = dy
 
 enum { LOAM_NO_TARGET = -1 }; // of a row that does not count
 
-// logits = h wT, never held whole; losses[t] = logsumexp(logits[t]) - logits[t, targets[t]];
-// p = softmax(logits); dlogits[t] = factors[t] (p[t] - onehot(targets[t])); dh = dlogits w; dw += dlogitsT h.
-// A row without a target has loss 0 and dh 0.
+// s = logit_factor (h wT + bias); logits = cap tanh(s / cap), or s without a cap, never held whole;
+// losses[t] = logsumexp(logits[t]) - logits[t, targets[t]]; p = softmax(logits);
+// ds[t] = factors[t] (p[t] - onehot(targets[t])) (1 - (logits[t] / cap)^2); g = logit_factor ds;
+// dh = g w; dw += gT h; dbias += sum_t g[t]. A row without a target has loss 0 and dh 0.
 struct loam_linear_cross_entropy_args {
     struct loam_tensor h;       // h [T, H]
-    struct loam_weight w;       // w [V, H]
+    struct loam_weight w;       // w [V, H], not transposed
+    struct loam_tensor bias;    // bias [V], dtype of h, optional
+    float logit_factor;         // not 0; 1 in most families
+    float logit_softcap;        // cap; 0: none
     struct loam_tensor targets; // targets [T] i32, LOAM_NO_TARGET or 0..V-1
     int64_t counted;            // rows with a target; only the cost of the op depends on it
-    struct loam_tensor factors; // factors [T] f32 of the gradient of each row's loss; with dh or dw only
+    struct loam_tensor factors; // factors [T] f32 of the gradient of each row's loss; with a gradient only
     struct loam_tensor losses;  // losses [T] f32
     struct loam_tensor dh;      // dh [T, H], optional
     struct loam_tensor dw;      // dw [V, H] f32, accumulates, optional
+    struct loam_tensor dbias;   // dbias [V] f32, accumulates, optional
+};
+struct loam_cap_logits_args { // x = softcap tanh(factor x / softcap), or factor x without a cap, in place
+    struct loam_tensor x;     // x [T, V] f32
+    float factor;             // not 0
+    float softcap;            // 0: none
 };
 
 // ---- optimiser ----

@@ -186,6 +186,7 @@ static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dx)
     struct loam_linear_cross_entropy_args args = {
         .h = h,
         .w = loam_weight_open(head, pass->stream, pass->arena, 0, model->head.out),
+        .logit_factor = 1,
         .targets = pass->targets,
         .counted = pass->counted,
         .factors = pass->factors,

@@ -9,6 +9,7 @@ static void make_rope_tables(struct loam_pass *pass)
         loam_rope_table(pass->stream,
                         &(struct loam_rope_table_args){.positions = pass->positions,
                                                        .frequencies = model->rope_frequencies[i],
+                                                       .factor = 1,
                                                        .table = pass->ropes[i]});
     }
 }

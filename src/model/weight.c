@@ -38,16 +38,16 @@ struct loam_weight loam_weight_open(const struct loam_weight_handle *handle, str
 {
     const struct loam_tensor stored = loam_tensor_rows(&handle->weight.tensor, first, count);
     struct loam_weight_reader *reader = handle->reader;
-    if (reader == NULL) return (struct loam_weight){stored};
+    if (reader == NULL) return (struct loam_weight){.tensor = stored};
     struct loam_tensor read = stored;
     if (stored.dtype != reader->dtype) {
         const size_t bytes = (size_t)loam_tensor_count(&stored) * loam_dtype_size(reader->dtype);
         read = loam_tensor_2d(loam_arena_alloc(arena, bytes), reader->dtype, count, stored.shape[1]);
     }
-    if (!runs(stream) || read.data == NULL) return (struct loam_weight){read};
+    if (!runs(stream) || read.data == NULL) return (struct loam_weight){.tensor = read};
     if (read.data != stored.data) loam_weight_copy(stream, &read, stored.data, stored.dtype, handle->mapped);
     report(reader, loam_tensor_bytes(&stored), stream);
-    return (struct loam_weight){read};
+    return (struct loam_weight){.tensor = read};
 }
 
 void loam_weight_close(const struct loam_weight_handle *handle, struct loam_stream *stream, int64_t first,

@@ -72,8 +72,8 @@ static void place(const struct loading *loading, struct loam_arena *arena)
             in_place ? place_in_file(loading->sources[i]) : loam_arena_alloc(arena, loam_tensor_bytes(value));
         if (in_place) model->mapped_bytes += loam_tensor_bytes(value);
         if (value->rank == 2)
-            model->parameters[i].handle =
-                (struct loam_weight_handle){.weight = {*value}, .reader = model->reader, .mapped = in_place};
+            model->parameters[i].handle = (struct loam_weight_handle){
+                .weight.tensor = *value, .reader = model->reader, .mapped = in_place};
     }
     place_tables(model, arena);
 }

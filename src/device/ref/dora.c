@@ -6,14 +6,14 @@
 enum loam_status loam_ref_dora_norm(struct loam_stream *stream, const struct loam_dora_norm_args *args)
 {
     (void)stream;
-    const struct loam_tensor *w = &args->w.tensor, *a = &args->a, *b = &args->b;
-    for (int64_t n = 0; n < w->shape[0]; n++) {
+    const struct loam_tensor *a = &args->a, *b = &args->b;
+    for (int64_t n = 0; n < b->shape[0]; n++) {
         double sum = 0.0;
-        for (int64_t k = 0; k < w->shape[1]; k++) {
+        for (int64_t k = 0; k < a->shape[1]; k++) {
             double update = 0.0;
             for (int64_t j = 0; j < a->shape[0]; j++)
                 update += ref_load(b, ref_at(b, n, j)) * ref_load(a, ref_at(a, j, k));
-            const double adapted = ref_load(w, ref_at(w, n, k)) + (double)args->scale * update;
+            const double adapted = ref_weight(&args->w, n, k) + (double)args->scale * update;
             sum += adapted * adapted;
         }
         ref_store(&args->norms, n, sqrt(sum));

@@ -11,16 +11,24 @@ size_t loam_ref_linear_cross_entropy_scratch(const struct loam_device *device,
            loam_scratch_bytes(args->h.shape[1], sizeof(double));
 }
 
+// cap tanh(factor x / cap), or factor x without a cap
+static double cap_logit(double x, float factor, float cap)
+{
+    const double scaled = (double)factor * x;
+    return cap > 0 ? (double)cap * tanh(scaled / (double)cap) : scaled;
+}
+
 // logits [V] of token t; returns their log-sum-exp.
 static double row_logits(const struct loam_linear_cross_entropy_args *args, int64_t t, double *logits)
 {
     const struct loam_tensor *h = &args->h, *w = &args->w.tensor;
     double largest = -INFINITY, sum = 0.0;
     for (int64_t v = 0; v < w->shape[0]; v++) {
-        logits[v] = 0.0;
+        logits[v] = args->bias.data != NULL ? ref_load(&args->bias, v) : 0.0;
         for (int64_t i = 0; i < h->shape[1]; i++) {
             logits[v] += ref_load(h, ref_at(h, t, i)) * ref_load(w, ref_at(w, v, i));
         }
+        logits[v] = cap_logit(logits[v], args->logit_factor, args->logit_softcap);
         largest = fmax(largest, logits[v]);
     }
     for (int64_t v = 0; v < w->shape[0]; v++)
@@ -28,7 +36,14 @@ static double row_logits(const struct loam_linear_cross_entropy_args *args, int6
     return largest + log(sum);
 }
 
-// dlogits = factors[t] (p - onehot(targets[t])); dh = dlogits w; dw += dlogitsT h
+// The derivative of a logit with respect to h w + bias.
+static double logit_slope(const struct loam_linear_cross_entropy_args *args, double logit)
+{
+    const double share = args->logit_softcap > 0 ? logit / (double)args->logit_softcap : 0.0;
+    return (double)args->logit_factor * (1.0 - share * share);
+}
+
+// g = factors[t] (p - onehot(targets[t])) times the slopes of the logits; dh = g w; dw += gT h; dbias += g
 static void row_backward(const struct loam_linear_cross_entropy_args *args, int64_t t, const double *logits,
                          double lse, double *sum)
 {
@@ -38,12 +53,13 @@ static void row_backward(const struct loam_linear_cross_entropy_args *args, int6
     for (int64_t i = 0; i < size; i++)
         sum[i] = 0.0;
     for (int64_t v = 0; v < w->shape[0]; v++) {
-        double dlogit = factor * (exp(logits[v] - lse) - (v == target ? 1.0 : 0.0));
+        double g = factor * (exp(logits[v] - lse) - (v == target ? 1.0 : 0.0)) * logit_slope(args, logits[v]);
         for (int64_t i = 0; i < size; i++)
-            sum[i] += dlogit * ref_load(w, ref_at(w, v, i));
+            sum[i] += g * ref_load(w, ref_at(w, v, i));
         for (int64_t i = 0; i < size && dw->data != NULL; i++) {
-            ref_add(dw, ref_at(dw, v, i), dlogit * ref_load(h, ref_at(h, t, i)));
+            ref_add(dw, ref_at(dw, v, i), g * ref_load(h, ref_at(h, t, i)));
         }
+        if (args->dbias.data != NULL) ref_add(&args->dbias, v, g);
     }
     for (int64_t i = 0; i < size && dh->data != NULL; i++)
         ref_store(dh, ref_at(dh, t, i), sum[i]);
@@ -53,7 +69,7 @@ enum loam_status loam_ref_linear_cross_entropy(struct loam_stream *stream,
                                                const struct loam_linear_cross_entropy_args *args)
 {
     const struct loam_tensor *dh = &args->dh;
-    bool gradients = dh->data != NULL || args->dw.data != NULL;
+    bool gradients = dh->data != NULL || args->dw.data != NULL || args->dbias.data != NULL;
     double *logits = loam_stream_scratch(stream, (size_t)args->w.tensor.shape[0] * sizeof(double));
     double *sum = loam_stream_scratch(stream, (size_t)args->h.shape[1] * sizeof(double));
     if (logits == NULL || sum == NULL) return LOAM_ERROR_INTERNAL;
@@ -69,5 +85,13 @@ enum loam_status loam_ref_linear_cross_entropy(struct loam_stream *stream,
         ref_store(&args->losses, t, lse - logits[target]);
         if (gradients) row_backward(args, t, logits, lse, sum);
     }
+    return LOAM_OK;
+}
+
+enum loam_status loam_ref_cap_logits(struct loam_stream *stream, const struct loam_cap_logits_args *args)
+{
+    (void)stream;
+    for (int64_t i = 0; i < loam_tensor_count(&args->x); i++)
+        ref_store(&args->x, i, cap_logit(ref_load(&args->x, i), args->factor, args->softcap));
     return LOAM_OK;
 }

@@ -91,7 +91,8 @@ enum loam_status loam_ref_rmsnorm_forward(struct loam_stream *stream,
             squares += ref_load(x, row + h) * ref_load(x, row + h);
         double rstd = 1.0 / sqrt(squares / (double)size + (double)args->eps);
         for (int64_t h = 0; h < size; h++) {
-            ref_store(&args->y, row + h, ref_load(x, row + h) * rstd * ref_load(&args->w, h));
+            const double weight = (double)args->offset + ref_load(&args->w, h);
+            ref_store(&args->y, row + h, ref_load(x, row + h) * rstd * weight);
         }
         ref_store(&args->rstd, t, rstd);
     }
@@ -117,12 +118,13 @@ static void rmsnorm_backward_row(const struct loam_rmsnorm_backward_args *args, 
 {
     const struct loam_tensor *dy = &args->dy, *x = &args->x, *w = &args->w, *dx = &args->dx;
     int64_t size = dy->shape[1], row = t * size;
-    double rstd = ref_load(&args->rstd, t), mean_gx = 0.0;
+    double rstd = ref_load(&args->rstd, t), offset = (double)args->offset, mean_gx = 0.0;
     for (int64_t h = 0; h < size; h++) {
-        mean_gx += ref_load(dy, row + h) * ref_load(w, h) * ref_load(x, row + h) * rstd / (double)size;
+        double g = ref_load(dy, row + h) * (offset + ref_load(w, h));
+        mean_gx += g * ref_load(x, row + h) * rstd / (double)size;
     }
     for (int64_t h = 0; h < size; h++) {
-        double g = ref_load(dy, row + h) * ref_load(w, h);
+        double g = ref_load(dy, row + h) * (offset + ref_load(w, h));
         double before = args->accumulate ? ref_load(dx, row + h) : 0.0;
         ref_store(dx, row + h, before + rstd * (g - ref_load(x, row + h) * rstd * mean_gx));
     }

@@ -50,6 +50,12 @@ static inline int64_t ref_at(const struct loam_tensor *tensor, int64_t i, int64_
     return i * tensor->stride[0] + j * tensor->stride[1];
 }
 
+// Element [n, k] of a weight.
+static inline double ref_weight(const struct loam_weight *w, int64_t n, int64_t k)
+{
+    return ref_load(&w->tensor, w->transposed ? ref_at(&w->tensor, k, n) : ref_at(&w->tensor, n, k));
+}
+
 static inline int32_t ref_index(const struct loam_tensor *tensor, int64_t i)
 {
     return ((const int32_t *)tensor->data)[i];

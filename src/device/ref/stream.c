@@ -3,10 +3,12 @@
 enum loam_status loam_ref_add_scaled(struct loam_stream *stream, const struct loam_add_scaled_args *args)
 {
     (void)stream;
-    const struct loam_tensor *residual = &args->residual;
-    for (int64_t i = 0; i < loam_tensor_count(&args->x); i++) {
-        const double base = residual->data != NULL ? ref_load(residual, i) : 0.0;
-        ref_store(&args->y, i, base + (double)args->factor * ref_load(&args->x, i));
+    const struct loam_tensor *x = &args->x, *residual = &args->residual, *y = &args->y;
+    for (int64_t t = 0; t < x->shape[0]; t++) {
+        for (int64_t i = 0; i < x->shape[1]; i++) {
+            const double base = residual->data != NULL ? ref_load(residual, ref_at(residual, t, i)) : 0.0;
+            ref_store(y, ref_at(y, t, i), base + (double)args->factor * ref_load(x, ref_at(x, t, i)));
+        }
     }
     return LOAM_OK;
 }

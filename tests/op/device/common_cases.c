@@ -53,6 +53,15 @@ enum loam_dtype weight_dtype(const struct op_run *run)
     return op_flagged(run, OP_HALF_WEIGHT) ? LOAM_BF16 : LOAM_F32;
 }
 
+// w [N, K], or [K, N] where it is transposed
+struct loam_weight make_weight(struct op_run *run, int64_t n, int64_t k)
+{
+    const bool transposed = op_flagged(run, OP_TRANSPOSED);
+    return (struct loam_weight){
+        .tensor = op_matrix(run, "w", OP_INPUT, weight_dtype(run), transposed ? k : n, transposed ? n : k, 0),
+        .transposed = transposed};
+}
+
 static void build_linear_forward(struct op_run *run)
 {
     const struct op_case *c = run->test;
@@ -60,7 +69,7 @@ static void build_linear_forward(struct op_run *run)
     enum loam_dtype out = op_flagged(run, OP_F32_OUTPUT) ? LOAM_F32 : run->dtype;
     bool in_place = op_flagged(run, OP_IN_PLACE);
     a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, c->pad);
-    a->w.tensor = op_matrix(run, "w", OP_INPUT, weight_dtype(run), c->n, c->k, 0);
+    a->w = make_weight(run, c->n, c->k);
     a->bias = optional_vector(run, "bias", OP_INPUT, run->dtype, c->n);
     a->y = op_matrix(run, "y", in_place ? OP_UPDATED : OP_OUTPUT, out, c->t, c->n, c->pad);
     if (op_flagged(run, OP_F32_OUTPUT)) op_mark_exact(run);
@@ -78,7 +87,7 @@ static void build_linear_backward_input(struct op_run *run)
     struct loam_linear_backward_input_args *a = &run->args.linear_backward_input;
     a->accumulate = op_flagged(run, OP_ACCUMULATE);
     a->dy = op_matrix(run, "dy", OP_INPUT, run->dtype, c->t, c->n, c->pad);
-    a->w.tensor = op_matrix(run, "w", OP_INPUT, weight_dtype(run), c->n, c->k, 0);
+    a->w = make_weight(run, c->n, c->k);
     a->dx = op_matrix(run, "dx", a->accumulate ? OP_UPDATED : OP_OUTPUT, run->dtype, c->t, c->k, 0);
     expect_sums(run, (double)c->n, 1.0);
 }
@@ -89,7 +98,9 @@ static void build_linear_backward_weight(struct op_run *run)
     struct loam_linear_backward_weight_args *a = &run->args.linear_backward_weight;
     a->dy = op_matrix(run, "dy", OP_INPUT, run->dtype, c->t, c->n, c->pad);
     a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, c->pad);
-    a->dw = op_matrix(run, "dw", OP_UPDATED, LOAM_F32, c->n, c->k, 0);
+    a->transposed = op_flagged(run, OP_TRANSPOSED);
+    a->dw = op_matrix(run, "dw", OP_UPDATED, LOAM_F32, a->transposed ? c->k : c->n,
+                      a->transposed ? c->n : c->k, 0);
     expect_sums(run, (double)c->t + 1.0, 1.0);
 }
 
@@ -258,12 +269,20 @@ static void build_layernorm_backward(struct op_run *run)
     run->reduction += (double)c->t;
 }
 
+static float norm_offset(struct op_run *run)
+{
+    if (!op_flagged(run, OP_OFFSET)) return 0;
+    run->magnitude *= 2;
+    return 1;
+}
+
 static void build_rmsnorm_forward(struct op_run *run)
 {
     const struct op_case *c = run->test;
     struct loam_rmsnorm_forward_args *a = &run->args.rmsnorm_forward;
     a->x = make_norm_input(run);
     a->w = op_vector(run, "w", OP_INPUT, run->dtype, c->k);
+    a->offset = norm_offset(run);
     a->eps = 1e-6f;
     a->y = op_matrix(run, "y", OP_OUTPUT, run->dtype, c->t, c->k, 0);
     a->rstd = op_vector(run, "rstd", OP_OUTPUT, LOAM_F32, c->t);
@@ -278,11 +297,13 @@ static void build_rmsnorm_backward(struct op_run *run)
     a->accumulate = op_flagged(run, OP_ACCUMULATE);
     a->x = make_norm_input(run);
     a->w = op_vector(run, "w", OP_INPUT, run->dtype, c->k);
+    a->offset = norm_offset(run);
     a->rstd = op_vector(run, "rstd", OP_INPUT, LOAM_F32, c->t);
     struct loam_tensor y = op_matrix(run, "y of the forward", OP_INPUT, run->dtype, c->t, c->k, 0);
-    op_prepare(
-        OP_rmsnorm_forward,
-        &(union op_args){.rmsnorm_forward = {.x = a->x, .w = a->w, .eps = 1e-6f, .y = y, .rstd = a->rstd}});
+    op_prepare(OP_rmsnorm_forward,
+               &(union op_args){
+                   .rmsnorm_forward = {
+                       .x = a->x, .w = a->w, .offset = a->offset, .eps = 1e-6f, .y = y, .rstd = a->rstd}});
     a->dw = make_norm_sum(run, "dw");
     run->reduction += (double)c->t;
 }
@@ -301,6 +322,11 @@ static void build_rope_table(struct op_run *run)
     for (int64_t i = 0; i < c->size / 2; i++) {
         op_set(&a->frequencies, i, pow(10000.0, -2.0 * (double)i / (double)c->size));
     }
+    a->factor = op_flagged(run, OP_FACTOR) ? 1.25f : 1;
+    if (op_flagged(run, OP_QUERY_SCALE)) {
+        a->query_beta = 0.1f;
+        a->query_context = 16 * 31; // some positions are multiples of it
+    }
     a->table = op_matrix(run, "table", OP_OUTPUT, LOAM_F32, c->t, c->size, 0);
     op_mark_exact(run);
     expect_sums(run, 2.0, 1.0);
@@ -312,6 +338,7 @@ static void build_rope(struct op_run *run)
     struct loam_rope_args *a = &run->args.rope;
     a->x = op_heads(run, "x", OP_UPDATED, run->dtype, c->t, c->heads, c->size, c->pad);
     a->table = op_matrix(run, "table", OP_INPUT, LOAM_F32, c->t, c->size, 0);
+    a->interleaved = op_flagged(run, OP_INTERLEAVED);
     a->inverse = op_flagged(run, OP_INVERSE);
     expect_sums(run, 2.0, 1.0);
 }
@@ -446,17 +473,54 @@ static void build_kv_append(struct op_run *run)
 
 // ---- MLP ----
 
-static enum loam_activation kind_of(const struct op_run *run)
+// Far from zero exp overflows where it is not guarded.
+static void scale_activation_input(const struct op_run *run, const struct loam_tensor *x)
 {
-    return op_flagged(run, OP_SILU) ? LOAM_SILU : LOAM_GELU_TANH;
+    scale_values(x, op_flagged(run, OP_LARGE) ? 150.0 : 4.0, 0.0);
+    if (run->test->kind != LOAM_RELU && run->test->kind != LOAM_RELU2) return;
+    for (int64_t i = 0; i < loam_tensor_count(x); i++) // a difference across the kink at 0 is no derivative
+        if (fabs(op_get(x, i)) < 0.125) op_set(x, i, op_get(x, i) < 0 ? -0.125 : 0.125);
 }
 
-// Far from zero exp overflows where it is not guarded.
 static struct loam_tensor make_activation_input(struct op_run *run, const char *name, enum op_role role)
 {
     struct loam_tensor x = op_matrix(run, name, role, run->dtype, run->test->t, run->test->k, 0);
-    scale_values(&x, op_flagged(run, OP_LARGE) ? 150.0 : 4.0, 0.0);
+    scale_activation_input(run, &x);
     return x;
+}
+
+// gate and up [T, F]: two tensors, or views of a fused one.
+struct gated {
+    struct loam_tensor gate, up;
+};
+
+static struct loam_tensor column_view(const struct loam_tensor *fused, int64_t first, int64_t columns)
+{
+    struct loam_tensor view = *fused;
+    view.data = (char *)fused->data + (size_t)first * loam_dtype_size(fused->dtype);
+    view.shape[1] = columns;
+    return view;
+}
+
+static struct gated make_gated(struct op_run *run, const char *const names[3], enum op_role role)
+{
+    const struct op_case *c = run->test;
+    if (op_flagged(run, OP_FUSED_BLOCKS)) {
+        const struct loam_tensor fused = op_matrix(run, names[2], role, run->dtype, c->t, 2 * c->k, c->pad);
+        return (struct gated){column_view(&fused, 0, c->k), column_view(&fused, c->k, c->k)};
+    }
+    return (struct gated){op_matrix(run, names[0], role, run->dtype, c->t, c->k, c->pad),
+                          op_matrix(run, names[1], role, run->dtype, c->t, c->k, c->pad)};
+}
+
+static struct gated make_gated_inputs(struct op_run *run)
+{
+    static const char *const names[] = {"gate", "up", "gate_up"};
+    const struct gated in = make_gated(run, names, OP_INPUT);
+    scale_activation_input(run, &in.gate);
+    // A squared gate is up to 16.
+    expect_sums(run, 4.0, run->test->kind == LOAM_RELU2 ? 16.0 : 1.0);
+    return in;
 }
 
 static void build_add_scaled(struct op_run *run)
@@ -464,13 +528,13 @@ static void build_add_scaled(struct op_run *run)
     const struct op_case *c = run->test;
     struct loam_add_scaled_args *a = &run->args.add_scaled;
     const bool in_place = op_flagged(run, OP_IN_PLACE);
-    a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, 0);
-    a->y = op_matrix(run, "y", in_place ? OP_UPDATED : OP_OUTPUT, run->dtype, c->t, c->k, 0);
+    a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, c->pad);
+    a->y = op_matrix(run, "y", in_place ? OP_UPDATED : OP_OUTPUT, run->dtype, c->t, c->k, c->pad);
     a->factor = -0.75f;
     if (in_place)
         a->residual = a->y;
     else if (!op_flagged(run, OP_NO_OPTIONAL))
-        a->residual = op_matrix(run, "residual", OP_INPUT, run->dtype, c->t, c->k, 0);
+        a->residual = op_matrix(run, "residual", OP_INPUT, run->dtype, c->t, c->k, c->pad);
     expect_sums(run, 2.0, 1.0);
 }
 
@@ -479,7 +543,7 @@ static void build_activation_forward(struct op_run *run)
     const struct op_case *c = run->test;
     struct loam_activation_forward_args *a = &run->args.activation_forward;
     bool in_place = op_flagged(run, OP_IN_PLACE);
-    a->kind = kind_of(run);
+    a->kind = c->kind;
     a->x = make_activation_input(run, "x", in_place ? OP_UPDATED : OP_INPUT);
     a->y = in_place ? a->x : op_matrix(run, "y", OP_OUTPUT, run->dtype, c->t, c->k, 0);
     expect_sums(run, 4.0, 1.0);
@@ -490,7 +554,7 @@ static void build_activation_backward(struct op_run *run)
     const struct op_case *c = run->test;
     struct loam_activation_backward_args *a = &run->args.activation_backward;
     bool in_place = op_flagged(run, OP_IN_PLACE);
-    a->kind = kind_of(run);
+    a->kind = c->kind;
     a->x = make_activation_input(run, "x", OP_INPUT);
     a->dy = op_matrix(run, "dy", in_place ? OP_UPDATED : OP_INPUT, run->dtype, c->t, c->k, 0);
     a->dx = in_place ? a->dy : op_matrix(run, "dx", OP_OUTPUT, run->dtype, c->t, c->k, 0);
@@ -501,25 +565,32 @@ static void build_gated_activation_forward(struct op_run *run)
 {
     const struct op_case *c = run->test;
     struct loam_gated_activation_forward_args *a = &run->args.gated_activation_forward;
-    a->kind = kind_of(run);
-    a->gate = make_activation_input(run, "gate", OP_INPUT);
-    a->up = op_matrix(run, "up", OP_INPUT, run->dtype, c->t, c->k, 0);
-    a->y = op_matrix(run, "y", OP_OUTPUT, run->dtype, c->t, c->k, 0);
-    expect_sums(run, 4.0, 1.0);
+    a->kind = c->kind;
+    const struct gated in = make_gated_inputs(run);
+    a->gate = in.gate;
+    a->up = in.up;
+    a->y = op_matrix(run, "y", OP_OUTPUT, run->dtype, c->t, c->k, c->pad);
 }
 
 static void build_gated_activation_backward(struct op_run *run)
 {
+    static const char *const names[] = {"dgate", "dup", "dgate_up"};
     const struct op_case *c = run->test;
     struct loam_gated_activation_backward_args *a = &run->args.gated_activation_backward;
     bool in_place = op_flagged(run, OP_IN_PLACE);
-    a->kind = kind_of(run);
-    a->gate = make_activation_input(run, "gate", OP_INPUT);
-    a->up = op_matrix(run, "up", OP_INPUT, run->dtype, c->t, c->k, 0);
-    a->dy = op_matrix(run, "dy", in_place ? OP_UPDATED : OP_INPUT, run->dtype, c->t, c->k, 0);
-    a->dgate = in_place ? a->dy : op_matrix(run, "dgate", OP_OUTPUT, run->dtype, c->t, c->k, 0);
-    a->dup = op_matrix(run, "dup", OP_OUTPUT, run->dtype, c->t, c->k, 0);
-    expect_sums(run, 4.0, 1.0);
+    a->kind = c->kind;
+    const struct gated in = make_gated_inputs(run);
+    a->gate = in.gate;
+    a->up = in.up;
+    a->dy = op_matrix(run, "dy", in_place ? OP_UPDATED : OP_INPUT, run->dtype, c->t, c->k, c->pad);
+    if (in_place) {
+        a->dgate = a->dy;
+        a->dup = op_matrix(run, "dup", OP_OUTPUT, run->dtype, c->t, c->k, c->pad);
+        return;
+    }
+    const struct gated out = make_gated(run, names, OP_OUTPUT);
+    a->dgate = out.gate;
+    a->dup = out.up;
 }
 
 // ---- loss ----
@@ -532,6 +603,9 @@ static void build_linear_cross_entropy(struct op_run *run)
     a->h = op_matrix(run, "h", OP_INPUT, run->dtype, c->t, c->k, 0);
     if (op_flagged(run, OP_LARGE)) scale_values(&a->h, 60.0, 0.0);
     a->w.tensor = op_matrix(run, "w", OP_INPUT, weight_dtype(run), c->n, c->k, 0);
+    if (op_flagged(run, OP_BIAS)) a->bias = op_vector(run, "bias", OP_INPUT, run->dtype, c->n);
+    a->logit_factor = op_flagged(run, OP_FACTOR) ? -0.75f : 1;
+    if (op_flagged(run, OP_SOFTCAP)) a->logit_softcap = op_flagged(run, OP_LARGE) ? 30 : 2;
     a->targets = make_ids(run, "targets", c->t, c->n);
     for (int64_t t = 0; t < c->t; t++) {
         if (t % 4 == 1 || op_flagged(run, OP_NO_TARGETS)) ((int32_t *)a->targets.data)[t] = LOAM_NO_TARGET;
@@ -548,7 +622,20 @@ static void build_linear_cross_entropy(struct op_run *run)
     if (gradients && !op_flagged(run, OP_NO_WEIGHT_GRADIENT)) {
         a->dw = op_matrix(run, "dw", OP_UPDATED, LOAM_F32, c->n, c->k, 0);
     }
+    if (gradients && a->bias.data != NULL) a->dbias = op_vector(run, "dbias", OP_UPDATED, LOAM_F32, c->n);
     expect_sums(run, (double)(c->k + c->t), op_flagged(run, OP_LARGE) ? 60.0 : 1.0);
+}
+
+static void build_cap_logits(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_cap_logits_args *a = &run->args.cap_logits;
+    a->x = op_matrix(run, "x", OP_UPDATED, LOAM_F32, c->t, c->n, 0);
+    op_mark_exact(run);
+    if (op_flagged(run, OP_LARGE)) scale_values(&a->x, 1000.0, 0.0);
+    a->factor = op_flagged(run, OP_FACTOR) ? -0.75f : 1;
+    if (op_flagged(run, OP_SOFTCAP)) a->softcap = op_flagged(run, OP_LARGE) ? 30 : 0.5f;
+    expect_sums(run, 2.0, op_flagged(run, OP_LARGE) ? 30.0 : 0.5);
 }
 
 // ---- optimiser ----
@@ -604,204 +691,7 @@ void op_build(struct op_run *run, const struct op_case *test, enum loam_dtype dt
     op_snapshot(run);
 }
 
-// Sizes are odd on purpose: 1, primes, and neighbours of 8, 16 and 32.
 const struct op_case op_cases[] = {
-    {OP_linear_forward, .t = 1, .k = 1, .n = 1},
-    {OP_linear_forward, .t = 1, .k = 17, .n = 33},
-    {OP_linear_forward, .t = 7, .k = 64, .n = 48, .flags = OP_NO_OPTIONAL},
-    {OP_linear_forward, .t = 13, .k = 31, .n = 37, .pad = 3},
-    {OP_linear_forward, .t = 5, .k = 29, .n = 19, .pad = 5, .flags = OP_IN_PLACE},
-    {OP_linear_forward, .t = 16, .k = 40, .n = 24, .flags = OP_IN_PLACE | OP_NO_OPTIONAL},
-    {OP_linear_forward, .t = 6, .k = 23, .n = 41, .flags = OP_F32_OUTPUT | OP_NO_OPTIONAL},
-    {OP_linear_forward, .t = 3, .k = 257, .n = 11, .pad = 1, .flags = OP_F32_OUTPUT},
-    {OP_linear_forward, .t = 19, .k = 257, .n = 11},
-    // More than a block of rows, of columns and of the sum.
-    {OP_linear_forward, .t = 1031, .k = 9, .n = 21},
-    {OP_linear_forward, .t = 3, .k = 257, .n = 11, .flags = OP_HALF_WEIGHT},
-    {OP_linear_forward, .t = 3, .k = 257, .n = 11, .flags = OP_F16_WEIGHT},
-    {OP_linear_forward, .t = 37, .k = 259, .n = 45, .pad = 1, .flags = OP_HALF_WEIGHT},
-    {OP_linear_forward, .t = 37, .k = 259, .n = 45, .pad = 1, .flags = OP_F16_WEIGHT},
-    {OP_linear_forward, .t = 11, .k = 13, .n = 1045, .pad = 1},
-    {OP_linear_forward, .t = 23, .k = 1037, .n = 35, .flags = OP_IN_PLACE},
-    {OP_linear_backward_input, .t = 1, .k = 1, .n = 1},
-    {OP_linear_backward_input, .t = 1, .k = 33, .n = 17},
-    {OP_linear_backward_input, .t = 13, .k = 31, .n = 37, .pad = 3},
-    {OP_linear_backward_input, .t = 8, .k = 48, .n = 64, .flags = OP_ACCUMULATE},
-    {OP_linear_backward_input, .t = 11, .k = 19, .n = 23, .pad = 7, .flags = OP_ACCUMULATE},
-    {OP_linear_backward_input, .t = 91, .k = 19, .n = 527, .flags = OP_ACCUMULATE},
-    {OP_linear_backward_input, .t = 37, .k = 45, .n = 259, .flags = OP_ACCUMULATE | OP_HALF_WEIGHT},
-    {OP_linear_backward_input, .t = 37, .k = 45, .n = 259, .flags = OP_ACCUMULATE | OP_F16_WEIGHT},
-    {OP_linear_backward_weight, .t = 1, .k = 1, .n = 1},
-    {OP_linear_backward_weight, .t = 521, .k = 35, .n = 29},
-    {OP_linear_backward_weight, .t = 1, .k = 13, .n = 17},
-    {OP_linear_backward_weight, .t = 13, .k = 31, .n = 37, .pad = 3},
-    {OP_linear_backward_weight, .t = 40, .k = 16, .n = 32},
-    {OP_bias_backward, .t = 1, .n = 1},
-    {OP_bias_backward, .t = 37, .n = 19},
-    {OP_bias_backward, .t = 13, .n = 65, .pad = 3},
-
-    {OP_lora_forward, .t = 1, .k = 1, .n = 1, .r = 1},
-    {OP_lora_forward, .t = 1, .k = 17, .n = 33, .r = 8},
-    {OP_lora_forward, .t = 13, .k = 31, .n = 37, .r = 3, .pad = 3},
-    {OP_lora_forward, .t = 9, .k = 48, .n = 32, .r = 64, .flags = OP_DROPOUT},
-    {OP_lora_forward, .t = 7, .k = 29, .n = 41, .r = 16, .pad = 1, .flags = OP_DROPOUT},
-    {OP_lora_forward, .t = 53, .k = 224, .n = 208, .r = 16},
-    {OP_lora_forward, .t = 31, .k = 200, .n = 136, .r = 8, .pad = 2},
-    {OP_lora_backward, .t = 1, .k = 1, .n = 1, .r = 1},
-    {OP_lora_backward, .t = 1, .k = 17, .n = 33, .r = 8, .flags = OP_NO_OPTIONAL},
-    {OP_lora_backward, .t = 13, .k = 31, .n = 37, .r = 3, .pad = 3},
-    {OP_lora_backward, .t = 29, .k = 112, .n = 16, .r = 8},
-    {OP_lora_backward, .t = 25, .k = 16, .n = 101, .r = 8, .pad = 2},
-    {OP_lora_backward, .t = 27, .k = 112, .n = 48, .r = 8, .flags = OP_NO_WEIGHT_GRADIENT},
-    {OP_lora_backward, .t = 9, .k = 31, .n = 37, .r = 3, .flags = OP_NO_WEIGHT_GRADIENT | OP_DROPOUT},
-    {OP_lora_backward, .t = 27, .k = 112, .n = 48, .r = 16, .flags = OP_DROPOUT},
-    {OP_lora_backward, .t = 9, .k = 48, .n = 32, .r = 64, .flags = OP_DROPOUT},
-    {OP_lora_backward, .t = 7, .k = 29, .n = 41, .r = 16, .pad = 1, .flags = OP_DROPOUT},
-    {OP_lora_backward, .t = 7, .k = 29, .n = 41, .r = 5, .flags = OP_DROPOUT | OP_NO_OPTIONAL},
-
-    {OP_dora_norm, .k = 1, .n = 1, .r = 1},
-    {OP_dora_norm, .k = 67, .n = 13, .r = 3, .pad = 1},
-    {OP_dora_norm, .k = 129, .n = 34, .r = 8},
-    {OP_dora_norm, .k = 67, .n = 13, .r = 16, .flags = OP_HALF_WEIGHT},
-    {OP_dora_norm, .k = 67, .n = 13, .r = 5, .flags = OP_F16_WEIGHT},
-    {OP_dora_forward, .t = 1, .n = 1},
-    {OP_dora_forward, .t = 7, .n = 67, .pad = 3},
-    {OP_dora_forward, .t = 19, .n = 129, .flags = OP_NO_OPTIONAL},
-    {OP_dora_forward, .t = 5, .n = 33, .pad = 1, .flags = OP_IN_PLACE},
-    {OP_dora_forward, .t = 5, .n = 33, .flags = OP_IN_PLACE | OP_NO_OPTIONAL | OP_ACCUMULATE},
-    {OP_dora_backward, .t = 1, .n = 1},
-    {OP_dora_backward, .t = 7, .n = 67, .pad = 3},
-    {OP_dora_backward, .t = 19, .n = 259, .flags = OP_NO_OPTIONAL},
-    {OP_dora_backward, .t = 23, .n = 45, .pad = 1, .flags = OP_IN_PLACE},
-    {OP_dora_backward, .t = 9, .n = 33, .flags = OP_ACCUMULATE},
-    {OP_dropout, .t = 1, .k = 1},
-    {OP_dropout, .t = 7, .k = 67, .pad = 3, .flags = OP_DROPOUT},
-    {OP_dropout, .t = 3, .k = 2053, .flags = OP_DROPOUT | OP_ACCUMULATE},
-    {OP_dropout, .t = 5, .k = 33, .flags = OP_ACCUMULATE},
-
-    {OP_embedding_forward, .t = 1, .k = 1, .n = 1},
-    {OP_embedding_forward, .t = 23, .k = 37, .n = 11},
-    {OP_embedding_forward, .t = 5, .k = 64, .n = 29, .pad = 1},
-    {OP_embedding_forward, .t = 7, .k = 37, .n = 29, .flags = OP_HALF_WEIGHT},
-    {OP_embedding_forward, .t = 7, .k = 37, .n = 29, .flags = OP_F16_WEIGHT},
-    {OP_embedding_backward, .t = 1, .k = 1, .n = 1},
-    {OP_embedding_backward, .t = 53, .k = 37, .n = 7},
-    {OP_embedding_backward, .t = 5, .k = 64, .n = 29, .pad = 1},
-    {OP_gather_rows, .t = 1, .k = 1, .n = 1},
-    {OP_gather_rows, .t = 23, .k = 37, .n = 11},
-    {OP_gather_rows, .t = 5, .k = 64, .n = 29, .pad = 3},
-
-    {OP_layernorm_forward, .t = 1, .k = 7},
-    {OP_layernorm_forward, .t = 13, .k = 67},
-    {OP_layernorm_forward, .t = 5, .k = 64, .pad = 1},
-    {OP_layernorm_forward, .t = 6, .k = 129, .flags = OP_LARGE},
-    {OP_layernorm_forward, .t = 9, .k = 53, .flags = OP_NO_OPTIONAL},
-    {OP_layernorm_backward, .t = 1, .k = 7},
-    {OP_layernorm_backward, .t = 13, .k = 67, .flags = OP_ACCUMULATE},
-    {OP_layernorm_backward, .t = 13, .k = 64, .pad = 1, .flags = OP_IN_PLACE},
-    {OP_layernorm_backward, .t = 5, .k = 33, .flags = OP_NO_OPTIONAL},
-    {OP_layernorm_backward, .t = 5, .k = 31, .flags = OP_NO_OPTIONAL | OP_IN_PLACE},
-    {OP_layernorm_backward, .t = 3, .k = 29, .pad = 1, .flags = OP_NO_OPTIONAL | OP_ACCUMULATE},
-    {OP_rmsnorm_forward, .t = 1, .k = 7},
-    {OP_rmsnorm_forward, .t = 13, .k = 67},
-    {OP_rmsnorm_forward, .t = 5, .k = 64, .pad = 1},
-    {OP_rmsnorm_forward, .t = 6, .k = 129, .flags = OP_LARGE},
-    {OP_rmsnorm_backward, .t = 1, .k = 7},
-    {OP_rmsnorm_backward, .t = 13, .k = 67, .flags = OP_ACCUMULATE},
-    {OP_rmsnorm_backward, .t = 13, .k = 64, .pad = 1, .flags = OP_IN_PLACE},
-    {OP_rmsnorm_backward, .t = 5, .k = 33, .flags = OP_NO_OPTIONAL},
-    {OP_rmsnorm_backward, .t = 5, .k = 31, .flags = OP_NO_OPTIONAL | OP_IN_PLACE},
-    {OP_rmsnorm_backward, .t = 3, .k = 29, .pad = 1, .flags = OP_NO_OPTIONAL | OP_ACCUMULATE},
-
-    {OP_rope_table, .t = 1, .size = 2},
-    {OP_rope_table, .t = 19, .size = 22, .pad = 1},
-    {OP_rope_table, .t = 7, .size = 64},
-    {OP_rope, .t = 1, .heads = 1, .size = 2},
-    {OP_rope, .t = 11, .heads = 3, .size = 22, .pad = 5},
-    {OP_rope, .t = 11, .heads = 3, .size = 22, .pad = 5, .flags = OP_INVERSE},
-    {OP_rope, .t = 6, .heads = 4, .size = 32, .flags = OP_INVERSE},
-
-    {OP_attention_forward, .heads = 1, .groups = 1, .size = 1, .q_lengths = {1}},
-    {OP_attention_forward, .heads = 3, .groups = 3, .size = 8, .q_lengths = {11}},
-    {OP_attention_forward, .heads = 3, .groups = 3, .size = 13, .q_lengths = {5, 1, 17}, .pad = 3},
-    {OP_attention_forward, .heads = 2, .groups = 2, .size = 16, .q_lengths = {7, 9}, .flags = OP_ALIBI},
-    {OP_attention_forward, .heads = 5, .groups = 5, .size = 12, .q_lengths = {1, 33, 2}, .pad = 1,
-     .flags = OP_ALIBI | OP_FUSED_HEADS},
-    {OP_attention_forward, .heads = 6, .groups = 2, .size = 10, .q_lengths = {19, 3},
-     .flags = OP_FUSED_BLOCKS},
-    {OP_attention_forward, .heads = 4, .groups = 1, .size = 32, .q_lengths = {70}},
-    {OP_attention_forward, .heads = 4, .groups = 2, .size = 9, .q_lengths = {1}, .kv_extra = 40,
-     .flags = OP_ALIBI},
-    {OP_attention_forward, .heads = 2, .groups = 2, .size = 24, .q_lengths = {6, 1}, .kv_extra = 5, .pad = 7},
-    {OP_attention_forward, .heads = 2, .groups = 1, .size = 16, .q_lengths = {20, 4}, .flags = OP_LARGE},
-    {OP_attention_forward, .heads = 8, .groups = 1, .size = 64, .q_lengths = {1, 3}, .kv_extra = 189,
-     .flags = OP_ALIBI},
-    {OP_attention_forward, .heads = 3, .groups = 3, .size = 80, .q_lengths = {4, 2}, .kv_extra = 62,
-     .pad = 3},
-    {OP_attention_forward, .heads = 10, .groups = 2, .size = 20, .q_lengths = {2}, .kv_extra = 126,
-     .flags = OP_LARGE},
-    {OP_attention_forward, .heads = 2, .groups = 2, .size = 64, .q_lengths = {130}, .flags = OP_ALIBI},
-    {OP_attention_backward, .heads = 1, .groups = 1, .size = 1, .q_lengths = {1}},
-    {OP_attention_backward, .heads = 3, .groups = 3, .size = 8, .q_lengths = {11}},
-    {OP_attention_backward, .heads = 3, .groups = 3, .size = 13, .q_lengths = {5, 1, 17}, .pad = 3},
-    {OP_attention_backward, .heads = 2, .groups = 2, .size = 16, .q_lengths = {7, 9}, .flags = OP_ALIBI},
-    {OP_attention_backward, .heads = 5, .groups = 5, .size = 12, .q_lengths = {1, 33, 2}, .pad = 1,
-     .flags = OP_ALIBI | OP_FUSED_HEADS},
-    {OP_attention_backward, .heads = 6, .groups = 2, .size = 10, .q_lengths = {19, 3},
-     .flags = OP_FUSED_BLOCKS},
-    {OP_attention_backward, .heads = 4, .groups = 1, .size = 32, .q_lengths = {40}},
-    {OP_attention_backward, .heads = 4, .groups = 2, .size = 9, .q_lengths = {3, 1}, .kv_extra = 6,
-     .flags = OP_ALIBI},
-    {OP_attention_backward, .heads = 2, .groups = 2, .size = 64, .q_lengths = {67}, .flags = OP_ALIBI},
-    {OP_kv_append, .t = 1, .n = 1, .groups = 1, .size = 1},
-    {OP_kv_append, .t = 1, .n = 9, .groups = 3, .size = 11, .pad = 2},
-    {OP_kv_append, .t = 5, .n = 17, .groups = 2, .size = 16},
-
-    {OP_add_scaled, .t = 1, .k = 1},
-    {OP_add_scaled, .t = 7, .k = 67, .flags = OP_NO_OPTIONAL},
-    {OP_add_scaled, .t = 65, .k = 129},
-    {OP_add_scaled, .t = 5, .k = 33, .flags = OP_IN_PLACE},
-
-    {OP_activation_forward, .t = 1, .k = 1},
-    {OP_activation_forward, .t = 7, .k = 67},
-    {OP_activation_forward, .t = 7, .k = 67, .pad = 1, .flags = OP_SILU},
-    {OP_activation_forward, .t = 5, .k = 64, .flags = OP_IN_PLACE},
-    {OP_activation_forward, .t = 5, .k = 33, .flags = OP_LARGE},
-    {OP_activation_forward, .t = 5, .k = 33, .flags = OP_LARGE | OP_SILU | OP_IN_PLACE},
-    {OP_activation_backward, .t = 1, .k = 1},
-    {OP_activation_backward, .t = 7, .k = 67},
-    {OP_activation_backward, .t = 7, .k = 67, .pad = 1, .flags = OP_SILU},
-    {OP_activation_backward, .t = 5, .k = 64, .flags = OP_IN_PLACE},
-    {OP_activation_backward, .t = 5, .k = 33, .flags = OP_LARGE},
-    {OP_activation_backward, .t = 5, .k = 33, .flags = OP_LARGE | OP_SILU | OP_IN_PLACE},
-    {OP_gated_activation_forward, .t = 1, .k = 1, .flags = OP_SILU},
-    {OP_gated_activation_forward, .t = 7, .k = 67, .pad = 1, .flags = OP_SILU},
-    {OP_gated_activation_forward, .t = 5, .k = 64},
-    {OP_gated_activation_forward, .t = 5, .k = 33, .flags = OP_LARGE | OP_SILU},
-    {OP_gated_activation_backward, .t = 1, .k = 1, .flags = OP_SILU},
-    {OP_gated_activation_backward, .t = 7, .k = 67, .pad = 1, .flags = OP_SILU},
-    {OP_gated_activation_backward, .t = 5, .k = 64, .flags = OP_IN_PLACE},
-    {OP_gated_activation_backward, .t = 5, .k = 33, .flags = OP_LARGE | OP_SILU | OP_IN_PLACE},
-
-    {OP_linear_cross_entropy, .t = 1, .k = 1, .n = 1},
-    {OP_linear_cross_entropy, .t = 1, .k = 17, .n = 41},
-    {OP_linear_cross_entropy, .t = 13, .k = 29, .n = 67, .pad = 1},
-    {OP_linear_cross_entropy, .t = 13, .k = 29, .n = 67, .flags = OP_NO_OPTIONAL},
-    {OP_linear_cross_entropy, .t = 9, .k = 31, .n = 53, .flags = OP_NO_WEIGHT_GRADIENT},
-    {OP_linear_cross_entropy, .t = 9, .k = 31, .n = 53, .flags = OP_NO_HIDDEN_GRADIENT},
-    {OP_linear_cross_entropy, .t = 5, .k = 16, .n = 32, .flags = OP_NO_TARGETS},
-    {OP_linear_cross_entropy, .t = 6, .k = 24, .n = 48, .flags = OP_LARGE},
-    {OP_linear_cross_entropy, .t = 13, .k = 29, .n = 67, .flags = OP_HALF_WEIGHT},
-    {OP_linear_cross_entropy, .t = 13, .k = 29, .n = 67, .flags = OP_F16_WEIGHT},
-    {OP_linear_cross_entropy, .t = 3, .k = 8, .n = 5003, .flags = OP_NO_WEIGHT_GRADIENT},
-    {OP_linear_cross_entropy, .t = 9, .k = 24, .n = 9001, .flags = OP_LARGE},
-
-    {OP_squared_norm, .n = 1},
-    {OP_squared_norm, .n = 4099, .pad = 1},
-    {OP_squared_norm, .n = 67, .flags = OP_LARGE},
-    {OP_adamw, .t = 1, .n = 1},
-    {OP_adamw, .t = 1, .n = 67, .pad = 1},
-    {OP_adamw, .t = 3, .n = 4099, .flags = OP_LARGE},
-    {OP_adamw, .t = 100000, .n = 35, .flags = OP_NO_OPTIONAL},
+#include "op/device/cases.def"
 };
 const size_t op_case_count = sizeof op_cases / sizeof op_cases[0];

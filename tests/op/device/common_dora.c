@@ -15,7 +15,7 @@ void build_dora_norm(struct op_run *run)
 {
     const struct op_case *c = run->test;
     struct loam_dora_norm_args *a = &run->args.dora_norm;
-    a->w.tensor = op_matrix(run, "w", OP_INPUT, weight_dtype(run), c->n, c->k, 0);
+    a->w = make_weight(run, c->n, c->k);
     a->a = op_matrix(run, "a", OP_INPUT, LOAM_F32, c->r, c->k, 0);
     a->b = op_matrix(run, "b", OP_INPUT, LOAM_F32, c->n, c->r, 0);
     a->scale = 0.75f;

@@ -30,15 +30,21 @@ enum op_flag {
     OP_DROPOUT = 1 << 4,
     OP_ALIBI = 1 << 5,
     OP_FUSED_HEADS = 1 << 6,  // q k v are views of [T, heads, 3, D]
-    OP_FUSED_BLOCKS = 1 << 7, // q k v are views of [T, (Q + 2 G) D]
+    OP_FUSED_BLOCKS = 1 << 7, // q k v are views of [T, (Q + 2 G) D], gate and up of [T, 2 F]
     OP_INVERSE = 1 << 8,
-    OP_SILU = 1 << 9,
+    OP_BIAS = 1 << 9,                // of linear_cross_entropy, with its gradient
     OP_NO_HIDDEN_GRADIENT = 1 << 10, // linear_cross_entropy with dw but without dh
     OP_NO_WEIGHT_GRADIENT = 1 << 11, // ... with dh but without dw
     OP_NO_TARGETS = 1 << 12,
     OP_LARGE = 1 << 13,       // values far from zero
     OP_HALF_WEIGHT = 1 << 14, // bf16 with activations of f32
     OP_F16_WEIGHT = 1 << 15,  // f16 with activations of f32
+    OP_TRANSPOSED = 1 << 16,  // the weight is [K, N]
+    OP_OFFSET = 1 << 17,      // 1 is added to the weight of rmsnorm
+    OP_INTERLEAVED = 1 << 18, // of rope
+    OP_FACTOR = 1 << 19,      // a factor that is not 1
+    OP_SOFTCAP = 1 << 20,
+    OP_QUERY_SCALE = 1 << 21, // of rope_table
 };
 
 enum { OP_MAX_SEQUENCES = 6 };
@@ -52,6 +58,7 @@ struct op_case {
     int32_t q_lengths[OP_MAX_SEQUENCES]; // rows of each sequence, up to the first 0
     int32_t kv_extra;                    // keys that a sequence has before its queries
     int64_t pad;
+    enum loam_activation kind;
     unsigned flags;
 };
 

@@ -12,6 +12,8 @@ void scale_values(const struct loam_tensor *tensor, double factor, double offset
 void expect_sums(struct op_run *run, double reduction, double magnitude);
 // Of a matrix that activations are multiplied with.
 enum loam_dtype weight_dtype(const struct op_run *run);
+// w [N, K], or [K, N] where it is transposed
+struct loam_weight make_weight(struct op_run *run, int64_t n, int64_t k);
 struct loam_dropout make_dropout(const struct op_run *run);
 
 // Builders outside common_cases.c.

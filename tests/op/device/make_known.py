@@ -11,7 +11,10 @@ import math
 import torch
 import torch.nn.functional as F
 import transformers
+from transformers.activations import ACT2FN
 from transformers.models.bloom.modeling_bloom import bloom_gelu_forward, build_alibi_tensor
+from transformers.models.gemma2.modeling_gemma2 import Gemma2RMSNorm
+from transformers.models.gptj.modeling_gptj import apply_rotary_pos_emb as rotate_interleaved
 from transformers.models.llama.configuration_llama import LlamaConfig
 from transformers.models.llama.modeling_llama import (
     LlamaRMSNorm,
@@ -19,6 +22,8 @@ from transformers.models.llama.modeling_llama import (
     apply_rotary_pos_emb,
     repeat_kv,
 )
+from transformers.models.ministral3.modeling_ministral3 import get_llama_4_attn_scale
+from transformers.pytorch_utils import Conv1D
 
 torch.set_default_dtype(torch.float64)
 
@@ -32,6 +37,14 @@ def numbers(salt, *shape):
 def known_linear():
     x, w, bias, residual = numbers(1, 3, 5), numbers(2, 4, 5), numbers(3, 4), numbers(4, 3, 4)
     yield "linear", F.linear(x, w, bias) + residual
+    module = Conv1D(4, 5)
+    module.weight.data, module.bias.data = numbers(5, 5, 4), bias
+    x.requires_grad_()
+    y = module(x) + residual
+    y.backward(numbers(6, 3, 4))
+    yield "transposed", y.detach()
+    yield "transposed_dx", x.grad
+    yield "transposed_dw", module.weight.grad
 
 
 def known_lora():
@@ -52,6 +65,16 @@ def known_norms():
     assert torch.allclose(module(x.float()).double(), rms, atol=1e-5)
     yield "rmsnorm", rms
     yield "rmsnorm_rstd", torch.rsqrt(x.pow(2).mean(1) + 1e-6)
+    module = Gemma2RMSNorm(7, eps=1e-6)
+    module.weight.data = w
+    x.requires_grad_()
+    w = w.clone().requires_grad_()
+    rms = F.rms_norm(x, (7,), 1 + w, 1e-6)
+    assert torch.allclose(module(x.float()).double(), rms, atol=1e-5)
+    rms.backward(numbers(3, 2, 7))
+    yield "rmsnorm_offset", rms.detach()
+    yield "rmsnorm_offset_dx", x.grad
+    yield "rmsnorm_offset_dw", w.grad
 
 
 def known_rope():
@@ -64,6 +87,14 @@ def known_rope():
     yield "rope_frequencies", rotary.inv_freq
     yield "rope_table", torch.cat([cos[0, :, :3], sin[0, :, :3]], 1)
     yield "rope", q[0].transpose(0, 1)
+    # The first four elements of each head, in pairs of neighbours.
+    part = rotate_interleaved(x[None, :, :, :4], sin[:, :, :2], cos[:, :, :2])[0]
+    yield "rope_interleaved", torch.cat([part, x[:, :, 4:]], 2)
+    # A factor of all rows, and one that grows with the position.
+    rotary.attention_scaling = 1.25
+    cos, sin = (values.double()[0, :, :3] for values in rotary(x.float(), torch.tensor([[0, 1, 700]])))
+    scale = get_llama_4_attn_scale(torch.tensor([[0, 1, 700]]), 0.1, 64)[0, 0]
+    yield "rope_table_scaled", torch.cat([cos, sin], 1) * scale.double()
 
 
 def attend(q, k, v, slopes=None):
@@ -105,9 +136,17 @@ def known_activations():
     x, up = 3 * numbers(1, 11), numbers(2, 11)
     gelu = F.gelu(x, approximate="tanh")
     assert torch.allclose(bloom_gelu_forward(x), gelu, atol=1e-7)
-    yield "gelu", gelu
+    yield "gelu_tanh", gelu
     yield "silu", F.silu(x)
     yield "gated_silu", F.silu(x) * up
+    for kind in ("gelu", "relu", "relu2", "quick_gelu"):
+        x = (3 * numbers(1, 11)).requires_grad_()
+        y = ACT2FN[kind](x)
+        y.backward(up)
+        yield f"activation_{kind}", y.detach()
+        yield f"activation_{kind}_dx", x.grad
+    gate, up = numbers(1, 3, 10).chunk(2, dim=-1)  # as Phi-3 splits its gate_up
+    yield "gated_fused", up * F.silu(gate)
 
 
 def known_loss():
@@ -118,6 +157,16 @@ def known_loss():
     yield "loss", loss.detach().reshape(1)
     yield "loss_dh", h.grad
     yield "loss_dw", w.grad
+    h, w, bias = numbers(1, 4, 3).requires_grad_(), numbers(2, 6, 3).requires_grad_(), numbers(3, 6).requires_grad_()
+    logits = F.linear(h, w, bias) * 0.75
+    logits = torch.tanh(logits / 3.0) * 3.0
+    loss = F.cross_entropy(logits, labels, ignore_index=-100, reduction="sum")
+    (loss * 0.25).backward()
+    yield "capped_loss", loss.detach().reshape(1)
+    yield "capped_loss_dh", h.grad
+    yield "capped_loss_dw", w.grad
+    yield "capped_loss_dbias", bias.grad
+    yield "cap_logits", torch.tanh(3 * numbers(1, 2, 7) * 0.75 / 3.0) * 3.0
 
 
 def known_adamw():

@@ -38,14 +38,14 @@ static void add_pair(struct check *check, const char *name, struct loam_tensor i
 // ---- the forward of each backward ----
 
 // x w: what the gradients of a linear share
-static void linear_of(struct check *check, struct loam_tensor x, struct loam_tensor w,
+static void linear_of(struct check *check, struct loam_tensor x, struct loam_weight w,
                       struct loam_tensor bias, struct loam_tensor dy)
 {
     check->forward = OP_linear_forward;
     check->output = op_matrix(&check->outputs, "y", OP_OUTPUT, LOAM_F32, dy.shape[0], dy.shape[1], 0);
     check->cotangent = dy;
     check->args.linear_forward =
-        (struct loam_linear_forward_args){.x = x, .w.tensor = w, .bias = bias, .y = check->output};
+        (struct loam_linear_forward_args){.x = x, .w = w, .bias = bias, .y = check->output};
 }
 
 static void derive_linear_backward_input(struct check *check, const struct op_run *run)
@@ -53,7 +53,7 @@ static void derive_linear_backward_input(struct check *check, const struct op_ru
     const struct loam_linear_backward_input_args *b = &run->args.linear_backward_input;
     struct loam_tensor x =
         op_matrix(&check->outputs, "x", OP_INPUT, LOAM_F32, b->dx.shape[0], b->dx.shape[1], 0);
-    linear_of(check, x, b->w.tensor, (struct loam_tensor){0}, b->dy);
+    linear_of(check, x, b->w, (struct loam_tensor){0}, b->dy);
     add_pair(check, "x", x, b->dx, b->accumulate);
 }
 
@@ -62,7 +62,8 @@ static void derive_linear_backward_weight(struct check *check, const struct op_r
     const struct loam_linear_backward_weight_args *b = &run->args.linear_backward_weight;
     struct loam_tensor w =
         op_matrix(&check->outputs, "w", OP_INPUT, LOAM_F32, b->dw.shape[0], b->dw.shape[1], 0);
-    linear_of(check, b->x, w, (struct loam_tensor){0}, b->dy);
+    const struct loam_weight weight = {.tensor = w, .transposed = b->transposed};
+    linear_of(check, b->x, weight, (struct loam_tensor){0}, b->dy);
     add_pair(check, "w", w, b->dw, true);
 }
 
@@ -72,7 +73,7 @@ static void derive_bias_backward(struct check *check, const struct op_run *run)
     struct loam_tensor x = op_matrix(&check->outputs, "x", OP_INPUT, LOAM_F32, b->dy.shape[0], 3, 0);
     struct loam_tensor w = op_matrix(&check->outputs, "w", OP_INPUT, LOAM_F32, b->dy.shape[1], 3, 0);
     struct loam_tensor bias = op_vector(&check->outputs, "bias", OP_INPUT, LOAM_F32, b->dy.shape[1]);
-    linear_of(check, x, w, bias, b->dy);
+    linear_of(check, x, (struct loam_weight){.tensor = w}, bias, b->dy);
     add_pair(check, "bias", bias, b->dbias, true);
 }
 
@@ -159,6 +160,7 @@ static void derive_rmsnorm_backward(struct check *check, const struct op_run *ru
     check->args.rmsnorm_forward = (struct loam_rmsnorm_forward_args){
         .x = b->x,
         .w = b->w,
+        .offset = b->offset,
         .eps = 1e-6f,
         .y = check->output,
         .rstd = op_vector(&check->outputs, "rstd", OP_OUTPUT, LOAM_F32, tokens)};
@@ -175,7 +177,8 @@ static void derive_rope(struct check *check, const struct op_run *run)
     check->forward = OP_rope;
     check->output = op_heads(&check->outputs, "x", OP_UPDATED, LOAM_F32, tokens, heads, size, 0);
     check->cotangent = b->x;
-    check->args.rope = (struct loam_rope_args){.x = check->output, .table = b->table, .inverse = !b->inverse};
+    check->args.rope = (struct loam_rope_args){
+        .x = check->output, .table = b->table, .interleaved = b->interleaved, .inverse = !b->inverse};
     add_pair(check, "x", check->output, b->x, false);
 }
 
@@ -229,10 +232,17 @@ static void derive_linear_cross_entropy(struct check *check, const struct op_run
     check->forward = OP_linear_cross_entropy;
     check->output = op_vector(&check->outputs, "losses", OP_OUTPUT, LOAM_F32, b->h.shape[0]);
     check->cotangent = b->factors;
-    check->args.linear_cross_entropy = (struct loam_linear_cross_entropy_args){
-        .h = b->h, .w = b->w, .targets = b->targets, .losses = check->output};
+    check->args.linear_cross_entropy =
+        (struct loam_linear_cross_entropy_args){.h = b->h,
+                                                .w = b->w,
+                                                .bias = b->bias,
+                                                .logit_factor = b->logit_factor,
+                                                .logit_softcap = b->logit_softcap,
+                                                .targets = b->targets,
+                                                .losses = check->output};
     add_pair(check, "h", b->h, b->dh, false);
     add_pair(check, "w", b->w.tensor, b->dw, true);
+    add_pair(check, "bias", b->bias, b->dbias, true);
 }
 
 static void (*const derivations[OP_COUNT])(struct check *check, const struct op_run *run) = {

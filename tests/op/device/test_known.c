@@ -110,6 +110,27 @@ static void known_linears(struct bench *bench)
     CHECK(lora_y, lora.y);
 }
 
+// A weight [K, N], as transformers' Conv1D stores it.
+static void known_transposed_linear(struct bench *bench)
+{
+    const struct loam_weight w = {.tensor = matrix(bench, 5, 5, 4), .transposed = true};
+    struct loam_linear_forward_args forward = {.x = matrix(bench, 1, 3, 5),
+                                               .w = w,
+                                               .bias = numbers(bench, 3, 4),
+                                               .residual = matrix(bench, 4, 3, 4),
+                                               .y = zero_matrix(bench, 3, 4)};
+    RUN(bench, linear_forward, &forward);
+    CHECK(transposed, forward.y);
+    const struct loam_tensor dy = matrix(bench, 6, 3, 4);
+    struct loam_linear_backward_input_args input = {.dy = dy, .w = w, .dx = zero_matrix(bench, 3, 5)};
+    RUN(bench, linear_backward_input, &input);
+    CHECK(transposed_dx, input.dx);
+    struct loam_linear_backward_weight_args weight = {
+        .dy = dy, .x = forward.x, .dw = zero_matrix(bench, 5, 4), .transposed = true};
+    RUN(bench, linear_backward_weight, &weight);
+    CHECK(transposed_dw, weight.dw);
+}
+
 // With the identity as A, t is the dropped x: each element zero or scaled up, as its own random number decides.
 static void known_dropout(struct bench *bench)
 {
@@ -175,6 +196,22 @@ static void known_add_scaled(struct bench *bench)
         assert_true(fabsf(y[i] - (residual[i] + 0.5f * x[i])) <= 1e-6f);
 }
 
+// Rows that are further apart than they are long.
+static void known_add_scaled_of_columns(struct bench *bench)
+{
+    struct loam_tensor x = matrix(bench, 1, 3, 7), residual = matrix(bench, 2, 3, 5),
+                       y = zero_matrix(bench, 3, 6);
+    x.shape[1] = residual.shape[1] = y.shape[1] = 4;
+    RUN(bench, add_scaled,
+        &(struct loam_add_scaled_args){.x = x, .residual = residual, .factor = 0.5f, .y = y});
+    const float *have = y.data;
+    for (int t = 0; t < 3; t++)
+        for (int i = 0; i < 6; i++) {
+            const float sum = ((float *)residual.data)[t * 5 + i] + 0.5f * ((float *)x.data)[t * 7 + i];
+            assert_true(fabsf(have[t * 6 + i] - (i < 4 ? sum : 0)) <= 1e-6f);
+        }
+}
+
 static void known_norms(struct bench *bench)
 {
     struct loam_layernorm_forward_args layer = {.x = matrix(bench, 1, 2, 7),
@@ -198,11 +235,35 @@ static void known_norms(struct bench *bench)
     CHECK(rmsnorm_rstd, rms.rstd);
 }
 
+// 1 + w, as in Gemma.
+static void known_offset_norm(struct bench *bench)
+{
+    struct loam_rmsnorm_forward_args forward = {.x = matrix(bench, 1, 2, 7),
+                                                .w = numbers(bench, 2, 7),
+                                                .offset = 1,
+                                                .eps = 1e-6f,
+                                                .y = zero_matrix(bench, 2, 7),
+                                                .rstd = zeros(bench, LOAM_F32, 2)};
+    RUN(bench, rmsnorm_forward, &forward);
+    CHECK(rmsnorm_offset, forward.y);
+    struct loam_rmsnorm_backward_args backward = {.dy = matrix(bench, 3, 2, 7),
+                                                  .x = forward.x,
+                                                  .w = forward.w,
+                                                  .offset = 1,
+                                                  .rstd = forward.rstd,
+                                                  .dx = zero_matrix(bench, 2, 7),
+                                                  .dw = zeros(bench, LOAM_F32, 7)};
+    RUN(bench, rmsnorm_backward, &backward);
+    CHECK(rmsnorm_offset_dx, backward.dx);
+    CHECK(rmsnorm_offset_dw, backward.dw);
+}
+
 static void known_rotations(struct bench *bench)
 {
     static const int32_t positions[] = {0, 1, 700};
     struct loam_rope_table_args table = {.positions = integers(bench, positions, 3),
                                          .frequencies = zeros(bench, LOAM_F32, 3),
+                                         .factor = 1,
                                          .table = zero_matrix(bench, 3, 6)};
     for (int i = 0; i < 3; i++)
         ((float *)table.frequencies.data)[i] = (float)known_rope_frequencies[i];
@@ -218,6 +279,38 @@ static void known_rotations(struct bench *bench)
     for (int i = 0; i < 36; i++) {
         assert_true(fabsf(((float *)rope.x.data)[i] - ((float *)before.data)[i]) <= 1e-6f);
     }
+}
+
+// Neighbours in pairs, of the first four elements of six: the table has the first two frequencies.
+static void known_partial_rotation(struct bench *bench)
+{
+    static const int32_t positions[] = {0, 1, 700};
+    struct loam_rope_table_args table = {.positions = integers(bench, positions, 3),
+                                         .frequencies = zeros(bench, LOAM_F32, 2),
+                                         .factor = 1,
+                                         .table = zero_matrix(bench, 3, 4)};
+    for (int i = 0; i < 2; i++)
+        ((float *)table.frequencies.data)[i] = (float)known_rope_frequencies[i];
+    RUN(bench, rope_table, &table);
+    struct loam_tensor x = heads(bench, 1, 3, 2, 6), part = x;
+    part.shape[2] = 4;
+    RUN(bench, rope, &(struct loam_rope_args){.x = part, .table = table.table, .interleaved = true});
+    CHECK(rope_interleaved, x);
+}
+
+static void known_scaled_table(struct bench *bench)
+{
+    static const int32_t positions[] = {0, 1, 700};
+    struct loam_rope_table_args table = {.positions = integers(bench, positions, 3),
+                                         .frequencies = zeros(bench, LOAM_F32, 3),
+                                         .factor = 1.25f,
+                                         .query_beta = 0.1f,
+                                         .query_context = 64,
+                                         .table = zero_matrix(bench, 3, 6)};
+    for (int i = 0; i < 3; i++)
+        ((float *)table.frequencies.data)[i] = (float)known_rope_frequencies[i];
+    RUN(bench, rope_table, &table);
+    CHECK(rope_table_scaled, table.table);
 }
 
 static void known_grouped_attention(struct bench *bench)
@@ -274,13 +367,46 @@ static void known_activations(struct bench *bench)
         ((float *)x.data)[i] *= 3.0f;
     struct loam_activation_forward_args activation = {.kind = LOAM_GELU_TANH, .x = x, .y = y};
     RUN(bench, activation_forward, &activation);
-    CHECK(gelu, y);
+    CHECK(gelu_tanh, y);
     activation.kind = LOAM_SILU;
     RUN(bench, activation_forward, &activation);
     CHECK(silu, y);
-    struct loam_gated_activation_forward_args gated = {.kind = LOAM_SILU, .gate = x, .up = up, .y = y};
+    struct loam_gated_activation_forward_args gated = {
+        .kind = LOAM_SILU, .gate = shaped(x, 1, 11, 0), .up = shaped(up, 1, 11, 0), .y = shaped(y, 1, 11, 0)};
     RUN(bench, gated_activation_forward, &gated);
     CHECK(gated_silu, y);
+    // gate and up are halves of each row.
+    struct loam_tensor gate = matrix(bench, 1, 3, 10), fused_up = gate, of_fused = zero_matrix(bench, 3, 5);
+    gate.shape[1] = fused_up.shape[1] = 5;
+    fused_up.data = (float *)gate.data + 5;
+    gated = (struct loam_gated_activation_forward_args){
+        .kind = LOAM_SILU, .gate = gate, .up = fused_up, .y = of_fused};
+    RUN(bench, gated_activation_forward, &gated);
+    CHECK(gated_fused, of_fused);
+}
+
+static void known_activation(struct bench *bench, enum loam_activation kind, const char *name,
+                             const double *value, const double *gradient)
+{
+    struct loam_tensor x = numbers(bench, 1, 11), y = zeros(bench, LOAM_F32, 11);
+    for (int i = 0; i < 11; i++)
+        ((float *)x.data)[i] *= 3.0f;
+    RUN(bench, activation_forward, &(struct loam_activation_forward_args){.kind = kind, .x = x, .y = y});
+    check(bench, name, &y, value, 11);
+    struct loam_activation_backward_args backward = {
+        .kind = kind, .x = x, .dy = numbers(bench, 2, 11), .dx = y};
+    RUN(bench, activation_backward, &backward);
+    check(bench, name, &y, gradient, 11);
+}
+#define KNOWN_ACTIVATION(kind, name)                                                                         \
+    known_activation(bench, kind, #name, known_activation_##name, known_activation_##name##_dx)
+
+static void known_more_activations(struct bench *bench)
+{
+    KNOWN_ACTIVATION(LOAM_GELU, gelu);
+    KNOWN_ACTIVATION(LOAM_RELU, relu);
+    KNOWN_ACTIVATION(LOAM_RELU2, relu2);
+    KNOWN_ACTIVATION(LOAM_QUICK_GELU, quick_gelu);
 }
 
 static void known_loss_and_gradients(struct bench *bench)
@@ -288,6 +414,7 @@ static void known_loss_and_gradients(struct bench *bench)
     static const int32_t targets[] = {5, LOAM_NO_TARGET, 0, 2};
     struct loam_linear_cross_entropy_args loss = {.h = matrix(bench, 1, 4, 3),
                                                   .w.tensor = matrix(bench, 2, 6, 3),
+                                                  .logit_factor = 1,
                                                   .targets = integers(bench, targets, 4),
                                                   .factors = zeros(bench, LOAM_F32, 4),
                                                   .losses = zeros(bench, LOAM_F32, 4),
@@ -302,6 +429,38 @@ static void known_loss_and_gradients(struct bench *bench)
     CHECK(loss, sum);
     CHECK(loss_dh, loss.dh);
     CHECK(loss_dw, loss.dw);
+}
+
+// A bias, a factor and a cap between the head and the softmax.
+static void known_capped_loss_and_gradients(struct bench *bench)
+{
+    static const int32_t targets[] = {5, LOAM_NO_TARGET, 0, 2};
+    struct loam_linear_cross_entropy_args loss = {.h = matrix(bench, 1, 4, 3),
+                                                  .w.tensor = matrix(bench, 2, 6, 3),
+                                                  .bias = numbers(bench, 3, 6),
+                                                  .logit_factor = 0.75f,
+                                                  .logit_softcap = 3,
+                                                  .targets = integers(bench, targets, 4),
+                                                  .factors = zeros(bench, LOAM_F32, 4),
+                                                  .losses = zeros(bench, LOAM_F32, 4),
+                                                  .dh = zero_matrix(bench, 4, 3),
+                                                  .dw = zero_matrix(bench, 6, 3),
+                                                  .dbias = zeros(bench, LOAM_F32, 6)};
+    struct loam_tensor sum = zeros(bench, LOAM_F64, 1);
+    for (int t = 0; t < 4; t++)
+        ((float *)loss.factors.data)[t] = 0.25f;
+    RUN(bench, linear_cross_entropy, &loss);
+    for (int t = 0; t < 4; t++)
+        *(double *)sum.data += (double)((const float *)loss.losses.data)[t];
+    CHECK(capped_loss, sum);
+    CHECK(capped_loss_dh, loss.dh);
+    CHECK(capped_loss_dw, loss.dw);
+    CHECK(capped_loss_dbias, loss.dbias);
+    struct loam_cap_logits_args cap = {.x = matrix(bench, 1, 2, 7), .factor = 0.75f, .softcap = 3};
+    for (int i = 0; i < 14; i++)
+        ((float *)cap.x.data)[i] *= 3.0f;
+    RUN(bench, cap_logits, &cap);
+    CHECK(cap_logits, cap.x);
 }
 
 static void known_optimiser(struct bench *bench)
@@ -352,9 +511,25 @@ static void known_not_finite(struct bench *bench)
 }
 
 static void (*const groups[])(struct bench *bench) = {
-    known_linears,          known_dropout,     known_embedding,          known_gather_rows,
-    known_add_scaled,       known_norms,       known_rotations,          known_grouped_attention,
-    known_cached_attention, known_activations, known_loss_and_gradients, known_optimiser,
+    known_linears,
+    known_transposed_linear,
+    known_dropout,
+    known_embedding,
+    known_gather_rows,
+    known_add_scaled_of_columns,
+    known_offset_norm,
+    known_partial_rotation,
+    known_scaled_table,
+    known_more_activations,
+    known_capped_loss_and_gradients,
+    known_add_scaled,
+    known_norms,
+    known_rotations,
+    known_grouped_attention,
+    known_cached_attention,
+    known_activations,
+    known_loss_and_gradients,
+    known_optimiser,
     known_not_finite,
 };
 

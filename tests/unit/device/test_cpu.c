@@ -128,7 +128,7 @@ static void check_forward_rounds_once(int64_t tokens)
         set(&w, i * k + 1, 0x1p-8f);
     }
     loam_linear_forward(&fixture.stream,
-                        &(struct loam_linear_forward_args){.x = x, .w = {w}, .residual = y, .y = y});
+                        &(struct loam_linear_forward_args){.x = x, .w.tensor = w, .residual = y, .y = y});
     for (int64_t i = 0; i < tokens * n; i++)
         assert_true(get(&y, i) == 1 + 0x1p-7f);
     close_device(&fixture);
@@ -158,7 +158,7 @@ static void test_input_gradient_rounds_once(void **state)
         set(&dy, t * n + 1, 0x1p-8f);
     }
     loam_linear_backward_input(&fixture.stream, &(struct loam_linear_backward_input_args){
-                                                    .dy = dy, .w = {w}, .dx = dx, .accumulate = true});
+                                                    .dy = dy, .w.tensor = w, .dx = dx, .accumulate = true});
     for (int64_t i = 0; i < tokens * k; i++)
         assert_true(get(&dx, i) == 1 + 0x1p-7f);
     close_device(&fixture);
@@ -425,7 +425,8 @@ static void test_loss_of_many_rows(void **state)
     }
     loam_linear_cross_entropy(&fixture.stream, &(struct loam_linear_cross_entropy_args){
                                                    .h = h,
-                                                   .w = {w},
+                                                   .w.tensor = w,
+                                                   .logit_factor = 1,
                                                    .targets = targets,
                                                    .factors = loam_tensor_1d(factors.data, LOAM_F32, tokens),
                                                    .losses = loam_tensor_1d(losses.data, LOAM_F32, tokens),
@@ -468,7 +469,8 @@ static void test_loss_of_a_sure_model(void **state)
     set(&w, 0, 30);
     loam_linear_cross_entropy(&fixture.stream, &(struct loam_linear_cross_entropy_args){
                                                    .h = h,
-                                                   .w = {w},
+                                                   .w.tensor = w,
+                                                   .logit_factor = 1,
                                                    .targets = loam_tensor_1d(&target, LOAM_I32, 1),
                                                    .factors = loam_tensor_1d(&factor, LOAM_F32, 1),
                                                    .losses = loam_tensor_1d(&loss, LOAM_F32, 1),
@@ -495,7 +497,8 @@ static void test_loss_shows_what_is_not_finite(void **state)
         set(&h, 4, bad[i]);
         loam_linear_cross_entropy(&fixture.stream, &(struct loam_linear_cross_entropy_args){
                                                        .h = h,
-                                                       .w = {w},
+                                                       .w.tensor = w,
+                                                       .logit_factor = 1,
                                                        .targets = loam_tensor_1d(targets, LOAM_I32, 2),
                                                        .losses = loam_tensor_1d(losses, LOAM_F32, 2)});
         assert_true(isfinite(losses[0]) && !isfinite(losses[1]));

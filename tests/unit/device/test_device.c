@@ -64,6 +64,7 @@ static struct loam_linear_cross_entropy_args loss_args(int64_t vocabulary)
     return (struct loam_linear_cross_entropy_args){.h = loam_tensor_2d(somewhere, LOAM_F32, 2, 3),
                                                    .w.tensor =
                                                        loam_tensor_2d(somewhere, LOAM_F32, vocabulary, 3),
+                                                   .logit_factor = 1,
                                                    .targets = loam_tensor_1d(somewhere, LOAM_I32, 2),
                                                    .losses = loam_tensor_1d(somewhere, LOAM_F32, 2)};
 }

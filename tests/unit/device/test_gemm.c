@@ -33,7 +33,7 @@ static void set_up(struct fixture *f, int64_t k)
 static void multiply(struct fixture *f)
 {
     const struct loam_linear_forward_args args = {.x = loam_tensor_2d(f->x, LOAM_F32, TOKENS, f->k),
-                                                  .w = {loam_tensor_2d(f->w, LOAM_BF16, OUT, f->k)},
+                                                  .w.tensor = loam_tensor_2d(f->w, LOAM_BF16, OUT, f->k),
                                                   .y = loam_tensor_2d(f->y, LOAM_F32, TOKENS, OUT)};
     loam_linear_forward(&f->stream, &args);
 }
@@ -209,7 +209,7 @@ static void run_linear(const struct linear *l)
     struct loam_stream planning, stream;
     assert_ok(loam_device_create(&device, "cpu", 2, &error));
     loam_stream_init_planning(&planning, device);
-    const struct loam_weight w = {loam_tensor_2d(l->w, l->dtype, l->n, l->k)};
+    const struct loam_weight w = {.tensor = loam_tensor_2d(l->w, l->dtype, l->n, l->k)};
     const struct loam_linear_forward_args forward = {.x = loam_tensor_2d(l->x, l->dtype, l->rows, l->k),
                                                      .w = w,
                                                      .y = loam_tensor_2d(l->y, l->dtype, l->rows, l->n)};

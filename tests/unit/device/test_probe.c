@@ -100,9 +100,10 @@ static void count_op(void *user, enum loam_op_id op, const void *args)
 
 static void run_linear(struct loam_stream *stream, float *x, float *w, float *y)
 {
-    loam_linear_forward(stream, &(struct loam_linear_forward_args){.x = loam_tensor_2d(x, LOAM_F32, M, K),
-                                                                   .w = {loam_tensor_2d(w, LOAM_F32, N, K)},
-                                                                   .y = loam_tensor_2d(y, LOAM_F32, M, N)});
+    loam_linear_forward(stream,
+                        &(struct loam_linear_forward_args){.x = loam_tensor_2d(x, LOAM_F32, M, K),
+                                                           .w.tensor = loam_tensor_2d(w, LOAM_F32, N, K),
+                                                           .y = loam_tensor_2d(y, LOAM_F32, M, N)});
 }
 
 // What is computed again takes time and moves bytes, but is no operation that was needed.

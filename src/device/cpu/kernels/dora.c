@@ -6,42 +6,75 @@
 
 enum {
     ROWS = 4,                     // of the weight that share the loads of a
+    GATHERED = 1024,              // columns of a row of the weight at a time
     COLUMNS = 8 * LANES,          // of a task of the backward
     DROPPED = 16 * DROPOUT_WORDS, // elements that are dropped at a time
 };
 
 // ---- norms ----
 
-// norms[row + i] for i < rows.
-INLINE void norm_rows(const struct loam_dora_norm_args *args, int64_t row, int rows)
+// A row of the weight from column `first` on.
+struct row_values {
+    const void *data;
+    enum loam_dtype dtype;
+};
+
+// The columns of a transposed weight lie apart: they are gathered into `buffer` in f32.
+static struct row_values row_values(const struct loam_weight *w, int64_t row, int64_t first, int64_t count,
+                                    float *buffer)
 {
-    const struct loam_tensor *w = &args->w.tensor;
-    const int64_t k = w->shape[1], rank = args->a.shape[0];
-    const float *a = args->a.data, *b = (const float *)args->b.data + row * rank;
-    vec sums[ROWS];
+    const struct loam_tensor *tensor = &w->tensor;
+    const int64_t size = (int64_t)loam_dtype_size(tensor->dtype);
+    if (!w->transposed)
+        return (struct row_values){(const char *)cpu_row(tensor, row) + first * size, tensor->dtype};
+    for (int64_t i = 0; i < count; i++)
+        loam_convert(buffer + i, LOAM_F32, (const char *)cpu_row(tensor, first + i) + row * size,
+                     tensor->dtype, 1);
+    return (struct row_values){buffer, LOAM_F32};
+}
+
+// sums[i] += the squares of columns [first, first + count) of row + i, for i < rows.
+INLINE void add_squares(const struct loam_dora_norm_args *args, int64_t row, int rows, int64_t first,
+                        int64_t count, vec sums[ROWS])
+{
+    const int64_t k = args->a.shape[1], rank = args->a.shape[0];
+    const float *a = (const float *)args->a.data + first, *b = (const float *)args->b.data + row * rank;
+    float buffer[ROWS][GATHERED];
+    struct row_values w[ROWS];
     for (int i = 0; i < rows; i++)
-        sums[i] = splat(0);
-    for (int64_t column = 0; column < k; column += LANES) {
+        w[i] = row_values(&args->w, row + i, first, count, buffer[i]);
+    for (int64_t column = 0; column < count; column += LANES) {
         vec updates[ROWS];
         for (int i = 0; i < rows; i++)
             updates[i] = splat(0);
         for (int64_t j = 0; j < rank; j++) {
-            const vec values = load(a + j * k, column, k, false);
+            const vec values = load(a + j * k, column, count, false);
             for (int i = 0; i < rows; i++)
                 updates[i] += b[i * rank + j] * values;
         }
         for (int i = 0; i < rows; i++) {
-            const vec adapted = load_any(cpu_row(w, row + i), column, k, w->dtype) + args->scale * updates[i];
+            const vec adapted = load_any(w[i].data, column, count, w[i].dtype) + args->scale * updates[i];
             sums[i] += adapted * adapted;
         }
     }
+}
+
+// norms[row + i] for i < rows.
+INLINE void norm_rows(const struct loam_dora_norm_args *args, int64_t row, int rows)
+{
+    const int64_t k = args->a.shape[1];
+    vec sums[ROWS];
+    for (int i = 0; i < rows; i++)
+        sums[i] = splat(0);
+    for (int64_t first = 0; first < k; first += GATHERED)
+        add_squares(args, row, rows, first, k - first < GATHERED ? k - first : GATHERED, sums);
     for (int i = 0; i < rows; i++)
         ((float *)args->norms.data)[row + i] = sqrtf(sum_lanes(sums[i]));
 }
 
 static enum loam_status dora_norm(struct loam_stream *stream, const struct loam_dora_norm_args *args)
 {
-    const int64_t n = args->w.tensor.shape[0];
+    const int64_t n = args->b.shape[0];
 #pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
     for (int64_t row = 0; row < n; row += ROWS) {
         if (row + ROWS <= n)

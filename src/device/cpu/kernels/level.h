@@ -35,6 +35,7 @@ enum {
     SUBJECT(attention_backward)                                                                              \
     SUBJECT(activation)                                                                                      \
     SUBJECT(loss)                                                                                            \
+    SUBJECT(logits)                                                                                          \
     SUBJECT(optimiser)
 
 #define CPU_DECLARE(subject) void CPU_NAME(subject)(struct loam_op_table * ops);

@@ -3,15 +3,16 @@
 // batch, and a logit is made a weight of the softmax while its tile is in the first cache: only [ROWS, BLOCK]
 // weights exist at a time, and no logits.
 //
-// Per row, with m a reference: others = sum over v != target of exp(logit_v - m), and
-// mix = sum over v != target of exp(logit_v - m) w_v. At the end, with total = others + exp(logit_target -
-// m), loss = m + log(total) - logit_target and dh = factor (mix - others w_target) / total: keeping the
-// target apart leaves no difference of nearly equal numbers where the model is sure. m need not be the
-// largest logit, only so near that nothing overflows: it is the target's logit, until a block has one that is
-// larger by far.
+// Per row, with m a reference and s_v the slope of logit v: others = sum over v != target of
+// exp(logit_v - m), and mix = sum over v != target of exp(logit_v - m) s_v w_v. At the end, with
+// total = others + exp(logit_target - m), loss = m + log(total) - logit_target and
+// dh = factor (mix - others s_target w_target) / total: keeping the target apart leaves no difference of
+// nearly equal numbers where the model is sure. m need not be the largest logit, only so near that nothing
+// overflows: it is the target's logit, until a block has one that is larger by far. Slopes are 1 without a
+// soft-cap.
 #include <math.h>
 
-#include "device/cpu/kernels/vector.h"
+#include "device/cpu/kernels/logits.h"
 #include "device/cpu/ops/product.h"
 
 enum {
@@ -22,10 +23,10 @@ enum {
 };
 
 struct row_state {
-    float reference, others, target_logit;
+    float reference, others, target_logit, target_slope;
     int32_t target;
-    float scale; // of the gradient: the row's element of `factors`
-    // The weights of the products are factor exp(logit - reference); the target's weight is `own`.
+    float scale; // of the gradient: the row's element of `factors`, times the factor of the logits
+    // The weights of the products are factor slope exp(logit - reference); the target's weight is `own`.
     float factor, own;
 };
 
@@ -34,6 +35,7 @@ struct loss {
     const struct loam_linear_cross_entropy_args *args;
     struct loam_stream *stream;
     bool h_bf16;
+    bool plain;                      // logits are the products of h and w as they are
     bool products_bf16;              // h and the softmax are rounded to bf16 for their products
     int64_t size, vocabulary, block; // H, V, columns of weights at a time
     int64_t tiles;                   // of a row of the block
@@ -89,18 +91,21 @@ static size_t loss_init(struct loss *loss, const struct loam_device *device,
     const bool products_bf16 = h_bf16 && cpu_has_bf16(device);
     const size_t element = products_bf16 ? sizeof(uint16_t) : sizeof(float);
     size_t bytes = 0;
-    *loss = (struct loss){.args = args,
-                          .stream = stream,
-                          .h_bf16 = h_bf16,
-                          .products_bf16 = products_bf16,
-                          .size = size,
-                          .vocabulary = vocabulary,
-                          .block = block,
-                          .tiles = (block + GEMM_COLUMNS - 1) / GEMM_COLUMNS};
+    *loss =
+        (struct loss){.args = args,
+                      .stream = stream,
+                      .h_bf16 = h_bf16,
+                      .plain = args->bias.data == NULL && args->logit_factor == 1 && args->logit_softcap == 0,
+                      .products_bf16 = products_bf16,
+                      .size = size,
+                      .vocabulary = vocabulary,
+                      .block = block,
+                      .tiles = (block + GEMM_COLUMNS - 1) / GEMM_COLUMNS};
     loss->tokens = take(stream, &bytes, tokens, sizeof(int32_t));
     loss->states = take(stream, &bytes, rows, sizeof(struct row_state));
     loss->h = take(stream, &bytes, rows * size, element);
-    loss->weights = take(stream, &bytes, mixes || args->dw.data != NULL ? rows * block : 0, element);
+    const bool weighs = mixes || args->dw.data != NULL || args->dbias.data != NULL;
+    loss->weights = take(stream, &bytes, weighs ? rows * block : 0, element);
     loss->of_tiles = take(stream, &bytes, rows * loss->tiles, sizeof(float));
     loss->mix = take(stream, &bytes, mixes ? rows * size : 0, sizeof(float));
     loss->product = take(stream, &bytes, (int64_t)product_scratch(loss, device, rows), 1);
@@ -179,11 +184,28 @@ static enum loam_status weight_gradient_product(struct loss *loss, int64_t rows,
 
 // ---- logits ----
 
-// Row i of a tile of logits becomes weights; returns the sum of those that are not the target's.
-INLINE float row_weights(const struct loss *loss, const struct gemm_tile *tile, int64_t i)
+// Logits of columns [column, column + LANES) of the vocabulary.
+INLINE struct logits finish_logits(const struct loss *loss, vec products, int64_t column)
+{
+    const struct loam_linear_cross_entropy_args *args = loss->args;
+    if (args->bias.data != NULL) products += load(args->bias.data, column, loss->vocabulary, loss->h_bf16);
+    return cap_logits_vec(products * args->logit_factor, args->logit_softcap);
+}
+
+// The logits [j, j + LANES) of row i of a tile of products. `plain` is a constant where this is called.
+INLINE struct logits tile_logits(const struct loss *loss, const struct gemm_tile *tile, int64_t i, int64_t j,
+                                 bool plain)
+{
+    const vec products = load_f32(tile->sums + i * tile->sums_row + j);
+    if (plain) return (struct logits){products, splat(1)};
+    return finish_logits(loss, products, loss->first + tile->column + j);
+}
+
+// Row i of a tile of products becomes weights; returns the sum of exp(logit - reference) of those that are not
+// the target's.
+INLINE float row_weights(const struct loss *loss, const struct gemm_tile *tile, int64_t i, bool plain)
 {
     const struct row_state *state = &loss->states[tile->row + i];
-    const float *logits = tile->sums + i * tile->sums_row;
     const int64_t size = loss->products_bf16 ? 2 : 4;
     char *weights = loss->weights;
     if (weights != NULL) weights += ((tile->row + i) * loss->block + tile->column) * size;
@@ -193,10 +215,12 @@ INLINE float row_weights(const struct loss *loss, const struct gemm_tile *tile, 
         const vec_int column = lane_index() + (int32_t)j;
         const vec_int is_target = column == (int32_t)target,
                       others = ~is_target & (column < (int32_t)tile->columns);
-        const vec weight = select_vec(others, exp_vec(load_f32(logits + j) - state->reference), splat(0));
+        const struct logits logits = tile_logits(loss, tile, i, j, plain);
+        const vec weight = select_vec(others, exp_vec(logits.value - state->reference), splat(0));
         sum += weight;
         if (weights == NULL) continue;
-        const vec scaled = select_vec(is_target, splat(state->own), weight * state->factor);
+        const vec of_product = plain ? weight : weight * logits.slope;
+        const vec scaled = select_vec(is_target, splat(state->own), of_product * state->factor);
         store(weights, j, tile->columns, scaled, loss->products_bf16);
     }
     return sum_lanes(sum);
@@ -211,7 +235,8 @@ static void finish_weights(void *context, const struct gemm_tile *tile)
 {
     const struct loss *loss = context;
     for (int64_t i = 0; i < tile->rows; i++)
-        *of_tile(loss, tile, i) = row_weights(loss, tile, i);
+        *of_tile(loss, tile, i) =
+            loss->plain ? row_weights(loss, tile, i, true) : row_weights(loss, tile, i, false);
 }
 
 static void finish_largest(void *context, const struct gemm_tile *tile)
@@ -219,8 +244,11 @@ static void finish_largest(void *context, const struct gemm_tile *tile)
     const struct loss *loss = context;
     for (int64_t i = 0; i < tile->rows; i++) {
         float largest = -INFINITY;
-        for (int64_t j = 0; j < tile->columns; j++)
-            largest = fmaxf(largest, tile->sums[i * tile->sums_row + j]);
+        for (int64_t j = 0; j < tile->columns; j += LANES) {
+            const vec logits = tile_logits(loss, tile, i, j, loss->plain).value;
+            for (int64_t lane = 0; lane < LANES && j + lane < tile->columns; lane++)
+                largest = fmaxf(largest, logits[lane]);
+        }
         *of_tile(loss, tile, i) = largest;
     }
 }
@@ -268,7 +296,7 @@ static enum loam_status block_weights(struct loss *loss, int64_t rows, const str
 
 // ---- rows ----
 
-static float target_logit(const struct loss *loss, int64_t i, int32_t target)
+static float target_product(const struct loss *loss, int64_t i, int32_t target)
 {
     const enum loam_dtype dtype = product_dtype(loss), w_dtype = loss->args->w.tensor.dtype;
     const char *h = (const char *)loss->h + i * loss->size * (int64_t)loam_dtype_size(dtype);
@@ -277,6 +305,12 @@ static float target_logit(const struct loss *loss, int64_t i, int32_t target)
     for (int64_t j = 0; j < loss->size; j += LANES)
         sum += load_any(h, j, loss->size, dtype) * load_any(w, j, loss->size, w_dtype);
     return sum_lanes(sum);
+}
+
+static struct logits target_logit(const struct loss *loss, int64_t i, int32_t target)
+{
+    const vec product = splat(target_product(loss, i, target));
+    return loss->plain ? (struct logits){product, splat(1)} : finish_logits(loss, product, target);
 }
 
 static void gather_rows(struct loss *loss, const int32_t *tokens, int64_t rows)
@@ -292,11 +326,13 @@ static void gather_rows(struct loss *loss, const int32_t *tokens, int64_t rows)
         else
             widen((float *)loss->h + i * size, h, size, loss->h_bf16);
         const int32_t target = targets[tokens[i]];
-        const float logit = target_logit(loss, i, target);
-        loss->states[i] = (struct row_state){.reference = logit,
-                                             .target_logit = logit,
+        const struct logits logit = target_logit(loss, i, target);
+        const float factor = factors != NULL ? factors[tokens[i]] : 0;
+        loss->states[i] = (struct row_state){.reference = logit.value[0],
+                                             .target_logit = logit.value[0],
+                                             .target_slope = logit.slope[0],
                                              .target = target,
-                                             .scale = factors != NULL ? factors[tokens[i]] : 0,
+                                             .scale = factor * loss->args->logit_factor,
                                              .factor = 1};
     }
 }
@@ -311,18 +347,18 @@ static float row_factor(const struct row_state *state)
     return (float)((double)state->scale / row_total(state));
 }
 
-// dh = factor (mix - others w_target) / total
+// dh = factor (mix - others s_target w_target) / total
 static void write_row(struct loss *loss, int64_t i, int64_t token)
 {
     const struct row_state *state = &loss->states[i];
-    const float factor = row_factor(state);
+    const float factor = row_factor(state), others = state->others * state->target_slope;
     const void *w = cpu_row(&loss->args->w.tensor, state->target);
     const float *mix = loss->mix + i * loss->size;
     void *dh = cpu_row(&loss->args->dh, token);
     for (int64_t j = 0; j < loss->size; j += LANES) {
         const vec other = load(mix, j, loss->size, false),
                   own = load_any(w, j, loss->size, loss->args->w.tensor.dtype);
-        store(dh, j, loss->size, (other - own * state->others) * factor, loss->h_bf16);
+        store(dh, j, loss->size, (other - own * others) * factor, loss->h_bf16);
     }
 }
 
@@ -353,20 +389,39 @@ static enum loam_status forward_rows(struct loss *loss, const int32_t *tokens, i
     return LOAM_OK;
 }
 
-// dlogits = factor (p - onehot), once more from the logits, now that the sums are known: dw += dlogitsT
-// h.
-static enum loam_status weight_gradient_rows(struct loss *loss, int64_t rows)
+// dbias += sum_t g[t], in token order, from the weights of the block.
+static void add_bias_gradient(struct loss *loss, int64_t rows, int64_t columns)
+{
+    enum { COLUMNS = 8 * LANES }; // of a task
+    const struct gemm_operand weights = softmax_weights(loss);
+    const int64_t size = (int64_t)loam_dtype_size(weights.dtype);
+    float *dbias = (float *)loss->args->dbias.data + loss->first;
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(loss->stream))
+    for (int64_t first = 0; first < columns; first += COLUMNS) {
+        const int64_t last = min64(first + COLUMNS, columns);
+        for (int64_t i = 0; i < rows; i++) {
+            const char *row = (const char *)weights.data + i * weights.row * size;
+            for (int64_t j = first; j < last; j += LANES)
+                store(dbias, j, last, load(dbias, j, last, false) + load(row, j, last, size == 2), false);
+        }
+    }
+}
+
+// g = factor (p - onehot) slope, once more from the logits, now that the sums are known: dw += gT h.
+static enum loam_status weight_gradients(struct loss *loss, int64_t rows)
 {
     for (int64_t i = 0; i < rows; i++) {
         struct row_state *state = &loss->states[i];
         state->factor = row_factor(state);
-        state->own = -state->others * state->factor;
+        state->own = -state->others * state->factor * state->target_slope;
     }
     for (loss->first = 0; loss->first < loss->vocabulary; loss->first += loss->block) {
         const int64_t count = min64(loss->block, loss->vocabulary - loss->first);
         const struct loam_tensor w = loam_tensor_rows(&loss->args->w.tensor, loss->first, count);
-        const struct loam_tensor dw = loam_tensor_rows(&loss->args->dw, loss->first, count);
         LOAM_TRY(logits_product(loss, rows, &w, finish_weights));
+        if (loss->args->dbias.data != NULL) add_bias_gradient(loss, rows, count);
+        if (loss->args->dw.data == NULL) continue;
+        const struct loam_tensor dw = loam_tensor_rows(&loss->args->dw, loss->first, count);
         LOAM_TRY(weight_gradient_product(loss, rows, &dw));
     }
     return LOAM_OK;
@@ -405,7 +460,7 @@ static enum loam_status linear_cross_entropy(struct loam_stream *stream,
         const int32_t *tokens = loss.tokens + first;
         gather_rows(&loss, tokens, rows);
         LOAM_TRY(forward_rows(&loss, tokens, rows));
-        if (args->dw.data != NULL) LOAM_TRY(weight_gradient_rows(&loss, rows));
+        if (args->dw.data != NULL || args->dbias.data != NULL) LOAM_TRY(weight_gradients(&loss, rows));
         if (args->dh.data == NULL) continue;
 #pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
         for (int64_t i = 0; i < rows; i++)

@@ -71,6 +71,13 @@ static enum loam_status layernorm_forward(struct loam_stream *stream,
     return LOAM_OK;
 }
 
+// Elements [i, i + LANES) of rmsnorm's weight w + offset. An offset of 0 leaves w as it is.
+INLINE vec offset_weight(const struct loam_tensor *w, int64_t i, int64_t n, float offset, bool bf16)
+{
+    const vec weight = load(w->data, i, n, bf16);
+    return offset != 0 ? weight + offset : weight;
+}
+
 static enum loam_status rmsnorm_forward(struct loam_stream *stream,
                                         const struct loam_rmsnorm_forward_args *args)
 {
@@ -83,7 +90,8 @@ static enum loam_status rmsnorm_forward(struct loam_stream *stream,
         void *y = cpu_row(&args->y, t);
         rstd[t] = 1.0f / sqrtf(row_variance(x, n, 0, bf16) + args->eps);
         for (int64_t i = 0; i < n; i += LANES)
-            store(y, i, n, load(x, i, n, bf16) * rstd[t] * load(args->w.data, i, n, bf16), bf16);
+            store(y, i, n, load(x, i, n, bf16) * rstd[t] * offset_weight(&args->w, i, n, args->offset, bf16),
+                  bf16);
     }
     return LOAM_OK;
 }
@@ -95,12 +103,13 @@ struct norm_backward {
     const struct loam_tensor *dy, *x, *w, *dx;
     const float *mean; // [T], NULL: zero
     const float *rstd; // [T]
+    float offset;      // of w
     bool accumulate;
     float *dw; // [H] or NULL
     float *db; // [H] or NULL
 };
 
-// sum_h(g) and sum_h(g xh) of one row, with g = dy w
+// sum_h(g) and sum_h(g xh) of one row, with g = dy (w + offset)
 static struct row_sums gradient_sums(const struct norm_backward *norm, int64_t t, float mean)
 {
     const int64_t n = norm->x->shape[1];
@@ -108,7 +117,8 @@ static struct row_sums gradient_sums(const struct norm_backward *norm, int64_t t
     const void *dy = cpu_row(norm->dy, t), *x = cpu_row(norm->x, t);
     vec sum = splat(0), product = splat(0);
     for (int64_t i = 0; i < n; i += LANES) {
-        const vec g = load(dy, i, n, bf16) * load(norm->w->data, i, n, bf16); // 0 past the end
+        // 0 past the end, where dy is
+        const vec g = load(dy, i, n, bf16) * offset_weight(norm->w, i, n, norm->offset, bf16);
         sum += g;
         product += g * (load(x, i, n, bf16) - mean);
     }
@@ -127,7 +137,7 @@ static void backward_row(const struct norm_backward *norm, int64_t t)
     const float g_mean = norm->mean != NULL ? sums.first / (float)n : 0,
                 product_mean = sums.second / (float)n;
     for (int64_t i = 0; i < n; i += LANES) {
-        const vec g = load(dy, i, n, bf16) * load(norm->w->data, i, n, bf16);
+        const vec g = load(dy, i, n, bf16) * offset_weight(norm->w, i, n, norm->offset, bf16);
         const vec xh = (load(x, i, n, bf16) - mean) * rstd;
         vec value = (g - g_mean - xh * product_mean) * rstd;
         if (norm->accumulate) value += load(dx, i, n, bf16);
@@ -168,17 +178,29 @@ static void norm_backward(const struct loam_stream *stream, const struct norm_ba
 static enum loam_status layernorm_backward(struct loam_stream *stream,
                                            const struct loam_layernorm_backward_args *args)
 {
-    norm_backward(stream,
-                  &(struct norm_backward){&args->dy, &args->x, &args->w, &args->dx, args->mean.data,
-                                          args->rstd.data, args->accumulate, args->dw.data, args->db.data});
+    norm_backward(stream, &(struct norm_backward){.dy = &args->dy,
+                                                  .x = &args->x,
+                                                  .w = &args->w,
+                                                  .dx = &args->dx,
+                                                  .mean = args->mean.data,
+                                                  .rstd = args->rstd.data,
+                                                  .accumulate = args->accumulate,
+                                                  .dw = args->dw.data,
+                                                  .db = args->db.data});
     return LOAM_OK;
 }
 
 static enum loam_status rmsnorm_backward(struct loam_stream *stream,
                                          const struct loam_rmsnorm_backward_args *args)
 {
-    norm_backward(stream, &(struct norm_backward){&args->dy, &args->x, &args->w, &args->dx, NULL,
-                                                  args->rstd.data, args->accumulate, args->dw.data, NULL});
+    norm_backward(stream, &(struct norm_backward){.dy = &args->dy,
+                                                  .x = &args->x,
+                                                  .w = &args->w,
+                                                  .dx = &args->dx,
+                                                  .rstd = args->rstd.data,
+                                                  .offset = args->offset,
+                                                  .accumulate = args->accumulate,
+                                                  .dw = args->dw.data});
     return LOAM_OK;
 }
 

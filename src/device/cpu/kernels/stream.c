@@ -1,30 +1,36 @@
 // The scaled addition to the residual stream.
-#include "device/cpu/kernels/vector.h"
+#include "device/cpu/kernels/spans.h"
 
-enum { CHUNK = 4096 }; // elements of a task
-
-// Elements [first, last) of y.
-INLINE void add_span(const struct loam_add_scaled_args *args, int64_t first, int64_t last, bool bf16)
+// y = residual + factor x, of a span.
+INLINE void add_span(const struct loam_add_scaled_args *args, const struct span *span, bool bf16)
 {
-    const void *residual = args->residual.data;
-    for (int64_t i = first; i < last; i += LANES) {
-        const vec scaled = args->factor * load(args->x.data, i, last, bf16);
-        store(args->y.data, i, last, residual == NULL ? scaled : load(residual, i, last, bf16) + scaled,
+    const void *x = cpu_row(&args->x, span->row);
+    const void *residual = args->residual.data != NULL ? cpu_row(&args->residual, span->row) : NULL;
+    void *y = cpu_row(&args->y, span->row);
+    for (int64_t i = span->first; i < span->last; i += LANES) {
+        const vec scaled = args->factor * load(x, i, span->last, bf16);
+        store(y, i, span->last, residual == NULL ? scaled : load(residual, i, span->last, bf16) + scaled,
               bf16);
     }
 }
 
+static bool has_gaps(const struct loam_add_scaled_args *args)
+{
+    return !loam_tensor_contiguous(&args->x) || !loam_tensor_contiguous(&args->y) ||
+           (args->residual.data != NULL && !loam_tensor_contiguous(&args->residual));
+}
+
 static enum loam_status add_scaled(struct loam_stream *stream, const struct loam_add_scaled_args *args)
 {
-    const int64_t n = loam_tensor_count(&args->x);
+    const struct spans spans = cut_spans(args->x.shape[0], args->x.shape[1], !has_gaps(args));
     const bool bf16 = args->x.dtype == LOAM_BF16;
-#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream)) if (n > CHUNK)
-    for (int64_t first = 0; first < n; first += CHUNK) {
-        const int64_t last = first + CHUNK < n ? first + CHUNK : n;
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream)) if (spans.count > 1)
+    for (int64_t i = 0; i < spans.count; i++) {
+        const struct span span = span_at(&spans, i);
         if (bf16)
-            add_span(args, first, last, true);
+            add_span(args, &span, true);
         else
-            add_span(args, first, last, false);
+            add_span(args, &span, false);
     }
     return LOAM_OK;
 }

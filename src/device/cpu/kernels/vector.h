@@ -242,6 +242,56 @@ INLINE void transpose_vec(vec rows[LANES])
 #endif
 }
 
+struct vec_pair {
+    vec first, second;
+};
+
+// Of two vectors one after the other, the elements at even places, and those at odd places.
+INLINE struct vec_pair split_places(struct vec_pair v)
+{
+#if defined(__AVX512F__)
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odd = _mm512_or_epi32(even, _mm512_set1_epi32(1));
+    return (struct vec_pair){(vec)_mm512_permutex2var_ps((__m512)v.first, even, (__m512)v.second),
+                             (vec)_mm512_permutex2var_ps((__m512)v.first, odd, (__m512)v.second)};
+#elif defined(__AVX2__)
+    const __m256 even = _mm256_shuffle_ps((__m256)v.first, (__m256)v.second, 0x88),
+                 odd = _mm256_shuffle_ps((__m256)v.first, (__m256)v.second, 0xDD);
+    return (struct vec_pair){(vec)_mm256_permute4x64_pd((__m256d)even, 0xD8),
+                             (vec)_mm256_permute4x64_pd((__m256d)odd, 0xD8)};
+#else
+    float places[2 * LANES], even[LANES], odd[LANES];
+    memcpy(places, &v, sizeof places);
+    for (int i = 0; i < LANES; i++) {
+        even[i] = places[2 * i];
+        odd[i] = places[2 * i + 1];
+    }
+    return (struct vec_pair){load_f32(even), load_f32(odd)};
+#endif
+}
+// The inverse.
+INLINE struct vec_pair join_places(struct vec_pair v)
+{
+#if defined(__AVX512F__)
+    const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+    return (struct vec_pair){(vec)_mm512_permutex2var_ps((__m512)v.first, low, (__m512)v.second),
+                             (vec)_mm512_permutex2var_ps((__m512)v.first, high, (__m512)v.second)};
+#elif defined(__AVX2__)
+    const __m256 low = _mm256_unpacklo_ps((__m256)v.first, (__m256)v.second),
+                 high = _mm256_unpackhi_ps((__m256)v.first, (__m256)v.second);
+    return (struct vec_pair){(vec)_mm256_permute2f128_ps(low, high, 0x20),
+                             (vec)_mm256_permute2f128_ps(low, high, 0x31)};
+#else
+    float places[2 * LANES];
+    for (int i = 0; i < LANES; i++) {
+        places[2 * i] = v.first[i];
+        places[2 * i + 1] = v.second[i];
+    }
+    return (struct vec_pair){load_f32(places), load_f32(places + LANES)};
+#endif
+}
+
 // ---- pairs of 16-bit numbers, two to a lane ----
 
 INLINE vec_int load_pairs(const void *source)
@@ -331,6 +381,19 @@ INLINE vec exp_vec(vec x)
     const vec p = (r + 1.0f) + square * ((r * 0.166665196f + 0.49999994f) + square * high);
     const vec_uint exponent = ((vec_uint)shifted + 127) << 23; // the bits of magic are shifted out
     return p * (vec)exponent;
+}
+
+// tanh(x) to 2 units in the last place: near 0 by a polynomial (Cephes' tanhf), elsewhere from exp(2 |x|).
+INLINE vec tanh_vec(vec x)
+{
+    const vec square = x * x, magnitude = (vec)((vec_int)x & 0x7FFFFFFF);
+    vec p = square * -5.70498872745e-3f + 2.06390887954e-2f;
+    p = p * square - 5.37397155531e-2f;
+    p = p * square + 1.33314422036e-1f;
+    p = p * square - 3.33332819422e-1f;
+    const vec far = 1.0f - 2.0f / (exp_vec(2.0f * magnitude) + 1.0f);
+    const vec signed_far = (vec)((vec_int)far | ((vec_int)x & INT32_MIN));
+    return select_vec(magnitude < 0.625f, x + x * (square * p), signed_far);
 }
 
 #endif

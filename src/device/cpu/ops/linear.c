@@ -15,6 +15,16 @@ static enum loam_status multiply(struct loam_stream *stream, struct gemm *produc
     return loam_cpu_product(stream, product, scratch);
 }
 
+// w as the product x wT reads it, [K, N], and as dy w does, [N, K].
+static struct gemm_operand weight_for_output(const struct loam_weight *w)
+{
+    return w->transposed ? cpu_operand(&w->tensor) : cpu_transposed(&w->tensor);
+}
+static struct gemm_operand weight_for_input(const struct loam_weight *w)
+{
+    return w->transposed ? cpu_transposed(&w->tensor) : cpu_operand(&w->tensor);
+}
+
 // ---- forward ----
 
 static size_t linear_forward_scratch(const struct loam_device *device,
@@ -22,7 +32,7 @@ static size_t linear_forward_scratch(const struct loam_device *device,
 {
     const size_t few = cpu_context(device)->few->scratch(args),
                  many = loam_cpu_product_scratch(device, args->x.dtype, args->w.tensor.dtype,
-                                                 args->x.shape[0], args->w.tensor.shape[0], args->x.shape[1]);
+                                                 args->x.shape[0], args->y.shape[1], args->x.shape[1]);
     return few > many ? few : many;
 }
 
@@ -33,10 +43,10 @@ static enum loam_status linear_forward(struct loam_stream *stream,
     const struct few_kernel *few = cpu_context(stream->device)->few;
     if (args->x.shape[0] <= few->tokens) return few->forward(stream, args);
     struct gemm product = {.m = args->x.shape[0],
-                           .n = args->w.tensor.shape[0],
+                           .n = args->y.shape[1],
                            .k = args->x.shape[1],
                            .a = cpu_operand(&args->x),
-                           .b = cpu_transposed(&args->w.tensor),
+                           .b = weight_for_output(&args->w),
                            .bias = args->bias.data,
                            .bias_bf16 = args->bias.dtype == LOAM_BF16,
                            .add = args->residual.data,
@@ -61,7 +71,7 @@ static enum loam_status linear_backward_input(struct loam_stream *stream,
                            .n = args->dx.shape[1],
                            .k = args->dy.shape[1],
                            .a = cpu_operand(&args->dy),
-                           .b = cpu_operand(&args->w.tensor),
+                           .b = weight_for_input(&args->w),
                            .add = args->accumulate ? args->dx.data : NULL,
                            .add_row = args->dx.stride[0]};
     return multiply(stream, &product, &args->dx);
@@ -83,8 +93,8 @@ static enum loam_status linear_backward_weight(struct loam_stream *stream,
     struct gemm product = {.m = args->dw.shape[0],
                            .n = args->dw.shape[1],
                            .k = args->dy.shape[0],
-                           .a = cpu_transposed(&args->dy),
-                           .b = cpu_operand(&args->x),
+                           .a = cpu_transposed(args->transposed ? &args->x : &args->dy),
+                           .b = cpu_operand(args->transposed ? &args->dy : &args->x),
                            .add = args->dw.data,
                            .add_row = args->dw.stride[0]};
     return multiply(stream, &product, &args->dw);
