@@ -236,16 +236,6 @@ static enum loam_status allocate_items(struct loam_adapter *adapter, struct loam
     return LOAM_OK;
 }
 
-// The norms of DoRA would be those of the base without the part that such an initialisation takes from it.
-static enum loam_status check_init(const struct loam_adapter_config *config, struct loam_error *error)
-{
-    if (!config->dora || !loam_lora_init_takes(&config->init)) return LOAM_OK;
-    return loam_fail(
-        error, LOAM_ERROR_UNSUPPORTED,
-        "DoRA (use_dora) with init_lora_weights pissa or olora, which take a part of the base, is not "
-        "supported: choose gaussian or true");
-}
-
 enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loam_model *model,
                                      struct loam_adapter_config *config, bool fresh, struct loam_error *error)
 {
@@ -259,8 +249,7 @@ enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loa
     adapter->config = *config;
     adapter->config.fresh = fresh;
     *config = (struct loam_adapter_config){0};
-    enum loam_status status = check_init(&adapter->config, error);
-    if (status == LOAM_OK) status = allocate_items(adapter, error);
+    enum loam_status status = allocate_items(adapter, error);
     if (status == LOAM_OK) status = match_targets(adapter, fresh, error);
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);
@@ -373,7 +362,8 @@ static enum loam_status parse_settings(struct loam_adapter_config *config,
     if (settings->alpha_pattern != NULL)
         LOAM_TRY(loam_module_values_parse(&config->alphas, settings->alpha_pattern, "alpha_pattern", DBL_MAX,
                                           false, error));
-    return parse_targets(config, settings, family, error);
+    LOAM_TRY(parse_targets(config, settings, family, error));
+    return loam_adapter_config_check_init(config, error);
 }
 
 enum loam_status loam_adapter_create(struct loam_adapter **out, const struct loam_model *model,
@@ -396,25 +386,6 @@ enum loam_status loam_adapter_create(struct loam_adapter **out, const struct loa
     }
     *out = adapter;
     return LOAM_OK;
-}
-
-enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed, struct loam_error *error)
-{
-    const struct loam_device *device = adapter->set != NULL ? adapter->set->device : adapter->device;
-    if (device == NULL)
-        return loam_fail(error, LOAM_ERROR_INTERNAL, "an adapter is started after it has its memory");
-    if (adapter->set != NULL) loam_adapter_point(adapter);
-    LOAM_TRY(loam_adapter_allocate_taken(adapter, device, error));
-    if (device->planning) return LOAM_OK;
-    struct loam_stream stream;
-    LOAM_TRY(loam_stream_init(&stream, device, 0, error));
-    enum loam_status status = LOAM_OK;
-    for (size_t i = 0; i < adapter->count && status == LOAM_OK; i++)
-        status = loam_adapter_start_module(adapter, i, &stream, seed, true, error);
-    if (status == LOAM_OK && adapter->config.dora)
-        status = loam_adapter_start_magnitudes(adapter, &stream, error);
-    loam_stream_deinit(&stream);
-    return status;
 }
 
 void loam_adapter_destroy(struct loam_adapter *adapter)

@@ -65,9 +65,6 @@ enum loam_status loam_adapter_allocate_taken(struct loam_adapter *adapter, const
 enum loam_status loam_adapter_start_module(struct loam_adapter *adapter, size_t index,
                                            struct loam_stream *stream, uint64_t seed, bool set,
                                            struct loam_error *error);
-// Sets the magnitudes of DoRA. Called after A and B have their values.
-enum loam_status loam_adapter_start_magnitudes(struct loam_adapter *adapter, struct loam_stream *stream,
-                                               struct loam_error *error);
 // Computes the norms of DoRA once, where nothing trains the adapter. A streamed weight is left to the passes, which
 // read it anyway.
 enum loam_status loam_adapter_keep_norms(struct loam_adapter *adapter, struct loam_stream *stream,

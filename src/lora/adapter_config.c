@@ -247,6 +247,17 @@ static enum loam_status read_init(struct loam_adapter_config *config, const json
         path, name);
 }
 
+// PEFT computes the norms of DoRA from the base without the part that was taken.
+enum loam_status loam_adapter_config_check_init(const struct loam_adapter_config *config,
+                                                struct loam_error *error)
+{
+    if (!config->dora || !loam_lora_init_takes(&config->init)) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_UNSUPPORTED,
+        "DoRA (use_dora) with initial weights that change the base (pissa, olora), which loam does "
+        "not have: choose one of both");
+}
+
 static enum loam_status read_module_list(struct loam_targets *targets, const json_t *list, const char *path,
                                          const char *key, struct loam_error *error)
 {
@@ -318,6 +329,7 @@ static enum loam_status read_config(struct loam_adapter_config *config, const js
     LOAM_TRY(check_keys(config, root, path, error));
     LOAM_TRY(read_numbers(config, root, path, error));
     LOAM_TRY(read_init(config, root, path, error));
+    if (loam_adapter_config_check_init(config, error) != LOAM_OK) return loam_fail_prefix(error, "%s", path);
     LOAM_TRY(read_targets(config, root, path, error));
     LOAM_TRY(read_string(root, path, "base_model_name_or_path", &config->base_model, error));
     return read_string(root, path, "revision", &config->revision, error);

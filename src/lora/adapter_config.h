@@ -47,6 +47,9 @@ enum loam_status loam_adapter_config_module(const struct loam_adapter_config *co
 // Returns whether a module is adapted: a target that is neither excluded nor outside the chosen layers.
 enum loam_status loam_adapter_config_adapts(const struct loam_adapter_config *config, const char *module,
                                             bool *adapts, struct loam_error *error);
+// Fails on initial weights that do not go with the other settings.
+enum loam_status loam_adapter_config_check_init(const struct loam_adapter_config *config,
+                                                struct loam_error *error);
 // Fails on a choice of layers for targets that PEFT does not narrow.
 enum loam_status loam_adapter_config_check_layers(const struct loam_adapter_config *config,
                                                   struct loam_error *error);

@@ -241,91 +241,75 @@ enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_err
 
 // ---- saving ----
 
-static struct loam_write_tensor write_entry(const char *name, int64_t rows, int64_t columns, const void *host)
+static struct loam_write_tensor write_entry(const char *name, const struct loam_tensor *value,
+                                            const void *host)
 {
-    return (struct loam_write_tensor){
-        .name = name, .dtype = LOAM_F32, .rank = 2, .shape = {rows, columns}, .data = host};
+    struct loam_write_tensor entry = {.name = name, .dtype = LOAM_F32, .rank = value->rank, .data = host};
+    for (int i = 0; i < value->rank; i++)
+        entry.shape[i] = value->shape[i];
+    return entry;
 }
 
-// Matrices of a slot on the host: a [r, in], b [out, r].
-struct pair {
-    float *a;
-    float *b;
-};
-
-static struct pair download_pair(struct loam_stream *stream, const struct loam_lora_slot *slot, float **next)
-{
-    const struct pair pair = {*next, *next + loam_tensor_count(&slot->a)};
-    loam_download(stream, pair.a, slot->a.data, loam_tensor_bytes(&slot->a));
-    loam_download(stream, pair.b, slot->b.data, loam_tensor_bytes(&slot->b));
-    *next = pair.b + loam_tensor_count(&slot->b);
-    return pair;
-}
-
-// [B | -B0] [out, 2 r], in place of b and b0, which lie at `pair->b` and `taken->b`.
-static void join_columns(float *joined, const struct pair *pair, const struct pair *taken, int64_t out,
-                         int64_t rank)
-{
-    for (int64_t i = 0; i < out; i++)
-        for (int64_t k = 0; k < rank; k++) {
-            joined[2 * i * rank + k] = pair->b[i * rank + k];
-            joined[(2 * i + 1) * rank + k] = -taken->b[i * rank + k];
-        }
-}
-
-// The matrices that are written, on the host.
-struct image {
-    float *values; // [all parameters, those that were taken from the base, and a copy of both]
-    struct loam_write_tensor *entries; // [loam_adapter_tensors]
-};
-
-// An update with the taken one: scale (B A - B0 A0) = scale [B | -B0] [A; A0].
-static void list_joined(const struct loam_adapted *item, const struct pair *pair, const struct pair *taken,
-                        float *joined, struct loam_write_tensor *entries)
-{
-    const struct loam_lora_slot *slot = item->slot;
-    const int64_t rank = slot->rank, in = slot->a.shape[1], out = slot->b.shape[0];
-    float *b = joined + 2 * rank * in;
-    memcpy(joined, pair->a, loam_tensor_bytes(&slot->a));
-    memcpy(joined + rank * in, taken->a, loam_tensor_bytes(&slot->a));
-    join_columns(b, pair, taken, out, rank);
-    entries[0] = write_entry(item->parts[LOAM_PART_A].name, 2 * rank, in, joined);
-    entries[1] = write_entry(item->parts[LOAM_PART_B].name, out, 2 * rank, b);
-}
-
-// Downloads the parts of an item and lists them.
-static void download_parts(struct loam_stream *stream, const struct loam_adapted *item, float **next,
-                           struct loam_write_tensor **entries)
+// Downloads every part into `host`, which moves on, and lists it in `entries`. Returns the end of the list.
+static struct loam_write_tensor *download_parts(const struct loam_adapted *item, struct loam_stream *stream,
+                                                float **host, struct loam_write_tensor *entries)
 {
     for (int p = 0; p < LOAM_PART_COUNT; p++) {
         const struct loam_tensor *value = loam_adapted_value(item, p);
         if (item->parts[p].name == NULL) continue;
-        loam_download(stream, *next, value->data, loam_tensor_bytes(value));
-        **entries = write_entry(item->parts[p].name, value->shape[0], value->shape[1], *next);
-        (*entries)->rank = value->rank;
-        *next += loam_tensor_count(value);
-        ++*entries;
+        loam_download(stream, *host, value->data, loam_tensor_bytes(value));
+        *entries++ = write_entry(item->parts[p].name, value, *host);
+        *host += loam_tensor_count(value);
     }
+    return entries;
 }
 
-static enum loam_status download_all(const struct loam_adapter *adapter, struct loam_stream *stream,
-                                     const struct image *image, struct loam_error *error)
+// The columns of B and of -B0 side by side: joined [out, 2 rank] = [b | -b0].
+static void join_columns(float *joined, const float *b, const float *b0, int64_t out, int64_t rank)
 {
-    float *next = image->values;
-    struct loam_write_tensor *entries = image->entries;
+    for (int64_t i = 0; i < out; i++)
+        for (int64_t k = 0; k < rank; k++) {
+            joined[2 * i * rank + k] = b[i * rank + k];
+            joined[(2 * i + 1) * rank + k] = -b0[i * rank + k];
+        }
+}
+
+// An update and the one that is taken from the base, as one of twice the rank: B A - B0 A0 = [B | -B0] [A; A0].
+// `host` has room for both, and moves on.
+static enum loam_status download_joined(const struct loam_adapted *item, struct loam_stream *stream,
+                                        float **host, struct loam_write_tensor **entries,
+                                        struct loam_error *error)
+{
+    const struct loam_lora_slot *slot = item->slot, *taken = slot->taken;
+    const size_t a_bytes = loam_tensor_bytes(&slot->a), b_bytes = loam_tensor_bytes(&slot->b);
+    const int64_t rank = slot->rank, in = slot->a.shape[1], out = slot->b.shape[0];
+    float *b = loam_calloc(2 * b_bytes, 1, error);
+    if (b == NULL) return LOAM_ERROR_MEMORY;
+    const struct loam_tensor a_joined = loam_tensor_2d(*host, LOAM_F32, 2 * rank, in);
+    const struct loam_tensor b_joined = loam_tensor_2d(*host + 2 * rank * in, LOAM_F32, out, 2 * rank);
+    loam_download(stream, a_joined.data, slot->a.data, a_bytes);
+    loam_download(stream, *host + rank * in, taken->a.data, a_bytes);
+    loam_download(stream, b, slot->b.data, b_bytes);
+    loam_download(stream, b + out * rank, taken->b.data, b_bytes);
+    enum loam_status status = loam_stream_finish(stream, error);
+    join_columns(b_joined.data, b, b + out * rank, out, rank);
+    free(b);
+    *(*entries)++ = write_entry(item->parts[LOAM_PART_A].name, &a_joined, a_joined.data);
+    *(*entries)++ = write_entry(item->parts[LOAM_PART_B].name, &b_joined, b_joined.data);
+    *host += 2 * rank * (in + out);
+    return status;
+}
+
+// Downloads every part into `host` and lists it in `entries` [loam_adapter_tensors].
+static enum loam_status download_all(const struct loam_adapter *adapter, struct loam_stream *stream,
+                                     float *host, struct loam_write_tensor *entries, struct loam_error *error)
+{
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
-        const struct loam_lora_slot *slot = item->slot;
-        if (slot->taken == NULL) {
-            download_parts(stream, item, &next, &entries);
-            continue;
-        }
-        const struct pair pair = download_pair(stream, slot, &next);
-        const struct pair taken = download_pair(stream, slot->taken, &next);
-        LOAM_TRY(loam_stream_finish(stream, error));
-        list_joined(item, &pair, &taken, next, entries);
-        entries += 2;
-        next += 2 * (loam_tensor_count(&slot->a) + loam_tensor_count(&slot->b));
+        if (item->slot->taken == NULL)
+            entries = download_parts(item, stream, &host, entries);
+        else
+            LOAM_TRY(download_joined(item, stream, &host, &entries, error));
     }
     return loam_stream_finish(stream, error);
 }
@@ -333,20 +317,20 @@ static enum loam_status download_all(const struct loam_adapter *adapter, struct 
 static enum loam_status save_weights(const struct loam_adapter *adapter, const char *path,
                                      struct loam_error *error)
 {
-    const size_t copies = adapter->taken != NULL ? 4 : 1, count = loam_adapter_tensors(adapter);
-    struct image image = {
-        .values = loam_calloc(copies * (size_t)loam_adapter_parameters(adapter), sizeof(float), error),
-        .entries = loam_calloc(count, sizeof *image.entries, error)};
-    enum loam_status status = image.values != NULL && image.entries != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+    const size_t copies = adapter->taken != NULL ? 2 : 1;
+    float *host = loam_calloc(copies * (size_t)loam_adapter_parameters(adapter), sizeof *host, error);
+    const size_t count = loam_adapter_tensors(adapter);
+    struct loam_write_tensor *entries = loam_calloc(count, sizeof *entries, error);
+    enum loam_status status = host != NULL && entries != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
     struct loam_stream stream;
     if (status == LOAM_OK) status = loam_stream_init(&stream, adapter->model->device, 0, error);
     if (status == LOAM_OK) {
-        status = download_all(adapter, &stream, &image, error);
+        status = download_all(adapter, &stream, host, entries, error);
         loam_stream_deinit(&stream);
     }
-    if (status == LOAM_OK) status = loam_safetensors_write(path, image.entries, count, error);
-    free(image.entries);
-    free(image.values);
+    if (status == LOAM_OK) status = loam_safetensors_write(path, entries, count, error);
+    free(entries);
+    free(host);
     return status;
 }
 

@@ -20,37 +20,44 @@ static bool skip_prefix(const char **text, const char *prefix)
     return true;
 }
 
-// Whether the end of a name is "magnitude_vector[.NAME][.weight]".
-static bool is_magnitude(const char *end)
+// Returns whether `text` is "[.NAME].weight", or where `bare` also "[.NAME]".
+static bool is_ending(const char *text, bool bare)
 {
-    if (!skip_prefix(&end, "magnitude_vector")) return false;
-    if (*end == '.' && strcmp(end, ".weight") != 0) end += 1 + strcspn(end + 1, ".");
-    return *end == '\0' || strcmp(end, ".weight") == 0;
+    static const char end[] = ".weight";
+    if (strcmp(text, end) == 0 || (bare && *text == '\0')) return true;
+    if (*text != '.' || text[1] == '\0') return false;
+    text += 1 + strcspn(text + 1, ".");
+    return strcmp(text, end) == 0 || (bare && *text == '\0');
 }
 
-// Parses "PREFIX.PATH.lora_A[.NAME].weight", and "PREFIX.PATH.lora_magnitude_vector[.NAME][.weight]". PEFT writes the
-// prefix "base_model.model." and no name of the adapter. Raw state dictionaries have the name, and other or repeated
-// prefixes. Returns 'A', 'B' or, for the magnitude of DoRA, 'M', and sets the path; 0: the tensor is none of these.
+// Parses "PREFIX.PATH.lora_A[.NAME].weight". PEFT writes the prefix "base_model.model." and no name of the
+// adapter. Raw state dictionaries have the name, and other or repeated prefixes. Returns 'A', 'B' or, for the
+// magnitude of DoRA, 'M', and sets the path; 0: the tensor is none of these.
 static char parse_name(const char *name, const char **path, size_t *size)
 {
     static const char *const prefixes[] = {"base_model.model.", "_orig_mod.", "module."};
-    static const char infix[] = ".lora_", end[] = ".weight";
+    static const char infix[] = ".lora_";
+    static const struct {
+        const char *name;
+        char part;
+    } parts[] = {{"A", 'A'}, {"B", 'B'}, {"magnitude_vector", 'M'}};
     for (bool found = true; found;) {
         found = false;
         for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
             found = skip_prefix(&name, prefixes[i]) || found;
     }
-    const char *matrix = NULL;
+    const char *rest = NULL;
     for (const char *at = name; (at = strstr(at, infix)) != NULL;)
-        matrix = at += sizeof infix - 1;
+        rest = at += sizeof infix - 1;
     *path = name;
-    if (matrix == NULL) return 0;
-    *size = (size_t)(matrix - name) - (sizeof infix - 1);
-    if (*size > 0 && is_magnitude(matrix)) return 'M';
-    if (*matrix != 'A' && *matrix != 'B') return 0;
-    const char *rest = matrix + 1;
-    if (*rest == '.' && strcmp(rest, end) != 0) rest += 1 + strcspn(rest + 1, ".");
-    return *size > 0 && strcmp(rest, end) == 0 ? *matrix : 0;
+    if (rest == NULL) return 0;
+    *size = (size_t)(rest - name) - (sizeof infix - 1);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const char *end = rest;
+        if (*size > 0 && skip_prefix(&end, parts[i].name) && is_ending(end, parts[i].part == 'M'))
+            return parts[i].part;
+    }
+    return 0;
 }
 
 // Returns whether `path` is the module of a weight row, in which "%d" stands for the number of a layer.

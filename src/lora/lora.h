@@ -17,6 +17,7 @@ struct loam_lora_settings {
     // the family's default.
     const char *target_modules;
     const char *init; // --init-lora-weights, see lora/init.h; NULL: "gaussian"
+    bool dora;        // --use-dora
     bool rslora;      // --use-rslora: the update is scaled by alpha / sqrt(rank)
     // "KEY=N,KEY=N": another rank or alpha for modules. A key is an expression that must match the end of a
     // path, from a component on; the first that matches decides. NULL: none.
@@ -25,7 +26,6 @@ struct loam_lora_settings {
     const char *exclude_modules;     // a list or an expression, as in target_modules; NULL: none
     const char *layers_to_transform; // "0,2,5"; NULL: every layer
     const char *layers_pattern;      // "h,layers": the names before the number of a layer; NULL: any
-    bool dora;                       // --use-dora
 };
 
 // An adapter: resolved settings and a slot for each linear of a model. The model is not changed, so one model

@@ -108,9 +108,9 @@ static bool is_streamed(const struct loam_linear *linear)
     return linear->weight->handle.reader != NULL;
 }
 
-// PEFT starts magnitudes at the norms of the adapted weight.
-enum loam_status loam_adapter_start_magnitudes(struct loam_adapter *adapter, struct loam_stream *stream,
-                                               struct loam_error *error)
+// PEFT starts magnitudes at the norms of the adapted weight. Called after A and B have their values.
+static enum loam_status start_magnitudes(struct loam_adapter *adapter, struct loam_stream *stream,
+                                         struct loam_error *error)
 {
     size_t largest = 0; // bytes of a weight that is streamed
     for (size_t i = 0; i < adapter->count; i++) {
@@ -148,4 +148,22 @@ enum loam_status loam_adapter_keep_norms(struct loam_adapter *adapter, struct lo
     }
     loam_device_arena_deinit(stream->device, &none);
     return loam_stream_finish(stream, error);
+}
+
+enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed, struct loam_error *error)
+{
+    const struct loam_device *device = adapter->set != NULL ? adapter->set->device : adapter->device;
+    if (device == NULL)
+        return loam_fail(error, LOAM_ERROR_INTERNAL, "an adapter is started after it has its memory");
+    if (adapter->set != NULL) loam_adapter_point(adapter);
+    LOAM_TRY(loam_adapter_allocate_taken(adapter, device, error));
+    if (device->planning) return LOAM_OK;
+    struct loam_stream stream;
+    LOAM_TRY(loam_stream_init(&stream, device, 0, error));
+    enum loam_status status = LOAM_OK;
+    for (size_t i = 0; i < adapter->count && status == LOAM_OK; i++)
+        status = loam_adapter_start_module(adapter, i, &stream, seed, true, error);
+    if (status == LOAM_OK && adapter->config.dora) status = start_magnitudes(adapter, &stream, error);
+    loam_stream_deinit(&stream);
+    return status;
 }

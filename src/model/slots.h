@@ -16,13 +16,13 @@ struct loam_lora_slot {
     struct loam_tensor b;  // [out, rank] f32
     struct loam_tensor da; // [rank, in] f32; data NULL: the adapter is not trained
     struct loam_tensor db; // [out, rank] f32
+    // A frozen update that is taken from the base, with the same factor: PiSSA and OLoRA start from W - scale
+    // B0 A0. NULL: none.
+    const struct loam_lora_slot *taken;
     bool dora;
     struct loam_tensor magnitude;  // [out] f32; of DoRA
     struct loam_tensor dmagnitude; // [out] f32; data NULL: not trained
     struct loam_tensor norms; // [out] f32, of an adapter that does not change; data NULL: computed in a pass
-    // A frozen update that is taken from the base, with the same factor: PiSSA and OLoRA start from W - scale
-    // B0 A0. NULL: none.
-    const struct loam_lora_slot *taken;
 };
 
 // An adapter: one slot for each linear of the model, in model order (struct loam_linear.index).

@@ -8,7 +8,8 @@
 #define IS(name, value) {LOAM_TERM_IS, name, value}
 #define IS_NOT(name, value) {LOAM_TERM_IS_NOT, name, value}
 #define FRESH_LORA "lora-r", "lora-alpha", "lora-dropout", "target-modules", "exclude-modules", \
-    "layers-to-transform", "layers-pattern", "rank-pattern", "alpha-pattern", "use-rslora", "use-dora", "init-lora-weights"
+    "layers-to-transform", "layers-pattern", "rank-pattern", "alpha-pattern", "use-rslora", "use-dora", \
+    "init-lora-weights"
 // clang-format on
 
 // A need is `refused` where ignoring the option would give another result than the user expects. Otherwise

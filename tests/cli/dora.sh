@@ -43,7 +43,7 @@ cmp -s "$tmp/stdout" "$tmp/expected" || fail "$(cat "$tmp/stdout") is not $(cat 
 
 refuses 1 'loam merge' 'export' export --model "$tmp/model" --adapter "$tmp/adapter" --gguf "$tmp/lora.gguf"
 [ ! -e "$tmp/lora.gguf" ] || fail 'a file after a refusal'
-refuses 1 'pissa or olora' 'DoRA of a changed base' "${dora[@]}" --init-lora-weights pissa --out "$tmp/pissa" --max-steps 1
+refuses 1 '(pissa, olora)' 'DoRA of a changed base' "${dora[@]}" --init-lora-weights pissa --out "$tmp/pissa" --max-steps 1
 ok 'a plan' plan --model "$tmp/model" --data "$data" --use-dora --target-modules all-linear
 
 finish
