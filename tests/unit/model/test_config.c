@@ -199,7 +199,7 @@ static void refused_values(void **state)
          "\"quantization_config\""},
         {"{" LLAMA_CONFIG ",\"hidden_act\":\"mish\"}", LOAM_ERROR_UNSUPPORTED,
          "\"hidden_act\" is mish; supported are silu, gelu"},
-        {"{" LLAMA_CONFIG ",\"hidden_act\":[1]}", LOAM_ERROR_UNSUPPORTED, "\"hidden_act\""},
+        {"{" LLAMA_CONFIG ",\"hidden_act\":[1]}", LOAM_ERROR_FORMAT, "\"hidden_act\""},
         {"{" LLAMA_CONFIG ",\"head_dim\":5}", LOAM_ERROR_UNSUPPORTED,
          "the head size is 5; RoPE needs an even one"},
         {"{" LLAMA_CONFIG ",\"head_dim\":-2}", LOAM_ERROR_FORMAT, "the head size is -2"},
