@@ -31,18 +31,33 @@ enum loam_status loam_adapter_allocate_taken(struct loam_adapter *adapter, const
     return LOAM_OK;
 }
 
+// wide [out, in] from values [count] of `dtype`, which are [in, out] where `transposed`.
+static void widen(float *wide, const char *values, enum loam_dtype dtype, const struct loam_linear *linear,
+                  bool transposed)
+{
+    const size_t in = (size_t)linear->in, out = (size_t)linear->out, size = loam_dtype_size(dtype);
+    if (!transposed) {
+        loam_convert(wide, LOAM_F32, values, dtype, in * out);
+        return;
+    }
+    for (size_t i = 0; i < in; i++)
+        for (size_t o = 0; o < out; o++)
+            loam_convert(wide + o * in + i, LOAM_F32, values + (i * out + o) * size, dtype, 1);
+}
+
 // Returns the weight [out, in] of a linear as f32, released with free().
 static float *copy_weight(const struct loam_linear *linear, struct loam_stream *stream,
                           struct loam_error *error)
 {
-    const struct loam_tensor *weight = &linear->weight->value;
-    const size_t count = (size_t)loam_tensor_count(weight);
-    void *stored = loam_calloc(count, loam_dtype_size(weight->dtype), error);
+    const struct loam_weight *weight = &linear->weight->handle.weight;
+    const struct loam_tensor *tensor = &weight->tensor;
+    const size_t count = (size_t)loam_tensor_count(tensor);
+    char *stored = loam_calloc(count, loam_dtype_size(tensor->dtype), error);
     float *wide = stored == NULL ? NULL : loam_calloc(count, sizeof *wide, error);
     if (wide != NULL) {
-        loam_download(stream, stored, weight->data, loam_tensor_bytes(weight));
+        loam_download(stream, stored, tensor->data, loam_tensor_bytes(tensor));
         if (loam_stream_finish(stream, error) == LOAM_OK) {
-            loam_convert(wide, LOAM_F32, stored, weight->dtype, count);
+            widen(wide, stored, tensor->dtype, linear, weight->transposed);
         } else {
             free(wide);
             wide = NULL;

@@ -367,7 +367,7 @@ const struct loam_option_row loam_option_rows[] = {
       .help = "Train a magnitude for each output of an adapted module, too (DoRA).",
       .group = LOAM_LORA_GROUP},
      FIELD(train.lora.dora)},
-    {TRAIN | BENCH,
+    {TRAIN,
      {.name = "loraplus-lr-ratio",
       .argument = "RATIO",
       .help = "LoRA+: the learning rate of B is RATIO times --learning-rate.",
