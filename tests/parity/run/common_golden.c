@@ -104,6 +104,22 @@ void golden_close(struct golden *golden)
     json_decref(golden->manifest);
 }
 
+bool golden_run_depends_on_length(const struct golden_run *run)
+{
+    const struct loam_config *config = &run->model->config;
+    bool depends = false;
+    for (int i = 0; i < config->family->rope_count; i++)
+        depends = depends || loam_config_rope_depends_on_length(config, i);
+    return depends;
+}
+
+double golden_run_slack(const struct golden_run *run)
+{
+    const struct loam_family *family = run->model->config.family;
+    const bool plain = family == &loam_family_bloom || family == &loam_family_llama;
+    return run->model->dtype == LOAM_F32 || plain ? 1 : 4;
+}
+
 bool golden_has(const struct golden *golden, const char *adapter)
 {
     return json_object_get(json_object_get(golden->manifest, "adapters"), adapter) != NULL;

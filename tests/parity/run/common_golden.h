@@ -79,6 +79,14 @@ struct golden_case {
     enum loam_dtype dtype;
     char name[96];
 };
+struct golden_run;
+// Whether the model's RoPE depends on the length of a sequence: then padding, and the tokens after a prefix,
+// change its logits.
+bool golden_run_depends_on_length(const struct golden_run *run);
+// The factor of a tolerance. The tolerances are those of BLOOM and Llama; in bf16, norms of query and key,
+// norms after a branch and soft-caps err by more.
+double golden_run_slack(const struct golden_run *run);
+
 enum { GOLDEN_CASES = GOLDEN_COUNT * 4 };
 // Fills `cases` and `tests` [4 count] for the named goldens.
 void golden_fill_cases(const char *const *names, size_t count, struct golden_case *cases,

@@ -10,7 +10,7 @@ enum { ADAPTERS = 3, MAX_TOKENS = 256 };
 static const struct loam_lora_settings settings[ADAPTERS] = {
     {.rank = 4, .alpha = 8, .target_modules = "all-linear"},
     {.rank = 3, .alpha = 2, .target_modules = "all-linear"},
-    {.rank = 2, .alpha = 8, .target_modules = ".*layers\\.1\\..*|.*h\\.1\\..*"},
+    {.rank = 2, .alpha = 8, .target_modules = ".*(layers|h|blocks)\\.1\\..*"},
 };
 
 struct bench {
@@ -182,7 +182,8 @@ static void updates_of_shared_rows_add_up(void **state)
     const struct loam_segment halves[] = {segment(&bench, 0, 0, LOAM_ALL_ROWS, 0.5f),
                                           segment(&bench, 0, 0, LOAM_ALL_ROWS, 0.5f)};
     const size_t count = (size_t)(bench.batch.tokens * bench.model->config.vocabulary);
-    const double near = bench.kind->dtype == LOAM_F32 ? 1e-5 : 3e-2;
+    // Sums of half the factor round elsewhere in bf16, and norms after a branch enlarge that.
+    const double near = bench.kind->dtype == LOAM_F32 ? 1e-5 : 6e-2;
     float *base = base_logits(&bench), *whole = logits_of(&bench, gone, 1);
     float *without = logits_of(&bench, gone, 2), *twice = logits_of(&bench, halves, 2);
     assert_true(difference(whole, base, count) > near);

@@ -201,7 +201,7 @@ static void refused_values(void **state)
          "\"hidden_act\" is mish; supported are silu, gelu"},
         {"{" LLAMA_CONFIG ",\"hidden_act\":[1]}", LOAM_ERROR_FORMAT, "\"hidden_act\""},
         {"{" LLAMA_CONFIG ",\"head_dim\":5}", LOAM_ERROR_UNSUPPORTED,
-         "the head size is 5; RoPE needs an even one"},
+         "RoPE turns 5 of the 5 elements of a head"},
         {"{" LLAMA_CONFIG ",\"head_dim\":-2}", LOAM_ERROR_FORMAT, "the head size is -2"},
         {"{" LLAMA_CONFIG ",\"rope_theta\":0}", LOAM_ERROR_FORMAT, "\"rope_theta\" must be positive"},
         {"{" LLAMA_CONFIG ",\"partial_rotary_factor\":0.5}", LOAM_ERROR_UNSUPPORTED,
