@@ -103,7 +103,7 @@ FAMILIES = {
                 attn_logit_softcapping=None, final_logit_softcapping=4.0, attention_bias=True,
                 rope_parameters=yarn(2.0),
                 layer_types=["full_attention", "sliding_attention", "sliding_attention"]),
-        lengths=[3, 14, 8],
+        salt="1", lengths=[3, 14, 8],
     ),
     "gemma3-two-ropes": golden(
         decoder("gemma3_text", 18, 3, 1, 28, layers=3, head_dim=8, sliding_window=4, query_pre_attn_scalar=7,
@@ -300,7 +300,7 @@ FAMILIES = {
         store=dict(BF16, replace=dict(
             rope_parameters=None, rope_theta=100.0, layer_types=None,
             rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=8, attention_factor=1.2))),
-        lengths=[3, 14, 8],
+        salt="2", lengths=[3, 14, 8],
     ),
     "granite-factors": golden(
         decoder("granite", 24, 3, 1, 28, tie_word_embeddings=True, embedding_multiplier=0.6, logits_scaling=1.5,
