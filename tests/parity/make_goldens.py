@@ -412,7 +412,8 @@ def make_golden(name, golden, seed, directory, check=True):
     randomise(model, generator)
     store_model(model, directory, golden["store"], config.model_type)
     # What the file holds is what is computed with.
-    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation=golden.get("attention", "eager")).eval()
+    attention = golden.get("attention", "eager")
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation=attention).eval()
     model.config.name_or_path = name
     batches = make_batches(config.vocab_size, golden["lengths"], generator)
     save_file(pack(batches), directory / "batches.safetensors", metadata={"format": "pt"})
@@ -451,7 +452,9 @@ def make_golden(name, golden, seed, directory, check=True):
 
 def seed_of(name):
     """Of BLOOM's and Llama's by their place in the table, of the others by their names."""
-    return zlib.crc32((name + FAMILIES[name].get("salt", "")).encode()) % 10**6 if name in FAMILIES else 1000 * (1 + list(GOLDENS).index(name))
+    if name in FAMILIES:
+        return zlib.crc32((name + FAMILIES[name].get("salt", "")).encode()) % 10**6
+    return 1000 * (1 + list(GOLDENS).index(name))
 
 
 def main():
