@@ -172,7 +172,7 @@ def phi(draw):
 def gpt2(draw):
     heads = draw.randint(1, 5)
     return dict(IDS, model_type="gpt2", n_embd=heads * draw.randint(4, 10), n_head=heads, n_layer=draw.randint(1, 3),
-                n_positions=40, n_inner=draw.choice([None, draw.randint(8, 36)]), vocab_size=draw.randint(20, 60),
+                n_positions=64, n_inner=draw.choice([None, draw.randint(8, 36)]), vocab_size=draw.randint(20, 60),
                 activation_function=draw.choice(ACTIVATIONS), layer_norm_epsilon=draw.choice(EPSILONS),
                 tie_word_embeddings=draw.flag())
 
@@ -194,7 +194,7 @@ def gptj(draw):
 def opt(draw):
     heads = draw.randint(1, 5)
     return dict(IDS, model_type="opt", hidden_size=heads * draw.randint(4, 10), num_attention_heads=heads,
-                num_hidden_layers=draw.randint(1, 3), ffn_dim=draw.randint(8, 36), max_position_embeddings=40,
+                num_hidden_layers=draw.randint(1, 3), ffn_dim=draw.randint(8, 36), max_position_embeddings=64,
                 vocab_size=draw.randint(20, 60), activation_function=draw.choice(["relu", "gelu", "gelu_new"]),
                 enable_bias=draw.flag(), tie_word_embeddings=draw.flag())
 
@@ -209,16 +209,17 @@ def falcon(draw):
     if form == "groups":
         return config | dict(new_decoder_architecture=True, num_kv_heads=groups)
     del config["rope_parameters"]
-    # transformers rounds slope times position to bf16, which is exact for slopes that are powers of two.
+    # transformers rounds slope times position to bf16, which is exact for slopes that are powers of two. Its eager
+    # attention adds the slopes twice.
     heads = draw.choice([1, 2, 4, 8])
     return config | dict(multi_query=False, parallel_attn=False, alibi=True, num_attention_heads=heads,
-                         hidden_size=heads * draw.randint(3, 6), max_position_embeddings=64)
+                         hidden_size=2 * heads * draw.randint(2, 3), max_position_embeddings=64)
 
 
 def mpt(draw):
     heads = draw.randint(1, 6)
     return dict(IDS, model_type="mpt", d_model=heads * draw.randint(3, 6), n_heads=heads, n_layers=draw.randint(1, 3),
-                max_seq_len=40, vocab_size=draw.randint(20, 60), layer_norm_epsilon=draw.choice(EPSILONS))
+                max_seq_len=64, vocab_size=draw.randint(20, 60), layer_norm_epsilon=draw.choice(EPSILONS))
 
 
 def stablelm(draw):
@@ -296,7 +297,8 @@ def draw_golden(draw, family):
     lora = dict(r=draw.randint(1, 4), lora_alpha=draw.randint(2, 8))
     if family == "gpt2":
         lora["fan_in_fan_out"] = True
-    return dict(config=config, lora=lora, lengths=[draw.randint(6, 18), draw.randint(1, 18), draw.randint(2, 18)],
+    return dict(config=config, lora=lora, attention="sdpa" if config.get("alibi") else "eager",
+                lengths=[draw.randint(6, 18), draw.randint(1, 18), draw.randint(2, 18)],
                 store=dict(dtype=draw.choice([torch.float32, torch.bfloat16, torch.float16])),
                 greedy=greedy_sizes(draw, config))
 
