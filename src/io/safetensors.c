@@ -98,16 +98,17 @@ static enum loam_status read_entry(struct loam_stored_tensor *tensor, const json
 // ---- one file ----
 
 // Checks that the sorted tensors tile the data: each byte belongs to exactly one.
-static enum loam_status check_tiling(const struct loam_stored_tensor *tensors, size_t count, const char *path,
+static enum loam_status check_tiling(const struct loam_stored_list *list, size_t first, const char *path,
                                      const uint8_t *data, size_t data_size, struct loam_error *error)
 {
     const uint8_t *expected = data;
-    for (size_t i = 0; i < count; i++) {
-        if (tensors[i].data != expected)
-            return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the data of tensor %s %s", path, tensors[i].name,
-                             tensors[i].data < expected ? "overlaps that of another"
-                                                        : "does not follow that of the tensor before it");
-        expected += tensors[i].bytes;
+    for (size_t i = first; i < list->count; i++) {
+        const struct loam_stored_tensor *tensor = &list->tensors[i];
+        if (tensor->data != expected)
+            return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the data of tensor %s %s", path, tensor->name,
+                             tensor->data < expected ? "overlaps that of another"
+                                                     : "does not follow that of the tensor before it");
+        expected += tensor->bytes;
     }
     size_t covered = (size_t)(expected - data);
     if (covered != data_size)
@@ -151,9 +152,7 @@ static enum loam_status read_entries(struct loam_stored_list *list, const char *
         LOAM_TRY(read_entry(tensor, entry, data, data_size, error));
     }
     loam_stored_list_sort(list, first);
-    // A file without tensors may leave the list without memory.
-    const struct loam_stored_tensor *added = list->count > first ? &list->tensors[first] : NULL;
-    return check_tiling(added, list->count - first, path, data, data_size, error);
+    return check_tiling(list, first, path, data, data_size, error);
 }
 
 static enum loam_status header_size(const char *path, const struct loam_map *map, size_t *size,

@@ -383,13 +383,13 @@ static enum loam_status check_sizes(const struct loam_config *config, const char
 static const struct {
     const char *what;
     size_t offset;
-    double least;
+    bool may_be_off; // 0
 } factors[] = {
-    {"factor of the embedding", offsetof(struct loam_config, embedding_factor), 1e-6},
-    {"factor of the logits", offsetof(struct loam_config, logit_factor), 1e-6},
-    {"factor of the attention scores", offsetof(struct loam_config, attention_factor), 0},
-    {"soft-cap of the attention scores", offsetof(struct loam_config, attention_softcap), 0},
-    {"soft-cap of the logits", offsetof(struct loam_config, logit_softcap), 0},
+    {"factor of the embedding", offsetof(struct loam_config, embedding_factor), false},
+    {"factor of the logits", offsetof(struct loam_config, logit_factor), false},
+    {"factor of the attention scores", offsetof(struct loam_config, attention_factor), true},
+    {"soft-cap of the attention scores", offsetof(struct loam_config, attention_softcap), true},
+    {"soft-cap of the logits", offsetof(struct loam_config, logit_softcap), true},
 };
 
 static enum loam_status check_numbers(const struct loam_config *config, const char *name,
@@ -406,9 +406,10 @@ static enum loam_status check_numbers(const struct loam_config *config, const ch
     for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++) {
         double value;
         memcpy(&value, (const char *)config + factors[i].offset, sizeof value);
-        if (!(value >= factors[i].least && value <= 1e6))
-            return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the %s is %g; it must be between %g and 1e6",
-                             name, factors[i].what, value, factors[i].least);
+        const bool off = value == 0 && factors[i].may_be_off;
+        if (!off && !(value >= 1e-6 && value <= 1e6))
+            return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the %s is %g; it must be between 1e-6 and 1e6",
+                             name, factors[i].what, value);
     }
     for (int i = 0; i < config->family->rope_count; i++)
         if (!(config->ropes[i].theta > 0))

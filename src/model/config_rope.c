@@ -21,6 +21,7 @@ struct reading {
     struct loam_rope *rope;
     const json_t *root;
     const json_t *scaling; // NULL: only the keys of the root
+    const json_t *outer;   // the object that holds `scaling` where it stands by kind of layer, else `scaling`
     const char *name;
 };
 
@@ -109,7 +110,8 @@ static enum loam_status read_yarn(const struct reading *reading, struct loam_err
     rope->beta_slow = 1;
     LOAM_TRY(require_positive(reading, "beta_fast", &rope->beta_fast, error));
     LOAM_TRY(require_positive(reading, "beta_slow", &rope->beta_slow, error));
-    LOAM_TRY(loam_json_get_bool(scaling, reading->name, "truncate", &truncate, error));
+    // transformers reads this one key beside the descriptions of the kinds, not in them.
+    LOAM_TRY(loam_json_get_bool(reading->outer, reading->name, "truncate", &truncate, error));
     rope->exact_range = !truncate;
     return LOAM_OK;
 }
@@ -285,7 +287,7 @@ enum loam_status loam_config_read_rope(struct loam_config *config, const json_t 
     LOAM_TRY(find_rope(config, root, name, &key, error));
     const json_t *scaling = json_object_get(root, key);
     LOAM_TRY(loam_json_get_double(root, name, "rope_theta", &config->ropes[0].theta, error));
-    const struct reading reading = {config, &config->ropes[0], root, scaling, name};
+    const struct reading reading = {config, &config->ropes[0], root, scaling, scaling, name};
     const bool nested = is_nested(scaling, &inner);
     if (config->family->rope_count > 1) return read_by_kind(reading, nested, error);
     if (nested)
