@@ -63,9 +63,10 @@ static void run_op(struct loam_stream *stream, const struct operands *o, bool ba
     x.dtype = y.dtype = dy.dtype = dx.dtype = o->w[weight].dtype;
     if (backward)
         loam_linear_backward_input(
-            stream, &(struct loam_linear_backward_input_args){.dy = dy, .w = {o->w[weight]}, .dx = dx});
+            stream, &(struct loam_linear_backward_input_args){.dy = dy, .w.tensor = o->w[weight], .dx = dx});
     else
-        loam_linear_forward(stream, &(struct loam_linear_forward_args){.x = x, .w = {o->w[weight]}, .y = y});
+        loam_linear_forward(stream,
+                            &(struct loam_linear_forward_args){.x = x, .w.tensor = o->w[weight], .y = y});
 }
 
 static double measure_rate(struct loam_stream *stream, const struct operands *o, bool backward, int weight)

@@ -56,14 +56,14 @@ static const char *const part_names[LOAM_PART_COUNT] = {
     [LOAM_PART_MAGNITUDE] = "lora_magnitude_vector",
 };
 
-struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, enum loam_adapter_part part)
+struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, int part)
 {
     struct loam_lora_slot *slot = item->slot;
     struct loam_tensor *const values[] = {&slot->a, &slot->b, &slot->magnitude};
     return values[part];
 }
 
-struct loam_tensor *loam_adapted_gradient(const struct loam_adapted *item, enum loam_adapter_part part)
+struct loam_tensor *loam_adapted_gradient(const struct loam_adapted *item, int part)
 {
     struct loam_lora_slot *slot = item->slot;
     struct loam_tensor *const gradients[] = {&slot->da, &slot->db, &slot->dmagnitude};

@@ -46,8 +46,8 @@ enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loa
                                      struct loam_adapter_config *config, bool fresh,
                                      struct loam_error *error);
 // The value of a part in the slot, and its gradient.
-struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, enum loam_adapter_part part);
-struct loam_tensor *loam_adapted_gradient(const struct loam_adapted *item, enum loam_adapter_part part);
+struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, int part);
+struct loam_tensor *loam_adapted_gradient(const struct loam_adapted *item, int part);
 // The number of tensors of the adapter.
 size_t loam_adapter_tensors(const struct loam_adapter *adapter);
 // Opens an adapter directory for merging or conversion. Every part of an item is in the mapped file, in the shapes of its slot. The slots have ranks and scales but no data. The model need not be
