@@ -193,7 +193,7 @@ static void append(struct loam_bytes *bytes, const void *data, size_t size)
 static void append_number(struct loam_bytes *bytes, uint64_t number, size_t size)
 {
     for (size_t i = 0; i < size; i++)
-        append(bytes, &(uint8_t){(uint8_t)(number >> (8 * i))}, 1);
+        append(bytes, &(uint8_t){(uint8_t)(i < sizeof number ? number >> (8 * i) : 0)}, 1);
 }
 
 // What the header of an entry and its record in the directory have in common.
