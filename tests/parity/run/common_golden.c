@@ -113,11 +113,14 @@ bool golden_run_depends_on_length(const struct golden_run *run)
     return depends;
 }
 
+bool golden_is_plain(const struct loam_model *model)
+{
+    return model->config.family == &loam_family_bloom || model->config.family == &loam_family_llama;
+}
+
 double golden_run_slack(const struct golden_run *run)
 {
-    const struct loam_family *family = run->model->config.family;
-    const bool plain = family == &loam_family_bloom || family == &loam_family_llama;
-    return run->model->dtype == LOAM_F32 || plain ? 1 : 4;
+    return run->model->dtype == LOAM_F32 || golden_is_plain(run->model) ? 1 : 4;
 }
 
 bool golden_has(const struct golden *golden, const char *adapter)

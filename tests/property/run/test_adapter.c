@@ -125,7 +125,8 @@ static void test_base_is_untouched(void **state)
     uint8_t *before = copy_parameters(&run, &bytes);
     train_steps(&run, 3);
     uint8_t *after = copy_parameters(&run, &bytes);
-    assert_true(bytes > 1000);
+    // Every parameter was copied, in two bytes at least.
+    assert_true(bytes >= 2 * (size_t)loam_model_parameter_total(run.model));
     assert_memory_equal(after, before, bytes);
     free(before);
     free(after);

@@ -113,8 +113,12 @@ static void test_packed_is_padded(void **state)
     struct golden golden;
     struct golden_run run;
     start(&golden, &run, *state);
-    const size_t count = golden_run_depends_on_length(&run) ? 0 : sizeof weights / sizeof weights[0];
-    for (size_t i = 0; i < count; i++) {
+    if (golden_run_depends_on_length(&run)) {
+        finish(&golden, &run);
+        print_message("the padding changes the length, and with it the frequencies of RoPE\n");
+        skip();
+    }
+    for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
         golden_weighted(&golden, 0, GOLDEN_SEQUENCES, weights[i], &run.batch);
         const double weight = run.batch.labels.weight;
         const int32_t longest = run.batch.max_sequence;

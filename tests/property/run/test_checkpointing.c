@@ -42,6 +42,7 @@ static void same_backward(const struct golden_case *c, struct golden_run_options
     options.dtype = c->dtype;
     golden_run_start(&run, &golden, &options);
     size_t bytes = loam_tensor_bytes(&run.set.gradients);
+    const bool plain = golden_is_plain(run.model);
     golden_run_end(&run);
     for (int i = 0; i < LEVELS; i++)
         results[i] = run_backward(&golden, options, levels[i]);
@@ -49,8 +50,9 @@ static void same_backward(const struct golden_case *c, struct golden_run_options
     for (int i = 1; i < LEVELS; i++) {
         assert_memory_equal(&results[i].loss, &results[0].loss, sizeof results[0].loss);
         assert_memory_equal(results[i].gradients, results[0].gradients, bytes);
-        // Of the smallest models the loss needs most, and not the layers.
-        assert_true(results[i].step_bytes <= results[i - 1].step_bytes);
+        // In some goldens of other families the loss needs the most memory, and not the layers.
+        const size_t before = results[i - 1].step_bytes;
+        assert_true(plain ? results[i].step_bytes < before : results[i].step_bytes <= before);
     }
     for (int i = 0; i < LEVELS; i++)
         free(results[i].gradients);
