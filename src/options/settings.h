@@ -74,6 +74,8 @@ struct loam_settings {
     bool json;
     bool quiet; // for the caller of the library: it need not listen to progress
     struct loam_field_list fields;
+    struct loam_text_list adapters;     // generate, eval, merge: NAME[:FACTOR] as given
+    struct loam_adapter_choices chosen; // the same with directories, once located
 };
 
 #endif

@@ -36,8 +36,9 @@ static enum loam_status run_continuation(const struct fixture *fixture, struct l
 static enum loam_status run_evaluation(const struct fixture *fixture, struct loam_error *error)
 {
     struct loam_evaluate_result result;
+    const struct loam_adapter_choice choice = {fixture->adapter, 1};
     struct loam_evaluate_settings settings = {.model = fixture->model,
-                                              .adapter = fixture->adapter,
+                                              .adapters = {&choice, 1},
                                               .data = fixture->squad,
                                               .device = "ref",
                                               .threads = 1,
@@ -51,8 +52,9 @@ static enum loam_status run_evaluation(const struct fixture *fixture, struct loa
 static enum loam_status run_merge(const struct fixture *fixture, struct loam_error *error)
 {
     struct loam_merge_result result;
+    const struct loam_adapter_choice choice = {fixture->adapter, 1};
     const struct loam_merge_settings settings = {.model = fixture->model,
-                                                 .adapter = fixture->adapter,
+                                                 .adapters = {&choice, 1},
                                                  .out = fixture->out,
                                                  .max_shard_bytes = 1 << 12}; // several files
     return loam_merge(&settings, &result, error);
