@@ -20,6 +20,7 @@ enum { ASK_BYTES = 1000 * 1000 * 1000 };
 struct locate_job {
     struct loam_located *located;
     const struct loam_callbacks *callbacks;
+    const char *option;    // before an adapter in messages
     const char *base_name; // the model, if only the adapter names it; NULL: the user named it
 };
 
@@ -135,7 +136,7 @@ static enum loam_status locate_choice(struct locate_job *job, const char *text, 
     char *name = loam_strndup(text, size, error), *directory = NULL;
     if (name == NULL) return LOAM_ERROR_MEMORY;
     choice.directory = name;
-    enum loam_status status = loam_adapter_path_check("--adapter ", name, error);
+    enum loam_status status = loam_adapter_path_check(job->option, name, error);
     if (status == LOAM_OK)
         status = locate_setting(job, &choice.directory, LOAM_PULL_ADAPTER, &directory, error);
     if (status != LOAM_OK || directory != NULL) free(name);
@@ -257,7 +258,9 @@ enum loam_status loam_locate(struct loam_located *located, enum loam_command com
                              struct loam_error *error)
 {
     *located = (struct loam_located){.settings = *settings};
-    struct locate_job job = {.located = located, .callbacks = callbacks};
+    struct locate_job job = {.located = located,
+                             .callbacks = callbacks,
+                             .option = command == LOAM_COMMAND_COMBINE ? "" : "--adapter "};
     enum loam_status status = locate_all(&job, command, error);
     if (status != LOAM_OK) loam_located_deinit(located);
     return status;

@@ -3,6 +3,7 @@
 
 #include "evaluate/run.h"
 #include "heap_watch.h"
+#include "lora/combine.h"
 #include "lora/export.h"
 #include "lora/merge.h"
 #include "unit/run/common_fixture.h"
@@ -73,6 +74,14 @@ static enum loam_status run_export(const struct fixture *fixture, struct loam_er
     return loam_export_gguf(&settings, &result, error);
 }
 
+static enum loam_status run_combination(const struct fixture *fixture, struct loam_error *error)
+{
+    struct loam_combine_result result;
+    const struct loam_adapter_choice choices[] = {{fixture->adapter, 1}, {fixture->adapter, -0.5}};
+    const struct loam_combine_settings settings = {.adapters = {choices, 2}, .out = fixture->out};
+    return loam_combine(&settings, &result, error);
+}
+
 static void every_allocation_may_fail(void **state)
 {
     enum loam_status (*run)(const struct fixture *fixture, struct loam_error *error);
@@ -131,6 +140,7 @@ int main(void)
     // The files are in memory: on a disk, each of the hundreds of runs would wait for its files to be synced.
     if (access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", 0);
     const struct CMUnitTest tests[] = {CASE(run_training),   CASE(run_full_training), CASE(run_continuation),
-                                       CASE(run_evaluation), CASE(run_merge),         CASE(run_export)};
+                                       CASE(run_evaluation), CASE(run_merge),         CASE(run_export),
+                                       CASE(run_combination)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
