@@ -56,6 +56,11 @@ static const char *const part_names[LOAM_PART_COUNT] = {
     [LOAM_PART_MAGNITUDE] = "lora_magnitude_vector",
 };
 
+char *loam_adapter_part_name(const char *path, int part, struct loam_error *error)
+{
+    return loam_format(error, "base_model.model.%s.%s", path, part_names[part]);
+}
+
 struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, int part)
 {
     struct loam_lora_slot *slot = item->slot;
@@ -85,8 +90,7 @@ static enum loam_status name_parts(struct loam_adapted *item, struct loam_error 
 {
     for (int part = 0; part < LOAM_PART_COUNT; part++) {
         if (part == LOAM_PART_MAGNITUDE && !item->slot->dora) continue;
-        item->parts[part].name =
-            loam_format(error, "base_model.model.%s.%s", item->linear->path, part_names[part]);
+        item->parts[part].name = loam_adapter_part_name(item->linear->path, part, error);
         if (item->parts[part].name == NULL) return LOAM_ERROR_MEMORY;
     }
     return LOAM_OK;
@@ -167,11 +171,12 @@ static enum loam_status note_unused(struct loam_adapter *adapter, struct loam_er
 }
 
 // Replaces an expression or "all-linear" by the list of linears that it matched. PEFT also matches
-// expressions against modules that are not linear, and refuses these.
+// expressions against modules that are not linear, and refuses these. In a multimodal model a list is replaced, too: it
+// may name modules of other parts.
 static enum loam_status name_targets(struct loam_adapter *adapter, struct loam_error *error)
 {
     struct loam_targets *targets = &adapter->config.targets;
-    if (targets->kind == LOAM_TARGET_LIST) return LOAM_OK;
+    if (targets->kind == LOAM_TARGET_LIST && adapter->model->config.multimodal == NULL) return LOAM_OK;
     const struct loam_linear **adapted = loam_calloc(adapter->count, sizeof *adapted, error);
     if (adapted == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < adapter->count; i++)

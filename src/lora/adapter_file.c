@@ -6,6 +6,7 @@
 #include "base/heap.h"
 #include "io/safetensors.h"
 #include "lora/adapter.h"
+#include "model/multimodal.h"
 
 static const char weights_name[] = "adapter_model.safetensors";
 
@@ -20,7 +21,7 @@ static bool has_linear(const struct loam_model *model, const char *path)
 {
     const struct loam_linear *linear;
     for (size_t i = 0; (linear = loam_model_linear_at(model, i)) != NULL; i++) {
-        if (strcmp(linear->path, path) == 0) return true;
+        if (loam_same_module(linear->path, path)) return true;
     }
     return false;
 }
@@ -30,7 +31,7 @@ static enum loam_status assign_matrices(struct loam_adapter *adapter, const stru
 {
     for (size_t i = 0; i < adapter->count; i++) {
         struct loam_adapted *item = &adapter->items[i];
-        if (strcmp(item->linear->path, module->path) != 0) continue;
+        if (!loam_same_module(item->linear->path, module->path)) continue;
         item->parts[LOAM_PART_A].stored = module->a;
         item->parts[LOAM_PART_B].stored = module->b;
         item->parts[LOAM_PART_MAGNITUDE].stored = module->magnitude;
@@ -128,6 +129,7 @@ static enum loam_status assign_parameters(struct loam_adapter *adapter, struct l
 
 static enum loam_status assign_weights(struct loam_adapter *adapter, struct loam_error *error)
 {
+    LOAM_TRY(loam_stored_adapter_note(&adapter->stored, &adapter->config, error));
     for (size_t i = 0; i < adapter->stored.count; i++)
         LOAM_TRY(assign_matrices(adapter, &adapter->stored.modules[i], error));
     for (size_t i = 0; i < adapter->count; i++) {
@@ -266,26 +268,13 @@ enum loam_status loam_adapter_open_trainable(struct loam_adapter **out, const st
     return open_adapter(out, model, directory, NULL, true, error);
 }
 
-// PEFT saves an adapter with PiSSA or OLoRA for a base that is changed when it is loaded.
-static enum loam_status check_separate(const struct loam_adapter *adapter, const char *directory,
-                                       struct loam_error *error)
-{
-    if (!loam_lora_init_takes(&adapter->config.init)) return LOAM_OK;
-    return loam_fail(
-        error, LOAM_ERROR_UNSUPPORTED,
-        "%s: \"init_lora_weights\" of adapter_config.json changes the base when the adapter is "
-        "loaded: save it with path_initial_model_for_weight_conversion in PEFT, which makes it an "
-        "adapter for the original base",
-        directory);
-}
-
 enum loam_status loam_adapter_open_stored(struct loam_adapter **out, const struct loam_model *model,
                                           const char *directory, struct loam_error *error)
 {
     *out = NULL;
     struct loam_adapter *adapter;
     LOAM_TRY(load_and_attach(&adapter, model, directory, error));
-    enum loam_status status = check_separate(adapter, directory, error);
+    enum loam_status status = loam_adapter_config_check_separate(&adapter->config, directory, error);
     if (status == LOAM_OK) status = assign_weights(adapter, error);
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "model/family.h"
+#include "model/multimodal.h"
 
 static const char weights_name[] = "adapter_model.safetensors";
 static const char pickled_name[] = "adapter_model.bin";
@@ -105,16 +106,21 @@ static const struct loam_weight_row *find_row(const char *path, const char **pre
 
 // ---- reading ----
 
-// Returns the module's path with its family's prefix, and its row. If no family has the path, it is
-// unchanged.
+// Returns the module's path with its family's prefix, or as a multimodal model has it, and its row. If no family
+// has the path, it is unchanged.
 static char *complete_path(const char *text, size_t size, const struct loam_weight_row **row,
                            struct loam_error *error)
 {
     const char *prefix;
     char *path = loam_strndup(text, size, error);
     if (path == NULL) return NULL;
-    const char *known = path;
-    *row = find_row(known, &prefix);
+    const char *known = path, *rest = loam_multimodal_rest(path);
+    *row = find_row(rest == NULL ? known : rest, &prefix);
+    if (rest != NULL) {
+        char *whole = loam_multimodal_path(path, error);
+        free(path);
+        return whole;
+    }
     // Some programs wrap the model once more.
     while (*row == NULL && skip_prefix(&known, "model."))
         *row = find_row(known, &prefix);
@@ -142,6 +148,7 @@ static enum loam_status read_module(struct loam_stored_module *module,
     const struct loam_weight_row *row;
     module->path = complete_path(path, size, &row, error);
     if (module->path == NULL) return LOAM_ERROR_MEMORY;
+    module->transposed = row != NULL && (row->flags & LOAM_WEIGHT_TRANSPOSED) != 0;
     if (row == NULL || (row->role != LOAM_ROLE_HEAD && row->role != LOAM_ROLE_EMBEDDING)) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                      "%s: tensor \"%s\" adapts %s, and loam adapts the linear modules of layers alone: merge "
@@ -288,12 +295,17 @@ const struct loam_stored_tensor *loam_stored_parameter_find(const struct loam_st
 
 // ---- the file ----
 
+// Passes over tensors of another part of a multimodal model than its text model.
 static enum loam_status read_tensor(struct loam_stored_adapter *stored,
                                     const struct loam_stored_tensor *tensor, struct loam_error *error)
 {
     const char *path;
     size_t size;
     const char matrix = parse_name(tensor->name, &path, &size);
+    if (loam_is_of_other_part(path)) {
+        if (stored->others++ == 0) stored->first_other = tensor;
+        return LOAM_OK;
+    }
     if (matrix == 0) return add_parameter(stored, tensor, error);
     return read_module(&stored->modules[stored->count++], tensor, path, size, matrix, error);
 }
@@ -308,6 +320,12 @@ static enum loam_status read_tensors(struct loam_stored_adapter *stored, const c
     if (stored->modules == NULL || stored->parameters == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < count; i++)
         LOAM_TRY(read_tensor(stored, loam_container_at(stored->file, i), error));
+    if (stored->count == 0 && stored->others > 0)
+        return loam_fail(
+            error, LOAM_ERROR_UNSUPPORTED,
+            "%s: all tensors, such as \"%s\", adapt other parts of a multimodal model than its text "
+            "part, which is all that loam uses",
+            path, stored->first_other->name);
     return join_modules(stored, error);
 }
 
@@ -344,6 +362,17 @@ void loam_stored_adapter_close(struct loam_stored_adapter *stored)
     free(stored->parameters);
     loam_container_destroy(stored->file);
     *stored = (struct loam_stored_adapter){0};
+}
+
+enum loam_status loam_stored_adapter_note(const struct loam_stored_adapter *stored,
+                                          struct loam_adapter_config *config, struct loam_error *error)
+{
+    if (stored->others == 0) return LOAM_OK;
+    return loam_adapter_config_note(
+        config, error,
+        "%zu tensors, such as \"%s\", adapt other parts of a multimodal model than its "
+        "text part: ignored, and not written with it again",
+        stored->others, stored->first_other->name);
 }
 
 // ---- checking ----

@@ -7,10 +7,12 @@
 #include "lora/adapter_config.h"
 
 struct loam_stored_module {
-    char *path; // "transformer.h.0.mlp.dense_h_to_4h", always with the family's prefix
+    char *
+        path; // "transformer.h.0.mlp.dense_h_to_4h", with the family's prefix, or as a multimodal model has it
     const struct loam_stored_tensor *a;         // [r, in]; NULL: the file has none
     const struct loam_stored_tensor *b;         // [out, r]; NULL: the file has none
     const struct loam_stored_tensor *magnitude; // [out], of DoRA; NULL: the file has none
+    bool transposed;                            // its family stores the weight as [in, out]
 };
 
 // A parameter of the model as a whole.
@@ -26,6 +28,8 @@ struct loam_stored_adapter {
     size_t count;
     struct loam_stored_parameter *parameters; // in the file's order
     size_t parameter_count;
+    size_t others; // tensors of other parts of a multimodal model, which are passed over
+    const struct loam_stored_tensor *first_other; // one of them; NULL: there is none
 };
 
 // Reads DIRECTORY/adapter_model.safetensors or, without it, adapter_model.bin. Fails unless it has at least one tensor, and every tensor is a
@@ -54,6 +58,10 @@ enum loam_status loam_stored_parameter_check(const struct loam_stored_parameter 
                                              struct loam_error *error);
 // Returns one of the module's tensors, for messages.
 const struct loam_stored_tensor *loam_stored_module_tensor(const struct loam_stored_module *module);
+
+// Adds a notice about tensors that are passed over to `config`.
+enum loam_status loam_stored_adapter_note(const struct loam_stored_adapter *stored,
+                                          struct loam_adapter_config *config, struct loam_error *error);
 
 // Checks the adapter without its model: each module has both matrices, with the rank of the config, and is
 // one of the targets; the config asks for each parameter.
