@@ -58,7 +58,7 @@ enum loam_status chat_native_call(struct chat_run *run, const struct chat_native
                                   struct chat_value *result)
 {
     struct chat_call call = {.self = self, .all = *arguments};
-    LOAM_TRY(chat_step(run));
+    LOAM_TRY(chat_work(run, self.kind == CHAT_STRING ? self.as.string->size : 0));
     if (native->function == NULL)
         return loam_fail(run->error, LOAM_ERROR_UNSUPPORTED, "loam does not have %s of jinja2", native->name);
     if (strcmp(native->parameters, "*") != 0) LOAM_TRY(bind(run, native, arguments, &call));

@@ -3,15 +3,19 @@
 
 #include "chat/run.h"
 
-enum {
-    STEPS = 20000000, // of one rendering
-    DEPTH = 600,      // nested expressions, calls and bodies
-};
+enum { DEPTH = 600 }; // nested expressions, calls and bodies
 
 enum loam_status chat_step(struct chat_run *run)
 {
-    if (++run->steps > STEPS) return chat_fail(run, "the template takes more than %d steps", STEPS);
+    if (++run->steps > CHAT_STEPS) return chat_fail(run, "the template takes more than %d steps", CHAT_STEPS);
     return LOAM_OK;
+}
+
+enum loam_status chat_work(struct chat_run *run, size_t bytes)
+{
+    enum { STEP = 64 }; // bytes that take as long as a step
+    run->steps += bytes / STEP;
+    return chat_step(run);
 }
 
 enum loam_status chat_descend(struct chat_run *run)

@@ -242,7 +242,7 @@ static enum loam_status filter_groupby(struct chat_run *run, const struct chat_c
         LOAM_TRY(group_key(run, call, list.as.list->items[i], chat_is_true(call->values[2]), &items[i].key));
     LOAM_TRY(sort_list(run, list.as.list, items, false));
     for (size_t from = 0, to; from < count; from = to) {
-        for (to = from + 1; to < count && chat_equals(items[to].key, items[from].key);)
+        for (to = from + 1; to < count && chat_equals(items[to].key, items[from].key, &run->steps);)
             to++;
         LOAM_TRY(add_group(run, call, items + from, to - from, &groups));
     }

@@ -66,7 +66,7 @@ static enum loam_status list_count(struct chat_run *run, const struct chat_call 
     int64_t count = 0;
     (void)run;
     for (size_t i = 0; i < call->self.as.list->count; i++)
-        count += chat_equals(call->self.as.list->items[i], call->values[0]);
+        count += chat_equals(call->self.as.list->items[i], call->values[0], &run->steps);
     *result = chat_int(count);
     return LOAM_OK;
 }
@@ -80,7 +80,7 @@ static enum loam_status list_index(struct chat_run *run, const struct chat_call 
     if (start < 0) start = start + length < 0 ? 0 : start + length;
     if (stop < 0) stop += length;
     for (int64_t i = start; i < length && i < stop; i++)
-        if (chat_equals(call->self.as.list->items[i], call->values[0])) {
+        if (chat_equals(call->self.as.list->items[i], call->values[0], &run->steps)) {
             *result = chat_int(i);
             return LOAM_OK;
         }
@@ -114,7 +114,7 @@ static enum loam_status loop_changed(struct chat_run *run, const struct chat_cal
     struct chat_loop *loop = call->self.as.loop;
     LOAM_TRY(chat_list_create(&now, CHAT_TUPLE, call->all.count, &items, &run->pool, run->error));
     if (call->all.count > 0) memcpy(items, call->all.items, call->all.count * sizeof *items);
-    *result = chat_bool(!chat_equals(loop->changed, now));
+    *result = chat_bool(!chat_equals(loop->changed, now, &run->steps));
     loop->changed = now;
     return LOAM_OK;
 }

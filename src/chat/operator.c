@@ -302,7 +302,7 @@ static enum loam_status contains(struct chat_run *run, struct chat_value contain
     for (*holds = false; !*holds;) {
         LOAM_TRY(chat_next(run, iterator, &item, &ended));
         if (ended) break;
-        *holds = chat_equals(item, value);
+        *holds = chat_equals(item, value, &run->steps);
     }
     return LOAM_OK;
 }
@@ -311,8 +311,8 @@ enum loam_status chat_compare(struct chat_run *run, enum chat_operator operator,
                               struct chat_value right, bool *holds)
 {
     if (operator== CHAT_EQUAL || operator== CHAT_UNEQUAL) {
-        *holds = chat_equals(left, right) == (operator== CHAT_EQUAL);
-        return LOAM_OK;
+        *holds = chat_equals(left, right, &run->steps) == (operator== CHAT_EQUAL);
+        return chat_step(run);
     }
     if (operator== CHAT_IN || operator== CHAT_NOT_IN) {
         LOAM_TRY(contains(run, right, left, holds));
@@ -321,10 +321,11 @@ enum loam_status chat_compare(struct chat_run *run, enum chat_operator operator,
     }
     if (left.kind == CHAT_UNDEFINED) return chat_fail_undefined(run, left);
     if (right.kind == CHAT_UNDEFINED) return chat_fail_undefined(run, right);
-    int order = chat_order(left, right);
+    int order = chat_order(left, right, &run->steps);
     if (order == CHAT_NO_ORDER)
         return chat_fail(run, "'%s' not supported between instances of '%s' and '%s'",
                          operator_text(operator), chat_type_name(left), chat_type_name(right));
+    LOAM_TRY(chat_step(run));
     bool less = order < 0, equal = order == 0, greater = order == 1;
     *holds = (operator== CHAT_LESS && less) || (operator== CHAT_GREATER && greater) ||
              (operator== CHAT_LESS_EQUAL &&(less || equal)) ||

@@ -38,6 +38,7 @@ struct chat_run {
 
 // Counts work, and nested calls (`chat_ascend` takes a level back). Fail beyond the limits.
 enum loam_status chat_step(struct chat_run *run);
+enum loam_status chat_work(struct chat_run *run, size_t bytes); // over text
 enum loam_status chat_descend(struct chat_run *run);
 static inline void chat_ascend(struct chat_run *run)
 {

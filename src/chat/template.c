@@ -10,7 +10,7 @@
 
 enum {
     TEMPLATE_LIMIT = 64 << 20, // bytes of a parsed template
-    RUN_LIMIT = 1 << 30,       // bytes of a rendering's values
+    RUN_LIMIT = 512 << 20,     // bytes of a rendering's values
     OUTPUT_LIMIT = 256 << 20,  // bytes
 };
 

@@ -41,7 +41,7 @@ static enum loam_status test_remainder(struct chat_run *run, struct chat_value v
 {
     struct chat_value rest;
     LOAM_TRY(chat_binary(run, CHAT_MODULO, value, divisor, &rest));
-    return answer(result, chat_equals(rest, chat_int(wanted)));
+    return answer(result, chat_equals(rest, chat_int(wanted), &run->steps));
 }
 
 static enum loam_status is_odd(struct chat_run *run, const struct chat_call *call, struct chat_value *result)

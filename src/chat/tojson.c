@@ -131,7 +131,8 @@ static int compare_entries(const void *left, const void *right)
 {
     const struct chat_entry *a = *(const struct chat_entry *const *)left,
                             *b = *(const struct chat_entry *const *)right;
-    int order = chat_order(a->key, b->key);
+    size_t work = 0;
+    int order = chat_order(a->key, b->key, &work);
     return order == -1 || order == 1 ? order : 0;
 }
 
@@ -146,7 +147,7 @@ static enum loam_status order_entries(struct writer *writer, const struct chat_d
         (*entries)[i] = &dict->entries[i];
     if (!writer->form->sorted) return LOAM_OK;
     for (size_t i = 1; i < dict->count; i++)
-        if (chat_order(dict->entries[0].key, dict->entries[i].key) == CHAT_NO_ORDER)
+        if (chat_order(dict->entries[0].key, dict->entries[i].key, &writer->run->steps) == CHAT_NO_ORDER)
             return chat_fail(writer->run, "'<' not supported between instances of '%s' and '%s'",
                              chat_type_name(dict->entries[i].key), chat_type_name(dict->entries[0].key));
     qsort(*entries, dict->count, sizeof(struct chat_entry *), compare_entries);

@@ -84,24 +84,24 @@ bool chat_string_equals(const struct chat_string *left, const struct chat_string
                              memcmp(left->data, right->data, left->size) == 0);
 }
 
-static bool equals(struct chat_value left, struct chat_value right, int depth);
+static bool equals(struct chat_value left, struct chat_value right, int depth, size_t *work);
 
-static bool equals_list(const struct chat_list *left, const struct chat_list *right, int depth)
+static bool equals_list(const struct chat_list *left, const struct chat_list *right, int depth, size_t *work)
 {
     if (left == right) return true;
     if (left->count != right->count) return false;
     for (size_t i = 0; i < left->count; i++)
-        if (!equals(left->items[i], right->items[i], depth)) return false;
+        if (!equals(left->items[i], right->items[i], depth, work)) return false;
     return true;
 }
 
-static bool equals_dict(const struct chat_dict *left, const struct chat_dict *right, int depth)
+static bool equals_dict(const struct chat_dict *left, const struct chat_dict *right, int depth, size_t *work)
 {
     if (left == right) return true;
     if (left->count != right->count) return false;
     for (size_t i = 0; i < left->count; i++) {
         const struct chat_value *value = chat_dict_get(right, left->entries[i].key);
-        if (value == NULL || !equals(left->entries[i].value, *value, depth)) return false;
+        if (value == NULL || !equals(left->entries[i].value, *value, depth, work)) return false;
     }
     return true;
 }
@@ -141,9 +141,9 @@ static int order_number(struct chat_value left, struct chat_value right)
     return a < b ? -1 : a > b;
 }
 
-static bool equals(struct chat_value left, struct chat_value right, int depth)
+static bool equals(struct chat_value left, struct chat_value right, int depth, size_t *work)
 {
-    if (depth == 0) return false;
+    if (depth == 0 || ++*work > CHAT_STEPS) return false;
     if (chat_is_number(left) && chat_is_number(right)) return order_number(left, right) == 0;
     if (left.kind != right.kind) return false;
     switch ((enum chat_kind)left.kind) {
@@ -154,9 +154,9 @@ static bool equals(struct chat_value left, struct chat_value right, int depth)
         return chat_string_equals(left.as.string, right.as.string);
     case CHAT_LIST:
     case CHAT_TUPLE:
-        return equals_list(left.as.list, right.as.list, depth - 1);
+        return equals_list(left.as.list, right.as.list, depth - 1, work);
     case CHAT_DICT:
-        return equals_dict(left.as.dict, right.as.dict, depth - 1);
+        return equals_dict(left.as.dict, right.as.dict, depth - 1, work);
     case CHAT_RANGE:
         return equals_range(left.as.range, right.as.range);
     case CHAT_VIEW: // Python compares values() by identity
@@ -166,9 +166,9 @@ static bool equals(struct chat_value left, struct chat_value right, int depth)
     }
 }
 
-bool chat_equals(struct chat_value left, struct chat_value right)
+bool chat_equals(struct chat_value left, struct chat_value right, size_t *work)
 {
-    return equals(left, right, CHAT_VALUE_DEPTH);
+    return equals(left, right, CHAT_VALUE_DEPTH, work);
 }
 
 bool chat_is_same(struct chat_value left, struct chat_value right)
@@ -188,7 +188,7 @@ bool chat_is_same(struct chat_value left, struct chat_value right)
     }
 }
 
-static int order(struct chat_value left, struct chat_value right, int depth);
+static int order(struct chat_value left, struct chat_value right, int depth, size_t *work);
 
 static int order_string(const struct chat_string *left, const struct chat_string *right)
 {
@@ -198,26 +198,26 @@ static int order_string(const struct chat_string *left, const struct chat_string
     return left->size < right->size ? -1 : left->size > right->size;
 }
 
-static int order_list(const struct chat_list *left, const struct chat_list *right, int depth)
+static int order_list(const struct chat_list *left, const struct chat_list *right, int depth, size_t *work)
 {
     for (size_t i = 0; i < left->count && i < right->count; i++)
-        if (!equals(left->items[i], right->items[i], depth))
-            return order(left->items[i], right->items[i], depth);
+        if (!equals(left->items[i], right->items[i], depth, work))
+            return order(left->items[i], right->items[i], depth, work);
     return left->count < right->count ? -1 : left->count > right->count;
 }
 
-static int order(struct chat_value left, struct chat_value right, int depth)
+static int order(struct chat_value left, struct chat_value right, int depth, size_t *work)
 {
     if (chat_is_number(left) && chat_is_number(right)) return order_number(left, right);
     if (left.kind != right.kind || depth == 0) return CHAT_NO_ORDER;
     if (left.kind == CHAT_STRING) return order_string(left.as.string, right.as.string);
-    if (chat_is_list(left)) return order_list(left.as.list, right.as.list, depth - 1);
+    if (chat_is_list(left)) return order_list(left.as.list, right.as.list, depth - 1, work);
     return CHAT_NO_ORDER;
 }
 
-int chat_order(struct chat_value left, struct chat_value right)
+int chat_order(struct chat_value left, struct chat_value right, size_t *work)
 {
-    return order(left, right, CHAT_VALUE_DEPTH);
+    return order(left, right, CHAT_VALUE_DEPTH, work);
 }
 
 // ---- Hashes and dicts ----
@@ -229,6 +229,8 @@ uint32_t chat_hash_bytes(const char *data, size_t size)
         hash = (hash ^ (unsigned char)data[i]) * 16777619u;
     return hash;
 }
+
+enum { HASHED_ITEMS = 8, HASHED_LEVELS = 4, KEY_PARTS = 10000 }; // of a tuple
 
 static uint32_t hash_number(double number) // equal numbers of different types have equal hashes
 {
@@ -250,11 +252,11 @@ static bool hash_value(struct chat_value value, uint32_t *hash, int depth)
     case CHAT_DICT:
     case CHAT_VIEW:
         return false;
-    case CHAT_TUPLE:
+    case CHAT_TUPLE: // a few elements and levels suffice for a hash
         *hash = 1;
-        for (size_t i = 0; i < value.as.list->count; i++) {
-            uint32_t part;
-            if (depth == 0 || !hash_value(value.as.list->items[i], &part, depth - 1)) return false;
+        for (size_t i = 0; i < value.as.list->count && i < HASHED_ITEMS; i++) {
+            uint32_t part = 0;
+            if (depth > 0 && !hash_value(value.as.list->items[i], &part, depth - 1)) return false;
             *hash = *hash * 31 + part;
         }
         return true;
@@ -266,7 +268,7 @@ static bool hash_value(struct chat_value value, uint32_t *hash, int depth)
 
 bool chat_hash(struct chat_value value, uint32_t *hash)
 {
-    return hash_value(value, hash, CHAT_VALUE_DEPTH);
+    return hash_value(value, hash, HASHED_LEVELS);
 }
 
 struct chat_dict *chat_dict_create(struct chat_pool *pool, struct loam_error *error)
@@ -274,18 +276,25 @@ struct chat_dict *chat_dict_create(struct chat_pool *pool, struct loam_error *er
     return chat_pool_take(pool, 1, sizeof(struct chat_dict), error);
 }
 
+// Compares keys. A tuple with more parts than a dict compares is a different key.
+static bool equals_key(struct chat_value left, struct chat_value right)
+{
+    size_t work = CHAT_STEPS - KEY_PARTS;
+    return equals(left, right, CHAT_VALUE_DEPTH, &work);
+}
+
 static struct chat_entry *find_entry(const struct chat_dict *dict, struct chat_value key, uint32_t hash)
 {
     if (dict->places == NULL) {
         for (size_t i = 0; i < dict->count; i++)
-            if (dict->entries[i].hash == hash && chat_equals(dict->entries[i].key, key))
+            if (dict->entries[i].hash == hash && equals_key(dict->entries[i].key, key))
                 return &dict->entries[i];
         return NULL;
     }
     for (size_t at = hash & (dict->place_count - 1); dict->places[at] != 0;
          at = (at + 1) & (dict->place_count - 1)) {
         struct chat_entry *entry = &dict->entries[dict->places[at] - 1];
-        if (entry->hash == hash && chat_equals(entry->key, key)) return entry;
+        if (entry->hash == hash && equals_key(entry->key, key)) return entry;
     }
     return NULL;
 }
