@@ -28,8 +28,9 @@ struct chat_run {
     const struct chat_node *place; // the innermost expression or statement that failed; NULL: none yet
     struct chat_value captured;    // text of the block whose filters are evaluated
     bool raised;                   // the template refused its input by raise_exception
-    size_t steps, depth;
-    struct tm now; // for strftime_now
+    size_t steps;                  // that are left
+    size_t depth;                  // of nested calls
+    struct tm now;                 // for strftime_now
     long microsecond;
 };
 
