@@ -30,9 +30,11 @@ struct export
 // Returns "blk.3.attn_q.weight.lora_a", released with free().
 static char *format_tensor_name(const struct loam_parameter *weight, char matrix, struct loam_error *error)
 {
-    const char *name = weight->row->gguf;
-    const char *gap = strstr(name, "%d");
-    return loam_format(error, "%.*s%d%s.lora_%c", (int)(gap - name), name, weight->layer, gap + 2, matrix);
+    char *name = loam_gguf_tensor_name(weight, error);
+    if (name == NULL) return NULL;
+    char *full = loam_format(error, "%s.lora_%c", name, matrix);
+    free(name);
+    return full;
 }
 
 static enum loam_status describe_tensor(struct export *export, size_t i, char matrix,
