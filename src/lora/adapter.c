@@ -169,11 +169,12 @@ static enum loam_status note_unused(struct loam_adapter *adapter, struct loam_er
 }
 
 // Replaces an expression or "all-linear" by the list of linears that it matched. PEFT also matches
-// expressions against modules that are not linear, and refuses these.
+// expressions against modules that are not linear, and refuses these. In a multimodal model a list is replaced, too: it
+// may name modules of other parts.
 static enum loam_status name_targets(struct loam_adapter *adapter, struct loam_error *error)
 {
     struct loam_targets *targets = &adapter->config.targets;
-    if (targets->kind == LOAM_TARGET_LIST) return LOAM_OK;
+    if (targets->kind == LOAM_TARGET_LIST && adapter->model->config.multimodal == NULL) return LOAM_OK;
     const struct loam_linear **adapted = loam_calloc(adapter->count, sizeof *adapted, error);
     if (adapted == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < adapter->count; i++)

@@ -6,6 +6,7 @@
 #include "base/heap.h"
 #include "io/safetensors.h"
 #include "lora/adapter.h"
+#include "model/multimodal.h"
 
 static const char weights_name[] = "adapter_model.safetensors";
 
@@ -20,7 +21,7 @@ static bool has_linear(const struct loam_model *model, const char *path)
 {
     const struct loam_linear *linear;
     for (size_t i = 0; (linear = loam_model_linear_at(model, i)) != NULL; i++) {
-        if (strcmp(linear->path, path) == 0) return true;
+        if (loam_same_module(linear->path, path)) return true;
     }
     return false;
 }
@@ -30,7 +31,7 @@ static enum loam_status assign_matrices(struct loam_adapter *adapter, const stru
 {
     for (size_t i = 0; i < adapter->count; i++) {
         struct loam_adapted *item = &adapter->items[i];
-        if (strcmp(item->linear->path, module->path) != 0) continue;
+        if (!loam_same_module(item->linear->path, module->path)) continue;
         item->parts[LOAM_PART_A].stored = module->a;
         item->parts[LOAM_PART_B].stored = module->b;
         item->parts[LOAM_PART_MAGNITUDE].stored = module->magnitude;
@@ -66,6 +67,7 @@ static enum loam_status open_weights(struct loam_adapter *adapter, const char *d
                                      struct loam_error *error)
 {
     LOAM_TRY(loam_stored_adapter_open(&adapter->stored, directory, error));
+    LOAM_TRY(loam_stored_adapter_note(&adapter->stored, &adapter->config, error));
     for (size_t i = 0; i < adapter->stored.count; i++)
         LOAM_TRY(assign_matrices(adapter, &adapter->stored.modules[i], error));
     for (size_t i = 0; i < adapter->count; i++) {

@@ -7,7 +7,8 @@
 #include "lora/adapter_config.h"
 
 struct loam_stored_module {
-    char *path; // "transformer.h.0.mlp.dense_h_to_4h", always with the family's prefix
+    char *
+        path; // "transformer.h.0.mlp.dense_h_to_4h", with the family's prefix, or as a multimodal model has it
     const struct loam_stored_tensor *a;         // [r, in]; NULL: the file has none
     const struct loam_stored_tensor *b;         // [out, r]; NULL: the file has none
     const struct loam_stored_tensor *magnitude; // [out], of DoRA; NULL: the file has none
@@ -18,6 +19,8 @@ struct loam_stored_adapter {
     struct loam_container *file;
     struct loam_stored_module *modules; // in the file's order
     size_t count;
+    size_t others; // tensors of other parts of a multimodal model, which are passed over
+    const struct loam_stored_tensor *first_other; // one of them; NULL: there is none
 };
 
 // Reads DIRECTORY/adapter_model.safetensors or, without it, adapter_model.bin. Fails unless it has at least one tensor, and every tensor is a
@@ -38,6 +41,10 @@ enum loam_status loam_stored_magnitude_check(const struct loam_stored_module *mo
                                              struct loam_error *error);
 // Returns one of the module's tensors, for messages.
 const struct loam_stored_tensor *loam_stored_module_tensor(const struct loam_stored_module *module);
+
+// Adds a notice about tensors that are passed over to `config`.
+enum loam_status loam_stored_adapter_note(const struct loam_stored_adapter *stored,
+                                          struct loam_adapter_config *config, struct loam_error *error);
 
 // Checks the adapter without its model: each module has both matrices, with the rank of the config, and is
 // one of the targets.

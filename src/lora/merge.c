@@ -86,7 +86,8 @@ static enum loam_status describe_tensor(struct merge *merge, size_t i, struct lo
     enum loam_dtype chosen = merge->settings->dtype;
     struct loam_write_tensor *tensor = &merge->tensors[i];
     *tensor = (struct loam_write_tensor){
-        .name = source->name,
+        // A merged text part of a multimodal model is a model of its own.
+        .name = merge->model->config.multimodal != NULL ? merge->model->parameters[i].name : source->name,
         .dtype = chosen != LOAM_DTYPE_NONE ? chosen : loam_format_row(source->format)->dtype,
         .rank = source->rank};
     memcpy(tensor->shape, source->shape, sizeof tensor->shape);
