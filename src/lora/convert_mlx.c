@@ -78,16 +78,17 @@ static enum loam_status read_parameters(struct loam_conversion *conversion, cons
                                         const char *path, struct parameters *parameters,
                                         struct loam_error *error)
 {
+    const struct loam_callbacks *callbacks = conversion->settings->callbacks;
+    const struct loam_log *log = callbacks == NULL ? NULL : &callbacks->log;
     const json_t *lora = json_object_get(root, "lora_parameters");
     if (!json_is_object(lora))
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s has no \"lora_parameters\" object, which an adapter of mlx-lm has", path);
-    // Releases up to 2024 scaled by scale * alpha / rank, later ones by scale alone.
     if (json_object_get(lora, "alpha") != NULL)
-        return loam_fail(
-            error, LOAM_ERROR_UNSUPPORTED,
-            "%s: \"alpha\" in \"lora_parameters\" is of an old mlx-lm, whose scale is another: fuse the "
-            "adapter with that release",
+        loam_log_write(
+            log, LOAM_LOG_WARNING,
+            "%s: \"alpha\" in \"lora_parameters\" is passed over, as in mlx-lm: since June 2024 \"scale\" "
+            "alone counts",
             path);
     LOAM_TRY(read_type(root, path, &parameters->dora, error));
     LOAM_TRY(loam_json_get_double(lora, path, "scale", &parameters->scale, error));

@@ -76,6 +76,12 @@ ok 'one rank and scale for all' convert "$tmp/patterns" --to mlx --out "$tmp/pat
 ok 'and back' convert "$tmp/patterns-mlx" --model "$tmp/llama" --out "$tmp/patterns-again"
 same_loss llama patterns patterns-again
 
+cp -r "$tmp/llama-adapter-mlx" "$tmp/old-mlx"
+sed -i 's/"rank": 4/"rank": 4, "alpha": 16/' "$tmp/old-mlx/adapter_config.json"
+ok 'of an old mlx-lm' convert "$tmp/old-mlx" --model "$tmp/llama" --out "$tmp/old-again"
+grep -qF '"alpha"' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+same_tensors llama-adapter old-again
+
 # ---- Refusals ----
 refuses_convert() {
     local code=$1 text=$2 name=$3
@@ -117,7 +123,6 @@ broken_mlx() {
 }
 broken_mlx '"fine_tune_type" is "full"' 'whole weights' 's/"fine_tune_type": "lora"/"fine_tune_type": "full"/'
 broken_mlx 'q_proj.m is missing' 'DoRA without magnitudes' 's/"fine_tune_type": "lora"/"fine_tune_type": "dora"/'
-broken_mlx '"alpha"' 'an old mlx-lm' 's/"rank": 4/"rank": 4, "alpha": 16/'
 broken_mlx 'scale' 'no scale' 's/"scale"/"stale"/'
 broken_mlx 'lora_parameters' 'no parameters' 's/lora_parameters/lora_perimeters/'
 broken_mlx 'dropout' 'a dropout of 2' 's/"dropout": 0.0/"dropout": 2.0/'
