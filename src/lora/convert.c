@@ -158,6 +158,12 @@ static enum loam_status read_peft(struct loam_conversion *conversion, struct loa
     const struct loam_convert_settings *settings = conversion->settings;
     LOAM_TRY(loam_adapter_open_stored(&conversion->adapter, conversion->model, settings->path, error));
     const struct loam_adapter *adapter = conversion->adapter;
+    if (adapter->replaced_count > 0)
+        return loam_fail(
+            error, LOAM_ERROR_UNSUPPORTED,
+            "%s: an adapter of mlx-lm has no place for parameters of the model (\"modules_to_save\", "
+            "\"bias\"): merge the adapter into its model instead (loam merge)",
+            settings->path);
     conversion->config.dropout = adapter->config.dropout;
     conversion->config.dora = adapter->config.dora;
     for (size_t i = 0; i < adapter->count; i++) {

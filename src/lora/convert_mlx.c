@@ -33,7 +33,11 @@ static const struct {
 
 static enum loam_status check_family(const struct loam_conversion *conversion, struct loam_error *error)
 {
-    const char *type = conversion->model->config.family->model_type;
+    const struct loam_config *config = &conversion->model->config;
+    const char *type = config->family->model_type;
+    if (config->multimodal != NULL)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "the model is multimodal: mlx-lm's names of its text part are not known");
     for (size_t i = 0; i < sizeof renamed / sizeof renamed[0]; i++)
         if (renamed[i].theirs == NULL && strcmp(renamed[i].model_type, type) == 0)
             return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
