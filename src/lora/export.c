@@ -165,24 +165,27 @@ static enum loam_status write_file(struct export *export, struct loam_error *err
                            2 * export->adapter->count, &source, error);
 }
 
-static enum loam_status open_adapter(struct export *export, struct loam_error *error)
+static enum loam_status check_parts(const struct export *export, struct loam_error *error)
 {
-    const struct loam_export_settings *settings = export->settings;
-    const struct loam_log *log = settings->callbacks == NULL ? NULL : &settings->callbacks->log;
-    enum loam_status status =
-        loam_adapter_open_stored(&export->adapter, export->model, settings->adapter, error);
-    if (status != LOAM_OK) return status;
-    loam_adapter_warn(export->adapter, log);
     if (export->adapter->replaced_count > 0)
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                          "%s: a GGUF adapter has no place for parameters of the model (\"modules_to_save\", "
                          "\"bias\"): merge the adapter into its model instead (loam merge)",
-                         settings->adapter);
+                         export->settings->adapter);
     if (!export->adapter->config.dora) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                      "%s: a GGUF adapter has no place for the magnitudes of DoRA (\"use_dora\"): merge the "
                      "adapter into its model instead (loam merge)",
-                     settings->adapter);
+                     export->settings->adapter);
+}
+
+static enum loam_status open_adapter(struct export *export, struct loam_error *error)
+{
+    const struct loam_export_settings *settings = export->settings;
+    LOAM_TRY(loam_adapter_open_stored(&export->adapter, export->model, settings->adapter, error));
+    LOAM_TRY(check_parts(export, error));
+    loam_adapter_warn(export->adapter, settings->callbacks == NULL ? NULL : &settings->callbacks->log);
+    return LOAM_OK;
 }
 
 static enum loam_status run_export(struct export *export, struct loam_export_result *result,
