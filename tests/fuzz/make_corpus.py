@@ -65,6 +65,7 @@ def safetensors():
         "fields-missing": container({"a": {"dtype": "F32"}}, bytes(4)),
         "fields-wrong": container({"a": {"dtype": 1, "shape": "x", "data_offsets": [0]}}, bytes(4)),
         "entry-no-object": container({"a": 3}, bytes(4)),
+        "metadata-null": container({"__metadata__": None, **pair}, bytes(22)),
         "metadata-wrong": container({"__metadata__": 1, **pair}, bytes(22)),
         "name-nul": container(b'{"a\\u0000b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', bytes(1)),
         "deep": container(b'{"a":' + b"[" * 2100 + b"]" * 2100 + b"}"),
