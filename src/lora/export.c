@@ -170,17 +170,19 @@ static enum loam_status open_adapter(struct export *export, struct loam_error *e
     enum loam_status status =
         loam_adapter_open_stored(&export->adapter, export->model, settings->adapter, error);
     if (status != LOAM_OK) return status;
-    loam_adapter_warn(export->adapter, log);
     if (export->adapter->replaced_count > 0)
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                          "%s: a GGUF adapter has no place for parameters of the model (\"modules_to_save\", "
                          "\"bias\"): merge the adapter into its model instead (loam merge)",
                          settings->adapter);
-    if (!export->adapter->config.dora) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                     "%s: a GGUF adapter has no place for the magnitudes of DoRA (\"use_dora\"): merge the "
-                     "adapter into its model instead (loam merge)",
-                     settings->adapter);
+    if (export->adapter->config.dora)
+        return loam_fail(
+            error, LOAM_ERROR_UNSUPPORTED,
+            "%s: a GGUF adapter has no place for the magnitudes of DoRA (\"use_dora\"): merge the "
+            "adapter into its model instead (loam merge)",
+            settings->adapter);
+    loam_adapter_warn(export->adapter, log);
+    return LOAM_OK;
 }
 
 static enum loam_status run_export(struct export *export, struct loam_export_result *result,
