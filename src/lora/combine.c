@@ -88,6 +88,7 @@ static enum loam_status open_source(struct combine *combine, const struct loam_a
     LOAM_TRY(check_source(source, error));
     LOAM_TRY(loam_stored_adapter_open(&source->stored, choice->directory, error));
     LOAM_TRY(loam_stored_adapter_check(&source->stored, &source->config, error));
+    LOAM_TRY(loam_stored_adapter_note(&source->stored, &source->config, error));
     source->most = find_most(&source->config);
     loam_adapter_config_warn(&source->config, log_of(combine));
     return LOAM_OK;
