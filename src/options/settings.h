@@ -66,6 +66,7 @@ struct loam_settings {
     unsigned bench_what;              // enum loam_bench_what
     const char *gguf;                 // export: the file to write
     const char *path;                 // inspect
+    bool families;                    // inspect: list the families instead
     const char *config_file;          // --config: the YAML file of options; NULL: none
     bool print_config;
     const char *config;    // init
