@@ -4,12 +4,28 @@
 
 #include "hub/repo.h"
 #include "lora/adapter_config.h"
+#include "lora/adapter_list.h"
 #include "options/size.h"
+
+enum loam_status loam_option_check_adapter(const char *text, struct loam_error *error)
+{
+    size_t size;
+    double factor;
+    return loam_adapter_choice_parse(text, &size, &factor, error);
+}
 
 enum loam_status loam_option_check_targets(const char *text, struct loam_error *error)
 {
     struct loam_targets targets = {0};
     LOAM_TRY(loam_targets_parse(&targets, text, error));
+    loam_targets_deinit(&targets);
+    return LOAM_OK;
+}
+
+enum loam_status loam_option_check_saved(const char *text, struct loam_error *error)
+{
+    struct loam_targets targets = {0};
+    LOAM_TRY(loam_targets_parse_list(&targets, text, error));
     loam_targets_deinit(&targets);
     return LOAM_OK;
 }
