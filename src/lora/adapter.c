@@ -334,11 +334,19 @@ static enum loam_status check_settings(const struct loam_lora_settings *settings
     return LOAM_OK;
 }
 
-static enum loam_status init_default_targets(struct loam_targets *targets, const struct loam_family *family,
-                                             struct loam_error *error)
+static enum loam_status init_default_targets(struct loam_adapter_config *config,
+                                             const struct loam_family *family, struct loam_error *error)
 {
+    struct loam_targets *targets = &config->targets;
     size_t count = 0;
-    if (family->default_targets == NULL) return loam_targets_parse(targets, "all-linear", error);
+    if (family->default_targets == NULL) {
+        LOAM_TRY(
+            loam_adapter_config_note(config, error,
+                                     "no --target-modules, and PEFT has no default for %s models: all linear "
+                                     "modules of the layers are adapted",
+                                     family->model_type));
+        return loam_targets_parse(targets, "all-linear", error);
+    }
     while (family->default_targets[count] != NULL)
         count++;
     return loam_targets_init_list(targets, family->default_targets, count, error);
@@ -349,7 +357,7 @@ static enum loam_status parse_targets(struct loam_adapter_config *config,
                                       const struct loam_family *family, struct loam_error *error)
 {
     if (settings->target_modules == NULL)
-        LOAM_TRY(init_default_targets(&config->targets, family, error));
+        LOAM_TRY(init_default_targets(config, family, error));
     else
         LOAM_TRY(loam_targets_parse(&config->targets, settings->target_modules, error));
     if (settings->exclude_modules != NULL)

@@ -119,6 +119,9 @@ struct loam_pass {
     struct loam_tensor x; // [T, H] the residual stream
     // [T, H] the next stream, of layers that read x to their end and are run forward
     struct loam_tensor spare;
+    // [T, H] the output of a norm that the branches of a layer share, and the layer whose it is; -1: of none
+    struct loam_tensor normed;
+    int64_t normed_layer;
     struct loam_kept_rows kept;          // none: R = T
     const struct loam_segment *segments; // [segment_count] over the T or R rows
     size_t segment_count;

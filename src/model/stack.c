@@ -94,6 +94,9 @@ static void embed(struct loam_pass *pass)
     const struct loam_model *model = pass->model;
     const float factor = embedding_factor(model);
     pass->x = loam_pass_rows(pass, model->config.hidden);
+    pass->normed_layer = -1;
+    if (loam_family_shares_norm(model->config.family))
+        pass->normed = loam_pass_rows(pass, model->config.hidden);
     if (loam_family_is_parallel(model->config.family))
         pass->spare = loam_pass_rows(pass, model->config.hidden);
     pass->embedded = model->embedding_norm.w == NULL ? pass->x : loam_pass_rows(pass, model->config.hidden);
