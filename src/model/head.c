@@ -206,7 +206,7 @@ static void fused_loss(struct loam_pass *pass, struct loam_tensor h, struct loam
                        const struct stretch *stretch)
 {
     const struct loam_model *model = pass->model;
-    const struct loam_weight_handle *head = &model->head.weight->handle;
+    const struct loam_weight_handle *head = loam_pass_weight(pass, &model->head);
     const int64_t first = stretch->first, count = stretch->count;
     const size_t mark = loam_arena_mark(pass->arena);
     struct loam_linear_cross_entropy_args args = {
@@ -216,12 +216,12 @@ static void fused_loss(struct loam_pass *pass, struct loam_tensor h, struct loam
         .logit_factor = (float)model->config.logit_factor,
         .logit_softcap = (float)model->config.logit_softcap,
         .counted = count == pass->tokens ? pass->counted : count,
-        .losses = elements_of(pass->losses, first, count)};
-    if (model->head.bias != NULL) args.bias = model->head.bias->value;
+        .losses = elements_of(pass->losses, first, count),
+        .bias = loam_pass_value(pass, model->head.bias)};
     if (pass->gradients) {
         args.factors = elements_of(pass->factors, first, count);
         args.dh = loam_tensor_rows(&dh, first, count);
-        args.dw = loam_pass_gradient(pass, model->head.weight);
+        args.dw = loam_pass_weight_gradient(pass, &model->head);
         args.dbias = loam_pass_gradient(pass, model->head.bias);
     }
     loam_linear_cross_entropy(pass->stream, &args);
