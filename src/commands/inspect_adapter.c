@@ -73,6 +73,7 @@ static enum loam_status measure_module(struct adapter_view *view, size_t index, 
         view->measures[index] = compute_norms(module, a, b, scale);
         view->parameters += rank * (module->a->shape[1] + module->b->shape[0]);
         if (module->magnitude != NULL) view->parameters += module->magnitude->shape[0];
+        if (module->bias != NULL) view->parameters += module->bias->shape[0];
     }
     free(a);
     free(b);
@@ -139,6 +140,7 @@ static enum loam_status format_text(struct loam_bytes *text, const struct adapte
                                     config->alpha / (config->rslora ? sqrt(config->rank) : config->rank),
                                     config->rslora ? ", rank-stabilised" : ""));
     if (config->dora) LOAM_TRY(loam_bytes_append_line(text, error, "magnitude:  trained (DoRA)"));
+    if (config->lora_bias) LOAM_TRY(loam_bytes_append_line(text, error, "bias of B:  trained (lora_bias)"));
     LOAM_TRY(loam_bytes_append_line(text, error, "dropout:    %g", config->dropout));
     LOAM_TRY(loam_bytes_append_line(text, error, "targets:    %s", view->targets));
     LOAM_TRY(loam_bytes_format(text, error, "parameters: %s\n\n%10s %10s %10s  module\n",
@@ -168,13 +170,13 @@ static json_t *view_json(const struct adapter_view *view)
                                 "b_norm", loam_json_number(measures->b_norm), "update_norm",
                                 loam_json_number(measures->update_norm)));
     }
-    return json_pack("{s:s, s:s?, s:s?, s:i, s:o, s:f, s:o, s:b, s:b, s:f, s:s, s:I, s:o}", "kind", "adapter",
-                     "base_model_name_or_path", config->base_model, "revision", config->revision, "r",
-                     config->rank, "rank_pattern", loam_module_values_json(&config->ranks), "lora_alpha",
+    return json_pack("{s:s, s:s?, s:s?, s:i, s:o, s:f, s:o, s:b, s:b, s:b, s:f, s:s, s:I, s:o}", "kind",
+                     "adapter", "base_model_name_or_path", config->base_model, "revision", config->revision,
+                     "r", config->rank, "rank_pattern", loam_module_values_json(&config->ranks), "lora_alpha",
                      config->alpha, "alpha_pattern", loam_module_values_json(&config->alphas), "use_rslora",
-                     config->rslora, "use_dora", config->dora, "lora_dropout", config->dropout,
-                     "target_modules", view->targets, "parameters", (json_int_t)view->parameters, "modules",
-                     modules);
+                     config->rslora, "use_dora", config->dora, "lora_bias", config->lora_bias, "lora_dropout",
+                     config->dropout, "target_modules", view->targets, "parameters",
+                     (json_int_t)view->parameters, "modules", modules);
 }
 
 enum loam_status loam_inspect_adapter(const struct loam_settings *settings,

@@ -66,6 +66,7 @@ static const struct key keys[] = {
     READ("lora_dropout", read_dropout),
     FLAG("use_rslora", rslora),
     FLAG("use_dora", dora),
+    FLAG("lora_bias", lora_bias),
     READ("rank_pattern", read_ranks),
     READ("alpha_pattern", read_alphas),
     READ("init_lora_weights", read_init),
@@ -93,7 +94,6 @@ static const struct key keys[] = {
     OFF("ensure_weight_tying", "tied adapters"),
     OFF("kasa_config", "singular-value adaptation (KaSA)"),
     OFF("layer_replication", "replicated layers"),
-    OFF("lora_bias", "a bias on B"),
     OFF("modules_to_save", "modules trained in full"),
     OFF("monteclora_config", "Monte Carlo LoRA"),
     OFF("target_parameters", "adapted parameters outside linear modules"),
@@ -276,8 +276,8 @@ enum loam_status loam_adapter_config_adapts(const struct loam_adapter_config *co
 // Reads "init_lora_weights". Initialisations that loam has are read. Those that leave the base unchanged do
 // not matter for a trained adapter. The others (corda, loftq, lora_ga, ...) move a part of the base into A and B
 // that only PEFT can compute again.
-static enum loam_status read_init(struct loam_adapter_config *config, const json_t *root, const char *path,
-                                  struct loam_error *error)
+static enum loam_status read_init_name(struct loam_adapter_config *config, const json_t *root,
+                                       const char *path, struct loam_error *error)
 {
     static const char *const harmless[] = {"eva", "mica"};
     config->init = (struct loam_lora_init_choice){.kind = LOAM_LORA_KAIMING};
@@ -291,20 +291,35 @@ static enum loam_status read_init(struct loam_adapter_config *config, const json
     }
     for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++)
         if (strcasecmp(name, harmless[i]) == 0) return LOAM_OK;
-    if (loam_lora_init_parse(&config->init, name, error) == LOAM_OK) {
-        if (loam_adapter_config_check_init(config, error) == LOAM_OK) return LOAM_OK;
-        return loam_fail_prefix(error, "%s", path);
-    }
+    if (loam_lora_init_parse(&config->init, name, error) == LOAM_OK) return LOAM_OK;
     return loam_fail(
         error, LOAM_ERROR_UNSUPPORTED,
         "%s: \"init_lora_weights\" is \"%s\", which may have changed the base; loam does not have it yet",
         path, name);
 }
 
-// PEFT computes the norms of DoRA from the base without the part that was taken.
+static enum loam_status read_init(struct loam_adapter_config *config, const json_t *root, const char *path,
+                                  struct loam_error *error)
+{
+    LOAM_TRY(read_init_name(config, root, path, error));
+    if (loam_adapter_config_check_init(config, error) == LOAM_OK) return LOAM_OK;
+    return loam_fail_prefix(error, "%s", path);
+}
+
+// PEFT computes the norms of DoRA from the base without the part that was taken, and starts a bias of B with two
+// initialisations alone.
 enum loam_status loam_adapter_config_check_init(const struct loam_adapter_config *config,
                                                 struct loam_error *error)
 {
+    const enum loam_lora_init kind = config->init.kind;
+    if (config->lora_bias && config->dora)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "lora_bias with DoRA (use_dora), which PEFT does not have: choose one of both");
+    if (config->lora_bias && kind != LOAM_LORA_KAIMING && kind != LOAM_LORA_RANDOM)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "lora_bias with initial weights \"%s\": PEFT has it with true and false alone "
+                         "(init_lora_weights)",
+                         loam_lora_init_written(&config->init));
     if (!config->dora || !loam_lora_init_takes(&config->init)) return LOAM_OK;
     return loam_fail(
         error, LOAM_ERROR_UNSUPPORTED,

@@ -17,6 +17,7 @@ struct loam_adapter_config {
     bool rslora;                      // the scale is alpha / sqrt(rank)
     bool fan_in_fan_out;              // the adapted weights are stored transposed; follows from the model
     bool dora;                        // each module has a magnitude
+    bool lora_bias;                   // each B has a bias
     struct loam_module_values ranks;  // modules with another rank
     struct loam_module_values alphas; // modules with another alpha
     struct loam_targets targets;

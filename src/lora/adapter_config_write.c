@@ -178,6 +178,12 @@ static enum loam_status append_dora(struct loam_bytes *text, const struct writte
     return loam_bytes_append_text(text, written->config->dora ? "true" : "false", error);
 }
 
+static enum loam_status append_lora_bias(struct loam_bytes *text, const struct written *written,
+                                         struct loam_error *error)
+{
+    return loam_bytes_append_text(text, written->config->lora_bias ? "true" : "false", error);
+}
+
 static enum loam_status append_transposed(struct loam_bytes *text, const struct written *written,
                                           struct loam_error *error)
 {
@@ -210,7 +216,7 @@ static const struct {
     {"layers_to_transform", NULL, append_layers},
     {"loftq_config", "{}", NULL},
     {"lora_alpha", NULL, append_alpha},
-    {"lora_bias", "false", NULL},
+    {"lora_bias", NULL, append_lora_bias},
     {"lora_dropout", NULL, append_dropout},
     {"lora_ga_config", "null", NULL},
     {"megatron_config", "null", NULL},

@@ -163,6 +163,18 @@ static enum loam_status write_file(struct export *export, struct loam_error *err
                            2 * export->adapter->count, &source, error);
 }
 
+// Names what an adapter has and a GGUF adapter cannot; NULL: nothing. llama.cpp's file would have the matrices of
+// a tied head in the embedding's name.
+static const char *name_foreign(const struct loam_adapter *adapter)
+{
+    const struct loam_model *model = adapter->model;
+    const struct loam_lora_slot *slots = adapter->slots.slots;
+    if (adapter->config.dora) return "the magnitudes of DoRA (\"use_dora\")";
+    if (adapter->config.lora_bias) return "biases of B (\"lora_bias\")";
+    if (slots[model->embedder.index].rank > 0) return "an adapter of the embedding";
+    return slots[model->head.index].rank > 0 ? "an adapter of the head" : NULL;
+}
+
 static enum loam_status open_adapter(struct export *export, struct loam_error *error)
 {
     const struct loam_export_settings *settings = export->settings;
@@ -171,11 +183,12 @@ static enum loam_status open_adapter(struct export *export, struct loam_error *e
         loam_adapter_open_stored(&export->adapter, export->model, settings->adapter, error);
     if (status != LOAM_OK) return status;
     loam_adapter_warn(export->adapter, log);
-    if (!export->adapter->config.dora) return LOAM_OK;
+    const char *what = name_foreign(export->adapter);
+    if (what == NULL) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                     "%s: a GGUF adapter has no place for the magnitudes of DoRA (\"use_dora\"): merge the "
-                     "adapter into its model instead (loam merge)",
-                     settings->adapter);
+                     "%s: a GGUF adapter has no place for %s: merge the adapter into its model instead (loam "
+                     "merge)",
+                     settings->adapter, what);
 }
 
 static enum loam_status run_export(struct export *export, struct loam_export_result *result,

@@ -11,13 +11,14 @@ struct loam_lora_settings {
     int rank;       // --lora-r
     double alpha;   // --lora-alpha
     double dropout; // --lora-dropout, 0 <= p < 1
-    // "a,b,c": paths that equal an entry or end in "." + entry; each entry must match a linear. "all-linear":
-    // every linear but the head. A text with any of `* + ? | ( ) [ ] { } ^ $ \` is a regular expression that
+    // "a,b,c": paths that equal an entry or end in "." + entry; each entry must match a linear, the head or the
+    // embedding. "all-linear": every linear but the head. A text with any of `* + ? | ( ) [ ] { } ^ $ \` is a regular expression that
     // must match the whole path (lora/target.h); it is replaced by the list of linears that it matched. NULL:
     // the family's default.
     const char *target_modules;
     const char *init; // --init-lora-weights, see lora/init.h; NULL: "gaussian"
     bool dora;        // --use-dora
+    bool lora_bias;   // --lora-bias: B has a bias
     bool rslora;      // --use-rslora: the update is scaled by alpha / sqrt(rank)
     // "KEY=N,KEY=N": another rank or alpha for modules. A key is an expression that must match the end of a
     // path, from a component on; the first that matches decides. NULL: none.

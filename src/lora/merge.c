@@ -247,6 +247,9 @@ static void load_matrices(struct merge *merge, const struct loam_adapted *item,
     if (is_transposed(merge)) {
         load_transposed(merge->left, a, rank, (size_t)item->linear->in);
         load_transposed(merge->right, b, (size_t)item->linear->out, rank);
+    } else if (item->is_embedding) {
+        load_transposed(merge->right, a, (size_t)item->linear->in, rank);
+        load_transposed(merge->left, b, rank, (size_t)item->linear->out);
     } else {
         loam_format_convert(merge->right, LOAM_F32, a->data, a->format, (size_t)loam_tensor_count(&slot->a));
         loam_format_convert(merge->left, LOAM_F32, b->data, b->format, (size_t)loam_tensor_count(&slot->b));

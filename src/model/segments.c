@@ -48,10 +48,12 @@ static struct loam_linear_use use_of(const struct loam_decoder *decoder, const s
 static enum loam_status check_adapter(const struct loam_model *model, const struct loam_segment *segment,
                                       struct loam_error *error)
 {
-    if (segment->adapter == NULL || segment->adapter->count != model->module_count)
+    const size_t beyond = model->module_count - model->linear_count; // head and embedding
+    const size_t count = segment->adapter == NULL ? 0 : segment->adapter->count;
+    if (count != model->module_count)
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                         "an adapter of %zu modules for a model of %zu: it was made for another model",
-                         segment->adapter == NULL ? 0 : segment->adapter->count, model->module_count);
+                         "an adapter of %zu linears for a model of %zu: it was made for another model",
+                         count < beyond ? 0 : count - beyond, model->linear_count);
     if (segment->first < 0 || (segment->rows < 0 && segment->rows != LOAM_ALL_ROWS) ||
         !isfinite(segment->factor))
         return loam_fail(
