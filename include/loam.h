@@ -133,6 +133,7 @@ enum loam_command {
     LOAM_COMMAND_PULL,
     LOAM_COMMAND_PUSH,
     LOAM_COMMAND_BENCH,
+    LOAM_COMMAND_COMBINE,
     LOAM_COMMAND_COUNT,
 };
 
@@ -320,6 +321,7 @@ struct loam_lora_config {
     const char *init; // of A: "gaussian", N(0, 1 / rank^2), or "kaiming", U(-1 / sqrt(in), 1 / sqrt(in))
     uint64_t seed;    // of A
     bool use_dora;    // a magnitude for each output of an adapted module is trained, too (DoRA)
+    bool lora_bias;   // a bias of B is trained, too; with init "kaiming" only
 };
 #define LOAM_LORA_CONFIG_INIT                                                                                \
     {                                                                                                        \

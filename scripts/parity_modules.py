@@ -121,9 +121,11 @@ class Grid:
         targets = config["target_modules"]
         options = ["--lora-r", config["r"], "--lora-alpha", config["lora_alpha"], "--target-modules",
                    targets if isinstance(targets, str) else ",".join(targets)]
-        for key in ("use_dora", "use_rslora"):
+        for key in ("use_dora", "use_rslora", "lora_bias"):
             if config[key]:
                 options.append("--" + key.replace("_", "-"))
+        if config["lora_bias"]:
+            options += ["--init-lora-weights", "true"]
         return options
 
 

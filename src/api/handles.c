@@ -191,7 +191,8 @@ enum loam_status loam_adapter_make(struct loam_adapter_handle **out, struct loam
                                           .dropout = all.dropout,
                                           .target_modules = all.target_modules,
                                           .init = all.init,
-                                          .dora = all.use_dora};
+                                          .dora = all.use_dora,
+                                          .lora_bias = all.lora_bias};
     enum loam_status status = loam_session_fresh_adapter(&model->session, &settings, NULL, &adapter, error);
     if (status == LOAM_OK) status = loam_adapter_allocate(adapter, error);
     if (status == LOAM_OK) status = loam_adapter_start(adapter, all.seed, error);

@@ -60,6 +60,11 @@ static const char *const embedding_part_names[LOAM_PART_COUNT] = {
     [LOAM_PART_B] = "lora_embedding_A",
 };
 
+char *loam_adapter_part_name(const char *path, int part, struct loam_error *error)
+{
+    return loam_format(error, "base_model.model.%s.%s", path, part_names[part]);
+}
+
 struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, int part)
 {
     struct loam_lora_slot *slot = item->slot;

@@ -327,6 +327,18 @@ enum loam_status loam_adapter_config_check_init(const struct loam_adapter_config
         "not have: choose one of both");
 }
 
+enum loam_status loam_adapter_config_check_separate(const struct loam_adapter_config *config,
+                                                    const char *directory, struct loam_error *error)
+{
+    if (!loam_lora_init_takes(&config->init)) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_UNSUPPORTED,
+        "%s: \"init_lora_weights\" of adapter_config.json changes the base when the adapter is "
+        "loaded: save it with path_initial_model_for_weight_conversion in PEFT, which makes it an "
+        "adapter for the original base",
+        directory);
+}
+
 static enum loam_status read_module_list(struct loam_targets *targets, const json_t *list, const char *path,
                                          const char *key, struct loam_error *error)
 {

@@ -168,7 +168,9 @@ static enum loam_status read_module(struct loam_stored_module *module,
                          tensor->file, tensor->name);
     const struct loam_weight_row *row;
     module->path = complete_path(path, size, &row, error);
-    return module->path == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
+    if (module->path == NULL) return LOAM_ERROR_MEMORY;
+    module->transposed = row != NULL && (row->flags & LOAM_WEIGHT_TRANSPOSED) != 0;
+    return LOAM_OK;
 }
 
 static int compare_paths(const void *a, const void *b)

@@ -15,6 +15,7 @@ struct loam_stored_module {
     const struct loam_stored_tensor *bias;      // [out], of B
     const struct loam_stored_tensor *magnitude; // [out], of DoRA
     const struct loam_stored_tensor *base;      // a copy of the base's weight, which PEFT saves at times
+    bool transposed;                            // its family stores the weight as [in, out]
 };
 
 struct loam_stored_adapter {

@@ -9,7 +9,7 @@
 #define IS_NOT(name, value) {LOAM_TERM_IS_NOT, name, value}
 #define FRESH_LORA "lora-r", "lora-alpha", "lora-dropout", "target-modules", "exclude-modules", \
     "layers-to-transform", "layers-pattern", "rank-pattern", "alpha-pattern", "use-rslora", "use-dora", \
-    "init-lora-weights"
+    "init-lora-weights", "lora-bias"
 // clang-format on
 
 // A need is `refused` where ignoring the option would give another result than the user expects. Otherwise
@@ -129,6 +129,14 @@ const struct loam_option_need loam_option_needs[] = {
      {"prompt", "device", "threads"},
      {GIVEN("check")},
      .why = "has no effect with --no-check: nothing is computed"},
+
+    {COMBINE,
+     {"svd-rank"},
+     {IS("combination-type", "svd")},
+     .refused = true,
+     .why = "has an effect only with --combination-type svd: the rank of linear is that of the adapters, and "
+            "the rank "
+            "of cat their sum"},
 
     // ---- Device ----
     {TRAIN | GENERATE | EVAL | BENCH | MERGE,
