@@ -133,6 +133,20 @@ static double gradient_size(const struct golden_run *run, const struct golden *g
     return norm_of(golden_expected(golden, name, key, queries), queries);
 }
 
+// PEFT has the matrices of an embedding transposed: so must be the gradient that is compared with its.
+static void order_as_in_file(const struct loam_trainable *item, float *grad)
+{
+    const int64_t rows = item->grad.shape[0], columns = item->grad.shape[1];
+    if (strstr(item->name, ".lora_embedding_") == NULL) return;
+    float *copy = calloc((size_t)(rows * columns), sizeof *copy);
+    assert_non_null(copy);
+    memcpy(copy, grad, (size_t)(rows * columns) * sizeof *copy);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            grad[j * rows + i] = copy[i * columns + j];
+    free(copy);
+}
+
 static void compare_gradients(struct golden_run *run, const struct golden *golden, const char *name,
                               struct errors *errors)
 {
@@ -144,6 +158,7 @@ static void compare_gradients(struct golden_run *run, const struct golden *golde
         int64_t count = loam_tensor_count(&item->grad);
         snprintf(key, sizeof key, "grad.%s", item->name);
         float *grad = golden_run_download(run, &item->grad);
+        order_as_in_file(item, grad);
         subtract(grad, golden_expected(golden, name, key, count), count);
         double relative = norm_of(grad, count) / gradient_size(run, golden, name, item);
         free(grad);
