@@ -62,6 +62,8 @@ class Grid:
 
     def same_files(self, name, what, ours, theirs, free=frozenset()):
         ours_tensors, theirs_tensors = (load_file(d / "adapter_model.safetensors") for d in (ours, theirs))
+        # PEFT may save the weights of adapted heads and embeddings as well.
+        theirs_tensors = {key: tensor for key, tensor in theirs_tensors.items() if ".base_layer." not in key}
         shapes = [{key: tuple(tensor.shape) for key, tensor in tensors.items()}
                   for tensors in (ours_tensors, theirs_tensors)]
         self.check(name, f"{what}: names and shapes", shapes[0] == shapes[1],
@@ -126,6 +128,15 @@ class Grid:
                 options.append("--" + key.replace("_", "-"))
         if config["lora_bias"]:
             options += ["--init-lora-weights", "true"]
+        tokens = config["trainable_token_indices"]
+        if isinstance(tokens, list):
+            options += ["--trainable-token-indices", ",".join(map(str, tokens))]
+        elif tokens:
+            options += ["--trainable-token-indices",
+                        ";".join(f"{name}={','.join(map(str, ids))}" for name, ids in tokens.items())]
+        for key, option in (("rank_pattern", "--rank-pattern"), ("alpha_pattern", "--alpha-pattern")):
+            if config[key]:
+                options += [option, ",".join(f"{name}={value}" for name, value in config[key].items())]
         return options
 
 

@@ -117,7 +117,7 @@ size_t loam_adapter_tensors(const struct loam_adapter *adapter)
     for (size_t i = 0; i < adapter->count; i++)
         for (int part = 0; part < LOAM_PART_COUNT; part++)
             count += adapter->items[i].parts[part].name != NULL;
-    return count;
+    return count + adapter->token_count;
 }
 
 static enum loam_status name_parts(struct loam_adapted *item, struct loam_error *error)
@@ -317,6 +317,7 @@ static enum loam_status match_targets(struct loam_adapter *adapter, const struct
         loam_bytes_deinit(&text);
         return status;
     }
+    LOAM_TRY(loam_adapter_attach_tokens(adapter, error));
     LOAM_TRY(check_taken(adapter, error));
     LOAM_TRY(note_tied(adapter, error));
     LOAM_TRY(note_unused(adapter, error));
@@ -372,11 +373,12 @@ enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam
                                          &part->index, error));
         }
     }
-    return LOAM_OK;
+    return loam_adapter_register_tokens(adapter, set, error);
 }
 
 void loam_adapter_point(struct loam_adapter *adapter)
 {
+    loam_adapter_point_tokens(adapter);
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
         for (int p = 0; p < LOAM_PART_COUNT; p++) {
@@ -391,6 +393,7 @@ void loam_adapter_point(struct loam_adapter *adapter)
 void loam_adapter_unregister(struct loam_adapter *adapter)
 {
     adapter->set = NULL;
+    loam_adapter_unregister_tokens(adapter);
     for (size_t i = 0; i < adapter->count; i++)
         for (int p = 0; p < LOAM_PART_COUNT; p++)
             loam_adapted_gradient(&adapter->items[i], p)->data = NULL;
@@ -456,6 +459,7 @@ static enum loam_status parse_settings(struct loam_adapter_config *config,
     config->rslora = settings->rslora;
     config->dora = settings->dora;
     config->lora_bias = settings->lora_bias;
+    LOAM_TRY(loam_token_choice_parse(&config->trained_tokens, settings->trained_tokens, error));
     if (settings->rank_pattern != NULL)
         LOAM_TRY(loam_module_values_parse(&config->ranks, settings->rank_pattern, "rank_pattern",
                                           LOAM_LARGEST_RANK, true, error));
@@ -496,6 +500,7 @@ void loam_adapter_destroy(struct loam_adapter *adapter)
             // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without items the count is 0.
             free(adapter->items[i].parts[p].name);
     }
+    loam_adapter_free_tokens(adapter);
     free(adapter->items);
     free(adapter->slots.slots);
     free(adapter->taken);
@@ -518,12 +523,13 @@ struct loam_segments loam_adapter_segments(const struct loam_adapter *adapter)
     return (struct loam_segments){&adapter->whole, 1};
 }
 
-void loam_adapter_set_rates(const struct loam_adapter *adapter, double ratio)
+void loam_adapter_set_rates(const struct loam_adapter *adapter, double ratio, double embedding)
 {
     struct loam_trainables *set = adapter->set;
     for (size_t i = 0; set != NULL && i < set->count; i++) {
         const bool of_b = strstr(set->items[i].name, ".lora_B.") != NULL;
         if (of_b || set->items[i].value.rank == 1) set->items[i].rate = ratio;
+        if (strstr(set->items[i].name, ".lora_embedding_") != NULL) set->items[i].rate = embedding;
     }
 }
 
@@ -535,6 +541,8 @@ size_t loam_adapter_taken_bytes(const struct loam_adapter *adapter)
 int64_t loam_adapter_parameters(const struct loam_adapter *adapter)
 {
     int64_t total = 0;
+    for (size_t i = 0; i < adapter->token_count; i++)
+        total += loam_trained_tokens_count(&adapter->tokens[i]) * adapter->tokens[i].module->in;
     for (size_t i = 0; i < adapter->count; i++) {
         for (int p = 0; p < LOAM_PART_COUNT; p++)
             if (adapter->items[i].parts[p].name != NULL)

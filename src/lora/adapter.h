@@ -3,6 +3,7 @@
 #define LOAM_LORA_ADAPTER_H
 
 #include "lora/adapter_stored.h"
+#include "lora/trained_tokens.h"
 
 // The tensors of an adapted module.
 enum loam_adapter_part {
@@ -36,6 +37,10 @@ struct loam_adapter {
     struct loam_adapter_config config;
     struct loam_adapted *items; // in model order
     size_t count;
+    struct loam_trained_tokens tokens[LOAM_TOKEN_PLACES]; // [token_count]
+    size_t token_count;
+    struct loam_arena token_arena; // of the ids
+    const struct loam_device *token_device;
     struct loam_trainables *set;      // NULL: not trained
     struct loam_arena arena;          // memory of the matrices outside a set
     const struct loam_device *device; // device of the arena

@@ -34,7 +34,7 @@ struct key {
 };
 
 static read_key read_alpha, read_alphas, read_base, read_dropout, read_excluded, read_init, read_layers,
-    read_rank, read_ranks, read_revision, read_targets;
+    read_rank, read_ranks, read_revision, read_targets, read_tokens;
 
 #define READ(key, function)                                                                                  \
     {                                                                                                        \
@@ -74,6 +74,7 @@ static const struct key keys[] = {
     READ("exclude_modules", read_excluded),
     READ("layers_to_transform", read_layers),
     IGNORED("layers_pattern"), // read with layers_to_transform
+    READ("trainable_token_indices", read_tokens),
     READ("base_model_name_or_path", read_base),
     READ("revision", read_revision),
     IGNORED("auto_mapping"),
@@ -97,7 +98,6 @@ static const struct key keys[] = {
     OFF("modules_to_save", "modules trained in full"),
     OFF("monteclora_config", "Monte Carlo LoRA"),
     OFF("target_parameters", "adapted parameters outside linear modules"),
-    OFF("trainable_token_indices", "trained token embeddings"),
     OFF("use_bdlora", "block-diagonal LoRA (BD-LoRA)"),
     OFF("use_qalora", "quantisation-aware LoRA (QA-LoRA)"),
     OFF("velora_config", "VeLoRA"),
@@ -414,6 +414,12 @@ static enum loam_status read_string(const json_t *root, const char *path, const 
     return *copy != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
+static enum loam_status read_tokens(struct loam_adapter_config *config, const json_t *root, const char *path,
+                                    struct loam_error *error)
+{
+    return loam_token_choice_read(&config->trained_tokens, root, path, error);
+}
+
 static enum loam_status read_base(struct loam_adapter_config *config, const json_t *root, const char *path,
                                   struct loam_error *error)
 {
@@ -460,6 +466,7 @@ void loam_adapter_config_deinit(struct loam_adapter_config *config)
     loam_targets_deinit(&config->targets);
     loam_targets_deinit(&config->excluded);
     loam_layer_choice_deinit(&config->layers);
+    loam_token_choice_deinit(&config->trained_tokens);
     loam_module_values_deinit(&config->ranks);
     loam_module_values_deinit(&config->alphas);
     free(config->base_model);

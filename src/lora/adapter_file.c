@@ -83,7 +83,9 @@ static enum loam_status check_stored(const struct loam_adapter *adapter,
 static enum loam_status find_parts(struct loam_adapter *adapter, struct loam_error *error)
 {
     for (size_t i = 0; i < adapter->stored.count; i++)
-        LOAM_TRY(assign_matrices(adapter, &adapter->stored.modules[i], error));
+        if (loam_stored_module_is_adapted(&adapter->stored.modules[i]))
+            LOAM_TRY(assign_matrices(adapter, &adapter->stored.modules[i], error));
+    LOAM_TRY(loam_adapter_find_tokens(adapter, error));
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
         const struct loam_lora_slot *slot = item->slot;
@@ -96,8 +98,9 @@ static enum loam_status find_parts(struct loam_adapter *adapter, struct loam_err
     return LOAM_OK;
 }
 
-static void place_parts(const struct loam_adapter *adapter, struct loam_arena *arena, bool counting)
+static void place_parts(struct loam_adapter *adapter, struct loam_arena *arena, bool counting)
 {
+    loam_adapter_place_tokens(adapter, arena, counting);
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
         for (int p = 0; p < LOAM_PART_COUNT; p++) {
@@ -231,7 +234,7 @@ static enum loam_status fill_all(struct loam_adapter *adapter, struct loam_strea
         if (item->slot->taken != NULL)
             LOAM_TRY(loam_adapter_start_module(adapter, i, stream, 0, false, error));
     }
-    return LOAM_OK;
+    return loam_adapter_fill_tokens(adapter, stream, error);
 }
 
 enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_error *error)
@@ -241,6 +244,7 @@ enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_err
     }
     if (adapter->set != NULL) loam_adapter_point(adapter);
     LOAM_TRY(loam_adapter_allocate_taken(adapter, adapter->model->device, error));
+    LOAM_TRY(loam_adapter_allocate_tokens(adapter, adapter->model->device, error));
     if (adapter->model->device->planning) return LOAM_OK;
     struct loam_stream stream;
     LOAM_TRY(loam_stream_init(&stream, adapter->model->device, 0, error));
@@ -348,6 +352,13 @@ static enum loam_status download_all(const struct loam_adapter *adapter, struct 
             LOAM_TRY(download_parts(item, stream, &host, &entries, error));
         else
             LOAM_TRY(download_joined(item, stream, &host, &entries, error));
+    }
+    for (size_t i = 0; i < adapter->token_count; i++) {
+        const struct loam_trained_tokens *tokens = &adapter->tokens[i];
+        const struct loam_tensor *rows = &tokens->places[0]->rows;
+        LOAM_TRY(loam_adapter_download_tokens(tokens, stream, host, error));
+        *entries++ = write_entry(tokens->name, rows, host);
+        host += loam_tensor_count(rows);
     }
     return loam_stream_finish(stream, error);
 }

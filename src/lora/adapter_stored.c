@@ -47,7 +47,8 @@ enum stored_part {
     PART_MAGNITUDE,
     PART_EMBEDDING_A,
     PART_EMBEDDING_B,
-    PART_BASE
+    PART_BASE,
+    PART_TOKENS
 };
 
 // Parses "PREFIX.PATH.lora_A[.NAME].weight". PEFT writes the prefix "base_model.model." and no name of the
@@ -56,7 +57,8 @@ enum stored_part {
 static enum stored_part parse_name(const char *name, const char **path, size_t *size)
 {
     static const char *const prefixes[] = {"base_model.model.", "_orig_mod.", "module."};
-    static const char infix[] = ".lora_", base[] = ".base_layer.weight";
+    static const char infix[] = ".lora_", base[] = ".base_layer.weight", wrapper[] = ".token_adapter",
+                      tokens[] = ".token_adapter.trainable_tokens_delta";
     static const struct {
         const char *name;
         enum stored_part part;
@@ -76,8 +78,16 @@ static enum stored_part parse_name(const char *name, const char **path, size_t *
         rest = at += sizeof infix - 1;
     *path = name;
     *size = strlen(name);
+    const char *rows = strstr(name, tokens);
+    if (rows != NULL && is_ending(rows + sizeof tokens - 1, true)) {
+        *size = (size_t)(rows - name);
+        return PART_TOKENS;
+    }
     if (*size > sizeof base - 1 && strcmp(name + *size - (sizeof base - 1), base) == 0) {
         *size -= sizeof base - 1;
+        if (*size > sizeof wrapper - 1 &&
+            strncmp(name + *size - (sizeof wrapper - 1), wrapper, sizeof wrapper - 1) == 0)
+            *size -= sizeof wrapper - 1;
         return PART_BASE;
     }
     if (rest == NULL) return NO_PART;
@@ -160,7 +170,8 @@ static enum loam_status read_module(struct loam_stored_module *module,
                                           .b = part == PART_B || part == PART_EMBEDDING_B ? tensor : NULL,
                                           .bias = part == PART_BIAS ? tensor : NULL,
                                           .magnitude = part == PART_MAGNITUDE ? tensor : NULL,
-                                          .base = part == PART_BASE ? tensor : NULL};
+                                          .base = part == PART_BASE ? tensor : NULL,
+                                          .tokens = part == PART_TOKENS ? tensor : NULL};
     if (part == NO_PART)
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                          "%s: tensor \"%s\" is not a LoRA matrix, which is all that loam has: merge this one "
@@ -182,12 +193,17 @@ static int compare_paths(const void *a, const void *b)
 
 const struct loam_stored_tensor *loam_stored_module_tensor(const struct loam_stored_module *module)
 {
-    const struct loam_stored_tensor *const all[] = {module->a, module->b, module->bias, module->magnitude,
-                                                    module->base};
+    const struct loam_stored_tensor *const all[] = {module->a,         module->b,    module->bias,
+                                                    module->magnitude, module->base, module->tokens};
     size_t i = 0;
     while (i + 1 < sizeof all / sizeof *all && all[i] == NULL)
         i++;
     return all[i];
+}
+
+bool loam_stored_module_is_adapted(const struct loam_stored_module *module)
+{
+    return module->a != NULL || module->b != NULL || module->bias != NULL || module->magnitude != NULL;
 }
 
 // Orders by the place in the file. The tensors of a file are in one array, in the order of their data.
@@ -207,7 +223,8 @@ static enum loam_status join_module(struct loam_stored_module *module, const str
                                               : tensor == other->b         ? &module->b
                                               : tensor == other->bias      ? &module->bias
                                               : tensor == other->magnitude ? &module->magnitude
-                                                                           : &module->base;
+                                              : tensor == other->base      ? &module->base
+                                                                           : &module->tokens;
     if (*place != NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensors \"%s\" and \"%s\" are the same matrix",
                          tensor->file, (*place)->name, tensor->name);
@@ -391,6 +408,7 @@ enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *sto
         const struct loam_stored_module *module = &stored->modules[i];
         const struct loam_stored_tensor *tensor = loam_stored_module_tensor(module);
         bool matches = false;
+        if (!loam_stored_module_is_adapted(module)) continue;
         LOAM_TRY(loam_adapter_config_adapts(config, module->path, &matches, error));
         if (!matches)
             return loam_fail(error, LOAM_ERROR_FORMAT,

@@ -15,6 +15,7 @@ struct loam_stored_module {
     const struct loam_stored_tensor *bias;      // [out], of B
     const struct loam_stored_tensor *magnitude; // [out], of DoRA
     const struct loam_stored_tensor *base;      // a copy of the base's weight, which PEFT saves at times
+    const struct loam_stored_tensor *tokens;    // [n, H], rows of trained tokens
     bool transposed;                            // its family stores the weight as [in, out]
 };
 
@@ -41,6 +42,8 @@ enum loam_status loam_stored_matrix_check(const struct loam_stored_tensor *store
 enum loam_status loam_stored_vectors_check(const struct loam_stored_module *module,
                                            const struct loam_adapter_config *config, int64_t out,
                                            struct loam_error *error);
+// Returns whether the file has more of the module than rows of tokens and a copy of its weight.
+bool loam_stored_module_is_adapted(const struct loam_stored_module *module);
 // Returns one of the module's tensors, for messages.
 const struct loam_stored_tensor *loam_stored_module_tensor(const struct loam_stored_module *module);
 

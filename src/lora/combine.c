@@ -70,6 +70,12 @@ static enum loam_status check_source(const struct source *source, struct loam_er
             "%s: DoRA (\"use_dora\") scales the sum of weight and update to its magnitudes, which a sum of "
             "updates cannot express: merge the adapter into its model instead (loam merge)",
             source->choice->directory);
+    if (source->config.trained_tokens.count > 0)
+        return loam_fail(
+            error, LOAM_ERROR_UNSUPPORTED,
+            "%s: trained tokens (\"trainable_token_indices\") are not combined: merge the adapter "
+            "into its model instead (loam merge)",
+            source->choice->directory);
     if (source->config.lora_bias)
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                          "%s: biases of B (\"lora_bias\") are not combined: merge the adapter into its model "

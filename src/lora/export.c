@@ -171,6 +171,7 @@ static const char *name_foreign(const struct loam_adapter *adapter)
     const struct loam_lora_slot *slots = adapter->slots.slots;
     if (adapter->config.dora) return "the magnitudes of DoRA (\"use_dora\")";
     if (adapter->config.lora_bias) return "biases of B (\"lora_bias\")";
+    if (adapter->token_count > 0) return "rows of trained tokens (\"trainable_token_indices\")";
     if (slots[model->embedder.index].rank > 0) return "an adapter of the embedding";
     return slots[model->head.index].rank > 0 ? "an adapter of the head" : NULL;
 }

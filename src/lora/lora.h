@@ -16,10 +16,11 @@ struct loam_lora_settings {
     // must match the whole path (lora/target.h); it is replaced by the list of linears that it matched. NULL:
     // the family's default.
     const char *target_modules;
-    const char *init; // --init-lora-weights, see lora/init.h; NULL: "gaussian"
-    bool dora;        // --use-dora
-    bool lora_bias;   // --lora-bias: B has a bias
-    bool rslora;      // --use-rslora: the update is scaled by alpha / sqrt(rank)
+    const char *init;           // --init-lora-weights, see lora/init.h; NULL: "gaussian"
+    bool dora;                  // --use-dora
+    bool lora_bias;             // --lora-bias: B has a bias
+    const char *trained_tokens; // "5,9" or "embed_tokens=5;lm_head=7" (lora/token_choice.h); NULL: none
+    bool rslora;                // --use-rslora: the update is scaled by alpha / sqrt(rank)
     // "KEY=N,KEY=N": another rank or alpha for modules. A key is an expression that must match the end of a
     // path, from a component on; the first that matches decides. NULL: none.
     const char *rank_pattern;
@@ -52,9 +53,9 @@ enum loam_status loam_adapter_open(struct loam_adapter **out, const struct loam_
                                    const char *directory, struct loam_trainables *set,
                                    struct loam_error *error);
 enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_error *error);
-// LoRA+: the learning rate of every B and of every vector is `ratio` times that of A. The adapter is
-// registered in a set.
-void loam_adapter_set_rates(const struct loam_adapter *adapter, double ratio);
+// LoRA+: the learning rate of every B and of every vector is `ratio` times that of A, that of an adapter of the
+// embedding `embedding` times. The adapter is registered in a set.
+void loam_adapter_set_rates(const struct loam_adapter *adapter, double ratio, double embedding);
 // Returns the bytes of the frozen update that PiSSA and OLoRA take from the base; of NULL: 0.
 size_t loam_adapter_taken_bytes(const struct loam_adapter *adapter);
 void loam_adapter_destroy(struct loam_adapter *adapter);

@@ -38,6 +38,7 @@ struct merge {
     const struct loam_stored_tensor **sources;
     const struct loam_adapted **adapted; // [parameter_count, adapters] the updates of a parameter; NULL: none
     bool *merged;                        // whether a parameter has an update
+    bool *has_tokens;                    // whether rows of a parameter are those of trained tokens
     struct loam_write_tensor *tensors;   // the tensors to write
     size_t *bytes;
     size_t *shard_of;
@@ -112,14 +113,15 @@ static enum loam_status allocate(struct merge *merge, struct loam_error *error)
     merge->sources = loam_calloc(count, sizeof *merge->sources, error);
     merge->adapted = loam_calloc(count, merge->settings->adapters.count * sizeof *merge->adapted, error);
     merge->merged = loam_calloc(count, sizeof *merge->merged, error);
+    merge->has_tokens = loam_calloc(count, sizeof *merge->has_tokens, error);
     merge->tensors = loam_calloc(count, sizeof *merge->tensors, error);
     merge->bytes = loam_calloc(count, sizeof *merge->bytes, error);
     merge->shard_of = loam_calloc(count, sizeof *merge->shard_of, error);
     merge->of_shard = loam_calloc(count, sizeof *merge->of_shard, error);
     merge->parameter_of = loam_calloc(count, sizeof *merge->parameter_of, error);
     bool whole = merge->sources != NULL && merge->adapted != NULL && merge->merged != NULL &&
-                 merge->tensors != NULL && merge->bytes != NULL && merge->shard_of != NULL &&
-                 merge->of_shard != NULL && merge->parameter_of != NULL;
+                 merge->has_tokens != NULL && merge->tensors != NULL && merge->bytes != NULL &&
+                 merge->shard_of != NULL && merge->of_shard != NULL && merge->parameter_of != NULL;
     return whole ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
@@ -140,6 +142,8 @@ static enum loam_status allocate_matrices(struct merge *merge, size_t index, siz
         if (longest > *row) *row = longest;
         if ((size_t)linear->out > *out) *out = (size_t)linear->out;
     }
+    for (size_t i = 0; i < adapter->token_count; i++)
+        if ((size_t)adapter->tokens[i].module->in > *row) *row = (size_t)adapter->tokens[i].module->in;
     for (size_t i = 2 * index; i < 2 * index + 2; i++) {
         merge->buffers[i] = loam_calloc(most, sizeof(float), error);
         if (merge->buffers[i] == NULL) return LOAM_ERROR_MEMORY;
@@ -174,10 +178,18 @@ static enum loam_status open_adapter(struct merge *merge, size_t index, struct l
     return LOAM_OK;
 }
 
-static bool is_adapted(const struct merge *merge, const struct loam_linear *linear)
+// Whether adapters change the embedding or its tied head, and not both alike: LoRA of one of them, or tokens that
+// they do not share.
+static bool parts_tied(const struct merge *merge)
 {
-    for (size_t i = 0; i < merge->adapter_count; i++)
-        if (merge->adapters[i]->slots.slots[linear->index].rank > 0) return true;
+    const struct loam_model *model = merge->model;
+    for (size_t i = 0; i < merge->adapter_count; i++) {
+        const struct loam_adapter *adapter = merge->adapters[i];
+        const struct loam_lora_slot *slots = adapter->slots.slots;
+        if (slots[model->head.index].rank > 0 || slots[model->embedder.index].rank > 0) return true;
+        for (size_t j = 0; j < adapter->token_count; j++)
+            if (adapter->tokens[j].place_count < LOAM_TOKEN_PLACES) return true;
+    }
     return false;
 }
 
@@ -186,7 +198,7 @@ static enum loam_status untie_head(struct merge *merge, struct loam_error *error
 {
     struct loam_model *model = merge->model;
     if (!loam_model_head_is_tied(model)) return LOAM_OK;
-    if (!is_adapted(merge, &model->head) && !is_adapted(merge, &model->embedder)) return LOAM_OK;
+    if (!parts_tied(merge)) return LOAM_OK;
     const struct loam_stored_tensor *embedding = merge->sources[model->embedding - model->parameters];
     LOAM_TRY(loam_model_untie_head(model, error));
     merge->sources[model->head.weight - model->parameters] = embedding;
@@ -199,6 +211,28 @@ static void set_merged(struct merge *merge, const struct loam_parameter *paramet
     const size_t place = (size_t)(parameter - merge->model->parameters);
     merge->adapted[place * merge->adapter_count + adapter] = item;
     merge->merged[place] = true;
+}
+
+// The weight that the rows of tokens go to: that of their module, or that of the head that shares them.
+static const struct loam_parameter *weight_at(const struct merge *merge,
+                                              const struct loam_trained_tokens *tokens, size_t place)
+{
+    return place == 0 ? tokens->module->weight : merge->model->head.weight;
+}
+
+static enum loam_status find_token_rows(struct merge *merge, const struct loam_trained_tokens *tokens,
+                                        struct loam_error *error)
+{
+    for (size_t p = 0; p < tokens->place_count; p++) {
+        const struct loam_parameter *weight = weight_at(merge, tokens, p);
+        merge->has_tokens[weight - merge->model->parameters] = true;
+        if (!merge->merged[weight - merge->model->parameters]) continue;
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "%s: one adapter has trained tokens for it and another has matrices; merge them one "
+                         "after the other",
+                         weight->name);
+    }
+    return LOAM_OK;
 }
 
 // Notes which parameters an adapter changes.
@@ -221,6 +255,8 @@ static enum loam_status find_merged(struct merge *merge, size_t index, struct lo
                              merge->settings->adapters.items[index].directory, linear->path);
         set_merged(merge, linear->bias, index, item);
     }
+    for (size_t i = 0; i < adapter->token_count; i++)
+        LOAM_TRY(find_token_rows(merge, &adapter->tokens[i], error));
     return LOAM_OK;
 }
 
@@ -428,6 +464,51 @@ static void merge_bias(struct merge *merge, size_t parameter, enum loam_dtype dt
     loam_convert(block, dtype, merge->row, LOAM_F32, count);
 }
 
+// Row `row` of a list of tokens, from column `column` on, into the block: (1 - factor) W + factor row.
+static void merge_token(struct merge *merge, const struct loam_trained_tokens *tokens, float factor,
+                        int64_t place, size_t parameter, enum loam_dtype dtype, size_t column, size_t count,
+                        char *target)
+{
+    const struct loam_stored_tensor *source = merge->sources[parameter], *rows = tokens->stored;
+    const size_t width = (size_t)tokens->module->in;
+    const size_t element = (size_t)tokens->list->tokens[place] * width + column;
+    loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, element),
+                        source->format, count);
+    loam_format_convert(merge->delta, LOAM_F32,
+                        loam_format_at(rows->format, rows->data, (size_t)place * width + column),
+                        rows->format, count);
+    for (size_t j = 0; j < count; j++)
+        merge->row[j] = (1.0f - factor) * merge->row[j] + factor * merge->delta[j];
+    loam_convert(target, dtype, merge->row, LOAM_F32, count);
+}
+
+// Writes the rows of trained tokens among elements [first, first + count) of a weight.
+static void merge_tokens(struct merge *merge, size_t adapter, const struct loam_trained_tokens *tokens,
+                         size_t parameter, enum loam_dtype dtype, size_t first, size_t count, char *block)
+{
+    const float factor = (float)merge->settings->adapters.items[adapter].factor;
+    const size_t width = (size_t)tokens->module->in, end = first + count;
+    for (size_t j = 0; j < tokens->list->count; j++) {
+        const size_t row = (size_t)tokens->list->tokens[j] * width;
+        const size_t begin = row > first ? row : first, last = row + width < end ? row + width : end;
+        if (begin < last)
+            merge_token(merge, tokens, factor, (int64_t)j, parameter, dtype, begin - row, last - begin,
+                        block + (begin - first) * loam_dtype_size(dtype));
+    }
+}
+
+static void merge_all_tokens(struct merge *merge, size_t parameter, enum loam_dtype dtype, size_t first,
+                             size_t count, char *block)
+{
+    for (size_t i = 0; i < merge->adapter_count; i++)
+        for (size_t j = 0; j < merge->adapters[i]->token_count; j++) {
+            const struct loam_trained_tokens *tokens = &merge->adapters[i]->tokens[j];
+            for (size_t p = 0; p < tokens->place_count; p++)
+                if (weight_at(merge, tokens, p) == &merge->model->parameters[parameter])
+                    merge_tokens(merge, i, tokens, parameter, dtype, first, count, block);
+        }
+}
+
 static enum loam_status fill_block(void *user, size_t index, size_t first, size_t count, void *block,
                                    struct loam_error *error)
 {
@@ -446,9 +527,11 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
         loam_format_convert(block, dtype, loam_format_at(source->format, source->data, first), source->format,
                             count);
     }
+    if (merge->has_tokens[i]) merge_all_tokens(merge, i, dtype, first, count, block);
     release_elements(source, first, count);
     merge->done += (int64_t)(count * loam_dtype_size(dtype));
-    if ((!merged && loam_format_of(dtype) == source->format) || loam_all_finite(block, dtype, count))
+    if ((!merged && !merge->has_tokens[i] && loam_format_of(dtype) == source->format) ||
+        loam_all_finite(block, dtype, count))
         return loam_event_progress(merge->settings->callbacks, LOAM_ACTIVITY_MERGE, merge->done, merge->total,
                                    error);
     return loam_fail(error, LOAM_ERROR_NUMERIC, "tensor %s would have values that are not finite in %s%s",
@@ -498,7 +581,7 @@ static void count_all(const struct merge *merge, struct loam_merge_result *resul
                                          .parameters = loam_model_parameter_total(merge->model)};
     for (size_t i = 0; i < merge->model->parameter_count; i++) {
         result->bytes += merge->bytes[i];
-        result->merged += merge->merged[i];
+        result->merged += merge->merged[i] || merge->has_tokens[i];
     }
 }
 
@@ -541,6 +624,7 @@ enum loam_status loam_merge(const struct loam_merge_settings *settings, struct l
     free(merge.sources);
     free(merge.adapted);
     free(merge.merged);
+    free(merge.has_tokens);
     free(merge.tensors);
     free(merge.bytes);
     free(merge.shard_of);

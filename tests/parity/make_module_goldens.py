@@ -60,6 +60,22 @@ GOLDENS = {
         dtype=torch.float32,
         lora=dict(r=4, lora_alpha=6, target_modules=["word_embeddings", "dense"]),
     ),
+    # Rows of tokens that the head shares, with the factor of an embedding and a soft-cap.
+    "modules-tokens-tied": dict(
+        config=dict(model_type="gemma2", hidden_size=32, num_hidden_layers=1, num_attention_heads=4,
+                    num_key_value_heads=2, head_dim=8, intermediate_size=40, vocab_size=23, sliding_window=6,
+                    query_pre_attn_scalar=8, final_logit_softcapping=3.0, attn_logit_softcapping=5.0),
+        dtype=torch.bfloat16,
+        lora=dict(r=2, lora_alpha=4, target_modules=["o_proj"], trainable_token_indices=[17, 3, 11, 8, 20]),
+    ),
+    # Other tokens in the embedding than in the head.
+    "modules-tokens-apart": dict(
+        config=dict(LLAMA, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2,
+                    intermediate_size=40, vocab_size=25, tie_word_embeddings=False, rms_norm_eps=1e-6),
+        dtype=torch.float32,
+        lora=dict(r=2, lora_alpha=4, target_modules=["v_proj"],
+                  trainable_token_indices={"embed_tokens": [4, 9, 16], "lm_head": [9, 2]}),
+    ),
 }
 
 
@@ -122,6 +138,11 @@ def draw_beyond(draw, config, lora):
         settings["target_modules"] = sorted(lora["target_modules"] + beyond)
     if not lora["use_dora"] and embedding not in settings.get("target_modules", []) and draw.random() < 0.4:
         settings["lora_bias"] = True
+    if not {"lm_head", embedding} & set(settings.get("target_modules", [])) and draw.random() < 0.4:
+        lists = [draw.sample(range(config["vocab_size"]), draw.randint(1, 6)) for _ in range(2)]
+        settings["trainable_token_indices"] = draw.choice([
+            lists[0], {embedding: lists[0]}, {"lm_head": lists[0]}, {embedding: lists[0], "lm_head": lists[0]},
+            {embedding: lists[0], "lm_head": lists[1]}])
     return settings
 
 
