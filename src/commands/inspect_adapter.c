@@ -111,6 +111,7 @@ static enum loam_status open_view(struct adapter_view *view, const char *directo
 {
     LOAM_TRY(loam_adapter_config_load(&view->config, directory, error));
     LOAM_TRY(loam_stored_adapter_open(&view->stored, directory, error));
+    LOAM_TRY(loam_stored_adapter_note(&view->stored, &view->config, error));
     LOAM_TRY(loam_stored_adapter_check(&view->stored, &view->config, error));
     LOAM_TRY(note_unused(view, error));
     struct loam_bytes targets = {0};

@@ -7,6 +7,7 @@
 
 #include "base/heap.h"
 #include "lora/target_names.h"
+#include "model/multimodal.h"
 
 static const char *last_component(const char *path)
 {
@@ -233,11 +234,12 @@ static enum loam_status note_unused(struct loam_adapter *adapter, struct loam_er
 }
 
 // Replaces an expression or "all-linear" by the list of linears that it matched. PEFT also matches
-// expressions against modules that are not linear, and refuses these.
+// expressions against modules that are not linear, and refuses these. In a multimodal model a list is replaced, too: it
+// may name modules of other parts.
 static enum loam_status name_targets(struct loam_adapter *adapter, struct loam_error *error)
 {
     struct loam_targets *targets = &adapter->config.targets;
-    if (targets->kind == LOAM_TARGET_LIST) return LOAM_OK;
+    if (targets->kind == LOAM_TARGET_LIST && adapter->model->config.multimodal == NULL) return LOAM_OK;
     const struct loam_linear **adapted = loam_calloc(adapter->count, sizeof *adapted, error);
     if (adapted == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < adapter->count; i++)
@@ -274,7 +276,7 @@ static enum loam_status adapts_beyond(struct loam_adapter *adapter, const struct
     if (config->targets.kind == LOAM_TARGET_ALL_LINEAR) return LOAM_OK;
     *adapts = stored == NULL;
     for (size_t i = 0; stored != NULL && i < stored->count && !*adapts; i++)
-        *adapts = strcmp(stored->modules[i].path, module->path) == 0;
+        *adapts = loam_same_module(stored->modules[i].path, module->path);
     if (*adapts) return LOAM_OK;
     return loam_adapter_config_note(config, error,
                                     "target modules: \"%s\" names %s too, which stays as it is",

@@ -7,6 +7,7 @@
 #include "io/safetensors.h"
 #include "lora/adapter.h"
 #include "lora/base_copy.h"
+#include "model/multimodal.h"
 
 static const char weights_name[] = "adapter_model.safetensors";
 
@@ -21,7 +22,7 @@ static bool has_module(const struct loam_model *model, const char *path)
 {
     const struct loam_linear *linear;
     for (size_t i = 0; (linear = loam_model_module_at(model, i)) != NULL; i++) {
-        if (strcmp(linear->path, path) == 0) return true;
+        if (loam_same_module(linear->path, path)) return true;
     }
     return false;
 }
@@ -44,7 +45,7 @@ static enum loam_status assign_matrices(struct loam_adapter *adapter, const stru
 {
     for (size_t i = 0; i < adapter->count; i++) {
         struct loam_adapted *item = &adapter->items[i];
-        if (strcmp(item->linear->path, module->path) != 0) continue;
+        if (!loam_same_module(item->linear->path, module->path)) continue;
         item->parts[LOAM_PART_A].stored = item->is_embedding ? module->b : module->a;
         item->parts[LOAM_PART_B].stored = item->is_embedding ? module->a : module->b;
         item->parts[LOAM_PART_BIAS].stored = module->bias;
@@ -82,6 +83,7 @@ static enum loam_status check_stored(const struct loam_adapter *adapter,
 // Points every part at its tensor of the file.
 static enum loam_status find_parts(struct loam_adapter *adapter, struct loam_error *error)
 {
+    LOAM_TRY(loam_stored_adapter_note(&adapter->stored, &adapter->config, error));
     for (size_t i = 0; i < adapter->stored.count; i++)
         if (loam_stored_module_is_adapted(&adapter->stored.modules[i]))
             LOAM_TRY(assign_matrices(adapter, &adapter->stored.modules[i], error));

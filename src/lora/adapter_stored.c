@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "model/family.h"
+#include "model/multimodal.h"
 
 static const char weights_name[] = "adapter_model.safetensors";
 static const char pickled_name[] = "adapter_model.bin";
@@ -139,16 +140,21 @@ static const struct loam_weight_row *find_row(const char *path, const char **pre
 
 // ---- reading ----
 
-// Returns the module's path with its family's prefix, and its row. If no family has the path, it is
-// unchanged.
+// Returns the module's path with its family's prefix, or as a multimodal model has it, and its row. If no family
+// has the path, it is unchanged.
 static char *complete_path(const char *text, size_t size, const struct loam_weight_row **row,
                            struct loam_error *error)
 {
     const char *prefix;
     char *path = loam_strndup(text, size, error);
     if (path == NULL) return NULL;
-    const char *known = path;
-    *row = find_row(known, &prefix);
+    const char *known = path, *rest = loam_multimodal_rest(path);
+    *row = find_row(rest == NULL ? known : rest, &prefix);
+    if (rest != NULL) {
+        char *whole = loam_multimodal_path(path, error);
+        free(path);
+        return whole;
+    }
     // Some programs wrap the model once more.
     while (*row == NULL && skip_prefix(&known, "model."))
         *row = find_row(known, &prefix);
@@ -253,6 +259,14 @@ static enum loam_status join_modules(struct loam_stored_adapter *stored, struct 
     return status;
 }
 
+// Whether a tensor adapts another part of a multimodal model than its text model.
+static bool is_of_other_part(const char *name)
+{
+    const char *path;
+    size_t size;
+    return parse_name(name, &path, &size) != 0 && loam_is_of_other_part(path);
+}
+
 static enum loam_status read_modules(struct loam_stored_adapter *stored, const char *path,
                                      struct loam_error *error)
 {
@@ -261,9 +275,19 @@ static enum loam_status read_modules(struct loam_stored_adapter *stored, const c
     stored->modules = loam_calloc(count, sizeof *stored->modules, error);
     if (stored->modules == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < count; i++) {
-        struct loam_stored_module *module = &stored->modules[stored->count++];
-        LOAM_TRY(read_module(module, loam_container_at(stored->file, i), error));
+        const struct loam_stored_tensor *tensor = loam_container_at(stored->file, i);
+        if (is_of_other_part(tensor->name)) {
+            if (stored->others++ == 0) stored->first_other = tensor;
+            continue;
+        }
+        LOAM_TRY(read_module(&stored->modules[stored->count++], tensor, error));
     }
+    if (stored->count == 0)
+        return loam_fail(
+            error, LOAM_ERROR_UNSUPPORTED,
+            "%s: all tensors, such as \"%s\", adapt other parts of a multimodal model than its text "
+            "part, which is all that loam uses",
+            path, stored->first_other->name);
     return join_modules(stored, error);
 }
 
@@ -297,6 +321,17 @@ void loam_stored_adapter_close(struct loam_stored_adapter *stored)
     free(stored->modules);
     loam_container_destroy(stored->file);
     *stored = (struct loam_stored_adapter){0};
+}
+
+enum loam_status loam_stored_adapter_note(const struct loam_stored_adapter *stored,
+                                          struct loam_adapter_config *config, struct loam_error *error)
+{
+    if (stored->others == 0) return LOAM_OK;
+    return loam_adapter_config_note(
+        config, error,
+        "%zu tensors, such as \"%s\", adapt other parts of a multimodal model than its "
+        "text part: ignored, and not written with it again",
+        stored->others, stored->first_other->name);
 }
 
 // ---- checking ----

@@ -7,7 +7,8 @@
 #include "lora/adapter_config.h"
 
 struct loam_stored_module {
-    char *path; // "transformer.h.0.mlp.dense_h_to_4h", always with the family's prefix
+    // "transformer.h.0.mlp.dense_h_to_4h", with the family's prefix, or as a multimodal model has it.
+    char *path;
     bool is_embedding;
     // Of a linear, or lora_embedding_A and lora_embedding_B with V inputs and H outputs. NULL: the file has none.
     const struct loam_stored_tensor *a;         // [r, in]
@@ -23,6 +24,8 @@ struct loam_stored_adapter {
     struct loam_container *file;
     struct loam_stored_module *modules; // in the file's order
     size_t count;
+    size_t others; // tensors of other parts of a multimodal model, which are passed over
+    const struct loam_stored_tensor *first_other; // one of them; NULL: there is none
 };
 
 // Reads DIRECTORY/adapter_model.safetensors or, without it, adapter_model.bin. Fails unless it has at least one tensor, and every tensor is a
@@ -46,6 +49,10 @@ enum loam_status loam_stored_vectors_check(const struct loam_stored_module *modu
 bool loam_stored_module_is_adapted(const struct loam_stored_module *module);
 // Returns one of the module's tensors, for messages.
 const struct loam_stored_tensor *loam_stored_module_tensor(const struct loam_stored_module *module);
+
+// Adds a notice about tensors that are passed over to `config`.
+enum loam_status loam_stored_adapter_note(const struct loam_stored_adapter *stored,
+                                          struct loam_adapter_config *config, struct loam_error *error);
 
 // Checks the adapter without its model: each module has both matrices, with the rank of the config, and is
 // one of the targets.

@@ -96,7 +96,10 @@ static enum loam_status describe_tensor(struct merge *merge, size_t i, struct lo
     enum loam_dtype chosen = merge->settings->dtype;
     struct loam_write_tensor *tensor = &merge->tensors[i];
     *tensor = (struct loam_write_tensor){
-        .name = is_untied_head(merge, i) ? merge->model->parameters[i].name : source->name,
+        // A merged text part of a multimodal model is a model of its own; an untied head has a name of its own.
+        .name = merge->model->config.multimodal != NULL || is_untied_head(merge, i)
+                    ? merge->model->parameters[i].name
+                    : source->name,
         .dtype = chosen != LOAM_DTYPE_NONE ? chosen : loam_format_row(source->format)->dtype,
         .rank = source->rank};
     memcpy(tensor->shape, source->shape, sizeof tensor->shape);

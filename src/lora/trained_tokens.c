@@ -5,6 +5,7 @@
 
 #include "base/heap.h"
 #include "lora/adapter.h"
+#include "model/multimodal.h"
 
 int64_t loam_trained_tokens_count(const struct loam_trained_tokens *tokens)
 {
@@ -307,7 +308,7 @@ static enum loam_status assign_rows(struct loam_adapter *adapter, const struct l
 {
     if (module->tokens == NULL) return LOAM_OK;
     for (size_t i = 0; i < adapter->token_count; i++)
-        if (strcmp(adapter->tokens[i].module->path, module->path) == 0) {
+        if (loam_same_module(adapter->tokens[i].module->path, module->path)) {
             adapter->tokens[i].stored = module->tokens;
             return LOAM_OK;
         }

@@ -26,6 +26,7 @@ static const struct loam_config_key keys[] = {
 };
 
 static const struct loam_config defaults = {
+    LLAMA_DEFAULT_SIZES(4096, 34, 32, 14336, 131072),
     .kv_heads = 8,
     .head_dim = 128,
     .max_positions = 262144,

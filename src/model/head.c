@@ -44,15 +44,6 @@ static bool any_adapts_head(const struct loam_pass *pass)
     return false;
 }
 
-// Elements of a vector of the pass.
-static struct loam_tensor elements_of(struct loam_tensor vector, int64_t first, int64_t count)
-{
-    if (vector.data != NULL)
-        vector.data = (char *)vector.data + (size_t)first * loam_dtype_size(vector.dtype);
-    vector.shape[0] = count;
-    return vector;
-}
-
 // The tensor itself, or its values as f32.
 static struct loam_tensor as_f32(struct loam_pass *pass, struct loam_tensor rows)
 {
@@ -183,9 +174,9 @@ static void chunk_loss(struct loam_pass *pass, struct loam_tensor h, struct loam
     struct loam_cross_entropy_args args = {.products = products,
                                            .logit_factor = (float)config->logit_factor,
                                            .logit_softcap = (float)config->logit_softcap,
-                                           .targets = elements_of(pass->targets, first, count),
-                                           .losses = elements_of(pass->losses, first, count)};
-    if (pass->gradients) args.factors = elements_of(pass->factors, first, count);
+                                           .targets = loam_tensor_rows(&pass->targets, first, count),
+                                           .losses = loam_tensor_rows(&pass->losses, first, count)};
+    if (pass->gradients) args.factors = loam_tensor_rows(&pass->factors, first, count);
     loam_cross_entropy(pass->stream, &args);
     if (pass->gradients) head_backward(&part, rows, t, products, loam_tensor_rows(&dh, first, count));
     loam_arena_release(pass->arena, mark);
@@ -212,14 +203,14 @@ static void fused_loss(struct loam_pass *pass, struct loam_tensor h, struct loam
     struct loam_linear_cross_entropy_args args = {
         .h = loam_tensor_rows(&h, first, count),
         .w = loam_weight_open(head, pass->stream, pass->arena, 0, model->head.out),
-        .targets = elements_of(pass->targets, first, count),
+        .targets = loam_tensor_rows(&pass->targets, first, count),
         .logit_factor = (float)model->config.logit_factor,
         .logit_softcap = (float)model->config.logit_softcap,
         .counted = count == pass->tokens ? pass->counted : count,
-        .losses = elements_of(pass->losses, first, count),
+        .losses = loam_tensor_rows(&pass->losses, first, count),
         .bias = loam_pass_value(pass, model->head.bias)};
     if (pass->gradients) {
-        args.factors = elements_of(pass->factors, first, count);
+        args.factors = loam_tensor_rows(&pass->factors, first, count);
         args.dh = loam_tensor_rows(&dh, first, count);
         args.dw = loam_pass_weight_gradient(pass, &model->head);
         args.dbias = loam_pass_gradient(pass, model->head.bias);

@@ -97,7 +97,7 @@ static const struct loam_lora_slot *embedding_slot(const struct loam_pass *pass,
 
 static struct loam_tensor ids_of(const struct loam_pass *pass, const struct loam_segment *segment)
 {
-    return loam_tensor_1d((int32_t *)pass->ids.data + segment->first, LOAM_I32, segment->rows);
+    return loam_tensor_rows(&pass->ids, segment->first, segment->rows);
 }
 
 // What the adapters change of the rows that were gathered.
