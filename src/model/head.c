@@ -161,34 +161,51 @@ static void head_backward(struct loam_pass *part, struct loam_tensor h, struct l
     if (!wide) loam_cast(part->stream, &(struct loam_cast_args){.x = sum, .y = dh});
 }
 
+// The losses of a chunk's rows with adapters. With gradients, products become gradients: zero in other rows.
+static void chunk_losses(struct loam_pass *pass, int64_t first, int64_t count, struct loam_tensor products)
+{
+    const struct loam_config *config = &pass->model->config;
+    struct stretch stretch = {0};
+    for (int64_t row = first; row < first + count; row += stretch.count) {
+        stretch = stretch_from(pass, row, first + count);
+        const struct loam_tensor own = loam_tensor_rows(&products, row - first, stretch.count);
+        struct loam_cross_entropy_args args = {.products = own,
+                                               .logit_factor = (float)config->logit_factor,
+                                               .logit_softcap = (float)config->logit_softcap,
+                                               .targets =
+                                                   loam_tensor_rows(&pass->targets, row, stretch.count),
+                                               .losses = loam_tensor_rows(&pass->losses, row, stretch.count)};
+        if (pass->gradients) args.factors = loam_tensor_rows(&pass->factors, row, stretch.count);
+        if (stretch.adapted)
+            loam_cross_entropy(pass->stream, &args);
+        else if (pass->gradients)
+            loam_zero(pass->stream, own.data, loam_tensor_bytes(&own));
+    }
+}
+
 static void chunk_loss(struct loam_pass *pass, struct loam_tensor h, struct loam_tensor dh, int64_t first,
                        int64_t count)
 {
-    const struct loam_config *config = &pass->model->config;
     const size_t mark = loam_arena_mark(pass->arena);
     struct loam_pass part = loam_pass_part(pass, first, count);
     const struct loam_tensor rows = as_f32(&part, loam_tensor_rows(&h, first, count));
     const struct loam_tensor t = loam_linear_updates(&part, &pass->model->head);
-    const struct loam_tensor products = loam_pass_f32(&part, count, config->vocabulary);
+    const struct loam_tensor products = loam_pass_f32(&part, count, pass->model->config.vocabulary);
     run_head(&part, rows, t, products);
-    struct loam_cross_entropy_args args = {.products = products,
-                                           .logit_factor = (float)config->logit_factor,
-                                           .logit_softcap = (float)config->logit_softcap,
-                                           .targets = loam_tensor_rows(&pass->targets, first, count),
-                                           .losses = loam_tensor_rows(&pass->losses, first, count)};
-    if (pass->gradients) args.factors = loam_tensor_rows(&pass->factors, first, count);
-    loam_cross_entropy(pass->stream, &args);
+    chunk_losses(pass, first, count, products);
     if (pass->gradients) head_backward(&part, rows, t, products, loam_tensor_rows(&dh, first, count));
     loam_arena_release(pass->arena, mark);
 }
 
-static void adapted_loss(struct loam_pass *pass, struct loam_tensor h, struct loam_tensor dh,
-                         const struct stretch *stretch)
+// Chunks have all rows, whether they are adapted or not: a product of fewer rows may round otherwise, and a row
+// must not depend on the other rows of its batch. Chunks without an adapter are left out.
+static void adapted_losses(struct loam_pass *pass, struct loam_tensor h, struct loam_tensor dh)
 {
     const int64_t most = 1 + CHUNK_LOGITS / pass->model->config.vocabulary;
-    for (int64_t done = 0; done < stretch->count; done += most) {
-        const int64_t rest = stretch->count - done;
-        chunk_loss(pass, h, dh, stretch->first + done, rest < most ? rest : most);
+    for (int64_t first = 0; first < pass->tokens; first += most) {
+        const int64_t count = pass->tokens - first < most ? pass->tokens - first : most;
+        const struct stretch stretch = stretch_from(pass, first, first + count);
+        if (stretch.adapted || stretch.count < count) chunk_loss(pass, h, dh, first, count);
     }
 }
 
@@ -220,19 +237,18 @@ static void fused_loss(struct loam_pass *pass, struct loam_tensor h, struct loam
     loam_arena_release(pass->arena, mark);
 }
 
-// Later passes may go without the adapters that a plan knows.
+// Later passes may go without the adapters that a plan knows. The chunks also write rows without adapters, which
+// the fused op writes again.
 static void all_losses(struct loam_pass *pass, struct loam_tensor h, struct loam_tensor dh)
 {
     const bool adapted = any_adapts_head(pass);
     struct stretch stretch = {.count = pass->tokens};
     if (adapted) compute_head_norms(pass);
+    if (adapted) adapted_losses(pass, h, dh);
     if (pass->stream->planning || !adapted) fused_loss(pass, h, dh, &stretch);
     for (int64_t first = 0; adapted && first < pass->tokens; first += stretch.count) {
         stretch = stretch_from(pass, first, pass->tokens);
-        if (stretch.adapted)
-            adapted_loss(pass, h, dh, &stretch);
-        else
-            fused_loss(pass, h, dh, &stretch);
+        if (!stretch.adapted) fused_loss(pass, h, dh, &stretch);
     }
     pass->head_norms = NULL;
 }
@@ -253,22 +269,41 @@ void loam_head_loss(struct loam_pass *pass, struct loam_tensor dx)
 
 // ---- logits ----
 
-// Of rows of h, which are rows of the pass from `first` on.
-static void stretch_products(struct loam_pass *pass, struct loam_tensor h, int64_t first,
-                             const struct stretch *stretch, bool adapted, struct loam_tensor products)
+// The products of all rows as a pass without adapters has them.
+static void plain_products(struct loam_pass *part, struct loam_tensor h, struct loam_tensor products)
 {
-    const size_t mark = loam_arena_mark(pass->arena);
-    struct loam_pass part = loam_pass_part(pass, stretch->first, stretch->count);
-    const struct loam_tensor rows = loam_tensor_rows(&h, stretch->first - first, stretch->count),
-                             target = loam_tensor_rows(&products, stretch->first - first, stretch->count);
-    if (adapted) {
-        const struct loam_tensor t = loam_linear_updates(&part, &pass->model->head);
-        run_head(&part, as_f32(&part, rows), t, target);
-    } else {
-        part.segment_count = 0;
-        loam_linear_run(&part, &pass->model->head, rows, none, none, target);
+    struct loam_pass plain = *part;
+    plain.segment_count = 0;
+    loam_linear_run(&plain, &part->model->head, h, none, none, products);
+}
+
+static void copy_adapted(const struct loam_pass *part, struct loam_tensor source, struct loam_tensor target)
+{
+    struct stretch stretch = {0};
+    for (int64_t row = 0; row < part->tokens; row += stretch.count) {
+        stretch = stretch_from(part, row, part->tokens);
+        if (stretch.adapted)
+            loam_cast(part->stream,
+                      &(struct loam_cast_args){.x = loam_tensor_rows(&source, row, stretch.count),
+                                               .y = loam_tensor_rows(&target, row, stretch.count)});
     }
-    loam_arena_release(pass->arena, mark);
+}
+
+// Rows with adapters in f32, other rows as in a pass without. In f32 both are one product.
+static void adapted_products(struct loam_pass *part, struct loam_tensor h, struct loam_tensor products)
+{
+    const size_t mark = loam_arena_mark(part->arena);
+    const bool all = stretch_from(part, 0, part->tokens).count == part->tokens, wide = h.dtype == LOAM_F32;
+    const bool apart = part->stream->planning || !(all || wide);
+    const struct loam_tensor own =
+        apart ? loam_pass_f32(part, products.shape[0], products.shape[1]) : products;
+    const struct loam_tensor t = loam_linear_updates(part, &part->model->head);
+    run_head(part, as_f32(part, h), t, own);
+    if (apart) {
+        plain_products(part, h, products);
+        copy_adapted(part, own, products);
+    }
+    loam_arena_release(part->arena, mark);
 }
 
 struct loam_tensor loam_head_logits(struct loam_pass *pass, int64_t first, int64_t count)
@@ -279,13 +314,11 @@ struct loam_tensor loam_head_logits(struct loam_pass *pass, int64_t first, int64
     struct loam_tensor h = loam_pass_rows_of(pass, count, config->hidden);
     loam_decoder_norm(pass, &model->final_norm, x, loam_pass_norm_stats(pass, &model->final_norm, count), h);
     struct loam_tensor logits = loam_pass_f32(pass, count, config->vocabulary);
-    for (struct stretch stretch = {.first = first}; stretch.first < first + count;
-         stretch.first += stretch.count) {
-        stretch = stretch_from(pass, stretch.first, first + count);
-        if (pass->stream->planning && stretch.adapted)
-            stretch_products(pass, h, first, &stretch, false, logits);
-        stretch_products(pass, h, first, &stretch, stretch.adapted, logits);
-    }
+    struct loam_pass part = loam_pass_part(pass, first, count);
+    if (any_adapts_head(&part))
+        adapted_products(&part, h, logits);
+    else
+        plain_products(&part, h, logits);
     if (config->logit_factor != 1 || config->logit_softcap != 0)
         loam_cap_logits(pass->stream,
                         &(struct loam_cap_logits_args){.x = logits,

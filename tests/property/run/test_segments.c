@@ -8,7 +8,7 @@ enum { ADAPTERS = 3, MAX_TOKENS = 256 };
 
 // The last adapter adapts other linears than the first two.
 static const struct loam_lora_settings settings[ADAPTERS] = {
-    {.rank = 4, .alpha = 8, .target_modules = "all-linear"},
+    {.rank = 4, .alpha = 8, .target_modules = ".*"}, // the head and the embedding, too
     {.rank = 3, .alpha = 2, .target_modules = "all-linear"},
     {.rank = 2, .alpha = 8, .target_modules = ".*(layers|h|blocks)\\.1\\..*"},
 };
