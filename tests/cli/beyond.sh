@@ -56,4 +56,34 @@ refuses 1 'of an embedding' 'DoRA of an embedding' "${train[@]}" --target-module
     --max-steps 1
 refuses 1 'which shares its weight' 'PiSSA of a tied head' "${train[@]}" --target-modules lm_head --init-lora-weights pissa \
     --out "$tmp/none" --max-steps 1
+
+# Rows of tokens, which a tied head shares: the merge stays tied.
+tokens=("${train[@]}" --target-modules dense --trainable-token-indices 40,7,12)
+ok 'trained tokens' "${tokens[@]}" --out "$tmp/tokens" --max-steps 4
+has '"trainable_token_indices": [' tokens/adapter_config.json
+has 'transformer.word_embeddings.token_adapter.trainable_tokens_delta"' tokens/adapter_model.safetensors
+ok 'two steps with tokens' "${tokens[@]}" --out "$tmp/tokens.resumed" --max-steps 4 --save-steps 2
+rm -rf "$tmp/tokens.resumed/checkpoint-4" "$tmp/tokens.resumed"/adapter_*
+ok 'resume with tokens' "${tokens[@]}" --out "$tmp/tokens.resumed" --max-steps 4 --save-steps 2 --resume
+cmp -s "$tmp/tokens/adapter_model.safetensors" "$tmp/tokens.resumed/adapter_model.safetensors" || fail 'another adapter'
+ok 'going on with tokens' "${train[@]}" --adapter "$tmp/tokens" --out "$tmp/tokens.next" --max-steps 1 --learning-rate 0
+cmp -s "$tmp/tokens/adapter_model.safetensors" "$tmp/tokens.next/adapter_model.safetensors" || fail 'going on changes it'
+generate[2]=$tmp/model
+ok 'with tokens' "${generate[@]}" --adapter "$tmp/tokens"
+cp "$tmp/stdout" "$tmp/adapted"
+ok 'merge of tokens' merge --model "$tmp/model" --adapter "$tmp/tokens" --out "$tmp/merged.tokens" --quiet
+grep -qaF '"lm_head.weight"' "$tmp/merged.tokens/model.safetensors" && fail 'the head is untied'
+generate[2]=$tmp/merged.tokens
+ok 'the merged tokens' "${generate[@]}"
+cmp -s "$tmp/stdout" "$tmp/adapted" || fail "$(cat "$tmp/stdout" "$tmp/adapted")"
+ok 'inspect tokens' inspect "$tmp/tokens"
+grep -qF 'rows of 3 trained tokens' "$tmp/stdout" || fail "$(cat "$tmp/stdout")"
+ok 'tokens of the head' "${train[@]}" --trainable-token-indices 'word_embeddings=3;lm_head=5,3' --out "$tmp/apart" --max-steps 2
+has 'lm_head.token_adapter.trainable_tokens_delta' apart/adapter_model.safetensors
+refuses 1 'token 99999' 'a token beyond the vocabulary' "${train[@]}" --trainable-token-indices 99999 --out "$tmp/none" --max-steps 1
+refuses 1 'choose one of both' 'tokens of an adapted head' "${train[@]}" --target-modules lm_head --trainable-token-indices 3 \
+    --out "$tmp/none" --max-steps 1
+refuses 1 'names neither' 'tokens of another module' "${train[@]}" --trainable-token-indices dense=3 --out "$tmp/none" --max-steps 1
+refuses 2 'expected ids' 'no ids' "${train[@]}" --trainable-token-indices a,b --out "$tmp/none" --max-steps 1
+refuses 1 'trained tokens' 'export of tokens' export --model "$tmp/model" --adapter "$tmp/tokens" --gguf "$tmp/lora.gguf"
 finish
