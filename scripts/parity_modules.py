@@ -69,6 +69,8 @@ class Grid:
         self.check(name, f"{what}: names and shapes", shapes[0] == shapes[1],
                    sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[:4])
         configs = [json.loads((d / "adapter_config.json").read_text()) for d in (ours, theirs)]
+        for config in configs:
+            config["modules_to_save"] = sorted(set(config["modules_to_save"] or []))
         others = {key: [config.get(key) for config in configs] for key in set(configs[0]) | set(configs[1])
                   if configs[0].get(key) != configs[1].get(key)}
         self.check(name, f"{what}: settings", not set(others) - free,
@@ -123,7 +125,10 @@ class Grid:
         targets = config["target_modules"]
         options = ["--lora-r", config["r"], "--lora-alpha", config["lora_alpha"], "--target-modules",
                    targets if isinstance(targets, str) else ",".join(targets)]
-        for key in ("use_dora", "use_rslora", "lora_bias"):
+        if config["modules_to_save"]:
+            options += ["--modules-to-save", ",".join(config["modules_to_save"])]
+        options += ["--bias", config["bias"]]
+        for key in ("use_dora", "use_rslora", "lora_bias", "ensure_weight_tying"):
             if config[key]:
                 options.append("--" + key.replace("_", "-"))
         if config["lora_bias"]:

@@ -211,6 +211,7 @@ enum loam_status loam_adapter_load(struct loam_adapter_handle **out, struct loam
     LOAM_TRY(loam_require_path(directory, "the adapter's directory", error));
     struct loam_session session = model->session;
     session.log = log;
+    session.keeps_masters = true;
     enum loam_status status = loam_session_adapter(&session, directory, NULL, &adapter, error);
     return hold_adapter(out, model, adapter, status, error);
 }

@@ -118,6 +118,8 @@ size_t loam_adapter_tensors(const struct loam_adapter *adapter)
     for (size_t i = 0; i < adapter->count; i++)
         for (int part = 0; part < LOAM_PART_COUNT; part++)
             count += adapter->items[i].parts[part].name != NULL;
+    for (size_t i = 0; i < adapter->replaced_count; i++)
+        count += adapter->replaced[i].tied_name != NULL ? 2 : 1;
     return count + adapter->token_count;
 }
 
@@ -258,6 +260,11 @@ static bool has_exclusions(const struct loam_adapter_config *config)
     return config->excluded.kind == LOAM_TARGET_PATTERN || config->excluded.count > 0;
 }
 
+static bool narrows_targets(const struct loam_adapter_config *config)
+{
+    return has_exclusions(config) || config->layers.count > 0 || config->saved.count > 0;
+}
+
 static const char *name_target(const struct loam_targets *targets, const char *path)
 {
     for (size_t i = 0; i < targets->count; i++)
@@ -307,11 +314,10 @@ static enum loam_status match_targets(struct loam_adapter *adapter, const struct
     struct loam_targets *targets = &adapter->config.targets;
     LOAM_TRY(add_modules(adapter, stored, error));
     if (stored == NULL) LOAM_TRY(check_entries(adapter, error));
-    if (adapter->count == 0 && (has_exclusions(&adapter->config) || adapter->config.layers.count > 0))
-        return loam_fail(
-            error, LOAM_ERROR_ARGUMENT,
-            "no linear module is left: exclude_modules and layers_to_transform leave out all that "
-            "target_modules names");
+    if (adapter->count == 0 && narrows_targets(&adapter->config))
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "no linear module is left: exclude_modules, modules_to_save and layers_to_transform "
+                         "leave out all that target_modules names");
     if (adapter->count == 0) {
         struct loam_bytes text = {0};
         enum loam_status status = loam_targets_describe(targets, &text, error);
@@ -353,6 +359,7 @@ enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loa
     *config = (struct loam_adapter_config){0};
     enum loam_status status = allocate_items(adapter, error);
     if (status == LOAM_OK) status = match_targets(adapter, stored, error);
+    if (status == LOAM_OK) status = loam_replaced_match(adapter, stored == NULL, error);
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);
         return status;
@@ -375,7 +382,8 @@ enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam
                                          &part->index, error));
         }
     }
-    return loam_adapter_register_tokens(adapter, set, error);
+    LOAM_TRY(loam_adapter_register_tokens(adapter, set, error));
+    return loam_replaced_register(adapter, error);
 }
 
 void loam_adapter_point(struct loam_adapter *adapter)
@@ -390,6 +398,7 @@ void loam_adapter_point(struct loam_adapter *adapter)
             *loam_adapted_gradient(item, p) = trainable->grad;
         }
     }
+    loam_replaced_point(adapter);
 }
 
 void loam_adapter_unregister(struct loam_adapter *adapter)
@@ -399,6 +408,7 @@ void loam_adapter_unregister(struct loam_adapter *adapter)
     for (size_t i = 0; i < adapter->count; i++)
         for (int p = 0; p < LOAM_PART_COUNT; p++)
             loam_adapted_gradient(&adapter->items[i], p)->data = NULL;
+    loam_replaced_unregister(adapter);
 }
 
 static enum loam_status check_settings(const struct loam_lora_settings *settings, struct loam_error *error)
@@ -444,6 +454,8 @@ static enum loam_status parse_targets(struct loam_adapter_config *config,
         LOAM_TRY(loam_targets_parse(&config->targets, settings->target_modules, error));
     if (settings->exclude_modules != NULL)
         LOAM_TRY(loam_targets_parse(&config->excluded, settings->exclude_modules, error));
+    if (settings->modules_to_save != NULL)
+        LOAM_TRY(loam_targets_parse_list(&config->saved, settings->modules_to_save, error));
     LOAM_TRY(loam_layer_choice_parse(&config->layers, settings->layers_to_transform, settings->layers_pattern,
                                      error));
     return loam_adapter_config_check_layers(config, error);
@@ -462,6 +474,8 @@ static enum loam_status parse_settings(struct loam_adapter_config *config,
     config->dora = settings->dora;
     config->lora_bias = settings->lora_bias;
     LOAM_TRY(loam_token_choice_parse(&config->trained_tokens, settings->trained_tokens, error));
+    config->bias = settings->bias;
+    config->ensure_weight_tying = settings->ensure_weight_tying;
     if (settings->rank_pattern != NULL)
         LOAM_TRY(loam_module_values_parse(&config->ranks, settings->rank_pattern, "rank_pattern",
                                           LOAM_LARGEST_RANK, true, error));
@@ -503,6 +517,7 @@ void loam_adapter_destroy(struct loam_adapter *adapter)
             free(adapter->items[i].parts[p].name);
     }
     loam_adapter_free_tokens(adapter);
+    loam_replaced_deinit(adapter);
     free(adapter->items);
     free(adapter->slots.slots);
     free(adapter->taken);
@@ -535,9 +550,9 @@ void loam_adapter_set_rates(const struct loam_adapter *adapter, double ratio, do
     }
 }
 
-size_t loam_adapter_taken_bytes(const struct loam_adapter *adapter)
+size_t loam_adapter_held_bytes(const struct loam_adapter *adapter)
 {
-    return adapter == NULL ? 0 : adapter->taken_arena.capacity;
+    return adapter == NULL ? 0 : adapter->taken_arena.capacity + adapter->mirrors.capacity;
 }
 
 int64_t loam_adapter_parameters(const struct loam_adapter *adapter)
@@ -550,6 +565,8 @@ int64_t loam_adapter_parameters(const struct loam_adapter *adapter)
             if (adapter->items[i].parts[p].name != NULL)
                 total += loam_tensor_count(loam_adapted_value(&adapter->items[i], p));
     }
+    for (size_t i = 0; i < adapter->replaced_count; i++)
+        total += loam_tensor_count(&adapter->replaced[i].value);
     return total;
 }
 

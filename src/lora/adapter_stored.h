@@ -1,5 +1,5 @@
 // The contents of adapter_model.safetensors or adapter_model.bin, read without a model: the tensors of each
-// module.
+// module, and the parameters that replace the model's.
 #ifndef LOAM_LORA_ADAPTER_STORED_H
 #define LOAM_LORA_ADAPTER_STORED_H
 
@@ -20,16 +20,26 @@ struct loam_stored_module {
     bool transposed;                            // its family stores the weight as [in, out]
 };
 
+// A parameter of the model as a whole.
+struct loam_stored_parameter {
+    char *name; // "transformer.ln_f.weight", always with the family's prefix
+    bool is_head;
+    const struct loam_stored_tensor *tensor;
+};
+
 struct loam_stored_adapter {
     struct loam_container *file;
     struct loam_stored_module *modules; // in the file's order
     size_t count;
+    struct loam_stored_parameter *parameters; // in the file's order
+    size_t parameter_count;
     size_t others; // tensors of other parts of a multimodal model, which are passed over
     const struct loam_stored_tensor *first_other; // one of them; NULL: there is none
 };
 
 // Reads DIRECTORY/adapter_model.safetensors or, without it, adapter_model.bin. Fails unless it has at least one tensor, and every tensor is a
-// LoRA matrix of a linear module that loam adapts. A matrix that occurs twice is an error.
+// LoRA matrix of a linear module that loam adapts or a parameter of a model. A matrix or parameter that occurs twice is
+// an error.
 enum loam_status loam_stored_adapter_open(struct loam_stored_adapter *stored, const char *directory,
                                           struct loam_error *error);
 void loam_stored_adapter_close(struct loam_stored_adapter *stored);
@@ -47,6 +57,13 @@ enum loam_status loam_stored_vectors_check(const struct loam_stored_module *modu
                                            struct loam_error *error);
 // Returns whether the file has more of the module than rows of tokens and a copy of its weight.
 bool loam_stored_module_is_adapted(const struct loam_stored_module *module);
+// Finds the parameter of that name of the model; NULL: the file has none.
+const struct loam_stored_tensor *loam_stored_parameter_find(const struct loam_stored_adapter *stored,
+                                                            const char *name);
+// Fails unless the config asks for the parameter.
+enum loam_status loam_stored_parameter_check(const struct loam_stored_parameter *parameter,
+                                             const struct loam_adapter_config *config,
+                                             struct loam_error *error);
 // Returns one of the module's tensors, for messages.
 const struct loam_stored_tensor *loam_stored_module_tensor(const struct loam_stored_module *module);
 
@@ -55,7 +72,7 @@ enum loam_status loam_stored_adapter_note(const struct loam_stored_adapter *stor
                                           struct loam_adapter_config *config, struct loam_error *error);
 
 // Checks the adapter without its model: each module has both matrices, with the rank of the config, and is
-// one of the targets.
+// one of the targets; the config asks for each parameter.
 enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *stored,
                                            const struct loam_adapter_config *config,
                                            struct loam_error *error);

@@ -39,10 +39,12 @@ struct merge {
     const struct loam_adapted **adapted; // [parameter_count, adapters] the updates of a parameter; NULL: none
     bool *merged;                        // whether a parameter has an update
     bool *has_tokens;                    // whether rows of a parameter are those of trained tokens
-    struct loam_write_tensor *tensors;   // the tensors to write
+    const struct loam_stored_tensor **replaced; // an adapter's values of a parameter; NULL: those of the base
+    struct loam_write_tensor *tensors;          // the tensors to write
     size_t *bytes;
     size_t *shard_of;
     size_t shards;
+    size_t untied;                      // the parameter of a head that the merge unties; 0: none
     struct loam_write_tensor *of_shard; // the tensors of the current file
     size_t *parameter_of;               // the parameters of these tensors
     struct loam_staging staging;
@@ -82,12 +84,16 @@ static enum loam_status check_out(const struct loam_merge_settings *settings, st
         settings->out);
 }
 
-// Whether a parameter is the head that a merge unties from the embedding.
-static bool is_untied_head(const struct merge *merge, size_t i)
+// Tensors keep their names. The base may store a tied pair under either name; untied, each has its own. A merged
+// text part of a multimodal model is a model of its own.
+static const char *name_of(const struct merge *merge, size_t i)
 {
-    const struct loam_model *model = merge->model;
-    const size_t embedding = (size_t)(model->embedding - model->parameters);
-    return i != embedding && merge->sources[i] == merge->sources[embedding];
+    const struct loam_parameter *parameters = merge->model->parameters;
+    const char *name = merge->sources[i]->name;
+    if (merge->model->config.multimodal != NULL) return parameters[i].name;
+    if (merge->untied == 0) return name;
+    return i == merge->untied || strcmp(name, parameters[merge->untied].name) == 0 ? parameters[i].name
+                                                                                   : name;
 }
 
 static enum loam_status describe_tensor(struct merge *merge, size_t i, struct loam_error *error)
@@ -96,10 +102,7 @@ static enum loam_status describe_tensor(struct merge *merge, size_t i, struct lo
     enum loam_dtype chosen = merge->settings->dtype;
     struct loam_write_tensor *tensor = &merge->tensors[i];
     *tensor = (struct loam_write_tensor){
-        // A merged text part of a multimodal model is a model of its own; an untied head has a name of its own.
-        .name = merge->model->config.multimodal != NULL || is_untied_head(merge, i)
-                    ? merge->model->parameters[i].name
-                    : source->name,
+        .name = name_of(merge, i),
         .dtype = chosen != LOAM_DTYPE_NONE ? chosen : loam_format_row(source->format)->dtype,
         .rank = source->rank};
     memcpy(tensor->shape, source->shape, sizeof tensor->shape);
@@ -112,19 +115,21 @@ static enum loam_status describe_tensor(struct merge *merge, size_t i, struct lo
 
 static enum loam_status allocate(struct merge *merge, struct loam_error *error)
 {
-    size_t count = merge->model->parameter_count + 1; // a tied head may get a weight of its own
+    size_t count = merge->model->parameter_count + 1; // a head may be untied
     merge->sources = loam_calloc(count, sizeof *merge->sources, error);
     merge->adapted = loam_calloc(count, merge->settings->adapters.count * sizeof *merge->adapted, error);
     merge->merged = loam_calloc(count, sizeof *merge->merged, error);
     merge->has_tokens = loam_calloc(count, sizeof *merge->has_tokens, error);
+    merge->replaced = loam_calloc(count, sizeof *merge->replaced, error);
     merge->tensors = loam_calloc(count, sizeof *merge->tensors, error);
     merge->bytes = loam_calloc(count, sizeof *merge->bytes, error);
     merge->shard_of = loam_calloc(count, sizeof *merge->shard_of, error);
     merge->of_shard = loam_calloc(count, sizeof *merge->of_shard, error);
     merge->parameter_of = loam_calloc(count, sizeof *merge->parameter_of, error);
     bool whole = merge->sources != NULL && merge->adapted != NULL && merge->merged != NULL &&
-                 merge->has_tokens != NULL && merge->tensors != NULL && merge->bytes != NULL &&
-                 merge->shard_of != NULL && merge->of_shard != NULL && merge->parameter_of != NULL;
+                 merge->has_tokens != NULL && merge->replaced != NULL && merge->tensors != NULL &&
+                 merge->bytes != NULL && merge->shard_of != NULL && merge->of_shard != NULL &&
+                 merge->parameter_of != NULL;
     return whole ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
@@ -181,31 +186,48 @@ static enum loam_status open_adapter(struct merge *merge, size_t index, struct l
     return LOAM_OK;
 }
 
-// Whether adapters change the embedding or its tied head, and not both alike: LoRA of one of them, or tokens that
-// they do not share.
-static bool parts_tied(const struct merge *merge)
+// Whether an adapter changes the embedding or its tied head, and not both alike: LoRA of one of them, or tokens or
+// values that they do not share.
+static bool parts_tied(const struct loam_model *model, const struct loam_adapter *adapter)
 {
-    const struct loam_model *model = merge->model;
-    for (size_t i = 0; i < merge->adapter_count; i++) {
-        const struct loam_adapter *adapter = merge->adapters[i];
-        const struct loam_lora_slot *slots = adapter->slots.slots;
-        if (slots[model->head.index].rank > 0 || slots[model->embedder.index].rank > 0) return true;
-        for (size_t j = 0; j < adapter->token_count; j++)
-            if (adapter->tokens[j].place_count < LOAM_TOKEN_PLACES) return true;
-    }
-    return false;
+    const struct loam_lora_slot *slots = adapter->slots.slots;
+    const struct loam_replacement **replaced = adapter->slots.replaced;
+    if (slots[model->head.index].rank > 0 || slots[model->embedder.index].rank > 0) return true;
+    for (size_t j = 0; j < adapter->token_count; j++)
+        if (adapter->tokens[j].place_count < LOAM_TOKEN_PLACES) return true;
+    return adapter->replaced_count > 0 &&
+           replaced[model->embedding - model->parameters] != replaced[model->parameter_count];
 }
 
 // Gives a tied head a weight of its own where adapters change it or the embedding.
 static enum loam_status untie_head(struct merge *merge, struct loam_error *error)
 {
     struct loam_model *model = merge->model;
+    const size_t embedding = (size_t)(model->embedding - model->parameters), place = model->parameter_count;
+    bool parts = false;
     if (!loam_model_head_is_tied(model)) return LOAM_OK;
-    if (!parts_tied(merge)) return LOAM_OK;
-    const struct loam_stored_tensor *embedding = merge->sources[model->embedding - model->parameters];
+    for (size_t i = 0; i < merge->adapter_count && !parts; i++)
+        parts = parts_tied(model, merge->adapters[i]);
+    if (!parts) return LOAM_OK;
     LOAM_TRY(loam_model_untie_head(model, error));
-    merge->sources[model->head.weight - model->parameters] = embedding;
+    merge->untied = place;
+    merge->sources[place] = merge->sources[embedding];
     return LOAM_OK;
+}
+
+static void take_replaced(struct merge *merge, const struct loam_adapter *adapter)
+{
+    const struct loam_model *model = merge->model;
+    const struct loam_replacement **slots = adapter->slots.replaced;
+    if (adapter->replaced_count == 0) return;
+    const size_t embedding = (size_t)(model->embedding - model->parameters);
+    for (size_t i = 0; i < adapter->replaced_count; i++) {
+        const struct loam_replaced *item = &adapter->replaced[i];
+        const size_t place = item->of_head ? merge->untied : (size_t)(item->parameter - model->parameters);
+        merge->replaced[place] = item->stored;
+    }
+    if (merge->untied != 0 && slots[embedding] != NULL && slots[embedding] == slots[merge->untied])
+        merge->replaced[merge->untied] = merge->replaced[embedding];
 }
 
 static void set_merged(struct merge *merge, const struct loam_parameter *parameter, size_t adapter,
@@ -272,7 +294,10 @@ static enum loam_status open_adapters(struct merge *merge, struct loam_error *er
     if (merge->adapters == NULL || merge->terms == NULL || merge->buffers == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < count; i++)
         LOAM_TRY(open_adapter(merge, i, error));
+    LOAM_TRY(loam_adapter_check_replacing(merge->adapters, &merge->settings->adapters, error));
     LOAM_TRY(untie_head(merge, error));
+    for (size_t i = 0; i < count; i++)
+        take_replaced(merge, merge->adapters[i]);
     for (size_t i = 0; i < count; i++)
         LOAM_TRY(find_merged(merge, i, error));
     return allocate_buffers(merge, error);
@@ -447,11 +472,17 @@ static void merge_block(struct merge *merge, const struct loam_stored_tensor *so
     }
 }
 
+// The values of a parameter before updates.
+static const struct loam_stored_tensor *source_of(const struct merge *merge, size_t parameter)
+{
+    return merge->replaced[parameter] != NULL ? merge->replaced[parameter] : merge->sources[parameter];
+}
+
 // Writes elements [first, first + count) of bias + scale times the biases of B.
 static void merge_bias(struct merge *merge, size_t parameter, enum loam_dtype dtype, size_t first,
                        size_t count, char *block)
 {
-    const struct loam_stored_tensor *source = merge->sources[parameter];
+    const struct loam_stored_tensor *source = source_of(merge, parameter);
     loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, first),
                         source->format, count);
     for (size_t i = 0; i < merge->adapter_count; i++) {
@@ -472,7 +503,7 @@ static void merge_token(struct merge *merge, const struct loam_trained_tokens *t
                         int64_t place, size_t parameter, enum loam_dtype dtype, size_t column, size_t count,
                         char *target)
 {
-    const struct loam_stored_tensor *source = merge->sources[parameter], *rows = tokens->stored;
+    const struct loam_stored_tensor *source = source_of(merge, parameter), *rows = tokens->stored;
     const size_t width = (size_t)tokens->module->in;
     const size_t element = (size_t)tokens->list->tokens[place] * width + column;
     loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, element),
@@ -517,7 +548,7 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
 {
     struct merge *merge = user;
     size_t i = merge->parameter_of[index];
-    const struct loam_stored_tensor *source = merge->sources[i];
+    const struct loam_stored_tensor *replaced = merge->replaced[i], *source = source_of(merge, i);
     const bool merged = merge->merged[i];
     enum loam_dtype dtype = merge->tensors[i].dtype;
     if (merged && merge->model->parameters[i].value.rank == 1) {
@@ -533,7 +564,7 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
     if (merge->has_tokens[i]) merge_all_tokens(merge, i, dtype, first, count, block);
     release_elements(source, first, count);
     merge->done += (int64_t)(count * loam_dtype_size(dtype));
-    if ((!merged && !merge->has_tokens[i] && loam_format_of(dtype) == source->format) ||
+    if ((!merged && !merge->has_tokens[i] && replaced == NULL && loam_format_of(dtype) == source->format) ||
         loam_all_finite(block, dtype, count))
         return loam_event_progress(merge->settings->callbacks, LOAM_ACTIVITY_MERGE, merge->done, merge->total,
                                    error);
@@ -584,7 +615,7 @@ static void count_all(const struct merge *merge, struct loam_merge_result *resul
                                          .parameters = loam_model_parameter_total(merge->model)};
     for (size_t i = 0; i < merge->model->parameter_count; i++) {
         result->bytes += merge->bytes[i];
-        result->merged += merge->merged[i] || merge->has_tokens[i];
+        result->merged += merge->merged[i] || merge->has_tokens[i] || merge->replaced[i] != NULL;
     }
 }
 
@@ -628,6 +659,7 @@ enum loam_status loam_merge(const struct loam_merge_settings *settings, struct l
     free(merge.adapted);
     free(merge.merged);
     free(merge.has_tokens);
+    free((void *)merge.replaced);
     free(merge.tensors);
     free(merge.bytes);
     free(merge.shard_of);

@@ -183,6 +183,7 @@ enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed,
     if (adapter->set != NULL) loam_adapter_point(adapter);
     LOAM_TRY(loam_adapter_allocate_taken(adapter, device, error));
     LOAM_TRY(loam_adapter_allocate_tokens(adapter, device, error));
+    LOAM_TRY(loam_replaced_allocate(adapter, device, error));
     if (device->planning) return LOAM_OK;
     struct loam_stream stream;
     LOAM_TRY(loam_stream_init(&stream, device, 0, error));
@@ -191,6 +192,7 @@ enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed,
         status = loam_adapter_start_module(adapter, i, &stream, seed, true, error);
     if (status == LOAM_OK && adapter->config.dora) status = start_magnitudes(adapter, &stream, error);
     if (status == LOAM_OK) status = loam_adapter_start_tokens(adapter, &stream, error);
+    if (status == LOAM_OK) status = loam_replaced_start(adapter, &stream, error);
     loam_stream_deinit(&stream);
     return status;
 }
