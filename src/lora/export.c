@@ -172,6 +172,7 @@ static const char *name_foreign(const struct loam_adapter *adapter)
     if (adapter->config.dora) return "the magnitudes of DoRA (\"use_dora\")";
     if (adapter->config.lora_bias) return "biases of B (\"lora_bias\")";
     if (adapter->token_count > 0) return "rows of trained tokens (\"trainable_token_indices\")";
+    if (adapter->replaced_count > 0) return "parameters of the model (\"modules_to_save\", \"bias\")";
     if (slots[model->embedder.index].rank > 0) return "an adapter of the embedding";
     return slots[model->head.index].rank > 0 ? "an adapter of the head" : NULL;
 }
@@ -183,13 +184,14 @@ static enum loam_status open_adapter(struct export *export, struct loam_error *e
     enum loam_status status =
         loam_adapter_open_stored(&export->adapter, export->model, settings->adapter, error);
     if (status != LOAM_OK) return status;
-    loam_adapter_warn(export->adapter, log);
     const char *what = name_foreign(export->adapter);
-    if (what == NULL) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                     "%s: a GGUF adapter has no place for %s: merge the adapter into its model instead (loam "
-                     "merge)",
-                     settings->adapter, what);
+    if (what != NULL)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "%s: a GGUF adapter has no place for %s: merge the adapter into its model instead "
+                         "(loam merge)",
+                         settings->adapter, what);
+    loam_adapter_warn(export->adapter, log);
+    return LOAM_OK;
 }
 
 static enum loam_status run_export(struct export *export, struct loam_export_result *result,

@@ -39,10 +39,15 @@ static enum loam_status check_module(const struct loam_adapter *adapter, const s
                          "trainable_token_indices of %s, which has a bias: loam does not have that, and PEFT "
                          "leaves the bias out",
                          module->path);
-    if (adapter->slots.slots[module->index].rank == 0) return LOAM_OK;
+    const bool adapted = adapter->slots.slots[module->index].rank > 0;
+    char *weight = loam_format(error, "%s.weight", module->path);
+    if (weight == NULL) return LOAM_ERROR_MEMORY;
+    const bool saved = loam_adapter_config_saves(&adapter->config, weight);
+    free(weight);
+    if (!adapted && !saved) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                     "trainable_token_indices of %s, which target_modules names too: choose one of both",
-                     module->path);
+                     "trainable_token_indices of %s, which %s names too: choose one of both", module->path,
+                     adapted ? "target_modules" : "modules_to_save");
 }
 
 static enum loam_status check_ids(const struct loam_token_list *list, const struct loam_linear *module,

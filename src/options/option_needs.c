@@ -28,7 +28,7 @@ const struct loam_option_need loam_option_needs[] = {
      .why = "has no effect with --method full, which trains every parameter without LoRA"},
     {TRAIN,
      {"loraplus-lr-embedding"},
-     {GIVEN("loraplus-lr-ratio")},
+     {IS_NOT("loraplus-lr-ratio", "1")},
      .why = "has no effect without --loraplus-lr-ratio"},
     {TRAIN,
      {"loraplus-lr-ratio"},
