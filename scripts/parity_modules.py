@@ -62,9 +62,11 @@ class Grid:
 
     def same_files(self, name, what, ours, theirs, free=frozenset()):
         ours_tensors, theirs_tensors = (load_file(d / "adapter_model.safetensors") for d in (ours, theirs))
-        # PEFT may save the weights of adapted heads and embeddings as well.
-        theirs_tensors = {key: tensor for key, tensor in theirs_tensors.items() if ".base_layer." not in key}
-        shapes = [{key: tuple(tensor.shape) for key, tensor in tensors.items()}
+        # PEFT may save the weights of adapted heads and embeddings as well, and with bias "all" biases of
+        # modules_to_save under the names of its wrapper.
+        shapes = [{key: tuple(tensor.shape) for key, tensor in tensors.items()
+                   if ".modules_to_save." not in key and ".original_module." not in key
+                   and not key.endswith(".base_layer.weight")}
                   for tensors in (ours_tensors, theirs_tensors)]
         self.check(name, f"{what}: names and shapes", shapes[0] == shapes[1],
                    sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[:4])

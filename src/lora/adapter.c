@@ -53,8 +53,8 @@ static enum loam_status fail_no_match(const struct loam_model *model, const char
 static const char *const part_names[LOAM_PART_COUNT] = {
     [LOAM_PART_A] = "lora_A.weight",
     [LOAM_PART_B] = "lora_B.weight",
-    [LOAM_PART_BIAS] = "lora_B.bias",
     [LOAM_PART_MAGNITUDE] = "lora_magnitude_vector",
+    [LOAM_PART_BIAS] = "lora_B.bias",
 };
 static const char *const embedding_part_names[LOAM_PART_COUNT] = {
     [LOAM_PART_A] = "lora_embedding_B",
@@ -69,14 +69,14 @@ char *loam_adapter_part_name(const char *path, int part, struct loam_error *erro
 struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, int part)
 {
     struct loam_lora_slot *slot = item->slot;
-    struct loam_tensor *const values[] = {&slot->a, &slot->b, &slot->bias, &slot->magnitude};
+    struct loam_tensor *const values[] = {&slot->a, &slot->b, &slot->magnitude, &slot->bias};
     return values[part];
 }
 
 struct loam_tensor *loam_adapted_gradient(const struct loam_adapted *item, int part)
 {
     struct loam_lora_slot *slot = item->slot;
-    struct loam_tensor *const gradients[] = {&slot->da, &slot->db, &slot->dbias, &slot->dmagnitude};
+    struct loam_tensor *const gradients[] = {&slot->da, &slot->db, &slot->dmagnitude, &slot->dbias};
     return gradients[part];
 }
 

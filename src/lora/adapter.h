@@ -9,8 +9,8 @@
 enum loam_adapter_part {
     LOAM_PART_A,
     LOAM_PART_B,
-    LOAM_PART_BIAS, // of B
     LOAM_PART_MAGNITUDE,
+    LOAM_PART_BIAS, // of B
     LOAM_PART_COUNT,
 };
 

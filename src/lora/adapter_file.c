@@ -130,11 +130,11 @@ static enum loam_status assign_parameters(struct loam_adapter *adapter, struct l
         const struct loam_stored_parameter *parameter = &adapter->stored.parameters[i];
         LOAM_TRY(loam_stored_parameter_check(parameter, &adapter->config, error));
         if (is_assigned(adapter, parameter)) continue;
-        return loam_fail(
-            error, LOAM_ERROR_FORMAT,
-            "%s: tensor \"%s\" is a parameter that this model does not have; the adapter's base is "
-            "\"%s\"",
-            parameter->tensor->file, parameter->tensor->name, base_of(adapter));
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s: tensor \"%s\" is not a parameter of this model that adapter_config.json asks "
+                         "for; the adapter's base "
+                         "is \"%s\"",
+                         parameter->tensor->file, parameter->tensor->name, base_of(adapter));
     }
     if (missing == 0) return LOAM_OK;
     return loam_adapter_config_note(
