@@ -9,7 +9,8 @@
 #define IS_NOT(name, value) {LOAM_TERM_IS_NOT, name, value}
 #define FRESH_LORA "lora-r", "lora-alpha", "lora-dropout", "target-modules", "exclude-modules", \
     "layers-to-transform", "layers-pattern", "rank-pattern", "alpha-pattern", "use-rslora", "use-dora", \
-    "init-lora-weights", "modules-to-save", "bias", "ensure-weight-tying"
+    "init-lora-weights", "modules-to-save", "bias", "ensure-weight-tying", "lora-bias", \
+    "trainable-token-indices"
 // clang-format on
 
 // A need is `refused` where ignoring the option would give another result than the user expects. Otherwise
@@ -25,6 +26,10 @@ const struct loam_option_need loam_option_needs[] = {
      {FRESH_LORA},
      {IS("method", "lora")},
      .why = "has no effect with --method full, which trains every parameter without LoRA"},
+    {TRAIN,
+     {"loraplus-lr-embedding"},
+     {IS_NOT("loraplus-lr-ratio", "1")},
+     .why = "has no effect without --loraplus-lr-ratio"},
     {TRAIN,
      {"loraplus-lr-ratio"},
      {IS("method", "lora")},
