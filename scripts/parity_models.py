@@ -56,15 +56,19 @@ def complete_smollm2(tokenizer, _settings, _reader):
 
 
 # transformers does not convert the tokens that are found in the text before it is split, except a few special ones.
+# Their text is that of the converted vocabulary: GGUF spells runs of spaces as spaces, the published tokenizer as U+2581.
+# A token whose text is not in the vocabulary would get an id beyond the embedding.
 def complete_gemma3(tokenizer, settings, reader):
     settings["add_bos_token"] = reader.fields["tokenizer.ggml.add_bos_token"].contents()
-    texts = reader.fields["tokenizer.ggml.tokens"].contents()
     types = reader.fields["tokenizer.ggml.token_type"].contents()
-    added = {token["id"]: token for token in tokenizer["added_tokens"]}
-    for id, (text, type) in enumerate(zip(texts, types)):
+    texts = {id: text for text, id in tokenizer["model"]["vocab"].items()}
+    assert sorted(texts) == list(range(len(types)))
+    added = {}
+    for id, type in enumerate(types):
         if type in (TokenType.CONTROL, TokenType.USER_DEFINED):
-            token = dict(id=id, content=text, single_word=False, lstrip=False, rstrip=False, normalized=False)
-            added.setdefault(id, token | {"special": type == TokenType.CONTROL})
+            token = dict(id=id, content=texts[id], single_word=False, lstrip=False, rstrip=False, normalized=False)
+            added[id] = token | {"special": type == TokenType.CONTROL}
+    added |= {token["id"]: token for token in tokenizer["added_tokens"] if token["id"] in texts}
     tokenizer["added_tokens"] = [added[id] for id in sorted(added)]
 
 

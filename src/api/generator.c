@@ -41,7 +41,8 @@ static enum loam_status open_generator(struct loam_generator_handle *handle, str
         .sequences = settings->sequences,
         .context = settings->context,
         .tokens = settings->context < LOAM_PROMPT_CHUNK ? settings->context : LOAM_PROMPT_CHUNK,
-        .adapters = loam_held_adapters_segments(&handle->adapters)};
+        .adapters = loam_held_adapters_segments(&handle->adapters),
+        .adapters_of_sequence = settings->adapter_count > 0 ? 1 : 0};
     return loam_generator_create(&handle->generator, model->session.model, model->device->device, &limits,
                                  error);
 }

@@ -12,7 +12,8 @@ struct stream {
     const char *data;
     size_t size;
     const char *name;
-    size_t at; // the end of the last token
+    size_t at;     // the end of the last token
+    bool complete; // all of the data was given to yajl, which counts from there on anew
     size_t line;
     int depth;
     loam_json_handler *handler;
@@ -73,7 +74,7 @@ static const char *find_defect(const struct stream *stream, const char *text, si
 
 static int emit(struct stream *stream, enum loam_json_kind kind, const char *text, size_t size)
 {
-    size_t end = yajl_get_bytes_consumed(stream->handle);
+    size_t end = stream->complete ? stream->size : yajl_get_bytes_consumed(stream->handle);
     bool is_text = kind == LOAM_JSON_KEY || kind == LOAM_JSON_STRING;
     const char *defect = is_text ? find_defect(stream, text, size, end) : NULL;
     advance(stream, end);
@@ -163,6 +164,7 @@ static enum loam_status parse(void *user, yajl_handle handle)
     yajl_status parsed = yajl_parse(handle, (const unsigned char *)stream->data, stream->size);
     if (parsed == yajl_status_ok) {
         advance(stream, stream->size);
+        stream->complete = true;
         parsed = yajl_complete_parse(handle);
     } else if (parsed == yajl_status_error) {
         size_t consumed = yajl_get_bytes_consumed(handle);

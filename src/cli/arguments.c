@@ -11,13 +11,14 @@ static enum loam_status fail_usage(struct loam_error *error, const char *before,
     return LOAM_ERROR_USAGE;
 }
 
-// The first positional option without a value; NULL: none.
+// The first positional option that takes another value; NULL: none.
 static const struct loam_option_info *find_positional(const struct loam_options *options,
                                                       enum loam_command command)
 {
     const struct loam_option_info *info;
     for (size_t i = 0; (info = loam_option_describe(command, i)) != NULL; i++)
-        if (info->positional && loam_options_get(options, info->name) == NULL) return info;
+        if (info->positional && (info->repeated || loam_options_get(options, info->name) == NULL))
+            return info;
     return NULL;
 }
 

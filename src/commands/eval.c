@@ -57,7 +57,7 @@ enum loam_status loam_run_eval(const struct loam_settings *settings, const struc
     const struct loam_train_settings *shared = &settings->train;
     struct loam_evaluate_settings eval = settings->eval;
     eval.model = shared->model;
-    eval.adapter = shared->adapter;
+    eval.adapters = settings->chosen;
     eval.data = shared->data;
     eval.device = shared->device;
     eval.threads = shared->threads;

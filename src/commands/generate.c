@@ -17,7 +17,7 @@ struct generate_job {
     const struct loam_settings *settings;
     const struct loam_callbacks *callbacks;
     struct loam_session session;
-    struct loam_adapter *adapter; // NULL: none
+    struct loam_adapter_list adapters;
     struct loam_generator *generator;
     struct loam_decode_stream *stream;
     struct loam_session_prompt prompt;
@@ -170,7 +170,7 @@ static enum loam_status generate(struct generate_job *job, struct loam_error *er
                                                .sampling = settings->sampling,
                                                .special = &job->session.special,
                                                .healing = &job->prompt.healing};
-    const struct loam_segments adapters = loam_adapter_segments(job->adapter);
+    const struct loam_segments adapters = loam_adapter_list_segments(&job->adapters);
     const struct loam_example *prompt = &job->prompt.example;
     int32_t sequence;
     double start = loam_clock_seconds();
@@ -202,7 +202,7 @@ static enum loam_status prepare(struct generate_job *job, struct loam_error *err
                                                      prompt < LOAM_PROMPT_CHUNK ? prompt : LOAM_PROMPT_CHUNK,
                                                  .sequences = 1,
                                                  .context = (int32_t)context,
-                                                 .adapters = loam_adapter_segments(job->adapter)};
+                                                 .adapters = loam_adapter_list_segments(&job->adapters)};
     LOAM_TRY(loam_generate_check_memory(job->session.device, &model->config, job->session.dtype, context,
                                         job->settings->generate.max_new_tokens, error));
     LOAM_TRY(loam_generator_create(&job->generator, model, job->session.device, &limits, error));
@@ -250,7 +250,7 @@ static enum loam_status run(struct generate_job *job, struct loam_error *error)
     LOAM_TRY(loam_session_open(&job->session, &options, error));
     LOAM_TRY(make_prompt(job, error));
     LOAM_TRY(loam_session_load(&job->session, false, error));
-    LOAM_TRY(loam_session_adapter(&job->session, shared->adapter, NULL, &job->adapter, error));
+    LOAM_TRY(loam_session_adapters(&job->session, &job->settings->chosen, &job->adapters, error));
     LOAM_TRY(prepare(job, error));
     LOAM_TRY(generate(job, error));
     LOAM_TRY(job->settings->json ? report_json(job, error)
@@ -269,7 +269,7 @@ enum loam_status loam_run_generate(const struct loam_settings *settings,
     loam_bytes_deinit(&job.text);
     loam_decode_stream_destroy(job.stream);
     loam_generator_destroy(job.generator);
-    loam_adapter_destroy(job.adapter);
+    loam_adapter_list_deinit(&job.adapters);
     loam_session_close(&job.session);
     return status;
 }

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "commands/model_path.h"
 #include "hub/meter.h"
 #include "hub/pull.h"
@@ -19,6 +20,7 @@ enum { ASK_BYTES = 1000 * 1000 * 1000 };
 struct locate_job {
     struct loam_located *located;
     const struct loam_callbacks *callbacks;
+    const char *option;    // before an adapter in messages
     const char *base_name; // the model, if only the adapter names it; NULL: the user named it
 };
 
@@ -125,6 +127,35 @@ static enum loam_status find_base_on_hub(const struct loam_adapter_config *confi
         (*name)[0] == '/' ? "" : find_working_directory(here));
 }
 
+// Finds the directory of an adapter that may have a factor, and adds it to those that are chosen.
+static enum loam_status locate_choice(struct locate_job *job, const char *text, struct loam_error *error)
+{
+    struct loam_adapter_choice choice = {0};
+    size_t size;
+    LOAM_TRY(loam_adapter_choice_parse(text, &size, &choice.factor, error));
+    char *name = loam_strndup(text, size, error), *directory = NULL;
+    if (name == NULL) return LOAM_ERROR_MEMORY;
+    choice.directory = name;
+    enum loam_status status = loam_adapter_path_check(job->option, name, error);
+    if (status == LOAM_OK)
+        status = locate_setting(job, &choice.directory, LOAM_PULL_ADAPTER, &directory, error);
+    if (status != LOAM_OK || directory != NULL) free(name);
+    if (status == LOAM_OK) job->located->chosen[job->located->chosen_count++] = choice;
+    return status;
+}
+
+static enum loam_status locate_choices(struct locate_job *job, struct loam_error *error)
+{
+    struct loam_located *located = job->located;
+    struct loam_settings *settings = &located->settings;
+    located->chosen = loam_calloc(settings->adapters.count, sizeof *located->chosen, error);
+    if (located->chosen == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < settings->adapters.count; i++)
+        LOAM_TRY(locate_choice(job, settings->adapters.items[i], error));
+    settings->chosen = (struct loam_adapter_choices){located->chosen, located->chosen_count};
+    return LOAM_OK;
+}
+
 // Finds the model that the adapter in `directory` was made for. Release `*name` with free(), also on failure.
 static enum loam_status find_base(const char *directory, char **name, struct loam_error *error)
 {
@@ -142,15 +173,38 @@ static enum loam_status find_base(const char *directory, char **name, struct loa
     return status;
 }
 
+// Warns if an adapter names another model than `name`, which the first one, `first`, was made for.
+static enum loam_status compare_base(const struct locate_job *job, const char *directory, const char *first,
+                                     const char *name, struct loam_error *error)
+{
+    struct loam_adapter_config config = {0};
+    LOAM_TRY(loam_adapter_config_load(&config, directory, error));
+    const size_t size = config.base_model == NULL ? 0 : strlen(config.base_model);
+    const bool same =
+        size > 0 && strncmp(name, config.base_model, size) == 0 && (name[size] == '\0' || name[size] == '@');
+    if (!same)
+        loam_log_write(
+            &job->callbacks->log, LOAM_LOG_WARNING,
+            "the adapter %s is for the model \"%s\", and %s for \"%s\", which is used (--model names "
+            "another)",
+            directory, size == 0 ? "(not named)" : config.base_model, first, name);
+    loam_adapter_config_deinit(&config);
+    return LOAM_OK;
+}
+
 static enum loam_status locate_base(struct locate_job *job, enum loam_pull_kind kind,
                                     struct loam_error *error)
 {
     char *name = NULL;
     struct loam_train_settings *train = &job->located->settings.train;
-    if (train->adapter == NULL)
+    const struct loam_adapter_choices *chosen = &job->located->settings.chosen;
+    const char *adapter = chosen->count > 0 ? chosen->items[0].directory : train->adapter;
+    if (adapter == NULL)
         return loam_fail(error, LOAM_ERROR_USAGE,
                          "--model DIR|NAME is needed, or an --adapter that names its model");
-    enum loam_status status = find_base(train->adapter, &name, error);
+    enum loam_status status = find_base(adapter, &name, error);
+    for (size_t i = 1; i < chosen->count && status == LOAM_OK; i++)
+        status = compare_base(job, chosen->items[i].directory, adapter, name, error);
     if (status != LOAM_OK) {
         free(name);
         return status;
@@ -192,8 +246,9 @@ static enum loam_status locate_all(struct locate_job *job, enum loam_command com
     if (command == LOAM_COMMAND_INSPECT)
         return locate_setting(job, &settings->path, LOAM_PULL_EITHER, &located->path, error);
     const char *adapter = settings->train.adapter;
-    if (adapter != NULL) LOAM_TRY(loam_adapter_path_check(adapter, error));
+    if (adapter != NULL) LOAM_TRY(loam_adapter_path_check("--adapter ", adapter, error));
     LOAM_TRY(locate_setting(job, &settings->train.adapter, LOAM_PULL_ADAPTER, &located->adapter, error));
+    LOAM_TRY(locate_choices(job, error));
     if (settings->train.model != NULL) return locate_model(job, choose_kind(command), error);
     return may_use_base_of_adapter(command) ? locate_base(job, choose_kind(command), error) : LOAM_OK;
 }
@@ -203,7 +258,9 @@ enum loam_status loam_locate(struct loam_located *located, enum loam_command com
                              struct loam_error *error)
 {
     *located = (struct loam_located){.settings = *settings};
-    struct locate_job job = {.located = located, .callbacks = callbacks};
+    struct locate_job job = {.located = located,
+                             .callbacks = callbacks,
+                             .option = command == LOAM_COMMAND_COMBINE ? "" : "--adapter "};
     enum loam_status status = locate_all(&job, command, error);
     if (status != LOAM_OK) loam_located_deinit(located);
     return status;
@@ -215,6 +272,9 @@ void loam_located_deinit(struct loam_located *located)
     free(located->model_name);
     free(located->model_revision);
     free(located->adapter);
+    for (size_t i = 0; i < located->chosen_count; i++)
+        free((char *)located->chosen[i].directory);
+    free(located->chosen);
     free(located->path);
     *located = (struct loam_located){0};
 }

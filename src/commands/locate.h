@@ -11,6 +11,8 @@ struct loam_located {
     char *model_name;
     char *model_revision;
     char *adapter;
+    struct loam_adapter_choice *chosen; // [chosen_count] their directories
+    size_t chosen_count;
     char *path;
 };
 

@@ -64,7 +64,7 @@ enum loam_status loam_run_merge(const struct loam_settings *settings, const stru
 {
     const struct loam_train_settings *shared = &settings->train;
     struct loam_merge_settings merge = {.model = shared->model,
-                                        .adapter = shared->adapter,
+                                        .adapters = settings->chosen,
                                         .out = shared->out,
                                         .dtype = shared->dtype,
                                         .overwrite = shared->overwrite,
@@ -88,7 +88,7 @@ enum loam_status loam_run_merge(const struct loam_settings *settings, const stru
     LOAM_TRY(open_check(&check, settings, &options, error));
     enum loam_status status = loam_merge(&merge, &result, error);
     if (status == LOAM_OK && settings->merge.check)
-        status = loam_merge_check_run(&check, &options, shared->adapter, shared->out, error);
+        status = loam_merge_check_run(&check, &options, &settings->chosen, shared->out, error);
     if (status == LOAM_OK) status = report(settings, &result, &check, callbacks, error);
     loam_merge_check_deinit(&check);
     return status;

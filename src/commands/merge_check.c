@@ -46,12 +46,13 @@ enum loam_status loam_merge_check_open(struct loam_merge_check *check,
 // ---- logits ----
 
 static enum loam_status compute(const struct loam_merge_check *check, const struct loam_session *session,
-                                const struct loam_adapter *adapter, float *logits, struct loam_error *error)
+                                const struct loam_adapter_list *adapters, float *logits,
+                                struct loam_error *error)
 {
     struct loam_decoder_limits limits = {.tokens = check->count,
                                          .sequences = 1,
                                          .logit_rows = check->count,
-                                         .adapters = loam_adapter_segments(adapter)};
+                                         .adapters = loam_adapter_list_segments(adapters)};
     struct loam_batch batch;
     struct loam_decoder *decoder = NULL;
     LOAM_TRY(loam_batch_init(&batch, check->count, 1, error));
@@ -64,18 +65,19 @@ static enum loam_status compute(const struct loam_merge_check *check, const stru
     return status;
 }
 
-// The logits [count, V] of the model in options->model, with `adapter` on it unless that is NULL.
+// The logits [count, V] of the model in options->model, with `adapters` on it.
 static enum loam_status logits_of(const struct loam_merge_check *check,
-                                  const struct loam_session_options *options, const char *adapter,
-                                  float *logits, struct loam_error *error)
+                                  const struct loam_session_options *options,
+                                  const struct loam_adapter_choices *adapters, float *logits,
+                                  struct loam_error *error)
 {
     struct loam_session session;
-    struct loam_adapter *opened = NULL;
+    struct loam_adapter_list opened = {0};
     LOAM_TRY(loam_session_open(&session, options, error));
     enum loam_status status = loam_session_load(&session, false, error);
-    if (status == LOAM_OK) status = loam_session_adapter(&session, adapter, NULL, &opened, error);
-    if (status == LOAM_OK) status = compute(check, &session, opened, logits, error);
-    loam_adapter_destroy(opened);
+    if (status == LOAM_OK) status = loam_session_adapters(&session, adapters, &opened, error);
+    if (status == LOAM_OK) status = compute(check, &session, &opened, logits, error);
+    loam_adapter_list_deinit(&opened);
     loam_session_close(&session);
     return status;
 }
@@ -112,9 +114,11 @@ void loam_merge_check_add(struct loam_merge_check *check, const float *p, const 
 }
 
 enum loam_status loam_merge_check_run(struct loam_merge_check *check,
-                                      const struct loam_session_options *options, const char *adapter,
-                                      const char *merged, struct loam_error *error)
+                                      const struct loam_session_options *options,
+                                      const struct loam_adapter_choices *adapters, const char *merged,
+                                      struct loam_error *error)
 {
+    const struct loam_adapter_choices none = {0};
     struct loam_session_options other = *options;
     other.model = merged;
     size_t rows = (size_t)check->count;
@@ -122,8 +126,8 @@ enum loam_status loam_merge_check_run(struct loam_merge_check *check,
     check->expected = loam_calloc(rows * vocabulary, sizeof *check->expected, error);
     float *logits = loam_calloc(rows * vocabulary, sizeof *logits, error);
     enum loam_status status = check->expected != NULL && logits != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
-    if (status == LOAM_OK) status = logits_of(check, options, adapter, check->expected, error);
-    if (status == LOAM_OK) status = logits_of(check, &other, NULL, logits, error);
+    if (status == LOAM_OK) status = logits_of(check, options, adapters, check->expected, error);
+    if (status == LOAM_OK) status = logits_of(check, &other, &none, logits, error);
     for (size_t i = 0; i < rows && status == LOAM_OK; i++)
         loam_merge_check_add(check, check->expected + i * vocabulary, logits + i * vocabulary);
     free(logits);

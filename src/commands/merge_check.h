@@ -5,7 +5,7 @@
 #include "session/session.h"
 
 struct loam_merge_check {
-    float *expected; // [count, V] logits of base and adapter
+    float *expected; // [count, V] logits of base and adapters
     int32_t *ids;    // [count] ids of the prompt
     int32_t count;
     int64_t vocabulary; // V
@@ -19,8 +19,9 @@ enum loam_status loam_merge_check_open(struct loam_merge_check *check,
                                        struct loam_error *error);
 // Computes and compares the logits of both models, one after the other, in the dtype of `options`.
 enum loam_status loam_merge_check_run(struct loam_merge_check *check,
-                                      const struct loam_session_options *options, const char *adapter,
-                                      const char *merged, struct loam_error *error);
+                                      const struct loam_session_options *options,
+                                      const struct loam_adapter_choices *adapters, const char *merged,
+                                      struct loam_error *error);
 // Adds one of the `count` tokens, whose logits are p and q [V].
 void loam_merge_check_add(struct loam_merge_check *check, const float *p, const float *q);
 void loam_merge_check_deinit(struct loam_merge_check *check);

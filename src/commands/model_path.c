@@ -139,15 +139,14 @@ enum loam_status loam_model_path_check(const char *path, enum loam_command comma
                      path);
 }
 
-enum loam_status loam_adapter_path_check(const char *path, struct loam_error *error)
+enum loam_status loam_adapter_path_check(const char *option, const char *path, struct loam_error *error)
 {
-    const char *option = "--adapter ";
     if (is_url(path)) return refuse_url(option, path, error);
     if (loam_file_exists(path)) return refuse_file(option, path, ADAPTER_FILES, error);
     enum kind kind;
     LOAM_TRY(find_kind(path, &kind, error));
     if (kind != MODEL) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                     "--adapter %s is a model and has no adapter_config.json: pass it as --model %s", path,
+                     "%s%s is a model and has no adapter_config.json: pass it as --model %s", option, path,
                      path);
 }

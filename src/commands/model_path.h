@@ -8,7 +8,8 @@
 // path that does not exist, which may be a name on the hub. `loam inspect` also accepts a config.json and an
 // adapter, and `loam tokenize` an adapter with a tokenizer.
 enum loam_status loam_model_path_check(const char *path, enum loam_command command, struct loam_error *error);
-// Refuses a URL, a file or a model as the value of --adapter.
-enum loam_status loam_adapter_path_check(const char *path, struct loam_error *error);
+// Refuses a URL, a file or a model where an adapter is expected. `option` is "--adapter ", or empty for an argument
+// without a name.
+enum loam_status loam_adapter_path_check(const char *option, const char *path, struct loam_error *error);
 
 #endif

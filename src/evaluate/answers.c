@@ -45,7 +45,7 @@ enum loam_status loam_answers_check(const struct loam_session *session, const st
 
 struct loam_answerer {
     const struct loam_session *session;
-    const struct loam_adapter *adapter;
+    struct loam_segments adapters;
     struct loam_generator *generator;
     const struct loam_template *prompt_template;
     struct loam_template *own_template; // NULL if the session has a template
@@ -80,7 +80,7 @@ static enum loam_status create_generator(struct loam_answerer *answerer, int32_t
         .tokens = session->token_budget < rows ? session->token_budget : rows,
         .sequences = 1,
         .context = rows,
-        .adapters = loam_adapter_segments(answerer->adapter),
+        .adapters = answerer->adapters,
     };
     return loam_generator_create(&answerer->generator, session->model, session->device, &limits, error);
 }
@@ -108,7 +108,7 @@ static enum loam_status prepare_text(struct loam_answerer *answerer, int32_t row
 }
 
 enum loam_status loam_answerer_create(struct loam_answerer **out, const struct loam_session *session,
-                                      const struct loam_adapter *adapter, int64_t max_new_tokens,
+                                      const struct loam_segments *adapters, int64_t max_new_tokens,
                                       struct loam_error *error)
 {
     int32_t new_tokens = resolve_new_tokens(max_new_tokens), rows = count_context_rows(session, new_tokens);
@@ -118,7 +118,7 @@ enum loam_status loam_answerer_create(struct loam_answerer **out, const struct l
     struct loam_answerer *answerer = loam_calloc(1, sizeof *answerer, error);
     if (answerer == NULL) return LOAM_ERROR_MEMORY;
     answerer->session = session;
-    answerer->adapter = adapter;
+    answerer->adapters = *adapters;
     enum loam_status status = LOAM_OK;
     if (session->tokenizer != NULL) status = prepare_text(answerer, rows, new_tokens, error);
     if (status == LOAM_OK) status = create_generator(answerer, rows, error);
@@ -157,10 +157,9 @@ static enum loam_status answer_question(struct loam_answerer *answerer,
     LOAM_TRY(encode_prompt(answerer, record, error));
     const struct loam_example *prompt = &answerer->prompt.example;
     if (prompt->dropped || prompt->count == 0) return LOAM_OK;
-    const struct loam_segments adapters = loam_adapter_segments(answerer->adapter);
     int32_t count = 0;
     LOAM_TRY(loam_generate_all(answerer->generator, prompt->ids, prompt->count, &answerer->generation,
-                               &adapters, answerer->output, &count, NULL, error));
+                               &answerer->adapters, answerer->output, &count, NULL, error));
     *generated_tokens += count;
     LOAM_TRY(loam_tokenizer_decode(answerer->session->tokenizer, answerer->output, (size_t)count, true,
                                    &answerer->text, error));

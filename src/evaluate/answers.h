@@ -17,10 +17,10 @@ enum loam_status loam_answers_check(const struct loam_session *session, const st
 
 // Generator, template and buffers for answering, allocated once.
 struct loam_answerer;
-// Creates an answerer of the session's model with an adapter, or of the base (`adapter` NULL). Session and
-// adapter must outlive it. In a planning session or one without text, only loam_answerer_bytes may be called.
+// Creates an answerer of the session's model with adapters over all rows, or of the base (no segments). Session and
+// adapters must outlive it. In a planning session or one without text, only loam_answerer_bytes may be called.
 enum loam_status loam_answerer_create(struct loam_answerer **out, const struct loam_session *session,
-                                      const struct loam_adapter *adapter, int64_t max_new_tokens,
+                                      const struct loam_segments *adapters, int64_t max_new_tokens,
                                       struct loam_error *error);
 void loam_answerer_destroy(struct loam_answerer *answerer);
 struct loam_decoder_bytes loam_answerer_bytes(const struct loam_answerer *answerer);

@@ -10,7 +10,7 @@ struct evaluation_run {
     const struct loam_callbacks *callbacks; // may be NULL
     struct loam_session session;
     struct loam_dataset *dataset;
-    struct loam_adapter *adapter;
+    struct loam_adapter_list adapters;
     struct loam_decoder *decoder;
     struct loam_answerer *answerer;
     struct loam_batch batch;
@@ -23,7 +23,7 @@ static void close_run(struct evaluation_run *run)
     loam_batch_deinit(&run->batch);
     loam_answerer_destroy(run->answerer);
     loam_decoder_destroy(run->decoder);
-    loam_adapter_destroy(run->adapter);
+    loam_adapter_list_deinit(&run->adapters);
     loam_dataset_destroy(run->dataset);
     loam_session_close(&run->session);
 }
@@ -57,7 +57,7 @@ static enum loam_status open_run(struct evaluation_run *run, struct loam_error *
         LOAM_TRY(loam_answers_check(&run->session, run->dataset, "generate", settings->data,
                                     settings->max_new_tokens, error));
     LOAM_TRY(loam_session_load(&run->session, false, error));
-    return loam_session_adapter(&run->session, settings->adapter, NULL, &run->adapter, error);
+    return loam_session_adapters(&run->session, &settings->adapters, &run->adapters, error);
 }
 
 static enum loam_status measure_loss(struct evaluation_run *run, struct loam_evaluation *result,
@@ -70,7 +70,7 @@ static enum loam_status measure_loss(struct evaluation_run *run, struct loam_eva
     struct loam_decoder_limits limits = {.tokens = tokens,
                                          .sequences = (int32_t)sequences,
                                          .evaluate = true,
-                                         .adapters = loam_adapter_segments(run->adapter)};
+                                         .adapters = loam_adapter_list_segments(&run->adapters)};
     LOAM_TRY(loam_decoder_create(&run->decoder, run->session.model, run->session.device, &limits, error));
     LOAM_TRY(loam_batch_init(&run->batch, tokens, limits.sequences, error));
     return loam_evaluate_loss(run->decoder, run->dataset, limit_of(settings), &run->batch, &run->example,
@@ -86,8 +86,8 @@ static enum loam_status evaluate(struct evaluation_run *run, struct loam_evaluat
     if (!settings->generate) return LOAM_OK;
     loam_decoder_destroy(run->decoder); // releases its memory before the answerer allocates
     run->decoder = NULL;
-    LOAM_TRY(
-        loam_answerer_create(&run->answerer, &run->session, run->adapter, settings->max_new_tokens, error));
+    const struct loam_segments adapters = loam_adapter_list_segments(&run->adapters);
+    LOAM_TRY(loam_answerer_create(&run->answerer, &run->session, &adapters, settings->max_new_tokens, error));
     return loam_answerer_score(run->answerer, run->dataset, limit_of(settings), result, error);
 }
 

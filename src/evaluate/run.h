@@ -5,11 +5,12 @@
 #include "base/log.h"
 #include "data/dataset.h"
 #include "evaluate/evaluate.h"
+#include "lora/adapter_list.h"
 
 struct loam_evaluate_settings {
-    const char *model;   // directory
-    const char *adapter; // directory or NULL
-    const char *data;    // file
+    const char *model; // directory
+    struct loam_adapter_choices adapters;
+    const char *data; // file
     const char *device;
     int threads;
     enum loam_dtype dtype;       // LOAM_DTYPE_NONE: bf16 where the device has it, else f32

@@ -48,7 +48,7 @@ enum loam_status loam_generator_create(struct loam_generator **out, const struct
                                                 .context = limits->context,
                                                 .generate = true,
                                                 .adapters = limits->adapters,
-                                                .adapters_of_row = limits->adapters.count > 0 ? 1 : 0};
+                                                .adapters_of_row = limits->adapters_of_sequence};
     while (status == LOAM_OK && generator->count < limits->sequences) {
         status = loam_decoder_create(&generator->sequences[generator->count].decoder, model, device, &decoder,
                                      error);

@@ -12,6 +12,7 @@ struct loam_generator_limits {
     int32_t tokens;    // tokens of a prompt in one pass
     // The adapters that sequences may use. They must be valid and filled whenever a step uses them.
     struct loam_segments adapters;
+    int32_t adapters_of_sequence; // the most that one sequence uses at once; 0: all
 };
 
 struct loam_generator;

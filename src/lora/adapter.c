@@ -56,6 +56,11 @@ static const char *const part_names[LOAM_PART_COUNT] = {
     [LOAM_PART_MAGNITUDE] = "lora_magnitude_vector",
 };
 
+char *loam_adapter_part_name(const char *path, int part, struct loam_error *error)
+{
+    return loam_format(error, "base_model.model.%s.%s", path, part_names[part]);
+}
+
 struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, int part)
 {
     struct loam_lora_slot *slot = item->slot;
@@ -83,8 +88,7 @@ static enum loam_status name_parts(struct loam_adapted *item, struct loam_error 
 {
     for (int part = 0; part < LOAM_PART_COUNT; part++) {
         if (part == LOAM_PART_MAGNITUDE && !item->slot->dora) continue;
-        item->parts[part].name =
-            loam_format(error, "base_model.model.%s.%s", item->linear->path, part_names[part]);
+        item->parts[part].name = loam_adapter_part_name(item->linear->path, part, error);
         if (item->parts[part].name == NULL) return LOAM_ERROR_MEMORY;
     }
     return LOAM_OK;

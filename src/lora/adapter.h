@@ -45,6 +45,8 @@ struct loam_adapter {
 enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loam_model *model,
                                      struct loam_adapter_config *config, bool fresh,
                                      struct loam_error *error);
+// Returns PEFT's name of a module's tensor, released with free().
+char *loam_adapter_part_name(const char *path, int part, struct loam_error *error);
 // The value of a part in the slot, and its gradient.
 struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, int part);
 struct loam_tensor *loam_adapted_gradient(const struct loam_adapted *item, int part);

@@ -12,61 +12,95 @@
 
 static const char file_name[] = "adapter_config.json";
 
-// How loam treats the keys of PEFT 0.21. KEY_NOTED: does not change what a trained adapter computes; a value is
-// passed over with a notice. KEY_OFF: any value but null, false, empty or `neutral` asks for mathematics that
-// loam does not support.
-enum key_use { KEY_READ, KEY_IGNORED, KEY_NOTED, KEY_OFF };
+// How loam treats a key of PEFT 0.21.
+enum key_use {
+    KEY_READ,    // by `read`, or into the bool at `flag`
+    KEY_IGNORED, // has no effect
+    KEY_NOTED,   // does not change what a trained adapter computes; a value is passed over with a notice
+    KEY_OFF, // any value but null, false, empty or `neutral` asks for mathematics that loam does not support
+};
+
+// Reads a key, which may be absent or null.
+typedef enum loam_status read_key(struct loam_adapter_config *config, const json_t *root, const char *path,
+                                  struct loam_error *error);
 
 struct key {
     const char *name;
     enum key_use use;
-    const char *neutral; // KEY_OFF: a text that means "off"
     const char *what;    // KEY_OFF: the feature, for messages
+    const char *neutral; // KEY_OFF: a text that means "off"
+    read_key *read;
+    size_t flag; // offset in struct loam_adapter_config, where `read` is NULL
 };
 
+static read_key read_alpha, read_alphas, read_base, read_dropout, read_excluded, read_init, read_layers,
+    read_rank, read_ranks, read_revision, read_targets;
+
+#define READ(key, function)                                                                                  \
+    {                                                                                                        \
+        .name = key, .use = KEY_READ, .read = function                                                       \
+    }
+#define FLAG(key, field)                                                                                     \
+    {                                                                                                        \
+        .name = key, .use = KEY_READ, .flag = offsetof(struct loam_adapter_config, field)                    \
+    }
+#define IGNORED(key)                                                                                         \
+    {                                                                                                        \
+        .name = key, .use = KEY_IGNORED                                                                      \
+    }
+#define NOTED(key)                                                                                           \
+    {                                                                                                        \
+        .name = key, .use = KEY_NOTED                                                                        \
+    }
+#define OFF(key, feature)                                                                                    \
+    {                                                                                                        \
+        .name = key, .use = KEY_OFF, .what = feature                                                         \
+    }
+
+// In the order of reading: initial values come after use_dora.
 static const struct key keys[] = {
-    {"peft_type", KEY_READ, NULL, NULL},
-    {"task_type", KEY_READ, NULL, NULL},
-    {"base_model_name_or_path", KEY_READ, NULL, NULL},
-    {"r", KEY_READ, NULL, NULL},
-    {"lora_alpha", KEY_READ, NULL, NULL},
-    {"lora_dropout", KEY_READ, NULL, NULL},
-    {"target_modules", KEY_READ, NULL, NULL},
-    {"init_lora_weights", KEY_READ, NULL, NULL},
-    {"auto_mapping", KEY_IGNORED, NULL, NULL},
-    {"inference_mode", KEY_IGNORED, NULL, NULL},
-    {"megatron_core", KEY_IGNORED, NULL, NULL},
-    {"peft_version", KEY_IGNORED, NULL, NULL},
-    {"qalora_group_size", KEY_IGNORED, NULL, NULL},
-    {"revision", KEY_READ, NULL, NULL},
-    {"runtime_config", KEY_IGNORED, NULL, NULL},
-    {"eva_config", KEY_NOTED, NULL, NULL},
-    {"use_rslora", KEY_READ, NULL, NULL},
-    {"use_dora", KEY_READ, NULL, NULL},
-    {"rank_pattern", KEY_READ, NULL, NULL},
-    {"alpha_pattern", KEY_READ, NULL, NULL},
-    {"modules_to_save", KEY_OFF, NULL, "modules trained in full"},
-    {"bias", KEY_OFF, "none", "trained biases"},
-    {"lora_bias", KEY_OFF, NULL, "a bias on B"},
-    {"fan_in_fan_out", KEY_IGNORED, NULL, NULL},
-    {"layers_to_transform", KEY_READ, NULL, NULL},
-    {"layers_pattern", KEY_READ, NULL, NULL},
-    {"exclude_modules", KEY_READ, NULL, NULL},
-    {"layer_replication", KEY_OFF, NULL, "replicated layers"},
-    {"trainable_token_indices", KEY_OFF, NULL, "trained token embeddings"},
-    {"target_parameters", KEY_OFF, NULL, "adapted parameters outside linear modules"},
-    {"ensure_weight_tying", KEY_OFF, NULL, "tied adapters"},
-    {"alora_invocation_tokens", KEY_OFF, NULL, "activated LoRA (aLoRA)"},
-    {"use_qalora", KEY_OFF, NULL, "quantisation-aware LoRA (QA-LoRA)"},
-    {"use_bdlora", KEY_OFF, NULL, "block-diagonal LoRA (BD-LoRA)"},
-    {"velora_config", KEY_OFF, NULL, "VeLoRA"},
-    {"monteclora_config", KEY_OFF, NULL, "Monte Carlo LoRA"},
-    {"arrow_config", KEY_OFF, NULL, "Arrow routing"},
-    {"kasa_config", KEY_OFF, NULL, "singular-value adaptation (KaSA)"},
-    {"megatron_config", KEY_NOTED, NULL, NULL},
-    {"loftq_config", KEY_NOTED, NULL, NULL},
-    {"corda_config", KEY_NOTED, NULL, NULL},
-    {"lora_ga_config", KEY_NOTED, NULL, NULL},
+    IGNORED("peft_type"), // read first
+    IGNORED("task_type"),
+    READ("r", read_rank),
+    READ("lora_alpha", read_alpha),
+    READ("lora_dropout", read_dropout),
+    FLAG("use_rslora", rslora),
+    FLAG("use_dora", dora),
+    READ("rank_pattern", read_ranks),
+    READ("alpha_pattern", read_alphas),
+    READ("init_lora_weights", read_init),
+    READ("target_modules", read_targets),
+    READ("exclude_modules", read_excluded),
+    READ("layers_to_transform", read_layers),
+    IGNORED("layers_pattern"), // read with layers_to_transform
+    READ("base_model_name_or_path", read_base),
+    READ("revision", read_revision),
+    IGNORED("auto_mapping"),
+    IGNORED("fan_in_fan_out"), // follows from the model
+    IGNORED("inference_mode"),
+    IGNORED("megatron_core"),
+    IGNORED("peft_version"),
+    IGNORED("qalora_group_size"),
+    IGNORED("runtime_config"),
+    NOTED("corda_config"),
+    NOTED("eva_config"),
+    NOTED("loftq_config"),
+    NOTED("lora_ga_config"),
+    NOTED("megatron_config"),
+    OFF("alora_invocation_tokens", "activated LoRA (aLoRA)"),
+    OFF("arrow_config", "Arrow routing"),
+    {.name = "bias", .use = KEY_OFF, .what = "trained biases", .neutral = "none"},
+    OFF("ensure_weight_tying", "tied adapters"),
+    OFF("kasa_config", "singular-value adaptation (KaSA)"),
+    OFF("layer_replication", "replicated layers"),
+    OFF("lora_bias", "a bias on B"),
+    OFF("modules_to_save", "modules trained in full"),
+    OFF("monteclora_config", "Monte Carlo LoRA"),
+    OFF("target_parameters", "adapted parameters outside linear modules"),
+    OFF("trainable_token_indices", "trained token embeddings"),
+    OFF("use_bdlora", "block-diagonal LoRA (BD-LoRA)"),
+    OFF("use_qalora", "quantisation-aware LoRA (QA-LoRA)"),
+    OFF("velora_config", "VeLoRA"),
 };
 
 static const struct key *find_key(const char *name)
@@ -158,33 +192,50 @@ bool loam_lora_dropout_valid(double dropout)
     return dropout >= 0 && (float)dropout < 1;
 }
 
-static enum loam_status read_numbers(struct loam_adapter_config *config, const json_t *root, const char *path,
-                                     struct loam_error *error)
+static enum loam_status read_rank(struct loam_adapter_config *config, const json_t *root, const char *path,
+                                  struct loam_error *error)
 {
-    int64_t rank = 8; // the defaults of PEFT's LoraConfig
-    config->alpha = 8;
+    int64_t rank = 8; // PEFT's default
     LOAM_TRY(loam_json_get_int(root, path, "r", &rank, error));
-    LOAM_TRY(loam_json_get_double(root, path, "lora_alpha", &config->alpha, error));
-    LOAM_TRY(loam_json_get_double(root, path, "lora_dropout", &config->dropout, error));
     if (rank < 1 || rank > LOAM_LARGEST_RANK) {
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"r\" is %lld; expected 1 to %d", path,
                          (long long)rank, LOAM_LARGEST_RANK);
     }
-    if (!(config->alpha > 0) || !isfinite(config->alpha)) {
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"lora_alpha\" is %g; expected a number above 0",
-                         path, config->alpha);
-    }
-    if (!loam_lora_dropout_valid(config->dropout)) {
-        return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "%s: \"lora_dropout\" is %.9g; expected 0 or more and less than 1, in single "
-                         "precision too",
-                         path, config->dropout);
-    }
     config->rank = (int)rank;
-    LOAM_TRY(loam_json_get_bool(root, path, "use_rslora", &config->rslora, error));
-    LOAM_TRY(loam_json_get_bool(root, path, "use_dora", &config->dora, error));
-    LOAM_TRY(
-        loam_module_values_read(&config->ranks, root, path, "rank_pattern", LOAM_LARGEST_RANK, true, error));
+    return LOAM_OK;
+}
+
+static enum loam_status read_alpha(struct loam_adapter_config *config, const json_t *root, const char *path,
+                                   struct loam_error *error)
+{
+    config->alpha = 8; // PEFT's default
+    LOAM_TRY(loam_json_get_double(root, path, "lora_alpha", &config->alpha, error));
+    if (config->alpha > 0 && isfinite(config->alpha)) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"lora_alpha\" is %g; expected a number above 0", path,
+                     config->alpha);
+}
+
+static enum loam_status read_dropout(struct loam_adapter_config *config, const json_t *root, const char *path,
+                                     struct loam_error *error)
+{
+    LOAM_TRY(loam_json_get_double(root, path, "lora_dropout", &config->dropout, error));
+    if (loam_lora_dropout_valid(config->dropout)) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "%s: \"lora_dropout\" is %.9g; expected 0 or more and less than 1, in single "
+                     "precision too",
+                     path, config->dropout);
+}
+
+static enum loam_status read_ranks(struct loam_adapter_config *config, const json_t *root, const char *path,
+                                   struct loam_error *error)
+{
+    return loam_module_values_read(&config->ranks, root, path, "rank_pattern", LOAM_LARGEST_RANK, true,
+                                   error);
+}
+
+static enum loam_status read_alphas(struct loam_adapter_config *config, const json_t *root, const char *path,
+                                    struct loam_error *error)
+{
     return loam_module_values_read(&config->alphas, root, path, "alpha_pattern", DBL_MAX, false, error);
 }
 
@@ -240,7 +291,10 @@ static enum loam_status read_init(struct loam_adapter_config *config, const json
     }
     for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++)
         if (strcasecmp(name, harmless[i]) == 0) return LOAM_OK;
-    if (loam_lora_init_parse(&config->init, name, error) == LOAM_OK) return LOAM_OK;
+    if (loam_lora_init_parse(&config->init, name, error) == LOAM_OK) {
+        if (loam_adapter_config_check_init(config, error) == LOAM_OK) return LOAM_OK;
+        return loam_fail_prefix(error, "%s", path);
+    }
     return loam_fail(
         error, LOAM_ERROR_UNSUPPORTED,
         "%s: \"init_lora_weights\" is \"%s\", which may have changed the base; loam does not have it yet",
@@ -256,6 +310,18 @@ enum loam_status loam_adapter_config_check_init(const struct loam_adapter_config
         error, LOAM_ERROR_UNSUPPORTED,
         "DoRA (use_dora) with initial weights that change the base (pissa, olora), which loam does "
         "not have: choose one of both");
+}
+
+enum loam_status loam_adapter_config_check_separate(const struct loam_adapter_config *config,
+                                                    const char *directory, struct loam_error *error)
+{
+    if (!loam_lora_init_takes(&config->init)) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_UNSUPPORTED,
+        "%s: \"init_lora_weights\" of adapter_config.json changes the base when the adapter is "
+        "loaded: save it with path_initial_model_for_weight_conversion in PEFT, which makes it an "
+        "adapter for the original base",
+        directory);
 }
 
 static enum loam_status read_module_list(struct loam_targets *targets, const json_t *list, const char *path,
@@ -296,16 +362,27 @@ static enum loam_status read_targets(struct loam_adapter_config *config, const j
                                      struct loam_error *error)
 {
     static const char key[] = "target_modules";
-    const json_t *value = json_object_get(root, key), *excluded = json_object_get(root, "exclude_modules");
+    const json_t *value = json_object_get(root, key);
     const char *text = json_string_value(value);
     if (json_is_array(value) && json_array_size(value) == 0)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" is empty", path, key);
     if (text != NULL && strcasecmp(text, "all-linear") == 0)
-        LOAM_TRY(loam_targets_parse(&config->targets, text, error));
-    else
-        LOAM_TRY(read_modules(&config->targets, value, path, key, error));
-    if (excluded != NULL && !is_empty_value(excluded))
-        LOAM_TRY(read_modules(&config->excluded, excluded, path, "exclude_modules", error));
+        return loam_targets_parse(&config->targets, text, error);
+    return read_modules(&config->targets, value, path, key, error);
+}
+
+static enum loam_status read_excluded(struct loam_adapter_config *config, const json_t *root,
+                                      const char *path, struct loam_error *error)
+{
+    static const char key[] = "exclude_modules";
+    const json_t *value = json_object_get(root, key);
+    if (value == NULL || is_empty_value(value)) return LOAM_OK;
+    return read_modules(&config->excluded, value, path, key, error);
+}
+
+static enum loam_status read_layers(struct loam_adapter_config *config, const json_t *root, const char *path,
+                                    struct loam_error *error)
+{
     LOAM_TRY(loam_layer_choice_read(&config->layers, root, path, error));
     if (loam_adapter_config_check_layers(config, error) == LOAM_OK) return LOAM_OK;
     return loam_fail_prefix(error, "%s", path);
@@ -322,17 +399,30 @@ static enum loam_status read_string(const json_t *root, const char *path, const 
     return *copy != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
+static enum loam_status read_base(struct loam_adapter_config *config, const json_t *root, const char *path,
+                                  struct loam_error *error)
+{
+    return read_string(root, path, "base_model_name_or_path", &config->base_model, error);
+}
+
+static enum loam_status read_revision(struct loam_adapter_config *config, const json_t *root,
+                                      const char *path, struct loam_error *error)
+{
+    return read_string(root, path, "revision", &config->revision, error);
+}
+
 static enum loam_status read_config(struct loam_adapter_config *config, const json_t *root, const char *path,
                                     struct loam_error *error)
 {
     LOAM_TRY(check_types(root, path, error));
     LOAM_TRY(check_keys(config, root, path, error));
-    LOAM_TRY(read_numbers(config, root, path, error));
-    LOAM_TRY(read_init(config, root, path, error));
-    if (loam_adapter_config_check_init(config, error) != LOAM_OK) return loam_fail_prefix(error, "%s", path);
-    LOAM_TRY(read_targets(config, root, path, error));
-    LOAM_TRY(read_string(root, path, "base_model_name_or_path", &config->base_model, error));
-    return read_string(root, path, "revision", &config->revision, error);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        bool *flag = (bool *)(void *)((char *)config + keys[i].flag);
+        if (keys[i].use != KEY_READ) continue;
+        LOAM_TRY(keys[i].read != NULL ? keys[i].read(config, root, path, error)
+                                      : loam_json_get_bool(root, path, keys[i].name, flag, error));
+    }
+    return LOAM_OK;
 }
 
 enum loam_status loam_adapter_config_load(struct loam_adapter_config *config, const char *directory,

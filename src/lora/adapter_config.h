@@ -50,6 +50,10 @@ enum loam_status loam_adapter_config_adapts(const struct loam_adapter_config *co
 // Fails on initial weights that do not go with the other settings.
 enum loam_status loam_adapter_config_check_init(const struct loam_adapter_config *config,
                                                 struct loam_error *error);
+// Fails if the adapter belongs to a base that is changed when it is loaded, as PEFT saves PiSSA and OLoRA. `directory`
+// is for the message.
+enum loam_status loam_adapter_config_check_separate(const struct loam_adapter_config *config,
+                                                    const char *directory, struct loam_error *error);
 // Fails on a choice of layers for targets that PEFT does not narrow.
 enum loam_status loam_adapter_config_check_layers(const struct loam_adapter_config *config,
                                                   struct loam_error *error);
@@ -68,7 +72,7 @@ enum loam_status loam_adapter_config_note_unused(struct loam_adapter_config *con
 // Logs the lines of the notice as warnings.
 void loam_adapter_config_warn(const struct loam_adapter_config *config, const struct loam_log *log);
 
-// Writes DIRECTORY/adapter_config.json, atomically. `revision` may be NULL.
+// Writes DIRECTORY/adapter_config.json, atomically. `base_model` and `revision` may be NULL.
 enum loam_status loam_adapter_config_save(const struct loam_adapter_config *config, const char *base_model,
                                           const char *revision, const char *directory,
                                           struct loam_error *error);

@@ -95,6 +95,7 @@ static enum loam_status append_alphas(struct loam_bytes *text, const struct writ
 static enum loam_status append_base(struct loam_bytes *text, const struct written *written,
                                     struct loam_error *error)
 {
+    if (written->base_model == NULL) return loam_bytes_append_text(text, "null", error);
     return append_string(text, written->base_model, error);
 }
 

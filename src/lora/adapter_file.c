@@ -159,26 +159,13 @@ enum loam_status loam_adapter_open(struct loam_adapter **out, const struct loam_
     return LOAM_OK;
 }
 
-// PEFT saves an adapter with PiSSA or OLoRA for a base that is changed when it is loaded.
-static enum loam_status check_separate(const struct loam_adapter *adapter, const char *directory,
-                                       struct loam_error *error)
-{
-    if (!loam_lora_init_takes(&adapter->config.init)) return LOAM_OK;
-    return loam_fail(
-        error, LOAM_ERROR_UNSUPPORTED,
-        "%s: \"init_lora_weights\" of adapter_config.json changes the base when the adapter is "
-        "loaded: save it with path_initial_model_for_weight_conversion in PEFT, which makes it an "
-        "adapter for the original base",
-        directory);
-}
-
 enum loam_status loam_adapter_open_stored(struct loam_adapter **out, const struct loam_model *model,
                                           const char *directory, struct loam_error *error)
 {
     *out = NULL;
     struct loam_adapter *adapter;
     LOAM_TRY(load_and_attach(&adapter, model, directory, error));
-    enum loam_status status = check_separate(adapter, directory, error);
+    enum loam_status status = loam_adapter_config_check_separate(&adapter->config, directory, error);
     if (status == LOAM_OK) status = open_weights(adapter, directory, error);
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);

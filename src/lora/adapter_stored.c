@@ -134,6 +134,7 @@ static enum loam_status read_module(struct loam_stored_module *module,
     const struct loam_weight_row *row;
     module->path = complete_path(path, size, &row, error);
     if (module->path == NULL) return LOAM_ERROR_MEMORY;
+    module->transposed = row != NULL && (row->flags & LOAM_WEIGHT_TRANSPOSED) != 0;
     if (row == NULL || (row->role != LOAM_ROLE_HEAD && row->role != LOAM_ROLE_EMBEDDING)) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                      "%s: tensor \"%s\" adapts %s, and loam adapts the linear modules of layers alone: merge "

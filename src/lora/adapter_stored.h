@@ -11,6 +11,7 @@ struct loam_stored_module {
     const struct loam_stored_tensor *a;         // [r, in]; NULL: the file has none
     const struct loam_stored_tensor *b;         // [out, r]; NULL: the file has none
     const struct loam_stored_tensor *magnitude; // [out], of DoRA; NULL: the file has none
+    bool transposed;                            // its family stores the weight as [in, out]
 };
 
 struct loam_stored_adapter {

@@ -19,14 +19,24 @@
 
 enum { PAGE_LIMIT = 1 << 16 }; // bytes of the largest page size
 
+// The update that an adapter has for the linear that is merged now.
+struct term {
+    const struct loam_adapted *item;
+    float scale;  // with the adapter's factor
+    float *left;  // [rows, r] of the stored matrix: B, or AT where that is transposed
+    float *right; // [r, columns] A, or BT
+};
+
 // The state of a merge. Arrays are [parameter_count] if no other size is given.
 struct merge {
     const struct loam_merge_settings *settings;
     struct loam_model *model; // names and shapes
     struct loam_container *base;
-    struct loam_adapter *adapter;
+    struct loam_adapter **adapters; // [adapter_count]
+    size_t adapter_count;
     const struct loam_stored_tensor **sources;
-    const struct loam_adapted **adapted; // the update of a parameter; NULL: none
+    const struct loam_adapted **adapted; // [parameter_count, adapters] the updates of a parameter; NULL: none
+    bool *merged;                        // whether a parameter has an update
     struct loam_write_tensor *tensors;   // the tensors to write
     size_t *bytes;
     size_t *shard_of;
@@ -37,24 +47,26 @@ struct merge {
     int64_t done;  // bytes written
     int64_t total; // bytes to write
     // The linear that is merged now, and its buffers.
-    const struct loam_adapted *current;
-    float *left;   // [rows, r] of the stored matrix: B, or AT where that is transposed
-    float *right;  // [r, columns] A, or BT
-    float *row;    // [columns] W, then W'
-    float *delta;  // [columns] left right
-    double *gains; // [out] of DoRA: magnitude / ||W + scale B A|| by outputs
+    const struct loam_linear *current;
+    struct term *terms; // [adapter_count], with `term_count` in use
+    size_t term_count;
+    float **buffers; // [2 adapter_count] for left and right of each adapter
+    float *row;      // [columns] W, then W'
+    float *delta;    // [columns] left right
+    double *gains;   // [out] of DoRA: magnitude / ||W + scale B A|| by outputs
 };
 
 // ---- opening ----
 
 static enum loam_status check_out(const struct loam_merge_settings *settings, struct loam_error *error)
 {
-    const char *const others[] = {settings->model, settings->adapter};
-    for (size_t i = 0; i < 2; i++) {
-        if (!loam_directory_same(settings->out, others[i])) continue;
+    for (size_t i = 0; i <= settings->adapters.count; i++) {
+        const bool model = i == settings->adapters.count;
+        const char *other = model ? settings->model : settings->adapters.items[i].directory;
+        if (!loam_directory_same(settings->out, other)) continue;
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "--out %s is the %s's own directory, which must stay as it is; choose another",
-                         settings->out, i == 0 ? "model" : "adapter");
+                         settings->out, model ? "model" : "adapter");
     }
     // Readers of the directory would apply that adapter to the merged model.
     char *marker = loam_path_join(settings->out, "adapter_config.json", error);
@@ -89,49 +101,86 @@ static enum loam_status allocate(struct merge *merge, struct loam_error *error)
 {
     size_t count = merge->model->parameter_count;
     merge->sources = loam_calloc(count, sizeof *merge->sources, error);
-    merge->adapted = loam_calloc(count, sizeof *merge->adapted, error);
+    merge->adapted = loam_calloc(count, merge->settings->adapters.count * sizeof *merge->adapted, error);
+    merge->merged = loam_calloc(count, sizeof *merge->merged, error);
     merge->tensors = loam_calloc(count, sizeof *merge->tensors, error);
     merge->bytes = loam_calloc(count, sizeof *merge->bytes, error);
     merge->shard_of = loam_calloc(count, sizeof *merge->shard_of, error);
     merge->of_shard = loam_calloc(count, sizeof *merge->of_shard, error);
     merge->parameter_of = loam_calloc(count, sizeof *merge->parameter_of, error);
-    bool whole = merge->sources != NULL && merge->adapted != NULL && merge->tensors != NULL &&
-                 merge->bytes != NULL && merge->shard_of != NULL && merge->of_shard != NULL &&
-                 merge->parameter_of != NULL;
+    bool whole = merge->sources != NULL && merge->adapted != NULL && merge->merged != NULL &&
+                 merge->tensors != NULL && merge->bytes != NULL && merge->shard_of != NULL &&
+                 merge->of_shard != NULL && merge->parameter_of != NULL;
     return whole ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
-// Allocates buffers for the largest adapted linear.
-static enum loam_status allocate_matrices(struct merge *merge, struct loam_error *error)
+// Allocates the buffers of an adapter for its largest linear. `*row` becomes at least the longest row of one, in
+// either order, and `*out` its outputs.
+static enum loam_status allocate_matrices(struct merge *merge, size_t index, size_t *row, size_t *out,
+                                          struct loam_error *error)
 {
-    size_t a = 0;
-    size_t b = 0;
-    size_t row = 0;
-    size_t out = 0;
-    for (size_t i = 0; i < merge->adapter->count; i++) {
-        const struct loam_linear *linear = merge->adapter->items[i].linear;
-        const struct loam_lora_slot *slot = merge->adapter->items[i].slot;
-        size_t a_count = (size_t)loam_tensor_count(&slot->a);
-        size_t b_count = (size_t)loam_tensor_count(&slot->b);
-        if (a_count > a) a = a_count;
-        if (b_count > b) b = b_count;
-        const int64_t longest = linear->in > linear->out ? linear->in : linear->out; // rows of either order
-        if ((size_t)longest > row) row = (size_t)longest;
-        if ((size_t)linear->out > out) out = (size_t)linear->out;
+    const struct loam_adapter *adapter = merge->adapters[index];
+    size_t most = 0;
+    for (size_t i = 0; i < adapter->count; i++) {
+        const struct loam_linear *linear = adapter->items[i].linear;
+        const struct loam_lora_slot *slot = adapter->items[i].slot;
+        const size_t a = (size_t)loam_tensor_count(&slot->a), b = (size_t)loam_tensor_count(&slot->b);
+        const size_t longest = (size_t)(linear->in > linear->out ? linear->in : linear->out);
+        if (a > most) most = a;
+        if (b > most) most = b;
+        if (longest > *row) *row = longest;
+        if ((size_t)linear->out > *out) *out = (size_t)linear->out;
     }
-    merge->left = loam_calloc(a > b ? a : b, sizeof(float), error);
-    merge->right = loam_calloc(a > b ? a : b, sizeof(float), error);
+    for (size_t i = 2 * index; i < 2 * index + 2; i++) {
+        merge->buffers[i] = loam_calloc(most, sizeof(float), error);
+        if (merge->buffers[i] == NULL) return LOAM_ERROR_MEMORY;
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status allocate_buffers(struct merge *merge, struct loam_error *error)
+{
+    size_t row = 0, out = 0;
+    for (size_t i = 0; i < merge->adapter_count; i++)
+        LOAM_TRY(allocate_matrices(merge, i, &row, &out, error));
     merge->row = loam_calloc(row, sizeof(float), error);
     merge->delta = loam_calloc(row, sizeof(float), error);
     merge->gains = loam_calloc(out, sizeof *merge->gains, error);
-    bool whole = merge->left != NULL && merge->right != NULL && merge->row != NULL && merge->delta != NULL &&
-                 merge->gains != NULL;
-    return whole ? LOAM_OK : LOAM_ERROR_MEMORY;
+    return merge->row != NULL && merge->delta != NULL && merge->gains != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
 static const struct loam_log *log_of(const struct loam_merge_settings *settings)
 {
     return settings->callbacks == NULL ? NULL : &settings->callbacks->log;
+}
+
+static enum loam_status open_adapter(struct merge *merge, size_t index, struct loam_error *error)
+{
+    const struct loam_adapter_choices *choices = &merge->settings->adapters;
+    struct loam_adapter **adapter = &merge->adapters[index];
+    LOAM_TRY(loam_adapter_open_stored(adapter, merge->model, choices->items[index].directory, error));
+    merge->adapter_count++;
+    LOAM_TRY(loam_adapter_check_sum(*adapter, choices, index, error));
+    for (size_t i = 0; i < (*adapter)->count; i++) {
+        const struct loam_adapted *item = &(*adapter)->items[i];
+        const size_t parameter = (size_t)(item->linear->weight - merge->model->parameters);
+        merge->adapted[parameter * choices->count + index] = item;
+        merge->merged[parameter] = true;
+    }
+    loam_adapter_warn(*adapter, log_of(merge->settings));
+    return LOAM_OK;
+}
+
+static enum loam_status open_adapters(struct merge *merge, struct loam_error *error)
+{
+    const size_t count = merge->settings->adapters.count;
+    merge->adapters = loam_calloc(count, sizeof(struct loam_adapter *), error);
+    merge->terms = loam_calloc(count, sizeof *merge->terms, error);
+    merge->buffers = loam_calloc(2 * count, sizeof(float *), error);
+    if (merge->adapters == NULL || merge->terms == NULL || merge->buffers == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        LOAM_TRY(open_adapter(merge, i, error));
+    return allocate_buffers(merge, error);
 }
 
 static enum loam_status open_all(struct merge *merge, struct loam_error *error)
@@ -145,15 +194,9 @@ static enum loam_status open_all(struct merge *merge, struct loam_error *error)
     LOAM_TRY(loam_model_settle_head(merge->model, merge->base, log_of(settings), error));
     LOAM_TRY(allocate(merge, error));
     LOAM_TRY(loam_model_find_sources(merge->model, merge->base, settings->model, merge->sources, error));
-    LOAM_TRY(loam_adapter_open_stored(&merge->adapter, merge->model, settings->adapter, error));
-    LOAM_TRY(allocate_matrices(merge, error));
-    for (size_t i = 0; i < merge->adapter->count; i++) {
-        const struct loam_adapted *item = &merge->adapter->items[i];
-        merge->adapted[item->linear->weight - merge->model->parameters] = item;
-    }
+    LOAM_TRY(open_adapters(merge, error));
     for (size_t i = 0; i < merge->model->parameter_count; i++)
         LOAM_TRY(describe_tensor(merge, i, error));
-    loam_adapter_warn(merge->adapter, log_of(settings));
     merge->shards = loam_shards_cut(merge->bytes, merge->model->parameter_count, settings->max_shard_bytes,
                                     merge->shard_of);
     return LOAM_OK;
@@ -163,33 +206,39 @@ static enum loam_status open_all(struct merge *merge, struct loam_error *error)
 
 static bool is_transposed(const struct merge *merge)
 {
-    return (merge->current->linear->weight->row->flags & LOAM_WEIGHT_TRANSPOSED) != 0;
+    return (merge->current->weight->row->flags & LOAM_WEIGHT_TRANSPOSED) != 0;
 }
 
 // Columns of the stored matrix.
 static size_t stored_columns(const struct merge *merge)
 {
-    const struct loam_linear *linear = merge->current->linear;
+    const struct loam_linear *linear = merge->current;
     return (size_t)(is_transposed(merge) ? linear->out : linear->in);
 }
 
-// Adds the update to a piece of a stored row: row[j] += scale * sum over k of left[i, k] right[k, first + j],
+// Adds an update to a piece of a stored row: row[j] += scale * sum over k of left[i, k] right[k, first + j],
 // j < count.
-static void add_update(const struct merge *merge, size_t i, size_t first, size_t count)
+static void add_update(const struct merge *merge, const struct term *term, size_t i, size_t first,
+                       size_t count)
 {
-    const struct loam_lora_slot *slot = merge->current->slot;
-    const size_t rank = (size_t)slot->rank, columns = stored_columns(merge);
+    const size_t rank = (size_t)term->item->slot->rank, columns = stored_columns(merge);
     float *restrict row = merge->row;
     float *restrict delta = merge->delta;
     memset(delta, 0, count * sizeof *delta);
     for (size_t k = 0; k < rank; k++) {
-        const float *restrict right = merge->right + k * columns + first;
-        const float left = merge->left[i * rank + k];
+        const float *restrict right = term->right + k * columns + first;
+        const float left = term->left[i * rank + k];
         for (size_t j = 0; j < count; j++)
             delta[j] += left * right[j];
     }
     for (size_t j = 0; j < count; j++)
-        row[j] += slot->scale * delta[j];
+        row[j] += term->scale * delta[j];
+}
+
+static void add_updates(const struct merge *merge, size_t i, size_t first, size_t count)
+{
+    for (size_t t = 0; t < merge->term_count; t++)
+        add_update(merge, &merge->terms[t], i, first, count);
 }
 
 // Releases the mapped pages of a block, with the page that it shares with the block before.
@@ -201,18 +250,23 @@ static void release_elements(const struct loam_stored_tensor *source, size_t fir
     loam_map_release(begin - back, (size_t)(end - begin) + back);
 }
 
+static bool has_gains(const struct merge *merge)
+{
+    return merge->terms[0].item->slot->dora;
+}
+
 // gains[n] = magnitude[n] / ||W[n] + scale B[n] A||
 static void compute_gains(struct merge *merge, const struct loam_stored_tensor *source)
 {
-    const struct loam_linear *linear = merge->current->linear;
-    const struct loam_stored_tensor *magnitude = merge->current->parts[LOAM_PART_MAGNITUDE].stored;
+    const struct loam_linear *linear = merge->current;
+    const struct loam_stored_tensor *magnitude = merge->terms[0].item->parts[LOAM_PART_MAGNITUDE].stored;
     const bool transposed = is_transposed(merge);
     const size_t columns = stored_columns(merge), rows = (size_t)(transposed ? linear->in : linear->out);
     memset(merge->gains, 0, (size_t)linear->out * sizeof *merge->gains);
     for (size_t i = 0; i < rows; i++) {
         loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, i * columns),
                             source->format, columns);
-        add_update(merge, i, 0, columns);
+        add_updates(merge, i, 0, columns);
         for (size_t j = 0; j < columns; j++)
             merge->gains[transposed ? j : i] += (double)merge->row[j] * (double)merge->row[j];
         release_elements(source, i * columns, columns);
@@ -236,22 +290,38 @@ static void load_transposed(float *target, const struct loam_stored_tensor *stor
                                 1);
 }
 
-static void load_matrices(struct merge *merge, const struct loam_adapted *item,
-                          const struct loam_stored_tensor *source)
+static void load_term(const struct merge *merge, const struct term *term)
 {
-    const struct loam_lora_slot *slot = item->slot;
-    const struct loam_stored_tensor *a = item->parts[LOAM_PART_A].stored,
-                                    *b = item->parts[LOAM_PART_B].stored;
+    const struct loam_lora_slot *slot = term->item->slot;
+    const struct loam_stored_tensor *a = term->item->parts[LOAM_PART_A].stored,
+                                    *b = term->item->parts[LOAM_PART_B].stored;
     const size_t rank = (size_t)slot->rank;
-    merge->current = item;
     if (is_transposed(merge)) {
-        load_transposed(merge->left, a, rank, (size_t)item->linear->in);
-        load_transposed(merge->right, b, (size_t)item->linear->out, rank);
+        load_transposed(term->left, a, rank, (size_t)merge->current->in);
+        load_transposed(term->right, b, (size_t)merge->current->out, rank);
     } else {
-        loam_format_convert(merge->right, LOAM_F32, a->data, a->format, (size_t)loam_tensor_count(&slot->a));
-        loam_format_convert(merge->left, LOAM_F32, b->data, b->format, (size_t)loam_tensor_count(&slot->b));
+        loam_format_convert(term->right, LOAM_F32, a->data, a->format, (size_t)loam_tensor_count(&slot->a));
+        loam_format_convert(term->left, LOAM_F32, b->data, b->format, (size_t)loam_tensor_count(&slot->b));
     }
-    if (slot->dora) compute_gains(merge, source);
+}
+
+// Loads the updates of a parameter. An adapter with DoRA is the only one (loam_adapter_check_sum).
+static void load_terms(struct merge *merge, size_t parameter, const struct loam_stored_tensor *source)
+{
+    const size_t count = merge->adapter_count;
+    merge->term_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct loam_adapted *item = merge->adapted[parameter * count + i];
+        if (item == NULL) continue;
+        merge->current = item->linear;
+        struct term *term = &merge->terms[merge->term_count++];
+        *term = (struct term){.item = item,
+                              .scale = (float)merge->settings->adapters.items[i].factor * item->slot->scale,
+                              .left = merge->buffers[2 * i],
+                              .right = merge->buffers[2 * i + 1]};
+        load_term(merge, term);
+    }
+    if (has_gains(merge)) compute_gains(merge, source);
 }
 
 // row[j] *= the gain of its output; row i of the stored matrix, from column `first` on.
@@ -272,8 +342,8 @@ static void merge_block(struct merge *merge, const struct loam_stored_tensor *so
         size_t step = count - done < columns - column ? count - done : columns - column;
         loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, first + done),
                             source->format, step);
-        add_update(merge, (first + done) / columns, column, step);
-        if (merge->current->slot->dora) apply_gains(merge, (first + done) / columns, column, step);
+        add_updates(merge, (first + done) / columns, column, step);
+        if (has_gains(merge)) apply_gains(merge, (first + done) / columns, column, step);
         loam_convert(block + done * loam_dtype_size(dtype), dtype, merge->row, LOAM_F32, step);
         done += step;
     }
@@ -285,10 +355,11 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
     struct merge *merge = user;
     size_t i = merge->parameter_of[index];
     const struct loam_stored_tensor *source = merge->sources[i];
-    const struct loam_adapted *item = merge->adapted[i];
+    const bool merged = merge->merged[i];
     enum loam_dtype dtype = merge->tensors[i].dtype;
-    if (item != NULL) {
-        if (merge->current != item) load_matrices(merge, item, source);
+    if (merged) {
+        const bool loaded = merge->current != NULL && merge->current->weight == &merge->model->parameters[i];
+        if (!loaded) load_terms(merge, i, source);
         merge_block(merge, source, dtype, first, count, block);
     } else {
         loam_format_convert(block, dtype, loam_format_at(source->format, source->data, first), source->format,
@@ -296,7 +367,7 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
     }
     release_elements(source, first, count);
     merge->done += (int64_t)(count * loam_dtype_size(dtype));
-    if ((item == NULL && loam_format_of(dtype) == source->format) || loam_all_finite(block, dtype, count))
+    if ((!merged && loam_format_of(dtype) == source->format) || loam_all_finite(block, dtype, count))
         return loam_event_progress(merge->settings->callbacks, LOAM_ACTIVITY_MERGE, merge->done, merge->total,
                                    error);
     return loam_fail(error, LOAM_ERROR_NUMERIC, "tensor %s would have values that are not finite in %s%s",
@@ -342,11 +413,12 @@ static enum loam_status write_files(struct merge *merge, struct loam_merge_resul
 static void count_all(const struct merge *merge, struct loam_merge_result *result)
 {
     *result = (struct loam_merge_result){.tensors = merge->model->parameter_count,
-                                         .merged = merge->adapter->count,
                                          .files = merge->shards,
                                          .parameters = loam_model_parameter_total(merge->model)};
-    for (size_t i = 0; i < merge->model->parameter_count; i++)
+    for (size_t i = 0; i < merge->model->parameter_count; i++) {
         result->bytes += merge->bytes[i];
+        result->merged += merge->merged[i];
+    }
 }
 
 static enum loam_status run_merge(struct merge *merge, struct loam_merge_result *result,
@@ -375,18 +447,24 @@ enum loam_status loam_merge(const struct loam_merge_settings *settings, struct l
 {
     struct merge merge = {.settings = settings};
     enum loam_status status = run_merge(&merge, result, error);
-    loam_adapter_destroy(merge.adapter);
+    for (size_t i = 0; i < merge.adapter_count; i++) {
+        loam_adapter_destroy(merge.adapters[i]);
+        free(merge.buffers[2 * i]);
+        free(merge.buffers[2 * i + 1]);
+    }
+    free(merge.adapters);
+    free(merge.terms);
+    free(merge.buffers);
     loam_model_destroy(merge.model);
     loam_container_destroy(merge.base);
     free(merge.sources);
     free(merge.adapted);
+    free(merge.merged);
     free(merge.tensors);
     free(merge.bytes);
     free(merge.shard_of);
     free(merge.of_shard);
     free(merge.parameter_of);
-    free(merge.left);
-    free(merge.right);
     free(merge.row);
     free(merge.delta);
     free(merge.gains);

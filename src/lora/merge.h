@@ -1,14 +1,14 @@
-// Merging an adapter into its base, W' = W + (alpha/r) B A for every adapted linear, and writing the result
-// as a model directory. With DoRA each row of W' is scaled to its magnitude.
+// Merging adapters into their base, W' = W + sum of factor (alpha/r) B A for every adapted linear, and writing the
+// result as a model directory. With DoRA each row of W' is scaled to its magnitude.
 #ifndef LOAM_LORA_MERGE_H
 #define LOAM_LORA_MERGE_H
 
-#include "tensor/tensor.h"
+#include "lora/adapter_list.h"
 
 struct loam_merge_settings {
-    const char *model;      // directory
-    const char *adapter;    // directory
-    const char *out;        // directory
+    const char *model;                    // directory
+    struct loam_adapter_choices adapters; // one at least
+    const char *out;                      // directory
     size_t max_shard_bytes; // limit of the tensors in a file; a larger tensor has a file of its own
     enum loam_dtype dtype;  // dtype of all tensors; LOAM_DTYPE_NONE: each keeps its own
     bool overwrite;
@@ -23,10 +23,10 @@ struct loam_merge_result {
     int64_t parameters;
 };
 
-// Reads both directories and writes `out`: model.safetensors, or shards and an index with transformers'
+// Reads all directories and writes `out`: model.safetensors, or shards and an index with transformers'
 // names; config.json, with the new dtype if `dtype` is set; and the other small files of the base. Tensors
 // keep their names. The update is accumulated in f32 and rounded once, to nearest even. Memory holds one
-// block of a tensor and the matrices of one linear at a time. The files appear in `out` together, after all
+// block of a tensor and the matrices of one linear, of every adapter, at a time. The files appear in `out` together, after all
 // are complete. After a failure nothing is left there. A value that the dtype cannot hold is
 // LOAM_ERROR_NUMERIC.
 enum loam_status loam_merge(const struct loam_merge_settings *settings, struct loam_merge_result *result,

@@ -189,7 +189,7 @@ static enum loam_status pass_end(struct loam_pass *pass, struct loam_error *erro
 static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dx)
 {
     const struct loam_model *model = pass->model;
-    const struct loam_weight_handle *head = &model->head.weight->handle;
+    const struct loam_weight_handle *head = loam_pass_weight(pass, &model->head);
     int64_t hidden = model->config.hidden;
     size_t mark = loam_arena_mark(pass->arena);
     struct loam_norm_stats stats = loam_pass_norm_stats(pass, &model->final_norm, pass->tokens);
@@ -203,11 +203,11 @@ static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dx)
         .logit_softcap = (float)model->config.logit_softcap,
         .counted = pass->counted,
         .factors = pass->factors,
-        .losses = pass->losses};
-    if (model->head.bias != NULL) args.bias = model->head.bias->value;
+        .losses = pass->losses,
+        .bias = loam_pass_value(pass, model->head.bias)};
     if (pass->gradients) {
         args.dh = loam_pass_rows(pass, hidden);
-        args.dw = loam_pass_gradient(pass, model->head.weight);
+        args.dw = loam_pass_weight_gradient(pass, &model->head);
         args.dbias = loam_pass_gradient(pass, model->head.bias);
     }
     loam_linear_cross_entropy(pass->stream, &args);
@@ -466,7 +466,23 @@ static void dry_logits(struct loam_decoder *decoder, struct loam_stream *stream,
     run_logits(&pass, 0, decoder->limits.logit_rows);
 }
 
-// Runs every pass that the limits allow without computing: the arenas count, the stream asks.
+// Every pass that the limits allow, with the segments that are chosen.
+static void dry_passes(struct loam_decoder *decoder, struct loam_stream *stream, struct loam_arena *arena)
+{
+    const struct loam_decoder_limits *limits = &decoder->limits;
+    const bool drops = loam_family_drop_branch(decoder->model->config.family) >= 0;
+    const int32_t kept[] = {0, drops ? limits->tokens / 2 : 0};
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        if (limits->train) dry_loss(decoder, stream, arena, true, kept[i]);
+        if (limits->evaluate) dry_loss(decoder, stream, arena, false, kept[i]);
+    }
+    if (limits->logit_rows > 0) dry_logits(decoder, stream, arena);
+    if (!limits->generate) return;
+    dry_feed(decoder, stream, arena, limits->tokens < limits->context ? limits->tokens : limits->context);
+    dry_feed(decoder, stream, arena, 1);
+}
+
+// Runs the passes without computing: the arenas count, the stream asks.
 static enum loam_status measure(struct loam_decoder *decoder, size_t *step_bytes, size_t *cache_bytes,
                                 size_t *scratch_bytes, struct loam_error *error)
 {
@@ -477,18 +493,12 @@ static enum loam_status measure(struct loam_decoder *decoder, size_t *step_bytes
     loam_device_arena_init_counting(decoder->device, &cache);
     loam_stream_init_planning(&stream, decoder->device);
     if (limits->generate) allocate_cache(decoder, &cache);
-    const bool drops = loam_family_drop_branch(decoder->model->config.family) >= 0;
-    const int32_t kept[] = {0, drops ? limits->tokens / 2 : 0};
-    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
-        if (limits->train) dry_loss(decoder, &stream, &step, true, kept[i]);
-        if (limits->evaluate) dry_loss(decoder, &stream, &step, false, kept[i]);
-    }
-    if (limits->logit_rows > 0) dry_logits(decoder, &stream, &step);
-    if (limits->generate) {
-        dry_feed(decoder, &stream, &step,
-                 limits->tokens < limits->context ? limits->tokens : limits->context);
-        dry_feed(decoder, &stream, &step, 1);
-    }
+    dry_passes(decoder, &stream, &step);
+    // Without adapters a pass reads the model's own parameters, which may be streamed.
+    const size_t segments = decoder->segment_count;
+    decoder->segment_count = 0;
+    if (loam_decoder_replaces(decoder)) dry_passes(decoder, &stream, &step);
+    decoder->segment_count = segments;
     *step_bytes = step.peak;
     *cache_bytes = cache.peak;
     *scratch_bytes = stream.scratch_needed;

@@ -4,60 +4,31 @@
 
 #define ROOT "transformer."
 #define LAYER ROOT "h.%d."
-#define BLOCK "blk.%d."
 
-// clang-format off
 static const struct loam_weight_row rows[] = {
-    {LOAM_ROLE_EMBEDDING, 0, ROOT "word_embeddings.weight", {LOAM_DIM_V, LOAM_DIM_H}, 0,
-     "token_embd.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_EMBEDDING_NORM, 0, ROOT "word_embeddings_layernorm.weight", {LOAM_DIM_H}, 0,
-     "token_embd_norm.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_EMBEDDING_NORM, 0, ROOT "word_embeddings_layernorm.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS,
-     "token_embd_norm.bias", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_NORM, LOAM_NORM_ATTENTION, LAYER "input_layernorm.weight", {LOAM_DIM_H}, 0,
-     BLOCK "attn_norm.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_NORM, LOAM_NORM_ATTENTION, LAYER "input_layernorm.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS,
-     BLOCK "attn_norm.bias", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_LINEAR, LOAM_QKV, LAYER "self_attention.query_key_value.weight", {LOAM_DIM_3H, LOAM_DIM_H}, 0,
-     BLOCK "attn_qkv.weight", LOAM_GGUF_ROWS_QKV},
-    {LOAM_ROLE_LINEAR, LOAM_QKV, LAYER "self_attention.query_key_value.bias", {LOAM_DIM_3H}, LOAM_WEIGHT_BIAS,
-     BLOCK "attn_qkv.bias", LOAM_GGUF_ROWS_QKV},
-    {LOAM_ROLE_LINEAR, LOAM_O, LAYER "self_attention.dense.weight", {LOAM_DIM_H, LOAM_DIM_H}, 0,
-     BLOCK "attn_output.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_LINEAR, LOAM_O, LAYER "self_attention.dense.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS,
-     BLOCK "attn_output.bias", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_NORM, LOAM_NORM_MLP, LAYER "post_attention_layernorm.weight", {LOAM_DIM_H}, 0,
-     BLOCK "ffn_norm.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_NORM, LOAM_NORM_MLP, LAYER "post_attention_layernorm.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS,
-     BLOCK "ffn_norm.bias", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_LINEAR, LOAM_UP, LAYER "mlp.dense_h_to_4h.weight", {LOAM_DIM_F, LOAM_DIM_H}, 0,
-     BLOCK "ffn_up.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_LINEAR, LOAM_UP, LAYER "mlp.dense_h_to_4h.bias", {LOAM_DIM_F}, LOAM_WEIGHT_BIAS,
-     BLOCK "ffn_up.bias", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_LINEAR, LOAM_DOWN, LAYER "mlp.dense_4h_to_h.weight", {LOAM_DIM_H, LOAM_DIM_F}, 0,
-     BLOCK "ffn_down.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_LINEAR, LOAM_DOWN, LAYER "mlp.dense_4h_to_h.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS,
-     BLOCK "ffn_down.bias", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_FINAL_NORM, 0, ROOT "ln_f.weight", {LOAM_DIM_H}, 0,
-     "output_norm.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_FINAL_NORM, 0, ROOT "ln_f.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS,
-     "output_norm.bias", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_HEAD, 0, "lm_head.weight", {LOAM_DIM_V, LOAM_DIM_H}, LOAM_WEIGHT_TIED,
-     "output.weight", LOAM_GGUF_ROWS_SAME},
+    EMBEDDING("word_embeddings"),
+    EMBEDDING_NORM_AND_BIAS("word_embeddings_layernorm"),
+    NORM_AND_BIAS(ATTENTION, "input_layernorm"),
+    ORDERED_LINEAR_AND_BIAS(QKV, "self_attention.query_key_value", 3H, H, ALWAYS, QKV),
+    LINEAR_AND_BIAS(O, "self_attention.dense", H, H, ALWAYS),
+    NORM_AND_BIAS(MLP, "post_attention_layernorm"),
+    LINEAR_AND_BIAS(UP, "mlp.dense_h_to_4h", F, H, ALWAYS),
+    LINEAR_AND_BIAS(DOWN, "mlp.dense_4h_to_h", H, F, ALWAYS),
+    FINAL_NORM_AND_BIAS("ln_f"),
+    HEAD,
 };
-// clang-format on
 
-static const struct loam_layer_kind kinds[] = {{"full_attention", 0, LOAM_NO_ROPE}};
+static const struct loam_layer_kind kinds[] = {FULL_ATTENTION(LOAM_NO_ROPE)};
 
 static const struct loam_config_key keys[] = {
-    {{"n_embed", "hidden_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, hidden), true},
-    {{"num_hidden_layers", "n_layer"}, LOAM_CONFIG_INT, offsetof(struct loam_config, layers), true},
-    {{"num_attention_heads", "n_head"}, LOAM_CONFIG_INT, offsetof(struct loam_config, heads), true},
-    {{"vocab_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, vocabulary), true},
-    {{"seq_length"}, LOAM_CONFIG_INT, offsetof(struct loam_config, max_positions), false},
-    {{"layer_norm_epsilon"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, norm_eps), false},
-    {{"initializer_range"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, initializer_range), false},
-    {{"tie_word_embeddings"}, LOAM_CONFIG_BOOL, offsetof(struct loam_config, tied_head), false},
+    REQUIRED(INT, hidden, "n_embed", "hidden_size"),
+    REQUIRED(INT, layers, "num_hidden_layers", "n_layer"),
+    REQUIRED(INT, heads, "num_attention_heads", "n_head"),
+    REQUIRED(INT, vocabulary, "vocab_size"),
+    KEY(INT, max_positions, "seq_length"),
+    KEY(DOUBLE, norm_eps, "layer_norm_epsilon"),
+    KEY(DOUBLE, initializer_range, "initializer_range"),
+    KEY(BOOL, tied_head, "tie_word_embeddings"),
 };
 
 // The inner size of the MLP is four times the hidden size; n_inner is ignored, as in transformers.
@@ -109,23 +80,10 @@ const struct loam_family loam_family_bloom = {
     .norm = LOAM_LAYERNORM,
     .position = LOAM_ALIBI,
     .alibi_slopes = loam_config_alibi_slopes,
-    .branches = {{LOAM_BODY_ATTENTION, LOAM_NORM_ATTENTION, LOAM_NO_NORM, false, 0},
-                 {LOAM_BODY_MLP, LOAM_NORM_MLP, LOAM_NO_NORM, false, 0}},
-    .branch_count = 2,
-    .query = {LOAM_QKV, .first = 0, .stride = 3}, // [heads, 3, D]
-    .key = {LOAM_QKV, .first = 1, .stride = 3},
-    .value = {LOAM_QKV, .first = 2, .stride = 3},
-    .kinds = kinds,
-    .kind_count = COUNT(kinds),
-    .rows = rows,
-    .row_count = COUNT(rows),
-    .defaults = &defaults,
-    .keys = keys,
-    .key_count = COUNT(keys),
-    .rules = rules,
-    .rule_count = COUNT(rules),
-    .dropouts = dropouts,
-    .modules = modules,
-    .module_count = COUNT(modules),
+    SERIAL_BRANCHES,
+    HEADS_IN_THREES,
+    KINDS(kinds),
+    RULES(rules),
+    TABLES,
     .default_targets = default_targets,
 };

@@ -4,67 +4,31 @@
 
 #define ROOT "gpt_neox."
 #define LAYER ROOT "layers.%d."
-#define BLOCK "blk.%d."
 
-// clang-format off
 static const struct loam_weight_row rows[] = {
-    {LOAM_ROLE_EMBEDDING, 0, ROOT "embed_in.weight", {LOAM_DIM_V, LOAM_DIM_H}, 0,
-     "token_embd.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_NORM, LOAM_NORM_ATTENTION, LAYER "input_layernorm.weight", {LOAM_DIM_H}, 0,
-     BLOCK "attn_norm.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_NORM, LOAM_NORM_ATTENTION, LAYER "input_layernorm.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS,
-     BLOCK "attn_norm.bias", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_NORM, LOAM_NORM_MLP, LAYER "post_attention_layernorm.weight", {LOAM_DIM_H}, 0,
-     BLOCK "ffn_norm.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_NORM, LOAM_NORM_MLP, LAYER "post_attention_layernorm.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS,
-     BLOCK "ffn_norm.bias", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_LINEAR, LOAM_QKV, LAYER "attention.query_key_value.weight", {LOAM_DIM_3H, LOAM_DIM_H}, 0,
-     BLOCK "attn_qkv.weight", LOAM_GGUF_ROWS_QKV},
-    {LOAM_ROLE_LINEAR, LOAM_QKV, LAYER "attention.query_key_value.bias", {LOAM_DIM_3H}, LOAM_WEIGHT_BIAS | LOAM_WEIGHT_IF_ATTENTION_BIAS,
-     BLOCK "attn_qkv.bias", LOAM_GGUF_ROWS_QKV},
-    {LOAM_ROLE_LINEAR, LOAM_O, LAYER "attention.dense.weight", {LOAM_DIM_H, LOAM_DIM_QD}, 0,
-     BLOCK "attn_output.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_LINEAR, LOAM_O, LAYER "attention.dense.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS | LOAM_WEIGHT_IF_ATTENTION_BIAS,
-     BLOCK "attn_output.bias", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_LINEAR, LOAM_UP, LAYER "mlp.dense_h_to_4h.weight", {LOAM_DIM_F, LOAM_DIM_H}, 0,
-     BLOCK "ffn_up.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_LINEAR, LOAM_UP, LAYER "mlp.dense_h_to_4h.bias", {LOAM_DIM_F}, LOAM_WEIGHT_BIAS,
-     BLOCK "ffn_up.bias", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_LINEAR, LOAM_DOWN, LAYER "mlp.dense_4h_to_h.weight", {LOAM_DIM_H, LOAM_DIM_F}, 0,
-     BLOCK "ffn_down.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_LINEAR, LOAM_DOWN, LAYER "mlp.dense_4h_to_h.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS,
-     BLOCK "ffn_down.bias", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_FINAL_NORM, 0, ROOT "final_layer_norm.weight", {LOAM_DIM_H}, 0,
-     "output_norm.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_FINAL_NORM, 0, ROOT "final_layer_norm.bias", {LOAM_DIM_H}, LOAM_WEIGHT_BIAS,
-     "output_norm.bias", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_HEAD, 0, "lm_head.weight", {LOAM_DIM_V, LOAM_DIM_H}, LOAM_WEIGHT_TIED,
-     "output.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_IGNORED, 0, LAYER "attention.bias", {LOAM_DIM_NONE}, 0,
-     NULL, LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_IGNORED, 0, LAYER "attention.masked_bias", {LOAM_DIM_NONE}, 0,
-     NULL, LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_IGNORED, 0, LAYER "attention.rotary_emb.inv_freq", {LOAM_DIM_NONE}, 0,
-     NULL, LOAM_GGUF_ROWS_SAME},
+    EMBEDDING("embed_in"),
+    NORM_AND_BIAS(ATTENTION, "input_layernorm"),
+    NORM_AND_BIAS(MLP, "post_attention_layernorm"),
+    ORDERED_LINEAR_AND_BIAS(QKV, "attention.query_key_value", 3H, H, IF_ATTENTION_BIAS, QKV),
+    LINEAR_AND_BIAS(O, "attention.dense", H, QD, IF_ATTENTION_BIAS),
+    LINEAR_AND_BIAS(UP, "mlp.dense_h_to_4h", F, H, ALWAYS),
+    LINEAR_AND_BIAS(DOWN, "mlp.dense_4h_to_h", H, F, ALWAYS),
+    FINAL_NORM_AND_BIAS("final_layer_norm"),
+    HEAD,
+    IGNORED(LAYER "attention.bias"),
+    IGNORED(LAYER "attention.masked_bias"),
+    IGNORED(LAYER "attention.rotary_emb.inv_freq"),
 };
-// clang-format on
 
-static const struct loam_layer_kind kinds[] = {{"full_attention", 0, 0}};
+static const struct loam_layer_kind kinds[] = {FULL_ATTENTION(0)};
 
 static const struct loam_config_key keys[] = {
-    {{"hidden_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, hidden), true},
-    {{"num_hidden_layers"}, LOAM_CONFIG_INT, offsetof(struct loam_config, layers), true},
-    {{"num_attention_heads"}, LOAM_CONFIG_INT, offsetof(struct loam_config, heads), true},
-    {{"intermediate_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, inner), true},
-    {{"vocab_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, vocabulary), true},
-    {{"max_position_embeddings"}, LOAM_CONFIG_INT, offsetof(struct loam_config, max_positions), false},
-    {{"layer_norm_eps"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, norm_eps), false},
-    {{"initializer_range"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, initializer_range), false},
-    {{"tie_word_embeddings"}, LOAM_CONFIG_BOOL, offsetof(struct loam_config, tied_head), false},
-    {{"hidden_act"}, LOAM_CONFIG_ACTIVATION, offsetof(struct loam_config, activation), false},
-    {{"attention_bias"}, LOAM_CONFIG_BOOL, offsetof(struct loam_config, attention_bias), false},
-    {{"rotary_emb_base"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, ropes[0].theta), false},
-    {{"rotary_pct"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, rotary_fraction), false},
+    LLAMA_SIZES,
+    LLAMA_MODEL_KEYS("layer_norm_eps"),
+    KEY(ACTIVATION, activation, "hidden_act"),
+    KEY(BOOL, attention_bias, "attention_bias"),
+    KEY(DOUBLE, ropes[0].theta, "rotary_emb_base"),
+    KEY(DOUBLE, rotary_fraction, "rotary_pct"),
 };
 
 static const struct loam_config defaults = {
@@ -105,61 +69,20 @@ static const struct loam_module_row modules[] = {
 
 static const char *const default_targets[] = {"query_key_value", NULL};
 
+#define SHARED                                                                                               \
+    .model_type = "gpt_neox", .gguf_architecture = "gptneox", .architecture = "GPTNeoXForCausalLM",          \
+    .prefix = ROOT, .norm = LOAM_LAYERNORM, .head_alias = "embed_out.weight", .position = LOAM_ROPE,         \
+    .rope_partial = true, .rope_count = 1, HEADS_IN_THREES, KINDS(kinds), TABLES,                            \
+    .default_targets = default_targets
+
 const struct loam_family loam_family_gpt_neox = {
-    .model_type = "gpt_neox",
+    SHARED,
     .cases = {{"use_parallel_residual", "true", "true"}},
-    .gguf_architecture = "gptneox",
-    .architecture = "GPTNeoXForCausalLM",
-    .prefix = ROOT,
-    .norm = LOAM_LAYERNORM,
-    .head_alias = "embed_out.weight",
-    .rope_partial = true,
-    .position = LOAM_ROPE,
-    .branches = {{LOAM_BODY_ATTENTION, LOAM_NORM_ATTENTION, LOAM_NO_NORM, true, 0},
-                 {LOAM_BODY_MLP, LOAM_NORM_MLP, LOAM_NO_NORM, true, 0}},
-    .branch_count = 2,
-    .query = {LOAM_QKV, .first = 0, .stride = 3},
-    .key = {LOAM_QKV, .first = 1, .stride = 3},
-    .value = {LOAM_QKV, .first = 2, .stride = 3},
-    .kinds = kinds,
-    .kind_count = COUNT(kinds),
-    .rope_count = 1,
-    .rows = rows,
-    .row_count = COUNT(rows),
-    .defaults = &defaults,
-    .keys = keys,
-    .key_count = COUNT(keys),
-    .dropouts = dropouts,
-    .modules = modules,
-    .module_count = COUNT(modules),
-    .default_targets = default_targets,
+    PARALLEL_BRANCHES,
 };
+
 const struct loam_family loam_family_gpt_neox_serial = {
-    .model_type = "gpt_neox",
+    SHARED,
     .cases = {{"use_parallel_residual", "false", "true"}},
-    .gguf_architecture = "gptneox",
-    .architecture = "GPTNeoXForCausalLM",
-    .prefix = ROOT,
-    .norm = LOAM_LAYERNORM,
-    .head_alias = "embed_out.weight",
-    .rope_partial = true,
-    .position = LOAM_ROPE,
-    .branches = {{LOAM_BODY_ATTENTION, LOAM_NORM_ATTENTION, LOAM_NO_NORM, false, 0},
-                 {LOAM_BODY_MLP, LOAM_NORM_MLP, LOAM_NO_NORM, false, 0}},
-    .branch_count = 2,
-    .query = {LOAM_QKV, .first = 0, .stride = 3},
-    .key = {LOAM_QKV, .first = 1, .stride = 3},
-    .value = {LOAM_QKV, .first = 2, .stride = 3},
-    .kinds = kinds,
-    .kind_count = COUNT(kinds),
-    .rope_count = 1,
-    .rows = rows,
-    .row_count = COUNT(rows),
-    .defaults = &defaults,
-    .keys = keys,
-    .key_count = COUNT(keys),
-    .dropouts = dropouts,
-    .modules = modules,
-    .module_count = COUNT(modules),
-    .default_targets = default_targets,
+    SERIAL_BRANCHES,
 };

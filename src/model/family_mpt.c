@@ -6,30 +6,18 @@
 
 #define ROOT "transformer."
 #define LAYER ROOT "blocks.%d."
-#define BLOCK "blk.%d."
 
-// clang-format off
 static const struct loam_weight_row rows[] = {
-    {LOAM_ROLE_EMBEDDING, 0, ROOT "wte.weight", {LOAM_DIM_V, LOAM_DIM_H}, 0,
-     "token_embd.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_NORM, LOAM_NORM_ATTENTION, LAYER "norm_1.weight", {LOAM_DIM_H}, 0,
-     BLOCK "attn_norm.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_LINEAR, LOAM_QKV, LAYER "attn.Wqkv.weight", {LOAM_DIM_3H, LOAM_DIM_H}, 0,
-     BLOCK "attn_qkv.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_LINEAR, LOAM_O, LAYER "attn.out_proj.weight", {LOAM_DIM_H, LOAM_DIM_QD}, 0,
-     BLOCK "attn_output.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_NORM, LOAM_NORM_MLP, LAYER "norm_2.weight", {LOAM_DIM_H}, 0,
-     BLOCK "ffn_norm.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_LINEAR, LOAM_UP, LAYER "ffn.up_proj.weight", {LOAM_DIM_F, LOAM_DIM_H}, 0,
-     BLOCK "ffn_up.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_LINEAR, LOAM_DOWN, LAYER "ffn.down_proj.weight", {LOAM_DIM_H, LOAM_DIM_F}, 0,
-     BLOCK "ffn_down.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_FINAL_NORM, 0, ROOT "norm_f.weight", {LOAM_DIM_H}, 0,
-     "output_norm.weight", LOAM_GGUF_ROWS_SAME},
-    {LOAM_ROLE_HEAD, 0, "lm_head.weight", {LOAM_DIM_V, LOAM_DIM_H}, LOAM_WEIGHT_TIED,
-     "output.weight", LOAM_GGUF_ROWS_SAME},
+    EMBEDDING("wte"),
+    NORM(ATTENTION, "norm_1"),
+    LINEAR(QKV, "attn.Wqkv", 3H, H),
+    LINEAR(O, "attn.out_proj", H, QD),
+    NORM(MLP, "norm_2"),
+    LINEAR(UP, "ffn.up_proj", F, H),
+    LINEAR(DOWN, "ffn.down_proj", H, F),
+    FINAL_NORM("norm_f"),
+    HEAD,
 };
-// clang-format on
 
 // 2^(-8 i / n) for i = 1..n, n the power of two that is not below the head count. Where that is larger, the slopes of
 // even i come first.
@@ -45,17 +33,17 @@ static void alibi_slopes(const struct loam_config *config, float *slopes)
     }
 }
 
-static const struct loam_layer_kind kinds[] = {{"full_attention", 0, LOAM_NO_ROPE}};
+static const struct loam_layer_kind kinds[] = {FULL_ATTENTION(LOAM_NO_ROPE)};
 
 static const struct loam_config_key keys[] = {
-    {{"d_model", "hidden_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, hidden), true},
-    {{"n_layers", "num_hidden_layers"}, LOAM_CONFIG_INT, offsetof(struct loam_config, layers), true},
-    {{"n_heads", "num_attention_heads"}, LOAM_CONFIG_INT, offsetof(struct loam_config, heads), true},
-    {{"vocab_size"}, LOAM_CONFIG_INT, offsetof(struct loam_config, vocabulary), true},
-    {{"max_seq_len"}, LOAM_CONFIG_INT, offsetof(struct loam_config, max_positions), false},
-    {{"layer_norm_epsilon"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, norm_eps), false},
-    {{"initializer_range"}, LOAM_CONFIG_DOUBLE, offsetof(struct loam_config, initializer_range), false},
-    {{"tie_word_embeddings"}, LOAM_CONFIG_BOOL, offsetof(struct loam_config, tied_head), false},
+    REQUIRED(INT, hidden, "d_model", "hidden_size"),
+    REQUIRED(INT, layers, "n_layers", "num_hidden_layers"),
+    REQUIRED(INT, heads, "n_heads", "num_attention_heads"),
+    REQUIRED(INT, vocabulary, "vocab_size"),
+    KEY(INT, max_positions, "max_seq_len"),
+    KEY(DOUBLE, norm_eps, "layer_norm_epsilon"),
+    KEY(DOUBLE, initializer_range, "initializer_range"),
+    KEY(BOOL, tied_head, "tie_word_embeddings"),
 };
 
 static const struct loam_config defaults = {
@@ -122,22 +110,10 @@ const struct loam_family loam_family_mpt = {
     .norm = LOAM_LAYERNORM,
     .alibi_slopes = alibi_slopes,
     .position = LOAM_ALIBI,
-    .branches = {{LOAM_BODY_ATTENTION, LOAM_NORM_ATTENTION, LOAM_NO_NORM, false, 0},
-                 {LOAM_BODY_MLP, LOAM_NORM_MLP, LOAM_NO_NORM, false, 0}},
-    .branch_count = 2,
-    .query = {LOAM_QKV, .stride = 1},
-    .key = {LOAM_QKV, .first_queries = 1, .stride = 1},
-    .value = {LOAM_QKV, .first_queries = 1, .first_keys = 1, .stride = 1},
-    .kinds = kinds,
-    .kind_count = COUNT(kinds),
-    .rows = rows,
-    .row_count = COUNT(rows),
-    .defaults = &defaults,
-    .keys = keys,
-    .key_count = COUNT(keys),
+    SERIAL_BRANCHES,
+    HEADS_IN_BLOCKS,
+    KINDS(kinds),
     .complete = complete,
-    .dropouts = dropouts,
-    .modules = modules,
-    .module_count = COUNT(modules),
+    TABLES,
     .default_targets = default_targets,
 };

@@ -92,9 +92,10 @@ static struct loam_tensor columns_of(struct loam_tensor y, int64_t first, int64_
 
 // The most outputs of a weight that are read at once. The stored rows of a transposed weight are inputs: it is
 // read whole.
-static int64_t rows_at_once(const struct loam_linear *linear, bool cut)
+static int64_t rows_at_once(const struct loam_linear *linear, const struct loam_weight_handle *handle,
+                            bool cut)
 {
-    return cut && !linear->weight->handle.weight.transposed ? 1 + BLOCK_ELEMENTS / linear->in : linear->out;
+    return cut && !handle->weight.transposed ? 1 + BLOCK_ELEMENTS / linear->in : linear->out;
 }
 
 // y = x WT + bias + residual. A streamed weight is read in blocks of rows; each gives some columns of y.
@@ -102,9 +103,9 @@ static int64_t rows_at_once(const struct loam_linear *linear, bool cut)
 static void product(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
                     struct loam_tensor bias, struct loam_tensor residual, struct loam_tensor y)
 {
-    const struct loam_weight_handle *handle = &linear->weight->handle;
+    const struct loam_weight_handle *handle = loam_pass_weight(pass, linear);
     const bool transposed = handle->weight.transposed;
-    const int64_t most = rows_at_once(linear, handle->reader != NULL && residual.data == NULL);
+    const int64_t most = rows_at_once(linear, handle, handle->reader != NULL && residual.data == NULL);
     for (int64_t first = 0; first < linear->out; first += most) {
         const int64_t count = linear->out - first < most ? linear->out - first : most;
         const size_t mark = loam_arena_mark(pass->arena);
@@ -146,8 +147,8 @@ struct dora {
 static struct loam_tensor weight_norms(struct loam_pass *pass, const struct loam_linear *linear,
                                        const struct loam_lora_slot *slot)
 {
-    const struct loam_weight_handle *handle = &linear->weight->handle;
-    const int64_t most = rows_at_once(linear, handle->reader != NULL);
+    const struct loam_weight_handle *handle = loam_pass_weight(pass, linear);
+    const int64_t most = rows_at_once(linear, handle, handle->reader != NULL);
     if (slot->norms.data != NULL) return slot->norms;
     struct loam_tensor norms = loam_pass_f32(pass, 1, linear->out);
     norms = loam_tensor_1d(norms.data, LOAM_F32, linear->out);
@@ -225,8 +226,7 @@ static void add_dora(struct loam_pass *pass, const struct loam_linear *linear, c
 void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
                      struct loam_tensor residual, struct loam_tensor t, struct loam_tensor y)
 {
-    const struct loam_tensor none = {0};
-    const struct loam_tensor bias = linear->bias != NULL ? linear->bias->value : none;
+    const struct loam_tensor none = {0}, bias = loam_pass_value(pass, linear->bias);
     struct update update;
     struct walk walk = {0};
     bool more = next_update(pass, linear, t, &walk, &update);
@@ -250,7 +250,7 @@ void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, s
 static void input_gradient(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor dy,
                            struct loam_tensor dx, bool accumulate)
 {
-    const struct loam_weight_handle *handle = &linear->weight->handle;
+    const struct loam_weight_handle *handle = loam_pass_weight(pass, linear);
     const int64_t rows = handle->weight.tensor.shape[0];
     const size_t mark = loam_arena_mark(pass->arena);
     loam_linear_backward_input(pass->stream,
@@ -328,7 +328,7 @@ void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *
                               struct loam_tensor t, struct loam_tensor dy, struct loam_tensor dx,
                               bool accumulate)
 {
-    const struct loam_tensor dw = loam_pass_gradient(pass, linear->weight);
+    const struct loam_tensor dw = loam_pass_weight_gradient(pass, linear);
     const struct loam_tensor dbias = loam_pass_gradient(pass, linear->bias);
     struct update update;
     struct walk walk = {0};
@@ -336,7 +336,7 @@ void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *
         loam_linear_backward_weight(
             pass->stream,
             &(struct loam_linear_backward_weight_args){
-                .dy = dy, .x = x, .dw = dw, .transposed = linear->weight->handle.weight.transposed});
+                .dy = dy, .x = x, .dw = dw, .transposed = loam_pass_weight(pass, linear)->weight.transposed});
     if (dbias.data != NULL)
         loam_bias_backward(pass->stream, &(struct loam_bias_backward_args){.dy = dy, .dbias = dbias});
     bool more = next_update(pass, linear, t, &walk, &update);

@@ -1,4 +1,4 @@
-// What every part of a pass uses: memory from the step arena, gradients, norms, dropout, rows.
+// What every part of a pass uses: memory from the step arena, norms, dropout, rows.
 #include "model/pass.h"
 
 struct loam_tensor loam_pass_rows_of(struct loam_pass *pass, int64_t rows, int64_t columns)
@@ -32,18 +32,6 @@ static struct loam_tensor pass_f32_vector(struct loam_pass *pass, int64_t count)
     return loam_tensor_1d(data, LOAM_F32, count);
 }
 
-struct loam_tensor loam_decoder_gradient(const struct loam_decoder *decoder,
-                                         const struct loam_parameter *parameter)
-{
-    if (parameter == NULL || decoder->limits.gradients == NULL) return (struct loam_tensor){0};
-    return decoder->limits.gradients[parameter - decoder->model->parameters];
-}
-
-struct loam_tensor loam_pass_gradient(const struct loam_pass *pass, const struct loam_parameter *parameter)
-{
-    return loam_decoder_gradient(pass->decoder, parameter);
-}
-
 bool loam_norm_trained(const struct loam_decoder *decoder, const struct loam_norm *norm)
 {
     return loam_decoder_gradient(decoder, norm->w).data != NULL ||
@@ -67,19 +55,21 @@ void loam_decoder_norm(struct loam_pass *pass, const struct loam_norm *norm, str
     const float eps = (float)pass->model->config.norm_eps;
     if (norm->kind == LOAM_LAYERNORM)
         loam_layernorm_forward(pass->stream,
-                               &(struct loam_layernorm_forward_args){
-                                   .x = x,
-                                   .w = norm->w->value,
-                                   .b = norm->b != NULL ? norm->b->value : (struct loam_tensor){0},
-                                   .eps = eps,
-                                   .y = y,
-                                   .mean = stats.mean,
-                                   .rstd = stats.rstd});
+                               &(struct loam_layernorm_forward_args){.x = x,
+                                                                     .w = loam_pass_value(pass, norm->w),
+                                                                     .b = loam_pass_value(pass, norm->b),
+                                                                     .eps = eps,
+                                                                     .y = y,
+                                                                     .mean = stats.mean,
+                                                                     .rstd = stats.rstd});
     else
-        loam_rmsnorm_forward(
-            pass->stream,
-            &(struct loam_rmsnorm_forward_args){
-                .x = x, .w = norm->w->value, .offset = norm->offset, .eps = eps, .y = y, .rstd = stats.rstd});
+        loam_rmsnorm_forward(pass->stream,
+                             &(struct loam_rmsnorm_forward_args){.x = x,
+                                                                 .w = loam_pass_value(pass, norm->w),
+                                                                 .offset = norm->offset,
+                                                                 .eps = eps,
+                                                                 .y = y,
+                                                                 .rstd = stats.rstd});
 }
 
 void loam_decoder_norm_backward(struct loam_pass *pass, const struct loam_norm *norm, struct loam_tensor dy,
@@ -90,7 +80,7 @@ void loam_decoder_norm_backward(struct loam_pass *pass, const struct loam_norm *
         loam_layernorm_backward(
             pass->stream, &(struct loam_layernorm_backward_args){.dy = dy,
                                                                  .x = x,
-                                                                 .w = norm->w->value,
+                                                                 .w = loam_pass_value(pass, norm->w),
                                                                  .mean = stats.mean,
                                                                  .rstd = stats.rstd,
                                                                  .dx = dx,
@@ -101,7 +91,7 @@ void loam_decoder_norm_backward(struct loam_pass *pass, const struct loam_norm *
         loam_rmsnorm_backward(pass->stream,
                               &(struct loam_rmsnorm_backward_args){.dy = dy,
                                                                    .x = x,
-                                                                   .w = norm->w->value,
+                                                                   .w = loam_pass_value(pass, norm->w),
                                                                    .offset = norm->offset,
                                                                    .rstd = stats.rstd,
                                                                    .dx = dx,

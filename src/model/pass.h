@@ -140,13 +140,27 @@ bool loam_norm_trained(const struct loam_decoder *decoder, const struct loam_nor
 struct loam_dropout loam_pass_dropout(const struct loam_pass *pass, const struct loam_lora_slot *slot,
                                       int64_t element);
 
-// The gradient of a parameter; no data: it is frozen, or there is no such parameter.
+// ---- parameters (model/parameters.c) ----
+// A parameter is that of the model or, where an adapter of the pass replaces it, that of the adapter. The weight
+// of a linear has functions of its own, because a tied head may be replaced without the embedding.
+
+// The value as a pass reads it; no data: there is no such parameter.
+struct loam_tensor loam_pass_value(const struct loam_pass *pass, const struct loam_parameter *parameter);
+const struct loam_weight_handle *loam_pass_weight(const struct loam_pass *pass,
+                                                  const struct loam_linear *linear);
+// The gradient in a pass; no data: it is frozen, or there is no such parameter.
+struct loam_tensor loam_pass_gradient(const struct loam_pass *pass, const struct loam_parameter *parameter);
+struct loam_tensor loam_pass_weight_gradient(const struct loam_pass *pass, const struct loam_linear *linear);
+// The gradient that some pass of the decoder computes; no data: none does.
 struct loam_tensor loam_decoder_gradient(const struct loam_decoder *decoder,
                                          const struct loam_parameter *parameter);
-struct loam_tensor loam_pass_gradient(const struct loam_pass *pass, const struct loam_parameter *parameter);
+struct loam_tensor loam_decoder_weight_gradient(const struct loam_decoder *decoder,
+                                                const struct loam_linear *linear);
 
 // ---- segments (model/segments.c) ----
 
+// Whether an adapter of the decoder replaces parameters.
+bool loam_decoder_replaces(const struct loam_decoder *decoder);
 // Takes the adapters of the decoder's limits, and chooses each over all rows: the dry passes need segments.
 enum loam_status loam_decoder_take_adapters(struct loam_decoder *decoder, struct loam_error *error);
 // Refuses chosen segments that do not fit a batch of `rows` or the limits.

@@ -37,7 +37,7 @@ static bool adapter_trained(const struct loam_decoder *decoder, size_t linear)
 
 static struct loam_linear_use use_of(const struct loam_decoder *decoder, const struct loam_linear *linear)
 {
-    const bool weight = loam_decoder_gradient(decoder, linear->weight).data != NULL;
+    const bool weight = loam_decoder_weight_gradient(decoder, linear).data != NULL;
     const bool bias = loam_decoder_gradient(decoder, linear->bias).data != NULL;
     const bool head = linear == &decoder->model->head;
     const int64_t columns = head ? 0 : columns_of(decoder, linear->index);
@@ -70,6 +70,13 @@ static bool trains(const struct loam_decoder *decoder)
         if (decoder->uses[i].trained) return true;
     for (size_t i = 0; i < model->parameter_count; i++)
         if (loam_decoder_gradient(decoder, &model->parameters[i]).data != NULL) return true;
+    return false;
+}
+
+bool loam_decoder_replaces(const struct loam_decoder *decoder)
+{
+    for (size_t i = 0; i < decoder->adapter_count; i++)
+        if (decoder->adapters[i]->replaced_count > 0) return true;
     return false;
 }
 
@@ -138,16 +145,42 @@ enum loam_status loam_decoder_adapt(struct loam_decoder *decoder, const struct l
     return LOAM_OK;
 }
 
-// How many of the chosen segments a row of the batch goes through.
-static int64_t segments_over(const struct loam_decoder *decoder, int32_t row)
+// How many of the chosen segments a row of the batch goes through; `replacing`: of those alone whose adapters
+// replace parameters.
+static int64_t segments_over(const struct loam_decoder *decoder, int32_t row, bool replacing)
 {
     int64_t count = 0;
     for (size_t i = 0; i < decoder->segment_count; i++) {
         const struct loam_segment *segment = &decoder->chosen[i];
         const bool ends_later = segment->rows == LOAM_ALL_ROWS || row - segment->first < segment->rows;
-        count += row >= segment->first && ends_later;
+        const bool counts = !replacing || segment->adapter->replaced_count > 0;
+        count += counts && row >= segment->first && ends_later;
     }
     return count;
+}
+
+// An adapter that replaces parameters goes over each row of a batch once: a row cannot have parameters of its
+// own.
+static enum loam_status check_replacing(const struct loam_decoder *decoder, int32_t rows,
+                                        struct loam_error *error)
+{
+    const struct loam_adapter_slots *adapter = NULL;
+    int64_t covered = 0;
+    bool fits = true;
+    for (size_t i = 0; i < decoder->segment_count; i++) {
+        const struct loam_segment *segment = &decoder->chosen[i];
+        const int32_t count = segment->rows == LOAM_ALL_ROWS ? rows - segment->first : segment->rows;
+        if (segment->adapter->replaced_count == 0 || count == 0) continue;
+        fits = fits && segment->factor == 1.0f && (adapter == NULL || adapter == segment->adapter) &&
+               segments_over(decoder, segment->first, true) == 1;
+        adapter = segment->adapter;
+        covered += count;
+    }
+    if (fits && (adapter == NULL || covered == rows)) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_ARGUMENT,
+        "an adapter with parameters in place of the model's (modules_to_save, bias): expected it "
+        "over every row of the batch once, with the factor 1, and no second such adapter");
 }
 
 enum loam_status loam_decoder_check_segments(const struct loam_decoder *decoder, int32_t rows,
@@ -162,14 +195,14 @@ enum loam_status loam_decoder_check_segments(const struct loam_decoder *decoder,
                              "a segment of %d rows from row %d: the batch has %d rows", segment->rows,
                              segment->first, rows);
         // The count over a row rises only at the first row of a segment.
-        const int64_t count = segments_over(decoder, segment->first);
+        const int64_t count = segments_over(decoder, segment->first, false);
         if (count > most)
             return loam_fail(error, LOAM_ERROR_ARGUMENT,
                              "row %d of a batch goes through %lld segments: the decoder was made for at most "
                              "%lld",
                              segment->first, (long long)count, (long long)most);
     }
-    return LOAM_OK;
+    return check_replacing(decoder, rows, error);
 }
 
 // ---- the rows of a pass ----

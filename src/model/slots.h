@@ -1,9 +1,10 @@
-// Adapters as a pass takes them. A loaded model never changes: an adapter owns a slot for each linear, and a
-// pass is told which rows of its batch go through which adapter.
+// Adapters as a pass takes them. A loaded model never changes: an adapter owns a slot for each linear and the
+// parameters that stand in place of the model's, and a pass is told which rows of its batch go through which
+// adapter.
 #ifndef LOAM_MODEL_SLOTS_H
 #define LOAM_MODEL_SLOTS_H
 
-#include "tensor/tensor.h"
+#include "model/weight.h"
 
 // LoRA is an attribute of a linear: y = x WT + b + scale (drop(x) AT) BT. With a magnitude (DoRA) it is
 // y = x WT + b + (g - 1) drop(x) WT + g scale (drop(x) AT) BT, g = magnitude / ||W + scale B A|| by rows.
@@ -25,10 +26,22 @@ struct loam_lora_slot {
     struct loam_tensor norms; // [out] f32, of an adapter that does not change; data NULL: computed in a pass
 };
 
-// An adapter: one slot for each linear of the model, in model order (struct loam_linear.index).
+// What stands in place of a parameter of the model.
+struct loam_replacement {
+    struct loam_tensor value;         // in the shape of the parameter and the dtype of the model
+    struct loam_weight_handle handle; // of a matrix
+    struct loam_tensor gradient;      // f32; data NULL: not trained
+};
+
+// An adapter: one slot for each linear of the model, in model order (struct loam_linear.index). An adapter that
+// replaces parameters goes over whole batches, with the factor 1.
 struct loam_adapter_slots {
     size_t count;
     struct loam_lora_slot *slots; // [count]
+    // One for each parameter of the model, in its order, and last one for the weight of a tied head, which may
+    // differ from that of the embedding. NULL: the parameter of the model is used.
+    const struct loam_replacement **replaced; // [replaced_count]
+    size_t replaced_count;                    // 0: the adapter replaces none
 };
 
 enum { LOAM_ALL_ROWS = -1 };

@@ -80,10 +80,10 @@ static void add_positions(struct loam_pass *pass)
     if (model->positions == NULL) return;
     const size_t mark = loam_arena_mark(pass->arena);
     const struct loam_tensor rows = loam_pass_rows(pass, model->config.hidden);
-    loam_embedding_forward(
-        pass->stream,
-        &(struct loam_embedding_forward_args){
-            .ids = pass->positions, .table = position_rows(model, &model->positions->value), .y = rows});
+    const struct loam_tensor table = loam_pass_value(pass, model->positions);
+    loam_embedding_forward(pass->stream,
+                           &(struct loam_embedding_forward_args){
+                               .ids = pass->positions, .table = position_rows(model, &table), .y = rows});
     loam_add_scaled(pass->stream, &(struct loam_add_scaled_args){
                                       .x = rows, .residual = pass->x, .factor = 1.0f, .y = pass->x});
     loam_arena_release(pass->arena, mark);
@@ -97,9 +97,10 @@ static void embed(struct loam_pass *pass)
     if (loam_family_is_parallel(model->config.family))
         pass->spare = loam_pass_rows(pass, model->config.hidden);
     pass->embedded = model->embedding_norm.w == NULL ? pass->x : loam_pass_rows(pass, model->config.hidden);
-    loam_embedding_forward(pass->stream,
-                           &(struct loam_embedding_forward_args){
-                               .ids = pass->ids, .table = model->embedding->value, .y = pass->embedded});
+    loam_embedding_forward(
+        pass->stream, &(struct loam_embedding_forward_args){.ids = pass->ids,
+                                                            .table = loam_pass_value(pass, model->embedding),
+                                                            .y = pass->embedded});
     if (factor != 1.0f)
         loam_add_scaled(pass->stream, &(struct loam_add_scaled_args){
                                           .x = pass->embedded, .factor = factor, .y = pass->embedded});

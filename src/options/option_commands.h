@@ -17,6 +17,7 @@
 #define PULL (1u << LOAM_COMMAND_PULL)
 #define PUSH (1u << LOAM_COMMAND_PUSH)
 #define BENCH (1u << LOAM_COMMAND_BENCH)
+#define COMBINE (1u << LOAM_COMMAND_COMBINE)
 #define ALL ((1u << LOAM_COMMAND_COUNT) - 1)
 #define WITH_FILE (TRAIN | GENERATE | EVAL | MERGE | EXPORT | BENCH) // --config
 

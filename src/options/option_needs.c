@@ -130,6 +130,14 @@ const struct loam_option_need loam_option_needs[] = {
      {GIVEN("check")},
      .why = "has no effect with --no-check: nothing is computed"},
 
+    {COMBINE,
+     {"svd-rank"},
+     {IS("combination-type", "svd")},
+     .refused = true,
+     .why = "has an effect only with --combination-type svd: the rank of linear is that of the adapters, and "
+            "the rank "
+            "of cat their sum"},
+
     // ---- Device ----
     {TRAIN | GENERATE | EVAL | BENCH | MERGE,
      {"threads"},

@@ -35,6 +35,7 @@ struct loam_option_row {
     bool one_of;      // the text must be one of the words in info.argument
     bool bytes;       // an int64_t that counts bytes: "6G", "1.5GiB", or "none"
     bool of_call;     // affects one call only (progress, overwriting): left out of run files
+    bool factored;    // the value may end in ":FACTOR" (lora/adapter_list.h)
     bool not_in_file; // allowed on the command line only
     // Additional check of a text; NULL: none.
     enum loam_status (*check)(const char *text, struct loam_error *error);

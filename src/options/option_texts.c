@@ -4,7 +4,15 @@
 
 #include "hub/repo.h"
 #include "lora/adapter_config.h"
+#include "lora/adapter_list.h"
 #include "options/size.h"
+
+enum loam_status loam_option_check_adapter(const char *text, struct loam_error *error)
+{
+    size_t size;
+    double factor;
+    return loam_adapter_choice_parse(text, &size, &factor, error);
+}
 
 enum loam_status loam_option_check_targets(const char *text, struct loam_error *error)
 {

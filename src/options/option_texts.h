@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 
+enum loam_status loam_option_check_adapter(const char *text, struct loam_error *error);
 enum loam_status loam_option_check_targets(const char *text, struct loam_error *error);
 enum loam_status loam_option_check_layers(const char *text, struct loam_error *error);
 enum loam_status loam_option_check_layer_names(const char *text, struct loam_error *error);

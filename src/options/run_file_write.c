@@ -1,5 +1,6 @@
 // Writes the options of a run as the YAML file that run_file.c reads.
 #include <ctype.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "base/file.h"
 #include "base/utf8.h"
 #include "data/template.h"
+#include "lora/adapter_list.h"
 #include "options/option_values.h"
 #include "options/run_file.h"
 
@@ -78,20 +80,35 @@ static enum loam_status append_scalar(struct loam_bytes *out, const struct loam_
 
 // ---- Paths ----
 
+// Whether such a file or directory exists, without the factor that may stand after its name.
+static bool is_there(const struct loam_option_row *row, const char *text)
+{
+    char path[PATH_MAX];
+    struct loam_error ignored;
+    double factor;
+    size_t size = strlen(text);
+    if (row->factored && loam_adapter_choice_parse(text, &size, &factor, &ignored) != LOAM_OK) return false;
+    if (size >= sizeof path) return false;
+    memcpy(path, text, size);
+    path[size] = '\0';
+    return loam_directory_exists(path) || loam_file_exists(path);
+}
+
 // Whether a value is a path relative to the current directory. A value that may also be a name is a path if
 // such a file or directory exists.
-static bool is_relative_path(const struct loam_option_info *info, const char *text)
+static bool is_relative_path(const struct loam_option_row *row, const char *text)
 {
+    const struct loam_option_info *info = &row->info;
     if (text[0] == '/' || !(loam_option_takes(info, "DIR") || loam_option_takes(info, "FILE"))) return false;
     if (strchr(info->argument, '|') == NULL) return true;
     if (strcmp(info->name, "template") == 0 && loam_template_is_built_in(text)) return false;
-    return loam_directory_exists(text) || loam_file_exists(text);
+    return is_there(row, text);
 }
 
 static enum loam_status append_value(struct loam_bytes *out, const struct loam_option_row *row,
                                      const char *text, struct loam_error *error)
 {
-    if (!is_relative_path(&row->info, text)) return append_scalar(out, row, text, error);
+    if (!is_relative_path(row, text)) return append_scalar(out, row, text, error);
     char *here = getcwd(NULL, 0);
     char *path = here == NULL ? NULL : loam_path_join(here, text, error);
     enum loam_status status = append_scalar(out, row, path != NULL ? path : text, error);

@@ -4,6 +4,7 @@
 
 #include "bench/bench.h"
 #include "evaluate/run.h"
+#include "lora/combine.h"
 #include "run/settings.h"
 
 // Values of an option that may be given several times, in the order given.
@@ -40,6 +41,11 @@ struct loam_merge_options {
     const char *prompt; // for the check
 };
 
+struct loam_combine_options {
+    unsigned type; // enum loam_combination
+    int rank;      // 0: the largest of the adapters
+};
+
 struct loam_hub_options {
     const char *repository; // "ORG/NAME[@REVISION]"
     const char *directory;  // push
@@ -61,6 +67,7 @@ struct loam_settings {
     struct loam_evaluate_settings eval; // options of eval alone
     struct loam_tokenize_settings tokenize;
     struct loam_merge_options merge;
+    struct loam_combine_options combine;
     struct loam_hub_options hub;      // pull and push; `yes` in other commands too
     struct loam_bench_settings bench; // options of bench alone
     unsigned bench_what;              // enum loam_bench_what
@@ -74,6 +81,8 @@ struct loam_settings {
     bool json;
     bool quiet; // for the caller of the library: it need not listen to progress
     struct loam_field_list fields;
+    struct loam_text_list adapters;     // generate, eval, merge, combine: NAME[:FACTOR] as given
+    struct loam_adapter_choices chosen; // the same with directories, once located
 };
 
 #endif

@@ -199,7 +199,8 @@ static enum loam_status allocate(struct loam_train_job *job, struct loam_error *
                                &trainer, error));
     if (!job->planning) LOAM_TRY(loam_step_buffers_init(&job->buffers, capacity, budget, error));
     if (settings->best_metric != LOAM_BEST_EXACT_MATCH) return LOAM_OK;
-    return loam_answerer_create(&job->answerer, &job->session, job->adapter, settings->max_new_tokens, error);
+    return loam_answerer_create(&job->answerer, &job->session, &trainer.adapters, settings->max_new_tokens,
+                                error);
 }
 
 enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_error *error)

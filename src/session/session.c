@@ -162,6 +162,13 @@ enum loam_status loam_session_adapter(const struct loam_session *session, const 
     return LOAM_OK;
 }
 
+enum loam_status loam_session_adapters(const struct loam_session *session,
+                                       const struct loam_adapter_choices *choices,
+                                       struct loam_adapter_list *adapters, struct loam_error *error)
+{
+    return loam_adapter_list_open(adapters, session->model, choices, session->log, error);
+}
+
 enum loam_status loam_session_fresh_adapter(const struct loam_session *session,
                                             const struct loam_lora_settings *settings,
                                             struct loam_trainables *set, struct loam_adapter **out,

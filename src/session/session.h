@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "data/dataset.h"
 #include "device/device.h"
-#include "lora/lora.h"
+#include "lora/adapter_list.h"
 #include "model/model.h"
 
 struct loam_session_options {
@@ -59,6 +59,10 @@ enum loam_status loam_session_load(struct loam_session *session, bool writable, 
 enum loam_status loam_session_adapter(const struct loam_session *session, const char *directory,
                                       struct loam_trainables *set, struct loam_adapter **out,
                                       struct loam_error *error);
+// Opens adapters whose updates add up on the loaded model, and logs settings of their files that have no effect.
+enum loam_status loam_session_adapters(const struct loam_session *session,
+                                       const struct loam_adapter_choices *choices,
+                                       struct loam_adapter_list *adapters, struct loam_error *error);
 // Makes a fresh adapter, registers it in `set`, and logs settings that have no effect.
 enum loam_status loam_session_fresh_adapter(const struct loam_session *session,
                                             const struct loam_lora_settings *settings,

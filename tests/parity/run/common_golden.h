@@ -83,11 +83,21 @@ struct golden_run;
 // Whether the model's RoPE depends on the length of a sequence: then padding, and the tokens after a prefix,
 // change its logits.
 bool golden_run_depends_on_length(const struct golden_run *run);
-// Whether the bounds of the property tests, which were found on BLOOM and Llama, hold as they are.
+// Whether the family is BLOOM or Llama, whose goldens do not have the errors of PyTorch's bf16.
 bool golden_is_plain(const struct loam_model *model);
-// The factor of such a bound for the other families: in bf16, norms of query and key, norms after a branch and
-// soft-caps err by more.
-double golden_run_slack(const struct golden_run *run);
+
+// What two ways of computing the same values are compared in.
+enum golden_value {
+    GOLDEN_LOGITS,    // of a batch, |a - b| / |b|
+    GOLDEN_ROW,       // logits of one row, |a - b| / |b|
+    GOLDEN_SUMS,      // logits of a batch where two updates are added one by one, |a - b| / |b|
+    GOLDEN_GRADIENTS, // all together, |a - b| / |b|
+    GOLDEN_LOSS,      // |a - b| / b
+};
+// The most that two such ways may differ by in the dtype of the model. The golden's run "full" or "adapter" has
+// the error that the bound follows from.
+double golden_pair_bound(const struct golden *golden, const char *run, const struct loam_model *model,
+                         enum golden_value value);
 
 enum { GOLDEN_CASES = GOLDEN_COUNT * 4 };
 // Fills `cases` and `tests` [4 count] for the named goldens.

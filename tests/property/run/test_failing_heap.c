@@ -3,6 +3,7 @@
 
 #include "evaluate/run.h"
 #include "heap_watch.h"
+#include "lora/combine.h"
 #include "lora/export.h"
 #include "lora/merge.h"
 #include "unit/run/common_fixture.h"
@@ -36,8 +37,9 @@ static enum loam_status run_continuation(const struct fixture *fixture, struct l
 static enum loam_status run_evaluation(const struct fixture *fixture, struct loam_error *error)
 {
     struct loam_evaluate_result result;
+    const struct loam_adapter_choice choice = {fixture->adapter, 1};
     struct loam_evaluate_settings settings = {.model = fixture->model,
-                                              .adapter = fixture->adapter,
+                                              .adapters = {&choice, 1},
                                               .data = fixture->squad,
                                               .device = "ref",
                                               .threads = 1,
@@ -51,8 +53,9 @@ static enum loam_status run_evaluation(const struct fixture *fixture, struct loa
 static enum loam_status run_merge(const struct fixture *fixture, struct loam_error *error)
 {
     struct loam_merge_result result;
+    const struct loam_adapter_choice choice = {fixture->adapter, 1};
     const struct loam_merge_settings settings = {.model = fixture->model,
-                                                 .adapter = fixture->adapter,
+                                                 .adapters = {&choice, 1},
                                                  .out = fixture->out,
                                                  .max_shard_bytes = 1 << 12}; // several files
     return loam_merge(&settings, &result, error);
@@ -69,6 +72,14 @@ static enum loam_status run_export(const struct fixture *fixture, struct loam_er
                                                   .dtype = LOAM_F32,
                                                   .overwrite = true};
     return loam_export_gguf(&settings, &result, error);
+}
+
+static enum loam_status run_combination(const struct fixture *fixture, struct loam_error *error)
+{
+    struct loam_combine_result result;
+    const struct loam_adapter_choice choices[] = {{fixture->adapter, 1}, {fixture->adapter, -0.5}};
+    const struct loam_combine_settings settings = {.adapters = {choices, 2}, .out = fixture->out};
+    return loam_combine(&settings, &result, error);
 }
 
 static void every_allocation_may_fail(void **state)
@@ -129,6 +140,7 @@ int main(void)
     // The files are in memory: on a disk, each of the hundreds of runs would wait for its files to be synced.
     if (access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", 0);
     const struct CMUnitTest tests[] = {CASE(run_training),   CASE(run_full_training), CASE(run_continuation),
-                                       CASE(run_evaluation), CASE(run_merge),         CASE(run_export)};
+                                       CASE(run_evaluation), CASE(run_merge),         CASE(run_export),
+                                       CASE(run_combination)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -575,6 +575,8 @@ static void test_files_that_are_no_data(void **state)
         assert_null(strstr(error.message, "blank"));
     }
     setting.options.skip_bad = false;
+    write_data("data.json", "\n[0"); // the number ends with the file
+    assert_refused(LOAM_ERROR_FORMAT, "data.json:2: expected a JSON object");
     write_data("data.json", "{\"text\": \"a");
     assert_refused(LOAM_ERROR_FORMAT, "data.json:1: not valid JSON: ");
     setting.options.skip_bad = true;

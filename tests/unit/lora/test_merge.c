@@ -22,8 +22,9 @@ static const float alpha = 6;
 struct fixture {
     struct test_model base;
     char adapter[256];
-    char out[300];  // does not exist yet
-    char root[256]; // the parent directory of `out`
+    struct loam_adapter_choice choice; // of the adapter
+    char out[300];                     // does not exist yet
+    char root[256];                    // the parent directory of `out`
 };
 
 static float mark(size_t tensor, int64_t element)
@@ -57,6 +58,7 @@ static void setup(struct fixture *fixture, const char *family)
         for (int64_t j = 0; j < loam_tensor_count(&set.items[i].value); j++)
             value[j] = mark(i, j);
     }
+    fixture->choice = (struct loam_adapter_choice){fixture->adapter, 1};
     assert_non_null(test_make_directory(fixture->adapter));
     assert_ok(loam_adapter_save(adapter, "the/base", NULL, fixture->adapter, &error));
     loam_adapter_destroy(adapter);
@@ -75,7 +77,7 @@ static void teardown(struct fixture *fixture)
 static struct loam_merge_settings settings_of(const struct fixture *fixture, enum loam_dtype dtype)
 {
     return (struct loam_merge_settings){.model = fixture->base.directory,
-                                        .adapter = fixture->adapter,
+                                        .adapters = {&fixture->choice, 1},
                                         .out = fixture->out,
                                         .max_shard_bytes = 1 << 30,
                                         .dtype = dtype};

@@ -52,6 +52,7 @@ static const char *const independent[LOAM_COMMAND_COUNT] = {
     [LOAM_COMMAND_TOKENIZE] = " model decode lines special-tokens json quiet ",
     [LOAM_COMMAND_PULL] = " json quiet repository include update ",
     [LOAM_COMMAND_PUSH] = " json quiet directory repository private message ",
+    [LOAM_COMMAND_COMBINE] = " adapters combination-type out overwrite json quiet ",
     [LOAM_COMMAND_BENCH] = " what model seed steps json quiet device dtype config print-config ",
 };
 

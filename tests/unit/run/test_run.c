@@ -412,8 +412,9 @@ static void evaluates_what_it_saved(void **state)
     double measured = last_event(LOAM_EVENT_END)->eval_loss;
 
     struct loam_evaluate_result result;
+    const struct loam_adapter_choice choice = {fixture.out, 1};
     struct loam_evaluate_settings eval = {.model = fixture.model,
-                                          .adapter = fixture.out,
+                                          .adapters = {&choice, 1},
                                           .data = fixture.squad,
                                           .device = "ref",
                                           .threads = 1,
