@@ -371,7 +371,7 @@ def measure(name, args):
     if made.code != 0:
         fail(f"no adapter: {made.why()}")
     machine = Process([args.loam, "--version", "--verbose"], {}, 60)
-    settings = dict(workload=name, peft=args.peft, threads=args.threads, steps=args.steps, rounds=args.rounds,
+    settings = dict(workload=name, peft=args.peft, batches=args.batches, threads=args.threads, steps=args.steps, rounds=args.rounds,
                     tokens={mode: tokens_of(batches) for mode, batches in setup["batches"].items()})
     record = Record(args.work / f"{name}.json", settings, args.fresh)
     record.data.update(title=workload["title"], machine=[line for _, line in machine.lines])
@@ -381,7 +381,7 @@ def measure(name, args):
           flush=True)
     best = select(setup, record)
     selected = record.data["done"]["selection: " + variant_name(best)]
-    modes = list(setup["batches"])
+    modes = [mode for mode in setup["batches"] if args.batches in (None, mode)]
     each = selected["seconds_to_first_step"] + steps * selected["step_seconds"][-1]
     print(f"{name}: PEFT with {variant_name(best)}; {args.rounds * len(modes)} pairs of processes, about "
           f"{1.5 * each * args.rounds * len(modes) / 60:.0f} minutes", flush=True)
@@ -422,7 +422,7 @@ def table(record):
     lines = [f"## {settings['workload']}: {data['title']}", "",
              f"`bench/vs_peft --threads {settings['threads']} --steps {settings['steps']} "
              f"--rounds {settings['rounds']}" + (f" --peft '{settings['peft']}'" if settings["peft"] else "") +
-             f" {settings['workload']}`; PEFT with {data['peft_variant']}. Medians over "
+             (f" --batches {settings['batches']}" if settings["batches"] else "") + f" {settings['workload']}`; PEFT with {data['peft_variant']}. Medians over "
              "the rounds; ratios are loam / PEFT, median (least to most) of the pairs.", "",
              "| batches | | tokens/s | ratio | peak MiB | ratio | s to first step | losses differ by |",
              "| --- | --- | --- | --- | --- | --- | --- | --- |"]
@@ -461,6 +461,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--limit", type=float, default=3600)
     parser.add_argument("--peft")
+    parser.add_argument("--batches", choices=["padded", "grouped"])
     parser.add_argument("--fresh", action="store_true")
     args = parser.parse_args()
     args.work, args.loam = args.work.resolve(), args.loam.resolve()
