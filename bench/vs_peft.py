@@ -31,6 +31,7 @@ SHORTEST_LIMIT = 60  # seconds
 COMPILING = 900  # seconds that torch.compile may take on top
 LEARNING_RATE = 1e-5
 SAME_LOSS = 1e-3  # relative, in f32
+FEW = 2  # examples of a batch that losses are compared on
 GROUP = 50  # batches that are sorted together, as in the Trainer
 
 BLOOM = dict(architectures=["BloomForCausalLM"], model_type="bloom", n_layer=24, n_head=16, vocab_size=250880,
@@ -242,7 +243,7 @@ def run_loam(setup, mode, steps, warmup, dtype=None):
     args, workload, work = setup["args"], setup["workload"], setup["work"]
     out = work / "loam-out"
     command = [args.loam, "train", "--model", setup["model"], "--adapter", setup["adapter"], "--data",
-               work / f"{mode}.jsonl", "--out", out, "--overwrite", "--no-shuffle", "--batch-size", workload["batch"],
+               work / f"{mode}.jsonl", "--out", out, "--overwrite", "--no-shuffle", "--batch-size", len(setup["batches"][mode][0]),
                "--max-steps", steps, "--logging-steps", 1, "--learning-rate", LEARNING_RATE, "--lr-scheduler-type",
                "constant", "--threads", args.threads, "--max-length", workload["max_length"]]
     if workload["completion"]:
@@ -343,10 +344,10 @@ def select(setup, record):
 
 
 def check_losses(setup, record):
-    """The largest relative difference of the losses of both libraries in f32 on the same batches."""
+    """The largest relative difference of the losses of both libraries in f32 on two small batches."""
     variant = dict(dtype="float32", attention="eager", checkpointing=False, compiled=False)  # supported by every family
-    peft = record.get("losses in f32: PEFT", lambda: run_peft(setup, variant, "padded", 2, 0))
-    loam = record.get("losses in f32: loam", lambda: run_loam(setup, "padded", 2, 0, "f32"))
+    peft = record.get("losses in f32: PEFT", lambda: run_peft(setup, variant, "check", 2, 0))
+    loam = record.get("losses in f32: loam", lambda: run_loam(setup, "check", 2, 0, "f32"))
     return difference(peft, loam)
 
 
@@ -362,6 +363,8 @@ def measure(name, args):
     setup["adapter"] = work / "adapter"
     steps = WARMUP + args.steps
     setup["batches"] = make_batches(setup["model"], workload, read_squad(args), steps)
+    modes = [mode for mode in setup["batches"] if args.batches in (None, mode)]
+    setup["batches"]["check"] = [batch[:FEW] for batch in setup["batches"]["padded"][:2]]
     for mode, batches in setup["batches"].items():
         write_batches(batches, mode, work)
     job = dict(task="adapter", model=str(setup["model"]), adapter=str(setup["adapter"]), rank=workload["rank"],
@@ -381,7 +384,6 @@ def measure(name, args):
           flush=True)
     best = select(setup, record)
     selected = record.data["done"]["selection: " + variant_name(best)]
-    modes = [mode for mode in setup["batches"] if args.batches in (None, mode)]
     each = selected["seconds_to_first_step"] + steps * selected["step_seconds"][-1]
     print(f"{name}: PEFT with {variant_name(best)}; {args.rounds * len(modes)} pairs of processes, about "
           f"{1.5 * each * args.rounds * len(modes) / 60:.0f} minutes", flush=True)
