@@ -110,7 +110,7 @@ def main():
     parser.add_argument("--all", action="store_true", help="every golden")
     parser.add_argument("--loam", type=Path, default=ROOT / "build/release/loam")
     parser.add_argument("--work", type=Path, default=ROOT / "build/plan_vs_peak")
-    parser.add_argument("--lengths", default="512,384,300,250", help="of the examples, as for loam bench")
+    parser.add_argument("--lengths", default="256,200,144", help="of the examples, as for loam bench")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     table = Table(arguments)

@@ -106,8 +106,9 @@ def window(draw):
     return draw.randint(2, 9)
 
 
-def qwen2(draw, kind="qwen2", **settings):
-    config = common(draw, kind, rms_norm_eps=draw.choice(EPSILONS), use_sliding_window=draw.flag(),
+def qwen2(draw, kind="qwen2", own_head_dim=None, **settings):
+    own = draw.flag() if own_head_dim is None else own_head_dim
+    config = common(draw, kind, own_head_dim=own, rms_norm_eps=draw.choice(EPSILONS), use_sliding_window=draw.flag(),
                     sliding_window=window(draw), **settings)
     return config | dict(max_window_layers=draw.randint(0, config["num_hidden_layers"]))
 
@@ -166,7 +167,7 @@ def phi3(draw):
 
 
 def phi(draw):
-    return common(draw, "phi", partial=True, layer_norm_eps=draw.choice(EPSILONS))
+    return common(draw, "phi", own_head_dim=draw.flag(), partial=True, layer_norm_eps=draw.choice(EPSILONS))
 
 
 def gpt2(draw):
@@ -228,41 +229,41 @@ def stablelm(draw):
 
 
 def starcoder2(draw):
-    return common(draw, "starcoder2", use_bias=draw.flag(), sliding_window=draw.choice([None, window(draw)]),
-                  norm_epsilon=draw.choice(EPSILONS))
+    return common(draw, "starcoder2", own_head_dim=draw.flag(), use_bias=draw.flag(),
+                  sliding_window=draw.choice([None, window(draw)]), norm_epsilon=draw.choice(EPSILONS))
 
 
 def olmo2(draw):
-    return common(draw, "olmo2", attention_bias=draw.flag(), rms_norm_eps=draw.choice(EPSILONS))
+    return common(draw, "olmo2", own_head_dim=draw.flag(), attention_bias=draw.flag(), rms_norm_eps=draw.choice(EPSILONS))
 
 
 def olmo3(draw):
-    config = common(draw, "olmo3", attention_bias=draw.flag(), rms_norm_eps=draw.choice(EPSILONS),
-                    sliding_window=window(draw))
+    config = common(draw, "olmo3", own_head_dim=draw.flag(), attention_bias=draw.flag(),
+                    rms_norm_eps=draw.choice(EPSILONS), sliding_window=window(draw))
     return two_ropes(draw, config) | dict(layer_types=draw.kinds(config["num_hidden_layers"]))
 
 
 def granite(draw):
-    return common(draw, "granite", attention_bias=draw.flag(), mlp_bias=draw.flag(), rms_norm_eps=draw.choice(EPSILONS),
-                  embedding_multiplier=draw.between(0.4, 2), logits_scaling=draw.between(0.4, 3),
+    return common(draw, "granite", own_head_dim=draw.flag(), attention_bias=draw.flag(), mlp_bias=draw.flag(),
+                  rms_norm_eps=draw.choice(EPSILONS), embedding_multiplier=draw.between(0.4, 2), logits_scaling=draw.between(0.4, 3),
                   residual_multiplier=draw.between(0.4, 1.3), attention_multiplier=draw.between(0.1, 0.8))
 
 
 def smollm3(draw):
-    config = common(draw, "smollm3", attention_bias=draw.flag(), mlp_bias=draw.flag(), rms_norm_eps=draw.choice(EPSILONS),
-                    use_sliding_window=draw.flag(), sliding_window=window(draw))
+    config = common(draw, "smollm3", own_head_dim=draw.flag(), attention_bias=draw.flag(), mlp_bias=draw.flag(),
+                    rms_norm_eps=draw.choice(EPSILONS), use_sliding_window=draw.flag(), sliding_window=window(draw))
     return config | draw.choice([dict(no_rope_layer_interval=draw.randint(2, 3)),
                                  dict(no_rope_layers=[draw.randint(0, 1) for _ in range(config["num_hidden_layers"])])])
 
 
 def cohere(draw):
-    return common(draw, "cohere", attention_bias=draw.flag(), logit_scale=draw.between(0.3, 2),
-                  layer_norm_eps=draw.choice(EPSILONS))
+    return common(draw, "cohere", own_head_dim=draw.flag(), attention_bias=draw.flag(),
+                  logit_scale=draw.between(0.3, 2), layer_norm_eps=draw.choice(EPSILONS))
 
 
 def cohere2(draw):
-    config = common(draw, "cohere2", attention_bias=draw.flag(), logit_scale=draw.between(0.3, 2),
-                    sliding_window=window(draw), layer_norm_eps=draw.choice(EPSILONS))
+    config = common(draw, "cohere2", own_head_dim=draw.flag(), attention_bias=draw.flag(),
+                    logit_scale=draw.between(0.3, 2), sliding_window=window(draw), layer_norm_eps=draw.choice(EPSILONS))
     return config | dict(layer_types=draw.kinds(config["num_hidden_layers"]))
 
 

@@ -10,6 +10,7 @@ All computations are in float32. The exit code is 1 if anything differs. scripts
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -251,7 +252,7 @@ def parse_arguments():
     parser.add_argument("--logits", help="the program loam_logits", **path)
     parser.add_argument("--work", help="directory to write to", **path)
     parser.add_argument("--targets", default=None, help="target modules (default: PEFT's)")
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--steps", type=int, default=50, help="0: only compare what the base generates")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--max-length", type=int, default=256, help="longer examples are passed over")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
@@ -260,23 +261,10 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def main():
-    arguments = parse_arguments()
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    report = Report()
-    text = Text(arguments.model)
-    shutil.rmtree(arguments.work, ignore_errors=True)
-    arguments.work.mkdir(parents=True)
-    fits = lambda ids: len(ids) <= arguments.max_length
-    records = pick(squad_records(arguments.data), arguments.steps * arguments.batch,
-                   lambda record: fits(text.example(record)), per_context=3)
-    questions = pick(squad_records(arguments.prompts), arguments.prompt_count,
-                     lambda record: fits(text.prompt(record)), per_context=2)
+def compare_trained(report, arguments, text, records, questions):
+    """Trains and compares; returns PEFT's model with loam's adapter, and the directory of that."""
     data, start, out = (arguments.work / name for name in ("squad.json", "start", "adapter"))
     write_squad(records, data)
-
     torch.manual_seed(1)
     config = LoraConfig(task_type="CAUSAL_LM", r=8, lora_alpha=16, lora_dropout=0.0, target_modules=arguments.targets)
     model = get_peft_model(load_base(arguments.model), config)
@@ -296,15 +284,42 @@ def main():
     model = PeftModel.from_pretrained(load_base(arguments.model), out).eval()
     compare_adapter(report, model, trained, out)
     compare_logits(report, arguments, model, out, [text.example(record) for record in questions[:4]])
+    return model, out
 
+
+def make_prompts(arguments, text, questions):
+    """Token ids and loam's options: half are openings of texts, half are questions."""
     prompts = [(text.encode(opening), ["--prompt", opening]) for opening in OPENINGS[: arguments.prompt_count // 2]]
     for record in questions[: arguments.prompt_count - len(prompts)]:
         fields = ["--field", f"context={record['context']}", "--field", f"question={record['question']}"]
         prompts.append((text.prompt(record), ["--template", "squad", *fields]))
-    print(f"greedy generation, {len(prompts)} prompts, with the adapter:")
-    compare_generation(report, arguments, model, text, out, prompts)
-    print("the same without it:")
-    with model.disable_adapter():
+    return prompts
+
+
+def main():
+    arguments = parse_arguments()
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    report = Report()
+    text = Text(arguments.model)
+    shutil.rmtree(arguments.work, ignore_errors=True)
+    arguments.work.mkdir(parents=True)
+    fits = lambda ids: len(ids) <= arguments.max_length
+    questions = pick(squad_records(arguments.prompts), arguments.prompt_count,
+                     lambda record: fits(text.prompt(record)), per_context=2)
+    prompts = make_prompts(arguments, text, questions)
+    if arguments.steps == 0:
+        model, base = load_base(arguments.model), contextlib.nullcontext()
+    else:
+        records = pick(squad_records(arguments.data), arguments.steps * arguments.batch,
+                       lambda record: fits(text.example(record)), per_context=3)
+        model, out = compare_trained(report, arguments, text, records, questions)
+        print(f"greedy generation, {len(prompts)} prompts, with the adapter:")
+        compare_generation(report, arguments, model, text, out, prompts)
+        base = model.disable_adapter()
+    print(f"greedy generation, {len(prompts)} prompts, without an adapter:")
+    with base:
         compare_generation(report, arguments, model, text, None, prompts)
     sys.exit(1 if report.failed else 0)
 

@@ -62,11 +62,15 @@ class Grid:
 
     def same_files(self, name, what, ours, theirs, free=frozenset()):
         ours_tensors, theirs_tensors = (load_file(d / "adapter_model.safetensors") for d in (ours, theirs))
-        shapes = [{key: tuple(tensor.shape) for key, tensor in tensors.items()}
+        # With bias "all" PEFT also saves biases of modules_to_save under the names of its wrapper.
+        shapes = [{key: tuple(tensor.shape) for key, tensor in tensors.items()
+                   if ".modules_to_save." not in key and ".original_module." not in key}
                   for tensors in (ours_tensors, theirs_tensors)]
         self.check(name, f"{what}: names and shapes", shapes[0] == shapes[1],
                    sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[:4])
         configs = [json.loads((d / "adapter_config.json").read_text()) for d in (ours, theirs)]
+        for config in configs:
+            config["modules_to_save"] = sorted(set(config["modules_to_save"] or []))
         others = {key: [config.get(key) for config in configs] for key in set(configs[0]) | set(configs[1])
                   if configs[0].get(key) != configs[1].get(key)}
         self.check(name, f"{what}: settings", not set(others) - free,
@@ -121,7 +125,10 @@ class Grid:
         targets = config["target_modules"]
         options = ["--lora-r", config["r"], "--lora-alpha", config["lora_alpha"], "--target-modules",
                    targets if isinstance(targets, str) else ",".join(targets)]
-        for key in ("use_dora", "use_rslora"):
+        if config["modules_to_save"]:
+            options += ["--modules-to-save", ",".join(config["modules_to_save"])]
+        options += ["--bias", config["bias"]]
+        for key in ("use_dora", "use_rslora", "ensure_weight_tying"):
             if config[key]:
                 options.append("--" + key.replace("_", "-"))
         return options

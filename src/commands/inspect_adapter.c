@@ -21,13 +21,15 @@ struct adapter_view {
     struct loam_stored_adapter stored;
     char *targets;
     struct measures *measures; // [stored.count]
+    double *norms;             // [stored.parameter_count] Frobenius norms
+    char *saved;               // modules_to_save as text
     int64_t parameters;
 };
 
 // Copies the tensor's elements as f32. Release them with free().
 static float *copy_as_f32(const struct loam_stored_tensor *tensor, struct loam_error *error)
 {
-    size_t count = (size_t)(tensor->shape[0] * tensor->shape[1]);
+    const size_t count = loam_format_elements(tensor->format, tensor->bytes);
     float *values = loam_calloc(count, sizeof *values, error);
     if (values != NULL) loam_format_convert(values, LOAM_F32, tensor->data, tensor->format, count);
     return values;
@@ -88,6 +90,23 @@ static enum loam_status measure_all(struct adapter_view *view, struct loam_error
     return LOAM_OK;
 }
 
+static enum loam_status measure_parameters(struct adapter_view *view, struct loam_error *error)
+{
+    const size_t total = view->stored.parameter_count;
+    view->norms = loam_calloc(total, sizeof *view->norms, error);
+    if (view->norms == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < total; i++) {
+        const struct loam_stored_tensor *tensor = view->stored.parameters[i].tensor;
+        const int64_t count = (int64_t)loam_format_elements(tensor->format, tensor->bytes);
+        float *values = copy_as_f32(tensor, error);
+        if (values == NULL) return LOAM_ERROR_MEMORY;
+        view->norms[i] = sqrt(dot(values, 1, values, 1, count));
+        view->parameters += count;
+        free(values);
+    }
+    return LOAM_OK;
+}
+
 static enum loam_status note_unused(struct adapter_view *view, struct loam_error *error)
 {
     size_t count = view->stored.count;
@@ -107,20 +126,43 @@ static enum loam_status open_view(struct adapter_view *view, const char *directo
 {
     LOAM_TRY(loam_adapter_config_load(&view->config, directory, error));
     LOAM_TRY(loam_stored_adapter_open(&view->stored, directory, error));
+    LOAM_TRY(loam_stored_adapter_note(&view->stored, &view->config, error));
     LOAM_TRY(loam_stored_adapter_check(&view->stored, &view->config, error));
     LOAM_TRY(note_unused(view, error));
     struct loam_bytes targets = {0};
     enum loam_status status = loam_targets_describe(&view->config.targets, &targets, error);
     view->targets = targets.data;
-    return status == LOAM_OK ? measure_all(view, error) : status;
+    struct loam_bytes saved = {0};
+    if (status == LOAM_OK) status = loam_targets_describe(&view->config.saved, &saved, error);
+    view->saved = saved.data;
+    if (status == LOAM_OK) status = measure_all(view, error);
+    return status == LOAM_OK ? measure_parameters(view, error) : status;
 }
 
 static void close_view(struct adapter_view *view)
 {
     free(view->measures);
+    free(view->norms);
+    free(view->saved);
     free(view->targets);
     loam_stored_adapter_close(&view->stored);
     loam_adapter_config_deinit(&view->config);
+}
+
+static enum loam_status format_replaced(struct loam_bytes *text, const struct adapter_view *view,
+                                        struct loam_error *error)
+{
+    for (size_t i = 0; i < view->stored.parameter_count; i++) {
+        const struct loam_stored_parameter *parameter = &view->stored.parameters[i];
+        const struct loam_stored_tensor *tensor = parameter->tensor;
+        if (i == 0) LOAM_TRY(loam_bytes_format(text, error, "\n%10s  parameter as a whole\n", "|W|"));
+        LOAM_TRY(loam_bytes_format(text, error, "%10.4f  %s [%lld", view->norms[i], parameter->name,
+                                   (long long)tensor->shape[0]));
+        if (tensor->rank == 2)
+            LOAM_TRY(loam_bytes_format(text, error, ", %lld", (long long)tensor->shape[1]));
+        LOAM_TRY(loam_bytes_append_text(text, "]\n", error));
+    }
+    return LOAM_OK;
 }
 
 static enum loam_status format_text(struct loam_bytes *text, const struct adapter_view *view,
@@ -141,6 +183,11 @@ static enum loam_status format_text(struct loam_bytes *text, const struct adapte
     if (config->dora) LOAM_TRY(loam_bytes_append_line(text, error, "magnitude:  trained (DoRA)"));
     LOAM_TRY(loam_bytes_append_line(text, error, "dropout:    %g", config->dropout));
     LOAM_TRY(loam_bytes_append_line(text, error, "targets:    %s", view->targets));
+    if (config->saved.count > 0)
+        LOAM_TRY(loam_bytes_append_line(text, error, "saved:      %s%s", view->saved,
+                                        config->ensure_weight_tying ? " (with the tied head)" : ""));
+    if (config->bias != LOAM_BIAS_NONE)
+        LOAM_TRY(loam_bytes_append_line(text, error, "biases:     %s", loam_lora_bias_name(config->bias)));
     LOAM_TRY(loam_bytes_format(text, error, "parameters: %s\n\n%10s %10s %10s  module\n",
                                loam_grouped(view->parameters, number), "|A|", "|B|", "|update|"));
     for (size_t i = 0; i < view->stored.count; i++) {
@@ -151,7 +198,29 @@ static enum loam_status format_text(struct loam_bytes *text, const struct adapte
                                         module->path, (long long)module->b->shape[0],
                                         (long long)module->a->shape[1]));
     }
-    return LOAM_OK;
+    return format_replaced(text, view, error);
+}
+
+static json_t *names_json(const struct loam_targets *list)
+{
+    json_t *names = json_array();
+    for (size_t i = 0; i < list->count; i++)
+        loam_json_push(&names, json_string(list->entries[i]));
+    return names;
+}
+
+static json_t *replaced_json(const struct adapter_view *view)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < view->stored.parameter_count; i++) {
+        const struct loam_stored_tensor *tensor = view->stored.parameters[i].tensor;
+        json_t *shape = json_array();
+        for (int d = 0; d < tensor->rank; d++)
+            loam_json_push(&shape, json_integer((json_int_t)tensor->shape[d]));
+        loam_json_push(&all, json_pack("{s:s, s:o, s:o}", "parameter", view->stored.parameters[i].name,
+                                       "shape", shape, "norm", loam_json_number(view->norms[i])));
+    }
+    return all;
 }
 
 static json_t *view_json(const struct adapter_view *view)
@@ -168,13 +237,15 @@ static json_t *view_json(const struct adapter_view *view)
                                 "b_norm", loam_json_number(measures->b_norm), "update_norm",
                                 loam_json_number(measures->update_norm)));
     }
-    return json_pack("{s:s, s:s?, s:s?, s:i, s:o, s:f, s:o, s:b, s:b, s:f, s:s, s:I, s:o}", "kind", "adapter",
-                     "base_model_name_or_path", config->base_model, "revision", config->revision, "r",
-                     config->rank, "rank_pattern", loam_module_values_json(&config->ranks), "lora_alpha",
-                     config->alpha, "alpha_pattern", loam_module_values_json(&config->alphas), "use_rslora",
-                     config->rslora, "use_dora", config->dora, "lora_dropout", config->dropout,
-                     "target_modules", view->targets, "parameters", (json_int_t)view->parameters, "modules",
-                     modules);
+    return json_pack(
+        "{s:s, s:s?, s:s?, s:i, s:o, s:f, s:o, s:b, s:b, s:f, s:s, s:o, s:s, s:b, s:I, s:o, s:o}", "kind",
+        "adapter", "base_model_name_or_path", config->base_model, "revision", config->revision, "r",
+        config->rank, "rank_pattern", loam_module_values_json(&config->ranks), "lora_alpha", config->alpha,
+        "alpha_pattern", loam_module_values_json(&config->alphas), "use_rslora", config->rslora, "use_dora",
+        config->dora, "lora_dropout", config->dropout, "target_modules", view->targets, "modules_to_save",
+        names_json(&config->saved), "bias", loam_lora_bias_name(config->bias), "ensure_weight_tying",
+        config->ensure_weight_tying, "parameters", (json_int_t)view->parameters, "modules", modules,
+        "replaced", replaced_json(view));
 }
 
 enum loam_status loam_inspect_adapter(const struct loam_settings *settings,

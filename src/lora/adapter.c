@@ -81,6 +81,8 @@ size_t loam_adapter_tensors(const struct loam_adapter *adapter)
     for (size_t i = 0; i < adapter->count; i++)
         for (int part = 0; part < LOAM_PART_COUNT; part++)
             count += adapter->items[i].parts[part].name != NULL;
+    for (size_t i = 0; i < adapter->replaced_count; i++)
+        count += adapter->replaced[i].tied_name != NULL ? 2 : 1;
     return count;
 }
 
@@ -169,11 +171,12 @@ static enum loam_status note_unused(struct loam_adapter *adapter, struct loam_er
 }
 
 // Replaces an expression or "all-linear" by the list of linears that it matched. PEFT also matches
-// expressions against modules that are not linear, and refuses these.
+// expressions against modules that are not linear, and refuses these. In a multimodal model a list is replaced, too: it
+// may name modules of other parts.
 static enum loam_status name_targets(struct loam_adapter *adapter, struct loam_error *error)
 {
     struct loam_targets *targets = &adapter->config.targets;
-    if (targets->kind == LOAM_TARGET_LIST) return LOAM_OK;
+    if (targets->kind == LOAM_TARGET_LIST && adapter->model->config.multimodal == NULL) return LOAM_OK;
     const struct loam_linear **adapted = loam_calloc(adapter->count, sizeof *adapted, error);
     if (adapted == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < adapter->count; i++)
@@ -190,6 +193,11 @@ static enum loam_status name_targets(struct loam_adapter *adapter, struct loam_e
 static bool has_exclusions(const struct loam_adapter_config *config)
 {
     return config->excluded.kind == LOAM_TARGET_PATTERN || config->excluded.count > 0;
+}
+
+static bool narrows_targets(const struct loam_adapter_config *config)
+{
+    return has_exclusions(config) || config->layers.count > 0 || config->saved.count > 0;
 }
 
 static enum loam_status add_linears(struct loam_adapter *adapter, struct loam_error *error)
@@ -213,11 +221,10 @@ static enum loam_status match_targets(struct loam_adapter *adapter, bool fresh, 
     LOAM_TRY(check_outside_layers(adapter, fresh, error));
     LOAM_TRY(add_linears(adapter, error));
     if (fresh) LOAM_TRY(check_entries(adapter, error));
-    if (adapter->count == 0 && (has_exclusions(&adapter->config) || adapter->config.layers.count > 0))
-        return loam_fail(
-            error, LOAM_ERROR_ARGUMENT,
-            "no linear module is left: exclude_modules and layers_to_transform leave out all that "
-            "target_modules names");
+    if (adapter->count == 0 && narrows_targets(&adapter->config))
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "no linear module is left: exclude_modules, modules_to_save and layers_to_transform "
+                         "leave out all that target_modules names");
     if (adapter->count == 0) {
         struct loam_bytes text = {0};
         enum loam_status status = loam_targets_describe(targets, &text, error);
@@ -255,6 +262,7 @@ enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loa
     *config = (struct loam_adapter_config){0};
     enum loam_status status = allocate_items(adapter, error);
     if (status == LOAM_OK) status = match_targets(adapter, fresh, error);
+    if (status == LOAM_OK) status = loam_replaced_match(adapter, fresh, error);
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);
         return status;
@@ -277,7 +285,7 @@ enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam
                                          error));
         }
     }
-    return LOAM_OK;
+    return loam_replaced_register(adapter, error);
 }
 
 void loam_adapter_point(struct loam_adapter *adapter)
@@ -291,6 +299,7 @@ void loam_adapter_point(struct loam_adapter *adapter)
             *loam_adapted_gradient(item, p) = trainable->grad;
         }
     }
+    loam_replaced_point(adapter);
 }
 
 void loam_adapter_unregister(struct loam_adapter *adapter)
@@ -299,6 +308,7 @@ void loam_adapter_unregister(struct loam_adapter *adapter)
     for (size_t i = 0; i < adapter->count; i++)
         for (int p = 0; p < LOAM_PART_COUNT; p++)
             loam_adapted_gradient(&adapter->items[i], p)->data = NULL;
+    loam_replaced_unregister(adapter);
 }
 
 static enum loam_status check_settings(const struct loam_lora_settings *settings, struct loam_error *error)
@@ -344,6 +354,8 @@ static enum loam_status parse_targets(struct loam_adapter_config *config,
         LOAM_TRY(loam_targets_parse(&config->targets, settings->target_modules, error));
     if (settings->exclude_modules != NULL)
         LOAM_TRY(loam_targets_parse(&config->excluded, settings->exclude_modules, error));
+    if (settings->modules_to_save != NULL)
+        LOAM_TRY(loam_targets_parse_list(&config->saved, settings->modules_to_save, error));
     LOAM_TRY(loam_layer_choice_parse(&config->layers, settings->layers_to_transform, settings->layers_pattern,
                                      error));
     return loam_adapter_config_check_layers(config, error);
@@ -360,6 +372,8 @@ static enum loam_status parse_settings(struct loam_adapter_config *config,
     LOAM_TRY(loam_lora_init_parse(&config->init, settings->init, error));
     config->rslora = settings->rslora;
     config->dora = settings->dora;
+    config->bias = settings->bias;
+    config->ensure_weight_tying = settings->ensure_weight_tying;
     if (settings->rank_pattern != NULL)
         LOAM_TRY(loam_module_values_parse(&config->ranks, settings->rank_pattern, "rank_pattern",
                                           LOAM_LARGEST_RANK, true, error));
@@ -400,6 +414,7 @@ void loam_adapter_destroy(struct loam_adapter *adapter)
             // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without items the count is 0.
             free(adapter->items[i].parts[p].name);
     }
+    loam_replaced_deinit(adapter);
     free(adapter->items);
     free(adapter->slots.slots);
     free(adapter->taken);
@@ -431,9 +446,9 @@ void loam_adapter_set_rates(const struct loam_adapter *adapter, double ratio)
     }
 }
 
-size_t loam_adapter_taken_bytes(const struct loam_adapter *adapter)
+size_t loam_adapter_held_bytes(const struct loam_adapter *adapter)
 {
-    return adapter == NULL ? 0 : adapter->taken_arena.capacity;
+    return adapter == NULL ? 0 : adapter->taken_arena.capacity + adapter->mirrors.capacity;
 }
 
 int64_t loam_adapter_parameters(const struct loam_adapter *adapter)
@@ -444,6 +459,8 @@ int64_t loam_adapter_parameters(const struct loam_adapter *adapter)
             if (adapter->items[i].parts[p].name != NULL)
                 total += loam_tensor_count(loam_adapted_value(&adapter->items[i], p));
     }
+    for (size_t i = 0; i < adapter->replaced_count; i++)
+        total += loam_tensor_count(&adapter->replaced[i].value);
     return total;
 }
 

@@ -20,6 +20,22 @@ struct loam_adapted {
     struct loam_adapted_part parts[LOAM_PART_COUNT];
 };
 
+// A parameter of the model that the adapter replaces: of a module that is trained and saved as a whole
+// (modules_to_save), or a bias. Where it is trained the value is an f32 master; the passes read a copy in the dtype
+// of the model.
+struct loam_replaced {
+    const struct loam_parameter *parameter; // of a tied head: the embedding
+    char *name;                             // in the file: "base_model.model.model.norm.weight"
+    char *tied_name;                        // of the head in the file, where it shares the value; NULL: none
+    bool of_head;                           // the weight of a tied head
+    bool optional;             // a bias, which keeps the value of the base where the file has none
+    struct loam_tensor value;  // f32; data NULL: only the mirror has the value
+    struct loam_tensor mirror; // in the dtype of the model; data NULL: the model reads `value`
+    size_t index;              // in the set
+    const struct loam_stored_tensor *stored; // in the file of an opened adapter; NULL after filling
+    struct loam_replacement entry;           // for the passes
+};
+
 struct loam_adapter {
     const struct loam_model *model; // may be destroyed before the adapter
     struct loam_adapter_slots slots;
@@ -27,7 +43,10 @@ struct loam_adapter {
     struct loam_adapter_config config;
     struct loam_adapted *items; // in model order
     size_t count;
+    struct loam_replaced *replaced; // parameters of the model, in its order; a tied head comes last
+    size_t replaced_count;
     struct loam_trainables *set;      // NULL: not trained
+    bool trained_later;               // without a set: it may be registered in one later
     struct loam_arena arena;          // memory of the matrices outside a set
     const struct loam_device *device; // device of the arena
     struct loam_arena norms;          // of loam_adapter_keep_norms
@@ -35,6 +54,8 @@ struct loam_adapter {
     struct loam_lora_slot *taken;  // [count] what an initialisation takes from the base; NULL: nothing
     struct loam_arena taken_arena; // its memory
     const struct loam_device *taken_device;
+    struct loam_arena mirrors; // of replaced parameters
+    const struct loam_device *mirrors_device;
     struct loam_stored_adapter stored; // the file of an opened adapter; closed after filling
 };
 
@@ -50,13 +71,14 @@ char *loam_adapter_part_name(const char *path, int part, struct loam_error *erro
 // The value of a part in the slot, and its gradient.
 struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, int part);
 struct loam_tensor *loam_adapted_gradient(const struct loam_adapted *item, int part);
-// The number of tensors of the adapter.
+// The number of tensors in the file of the adapter.
 size_t loam_adapter_tensors(const struct loam_adapter *adapter);
 // Opens an adapter directory for merging or conversion. Every part of an item is in the mapped file, in the shapes of its slot. The slots have ranks and scales but no data. The model need not be
 // loaded.
 enum loam_status loam_adapter_open_stored(struct loam_adapter **out, const struct loam_model *model,
                                           const char *directory, struct loam_error *error);
-// Allocates the matrices in the adapter's own arena, on the device of its loaded model.
+// Allocates the matrices in the adapter's own arena, on the device of its loaded model. The adapter may be trained
+// later.
 enum loam_status loam_adapter_allocate(struct loam_adapter *adapter, struct loam_error *error);
 // Allocates the frozen updates of an initialisation that takes a part of the base, and points the slots at
 // them.
@@ -79,5 +101,32 @@ void loam_adapter_point(struct loam_adapter *adapter);
 // Undoes loam_adapter_register for an adapter whose matrices have memory of their own. Afterwards the set may
 // be destroyed.
 void loam_adapter_unregister(struct loam_adapter *adapter);
+
+// ---- replaced parameters (lora/replaced.c, lora/replaced_values.c) ----
+
+// Finds the parameters that the settings name, after the targets were matched. For a `fresh` adapter every name
+// must match a module with parameters.
+enum loam_status loam_replaced_match(struct loam_adapter *adapter, bool fresh, struct loam_error *error);
+void loam_replaced_deinit(struct loam_adapter *adapter);
+
+// Registers the parameters in the adapter's set, points them at its memory, and undoes that.
+enum loam_status loam_replaced_register(struct loam_adapter *adapter, struct loam_error *error);
+void loam_replaced_point(struct loam_adapter *adapter);
+void loam_replaced_unregister(struct loam_adapter *adapter);
+
+// Places the f32 values of an adapter with memory of its own; where `counting`, only counts.
+void loam_replaced_place(struct loam_adapter *adapter, struct loam_arena *arena, bool counting);
+// Allocates the mirrors, and points the passes at the parameters. The model must be loaded.
+enum loam_status loam_replaced_allocate(struct loam_adapter *adapter, const struct loam_device *device,
+                                        struct loam_error *error);
+// Copies the values of the model.
+enum loam_status loam_replaced_start(struct loam_adapter *adapter, struct loam_stream *stream,
+                                     struct loam_error *error);
+// Reads the values of the file.
+enum loam_status loam_replaced_fill(struct loam_adapter *adapter, struct loam_stream *stream,
+                                    struct loam_error *error);
+// Downloads `count` elements from `first` on as f32.
+enum loam_status loam_replaced_download(const struct loam_replaced *item, struct loam_stream *stream,
+                                        size_t first, size_t count, float *values, struct loam_error *error);
 
 #endif

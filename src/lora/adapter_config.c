@@ -17,7 +17,7 @@ enum key_use {
     KEY_READ,    // by `read`, or into the bool at `flag`
     KEY_IGNORED, // has no effect
     KEY_NOTED,   // does not change what a trained adapter computes; a value is passed over with a notice
-    KEY_OFF, // any value but null, false, empty or `neutral` asks for mathematics that loam does not support
+    KEY_OFF,     // any value but null, false or empty asks for mathematics that loam does not support
 };
 
 // Reads a key, which may be absent or null.
@@ -27,14 +27,13 @@ typedef enum loam_status read_key(struct loam_adapter_config *config, const json
 struct key {
     const char *name;
     enum key_use use;
-    const char *what;    // KEY_OFF: the feature, for messages
-    const char *neutral; // KEY_OFF: a text that means "off"
+    const char *what; // KEY_OFF: the feature, for messages
     read_key *read;
     size_t flag; // offset in struct loam_adapter_config, where `read` is NULL
 };
 
-static read_key read_alpha, read_alphas, read_base, read_dropout, read_excluded, read_init, read_layers,
-    read_rank, read_ranks, read_revision, read_targets;
+static read_key read_alpha, read_alphas, read_base, read_bias, read_dropout, read_excluded, read_init,
+    read_layers, read_rank, read_ranks, read_revision, read_saved, read_targets;
 
 #define READ(key, function)                                                                                  \
     {                                                                                                        \
@@ -71,6 +70,9 @@ static const struct key keys[] = {
     READ("init_lora_weights", read_init),
     READ("target_modules", read_targets),
     READ("exclude_modules", read_excluded),
+    READ("modules_to_save", read_saved),
+    READ("bias", read_bias),
+    FLAG("ensure_weight_tying", ensure_weight_tying),
     READ("layers_to_transform", read_layers),
     IGNORED("layers_pattern"), // read with layers_to_transform
     READ("base_model_name_or_path", read_base),
@@ -89,12 +91,9 @@ static const struct key keys[] = {
     NOTED("megatron_config"),
     OFF("alora_invocation_tokens", "activated LoRA (aLoRA)"),
     OFF("arrow_config", "Arrow routing"),
-    {.name = "bias", .use = KEY_OFF, .what = "trained biases", .neutral = "none"},
-    OFF("ensure_weight_tying", "tied adapters"),
     OFF("kasa_config", "singular-value adaptation (KaSA)"),
     OFF("layer_replication", "replicated layers"),
     OFF("lora_bias", "a bias on B"),
-    OFF("modules_to_save", "modules trained in full"),
     OFF("monteclora_config", "Monte Carlo LoRA"),
     OFF("target_parameters", "adapted parameters outside linear modules"),
     OFF("trainable_token_indices", "trained token embeddings"),
@@ -152,8 +151,6 @@ static enum loam_status check_keys(struct loam_adapter_config *config, const jso
             status = loam_bytes_format(&unknown, error, "%s\"%s\"", unknown.size > 0 ? ", " : "", name);
             continue;
         }
-        const char *text = json_string_value(value);
-        if (key->neutral != NULL && text != NULL && strcmp(text, key->neutral) == 0) continue;
         status =
             loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                       "%s: \"%s\" asks for %s, which loam does not have yet: merge this one into its model "
@@ -260,13 +257,45 @@ enum loam_status loam_adapter_config_check_layers(const struct loam_adapter_conf
                      "names; or put the layers into the expression");
 }
 
+bool loam_saved_entry_matches(const char *entry, const char *parameter)
+{
+    // Paths as PEFT has them. Each dot of the parameter's name ends a module that holds it.
+    static const char root[] = "base_model.model.";
+    const size_t size = strlen(entry), before = sizeof root - 1;
+    for (const char *dot = parameter; (dot = strchr(dot, '.')) != NULL; dot++) {
+        const size_t length = (size_t)(dot - parameter), inner = size < length ? size : length;
+        if (size > length + before || memcmp(dot - inner, entry + size - inner, inner) != 0) continue;
+        if (memcmp(root + before - (size - inner), entry, size - inner) == 0) return true;
+    }
+    return false;
+}
+
+bool loam_adapter_config_saves(const struct loam_adapter_config *config, const char *parameter)
+{
+    for (size_t i = 0; i < config->saved.count; i++)
+        if (loam_saved_entry_matches(config->saved.entries[i], parameter)) return true;
+    return false;
+}
+
+// Returns whether whole components of the path are an entry of modules_to_save: PEFT does not adapt such modules.
+static bool is_within_saved(const struct loam_adapter_config *config, const char *module)
+{
+    for (size_t i = 0; i < config->saved.count; i++) {
+        const char *entry = config->saved.entries[i];
+        const size_t size = strlen(entry);
+        for (const char *at = module; (at = strstr(at, entry)) != NULL; at++)
+            if ((at == module || at[-1] == '.') && (at[size] == '.' || at[size] == '\0')) return true;
+    }
+    return false;
+}
+
 enum loam_status loam_adapter_config_adapts(const struct loam_adapter_config *config, const char *module,
                                             bool *adapts, struct loam_error *error)
 {
     bool matches = false;
     LOAM_TRY(loam_targets_match(&config->excluded, module, &matches, error));
     *adapts = false;
-    if (matches) return LOAM_OK;
+    if (matches || is_within_saved(config, module)) return LOAM_OK;
     LOAM_TRY(loam_targets_match(&config->targets, module, adapts, error));
     // PEFT takes a whole path whatever its layer.
     if (!*adapts || loam_targets_have_path(&config->targets, module)) return LOAM_OK;
@@ -380,6 +409,43 @@ static enum loam_status read_excluded(struct loam_adapter_config *config, const 
     return read_modules(&config->excluded, value, path, key, error);
 }
 
+static enum loam_status read_saved(struct loam_adapter_config *config, const json_t *root, const char *path,
+                                   struct loam_error *error)
+{
+    static const char key[] = "modules_to_save";
+    const json_t *value = json_object_get(root, key);
+    if (value == NULL || is_empty_value(value)) return LOAM_OK;
+    if (json_is_array(value)) return read_module_list(&config->saved, value, path, key, error);
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" must be a list of names", path, key);
+}
+
+static const char *const bias_names[] = {
+    [LOAM_BIAS_NONE] = "none", [LOAM_BIAS_ALL] = "all", [LOAM_BIAS_LORA_ONLY] = "lora_only"};
+
+const char *loam_lora_bias_name(enum loam_lora_bias bias)
+{
+    return bias_names[bias];
+}
+
+enum loam_status loam_lora_bias_parse(enum loam_lora_bias *bias, const char *name, struct loam_error *error)
+{
+    for (size_t i = 0; i < sizeof bias_names / sizeof bias_names[0]; i++) {
+        if (strcmp(bias_names[i], name) != 0) continue;
+        *bias = (enum loam_lora_bias)i;
+        return LOAM_OK;
+    }
+    return loam_fail(error, LOAM_ERROR_ARGUMENT, "bias \"%s\": expected none, all or lora_only", name);
+}
+
+static enum loam_status read_bias(struct loam_adapter_config *config, const json_t *root, const char *path,
+                                  struct loam_error *error)
+{
+    const char *name = "none";
+    LOAM_TRY(loam_json_get_string(root, path, "bias", &name, error));
+    if (loam_lora_bias_parse(&config->bias, name, error) == LOAM_OK) return LOAM_OK;
+    return loam_fail_prefix(error, "%s", path);
+}
+
 static enum loam_status read_layers(struct loam_adapter_config *config, const json_t *root, const char *path,
                                     struct loam_error *error)
 {
@@ -444,6 +510,7 @@ void loam_adapter_config_deinit(struct loam_adapter_config *config)
 {
     loam_targets_deinit(&config->targets);
     loam_targets_deinit(&config->excluded);
+    loam_targets_deinit(&config->saved);
     loam_layer_choice_deinit(&config->layers);
     loam_module_values_deinit(&config->ranks);
     loam_module_values_deinit(&config->alphas);

@@ -22,11 +22,15 @@ struct loam_adapter_config {
     struct loam_targets targets;
     struct loam_targets excluded;    // no entries: none
     struct loam_layer_choice layers; // of a list of targets
-    bool fresh;                      // of settings, not of a file
-    bool excludes_none;              // exclude_modules leaves out no target
-    char *base_model;                // name of the base in the file; NULL: none
-    char *revision;                  // revision of the base; NULL: none
-    char *notice;                    // warnings, one a line; NULL: none
+    struct loam_targets saved;       // modules_to_save, a list; no entries: none
+    enum loam_lora_bias bias;
+    bool ensure_weight_tying;
+    bool has_tied_head; // the file holds a head that ensure_weight_tying ties
+    bool fresh;         // of settings, not of a file
+    bool excludes_none; // exclude_modules leaves out no target
+    char *base_model;   // name of the base in the file; NULL: none
+    char *revision;     // revision of the base; NULL: none
+    char *notice;       // warnings, one a line; NULL: none
 };
 
 // One adapted module, for notices.
@@ -44,9 +48,14 @@ enum loam_status loam_adapter_config_load(struct loam_adapter_config *config, co
 // Computes the rank of a module and the scale of its update, y += scale B A x.
 enum loam_status loam_adapter_config_module(const struct loam_adapter_config *config, const char *module,
                                             int *rank, double *scale, struct loam_error *error);
-// Returns whether a module is adapted: a target that is neither excluded nor outside the chosen layers.
+// Returns whether a module is adapted: a target that is neither excluded, nor within a module that modules_to_save
+// names, nor outside the chosen layers.
 enum loam_status loam_adapter_config_adapts(const struct loam_adapter_config *config, const char *module,
                                             bool *adapts, struct loam_error *error);
+// Returns whether an entry of modules_to_save stands for a module that holds the parameter: a path that ends in
+// the entry.
+bool loam_saved_entry_matches(const char *entry, const char *parameter);
+bool loam_adapter_config_saves(const struct loam_adapter_config *config, const char *parameter);
 // Fails on initial weights that do not go with the other settings.
 enum loam_status loam_adapter_config_check_init(const struct loam_adapter_config *config,
                                                 struct loam_error *error);

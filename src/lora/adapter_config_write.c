@@ -113,6 +113,24 @@ static enum loam_status append_init(struct loam_bytes *text, const struct writte
     return loam_bytes_format(text, error, is_bool ? "%s" : "\"%s\"", name);
 }
 
+static enum loam_status append_bias(struct loam_bytes *text, const struct written *written,
+                                    struct loam_error *error)
+{
+    return append_string(text, loam_lora_bias_name(written->config->bias), error);
+}
+
+static enum loam_status append_saved(struct loam_bytes *text, const struct written *written,
+                                     struct loam_error *error)
+{
+    return append_targets(text, &written->config->saved, error);
+}
+
+static enum loam_status append_tying(struct loam_bytes *text, const struct written *written,
+                                     struct loam_error *error)
+{
+    return loam_bytes_append_text(text, written->config->ensure_weight_tying ? "true" : "false", error);
+}
+
 static enum loam_status append_layer_names(struct loam_bytes *text, const struct written *written,
                                            struct loam_error *error)
 {
@@ -197,9 +215,9 @@ static const struct {
     {"arrow_config", "null", NULL},
     {"auto_mapping", "null", NULL},
     {"base_model_name_or_path", NULL, append_base},
-    {"bias", "\"none\"", NULL},
+    {"bias", NULL, append_bias},
     {"corda_config", "null", NULL},
-    {"ensure_weight_tying", "false", NULL},
+    {"ensure_weight_tying", NULL, append_tying},
     {"eva_config", "null", NULL},
     {"exclude_modules", NULL, append_excluded},
     {"fan_in_fan_out", NULL, append_transposed},
@@ -216,7 +234,7 @@ static const struct {
     {"lora_ga_config", "null", NULL},
     {"megatron_config", "null", NULL},
     {"megatron_core", "\"megatron.core\"", NULL},
-    {"modules_to_save", "null", NULL},
+    {"modules_to_save", NULL, append_saved},
     {"monteclora_config", "null", NULL},
     {"peft_type", "\"LORA\"", NULL},
     {"peft_version", "\"0.21.2\"", NULL},

@@ -6,6 +6,7 @@
 #include "base/heap.h"
 #include "io/safetensors.h"
 #include "lora/adapter.h"
+#include "model/multimodal.h"
 
 static const char weights_name[] = "adapter_model.safetensors";
 
@@ -20,7 +21,7 @@ static bool has_linear(const struct loam_model *model, const char *path)
 {
     const struct loam_linear *linear;
     for (size_t i = 0; (linear = loam_model_linear_at(model, i)) != NULL; i++) {
-        if (strcmp(linear->path, path) == 0) return true;
+        if (loam_same_module(linear->path, path)) return true;
     }
     return false;
 }
@@ -30,7 +31,7 @@ static enum loam_status assign_matrices(struct loam_adapter *adapter, const stru
 {
     for (size_t i = 0; i < adapter->count; i++) {
         struct loam_adapted *item = &adapter->items[i];
-        if (strcmp(item->linear->path, module->path) != 0) continue;
+        if (!loam_same_module(item->linear->path, module->path)) continue;
         item->parts[LOAM_PART_A].stored = module->a;
         item->parts[LOAM_PART_B].stored = module->b;
         item->parts[LOAM_PART_MAGNITUDE].stored = module->magnitude;
@@ -62,10 +63,73 @@ static enum loam_status check_stored(const struct loam_adapter *adapter,
                      loam_container_at(adapter->stored.file, 0)->file, name, base_of(adapter));
 }
 
-static enum loam_status open_weights(struct loam_adapter *adapter, const char *directory,
-                                     struct loam_error *error)
+static bool is_shape(const struct loam_stored_tensor *stored, const struct loam_tensor *wanted)
 {
-    LOAM_TRY(loam_stored_adapter_open(&adapter->stored, directory, error));
+    return stored->rank == wanted->rank &&
+           memcmp(stored->shape, wanted->shape, sizeof wanted->shape[0] * (size_t)wanted->rank) == 0;
+}
+
+static const char *name_in_model(const struct loam_adapter *adapter, const struct loam_replaced *item)
+{
+    return item->of_head ? loam_family_tied_row(adapter->model->config.family)->name : item->parameter->name;
+}
+
+// Finds the values of a parameter. Old versions of PEFT did not save the biases of adapted modules.
+static enum loam_status assign_parameter(struct loam_adapter *adapter, struct loam_replaced *item,
+                                         size_t *missing, struct loam_error *error)
+{
+    item->stored = loam_stored_parameter_find(&adapter->stored, name_in_model(adapter, item));
+    if (item->stored == NULL && item->optional) {
+        ++*missing;
+        return LOAM_OK;
+    }
+    if (item->stored == NULL)
+        return loam_fail(
+            error, LOAM_ERROR_FORMAT,
+            "%s: no tensor \"%s\", which \"modules_to_save\" in adapter_config.json asks for; the "
+            "adapter's base is \"%s\"",
+            loam_container_at(adapter->stored.file, 0)->file, item->name, base_of(adapter));
+    if (is_shape(item->stored, &item->value)) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "%s: tensor \"%s\" has another shape than %s of the model; the adapter's base is \"%s\"",
+                     item->stored->file, item->stored->name, name_in_model(adapter, item), base_of(adapter));
+}
+
+static bool is_assigned(const struct loam_adapter *adapter, const struct loam_stored_parameter *parameter)
+{
+    for (size_t i = 0; i < adapter->replaced_count; i++) {
+        const struct loam_replaced *item = &adapter->replaced[i];
+        if (item->stored == parameter->tensor || (item->tied_name != NULL && parameter->is_head)) return true;
+    }
+    return false;
+}
+
+static enum loam_status assign_parameters(struct loam_adapter *adapter, struct loam_error *error)
+{
+    size_t missing = 0;
+    for (size_t i = 0; i < adapter->replaced_count; i++)
+        LOAM_TRY(assign_parameter(adapter, &adapter->replaced[i], &missing, error));
+    for (size_t i = 0; i < adapter->stored.parameter_count; i++) {
+        const struct loam_stored_parameter *parameter = &adapter->stored.parameters[i];
+        LOAM_TRY(loam_stored_parameter_check(parameter, &adapter->config, error));
+        if (is_assigned(adapter, parameter)) continue;
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s: tensor \"%s\" is not a parameter of this model that adapter_config.json asks "
+                         "for; the adapter's base "
+                         "is \"%s\"",
+                         parameter->tensor->file, parameter->tensor->name, base_of(adapter));
+    }
+    if (missing == 0) return LOAM_OK;
+    return loam_adapter_config_note(
+        &adapter->config, error,
+        "the file has no values for %zu biases that \"bias\" in adapter_config.json "
+        "asks for: they start as in the base",
+        missing);
+}
+
+static enum loam_status assign_weights(struct loam_adapter *adapter, struct loam_error *error)
+{
+    LOAM_TRY(loam_stored_adapter_note(&adapter->stored, &adapter->config, error));
     for (size_t i = 0; i < adapter->stored.count; i++)
         LOAM_TRY(assign_matrices(adapter, &adapter->stored.modules[i], error));
     for (size_t i = 0; i < adapter->count; i++) {
@@ -75,10 +139,10 @@ static enum loam_status open_weights(struct loam_adapter *adapter, const char *d
             LOAM_TRY(check_stored(adapter, item->parts[p].stored, item->parts[p].name, slot->rank,
                                   loam_adapted_value(item, p), error));
     }
-    return LOAM_OK;
+    return assign_parameters(adapter, error);
 }
 
-static void place_parts(const struct loam_adapter *adapter, struct loam_arena *arena, bool counting)
+static void place_parts(struct loam_adapter *adapter, struct loam_arena *arena, bool counting)
 {
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
@@ -89,10 +153,11 @@ static void place_parts(const struct loam_adapter *adapter, struct loam_arena *a
             if (!counting) value->data = data;
         }
     }
+    loam_replaced_place(adapter, arena, counting);
 }
 
 // Counts the bytes of all parts, then allocates them in one arena.
-enum loam_status loam_adapter_allocate(struct loam_adapter *adapter, struct loam_error *error)
+static enum loam_status allocate(struct loam_adapter *adapter, struct loam_error *error)
 {
     const struct loam_device *device = adapter->model->device;
     if (device == NULL) {
@@ -107,12 +172,18 @@ enum loam_status loam_adapter_allocate(struct loam_adapter *adapter, struct loam
     return LOAM_OK;
 }
 
-static enum loam_status read_weights(struct loam_adapter *adapter, const char *directory,
-                                     struct loam_trainables *set, struct loam_error *error)
+enum loam_status loam_adapter_allocate(struct loam_adapter *adapter, struct loam_error *error)
 {
-    LOAM_TRY(open_weights(adapter, directory, error));
+    adapter->trained_later = true;
+    return allocate(adapter, error);
+}
+
+static enum loam_status read_weights(struct loam_adapter *adapter, struct loam_trainables *set,
+                                     struct loam_error *error)
+{
+    LOAM_TRY(assign_weights(adapter, error));
     if (set != NULL) return loam_adapter_register(adapter, set, error);
-    LOAM_TRY(loam_adapter_allocate(adapter, error));
+    LOAM_TRY(allocate(adapter, error));
     return loam_adapter_fill(adapter, error);
 }
 
@@ -128,35 +199,73 @@ static enum loam_status attach_named(struct loam_adapter **out, const struct loa
     return status;
 }
 
+static bool has_head(const struct loam_stored_adapter *stored)
+{
+    for (size_t i = 0; i < stored->parameter_count; i++)
+        if (stored->parameters[i].is_head) return true;
+    return false;
+}
+
+// Opens the files of an adapter, whose config and weights the caller closes.
+static enum loam_status open_files(struct loam_adapter_config *config, struct loam_stored_adapter *stored,
+                                   const char *directory, struct loam_error *error)
+{
+    LOAM_TRY(loam_adapter_config_load(config, directory, error));
+    enum loam_status status = loam_stored_adapter_open(stored, directory, error);
+    if (status != LOAM_OK) loam_adapter_config_deinit(config);
+    config->has_tied_head = status == LOAM_OK && config->ensure_weight_tying && has_head(stored);
+    return status;
+}
+
 static enum loam_status load_and_attach(struct loam_adapter **out, const struct loam_model *model,
                                         const char *directory, struct loam_error *error)
 {
     struct loam_adapter_config config;
-    LOAM_TRY(loam_adapter_config_load(&config, directory, error));
+    struct loam_stored_adapter stored;
+    LOAM_TRY(open_files(&config, &stored, directory, error));
     char *base = loam_strdup(config.base_model != NULL ? config.base_model : "a base not named", error);
-    if (base == NULL) {
+    enum loam_status status = LOAM_ERROR_MEMORY;
+    if (base != NULL)
+        status = attach_named(out, model, &config, directory, base, error);
+    else
         loam_adapter_config_deinit(&config);
-        return LOAM_ERROR_MEMORY;
-    }
-    enum loam_status status = attach_named(out, model, &config, directory, base, error);
     free(base);
+    if (status == LOAM_OK)
+        (*out)->stored = stored;
+    else
+        loam_stored_adapter_close(&stored);
     return status;
 }
 
-enum loam_status loam_adapter_open(struct loam_adapter **out, const struct loam_model *model,
-                                   const char *directory, struct loam_trainables *set,
-                                   struct loam_error *error)
+// With `set`, the matrices are registered there. Without, the adapter may be trained later, or not.
+static enum loam_status open_adapter(struct loam_adapter **out, const struct loam_model *model,
+                                     const char *directory, struct loam_trainables *set, bool trained_later,
+                                     struct loam_error *error)
 {
     *out = NULL;
     struct loam_adapter *adapter;
     LOAM_TRY(load_and_attach(&adapter, model, directory, error));
-    enum loam_status status = read_weights(adapter, directory, set, error);
+    adapter->trained_later = trained_later;
+    enum loam_status status = read_weights(adapter, set, error);
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);
         return status;
     }
     *out = adapter;
     return LOAM_OK;
+}
+
+enum loam_status loam_adapter_open(struct loam_adapter **out, const struct loam_model *model,
+                                   const char *directory, struct loam_trainables *set,
+                                   struct loam_error *error)
+{
+    return open_adapter(out, model, directory, set, false, error);
+}
+
+enum loam_status loam_adapter_open_trainable(struct loam_adapter **out, const struct loam_model *model,
+                                             const char *directory, struct loam_error *error)
+{
+    return open_adapter(out, model, directory, NULL, true, error);
 }
 
 enum loam_status loam_adapter_open_stored(struct loam_adapter **out, const struct loam_model *model,
@@ -166,7 +275,7 @@ enum loam_status loam_adapter_open_stored(struct loam_adapter **out, const struc
     struct loam_adapter *adapter;
     LOAM_TRY(load_and_attach(&adapter, model, directory, error));
     enum loam_status status = loam_adapter_config_check_separate(&adapter->config, directory, error);
-    if (status == LOAM_OK) status = open_weights(adapter, directory, error);
+    if (status == LOAM_OK) status = assign_weights(adapter, error);
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);
         return status;
@@ -201,7 +310,7 @@ static enum loam_status fill_all(struct loam_adapter *adapter, struct loam_strea
         if (item->slot->taken != NULL)
             LOAM_TRY(loam_adapter_start_module(adapter, i, stream, 0, false, error));
     }
-    return LOAM_OK;
+    return loam_replaced_fill(adapter, stream, error);
 }
 
 enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_error *error)
@@ -211,6 +320,7 @@ enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_err
     }
     if (adapter->set != NULL) loam_adapter_point(adapter);
     LOAM_TRY(loam_adapter_allocate_taken(adapter, adapter->model->device, error));
+    LOAM_TRY(loam_replaced_allocate(adapter, adapter->model->device, error));
     if (adapter->model->device->planning) return LOAM_OK;
     struct loam_stream stream;
     LOAM_TRY(loam_stream_init(&stream, adapter->model->device, 0, error));
@@ -287,37 +397,87 @@ static enum loam_status download_joined(const struct loam_adapted *item, struct 
     return status;
 }
 
-// Downloads every part into `host` and lists it in `entries` [loam_adapter_tensors].
+// Downloads every part into `host` and lists it in `entries`. Returns the end of the list.
 static enum loam_status download_all(const struct loam_adapter *adapter, struct loam_stream *stream,
-                                     float *host, struct loam_write_tensor *entries, struct loam_error *error)
+                                     float *host, struct loam_write_tensor **entries,
+                                     struct loam_error *error)
 {
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
         if (item->slot->taken == NULL)
-            entries = download_parts(item, stream, &host, entries);
+            *entries = download_parts(item, stream, &host, *entries);
         else
-            LOAM_TRY(download_joined(item, stream, &host, &entries, error));
+            LOAM_TRY(download_joined(item, stream, &host, entries, error));
     }
     return loam_stream_finish(stream, error);
+}
+
+// What is written. Matrices are copied before; replaced parameters, which may be large, are read block by block.
+struct saving {
+    const struct loam_adapter *adapter;
+    struct loam_stream stream;
+    float *host;
+    struct loam_write_tensor *entries;     // [count]
+    const struct loam_replaced **replaced; // [count] NULL: a matrix
+    size_t count;
+};
+
+static void list_replaced(struct saving *saving, size_t first)
+{
+    for (size_t i = 0; i < saving->adapter->replaced_count; i++) {
+        const struct loam_replaced *item = &saving->adapter->replaced[i];
+        const char *const names[] = {item->name, item->tied_name};
+        for (size_t j = 0; j < 2 && names[j] != NULL; j++) {
+            saving->entries[first] = write_entry(names[j], &item->value, NULL);
+            saving->replaced[first++] = item;
+        }
+    }
+}
+
+static enum loam_status fill_block(void *user, size_t index, size_t first, size_t count, void *block,
+                                   struct loam_error *error)
+{
+    struct saving *saving = user;
+    if (saving->replaced[index] != NULL)
+        return loam_replaced_download(saving->replaced[index], &saving->stream, first, count, block, error);
+    memcpy(block, (const float *)saving->entries[index].data + first, count * sizeof(float));
+    return LOAM_OK;
+}
+
+static enum loam_status write_all(struct saving *saving, const char *path, struct loam_error *error)
+{
+    struct loam_write_tensor *end = saving->entries;
+    LOAM_TRY(download_all(saving->adapter, &saving->stream, saving->host, &end, error));
+    list_replaced(saving, (size_t)(end - saving->entries));
+    const struct loam_write_source source = {.fill = fill_block, .user = saving};
+    return loam_safetensors_write_from(path, saving->entries, saving->count, &source, error);
+}
+
+static size_t count_matrix_elements(const struct loam_adapter *adapter)
+{
+    size_t count = (size_t)loam_adapter_parameters(adapter);
+    for (size_t i = 0; i < adapter->replaced_count; i++)
+        count -= (size_t)loam_tensor_count(&adapter->replaced[i].value);
+    return adapter->taken != NULL ? 2 * count : count;
 }
 
 static enum loam_status save_weights(const struct loam_adapter *adapter, const char *path,
                                      struct loam_error *error)
 {
-    const size_t copies = adapter->taken != NULL ? 2 : 1;
-    float *host = loam_calloc(copies * (size_t)loam_adapter_parameters(adapter), sizeof *host, error);
-    const size_t count = loam_adapter_tensors(adapter);
-    struct loam_write_tensor *entries = loam_calloc(count, sizeof *entries, error);
-    enum loam_status status = host != NULL && entries != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
-    struct loam_stream stream;
-    if (status == LOAM_OK) status = loam_stream_init(&stream, adapter->model->device, 0, error);
+    struct saving saving = {.adapter = adapter, .count = loam_adapter_tensors(adapter)};
+    saving.host = loam_calloc(count_matrix_elements(adapter), sizeof *saving.host, error);
+    saving.entries = loam_calloc(saving.count, sizeof *saving.entries, error);
+    saving.replaced = loam_calloc(saving.count, sizeof *saving.replaced, error);
+    const bool whole = saving.host != NULL && saving.entries != NULL && saving.replaced != NULL;
+    enum loam_status status = whole ? LOAM_OK : LOAM_ERROR_MEMORY;
+    if (status == LOAM_OK) status = loam_stream_init(&saving.stream, adapter->model->device, 0, error);
     if (status == LOAM_OK) {
-        status = download_all(adapter, &stream, host, entries, error);
-        loam_stream_deinit(&stream);
+        status = write_all(&saving, path, error);
+        loam_stream_deinit(&saving.stream);
     }
-    if (status == LOAM_OK) status = loam_safetensors_write(path, entries, count, error);
-    free(entries);
-    free(host);
+    free(saving.entries);
+    free((void *)saving.replaced);
+    free(saving.host);
     return status;
 }
 

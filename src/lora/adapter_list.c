@@ -48,6 +48,30 @@ enum loam_status loam_adapter_check_sum(const struct loam_adapter *adapter,
         choice->directory);
 }
 
+enum loam_status loam_adapter_check_replacing(struct loam_adapter *const *adapters,
+                                              const struct loam_adapter_choices *choices,
+                                              struct loam_error *error)
+{
+    const char *first = NULL;
+    for (size_t i = 0; i < choices->count; i++) {
+        const struct loam_adapter_choice *choice = &choices->items[i];
+        if (adapters[i]->replaced_count == 0) continue;
+        if (choice->factor != 1)
+            return loam_fail(
+                error, LOAM_ERROR_UNSUPPORTED,
+                "%s: the adapter has parameters in place of the model's (modules_to_save, bias), "
+                "which have no factor: use it as it is",
+                choice->directory);
+        if (first != NULL)
+            return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                             "%s and %s: both adapters have parameters in place of the model's "
+                             "(modules_to_save, bias): merge one of them into its model first (loam merge)",
+                             first, choice->directory);
+        first = choice->directory;
+    }
+    return LOAM_OK;
+}
+
 // ---- the list ----
 
 static enum loam_status add_adapter(struct loam_adapter_list *list, const struct loam_model *model,
@@ -76,6 +100,7 @@ enum loam_status loam_adapter_list_open(struct loam_adapter_list *list, const st
     enum loam_status status = list->items != NULL && list->segments != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
     while (status == LOAM_OK && list->count < choices->count)
         status = add_adapter(list, model, choices, log, error);
+    if (status == LOAM_OK) status = loam_adapter_check_replacing(list->items, choices, error);
     if (status != LOAM_OK) loam_adapter_list_deinit(list);
     return status;
 }

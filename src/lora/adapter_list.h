@@ -26,6 +26,11 @@ enum loam_status loam_adapter_check_sum(const struct loam_adapter *adapter,
                                         const struct loam_adapter_choices *choices, size_t index,
                                         struct loam_error *error);
 
+// Fails if two adapters replace parameters of the model (modules_to_save, bias), or one does with a factor.
+enum loam_status loam_adapter_check_replacing(struct loam_adapter *const *adapters,
+                                              const struct loam_adapter_choices *choices,
+                                              struct loam_error *error);
+
 // A zeroed list is empty: the base model.
 struct loam_adapter_list {
     struct loam_adapter **items;   // [count]

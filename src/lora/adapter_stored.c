@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "model/family.h"
+#include "model/multimodal.h"
 
 static const char weights_name[] = "adapter_model.safetensors";
 static const char pickled_name[] = "adapter_model.bin";
@@ -30,22 +31,29 @@ static bool is_ending(const char *text, bool bare)
     return strcmp(text, end) == 0 || (bare && *text == '\0');
 }
 
-// Parses "PREFIX.PATH.lora_A[.NAME].weight". PEFT writes the prefix "base_model.model." and no name of the
-// adapter. Raw state dictionaries have the name, and other or repeated prefixes. Returns 'A', 'B' or, for the
-// magnitude of DoRA, 'M', and sets the path; 0: the tensor is none of these.
-static char parse_name(const char *name, const char **path, size_t *size)
+// Skips what PEFT and other programs put in front of a path, once or repeated.
+static const char *skip_prefixes(const char *name)
 {
     static const char *const prefixes[] = {"base_model.model.", "_orig_mod.", "module."};
-    static const char infix[] = ".lora_";
-    static const struct {
-        const char *name;
-        char part;
-    } parts[] = {{"A", 'A'}, {"B", 'B'}, {"magnitude_vector", 'M'}};
     for (bool found = true; found;) {
         found = false;
         for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
             found = skip_prefix(&name, prefixes[i]) || found;
     }
+    return name;
+}
+
+// Parses "PREFIX.PATH.lora_A[.NAME].weight". PEFT writes the prefix "base_model.model." and no name of the
+// adapter. Raw state dictionaries have the name, and other or repeated prefixes. Returns 'A', 'B' or, for the
+// magnitude of DoRA, 'M', and sets the path; 0: the tensor is none of these.
+static char parse_name(const char *name, const char **path, size_t *size)
+{
+    static const char infix[] = ".lora_";
+    static const struct {
+        const char *name;
+        char part;
+    } parts[] = {{"A", 'A'}, {"B", 'B'}, {"magnitude_vector", 'M'}};
+    name = skip_prefixes(name);
     const char *rest = NULL;
     for (const char *at = name; (at = strstr(at, infix)) != NULL;)
         rest = at += sizeof infix - 1;
@@ -98,16 +106,21 @@ static const struct loam_weight_row *find_row(const char *path, const char **pre
 
 // ---- reading ----
 
-// Returns the module's path with its family's prefix, and its row. If no family has the path, it is
-// unchanged.
+// Returns the module's path with its family's prefix, or as a multimodal model has it, and its row. If no family
+// has the path, it is unchanged.
 static char *complete_path(const char *text, size_t size, const struct loam_weight_row **row,
                            struct loam_error *error)
 {
     const char *prefix;
     char *path = loam_strndup(text, size, error);
     if (path == NULL) return NULL;
-    const char *known = path;
-    *row = find_row(known, &prefix);
+    const char *known = path, *rest = loam_multimodal_rest(path);
+    *row = find_row(rest == NULL ? known : rest, &prefix);
+    if (rest != NULL) {
+        char *whole = loam_multimodal_path(path, error);
+        free(path);
+        return whole;
+    }
     // Some programs wrap the model once more.
     while (*row == NULL && skip_prefix(&known, "model."))
         *row = find_row(known, &prefix);
@@ -116,21 +129,22 @@ static char *complete_path(const char *text, size_t size, const struct loam_weig
     return full;
 }
 
+static enum loam_status fail_unknown(const struct loam_stored_tensor *tensor, struct loam_error *error)
+{
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                     "%s: tensor \"%s\" is not a LoRA matrix of a linear module, nor a parameter of a model "
+                     "that loam has: merge this one into its model with PEFT",
+                     tensor->file, tensor->name);
+}
+
 // Reads the name of a matrix into an entry for its module.
 static enum loam_status read_module(struct loam_stored_module *module,
-                                    const struct loam_stored_tensor *tensor, struct loam_error *error)
+                                    const struct loam_stored_tensor *tensor, const char *path, size_t size,
+                                    char matrix, struct loam_error *error)
 {
-    const char *path;
-    size_t size;
-    char matrix = parse_name(tensor->name, &path, &size);
     *module = (struct loam_stored_module){.a = matrix == 'A' ? tensor : NULL,
                                           .b = matrix == 'B' ? tensor : NULL,
                                           .magnitude = matrix == 'M' ? tensor : NULL};
-    if (matrix == 0)
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                         "%s: tensor \"%s\" is not a LoRA matrix of a linear module, which is all that loam "
-                         "has: merge this one into its model with PEFT",
-                         tensor->file, tensor->name);
     const struct loam_weight_row *row;
     module->path = complete_path(path, size, &row, error);
     if (module->path == NULL) return LOAM_ERROR_MEMORY;
@@ -198,17 +212,120 @@ static enum loam_status join_modules(struct loam_stored_adapter *stored, struct 
     return status;
 }
 
-static enum loam_status read_modules(struct loam_stored_adapter *stored, const char *path,
+// ---- parameters ----
+
+// Takes the first `part` out of a name. Returns whether it was there.
+static bool take_out(char *name, const char *part)
+{
+    char *at = strstr(name, part);
+    if (at == NULL) return false;
+    memmove(at, at + strlen(part), strlen(at + strlen(part)) + 1);
+    return true;
+}
+
+// Reads a name such as "base_model.model.model.norm.weight" or "....q_proj.base_layer.bias". With bias "all", PEFT
+// also saves the biases of modules_to_save under the names of its own wrapper, and those of the base that they
+// replaced: `*name` is NULL for these. A raw state dictionary has the names of the wrapper alone.
+static enum loam_status read_parameter_name(const struct loam_stored_adapter *stored,
+                                            const struct loam_stored_tensor *tensor, char **name,
+                                            struct loam_error *error)
+{
+    *name = NULL;
+    if (strstr(tensor->name, ".original_module.") != NULL) return LOAM_OK;
+    char *plain = loam_strdup(tensor->name, error);
+    if (plain == NULL) return LOAM_ERROR_MEMORY;
+    (void)take_out(plain, ".base_layer");
+    if (!take_out(plain, ".modules_to_save.default") && !take_out(plain, ".modules_to_save")) {
+        *name = plain;
+        return LOAM_OK;
+    }
+    if (loam_container_find(stored->file, plain) == NULL) {
+        *name = plain;
+        return LOAM_OK;
+    }
+    free(plain);
+    return LOAM_OK;
+}
+
+// Sets the entry of a parameter, whose name is taken over.
+static enum loam_status read_parameter(struct loam_stored_parameter *parameter,
+                                       const struct loam_stored_tensor *tensor, const char *name,
+                                       struct loam_error *error)
+{
+    const char *path = skip_prefixes(name), *dot = strrchr(path, '.');
+    const struct loam_weight_row *row;
+    *parameter = (struct loam_stored_parameter){.tensor = tensor};
+    if (dot == NULL || (strcmp(dot, ".weight") != 0 && strcmp(dot, ".bias") != 0))
+        return fail_unknown(tensor, error);
+    char *module = complete_path(path, (size_t)(dot - path), &row, error);
+    if (module == NULL) return LOAM_ERROR_MEMORY;
+    if (row != NULL) {
+        parameter->is_head = row->role == LOAM_ROLE_HEAD;
+        parameter->name = loam_format(error, "%s%s", module, dot);
+    }
+    free(module);
+    if (row == NULL) return fail_unknown(tensor, error);
+    return parameter->name == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
+}
+
+static enum loam_status add_parameter(struct loam_stored_adapter *stored,
+                                      const struct loam_stored_tensor *tensor, struct loam_error *error)
+{
+    char *name;
+    LOAM_TRY(read_parameter_name(stored, tensor, &name, error));
+    if (name == NULL) return LOAM_OK;
+    struct loam_stored_parameter *parameter = &stored->parameters[stored->parameter_count];
+    enum loam_status status = read_parameter(parameter, tensor, name, error);
+    free(name);
+    if (status != LOAM_OK) return status;
+    const struct loam_stored_tensor *other = loam_stored_parameter_find(stored, parameter->name);
+    stored->parameter_count++;
+    if (other == NULL) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensors \"%s\" and \"%s\" are the same parameter",
+                     tensor->file, other->name, tensor->name);
+}
+
+const struct loam_stored_tensor *loam_stored_parameter_find(const struct loam_stored_adapter *stored,
+                                                            const char *name)
+{
+    for (size_t i = 0; i < stored->parameter_count; i++)
+        if (strcmp(stored->parameters[i].name, name) == 0) return stored->parameters[i].tensor;
+    return NULL;
+}
+
+// ---- the file ----
+
+// Passes over tensors of another part of a multimodal model than its text model.
+static enum loam_status read_tensor(struct loam_stored_adapter *stored,
+                                    const struct loam_stored_tensor *tensor, struct loam_error *error)
+{
+    const char *path;
+    size_t size;
+    const char matrix = parse_name(tensor->name, &path, &size);
+    if (loam_is_of_other_part(path)) {
+        if (stored->others++ == 0) stored->first_other = tensor;
+        return LOAM_OK;
+    }
+    if (matrix == 0) return add_parameter(stored, tensor, error);
+    return read_module(&stored->modules[stored->count++], tensor, path, size, matrix, error);
+}
+
+static enum loam_status read_tensors(struct loam_stored_adapter *stored, const char *path,
                                      struct loam_error *error)
 {
     size_t count = loam_container_count(stored->file);
     if (count == 0) return loam_fail(error, LOAM_ERROR_FORMAT, "%s: no tensors", path);
     stored->modules = loam_calloc(count, sizeof *stored->modules, error);
-    if (stored->modules == NULL) return LOAM_ERROR_MEMORY;
-    for (size_t i = 0; i < count; i++) {
-        struct loam_stored_module *module = &stored->modules[stored->count++];
-        LOAM_TRY(read_module(module, loam_container_at(stored->file, i), error));
-    }
+    stored->parameters = loam_calloc(count, sizeof *stored->parameters, error);
+    if (stored->modules == NULL || stored->parameters == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        LOAM_TRY(read_tensor(stored, loam_container_at(stored->file, i), error));
+    if (stored->count == 0 && stored->others > 0)
+        return loam_fail(
+            error, LOAM_ERROR_UNSUPPORTED,
+            "%s: all tensors, such as \"%s\", adapt other parts of a multimodal model than its text "
+            "part, which is all that loam uses",
+            path, stored->first_other->name);
     return join_modules(stored, error);
 }
 
@@ -216,7 +333,7 @@ static enum loam_status open_file(struct loam_stored_adapter *stored, const char
                                   struct loam_error *error)
 {
     LOAM_TRY(loam_container_open_file(&stored->file, path, error));
-    return read_modules(stored, path, error);
+    return read_tensors(stored, path, error);
 }
 
 enum loam_status loam_stored_adapter_open(struct loam_stored_adapter *stored, const char *directory,
@@ -240,8 +357,22 @@ void loam_stored_adapter_close(struct loam_stored_adapter *stored)
     for (size_t i = 0; i < stored->count; i++)
         free(stored->modules[i].path);
     free(stored->modules);
+    for (size_t i = 0; i < stored->parameter_count; i++)
+        free(stored->parameters[i].name);
+    free(stored->parameters);
     loam_container_destroy(stored->file);
     *stored = (struct loam_stored_adapter){0};
+}
+
+enum loam_status loam_stored_adapter_note(const struct loam_stored_adapter *stored,
+                                          struct loam_adapter_config *config, struct loam_error *error)
+{
+    if (stored->others == 0) return LOAM_OK;
+    return loam_adapter_config_note(
+        config, error,
+        "%zu tensors, such as \"%s\", adapt other parts of a multimodal model than its "
+        "text part: ignored, and not written with it again",
+        stored->others, stored->first_other->name);
 }
 
 // ---- checking ----
@@ -332,6 +463,24 @@ static enum loam_status check_pair(const struct loam_stored_module *module,
     return loam_stored_magnitude_check(module, config, module->b->shape[0], error);
 }
 
+enum loam_status loam_stored_parameter_check(const struct loam_stored_parameter *parameter,
+                                             const struct loam_adapter_config *config,
+                                             struct loam_error *error)
+{
+    const struct loam_stored_tensor *tensor = parameter->tensor;
+    const char *dot = strrchr(parameter->name, '.');
+    const bool bias = config->bias != LOAM_BIAS_NONE && strcmp(dot, ".bias") == 0;
+    const bool tied = config->ensure_weight_tying && parameter->is_head;
+    if (!loam_format_decodes(tensor->format))
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is %s; expected f32, f16 or bf16",
+                         tensor->file, tensor->name, loam_format_name(tensor->format));
+    if (bias || tied || loam_adapter_config_saves(config, parameter->name)) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                     "%s: tensor \"%s\" is a parameter of the model that neither \"modules_to_save\" nor "
+                     "\"bias\" in adapter_config.json names: merge this one into its model with PEFT",
+                     tensor->file, tensor->name);
+}
+
 enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *stored,
                                            const struct loam_adapter_config *config, struct loam_error *error)
 {
@@ -347,5 +496,7 @@ enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *sto
                              tensor->file, tensor->name);
         LOAM_TRY(check_pair(module, config, error));
     }
+    for (size_t i = 0; i < stored->parameter_count; i++)
+        LOAM_TRY(loam_stored_parameter_check(&stored->parameters[i], config, error));
     return LOAM_OK;
 }

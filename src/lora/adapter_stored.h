@@ -1,5 +1,5 @@
 // The contents of adapter_model.safetensors or adapter_model.bin, read without a model: the tensors of each
-// module.
+// module, and the parameters that replace the model's.
 #ifndef LOAM_LORA_ADAPTER_STORED_H
 #define LOAM_LORA_ADAPTER_STORED_H
 
@@ -7,21 +7,34 @@
 #include "lora/adapter_config.h"
 
 struct loam_stored_module {
-    char *path; // "transformer.h.0.mlp.dense_h_to_4h", always with the family's prefix
+    char *
+        path; // "transformer.h.0.mlp.dense_h_to_4h", with the family's prefix, or as a multimodal model has it
     const struct loam_stored_tensor *a;         // [r, in]; NULL: the file has none
     const struct loam_stored_tensor *b;         // [out, r]; NULL: the file has none
     const struct loam_stored_tensor *magnitude; // [out], of DoRA; NULL: the file has none
     bool transposed;                            // its family stores the weight as [in, out]
 };
 
+// A parameter of the model as a whole.
+struct loam_stored_parameter {
+    char *name; // "transformer.ln_f.weight", always with the family's prefix
+    bool is_head;
+    const struct loam_stored_tensor *tensor;
+};
+
 struct loam_stored_adapter {
     struct loam_container *file;
     struct loam_stored_module *modules; // in the file's order
     size_t count;
+    struct loam_stored_parameter *parameters; // in the file's order
+    size_t parameter_count;
+    size_t others; // tensors of other parts of a multimodal model, which are passed over
+    const struct loam_stored_tensor *first_other; // one of them; NULL: there is none
 };
 
 // Reads DIRECTORY/adapter_model.safetensors or, without it, adapter_model.bin. Fails unless it has at least one tensor, and every tensor is a
-// LoRA matrix of a linear module that loam adapts. A matrix that occurs twice is an error.
+// LoRA matrix of a linear module that loam adapts or a parameter of a model. A matrix or parameter that occurs twice is
+// an error.
 enum loam_status loam_stored_adapter_open(struct loam_stored_adapter *stored, const char *directory,
                                           struct loam_error *error);
 void loam_stored_adapter_close(struct loam_stored_adapter *stored);
@@ -36,11 +49,22 @@ enum loam_status loam_stored_matrix_check(const struct loam_stored_tensor *store
 enum loam_status loam_stored_magnitude_check(const struct loam_stored_module *module,
                                              const struct loam_adapter_config *config, int64_t out,
                                              struct loam_error *error);
+// Finds the parameter of that name of the model; NULL: the file has none.
+const struct loam_stored_tensor *loam_stored_parameter_find(const struct loam_stored_adapter *stored,
+                                                            const char *name);
+// Fails unless the config asks for the parameter.
+enum loam_status loam_stored_parameter_check(const struct loam_stored_parameter *parameter,
+                                             const struct loam_adapter_config *config,
+                                             struct loam_error *error);
 // Returns one of the module's tensors, for messages.
 const struct loam_stored_tensor *loam_stored_module_tensor(const struct loam_stored_module *module);
 
+// Adds a notice about tensors that are passed over to `config`.
+enum loam_status loam_stored_adapter_note(const struct loam_stored_adapter *stored,
+                                          struct loam_adapter_config *config, struct loam_error *error);
+
 // Checks the adapter without its model: each module has both matrices, with the rank of the config, and is
-// one of the targets.
+// one of the targets; the config asks for each parameter.
 enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *stored,
                                            const struct loam_adapter_config *config,
                                            struct loam_error *error);

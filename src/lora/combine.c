@@ -70,6 +70,12 @@ static enum loam_status check_source(const struct source *source, struct loam_er
             "%s: DoRA (\"use_dora\") scales the sum of weight and update to its magnitudes, which a sum of "
             "updates cannot express: merge the adapter into its model instead (loam merge)",
             source->choice->directory);
+    if (source->config.saved.count > 0 || source->config.bias != LOAM_BIAS_NONE)
+        return loam_fail(
+            error, LOAM_ERROR_UNSUPPORTED,
+            "%s: parameters in place of the model's (\"modules_to_save\", \"bias\"), which a sum of updates "
+            "cannot express: merge the adapter into its model instead (loam merge)",
+            source->choice->directory);
     return loam_adapter_config_check_separate(&source->config, source->choice->directory, error);
 }
 
@@ -82,6 +88,7 @@ static enum loam_status open_source(struct combine *combine, const struct loam_a
     LOAM_TRY(check_source(source, error));
     LOAM_TRY(loam_stored_adapter_open(&source->stored, choice->directory, error));
     LOAM_TRY(loam_stored_adapter_check(&source->stored, &source->config, error));
+    LOAM_TRY(loam_stored_adapter_note(&source->stored, &source->config, error));
     source->most = find_most(&source->config);
     loam_adapter_config_warn(&source->config, log_of(combine));
     return LOAM_OK;

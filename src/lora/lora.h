@@ -7,6 +7,12 @@
 #include "model/slots.h"
 #include "model/trainables.h"
 
+// Which biases of the model are trained, as PEFT's "bias".
+enum loam_lora_bias { LOAM_BIAS_NONE, LOAM_BIAS_ALL, LOAM_BIAS_LORA_ONLY };
+// Parses "none", "all" or "lora_only".
+enum loam_status loam_lora_bias_parse(enum loam_lora_bias *bias, const char *name, struct loam_error *error);
+const char *loam_lora_bias_name(enum loam_lora_bias bias);
+
 struct loam_lora_settings {
     int rank;       // --lora-r
     double alpha;   // --lora-alpha
@@ -26,6 +32,12 @@ struct loam_lora_settings {
     const char *exclude_modules;     // a list or an expression, as in target_modules; NULL: none
     const char *layers_to_transform; // "0,2,5"; NULL: every layer
     const char *layers_pattern;      // "h,layers": the names before the number of a layer; NULL: any
+    // "a,b,c": modules that are trained and saved as a whole. As PEFT reads it, a name stands for each module
+    // whose path ends in it, within a component too: "norm" names input_layernorm. NULL: none.
+    const char *modules_to_save;
+    enum loam_lora_bias bias;
+    bool
+        ensure_weight_tying; // a tied head stays tied to the embedding where modules_to_save names one of both
 };
 
 // An adapter: resolved settings and a slot for each linear of a model. The model is not changed, so one model
@@ -45,17 +57,21 @@ enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed,
 
 // Reads a PEFT adapter directory (adapter_config.json, adapter_model.safetensors). With `set`, the matrices
 // are registered for training; call loam_trainables_allocate, then loam_adapter_fill. Without `set`, the
-// adapter owns its memory and is filled at once. A setting that loam does not support is an error that names
+// adapter owns its memory and is filled at once; it is not trained. A setting that loam does not support is an error that names
 // it.
 enum loam_status loam_adapter_open(struct loam_adapter **out, const struct loam_model *model,
                                    const char *directory, struct loam_trainables *set,
                                    struct loam_error *error);
 enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_error *error);
+// The same without a set, for an adapter that may be registered in one later.
+enum loam_status loam_adapter_open_trainable(struct loam_adapter **out, const struct loam_model *model,
+                                             const char *directory, struct loam_error *error);
 // LoRA+: the learning rate of every B and of every vector is `ratio` times that of A. The adapter is
 // registered in a set.
 void loam_adapter_set_rates(const struct loam_adapter *adapter, double ratio);
-// Returns the bytes of the frozen update that PiSSA and OLoRA take from the base; of NULL: 0.
-size_t loam_adapter_taken_bytes(const struct loam_adapter *adapter);
+// Returns the bytes of what an adapter holds beside its set: the frozen update that PiSSA and OLoRA take from the
+// base, and the copies of replaced parameters that the model reads; of NULL: 0.
+size_t loam_adapter_held_bytes(const struct loam_adapter *adapter);
 void loam_adapter_destroy(struct loam_adapter *adapter);
 
 // Returns the slots for the segments of a pass.

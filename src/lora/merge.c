@@ -37,10 +37,12 @@ struct merge {
     const struct loam_stored_tensor **sources;
     const struct loam_adapted **adapted; // [parameter_count, adapters] the updates of a parameter; NULL: none
     bool *merged;                        // whether a parameter has an update
-    struct loam_write_tensor *tensors;   // the tensors to write
+    const struct loam_stored_tensor **replaced; // an adapter's values of a parameter; NULL: those of the base
+    struct loam_write_tensor *tensors;          // the tensors to write
     size_t *bytes;
     size_t *shard_of;
     size_t shards;
+    size_t untied;                      // the parameter of a head that the merge unties; 0: none
     struct loam_write_tensor *of_shard; // the tensors of the current file
     size_t *parameter_of;               // the parameters of these tensors
     struct loam_staging staging;
@@ -80,13 +82,25 @@ static enum loam_status check_out(const struct loam_merge_settings *settings, st
         settings->out);
 }
 
+// Tensors keep their names. The base may store a tied pair under either name; untied, each has its own. A merged
+// text part of a multimodal model is a model of its own.
+static const char *name_of(const struct merge *merge, size_t i)
+{
+    const struct loam_parameter *parameters = merge->model->parameters;
+    const char *name = merge->sources[i]->name;
+    if (merge->model->config.multimodal != NULL) return parameters[i].name;
+    if (merge->untied == 0) return name;
+    return i == merge->untied || strcmp(name, parameters[merge->untied].name) == 0 ? parameters[i].name
+                                                                                   : name;
+}
+
 static enum loam_status describe_tensor(struct merge *merge, size_t i, struct loam_error *error)
 {
     const struct loam_stored_tensor *source = merge->sources[i];
     enum loam_dtype chosen = merge->settings->dtype;
     struct loam_write_tensor *tensor = &merge->tensors[i];
     *tensor = (struct loam_write_tensor){
-        .name = source->name,
+        .name = name_of(merge, i),
         .dtype = chosen != LOAM_DTYPE_NONE ? chosen : loam_format_row(source->format)->dtype,
         .rank = source->rank};
     memcpy(tensor->shape, source->shape, sizeof tensor->shape);
@@ -99,18 +113,19 @@ static enum loam_status describe_tensor(struct merge *merge, size_t i, struct lo
 
 static enum loam_status allocate(struct merge *merge, struct loam_error *error)
 {
-    size_t count = merge->model->parameter_count;
+    size_t count = merge->model->parameter_count + 1; // a head may be untied
     merge->sources = loam_calloc(count, sizeof *merge->sources, error);
     merge->adapted = loam_calloc(count, merge->settings->adapters.count * sizeof *merge->adapted, error);
     merge->merged = loam_calloc(count, sizeof *merge->merged, error);
+    merge->replaced = loam_calloc(count, sizeof *merge->replaced, error);
     merge->tensors = loam_calloc(count, sizeof *merge->tensors, error);
     merge->bytes = loam_calloc(count, sizeof *merge->bytes, error);
     merge->shard_of = loam_calloc(count, sizeof *merge->shard_of, error);
     merge->of_shard = loam_calloc(count, sizeof *merge->of_shard, error);
     merge->parameter_of = loam_calloc(count, sizeof *merge->parameter_of, error);
     bool whole = merge->sources != NULL && merge->adapted != NULL && merge->merged != NULL &&
-                 merge->tensors != NULL && merge->bytes != NULL && merge->shard_of != NULL &&
-                 merge->of_shard != NULL && merge->parameter_of != NULL;
+                 merge->replaced != NULL && merge->tensors != NULL && merge->bytes != NULL &&
+                 merge->shard_of != NULL && merge->of_shard != NULL && merge->parameter_of != NULL;
     return whole ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
@@ -154,6 +169,32 @@ static const struct loam_log *log_of(const struct loam_merge_settings *settings)
     return settings->callbacks == NULL ? NULL : &settings->callbacks->log;
 }
 
+// A tied head whose value is no longer that of the embedding becomes a parameter of its own, as PEFT does.
+static enum loam_status untie_head(struct merge *merge, struct loam_error *error)
+{
+    struct loam_model *model = merge->model;
+    const size_t embedding = (size_t)(model->embedding - model->parameters), place = model->parameter_count;
+    LOAM_TRY(loam_model_untie_head(model, error));
+    merge->untied = place;
+    merge->sources[place] = merge->sources[embedding];
+    return LOAM_OK;
+}
+
+static enum loam_status take_replaced(struct merge *merge, const struct loam_adapter *adapter,
+                                      struct loam_error *error)
+{
+    const struct loam_model *model = merge->model;
+    const struct loam_replacement **slots = adapter->slots.replaced;
+    if (adapter->replaced_count == 0) return LOAM_OK;
+    const size_t embedding = (size_t)(model->embedding - model->parameters), head = model->parameter_count;
+    const bool unties = model->config.tied_head && slots[embedding] != slots[head];
+    for (size_t i = 0; i < adapter->replaced_count; i++) {
+        const struct loam_replaced *item = &adapter->replaced[i];
+        merge->replaced[item->of_head ? head : (size_t)(item->parameter - model->parameters)] = item->stored;
+    }
+    return unties ? untie_head(merge, error) : LOAM_OK;
+}
+
 static enum loam_status open_adapter(struct merge *merge, size_t index, struct loam_error *error)
 {
     const struct loam_adapter_choices *choices = &merge->settings->adapters;
@@ -180,6 +221,9 @@ static enum loam_status open_adapters(struct merge *merge, struct loam_error *er
     if (merge->adapters == NULL || merge->terms == NULL || merge->buffers == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < count; i++)
         LOAM_TRY(open_adapter(merge, i, error));
+    LOAM_TRY(loam_adapter_check_replacing(merge->adapters, &merge->settings->adapters, error));
+    for (size_t i = 0; i < count; i++)
+        LOAM_TRY(take_replaced(merge, merge->adapters[i], error));
     return allocate_buffers(merge, error);
 }
 
@@ -354,7 +398,8 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
 {
     struct merge *merge = user;
     size_t i = merge->parameter_of[index];
-    const struct loam_stored_tensor *source = merge->sources[i];
+    const struct loam_stored_tensor *replaced = merge->replaced[i],
+                                    *source = replaced != NULL ? replaced : merge->sources[i];
     const bool merged = merge->merged[i];
     enum loam_dtype dtype = merge->tensors[i].dtype;
     if (merged) {
@@ -367,7 +412,8 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
     }
     release_elements(source, first, count);
     merge->done += (int64_t)(count * loam_dtype_size(dtype));
-    if ((!merged && loam_format_of(dtype) == source->format) || loam_all_finite(block, dtype, count))
+    if ((!merged && replaced == NULL && loam_format_of(dtype) == source->format) ||
+        loam_all_finite(block, dtype, count))
         return loam_event_progress(merge->settings->callbacks, LOAM_ACTIVITY_MERGE, merge->done, merge->total,
                                    error);
     return loam_fail(error, LOAM_ERROR_NUMERIC, "tensor %s would have values that are not finite in %s%s",
@@ -417,7 +463,7 @@ static void count_all(const struct merge *merge, struct loam_merge_result *resul
                                          .parameters = loam_model_parameter_total(merge->model)};
     for (size_t i = 0; i < merge->model->parameter_count; i++) {
         result->bytes += merge->bytes[i];
-        result->merged += merge->merged[i];
+        result->merged += merge->merged[i] || merge->replaced[i] != NULL;
     }
 }
 
@@ -460,6 +506,7 @@ enum loam_status loam_merge(const struct loam_merge_settings *settings, struct l
     free(merge.sources);
     free(merge.adapted);
     free(merge.merged);
+    free((void *)merge.replaced);
     free(merge.tensors);
     free(merge.bytes);
     free(merge.shard_of);

@@ -172,6 +172,7 @@ enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed,
         return loam_fail(error, LOAM_ERROR_INTERNAL, "an adapter is started after it has its memory");
     if (adapter->set != NULL) loam_adapter_point(adapter);
     LOAM_TRY(loam_adapter_allocate_taken(adapter, device, error));
+    LOAM_TRY(loam_replaced_allocate(adapter, device, error));
     if (device->planning) return LOAM_OK;
     struct loam_stream stream;
     LOAM_TRY(loam_stream_init(&stream, device, 0, error));
@@ -179,6 +180,7 @@ enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed,
     for (size_t i = 0; i < adapter->count && status == LOAM_OK; i++)
         status = loam_adapter_start_module(adapter, i, &stream, seed, true, error);
     if (status == LOAM_OK && adapter->config.dora) status = start_magnitudes(adapter, &stream, error);
+    if (status == LOAM_OK) status = loam_replaced_start(adapter, &stream, error);
     loam_stream_deinit(&stream);
     return status;
 }

@@ -116,6 +116,15 @@ static enum loam_status split_list(struct loam_targets *targets, const char *tex
     return LOAM_OK;
 }
 
+enum loam_status loam_targets_parse_list(struct loam_targets *targets, const char *text,
+                                         struct loam_error *error)
+{
+    *targets = (struct loam_targets){.kind = LOAM_TARGET_LIST};
+    enum loam_status status = split_list(targets, text, error);
+    if (status != LOAM_OK) loam_targets_deinit(targets);
+    return status;
+}
+
 enum loam_status loam_targets_parse(struct loam_targets *targets, const char *text, struct loam_error *error)
 {
     if (strcasecmp(text, all_linear) == 0) {
@@ -123,10 +132,7 @@ enum loam_status loam_targets_parse(struct loam_targets *targets, const char *te
         return LOAM_OK;
     }
     if (strpbrk(text, "*+?|()[]{}^$\\") != NULL) return loam_targets_init_pattern(targets, text, error);
-    *targets = (struct loam_targets){.kind = LOAM_TARGET_LIST};
-    enum loam_status status = split_list(targets, text, error);
-    if (status != LOAM_OK) loam_targets_deinit(targets);
-    return status;
+    return loam_targets_parse_list(targets, text, error);
 }
 
 enum loam_status loam_targets_init_list(struct loam_targets *targets, const char *const *entries,

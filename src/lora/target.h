@@ -24,6 +24,9 @@ struct loam_targets {
 // Parses the value of --target-modules: "all-linear" in any case; a regular expression if the text has any of
 // `* + ? | ( ) [ ] { } ^ $ \`; otherwise names separated by commas, without the blanks around them.
 enum loam_status loam_targets_parse(struct loam_targets *targets, const char *text, struct loam_error *error);
+// Parses names separated by commas, without the blanks around them.
+enum loam_status loam_targets_parse_list(struct loam_targets *targets, const char *text,
+                                         struct loam_error *error);
 // Makes a list of the given names, unparsed.
 enum loam_status loam_targets_init_list(struct loam_targets *targets, const char *const *entries,
                                         size_t count, struct loam_error *error);

@@ -77,11 +77,12 @@ static bool names_adapted_only(const char *ending, const struct loam_family *fam
 }
 
 // Returns the shortest end of a linear's path, below its layer, that names only adapted modules; if there is
-// none, the whole path.
-static const char *name_of(const struct loam_linear *linear, const struct loam_family *family,
+// none, the whole path. In a multimodal model it is the whole path: an end may name modules of other parts.
+static const char *name_of(const struct loam_linear *linear, const struct loam_family *family, bool is_part,
                            const bool *whole)
 {
     const char *path = linear->path;
+    if (is_part) return path;
     size_t row_tail = strlen(strstr(linear->weight->row->name, "%d.") + strlen("%d.")) - strlen(".weight");
     const char *below = path + strlen(path) - row_tail;
     for (const char *at = path + strlen(path) - 1; at >= below; at--)
@@ -97,7 +98,7 @@ static enum loam_status make_list(struct loam_targets *names, const struct loam_
     for (size_t i = 0; i < family->module_count; i++)
         whole[i] = count_adapted_layers(family->modules[i].path, adapted, count) == model->config.layers;
     for (size_t i = 0; i < count; i++)
-        list[i] = name_of(adapted[i], family, whole);
+        list[i] = name_of(adapted[i], family, model->config.multimodal != NULL, whole);
     return loam_targets_init_list(names, list, count, error);
 }
 

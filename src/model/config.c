@@ -12,6 +12,7 @@
 #include "base/heap.h"
 #include "base/json.h"
 #include "model/config_parts.h"
+#include "model/multimodal.h"
 
 // ---- the family's keys ----
 
@@ -191,6 +192,15 @@ static void set_to_none(struct loam_config *config, const struct loam_config_key
     if (key->type == LOAM_CONFIG_DOUBLE_OR_NONE) memset(field, 0, sizeof(double));
 }
 
+// A config.json names its sizes; the text part of a multimodal one may leave them to transformers' defaults.
+static bool is_left_to_default(const struct loam_config *config, const struct loam_config_key *key)
+{
+    int64_t size;
+    if (config->multimodal == NULL || key->type != LOAM_CONFIG_INT) return false;
+    memcpy(&size, (const char *)config + key->offset, sizeof size);
+    return size != 0;
+}
+
 static enum loam_status read_key(struct loam_config *config, const struct loam_config_key *key,
                                  const json_t *root, const char *name, struct loam_error *error)
 {
@@ -198,8 +208,9 @@ static enum loam_status read_key(struct loam_config *config, const struct loam_c
     while (i < spellings && key->names[i] != NULL && !loam_config_is_given(root, key->names[i]))
         i++;
     const bool found = i < spellings && key->names[i] != NULL;
+    const bool required = key->required && !is_left_to_default(config, key);
     if (!found && json_is_null(json_object_get(root, key->names[0]))) set_to_none(config, key);
-    if (!found && !key->required) return LOAM_OK;
+    if (!found && !required) return LOAM_OK;
     if (!found)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" is missing, a %s model needs it", name,
                          key->names[0], config->family->model_type);
@@ -483,19 +494,13 @@ static enum loam_status find_family(const struct loam_family **family, const jso
     return status;
 }
 
-enum loam_status loam_config_parse(struct loam_config *config, const json_t *root, const char *name,
-                                   struct loam_error *error)
-{
-    const struct loam_family *family = NULL;
-    LOAM_TRY(find_family(&family, root, name, error));
-    return loam_config_parse_as(config, family, root, name, error);
-}
-
-enum loam_status loam_config_parse_as(struct loam_config *config, const struct loam_family *family,
-                                      const json_t *root, const char *name, struct loam_error *error)
+static enum loam_status parse_as(struct loam_config *config, const struct loam_family *family,
+                                 const struct loam_multimodal *multimodal, const json_t *root,
+                                 const char *name, struct loam_error *error)
 {
     *config = *family->defaults;
     config->family = family;
+    config->multimodal = multimodal;
     if (config->embedding_factor == 0) config->embedding_factor = 1;
     if (config->logit_factor == 0) config->logit_factor = 1;
     if (config->rotary_fraction == 0) config->rotary_fraction = 1;
@@ -510,6 +515,40 @@ enum loam_status loam_config_parse_as(struct loam_config *config, const struct l
     LOAM_TRY(check_sizes(config, name, error));
     if (family->position == LOAM_ROPE) LOAM_TRY(loam_config_read_rope(config, root, name, error));
     return check_numbers(config, name, error);
+}
+
+// The text part is read as a document of its own.
+static enum loam_status parse_text_part(struct loam_config *config, const struct loam_multimodal *multimodal,
+                                        const json_t *root, const char *name, struct loam_error *error)
+{
+    const struct loam_family *family = NULL;
+    json_t *text = NULL;
+    char *label = loam_format(error, "%s: text_config", name);
+    enum loam_status status = label == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
+    if (status == LOAM_OK) status = loam_config_text_part(multimodal, root, name, &text, error);
+    if (status == LOAM_OK) status = find_family(&family, text, label, error);
+    if (status == LOAM_OK) status = parse_as(config, family, multimodal, text, label, error);
+    if (status == LOAM_OK) status = loam_config_complete_text_part(config, root, name, error);
+    json_decref(text);
+    free(label);
+    return status;
+}
+
+enum loam_status loam_config_parse(struct loam_config *config, const json_t *root, const char *name,
+                                   struct loam_error *error)
+{
+    const struct loam_family *family = NULL;
+    const char *type = json_string_value(json_object_get(root, "model_type"));
+    const struct loam_multimodal *multimodal = type == NULL ? NULL : loam_multimodal_find(type);
+    if (multimodal != NULL) return parse_text_part(config, multimodal, root, name, error);
+    LOAM_TRY(find_family(&family, root, name, error));
+    return loam_config_parse_as(config, family, root, name, error);
+}
+
+enum loam_status loam_config_parse_as(struct loam_config *config, const struct loam_family *family,
+                                      const json_t *root, const char *name, struct loam_error *error)
+{
+    return parse_as(config, family, NULL, root, name, error);
 }
 
 enum loam_status loam_config_load(struct loam_config *config, const char *directory_or_file,

@@ -51,16 +51,19 @@ struct loam_rope {
 // A number that follows from others where config.json leaves it out.
 #define LOAM_CONFIG_DERIVED INT64_MIN
 
+struct loam_multimodal;
+
 struct loam_config {
     const struct loam_family *family;
-    int64_t hidden;        // H
-    int64_t layers;        // L
-    int64_t heads;         // Q
-    int64_t kv_heads;      // G; Q unless queries are grouped
-    int64_t head_dim;      // D
-    int64_t inner;         // F, inner size of the MLP
-    int64_t vocabulary;    // V, rows of the embedding
-    int64_t max_positions; // longest sequence in training; 0: not given
+    const struct loam_multimodal *multimodal; // the model that this one is the text part of; NULL: none
+    int64_t hidden;                           // H
+    int64_t layers;                           // L
+    int64_t heads;                            // Q
+    int64_t kv_heads;                         // G; Q unless queries are grouped
+    int64_t head_dim;                         // D
+    int64_t inner;                            // F, inner size of the MLP
+    int64_t vocabulary;                       // V, rows of the embedding
+    int64_t max_positions;                    // longest sequence in training; 0: not given
     double norm_eps;
     double initializer_range;
     enum loam_activation activation;

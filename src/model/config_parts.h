@@ -20,4 +20,12 @@ void loam_config_tell_other(struct loam_config *config, const char *label, const
 enum loam_status loam_config_read_rope(struct loam_config *config, const json_t *root, const char *name,
                                        struct loam_error *error);
 
+// The "text_config" of a whole config.json as a document of its own, to be released with json_decref(): with
+// the model_type that it has, without keys that describe the whole. `name` is how messages call the file.
+enum loam_status loam_config_text_part(const struct loam_multimodal *multimodal, const json_t *root,
+                                       const char *name, json_t **text, struct loam_error *error);
+// Reads what the whole has its own way, after its text part.
+enum loam_status loam_config_complete_text_part(struct loam_config *config, const json_t *root,
+                                                const char *name, struct loam_error *error);
+
 #endif

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "io/atomic.h"
+#include "model/config_parts.h"
 
 enum { CONFIG_LIMIT = 1 << 24 }; // bytes of a config.json
 
@@ -132,11 +133,66 @@ static enum loam_status is_tied(const struct loam_bytes *text, const char *path,
     return status;
 }
 
+// Sizes that the text part leaves to their defaults.
+static int add_sizes(json_t *text, const struct loam_config *config)
+{
+    int failed = 0;
+    for (size_t i = 0; i < config->family->key_count; i++) {
+        const struct loam_config_key *key = &config->family->keys[i];
+        int64_t size;
+        if (!key->required || json_object_get(text, key->names[0]) != NULL) continue;
+        memcpy(&size, (const char *)config + key->offset, sizeof size);
+        failed = failed || json_object_set_new(text, key->names[0], json_integer(size)) != 0;
+    }
+    return failed;
+}
+
+// The document of the text part of a multimodal model, which `root` describes.
+static enum loam_status make_text_part(json_t *root, const char *path, struct loam_bytes *out,
+                                       struct loam_error *error)
+{
+    struct loam_config config;
+    json_t *text = NULL;
+    LOAM_TRY(loam_config_parse(&config, root, path, error));
+    if (config.multimodal == NULL)
+        return loam_fail(error, LOAM_ERROR_INTERNAL, "%s describes no multimodal model", path);
+    LOAM_TRY(loam_config_text_part(config.multimodal, root, path, &text, error));
+    int failed = json_object_set_new(text, "architectures", json_pack("[s]", config.family->architecture));
+    failed = failed || json_object_set_new(text, "tie_word_embeddings", json_boolean(config.tied_head)) != 0;
+    failed = failed || add_sizes(text, &config) != 0;
+    char *printed = failed ? NULL : json_dumps(text, JSON_INDENT(2));
+    json_decref(text);
+    if (printed == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "%s: out of memory", path);
+    enum loam_status status = loam_bytes_append_text(out, printed, error);
+    free(printed);
+    return status;
+}
+
+// Replaces the document of a multimodal model by that of its text part.
+static enum loam_status take_text_part(struct loam_bytes *text, const char *path,
+                                       const struct loam_config *config, struct loam_error *error)
+{
+    struct loam_bytes part = {0};
+    json_t *root = NULL;
+    if (config->multimodal == NULL) return LOAM_OK;
+    LOAM_TRY(loam_json_parse(&root, text->data, text->size, path, error));
+    const enum loam_status status = make_text_part(root, path, &part, error);
+    json_decref(root);
+    if (status == LOAM_OK) {
+        loam_bytes_deinit(text);
+        *text = part;
+        return LOAM_OK;
+    }
+    loam_bytes_deinit(&part);
+    return status;
+}
+
 static enum loam_status change(const char *path, const struct loam_config *config, enum loam_dtype dtype,
                                struct loam_bytes *text, struct loam_bytes *changed, struct loam_error *error)
 {
     bool tied = false;
     LOAM_TRY(loam_file_read(path, CONFIG_LIMIT, text, error));
+    LOAM_TRY(take_text_part(text, path, config, error));
     LOAM_TRY(is_tied(text, path, &tied, error));
     if (tied && !config->tied_head) {
         LOAM_TRY(loam_config_set_untied(changed, text->data, text->size, error));

@@ -16,7 +16,7 @@ enum loam_status loam_config_set_untied(struct loam_bytes *out, const char *text
 
 // Rewrites DIRECTORY/config.json, a copy of the base's, where it does not describe the tensors that are
 // written beside it: `dtype` is that of all of them (LOAM_DTYPE_NONE: each has the base's), and the head of
-// `config` may be its own although the file ties it.
+// `config` may be its own although the file ties it. Of a multimodal model the text part is written, as a model of its own.
 enum loam_status loam_config_rewrite(const char *directory, const struct loam_config *config,
                                      enum loam_dtype dtype, struct loam_error *error);
 

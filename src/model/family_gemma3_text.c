@@ -35,6 +35,7 @@ static const struct loam_config_key keys[] = {
 };
 
 static const struct loam_config defaults = {
+    LLAMA_DEFAULT_SIZES(2304, 26, 8, 9216, 262208),
     .kv_heads = 4,
     .head_dim = 256,
     .max_positions = 131072,

@@ -28,6 +28,7 @@ static const struct loam_config_key keys[] = {
 };
 
 static const struct loam_config defaults = {
+    LLAMA_DEFAULT_SIZES(4096, 32, 32, 11008, 32000),
     .kv_heads = LOAM_CONFIG_DERIVED,
     .head_dim = LOAM_CONFIG_DERIVED,
     .max_positions = 2048,

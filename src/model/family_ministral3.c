@@ -1,5 +1,4 @@
 // Ministral 3: Mistral with YaRN and queries that are scaled by their position.
-#define GGUF(name) NULL // llama.cpp has no such family
 #include "model/family_parts.h"
 
 #define ROOT "model."
@@ -26,6 +25,7 @@ static const struct loam_config_key keys[] = {
 };
 
 static const struct loam_config defaults = {
+    LLAMA_DEFAULT_SIZES(4096, 34, 32, 14336, 131072),
     .kv_heads = 8,
     .head_dim = 128,
     .max_positions = 262144,
@@ -62,6 +62,7 @@ static enum loam_status complete(struct loam_config *config, const json_t *root,
 
 const struct loam_family loam_family_ministral3 = {
     .model_type = "ministral3",
+    .gguf_architecture = "mistral3",
     .architecture = "Ministral3ForCausalLM",
     .prefix = ROOT,
     .norm = LOAM_RMSNORM,

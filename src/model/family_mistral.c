@@ -25,6 +25,7 @@ static const struct loam_config_key keys[] = {
 };
 
 static const struct loam_config defaults = {
+    LLAMA_DEFAULT_SIZES(4096, 32, 32, 14336, 32000),
     .kv_heads = 8,
     .head_dim = LOAM_CONFIG_DERIVED,
     .max_positions = 4096 * 32,

@@ -122,6 +122,9 @@
 #define LLAMA_KEYS(epsilon) \
     LLAMA_SIZES, KEY(INT, kv_heads, "num_key_value_heads"), KEY(INT, head_dim, "head_dim"), LLAMA_MODEL_KEYS(epsilon)
 
+// Sizes that the text part of a multimodal model may leave out (model/multimodal.h).
+#define LLAMA_DEFAULT_SIZES(h, l, q, f, v) .hidden = h, .layers = l, .heads = q, .inner = f, .vocabulary = v
+
 // ---- the module tree ----
 
 // `name` is what transformers' classes of the family begin with, `act` its class of the activation.

@@ -26,6 +26,7 @@ static const struct loam_config_key keys[] = {
 };
 
 static const struct loam_config defaults = {
+    LLAMA_DEFAULT_SIZES(4096, 32, 32, 22016, 151936),
     .kv_heads = 32,
     .head_dim = LOAM_CONFIG_DERIVED,
     .max_positions = 32768,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "model/multimodal.h"
 
 static bool in_layer(const struct loam_weight_row *row)
 {
@@ -38,8 +39,8 @@ static void bind_norm(struct loam_norm *norm, const struct loam_family *family,
         norm->w = parameter;
 }
 
-static enum loam_status bind_linear(struct loam_linear *linear, const struct loam_parameter *parameter,
-                                    struct loam_error *error)
+static enum loam_status bind_linear(const struct loam_config *config, struct loam_linear *linear,
+                                    const struct loam_parameter *parameter, struct loam_error *error)
 {
     if ((parameter->row->flags & LOAM_WEIGHT_BIAS) != 0) {
         linear->bias = parameter;
@@ -49,7 +50,9 @@ static enum loam_status bind_linear(struct loam_linear *linear, const struct loa
     linear->weight = parameter;
     linear->out = parameter->value.shape[out];
     linear->in = parameter->value.shape[1 - out];
-    linear->path = loam_strndup(parameter->name, strlen(parameter->name) - strlen(".weight"), error);
+    char *path = loam_strndup(parameter->name, strlen(parameter->name) - strlen(".weight"), error);
+    if (path != NULL) linear->path = loam_multimodal_module_path(config->multimodal, path, error);
+    free(path);
     return linear->path == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }
 
@@ -72,12 +75,13 @@ static enum loam_status bind(struct loam_model *model, const struct loam_paramet
         bind_norm(&model->layers[parameter->layer].norms[row->slot], family, parameter);
         break;
     case LOAM_ROLE_LINEAR:
-        return bind_linear(&model->layers[parameter->layer].linears[row->slot], parameter, error);
+        return bind_linear(&model->config, &model->layers[parameter->layer].linears[row->slot], parameter,
+                           error);
     case LOAM_ROLE_FINAL_NORM:
         bind_norm(&model->final_norm, family, parameter);
         break;
     case LOAM_ROLE_HEAD:
-        return bind_linear(&model->head, parameter, error);
+        return bind_linear(&model->config, &model->head, parameter, error);
     case LOAM_ROLE_IGNORED:
         break;
     }

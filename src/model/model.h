@@ -17,7 +17,9 @@ struct loam_parameter {
 };
 
 struct loam_linear {
-    char *path;   // module path: "transformer.h.0.self_attention.query_key_value"; NULL: a tied head
+    // Module path in the model, or in the multimodal one that it is the text part of:
+    // "transformer.h.0.self_attention.query_key_value"; NULL: a tied head.
+    char *path;
     size_t index; // among the linears of the model, in model order; the head comes after the last
     int64_t in;
     int64_t out;

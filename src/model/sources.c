@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "model/multimodal.h"
 
 enum { COMPARED = 4096, RELEASED = 1 << 22 }; // elements at a time
 
@@ -36,11 +37,6 @@ static const char *without_prefix(const struct loam_family *family, const char *
 static const char *const text_models[] = {"", "language_model.", "model.language_model.", "text_model.",
                                           "model.text_model."};
 enum { TEXT_MODELS = sizeof text_models / sizeof text_models[0] };
-
-// The other parts of such models.
-static const char *const other_parts[] = {
-    "vision_tower.", "vision_model.", "visual.", "multi_modal_projector.", "connector.", "audio_tower.",
-};
 
 // Looks for PREFIX + NAME; a second tensor of the same meaning is refused.
 static enum loam_status find_prefixed(const struct loam_container *file, const char *prefix, const char *name,
@@ -79,15 +75,6 @@ static bool skip(const char **name, const char *prefix)
     if (strncmp(*name, prefix, size) != 0) return false;
     *name += size;
     return true;
-}
-
-// Whether a tensor is of a part of a multimodal model that is not its text model.
-static bool is_other_part(const char *name)
-{
-    (void)skip(&name, "model.");
-    for (size_t i = 0; i < sizeof other_parts / sizeof other_parts[0]; i++)
-        if (skip(&name, other_parts[i])) return true;
-    return false;
 }
 
 static enum loam_status find_source(struct search *search, size_t index, struct loam_error *error)
@@ -139,7 +126,7 @@ static bool is_passed_over(const struct loam_config *config, const char *name)
 // Whether a tensor needs no parameter: it is passed over, or of another part of a multimodal model.
 static bool is_ignorable(const struct loam_config *config, const char *name)
 {
-    bool ignorable = is_other_part(name);
+    bool ignorable = loam_is_of_other_part(name);
     for (size_t i = 0; i < TEXT_MODELS && !ignorable; i++) {
         const char *rest = name;
         ignorable = skip(&rest, text_models[i]) && is_passed_over(config, rest);
@@ -244,7 +231,7 @@ static void tell_other_parts(const struct loam_container *file, const struct loa
     size_t count = 0;
     for (size_t i = 0; i < loam_container_count(file); i++) {
         const struct loam_stored_tensor *stored = loam_container_at(file, i);
-        if (!is_other_part(stored->name)) continue;
+        if (!loam_is_of_other_part(stored->name)) continue;
         if (count++ == 0) first = stored;
     }
     if (count > 0)

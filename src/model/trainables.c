@@ -125,6 +125,13 @@ static enum loam_status fill_masters(struct loam_trainables *set, struct loam_er
     return status;
 }
 
+bool loam_parameter_is_decayed(const struct loam_parameter *parameter)
+{
+    const struct loam_weight_row *row = parameter->row;
+    return row->role != LOAM_ROLE_NORM && row->role != LOAM_ROLE_FINAL_NORM &&
+           row->role != LOAM_ROLE_EMBEDDING_NORM && (row->flags & LOAM_WEIGHT_BIAS) == 0;
+}
+
 enum loam_status loam_trainables_from_model(struct loam_trainables *set, const struct loam_model *model,
                                             struct loam_error *error)
 {
@@ -133,11 +140,8 @@ enum loam_status loam_trainables_from_model(struct loam_trainables *set, const s
         const struct loam_parameter *parameter = &model->parameters[i];
         struct loam_tensor value = parameter->value;
         if (masters) value.data = NULL;
-        bool decayed = parameter->row->role != LOAM_ROLE_NORM &&
-                       parameter->row->role != LOAM_ROLE_FINAL_NORM &&
-                       parameter->row->role != LOAM_ROLE_EMBEDDING_NORM &&
-                       (parameter->row->flags & LOAM_WEIGHT_BIAS) == 0;
-        LOAM_TRY(loam_trainables_add(set, parameter->name, value, decayed, NULL, error));
+        LOAM_TRY(loam_trainables_add(set, parameter->name, value, loam_parameter_is_decayed(parameter), NULL,
+                                     error));
     }
     LOAM_TRY(loam_trainables_allocate(set, model->device, error));
     set->of_model = loam_calloc(model->parameter_count, sizeof *set->of_model, error);

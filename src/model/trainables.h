@@ -36,6 +36,8 @@ enum loam_status loam_trainables_allocate(struct loam_trainables *set, const str
 void loam_trainables_deinit(struct loam_trainables *set);
 int64_t loam_trainables_total(const struct loam_trainables *set); // elements, padding not counted
 
+// Whether weight decay applies to a parameter: not to biases and norms.
+bool loam_parameter_is_decayed(const struct loam_parameter *parameter);
 // --method full: every parameter of a model loaded `writable` becomes trainable, with memory taken;
 // set->of_model has the gradients for struct loam_decoder_limits. An f32 model is trained in place; a bf16
 // one gets f32 masters, of which it is the rounded mirror. Biases and norms are not decayed.

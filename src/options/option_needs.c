@@ -9,7 +9,7 @@
 #define IS_NOT(name, value) {LOAM_TERM_IS_NOT, name, value}
 #define FRESH_LORA "lora-r", "lora-alpha", "lora-dropout", "target-modules", "exclude-modules", \
     "layers-to-transform", "layers-pattern", "rank-pattern", "alpha-pattern", "use-rslora", "use-dora", \
-    "init-lora-weights"
+    "init-lora-weights", "modules-to-save", "bias", "ensure-weight-tying"
 // clang-format on
 
 // A need is `refused` where ignoring the option would give another result than the user expects. Otherwise

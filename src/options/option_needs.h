@@ -18,7 +18,7 @@ struct loam_option_term {
     const char *value;
 };
 
-enum { LOAM_NEED_OPTIONS = 16, LOAM_NEED_TERMS = 4 };
+enum { LOAM_NEED_OPTIONS = 24, LOAM_NEED_TERMS = 4 };
 
 // Each of `options` has an effect only if one of the terms `any` is true. Without terms it never has one.
 struct loam_option_need {

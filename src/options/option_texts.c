@@ -22,6 +22,14 @@ enum loam_status loam_option_check_targets(const char *text, struct loam_error *
     return LOAM_OK;
 }
 
+enum loam_status loam_option_check_saved(const char *text, struct loam_error *error)
+{
+    struct loam_targets targets = {0};
+    LOAM_TRY(loam_targets_parse_list(&targets, text, error));
+    loam_targets_deinit(&targets);
+    return LOAM_OK;
+}
+
 enum loam_status loam_option_check_layers(const char *text, struct loam_error *error)
 {
     struct loam_layer_choice choice;

@@ -6,6 +6,7 @@
 
 enum loam_status loam_option_check_adapter(const char *text, struct loam_error *error);
 enum loam_status loam_option_check_targets(const char *text, struct loam_error *error);
+enum loam_status loam_option_check_saved(const char *text, struct loam_error *error);
 enum loam_status loam_option_check_layers(const char *text, struct loam_error *error);
 enum loam_status loam_option_check_layer_names(const char *text, struct loam_error *error);
 enum loam_status loam_option_check_ranks(const char *text, struct loam_error *error);

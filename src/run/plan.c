@@ -64,7 +64,7 @@ static void measure_plan(struct loam_plan *plan, const struct loam_train_job *jo
     plan->gradients = loam_tensor_bytes(&set->gradients);
     plan->optimiser = 2 * plan->gradients;
     plan->trained =
-        set->arena.capacity - plan->gradients - plan->optimiser + loam_adapter_taken_bytes(job->adapter);
+        set->arena.capacity - plan->gradients - plan->optimiser + loam_adapter_held_bytes(job->adapter);
     plan->activations = decoder.step + answerer.step + answerer.cache;
     plan->scratch = decoder.scratch + answerer.scratch + job->trainer.optimiser.arena.capacity +
                     job->trainer.optimiser.stream.scratch.capacity;

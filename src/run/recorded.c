@@ -141,6 +141,9 @@ static enum loam_status set_choices(json_t *options, const struct loam_train_set
         {"exclude-modules", lora->exclude_modules},
         {"layers-to-transform", lora->layers_to_transform},
         {"layers-pattern", lora->layers_pattern},
+        {"modules-to-save", lora->modules_to_save},
+        {"bias", lora->bias == LOAM_BIAS_NONE ? NULL : loam_lora_bias_name(lora->bias)},
+        {"ensure-weight-tying", lora->ensure_weight_tying ? "true" : NULL},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         LOAM_TRY(set_value(options, texts[i].name, json_string(texts[i].value != NULL ? texts[i].value : ""),

@@ -157,7 +157,9 @@ enum loam_status loam_session_adapter(const struct loam_session *session, const 
 {
     *out = NULL;
     if (directory == NULL) return LOAM_OK;
-    LOAM_TRY(loam_adapter_open(out, session->model, directory, set, error));
+    LOAM_TRY(set == NULL && session->keeps_masters
+                 ? loam_adapter_open_trainable(out, session->model, directory, error)
+                 : loam_adapter_open(out, session->model, directory, set, error));
     loam_adapter_warn(*out, session->log);
     return LOAM_OK;
 }

@@ -42,6 +42,7 @@ struct loam_session {
     enum loam_dtype dtype;                 // of activations
     bool keep_halves;                      // see struct loam_load_options
     bool streamed;
+    bool keeps_masters; // adapters without a set may be registered in one later
     int32_t max_length;
     int32_t token_budget; // of a packed batch
 };

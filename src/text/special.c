@@ -198,6 +198,14 @@ static enum loam_status set_eos_text(struct loam_special_tokens *special, const 
     return special->text != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
+// The object of config.json that has a key: the root or, in a multimodal model, its text part.
+static const json_t *holder_of(const json_t *root, const char *key)
+{
+    const json_t *text = json_object_get(root, "text_config");
+    const bool given = json_object_get(root, key) != NULL && !json_is_null(json_object_get(root, key));
+    return given || text == NULL ? root : text;
+}
+
 static enum loam_status find_eos(struct loam_special_tokens *special, const struct sources *sources,
                                  const struct loam_tokenizer *tokenizer, struct loam_error *error)
 {
@@ -211,7 +219,8 @@ static enum loam_status find_eos(struct loam_special_tokens *special, const stru
     if (stops != NULL && !json_is_null(stops))
         LOAM_TRY(add_stops(special, sources->generation, generation_file, tokenizer, &capacity, error));
     else
-        LOAM_TRY(add_stops(special, sources->model, "config.json", tokenizer, &capacity, error));
+        LOAM_TRY(add_stops(special, holder_of(sources->model, "eos_token_id"), "config.json", tokenizer,
+                           &capacity, error));
     return set_eos_text(special, text, tokenizer, error);
 }
 
@@ -224,7 +233,7 @@ static enum loam_status find_all(struct loam_special_tokens *special, const stru
     LOAM_TRY(find_by_text(sources, "bos_token", tokenizer, &special->bos, &text, note, error));
     LOAM_TRY(find_by_text(sources, "pad_token", tokenizer, &special->pad, &text, note, error));
     LOAM_TRY(find_bos(special, sources->generation, "generation_config.json", tokenizer, error));
-    LOAM_TRY(find_bos(special, sources->model, "config.json", tokenizer, error));
+    LOAM_TRY(find_bos(special, holder_of(sources->model, "bos_token_id"), "config.json", tokenizer, error));
     LOAM_TRY(find_eos(special, sources, tokenizer, error));
 
     LOAM_TRY(

@@ -31,7 +31,7 @@ train 'two spellings'
 reports 1 "$line"
 ok 'eval: two spellings' eval --model "$tmp/other" --data "$data" --limit 4 --json "${one_thread[@]}"
 reports 1 "$line"
-both=$(number loss "$tmp/stdout")
+both=$(number eval_loss "$tmp/stdout")
 ok 'merge: two spellings' merge --model "$tmp/other" --adapter "$tmp/adapter" --out "$tmp/merged" "${one_thread[@]}"
 reports 1 "$line"
 ok 'inspect: two spellings' inspect "$tmp/other" --json
@@ -42,7 +42,7 @@ reports 1 "$line"
 sed -i 's/"n_head": 4,/"n_head": 8,/' "$tmp/other/config.json"
 ok 'eval: one value' eval --model "$tmp/other" --data "$data" --limit 4 --json "${one_thread[@]}"
 reports 0 num_attention_heads
-[ "$(number loss "$tmp/stdout")" = "$both" ] || fail "$both with both spellings"
+[ "$(number eval_loss "$tmp/stdout")" = "$both" ] || fail "$both with both spellings"
 
 with '"slow_but_exact": true, "pretraining_tp": 2'
 for command in 'eval --limit 4' 'train --max-steps 1 --out out' plan; do

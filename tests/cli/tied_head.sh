@@ -22,7 +22,7 @@ same() {
 }
 loss_of() {
     ok "eval: $1" eval --model "$1" --data "$data" --json "${one_thread[@]}"
-    number loss "$tmp/stdout"
+    number eval_loss "$tmp/stdout"
 }
 
 expected=$(loss_of "$tmp/untied")
@@ -68,8 +68,8 @@ for limit in 5GB 50KB; do
     reports 0
     ok 'base and adapter' eval --model "$tmp/untied" --adapter "$tmp/untied.lora" --data "$data" --json --dtype f32 \
         "${one_thread[@]}"
-    awk -v a="$merged" -v b="$(number loss "$tmp/stdout")" 'BEGIN { exit !((a - b) ^ 2 < 1e-4) }' ||
-        fail "merged: $merged, not $(number loss "$tmp/stdout")"
+    awk -v a="$merged" -v b="$(number eval_loss "$tmp/stdout")" 'BEGIN { exit !((a - b) ^ 2 < 1e-4) }' ||
+        fail "merged: $merged, not $(number eval_loss "$tmp/stdout")"
 done
 # Shards with such a config.
 cp "$tiny/config.json" "$tmp/merged/config.json"

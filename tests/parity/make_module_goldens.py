@@ -17,10 +17,13 @@ from pathlib import Path
 
 import make_goldens
 import torch
+from families import IDS
 from make_goldens import BLOOM, LLAMA, SEQUENCES, peft_key, trainables
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
+
+GPT2 = dict(IDS, model_type="gpt2")
 
 # config: of transformers; dtype: of the stored checkpoint; lora: of LoraConfig.
 GOLDENS = {
@@ -31,15 +34,42 @@ GOLDENS = {
         dtype=torch.bfloat16,
         lora=dict(r=3, lora_alpha=5, use_dora=True, target_modules="all-linear"),
     ),
+    # The embedding without its tied head, norms, every bias.
+    "modules-embedding": dict(
+        config=dict(LLAMA, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1,
+                    intermediate_size=32, vocab_size=41, tie_word_embeddings=True, rms_norm_eps=1e-6,
+                    attention_bias=True),
+        dtype=torch.bfloat16,
+        lora=dict(r=3, lora_alpha=5, target_modules=["o_proj", "down_proj"], bias="all",
+                  modules_to_save=["embed_tokens", "norm"]),
+    ),
+    # The embedding with its tied head, learned positions, linears that are stored transposed, biases of adapted ones.
+    "modules-tied": dict(
+        config=dict(GPT2, n_embd=12, n_layer=2, n_head=3, n_positions=48, vocab_size=37),
+        dtype=torch.float32,
+        lora=dict(r=2, lora_alpha=3, target_modules=["c_attn"], bias="lora_only", ensure_weight_tying=True,
+                  modules_to_save=["lm_head", "wpe", "mlp"]),
+    ),
+    # The head without its tied embedding, and the norm of the embedding, of which nothing below it is trained.
+    "modules-head": dict(
+        config=dict(BLOOM, hidden_size=20, n_layer=2, n_head=2, vocab_size=43),
+        dtype=torch.float32,
+        lora=dict(r=2, lora_alpha=3, target_modules=["dense_h_to_4h"],
+                  modules_to_save=["lm_head", "word_embeddings_layernorm", "h.1.self_attention.dense"]),
+    ),
 }
 
 
 def with_adapter(model, lora, seed):
-    """The base with an adapter whose tensors are random and whose gradients are not zero by construction."""
+    """The base with an adapter whose tensors are random and whose gradients are not zero by construction.
+
+    PEFT changes the lists of its settings, so it gets a copy.
+    """
     torch.manual_seed(seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        adapted = get_peft_model(copy.deepcopy(model), LoraConfig(task_type="CAUSAL_LM", lora_dropout=0.0, **lora))
+        config = LoraConfig(task_type="CAUSAL_LM", lora_dropout=0.0, **copy.deepcopy(lora))
+        adapted = get_peft_model(copy.deepcopy(model), config)
     with torch.no_grad():
         for name, parameter in trainables(adapted).items():
             noise = torch.randn(parameter.shape)
@@ -64,8 +94,26 @@ def draw_golden(draw):
                       vocab_size=draw.randint(40, 90), tie_word_embeddings=draw.random() < 0.5, rms_norm_eps=1e-5,
                       attention_bias=draw.random() < 0.5, mlp_bias=draw.random() < 0.3)
     lora = dict(r=draw.randint(1, 6), lora_alpha=draw.choice([1, 4, 8, 11]), target_modules=draw_targets(draw, config),
-                use_dora=draw.random() < 0.6)
+                use_dora=draw.random() < 0.6, **draw_replaced(draw, config))
     return dict(config=config, dtype=draw.choice([torch.float32, torch.bfloat16]), lora=lora)
+
+
+def draw_replaced(draw, config):
+    """Modules that are trained as a whole, and biases.
+
+    PEFT ties no embedding of BLOOM again when it reads an adapter, because it knows embeddings by the name embed_tokens.
+    """
+    if draw.random() < 0.5:
+        return {}
+    bloom = config["model_type"] == "bloom"
+    names = (["word_embeddings", "word_embeddings_layernorm", "input_layernorm", "ln_f", "lm_head"] if bloom else
+             ["embed_tokens", "model.norm", "input_layernorm", "norm", "lm_head", "model.embed_tokens"])
+    if config.get("n_layer", config.get("num_hidden_layers")) > 1:
+        names.append("h.0.mlp" if bloom else "layers.0.mlp")
+    saved = draw.sample(names, draw.randint(0, 3))
+    return dict(bias=draw.choice(["none", "all", "lora_only"]),
+                ensure_weight_tying=not bloom and draw.random() < 0.5,
+                **({"modules_to_save": saved} if saved else {}))
 
 
 def draw_targets(draw, config):
@@ -115,7 +163,7 @@ def stored_key(name):
     """The name in adapter_model.safetensors of a trained parameter."""
     if "lora_magnitude_vector" in name:
         return name.replace(".default.weight", "")
-    return peft_key(name)
+    return peft_key(name.replace(".modules_to_save.default", ""))
 
 
 def main():

@@ -69,7 +69,12 @@ const char *const golden_names[GOLDEN_COUNT] = {
     "starcoder2-window",
 };
 
-const char *const golden_module_names[GOLDEN_MODULE_COUNT] = {"modules-dora"};
+const char *const golden_module_names[GOLDEN_MODULE_COUNT] = {
+    "modules-dora",
+    "modules-embedding",
+    "modules-head",
+    "modules-tied",
+};
 
 static struct loam_container *open_file(const struct golden *golden, const char *name)
 {

@@ -512,6 +512,34 @@ static void loads_a_directory_or_a_file(void **state)
     test_remove_directory(directory);
 }
 
+// The families whose attention in transformers takes head_dim from the config, where it is given.
+static void test_own_head_size(void **state)
+{
+    (void)state;
+    static const char *const types[] = {
+        "llama",   "qwen2",       "qwen3",  "mistral", "ministral",  "ministral3", "gemma",
+        "gemma2",  "gemma3_text", "phi3",   "phi",     "starcoder2", "olmo2",      "olmo3",
+        "granite", "smollm3",     "cohere", "cohere2", "glm4",
+    };
+    struct loam_error error;
+    struct loam_config config;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        char text[400];
+        snprintf(
+            text, sizeof text,
+            "{\"model_type\":\"%s\",\"hidden_size\":16,\"num_hidden_layers\":2,\"num_attention_heads\":4,"
+            "\"num_key_value_heads\":2,\"intermediate_size\":20,\"vocab_size\":11,\"head_dim\":12%s}",
+            types[i],
+            strcmp(types[i], "ministral3") == 0
+                ? ",\"rope_parameters\":{\"rope_type\":\"yarn\",\"factor\":4,\"rope_theta\":100,"
+                  "\"original_max_position_embeddings\":64,\"llama_4_scaling_beta\":0.1}"
+                : "");
+        assert_ok(test_parse_config(&config, text, &error));
+        if (config.head_dim != 12)
+            fail_msg("%s: the head size is %d instead of 12", types[i], (int)config.head_dim);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -528,6 +556,7 @@ int main(void)
         cmocka_unit_test(alibi_slopes),
         cmocka_unit_test(rope_frequencies),
         cmocka_unit_test(loads_a_directory_or_a_file),
+        cmocka_unit_test(test_own_head_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,12 +135,49 @@ static void what_is_said_twice(void **state)
     assert_int_equal(parsed(cases[4].keys).ropes[0].original_positions, 64);
 }
 
+// Where each kind of layer has a table, transformers reads "truncate" beside the tables and not in them.
+static void what_is_not_in_the_table(void **state)
+{
+    (void)state;
+#define TABLES(inside, beside)                                                                               \
+    "{\"model_type\":\"gemma3_text\",\"hidden_size\":16,\"num_hidden_layers\":2,\"num_attention_heads\":4,"  \
+    "\"head_dim\":16,\"intermediate_size\":20,\"vocab_size\":11,\"rope_parameters\":{\"full_attention\":"    \
+    "{\"rope_type\":\"yarn\",\"rope_theta\":100,\"factor\":4,\"original_max_position_embeddings\":64" inside \
+    "},\"sliding_attention\":{\"rope_type\":\"default\",\"rope_theta\":50}" beside "}}"
+    static const struct {
+        const char *text;
+        bool exact;
+    } cases[] = {
+        {TABLES("", ""), false},
+        {TABLES(",\"truncate\":false", ""), false},
+        {TABLES("", ",\"truncate\":false"), true},
+        {TABLES(",\"truncate\":true", ",\"truncate\":false"), true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loam_error error = {0};
+        struct loam_config config;
+        size_t yarns = 0;
+        assert_ok(test_parse_config(&config, cases[i].text, &error));
+        for (int r = 0; r < config.family->rope_count; r++) {
+            if (config.ropes[r].scaling != LOAM_ROPE_YARN) continue;
+            yarns++;
+            assert_int_equal(config.ropes[r].exact_range, cases[i].exact);
+        }
+        assert_int_equal(yarns, 1);
+    }
+    // With one table for all layers, it is in the table.
+    static const char one[] = "\"rope_parameters\":{\"rope_type\":\"yarn\",\"factor\":4,\"truncate\":false,"
+                              "\"original_max_position_embeddings\":64}";
+    assert_true(parsed(one).ropes[0].exact_range);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(are_those_of_transformers),
         cmocka_unit_test(what_is_empty_is_not_there),
         cmocka_unit_test(what_is_said_twice),
+        cmocka_unit_test(what_is_not_in_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
