@@ -36,7 +36,7 @@ struct merge {
     size_t adapter_count;
     const struct loam_stored_tensor **sources;
     const struct loam_adapted **adapted; // [parameter_count, adapters] the updates of a parameter; NULL: none
-    bool *merged;                        // whether a parameter has an update
+    const struct loam_linear **merged;   // the linear of a parameter that has an update; NULL: none
     const struct loam_stored_tensor **replaced; // an adapter's values of a parameter; NULL: those of the base
     struct loam_write_tensor *tensors;          // the tensors to write
     size_t *bytes;
@@ -206,7 +206,7 @@ static enum loam_status open_adapter(struct merge *merge, size_t index, struct l
         const struct loam_adapted *item = &(*adapter)->items[i];
         const size_t parameter = (size_t)(item->linear->weight - merge->model->parameters);
         merge->adapted[parameter * choices->count + index] = item;
-        merge->merged[parameter] = true;
+        merge->merged[parameter] = item->linear;
     }
     loam_adapter_warn(*adapter, log_of(merge->settings));
     return LOAM_OK;
@@ -354,10 +354,10 @@ static void load_terms(struct merge *merge, size_t parameter, const struct loam_
 {
     const size_t count = merge->adapter_count;
     merge->term_count = 0;
+    merge->current = merge->merged[parameter];
     for (size_t i = 0; i < count; i++) {
         const struct loam_adapted *item = merge->adapted[parameter * count + i];
         if (item == NULL) continue;
-        merge->current = item->linear;
         struct term *term = &merge->terms[merge->term_count++];
         *term = (struct term){.item = item,
                               .scale = (float)merge->settings->adapters.items[i].factor * item->slot->scale,
@@ -381,13 +381,13 @@ static void merge_block(struct merge *merge, const struct loam_stored_tensor *so
                         size_t first, size_t count, char *block)
 {
     const size_t columns = stored_columns(merge);
-    for (size_t done = 0; done < count;) {
-        size_t column = (first + done) % columns;
-        size_t step = count - done < columns - column ? count - done : columns - column;
+    for (size_t done = 0; columns > 0 && done < count;) {
+        const size_t row = (first + done) / columns, column = (first + done) % columns;
+        const size_t step = count - done < columns - column ? count - done : columns - column;
         loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, first + done),
                             source->format, step);
-        add_updates(merge, (first + done) / columns, column, step);
-        if (has_gains(merge)) apply_gains(merge, (first + done) / columns, column, step);
+        add_updates(merge, row, column, step);
+        if (has_gains(merge)) apply_gains(merge, row, column, step);
         loam_convert(block + done * loam_dtype_size(dtype), dtype, merge->row, LOAM_F32, step);
         done += step;
     }
@@ -400,11 +400,10 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
     size_t i = merge->parameter_of[index];
     const struct loam_stored_tensor *replaced = merge->replaced[i],
                                     *source = replaced != NULL ? replaced : merge->sources[i];
-    const bool merged = merge->merged[i];
+    const struct loam_linear *merged = merge->merged[i];
     enum loam_dtype dtype = merge->tensors[i].dtype;
-    if (merged) {
-        const bool loaded = merge->current != NULL && merge->current->weight == &merge->model->parameters[i];
-        if (!loaded) load_terms(merge, i, source);
+    if (merged != NULL) {
+        if (merge->current != merged) load_terms(merge, i, source);
         merge_block(merge, source, dtype, first, count, block);
     } else {
         loam_format_convert(block, dtype, loam_format_at(source->format, source->data, first), source->format,
@@ -412,7 +411,7 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
     }
     release_elements(source, first, count);
     merge->done += (int64_t)(count * loam_dtype_size(dtype));
-    if ((!merged && replaced == NULL && loam_format_of(dtype) == source->format) ||
+    if ((merged == NULL && replaced == NULL && loam_format_of(dtype) == source->format) ||
         loam_all_finite(block, dtype, count))
         return loam_event_progress(merge->settings->callbacks, LOAM_ACTIVITY_MERGE, merge->done, merge->total,
                                    error);
@@ -463,7 +462,7 @@ static void count_all(const struct merge *merge, struct loam_merge_result *resul
                                          .parameters = loam_model_parameter_total(merge->model)};
     for (size_t i = 0; i < merge->model->parameter_count; i++) {
         result->bytes += merge->bytes[i];
-        result->merged += merge->merged[i] || merge->replaced[i] != NULL;
+        result->merged += merge->merged[i] != NULL || merge->replaced[i] != NULL;
     }
 }
 
@@ -505,7 +504,7 @@ enum loam_status loam_merge(const struct loam_merge_settings *settings, struct l
     loam_container_destroy(merge.base);
     free(merge.sources);
     free(merge.adapted);
-    free(merge.merged);
+    free((void *)merge.merged);
     free((void *)merge.replaced);
     free(merge.tensors);
     free(merge.bytes);
