@@ -82,6 +82,9 @@ enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loa
                                      const struct loam_stored_adapter *stored, struct loam_error *error);
 // Returns PEFT's name of a module's tensor, released with free().
 char *loam_adapter_part_name(const char *path, int part, struct loam_error *error);
+// Names what an adapter has besides matrices of the linears of layers, for forms that hold these alone; NULL: nothing.
+// `magnitudes`: the form has those of DoRA.
+const char *loam_adapter_name_beyond(const struct loam_adapter *adapter, bool magnitudes);
 // The value of a part in the slot, and its gradient.
 struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, int part);
 struct loam_tensor *loam_adapted_gradient(const struct loam_adapted *item, int part);
