@@ -65,6 +65,7 @@ def safetensors():
         "fields-missing": container({"a": {"dtype": "F32"}}, bytes(4)),
         "fields-wrong": container({"a": {"dtype": 1, "shape": "x", "data_offsets": [0]}}, bytes(4)),
         "entry-no-object": container({"a": 3}, bytes(4)),
+        "metadata-null": container({"__metadata__": None, **pair}, bytes(22)),
         "metadata-wrong": container({"__metadata__": 1, **pair}, bytes(22)),
         "name-nul": container(b'{"a\\u0000b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', bytes(1)),
         "deep": container(b'{"a":' + b"[" * 2100 + b"]" * 2100 + b"}"),
@@ -135,6 +136,62 @@ def torch_file():
     write("pickle", "marks", b"(" * 1000 + b"t" * 1000 + b".")
     write("pickle", "memo", b"}r\xff\xff\x3f\0.")
     write("pickle", "long", b"\x8a\x08" + b"\xff" * 8 + b".")
+
+
+def text(value):
+    data = value.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def gguf_file(values=(), tensors=(), data=b"", version=3, counts=None, align=32):
+    """values: (key, type, bytes); tensors: (name, dimensions, type, offset)."""
+    tensor_count, value_count = counts or (len(tensors), len(values))
+    header = b"GGUF" + struct.pack("<IQQ", version, tensor_count, value_count)
+    header += b"".join(text(key) + struct.pack("<I", kind) + value for key, kind, value in values)
+    for name, dimensions, kind, offset in tensors:
+        header += text(name) + struct.pack(f"<I{len(dimensions)}Q", len(dimensions), *dimensions)
+        header += struct.pack("<IQ", kind, offset)
+    return header + bytes(-len(header) % align) + data
+
+
+def gguf():
+    adapter = [("general.architecture", 8, text("bloom")), ("general.type", 8, text("adapter")),
+               ("adapter.type", 8, text("lora")), ("adapter.lora.alpha", 6, struct.pack("<f", 16.0))]
+    pair = [("blk.0.attn_qkv.weight.lora_a", [4, 2], 0, 0), ("blk.0.attn_qkv.weight.lora_b", [2, 3], 1, 32)]
+    numbers = [(f"n{kind}", kind, bytes(range(255, 255 - size, -1)))
+               for kind, size in enumerate((1, 1, 2, 2, 4, 4, 4, 1)) if size] + \
+              [(f"n{kind}", kind, bytes(range(8))) for kind in (10, 11, 12)]
+    words = struct.pack("<IQ", 8, 2) + text("a") + text("bc")
+    huge = (1 << 64) - 1
+    files = {
+        "adapter": gguf_file(adapter, pair, bytes(44)),
+        "numbers": gguf_file(numbers),
+        "arrays": gguf_file([("words", 9, words), ("bytes", 9, struct.pack("<IQ", 0, 3) + bytes(3))]),
+        "version-2": gguf_file(adapter, pair, bytes(44), version=2),
+        "version-1": gguf_file(adapter, version=1),
+        "big-endian": gguf_file(version=3 << 24),
+        "quantised": gguf_file(adapter, [("q", [32, 2], 8, 0)], bytes(68)),
+        "alignment": gguf_file([("general.alignment", 4, struct.pack("<I", 64))], [("x", [1], 0, 0)], bytes(4), align=64),
+        "alignment-0": gguf_file([("general.alignment", 4, bytes(4))], [("x", [1], 0, 0)], bytes(4)),
+        "empty": b"GGUF",
+        "counts-huge": gguf_file(counts=(huge, huge)),
+        "values-missing": gguf_file(counts=(0, 1)),
+        "text-huge": b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, huge) + bytes(64),
+        "array-huge": gguf_file([("a", 9, struct.pack("<IQ", 12, huge))]),
+        "array-of-arrays": gguf_file([("a", 9, struct.pack("<IQ", 9, 1))]),
+        "type-unknown": gguf_file([("a", 13, b"")]),
+        "offset-huge": gguf_file(tensors=[("x", [1], 0, huge - 3)], data=bytes(4)),
+        "offset-beyond": gguf_file(tensors=[("x", [8], 0, 0)], data=bytes(4)),
+        "overlap": gguf_file(tensors=[("x", [2], 0, 0), ("y", [2], 0, 4)], data=bytes(16)),
+        "twice": gguf_file(tensors=[("x", [1], 0, 0), ("x", [1], 0, 32)], data=bytes(36)),
+        "shape-overflow": gguf_file(tensors=[("x", [1 << 62, 1 << 62], 0, 0)], data=bytes(4)),
+        "shape-zero": gguf_file(tensors=[("x", [0, 1 << 62, 1 << 62], 0, 0)], data=bytes(4)),
+        "rank-huge": gguf_file(tensors=[("x", [1] * 9, 0, 0)], data=bytes(4)),
+        "scalar": gguf_file(tensors=[("x", [], 0, 0)], data=bytes(4)),
+    }
+    files["cut"] = files["adapter"][:150]
+    for name, data in files.items():
+        write("gguf", name, data)
 
 
 def config():
@@ -593,6 +650,57 @@ def checkpoint():
     write("checkpoint", "empty", "")
 
 
-for make in (safetensors, shards, torch_file, config, tokenizer, dataset, template, special, adapter, hub, headers, run_file,
-             checkpoint):
+# ---- Chat templates ----
+
+
+def chat():
+    templates = {
+        "chatml": "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+                  "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+        "tools": "{%- if tools %}{%- for t in tools %}{{- t | tojson(indent=2) }}{%- endfor %}{%- endif %}"
+                 "{% for m in messages %}{% if m.tool_calls is defined and m.tool_calls %}{% for c in m.tool_calls %}"
+                 "{{ c.function.name ~ '(' ~ c.function.arguments | tojson ~ ')' }}{% endfor %}{% endif %}{% endfor %}",
+        "generation": "{% for m in messages %}{% generation %}{{ m.content | default('', true) | trim }}{% endgeneration %}{% endfor %}",
+        "macros": "{% macro m(a, b='z', c=a) %}[{{ a }}{{ b }}{{ varargs }}{{ kwargs }}{{ caller() if caller }}]{% endmacro %}"
+                  "{{ m(1, c=2) }}{{ m(1, 2, 3, 4, x=5) }}{% call(y) m(0) %}{{ y }}{% endcall %}",
+        "scopes": "{% set ns = namespace(x=1) %}{% for i in l if i > ns.x %}{% set ns.x = i %}{{ loop.previtem }}{{ loop.nextitem }}"
+                  "{{ loop.length }}{% if loop.last %}{% break %}{% else %}{% continue %}{% endif %}{% else %}none{% endfor %}",
+        "blocks": "{% set a, b = 1, 2 %}{% set t | upper | trim %} x{{ a }} {% endset %}{% filter indent(2, true) %}{{ t }}\n{{ b }}{% endfilter %}"
+                  "{% with q = s, r = n %}{{ q[::-1] ~ r }}{% endwith %}{% raw %}{{ }}{% endraw %}{#- note -#}",
+        "operators": "{{ -7 // 2 }}{{ 7 % -3 }}{{ 2 ** 0.5 }}{{ 1 < 2 <= 2 != 3 }}{{ 'a' in s and not n is odd or l[1:-1] }}{{ 'x' * 3 + 'y' }}{{ [1] + [2] * 2 }}",
+        "strings": "{{ s.split(' ', 1) }}{{ s.partition('e') }}{{ s.title().swapcase() }}{{ 'a\\u00e9\\n' }}{{ s.replace('e', '', 1).rjust(20, '*') }}{{ ' x '.strip() }}"
+                   "{{ s.startswith(('S', 'T')) }}{{ 'ΑΣ'.lower() }}{{ 'ß'.upper() }}{{ '12'.zfill(5) }}{{ ','.join(['a', 'b']) }}",
+        "formats": "{{ '%s %r %05.2f %-4d|%x %c %%' % (s, s, 2.5, 7, 255, 'z') }}{{ '%(k)s' % d }}{{ '{} {0!r:>8} {x[k]}'.format(1, x=d) }}{{ '{:,.1f} {:+e}'.format(1234.5, 2) }}",
+        "filters": "{{ l | sort(reverse=true) | join('-') }}{{ d | dictsort }}{{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | list }}"
+                   "{{ messages | groupby('role') | map('first') | list }}{{ l | batch(2, 0) | list }}{{ l | slice(2) | list }}{{ s | truncate(5) }}{{ '42.5' | float | round | int }}"
+                   "{{ l | unique | list }}{{ l | min }}{{ d | items | list }}{{ s | urlencode }}{{ {'a': s} | xmlattr }}{{ '<b>' | escape + '<i>' }}",
+        "json": "{{ {'a': [1, 0.5, none, true, {}, []], 'b': 'é\\u0001'} | tojson(ensure_ascii=true, indent=1, separators=(',', ':'), sort_keys=true) }}",
+        "time": "{{ strftime_now('%d %b %Y %H:%M:%S %f %% %z %j') }}",
+        "raise": "{{ raise_exception('no ' ~ s) }}",
+        "cycler": "{% set c = cycler(1, 2) %}{{ c.next() }}{{ c.current }}{% set j = joiner() %}{{ j() }}{{ j() }}{{ range(5, 0, -2)[::-1] }}{{ dict(a=1) }}",
+        "undefined": "{{ missing }}{{ missing.x }}",
+        "sandbox": "{{ l.append(1) }}{{ s.__class__ }}",
+        "recursion": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "endless": "{% for i in range(99999) %}{% for j in range(99999) %}{{ i }}{% endfor %}{% endfor %}",
+        "doubling": "{% set ns = namespace(x=[1], y=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% set ns.y = [ns.y, ns.y] %}{% endfor %}{{ ns.x == ns.y }}",
+        "growing": "{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+        "deep": "{{ " + "(" * 300 + "1" + ")" * 300 + " }}",
+        "chain": "{{ 1" + "+1" * 500 + " }}",
+        "open-block": "{% if s %}x",
+        "open-string": "{{ 'x }}",
+        "open-comment": "{# x",
+        "bracket": "{{ (1] }}",
+        "huge-number": "{{ 99999999999999999999 }}",
+        "huge-width": "{{ '%99999999d' % 1 }}{{ 'x'.ljust(999999999) }}",
+        "bad-utf8": b"a\xff{{ s }}",
+        "escapes": "{{ '\\x41\\u00e9\\U0001F600\\101\\q\\é' }}",
+        "surrogate": "{{ '\\ud800' }}",
+        "empty": "",
+    }
+    for name, text in templates.items():
+        write("chat", name, text)
+
+
+for make in (safetensors, gguf, shards, torch_file, config, tokenizer, dataset, template, special, adapter, hub, headers, run_file,
+             checkpoint, chat):
     make()
