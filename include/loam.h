@@ -134,6 +134,7 @@ enum loam_command {
     LOAM_COMMAND_PUSH,
     LOAM_COMMAND_BENCH,
     LOAM_COMMAND_COMBINE,
+    LOAM_COMMAND_CONVERT,
     LOAM_COMMAND_COUNT,
 };
 
@@ -318,9 +319,25 @@ struct loam_lora_config {
     double dropout; // probability, 0 <= p < 1; in passes of a trainer that add gradients
     // "a,b,c", a regular expression for whole module paths, or "all-linear"; NULL: the family's default.
     const char *target_modules;
-    const char *init; // of A: "gaussian", N(0, 1 / rank^2), or "kaiming", U(-1 / sqrt(in), 1 / sqrt(in))
-    uint64_t seed;    // of A
-    bool use_dora;    // a magnitude for each output of an adapted module is trained, too (DoRA)
+    // "gaussian": A from N(0, 1 / rank^2); "kaiming", PEFT's true: A from U(-1 / sqrt(in), 1 / sqrt(in)); "false",
+    // "orthogonal", "pissa", "pissa_niter_N", "olora" as PEFT's init_lora_weights.
+    const char *init;
+    uint64_t seed;   // of A
+    bool use_dora;   // a magnitude for each output of an adapted module is trained, too (DoRA)
+    bool use_rslora; // the update is scaled by alpha / sqrt(rank)
+    // Other ranks and alphas for some modules, "MODULE=VALUE,..."; the first that matches counts. NULL: none.
+    const char *rank_pattern;
+    const char *alpha_pattern;
+    const char *exclude_modules;     // as target_modules; NULL: none
+    const char *layers_to_transform; // "0,2,5"; NULL: every layer
+    const char *layers_pattern;      // "h,layers", the names before the number of a layer; NULL: any
+    // "a,b,c": modules that are trained and saved as a whole, each whose path ends in one of the names; NULL: none.
+    const char *modules_to_save;
+    const char *bias;         // biases of the model to train, "none", "all" or "lora_only"; NULL: "none"
+    bool ensure_weight_tying; // a tied head stays tied where modules_to_save names embed_tokens or lm_head
+    bool lora_bias;           // a bias of B is trained, too; with init "kaiming" or "false" only
+    // Tokens with rows of their own, "5,9" or "embed_tokens=5,9;lm_head=7"; NULL: none.
+    const char *trainable_token_indices;
 };
 #define LOAM_LORA_CONFIG_INIT                                                                                \
     {                                                                                                        \

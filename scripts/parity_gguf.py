@@ -5,6 +5,9 @@ The `gguf` package writes the base model (with its table of tensor names; the ro
 converter does), loam writes the adapter, and llama-cpp-python loads both and generates greedily, all in float32. The
 same comparison without the adapter checks the base, and that the adapter changes the answers.
 
+With --families the models are tiny random ones that loam makes and trains for a few steps, and the names of the exported
+tensors of every golden are compared with those of the `gguf` package.
+
 The prompts are the first questions of a SQuAD file. The exit code is 1 when a token differs. scripts/parity calls this.
 """
 
@@ -48,46 +51,95 @@ def rope_rows(weight, heads):
     return np.ascontiguousarray(weight.reshape(heads, 2, -1, *weight.shape[1:]).swapaxes(1, 2)).reshape(weight.shape)
 
 
-def describe_bloom(writer, config):
-    hidden = config.get("hidden_size", config.get("n_embed"))
+def describe_sizes(writer, config):
+    """What every architecture has; returns the numbers of heads and layers."""
     heads = config.get("n_head", config.get("num_attention_heads"))
-    layers = config.get("n_layer", config.get("num_hidden_layers"))
-    writer.add_context_length(config.get("seq_length", 2048))
-    writer.add_embedding_length(hidden)
-    writer.add_feed_forward_length(4 * hidden)
-    writer.add_block_count(layers)
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(heads)
-    writer.add_layer_norm_eps(config["layer_norm_epsilon"])
-
-    def change(name, weight):
-        return bloom_rows(weight, heads) if ".query_key_value." in name else weight
-
-    return gguf.MODEL_ARCH.BLOOM, layers, change
-
-
-def describe_llama(writer, config):
-    heads = config["num_attention_heads"]
     kv_heads = config.get("num_key_value_heads", heads)
-    layers = config["num_hidden_layers"]
-    theta = config.get("rope_theta", (config.get("rope_parameters") or {}).get("rope_theta", 10000.0))
+    hidden = config.get("n_embd", config.get("hidden_size", config.get("n_embed")))
+    layers = config.get("n_layer", config.get("num_hidden_layers"))
     writer.add_vocab_size(config["vocab_size"])
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_context_length(config.get("n_positions", config.get("max_position_embeddings", config.get("seq_length", 2048))))
+    writer.add_embedding_length(hidden)
+    writer.add_feed_forward_length(config.get("intermediate_size", 4 * hidden))
     writer.add_block_count(layers)
     writer.add_head_count(heads)
     writer.add_head_count_kv(kv_heads)
+    return heads, kv_heads, layers
+
+
+def describe_layer_norm(writer, config):
+    writer.add_layer_norm_eps(config["layer_norm_epsilon"])
+
+
+def describe_rope(writer, config):
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_dimension_count(config.get("head_dim") or config["hidden_size"] // heads)
-    writer.add_rope_freq_base(theta)
+    head = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_rope_dimension_count(head)
+    writer.add_rope_freq_base(config.get("rope_theta", (config.get("rope_parameters") or {}).get("rope_theta", 10000.0)))
 
-    def change(name, weight):
-        if ".q_proj." in name:
-            return rope_rows(weight, heads)
-        return rope_rows(weight, kv_heads) if ".k_proj." in name else weight
 
-    return gguf.MODEL_ARCH.LLAMA, layers, change
+def describe_gemma2(writer, config):
+    describe_rope(writer, config)
+    writer.add_attn_logit_softcapping(config["attn_logit_softcapping"])
+    writer.add_final_logit_softcapping(config["final_logit_softcapping"])
+    writer.add_sliding_window(config["sliding_window"])
+
+
+def describe_phi3(writer, config):
+    describe_rope(writer, config)
+    writer.add_rope_scaling_orig_ctx_len(config["max_position_embeddings"])
+    writer.add_sliding_window(config["sliding_window"])
+
+
+def keep(name, weight, heads, kv_heads):
+    return weight
+
+
+def change_bloom(name, weight, heads, kv_heads):
+    return bloom_rows(weight, heads) if ".query_key_value." in name else weight
+
+
+def change_llama(name, weight, heads, kv_heads):
+    if ".q_proj." in name:
+        return rope_rows(weight, heads)
+    return rope_rows(weight, kv_heads) if ".k_proj." in name else weight
+
+
+def change_gemma(name, weight, heads, kv_heads):
+    return weight + 1 if name.endswith("norm.weight") else weight
+
+
+def change_gpt2(name, weight, heads, kv_heads):
+    turned = name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight"))
+    return np.ascontiguousarray(weight.T) if turned else weight
+
+
+# By model_type: architecture, metadata besides the sizes, and what llama.cpp's converter does to a tensor.
+FAMILIES = {
+    "bloom": ("BLOOM", describe_layer_norm, change_bloom),
+    "llama": ("LLAMA", describe_rope, change_llama),
+    "qwen2": ("QWEN2", describe_rope, keep),
+    "gemma2": ("GEMMA2", describe_gemma2, change_gemma),
+    "gpt2": ("GPT2", describe_layer_norm, change_gpt2),
+    "phi3": ("PHI3", describe_phi3, keep),
+}
+
+SIZES = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+         "num_key_value_heads": 2, "max_position_embeddings": 256, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+         "initializer_range": 0.1}
+MODELS = {
+    "qwen2": {**SIZES, "architectures": ["Qwen2ForCausalLM"], "tie_word_embeddings": False, "use_sliding_window": False},
+    "gemma2": {**SIZES, "architectures": ["Gemma2ForCausalLM"], "head_dim": 16, "query_pre_attn_scalar": 16,
+               "sliding_window": 12, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0,
+               "hidden_activation": "gelu_pytorch_tanh"},
+    "gpt2": {"architectures": ["GPT2LMHeadModel"], "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 256,
+             "layer_norm_epsilon": 1e-5, "initializer_range": 0.1},
+    "phi3": {**SIZES, "architectures": ["Phi3ForCausalLM"], "sliding_window": 256, "pad_token_id": 0,
+             "original_max_position_embeddings": 256},
+}
+RANKS = {"qwen2": "q_proj=3", "gemma2": "up_proj=3", "gpt2": "c_attn=3", "phi3": "qkv_proj=3"}
 
 
 def add_vocabulary(writer, size):
@@ -106,11 +158,13 @@ def write_base(directory, path):
     config = json.loads((directory / "config.json").read_text())
     kind = config["model_type"]
     writer = gguf.GGUFWriter(path, kind)
-    architecture, layers, change = {"bloom": describe_bloom, "llama": describe_llama}[kind](writer, config)
+    architecture, describe, change = FAMILIES[kind]
+    heads, kv_heads, layers = describe_sizes(writer, config)
+    describe(writer, config)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     tensors = read_model(directory)
     add_vocabulary(writer, config["vocab_size"])
-    names = gguf.get_tensor_name_map(architecture, layers)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[architecture], layers)
     for name, weight in tensors.items():
         bare = name.removeprefix("transformer.") if kind == "bloom" else name
         if bare.endswith("inv_freq") or (bare == "lm_head.weight" and config.get("tie_word_embeddings")):
@@ -118,7 +172,7 @@ def write_base(directory, path):
         target = names.get_name(bare, try_suffixes=(".weight", ".bias"))
         if target is None:
             sys.exit(f"parity: the gguf package has no name for {name}")
-        writer.add_tensor(target, change(name, weight))
+        writer.add_tensor(target, change(name, weight, heads, kv_heads))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -186,17 +240,8 @@ def questions(path, count):
     return found[:count]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--adapter", type=Path, required=True)
-    parser.add_argument("--loam", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--new", type=int, default=32)
-    parser.add_argument("--squad", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=20)
-    arguments = parser.parse_args()
-    arguments.prompts = questions(arguments.squad, arguments.count)
+def compare_model(arguments):
+    """The greedy tokens of arguments.model, alone and with arguments.adapter."""
     arguments.work.mkdir(parents=True, exist_ok=True)
     base, lora = arguments.work / "base.gguf", arguments.work / "adapter.gguf"
     write_base(arguments.model, base)
@@ -218,7 +263,73 @@ def main():
             print(f"       with the adapter in f16, which rounds: {same} of {len(adapted)}")
     changed = sum(a[1] != b[1] for a, b in zip(plain, adapted))
     print(f"  {'ok  ' if changed > 0 else 'FAIL'} the adapter changes {changed} of {len(plain)} answers")
-    sys.exit(0 if good and changed > 0 else 1)
+    return good and changed > 0
+
+
+def compare_family(arguments, kind, options):
+    """A tiny random model, with an adapter that loam trains."""
+    tiny = Path(__file__).parent.parent / "tests" / "data" / "tiny"
+    work = arguments.work / kind
+    work.mkdir(parents=True, exist_ok=True)
+    vocabulary = json.loads((tiny / "config.json").read_text())["vocab_size"]
+    config = {**MODELS[kind], "model_type": kind, "vocab_size": vocabulary, "bos_token_id": 1, "eos_token_id": 2}
+    (work / "config.json").write_text(json.dumps(config))
+    run(arguments.loam, "init", "--config", work / "config.json", "--tokenizer", tiny / "tokenizer.json", "--out",
+        work / "model", "--overwrite")
+    run(arguments.loam, "train", "--model", work / "model", "--data", tiny / "questions.json", "--out", work / "adapter",
+        "--overwrite", "--max-steps", 10, "--learning-rate", 1e-2, "--target-modules", "all-linear", "--dtype", "f32", *options)
+    return compare_model(argparse.Namespace(**vars(arguments) | {"model": work / "model", "adapter": work / "adapter",
+                                                                  "work": work / "gguf"}))
+
+
+def compare_names(arguments):
+    """The tensors that loam exports of every golden with those that the gguf package names."""
+    bad = 0
+    for golden in sorted((Path(__file__).parent / "../tests/parity/goldens").iterdir()):
+        path = arguments.work / "names.gguf"
+        command = [arguments.loam, "export", "--model", golden, "--adapter", golden / "adapter", "--gguf", path, "--overwrite"]
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+        if done.returncode != 0:
+            told = "llama.cpp has no architecture" in done.stderr or "has no place for" in done.stderr
+            bad += not told
+            print(f"  {'    ' if told else 'FAIL'} names {golden.name}: {done.stderr.strip().splitlines()[-1][:110]}")
+            continue
+        reader = gguf.GGUFReader(path)
+        kind = reader.fields["general.architecture"].contents()
+        architecture = next(key for key, value in gguf.MODEL_ARCH_NAMES.items() if value == kind)
+        names = gguf.get_tensor_name_map(architecture, 64)
+        modules = {name.removeprefix("base_model.model.").rsplit(".lora_", 1)[0]
+                   for name in load_file(golden / "adapter" / "adapter_model.safetensors")}
+        wanted = {f"{names.get_name(module)}.weight.lora_{part}" for module in modules for part in "ab"}
+        same = wanted == {tensor.name for tensor in reader.tensors}
+        bad += not same
+        if not same:
+            print(f"  FAIL names {golden.name}: {sorted(wanted ^ {tensor.name for tensor in reader.tensors})[:4]}")
+    print(f"  {'FAIL' if bad else 'ok  '} names of tensors, by the gguf package")
+    return bad == 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--adapter", type=Path)
+    parser.add_argument("--families", action="store_true")
+    parser.add_argument("--loam", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--new", type=int, default=32)
+    parser.add_argument("--squad", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=20)
+    arguments = parser.parse_args()
+    arguments.prompts = questions(arguments.squad, arguments.count)
+    if not arguments.families:
+        sys.exit(0 if compare_model(arguments) else 1)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    good = compare_names(arguments)
+    for kind in MODELS:
+        for what, options in (("", []), (" with rsLoRA and ranks of its own", ["--use-rslora", "--rank-pattern", RANKS[kind]])):
+            print(f"  {kind}{what}")
+            good &= compare_family(arguments, kind, options)
+    sys.exit(0 if good else 1)
 
 
 if __name__ == "__main__":

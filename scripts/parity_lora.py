@@ -11,6 +11,7 @@ The exit code is 1 if anything differs. scripts/parity calls this.
 """
 
 import argparse
+import copy
 import json
 import math
 import os
@@ -38,11 +39,42 @@ CONFIGS = {
     "llama": LlamaConfig(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,
                          num_key_value_heads=2, max_position_embeddings=64, attention_bias=True),
 }
+CONFIGS["llama-tied"] = LlamaConfig(**CONFIGS["llama"].to_diff_dict() | {"tie_word_embeddings": True})
 NAMES = {"bloom": ("query_key_value", "dense_h_to_4h", "h"), "llama": ("q_proj", "up_proj", "layers")}
+# Names for modules_to_save: the embedding, a norm, a linear that is not adapted.
+WHOLE = {"bloom": ("word_embeddings", "ln_f", "dense_4h_to_h"), "llama": ("embed_tokens", "model.norm", "o_proj")}
+
+
+def whole_cases(kind):
+    """Modules that are trained as a whole, and biases."""
+    family = kind.removesuffix("-tied")
+    first, second, _ = NAMES[family]
+    embedding, norm, linear = WHOLE[family]
+    grid = {
+        "bias-all": (dict(bias="all"), 1),
+        "bias-lora-only": (dict(bias="lora_only"), 1),
+        "whole-norm": (dict(modules_to_save=[norm]), 1),
+        "whole-embedding": (dict(modules_to_save=[embedding]), 1),
+        "whole-head": (dict(modules_to_save=["lm_head"]), 1),
+        "whole-linear-biases": (dict(modules_to_save=[linear, "0.input_layernorm"], bias="all"), 1),
+        "whole-loraplus": (dict(modules_to_save=[embedding, "lm_head", norm], bias="all"), 16),
+    }
+    if kind == "llama-tied":
+        grid["tied-embedding"] = (dict(modules_to_save=[embedding], ensure_weight_tying=True), 1)
+        grid["tied-head-loraplus"] = (dict(modules_to_save=["lm_head", norm], ensure_weight_tying=True), 16)
+    for name, (config, ratio) in grid.items():
+        options = ["--target-modules", f"{first},{second}", "--bias", config.get("bias", "none")]
+        if "modules_to_save" in config:
+            options += ["--modules-to-save", ",".join(config["modules_to_save"])]
+        if "ensure_weight_tying" in config:
+            options.append("--ensure-weight-tying")
+        yield name, (dict(config, target_modules=[first, second]), options, ratio)
 
 
 def cases(kind):
     """Name: (LoraConfig's arguments, loam's options, LoRA+ ratio)."""
+    if kind == "llama-tied":
+        return dict(whole_cases(kind))
     first, second, layers = NAMES[kind]
     both = [first, second]
     pair = f"{first},{second}"
@@ -67,6 +99,21 @@ def cases(kind):
                            ["--target-modules", pair, "--layers-to-transform", "1", "--layers-pattern", layers], 1),
         "loraplus": (dict(target_modules=both), ["--target-modules", pair], 16),
     }
+    embedding = "word_embeddings" if kind == "bloom" else "embed_tokens"
+    own = {embedding: [4, 9], "lm_head": [9, 22]}
+    for name, targets in (("head", [first, "lm_head"]), ("embedding", [first, embedding]),
+                          ("both-ends", [second, embedding, "lm_head"])):
+        grid[name] = (dict(target_modules=targets), ["--target-modules", ",".join(targets)], 1)
+    grid |= {
+        "head-dora": (dict(target_modules=["lm_head"], use_dora=True), ["--target-modules", "lm_head", "--use-dora"], 1),
+        "embedding-loraplus": (dict(target_modules=[first, embedding]), ["--target-modules", f"{first},{embedding}"], 16),
+        "lora-bias": (dict(target_modules=both + ["lm_head"], lora_bias=True, init_lora_weights=True),
+                      ["--target-modules", f"{pair},lm_head", "--lora-bias", "--init-lora-weights", "true"], 1),
+        "tokens": (dict(target_modules=both, trainable_token_indices=[7, 4, 22]),
+                   ["--target-modules", pair, "--trainable-token-indices", "7,4,22"], 1),
+        "tokens-apart": (dict(target_modules=[first], trainable_token_indices=own),
+                         ["--target-modules", first, "--trainable-token-indices", f"{embedding}=4,9;lm_head=9,22"], 1),
+    }
     for init in ("gaussian", True, False, "orthogonal", "pissa", "olora"):
         name = str(init).lower()
         grid[f"init-{name}"] = (dict(target_modules=both, init_lora_weights=init),
@@ -74,7 +121,7 @@ def cases(kind):
     grid["pissa-rslora-patterns"] = (
         dict(target_modules=both, init_lora_weights="pissa", use_rslora=True, rank_pattern={first: 2}),
         ["--target-modules", pair, "--init-lora-weights", "pissa", "--use-rslora", "--rank-pattern", f"{first}=2"], 1)
-    return grid
+    return grid | dict(whole_cases(kind))
 
 
 def relative(ours, theirs):
@@ -152,14 +199,17 @@ class Family:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             model = PeftModel.from_pretrained(self.model(), adapter, is_trainable=trainable)
-        messages = [str(w.message) for w in caught if "dapter" in str(w.message)]
+        # PEFT also warns of a tied model.
+        messages = [str(w.message) for w in caught
+                    if "dapter" in str(w.message) and "tie_word_embeddings" not in str(w.message)]
         return model, messages
 
     def from_peft(self, name, config, ratio):
         """PEFT's adapter in loam, and back."""
         theirs, back = self.work / name / "peft", self.work / name / "back"
         torch.manual_seed(3)
-        model = get_peft_model(self.model(), LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=6, **config))
+        # PEFT changes lists of its settings.
+        model = get_peft_model(self.model(), LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=6, **copy.deepcopy(config)))
         if config.get("init_lora_weights", True) in ("gaussian", True):
             with torch.no_grad():
                 for key, parameter in model.named_parameters():
@@ -187,7 +237,11 @@ class Family:
         yield f"warnings of PEFT {messages}", float(len(messages))
         yield "PEFT's logits of loam's adapter", relative(self.logits(model), self.loam_logits(ours))
         takes = config.get("init_lora_weights") in ("pissa", "olora")
-        shapes = lambda path: {key: tuple(value.shape) for key, value in load_file(path / "adapter_model.safetensors").items()}
+        # With bias "all" PEFT also saves biases of modules_to_save under the names of its wrapper; it also saves the
+        # base of an adapted embedding or head, which loam does not.
+        shapes = lambda path: {key: tuple(value.shape) for key, value in load_file(path / "adapter_model.safetensors").items()
+                               if ".modules_to_save." not in key and ".original_module." not in key
+                               and not key.endswith(".base_layer.weight")}
         wanted, found = shapes(theirs), shapes(ours)
         if takes:
             wanted = {key: (2 * s[0], s[1]) if "lora_A" in key else (s[0], 2 * s[1]) for key, s in wanted.items()}
@@ -201,7 +255,7 @@ class Family:
         different = []
         for key in wanted.keys() | found.keys():
             a, b = wanted.get(key), found.get(key)
-            if key in ("target_modules", "exclude_modules") and isinstance(a, list) and isinstance(b, list):
+            if key in ("target_modules", "exclude_modules", "modules_to_save") and isinstance(a, list) and isinstance(b, list):
                 # PEFT lists whole paths for all-linear.
                 a, b = (sorted(a), sorted(b)) if config["target_modules"] != "all-linear" else (0, 0)
             if a != b and key != "base_model_name_or_path":

@@ -176,6 +176,28 @@ static enum loam_status hold_adapter(struct loam_adapter_handle **out, struct lo
     return LOAM_OK;
 }
 
+static enum loam_status take_lora(struct loam_lora_settings *settings, const struct loam_lora_config *config,
+                                  struct loam_error *error)
+{
+    *settings = (struct loam_lora_settings){.rank = config->rank,
+                                            .alpha = config->alpha,
+                                            .dropout = config->dropout,
+                                            .target_modules = config->target_modules,
+                                            .init = config->init,
+                                            .dora = config->use_dora,
+                                            .rslora = config->use_rslora,
+                                            .rank_pattern = config->rank_pattern,
+                                            .alpha_pattern = config->alpha_pattern,
+                                            .exclude_modules = config->exclude_modules,
+                                            .layers_to_transform = config->layers_to_transform,
+                                            .layers_pattern = config->layers_pattern,
+                                            .modules_to_save = config->modules_to_save,
+                                            .lora_bias = config->lora_bias,
+                                            .trained_tokens = config->trainable_token_indices,
+                                            .ensure_weight_tying = config->ensure_weight_tying};
+    return config->bias == NULL ? LOAM_OK : loam_lora_bias_parse(&settings->bias, config->bias, error);
+}
+
 enum loam_status loam_adapter_make(struct loam_adapter_handle **out, struct loam_model_handle *model,
                                    const struct loam_lora_config *config, struct loam_error *error)
 {
@@ -186,12 +208,8 @@ enum loam_status loam_adapter_make(struct loam_adapter_handle **out, struct loam
     *out = NULL;
     LOAM_TRY(loam_require(model, "the model", error));
     LOAM_TRY(LOAM_SIZED_READ(&all, config, "loam_lora_config", error));
-    struct loam_lora_settings settings = {.rank = all.rank,
-                                          .alpha = all.alpha,
-                                          .dropout = all.dropout,
-                                          .target_modules = all.target_modules,
-                                          .init = all.init,
-                                          .dora = all.use_dora};
+    struct loam_lora_settings settings;
+    LOAM_TRY(take_lora(&settings, &all, error));
     enum loam_status status = loam_session_fresh_adapter(&model->session, &settings, NULL, &adapter, error);
     if (status == LOAM_OK) status = loam_adapter_allocate(adapter, error);
     if (status == LOAM_OK) status = loam_adapter_start(adapter, all.seed, error);

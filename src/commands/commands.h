@@ -32,6 +32,8 @@ enum loam_status loam_run_bench(const struct loam_settings *settings, const stru
                                 struct loam_error *error);
 enum loam_status loam_run_combine(const struct loam_settings *settings,
                                   const struct loam_callbacks *callbacks, struct loam_error *error);
+enum loam_status loam_run_convert(const struct loam_settings *settings,
+                                  const struct loam_callbacks *callbacks, struct loam_error *error);
 enum loam_status loam_run_export(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
                                  struct loam_error *error);
 

@@ -225,7 +225,8 @@ static enum loam_status locate_base(struct locate_job *job, enum loam_pull_kind 
 static enum loam_pull_kind choose_kind(enum loam_command command)
 {
     if (command == LOAM_COMMAND_TOKENIZE) return LOAM_PULL_TOKENIZER;
-    bool weightless = command == LOAM_COMMAND_PLAN || command == LOAM_COMMAND_EXPORT;
+    bool weightless =
+        command == LOAM_COMMAND_PLAN || command == LOAM_COMMAND_EXPORT || command == LOAM_COMMAND_CONVERT;
     return weightless ? LOAM_PULL_OUTLINE : LOAM_PULL_MODEL;
 }
 
@@ -234,6 +235,25 @@ static bool may_use_base_of_adapter(enum loam_command command)
 {
     return command == LOAM_COMMAND_GENERATE || command == LOAM_COMMAND_EVAL ||
            command == LOAM_COMMAND_MERGE || command == LOAM_COMMAND_EXPORT;
+}
+
+// Finds the adapter to convert, and the model that one of PEFT names; the other forms name none of PEFT's.
+static enum loam_status locate_conversion(struct locate_job *job, struct loam_error *error)
+{
+    struct loam_located *located = job->located;
+    struct loam_settings *settings = &located->settings;
+    enum loam_adapter_form form;
+    LOAM_TRY(locate_setting(job, &settings->path, LOAM_PULL_ADAPTER, &located->path, error));
+    if (settings->train.model != NULL) return locate_model(job, LOAM_PULL_OUTLINE, error);
+    LOAM_TRY(loam_adapter_form_find(settings->path, &form, error));
+    if (form != LOAM_FORM_PEFT)
+        return loam_fail(
+            error, LOAM_ERROR_ARGUMENT,
+            "%s is an adapter of %s, which does not name its model for transformers: name it with "
+            "--model DIR|NAME",
+            settings->path, loam_adapter_form_name(form));
+    settings->train.adapter = settings->path;
+    return locate_base(job, LOAM_PULL_OUTLINE, error);
 }
 
 static enum loam_status locate_all(struct locate_job *job, enum loam_command command,
@@ -245,6 +265,7 @@ static enum loam_status locate_all(struct locate_job *job, enum loam_command com
     if (model != NULL) LOAM_TRY(loam_model_path_check(model, command, error));
     if (command == LOAM_COMMAND_INSPECT)
         return locate_setting(job, &settings->path, LOAM_PULL_EITHER, &located->path, error);
+    if (command == LOAM_COMMAND_CONVERT) return locate_conversion(job, error);
     const char *adapter = settings->train.adapter;
     if (adapter != NULL) LOAM_TRY(loam_adapter_path_check("--adapter ", adapter, error));
     LOAM_TRY(locate_setting(job, &settings->train.adapter, LOAM_PULL_ADAPTER, &located->adapter, error));

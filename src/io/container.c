@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
+#include "io/gguf.h"
 #include "io/safetensors.h"
 #include "io/shards.h"
 #include "io/torch_file.h"
@@ -39,6 +40,7 @@ static enum loam_status add_shard(struct loam_container *container, char *path, 
     shard->path = path;
     LOAM_TRY(loam_map_open(&shard->map, path, false, error));
     if (ends_in(path, ".bin")) return loam_torch_file_read(&container->stored, path, &shard->map, error);
+    if (loam_gguf_is(&shard->map)) return loam_gguf_read(&container->stored, path, &shard->map, error);
     return loam_safetensors_read(&container->stored, path, &shard->map, error);
 }
 

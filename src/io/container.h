@@ -1,5 +1,5 @@
 // A read-only, mapped container of tensors: one file, or the checkpoint of a directory in one or several
-// files. A file is safetensors, or, if its name ends in ".bin", what torch.save makes of a state dictionary.
+// files. A file is safetensors, GGUF, or, if its name ends in ".bin", what torch.save makes of a state dictionary.
 #ifndef LOAM_IO_CONTAINER_H
 #define LOAM_IO_CONTAINER_H
 

@@ -70,6 +70,23 @@ static enum loam_status check_source(const struct source *source, struct loam_er
             "%s: DoRA (\"use_dora\") scales the sum of weight and update to its magnitudes, which a sum of "
             "updates cannot express: merge the adapter into its model instead (loam merge)",
             source->choice->directory);
+    if (source->config.trained_tokens.count > 0)
+        return loam_fail(
+            error, LOAM_ERROR_UNSUPPORTED,
+            "%s: trained tokens (\"trainable_token_indices\") are not combined: merge the adapter "
+            "into its model instead (loam merge)",
+            source->choice->directory);
+    if (source->config.lora_bias)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "%s: biases of B (\"lora_bias\") are not combined: merge the adapter into its model "
+                         "instead (loam merge)",
+                         source->choice->directory);
+    if (source->config.saved.count > 0 || source->config.bias != LOAM_BIAS_NONE)
+        return loam_fail(
+            error, LOAM_ERROR_UNSUPPORTED,
+            "%s: parameters in place of the model's (\"modules_to_save\", \"bias\"), which a sum of updates "
+            "cannot express: merge the adapter into its model instead (loam merge)",
+            source->choice->directory);
     return loam_adapter_config_check_separate(&source->config, source->choice->directory, error);
 }
 
@@ -82,12 +99,7 @@ static enum loam_status open_source(struct combine *combine, const struct loam_a
     LOAM_TRY(check_source(source, error));
     LOAM_TRY(loam_stored_adapter_open(&source->stored, choice->directory, error));
     LOAM_TRY(loam_stored_adapter_check(&source->stored, &source->config, error));
-    if (source->stored.parameter_count > 0)
-        return loam_fail(
-            error, LOAM_ERROR_UNSUPPORTED,
-            "%s: the adapter has parameters in place of the model's (modules_to_save, bias), which a "
-            "sum of updates cannot express: merge it into its model instead (loam merge)",
-            choice->directory);
+    LOAM_TRY(loam_stored_adapter_note(&source->stored, &source->config, error));
     source->most = find_most(&source->config);
     loam_adapter_config_warn(&source->config, log_of(combine));
     return LOAM_OK;
@@ -151,6 +163,11 @@ static enum loam_status add_part(struct combine *combine, size_t source,
     struct part *part = &combine->parts[index * combine->source_count + source];
     int rank;
     double scale;
+    if (stored->is_embedding)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "%s: an adapter of an embedding (%s) is not combined: merge the adapter into its "
+                         "model instead (loam merge)",
+                         from->choice->directory, stored->path);
     LOAM_TRY(loam_adapter_config_module(&from->config, stored->path, &rank, &scale, error));
     if (index == combine->module_count) {
         *module = (struct loam_made_module){.path = stored->path,

@@ -30,9 +30,11 @@ struct export
 // Returns "blk.3.attn_q.weight.lora_a", released with free().
 static char *format_tensor_name(const struct loam_parameter *weight, char matrix, struct loam_error *error)
 {
-    const char *name = weight->row->gguf;
-    const char *gap = strstr(name, "%d");
-    return loam_format(error, "%.*s%d%s.lora_%c", (int)(gap - name), name, weight->layer, gap + 2, matrix);
+    char *name = loam_gguf_tensor_name(weight, error);
+    if (name == NULL) return NULL;
+    char *full = loam_format(error, "%s.lora_%c", name, matrix);
+    free(name);
+    return full;
 }
 
 static enum loam_status describe_tensor(struct export *export, size_t i, char matrix,
@@ -163,24 +165,23 @@ static enum loam_status write_file(struct export *export, struct loam_error *err
                            2 * export->adapter->count, &source, error);
 }
 
+static enum loam_status check_parts(const struct export *export, struct loam_error *error)
+{
+    const char *what = loam_adapter_name_beyond(export->adapter, false);
+    if (what == NULL) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_UNSUPPORTED,
+        "%s: a GGUF adapter has no place for %s: merge the adapter into its model instead (loam merge)",
+        export->settings->adapter, what);
+}
+
 static enum loam_status open_adapter(struct export *export, struct loam_error *error)
 {
     const struct loam_export_settings *settings = export->settings;
-    const struct loam_log *log = settings->callbacks == NULL ? NULL : &settings->callbacks->log;
-    enum loam_status status =
-        loam_adapter_open_stored(&export->adapter, export->model, settings->adapter, error);
-    if (status != LOAM_OK) return status;
-    loam_adapter_warn(export->adapter, log);
-    if (export->adapter->replaced_count > 0)
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                         "%s: a GGUF adapter has no place for parameters of the model (\"modules_to_save\", "
-                         "\"bias\"): merge the adapter into its model instead (loam merge)",
-                         settings->adapter);
-    if (!export->adapter->config.dora) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                     "%s: a GGUF adapter has no place for the magnitudes of DoRA (\"use_dora\"): merge the "
-                     "adapter into its model instead (loam merge)",
-                     settings->adapter);
+    LOAM_TRY(loam_adapter_open_stored(&export->adapter, export->model, settings->adapter, error));
+    LOAM_TRY(check_parts(export, error));
+    loam_adapter_warn(export->adapter, settings->callbacks == NULL ? NULL : &settings->callbacks->log);
+    return LOAM_OK;
 }
 
 static enum loam_status run_export(struct export *export, struct loam_export_result *result,

@@ -96,12 +96,14 @@ int64_t loam_made_adapter_parameters(const struct loam_made_adapter *made)
 // The tensors of a module follow each other, and the file keeps them together: its order is by name.
 struct writer {
     const struct loam_made_adapter *made;
-    const struct loam_made_output *output;
+    const struct loam_made_form *form;
+    const struct loam_callbacks *callbacks;
     struct loam_write_tensor *tensors; // [LOAM_PART_COUNT modules]
     char **names;                      // [LOAM_PART_COUNT modules]
     size_t tensor_count;
     float *values[LOAM_PART_COUNT]; // of the current module, with room for the largest
     size_t sizes[LOAM_PART_COUNT];  // elements of that room
+    float *spare;                   // for transposing, with room for the largest A or B
     size_t current;                 // module; made->count: none
     int64_t done;                   // bytes written
 };
@@ -112,14 +114,15 @@ static enum loam_status describe_tensor(struct writer *writer, const struct loam
     const int64_t shapes[LOAM_PART_COUNT][2] = {[LOAM_PART_A] = {module->rank, module->in},
                                                 [LOAM_PART_B] = {module->out, module->rank},
                                                 [LOAM_PART_MAGNITUDE] = {module->out, 1}};
-    const size_t i = writer->tensor_count;
-    const size_t size = (size_t)shapes[part][0] * (size_t)shapes[part][1];
-    writer->names[i] = loam_adapter_part_name(module->path, part, error);
+    const int64_t *shape = shapes[part];
+    const size_t i = writer->tensor_count, size = (size_t)shape[0] * (size_t)shape[1];
+    const bool vector = part == LOAM_PART_MAGNITUDE, turned = writer->form->transposed && !vector;
+    writer->names[i] = writer->form->name(writer->form->user, module->path, part, error);
     if (writer->names[i] == NULL) return LOAM_ERROR_MEMORY;
     writer->tensors[i] = (struct loam_write_tensor){.name = writer->names[i],
                                                     .dtype = LOAM_F32,
-                                                    .rank = part == LOAM_PART_MAGNITUDE ? 1 : 2,
-                                                    .shape = {shapes[part][0], shapes[part][1]}};
+                                                    .rank = vector ? 1 : 2,
+                                                    .shape = {shape[turned ? 1 : 0], shape[turned ? 0 : 1]}};
     writer->tensor_count++;
     if (size > writer->sizes[part]) writer->sizes[part] = size;
     return LOAM_OK;
@@ -127,12 +130,13 @@ static enum loam_status describe_tensor(struct writer *writer, const struct loam
 
 static int parts_of(const struct loam_made_adapter *made)
 {
-    return made->dora ? LOAM_PART_COUNT : LOAM_PART_MAGNITUDE;
+    return made->dora ? LOAM_PART_MAGNITUDE + 1 : LOAM_PART_MAGNITUDE;
 }
 
 static enum loam_status describe_tensors(struct writer *writer, struct loam_error *error)
 {
     const struct loam_made_adapter *made = writer->made;
+    size_t most = 0;
     writer->current = made->count;
     writer->tensors = loam_calloc(made->count, LOAM_PART_COUNT * sizeof *writer->tensors, error);
     writer->names = loam_calloc(made->count, LOAM_PART_COUNT * sizeof(char *), error);
@@ -143,19 +147,34 @@ static enum loam_status describe_tensors(struct writer *writer, struct loam_erro
     for (int part = 0; part < LOAM_PART_COUNT; part++) {
         writer->values[part] = loam_calloc(writer->sizes[part], sizeof(float), error);
         if (writer->values[part] == NULL) return LOAM_ERROR_MEMORY;
+        if (writer->sizes[part] > most) most = writer->sizes[part];
     }
-    return LOAM_OK;
+    writer->spare = loam_calloc(writer->form->transposed ? most : 0, sizeof(float), error);
+    return writer->spare != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
-static enum loam_status compute_module(struct writer *writer, size_t module, struct loam_error *error)
+// x [columns, rows] = the transpose of x [rows, columns]
+static void transpose(float *x, float *spare, size_t rows, size_t columns)
+{
+    memcpy(spare, x, rows * columns * sizeof *x);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++)
+            x[j * rows + i] = spare[i * columns + j];
+}
+
+static enum loam_status compute_module(struct writer *writer, size_t index, struct loam_error *error)
 {
     const struct loam_made_adapter *made = writer->made;
+    const struct loam_made_module *module = &made->modules[index];
     for (int part = 0; part < LOAM_PART_COUNT; part++)
         memset(writer->values[part], 0, writer->sizes[part] * sizeof(float));
     const struct loam_made_values values = {writer->values[LOAM_PART_A], writer->values[LOAM_PART_B],
                                             made->dora ? writer->values[LOAM_PART_MAGNITUDE] : NULL};
-    LOAM_TRY(made->compute(made->user, module, &values, error));
-    writer->current = module;
+    LOAM_TRY(made->compute(made->user, index, &values, error));
+    writer->current = index;
+    if (!writer->form->transposed) return LOAM_OK;
+    transpose(values.a, writer->spare, (size_t)module->rank, (size_t)module->in);
+    transpose(values.b, writer->spare, (size_t)module->out, (size_t)module->rank);
     return LOAM_OK;
 }
 
@@ -168,55 +187,89 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
     if (writer->current != module) LOAM_TRY(compute_module(writer, module, error));
     memcpy(block, writer->values[index % parts] + first, count * sizeof(float));
     if (!loam_all_finite(block, LOAM_F32, count))
-        return loam_fail(error, LOAM_ERROR_NUMERIC,
-                         "%s would have values that are not finite; is one of the adapters broken?",
+        return loam_fail(error, LOAM_ERROR_NUMERIC, "%s would have values that are not finite in f32",
                          writer->names[index]);
     writer->done += (int64_t)(count * sizeof(float));
-    return loam_event_progress(writer->output->callbacks, LOAM_ACTIVITY_WRITE, writer->done,
+    return loam_event_progress(writer->callbacks, LOAM_ACTIVITY_WRITE, writer->done,
                                (int64_t)sizeof(float) * loam_made_adapter_parameters(made), error);
 }
 
 // ---- the directory ----
 
-static enum loam_status write_files(struct writer *writer, const struct loam_adapter_config *config,
-                                    const char *directory, struct loam_error *error)
+static enum loam_status write_files(struct writer *writer, const char *directory, struct loam_error *error)
 {
-    char *path = loam_path_join(directory, "adapter_model.safetensors", error);
+    const struct loam_made_form *form = writer->form;
+    char *path = loam_path_join(directory, form->weights, error);
     if (path == NULL) return LOAM_ERROR_MEMORY;
     const struct loam_write_source source = {.fill = fill_block, .user = writer};
     enum loam_status status =
         loam_safetensors_write_from(path, writer->tensors, writer->tensor_count, &source, error);
     free(path);
-    if (status != LOAM_OK) return status;
-    return loam_adapter_config_save(config, writer->output->base_model, writer->output->revision, directory,
-                                    error);
+    return status == LOAM_OK ? form->finish(form->user, writer->made, directory, error) : status;
 }
 
-static enum loam_status write_directory(struct writer *writer, const struct loam_adapter_config *config,
+static enum loam_status write_directory(struct writer *writer, const char *directory, bool overwrite,
                                         struct loam_error *error)
 {
-    const struct loam_made_output *output = writer->output;
-    const struct loam_log *log = output->callbacks == NULL ? NULL : &output->callbacks->log;
+    const struct loam_log *log = writer->callbacks == NULL ? NULL : &writer->callbacks->log;
     struct loam_staging staging;
     LOAM_TRY(describe_tensors(writer, error));
-    LOAM_TRY(loam_staging_open(&staging, output->directory, output->overwrite, log, error));
-    enum loam_status status = write_files(writer, config, staging.directory, error);
-    if (status == LOAM_OK) status = loam_staging_commit(&staging, "adapter_config.json", error);
+    LOAM_TRY(loam_staging_open(&staging, directory, overwrite, log, error));
+    enum loam_status status = write_files(writer, staging.directory, error);
+    if (status == LOAM_OK) status = loam_staging_commit(&staging, writer->form->last, error);
     loam_staging_close(&staging);
     return status;
+}
+
+enum loam_status loam_made_adapter_write_as(const struct loam_made_adapter *made,
+                                            const struct loam_made_form *form, const char *directory,
+                                            bool overwrite, const struct loam_callbacks *callbacks,
+                                            struct loam_error *error)
+{
+    struct writer writer = {.made = made, .form = form, .callbacks = callbacks};
+    enum loam_status status = write_directory(&writer, directory, overwrite, error);
+    for (size_t i = 0; i < writer.tensor_count; i++)
+        free(writer.names[i]);
+    for (int part = 0; part < LOAM_PART_COUNT; part++)
+        free(writer.values[part]);
+    free(writer.spare);
+    free(writer.names);
+    free(writer.tensors);
+    return status;
+}
+
+// ---- PEFT's form ----
+
+struct peft {
+    const struct loam_adapter_config *config;
+    const struct loam_made_output *output;
+};
+
+static char *name_tensor(void *user, const char *path, int part, struct loam_error *error)
+{
+    (void)user;
+    return loam_adapter_part_name(path, part, error);
+}
+
+static enum loam_status save_config(void *user, const struct loam_made_adapter *made, const char *directory,
+                                    struct loam_error *error)
+{
+    const struct peft *peft = user;
+    (void)made;
+    return loam_adapter_config_save(peft->config, peft->output->base_model, peft->output->revision, directory,
+                                    error);
 }
 
 enum loam_status loam_made_adapter_write(const struct loam_made_adapter *made,
                                          const struct loam_adapter_config *config,
                                          const struct loam_made_output *output, struct loam_error *error)
 {
-    struct writer writer = {.made = made, .output = output};
-    enum loam_status status = write_directory(&writer, config, error);
-    for (size_t i = 0; i < writer.tensor_count; i++)
-        free(writer.names[i]);
-    for (int part = 0; part < LOAM_PART_COUNT; part++)
-        free(writer.values[part]);
-    free(writer.names);
-    free(writer.tensors);
-    return status;
+    struct peft peft = {config, output};
+    const struct loam_made_form form = {.weights = "adapter_model.safetensors",
+                                        .last = "adapter_config.json",
+                                        .name = name_tensor,
+                                        .finish = save_config,
+                                        .user = &peft};
+    return loam_made_adapter_write_as(made, &form, output->directory, output->overwrite, output->callbacks,
+                                      error);
 }

@@ -34,7 +34,7 @@ static char *module_of(const char *parameter, struct loam_error *error)
     return loam_strndup(parameter, (size_t)(strrchr(parameter, '.') - parameter), error);
 }
 
-// Puts the embedding into the list. As PEFT does, takes the head out of it; where PEFT does not know the
+// Puts the path of the embedding into the list. As PEFT does, takes the head out of it; where PEFT does not know the
 // embedding by its name, the head stays, so that PEFT ties the two again when it reads the list.
 static enum loam_status save_embedding(struct loam_targets *saved, const char *embedding, const char *head,
                                        struct loam_error *error)
@@ -45,7 +45,7 @@ static enum loam_status save_embedding(struct loam_targets *saved, const char *e
     bool has_embedding = false;
     for (size_t i = 0; i < saved->count; i++) {
         if (loam_target_entry_matches(saved->entries[i], head)) continue;
-        has_embedding = has_embedding || loam_target_entry_matches(saved->entries[i], embedding);
+        has_embedding = has_embedding || strcmp(saved->entries[i], embedding) == 0;
         names[count++] = saved->entries[i];
     }
     if (!has_embedding) names[count++] = embedding;

@@ -1,5 +1,4 @@
 // Ministral 3: Mistral with YaRN and queries that are scaled by their position.
-#define GGUF(name) NULL // llama.cpp has no such family
 #include "model/family_parts.h"
 
 #define ROOT "model."
@@ -63,6 +62,7 @@ static enum loam_status complete(struct loam_config *config, const json_t *root,
 
 const struct loam_family loam_family_ministral3 = {
     .model_type = "ministral3",
+    .gguf_architecture = "mistral3",
     .architecture = "Ministral3ForCausalLM",
     .prefix = ROOT,
     .norm = LOAM_RMSNORM,

@@ -1,5 +1,16 @@
 #include "model/gguf_rows.h"
 
+#include <string.h>
+
+#include "base/heap.h"
+
+char *loam_gguf_tensor_name(const struct loam_parameter *weight, struct loam_error *error)
+{
+    const char *name = weight->row->gguf;
+    const char *gap = strstr(name, "%d");
+    return loam_format(error, "%.*s%d%s", (int)(gap - name), name, weight->layer, gap + 2);
+}
+
 int64_t loam_gguf_source_row(const struct loam_config *config, enum loam_gguf_rows order, int64_t row)
 {
     int64_t d = config->head_dim;

@@ -5,6 +5,7 @@
 #include "bench/bench.h"
 #include "evaluate/run.h"
 #include "lora/combine.h"
+#include "lora/convert.h"
 #include "run/settings.h"
 
 // Values of an option that may be given several times, in the order given.
@@ -72,7 +73,9 @@ struct loam_settings {
     struct loam_bench_settings bench; // options of bench alone
     unsigned bench_what;              // enum loam_bench_what
     const char *gguf;                 // export: the file to write
-    const char *path;                 // inspect
+    const char *path;                 // inspect, convert
+    bool families;                    // inspect: list the families instead
+    unsigned convert_to;              // convert: enum loam_adapter_form
     const char *config_file;          // --config: the YAML file of options; NULL: none
     bool print_config;
     const char *config;    // init

@@ -68,7 +68,11 @@ mkdir "$tmp/full" && touch "$tmp/full/file"
 refuses 1 "$tmp/full" 'a directory that is not empty' combine "$tmp/a" "$tmp/b" --out "$tmp/full"
 train "$tmp/dora" --use-dora
 refuses 1 "$tmp/dora: DoRA" 'DoRA' combine "$tmp/a" "$tmp/dora" --out "$tmp/out"
-for key in '"bias": "all"' '"modules_to_save": ["lm_head"]' '"init_lora_weights": "pissa"'; do
+train "$tmp/saved" --modules-to-save ln_f
+refuses 1 '"modules_to_save"' 'parameters of the model' combine "$tmp/a" "$tmp/saved" --out "$tmp/out"
+train "$tmp/biases" --bias all
+refuses 1 '"bias"' 'trained biases' combine "$tmp/a" "$tmp/biases" --out "$tmp/out"
+for key in '"init_lora_weights": "pissa"'; do
     name=${key%%:*}
     rm -rf "$tmp/other" && cp -r "$tmp/a" "$tmp/other"
     sed -i "s/$name: [^,]*/$key/" "$tmp/other/adapter_config.json"

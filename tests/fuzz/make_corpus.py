@@ -65,6 +65,7 @@ def safetensors():
         "fields-missing": container({"a": {"dtype": "F32"}}, bytes(4)),
         "fields-wrong": container({"a": {"dtype": 1, "shape": "x", "data_offsets": [0]}}, bytes(4)),
         "entry-no-object": container({"a": 3}, bytes(4)),
+        "metadata-null": container({"__metadata__": None, **pair}, bytes(22)),
         "metadata-wrong": container({"__metadata__": 1, **pair}, bytes(22)),
         "name-nul": container(b'{"a\\u0000b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', bytes(1)),
         "deep": container(b'{"a":' + b"[" * 2100 + b"]" * 2100 + b"}"),
@@ -135,6 +136,62 @@ def torch_file():
     write("pickle", "marks", b"(" * 1000 + b"t" * 1000 + b".")
     write("pickle", "memo", b"}r\xff\xff\x3f\0.")
     write("pickle", "long", b"\x8a\x08" + b"\xff" * 8 + b".")
+
+
+def text(value):
+    data = value.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def gguf_file(values=(), tensors=(), data=b"", version=3, counts=None, align=32):
+    """values: (key, type, bytes); tensors: (name, dimensions, type, offset)."""
+    tensor_count, value_count = counts or (len(tensors), len(values))
+    header = b"GGUF" + struct.pack("<IQQ", version, tensor_count, value_count)
+    header += b"".join(text(key) + struct.pack("<I", kind) + value for key, kind, value in values)
+    for name, dimensions, kind, offset in tensors:
+        header += text(name) + struct.pack(f"<I{len(dimensions)}Q", len(dimensions), *dimensions)
+        header += struct.pack("<IQ", kind, offset)
+    return header + bytes(-len(header) % align) + data
+
+
+def gguf():
+    adapter = [("general.architecture", 8, text("bloom")), ("general.type", 8, text("adapter")),
+               ("adapter.type", 8, text("lora")), ("adapter.lora.alpha", 6, struct.pack("<f", 16.0))]
+    pair = [("blk.0.attn_qkv.weight.lora_a", [4, 2], 0, 0), ("blk.0.attn_qkv.weight.lora_b", [2, 3], 1, 32)]
+    numbers = [(f"n{kind}", kind, bytes(range(255, 255 - size, -1)))
+               for kind, size in enumerate((1, 1, 2, 2, 4, 4, 4, 1)) if size] + \
+              [(f"n{kind}", kind, bytes(range(8))) for kind in (10, 11, 12)]
+    words = struct.pack("<IQ", 8, 2) + text("a") + text("bc")
+    huge = (1 << 64) - 1
+    files = {
+        "adapter": gguf_file(adapter, pair, bytes(44)),
+        "numbers": gguf_file(numbers),
+        "arrays": gguf_file([("words", 9, words), ("bytes", 9, struct.pack("<IQ", 0, 3) + bytes(3))]),
+        "version-2": gguf_file(adapter, pair, bytes(44), version=2),
+        "version-1": gguf_file(adapter, version=1),
+        "big-endian": gguf_file(version=3 << 24),
+        "quantised": gguf_file(adapter, [("q", [32, 2], 8, 0)], bytes(68)),
+        "alignment": gguf_file([("general.alignment", 4, struct.pack("<I", 64))], [("x", [1], 0, 0)], bytes(4), align=64),
+        "alignment-0": gguf_file([("general.alignment", 4, bytes(4))], [("x", [1], 0, 0)], bytes(4)),
+        "empty": b"GGUF",
+        "counts-huge": gguf_file(counts=(huge, huge)),
+        "values-missing": gguf_file(counts=(0, 1)),
+        "text-huge": b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, huge) + bytes(64),
+        "array-huge": gguf_file([("a", 9, struct.pack("<IQ", 12, huge))]),
+        "array-of-arrays": gguf_file([("a", 9, struct.pack("<IQ", 9, 1))]),
+        "type-unknown": gguf_file([("a", 13, b"")]),
+        "offset-huge": gguf_file(tensors=[("x", [1], 0, huge - 3)], data=bytes(4)),
+        "offset-beyond": gguf_file(tensors=[("x", [8], 0, 0)], data=bytes(4)),
+        "overlap": gguf_file(tensors=[("x", [2], 0, 0), ("y", [2], 0, 4)], data=bytes(16)),
+        "twice": gguf_file(tensors=[("x", [1], 0, 0), ("x", [1], 0, 32)], data=bytes(36)),
+        "shape-overflow": gguf_file(tensors=[("x", [1 << 62, 1 << 62], 0, 0)], data=bytes(4)),
+        "shape-zero": gguf_file(tensors=[("x", [0, 1 << 62, 1 << 62], 0, 0)], data=bytes(4)),
+        "rank-huge": gguf_file(tensors=[("x", [1] * 9, 0, 0)], data=bytes(4)),
+        "scalar": gguf_file(tensors=[("x", [], 0, 0)], data=bytes(4)),
+    }
+    files["cut"] = files["adapter"][:150]
+    for name, data in files.items():
+        write("gguf", name, data)
 
 
 def config():
@@ -644,6 +701,6 @@ def chat():
         write("chat", name, text)
 
 
-for make in (safetensors, shards, torch_file, config, tokenizer, dataset, template, special, adapter, hub, headers, run_file,
+for make in (safetensors, gguf, shards, torch_file, config, tokenizer, dataset, template, special, adapter, hub, headers, run_file,
              checkpoint, chat):
     make()
