@@ -109,9 +109,10 @@ struct chat_range {
     int64_t start, stop, step, count;
 };
 
+enum chat_view_part { CHAT_KEYS, CHAT_VALUES, CHAT_ITEMS };
 struct chat_view {
     const struct chat_dict *dict;
-    enum { CHAT_KEYS, CHAT_VALUES, CHAT_ITEMS } what;
+    enum chat_view_part what;
 };
 
 // Why there is no value. The message is made when it is needed.
