@@ -235,7 +235,7 @@ static enum loam_status slice_range(struct chat_run *run, const struct chat_rang
 enum loam_status chat_slice(struct chat_run *run, struct chat_value value, const struct chat_value part[3],
                             struct chat_value *result)
 {
-    struct bounds bounds;
+    struct bounds bounds = {.step = 1};
     if (value.kind == CHAT_UNDEFINED) return chat_fail_undefined(run, value);
     if (value.kind == CHAT_DICT) return chat_fail(run, "unhashable type: 'slice'");
     if (value.kind != CHAT_STRING && !chat_is_list(value) && value.kind != CHAT_RANGE)
