@@ -72,7 +72,7 @@ train "$tmp/saved" --modules-to-save ln_f
 refuses 1 '"modules_to_save"' 'parameters of the model' combine "$tmp/a" "$tmp/saved" --out "$tmp/out"
 train "$tmp/biases" --bias all
 refuses 1 '"bias"' 'trained biases' combine "$tmp/a" "$tmp/biases" --out "$tmp/out"
-train "$tmp/of-b" --lora-bias --target-modules query_key_value
+train "$tmp/of-b" --lora-bias --init-lora-weights true
 refuses 1 '"lora_bias"' 'biases of B' combine "$tmp/a" "$tmp/of-b" --out "$tmp/out"
 train "$tmp/tokens" --trainable-token-indices 3,5
 refuses 1 'trained tokens' 'trained tokens' combine "$tmp/a" "$tmp/tokens" --out "$tmp/out"
