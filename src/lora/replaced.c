@@ -267,6 +267,21 @@ enum loam_status loam_replaced_match(struct loam_adapter *adapter, bool fresh, s
     return note_untied(adapter, error);
 }
 
+char *loam_adapter_whole(const struct loam_adapter *adapter, struct loam_error *error)
+{
+    const struct loam_adapter_config *config = &adapter->config;
+    const bool saves = config->saved.count > 0, biased = config->bias != LOAM_BIAS_NONE;
+    struct loam_bytes text = {0};
+    enum loam_status status = loam_bytes_append_text(&text, saves ? "modules to save " : "", error);
+    if (status == LOAM_OK && saves) status = loam_targets_describe(&config->saved, &text, error);
+    if (status == LOAM_OK && biased)
+        status = loam_bytes_format(&text, error, "%sbiases %s", saves ? ", " : "",
+                                   loam_lora_bias_name(config->bias));
+    if (status == LOAM_OK) return text.data;
+    loam_bytes_deinit(&text);
+    return NULL;
+}
+
 void loam_replaced_deinit(struct loam_adapter *adapter)
 {
     for (size_t i = 0; i < adapter->replaced_count; i++) {

@@ -1,5 +1,4 @@
-#include "lora/trained_tokens.h"
-
+// The trained tokens of an adapter: rows that take the place of those of the embedding or the head.
 #include <stdlib.h>
 #include <string.h>
 
