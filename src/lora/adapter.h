@@ -29,18 +29,6 @@ struct loam_adapted {
     const struct loam_stored_tensor *base_copy; // in the file, beside the matrices; NULL: none
 };
 
-// The rows of one module, and of the head that is tied to it.
-struct loam_trained_tokens {
-    const struct loam_linear *module; // the embedding or the head
-    const struct loam_token_list *list;
-    struct loam_token_rows *places[LOAM_TOKEN_PLACES]; // in the slots of the adapter
-    size_t place_count;
-    int64_t *order; // [n] the place in the list of each token, rising by token
-    char *name;     // "base_model.model." + path + ".token_adapter.trainable_tokens_delta"
-    size_t index;   // in the set
-    const struct loam_stored_tensor *stored; // in the file of an opened adapter; NULL after filling
-};
-
 // A parameter of the model that the adapter replaces: of a module that is trained and saved as a whole
 // (modules_to_save), or a bias. Where it is trained the value is an f32 master; the passes read a copy in the dtype
 // of the model.
@@ -55,6 +43,18 @@ struct loam_replaced {
     size_t index;              // in the set
     const struct loam_stored_tensor *stored; // in the file of an opened adapter; NULL after filling
     struct loam_replacement entry;           // for the passes
+};
+
+// The trained tokens of one module, and of the head that is tied to it: rows that take the place of theirs.
+struct loam_trained_tokens {
+    const struct loam_linear *module; // the embedding or the head
+    const struct loam_token_list *list;
+    struct loam_token_rows *places[LOAM_TOKEN_PLACES]; // in the slots of the adapter
+    size_t place_count;
+    int64_t *order; // [n] the place in the list of each token, rising by token
+    char *name;     // "base_model.model." + path + ".token_adapter.trainable_tokens_delta"
+    size_t index;   // in the set
+    const struct loam_stored_tensor *stored; // in the file of an opened adapter; NULL after filling
 };
 
 struct loam_adapter {
@@ -93,6 +93,9 @@ enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loa
                                      const struct loam_stored_adapter *stored, struct loam_error *error);
 // Returns PEFT's name of a module's tensor, released with free().
 char *loam_adapter_part_name(const char *path, int part, struct loam_error *error);
+// Names what an adapter has besides matrices of the linears of layers, for forms that hold these alone; NULL: nothing.
+// `magnitudes`: the form has those of DoRA.
+const char *loam_adapter_name_beyond(const struct loam_adapter *adapter, bool magnitudes);
 // The value of a part in the slot, and its gradient.
 struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, int part);
 struct loam_tensor *loam_adapted_gradient(const struct loam_adapted *item, int part);
