@@ -578,6 +578,18 @@ int64_t loam_adapter_parameters(const struct loam_adapter *adapter)
     return total;
 }
 
+const char *loam_adapter_name_beyond(const struct loam_adapter *adapter, bool magnitudes)
+{
+    const struct loam_model *model = adapter->model;
+    const struct loam_lora_slot *slots = adapter->slots.slots;
+    if (adapter->config.dora && !magnitudes) return "the magnitudes of DoRA (\"use_dora\")";
+    if (adapter->config.lora_bias) return "biases of B (\"lora_bias\")";
+    if (adapter->token_count > 0) return "rows of trained tokens (\"trainable_token_indices\")";
+    if (adapter->replaced_count > 0) return "parameters of the model (\"modules_to_save\", \"bias\")";
+    if (slots[model->embedder.index].rank > 0) return "an adapter of the embedding";
+    return slots[model->head.index].rank > 0 ? "an adapter of the head" : NULL;
+}
+
 void loam_adapter_warn(const struct loam_adapter *adapter, const struct loam_log *log)
 {
     loam_adapter_config_warn(&adapter->config, log);

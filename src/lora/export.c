@@ -165,23 +165,9 @@ static enum loam_status write_file(struct export *export, struct loam_error *err
                            2 * export->adapter->count, &source, error);
 }
 
-// Names what an adapter has and a GGUF adapter cannot; NULL: nothing. llama.cpp's file would have the matrices of
-// a tied head in the embedding's name.
-static const char *name_foreign(const struct loam_adapter *adapter)
-{
-    const struct loam_model *model = adapter->model;
-    const struct loam_lora_slot *slots = adapter->slots.slots;
-    if (adapter->config.dora) return "the magnitudes of DoRA (\"use_dora\")";
-    if (adapter->config.lora_bias) return "biases of B (\"lora_bias\")";
-    if (adapter->token_count > 0) return "rows of trained tokens (\"trainable_token_indices\")";
-    if (adapter->replaced_count > 0) return "parameters of the model (\"modules_to_save\", \"bias\")";
-    if (slots[model->embedder.index].rank > 0) return "an adapter of the embedding";
-    return slots[model->head.index].rank > 0 ? "an adapter of the head" : NULL;
-}
-
 static enum loam_status check_parts(const struct export *export, struct loam_error *error)
 {
-    const char *what = name_foreign(export->adapter);
+    const char *what = loam_adapter_name_beyond(export->adapter, false);
     if (what == NULL) return LOAM_OK;
     return loam_fail(
         error, LOAM_ERROR_UNSUPPORTED,

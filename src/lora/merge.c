@@ -37,7 +37,7 @@ struct merge {
     size_t adapter_count;
     const struct loam_stored_tensor **sources;
     const struct loam_adapted **adapted; // [parameter_count, adapters] the updates of a parameter; NULL: none
-    bool *merged;                        // whether a parameter has an update
+    const struct loam_linear **merged;   // the module of a parameter that has an update; NULL: none
     bool *has_tokens;                    // whether rows of a parameter are those of trained tokens
     const struct loam_stored_tensor **replaced; // an adapter's values of a parameter; NULL: those of the base
     struct loam_write_tensor *tensors;          // the tensors to write
@@ -235,7 +235,7 @@ static void set_merged(struct merge *merge, const struct loam_parameter *paramet
 {
     const size_t place = (size_t)(parameter - merge->model->parameters);
     merge->adapted[place * merge->adapter_count + adapter] = item;
-    merge->merged[place] = true;
+    merge->merged[place] = item->linear;
 }
 
 // The weight that the rows of tokens go to: that of their module, or that of the head that shares them.
@@ -251,7 +251,7 @@ static enum loam_status find_token_rows(struct merge *merge, const struct loam_t
     for (size_t p = 0; p < tokens->place_count; p++) {
         const struct loam_parameter *weight = weight_at(merge, tokens, p);
         merge->has_tokens[weight - merge->model->parameters] = true;
-        if (!merge->merged[weight - merge->model->parameters]) continue;
+        if (merge->merged[weight - merge->model->parameters] == NULL) continue;
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                          "%s: one adapter has trained tokens for it and another has matrices; merge them one "
                          "after the other",
@@ -433,10 +433,10 @@ static void load_terms(struct merge *merge, size_t parameter, const struct loam_
 {
     const size_t count = merge->adapter_count;
     merge->term_count = 0;
+    merge->current = merge->merged[parameter];
     for (size_t i = 0; i < count; i++) {
         const struct loam_adapted *item = merge->adapted[parameter * count + i];
         if (item == NULL) continue;
-        merge->current = item->linear;
         struct term *term = &merge->terms[merge->term_count++];
         *term = (struct term){.item = item,
                               .scale = (float)merge->settings->adapters.items[i].factor * item->slot->scale,
@@ -460,13 +460,13 @@ static void merge_block(struct merge *merge, const struct loam_stored_tensor *so
                         size_t first, size_t count, char *block)
 {
     const size_t columns = stored_columns(merge);
-    for (size_t done = 0; done < count;) {
-        size_t column = (first + done) % columns;
-        size_t step = count - done < columns - column ? count - done : columns - column;
+    for (size_t done = 0; columns > 0 && done < count;) {
+        const size_t row = (first + done) / columns, column = (first + done) % columns;
+        const size_t step = count - done < columns - column ? count - done : columns - column;
         loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, first + done),
                             source->format, step);
-        add_updates(merge, (first + done) / columns, column, step);
-        if (has_gains(merge)) apply_gains(merge, (first + done) / columns, column, step);
+        add_updates(merge, row, column, step);
+        if (has_gains(merge)) apply_gains(merge, row, column, step);
         loam_convert(block + done * loam_dtype_size(dtype), dtype, merge->row, LOAM_F32, step);
         done += step;
     }
@@ -549,13 +549,12 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
     struct merge *merge = user;
     size_t i = merge->parameter_of[index];
     const struct loam_stored_tensor *replaced = merge->replaced[i], *source = source_of(merge, i);
-    const bool merged = merge->merged[i];
+    const struct loam_linear *merged = merge->merged[i];
     enum loam_dtype dtype = merge->tensors[i].dtype;
-    if (merged && merge->model->parameters[i].value.rank == 1) {
+    if (merged != NULL && merge->model->parameters[i].value.rank == 1) {
         merge_bias(merge, i, dtype, first, count, block);
-    } else if (merged) {
-        const bool loaded = merge->current != NULL && merge->current->weight == &merge->model->parameters[i];
-        if (!loaded) load_terms(merge, i, source);
+    } else if (merged != NULL) {
+        if (merge->current != merged) load_terms(merge, i, source);
         merge_block(merge, source, dtype, first, count, block);
     } else {
         loam_format_convert(block, dtype, loam_format_at(source->format, source->data, first), source->format,
@@ -564,7 +563,8 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
     if (merge->has_tokens[i]) merge_all_tokens(merge, i, dtype, first, count, block);
     release_elements(source, first, count);
     merge->done += (int64_t)(count * loam_dtype_size(dtype));
-    if ((!merged && !merge->has_tokens[i] && replaced == NULL && loam_format_of(dtype) == source->format) ||
+    if ((merged == NULL && !merge->has_tokens[i] && replaced == NULL &&
+         loam_format_of(dtype) == source->format) ||
         loam_all_finite(block, dtype, count))
         return loam_event_progress(merge->settings->callbacks, LOAM_ACTIVITY_MERGE, merge->done, merge->total,
                                    error);
@@ -615,7 +615,8 @@ static void count_all(const struct merge *merge, struct loam_merge_result *resul
                                          .parameters = loam_model_parameter_total(merge->model)};
     for (size_t i = 0; i < merge->model->parameter_count; i++) {
         result->bytes += merge->bytes[i];
-        result->merged += merge->merged[i] || merge->has_tokens[i] || merge->replaced[i] != NULL;
+        const bool merged = merge->merged[i] != NULL || merge->has_tokens[i] || merge->replaced[i] != NULL;
+        result->merged += merged;
     }
 }
 
@@ -657,7 +658,7 @@ enum loam_status loam_merge(const struct loam_merge_settings *settings, struct l
     loam_container_destroy(merge.base);
     free(merge.sources);
     free(merge.adapted);
-    free(merge.merged);
+    free((void *)merge.merged);
     free(merge.has_tokens);
     free((void *)merge.replaced);
     free(merge.tensors);
