@@ -32,6 +32,7 @@ class FixedTime(datetime.datetime):
 
 
 chat_template_utils.datetime = FixedTime
+chat_template_utils.logger.setLevel("ERROR")
 warnings.simplefilter("ignore", SyntaxWarning)
 
 WEATHER = {"type": "function", "function": {
@@ -358,8 +359,11 @@ def compare_random(render, count, seed, report):
     names, requests, wanted = [], [], []
     for i in range(count):
         maker = Maker(f"{seed}/{i}")
-        template = "{% set ns = namespace(k='v') %}" + (maker.body(2) if i % 3 == 0 else f"{{{{ {maker.expression(3)} }}}}")
-        want = expect(template, messages, None, variables, False)
+        for _ in range(1 if i % 4 == 0 else 12):  # most templates that are drawn fail; a quarter is taken as drawn
+            template = "{% set ns = namespace(k='v') %}" + (maker.body(2) if i % 3 == 0 else f"{{{{ {maker.expression(3)} }}}}")
+            want = expect(template, messages, None, variables, False)
+            if want[0] == "text" and want[1]:
+                break
         if want[0] == "text" and " at 0x" in want[1]:
             continue  # an address
         names.append(f"random {seed}/{i} {template!r}")
@@ -394,4 +398,5 @@ def main():
     sys.exit(bool(report.failed))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-// loam inspect. A directory with adapter_config.json is an adapter, any other a model.
+// loam inspect. A directory with adapter_config.json is an adapter, any other a model; --families shows what is built.
 #include <stdlib.h>
 
 #include "base/file.h"
@@ -9,6 +9,10 @@
 enum loam_status loam_run_inspect(const struct loam_settings *settings,
                                   const struct loam_callbacks *callbacks, struct loam_error *error)
 {
+    if (settings->families) return loam_inspect_families(settings, callbacks, error);
+    if (settings->path == NULL)
+        return loam_fail(error, LOAM_ERROR_USAGE,
+                         "loam inspect needs PATH, a model or an adapter, or --families for what is built");
     if (!loam_directory_exists(settings->path) && !loam_file_exists(settings->path))
         return loam_fail(error, LOAM_ERROR_IO, "%s: no such file or directory", settings->path);
     char *adapter_config = loam_path_join(settings->path, "adapter_config.json", error);

@@ -7,6 +7,7 @@
 #include "commands/output.h"
 #include "io/container.h"
 #include "lora/lora.h"
+#include "model/multimodal.h"
 #include "model/tree.h"
 
 struct inspection {
@@ -89,8 +90,14 @@ static enum loam_status format_text(struct loam_bytes *text, const struct inspec
                                     struct loam_error *error)
 {
     char number[LOAM_GROUPED_SIZE];
-    LOAM_TRY(loam_model_tree(&inspection->model->config, text, error));
+    const struct loam_config *config = &inspection->model->config;
+    LOAM_TRY(loam_model_tree(config, text, error));
     LOAM_TRY(loam_bytes_append_text(text, "\n", error));
+    LOAM_TRY(loam_bytes_format(text, error, "family:     %s%s%s%s\n", config->family->model_type,
+                               config->multimodal == NULL ? "" : ", the text part of a ",
+                               config->multimodal == NULL ? "" : config->multimodal->model_type,
+                               config->multimodal == NULL ? "" : " model"));
+    LOAM_TRY(loam_inspect_traits(text, config->family, config, "", error));
     if (inspection->file != NULL)
         LOAM_TRY(format_weights(text, inspection->file, error));
     else
@@ -142,6 +149,14 @@ static enum loam_status report_json(const struct inspection *inspection,
                   (json_int_t)config->kv_heads, "vocab_size", (json_int_t)config->vocabulary,
                   "tie_word_embeddings", config->tied_head, "parameters", (json_int_t)inspection->parameters,
                   "tensors", tensors_json(inspection));
+    json_t *made_of = json_object();
+    const enum loam_status status = loam_inspect_traits_json(&made_of, config->family, config, error);
+    loam_json_put(&root, "made_of", made_of);
+    loam_json_put(&root, "family", json_integer((json_int_t)loam_family_index(config->family)));
+    if (status != LOAM_OK) {
+        json_decref(root);
+        return status;
+    }
     if (root != NULL && inspection->adapter != NULL) {
         char *targets = loam_adapter_targets(inspection->adapter, error);
         if (targets == NULL) {

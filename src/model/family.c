@@ -11,6 +11,14 @@ const struct loam_family *loam_family_at(size_t index)
     return index < sizeof families / sizeof families[0] ? families[index] : NULL;
 }
 
+size_t loam_family_index(const struct loam_family *family)
+{
+    size_t index = 0;
+    while (loam_family_at(index) != NULL && loam_family_at(index) != family)
+        index++;
+    return index;
+}
+
 const struct loam_family *loam_family_find(const char *model_type)
 {
     for (size_t i = 0; loam_family_at(i) != NULL; i++)

@@ -217,6 +217,7 @@ struct loam_family {
 // The first family of a model_type; NULL when there is none. `index` enumerates, NULL at the end.
 const struct loam_family *loam_family_find(const char *model_type);
 const struct loam_family *loam_family_at(size_t index);
+size_t loam_family_index(const struct loam_family *family);
 // The row of the head, which may be the embedding.
 const struct loam_weight_row *loam_family_tied_row(const struct loam_family *family);
 

@@ -46,6 +46,19 @@ int loam_family_drop_branch(const struct loam_family *family)
     return -1;
 }
 
+static bool shares_norm(const struct loam_family *family, const struct loam_branch *row)
+{
+    return row->reads_layer_input && row->norm_before != LOAM_NO_NORM &&
+           row->norm_before == family->branches[0].norm_before;
+}
+
+bool loam_family_shares_norm(const struct loam_family *family)
+{
+    for (int b = 1; b < family->branch_count; b++)
+        if (shares_norm(family, &family->branches[b])) return true;
+    return false;
+}
+
 static bool layer_drops_rows(const struct loam_pass *pass, int64_t index)
 {
     return pass->kept.rows.shape[0] > 0 && index == pass->model->config.layers - 1;
@@ -80,6 +93,28 @@ static bool keeps_inner(enum loam_checkpointing level, const struct loam_branch 
 
 // ---- forward ----
 
+// norm(in) [T, H], in memory from the arena, or in the pass where the layer's branches share it: then it is computed
+// by the first that needs it.
+static struct loam_tensor normalise_input(const struct loam_branch_run *run, const struct loam_norm *norm)
+{
+    struct loam_pass *pass = run->pass;
+    const bool shared = pass->normed.shape[0] > 0 && shares_norm(pass->model->config.family, run->row);
+    if (shared && pass->normed_layer == run->index) return pass->normed;
+    const struct loam_tensor n = shared ? pass->normed : loam_pass_rows(pass, pass->model->config.hidden);
+    if (shared) pass->normed_layer = run->index;
+    loam_decoder_norm(pass, norm, run->state->in, run->state->before, n);
+    return n;
+}
+
+// The statistics of the norm before the body: of branches that share the norm, those of the first.
+static struct loam_norm_stats allocate_stats(const struct loam_branch_run *run, const struct loam_norm *norm)
+{
+    const struct loam_branch_state *first = &run->layer_state->branches[0];
+    if (run->state != first && shares_norm(run->pass->model->config.family, run->row)) return first->before;
+    run->pass->normed_layer = -1; // new statistics have to be filled
+    return loam_pass_norm_stats(run->pass, norm, run->pass->tokens);
+}
+
 // The part of a branch that a backward may run again: from what it reads to what its output linear reads. The
 // last output linear of a layer is never run again, so allocate_streams gives memory to its x AT.
 static void run_inner(const struct loam_branch_run *run)
@@ -89,16 +124,13 @@ static void run_inner(const struct loam_branch_run *run)
     const struct loam_norm *norm = norm_before(run);
     struct loam_branch_state *state = run->state;
     struct loam_tensor n = state->in, *t = run->layer_state->t;
-    if (norm != NULL) state->before = loam_pass_norm_stats(pass, norm, pass->tokens);
+    if (norm != NULL) state->before = allocate_stats(run, norm);
     for (int i = 0; i < body->inner_count; i++)
         t[body->inner[i]] = loam_linear_updates(pass, &run->layer->linears[body->inner[i]]);
     if (!run->last) t[body->output] = loam_linear_updates(pass, &run->layer->linears[body->output]);
     body->allocate(run);
     const size_t mark = loam_arena_mark(pass->arena);
-    if (norm != NULL) {
-        n = loam_pass_rows(pass, pass->model->config.hidden);
-        loam_decoder_norm(pass, norm, state->in, state->before, n);
-    }
+    if (norm != NULL) n = normalise_input(run, norm);
     body->project(run, n);
     loam_arena_release(pass->arena, mark);
     if (body->mix != NULL) body->mix(run);
@@ -294,9 +326,8 @@ bool loam_layer_trained(const struct loam_decoder *decoder, const struct loam_la
 static struct loam_tensor norm_again(const struct loam_branch_run *run, const struct loam_norm *norm)
 {
     struct loam_pass *pass = run->pass;
-    struct loam_tensor y = loam_pass_rows(pass, pass->model->config.hidden);
     pass->stream->recomputing = true;
-    loam_decoder_norm(pass, norm, run->state->in, run->state->before, y);
+    const struct loam_tensor y = normalise_input(run, norm);
     pass->stream->recomputing = false;
     return y;
 }

@@ -60,6 +60,8 @@ bool loam_layer_trained(const struct loam_decoder *decoder, const struct loam_la
 // The branch whose attention, in the top layer, is the last op that reads rows without labels, so that they
 // are dropped there. -1: rows are never dropped.
 int loam_family_drop_branch(const struct loam_family *family);
+// Whether later branches read the layer's input behind the norm of the first: it is computed once for all of them.
+bool loam_family_shares_norm(const struct loam_family *family);
 // Whether rows are dropped within a branch of this pass.
 bool loam_branch_drops_rows(const struct loam_pass *pass, int64_t index, const struct loam_branch *row);
 

@@ -74,6 +74,7 @@ struct loam_settings {
     unsigned bench_what;              // enum loam_bench_what
     const char *gguf;                 // export: the file to write
     const char *path;                 // inspect, convert
+    bool families;                    // inspect: list the families instead
     unsigned convert_to;              // convert: enum loam_adapter_form
     const char *config_file;          // --config: the YAML file of options; NULL: none
     bool print_config;
