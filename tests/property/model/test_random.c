@@ -87,10 +87,14 @@ static json_t *draw_key(struct draw *draw, const struct loam_family *family, siz
     const struct {
         size_t offset;
         int low, high;
-    } integers[] = {{FIELD(hidden), sizes->hidden, sizes->hidden}, {FIELD(layers), sizes->layers, sizes->layers},
-                    {FIELD(heads), sizes->heads, sizes->heads},    {FIELD(kv_heads), sizes->groups, sizes->groups},
-                    {FIELD(inner), 8, 20},                         {FIELD(vocabulary), 11, 29},
-                    {FIELD(max_positions), 64, 64},                {FIELD(window), 2, 6},
+    } integers[] = {{FIELD(hidden), sizes->hidden, sizes->hidden},
+                    {FIELD(layers), sizes->layers, sizes->layers},
+                    {FIELD(heads), sizes->heads, sizes->heads},
+                    {FIELD(kv_heads), sizes->groups, sizes->groups},
+                    {FIELD(inner), 8, 20},
+                    {FIELD(vocabulary), 11, 29},
+                    {FIELD(max_positions), 64, 64},
+                    {FIELD(window), 2, 6},
                     {FIELD(head_dim), sizes->head_dim, sizes->head_dim}};
     const struct {
         size_t offset;
@@ -102,7 +106,8 @@ static json_t *draw_key(struct draw *draw, const struct loam_family *family, siz
                  {FIELD(ropes[0].theta), 20, 90},     {FIELD(ropes[1].theta), 20, 90},
                  {FIELD(rotary_fraction), 0.5, 0.5}};
     for (size_t i = 0; i < sizeof integers / sizeof integers[0]; i++)
-        if (integers[i].offset == offset) return json_integer(between(draw, integers[i].low, integers[i].high));
+        if (integers[i].offset == offset)
+            return json_integer(between(draw, integers[i].low, integers[i].high));
     for (size_t i = 0; i < sizeof reals / sizeof reals[0]; i++)
         if (reals[i].offset == offset) return json_real(real_between(draw, reals[i].low, reals[i].high));
     if (offset == FIELD(activation)) return json_string(activations[between(draw, 0, 3)]);
@@ -284,7 +289,8 @@ static void check_differences(struct bench *bench, struct draw *draw, const char
     }
 }
 
-static void check_devices(struct bench *ref, const struct loam_config *config, uint64_t seed, const char *text)
+static void check_devices(struct bench *ref, const struct loam_config *config, uint64_t seed,
+                          const char *text)
 {
     struct bench cpu;
     start(&cpu, config, "cpu", seed);
@@ -292,7 +298,8 @@ static void check_devices(struct bench *ref, const struct loam_config *config, u
     const double off =
         distance(cpu.set.gradients.data, ref->set.gradients.data, loam_tensor_count(&ref->set.gradients));
     assert_true(wanted > 0);
-    if (!(fabs(wanted - found) <= 2e-5 * wanted)) fail_msg("%s: loss %g on cpu, %g on ref", text, found, wanted);
+    if (!(fabs(wanted - found) <= 2e-5 * wanted))
+        fail_msg("%s: loss %g on cpu, %g on ref", text, found, wanted);
     if (!(off < 2e-4)) fail_msg("%s: gradients of cpu are %g off those of ref", text, off);
     end(&cpu);
 }
