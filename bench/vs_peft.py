@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -24,11 +25,13 @@ TINY = ROOT / "examples/tiny"
 PROMPT = "### CONTEXT\n{context}\n\n### QUESTION\n{question}\n\n### ANSWER\n"
 NO_ANSWER = "Can not find answer"
 WARMUP = 2
-SELECTION_STEPS = 2  # only the second one is measured
+SELECTION_STEPS = 3  # only the last one is measured
 HOPELESS = 3  # a variant is ended after so many times the duration of the fastest one
 SHORTEST_LIMIT = 60  # seconds
+COMPILING = 900  # seconds that torch.compile may take on top
 LEARNING_RATE = 1e-5
 SAME_LOSS = 1e-3  # relative, in f32
+FEW = 2  # examples of a batch that losses are compared on
 GROUP = 50  # batches that are sorted together, as in the Trainer
 
 BLOOM = dict(architectures=["BloomForCausalLM"], model_type="bloom", n_layer=24, n_head=16, vocab_size=250880,
@@ -38,7 +41,23 @@ LLAMA = dict(architectures=["LlamaForCausalLM"], model_type="llama", hidden_size
              num_hidden_layers=22, num_attention_heads=32, num_key_value_heads=4, vocab_size=32000, hidden_act="silu",
              max_position_embeddings=8192, rms_norm_eps=1e-5, rope_theta=10000.0, initializer_range=0.02,
              tie_word_embeddings=False, attention_bias=False, mlp_bias=False, bos_token_id=1, eos_token_id=2)
+QWEN3 = dict(architectures=["Qwen3ForCausalLM"], model_type="qwen3", hidden_size=1024, intermediate_size=3072,
+             num_hidden_layers=28, num_attention_heads=16, num_key_value_heads=8, head_dim=128, vocab_size=151936,
+             hidden_act="silu", max_position_embeddings=40960, rms_norm_eps=1e-6, rope_theta=1000000.0,
+             initializer_range=0.02, tie_word_embeddings=True, attention_bias=False, use_sliding_window=False,
+             bos_token_id=50256, eos_token_id=50256)
+GEMMA3 = dict(architectures=["Gemma3ForCausalLM"], model_type="gemma3_text", hidden_size=640, intermediate_size=2048,
+              num_hidden_layers=18, num_attention_heads=4, num_key_value_heads=1, head_dim=256, vocab_size=262144,
+              hidden_activation="gelu_pytorch_tanh", max_position_embeddings=32768, rms_norm_eps=1e-6,
+              rope_theta=1000000.0, rope_local_base_freq=10000.0, query_pre_attn_scalar=256, sliding_window=512,
+              layer_types=["full_attention" if i % 6 == 5 else "sliding_attention" for i in range(18)],
+              initializer_range=0.02, tie_word_embeddings=True, attention_bias=False, bos_token_id=50256,
+              eos_token_id=50256)
+GPT2 = dict(architectures=["GPT2LMHeadModel"], model_type="gpt2", n_embd=768, n_layer=12, n_head=12, n_positions=1024,
+            vocab_size=50257, activation_function="gelu_new", layer_norm_epsilon=1e-5, initializer_range=0.02,
+            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=50256, eos_token_id=50256)
 SQUAD = dict(batch=4, rank=8, max_length=1024, completion=False)
+ALL_LINEAR = dict(SQUAD, batch=8, rank=16, tokenizer="gpt2", targets="all-linear")
 WORKLOADS = {
     "A": dict(SQUAD, title="BLOOM-560m shape, batch 4", config=dict(BLOOM, hidden_size=1024), tokenizer="gpt2",
               targets=["query_key_value"]),
@@ -50,6 +69,9 @@ WORKLOADS = {
               batch=1, max_length=4096, targets=["q_proj", "v_proj"]),
     "E": dict(SQUAD, title="BLOOM-560m shape in f32, batch 4", config=dict(BLOOM, hidden_size=1024), tokenizer="gpt2",
               targets=["query_key_value"], only="float32"),
+    "F": dict(ALL_LINEAR, title="Qwen3-0.6B shape, batch 8, all-linear r = 16", config=QWEN3),
+    "G": dict(ALL_LINEAR, title="Gemma 3 270M shape, batch 8, all-linear r = 16", config=GEMMA3),
+    "H": dict(ALL_LINEAR, title="GPT-2 124M shape, batch 8, all-linear r = 16", config=GPT2),
 }
 
 
@@ -221,7 +243,7 @@ def run_loam(setup, mode, steps, warmup, dtype=None):
     args, workload, work = setup["args"], setup["workload"], setup["work"]
     out = work / "loam-out"
     command = [args.loam, "train", "--model", setup["model"], "--adapter", setup["adapter"], "--data",
-               work / f"{mode}.jsonl", "--out", out, "--overwrite", "--no-shuffle", "--batch-size", workload["batch"],
+               work / f"{mode}.jsonl", "--out", out, "--overwrite", "--no-shuffle", "--batch-size", len(setup["batches"][mode][0]),
                "--max-steps", steps, "--logging-steps", 1, "--learning-rate", LEARNING_RATE, "--lr-scheduler-type",
                "constant", "--threads", args.threads, "--max-length", workload["max_length"]]
     if workload["completion"]:
@@ -249,12 +271,18 @@ def run_loam(setup, mode, steps, warmup, dtype=None):
 
 def variants(workload):
     dtypes = [workload["only"]] if "only" in workload else ["float32", "bfloat16"]
-    return [dict(dtype=dtype, attention=attention, checkpointing=checkpointing)
-            for dtype in dtypes for attention in ("sdpa", "eager") for checkpointing in (False, True)]
+    return [dict(dtype=dtype, attention=attention, checkpointing=extra == "checkpointing", compiled=extra == "compiled")
+            for dtype in dtypes for attention in ("sdpa", "eager") for extra in ("", "compiled", "checkpointing")]
+
+
+def candidates(workload, asked):
+    """The variants whose whole name matches the regular expression `asked`; all of them without one."""
+    return [variant for variant in variants(workload) if asked is None or re.fullmatch(asked, variant_name(variant))]
 
 
 def variant_name(variant):
-    return f"{variant['dtype']}, {variant['attention']}" + (", checkpointing" if variant["checkpointing"] else "")
+    extras = [extra for extra in ("compiled", "checkpointing") if variant[extra]]
+    return ", ".join([variant["dtype"], variant["attention"], *extras])
 
 
 def reason(result):
@@ -298,30 +326,28 @@ class Record:
 
 
 def select(setup, record):
-    """The variant of PEFT with the most tokens per second in two steps, or the one that was asked for. A variant that takes
-    HOPELESS times as long as the fastest one is ended."""
+    """The variant of PEFT with the most tokens per second in the last of a few steps, among those that were asked for. A
+    variant that takes HOPELESS times as long as the fastest one is ended."""
     rates, limit = {}, setup["args"].limit
     asked = setup["args"].peft
-    for variant in variants(setup["workload"]):
-        if asked not in (None, variant_name(variant)):
-            continue
+    for variant in candidates(setup["workload"], asked):
         key = "selection: " + variant_name(variant)
-        steps = SELECTION_STEPS
-        result = record.get(key, lambda: run_peft(setup, variant, "padded", steps, steps - 1, limit),
+        steps, allowance = SELECTION_STEPS, COMPILING if variant["compiled"] else 0
+        result = record.get(key, lambda: run_peft(setup, variant, "padded", steps, steps - 1, limit + allowance),
                             may_fail=True)
         if "failed" not in result:
             rates[variant_name(variant)] = (result["tokens_per_second"], variant)
             limit = min(limit, max(SHORTEST_LIMIT, HOPELESS * result["process_seconds"]))
     if not rates:
-        fail("PEFT ran in no variant" + (f" that is called {asked}" if asked else ""))
+        fail("PEFT ran in no variant" + (f" among those of '{asked}'" if asked else ""))
     return max(rates.values(), key=lambda pair: pair[0])[1]
 
 
 def check_losses(setup, record):
-    """The largest relative difference of the losses of both libraries in f32 on the same batches."""
-    variant = dict(dtype="float32", attention="eager", checkpointing=False)  # supported by every family
-    peft = record.get("losses in f32: PEFT", lambda: run_peft(setup, variant, "padded", 2, 0))
-    loam = record.get("losses in f32: loam", lambda: run_loam(setup, "padded", 2, 0, "f32"))
+    """The largest relative difference of the losses of both libraries in f32 on two small batches."""
+    variant = dict(dtype="float32", attention="eager", checkpointing=False, compiled=False)  # supported by every family
+    peft = record.get("losses in f32: PEFT", lambda: run_peft(setup, variant, "check", 2, 0))
+    loam = record.get("losses in f32: loam", lambda: run_loam(setup, "check", 2, 0, "f32"))
     return difference(peft, loam)
 
 
@@ -337,6 +363,8 @@ def measure(name, args):
     setup["adapter"] = work / "adapter"
     steps = WARMUP + args.steps
     setup["batches"] = make_batches(setup["model"], workload, read_squad(args), steps)
+    modes = [mode for mode in setup["batches"] if args.batches in (None, mode)]
+    setup["batches"]["check"] = [batch[:FEW] for batch in setup["batches"]["padded"][:2]]
     for mode, batches in setup["batches"].items():
         write_batches(batches, mode, work)
     job = dict(task="adapter", model=str(setup["model"]), adapter=str(setup["adapter"]), rank=workload["rank"],
@@ -346,17 +374,16 @@ def measure(name, args):
     if made.code != 0:
         fail(f"no adapter: {made.why()}")
     machine = Process([args.loam, "--version", "--verbose"], {}, 60)
-    settings = dict(workload=name, peft=args.peft, threads=args.threads, steps=args.steps, rounds=args.rounds,
+    settings = dict(workload=name, peft=args.peft, batches=args.batches, threads=args.threads, steps=args.steps, rounds=args.rounds,
                     tokens={mode: tokens_of(batches) for mode, batches in setup["batches"].items()})
     record = Record(args.work / f"{name}.json", settings, args.fresh)
     record.data.update(title=workload["title"], machine=[line for _, line in machine.lines])
 
-    choice = 1 if args.peft else len(variants(workload))
+    choice = len(candidates(workload, args.peft))
     print(f"{name}: {workload['title']}; choosing among {choice} settings of PEFT, {SELECTION_STEPS} steps each",
           flush=True)
     best = select(setup, record)
     selected = record.data["done"]["selection: " + variant_name(best)]
-    modes = list(setup["batches"])
     each = selected["seconds_to_first_step"] + steps * selected["step_seconds"][-1]
     print(f"{name}: PEFT with {variant_name(best)}; {args.rounds * len(modes)} pairs of processes, about "
           f"{1.5 * each * args.rounds * len(modes) / 60:.0f} minutes", flush=True)
@@ -397,7 +424,7 @@ def table(record):
     lines = [f"## {settings['workload']}: {data['title']}", "",
              f"`bench/vs_peft --threads {settings['threads']} --steps {settings['steps']} "
              f"--rounds {settings['rounds']}" + (f" --peft '{settings['peft']}'" if settings["peft"] else "") +
-             f" {settings['workload']}`; PEFT with {data['peft_variant']}. Medians over "
+             (f" --batches {settings['batches']}" if settings["batches"] else "") + f" {settings['workload']}`; PEFT with {data['peft_variant']}. Medians over "
              "the rounds; ratios are loam / PEFT, median (least to most) of the pairs.", "",
              "| batches | | tokens/s | ratio | peak MiB | ratio | s to first step | losses differ by |",
              "| --- | --- | --- | --- | --- | --- | --- | --- |"]
@@ -414,7 +441,7 @@ def table(record):
     apart = data["losses_differ_f32"]
     lines += ["", "Losses of both in f32 on the same batches differ by "
               f"{apart:.1e} at most, relative.", "",
-              "| setting of PEFT, one step after one of warm-up | tokens/s | peak MiB |", "| --- | --- | --- |"]
+              "| setting of PEFT, one step after two of warm-up | tokens/s | peak MiB |", "| --- | --- | --- |"]
     for key, result in data["done"].items():
         if key.startswith("selection: "):
             if "failed" in result:
@@ -426,7 +453,7 @@ def table(record):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="bench/vs_peft", usage="%(prog)s [options] A|B|C|D|E...")
+    parser = argparse.ArgumentParser(prog="bench/vs_peft", usage="%(prog)s [options] A|B|C|D|E|F|G|H...")
     parser.add_argument("workloads", nargs="+", choices=sorted(WORKLOADS))
     parser.add_argument("--work", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--loam", type=Path, required=True, help=argparse.SUPPRESS)
@@ -436,6 +463,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--limit", type=float, default=3600)
     parser.add_argument("--peft")
+    parser.add_argument("--batches", choices=["padded", "grouped"])
     parser.add_argument("--fresh", action="store_true")
     args = parser.parse_args()
     args.work, args.loam = args.work.resolve(), args.loam.resolve()

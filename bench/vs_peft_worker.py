@@ -54,7 +54,9 @@ def load(job):
     if job["checkpointing"]:
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs=dict(use_reentrant=False))
         base.enable_input_require_grads()
-    return PeftModel.from_pretrained(base, job["adapter"], is_trainable=True).train()
+    model = PeftModel.from_pretrained(base, job["adapter"], is_trainable=True).train()
+    # Batches differ in length: without `dynamic` each of the first ones is compiled by itself.
+    return torch.compile(model, dynamic=True) if job["compiled"] else model
 
 
 def collate(batch):

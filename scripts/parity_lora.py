@@ -99,6 +99,21 @@ def cases(kind):
                            ["--target-modules", pair, "--layers-to-transform", "1", "--layers-pattern", layers], 1),
         "loraplus": (dict(target_modules=both), ["--target-modules", pair], 16),
     }
+    embedding = "word_embeddings" if kind == "bloom" else "embed_tokens"
+    own = {embedding: [4, 9], "lm_head": [9, 22]}
+    for name, targets in (("head", [first, "lm_head"]), ("embedding", [first, embedding]),
+                          ("both-ends", [second, embedding, "lm_head"])):
+        grid[name] = (dict(target_modules=targets), ["--target-modules", ",".join(targets)], 1)
+    grid |= {
+        "head-dora": (dict(target_modules=["lm_head"], use_dora=True), ["--target-modules", "lm_head", "--use-dora"], 1),
+        "embedding-loraplus": (dict(target_modules=[first, embedding]), ["--target-modules", f"{first},{embedding}"], 16),
+        "lora-bias": (dict(target_modules=both + ["lm_head"], lora_bias=True, init_lora_weights=True),
+                      ["--target-modules", f"{pair},lm_head", "--lora-bias", "--init-lora-weights", "true"], 1),
+        "tokens": (dict(target_modules=both, trainable_token_indices=[7, 4, 22]),
+                   ["--target-modules", pair, "--trainable-token-indices", "7,4,22"], 1),
+        "tokens-apart": (dict(target_modules=[first], trainable_token_indices=own),
+                         ["--target-modules", first, "--trainable-token-indices", f"{embedding}=4,9;lm_head=9,22"], 1),
+    }
     for init in ("gaussian", True, False, "orthogonal", "pissa", "olora"):
         name = str(init).lower()
         grid[f"init-{name}"] = (dict(target_modules=both, init_lora_weights=init),
@@ -222,9 +237,11 @@ class Family:
         yield f"warnings of PEFT {messages}", float(len(messages))
         yield "PEFT's logits of loam's adapter", relative(self.logits(model), self.loam_logits(ours))
         takes = config.get("init_lora_weights") in ("pissa", "olora")
-        # With bias "all" PEFT also saves biases of modules_to_save under the names of its wrapper.
+        # With bias "all" PEFT also saves biases of modules_to_save under the names of its wrapper; it also saves the
+        # base of an adapted embedding or head, which loam does not.
         shapes = lambda path: {key: tuple(value.shape) for key, value in load_file(path / "adapter_model.safetensors").items()
-                               if ".modules_to_save." not in key and ".original_module." not in key}
+                               if ".modules_to_save." not in key and ".original_module." not in key
+                               and not key.endswith(".base_layer.weight")}
         wanted, found = shapes(theirs), shapes(ours)
         if takes:
             wanted = {key: (2 * s[0], s[1]) if "lora_A" in key else (s[0], 2 * s[1]) for key, s in wanted.items()}

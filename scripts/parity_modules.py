@@ -62,9 +62,11 @@ class Grid:
 
     def same_files(self, name, what, ours, theirs, free=frozenset()):
         ours_tensors, theirs_tensors = (load_file(d / "adapter_model.safetensors") for d in (ours, theirs))
-        # With bias "all" PEFT also saves biases of modules_to_save under the names of its wrapper.
+        # PEFT may save the weights of adapted heads and embeddings as well, and with bias "all" biases of
+        # modules_to_save under the names of its wrapper.
         shapes = [{key: tuple(tensor.shape) for key, tensor in tensors.items()
-                   if ".modules_to_save." not in key and ".original_module." not in key}
+                   if ".modules_to_save." not in key and ".original_module." not in key
+                   and not key.endswith(".base_layer.weight")}
                   for tensors in (ours_tensors, theirs_tensors)]
         self.check(name, f"{what}: names and shapes", shapes[0] == shapes[1],
                    sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[:4])
@@ -128,9 +130,20 @@ class Grid:
         if config["modules_to_save"]:
             options += ["--modules-to-save", ",".join(config["modules_to_save"])]
         options += ["--bias", config["bias"]]
-        for key in ("use_dora", "use_rslora", "ensure_weight_tying"):
+        for key in ("use_dora", "use_rslora", "lora_bias", "ensure_weight_tying"):
             if config[key]:
                 options.append("--" + key.replace("_", "-"))
+        if config["lora_bias"]:
+            options += ["--init-lora-weights", "true"]
+        tokens = config["trainable_token_indices"]
+        if isinstance(tokens, list):
+            options += ["--trainable-token-indices", ",".join(map(str, tokens))]
+        elif tokens:
+            options += ["--trainable-token-indices",
+                        ";".join(f"{name}={','.join(map(str, ids))}" for name, ids in tokens.items())]
+        for key, option in (("rank_pattern", "--rank-pattern"), ("alpha_pattern", "--alpha-pattern")):
+            if config[key]:
+                options += [option, ",".join(f"{name}={value}" for name, value in config[key].items())]
         return options
 
 

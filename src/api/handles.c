@@ -192,6 +192,8 @@ static enum loam_status take_lora(struct loam_lora_settings *settings, const str
                                             .layers_to_transform = config->layers_to_transform,
                                             .layers_pattern = config->layers_pattern,
                                             .modules_to_save = config->modules_to_save,
+                                            .lora_bias = config->lora_bias,
+                                            .trained_tokens = config->trainable_token_indices,
                                             .ensure_weight_tying = config->ensure_weight_tying};
     return config->bias == NULL ? LOAM_OK : loam_lora_bias_parse(&settings->bias, config->bias, error);
 }

@@ -68,6 +68,8 @@ static enum loam_status measure_module(struct adapter_view *view, size_t index, 
     const struct loam_stored_module *module = &view->stored.modules[index];
     int rank;
     double scale;
+    if (module->tokens != NULL) view->parameters += module->tokens->shape[0] * module->tokens->shape[1];
+    if (!loam_stored_module_is_adapted(module)) return LOAM_OK;
     LOAM_TRY(loam_adapter_config_module(&view->config, module->path, &rank, &scale, error));
     float *a = copy_as_f32(module->a, error);
     float *b = a == NULL ? NULL : copy_as_f32(module->b, error);
@@ -75,6 +77,7 @@ static enum loam_status measure_module(struct adapter_view *view, size_t index, 
         view->measures[index] = compute_norms(module, a, b, scale);
         view->parameters += rank * (module->a->shape[1] + module->b->shape[0]);
         if (module->magnitude != NULL) view->parameters += module->magnitude->shape[0];
+        if (module->bias != NULL) view->parameters += module->bias->shape[0];
     }
     free(a);
     free(b);
@@ -109,13 +112,14 @@ static enum loam_status measure_parameters(struct adapter_view *view, struct loa
 
 static enum loam_status note_unused(struct adapter_view *view, struct loam_error *error)
 {
-    size_t count = view->stored.count;
-    struct loam_module_size *sizes = loam_calloc(count, sizeof *sizes, error);
+    size_t count = 0;
+    struct loam_module_size *sizes = loam_calloc(view->stored.count, sizeof *sizes, error);
     if (sizes == NULL) return LOAM_ERROR_MEMORY;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < view->stored.count; i++) {
         const struct loam_stored_module *module = &view->stored.modules[i];
-        sizes[i] = (struct loam_module_size){module->path, module->a->shape[0], module->a->shape[1],
-                                             module->b->shape[0]};
+        if (!loam_stored_module_is_adapted(module)) continue;
+        sizes[count++] = (struct loam_module_size){module->path, module->a->shape[0], module->a->shape[1],
+                                                   module->b->shape[0]};
     }
     enum loam_status status = loam_adapter_config_note_unused(&view->config, sizes, count, error);
     free(sizes);
@@ -181,6 +185,7 @@ static enum loam_status format_text(struct loam_bytes *text, const struct adapte
                                     config->alpha / (config->rslora ? sqrt(config->rank) : config->rank),
                                     config->rslora ? ", rank-stabilised" : ""));
     if (config->dora) LOAM_TRY(loam_bytes_append_line(text, error, "magnitude:  trained (DoRA)"));
+    if (config->lora_bias) LOAM_TRY(loam_bytes_append_line(text, error, "bias of B:  trained (lora_bias)"));
     LOAM_TRY(loam_bytes_append_line(text, error, "dropout:    %g", config->dropout));
     LOAM_TRY(loam_bytes_append_line(text, error, "targets:    %s", view->targets));
     if (config->saved.count > 0)
@@ -193,6 +198,10 @@ static enum loam_status format_text(struct loam_bytes *text, const struct adapte
     for (size_t i = 0; i < view->stored.count; i++) {
         const struct loam_stored_module *module = &view->stored.modules[i];
         const struct measures *measures = &view->measures[i];
+        if (module->tokens != NULL)
+            LOAM_TRY(loam_bytes_append_line(text, error, "%32s  %s: rows of %lld trained tokens", "",
+                                            module->path, (long long)module->tokens->shape[0]));
+        if (!loam_stored_module_is_adapted(module)) continue;
         LOAM_TRY(loam_bytes_append_line(text, error, "%10.4f %10.4f %10.4f  %s [%lld, %lld]",
                                         measures->a_norm, measures->b_norm, measures->update_norm,
                                         module->path, (long long)module->b->shape[0],
@@ -230,6 +239,7 @@ static json_t *view_json(const struct adapter_view *view)
     for (size_t i = 0; i < view->stored.count; i++) {
         const struct loam_stored_module *module = &view->stored.modules[i];
         const struct measures *measures = &view->measures[i];
+        if (!loam_stored_module_is_adapted(module)) continue;
         loam_json_push(
             &modules, json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "module", module->path, "r",
                                 (json_int_t)module->a->shape[0], "in", (json_int_t)module->a->shape[1], "out",
@@ -238,14 +248,15 @@ static json_t *view_json(const struct adapter_view *view)
                                 loam_json_number(measures->update_norm)));
     }
     return json_pack(
-        "{s:s, s:s?, s:s?, s:i, s:o, s:f, s:o, s:b, s:b, s:f, s:s, s:o, s:s, s:b, s:I, s:o, s:o}", "kind",
-        "adapter", "base_model_name_or_path", config->base_model, "revision", config->revision, "r",
+        "{s:s, s:s?, s:s?, s:i, s:o, s:f, s:o, s:b, s:b, s:b, s:o, s:f, s:s, s:o, s:s, s:b, s:I, s:o, s:o}",
+        "kind", "adapter", "base_model_name_or_path", config->base_model, "revision", config->revision, "r",
         config->rank, "rank_pattern", loam_module_values_json(&config->ranks), "lora_alpha", config->alpha,
         "alpha_pattern", loam_module_values_json(&config->alphas), "use_rslora", config->rslora, "use_dora",
-        config->dora, "lora_dropout", config->dropout, "target_modules", view->targets, "modules_to_save",
-        names_json(&config->saved), "bias", loam_lora_bias_name(config->bias), "ensure_weight_tying",
-        config->ensure_weight_tying, "parameters", (json_int_t)view->parameters, "modules", modules,
-        "replaced", replaced_json(view));
+        config->dora, "lora_bias", config->lora_bias, "trainable_token_indices",
+        loam_token_choice_json(&config->trained_tokens), "lora_dropout", config->dropout, "target_modules",
+        view->targets, "modules_to_save", names_json(&config->saved), "bias",
+        loam_lora_bias_name(config->bias), "ensure_weight_tying", config->ensure_weight_tying, "parameters",
+        (json_int_t)view->parameters, "modules", modules, "replaced", replaced_json(view));
 }
 
 enum loam_status loam_inspect_adapter(const struct loam_settings *settings,

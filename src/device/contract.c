@@ -152,6 +152,7 @@ const char *loam_check_lora_forward(const struct loam_lora_forward_args *args)
     if (!is_strided(x, x->dtype, tokens, k)) return "x must be [T, K] with contiguous rows";
     if (!is_matrix(&args->a, LOAM_F32, r, k)) return "a must be [r, K] f32, contiguous";
     if (!is_matrix(&args->b, LOAM_F32, n, r)) return "b must be [N, r] f32, contiguous";
+    if (!is_optional_vector(&args->bias, LOAM_F32, n)) return "bias must be [N] f32";
     if (!is_matrix(&args->t, LOAM_F32, tokens, r)) return "t must be [T, r] f32, contiguous";
     if (!is_strided(&args->y, x->dtype, tokens, n)) return "y must be [T, N] in the dtype of x";
     return check_dropout(&args->dropout);
@@ -169,10 +170,35 @@ const char *loam_check_lora_backward(const struct loam_lora_backward_args *args)
     if (!is_matrix(&args->t, LOAM_F32, tokens, r)) return "t must be [T, r] f32, contiguous";
     if (!is_optional_matrix(&args->da, LOAM_F32, r, k)) return "da must be [r, K] f32, contiguous";
     if (!is_optional_matrix(&args->db, LOAM_F32, n, r)) return "db must be [N, r] f32, contiguous";
+    if (!is_optional_vector(&args->dbias, LOAM_F32, n)) return "dbias must be [N] f32";
     if (!is_optional_matrix(&args->dx, dy->dtype, tokens, k)) {
         return "dx must be [T, K], contiguous, in the dtype of dy";
     }
     return check_dropout(&args->dropout);
+}
+
+const char *loam_check_lora_embedding_forward(const struct loam_lora_embedding_forward_args *args)
+{
+    const struct loam_tensor *y = &args->y, *b = &args->b;
+    int64_t tokens = loam_tensor_count(&args->ids), size = y->shape[1], r = b->shape[1];
+    if (!is_vector(&args->ids, LOAM_I32, tokens)) return "ids must be [T] i32";
+    if (!is_float(y)) return "y must be f32 or bf16";
+    if (!is_matrix(y, y->dtype, tokens, size)) return "y must be [T, H], contiguous";
+    if (!is_matrix(b, LOAM_F32, b->shape[0], r)) return "b must be [V, r] f32, contiguous";
+    return is_matrix(&args->a, LOAM_F32, r, size) ? NULL : "a must be [r, H] f32, contiguous";
+}
+
+const char *loam_check_lora_embedding_backward(const struct loam_lora_embedding_backward_args *args)
+{
+    const struct loam_tensor *dy = &args->dy, *b = &args->b;
+    int64_t tokens = loam_tensor_count(&args->ids), size = dy->shape[1], r = b->shape[1];
+    if (!is_vector(&args->ids, LOAM_I32, tokens)) return "ids must be [T] i32";
+    if (!is_float(dy)) return "dy must be f32 or bf16";
+    if (!is_matrix(dy, dy->dtype, tokens, size)) return "dy must be [T, H], contiguous";
+    if (!is_matrix(b, LOAM_F32, b->shape[0], r)) return "b must be [V, r] f32, contiguous";
+    if (!is_matrix(&args->a, LOAM_F32, r, size)) return "a must be [r, H] f32, contiguous";
+    if (!is_matrix(&args->da, LOAM_F32, r, size)) return "da must be [r, H] f32, contiguous";
+    return is_matrix(&args->db, LOAM_F32, b->shape[0], r) ? NULL : "db must be [V, r] f32, contiguous";
 }
 
 const char *loam_check_dora_norm(const struct loam_dora_norm_args *args)
@@ -253,6 +279,53 @@ const char *loam_check_embedding_backward(const struct loam_embedding_backward_a
         return "dtable must be [V, H] f32, contiguous";
     }
     return NULL;
+}
+
+const char *loam_check_replace_rows_forward(const struct loam_replace_rows_forward_args *args)
+{
+    const struct loam_tensor *y = &args->y;
+    int64_t tokens = loam_tensor_count(&args->ids), n = loam_tensor_count(&args->tokens);
+    if (!is_vector(&args->ids, LOAM_I32, tokens)) return "ids must be [T] i32";
+    if (!is_vector(&args->tokens, LOAM_I32, n)) return "tokens must be [n] i32";
+    if (!is_float(y)) return "y must be f32 or bf16";
+    if (!is_matrix(y, y->dtype, tokens, y->shape[1])) return "y must be [T, H], contiguous";
+    if (!is_matrix(&args->rows, LOAM_F32, n, y->shape[1])) return "rows must be [n, H] f32, contiguous";
+    return isfinite(args->factor) ? NULL : "factor must be finite";
+}
+
+const char *loam_check_replace_rows_backward(const struct loam_replace_rows_backward_args *args)
+{
+    const struct loam_tensor *dy = &args->dy;
+    int64_t tokens = loam_tensor_count(&args->ids), n = loam_tensor_count(&args->tokens);
+    if (!is_vector(&args->ids, LOAM_I32, tokens)) return "ids must be [T] i32";
+    if (!is_vector(&args->tokens, LOAM_I32, n)) return "tokens must be [n] i32";
+    if (!is_float(dy)) return "dy must be f32 or bf16";
+    if (!is_matrix(dy, dy->dtype, tokens, dy->shape[1])) return "dy must be [T, H], contiguous";
+    if (!is_optional_matrix(&args->drows, LOAM_F32, n, dy->shape[1])) {
+        return "drows must be [n, H] f32, contiguous";
+    }
+    return isfinite(args->factor) ? NULL : "factor must be finite";
+}
+
+static const char *check_columns(const struct loam_tensor *x, const struct loam_tensor *tokens,
+                                 const struct loam_tensor *y, float factor)
+{
+    int64_t n = loam_tensor_count(tokens);
+    if (!is_vector(tokens, LOAM_I32, n)) return "tokens must be [n] i32";
+    if (!is_matrix(x, LOAM_F32, y->shape[0], n)) return "the n columns must be [T, n] f32, contiguous";
+    if (!is_matrix(y, LOAM_F32, y->shape[0], y->shape[1])) return "y must be [T, V] f32, contiguous";
+    if (n > y->shape[1]) return "tokens must not be more than V";
+    return isfinite(factor) ? NULL : "factor must be finite";
+}
+
+const char *loam_check_replace_columns_forward(const struct loam_replace_columns_forward_args *args)
+{
+    return check_columns(&args->x, &args->tokens, &args->y, args->factor);
+}
+
+const char *loam_check_replace_columns_backward(const struct loam_replace_columns_backward_args *args)
+{
+    return check_columns(&args->dx, &args->tokens, &args->dy, args->factor);
 }
 
 const char *loam_check_gather_rows(const struct loam_gather_rows_args *args)
@@ -343,6 +416,14 @@ const char *loam_check_add_scaled(const struct loam_add_scaled_args *args)
     if (!is_optional_strided(&args->residual, x->dtype, rows, h)) return "residual must be as x";
     if (!is_strided(&args->y, x->dtype, rows, h)) return "y must be as x";
     return NULL;
+}
+
+const char *loam_check_cast(const struct loam_cast_args *args)
+{
+    const struct loam_tensor *x = &args->x, *y = &args->y;
+    if (!is_float(x) || !is_float(y)) return "x and y must be f32 or bf16";
+    if (!is_strided(x, x->dtype, x->shape[0], x->shape[1])) return "x must be [T, H] with contiguous rows";
+    return is_strided(y, y->dtype, x->shape[0], x->shape[1]) ? NULL : "y must be [T, H] with contiguous rows";
 }
 
 // ---- position ----
@@ -523,6 +604,20 @@ const char *loam_check_linear_cross_entropy(const struct loam_linear_cross_entro
     }
     if (!is_optional_vector(&args->dbias, LOAM_F32, vocabulary)) return "dbias must be [V] f32";
     return NULL;
+}
+
+const char *loam_check_cross_entropy(const struct loam_cross_entropy_args *args)
+{
+    const struct loam_tensor *products = &args->products;
+    int64_t tokens = products->shape[0];
+    if (!is_matrix(products, LOAM_F32, tokens, products->shape[1])) {
+        return "products must be [T, V] f32, contiguous";
+    }
+    if (!is_factor(args->logit_factor)) return "logit_factor must be finite and not 0";
+    if (!is_cap(args->logit_softcap)) return "logit_softcap must be finite and not negative";
+    if (!is_vector(&args->targets, LOAM_I32, tokens)) return "targets must be [T] i32";
+    if (!is_optional_vector(&args->factors, LOAM_F32, tokens)) return "factors must be [T] f32";
+    return is_vector(&args->losses, LOAM_F32, tokens) ? NULL : "losses must be [T] f32";
 }
 
 const char *loam_check_cap_logits(const struct loam_cap_logits_args *args)

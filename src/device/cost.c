@@ -72,7 +72,7 @@ struct loam_op_cost loam_lora_forward_cost(const struct loam_lora_forward_args *
 {
     const int64_t tokens = args->x.shape[0], rank = args->a.shape[0];
     return cost(product(tokens, rank, args->a.shape[1]) + product(tokens, args->b.shape[0], rank),
-                SIZES(&args->x, &args->a, &args->b, &args->t, &args->y, &args->y));
+                SIZES(&args->x, &args->a, &args->b, &args->bias, &args->t, &args->y, &args->y));
 }
 
 struct loam_op_cost loam_lora_backward_cost(const struct loam_lora_backward_args *args)
@@ -83,7 +83,27 @@ struct loam_op_cost loam_lora_backward_cost(const struct loam_lora_backward_args
     const double flops = outer + (args->db.data != NULL ? outer : 0) + (args->da.data != NULL ? inner : 0) +
                          (args->dx.data != NULL ? inner : 0); // dt, db, da, dx
     return cost(flops, SIZES(&args->dy, &args->x, &args->a, &args->b, &args->t, &args->da, &args->da,
-                             &args->db, &args->db, &args->dx, &args->dx));
+                             &args->db, &args->db, &args->dbias, &args->dbias, &args->dx, &args->dx));
+}
+
+// Of the table b as many rows are read as there are tokens.
+static double token_rows(int64_t tokens, int64_t columns)
+{
+    return (double)tokens * (double)columns * sizeof(float);
+}
+
+struct loam_op_cost loam_lora_embedding_forward_cost(const struct loam_lora_embedding_forward_args *args)
+{
+    const int64_t tokens = args->y.shape[0], rank = args->a.shape[0];
+    return cost(product(tokens, args->y.shape[1], rank),
+                SIZES(&args->ids, &args->a, &args->y, &args->y) + token_rows(tokens, rank));
+}
+
+struct loam_op_cost loam_lora_embedding_backward_cost(const struct loam_lora_embedding_backward_args *args)
+{
+    const int64_t tokens = args->dy.shape[0], rank = args->a.shape[0];
+    return cost(2 * product(tokens, args->dy.shape[1], rank),
+                SIZES(&args->ids, &args->dy, &args->a, &args->da, &args->da) + 3 * token_rows(tokens, rank));
 }
 
 struct loam_op_cost loam_dora_norm_cost(const struct loam_dora_norm_args *args)
@@ -122,6 +142,27 @@ struct loam_op_cost loam_embedding_backward_cost(const struct loam_embedding_bac
     return cost(0, SIZES(&args->ids, &args->dy) + 2 * rows);
 }
 
+// Few tokens have a row of their own.
+struct loam_op_cost loam_replace_rows_forward_cost(const struct loam_replace_rows_forward_args *args)
+{
+    return cost(0, SIZES(&args->ids, &args->tokens, &args->rows));
+}
+
+struct loam_op_cost loam_replace_rows_backward_cost(const struct loam_replace_rows_backward_args *args)
+{
+    return cost(0, SIZES(&args->ids, &args->tokens, &args->drows, &args->drows));
+}
+
+struct loam_op_cost loam_replace_columns_forward_cost(const struct loam_replace_columns_forward_args *args)
+{
+    return cost(0, SIZES(&args->x, &args->x, &args->x, &args->tokens));
+}
+
+struct loam_op_cost loam_replace_columns_backward_cost(const struct loam_replace_columns_backward_args *args)
+{
+    return cost(0, SIZES(&args->dx, &args->dx, &args->dx, &args->tokens));
+}
+
 struct loam_op_cost loam_gather_rows_cost(const struct loam_gather_rows_args *args)
 {
     return cost(0, SIZES(&args->rows, &args->y, &args->y)); // reads as many bytes of x as it writes
@@ -157,6 +198,11 @@ struct loam_op_cost loam_rmsnorm_backward_cost(const struct loam_rmsnorm_backwar
 struct loam_op_cost loam_add_scaled_cost(const struct loam_add_scaled_args *args)
 {
     return cost(0, SIZES(&args->x, &args->residual, &args->y));
+}
+
+struct loam_op_cost loam_cast_cost(const struct loam_cast_args *args)
+{
+    return cost(0, SIZES(&args->x, &args->y));
 }
 
 // ---- position ----
@@ -233,6 +279,12 @@ struct loam_op_cost loam_linear_cross_entropy_cost(const struct loam_linear_cros
                 (double)args->counted * row + SIZES(w, &args->bias, &args->targets, &args->factors,
                                                     &args->losses, &args->dh, &args->dw, &args->dw,
                                                     &args->dbias, &args->dbias));
+}
+
+struct loam_op_cost loam_cross_entropy_cost(const struct loam_cross_entropy_args *args)
+{
+    return cost(0, SIZES(&args->products, &args->targets, &args->factors, &args->losses) +
+                       (args->factors.data != NULL ? size(&args->products) : 0));
 }
 
 struct loam_op_cost loam_cap_logits_cost(const struct loam_cap_logits_args *args)

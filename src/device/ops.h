@@ -54,26 +54,46 @@ struct loam_dropout {
     uint64_t stream;
     uint64_t counter;
 };
-struct loam_lora_forward_args { // t = drop(x) aT; y += scale t bT       (Hu et al. 2021, eq. 3)
+struct loam_lora_forward_args { // t = drop(x) aT; y += scale (t bT + bias)   (Hu et al. 2021, eq. 3)
     struct loam_tensor x;       // x [T, K], rows may be strided
     struct loam_tensor a;       // a [r, K] f32
     struct loam_tensor b;       // b [N, r] f32
+    struct loam_tensor bias;    // bias [N] f32, optional
     float scale;                // alpha / r
     struct loam_dropout dropout;
     struct loam_tensor t; // t [T, r] f32, kept for the backward
     struct loam_tensor y; // y [T, N], rows may be strided, accumulates
 };
-struct loam_lora_backward_args { // dt = scale dy b; db += scale dyT t; da += dtT drop(x); dx += dropped(dt a)
-    struct loam_tensor dy;       // dy [T, N], rows may be strided
-    struct loam_tensor x;        // x [T, K], rows may be strided
-    struct loam_tensor a;        // a [r, K] f32
-    struct loam_tensor b;        // b [N, r] f32
-    struct loam_tensor t;        // t [T, r] f32, from the forward
+// dt = scale dy b; db += scale dyT t; dbias += scale sum_t dy; da += dtT drop(x); dx += dropped(dt a)
+struct loam_lora_backward_args {
+    struct loam_tensor dy; // dy [T, N], rows may be strided
+    struct loam_tensor x;  // x [T, K], rows may be strided
+    struct loam_tensor a;  // a [r, K] f32
+    struct loam_tensor b;  // b [N, r] f32
+    struct loam_tensor t;  // t [T, r] f32, from the forward
     float scale;
     struct loam_dropout dropout; // as in the forward
-    struct loam_tensor da; // da [r, K] f32, accumulates, optional: without da and db the adapter is frozen
-    struct loam_tensor db; // db [N, r] f32, accumulates, optional
-    struct loam_tensor dx; // dx [T, K], accumulates, optional
+    struct loam_tensor da;    // da [r, K] f32, accumulates, optional: without da and db the adapter is frozen
+    struct loam_tensor db;    // db [N, r] f32, accumulates, optional
+    struct loam_tensor dbias; // dbias [N] f32, accumulates, optional
+    struct loam_tensor dx;    // dx [T, K], accumulates, optional
+};
+struct loam_lora_embedding_forward_args { // y[t] += scale b[ids[t]] a
+    struct loam_tensor ids;               // ids [T] i32, all in 0..V-1 (checked on the host)
+    struct loam_tensor a;                 // a [r, H] f32
+    struct loam_tensor b;                 // b [V, r] f32
+    float scale;
+    struct loam_tensor y; // y [T, H], accumulates
+};
+// db[ids[t]] += scale dy[t] aT; da += scale sum_t b[ids[t]]T dy[t]; in token order, so that sums repeat
+struct loam_lora_embedding_backward_args {
+    struct loam_tensor ids; // ids [T] i32
+    struct loam_tensor dy;  // dy [T, H]
+    struct loam_tensor a;   // a [r, H] f32
+    struct loam_tensor b;   // b [V, r] f32
+    float scale;
+    struct loam_tensor da; // da [r, H] f32, accumulates
+    struct loam_tensor db; // db [V, r] f32, accumulates
 };
 
 // DoRA (Liu et al. 2024, eq. 5): y = bias + g (x wT + scale x aT bT), g[n] = magnitude[n] / norms[n]. The norms
@@ -129,6 +149,37 @@ struct loam_embedding_backward_args { // dtable[ids[t]] += dy[t]
     struct loam_tensor ids;           // ids [T] i32
     struct loam_tensor dy;            // dy [T, H]
     struct loam_tensor dtable;        // dtable [V, H] f32, accumulates; in token order, so that sums repeat
+};
+
+// Trained tokens: `tokens` [n] i32 rise, and each has a row. With a factor f of 1 the row takes the place of
+// what is there, with 0 nothing changes.
+struct loam_replace_rows_forward_args { // y[t] = (1 - f) y[t] + f rows[j] where ids[t] = tokens[j]
+    struct loam_tensor ids;             // ids [T] i32
+    struct loam_tensor tokens;          // tokens [n] i32
+    struct loam_tensor rows;            // rows [n, H] f32
+    float factor;
+    struct loam_tensor y; // y [T, H], changed in place
+};
+// drows[j] += f dy[t], then dy[t] = (1 - f) dy[t], where ids[t] = tokens[j]; in token order
+struct loam_replace_rows_backward_args {
+    struct loam_tensor ids;    // ids [T] i32
+    struct loam_tensor tokens; // tokens [n] i32
+    float factor;
+    struct loam_tensor drows; // drows [n, H] f32, accumulates, optional
+    struct loam_tensor dy;    // dy [T, H], changed in place
+};
+struct loam_replace_columns_forward_args { // y[t, tokens[j]] = (1 - f) y[t, tokens[j]] + f x[t, j]
+    struct loam_tensor x;                  // x [T, n] f32
+    struct loam_tensor tokens;             // tokens [n] i32, all in 0..V-1 (checked on the host)
+    float factor;
+    struct loam_tensor y; // y [T, V] f32, changed in place
+};
+// dx[t, j] = f dy[t, tokens[j]], then dy[t, tokens[j]] = (1 - f) dy[t, tokens[j]]
+struct loam_replace_columns_backward_args {
+    struct loam_tensor tokens; // tokens [n] i32
+    float factor;
+    struct loam_tensor dx; // dx [T, n] f32
+    struct loam_tensor dy; // dy [T, V] f32, changed in place
 };
 
 struct loam_gather_rows_args { // y[i] = x[rows[i]]
@@ -188,6 +239,11 @@ struct loam_add_scaled_args {    // y = residual + factor x
     struct loam_tensor residual; // residual [T, H], rows may be strided, optional
     float factor;
     struct loam_tensor y; // y [T, H], rows may be strided; may be x or residual itself
+};
+
+struct loam_cast_args {   // y = x
+    struct loam_tensor x; // x [T, H] f32 or bf16, rows may be strided
+    struct loam_tensor y; // y [T, H] f32 or bf16, rows may be strided
 };
 
 // ---- position ----
@@ -317,6 +373,16 @@ struct loam_linear_cross_entropy_args {
     struct loam_tensor dh;      // dh [T, H], optional
     struct loam_tensor dw;      // dw [V, H] f32, accumulates, optional
     struct loam_tensor dbias;   // dbias [V] f32, accumulates, optional
+};
+// The same of products p [T, V] of the head that are held: s = logit_factor p; logits = cap tanh(s / cap).
+// With `factors` the products become the gradient of sum_t factors[t] losses[t] with respect to them.
+struct loam_cross_entropy_args {
+    struct loam_tensor products; // products [T, V] f32, changed in place where there are factors
+    float logit_factor;          // not 0
+    float logit_softcap;         // cap; 0: none
+    struct loam_tensor targets;  // targets [T] i32, LOAM_NO_TARGET or 0..V-1
+    struct loam_tensor factors;  // factors [T] f32, optional
+    struct loam_tensor losses;   // losses [T] f32
 };
 struct loam_cap_logits_args { // x = softcap tanh(factor x / softcap), or factor x without a cap, in place
     struct loam_tensor x;     // x [T, V] f32

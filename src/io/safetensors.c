@@ -123,6 +123,7 @@ static enum loam_status read_metadata(struct loam_stored_list *list, const char 
 {
     const char *key;
     json_t *value;
+    if (json_is_null(metadata)) return LOAM_OK; // of mlx
     if (!json_is_object(metadata))
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"__metadata__\" must be a JSON object", path);
     json_object_foreach(metadata, key, value)

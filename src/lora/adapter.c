@@ -7,6 +7,7 @@
 
 #include "base/heap.h"
 #include "lora/target_names.h"
+#include "model/multimodal.h"
 
 static const char *last_component(const char *path)
 {
@@ -18,14 +19,11 @@ static const char *last_component(const char *path)
 static enum loam_status list_linear_names(struct loam_targets *names, const struct loam_model *model,
                                           struct loam_error *error)
 {
-    size_t count = 0;
-    while (loam_model_linear_at(model, count) != NULL)
-        count++;
-    const char **all = loam_calloc(count, sizeof *all, error);
+    const char **all = loam_calloc(model->linear_count, sizeof *all, error);
     if (all == NULL) return LOAM_ERROR_MEMORY;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < model->linear_count; i++)
         all[i] = last_component(loam_model_linear_at(model, i)->path);
-    enum loam_status status = loam_targets_init_list(names, all, count, error);
+    enum loam_status status = loam_targets_init_list(names, all, model->linear_count, error);
     free(all);
     return status;
 }
@@ -39,8 +37,10 @@ static enum loam_status fail_no_match(const struct loam_model *model, const char
     if (status == LOAM_OK) status = loam_targets_describe(&names, &text, error);
     if (status == LOAM_OK) {
         status = loam_fail(error, LOAM_ERROR_ARGUMENT,
-                           "target modules: \"%s\" matches no linear module of this model; it has: %s",
-                           target, text.data);
+                           "target modules: \"%s\" matches no linear module of this model; it has: %s; and "
+                           "%s, %s",
+                           target, text.data, last_component(model->head.path),
+                           last_component(model->embedder.path));
     }
     loam_bytes_deinit(&text);
     loam_targets_deinit(&names);
@@ -49,11 +49,16 @@ static enum loam_status fail_no_match(const struct loam_model *model, const char
 
 // ---- parts ----
 
-// The names of PEFT after the path of the module.
+// The names of PEFT after the path of the module. NULL: PEFT has no such part.
 static const char *const part_names[LOAM_PART_COUNT] = {
     [LOAM_PART_A] = "lora_A.weight",
     [LOAM_PART_B] = "lora_B.weight",
     [LOAM_PART_MAGNITUDE] = "lora_magnitude_vector",
+    [LOAM_PART_BIAS] = "lora_B.bias",
+};
+static const char *const embedding_part_names[LOAM_PART_COUNT] = {
+    [LOAM_PART_A] = "lora_embedding_B",
+    [LOAM_PART_B] = "lora_embedding_A",
 };
 
 char *loam_adapter_part_name(const char *path, int part, struct loam_error *error)
@@ -64,15 +69,47 @@ char *loam_adapter_part_name(const char *path, int part, struct loam_error *erro
 struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, int part)
 {
     struct loam_lora_slot *slot = item->slot;
-    struct loam_tensor *const values[] = {&slot->a, &slot->b, &slot->magnitude};
+    struct loam_tensor *const values[] = {&slot->a, &slot->b, &slot->magnitude, &slot->bias};
     return values[part];
 }
 
 struct loam_tensor *loam_adapted_gradient(const struct loam_adapted *item, int part)
 {
     struct loam_lora_slot *slot = item->slot;
-    struct loam_tensor *const gradients[] = {&slot->da, &slot->db, &slot->dmagnitude};
+    struct loam_tensor *const gradients[] = {&slot->da, &slot->db, &slot->dmagnitude, &slot->dbias};
     return gradients[part];
+}
+
+struct loam_tensor loam_adapted_file_shape(const struct loam_adapted *item, int part)
+{
+    const struct loam_tensor value = *loam_adapted_value(item, part);
+    return item->is_embedding ? loam_tensor_2d(NULL, LOAM_F32, value.shape[1], value.shape[0]) : value;
+}
+
+// target [columns, rows] = the transpose of source [rows, columns]
+static void copy_transposed(float *target, const float *source, int64_t rows, int64_t columns)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            target[j * rows + i] = source[i * columns + j];
+}
+
+void loam_adapted_copy_to_file(const struct loam_adapted *item, int part, float *file, const float *values)
+{
+    const struct loam_tensor *value = loam_adapted_value(item, part);
+    if (item->is_embedding)
+        copy_transposed(file, values, value->shape[0], value->shape[1]);
+    else
+        memcpy(file, values, loam_tensor_bytes(value));
+}
+
+void loam_adapted_copy_from_file(const struct loam_adapted *item, int part, float *values, const float *file)
+{
+    const struct loam_tensor *value = loam_adapted_value(item, part);
+    if (item->is_embedding)
+        copy_transposed(values, file, value->shape[1], value->shape[0]);
+    else
+        memcpy(values, file, loam_tensor_bytes(value));
 }
 
 size_t loam_adapter_tensors(const struct loam_adapter *adapter)
@@ -83,20 +120,34 @@ size_t loam_adapter_tensors(const struct loam_adapter *adapter)
             count += adapter->items[i].parts[part].name != NULL;
     for (size_t i = 0; i < adapter->replaced_count; i++)
         count += adapter->replaced[i].tied_name != NULL ? 2 : 1;
-    return count;
+    return count + adapter->token_count;
 }
 
 static enum loam_status name_parts(struct loam_adapted *item, struct loam_error *error)
 {
+    const char *const *names = item->is_embedding ? embedding_part_names : part_names;
     for (int part = 0; part < LOAM_PART_COUNT; part++) {
         if (part == LOAM_PART_MAGNITUDE && !item->slot->dora) continue;
-        item->parts[part].name = loam_adapter_part_name(item->linear->path, part, error);
+        if (part == LOAM_PART_BIAS && item->slot->bias.rank == 0) continue;
+        if (names[part] == NULL) continue;
+        item->parts[part].name =
+            loam_format(error, "base_model.model.%s.%s", item->linear->path, names[part]);
         if (item->parts[part].name == NULL) return LOAM_ERROR_MEMORY;
     }
     return LOAM_OK;
 }
 
-static enum loam_status add_linear(struct loam_adapter *adapter, const struct loam_linear *linear,
+// PEFT has neither for an embedding, nor a magnitude that loam would share with it.
+static enum loam_status check_embedding(const struct loam_adapter_config *config,
+                                        const struct loam_linear *linear, struct loam_error *error)
+{
+    if (!config->lora_bias && !config->dora) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s of an embedding (%s), which %s: leave %s out",
+                     config->lora_bias ? "lora_bias" : "DoRA (use_dora)", linear->path,
+                     config->lora_bias ? "PEFT does not have" : "loam does not have yet", linear->path);
+}
+
+static enum loam_status add_module(struct loam_adapter *adapter, const struct loam_linear *linear,
                                    struct loam_error *error)
 {
     struct loam_adapter_config *config = &adapter->config;
@@ -105,7 +156,10 @@ static enum loam_status add_linear(struct loam_adapter *adapter, const struct lo
     if ((linear->weight->row->flags & LOAM_WEIGHT_TRANSPOSED) != 0) config->fan_in_fan_out = true;
     LOAM_TRY(loam_adapter_config_module(config, linear->path, &rank, &scale, error));
     struct loam_adapted *item = &adapter->items[adapter->count];
-    *item = (struct loam_adapted){.linear = linear, .slot = &adapter->slots.slots[linear->index]};
+    *item = (struct loam_adapted){.linear = linear,
+                                  .slot = &adapter->slots.slots[linear->index],
+                                  .is_embedding = linear == &adapter->model->embedder};
+    if (item->is_embedding) LOAM_TRY(check_embedding(config, linear, error));
     *item->slot = (struct loam_lora_slot){
         .rank = rank,
         .scale = (float)scale,
@@ -119,6 +173,7 @@ static enum loam_status add_linear(struct loam_adapter *adapter, const struct lo
         .magnitude = loam_tensor_1d(NULL, LOAM_F32, linear->out),
         .dmagnitude = loam_tensor_1d(NULL, LOAM_F32, linear->out),
     };
+    if (config->lora_bias) item->slot->bias = item->slot->dbias = loam_tensor_1d(NULL, LOAM_F32, linear->out);
     adapter->count++;
     return name_parts(item, error);
 }
@@ -129,30 +184,40 @@ static enum loam_status check_entries(const struct loam_adapter *adapter, struct
     const struct loam_linear *linear;
     for (size_t i = 0; i < targets->count; i++) {
         bool found = false;
-        for (size_t j = 0; (linear = loam_model_linear_at(adapter->model, j)) != NULL && !found; j++)
+        for (size_t j = 0; (linear = loam_model_module_at(adapter->model, j)) != NULL && !found; j++)
             found = loam_target_entry_matches(targets->entries[i], linear->path);
         if (!found) return fail_no_match(adapter->model, targets->entries[i], error);
     }
     return LOAM_OK;
 }
 
-// Fails if the targets of a fresh adapter name the head or the embedding, which loam does not adapt. For an
-// opened adapter this is a notice, because the matrices in its file decide.
-static enum loam_status check_outside_layers(struct loam_adapter *adapter, bool fresh,
-                                             struct loam_error *error)
+// PEFT's warning: adapters of a tied embedding and of its head differ.
+static enum loam_status note_tied(struct loam_adapter *adapter, struct loam_error *error)
 {
-    const char *module, *target;
-    LOAM_TRY(loam_targets_beyond(&adapter->config.targets, &adapter->config.excluded,
-                                 adapter->model->config.family, &module, &target, error));
-    if (module == NULL) return LOAM_OK;
-    if (!fresh)
-        return loam_adapter_config_note(&adapter->config, error,
-                                        "target modules: \"%s\" names %s too, which stays as it is", target,
-                                        module);
-    return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                     "target modules: \"%s\" names %s, and loam adapts the linear modules of layers alone: "
-                     "leave it out (all-linear is every one of them)",
-                     target, module);
+    const struct loam_model *model = adapter->model;
+    const struct loam_linear *const tied[] = {&model->embedder, &model->head};
+    if (!loam_model_head_is_tied(model)) return LOAM_OK;
+    for (size_t i = 0; i < 2; i++)
+        if (adapter->slots.slots[tied[i]->index].rank > 0)
+            return loam_adapter_config_note(
+                &adapter->config, error,
+                "%s is adapted and shares its weight with %s: a merge gives each a weight of its own",
+                tied[i]->path, tied[1 - i]->path);
+    return LOAM_OK;
+}
+
+// A part of the weight cannot be taken from one of two modules that share it.
+static enum loam_status check_taken(const struct loam_adapter *adapter, struct loam_error *error)
+{
+    const struct loam_model *model = adapter->model;
+    if (!loam_lora_init_takes(&adapter->config.init) || !loam_model_head_is_tied(model) ||
+        adapter->slots.slots[model->head.index].rank == 0)
+        return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_UNSUPPORTED,
+        "initial weights that change the base (pissa, olora) for %s, which shares its weight with "
+        "%s: choose others, or leave %s out",
+        model->head.path, model->embedder.path, model->head.path);
 }
 
 // Adds notices about settings without effect.
@@ -200,27 +265,55 @@ static bool narrows_targets(const struct loam_adapter_config *config)
     return has_exclusions(config) || config->layers.count > 0 || config->saved.count > 0;
 }
 
-static enum loam_status add_linears(struct loam_adapter *adapter, struct loam_error *error)
+static const char *name_target(const struct loam_targets *targets, const char *path)
+{
+    for (size_t i = 0; i < targets->count; i++)
+        if (loam_target_entry_matches(targets->entries[i], path)) return targets->entries[i];
+    return targets->pattern;
+}
+
+// Whether a target beyond the layers is adapted. "all-linear" leaves out the head, as in PEFT, and an embedding is
+// not linear. Of an opened adapter, the file decides.
+static enum loam_status adapts_beyond(struct loam_adapter *adapter, const struct loam_linear *module,
+                                      const struct loam_stored_adapter *stored, bool *adapts,
+                                      struct loam_error *error)
+{
+    struct loam_adapter_config *config = &adapter->config;
+    *adapts = false;
+    if (config->targets.kind == LOAM_TARGET_ALL_LINEAR) return LOAM_OK;
+    *adapts = stored == NULL;
+    for (size_t i = 0; stored != NULL && i < stored->count && !*adapts; i++)
+        *adapts = loam_same_module(stored->modules[i].path, module->path);
+    if (*adapts) return LOAM_OK;
+    return loam_adapter_config_note(config, error,
+                                    "target modules: \"%s\" names %s too, which stays as it is",
+                                    name_target(&config->targets, module->path), module->path);
+}
+
+static enum loam_status add_modules(struct loam_adapter *adapter, const struct loam_stored_adapter *stored,
+                                    struct loam_error *error)
 {
     struct loam_adapter_config *config = &adapter->config;
     const struct loam_linear *linear;
     config->excludes_none = has_exclusions(config);
-    for (size_t i = 0; (linear = loam_model_linear_at(adapter->model, i)) != NULL; i++) {
+    for (size_t i = 0; (linear = loam_model_module_at(adapter->model, i)) != NULL; i++) {
         bool excluded = false, adapts = false;
         LOAM_TRY(loam_targets_match(&config->excluded, linear->path, &excluded, error));
         LOAM_TRY(loam_adapter_config_adapts(config, linear->path, &adapts, error));
         if (excluded) config->excludes_none = false;
-        if (adapts) LOAM_TRY(add_linear(adapter, linear, error));
+        if (adapts && linear->index >= adapter->model->linear_count)
+            LOAM_TRY(adapts_beyond(adapter, linear, stored, &adapts, error));
+        if (adapts) LOAM_TRY(add_module(adapter, linear, error));
     }
     return LOAM_OK;
 }
 
-static enum loam_status match_targets(struct loam_adapter *adapter, bool fresh, struct loam_error *error)
+static enum loam_status match_targets(struct loam_adapter *adapter, const struct loam_stored_adapter *stored,
+                                      struct loam_error *error)
 {
     struct loam_targets *targets = &adapter->config.targets;
-    LOAM_TRY(check_outside_layers(adapter, fresh, error));
-    LOAM_TRY(add_linears(adapter, error));
-    if (fresh) LOAM_TRY(check_entries(adapter, error));
+    LOAM_TRY(add_modules(adapter, stored, error));
+    if (stored == NULL) LOAM_TRY(check_entries(adapter, error));
     if (adapter->count == 0 && narrows_targets(&adapter->config))
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "no linear module is left: exclude_modules, modules_to_save and layers_to_transform "
@@ -232,23 +325,27 @@ static enum loam_status match_targets(struct loam_adapter *adapter, bool fresh, 
         loam_bytes_deinit(&text);
         return status;
     }
+    LOAM_TRY(loam_adapter_attach_tokens(adapter, error));
+    LOAM_TRY(check_taken(adapter, error));
+    LOAM_TRY(note_tied(adapter, error));
     LOAM_TRY(note_unused(adapter, error));
     return name_targets(adapter, error);
 }
 
 static enum loam_status allocate_items(struct loam_adapter *adapter, struct loam_error *error)
 {
-    const size_t linears = adapter->model->linear_count;
-    adapter->items = loam_calloc(linears, sizeof *adapter->items, error);
-    adapter->slots.slots = loam_calloc(linears, sizeof *adapter->slots.slots, error);
+    const size_t modules = adapter->model->module_count;
+    adapter->items = loam_calloc(modules, sizeof *adapter->items, error);
+    adapter->slots.slots = loam_calloc(modules, sizeof *adapter->slots.slots, error);
     if (adapter->items == NULL || adapter->slots.slots == NULL) return LOAM_ERROR_MEMORY;
-    adapter->slots.count = linears;
+    adapter->slots.count = modules;
     adapter->whole = (struct loam_segment){.adapter = &adapter->slots, .rows = LOAM_ALL_ROWS, .factor = 1.0f};
     return LOAM_OK;
 }
 
 enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loam_model *model,
-                                     struct loam_adapter_config *config, bool fresh, struct loam_error *error)
+                                     struct loam_adapter_config *config,
+                                     const struct loam_stored_adapter *stored, struct loam_error *error)
 {
     *out = NULL;
     struct loam_adapter *adapter = loam_calloc(1, sizeof *adapter, error);
@@ -258,11 +355,11 @@ enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loa
     }
     adapter->model = model;
     adapter->config = *config;
-    adapter->config.fresh = fresh;
+    adapter->config.fresh = stored == NULL;
     *config = (struct loam_adapter_config){0};
     enum loam_status status = allocate_items(adapter, error);
-    if (status == LOAM_OK) status = match_targets(adapter, fresh, error);
-    if (status == LOAM_OK) status = loam_replaced_match(adapter, fresh, error);
+    if (status == LOAM_OK) status = match_targets(adapter, stored, error);
+    if (status == LOAM_OK) status = loam_replaced_match(adapter, stored == NULL, error);
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);
         return status;
@@ -281,15 +378,17 @@ enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam
         for (int p = 0; p < LOAM_PART_COUNT; p++) {
             struct loam_adapted_part *part = &item->parts[p];
             if (part->name == NULL) continue;
-            LOAM_TRY(loam_trainables_add(set, part->name, *loam_adapted_value(item, p), true, &part->index,
-                                         error));
+            LOAM_TRY(loam_trainables_add(set, part->name, *loam_adapted_value(item, p), p != LOAM_PART_BIAS,
+                                         &part->index, error));
         }
     }
+    LOAM_TRY(loam_adapter_register_tokens(adapter, set, error));
     return loam_replaced_register(adapter, error);
 }
 
 void loam_adapter_point(struct loam_adapter *adapter)
 {
+    loam_adapter_point_tokens(adapter);
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
         for (int p = 0; p < LOAM_PART_COUNT; p++) {
@@ -305,6 +404,7 @@ void loam_adapter_point(struct loam_adapter *adapter)
 void loam_adapter_unregister(struct loam_adapter *adapter)
 {
     adapter->set = NULL;
+    loam_adapter_unregister_tokens(adapter);
     for (size_t i = 0; i < adapter->count; i++)
         for (int p = 0; p < LOAM_PART_COUNT; p++)
             loam_adapted_gradient(&adapter->items[i], p)->data = NULL;
@@ -380,6 +480,8 @@ static enum loam_status parse_settings(struct loam_adapter_config *config,
     LOAM_TRY(loam_lora_init_parse(&config->init, settings->init, error));
     config->rslora = settings->rslora;
     config->dora = settings->dora;
+    config->lora_bias = settings->lora_bias;
+    LOAM_TRY(loam_token_choice_parse(&config->trained_tokens, settings->trained_tokens, error));
     config->bias = settings->bias;
     config->ensure_weight_tying = settings->ensure_weight_tying;
     if (settings->rank_pattern != NULL)
@@ -404,7 +506,7 @@ enum loam_status loam_adapter_create(struct loam_adapter **out, const struct loa
         return status;
     }
     struct loam_adapter *adapter;
-    LOAM_TRY(loam_adapter_attach(&adapter, model, &config, true, error));
+    LOAM_TRY(loam_adapter_attach(&adapter, model, &config, NULL, error));
     status = set != NULL ? loam_adapter_register(adapter, set, error) : LOAM_OK;
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);
@@ -422,6 +524,7 @@ void loam_adapter_destroy(struct loam_adapter *adapter)
             // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without items the count is 0.
             free(adapter->items[i].parts[p].name);
     }
+    loam_adapter_free_tokens(adapter);
     loam_replaced_deinit(adapter);
     free(adapter->items);
     free(adapter->slots.slots);
@@ -445,12 +548,13 @@ struct loam_segments loam_adapter_segments(const struct loam_adapter *adapter)
     return (struct loam_segments){&adapter->whole, 1};
 }
 
-void loam_adapter_set_rates(const struct loam_adapter *adapter, double ratio)
+void loam_adapter_set_rates(const struct loam_adapter *adapter, double ratio, double embedding)
 {
     struct loam_trainables *set = adapter->set;
     for (size_t i = 0; set != NULL && i < set->count; i++) {
         const bool of_b = strstr(set->items[i].name, ".lora_B.") != NULL;
         if (of_b || set->items[i].value.rank == 1) set->items[i].rate = ratio;
+        if (strstr(set->items[i].name, ".lora_embedding_") != NULL) set->items[i].rate = embedding;
     }
 }
 
@@ -462,6 +566,8 @@ size_t loam_adapter_held_bytes(const struct loam_adapter *adapter)
 int64_t loam_adapter_parameters(const struct loam_adapter *adapter)
 {
     int64_t total = 0;
+    for (size_t i = 0; i < adapter->token_count; i++)
+        total += loam_trained_tokens_count(&adapter->tokens[i]) * adapter->tokens[i].module->in;
     for (size_t i = 0; i < adapter->count; i++) {
         for (int p = 0; p < LOAM_PART_COUNT; p++)
             if (adapter->items[i].parts[p].name != NULL)
@@ -470,6 +576,18 @@ int64_t loam_adapter_parameters(const struct loam_adapter *adapter)
     for (size_t i = 0; i < adapter->replaced_count; i++)
         total += loam_tensor_count(&adapter->replaced[i].value);
     return total;
+}
+
+const char *loam_adapter_name_beyond(const struct loam_adapter *adapter, bool magnitudes)
+{
+    const struct loam_model *model = adapter->model;
+    const struct loam_lora_slot *slots = adapter->slots.slots;
+    if (adapter->config.dora && !magnitudes) return "the magnitudes of DoRA (\"use_dora\")";
+    if (adapter->config.lora_bias) return "biases of B (\"lora_bias\")";
+    if (adapter->token_count > 0) return "rows of trained tokens (\"trainable_token_indices\")";
+    if (adapter->replaced_count > 0) return "parameters of the model (\"modules_to_save\", \"bias\")";
+    if (slots[model->embedder.index].rank > 0) return "an adapter of the embedding";
+    return slots[model->head.index].rank > 0 ? "an adapter of the head" : NULL;
 }
 
 void loam_adapter_warn(const struct loam_adapter *adapter, const struct loam_log *log)
@@ -484,6 +602,7 @@ struct loam_lora_settings loam_adapter_settings(const struct loam_adapter *adapt
         .alpha = adapter->config.alpha,
         .dropout = adapter->config.dropout,
         .dora = adapter->config.dora,
+        .lora_bias = adapter->config.lora_bias,
     };
 }
 

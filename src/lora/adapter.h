@@ -3,9 +3,16 @@
 #define LOAM_LORA_ADAPTER_H
 
 #include "lora/adapter_stored.h"
+#include "lora/trained_tokens.h"
 
-// The tensors of an adapted linear.
-enum loam_adapter_part { LOAM_PART_A, LOAM_PART_B, LOAM_PART_MAGNITUDE, LOAM_PART_COUNT };
+// The tensors of an adapted module.
+enum loam_adapter_part {
+    LOAM_PART_A,
+    LOAM_PART_B,
+    LOAM_PART_MAGNITUDE,
+    LOAM_PART_BIAS, // of B
+    LOAM_PART_COUNT,
+};
 
 struct loam_adapted_part {
     char *name;                              // "base_model.model." + path + ".lora_A.weight"; NULL: absent
@@ -13,11 +20,14 @@ struct loam_adapted_part {
     const struct loam_stored_tensor *stored; // in the file of an opened adapter; NULL after filling
 };
 
-// One adapted linear.
+// One adapted module: a linear, the head or the embedding. PEFT stores the matrices of an embedding the other way
+// round: lora_embedding_A [r, V] is B transposed, lora_embedding_B [H, r] is A transposed.
 struct loam_adapted {
     const struct loam_linear *linear;
     struct loam_lora_slot *slot; // in the adapter's slots
+    bool is_embedding;
     struct loam_adapted_part parts[LOAM_PART_COUNT];
+    const struct loam_stored_tensor *base_copy; // in the file, beside the matrices; NULL: none
 };
 
 // A parameter of the model that the adapter replaces: of a module that is trained and saved as a whole
@@ -43,6 +53,10 @@ struct loam_adapter {
     struct loam_adapter_config config;
     struct loam_adapted *items; // in model order
     size_t count;
+    struct loam_trained_tokens tokens[LOAM_TOKEN_PLACES]; // [token_count]
+    size_t token_count;
+    struct loam_arena token_arena; // of the ids
+    const struct loam_device *token_device;
     struct loam_replaced *replaced; // parameters of the model, in its order; a tied head comes last
     size_t replaced_count;
     struct loam_trainables *set;      // NULL: not trained
@@ -60,17 +74,25 @@ struct loam_adapter {
 };
 
 // Makes an adapter whose matrices have no memory yet. Takes ownership of `config`, also on failure. Finds the
-// linears that its targets name and sets their slots. For a `fresh` adapter, every name of the list must
-// match a linear, and no target may match the head or the embedding. For an adapter that was trained
-// elsewhere, such names become a notice. After the call the targets are a list.
+// modules that its targets name and sets their slots. After the call the targets are a list. `stored` is the
+// file of an adapter that was trained elsewhere: the head and the embedding are adapted where it has matrices
+// for them. NULL: the adapter is fresh, and every name of the list must match a module.
 enum loam_status loam_adapter_attach(struct loam_adapter **out, const struct loam_model *model,
-                                     struct loam_adapter_config *config, bool fresh,
-                                     struct loam_error *error);
+                                     struct loam_adapter_config *config,
+                                     const struct loam_stored_adapter *stored, struct loam_error *error);
 // Returns PEFT's name of a module's tensor, released with free().
 char *loam_adapter_part_name(const char *path, int part, struct loam_error *error);
+// Names what an adapter has besides matrices of the linears of layers, for forms that hold these alone; NULL: nothing.
+// `magnitudes`: the form has those of DoRA.
+const char *loam_adapter_name_beyond(const struct loam_adapter *adapter, bool magnitudes);
 // The value of a part in the slot, and its gradient.
 struct loam_tensor *loam_adapted_value(const struct loam_adapted *item, int part);
 struct loam_tensor *loam_adapted_gradient(const struct loam_adapted *item, int part);
+// The values of a part in the file's order from those of the slot, or back: a transposed copy for an embedding.
+void loam_adapted_copy_to_file(const struct loam_adapted *item, int part, float *file, const float *values);
+void loam_adapted_copy_from_file(const struct loam_adapted *item, int part, float *values, const float *file);
+// The shape of a part in the file.
+struct loam_tensor loam_adapted_file_shape(const struct loam_adapted *item, int part);
 // The number of tensors in the file of the adapter.
 size_t loam_adapter_tensors(const struct loam_adapter *adapter);
 // Opens an adapter directory for merging or conversion. Every part of an item is in the mapped file, in the shapes of its slot. The slots have ranks and scales but no data. The model need not be

@@ -33,7 +33,7 @@ struct key {
 };
 
 static read_key read_alpha, read_alphas, read_base, read_bias, read_dropout, read_excluded, read_init,
-    read_layers, read_rank, read_ranks, read_revision, read_saved, read_targets;
+    read_layers, read_rank, read_ranks, read_revision, read_saved, read_targets, read_tokens;
 
 #define READ(key, function)                                                                                  \
     {                                                                                                        \
@@ -65,6 +65,7 @@ static const struct key keys[] = {
     READ("lora_dropout", read_dropout),
     FLAG("use_rslora", rslora),
     FLAG("use_dora", dora),
+    FLAG("lora_bias", lora_bias),
     READ("rank_pattern", read_ranks),
     READ("alpha_pattern", read_alphas),
     READ("init_lora_weights", read_init),
@@ -75,6 +76,7 @@ static const struct key keys[] = {
     FLAG("ensure_weight_tying", ensure_weight_tying),
     READ("layers_to_transform", read_layers),
     IGNORED("layers_pattern"), // read with layers_to_transform
+    READ("trainable_token_indices", read_tokens),
     READ("base_model_name_or_path", read_base),
     READ("revision", read_revision),
     IGNORED("auto_mapping"),
@@ -93,10 +95,8 @@ static const struct key keys[] = {
     OFF("arrow_config", "Arrow routing"),
     OFF("kasa_config", "singular-value adaptation (KaSA)"),
     OFF("layer_replication", "replicated layers"),
-    OFF("lora_bias", "a bias on B"),
     OFF("monteclora_config", "Monte Carlo LoRA"),
     OFF("target_parameters", "adapted parameters outside linear modules"),
-    OFF("trainable_token_indices", "trained token embeddings"),
     OFF("use_bdlora", "block-diagonal LoRA (BD-LoRA)"),
     OFF("use_qalora", "quantisation-aware LoRA (QA-LoRA)"),
     OFF("velora_config", "VeLoRA"),
@@ -305,8 +305,8 @@ enum loam_status loam_adapter_config_adapts(const struct loam_adapter_config *co
 // Reads "init_lora_weights". Initialisations that loam has are read. Those that leave the base unchanged do
 // not matter for a trained adapter. The others (corda, loftq, lora_ga, ...) move a part of the base into A and B
 // that only PEFT can compute again.
-static enum loam_status read_init(struct loam_adapter_config *config, const json_t *root, const char *path,
-                                  struct loam_error *error)
+static enum loam_status read_init_name(struct loam_adapter_config *config, const json_t *root,
+                                       const char *path, struct loam_error *error)
 {
     static const char *const harmless[] = {"eva", "mica"};
     config->init = (struct loam_lora_init_choice){.kind = LOAM_LORA_KAIMING};
@@ -320,20 +320,35 @@ static enum loam_status read_init(struct loam_adapter_config *config, const json
     }
     for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++)
         if (strcasecmp(name, harmless[i]) == 0) return LOAM_OK;
-    if (loam_lora_init_parse(&config->init, name, error) == LOAM_OK) {
-        if (loam_adapter_config_check_init(config, error) == LOAM_OK) return LOAM_OK;
-        return loam_fail_prefix(error, "%s", path);
-    }
+    if (loam_lora_init_parse(&config->init, name, error) == LOAM_OK) return LOAM_OK;
     return loam_fail(
         error, LOAM_ERROR_UNSUPPORTED,
         "%s: \"init_lora_weights\" is \"%s\", which may have changed the base; loam does not have it yet",
         path, name);
 }
 
-// PEFT computes the norms of DoRA from the base without the part that was taken.
+static enum loam_status read_init(struct loam_adapter_config *config, const json_t *root, const char *path,
+                                  struct loam_error *error)
+{
+    LOAM_TRY(read_init_name(config, root, path, error));
+    if (loam_adapter_config_check_init(config, error) == LOAM_OK) return LOAM_OK;
+    return loam_fail_prefix(error, "%s", path);
+}
+
+// PEFT computes the norms of DoRA from the base without the part that was taken, and starts a bias of B with two
+// initialisations alone.
 enum loam_status loam_adapter_config_check_init(const struct loam_adapter_config *config,
                                                 struct loam_error *error)
 {
+    const enum loam_lora_init kind = config->init.kind;
+    if (config->lora_bias && config->dora)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "lora_bias with DoRA (use_dora), which PEFT does not have: choose one of both");
+    if (config->lora_bias && kind != LOAM_LORA_KAIMING && kind != LOAM_LORA_RANDOM)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "lora_bias with initial weights \"%s\": PEFT has it with true and false alone "
+                         "(init_lora_weights)",
+                         loam_lora_init_written(&config->init));
     if (!config->dora || !loam_lora_init_takes(&config->init)) return LOAM_OK;
     return loam_fail(
         error, LOAM_ERROR_UNSUPPORTED,
@@ -465,6 +480,12 @@ static enum loam_status read_string(const json_t *root, const char *path, const 
     return *copy != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
+static enum loam_status read_tokens(struct loam_adapter_config *config, const json_t *root, const char *path,
+                                    struct loam_error *error)
+{
+    return loam_token_choice_read(&config->trained_tokens, root, path, error);
+}
+
 static enum loam_status read_base(struct loam_adapter_config *config, const json_t *root, const char *path,
                                   struct loam_error *error)
 {
@@ -512,6 +533,7 @@ void loam_adapter_config_deinit(struct loam_adapter_config *config)
     loam_targets_deinit(&config->excluded);
     loam_targets_deinit(&config->saved);
     loam_layer_choice_deinit(&config->layers);
+    loam_token_choice_deinit(&config->trained_tokens);
     loam_module_values_deinit(&config->ranks);
     loam_module_values_deinit(&config->alphas);
     free(config->base_model);

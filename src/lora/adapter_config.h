@@ -6,6 +6,7 @@
 #include "lora/lora.h"
 #include "lora/module_values.h"
 #include "lora/target.h"
+#include "lora/token_choice.h"
 
 enum { LOAM_LARGEST_RANK = 1 << 16 }; // above any dimension of a layer
 
@@ -14,11 +15,13 @@ struct loam_adapter_config {
     double alpha;
     double dropout;
     struct loam_lora_init_choice init;
-    bool rslora;                      // the scale is alpha / sqrt(rank)
-    bool fan_in_fan_out;              // the adapted weights are stored transposed; follows from the model
-    bool dora;                        // each module has a magnitude
-    struct loam_module_values ranks;  // modules with another rank
-    struct loam_module_values alphas; // modules with another alpha
+    bool rslora;         // the scale is alpha / sqrt(rank)
+    bool fan_in_fan_out; // the adapted weights are stored transposed; follows from the model
+    bool dora;           // each module has a magnitude
+    bool lora_bias;      // each B has a bias
+    struct loam_token_choice trained_tokens; // tokens with rows of their own
+    struct loam_module_values ranks;         // modules with another rank
+    struct loam_module_values alphas;        // modules with another alpha
     struct loam_targets targets;
     struct loam_targets excluded;    // no entries: none
     struct loam_layer_choice layers; // of a list of targets

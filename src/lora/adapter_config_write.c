@@ -197,6 +197,32 @@ static enum loam_status append_dora(struct loam_bytes *text, const struct writte
     return loam_bytes_append_text(text, written->config->dora ? "true" : "false", error);
 }
 
+static enum loam_status append_lora_bias(struct loam_bytes *text, const struct written *written,
+                                         struct loam_error *error)
+{
+    return loam_bytes_append_text(text, written->config->lora_bias ? "true" : "false", error);
+}
+
+// Lists and objects as json.dumps(indent=2) writes them within an object.
+static enum loam_status append_tokens(struct loam_bytes *text, const struct written *written,
+                                      struct loam_error *error)
+{
+    struct loam_bytes lines = {0};
+    json_t *value = loam_token_choice_json(&written->config->trained_tokens);
+    enum loam_status status = loam_json_append(
+        &lines, value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII | JSON_INDENT(2) | JSON_SORT_KEYS, error);
+    json_decref(value);
+    for (size_t at = 0; at < lines.size && status == LOAM_OK;) {
+        const char *end = memchr(lines.data + at, '\n', lines.size - at);
+        const size_t size = end == NULL ? lines.size - at : (size_t)(end - lines.data) - at;
+        status = loam_bytes_append(text, lines.data + at, size, error);
+        if (end != NULL && status == LOAM_OK) status = loam_bytes_append_text(text, "\n  ", error);
+        at += size + 1;
+    }
+    loam_bytes_deinit(&lines);
+    return status;
+}
+
 static enum loam_status append_transposed(struct loam_bytes *text, const struct written *written,
                                           struct loam_error *error)
 {
@@ -229,7 +255,7 @@ static const struct {
     {"layers_to_transform", NULL, append_layers},
     {"loftq_config", "{}", NULL},
     {"lora_alpha", NULL, append_alpha},
-    {"lora_bias", "false", NULL},
+    {"lora_bias", NULL, append_lora_bias},
     {"lora_dropout", NULL, append_dropout},
     {"lora_ga_config", "null", NULL},
     {"megatron_config", "null", NULL},
@@ -245,7 +271,7 @@ static const struct {
     {"target_modules", NULL, append_target_modules},
     {"target_parameters", "null", NULL},
     {"task_type", "\"CAUSAL_LM\"", NULL},
-    {"trainable_token_indices", "null", NULL},
+    {"trainable_token_indices", NULL, append_tokens},
     {"use_bdlora", "null", NULL},
     {"use_dora", NULL, append_dora},
     {"use_qalora", "false", NULL},

@@ -6,6 +6,7 @@
 #include "base/heap.h"
 #include "io/safetensors.h"
 #include "lora/adapter.h"
+#include "lora/base_copy.h"
 #include "model/multimodal.h"
 
 static const char weights_name[] = "adapter_model.safetensors";
@@ -17,13 +18,26 @@ static const char *base_of(const struct loam_adapter *adapter)
     return adapter->config.base_model != NULL ? adapter->config.base_model : "not named";
 }
 
-static bool has_linear(const struct loam_model *model, const char *path)
+static bool has_module(const struct loam_model *model, const char *path)
 {
     const struct loam_linear *linear;
-    for (size_t i = 0; (linear = loam_model_linear_at(model, i)) != NULL; i++) {
+    for (size_t i = 0; (linear = loam_model_module_at(model, i)) != NULL; i++) {
         if (loam_same_module(linear->path, path)) return true;
     }
     return false;
+}
+
+// Fails on matrices of an embedding for a linear, or of a linear for the embedding.
+static enum loam_status check_kind(const struct loam_adapted *item, const struct loam_stored_module *module,
+                                   struct loam_error *error)
+{
+    if (module->is_embedding == item->is_embedding || (module->a == NULL && module->b == NULL))
+        return LOAM_OK;
+    const struct loam_stored_tensor *tensor = loam_stored_module_tensor(module);
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "%s: tensor \"%s\" is a matrix of %s, and %s is %s in this model", tensor->file,
+                     tensor->name, module->is_embedding ? "an embedding" : "a linear", module->path,
+                     item->is_embedding ? "the embedding" : "a linear");
 }
 
 static enum loam_status assign_matrices(struct loam_adapter *adapter, const struct loam_stored_module *module,
@@ -32,13 +46,16 @@ static enum loam_status assign_matrices(struct loam_adapter *adapter, const stru
     for (size_t i = 0; i < adapter->count; i++) {
         struct loam_adapted *item = &adapter->items[i];
         if (!loam_same_module(item->linear->path, module->path)) continue;
-        item->parts[LOAM_PART_A].stored = module->a;
-        item->parts[LOAM_PART_B].stored = module->b;
+        item->parts[LOAM_PART_A].stored = item->is_embedding ? module->b : module->a;
+        item->parts[LOAM_PART_B].stored = item->is_embedding ? module->a : module->b;
+        item->parts[LOAM_PART_BIAS].stored = module->bias;
         item->parts[LOAM_PART_MAGNITUDE].stored = module->magnitude;
-        return loam_stored_magnitude_check(module, &adapter->config, item->linear->out, error);
+        item->base_copy = module->base;
+        LOAM_TRY(check_kind(item, module, error));
+        return loam_stored_vectors_check(module, &adapter->config, item->linear->out, error);
     }
     const struct loam_stored_tensor *tensor = loam_stored_module_tensor(module);
-    if (has_linear(adapter->model, module->path))
+    if (has_module(adapter->model, module->path))
         return loam_fail(
             error, LOAM_ERROR_FORMAT,
             "%s: tensor \"%s\" is for a module that \"target_modules\" in adapter_config.json leaves out",
@@ -131,19 +148,24 @@ static enum loam_status assign_weights(struct loam_adapter *adapter, struct loam
 {
     LOAM_TRY(loam_stored_adapter_note(&adapter->stored, &adapter->config, error));
     for (size_t i = 0; i < adapter->stored.count; i++)
-        LOAM_TRY(assign_matrices(adapter, &adapter->stored.modules[i], error));
+        if (loam_stored_module_is_adapted(&adapter->stored.modules[i]))
+            LOAM_TRY(assign_matrices(adapter, &adapter->stored.modules[i], error));
+    LOAM_TRY(loam_adapter_find_tokens(adapter, error));
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
         const struct loam_lora_slot *slot = item->slot;
-        for (int p = LOAM_PART_A; p <= LOAM_PART_B; p++)
-            LOAM_TRY(check_stored(adapter, item->parts[p].stored, item->parts[p].name, slot->rank,
-                                  loam_adapted_value(item, p), error));
+        for (int p = LOAM_PART_A; p <= LOAM_PART_B; p++) {
+            const struct loam_tensor shape = loam_adapted_file_shape(item, p);
+            LOAM_TRY(
+                check_stored(adapter, item->parts[p].stored, item->parts[p].name, slot->rank, &shape, error));
+        }
     }
     return assign_parameters(adapter, error);
 }
 
 static void place_parts(struct loam_adapter *adapter, struct loam_arena *arena, bool counting)
 {
+    loam_adapter_place_tokens(adapter, arena, counting);
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
         for (int p = 0; p < LOAM_PART_COUNT; p++) {
@@ -190,10 +212,11 @@ static enum loam_status read_weights(struct loam_adapter *adapter, struct loam_t
 // Attaches the adapter. If it does not fit the model, the message names its base. `base` is a copy, because
 // loam_adapter_attach releases the config on failure.
 static enum loam_status attach_named(struct loam_adapter **out, const struct loam_model *model,
-                                     struct loam_adapter_config *config, const char *directory,
+                                     struct loam_adapter_config *config,
+                                     const struct loam_stored_adapter *stored, const char *directory,
                                      const char *base, struct loam_error *error)
 {
-    enum loam_status status = loam_adapter_attach(out, model, config, false, error);
+    enum loam_status status = loam_adapter_attach(out, model, config, stored, error);
     if (status == LOAM_ERROR_ARGUMENT)
         (void)loam_fail_prefix(error, "%s, an adapter for \"%s\"", directory, base);
     return status;
@@ -226,7 +249,7 @@ static enum loam_status load_and_attach(struct loam_adapter **out, const struct 
     char *base = loam_strdup(config.base_model != NULL ? config.base_model : "a base not named", error);
     enum loam_status status = LOAM_ERROR_MEMORY;
     if (base != NULL)
-        status = attach_named(out, model, &config, directory, base, error);
+        status = attach_named(out, model, &config, &stored, directory, base, error);
     else
         loam_adapter_config_deinit(&config);
     free(base);
@@ -286,14 +309,17 @@ enum loam_status loam_adapter_open_stored(struct loam_adapter **out, const struc
 
 // ---- filling ----
 
-static enum loam_status fill_part(struct loam_stream *stream, const struct loam_tensor *target,
-                                  const struct loam_stored_tensor *stored, struct loam_error *error)
+static enum loam_status fill_part(struct loam_stream *stream, const struct loam_adapted *item, int part,
+                                  struct loam_error *error)
 {
-    size_t bytes = loam_tensor_bytes(target);
-    void *host = loam_calloc(bytes, 1, error);
+    const struct loam_tensor *target = loam_adapted_value(item, part);
+    const struct loam_stored_tensor *stored = item->parts[part].stored;
+    const size_t count = (size_t)loam_tensor_count(target);
+    float *host = loam_calloc(2 * count, sizeof *host, error);
     if (host == NULL) return LOAM_ERROR_MEMORY;
-    loam_format_convert(host, LOAM_F32, stored->data, stored->format, (size_t)loam_tensor_count(target));
-    loam_upload(stream, target->data, host, bytes);
+    loam_format_convert(host + count, LOAM_F32, stored->data, stored->format, count);
+    loam_adapted_copy_from_file(item, part, host, host + count);
+    loam_upload(stream, target->data, host, count * sizeof *host);
     enum loam_status status = loam_stream_finish(stream, error);
     free(host);
     return status;
@@ -304,12 +330,14 @@ static enum loam_status fill_all(struct loam_adapter *adapter, struct loam_strea
 {
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
+        if (item->base_copy != NULL)
+            LOAM_TRY(loam_base_copy_check(item->base_copy, item->linear->weight, NULL, stream, error));
         for (int p = 0; p < LOAM_PART_COUNT; p++)
-            if (item->parts[p].name != NULL)
-                LOAM_TRY(fill_part(stream, loam_adapted_value(item, p), item->parts[p].stored, error));
+            if (item->parts[p].name != NULL) LOAM_TRY(fill_part(stream, item, p, error));
         if (item->slot->taken != NULL)
             LOAM_TRY(loam_adapter_start_module(adapter, i, stream, 0, false, error));
     }
+    LOAM_TRY(loam_adapter_fill_tokens(adapter, stream, error));
     return loam_replaced_fill(adapter, stream, error);
 }
 
@@ -320,6 +348,7 @@ enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_err
     }
     if (adapter->set != NULL) loam_adapter_point(adapter);
     LOAM_TRY(loam_adapter_allocate_taken(adapter, adapter->model->device, error));
+    LOAM_TRY(loam_adapter_allocate_tokens(adapter, adapter->model->device, error));
     LOAM_TRY(loam_replaced_allocate(adapter, adapter->model->device, error));
     if (adapter->model->device->planning) return LOAM_OK;
     struct loam_stream stream;
@@ -331,6 +360,7 @@ enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_err
     for (size_t i = 0; i < adapter->count; i++) {
         for (int p = 0; p < LOAM_PART_COUNT; p++)
             adapter->items[i].parts[p].stored = NULL;
+        adapter->items[i].base_copy = NULL;
     }
     loam_stored_adapter_close(&adapter->stored);
     return LOAM_OK;
@@ -347,18 +377,38 @@ static struct loam_write_tensor write_entry(const char *name, const struct loam_
     return entry;
 }
 
-// Downloads every part into `host`, which moves on, and lists it in `entries`. Returns the end of the list.
-static struct loam_write_tensor *download_parts(const struct loam_adapted *item, struct loam_stream *stream,
-                                                float **host, struct loam_write_tensor *entries)
+// Downloads a part into `host`, in the file's order.
+static enum loam_status download_part(const struct loam_adapted *item, int part, struct loam_stream *stream,
+                                      float *host, struct loam_error *error)
+{
+    const struct loam_tensor *value = loam_adapted_value(item, part);
+    const size_t bytes = loam_tensor_bytes(value);
+    if (!item->is_embedding) {
+        loam_download(stream, host, value->data, bytes);
+        return LOAM_OK;
+    }
+    float *values = loam_calloc(bytes, 1, error);
+    if (values == NULL) return LOAM_ERROR_MEMORY;
+    loam_download(stream, values, value->data, bytes);
+    enum loam_status status = loam_stream_finish(stream, error);
+    if (status == LOAM_OK) loam_adapted_copy_to_file(item, part, host, values);
+    free(values);
+    return status;
+}
+
+// Downloads every part into `host`, which moves on, and lists it in `entries`, which moves on too.
+static enum loam_status download_parts(const struct loam_adapted *item, struct loam_stream *stream,
+                                       float **host, struct loam_write_tensor **entries,
+                                       struct loam_error *error)
 {
     for (int p = 0; p < LOAM_PART_COUNT; p++) {
-        const struct loam_tensor *value = loam_adapted_value(item, p);
+        const struct loam_tensor shape = loam_adapted_file_shape(item, p);
         if (item->parts[p].name == NULL) continue;
-        loam_download(stream, *host, value->data, loam_tensor_bytes(value));
-        *entries++ = write_entry(item->parts[p].name, value, *host);
-        *host += loam_tensor_count(value);
+        LOAM_TRY(download_part(item, p, stream, *host, error));
+        *(*entries)++ = write_entry(item->parts[p].name, &shape, *host);
+        *host += loam_tensor_count(&shape);
     }
-    return entries;
+    return LOAM_OK;
 }
 
 // The columns of B and of -B0 side by side: joined [out, 2 rank] = [b | -b0].
@@ -405,9 +455,16 @@ static enum loam_status download_all(const struct loam_adapter *adapter, struct 
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
         if (item->slot->taken == NULL)
-            *entries = download_parts(item, stream, &host, *entries);
+            LOAM_TRY(download_parts(item, stream, &host, entries, error));
         else
             LOAM_TRY(download_joined(item, stream, &host, entries, error));
+    }
+    for (size_t i = 0; i < adapter->token_count; i++) {
+        const struct loam_trained_tokens *tokens = &adapter->tokens[i];
+        const struct loam_tensor *rows = &tokens->places[0]->rows;
+        LOAM_TRY(loam_adapter_download_tokens(tokens, stream, host, error));
+        *(*entries)++ = write_entry(tokens->name, rows, host);
+        host += loam_tensor_count(rows);
     }
     return loam_stream_finish(stream, error);
 }

@@ -113,6 +113,7 @@ struct loam_segments loam_adapter_list_segments(const struct loam_adapter_list *
 void loam_adapter_list_deinit(struct loam_adapter_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without items the count is 0.
         loam_adapter_destroy(list->items[i]);
     free(list->items);
     free(list->segments);

@@ -31,6 +31,27 @@ static bool is_ending(const char *text, bool bare)
     return strcmp(text, end) == 0 || (bare && *text == '\0');
 }
 
+// Returns whether `text` is ".bias" or ".NAME.bias".
+static bool is_bias_ending(const char *text)
+{
+    if (strcmp(text, ".bias") == 0) return true;
+    if (*text != '.') return false;
+    return strcmp(text + 1 + strcspn(text + 1, "."), ".bias") == 0;
+}
+
+// What a tensor of the file is to its module.
+enum stored_part {
+    NO_PART,
+    PART_A,
+    PART_B,
+    PART_BIAS,
+    PART_MAGNITUDE,
+    PART_EMBEDDING_A,
+    PART_EMBEDDING_B,
+    PART_BASE,
+    PART_TOKENS
+};
+
 // Skips what PEFT and other programs put in front of a path, once or repeated.
 static const char *skip_prefixes(const char *name)
 {
@@ -44,28 +65,48 @@ static const char *skip_prefixes(const char *name)
 }
 
 // Parses "PREFIX.PATH.lora_A[.NAME].weight". PEFT writes the prefix "base_model.model." and no name of the
-// adapter. Raw state dictionaries have the name, and other or repeated prefixes. Returns 'A', 'B' or, for the
-// magnitude of DoRA, 'M', and sets the path; 0: the tensor is none of these.
-static char parse_name(const char *name, const char **path, size_t *size)
+// adapter. Raw state dictionaries have the name, and other or repeated prefixes. Sets the path; NO_PART: the
+// tensor is none of an adapter.
+static enum stored_part parse_name(const char *name, const char **path, size_t *size)
 {
-    static const char infix[] = ".lora_";
+    static const char infix[] = ".lora_", base[] = ".base_layer.weight", wrapper[] = ".token_adapter",
+                      tokens[] = ".token_adapter.trainable_tokens_delta";
     static const struct {
         const char *name;
-        char part;
-    } parts[] = {{"A", 'A'}, {"B", 'B'}, {"magnitude_vector", 'M'}};
+        enum stored_part part;
+        bool bare; // ".weight" may be missing
+    } parts[] = {{"A", PART_A, false},
+                 {"B", PART_B, false},
+                 {"magnitude_vector", PART_MAGNITUDE, true},
+                 {"embedding_A", PART_EMBEDDING_A, true},
+                 {"embedding_B", PART_EMBEDDING_B, true}};
     name = skip_prefixes(name);
     const char *rest = NULL;
     for (const char *at = name; (at = strstr(at, infix)) != NULL;)
         rest = at += sizeof infix - 1;
     *path = name;
-    if (rest == NULL) return 0;
+    *size = strlen(name);
+    const char *rows = strstr(name, tokens);
+    if (rows != NULL && is_ending(rows + sizeof tokens - 1, true)) {
+        *size = (size_t)(rows - name);
+        return PART_TOKENS;
+    }
+    if (*size > sizeof base - 1 && strcmp(name + *size - (sizeof base - 1), base) == 0) {
+        *size -= sizeof base - 1;
+        if (*size > sizeof wrapper - 1 &&
+            strncmp(name + *size - (sizeof wrapper - 1), wrapper, sizeof wrapper - 1) == 0)
+            *size -= sizeof wrapper - 1;
+        return PART_BASE;
+    }
+    if (rest == NULL) return NO_PART;
     *size = (size_t)(rest - name) - (sizeof infix - 1);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const char *end = rest;
-        if (*size > 0 && skip_prefix(&end, parts[i].name) && is_ending(end, parts[i].part == 'M'))
-            return parts[i].part;
+        if (*size == 0 || !skip_prefix(&end, parts[i].name)) continue;
+        if (is_ending(end, parts[i].bare)) return parts[i].part;
+        if (parts[i].part == PART_B && is_bias_ending(end)) return PART_BIAS;
     }
-    return 0;
+    return NO_PART;
 }
 
 // Returns whether `path` is the module of a weight row, in which "%d" stands for the number of a layer.
@@ -132,7 +173,7 @@ static char *complete_path(const char *text, size_t size, const struct loam_weig
 static enum loam_status fail_unknown(const struct loam_stored_tensor *tensor, struct loam_error *error)
 {
     return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                     "%s: tensor \"%s\" is not a LoRA matrix of a linear module, nor a parameter of a model "
+                     "%s: tensor \"%s\" is not a LoRA matrix, nor a parameter of a model "
                      "that loam has: merge this one into its model with PEFT",
                      tensor->file, tensor->name);
 }
@@ -140,20 +181,21 @@ static enum loam_status fail_unknown(const struct loam_stored_tensor *tensor, st
 // Reads the name of a matrix into an entry for its module.
 static enum loam_status read_module(struct loam_stored_module *module,
                                     const struct loam_stored_tensor *tensor, const char *path, size_t size,
-                                    char matrix, struct loam_error *error)
+                                    enum stored_part part, struct loam_error *error)
 {
-    *module = (struct loam_stored_module){.a = matrix == 'A' ? tensor : NULL,
-                                          .b = matrix == 'B' ? tensor : NULL,
-                                          .magnitude = matrix == 'M' ? tensor : NULL};
+    const bool of_embedding = part == PART_EMBEDDING_A || part == PART_EMBEDDING_B;
+    *module = (struct loam_stored_module){.is_embedding = of_embedding,
+                                          .a = part == PART_A || part == PART_EMBEDDING_A ? tensor : NULL,
+                                          .b = part == PART_B || part == PART_EMBEDDING_B ? tensor : NULL,
+                                          .bias = part == PART_BIAS ? tensor : NULL,
+                                          .magnitude = part == PART_MAGNITUDE ? tensor : NULL,
+                                          .base = part == PART_BASE ? tensor : NULL,
+                                          .tokens = part == PART_TOKENS ? tensor : NULL};
     const struct loam_weight_row *row;
     module->path = complete_path(path, size, &row, error);
     if (module->path == NULL) return LOAM_ERROR_MEMORY;
     module->transposed = row != NULL && (row->flags & LOAM_WEIGHT_TRANSPOSED) != 0;
-    if (row == NULL || (row->role != LOAM_ROLE_HEAD && row->role != LOAM_ROLE_EMBEDDING)) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                     "%s: tensor \"%s\" adapts %s, and loam adapts the linear modules of layers alone: merge "
-                     "this one into its model with PEFT, or train it again without %s",
-                     tensor->file, tensor->name, module->path, module->path);
+    return LOAM_OK;
 }
 
 static int compare_paths(const void *a, const void *b)
@@ -165,8 +207,17 @@ static int compare_paths(const void *a, const void *b)
 
 const struct loam_stored_tensor *loam_stored_module_tensor(const struct loam_stored_module *module)
 {
-    if (module->a != NULL) return module->a;
-    return module->b != NULL ? module->b : module->magnitude;
+    const struct loam_stored_tensor *const all[] = {module->a,         module->b,    module->bias,
+                                                    module->magnitude, module->base, module->tokens};
+    size_t i = 0;
+    while (i + 1 < sizeof all / sizeof *all && all[i] == NULL)
+        i++;
+    return all[i];
+}
+
+bool loam_stored_module_is_adapted(const struct loam_stored_module *module)
+{
+    return module->a != NULL || module->b != NULL || module->bias != NULL || module->magnitude != NULL;
 }
 
 // Orders by the place in the file. The tensors of a file are in one array, in the order of their data.
@@ -182,13 +233,17 @@ static enum loam_status join_module(struct loam_stored_module *module, const str
                                     struct loam_error *error)
 {
     const struct loam_stored_tensor *tensor = loam_stored_module_tensor(other);
-    const struct loam_stored_tensor **place = tensor == other->a   ? &module->a
-                                              : tensor == other->b ? &module->b
-                                                                   : &module->magnitude;
+    const struct loam_stored_tensor **place = tensor == other->a           ? &module->a
+                                              : tensor == other->b         ? &module->b
+                                              : tensor == other->bias      ? &module->bias
+                                              : tensor == other->magnitude ? &module->magnitude
+                                              : tensor == other->base      ? &module->base
+                                                                           : &module->tokens;
     if (*place != NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensors \"%s\" and \"%s\" are the same matrix",
                          tensor->file, (*place)->name, tensor->name);
     *place = tensor;
+    module->is_embedding = module->is_embedding || other->is_embedding;
     return LOAM_OK;
 }
 
@@ -301,13 +356,13 @@ static enum loam_status read_tensor(struct loam_stored_adapter *stored,
 {
     const char *path;
     size_t size;
-    const char matrix = parse_name(tensor->name, &path, &size);
+    const enum stored_part part = parse_name(tensor->name, &path, &size);
     if (loam_is_of_other_part(path)) {
         if (stored->others++ == 0) stored->first_other = tensor;
         return LOAM_OK;
     }
-    if (matrix == 0) return add_parameter(stored, tensor, error);
-    return read_module(&stored->modules[stored->count++], tensor, path, size, matrix, error);
+    if (part == NO_PART) return add_parameter(stored, tensor, error);
+    return read_module(&stored->modules[stored->count++], tensor, path, size, part, error);
 }
 
 static enum loam_status read_tensors(struct loam_stored_adapter *stored, const char *path,
@@ -422,29 +477,43 @@ static enum loam_status fail_missing(const struct loam_stored_tensor *stored, st
                      (int)(letter - stored->name), stored->name, *letter == 'A' ? 'B' : 'A', letter + 1);
 }
 
-enum loam_status loam_stored_magnitude_check(const struct loam_stored_module *module,
-                                             const struct loam_adapter_config *config, int64_t out,
-                                             struct loam_error *error)
+// A vector that goes with a setting of the config.
+struct vector {
+    const struct loam_stored_tensor *stored;
+    bool wanted;
+    const char *name, *what, *key;
+};
+
+static enum loam_status check_vector(const struct loam_stored_module *module, const struct vector *vector,
+                                     int64_t out, struct loam_error *error)
 {
-    const struct loam_stored_tensor *stored = module->magnitude;
-    if (stored == NULL && !config->dora) return LOAM_OK;
+    const struct loam_stored_tensor *stored = vector->stored;
+    if (stored == NULL && !vector->wanted) return LOAM_OK;
     if (stored == NULL)
-        return loam_fail(
-            error, LOAM_ERROR_FORMAT,
-            "%s: no lora_magnitude_vector of %s, which \"use_dora\" in adapter_config.json asks for",
-            loam_stored_module_tensor(module)->file, module->path);
-    if (!config->dora)
-        return loam_fail(
-            error, LOAM_ERROR_FORMAT,
-            "%s: tensor \"%s\" is a magnitude of DoRA, but \"use_dora\" in adapter_config.json is "
-            "not true",
-            stored->file, stored->name);
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s: no %s of %s, which \"%s\" in adapter_config.json asks for",
+                         loam_stored_module_tensor(module)->file, vector->name, module->path, vector->key);
+    if (!vector->wanted)
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s: tensor \"%s\" is %s, but \"%s\" in adapter_config.json is not true",
+                         stored->file, stored->name, vector->what, vector->key);
     if (!loam_format_decodes(stored->format))
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is %s; expected f32, f16 or bf16",
                          stored->file, stored->name, loam_format_name(stored->format));
     if (stored->rank == 1 && stored->shape[0] == out) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensor \"%s\" has another shape than [%lld]",
                      stored->file, stored->name, (long long)out);
+}
+
+enum loam_status loam_stored_vectors_check(const struct loam_stored_module *module,
+                                           const struct loam_adapter_config *config, int64_t out,
+                                           struct loam_error *error)
+{
+    const struct vector magnitude = {module->magnitude, config->dora, "lora_magnitude_vector",
+                                     "a magnitude of DoRA", "use_dora"};
+    const struct vector bias = {module->bias, config->lora_bias, "lora_B.bias", "a bias of B", "lora_bias"};
+    LOAM_TRY(check_vector(module, &magnitude, out, error));
+    return check_vector(module, &bias, out, error);
 }
 
 static enum loam_status check_pair(const struct loam_stored_module *module,
@@ -454,13 +523,13 @@ static enum loam_status check_pair(const struct loam_stored_module *module,
     double scale;
     if (module->a == NULL && module->b == NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: lora_A and lora_B of %s are missing",
-                         module->magnitude->file, module->path);
+                         loam_stored_module_tensor(module)->file, module->path);
     const struct loam_stored_tensor *there = module->a != NULL ? module->a : module->b;
     if (module->a == NULL || module->b == NULL) return fail_missing(there, error);
     LOAM_TRY(loam_adapter_config_module(config, module->path, &rank, &scale, error));
     LOAM_TRY(loam_stored_matrix_check(module->a, config, rank, rank, 0, error));
     LOAM_TRY(loam_stored_matrix_check(module->b, config, rank, 0, rank, error));
-    return loam_stored_magnitude_check(module, config, module->b->shape[0], error);
+    return loam_stored_vectors_check(module, config, module->b->shape[0], error);
 }
 
 enum loam_status loam_stored_parameter_check(const struct loam_stored_parameter *parameter,
@@ -488,6 +557,7 @@ enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *sto
         const struct loam_stored_module *module = &stored->modules[i];
         const struct loam_stored_tensor *tensor = loam_stored_module_tensor(module);
         bool matches = false;
+        if (!loam_stored_module_is_adapted(module)) continue;
         LOAM_TRY(loam_adapter_config_adapts(config, module->path, &matches, error));
         if (!matches)
             return loam_fail(error, LOAM_ERROR_FORMAT,

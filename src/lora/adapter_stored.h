@@ -7,11 +7,16 @@
 #include "lora/adapter_config.h"
 
 struct loam_stored_module {
-    char *
-        path; // "transformer.h.0.mlp.dense_h_to_4h", with the family's prefix, or as a multimodal model has it
-    const struct loam_stored_tensor *a;         // [r, in]; NULL: the file has none
-    const struct loam_stored_tensor *b;         // [out, r]; NULL: the file has none
-    const struct loam_stored_tensor *magnitude; // [out], of DoRA; NULL: the file has none
+    // "transformer.h.0.mlp.dense_h_to_4h", with the family's prefix, or as a multimodal model has it.
+    char *path;
+    bool is_embedding;
+    // Of a linear, or lora_embedding_A and lora_embedding_B with V inputs and H outputs. NULL: the file has none.
+    const struct loam_stored_tensor *a;         // [r, in]
+    const struct loam_stored_tensor *b;         // [out, r]
+    const struct loam_stored_tensor *bias;      // [out], of B
+    const struct loam_stored_tensor *magnitude; // [out], of DoRA
+    const struct loam_stored_tensor *base;      // a copy of the base's weight, which PEFT saves at times
+    const struct loam_stored_tensor *tokens;    // [n, H], rows of trained tokens
     bool transposed;                            // its family stores the weight as [in, out]
 };
 
@@ -45,10 +50,13 @@ enum loam_status loam_stored_matrix_check(const struct loam_stored_tensor *store
                                           const struct loam_adapter_config *config, int rank, int64_t rows,
                                           int64_t columns, struct loam_error *error);
 
-// Fails unless the module has a magnitude [out] with DoRA, and none without it.
-enum loam_status loam_stored_magnitude_check(const struct loam_stored_module *module,
-                                             const struct loam_adapter_config *config, int64_t out,
-                                             struct loam_error *error);
+// Fails unless the module has a magnitude [out] with DoRA and a bias of B [out] with lora_bias, and none without
+// them.
+enum loam_status loam_stored_vectors_check(const struct loam_stored_module *module,
+                                           const struct loam_adapter_config *config, int64_t out,
+                                           struct loam_error *error);
+// Returns whether the file has more of the module than rows of tokens and a copy of its weight.
+bool loam_stored_module_is_adapted(const struct loam_stored_module *module);
 // Finds the parameter of that name of the model; NULL: the file has none.
 const struct loam_stored_tensor *loam_stored_parameter_find(const struct loam_stored_adapter *stored,
                                                             const char *name);

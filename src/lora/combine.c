@@ -70,6 +70,17 @@ static enum loam_status check_source(const struct source *source, struct loam_er
             "%s: DoRA (\"use_dora\") scales the sum of weight and update to its magnitudes, which a sum of "
             "updates cannot express: merge the adapter into its model instead (loam merge)",
             source->choice->directory);
+    if (source->config.trained_tokens.count > 0)
+        return loam_fail(
+            error, LOAM_ERROR_UNSUPPORTED,
+            "%s: trained tokens (\"trainable_token_indices\") are not combined: merge the adapter "
+            "into its model instead (loam merge)",
+            source->choice->directory);
+    if (source->config.lora_bias)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "%s: biases of B (\"lora_bias\") are not combined: merge the adapter into its model "
+                         "instead (loam merge)",
+                         source->choice->directory);
     if (source->config.saved.count > 0 || source->config.bias != LOAM_BIAS_NONE)
         return loam_fail(
             error, LOAM_ERROR_UNSUPPORTED,
@@ -152,6 +163,11 @@ static enum loam_status add_part(struct combine *combine, size_t source,
     struct part *part = &combine->parts[index * combine->source_count + source];
     int rank;
     double scale;
+    if (stored->is_embedding)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "%s: an adapter of an embedding (%s) is not combined: merge the adapter into its "
+                         "model instead (loam merge)",
+                         from->choice->directory, stored->path);
     LOAM_TRY(loam_adapter_config_module(&from->config, stored->path, &rank, &scale, error));
     if (index == combine->module_count) {
         *module = (struct loam_made_module){.path = stored->path,

@@ -153,6 +153,24 @@ enum loam_status loam_conversion_add(struct loam_conversion *conversion,
     return LOAM_OK;
 }
 
+// mlx-lm has neither, and its adapters of an embedding and of a tied head differ.
+static enum loam_status check_convertible(const struct loam_adapter *adapter, const char *path,
+                                          struct loam_error *error)
+{
+    const struct loam_model *model = adapter->model;
+    const struct loam_lora_slot *slots = adapter->slots.slots;
+    const char *what = adapter->config.lora_bias  ? "biases of B (\"lora_bias\")"
+                       : adapter->token_count > 0 ? "rows of trained tokens (\"trainable_token_indices\")"
+                       : slots[model->embedder.index].rank > 0 ? "an adapter of the embedding"
+                       : slots[model->head.index].rank > 0     ? "an adapter of the head"
+                                                               : NULL;
+    if (what == NULL) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_UNSUPPORTED,
+        "%s: loam has no form of mlx-lm for %s: merge the adapter into its model instead (loam merge)", path,
+        what);
+}
+
 static enum loam_status read_peft(struct loam_conversion *conversion, struct loam_error *error)
 {
     const struct loam_convert_settings *settings = conversion->settings;
@@ -164,6 +182,7 @@ static enum loam_status read_peft(struct loam_conversion *conversion, struct loa
             "%s: an adapter of mlx-lm has no place for parameters of the model (\"modules_to_save\", "
             "\"bias\"): merge the adapter into its model instead (loam merge)",
             settings->path);
+    LOAM_TRY(check_convertible(adapter, settings->path, error));
     conversion->config.dropout = adapter->config.dropout;
     conversion->config.dora = adapter->config.dora;
     for (size_t i = 0; i < adapter->count; i++) {

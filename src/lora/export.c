@@ -167,16 +167,12 @@ static enum loam_status write_file(struct export *export, struct loam_error *err
 
 static enum loam_status check_parts(const struct export *export, struct loam_error *error)
 {
-    if (export->adapter->replaced_count > 0)
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                         "%s: a GGUF adapter has no place for parameters of the model (\"modules_to_save\", "
-                         "\"bias\"): merge the adapter into its model instead (loam merge)",
-                         export->settings->adapter);
-    if (!export->adapter->config.dora) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                     "%s: a GGUF adapter has no place for the magnitudes of DoRA (\"use_dora\"): merge the "
-                     "adapter into its model instead (loam merge)",
-                     export->settings->adapter);
+    const char *what = loam_adapter_name_beyond(export->adapter, false);
+    if (what == NULL) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_UNSUPPORTED,
+        "%s: a GGUF adapter has no place for %s: merge the adapter into its model instead (loam merge)",
+        export->settings->adapter, what);
 }
 
 static enum loam_status open_adapter(struct export *export, struct loam_error *error)

@@ -273,7 +273,7 @@ static enum loam_status compute_olora(const struct loam_lora_module *module, flo
 
 enum loam_status loam_lora_init_compute(const struct loam_lora_init_choice *init,
                                         const struct loam_lora_module *module, uint64_t seed, float *weight,
-                                        float *a, float *b, struct loam_error *error)
+                                        float *a, float *b, float *bias, struct loam_error *error)
 {
     const int64_t in = module->in, out = module->out, r = module->rank, most = in < out ? in : out;
     const uint64_t stream = loam_rng_stream(LOAM_RNG_LORA, module->index);
@@ -289,6 +289,7 @@ enum loam_status loam_lora_init_compute(const struct loam_lora_init_choice *init
         break;
     case LOAM_LORA_RANDOM:
         draw_uniform(b, out * r, r * in, 1.0 / sqrt((double)r), seed, stream);
+        if (bias != NULL) draw_uniform(bias, out, r * (in + out), 1.0 / sqrt((double)r), seed, stream);
         // fall through
     case LOAM_LORA_KAIMING:
         draw_uniform(a, r * in, 0, 1.0 / sqrt((double)in), seed, stream);
@@ -302,4 +303,13 @@ enum loam_status loam_lora_init_compute(const struct loam_lora_init_choice *init
         return compute_olora(module, weight, a, b, error);
     }
     return LOAM_OK;
+}
+
+void loam_lora_init_embedding(const struct loam_lora_init_choice *init, const struct loam_lora_module *module,
+                              uint64_t seed, float *a, float *b)
+{
+    const int64_t a_count = module->rank * module->in, b_count = module->out * module->rank;
+    const uint64_t stream = loam_rng_stream(LOAM_RNG_LORA, module->index);
+    draw_normal(a, a_count, 0, 1, seed, stream);
+    if (init->kind == LOAM_LORA_RANDOM) draw_normal(b, b_count, a_count, 1, seed, stream);
 }

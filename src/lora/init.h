@@ -6,6 +6,7 @@
 //     orthogonal     A and B random, with B A = 0 up to rounding; r is even
 //     pissa          W = U S VT: A = sqrt(S / scale) VT, B = U sqrt(S / scale), of the r largest singular values
 //     pissa_niter_N  the same, by N subspace iterations from random vectors
+//     (of an embedding: B = 0 and A ~ N(0, 1) with any name, and both N(0, 1) with false)
 //     olora          W = Q R: A = the first r rows of R, B = the first r columns of Q
 //
 // PiSSA and OLoRA take their B A from the base, which becomes W - scale B0 A0.
@@ -47,11 +48,15 @@ struct loam_lora_module {
     float scale;
     uint32_t index; // keeps the random numbers of modules apart
 };
-// Computes a [rank, in] and b [out, rank], zeroed before. `weight` [out, in] is overwritten; only an
+// Computes a [rank, in], b [out, rank] and the bias of B [out], zeroed before; NULL: there is no bias. `weight` [out, in] is overwritten; only an
 // initialisation that takes a part of the base reads it. A taken part does not depend on `seed`, so that it can
 // be computed again.
 enum loam_status loam_lora_init_compute(const struct loam_lora_init_choice *init,
                                         const struct loam_lora_module *module, uint64_t seed, float *weight,
-                                        float *a, float *b, struct loam_error *error);
+                                        float *a, float *b, float *bias, struct loam_error *error);
+// The same of an embedding of `in` columns and `out` tokens, whose b starts from zero and whose a is
+// N(0, 1), or both so with false.
+void loam_lora_init_embedding(const struct loam_lora_init_choice *init, const struct loam_lora_module *module,
+                              uint64_t seed, float *a, float *b);
 
 #endif

@@ -17,14 +17,16 @@ struct loam_lora_settings {
     int rank;       // --lora-r
     double alpha;   // --lora-alpha
     double dropout; // --lora-dropout, 0 <= p < 1
-    // "a,b,c": paths that equal an entry or end in "." + entry; each entry must match a linear. "all-linear":
-    // every linear but the head. A text with any of `* + ? | ( ) [ ] { } ^ $ \` is a regular expression that
+    // "a,b,c": paths that equal an entry or end in "." + entry; each entry must match a linear, the head or the
+    // embedding. "all-linear": every linear but the head. A text with any of `* + ? | ( ) [ ] { } ^ $ \` is a regular expression that
     // must match the whole path (lora/target.h); it is replaced by the list of linears that it matched. NULL:
     // the family's default.
     const char *target_modules;
-    const char *init; // --init-lora-weights, see lora/init.h; NULL: "gaussian"
-    bool dora;        // --use-dora
-    bool rslora;      // --use-rslora: the update is scaled by alpha / sqrt(rank)
+    const char *init;           // --init-lora-weights, see lora/init.h; NULL: "gaussian"
+    bool dora;                  // --use-dora
+    bool lora_bias;             // --lora-bias: B has a bias
+    const char *trained_tokens; // "5,9" or "embed_tokens=5;lm_head=7" (lora/token_choice.h); NULL: none
+    bool rslora;                // --use-rslora: the update is scaled by alpha / sqrt(rank)
     // "KEY=N,KEY=N": another rank or alpha for modules. A key is an expression that must match the end of a
     // path, from a component on; the first that matches decides. NULL: none.
     const char *rank_pattern;
@@ -66,9 +68,9 @@ enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_err
 // The same without a set, for an adapter that may be registered in one later.
 enum loam_status loam_adapter_open_trainable(struct loam_adapter **out, const struct loam_model *model,
                                              const char *directory, struct loam_error *error);
-// LoRA+: the learning rate of every B and of every vector is `ratio` times that of A. The adapter is
-// registered in a set.
-void loam_adapter_set_rates(const struct loam_adapter *adapter, double ratio);
+// LoRA+: the learning rate of every B and of every vector is `ratio` times that of A, that of an adapter of the
+// embedding `embedding` times. The adapter is registered in a set.
+void loam_adapter_set_rates(const struct loam_adapter *adapter, double ratio, double embedding);
 // Returns the bytes of what an adapter holds beside its set: the frozen update that PiSSA and OLoRA take from the
 // base, and the copies of replaced parameters that the model reads; of NULL: 0.
 size_t loam_adapter_held_bytes(const struct loam_adapter *adapter);

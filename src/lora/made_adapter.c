@@ -130,7 +130,7 @@ static enum loam_status describe_tensor(struct writer *writer, const struct loam
 
 static int parts_of(const struct loam_made_adapter *made)
 {
-    return made->dora ? LOAM_PART_COUNT : LOAM_PART_MAGNITUDE;
+    return made->dora ? LOAM_PART_MAGNITUDE + 1 : LOAM_PART_MAGNITUDE;
 }
 
 static enum loam_status describe_tensors(struct writer *writer, struct loam_error *error)

@@ -13,6 +13,7 @@
 #include "io/shards.h"
 #include "io/staging.h"
 #include "lora/adapter.h"
+#include "lora/base_copy.h"
 #include "model/config_text.h"
 #include "model/files.h"
 #include "model/sources.h"
@@ -36,7 +37,8 @@ struct merge {
     size_t adapter_count;
     const struct loam_stored_tensor **sources;
     const struct loam_adapted **adapted; // [parameter_count, adapters] the updates of a parameter; NULL: none
-    bool *merged;                        // whether a parameter has an update
+    const struct loam_linear **merged;   // the module of a parameter that has an update; NULL: none
+    bool *has_tokens;                    // whether rows of a parameter are those of trained tokens
     const struct loam_stored_tensor **replaced; // an adapter's values of a parameter; NULL: those of the base
     struct loam_write_tensor *tensors;          // the tensors to write
     size_t *bytes;
@@ -117,6 +119,7 @@ static enum loam_status allocate(struct merge *merge, struct loam_error *error)
     merge->sources = loam_calloc(count, sizeof *merge->sources, error);
     merge->adapted = loam_calloc(count, merge->settings->adapters.count * sizeof *merge->adapted, error);
     merge->merged = loam_calloc(count, sizeof *merge->merged, error);
+    merge->has_tokens = loam_calloc(count, sizeof *merge->has_tokens, error);
     merge->replaced = loam_calloc(count, sizeof *merge->replaced, error);
     merge->tensors = loam_calloc(count, sizeof *merge->tensors, error);
     merge->bytes = loam_calloc(count, sizeof *merge->bytes, error);
@@ -124,8 +127,9 @@ static enum loam_status allocate(struct merge *merge, struct loam_error *error)
     merge->of_shard = loam_calloc(count, sizeof *merge->of_shard, error);
     merge->parameter_of = loam_calloc(count, sizeof *merge->parameter_of, error);
     bool whole = merge->sources != NULL && merge->adapted != NULL && merge->merged != NULL &&
-                 merge->replaced != NULL && merge->tensors != NULL && merge->bytes != NULL &&
-                 merge->shard_of != NULL && merge->of_shard != NULL && merge->parameter_of != NULL;
+                 merge->has_tokens != NULL && merge->replaced != NULL && merge->tensors != NULL &&
+                 merge->bytes != NULL && merge->shard_of != NULL && merge->of_shard != NULL &&
+                 merge->parameter_of != NULL;
     return whole ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
@@ -146,6 +150,8 @@ static enum loam_status allocate_matrices(struct merge *merge, size_t index, siz
         if (longest > *row) *row = longest;
         if ((size_t)linear->out > *out) *out = (size_t)linear->out;
     }
+    for (size_t i = 0; i < adapter->token_count; i++)
+        if ((size_t)adapter->tokens[i].module->in > *row) *row = (size_t)adapter->tokens[i].module->in;
     for (size_t i = 2 * index; i < 2 * index + 2; i++) {
         merge->buffers[i] = loam_calloc(most, sizeof(float), error);
         if (merge->buffers[i] == NULL) return LOAM_ERROR_MEMORY;
@@ -169,32 +175,6 @@ static const struct loam_log *log_of(const struct loam_merge_settings *settings)
     return settings->callbacks == NULL ? NULL : &settings->callbacks->log;
 }
 
-// A tied head whose value is no longer that of the embedding becomes a parameter of its own, as PEFT does.
-static enum loam_status untie_head(struct merge *merge, struct loam_error *error)
-{
-    struct loam_model *model = merge->model;
-    const size_t embedding = (size_t)(model->embedding - model->parameters), place = model->parameter_count;
-    LOAM_TRY(loam_model_untie_head(model, error));
-    merge->untied = place;
-    merge->sources[place] = merge->sources[embedding];
-    return LOAM_OK;
-}
-
-static enum loam_status take_replaced(struct merge *merge, const struct loam_adapter *adapter,
-                                      struct loam_error *error)
-{
-    const struct loam_model *model = merge->model;
-    const struct loam_replacement **slots = adapter->slots.replaced;
-    if (adapter->replaced_count == 0) return LOAM_OK;
-    const size_t embedding = (size_t)(model->embedding - model->parameters), head = model->parameter_count;
-    const bool unties = model->config.tied_head && slots[embedding] != slots[head];
-    for (size_t i = 0; i < adapter->replaced_count; i++) {
-        const struct loam_replaced *item = &adapter->replaced[i];
-        merge->replaced[item->of_head ? head : (size_t)(item->parameter - model->parameters)] = item->stored;
-    }
-    return unties ? untie_head(merge, error) : LOAM_OK;
-}
-
 static enum loam_status open_adapter(struct merge *merge, size_t index, struct loam_error *error)
 {
     const struct loam_adapter_choices *choices = &merge->settings->adapters;
@@ -202,13 +182,106 @@ static enum loam_status open_adapter(struct merge *merge, size_t index, struct l
     LOAM_TRY(loam_adapter_open_stored(adapter, merge->model, choices->items[index].directory, error));
     merge->adapter_count++;
     LOAM_TRY(loam_adapter_check_sum(*adapter, choices, index, error));
-    for (size_t i = 0; i < (*adapter)->count; i++) {
-        const struct loam_adapted *item = &(*adapter)->items[i];
-        const size_t parameter = (size_t)(item->linear->weight - merge->model->parameters);
-        merge->adapted[parameter * choices->count + index] = item;
-        merge->merged[parameter] = true;
-    }
     loam_adapter_warn(*adapter, log_of(merge->settings));
+    return LOAM_OK;
+}
+
+// Whether an adapter changes the embedding or its tied head, and not both alike: LoRA of one of them, or tokens or
+// values that they do not share.
+static bool parts_tied(const struct loam_model *model, const struct loam_adapter *adapter)
+{
+    const struct loam_lora_slot *slots = adapter->slots.slots;
+    const struct loam_replacement **replaced = adapter->slots.replaced;
+    if (slots[model->head.index].rank > 0 || slots[model->embedder.index].rank > 0) return true;
+    for (size_t j = 0; j < adapter->token_count; j++)
+        if (adapter->tokens[j].place_count < LOAM_TOKEN_PLACES) return true;
+    return adapter->replaced_count > 0 &&
+           replaced[model->embedding - model->parameters] != replaced[model->parameter_count];
+}
+
+// Gives a tied head a weight of its own where adapters change it or the embedding.
+static enum loam_status untie_head(struct merge *merge, struct loam_error *error)
+{
+    struct loam_model *model = merge->model;
+    const size_t embedding = (size_t)(model->embedding - model->parameters), place = model->parameter_count;
+    bool parts = false;
+    if (!loam_model_head_is_tied(model)) return LOAM_OK;
+    for (size_t i = 0; i < merge->adapter_count && !parts; i++)
+        parts = parts_tied(model, merge->adapters[i]);
+    if (!parts) return LOAM_OK;
+    LOAM_TRY(loam_model_untie_head(model, error));
+    merge->untied = place;
+    merge->sources[place] = merge->sources[embedding];
+    return LOAM_OK;
+}
+
+static void take_replaced(struct merge *merge, const struct loam_adapter *adapter)
+{
+    const struct loam_model *model = merge->model;
+    const struct loam_replacement **slots = adapter->slots.replaced;
+    if (adapter->replaced_count == 0) return;
+    const size_t embedding = (size_t)(model->embedding - model->parameters);
+    for (size_t i = 0; i < adapter->replaced_count; i++) {
+        const struct loam_replaced *item = &adapter->replaced[i];
+        const size_t place = item->of_head ? merge->untied : (size_t)(item->parameter - model->parameters);
+        merge->replaced[place] = item->stored;
+    }
+    if (merge->untied != 0 && slots[embedding] != NULL && slots[embedding] == slots[merge->untied])
+        merge->replaced[merge->untied] = merge->replaced[embedding];
+}
+
+static void set_merged(struct merge *merge, const struct loam_parameter *parameter, size_t adapter,
+                       const struct loam_adapted *item)
+{
+    const size_t place = (size_t)(parameter - merge->model->parameters);
+    merge->adapted[place * merge->adapter_count + adapter] = item;
+    merge->merged[place] = item->linear;
+}
+
+// The weight that the rows of tokens go to: that of their module, or that of the head that shares them.
+static const struct loam_parameter *weight_at(const struct merge *merge,
+                                              const struct loam_trained_tokens *tokens, size_t place)
+{
+    return place == 0 ? tokens->module->weight : merge->model->head.weight;
+}
+
+static enum loam_status find_token_rows(struct merge *merge, const struct loam_trained_tokens *tokens,
+                                        struct loam_error *error)
+{
+    for (size_t p = 0; p < tokens->place_count; p++) {
+        const struct loam_parameter *weight = weight_at(merge, tokens, p);
+        merge->has_tokens[weight - merge->model->parameters] = true;
+        if (merge->merged[weight - merge->model->parameters] == NULL) continue;
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "%s: one adapter has trained tokens for it and another has matrices; merge them one "
+                         "after the other",
+                         weight->name);
+    }
+    return LOAM_OK;
+}
+
+// Notes which parameters an adapter changes.
+static enum loam_status find_merged(struct merge *merge, size_t index, struct loam_error *error)
+{
+    const struct loam_adapter *adapter = merge->adapters[index];
+    for (size_t i = 0; i < adapter->count; i++) {
+        const struct loam_adapted *item = &adapter->items[i];
+        const struct loam_linear *linear = item->linear;
+        set_merged(merge, linear->weight, index, item);
+        if (item->base_copy != NULL)
+            LOAM_TRY(loam_base_copy_check(item->base_copy, linear->weight,
+                                          merge->sources[linear->weight - merge->model->parameters], NULL,
+                                          error));
+        if (item->parts[LOAM_PART_BIAS].name == NULL) continue;
+        if (linear->bias == NULL)
+            return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                             "%s: the adapter has a bias of B (lora_bias) for %s, which has no bias in this "
+                             "model to add it to: it cannot be merged, in PEFT neither",
+                             merge->settings->adapters.items[index].directory, linear->path);
+        set_merged(merge, linear->bias, index, item);
+    }
+    for (size_t i = 0; i < adapter->token_count; i++)
+        LOAM_TRY(find_token_rows(merge, &adapter->tokens[i], error));
     return LOAM_OK;
 }
 
@@ -222,8 +295,11 @@ static enum loam_status open_adapters(struct merge *merge, struct loam_error *er
     for (size_t i = 0; i < count; i++)
         LOAM_TRY(open_adapter(merge, i, error));
     LOAM_TRY(loam_adapter_check_replacing(merge->adapters, &merge->settings->adapters, error));
+    LOAM_TRY(untie_head(merge, error));
     for (size_t i = 0; i < count; i++)
-        LOAM_TRY(take_replaced(merge, merge->adapters[i], error));
+        take_replaced(merge, merge->adapters[i]);
+    for (size_t i = 0; i < count; i++)
+        LOAM_TRY(find_merged(merge, i, error));
     return allocate_buffers(merge, error);
 }
 
@@ -343,6 +419,9 @@ static void load_term(const struct merge *merge, const struct term *term)
     if (is_transposed(merge)) {
         load_transposed(term->left, a, rank, (size_t)merge->current->in);
         load_transposed(term->right, b, (size_t)merge->current->out, rank);
+    } else if (term->item->is_embedding) {
+        load_transposed(term->right, a, (size_t)merge->current->in, rank);
+        load_transposed(term->left, b, rank, (size_t)merge->current->out);
     } else {
         loam_format_convert(term->right, LOAM_F32, a->data, a->format, (size_t)loam_tensor_count(&slot->a));
         loam_format_convert(term->left, LOAM_F32, b->data, b->format, (size_t)loam_tensor_count(&slot->b));
@@ -354,10 +433,10 @@ static void load_terms(struct merge *merge, size_t parameter, const struct loam_
 {
     const size_t count = merge->adapter_count;
     merge->term_count = 0;
+    merge->current = merge->merged[parameter];
     for (size_t i = 0; i < count; i++) {
         const struct loam_adapted *item = merge->adapted[parameter * count + i];
         if (item == NULL) continue;
-        merge->current = item->linear;
         struct term *term = &merge->terms[merge->term_count++];
         *term = (struct term){.item = item,
                               .scale = (float)merge->settings->adapters.items[i].factor * item->slot->scale,
@@ -381,16 +460,87 @@ static void merge_block(struct merge *merge, const struct loam_stored_tensor *so
                         size_t first, size_t count, char *block)
 {
     const size_t columns = stored_columns(merge);
-    for (size_t done = 0; done < count;) {
-        size_t column = (first + done) % columns;
-        size_t step = count - done < columns - column ? count - done : columns - column;
+    for (size_t done = 0; columns > 0 && done < count;) {
+        const size_t row = (first + done) / columns, column = (first + done) % columns;
+        const size_t step = count - done < columns - column ? count - done : columns - column;
         loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, first + done),
                             source->format, step);
-        add_updates(merge, (first + done) / columns, column, step);
-        if (has_gains(merge)) apply_gains(merge, (first + done) / columns, column, step);
+        add_updates(merge, row, column, step);
+        if (has_gains(merge)) apply_gains(merge, row, column, step);
         loam_convert(block + done * loam_dtype_size(dtype), dtype, merge->row, LOAM_F32, step);
         done += step;
     }
+}
+
+// The values of a parameter before updates.
+static const struct loam_stored_tensor *source_of(const struct merge *merge, size_t parameter)
+{
+    return merge->replaced[parameter] != NULL ? merge->replaced[parameter] : merge->sources[parameter];
+}
+
+// Writes elements [first, first + count) of bias + scale times the biases of B.
+static void merge_bias(struct merge *merge, size_t parameter, enum loam_dtype dtype, size_t first,
+                       size_t count, char *block)
+{
+    const struct loam_stored_tensor *source = source_of(merge, parameter);
+    loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, first),
+                        source->format, count);
+    for (size_t i = 0; i < merge->adapter_count; i++) {
+        const struct loam_adapted *item = merge->adapted[parameter * merge->adapter_count + i];
+        if (item == NULL) continue;
+        const struct loam_stored_tensor *bias = item->parts[LOAM_PART_BIAS].stored;
+        const float scale = (float)merge->settings->adapters.items[i].factor * item->slot->scale;
+        loam_format_convert(merge->delta, LOAM_F32, loam_format_at(bias->format, bias->data, first),
+                            bias->format, count);
+        for (size_t j = 0; j < count; j++)
+            merge->row[j] += scale * merge->delta[j];
+    }
+    loam_convert(block, dtype, merge->row, LOAM_F32, count);
+}
+
+// Row `row` of a list of tokens, from column `column` on, into the block: (1 - factor) W + factor row.
+static void merge_token(struct merge *merge, const struct loam_trained_tokens *tokens, float factor,
+                        int64_t place, size_t parameter, enum loam_dtype dtype, size_t column, size_t count,
+                        char *target)
+{
+    const struct loam_stored_tensor *source = source_of(merge, parameter), *rows = tokens->stored;
+    const size_t width = (size_t)tokens->module->in;
+    const size_t element = (size_t)tokens->list->tokens[place] * width + column;
+    loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, element),
+                        source->format, count);
+    loam_format_convert(merge->delta, LOAM_F32,
+                        loam_format_at(rows->format, rows->data, (size_t)place * width + column),
+                        rows->format, count);
+    for (size_t j = 0; j < count; j++)
+        merge->row[j] = (1.0f - factor) * merge->row[j] + factor * merge->delta[j];
+    loam_convert(target, dtype, merge->row, LOAM_F32, count);
+}
+
+// Writes the rows of trained tokens among elements [first, first + count) of a weight.
+static void merge_tokens(struct merge *merge, size_t adapter, const struct loam_trained_tokens *tokens,
+                         size_t parameter, enum loam_dtype dtype, size_t first, size_t count, char *block)
+{
+    const float factor = (float)merge->settings->adapters.items[adapter].factor;
+    const size_t width = (size_t)tokens->module->in, end = first + count;
+    for (size_t j = 0; j < tokens->list->count; j++) {
+        const size_t row = (size_t)tokens->list->tokens[j] * width;
+        const size_t begin = row > first ? row : first, last = row + width < end ? row + width : end;
+        if (begin < last)
+            merge_token(merge, tokens, factor, (int64_t)j, parameter, dtype, begin - row, last - begin,
+                        block + (begin - first) * loam_dtype_size(dtype));
+    }
+}
+
+static void merge_all_tokens(struct merge *merge, size_t parameter, enum loam_dtype dtype, size_t first,
+                             size_t count, char *block)
+{
+    for (size_t i = 0; i < merge->adapter_count; i++)
+        for (size_t j = 0; j < merge->adapters[i]->token_count; j++) {
+            const struct loam_trained_tokens *tokens = &merge->adapters[i]->tokens[j];
+            for (size_t p = 0; p < tokens->place_count; p++)
+                if (weight_at(merge, tokens, p) == &merge->model->parameters[parameter])
+                    merge_tokens(merge, i, tokens, parameter, dtype, first, count, block);
+        }
 }
 
 static enum loam_status fill_block(void *user, size_t index, size_t first, size_t count, void *block,
@@ -398,21 +548,22 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
 {
     struct merge *merge = user;
     size_t i = merge->parameter_of[index];
-    const struct loam_stored_tensor *replaced = merge->replaced[i],
-                                    *source = replaced != NULL ? replaced : merge->sources[i];
-    const bool merged = merge->merged[i];
+    const struct loam_stored_tensor *replaced = merge->replaced[i], *source = source_of(merge, i);
+    const struct loam_linear *merged = merge->merged[i];
     enum loam_dtype dtype = merge->tensors[i].dtype;
-    if (merged) {
-        const bool loaded = merge->current != NULL && merge->current->weight == &merge->model->parameters[i];
-        if (!loaded) load_terms(merge, i, source);
+    if (merged != NULL && merge->model->parameters[i].value.rank == 1) {
+        merge_bias(merge, i, dtype, first, count, block);
+    } else if (merged != NULL) {
+        if (merge->current != merged) load_terms(merge, i, source);
         merge_block(merge, source, dtype, first, count, block);
     } else {
         loam_format_convert(block, dtype, loam_format_at(source->format, source->data, first), source->format,
                             count);
     }
+    if (merge->has_tokens[i]) merge_all_tokens(merge, i, dtype, first, count, block);
     release_elements(source, first, count);
     merge->done += (int64_t)(count * loam_dtype_size(dtype));
-    if ((!merged && replaced == NULL && loam_format_of(dtype) == source->format) ||
+    if ((merged == NULL && !merge->has_tokens[i] && replaced == NULL && loam_format_of(dtype) == source->format) ||
         loam_all_finite(block, dtype, count))
         return loam_event_progress(merge->settings->callbacks, LOAM_ACTIVITY_MERGE, merge->done, merge->total,
                                    error);
@@ -463,7 +614,8 @@ static void count_all(const struct merge *merge, struct loam_merge_result *resul
                                          .parameters = loam_model_parameter_total(merge->model)};
     for (size_t i = 0; i < merge->model->parameter_count; i++) {
         result->bytes += merge->bytes[i];
-        result->merged += merge->merged[i] || merge->replaced[i] != NULL;
+        const bool merged = merge->merged[i] != NULL || merge->has_tokens[i] || merge->replaced[i] != NULL;
+        result->merged += merged;
     }
 }
 
@@ -505,7 +657,8 @@ enum loam_status loam_merge(const struct loam_merge_settings *settings, struct l
     loam_container_destroy(merge.base);
     free(merge.sources);
     free(merge.adapted);
-    free(merge.merged);
+    free((void *)merge.merged);
+    free(merge.has_tokens);
     free((void *)merge.replaced);
     free(merge.tensors);
     free(merge.bytes);

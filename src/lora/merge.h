@@ -1,5 +1,7 @@
 // Merging adapters into their base, W' = W + sum of factor (alpha/r) B A for every adapted linear, and writing the
-// result as a model directory. With DoRA each row of W' is scaled to its magnitude.
+// result as a model directory. With DoRA each row of W' is scaled to its magnitude. A bias of B is added to the
+// bias of its linear, and rows of trained tokens replace the base's. Where adapters change a tied head or its
+// embedding, but not both alike, the head gets a weight of its own.
 #ifndef LOAM_LORA_MERGE_H
 #define LOAM_LORA_MERGE_H
 

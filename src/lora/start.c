@@ -13,6 +13,7 @@ enum loam_status loam_adapter_allocate_taken(struct loam_adapter *adapter, const
     loam_device_arena_init_counting(device, &counting);
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_lora_slot *slot = adapter->items[i].slot;
+        if (adapter->items[i].is_embedding) continue; // nothing is taken from it
         loam_arena_alloc(&counting, loam_tensor_bytes(&slot->a));
         loam_arena_alloc(&counting, loam_tensor_bytes(&slot->b));
     }
@@ -22,6 +23,7 @@ enum loam_status loam_adapter_allocate_taken(struct loam_adapter *adapter, const
     adapter->taken_device = device;
     for (size_t i = 0; i < adapter->count; i++) {
         struct loam_lora_slot *slot = adapter->items[i].slot, *taken = &adapter->taken[i];
+        if (adapter->items[i].is_embedding) continue;
         *taken =
             (struct loam_lora_slot){.rank = slot->rank, .scale = slot->scale, .a = slot->a, .b = slot->b};
         taken->a.data = loam_arena_alloc(&adapter->taken_arena, loam_tensor_bytes(&taken->a));
@@ -67,11 +69,13 @@ static float *copy_weight(const struct loam_linear *linear, struct loam_stream *
     return wide;
 }
 
-static void upload_pair(struct loam_stream *stream, const struct loam_lora_slot *slot, const float *a,
-                        const float *b)
+// `bias` NULL: there is none.
+static void upload_values(struct loam_stream *stream, const struct loam_lora_slot *slot, const float *a,
+                          const float *b, const float *bias)
 {
     loam_upload(stream, slot->a.data, a, loam_tensor_bytes(&slot->a));
     loam_upload(stream, slot->b.data, b, loam_tensor_bytes(&slot->b));
+    if (bias != NULL) loam_upload(stream, slot->bias.data, bias, loam_tensor_bytes(&slot->bias));
 }
 
 enum loam_status loam_adapter_start_module(struct loam_adapter *adapter, size_t index,
@@ -83,17 +87,23 @@ enum loam_status loam_adapter_start_module(struct loam_adapter *adapter, size_t 
     const struct loam_lora_module module = {linear->path, slot->rank,  linear->in,
                                             linear->out,  slot->scale, slot->index};
     const size_t a_count = (size_t)loam_tensor_count(&slot->a), b_count = (size_t)loam_tensor_count(&slot->b);
-    float *weight = NULL, *a = loam_calloc(a_count + b_count, sizeof *a, error);
+    const bool biased = slot->bias.rank > 0;
+    const size_t bias_count = biased ? (size_t)linear->out : 0;
+    float *weight = NULL, *a = loam_calloc(a_count + b_count + bias_count, sizeof *a, error);
+    float *bias = a != NULL && biased ? a + a_count + b_count : NULL;
     enum loam_status status = a != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
     if (status == LOAM_OK && slot->taken != NULL) {
         weight = copy_weight(linear, stream, error);
         if (weight == NULL) status = error->status;
     }
-    if (status == LOAM_OK)
-        status = loam_lora_init_compute(&adapter->config.init, &module, seed, weight, a, a + a_count, error);
+    if (status == LOAM_OK && adapter->items[index].is_embedding)
+        loam_lora_init_embedding(&adapter->config.init, &module, seed, a, a + a_count);
+    else if (status == LOAM_OK)
+        status =
+            loam_lora_init_compute(&adapter->config.init, &module, seed, weight, a, a + a_count, bias, error);
     if (status == LOAM_OK) {
-        if (slot->taken != NULL) upload_pair(stream, slot->taken, a, a + a_count);
-        if (set) upload_pair(stream, slot, a, a + a_count);
+        if (slot->taken != NULL) upload_values(stream, slot->taken, a, a + a_count, NULL);
+        if (set) upload_values(stream, slot, a, a + a_count, bias);
         status = loam_stream_finish(stream, error);
     }
     free(weight);
@@ -172,6 +182,7 @@ enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed,
         return loam_fail(error, LOAM_ERROR_INTERNAL, "an adapter is started after it has its memory");
     if (adapter->set != NULL) loam_adapter_point(adapter);
     LOAM_TRY(loam_adapter_allocate_taken(adapter, device, error));
+    LOAM_TRY(loam_adapter_allocate_tokens(adapter, device, error));
     LOAM_TRY(loam_replaced_allocate(adapter, device, error));
     if (device->planning) return LOAM_OK;
     struct loam_stream stream;
@@ -180,6 +191,7 @@ enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed,
     for (size_t i = 0; i < adapter->count && status == LOAM_OK; i++)
         status = loam_adapter_start_module(adapter, i, &stream, seed, true, error);
     if (status == LOAM_OK && adapter->config.dora) status = start_magnitudes(adapter, &stream, error);
+    if (status == LOAM_OK) status = loam_adapter_start_tokens(adapter, &stream, error);
     if (status == LOAM_OK) status = loam_replaced_start(adapter, &stream, error);
     loam_stream_deinit(&stream);
     return status;

@@ -5,55 +5,6 @@
 
 #include "base/heap.h"
 
-// Returns the role of a module's weight; LOAM_ROLE_IGNORED: it has no weight.
-static enum loam_role role_of(const struct loam_family *family, const char *module)
-{
-    size_t size = strlen(module);
-    for (size_t i = 0; i < family->row_count; i++) {
-        const char *name = family->rows[i].name;
-        if (strncmp(name, module, size) == 0 && strcmp(name + size, ".weight") == 0)
-            return family->rows[i].role;
-    }
-    return LOAM_ROLE_IGNORED;
-}
-
-// ---- modules that loam does not adapt ----
-
-static enum loam_status find_target(const struct loam_targets *targets, const char *module,
-                                    const char **target, struct loam_error *error)
-{
-    *target = NULL;
-    for (size_t i = 0; i < targets->count && *target == NULL; i++)
-        if (loam_target_entry_matches(targets->entries[i], module)) *target = targets->entries[i];
-    if (targets->kind != LOAM_TARGET_PATTERN) return LOAM_OK;
-    bool matches = false;
-    LOAM_TRY(loam_targets_match(targets, module, &matches, error));
-    if (matches) *target = targets->pattern;
-    return LOAM_OK;
-}
-
-enum loam_status loam_targets_beyond(const struct loam_targets *targets, const struct loam_targets *excluded,
-                                     const struct loam_family *family, const char **module,
-                                     const char **target, struct loam_error *error)
-{
-    *module = NULL;
-    for (size_t i = 0; i < family->module_count; i++) {
-        const char *path = family->modules[i].path;
-        enum loam_role role = role_of(family, path);
-        if (role != LOAM_ROLE_HEAD && role != LOAM_ROLE_EMBEDDING) continue;
-        bool leaves_out = false;
-        LOAM_TRY(loam_targets_match(excluded, path, &leaves_out, error));
-        if (leaves_out) continue;
-        LOAM_TRY(find_target(targets, path, target, error));
-        if (*target == NULL) continue;
-        *module = path;
-        return LOAM_OK;
-    }
-    return LOAM_OK;
-}
-
-// ---- names ----
-
 // Counts the layers in which the linear of a row of the module tree ("model.layers.%d.mlp.up_proj") is
 // adapted; 0 for other modules.
 static int64_t count_adapted_layers(const char *row, const struct loam_linear *const *adapted, size_t count)
@@ -77,12 +28,12 @@ static bool names_adapted_only(const char *ending, const struct loam_family *fam
 }
 
 // Returns the shortest end of a linear's path, below its layer, that names only adapted modules; if there is
-// none, the whole path. In a multimodal model it is the whole path: an end may name modules of other parts.
+// none, or no layer, the whole path. In a multimodal model it is the whole path: an end may name modules of other parts.
 static const char *name_of(const struct loam_linear *linear, const struct loam_family *family, bool is_part,
                            const bool *whole)
 {
     const char *path = linear->path;
-    if (is_part) return path;
+    if (is_part || strstr(linear->weight->row->name, "%d.") == NULL) return path;
     size_t row_tail = strlen(strstr(linear->weight->row->name, "%d.") + strlen("%d.")) - strlen(".weight");
     const char *below = path + strlen(path) - row_tail;
     for (const char *at = path + strlen(path) - 1; at >= below; at--)

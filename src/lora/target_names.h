@@ -6,13 +6,6 @@
 #include "lora/target.h"
 #include "model/model.h"
 
-// Finds the first module that the targets name and that PEFT adapts but loam does not: the head or the
-// embedding, unless it is `excluded`. `*module` is NULL if there is none. `*target` is the entry or the
-// expression that names it.
-enum loam_status loam_targets_beyond(const struct loam_targets *targets, const struct loam_targets *excluded,
-                                     const struct loam_family *family, const char **module,
-                                     const char **target, struct loam_error *error);
-
 // Makes a list of names that PEFT matches to the adapted linears of `model` and to no other module. A name is
 // the shortest end of a path whose modules are all adapted in every layer; if there is none, it is the whole
 // path. `adapted` [count] are linears of the model.

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "model/head.h"
 #include "model/layer.h"
 
 // The input of a pass: host arrays of a packed batch.
@@ -184,39 +185,6 @@ static enum loam_status pass_end(struct loam_pass *pass, struct loam_error *erro
     return LOAM_OK;
 }
 
-// Final norm, head and loss. With gradients, writes dx [R, H], the gradient of the top layer's output:
-// dh = dlogits W (struct loam_linear_cross_entropy_args), then the backward of the final norm.
-static void loss_forward_backward(struct loam_pass *pass, struct loam_tensor dx)
-{
-    const struct loam_model *model = pass->model;
-    const struct loam_weight_handle *head = loam_pass_weight(pass, &model->head);
-    int64_t hidden = model->config.hidden;
-    size_t mark = loam_arena_mark(pass->arena);
-    struct loam_norm_stats stats = loam_pass_norm_stats(pass, &model->final_norm, pass->tokens);
-    struct loam_tensor h = loam_pass_rows(pass, hidden);
-    loam_decoder_norm(pass, &model->final_norm, pass->x, stats, h);
-    struct loam_linear_cross_entropy_args args = {
-        .h = h,
-        .w = loam_weight_open(head, pass->stream, pass->arena, 0, model->head.out),
-        .targets = pass->targets,
-        .logit_factor = (float)model->config.logit_factor,
-        .logit_softcap = (float)model->config.logit_softcap,
-        .counted = pass->counted,
-        .factors = pass->factors,
-        .losses = pass->losses,
-        .bias = loam_pass_value(pass, model->head.bias)};
-    if (pass->gradients) {
-        args.dh = loam_pass_rows(pass, hidden);
-        args.dw = loam_pass_weight_gradient(pass, &model->head);
-        args.dbias = loam_pass_gradient(pass, model->head.bias);
-    }
-    loam_linear_cross_entropy(pass->stream, &args);
-    loam_weight_close(head, pass->stream, 0, model->head.out);
-    if (pass->gradients)
-        loam_decoder_norm_backward(pass, &model->final_norm, args.dh, pass->x, stats, dx, false);
-    loam_arena_release(pass->arena, mark);
-}
-
 // The gradients of the stream lie below everything that the layers keep.
 static void run_loss(struct loam_pass *pass)
 {
@@ -228,30 +196,8 @@ static void run_loss(struct loam_pass *pass)
         dx = loam_tensor_rows(&pass->kept.dx, 0, kept);
     }
     loam_decoder_forward(pass);
-    loss_forward_backward(pass, dx);
+    loam_head_loss(pass, dx);
     if (pass->gradients) loam_decoder_backward(pass, dres);
-}
-
-// Logits of rows [first, first + count) of the residual stream, f32 on the device.
-static struct loam_tensor run_logits(struct loam_pass *pass, int64_t first, int64_t count)
-{
-    const struct loam_model *model = pass->model;
-    const struct loam_config *config = &model->config;
-    loam_decoder_forward(pass);
-    struct loam_tensor rows = loam_tensor_rows(&pass->x, first, count);
-    struct loam_tensor h = loam_tensor_rows(&pass->x, 0, count);
-    h.data = loam_arena_alloc(pass->arena, loam_tensor_bytes(&h));
-    loam_decoder_norm(pass, &model->final_norm, rows, loam_pass_norm_stats(pass, &model->final_norm, count),
-                      h);
-    struct loam_tensor logits = loam_pass_f32(pass, count, config->vocabulary);
-    const struct loam_tensor none = {0};
-    loam_linear_run(pass, &model->head, h, none, none, logits);
-    if (config->logit_factor != 1 || config->logit_softcap != 0)
-        loam_cap_logits(pass->stream,
-                        &(struct loam_cap_logits_args){.x = logits,
-                                                       .factor = (float)config->logit_factor,
-                                                       .softcap = (float)config->logit_softcap});
-    return logits;
 }
 
 // Refuses positions for which no row was learned.
@@ -329,7 +275,8 @@ enum loam_status loam_decoder_logits(struct loam_decoder *decoder, const struct 
     struct pass_input input = batch_input(&decoder->model->config, batch);
     input.targets = NULL;
     struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
-    struct loam_tensor rows = run_logits(&pass, 0, batch->tokens);
+    loam_decoder_forward(&pass);
+    struct loam_tensor rows = loam_head_logits(&pass, 0, batch->tokens);
     loam_download(&decoder->stream, logits, rows.data, loam_tensor_bytes(&rows));
     return pass_end(&pass, error);
 }
@@ -376,10 +323,9 @@ static enum loam_status feed_chunk(struct loam_decoder *decoder, const int32_t *
     struct pass_input input = chunk_input(decoder, ids, first, count, length, offsets);
     struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
     pass.use_cache = true;
-    if (logits == NULL) {
-        loam_decoder_forward(&pass);
-    } else {
-        struct loam_tensor row = run_logits(&pass, count - 1, 1);
+    loam_decoder_forward(&pass);
+    if (logits != NULL) {
+        struct loam_tensor row = loam_head_logits(&pass, count - 1, 1);
         loam_download(&decoder->stream, logits, row.data, loam_tensor_bytes(&row));
     }
     LOAM_TRY(pass_end(&pass, error));
@@ -454,7 +400,8 @@ static void dry_feed(struct loam_decoder *decoder, struct loam_stream *stream, s
     pass.attention.max_kv = decoder->limits.context;
     pass.use_cache = true;
     decoder->cache_length = decoder->limits.context - tokens;
-    run_logits(&pass, tokens - 1, 1);
+    loam_decoder_forward(&pass);
+    loam_head_logits(&pass, tokens - 1, 1);
     decoder->cache_length = 0;
 }
 
@@ -463,7 +410,8 @@ static void dry_logits(struct loam_decoder *decoder, struct loam_stream *stream,
     struct loam_pass pass = dry_pass(
         decoder, stream, arena,
         (struct pass_input){.tokens = decoder->limits.logit_rows, .sequences = decoder->limits.sequences});
-    run_logits(&pass, 0, decoder->limits.logit_rows);
+    loam_decoder_forward(&pass);
+    loam_head_logits(&pass, 0, decoder->limits.logit_rows);
 }
 
 // Every pass that the limits allow, with the segments that are chosen.
@@ -558,7 +506,8 @@ static enum loam_status decoder_setup(struct loam_decoder *decoder, struct loam_
     const struct loam_model *model = decoder->model;
     decoder->embedding_trained = loam_decoder_gradient(decoder, model->embedding).data != NULL ||
                                  loam_decoder_gradient(decoder, model->positions).data != NULL ||
-                                 loam_norm_trained(decoder, &model->embedding_norm);
+                                 loam_norm_trained(decoder, &model->embedding_norm) ||
+                                 loam_decoder_trains_embedding(decoder);
     decoder->first_trained = first_trained_layer(decoder);
     LOAM_TRY(measure(decoder, &step_bytes, &cache_bytes, &scratch_bytes, error));
     LOAM_TRY(loam_device_arena_init(decoder->device, &decoder->step, step_bytes, true, error));
@@ -628,5 +577,6 @@ void loam_decoder_destroy(struct loam_decoder *decoder)
     free(decoder->uses);
     free(decoder->adapters);
     free(decoder->chosen);
+    free(decoder->head_norms);
     free(decoder);
 }

@@ -33,7 +33,8 @@ struct update {
     int64_t rows;
     float factor; // of the segment
     struct loam_dropout dropout;
-    struct loam_tensor t; // t [rows, rank] f32
+    struct loam_tensor t;     // t [rows, rank] f32
+    struct loam_tensor norms; // of DoRA [out] f32; data NULL: still to be computed
 };
 
 // Where a walk over the updates of a pass is.
@@ -43,15 +44,18 @@ struct walk {
     const struct loam_lora_slot *taken; // of the last segment, still to come; NULL: none
 };
 
-static struct update update_of(const struct loam_pass *pass, const struct loam_linear *linear,
-                               const struct loam_segment *segment, const struct loam_lora_slot *slot,
-                               float factor)
+static struct update update_of(const struct loam_pass *pass, const struct loam_linear *linear, size_t index,
+                               const struct loam_lora_slot *slot, float factor)
 {
-    return (struct update){.slot = slot,
-                           .first = segment->first,
-                           .rows = segment->rows,
-                           .factor = factor,
-                           .dropout = loam_pass_dropout(pass, slot, segment->first * linear->in)};
+    const struct loam_segment *segment = &pass->segments[index];
+    const int64_t row = pass->first_row + segment->first;
+    struct update update = {.slot = slot,
+                            .first = segment->first,
+                            .rows = segment->rows,
+                            .factor = factor,
+                            .dropout = loam_pass_dropout(pass, slot, row * linear->in)};
+    if (linear == &pass->model->head && pass->head_norms != NULL) update.norms = pass->head_norms[index];
+    return update;
 }
 
 // Takes the next update of a segment that has rows and adapts the linear; false: there is none.
@@ -60,17 +64,15 @@ static bool next_update(const struct loam_pass *pass, const struct loam_linear *
 {
     bool found = walk->taken != NULL;
     if (found) {
-        const struct loam_segment *segment = &pass->segments[walk->segment - 1];
-        *update = update_of(pass, linear, segment, walk->taken, -segment->factor);
+        const size_t index = walk->segment - 1;
+        *update = update_of(pass, linear, index, walk->taken, -pass->segments[index].factor);
         walk->taken = NULL;
     }
     while (!found && walk->segment < pass->segment_count) {
         const struct loam_segment *segment = &pass->segments[walk->segment++];
-        // The head comes after the last slot: it is not adapted.
-        if (segment->rows == 0 || linear->index >= segment->adapter->count) continue;
         const struct loam_lora_slot *slot = &segment->adapter->slots[linear->index];
-        if (slot->rank == 0) continue;
-        *update = update_of(pass, linear, segment, slot, segment->factor);
+        if (segment->rows == 0 || slot->rank == 0) continue;
+        *update = update_of(pass, linear, walk->segment - 1, slot, segment->factor);
         walk->taken = slot->taken;
         found = true;
     }
@@ -121,7 +123,7 @@ static void product(struct loam_pass *pass, const struct loam_linear *linear, st
     }
 }
 
-// y += factor scale (drop(x) AT) BT on the rows of the update.
+// y += factor scale ((drop(x) AT) BT + bias) on the rows of the update.
 static void add_update(struct loam_pass *pass, const struct update *update, struct loam_tensor x,
                        struct loam_tensor y)
 {
@@ -129,6 +131,7 @@ static void add_update(struct loam_pass *pass, const struct update *update, stru
                                         .x = loam_tensor_rows(&x, update->first, update->rows),
                                         .a = update->slot->a,
                                         .b = update->slot->b,
+                                        .bias = update->slot->bias,
                                         .scale = update->factor * update->slot->scale,
                                         .dropout = update->dropout,
                                         .t = update->t,
@@ -144,8 +147,8 @@ struct dora {
     struct loam_tensor norms; // [out] f32 ||W + scale B A|| by rows
 };
 
-static struct loam_tensor weight_norms(struct loam_pass *pass, const struct loam_linear *linear,
-                                       const struct loam_lora_slot *slot)
+struct loam_tensor loam_linear_dora_norms(struct loam_pass *pass, const struct loam_linear *linear,
+                                          const struct loam_lora_slot *slot)
 {
     const struct loam_weight_handle *handle = loam_pass_weight(pass, linear);
     const int64_t most = rows_at_once(linear, handle, handle->reader != NULL);
@@ -175,13 +178,14 @@ static struct dora compute_dora(struct loam_pass *pass, const struct loam_linear
                                 const struct update *update, struct loam_tensor x)
 {
     const struct loam_tensor none = {0}, rows = loam_tensor_rows(&x, update->first, update->rows);
-    struct dora dora = {.z = loam_pass_rows_of(pass, update->rows, linear->out),
-                        .u = loam_pass_rows_of(pass, update->rows, linear->out),
-                        .norms = weight_norms(pass, linear, update->slot)};
+    struct dora dora = {.z = loam_pass_tensor(pass, x.dtype, update->rows, linear->out),
+                        .u = loam_pass_tensor(pass, x.dtype, update->rows, linear->out),
+                        .norms = update->norms};
+    if (dora.norms.data == NULL) dora.norms = loam_linear_dora_norms(pass, linear, update->slot);
     const size_t mark = loam_arena_mark(pass->arena);
     struct loam_tensor dropped = rows;
     if (update->dropout.p > 0) {
-        dropped = loam_pass_rows_of(pass, update->rows, linear->in);
+        dropped = loam_pass_tensor(pass, x.dtype, update->rows, linear->in);
         loam_dropout(pass->stream,
                      &(struct loam_dropout_args){.x = rows, .dropout = update->dropout, .y = dropped});
     }
@@ -223,10 +227,24 @@ static void add_dora(struct loam_pass *pass, const struct loam_linear *linear, c
     loam_arena_release(pass->arena, mark);
 }
 
+// The bias in the dtype of x: the head may read f32 where the model is bf16.
+static struct loam_tensor bias_for(struct loam_pass *pass, const struct loam_linear *linear,
+                                   enum loam_dtype dtype)
+{
+    const struct loam_tensor bias = loam_pass_value(pass, linear->bias);
+    if (bias.data == NULL || bias.dtype == dtype) return bias;
+    const struct loam_tensor cast = loam_pass_tensor(pass, dtype, 1, linear->out);
+    loam_cast(pass->stream, &(struct loam_cast_args){
+                                .x = loam_tensor_2d(bias.data, bias.dtype, 1, linear->out), .y = cast});
+    return loam_tensor_1d(cast.data, dtype, linear->out);
+}
+
 void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
                      struct loam_tensor residual, struct loam_tensor t, struct loam_tensor y)
 {
-    const struct loam_tensor none = {0}, bias = loam_pass_value(pass, linear->bias);
+    const struct loam_tensor none = {0};
+    const size_t mark = loam_arena_mark(pass->arena);
+    const struct loam_tensor bias = bias_for(pass, linear, x.dtype);
     struct update update;
     struct walk walk = {0};
     bool more = next_update(pass, linear, t, &walk, &update);
@@ -242,6 +260,7 @@ void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, s
         else
             add_update(pass, &update, x, y);
     }
+    loam_arena_release(pass->arena, mark);
 }
 
 // ---- backward ----
@@ -277,6 +296,7 @@ static void update_backward(struct loam_pass *pass, const struct update *update,
                                          .dropout = update->dropout,
                                          .da = update->slot->da,
                                          .db = update->slot->db,
+                                         .dbias = update->slot->dbias,
                                          .dx = dx});
 }
 
@@ -288,7 +308,7 @@ static void add_dropped_gradient(struct loam_pass *pass, const struct loam_linea
         input_gradient(pass, linear, dz, dx, true);
         return;
     }
-    const struct loam_tensor through = loam_pass_rows_of(pass, update->rows, linear->in);
+    const struct loam_tensor through = loam_pass_tensor(pass, dz.dtype, update->rows, linear->in);
     input_gradient(pass, linear, dz, through, false);
     loam_dropout(pass->stream, &(struct loam_dropout_args){
                                    .x = through, .dropout = update->dropout, .y = dx, .accumulate = true});

@@ -9,7 +9,8 @@
 // no adapter has the linear.
 struct loam_tensor loam_linear_updates(struct loam_pass *pass, const struct loam_linear *linear);
 
-// y = x WT + bias + residual, then the update of each segment on its rows: y += factor scale (drop(x) AT) BT.
+// y = x WT + bias + residual, then the update of each segment on its rows: y += factor scale ((drop(x) AT) BT
+// + bias of B).
 // A fresh adapter (B = 0) without DoRA changes no bit. `t` comes from loam_linear_updates and is kept for the backward.
 // x [T, K]; residual [T, N], optional, may be y itself; y [T, N].
 void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
@@ -22,6 +23,10 @@ void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, s
 void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
                               struct loam_tensor t, struct loam_tensor dy, struct loam_tensor dx,
                               bool accumulate);
+
+// The norms of DoRA [out] f32: those that the slot keeps, or computed in memory from the arena.
+struct loam_tensor loam_linear_dora_norms(struct loam_pass *pass, const struct loam_linear *linear,
+                                          const struct loam_lora_slot *slot);
 
 // Whether a pass with gradients trains the weight, the bias or an adapter of the linear.
 bool loam_linear_trained(const struct loam_decoder *decoder, const struct loam_linear *linear);

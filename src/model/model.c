@@ -64,7 +64,7 @@ static enum loam_status bind(struct loam_model *model, const struct loam_paramet
     switch (row->role) {
     case LOAM_ROLE_EMBEDDING:
         model->embedding = parameter;
-        break;
+        return bind_linear(&model->config, &model->embedder, parameter, error);
     case LOAM_ROLE_POSITIONS:
         model->positions = parameter;
         break;
@@ -131,13 +131,20 @@ static void number_linears(struct loam_model *model)
             if (linear->weight != NULL) linear->index = model->linear_count++;
         }
     model->head.index = model->linear_count;
+    model->embedder.index = model->linear_count + 1;
+    model->module_count = model->linear_count + 2;
 }
 
-static void tie_head(struct loam_model *model)
+static enum loam_status tie_head(struct loam_model *model, struct loam_error *error)
 {
+    const char *name = loam_family_tied_row(model->config.family)->name;
     model->head.weight = model->embedding;
     model->head.out = model->embedding->value.shape[0];
     model->head.in = model->embedding->value.shape[1];
+    char *path = loam_strndup(name, strlen(name) - strlen(".weight"), error);
+    if (path != NULL) model->head.path = loam_multimodal_module_path(model->config.multimodal, path, error);
+    free(path);
+    return model->head.path == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }
 
 // So that no sum over the parameters overflows: of their bytes, gradients and moments in f32.
@@ -163,7 +170,7 @@ static enum loam_status fill(struct loam_model *model, struct loam_error *error)
         loam_calloc(model->config.family->row_count * layers, sizeof *model->parameters, error);
     if (model->layers == NULL || model->parameters == NULL) return LOAM_ERROR_MEMORY;
     LOAM_TRY(add_parameters(model, error));
-    if (model->head.weight == NULL) tie_head(model);
+    if (model->head.weight == NULL) LOAM_TRY(tie_head(model, error));
     number_linears(model);
     return check_total(model, error);
 }
@@ -187,6 +194,8 @@ enum loam_status loam_model_create(struct loam_model **out, const struct loam_co
 enum loam_status loam_model_untie_head(struct loam_model *model, struct loam_error *error)
 {
     model->config.tied_head = false;
+    free(model->head.path);
+    model->head.path = NULL;
     return add_parameter(model, loam_family_tied_row(model->config.family), -1, error);
 }
 
@@ -199,6 +208,7 @@ void loam_model_destroy(struct loam_model *model)
         for (int slot = 0; slot < LOAM_LINEAR_SLOTS; slot++)
             free(model->layers[i].linears[slot].path);
     free(model->head.path);
+    free(model->embedder.path);
     if (model->device != NULL) loam_device_arena_deinit(model->device, &model->arena);
     loam_container_destroy(model->file);
     free(model->reader);
@@ -226,4 +236,16 @@ const struct loam_linear *loam_model_linear_at(const struct loam_model *model, s
         if (layer->linears[slot].weight != NULL && layer->linears[slot].index == index)
             return &layer->linears[slot];
     return NULL;
+}
+
+const struct loam_linear *loam_model_module_at(const struct loam_model *model, size_t index)
+{
+    if (index < model->linear_count) return loam_model_linear_at(model, index);
+    if (index == model->linear_count) return &model->embedder;
+    return index == model->linear_count + 1 ? &model->head : NULL;
+}
+
+bool loam_model_head_is_tied(const struct loam_model *model)
+{
+    return model->head.weight == model->embedding;
 }

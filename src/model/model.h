@@ -18,9 +18,9 @@ struct loam_parameter {
 
 struct loam_linear {
     // Module path in the model, or in the multimodal one that it is the text part of:
-    // "transformer.h.0.self_attention.query_key_value"; NULL: a tied head.
+    // "transformer.h.0.self_attention.query_key_value".
     char *path;
-    size_t index; // among the linears of the model, in model order; the head comes after the last
+    size_t index; // among the linears of the model, in model order; then come the head and the embedding
     int64_t in;
     int64_t out;
     const struct loam_parameter *weight; // [out, in], or [in, out] where transposed; NULL: there is none
@@ -52,6 +52,8 @@ struct loam_model {
     size_t linear_count;                    // of the layers; the head is not among them
     struct loam_norm final_norm;
     struct loam_linear head;         // H to V; its weight is the embedding when tied
+    struct loam_linear embedder;     // the embedding as adapters take it: H to V
+    size_t module_count;             // of the linears, the head and the embedding
     struct loam_tensor alibi_slopes; // [Q] f32 on the device, or none
     // Of the tables that do not depend on the length of a sequence.
     struct loam_tensor rope_frequencies[LOAM_CONFIG_ROPES]; // [R/2] f32 each on the device, or none
@@ -100,6 +102,9 @@ enum loam_status loam_model_load(struct loam_model *model, const char *directory
 int64_t loam_model_parameter_total(const struct loam_model *model);
 // Linears in model order; NULL at the end. The head is not among them.
 const struct loam_linear *loam_model_linear_at(const struct loam_model *model, size_t index);
+// What adapters may adapt: the linears, then the embedding, then the head; NULL at the end.
+const struct loam_linear *loam_model_module_at(const struct loam_model *model, size_t index);
+bool loam_model_head_is_tied(const struct loam_model *model);
 
 // Writes DIRECTORY/model.safetensors in `dtype`: a random checkpoint with the family's own initialisation
 // (linears and embedding N(0, initializer_range^2), biases 0, norms 1 and 0), one Philox stream a tensor,

@@ -1,10 +1,16 @@
 // What every part of a pass uses: memory from the step arena, norms, dropout, rows.
 #include "model/pass.h"
 
+struct loam_tensor loam_pass_tensor(struct loam_pass *pass, enum loam_dtype dtype, int64_t rows,
+                                    int64_t columns)
+{
+    size_t bytes = (size_t)(rows * columns) * loam_dtype_size(dtype);
+    return loam_tensor_2d(loam_arena_alloc(pass->arena, bytes), dtype, rows, columns);
+}
+
 struct loam_tensor loam_pass_rows_of(struct loam_pass *pass, int64_t rows, int64_t columns)
 {
-    size_t bytes = (size_t)(rows * columns) * loam_dtype_size(pass->model->dtype);
-    return loam_tensor_2d(loam_arena_alloc(pass->arena, bytes), pass->model->dtype, rows, columns);
+    return loam_pass_tensor(pass, pass->model->dtype, rows, columns);
 }
 
 struct loam_tensor loam_pass_rows(struct loam_pass *pass, int64_t columns)
@@ -22,8 +28,7 @@ struct loam_tensor loam_pass_rows_and_zeros(struct loam_pass *pass, int64_t rows
 
 struct loam_tensor loam_pass_f32(struct loam_pass *pass, int64_t rows, int64_t columns)
 {
-    void *data = loam_arena_alloc(pass->arena, (size_t)(rows * columns) * sizeof(float));
-    return loam_tensor_2d(data, LOAM_F32, rows, columns);
+    return loam_pass_tensor(pass, LOAM_F32, rows, columns);
 }
 
 static struct loam_tensor pass_f32_vector(struct loam_pass *pass, int64_t count)

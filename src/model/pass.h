@@ -74,9 +74,11 @@ struct loam_decoder {
     struct loam_linear_use *uses; // [linear_count + 1], the head last
     const struct loam_adapter_slots **adapters; // [adapter_count] of limits.adapters
     size_t adapter_count;
-    struct loam_segment *chosen;  // [segment_count] of loam_decoder_adapt
-    struct loam_segment *of_rows; // the same over the rows of the running pass
-    struct loam_segment *of_kept; // the same over the rows that go on above the last attention
+    struct loam_segment *chosen;    // [segment_count] of loam_decoder_adapt
+    struct loam_segment *of_rows;   // the same over the rows of the running pass
+    struct loam_segment *of_kept;   // the same over the rows that go on above the last attention
+    struct loam_segment *of_part;   // the same over some of these
+    struct loam_tensor *head_norms; // [segment_count] of the head's DoRA
     size_t segment_count;
     size_t segment_capacity;
 };
@@ -125,10 +127,16 @@ struct loam_pass {
     struct loam_kept_rows kept;          // none: R = T
     const struct loam_segment *segments; // [segment_count] over the T or R rows
     size_t segment_count;
+    int64_t first_row; // of a part: where its rows begin among those of the pass
+    // [segment_count] Norms of the head's DoRA, no data where a segment has none. NULL: each product of the
+    // head computes them.
+    const struct loam_tensor *head_norms;
 };
 
 // Tensors of the step arena.
-// [T, columns], and [rows, columns], in the model's dtype.
+// [rows, columns] in a dtype; [T, columns] and [rows, columns] in the model's dtype.
+struct loam_tensor loam_pass_tensor(struct loam_pass *pass, enum loam_dtype dtype, int64_t rows,
+                                    int64_t columns);
 struct loam_tensor loam_pass_rows(struct loam_pass *pass, int64_t columns);
 struct loam_tensor loam_pass_rows_of(struct loam_pass *pass, int64_t rows, int64_t columns);
 // [rows, columns] f32.
@@ -166,6 +174,9 @@ struct loam_tensor loam_decoder_weight_gradient(const struct loam_decoder *decod
 bool loam_decoder_replaces(const struct loam_decoder *decoder);
 // Takes the adapters of the decoder's limits, and chooses each over all rows: the dry passes need segments.
 enum loam_status loam_decoder_take_adapters(struct loam_decoder *decoder, struct loam_error *error);
+// Whether an adapter trains rows of tokens there, and anything of the embedding.
+bool loam_decoder_trains_tokens(const struct loam_decoder *decoder, enum loam_token_place place);
+bool loam_decoder_trains_embedding(const struct loam_decoder *decoder);
 // Refuses chosen segments that do not fit a batch of `rows` or the limits.
 enum loam_status loam_decoder_check_segments(const struct loam_decoder *decoder, int32_t rows,
                                              struct loam_error *error);
@@ -173,6 +184,8 @@ enum loam_status loam_decoder_check_segments(const struct loam_decoder *decoder,
 void loam_pass_take_segments(struct loam_pass *pass, int32_t first, int32_t count);
 // Sets the segments over the kept rows: `rows` [count], ascending rows of the pass.
 void loam_pass_keep_segments(struct loam_pass *pass, const int32_t *rows, int32_t count);
+// A pass over rows [first, first + count) of a pass. Its segments are in use until the next part is made.
+struct loam_pass loam_pass_part(const struct loam_pass *pass, int64_t first, int64_t count);
 // Makes the pass go on with the R kept rows, or with all T rows: sets its tokens and segments.
 void loam_pass_use_kept(struct loam_pass *pass, bool kept);
 

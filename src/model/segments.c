@@ -39,9 +39,8 @@ static struct loam_linear_use use_of(const struct loam_decoder *decoder, const s
 {
     const bool weight = loam_decoder_weight_gradient(decoder, linear).data != NULL;
     const bool bias = loam_decoder_gradient(decoder, linear->bias).data != NULL;
-    const bool head = linear == &decoder->model->head;
-    const int64_t columns = head ? 0 : columns_of(decoder, linear->index);
-    const bool adapter = !head && adapter_trained(decoder, linear->index);
+    const int64_t columns = columns_of(decoder, linear->index);
+    const bool adapter = adapter_trained(decoder, linear->index);
     return (struct loam_linear_use){
         .columns = columns, .trained = weight || bias || adapter, .reads_input = weight || columns > 0};
 }
@@ -49,10 +48,12 @@ static struct loam_linear_use use_of(const struct loam_decoder *decoder, const s
 static enum loam_status check_adapter(const struct loam_model *model, const struct loam_segment *segment,
                                       struct loam_error *error)
 {
-    if (segment->adapter == NULL || segment->adapter->count != model->linear_count)
+    const size_t beyond = model->module_count - model->linear_count; // head and embedding
+    const size_t count = segment->adapter == NULL ? 0 : segment->adapter->count;
+    if (count != model->module_count)
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "an adapter of %zu linears for a model of %zu: it was made for another model",
-                         segment->adapter == NULL ? 0 : segment->adapter->count, model->linear_count);
+                         count < beyond ? 0 : count - beyond, model->linear_count);
     if (segment->first < 0 || (segment->rows < 0 && segment->rows != LOAM_ALL_ROWS) ||
         !isfinite(segment->factor))
         return loam_fail(
@@ -63,11 +64,26 @@ static enum loam_status check_adapter(const struct loam_model *model, const stru
     return LOAM_OK;
 }
 
+bool loam_decoder_trains_tokens(const struct loam_decoder *decoder, enum loam_token_place place)
+{
+    for (size_t i = 0; i < decoder->adapter_count; i++)
+        if (decoder->adapters[i]->tokens[place].drows.data != NULL) return true;
+    return false;
+}
+
+bool loam_decoder_trains_embedding(const struct loam_decoder *decoder)
+{
+    return adapter_trained(decoder, decoder->model->embedder.index) ||
+           loam_decoder_trains_tokens(decoder, LOAM_TOKENS_OF_EMBEDDING);
+}
+
 static bool trains(const struct loam_decoder *decoder)
 {
     const struct loam_model *model = decoder->model;
     for (size_t i = 0; i <= model->linear_count; i++)
         if (decoder->uses[i].trained) return true;
+    if (loam_decoder_trains_tokens(decoder, LOAM_TOKENS_OF_HEAD)) return true;
+    if (loam_decoder_trains_embedding(decoder)) return true;
     for (size_t i = 0; i < model->parameter_count; i++)
         if (loam_decoder_gradient(decoder, &model->parameters[i]).data != NULL) return true;
     return false;
@@ -83,12 +99,20 @@ bool loam_decoder_replaces(const struct loam_decoder *decoder)
 static enum loam_status reserve(struct loam_decoder *decoder, size_t count, struct loam_error *error)
 {
     if (count <= decoder->segment_capacity) return LOAM_OK;
-    struct loam_segment *chosen = loam_calloc(3 * count, sizeof *chosen, error);
-    if (chosen == NULL) return LOAM_ERROR_MEMORY;
+    struct loam_segment *chosen = loam_calloc(4 * count, sizeof *chosen, error);
+    struct loam_tensor *norms = loam_calloc(count, sizeof *norms, error);
+    if (chosen == NULL || norms == NULL) {
+        free(chosen);
+        free(norms);
+        return LOAM_ERROR_MEMORY;
+    }
     free(decoder->chosen);
+    free(decoder->head_norms);
+    decoder->head_norms = norms;
     decoder->chosen = chosen;
     decoder->of_rows = chosen + count;
     decoder->of_kept = chosen + 2 * count;
+    decoder->of_part = chosen + 3 * count;
     decoder->segment_capacity = count;
     return LOAM_OK;
 }
@@ -256,6 +280,24 @@ void loam_pass_keep_segments(struct loam_pass *pass, const int32_t *rows, int32_
         decoder->of_kept[i].first = from;
         decoder->of_kept[i].rows = (whole ? count : rows_below(rows, count, end)) - from;
     }
+}
+
+struct loam_pass loam_pass_part(const struct loam_pass *pass, int64_t first, int64_t count)
+{
+    struct loam_pass part = *pass;
+    part.tokens = count;
+    part.first_row += first;
+    part.segments = pass->decoder->of_part;
+    for (size_t i = 0; i < pass->segment_count; i++) {
+        const struct loam_segment *all = &pass->segments[i];
+        struct loam_segment *own = &pass->decoder->of_part[i];
+        const int32_t begin = clamp(all->first - (int32_t)first, (int32_t)count);
+        const int32_t end = clamp(all->first + all->rows - (int32_t)first, (int32_t)count);
+        *own = *all;
+        own->first = begin;
+        own->rows = end - begin;
+    }
+    return part;
 }
 
 void loam_pass_use_kept(struct loam_pass *pass, bool kept)

@@ -6,17 +6,19 @@
 
 #include "model/weight.h"
 
-// LoRA is an attribute of a linear: y = x WT + b + scale (drop(x) AT) BT. With a magnitude (DoRA) it is
+// LoRA is an attribute of a linear: y = x WT + b + scale ((drop(x) AT) BT + bias). With a magnitude (DoRA) it is
 // y = x WT + b + (g - 1) drop(x) WT + g scale (drop(x) AT) BT, g = magnitude / ||W + scale B A|| by rows.
 struct loam_lora_slot {
-    int rank;              // 0: the adapter leaves this linear as it is
-    float scale;           // alpha / rank
-    float dropout;         // probability
-    uint32_t index;        // among the adapted linears, in model order: keeps the random streams apart
-    struct loam_tensor a;  // [rank, in] f32
-    struct loam_tensor b;  // [out, rank] f32
-    struct loam_tensor da; // [rank, in] f32; data NULL: the adapter is not trained
-    struct loam_tensor db; // [out, rank] f32
+    int rank;                 // 0: the adapter leaves this linear as it is
+    float scale;              // alpha / rank
+    float dropout;            // probability
+    uint32_t index;           // among the adapted linears, in model order: keeps the random streams apart
+    struct loam_tensor a;     // [rank, in] f32
+    struct loam_tensor b;     // [out, rank] f32
+    struct loam_tensor da;    // [rank, in] f32; data NULL: the adapter is not trained
+    struct loam_tensor db;    // [out, rank] f32
+    struct loam_tensor bias;  // [out] f32, of B; data NULL: none
+    struct loam_tensor dbias; // [out] f32; data NULL: not trained
     // A frozen update that is taken from the base, with the same factor: PiSSA and OLoRA start from W - scale
     // B0 A0. NULL: none.
     const struct loam_lora_slot *taken;
@@ -26,6 +28,14 @@ struct loam_lora_slot {
     struct loam_tensor norms; // [out] f32, of an adapter that does not change; data NULL: computed in a pass
 };
 
+// Tokens that have rows of their own in the embedding or the head.
+struct loam_token_rows {
+    struct loam_tensor tokens; // [n] i32, rising; data NULL: there are none
+    struct loam_tensor rows;   // [n, H] f32
+    struct loam_tensor drows;  // [n, H] f32; data NULL: not trained
+};
+enum loam_token_place { LOAM_TOKENS_OF_EMBEDDING, LOAM_TOKENS_OF_HEAD, LOAM_TOKEN_PLACES };
+
 // What stands in place of a parameter of the model.
 struct loam_replacement {
     struct loam_tensor value;         // in the shape of the parameter and the dtype of the model
@@ -33,11 +43,13 @@ struct loam_replacement {
     struct loam_tensor gradient;      // f32; data NULL: not trained
 };
 
-// An adapter: one slot for each linear of the model, in model order (struct loam_linear.index). An adapter that
-// replaces parameters goes over whole batches, with the factor 1.
+// An adapter: one slot for each linear of the model, in model order (struct loam_linear.index), one for the
+// head and one for the embedding, which is W [V, H] there: each token selects a row of W + scale B A. An
+// adapter that replaces parameters goes over whole batches, with the factor 1.
 struct loam_adapter_slots {
     size_t count;
     struct loam_lora_slot *slots; // [count]
+    struct loam_token_rows tokens[LOAM_TOKEN_PLACES];
     // One for each parameter of the model, in its order, and last one for the weight of a tied head, which may
     // differ from that of the embedding. NULL: the parameter of the model is used.
     const struct loam_replacement **replaced; // [replaced_count]

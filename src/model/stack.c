@@ -89,6 +89,42 @@ static void add_positions(struct loam_pass *pass)
     loam_arena_release(pass->arena, mark);
 }
 
+static const struct loam_lora_slot *embedding_slot(const struct loam_pass *pass,
+                                                   const struct loam_segment *segment)
+{
+    return &segment->adapter->slots[pass->model->embedder.index];
+}
+
+static struct loam_tensor ids_of(const struct loam_pass *pass, const struct loam_segment *segment)
+{
+    return loam_tensor_rows(&pass->ids, segment->first, segment->rows);
+}
+
+// What the adapters change of the rows that were gathered.
+static void adapt_embedding(struct loam_pass *pass, struct loam_tensor rows)
+{
+    for (size_t i = 0; i < pass->segment_count; i++) {
+        const struct loam_segment *segment = &pass->segments[i];
+        const struct loam_lora_slot *slot = embedding_slot(pass, segment);
+        const struct loam_token_rows *tokens = &segment->adapter->tokens[LOAM_TOKENS_OF_EMBEDDING];
+        const struct loam_tensor ids = ids_of(pass, segment),
+                                 y = loam_tensor_rows(&rows, segment->first, segment->rows);
+        if (segment->rows == 0) continue;
+        if (slot->rank > 0)
+            loam_lora_embedding_forward(
+                pass->stream,
+                &(struct loam_lora_embedding_forward_args){
+                    .ids = ids, .a = slot->a, .b = slot->b, .scale = segment->factor * slot->scale, .y = y});
+        if (tokens->tokens.data != NULL)
+            loam_replace_rows_forward(pass->stream,
+                                      &(struct loam_replace_rows_forward_args){.ids = ids,
+                                                                               .tokens = tokens->tokens,
+                                                                               .rows = tokens->rows,
+                                                                               .factor = segment->factor,
+                                                                               .y = y});
+    }
+}
+
 static void embed(struct loam_pass *pass)
 {
     const struct loam_model *model = pass->model;
@@ -104,6 +140,7 @@ static void embed(struct loam_pass *pass)
         pass->stream, &(struct loam_embedding_forward_args){.ids = pass->ids,
                                                             .table = loam_pass_value(pass, model->embedding),
                                                             .y = pass->embedded});
+    adapt_embedding(pass, pass->embedded);
     if (factor != 1.0f)
         loam_add_scaled(pass->stream, &(struct loam_add_scaled_args){
                                           .x = pass->embedded, .factor = factor, .y = pass->embedded});
@@ -131,6 +168,35 @@ static void positions_backward(struct loam_pass *pass, struct loam_tensor dres)
                           .ids = pass->positions, .dy = dres, .dtable = position_rows(pass->model, &all)});
 }
 
+// The gradients of what the adapters changed. dy becomes that of the rows that were gathered.
+static void adapted_backward(struct loam_pass *pass, struct loam_tensor dy)
+{
+    for (size_t i = pass->segment_count; i-- > 0;) {
+        const struct loam_segment *segment = &pass->segments[i];
+        const struct loam_lora_slot *slot = embedding_slot(pass, segment);
+        const struct loam_token_rows *tokens = &segment->adapter->tokens[LOAM_TOKENS_OF_EMBEDDING];
+        const struct loam_tensor ids = ids_of(pass, segment),
+                                 rows = loam_tensor_rows(&dy, segment->first, segment->rows);
+        if (segment->rows == 0) continue;
+        if (tokens->tokens.data != NULL)
+            loam_replace_rows_backward(pass->stream,
+                                       &(struct loam_replace_rows_backward_args){.ids = ids,
+                                                                                 .tokens = tokens->tokens,
+                                                                                 .factor = segment->factor,
+                                                                                 .drows = tokens->drows,
+                                                                                 .dy = rows});
+        if (slot->da.data != NULL)
+            loam_lora_embedding_backward(pass->stream, &(struct loam_lora_embedding_backward_args){
+                                                           .ids = ids,
+                                                           .dy = rows,
+                                                           .a = slot->a,
+                                                           .b = slot->b,
+                                                           .scale = segment->factor * slot->scale,
+                                                           .da = slot->da,
+                                                           .db = slot->db});
+    }
+}
+
 // dtable[ids[t]] += factor dres[t], after the backward of the embedding norm. dres [T, H].
 static void embedding_backward(struct loam_pass *pass, struct loam_tensor dres)
 {
@@ -141,8 +207,10 @@ static void embedding_backward(struct loam_pass *pass, struct loam_tensor dres)
     const struct loam_tensor dtable = loam_pass_gradient(pass, model->embedding);
     const float factor = embedding_factor(model);
     positions_backward(pass, dres);
-    if (dtable.data != NULL && factor != 1.0f)
+    if (dtable.data == NULL && !loam_decoder_trains_embedding(pass->decoder)) return;
+    if (factor != 1.0f)
         loam_add_scaled(pass->stream, &(struct loam_add_scaled_args){.x = dres, .factor = factor, .y = dres});
+    adapted_backward(pass, dres);
     if (dtable.data != NULL)
         loam_embedding_backward(pass->stream, &(struct loam_embedding_backward_args){
                                                   .ids = pass->ids, .dy = dres, .dtable = dtable});

@@ -9,7 +9,8 @@
 #define IS_NOT(name, value) {LOAM_TERM_IS_NOT, name, value}
 #define FRESH_LORA "lora-r", "lora-alpha", "lora-dropout", "target-modules", "exclude-modules", \
     "layers-to-transform", "layers-pattern", "rank-pattern", "alpha-pattern", "use-rslora", "use-dora", \
-    "init-lora-weights", "modules-to-save", "bias", "ensure-weight-tying"
+    "init-lora-weights", "modules-to-save", "bias", "ensure-weight-tying", "lora-bias", \
+    "trainable-token-indices"
 // clang-format on
 
 // A need is `refused` where ignoring the option would give another result than the user expects. Otherwise
@@ -25,6 +26,10 @@ const struct loam_option_need loam_option_needs[] = {
      {FRESH_LORA},
      {IS("method", "lora")},
      .why = "has no effect with --method full, which trains every parameter without LoRA"},
+    {TRAIN,
+     {"loraplus-lr-embedding"},
+     {IS_NOT("loraplus-lr-ratio", "1")},
+     .why = "has no effect without --loraplus-lr-ratio"},
     {TRAIN,
      {"loraplus-lr-ratio"},
      {IS("method", "lora")},
@@ -46,7 +51,8 @@ const struct loam_option_need loam_option_needs[] = {
      .refused = true,
      .why = "has no effect with --families, which shows no model or adapter: leave one of them out"},
     {INSPECT,
-     {"lora-r", "target-modules", "exclude-modules", "layers-to-transform", "rank-pattern", "use-dora"},
+     {"lora-r", "target-modules", "exclude-modules", "layers-to-transform", "rank-pattern", "use-dora", "lora-bias",
+      "trainable-token-indices", "modules-to-save", "bias", "ensure-weight-tying"},
      {ABSENT("families")},
      .refused = true,
      .why = "has no effect with --families, which shows no model"},

@@ -401,6 +401,21 @@ const struct loam_option_row loam_option_rows[] = {
       .group = LOAM_LORA_GROUP},
      FIELD(train.lora.dora)},
     {TRAIN | INSPECT | BENCH,
+     {.name = "lora-bias",
+      .help = "Train a bias of B in each adapted module, too. Needs --init-lora-weights true or false, as in "
+              "PEFT.",
+      .group = LOAM_LORA_GROUP},
+     FIELD(train.lora.lora_bias)},
+    {TRAIN | INSPECT | BENCH,
+     {.name = "trainable-token-indices",
+      .argument = "IDS",
+      .help = "Train rows of their own for these tokens, \"5,9\", in the embedding and in a head that is "
+              "tied to it; or "
+              "by module, \"embed_tokens=5,9;lm_head=7\".",
+      .group = LOAM_LORA_GROUP},
+     FIELD(train.lora.trained_tokens),
+     .check = loam_option_check_tokens},
+    {TRAIN | INSPECT | BENCH,
      {.name = "modules-to-save",
       .argument = "LIST",
       .help =
@@ -431,6 +446,14 @@ const struct loam_option_row loam_option_rows[] = {
       .group = LOAM_LORA_GROUP},
      FIELD(train.loraplus_lr_ratio),
      .range = "(0,inf)"},
+    {TRAIN,
+     {.name = "loraplus-lr-embedding",
+      .argument = "RATE",
+      .help = "LoRA+: the learning rate of an adapter of the embedding.",
+      .default_text = "1e-6",
+      .group = LOAM_LORA_GROUP},
+     FIELD(train.loraplus_lr_embedding),
+     .range = "[0,inf)"},
 
     {COMBINE,
      {.name = "combination-type",

@@ -65,6 +65,14 @@ enum loam_status loam_option_check_alphas(const char *text, struct loam_error *e
     return check_values(text, "--alpha-pattern", DBL_MAX, false, error);
 }
 
+enum loam_status loam_option_check_tokens(const char *text, struct loam_error *error)
+{
+    struct loam_token_choice choice = {0};
+    enum loam_status status = loam_token_choice_parse(&choice, text, error);
+    loam_token_choice_deinit(&choice);
+    return status;
+}
+
 enum loam_status loam_option_check_init(const char *text, struct loam_error *error)
 {
     struct loam_lora_init_choice init;

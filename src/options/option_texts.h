@@ -10,6 +10,7 @@ enum loam_status loam_option_check_saved(const char *text, struct loam_error *er
 enum loam_status loam_option_check_layers(const char *text, struct loam_error *error);
 enum loam_status loam_option_check_layer_names(const char *text, struct loam_error *error);
 enum loam_status loam_option_check_ranks(const char *text, struct loam_error *error);
+enum loam_status loam_option_check_tokens(const char *text, struct loam_error *error);
 enum loam_status loam_option_check_alphas(const char *text, struct loam_error *error);
 enum loam_status loam_option_check_init(const char *text, struct loam_error *error);
 enum loam_status loam_option_check_repository(const char *text, struct loam_error *error);

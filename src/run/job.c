@@ -25,6 +25,8 @@ static enum loam_status check_settings(const struct loam_train_settings *setting
          isfinite(settings->learning_rate) && settings->learning_rate >= 0, "0 or more"},
         {"loraplus-lr-ratio", settings->loraplus_lr_ratio,
          isfinite(settings->loraplus_lr_ratio) && settings->loraplus_lr_ratio >= 0, "above 0"},
+        {"loraplus-lr-embedding", settings->loraplus_lr_embedding,
+         isfinite(settings->loraplus_lr_embedding) && settings->loraplus_lr_embedding >= 0, "0 or more"},
         {"weight-decay", settings->weight_decay,
          isfinite(settings->weight_decay) && settings->weight_decay >= 0, "0 or more"},
         {"adam-beta1", settings->adam_beta1, settings->adam_beta1 >= 0 && settings->adam_beta1 < 1,
@@ -80,6 +82,15 @@ static enum loam_status open_session(struct loam_train_job *job, struct loam_err
     return loam_session_open(&job->session, &options, error);
 }
 
+// LoRA+. The rate of an embedding is one of its own: a factor of the learning rate, which the schedule scales too.
+static void set_rates(const struct loam_train_job *job)
+{
+    const struct loam_train_settings *settings = job->settings;
+    const double ratio = settings->loraplus_lr_ratio, rate = settings->learning_rate;
+    if (ratio == 0 || ratio == 1) return;
+    loam_adapter_set_rates(job->adapter, ratio, rate > 0 ? settings->loraplus_lr_embedding / rate : 1);
+}
+
 // Matches the targets on the model's names, before there are weights.
 static enum loam_status open_adapter(struct loam_train_job *job, struct loam_error *error)
 {
@@ -90,7 +101,7 @@ static enum loam_status open_adapter(struct loam_train_job *job, struct loam_err
         LOAM_TRY(loam_session_adapter(&job->session, settings->adapter, set, &job->adapter, error));
     else
         LOAM_TRY(loam_session_fresh_adapter(&job->session, &settings->lora, set, &job->adapter, error));
-    if (settings->loraplus_lr_ratio > 0) loam_adapter_set_rates(job->adapter, settings->loraplus_lr_ratio);
+    set_rates(job);
     return LOAM_OK;
 }
 

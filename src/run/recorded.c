@@ -136,6 +136,8 @@ static enum loam_status set_choices(json_t *options, const struct loam_train_set
         const char *name, *value;
     } texts[] = {
         {"use-rslora", lora->rslora ? "true" : NULL},
+        {"lora-bias", lora->lora_bias ? "true" : NULL},
+        {"trainable-token-indices", lora->trained_tokens},
         {"rank-pattern", lora->rank_pattern},
         {"alpha-pattern", lora->alpha_pattern},
         {"exclude-modules", lora->exclude_modules},

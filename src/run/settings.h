@@ -47,7 +47,8 @@ struct loam_train_settings {
     bool skip_bad;
     bool shuffle;
     double learning_rate;
-    double loraplus_lr_ratio; // LoRA+: the learning rate of B by that of A; 0 or 1: the same
+    double loraplus_lr_ratio;     // LoRA+: the learning rate of B by that of A; 0 or 1: the same
+    double loraplus_lr_embedding; // LoRA+: the learning rate of an adapter of the embedding
     double weight_decay;
     double adam_beta1;
     double adam_beta2;

@@ -33,7 +33,7 @@ offers '--help --version' -
 offers 'bash zsh fish' completion ''
 offers 'inspect init' help in
 offers '--learning-rate' train --learn
-offers '--lora-alpha --lora-dropout --lora-r --loraplus-lr-ratio' train --lora
+offers '--lora-alpha --lora-bias --lora-dropout --lora-r --loraplus-lr-embedding --loraplus-lr-ratio' train --lora
 offers '--no-shuffle' train --no-s
 offers 'linear cosine constant constant_with_warmup' train --lr-scheduler-type ''
 offers 'cosine constant constant_with_warmup' train --lr-scheduler-type co

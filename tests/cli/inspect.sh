@@ -114,11 +114,7 @@ for base in base ./base sub/base ../base; do
     done
 done
 
-# Targets that are not linear modules of layers, and a rank above a dimension.
-for targets in lm_head 'dense,lm_head' '.*' word_embeddings '.*mlp.*|lm_head'; do
-    refuses 1 'leave it out' "$targets" train --model "$tmp/complete" --data "$tiny/questions.json" --out "$tmp/out" \
-        --target-modules "$targets"
-done
+# A rank above a dimension.
 ok 'a large rank' train --model "$tmp/complete" --data "$tiny/questions.json" --out "$tmp/large" --max-steps 1 \
     --target-modules all-linear --lora-r 300 "${one_thread[@]}"
 [ "$(grep -c '^loam: warning: LoRA rank 300 is above the smaller dimension' "$tmp/stderr")" -eq 1 ] || fail "$(cat "$tmp/stderr")"

@@ -65,6 +65,7 @@ def safetensors():
         "fields-missing": container({"a": {"dtype": "F32"}}, bytes(4)),
         "fields-wrong": container({"a": {"dtype": 1, "shape": "x", "data_offsets": [0]}}, bytes(4)),
         "entry-no-object": container({"a": 3}, bytes(4)),
+        "metadata-null": container({"__metadata__": None, **pair}, bytes(22)),
         "metadata-wrong": container({"__metadata__": 1, **pair}, bytes(22)),
         "name-nul": container(b'{"a\\u0000b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', bytes(1)),
         "deep": container(b'{"a":' + b"[" * 2100 + b"]" * 2100 + b"}"),
@@ -649,6 +650,57 @@ def checkpoint():
     write("checkpoint", "empty", "")
 
 
+# ---- Chat templates ----
+
+
+def chat():
+    templates = {
+        "chatml": "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+                  "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+        "tools": "{%- if tools %}{%- for t in tools %}{{- t | tojson(indent=2) }}{%- endfor %}{%- endif %}"
+                 "{% for m in messages %}{% if m.tool_calls is defined and m.tool_calls %}{% for c in m.tool_calls %}"
+                 "{{ c.function.name ~ '(' ~ c.function.arguments | tojson ~ ')' }}{% endfor %}{% endif %}{% endfor %}",
+        "generation": "{% for m in messages %}{% generation %}{{ m.content | default('', true) | trim }}{% endgeneration %}{% endfor %}",
+        "macros": "{% macro m(a, b='z', c=a) %}[{{ a }}{{ b }}{{ varargs }}{{ kwargs }}{{ caller() if caller }}]{% endmacro %}"
+                  "{{ m(1, c=2) }}{{ m(1, 2, 3, 4, x=5) }}{% call(y) m(0) %}{{ y }}{% endcall %}",
+        "scopes": "{% set ns = namespace(x=1) %}{% for i in l if i > ns.x %}{% set ns.x = i %}{{ loop.previtem }}{{ loop.nextitem }}"
+                  "{{ loop.length }}{% if loop.last %}{% break %}{% else %}{% continue %}{% endif %}{% else %}none{% endfor %}",
+        "blocks": "{% set a, b = 1, 2 %}{% set t | upper | trim %} x{{ a }} {% endset %}{% filter indent(2, true) %}{{ t }}\n{{ b }}{% endfilter %}"
+                  "{% with q = s, r = n %}{{ q[::-1] ~ r }}{% endwith %}{% raw %}{{ }}{% endraw %}{#- note -#}",
+        "operators": "{{ -7 // 2 }}{{ 7 % -3 }}{{ 2 ** 0.5 }}{{ 1 < 2 <= 2 != 3 }}{{ 'a' in s and not n is odd or l[1:-1] }}{{ 'x' * 3 + 'y' }}{{ [1] + [2] * 2 }}",
+        "strings": "{{ s.split(' ', 1) }}{{ s.partition('e') }}{{ s.title().swapcase() }}{{ 'a\\u00e9\\n' }}{{ s.replace('e', '', 1).rjust(20, '*') }}{{ ' x '.strip() }}"
+                   "{{ s.startswith(('S', 'T')) }}{{ 'ΑΣ'.lower() }}{{ 'ß'.upper() }}{{ '12'.zfill(5) }}{{ ','.join(['a', 'b']) }}",
+        "formats": "{{ '%s %r %05.2f %-4d|%x %c %%' % (s, s, 2.5, 7, 255, 'z') }}{{ '%(k)s' % d }}{{ '{} {0!r:>8} {x[k]}'.format(1, x=d) }}{{ '{:,.1f} {:+e}'.format(1234.5, 2) }}",
+        "filters": "{{ l | sort(reverse=true) | join('-') }}{{ d | dictsort }}{{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | list }}"
+                   "{{ messages | groupby('role') | map('first') | list }}{{ l | batch(2, 0) | list }}{{ l | slice(2) | list }}{{ s | truncate(5) }}{{ '42.5' | float | round | int }}"
+                   "{{ l | unique | list }}{{ l | min }}{{ d | items | list }}{{ s | urlencode }}{{ {'a': s} | xmlattr }}{{ '<b>' | escape + '<i>' }}",
+        "json": "{{ {'a': [1, 0.5, none, true, {}, []], 'b': 'é\\u0001'} | tojson(ensure_ascii=true, indent=1, separators=(',', ':'), sort_keys=true) }}",
+        "time": "{{ strftime_now('%d %b %Y %H:%M:%S %f %% %z %j') }}",
+        "raise": "{{ raise_exception('no ' ~ s) }}",
+        "cycler": "{% set c = cycler(1, 2) %}{{ c.next() }}{{ c.current }}{% set j = joiner() %}{{ j() }}{{ j() }}{{ range(5, 0, -2)[::-1] }}{{ dict(a=1) }}",
+        "undefined": "{{ missing }}{{ missing.x }}",
+        "sandbox": "{{ l.append(1) }}{{ s.__class__ }}",
+        "recursion": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "endless": "{% for i in range(99999) %}{% for j in range(99999) %}{{ i }}{% endfor %}{% endfor %}",
+        "doubling": "{% set ns = namespace(x=[1], y=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% set ns.y = [ns.y, ns.y] %}{% endfor %}{{ ns.x == ns.y }}",
+        "growing": "{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+        "deep": "{{ " + "(" * 300 + "1" + ")" * 300 + " }}",
+        "chain": "{{ 1" + "+1" * 500 + " }}",
+        "open-block": "{% if s %}x",
+        "open-string": "{{ 'x }}",
+        "open-comment": "{# x",
+        "bracket": "{{ (1] }}",
+        "huge-number": "{{ 99999999999999999999 }}",
+        "huge-width": "{{ '%99999999d' % 1 }}{{ 'x'.ljust(999999999) }}",
+        "bad-utf8": b"a\xff{{ s }}",
+        "escapes": "{{ '\\x41\\u00e9\\U0001F600\\101\\q\\é' }}",
+        "surrogate": "{{ '\\ud800' }}",
+        "empty": "",
+    }
+    for name, text in templates.items():
+        write("chat", name, text)
+
+
 for make in (safetensors, gguf, shards, torch_file, config, tokenizer, dataset, template, special, adapter, hub, headers, run_file,
-             checkpoint):
+             checkpoint, chat):
     make()

@@ -357,9 +357,10 @@ def store_model(model, directory, store, family):
     (directory / "generation_config.json").unlink(missing_ok=True)
 
 
-def store_adapter(adapted, directory, name):
+def store_adapter(adapted, directory, name, save_base=False):
+    """With save_base, PEFT stores the weights of adapted heads and embeddings as well."""
     adapted.peft_config["default"].base_model_name_or_path = name
-    adapted.save_pretrained(directory, save_embedding_layers=False)
+    adapted.save_pretrained(directory, save_embedding_layers=save_base)
     (directory / "README.md").unlink()
     # The targets are a set, in another order in every run of Python.
     path = directory / "adapter_config.json"

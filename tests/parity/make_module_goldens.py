@@ -57,6 +57,51 @@ GOLDENS = {
         lora=dict(r=2, lora_alpha=3, target_modules=["dense_h_to_4h"],
                   modules_to_save=["lm_head", "word_embeddings_layernorm", "h.1.self_attention.dense"]),
     ),
+    # Adapters on a tied head and on its embedding, each of its own.
+    "modules-tied-head": dict(
+        config=dict(LLAMA, hidden_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+                    intermediate_size=56, vocab_size=67, tie_word_embeddings=True, rms_norm_eps=1e-6),
+        dtype=torch.bfloat16,
+        lora=dict(r=3, lora_alpha=5, target_modules=["q_proj", "embed_tokens", "lm_head"],
+                  rank_pattern={"lm_head": 5}, alpha_pattern={"embed_tokens": 4}),
+    ),
+    # A head of its own with DoRA, and a bias of B in another.
+    "modules-dora-head": dict(
+        config=dict(LLAMA, hidden_size=36, num_hidden_layers=1, num_attention_heads=3, num_key_value_heads=3,
+                    intermediate_size=50, vocab_size=61, tie_word_embeddings=False, rms_norm_eps=1e-6),
+        dtype=torch.float32,
+        lora=dict(r=2, lora_alpha=3, use_dora=True, target_modules=["lm_head", "down_proj"]),
+    ),
+    # The factor of an embedding, a soft-cap of the logits, biases of B.
+    "modules-gemma2-bias": dict(
+        config=dict(model_type="gemma2", hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+                    num_key_value_heads=2, head_dim=8, intermediate_size=44, vocab_size=59, sliding_window=6,
+                    query_pre_attn_scalar=8, final_logit_softcapping=3.0, attn_logit_softcapping=5.0),
+        dtype=torch.bfloat16,
+        lora=dict(r=3, lora_alpha=4, use_rslora=True, lora_bias=True, target_modules=["o_proj", "up_proj", "lm_head"]),
+    ),
+    # A norm after the embedding.
+    "modules-bloom-embedding": dict(
+        config=dict(BLOOM, hidden_size=36, n_layer=2, n_head=3, vocab_size=53),
+        dtype=torch.float32,
+        lora=dict(r=4, lora_alpha=6, target_modules=["word_embeddings", "dense"]),
+    ),
+    # Rows of tokens that the head shares, with the factor of an embedding and a soft-cap.
+    "modules-tokens-tied": dict(
+        config=dict(model_type="gemma2", hidden_size=32, num_hidden_layers=1, num_attention_heads=4,
+                    num_key_value_heads=2, head_dim=8, intermediate_size=40, vocab_size=23, sliding_window=6,
+                    query_pre_attn_scalar=8, final_logit_softcapping=3.0, attn_logit_softcapping=5.0),
+        dtype=torch.bfloat16,
+        lora=dict(r=2, lora_alpha=4, target_modules=["o_proj"], trainable_token_indices=[17, 3, 11, 8, 20]),
+    ),
+    # Other tokens in the embedding than in the head.
+    "modules-tokens-apart": dict(
+        config=dict(LLAMA, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2,
+                    intermediate_size=40, vocab_size=25, tie_word_embeddings=False, rms_norm_eps=1e-6),
+        dtype=torch.float32,
+        lora=dict(r=2, lora_alpha=4, target_modules=["v_proj"],
+                  trainable_token_indices={"embed_tokens": [4, 9, 16], "lm_head": [9, 2]}),
+    ),
 }
 
 
@@ -73,7 +118,9 @@ def with_adapter(model, lora, seed):
     with torch.no_grad():
         for name, parameter in trainables(adapted).items():
             noise = torch.randn(parameter.shape)
-            if "lora_A" in name or "lora_B" in name:
+            if name.endswith(".bias"):
+                parameter.copy_(noise * 0.1)
+            elif "lora_A" in name or "lora_B" in name:
                 parameter.copy_(noise * (0.1 if "lora_B" in name else parameter.shape[1] ** -0.5))
             elif "lora_embedding" in name:
                 parameter.copy_(noise * 0.3)
@@ -94,8 +141,11 @@ def draw_golden(draw):
                       vocab_size=draw.randint(40, 90), tie_word_embeddings=draw.random() < 0.5, rms_norm_eps=1e-5,
                       attention_bias=draw.random() < 0.5, mlp_bias=draw.random() < 0.3)
     lora = dict(r=draw.randint(1, 6), lora_alpha=draw.choice([1, 4, 8, 11]), target_modules=draw_targets(draw, config),
-                use_dora=draw.random() < 0.6, **draw_replaced(draw, config))
-    return dict(config=config, dtype=draw.choice([torch.float32, torch.bfloat16]), lora=lora)
+                use_dora=draw.random() < 0.4, **draw_replaced(draw, config))
+    if "modules_to_save" not in lora:
+        lora.update(draw_beyond(draw, config, lora))
+    return dict(config=config, dtype=draw.choice([torch.float32, torch.bfloat16]), lora=lora,
+                save_base=draw.random() < 0.5)
 
 
 def draw_replaced(draw, config):
@@ -126,6 +176,25 @@ def draw_targets(draw, config):
     return sorted(draw.sample(names, draw.randint(1, 3)))
 
 
+def draw_beyond(draw, config, lora):
+    """Settings of modules beyond the linears of the layers, and of B's bias."""
+    settings = {}
+    embedding = "word_embeddings" if config["model_type"] == "bloom" else "embed_tokens"
+    if lora["target_modules"] != "all-linear":
+        beyond = [name for name in ("lm_head", embedding) if draw.random() < 0.4]
+        if lora["use_dora"]:  # loam has none of an embedding
+            beyond = [name for name in beyond if name != embedding]
+        settings["target_modules"] = sorted(lora["target_modules"] + beyond)
+    if not lora["use_dora"] and embedding not in settings.get("target_modules", []) and draw.random() < 0.4:
+        settings["lora_bias"] = True
+    if not {"lm_head", embedding} & set(settings.get("target_modules", [])) and draw.random() < 0.4:
+        lists = [draw.sample(range(config["vocab_size"]), draw.randint(1, 6)) for _ in range(2)]
+        settings["trainable_token_indices"] = draw.choice([
+            lists[0], {embedding: lists[0]}, {"lm_head": lists[0]}, {embedding: lists[0], "lm_head": lists[0]},
+            {embedding: lists[0], "lm_head": lists[1]}])
+    return settings
+
+
 def make_golden(name, golden, seed, directory):
     generator = torch.Generator().manual_seed(seed)
     config = AutoConfig.for_model(**golden["config"])
@@ -138,7 +207,7 @@ def make_golden(name, golden, seed, directory):
     save_file(make_goldens.pack(batches), directory / "batches.safetensors", metadata={"format": "pt"})
 
     make_adapted = lambda: with_adapter(model, golden["lora"], seed + 100)
-    make_goldens.store_adapter(make_adapted(), directory / "adapter", name)
+    make_goldens.store_adapter(make_adapted(), directory / "adapter", name, golden.get("save_base", False))
     settings = make_goldens.settings_for(make_adapted, batches, 3e-3)
     adapted = make_adapted()
     logits, loss = make_goldens.forward(adapted, batches[0])
@@ -163,7 +232,7 @@ def stored_key(name):
     """The name in adapter_model.safetensors of a trained parameter."""
     if "lora_magnitude_vector" in name:
         return name.replace(".default.weight", "")
-    return peft_key(name.replace(".modules_to_save.default", ""))
+    return peft_key(name.replace(".modules_to_save.default", "")).removesuffix(".default")
 
 
 def main():

@@ -54,6 +54,7 @@ static bool has_portable(void)
 #undef CPU_LEVEL_SIZES
 // What AVX-512 BF16 adds (kernels/bf16).
 extern const struct gemm_kernel loam_cpu_gemm_bf16_avx512;
+void loam_cpu_gemm_finish_bf16_avx512(const struct gemm *gemm, const struct gemm_tile *tile);
 extern const struct lora_kernel loam_cpu_lora_bf16_avx512;
 extern const struct attention_forward_kernel loam_cpu_attention_forward_bf16_avx512;
 extern const struct attention_backward_kernel loam_cpu_attention_backward_bf16_avx512;
@@ -67,8 +68,8 @@ extern const struct attention_backward_kernel loam_cpu_attention_backward_bf16_a
              .depth = level##_GEMM_DEPTH,                                                                    \
              .task_columns = level##_GEMM_TASK_COLUMNS,                                                      \
              .tasks_each = level##_GEMM_TASKS_EACH},                                                         \
-    .gemm_finish = loam_cpu_gemm_finish_##level, .gemm_mixed = &loam_cpu_gemm_block_float_##level,           \
-    .lora = &loam_cpu_lora_f32_##level, .limits = &loam_cpu_limits_##level
+    .gemm_mixed = &loam_cpu_gemm_block_float_##level, .lora = &loam_cpu_lora_f32_##level,                    \
+    .limits = &loam_cpu_limits_##level
 
 // Best first. oneDNN multiplies f32 as fast as gemm_f32 below AVX-512.
 static const struct cpu_context contexts[] = {
@@ -79,6 +80,7 @@ static const struct cpu_context contexts[] = {
         .matmul = MATMUL_ANY_ISA,
         .gemm_f32 = &loam_cpu_gemm_f32_avx512,
         .gemm_bf16 = &loam_cpu_gemm_bf16_avx512,
+        .gemm_finish = loam_cpu_gemm_finish_bf16_avx512,
         .lora_bf16 = &loam_cpu_lora_bf16_avx512,
         .attention_forward_bf16 = &loam_cpu_attention_forward_bf16_avx512,
         .attention_backward_bf16 = &loam_cpu_attention_backward_bf16_avx512,
@@ -90,6 +92,7 @@ static const struct cpu_context contexts[] = {
         .matmul = MATMUL_AVX512,
         .gemm_f32 = &loam_cpu_gemm_f32_avx512,
         .gemm_bf16 = &loam_cpu_gemm_block_float_avx512,
+        .gemm_finish = loam_cpu_gemm_finish_avx512,
         OF_LEVEL(avx512),
     },
     {
@@ -97,6 +100,7 @@ static const struct cpu_context contexts[] = {
         .runs_here = has_avx2,
         .matmul = MATMUL_AVX2,
         .gemm_bf16 = &loam_cpu_gemm_block_float_avx2,
+        .gemm_finish = loam_cpu_gemm_finish_avx2,
         OF_LEVEL(avx2),
     },
 #endif
@@ -105,6 +109,7 @@ static const struct cpu_context contexts[] = {
         .runs_here = has_portable,
         .matmul = MATMUL_LEAST_ISA,
         .gemm_bf16 = &loam_cpu_gemm_block_float_portable,
+        .gemm_finish = loam_cpu_gemm_finish_portable,
         OF_LEVEL(portable),
     },
 };

@@ -29,6 +29,7 @@ enum loam_status loam_ref_lora_forward(struct loam_stream *stream, const struct 
             for (int64_t j = 0; j < rank; j++) {
                 sum += ref_load(t, ref_at(t, i, j)) * ref_load(b, ref_at(b, n, j));
             }
+            if (args->bias.data != NULL) sum += ref_load(&args->bias, n);
             ref_add(y, ref_at(y, i, n), (double)args->scale * sum);
         }
     }
@@ -73,6 +74,18 @@ static void backward_b(const struct loam_lora_backward_args *args)
     }
 }
 
+// dbias += scale sum_t dy
+static void backward_bias(const struct loam_lora_backward_args *args)
+{
+    const struct loam_tensor *dy = &args->dy;
+    for (int64_t n = 0; n < dy->shape[1]; n++) {
+        double sum = 0.0;
+        for (int64_t i = 0; i < dy->shape[0]; i++)
+            sum += ref_load(dy, ref_at(dy, i, n));
+        ref_add(&args->dbias, n, (double)args->scale * sum);
+    }
+}
+
 // da += dtT drop(x)
 static void backward_a(const struct loam_lora_backward_args *args, const double *dt)
 {
@@ -113,7 +126,47 @@ enum loam_status loam_ref_lora_backward(struct loam_stream *stream,
     if (dt == NULL) return LOAM_ERROR_INTERNAL;
     backward_t(args, dt);
     if (args->db.data != NULL) backward_b(args);
+    if (args->dbias.data != NULL) backward_bias(args);
     if (args->da.data != NULL) backward_a(args, dt);
     if (args->dx.data != NULL) backward_x(args, dt);
+    return LOAM_OK;
+}
+
+// ---- the embedding ----
+
+enum loam_status loam_ref_lora_embedding_forward(struct loam_stream *stream,
+                                                 const struct loam_lora_embedding_forward_args *args)
+{
+    (void)stream;
+    const struct loam_tensor *a = &args->a, *b = &args->b, *y = &args->y;
+    for (int64_t t = 0; t < y->shape[0]; t++) {
+        const int64_t id = ref_index(&args->ids, t);
+        for (int64_t h = 0; h < y->shape[1]; h++) {
+            double sum = 0.0;
+            for (int64_t j = 0; j < a->shape[0]; j++)
+                sum += ref_load(b, ref_at(b, id, j)) * ref_load(a, ref_at(a, j, h));
+            ref_add(y, ref_at(y, t, h), (double)args->scale * sum);
+        }
+    }
+    return LOAM_OK;
+}
+
+enum loam_status loam_ref_lora_embedding_backward(struct loam_stream *stream,
+                                                  const struct loam_lora_embedding_backward_args *args)
+{
+    (void)stream;
+    const struct loam_tensor *dy = &args->dy, *a = &args->a, *b = &args->b;
+    for (int64_t t = 0; t < dy->shape[0]; t++) {
+        const int64_t id = ref_index(&args->ids, t);
+        for (int64_t j = 0; j < a->shape[0]; j++) {
+            double sum = 0.0;
+            for (int64_t h = 0; h < dy->shape[1]; h++) {
+                const double gradient = (double)args->scale * ref_load(dy, ref_at(dy, t, h));
+                sum += gradient * ref_load(a, ref_at(a, j, h));
+                ref_add(&args->da, ref_at(&args->da, j, h), gradient * ref_load(b, ref_at(b, id, j)));
+            }
+            ref_add(&args->db, ref_at(&args->db, id, j), sum);
+        }
+    }
     return LOAM_OK;
 }

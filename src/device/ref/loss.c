@@ -88,6 +88,46 @@ enum loam_status loam_ref_linear_cross_entropy(struct loam_stream *stream,
     return LOAM_OK;
 }
 
+// Of row t; the sums run without the target, whose probability may be nearly 1.
+static void row_cross_entropy(const struct loam_cross_entropy_args *args, int64_t t)
+{
+    const struct loam_tensor *x = &args->products;
+    const int64_t target = ref_index(&args->targets, t);
+    const float factor = args->logit_factor, cap = args->logit_softcap;
+    double largest = -INFINITY, others = 0.0;
+    for (int64_t v = 0; v < x->shape[1]; v++)
+        largest = fmax(largest, cap_logit(ref_load(x, ref_at(x, t, v)), factor, cap));
+    for (int64_t v = 0; v < x->shape[1]; v++)
+        if (v != target) others += exp(cap_logit(ref_load(x, ref_at(x, t, v)), factor, cap) - largest);
+    const double own = cap_logit(ref_load(x, ref_at(x, t, target)), factor, cap) - largest;
+    const double total = others + exp(own);
+    ref_store(&args->losses, t, log(total) - own);
+    for (int64_t v = 0; v < x->shape[1] && args->factors.data != NULL; v++) {
+        const double logit = cap_logit(ref_load(x, ref_at(x, t, v)), factor, cap);
+        const double share = cap > 0 ? logit / (double)cap : 0.0;
+        const double p = v == target ? -others / total : exp(logit - largest) / total;
+        ref_store(x, ref_at(x, t, v),
+                  ref_load(&args->factors, t) * p * (double)factor * (1.0 - share * share));
+    }
+}
+
+enum loam_status loam_ref_cross_entropy(struct loam_stream *stream,
+                                        const struct loam_cross_entropy_args *args)
+{
+    (void)stream;
+    const struct loam_tensor *x = &args->products;
+    for (int64_t t = 0; t < x->shape[0]; t++) {
+        if (ref_index(&args->targets, t) != LOAM_NO_TARGET) {
+            row_cross_entropy(args, t);
+            continue;
+        }
+        ref_store(&args->losses, t, 0.0);
+        for (int64_t v = 0; v < x->shape[1] && args->factors.data != NULL; v++)
+            ref_store(x, ref_at(x, t, v), 0.0);
+    }
+    return LOAM_OK;
+}
+
 enum loam_status loam_ref_cap_logits(struct loam_stream *stream, const struct loam_cap_logits_args *args)
 {
     (void)stream;

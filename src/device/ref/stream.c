@@ -12,3 +12,13 @@ enum loam_status loam_ref_add_scaled(struct loam_stream *stream, const struct lo
     }
     return LOAM_OK;
 }
+
+enum loam_status loam_ref_cast(struct loam_stream *stream, const struct loam_cast_args *args)
+{
+    (void)stream;
+    const struct loam_tensor *x = &args->x, *y = &args->y;
+    for (int64_t t = 0; t < x->shape[0]; t++)
+        for (int64_t i = 0; i < x->shape[1]; i++)
+            ref_store(y, ref_at(y, t, i), ref_load(x, ref_at(x, t, i)));
+    return LOAM_OK;
+}

@@ -34,7 +34,7 @@ static double larger(double a, double b)
 }
 
 // Rising and repeated, all in 0..limit-1.
-static struct loam_tensor make_ids(struct op_run *run, const char *name, int64_t count, int64_t limit)
+struct loam_tensor make_ids(struct op_run *run, const char *name, int64_t count, int64_t limit)
 {
     int32_t ids[128];
     assert_true(count <= 128);
@@ -132,6 +132,7 @@ static void build_lora_forward(struct op_run *run)
     a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, c->pad);
     a->a = op_matrix(run, "a", OP_INPUT, LOAM_F32, c->r, c->k, 0);
     a->b = op_matrix(run, "b", OP_INPUT, LOAM_F32, c->n, c->r, 0);
+    if (op_flagged(run, OP_BIAS)) a->bias = op_vector(run, "bias", OP_INPUT, LOAM_F32, c->n);
     a->scale = 0.75f;
     a->dropout = make_dropout(run);
     a->t = op_matrix(run, "t", OP_OUTPUT, LOAM_F32, c->t, c->r, 0);
@@ -158,6 +159,7 @@ static void build_lora_backward(struct op_run *run)
     if (!op_flagged(run, OP_NO_WEIGHT_GRADIENT)) {
         a->da = op_matrix(run, "da", OP_UPDATED, LOAM_F32, c->r, c->k, 0);
         a->db = op_matrix(run, "db", OP_UPDATED, LOAM_F32, c->n, c->r, 0);
+        if (op_flagged(run, OP_BIAS)) a->dbias = op_vector(run, "dbias", OP_UPDATED, LOAM_F32, c->n);
     }
     if (!op_flagged(run, OP_NO_OPTIONAL)) {
         a->dx = op_matrix(run, "dx", OP_UPDATED, run->dtype, c->t, c->k, 0);
@@ -626,6 +628,30 @@ static void build_linear_cross_entropy(struct op_run *run)
     }
     if (gradients && a->bias.data != NULL) a->dbias = op_vector(run, "dbias", OP_UPDATED, LOAM_F32, c->n);
     expect_sums(run, (double)(c->k + c->t), op_flagged(run, OP_LARGE) ? 60.0 : 1.0);
+}
+
+static void build_cross_entropy(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_cross_entropy_args *a = &run->args.cross_entropy;
+    const bool gradients = !op_flagged(run, OP_NO_OPTIONAL);
+    a->products = op_matrix(run, "products", gradients ? OP_UPDATED : OP_INPUT, LOAM_F32, c->t, c->n, 0);
+    op_mark_exact(run);
+    if (op_flagged(run, OP_LARGE)) scale_values(&a->products, 60.0, 0.0);
+    a->logit_factor = op_flagged(run, OP_FACTOR) ? -0.75f : 1;
+    if (op_flagged(run, OP_SOFTCAP)) a->logit_softcap = op_flagged(run, OP_LARGE) ? 30 : 2;
+    a->targets = make_ids(run, "targets", c->t, c->n);
+    for (int64_t t = 0; t < c->t; t++) {
+        if (t % 4 == 1 || op_flagged(run, OP_NO_TARGETS)) ((int32_t *)a->targets.data)[t] = LOAM_NO_TARGET;
+    }
+    a->losses = op_vector(run, "losses", OP_OUTPUT, LOAM_F32, c->t);
+    op_mark_exact(run);
+    if (gradients) {
+        a->factors = op_vector(run, "factors", OP_INPUT, LOAM_F32, c->t);
+        scale_values(&a->factors, 0.25, 0.0);
+        if (c->t > 3) op_set(&a->factors, 3, 0); // without a gradient, but with a loss
+    }
+    expect_sums(run, 4.0, op_flagged(run, OP_LARGE) ? 60.0 : 4.0);
 }
 
 static void build_cap_logits(struct op_run *run)

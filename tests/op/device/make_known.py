@@ -12,6 +12,9 @@ from types import SimpleNamespace
 import torch
 import torch.nn.functional as F
 import transformers
+from peft import LoraConfig
+from peft.tuners.lora.layer import Embedding
+from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from transformers.activations import ACT2FN
 from transformers.masking_utils import sliding_window_causal_mask_function
 from transformers.models.bloom.modeling_bloom import bloom_gelu_forward, build_alibi_tensor
@@ -54,6 +57,40 @@ def known_lora():
     x, a, b, y = numbers(1, 3, 5), numbers(2, 2, 5), numbers(3, 4, 2), numbers(4, 3, 4)
     yield "lora_t", F.linear(x, a)
     yield "lora_y", y + 0.5 * F.linear(F.linear(x, a), b)
+    bias = numbers(5, 4)
+    yield "lora_biased_y", y + 0.5 * F.linear(F.linear(x, a), b, bias)
+
+
+def known_tokens():
+    """PEFT's adapter of an embedding, and its trained tokens under an embedding and a tied head."""
+    ids, dy = torch.tensor([4, 0, 4, 2]), numbers(6, 4, 3)
+    layer = torch.nn.Embedding(5, 3)
+    layer.weight.data = numbers(1, 5, 3)
+    adapted = Embedding(layer, "default", LoraConfig(r=2, lora_alpha=1), r=2, lora_alpha=1)
+    adapted.lora_embedding_A["default"].data = numbers(3, 5, 2).T.contiguous()  # b of the op, transposed
+    adapted.lora_embedding_B["default"].data = numbers(2, 2, 3).T.contiguous()
+    y = adapted(ids)
+    y.backward(dy)
+    yield "lora_embedding", y.detach()
+    yield "lora_embedding_da", adapted.lora_embedding_B["default"].grad.T
+    yield "lora_embedding_db", adapted.lora_embedding_A["default"].grad.T
+    trained = TrainableTokensLayer(layer, "default")
+    trained.update_layer("default", token_indices=[2, 4])
+    trained.trainable_tokens_delta["default"].data = numbers(4, 2, 3)
+    y = trained(ids)
+    y.backward(dy)
+    yield "trained_rows", y.detach()
+    yield "trained_rows_drows", trained.trainable_tokens_delta["default"].grad
+    head = torch.nn.Linear(3, 5, bias=False)
+    head.weight = layer.weight
+    tied = TrainableTokensLayer(head, "default", tied_adapter=trained)
+    h = numbers(5, 4, 3).requires_grad_()
+    trained.trainable_tokens_delta["default"].grad = None
+    logits = tied(h)
+    logits.backward(numbers(7, 4, 5))
+    yield "trained_logits", logits.detach()
+    yield "trained_logits_drows", trained.trainable_tokens_delta["default"].grad
+    yield "trained_logits_dh", h.grad
 
 
 def known_norms():
@@ -201,6 +238,12 @@ def known_loss():
     yield "capped_loss_dh", h.grad
     yield "capped_loss_dw", w.grad
     yield "capped_loss_dbias", bias.grad
+    products = numbers(1, 4, 6).requires_grad_()
+    logits = torch.tanh(products * 0.75 / 3.0) * 3.0
+    losses = F.cross_entropy(logits, labels, ignore_index=-100, reduction="none")
+    (losses * numbers(2, 4)).sum().backward()
+    yield "cross_entropy", losses.detach()
+    yield "cross_entropy_dproducts", products.grad
     yield "cap_logits", torch.tanh(3 * numbers(1, 2, 7) * 0.75 / 3.0) * 3.0
 
 
@@ -222,7 +265,7 @@ def main():
     print(f"// Written by make_known.py with PyTorch {torch.__version__.split('+')[0]}, transformers {transformers.__version__}.")
     print("#ifndef LOAM_TESTS_OP_KNOWN_H\n#define LOAM_TESTS_OP_KNOWN_H\n")
     print("// clang-format off")
-    groups = (known_linear, known_lora, known_norms, known_rope, known_attention, known_window, known_activations, known_loss, known_adamw)
+    groups = (known_linear, known_lora, known_tokens, known_norms, known_rope, known_attention, known_window, known_activations, known_loss, known_adamw)
     for group in groups:
         for name, values in group():
             flat = [f"{value:.9g}" for value in values.flatten().tolist()]

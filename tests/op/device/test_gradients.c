@@ -81,18 +81,34 @@ static void derive_lora_backward(struct check *check, const struct op_run *run)
 {
     const struct loam_lora_backward_args *b = &run->args.lora_backward;
     int64_t tokens = b->t.shape[0], rank = b->t.shape[1];
-    struct loam_tensor t = op_matrix(&check->outputs, "t", OP_OUTPUT, LOAM_F32, tokens, rank, 0);
+    struct loam_tensor t = op_matrix(&check->outputs, "t", OP_OUTPUT, LOAM_F32, tokens, rank, 0), bias = {0};
+    if (b->dbias.data != NULL)
+        bias = op_vector(&check->outputs, "bias", OP_INPUT, LOAM_F32, loam_tensor_count(&b->dbias));
     check->forward = OP_lora_forward;
     check->output = op_matrix(&check->outputs, "y", OP_UPDATED, LOAM_F32, tokens, b->dy.shape[1], 0);
     check->cotangent = b->dy;
     check->args.lora_forward = (struct loam_lora_forward_args){.x = b->x,
                                                                .a = b->a,
                                                                .b = b->b,
+                                                               .bias = bias,
                                                                .scale = b->scale,
                                                                .dropout = b->dropout,
                                                                .t = t,
                                                                .y = check->output};
     add_pair(check, "x", b->x, b->dx, true);
+    add_pair(check, "a", b->a, b->da, true);
+    add_pair(check, "b", b->b, b->db, true);
+    add_pair(check, "bias", bias, b->dbias, true);
+}
+
+static void derive_lora_embedding_backward(struct check *check, const struct op_run *run)
+{
+    const struct loam_lora_embedding_backward_args *b = &run->args.lora_embedding_backward;
+    check->forward = OP_lora_embedding_forward;
+    check->output = op_matrix(&check->outputs, "y", OP_UPDATED, LOAM_F32, b->dy.shape[0], b->dy.shape[1], 0);
+    check->cotangent = b->dy;
+    check->args.lora_embedding_forward = (struct loam_lora_embedding_forward_args){
+        .ids = b->ids, .a = b->a, .b = b->b, .scale = b->scale, .y = check->output};
     add_pair(check, "a", b->a, b->da, true);
     add_pair(check, "b", b->b, b->db, true);
 }
@@ -127,6 +143,35 @@ static void derive_embedding_backward(struct check *check, const struct op_run *
     check->args.embedding_forward =
         (struct loam_embedding_forward_args){.ids = b->ids, .table = table, .y = check->output};
     add_pair(check, "table", table, b->dtable, true);
+}
+
+// dy is the cotangent before, and the gradient of y after.
+static void derive_replace_rows_backward(struct check *check, const struct op_run *run)
+{
+    const struct loam_replace_rows_backward_args *b = &run->args.replace_rows_backward;
+    const int64_t tokens = b->dy.shape[0], size = b->dy.shape[1], rows = loam_tensor_count(&b->tokens);
+    struct loam_tensor own = op_matrix(&check->outputs, "rows", OP_INPUT, LOAM_F32, rows, size, 0);
+    check->forward = OP_replace_rows_forward;
+    check->output = op_matrix(&check->outputs, "y", OP_UPDATED, LOAM_F32, tokens, size, 0);
+    check->cotangent = b->dy;
+    check->args.replace_rows_forward = (struct loam_replace_rows_forward_args){
+        .ids = b->ids, .tokens = b->tokens, .rows = own, .factor = b->factor, .y = check->output};
+    add_pair(check, "rows", own, b->drows, true);
+    add_pair(check, "y", check->output, b->dy, false);
+}
+
+static void derive_replace_columns_backward(struct check *check, const struct op_run *run)
+{
+    const struct loam_replace_columns_backward_args *b = &run->args.replace_columns_backward;
+    struct loam_tensor x =
+        op_matrix(&check->outputs, "x", OP_INPUT, LOAM_F32, b->dx.shape[0], b->dx.shape[1], 0);
+    check->forward = OP_replace_columns_forward;
+    check->output = op_matrix(&check->outputs, "y", OP_UPDATED, LOAM_F32, b->dy.shape[0], b->dy.shape[1], 0);
+    check->cotangent = b->dy;
+    check->args.replace_columns_forward = (struct loam_replace_columns_forward_args){
+        .x = x, .tokens = b->tokens, .factor = b->factor, .y = check->output};
+    add_pair(check, "x", x, b->dx, false);
+    add_pair(check, "y", check->output, b->dy, false);
 }
 
 static void derive_layernorm_backward(struct check *check, const struct op_run *run)
@@ -245,13 +290,36 @@ static void derive_linear_cross_entropy(struct check *check, const struct op_run
     add_pair(check, "bias", b->bias, b->dbias, true);
 }
 
+// Its own backward: products are the input before, and their gradient after.
+static void derive_cross_entropy(struct check *check, const struct op_run *run)
+{
+    const struct loam_cross_entropy_args *b = &run->args.cross_entropy;
+    const struct loam_tensor *products = &b->products;
+    struct loam_tensor copy =
+        op_matrix(&check->outputs, "products", OP_INPUT, LOAM_F32, products->shape[0], products->shape[1], 0);
+    for (int64_t i = 0; i < loam_tensor_count(products); i++)
+        op_set(&copy, i, op_get(products, i));
+    check->forward = OP_cross_entropy;
+    check->output = op_vector(&check->outputs, "losses", OP_OUTPUT, LOAM_F32, products->shape[0]);
+    check->cotangent = b->factors;
+    check->args.cross_entropy = (struct loam_cross_entropy_args){.products = copy,
+                                                                 .logit_factor = b->logit_factor,
+                                                                 .logit_softcap = b->logit_softcap,
+                                                                 .targets = b->targets,
+                                                                 .losses = check->output};
+    if (b->factors.data != NULL) add_pair(check, "products", copy, *products, false);
+}
+
 static void (*const derivations[OP_COUNT])(struct check *check, const struct op_run *run) = {
     [OP_linear_backward_input] = derive_linear_backward_input,
     [OP_linear_backward_weight] = derive_linear_backward_weight,
     [OP_bias_backward] = derive_bias_backward,
     [OP_lora_backward] = derive_lora_backward,
+    [OP_lora_embedding_backward] = derive_lora_embedding_backward,
     [OP_dora_backward] = derive_dora_backward,
     [OP_embedding_backward] = derive_embedding_backward,
+    [OP_replace_rows_backward] = derive_replace_rows_backward,
+    [OP_replace_columns_backward] = derive_replace_columns_backward,
     [OP_layernorm_backward] = derive_layernorm_backward,
     [OP_rmsnorm_backward] = derive_rmsnorm_backward,
     [OP_rope] = derive_rope,
@@ -259,6 +327,7 @@ static void (*const derivations[OP_COUNT])(struct check *check, const struct op_
     [OP_activation_backward] = derive_activation_backward,
     [OP_gated_activation_backward] = derive_gated_activation_backward,
     [OP_linear_cross_entropy] = derive_linear_cross_entropy,
+    [OP_cross_entropy] = derive_cross_entropy,
 };
 
 // ---- differences ----

@@ -108,6 +108,79 @@ static void known_linears(struct bench *bench)
     RUN(bench, lora_forward, &lora);
     CHECK(lora_t, lora.t);
     CHECK(lora_y, lora.y);
+    lora.bias = numbers(bench, 5, 4);
+    lora.y = matrix(bench, 4, 3, 4);
+    RUN(bench, lora_forward, &lora);
+    CHECK(lora_biased_y, lora.y);
+}
+
+// The adapter of an embedding.
+static void known_lora_embedding_rows(struct bench *bench)
+{
+    static const int32_t tokens[] = {4, 0, 4, 2};
+    const struct loam_tensor ids = integers(bench, tokens, 4), a = matrix(bench, 2, 2, 3),
+                             b = matrix(bench, 3, 5, 2);
+    struct loam_embedding_forward_args base = {
+        .ids = ids, .table = matrix(bench, 1, 5, 3), .y = zero_matrix(bench, 4, 3)};
+    RUN(bench, embedding_forward, &base);
+    struct loam_lora_embedding_forward_args forward = {
+        .ids = ids, .a = a, .b = b, .scale = 0.5f, .y = base.y};
+    RUN(bench, lora_embedding_forward, &forward);
+    CHECK(lora_embedding, forward.y);
+    struct loam_lora_embedding_backward_args backward = {.ids = ids,
+                                                         .dy = matrix(bench, 6, 4, 3),
+                                                         .a = a,
+                                                         .b = b,
+                                                         .scale = 0.5f,
+                                                         .da = zero_matrix(bench, 2, 3),
+                                                         .db = zero_matrix(bench, 5, 2)};
+    RUN(bench, lora_embedding_backward, &backward);
+    CHECK(lora_embedding_da, backward.da);
+    CHECK(lora_embedding_db, backward.db);
+}
+
+// Tokens with a row of their own, in the embedding and in a head that is tied to it.
+static void known_trained_tokens(struct bench *bench)
+{
+    static const int32_t in[] = {4, 0, 4, 2}, trained[] = {2, 4};
+    const struct loam_tensor ids = integers(bench, in, 4), tokens = integers(bench, trained, 2),
+                             table = matrix(bench, 1, 5, 3), rows = matrix(bench, 4, 2, 3);
+    struct loam_embedding_forward_args base = {.ids = ids, .table = table, .y = zero_matrix(bench, 4, 3)};
+    RUN(bench, embedding_forward, &base);
+    struct loam_replace_rows_forward_args forward = {
+        .ids = ids, .tokens = tokens, .rows = rows, .factor = 1, .y = base.y};
+    RUN(bench, replace_rows_forward, &forward);
+    CHECK(trained_rows, forward.y);
+    struct loam_replace_rows_backward_args backward = {.ids = ids,
+                                                       .tokens = tokens,
+                                                       .factor = 1,
+                                                       .drows = zero_matrix(bench, 2, 3),
+                                                       .dy = matrix(bench, 6, 4, 3)};
+    RUN(bench, replace_rows_backward, &backward);
+    CHECK(trained_rows_drows, backward.drows);
+
+    const struct loam_tensor h = matrix(bench, 5, 4, 3), dh = zero_matrix(bench, 4, 3);
+    struct loam_linear_forward_args head = {.x = h, .w.tensor = table, .y = zero_matrix(bench, 4, 5)};
+    struct loam_linear_forward_args own = {.x = h, .w.tensor = rows, .y = zero_matrix(bench, 4, 2)};
+    RUN(bench, linear_forward, &head);
+    RUN(bench, linear_forward, &own);
+    struct loam_replace_columns_forward_args columns = {
+        .x = own.y, .tokens = tokens, .factor = 1, .y = head.y};
+    RUN(bench, replace_columns_forward, &columns);
+    CHECK(trained_logits, head.y);
+    struct loam_replace_columns_backward_args taken = {
+        .tokens = tokens, .factor = 1, .dx = zero_matrix(bench, 4, 2), .dy = matrix(bench, 7, 4, 5)};
+    RUN(bench, replace_columns_backward, &taken);
+    struct loam_linear_backward_weight_args of_rows = {
+        .dy = taken.dx, .x = h, .dw = zero_matrix(bench, 2, 3)};
+    RUN(bench, linear_backward_weight, &of_rows);
+    CHECK(trained_logits_drows, of_rows.dw);
+    struct loam_linear_backward_input_args to_h = {.dy = taken.dx, .w.tensor = rows, .dx = dh};
+    RUN(bench, linear_backward_input, &to_h);
+    to_h = (struct loam_linear_backward_input_args){
+        .dy = taken.dy, .w.tensor = table, .dx = dh, .accumulate = true};
+    RUN(bench, linear_backward_input, &to_h);
+    CHECK(trained_logits_dh, dh);
 }
 
 // A weight [K, N], as transformers' Conv1D stores it.
@@ -491,6 +564,15 @@ static void known_capped_loss_and_gradients(struct bench *bench)
     CHECK(capped_loss_dh, loss.dh);
     CHECK(capped_loss_dw, loss.dw);
     CHECK(capped_loss_dbias, loss.dbias);
+    struct loam_cross_entropy_args held = {.products = matrix(bench, 1, 4, 6),
+                                           .logit_factor = 0.75f,
+                                           .logit_softcap = 3,
+                                           .targets = loss.targets,
+                                           .factors = numbers(bench, 2, 4),
+                                           .losses = zeros(bench, LOAM_F32, 4)};
+    RUN(bench, cross_entropy, &held);
+    CHECK(cross_entropy, held.losses);
+    CHECK(cross_entropy_dproducts, held.products);
     struct loam_cap_logits_args cap = {.x = matrix(bench, 1, 2, 7), .factor = 0.75f, .softcap = 3};
     for (int i = 0; i < 14; i++)
         ((float *)cap.x.data)[i] *= 3.0f;
@@ -549,6 +631,8 @@ static void (*const groups[])(struct bench *bench) = {
     known_linears,
     known_transposed_linear,
     known_dropout,
+    known_lora_embedding_rows,
+    known_trained_tokens,
     known_embedding,
     known_gather_rows,
     known_add_scaled_of_columns,

@@ -54,6 +54,26 @@ static enum loam_dtype wrong_dtype(enum op op, enum loam_dtype right)
     return takes_halves && right != LOAM_F64 ? LOAM_F64 : LOAM_F16;
 }
 
+// Whether a tensor may have one column or element more.
+static bool is_of_any_size(const struct op_run *run, const char *name)
+{
+    static const struct {
+        enum op op;
+        const char *name;
+    } free_sizes[] = {{OP_squared_norm, "x"},
+                      {OP_cap_logits, "x"},
+                      {OP_cross_entropy, "products"},
+                      {OP_replace_columns_forward, "y"},
+                      {OP_replace_columns_backward, "dy"}};
+    const enum op op = run->test->op;
+    // Without their gradient, the number and the length of the rows are free.
+    if (op == OP_replace_rows_backward && run->args.replace_rows_backward.drows.data == NULL)
+        return strcmp(name, "ids") != 0;
+    for (size_t i = 0; i < sizeof free_sizes / sizeof *free_sizes; i++)
+        if (op == free_sizes[i].op && strcmp(name, free_sizes[i].name) == 0) return true;
+    return false;
+}
+
 static void check_case(const struct loam_device *device, const struct op_case *test)
 {
     struct loam_op_tensor tensors[LOAM_MAX_OP_TENSORS];
@@ -68,10 +88,8 @@ static void check_case(const struct loam_device *device, const struct op_case *t
         tensor->dtype = wrong_dtype(test->op, right.dtype);
         check_refused(device, &run, "a tensor in a wrong dtype");
         *tensor = one_longer(&right);
-        // The tensors of any size.
-        bool free_size =
-            (test->op == OP_squared_norm && right.dtype == LOAM_F32) || test->op == OP_cap_logits;
-        if (!free_size) check_refused(device, &run, "a tensor with another shape");
+        if (!is_of_any_size(&run, tensors[i].name))
+            check_refused(device, &run, "a tensor with another shape");
         *tensor = right;
     }
     op_run_free(&run);
@@ -193,6 +211,22 @@ static void bias_gradient_without_factors(union op_args *args)
     loss->dh.data = loss->dw.data = loss->factors.data = NULL;
     loss->factors.dtype = LOAM_DTYPE_NONE;
 }
+static void infinite_row_factor(union op_args *args)
+{
+    args->replace_rows_forward.factor = INFINITY;
+}
+static void no_number_as_column_factor(union op_args *args)
+{
+    args->replace_columns_backward.factor = NAN;
+}
+static void no_product_factor(union op_args *args)
+{
+    args->cross_entropy.logit_factor = 0;
+}
+static void negative_product_cap(union op_args *args)
+{
+    args->cross_entropy.logit_softcap = -1;
+}
 static void infinite_factor(union op_args *args)
 {
     args->cap_logits.factor = INFINITY;
@@ -281,6 +315,10 @@ static const struct {
     {OP_linear_cross_entropy, "a negative cap", negative_softcap},
     {OP_linear_cross_entropy, "a bias gradient without factors", bias_gradient_without_factors},
     {OP_cap_logits, "an infinite factor", infinite_factor},
+    {OP_replace_rows_forward, "an infinite factor", infinite_row_factor},
+    {OP_replace_columns_backward, "a factor that is not a number", no_number_as_column_factor},
+    {OP_cross_entropy, "a factor of 0", no_product_factor},
+    {OP_cross_entropy, "a negative cap", negative_product_cap},
     {OP_cap_logits, "a cap that is not a number", not_a_cap},
 };
 

@@ -1,5 +1,6 @@
 // The same mathematics as PyTorch, transformers and PEFT: logits, loss, every gradient, ten optimiser steps and
 // generated tokens of every golden, on every device, in f32 and bf16.
+#include "lora/adapter.h"
 #include "parity/run/common_golden.h"
 
 #include <math.h>
@@ -133,6 +134,30 @@ static double gradient_size(const struct golden_run *run, const struct golden *g
     return norm_of(golden_expected(golden, name, key, queries), queries);
 }
 
+// The place in the list of each row of trained tokens, in the order of memory; NULL: the item has no such rows.
+static const int64_t *rows_of_tokens(const struct golden_run *run, const struct loam_trainable *item)
+{
+    for (size_t i = 0; run->adapter != NULL && i < run->adapter->token_count; i++)
+        if (strcmp(run->adapter->tokens[i].name, item->name) == 0) return run->adapter->tokens[i].order;
+    return NULL;
+}
+
+// PEFT has the matrices of an embedding transposed, and trained tokens in the order of their list: so must be the
+// gradient that is compared with its.
+static void order_as_in_file(const struct golden_run *run, const struct loam_trainable *item, float *grad)
+{
+    const int64_t rows = item->grad.shape[0], columns = item->grad.shape[1];
+    const int64_t *places = rows_of_tokens(run, item);
+    if (places == NULL && strstr(item->name, ".lora_embedding_") == NULL) return;
+    float *copy = calloc((size_t)(rows * columns), sizeof *copy);
+    assert_non_null(copy);
+    memcpy(copy, grad, (size_t)(rows * columns) * sizeof *copy);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            grad[places != NULL ? places[i] * columns + j : j * rows + i] = copy[i * columns + j];
+    free(copy);
+}
+
 static void compare_gradients(struct golden_run *run, const struct golden *golden, const char *name,
                               struct errors *errors)
 {
@@ -144,6 +169,7 @@ static void compare_gradients(struct golden_run *run, const struct golden *golde
         int64_t count = loam_tensor_count(&item->grad);
         snprintf(key, sizeof key, "grad.%s", item->name);
         float *grad = golden_run_download(run, &item->grad);
+        order_as_in_file(run, item, grad);
         subtract(grad, golden_expected(golden, name, key, count), count);
         double relative = norm_of(grad, count) / gradient_size(run, golden, name, item);
         free(grad);

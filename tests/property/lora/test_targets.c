@@ -63,15 +63,9 @@ static void tree_close(struct tree *tree)
 static const struct loam_linear *linear_of(const struct tree *tree, const char *name)
 {
     const struct loam_linear *linear;
-    for (size_t i = 0; (linear = loam_model_linear_at(tree->model, i)) != NULL; i++)
+    for (size_t i = 0; (linear = loam_model_module_at(tree->model, i)) != NULL; i++)
         if (strcmp(linear->path, name) == 0) return linear;
     return NULL;
-}
-
-static bool is_beyond(const char *name)
-{
-    return strcmp(name, "lm_head") == 0 || strcmp(name, "transformer.word_embeddings") == 0 ||
-           strcmp(name, "model.embed_tokens") == 0;
 }
 
 // ---- random targets ----
@@ -188,7 +182,7 @@ static void check_saved(const struct tree *tree, const struct loam_adapter *adap
 static void check_adapted(const struct tree *tree, const struct loam_adapter *adapter, const char *text)
 {
     struct loam_targets targets;
-    bool linears = false, beyond = false, bounded = true;
+    bool linears = false, bounded = true;
     assert_ok(loam_targets_parse(&targets, text, &error));
     for (size_t i = 0; i < tree->count; i++) {
         const struct loam_linear *linear = linear_of(tree, tree->names[i]);
@@ -196,15 +190,14 @@ static void check_adapted(const struct tree *tree, const struct loam_adapter *ad
         // An expression that backtracks too often fails at any of the names.
         if (loam_targets_match(&targets, tree->names[i], &matches, &error) != LOAM_OK) bounded = false;
         linears = linears || (matches && linear != NULL);
-        beyond = beyond || (matches && is_beyond(tree->names[i]));
         if (adapter != NULL && linear != NULL &&
             matches != (loam_adapter_slots(adapter)->slots[linear->index].rank > 0))
             fail_msg("\"%s\": %s is %sadapted", text, tree->names[i], matches ? "not " : "");
     }
     bool is_list = targets.kind == LOAM_TARGET_LIST; // each entry of a list must match
     loam_targets_deinit(&targets);
-    if (adapter != NULL && (!linears || beyond)) fail_msg("\"%s\" is taken", text);
-    if (adapter == NULL && linears && !beyond && bounded && !is_list) fail_msg("\"%s\" is refused", text);
+    if (adapter != NULL && !linears) fail_msg("\"%s\" is taken", text);
+    if (adapter == NULL && linears && bounded && !is_list) fail_msg("\"%s\" is refused", text);
 }
 
 // Returns whether the targets were taken.

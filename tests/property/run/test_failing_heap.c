@@ -4,6 +4,7 @@
 #include "evaluate/run.h"
 #include "heap_watch.h"
 #include "lora/combine.h"
+#include "lora/convert.h"
 #include "lora/export.h"
 #include "lora/merge.h"
 #include "unit/run/common_fixture.h"
@@ -82,6 +83,17 @@ static enum loam_status run_combination(const struct fixture *fixture, struct lo
     return loam_combine(&settings, &result, error);
 }
 
+static enum loam_status run_conversion(const struct fixture *fixture, struct loam_error *error)
+{
+    struct loam_convert_result result;
+    char path[320];
+    snprintf(path, sizeof path, "%s/adapter.gguf", fixture->directory);
+    LOAM_TRY(run_export(fixture, error));
+    const struct loam_convert_settings settings = {
+        .model = fixture->model, .base_model = "the/base", .path = path, .out = fixture->out};
+    return loam_adapter_convert(&settings, &result, error);
+}
+
 static void every_allocation_may_fail(void **state)
 {
     enum loam_status (*run)(const struct fixture *fixture, struct loam_error *error);
@@ -139,8 +151,8 @@ int main(void)
     heap_watch_json();
     // The files are in memory: on a disk, each of the hundreds of runs would wait for its files to be synced.
     if (access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", 0);
-    const struct CMUnitTest tests[] = {CASE(run_training),   CASE(run_full_training), CASE(run_continuation),
-                                       CASE(run_evaluation), CASE(run_merge),         CASE(run_export),
-                                       CASE(run_combination)};
+    const struct CMUnitTest tests[] = {CASE(run_training),    CASE(run_full_training), CASE(run_continuation),
+                                       CASE(run_evaluation),  CASE(run_merge),         CASE(run_export),
+                                       CASE(run_combination), CASE(run_conversion)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,6 +87,19 @@ static void reads_what_is_there(void **state)
     loam_container_destroy(NULL);
 }
 
+// mlx writes null where it has no texts.
+static void metadata_may_be_null(void **state)
+{
+    struct loam_error error = {0};
+    struct loam_container *file;
+    const char *path = in(*state, "x.safetensors");
+    write_raw(path, "{\"__metadata__\":null," A24 "}", 24);
+    assert_ok(loam_container_open_file(&file, path, &error));
+    assert_int_equal(loam_container_count(file), 1);
+    assert_null(loam_container_metadata(file, "format"));
+    loam_container_destroy(file);
+}
+
 static void empty_files_are_files(void **state)
 {
     struct loam_error error = {0};
@@ -447,6 +460,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test_in_directory(reads_what_is_there),
+        test_in_directory(metadata_may_be_null),
         test_in_directory(empty_files_are_files),
         test_in_directory(lying_headers),
         test_in_directory(lying_sizes),

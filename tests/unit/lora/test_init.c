@@ -22,7 +22,7 @@ static void compute(struct values *values, const char *name, float scale)
     for (size_t i = 0; i < OUT * IN; i++)
         values->weight[i] = values->used[i] = loam_rng_normal(5, 1, i);
     assert_ok(loam_lora_init_parse(&init, name, &error));
-    assert_ok(loam_lora_init_compute(&init, &module, 42, values->used, values->a, values->b, &error));
+    assert_ok(loam_lora_init_compute(&init, &module, 42, values->used, values->a, values->b, NULL, &error));
 }
 
 static double product(const struct values *values, int out, int in)
@@ -116,14 +116,15 @@ static void test_refusals(void **state)
     float x[9] = {0}, a[9], b[9];
     const struct loam_lora_module odd = {"m", 3, 3, 3, 1, 0}, wide = {"m", 3, 2, 4, 1, 0};
     assert_ok(loam_lora_init_parse(&init, "orthogonal", &error));
-    assert_fails(loam_lora_init_compute(&init, &odd, 0, NULL, a, b, &error), LOAM_ERROR_ARGUMENT,
+    assert_fails(loam_lora_init_compute(&init, &odd, 0, NULL, a, b, NULL, &error), LOAM_ERROR_ARGUMENT,
                  "even rank");
     assert_ok(loam_lora_init_parse(&init, "olora", &error));
-    assert_fails(loam_lora_init_compute(&init, &wide, 0, x, a, b, &error), LOAM_ERROR_ARGUMENT,
+    assert_fails(loam_lora_init_compute(&init, &wide, 0, x, a, b, NULL, &error), LOAM_ERROR_ARGUMENT,
                  "its rank is 3");
     x[4] = NAN;
     assert_ok(loam_lora_init_parse(&init, "pissa", &error));
-    assert_fails(loam_lora_init_compute(&init, &odd, 0, x, a, b, &error), LOAM_ERROR_NUMERIC, "decomposed");
+    assert_fails(loam_lora_init_compute(&init, &odd, 0, x, a, b, NULL, &error), LOAM_ERROR_NUMERIC,
+                 "decomposed");
 }
 
 int main(void)

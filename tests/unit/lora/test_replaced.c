@@ -155,7 +155,7 @@ static void decayed_and_rated(void **state)
     settings.modules_to_save = "word_embeddings,ln_f,lm_head";
     settings.bias = LOAM_BIAS_ALL;
     assert_ok(loam_adapter_create(&adapter, fixture.model, &settings, &set, &error));
-    loam_adapter_set_rates(adapter, 16);
+    loam_adapter_set_rates(adapter, 16, 1);
     // As PEFT makes the groups of LoRA+: vectors go with B. As the Trainer does, norms and biases do not decay.
     for (size_t i = 0; i < set.count; i++) {
         const bool vector = set.items[i].value.rank == 1;

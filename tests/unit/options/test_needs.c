@@ -46,7 +46,7 @@ static const char *const independent[LOAM_COMMAND_COUNT] = {
     [LOAM_COMMAND_MERGE] =
         " model adapter check out overwrite dtype max-shard-size json quiet yes config print-config ",
     [LOAM_COMMAND_EXPORT] = " model adapter gguf overwrite dtype json quiet yes config print-config ",
-    [LOAM_COMMAND_INSPECT] = " families modules-to-save bias ensure-weight-tying json quiet ",
+    [LOAM_COMMAND_INSPECT] = " families json quiet ",
     [LOAM_COMMAND_INIT] = " config tokenizer seed out overwrite dtype json quiet ",
     [LOAM_COMMAND_TOKENIZE] = " model decode lines special-tokens json quiet ",
     [LOAM_COMMAND_PULL] = " json quiet repository include update ",

@@ -1,5 +1,8 @@
 // Gradients of attention. A task is a key/value head of a sequence with the query heads that read it, so that
-// every sum belongs to one thread and runs in one order.
+// every sum belongs to one thread and runs in one order. Where there are few of these, the blocks of queries
+// are dealt into parts, each a task with sums of its own for dk and dv, which are added up in order. How many
+// parts there are depends on the shape alone, so every number of threads gives the same bits.
+#include <math.h>
 #include <omp.h>
 
 #include "device/cpu/kernels/attention_backward.h"
@@ -28,6 +31,28 @@ backward_kernel(const struct loam_device *device, const struct loam_attention_ba
 {
     const struct attention_backward_kernel *bf16 = cpu_context(device)->attention_backward_bf16;
     return args->q.dtype == LOAM_BF16 && bf16 != NULL ? bf16 : &backward_f32;
+}
+
+// ---- parts ----
+
+enum {
+    MANY_TASKS = 8, // enough to keep threads busy
+    MOST_PARTS = 4,
+    ADD_KEYS = 64, // rows of dk and dv that a task adds up
+};
+
+// Parts of a key/value head of a sequence, of which there are `heads`.
+static int64_t part_count(const struct loam_attention_backward_args *args, int64_t heads)
+{
+    const int64_t blocks = (args->shape.max_q + QUERIES - 1) / QUERIES;
+    const int64_t wanted = heads > 0 ? (MANY_TASKS + heads - 1) / heads : 1;
+    return attention_min(attention_min(wanted, MOST_PARTS), blocks > 0 ? blocks : 1);
+}
+
+// Of dk or of dv of a part.
+static int64_t sums_floats(const struct loam_attention_backward_args *args)
+{
+    return attention_round_up(args->shape.max_kv, KEY_STEP) * attention_padded(args->q.shape[2]);
 }
 
 // ---- a block ----
@@ -84,7 +109,8 @@ static void gather_queries(struct backward_task *task, int64_t query, int64_t co
     if (per == 2) attention_pairs(task->dout_pairs, task->dout, width, task->d);
     for (int64_t i = 0; i < QUERIES; i++) {
         task->delta[i] = i < count ? delta_of(args, row + i, head) : 0;
-        task->lse[i] = i < count ? ((const float *)args->lse.data)[head * args->q.shape[0] + row + i] : 0;
+        task->lse[i] =
+            i < count ? ((const float *)args->lse.data)[head * args->q.shape[0] + row + i] : INFINITY;
     }
 }
 
@@ -130,14 +156,15 @@ static void backward_head(struct backward_task *task, int64_t head)
     const struct loam_attention_backward_args *args = task->args;
     const struct attention_sequence *sequence = &task->sequence;
     const float slope = attention_slope(&args->shape, head);
-    for (int64_t query = 0; query < sequence->q_count; query += QUERIES) {
+    const int64_t from = task->part * QUERIES, step = task->parts * QUERIES;
+    for (int64_t query = from; query < sequence->q_count; query += step) {
         const int64_t count = attention_min(QUERIES, sequence->q_count - query);
         const int64_t keys_seen = query + count + sequence->before;
         task->first_key = attention_round_down(attention_first_key(sequence, query), KEY_STEP);
         gather_queries(task, query, count, head);
-        const bool last = query + count == sequence->q_count;
+        const bool last = query + step >= sequence->q_count;
         task->next_head = attention_min(head + last, args->q.shape[1] - 1);
-        task->next_query = last ? 0 : query + count;
+        task->next_query = last ? from : query + step;
         task->next_count = attention_min(QUERIES, sequence->q_count - task->next_query);
         for (int64_t key = task->first_key; key < keys_seen; key += KEYS) {
             const int64_t keys = attention_round_up(attention_min(KEYS, keys_seen - key), KEY_STEP);
@@ -147,22 +174,64 @@ static void backward_head(struct backward_task *task, int64_t head)
     }
 }
 
-static void backward_group(struct backward_task *task, int64_t group)
+// f32 [rows, padded D] of dk and dv to rows of the gradients.
+static void scatter_keys(const struct loam_attention_backward_args *args, const float *dk, const float *dv,
+                         int64_t first, int64_t count, int64_t group)
+{
+    attention_scatter(&args->dk, dk, first, count, group, args->shape.scale);
+    attention_scatter(&args->dv, dv, first, count, group, 1);
+}
+
+// The part's sums of dk and dv.
+static void backward_part(struct backward_task *task, int64_t group)
 {
     const struct loam_attention_backward_args *args = task->args;
-    const int64_t first = task->sequence.kv_first, count = task->sequence.kv_count;
+    const struct attention_sequence *sequence = &task->sequence;
+    const int64_t first = sequence->kv_first, count = sequence->kv_count;
     const int64_t heads = args->q.shape[1] / args->k.shape[1];
     const int64_t rows = attention_round_up(count, KEY_STEP), per = task->kernel->per;
     const size_t bytes = (size_t)(rows * task->padded) * sizeof(float);
+    memset(task->dk, 0, bytes);
+    memset(task->dv, 0, bytes);
+    if (task->part * QUERIES >= sequence->q_count) return;
     attention_rows(task->k, &args->k, first, count, rows, group, per);
     attention_rows(task->v, &args->v, first, count, rows, group, per);
     if (per == 2) attention_pairs(task->k_pairs, task->k, rows, task->d);
-    memset(task->dk, 0, bytes);
-    memset(task->dv, 0, bytes);
     for (int64_t head = group * heads; head < (group + 1) * heads; head++)
         backward_head(task, head);
-    attention_scatter(&args->dk, task->dk, first, count, group, args->shape.scale);
-    attention_scatter(&args->dv, task->dv, first, count, group, 1);
+}
+
+// ---- the op ----
+
+// Rows [key, key + count) of dk and of dv: the sums of all parts, of which the first one's are overwritten.
+static void add_parts(const struct loam_attention_backward_args *args, float *sums, int64_t parts,
+                      int64_t key, int64_t first, int64_t count, int64_t group)
+{
+    const int64_t padded = attention_padded(args->q.shape[2]), floats = sums_floats(args);
+    float *dk = sums + key * padded, *dv = dk + floats;
+    for (int64_t part = 1; part < parts; part++)
+        for (int64_t i = 0; i < count * padded; i += LANES) {
+            store_f32(dk + i, load_f32(dk + i) + load_f32(dk + 2 * part * floats + i));
+            store_f32(dv + i, load_f32(dv + i) + load_f32(dv + 2 * part * floats + i));
+        }
+    scatter_keys(args, dk, dv, first + key, count, group);
+}
+
+static void add_all_parts(struct loam_stream *stream, const struct loam_attention_backward_args *args,
+                          float *sums, int64_t parts)
+{
+    const int64_t sequences = loam_tensor_count(&args->shape.q_offsets) - 1, groups = args->k.shape[1];
+    const int64_t each = 2 * parts * sums_floats(args), longest = args->shape.max_kv;
+#pragma omp parallel for collapse(3) schedule(dynamic) num_threads(cpu_threads(stream))
+    for (int64_t s = 0; s < sequences; s++)
+        for (int64_t group = 0; group < groups; group++)
+            for (int64_t key = 0; key < longest; key += ADD_KEYS) {
+                const struct attention_sequence sequence = attention_sequence(&args->shape, s);
+                const int64_t count = attention_min(ADD_KEYS, sequence.kv_count - key);
+                if (count > 0)
+                    add_parts(args, sums + (s * groups + group) * each, parts, key, sequence.kv_first, count,
+                              group);
+            }
 }
 
 static int64_t thread_floats(const struct loam_device *device,
@@ -172,29 +241,50 @@ static int64_t thread_floats(const struct loam_device *device,
     return task_init(&task, args, backward_kernel(device, args), NULL);
 }
 
+// Enough for fewer sequences too, whose heads may have more parts.
 static size_t attention_backward_scratch(const struct loam_device *device,
                                          const struct loam_attention_backward_args *args)
 {
-    return loam_scratch_bytes(thread_floats(device, args) * device->threads, sizeof(float));
+    const int64_t sequences = loam_tensor_count(&args->shape.q_offsets) - 1, groups = args->k.shape[1];
+    int64_t most = 0; // parts of all heads
+    for (int64_t heads = groups; heads <= sequences * groups && heads < MANY_TASKS; heads += groups) {
+        const int64_t parts = part_count(args, heads);
+        if (parts > 1 && heads * parts > most) most = heads * parts;
+    }
+    return loam_scratch_bytes(thread_floats(device, args) * device->threads + 2 * most * sums_floats(args),
+                              sizeof(float));
 }
 
 static enum loam_status attention_backward(struct loam_stream *stream,
                                            const struct loam_attention_backward_args *args)
 {
     const int64_t sequences = loam_tensor_count(&args->shape.q_offsets) - 1, groups = args->k.shape[1];
-    const int64_t floats = thread_floats(stream->device, args);
+    const int64_t floats = thread_floats(stream->device, args), each = 2 * sums_floats(args);
+    const int64_t parts = part_count(args, sequences * groups);
     const struct attention_backward_kernel *kernel = backward_kernel(stream->device, args);
     float *memory = loam_stream_scratch(stream, attention_backward_scratch(stream->device, args));
     if (memory == NULL) return LOAM_ERROR_INTERNAL;
     LOAM_TRY(attention_check(stream, &args->shape));
-#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(cpu_threads(stream))
+    float *sums = memory + floats * stream->device->threads;
+#pragma omp parallel for collapse(3) schedule(dynamic) num_threads(cpu_threads(stream))
     for (int64_t s = 0; s < sequences; s++)
-        for (int64_t group = 0; group < groups; group++) {
-            struct backward_task task;
-            task_init(&task, args, kernel, memory + omp_get_thread_num() * floats);
-            task.sequence = attention_sequence(&args->shape, s);
-            backward_group(&task, group);
-        }
+        for (int64_t group = 0; group < groups; group++)
+            for (int64_t part = 0; part < parts; part++) {
+                struct backward_task task;
+                task_init(&task, args, kernel, memory + omp_get_thread_num() * floats);
+                task.sequence = attention_sequence(&args->shape, s);
+                task.part = part;
+                task.parts = parts;
+                if (parts > 1) {
+                    task.dk = sums + ((s * groups + group) * parts + part) * each;
+                    task.dv = task.dk + each / 2;
+                }
+                backward_part(&task, group);
+                if (parts == 1)
+                    scatter_keys(args, task.dk, task.dv, task.sequence.kv_first, task.sequence.kv_count,
+                                 group);
+            }
+    if (parts > 1) add_all_parts(stream, args, sums, parts);
     return LOAM_OK;
 }
 

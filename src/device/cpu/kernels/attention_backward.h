@@ -8,6 +8,7 @@ struct backward_task {
     const struct loam_attention_backward_args *args;
     const struct attention_backward_kernel *kernel;
     struct attention_sequence sequence;
+    int64_t part, parts; // it has every `parts`-th block of queries, from `part` on
     int64_t d, padded, cells;
     float *k, *v;                    // [max_kv, cells of D]
     float *k_pairs;                  // [max_kv / per, padded D]

@@ -66,13 +66,14 @@ static void pack(const struct part *part, const struct gemm_lines *lines)
         pack_columns(part, lines, lines->count);
 }
 
-KERNEL_TARGET static void tile(const struct part *a, const struct part *b, int64_t depth,
-                               const struct tile_sums *sums, struct prefetch *prefetches)
+// The first `rows` rows of a tile. Callers pass a constant.
+KERNEL_TARGET INLINE void tile_rows(const struct part *a, const struct part *b, int64_t depth,
+                                    const struct tile_sums *sums, struct prefetch *prefetches, int rows)
 {
     vec sum[ROWS][2];
     const int32_t *left = a->pairs, *right = b->pairs;
 #pragma GCC unroll 16
-    for (int i = 0; i < ROWS; i++)
+    for (int i = 0; i < rows; i++)
         sum[i][0] = sum[i][1] = splat(0);
     for (int64_t p = 0; p < gemm_round_up(depth, STEP) / 2; p += PAIRS_A_LINE) {
         fetch_line(prefetches);
@@ -80,7 +81,7 @@ KERNEL_TARGET static void tile(const struct part *a, const struct part *b, int64
         for (int pair = 0; pair < PAIRS_A_LINE; pair++, left += ROWS, right += PANEL) {
             const vec_int right0 = load_int(right), right1 = load_int(right + LANES);
 #pragma GCC unroll 16
-            for (int i = 0; i < ROWS; i++) {
+            for (int i = 0; i < rows; i++) {
                 const vec_int both = splat_int(left[i]);
                 sum[i][0] = multiply_add(sum[i][0], both, right0);
                 sum[i][1] = multiply_add(sum[i][1], both, right1);
@@ -90,7 +91,7 @@ KERNEL_TARGET static void tile(const struct part *a, const struct part *b, int64
     const float *from = sums->from;
     float *to = sums->to;
 #pragma GCC unroll 16
-    for (int i = 0; i < ROWS; i++, to += sums->to_row) {
+    for (int i = 0; i < rows; i++, to += sums->to_row) {
         if (from != NULL) {
             sum[i][0] += load_f32(from);
             sum[i][1] += load_f32(from + LANES);
@@ -99,4 +100,17 @@ KERNEL_TARGET static void tile(const struct part *a, const struct part *b, int64
         store_f32(to, sum[i][0]);
         store_f32(to + LANES, sum[i][1]);
     }
+}
+
+// The last rows of a product need not fill a tile.
+KERNEL_TARGET static void tile(const struct part *a, const struct part *b, int64_t depth,
+                               const struct tile_sums *sums, struct prefetch *prefetches)
+{
+    enum { HALF = ROWS / 2, QUARTER = (ROWS + 3) / 4 };
+    if (sums->rows > HALF)
+        tile_rows(a, b, depth, sums, prefetches, ROWS);
+    else if (sums->rows > QUARTER)
+        tile_rows(a, b, depth, sums, prefetches, HALF);
+    else
+        tile_rows(a, b, depth, sums, prefetches, QUARTER);
 }

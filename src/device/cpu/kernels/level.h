@@ -28,6 +28,7 @@ enum {
     SUBJECT(bias)                                                                                            \
     SUBJECT(dora)                                                                                            \
     SUBJECT(embedding)                                                                                       \
+    SUBJECT(tokens)                                                                                          \
     SUBJECT(norm)                                                                                            \
     SUBJECT(stream)                                                                                          \
     SUBJECT(rope)                                                                                            \

@@ -163,18 +163,35 @@ static void reduce_rows(float *sums, const struct loam_tensor *x, int64_t row, i
     }
 }
 
-// rows of y += left [rows, width] times right [r, padded columns of y], dropped
+// What comes to every row of a product; none: values NULL.
+struct row_bias {
+    const float *values;
+    float scale;
+};
+
+// delta [rows, COLUMNS] += scale bias
+static void add_bias(float *delta, const struct row_bias *bias, const struct block *block)
+{
+    for (int64_t j = 0; j < block->columns; j += LANES) {
+        const vec more = bias->scale * load(bias->values + block->column, j, block->columns, false);
+        for (int64_t i = 0; i < block->rows; i++)
+            store_f32(delta + i * COLUMNS + j, load_f32(delta + i * COLUMNS + j) + more);
+    }
+}
+
+// rows of y += left [rows, width] times right [r, padded columns of y], dropped, plus the bias
 static void expand_rows(const struct loam_tensor *y, int64_t row, int64_t rows, const float *left,
                         int64_t width, int64_t r, const float *right, const struct loam_dropout *dropout,
-                        float *buffer)
+                        const struct row_bias *bias, float *buffer)
 {
     const bool dropped = dropout != NULL && dropout->p > 0;
     for (int64_t column = 0; column < y->shape[1]; column += COLUMNS) {
         const struct block block = {row, rows, column, min64(COLUMNS, y->shape[1] - column)};
         const struct small_matmul mm = {left,   width,   1,    right + column, padded(y->shape[1]),
                                         buffer, COLUMNS, false};
-        if (dropped) {
+        if (dropped || bias->values != NULL) {
             small_matmul(&mm, rows, padded(block.columns), r);
+            if (bias->values != NULL) add_bias(buffer, bias, &block);
             add_block(y, buffer, &block, dropout);
         } else if (y->dtype == LOAM_BF16) {
             add_product(y, &block, &mm, r, true);
@@ -217,6 +234,7 @@ static enum loam_status f32_forward(struct loam_stream *stream, const struct loa
     if (a == NULL || b == NULL || memory == NULL) return LOAM_ERROR_INTERNAL;
     pack_transposed(stream, a, args->a.data, r, args->a.shape[1], 1);
     pack_transposed(stream, b, args->b.data, args->b.shape[0], r, args->scale);
+    const struct row_bias bias = {args->bias.data, args->scale};
 #pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
     for (int64_t row = 0; row < tokens; row += ROWS) {
         const int64_t rows = min64(ROWS, tokens - row);
@@ -224,7 +242,7 @@ static enum loam_status f32_forward(struct loam_stream *stream, const struct loa
         reduce_rows(t, &args->x, row, rows, a, width, &args->dropout, buffer);
         for (int64_t i = 0; i < rows; i++)
             memcpy(cpu_row(&args->t, row + i), t + i * width, (size_t)r * sizeof(float));
-        expand_rows(&args->y, row, rows, t, width, r, b, NULL, buffer);
+        expand_rows(&args->y, row, rows, t, width, r, b, NULL, &bias, buffer);
     }
     return LOAM_OK;
 }
@@ -280,6 +298,19 @@ static void backward_b_columns(const struct loam_lora_backward_args *args, int64
     }
 }
 
+// Columns of dbias: dbias += scale sum_t dy
+static void backward_bias_columns(const struct loam_lora_backward_args *args, int64_t column)
+{
+    const bool bf16 = args->dy.dtype == LOAM_BF16;
+    const int64_t last = min64(column + COLUMNS, args->dy.shape[1]);
+    for (int64_t i = column; i < last; i += LANES) {
+        vec sum = splat(0);
+        for (int64_t t = 0; t < args->dy.shape[0]; t++)
+            sum += load(cpu_row(&args->dy, t), i, last, bf16);
+        store(args->dbias.data, i, last, load(args->dbias.data, i, last, false) + args->scale * sum, false);
+    }
+}
+
 // Columns of da: da += dtT drop(x)
 static void backward_a_columns(const struct loam_lora_backward_args *args, int64_t column, const float *dt,
                                float *buffer)
@@ -318,7 +349,9 @@ static enum loam_status f32_backward(struct loam_stream *stream, const struct lo
     pack_rows(stream, b, args->b.data, n, r, args->scale);
     pack_rows(stream, t, args->t.data, tokens, r, args->scale);
     // A frozen adapter has no gradients.
-    const int64_t b_columns = args->db.data != NULL ? n : 0, a_columns = args->da.data != NULL ? k : 0;
+    const int64_t b_columns = args->db.data != NULL ? n : 0, a_columns = args->da.data != NULL ? k : 0,
+                  bias_columns = args->dbias.data != NULL ? n : 0;
+    const struct row_bias none = {NULL, 0};
 #pragma omp parallel num_threads(threads)
     {
         float *buffer = memory + (size_t)omp_get_thread_num() * sizes.thread;
@@ -327,11 +360,15 @@ static enum loam_status f32_backward(struct loam_stream *stream, const struct lo
             const int64_t rows = min64(ROWS, tokens - row);
             reduce_rows(dt + row * width, &args->dy, row, rows, b, width, NULL, buffer);
             if (args->dx.data != NULL)
-                expand_rows(&args->dx, row, rows, dt + row * width, width, r, a, &args->dropout, buffer);
+                expand_rows(&args->dx, row, rows, dt + row * width, width, r, a, &args->dropout, &none,
+                            buffer);
         }
 #pragma omp for schedule(dynamic) nowait
         for (int64_t column = 0; column < b_columns; column += COLUMNS)
             backward_b_columns(args, column, t, buffer);
+#pragma omp for schedule(dynamic) nowait
+        for (int64_t column = 0; column < bias_columns; column += COLUMNS)
+            backward_bias_columns(args, column);
 #pragma omp for schedule(dynamic)
         for (int64_t column = 0; column < a_columns; column += COLUMNS)
             backward_a_columns(args, column, dt, buffer);

@@ -182,7 +182,7 @@ static void block_product(const struct work *work, const struct task *task, int6
                                      .columns = gemm_min(tile_columns, task->columns - j)};
             float *sums = task->sums + i * width + j;
             const struct tile_sums to = {slice->first ? NULL : sums, slice->last ? finished : sums, width,
-                                         slice->last ? tile_columns : width};
+                                         slice->last ? tile_columns : width, tile.rows};
             if (slice->last) fetch_c(work->gemm, &tile);
             work->kernel->tile(&a, &b, slice->depth, &to, prefetches);
             tile.sums = finished;

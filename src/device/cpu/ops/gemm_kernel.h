@@ -34,6 +34,7 @@ struct tile_sums {
     const float *from; // NULL: zero
     float *to;
     int64_t from_row, to_row;
+    int64_t rows; // that are read afterwards
 };
 
 // Memory that will be packed next: runs of cache lines, `stride` bytes apart. Memory that is fetched too

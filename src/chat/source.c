@@ -1,0 +1,184 @@
+#include "chat/source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/heap.h"
+#include "base/json.h"
+
+enum { TEMPLATE_SIZE = 16 << 20 }; // bytes of a template's file
+
+struct search {
+    const char *directory;
+    const char *name; // NULL: the model's own
+    bool has_tools;
+    json_t *config;         // tokenizer_config.json; NULL: the file does not exist
+    struct loam_bytes text; // of the template that was found
+    char *origin;           // NULL: none was found
+};
+
+static enum loam_status load_config(struct search *search, struct loam_error *error)
+{
+    char *path = loam_path_join(search->directory, "tokenizer_config.json", error);
+    if (path == NULL) return error->status;
+    enum loam_status status = loam_file_exists(path) ? loam_json_load(&search->config, path, error) : LOAM_OK;
+    free(path);
+    return status;
+}
+
+// Reads a file if it exists and remembers it as the origin.
+static enum loam_status read_file(struct search *search, const char *directory, const char *name,
+                                  struct loam_error *error)
+{
+    char *path = directory == NULL ? loam_strdup(name, error) : loam_path_join(directory, name, error);
+    if (path == NULL) return error->status;
+    if (!loam_file_exists(path)) {
+        free(path);
+        return LOAM_OK;
+    }
+    search->origin = path;
+    return loam_file_read(path, TEMPLATE_SIZE, &search->text, error);
+}
+
+static enum loam_status read_additional(struct search *search, const char *name, struct loam_error *error)
+{
+    char *file =
+        strchr(name, '/') != NULL ? NULL : loam_format(error, "additional_chat_templates/%s.jinja", name);
+    if (file == NULL) return strchr(name, '/') != NULL ? LOAM_OK : error->status;
+    enum loam_status status = read_file(search, search->directory, file, error);
+    free(file);
+    return status;
+}
+
+static enum loam_status take_text(struct search *search, const json_t *text, const char *name,
+                                  struct loam_error *error)
+{
+    search->origin = name == NULL ? loam_format(error, "%s/tokenizer_config.json", search->directory)
+                                  : loam_format(error, "%s/tokenizer_config.json, template \"%s\"",
+                                                search->directory, name);
+    if (search->origin == NULL) return error->status;
+    if (!json_is_string(text))
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the template must be a string", search->origin);
+    return loam_bytes_append(&search->text, json_string_value(text), json_string_length(text), error);
+}
+
+// Takes a named template out of the list in tokenizer_config.json, if it is there.
+static enum loam_status take_named(struct search *search, const char *name, struct loam_error *error)
+{
+    const json_t *list = json_object_get(search->config, "chat_template");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *entry = json_array_get(list, i);
+        const char *found = json_string_value(json_object_get(entry, "name"));
+        if (found != NULL && strcmp(found, name) == 0)
+            return take_text(search, json_object_get(entry, "template"), name, error);
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status take_model_template(struct search *search, const char *name, struct loam_error *error)
+{
+    LOAM_TRY(read_additional(search, name, error));
+    return search->origin == NULL ? take_named(search, name, error) : LOAM_OK;
+}
+
+// The template that transformers takes without a name. Files stand before tokenizer_config.json.
+static enum loam_status take_default(struct search *search, struct loam_error *error)
+{
+    const json_t *text = json_object_get(search->config, "chat_template");
+    if (search->has_tools) LOAM_TRY(take_model_template(search, "tool_use", error));
+    if (search->origin == NULL) LOAM_TRY(read_file(search, search->directory, "chat_template.jinja", error));
+    if (search->origin == NULL && json_is_string(text)) LOAM_TRY(take_text(search, text, NULL, error));
+    if (search->origin == NULL) LOAM_TRY(take_model_template(search, "default", error));
+    if (search->origin != NULL) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                     "%s has no chat template: neither chat_template.jinja nor a template named default in "
+                     "tokenizer_config.json. Name one of chatml, llama3, gemma, mistral, phi, zephyr, "
+                     "alpaca, vicuna, or a "
+                     "file",
+                     search->directory);
+}
+
+static enum loam_status take_builtin(struct search *search, const struct loam_chat_builtin *builtin,
+                                     struct loam_error *error)
+{
+    search->origin = loam_strdup(builtin->name, error);
+    if (search->origin == NULL) return error->status;
+    return loam_bytes_append_text(&search->text, builtin->text, error);
+}
+
+static enum loam_status take_by_name(struct search *search, const char **end, struct loam_error *error)
+{
+    LOAM_TRY(take_model_template(search, search->name, error));
+    if (search->origin != NULL) return LOAM_OK;
+    const struct loam_chat_builtin *builtin = loam_chat_builtin_find(search->name);
+    if (builtin != NULL) {
+        *end = builtin->end;
+        return take_builtin(search, builtin, error);
+    }
+    LOAM_TRY(read_file(search, NULL, search->name, error));
+    if (search->origin != NULL) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_USAGE,
+                     "no chat template \"%s\": it is no template of %s, none of chatml, llama3, gemma, "
+                     "mistral, phi, zephyr, "
+                     "alpaca, vicuna, and no file",
+                     search->name, search->directory);
+}
+
+// ---- Variables ----
+
+// The text of a special token: a string, or an object with "content".
+static const char *token_text(const json_t *token)
+{
+    return json_string_value(json_is_object(token) ? json_object_get(token, "content") : token);
+}
+
+static enum loam_status read_tokens(const struct search *search, json_t **variables, struct loam_error *error)
+{
+    static const char *const names[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                        "pad_token", "cls_token", "mask_token"};
+    const json_t *extra = json_object_get(search->config, "extra_special_tokens");
+    const char *key;
+    json_t *token;
+    *variables = json_object();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *text = token_text(json_object_get(search->config, names[i]));
+        if (text != NULL) loam_json_put(variables, names[i], json_string(text));
+    }
+    json_object_foreach((json_t *)(uintptr_t)extra, key,
+                        token) // of an object; jansson's macro takes no const
+        if (token_text(token) != NULL) loam_json_put(variables, key, json_string(token_text(token)));
+    if (*variables == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: special tokens");
+    return LOAM_OK;
+}
+
+static enum loam_status find(struct search *search, struct loam_chat_source *source, struct loam_error *error)
+{
+    LOAM_TRY(load_config(search, error));
+    LOAM_TRY(search->name == NULL ? take_default(search, error) : take_by_name(search, &source->end, error));
+    LOAM_TRY(read_tokens(search, &source->variables, error));
+    return loam_chat_template_parse(&source->chat_template, search->text.data, search->text.size,
+                                    search->origin, error);
+}
+
+enum loam_status loam_chat_source_find(struct loam_chat_source *source, const char *model_directory,
+                                       const char *name, bool has_tools, struct loam_error *error)
+{
+    LOAM_ENSURE_ERROR(error);
+    *source = (struct loam_chat_source){0};
+    struct search search = {.directory = model_directory, .name = name, .has_tools = has_tools};
+    enum loam_status status = find(&search, source, error);
+    source->origin = search.origin;
+    loam_bytes_deinit(&search.text);
+    json_decref(search.config);
+    if (status != LOAM_OK) loam_chat_source_deinit(source);
+    return status;
+}
+
+void loam_chat_source_deinit(struct loam_chat_source *source)
+{
+    loam_chat_template_destroy(source->chat_template);
+    json_decref(source->variables);
+    free(source->origin);
+    *source = (struct loam_chat_source){0};
+}

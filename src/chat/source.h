@@ -1,0 +1,35 @@
+// Where a model's chat template is.
+#ifndef LOAM_CHAT_SOURCE_H
+#define LOAM_CHAT_SOURCE_H
+
+#include <jansson.h>
+
+#include "chat/template.h"
+
+// A template that loam has for models without one.
+struct loam_chat_builtin {
+    const char *name;
+    const char *text;
+    const char *end; // the token that ends the assistant's turn; NULL: the model's EOS
+};
+// The built-in template of that name, and each by index; NULL: there is none.
+const struct loam_chat_builtin *loam_chat_builtin_find(const char *name);
+const struct loam_chat_builtin *loam_chat_builtin_at(size_t index);
+
+struct loam_chat_source {
+    struct loam_chat_template *chat_template;
+    char *origin; // the file, with the name of the template if it has several; or the name of a built-in one
+    const char
+        *end; // the token that ends the assistant's turn, of a built-in template; NULL: not known from here
+    json_t *variables; // bos_token and the like from tokenizer_config.json, for loam_chat_input
+};
+
+// Finds the template of a model directory. `name` NULL: chat_template.jinja, or the chat_template of
+// tokenizer_config.json; of several, with `has_tools` the one named tool_use, else the one named default. Otherwise
+// `name` is, in this order, one of the model's templates, a built-in one, or a file. A model without any template is
+// LOAM_ERROR_UNSUPPORTED, and the message names what there is.
+enum loam_status loam_chat_source_find(struct loam_chat_source *source, const char *model_directory,
+                                       const char *name, bool has_tools, struct loam_error *error);
+void loam_chat_source_deinit(struct loam_chat_source *source);
+
+#endif

@@ -1,0 +1,160 @@
+// Where a template is found, and the built-in templates.
+#include "chat/source.h"
+
+#include "base/json.h"
+#include "test.h"
+
+#include <sys/stat.h>
+
+static void write_text(const char *directory, const char *name, const char *text)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    test_write_file(path, text, strlen(text));
+}
+
+// Renders one user message with the template that is found.
+static void check(const char *directory, const char *name, bool tools, const char *origin,
+                  const char *expected)
+{
+    struct loam_chat_source source;
+    struct loam_chat_rendering rendering = {0};
+    struct loam_error error;
+    assert_ok(loam_chat_source_find(&source, directory, name, tools, &error));
+    assert_non_null(strstr(source.origin, origin));
+    json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", "Hi");
+    struct loam_chat_input input = {
+        .messages = messages, .variables = source.variables, .add_generation_prompt = true};
+    assert_ok(loam_chat_template_render(source.chat_template, &input, &rendering, &error));
+    assert_string_equal(rendering.text.data, expected);
+    json_decref(messages);
+    loam_chat_rendering_deinit(&rendering);
+    loam_chat_source_deinit(&source);
+}
+
+static void test_places(void **state)
+{
+    const char *directory = *state;
+    struct loam_chat_source source;
+    struct loam_error error;
+    char path[512];
+    assert_fails(loam_chat_source_find(&source, directory, NULL, false, &error), LOAM_ERROR_UNSUPPORTED,
+                 "has no chat template");
+    write_text(
+        directory, "tokenizer_config.json",
+        "{\"chat_template\": \"{{ bos_token }}one{{ image_token }}\", \"bos_token\": {\"content\": \"<s>\"}, "
+        "\"eos_token\": null, \"extra_special_tokens\": {\"image_token\": \"<i>\"}}");
+    check(directory, NULL, true, "tokenizer_config.json", "<s>one<i>");
+    write_text(directory, "tokenizer_config.json",
+               "{\"chat_template\": [{\"name\": \"default\", \"template\": \"d\"}, {\"name\": \"tool_use\", "
+               "\"template\": \"t\"}, {\"name\": \"rag\", \"template\": \"r\"}]}");
+    check(directory, NULL, false, "template \"default\"", "d");
+    check(directory, NULL, true, "template \"tool_use\"", "t");
+    check(directory, "rag", false, "template \"rag\"", "r");
+    write_text(directory, "chat_template.jinja", "file");
+    check(directory, NULL, false, "chat_template.jinja", "file");
+    snprintf(path, sizeof path, "%s/additional_chat_templates", directory);
+    assert_int_equal(mkdir(path, 0700), 0);
+    write_text(directory, "additional_chat_templates/tool_use.jinja", "more");
+    check(directory, NULL, true, "additional_chat_templates/tool_use.jinja", "more");
+    snprintf(path, sizeof path, "%s/own.txt", directory);
+    write_text(directory, "own.txt", "own {{ messages[0].content }}");
+    check(directory, path, false, "own.txt", "own Hi");
+    assert_fails(loam_chat_source_find(&source, directory, "nosuch", false, &error), LOAM_ERROR_USAGE,
+                 "no chat template \"nosuch\"");
+    write_text(directory, "chat_template.jinja", "a\n{% if %}");
+    assert_fails(loam_chat_source_find(&source, directory, NULL, false, &error), LOAM_ERROR_FORMAT,
+                 "chat_template.jinja, line 2: Expected an expression");
+    write_text(directory, "chat_template.jinja", "a\xFF");
+    assert_fails(loam_chat_source_find(&source, directory, NULL, false, &error), LOAM_ERROR_FORMAT,
+                 "is not UTF-8");
+}
+
+static void test_builtins(void **state)
+{
+    static const struct {
+        const char *name, *text;
+    } cases[] = {
+        {"chatml", "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
+        {"llama3", "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|"
+                   "end_header_id|>\n\n"},
+        {"gemma", "<start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n"},
+        {"mistral", " [INST] Hi [/INST]"},
+        {"phi", "<|user|>\nHi<|end|>\n<|assistant|>\n"},
+        {"zephyr", "<|user|>\nHi</s>\n<|assistant|>\n"},
+        {"alpaca",
+         "Below is an instruction that describes a task. Write a response that appropriately completes the "
+         "request.\n\n### Instruction:\nHi\n\n### Response:\n"},
+        {"vicuna", "A chat between a curious user and an artificial intelligence assistant. The assistant "
+                   "gives helpful, "
+                   "detailed, and polite answers to the user's questions. USER: Hi ASSISTANT:"},
+    };
+    write_text(*state, "tokenizer_config.json", "{\"eos_token\": \"</s>\"}");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        check(*state, cases[i].name, false, cases[i].name, cases[i].text);
+        assert_string_equal(loam_chat_builtin_at(i)->name, cases[i].name);
+    }
+    assert_null(loam_chat_builtin_at(sizeof cases / sizeof cases[0]));
+    assert_string_equal(loam_chat_builtin_find("phi")->end, "<|end|>");
+    assert_null(loam_chat_builtin_find("zephyr")->end);
+}
+
+static json_t *make_conversation(bool with_answer)
+{
+    json_t *messages = json_pack("[{s:s, s:s}, {s:s, s:s}]", "role", "system", "content", "Be kind.", "role",
+                                 "user", "content", "Hi");
+    if (with_answer)
+        json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "assistant", "content", "Yes."));
+    return messages;
+}
+
+// The prompt is the beginning of the training text, and the rest is what is generated: the answer and its end.
+static void test_builtin_answers(void **state)
+{
+    const struct loam_chat_builtin *builtin;
+    (void)state;
+    for (size_t i = 0; (builtin = loam_chat_builtin_at(i)) != NULL; i++) {
+        struct loam_chat_template *chat_template;
+        struct loam_chat_rendering prompt = {0}, whole = {0};
+        struct loam_error error;
+        assert_ok(loam_chat_template_parse(&chat_template, builtin->text, strlen(builtin->text),
+                                           builtin->name, &error));
+        json_t *question = make_conversation(false), *answered = make_conversation(true);
+        json_t *variables = json_pack("{s:s, s:s}", "bos_token", "<s>", "eos_token", "</s>");
+        struct loam_chat_input input = {
+            .messages = question, .variables = variables, .add_generation_prompt = true};
+        assert_ok(loam_chat_template_render(chat_template, &input, &prompt, &error));
+        input = (struct loam_chat_input){.messages = answered, .variables = variables};
+        assert_ok(loam_chat_template_render(chat_template, &input, &whole, &error));
+        assert_memory_equal(whole.text.data, prompt.text.data, prompt.text.size);
+        const char *end = builtin->end == NULL ? "</s>" : builtin->end;
+        size_t learnt_end = 0;
+        for (size_t k = 0; k < whole.span_count; k++) {
+            size_t start = k == 0 ? 0 : whole.spans[k - 1].end;
+            assert_int_equal(whole.spans[k].is_generated,
+                             start >= prompt.text.size && whole.text.data[start] != '\n');
+            if (whole.spans[k].is_generated) learnt_end = whole.spans[k].end;
+        }
+        assert_true(learnt_end > strlen(end));
+        assert_memory_equal(whole.text.data + learnt_end - strlen(end), end, strlen(end));
+        json_array_append_new(
+            answered, json_pack("{s:s, s:s, s:[{}]}", "role", "assistant", "content", "", "tool_calls"));
+        assert_true(loam_chat_template_render(chat_template, &input, &whole, &error) != LOAM_OK);
+        json_decref(variables);
+        json_decref(question);
+        json_decref(answered);
+        loam_chat_rendering_deinit(&prompt);
+        loam_chat_rendering_deinit(&whole);
+        loam_chat_template_destroy(chat_template);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test_in_directory(test_places),
+        test_in_directory(test_builtins),
+        cmocka_unit_test(test_builtin_answers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
