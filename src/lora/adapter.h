@@ -3,7 +3,6 @@
 #define LOAM_LORA_ADAPTER_H
 
 #include "lora/adapter_stored.h"
-#include "lora/trained_tokens.h"
 
 // The tensors of an adapted module.
 enum loam_adapter_part {
@@ -44,6 +43,18 @@ struct loam_replaced {
     size_t index;              // in the set
     const struct loam_stored_tensor *stored; // in the file of an opened adapter; NULL after filling
     struct loam_replacement entry;           // for the passes
+};
+
+// The trained tokens of one module, and of the head that is tied to it: rows that take the place of theirs.
+struct loam_trained_tokens {
+    const struct loam_linear *module; // the embedding or the head
+    const struct loam_token_list *list;
+    struct loam_token_rows *places[LOAM_TOKEN_PLACES]; // in the slots of the adapter
+    size_t place_count;
+    int64_t *order; // [n] the place in the list of each token, rising by token
+    char *name;     // "base_model.model." + path + ".token_adapter.trainable_tokens_delta"
+    size_t index;   // in the set
+    const struct loam_stored_tensor *stored; // in the file of an opened adapter; NULL after filling
 };
 
 struct loam_adapter {
@@ -150,5 +161,34 @@ enum loam_status loam_replaced_fill(struct loam_adapter *adapter, struct loam_st
 // Downloads `count` elements from `first` on as f32.
 enum loam_status loam_replaced_download(const struct loam_replaced *item, struct loam_stream *stream,
                                         size_t first, size_t count, float *values, struct loam_error *error);
+
+// ---- trained tokens (lora/trained_tokens.c) ----
+
+// Finds the modules of the config's tokens, and sets what the slots can have without memory.
+enum loam_status loam_adapter_attach_tokens(struct loam_adapter *adapter, struct loam_error *error);
+void loam_adapter_free_tokens(struct loam_adapter *adapter);
+// Registers the rows in a set, points the slots at its memory, and takes the gradients away again.
+enum loam_status loam_adapter_register_tokens(struct loam_adapter *adapter, struct loam_trainables *set,
+                                              struct loam_error *error);
+void loam_adapter_point_tokens(struct loam_adapter *adapter);
+void loam_adapter_unregister_tokens(struct loam_adapter *adapter);
+// Gives the rows memory in an arena; `counting`: only counts.
+void loam_adapter_place_tokens(struct loam_adapter *adapter, struct loam_arena *arena, bool counting);
+// Allocates the ids on the device.
+enum loam_status loam_adapter_allocate_tokens(struct loam_adapter *adapter, const struct loam_device *device,
+                                              struct loam_error *error);
+// Writes the ids, and the rows: those of the base, or those of the file. The rows of the file are checked by
+// loam_adapter_find_tokens.
+enum loam_status loam_adapter_start_tokens(struct loam_adapter *adapter, struct loam_stream *stream,
+                                           struct loam_error *error);
+enum loam_status loam_adapter_fill_tokens(struct loam_adapter *adapter, struct loam_stream *stream,
+                                          struct loam_error *error);
+// Finds the rows of an opened adapter in its file.
+enum loam_status loam_adapter_find_tokens(struct loam_adapter *adapter, struct loam_error *error);
+// The rows [n, H] in the file's order, downloaded into `host`.
+enum loam_status loam_adapter_download_tokens(const struct loam_trained_tokens *tokens,
+                                              struct loam_stream *stream, float *host,
+                                              struct loam_error *error);
+int64_t loam_trained_tokens_count(const struct loam_trained_tokens *tokens);
 
 #endif

@@ -563,7 +563,8 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
     if (merge->has_tokens[i]) merge_all_tokens(merge, i, dtype, first, count, block);
     release_elements(source, first, count);
     merge->done += (int64_t)(count * loam_dtype_size(dtype));
-    if ((merged == NULL && !merge->has_tokens[i] && replaced == NULL && loam_format_of(dtype) == source->format) ||
+    if ((merged == NULL && !merge->has_tokens[i] && replaced == NULL &&
+         loam_format_of(dtype) == source->format) ||
         loam_all_finite(block, dtype, count))
         return loam_event_progress(merge->settings->callbacks, LOAM_ACTIVITY_MERGE, merge->done, merge->total,
                                    error);

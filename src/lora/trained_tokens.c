@@ -1,10 +1,10 @@
-#include "lora/trained_tokens.h"
+// The trained tokens of an adapter: rows that take the place of those of the embedding or the head.
+#include "lora/adapter.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/heap.h"
-#include "lora/adapter.h"
 #include "model/multimodal.h"
 
 int64_t loam_trained_tokens_count(const struct loam_trained_tokens *tokens)
