@@ -7,14 +7,16 @@ enum { DEPTH = 600 }; // nested expressions, calls and bodies
 
 enum loam_status chat_step(struct chat_run *run)
 {
-    if (++run->steps > CHAT_STEPS) return chat_fail(run, "the template takes more than %d steps", CHAT_STEPS);
+    if (run->steps == 0) return chat_fail(run, "the template takes too many steps");
+    run->steps--;
     return LOAM_OK;
 }
 
 enum loam_status chat_work(struct chat_run *run, size_t bytes)
 {
     enum { STEP = 64 }; // bytes that take as long as a step
-    run->steps += bytes / STEP;
+    size_t steps = bytes / STEP;
+    run->steps = run->steps > steps ? run->steps - steps : 0;
     return chat_step(run);
 }
 

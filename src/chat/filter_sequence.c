@@ -112,7 +112,7 @@ static enum loam_status filter_items(struct chat_run *run, const struct chat_cal
 // ---- map, select, reject ----
 
 // An iterator that applies a filter or test to the elements of the subject.
-static enum loam_status create_mapped(struct chat_run *run, const struct chat_call *call, int mode,
+static enum loam_status create_mapped(struct chat_run *run, const struct chat_call *call, enum chat_mode mode,
                                       struct chat_iterator **mapped, struct chat_value *result)
 {
     LOAM_TRY(chat_new_iterator(run, mapped));
@@ -171,7 +171,7 @@ static enum loam_status filter_map(struct chat_run *run, const struct chat_call 
     return take_native(run, &call->all, 0, true, mapped);
 }
 
-static enum loam_status choose(struct chat_run *run, const struct chat_call *call, int mode,
+static enum loam_status choose(struct chat_run *run, const struct chat_call *call, enum chat_mode mode,
                                bool by_attribute, struct chat_value *result)
 {
     struct chat_iterator *mapped;

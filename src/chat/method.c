@@ -12,8 +12,8 @@ static enum loam_status dict_get(struct chat_run *run, const struct chat_call *c
     return LOAM_OK;
 }
 
-static enum loam_status make_view(struct chat_run *run, const struct chat_call *call, int what,
-                                  struct chat_value *result)
+static enum loam_status make_view(struct chat_run *run, const struct chat_call *call,
+                                  enum chat_view_part what, struct chat_value *result)
 {
     struct chat_view *view = chat_pool_take(&run->pool, 1, sizeof *view, run->error);
     if (view == NULL) return run->error->status;

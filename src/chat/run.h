@@ -28,8 +28,9 @@ struct chat_run {
     const struct chat_node *place; // the innermost expression or statement that failed; NULL: none yet
     struct chat_value captured;    // text of the block whose filters are evaluated
     bool raised;                   // the template refused its input by raise_exception
-    size_t steps, depth;
-    struct tm now; // for strftime_now
+    size_t steps;                  // that are left
+    size_t depth;                  // of nested calls
+    struct tm now;                 // for strftime_now
     long microsecond;
 };
 
@@ -113,12 +114,14 @@ enum loam_status chat_negate(struct chat_run *run, struct chat_value value, bool
 
 // ---- Iteration (iterate.c) ----
 
+enum chat_mode { CHAT_PLAIN, CHAT_MAP, CHAT_SELECT, CHAT_REJECT, CHAT_REVERSED, CHAT_LOOP_TEST };
+
 // Reads a value element by element.
 struct chat_iterator {
     struct chat_value over; // what is read
     size_t at;              // index, or byte of a string
     // A filter that is applied while reading: map, select, reject.
-    enum { CHAT_PLAIN, CHAT_MAP, CHAT_SELECT, CHAT_REJECT, CHAT_REVERSED, CHAT_LOOP_TEST } mode;
+    enum chat_mode mode;
     struct chat_iterator *inner;
     const struct chat_native *native; // NULL: the element itself
     struct chat_value attribute, fallback;

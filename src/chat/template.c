@@ -12,6 +12,9 @@ enum {
     TEMPLATE_LIMIT = 64 << 20, // bytes of a parsed template
     RUN_LIMIT = 512 << 20,     // bytes of a rendering's values
     OUTPUT_LIMIT = 256 << 20,  // bytes
+    STEPS = 1000000,           // of a rendering
+    STEPS_FOR_VALUE = 5000,    // more for each value of the input
+    MOST_VALUES = 4000000,     // of the input
 };
 
 struct loam_chat_template {
@@ -129,7 +132,9 @@ static enum loam_status render(struct chat_run *run, const struct loam_chat_temp
     struct chat_sources sources = {0};
     struct chat_text out;
     enum chat_flow flow;
+    run->steps = MOST_VALUES;
     LOAM_TRY(chat_input_read(run, input, &sources));
+    run->steps = STEPS + STEPS_FOR_VALUE * (MOST_VALUES - run->steps);
     chat_text_init(&out, &run->pool, run->error);
     out.limit = OUTPUT_LIMIT;
     run->out = &out;

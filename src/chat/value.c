@@ -84,24 +84,24 @@ bool chat_string_equals(const struct chat_string *left, const struct chat_string
                              memcmp(left->data, right->data, left->size) == 0);
 }
 
-static bool equals(struct chat_value left, struct chat_value right, int depth, size_t *work);
+static bool equals(struct chat_value left, struct chat_value right, int depth, size_t *steps);
 
-static bool equals_list(const struct chat_list *left, const struct chat_list *right, int depth, size_t *work)
+static bool equals_list(const struct chat_list *left, const struct chat_list *right, int depth, size_t *steps)
 {
     if (left == right) return true;
     if (left->count != right->count) return false;
     for (size_t i = 0; i < left->count; i++)
-        if (!equals(left->items[i], right->items[i], depth, work)) return false;
+        if (!equals(left->items[i], right->items[i], depth, steps)) return false;
     return true;
 }
 
-static bool equals_dict(const struct chat_dict *left, const struct chat_dict *right, int depth, size_t *work)
+static bool equals_dict(const struct chat_dict *left, const struct chat_dict *right, int depth, size_t *steps)
 {
     if (left == right) return true;
     if (left->count != right->count) return false;
     for (size_t i = 0; i < left->count; i++) {
         const struct chat_value *value = chat_dict_get(right, left->entries[i].key);
-        if (value == NULL || !equals(left->entries[i].value, *value, depth, work)) return false;
+        if (value == NULL || !equals(left->entries[i].value, *value, depth, steps)) return false;
     }
     return true;
 }
@@ -141,9 +141,10 @@ static int order_number(struct chat_value left, struct chat_value right)
     return a < b ? -1 : a > b;
 }
 
-static bool equals(struct chat_value left, struct chat_value right, int depth, size_t *work)
+static bool equals(struct chat_value left, struct chat_value right, int depth, size_t *steps)
 {
-    if (depth == 0 || ++*work > CHAT_STEPS) return false;
+    if (depth == 0 || *steps == 0) return false;
+    --*steps;
     if (chat_is_number(left) && chat_is_number(right)) return order_number(left, right) == 0;
     if (left.kind != right.kind) return false;
     switch ((enum chat_kind)left.kind) {
@@ -154,9 +155,9 @@ static bool equals(struct chat_value left, struct chat_value right, int depth, s
         return chat_string_equals(left.as.string, right.as.string);
     case CHAT_LIST:
     case CHAT_TUPLE:
-        return equals_list(left.as.list, right.as.list, depth - 1, work);
+        return equals_list(left.as.list, right.as.list, depth - 1, steps);
     case CHAT_DICT:
-        return equals_dict(left.as.dict, right.as.dict, depth - 1, work);
+        return equals_dict(left.as.dict, right.as.dict, depth - 1, steps);
     case CHAT_RANGE:
         return equals_range(left.as.range, right.as.range);
     case CHAT_VIEW: // Python compares values() by identity
@@ -166,9 +167,9 @@ static bool equals(struct chat_value left, struct chat_value right, int depth, s
     }
 }
 
-bool chat_equals(struct chat_value left, struct chat_value right, size_t *work)
+bool chat_equals(struct chat_value left, struct chat_value right, size_t *steps)
 {
-    return equals(left, right, CHAT_VALUE_DEPTH, work);
+    return equals(left, right, CHAT_VALUE_DEPTH, steps);
 }
 
 bool chat_is_same(struct chat_value left, struct chat_value right)
@@ -188,7 +189,7 @@ bool chat_is_same(struct chat_value left, struct chat_value right)
     }
 }
 
-static int order(struct chat_value left, struct chat_value right, int depth, size_t *work);
+static int order(struct chat_value left, struct chat_value right, int depth, size_t *steps);
 
 static int order_string(const struct chat_string *left, const struct chat_string *right)
 {
@@ -198,26 +199,26 @@ static int order_string(const struct chat_string *left, const struct chat_string
     return left->size < right->size ? -1 : left->size > right->size;
 }
 
-static int order_list(const struct chat_list *left, const struct chat_list *right, int depth, size_t *work)
+static int order_list(const struct chat_list *left, const struct chat_list *right, int depth, size_t *steps)
 {
     for (size_t i = 0; i < left->count && i < right->count; i++)
-        if (!equals(left->items[i], right->items[i], depth, work))
-            return order(left->items[i], right->items[i], depth, work);
+        if (!equals(left->items[i], right->items[i], depth, steps))
+            return order(left->items[i], right->items[i], depth, steps);
     return left->count < right->count ? -1 : left->count > right->count;
 }
 
-static int order(struct chat_value left, struct chat_value right, int depth, size_t *work)
+static int order(struct chat_value left, struct chat_value right, int depth, size_t *steps)
 {
     if (chat_is_number(left) && chat_is_number(right)) return order_number(left, right);
     if (left.kind != right.kind || depth == 0) return CHAT_NO_ORDER;
     if (left.kind == CHAT_STRING) return order_string(left.as.string, right.as.string);
-    if (chat_is_list(left)) return order_list(left.as.list, right.as.list, depth - 1, work);
+    if (chat_is_list(left)) return order_list(left.as.list, right.as.list, depth - 1, steps);
     return CHAT_NO_ORDER;
 }
 
-int chat_order(struct chat_value left, struct chat_value right, size_t *work)
+int chat_order(struct chat_value left, struct chat_value right, size_t *steps)
 {
-    return order(left, right, CHAT_VALUE_DEPTH, work);
+    return order(left, right, CHAT_VALUE_DEPTH, steps);
 }
 
 // ---- Hashes and dicts ----
@@ -279,8 +280,8 @@ struct chat_dict *chat_dict_create(struct chat_pool *pool, struct loam_error *er
 // Compares keys. A tuple with more parts than a dict compares is a different key.
 static bool equals_key(struct chat_value left, struct chat_value right)
 {
-    size_t work = CHAT_STEPS - KEY_PARTS;
-    return equals(left, right, CHAT_VALUE_DEPTH, &work);
+    size_t steps = KEY_PARTS;
+    return equals(left, right, CHAT_VALUE_DEPTH, &steps);
 }
 
 static struct chat_entry *find_entry(const struct chat_dict *dict, struct chat_value key, uint32_t hash)

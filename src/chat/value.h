@@ -109,9 +109,10 @@ struct chat_range {
     int64_t start, stop, step, count;
 };
 
+enum chat_view_part { CHAT_KEYS, CHAT_VALUES, CHAT_ITEMS };
 struct chat_view {
     const struct chat_dict *dict;
-    enum { CHAT_KEYS, CHAT_VALUES, CHAT_ITEMS } what;
+    enum chat_view_part what;
 };
 
 // Why there is no value. The message is made when it is needed.
@@ -166,12 +167,9 @@ bool chat_is_true(struct chat_value value);
 // Python's len(); -1 for a type that has none.
 int64_t chat_length(struct chat_value value);
 
-// Python's ==. Counts the compared parts in `*work`; beyond CHAT_STEPS the values are different, and the caller stops.
-enum {
-    CHAT_VALUE_DEPTH = 500, // levels of lists and dicts in a value
-    CHAT_STEPS = 5000000,   // of one rendering
-};
-bool chat_equals(struct chat_value left, struct chat_value right, size_t *work);
+// Python's ==. Each compared part takes one of `*steps`; values that need more are different, and the caller stops.
+enum { CHAT_VALUE_DEPTH = 500 }; // levels of lists and dicts in a value
+bool chat_equals(struct chat_value left, struct chat_value right, size_t *steps);
 bool chat_string_equals(const struct chat_string *left, const struct chat_string *right);
 
 // Python's `is`.
@@ -179,7 +177,7 @@ bool chat_is_same(struct chat_value left, struct chat_value right);
 
 // Python's order: -1, 0, 1, or 2 if the types have no order (not a number: 3, which no comparison holds for).
 enum { CHAT_NO_ORDER = 2, CHAT_NOT_A_NUMBER = 3 };
-int chat_order(struct chat_value left, struct chat_value right, size_t *work);
+int chat_order(struct chat_value left, struct chat_value right, size_t *steps);
 
 // False for a value that is no key of a dict: lists, dicts, and tuples with such.
 bool chat_hash(struct chat_value value, uint32_t *hash);
