@@ -25,6 +25,7 @@ static struct chat_value *find_value(struct chat_frame *frame, struct chat_place
 
 void chat_frame_enter(struct chat_run *run, struct chat_frame *frame)
 {
+    static const struct chat_value unset = {.kind = CHAT_MISSING};
     for (size_t i = 0; i < frame->scope->count; i++) {
         const struct chat_symbol *symbol = &frame->scope->symbols[i];
         struct chat_value *value = &frame->values[i];
@@ -33,7 +34,7 @@ void chat_frame_enter(struct chat_run *run, struct chat_frame *frame)
         if (symbol->load == CHAT_LOAD_OUTER) found = find_value(frame, symbol->outer);
         if (symbol->load == CHAT_LOAD_CONTEXT)
             found = chat_dict_get(run->context, chat_from_string(symbol->name));
-        *value = found == NULL ? (struct chat_value){0} : *found;
+        *value = found == NULL ? unset : *found;
     }
 }
 
@@ -80,16 +81,17 @@ enum loam_status chat_assign(struct chat_run *run, struct chat_frame *frame, con
 enum loam_status chat_capture(struct chat_run *run, struct chat_frame *frame, const struct chat_nodes *body,
                               struct chat_value *text)
 {
-    struct chat_text buffer, *out = run->out;
+    struct chat_text *out = run->out, *buffer = chat_pool_take(&run->pool, 1, sizeof *buffer, run->error);
     struct chat_frame *outer = run->frame;
     enum chat_flow flow;
-    chat_text_init(&buffer, &run->pool, run->error);
-    run->out = &buffer;
+    if (buffer == NULL) return run->error->status;
+    chat_text_init(buffer, &run->pool, run->error);
+    run->out = buffer;
     run->frame = frame;
     LOAM_TRY(chat_execute(run, body, &flow));
     run->frame = outer;
     run->out = out;
-    return chat_text_finish(&buffer, text);
+    return chat_text_finish(buffer, text);
 }
 
 // ---- Loops ----

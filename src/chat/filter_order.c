@@ -15,19 +15,17 @@ static enum loam_status make_key(struct chat_run *run, struct chat_value item, s
     return chat_change_case(run, key->as.string, CHAT_LOWER, key);
 }
 
-// "a,b": a list of keys.
+// The keys of "a,b" as a list. A single key is a list, too: lists with equal elements need no order of these.
 static enum loam_status make_keys(struct chat_run *run, struct chat_value item, struct chat_value attribute,
                                   bool case_sensitive, struct chat_value *key)
 {
-    const struct chat_string *path = attribute.as.string;
-    if (attribute.kind != CHAT_STRING || memchr(path->data, ',', path->size) == NULL)
-        return make_key(run, item, attribute, case_sensitive, key);
     struct chat_items keys = {0};
-    for (size_t from = 0; from <= path->size;) {
-        const char *comma = memchr(path->data + from, ',', path->size - from);
-        size_t to = comma == NULL ? path->size : (size_t)(comma - path->data);
-        struct chat_value part, one;
-        LOAM_TRY(chat_string_part(&part, path, from, to, &run->pool, run->error));
+    struct chat_value part = attribute, one;
+    const struct chat_string *path = attribute.kind == CHAT_STRING ? attribute.as.string : NULL;
+    for (size_t from = 0; from <= (path == NULL ? 0 : path->size);) {
+        const char *comma = path == NULL ? NULL : memchr(path->data + from, ',', path->size - from);
+        size_t to = comma != NULL ? (size_t)(comma - path->data) : path == NULL ? 0 : path->size;
+        if (path != NULL) LOAM_TRY(chat_string_part(&part, path, from, to, &run->pool, run->error));
         LOAM_TRY(make_key(run, item, part, case_sensitive, &one));
         LOAM_TRY(chat_items_push(&keys, one, &run->pool, run->error));
         from = to + 1;

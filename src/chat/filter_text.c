@@ -212,7 +212,6 @@ static enum loam_status filter_truncate(struct chat_run *run, const struct chat_
     struct chat_value mark = call->values[2];
     int64_t length, leeway;
     struct chat_text text;
-    LOAM_TRY(string_subject(run, call, &string));
     if (mark.kind == CHAT_MISSING) LOAM_TRY(chat_make_string(run, "...", &mark));
     LOAM_TRY(chat_need_string(run, mark, &end));
     LOAM_TRY(chat_need_integer(run, call->values[0], 255, &length));
@@ -221,7 +220,9 @@ static enum loam_status filter_truncate(struct chat_run *run, const struct chat_
         return chat_fail(run, "expected length >= %u, got %lld", end->length, (long long)length);
     if (leeway < 0) return chat_fail(run, "expected leeway >= 0, got %lld", (long long)leeway);
     *result = call->self;
-    if (string->length <= length || string->length - length <= leeway) return LOAM_OK;
+    int64_t size = chat_length(call->self);
+    if (size >= 0 && (size <= length || size - length <= leeway)) return LOAM_OK;
+    LOAM_TRY(string_subject(run, call, &string));
     size_t kept = chat_string_byte(string, (size_t)(length - end->length));
     const char *blank = memrchr(string->data, ' ', kept);
     if (!chat_is_true(call->values[1]) && blank != NULL) kept = (size_t)(blank - string->data);

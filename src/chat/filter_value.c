@@ -42,7 +42,7 @@ static enum loam_status truncate_float(struct chat_run *run, double real, struct
 {
     *result = fallback;
     if (isnan(real)) return LOAM_OK;
-    if (!(real >= -0x1p63 && real < 0x1p63))
+    if (!(real >= -9223372036854775808.0 && real < 9223372036854775808.0))
         return loam_fail(run->error, LOAM_ERROR_UNSUPPORTED, "an integer has more than 64 bits");
     *result = chat_int((int64_t)real);
     return LOAM_OK;

@@ -177,12 +177,13 @@ static enum loam_status append_field(struct braces *braces, const struct chat_st
     }
     LOAM_TRY(chat_string_part(&specification, format, end < to ? end + 1 : to, to, &run->pool, run->error));
     if (memchr(specification.as.string->data, '{', specification.as.string->size) != NULL) {
-        struct chat_text text, *out = braces->text;
-        chat_text_init(&text, &run->pool, run->error);
-        braces->text = &text;
+        struct chat_text *out = braces->text, *text = chat_pool_take(&run->pool, 1, sizeof *text, run->error);
+        if (text == NULL) return run->error->status;
+        chat_text_init(text, &run->pool, run->error);
+        braces->text = text;
         LOAM_TRY(format_part(braces, specification.as.string, depth + 1));
         braces->text = out;
-        LOAM_TRY(chat_text_finish(&text, &specification));
+        LOAM_TRY(chat_text_finish(text, &specification));
     }
     return append_value(braces, value, specification.as.string);
 }

@@ -132,7 +132,8 @@ static enum loam_status append_number(struct percent *percent, struct chat_value
     }
     if (value.kind == CHAT_FLOAT && strchr("oxX", type) != NULL)
         return chat_fail(run, "%%%c format: an integer is required, not float", type);
-    if (value.kind == CHAT_FLOAT && !(value.as.real > -0x1p63 && value.as.real < 0x1p63))
+    if (value.kind == CHAT_FLOAT &&
+        !(value.as.real > -9223372036854775808.0 && value.as.real < 9223372036854775808.0))
         return chat_fail(run, "cannot convert float to integer");
     int64_t number = value.kind == CHAT_FLOAT ? (int64_t)value.as.real : chat_integer(value);
     form->type = strchr("diu", type) != NULL ? 'd' : type;

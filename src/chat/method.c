@@ -63,10 +63,11 @@ static const struct chat_native dict_methods[] = {
 static enum loam_status list_count(struct chat_run *run, const struct chat_call *call,
                                    struct chat_value *result)
 {
+    struct chat_value list;
     int64_t count = 0;
-    (void)run;
-    for (size_t i = 0; i < call->self.as.list->count; i++)
-        count += chat_equals(call->self.as.list->items[i], call->values[0], &run->steps);
+    LOAM_TRY(chat_collect(run, call->self, CHAT_LIST, &list));
+    for (size_t i = 0; i < list.as.list->count; i++)
+        count += chat_equals(list.as.list->items[i], call->values[0], &run->steps);
     *result = chat_int(count);
     return LOAM_OK;
 }
@@ -74,13 +75,15 @@ static enum loam_status list_count(struct chat_run *run, const struct chat_call 
 static enum loam_status list_index(struct chat_run *run, const struct chat_call *call,
                                    struct chat_value *result)
 {
-    int64_t length = (int64_t)call->self.as.list->count, start, stop;
+    struct chat_value list;
+    int64_t length = chat_length(call->self), start, stop;
+    LOAM_TRY(chat_collect(run, call->self, CHAT_LIST, &list));
     LOAM_TRY(chat_need_integer(run, call->values[1], 0, &start));
     LOAM_TRY(chat_need_integer(run, call->values[2], INT64_MAX, &stop));
     if (start < 0) start = start + length < 0 ? 0 : start + length;
     if (stop < 0) stop += length;
     for (int64_t i = start; i < length && i < stop; i++)
-        if (chat_equals(call->self.as.list->items[i], call->values[0], &run->steps)) {
+        if (chat_equals(list.as.list->items[i], call->values[0], &run->steps)) {
             *result = chat_int(i);
             return LOAM_OK;
         }
@@ -154,7 +157,7 @@ static enum loam_status float_is_integer(struct chat_run *run, const struct chat
                                          struct chat_value *result)
 {
     (void)run;
-    *result = chat_bool(call->self.as.real >= -0x1p53 && call->self.as.real <= 0x1p53
+    *result = chat_bool(call->self.as.real >= -9007199254740992.0 && call->self.as.real <= 9007199254740992.0
                             ? call->self.as.real == (double)(int64_t)call->self.as.real
                             : call->self.as.real - call->self.as.real == 0);
     return LOAM_OK;
@@ -189,6 +192,7 @@ static const struct chat_native *find_method(struct chat_value value, const stru
     case CHAT_LIST:
         return find_row(list_methods, name);
     case CHAT_TUPLE:
+    case CHAT_RANGE:
         return find_row(tuple_methods, name);
     case CHAT_LOOP:
         return find_row(loop_methods, name);

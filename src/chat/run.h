@@ -23,7 +23,8 @@ struct chat_run {
     struct chat_pool pool;
     struct loam_error *error;
     struct chat_frame *frame;
-    struct chat_text *out;         // what statements write to
+    struct chat_text output;       // of the template
+    struct chat_text *out;         // what statements write to: the output, or a buffer
     struct chat_dict *context;     // variables of the caller and functions of the language
     const struct chat_node *place; // the innermost expression or statement that failed; NULL: none yet
     struct chat_value captured;    // text of the block whose filters are evaluated

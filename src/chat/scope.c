@@ -212,10 +212,9 @@ static enum loam_status analyse_if(struct analysis *analysis, struct chat_node *
     LOAM_TRY(copy_scope(analysis->resolver, &before, scope));
     for (int i = 0; i < 2; i++) {
         LOAM_TRY(copy_scope(analysis->resolver, &branches[i], scope));
-        analysis->scope = &branches[i];
-        LOAM_TRY(visit_all(i == 0 ? &node->body : &node->others, analyse, analysis));
+        struct analysis branch = {analysis->resolver, &branches[i], analysis->as_parameters};
+        LOAM_TRY(visit_all(i == 0 ? &node->body : &node->others, analyse, &branch));
     }
-    analysis->scope = scope;
     for (int i = 0; i < 2; i++)
         LOAM_TRY(merge_branch(analysis->resolver, scope, &branches[i]));
     // A name that only a branch sets keeps the value from outside where the branch is not taken.

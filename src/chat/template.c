@@ -130,20 +130,20 @@ static enum loam_status render(struct chat_run *run, const struct loam_chat_temp
                                const struct loam_chat_input *input, struct loam_chat_rendering *rendering)
 {
     struct chat_sources sources = {0};
-    struct chat_text out;
     enum chat_flow flow;
     run->steps = MOST_VALUES;
     LOAM_TRY(chat_input_read(run, input, &sources));
     run->steps = STEPS + STEPS_FOR_VALUE * (MOST_VALUES - run->steps);
-    chat_text_init(&out, &run->pool, run->error);
-    out.limit = OUTPUT_LIMIT;
-    run->out = &out;
+    struct chat_text *out = &run->output;
+    chat_text_init(out, &run->pool, run->error);
+    out->limit = OUTPUT_LIMIT;
+    run->out = out;
     LOAM_TRY(chat_frame_create(run, chat_template->scope, NULL, &run->frame));
     chat_frame_enter(run, run->frame);
     LOAM_TRY(chat_execute(run, &chat_template->body, &flow));
-    LOAM_TRY(loam_bytes_append(&rendering->text, out.data, out.size, run->error));
-    for (size_t i = 0; i < out.span_count; i++)
-        LOAM_TRY(add_span(rendering, out.spans[i], &sources, input->messages, run->error));
+    LOAM_TRY(loam_bytes_append(&rendering->text, out->data, out->size, run->error));
+    for (size_t i = 0; i < out->span_count; i++)
+        LOAM_TRY(add_span(rendering, out->spans[i], &sources, input->messages, run->error));
     return LOAM_OK;
 }
 
