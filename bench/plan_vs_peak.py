@@ -3,11 +3,11 @@
 
     bench/plan_vs_peak.py [--loam LOAM] [--work DIR] [--lengths LENGTHS] [--dtype DTYPE] [--all] [NAME...]
 
-The models are those of tests/parity/goldens, enlarged to some 100 to 300 MB: the widths grow until the hidden size is near
+The models are those of tests/parity/goldens, enlarged to 70 to 270 MB: the widths grow until the hidden size is near
 512, the window and the positions with them, the vocabulary to 32,000 and the layers to ten. `loam init` fills them. Of each
 model_type one golden is taken, with --all every golden. For f32 and bf16, LoRA (rank 16 on all linears) and full
 fine-tuning, `loam plan` and `loam bench step` (two steps) get the same options. A line of a Markdown table compares
-`peak_bytes` with `peak_rss_bytes`, in MiB. The exit code is 1 if any differs by more than 5 % of the peak and 32 MiB.
+`peak_bytes` with `peak_rss_bytes`, in MiB. The exit code is 1 if any differs by more than 5 % of the peak plus 32 MiB.
 """
 
 import argparse

@@ -220,6 +220,22 @@ static enum loam_status check_taken(const struct loam_adapter *adapter, struct l
         model->head.path, model->embedder.path, model->head.path);
 }
 
+// PEFT would give both modules one adapter.
+static enum loam_status check_tying(const struct loam_adapter *adapter, struct loam_error *error)
+{
+    const struct loam_model *model = adapter->model;
+    const struct loam_lora_slot *slots = adapter->slots.slots;
+    const bool adapted = slots[model->head.index].rank > 0 || slots[model->embedder.index].rank > 0;
+    const bool apart = adapter->token_count > 0 && adapter->tokens[0].place_count < LOAM_TOKEN_PLACES;
+    if (!adapter->config.ensure_weight_tying || !loam_model_head_is_tied(model) || !(adapted || apart))
+        return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_UNSUPPORTED,
+        "ensure_weight_tying of %s of %s and %s, which loam has for modules_to_save alone: leave "
+        "it or them out",
+        adapted ? "adapters" : "different trained tokens", model->embedder.path, model->head.path);
+}
+
 // Adds notices about settings without effect.
 static enum loam_status note_unused(struct loam_adapter *adapter, struct loam_error *error)
 {
@@ -327,6 +343,7 @@ static enum loam_status match_targets(struct loam_adapter *adapter, const struct
     }
     LOAM_TRY(loam_adapter_attach_tokens(adapter, error));
     LOAM_TRY(check_taken(adapter, error));
+    LOAM_TRY(check_tying(adapter, error));
     LOAM_TRY(note_tied(adapter, error));
     LOAM_TRY(note_unused(adapter, error));
     return name_targets(adapter, error);

@@ -197,8 +197,10 @@ static enum loam_status collect_modules(struct combine *combine, struct loam_err
     combine->parts = loam_calloc(most, combine->source_count * sizeof *combine->parts, error);
     if (combine->modules == NULL || combine->parts == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < combine->source_count; i++)
-        for (size_t j = 0; j < combine->sources[i].stored.count; j++)
-            LOAM_TRY(add_part(combine, i, &combine->sources[i].stored.modules[j], error));
+        for (size_t j = 0; j < combine->sources[i].stored.count; j++) {
+            const struct loam_stored_module *module = &combine->sources[i].stored.modules[j];
+            if (loam_stored_module_is_adapted(module)) LOAM_TRY(add_part(combine, i, module, error));
+        }
     return LOAM_OK;
 }
 

@@ -153,36 +153,18 @@ enum loam_status loam_conversion_add(struct loam_conversion *conversion,
     return LOAM_OK;
 }
 
-// mlx-lm has neither, and its adapters of an embedding and of a tied head differ.
-static enum loam_status check_convertible(const struct loam_adapter *adapter, const char *path,
-                                          struct loam_error *error)
-{
-    const struct loam_model *model = adapter->model;
-    const struct loam_lora_slot *slots = adapter->slots.slots;
-    const char *what = adapter->config.lora_bias  ? "biases of B (\"lora_bias\")"
-                       : adapter->token_count > 0 ? "rows of trained tokens (\"trainable_token_indices\")"
-                       : slots[model->embedder.index].rank > 0 ? "an adapter of the embedding"
-                       : slots[model->head.index].rank > 0     ? "an adapter of the head"
-                                                               : NULL;
-    if (what == NULL) return LOAM_OK;
-    return loam_fail(
-        error, LOAM_ERROR_UNSUPPORTED,
-        "%s: loam has no form of mlx-lm for %s: merge the adapter into its model instead (loam merge)", path,
-        what);
-}
-
 static enum loam_status read_peft(struct loam_conversion *conversion, struct loam_error *error)
 {
     const struct loam_convert_settings *settings = conversion->settings;
     LOAM_TRY(loam_adapter_open_stored(&conversion->adapter, conversion->model, settings->path, error));
     const struct loam_adapter *adapter = conversion->adapter;
-    if (adapter->replaced_count > 0)
+    const char *beyond = loam_adapter_name_beyond(adapter, true);
+    if (beyond != NULL)
         return loam_fail(
             error, LOAM_ERROR_UNSUPPORTED,
-            "%s: an adapter of mlx-lm has no place for parameters of the model (\"modules_to_save\", "
-            "\"bias\"): merge the adapter into its model instead (loam merge)",
-            settings->path);
-    LOAM_TRY(check_convertible(adapter, settings->path, error));
+            "%s: an adapter of mlx-lm has no place for %s: merge the adapter into its model instead "
+            "(loam merge)",
+            settings->path, beyond);
     conversion->config.dropout = adapter->config.dropout;
     conversion->config.dora = adapter->config.dora;
     for (size_t i = 0; i < adapter->count; i++) {

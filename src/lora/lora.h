@@ -95,6 +95,9 @@ enum loam_status loam_adapter_save(const struct loam_adapter *adapter, const cha
 struct loam_lora_settings loam_adapter_settings(const struct loam_adapter *adapter);
 // Returns the text of the targets, released with free(); NULL and a filled error on failure.
 char *loam_adapter_targets(const struct loam_adapter *adapter, struct loam_error *error);
+// Returns what is trained as a whole: "modules to save norm, biases all"; empty: nothing. Released with free(); NULL
+// and a filled error on failure.
+char *loam_adapter_whole(const struct loam_adapter *adapter, struct loam_error *error);
 int64_t loam_adapter_parameters(const struct loam_adapter *adapter);
 
 #endif

@@ -12,6 +12,8 @@
 #include "io/staging.h"
 #include "lora/adapter.h"
 
+enum { PART_COUNT = LOAM_PART_MAGNITUDE + 1 }; // A, B and the magnitude
+
 // ---- the config ----
 
 static double alpha_of(const struct loam_made_module *module, bool rslora)
@@ -98,22 +100,22 @@ struct writer {
     const struct loam_made_adapter *made;
     const struct loam_made_form *form;
     const struct loam_callbacks *callbacks;
-    struct loam_write_tensor *tensors; // [LOAM_PART_COUNT modules]
-    char **names;                      // [LOAM_PART_COUNT modules]
+    struct loam_write_tensor *tensors; // [PART_COUNT modules]
+    char **names;                      // [PART_COUNT modules]
     size_t tensor_count;
-    float *values[LOAM_PART_COUNT]; // of the current module, with room for the largest
-    size_t sizes[LOAM_PART_COUNT];  // elements of that room
-    float *spare;                   // for transposing, with room for the largest A or B
-    size_t current;                 // module; made->count: none
-    int64_t done;                   // bytes written
+    float *values[PART_COUNT]; // of the current module, with room for the largest
+    size_t sizes[PART_COUNT];  // elements of that room
+    float *spare;              // for transposing, with room for the largest A or B
+    size_t current;            // module; made->count: none
+    int64_t done;              // bytes written
 };
 
 static enum loam_status describe_tensor(struct writer *writer, const struct loam_made_module *module,
                                         int part, struct loam_error *error)
 {
-    const int64_t shapes[LOAM_PART_COUNT][2] = {[LOAM_PART_A] = {module->rank, module->in},
-                                                [LOAM_PART_B] = {module->out, module->rank},
-                                                [LOAM_PART_MAGNITUDE] = {module->out, 1}};
+    const int64_t shapes[PART_COUNT][2] = {[LOAM_PART_A] = {module->rank, module->in},
+                                           [LOAM_PART_B] = {module->out, module->rank},
+                                           [LOAM_PART_MAGNITUDE] = {module->out, 1}};
     const int64_t *shape = shapes[part];
     const size_t i = writer->tensor_count, size = (size_t)shape[0] * (size_t)shape[1];
     const bool vector = part == LOAM_PART_MAGNITUDE, turned = writer->form->transposed && !vector;
@@ -138,13 +140,13 @@ static enum loam_status describe_tensors(struct writer *writer, struct loam_erro
     const struct loam_made_adapter *made = writer->made;
     size_t most = 0;
     writer->current = made->count;
-    writer->tensors = loam_calloc(made->count, LOAM_PART_COUNT * sizeof *writer->tensors, error);
-    writer->names = loam_calloc(made->count, LOAM_PART_COUNT * sizeof(char *), error);
+    writer->tensors = loam_calloc(made->count, PART_COUNT * sizeof *writer->tensors, error);
+    writer->names = loam_calloc(made->count, PART_COUNT * sizeof(char *), error);
     if (writer->tensors == NULL || writer->names == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < made->count; i++)
         for (int part = 0; part < parts_of(made); part++)
             LOAM_TRY(describe_tensor(writer, &made->modules[i], part, error));
-    for (int part = 0; part < LOAM_PART_COUNT; part++) {
+    for (int part = 0; part < PART_COUNT; part++) {
         writer->values[part] = loam_calloc(writer->sizes[part], sizeof(float), error);
         if (writer->values[part] == NULL) return LOAM_ERROR_MEMORY;
         if (writer->sizes[part] > most) most = writer->sizes[part];
@@ -166,7 +168,7 @@ static enum loam_status compute_module(struct writer *writer, size_t index, stru
 {
     const struct loam_made_adapter *made = writer->made;
     const struct loam_made_module *module = &made->modules[index];
-    for (int part = 0; part < LOAM_PART_COUNT; part++)
+    for (int part = 0; part < PART_COUNT; part++)
         memset(writer->values[part], 0, writer->sizes[part] * sizeof(float));
     const struct loam_made_values values = {writer->values[LOAM_PART_A], writer->values[LOAM_PART_B],
                                             made->dora ? writer->values[LOAM_PART_MAGNITUDE] : NULL};
@@ -230,7 +232,7 @@ enum loam_status loam_made_adapter_write_as(const struct loam_made_adapter *made
     enum loam_status status = write_directory(&writer, directory, overwrite, error);
     for (size_t i = 0; i < writer.tensor_count; i++)
         free(writer.names[i]);
-    for (int part = 0; part < LOAM_PART_COUNT; part++)
+    for (int part = 0; part < PART_COUNT; part++)
         free(writer.values[part]);
     free(writer.spare);
     free(writer.names);

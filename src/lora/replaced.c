@@ -4,6 +4,7 @@
 
 #include "base/heap.h"
 #include "lora/adapter.h"
+#include "model/multimodal.h"
 
 static const char file_prefix[] = "base_model.model.";
 
@@ -143,6 +144,19 @@ static enum loam_status add(struct loam_adapter *adapter, const struct loam_para
     return LOAM_OK;
 }
 
+// PEFT names what it saves by the multimodal class, and the parameters here have the names of the text model.
+static enum loam_status refuse_multimodal(const struct loam_adapter *adapter, const char *name,
+                                          struct loam_error *error)
+{
+    const struct loam_multimodal *multimodal = adapter->model->config.multimodal;
+    if (multimodal == NULL) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_UNSUPPORTED,
+        "modules_to_save and bias are not supported for the text part of a %s model, and the adapter "
+        "has %s: leave them out, or take the text model alone",
+        multimodal->model_type, name);
+}
+
 static enum loam_status match_parameter(struct loam_adapter *adapter, size_t place, struct loam_error *error)
 {
     const struct loam_adapter_config *config = &adapter->config;
@@ -157,6 +171,7 @@ static enum loam_status match_parameter(struct loam_adapter *adapter, size_t pla
     const bool bias = is_bias(parameter) && (config->bias == LOAM_BIAS_ALL ||
                                              (config->bias == LOAM_BIAS_LORA_ONLY && adapted != NULL));
     if (!saved && !bias) return LOAM_OK;
+    LOAM_TRY(refuse_multimodal(adapter, parameter->name, error));
     return add(adapter, parameter, place, parameter->name, adapted != NULL, error);
 }
 
@@ -169,6 +184,7 @@ static enum loam_status match_tied_head(struct loam_adapter *adapter, bool share
     if (!model->config.tied_head) return LOAM_OK;
     if (!shares) {
         if (!loam_adapter_config_saves(&adapter->config, name)) return LOAM_OK;
+        LOAM_TRY(refuse_multimodal(adapter, name, error));
         return add(adapter, model->embedding, place, name, false, error);
     }
     for (size_t i = 0; i < adapter->replaced_count; i++)
@@ -265,6 +281,21 @@ enum loam_status loam_replaced_match(struct loam_adapter *adapter, bool fresh, s
             loam_lora_bias_name(adapter->config.bias),
             adapter->config.bias == LOAM_BIAS_ALL ? "no module" : "no adapted module");
     return note_untied(adapter, error);
+}
+
+char *loam_adapter_whole(const struct loam_adapter *adapter, struct loam_error *error)
+{
+    const struct loam_adapter_config *config = &adapter->config;
+    const bool saves = config->saved.count > 0, biased = config->bias != LOAM_BIAS_NONE;
+    struct loam_bytes text = {0};
+    enum loam_status status = loam_bytes_append_text(&text, saves ? "modules to save " : "", error);
+    if (status == LOAM_OK && saves) status = loam_targets_describe(&config->saved, &text, error);
+    if (status == LOAM_OK && biased)
+        status = loam_bytes_format(&text, error, "%sbiases %s", saves ? ", " : "",
+                                   loam_lora_bias_name(config->bias));
+    if (status == LOAM_OK) return text.data;
+    loam_bytes_deinit(&text);
+    return NULL;
 }
 
 void loam_replaced_deinit(struct loam_adapter *adapter)

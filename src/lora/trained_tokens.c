@@ -24,10 +24,12 @@ static enum loam_status fail_module(const struct loam_adapter *adapter, const ch
         name, adapter->model->embedder.path, adapter->model->head.path);
 }
 
-static const struct loam_linear *find_module(const struct loam_model *model, const char *name)
+// Finds the embedding or the head by the end of its path. NULL is the name of the embedding.
+static bool find_module(const struct loam_model *model, const char *name, const struct loam_linear **module)
 {
-    if (name == NULL || loam_target_entry_matches(name, model->embedder.path)) return &model->embedder;
-    return loam_target_entry_matches(name, model->head.path) ? &model->head : NULL;
+    const bool embedding = name == NULL || loam_target_entry_matches(name, model->embedder.path);
+    *module = embedding ? &model->embedder : &model->head;
+    return embedding || loam_target_entry_matches(name, model->head.path);
 }
 
 // PEFT applies trained tokens of a head without its bias, and nests them with other adapters of the module.
@@ -90,8 +92,8 @@ static enum loam_status add_tokens(struct loam_adapter *adapter, const struct lo
                                    bool with_head, struct loam_error *error)
 {
     const struct loam_model *model = adapter->model;
-    const struct loam_linear *module = find_module(model, list->module);
-    if (module == NULL) return fail_module(adapter, list->module, error);
+    const struct loam_linear *module;
+    if (!find_module(model, list->module, &module)) return fail_module(adapter, list->module, error);
     struct loam_trained_tokens *tokens = &adapter->tokens[adapter->token_count++];
     *tokens = (struct loam_trained_tokens){.module = module, .list = list};
     LOAM_TRY(check_module(adapter, module, error));
@@ -112,8 +114,9 @@ enum loam_status loam_adapter_attach_tokens(struct loam_adapter *adapter, struct
     const struct loam_model *model = adapter->model;
     const struct loam_token_list *own[2] = {NULL, NULL}; // of the embedding, of the head
     for (size_t i = 0; i < choice->count; i++) {
-        const struct loam_linear *module = find_module(model, choice->lists[i].module);
-        if (module == NULL) return fail_module(adapter, choice->lists[i].module, error);
+        const struct loam_linear *module;
+        if (!find_module(model, choice->lists[i].module, &module))
+            return fail_module(adapter, choice->lists[i].module, error);
         const struct loam_token_list **place = &own[module == &model->head];
         if (*place != NULL)
             return loam_fail(error, LOAM_ERROR_ARGUMENT, "trainable_token_indices names %s twice",

@@ -123,11 +123,16 @@ static enum loam_status log_adapter(const struct loam_train_job *job, struct loa
     if (job->adapter == NULL) return LOAM_OK;
     struct loam_lora_settings lora = loam_adapter_settings(job->adapter);
     char *targets = loam_adapter_targets(job->adapter, error);
-    if (targets == NULL) return LOAM_ERROR_MEMORY;
+    char *whole = targets == NULL ? NULL : loam_adapter_whole(job->adapter, error);
+    if (whole == NULL) {
+        free(targets);
+        return LOAM_ERROR_MEMORY;
+    }
     const char *from = job->settings->adapter;
-    loam_log_write(job->log, LOAM_LOG_INFO, "%s%s: r %d, alpha %g, dropout %g, target modules %s",
+    loam_log_write(job->log, LOAM_LOG_INFO, "%s%s: r %d, alpha %g, dropout %g, target modules %s%s%s",
                    from != NULL ? "going on from adapter " : "LoRA", from != NULL ? from : "", lora.rank,
-                   lora.alpha, lora.dropout, targets);
+                   lora.alpha, lora.dropout, targets, whole[0] == '\0' ? "" : ", ", whole);
+    free(whole);
     free(targets);
     return LOAM_OK;
 }

@@ -275,6 +275,21 @@ static enum loam_status append_row(struct loam_bytes *card, const char *name, do
     return loam_bytes_format(card, error, "| %s | %s |\n", name, number);
 }
 
+static enum loam_status append_whole(struct loam_bytes *card, const struct loam_adapter *adapter,
+                                     struct loam_error *error)
+{
+    char *whole = loam_adapter_whole(adapter, error);
+    if (whole == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = LOAM_OK;
+    if (whole[0] != '\0') {
+        status = loam_bytes_append_text(card, "| trained as a whole | ", error);
+        if (status == LOAM_OK) status = loam_markdown_code(card, whole, true, error);
+        if (status == LOAM_OK) status = loam_bytes_append_text(card, " |\n", error);
+    }
+    free(whole);
+    return status;
+}
+
 static enum loam_status append_adapter(struct loam_bytes *card, const struct loam_adapter *adapter,
                                        struct loam_error *error)
 {
@@ -287,8 +302,8 @@ static enum loam_status append_adapter(struct loam_bytes *card, const struct loa
     enum loam_status status = loam_bytes_append_text(card, "| target_modules | ", error);
     if (status == LOAM_OK) status = loam_markdown_code(card, targets, true, error);
     free(targets);
-    if (status != LOAM_OK) return status;
-    return loam_bytes_append_text(card, " |\n", error);
+    if (status == LOAM_OK) status = loam_bytes_append_text(card, " |\n", error);
+    return status == LOAM_OK ? append_whole(card, adapter, error) : status;
 }
 
 enum loam_status loam_output_format_settings(struct loam_bytes *card, const struct loam_loop *loop,

@@ -41,6 +41,8 @@ generate[2]=$tmp/merged
 ok 'the merged model' "${generate[@]}"
 cmp -s "$tmp/stdout" "$tmp/adapted" || fail "$(cat "$tmp/stdout" "$tmp/adapted")"
 refuses 1 'an adapter of the' 'export' export --model "$tmp/model" --adapter "$tmp/adapter" --gguf "$tmp/lora.gguf"
+refuses 1 'ensure_weight_tying of adapters' 'one adapter of a tied pair' "${train[@]}" --target-modules word_embeddings \
+    --ensure-weight-tying --out "$tmp/none" --max-steps 1
 
 # A bias of B.
 biased=("${train[@]}" --target-modules dense,query_key_value --lora-bias --init-lora-weights true)

@@ -72,6 +72,12 @@ train "$tmp/saved" --modules-to-save ln_f
 refuses 1 '"modules_to_save"' 'parameters of the model' combine "$tmp/a" "$tmp/saved" --out "$tmp/out"
 train "$tmp/biases" --bias all
 refuses 1 '"bias"' 'trained biases' combine "$tmp/a" "$tmp/biases" --out "$tmp/out"
+train "$tmp/of-b" --lora-bias --init-lora-weights true
+refuses 1 '"lora_bias"' 'biases of B' combine "$tmp/a" "$tmp/of-b" --out "$tmp/out"
+train "$tmp/tokens" --trainable-token-indices 3,5
+refuses 1 'trained tokens' 'trained tokens' combine "$tmp/a" "$tmp/tokens" --out "$tmp/out"
+train "$tmp/embedding" --target-modules query_key_value,word_embeddings
+refuses 1 'an adapter of an embedding' 'an adapted embedding' combine "$tmp/a" "$tmp/embedding" --out "$tmp/out"
 for key in '"init_lora_weights": "pissa"'; do
     name=${key%%:*}
     rm -rf "$tmp/other" && cp -r "$tmp/a" "$tmp/other"

@@ -102,6 +102,8 @@ refuses_convert 1 '"general.architecture" is "bloom"' 'the GGUF of another famil
 refuses_convert 1 'mlx-lm has no bloom model' 'a family that mlx-lm lacks' "$tmp/bloom-adapter" --to mlx
 train llama saved --modules-to-save norm
 refuses_convert 1 '"modules_to_save"' 'parameters of the model' "$tmp/saved" --to mlx
+train llama embedding --target-modules q_proj,embed_tokens
+refuses_convert 1 'an adapter of the embedding' 'an adapted embedding' "$tmp/embedding" --to mlx
 refuses 1 'choose another' 'over the source' convert "$tmp/llama-adapter" --to mlx --out "$tmp/llama-adapter" --overwrite
 mkdir "$tmp/wide" && sed 's/"hidden_size": 32/"hidden_size": 64/' "$tmp/llama.json" >"$tmp/wide/config.json"
 refuses_convert 1 'another shape' 'a model of other sizes' "$tmp/llama.gguf" --model "$tmp/wide"

@@ -10,6 +10,7 @@ whole=("${train[@]}" --lora-dropout 0.1 --modules-to-save word_embeddings,ln_f -
 has() { grep -qaF "$2" "$1" || fail "$1 lacks $2"; }
 ok 'train' "${whole[@]}" --out "$tmp/adapter" --max-steps 6
 has "$tmp/adapter/adapter_config.json" '"bias": "lora_only"'
+has "$tmp/adapter/README.md" '`modules to save ln_f, word_embeddings, biases lora_only`'
 has "$tmp/adapter/adapter_config.json" '"word_embeddings"'
 for name in transformer.word_embeddings.weight transformer.ln_f.weight transformer.ln_f.bias \
     transformer.h.1.self_attention.query_key_value.base_layer.bias; do

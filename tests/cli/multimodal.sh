@@ -52,6 +52,8 @@ grep -q '"model_type": "llama"' "$tmp/merged/config.json" || fail "config.json: 
 grep -q text_config "$tmp/merged/config.json" && fail 'the merged config is of a multimodal model'
 
 rm -rf "$tmp/out"
+refuses 1 'modules_to_save and bias are not supported for the text part of a llava model' 'a saved norm' train \
+    --model "$tmp/whole" --data "$data" --out "$tmp/out" --modules-to-save norm
 printf '{"model_type": "llava"}' >"$tmp/whole/config.json"
 refuses 1 '"text_config" is missing' 'no text part' train --model "$tmp/whole" --data "$data" --out "$tmp/out"
 finish

@@ -47,7 +47,9 @@ static void test_goldens_are_compared(void **state)
     int found = 0;
     for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
         json_t *config = NULL;
-        if (entry->d_name[0] == '.') continue;
+        const char *dot = strrchr(entry->d_name, '.');
+        // The goldens of chat templates are one file.
+        if (entry->d_name[0] == '.' || (dot != NULL && strcmp(dot, ".json") == 0)) continue;
         snprintf(path, sizeof path, "%s/parity/goldens/%s/config.json", LOAM_TESTS, entry->d_name);
         assert_ok(loam_json_load(&config, path, &error));
         const char *type = json_string_value(json_object_get(config, "model_type"));

@@ -351,13 +351,50 @@ static void closed_in_any_order(void **state)
     }
 }
 
+// An adapter keeps the f32 values that a trainer moved, also where the model reads them in bf16.
+static void replaced_values_stay(void **state)
+{
+    (void)state;
+    struct opened opened;
+    opened_make(&opened, "llama");
+    loam_model_close(opened.model);
+    struct loam_model_settings settings = LOAM_MODEL_SETTINGS_INIT;
+    settings.directory = opened.fixture.model;
+    settings.dtype = "bf16";
+    assert_ok(loam_model_open(&opened.model, opened.device, &settings, &error));
+    struct loam_lora_config config = LOAM_LORA_CONFIG_INIT;
+    struct loam_adapter_handle *adapter, *loaded;
+    config.modules_to_save = "norm";
+    config.bias = "some";
+    assert_fails(loam_adapter_make(&adapter, opened.model, &config, &error), LOAM_ERROR_ARGUMENT,
+                 "expected none, all or lora_only");
+    config.bias = "all";
+    assert_ok(loam_adapter_make(&adapter, opened.model, &config, &error));
+    for (int round = 0; round < 2; round++) {
+        struct loam_trainer_handle *trainer = open_trainer(&opened, &adapter, 1);
+        step(trainer, &opened, 0, 2);
+        assert_ok(loam_adapter_store(adapter, opened.fixture.adapter, NULL, &error));
+        loam_trainer_close(trainer);
+        assert_ok(loam_adapter_store(adapter, opened.fixture.out, NULL, &error));
+        assert_same_file(opened.fixture.adapter, opened.fixture.out, "adapter_model.safetensors");
+        assert_ok(loam_adapter_load(&loaded, opened.model, opened.fixture.adapter, NULL, &error));
+        loam_adapter_close(adapter);
+        adapter = loaded;
+        assert_ok(loam_adapter_store(adapter, opened.fixture.out, NULL, &error));
+        assert_same_file(opened.fixture.adapter, opened.fixture.out, "adapter_model.safetensors");
+    }
+    loam_adapter_close(adapter);
+    opened_remove(&opened);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(own_loop_is_the_command), cmocka_unit_test(adapters_by_sequence),
-        cmocka_unit_test(state_goes_on),           cmocka_unit_test(not_finite),
-        cmocka_unit_test(wrong_batches),           cmocka_unit_test(wrong_configs),
-        cmocka_unit_test(closed_in_any_order),     cmocka_unit_test(damaged_state),
+        cmocka_unit_test(replaced_values_stay), cmocka_unit_test(own_loop_is_the_command),
+        cmocka_unit_test(adapters_by_sequence), cmocka_unit_test(state_goes_on),
+        cmocka_unit_test(not_finite),           cmocka_unit_test(wrong_batches),
+        cmocka_unit_test(wrong_configs),        cmocka_unit_test(closed_in_any_order),
+        cmocka_unit_test(damaged_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
