@@ -157,7 +157,7 @@ static void print_general(char digits[NUMBER_SIZE], double value, const struct c
     // Without a type there is a digit behind the point, and an exponent where "g" with one digit fewer has one.
     char probe[64];
     snprintf(probe, sizeof probe, "%.*e", precision - 1, value);
-    int exponent = atoi(strchr(probe, 'e') + 1);
+    int exponent = (int)strtol(strchr(probe, 'e') + 1, NULL, 10);
     if (exponent >= precision - (precision > 0) && strchr(digits, 'e') == NULL) {
         snprintf(digits, NUMBER_SIZE, "%.*e", precision - 1, value);
         use_point(digits);
@@ -167,7 +167,7 @@ static void print_general(char digits[NUMBER_SIZE], double value, const struct c
         if (end > digits && end[-1] == '.') end--;
         memmove(end, mark, strlen(mark) + 1);
     } else if (strchr(digits, '.') == NULL && strchr(digits, 'e') == NULL) {
-        strcat(digits, ".0");
+        snprintf(digits + strlen(digits), NUMBER_SIZE - strlen(digits), ".0");
     }
 }
 
@@ -192,7 +192,7 @@ enum loam_status chat_format_float(struct chat_run *run, struct chat_text *text,
     use_point(digits);
     if (!isfinite(value) && (type == 'E' || type == 'F' || type == 'G'))
         snprintf(digits, sizeof digits, "%s", isnan(value) ? "NAN" : "INF");
-    if (type == '%') strcat(digits, "%");
+    if (type == '%') snprintf(digits + strlen(digits), NUMBER_SIZE - strlen(digits), "%%");
     const char *sign = sign_text(signbit(value) && !isnan(value), form->sign);
     fill_zeros(digits, sign, form, 3);
     group_digits(digits, form->grouping, 3);

@@ -71,7 +71,7 @@ bool chat_parse_integer(const struct chat_string *string, int base, int64_t *val
 
 bool chat_parse_float(const struct chat_string *string, double *value)
 {
-    char text[LONGEST], lower[LONGEST];
+    char text[LONGEST] = "", lower[LONGEST];
     if (!tidy(string, text)) return false;
     bool minus = *text == '-';
     const char *digits = text + (*text == '-' || *text == '+');

@@ -24,7 +24,7 @@ static int shortest_digits(double real, char digits[20])
     while (kept > 1 && digits[kept - 1] == '0')
         kept--;
     digits[kept] = '\0';
-    return atoi(at + 1);
+    return (int)strtol(at + 1, NULL, 10);
 }
 
 void chat_print_float(double real, char text[CHAT_FLOAT_SIZE])
