@@ -27,7 +27,7 @@ struct chat_value chat_from_iterator(struct chat_iterator *iterator)
 enum loam_status chat_new_iterator(struct chat_run *run, struct chat_iterator **iterator)
 {
     *iterator = chat_pool_take(&run->pool, 1, sizeof **iterator, run->error);
-    return *iterator == NULL ? run->error->status : LOAM_OK;
+    return *iterator == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }
 
 enum loam_status chat_iterate(struct chat_run *run, struct chat_value value, struct chat_iterator **iterator)

@@ -15,7 +15,7 @@ static enum loam_status grow_data(struct chat_text *text, size_t size)
     while (capacity < text->size + size)
         capacity *= 2;
     char *data = chat_pool_take(text->pool, capacity, 1, text->error);
-    if (data == NULL) return text->error->status;
+    if (data == NULL) return LOAM_ERROR_MEMORY;
     if (text->size > 0) memcpy(data, text->data, text->size);
     text->data = data;
     text->capacity = capacity;
@@ -27,7 +27,7 @@ static enum loam_status add_span(struct chat_text *text, uint32_t origin)
     if (text->span_count == text->span_capacity) {
         size_t capacity = text->span_capacity == 0 ? 4 : text->span_capacity * 2;
         struct chat_span *spans = chat_pool_take(text->pool, capacity, sizeof *spans, text->error);
-        if (spans == NULL) return text->error->status;
+        if (spans == NULL) return LOAM_ERROR_MEMORY;
         if (text->span_count > 0) memcpy(spans, text->spans, text->span_count * sizeof *spans);
         text->spans = spans;
         text->span_capacity = capacity;
@@ -113,7 +113,7 @@ enum loam_status chat_text_finish(struct chat_text *text, struct chat_value *val
 {
     uint32_t origin = text->span_count == 0 ? CHAT_TEMPLATE_ORIGIN : text->spans[0].origin;
     struct chat_string *string = make_string(value, text->data, text->size, origin, text->pool, text->error);
-    if (string == NULL) return text->error->status;
+    if (string == NULL) return LOAM_ERROR_MEMORY;
     if (text->span_count > 1) {
         string->spans = text->spans;
         string->span_count = (uint32_t)text->span_count;
@@ -125,14 +125,14 @@ enum loam_status chat_string_create(struct chat_value *string, const char *data,
                                     struct chat_pool *pool, struct loam_error *error)
 {
     if (size > UINT32_MAX / 4) return loam_fail(error, LOAM_ERROR_FORMAT, "a string is longer than 1 GiB");
-    return make_string(string, data, size, origin, pool, error) == NULL ? error->status : LOAM_OK;
+    return make_string(string, data, size, origin, pool, error) == NULL ? LOAM_ERROR_MEMORY : LOAM_OK;
 }
 
 enum loam_status chat_string_copy(struct chat_value *string, const char *data, size_t size, uint32_t origin,
                                   struct chat_pool *pool, struct loam_error *error)
 {
     char *copy = chat_pool_take(pool, size, 1, error);
-    if (copy == NULL) return error->status;
+    if (copy == NULL) return LOAM_ERROR_MEMORY;
     if (size > 0) memcpy(copy, data, size);
     return chat_string_create(string, copy, size, origin, pool, error);
 }
@@ -147,7 +147,7 @@ enum loam_status chat_string_part(struct chat_value *part, const struct chat_str
     }
     struct chat_string *made =
         make_string(part, string->data + from, to - from, chat_string_origin_at(string, from), pool, error);
-    if (made == NULL) return error->status;
+    if (made == NULL) return LOAM_ERROR_MEMORY;
     uint32_t first = 0, last = 0; // spans that the part touches: [first, last)
     while (first < string->span_count && string->spans[first].end <= from)
         first++;
@@ -155,7 +155,7 @@ enum loam_status chat_string_part(struct chat_value *part, const struct chat_str
         last++;
     if (last - first < 2) return LOAM_OK;
     struct chat_span *spans = chat_pool_take(pool, last - first, sizeof *spans, error);
-    if (spans == NULL) return error->status;
+    if (spans == NULL) return LOAM_ERROR_MEMORY;
     for (uint32_t i = first; i < last; i++) {
         size_t end = string->spans[i].end < to ? string->spans[i].end : to;
         spans[i - first] = (struct chat_span){(uint32_t)(end - from), string->spans[i].origin};
