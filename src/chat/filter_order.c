@@ -132,7 +132,7 @@ static enum loam_status filter_dictsort(struct chat_run *run, const struct chat_
 static enum loam_status filter_unique(struct chat_run *run, const struct chat_call *call,
                                       struct chat_value *result)
 {
-    struct chat_iterator *iterator;
+    struct chat_iterator *iterator = NULL;
     struct chat_items items = {0};
     struct chat_value item, key;
     struct chat_dict *seen = chat_dict_create(&run->pool, run->error);
@@ -155,7 +155,7 @@ static enum loam_status filter_unique(struct chat_run *run, const struct chat_ca
 static enum loam_status find_extreme(struct chat_run *run, const struct chat_call *call, bool largest,
                                      struct chat_value *result)
 {
-    struct chat_iterator *iterator;
+    struct chat_iterator *iterator = NULL;
     struct chat_value item, key, best = {0};
     bool sensitive = chat_is_true(call->values[0]), ended, better;
     LOAM_TRY(chat_iterate(run, call->self, &iterator));
@@ -187,7 +187,7 @@ static enum loam_status filter_max(struct chat_run *run, const struct chat_call 
 static enum loam_status filter_sum(struct chat_run *run, const struct chat_call *call,
                                    struct chat_value *result)
 {
-    struct chat_iterator *iterator;
+    struct chat_iterator *iterator = NULL;
     struct chat_value item;
     *result = call->values[1].kind == CHAT_MISSING ? chat_int(0) : call->values[1];
     if (result->kind == CHAT_STRING)

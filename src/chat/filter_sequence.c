@@ -12,7 +12,7 @@ static enum loam_status filter_list(struct chat_run *run, const struct chat_call
 static enum loam_status iterate_items(struct chat_run *run, const struct chat_items *items,
                                       struct chat_value *result)
 {
-    struct chat_iterator *iterator;
+    struct chat_iterator *iterator = NULL;
     LOAM_TRY(chat_items_finish(items, CHAT_LIST, result, &run->pool, run->error));
     LOAM_TRY(chat_iterate(run, *result, &iterator));
     *result = chat_from_iterator(iterator);
@@ -22,7 +22,7 @@ static enum loam_status iterate_items(struct chat_run *run, const struct chat_it
 static enum loam_status filter_first(struct chat_run *run, const struct chat_call *call,
                                      struct chat_value *result)
 {
-    struct chat_iterator *iterator;
+    struct chat_iterator *iterator = NULL;
     bool ended;
     LOAM_TRY(chat_iterate(run, call->self, &iterator));
     LOAM_TRY(chat_next(run, iterator, result, &ended));
@@ -51,7 +51,7 @@ static enum loam_status filter_length(struct chat_run *run, const struct chat_ca
 static enum loam_status filter_reverse(struct chat_run *run, const struct chat_call *call,
                                        struct chat_value *result)
 {
-    struct chat_iterator *iterator;
+    struct chat_iterator *iterator = NULL;
     struct chat_value list, *items;
     if (call->self.kind == CHAT_STRING) {
         struct chat_value part[3] = {{0}, {0}, chat_int(-1)};
@@ -76,7 +76,7 @@ static enum loam_status filter_reverse(struct chat_run *run, const struct chat_c
 static enum loam_status filter_join(struct chat_run *run, const struct chat_call *call,
                                     struct chat_value *result)
 {
-    struct chat_iterator *iterator;
+    struct chat_iterator *iterator = NULL;
     struct chat_text text;
     struct chat_value item, separator = call->values[0];
     bool first = true, ended = false;
@@ -95,7 +95,7 @@ static enum loam_status filter_join(struct chat_run *run, const struct chat_call
 static enum loam_status filter_items(struct chat_run *run, const struct chat_call *call,
                                      struct chat_value *result)
 {
-    struct chat_iterator *iterator;
+    struct chat_iterator *iterator = NULL;
     struct chat_view *view = chat_pool_take(&run->pool, 1, sizeof *view, run->error);
     if (view == NULL) return run->error->status;
     LOAM_TRY(chat_new_iterator(run, &iterator));

@@ -165,7 +165,7 @@ enum loam_status chat_collect(struct chat_run *run, struct chat_value value, enu
                               struct chat_value *list)
 {
     struct chat_items items = {0};
-    struct chat_iterator *iterator;
+    struct chat_iterator *iterator = NULL;
     struct chat_value item;
     if (chat_is_list(value)) { // nothing changes a list
         *list = value;

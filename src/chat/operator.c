@@ -276,7 +276,7 @@ enum loam_status chat_negate(struct chat_run *run, struct chat_value value, bool
 static enum loam_status contains(struct chat_run *run, struct chat_value container, struct chat_value value,
                                  bool *holds)
 {
-    struct chat_iterator *iterator;
+    struct chat_iterator *iterator = NULL;
     struct chat_value item;
     bool ended = false;
     uint32_t hash;
