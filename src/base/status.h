@@ -15,6 +15,12 @@ enum loam_status loam_fail(struct loam_error *error, enum loam_status status, co
 // Puts "PREFIX: ", such as a file name, in front of the message and returns the error's status.
 enum loam_status loam_fail_prefix(struct loam_error *error, const char *format, ...) LOAM_PRINTF(2, 3);
 
+// The status of a failure that a called function has reported in `error`. Never LOAM_OK.
+static inline enum loam_status loam_failure(const struct loam_error *error)
+{
+    return error->status != LOAM_OK ? error->status : LOAM_ERROR_INTERNAL;
+}
+
 // LOAM_ERROR_ARGUMENT where the pointer is NULL. `what` names it for the message.
 enum loam_status loam_require(const void *pointer, const char *what, struct loam_error *error);
 

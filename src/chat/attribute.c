@@ -7,7 +7,7 @@ static enum loam_status make_undefined(struct chat_run *run, struct chat_undefin
                                        struct chat_value *result)
 {
     struct chat_undefined *made = chat_pool_take(&run->pool, 1, sizeof *made, run->error);
-    if (made == NULL) return run->error->status;
+    if (made == NULL) return loam_failure(run->error);
     *made = undefined;
     *result = (struct chat_value){.kind = CHAT_UNDEFINED, .as.undefined = made};
     return LOAM_OK;
@@ -222,7 +222,7 @@ static enum loam_status slice_range(struct chat_run *run, const struct chat_rang
                                     const struct bounds *bounds, struct chat_value *result)
 {
     struct chat_range *made = chat_pool_take(&run->pool, 1, sizeof *made, run->error);
-    if (made == NULL) return run->error->status;
+    if (made == NULL) return loam_failure(run->error);
     made->start = range->start + bounds->start * range->step;
     made->stop = range->start + bounds->stop * range->step;
     made->count = bounds->count;

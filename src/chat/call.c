@@ -74,7 +74,7 @@ enum loam_status chat_macro_create(struct chat_run *run, const struct chat_node 
                                    struct chat_value *macro)
 {
     struct chat_macro *made = chat_pool_take(&run->pool, 1, sizeof *made, run->error);
-    if (made == NULL) return run->error->status;
+    if (made == NULL) return loam_failure(run->error);
     *made = (struct chat_macro){node, run->frame};
     *macro = (struct chat_value){.kind = CHAT_MACRO, .as.macro = made};
     return LOAM_OK;
@@ -118,7 +118,7 @@ static enum loam_status bind_rest_named(struct chat_run *run, const struct chat_
                                         const bool *taken)
 {
     struct chat_dict *rest = chat_dict_create(&run->pool, run->error);
-    if (rest == NULL) return run->error->status;
+    if (rest == NULL) return loam_failure(run->error);
     for (size_t i = 0; i < arguments->named_count; i++) {
         const struct chat_named *named = &arguments->named[i];
         int size;
@@ -166,7 +166,7 @@ static enum loam_status bind_macro(struct chat_run *run, const struct chat_node 
                                    struct chat_frame *frame, const struct chat_arguments *arguments)
 {
     bool *taken = chat_pool_take(&run->pool, arguments->named_count, sizeof *taken, run->error);
-    if (taken == NULL) return run->error->status;
+    if (taken == NULL) return loam_failure(run->error);
     for (size_t i = 0; i < node->items.count; i++) {
         struct chat_value *value = &frame->values[node->items.items[i]->place.slot];
         *value = i < arguments->count ? arguments->items[i]

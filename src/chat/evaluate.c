@@ -52,7 +52,7 @@ static enum loam_status evaluate_dict(struct chat_run *run, const struct chat_no
 {
     struct chat_value key, item;
     struct chat_dict *dict = chat_dict_create(&run->pool, run->error);
-    if (dict == NULL) return run->error->status;
+    if (dict == NULL) return loam_failure(run->error);
     for (size_t i = 0; i < node->items.count; i++) {
         LOAM_TRY(chat_evaluate(run, node->items.items[i], &key));
         LOAM_TRY(chat_evaluate(run, node->others.items[i], &item));
@@ -149,7 +149,7 @@ enum loam_status chat_evaluate_arguments(struct chat_run *run, const struct chat
     }
     arguments->items = chat_pool_take(&run->pool, count, sizeof *arguments->items, run->error);
     arguments->named = chat_pool_take(&run->pool, named, sizeof *arguments->named, run->error);
-    if (arguments->items == NULL || arguments->named == NULL) return run->error->status;
+    if (arguments->items == NULL || arguments->named == NULL) return loam_failure(run->error);
     for (; arguments->count < node->items.count; arguments->count++)
         LOAM_TRY(
             chat_evaluate(run, node->items.items[arguments->count], &arguments->items[arguments->count]));

@@ -9,9 +9,9 @@ enum loam_status chat_frame_create(struct chat_run *run, const struct chat_scope
                                    struct chat_frame *parent, struct chat_frame **frame)
 {
     *frame = chat_pool_take(&run->pool, 1, sizeof **frame, run->error);
-    if (*frame == NULL) return run->error->status;
+    if (*frame == NULL) return loam_failure(run->error);
     struct chat_value *values = chat_pool_take(&run->pool, scope->count, sizeof *values, run->error);
-    if (values == NULL) return run->error->status;
+    if (values == NULL) return loam_failure(run->error);
     **frame = (struct chat_frame){scope, parent, values};
     return LOAM_OK;
 }
@@ -84,7 +84,7 @@ enum loam_status chat_capture(struct chat_run *run, struct chat_frame *frame, co
     struct chat_text *out = run->out, *buffer = chat_pool_take(&run->pool, 1, sizeof *buffer, run->error);
     struct chat_frame *outer = run->frame;
     enum chat_flow flow;
-    if (buffer == NULL) return run->error->status;
+    if (buffer == NULL) return loam_failure(run->error);
     chat_text_init(buffer, &run->pool, run->error);
     run->out = buffer;
     run->frame = frame;
@@ -115,7 +115,7 @@ static enum loam_status start_loop(struct chat_run *run, const struct chat_node 
     struct chat_value over;
     struct chat_iterator *iterator, *test;
     *loop = chat_pool_take(&run->pool, 1, sizeof **loop, run->error);
-    if (*loop == NULL) return run->error->status;
+    if (*loop == NULL) return loam_failure(run->error);
     LOAM_TRY(chat_evaluate(run, node->second, &over));
     LOAM_TRY(chat_iterate(run, over, &iterator));
     (*loop)->index0 = -1;

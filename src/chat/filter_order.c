@@ -72,7 +72,7 @@ static enum loam_status sort_list(struct chat_run *run, const struct chat_list *
                                   bool reverse)
 {
     struct sorted *scratch = chat_pool_take(&run->pool, list->count, sizeof *scratch, run->error);
-    if (scratch == NULL) return run->error->status;
+    if (scratch == NULL) return loam_failure(run->error);
     for (size_t i = 0; i < list->count; i++)
         items[i].value = list->items[i];
     return sort_items(run, items, list->count, reverse, scratch);
@@ -93,7 +93,7 @@ static enum loam_status create_sorted(struct chat_run *run, struct chat_value va
 {
     LOAM_TRY(chat_collect(run, value, CHAT_LIST, list));
     *items = chat_pool_take(&run->pool, list->as.list->count, sizeof **items, run->error);
-    return *items == NULL ? run->error->status : LOAM_OK;
+    return *items == NULL ? loam_failure(run->error) : LOAM_OK;
 }
 
 static enum loam_status filter_sort(struct chat_run *run, const struct chat_call *call,
@@ -136,7 +136,7 @@ static enum loam_status filter_unique(struct chat_run *run, const struct chat_ca
     struct chat_items items = {0};
     struct chat_value item, key;
     struct chat_dict *seen = chat_dict_create(&run->pool, run->error);
-    if (seen == NULL) return run->error->status;
+    if (seen == NULL) return loam_failure(run->error);
     LOAM_TRY(chat_iterate(run, call->self, &iterator));
     for (bool ended = false;;) {
         LOAM_TRY(chat_next(run, iterator, &item, &ended));

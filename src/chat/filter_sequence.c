@@ -97,7 +97,7 @@ static enum loam_status filter_items(struct chat_run *run, const struct chat_cal
 {
     struct chat_iterator *iterator = NULL;
     struct chat_view *view = chat_pool_take(&run->pool, 1, sizeof *view, run->error);
-    if (view == NULL) return run->error->status;
+    if (view == NULL) return loam_failure(run->error);
     LOAM_TRY(chat_new_iterator(run, &iterator));
     *result = chat_from_iterator(iterator);
     iterator->over = call->self;

@@ -155,7 +155,7 @@ static enum loam_status filter_format(struct chat_run *run, const struct chat_ca
         return chat_fail(run, "can't handle positional and keyword arguments at the same time");
     if (all->named_count > 0) {
         struct chat_dict *dict = chat_dict_create(&run->pool, run->error);
-        if (dict == NULL) return run->error->status;
+        if (dict == NULL) return loam_failure(run->error);
         for (size_t i = 0; i < all->named_count; i++)
             LOAM_TRY(chat_dict_put(dict, &run->pool, chat_from_string(all->named[i].name),
                                    all->named[i].value, run->error));
@@ -183,7 +183,7 @@ static enum loam_status append_indent(struct chat_run *run, struct chat_text *te
 static enum loam_status filter_indent(struct chat_run *run, const struct chat_call *call,
                                       struct chat_value *result)
 {
-    const struct chat_string *string;
+    const struct chat_string *string = NULL;
     struct chat_text text;
     struct chat_value lines, closed;
     bool first = chat_is_true(call->values[1]), blank = chat_is_true(call->values[2]);
@@ -208,7 +208,7 @@ static enum loam_status filter_indent(struct chat_run *run, const struct chat_ca
 static enum loam_status filter_truncate(struct chat_run *run, const struct chat_call *call,
                                         struct chat_value *result)
 {
-    const struct chat_string *string, *end;
+    const struct chat_string *string = NULL, *end;
     struct chat_value mark = call->values[2];
     int64_t length, leeway;
     struct chat_text text;
@@ -224,6 +224,7 @@ static enum loam_status filter_truncate(struct chat_run *run, const struct chat_
     if (size >= 0 && (size <= length || size - length <= leeway)) return LOAM_OK;
     LOAM_TRY(string_subject(run, call, &string));
     size_t kept = chat_string_byte(string, (size_t)(length - end->length));
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): chat_fail_undefined never returns LOAM_OK.
     const char *blank = memrchr(string->data, ' ', kept);
     if (!chat_is_true(call->values[1]) && blank != NULL) kept = (size_t)(blank - string->data);
     chat_text_init(&text, &run->pool, run->error);

@@ -178,7 +178,7 @@ static enum loam_status append_field(struct braces *braces, const struct chat_st
     LOAM_TRY(chat_string_part(&specification, format, end < to ? end + 1 : to, to, &run->pool, run->error));
     if (memchr(specification.as.string->data, '{', specification.as.string->size) != NULL) {
         struct chat_text *out = braces->text, *text = chat_pool_take(&run->pool, 1, sizeof *text, run->error);
-        if (text == NULL) return run->error->status;
+        if (text == NULL) return loam_failure(run->error);
         chat_text_init(text, &run->pool, run->error);
         braces->text = text;
         LOAM_TRY(format_part(braces, specification.as.string, depth + 1));

@@ -10,7 +10,7 @@ static enum loam_status call_range(struct chat_run *run, const struct chat_call 
 {
     int64_t bounds[3] = {0, 0, 1};
     struct chat_range *range = chat_pool_take(&run->pool, 1, sizeof *range, run->error);
-    if (range == NULL) return run->error->status;
+    if (range == NULL) return loam_failure(run->error);
     for (int i = 0; i < 3; i++) {
         if (call->values[i].kind == CHAT_NONE)
             return chat_fail(run, "'NoneType' object cannot be interpreted as an integer");
@@ -62,7 +62,7 @@ static enum loam_status make_dict(struct chat_run *run, const struct chat_call *
                                   struct chat_value *result)
 {
     struct chat_dict *dict = chat_dict_create(&run->pool, run->error);
-    if (dict == NULL) return run->error->status;
+    if (dict == NULL) return loam_failure(run->error);
     if (call->all.count > 1)
         return chat_fail(run, "dict expected at most 1 argument, got %zu", call->all.count);
     if (call->all.count == 1) LOAM_TRY(add_entries(run, dict, call->all.items[0]));
@@ -159,7 +159,7 @@ static enum loam_status call_cycler(struct chat_run *run, const struct chat_call
                                     struct chat_value *result)
 {
     struct chat_cycler *cycler = chat_pool_take(&run->pool, 1, sizeof *cycler, run->error);
-    if (cycler == NULL) return run->error->status;
+    if (cycler == NULL) return loam_failure(run->error);
     if (call->all.count == 0) return chat_fail(run, "at least one item has to be provided");
     cycler->items = (struct chat_list){call->all.items, call->all.count};
     *result = (struct chat_value){.kind = CHAT_CYCLER, .as.cycler = cycler};
@@ -170,7 +170,7 @@ static enum loam_status call_joiner(struct chat_run *run, const struct chat_call
                                     struct chat_value *result)
 {
     struct chat_joiner *joiner = chat_pool_take(&run->pool, 1, sizeof *joiner, run->error);
-    if (joiner == NULL) return run->error->status;
+    if (joiner == NULL) return loam_failure(run->error);
     joiner->separator = call->values[0];
     if (joiner->separator.kind == CHAT_MISSING) LOAM_TRY(chat_make_string(run, ", ", &joiner->separator));
     *result = (struct chat_value){.kind = CHAT_JOINER, .as.joiner = joiner};

@@ -17,7 +17,7 @@ static enum loam_status add_source(struct reader *reader, int32_t message, const
         size_t capacity = sources->capacity == 0 ? 32 : sources->capacity * 2;
         struct chat_input_source *items =
             chat_pool_take(&reader->run->pool, capacity, sizeof *items, reader->run->error);
-        if (items == NULL) return reader->run->error->status;
+        if (items == NULL) return loam_failure(reader->run->error);
         if (sources->count > 0) memcpy(items, sources->items, sources->count * sizeof *items);
         sources->items = items;
         sources->capacity = capacity;
@@ -62,7 +62,7 @@ static enum loam_status read_object(struct reader *reader, const json_t *json, u
                                     struct chat_value *value)
 {
     struct chat_dict *dict = chat_dict_create(&reader->run->pool, reader->run->error);
-    if (dict == NULL) return reader->run->error->status;
+    if (dict == NULL) return loam_failure(reader->run->error);
     json_t *object = (json_t *)(uintptr_t)json; // jansson's iterators take no const
     for (void *at = json_object_iter(object); at != NULL; at = json_object_iter_next(object, at)) {
         struct chat_value item;
@@ -130,7 +130,7 @@ static enum loam_status read_message(struct reader *reader, const json_t *json, 
     const char *name = find_reasoning(json);
     struct chat_value item, reasoning = {0};
     uint32_t origin, reasoning_origin = 0;
-    if (dict == NULL) return reader->run->error->status;
+    if (dict == NULL) return loam_failure(reader->run->error);
     if (!json_is_object(json)) return chat_fail(reader->run, "message %d must be an object", (int)index);
     if (name != NULL) {
         LOAM_TRY(add_source(reader, index, name, &reasoning_origin));
@@ -186,7 +186,7 @@ enum loam_status chat_input_read(struct chat_run *run, const struct loam_chat_in
     const struct chat_native *function;
     uint32_t other;
     run->context = chat_dict_create(&run->pool, run->error);
-    if (run->context == NULL) return run->error->status;
+    if (run->context == NULL) return loam_failure(run->error);
     for (size_t i = 0; (function = chat_function_at(i)) != NULL; i++)
         LOAM_TRY(put_variable(&reader, function->name,
                               (struct chat_value){.kind = CHAT_FUNCTION, .as.function = function}));

@@ -25,7 +25,7 @@ enum loam_status chat_source_normalise(struct chat_source *source, const char *n
     char *copy = chat_pool_take(pool, size + 1, 1, error);
     size_t kept = 0, name_size = strlen(name) + 1;
     char *named = chat_pool_take(pool, name_size, 1, error);
-    if (copy == NULL || named == NULL) return error->status;
+    if (copy == NULL || named == NULL) return loam_failure(error);
     memcpy(named, name, name_size);
     for (size_t i = 0; i < size; i++) {
         if (text[i] == '\r' && i + 1 < size && text[i + 1] == '\n') continue;
@@ -86,7 +86,7 @@ static enum loam_status add_data(struct lexer *lexer, size_t size, size_t skippe
 {
     if (size > 0) {
         struct chat_token *token = add_token(lexer, CHAT_TOKEN_DATA, size);
-        if (token == NULL) return lexer->error->status;
+        if (token == NULL) return loam_failure(lexer->error);
         LOAM_TRY(chat_string_create(&token->value, lexer->source->text + lexer->at, size,
                                     CHAT_TEMPLATE_ORIGIN, lexer->pool, lexer->error));
     }
@@ -194,7 +194,7 @@ static enum loam_status read_string(struct lexer *lexer, bool *found)
     *found = end < lexer->source->size;
     if (!*found) return LOAM_OK;
     struct chat_token *token = add_token(lexer, CHAT_TOKEN_STRING, end + 1 - lexer->at);
-    if (token == NULL) return lexer->error->status;
+    if (token == NULL) return loam_failure(lexer->error);
     if (chat_literal_unescape(&token->value, text + lexer->at + 1, end - lexer->at - 1, lexer->pool,
                               lexer->error) != LOAM_OK)
         return loam_fail_prefix(lexer->error, "%s, line %u", lexer->source->name, lexer->line);
@@ -230,7 +230,7 @@ static enum loam_status read_operator(struct lexer *lexer)
         if (!starts_with(lexer, lexer->at, operators[i])) continue;
         size_t size = strlen(operators[i]);
         struct chat_token *token = add_token(lexer, CHAT_TOKEN_OPERATOR, size);
-        if (token == NULL) return lexer->error->status;
+        if (token == NULL) return loam_failure(lexer->error);
         memcpy(token->text, operators[i], size);
         if (size == 1) LOAM_TRY(count_bracket(lexer, *operators[i]));
         advance(lexer, size);
@@ -247,7 +247,7 @@ static enum loam_status read_operator(struct lexer *lexer)
 static enum loam_status read_name(struct lexer *lexer, size_t size)
 {
     struct chat_token *token = add_token(lexer, CHAT_TOKEN_NAME, size);
-    if (token == NULL) return lexer->error->status;
+    if (token == NULL) return loam_failure(lexer->error);
     LOAM_TRY(chat_string_create(&token->value, lexer->source->text + lexer->at, size, CHAT_TEMPLATE_ORIGIN,
                                 lexer->pool, lexer->error));
     advance(lexer, size);
@@ -257,7 +257,7 @@ static enum loam_status read_name(struct lexer *lexer, size_t size)
 static enum loam_status read_number(struct lexer *lexer, size_t size, struct chat_value value)
 {
     struct chat_token *token = add_token(lexer, CHAT_TOKEN_NUMBER, size);
-    if (token == NULL) return lexer->error->status;
+    if (token == NULL) return loam_failure(lexer->error);
     token->value = value;
     advance(lexer, size);
     return LOAM_OK;
@@ -272,7 +272,7 @@ static enum loam_status read_inside(struct lexer *lexer, const char *end, bool *
     *ended = size > 0;
     if (*ended) {
         enum chat_token_type type = *end == '%' ? CHAT_TOKEN_BLOCK_END : CHAT_TOKEN_PRINT_END;
-        if (add_token(lexer, type, size) == NULL) return lexer->error->status;
+        if (add_token(lexer, type, size) == NULL) return loam_failure(lexer->error);
         advance(lexer, size);
         return LOAM_OK;
     }
@@ -331,7 +331,7 @@ static enum loam_status read_part(struct lexer *lexer)
     size_t begin = raw > 0 ? raw : sign == '\0' ? 2 : 3;
     if (raw == 0 && letter != '#' &&
         add_token(lexer, letter == '%' ? CHAT_TOKEN_BLOCK_BEGIN : CHAT_TOKEN_PRINT_BEGIN, begin) == NULL)
-        return lexer->error->status;
+        return loam_failure(lexer->error);
     advance(lexer, begin);
     if (raw > 0) return read_raw(lexer);
     if (letter == '#') return skip_comment(lexer);
@@ -348,5 +348,5 @@ enum loam_status chat_tokenize(struct chat_tokens *tokens, const struct chat_sou
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s is longer than 1 GiB", source->name);
     while (lexer.at < source->size)
         LOAM_TRY(read_part(&lexer));
-    return add_token(&lexer, CHAT_TOKEN_END, 0) == NULL ? error->status : LOAM_OK;
+    return add_token(&lexer, CHAT_TOKEN_END, 0) == NULL ? loam_failure(error) : LOAM_OK;
 }

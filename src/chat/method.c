@@ -16,7 +16,7 @@ static enum loam_status make_view(struct chat_run *run, const struct chat_call *
                                   enum chat_view_part what, struct chat_value *result)
 {
     struct chat_view *view = chat_pool_take(&run->pool, 1, sizeof *view, run->error);
-    if (view == NULL) return run->error->status;
+    if (view == NULL) return loam_failure(run->error);
     view->dict = call->self.as.dict;
     view->what = what;
     *result = (struct chat_value){.kind = CHAT_VIEW, .origin = call->self.origin, .as.view = view};
@@ -289,7 +289,7 @@ enum loam_status chat_type_attribute(struct chat_run *run, struct chat_value val
     const struct chat_native *row = find_method(value, name);
     if (row == NULL) return object_attribute(run, value, name, result, found);
     struct chat_method *method = chat_pool_take(&run->pool, 1, sizeof *method, run->error);
-    if (method == NULL) return run->error->status;
+    if (method == NULL) return loam_failure(run->error);
     *method = (struct chat_method){value, row};
     *result = (struct chat_value){.kind = CHAT_METHOD, .as.method = method};
     return LOAM_OK;

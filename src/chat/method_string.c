@@ -534,7 +534,7 @@ static enum loam_status string_format_map(struct chat_run *run, const struct cha
     if (map.kind != CHAT_DICT)
         return chat_fail(run, "format_map() takes a mapping, not %s", chat_type_name(map));
     arguments.named = chat_pool_take(&run->pool, map.as.dict->count, sizeof *arguments.named, run->error);
-    if (arguments.named == NULL) return run->error->status;
+    if (arguments.named == NULL) return loam_failure(run->error);
     for (size_t i = 0; i < map.as.dict->count; i++)
         if (map.as.dict->entries[i].key.kind == CHAT_STRING)
             arguments.named[arguments.named_count++] =

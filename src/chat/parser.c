@@ -50,7 +50,7 @@ enum loam_status chat_parser_push(const struct chat_parser *parser, struct chat_
         size_t capacity = nodes->capacity == 0 ? 4 : nodes->capacity * 2;
         struct chat_node **items =
             chat_pool_take(parser->pool, capacity, sizeof(struct chat_node *), parser->error);
-        if (items == NULL) return parser->error->status;
+        if (items == NULL) return loam_failure(parser->error);
         if (nodes->count > 0) memcpy(items, nodes->items, nodes->count * sizeof(struct chat_node *));
         nodes->items = items;
         nodes->capacity = capacity;
@@ -195,7 +195,7 @@ static enum loam_status add_output(struct chat_parser *parser, struct chat_nodes
 {
     if (!joined) {
         struct chat_node *output = chat_parser_create(parser, CHAT_OUTPUT_NODE, parser->before);
-        if (output == NULL) return parser->error->status;
+        if (output == NULL) return loam_failure(parser->error);
         LOAM_TRY(chat_parser_push(parser, body, output));
     }
     return chat_parser_push(parser, &body->items[body->count - 1]->items, item);
@@ -206,7 +206,7 @@ static enum loam_status parse_output(struct chat_parser *parser, struct chat_nod
     struct chat_node *item;
     if (parser->token->type == CHAT_TOKEN_DATA) {
         item = chat_parser_create(parser, CHAT_CONST_NODE, parser->token);
-        if (item == NULL) return parser->error->status;
+        if (item == NULL) return loam_failure(parser->error);
         item->value = parser->token->value;
         chat_parser_take(parser);
     } else {
@@ -280,7 +280,7 @@ static enum loam_status parse_if(struct chat_parser *parser, struct chat_node *n
         if (chat_string_is(parser->before->value.as.string, "else"))
             return parse_body_to(parser, end_else, &node->others);
         struct chat_node *inner = chat_parser_create(parser, CHAT_IF_NODE, parser->before);
-        if (inner == NULL) return parser->error->status;
+        if (inner == NULL) return loam_failure(parser->error);
         LOAM_TRY(chat_parser_push(parser, &node->others, inner));
         node = inner;
     }
@@ -432,7 +432,7 @@ static enum loam_status parse_statement(struct chat_parser *parser, struct chat_
     for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) {
         if (!chat_parser_at_name(parser, statements[i].name)) continue;
         struct chat_node *node = chat_parser_create(parser, statements[i].type, parser->token);
-        if (node == NULL) return parser->error->status;
+        if (node == NULL) return loam_failure(parser->error);
         size_t depth = parser->depth;
         LOAM_TRY(chat_parser_descend(parser));
         chat_parser_take(parser);

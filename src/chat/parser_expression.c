@@ -10,6 +10,7 @@ static struct chat_node *create_behind(const struct chat_parser *parser, enum ch
 {
     struct chat_node *node = chat_parser_create(parser, type, parser->before);
     if (node == NULL) return NULL;
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a parser that returns LOAM_OK has set its node.
     node->start = first->start;
     node->line = first->line;
     node->first = first;
@@ -27,7 +28,7 @@ static bool at_keyword(const struct chat_parser *parser)
 static enum loam_status parse_keyword(struct chat_parser *parser, struct chat_node *node)
 {
     struct chat_node *keyword = chat_parser_create(parser, CHAT_KEYWORD_NODE, parser->token);
-    if (keyword == NULL) return parser->error->status;
+    if (keyword == NULL) return loam_failure(parser->error);
     keyword->name = parser->token->value.as.string;
     chat_parser_take(parser);
     chat_parser_take(parser);
@@ -87,7 +88,7 @@ static enum loam_status parse_subscript(struct chat_parser *parser, struct chat_
     *out = start;
     if (!chat_parser_take_operator(parser, ":")) return LOAM_OK;
     struct chat_node *slice = chat_parser_create(parser, CHAT_SLICE_NODE, first);
-    if (slice == NULL) return parser->error->status;
+    if (slice == NULL) return loam_failure(parser->error);
     slice->first = start;
     LOAM_TRY(parse_slice_part(parser, &slice->second));
     if (chat_parser_take_operator(parser, ":")) LOAM_TRY(parse_slice_part(parser, &slice->third));
@@ -96,8 +97,8 @@ static enum loam_status parse_subscript(struct chat_parser *parser, struct chat_
 
 static enum loam_status parse_items(struct chat_parser *parser, struct chat_node *node)
 {
-    struct chat_node *tuple = chat_parser_create(parser, CHAT_TUPLE_NODE, parser->token), *item;
-    if (tuple == NULL) return parser->error->status;
+    struct chat_node *tuple = chat_parser_create(parser, CHAT_TUPLE_NODE, parser->token), *item = NULL;
+    if (tuple == NULL) return loam_failure(parser->error);
     while (!chat_parser_at_operator(parser, "]")) {
         if (tuple->items.count > 0) LOAM_TRY(chat_parser_expect_operator(parser, ","));
         LOAM_TRY(parse_subscript(parser, &item));
@@ -116,7 +117,7 @@ static enum loam_status parse_member(struct chat_parser *parser, struct chat_nod
         node->name = token->value.as.string;
     } else if (token->type == CHAT_TOKEN_NUMBER && token->value.kind == CHAT_INT) {
         node->second = chat_parser_create(parser, CHAT_CONST_NODE, token);
-        if (node->second == NULL) return parser->error->status;
+        if (node->second == NULL) return loam_failure(parser->error);
         node->second->value = token->value;
     } else {
         return chat_parser_fail(parser, LOAM_ERROR_FORMAT, "expected name or number");
@@ -128,7 +129,7 @@ static enum loam_status parse_member(struct chat_parser *parser, struct chat_nod
 static enum loam_status parse_call(struct chat_parser *parser, struct chat_node **node)
 {
     struct chat_node *call = create_behind(parser, CHAT_CALL_NODE, *node);
-    if (call == NULL) return parser->error->status;
+    if (call == NULL) return loam_failure(parser->error);
     LOAM_TRY(parse_arguments(parser, call));
     return chat_parser_finish(parser, call, node);
 }
@@ -143,7 +144,7 @@ static enum loam_status parse_postfix(struct chat_parser *parser, struct chat_no
         bool dot = chat_parser_at_operator(parser, ".");
         if (!dot && !chat_parser_at_operator(parser, "[")) return LOAM_OK;
         struct chat_node *item = create_behind(parser, CHAT_ITEM_NODE, *node);
-        if (item == NULL) return parser->error->status;
+        if (item == NULL) return loam_failure(parser->error);
         chat_parser_take(parser);
         LOAM_TRY(dot ? parse_member(parser, item) : parse_items(parser, item));
         LOAM_TRY(chat_parser_finish(parser, item, node));
@@ -177,7 +178,7 @@ enum loam_status chat_parse_filters(struct chat_parser *parser, struct chat_node
     while (inline_start || chat_parser_take_operator(parser, "|")) {
         struct chat_node *filter = first == NULL ? chat_parser_create(parser, CHAT_FILTER_NODE, parser->token)
                                                  : create_behind(parser, CHAT_FILTER_NODE, first);
-        if (filter == NULL) return parser->error->status;
+        if (filter == NULL) return loam_failure(parser->error);
         LOAM_TRY(parse_dotted_name(parser, &filter->name));
         if (chat_parser_at_operator(parser, "(")) LOAM_TRY(parse_arguments(parser, filter));
         LOAM_TRY(chat_parser_finish(parser, filter, &first));
@@ -209,7 +210,7 @@ static enum loam_status parse_test_argument(struct chat_parser *parser, struct c
 static enum loam_status parse_test(struct chat_parser *parser, struct chat_node **node)
 {
     struct chat_node *test = create_behind(parser, CHAT_TEST_NODE, *node);
-    if (test == NULL) return parser->error->status;
+    if (test == NULL) return loam_failure(parser->error);
     chat_parser_take(parser); // is
     bool negated = chat_parser_take_name(parser, "not");
     LOAM_TRY(parse_dotted_name(parser, &test->name));
@@ -220,7 +221,7 @@ static enum loam_status parse_test(struct chat_parser *parser, struct chat_node 
     LOAM_TRY(chat_parser_finish(parser, test, node));
     if (!negated) return LOAM_OK;
     struct chat_node *not = create_behind(parser, CHAT_NOT_NODE, test);
-    return not == NULL ? parser->error->status : chat_parser_finish(parser, not, node);
+    return not == NULL ? loam_failure(parser->error) : chat_parser_finish(parser, not, node);
 }
 
 static enum loam_status parse_filters_and_tests(struct chat_parser *parser, struct chat_node **node)
@@ -317,7 +318,7 @@ static enum loam_status parse_primary(struct chat_parser *parser, bool member, s
     const struct chat_token *token = parser->token;
     if (chat_parser_take_operator(parser, "(")) return parse_parentheses(parser, out);
     struct chat_node *node = chat_parser_create(parser, CHAT_CONST_NODE, token);
-    if (node == NULL) return parser->error->status;
+    if (node == NULL) return loam_failure(parser->error);
     if (token->type == CHAT_TOKEN_NAME) {
         LOAM_TRY(parse_name(parser, member, node));
     } else if (token->type == CHAT_TOKEN_STRING) {
@@ -346,7 +347,7 @@ static enum loam_status parse_unary(struct chat_parser *parser, bool with_filter
     LOAM_TRY(chat_parser_descend(parser));
     if (minus || chat_parser_at_operator(parser, "+")) {
         struct chat_node *node = chat_parser_create(parser, CHAT_SIGN_NODE, token);
-        if (node == NULL) return parser->error->status;
+        if (node == NULL) return loam_failure(parser->error);
         chat_parser_take(parser);
         node->operator= minus ? CHAT_SUBTRACT : CHAT_ADD;
         LOAM_TRY(parse_unary(parser, false, &node->first));
@@ -383,7 +384,7 @@ static enum loam_status join_binary(struct chat_parser *parser, enum chat_node_t
                                     struct chat_node **out)
 {
     struct chat_node *node = create_behind(parser, type, *out);
-    if (node == NULL) return parser->error->status;
+    if (node == NULL) return loam_failure(parser->error);
     node->operator= operator;
     node->second = second;
     return chat_parser_finish(parser, node, out);
@@ -391,7 +392,7 @@ static enum loam_status join_binary(struct chat_parser *parser, enum chat_node_t
 
 static enum loam_status parse_power(struct chat_parser *parser, struct chat_node **out)
 {
-    struct chat_node *right;
+    struct chat_node *right = NULL;
     LOAM_TRY(parse_unary(parser, true, out));
     while (chat_parser_take_operator(parser, "**")) {
         LOAM_TRY(parse_unary(parser, true, &right));
@@ -408,7 +409,7 @@ static enum loam_status parse_product(struct chat_parser *parser, struct chat_no
                                                      {"%", CHAT_MODULO},
                                                      {NULL, CHAT_ADD}};
     enum chat_operator operator;
-    struct chat_node *right;
+    struct chat_node *right = NULL;
     LOAM_TRY(parse_power(parser, out));
     while (take_operator(parser, operators, &operator)) {
         LOAM_TRY(parse_power(parser, &right));
@@ -421,8 +422,8 @@ static enum loam_status parse_concat(struct chat_parser *parser, struct chat_nod
 {
     LOAM_TRY(parse_product(parser, out));
     if (!chat_parser_at_operator(parser, "~")) return LOAM_OK;
-    struct chat_node *node = create_behind(parser, CHAT_CONCAT_NODE, *out), *part;
-    if (node == NULL) return parser->error->status;
+    struct chat_node *node = create_behind(parser, CHAT_CONCAT_NODE, *out), *part = NULL;
+    if (node == NULL) return loam_failure(parser->error);
     LOAM_TRY(chat_parser_push(parser, &node->items, *out));
     while (chat_parser_take_operator(parser, "~")) {
         LOAM_TRY(parse_product(parser, &part));
@@ -436,7 +437,7 @@ static enum loam_status parse_sum(struct chat_parser *parser, struct chat_node *
 {
     static const struct operator_name operators[] = {{"+", CHAT_ADD}, {"-", CHAT_SUBTRACT}, {NULL, CHAT_ADD}};
     enum chat_operator operator;
-    struct chat_node *right;
+    struct chat_node *right = NULL;
     LOAM_TRY(parse_concat(parser, out));
     while (take_operator(parser, operators, &operator)) {
         LOAM_TRY(parse_concat(parser, &right));
@@ -471,7 +472,7 @@ static enum loam_status parse_comparison(struct chat_parser *parser, struct chat
     while (take_comparison(parser, &operator)) {
         struct chat_node *operand = chat_parser_create(parser, CHAT_OPERAND_NODE, parser->token);
         if (compare == NULL) compare = create_behind(parser, CHAT_COMPARE_NODE, *out);
-        if (operand == NULL || compare == NULL) return parser->error->status;
+        if (operand == NULL || compare == NULL) return loam_failure(parser->error);
         operand->operator= operator;
         LOAM_TRY(parse_sum(parser, &operand->first));
         LOAM_TRY(chat_parser_finish(parser, operand, &operand));
@@ -484,7 +485,7 @@ static enum loam_status parse_not(struct chat_parser *parser, struct chat_node *
 {
     if (!chat_parser_at_name(parser, "not")) return parse_comparison(parser, out);
     struct chat_node *node = chat_parser_create(parser, CHAT_NOT_NODE, parser->token);
-    if (node == NULL) return parser->error->status;
+    if (node == NULL) return loam_failure(parser->error);
     LOAM_TRY(chat_parser_descend(parser));
     chat_parser_take(parser);
     LOAM_TRY(parse_not(parser, &node->first));
@@ -494,7 +495,7 @@ static enum loam_status parse_not(struct chat_parser *parser, struct chat_node *
 
 static enum loam_status parse_and(struct chat_parser *parser, struct chat_node **out)
 {
-    struct chat_node *right;
+    struct chat_node *right = NULL;
     LOAM_TRY(parse_not(parser, out));
     while (chat_parser_take_name(parser, "and")) {
         LOAM_TRY(parse_not(parser, &right));
@@ -505,7 +506,7 @@ static enum loam_status parse_and(struct chat_parser *parser, struct chat_node *
 
 static enum loam_status parse_or(struct chat_parser *parser, struct chat_node **out)
 {
-    struct chat_node *right;
+    struct chat_node *right = NULL;
     LOAM_TRY(parse_and(parser, out));
     while (chat_parser_take_name(parser, "or")) {
         LOAM_TRY(parse_and(parser, &right));
@@ -519,7 +520,7 @@ static enum loam_status parse_condition(struct chat_parser *parser, struct chat_
     LOAM_TRY(parse_or(parser, out));
     while (chat_parser_take_name(parser, "if")) {
         struct chat_node *node = create_behind(parser, CHAT_CONDITION_NODE, *out);
-        if (node == NULL) return parser->error->status;
+        if (node == NULL) return loam_failure(parser->error);
         node->second = *out;
         LOAM_TRY(parse_or(parser, &node->first));
         if (chat_parser_take_name(parser, "else"))
@@ -557,9 +558,9 @@ struct tuple_form {
 static enum loam_status parse_tuple(struct chat_parser *parser, struct tuple_form form,
                                     struct chat_node **out)
 {
-    struct chat_node *tuple = chat_parser_create(parser, CHAT_TUPLE_NODE, parser->token), *item;
+    struct chat_node *tuple = chat_parser_create(parser, CHAT_TUPLE_NODE, parser->token), *item = NULL;
     bool is_tuple = false, parentheses = form.end != NULL && *form.end == ')';
-    if (tuple == NULL) return parser->error->status;
+    if (tuple == NULL) return loam_failure(parser->error);
     for (;;) {
         if (tuple->items.count > 0) LOAM_TRY(chat_parser_expect_operator(parser, ","));
         if (at_tuple_end(parser, form.end)) break;
@@ -610,7 +611,7 @@ enum loam_status chat_parse_target(struct chat_parser *parser, bool member, cons
 enum loam_status chat_parse_target_name(struct chat_parser *parser, struct chat_node **out)
 {
     struct chat_node *node = chat_parser_create(parser, CHAT_NAME_NODE, parser->token);
-    if (node == NULL) return parser->error->status;
+    if (node == NULL) return loam_failure(parser->error);
     LOAM_TRY(chat_parser_expect_name(parser, &node->name));
     node->use = CHAT_STORE;
     if (is_constant(node->name, &node->value))

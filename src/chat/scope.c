@@ -134,7 +134,7 @@ static enum loam_status store_name(const struct resolver *resolver, struct chat_
     struct chat_symbol *symbol = find_symbol(scope, name);
     if (symbol == NULL) {
         symbol = add_symbol(resolver, scope, name, CHAT_LOAD_UNSET);
-        if (symbol == NULL) return resolver->error->status;
+        if (symbol == NULL) return loam_failure(resolver->error);
         if (find_outer(scope, name, &symbol->outer)) symbol->load = CHAT_LOAD_OUTER;
     }
     symbol->stored = true;
@@ -146,7 +146,7 @@ static enum loam_status declare_parameter(const struct resolver *resolver, struc
 {
     struct chat_symbol *symbol = find_symbol(scope, name);
     if (symbol == NULL) symbol = add_symbol(resolver, scope, name, CHAT_LOAD_PARAMETER);
-    if (symbol == NULL) return resolver->error->status;
+    if (symbol == NULL) return loam_failure(resolver->error);
     symbol->load = CHAT_LOAD_PARAMETER;
     symbol->stored = true;
     return LOAM_OK;
@@ -157,7 +157,8 @@ static enum loam_status load_name(const struct resolver *resolver, struct chat_s
 {
     struct chat_place place;
     if (find_place(scope, name, &place)) return LOAM_OK;
-    return add_symbol(resolver, scope, name, CHAT_LOAD_CONTEXT) == NULL ? resolver->error->status : LOAM_OK;
+    return add_symbol(resolver, scope, name, CHAT_LOAD_CONTEXT) == NULL ? loam_failure(resolver->error)
+                                                                        : LOAM_OK;
 }
 
 // ---- First pass: the symbols of one scope ----
@@ -184,7 +185,7 @@ static enum loam_status copy_scope(const struct resolver *resolver, struct chat_
 {
     *copy = (struct chat_scope){.parent = scope->parent, .count = scope->count, .capacity = scope->count + 8};
     copy->symbols = chat_pool_take(resolver->pool, copy->capacity, sizeof *copy->symbols, resolver->error);
-    if (copy->symbols == NULL) return resolver->error->status;
+    if (copy->symbols == NULL) return loam_failure(resolver->error);
     if (scope->count > 0) memcpy(copy->symbols, scope->symbols, scope->count * sizeof *copy->symbols);
     return LOAM_OK;
 }
@@ -197,7 +198,7 @@ static enum loam_status merge_branch(const struct resolver *resolver, struct cha
         const struct chat_symbol *found = &branch->symbols[i];
         struct chat_symbol *symbol = find_symbol(scope, found->name);
         if (symbol == NULL) symbol = add_symbol(resolver, scope, found->name, found->load);
-        if (symbol == NULL) return resolver->error->status;
+        if (symbol == NULL) return loam_failure(resolver->error);
         symbol->load = found->load;
         symbol->outer = found->outer;
         symbol->stored = symbol->stored || found->stored;
@@ -262,7 +263,7 @@ static enum loam_status create_scope(const struct resolver *resolver, struct cha
                                      struct analysis *analysis, struct chat_scope **scope)
 {
     *scope = chat_pool_take(resolver->pool, 1, sizeof **scope, resolver->error);
-    if (*scope == NULL) return resolver->error->status;
+    if (*scope == NULL) return loam_failure(resolver->error);
     (*scope)->parent = parent;
     *analysis = (struct analysis){resolver, *scope, false};
     return LOAM_OK;

@@ -21,7 +21,7 @@ struct search {
 static enum loam_status load_config(struct search *search, struct loam_error *error)
 {
     char *path = loam_path_join(search->directory, "tokenizer_config.json", error);
-    if (path == NULL) return error->status;
+    if (path == NULL) return loam_failure(error);
     enum loam_status status = loam_file_exists(path) ? loam_json_load(&search->config, path, error) : LOAM_OK;
     free(path);
     return status;
@@ -32,7 +32,7 @@ static enum loam_status read_file(struct search *search, const char *directory, 
                                   struct loam_error *error)
 {
     char *path = directory == NULL ? loam_strdup(name, error) : loam_path_join(directory, name, error);
-    if (path == NULL) return error->status;
+    if (path == NULL) return loam_failure(error);
     if (!loam_file_exists(path)) {
         free(path);
         return LOAM_OK;
@@ -45,7 +45,7 @@ static enum loam_status read_additional(struct search *search, const char *name,
 {
     char *file =
         strchr(name, '/') != NULL ? NULL : loam_format(error, "additional_chat_templates/%s.jinja", name);
-    if (file == NULL) return strchr(name, '/') != NULL ? LOAM_OK : error->status;
+    if (file == NULL) return strchr(name, '/') != NULL ? LOAM_OK : loam_failure(error);
     enum loam_status status = read_file(search, search->directory, file, error);
     free(file);
     return status;
@@ -57,7 +57,7 @@ static enum loam_status take_text(struct search *search, const json_t *text, con
     search->origin = name == NULL ? loam_format(error, "%s/tokenizer_config.json", search->directory)
                                   : loam_format(error, "%s/tokenizer_config.json, template \"%s\"",
                                                 search->directory, name);
-    if (search->origin == NULL) return error->status;
+    if (search->origin == NULL) return loam_failure(error);
     if (!json_is_string(text))
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the template must be a string", search->origin);
     return loam_bytes_append(&search->text, json_string_value(text), json_string_length(text), error);
@@ -103,7 +103,7 @@ static enum loam_status take_builtin(struct search *search, const struct loam_ch
                                      struct loam_error *error)
 {
     search->origin = loam_strdup(builtin->name, error);
-    if (search->origin == NULL) return error->status;
+    if (search->origin == NULL) return loam_failure(error);
     return loam_bytes_append_text(&search->text, builtin->text, error);
 }
 

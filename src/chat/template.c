@@ -57,7 +57,7 @@ enum loam_status loam_chat_template_parse(struct loam_chat_template **out, const
     LOAM_ENSURE_ERROR(error);
     *out = NULL;
     struct loam_chat_template *made = loam_calloc(1, sizeof *made, error);
-    if (made == NULL) return error->status;
+    if (made == NULL) return loam_failure(error);
     chat_pool_init(&made->pool, TEMPLATE_LIMIT);
     enum loam_status status = parse(made, text == NULL ? "" : text, size, name, error);
     if (status == LOAM_OK)
@@ -94,7 +94,7 @@ static enum loam_status explain(const struct chat_run *run)
 {
     struct loam_error *error = run->error;
     char quote[80];
-    if (error->status == LOAM_ERROR_MEMORY) return error->status;
+    if (error->status == LOAM_ERROR_MEMORY) return loam_failure(error);
     if (run->place == NULL) return loam_fail_prefix(error, "%s", run->source->name);
     if (run->raised)
         return loam_fail_prefix(error, "%s, line %u, refuses the conversation", run->source->name,
@@ -109,7 +109,7 @@ static enum loam_status add_span(struct loam_chat_rendering *rendering, struct c
 {
     struct loam_chat_span *spans = loam_grow(rendering->spans, &rendering->span_capacity,
                                              rendering->span_count + 1, sizeof *spans, error);
-    if (spans == NULL) return error->status;
+    if (spans == NULL) return loam_failure(error);
     rendering->spans = spans;
     struct loam_chat_span made = {
         .end = span.end, .message = -1, .is_generated = (span.origin & CHAT_GENERATED) != 0};

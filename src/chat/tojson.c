@@ -142,7 +142,7 @@ static enum loam_status order_entries(struct writer *writer, const struct chat_d
 {
     *entries =
         chat_pool_take(&writer->run->pool, dict->count, sizeof(struct chat_entry *), writer->run->error);
-    if (*entries == NULL) return writer->run->error->status;
+    if (*entries == NULL) return loam_failure(writer->run->error);
     for (size_t i = 0; i < dict->count; i++)
         (*entries)[i] = &dict->entries[i];
     if (!writer->form->sorted) return LOAM_OK;

@@ -321,14 +321,14 @@ static enum loam_status grow_dict(struct chat_dict *dict, struct chat_pool *pool
     enum { SMALL = 8 }; // entries that are searched one by one
     size_t capacity = dict->capacity == 0 ? SMALL : dict->capacity * 2;
     struct chat_entry *entries = chat_pool_take(pool, capacity, sizeof *entries, error);
-    if (entries == NULL) return error->status;
+    if (entries == NULL) return loam_failure(error);
     if (dict->count > 0) memcpy(entries, dict->entries, dict->count * sizeof *entries);
     dict->entries = entries;
     dict->capacity = capacity;
     if (capacity == SMALL) return LOAM_OK;
     dict->place_count = capacity * 2;
     dict->places = chat_pool_take(pool, dict->place_count, sizeof *dict->places, error);
-    if (dict->places == NULL) return error->status;
+    if (dict->places == NULL) return loam_failure(error);
     for (size_t i = 0; i < dict->count; i++)
         set_place(dict, i);
     return LOAM_OK;
@@ -358,10 +358,10 @@ enum loam_status chat_list_create(struct chat_value *list, enum chat_kind kind, 
                                   struct chat_value **items, struct chat_pool *pool, struct loam_error *error)
 {
     struct chat_list *made = chat_pool_take(pool, 1, sizeof *made, error);
-    if (made == NULL) return error->status;
+    if (made == NULL) return loam_failure(error);
     made->count = count;
     made->items = chat_pool_take(pool, count, sizeof *made->items, error);
-    if (made->items == NULL) return error->status;
+    if (made->items == NULL) return loam_failure(error);
     *list = (struct chat_value){.kind = (uint8_t)kind, .as.list = made};
     *items = made->items;
     return LOAM_OK;
@@ -373,7 +373,7 @@ enum loam_status chat_items_push(struct chat_items *items, struct chat_value val
     if (items->count == items->capacity) {
         size_t capacity = items->capacity == 0 ? 8 : items->capacity * 2;
         struct chat_value *grown = chat_pool_take(pool, capacity, sizeof *grown, error);
-        if (grown == NULL) return error->status;
+        if (grown == NULL) return loam_failure(error);
         if (items->count > 0) memcpy(grown, items->items, items->count * sizeof *grown);
         items->items = grown;
         items->capacity = capacity;
@@ -386,7 +386,7 @@ enum loam_status chat_items_finish(const struct chat_items *items, enum chat_kin
                                    struct chat_value *list, struct chat_pool *pool, struct loam_error *error)
 {
     struct chat_list *made = chat_pool_take(pool, 1, sizeof *made, error);
-    if (made == NULL) return error->status;
+    if (made == NULL) return loam_failure(error);
     *made = (struct chat_list){items->items, items->count};
     *list = (struct chat_value){.kind = (uint8_t)kind, .as.list = made};
     return LOAM_OK;

@@ -37,7 +37,8 @@ enum loam_status loam_lora_init_parse(struct loam_lora_init_choice *init, const 
         const char *digits = name + sizeof iterated - 1;
         const size_t size = strspn(digits, "0123456789");
         init->kind = LOAM_LORA_PISSA;
-        init->iterations = size > 0 && size < 6 && digits[size] == '\0' ? atoi(digits) : MOST_ITERATIONS + 1;
+        init->iterations = size > 0 && size < 6 && digits[size] == '\0' ? (int)strtol(digits, NULL, 10)
+                                                                        : MOST_ITERATIONS + 1;
         if (init->iterations <= MOST_ITERATIONS) return LOAM_OK;
     }
     return loam_fail(error, LOAM_ERROR_ARGUMENT,

@@ -10,7 +10,8 @@
 static const float log2_e = 1.44269504f;
 
 // 2^x to 2e-7 of itself: x = n + f with |f| <= 1/2, 2^f by a polynomial, n added to its exponent. Below -125 it
-// ends at 2^-125 instead of 0; x is at most 126; NaN stays NaN.
+// ends at 2^-125 instead of 0; NaN stays NaN. Above 126, where only keys are that the query does not see, the result
+// has no meaning: attention discards it.
 INLINE vec exp2_vec(vec x)
 {
     x = larger_vec(splat(-125.0f), x);
@@ -21,7 +22,7 @@ INLINE vec exp2_vec(vec x)
     p = p * f + 0.240221202f;
     p = p * f + 0.693146944f;
     p = p * f + 1.0f;
-    return (vec)((vec_int)p + ((vec_int)shifted << 23)); // the bits of magic are shifted out
+    return (vec)((vec_uint)p + ((vec_uint)shifted << 23)); // the bits of magic are shifted out
 }
 
 // ---- forward ----
