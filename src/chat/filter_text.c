@@ -17,7 +17,11 @@ static enum loam_status subject(struct chat_run *run, const struct chat_call *ca
 static enum loam_status string_subject(struct chat_run *run, const struct chat_call *call,
                                        const struct chat_string **string)
 {
-    if (call->self.kind == CHAT_UNDEFINED) return chat_fail_undefined(run, call->self);
+    *string = NULL;
+    if (call->self.kind == CHAT_UNDEFINED) {
+        LOAM_TRY(chat_fail_undefined(run, call->self)); // never LOAM_OK, which analysers do not see
+        return loam_failure(run->error);
+    }
     return chat_need_string(run, call->self, string);
 }
 
@@ -183,7 +187,7 @@ static enum loam_status append_indent(struct chat_run *run, struct chat_text *te
 static enum loam_status filter_indent(struct chat_run *run, const struct chat_call *call,
                                       struct chat_value *result)
 {
-    const struct chat_string *string = NULL;
+    const struct chat_string *string;
     struct chat_text text;
     struct chat_value lines, closed;
     bool first = chat_is_true(call->values[1]), blank = chat_is_true(call->values[2]);
@@ -208,7 +212,7 @@ static enum loam_status filter_indent(struct chat_run *run, const struct chat_ca
 static enum loam_status filter_truncate(struct chat_run *run, const struct chat_call *call,
                                         struct chat_value *result)
 {
-    const struct chat_string *string = NULL, *end;
+    const struct chat_string *string, *end;
     struct chat_value mark = call->values[2];
     int64_t length, leeway;
     struct chat_text text;
@@ -224,7 +228,6 @@ static enum loam_status filter_truncate(struct chat_run *run, const struct chat_
     if (size >= 0 && (size <= length || size - length <= leeway)) return LOAM_OK;
     LOAM_TRY(string_subject(run, call, &string));
     size_t kept = chat_string_byte(string, (size_t)(length - end->length));
-    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): chat_fail_undefined never returns LOAM_OK.
     const char *blank = memrchr(string->data, ' ', kept);
     if (!chat_is_true(call->values[1]) && blank != NULL) kept = (size_t)(blank - string->data);
     chat_text_init(&text, &run->pool, run->error);

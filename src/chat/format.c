@@ -157,11 +157,13 @@ static void print_general(char digits[NUMBER_SIZE], double value, const struct c
     // Without a type there is a digit behind the point, and an exponent where "g" with one digit fewer has one.
     char probe[64];
     snprintf(probe, sizeof probe, "%.*e", precision - 1, value);
-    int exponent = (int)strtol(strchr(probe, 'e') + 1, NULL, 10);
+    const char *power = strchr(probe, 'e');
+    int exponent = power == NULL ? 0 : (int)strtol(power + 1, NULL, 10);
     if (exponent >= precision - (precision > 0) && strchr(digits, 'e') == NULL) {
         snprintf(digits, NUMBER_SIZE, "%.*e", precision - 1, value);
         use_point(digits);
         char *mark = strchr(digits, 'e'), *end = mark;
+        if (mark == NULL) return; // %e always writes an exponent
         while (end > digits && end[-1] == '0' && memchr(digits, '.', (size_t)(mark - digits)) != NULL)
             end--;
         if (end > digits && end[-1] == '.') end--;

@@ -65,7 +65,7 @@ static enum loam_status read_object(struct reader *reader, const json_t *json, u
     if (dict == NULL) return loam_failure(reader->run->error);
     json_t *object = (json_t *)(uintptr_t)json; // jansson's iterators take no const
     for (void *at = json_object_iter(object); at != NULL; at = json_object_iter_next(object, at)) {
-        struct chat_value item;
+        struct chat_value item = {0};
         LOAM_TRY(read_value(reader, json_object_iter_value(at), origin, depth - 1, &item));
         LOAM_TRY(put(reader, dict, json_object_iter_key(at), strlen(json_object_iter_key(at)), origin, item));
     }
