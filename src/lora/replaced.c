@@ -70,8 +70,9 @@ static enum loam_status settle_tying(struct loam_adapter *adapter, bool *shares,
     if (!model->config.tied_head)
         return loam_adapter_config_note(
             config, error, "ensure_weight_tying has no effect: the head of the model is not tied");
-    // A file with both tensors was tied, whatever the names.
-    if (!any_has_known_name(&config->saved) && !config->has_tied_head)
+    // PEFT writes the embedding into the list of a tied pair. A file with both tensors was tied, whatever the names.
+    const bool named = any_has_known_name(&config->saved) || config->has_tied_head;
+    if (!named || !(config->fresh || loam_adapter_config_saves(config, model->embedding->name)))
         return loam_adapter_config_note(
             config, error,
             "ensure_weight_tying has no effect: modules_to_save names neither lm_head nor embed_tokens");
