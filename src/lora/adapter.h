@@ -45,7 +45,7 @@ struct loam_replaced {
     struct loam_replacement entry;           // for the passes
 };
 
-// The trained tokens of one module, and of the head that is tied to it: rows that take the place of theirs.
+// The trained tokens of one module, and of the head that is tied to it: rows that take the place of the rows of these.
 struct loam_trained_tokens {
     const struct loam_linear *module; // the embedding or the head
     const struct loam_token_list *list;

@@ -20,7 +20,7 @@ static const char weights_name[] = "adapters.safetensors";
 static const struct {
     const char *model_type;
     const char *ours;   // start of the path of a layer
-    const char *theirs; // NULL: mlx-lm has no such model
+    const char *mlx_name; // NULL: mlx-lm has no such model
 } renamed[] = {
     {"gpt2", "transformer.h.", "model.h."},
     {"gpt_neox", "gpt_neox.layers.", "model.h."},
@@ -39,7 +39,7 @@ static enum loam_status check_family(const struct loam_conversion *conversion, s
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                          "the model is multimodal: mlx-lm's names of its text part are not known");
     for (size_t i = 0; i < sizeof renamed / sizeof renamed[0]; i++)
-        if (renamed[i].theirs == NULL && strcmp(renamed[i].model_type, type) == 0)
+        if (renamed[i].mlx_name == NULL && strcmp(renamed[i].model_type, type) == 0)
             return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                              "mlx-lm has no %s model: no adapter of it has mlx-lm's form", type);
     return LOAM_OK;
@@ -50,10 +50,10 @@ static char *rename_path(const struct loam_conversion *conversion, const char *p
 {
     const char *type = conversion->model->config.family->model_type;
     for (size_t i = 0; i < sizeof renamed / sizeof renamed[0]; i++) {
-        if (renamed[i].theirs == NULL || strcmp(renamed[i].model_type, type) != 0) continue;
+        if (renamed[i].mlx_name == NULL || strcmp(renamed[i].model_type, type) != 0) continue;
         const size_t size = strlen(renamed[i].ours);
         if (strncmp(path, renamed[i].ours, size) == 0)
-            return loam_format(error, "%s%s", renamed[i].theirs, path + size);
+            return loam_format(error, "%s%s", renamed[i].mlx_name, path + size);
     }
     return loam_strdup(path, error);
 }

@@ -89,7 +89,7 @@ static double compute_rest(struct shape shape)
 static void whole_products(void **state)
 {
     (void)state;
-    // Thin factors; a rank above theirs; factors wider than the outputs, the inputs and both; a single number.
+    // Thin factors; a larger rank; factors wider than the outputs, the inputs and both; a single number.
     static const struct shape shapes[] = {{12, 3, 17, 3}, {12, 3, 17, 5}, {4, 9, 20, 4},
                                           {20, 9, 4, 4},  {4, 9, 5, 9},   {1, 1, 1, 1}};
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
