@@ -19,7 +19,7 @@ static const char weights_name[] = "adapters.safetensors";
 // Families whose modules mlx-lm calls otherwise, and families that it does not have.
 static const struct {
     const char *model_type;
-    const char *ours;   // start of the path of a layer
+    const char *ours;     // start of the path of a layer
     const char *mlx_name; // NULL: mlx-lm has no such model
 } renamed[] = {
     {"gpt2", "transformer.h.", "model.h."},
