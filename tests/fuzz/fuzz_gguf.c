@@ -1,19 +1,12 @@
 // A GGUF file: its metadata, names, shapes and places. Every tensor must be inside the file.
-#include "fuzz.h"
-#include "io/container.h"
+#include "stored_tensor.h"
 
 static volatile uint8_t sink; // keeps the compiler from removing the reads
 
 static void check_tensor(const struct loam_container *file, const struct loam_stored_tensor *tensor,
                          size_t *total)
 {
-    fuzz_require(loam_container_find(file, tensor->name) == tensor);
-    fuzz_require(tensor->rank >= 0 && tensor->rank <= LOAM_MAX_RANK);
-    uint64_t bytes = loam_format_row(tensor->format)->bytes;
-    for (int i = 0; i < tensor->rank; i++) {
-        fuzz_require(tensor->shape[i] >= 0);
-        fuzz_require(!__builtin_mul_overflow(bytes, (uint64_t)tensor->shape[i], &bytes));
-    }
+    const uint64_t bytes = fuzz_require_tensor(file, tensor);
     fuzz_require(bytes == tensor->bytes);
     for (size_t i = 0; i < tensor->bytes; i++)
         sink = tensor->data[i];

@@ -1,19 +1,12 @@
 // A file of torch.save: the zip archive, the pickle in it and the storages.
-#include "fuzz.h"
-#include "io/container.h"
+#include "stored_tensor.h"
 
 static volatile uint8_t sink; // keeps the compiler from removing the reads
 
 // Tensors may share a storage, so only the ends of each are read.
 static void check_tensor(const struct loam_container *file, const struct loam_stored_tensor *tensor)
 {
-    fuzz_require(loam_container_find(file, tensor->name) == tensor);
-    fuzz_require(tensor->rank >= 0 && tensor->rank <= LOAM_MAX_RANK);
-    uint64_t bytes = loam_format_row(tensor->format)->bytes;
-    for (int i = 0; i < tensor->rank; i++) {
-        fuzz_require(tensor->shape[i] >= 0);
-        fuzz_require(!__builtin_mul_overflow(bytes, (uint64_t)tensor->shape[i], &bytes));
-    }
+    const uint64_t bytes = fuzz_require_tensor(file, tensor);
     fuzz_require(tensor->format == LOAM_FORMAT_NONE || bytes == tensor->bytes);
     if (tensor->bytes == 0) return;
     sink = tensor->data[0];
