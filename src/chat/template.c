@@ -94,7 +94,7 @@ static enum loam_status explain(const struct chat_run *run)
 {
     struct loam_error *error = run->error;
     char quote[80];
-    if (error->status == LOAM_ERROR_MEMORY) return loam_failure(error);
+    if (error->status == LOAM_ERROR_MEMORY) return LOAM_ERROR_MEMORY;
     if (run->place == NULL) return loam_fail_prefix(error, "%s", run->source->name);
     if (run->raised)
         return loam_fail_prefix(error, "%s, line %u, refuses the conversation", run->source->name,

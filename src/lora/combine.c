@@ -62,31 +62,25 @@ static const struct loam_log *log_of(const struct combine *combine)
     return combine->settings->callbacks == NULL ? NULL : &combine->settings->callbacks->log;
 }
 
+// What the adapter has that a sum of updates cannot express; NULL: nothing.
+static const char *name_beyond_updates(const struct loam_adapter_config *config)
+{
+    if (config->dora) return "DoRA (\"use_dora\")";
+    if (config->trained_tokens.count > 0) return "trained tokens (\"trainable_token_indices\")";
+    if (config->lora_bias) return "biases of B (\"lora_bias\")";
+    if (config->saved.count == 0 && config->bias == LOAM_BIAS_NONE) return NULL;
+    return "parameters in place of the model's (\"modules_to_save\", \"bias\")";
+}
+
 static enum loam_status check_source(const struct source *source, struct loam_error *error)
 {
-    if (source->config.dora)
+    const char *beyond = name_beyond_updates(&source->config);
+    if (beyond != NULL)
         return loam_fail(
             error, LOAM_ERROR_UNSUPPORTED,
-            "%s: DoRA (\"use_dora\") scales the sum of weight and update to its magnitudes, which a sum of "
-            "updates cannot express: merge the adapter into its model instead (loam merge)",
-            source->choice->directory);
-    if (source->config.trained_tokens.count > 0)
-        return loam_fail(
-            error, LOAM_ERROR_UNSUPPORTED,
-            "%s: trained tokens (\"trainable_token_indices\") are not combined: merge the adapter "
-            "into its model instead (loam merge)",
-            source->choice->directory);
-    if (source->config.lora_bias)
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                         "%s: biases of B (\"lora_bias\") are not combined: merge the adapter into its model "
-                         "instead (loam merge)",
-                         source->choice->directory);
-    if (source->config.saved.count > 0 || source->config.bias != LOAM_BIAS_NONE)
-        return loam_fail(
-            error, LOAM_ERROR_UNSUPPORTED,
-            "%s: parameters in place of the model's (\"modules_to_save\", \"bias\"), which a sum of updates "
-            "cannot express: merge the adapter into its model instead (loam merge)",
-            source->choice->directory);
+            "%s: %s cannot be part of a sum of updates: merge the adapter into its model instead "
+            "(loam merge)",
+            source->choice->directory, beyond);
     return loam_adapter_config_check_separate(&source->config, source->choice->directory, error);
 }
 
