@@ -15,7 +15,7 @@ static const struct loam_weight_row rows[] = {
     LINEAR_AND_BIAS(UP, "mlp.dense_h_to_4h", F, H, ALWAYS),
     LINEAR_AND_BIAS(DOWN, "mlp.dense_4h_to_h", H, F, ALWAYS),
     FINAL_NORM_AND_BIAS("ln_f"),
-    HEAD,
+    LM_HEAD,
 };
 
 static const struct loam_layer_kind kinds[] = {FULL_ATTENTION(LOAM_NO_ROPE)};

@@ -11,7 +11,7 @@ static const struct loam_weight_row rows[] = {
     LINEAR_AND_BIAS(O, "self_attn.o_proj", H, QD, IF_ATTENTION_BIAS),
     LLAMA_MLP,
     FINAL_NORM("norm"),
-    HEAD,
+    LM_HEAD,
     IGNORED(LAYER "self_attn.rotary_emb.inv_freq"),
 };
 

@@ -12,7 +12,7 @@
         LINEAR_AND_BIAS(O, "self_attention.dense", H, QD, IF_ATTENTION_BIAS),                                \
         LINEAR_AND_BIAS(UP, "mlp.dense_h_to_4h", F, H, IF_MLP_BIAS),                                         \
         LINEAR_AND_BIAS(DOWN, "mlp.dense_4h_to_h", H, F, IF_MLP_BIAS)
-#define AFTER_NORMS FINAL_NORM_AND_BIAS("ln_f"), HEAD, IGNORED(LAYER "self_attention.rotary_emb.inv_freq")
+#define AFTER_NORMS FINAL_NORM_AND_BIAS("ln_f"), LM_HEAD, IGNORED(LAYER "self_attention.rotary_emb.inv_freq")
 
 static const struct loam_weight_row rows[] = {
     BEFORE_NORMS,

@@ -17,7 +17,7 @@ static const struct loam_weight_row rows[] = {
     NORM(AFTER_MLP, "post_feedforward_layernorm"),
     LLAMA_MLP,
     FINAL_NORM("norm"),
-    HEAD,
+    LM_HEAD,
     IGNORED(LAYER "self_attn.rotary_emb.inv_freq"),
 };
 

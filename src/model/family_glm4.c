@@ -15,7 +15,7 @@ static const struct loam_weight_row rows[] = {
     NORM(AFTER_ATTENTION, "post_self_attn_layernorm"),
     NORM(AFTER_MLP, "post_mlp_layernorm"),
     FINAL_NORM("norm"),
-    HEAD,
+    LM_HEAD,
     IGNORED(LAYER "self_attn.rotary_emb.inv_freq"),
 };
 

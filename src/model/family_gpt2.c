@@ -14,7 +14,7 @@ static const struct loam_weight_row rows[] = {
     CONV1D_AND_BIAS(UP, "mlp.c_fc", H, F),
     CONV1D_AND_BIAS(DOWN, "mlp.c_proj", F, H),
     FINAL_NORM_AND_BIAS("ln_f"),
-    HEAD,
+    LM_HEAD,
     IGNORED(LAYER "attn.bias"),
     IGNORED(LAYER "attn.masked_bias"),
 };

@@ -14,7 +14,7 @@ static const struct loam_weight_row rows[] = {
     LINEAR_AND_BIAS(UP, "mlp.dense_h_to_4h", F, H, ALWAYS),
     LINEAR_AND_BIAS(DOWN, "mlp.dense_4h_to_h", H, F, ALWAYS),
     FINAL_NORM_AND_BIAS("final_layer_norm"),
-    HEAD,
+    LM_HEAD,
     IGNORED(LAYER "attention.bias"),
     IGNORED(LAYER "attention.masked_bias"),
     IGNORED(LAYER "attention.rotary_emb.inv_freq"),

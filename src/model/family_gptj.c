@@ -15,7 +15,7 @@ static const struct loam_weight_row rows[] = {
     LINEAR_AND_BIAS(UP, "mlp.fc_in", F, H, ALWAYS),
     LINEAR_AND_BIAS(DOWN, "mlp.fc_out", H, F, ALWAYS),
     FINAL_NORM_AND_BIAS("ln_f"),
-    HEAD_AND_BIAS,
+    LM_HEAD_AND_BIAS,
     IGNORED(LAYER "attn.bias"),
     IGNORED(LAYER "attn.masked_bias"),
 };

@@ -12,7 +12,7 @@ static const struct loam_weight_row rows[] = {
     NORM(MLP, "post_attention_layernorm"),
     LLAMA_MLP_AND_BIASES(IF_MLP_BIAS),
     FINAL_NORM("norm"),
-    HEAD,
+    LM_HEAD,
     IGNORED(LAYER "self_attn.rotary_emb.inv_freq"),
 };
 

@@ -13,7 +13,7 @@ static const struct loam_weight_row rows[] = {
     NORM(MLP, "post_attention_layernorm"),
     LLAMA_MLP,
     FINAL_NORM("norm"),
-    HEAD,
+    LM_HEAD,
     IGNORED(LAYER "self_attn.rotary_emb.inv_freq"),
 };
 

@@ -16,7 +16,7 @@ static const struct loam_weight_row rows[] = {
     LINEAR(UP, "ffn.up_proj", F, H),
     LINEAR(DOWN, "ffn.down_proj", H, F),
     FINAL_NORM("norm_f"),
-    HEAD,
+    LM_HEAD,
 };
 
 // 2^(-8 i / n) for i = 1..n, n the power of two that is not below the head count. Where that is larger, the slopes of

@@ -14,7 +14,7 @@ static const struct loam_weight_row rows[] = {
     NORM(AFTER_ATTENTION, "post_attention_layernorm"),
     NORM(AFTER_MLP, "post_feedforward_layernorm"),
     FINAL_NORM("norm"),
-    HEAD,
+    LM_HEAD,
     IGNORED(LAYER "self_attn.rotary_emb.inv_freq"),
 };
 

@@ -17,7 +17,7 @@ static const struct loam_weight_row rows[] = {
     LINEAR_AND_BIAS(UP, "fc1", F, H, IF_ATTENTION_BIAS),
     LINEAR_AND_BIAS(DOWN, "fc2", H, F, IF_ATTENTION_BIAS),
     NORM_AND_BIAS(MLP, "final_layer_norm"),
-    HEAD,
+    LM_HEAD,
 };
 
 static const struct loam_layer_kind kinds[] = {FULL_ATTENTION(LOAM_NO_ROPE)};

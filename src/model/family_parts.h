@@ -58,8 +58,8 @@
 #define FINAL_NORM(path) MODEL_ROW(FINAL_NORM, ROOT path ".weight", H, NONE, 0, "output_norm.weight")
 #define FINAL_NORM_AND_BIAS(path) \
     FINAL_NORM(path), MODEL_ROW(FINAL_NORM, ROOT path ".bias", H, NONE, LOAM_WEIGHT_BIAS, "output_norm.bias")
-#define HEAD MODEL_ROW(HEAD, "lm_head.weight", V, H, LOAM_WEIGHT_TIED, "output.weight")
-#define HEAD_AND_BIAS HEAD, MODEL_ROW(HEAD, "lm_head.bias", V, NONE, LOAM_WEIGHT_BIAS, "output.bias")
+#define LM_HEAD MODEL_ROW(HEAD, "lm_head.weight", V, H, LOAM_WEIGHT_TIED, "output.weight")
+#define LM_HEAD_AND_BIAS LM_HEAD, MODEL_ROW(HEAD, "lm_head.bias", V, NONE, LOAM_WEIGHT_BIAS, "output.bias")
 
 // A buffer of old checkpoints.
 #define IGNORED(name) {LOAM_ROLE_IGNORED, 0, name, {LOAM_DIM_NONE}, 0, NULL, LOAM_GGUF_ROWS_SAME}

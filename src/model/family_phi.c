@@ -12,7 +12,7 @@ static const struct loam_weight_row rows[] = {
     LINEAR_AND_BIAS(UP, "mlp.fc1", F, H, ALWAYS),
     LINEAR_AND_BIAS(DOWN, "mlp.fc2", H, F, ALWAYS),
     FINAL_NORM_AND_BIAS("final_layernorm"),
-    HEAD_AND_BIAS,
+    LM_HEAD_AND_BIAS,
     IGNORED(LAYER "self_attn.rotary_emb.inv_freq"),
 };
 

@@ -13,7 +13,7 @@ static const struct loam_weight_row rows[] = {
     LINEAR(GATE_UP, "mlp.gate_up_proj", 2F, H),
     LINEAR(DOWN, "mlp.down_proj", H, F),
     FINAL_NORM("norm"),
-    HEAD,
+    LM_HEAD,
     IGNORED(LAYER "self_attn.rotary_emb.inv_freq"),
 };
 

@@ -12,7 +12,7 @@ static const struct loam_weight_row rows[] = {
     SERIAL_NORM_AND_BIAS(MLP, "post_attention_layernorm"),
     LLAMA_MLP,
     FINAL_NORM_AND_BIAS("norm"),
-    HEAD,
+    LM_HEAD,
     IGNORED(LAYER "self_attn.rotary_emb.inv_freq"),
 };
 

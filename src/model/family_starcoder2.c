@@ -13,7 +13,7 @@ static const struct loam_weight_row rows[] = {
     LINEAR_AND_BIAS(UP, "mlp.c_fc", F, H, IF_MLP_BIAS),
     LINEAR_AND_BIAS(DOWN, "mlp.c_proj", H, F, IF_MLP_BIAS),
     FINAL_NORM_AND_BIAS("norm"),
-    HEAD,
+    LM_HEAD,
     IGNORED(LAYER "self_attn.rotary_emb.inv_freq"),
 };
 
