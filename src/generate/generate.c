@@ -1,12 +1,17 @@
 #include "generate/generate.h"
 
+double loam_generate_cache_bytes(const struct loam_config *config, enum loam_dtype dtype, int64_t context)
+{
+    // Keys and values [layers, 2, context, kv_heads, head_dim].
+    return 2.0 * (double)config->layers * (double)context * (double)config->kv_heads *
+           (double)config->head_dim * (double)loam_dtype_size(dtype);
+}
+
 enum loam_status loam_generate_check_memory(const struct loam_device *device,
                                             const struct loam_config *config, enum loam_dtype dtype,
                                             int64_t context, int64_t max_new_tokens, struct loam_error *error)
 {
-    // Keys and values [layers, 2, context, kv_heads, head_dim].
-    double bytes = 2.0 * (double)config->layers * (double)context * (double)config->kv_heads *
-                   (double)config->head_dim * (double)loam_dtype_size(dtype);
+    const double bytes = loam_generate_cache_bytes(config, dtype, context);
     const struct loam_free_memory memory = loam_device_free_memory(device);
     if (bytes <= (double)memory.bytes) return LOAM_OK;
     return loam_fail(
