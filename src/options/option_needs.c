@@ -62,6 +62,18 @@ const struct loam_option_need loam_option_needs[] = {
      .refused = true,
      .why = "has no effect without --layers-to-transform, the layers to adapt"},
 
+    // ---- Text ----
+    {TOKENIZE,
+     {"chat-template", "special-in-content", "add-generation-prompt"},
+     {GIVEN("messages")},
+     .refused = true,
+     .why = "has no effect without --messages, the conversation to encode"},
+    {TOKENIZE,
+     {"decode", "special-tokens"},
+     {ABSENT("messages")},
+     .refused = true,
+     .why = "has no effect with --messages: the chat template writes the special tokens"},
+
     // ---- Training ----
     {TRAIN,
      {"warmup-steps", "warmup-ratio"},

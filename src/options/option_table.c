@@ -237,14 +237,35 @@ const struct loam_option_row loam_option_rows[] = {
       .default_text = "(squad for SQuAD files)",
       .group = EXAMPLES},
      FIELD(train.prompt_template)},
+    {TRAIN | EVAL | TOKENIZE,
+     {.name = "chat-template",
+      .argument = "NAME|FILE",
+      .help = "Chat template of conversations: one of the model's templates by name, one of chatml, llama3, "
+              "gemma, "
+              "mistral, phi, zephyr, alpaca and vicuna, or a Jinja file.",
+      .default_text = "(the model's own)",
+      .group = EXAMPLES},
+     FIELD(train.chat_template)},
+    {TRAIN | EVAL | TOKENIZE,
+     {.name = "special-in-content",
+      .help =
+          "Let the text of messages become special tokens where it spells them. Without this option only the "
+          "chat template writes special tokens.",
+      .group = EXAMPLES},
+     FIELD(train.content_may_be_special)},
     {TRAIN | EVAL | BENCH,
      {.name = "loss-on",
-      .argument = "all|completion",
-      .help = "Compute the loss over the whole text, or only from the template's last field on.",
-      .default_text = "all",
+      .argument = "all|completion|assistant|last",
+      .help = "Compute the loss over the whole text; over the completion: the template's last field, or the "
+              "answers "
+              "after a prompt; over all answers of the assistant; or over the last one. An answer includes "
+              "the token "
+              "that ends it.",
+      .default_text = "(assistant for conversations, else all)",
       .group = EXAMPLES},
      FIELD(train.loss_on),
-     CHOICES({"all", LOAM_LOSS_ON_ALL}, {"completion", LOAM_LOSS_ON_COMPLETION})},
+     CHOICES({"all", LOAM_LOSS_ON_ALL}, {"completion", LOAM_LOSS_ON_COMPLETION},
+             {"assistant", LOAM_LOSS_ON_ASSISTANT}, {"last", LOAM_LOSS_ON_LAST})},
     {TRAIN | EVAL | BENCH,
      {.name = "max-length",
       .argument = "N",
@@ -256,8 +277,9 @@ const struct loam_option_row loam_option_rows[] = {
     {TRAIN | EVAL | BENCH,
      {.name = "too-long",
       .argument = "cut|drop",
-      .help = "What to do with an example of more than --max-length tokens: cut the start of its longest "
-              "field (never the answer), or drop the example.",
+      .help =
+          "What to do with an example of more than --max-length tokens: cut the start of its longest field "
+          "(never the answer) or the oldest turns of a conversation, or drop the example.",
       .default_text = "cut",
       .group = EXAMPLES},
      FIELD(train.too_long),
@@ -283,6 +305,19 @@ const struct loam_option_row loam_option_rows[] = {
      FIELD(train.shuffle)},
 
     // ---- Text ----
+    {TOKENIZE,
+     {.name = "messages",
+      .argument = "FILE|-",
+      .help = "Encode a conversation through the chat template: a JSON array of messages, or an object with "
+              "messages "
+              "and, where there are any, tools. - is standard input. With --lines, one such document a line.",
+      .group = TEXT},
+     FIELD(tokenize.messages)},
+    {TOKENIZE,
+     {.name = "add-generation-prompt",
+      .help = "End the conversation where the next answer begins.",
+      .group = TEXT},
+     FIELD(tokenize.add_generation_prompt)},
     {TOKENIZE,
      {.name = "decode", .help = "Read ids separated by white space and write their text.", .group = TEXT},
      FIELD(tokenize.decode)},

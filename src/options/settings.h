@@ -34,6 +34,8 @@ struct loam_tokenize_settings {
     bool decode;
     bool lines; // each line of the input is one text
     bool special_tokens;
+    const char *messages; // a file of conversations, or "-"; NULL: a text is encoded
+    bool add_generation_prompt;
 };
 
 struct loam_merge_options {

@@ -72,6 +72,8 @@ static enum loam_status open_session(struct loam_train_job *job, struct loam_err
         .threads = settings->threads,
         .dtype = settings->dtype,
         .prompt_template = settings->prompt_template,
+        .chat_template = settings->chat_template,
+        .content_may_be_special = settings->content_may_be_special,
         .max_length = settings->max_length,
         .batch_size = settings->batch_size * settings->accumulation,
         .token_budget = settings->token_budget,

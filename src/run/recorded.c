@@ -178,14 +178,24 @@ static enum loam_status set_lora(json_t *options, const struct loam_train_job *j
     return set_value(options, "adapter", format_named_sum(from, sum), error);
 }
 
+// Sets the name of a template, or its file. `none` stands for no template.
+static enum loam_status set_template(json_t *options, const char *name, const char *value, const char *none,
+                                     struct loam_error *error)
+{
+    if (value == NULL) return set_value(options, name, json_string(none), error);
+    return loam_file_exists(value) ? set_file(options, name, value, error)
+                                   : set_value(options, name, json_string(value), error);
+}
+
 static enum loam_status set_data(json_t *options, const struct loam_train_settings *settings,
                                  struct loam_error *error)
 {
     LOAM_TRY(set_file(options, "data", settings->data, error));
-    const char *name = settings->prompt_template;
-    if (name == NULL) return set_value(options, "template", json_string("none"), error);
-    return loam_file_exists(name) ? set_file(options, "template", name, error)
-                                  : set_value(options, "template", json_string(name), error);
+    LOAM_TRY(set_template(options, "template", settings->prompt_template, "none", error));
+    // Older checkpoints do not record the options of conversations, which is as an empty text.
+    const char *special = settings->content_may_be_special ? "true" : "";
+    LOAM_TRY(set_value(options, "special-in-content", json_string(special), error));
+    return set_template(options, "chat-template", settings->chat_template, "", error);
 }
 
 // Sets a count as text. A value of 0 or less is written as `none`, for example "never".
@@ -219,7 +229,7 @@ static enum loam_status set_words(json_t *options, const struct loam_train_job *
         {"method", settings->full ? "full" : "lora"},
         {"device", settings->device},
         {"dtype", loam_dtype_name(job->session.dtype)},
-        {"loss-on", settings->loss_on == LOAM_LOSS_ON_ALL ? "all" : "completion"},
+        {"loss-on", loam_loss_on_name(settings->loss_on)},
         {"too-long", settings->too_long == LOAM_TOO_LONG_CUT ? "cut" : "drop"},
         {"skip-bad", settings->skip_bad ? "true" : "false"},
         {"shuffle", settings->shuffle ? "true" : "false"},

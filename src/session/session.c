@@ -1,6 +1,7 @@
 #include "session/session.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/file.h"
 
@@ -64,6 +65,20 @@ static enum loam_status open_tokenizer(struct loam_session *session, struct loam
     return LOAM_OK;
 }
 
+// Opens the chat template. A model's own template that does not open is an error only for conversations.
+static enum loam_status open_chat(struct loam_session *session, const struct loam_session_options *options,
+                                  struct loam_error *error)
+{
+    const time_t now = time(NULL);
+    session->content_may_be_special = options->content_may_be_special;
+    if (localtime_r(&now, &session->now) == NULL) session->now = (struct tm){.tm_year = 70, .tm_mday = 1};
+    struct loam_error *refusal = options->chat_template != NULL ? error : &session->chat_refusal;
+    enum loam_status status =
+        loam_chat_source_find(&session->chat, session->directory, options->chat_template, false, refusal);
+    if (status == LOAM_OK || options->chat_template != NULL) return status;
+    return status == LOAM_ERROR_MEMORY ? loam_fail(error, status, "%s", refusal->message) : LOAM_OK;
+}
+
 static enum loam_status open_device(struct loam_session *session, const struct loam_session_options *options,
                                     struct loam_error *error)
 {
@@ -99,6 +114,7 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
     LOAM_TRY(choose_token_budget(session, options->token_budget, options->batch_size, error));
     if (options->without_text) return LOAM_OK;
     LOAM_TRY(open_tokenizer(session, error));
+    LOAM_TRY(open_chat(session, options, error));
     if (options->prompt_template == NULL) return LOAM_OK;
     return loam_template_open(&session->prompt_template, options->prompt_template, error);
 }
@@ -117,11 +133,32 @@ enum loam_status loam_session_open(struct loam_session *session, const struct lo
 void loam_session_close(struct loam_session *session)
 {
     loam_template_destroy(session->prompt_template);
+    loam_chat_source_deinit(&session->chat);
     loam_tokenizer_destroy(session->tokenizer);
     loam_special_tokens_deinit(&session->special);
     loam_model_destroy(session->model);
     if (session->owns_device) loam_device_destroy(session->device);
     *session = (struct loam_session){0};
+}
+
+enum loam_status loam_session_chat(const struct loam_session *session, struct loam_chat_options *options,
+                                   struct loam_error *error)
+{
+    if (session->chat.chat_template == NULL)
+        return loam_fail(error, session->chat_refusal.status,
+                         "a conversation needs a chat template, such as --chat-template chatml: %s",
+                         session->chat_refusal.message);
+    *options = (struct loam_chat_options){
+        .name = "the conversation",
+        .source = &session->chat,
+        .tokenizer = session->tokenizer,
+        .special = &session->special,
+        .max_length = session->max_length,
+        .vocabulary = (int32_t)session->model->config.vocabulary,
+        .content_may_be_special = session->content_may_be_special,
+        .now = session->now,
+    };
+    return LOAM_OK;
 }
 
 // Logs the dtype of activations, the dtype of matrices if it is another, the device and its threads.
