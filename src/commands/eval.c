@@ -63,6 +63,7 @@ enum loam_status loam_run_eval(const struct loam_settings *settings, const struc
     eval.threads = shared->threads;
     eval.dtype = shared->dtype;
     eval.prompt_template = shared->prompt_template;
+    eval.cut = shared->cut;
     eval.chat_template = shared->chat_template;
     eval.content_may_be_special = shared->content_may_be_special;
     eval.loss_on = shared->loss_on;

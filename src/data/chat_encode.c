@@ -83,15 +83,20 @@ enum loam_status loam_chat_prepare(struct loam_chat_work *work, const struct loa
     return LOAM_OK;
 }
 
+bool loam_chat_is_stop(const struct loam_chat_options *options, int32_t id)
+{
+    const char *text = loam_tokenizer_id_to_token(options->tokenizer, id), *end = options->source->end;
+    return loam_special_tokens_is_stop(options->special, id) ||
+           (end != NULL && text != NULL && strcmp(text, end) == 0);
+}
+
 bool loam_chat_ends_turn(const struct loam_chat_work *work, const struct loam_chat_options *options,
                          int32_t id)
 {
-    if (loam_special_tokens_is_stop(options->special, id)) return true;
-    const char *text = loam_tokenizer_id_to_token(options->tokenizer, id), *end = options->source->end;
-    if (text == NULL || text[0] == '\0') return false;
-    if (end != NULL && strcmp(text, end) == 0) return true;
-    if (!loam_tokenizer_is_special(options->tokenizer, id)) return false;
     const struct loam_bytes *header = &work->header;
+    const char *text = loam_tokenizer_id_to_token(options->tokenizer, id);
+    if (loam_chat_is_stop(options, id)) return true;
+    if (text == NULL || !loam_tokenizer_is_special(options->tokenizer, id)) return false;
     return header->size == 0 || memmem(header->data, header->size, text, strlen(text)) == NULL;
 }
 
@@ -205,7 +210,7 @@ static enum loam_status encode_text(struct loam_chat_work *work, const struct lo
 {
     const struct loam_text_input input = input_of(work);
     const size_t answer = work->turns.answer;
-    struct loam_boundary boundary = {.at = answer < input.size ? answer : 0};
+    struct loam_boundary boundary = {.at = answer <= input.size ? answer : 0};
     LOAM_TRY(loam_tokenizer_encode_input(tokenizer, &input, &boundary, &work->encoding, error));
     if (boundary.at == 0 || is_clean(&work->encoding, &input, &boundary)) return LOAM_OK;
     struct loam_text_input before = input;

@@ -184,7 +184,8 @@ static struct part find_longest(const struct loam_chat_work *work)
             token++;
         const bool stays =
             strcmp(role, "assistant") == 0 || strcmp(role, "system") == 0 || strcmp(role, "developer") == 0;
-        if (span->is_input && !stays && token - begin > longest.end - longest.begin)
+        if (span->is_input && loam_chat_span_is_text(span) && !stays &&
+            token - begin > longest.end - longest.begin)
             longest = (struct part){begin, token};
     }
     return longest;
@@ -215,6 +216,20 @@ static size_t find_token(const struct loam_encoding *encoding, size_t from, size
     return from;
 }
 
+// The index behind the token that ends a turn: the first stop in the text that the template writes after the answer, or
+// else its first special token. `from`, if there is neither.
+static size_t find_end_of_turn(const struct chat *chat, const struct loam_chat_turn *turn, size_t from)
+{
+    const struct loam_encoding *encoding = &chat->work->encoding;
+    size_t end = from;
+    for (size_t i = find_token(encoding, from, turn->end); i < encoding->count; i++) {
+        if (encoding->starts[i] >= turn->limit) break;
+        if (loam_chat_is_stop(chat->options, encoding->ids[i])) return i + 1;
+        if (end == from && loam_chat_ends_turn(chat->work, chat->options, encoding->ids[i])) end = i + 1;
+    }
+    return end;
+}
+
 // Sets the weights of the tokens of a turn, which are all that reach into it, and of the token that ends it. `from` is
 // the first token that may belong to it. Returns the first token after it.
 static size_t learn_turn(const struct chat *chat, const struct loam_chat_turn *turn, size_t from)
@@ -224,13 +239,8 @@ static size_t learn_turn(const struct chat *chat, const struct loam_chat_turn *t
     size_t end = begin;
     while (end < encoding->count && encoding->starts[end] < turn->end)
         end++;
+    end = find_end_of_turn(chat, turn, end);
     set_weights(chat->work->weights, encoding, begin, end);
-    for (size_t i = find_token(encoding, begin, turn->end); i < encoding->count; i++) {
-        if (encoding->starts[i] >= turn->limit) break;
-        if (!loam_chat_ends_turn(chat->work, chat->options, encoding->ids[i])) continue;
-        set_weights(chat->work->weights, encoding, begin, i + 1);
-        return i + 1;
-    }
     return end;
 }
 
@@ -298,7 +308,7 @@ static enum loam_status write_example(struct loam_example *example, const struct
         example->ids[example->count] = work->encoding.ids[i];
         example->weights[example->count++] = work->weights[i];
     }
-    return loam_example_check_vocabulary(example, chat->options->name, chat->options->vocabulary, error);
+    return LOAM_OK;
 }
 
 static enum loam_status build(struct loam_example *example, struct chat *chat, enum loam_example_fate *fate,
@@ -329,7 +339,8 @@ static enum loam_status build_messages(struct loam_example *example, struct chat
     enum loam_status status = copy_messages(conversation->messages, count, &chat->messages, error);
     if (status == LOAM_OK) status = build(example, chat, fate, error);
     json_decref(chat->messages);
-    if (status == LOAM_OK) return LOAM_OK;
+    if (status == LOAM_OK)
+        return loam_example_check_vocabulary(example, chat->options->name, chat->options->vocabulary, error);
     return example->id[0] != '\0' ? loam_fail_prefix(error, "%s: record %s", chat->options->name, example->id)
                                   : loam_fail_prefix(error, "%s", chat->options->name);
 }

@@ -23,8 +23,7 @@ static bool is_assistant(const json_t *messages, size_t index)
     return role != NULL && strcmp(role, "assistant") == 0;
 }
 
-// Whether the span is text of its message, and not of the header that names who speaks.
-static bool is_text(const struct loam_chat_span *span)
+bool loam_chat_span_is_text(const struct loam_chat_span *span)
 {
     return span->field == NULL || (strcmp(span->field, "role") != 0 && strcmp(span->field, "name") != 0);
 }
@@ -58,7 +57,7 @@ static enum loam_status find_places(struct loam_chat_turns *turns,
         struct loam_chat_place *place = &places[span->message];
         if (place->start == SIZE_MAX) place->start = span_start(rendering, i);
         place->end = span->end;
-        if (!is_text(span)) continue;
+        if (!loam_chat_span_is_text(span)) continue;
         if (place->first == SIZE_MAX) place->first = i;
         place->last = i;
     }

@@ -13,6 +13,9 @@ struct loam_chat_turn {
     size_t limit;      // the token that ends the turn lies in [end, limit); `end` if the template has marks
 };
 
+// Whether a span is text of its message, and not of the header that names who speaks.
+bool loam_chat_span_is_text(const struct loam_chat_span *span);
+
 // Where the text of one message is.
 struct loam_chat_place {
     size_t first, last; // indices of its first and last span; SIZE_MAX: its text is empty

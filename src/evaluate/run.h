@@ -15,6 +15,7 @@ struct loam_evaluate_settings {
     int threads;
     enum loam_dtype dtype;       // LOAM_DTYPE_NONE: bf16 where the device has it, else f32
     const char *prompt_template; // name, file or NULL
+    const char *cut;             // field of the template that long texts are cut in; NULL: the longest
     const char *chat_template;   // name or file; NULL: the model's own
     bool content_may_be_special; // text of conversations may be special tokens
     enum loam_loss_on loss_on;

@@ -62,6 +62,17 @@ const struct loam_option_need loam_option_needs[] = {
      .refused = true,
      .why = "has no effect without --layers-to-transform, the layers to adapt"},
 
+    {TRAIN | EVAL,
+     {"cut"},
+     {GIVEN("template")},
+     .refused = true,
+     .why = "has no effect without --template, which has the fields"},
+    {TRAIN | EVAL,
+     {"cut"},
+     {IS("too-long", "cut")},
+     .refused = true,
+     .why = "has no effect with --too-long drop: no example is cut"},
+
     // ---- Text ----
     {TOKENIZE,
      {"chat-template", "special-in-content", "add-generation-prompt"},

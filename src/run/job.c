@@ -72,6 +72,7 @@ static enum loam_status open_session(struct loam_train_job *job, struct loam_err
         .threads = settings->threads,
         .dtype = settings->dtype,
         .prompt_template = settings->prompt_template,
+        .cut = settings->cut,
         .chat_template = settings->chat_template,
         .content_may_be_special = settings->content_may_be_special,
         .max_length = settings->max_length,

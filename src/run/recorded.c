@@ -192,7 +192,8 @@ static enum loam_status set_data(json_t *options, const struct loam_train_settin
 {
     LOAM_TRY(set_file(options, "data", settings->data, error));
     LOAM_TRY(set_template(options, "template", settings->prompt_template, "none", error));
-    // Older checkpoints do not record the options of conversations, which is as an empty text.
+    // Older checkpoints do not record these options, which is as an empty text.
+    LOAM_TRY(set_value(options, "cut", json_string(settings->cut != NULL ? settings->cut : ""), error));
     const char *special = settings->content_may_be_special ? "true" : "";
     LOAM_TRY(set_value(options, "special-in-content", json_string(special), error));
     return set_template(options, "chat-template", settings->chat_template, "", error);

@@ -116,7 +116,9 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
     LOAM_TRY(open_tokenizer(session, error));
     LOAM_TRY(open_chat(session, options, error));
     if (options->prompt_template == NULL) return LOAM_OK;
-    return loam_template_open(&session->prompt_template, options->prompt_template, error);
+    LOAM_TRY(loam_template_open(&session->prompt_template, options->prompt_template, error));
+    return options->cut == NULL ? LOAM_OK
+                                : loam_template_choose_cut(session->prompt_template, options->cut, error);
 }
 
 enum loam_status loam_session_open(struct loam_session *session, const struct loam_session_options *options,

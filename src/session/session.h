@@ -19,6 +19,7 @@ struct loam_session_options {
     // LOAM_DTYPE_NONE: bf16 if the device has it, else f32 with bf16 and f16 matrices kept as stored.
     enum loam_dtype dtype;
     const char *prompt_template; // name, file or NULL
+    const char *cut;             // field of the template that long texts are cut in; NULL: the longest
     const char *chat_template;   // name or file; NULL: the model's own, which it need not have
     bool content_may_be_special; // see struct loam_chat_options
     int64_t max_length;          // tokens; 0: the smaller of 1,024 and the model's limit
