@@ -220,6 +220,7 @@ const struct loam_option_rivals loam_option_rivals[] = {
 const size_t loam_option_rivals_count = sizeof loam_option_rivals / sizeof *loam_option_rivals;
 
 // Of every other option the last value counts, as with argparse: scripts append options to a command.
-const char *const loam_options_refused_twice[] = {"adapter",        "config",   "data",        "eval-data",
-                                                  "lengths",        "prompt",   "prompt-file", "push-to-hub",
-                                                  "target-modules", "template", NULL};
+const char *const loam_options_refused_twice[] = {
+    "adapter",        "config",   "data",   "eval-data",   "lengths",
+    "chat-template",  "messages", "prompt", "prompt-file", "push-to-hub",
+    "target-modules", "template", NULL};
