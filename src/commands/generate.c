@@ -204,7 +204,7 @@ static enum loam_status prepare(struct generate_job *job, struct loam_error *err
                                                  .context = (int32_t)context,
                                                  .adapters = loam_adapter_list_segments(&job->adapters)};
     LOAM_TRY(loam_generate_check_memory(job->session.device, &model->config, job->session.dtype, context,
-                                        job->settings->generate.max_new_tokens, error));
+                                        "max-new-tokens", job->settings->generate.max_new_tokens, error));
     LOAM_TRY(loam_generator_create(&job->generator, model, job->session.device, &limits, error));
     LOAM_TRY(loam_decode_stream_create(&job->stream, job->session.tokenizer, true, error));
     job->output = loam_calloc((size_t)most_new_tokens(job), sizeof *job->output, error);
