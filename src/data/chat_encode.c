@@ -78,6 +78,9 @@ enum loam_status loam_chat_prepare(struct loam_chat_work *work, const struct loa
 {
     if (work->source == options->source) return LOAM_OK;
     LOAM_TRY(find_header(work, options, error));
+    const struct loam_text_input header = {.text = work->header.data, .size = work->header.size};
+    LOAM_TRY(loam_prompt_encode(&work->prompt, options->tokenizer, &header, error));
+    work->header_is_whole = header.size > 0 && work->prompt.cut == header.size;
     LOAM_TRY(find_reserved(work, options, error));
     work->source = options->source;
     return LOAM_OK;
@@ -187,12 +190,23 @@ static struct loam_text_input input_of(const struct loam_chat_work *work)
     };
 }
 
-// Whether the ids before `at` do not depend on the text behind it: a word and a token begin there, with a character
-// that no white space before it can join.
-static bool is_clean(const struct loam_encoding *encoding, const struct loam_text_input *input,
+// Whether the text before byte `at` ends in a header that keeps all its bytes before any word.
+static bool ends_in_whole_header(const struct loam_chat_work *work, const struct loam_text_input *input,
+                                 size_t at)
+{
+    const struct loam_bytes *header = &work->header;
+    return work->header_is_whole && at >= header->size &&
+           memcmp(input->text + at - header->size, header->data, header->size) == 0;
+}
+
+// Whether the ids before the boundary are those of the prompt that ends there, without encoding that prompt: a word and a
+// token begin at it, with a character that is no white space.
+static bool is_clean(const struct loam_chat_work *work, const struct loam_text_input *input,
                      const struct loam_boundary *boundary)
 {
+    const struct loam_encoding *encoding = &work->encoding;
     size_t low = 0, high = encoding->count, length;
+    if (boundary->is_inside || !ends_in_whole_header(work, input, boundary->at)) return false;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
         if (encoding->starts[middle] >= boundary->at)
@@ -200,30 +214,39 @@ static bool is_clean(const struct loam_encoding *encoding, const struct loam_tex
         else
             low = middle + 1;
     }
-    return !boundary->is_inside && low < encoding->count && encoding->starts[low] == boundary->at &&
+    return low < encoding->count && encoding->starts[low] == boundary->at &&
            !loam_char_is_whitespace(loam_utf8_decode(input->text + boundary->at, &length));
 }
 
+// Lets the last answer begin with the first token that its prompt does not have. Marks of the template stay as they are.
+static void begin_after_prompt(struct loam_chat_work *work, bool is_marked)
+{
+    struct loam_chat_turns *turns = &work->turns;
+    struct loam_chat_turn *last = turns->count > 0 ? &turns->items[turns->count - 1] : NULL;
+    if (!is_marked && last != NULL && last->start == turns->answer) last->token = work->prompt.encoding.count;
+}
+
 // Encodes the text. The ids before the last answer are those of the prompt for it.
-static enum loam_status encode_text(struct loam_chat_work *work, const struct loam_tokenizer *tokenizer,
+static enum loam_status encode_text(struct loam_chat_work *work, const struct loam_chat_options *options,
                                     struct loam_error *error)
 {
     const struct loam_text_input input = input_of(work);
     const size_t answer = work->turns.answer;
     struct loam_boundary boundary = {.at = answer <= input.size ? answer : 0};
-    LOAM_TRY(loam_tokenizer_encode_input(tokenizer, &input, &boundary, &work->encoding, error));
-    if (boundary.at == 0 || is_clean(&work->encoding, &input, &boundary)) return LOAM_OK;
+    LOAM_TRY(loam_tokenizer_encode_input(options->tokenizer, &input, &boundary, &work->encoding, error));
+    if (boundary.at == 0 || is_clean(work, &input, &boundary)) return LOAM_OK;
     struct loam_text_input before = input;
     before.size = answer;
-    LOAM_TRY(loam_prompt_encode(&work->prompt, tokenizer, &before, error));
-    return loam_prompt_align(&work->prompt, tokenizer, &input, &work->encoding, error);
+    LOAM_TRY(loam_prompt_encode(&work->prompt, options->tokenizer, &before, error));
+    begin_after_prompt(work, loam_chat_template_has_generation(options->source->chat_template));
+    return loam_prompt_align(&work->prompt, options->tokenizer, &input, &work->encoding, error);
 }
 
-static enum loam_status encode_prompt(struct loam_chat_work *work, const struct loam_tokenizer *tokenizer,
+static enum loam_status encode_prompt(struct loam_chat_work *work, const struct loam_chat_options *options,
                                       struct loam_error *error)
 {
     const struct loam_text_input input = input_of(work);
-    LOAM_TRY(loam_prompt_encode(&work->prompt, tokenizer, &input, error));
+    LOAM_TRY(loam_prompt_encode(&work->prompt, options->tokenizer, &input, error));
     work->encoding.count = 0;
     return loam_encoding_append(&work->encoding, &work->prompt.encoding, 0, error);
 }
@@ -240,6 +263,6 @@ enum loam_status loam_chat_encode(struct loam_chat_work *work, const struct loam
     const bool marked = loam_chat_template_has_generation(options->source->chat_template);
     LOAM_TRY(loam_chat_turns_find(&work->turns, rendering, messages, first, marked, &work->header, error));
     LOAM_TRY(find_plain(work, options, error));
-    LOAM_TRY((is_prompt ? encode_prompt : encode_text)(work, options->tokenizer, error));
+    LOAM_TRY((is_prompt ? encode_prompt : encode_text)(work, options, error));
     return check_plain(work, options, error);
 }

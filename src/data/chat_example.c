@@ -235,7 +235,7 @@ static size_t find_end_of_turn(const struct chat *chat, const struct loam_chat_t
 static size_t learn_turn(const struct chat *chat, const struct loam_chat_turn *turn, size_t from)
 {
     const struct loam_encoding *encoding = &chat->work->encoding;
-    const size_t begin = find_token(encoding, from, turn->start);
+    const size_t begin = turn->token != SIZE_MAX ? turn->token : find_token(encoding, from, turn->start);
     size_t end = begin;
     while (end < encoding->count && encoding->starts[end] < turn->end)
         end++;

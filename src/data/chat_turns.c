@@ -87,7 +87,7 @@ static enum loam_status find_marked(struct loam_chat_turns *turns,
             turns->items[turns->count - 1].end = turns->items[turns->count - 1].limit = span->end;
             continue;
         }
-        LOAM_TRY(add_turn(turns, (struct loam_chat_turn){start, span->end, span->end}, error));
+        LOAM_TRY(add_turn(turns, (struct loam_chat_turn){start, span->end, SIZE_MAX, span->end}, error));
     }
     return LOAM_OK;
 }
@@ -130,7 +130,7 @@ static bool find_empty(const struct loam_chat_turns *turns, const struct loam_ch
 {
     const size_t from = turns->places[message].before, limit = turns->places[message].after;
     const size_t start = limit < from ? SIZE_MAX : find_header(rendering, header, from, limit);
-    *turn = (struct loam_chat_turn){start, start, limit};
+    *turn = (struct loam_chat_turn){start, start, SIZE_MAX, limit};
     return start != SIZE_MAX;
 }
 
@@ -142,7 +142,7 @@ static bool find_answer(const struct loam_chat_turns *turns, const struct loam_c
     const size_t text = span_start(rendering, place->first);
     const size_t start = find_header(rendering, header, input_before(rendering, place->first), text);
     *turn = (struct loam_chat_turn){start == SIZE_MAX ? text : start, rendering->spans[place->last].end,
-                                    input_after(rendering, place->last)};
+                                    SIZE_MAX, input_after(rendering, place->last)};
     return true;
 }
 

@@ -10,6 +10,7 @@
 
 struct loam_chat_turn {
     size_t start, end; // bytes of the answer
+    size_t token;      // index of the first token; SIZE_MAX: the first one that reaches beyond `start`
     size_t limit;      // the token that ends the turn lies in [end, limit); `end` if the template has marks
 };
 

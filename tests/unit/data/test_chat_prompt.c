@@ -34,6 +34,18 @@ static bool is_prefix(const struct loam_example *prompt, const struct loam_examp
            memcmp(prompt->ids, example->ids, (size_t)prompt->count * sizeof *prompt->ids) == 0;
 }
 
+static bool has_tokens(const struct loam_tokenizer *tokenizer, const char *text)
+{
+    struct loam_encoding encoding = {0};
+    const struct loam_plain_range all = {.end = strlen(text)};
+    const struct loam_text_input input = {
+        .text = text, .size = strlen(text), .plain = &all, .plain_count = 1};
+    assert_ok(loam_tokenizer_encode_input(tokenizer, &input, NULL, &encoding, &error));
+    const bool has_some = encoding.count > 0;
+    loam_encoding_deinit(&encoding);
+    return has_some;
+}
+
 static void check_pair(struct pair *pair, const char *name, const char *ending, const char *answer)
 {
     json_t *messages = json_pack("[{s:s,s:s},{s:s,s:s},{s:s,s:s},{s:s,s:s}]", "role", "user", "content", "Hi",
@@ -42,13 +54,18 @@ static void check_pair(struct pair *pair, const char *name, const char *ending, 
     assert_non_null(messages);
     const struct loam_conversation conversation = {.messages = messages, .prompt_count = 3};
     enum loam_example_fate fate;
-    assert_ok(
-        loam_chat_example_build(&pair->example, &conversation, &pair->options, &pair->work, &fate, &error));
-    assert_ok(loam_chat_prompt_build(&pair->prompt, &conversation, &pair->options, &pair->work, &error));
+    enum loam_status status =
+        loam_chat_example_build(&pair->example, &conversation, &pair->options, &pair->work, &fate, &error);
+    const bool has_none = status != LOAM_OK && strstr(error.message, "gives no tokens") != NULL;
+    if (status == LOAM_OK)
+        status = loam_chat_prompt_build(&pair->prompt, &conversation, &pair->options, &pair->work, &error);
     json_decref(messages);
+    if (has_none) return; // some of the tokenizers remove most text
+    assert_ok(status);
     const int32_t learnt = test_first_label(pair->example.weights, pair->example.count);
-    // Nothing is learnt of an empty answer behind which the template writes no end.
-    const bool follows = learnt == pair->prompt.count || (answer[0] == '\0' && learnt >= pair->prompt.count);
+    // Nothing is learnt of an answer without tokens behind which the template writes no end.
+    const bool is_nothing = !has_tokens(pair->options.tokenizer, answer) && learnt == pair->example.count;
+    const bool follows = learnt == pair->prompt.count || is_nothing;
     if (is_prefix(&pair->prompt, &pair->example) && follows) return;
     fail_msg("%s: header \"A%s\", answer \"%s\": %d ids of the prompt, %d of the example, learnt from %d on",
              name, ending, answer, pair->prompt.count, pair->example.count, learnt);
