@@ -246,7 +246,7 @@ const struct loam_option_row loam_option_rows[] = {
      FIELD(train.content_may_be_special)},
     {CHAT,
      {.name = "system",
-      .argument = "TEXT",
+      .argument = "MESSAGE",
       .help = "System message at the start of the conversation.",
       .group = PROMPT},
      FIELD(generate.system)},

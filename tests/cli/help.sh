@@ -74,8 +74,8 @@ refuses 2 'unexpected argument "x"' 'argument of a command that has none' train 
 refuses 2 'there is no option -x' 'single hyphen' train -x
 refuses 2 '--lora-r eight: expected a whole number' 'not a number' train --lora-r eight
 refuses 2 '--dtype fp16: expected f32|bf16' 'unknown choice' train --dtype=fp16
-refuses 2 'needs exactly one of --prompt, --prompt-file and --template' 'no prompt' generate --model x
-refuses 2 'exactly one of --prompt, --prompt-file and --template' 'two prompts' generate --model x --prompt a --template squad
+refuses 2 'needs exactly one of --prompt, --prompt-file, --template and --messages' 'no prompt' generate --model x
+refuses 2 'exactly one of --prompt, --prompt-file, --template and --messages' 'two prompts' generate --model x --prompt a --template squad
 refuses 2 '--field has no effect without --template' 'field without template' generate --model x --prompt a --field b=c
 
 refuses 2 '--field b is given twice' 'field given twice' generate --model x --template squad --field b=c --field b=d

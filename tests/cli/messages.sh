@@ -69,6 +69,16 @@ ok 'without tools' "${own[@]}" --messages "$tmp/one.json" --json
 bare=$(number prompt_tokens "$tmp/stdout")
 ok 'tools' "${own[@]}" --messages "$tmp/one.json" --tools "$tmp/tools.json" --json
 below "$bare" "$(number prompt_tokens "$tmp/stdout")" || fail "$(cat "$tmp/stdout")"
+# Of several templates the one for tools.
+cp -r "$stories" "$tmp/several"
+cat >"$tmp/several/tokenizer_config.json" <<'JSON'
+{"bos_token": "<s>", "eos_token": "</s>", "chat_template": [
+    {"name": "default", "template": "{{ messages[0].content }}"},
+    {"name": "tool_use", "template": "{{ raise_exception('with ' ~ tools | length ~ ' tool') }}"}]}
+JSON
+ok 'the template without tools' generate --model "$tmp/several" "${one_thread[@]}" --max-new-tokens 1 --messages "$tmp/one.json"
+refuses 1 'with 1 tool' 'the template for tools' generate --model "$tmp/several" "${one_thread[@]}" --max-new-tokens 1 \
+    --messages "$tmp/one.json" --tools "$tmp/tools.json"
 refuses 1 "$tmp/object.json: expected a JSON array of tools" 'tools that are none' "${own[@]}" --messages "$tmp/one.json" --tools "$tmp/object.json"
 refuses 2 '--tools has no effect without --messages' 'tools alone' "${own[@]}" --prompt x --tools "$tmp/tools.json"
 
