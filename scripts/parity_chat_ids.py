@@ -25,8 +25,6 @@ from transformers.utils import chat_template_utils
 
 import parity_chat
 
-chat_template_utils.datetime = datetime.datetime  # loam reads the clock, too
-
 # Tokens that templates write, and of these the ones that tokenizers do not mark as special.
 WRITTEN = re.compile(r"<[|｜][^<>{}'\"\s|｜]+(?:[|｜][^<>{}'\"\s|｜]+)*[|｜]>|<(?:start_of_turn|end_of_turn|bos|eos|s|/s)>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|ARGS|CALL_ID|THINK)\]")
 PLAIN = re.compile(r"</?(?:think|tool_call|tool_response|tools)>")
@@ -183,9 +181,10 @@ def main():
     parser.add_argument("--loam", required=True)
     parser.add_argument("--work", required=True)
     parser.add_argument("--tokenizer", action="append", default=[], help="further tokenizer.json files")
-    parser.add_argument("--show", type=int, default=20)
+    parser.add_argument("--show", type=int, default=20, help="number of differences that are printed")
     parser.add_argument("directories", nargs="+")
     arguments = parser.parse_args()
+    chat_template_utils.datetime = datetime.datetime  # loam reads the clock, too
     backends = {"llama3": small_tokenizer(LLAMA3), "qwen": small_tokenizer(LLAMA3.replace("{1,3}", "")), "metaspace": metaspace_tokenizer()}
     backends |= {path: tokenizers.Tokenizer.from_file(path) for path in arguments.tokenizer}
     comparison, seen = Comparison(arguments.loam, arguments.work), set()

@@ -1,8 +1,8 @@
-// From a conversation to text, answers and token ids, in the working memory of data/chat_example.h.
+// From a conversation to text, answers and token ids, in the working memory of data/chat_work.h.
 #ifndef LOAM_DATA_CHAT_ENCODE_H
 #define LOAM_DATA_CHAT_ENCODE_H
 
-#include "data/chat_example.h"
+#include "data/chat_work.h"
 
 // Finds once what the working memory keeps about the template and the tokenizer.
 enum loam_status loam_chat_prepare(struct loam_chat_work *work, const struct loam_chat_options *options,

@@ -9,25 +9,6 @@
 #include "data/chat_encode.h"
 #include "text/unicode.h"
 
-void loam_chat_work_deinit(struct loam_chat_work *work)
-{
-    loam_chat_rendering_deinit(&work->rendering);
-    loam_encoding_deinit(&work->encoding);
-    loam_prompt_deinit(&work->prompt);
-    loam_chat_turns_deinit(&work->turns);
-    loam_bytes_deinit(&work->header);
-    free(work->weights);
-    free(work->plain);
-    free(work->reserved);
-    *work = (struct loam_chat_work){0};
-}
-
-size_t loam_chat_work_bytes(const struct loam_chat_work *work)
-{
-    const size_t whole = work->encoding.work_bytes, prompt = work->prompt.encoding.work_bytes;
-    return whole > prompt ? whole : prompt;
-}
-
 // ---- Messages ----
 
 // A conversation that loses its oldest turns until it fits.
@@ -216,8 +197,8 @@ static size_t find_token(const struct loam_encoding *encoding, size_t from, size
     return from;
 }
 
-// The index behind the token that ends a turn: the first stop in the text that the template writes after the answer, or
-// else its first special token. `from`, if there is neither.
+// The index behind the tokens that end a turn: the first stop in the text that the template writes after the answer, or
+// else its first special tokens that follow each other. `from`, if there is neither.
 static size_t find_end_of_turn(const struct chat *chat, const struct loam_chat_turn *turn, size_t from)
 {
     const struct loam_encoding *encoding = &chat->work->encoding;
@@ -225,7 +206,8 @@ static size_t find_end_of_turn(const struct chat *chat, const struct loam_chat_t
     for (size_t i = find_token(encoding, from, turn->end); i < encoding->count; i++) {
         if (encoding->starts[i] >= turn->limit) break;
         if (loam_chat_is_stop(chat->options, encoding->ids[i])) return i + 1;
-        if (end == from && loam_chat_ends_turn(chat->work, chat->options, encoding->ids[i])) end = i + 1;
+        const bool continues = end == from || (end == i && encoding->starts[i] == encoding->ends[i - 1]);
+        if (continues && loam_chat_ends_turn(chat->work, chat->options, encoding->ids[i])) end = i + 1;
     }
     return end;
 }

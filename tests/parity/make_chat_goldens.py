@@ -144,10 +144,12 @@ MARKED = {
 Tools: {{ tools | tojson }}<|im_end|>
 {% endif -%}
 {%- for m in messages -%}
-<|im_start|>{{ m.role }}
-{% generation %}{{ '<think>\\n' ~ m.reasoning_content | trim ~ '\\n</think>\\n\\n' if m.reasoning_content }}{{ m.content }}
+<|im_start|>{{ m.role ~ '\\n' }}
+{%- if m.role == 'assistant' %}{% generation %}
+{{- '<think>\\n' ~ m.reasoning_content | trim ~ '\\n</think>\\n\\n' if m.reasoning_content }}{{ m.content }}
 {%- for c in m.tool_calls or [] %}<tool_call>{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}</tool_call>{% endfor -%}
-<|im_end|>{% endgeneration %}{{ '\\n' }}
+<|im_end|>{% endgeneration %}
+{%- else %}{{ m.content }}<|im_end|>{% endif %}{{ '\\n' }}
 {%- endfor -%}
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif -%}""",
     "headers": """{{ bos_token }}{%- for m in messages -%}
