@@ -24,7 +24,9 @@ enum loam_status loam_example_check_vocabulary(const struct loam_example *exampl
 // Sets the weights of the tokens from `start` on to 1 and of those before it to 0.
 void loam_example_learn_from(struct loam_example *example, size_t start);
 
-// The tokens that count in the loss. ASSISTANT and LAST are answers of conversations (data/chat_example.h).
+// The tokens that count in the loss. DEFAULT: the completion of records that have prompt and completion, or instruction and
+// output, and no template; the answers of conversations; else all. ASSISTANT and LAST are answers of conversations
+// (data/chat_example.h); of other records they are the completion.
 enum loam_loss_on {
     LOAM_LOSS_ON_DEFAULT,
     LOAM_LOSS_ON_ALL,
@@ -32,8 +34,7 @@ enum loam_loss_on {
     LOAM_LOSS_ON_ASSISTANT,
     LOAM_LOSS_ON_LAST,
 };
-
-// The name of the option's value; that of LOAM_LOSS_ON_DEFAULT is "all", as for texts.
+// The name of the option's value; "all" of LOAM_LOSS_ON_DEFAULT.
 const char *loam_loss_on_name(enum loam_loss_on loss_on);
 
 // What to do with an example of more than max_length tokens. CUT removes tokens from the start of the

@@ -196,7 +196,7 @@ const struct loam_option_need loam_option_needs[] = {
 
     // ---- Bench ----
     {BENCH,
-     {"template", "too-long", "skip-bad", "shuffle"},
+     {"map", "template", "too-long", "skip-bad", "shuffle"},
      {GIVEN("data")},
      .why = "has no effect without --data: examples are made up in the order of --lengths"},
     {BENCH,
@@ -230,7 +230,6 @@ const struct loam_option_rivals loam_option_rivals[] = {
 const size_t loam_option_rivals_count = sizeof loam_option_rivals / sizeof *loam_option_rivals;
 
 // Of every other option the last value counts, as with argparse: scripts append options to a command.
-const char *const loam_options_refused_twice[] = {"adapter",        "config",        "data",     "eval-data",
-                                                  "lengths",        "chat-template", "messages", "prompt",
-                                                  "prompt-file",    "push-to-hub",   "system",   "tools",
-                                                  "target-modules", "template",      NULL};
+const char *const loam_options_refused_twice[] = {
+    "adapter",     "chat-template", "config", "lengths", "messages",       "prompt",
+    "prompt-file", "push-to-hub",   "system", "tools",   "target-modules", "template", NULL};

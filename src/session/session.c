@@ -220,10 +220,17 @@ enum loam_status loam_session_fresh_adapter(const struct loam_session *session,
     return LOAM_OK;
 }
 
-static void warn_unended(const struct loam_session *session, const char *path)
+static void warn_unended(const struct loam_session *session, const struct loam_dataset *dataset)
 {
+    const char *path = loam_dataset_name(dataset);
     const struct loam_special_tokens *special = &session->special;
-    if (special->eos >= 0)
+    if (loam_dataset_has_chats(dataset))
+        loam_log_write(
+            session->log, LOAM_LOG_WARNING,
+            "%s: no special token ends what is learnt of a conversation, so the model does not learn to "
+            "stop",
+            path);
+    else if (special->eos >= 0)
         loam_log_write(session->log, LOAM_LOG_WARNING,
                        "%s: examples do not end in %s, so the model does not learn to stop; {eos} at the "
                        "template's end puts it there",
@@ -239,8 +246,15 @@ enum loam_status loam_session_dataset(const struct loam_session *session,
                                       const struct loam_session_data *data, struct loam_dataset **out,
                                       struct loam_error *error)
 {
+    struct loam_chat_options chat;
+    const bool has_chat = session->chat.chat_template != NULL;
+    if (has_chat) LOAM_TRY(loam_session_chat(session, &chat, error));
     struct loam_dataset_options options = {
-        .path = data->path,
+        .chat = has_chat ? &chat : NULL,
+        .chat_refusal = session->chat_refusal.message,
+        .sources = data->sources,
+        .takes_all = !data->learnt,
+        .map = data->map,
         .prompt_template = session->prompt_template,
         .loss_on = data->loss_on,
         .too_long = data->too_long,
@@ -252,13 +266,14 @@ enum loam_status loam_session_dataset(const struct loam_session *session,
     };
     LOAM_TRY(loam_dataset_open(out, &options, error));
     bool unended;
+    loam_dataset_tell(*out, session->log);
     enum loam_status status = loam_dataset_try(*out, &unended, error);
-    if (status == LOAM_OK && data->learnt && unended) warn_unended(session, data->path);
-    if (status == LOAM_OK && data->loss_on == LOAM_LOSS_ON_COMPLETION && !loam_dataset_has_template(*out))
-        loam_log_write(session->log, LOAM_LOG_WARNING,
-                       "%s: --loss-on completion has no effect without --template: the loss counts over the "
-                       "whole text",
-                       data->path);
+    if (status == LOAM_OK && data->learnt && unended) warn_unended(session, *out);
+    if (status == LOAM_OK && data->loss_on > LOAM_LOSS_ON_ALL && !loam_dataset_has_template(*out))
+        loam_log_write(
+            session->log, LOAM_LOG_WARNING,
+            "%s: --loss-on %s has no effect without --template: the loss counts over the whole text",
+            loam_dataset_name(*out), loam_loss_on_name(data->loss_on));
     if (status != LOAM_OK) {
         loam_dataset_destroy(*out);
         *out = NULL;
@@ -266,9 +281,9 @@ enum loam_status loam_session_dataset(const struct loam_session *session,
     return status;
 }
 
-void loam_session_report(const struct loam_session *session, const char *path,
-                         const struct loam_dataset *dataset)
+void loam_session_report(const struct loam_session *session, const struct loam_dataset *dataset)
 {
+    const char *path = loam_dataset_name(dataset);
     struct loam_dataset_counts counts = loam_dataset_counts(dataset);
     if (counts.skipped_bad > 0) {
         loam_log_write(session->log, LOAM_LOG_WARNING, "%s: %zu broken records were skipped", path,
