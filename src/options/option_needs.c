@@ -231,5 +231,5 @@ const size_t loam_option_rivals_count = sizeof loam_option_rivals / sizeof *loam
 
 // Of every other option the last value counts, as with argparse: scripts append options to a command.
 const char *const loam_options_refused_twice[] = {
-    "adapter",     "chat-template", "config", "lengths", "messages",       "prompt",
-    "prompt-file", "push-to-hub",   "system", "tools",   "target-modules", "template", NULL};
+    "adapter",     "chat-template", "config", "lengths",        "messages", "prompt", "prompt-file",
+    "push-to-hub", "system",        "tools",  "target-modules", "template", NULL};
