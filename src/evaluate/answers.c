@@ -148,7 +148,8 @@ static enum loam_status fit_sequences(const struct loam_session *session, int32_
     if (session->device->planning) return LOAM_OK;
     while (*count > 1 && (double)*count * cache > (double)loam_device_free_memory(session->device).bytes / 2)
         --*count;
-    return loam_generate_check_memory(session->device, config, session->dtype, rows, new_tokens, error);
+    return loam_generate_check_memory(session->device, config, session->dtype, rows, "max-new-tokens",
+                                      new_tokens, error);
 }
 
 static enum loam_status create_generator(struct loam_answerer *answerer, int32_t rows,

@@ -42,19 +42,23 @@ static enum loam_status open_run(struct evaluation_run *run, struct loam_error *
         .threads = settings->threads,
         .dtype = settings->dtype,
         .prompt_template = settings->prompt_template,
+        .cut = settings->cut,
+        .chat_template = settings->chat_template,
+        .content_may_be_special = settings->content_may_be_special,
         .max_length = settings->max_length,
         .batch_size = settings->batch_size,
         .token_budget = settings->token_budget,
         .callbacks = run->callbacks,
     };
     LOAM_TRY(loam_session_open(&run->session, &options, error));
-    struct loam_session_data data = {.path = settings->data,
+    struct loam_session_data data = {.sources = &settings->data,
+                                     .map = &settings->map,
                                      .loss_on = settings->loss_on,
                                      .too_long = settings->too_long,
                                      .skip_bad = settings->skip_bad};
     LOAM_TRY(loam_session_dataset(&run->session, &data, &run->dataset, error));
     if (settings->generate)
-        LOAM_TRY(loam_answers_check(&run->session, run->dataset, "generate", settings->data,
+        LOAM_TRY(loam_answers_check(&run->session, run->dataset, "generate", loam_dataset_name(run->dataset),
                                     settings->max_new_tokens, error));
     LOAM_TRY(loam_session_load(&run->session, false, error));
     return loam_session_adapters(&run->session, &settings->adapters, &run->adapters, error);
@@ -95,7 +99,7 @@ static enum loam_status evaluate(struct evaluation_run *run, struct loam_evaluat
         LOAM_TRY(answer(run, result, error));
     else
         LOAM_TRY(measure_loss(run, &result->loss, error));
-    loam_session_report(&run->session, run->settings->data, run->dataset);
+    loam_session_report(&run->session, run->dataset);
     return LOAM_OK;
 }
 

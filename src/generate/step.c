@@ -220,7 +220,7 @@ static enum loam_status choose_token(struct loam_sequence *sequence, int32_t voc
     set_allowed(sequence, vocabulary);
     LOAM_TRY(loam_sample(&sampling, sequence->logits, vocabulary, sequence->history, (size_t)known,
                          (uint64_t)sequence->count, &next->id, error));
-    if (loam_special_tokens_is_stop(sequence->generation.special, next->id)) {
+    if (loam_generation_stops_at(&sequence->generation, next->id)) {
         next->finish = LOAM_FINISH_STOP;
         return LOAM_OK;
     }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/heap.h"
-#include "model/feed.h"
+#include "model/cache.h"
 #include "model/head.h"
 #include "model/layer.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/heap.h"
-#include "model/decoder.h"
+#include "model/cache.h"
 #include "model/head.h"
 
 // Rows of logits that are computed at a time: the largest number for which a row has the bits that it has

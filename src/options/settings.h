@@ -8,24 +8,14 @@
 #include "lora/convert.h"
 #include "run/settings.h"
 
-// Values of an option that may be given several times, in the order given.
-struct loam_text_list {
-    const char **items; // [count]
-    size_t count;
-    size_t capacity;
-};
-
-// NAME=VALUE pairs; names are distinct.
-struct loam_field_list {
-    struct loam_field *items; // [count]
-    size_t count;
-    size_t capacity;
-};
-
 struct loam_generate_settings {
-    // The prompt is a text, a file, or a template with its fields (struct loam_settings).
+    // The prompt is a text, a file, a conversation, or a template with its fields (struct loam_settings).
     const char *prompt;      // NULL: not given
     const char *prompt_file; // NULL: not given
+    const char *messages;    // a file with a conversation, or "-"; NULL: not given
+    const char *tools;       // a file; NULL: not given
+    const char *system;      // chat: the system message; NULL: none
+    struct loam_text_list stop;
     int max_new_tokens;
     struct loam_sampling sampling;
 };
@@ -34,6 +24,8 @@ struct loam_tokenize_settings {
     bool decode;
     bool lines; // each line of the input is one text
     bool special_tokens;
+    const char *messages; // a file of conversations, or "-"; NULL: a text is encoded
+    bool add_generation_prompt;
 };
 
 struct loam_merge_options {

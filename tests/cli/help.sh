@@ -2,7 +2,7 @@
 . "$(dirname "$0")/common.sh"
 
 ok 'overview' --help
-for command in train plan generate eval merge export inspect init tokenize pull push bench combine convert; do
+for command in train plan generate chat eval merge export inspect init tokenize pull push bench combine convert; do
     output_has "  $command "
 done
 [ -z "$(awk 'length > 80' "$tmp/stdout")" ] || fail 'lines of more than 80 characters'
@@ -40,7 +40,7 @@ ok_or_missing 'the highest level' --version --verbose
 unset LOAM_ISA
 
 sed 's/\\-/-/g' "$LOAM_MANUAL" >"$tmp/manual"
-for command in train plan generate eval merge export inspect init tokenize pull push bench combine convert; do
+for command in train plan generate chat eval merge export inspect init tokenize pull push bench combine convert; do
     ok "help of $command" "$command" --help
     output_has "Usage: loam $command"
     output_has '--json'
@@ -74,8 +74,8 @@ refuses 2 'unexpected argument "x"' 'argument of a command that has none' train 
 refuses 2 'there is no option -x' 'single hyphen' train -x
 refuses 2 '--lora-r eight: expected a whole number' 'not a number' train --lora-r eight
 refuses 2 '--dtype fp16: expected f32|bf16' 'unknown choice' train --dtype=fp16
-refuses 2 'needs exactly one of --prompt, --prompt-file and --template' 'no prompt' generate --model x
-refuses 2 'exactly one of --prompt, --prompt-file and --template' 'two prompts' generate --model x --prompt a --template squad
+refuses 2 'needs exactly one of --prompt, --prompt-file, --template and --messages' 'no prompt' generate --model x
+refuses 2 'exactly one of --prompt, --prompt-file, --template and --messages' 'two prompts' generate --model x --prompt a --template squad
 refuses 2 '--field has no effect without --template' 'field without template' generate --model x --prompt a --field b=c
 
 refuses 2 '--field b is given twice' 'field given twice' generate --model x --template squad --field b=c --field b=d
@@ -83,7 +83,8 @@ refuses 2 '--field b is given twice' 'field given twice' generate --model x --te
 # the unit test of src/options/option_needs.c. A conflict between options alone gives exit code 2.
 refuses 2 '--lora-r has no effect with --adapter' 'rank of an adapter that is there' train --model x --data x --out x \
     --adapter x --lora-r 16
-refuses 2 '--data is given twice, as a and as b' 'two files' train --model x --data a --out x --data b
+refuses 2 '--template is given twice, as a and as b' 'two templates' train --model x --data a --out x --template a --template b
+refuses 2 '"a:0": after the last colon, expected a weight' 'no records' train --model x --data a:0 --out x
 refuses 2 '--eval-steps has no effect without --eval-data' 'no evaluation' train --model x --data x --out x --eval-steps 5
 refuses 2 '--model needs a value: DIR|NAME; it is empty' 'an empty name' generate --model '' --prompt x
 run 'no draws' generate --model "$tmp/nowhere" --prompt x --top-k 5 --top-p 0.5 --top-p 0.6
