@@ -38,10 +38,16 @@ function(loam_library)
     target_link_options(loam PRIVATE LINKER:--no-undefined)
   endif()
   install(TARGETS loam loam_archive)
+  # What a program links with libloam.a. OpenMP and libm are in loam.pc.in.
   get_filename_component(dnnl ${DNNL_LIBRARY} NAME_WE)
   string(REGEX REPLACE "^lib" "" dnnl ${dnnl})
-  set(libraries ${dnnl} ${JANSSON_LIBRARIES} ${YAJL_LIBRARIES} ${CRYPTO_LIBRARIES} ${ONIGURUMA_LIBRARIES} ${LAPACKE_LIBRARIES}
-    ${CURL_LIBRARIES} ${YAML_LIBRARIES})
+  set(libraries ${dnnl})
+  list(FILTER linked INCLUDE REGEX "^PkgConfig::")
+  foreach(package ${linked})
+    string(REPLACE "PkgConfig::" "" package ${package})
+    list(APPEND libraries ${${package}_LIBRARIES})
+  endforeach()
+  list(REMOVE_DUPLICATES libraries)
   list(TRANSFORM libraries PREPEND -l)
   list(JOIN libraries " " LOAM_PRIVATE_LIBRARIES)
   # From LIBDIR/pkgconfig to the prefix: "../.." and one more for each further part of LIBDIR.

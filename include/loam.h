@@ -346,9 +346,10 @@ struct loam_lora_config {
     const char *layers_pattern;      // "h,layers", the names before the number of a layer; NULL: any
     // "a,b,c": modules that are trained and saved as a whole, each whose path ends in one of the names; NULL: none.
     const char *modules_to_save;
-    const char *bias;         // biases of the model to train, "none", "all" or "lora_only"; NULL: "none"
-    bool ensure_weight_tying; // a tied head stays tied where modules_to_save names embed_tokens or lm_head
-    bool lora_bias;           // a bias of B is trained, too; with init "kaiming" or "false" only
+    const char *bias; // biases of the model to train, "none", "all" or "lora_only"; NULL: "none"
+    // A tied head stays tied where modules_to_save or target_modules names embed_tokens or lm_head.
+    bool ensure_weight_tying;
+    bool lora_bias; // a bias of B is trained, too; with init "kaiming" or "false" only
     // Tokens with rows of their own, "5,9" or "embed_tokens=5,9;lm_head=7"; NULL: none.
     const char *trainable_token_indices;
 };

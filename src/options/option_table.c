@@ -554,7 +554,9 @@ const struct loam_option_row loam_option_rows[] = {
      CHOICES({"none", LOAM_BIAS_NONE}, {"all", LOAM_BIAS_ALL}, {"lora_only", LOAM_BIAS_LORA_ONLY})},
     {TRAIN | INSPECT | BENCH,
      {.name = "ensure-weight-tying",
-      .help = "Keep a tied head tied to the embedding where --modules-to-save names embed_tokens or lm_head.",
+      .help = "Keep a tied head tied to the embedding where --modules-to-save or --target-modules names "
+              "embed_tokens or "
+              "lm_head.",
       .group = LOAM_LORA_GROUP},
      FIELD(train.lora.ensure_weight_tying)},
     {TRAIN,
