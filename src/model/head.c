@@ -326,3 +326,17 @@ struct loam_tensor loam_head_logits(struct loam_pass *pass, int64_t first, int64
                                                        .softcap = (float)config->logit_softcap});
     return logits;
 }
+
+struct loam_tensor loam_head_logits_of(struct loam_pass *pass, const int32_t *rows, int32_t count)
+{
+    // The rows of a dry run are not known: it gathers whatever their places are.
+    if (count == 1 || (!pass->stream->planning && rows[count - 1] - rows[0] == count - 1))
+        return loam_head_logits(pass, rows[0], count);
+    struct loam_pass part = *pass;
+    loam_pass_keep_segments(pass, rows, count);
+    part.tokens = count;
+    part.segments = pass->decoder->of_kept;
+    part.x = loam_pass_rows_of(pass, count, pass->x.shape[1]);
+    loam_pass_take_rows(pass, loam_pass_ints(pass, rows, count), pass->x, part.x);
+    return loam_head_logits(&part, 0, count);
+}
