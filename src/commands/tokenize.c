@@ -8,6 +8,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "commands/commands.h"
+#include "commands/input.h"
 #include "commands/output.h"
 #include "commands/tokenize_messages.h"
 #include "text/special.h"
@@ -24,29 +25,6 @@ struct tokenize_job {
     struct loam_bytes output;
     struct loam_chat_tokens chat; // of --messages
 };
-
-static enum loam_status read_input(struct tokenize_job *job, struct loam_error *error)
-{
-    enum { BLOCK = 1 << 16, LIMIT = 1 << 30 }; // bytes; the limit stops an endless input
-    const char *path = job->settings->messages;
-    if (path != NULL && strcmp(path, "-") != 0) {
-        LOAM_TRY(loam_bytes_reserve(&job->input, 1, error));
-        return loam_file_read(path, LIMIT, &job->input, error);
-    }
-    if (job->callbacks->input == NULL) return loam_fail(error, LOAM_ERROR_ARGUMENT, "tokenize has no input");
-    for (;;) {
-        LOAM_TRY(loam_bytes_reserve(&job->input, job->input.size + BLOCK + 1, error));
-        ptrdiff_t size =
-            job->callbacks->input(job->callbacks->user, job->input.data + job->input.size, BLOCK);
-        if (size < 0) return loam_fail(error, LOAM_ERROR_IO, "the input could not be read");
-        if (size == 0) break;
-        job->input.size += (size_t)size;
-        if (job->input.size > LIMIT)
-            return loam_fail(error, LOAM_ERROR_FORMAT, "the input has more than %d bytes: split it", LIMIT);
-    }
-    job->input.data[job->input.size] = '\0';
-    return LOAM_OK;
-}
 
 // {"ids": [...], "tokens": [...]}, and "learnt" if there are weights
 static json_t *ids_json(const struct tokenize_job *job, const int32_t *ids, const float *weights,
@@ -200,7 +178,8 @@ enum loam_status loam_run_tokenize(const struct loam_settings *settings,
                                .callbacks = callbacks};
     enum loam_status status = open_job(&job, settings->train.model, error);
     if (status == LOAM_OK) report_training_eos(&job);
-    if (status == LOAM_OK) status = read_input(&job, error);
+    const char *path = job.settings->messages == NULL ? "-" : job.settings->messages;
+    if (status == LOAM_OK) status = loam_input_read(callbacks, "tokenize", path, &job.input, error);
     if (status == LOAM_OK) status = convert_input(&job, error);
     loam_bytes_deinit(&job.output);
     loam_bytes_deinit(&job.input);

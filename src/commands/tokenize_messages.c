@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/json_read.h"
+#include "commands/messages.h"
 
 enum loam_status loam_chat_tokens_open(struct loam_chat_tokens *tokens, const char *model_directory,
                                        const char *name, const struct loam_tokenizer *tokenizer,
@@ -29,35 +29,19 @@ void loam_chat_tokens_deinit(struct loam_chat_tokens *tokens)
     loam_example_deinit(&tokens->example);
 }
 
-static enum loam_status encode_root(struct loam_chat_tokens *tokens, const json_t *root, const char *name,
-                                    bool is_prompt, struct loam_error *error)
-{
-    const json_t *messages = json_is_array(root) ? root : json_object_get(root, "messages");
-    const json_t *tools = json_object_get(root, "tools");
-    if (json_array_size(messages) == 0)
-        return loam_fail(
-            error, LOAM_ERROR_FORMAT,
-            "%s: expected a JSON array of at least one message, or an object with it as \"messages\"", name);
-    if (tools != NULL && !json_is_null(tools) && !json_is_array(tools))
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"tools\" must be an array", name);
-    const struct loam_conversation conversation = {.messages = messages,
-                                                   .tools = json_is_array(tools) ? tools : NULL};
-    enum loam_example_fate fate;
-    tokens->options.name = name;
-    if (is_prompt)
-        return loam_chat_prompt_build(&tokens->example, &conversation, &tokens->options, &tokens->work,
-                                      error);
-    return loam_chat_example_build(&tokens->example, &conversation, &tokens->options, &tokens->work, &fate,
-                                   error);
-}
-
 enum loam_status loam_chat_tokens_encode(struct loam_chat_tokens *tokens, const char *text, size_t size,
                                          const char *name, bool is_prompt, struct loam_error *error)
 {
-    const size_t mark = loam_byte_order_mark(text, size);
-    json_t *root = loam_json_read(text + mark, size - mark, name, error);
-    if (root == NULL) return loam_failure(error);
-    enum loam_status status = encode_root(tokens, root, name, is_prompt, error);
-    json_decref(root);
+    struct loam_messages messages = {0};
+    enum loam_example_fate fate;
+    enum loam_status status = loam_messages_parse(&messages, text, size, name, NULL, error);
+    const struct loam_conversation conversation = {.messages = messages.items, .tools = messages.tools};
+    tokens->options.name = name;
+    if (status == LOAM_OK)
+        status = is_prompt ? loam_chat_prompt_build(&tokens->example, &conversation, &tokens->options,
+                                                    &tokens->work, error)
+                           : loam_chat_example_build(&tokens->example, &conversation, &tokens->options,
+                                                     &tokens->work, &fate, error);
+    loam_messages_deinit(&messages);
     return status;
 }

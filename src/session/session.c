@@ -73,8 +73,8 @@ static enum loam_status open_chat(struct loam_session *session, const struct loa
     session->content_may_be_special = options->content_may_be_special;
     if (localtime_r(&now, &session->now) == NULL) session->now = (struct tm){.tm_year = 70, .tm_mday = 1};
     struct loam_error *refusal = options->chat_template != NULL ? error : &session->chat_refusal;
-    enum loam_status status =
-        loam_chat_source_find(&session->chat, session->directory, options->chat_template, false, refusal);
+    enum loam_status status = loam_chat_source_find(&session->chat, session->directory,
+                                                    options->chat_template, options->has_tools, refusal);
     if (status == LOAM_OK || options->chat_template != NULL) return status;
     return status == LOAM_ERROR_MEMORY ? loam_fail(error, status, "%s", refusal->message) : LOAM_OK;
 }

@@ -21,6 +21,7 @@ struct loam_session_options {
     const char *prompt_template; // name, file or NULL
     const char *cut;             // field of the template that long texts are cut in; NULL: the longest
     const char *chat_template;   // name or file; NULL: the model's own, which it need not have
+    bool has_tools;              // conversations have tools, for which a model may have another template
     bool content_may_be_special; // see struct loam_chat_options
     int64_t max_length;          // tokens; 0: the smaller of 1,024 and the model's limit
     int64_t batch_size;          // examples; 0: as many as fit

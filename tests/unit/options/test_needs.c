@@ -41,8 +41,12 @@ static const char *const independent[LOAM_COMMAND_COUNT] = {
         "gradient-accumulation-steps weight-decay adam-beta1 adam-beta2 adam-epsilon max-grad-norm "
         "gradient-checkpointing seed on-nonfinite save-steps save-wait resume logging-steps logging-dir out "
         "overwrite json quiet push-to-hub device dtype memory-limit config print-config ",
-    [LOAM_COMMAND_GENERATE] = " model adapter prompt prompt-file template max-new-tokens temperature "
-                              "repetition-penalty json quiet yes device dtype config print-config ",
+    [LOAM_COMMAND_GENERATE] =
+        " model adapter prompt prompt-file template messages max-new-tokens stop "
+        "temperature repetition-penalty json quiet yes device dtype config print-config ",
+    [LOAM_COMMAND_CHAT] =
+        " model adapter chat-template special-in-content system max-length max-new-tokens stop "
+        "temperature repetition-penalty json quiet yes device dtype config print-config ",
     [LOAM_COMMAND_EVAL] = " model data adapter limit map template chat-template special-in-content loss-on "
                           "max-length too-long token-budget "
                           "skip-bad generate json quiet yes device dtype config print-config ",
