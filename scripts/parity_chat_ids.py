@@ -166,6 +166,10 @@ class Comparison:
         learnt = [int(w > 0) for w in answer["learnt"]]
         if not by_tags:
             mask, learnt = strip(tokenizer, ids, mask), strip(tokenizer, ids, learnt)
+            special = [t in tokenizer.all_special_tokens or t in tokenizer.get_added_vocab() for t in answer["tokens"]]
+            for i in range(1, len(ids)):  # templates that end no turn: the next header ends it
+                if learnt[i] and not mask[i] and mask[i - 1] and special[i] and not special[i - 1]:
+                    learnt[i] = 0
         kind = "by {% generation %}" if by_tags else "by provenance"
         if learnt != mask:
             tokens = answer["tokens"]
@@ -197,7 +201,7 @@ class Comparison:
             for (conversation, messages, _, wanted), answer in zip(cases, answers):
                 if not options and conversation == "special tokens":
                     self.counts["content that spells special tokens, as text"] += 1
-                    if tokenizer.decode(answer["ids"]) != tokenizer.decode(wanted[0]):
+                    if tokenizer.decode(answer["ids"]).replace(" ", "") != tokenizer.decode(wanted[0]).replace(" ", ""):
                         self.fail(f"{name}, {conversation}", "the text differs")
                     continue
                 self.compare(f"{name}, {conversation}, {options}", tokenizer, messages, wanted, answer, by_tags)
