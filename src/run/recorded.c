@@ -100,7 +100,8 @@ static enum loam_status set_sources(json_t *options, const char *name, const str
     if (status == LOAM_OK)
         status = is_single ? sum_file(loam_dataset_file_path(dataset, 0), sum, error)
                            : sum_data(dataset, sum, error);
-    if (status == LOAM_OK) status = set_value(options, name, format_named_sum(joined.data, sum), error);
+    const char *names = joined.data != NULL ? joined.data : "";
+    if (status == LOAM_OK) status = set_value(options, name, format_named_sum(names, sum), error);
     loam_bytes_deinit(&joined);
     return status;
 }
