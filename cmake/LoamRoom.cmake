@@ -61,7 +61,7 @@ function(loam_command)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.c)
   list(FILTER sources EXCLUDE REGEX "/main.c$")
   add_library(loam_console STATIC ${sources}) # without main.c, so that tests can link it
-  target_link_libraries(loam_console PUBLIC loam_flags loam m)
+  target_link_libraries(loam_console PUBLIC loam_flags loam m PRIVATE PkgConfig::LIBEDIT)
   add_executable(loam_cli ${PROJECT_SOURCE_DIR}/src/cli/main.c)
   set_target_properties(loam_cli PROPERTIES OUTPUT_NAME loam INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
   target_link_libraries(loam_cli PRIVATE loam_console)

@@ -7,6 +7,7 @@
 #include "base/heap.h"
 #include "base/machine.h"
 #include "base/utf8.h"
+#include "data/chat_record.h"
 #include "data/data_file.h"
 #include "data/record_shape.h"
 #include "model/batch.h"
@@ -15,7 +16,10 @@ struct loam_dataset {
     struct loam_example_options example_options;
     enum loam_loss_on loss_on; // of the options
     bool has_template;         // of the options
-    char *name;                // in messages
+    struct loam_chat_options chat;
+    bool has_chat;      // `chat` is set
+    char *chat_refusal; // why not; NULL: nothing is known
+    char *name;         // in messages
     struct loam_data_sources sources;
     struct loam_field_map map;
     struct loam_data_file **files; // [file_count]
@@ -28,6 +32,7 @@ struct loam_dataset {
 
     // Working memory of reading.
     struct loam_example_work work;
+    struct loam_chat_work chat_work;
     struct loam_rendered rendered;
     size_t reading_bytes; // temporary memory of reading a record
 };
@@ -45,6 +50,8 @@ void loam_dataset_destroy(struct loam_dataset *dataset)
     loam_data_sources_deinit(&dataset->sources);
     loam_field_map_deinit(&dataset->map);
     loam_example_work_deinit(&dataset->work);
+    loam_chat_work_deinit(&dataset->chat_work);
+    free(dataset->chat_refusal);
     loam_rendered_deinit(&dataset->rendered);
     free(dataset);
 }
@@ -90,18 +97,35 @@ bool loam_dataset_has_template(const struct loam_dataset *dataset)
     return false;
 }
 
-// Whether the completions of a file's records are learnt by default.
-static bool learns_completion(const struct loam_data_file *file)
+// Whether a file's records become conversations.
+static bool is_chat(const struct loam_dataset *dataset, const struct loam_data_file *file)
 {
     const enum loam_record_shape shape = loam_data_file_shape(file);
-    return shape == LOAM_RECORD_COMPLETION || shape == LOAM_RECORD_INSTRUCTION;
+    return loam_record_has_messages(shape) || (dataset->has_chat && loam_record_is_answered(shape));
 }
 
-bool loam_dataset_learns_completions(const struct loam_dataset *dataset)
+bool loam_dataset_has_chats(const struct loam_dataset *dataset)
 {
     for (size_t i = 0; i < dataset->file_count; i++)
-        if (learns_completion(dataset->files[i])) return true;
+        if (is_chat(dataset, dataset->files[i])) return true;
     return false;
+}
+
+// What is learnt of a file's records by default.
+static enum loam_loss_on find_default_loss(const struct loam_data_file *file)
+{
+    const enum loam_record_shape shape = loam_data_file_shape(file);
+    if (shape == LOAM_RECORD_MESSAGES) return LOAM_LOSS_ON_ASSISTANT;
+    return shape == LOAM_RECORD_CHAT_COMPLETION || loam_record_is_answered(shape) ? LOAM_LOSS_ON_COMPLETION
+                                                                                  : LOAM_LOSS_ON_ALL;
+}
+
+enum loam_loss_on loam_dataset_loss_on(const struct loam_dataset *dataset)
+{
+    for (size_t i = 0; i < dataset->file_count; i++)
+        if (find_default_loss(dataset->files[i]) != LOAM_LOSS_ON_ALL)
+            return find_default_loss(dataset->files[i]);
+    return LOAM_LOSS_ON_ALL;
 }
 
 struct loam_dataset_counts loam_dataset_counts(const struct loam_dataset *dataset)
@@ -186,6 +210,21 @@ static enum loam_status make_parts(struct loam_dataset *dataset, struct loam_err
     return LOAM_OK;
 }
 
+static enum loam_status set_chat(struct loam_dataset *dataset, const struct loam_dataset_options *options,
+                                 struct loam_error *error)
+{
+    dataset->has_chat = options->chat != NULL;
+    if (dataset->has_chat) {
+        dataset->chat = *options->chat;
+        dataset->chat.loss_on = options->loss_on;
+        dataset->chat.too_long = options->too_long;
+    } else if (options->chat_refusal != NULL) {
+        dataset->chat_refusal = loam_strdup(options->chat_refusal, error);
+        if (dataset->chat_refusal == NULL) return LOAM_ERROR_MEMORY;
+    }
+    return LOAM_OK;
+}
+
 static enum loam_status open_into(struct loam_dataset *dataset, const struct loam_dataset_options *options,
                                   struct loam_error *error)
 {
@@ -197,6 +236,7 @@ static enum loam_status open_into(struct loam_dataset *dataset, const struct loa
                                                              .tokenizer = options->tokenizer,
                                                              .special = options->special,
                                                              .vocabulary = options->vocabulary};
+    LOAM_TRY(set_chat(dataset, options, error));
     LOAM_TRY(find_files(dataset, options, error));
     LOAM_TRY(name_data(dataset, error));
     LOAM_TRY(loam_field_map_init(&dataset->map, options->map, error));
@@ -255,17 +295,20 @@ static void set_record_id(struct loam_example *example, const struct loam_record
                  (int)loam_utf8_fit(fields->id, fields->id_size, sizeof example->id - 1), fields->id);
 }
 
-// Fails for records that are not texts.
-static enum loam_status refuse_shape(const struct loam_data_file *file, struct loam_error *error)
+// Fails for records that are neither texts nor conversations.
+static enum loam_status refuse_shape(const struct loam_dataset *dataset, const struct loam_data_file *file,
+                                     struct loam_error *error)
 {
     const enum loam_record_shape shape = loam_data_file_shape(file);
-    const char *advice = shape == LOAM_RECORD_PREFERENCE
-                             ? "loam trains on single texts: --map text=chosen learns the chosen ones"
-                         : shape == LOAM_RECORD_CHOICES
-                             ? "give --template FILE with the fields to learn, such as {question}"
-                             : "they need a chat template";
-    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the records are %s: %s", loam_data_file_path(file),
-                     loam_record_shape_title(shape), advice);
+    const char *advice = "they need a chat template, such as --chat-template chatml";
+    if (shape == LOAM_RECORD_PREFERENCE)
+        advice = "loam trains on single texts: --map text=chosen learns the chosen ones";
+    if (shape == LOAM_RECORD_CHOICES)
+        advice = "give --template FILE with the fields to learn, such as {question}";
+    const char *reason = loam_record_has_messages(shape) ? dataset->chat_refusal : NULL;
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the records are %s: %s%s%s", loam_data_file_path(file),
+                     loam_record_shape_title(shape), advice, reason != NULL ? ": " : "",
+                     reason != NULL ? reason : "");
 }
 
 // Renders the record through its template; without a template, takes the only field.
@@ -305,30 +348,53 @@ static void count_fate(struct loam_dataset *dataset, size_t index, enum loam_exa
     dataset->counts.without_label += fate != LOAM_EXAMPLE_DROPPED && !has_label;
 }
 
-static enum loam_loss_on choose_loss(const struct loam_dataset *dataset, const struct loam_data_file *file)
+// Reads a record as a conversation.
+static enum loam_status read_chat(struct loam_dataset *dataset, struct loam_data_file *file, size_t local,
+                                  struct loam_example *example, enum loam_example_fate *fate,
+                                  struct loam_error *error)
 {
-    if (dataset->loss_on != LOAM_LOSS_ON_DEFAULT) return dataset->loss_on;
-    return learns_completion(file) ? LOAM_LOSS_ON_COMPLETION : LOAM_LOSS_ON_ALL;
+    struct loam_record record;
+    struct loam_conversation conversation;
+    json_t *made = NULL;
+    enum loam_status status = loam_data_file_record(file, local, &record, error);
+    snprintf(example->id, sizeof example->id, "line %zu", record.line);
+    if (status != LOAM_OK) return status;
+    dataset->chat.name = loam_data_file_path(file);
+    status = loam_record_conversation(&record, &conversation, &made, error);
+    if (status == LOAM_OK)
+        status =
+            loam_chat_example_build(example, &conversation, &dataset->chat, &dataset->chat_work, fate, error);
+    json_decref(made);
+    return status;
+}
+
+// Reads a record as a text.
+static enum loam_status read_text(struct loam_dataset *dataset, struct loam_data_file *file, size_t local,
+                                  struct loam_example *example, enum loam_example_fate *fate,
+                                  struct loam_error *error)
+{
+    struct loam_record_fields fields;
+    enum loam_status status = loam_data_file_fields(file, local, &fields, error);
+    set_record_id(example, &fields);
+    if (status != LOAM_OK) return status;
+    if (fields.count == 0) return refuse_shape(dataset, file, error);
+    struct loam_example_options *options = &dataset->example_options;
+    options->name = loam_data_file_path(file);
+    options->loss_on = dataset->loss_on == LOAM_LOSS_ON_DEFAULT ? find_default_loss(file) : dataset->loss_on;
+    struct loam_example_source source;
+    LOAM_TRY(render_record(dataset, &fields, &source, error));
+    return loam_example_build(example, &source, options, &dataset->work, fate, error);
 }
 
 enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                    struct loam_error *error)
 {
     size_t local;
+    enum loam_example_fate fate;
     LOAM_TRY(check_index(dataset, index, error));
     struct loam_data_file *file = find_file(dataset, index, &local);
-    struct loam_record_fields fields;
-    enum loam_status status = loam_data_file_fields(file, local, &fields, error);
-    set_record_id(example, &fields);
-    if (status != LOAM_OK) return status;
-    if (fields.count == 0) return refuse_shape(file, error);
-    struct loam_example_options *options = &dataset->example_options;
-    options->name = loam_data_file_path(file);
-    options->loss_on = choose_loss(dataset, file);
-    struct loam_example_source source;
-    enum loam_example_fate fate;
-    LOAM_TRY(render_record(dataset, &fields, &source, error));
-    LOAM_TRY(loam_example_build(example, &source, options, &dataset->work, &fate, error));
+    const bool renders_chat = dataset->has_chat && is_chat(dataset, file);
+    LOAM_TRY((renders_chat ? read_chat : read_text)(dataset, file, local, example, &fate, error));
     count_fate(dataset, index, fate, loam_labels_count(example->weights, example->count).count > 0);
     return LOAM_OK;
 }
@@ -360,7 +426,7 @@ enum loam_status loam_dataset_try(struct loam_dataset *dataset, bool *lacks_stop
         const size_t reading = loam_data_file_reading_bytes(file);
         if (reading > bytes) bytes = reading;
     }
-    bytes += loam_example_work_bytes(&dataset->work);
+    bytes += loam_example_work_bytes(&dataset->work) + loam_chat_work_bytes(&dataset->chat_work);
     // The counted bytes are an upper bound. Memory that the process has released since its peak is another
     // one.
     struct loam_machine_memory memory = loam_machine_measure_memory("");
