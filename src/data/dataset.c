@@ -390,7 +390,7 @@ enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, s
                                    struct loam_error *error)
 {
     size_t local;
-    enum loam_example_fate fate;
+    enum loam_example_fate fate = LOAM_EXAMPLE_WHOLE;
     LOAM_TRY(check_index(dataset, index, error));
     struct loam_data_file *file = find_file(dataset, index, &local);
     const bool renders_chat = dataset->has_chat && is_chat(dataset, file);
