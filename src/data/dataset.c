@@ -232,7 +232,7 @@ static void set_record_id(struct loam_example *example, const char *id, size_t s
 
 // Renders the record through the template; without a template, takes the text field.
 static enum loam_status render_record(struct loam_dataset *dataset, const struct loam_field *fields,
-                                      size_t count, struct loam_example_source *source,
+                                      size_t count, bool prompt_only, struct loam_example_source *source,
                                       struct loam_error *error)
 {
     const struct loam_template *chosen = dataset->prompt_template;
@@ -242,8 +242,8 @@ static enum loam_status render_record(struct loam_dataset *dataset, const struct
         return LOAM_OK;
     }
     struct loam_rendered *rendered = &dataset->rendered;
-    LOAM_TRY(loam_template_render(chosen, fields, count, dataset->example_options.special, false, rendered,
-                                  error));
+    LOAM_TRY(loam_template_render(chosen, fields, count, dataset->example_options.special, prompt_only,
+                                  rendered, error));
     *source = (struct loam_example_source){
         .text = rendered->text.data,
         .size = rendered->text.size,
@@ -275,50 +275,110 @@ static enum loam_status check_index(const struct loam_dataset *dataset, size_t i
                      dataset->path, index, dataset->counts.records);
 }
 
+// Finds the fields of record `index`: those of SQuAD go to `squad`.
+static enum loam_status read_fields(struct loam_dataset *dataset, size_t index,
+                                    struct loam_field squad[SQUAD_FIELDS], const struct loam_field **fields,
+                                    size_t *count, struct loam_error *error)
+{
+    LOAM_TRY(check_index(dataset, index, error));
+    *fields = squad;
+    *count = dataset->squad != NULL ? (size_t)SQUAD_FIELDS : dataset->name_count;
+    if (dataset->squad == NULL) return loam_lines_read(dataset->lines, index, fields, error);
+    struct loam_squad_question question = loam_squad_at(dataset->squad, index);
+    fill_squad_fields(&question, squad);
+    return LOAM_OK;
+}
+
+static enum loam_status render_index(struct loam_dataset *dataset, size_t index, bool prompt_only,
+                                     struct loam_example_source *source, struct loam_error *error)
+{
+    struct loam_field squad[SQUAD_FIELDS];
+    const struct loam_field *fields;
+    size_t count;
+    LOAM_TRY(read_fields(dataset, index, squad, &fields, &count, error));
+    return render_record(dataset, fields, count, prompt_only, source, error);
+}
+
+static void name_record(const struct loam_dataset *dataset, size_t index, struct loam_example *example)
+{
+    struct loam_squad_question question = {0};
+    if (dataset->squad != NULL) question = loam_squad_at(dataset->squad, index);
+    set_record_id(example, question.id.text, question.id.size, loam_dataset_place(dataset, index).line);
+}
+
+static enum loam_status read_record(struct loam_dataset *dataset, size_t index, struct loam_example *example,
+                                    enum loam_example_fate *fate, struct loam_error *error)
+{
+    struct loam_example_source source;
+    LOAM_TRY(check_index(dataset, index, error));
+    name_record(dataset, index, example);
+    LOAM_TRY(render_index(dataset, index, false, &source, error));
+    return loam_example_build(example, &source, &dataset->example_options, &dataset->work, fate, error);
+}
+
 enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                    struct loam_error *error)
 {
-    LOAM_TRY(check_index(dataset, index, error));
-    struct loam_field squad[SQUAD_FIELDS];
-    const struct loam_field *fields = squad;
-    size_t count = SQUAD_FIELDS;
-    if (dataset->squad != NULL) {
-        struct loam_squad_question question = loam_squad_at(dataset->squad, index);
-        fill_squad_fields(&question, squad);
-        set_record_id(example, question.id.text, question.id.size, question.line);
-    } else {
-        set_record_id(example, NULL, 0, loam_lines_number(dataset->lines, index));
-        LOAM_TRY(loam_lines_read(dataset->lines, index, &fields, error));
-        count = dataset->name_count;
-    }
-    struct loam_example_source source;
     enum loam_example_fate fate;
-    LOAM_TRY(render_record(dataset, fields, count, &source, error));
-    LOAM_TRY(loam_example_build(example, &source, &dataset->example_options, &dataset->work, &fate, error));
+    LOAM_TRY(read_record(dataset, index, example, &fate, error));
     count_fate(dataset, index, fate, loam_labels_count(example->weights, example->count).count > 0);
     return LOAM_OK;
 }
 
-// Reads a record without counting it.
-static enum loam_status try_record(struct loam_dataset *dataset, size_t index, bool *lacks_stop,
+enum loam_status loam_dataset_look(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                    struct loam_error *error)
 {
-    struct loam_dataset_counts counts = dataset->counts;
+    enum loam_example_fate fate;
+    return read_record(dataset, index, example, &fate, error);
+}
+
+enum loam_status loam_dataset_text(struct loam_dataset *dataset, size_t index, const char **text,
+                                   size_t *size, struct loam_error *error)
+{
+    struct loam_example_source source;
+    LOAM_TRY(render_index(dataset, index, false, &source, error));
+    *text = source.text != NULL ? source.text : "";
+    *size = source.size;
+    return LOAM_OK;
+}
+
+enum loam_status loam_dataset_prompt(struct loam_dataset *dataset, size_t index, struct loam_example *example,
+                                     struct loam_error *error)
+{
+    struct loam_example_source source;
+    const struct loam_example_options *options = &dataset->example_options;
+    LOAM_TRY(check_index(dataset, index, error));
+    name_record(dataset, index, example);
+    example->count = example->length = 0;
+    if (dataset->prompt_template == NULL) return LOAM_OK;
+    LOAM_TRY(render_index(dataset, index, true, &source, error));
+    LOAM_TRY(loam_bytes_reserve(&dataset->rendered.text, 1, error)); // the text must not be NULL
+    return loam_example_build_prompt(example, &dataset->rendered, options->tokenizer, options->special,
+                                     options->max_length, &dataset->work, error);
+}
+
+struct loam_dataset_place loam_dataset_place(const struct loam_dataset *dataset, size_t index)
+{
+    return (struct loam_dataset_place){.path = dataset->path,
+                                       .line = dataset->squad != NULL
+                                                   ? loam_squad_at(dataset->squad, index).line
+                                                   : loam_lines_number(dataset->lines, index)};
+}
+
+static enum loam_status try_record(struct loam_dataset *dataset, size_t index, struct loam_error *error)
+{
     struct loam_example example = {0};
-    enum loam_status status = loam_dataset_read(dataset, index, &example, error);
-    *lacks_stop = example.lacks_stop;
+    enum loam_status status = loam_dataset_look(dataset, index, &example, error);
     loam_example_deinit(&example);
-    dataset->counts = counts;
-    dataset->is_counted[index] = 0;
     return status;
 }
 
-enum loam_status loam_dataset_try(struct loam_dataset *dataset, bool *lacks_stop, struct loam_error *error)
+enum loam_status loam_dataset_try(struct loam_dataset *dataset, struct loam_error *error)
 {
-    bool squad = dataset->squad != NULL, longest_lacks_stop;
-    LOAM_TRY(try_record(dataset, 0, lacks_stop, error));
+    bool squad = dataset->squad != NULL;
+    LOAM_TRY(try_record(dataset, 0, error));
     size_t longest = squad ? loam_squad_longest(dataset->squad) : loam_lines_longest(dataset->lines);
-    LOAM_TRY(try_record(dataset, longest, &longest_lacks_stop, error));
+    LOAM_TRY(try_record(dataset, longest, error));
     size_t bytes = loam_example_work_bytes(&dataset->work);
     if (!squad) bytes += loam_lines_reading_bytes(dataset->lines);
     // The counted bytes are an upper bound. Memory that the process has released since its peak is another

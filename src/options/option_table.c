@@ -22,6 +22,7 @@
 #define MODEL "Model and data"
 #define PROMPT "Prompt"
 #define EXAMPLES "Examples"
+#define SHOWN "What is shown"
 #define TEXT "Text"
 #define TRAINING "Training"
 #define CHECKPOINTS "Checkpoints"
@@ -77,7 +78,7 @@ const struct loam_option_row loam_option_rows[] = {
       .positional = true},
      FIELD(bench_what),
      CHOICES({"step", LOAM_BENCH_STEP}, {"matmul", LOAM_BENCH_MATMUL}, {"generate", LOAM_BENCH_GENERATE})},
-    {TRAIN | TOKENIZE | BENCH,
+    {TRAIN | TOKENIZE | BENCH | DATA,
      {.name = "model",
       .argument = "DIR|NAME",
       .help = "Model directory (config.json, safetensors, tokenizer.json), or its name on the hub: ORG/NAME.",
@@ -91,7 +92,7 @@ const struct loam_option_row loam_option_rows[] = {
       .default_text = "(the model that the adapter names)",
       .group = MODEL},
      FIELD(train.model)},
-    {TRAIN_ALONE,
+    {TRAIN_ALONE | DATA,
      {.name = "data",
       .argument = "FILE",
       .help = "Training examples: SQuAD JSON, JSONL or a JSON array of records, or plain text.",
@@ -128,6 +129,12 @@ const struct loam_option_row loam_option_rows[] = {
      {.name = "eval-data",
       .argument = "FILE",
       .help = "Examples to measure the loss on, every --eval-steps and at the end.",
+      .group = MODEL},
+     FIELD(train.eval_data)},
+    {DATA,
+     {.name = "eval-data",
+      .argument = "FILE",
+      .help = "Examples that training measures the loss on: they are compared with those of --data.",
       .group = MODEL},
      FIELD(train.eval_data)},
     {TRAIN | BENCH,
@@ -230,14 +237,14 @@ const struct loam_option_row loam_option_rows[] = {
      FIELD(fields)},
 
     // ---- Examples ----
-    {TRAIN | EVAL | BENCH,
+    {TRAIN | EVAL | BENCH | DATA,
      {.name = "template",
       .argument = "NAME|FILE",
       .help = "Prompt template with {field} placeholders: squad, or a file.",
       .default_text = "(squad for SQuAD files)",
       .group = EXAMPLES},
      FIELD(train.prompt_template)},
-    {TRAIN | EVAL | BENCH,
+    {TRAIN | EVAL | BENCH | DATA,
      {.name = "loss-on",
       .argument = "all|completion",
       .help = "Compute the loss over the whole text, or only from the template's last field on.",
@@ -245,7 +252,7 @@ const struct loam_option_row loam_option_rows[] = {
       .group = EXAMPLES},
      FIELD(train.loss_on),
      CHOICES({"all", LOAM_LOSS_ON_ALL}, {"completion", LOAM_LOSS_ON_COMPLETION})},
-    {TRAIN | EVAL | BENCH,
+    {TRAIN | EVAL | BENCH | DATA,
      {.name = "max-length",
       .argument = "N",
       .help = "Largest number of tokens in an example.",
@@ -253,7 +260,7 @@ const struct loam_option_row loam_option_rows[] = {
       .group = EXAMPLES},
      FIELD(train.max_length),
      .range = "[2,1073741824]"},
-    {TRAIN | EVAL | BENCH,
+    {TRAIN | EVAL | BENCH | DATA,
      {.name = "too-long",
       .argument = "cut|drop",
       .help = "What to do with an example of more than --max-length tokens: cut the start of its longest "
@@ -270,7 +277,7 @@ const struct loam_option_row loam_option_rows[] = {
       .group = EXAMPLES},
      FIELD(train.token_budget),
      .range = "[1,1073741824]"},
-    {TRAIN | EVAL | BENCH,
+    {TRAIN | EVAL | BENCH | DATA,
      {.name = "skip-bad",
       .help = "Skip and count broken lines and records instead of stopping at the first.",
       .group = EXAMPLES},
@@ -281,6 +288,40 @@ const struct loam_option_row loam_option_rows[] = {
       .default_text = "true",
       .group = EXAMPLES},
      FIELD(train.shuffle)},
+
+    {TRAIN,
+     {.name = "preflight",
+      .argument = "warn|strict|off",
+      .help = "Look for mistakes in the examples before the first step, in a sample of the records. strict: "
+              "refuse to train with one.",
+      .default_text = "warn",
+      .group = EXAMPLES},
+     FIELD(train.preflight),
+     CHOICES({"warn", LOAM_PREFLIGHT_WARN}, {"strict", LOAM_PREFLIGHT_STRICT}, {"off", LOAM_PREFLIGHT_OFF})},
+
+    // ---- What data shows ----
+    {DATA,
+     {.name = "limit",
+      .argument = "N",
+      .help = "Show only the first N examples. The summary is about all of them.",
+      .default_text = "(5; with --json all of them; in --html 100)",
+      .group = SHOWN},
+     FIELD(data.limit),
+     .range = "[1,inf)"},
+    {DATA, {.name = "tokens", .help = "Show where tokens begin.", .group = SHOWN}, FIELD(data.tokens)},
+    {DATA,
+     {.name = "summary", .help = "Write only the summary; with --json as one document.", .group = SHOWN},
+     FIELD(data.summary)},
+    {DATA,
+     {.name = "color",
+      .argument = "auto|always|never",
+      .help =
+          "Show learnt tokens in a colour, or with marks: [[learnt]]. auto: colours on a terminal, unless "
+          "NO_COLOR is set.",
+      .default_text = "auto",
+      .group = SHOWN},
+     FIELD(data.color),
+     CHOICES({"auto", LOAM_COLOR_AUTO}, {"always", LOAM_COLOR_ALWAYS}, {"never", LOAM_COLOR_NEVER})},
 
     // ---- Text ----
     {TOKENIZE,
@@ -914,6 +955,16 @@ const struct loam_option_row loam_option_rows[] = {
       .group = OUTPUT},
      FIELD(merge.max_shard_size),
      .check = loam_option_check_shard_size},
+    {DATA,
+     {.name = "html",
+      .argument = "FILE",
+      .help = "Also write the examples and the summary as a page that needs no other file.",
+      .group = OUTPUT},
+     FIELD(data.html)},
+    {DATA,
+     {.name = "overwrite", .help = "Replace the file of --html if it exists.", .group = OUTPUT},
+     FIELD(train.overwrite),
+     .of_call = true},
     {ALL,
      {.name = "json", .help = "Write the result as JSON to standard output.", .group = OUTPUT},
      FIELD(json),

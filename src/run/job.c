@@ -144,14 +144,12 @@ static enum loam_status open_data(struct loam_train_job *job, struct loam_error 
     struct loam_session_data data = {.path = settings->data,
                                      .loss_on = settings->loss_on,
                                      .too_long = settings->too_long,
-                                     .skip_bad = settings->skip_bad,
-                                     .learnt = true};
+                                     .skip_bad = settings->skip_bad};
     LOAM_TRY(loam_session_dataset(&job->session, &data, &job->dataset, error));
     LOAM_TRY(loam_order_init(&job->order, loam_dataset_count(job->dataset), (size_t)settings->batch_size,
                              (size_t)settings->accumulation, settings->shuffle, settings->seed, error));
     if (settings->eval_data == NULL) return LOAM_OK;
     data.path = settings->eval_data;
-    data.learnt = false;
     LOAM_TRY(loam_session_dataset(&job->session, &data, &job->eval_dataset, error));
     if (settings->best_metric != LOAM_BEST_EXACT_MATCH) return LOAM_OK;
     return loam_answers_check(&job->session, job->eval_dataset, metric_option, settings->eval_data,

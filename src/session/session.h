@@ -76,7 +76,6 @@ struct loam_session_data {
     enum loam_loss_on loss_on;
     enum loam_too_long too_long;
     bool skip_bad;
-    bool learnt; // for training: warn if the first example does not end in EOS
 };
 // Opens a data set of at least one record. Reads the first record, so that a template that does not fit fails
 // at once.
