@@ -2,7 +2,8 @@
 #ifndef LOAM_DATA_PREFLIGHT_FACTS_H
 #define LOAM_DATA_PREFLIGHT_FACTS_H
 
-#include "data/preflight.h"
+#include "data/preflight_types.h"
+#include "model/model.h"
 
 // What a chat template does around an assistant's answer.
 struct loam_chat_habit {

@@ -1,6 +1,7 @@
 // Each check of preflight with data that shows the mistake and with data that does not.
 #include "test.h"
 
+#include "data/preflight.h"
 #include "data/preflight_checks.h"
 #include "helpers/byte_tokenizer.h"
 
