@@ -161,8 +161,8 @@ static enum loam_status append_histogram(const struct loam_data_view *view, stru
         LOAM_TRY(loam_bytes_format(
             out, error,
             "<tr><th>%d–%d</th><td>%zu</td><td><meter max=\"%zu\" value=\"%zu\"></meter></td></tr>\n",
-            bar * histogram.step + 1, (bar + 1) * histogram.step, histogram.counts[bar], most,
-            histogram.counts[bar]));
+            histogram.start + bar * histogram.step + 1, histogram.start + (bar + 1) * histogram.step,
+            histogram.counts[bar], most, histogram.counts[bar]));
     return loam_bytes_append_text(out, "</table>\n", error);
 }
 

@@ -59,9 +59,9 @@ static json_t *histogram_json(const struct loam_statistics *statistics)
     struct loam_histogram histogram = loam_statistics_histogram(statistics);
     json_t *bars = json_array();
     for (int bar = 0; bar < histogram.bars; bar++)
-        loam_json_push(&bars,
-                       json_pack("{s:i, s:i, s:I}", "from", bar * histogram.step + 1, "to",
-                                 (bar + 1) * histogram.step, "records", (json_int_t)histogram.counts[bar]));
+        loam_json_push(&bars, json_pack("{s:i, s:i, s:I}", "from", histogram.start + bar * histogram.step + 1,
+                                        "to", histogram.start + (bar + 1) * histogram.step, "records",
+                                        (json_int_t)histogram.counts[bar]));
     return bars;
 }
 

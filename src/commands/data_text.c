@@ -126,9 +126,10 @@ static enum loam_status append_bar(const struct loam_histogram *histogram, int b
     size_t count = histogram->counts[bar];
     size_t width = (count * WIDTH + most - 1) / most; // a record shows
     char number[LOAM_GROUPED_SIZE];
-    return loam_bytes_format(out, error, "  %7d-%-7d %9s %.*s\n", bar * histogram->step + 1,
-                             (bar + 1) * histogram->step, loam_grouped((int64_t)count, number), (int)width,
-                             hashes);
+    return loam_bytes_format(out, error, "  %7d-%-7d %9s %.*s\n",
+                             histogram->start + bar * histogram->step + 1,
+                             histogram->start + (bar + 1) * histogram->step,
+                             loam_grouped((int64_t)count, number), (int)width, hashes);
 }
 
 static enum loam_status append_lengths(const struct loam_data_view *view, struct loam_bytes *out,

@@ -91,24 +91,33 @@ int32_t loam_statistics_length(const struct loam_statistics *statistics, int per
     return statistics->lengths[rank == 0 ? 0 : rank - 1];
 }
 
-// The least step of 1, 2 or 5 times a power of ten with which LOAM_HISTOGRAM_BARS bars reach `longest`.
-static int32_t choose_step(int32_t longest)
+// The number of the bar of a length, counted from length 1.
+static int32_t find_bar(int32_t length, int64_t step)
+{
+    return length > 0 ? (int32_t)((length - 1) / step) : 0;
+}
+
+// The least step of 1, 2 or 5 times a power of ten with which LOAM_HISTOGRAM_BARS bars have all lengths.
+static int32_t choose_step(int32_t shortest, int32_t longest)
 {
     static const int64_t factors[] = {1, 2, 5};
     for (int64_t power = 1;; power *= 10)
-        for (size_t i = 0; i < sizeof factors / sizeof *factors; i++)
-            if (factors[i] * power * LOAM_HISTOGRAM_BARS >= longest) return (int32_t)(factors[i] * power);
+        for (size_t i = 0; i < sizeof factors / sizeof *factors; i++) {
+            const int64_t step = factors[i] * power;
+            if (find_bar(longest, step) - find_bar(shortest, step) < LOAM_HISTOGRAM_BARS)
+                return (int32_t)step;
+        }
 }
 
 struct loam_histogram loam_statistics_histogram(const struct loam_statistics *statistics)
 {
-    int32_t longest = loam_statistics_length(statistics, 100);
-    struct loam_histogram histogram = {.step = choose_step(longest)};
-    for (size_t i = 0; i < statistics->records; i++) {
-        int32_t length = statistics->lengths[i];
-        histogram.counts[length > 0 ? (length - 1) / histogram.step : 0]++;
-    }
-    if (statistics->records > 0) histogram.bars = longest > 0 ? (longest - 1) / histogram.step + 1 : 1;
+    const int32_t shortest = loam_statistics_length(statistics, 0);
+    const int32_t longest = loam_statistics_length(statistics, 100);
+    const int32_t step = choose_step(shortest, longest), first = find_bar(shortest, step);
+    struct loam_histogram histogram = {.step = step, .start = first * step};
+    for (size_t i = 0; i < statistics->records; i++)
+        histogram.counts[find_bar(statistics->lengths[i], step) - first]++;
+    if (statistics->records > 0) histogram.bars = find_bar(longest, step) - first + 1;
     return histogram;
 }
 

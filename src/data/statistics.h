@@ -42,10 +42,11 @@ void loam_statistics_finish(struct loam_statistics *statistics);
 // The least length that `percent` of the records do not exceed; 0 without records.
 int32_t loam_statistics_length(const struct loam_statistics *statistics, int percent);
 
-// Bar b counts the lengths in (b * step, (b + 1) * step].
+// Bar b counts the lengths in (start + b * step, start + (b + 1) * step]. The first and the last bar count some.
 enum { LOAM_HISTOGRAM_BARS = 12 };
 struct loam_histogram {
-    int32_t step; // 1, 2 or 5 times a power of ten
+    int32_t step;  // 1, 2 or 5 times a power of ten
+    int32_t start; // a multiple of step
     int bars;
     size_t counts[LOAM_HISTOGRAM_BARS];
 };

@@ -93,6 +93,7 @@ static void test_statistics(void **state)
     assert_int_equal(loam_statistics_length(&statistics, 100), 90);
     struct loam_histogram histogram = loam_statistics_histogram(&statistics);
     assert_int_equal(histogram.step, 10);
+    assert_int_equal(histogram.start, 0);
     assert_int_equal(histogram.bars, 9);
     assert_int_equal(histogram.counts[0], 2);
     assert_int_equal(histogram.counts[2], 1);
@@ -128,18 +129,24 @@ static void test_steps(void **state)
 {
     (void)state;
     static const struct {
-        int32_t longest, step;
+        int32_t shortest, longest, step, start;
         int bars;
     } cases[] = {
-        {1, 1, 1}, {12, 1, 12}, {13, 2, 7}, {24, 2, 12}, {25, 5, 5}, {61, 10, 7}, {INT32_MAX, 200000000, 11}};
+        {1, 1, 1, 0, 1},      {1, 12, 1, 0, 12}, {1, 13, 2, 0, 7},       {1, 24, 2, 0, 12},
+        {1, 25, 5, 0, 5},     {1, 61, 10, 0, 7}, {51, 98, 5, 50, 10},    {500, 500, 1, 499, 1},
+        {100, 112, 2, 98, 7}, {0, 0, 1, 0, 1},   {999, 1001, 1, 998, 3}, {1, INT32_MAX, 200000000, 0, 11},
+    };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct loam_statistics statistics = {0};
         add(&statistics, cases[i].longest, 0, 0, "x");
+        add(&statistics, cases[i].shortest, 0, 0, "x");
         loam_statistics_finish(&statistics);
         struct loam_histogram histogram = loam_statistics_histogram(&statistics);
         assert_int_equal(histogram.step, cases[i].step);
+        assert_int_equal(histogram.start, cases[i].start);
         assert_int_equal(histogram.bars, cases[i].bars);
-        assert_int_equal(histogram.counts[histogram.bars - 1], 1);
+        assert_true(histogram.counts[0] >= 1);
+        assert_true(histogram.counts[histogram.bars - 1] >= 1);
         loam_statistics_deinit(&statistics);
     }
 }
