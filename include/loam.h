@@ -202,7 +202,7 @@ LOAM_API void loam_options_destroy(struct loam_options *options);
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_set(struct loam_options *options, const char *name,
                                                            const char *value, struct loam_error *error);
 // Sets an option from a command line, as loam_options_set does. A second, different value is LOAM_ERROR_USAGE
-// for options of which a user may expect both values to count (two files of data, two adapters). For the
+// for options of which a user may expect both values to count (two templates, two adapters). For the
 // others the last value counts, and loam_run warns about the replaced one.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_options_set_argument(struct loam_options *options,
                                                                     const char *name, const char *value,

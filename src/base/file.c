@@ -35,9 +35,7 @@ static enum loam_status refuse_pointer(int fd, const char *path, size_t size, st
                      path);
 }
 
-// Opens a regular file that is no Git LFS pointer. Sets `*size` to its size.
-static enum loam_status open_regular(const char *path, int *descriptor, size_t *size,
-                                     struct loam_error *error)
+enum loam_status loam_file_open(const char *path, int *descriptor, size_t *size, struct loam_error *error)
 {
     // O_NONBLOCK prevents a wait for the writer of a pipe. It does not affect regular files.
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -60,21 +58,26 @@ static enum loam_status open_regular(const char *path, int *descriptor, size_t *
     return LOAM_OK;
 }
 
+enum loam_status loam_map_descriptor(struct loam_map *map, int descriptor, size_t size, const char *path,
+                                     bool populate, struct loam_error *error)
+{
+    *map = (struct loam_map){0};
+    if (size == 0) return LOAM_OK;
+    void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE | (populate ? MAP_POPULATE : 0), descriptor, 0);
+    if (data == MAP_FAILED)
+        return loam_fail(error, LOAM_ERROR_IO, "cannot map %s: %s", path, strerror(errno));
+    *map = (struct loam_map){.data = data, .size = size};
+    return LOAM_OK;
+}
+
 enum loam_status loam_map_open(struct loam_map *map, const char *path, bool populate,
                                struct loam_error *error)
 {
     *map = (struct loam_map){0};
     int fd = -1;
     size_t size = 0;
-    LOAM_TRY(open_regular(path, &fd, &size, error));
-    enum loam_status status = LOAM_OK;
-    if (size > 0) {
-        void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE | (populate ? MAP_POPULATE : 0), fd, 0);
-        if (data == MAP_FAILED)
-            status = loam_fail(error, LOAM_ERROR_IO, "cannot map %s: %s", path, strerror(errno));
-        else
-            *map = (struct loam_map){.data = data, .size = size};
-    }
+    LOAM_TRY(loam_file_open(path, &fd, &size, error));
+    enum loam_status status = loam_map_descriptor(map, fd, size, path, populate, error);
     close(fd); // the mapping stays
     return status;
 }
@@ -140,7 +143,7 @@ enum loam_status loam_file_read(const char *path, size_t limit, struct loam_byte
 {
     int fd = -1;
     size_t size = 0;
-    LOAM_TRY(open_regular(path, &fd, &size, error));
+    LOAM_TRY(loam_file_open(path, &fd, &size, error));
     enum loam_status status = refuse_pointer(fd, path, size, error);
     if (status == LOAM_OK && size > limit)
         status = loam_fail(error, LOAM_ERROR_FORMAT, "%s has %zu bytes; at most %zu are allowed for it", path,

@@ -17,6 +17,11 @@ struct loam_map {
 enum loam_status loam_map_open(struct loam_map *map, const char *path, bool populate,
                                struct loam_error *error);
 void loam_map_close(struct loam_map *map);
+// Opens a regular file for reading. A pipe, a directory and a pointer of Git LFS are refused.
+enum loam_status loam_file_open(const char *path, int *descriptor, size_t *size, struct loam_error *error);
+// Maps an open file of `size` bytes read-only; it may be closed afterwards. `path` is for messages.
+enum loam_status loam_map_descriptor(struct loam_map *map, int descriptor, size_t size, const char *path,
+                                     bool populate, struct loam_error *error);
 
 // Reads the pages of a part of a map in bulk.
 void loam_map_populate(const void *data, size_t size);

@@ -94,15 +94,20 @@ static uint32_t draw_below(struct word_source *source, uint32_t bound)
     return (uint32_t)(product >> 32);
 }
 
-void loam_rng_permutation(uint64_t seed, uint64_t stream, uint32_t *order, size_t count)
+void loam_rng_shuffle(uint64_t seed, uint64_t stream, uint32_t *order, size_t count)
 {
     struct word_source source = {.seed = seed, .stream = stream};
-    for (size_t i = 0; i < count; i++)
-        order[i] = (uint32_t)i;
     for (size_t i = count; i > 1; i--) {
         uint32_t j = draw_below(&source, (uint32_t)i);
         uint32_t swap = order[i - 1];
         order[i - 1] = order[j];
         order[j] = swap;
     }
+}
+
+void loam_rng_permutation(uint64_t seed, uint64_t stream, uint32_t *order, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        order[i] = (uint32_t)i;
+    loam_rng_shuffle(seed, stream, order, count);
 }

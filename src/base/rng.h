@@ -15,7 +15,8 @@ enum loam_rng_use {
     LOAM_RNG_SHUFFLE = 4, // index: the epoch
     LOAM_RNG_SAMPLE = 5,  // generation
     LOAM_RNG_BENCH = 6,   // generated examples; index: the example
-    LOAM_RNG_LOOK = 7,    // records that preflight looks at
+    LOAM_RNG_MIXTURE = 7, // records of a source that an epoch takes in part; index: the pass over it
+    LOAM_RNG_LOOK = 8,    // records that preflight looks at
 };
 static inline uint64_t loam_rng_stream(enum loam_rng_use use, uint32_t index)
 {
@@ -31,8 +32,9 @@ float loam_rng_normal(uint64_t seed, uint64_t stream, uint64_t index);
 // out[i] = loam_rng_normal(seed, stream, first + i), computed by blocks of four.
 void loam_rng_fill_normal(uint64_t seed, uint64_t stream, uint64_t first, float *out, size_t count);
 
-// Fills order[0..count) with a permutation of 0..count-1 (Fisher-Yates with unbiased bounded draws). `count`
-// must be below 2^32.
+// Shuffles order[0..count) (Fisher-Yates with unbiased bounded draws). `count` must be below 2^32.
+void loam_rng_shuffle(uint64_t seed, uint64_t stream, uint32_t *order, size_t count);
+// Fills order[0..count) with 0..count-1 and shuffles it.
 void loam_rng_permutation(uint64_t seed, uint64_t stream, uint32_t *order, size_t count);
 
 #endif

@@ -14,7 +14,7 @@ enum { DEFAULT_BATCH = 8 };
 static enum loam_status open_all(struct loam_bench_runner *runner, const struct loam_bench_settings *settings,
                                  const struct loam_callbacks *callbacks, struct loam_error *error)
 {
-    if ((settings->lengths == NULL) == (settings->train.data == NULL))
+    if ((settings->lengths == NULL) == (settings->train.data.count == 0))
         return loam_fail(error, LOAM_ERROR_USAGE, "loam bench needs one of --data and --lengths");
     if (settings->lengths != NULL)
         LOAM_TRY(loam_bench_lengths_open(&runner->lengths, settings->lengths, &runner->settings, error));
@@ -86,7 +86,7 @@ enum loam_status loam_bench_runner_step(struct loam_bench_runner *runner, double
     }
     return loam_fail(error, LOAM_ERROR_ARGUMENT,
                      "%s: no example has a label that counts: all are empty, or too long for --max-length",
-                     runner->settings.data);
+                     runner->job.dataset != NULL ? loam_dataset_name(runner->job.dataset) : "--lengths");
 }
 
 // ---- The machine ----

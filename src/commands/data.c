@@ -69,22 +69,22 @@ static enum loam_status open_session(struct data_job *job, struct loam_error *er
 static enum loam_status open_data(struct data_job *job, struct loam_error *error)
 {
     const struct loam_train_settings *train = &job->settings->train;
-    struct loam_session_data data = {.path = train->data,
+    struct loam_session_data data = {.sources = &train->data,
+                                     .map = &train->map,
                                      .loss_on = train->loss_on,
                                      .too_long = train->too_long,
-                                     .skip_bad = train->skip_bad};
+                                     .skip_bad = train->skip_bad,
+                                     .learnt = true};
     LOAM_TRY(loam_session_dataset(&job->session, &data, &job->view.dataset, error));
-    if (train->eval_data == NULL) return LOAM_OK;
-    data.path = train->eval_data;
+    if (train->eval_data.count == 0) return LOAM_OK;
+    data.sources = &train->eval_data;
+    data.learnt = false;
     return loam_session_dataset(&job->session, &data, &job->eval_dataset, error);
 }
 
 static enum loam_status run_preflight(struct data_job *job, struct loam_error *error)
 {
-    const struct loam_session_sets sets = {.data = job->settings->train.data,
-                                           .dataset = job->view.dataset,
-                                           .eval_data = job->settings->train.eval_data,
-                                           .eval_dataset = job->eval_dataset};
+    const struct loam_session_sets sets = {.dataset = job->view.dataset, .eval_dataset = job->eval_dataset};
     return loam_session_preflight(&job->session, &sets, &job->view.preflight, error);
 }
 
@@ -97,7 +97,6 @@ static enum loam_status open_all(struct data_job *job, struct loam_error *error)
     LOAM_TRY(open_data(job, error));
     LOAM_TRY(run_preflight(job, error));
     job->view.options = options;
-    job->view.name = job->settings->train.data;
     job->view.session = &job->session;
     if (options->html == NULL) return LOAM_OK;
     loam_atomic_clear(options->html);

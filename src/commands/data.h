@@ -11,7 +11,6 @@
 
 struct loam_data_view {
     const struct loam_data_options *options;
-    const char *name; // of the data set
     const struct loam_session *session;
     struct loam_dataset *dataset;
     struct loam_preflight preflight;

@@ -200,7 +200,7 @@ enum loam_status loam_data_html_end(const struct loam_data_view *view, struct lo
                                     struct loam_error *error)
 {
     LOAM_TRY(loam_bytes_append_text(out, "<section id=\"summary\">\n<h1>", error));
-    LOAM_TRY(append_text(out, view->name, error));
+    LOAM_TRY(append_text(out, loam_dataset_name(view->dataset), error));
     LOAM_TRY(loam_bytes_append_text(out, "</h1>\n", error));
     LOAM_TRY(append_findings(view, out, error));
     LOAM_TRY(append_numbers(view, out, error));

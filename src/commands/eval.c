@@ -59,6 +59,7 @@ enum loam_status loam_run_eval(const struct loam_settings *settings, const struc
     eval.model = shared->model;
     eval.adapters = settings->chosen;
     eval.data = shared->data;
+    eval.map = shared->map;
     eval.device = shared->device;
     eval.threads = shared->threads;
     eval.dtype = shared->dtype;

@@ -2,12 +2,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "commands/commands.h"
 #include "commands/output.h"
 #include "commands/push.h"
+#include "data/data_input.h"
 #include "data/dataset_format.h"
+#include "data/source.h"
 
 // Passes events on and keeps those of the start and the end.
 struct train_watch {
@@ -60,7 +61,7 @@ static enum loam_status report_json(const struct loam_settings *settings, const 
         double value;
         bool there;
     } evaluation[] = {
-        {"eval_loss", end->eval_loss, settings->train.eval_data != NULL},
+        {"eval_loss", end->eval_loss, settings->train.eval_data.count > 0},
         {"eval_exact_match", end->eval_exact_match, settings->train.best_metric == LOAM_BEST_EXACT_MATCH},
         {"eval_f1", end->eval_f1, settings->train.best_metric == LOAM_BEST_EXACT_MATCH},
     };
@@ -70,18 +71,27 @@ static enum loam_status report_json(const struct loam_settings *settings, const 
     return loam_output_json(watch->callbacks, root, JSON_INDENT(2), error);
 }
 
-// The template of the examples; NULL: none.
+static enum loam_status find_format(const char *path, enum loam_data_format *format, struct loam_error *error)
+{
+    struct loam_data_input input;
+    LOAM_TRY(loam_data_input_open(&input, path, error));
+    enum loam_status status =
+        loam_data_format_find(format, path, (const char *)input.map.data, input.map.size, error);
+    loam_data_input_close(&input);
+    return status;
+}
+
+// The template of the first file's examples; NULL: none.
 static enum loam_status find_template(const struct loam_train_settings *train, const char **name,
                                       struct loam_error *error)
 {
     *name = train->prompt_template;
     if (*name != NULL) return LOAM_OK;
-    struct loam_map map;
-    LOAM_TRY(loam_map_open(&map, train->data, false, error));
-    enum loam_data_format format;
-    enum loam_status status =
-        loam_data_format_find(&format, train->data, (const char *)map.data, map.size, error);
-    loam_map_close(&map);
+    struct loam_data_sources sources = {0};
+    enum loam_data_format format = LOAM_DATA_TEXT;
+    enum loam_status status = loam_data_sources_find(&sources, &train->data, error);
+    if (status == LOAM_OK) status = find_format(sources.files.items[0], &format, error);
+    loam_data_sources_deinit(&sources);
     if (status == LOAM_OK && format == LOAM_DATA_SQUAD) *name = "squad";
     return status;
 }

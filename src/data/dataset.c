@@ -4,32 +4,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/heap.h"
 #include "base/machine.h"
 #include "base/utf8.h"
-#include "data/dataset_format.h"
-#include "data/dataset_lines.h"
-#include "data/dataset_sniff.h"
-#include "data/dataset_squad.h"
+#include "data/data_file.h"
+#include "data/record_shape.h"
 #include "model/batch.h"
-
-static const char *const squad_names[] = {"id", "title", "context", "question", "answer"};
-static const char *const text_names[] = {"text"};
-enum { SQUAD_FIELDS = sizeof squad_names / sizeof squad_names[0] };
 
 struct loam_dataset {
     struct loam_example_options example_options;
-    bool skip_bad;
-    char *path;
-    enum loam_data_format format;
-    struct loam_template *built_in;              // the squad template, if no template is given
-    const struct loam_template *prompt_template; // NULL: the text field unchanged
-    const char **names; // [name_count] fields to read; the strings belong to the template or are text_names
-    size_t name_count;
-
-    struct loam_squad *squad; // records of a SQuAD file, else NULL
-    struct loam_lines *lines; // records of other files, else NULL
+    enum loam_loss_on loss_on; // of the options
+    bool has_template;         // of the options
+    char *name;                // in messages
+    struct loam_data_sources sources;
+    struct loam_field_map map;
+    struct loam_data_file **files; // [file_count]
+    size_t *firsts;                // [file_count] index of the first record of each file
+    size_t file_count;
+    struct loam_mixture_part *parts; // [sources.count]
 
     struct loam_dataset_counts counts;
     unsigned char *is_counted; // [records] whether `counts` has the record
@@ -43,12 +35,15 @@ struct loam_dataset {
 void loam_dataset_destroy(struct loam_dataset *dataset)
 {
     if (dataset == NULL) return;
-    free(dataset->path);
-    free(dataset->names);
+    for (size_t i = 0; i < dataset->file_count; i++)
+        loam_data_file_destroy(dataset->files[i]);
+    free(dataset->files);
+    free(dataset->firsts);
+    free(dataset->parts);
+    free(dataset->name);
     free(dataset->is_counted);
-    loam_template_destroy(dataset->built_in);
-    loam_squad_destroy(dataset->squad);
-    loam_lines_destroy(dataset->lines);
+    loam_data_sources_deinit(&dataset->sources);
+    loam_field_map_deinit(&dataset->map);
     loam_example_work_deinit(&dataset->work);
     loam_rendered_deinit(&dataset->rendered);
     free(dataset);
@@ -59,15 +54,62 @@ size_t loam_dataset_count(const struct loam_dataset *dataset)
     return dataset->counts.records;
 }
 
+const char *loam_dataset_name(const struct loam_dataset *dataset)
+{
+    return dataset->name;
+}
+
+size_t loam_dataset_file_count(const struct loam_dataset *dataset)
+{
+    return dataset->file_count;
+}
+
+const char *loam_dataset_file_path(const struct loam_dataset *dataset, size_t file)
+{
+    return loam_data_file_path(dataset->files[file]);
+}
+
+const struct loam_mixture_part *loam_dataset_parts(const struct loam_dataset *dataset, size_t *count)
+{
+    *count = dataset->sources.count;
+    return dataset->parts;
+}
+
+void loam_dataset_tell(const struct loam_dataset *dataset, const struct loam_log *log)
+{
+    loam_data_sources_tell(&dataset->sources, log);
+    for (size_t i = 0; i < dataset->file_count; i++)
+        loam_data_file_tell(dataset->files[i], log);
+}
+
 bool loam_dataset_has_template(const struct loam_dataset *dataset)
 {
-    return dataset->prompt_template != NULL;
+    if (dataset->has_template) return true;
+    for (size_t i = 0; i < dataset->file_count; i++)
+        if (loam_data_file_shape(dataset->files[i]) != LOAM_RECORD_TEXT) return true;
+    return false;
+}
+
+// Whether the completions of a file's records are learnt by default.
+static bool learns_completion(const struct loam_data_file *file)
+{
+    const enum loam_record_shape shape = loam_data_file_shape(file);
+    return shape == LOAM_RECORD_COMPLETION || shape == LOAM_RECORD_INSTRUCTION;
+}
+
+bool loam_dataset_learns_completions(const struct loam_dataset *dataset)
+{
+    for (size_t i = 0; i < dataset->file_count; i++)
+        if (learns_completion(dataset->files[i])) return true;
+    return false;
 }
 
 struct loam_dataset_counts loam_dataset_counts(const struct loam_dataset *dataset)
 {
     return dataset->counts;
 }
+
+// ---- Opening ----
 
 static enum loam_status check_options(const struct loam_dataset_options *options, struct loam_error *error)
 {
@@ -80,109 +122,88 @@ static enum loam_status check_options(const struct loam_dataset_options *options
     return LOAM_OK;
 }
 
-// Checks that a file of a format with fixed fields has those that the template names. Fields of JSONL are
-// checked on each line.
-static enum loam_status check_names(const struct loam_dataset *dataset, struct loam_error *error)
+static enum loam_status find_files(struct loam_dataset *dataset, const struct loam_dataset_options *options,
+                                   struct loam_error *error)
 {
-    bool squad = dataset->format == LOAM_DATA_SQUAD;
-    if (!squad && dataset->format != LOAM_DATA_TEXT) return LOAM_OK;
-    const char *const *offered = squad ? squad_names : text_names;
-    size_t offered_count = squad ? SQUAD_FIELDS : 1;
-    for (size_t i = 0; i < dataset->name_count; i++) {
-        size_t at = 0;
-        while (at < offered_count && strcmp(offered[at], dataset->names[i]) != 0)
-            at++;
-        if (at < offered_count) continue;
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: no field \"%s\", which the template names; %s",
-                         dataset->path, dataset->names[i],
-                         squad ? "a SQuAD file has id, title, context, question, answer"
-                               : "plain text has text");
+    struct loam_data_sources *sources = &dataset->sources;
+    if (options->path != NULL) return loam_data_sources_add_file(sources, options->path, error);
+    LOAM_TRY(loam_data_sources_find(sources, options->sources, error));
+    for (size_t i = 0; i < sources->count && options->takes_all; i++) {
+        const struct loam_data_share *share = &sources->items[i].share;
+        if (share->weight > 0 || share->count > 0)
+            return loam_fail(
+                error, LOAM_ERROR_ARGUMENT,
+                "%s: an evaluation takes every record: leave out the weight or count after the name",
+                options->sources->items[i]);
     }
     return LOAM_OK;
 }
 
-static enum loam_status choose_template(struct loam_dataset *dataset, const struct loam_template *given,
-                                        struct loam_error *error)
+static enum loam_status name_data(struct loam_dataset *dataset, struct loam_error *error)
 {
-    dataset->prompt_template = given;
-    if (given == NULL && dataset->format == LOAM_DATA_SQUAD) {
-        LOAM_TRY(loam_template_open(&dataset->built_in, "squad", error));
-        dataset->prompt_template = dataset->built_in;
+    const struct loam_text_list *files = &dataset->sources.files;
+    const size_t others = files->count - 1;
+    dataset->name = others == 0 ? loam_strdup(files->items[0], error)
+                                : loam_format(error, "%s and %zu other file%s", files->items[0], others,
+                                              others == 1 ? "" : "s");
+    return dataset->name != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+}
+
+static enum loam_status open_files(struct loam_dataset *dataset, const struct loam_dataset_options *options,
+                                   struct loam_error *error)
+{
+    const struct loam_text_list *paths = &dataset->sources.files;
+    dataset->files = loam_calloc(paths->count, sizeof(struct loam_data_file *), error);
+    dataset->firsts = loam_calloc(paths->count, sizeof *dataset->firsts, error);
+    if (dataset->files == NULL || dataset->firsts == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < paths->count; i++) {
+        const struct loam_data_file_options file = {.path = paths->items[i],
+                                                    .prompt_template = options->prompt_template,
+                                                    .map = &dataset->map,
+                                                    .skip_bad = options->skip_bad};
+        LOAM_TRY(loam_data_file_open(&dataset->files[i], &file, error));
+        dataset->file_count++;
+        dataset->firsts[i] = dataset->counts.records;
+        dataset->counts.records += loam_data_file_count(dataset->files[i]);
+        dataset->counts.skipped_bad += loam_data_file_skipped(dataset->files[i]);
     }
-    const struct loam_template *chosen = dataset->prompt_template;
-    dataset->name_count = chosen != NULL ? loam_template_field_count(chosen) : 1;
-    dataset->names = loam_calloc(dataset->name_count, sizeof *dataset->names, error);
-    if (dataset->names == NULL) return LOAM_ERROR_MEMORY;
-    for (size_t i = 0; i < dataset->name_count; i++)
-        dataset->names[i] = chosen != NULL ? loam_template_field_name(chosen, i) : text_names[0];
-    return check_names(dataset, error);
+    return loam_field_map_check(&dataset->map, dataset->name, error);
 }
 
-static enum loam_lines_kind line_kind(enum loam_data_format format)
+static enum loam_status make_parts(struct loam_dataset *dataset, struct loam_error *error)
 {
-    return format == LOAM_DATA_TEXT    ? LOAM_LINES_TEXT
-           : format == LOAM_DATA_JSONL ? LOAM_LINES_JSON
-                                       : LOAM_LINES_ARRAY;
-}
-
-static enum loam_status read_records(struct loam_dataset *dataset, const struct loam_map *map,
-                                     struct loam_error *error)
-{
-    size_t *bad = &dataset->counts.skipped_bad;
-    bool skip_bad = dataset->skip_bad;
-    if (dataset->format == LOAM_DATA_SQUAD) {
-        LOAM_TRY(loam_squad_parse(&dataset->squad, map, dataset->path, skip_bad, bad, error));
-        dataset->counts.records = loam_squad_count(dataset->squad);
-    } else {
-        const struct loam_lines_options options = {
-            .path = dataset->path,
-            .kind = line_kind(dataset->format),
-            .names = dataset->names,
-            .name_count = dataset->name_count,
-            .skip_bad = skip_bad,
-        };
-        LOAM_TRY(loam_lines_open(&dataset->lines, &options, map, bad, error));
-        dataset->counts.records = loam_lines_count(dataset->lines);
+    const struct loam_data_sources *sources = &dataset->sources;
+    dataset->parts = loam_calloc(sources->count, sizeof *dataset->parts, error);
+    if (dataset->parts == NULL) return LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < sources->count; i++) {
+        const struct loam_data_source *source = &sources->items[i];
+        struct loam_mixture_part *part = &dataset->parts[i];
+        part->first = dataset->firsts[source->first];
+        for (size_t j = 0; j < source->count; j++)
+            part->count += loam_data_file_count(dataset->files[source->first + j]);
+        part->taken = loam_data_share_take(&source->share, part->count);
     }
-    bool has_lines = dataset->format == LOAM_DATA_TEXT || dataset->format == LOAM_DATA_JSONL;
-    if (dataset->counts.records == 0)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s has no records (%zu broken ones were skipped)%s",
-                         dataset->path, *bad, has_lines && *bad == 0 ? ": the file is blank" : "");
-    dataset->is_counted = loam_calloc(dataset->counts.records, 1, error);
-    return dataset->is_counted != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
-}
-
-static enum loam_status open_data(struct loam_dataset *dataset, const struct loam_template *given,
-                                  const struct loam_map *map, struct loam_error *error)
-{
-    const char *data = map->data != NULL ? (const char *)map->data : "";
-    if (map->size == 0)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s is empty: it has no records", dataset->path);
-    LOAM_TRY(loam_data_refuse_binary(dataset->path, map, error));
-    LOAM_TRY(loam_data_format_find(&dataset->format, dataset->path, data, map->size, error));
-    LOAM_TRY(choose_template(dataset, given, error));
-    return read_records(dataset, map, error);
+    return LOAM_OK;
 }
 
 static enum loam_status open_into(struct loam_dataset *dataset, const struct loam_dataset_options *options,
                                   struct loam_error *error)
 {
     LOAM_TRY(check_options(options, error));
-    dataset->path = loam_strdup(options->path, error);
-    if (dataset->path == NULL) return LOAM_ERROR_MEMORY;
-    dataset->skip_bad = options->skip_bad;
-    dataset->example_options = (struct loam_example_options){.name = dataset->path,
-                                                             .loss_on = options->loss_on,
-                                                             .too_long = options->too_long,
+    dataset->loss_on = options->loss_on;
+    dataset->has_template = options->prompt_template != NULL;
+    dataset->example_options = (struct loam_example_options){.too_long = options->too_long,
                                                              .max_length = options->max_length,
                                                              .tokenizer = options->tokenizer,
                                                              .special = options->special,
                                                              .vocabulary = options->vocabulary};
-    struct loam_map map;
-    LOAM_TRY(loam_map_open(&map, dataset->path, false, error));
-    enum loam_status status = open_data(dataset, options->prompt_template, &map, error);
-    loam_map_close(&map);
-    return status;
+    LOAM_TRY(find_files(dataset, options, error));
+    LOAM_TRY(name_data(dataset, error));
+    LOAM_TRY(loam_field_map_init(&dataset->map, options->map, error));
+    LOAM_TRY(open_files(dataset, options, error));
+    LOAM_TRY(make_parts(dataset, error));
+    dataset->is_counted = loam_calloc(dataset->counts.records, 1, error);
+    return dataset->is_counted != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
 enum loam_status loam_dataset_open(struct loam_dataset **out, const struct loam_dataset_options *options,
@@ -200,50 +221,67 @@ enum loam_status loam_dataset_open(struct loam_dataset **out, const struct loam_
     return LOAM_OK;
 }
 
-static struct loam_field make_field(const char *name, struct loam_squad_text text)
+// ---- Reading ----
+
+static enum loam_status check_index(const struct loam_dataset *dataset, size_t index,
+                                    struct loam_error *error)
 {
-    return (struct loam_field){name, text.text, text.size};
+    if (index < dataset->counts.records) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s: record %zu is out of range: the file has %zu",
+                     dataset->name, index, dataset->counts.records);
 }
 
-// Fills the fields of a question, in the order of squad_names.
-static void fill_squad_fields(const struct loam_squad_question *question,
-                              struct loam_field fields[SQUAD_FIELDS])
+// Returns the file of a record, and the record's index in it.
+static struct loam_data_file *find_file(const struct loam_dataset *dataset, size_t index, size_t *local)
 {
-    static const struct loam_squad_text no_answer = {LOAM_NO_ANSWER, sizeof LOAM_NO_ANSWER - 1};
-    const struct loam_squad_text texts[SQUAD_FIELDS] = {
-        question->id,
-        question->title,
-        question->context,
-        question->question,
-        question->answer_count > 0 ? question->first_answer : no_answer,
-    };
-    for (int i = 0; i < SQUAD_FIELDS; i++)
-        fields[i] = make_field(squad_names[i], texts[i]);
+    size_t low = 0, high = dataset->file_count; // the file is in [low, high)
+    while (high - low > 1) {
+        const size_t middle = low + (high - low) / 2;
+        if (dataset->firsts[middle] <= index)
+            low = middle;
+        else
+            high = middle;
+    }
+    *local = index - dataset->firsts[low];
+    return dataset->files[low];
 }
 
-static void set_record_id(struct loam_example *example, const char *id, size_t size, size_t line)
+static void set_record_id(struct loam_example *example, const struct loam_record_fields *fields)
 {
-    if (size == 0)
-        snprintf(example->id, sizeof example->id, "line %zu", line);
+    if (fields->id_size == 0)
+        snprintf(example->id, sizeof example->id, "line %zu", fields->line);
     else
         snprintf(example->id, sizeof example->id, "%.*s",
-                 (int)loam_utf8_fit(id, size, sizeof example->id - 1), id);
+                 (int)loam_utf8_fit(fields->id, fields->id_size, sizeof example->id - 1), fields->id);
 }
 
-// Renders the record through the template; without a template, takes the text field.
-static enum loam_status render_record(struct loam_dataset *dataset, const struct loam_field *fields,
-                                      size_t count, bool prompt_only, struct loam_example_source *source,
+// Fails for records that are not texts.
+static enum loam_status refuse_shape(const struct loam_data_file *file, struct loam_error *error)
+{
+    const enum loam_record_shape shape = loam_data_file_shape(file);
+    const char *advice = shape == LOAM_RECORD_PREFERENCE
+                             ? "loam trains on single texts: --map text=chosen learns the chosen ones"
+                         : shape == LOAM_RECORD_CHOICES
+                             ? "give --template FILE with the fields to learn, such as {question}"
+                             : "they need a chat template";
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the records are %s: %s", loam_data_file_path(file),
+                     loam_record_shape_title(shape), advice);
+}
+
+// Renders the record through its template; without a template, takes the only field.
+static enum loam_status render_record(struct loam_dataset *dataset, const struct loam_record_fields *fields,
+                                      bool prompt_only, struct loam_example_source *source,
                                       struct loam_error *error)
 {
-    const struct loam_template *chosen = dataset->prompt_template;
+    const struct loam_template *chosen = fields->prompt_template;
     if (chosen == NULL) {
-        *source =
-            (struct loam_example_source){.text = fields[0].value, .size = fields[0].size, .wants_eos = true};
+        *source = (struct loam_example_source){
+            .text = fields->items[0].value, .size = fields->items[0].size, .wants_eos = fields->wants_eos};
         return LOAM_OK;
     }
     struct loam_rendered *rendered = &dataset->rendered;
-    LOAM_TRY(loam_template_render(chosen, fields, count, dataset->example_options.special, prompt_only,
-                                  rendered, error));
+    LOAM_TRY(loam_template_render(chosen, fields->items, fields->count, dataset->example_options.special,
+                                  prompt_only, rendered, error));
     *source = (struct loam_example_source){
         .text = rendered->text.data,
         .size = rendered->text.size,
@@ -253,6 +291,7 @@ static enum loam_status render_record(struct loam_dataset *dataset, const struct
         .context_start = rendered->context_start,
         .context_end = rendered->context_end,
         .has_context = loam_template_field_count(chosen) > 1,
+        .wants_eos = fields->wants_eos,
     };
     return LOAM_OK;
 }
@@ -267,53 +306,42 @@ static void count_fate(struct loam_dataset *dataset, size_t index, enum loam_exa
     dataset->counts.without_label += fate != LOAM_EXAMPLE_DROPPED && !has_label;
 }
 
-static enum loam_status check_index(const struct loam_dataset *dataset, size_t index,
-                                    struct loam_error *error)
+static enum loam_loss_on choose_loss(const struct loam_dataset *dataset, const struct loam_data_file *file)
 {
-    if (index < dataset->counts.records) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s: record %zu is out of range: the file has %zu",
-                     dataset->path, index, dataset->counts.records);
+    if (dataset->loss_on != LOAM_LOSS_ON_DEFAULT) return dataset->loss_on;
+    return learns_completion(file) ? LOAM_LOSS_ON_COMPLETION : LOAM_LOSS_ON_ALL;
 }
 
-// Finds the fields of record `index`: those of SQuAD go to `squad`.
-static enum loam_status read_fields(struct loam_dataset *dataset, size_t index,
-                                    struct loam_field squad[SQUAD_FIELDS], const struct loam_field **fields,
-                                    size_t *count, struct loam_error *error)
+// A record and its file.
+struct reading {
+    struct loam_data_file *file;
+    struct loam_record_fields fields;
+};
+
+// Reads the texts of a record. Sets the id of `example`, where it is not NULL.
+static enum loam_status read_fields(struct loam_dataset *dataset, size_t index, struct loam_example *example,
+                                    struct reading *reading, struct loam_error *error)
 {
+    size_t local;
     LOAM_TRY(check_index(dataset, index, error));
-    *fields = squad;
-    *count = dataset->squad != NULL ? (size_t)SQUAD_FIELDS : dataset->name_count;
-    if (dataset->squad == NULL) return loam_lines_read(dataset->lines, index, fields, error);
-    struct loam_squad_question question = loam_squad_at(dataset->squad, index);
-    fill_squad_fields(&question, squad);
-    return LOAM_OK;
-}
-
-static enum loam_status render_index(struct loam_dataset *dataset, size_t index, bool prompt_only,
-                                     struct loam_example_source *source, struct loam_error *error)
-{
-    struct loam_field squad[SQUAD_FIELDS];
-    const struct loam_field *fields;
-    size_t count;
-    LOAM_TRY(read_fields(dataset, index, squad, &fields, &count, error));
-    return render_record(dataset, fields, count, prompt_only, source, error);
-}
-
-static void name_record(const struct loam_dataset *dataset, size_t index, struct loam_example *example)
-{
-    struct loam_squad_question question = {0};
-    if (dataset->squad != NULL) question = loam_squad_at(dataset->squad, index);
-    set_record_id(example, question.id.text, question.id.size, loam_dataset_place(dataset, index).line);
+    reading->file = find_file(dataset, index, &local);
+    enum loam_status status = loam_data_file_fields(reading->file, local, &reading->fields, error);
+    if (example != NULL) set_record_id(example, &reading->fields);
+    if (status != LOAM_OK) return status;
+    return reading->fields.count == 0 ? refuse_shape(reading->file, error) : LOAM_OK;
 }
 
 static enum loam_status read_record(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                     enum loam_example_fate *fate, struct loam_error *error)
 {
+    struct reading reading;
     struct loam_example_source source;
-    LOAM_TRY(check_index(dataset, index, error));
-    name_record(dataset, index, example);
-    LOAM_TRY(render_index(dataset, index, false, &source, error));
-    return loam_example_build(example, &source, &dataset->example_options, &dataset->work, fate, error);
+    struct loam_example_options *options = &dataset->example_options;
+    LOAM_TRY(read_fields(dataset, index, example, &reading, error));
+    options->name = loam_data_file_path(reading.file);
+    options->loss_on = choose_loss(dataset, reading.file);
+    LOAM_TRY(render_record(dataset, &reading.fields, false, &source, error));
+    return loam_example_build(example, &source, options, &dataset->work, fate, error);
 }
 
 enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, struct loam_example *example,
@@ -335,8 +363,10 @@ enum loam_status loam_dataset_look(struct loam_dataset *dataset, size_t index, s
 enum loam_status loam_dataset_text(struct loam_dataset *dataset, size_t index, const char **text,
                                    size_t *size, struct loam_error *error)
 {
+    struct reading reading;
     struct loam_example_source source;
-    LOAM_TRY(render_index(dataset, index, false, &source, error));
+    LOAM_TRY(read_fields(dataset, index, NULL, &reading, error));
+    LOAM_TRY(render_record(dataset, &reading.fields, false, &source, error));
     *text = source.text != NULL ? source.text : "";
     *size = source.size;
     return LOAM_OK;
@@ -345,13 +375,13 @@ enum loam_status loam_dataset_text(struct loam_dataset *dataset, size_t index, c
 enum loam_status loam_dataset_prompt(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                      struct loam_error *error)
 {
+    struct reading reading;
     struct loam_example_source source;
     const struct loam_example_options *options = &dataset->example_options;
-    LOAM_TRY(check_index(dataset, index, error));
-    name_record(dataset, index, example);
     example->count = example->length = 0;
-    if (dataset->prompt_template == NULL) return LOAM_OK;
-    LOAM_TRY(render_index(dataset, index, true, &source, error));
+    LOAM_TRY(read_fields(dataset, index, example, &reading, error));
+    if (reading.fields.prompt_template == NULL) return LOAM_OK;
+    LOAM_TRY(render_record(dataset, &reading.fields, true, &source, error));
     LOAM_TRY(loam_bytes_reserve(&dataset->rendered.text, 1, error)); // the text must not be NULL
     return loam_example_build_prompt(example, &dataset->rendered, options->tokenizer, options->special,
                                      options->max_length, &dataset->work, error);
@@ -359,10 +389,10 @@ enum loam_status loam_dataset_prompt(struct loam_dataset *dataset, size_t index,
 
 struct loam_dataset_place loam_dataset_place(const struct loam_dataset *dataset, size_t index)
 {
-    return (struct loam_dataset_place){.path = dataset->path,
-                                       .line = dataset->squad != NULL
-                                                   ? loam_squad_at(dataset->squad, index).line
-                                                   : loam_lines_number(dataset->lines, index)};
+    size_t local;
+    const struct loam_data_file *file = find_file(dataset, index, &local);
+    return (struct loam_dataset_place){.path = loam_data_file_path(file),
+                                       .line = loam_data_file_line(file, local)};
 }
 
 static enum loam_status try_record(struct loam_dataset *dataset, size_t index, struct loam_error *error)
@@ -375,12 +405,15 @@ static enum loam_status try_record(struct loam_dataset *dataset, size_t index, s
 
 enum loam_status loam_dataset_try(struct loam_dataset *dataset, struct loam_error *error)
 {
-    bool squad = dataset->squad != NULL;
-    LOAM_TRY(try_record(dataset, 0, error));
-    size_t longest = squad ? loam_squad_longest(dataset->squad) : loam_lines_longest(dataset->lines);
-    LOAM_TRY(try_record(dataset, longest, error));
-    size_t bytes = loam_example_work_bytes(&dataset->work);
-    if (!squad) bytes += loam_lines_reading_bytes(dataset->lines);
+    size_t bytes = 0;
+    for (size_t i = 0; i < dataset->file_count; i++) {
+        const struct loam_data_file *file = dataset->files[i];
+        LOAM_TRY(try_record(dataset, dataset->firsts[i], error));
+        LOAM_TRY(try_record(dataset, dataset->firsts[i] + loam_data_file_longest(file), error));
+        const size_t reading = loam_data_file_reading_bytes(file);
+        if (reading > bytes) bytes = reading;
+    }
+    bytes += loam_example_work_bytes(&dataset->work);
     // The counted bytes are an upper bound. Memory that the process has released since its peak is another
     // one.
     struct loam_machine_memory memory = loam_machine_measure_memory("");
@@ -394,13 +427,24 @@ size_t loam_dataset_reading_bytes(const struct loam_dataset *dataset)
     return dataset->reading_bytes;
 }
 
+enum loam_status loam_dataset_record(struct loam_dataset *dataset, size_t index, struct loam_record *record,
+                                     struct loam_error *error)
+{
+    size_t local;
+    LOAM_TRY(check_index(dataset, index, error));
+    struct loam_data_file *file = find_file(dataset, index, &local);
+    return loam_data_file_record(file, local, record, error);
+}
+
 enum loam_status loam_dataset_squad(const struct loam_dataset *dataset, size_t index,
                                     struct loam_squad_record *record, struct loam_error *error)
 {
-    if (dataset->squad == NULL)
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s is not a SQuAD file", dataset->path);
+    size_t local;
     LOAM_TRY(check_index(dataset, index, error));
-    struct loam_squad_question question = loam_squad_at(dataset->squad, index);
+    struct loam_data_file *file = find_file(dataset, index, &local);
+    struct loam_squad_question question;
+    if (!loam_data_file_question(file, local, &question))
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s is not a SQuAD file", loam_data_file_path(file));
     *record = (struct loam_squad_record){
         .id = question.id.text,
         .title = question.title.text,

@@ -1,28 +1,36 @@
-// A file of examples, each rendered through a template and tokenised when it is read. Opening a file parses
-// all of it and checks every record; tokenising on demand lets training start before the last record is
-// tokenised.
+// A data set: the records of one or several files, each rendered through a template and tokenised when it is
+// read. Opening parses all files and checks every record; tokenising on demand lets training start before the
+// last record is tokenised. A record's index counts over all files in their order.
 //
 // SQuAD v1/v2 JSON   an object with a "data" array; keys in any order, unknown keys ignored. Fields: id,
 //                    title, context, question, and answer: the first answer, else LOAM_NO_ANSWER.
 // JSONL              one object per line (named .jsonl, or recognised by content). Fields that the template
 //                    names must be strings or numbers; others may be anything. Blank lines are ignored.
 // JSON array         an array of such objects, also as "data" of an object.
+// CSV, TSV           named .csv or .tsv: a header, and a row for each record (data/csv.h).
 // plain text         named .txt: one example per line, field "text". Blank lines are ignored.
+// .gz, .zst          any of these, compressed (data/compressed.h).
 //
-// Without a template SQuAD files use the built-in template "squad", and the others their field "text"
-// followed by EOS. With any template, BOS and EOS are added as the tokenizer's configuration says, but never
-// twice.
+// Without a template the shape of a file's first record decides (data/record.h). SQuAD files use the built-in
+// template "squad". A text is learnt as it is, a completion after its prompt, an instruction as in Stanford's
+// Alpaca; EOS follows each. With any template, BOS and EOS are added as the tokenizer's configuration says,
+// but never twice.
 #ifndef LOAM_DATA_DATASET_H
 #define LOAM_DATA_DATASET_H
 
+#include "base/log.h"
+#include "base/text_list.h"
 #include "data/example.h"
+#include "data/mixture.h"
+#include "data/record.h"
 #include "data/template.h"
 
-#define LOAM_NO_ANSWER "Can not find answer" // the answer that a model learns for an unanswerable question
-
-// The template, the tokenizer and the special tokens must outlive the dataset.
+// The map, the template, the tokenizer and the special tokens must outlive the dataset.
 struct loam_dataset_options {
-    const char *path;
+    const char *path;                            // one file; NULL: `sources`
+    const struct loam_text_list *sources;        // values of --data (data/source.h)
+    bool takes_all;                              // a source with a weight or a count is refused
+    const struct loam_field_list *map;           // renamed fields, FIELD=KEY; NULL: none
     const struct loam_template *prompt_template; // NULL: see above
     enum loam_loss_on loss_on;
     enum loam_too_long too_long;
@@ -41,18 +49,30 @@ void loam_dataset_destroy(struct loam_dataset *dataset);
 // Number of records, including those that are dropped for their length.
 size_t loam_dataset_count(const struct loam_dataset *dataset);
 
-// Reads the first record and the longest one, so that errors in them come early. Afterwards the memory that
-// is kept between records is allocated, and loam_dataset_reading_bytes gives the temporary memory of any
-// read.
+// The name of the data in messages: the path of the only file, or that of the first one and the number of others.
+const char *loam_dataset_name(const struct loam_dataset *dataset);
+// The files, in the order of their records.
+size_t loam_dataset_file_count(const struct loam_dataset *dataset);
+const char *loam_dataset_file_path(const struct loam_dataset *dataset, size_t file);
+// The sources as parts of an epoch [*count].
+const struct loam_mixture_part *loam_dataset_parts(const struct loam_dataset *dataset, size_t *count);
+// Logs what opening noticed and did not refuse.
+void loam_dataset_tell(const struct loam_dataset *dataset, const struct loam_log *log);
+
+// Reads the first record of each file and the longest one, so that errors in them come early. Afterwards the
+// memory that is kept between records is allocated, and loam_dataset_reading_bytes gives the temporary memory
+// of any read.
 enum loam_status loam_dataset_try(struct loam_dataset *dataset, struct loam_error *error);
 size_t loam_dataset_reading_bytes(const struct loam_dataset *dataset);
 
-// Whether examples come from a template and so have a completion.
+// Whether examples come from a template, or from other fields than a text, and so have a completion.
 bool loam_dataset_has_template(const struct loam_dataset *dataset);
+// Whether the completion alone is learnt where the options leave the choice (LOAM_LOSS_ON_DEFAULT).
+bool loam_dataset_learns_completions(const struct loam_dataset *dataset);
 
 // Counts over the records read so far. A record that is read in several epochs counts once.
 struct loam_dataset_counts {
-    size_t records; // of the file
+    size_t records; // of all files
     size_t skipped_bad;
     size_t cut;
     size_t dropped;
@@ -83,6 +103,11 @@ struct loam_dataset_place {
     size_t line;      // 1-based; of JSON, where the record's object begins
 };
 struct loam_dataset_place loam_dataset_place(const struct loam_dataset *dataset, size_t index);
+
+// Gives record `index` as a tree, with fields renamed and checked. It lasts until the next call for a record.
+// Without a template all records of a file have the shape of its first one.
+enum loam_status loam_dataset_record(struct loam_dataset *dataset, size_t index, struct loam_record *record,
+                                     struct loam_error *error);
 
 // The fields of a SQuAD record, for generation and scoring. LOAM_ERROR_ARGUMENT: the file is not SQuAD.
 struct loam_squad_record {

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/json_stream.h"
+#include "data/data_input.h"
 
 struct detector {
     int depth;
@@ -63,9 +64,9 @@ static size_t blank_prefix(const char *data, size_t size)
 
 static bool has_extension(const char *path, const char *extension)
 {
-    size_t length = strlen(path);
+    size_t length = loam_data_name_size(path);
     size_t tail = strlen(extension);
-    return length >= tail && strcasecmp(path + length - tail, extension) == 0;
+    return length >= tail && strncasecmp(path + length - tail, extension, tail) == 0;
 }
 
 // Finds the format of a file that begins with an array. With `lines` (named .jsonl) a first line that is a
@@ -105,16 +106,22 @@ enum loam_status loam_data_format_find(enum loam_data_format *format, const char
         if (detector.in_data || detector.first_line == detector.last_line) return LOAM_OK;
         if (status == LOAM_ERROR_FORMAT) return status;
     }
-    if (has_extension(path, ".csv") || has_extension(path, ".tsv"))
-        return loam_fail(
-            error, LOAM_ERROR_FORMAT,
-            "%s: loam does not read CSV or TSV: turn it into JSONL, with python3 -c \"import csv, json; "
-            "[print(json.dumps(row)) for row in csv.DictReader(open('FILE', newline=''), "
-            "delimiter='%s')]\" >NEW.jsonl",
-            path, has_extension(path, ".tsv") ? "\\t" : ",");
+    const bool is_csv = has_extension(path, ".csv");
+    *format = is_csv ? LOAM_DATA_CSV : LOAM_DATA_TSV;
+    if (is_csv || has_extension(path, ".tsv")) return LOAM_OK;
     return loam_fail(
         error, LOAM_ERROR_FORMAT,
         "%s: the format is not recognised: expected SQuAD JSON (an object with a \"data\" array), "
-        "JSONL (one object per line), an array of objects, or plain text (a name that ends in .txt)",
+        "JSONL (one object per line), an array of objects, CSV or TSV with a header (a name that ends in "
+        ".csv or "
+        ".tsv), or plain text (a name that ends in .txt)",
         path);
+}
+
+bool loam_data_format_has_name(const char *path)
+{
+    static const char *const endings[] = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (has_extension(path, endings[i])) return true;
+    return false;
 }

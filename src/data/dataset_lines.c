@@ -1,7 +1,6 @@
 #include "data/dataset_lines.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,8 +8,6 @@
 #include "base/grow.h"
 #include "base/heap.h"
 #include "base/json_array.h"
-#include "base/utf8.h"
-#include "data/jsonl.h"
 
 struct line {
     size_t start;  // byte in the file
@@ -19,7 +16,7 @@ struct line {
 };
 
 struct loam_lines {
-    char *path;
+    const char *path;
     int file;
     enum loam_lines_kind kind;
     struct line *lines;
@@ -29,8 +26,7 @@ struct loam_lines {
     size_t longest_text;    // bytes of that text
     size_t longest_line;    // bytes of the longest line
     struct loam_bytes text; // the last line read
-    struct loam_field text_field;
-    struct loam_jsonl jsonl;
+    struct loam_record_reader reader;
 };
 
 size_t loam_lines_count(const struct loam_lines *lines)
@@ -48,6 +44,11 @@ size_t loam_lines_longest(const struct loam_lines *lines)
     return lines->longest;
 }
 
+const struct loam_record_reader *loam_lines_reader(const struct loam_lines *lines)
+{
+    return &lines->reader;
+}
+
 // Memory for a line longer than `text`, and the parser's copy of a string with escapes.
 size_t loam_lines_reading_bytes(const struct loam_lines *lines)
 {
@@ -59,38 +60,32 @@ void loam_lines_destroy(struct loam_lines *lines)
 {
     if (lines == NULL) return;
     if (lines->file >= 0) close(lines->file);
-    free(lines->path);
     free(lines->lines);
     loam_bytes_deinit(&lines->text);
-    loam_jsonl_deinit(&lines->jsonl);
+    loam_record_reader_deinit(&lines->reader);
     free(lines);
 }
 
-// Reads the fields of a line and checks them.
-static enum loam_status parse_line(struct loam_lines *lines, const char *text, size_t size, size_t number,
+static enum loam_status check_line(const struct loam_lines *lines, const char *text, const struct line *line,
                                    struct loam_error *error)
 {
-    if (size > LOAM_TEXT_LIMIT)
+    if (line->size > LOAM_TEXT_LIMIT)
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s:%zu: the %s has %zu bytes; at most %d are allowed: write one example per line",
-                         lines->path, number, lines->kind == LOAM_LINES_ARRAY ? "record" : "line", size,
-                         LOAM_TEXT_LIMIT);
+                         lines->path, line->number, lines->kind == LOAM_LINES_ARRAY ? "record" : "line",
+                         line->size, LOAM_TEXT_LIMIT);
     if (lines->kind == LOAM_LINES_ARRAY && text[0] != '{')
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: expected a JSON object", lines->path, number);
-    if (lines->kind != LOAM_LINES_TEXT)
-        return loam_jsonl_parse(&lines->jsonl, text, size, lines->path, number, error);
-    size_t valid = loam_utf8_check(text, size);
-    if (valid < size)
-        return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "%s:%zu: invalid UTF-8 at byte %zu of the line (0x%02X); " LOAM_ENCODING_REMEDY,
-                         lines->path, number, valid + 1, (unsigned)(unsigned char)text[valid]);
-    const char *nul = memchr(text, '\0', size);
-    if (nul != NULL)
-        return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "%s:%zu: a NUL byte at byte %zu of the line: the file is not text", lines->path,
-                         number, (size_t)(nul - text) + 1);
-    lines->text_field = (struct loam_field){"text", text, size};
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: expected a JSON object", lines->path,
+                         line->number);
     return LOAM_OK;
+}
+
+// Reads the fields of a line and checks them.
+static enum loam_status parse_line(struct loam_lines *lines, const char *text, const struct line *line,
+                                   struct loam_error *error)
+{
+    LOAM_TRY(check_line(lines, text, line, error));
+    return loam_record_reader_read(&lines->reader, text, line->size, line->number, error);
 }
 
 static bool is_blank(const char *text, size_t size)
@@ -100,16 +95,11 @@ static bool is_blank(const char *text, size_t size)
     return true;
 }
 
-static size_t text_bytes(const struct loam_lines *lines)
-{
-    return lines->kind != LOAM_LINES_TEXT ? lines->jsonl.values.size : lines->text_field.size;
-}
-
 static void note_longest(struct loam_lines *lines, size_t index, size_t size)
 {
     if (size > lines->longest_line) lines->longest_line = size;
-    if (text_bytes(lines) <= lines->longest_text) return;
-    lines->longest_text = text_bytes(lines);
+    if (lines->reader.text_bytes <= lines->longest_text) return;
+    lines->longest_text = lines->reader.text_bytes;
     lines->longest = index;
 }
 
@@ -139,7 +129,7 @@ struct indexing {
 static enum loam_status index_line(struct indexing *indexing, struct line line, struct loam_error *error)
 {
     struct loam_lines *lines = indexing->lines;
-    enum loam_status status = parse_line(lines, indexing->data + line.start, line.size, line.number, error);
+    enum loam_status status = parse_line(lines, indexing->data + line.start, &line, error);
     loam_map_reader_advance(&indexing->reader, line.start);
     if (status == LOAM_ERROR_FORMAT && indexing->skip_bad) {
         ++*indexing->bad;
@@ -177,6 +167,30 @@ static enum loam_status index_lines(struct indexing *indexing, struct loam_error
     return LOAM_OK;
 }
 
+static enum loam_status index_rows(struct indexing *indexing, struct loam_error *error)
+{
+    const char *data = indexing->data;
+    struct loam_lines *lines = indexing->lines;
+    const char delimiter = lines->reader.csv.delimiter;
+    size_t number = 1;
+    bool has_header = false;
+    struct loam_csv_row row;
+    for (size_t at = loam_byte_order_mark(data, indexing->size); at < indexing->size; at = row.next) {
+        row = loam_csv_find_row(data, indexing->size, at, delimiter);
+        const struct line line = {row.start, row.size, number};
+        number += row.breaks;
+        if (row.size == 0) continue;
+        if (has_header) {
+            LOAM_TRY(index_line(indexing, line, error));
+            continue;
+        }
+        LOAM_TRY(check_line(lines, data + at, &line, error));
+        LOAM_TRY(loam_record_reader_header(&lines->reader, data + at, row.size, line.number, error));
+        has_header = true;
+    }
+    return LOAM_OK;
+}
+
 static enum loam_status index_element(void *user, const struct loam_json_element *element,
                                       struct loam_error *error)
 {
@@ -192,34 +206,42 @@ static enum loam_status index_map(struct loam_lines *lines, const struct loam_ma
                                 .size = map->size,
                                 .skip_bad = skip_bad,
                                 .bad = bad};
+    if (lines->kind == LOAM_LINES_CSV || lines->kind == LOAM_LINES_TSV) return index_rows(&indexing, error);
     if (lines->kind != LOAM_LINES_ARRAY) return index_lines(&indexing, error);
     return loam_json_array_parse(indexing.data, indexing.size, lines->path, index_element, &indexing, error);
+}
+
+static enum loam_record_format format_of(enum loam_lines_kind kind)
+{
+    if (kind == LOAM_LINES_TEXT) return LOAM_RECORD_LINE;
+    return kind == LOAM_LINES_CSV || kind == LOAM_LINES_TSV ? LOAM_RECORD_ROW : LOAM_RECORD_OBJECT;
 }
 
 static enum loam_status open_into(struct loam_lines *lines, const struct loam_lines_options *options,
                                   const struct loam_map *map, size_t *bad, struct loam_error *error)
 {
-    lines->path = loam_strdup(options->path, error);
-    if (lines->path == NULL) return LOAM_ERROR_MEMORY;
-    LOAM_TRY(loam_jsonl_init(&lines->jsonl, options->names, options->name_count, error));
-    lines->file = open(options->path, O_RDONLY | O_CLOEXEC);
-    if (lines->file < 0)
-        return loam_fail(error, LOAM_ERROR_IO, "cannot open %s: %s", options->path, strerror(errno));
+    lines->path = options->path;
+    lines->reader = (struct loam_record_reader){.format = format_of(lines->kind),
+                                                .path = options->path,
+                                                .map = options->map,
+                                                .csv.delimiter = lines->kind == LOAM_LINES_TSV ? '\t' : ','};
+    LOAM_TRY(loam_record_reader_init(&lines->reader, options->names, options->name_count, error));
     LOAM_TRY(index_map(lines, map, options->skip_bad, bad, error));
     // Releases the working memory: the longest line may have been skipped.
-    loam_bytes_deinit(&lines->jsonl.values);
+    loam_record_reader_release(&lines->reader);
     return LOAM_OK;
 }
 
 enum loam_status loam_lines_open(struct loam_lines **out, const struct loam_lines_options *options,
-                                 const struct loam_map *map, size_t *bad, struct loam_error *error)
+                                 struct loam_data_input *input, size_t *bad, struct loam_error *error)
 {
     *out = NULL;
     struct loam_lines *lines = loam_calloc(1, sizeof *lines, error);
     if (lines == NULL) return LOAM_ERROR_MEMORY;
     lines->kind = options->kind;
-    lines->file = -1;
-    enum loam_status status = open_into(lines, options, map, bad, error);
+    lines->file = input->descriptor;
+    input->descriptor = -1;
+    enum loam_status status = open_into(lines, options, &input->map, bad, error);
     if (status != LOAM_OK) {
         loam_lines_destroy(lines);
         return status;
@@ -249,13 +271,29 @@ static enum loam_status read_text(struct loam_lines *lines, const struct line *l
     return LOAM_OK;
 }
 
-// Checks the line again, since the file may have changed.
+// Reads the text of a line and checks it again, since the file may have changed.
+static enum loam_status reread_line(struct loam_lines *lines, const struct line *line,
+                                    struct loam_error *error)
+{
+    LOAM_TRY(read_text(lines, line, error));
+    return check_line(lines, lines->text.data, line, error);
+}
+
 enum loam_status loam_lines_read(struct loam_lines *lines, size_t index, const struct loam_field **fields,
                                  struct loam_error *error)
 {
     const struct line *line = &lines->lines[index];
-    LOAM_TRY(read_text(lines, line, error));
-    LOAM_TRY(parse_line(lines, lines->text.data, line->size, line->number, error));
-    *fields = lines->kind != LOAM_LINES_TEXT ? lines->jsonl.fields : &lines->text_field;
+    LOAM_TRY(reread_line(lines, line, error));
+    LOAM_TRY(loam_record_reader_read(&lines->reader, lines->text.data, line->size, line->number, error));
+    *fields = lines->reader.fields;
     return LOAM_OK;
+}
+
+enum loam_status loam_lines_tree(struct loam_lines *lines, size_t index, json_t **tree,
+                                 enum loam_record_shape *shape, struct loam_error *error)
+{
+    const struct line *line = &lines->lines[index];
+    LOAM_TRY(reread_line(lines, line, error));
+    return loam_record_reader_tree(&lines->reader, lines->text.data, line->size, line->number, tree, shape,
+                                   error);
 }

@@ -22,7 +22,9 @@ enum loam_status loam_example_reserve(struct loam_example *example, size_t count
 // Sets the weights of the tokens from `start` on to 1 and of those before it to 0.
 void loam_example_learn_from(struct loam_example *example, size_t start);
 
-enum loam_loss_on { LOAM_LOSS_ON_ALL, LOAM_LOSS_ON_COMPLETION };
+// DEFAULT: the completion of records that have prompt and completion, or instruction and output, and no template;
+// else all.
+enum loam_loss_on { LOAM_LOSS_ON_DEFAULT, LOAM_LOSS_ON_ALL, LOAM_LOSS_ON_COMPLETION };
 
 // What to do with an example of more than max_length tokens. CUT removes tokens from the start of the
 // context, the longest field before the completion; an example whose context is too short for that is

@@ -6,6 +6,7 @@
 #include "base/heap.h"
 #include "base/json_stream.h"
 #include "base/utf8.h"
+#include "data/record_tree.h"
 #include "data/shape.h"
 
 enum { LONGEST_LIST = 256, LONGEST_NAME = 64 }; // bytes in a message
@@ -17,22 +18,24 @@ struct parser {
     const char *path;
     size_t number; // of the line
     int depth;
-    size_t field;           // index of the field of the last key; name_count: another field
+    size_t field;           // index of the field of the last key; names->count: another field
     struct loam_bytes seen; // all keys, for a message
     unsigned shape;         // bits of the keys that data/shape.h knows
 };
 
-enum loam_status loam_jsonl_init(struct loam_jsonl *jsonl, const char *const *names, size_t name_count,
-                                 struct loam_error *error)
+enum loam_status loam_jsonl_init(struct loam_jsonl *jsonl, const struct loam_field_names *names,
+                                 struct loam_field_map *map, struct loam_error *error)
 {
-    *jsonl = (struct loam_jsonl){.names = names, .name_count = name_count};
-    jsonl->fields = loam_calloc(name_count, sizeof *jsonl->fields, error);
-    return jsonl->fields != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+    *jsonl = (struct loam_jsonl){.names = names, .map = map};
+    jsonl->fields = loam_calloc(names->count, sizeof *jsonl->fields, error);
+    jsonl->is_first_choice = loam_calloc(names->count, sizeof *jsonl->is_first_choice, error);
+    return jsonl->fields != NULL && jsonl->is_first_choice != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
 void loam_jsonl_deinit(struct loam_jsonl *jsonl)
 {
     free(jsonl->fields);
+    free(jsonl->is_first_choice);
     loam_bytes_deinit(&jsonl->values);
     *jsonl = (struct loam_jsonl){0};
 }
@@ -41,10 +44,15 @@ static enum loam_status on_key(struct parser *parser, const struct loam_json_eve
                                struct loam_error *error)
 {
     const struct loam_jsonl *jsonl = parser->jsonl;
-    for (parser->field = 0; parser->field < jsonl->name_count; parser->field++) {
-        const char *name = jsonl->names[parser->field];
-        if (strlen(name) == event->size && memcmp(name, event->text, event->size) == 0) break;
+    bool is_other;
+    parser->field = loam_field_names_find(jsonl->names, event->text, event->size, &is_other);
+    if (parser->field < jsonl->names->count) {
+        if (is_other && jsonl->is_first_choice[parser->field])
+            parser->field = jsonl->names->count;
+        else
+            jsonl->is_first_choice[parser->field] = !is_other;
     }
+    loam_field_map_note(jsonl->map, event->text, event->size);
     parser->shape |= loam_shape_bit(event->text, event->size);
     if (parser->seen.size >= LONGEST_LIST) return LOAM_OK;
     if (parser->seen.size > 0) LOAM_TRY(loam_bytes_append_text(&parser->seen, ", ", error));
@@ -57,55 +65,58 @@ static enum loam_status on_field(struct parser *parser, const struct loam_json_e
                                  struct loam_error *error)
 {
     struct loam_jsonl *jsonl = parser->jsonl;
-    const char *name = jsonl->names[parser->field];
+    const char *name = jsonl->names->names[parser->field];
+    if (event->kind == LOAM_JSON_NULL && parser->field >= jsonl->names->required) return LOAM_OK;
     if (event->kind != LOAM_JSON_STRING && event->kind != LOAM_JSON_NUMBER)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: field \"%s\" must be a string or a number",
-                         parser->path, parser->number, name);
+                         parser->path, parser->number, loam_field_names_key(jsonl->names, parser->field));
     const char *value = jsonl->values.data + jsonl->values.size;
     jsonl->fields[parser->field] = (struct loam_field){name, value, event->size};
     return loam_bytes_append(&jsonl->values, event->text, event->size, error);
 }
 
-static enum loam_status fail_defect(const struct parser *parser, const char *defect, struct loam_error *error)
-{
-    size_t at = loam_utf8_check(parser->line, parser->size);
-    if (at == parser->size)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: %s in a string", parser->path, parser->number,
-                         defect);
-    return loam_fail(error, LOAM_ERROR_FORMAT,
-                     "%s:%zu: %s in a string, at byte %zu of the record (0x%02X); " LOAM_ENCODING_REMEDY,
-                     parser->path, parser->number, defect, at + 1, (unsigned)(unsigned char)parser->line[at]);
-}
-
 static enum loam_status on_event(void *user, const struct loam_json_event *event, struct loam_error *error)
 {
     struct parser *parser = user;
-    if (event->defect != NULL) return fail_defect(parser, event->defect, error);
+    if (event->defect != NULL)
+        return loam_record_fail_defect(parser->line, parser->size,
+                                       (struct loam_record_place){parser->path, parser->number},
+                                       event->defect, error);
     if (parser->depth == 0 && event->kind != LOAM_JSON_OBJECT)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: expected a JSON object", parser->path,
                          parser->number);
     enum loam_status status = LOAM_OK;
     if (parser->depth == 1 && event->kind == LOAM_JSON_KEY)
         status = on_key(parser, event, error);
-    else if (parser->depth == 1 && event->kind != LOAM_JSON_END && parser->field < parser->jsonl->name_count)
+    else if (parser->depth == 1 && event->kind != LOAM_JSON_END &&
+             parser->field < parser->jsonl->names->count)
         status = on_field(parser, event, error);
     if (event->kind == LOAM_JSON_OBJECT || event->kind == LOAM_JSON_ARRAY) parser->depth++;
     if (event->kind == LOAM_JSON_END) parser->depth--;
     return status;
 }
 
+static enum loam_status fail_missing(const struct parser *parser, size_t field, struct loam_error *error)
+{
+    const struct loam_field_names *names = parser->jsonl->names;
+    const char *key = loam_field_names_key(names, field);
+    const bool empty = parser->seen.size == 0;
+    // Without the field "text", its default, the user needs a template. With a template only the name is
+    // wrong.
+    const bool advise = !empty && strcmp(key, "text") == 0;
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: no field \"%s\"; the record has: %s%s%s",
+                     parser->path, parser->number, key, empty ? "none" : parser->seen.data,
+                     advise ? "; " : "", advise ? loam_shape_advice(parser->shape) : "");
+}
+
 static enum loam_status check_all_fields(const struct parser *parser, struct loam_error *error)
 {
     const struct loam_jsonl *jsonl = parser->jsonl;
-    for (size_t i = 0; i < jsonl->name_count; i++) {
+    const struct loam_field_names *names = jsonl->names;
+    for (size_t i = 0; i < names->count; i++) {
         if (jsonl->fields[i].name != NULL) continue;
-        bool empty = parser->seen.size == 0;
-        // Without the field "text", its default, the user needs a template. With a template only the name is
-        // wrong.
-        bool advise = !empty && strcmp(jsonl->names[i], "text") == 0;
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s:%zu: no field \"%s\"; the record has: %s%s%s",
-                         parser->path, parser->number, jsonl->names[i], empty ? "none" : parser->seen.data,
-                         advise ? "; " : "", advise ? loam_shape_advice(parser->shape) : "");
+        if (i < names->required) return fail_missing(parser, i, error);
+        jsonl->fields[i] = (struct loam_field){names->names[i], "", 0};
     }
     return LOAM_OK;
 }
@@ -113,7 +124,8 @@ static enum loam_status check_all_fields(const struct parser *parser, struct loa
 enum loam_status loam_jsonl_parse(struct loam_jsonl *jsonl, const char *line, size_t size, const char *path,
                                   size_t number, struct loam_error *error)
 {
-    memset(jsonl->fields, 0, jsonl->name_count * sizeof *jsonl->fields);
+    memset(jsonl->fields, 0, jsonl->names->count * sizeof *jsonl->fields);
+    memset(jsonl->is_first_choice, 0, jsonl->names->count * sizeof *jsonl->is_first_choice);
     loam_bytes_clear(&jsonl->values);
     // Values are never longer than their JSON, so the buffer does not move.
     LOAM_TRY(loam_bytes_reserve(&jsonl->values, size, error));
@@ -122,7 +134,7 @@ enum loam_status loam_jsonl_parse(struct loam_jsonl *jsonl, const char *line, si
                             .size = size,
                             .path = path,
                             .number = number,
-                            .field = jsonl->name_count};
+                            .field = jsonl->names->count};
     enum loam_status status = loam_json_stream_parse(line, size, path, number, on_event, &parser, error);
     if (status == LOAM_OK) status = check_all_fields(&parser, error);
     loam_bytes_deinit(&parser.seen);

@@ -67,7 +67,8 @@ static enum loam_status add_finding(struct loam_preflight *preflight,
     *finding =
         (struct loam_finding){.check = check->name, .severity = check->severity, .looked = tally->looked};
     if (tally->looked > 0) finding->records = tally->records;
-    enum loam_status status = loam_bytes_format(&text, error, "%s: ", facts->input->data);
+    enum loam_status status =
+        loam_bytes_format(&text, error, "%s: ", loam_dataset_name(facts->input->dataset));
     if (status == LOAM_OK) status = check->describe(facts, tally, &text, error);
     if (status == LOAM_OK) status = append_example(&text, facts->input, tally, error);
     if (status == LOAM_OK) {

@@ -336,7 +336,7 @@ static enum loam_status describe_overlap(const struct loam_preflight_facts *fact
         text, error,
         "%zu of %zu records of %s are training records, too: the evaluation measures what "
         "was learnt by heart",
-        tally->records, tally->others, facts->input->eval_data);
+        tally->records, tally->others, loam_dataset_name(facts->input->eval_dataset));
 }
 
 static enum loam_status describe_untrained(const struct loam_preflight_facts *facts,

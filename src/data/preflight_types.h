@@ -28,9 +28,7 @@ struct loam_preflight_input {
     int32_t vocabulary; // rows of the embedding
     int32_t max_length;
     const struct loam_chat_source *chat; // the chat template of the examples; NULL: none
-    const char *data;                    // name of the data set in messages
     struct loam_dataset *dataset;
-    const char *eval_data;
     struct loam_dataset *eval_dataset; // NULL: none
 };
 

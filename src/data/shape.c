@@ -4,7 +4,6 @@
 
 enum field {
     PROMPT,
-    COMPLETION,
     RESPONSE,
     INSTRUCTION,
     INPUT,
@@ -13,25 +12,16 @@ enum field {
     QUESTION,
     ANSWER,
     ANSWERS,
-    MESSAGES,
-    CONVERSATIONS,
-    CHOSEN,
-    REJECTED,
     FIELDS,
 };
 static const char *const names[FIELDS] = {
-    [PROMPT] = "prompt",     [COMPLETION] = "completion",       [RESPONSE] = "response",
-    [INPUT] = "input",       [INSTRUCTION] = "instruction",     [OUTPUT] = "output",
-    [CONTEXT] = "context",   [QUESTION] = "question",           [ANSWER] = "answer",
-    [ANSWERS] = "answers",   [CONVERSATIONS] = "conversations", [CHOSEN] = "chosen",
-    [MESSAGES] = "messages", [REJECTED] = "rejected",
+    [PROMPT] = "prompt",           [RESPONSE] = "response", [INPUT] = "input",
+    [INSTRUCTION] = "instruction", [OUTPUT] = "output",     [CONTEXT] = "context",
+    [QUESTION] = "question",       [ANSWER] = "answer",     [ANSWERS] = "answers",
 };
 
 #define BIT(field) (1U << (field))
 #define GIVE(text) "give --template FILE, made by printf '" text "{eos}' >FILE"
-#define FLATTEN(text)                                                                                        \
-    "loam does not read conversations yet; for one question and answer each, jq -c '" text                   \
-    "' OLD >NEW makes records for a --template of {prompt}\\n{completion}{eos}"
 
 // The first row applies whose fields all exist. Rows with more fields come first; the last row always
 // applies.
@@ -39,11 +29,6 @@ static const struct shape {
     unsigned bits;
     const char *advice;
 } shapes[] = {
-    {BIT(CHOSEN) | BIT(REJECTED),
-     "these are preference pairs, but loam trains on single texts: give --template FILE "
-     "with {prompt}{chosen}{eos} to learn the chosen ones"},
-    {BIT(MESSAGES), FLATTEN("{prompt: .messages[-2].content, completion: .messages[-1].content}")},
-    {BIT(CONVERSATIONS), FLATTEN("{prompt: .conversations[-2].value, completion: .conversations[-1].value}")},
     {BIT(CONTEXT) | BIT(QUESTION) | BIT(ANSWERS),
      "this is SQuAD without its articles and paragraphs: jq -c '(if type == \"object\" then .data? // . else "
      ". "
@@ -51,15 +36,11 @@ static const struct shape {
      "\"Can not "
      "find answer\")}' OLD >NEW.jsonl makes records for --template squad"},
     {BIT(CONTEXT) | BIT(QUESTION) | BIT(ANSWER), "give --template squad"},
-    {BIT(INSTRUCTION) | BIT(INPUT) | BIT(OUTPUT),
-     GIVE("### Instruction:\\n{instruction}\\n\\n### Input:\\n{input}\\n\\n### Response:\\n{output}")},
     {BIT(INSTRUCTION) | BIT(CONTEXT) | BIT(RESPONSE),
      GIVE("### Instruction:\\n{instruction}\\n\\n### Input:\\n{context}\\n\\n### Response:\\n{response}")},
-    {BIT(INSTRUCTION) | BIT(OUTPUT), GIVE("### Instruction:\\n{instruction}\\n\\n### Response:\\n{output}")},
     {BIT(INSTRUCTION) | BIT(RESPONSE),
      GIVE("### Instruction:\\n{instruction}\\n\\n### Response:\\n{response}")},
     {BIT(QUESTION) | BIT(ANSWER), GIVE("Question: {question}\\nAnswer:\\n{answer}")},
-    {BIT(PROMPT) | BIT(COMPLETION), GIVE("{prompt}\\n{completion}")},
     {BIT(PROMPT) | BIT(RESPONSE), GIVE("{prompt}\\n{response}")},
     {BIT(INPUT) | BIT(OUTPUT), GIVE("{input}\\n{output}")},
     {0, "give --template FILE, a text with {NAME} for the field NAME"},

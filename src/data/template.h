@@ -36,6 +36,13 @@ struct loam_field {
     size_t size; // bytes of value
 };
 
+// NAME=VALUE pairs, such as the values of an option; names are distinct.
+struct loam_field_list {
+    struct loam_field *items; // [count]
+    size_t count;
+    size_t capacity;
+};
+
 // A rendered text, with byte spans for the weights of tokens and for cutting a long example.
 struct loam_rendered {
     struct loam_bytes text;

@@ -48,13 +48,14 @@ static enum loam_status open_run(struct evaluation_run *run, struct loam_error *
         .callbacks = run->callbacks,
     };
     LOAM_TRY(loam_session_open(&run->session, &options, error));
-    struct loam_session_data data = {.path = settings->data,
+    struct loam_session_data data = {.sources = &settings->data,
+                                     .map = &settings->map,
                                      .loss_on = settings->loss_on,
                                      .too_long = settings->too_long,
                                      .skip_bad = settings->skip_bad};
     LOAM_TRY(loam_session_dataset(&run->session, &data, &run->dataset, error));
     if (settings->generate)
-        LOAM_TRY(loam_answers_check(&run->session, run->dataset, "generate", settings->data,
+        LOAM_TRY(loam_answers_check(&run->session, run->dataset, "generate", loam_dataset_name(run->dataset),
                                     settings->max_new_tokens, error));
     LOAM_TRY(loam_session_load(&run->session, false, error));
     return loam_session_adapters(&run->session, &settings->adapters, &run->adapters, error);
@@ -82,7 +83,7 @@ static enum loam_status evaluate(struct evaluation_run *run, struct loam_evaluat
 {
     const struct loam_evaluate_settings *settings = run->settings;
     LOAM_TRY(measure_loss(run, &result->loss, error));
-    loam_session_report(&run->session, settings->data, run->dataset);
+    loam_session_report(&run->session, run->dataset);
     if (!settings->generate) return LOAM_OK;
     loam_decoder_destroy(run->decoder); // releases its memory before the answerer allocates
     run->decoder = NULL;

@@ -10,7 +10,8 @@
 struct loam_evaluate_settings {
     const char *model; // directory
     struct loam_adapter_choices adapters;
-    const char *data; // file
+    struct loam_text_list data; // files, patterns and directories
+    struct loam_field_list map; // fields of records that have other names
     const char *device;
     int threads;
     enum loam_dtype dtype;       // LOAM_DTYPE_NONE: bf16 where the device has it, else f32

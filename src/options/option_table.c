@@ -94,30 +94,49 @@ const struct loam_option_row loam_option_rows[] = {
      FIELD(train.model)},
     {TRAIN_ALONE | DATA,
      {.name = "data",
-      .argument = "FILE",
-      .help = "Training examples: SQuAD JSON, JSONL or a JSON array of records, or plain text.",
+      .argument = "FILE[:SHARE]",
+      .help =
+          "Training examples: SQuAD JSON, JSONL, a JSON array, CSV or TSV with a header, or plain text, "
+          "maybe "
+          "compressed (.gz, .zst). A directory gives its data files, a quoted pattern such as 'a/*.jsonl' "
+          "those "
+          "that match. May be given several times. With a SHARE an epoch takes only a part, or more: 0.5 "
+          "half of "
+          "the records, the other half in the next epoch; 2.0 each record twice; 1000 (without a point) that "
+          "many records.",
       .group = MODEL,
-      .required = true},
-     FIELD(train.data)},
+      .required = true,
+      .repeated = true},
+     FIELD(train.data),
+     .check = loam_option_check_source},
     {PLAN,
      {.name = "data",
-      .argument = "FILE",
+      .argument = "FILE[:SHARE]",
       .help = "Training examples, as for loam train; loam plan reads and counts them.",
-      .group = MODEL},
-     FIELD(train.data)},
+      .group = MODEL,
+      .repeated = true},
+     FIELD(train.data),
+     .check = loam_option_check_source},
     {EVAL,
      {.name = "data",
       .argument = "FILE",
-      .help = "Examples to measure on: SQuAD JSON, JSONL or a JSON array of records, or plain text.",
+      .help =
+          "Examples to measure on: SQuAD JSON, JSONL, a JSON array, CSV or TSV with a header, or plain text, "
+          "maybe compressed. A directory gives its data files, a quoted pattern those that match. May be "
+          "given "
+          "several times.",
       .group = MODEL,
-      .required = true},
+      .required = true,
+      .repeated = true},
      FIELD(train.data)},
     {BENCH,
      {.name = "data",
-      .argument = "FILE",
+      .argument = "FILE[:SHARE]",
       .help = "Training examples, as for loam train; or give --lengths.",
-      .group = MODEL},
-     FIELD(train.data)},
+      .group = MODEL,
+      .repeated = true},
+     FIELD(train.data),
+     .check = loam_option_check_source},
     {BENCH | PLAN,
      {.name = "lengths",
       .argument = "LENGTH,...|FILE",
@@ -128,14 +147,18 @@ const struct loam_option_row loam_option_rows[] = {
     {TRAIN,
      {.name = "eval-data",
       .argument = "FILE",
-      .help = "Examples to measure the loss on, every --eval-steps and at the end.",
-      .group = MODEL},
+      .help = "Examples to measure the loss on, every --eval-steps and at the end. Files, patterns and "
+              "directories, as for --data. May be given several times.",
+      .group = MODEL,
+      .repeated = true},
      FIELD(train.eval_data)},
     {DATA,
      {.name = "eval-data",
       .argument = "FILE",
-      .help = "Examples that training measures the loss on: they are compared with those of --data.",
-      .group = MODEL},
+      .help = "Examples that training measures the loss on: they are compared with those of --data. May be "
+              "given several times.",
+      .group = MODEL,
+      .repeated = true},
      FIELD(train.eval_data)},
     {TRAIN | BENCH,
      {.name = "adapter", .argument = "DIR|NAME", .help = "Continue training this adapter.", .group = MODEL},
@@ -238,6 +261,14 @@ const struct loam_option_row loam_option_rows[] = {
 
     // ---- Examples ----
     {TRAIN | EVAL | BENCH | DATA,
+     {.name = "map",
+      .argument = "FIELD=NAME",
+      .help = "Read FIELD from the field or column NAME of the records: prompt=question. May be given "
+              "several times.",
+      .group = EXAMPLES,
+      .repeated = true},
+     FIELD(train.map)},
+    {TRAIN | EVAL | BENCH | DATA,
      {.name = "template",
       .argument = "NAME|FILE",
       .help = "Prompt template with {field} placeholders: squad, or a file.",
@@ -248,7 +279,7 @@ const struct loam_option_row loam_option_rows[] = {
      {.name = "loss-on",
       .argument = "all|completion",
       .help = "Compute the loss over the whole text, or only from the template's last field on.",
-      .default_text = "all",
+      .default_text = "(all; completion for prompt and completion, and for instructions, without --template)",
       .group = EXAMPLES},
      FIELD(train.loss_on),
      CHOICES({"all", LOAM_LOSS_ON_ALL}, {"completion", LOAM_LOSS_ON_COMPLETION})},

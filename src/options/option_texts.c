@@ -2,6 +2,7 @@
 
 #include <float.h>
 
+#include "data/source.h"
 #include "hub/repo.h"
 #include "lora/adapter_config.h"
 #include "lora/adapter_list.h"
@@ -12,6 +13,13 @@ enum loam_status loam_option_check_adapter(const char *text, struct loam_error *
     size_t size;
     double factor;
     return loam_adapter_choice_parse(text, &size, &factor, error);
+}
+
+enum loam_status loam_option_check_source(const char *text, struct loam_error *error)
+{
+    size_t size;
+    struct loam_data_share share;
+    return loam_data_share_parse(text, &size, &share, error);
 }
 
 enum loam_status loam_option_check_targets(const char *text, struct loam_error *error)

@@ -15,7 +15,7 @@ bool loam_option_takes(const struct loam_option_info *info, const char *word)
     size_t size = strlen(word);
     for (const char *at = info->argument; at != NULL; at = strchr(at, '|')) {
         at += *at == '|';
-        if (strncmp(at, word, size) == 0 && (at[size] == '\0' || at[size] == '|')) return true;
+        if (strncmp(at, word, size) == 0 && strchr("|[", at[size]) != NULL) return true; // or at the end
     }
     return false;
 }
@@ -158,17 +158,6 @@ static enum loam_status check_text(const struct loam_option_row *row, const char
 
 // ---- Lists ----
 
-static enum loam_status add_text(struct loam_text_list *list, const char *text, struct loam_error *error)
-{
-    const char **items = loam_grow(list->items, &list->capacity, list->count + 1, sizeof *items, error);
-    if (items == NULL) return LOAM_ERROR_MEMORY;
-    list->items = items;
-    const char *copy = loam_strdup(text, error);
-    if (copy == NULL) return LOAM_ERROR_MEMORY;
-    items[list->count++] = copy;
-    return LOAM_OK;
-}
-
 static enum loam_status add_field(struct loam_field_list *list, const struct loam_option_row *row,
                                   const char *text, struct loam_error *error)
 {
@@ -202,11 +191,7 @@ void loam_option_release(void *settings, const struct loam_option_row *row)
 {
     void *field = (char *)settings + row->offset;
     if (row->type == LOAM_OPTION_LIST) {
-        struct loam_text_list *list = field;
-        for (size_t i = 0; i < list->count; i++)
-            free((char *)list->items[i]);
-        free(list->items);
-        *list = (struct loam_text_list){0};
+        loam_text_list_deinit(field);
     } else if (row->type == LOAM_OPTION_FIELDS) {
         struct loam_field_list *list = field;
         for (size_t i = 0; i < list->count; i++) {
@@ -262,7 +247,7 @@ enum loam_status loam_option_store(void *settings, const struct loam_option_row 
         return LOAM_OK;
     case LOAM_OPTION_LIST:
         LOAM_TRY(check_text(row, text, error));
-        return add_text(field, text, error);
+        return loam_text_list_add(field, text, error);
     case LOAM_OPTION_FIELDS:
         return add_field(field, row, text, error);
     case LOAM_OPTION_ENUM:

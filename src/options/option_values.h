@@ -22,7 +22,7 @@ enum loam_status loam_option_append_item(const void *settings, const struct loam
 
 // Whether two texts are the same value of the option: 0 and 0.0 are the same number.
 bool loam_option_values_equal(const struct loam_option_row *row, const char *left, const char *right);
-// Whether `word` is one of the alternatives in the option's argument: DIR of DIR|NAME.
+// Whether `word` is one of the alternatives in the option's argument: DIR of DIR|NAME[:FACTOR].
 bool loam_option_takes(const struct loam_option_info *info, const char *word);
 
 #endif

@@ -210,7 +210,7 @@ enum loam_status loam_run_file_write_resolved(const struct loam_options *options
         const char *value = loam_options_get(options, row->info.name);
         if (value == NULL && row->info.argument == NULL) value = "false"; // a switch that is off
         if (value == NULL && resolved != NULL) value = find_resolved(resolved, row->info.name, number);
-        if (value != NULL && loam_option_is_list(row))
+        if (value != NULL && loam_option_item_count(&options->settings, row) > 1)
             LOAM_TRY(append_list(text, row, &options->settings, error));
         else
             LOAM_TRY(append_line(text, row, value, error));

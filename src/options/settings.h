@@ -8,20 +8,6 @@
 #include "lora/convert.h"
 #include "run/settings.h"
 
-// Values of an option that may be given several times, in the order given.
-struct loam_text_list {
-    const char **items; // [count]
-    size_t count;
-    size_t capacity;
-};
-
-// NAME=VALUE pairs; names are distinct.
-struct loam_field_list {
-    struct loam_field *items; // [count]
-    size_t count;
-    size_t capacity;
-};
-
 struct loam_generate_settings {
     // The prompt is a text, a file, or a template with its fields (struct loam_settings).
     const char *prompt;      // NULL: not given

@@ -52,7 +52,7 @@ static enum loam_status check_settings(const struct loam_train_settings *setting
                                    : settings->early_stopping_patience > 0        ? "early-stopping-patience"
                                    : settings->best_metric != LOAM_BEST_EVAL_LOSS ? metric_option
                                                                                   : NULL;
-    if (needs_evaluation != NULL && settings->eval_data == NULL)
+    if (needs_evaluation != NULL && settings->eval_data.count == 0)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "--%s depends on evaluations: it needs --eval-data",
                          needs_evaluation);
     if (settings->full && settings->adapter != NULL) {
@@ -75,7 +75,7 @@ static enum loam_status open_session(struct loam_train_job *job, struct loam_err
         .max_length = settings->max_length,
         .batch_size = settings->batch_size * settings->accumulation,
         .token_budget = settings->token_budget,
-        .without_text = settings->data == NULL,
+        .without_text = settings->data.count == 0,
         .callbacks = job->callbacks,
         .planning = job->planning,
     };
@@ -140,20 +140,25 @@ static enum loam_status log_adapter(const struct loam_train_job *job, struct loa
 static enum loam_status open_data(struct loam_train_job *job, struct loam_error *error)
 {
     const struct loam_train_settings *settings = job->settings;
-    if (settings->data == NULL) return LOAM_OK;
-    struct loam_session_data data = {.path = settings->data,
+    if (settings->data.count == 0) return LOAM_OK;
+    struct loam_session_data data = {.sources = &settings->data,
+                                     .map = &settings->map,
                                      .loss_on = settings->loss_on,
                                      .too_long = settings->too_long,
-                                     .skip_bad = settings->skip_bad};
+                                     .skip_bad = settings->skip_bad,
+                                     .learnt = true};
     LOAM_TRY(loam_session_dataset(&job->session, &data, &job->dataset, error));
-    LOAM_TRY(loam_order_init(&job->order, loam_dataset_count(job->dataset), (size_t)settings->batch_size,
-                             (size_t)settings->accumulation, settings->shuffle, settings->seed, error));
-    if (settings->eval_data == NULL) return LOAM_OK;
-    data.path = settings->eval_data;
+    size_t parts;
+    const struct loam_mixture_part *part = loam_dataset_parts(job->dataset, &parts);
+    LOAM_TRY(loam_order_init_mixed(&job->order, part, parts, (size_t)settings->batch_size,
+                                   (size_t)settings->accumulation, settings->shuffle, settings->seed, error));
+    if (settings->eval_data.count == 0) return LOAM_OK;
+    data.sources = &settings->eval_data;
+    data.learnt = false;
     LOAM_TRY(loam_session_dataset(&job->session, &data, &job->eval_dataset, error));
     if (settings->best_metric != LOAM_BEST_EXACT_MATCH) return LOAM_OK;
-    return loam_answers_check(&job->session, job->eval_dataset, metric_option, settings->eval_data,
-                              settings->max_new_tokens, error);
+    return loam_answers_check(&job->session, job->eval_dataset, metric_option,
+                              loam_dataset_name(job->eval_dataset), settings->max_new_tokens, error);
 }
 
 enum loam_status loam_train_job_open(struct loam_train_job *job, const struct loam_train_settings *settings,
@@ -201,7 +206,7 @@ static enum loam_status allocate(struct loam_train_job *job, struct loam_error *
         .tokens = budget,
         .sequences = loam_step_sequences(capacity, budget),
         .checkpointing = settings->checkpointing,
-        .evaluate = settings->eval_data != NULL,
+        .evaluate = settings->eval_data.count > 0,
         .adapters = loam_adapter_segments(job->adapter),
         .optimiser = {.beta1 = settings->adam_beta1,
                       .beta2 = settings->adam_beta2,

@@ -25,7 +25,7 @@ struct loam_train_job {
     struct loam_step_buffers buffers;
 };
 
-// Opens the job and checks everything that needs no weights. If settings->data is NULL, the job has no
+// Opens the job and checks everything that needs no weights. If settings->data is empty, the job has no
 // tokenizer and no examples, and the caller sets `order` before loading. `job` is zeroed before the call. The
 // caller closes it even after a failure.
 enum loam_status loam_train_job_open(struct loam_train_job *job, const struct loam_train_settings *settings,

@@ -490,7 +490,7 @@ enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
         return loam_fail(
             error, LOAM_ERROR_ARGUMENT,
             "%s: no example has a label that counts: all are empty, or too long for --max-length",
-            loop->settings->data);
+            loam_dataset_name(loop->dataset));
     }
     if (ends_early(loop) && loop->step < loop->total_steps) {
         char best[LOAM_BEST_SIZE];

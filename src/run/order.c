@@ -11,29 +11,35 @@ static int64_t ceil_divide(size_t a, size_t b)
     return (int64_t)(a / b + (a % b != 0));
 }
 
-enum loam_status loam_order_init(struct loam_order *order, size_t count, size_t batch_size,
-                                 size_t accumulation, bool shuffle, uint64_t seed, struct loam_error *error)
+enum loam_status loam_order_init_mixed(struct loam_order *order, const struct loam_mixture_part *parts,
+                                       size_t part_count, size_t batch_size, size_t accumulation,
+                                       bool shuffle, uint64_t seed, struct loam_error *error)
 {
     *order = (struct loam_order){
-        .count = count,
         .epoch = -1,
         .seed = seed,
         .shuffle = shuffle,
         .batch_size = batch_size,
         .accumulation = accumulation,
     };
-    if (count == 0 || count > UINT32_MAX) {
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%zu training examples; expected 1 to %u", count,
-                         UINT32_MAX);
-    }
-    order->batches_per_epoch = ceil_divide(count, batch_size);
+    LOAM_TRY(loam_mixture_init(&order->mixture, parts, part_count, error));
+    order->count = order->mixture.taken;
+    order->batches_per_epoch = ceil_divide(order->count, batch_size);
     order->steps_per_epoch = ceil_divide((size_t)order->batches_per_epoch, accumulation);
-    order->indices = loam_calloc(count, sizeof *order->indices, error);
+    order->indices = loam_calloc(order->count, sizeof *order->indices, error);
     return order->indices != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+}
+
+enum loam_status loam_order_init(struct loam_order *order, size_t count, size_t batch_size,
+                                 size_t accumulation, bool shuffle, uint64_t seed, struct loam_error *error)
+{
+    const struct loam_mixture_part all = {.count = count, .taken = count};
+    return loam_order_init_mixed(order, &all, 1, batch_size, accumulation, shuffle, seed, error);
 }
 
 void loam_order_deinit(struct loam_order *order)
 {
+    loam_mixture_deinit(&order->mixture);
     free(order->indices);
     *order = (struct loam_order){0};
 }
@@ -57,13 +63,10 @@ enum loam_status loam_order_total_steps(const struct loam_order *order, double e
 static void enter_epoch(struct loam_order *order, int64_t epoch)
 {
     if (order->epoch == epoch) return;
-    if (order->shuffle) {
-        uint64_t stream = loam_rng_stream(LOAM_RNG_SHUFFLE, (uint32_t)epoch);
-        loam_rng_permutation(order->seed, stream, order->indices, order->count);
-    } else {
-        for (size_t i = 0; i < order->count; i++)
-            order->indices[i] = (uint32_t)i;
-    }
+    loam_mixture_fill(&order->mixture, epoch, order->shuffle, order->seed, order->indices);
+    if (order->shuffle)
+        loam_rng_shuffle(order->seed, loam_rng_stream(LOAM_RNG_SHUFFLE, (uint32_t)epoch), order->indices,
+                         order->count);
     order->epoch = epoch;
 }
 

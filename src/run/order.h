@@ -1,4 +1,5 @@
-// The order of the examples. Each epoch is a permutation of all examples, cut into batches. An optimiser step
+// The order of the examples. Each epoch is a permutation of its examples, cut into batches. These are all
+// examples, or those that a mixture of sources takes (data/mixture.h). An optimiser step
 // takes `accumulation` batches; the last step of an epoch takes the rest. The examples of a step depend only
 // on its number and the seed, so that a run can be resumed.
 #ifndef LOAM_RUN_ORDER_H
@@ -8,12 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/status.h"
+#include "data/mixture.h"
 
 struct loam_order {
     uint32_t *indices; // [count] of the current epoch
-    size_t count;      // examples
-    int64_t epoch;     // the epoch in `indices`; -1: none
+    size_t count;      // examples of an epoch
+    struct loam_mixture mixture;
+    int64_t epoch; // the epoch in `indices`; -1: none
     uint64_t seed;
     bool shuffle;
     size_t batch_size;
@@ -24,6 +26,10 @@ struct loam_order {
 
 enum loam_status loam_order_init(struct loam_order *order, size_t count, size_t batch_size,
                                  size_t accumulation, bool shuffle, uint64_t seed, struct loam_error *error);
+// The order of a mixture of sources.
+enum loam_status loam_order_init_mixed(struct loam_order *order, const struct loam_mixture_part *parts,
+                                       size_t part_count, size_t batch_size, size_t accumulation,
+                                       bool shuffle, uint64_t seed, struct loam_error *error);
 void loam_order_deinit(struct loam_order *order);
 
 // Computes the steps of a run: `max_steps` if above 0, else those of `epochs`, rounded up.

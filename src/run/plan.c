@@ -44,7 +44,7 @@ enum loam_status loam_plan_process(const struct loam_train_settings *settings, s
     struct loam_tokenizer *tokenizer = NULL;
     size_t estimate = 0;
     enum loam_status status = loam_train_job_open(&job, settings, NULL, error);
-    if (status == LOAM_OK && settings->data == NULL)
+    if (status == LOAM_OK && settings->data.count == 0)
         status = open_tokenizer(&job.session, &tokenizer, &estimate, error);
     *process = count_process_bytes(&job) + estimate;
     *examples = job.order.count;
@@ -91,7 +91,7 @@ enum loam_status loam_plan_make(struct loam_plan *plan, const struct loam_train_
                                 size_t process, size_t examples, struct loam_error *error)
 {
     struct loam_train_settings without_text = *settings;
-    without_text.data = NULL;
+    without_text.data.count = 0;
     struct loam_train_job job = {.planning = true};
     *plan = (struct loam_plan){
         .process = process, .checkpointing = settings->checkpointing, .full = settings->full};

@@ -27,7 +27,7 @@ struct loam_plan {
 
 // Measures the resident memory of the process before the weights are loaded, plus what reading the longest
 // example takes. Opens the tokenizer and the examples. `*examples` is the number of examples; 0 if
-// settings->data is NULL. Without a tokenizer.json, its size is estimated from the vocabulary.
+// settings->data is empty. Without a tokenizer.json, its size is estimated from the vocabulary.
 enum loam_status loam_plan_process(const struct loam_train_settings *settings, size_t *process,
                                    size_t *examples, struct loam_error *error);
 

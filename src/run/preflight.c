@@ -4,10 +4,7 @@
 
 static struct loam_session_sets list_sets(const struct loam_train_job *job)
 {
-    return (struct loam_session_sets){.data = job->settings->data,
-                                      .dataset = job->dataset,
-                                      .eval_data = job->settings->eval_data,
-                                      .eval_dataset = job->eval_dataset};
+    return (struct loam_session_sets){.dataset = job->dataset, .eval_dataset = job->eval_dataset};
 }
 
 static enum loam_status judge(const struct loam_train_job *job, const struct loam_preflight *preflight,

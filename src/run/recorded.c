@@ -48,6 +48,77 @@ static enum loam_status set_file(json_t *options, const char *name, const char *
     return set_value(options, name, format_named_sum(path, sum), error);
 }
 
+// Joins values of an option as they stand on a command line.
+static enum loam_status join_texts(const struct loam_text_list *texts, struct loam_bytes *joined,
+                                   struct loam_error *error)
+{
+    for (size_t i = 0; i < texts->count; i++)
+        LOAM_TRY(loam_bytes_format(joined, error, "%s%s", i > 0 ? " " : "", texts->items[i]));
+    return LOAM_OK;
+}
+
+// Adds the contents of all files, and what an epoch takes of each source.
+static enum loam_status add_data(struct loam_digest *digest, const struct loam_dataset *dataset,
+                                 struct loam_error *error)
+{
+    char sum[LOAM_DIGEST_SIZE];
+    for (size_t i = 0; i < loam_dataset_file_count(dataset); i++) {
+        LOAM_TRY(sum_file(loam_dataset_file_path(dataset, i), sum, error));
+        LOAM_TRY(loam_digest_update(digest, sum, sizeof sum, error));
+    }
+    size_t count;
+    const struct loam_mixture_part *parts = loam_dataset_parts(dataset, &count);
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t part[] = {parts[i].first, parts[i].count, parts[i].taken};
+        LOAM_TRY(loam_digest_update(digest, part, sizeof part, error));
+    }
+    return LOAM_OK;
+}
+
+static enum loam_status sum_data(const struct loam_dataset *dataset, char sum[LOAM_DIGEST_SIZE],
+                                 struct loam_error *error)
+{
+    struct loam_digest digest = {0};
+    enum loam_status status = loam_digest_begin(&digest, LOAM_DIGEST_SHA256, 0, error);
+    if (status == LOAM_OK) status = add_data(&digest, dataset, error);
+    if (status == LOAM_OK) status = loam_digest_finish(&digest, sum, error);
+    loam_digest_deinit(&digest);
+    return status;
+}
+
+// Sets the data of an option: a single file by its sum alone, as older checkpoints have it; else all files with
+// what an epoch takes of them.
+static enum loam_status set_sources(json_t *options, const char *name, const struct loam_text_list *texts,
+                                    const struct loam_dataset *dataset, struct loam_error *error)
+{
+    size_t count;
+    const struct loam_mixture_part *parts = loam_dataset_parts(dataset, &count);
+    const bool is_single = loam_dataset_file_count(dataset) == 1 && parts[0].taken == parts[0].count;
+    char sum[LOAM_DIGEST_SIZE];
+    struct loam_bytes joined = {0};
+    enum loam_status status = join_texts(texts, &joined, error);
+    if (status == LOAM_OK)
+        status = is_single ? sum_file(loam_dataset_file_path(dataset, 0), sum, error)
+                           : sum_data(dataset, sum, error);
+    if (status == LOAM_OK) status = set_value(options, name, format_named_sum(joined.data, sum), error);
+    loam_bytes_deinit(&joined);
+    return status;
+}
+
+// Sets the renamed fields; "" where none is, as in older checkpoints.
+static enum loam_status set_map(json_t *options, const struct loam_field_list *map, struct loam_error *error)
+{
+    struct loam_bytes joined = {0};
+    enum loam_status status = LOAM_OK;
+    for (size_t i = 0; i < map->count && status == LOAM_OK; i++)
+        status = loam_bytes_format(&joined, error, "%s%s=%s", i > 0 ? " " : "", map->items[i].name,
+                                   map->items[i].value);
+    if (status == LOAM_OK)
+        status = set_value(options, "map", json_string(joined.data != NULL ? joined.data : ""), error);
+    loam_bytes_deinit(&joined);
+    return status;
+}
+
 static enum loam_status add_files(struct loam_digest *digest, const char *directory,
                                   const char *const names[2], struct loam_error *error)
 {
@@ -178,10 +249,11 @@ static enum loam_status set_lora(json_t *options, const struct loam_train_job *j
     return set_value(options, "adapter", format_named_sum(from, sum), error);
 }
 
-static enum loam_status set_data(json_t *options, const struct loam_train_settings *settings,
-                                 struct loam_error *error)
+static enum loam_status set_data(json_t *options, const struct loam_train_job *job, struct loam_error *error)
 {
-    LOAM_TRY(set_file(options, "data", settings->data, error));
+    const struct loam_train_settings *settings = job->settings;
+    LOAM_TRY(set_sources(options, "data", &settings->data, job->dataset, error));
+    LOAM_TRY(set_map(options, &settings->map, error));
     const char *name = settings->prompt_template;
     if (name == NULL) return set_value(options, "template", json_string("none"), error);
     return loam_file_exists(name) ? set_file(options, "template", name, error)
@@ -197,17 +269,26 @@ static enum loam_status set_count(json_t *options, const char *name, int64_t val
 }
 
 // Sets the options that decide when the run ends and which step is its result; see affects_result().
-static enum loam_status set_evaluation(json_t *options, const struct loam_train_settings *settings,
+static enum loam_status set_evaluation(json_t *options, const struct loam_train_job *job,
                                        struct loam_error *error)
 {
-    LOAM_TRY(settings->eval_data != NULL ? set_file(options, "eval-data", settings->eval_data, error)
-                                         : set_value(options, "eval-data", json_string("none"), error));
+    const struct loam_train_settings *settings = job->settings;
+    LOAM_TRY(job->eval_dataset != NULL
+                 ? set_sources(options, "eval-data", &settings->eval_data, job->eval_dataset, error)
+                 : set_value(options, "eval-data", json_string("none"), error));
     LOAM_TRY(set_count(options, "eval-steps", settings->eval_steps, "at the end", error));
     LOAM_TRY(
         set_count(options, "early-stopping-patience", settings->early_stopping_patience, "never", error));
     LOAM_TRY(set_count(options, "max-new-tokens", settings->max_new_tokens, "the default", error));
     return set_value(options, "load-best-at-end", json_string(settings->load_best_at_end ? "true" : "false"),
                      error);
+}
+
+static bool learns_completions(const struct loam_train_job *job)
+{
+    const enum loam_loss_on loss_on = job->settings->loss_on;
+    return loss_on == LOAM_LOSS_ON_DEFAULT ? loam_dataset_learns_completions(job->dataset)
+                                           : loss_on == LOAM_LOSS_ON_COMPLETION;
 }
 
 static enum loam_status set_words(json_t *options, const struct loam_train_job *job, struct loam_error *error)
@@ -219,7 +300,7 @@ static enum loam_status set_words(json_t *options, const struct loam_train_job *
         {"method", settings->full ? "full" : "lora"},
         {"device", settings->device},
         {"dtype", loam_dtype_name(job->session.dtype)},
-        {"loss-on", settings->loss_on == LOAM_LOSS_ON_ALL ? "all" : "completion"},
+        {"loss-on", learns_completions(job) ? "completion" : "all"},
         {"too-long", settings->too_long == LOAM_TOO_LONG_CUT ? "cut" : "drop"},
         {"skip-bad", settings->skip_bad ? "true" : "false"},
         {"shuffle", settings->shuffle ? "true" : "false"},
@@ -269,8 +350,8 @@ enum loam_status loam_recorded_options(json_t **out, const struct loam_train_job
     json_t *options = json_object();
     if (options == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: the options of the run");
     enum loam_status status = set_model(options, job->settings, error);
-    if (status == LOAM_OK) status = set_data(options, job->settings, error);
-    if (status == LOAM_OK) status = set_evaluation(options, job->settings, error);
+    if (status == LOAM_OK) status = set_data(options, job, error);
+    if (status == LOAM_OK) status = set_evaluation(options, job, error);
     if (status == LOAM_OK) status = set_lora(options, job, error);
     if (status == LOAM_OK) status = set_words(options, job, error);
     if (status == LOAM_OK) status = set_numbers(options, job, error);

@@ -361,9 +361,8 @@ static enum loam_status train(struct train_run *run, struct loam_error *error)
     LOAM_TRY(loam_loop_run(&run->loop, error));
     take_best(run);
     loam_loop_end(&run->loop);
-    loam_session_report(&job->session, run->settings->data, job->dataset);
-    if (job->eval_dataset != NULL)
-        loam_session_report(&job->session, run->settings->eval_data, job->eval_dataset);
+    loam_session_report(&job->session, job->dataset);
+    if (job->eval_dataset != NULL) loam_session_report(&job->session, job->eval_dataset);
     loam_train_job_release_passes(job);
     LOAM_TRY(save_with_retries(run, error));
     end_board(run);

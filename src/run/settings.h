@@ -28,13 +28,14 @@ struct loam_train_resolved {
 
 // Names and defaults follow Hugging Face's TrainingArguments (the table of defaults is options/options.c).
 struct loam_train_settings {
-    const char *model;          // directory
-    const char *model_name;     // name on the hub; NULL: the directory
-    const char *model_revision; // revision of model_name; NULL: the newest
-    const char *data;           // file
-    const char *eval_data;      // file or NULL
-    const char *out;            // directory
-    const char *adapter;        // directory of an adapter to train further, or NULL
+    const char *model;               // directory
+    const char *model_name;          // name on the hub; NULL: the directory
+    const char *model_revision;      // revision of model_name; NULL: the newest
+    struct loam_text_list data;      // files, patterns and directories (data/source.h); none: see run/job.h
+    struct loam_text_list eval_data; // the same; none: no evaluation
+    struct loam_field_list map;      // fields of records that have other names, FIELD=KEY
+    const char *out;                 // directory
+    const char *adapter;             // directory of an adapter to train further, or NULL
     bool overwrite;
     const char *device;    // "ref", "cpu"
     int threads;           // 0: all cores

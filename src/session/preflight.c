@@ -9,9 +9,7 @@ static struct loam_preflight_input make_input(const struct loam_session *session
         .special = &session->special,
         .vocabulary = (int32_t)session->model->config.vocabulary,
         .max_length = session->max_length,
-        .data = sets->data,
         .dataset = sets->dataset,
-        .eval_data = sets->eval_data,
         .eval_dataset = sets->eval_dataset,
     };
 }

@@ -5,11 +5,9 @@
 #include "data/preflight.h"
 #include "session/session.h"
 
-// The data sets of a run, with their names in messages.
+// The data sets of a run.
 struct loam_session_sets {
-    const char *data;
     struct loam_dataset *dataset;
-    const char *eval_data;
     struct loam_dataset *eval_dataset; // NULL: none
 };
 

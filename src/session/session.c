@@ -186,7 +186,9 @@ enum loam_status loam_session_dataset(const struct loam_session *session,
                                       struct loam_error *error)
 {
     struct loam_dataset_options options = {
-        .path = data->path,
+        .sources = data->sources,
+        .takes_all = !data->learnt,
+        .map = data->map,
         .prompt_template = session->prompt_template,
         .loss_on = data->loss_on,
         .too_long = data->too_long,
@@ -197,12 +199,13 @@ enum loam_status loam_session_dataset(const struct loam_session *session,
         .vocabulary = (int32_t)session->model->config.vocabulary,
     };
     LOAM_TRY(loam_dataset_open(out, &options, error));
+    loam_dataset_tell(*out, session->log);
     enum loam_status status = loam_dataset_try(*out, error);
     if (status == LOAM_OK && data->loss_on == LOAM_LOSS_ON_COMPLETION && !loam_dataset_has_template(*out))
         loam_log_write(session->log, LOAM_LOG_WARNING,
                        "%s: --loss-on completion has no effect without --template: the loss counts over the "
                        "whole text",
-                       data->path);
+                       loam_dataset_name(*out));
     if (status != LOAM_OK) {
         loam_dataset_destroy(*out);
         *out = NULL;
@@ -210,9 +213,9 @@ enum loam_status loam_session_dataset(const struct loam_session *session,
     return status;
 }
 
-void loam_session_report(const struct loam_session *session, const char *path,
-                         const struct loam_dataset *dataset)
+void loam_session_report(const struct loam_session *session, const struct loam_dataset *dataset)
 {
+    const char *path = loam_dataset_name(dataset);
     struct loam_dataset_counts counts = loam_dataset_counts(dataset);
     if (counts.skipped_bad > 0) {
         loam_log_write(session->log, LOAM_LOG_WARNING, "%s: %zu broken records were skipped", path,

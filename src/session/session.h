@@ -72,10 +72,12 @@ enum loam_status loam_session_fresh_adapter(const struct loam_session *session,
 
 // How examples are made of a file's records.
 struct loam_session_data {
-    const char *path;
+    const struct loam_text_list *sources; // values of --data
+    const struct loam_field_list *map;    // renamed fields
     enum loam_loss_on loss_on;
     enum loam_too_long too_long;
     bool skip_bad;
+    bool learnt; // for training: sources may have shares
 };
 // Opens a data set of at least one record. Reads the first record, so that a template that does not fit fails
 // at once.
@@ -83,7 +85,6 @@ enum loam_status loam_session_dataset(const struct loam_session *session,
                                       const struct loam_session_data *data, struct loam_dataset **out,
                                       struct loam_error *error);
 // Logs how many records were skipped, cut or had no label, if any.
-void loam_session_report(const struct loam_session *session, const char *path,
-                         const struct loam_dataset *dataset);
+void loam_session_report(const struct loam_session *session, const struct loam_dataset *dataset);
 
 #endif

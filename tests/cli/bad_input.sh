@@ -56,7 +56,7 @@ refuses 1 "$tmp/nowhere.json" 'eval: no such data' eval --model "$tmp/model" --d
 mkfifo "$tmp/pipe" # without a writer: opening it must not wait for one
 ln -s loop "$tmp/loop"
 for path in "$tmp" "$tmp/pipe" /dev/zero /dev/null; do
-    file=$path refuses_train "$path: it is not a regular file" "data: $path"
+    [ -d "$path" ] || file=$path refuses_train "$path: it is not a regular file" "data: $path"
     refuses 1 "$path: it is not a regular file" "prompt: $path" generate --model "$tmp/model" --prompt-file "$path"
     refuses 1 "$path: it is not a regular file" "tokenizer: $path" init --config "$tiny/config.json" \
         --tokenizer "$path" --out "$tmp/out"
@@ -203,7 +203,8 @@ printf '\n \r\n' >"$tmp/data.txt"
 file=$tmp/data.txt refuses_train 'the file is blank' 'nothing but blank lines'
 printf 'one\ntw\0o\n' >"$tmp/data.txt"
 file=$tmp/data.txt refuses_train 'data.txt:2: a NUL byte at byte 3' 'a NUL byte'
-file=$tmp refuses_train 'a directory: name a file in it' 'a directory'
+mkdir "$tmp/empty"
+file=$tmp/empty refuses_train "$tmp/empty: the directory has no data file" 'an empty directory'
 file=$tmp/pipe refuses_train 'a pipe: write it to a file first' 'a pipe'
 
 # ---- Data in other formats: the message tells how to convert it ----
@@ -213,16 +214,22 @@ printf '\377\376{\0}\0' >"$file"
 refuses_train 'iconv -f UTF-16 -t UTF-8' 'UTF-16'
 printf '{\0"\0a\0"\0:\0' >"$file"
 refuses_train 'iconv -f UTF-16LE -t UTF-8' 'UTF-16 without its mark'
-printf '{"text": "a"}\n' | gzip >"$file"
-refuses_train 'gunzip -k' 'compressed data'
-printf 'text,label\na,1\n' >"$tmp/data.csv"
-file=$tmp/data.csv refuses_train 'turn it into JSONL, with python3' 'a table'
-printf '{"prompt": "a", "completion": "b"}\n' >"$file"
-refuses_train '{prompt}\n{completion}{eos}' 'prompt and completion'
-printf '{"instruction": "a", "input": "", "output": "b"}\n' >"$file"
-refuses_train '### Response:\n{output}{eos}' 'instructions'
+printf '{"text": "a"}\n' | gzip | head -c 20 >"$file"
+refuses_train "$file: the compressed file is cut off at its end, byte 20" 'compressed data that is cut off'
+printf '\3757zXZ\0\0' >"$tmp/data.xz"
+file=$tmp/data.xz refuses_train 'unxz -k' 'another compression'
+printf 'title,label\na,1\n' >"$tmp/data.csv"
+file=$tmp/data.csv refuses_train 'data.csv: no column "text"; the header has: title, label' 'a table without a text'
+printf 'text,label\na,1\nb\n' >"$tmp/data.csv"
+file=$tmp/data.csv refuses_train 'data.csv:3: the row has 1 values; the header has 2 columns' 'a ragged table'
+printf '{"prompt": "a", "completion": "b"}\n{"prompt": "a", "completion": [1]}\n' >"$file"
+refuses_train 'data.jsonl:2: field "completion" must be a string or a number' 'a wrong completion'
+printf '{"instruction": "a", "response": "b"}\n' >"$file"
+refuses_train '### Response:\n{response}{eos}' 'instructions of another kind'
 printf '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n' >"$file"
-refuses_train 'jq -c ' 'a chat'
+refuses_train 'the records are conversations: they need a chat template' 'a chat'
+printf '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": 7}]}\n' >"$file"
+refuses_train 'data.jsonl:1: field "messages[1].content": expected a string' 'a broken chat'
 printf '{"data": [{"context": "c", "question": "q", "answers": {"text": ["a"]}}]}' >"$tmp/flat.json"
 file=$tmp/flat.json refuses_train '--template squad' 'SQuAD without articles'
 unset file

@@ -83,7 +83,8 @@ refuses 2 '--field b is given twice' 'field given twice' generate --model x --te
 # the unit test of src/options/option_needs.c. A conflict between options alone gives exit code 2.
 refuses 2 '--lora-r has no effect with --adapter' 'rank of an adapter that is there' train --model x --data x --out x \
     --adapter x --lora-r 16
-refuses 2 '--data is given twice, as a and as b' 'two files' train --model x --data a --out x --data b
+refuses 2 '--template is given twice, as a and as b' 'two templates' train --model x --data a --out x --template a --template b
+refuses 2 '"a:0": after the last colon, expected a weight' 'no records' train --model x --data a:0 --out x
 refuses 2 '--eval-steps has no effect without --eval-data' 'no evaluation' train --model x --data x --out x --eval-steps 5
 refuses 2 '--model needs a value: DIR|NAME; it is empty' 'an empty name' generate --model '' --prompt x
 run 'no draws' generate --model "$tmp/nowhere" --prompt x --top-k 5 --top-p 0.5 --top-p 0.6

@@ -1,5 +1,5 @@
-// A data set as SQuAD, JSONL and plain text, chosen by the file's name, with broken records refused or
-// skipped.
+// A data set as SQuAD, JSONL, CSV and plain text, chosen by the file's name, with broken records refused or
+// skipped. Each record is read as an example and as a tree.
 #include "data/dataset.h"
 #include "fuzz.h"
 #include "small_tokenizer.h"
@@ -49,6 +49,21 @@ static void check_prompt(struct loam_dataset *dataset, size_t index, const struc
     loam_example_deinit(&prompt);
 }
 
+static void check_tree(struct loam_dataset *dataset, size_t index)
+{
+    struct loam_error error;
+    struct loam_record record;
+    enum loam_status status = loam_dataset_record(dataset, index, &record, &error);
+    fuzz_require_message(status, &error);
+    if (status != LOAM_OK) return;
+    fuzz_require(json_is_object(record.tree) && record.line > 0);
+    if (record.shape == LOAM_RECORD_MESSAGES)
+        fuzz_require(json_array_size(json_object_get(record.tree, "messages")) > 0);
+    if (record.shape == LOAM_RECORD_CHOICES)
+        fuzz_require((size_t)json_integer_value(json_object_get(record.tree, "answer")) <
+                     json_array_size(json_object_get(record.tree, "choices")));
+}
+
 static void read_all(struct loam_dataset *dataset)
 {
     struct loam_error error;
@@ -59,6 +74,7 @@ static void read_all(struct loam_dataset *dataset)
         if (status == LOAM_OK) check_example(&example);
         if (status == LOAM_OK) check_prompt(dataset, i, &example);
         check_squad(dataset, i);
+        check_tree(dataset, i);
     }
     loam_example_deinit(&example);
 }
@@ -80,8 +96,8 @@ static void open_and_read(const struct loam_dataset_options *options)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const names[] = {"data.json", "data.jsonl", "data.txt"};
-    struct loam_dataset_options options = {.loss_on = LOAM_LOSS_ON_COMPLETION,
+    static const char *const names[] = {"data.json", "data.jsonl", "data.csv", "data.txt"};
+    struct loam_dataset_options options = {.loss_on = LOAM_LOSS_ON_DEFAULT,
                                            .too_long = LOAM_TOO_LONG_CUT,
                                            .max_length = MAX_LENGTH,
                                            .tokenizer = small_tokenizer(),

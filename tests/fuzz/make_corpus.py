@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes the seed corpora of the fuzz targets: corpus/PARSER/NAME, small examples of every feature and of known kinds of
 malformed input. Regressions that fuzzing found are stored as corpus/PARSER/found-NAME and not changed."""
+import gzip
 import hashlib
 import json
 import pathlib
@@ -701,6 +702,84 @@ def chat():
         write("chat", name, text)
 
 
-for make in (safetensors, gguf, shards, torch_file, config, tokenizer, dataset, template, special, adapter, hub, headers, run_file,
+# ---- records, CSV, compressed files ----
+
+
+def records():
+    call = {"role": "assistant", "content": None, "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}]}
+    turns = [{"role": "system", "content": "s"}, {"role": "user", "content": "a", "name": "Ann"}, call, {"role": "tool", "content": "7"},
+             {"role": "assistant", "content": [{"type": "text", "text": "b"}], "reasoning": "r"}]
+    said = lambda *pairs: [{"from": speaker, "value": value} for speaker, value in pairs]
+    files = {
+        "messages": {"messages": turns, "tools": json.dumps([{"name": "f"}])},
+        "messages-wrong": {"messages": [{"role": "user", "content": 7}]},
+        "messages-empty": {"messages": []},
+        "conversations": {"system": "s", "conversations": said(("human", "a"), ("function_call", '[{"name": "f"}]'), ("observation", "7"), ("gpt", "b"))},
+        "conversations-wrong": {"conversations": said(("human", 3))},
+        "completion": {"prompt": "a", "completion": "b"},
+        "chat-completion": {"prompt": turns[:2], "completion": turns[4:]},
+        "instruction": {"instruction": "a", "input": "c", "output": "b"},
+        "instruction-bare": {"instruction": "a", "output": "b"},
+        "preference": {"prompt": "a", "chosen": "b", "rejected": "c"},
+        "preference-chat": {"chosen": turns[:2], "rejected": turns[:2]},
+        "choices": {"question": "q", "choices": ["a", "b"], "answer": "B"},
+        "choices-wrong": {"choices": ["a", "b"], "answer": 2},
+    }
+    for name, record in files.items():
+        write("dataset", "record-" + name, document(record) + "\n" + document(record))
+
+
+def csv():
+    files = {
+        "plain": "text,label\na,1\nb,2\n",
+        "quotes": 'text,"a ""b"""\r\n"x\ny","",\r\n"""",2\r\n',
+        "tabs": "text\tlabel\na\t1\n",
+        "ragged": "a,b\n1\n1,2,3\n,\n",
+        "open": 'a,b\n1,"2\n3',
+        "after-quote": 'a,b\n"1"x,2\n',
+        "same-names": "a,b,a\n1,2,3\n",
+        "no-names": ",,\n1,2,3\n",
+        "blank": "\n\na\n\n1\n",
+        "returns": "a,b\r1,2\r",
+        "nul": b"a,b\n1,\x00\n",
+        "bad-utf8": b"a,b\n\xff,2\n",
+        "mark": "\ufeffa,b\n1,2\n",
+        "empty": "",
+    }
+    for name, data in files.items():
+        write("csv", name, data)
+        if name in ("plain", "quotes", "ragged", "open"):
+            write("dataset", "csv-" + name, data)
+
+
+def compressed():
+    packed = gzip.compress(b"one\ntwo\nthree\n" * 9, mtime=0)
+    # zstd --no-check of the texts "one\ntwo\n" and "three\n".
+    frame = bytes.fromhex("28b52ffd2008410000") + b"one\ntwo\n"
+    last = bytes.fromhex("28b52ffd2006310000") + b"three\n"
+    files = {
+        "gzip": packed,
+        "gzip-two": packed + packed,
+        "gzip-zeros": packed + bytes(5),
+        "gzip-more": packed + b"more",
+        "gzip-cut": packed[:-5],
+        "gzip-header": packed[:7],
+        "gzip-checksum": packed[:-6] + b"\0" + packed[-5:],
+        "gzip-empty": gzip.compress(b"", mtime=0),
+        "gzip-large": gzip.compress(bytes(1 << 20), mtime=0),
+        "zstd": frame,
+        "zstd-two": frame + last,
+        "zstd-more": frame + b"more",
+        "zstd-cut": frame[:-3],
+        "zstd-header": frame[:5],
+        "zstd-skipped": bytes.fromhex("502a4d18020000007a7a") + frame,
+        "zstd-window": bytes.fromhex("28b52ffd00f8"),
+        "zstd-damaged": frame[:6] + b"\xff" + frame[7:],
+    }
+    for name, data in files.items():
+        write("compressed", name, data)
+
+
+for make in (safetensors, gguf, shards, torch_file, config, tokenizer, dataset, records, csv, compressed, template, special, adapter, hub, headers, run_file,
              checkpoint, chat):
     make()

@@ -23,7 +23,7 @@ static struct loam_train_settings settings_for(const struct fixture *fixture)
     settings.save_steps = 2;
     settings.save_total_limit = 1;
     settings.logging_steps = 1;
-    settings.eval_data = fixture->jsonl;
+    settings.eval_data = FIXTURE_LIST(fixture->jsonl_files);
     settings.eval_steps = 2;
     settings.load_best_at_end = true;
     settings.lora.dropout = 0.1;

@@ -15,7 +15,7 @@ static enum loam_status run_training(const struct fixture *fixture, struct loam_
 {
     struct loam_train_settings settings = fixture_settings(fixture);
     settings.max_steps = 1;
-    settings.eval_data = fixture->squad;
+    settings.eval_data = FIXTURE_LIST(fixture->squad_files);
     return loam_train_run(&settings, NULL, error);
 }
 
@@ -41,7 +41,7 @@ static enum loam_status run_evaluation(const struct fixture *fixture, struct loa
     const struct loam_adapter_choice choice = {fixture->adapter, 1};
     struct loam_evaluate_settings settings = {.model = fixture->model,
                                               .adapters = {&choice, 1},
-                                              .data = fixture->squad,
+                                              .data = FIXTURE_LIST(fixture->squad_files),
                                               .device = "ref",
                                               .threads = 1,
                                               .dtype = LOAM_F32,

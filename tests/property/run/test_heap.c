@@ -45,7 +45,8 @@ static void start(struct run *run, const struct kind *kind)
                                            .max_length = TOKEN_BUDGET,
                                            .token_budget = TOKEN_BUDGET};
     assert_ok(loam_session_open(&run->session, &options, &error));
-    struct loam_session_data data = {.path = run->fixture.jsonl};
+    const struct loam_text_list files = FIXTURE_LIST(run->fixture.jsonl_files);
+    struct loam_session_data data = {.sources = &files};
     assert_ok(loam_session_dataset(&run->session, &data, &run->dataset, &error));
     assert_ok(loam_session_load(&run->session, kind->full, &error));
     struct loam_lora_settings lora = {.rank = 4, .alpha = 8, .dropout = 0.1, .target_modules = "all-linear"};

@@ -417,23 +417,18 @@ static void test_shapes(void **state)
         const char *record;
         const char *message;
     } cases[] = {
-        {"{\"prompt\": \"a\", \"completion\": \"b\"}",
-         "data.jsonl:1: no field \"text\"; the record has: prompt, completion; give --template FILE, made by "
-         "printf '{prompt}\\n{completion}{eos}' >FILE"},
+        {"{\"prompt\": \"a\", \"response\": \"b\"}",
+         "data.jsonl:1: no field \"text\"; the record has: prompt, response; give --template FILE, made by "
+         "printf '{prompt}\\n{response}{eos}' >FILE"},
         {"{\"note\": \"a\", \"record\": \"b\"}",
          "no field \"text\"; the record has: note, record; give --template FILE, a text with {NAME}"},
-        {"{\"instruction\": \"a\", \"input\": \"\", \"output\": \"b\"}",
-         "### Input:\\n{input}\\n\\n### Resp"},
-        {"{\"instruction\": \"a\", \"output\": \"b\"}",
-         "{instruction}\\n\\n### Response:\\n{output}{eos}' >"},
-        {"{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}",
-         "jq -c '{prompt: .messages[-2].content"},
-        {"{\"conversations\": [{\"from\": \"human\", \"value\": \"a\"}]}",
-         "completion: .conversations[-1].value}"},
+        {"{\"instruction\": \"a\", \"context\": \"\", \"response\": \"b\"}",
+         "### Input:\\n{context}\\n\\n### Resp"},
+        {"{\"instruction\": \"a\", \"response\": \"b\"}",
+         "{instruction}\\n\\n### Response:\\n{response}{eos}' >"},
         {"{\"context\": \"a\", \"question\": \"b\", \"answer\": \"c\"}", "answer; give --template squad"},
         {"{\"context\": \"a\", \"question\": \"b\", \"answers\": {\"text\": [\"c\"]}}",
          "this is SQuAD without its articles and paragraphs"},
-        {"{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}", "these are preference pairs"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         write_data("data.jsonl", cases[i].record);
@@ -528,7 +523,8 @@ static void test_files_that_are_no_data(void **state)
     (void)state;
     static const char choice[] =
         "the format is not recognised: expected SQuAD JSON (an object with a \"data\" array), JSONL "
-        "(one object per line), an array of objects, or plain text (a name that ends in .txt)";
+        "(one object per line), an array of objects, CSV or TSV with a header (a name that ends in .csv or "
+        ".tsv), or plain text (a name that ends in .txt)";
     static const struct {
         const char *name;
         const char *contents;
@@ -544,11 +540,14 @@ static void test_files_that_are_no_data(void **state)
         {"data.json", "[]", "data.json has no records"},
         {"data.json", "[{\"text\": \"a\"}", "data.json:1: not valid JSON: parse error"},
         {"data.json", "[{\"text\": \"a\"}] x", "data.json:1: not valid JSON: parse error: trailing garbage"},
-        {"data.csv", "text,label\na,1\n", "data.csv: loam does not read CSV or TSV: turn it into JSONL"},
-        {"data.tsv", "text\tlabel\na\t1\n", "delimiter='\\t'"},
+        {"data.csv", "", "data.csv is empty"},
+        {"data.csv", "text,label\n", "data.csv has no records"},
+        {"data.csv", "title,label\na,1\n",
+         "data.csv: no column \"text\"; the header has: title, label; give"},
+        {"data.tsv", "text,label\na,1\n", "data.tsv: no column \"text\"; the header has: text,label"},
         {"data", "text,label\na,1\n", choice},
-        {"data.jsonl", "\x1F\x8B\x08", "data.jsonl is compressed with gzip: unpack it first, with gunzip"},
-        {"data.txt", "\x28\xB5\x2F\xFDx", "data.txt is compressed with zstd"},
+        {"data.jsonl", "\x1F\x8B\x08", "data.jsonl: the compressed file is cut off at its end, byte 3"},
+        {"data.txt", "\x28\xB5\x2F\xFD", "data.txt: the compressed file is cut off at its end, byte 4"},
         {"data.jsonl", "PK\x03\x04\x14", "is a zip archive or a workbook (.xlsx)"},
         {"data.parquet", "PAR1\x15\x04", "is a Parquet table: turn it into JSONL"},
         {"data.json", "\xFE\xFF", "data.json is UTF-16 text; loam reads UTF-8: iconv -f UTF-16 "},

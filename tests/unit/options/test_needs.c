@@ -28,21 +28,22 @@ static const struct loam_option_row *row_of(enum loam_command command, const cha
 // Options that always have an effect. A new option belongs here or into loam_option_needs.
 static const char *const independent[LOAM_COMMAND_COUNT] = {
     [LOAM_COMMAND_TRAIN] =
-        " model data eval-data template loss-on max-length too-long token-budget skip-bad shuffle preflight "
-        "method learning-rate lr-scheduler-type max-steps per-device-train-batch-size "
-        "gradient-accumulation-steps "
+        " model data eval-data map template loss-on max-length too-long token-budget skip-bad shuffle "
+        "preflight method "
+        "learning-rate lr-scheduler-type max-steps per-device-train-batch-size gradient-accumulation-steps "
         "weight-decay adam-beta1 adam-beta2 adam-epsilon max-grad-norm gradient-checkpointing seed "
         "on-nonfinite save-steps save-wait resume logging-steps logging-dir out overwrite json quiet "
         "push-to-hub device dtype memory-limit config print-config ",
     [LOAM_COMMAND_PLAN] =
-        " model data lengths eval-data template loss-on max-length too-long token-budget skip-bad shuffle "
+        " model data lengths eval-data map template loss-on max-length too-long token-budget skip-bad "
+        "shuffle "
         "preflight method learning-rate lr-scheduler-type max-steps per-device-train-batch-size "
         "gradient-accumulation-steps weight-decay adam-beta1 adam-beta2 adam-epsilon max-grad-norm "
         "gradient-checkpointing seed on-nonfinite save-steps save-wait resume logging-steps logging-dir out "
         "overwrite json quiet push-to-hub device dtype memory-limit config print-config ",
     [LOAM_COMMAND_GENERATE] = " model adapter prompt prompt-file template max-new-tokens temperature "
                               "repetition-penalty json quiet yes device dtype config print-config ",
-    [LOAM_COMMAND_EVAL] = " model data adapter limit template loss-on max-length too-long token-budget "
+    [LOAM_COMMAND_EVAL] = " model data adapter limit map template loss-on max-length too-long token-budget "
                           "skip-bad generate json quiet yes device dtype config print-config ",
     [LOAM_COMMAND_MERGE] =
         " model adapter check out overwrite dtype max-shard-size json quiet yes config print-config ",
@@ -54,8 +55,9 @@ static const char *const independent[LOAM_COMMAND_COUNT] = {
     [LOAM_COMMAND_PUSH] = " json quiet directory repository private message ",
     [LOAM_COMMAND_CONVERT] = " path model to out overwrite json quiet yes ",
     [LOAM_COMMAND_COMBINE] = " adapters combination-type out overwrite json quiet ",
-    [LOAM_COMMAND_DATA] = " model data eval-data template loss-on max-length too-long skip-bad limit tokens "
-                          "summary color html json quiet ",
+    [LOAM_COMMAND_DATA] =
+        " model data eval-data map template loss-on max-length too-long skip-bad limit tokens "
+        "summary color html json quiet ",
     [LOAM_COMMAND_BENCH] = " what model seed steps json quiet device dtype config print-config ",
 };
 

@@ -46,8 +46,8 @@ static void test_values(void **state)
                     "seed: \"18446744073709551615\"\n",
                     &error));
     assert_string_equal(train->model, "base");
-    assert_string_equal(train->data, "a b\xC3\xA9.json");
-    assert_string_equal(train->eval_data, "it's.json");
+    assert_string_equal(train->data.items[0], "a b\xC3\xA9.json");
+    assert_string_equal(train->eval_data.items[0], "it's.json");
     assert_true(train->learning_rate == 1e-4);
     assert_int_equal(train->batch_size, 4);
     assert_false(train->shuffle);

@@ -132,6 +132,8 @@ void fixture_make(struct fixture *fixture, const char *family)
     snprintf(fixture->adapter, sizeof fixture->adapter, "%s/adapter", fixture->directory);
     write_model(fixture, strcmp(family, "bloom") == 0 ? bloom : llama);
     fixture_write(fixture, "data.jsonl", lines, fixture->jsonl);
+    fixture->jsonl_files[0] = fixture->jsonl;
+    fixture->squad_files[0] = fixture->squad;
     fixture_write(fixture, "squad.json", questions, fixture->squad);
     fixture->callbacks =
         (struct loam_callbacks){.user = fixture, .log = {collect_line, fixture}, .event = collect_event};
@@ -204,7 +206,7 @@ struct loam_train_settings fixture_settings(const struct fixture *fixture)
 {
     return (struct loam_train_settings){
         .model = fixture->model,
-        .data = fixture->jsonl,
+        .data = FIXTURE_LIST(fixture->jsonl_files),
         .out = fixture->out,
         .device = "ref",
         .threads = 1,

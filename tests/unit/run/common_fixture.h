@@ -10,8 +10,10 @@ enum { FIXTURE_MAX_EVENTS = 512, FIXTURE_LOG_SIZE = 8192 };
 struct fixture {
     char directory[256]; // holds all files; removed after the test
     char model[300];
-    char jsonl[300];                              // 5 lines of "text", of unequal lengths
-    char squad[300];                              // 4 questions, one of them unanswerable
+    char jsonl[300];            // 5 lines of "text", of unequal lengths
+    char squad[300];            // 4 questions, one of them unanswerable
+    const char *jsonl_files[1]; // the paths again, for lists of files
+    const char *squad_files[1];
     char out[300];                                // does not exist yet
     char adapter[300];                            // does not exist yet
     struct loam_callbacks callbacks;              // fill the fields below
@@ -22,6 +24,11 @@ struct fixture {
     size_t stop_at;             // number of the progress event that asks to stop, from 1; 0: none
     char log[FIXTURE_LOG_SIZE]; // lines
 };
+
+// A list of the one file whose path is in an array of the fixture.
+#define FIXTURE_LIST(files) ((struct loam_text_list){.items = (const char **)(uintptr_t)(files), .count = 1})
+// A list of one file for the enclosing block.
+#define FIXTURE_FILE(path) FIXTURE_LIST(((const char *[]){path}))
 
 void fixture_make(struct fixture *fixture, const char *family);
 void fixture_remove(struct fixture *fixture);

@@ -9,7 +9,7 @@
 static struct loam_evaluate_settings settings_of(const struct fixture *fixture, const char *model)
 {
     return (struct loam_evaluate_settings){.model = model,
-                                           .data = fixture->squad,
+                                           .data = FIXTURE_LIST(fixture->squad_files),
                                            .device = "cpu",
                                            .threads = 1,
                                            .dtype = LOAM_F32,
@@ -33,7 +33,7 @@ static void answers_trained_questions(void **state)
     assert_true(result.generated_tokens > 0 && result.generated_tokens <= 4 * 24);
 
     struct loam_train_settings train = fixture_settings(&fixture);
-    train.data = fixture.squad;
+    train.data = FIXTURE_LIST(fixture.squad_files);
     train.device = "cpu";
     train.full = true;
     train.loss_on = LOAM_LOSS_ON_COMPLETION;
@@ -75,7 +75,7 @@ static void fails_without_squad(void **state)
     struct loam_evaluate_result result;
     fixture_make(&fixture, "bloom");
     struct loam_evaluate_settings eval = settings_of(&fixture, fixture.model);
-    eval.data = fixture.jsonl;
+    eval.data = FIXTURE_LIST(fixture.jsonl_files);
     assert_fails(loam_evaluate_run(&eval, NULL, &result, &error), LOAM_ERROR_ARGUMENT, "is not a SQuAD file");
     fixture_remove(&fixture);
 }

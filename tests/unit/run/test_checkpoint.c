@@ -20,7 +20,7 @@ static struct loam_train_settings settings_here(void)
     settings.lora.dropout = 0.2;
     settings.warmup_steps = 2;
     settings.logging_steps = 1;
-    settings.eval_data = fixture.jsonl;
+    settings.eval_data = FIXTURE_LIST(fixture.jsonl_files);
     settings.eval_steps = 2;
     return settings;
 }
@@ -132,7 +132,7 @@ static void an_equal_loss_is_no_better(void **state)
 static struct loam_train_settings settings_for_answers(void)
 {
     struct loam_train_settings settings = fixture_settings(&fixture);
-    settings.data = settings.eval_data = fixture.squad;
+    settings.data = settings.eval_data = FIXTURE_LIST(fixture.squad_files);
     settings.device = "cpu";
     settings.full = true;
     settings.loss_on = LOAM_LOSS_ON_COMPLETION;
@@ -191,7 +191,7 @@ static void best_by_exact_match(void **state)
     // The saved result reaches the exact match of the best evaluation.
     struct loam_evaluate_result result;
     struct loam_evaluate_settings eval = {.model = fixture.out,
-                                          .data = fixture.squad,
+                                          .data = FIXTURE_LIST(fixture.squad_files),
                                           .device = "cpu",
                                           .threads = 1,
                                           .dtype = LOAM_F32,
@@ -279,7 +279,7 @@ static void refuses_more_updates_than_steps(void **state)
 static struct loam_train_settings settings_that_diverge(void)
 {
     struct loam_train_settings settings = settings_here();
-    settings.eval_data = NULL;
+    settings.eval_data = (struct loam_text_list){0};
     settings.epochs = 20;
     settings.learning_rate = 30;
     settings.schedule = LOAM_SCHEDULE_CONSTANT_WITH_WARMUP;
@@ -372,7 +372,7 @@ static void an_evaluation_that_is_not_finite(void **state)
     struct loam_train_settings settings = settings_that_diverge();
     settings.learning_rate = 3e38; // after the first step, at a rate of zero
     settings.max_steps = 12;
-    settings.eval_data = fixture.jsonl;
+    settings.eval_data = FIXTURE_LIST(fixture.jsonl_files);
     settings.eval_steps = 1;
     settings.load_best_at_end = true;
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_NUMERIC,
@@ -397,7 +397,7 @@ static void refuses_impossible_resumes(void **state)
     (void)state;
     struct loam_error error;
     struct loam_train_settings settings = settings_here();
-    settings.eval_data = NULL;
+    settings.eval_data = (struct loam_text_list){0};
     settings.load_best_at_end = true;
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT, "--eval-data");
     settings.load_best_at_end = false;
@@ -407,7 +407,7 @@ static void refuses_impossible_resumes(void **state)
     settings.best_metric = LOAM_BEST_EXACT_MATCH;
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT,
                  "--metric-for-best-model depends on evaluations: it needs --eval-data");
-    settings.eval_data = fixture.jsonl;
+    settings.eval_data = FIXTURE_LIST(fixture.jsonl_files);
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT,
                  "is not a SQuAD file: --metric-for-best-model scores");
 }

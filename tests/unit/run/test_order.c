@@ -110,6 +110,41 @@ static void epoch_figures(void **state)
     loam_order_deinit(&order);
 }
 
+// A mixture is shuffled as a whole, and a step needs no step before it. Whole sources have the order of one file.
+static void mixtures(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct loam_order order, again;
+    static const struct loam_mixture_part parts[] = {{0, 10, 5}, {10, 4, 8}, {14, 3, 4}};
+    assert_ok(loam_order_init_mixed(&order, parts, 3, 4, 1, true, 42, &error));
+    assert_int_equal(order.count, 17);
+    assert_int_equal(order.steps_per_epoch, 5);
+    size_t seen[17] = {0}, count;
+    for (int64_t step = 0; step < 10; step++) {
+        const uint32_t *indices = loam_order_step(&order, step, &count);
+        for (size_t i = 0; i < count; i++)
+            seen[indices[i]]++;
+        assert_ok(loam_order_init_mixed(&again, parts, 3, 4, 1, true, 42, &error));
+        size_t other;
+        assert_memory_equal(loam_order_step(&again, step, &other), indices, count * sizeof *indices);
+        assert_int_equal(other, count);
+        loam_order_deinit(&again);
+    }
+    for (size_t i = 0; i < 17; i++) // of two epochs
+        assert_true(i < 10 ? seen[i] == 1 : i < 14 ? seen[i] == 4 : seen[i] >= 2 && seen[i] <= 3);
+    loam_order_deinit(&order);
+
+    static const struct loam_mixture_part whole[] = {{0, 10, 10}, {10, 13, 13}};
+    assert_ok(loam_order_init_mixed(&order, whole, 2, 23, 1, true, 42, &error));
+    assert_ok(loam_order_init(&again, 23, 23, 1, true, 42, &error));
+    for (int64_t step = 0; step < 3; step++)
+        assert_memory_equal(loam_order_step(&order, step, &count), loam_order_step(&again, step, &count),
+                            23 * sizeof(uint32_t));
+    loam_order_deinit(&order);
+    loam_order_deinit(&again);
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -134,6 +169,7 @@ int main(void)
         cmocka_unit_test(epochs_are_permutations),
         cmocka_unit_test(unshuffled_is_the_file),
         cmocka_unit_test(epoch_figures),
+        cmocka_unit_test(mixtures),
         cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@ static struct fixture fixture;
 static struct loam_train_settings with_evaluation(void)
 {
     struct loam_train_settings settings = fixture_settings(&fixture);
-    settings.eval_data = fixture.jsonl;
+    settings.eval_data = FIXTURE_LIST(fixture.jsonl_files);
     settings.eval_steps = 4;
     return settings;
 }
@@ -85,7 +85,7 @@ static void evaluation(void **state)
     struct loam_error error;
     struct loam_evaluate_result result;
     struct loam_evaluate_settings settings = {.model = fixture.model,
-                                              .data = fixture.squad,
+                                              .data = FIXTURE_LIST(fixture.squad_files),
                                               .device = "ref",
                                               .threads = 1,
                                               .dtype = LOAM_F32,

@@ -119,7 +119,7 @@ static void metrics_are_the_events(void **state)
 {
     (void)state;
     struct loam_train_settings settings = fixture_settings(&fixture);
-    settings.eval_data = fixture.jsonl;
+    settings.eval_data = FIXTURE_LIST(fixture.jsonl_files);
     settings.eval_steps = 4;
     settings.schedule = LOAM_SCHEDULE_LINEAR;
     run(&settings); // 9 steps: logged at 2, 4, 6, 8, 9, evaluated at 4, 8, 9
@@ -358,7 +358,7 @@ static void trains_in_full(void **state)
     settings.full = true;
     settings.epochs = 10;
     settings.weight_decay = 0.01;
-    settings.eval_data = fixture.jsonl;
+    settings.eval_data = FIXTURE_LIST(fixture.jsonl_files);
     run(&settings);
     const struct loam_event *end = last_event(LOAM_EVENT_END);
     assert_int_equal(end->parameters, end->trainable_parameters);
@@ -370,8 +370,11 @@ static void trains_in_full(void **state)
 
     // The output is a model directory: its loss is the run's last evaluation, and it can be trained further.
     struct loam_evaluate_result result;
-    struct loam_evaluate_settings eval = {
-        .model = fixture.out, .data = fixture.jsonl, .device = "ref", .threads = 1, .dtype = LOAM_F32};
+    struct loam_evaluate_settings eval = {.model = fixture.out,
+                                          .data = FIXTURE_LIST(fixture.jsonl_files),
+                                          .device = "ref",
+                                          .threads = 1,
+                                          .dtype = LOAM_F32};
     assert_ok(loam_evaluate_run(&eval, NULL, &result, &error));
     assert_true(fabs(result.loss.loss - end->eval_loss) < 1e-6);
     settings = fixture_settings(&fixture);
@@ -406,7 +409,7 @@ static void evaluates_what_it_saved(void **state)
     (void)state;
     struct loam_error error;
     struct loam_train_settings settings = fixture_settings(&fixture);
-    settings.eval_data = fixture.squad;
+    settings.eval_data = FIXTURE_LIST(fixture.squad_files);
     run(&settings);
     assert_int_equal(count_events(LOAM_EVENT_EVAL), 1);
     double measured = last_event(LOAM_EVENT_END)->eval_loss;
@@ -415,7 +418,7 @@ static void evaluates_what_it_saved(void **state)
     const struct loam_adapter_choice choice = {fixture.out, 1};
     struct loam_evaluate_settings eval = {.model = fixture.model,
                                           .adapters = {&choice, 1},
-                                          .data = fixture.squad,
+                                          .data = FIXTURE_LIST(fixture.squad_files),
                                           .device = "ref",
                                           .threads = 1,
                                           .dtype = LOAM_F32};
@@ -460,11 +463,11 @@ static void refused_settings(void **state)
     } while (0)
     REFUSED(LOAM_ERROR_IO, "nowhere", s.model = "/nowhere");
     REFUSED(LOAM_ERROR_IO, "config.json", s.model = fixture.directory);
-    REFUSED(LOAM_ERROR_IO, "/nowhere.jsonl", s.data = "/nowhere.jsonl");
-    REFUSED(LOAM_ERROR_IO, "/nowhere.jsonl", s.eval_data = "/nowhere.jsonl");
-    REFUSED(LOAM_ERROR_FORMAT, "bad.jsonl", s.data = bad);
-    REFUSED(LOAM_ERROR_FORMAT, "empty.jsonl", s.data = empty);
-    REFUSED(LOAM_ERROR_FORMAT, "text", s.data = fieldless);
+    REFUSED(LOAM_ERROR_IO, "/nowhere.jsonl", s.data = FIXTURE_FILE("/nowhere.jsonl"));
+    REFUSED(LOAM_ERROR_IO, "/nowhere.jsonl", s.eval_data = FIXTURE_FILE("/nowhere.jsonl"));
+    REFUSED(LOAM_ERROR_FORMAT, "bad.jsonl", s.data = FIXTURE_FILE(bad));
+    REFUSED(LOAM_ERROR_FORMAT, "empty.jsonl", s.data = FIXTURE_FILE(empty));
+    REFUSED(LOAM_ERROR_FORMAT, "text", s.data = FIXTURE_FILE(fieldless));
     REFUSED(LOAM_ERROR_IO, "/nowhere.txt", s.prompt_template = "/nowhere.txt");
     REFUSED(LOAM_ERROR_IO, "adapter_config.json", s.adapter = fixture.model);
     REFUSED(LOAM_ERROR_ARGUMENT, "device \"gpu\"", s.device = "gpu");

@@ -139,7 +139,7 @@ static void run_writes_events(void **state)
     struct fixture fixture;
     fixture_make(&fixture, "bloom");
     struct loam_train_settings settings = fixture_settings(&fixture);
-    settings.eval_data = fixture.jsonl;
+    settings.eval_data = FIXTURE_LIST(fixture.jsonl_files);
     settings.eval_steps = 4;
     settings.tensorboard = true;
     assert_ok(loam_train_run(&settings, &fixture.callbacks, &error)); // logged 5 times, evaluated 3 times
