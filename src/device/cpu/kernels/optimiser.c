@@ -3,7 +3,13 @@
 
 #include "device/cpu/kernels/vector.h"
 
-enum { PARTS = 256, CHUNK = 4096 };
+enum {
+    PARTS = 256,
+    CHUNK = 4096,
+    SHARED =
+        16 *
+        CHUNK, // elements of a matrix that several threads update: below, one does it while others wake up
+};
 
 // Sum of squares of x[first..last) in f64.
 static double sum_squares(const float *x, int64_t first, int64_t last)
@@ -84,7 +90,7 @@ static enum loam_status adamw(struct loam_stream *stream, const struct loam_adam
 {
     const int64_t n = loam_tensor_count(&args->param);
     const struct adamw factors = adamw_factors(args);
-#pragma omp parallel for schedule(static) if (n > CHUNK) num_threads(cpu_threads(stream))
+#pragma omp parallel for schedule(static) if (n > SHARED) num_threads(cpu_threads(stream))
     for (int64_t first = 0; first < n; first += CHUNK)
         adamw_chunk(args, &factors, first, first + CHUNK < n ? first + CHUNK : n);
     return LOAM_OK;

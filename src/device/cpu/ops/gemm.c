@@ -3,9 +3,14 @@
 // into panels of a tile's columns, and against blocks of a's rows a tile of c is summed in registers (Goto
 // and van de Geijn 2008). Between slices the sums wait in f32; the last slice adds bias and residual and
 // rounds.
+//
+// A thread begins with the rows that its `omp for schedule(static)` has in other ops, because a core reads what
+// another core wrote many times slower than its own cache. Where rows are many, they are cut into parts for that,
+// each with a queue of tasks. A thread that finds its queue empty goes on with the next one.
 #include "device/cpu/ops/gemm.h"
 
 #include <omp.h>
+#include <string.h>
 
 #include "device/cpu/kernels/sizes.h"
 #include "device/cpu/ops/gemm_kernel.h"
@@ -13,6 +18,8 @@
 enum {
     BLOCK_TILES = 8, // tiles of a's rows against a panel of b, for the second cache
     TASK_ROWS = 2048,
+    PART_BLOCKS = 2, // blocks of rows in a part at least: each part packs all of b
+    MOST_PARTS = 16, // of the rows
 };
 
 #define CPU_LEVEL_SIZES(level, ...)                                                                          \
@@ -260,30 +267,39 @@ static void run_task(const struct work *work, const struct task *task)
 
 // ---- the product ----
 
-// How up to TASK_ROWS rows of c are cut: all rows of a task share its packed b.
+// How up to TASK_ROWS rows of c are cut: all rows of a task share its packed b, and each part of the rows has the same
+// tasks of columns.
 struct cut {
-    int64_t rows, columns; // of a task, whole tiles
-    int64_t row_tasks, column_tasks;
+    int64_t parts, column_tasks;
+    int64_t tiles;   // of the rows of c
+    int64_t columns; // of a task, whole tiles
 };
 
-static int64_t part(int64_t count, int64_t parts, int64_t unit)
+static int64_t round_part(int64_t count, int64_t parts, int64_t unit)
 {
     return gemm_round_up((count + parts - 1) / parts, unit);
 }
 
-// Columns as narrow as it takes to have some tasks for each thread, then rows.
-static struct cut cut_product(const struct gemm_blocks *blocks, int64_t m, int64_t n, int64_t threads)
+// As many parts as there are threads, if they are not too small. Then columns as narrow as it takes to have some tasks
+// for each thread, then smaller parts.
+static struct cut cut_product(const struct work *work, int64_t m, int64_t n, int64_t threads)
 {
-    struct cut cut = {.columns = blocks->task_columns, .row_tasks = 1};
+    const struct gemm_blocks *blocks = &work->blocks;
+    struct cut cut = {.columns = blocks->task_columns, .tiles = (m + blocks->rows - 1) / blocks->rows};
+    cut.parts = gemm_max(1, gemm_min(m / (PART_BLOCKS * work->block_rows), gemm_min(threads, MOST_PARTS)));
     while (cut.columns > blocks->columns &&
-           (n + cut.columns - 1) / cut.columns < threads * blocks->tasks_each)
+           (n + cut.columns - 1) / cut.columns * cut.parts < threads * blocks->tasks_each)
         cut.columns /= 2;
     cut.column_tasks = (n + cut.columns - 1) / cut.columns;
-    while (cut.row_tasks * cut.column_tasks < threads)
-        cut.row_tasks++;
-    cut.rows = part(m, cut.row_tasks, blocks->rows);
-    cut.row_tasks = (m + cut.rows - 1) / cut.rows;
+    while (cut.parts * cut.column_tasks < threads && cut.parts < gemm_min(cut.tiles, MOST_PARTS))
+        cut.parts++;
     return cut;
+}
+
+// The first row of part `part`.
+static int64_t part_row(const struct work *work, const struct cut *cut, int64_t part)
+{
+    return cut->tiles * part / cut->parts * work->blocks.rows;
 }
 
 enum { ALIGN = 16, SERIAL = 1 << 20 }; // floats; multiplications that cost less than waking a thread
@@ -305,7 +321,7 @@ static struct layout layout_product(const struct work *work, int64_t m, int64_t 
     layout.units_a = gemm_round_up(slices * work->slice_groups * panels * blocks->lanes, ALIGN);
     layout.b = gemm_round_up(cut->columns * blocks->depth / 2 + blocks->lanes, ALIGN);
     layout.units_b = work->slice_groups * layout.units_b_row;
-    layout.sums = gemm_round_up(cut->rows * cut->columns, ALIGN);
+    layout.sums = gemm_round_up(round_part(panels, cut->parts, 1) * blocks->rows * cut->columns, ALIGN);
     return layout;
 }
 
@@ -320,7 +336,7 @@ size_t loam_cpu_gemm_scratch(const struct cpu_context *context, const struct gem
 {
     const struct work work = work_of(context, kernel, NULL);
     const struct gemm_blocks *blocks = &work.blocks;
-    const struct cut largest = {.rows = gemm_round_up(gemm_min(m, TASK_ROWS), blocks->rows),
+    const struct cut largest = {.parts = 1,
                                 .columns = gemm_round_up(gemm_min(n, blocks->task_columns), blocks->columns)};
     const struct layout layout = layout_product(&work, m, k * kernel->halves, &largest);
     return (size_t)(layout.a + layout.units_a + thread_floats(&layout) * threads) * sizeof(float);
@@ -343,18 +359,18 @@ static int64_t take_task(int64_t *next)
     return taken;
 }
 
-// The tasks go to threads as these become free, since one may get less of its processor than another. A
+// The tasks of one part go to threads as these become free, since one may get less of its processor than another. A
 // thread takes its next task before it runs one, to fetch what that reads, but for the last few.
-static void run_tasks(const struct work *work, struct task *task, int64_t rows, const struct cut *cut,
-                      int64_t *next)
+static void run_part(const struct work *work, struct task *task, int64_t rows, const struct cut *cut,
+                     int64_t part, int64_t *next)
 {
-    const int64_t tasks = cut->row_tasks * cut->column_tasks, early = tasks - 2 * omp_get_num_threads();
+    const int64_t tasks = cut->column_tasks, early = tasks - 2 * omp_get_num_threads() / cut->parts;
+    task->row = part_row(work, cut, part);
+    task->rows = gemm_min(part_row(work, cut, part + 1), rows) - task->row;
     for (int64_t taken = take_task(next), after = -1; taken < tasks; taken = after) {
         after = taken < early ? take_task(next) : -1;
-        task->next = after >= 0 && after < tasks ? after % cut->column_tasks * cut->columns : -1;
-        task->row = taken / cut->column_tasks * cut->rows;
-        task->rows = gemm_min(cut->rows, rows - task->row);
-        task->column = taken % cut->column_tasks * cut->columns;
+        task->next = after >= 0 && after < tasks ? after * cut->columns : -1;
+        task->column = taken * cut->columns;
         task->columns = gemm_min(cut->columns, work->gemm->n - task->column);
         run_task(work, task);
         if (after < 0) after = take_task(next);
@@ -362,7 +378,7 @@ static void run_tasks(const struct work *work, struct task *task, int64_t rows, 
 }
 
 // Rows [first, first + rows) of c, by the threads of the parallel region that this is called in, which share
-// `next`.
+// `next`, a number for each part.
 static void product_of_rows(const struct work *work, int64_t first, int64_t rows, const struct cut *cut,
                             const struct layout *layout, float *scratch, int64_t *next)
 {
@@ -371,14 +387,18 @@ static void product_of_rows(const struct work *work, int64_t first, int64_t rows
     struct task task = {.first = first};
     place_task(&task, layout, scratch);
 #pragma omp single nowait
-    *next = 0;
-#pragma omp for collapse(2) schedule(dynamic)
-    for (int64_t p = 0; p < k; p += depth)
-        for (int64_t row = 0; row < rows; row += tile_rows) {
+    memset(next, 0, (size_t)cut->parts * sizeof *next);
+#pragma omp for collapse(2) schedule(static)
+    for (int64_t row = 0; row < rows; row += tile_rows)
+        for (int64_t p = 0; p < k; p += depth) {
             const struct part part = part_of_a(work, &task.a, p / depth, row / tile_rows);
             pack_a(work, &part, first + row, gemm_min(tile_rows, rows - row), p);
         }
-    run_tasks(work, &task, rows, cut, next);
+    const int64_t own = omp_get_thread_num() * cut->parts / omp_get_num_threads();
+    for (int64_t i = 0; i < cut->parts; i++) {
+        const int64_t part = (own + i) % cut->parts;
+        run_part(work, &task, rows, cut, part, &next[part]);
+    }
 #pragma omp barrier
 }
 
@@ -387,13 +407,14 @@ void loam_cpu_gemm(const struct cpu_context *context, const struct gemm_kernel *
 {
     if (gemm->m * gemm->n * gemm->k <= SERIAL) threads = 1;
     const struct work work = work_of(context, kernel, gemm);
-    const int64_t batches = (gemm->m - 1) / TASK_ROWS + 1, at_once = part(gemm->m, batches, work.blocks.rows);
-    int64_t next;
+    const int64_t batches = (gemm->m - 1) / TASK_ROWS + 1,
+                  at_once = round_part(gemm->m, batches, work.blocks.rows);
+    int64_t next[MOST_PARTS];
 #pragma omp parallel num_threads(threads) if (threads > 1)
     for (int64_t first = 0; first < gemm->m; first += at_once) {
         const int64_t rows = gemm_min(at_once, gemm->m - first);
-        const struct cut cut = cut_product(&work.blocks, rows, gemm->n, threads);
+        const struct cut cut = cut_product(&work, rows, gemm->n, threads);
         const struct layout layout = layout_product(&work, rows, gemm->k * kernel->halves, &cut);
-        product_of_rows(&work, first, rows, &cut, &layout, scratch, &next);
+        product_of_rows(&work, first, rows, &cut, &layout, scratch, next);
     }
 }

@@ -64,6 +64,11 @@ static inline int64_t gemm_min(int64_t x, int64_t y)
     return x < y ? x : y;
 }
 
+static inline int64_t gemm_max(int64_t x, int64_t y)
+{
+    return x > y ? x : y;
+}
+
 static inline int64_t gemm_round_up(int64_t count, int64_t unit)
 {
     return (count + unit - 1) / unit * unit;
