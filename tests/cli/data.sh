@@ -87,33 +87,38 @@ cat >"$tmp/expected" <<END
   },
   "histogram": [
     {
-      "from": 1,
-      "to": 5,
+      "from": 13,
+      "to": 14,
+      "records": 3
+    },
+    {
+      "from": 15,
+      "to": 16,
+      "records": 1
+    },
+    {
+      "from": 17,
+      "to": 18,
       "records": 0
     },
     {
-      "from": 6,
-      "to": 10,
-      "records": 0
-    },
-    {
-      "from": 11,
-      "to": 15,
-      "records": 4
-    },
-    {
-      "from": 16,
+      "from": 19,
       "to": 20,
       "records": 0
     },
     {
       "from": 21,
-      "to": 25,
+      "to": 22,
+      "records": 0
+    },
+    {
+      "from": 23,
+      "to": 24,
       "records": 1
     },
     {
-      "from": 26,
-      "to": 30,
+      "from": 25,
+      "to": 26,
       "records": 1
     }
   ],
