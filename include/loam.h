@@ -102,6 +102,15 @@ struct loam_event {
     int64_t trainable_parameters;
 };
 
+// What came of asking for a line.
+enum loam_line {
+    LOAM_LINE_TEXT,
+    LOAM_LINE_CANCEL, // the person gave it up, with the message that it belongs to
+    LOAM_LINE_END,    // there are no more lines
+    LOAM_LINE_STOP,   // the command is to stop
+    LOAM_LINE_FAILED, // the input could not be read
+};
+
 // What a command calls back, from the calling thread. Any of them may be NULL.
 struct loam_callbacks {
     void *user;
@@ -112,11 +121,14 @@ struct loam_callbacks {
     bool (*event)(void *user, const struct loam_event *event);
     // A command's output as it comes: whole UTF-8 characters, not NUL-terminated. False stops the command.
     bool (*text)(void *user, const char *text, size_t size);
-    // The input of `tokenize`: fills at most `capacity` bytes and returns how many; 0 at the end, below 0 on
-    // failure.
+    // The input of `tokenize`, and of `generate --messages -`: fills at most `capacity` bytes and returns how
+    // many; 0 at the end, below 0 on failure.
     ptrdiff_t (*input)(void *user, char *buffer, size_t capacity);
     // Asks a person a question, one line that ends in a question mark. NULL: the answer is no.
     bool (*confirm)(void *user, const char *question);
+    // The next line that a person writes in `chat`, after `prompt` ("> "). Sets `*text` to it, without its line break
+    // and valid until the next call, and `*size` to its bytes. While `chat` answers, `event` stops the answer alone.
+    enum loam_line (*line)(void *user, const char *prompt, const char **text, size_t *size);
 };
 
 // ---- Options: every command is a set of named options, described by one table ----
@@ -136,6 +148,7 @@ enum loam_command {
     LOAM_COMMAND_BENCH,
     LOAM_COMMAND_COMBINE,
     LOAM_COMMAND_CONVERT,
+    LOAM_COMMAND_CHAT,
     LOAM_COMMAND_DATA,
     LOAM_COMMAND_COUNT,
 };
@@ -335,9 +348,10 @@ struct loam_lora_config {
     const char *layers_pattern;      // "h,layers", the names before the number of a layer; NULL: any
     // "a,b,c": modules that are trained and saved as a whole, each whose path ends in one of the names; NULL: none.
     const char *modules_to_save;
-    const char *bias;         // biases of the model to train, "none", "all" or "lora_only"; NULL: "none"
-    bool ensure_weight_tying; // a tied head stays tied where modules_to_save names embed_tokens or lm_head
-    bool lora_bias;           // a bias of B is trained, too; with init "kaiming" or "false" only
+    const char *bias; // biases of the model to train, "none", "all" or "lora_only"; NULL: "none"
+    // A tied head stays tied where modules_to_save or target_modules names embed_tokens or lm_head.
+    bool ensure_weight_tying;
+    bool lora_bias; // a bias of B is trained, too; with init "kaiming" or "false" only
     // Tokens with rows of their own, "5,9" or "embed_tokens=5,9;lm_head=7"; NULL: none.
     const char *trainable_token_indices;
 };
@@ -592,7 +606,7 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_generator_open(struct loam_genera
                                                               const struct loam_generator_settings *settings,
                                                               struct loam_error *error);
 
-// A prompt, as ids or as a text, and how it goes on. Penalty, temperature, top-k and top-p apply in this
+// A prompt, as ids or as a text, and how it goes on. Penalty, temperature, top-k, top-p and min-p apply in this
 // order, as in Hugging Face's generate.
 struct loam_prompt_settings {
     size_t size;
@@ -607,6 +621,10 @@ struct loam_prompt_settings {
     double top_p;              // 1: all
     double repetition_penalty; // 1: none (Keskar et al. 2019)
     uint64_t seed;
+    double min_p; // 0: all; else tokens at least min_p times as likely as the likeliest
+    // [stop_count] ids that end it, as the end tokens of the tokenizer do; valid until the sequence is removed.
+    const int32_t *stop_ids;
+    size_t stop_count;
 };
 #define LOAM_PROMPT_SETTINGS_INIT                                                                            \
     {                                                                                                        \

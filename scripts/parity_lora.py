@@ -62,13 +62,20 @@ def whole_cases(kind):
     if kind == "llama-tied":
         grid["tied-embedding"] = (dict(modules_to_save=[embedding], ensure_weight_tying=True), 1)
         grid["tied-head-loraplus"] = (dict(modules_to_save=["lm_head", norm], ensure_weight_tying=True), 16)
+        for targets in (["lm_head"], [embedding], [embedding, "lm_head"]):
+            grid["tied-adapter-" + "-".join(targets)] = (dict(target_modules=[first] + targets, ensure_weight_tying=True), 1)
+        grid["tied-adapter-loraplus"] = (dict(target_modules=[second, "lm_head"], ensure_weight_tying=True), 16)
+        grid["tied-tokens"] = (dict(trainable_token_indices=[7, 4], ensure_weight_tying=True), 1)
     for name, (config, ratio) in grid.items():
-        options = ["--target-modules", f"{first},{second}", "--bias", config.get("bias", "none")]
+        targets = config.get("target_modules", [first, second])
+        options = ["--target-modules", ",".join(targets), "--bias", config.get("bias", "none")]
         if "modules_to_save" in config:
             options += ["--modules-to-save", ",".join(config["modules_to_save"])]
         if "ensure_weight_tying" in config:
             options.append("--ensure-weight-tying")
-        yield name, (dict(config, target_modules=[first, second]), options, ratio)
+        if "trainable_token_indices" in config:
+            options += ["--trainable-token-indices", ",".join(map(str, config["trainable_token_indices"]))]
+        yield name, (dict(config, target_modules=targets), options, ratio)
 
 
 def cases(kind):
@@ -181,7 +188,9 @@ class Family:
     def peft_steps(self, model, ratio):
         """The losses of the same steps in PEFT."""
         trained = [p for p in model.parameters() if p.requires_grad]
-        optimiser = create_loraplus_optimizer(model, torch.optim.AdamW, lr=RATE, loraplus_lr_ratio=ratio)
+        # Without a ratio it is AdamW alone: LoRA+ also gives the embedding a rate of its own.
+        optimiser = (torch.optim.AdamW(trained, lr=RATE, weight_decay=0) if ratio == 1 else
+                     create_loraplus_optimizer(model, torch.optim.AdamW, lr=RATE, loraplus_lr_ratio=ratio))
         losses = []
         examples = [ids + [2] for ids in self.sequences]  # loam ends an example with EOS
         for _ in range(STEPS):

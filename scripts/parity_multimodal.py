@@ -129,13 +129,16 @@ class Case:
         self.same("values", [n for n in ours if n in loaded and not torch.equal(ours[n], loaded[n])], [])
         return model
 
-    def of_peft(self, rule, label):
-        model = get_peft_model(self.model(), LoraConfig(r=3, lora_alpha=6, target_modules=rule, task_type="CAUSAL_LM"))
+    def of_peft(self, rule, label, **settings):
+        config = LoraConfig(r=3, lora_alpha=6, target_modules=rule, task_type="CAUSAL_LM", **settings)
+        model = get_peft_model(self.model(), config)
         torch.manual_seed(3)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if "lora_B" in name:
                     parameter.copy_(0.2 * torch.randn(parameter.shape))
+                elif parameter.requires_grad and "lora_A" not in name:
+                    parameter.add_(0.1 * torch.randn(parameter.shape))
         start, out = self.work / f"peft-{label}", self.work / f"loam-{label}"
         model.save_pretrained(start)
         self.check(f"{label}: PEFT's adapter", relative(self.logits(start), self.reference(model.eval())))
@@ -149,12 +152,12 @@ class Case:
         self.check(f"{label}: first loss", abs(losses[0] - total / sum(len(ids) - 1 for ids in learnt)))
         return out
 
-    def of_loam(self):
-        out = self.work / "fresh"
+    def of_loam(self, label, *options):
+        out = self.work / label
         self.run(self.arguments.loam, "train", "--model", self.base, "--data", self.data, "--out", out, "--overwrite",
                  "--max-steps", STEPS, "--per-device-train-batch-size", 4, "--learning-rate", 2e-2, "--dtype", "f32", "--lora-r",
-                 4, "--target-modules", "q_proj,up_proj", "--rank-pattern", r"layers\.1\..*=2")
-        self.check("fresh adapter", relative(self.logits(out), self.reference(self.load(out))))
+                 4, "--target-modules", "q_proj,up_proj", *options)
+        self.check(f"{label} adapter", relative(self.logits(out), self.reference(self.load(out))))
 
     def merged(self, adapter):
         out = self.work / "merged"
@@ -169,8 +172,12 @@ class Case:
         self.check("logits", relative(self.logits(), self.reference(self.model())))
         for label, rule in zip(("expression", "list"), RULES):
             adapter = self.of_peft(rule, label)
-        self.of_loam()
+        self.of_loam("fresh", "--rank-pattern", r"layers\.1\..*=2")
         self.merged(adapter)
+        # "norm" names modules of other parts, too, which PEFT trains and loam passes over.
+        whole = self.of_peft(RULES[1], "whole", modules_to_save=["embed_tokens", "norm"], bias="lora_only")
+        self.of_loam("fresh whole", "--modules-to-save", "lm_head,norm", "--bias", "lora_only")
+        self.merged(whole)
         return self.failures
 
 

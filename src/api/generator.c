@@ -104,6 +104,7 @@ static enum loam_status check_prompt(const struct loam_prompt_settings *prompt, 
          "0 or more"},
         {"top_k", prompt->top_k, prompt->top_k >= 0, "0 or more"},
         {"top_p", prompt->top_p, prompt->top_p > 0 && prompt->top_p <= 1, "above 0 and at most 1"},
+        {"min_p", prompt->min_p, prompt->min_p >= 0 && prompt->min_p <= 1, "0 to 1"},
         {"repetition_penalty", prompt->repetition_penalty,
          isfinite(prompt->repetition_penalty) && prompt->repetition_penalty > 0, "above 0"},
     };
@@ -111,6 +112,7 @@ static enum loam_status check_prompt(const struct loam_prompt_settings *prompt, 
         if (!rules[i].ok)
             return loam_fail(error, LOAM_ERROR_ARGUMENT, "struct loam_prompt_settings: %s is %g: expected %s",
                              rules[i].field, rules[i].value, rules[i].expected);
+    if (prompt->stop_count > 0) LOAM_TRY(loam_require(prompt->stop_ids, "the prompt's stop_ids", error));
     if (prompt->ids == NULL) return loam_require(prompt->text, "both ids and text of the prompt", error);
     if (prompt->count <= INT32_MAX) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_ARGUMENT, "a prompt of %zu tokens: expected at most %d", prompt->count,
@@ -143,9 +145,12 @@ static enum loam_status begin(struct loam_generator_handle *handle, const struct
                                          .sampling = {.temperature = prompt->temperature,
                                                       .top_k = prompt->top_k,
                                                       .top_p = prompt->top_p,
+                                                      .min_p = prompt->min_p,
                                                       .repetition_penalty = prompt->repetition_penalty,
                                                       .seed = prompt->seed},
                                          .special = &none,
+                                         .stop_ids = prompt->stop_ids,
+                                         .stop_count = prompt->stop_count,
                                          .healing = from_text ? &encoded->healing : NULL};
     struct loam_segments adapters = {0};
     if (prompt->adapter != NULL) {

@@ -99,7 +99,7 @@ enum loam_status loam_bench_lengths_parse(struct loam_bench_lengths *lengths, co
 enum loam_status loam_bench_lengths_open(struct loam_bench_lengths *lengths, const char *text,
                                          struct loam_train_settings *settings, struct loam_error *error)
 {
-    const bool completion = settings->loss_on == LOAM_LOSS_ON_COMPLETION;
+    const bool completion = settings->loss_on > LOAM_LOSS_ON_ALL;
     LOAM_TRY(loam_bench_lengths_parse(lengths, text, completion, error));
     if (settings->batch_size == 0) settings->batch_size = (int64_t)lengths->count;
     if (settings->max_length == 0) settings->max_length = lengths->longest;

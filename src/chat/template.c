@@ -79,6 +79,34 @@ bool loam_chat_template_has_generation(const struct loam_chat_template *chat_tem
     return chat_template->has_generation;
 }
 
+static bool any_writes(const struct chat_nodes *nodes, const char *text, size_t size);
+
+static bool writes(const struct chat_node *node, const char *text, size_t size)
+{
+    if (node == NULL) return false;
+    if (node->type == CHAT_CONST_NODE && node->value.kind == CHAT_STRING) {
+        const struct chat_string *string = node->value.as.string;
+        return string->size >= size && memmem(string->data, string->size, text, size) != NULL;
+    }
+    return writes(node->first, text, size) || writes(node->second, text, size) ||
+           writes(node->third, text, size) || writes(node->more, text, size) ||
+           writes(node->more_named, text, size) || any_writes(&node->items, text, size) ||
+           any_writes(&node->others, text, size) || any_writes(&node->body, text, size) ||
+           any_writes(&node->defaults, text, size) || any_writes(&node->keywords, text, size);
+}
+
+static bool any_writes(const struct chat_nodes *nodes, const char *text, size_t size)
+{
+    for (size_t i = 0; i < nodes->count; i++)
+        if (writes(nodes->items[i], text, size)) return true;
+    return false;
+}
+
+bool loam_chat_template_writes(const struct loam_chat_template *chat_template, const char *text, size_t size)
+{
+    return any_writes(&chat_template->body, text, size);
+}
+
 // ---- Rendering ----
 
 // Copies a piece of the source for a message: one line, at most 60 bytes.

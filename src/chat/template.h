@@ -16,6 +16,9 @@ void loam_chat_template_destroy(struct loam_chat_template *chat_template);
 // Whether the template marks the text that an assistant generates by {% generation %}.
 bool loam_chat_template_has_generation(const struct loam_chat_template *chat_template);
 
+// Whether a piece of the template's own text contains `text`.
+bool loam_chat_template_writes(const struct loam_chat_template *chat_template, const char *text, size_t size);
+
 // A piece of the output. Its bytes begin where those of the span before it end.
 struct loam_chat_span {
     size_t end;

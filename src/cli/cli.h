@@ -22,6 +22,14 @@ bool cli_print_completion(FILE *stream, const char *shell);
 enum loam_status cli_read_arguments(struct loam_options *options, enum loam_command command, char **arguments,
                                     bool *help, struct loam_error *error);
 
+// reader.c: lines that a person writes, with editing and a history where standard input is a terminal.
+struct cli_reader;
+struct cli_reader *cli_reader_open(void); // NULL: no memory
+void cli_reader_close(struct cli_reader *reader);
+// As the callback `line` of loam.h.
+enum loam_line cli_reader_read(struct cli_reader *reader, const char *prompt, const char **text,
+                               size_t *size);
+
 // console.c: prints the events and results of a command.
 struct cli_console {
     bool quiet;       // print results, warnings and errors only
@@ -32,6 +40,7 @@ struct cli_console {
     int output_error; // errno of the first failed write to standard output; 0: none
     struct cli_live live;
     struct cli_screen screen;
+    struct cli_reader *reader; // NULL: no line was asked for
 };
 // Replaces "auto" of an option "color" by what standard output can show.
 enum loam_status cli_choose_color(struct loam_options *options, struct loam_error *error);
@@ -51,5 +60,9 @@ bool cli_prepare_process(void);
 // SIGTERM ends the process.
 void cli_stop_on_signals(void);
 int cli_stop_signal(void); // the signal that was received; 0: none
+// From now on SIGINT only interrupts what the command does, until cli_stop_resume.
+void cli_stop_spare(void);
+bool cli_stop_is_interrupted(void);
+void cli_stop_resume(void);
 
 #endif

@@ -64,6 +64,15 @@ static ptrdiff_t read_input(void *user, char *buffer, size_t capacity)
     return ferror(stdin) ? -1 : (ptrdiff_t)size;
 }
 
+static enum loam_line read_line(void *user, const char *prompt, const char **text, size_t *size)
+{
+    struct cli_console *console = user;
+    cli_screen_clear(&console->screen);
+    if (console->reader == NULL) console->reader = cli_reader_open();
+    if (console->reader == NULL) return LOAM_LINE_FAILED;
+    return cli_reader_read(console->reader, prompt, text, size);
+}
+
 // Waits for input or its end, because a signal does not interrupt a read. False if a signal asks to stop.
 static bool wait_for_input(void)
 {
@@ -169,7 +178,7 @@ static bool take_event(void *user, const struct loam_event *event)
         cli_screen_keep(&console->screen, &console->live);
         break;
     }
-    return cli_stop_signal() == 0;
+    return cli_stop_signal() == 0 && !cli_stop_is_interrupted();
 }
 
 // ---- The console ----
@@ -205,11 +214,14 @@ struct loam_callbacks cli_console_callbacks(struct cli_console *console)
         .text = write_text,
         .input = read_input,
         .confirm = confirm,
+        .line = read_line,
     };
 }
 
 bool cli_console_finish(struct cli_console *console)
 {
+    cli_reader_close(console->reader);
+    console->reader = NULL;
     cli_screen_keep(&console->screen, &console->live);
     errno = 0;
     if (fflush(stdout) != 0 || ferror(stdout)) remember_failure(console);

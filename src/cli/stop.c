@@ -4,7 +4,8 @@
 // pointer than the system preserves.
 //
 // Signals that end a process by default:
-//   INT, TERM               stop; a second one ends the process at once
+//   INT, TERM               stop; a second one ends the process at once. At a terminal, INT only interrupts the
+//                           answers of `loam chat`
 //   HUP                     stop: the terminal was closed, or the connection dropped
 //   XCPU, USR1, USR2, ALRM  stop: batch systems and timers send them as a warning
 //   VTALRM, PROF, PWR       stop: timers, and a power failure
@@ -21,7 +22,9 @@
 
 #include "cli/cli.h"
 
-static atomic_int received; // the signal that came first; 0: none
+static atomic_int received;     // the signal that came first; 0: none
+static atomic_bool spared;      // INT interrupts an answer only
+static atomic_bool interrupted; // by INT, since cli_stop_resume
 
 static sigset_t list_signals(void)
 {
@@ -55,6 +58,10 @@ static void *wait_for_signals(void *unused)
     bool asked = false;
     int number;
     while (sigwait(&set, &number) == 0) {
+        if (number == SIGINT && atomic_load(&spared)) {
+            atomic_store(&interrupted, true);
+            continue;
+        }
         bool ends = number == SIGINT || number == SIGTERM;
         if (ends && asked) end_process(number);
         asked = asked || ends;
@@ -80,4 +87,19 @@ void cli_stop_on_signals(void)
 int cli_stop_signal(void)
 {
     return atomic_load(&received);
+}
+
+void cli_stop_spare(void)
+{
+    atomic_store(&spared, true);
+}
+
+bool cli_stop_is_interrupted(void)
+{
+    return atomic_load(&interrupted);
+}
+
+void cli_stop_resume(void)
+{
+    atomic_store(&interrupted, false);
 }

@@ -10,6 +10,8 @@ enum loam_status loam_run_plan(const struct loam_settings *settings, const struc
                                struct loam_error *error);
 enum loam_status loam_run_generate(const struct loam_settings *settings,
                                    const struct loam_callbacks *callbacks, struct loam_error *error);
+enum loam_status loam_run_chat(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
+                               struct loam_error *error);
 enum loam_status loam_run_eval(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
                                struct loam_error *error);
 enum loam_status loam_run_merge(const struct loam_settings *settings, const struct loam_callbacks *callbacks,

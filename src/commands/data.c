@@ -59,6 +59,8 @@ static enum loam_status open_session(struct data_job *job, struct loam_error *er
         .device = "ref", // nothing is computed
         .threads = 1,
         .prompt_template = train->prompt_template,
+        .chat_template = train->chat_template,
+        .content_may_be_special = train->content_may_be_special,
         .max_length = train->max_length,
         .callbacks = job->callbacks,
         .planning = true,

@@ -64,6 +64,9 @@ enum loam_status loam_run_eval(const struct loam_settings *settings, const struc
     eval.threads = shared->threads;
     eval.dtype = shared->dtype;
     eval.prompt_template = shared->prompt_template;
+    eval.cut = shared->cut;
+    eval.chat_template = shared->chat_template;
+    eval.content_may_be_special = shared->content_may_be_special;
     eval.loss_on = shared->loss_on;
     eval.too_long = shared->too_long;
     eval.max_length = shared->max_length;

@@ -1,16 +1,14 @@
 // loam generate: encodes the prompt, runs the generator and writes the text.
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/event.h"
 #include "base/file.h"
-#include "base/heap.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "commands/answer.h"
 #include "commands/commands.h"
+#include "commands/input.h"
+#include "commands/messages.h"
 #include "commands/output.h"
-#include "generate/generator.h"
 #include "session/prompt.h"
 
 struct generate_job {
@@ -19,17 +17,11 @@ struct generate_job {
     struct loam_session session;
     struct loam_adapter_list adapters;
     struct loam_generator *generator;
-    struct loam_decode_stream *stream;
+    struct loam_messages messages; // of --messages
     struct loam_session_prompt prompt;
-    int32_t *output; // [output_count] ids, with room for all new tokens
-    int32_t output_count;
-    enum loam_finish finish;
-    struct loam_bytes text; // of the output; without JSON only the part that is not written yet
-    double seconds;
+    struct loam_stops stops;
+    struct loam_answer answer;
 };
-
-// By enum loam_finish.
-static const char *const finish_names[] = {"none", "stop", "length", "context"};
 
 // ---- The prompt ----
 
@@ -109,79 +101,62 @@ static enum loam_status render_prompt(struct generate_job *job, struct loam_erro
                                 &job->prompt.rendered, error);
 }
 
+static enum loam_status parse_messages(struct generate_job *job, const struct loam_bytes *text,
+                                       struct loam_error *error)
+{
+    const char *path = job->settings->generate.messages;
+    const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
+    struct loam_messages *messages = &job->messages;
+    LOAM_TRY(loam_messages_parse(messages, text->data, text->size, name, &job->callbacks->log, error));
+    if (strcmp(loam_messages_role(messages, loam_messages_size(messages) - 1), "assistant") != 0)
+        return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                     "%s: the last message is the assistant's, so that nothing is left to answer: leave it "
+                     "out",
+                     name);
+}
+
+// Reads the messages and the tools.
+static enum loam_status read_messages(struct generate_job *job, struct loam_error *error)
+{
+    const struct loam_generate_settings *generate = &job->settings->generate;
+    struct loam_bytes text = {0};
+    enum loam_status status = loam_input_read(job->callbacks, "generate", generate->messages, &text, error);
+    if (status == LOAM_OK) status = parse_messages(job, &text, error);
+    loam_bytes_clear(&text);
+    if (status == LOAM_OK && generate->tools != NULL)
+        status = loam_file_read(generate->tools, LOAM_TEXT_LIMIT, &text, error);
+    if (status == LOAM_OK && generate->tools != NULL)
+        status = loam_messages_parse_tools(&job->messages, text.data, text.size, generate->tools, error);
+    loam_bytes_deinit(&text);
+    return status;
+}
+
+static enum loam_status encode_prompt(struct generate_job *job, struct loam_error *error)
+{
+    if (job->settings->generate.messages == NULL) {
+        LOAM_TRY(render_prompt(job, error));
+        return loam_session_prompt_encode(&job->session, &job->prompt, INT32_MAX, error);
+    }
+    const struct loam_conversation conversation = {.messages = job->messages.items,
+                                                   .tools = job->messages.tools};
+    return loam_session_chat_encode(&job->session, &job->prompt, &conversation, INT32_MAX, error);
+}
+
 static enum loam_status make_prompt(struct generate_job *job, struct loam_error *error)
 {
     const int64_t positions = loam_config_position_limit(&job->session.model->config);
     const int32_t *count = &job->prompt.example.count;
-    LOAM_TRY(render_prompt(job, error));
-    LOAM_TRY(loam_session_prompt_encode(&job->session, &job->prompt, INT32_MAX, error));
+    LOAM_TRY(encode_prompt(job, error));
     if (*count == 0)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "the prompt is empty: no token to begin with");
-    if (*count >= positions)
-        return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                         "the prompt has %d tokens; the model was made for fewer than %lld", *count,
-                         (long long)positions);
-    return LOAM_OK;
+    if (*count < positions) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                     "the prompt has %d tokens; the model was made for fewer than %lld", *count,
+                     (long long)positions);
 }
 
 // ---- Generation ----
-
-static enum loam_status flush_text(struct generate_job *job, struct loam_error *error)
-{
-    if (job->settings->json) return LOAM_OK; // kept for the end
-    LOAM_TRY(loam_output_bytes(job->callbacks, job->text.data, job->text.size, error));
-    loam_bytes_clear(&job->text);
-    return LOAM_OK;
-}
-
-// Writes the text of a token and reports progress, also of a part of a long prompt.
-static enum loam_status take_step(struct generate_job *job, const struct loam_generated *next,
-                                  struct loam_error *error)
-{
-    if (next->id >= 0) {
-        job->output[job->output_count++] = next->id;
-        LOAM_TRY(loam_decode_stream_push(job->stream, next->id, &job->text, error));
-        loam_healing_strip(&job->prompt.healing, &job->text);
-        LOAM_TRY(flush_text(job, error));
-    }
-    return loam_event_progress(job->callbacks, LOAM_ACTIVITY_GENERATE, job->output_count,
-                               job->settings->generate.max_new_tokens, error);
-}
-
-static enum loam_status run_sequence(struct generate_job *job, struct loam_error *error)
-{
-    for (;;) {
-        struct loam_generated next;
-        size_t count;
-        LOAM_TRY(loam_generator_advance(job->generator, &next, &count, error));
-        job->finish = next.finish;
-        const bool has_token = next.id >= 0 && next.finish != LOAM_FINISH_STOP;
-        if (has_token || next.finish == LOAM_FINISH_NONE) LOAM_TRY(take_step(job, &next, error));
-        if (next.finish != LOAM_FINISH_NONE) return LOAM_OK;
-    }
-}
-
-static enum loam_status generate(struct generate_job *job, struct loam_error *error)
-{
-    const struct loam_generate_settings *settings = &job->settings->generate;
-    const struct loam_generation generation = {.max_new_tokens = settings->max_new_tokens,
-                                               .vocabulary =
-                                                   loam_tokenizer_vocabulary_size(job->session.tokenizer),
-                                               .sampling = settings->sampling,
-                                               .special = &job->session.special,
-                                               .healing = &job->prompt.healing};
-    const struct loam_segments adapters = loam_adapter_list_segments(&job->adapters);
-    const struct loam_example *prompt = &job->prompt.example;
-    int32_t sequence;
-    double start = loam_clock_seconds();
-    LOAM_TRY(loam_generator_begin(job->generator, prompt->ids, prompt->count, &generation, &adapters,
-                                  &sequence, error));
-    LOAM_TRY(run_sequence(job, error));
-    job->seconds = loam_clock_seconds() - start;
-    LOAM_TRY(loam_decode_stream_finish(job->stream, &job->text, error));
-    loam_healing_strip(&job->prompt.healing, &job->text);
-    return flush_text(job, error);
-}
 
 // Most new tokens: --max-new-tokens, or the rest of the context. The last token needs no place in it.
 static int32_t most_new_tokens(const struct generate_job *job)
@@ -194,9 +169,9 @@ static int32_t most_new_tokens(const struct generate_job *job)
 static enum loam_status prepare(struct generate_job *job, struct loam_error *error)
 {
     const struct loam_model *model = job->session.model;
-    const int32_t prompt = job->prompt.example.count;
+    const int32_t prompt = job->prompt.example.count, wanted = job->settings->generate.max_new_tokens;
     const int64_t positions = loam_config_position_limit(&model->config);
-    int64_t context = (int64_t)prompt + job->settings->generate.max_new_tokens;
+    int64_t context = (int64_t)prompt + wanted;
     if (context > positions) context = positions;
     const struct loam_generator_limits limits = {.tokens =
                                                      prompt < LOAM_PROMPT_CHUNK ? prompt : LOAM_PROMPT_CHUNK,
@@ -204,51 +179,79 @@ static enum loam_status prepare(struct generate_job *job, struct loam_error *err
                                                  .context = (int32_t)context,
                                                  .adapters = loam_adapter_list_segments(&job->adapters)};
     LOAM_TRY(loam_generate_check_memory(job->session.device, &model->config, job->session.dtype, context,
-                                        job->settings->generate.max_new_tokens, error));
-    LOAM_TRY(loam_generator_create(&job->generator, model, job->session.device, &limits, error));
-    LOAM_TRY(loam_decode_stream_create(&job->stream, job->session.tokenizer, true, error));
-    job->output = loam_calloc((size_t)most_new_tokens(job), sizeof *job->output, error);
-    return job->output == NULL ? error->status : LOAM_OK;
+                                        "max-new-tokens", wanted, error));
+    return loam_generator_create(&job->generator, model, job->session.device, &limits, error);
+}
+
+static enum loam_status generate(struct generate_job *job, struct loam_error *error)
+{
+    const struct loam_generate_settings *settings = &job->settings->generate;
+    const struct loam_generation generation = {.max_new_tokens = settings->max_new_tokens,
+                                               .vocabulary =
+                                                   loam_tokenizer_vocabulary_size(job->session.tokenizer),
+                                               .sampling = settings->sampling,
+                                               .special = &job->session.special,
+                                               .stop_ids = job->stops.ids,
+                                               .stop_count = job->stops.id_count,
+                                               .healing = &job->prompt.healing};
+    const struct loam_answer_settings answer = {.callbacks = job->callbacks,
+                                                .tokenizer = job->session.tokenizer,
+                                                .stops = &job->stops,
+                                                .healing = &job->prompt.healing,
+                                                .most = most_new_tokens(job),
+                                                .wanted = settings->max_new_tokens,
+                                                .is_written = !job->settings->json};
+    const struct loam_segments adapters = loam_adapter_list_segments(&job->adapters);
+    const struct loam_example *prompt = &job->prompt.example;
+    int32_t sequence;
+    LOAM_TRY(loam_generator_begin(job->generator, prompt->ids, prompt->count, &generation, &adapters,
+                                  &sequence, error));
+    return loam_answer_generate(&job->answer, &answer, job->generator, error);
 }
 
 static void report_full_context(const struct generate_job *job)
 {
-    if (job->finish != LOAM_FINISH_CONTEXT) return;
+    if (job->answer.finish != LOAM_FINISH_CONTEXT) return;
     loam_log_write(
         &job->callbacks->log, LOAM_LOG_WARNING,
         "the context is full after %d of the %d tokens of --max-new-tokens: the model was made for "
         "%lld positions, of which the prompt takes %d",
-        job->output_count, job->settings->generate.max_new_tokens,
+        job->answer.count, job->settings->generate.max_new_tokens,
         (long long)loam_config_position_limit(&job->session.model->config), job->prompt.example.count);
 }
 
 static enum loam_status report_json(const struct generate_job *job, struct loam_error *error)
 {
-    json_t *ids = json_array();
-    for (int32_t i = 0; i < job->output_count; i++)
-        loam_json_push(&ids, json_integer(job->output[i]));
-    json_t *root =
-        json_pack("{s:s%, s:o, s:i, s:i, s:s, s:o, s:o}", "text",
-                  job->text.data == NULL ? "" : job->text.data, job->text.size, "ids", ids, "prompt_tokens",
-                  job->prompt.example.count, "new_tokens", job->output_count, "finish_reason",
-                  finish_names[job->finish], "seconds", loam_json_number(job->seconds), "tokens_per_second",
-                  loam_json_number((double)job->output_count / job->seconds));
+    json_t *root = json_object();
+    loam_answer_put(&job->answer, job->prompt.example.count, &root);
     return loam_output_json(job->callbacks, root, JSON_INDENT(2), error);
+}
+
+// Opens what is small: config, tokenizer and templates.
+static enum loam_status open_session(struct generate_job *job, struct loam_error *error)
+{
+    const struct loam_train_settings *shared = &job->settings->train;
+    const struct loam_session_options options = {.model = shared->model,
+                                                 .device = shared->device,
+                                                 .threads = shared->threads,
+                                                 .dtype = shared->dtype,
+                                                 .prompt_template = shared->prompt_template,
+                                                 .chat_template = shared->chat_template,
+                                                 .has_tools = job->messages.tools != NULL,
+                                                 .content_may_be_special = shared->content_may_be_special,
+                                                 .batch_size = 1,
+                                                 .callbacks = job->callbacks};
+    return loam_session_open(&job->session, &options, error);
 }
 
 // Reads small files and encodes the prompt first, so that errors come before gigabytes of weights are read.
 static enum loam_status run(struct generate_job *job, struct loam_error *error)
 {
-    const struct loam_train_settings *shared = &job->settings->train;
-    struct loam_session_options options = {.model = shared->model,
-                                           .device = shared->device,
-                                           .threads = shared->threads,
-                                           .dtype = shared->dtype,
-                                           .prompt_template = shared->prompt_template,
-                                           .batch_size = 1,
-                                           .callbacks = job->callbacks};
-    LOAM_TRY(loam_session_open(&job->session, &options, error));
+    const bool has_messages = job->settings->generate.messages != NULL;
+    if (has_messages) LOAM_TRY(read_messages(job, error));
+    LOAM_TRY(open_session(job, error));
     LOAM_TRY(make_prompt(job, error));
+    LOAM_TRY(loam_stops_make(&job->stops, &job->settings->generate.stop, &job->session, has_messages, error));
     LOAM_TRY(loam_session_load(&job->session, false, error));
     LOAM_TRY(loam_session_adapters(&job->session, &job->settings->chosen, &job->adapters, error));
     LOAM_TRY(prepare(job, error));
@@ -264,10 +267,10 @@ enum loam_status loam_run_generate(const struct loam_settings *settings,
 {
     struct generate_job job = {.settings = settings, .callbacks = callbacks};
     enum loam_status status = run(&job, error);
-    free(job.output);
+    loam_answer_deinit(&job.answer);
+    loam_stops_deinit(&job.stops);
     loam_session_prompt_deinit(&job.prompt);
-    loam_bytes_deinit(&job.text);
-    loam_decode_stream_destroy(job.stream);
+    loam_messages_deinit(&job.messages);
     loam_generator_destroy(job.generator);
     loam_adapter_list_deinit(&job.adapters);
     loam_session_close(&job.session);

@@ -233,7 +233,7 @@ static enum loam_pull_kind choose_kind(enum loam_command command)
 // Whether the command uses the adapter's model if --model is not given.
 static bool may_use_base_of_adapter(enum loam_command command)
 {
-    return command == LOAM_COMMAND_GENERATE || command == LOAM_COMMAND_EVAL ||
+    return command == LOAM_COMMAND_GENERATE || command == LOAM_COMMAND_CHAT || command == LOAM_COMMAND_EVAL ||
            command == LOAM_COMMAND_MERGE || command == LOAM_COMMAND_EXPORT;
 }
 

@@ -1,4 +1,5 @@
-// loam tokenize: turns text from the input callback into ids for the text callback, or ids into text.
+// loam tokenize: turns text or conversations into ids for the text callback, or ids into text. The text comes from the
+// input callback.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,11 +8,14 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "commands/commands.h"
+#include "commands/input.h"
 #include "commands/output.h"
+#include "commands/tokenize_messages.h"
 #include "text/special.h"
 
 struct tokenize_job {
     const struct loam_tokenize_settings *settings;
+    const struct loam_train_settings *shared; // options that train has too
     bool json;
     const struct loam_callbacks *callbacks;
     struct loam_tokenizer *tokenizer;
@@ -19,36 +23,37 @@ struct tokenize_job {
     struct loam_encoding encoding;
     struct loam_bytes input;
     struct loam_bytes output;
+    struct loam_chat_tokens chat; // of --messages
 };
 
-static enum loam_status read_input(struct tokenize_job *job, struct loam_error *error)
+// {"ids": [...], "tokens": [...]}, and "learnt" if there are weights
+static json_t *ids_json(const struct tokenize_job *job, const int32_t *ids, const float *weights,
+                        size_t count)
 {
-    enum { BLOCK = 1 << 16, LIMIT = 1 << 30 }; // bytes; the limit stops an endless input
-    if (job->callbacks->input == NULL) return loam_fail(error, LOAM_ERROR_ARGUMENT, "tokenize has no input");
-    for (;;) {
-        LOAM_TRY(loam_bytes_reserve(&job->input, job->input.size + BLOCK + 1, error));
-        ptrdiff_t size =
-            job->callbacks->input(job->callbacks->user, job->input.data + job->input.size, BLOCK);
-        if (size < 0) return loam_fail(error, LOAM_ERROR_IO, "the input could not be read");
-        if (size == 0) break;
-        job->input.size += (size_t)size;
-        if (job->input.size > LIMIT)
-            return loam_fail(error, LOAM_ERROR_FORMAT, "the input has more than %d bytes: split it", LIMIT);
+    json_t *all = json_array(), *tokens = json_array(), *learnt = json_array();
+    for (size_t i = 0; i < count; i++) {
+        loam_json_push(&all, json_integer(ids[i]));
+        loam_json_push(&tokens, json_string(loam_tokenizer_id_to_token(job->tokenizer, ids[i])));
+        if (weights != NULL) loam_json_push(&learnt, json_real((double)weights[i]));
     }
-    job->input.data[job->input.size] = '\0';
-    return LOAM_OK;
+    json_t *root = json_pack("{s:o, s:o}", "ids", all, "tokens", tokens);
+    if (weights != NULL)
+        loam_json_put(&root, "learnt", learnt);
+    else
+        json_decref(learnt);
+    return root;
 }
 
-// {"ids": [...], "tokens": [...]}
-static json_t *encoding_json(const struct tokenize_job *job)
+static enum loam_status write_ids(struct tokenize_job *job, const int32_t *ids, const float *weights,
+                                  size_t count, struct loam_error *error)
 {
-    json_t *ids = json_array(), *tokens = json_array();
-    for (size_t i = 0; i < job->encoding.count; i++) {
-        int32_t id = job->encoding.ids[i];
-        loam_json_push(&ids, json_integer(id));
-        loam_json_push(&tokens, json_string(loam_tokenizer_id_to_token(job->tokenizer, id)));
-    }
-    return json_pack("{s:o, s:o}", "ids", ids, "tokens", tokens);
+    if (job->json)
+        return loam_output_json(job->callbacks, ids_json(job, ids, weights, count), JSON_COMPACT, error);
+    loam_bytes_clear(&job->output);
+    for (size_t i = 0; i < count; i++)
+        LOAM_TRY(loam_bytes_format(&job->output, error, "%s%d", i == 0 ? "" : " ", ids[i]));
+    LOAM_TRY(loam_bytes_append_text(&job->output, "\n", error));
+    return loam_output_bytes(job->callbacks, job->output.data, job->output.size, error);
 }
 
 static enum loam_status encode_text(struct tokenize_job *job, const char *text, size_t size,
@@ -58,12 +63,18 @@ static enum loam_status encode_text(struct tokenize_job *job, const char *text, 
                                    error));
     if (job->settings->special_tokens)
         LOAM_TRY(loam_special_tokens_surround(&job->special, &job->encoding, error));
-    if (job->json) return loam_output_json(job->callbacks, encoding_json(job), JSON_COMPACT, error);
-    loam_bytes_clear(&job->output);
-    for (size_t i = 0; i < job->encoding.count; i++)
-        LOAM_TRY(loam_bytes_format(&job->output, error, "%s%d", i == 0 ? "" : " ", job->encoding.ids[i]));
-    LOAM_TRY(loam_bytes_append_text(&job->output, "\n", error));
-    return loam_output_bytes(job->callbacks, job->output.data, job->output.size, error);
+    return write_ids(job, job->encoding.ids, NULL, job->encoding.count, error);
+}
+
+static enum loam_status encode_messages(struct tokenize_job *job, const char *text, size_t size,
+                                        struct loam_error *error)
+{
+    const char *path = job->settings->messages;
+    const bool is_prompt = job->settings->add_generation_prompt;
+    const struct loam_example *example = &job->chat.example;
+    LOAM_TRY(loam_chat_tokens_encode(&job->chat, text, size, strcmp(path, "-") == 0 ? "input" : path,
+                                     is_prompt, error));
+    return write_ids(job, example->ids, is_prompt ? NULL : example->weights, (size_t)example->count, error);
 }
 
 // Parses ids separated by white space into the encoding.
@@ -114,6 +125,7 @@ static enum loam_status decode_text(struct tokenize_job *job, const char *text, 
 static enum loam_status convert_text(struct tokenize_job *job, const char *text, size_t size,
                                      struct loam_error *error)
 {
+    if (job->settings->messages != NULL) return encode_messages(job, text, size, error);
     return (job->settings->decode ? decode_text : encode_text)(job, text, size, error);
 }
 
@@ -134,29 +146,45 @@ static enum loam_status convert_input(struct tokenize_job *job, struct loam_erro
 static void report_training_eos(const struct tokenize_job *job)
 {
     const struct loam_special_tokens *special = &job->special;
-    if (job->settings->decode || special->add_eos || special->eos < 0) return;
+    if (job->settings->decode || job->settings->messages != NULL || special->add_eos || special->eos < 0)
+        return;
     loam_log_write(&job->callbacks->log, LOAM_LOG_INFO,
                    "training adds %s (%d) after a text without a template", special->eos_text,
                    (int)special->eos);
 }
 
+static enum loam_status open_job(struct tokenize_job *job, const char *model, struct loam_error *error)
+{
+    const struct loam_train_settings *shared = job->shared;
+    char *path = loam_path_join(model, "tokenizer.json", error);
+    if (path == NULL) return error->status;
+    enum loam_status status = loam_tokenizer_load(&job->tokenizer, path, error);
+    free(path);
+    LOAM_TRY(status);
+    LOAM_TRY(loam_special_tokens_load(&job->special, model, job->tokenizer, error));
+    if (job->settings->messages == NULL) return LOAM_OK;
+    LOAM_TRY(loam_chat_tokens_open(&job->chat, model, shared->chat_template, job->tokenizer, &job->special,
+                                   error));
+    job->chat.options.content_may_be_special = shared->content_may_be_special;
+    return LOAM_OK;
+}
+
 enum loam_status loam_run_tokenize(const struct loam_settings *settings,
                                    const struct loam_callbacks *callbacks, struct loam_error *error)
 {
-    struct tokenize_job job = {
-        .settings = &settings->tokenize, .json = settings->json, .callbacks = callbacks};
-    char *path = loam_path_join(settings->train.model, "tokenizer.json", error);
-    if (path == NULL) return error->status;
-    enum loam_status status = loam_tokenizer_load(&job.tokenizer, path, error);
-    free(path);
-    if (status == LOAM_OK)
-        status = loam_special_tokens_load(&job.special, settings->train.model, job.tokenizer, error);
+    struct tokenize_job job = {.settings = &settings->tokenize,
+                               .shared = &settings->train,
+                               .json = settings->json,
+                               .callbacks = callbacks};
+    enum loam_status status = open_job(&job, settings->train.model, error);
     if (status == LOAM_OK) report_training_eos(&job);
-    if (status == LOAM_OK) status = read_input(&job, error);
+    const char *path = job.settings->messages == NULL ? "-" : job.settings->messages;
+    if (status == LOAM_OK) status = loam_input_read(callbacks, "tokenize", path, &job.input, error);
     if (status == LOAM_OK) status = convert_input(&job, error);
     loam_bytes_deinit(&job.output);
     loam_bytes_deinit(&job.input);
     loam_encoding_deinit(&job.encoding);
+    loam_chat_tokens_deinit(&job.chat);
     loam_special_tokens_deinit(&job.special);
     loam_tokenizer_destroy(job.tokenizer);
     return status;

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "base/json.h"
 #include "base/machine.h"
 #include "base/utf8.h"
+#include "data/chat_record.h"
 #include "data/data_file.h"
 #include "data/record_shape.h"
 #include "model/batch.h"
@@ -15,7 +17,10 @@ struct loam_dataset {
     struct loam_example_options example_options;
     enum loam_loss_on loss_on; // of the options
     bool has_template;         // of the options
-    char *name;                // in messages
+    struct loam_chat_options chat;
+    bool has_chat;      // `chat` is set
+    char *chat_refusal; // why not; NULL: nothing is known
+    char *name;         // in messages
     struct loam_data_sources sources;
     struct loam_field_map map;
     struct loam_data_file **files; // [file_count]
@@ -28,6 +33,7 @@ struct loam_dataset {
 
     // Working memory of reading.
     struct loam_example_work work;
+    struct loam_chat_work chat_work;
     struct loam_rendered rendered;
     size_t reading_bytes; // temporary memory of reading a record
 };
@@ -45,6 +51,8 @@ void loam_dataset_destroy(struct loam_dataset *dataset)
     loam_data_sources_deinit(&dataset->sources);
     loam_field_map_deinit(&dataset->map);
     loam_example_work_deinit(&dataset->work);
+    loam_chat_work_deinit(&dataset->chat_work);
+    free(dataset->chat_refusal);
     loam_rendered_deinit(&dataset->rendered);
     free(dataset);
 }
@@ -90,18 +98,35 @@ bool loam_dataset_has_template(const struct loam_dataset *dataset)
     return false;
 }
 
-// Whether the completions of a file's records are learnt by default.
-static bool learns_completion(const struct loam_data_file *file)
+// Whether a file's records become conversations.
+static bool is_chat(const struct loam_dataset *dataset, const struct loam_data_file *file)
 {
     const enum loam_record_shape shape = loam_data_file_shape(file);
-    return shape == LOAM_RECORD_COMPLETION || shape == LOAM_RECORD_INSTRUCTION;
+    return loam_record_has_messages(shape) || (dataset->has_chat && loam_record_is_answered(shape));
 }
 
-bool loam_dataset_learns_completions(const struct loam_dataset *dataset)
+bool loam_dataset_has_chats(const struct loam_dataset *dataset)
 {
     for (size_t i = 0; i < dataset->file_count; i++)
-        if (learns_completion(dataset->files[i])) return true;
+        if (is_chat(dataset, dataset->files[i])) return true;
     return false;
+}
+
+// What is learnt of a file's records by default.
+static enum loam_loss_on find_default_loss(const struct loam_data_file *file)
+{
+    const enum loam_record_shape shape = loam_data_file_shape(file);
+    if (shape == LOAM_RECORD_MESSAGES) return LOAM_LOSS_ON_ASSISTANT;
+    return shape == LOAM_RECORD_CHAT_COMPLETION || loam_record_is_answered(shape) ? LOAM_LOSS_ON_COMPLETION
+                                                                                  : LOAM_LOSS_ON_ALL;
+}
+
+enum loam_loss_on loam_dataset_loss_on(const struct loam_dataset *dataset)
+{
+    for (size_t i = 0; i < dataset->file_count; i++)
+        if (find_default_loss(dataset->files[i]) != LOAM_LOSS_ON_ALL)
+            return find_default_loss(dataset->files[i]);
+    return LOAM_LOSS_ON_ALL;
 }
 
 struct loam_dataset_counts loam_dataset_counts(const struct loam_dataset *dataset)
@@ -186,6 +211,21 @@ static enum loam_status make_parts(struct loam_dataset *dataset, struct loam_err
     return LOAM_OK;
 }
 
+static enum loam_status set_chat(struct loam_dataset *dataset, const struct loam_dataset_options *options,
+                                 struct loam_error *error)
+{
+    dataset->has_chat = options->chat != NULL;
+    if (dataset->has_chat) {
+        dataset->chat = *options->chat;
+        dataset->chat.loss_on = options->loss_on;
+        dataset->chat.too_long = options->too_long;
+    } else if (options->chat_refusal != NULL) {
+        dataset->chat_refusal = loam_strdup(options->chat_refusal, error);
+        if (dataset->chat_refusal == NULL) return LOAM_ERROR_MEMORY;
+    }
+    return LOAM_OK;
+}
+
 static enum loam_status open_into(struct loam_dataset *dataset, const struct loam_dataset_options *options,
                                   struct loam_error *error)
 {
@@ -197,6 +237,7 @@ static enum loam_status open_into(struct loam_dataset *dataset, const struct loa
                                                              .tokenizer = options->tokenizer,
                                                              .special = options->special,
                                                              .vocabulary = options->vocabulary};
+    LOAM_TRY(set_chat(dataset, options, error));
     LOAM_TRY(find_files(dataset, options, error));
     LOAM_TRY(name_data(dataset, error));
     LOAM_TRY(loam_field_map_init(&dataset->map, options->map, error));
@@ -255,17 +296,20 @@ static void set_record_id(struct loam_example *example, const struct loam_record
                  (int)loam_utf8_fit(fields->id, fields->id_size, sizeof example->id - 1), fields->id);
 }
 
-// Fails for records that are not texts.
-static enum loam_status refuse_shape(const struct loam_data_file *file, struct loam_error *error)
+// Fails for records that are neither texts nor conversations.
+static enum loam_status refuse_shape(const struct loam_dataset *dataset, const struct loam_data_file *file,
+                                     struct loam_error *error)
 {
     const enum loam_record_shape shape = loam_data_file_shape(file);
-    const char *advice = shape == LOAM_RECORD_PREFERENCE
-                             ? "loam trains on single texts: --map text=chosen learns the chosen ones"
-                         : shape == LOAM_RECORD_CHOICES
-                             ? "give --template FILE with the fields to learn, such as {question}"
-                             : "they need a chat template";
-    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the records are %s: %s", loam_data_file_path(file),
-                     loam_record_shape_title(shape), advice);
+    const char *advice = "they need a chat template, such as --chat-template chatml";
+    if (shape == LOAM_RECORD_PREFERENCE)
+        advice = "loam trains on single texts: --map text=chosen learns the chosen ones";
+    if (shape == LOAM_RECORD_CHOICES)
+        advice = "give --template FILE with the fields to learn, such as {question}";
+    const char *reason = loam_record_has_messages(shape) ? dataset->chat_refusal : NULL;
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: the records are %s: %s%s%s", loam_data_file_path(file),
+                     loam_record_shape_title(shape), advice, reason != NULL ? ": " : "",
+                     reason != NULL ? reason : "");
 }
 
 // Renders the record through its template; without a template, takes the only field.
@@ -306,42 +350,76 @@ static void count_fate(struct loam_dataset *dataset, size_t index, enum loam_exa
     dataset->counts.without_label += fate != LOAM_EXAMPLE_DROPPED && !has_label;
 }
 
-static enum loam_loss_on choose_loss(const struct loam_dataset *dataset, const struct loam_data_file *file)
-{
-    if (dataset->loss_on != LOAM_LOSS_ON_DEFAULT) return dataset->loss_on;
-    return learns_completion(file) ? LOAM_LOSS_ON_COMPLETION : LOAM_LOSS_ON_ALL;
-}
-
 // A record and its file.
 struct reading {
     struct loam_data_file *file;
+    size_t local; // index of the record in its file
+    bool is_chat; // rendered by the chat template
+    // Of a conversation.
+    struct loam_conversation conversation;
+    json_t *made; // what `conversation` points to, beyond the record's tree
+    // Of another record.
     struct loam_record_fields fields;
 };
 
-// Reads the texts of a record. Sets the id of `example`, where it is not NULL.
-static enum loam_status read_fields(struct loam_dataset *dataset, size_t index, struct loam_example *example,
-                                    struct reading *reading, struct loam_error *error)
+// Reads a record as a conversation. `reading->made` is to be released, also on failure.
+static enum loam_status open_chat(struct loam_dataset *dataset, struct reading *reading,
+                                  struct loam_example *example, struct loam_error *error)
 {
-    size_t local;
-    LOAM_TRY(check_index(dataset, index, error));
-    reading->file = find_file(dataset, index, &local);
-    enum loam_status status = loam_data_file_fields(reading->file, local, &reading->fields, error);
-    if (example != NULL) set_record_id(example, &reading->fields);
+    struct loam_record record;
+    enum loam_status status = loam_data_file_record(reading->file, reading->local, &record, error);
+    snprintf(example->id, sizeof example->id, "line %zu", record.line);
     if (status != LOAM_OK) return status;
-    return reading->fields.count == 0 ? refuse_shape(reading->file, error) : LOAM_OK;
+    dataset->chat.name = loam_data_file_path(reading->file);
+    return loam_record_conversation(&record, &reading->conversation, &reading->made, error);
+}
+
+// Reads a record as a text.
+static enum loam_status open_text(struct loam_dataset *dataset, struct reading *reading,
+                                  struct loam_example *example, struct loam_error *error)
+{
+    enum loam_status status = loam_data_file_fields(reading->file, reading->local, &reading->fields, error);
+    set_record_id(example, &reading->fields);
+    if (status != LOAM_OK) return status;
+    return reading->fields.count == 0 ? refuse_shape(dataset, reading->file, error) : LOAM_OK;
+}
+
+// Reads a record and sets the id of `example`.
+static enum loam_status open_record(struct loam_dataset *dataset, size_t index, struct reading *reading,
+                                    struct loam_example *example, struct loam_error *error)
+{
+    *reading = (struct reading){0};
+    LOAM_TRY(check_index(dataset, index, error));
+    reading->file = find_file(dataset, index, &reading->local);
+    reading->is_chat = dataset->has_chat && is_chat(dataset, reading->file);
+    return (reading->is_chat ? open_chat : open_text)(dataset, reading, example, error);
+}
+
+static enum loam_status build_text(struct loam_dataset *dataset, const struct reading *reading,
+                                   struct loam_example *example, enum loam_example_fate *fate,
+                                   struct loam_error *error)
+{
+    struct loam_example_source source;
+    struct loam_example_options *options = &dataset->example_options;
+    options->name = loam_data_file_path(reading->file);
+    options->loss_on =
+        dataset->loss_on == LOAM_LOSS_ON_DEFAULT ? find_default_loss(reading->file) : dataset->loss_on;
+    LOAM_TRY(render_record(dataset, &reading->fields, false, &source, error));
+    return loam_example_build(example, &source, options, &dataset->work, fate, error);
 }
 
 static enum loam_status read_record(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                     enum loam_example_fate *fate, struct loam_error *error)
 {
     struct reading reading;
-    struct loam_example_source source;
-    struct loam_example_options *options = &dataset->example_options;
-    LOAM_TRY(read_fields(dataset, index, example, &reading, error));
-    options->name = loam_data_file_path(reading.file);
-    options->loss_on = choose_loss(dataset, reading.file);
-    LOAM_TRY(render_record(dataset, &reading.fields, false, &source, error));
-    return loam_example_build(example, &source, options, &dataset->work, fate, error);
+    enum loam_status status = open_record(dataset, index, &reading, example, error);
+    if (status == LOAM_OK && reading.is_chat)
+        status = loam_chat_example_build(example, &reading.conversation, &dataset->chat, &dataset->chat_work,
+                                         fate, error);
+    else if (status == LOAM_OK)
+        status = build_text(dataset, &reading, example, fate, error);
+    json_decref(reading.made);
+    return status;
 }
 
 enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, struct loam_example *example,
@@ -360,31 +438,63 @@ enum loam_status loam_dataset_look(struct loam_dataset *dataset, size_t index, s
     return read_record(dataset, index, example, &fate, error);
 }
 
+static enum loam_status format_record(struct loam_dataset *dataset, const struct reading *reading,
+                                      const char **text, size_t *size, struct loam_error *error)
+{
+    struct loam_example_source source = {0};
+    struct loam_bytes *rendered = &dataset->rendered.text;
+    if (reading->is_chat) {
+        loam_bytes_clear(rendered);
+        LOAM_TRY(loam_json_append(rendered, reading->conversation.messages, JSON_COMPACT, error));
+        source.text = rendered->data;
+        source.size = rendered->size;
+    } else {
+        LOAM_TRY(render_record(dataset, &reading->fields, false, &source, error));
+    }
+    *text = source.text != NULL ? source.text : "";
+    *size = source.size;
+    return LOAM_OK;
+}
+
 enum loam_status loam_dataset_text(struct loam_dataset *dataset, size_t index, const char **text,
                                    size_t *size, struct loam_error *error)
 {
     struct reading reading;
+    struct loam_example unused;
+    enum loam_status status = open_record(dataset, index, &reading, &unused, error);
+    if (status == LOAM_OK) status = format_record(dataset, &reading, text, size, error);
+    json_decref(reading.made);
+    return status;
+}
+
+static enum loam_status build_prompt(struct loam_dataset *dataset, struct reading *reading,
+                                     struct loam_example *example, struct loam_error *error)
+{
     struct loam_example_source source;
-    LOAM_TRY(read_fields(dataset, index, NULL, &reading, error));
-    LOAM_TRY(render_record(dataset, &reading.fields, false, &source, error));
-    *text = source.text != NULL ? source.text : "";
-    *size = source.size;
-    return LOAM_OK;
+    const struct loam_example_options *options = &dataset->example_options;
+    if (reading->is_chat) {
+        struct loam_conversation *conversation = &reading->conversation;
+        if (conversation->prompt_count == 0)
+            conversation->prompt_count = loam_chat_prompt_count(conversation->messages);
+        if (conversation->prompt_count == 0) return LOAM_OK;
+        return loam_chat_prompt_build(example, conversation, &dataset->chat, &dataset->chat_work, error);
+    }
+    if (reading->fields.prompt_template == NULL) return LOAM_OK;
+    LOAM_TRY(render_record(dataset, &reading->fields, true, &source, error));
+    LOAM_TRY(loam_bytes_reserve(&dataset->rendered.text, 1, error)); // the text must not be NULL
+    return loam_example_build_prompt(example, &dataset->rendered, options->tokenizer, options->special,
+                                     options->max_length, &dataset->work, error);
 }
 
 enum loam_status loam_dataset_prompt(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                      struct loam_error *error)
 {
     struct reading reading;
-    struct loam_example_source source;
-    const struct loam_example_options *options = &dataset->example_options;
     example->count = example->length = 0;
-    LOAM_TRY(read_fields(dataset, index, example, &reading, error));
-    if (reading.fields.prompt_template == NULL) return LOAM_OK;
-    LOAM_TRY(render_record(dataset, &reading.fields, true, &source, error));
-    LOAM_TRY(loam_bytes_reserve(&dataset->rendered.text, 1, error)); // the text must not be NULL
-    return loam_example_build_prompt(example, &dataset->rendered, options->tokenizer, options->special,
-                                     options->max_length, &dataset->work, error);
+    enum loam_status status = open_record(dataset, index, &reading, example, error);
+    if (status == LOAM_OK) status = build_prompt(dataset, &reading, example, error);
+    json_decref(reading.made);
+    return status;
 }
 
 struct loam_dataset_place loam_dataset_place(const struct loam_dataset *dataset, size_t index)
@@ -413,7 +523,7 @@ enum loam_status loam_dataset_try(struct loam_dataset *dataset, struct loam_erro
         const size_t reading = loam_data_file_reading_bytes(file);
         if (reading > bytes) bytes = reading;
     }
-    bytes += loam_example_work_bytes(&dataset->work);
+    bytes += loam_example_work_bytes(&dataset->work) + loam_chat_work_bytes(&dataset->chat_work);
     // The counted bytes are an upper bound. Memory that the process has released since its peak is another
     // one.
     struct loam_machine_memory memory = loam_machine_measure_memory("");

@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "base/text_list.h"
+#include "data/chat_example.h"
 #include "data/example.h"
 #include "data/mixture.h"
 #include "data/record.h"
@@ -32,6 +33,10 @@ struct loam_dataset_options {
     bool takes_all;                              // a source with a weight or a count is refused
     const struct loam_field_list *map;           // renamed fields, FIELD=KEY; NULL: none
     const struct loam_template *prompt_template; // NULL: see above
+    // How messages are rendered, and without a template prompts with an answer; NULL: not at all, for `chat_refusal`. What
+    // is learnt and what is done with long records follow from the options here.
+    const struct loam_chat_options *chat;
+    const char *chat_refusal;
     enum loam_loss_on loss_on;
     enum loam_too_long too_long;
     int32_t max_length; // tokens
@@ -67,8 +72,10 @@ size_t loam_dataset_reading_bytes(const struct loam_dataset *dataset);
 
 // Whether examples come from a template, or from other fields than a text, and so have a completion.
 bool loam_dataset_has_template(const struct loam_dataset *dataset);
-// Whether the completion alone is learnt where the options leave the choice (LOAM_LOSS_ON_DEFAULT).
-bool loam_dataset_learns_completions(const struct loam_dataset *dataset);
+// What is learnt where the options leave the choice (LOAM_LOSS_ON_DEFAULT), of the first file of which not all is.
+enum loam_loss_on loam_dataset_loss_on(const struct loam_dataset *dataset);
+// Whether any file's records become conversations.
+bool loam_dataset_has_chats(const struct loam_dataset *dataset);
 
 // Counts over the records read so far. A record that is read in several epochs counts once.
 struct loam_dataset_counts {
@@ -88,12 +95,13 @@ enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, s
 // Reads a record as loam_dataset_read does, without counting it.
 enum loam_status loam_dataset_look(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                    struct loam_error *error);
-// The text of record `index` as it is rendered, before it is tokenised and cut. It lasts until the next call
+// The text of record `index` as it is rendered, before it is tokenised and cut; of a conversation, its messages as
+// JSON. It lasts until the next call
 // that reads from the dataset, and may contain NULs.
 enum loam_status loam_dataset_text(struct loam_dataset *dataset, size_t index, const char **text,
                                    size_t *size, struct loam_error *error);
-// Fills `example` with the ids of the prompt of record `index`, as generation makes them. Without a template
-// there is no prompt: count is 0.
+// Fills `example` with the ids of the prompt of record `index`, as generation makes them. Without a template,
+// or without an answer in a conversation, there is no prompt: count is 0.
 enum loam_status loam_dataset_prompt(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                      struct loam_error *error);
 

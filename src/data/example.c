@@ -121,19 +121,29 @@ static bool shorten_layout(struct layout *layout, const struct loam_encoding *en
     return true;
 }
 
-static enum loam_status check_vocabulary(const struct loam_example *example,
-                                         const struct loam_example_options *options, struct loam_error *error)
+enum loam_status loam_example_check_vocabulary(const struct loam_example *example, const char *name,
+                                               int32_t vocabulary, struct loam_error *error)
 {
     for (int32_t i = 0; i < example->count; i++) {
         int32_t id = example->ids[i];
-        if (id >= 0 && id < options->vocabulary) continue;
+        if (id >= 0 && id < vocabulary) continue;
         return loam_fail(
             error, LOAM_ERROR_FORMAT,
             "%s: record %s: token id %d is beyond the model's vocabulary of %d; the tokenizer and the "
             "model do not belong together",
-            options->name, example->id, (int)id, (int)options->vocabulary);
+            name, example->id, (int)id, (int)vocabulary);
     }
     return LOAM_OK;
+}
+
+const char *loam_loss_on_name(enum loam_loss_on loss_on)
+{
+    static const char *const names[] = {[LOAM_LOSS_ON_DEFAULT] = "all",
+                                        [LOAM_LOSS_ON_ALL] = "all",
+                                        [LOAM_LOSS_ON_COMPLETION] = "completion",
+                                        [LOAM_LOSS_ON_ASSISTANT] = "assistant",
+                                        [LOAM_LOSS_ON_LAST] = "last"};
+    return names[loss_on];
 }
 
 enum loam_status loam_example_reserve(struct loam_example *example, size_t count, struct loam_error *error)
@@ -197,17 +207,18 @@ enum loam_status loam_example_build(struct loam_example *example, const struct l
     }
     LOAM_TRY(write_ids(example, encoding, &layout, options->special, error));
     loam_example_learn_from(example, source->prompt_only ? layout_count(&layout) : 0);
-    if (source->prompt_only) return check_vocabulary(example, options, error);
+    if (source->prompt_only)
+        return loam_example_check_vocabulary(example, options->name, options->vocabulary, error);
     if (example->count == 0)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: record %s gives no tokens", options->name,
                          example->id);
-    if (options->loss_on == LOAM_LOSS_ON_COMPLETION) {
+    if (options->loss_on > LOAM_LOSS_ON_ALL) {
         size_t dropped = layout.drop_end - layout.drop_begin;
         loam_example_learn_from(example, layout.bos + (completion - layout.begin) -
                                              (completion >= layout.drop_end ? dropped : 0));
     }
     example->lacks_stop = layout.end == encoding->count && !ends_with_stop(options->special, example);
-    return check_vocabulary(example, options, error);
+    return loam_example_check_vocabulary(example, options->name, options->vocabulary, error);
 }
 
 enum loam_status loam_example_build_prompt(struct loam_example *example, const struct loam_rendered *rendered,

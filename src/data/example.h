@@ -19,12 +19,24 @@ struct loam_example {
 void loam_example_deinit(struct loam_example *example);
 // Makes room for ids and weights of `count` tokens. Keeps the present ones.
 enum loam_status loam_example_reserve(struct loam_example *example, size_t count, struct loam_error *error);
+// Fails for an id that is not in [0, vocabulary). `name` is the source of examples.
+enum loam_status loam_example_check_vocabulary(const struct loam_example *example, const char *name,
+                                               int32_t vocabulary, struct loam_error *error);
 // Sets the weights of the tokens from `start` on to 1 and of those before it to 0.
 void loam_example_learn_from(struct loam_example *example, size_t start);
 
-// DEFAULT: the completion of records that have prompt and completion, or instruction and output, and no template;
-// else all.
-enum loam_loss_on { LOAM_LOSS_ON_DEFAULT, LOAM_LOSS_ON_ALL, LOAM_LOSS_ON_COMPLETION };
+// The tokens that count in the loss. DEFAULT: the completion of records that have prompt and completion, or instruction and
+// output, and no template; the answers of conversations; else all. ASSISTANT and LAST are answers of conversations
+// (data/chat_example.h); of other records they are the completion.
+enum loam_loss_on {
+    LOAM_LOSS_ON_DEFAULT,
+    LOAM_LOSS_ON_ALL,
+    LOAM_LOSS_ON_COMPLETION,
+    LOAM_LOSS_ON_ASSISTANT,
+    LOAM_LOSS_ON_LAST,
+};
+// The name of the option's value; "all" of LOAM_LOSS_ON_DEFAULT.
+const char *loam_loss_on_name(enum loam_loss_on loss_on);
 
 // What to do with an example of more than max_length tokens. CUT removes tokens from the start of the
 // context, the longest field before the completion; an example whose context is too short for that is

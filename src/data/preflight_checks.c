@@ -165,9 +165,11 @@ static bool shows_bos_missing(const struct loam_preflight_facts *facts,
 {
     const struct loam_special_tokens *special = facts->input->special;
     const struct loam_example *example = look->example;
-    bool expected = special->bos >= 0 && (special->add_bos || facts->own_habit.begins_with_bos);
+    bool expected = special->add_bos || facts->own_habit.begins_with_bos;
     (void)tally;
-    return expected && example->count > 0 && example->ids[0] != special->bos;
+    // A chat template writes BOS itself; the tokenizer adds none to conversations.
+    if (facts->habit.known && facts->own_habit.known) expected = facts->own_habit.begins_with_bos;
+    return expected && special->bos >= 0 && example->count > 0 && example->ids[0] != special->bos;
 }
 
 static enum loam_status describe_bos_missing(const struct loam_preflight_facts *facts,

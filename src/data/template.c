@@ -31,6 +31,7 @@ struct loam_template {
     const char **names; // distinct, in order of appearance; they point into `text`
     size_t name_count;
     size_t last_field; // index of the part that is the completion
+    size_t cut_field;  // index of the name of the field that is cut; SIZE_MAX: the longest
 };
 
 static const struct {
@@ -68,6 +69,28 @@ size_t loam_template_prompt_field_count(const struct loam_template *prompt_templ
         if (part->kind == PART_FIELD && part->field >= count) count = part->field + 1;
     }
     return count;
+}
+
+enum loam_status loam_template_choose_cut(struct loam_template *prompt_template, const char *field,
+                                          struct loam_error *error)
+{
+    const size_t count = loam_template_prompt_field_count(prompt_template);
+    struct loam_bytes names = {0};
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(prompt_template->names[i], field) == 0) {
+            prompt_template->cut_field = i;
+            loam_bytes_deinit(&names);
+            return LOAM_OK;
+        }
+        if (loam_bytes_format(&names, error, "%s%s", i > 0 ? ", " : "", prompt_template->names[i]) != LOAM_OK)
+            break;
+    }
+    loam_fail(
+        error, LOAM_ERROR_USAGE,
+        "--cut %s: the template has no such field before its last one, which is never cut; these are: %s",
+        field, names.data != NULL ? names.data : "none");
+    loam_bytes_deinit(&names);
+    return LOAM_ERROR_USAGE;
 }
 
 static size_t line_at(const char *text, size_t offset)
@@ -167,6 +190,7 @@ static enum loam_status parse_into(struct loam_template *made, const char *text,
     if (made->parts == NULL) return LOAM_ERROR_MEMORY;
     made->names = loam_calloc(braces / 2 + 1, sizeof *made->names, error);
     if (made->names == NULL) return LOAM_ERROR_MEMORY;
+    made->cut_field = SIZE_MAX;
     made->text = loam_strndup(text, size, error);
     if (made->text == NULL) return LOAM_ERROR_MEMORY;
     return parse_parts(made, size, name, error);
@@ -306,6 +330,15 @@ static bool is_longer_than_context(const struct loam_rendered *rendered)
     return rendered->text.size - rendered->completion_start > rendered->context_end - rendered->context_start;
 }
 
+// Whether the field that was just rendered, the part `index`, replaces the context.
+static bool is_context(const struct loam_template *prompt_template, size_t index, bool is_first,
+                       const struct loam_rendered *rendered)
+{
+    const bool may_be_cut = index < prompt_template->last_field && is_longer_than_context(rendered);
+    if (prompt_template->cut_field == SIZE_MAX) return is_first || may_be_cut;
+    return may_be_cut && prompt_template->parts[index].field == prompt_template->cut_field;
+}
+
 static void set_context(struct loam_rendered *rendered)
 {
     rendered->context_start = rendered->completion_start;
@@ -333,8 +366,7 @@ enum loam_status loam_template_render(const struct loam_template *prompt_templat
             break;
         case PART_FIELD:
             LOAM_TRY(render_field(prompt_template->names[part->field], fields, field_count, rendered, error));
-            if (first || (i < prompt_template->last_field && is_longer_than_context(rendered)))
-                set_context(rendered);
+            if (is_context(prompt_template, i, first, rendered)) set_context(rendered);
             first = false;
             break;
         }

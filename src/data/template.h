@@ -30,6 +30,11 @@ const char *loam_template_field_name(const struct loam_template *prompt_template
 // Number of fields, from the first on, that stand before the completion: the fields of a prompt.
 size_t loam_template_prompt_field_count(const struct loam_template *prompt_template);
 
+// Chooses the field that a long text loses its tokens from, instead of the longest one before the completion. A name that
+// is no such field is an error that lists them.
+enum loam_status loam_template_choose_cut(struct loam_template *prompt_template, const char *field,
+                                          struct loam_error *error);
+
 struct loam_field {
     const char *name;
     const char *value;
@@ -47,7 +52,8 @@ struct loam_field_list {
 struct loam_rendered {
     struct loam_bytes text;
     size_t completion_start; // first byte of the last field's value
-    size_t context_start; // span that may be cut: the longest field before the completion, else the only one
+    // Span that may be cut: the chosen field, else the longest one before the completion, else the only one.
+    size_t context_start;
     size_t context_end;
     struct loam_mark *marks; // [mark_count] spans of {eos}
     size_t mark_count;

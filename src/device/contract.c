@@ -209,7 +209,9 @@ const char *loam_check_dora_norm(const struct loam_dora_norm_args *args)
         return "w must be [N, K] f32, bf16 or f16";
     if (!is_matrix(&args->a, LOAM_F32, r, k)) return "a must be [r, K] f32, contiguous";
     if (!is_matrix(&args->b, LOAM_F32, n, r)) return "b must be [N, r] f32, contiguous";
-    return is_vector(&args->norms, LOAM_F32, n) ? NULL : "norms must be [N] f32";
+    if (!args->columns) return is_vector(&args->norms, LOAM_F32, n) ? NULL : "norms must be [N] f32";
+    if (args->w.transposed) return "w must not be transposed for norms of columns";
+    return is_vector(&args->norms, LOAM_F32, k) ? NULL : "norms must be [K] f32 for columns";
 }
 
 const char *loam_check_dora_forward(const struct loam_dora_forward_args *args)

@@ -103,7 +103,8 @@ struct loam_dora_norm_args { // norms[n] = ||w[n] + scale b[n] a||
     struct loam_tensor a;    // a [r, K] f32
     struct loam_tensor b;    // b [N, r] f32
     float scale;
-    struct loam_tensor norms; // norms [N] f32
+    bool columns;             // of an embedding: norms[k] = ||(w + scale b a)[:, k]||; w is not transposed
+    struct loam_tensor norms; // norms [N] f32, or [K] of columns
 };
 // z = x wT and u = scale x aT bT; y = bias + residual + (z if `whole`) + factor ((g - 1) z + g u)
 struct loam_dora_forward_args {
@@ -115,7 +116,7 @@ struct loam_dora_forward_args {
     bool whole;                   // y holds z, too
     struct loam_tensor bias;      // bias [N], dtype of z, optional
     struct loam_tensor residual;  // residual [T, N], rows may be strided, optional; may be y itself
-    struct loam_tensor y;         // y [T, N], rows may be strided
+    struct loam_tensor y;         // y [T, N], rows may be strided; may be z itself
 };
 // dmagnitude[n] += factor sum_t dy (z + u) / norms[n]; dz = ((1 if `whole`) + factor (g - 1)) dy;
 // du = factor g dy
@@ -128,7 +129,7 @@ struct loam_dora_backward_args {
     float factor;
     bool whole;
     struct loam_tensor dmagnitude; // dmagnitude [N] f32, accumulates, optional
-    struct loam_tensor dz;         // dz [T, N]; may be z itself
+    struct loam_tensor dz;         // dz [T, N]; may be z or dy itself
     struct loam_tensor du;         // du [T, N]; may be u itself
 };
 struct loam_dropout_args { // y = drop(x), or y += drop(x)

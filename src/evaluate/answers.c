@@ -114,7 +114,7 @@ enum loam_status loam_answerer_create(struct loam_answerer **out, const struct l
     int32_t new_tokens = resolve_new_tokens(max_new_tokens), rows = count_context_rows(session, new_tokens);
     if (!session->device->planning)
         LOAM_TRY(loam_generate_check_memory(session->device, &session->model->config, session->dtype, rows,
-                                            new_tokens, error));
+                                            "max-new-tokens", new_tokens, error));
     struct loam_answerer *answerer = loam_calloc(1, sizeof *answerer, error);
     if (answerer == NULL) return LOAM_ERROR_MEMORY;
     answerer->session = session;

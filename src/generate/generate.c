@@ -1,17 +1,25 @@
 #include "generate/generate.h"
 
+bool loam_generation_stops_at(const struct loam_generation *generation, int32_t id)
+{
+    for (size_t i = 0; i < generation->stop_count; i++)
+        if (generation->stop_ids[i] == id) return true;
+    return loam_special_tokens_is_stop(generation->special, id);
+}
+
 enum loam_status loam_generate_check_memory(const struct loam_device *device,
                                             const struct loam_config *config, enum loam_dtype dtype,
-                                            int64_t context, int64_t max_new_tokens, struct loam_error *error)
+                                            int64_t context, const char *option, int64_t value,
+                                            struct loam_error *error)
 {
     // Keys and values [layers, 2, context, kv_heads, head_dim].
     double bytes = 2.0 * (double)config->layers * (double)context * (double)config->kv_heads *
                    (double)config->head_dim * (double)loam_dtype_size(dtype);
     const struct loam_free_memory memory = loam_device_free_memory(device);
     if (bytes <= (double)memory.bytes) return LOAM_OK;
-    return loam_fail(
-        error, LOAM_ERROR_MEMORY,
-        "--max-new-tokens %lld: the keys and values of %lld tokens take %.1f GB, and %s has %.1f GB "
-        "left; ask for fewer",
-        (long long)max_new_tokens, (long long)context, 1e-9 * bytes, memory.by, 1e-9 * (double)memory.bytes);
+    return loam_fail(error, LOAM_ERROR_MEMORY,
+                     "--%s %lld: the keys and values of %lld tokens take %.1f GB, and %s has %.1f GB "
+                     "left; ask for fewer",
+                     option, (long long)value, (long long)context, 1e-9 * bytes, memory.by,
+                     1e-9 * (double)memory.bytes);
 }

@@ -22,10 +22,18 @@ struct sequence {
 struct loam_generator {
     struct sequence *sequences; // [count]
     int32_t count;
-    int32_t vocabulary; // of the model
+    int32_t vocabulary;         // of the model
+    bool rows_depend_on_length; // rows of the cache hold only for sequences of one length
 };
 
 // ---- creating and destroying ----
+
+static bool rows_depend_on_length(const struct loam_config *config)
+{
+    for (int i = 0; i < config->family->rope_count; i++)
+        if (loam_config_rope_depends_on_length(config, i)) return true;
+    return false;
+}
 
 enum loam_status loam_generator_create(struct loam_generator **out, const struct loam_model *model,
                                        const struct loam_device *device,
@@ -37,6 +45,7 @@ enum loam_status loam_generator_create(struct loam_generator **out, const struct
     struct loam_generator *generator = loam_calloc(1, sizeof *generator, error);
     if (generator == NULL) return LOAM_ERROR_MEMORY;
     generator->vocabulary = (int32_t)model->config.vocabulary;
+    generator->rows_depend_on_length = rows_depend_on_length(&model->config);
     generator->sequences = loam_calloc((size_t)limits->sequences, sizeof *generator->sequences, error);
     if (generator->sequences == NULL) {
         free(generator);
@@ -138,17 +147,11 @@ static enum loam_status allocate(const struct loam_generator *generator, struct 
     return all ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
-enum loam_status loam_generator_begin(struct loam_generator *generator, const int32_t *prompt, int32_t count,
-                                      const struct loam_generation *generation,
-                                      const struct loam_segments *adapters, int32_t *number,
-                                      struct loam_error *error)
+// Fills the place of a sequence with a prompt, of which the first `fed` tokens are in the cache.
+static enum loam_status start(const struct loam_generator *generator, struct sequence *sequence,
+                              const int32_t *prompt, int32_t count, int32_t fed,
+                              const struct loam_generation *generation, struct loam_error *error)
 {
-    LOAM_TRY(check_prompt(generator, prompt, count, error));
-    struct sequence *sequence = find_free(generator);
-    if (sequence == NULL)
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "all %d sequences of the generator are taken",
-                         generator->count);
-    LOAM_TRY(loam_decoder_adapt(sequence->decoder, adapters, error));
     sequence->generation = *generation;
     sequence->prompt_count = count;
     // The last token is not fed, so it needs no row of the cache.
@@ -160,10 +163,52 @@ enum loam_status loam_generator_begin(struct loam_generator *generator, const in
         return status;
     }
     memcpy(sequence->history, prompt, (size_t)count * sizeof *prompt);
-    loam_decoder_cache_reset(sequence->decoder);
+    loam_decoder_cache_truncate(sequence->decoder, fed);
+    sequence->fed = fed;
     sequence->taken = sequence->running = true;
+    return LOAM_OK;
+}
+
+enum loam_status loam_generator_begin(struct loam_generator *generator, const int32_t *prompt, int32_t count,
+                                      const struct loam_generation *generation,
+                                      const struct loam_segments *adapters, int32_t *number,
+                                      struct loam_error *error)
+{
+    LOAM_TRY(check_prompt(generator, prompt, count, error));
+    struct sequence *sequence = find_free(generator);
+    if (sequence == NULL)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "all %d sequences of the generator are taken",
+                         generator->count);
+    LOAM_TRY(loam_decoder_adapt(sequence->decoder, adapters, error));
+    LOAM_TRY(start(generator, sequence, prompt, count, 0, generation, error));
     *number = (int32_t)(sequence - generator->sequences);
     return LOAM_OK;
+}
+
+static int32_t count_common(const int32_t *a, int32_t a_count, const int32_t *b, int32_t b_count)
+{
+    int32_t count = 0;
+    while (count < a_count && count < b_count && a[count] == b[count])
+        count++;
+    return count;
+}
+
+enum loam_status loam_generator_continue(struct loam_generator *generator, int32_t number,
+                                         const int32_t *prompt, int32_t count,
+                                         const struct loam_generation *generation, int32_t *kept,
+                                         struct loam_error *error)
+{
+    if (!loam_generator_has(generator, number))
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "the generator has no sequence %d", number);
+    struct sequence *sequence = &generator->sequences[number];
+    enum loam_status status = check_prompt(generator, prompt, count, error);
+    // The prompt's last token is fed in any case: its logits choose the next one.
+    *kept = status != LOAM_OK || generator->rows_depend_on_length
+                ? 0
+                : count_common(sequence->history, sequence->fed, prompt, count - 1);
+    release_sequence(sequence);
+    if (status != LOAM_OK) return status;
+    return start(generator, sequence, prompt, count, *kept, generation, error);
 }
 
 bool loam_generator_has(const struct loam_generator *generator, int32_t sequence)
@@ -215,7 +260,7 @@ static enum loam_status generate_token(struct sequence *sequence, int32_t vocabu
     set_allowed(sequence, vocabulary);
     LOAM_TRY(loam_sample(&sampling, sequence->logits, vocabulary, sequence->history, (size_t)known,
                          (uint64_t)sequence->count, &out->id, error));
-    if (loam_special_tokens_is_stop(sequence->generation.special, out->id)) {
+    if (loam_generation_stops_at(&sequence->generation, out->id)) {
         out->finish = LOAM_FINISH_STOP;
         return LOAM_OK;
     }

@@ -35,6 +35,13 @@ enum loam_status loam_generator_begin(struct loam_generator *generator, const in
                                       const struct loam_generation *generation,
                                       const struct loam_segments *adapters, int32_t *sequence,
                                       struct loam_error *error);
+// Gives a sequence, which runs or has finished, another prompt, with the same adapters. Rows of the cache for tokens with
+// which both prompts begin are kept, so that only the others are read; `*kept` is their number. Where the rows depend on
+// the length of the prompt (dynamic RoPE scaling, LongRoPE), none is kept. After a failure the sequence has ended.
+enum loam_status loam_generator_continue(struct loam_generator *generator, int32_t sequence,
+                                         const int32_t *prompt, int32_t count,
+                                         const struct loam_generation *generation, int32_t *kept,
+                                         struct loam_error *error);
 // Makes one pass for each running sequence, in the order of their numbers. A pass reads the next
 // LOAM_PROMPT_CHUNK tokens of a long prompt (id -1), or generates a token. `out` is [limits.sequences].
 enum loam_status loam_generator_advance(struct loam_generator *generator, struct loam_generated *out,

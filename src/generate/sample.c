@@ -100,14 +100,24 @@ static int32_t count_nucleus(const double *weights, int32_t count, double sum, d
     return kept;
 }
 
+// Returns the number of best candidates that are at least min_p times as likely as the best one, whose weight is 1.
+static int32_t count_likely(const double *weights, int32_t count, double min_p)
+{
+    int32_t kept = 1;
+    while (kept < count && weights[kept] >= min_p)
+        kept++;
+    return kept;
+}
+
 static int32_t draw_candidate(const struct loam_sampling *sampling, const struct candidate *candidates,
                               int32_t count, double *weights, uint64_t draw)
 {
     double sum = compute_weights(candidates, count, sampling->temperature, weights);
-    if (sampling->top_p < 1) {
-        count = count_nucleus(weights, count, sum, sampling->top_p);
-        sum = compute_weights(candidates, count, sampling->temperature, weights);
-    }
+    int32_t kept = count;
+    if (sampling->top_p < 1) kept = count_nucleus(weights, kept, sum, sampling->top_p);
+    if (sampling->min_p > 0) kept = count_likely(weights, kept, sampling->min_p);
+    if (kept < count) sum = compute_weights(candidates, kept, sampling->temperature, weights);
+    count = kept;
     double target = (double)loam_rng_uniform(sampling->seed, loam_rng_stream(LOAM_RNG_SAMPLE, 0), draw) * sum;
     for (int32_t i = 0; i < count - 1; i++) {
         target -= weights[i];

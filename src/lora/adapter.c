@@ -59,6 +59,7 @@ static const char *const part_names[LOAM_PART_COUNT] = {
 static const char *const embedding_part_names[LOAM_PART_COUNT] = {
     [LOAM_PART_A] = "lora_embedding_B",
     [LOAM_PART_B] = "lora_embedding_A",
+    [LOAM_PART_MAGNITUDE] = "lora_magnitude_vector",
 };
 
 char *loam_adapter_part_name(const char *path, int part, struct loam_error *error)
@@ -80,10 +81,21 @@ struct loam_tensor *loam_adapted_gradient(const struct loam_adapted *item, int p
     return gradients[part];
 }
 
+// The file has the matrices of an embedding transposed.
+static bool is_transposed(const struct loam_adapted *item, int part)
+{
+    return item->is_embedding && part != LOAM_PART_MAGNITUDE;
+}
+
+int64_t loam_adapted_outputs(const struct loam_adapted *item)
+{
+    return item->is_embedding ? item->linear->in : item->linear->out;
+}
+
 struct loam_tensor loam_adapted_file_shape(const struct loam_adapted *item, int part)
 {
     const struct loam_tensor value = *loam_adapted_value(item, part);
-    return item->is_embedding ? loam_tensor_2d(NULL, LOAM_F32, value.shape[1], value.shape[0]) : value;
+    return is_transposed(item, part) ? loam_tensor_2d(NULL, LOAM_F32, value.shape[1], value.shape[0]) : value;
 }
 
 // target [columns, rows] = the transpose of source [rows, columns]
@@ -97,7 +109,7 @@ static void copy_transposed(float *target, const float *source, int64_t rows, in
 void loam_adapted_copy_to_file(const struct loam_adapted *item, int part, float *file, const float *values)
 {
     const struct loam_tensor *value = loam_adapted_value(item, part);
-    if (item->is_embedding)
+    if (is_transposed(item, part))
         copy_transposed(file, values, value->shape[0], value->shape[1]);
     else
         memcpy(file, values, loam_tensor_bytes(value));
@@ -106,7 +118,7 @@ void loam_adapted_copy_to_file(const struct loam_adapted *item, int part, float 
 void loam_adapted_copy_from_file(const struct loam_adapted *item, int part, float *values, const float *file)
 {
     const struct loam_tensor *value = loam_adapted_value(item, part);
-    if (item->is_embedding)
+    if (is_transposed(item, part))
         copy_transposed(values, file, value->shape[1], value->shape[0]);
     else
         memcpy(values, file, loam_tensor_bytes(value));
@@ -137,14 +149,13 @@ static enum loam_status name_parts(struct loam_adapted *item, struct loam_error 
     return LOAM_OK;
 }
 
-// PEFT has neither for an embedding, nor a magnitude that loam would share with it.
 static enum loam_status check_embedding(const struct loam_adapter_config *config,
                                         const struct loam_linear *linear, struct loam_error *error)
 {
-    if (!config->lora_bias && !config->dora) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s of an embedding (%s), which %s: leave %s out",
-                     config->lora_bias ? "lora_bias" : "DoRA (use_dora)", linear->path,
-                     config->lora_bias ? "PEFT does not have" : "loam does not have yet", linear->path);
+    if (!config->lora_bias) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                     "lora_bias of an embedding (%s), which PEFT does not have: leave %s out", linear->path,
+                     linear->path);
 }
 
 static enum loam_status add_module(struct loam_adapter *adapter, const struct loam_linear *linear,
@@ -160,6 +171,7 @@ static enum loam_status add_module(struct loam_adapter *adapter, const struct lo
                                   .slot = &adapter->slots.slots[linear->index],
                                   .is_embedding = linear == &adapter->model->embedder};
     if (item->is_embedding) LOAM_TRY(check_embedding(config, linear, error));
+    const struct loam_tensor magnitude = loam_tensor_1d(NULL, LOAM_F32, loam_adapted_outputs(item));
     *item->slot = (struct loam_lora_slot){
         .rank = rank,
         .scale = (float)scale,
@@ -170,8 +182,8 @@ static enum loam_status add_module(struct loam_adapter *adapter, const struct lo
         .da = loam_tensor_2d(NULL, LOAM_F32, rank, linear->in),
         .db = loam_tensor_2d(NULL, LOAM_F32, linear->out, rank),
         .dora = config->dora,
-        .magnitude = loam_tensor_1d(NULL, LOAM_F32, linear->out),
-        .dmagnitude = loam_tensor_1d(NULL, LOAM_F32, linear->out),
+        .magnitude = magnitude,
+        .dmagnitude = magnitude,
     };
     if (config->lora_bias) item->slot->bias = item->slot->dbias = loam_tensor_1d(NULL, LOAM_F32, linear->out);
     adapter->count++;
@@ -196,7 +208,7 @@ static enum loam_status note_tied(struct loam_adapter *adapter, struct loam_erro
 {
     const struct loam_model *model = adapter->model;
     const struct loam_linear *const tied[] = {&model->embedder, &model->head};
-    if (!loam_model_head_is_tied(model)) return LOAM_OK;
+    if (!loam_model_head_is_tied(model) || adapter->ties) return LOAM_OK;
     for (size_t i = 0; i < 2; i++)
         if (adapter->slots.slots[tied[i]->index].rank > 0)
             return loam_adapter_config_note(
@@ -218,22 +230,6 @@ static enum loam_status check_taken(const struct loam_adapter *adapter, struct l
         "initial weights that change the base (pissa, olora) for %s, which shares its weight with "
         "%s: choose others, or leave %s out",
         model->head.path, model->embedder.path, model->head.path);
-}
-
-// PEFT would give both modules one adapter.
-static enum loam_status check_tying(const struct loam_adapter *adapter, struct loam_error *error)
-{
-    const struct loam_model *model = adapter->model;
-    const struct loam_lora_slot *slots = adapter->slots.slots;
-    const bool adapted = slots[model->head.index].rank > 0 || slots[model->embedder.index].rank > 0;
-    const bool apart = adapter->token_count > 0 && adapter->tokens[0].place_count < LOAM_TOKEN_PLACES;
-    if (!adapter->config.ensure_weight_tying || !loam_model_head_is_tied(model) || !(adapted || apart))
-        return LOAM_OK;
-    return loam_fail(
-        error, LOAM_ERROR_UNSUPPORTED,
-        "ensure_weight_tying of %s of %s and %s, which loam has for modules_to_save alone: leave "
-        "it or them out",
-        adapted ? "adapters" : "different trained tokens", model->embedder.path, model->head.path);
 }
 
 // Adds notices about settings without effect.
@@ -317,7 +313,9 @@ static enum loam_status add_modules(struct loam_adapter *adapter, const struct l
         LOAM_TRY(loam_targets_match(&config->excluded, linear->path, &excluded, error));
         LOAM_TRY(loam_adapter_config_adapts(config, linear->path, &adapts, error));
         if (excluded) config->excludes_none = false;
-        if (adapts && linear->index >= adapter->model->linear_count)
+        if (linear->index >= adapter->model->linear_count && adapter->ties)
+            adapts = true;
+        else if (adapts && linear->index >= adapter->model->linear_count)
             LOAM_TRY(adapts_beyond(adapter, linear, stored, &adapts, error));
         if (adapts) LOAM_TRY(add_module(adapter, linear, error));
     }
@@ -328,6 +326,7 @@ static enum loam_status match_targets(struct loam_adapter *adapter, const struct
                                       struct loam_error *error)
 {
     struct loam_targets *targets = &adapter->config.targets;
+    LOAM_TRY(loam_tied_settle(adapter, stored, error));
     LOAM_TRY(add_modules(adapter, stored, error));
     if (stored == NULL) LOAM_TRY(check_entries(adapter, error));
     if (adapter->count == 0 && narrows_targets(&adapter->config))
@@ -343,10 +342,12 @@ static enum loam_status match_targets(struct loam_adapter *adapter, const struct
     }
     LOAM_TRY(loam_adapter_attach_tokens(adapter, error));
     LOAM_TRY(check_taken(adapter, error));
-    LOAM_TRY(check_tying(adapter, error));
+    LOAM_TRY(loam_tied_check(adapter, error));
     LOAM_TRY(note_tied(adapter, error));
     LOAM_TRY(note_unused(adapter, error));
-    return name_targets(adapter, error);
+    const bool expression = targets->kind == LOAM_TARGET_PATTERN;
+    LOAM_TRY(name_targets(adapter, error));
+    return loam_tied_write(adapter, expression, error);
 }
 
 static enum loam_status allocate_items(struct loam_adapter *adapter, struct loam_error *error)
@@ -397,6 +398,8 @@ enum loam_status loam_adapter_register(struct loam_adapter *adapter, struct loam
             if (part->name == NULL) continue;
             LOAM_TRY(loam_trainables_add(set, part->name, *loam_adapted_value(item, p), p != LOAM_PART_BIAS,
                                          &part->index, error));
+            if (loam_tied_part(adapter, item, p))
+                loam_trainables_share(set, part->index, loam_tied_embedding(adapter)->parts[p].index);
         }
     }
     LOAM_TRY(loam_adapter_register_tokens(adapter, set, error));

@@ -64,6 +64,7 @@ struct loam_adapter {
     struct loam_adapter_config config;
     struct loam_adapted *items; // in model order
     size_t count;
+    bool ties; // the head has the matrices of the embedding, its last item and the one before (lora/tied.c)
     struct loam_trained_tokens tokens[LOAM_TOKEN_PLACES]; // [token_count]
     size_t token_count;
     struct loam_arena token_arena; // of the ids
@@ -102,6 +103,8 @@ struct loam_tensor *loam_adapted_gradient(const struct loam_adapted *item, int p
 // The values of a part in the file's order from those of the slot, or back: a transposed copy for an embedding.
 void loam_adapted_copy_to_file(const struct loam_adapted *item, int part, float *file, const float *values);
 void loam_adapted_copy_from_file(const struct loam_adapted *item, int part, float *values, const float *file);
+// The size of the magnitude of DoRA and of the bias of B: the outputs of a linear, the columns of an embedding.
+int64_t loam_adapted_outputs(const struct loam_adapted *item);
 // The shape of a part in the file.
 struct loam_tensor loam_adapted_file_shape(const struct loam_adapted *item, int part);
 // The number of tensors in the file of the adapter.
@@ -161,6 +164,32 @@ enum loam_status loam_replaced_fill(struct loam_adapter *adapter, struct loam_st
 // Downloads `count` elements from `first` on as f32.
 enum loam_status loam_replaced_download(const struct loam_replaced *item, struct loam_stream *stream,
                                         size_t first, size_t count, float *values, struct loam_error *error);
+
+// ---- ensure_weight_tying: one adapter, or one replaced weight, of a tied embedding and its head (lora/tied.c) ----
+
+// Returns whether an entry of the list ends in embed_tokens or lm_head, the names by which PEFT knows embeddings and
+// heads.
+bool loam_tied_list_is_known(const struct loam_targets *list);
+// Puts the path of the embedding into the list. As PEFT does, takes the head out of it; where PEFT does not know the
+// embedding by its name, the head stays, so that PEFT ties the two again when it reads the list.
+enum loam_status loam_tied_list_write(struct loam_targets *list, const char *embedding, const char *head,
+                                      struct loam_error *error);
+
+// Decides whether the embedding and the head share the matrices of their adapters (`adapter->ties`). `stored` is the
+// file of an opened adapter; NULL: the adapter is fresh.
+enum loam_status loam_tied_settle(struct loam_adapter *adapter, const struct loam_stored_adapter *stored,
+                                  struct loam_error *error);
+// Writes the pair into the list of targets. `expression`: the list was made from one.
+enum loam_status loam_tied_write(struct loam_adapter *adapter, bool expression, struct loam_error *error);
+// Fails on settings that do not go with ensure_weight_tying. Called after the modules were matched.
+enum loam_status loam_tied_check(const struct loam_adapter *adapter, struct loam_error *error);
+// Fails if the file of an opened adapter has other values for the head than for the embedding.
+enum loam_status loam_tied_check_stored(const struct loam_adapter *adapter, struct loam_error *error);
+// The embedding and the head of an adapter that ties them: the last two items, in model order.
+const struct loam_adapted *loam_tied_embedding(const struct loam_adapter *adapter);
+const struct loam_adapted *loam_tied_head(const struct loam_adapter *adapter);
+// Returns whether a part of an item has its value from the embedding.
+bool loam_tied_part(const struct loam_adapter *adapter, const struct loam_adapted *item, int part);
 
 // ---- trained tokens (lora/trained_tokens.c) ----
 

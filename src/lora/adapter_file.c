@@ -52,7 +52,7 @@ static enum loam_status assign_matrices(struct loam_adapter *adapter, const stru
         item->parts[LOAM_PART_MAGNITUDE].stored = module->magnitude;
         item->base_copy = module->base;
         LOAM_TRY(check_kind(item, module, error));
-        return loam_stored_vectors_check(module, &adapter->config, item->linear->out, error);
+        return loam_stored_vectors_check(module, &adapter->config, loam_adapted_outputs(item), error);
     }
     const struct loam_stored_tensor *tensor = loam_stored_module_tensor(module);
     if (has_module(adapter->model, module->path))
@@ -128,8 +128,9 @@ static enum loam_status assign_parameters(struct loam_adapter *adapter, struct l
         LOAM_TRY(assign_parameter(adapter, &adapter->replaced[i], &missing, error));
     for (size_t i = 0; i < adapter->stored.parameter_count; i++) {
         const struct loam_stored_parameter *parameter = &adapter->stored.parameters[i];
-        LOAM_TRY(loam_stored_parameter_check(parameter, &adapter->config, error));
-        if (is_assigned(adapter, parameter)) continue;
+        const bool assigned = is_assigned(adapter, parameter);
+        LOAM_TRY(loam_stored_parameter_check(parameter, assigned ? NULL : &adapter->config, error));
+        if (assigned) continue;
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s: tensor \"%s\" is not a parameter of this model that adapter_config.json asks "
                          "for; the adapter's base "
@@ -160,6 +161,7 @@ static enum loam_status assign_weights(struct loam_adapter *adapter, struct loam
                 check_stored(adapter, item->parts[p].stored, item->parts[p].name, slot->rank, &shape, error));
         }
     }
+    LOAM_TRY(loam_tied_check_stored(adapter, error));
     return assign_parameters(adapter, error);
 }
 
@@ -171,7 +173,9 @@ static void place_parts(struct loam_adapter *adapter, struct loam_arena *arena, 
         for (int p = 0; p < LOAM_PART_COUNT; p++) {
             if (item->parts[p].name == NULL) continue;
             struct loam_tensor *value = loam_adapted_value(item, p);
-            void *data = loam_arena_alloc(arena, loam_tensor_bytes(value));
+            const bool shares = loam_tied_part(adapter, item, p);
+            void *data = shares ? loam_adapted_value(loam_tied_embedding(adapter), p)->data
+                                : loam_arena_alloc(arena, loam_tensor_bytes(value));
             if (!counting) value->data = data;
         }
     }

@@ -344,7 +344,7 @@ const struct loam_stored_tensor *loam_stored_parameter_find(const struct loam_st
                                                             const char *name)
 {
     for (size_t i = 0; i < stored->parameter_count; i++)
-        if (strcmp(stored->parameters[i].name, name) == 0) return stored->parameters[i].tensor;
+        if (loam_same_module(stored->parameters[i].name, name)) return stored->parameters[i].tensor;
     return NULL;
 }
 
@@ -538,16 +538,23 @@ enum loam_status loam_stored_parameter_check(const struct loam_stored_parameter 
 {
     const struct loam_stored_tensor *tensor = parameter->tensor;
     const char *dot = strrchr(parameter->name, '.');
-    const bool bias = config->bias != LOAM_BIAS_NONE && strcmp(dot, ".bias") == 0;
-    const bool tied = config->ensure_weight_tying && parameter->is_head;
     if (!loam_format_decodes(tensor->format))
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is %s; expected f32, f16 or bf16",
                          tensor->file, tensor->name, loam_format_name(tensor->format));
+    if (config == NULL) return LOAM_OK;
+    const bool bias = config->bias != LOAM_BIAS_NONE && strcmp(dot, ".bias") == 0;
+    const bool tied = config->ensure_weight_tying && parameter->is_head;
     if (bias || tied || loam_adapter_config_saves(config, parameter->name)) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                      "%s: tensor \"%s\" is a parameter of the model that neither \"modules_to_save\" nor "
                      "\"bias\" in adapter_config.json names: merge this one into its model with PEFT",
                      tensor->file, tensor->name);
+}
+
+// PEFT takes a head that ensure_weight_tying ties out of "target_modules".
+static bool is_tied_head(const struct loam_stored_module *module, const struct loam_adapter_config *config)
+{
+    return config->ensure_weight_tying && strchr(module->path, '.') == NULL;
 }
 
 enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *stored,
@@ -559,7 +566,7 @@ enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *sto
         bool matches = false;
         if (!loam_stored_module_is_adapted(module)) continue;
         LOAM_TRY(loam_adapter_config_adapts(config, module->path, &matches, error));
-        if (!matches)
+        if (!matches && !is_tied_head(module, config))
             return loam_fail(error, LOAM_ERROR_FORMAT,
                              "%s: tensor \"%s\" is for a module that \"target_modules\" in "
                              "adapter_config.json leaves out",

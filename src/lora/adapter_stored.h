@@ -60,7 +60,7 @@ bool loam_stored_module_is_adapted(const struct loam_stored_module *module);
 // Finds the parameter of that name of the model; NULL: the file has none.
 const struct loam_stored_tensor *loam_stored_parameter_find(const struct loam_stored_adapter *stored,
                                                             const char *name);
-// Fails unless the config asks for the parameter.
+// Fails unless loam decodes the parameter and the config asks for it. NULL: it is known to be asked for.
 enum loam_status loam_stored_parameter_check(const struct loam_stored_parameter *parameter,
                                              const struct loam_adapter_config *config,
                                              struct loam_error *error);

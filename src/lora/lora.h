@@ -38,8 +38,8 @@ struct loam_lora_settings {
     // whose path ends in it, within a component too: "norm" names input_layernorm. NULL: none.
     const char *modules_to_save;
     enum loam_lora_bias bias;
-    bool
-        ensure_weight_tying; // a tied head stays tied to the embedding where modules_to_save names one of both
+    // A tied head stays tied to the embedding where modules_to_save or target_modules names one of both.
+    bool ensure_weight_tying;
 };
 
 // An adapter: resolved settings and a slot for each linear of a model. The model is not changed, so one model

@@ -148,7 +148,7 @@ static enum loam_status allocate_matrices(struct merge *merge, size_t index, siz
         if (a > most) most = a;
         if (b > most) most = b;
         if (longest > *row) *row = longest;
-        if ((size_t)linear->out > *out) *out = (size_t)linear->out;
+        if (longest > *out) *out = longest; // an embedding has gains by its columns
     }
     for (size_t i = 0; i < adapter->token_count; i++)
         if ((size_t)adapter->tokens[i].module->in > *row) *row = (size_t)adapter->tokens[i].module->in;
@@ -192,7 +192,9 @@ static bool parts_tied(const struct loam_model *model, const struct loam_adapter
 {
     const struct loam_lora_slot *slots = adapter->slots.slots;
     const struct loam_replacement **replaced = adapter->slots.replaced;
-    if (slots[model->head.index].rank > 0 || slots[model->embedder.index].rank > 0) return true;
+    const struct loam_lora_slot *head = &slots[model->head.index], *embedding = &slots[model->embedder.index];
+    const bool alike = adapter->ties && !adapter->config.dora && head->scale == embedding->scale;
+    if (!alike && (head->rank > 0 || embedding->rank > 0)) return true;
     for (size_t j = 0; j < adapter->token_count; j++)
         if (adapter->tokens[j].place_count < LOAM_TOKEN_PLACES) return true;
     return adapter->replaced_count > 0 &&
@@ -375,23 +377,31 @@ static bool has_gains(const struct merge *merge)
     return merge->terms[0].item->slot->dora;
 }
 
-// gains[n] = magnitude[n] / ||W[n] + scale B[n] A||
+// DoRA scales by outputs: rows of W, columns where it is stored transposed, and columns of an embedding.
+static bool scales_columns(const struct merge *merge)
+{
+    return is_transposed(merge) || merge->terms[0].item->is_embedding;
+}
+
+// gains[n] = magnitude[n] / ||W[n] + scale B[n] A||, by columns where they are scaled
 static void compute_gains(struct merge *merge, const struct loam_stored_tensor *source)
 {
     const struct loam_linear *linear = merge->current;
     const struct loam_stored_tensor *magnitude = merge->terms[0].item->parts[LOAM_PART_MAGNITUDE].stored;
-    const bool transposed = is_transposed(merge);
-    const size_t columns = stored_columns(merge), rows = (size_t)(transposed ? linear->in : linear->out);
-    memset(merge->gains, 0, (size_t)linear->out * sizeof *merge->gains);
+    const bool by_columns = scales_columns(merge);
+    const size_t columns = stored_columns(merge);
+    const size_t rows = (size_t)(is_transposed(merge) ? linear->in : linear->out);
+    const size_t count = by_columns ? columns : rows;
+    memset(merge->gains, 0, count * sizeof *merge->gains);
     for (size_t i = 0; i < rows; i++) {
         loam_format_convert(merge->row, LOAM_F32, loam_format_at(source->format, source->data, i * columns),
                             source->format, columns);
         add_updates(merge, i, 0, columns);
         for (size_t j = 0; j < columns; j++)
-            merge->gains[transposed ? j : i] += (double)merge->row[j] * (double)merge->row[j];
+            merge->gains[by_columns ? j : i] += (double)merge->row[j] * (double)merge->row[j];
         release_elements(source, i * columns, columns);
     }
-    for (size_t n = 0; n < (size_t)linear->out; n++) {
+    for (size_t n = 0; n < count; n++) {
         float value;
         loam_format_convert(&value, LOAM_F32, loam_format_at(magnitude->format, magnitude->data, n),
                             magnitude->format, 1);
@@ -450,9 +460,9 @@ static void load_terms(struct merge *merge, size_t parameter, const struct loam_
 // row[j] *= the gain of its output; row i of the stored matrix, from column `first` on.
 static void apply_gains(const struct merge *merge, size_t i, size_t first, size_t count)
 {
-    const bool transposed = is_transposed(merge);
+    const bool by_columns = scales_columns(merge);
     for (size_t j = 0; j < count; j++)
-        merge->row[j] *= (float)merge->gains[transposed ? first + j : i];
+        merge->row[j] *= (float)merge->gains[by_columns ? first + j : i];
 }
 
 // Writes elements [first, first + count) of W', row by row.

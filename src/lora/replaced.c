@@ -16,18 +16,18 @@ static const char *last_component(const char *path)
     return dot != NULL ? dot + 1 : path;
 }
 
-// PEFT knows embeddings and heads by these names.
-static bool has_known_name(const char *module)
+static size_t place_of_embedding(const struct loam_model *model)
 {
-    const char *name = last_component(module);
-    return strcmp(name, "embed_tokens") == 0 || strcmp(name, "lm_head") == 0;
+    return (size_t)(model->embedding - model->parameters);
 }
 
-static bool any_has_known_name(const struct loam_targets *saved)
+// The name of parameter `place`, or of a tied head, in the multimodal model that the model is a part of, by which PEFT
+// matches: "model.language_model.norm.weight".
+static char *name_in_whole(const struct loam_model *model, size_t place, struct loam_error *error)
 {
-    for (size_t i = 0; i < saved->count; i++)
-        if (has_known_name(saved->entries[i])) return true;
-    return false;
+    const char *name = place < model->parameter_count ? model->parameters[place].name
+                                                      : loam_family_tied_row(model->config.family)->name;
+    return loam_multimodal_module_path(model->config.multimodal, name, error);
 }
 
 static char *module_of(const char *parameter, struct loam_error *error)
@@ -35,52 +35,29 @@ static char *module_of(const char *parameter, struct loam_error *error)
     return loam_strndup(parameter, (size_t)(strrchr(parameter, '.') - parameter), error);
 }
 
-// Puts the path of the embedding into the list. As PEFT does, takes the head out of it; where PEFT does not know the
-// embedding by its name, the head stays, so that PEFT ties the two again when it reads the list.
-static enum loam_status save_embedding(struct loam_targets *saved, const char *embedding, const char *head,
-                                       struct loam_error *error)
-{
-    const char **names = loam_calloc(saved->count + 2, sizeof *names, error);
-    if (names == NULL) return LOAM_ERROR_MEMORY;
-    size_t count = 0;
-    bool has_embedding = false;
-    for (size_t i = 0; i < saved->count; i++) {
-        if (loam_target_entry_matches(saved->entries[i], head)) continue;
-        has_embedding = has_embedding || strcmp(saved->entries[i], embedding) == 0;
-        names[count++] = saved->entries[i];
-    }
-    if (!has_embedding) names[count++] = embedding;
-    if (!has_known_name(embedding)) names[count++] = head;
-    struct loam_targets changed;
-    enum loam_status status = loam_targets_init_list(&changed, names, count, error);
-    free(names);
-    if (status != LOAM_OK) return status;
-    loam_targets_deinit(saved);
-    *saved = changed;
-    return LOAM_OK;
-}
-
 // Decides whether the head shares the embedding of the adapter, as PEFT does for ensure_weight_tying.
-static enum loam_status settle_tying(struct loam_adapter *adapter, bool *shares, struct loam_error *error)
+static enum loam_status settle_tying(struct loam_adapter *adapter, char *const *names, bool *shares,
+                                     struct loam_error *error)
 {
     struct loam_adapter_config *config = &adapter->config;
     const struct loam_model *model = adapter->model;
     *shares = false;
-    if (!config->ensure_weight_tying) return LOAM_OK;
+    if (!config->ensure_weight_tying || adapter->ties) return LOAM_OK;
     if (!model->config.tied_head)
         return loam_adapter_config_note(
             config, error, "ensure_weight_tying has no effect: the head of the model is not tied");
     // PEFT writes the embedding into the list of a tied pair. A file with both tensors was tied, whatever the names.
-    const bool named = any_has_known_name(&config->saved) || config->has_tied_head;
-    if (!named || !(config->fresh || loam_adapter_config_saves(config, model->embedding->name)))
-        return loam_adapter_config_note(
-            config, error,
-            "ensure_weight_tying has no effect: modules_to_save names neither lm_head nor embed_tokens");
+    const bool named = loam_tied_list_is_known(&config->saved) || config->has_tied_head;
+    if (!named || !(config->fresh || loam_adapter_config_saves(config, names[place_of_embedding(model)])))
+        return loam_adapter_config_note(config, error,
+                                        "ensure_weight_tying has no effect: neither modules_to_save nor "
+                                        "target_modules names lm_head or embed_tokens");
     *shares = true;
-    char *embedding = module_of(model->embedding->name, error);
-    char *head = module_of(loam_family_tied_row(model->config.family)->name, error);
+    char *embedding = module_of(names[place_of_embedding(model)], error);
+    char *head = module_of(names[model->parameter_count], error);
     enum loam_status status = LOAM_ERROR_MEMORY;
-    if (embedding != NULL && head != NULL) status = save_embedding(&config->saved, embedding, head, error);
+    if (embedding != NULL && head != NULL)
+        status = loam_tied_list_write(&config->saved, embedding, head, error);
     free(embedding);
     free(head);
     return status;
@@ -89,7 +66,7 @@ static enum loam_status settle_tying(struct loam_adapter *adapter, bool *shares,
 static enum loam_status note_untied(struct loam_adapter *adapter, struct loam_error *error)
 {
     const struct loam_model *model = adapter->model;
-    const size_t embedding = (size_t)(model->embedding - model->parameters), head = model->parameter_count;
+    const size_t embedding = place_of_embedding(model), head = model->parameter_count;
     const struct loam_replacement **replaced = adapter->slots.replaced;
     if (!model->config.tied_head || replaced[embedding] == replaced[head]) return LOAM_OK;
     return loam_adapter_config_note(
@@ -145,25 +122,13 @@ static enum loam_status add(struct loam_adapter *adapter, const struct loam_para
     return LOAM_OK;
 }
 
-// PEFT names what it saves by the multimodal class, and the parameters here have the names of the text model.
-static enum loam_status refuse_multimodal(const struct loam_adapter *adapter, const char *name,
-                                          struct loam_error *error)
-{
-    const struct loam_multimodal *multimodal = adapter->model->config.multimodal;
-    if (multimodal == NULL) return LOAM_OK;
-    return loam_fail(
-        error, LOAM_ERROR_UNSUPPORTED,
-        "modules_to_save and bias are not supported for the text part of a %s model, and the adapter "
-        "has %s: leave them out, or take the text model alone",
-        multimodal->model_type, name);
-}
-
-static enum loam_status match_parameter(struct loam_adapter *adapter, size_t place, struct loam_error *error)
+static enum loam_status match_parameter(struct loam_adapter *adapter, size_t place, const char *name,
+                                        struct loam_error *error)
 {
     const struct loam_adapter_config *config = &adapter->config;
     const struct loam_parameter *parameter = &adapter->model->parameters[place];
     const struct loam_adapted *adapted = adapted_by(adapter, parameter);
-    const bool saved = loam_adapter_config_saves(config, parameter->name);
+    const bool saved = loam_adapter_config_saves(config, name);
     if (saved && adapted != NULL)
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "modules_to_save names %s, which the adapter adapts: name it in one of "
@@ -172,20 +137,18 @@ static enum loam_status match_parameter(struct loam_adapter *adapter, size_t pla
     const bool bias = is_bias(parameter) && (config->bias == LOAM_BIAS_ALL ||
                                              (config->bias == LOAM_BIAS_LORA_ONLY && adapted != NULL));
     if (!saved && !bias) return LOAM_OK;
-    LOAM_TRY(refuse_multimodal(adapter, parameter->name, error));
-    return add(adapter, parameter, place, parameter->name, adapted != NULL, error);
+    return add(adapter, parameter, place, name, adapted != NULL, error);
 }
 
 // The head of a tied model has no parameter of its own.
-static enum loam_status match_tied_head(struct loam_adapter *adapter, bool shares, struct loam_error *error)
+static enum loam_status match_tied_head(struct loam_adapter *adapter, const char *name, bool shares,
+                                        struct loam_error *error)
 {
     const struct loam_model *model = adapter->model;
-    const char *name = loam_family_tied_row(model->config.family)->name;
-    const size_t embedding = (size_t)(model->embedding - model->parameters), place = model->parameter_count;
+    const size_t embedding = place_of_embedding(model), place = model->parameter_count;
     if (!model->config.tied_head) return LOAM_OK;
     if (!shares) {
         if (!loam_adapter_config_saves(&adapter->config, name)) return LOAM_OK;
-        LOAM_TRY(refuse_multimodal(adapter, name, error));
         return add(adapter, model->embedding, place, name, false, error);
     }
     for (size_t i = 0; i < adapter->replaced_count; i++)
@@ -199,15 +162,15 @@ static enum loam_status match_tied_head(struct loam_adapter *adapter, bool share
 
 // ---- names without effect ----
 
-static enum loam_status describe_modules(const struct loam_model *model, struct loam_bytes *text,
-                                         struct loam_error *error)
+static enum loam_status describe_modules(const struct loam_model *model, char *const *parameters,
+                                         struct loam_bytes *text, struct loam_error *error)
 {
     const size_t count = model->parameter_count;
     struct loam_targets list = {0};
     char **names = loam_calloc(count, sizeof *names, error);
     enum loam_status status = names != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < count && status == LOAM_OK; i++) {
-        names[i] = module_of(model->parameters[i].name, error);
+        names[i] = module_of(parameters[i], error);
         if (names[i] == NULL) {
             status = LOAM_ERROR_MEMORY;
         } else {
@@ -224,11 +187,11 @@ static enum loam_status describe_modules(const struct loam_model *model, struct 
     return status;
 }
 
-static enum loam_status fail_no_match(const struct loam_model *model, const char *entry,
+static enum loam_status fail_no_match(const struct loam_model *model, char *const *names, const char *entry,
                                       struct loam_error *error)
 {
     struct loam_bytes text = {0};
-    enum loam_status status = describe_modules(model, &text, error);
+    enum loam_status status = describe_modules(model, names, &text, error);
     if (status == LOAM_OK)
         status = loam_fail(error, LOAM_ERROR_ARGUMENT,
                            "modules_to_save: \"%s\" matches no module with parameters of this model; it has: "
@@ -238,20 +201,21 @@ static enum loam_status fail_no_match(const struct loam_model *model, const char
     return status;
 }
 
-static bool is_used(const struct loam_model *model, const char *entry)
+static bool is_used(const struct loam_model *model, char *const *names, const char *entry)
 {
-    for (size_t i = 0; i < model->parameter_count; i++)
-        if (loam_saved_entry_matches(entry, model->parameters[i].name)) return true;
-    return model->config.tied_head &&
-           loam_saved_entry_matches(entry, loam_family_tied_row(model->config.family)->name);
+    const size_t count = model->parameter_count + (model->config.tied_head ? 1 : 0);
+    for (size_t i = 0; i < count; i++)
+        if (loam_saved_entry_matches(entry, names[i])) return true;
+    return false;
 }
 
-static enum loam_status check_entries(struct loam_adapter *adapter, bool fresh, struct loam_error *error)
+static enum loam_status check_entries(struct loam_adapter *adapter, char *const *names, bool fresh,
+                                      struct loam_error *error)
 {
     const struct loam_targets *saved = &adapter->config.saved;
     for (size_t i = 0; i < saved->count; i++) {
-        if (is_used(adapter->model, saved->entries[i])) continue;
-        if (fresh) return fail_no_match(adapter->model, saved->entries[i], error);
+        if (is_used(adapter->model, names, saved->entries[i])) continue;
+        if (fresh) return fail_no_match(adapter->model, names, saved->entries[i], error);
         LOAM_TRY(loam_adapter_config_note(&adapter->config, error,
                                           "\"modules_to_save\" in adapter_config.json names \"%s\", which "
                                           "matches no module with parameters of this model",
@@ -262,19 +226,48 @@ static enum loam_status check_entries(struct loam_adapter *adapter, bool fresh, 
 
 // ---- the whole ----
 
-enum loam_status loam_replaced_match(struct loam_adapter *adapter, bool fresh, struct loam_error *error)
+// In a multimodal model an entry may name modules of other parts, which PEFT would train, too: the list becomes one of
+// the modules that are replaced.
+static enum loam_status name_saved(struct loam_adapter *adapter, char *const *names, struct loam_error *error)
+{
+    const struct loam_model *model = adapter->model;
+    struct loam_targets *saved = &adapter->config.saved, list = {0};
+    if (model->config.multimodal == NULL || saved->count == 0) return LOAM_OK;
+    char **modules = loam_calloc(model->parameter_count + 1, sizeof *modules, error);
+    enum loam_status status = modules != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+    size_t count = 0;
+    for (size_t i = 0; i <= model->parameter_count && status == LOAM_OK; i++) {
+        if (adapter->slots.replaced[i] == NULL || !loam_adapter_config_saves(&adapter->config, names[i]))
+            continue;
+        modules[count] = module_of(names[i], error);
+        if (modules[count++] == NULL) status = LOAM_ERROR_MEMORY;
+    }
+    if (status == LOAM_OK && count > 0)
+        status = loam_targets_init_list(&list, (const char *const *)modules, count, error);
+    for (size_t i = 0; modules != NULL && i < count; i++)
+        free(modules[i]);
+    free((void *)modules);
+    if (status != LOAM_OK || count == 0) return status;
+    loam_targets_deinit(saved);
+    *saved = list;
+    return LOAM_OK;
+}
+
+static enum loam_status match_all(struct loam_adapter *adapter, char *const *names, bool fresh,
+                                  struct loam_error *error)
 {
     const size_t count = adapter->model->parameter_count + 1;
     bool shares;
-    LOAM_TRY(check_entries(adapter, fresh, error));
-    LOAM_TRY(settle_tying(adapter, &shares, error));
+    LOAM_TRY(check_entries(adapter, names, fresh, error));
+    LOAM_TRY(settle_tying(adapter, names, &shares, error));
     if (adapter->config.saved.count == 0 && adapter->config.bias == LOAM_BIAS_NONE) return LOAM_OK;
     adapter->replaced = loam_calloc(count, sizeof *adapter->replaced, error);
     adapter->slots.replaced = loam_calloc(count, sizeof *adapter->slots.replaced, error);
     if (adapter->replaced == NULL || adapter->slots.replaced == NULL) return LOAM_ERROR_MEMORY;
     for (size_t place = 0; place + 1 < count; place++)
-        LOAM_TRY(match_parameter(adapter, place, error));
-    LOAM_TRY(match_tied_head(adapter, shares, error));
+        LOAM_TRY(match_parameter(adapter, place, names[place], error));
+    LOAM_TRY(match_tied_head(adapter, names[count - 1], shares, error));
+    LOAM_TRY(name_saved(adapter, names, error));
     if (adapter->replaced_count > 0) adapter->slots.replaced_count = count;
     if (fresh && adapter->replaced_count == 0)
         return loam_adapter_config_note(
@@ -282,6 +275,23 @@ enum loam_status loam_replaced_match(struct loam_adapter *adapter, bool fresh, s
             loam_lora_bias_name(adapter->config.bias),
             adapter->config.bias == LOAM_BIAS_ALL ? "no module" : "no adapted module");
     return note_untied(adapter, error);
+}
+
+enum loam_status loam_replaced_match(struct loam_adapter *adapter, bool fresh, struct loam_error *error)
+{
+    const struct loam_model *model = adapter->model;
+    const size_t count = model->parameter_count + 1;
+    char **names = loam_calloc(count, sizeof *names, error);
+    enum loam_status status = names != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
+    for (size_t i = 0; i < count && status == LOAM_OK; i++) {
+        names[i] = name_in_whole(model, i, error);
+        if (names[i] == NULL) status = LOAM_ERROR_MEMORY;
+    }
+    if (status == LOAM_OK) status = match_all(adapter, names, fresh, error);
+    for (size_t i = 0; names != NULL && i < count; i++)
+        free(names[i]);
+    free((void *)names);
+    return status;
 }
 
 char *loam_adapter_whole(const struct loam_adapter *adapter, struct loam_error *error)

@@ -111,7 +111,7 @@ enum loam_status loam_adapter_start_module(struct loam_adapter *adapter, size_t 
     return status;
 }
 
-// norms [out] = ||W + scale B A|| by rows
+// norms = ||W + scale B A|| by rows [out], of an embedding by columns [in]
 static void compute_norms(const struct loam_adapted *item, struct loam_stream *stream,
                           struct loam_arena *arena, struct loam_tensor norms)
 {
@@ -122,6 +122,7 @@ static void compute_norms(const struct loam_adapted *item, struct loam_stream *s
         .a = slot->a,
         .b = slot->b,
         .scale = slot->scale,
+        .columns = item->is_embedding,
         .norms = norms};
     loam_dora_norm(stream, &args);
     loam_weight_close(handle, stream, 0, handle->weight.tensor.shape[0]);
@@ -159,20 +160,26 @@ enum loam_status loam_adapter_keep_norms(struct loam_adapter *adapter, struct lo
     struct loam_arena none;
     if (!adapter->config.dora || adapter->set != NULL) return LOAM_OK;
     for (size_t i = 0; i < adapter->count; i++)
-        bytes += loam_scratch_bytes(adapter->items[i].linear->out, sizeof(float));
+        bytes += loam_scratch_bytes(loam_adapted_outputs(&adapter->items[i]), sizeof(float));
     LOAM_TRY(loam_device_arena_init(stream->device, &adapter->norms, bytes, true, error));
     adapter->norms_device = stream->device;
     LOAM_TRY(loam_device_arena_init(stream->device, &none, 0, false, error));
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
         if (is_streamed(item->linear)) continue;
+        const int64_t count = loam_adapted_outputs(item);
         item->slot->norms =
-            loam_tensor_1d(loam_arena_alloc(&adapter->norms, (size_t)item->linear->out * sizeof(float)),
-                           LOAM_F32, item->linear->out);
+            loam_tensor_1d(loam_arena_alloc(&adapter->norms, (size_t)count * sizeof(float)), LOAM_F32, count);
         compute_norms(item, stream, &none, item->slot->norms);
     }
     loam_device_arena_deinit(stream->device, &none);
     return loam_stream_finish(stream, error);
+}
+
+// As in PEFT, a tied pair starts as a head, which comes last, and with false as an embedding.
+static bool keeps_start(const struct loam_adapter *adapter, const struct loam_adapted *item)
+{
+    return adapter->config.init.kind == LOAM_LORA_RANDOM && loam_tied_part(adapter, item, LOAM_PART_A);
 }
 
 enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed, struct loam_error *error)
@@ -189,7 +196,8 @@ enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed,
     LOAM_TRY(loam_stream_init(&stream, device, 0, error));
     enum loam_status status = LOAM_OK;
     for (size_t i = 0; i < adapter->count && status == LOAM_OK; i++)
-        status = loam_adapter_start_module(adapter, i, &stream, seed, true, error);
+        if (!keeps_start(adapter, &adapter->items[i]))
+            status = loam_adapter_start_module(adapter, i, &stream, seed, true, error);
     if (status == LOAM_OK && adapter->config.dora) status = start_magnitudes(adapter, &stream, error);
     if (status == LOAM_OK) status = loam_adapter_start_tokens(adapter, &stream, error);
     if (status == LOAM_OK) status = loam_replaced_start(adapter, &stream, error);

@@ -288,6 +288,11 @@ void loam_decoder_cache_reset(struct loam_decoder *decoder)
     decoder->cache_length = 0;
 }
 
+void loam_decoder_cache_truncate(struct loam_decoder *decoder, int32_t length)
+{
+    if (length < decoder->cache_length) decoder->cache_length = length;
+}
+
 int32_t loam_decoder_context(const struct loam_decoder *decoder)
 {
     return decoder->limits.context;

@@ -45,6 +45,8 @@ enum loam_status loam_decoder_logits(struct loam_decoder *decoder, const struct 
 
 // Generation: one sequence in the KV cache.
 void loam_decoder_cache_reset(struct loam_decoder *decoder);
+// Keeps the first `length` tokens in the cache, of at least as many.
+void loam_decoder_cache_truncate(struct loam_decoder *decoder, int32_t length);
 int32_t loam_decoder_context(const struct loam_decoder *decoder); // rows of the cache
 // Feeds `count` tokens after those in the cache and gives the logits [V] of the last one; prompts longer than
 // limits.tokens are fed in chunks. LOAM_ERROR_ARGUMENT when the context is full.

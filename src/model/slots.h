@@ -23,9 +23,10 @@ struct loam_lora_slot {
     // B0 A0. NULL: none.
     const struct loam_lora_slot *taken;
     bool dora;
-    struct loam_tensor magnitude;  // [out] f32; of DoRA
-    struct loam_tensor dmagnitude; // [out] f32; data NULL: not trained
-    struct loam_tensor norms; // [out] f32, of an adapter that does not change; data NULL: computed in a pass
+    // Of DoRA, [out] f32; an embedding has one for each column, [in].
+    struct loam_tensor magnitude;
+    struct loam_tensor dmagnitude; // data NULL: not trained
+    struct loam_tensor norms;      // of an adapter that does not change; data NULL: computed in a pass
 };
 
 // Tokens that have rows of their own in the embedding or the head.

@@ -100,21 +100,77 @@ static struct loam_tensor ids_of(const struct loam_pass *pass, const struct loam
     return loam_tensor_rows(&pass->ids, segment->first, segment->rows);
 }
 
+// The norms of DoRA [H]: those that the slot keeps, or computed in memory from the arena.
+static struct loam_tensor embedding_norms(struct loam_pass *pass, const struct loam_lora_slot *slot)
+{
+    const int64_t hidden = pass->model->config.hidden;
+    if (slot->norms.data != NULL) return slot->norms;
+    const struct loam_tensor norms = loam_tensor_1d(loam_pass_f32(pass, 1, hidden).data, LOAM_F32, hidden);
+    loam_dora_norm(pass->stream,
+                   &(struct loam_dora_norm_args){.w.tensor = loam_pass_value(pass, pass->model->embedding),
+                                                 .a = slot->a,
+                                                 .b = slot->b,
+                                                 .scale = slot->scale,
+                                                 .columns = true,
+                                                 .norms = norms});
+    return norms;
+}
+
+// u = scale B[ids] A, in memory from the arena and the dtype of `like` [T, H].
+static struct loam_tensor embedding_update(struct loam_pass *pass, const struct loam_lora_slot *slot,
+                                           struct loam_tensor ids, const struct loam_tensor *like)
+{
+    const struct loam_tensor u = loam_pass_tensor(pass, like->dtype, like->shape[0], like->shape[1]);
+    if (u.data != NULL) loam_zero(pass->stream, u.data, loam_tensor_bytes(&u));
+    loam_lora_embedding_forward(pass->stream,
+                                &(struct loam_lora_embedding_forward_args){
+                                    .ids = ids, .a = slot->a, .b = slot->b, .scale = slot->scale, .y = u});
+    return u;
+}
+
+// y = z + factor ((g - 1) z + g u) with z = y: DoRA has a magnitude for each column of the embedding.
+static void scale_embedding(struct loam_pass *pass, const struct loam_segment *segment,
+                            struct loam_tensor ids, struct loam_tensor y)
+{
+    const struct loam_lora_slot *slot = embedding_slot(pass, segment);
+    const size_t mark = loam_arena_mark(pass->arena);
+    const struct loam_tensor norms = embedding_norms(pass, slot);
+    loam_dora_forward(pass->stream,
+                      &(struct loam_dora_forward_args){.z = y,
+                                                       .u = embedding_update(pass, slot, ids, &y),
+                                                       .magnitude = slot->magnitude,
+                                                       .norms = norms,
+                                                       .factor = segment->factor,
+                                                       .whole = true,
+                                                       .y = y});
+    loam_arena_release(pass->arena, mark);
+}
+
+static void update_embedding(struct loam_pass *pass, const struct loam_segment *segment,
+                             struct loam_tensor ids, struct loam_tensor y)
+{
+    const struct loam_lora_slot *slot = embedding_slot(pass, segment);
+    if (slot->rank == 0) return;
+    if (slot->dora) {
+        scale_embedding(pass, segment, ids, y);
+        return;
+    }
+    loam_lora_embedding_forward(
+        pass->stream,
+        &(struct loam_lora_embedding_forward_args){
+            .ids = ids, .a = slot->a, .b = slot->b, .scale = segment->factor * slot->scale, .y = y});
+}
+
 // What the adapters change of the rows that were gathered.
 static void adapt_embedding(struct loam_pass *pass, struct loam_tensor rows)
 {
     for (size_t i = 0; i < pass->segment_count; i++) {
         const struct loam_segment *segment = &pass->segments[i];
-        const struct loam_lora_slot *slot = embedding_slot(pass, segment);
         const struct loam_token_rows *tokens = &segment->adapter->tokens[LOAM_TOKENS_OF_EMBEDDING];
         const struct loam_tensor ids = ids_of(pass, segment),
                                  y = loam_tensor_rows(&rows, segment->first, segment->rows);
         if (segment->rows == 0) continue;
-        if (slot->rank > 0)
-            loam_lora_embedding_forward(
-                pass->stream,
-                &(struct loam_lora_embedding_forward_args){
-                    .ids = ids, .a = slot->a, .b = slot->b, .scale = segment->factor * slot->scale, .y = y});
+        update_embedding(pass, segment, ids, y);
         if (tokens->tokens.data != NULL)
             loam_replace_rows_forward(pass->stream,
                                       &(struct loam_replace_rows_forward_args){.ids = ids,
@@ -168,12 +224,53 @@ static void positions_backward(struct loam_pass *pass, struct loam_tensor dres)
                           .ids = pass->positions, .dy = dres, .dtable = position_rows(pass->model, &all)});
 }
 
+// dmagnitude, and dy of the gathered rows; returns that of the update. The gathered rows are read again.
+static struct loam_tensor scale_backward(struct loam_pass *pass, const struct loam_segment *segment,
+                                         struct loam_tensor ids, struct loam_tensor dy)
+{
+    const struct loam_lora_slot *slot = embedding_slot(pass, segment);
+    const struct loam_tensor norms = embedding_norms(pass, slot);
+    const struct loam_tensor z = loam_pass_tensor(pass, dy.dtype, dy.shape[0], dy.shape[1]);
+    const struct loam_tensor u = embedding_update(pass, slot, ids, &dy);
+    loam_embedding_forward(pass->stream,
+                           &(struct loam_embedding_forward_args){
+                               .ids = ids, .table = loam_pass_value(pass, pass->model->embedding), .y = z});
+    loam_dora_backward(pass->stream, &(struct loam_dora_backward_args){.dy = dy,
+                                                                       .z = z,
+                                                                       .u = u,
+                                                                       .magnitude = slot->magnitude,
+                                                                       .norms = norms,
+                                                                       .factor = segment->factor,
+                                                                       .whole = true,
+                                                                       .dmagnitude = slot->dmagnitude,
+                                                                       .dz = dy,
+                                                                       .du = u});
+    return u;
+}
+
+static void update_backward(struct loam_pass *pass, const struct loam_segment *segment,
+                            struct loam_tensor ids, struct loam_tensor dy)
+{
+    const struct loam_lora_slot *slot = embedding_slot(pass, segment);
+    const size_t mark = loam_arena_mark(pass->arena);
+    if (slot->da.data == NULL) return;
+    loam_lora_embedding_backward(pass->stream,
+                                 &(struct loam_lora_embedding_backward_args){
+                                     .ids = ids,
+                                     .dy = slot->dora ? scale_backward(pass, segment, ids, dy) : dy,
+                                     .a = slot->a,
+                                     .b = slot->b,
+                                     .scale = slot->dora ? slot->scale : segment->factor * slot->scale,
+                                     .da = slot->da,
+                                     .db = slot->db});
+    loam_arena_release(pass->arena, mark);
+}
+
 // The gradients of what the adapters changed. dy becomes that of the rows that were gathered.
 static void adapted_backward(struct loam_pass *pass, struct loam_tensor dy)
 {
     for (size_t i = pass->segment_count; i-- > 0;) {
         const struct loam_segment *segment = &pass->segments[i];
-        const struct loam_lora_slot *slot = embedding_slot(pass, segment);
         const struct loam_token_rows *tokens = &segment->adapter->tokens[LOAM_TOKENS_OF_EMBEDDING];
         const struct loam_tensor ids = ids_of(pass, segment),
                                  rows = loam_tensor_rows(&dy, segment->first, segment->rows);
@@ -185,15 +282,7 @@ static void adapted_backward(struct loam_pass *pass, struct loam_tensor dy)
                                                                                  .factor = segment->factor,
                                                                                  .drows = tokens->drows,
                                                                                  .dy = rows});
-        if (slot->da.data != NULL)
-            loam_lora_embedding_backward(pass->stream, &(struct loam_lora_embedding_backward_args){
-                                                           .ids = ids,
-                                                           .dy = rows,
-                                                           .a = slot->a,
-                                                           .b = slot->b,
-                                                           .scale = segment->factor * slot->scale,
-                                                           .da = slot->da,
-                                                           .db = slot->db});
+        update_backward(pass, segment, ids, rows);
     }
 }
 

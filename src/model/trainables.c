@@ -31,6 +31,16 @@ enum loam_status loam_trainables_add(struct loam_trainables *set, const char *na
     return LOAM_OK;
 }
 
+void loam_trainables_share(struct loam_trainables *set, size_t index, size_t owner)
+{
+    set->items[index].owner = owner + 1;
+}
+
+static bool has_own_value(const struct loam_trainable *item)
+{
+    return item->value.data == NULL && item->owner == 0;
+}
+
 static size_t padded_count(const struct loam_tensor *tensor)
 {
     size_t count = (size_t)loam_tensor_count(tensor);
@@ -53,7 +63,7 @@ enum loam_status loam_trainables_allocate(struct loam_trainables *set, const str
     size_t all = 0, own_values = 0; // floats
     for (size_t i = 0; i < set->count; i++) {
         all += padded_count(&set->items[i].value);
-        if (set->items[i].value.data == NULL) own_values += padded_count(&set->items[i].value);
+        if (has_own_value(&set->items[i])) own_values += padded_count(&set->items[i].value);
     }
     if (!loam_formats_have(device->formats.master, LOAM_F32))
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "device %s does not train values in f32",
@@ -68,7 +78,10 @@ enum loam_status loam_trainables_allocate(struct loam_trainables *set, const str
     set->gradients = loam_tensor_1d(grad, LOAM_F32, (int64_t)all);
     for (size_t i = 0; i < set->count; i++) {
         struct loam_trainable *item = &set->items[i];
-        if (item->value.data == NULL) item->value = take(&item->value, &value);
+        if (item->owner > 0)
+            item->value.data = set->items[item->owner - 1].value.data;
+        else if (item->value.data == NULL)
+            item->value = take(&item->value, &value);
         item->grad = take(&item->value, &grad);
         item->m = take(&item->value, &m);
         item->v = take(&item->value, &v);

@@ -9,6 +9,7 @@ struct loam_trainable {
     const char *name;         // owned by the model or adapter
     bool decayed;             // weight decay applies
     double rate;              // factor of the learning rate
+    size_t owner;             // 1 + the item whose value this one shares; 0: it has its own
     struct loam_tensor value; // f32
     struct loam_tensor grad;
     struct loam_tensor m;
@@ -30,6 +31,9 @@ struct loam_trainables {
 // stays where it is (f32). `index` (optional) receives its place in the set.
 enum loam_status loam_trainables_add(struct loam_trainables *set, const char *name, struct loam_tensor value,
                                      bool decayed, size_t *index, struct loam_error *error);
+// Gives an item the value of an earlier one, of the same shape. Its gradient and moments stay its own, so the optimiser
+// changes the value once for each.
+void loam_trainables_share(struct loam_trainables *set, size_t index, size_t owner);
 // Takes the memory and points every tensor into it; new values, gradients and moments are zero.
 enum loam_status loam_trainables_allocate(struct loam_trainables *set, const struct loam_device *device,
                                           struct loam_error *error);

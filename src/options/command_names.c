@@ -11,6 +11,7 @@ static const struct {
     [LOAM_COMMAND_TRAIN] = {"train", "train a LoRA adapter that PEFT loads, or the whole model"},
     [LOAM_COMMAND_PLAN] = {"plan", "tell the memory that training takes, and what makes it fit"},
     [LOAM_COMMAND_GENERATE] = {"generate", "continue a prompt with a model, with or without an adapter"},
+    [LOAM_COMMAND_CHAT] = {"chat", "hold a conversation with a model, with or without an adapter"},
     [LOAM_COMMAND_EVAL] = {"eval", "measure loss and perplexity on examples, and SQuAD scores"},
     [LOAM_COMMAND_MERGE] = {"merge", "add an adapter into its model and write the model"},
     [LOAM_COMMAND_EXPORT] = {"export", "write an adapter as a GGUF LoRA for llama.cpp"},

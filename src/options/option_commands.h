@@ -19,8 +19,9 @@
 #define BENCH (1u << LOAM_COMMAND_BENCH)
 #define COMBINE (1u << LOAM_COMMAND_COMBINE)
 #define CONVERT (1u << LOAM_COMMAND_CONVERT)
+#define CHAT (1u << LOAM_COMMAND_CHAT)
 #define DATA (1u << LOAM_COMMAND_DATA)
 #define ALL ((1u << LOAM_COMMAND_COUNT) - 1)
-#define WITH_FILE (TRAIN | GENERATE | EVAL | MERGE | EXPORT | BENCH) // --config
+#define WITH_FILE (TRAIN | GENERATE | CHAT | EVAL | MERGE | EXPORT | BENCH) // --config
 
 #endif

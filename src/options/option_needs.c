@@ -62,6 +62,34 @@ const struct loam_option_need loam_option_needs[] = {
      .refused = true,
      .why = "has no effect without --layers-to-transform, the layers to adapt"},
 
+    {TRAIN | EVAL,
+     {"cut"},
+     {GIVEN("template")},
+     .refused = true,
+     .why = "has no effect without --template, which has the fields"},
+    {TRAIN | EVAL,
+     {"cut"},
+     {IS("too-long", "cut")},
+     .refused = true,
+     .why = "has no effect with --too-long drop: no example is cut"},
+
+    // ---- Text ----
+    {TOKENIZE,
+     {"add-generation-prompt"},
+     {GIVEN("messages")},
+     .refused = true,
+     .why = "has no effect without --messages, the conversation to encode"},
+    {GENERATE | TOKENIZE,
+     {"chat-template", "special-in-content"},
+     {GIVEN("messages")},
+     .refused = true,
+     .why = "has no effect without --messages, the conversation"},
+    {TOKENIZE,
+     {"decode", "special-tokens"},
+     {ABSENT("messages")},
+     .refused = true,
+     .why = "has no effect with --messages: the chat template writes the special tokens"},
+
     // ---- Training ----
     {TRAIN,
      {"warmup-steps", "warmup-ratio"},
@@ -136,7 +164,12 @@ const struct loam_option_need loam_option_needs[] = {
      .refused = true,
      .why = "has no effect without --template, which has the fields"},
     {GENERATE,
-     {"top-k", "top-p", "seed"},
+     {"tools"},
+     {GIVEN("messages")},
+     .refused = true,
+     .why = "has no effect without --messages, the conversation that may call them"},
+    {GENERATE | CHAT,
+     {"top-k", "top-p", "min-p", "seed"},
      {IS_NOT("temperature", "0")},
      .why = "has no effect without --temperature: the most likely token is taken"},
 
@@ -157,7 +190,7 @@ const struct loam_option_need loam_option_needs[] = {
     {DATA, {"overwrite"}, {GIVEN("html")}, .why = "has no effect without --html: no file is written"},
 
     // ---- Device ----
-    {TRAIN | GENERATE | EVAL | BENCH | MERGE,
+    {TRAIN | GENERATE | CHAT | EVAL | BENCH | MERGE,
      {"threads"},
      {IS_NOT("device", "ref")},
      .idle = "1",
@@ -193,12 +226,12 @@ const struct loam_option_need loam_option_needs[] = {
 const size_t loam_option_need_count = sizeof loam_option_needs / sizeof *loam_option_needs;
 
 const struct loam_option_rivals loam_option_rivals[] = {
-    {GENERATE, {"prompt", "prompt-file", "template"}, .required = true},
+    {GENERATE, {"prompt", "prompt-file", "template", "messages"}, .required = true},
     {PLAN, {"data", "lengths"}, .required = false},
 };
 const size_t loam_option_rivals_count = sizeof loam_option_rivals / sizeof *loam_option_rivals;
 
 // Of every other option the last value counts, as with argparse: scripts append options to a command.
-const char *const loam_options_refused_twice[] = {"adapter",        "config",      "lengths",
-                                                  "prompt",         "prompt-file", "push-to-hub",
-                                                  "target-modules", "template",    NULL};
+const char *const loam_options_refused_twice[] = {
+    "adapter",     "chat-template", "config", "lengths",        "messages", "prompt", "prompt-file",
+    "push-to-hub", "system",        "tools",  "target-modules", "template", NULL};

@@ -135,10 +135,10 @@ void loam_options_destroy(struct loam_options *options)
     free(options);
 }
 
-// Whether the option takes free text. An empty prompt is useful with a tokenizer that adds BOS.
+// Whether the option takes one free text. An empty prompt is useful with a tokenizer that adds BOS.
 static bool may_be_empty(const struct loam_option_row *row)
 {
-    return row->info.argument != NULL && strcmp(row->info.argument, "TEXT") == 0;
+    return !row->info.repeated && row->info.argument != NULL && strcmp(row->info.argument, "TEXT") == 0;
 }
 
 static enum loam_status fail_empty(const struct loam_option_row *row, struct loam_error *error)

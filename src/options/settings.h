@@ -9,9 +9,13 @@
 #include "run/settings.h"
 
 struct loam_generate_settings {
-    // The prompt is a text, a file, or a template with its fields (struct loam_settings).
+    // The prompt is a text, a file, a conversation, or a template with its fields (struct loam_settings).
     const char *prompt;      // NULL: not given
     const char *prompt_file; // NULL: not given
+    const char *messages;    // a file with a conversation, or "-"; NULL: not given
+    const char *tools;       // a file; NULL: not given
+    const char *system;      // chat: the system message; NULL: none
+    struct loam_text_list stop;
     int max_new_tokens;
     struct loam_sampling sampling;
 };
@@ -20,6 +24,8 @@ struct loam_tokenize_settings {
     bool decode;
     bool lines; // each line of the input is one text
     bool special_tokens;
+    const char *messages; // a file of conversations, or "-"; NULL: a text is encoded
+    bool add_generation_prompt;
 };
 
 // When text has colours. The command line decides "auto"; the library writes none for it.

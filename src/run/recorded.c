@@ -249,15 +249,26 @@ static enum loam_status set_lora(json_t *options, const struct loam_train_job *j
     return set_value(options, "adapter", format_named_sum(from, sum), error);
 }
 
+// Sets the name of a template, or its file. `none` stands for no template.
+static enum loam_status set_template(json_t *options, const char *name, const char *value, const char *none,
+                                     struct loam_error *error)
+{
+    if (value == NULL) return set_value(options, name, json_string(none), error);
+    return loam_file_exists(value) ? set_file(options, name, value, error)
+                                   : set_value(options, name, json_string(value), error);
+}
+
 static enum loam_status set_data(json_t *options, const struct loam_train_job *job, struct loam_error *error)
 {
     const struct loam_train_settings *settings = job->settings;
     LOAM_TRY(set_sources(options, "data", &settings->data, job->dataset, error));
     LOAM_TRY(set_map(options, &settings->map, error));
-    const char *name = settings->prompt_template;
-    if (name == NULL) return set_value(options, "template", json_string("none"), error);
-    return loam_file_exists(name) ? set_file(options, "template", name, error)
-                                  : set_value(options, "template", json_string(name), error);
+    LOAM_TRY(set_template(options, "template", settings->prompt_template, "none", error));
+    // Older checkpoints do not record these options, which is as an empty text.
+    LOAM_TRY(set_value(options, "cut", json_string(settings->cut != NULL ? settings->cut : ""), error));
+    const char *special = settings->content_may_be_special ? "true" : "";
+    LOAM_TRY(set_value(options, "special-in-content", json_string(special), error));
+    return set_template(options, "chat-template", settings->chat_template, "", error);
 }
 
 // Sets a count as text. A value of 0 or less is written as `none`, for example "never".
@@ -284,11 +295,10 @@ static enum loam_status set_evaluation(json_t *options, const struct loam_train_
                      error);
 }
 
-static bool learns_completions(const struct loam_train_job *job)
+static enum loam_loss_on find_loss_on(const struct loam_train_job *job)
 {
     const enum loam_loss_on loss_on = job->settings->loss_on;
-    return loss_on == LOAM_LOSS_ON_DEFAULT ? loam_dataset_learns_completions(job->dataset)
-                                           : loss_on == LOAM_LOSS_ON_COMPLETION;
+    return loss_on == LOAM_LOSS_ON_DEFAULT ? loam_dataset_loss_on(job->dataset) : loss_on;
 }
 
 static enum loam_status set_words(json_t *options, const struct loam_train_job *job, struct loam_error *error)
@@ -300,7 +310,7 @@ static enum loam_status set_words(json_t *options, const struct loam_train_job *
         {"method", settings->full ? "full" : "lora"},
         {"device", settings->device},
         {"dtype", loam_dtype_name(job->session.dtype)},
-        {"loss-on", learns_completions(job) ? "completion" : "all"},
+        {"loss-on", loam_loss_on_name(find_loss_on(job))},
         {"too-long", settings->too_long == LOAM_TOO_LONG_CUT ? "cut" : "drop"},
         {"skip-bad", settings->skip_bad ? "true" : "false"},
         {"shuffle", settings->shuffle ? "true" : "false"},

@@ -43,6 +43,9 @@ struct loam_train_settings {
     bool full;             // --method full
     struct loam_lora_settings lora;
     const char *prompt_template; // name, file or NULL
+    const char *cut;             // field of the template that long texts are cut in; NULL: the longest
+    const char *chat_template;   // name or file; NULL: the model's own
+    bool content_may_be_special; // text of conversations may be special tokens
     enum loam_loss_on loss_on;
     enum loam_too_long too_long;
     int64_t max_length; // tokens; 0: the smaller of 1,024 and the model's limit

@@ -9,6 +9,7 @@ static struct loam_preflight_input make_input(const struct loam_session *session
         .special = &session->special,
         .vocabulary = (int32_t)session->model->config.vocabulary,
         .max_length = session->max_length,
+        .chat = loam_dataset_has_chats(sets->dataset) ? &session->chat : NULL,
         .dataset = sets->dataset,
         .eval_dataset = sets->eval_dataset,
     };

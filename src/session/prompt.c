@@ -6,6 +6,7 @@ void loam_session_prompt_deinit(struct loam_session_prompt *prompt)
     loam_example_deinit(&prompt->example);
     loam_example_work_deinit(&prompt->work);
     loam_healing_deinit(&prompt->healing);
+    loam_chat_work_deinit(&prompt->chat);
 }
 
 static enum loam_status check_vocabulary(const struct loam_example *example, int64_t vocabulary,
@@ -31,4 +32,20 @@ enum loam_status loam_session_prompt_encode(const struct loam_session *session,
     LOAM_TRY(
         loam_healing_begin(&prompt->healing, session->tokenizer, text->data + cut, text->size - cut, error));
     return check_vocabulary(&prompt->example, session->model->config.vocabulary, error);
+}
+
+enum loam_status loam_session_chat_encode(const struct loam_session *session,
+                                          struct loam_session_prompt *prompt,
+                                          const struct loam_conversation *conversation, int32_t max_length,
+                                          struct loam_error *error)
+{
+    struct loam_chat_options options;
+    LOAM_TRY(loam_session_chat(session, &options, error));
+    options.too_long = LOAM_TOO_LONG_CUT;
+    options.max_length = max_length;
+    LOAM_TRY(loam_chat_prompt_build(&prompt->example, conversation, &options, &prompt->chat, error));
+    const struct loam_bytes *text = &prompt->chat.rendering.text;
+    const size_t cut = prompt->chat.prompt.cut;
+    return loam_healing_begin(&prompt->healing, session->tokenizer, text->data + cut, text->size - cut,
+                              error);
 }

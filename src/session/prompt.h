@@ -11,6 +11,7 @@ struct loam_session_prompt {
     struct loam_example example;   // the ids of the text; the caller may set example.id for messages
     struct loam_healing healing;   // the end of the text, which the first generated tokens must spell
     struct loam_example_work work;
+    struct loam_chat_work chat; // of conversations
 };
 void loam_session_prompt_deinit(struct loam_session_prompt *prompt);
 
@@ -20,5 +21,12 @@ void loam_session_prompt_deinit(struct loam_session_prompt *prompt);
 enum loam_status loam_session_prompt_encode(const struct loam_session *session,
                                             struct loam_session_prompt *prompt, int32_t max_length,
                                             struct loam_error *error);
+
+// Encodes a conversation as the prompt of its next answer, in place of prompt->rendered. A prompt of more than
+// `max_length` tokens loses its oldest turns. If the last turn alone is too long and cannot be cut, example.dropped is set.
+enum loam_status loam_session_chat_encode(const struct loam_session *session,
+                                          struct loam_session_prompt *prompt,
+                                          const struct loam_conversation *conversation, int32_t max_length,
+                                          struct loam_error *error);
 
 #endif

@@ -1,6 +1,7 @@
 #include "session/session.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/file.h"
 
@@ -64,6 +65,20 @@ static enum loam_status open_tokenizer(struct loam_session *session, struct loam
     return LOAM_OK;
 }
 
+// Opens the chat template. A model's own template that does not open is an error only for conversations.
+static enum loam_status open_chat(struct loam_session *session, const struct loam_session_options *options,
+                                  struct loam_error *error)
+{
+    const time_t now = time(NULL);
+    session->content_may_be_special = options->content_may_be_special;
+    if (localtime_r(&now, &session->now) == NULL) session->now = (struct tm){.tm_year = 70, .tm_mday = 1};
+    struct loam_error *refusal = options->chat_template != NULL ? error : &session->chat_refusal;
+    enum loam_status status = loam_chat_source_find(&session->chat, session->directory,
+                                                    options->chat_template, options->has_tools, refusal);
+    if (status == LOAM_OK || options->chat_template != NULL) return status;
+    return status == LOAM_ERROR_MEMORY ? loam_fail(error, status, "%s", refusal->message) : LOAM_OK;
+}
+
 static enum loam_status open_device(struct loam_session *session, const struct loam_session_options *options,
                                     struct loam_error *error)
 {
@@ -99,8 +114,11 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
     LOAM_TRY(choose_token_budget(session, options->token_budget, options->batch_size, error));
     if (options->without_text) return LOAM_OK;
     LOAM_TRY(open_tokenizer(session, error));
+    LOAM_TRY(open_chat(session, options, error));
     if (options->prompt_template == NULL) return LOAM_OK;
-    return loam_template_open(&session->prompt_template, options->prompt_template, error);
+    LOAM_TRY(loam_template_open(&session->prompt_template, options->prompt_template, error));
+    return options->cut == NULL ? LOAM_OK
+                                : loam_template_choose_cut(session->prompt_template, options->cut, error);
 }
 
 enum loam_status loam_session_open(struct loam_session *session, const struct loam_session_options *options,
@@ -117,11 +135,32 @@ enum loam_status loam_session_open(struct loam_session *session, const struct lo
 void loam_session_close(struct loam_session *session)
 {
     loam_template_destroy(session->prompt_template);
+    loam_chat_source_deinit(&session->chat);
     loam_tokenizer_destroy(session->tokenizer);
     loam_special_tokens_deinit(&session->special);
     loam_model_destroy(session->model);
     if (session->owns_device) loam_device_destroy(session->device);
     *session = (struct loam_session){0};
+}
+
+enum loam_status loam_session_chat(const struct loam_session *session, struct loam_chat_options *options,
+                                   struct loam_error *error)
+{
+    if (session->chat.chat_template == NULL)
+        return loam_fail(error, session->chat_refusal.status,
+                         "a conversation needs a chat template, such as --chat-template chatml: %s",
+                         session->chat_refusal.message);
+    *options = (struct loam_chat_options){
+        .name = "the conversation",
+        .source = &session->chat,
+        .tokenizer = session->tokenizer,
+        .special = &session->special,
+        .max_length = session->max_length,
+        .vocabulary = (int32_t)session->model->config.vocabulary,
+        .content_may_be_special = session->content_may_be_special,
+        .now = session->now,
+    };
+    return LOAM_OK;
 }
 
 // Logs the dtype of activations, the dtype of matrices if it is another, the device and its threads.
@@ -185,7 +224,12 @@ enum loam_status loam_session_dataset(const struct loam_session *session,
                                       const struct loam_session_data *data, struct loam_dataset **out,
                                       struct loam_error *error)
 {
+    struct loam_chat_options chat;
+    const bool has_chat = session->chat.chat_template != NULL;
+    if (has_chat) LOAM_TRY(loam_session_chat(session, &chat, error));
     struct loam_dataset_options options = {
+        .chat = has_chat ? &chat : NULL,
+        .chat_refusal = session->chat_refusal.message,
         .sources = data->sources,
         .takes_all = !data->learnt,
         .map = data->map,
@@ -201,11 +245,11 @@ enum loam_status loam_session_dataset(const struct loam_session *session,
     LOAM_TRY(loam_dataset_open(out, &options, error));
     loam_dataset_tell(*out, session->log);
     enum loam_status status = loam_dataset_try(*out, error);
-    if (status == LOAM_OK && data->loss_on == LOAM_LOSS_ON_COMPLETION && !loam_dataset_has_template(*out))
-        loam_log_write(session->log, LOAM_LOG_WARNING,
-                       "%s: --loss-on completion has no effect without --template: the loss counts over the "
-                       "whole text",
-                       loam_dataset_name(*out));
+    if (status == LOAM_OK && data->loss_on > LOAM_LOSS_ON_ALL && !loam_dataset_has_template(*out))
+        loam_log_write(
+            session->log, LOAM_LOG_WARNING,
+            "%s: --loss-on %s has no effect without --template: the loss counts over the whole text",
+            loam_dataset_name(*out), loam_loss_on_name(data->loss_on));
     if (status != LOAM_OK) {
         loam_dataset_destroy(*out);
         *out = NULL;

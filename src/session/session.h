@@ -4,6 +4,7 @@
 #define LOAM_SESSION_SESSION_H
 
 #include "base/log.h"
+#include "data/chat_example.h"
 #include "data/dataset.h"
 #include "device/device.h"
 #include "lora/adapter_list.h"
@@ -18,6 +19,10 @@ struct loam_session_options {
     // LOAM_DTYPE_NONE: bf16 if the device has it, else f32 with bf16 and f16 matrices kept as stored.
     enum loam_dtype dtype;
     const char *prompt_template; // name, file or NULL
+    const char *cut;             // field of the template that long texts are cut in; NULL: the longest
+    const char *chat_template;   // name or file; NULL: the model's own, which it need not have
+    bool has_tools;              // conversations have tools, for which a model may have another template
+    bool content_may_be_special; // see struct loam_chat_options
     int64_t max_length;          // tokens; 0: the smaller of 1,024 and the model's limit
     int64_t batch_size;          // examples; 0: as many as fit
     // Tokens of a packed batch. 0: a batch of the longest examples, at most 1,024 tokens, at least one
@@ -39,8 +44,12 @@ struct loam_session {
     struct loam_tokenizer *tokenizer;
     struct loam_special_tokens special;
     struct loam_template *prompt_template; // NULL: the template of the data set
-    enum loam_dtype dtype;                 // of activations
-    bool keep_halves;                      // see struct loam_load_options
+    struct loam_chat_source chat;          // its chat_template is NULL if there is none
+    struct loam_error chat_refusal;        // why there is none
+    struct tm now;                         // when the session was opened, for chat templates
+    bool content_may_be_special;
+    enum loam_dtype dtype; // of activations
+    bool keep_halves;      // see struct loam_load_options
     bool streamed;
     bool keeps_masters; // adapters without a set may be registered in one later
     int32_t max_length;
@@ -50,6 +59,11 @@ struct loam_session {
 enum loam_status loam_session_open(struct loam_session *session, const struct loam_session_options *options,
                                    struct loam_error *error);
 void loam_session_close(struct loam_session *session);
+
+// The settings for conversations, with the session's limits; the caller may set the others. Fails with advice if there is
+// no chat template.
+enum loam_status loam_session_chat(const struct loam_session *session, struct loam_chat_options *options,
+                                   struct loam_error *error);
 
 // Loads the weights. `writable` is for weights that will be trained.
 enum loam_status loam_session_load(struct loam_session *session, bool writable, struct loam_error *error);

@@ -62,23 +62,6 @@ static enum loam_status insert_token(struct loam_trie *trie, const struct loam_b
     return LOAM_OK;
 }
 
-// The longest token that starts at text[at]; -1: none.
-static int32_t find_longest(const struct loam_trie *trie, const char *text, size_t at, size_t end,
-                            size_t *match_end)
-{
-    int32_t token = -1;
-    uint32_t node = 1 + (uint32_t)(unsigned char)text[at];
-    for (size_t i = at + 1;; i++) {
-        if (trie->nodes[node].token >= 0) {
-            token = trie->nodes[node].token;
-            *match_end = i;
-        }
-        if (i == end) return token;
-        node = find_child(trie, node, (unsigned char)text[i]);
-        if (node == 0) return token;
-    }
-}
-
 // ---- Adding ----
 
 static void deinit_token(struct loam_added_token *token)
@@ -196,17 +179,62 @@ static void include_space(const struct loam_added_token *token, const char *text
         *to += length;
 }
 
-static enum loam_status split_piece(struct loam_stage *stage, const struct loam_added_tokens *tokens,
-                                    const struct loam_trie *trie, struct loam_piece piece,
-                                    struct loam_error *error)
+// Whether plain ranges of the input keep the bytes [from, to) of the stage's text from being the token.
+static bool is_excluded(const struct loam_stage *stage, const struct loam_added_token *token, size_t from,
+                        size_t to)
 {
+    const struct loam_text_input *input = stage->user;
+    bool excluded = token->special;
+    for (size_t i = 0; i < input->reserved_count && !excluded; i++)
+        excluded = input->reserved[i] == token->id;
+    if (!excluded) return false;
+    const size_t start = loam_source_origin(&stage->pieces.text, from).start;
+    const size_t end = loam_source_origin(&stage->pieces.text, to - 1).end;
+    size_t low = 0, high = input->plain_count; // the first range that ends after `start`
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (input->plain[middle].end > start)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    for (; low < input->plain_count && input->plain[low].start < end; low++)
+        if (token->special || !input->plain[low].keeps_reserved) return true;
+    return false;
+}
+
+// The longest token that starts at text[at]; -1: none.
+static int32_t find_longest(const struct loam_stage *stage, const struct loam_trie *trie, size_t at,
+                            size_t end, size_t *match_end)
+{
+    const struct loam_added_tokens *tokens = stage->data;
+    const bool is_plain = ((const struct loam_text_input *)stage->user)->plain_count > 0;
+    const char *text = stage->pieces.text.bytes;
+    int32_t token = -1;
+    uint32_t node = 1 + (uint32_t)(unsigned char)text[at];
+    for (size_t i = at + 1;; i++) {
+        const int32_t found = trie->nodes[node].token;
+        if (found >= 0 && !(is_plain && is_excluded(stage, &tokens->items[found], at, i))) {
+            token = found;
+            *match_end = i;
+        }
+        if (i == end) return token;
+        node = find_child(trie, node, (unsigned char)text[i]);
+        if (node == 0) return token;
+    }
+}
+
+static enum loam_status split_piece(struct loam_stage *stage, const struct loam_trie *trie,
+                                    struct loam_piece piece, struct loam_error *error)
+{
+    const struct loam_added_tokens *tokens = stage->data;
     const char *text = stage->pieces.text.bytes;
     if (piece.token >= 0 || trie->count == 0)
         return loam_stage_emit(stage, piece.start, piece.end, piece.token, error);
     size_t done = piece.start;
     for (size_t at = piece.start; at < piece.end;) {
         size_t to = at;
-        int32_t index = find_longest(trie, text, at, piece.end, &to);
+        int32_t index = find_longest(stage, trie, at, piece.end, &to);
         if (index < 0) {
             at++;
             continue;
@@ -229,19 +257,27 @@ static enum loam_status split_piece(struct loam_stage *stage, const struct loam_
 static enum loam_status split_raw(struct loam_stage *stage, struct loam_piece piece, struct loam_error *error)
 {
     const struct loam_added_tokens *tokens = stage->data;
-    return split_piece(stage, tokens, &tokens->raw, piece, error);
+    return split_piece(stage, &tokens->raw, piece, error);
 }
 
 static enum loam_status split_normalized(struct loam_stage *stage, struct loam_piece piece,
                                          struct loam_error *error)
 {
     const struct loam_added_tokens *tokens = stage->data;
-    return split_piece(stage, tokens, &tokens->normalized, piece, error);
+    return split_piece(stage, &tokens->normalized, piece, error);
 }
 
-struct loam_stage loam_added_tokens_stage(const struct loam_added_tokens *tokens, bool normalized)
+// A stage only reads the input, but the field `user` is not const.
+static void *pass_input(const struct loam_text_input *input)
 {
-    return (struct loam_stage){.run = normalized ? split_normalized : split_raw, .data = tokens};
+    return (void *)(uintptr_t)input;
+}
+
+struct loam_stage loam_added_tokens_stage(const struct loam_added_tokens *tokens, bool normalized,
+                                          const struct loam_text_input *input)
+{
+    return (struct loam_stage){
+        .run = normalized ? split_normalized : split_raw, .data = tokens, .user = pass_input(input)};
 }
 
 static const struct loam_added_token *find_by_id(const struct loam_added_tokens *tokens, int32_t id)
@@ -274,6 +310,5 @@ static enum loam_status split_marked(struct loam_stage *stage, struct loam_piece
 struct loam_stage loam_added_tokens_marks_stage(const struct loam_added_tokens *tokens,
                                                 const struct loam_text_input *input)
 {
-    // The stage only reads the input, but the field `user` is not const.
-    return (struct loam_stage){.run = split_marked, .data = tokens, .user = (void *)(uintptr_t)input};
+    return (struct loam_stage){.run = split_marked, .data = tokens, .user = pass_input(input)};
 }

@@ -44,8 +44,10 @@ enum loam_status loam_added_tokens_add(struct loam_added_tokens *tokens, struct 
 enum loam_status loam_added_tokens_build(struct loam_added_tokens *tokens, const struct loam_vocab *vocab,
                                          const struct loam_steps *normalizer, struct loam_error *error);
 
-// A stage that makes each added token of the raw text, or of the normalised text, a piece of its own.
-struct loam_stage loam_added_tokens_stage(const struct loam_added_tokens *tokens, bool normalized);
+// A stage that makes each added token of the raw text, or of the normalised text, a piece of its own. Within the plain
+// ranges of the input the tokens that they exclude do not exist.
+struct loam_stage loam_added_tokens_stage(const struct loam_added_tokens *tokens, bool normalized,
+                                          const struct loam_text_input *input);
 
 // The first stage: makes each mark of the input a piece of its own, with the white space that an added token
 // includes.

@@ -15,11 +15,23 @@ struct loam_mark {
     int32_t id;
 };
 
+// Bytes [start, end) of a text that are plain: they are no part of a special token that is found in the text, and of
+// no reserved token unless `keeps_reserved`.
+struct loam_plain_range {
+    size_t start;
+    size_t end; // > start
+    bool keeps_reserved;
+};
+
 struct loam_text_input {
     const char *text; // [size], UTF-8
     size_t size;
     const struct loam_mark *marks; // [mark_count], in order, not overlapping
     size_t mark_count;
+    const struct loam_plain_range *plain; // [plain_count], in order, not overlapping
+    size_t plain_count;
+    const int32_t *reserved; // [reserved_count] ids of added tokens
+    size_t reserved_count;
     bool continues; // the text continues an earlier one: no prefix space is added to its first word
 };
 

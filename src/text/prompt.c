@@ -13,6 +13,7 @@ void loam_prompt_deinit(struct loam_prompt *prompt)
     loam_encoding_deinit(&prompt->rest);
     loam_bytes_deinit(&prompt->probe);
     free(prompt->marks);
+    free(prompt->plain);
     *prompt = (struct loam_prompt){0};
 }
 
@@ -92,25 +93,49 @@ static bool begins_with_prompt(const struct loam_encoding *encoding, const struc
            memcmp(encoding->ids, start->ids, start->count * sizeof *start->ids) == 0;
 }
 
-// Encodes the text after the prompt's ids separately.
-static enum loam_status encode_rest(struct loam_prompt *prompt, const struct loam_tokenizer *tokenizer,
-                                    const struct loam_text_input *text, struct loam_error *error)
+// Copies the marks and plain ranges from `cut` on.
+static enum loam_status take_rest(struct loam_prompt *prompt, const struct loam_text_input *text,
+                                  struct loam_text_input *rest, struct loam_error *error)
 {
+    const size_t cut = prompt->cut;
     struct loam_mark *marks =
         loam_grow(prompt->marks, &prompt->mark_capacity, text->mark_count, sizeof *marks, error);
     if (marks == NULL) return LOAM_ERROR_MEMORY;
-    prompt->marks = marks;
-    const size_t cut = prompt->cut;
-    struct loam_text_input rest = {.text = text->text + cut,
-                                   .size = text->size - cut,
-                                   .marks = marks,
-                                   .continues = prompt->encoding.count > 0};
+    rest->marks = prompt->marks = marks;
+    struct loam_plain_range *plain =
+        loam_grow(prompt->plain, &prompt->plain_capacity, text->plain_count, sizeof *plain, error);
+    if (plain == NULL) return LOAM_ERROR_MEMORY;
+    rest->plain = prompt->plain = plain;
     for (size_t i = 0; i < text->mark_count; i++) {
         struct loam_mark mark = text->marks[i];
         if (mark.start >= cut)
-            marks[rest.mark_count++] = (struct loam_mark){mark.start - cut, mark.end - cut, mark.id};
+            marks[rest->mark_count++] = (struct loam_mark){mark.start - cut, mark.end - cut, mark.id};
     }
-    return loam_tokenizer_encode_input(tokenizer, &rest, NULL, &prompt->rest, error);
+    for (size_t i = 0; i < text->plain_count; i++) {
+        struct loam_plain_range range = text->plain[i];
+        if (range.end <= cut) continue;
+        range.start = range.start < cut ? 0 : range.start - cut;
+        range.end -= cut;
+        plain[rest->plain_count++] = range;
+    }
+    return LOAM_OK;
+}
+
+// Replaces the contents of `encoding` with the prompt's ids and those of the text after them, encoded separately.
+static enum loam_status encode_apart(struct loam_prompt *prompt, const struct loam_tokenizer *tokenizer,
+                                     const struct loam_text_input *text, struct loam_boundary *boundary,
+                                     struct loam_encoding *encoding, struct loam_error *error)
+{
+    struct loam_text_input rest = {.text = text->text + prompt->cut,
+                                   .size = text->size - prompt->cut,
+                                   .reserved = text->reserved,
+                                   .reserved_count = text->reserved_count,
+                                   .continues = prompt->encoding.count > 0};
+    LOAM_TRY(take_rest(prompt, text, &rest, error));
+    LOAM_TRY(loam_tokenizer_encode_input(tokenizer, &rest, boundary, &prompt->rest, error));
+    encoding->count = 0;
+    LOAM_TRY(loam_encoding_append(encoding, &prompt->encoding, 0, error));
+    return loam_encoding_append(encoding, &prompt->rest, prompt->cut, error);
 }
 
 enum loam_status loam_prompt_continue(struct loam_prompt *prompt, const struct loam_tokenizer *tokenizer,
@@ -118,11 +143,19 @@ enum loam_status loam_prompt_continue(struct loam_prompt *prompt, const struct l
                                       struct loam_error *error)
 {
     LOAM_TRY(loam_tokenizer_encode_input(tokenizer, text, NULL, encoding, error));
-    if (begins_with_prompt(encoding, prompt)) return LOAM_OK;
-    LOAM_TRY(encode_rest(prompt, tokenizer, text, error));
-    encoding->count = 0;
-    LOAM_TRY(loam_encoding_append(encoding, &prompt->encoding, 0, error));
-    return loam_encoding_append(encoding, &prompt->rest, prompt->cut, error);
+    return begins_with_prompt(encoding, prompt)
+               ? LOAM_OK
+               : encode_apart(prompt, tokenizer, text, NULL, encoding, error);
+}
+
+enum loam_status loam_prompt_align(struct loam_prompt *prompt, const struct loam_tokenizer *tokenizer,
+                                   const struct loam_text_input *text, struct loam_encoding *encoding,
+                                   struct loam_error *error)
+{
+    struct loam_boundary start = {0};
+    return begins_with_prompt(encoding, prompt)
+               ? LOAM_OK
+               : encode_apart(prompt, tokenizer, text, &start, encoding, error);
 }
 
 // ---- Token healing ----

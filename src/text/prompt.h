@@ -18,6 +18,8 @@ struct loam_prompt {
     struct loam_encoding rest;     // ids of the text from `cut` on
     struct loam_mark *marks;       // marks of the text from `cut` on
     size_t mark_capacity;
+    struct loam_plain_range *plain; // plain ranges of the text from `cut` on
+    size_t plain_capacity;
 };
 void loam_prompt_deinit(struct loam_prompt *prompt);
 
@@ -30,6 +32,11 @@ enum loam_status loam_prompt_encode(struct loam_prompt *prompt, const struct loa
 enum loam_status loam_prompt_continue(struct loam_prompt *prompt, const struct loam_tokenizer *tokenizer,
                                       const struct loam_text_input *text, struct loam_encoding *encoding,
                                       struct loam_error *error);
+
+// The same for `encoding` that has the ids of the whole text already, with spans that include white space.
+enum loam_status loam_prompt_align(struct loam_prompt *prompt, const struct loam_tokenizer *tokenizer,
+                                   const struct loam_text_input *text, struct loam_encoding *encoding,
+                                   struct loam_error *error);
 
 // Token healing: generation first writes the end of the prompt's text that has no ids (struct loam_prompt,
 // `cut`), and only then new text. A zeroed struct has nothing to write.

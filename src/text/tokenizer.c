@@ -80,16 +80,18 @@ static enum loam_status add_whole_piece(struct encoder *encoder, const struct lo
     return LOAM_OK;
 }
 
-// Sets the boundary's word if the piece spans the boundary. Only a piece after another word counts: pieces
+// Sets the boundary's word if the piece spans the boundary. Only a piece after another word counts for `word`: pieces
 // at the start of a text or after an added token begin there with any text that follows.
 static void set_boundary_word(struct encoder *encoder, const struct loam_source_text *text,
                               struct loam_piece piece)
 {
     struct loam_boundary *boundary = encoder->boundary;
-    if (boundary == NULL || !encoder->after_word) return;
+    if (boundary == NULL) return;
     uint32_t start = loam_source_origin(text, piece.start).start;
     uint32_t end = loam_source_origin(text, piece.end - 1).end;
-    if (start < boundary->at && end > boundary->at) boundary->word = start;
+    if (start >= boundary->at || end <= boundary->at) return;
+    boundary->is_inside = true;
+    if (encoder->after_word) boundary->word = start;
 }
 
 static enum loam_status add_word(struct encoder *encoder, const struct loam_source_text *text,
@@ -138,10 +140,10 @@ static enum loam_status run_stages(const struct loam_tokenizer *tokenizer,
     if (stages == NULL) return LOAM_ERROR_MEMORY;
     struct loam_stage *stage = stages;
     *stage++ = loam_added_tokens_marks_stage(&tokenizer->added, input);
-    *stage++ = loam_added_tokens_stage(&tokenizer->added, false);
+    *stage++ = loam_added_tokens_stage(&tokenizer->added, false, input);
     loam_steps_make_stages(&tokenizer->normalizer, stage);
     stage += tokenizer->normalizer.count;
-    *stage++ = loam_added_tokens_stage(&tokenizer->added, true);
+    *stage++ = loam_added_tokens_stage(&tokenizer->added, true, input);
     loam_steps_make_stages(&tokenizer->pretokenizer, stage);
     stage += tokenizer->pretokenizer.count;
     *stage = *last;
@@ -162,7 +164,7 @@ enum loam_status loam_tokenizer_encode_input(const struct loam_tokenizer *tokeni
     // Frees a large encoding first, so that its memory does not add to that of the next one.
     if (encoding->capacity > KEPT) loam_encoding_deinit(encoding);
     encoding->count = 0;
-    if (boundary != NULL) boundary->word = boundary->at;
+    if (boundary != NULL) *boundary = (struct loam_boundary){.at = boundary->at, .word = boundary->at};
     if (input->size > TEXT_LIMIT)
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "a text of %zu bytes is too long to tokenize at once, at most %d", input->size,
@@ -249,6 +251,19 @@ size_t loam_tokenizer_match(const struct loam_tokenizer *tokenizer, int32_t id, 
 int32_t loam_tokenizer_vocabulary_size(const struct loam_tokenizer *tokenizer)
 {
     return tokenizer->size;
+}
+
+bool loam_tokenizer_added(const struct loam_tokenizer *tokenizer, size_t index, struct loam_added_text *token)
+{
+    if (index >= tokenizer->added.count) return false;
+    const struct loam_added_token *item = &tokenizer->added.items[index];
+    *token = (struct loam_added_text){item->content.data, item->content.size, item->id, item->special};
+    return true;
+}
+
+bool loam_tokenizer_is_special(const struct loam_tokenizer *tokenizer, int32_t id)
+{
+    return id >= 0 && id < tokenizer->size && tokenizer->tokens[id].special;
 }
 
 int32_t loam_tokenizer_token_to_id(const struct loam_tokenizer *tokenizer, const char *token)

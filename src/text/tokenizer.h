@@ -21,11 +21,12 @@ enum loam_status loam_tokenizer_encode(const struct loam_tokenizer *tokenizer, c
 // A place in a text. Encoding finds the pre-tokenised word around it.
 struct loam_boundary {
     size_t at;   // byte
-    size_t word; // byte at which the word that spans `at` begins; `at` if no word spans it
+    size_t word; // byte at which the word that spans `at` begins; `at` if no word after another one spans it
+    bool is_inside; // a word spans `at`
 };
 
 // Encodes a text with marks, without the tokens that the post-processor adds. With a boundary (else NULL)
-// fills its `word`, and spans include the white space that the post-processor would trim.
+// fills the rest of it, and spans include the white space that the post-processor would trim.
 enum loam_status loam_tokenizer_encode_input(const struct loam_tokenizer *tokenizer,
                                              const struct loam_text_input *input,
                                              struct loam_boundary *boundary, struct loam_encoding *encoding,
@@ -65,6 +66,17 @@ void loam_decode_stream_destroy(struct loam_decode_stream *stream);
 
 // Largest id + 1, including added tokens.
 int32_t loam_tokenizer_vocabulary_size(const struct loam_tokenizer *tokenizer);
+// The added token `index`. False: there are fewer.
+struct loam_added_text {
+    const char *text; // [size]
+    size_t size;
+    int32_t id;
+    bool special;
+};
+bool loam_tokenizer_added(const struct loam_tokenizer *tokenizer, size_t index,
+                          struct loam_added_text *token);
+// Whether the token is marked as special, as BOS and EOS are.
+bool loam_tokenizer_is_special(const struct loam_tokenizer *tokenizer, int32_t id);
 // -1: no such token.
 int32_t loam_tokenizer_token_to_id(const struct loam_tokenizer *tokenizer, const char *token);
 // NULL: no such id.

@@ -41,8 +41,48 @@ generate[2]=$tmp/merged
 ok 'the merged model' "${generate[@]}"
 cmp -s "$tmp/stdout" "$tmp/adapted" || fail "$(cat "$tmp/stdout" "$tmp/adapted")"
 refuses 1 'an adapter of the' 'export' export --model "$tmp/model" --adapter "$tmp/adapter" --gguf "$tmp/lora.gguf"
-refuses 1 'ensure_weight_tying of adapters' 'one adapter of a tied pair' "${train[@]}" --target-modules word_embeddings \
-    --ensure-weight-tying --out "$tmp/none" --max-steps 1
+
+# One adapter of a tied pair: both names in the file, one value. The merge stays tied.
+tied=("${train[@]}" --target-modules query_key_value,lm_head --ensure-weight-tying)
+ok 'a tied pair' "${tied[@]}" --out "$tmp/pair" --max-steps 4
+has 'transformer.word_embeddings.lora_embedding_A"' pair/adapter_model.safetensors
+has 'lm_head.lora_B.weight' pair/adapter_model.safetensors
+has '"transformer.word_embeddings"' pair/adapter_config.json
+ok 'two steps of a pair' "${tied[@]}" --out "$tmp/pair.resumed" --max-steps 4 --save-steps 2
+rm -rf "$tmp/pair.resumed/checkpoint-4" "$tmp/pair.resumed"/adapter_*
+ok 'resume a pair' "${tied[@]}" --out "$tmp/pair.resumed" --max-steps 4 --save-steps 2 --resume
+cmp -s "$tmp/pair/adapter_model.safetensors" "$tmp/pair.resumed/adapter_model.safetensors" || fail 'another pair'
+ok 'going on with a pair' "${train[@]}" --adapter "$tmp/pair" --out "$tmp/pair.next" --max-steps 1 --learning-rate 0
+cmp -s "$tmp/pair/adapter_model.safetensors" "$tmp/pair.next/adapter_model.safetensors" || fail 'going on changes it'
+generate[2]=$tmp/model
+ok 'with the pair' "${generate[@]}" --adapter "$tmp/pair"
+cp "$tmp/stdout" "$tmp/adapted"
+ok 'merge of a pair' merge --model "$tmp/model" --adapter "$tmp/pair" --out "$tmp/merged.pair" --quiet
+grep -qaF '"lm_head.weight"' "$tmp/merged.pair/model.safetensors" && fail 'the head is untied'
+generate[2]=$tmp/merged.pair
+ok 'the merged pair' "${generate[@]}"
+cmp -s "$tmp/stdout" "$tmp/adapted" || fail "$(cat "$tmp/stdout" "$tmp/adapted")"
+ok 'an embedding without a name of PEFT' "${train[@]}" --target-modules word_embeddings --ensure-weight-tying \
+    --out "$tmp/alone" --max-steps 1
+grep -qF 'ensure_weight_tying has no effect' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+
+# DoRA of an embedding, whose head is tied to it, and of a tied pair.
+for name in word_embeddings lm_head; do
+    scaled=("${train[@]}" --target-modules dense,$name --use-dora --ensure-weight-tying)
+    ok "DoRA of $name" "${scaled[@]}" --out "$tmp/dora.$name" --max-steps 4
+    has 'transformer.word_embeddings.lora_magnitude_vector"' "dora.$name/adapter_model.safetensors"
+    ok "two steps with DoRA of $name" "${scaled[@]}" --out "$tmp/dora.$name.resumed" --max-steps 4 --save-steps 2
+    rm -rf "$tmp/dora.$name.resumed/checkpoint-4" "$tmp/dora.$name.resumed"/adapter_*
+    ok "resume with DoRA of $name" "${scaled[@]}" --out "$tmp/dora.$name.resumed" --max-steps 4 --save-steps 2 --resume
+    cmp -s "$tmp/dora.$name/adapter_model.safetensors" "$tmp/dora.$name.resumed/adapter_model.safetensors" || fail 'another adapter'
+    generate[2]=$tmp/model
+    ok "with DoRA of $name" "${generate[@]}" --adapter "$tmp/dora.$name"
+    cp "$tmp/stdout" "$tmp/adapted"
+    ok "merge of DoRA of $name" merge --model "$tmp/model" --adapter "$tmp/dora.$name" --out "$tmp/merged.$name" --quiet
+    generate[2]=$tmp/merged.$name
+    ok "merged DoRA of $name" "${generate[@]}"
+    cmp -s "$tmp/stdout" "$tmp/adapted" || fail "$(cat "$tmp/stdout" "$tmp/adapted")"
+done
 
 # A bias of B.
 biased=("${train[@]}" --target-modules dense,query_key_value --lora-bias --init-lora-weights true)
@@ -54,8 +94,8 @@ refuses 1 'biases of B' 'export of biases' export --model "$tmp/model" --adapter
 refuses 1 'true and false alone' 'a bias with gaussian' "${train[@]}" --lora-bias --out "$tmp/none" --max-steps 1
 refuses 1 'choose one of both' 'a bias with DoRA' "${train[@]}" --lora-bias --init-lora-weights true --use-dora \
     --out "$tmp/none" --max-steps 1
-refuses 1 'of an embedding' 'DoRA of an embedding' "${train[@]}" --target-modules word_embeddings --use-dora --out "$tmp/none" \
-    --max-steps 1
+refuses 1 'lora_bias of an embedding' 'a bias of an embedding' "${train[@]}" --target-modules word_embeddings --lora-bias \
+    --init-lora-weights true --out "$tmp/none" --max-steps 1
 refuses 1 'which shares its weight' 'PiSSA of a tied head' "${train[@]}" --target-modules lm_head --init-lora-weights pissa \
     --out "$tmp/none" --max-steps 1
 

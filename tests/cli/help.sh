@@ -2,7 +2,7 @@
 . "$(dirname "$0")/common.sh"
 
 ok 'overview' --help
-for command in train plan generate eval merge export inspect init tokenize pull push bench combine convert data; do
+for command in train plan generate chat eval merge export inspect init tokenize pull push bench combine convert data; do
     output_has "  $command "
 done
 [ -z "$(awk 'length > 80' "$tmp/stdout")" ] || fail 'lines of more than 80 characters'
@@ -40,7 +40,7 @@ ok_or_missing 'the highest level' --version --verbose
 unset LOAM_ISA
 
 sed 's/\\-/-/g' "$LOAM_MANUAL" >"$tmp/manual"
-for command in train plan generate eval merge export inspect init tokenize pull push bench combine convert data; do
+for command in train plan generate chat eval merge export inspect init tokenize pull push bench combine convert data; do
     ok "help of $command" "$command" --help
     output_has "Usage: loam $command"
     output_has '--json'
@@ -74,8 +74,8 @@ refuses 2 'unexpected argument "x"' 'argument of a command that has none' train 
 refuses 2 'there is no option -x' 'single hyphen' train -x
 refuses 2 '--lora-r eight: expected a whole number' 'not a number' train --lora-r eight
 refuses 2 '--dtype fp16: expected f32|bf16' 'unknown choice' train --dtype=fp16
-refuses 2 'needs exactly one of --prompt, --prompt-file and --template' 'no prompt' generate --model x
-refuses 2 'exactly one of --prompt, --prompt-file and --template' 'two prompts' generate --model x --prompt a --template squad
+refuses 2 'needs exactly one of --prompt, --prompt-file, --template and --messages' 'no prompt' generate --model x
+refuses 2 'exactly one of --prompt, --prompt-file, --template and --messages' 'two prompts' generate --model x --prompt a --template squad
 refuses 2 '--field has no effect without --template' 'field without template' generate --model x --prompt a --field b=c
 
 refuses 2 '--field b is given twice' 'field given twice' generate --model x --template squad --field b=c --field b=d

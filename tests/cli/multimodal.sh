@@ -51,9 +51,22 @@ cmp -s "$tmp/merged/model.safetensors" "$tmp/merged.text/model.safetensors" || f
 grep -q '"model_type": "llama"' "$tmp/merged/config.json" || fail "config.json: $(cat "$tmp/merged/config.json")"
 grep -q text_config "$tmp/merged/config.json" && fail 'the merged config is of a multimodal model'
 
+# Parameters that are trained as a whole have the names of the multimodal model, and go on either model.
+for model in text whole; do
+    ok "whole modules of $model" train --model "$tmp/$model" --data "$data" --out "$tmp/$model.norm" --max-steps 3 \
+        --target-modules q_proj,v_proj --modules-to-save norm,embed_tokens --max-length 64 --learning-rate 1e-2 --seed 5 \
+        "${one_thread[@]}"
+    ok "merge: whole modules of $model" merge --model "$tmp/$model" --adapter "$tmp/$model.norm" --out "$tmp/merged.$model.norm"
+done
+grep -qaF 'base_model.model.model.language_model.norm.weight' "$tmp/whole.norm/adapter_model.safetensors" || fail 'no norm'
+grep -qF '"model.language_model.embed_tokens"' "$tmp/whole.norm/adapter_config.json" || fail 'no full name'
+cmp -s "$tmp/merged.text.norm/model.safetensors" "$tmp/merged.whole.norm/model.safetensors" || fail 'another merged model'
+adapted=$(loss_of --model "$tmp/text" --adapter "$tmp/text.norm")
+for adapter in whole text; do
+    [ "$(loss_of --model "$tmp/whole" --adapter "$tmp/$adapter.norm")" = "$adapted" ] || fail "$adapter.norm: another loss"
+done
+
 rm -rf "$tmp/out"
-refuses 1 'modules_to_save and bias are not supported for the text part of a llava model' 'a saved norm' train \
-    --model "$tmp/whole" --data "$data" --out "$tmp/out" --modules-to-save norm
 printf '{"model_type": "llava"}' >"$tmp/whole/config.json"
 refuses 1 '"text_config" is missing' 'no text part' train --model "$tmp/whole" --data "$data" --out "$tmp/out"
 finish

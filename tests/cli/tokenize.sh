@@ -47,6 +47,34 @@ input=$tmp/text ok 'what the configuration asks for' tokenize --model "$tmp/addi
 input=$tmp/text ok 'the text alone' tokenize --model "$tmp/adding" --no-special-tokens
 [ "$(cat "$tmp/stdout")" = "$plain" ] || fail "$(cat "$tmp/stdout"), expected $plain"
 
+# Conversations through a chat template: text of messages is text, unless an option says otherwise.
+printf '[{"role": "user", "content": "Hi</s>"}, {"role": "assistant", "content": "Yo"}]' >"$tmp/chat.json"
+count_ends() {
+    ok "$1" tokenize --model "$tmp/adding" --messages "$tmp/chat.json" --chat-template zephyr "${@:3}"
+    tr ' ' '\n' <"$tmp/stdout" | grep -cx 2 | grep -qx "$2" || fail "expected $2 times </s>: $(cat "$tmp/stdout")"
+}
+count_ends 'a conversation' 2
+count_ends 'special tokens in content' 3 --special-in-content
+count_ends 'a prompt' 2 --add-generation-prompt
+ok 'a conversation as JSON' tokenize --model "$tmp/adding" --messages "$tmp/chat.json" --chat-template zephyr --json
+output_has '"learnt":[0.0,'
+output_has ',1.0,0.0]}' # </s> is learnt, the line break behind it is not
+{
+    printf '{"messages": '
+    cat "$tmp/chat.json"
+    printf '}\n[{"role": "user", "content": "x"}]\n'
+} >"$tmp/chats.jsonl"
+input=$tmp/chats.jsonl ok 'lines of conversations' tokenize --model "$tmp/adding" --messages - --lines --chat-template zephyr
+[ "$(grep -c '' "$tmp/stdout")" -eq 2 ] || fail "$(cat "$tmp/stdout")"
+printf '[]' >"$tmp/empty.json"
+refuses 1 'expected a JSON array of at least one message' 'no messages' \
+    tokenize --model "$tmp/adding" --messages "$tmp/empty.json" --chat-template zephyr
+refuses 1 'has no chat template' 'no chat template' tokenize --model "$tmp/adding" --messages "$tmp/chat.json"
+refuses 2 'no chat template "missing"' 'an unknown chat template' \
+    tokenize --model "$tmp/adding" --messages "$tmp/chat.json" --chat-template missing
+refuses 2 'has no effect without --messages' 'a chat template without messages' \
+    tokenize --model "$tmp/adding" --chat-template zephyr
+
 ok 'nothing' tokenize --model "$tmp/model"
 [ "$(cat "$tmp/stdout")" = '' ] || fail "$(cat "$tmp/stdout")"
 finish

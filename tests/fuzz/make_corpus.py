@@ -702,6 +702,39 @@ def chat():
         write("chat", name, text)
 
 
+# ---- conversations ----
+
+
+def messages():
+    user, system = {"role": "user", "content": "Hi"}, {"role": "system", "content": "Be kind."}
+    answer = {"role": "assistant", "content": "é"}
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    files = {
+        "array": parts([system, user]),
+        "object": parts({"messages": [user], "tools": [tool]}),
+        "tools": parts([user], [tool]),
+        "turns": parts([system, user, answer, user, answer, user]),
+        "no-users": parts([system, system, {"role": "tool", "content": "1"}]),
+        "parts": parts([{"role": "user", "content": [{"type": "text", "text": "Hi"}], "name": "A"}]),
+        "call": parts([user, {"role": "assistant", "content": None, "tool_calls": [tool]},
+                       {"role": "tool", "content": "1"}]),
+        "mark": b"\xef\xbb\xbf" + parts([user]),
+        "answered": parts([user, answer]),
+        "no-role": parts([{"content": "Hi"}]),
+        "role-wrong": parts([{"role": 5}]),
+        "odd-role": parts([{"role": "a\u001b[2J\n"}]),
+        "not-objects": parts(["Hi", 1]),
+        "none": parts([]),
+        "messages-wrong": parts({"messages": "Hi"}),
+        "tools-wrong": parts({"messages": [user], "tools": {}}, {}),
+        "two": parts([user]) + b"\n[]",
+        "scalar": b"1",
+        "empty": b"",
+    }
+    for name, data in files.items():
+        write("messages", name, data)
+
+
 # ---- records, CSV, compressed files ----
 
 
@@ -781,5 +814,5 @@ def compressed():
 
 
 for make in (safetensors, gguf, shards, torch_file, config, tokenizer, dataset, records, csv, compressed, template, special, adapter, hub, headers, run_file,
-             checkpoint, chat):
+             checkpoint, chat, messages):
     make()

@@ -1,21 +1,25 @@
 #!/usr/bin/env python3
-"""Writes goldens/chat.json: templates of our own, rendered by jinja2 as transformers sets it up.
+"""Writes goldens/chat.json and goldens/chat_ids.json: templates of our own, rendered by jinja2 as transformers sets it up.
 
-    make_chat_goldens.py            writes the file (tests/parity/requirements.txt)
-    make_chat_goldens.py --check    fails if the committed file differs
+    make_chat_goldens.py            writes the files (tests/parity/requirements.txt)
+    make_chat_goldens.py --check    fails if a committed file differs
 
 Each template renders the conversations of scripts/parity_chat.py that are named below. tests/parity/chat/test_golden.c
 compares loam with the texts, with what lies inside {% generation %}, and with the words of refusals.
+tests/parity/data/test_chat.c compares it with the ids and masks of apply_chat_template and a small tokenizer.
 """
 import json
 import os
 import sys
+import tempfile
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 import parity_chat  # noqa: E402
+import parity_chat_ids  # noqa: E402
 
 PATH = os.path.join(ROOT, "tests", "parity", "goldens", "chat.json")
+IDS_PATH = os.path.join(ROOT, "tests", "parity", "goldens", "chat_ids.json")
 CONVERSATIONS = ["one", "system and turns", "tool calls", "reasoning", "special tokens", "not ASCII", "no messages", "two users"]
 
 TEMPLATES = {
@@ -133,13 +137,73 @@ def make():
     return json.dumps(cases, ensure_ascii=False, indent=0) + "\n"
 
 
+# Templates with {% generation %}. Without the marks, what is learnt follows from provenance and is the same, but for white
+# space behind the token that ends a turn.
+MARKED = {
+    "turns": """{%- if tools %}<|im_start|>system
+Tools: {{ tools | tojson }}<|im_end|>
+{% endif -%}
+{%- for m in messages -%}
+<|im_start|>{{ m.role ~ '\\n' }}
+{%- if m.role == 'assistant' %}{% generation %}
+{{- '<think>\\n' ~ m.reasoning_content | trim ~ '\\n</think>\\n\\n' if m.reasoning_content }}{{ m.content }}
+{%- for c in m.tool_calls or [] %}<tool_call>{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}</tool_call>{% endfor -%}
+<|im_end|>{% endgeneration %}
+{%- else %}{{ m.content }}<|im_end|>{% endif %}{{ '\\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif -%}""",
+    "headers": """{{ bos_token }}{%- for m in messages -%}
+{{- '<|start_header_id|>' + m.role + '<|end_header_id|>\\n\\n' -}}
+{%- if m.role == 'assistant' %}{% generation %}{{ (m.content or '') | trim + '<|eot_id|>' }}{% endgeneration %}
+{%- else %}{{ (m.content or '') | trim + '<|eot_id|>' }}{% endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif -%}""",
+    "words": """{{ bos_token }}{%- for m in messages -%}
+{%- if m.role == 'assistant' %} ASSISTANT:{% generation %}{{ ' ' ~ m.content ~ eos_token }}{% endgeneration %}
+{%- else %}{{ ' ' ~ m.role | upper ~ ': ' ~ m.content }}{% endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt %} ASSISTANT:{% endif -%}""",
+}
+ID_CONVERSATIONS = ["one", "system and turns", "turns", "tool call and answer", "reasoning", "empty", "special tokens", "not ASCII"]
+
+
+def id_case(name, tokenizer, template, marked, messages, tools):
+    wanted = parity_chat_ids.expect(tokenizer, template, messages, tools, template == marked)
+    if wanted is None:
+        return None
+    ids, mask = wanted
+    if mask is None:
+        same, mask = parity_chat_ids.expect(tokenizer, marked, messages, tools, True)
+        assert same == ids, name
+    return {"name": name, "template": template, "messages": messages, "tools": tools, "ids": ids, "learnt": "".join(map(str, mask))}
+
+
+def make_ids():
+    chosen = {name: (messages, tools) for name, messages, tools, _ in parity_chat.conversations() if name in ID_CONVERSATIONS}
+    backend = parity_chat_ids.small_tokenizer(parity_chat_ids.LLAMA3)
+    cases = []
+    with tempfile.TemporaryDirectory() as directory:
+        tokens = {"bos_token": "<s>", "eos_token": "</s>"}
+        tokenizer = parity_chat_ids.prepare(backend, "".join(MARKED.values()), tokens, directory)
+        with open(os.path.join(directory, "tokenizer.json"), encoding="utf-8") as file:
+            model = json.load(file)
+        for title, marked in MARKED.items():
+            for by, template in [("marks", marked), ("provenance", marked.replace("{% generation %}", "").replace("{% endgeneration %}", ""))]:
+                for name in ID_CONVERSATIONS:
+                    cases.append(id_case(f"{title}, {name}, {by}", tokenizer, template, marked, *chosen[name]))
+    return json.dumps({"tokenizer": model, "cases": [c for c in cases if c]}, ensure_ascii=False) + "\n"
+
+
 def main():
-    text = make()
-    if "--check" in sys.argv:
-        with open(PATH, encoding="utf-8") as file:
-            sys.exit(0 if file.read() == text else f"{PATH} differs")
-    with open(PATH, "w", encoding="utf-8") as file:
-        file.write(text)
+    files = {PATH: make(), IDS_PATH: make_ids()}
+    for path, text in files.items():
+        if "--check" not in sys.argv:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            continue
+        with open(path, encoding="utf-8") as file:
+            if file.read() != text:
+                sys.exit(f"{path} differs")
 
 
 main()

@@ -102,6 +102,22 @@ GOLDENS = {
         lora=dict(r=2, lora_alpha=4, target_modules=["v_proj"],
                   trainable_token_indices={"embed_tokens": [4, 9, 16], "lm_head": [9, 2]}),
     ),
+    # One adapter of a tied embedding and its head, scaled apart.
+    "modules-tied-adapter": dict(
+        config=dict(LLAMA, hidden_size=28, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
+                    intermediate_size=44, vocab_size=47, tie_word_embeddings=True, rms_norm_eps=1e-6),
+        dtype=torch.bfloat16,
+        lora=dict(r=3, lora_alpha=5, target_modules=["k_proj", "lm_head"], ensure_weight_tying=True,
+                  alpha_pattern={"embed_tokens": 2}),
+    ),
+    # Magnitudes of the columns of an embedding, which has a factor. torch leaves out the gradient of a padding token.
+    "modules-dora-embedding": dict(
+        config=dict(model_type="gemma2", pad_token_id=None, hidden_size=24, num_hidden_layers=1, num_attention_heads=3,
+                    num_key_value_heads=1, head_dim=8, intermediate_size=36, vocab_size=43, sliding_window=6,
+                    query_pre_attn_scalar=8, final_logit_softcapping=3.0, attn_logit_softcapping=5.0),
+        dtype=torch.bfloat16,
+        lora=dict(r=3, lora_alpha=4, use_dora=True, target_modules=["embed_tokens", "down_proj"]),
+    ),
 }
 
 
@@ -182,16 +198,22 @@ def draw_beyond(draw, config, lora):
     embedding = "word_embeddings" if config["model_type"] == "bloom" else "embed_tokens"
     if lora["target_modules"] != "all-linear":
         beyond = [name for name in ("lm_head", embedding) if draw.random() < 0.4]
-        if lora["use_dora"]:  # loam has none of an embedding
-            beyond = [name for name in beyond if name != embedding]
         settings["target_modules"] = sorted(lora["target_modules"] + beyond)
+    ends = {"lm_head", embedding} & set(settings.get("target_modules", []))
+    bloom = config["model_type"] == "bloom"
+    if ends:  # PEFT ties both
+        settings["ensure_weight_tying"] = not bloom and draw.random() < 0.5
+        if settings["ensure_weight_tying"] and config["tie_word_embeddings"]:
+            return settings
     if not lora["use_dora"] and embedding not in settings.get("target_modules", []) and draw.random() < 0.4:
         settings["lora_bias"] = True
-    if not {"lm_head", embedding} & set(settings.get("target_modules", [])) and draw.random() < 0.4:
+    if not ends and draw.random() < 0.4:
         lists = [draw.sample(range(config["vocab_size"]), draw.randint(1, 6)) for _ in range(2)]
         settings["trainable_token_indices"] = draw.choice([
             lists[0], {embedding: lists[0]}, {"lm_head": lists[0]}, {embedding: lists[0], "lm_head": lists[0]},
             {embedding: lists[0], "lm_head": lists[1]}])
+        if len(settings["trainable_token_indices"]) == 2 and isinstance(settings["trainable_token_indices"], dict):
+            settings["ensure_weight_tying"] = False  # PEFT refuses to tie different tokens
     return settings
 
 

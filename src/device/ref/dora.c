@@ -3,20 +3,28 @@
 
 #include "device/ref/ref.h"
 
+// w[n, k] + scale b[n] a[:, k]
+static double adapted_weight(const struct loam_dora_norm_args *args, int64_t n, int64_t k)
+{
+    const struct loam_tensor *a = &args->a, *b = &args->b;
+    double update = 0.0;
+    for (int64_t j = 0; j < a->shape[0]; j++)
+        update += ref_load(b, ref_at(b, n, j)) * ref_load(a, ref_at(a, j, k));
+    return ref_weight(&args->w, n, k) + (double)args->scale * update;
+}
+
 enum loam_status loam_ref_dora_norm(struct loam_stream *stream, const struct loam_dora_norm_args *args)
 {
     (void)stream;
-    const struct loam_tensor *a = &args->a, *b = &args->b;
-    for (int64_t n = 0; n < b->shape[0]; n++) {
+    const int64_t rows = args->b.shape[0], columns = args->a.shape[1];
+    const int64_t count = args->columns ? columns : rows, length = args->columns ? rows : columns;
+    for (int64_t i = 0; i < count; i++) {
         double sum = 0.0;
-        for (int64_t k = 0; k < a->shape[1]; k++) {
-            double update = 0.0;
-            for (int64_t j = 0; j < a->shape[0]; j++)
-                update += ref_load(b, ref_at(b, n, j)) * ref_load(a, ref_at(a, j, k));
-            const double adapted = ref_weight(&args->w, n, k) + (double)args->scale * update;
+        for (int64_t j = 0; j < length; j++) {
+            const double adapted = args->columns ? adapted_weight(args, j, i) : adapted_weight(args, i, j);
             sum += adapted * adapted;
         }
-        ref_store(&args->norms, n, sqrt(sum));
+        ref_store(&args->norms, i, sqrt(sum));
     }
     return LOAM_OK;
 }

@@ -14,14 +14,16 @@ static void make_gains(struct op_run *run, struct loam_tensor *magnitude, struct
 void build_dora_norm(struct op_run *run)
 {
     const struct op_case *c = run->test;
+    const bool columns = op_flagged(run, OP_COLUMNS);
     struct loam_dora_norm_args *a = &run->args.dora_norm;
     a->w = make_weight(run, c->n, c->k);
     a->a = op_matrix(run, "a", OP_INPUT, LOAM_F32, c->r, c->k, 0);
     a->b = op_matrix(run, "b", OP_INPUT, LOAM_F32, c->n, c->r, 0);
     a->scale = 0.75f;
-    a->norms = op_vector(run, "norms", OP_OUTPUT, LOAM_F32, c->n);
+    a->columns = columns;
+    a->norms = op_vector(run, "norms", OP_OUTPUT, LOAM_F32, columns ? c->k : c->n);
     op_mark_exact(run);
-    expect_sums(run, (double)(c->k + c->r), sqrt((double)c->r));
+    expect_sums(run, (double)((columns ? c->n : c->k) + c->r), sqrt((double)c->r));
 }
 
 void build_dora_forward(struct op_run *run)

@@ -45,6 +45,7 @@ enum op_flag {
     OP_FACTOR = 1 << 19,      // a factor that is not 1
     OP_SOFTCAP = 1 << 20,
     OP_QUERY_SCALE = 1 << 21, // of rope_table
+    OP_COLUMNS = 1 << 22,     // norms of columns, of dora_norm
 };
 
 enum { OP_MAX_SEQUENCES = 6 };

@@ -22,6 +22,14 @@ static const struct way ways[] = {
 };
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
+// Linears of layers; an embedding.
+static const char *const names[] = {"modules-dora", "modules-dora-embedding"};
+static struct CMUnitTest of_golden(const char *label, CMUnitTestFunction test, size_t name)
+{
+    return (struct CMUnitTest){
+        .name = label, .test_func = test, .initial_state = (void *)(uintptr_t)names[name]};
+}
+
 // The slots are those of the adapter, which shares them with the decoder.
 static struct loam_adapter_slots *slots_of(struct golden_run *run)
 {
@@ -56,13 +64,15 @@ static void take_norms(struct golden_run *run)
     struct loam_stream stream;
     const struct loam_linear *linear;
     assert_ok(loam_stream_init(&stream, run->device, 0, &error));
-    for (size_t i = 0; (linear = loam_model_linear_at(run->model, i)) != NULL; i++) {
-        const struct loam_lora_slot *slot = &slots_of(run)->slots[i];
+    for (size_t i = 0; (linear = loam_model_module_at(run->model, i)) != NULL; i++) {
+        const struct loam_lora_slot *slot = &slots_of(run)->slots[linear->index];
+        if (slot->rank == 0) continue;
         assert_true(slot->dora);
         loam_dora_norm(&stream, &(struct loam_dora_norm_args){.w = linear->weight->handle.weight,
                                                               .a = slot->a,
                                                               .b = slot->b,
                                                               .scale = slot->scale,
+                                                              .columns = linear == &run->model->embedder,
                                                               .norms = slot->magnitude});
     }
     assert_ok(loam_stream_finish(&stream, &error));
@@ -100,9 +110,8 @@ static void check_is_lora(const struct golden *golden, const char *device, const
 
 static void test_is_lora(void **state)
 {
-    (void)state;
     struct golden golden;
-    golden_open(&golden, "modules-dora");
+    golden_open(&golden, *state);
     for (size_t i = 0; i < WAYS; i++) {
         check_is_lora(&golden, "ref", &ways[i]);
         check_is_lora(&golden, "cpu", &ways[i]);
@@ -153,9 +162,8 @@ static void check_differences(const struct golden *golden, const struct way *way
 
 static void test_differences(void **state)
 {
-    (void)state;
     struct golden golden;
-    golden_open(&golden, "modules-dora");
+    golden_open(&golden, *state);
     for (size_t i = 0; i < WAYS; i++)
         check_differences(&golden, &ways[i]);
     golden_close(&golden);
@@ -164,9 +172,8 @@ static void test_differences(void **state)
 // Both devices draw the same dropout.
 static void test_devices_agree(void **state)
 {
-    (void)state;
     struct golden golden;
-    golden_open(&golden, "modules-dora");
+    golden_open(&golden, *state);
     for (size_t i = 0; i < WAYS; i++) {
         struct golden_run ref, cpu;
         start(&ref, &golden, "ref", &ways[i]);
@@ -185,9 +192,12 @@ static void test_devices_agree(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_is_lora),
-        cmocka_unit_test(test_differences),
-        cmocka_unit_test(test_devices_agree),
+        of_golden("linears are LoRA", test_is_lora, 0),
+        of_golden("an embedding is LoRA", test_is_lora, 1),
+        of_golden("differences of linears", test_differences, 0),
+        of_golden("differences of an embedding", test_differences, 1),
+        of_golden("devices agree on linears", test_devices_agree, 0),
+        of_golden("devices agree on an embedding", test_devices_agree, 1),
     };
     const int missing = test_level_is_missing();
     return missing != 0 ? missing : cmocka_run_group_tests(tests, NULL, NULL);

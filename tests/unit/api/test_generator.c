@@ -210,6 +210,14 @@ static void ends(void **state)
     output = generate_alone(generator, &prompt);
     assert_int_equal(output.finish, LOAM_FINISH_LENGTH);
     assert_int_equal(output.count, NEW);
+    const int32_t stops[] = {INT32_MAX, output.ids[0]};
+    prompt.stop_ids = stops;
+    prompt.stop_count = 2;
+    output = generate_alone(generator, &prompt);
+    assert_int_equal(output.finish, LOAM_FINISH_STOP);
+    assert_int_equal(output.count, 0);
+    prompt.stop_ids = NULL;
+    prompt.stop_count = 0;
     int32_t sequence;
 #define REFUSED(change, text)                                                                                \
     do {                                                                                                     \
@@ -225,6 +233,9 @@ static void ends(void **state)
     REFUSED(bad.top_k = -1, "top_k");
     REFUSED(bad.top_p = 0, "top_p");
     REFUSED(bad.repetition_penalty = 0, "repetition_penalty");
+    REFUSED(bad.min_p = -0.1, "min_p");
+    REFUSED(bad.min_p = 1.1, "min_p");
+    REFUSED(bad.stop_count = 1, "stop_ids");
     REFUSED((bad.ids = NULL, bad.text = NULL), "NULL");
     REFUSED((bad.ids = NULL, bad.text_size = 0), "empty prompt");
     ids[1] = 260;

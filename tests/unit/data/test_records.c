@@ -303,7 +303,7 @@ static void test_examples(void **state)
                "{\"prompt\": \"1+1=\", \"completion\": \"2\"}\n{\"completion\": 4, \"prompt\": \"\"}\n");
     struct loam_dataset *dataset = open_data();
     assert_true(loam_dataset_has_template(dataset));
-    assert_true(loam_dataset_learns_completions(dataset));
+    assert_int_equal(loam_dataset_loss_on(dataset), LOAM_LOSS_ON_COMPLETION);
     assert_example(dataset, 0, "1+1=2</s>", "2</s>");
     assert_example(dataset, 1, "4</s>", "4</s>");
     loam_dataset_destroy(dataset);
@@ -329,7 +329,7 @@ static void test_examples(void **state)
     write_data("data.jsonl", "{\"text\": \"a\"}\n");
     dataset = open_data();
     assert_false(loam_dataset_has_template(dataset));
-    assert_false(loam_dataset_learns_completions(dataset));
+    assert_int_equal(loam_dataset_loss_on(dataset), LOAM_LOSS_ON_ALL);
     assert_example(dataset, 0, "a</s>", "a</s>");
     loam_dataset_destroy(dataset);
 }

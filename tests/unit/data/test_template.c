@@ -268,6 +268,32 @@ static void test_texts_of_the_template_are_bounded(void **state)
     loam_template_destroy(made);
 }
 
+// A chosen field is cut instead of the longest one, at its longest place, and never the completion.
+static void test_cut_field(void **state)
+{
+    (void)state;
+    const struct loam_field fields[] = {field("a", "AAA"), field("b", "BB"), field("c", "CCCC")};
+    struct loam_template *made = parsed("{b} {a} {b}={c}");
+    struct loam_rendered out = {0};
+    assert_ok(loam_template_choose_cut(made, "b", &error));
+    assert_ok(loam_template_render(made, fields, 3, NULL, false, &out, &error));
+    assert_string_equal(out.text.data, "BB AAA BB=CCCC");
+    assert_int_equal(out.context_start, 0);
+    assert_int_equal(out.context_end, 2);
+    assert_ok(loam_template_choose_cut(made, "a", &error));
+    assert_ok(loam_template_render(made, fields, 3, NULL, true, &out, &error));
+    assert_int_equal(out.context_start, 3);
+    assert_int_equal(out.context_end, 6);
+    assert_fails(
+        loam_template_choose_cut(made, "c", &error), LOAM_ERROR_USAGE,
+        "--cut c: the template has no such field before its last one, which is never cut; these are: b, a");
+    loam_template_destroy(made);
+    made = parsed("{c}");
+    assert_fails(loam_template_choose_cut(made, "c", &error), LOAM_ERROR_USAGE, "these are: none");
+    loam_template_destroy(made);
+    loam_rendered_deinit(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_many_fields),
         cmocka_unit_test(test_unknown_field),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_cut_field),
         cmocka_unit_test(test_size_is_bounded),
         cmocka_unit_test(test_texts_of_the_template_are_bounded),
     };

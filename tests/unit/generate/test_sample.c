@@ -125,6 +125,36 @@ static void test_top_p_keeps_the_smallest_set_that_reaches_it(void **state)
         assert_int_equal(sample(one, logits, COUNT, NULL, 0, draw), 1);
 }
 
+// The cases are those of make_min_p.py, from transformers.
+static void test_min_p(void **state)
+{
+    (void)state;
+    static const struct {
+        double temperature;
+        int32_t top_k;
+        double top_p, min_p;
+        int kept[COUNT];
+    } cases[] = {
+        {1, 0, 1, 0.1, {1, 1, 1, 0, 1}},     {1, 0, 1, 0.5, {0, 1, 0, 0, 1}},
+        {1, 0, 1, 0.6, {0, 1, 0, 0, 1}},     {1, 0, 1, 0.62, {0, 1, 0, 0, 0}},
+        {1, 0, 1, 1, {0, 1, 0, 0, 0}},       {2, 0, 1, 0.3, {1, 1, 1, 0, 1}},
+        {0.5, 0, 1, 0.3, {0, 1, 0, 0, 1}},   {1, 3, 1, 0.01, {0, 1, 1, 0, 1}},
+        {1, 0, 0.7, 0.01, {0, 1, 0, 0, 1}},  {1, 0, 0.9, 0.4, {0, 1, 0, 0, 1}},
+        {3, 4, 0.95, 0.55, {0, 1, 1, 0, 1}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        double p[COUNT];
+        probabilities(cases[i].temperature, cases[i].kept, p);
+        check_frequencies((struct loam_sampling){.temperature = cases[i].temperature,
+                                                 .top_k = cases[i].top_k,
+                                                 .top_p = cases[i].top_p,
+                                                 .min_p = cases[i].min_p,
+                                                 .repetition_penalty = 1,
+                                                 .seed = i},
+                          p);
+    }
+}
+
 static void test_a_seed_repeats_and_another_differs(void **state)
 {
     (void)state;
@@ -157,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_top_k),
         cmocka_unit_test(test_top_k_of_a_large_vocabulary),
         cmocka_unit_test(test_top_p_keeps_the_smallest_set_that_reaches_it),
+        cmocka_unit_test(test_min_p),
         cmocka_unit_test(test_a_seed_repeats_and_another_differs),
         cmocka_unit_test(test_damaged_logits_are_refused),
     };

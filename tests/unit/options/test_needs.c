@@ -28,29 +28,34 @@ static const struct loam_option_row *row_of(enum loam_command command, const cha
 // Options that always have an effect. A new option belongs here or into loam_option_needs.
 static const char *const independent[LOAM_COMMAND_COUNT] = {
     [LOAM_COMMAND_TRAIN] =
-        " model data eval-data map template loss-on max-length too-long token-budget skip-bad shuffle "
-        "preflight method "
+        " model data eval-data map template chat-template special-in-content loss-on max-length too-long "
+        "token-budget skip-bad shuffle preflight method "
         "learning-rate lr-scheduler-type max-steps per-device-train-batch-size gradient-accumulation-steps "
         "weight-decay adam-beta1 adam-beta2 adam-epsilon max-grad-norm gradient-checkpointing seed "
         "on-nonfinite save-steps save-wait resume logging-steps logging-dir out overwrite json quiet "
         "push-to-hub device dtype memory-limit config print-config ",
     [LOAM_COMMAND_PLAN] =
-        " model data lengths eval-data map template loss-on max-length too-long token-budget skip-bad "
-        "shuffle "
-        "preflight method learning-rate lr-scheduler-type max-steps per-device-train-batch-size "
+        " model data lengths eval-data map template chat-template special-in-content loss-on max-length "
+        "too-long token-budget skip-bad shuffle preflight "
+        "method learning-rate lr-scheduler-type max-steps per-device-train-batch-size "
         "gradient-accumulation-steps weight-decay adam-beta1 adam-beta2 adam-epsilon max-grad-norm "
         "gradient-checkpointing seed on-nonfinite save-steps save-wait resume logging-steps logging-dir out "
         "overwrite json quiet push-to-hub device dtype memory-limit config print-config ",
-    [LOAM_COMMAND_GENERATE] = " model adapter prompt prompt-file template max-new-tokens temperature "
-                              "repetition-penalty json quiet yes device dtype config print-config ",
-    [LOAM_COMMAND_EVAL] = " model data adapter limit map template loss-on max-length too-long token-budget "
+    [LOAM_COMMAND_GENERATE] =
+        " model adapter prompt prompt-file template messages max-new-tokens stop "
+        "temperature repetition-penalty json quiet yes device dtype config print-config ",
+    [LOAM_COMMAND_CHAT] =
+        " model adapter chat-template special-in-content system max-length max-new-tokens stop "
+        "temperature repetition-penalty json quiet yes device dtype config print-config ",
+    [LOAM_COMMAND_EVAL] = " model data adapter limit map template chat-template special-in-content loss-on "
+                          "max-length too-long token-budget "
                           "skip-bad generate json quiet yes device dtype config print-config ",
     [LOAM_COMMAND_MERGE] =
         " model adapter check out overwrite dtype max-shard-size json quiet yes config print-config ",
     [LOAM_COMMAND_EXPORT] = " model adapter gguf overwrite dtype json quiet yes config print-config ",
     [LOAM_COMMAND_INSPECT] = " families json quiet ",
     [LOAM_COMMAND_INIT] = " config tokenizer seed out overwrite dtype json quiet ",
-    [LOAM_COMMAND_TOKENIZE] = " model decode lines special-tokens json quiet ",
+    [LOAM_COMMAND_TOKENIZE] = " model lines messages json quiet ",
     [LOAM_COMMAND_PULL] = " json quiet repository include update ",
     [LOAM_COMMAND_PUSH] = " json quiet directory repository private message ",
     [LOAM_COMMAND_CONVERT] = " path model to out overwrite json quiet yes ",

@@ -6,6 +6,8 @@
 
 enum {
     ROWS = 4,                     // of the weight that share the loads of a
+    NORMED = 4,                   // vectors of columns that share the rows of b
+    SUMMED = 512,                 // rows of one sum of columns
     GATHERED = 1024,              // columns of a row of the weight at a time
     COLUMNS = 8 * LANES,          // of a task of the backward
     DROPPED = 16 * DROPOUT_WORDS, // elements that are dropped at a time
@@ -72,9 +74,71 @@ INLINE void norm_rows(const struct loam_dora_norm_args *args, int64_t row, int r
         ((float *)args->norms.data)[row + i] = sqrtf(sum_lanes(sums[i]));
 }
 
+// sums[i] += the squares of vector i of columns from `first` on, in rows [begin, end).
+INLINE void add_columns(const struct loam_dora_norm_args *args, int64_t begin, int64_t end, int64_t first,
+                        int vectors, vec sums[NORMED])
+{
+    const struct loam_tensor *w = &args->w.tensor;
+    const int64_t k = args->a.shape[1], rank = args->a.shape[0];
+    const float *a = args->a.data, *b = (const float *)args->b.data + begin * rank;
+    vec block[NORMED], updates[NORMED];
+    for (int i = 0; i < vectors; i++)
+        block[i] = splat(0);
+    for (int64_t row = begin; row < end; row++, b += rank) {
+        for (int i = 0; i < vectors; i++)
+            updates[i] = splat(0);
+        for (int64_t j = 0; j < rank; j++)
+            for (int i = 0; i < vectors; i++)
+                updates[i] += b[j] * load(a + j * k, first + i * LANES, k, false);
+        for (int i = 0; i < vectors; i++) {
+            const vec adapted =
+                load_any(cpu_row(w, row), first + i * LANES, k, w->dtype) + args->scale * updates[i];
+            block[i] += adapted * adapted;
+        }
+    }
+    for (int i = 0; i < vectors; i++)
+        sums[i] += block[i];
+}
+
+// The norms of `vectors` of columns from `first` on; the last one may end beyond the last column. Rows are summed in
+// blocks, because a vocabulary has too many for one sum in f32.
+INLINE void norm_vectors(const struct loam_dora_norm_args *args, int64_t first, int vectors)
+{
+    const int64_t rows = args->b.shape[0], k = args->a.shape[1];
+    vec sums[NORMED];
+    for (int i = 0; i < vectors; i++)
+        sums[i] = splat(0);
+    for (int64_t row = 0; row < rows; row += SUMMED)
+        add_columns(args, row, rows - row < SUMMED ? rows : row + SUMMED, first, vectors, sums);
+    for (int i = 0; i < vectors; i++) {
+        float lanes[LANES];
+        const int64_t at = first + i * LANES;
+        store_f32(lanes, sums[i]);
+        for (int64_t j = 0; j < LANES && at + j < k; j++)
+            ((float *)args->norms.data)[at + j] = sqrtf(lanes[j]);
+    }
+}
+
+static void norm_columns(struct loam_stream *stream, const struct loam_dora_norm_args *args)
+{
+    const int64_t k = args->a.shape[1];
+#pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
+    for (int64_t first = 0; first < k; first += NORMED * LANES) {
+        if (first + NORMED * LANES <= k)
+            norm_vectors(args, first, NORMED);
+        else
+            for (int64_t i = first; i < k; i += LANES)
+                norm_vectors(args, i, 1);
+    }
+}
+
 static enum loam_status dora_norm(struct loam_stream *stream, const struct loam_dora_norm_args *args)
 {
     const int64_t n = args->b.shape[0];
+    if (args->columns) {
+        norm_columns(stream, args);
+        return LOAM_OK;
+    }
 #pragma omp parallel for schedule(static) num_threads(cpu_threads(stream))
     for (int64_t row = 0; row < n; row += ROWS) {
         if (row + ROWS <= n)

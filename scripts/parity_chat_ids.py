@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""Compares the ids and masks of conversations with transformers' apply_chat_template.
+
+    parity_chat_ids.py --loam build/release/loam --work DIR [--tokenizer TOKENIZER.JSON]... DIRECTORY...
+
+Each chat template below the directories encodes each conversation of parity_chat.py that it renders, with a tokenizer
+that has the template's special tokens. The ids must be those of apply_chat_template(tokenize=True). Where the template
+has {% generation %}, what loam learns must be transformers' mask of assistant tokens. Where it has not, but TRL has a
+training variant with the same text, what loam learns must be the mask of that variant, but for white space behind the
+token that ends a turn.
+"""
+import argparse
+import collections
+import datetime
+import json
+import os
+import re
+import subprocess
+import sys
+
+import tokenizers
+from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+from transformers.utils import chat_template_utils
+
+import parity_chat
+
+# Tokens that templates write, and of these the ones that tokenizers do not mark as special.
+WRITTEN = re.compile(r"<[|｜][^<>{}'\"\s|｜]+(?:[|｜][^<>{}'\"\s|｜]+)*[|｜]>|<(?:start_of_turn|end_of_turn|bos|eos|s|/s)>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|ARGS|CALL_ID|THINK)\]")
+PLAIN = re.compile(r"</?(?:think|tool_call|tool_response|tools)>")
+TEXT = """The quick brown fox jumps over the lazy dog. What is the weather in Bern today? It is 7 degrees, and sunny.
+You are a helpful assistant. Hello! Hi, how are you? Thanks, I am well. Answer with yes or no:\n\n1 + 1 = 2\n\n
+user assistant system tool content name arguments {"place": "Bern", "days": 2} function call """ * 8
+
+
+def small_tokenizer(pattern):
+    """A byte-level BPE with few merges, as Llama 3 and Qwen have them."""
+    tokenizer = tokenizers.Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    trainer = trainers.BpeTrainer(vocab_size=500, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    tokenizer.train_from_iterator([TEXT], trainer)
+    return tokenizer
+
+
+LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+
+
+def metaspace_tokenizer():
+    """A BPE without words, as Llama 2 and Mistral have it."""
+    tokenizer = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    tokenizer.normalizer = tokenizers.normalizers.Sequence([tokenizers.normalizers.Prepend("▁"), tokenizers.normalizers.Replace(" ", "▁")])
+    words = sorted(set(TEXT.replace(" ", "▁")))
+    vocab = {token: i for i, token in enumerate(["<unk>"] + [f"<0x{b:02X}>" for b in range(256)] + words)}
+    merges = []
+    for pair in ["▁ t", "▁ a", "t h", "▁t h", "▁th e", "e r", "\n \n", "▁ ▁", "u s", "us er", "▁ H", "▁H i"]:
+        left, right = pair.split(" ")
+        if left in vocab and right in vocab:
+            vocab.setdefault(left + right, len(vocab))
+            merges.append((left, right))
+    tokenizer.model = models.BPE(vocab=vocab, merges=merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True)
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    return tokenizer
+
+
+def prepare(backend, template, tokens, directory):
+    """Writes a model directory whose tokenizer has the template's tokens. Returns it as transformers loads it."""
+    backend = tokenizers.Tokenizer.from_str(backend.to_str())
+    special = sorted(set(WRITTEN.findall(template)) | {t for t in tokens.values() if isinstance(t, str)} | {"<s>", "</s>"})
+    backend.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in special])
+    backend.add_tokens([AddedToken(t, special=False, normalized=False) for t in sorted(set(PLAIN.findall(template)) - set(special))])
+    tokens = {"bos_token": "<s>", "eos_token": "</s>", **{k: v for k, v in tokens.items() if k in ("bos_token", "eos_token", "pad_token", "unk_token")}}
+    made = PreTrainedTokenizerFast(tokenizer_object=backend, **tokens)
+    made.chat_template = template
+    made.save_pretrained(directory)
+    return PreTrainedTokenizerFast.from_pretrained(directory)
+
+
+def expect(tokenizer, template, messages, tools, mask):
+    """Ids and mask, or None where the template refuses the conversation."""
+    try:
+        made = tokenizer.apply_chat_template(messages, tools=tools, tokenize=True, return_dict=True, chat_template=template,
+                                             return_assistant_tokens_mask=mask)
+    except Exception:  # whatever Python raises on the template's behalf
+        return None
+    return made["input_ids"], made["assistant_masks"] if mask else None
+
+
+def ask(loam, directory, documents, options):
+    path = os.path.join(directory, "chats.jsonl")
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(d, ensure_ascii=False) + "\n" for d in documents)
+    done = subprocess.run([loam, "tokenize", "--model", directory, "--messages", path, "--lines", "--json", "--quiet", *options],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    answers = [json.loads(line) for line in done.stdout.decode().split("\n")[:-1]]
+    return answers, done.stderr.decode().strip() if done.returncode != 0 else ""
+
+
+def strip(tokenizer, ids, mask):
+    """A mask without white space behind the end of a turn."""
+    mask = list(mask)
+    for i in range(len(ids) - 1, -1, -1):
+        ends = i + 1 == len(ids) or not mask[i + 1]
+        if mask[i] and ends and tokenizer.decode([ids[i]]).strip() == "":
+            mask[i] = 0
+    return mask
+
+
+def begins_blank(messages):
+    """Whether the last answer begins with white space, which the tokenizer may join with the header."""
+    content = messages[-1].get("content") if messages and messages[-1].get("role") == "assistant" else None
+    return isinstance(content, str) and content[:1].isspace()
+
+
+class Comparison:
+    def __init__(self, loam, work):
+        self.loam, self.work = loam, work
+        self.counts, self.failed = collections.Counter(), []
+
+    def fail(self, name, text):
+        self.failed.append(f"{name}: {text}")
+
+    def compare(self, name, tokenizer, messages, wanted, answer, by_tags):
+        ids, mask = wanted
+        if answer["ids"] != ids:
+            if begins_blank(messages):
+                self.counts["kept the boundary before an answer that begins with white space"] += 1
+                return
+            at = next((i for i, (a, b) in enumerate(zip(answer["ids"], ids)) if a != b), min(len(ids), len(answer["ids"])))
+            self.fail(name, f"ids differ at {at}: loam {answer['tokens'][max(0, at - 3):at + 4]}, "
+                            f"transformers {tokenizer.convert_ids_to_tokens(ids[max(0, at - 3):at + 4])}")
+            return
+        self.counts["equal ids"] += 1
+        if mask is None:
+            return
+        learnt = [int(w > 0) for w in answer["learnt"]]
+        if not by_tags:
+            mask, learnt = strip(tokenizer, ids, mask), strip(tokenizer, ids, learnt)
+        kind = "by {% generation %}" if by_tags else "by provenance"
+        if learnt != mask:
+            tokens = answer["tokens"]
+            at = next(i for i, (a, b) in enumerate(zip(learnt, mask)) if a != b)
+            self.fail(name, f"masks {kind} differ at {at}: {tokens[max(0, at - 4):at + 4]} loam {learnt[max(0, at - 4):at + 4]} transformers {mask[max(0, at - 4):at + 4]}")
+            return
+        self.counts[f"equal masks {kind}"] += 1
+
+    def run(self, name, backend, template, variant, tokens):
+        """Compares all conversations. `variant` is the text with {% generation %}; None: there is none."""
+        directory = os.path.join(self.work, re.sub(r"\W+", "_", name)[-80:])
+        tokenizer = prepare(backend, template, tokens, directory)
+        by_tags = variant == template
+        cases = []
+        for conversation, messages, tools, variables in parity_chat.conversations():
+            if variables or not messages:
+                continue
+            wanted = expect(tokenizer, template, messages, tools, by_tags)
+            if wanted is None:
+                continue
+            if variant is not None and not by_tags:
+                other = expect(tokenizer, variant, messages, tools, True)
+                if other is not None and other[0] == wanted[0]:
+                    wanted = other
+            cases.append((conversation, messages, tools, wanted))
+        for options in (["--special-in-content"], []):
+            answers, error = ask(self.loam, directory, [{"messages": m, "tools": t} for _, m, t, _ in cases], options)
+            if error:
+                self.fail(f"{name}, {cases[len(answers)][0]}", error)
+            for (conversation, messages, _, wanted), answer in zip(cases, answers):
+                if not options and conversation == "special tokens":
+                    self.counts["content that spells special tokens, as text"] += 1
+                    if tokenizer.decode(answer["ids"]) != tokenizer.decode(wanted[0]):
+                        self.fail(f"{name}, {conversation}", "the text differs")
+                    continue
+                self.compare(f"{name}, {conversation}, {options}", tokenizer, messages, wanted, answer, by_tags)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--loam", required=True)
+    parser.add_argument("--work", required=True)
+    parser.add_argument("--tokenizer", action="append", default=[], help="further tokenizer.json files")
+    parser.add_argument("--show", type=int, default=20, help="number of differences that are printed")
+    parser.add_argument("directories", nargs="+")
+    arguments = parser.parse_args()
+    chat_template_utils.datetime = datetime.datetime  # loam reads the clock, too
+    backends = {"llama3": small_tokenizer(LLAMA3), "qwen": small_tokenizer(LLAMA3.replace("{1,3}", "")), "metaspace": metaspace_tokenizer()}
+    backends |= {path: tokenizers.Tokenizer.from_file(path) for path in arguments.tokenizer}
+    comparison, seen = Comparison(arguments.loam, arguments.work), set()
+    templates = {path: (template, tokens) for path, template, tokens in parity_chat.find_templates(arguments.directories)}
+    for path, (template, tokens) in templates.items():
+        if template in seen:
+            continue
+        seen.add(template)
+        variant = template if re.search(r"\{%-?\s*generation", template) else templates.get(path.replace(".jinja", "_training.jinja"), (None,))[0]
+        for name, backend in backends.items():
+            comparison.run(f"{os.path.basename(path)} {os.path.basename(name)}", backend, template, variant, tokens)
+    print(f"{len(seen)} templates, {len(backends)} tokenizers: " + ", ".join(f"{n} {k}" for k, n in sorted(comparison.counts.items())) +
+          f"; {len(comparison.failed)} differ")
+    for line in comparison.failed[:arguments.show]:
+        print("  " + line[:800])
+    sys.exit(bool(comparison.failed))
+
+
+if __name__ == "__main__":
+    main()
