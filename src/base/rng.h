@@ -16,6 +16,7 @@ enum loam_rng_use {
     LOAM_RNG_SAMPLE = 5,  // generation
     LOAM_RNG_BENCH = 6,   // generated examples; index: the example
     LOAM_RNG_MIXTURE = 7, // records of a source that an epoch takes in part; index: the pass over it
+    LOAM_RNG_LOOK = 8,    // records that preflight looks at
 };
 static inline uint64_t loam_rng_stream(enum loam_rng_use use, uint32_t index)
 {

@@ -35,12 +35,15 @@ struct cli_console {
     bool quiet;       // print results, warnings and errors only
     bool json;        // standard output receives JSON
     bool terminal;    // standard output is a terminal
+    bool colored;     // the command writes colours and makes its text printable itself
     FILE *progress;   // receives the lines of a run: standard output, or standard error with `json`
     int output_error; // errno of the first failed write to standard output; 0: none
     struct cli_live live;
     struct cli_screen screen;
     struct cli_reader *reader; // NULL: no line was asked for
 };
+// Replaces "auto" of an option "color" by what standard output can show.
+enum loam_status cli_choose_color(struct loam_options *options, struct loam_error *error);
 void cli_console_init(struct cli_console *console, const struct loam_options *options);
 struct loam_callbacks cli_console_callbacks(struct cli_console *console);
 // Flushes standard output and moves the terminal to the start of a line. If a write to standard output

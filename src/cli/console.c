@@ -50,7 +50,8 @@ static bool write_text(void *user, const char *text, size_t size)
     struct cli_console *console = user;
     cli_screen_clear(&console->screen);
     errno = 0;
-    bool written = console->terminal ? write_printable(text, size) : fwrite(text, 1, size, stdout) == size;
+    bool raw = !console->terminal || console->colored;
+    bool written = raw ? fwrite(text, 1, size, stdout) == size : write_printable(text, size);
     if (written && fflush(stdout) == 0) return true;
     remember_failure(console);
     return false;
@@ -182,17 +183,25 @@ static bool take_event(void *user, const struct loam_event *event)
 
 // ---- The console ----
 
-static bool is_on(const struct loam_options *options, const char *name)
+static bool has_value(const struct loam_options *options, const char *name, const char *expected)
 {
     const char *value = loam_options_get(options, name);
-    return value != NULL && strcmp(value, "true") == 0;
+    return value != NULL && strcmp(value, expected) == 0;
+}
+
+enum loam_status cli_choose_color(struct loam_options *options, struct loam_error *error)
+{
+    if (!has_value(options, "color", "auto")) return LOAM_OK;
+    return loam_options_set(options, "color", cli_output_has_color() ? "always" : "never", error);
 }
 
 void cli_console_init(struct cli_console *console, const struct loam_options *options)
 {
-    *console = (struct cli_console){.quiet = is_on(options, "quiet"), .json = is_on(options, "json")};
+    *console = (struct cli_console){.quiet = has_value(options, "quiet", "true"),
+                                    .json = has_value(options, "json", "true")};
     console->progress = console->json ? stderr : stdout;
     console->terminal = isatty(STDOUT_FILENO) == 1;
+    console->colored = !console->json && has_value(options, "color", "always");
     cli_screen_init(&console->screen, console->quiet);
 }
 

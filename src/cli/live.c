@@ -173,7 +173,7 @@ static void add_activity(struct fields *fields, const struct cli_live *live, dou
         [LOAM_ACTIVITY_MERGE] = "merging",        [LOAM_ACTIVITY_EVALUATE] = "evaluating",
         [LOAM_ACTIVITY_ANSWER] = "answering",     [LOAM_ACTIVITY_GENERATE] = "generating",
         [LOAM_ACTIVITY_DOWNLOAD] = "downloading", [LOAM_ACTIVITY_UPLOAD] = "uploading",
-        [LOAM_ACTIVITY_WRITE] = "writing",
+        [LOAM_ACTIVITY_WRITE] = "writing",        [LOAM_ACTIVITY_READ] = "reading",
     };
     const char *verb =
         (size_t)live->activity < sizeof verbs / sizeof verbs[0] ? verbs[live->activity] : "working";

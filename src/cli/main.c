@@ -74,12 +74,14 @@ static bool is_stoppable(enum loam_command command)
     return command == LOAM_COMMAND_TRAIN || command == LOAM_COMMAND_EVAL ||
            command == LOAM_COMMAND_GENERATE || command == LOAM_COMMAND_PULL || command == LOAM_COMMAND_PUSH ||
            command == LOAM_COMMAND_MERGE || command == LOAM_COMMAND_INIT || command == LOAM_COMMAND_EXPORT ||
-           command == LOAM_COMMAND_COMBINE || command == LOAM_COMMAND_CONVERT || command == LOAM_COMMAND_CHAT;
+           command == LOAM_COMMAND_COMBINE || command == LOAM_COMMAND_CONVERT ||
+           command == LOAM_COMMAND_CHAT || command == LOAM_COMMAND_DATA;
 }
 
 static int run(struct loam_options *options, enum loam_command command, struct loam_error *error)
 {
     struct cli_console console;
+    if (cli_choose_color(options, error) != LOAM_OK) return fail(error);
     cli_console_init(&console, options);
     if (is_stoppable(command)) cli_stop_on_signals();
     struct loam_callbacks callbacks = cli_console_callbacks(&console);

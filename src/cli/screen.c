@@ -20,16 +20,21 @@ static bool is_set(const char *variable)
     return value != NULL && value[0] != '\0';
 }
 
-// Whether standard error is a terminal that can move the cursor back in a line.
-static bool is_capable(void)
+// Whether a file is a terminal that can move the cursor back in a line.
+static bool is_capable(int file)
 {
     const char *term = getenv("TERM");
-    return isatty(STDERR_FILENO) && term != NULL && term[0] != '\0' && strcmp(term, "dumb") != 0;
+    return isatty(file) && term != NULL && term[0] != '\0' && strcmp(term, "dumb") != 0;
 }
 
-static bool has_color(void)
+static bool has_color(int file)
 {
-    return is_capable() && !is_set("NO_COLOR");
+    return is_capable(file) && !is_set("NO_COLOR");
+}
+
+bool cli_output_has_color(void)
+{
+    return has_color(STDOUT_FILENO);
 }
 
 // Whether the user's locale encodes text in UTF-8. The process itself stays in the C locale.
@@ -75,9 +80,9 @@ static int64_t resident_memory(void)
 void cli_screen_init(struct cli_screen *screen, bool quiet)
 {
     *screen = (struct cli_screen){
-        .live = is_capable() && !quiet,
+        .live = is_capable(STDERR_FILENO) && !quiet,
         .utf8 = locale_is_utf8(),
-        .color = has_color(),
+        .color = has_color(STDERR_FILENO),
         .drawn_at = -1,
     };
 }
@@ -116,7 +121,7 @@ void cli_screen_keep(struct cli_screen *screen, const struct cli_live *live)
 
 void cli_screen_print_problem(const char *color, const char *kind, const char *text)
 {
-    if (has_color())
+    if (has_color(STDERR_FILENO))
         fprintf(stderr, "\033[%smloam: %s\033[0m%s\n", color, kind, text);
     else
         fprintf(stderr, "loam: %s%s\n", kind, text);

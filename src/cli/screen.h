@@ -24,6 +24,9 @@ void cli_screen_keep(struct cli_screen *screen, const struct cli_live *live);
 // Prints "loam: ", `kind` and the text to standard error. `color` is the SGR parameter of the first two.
 void cli_screen_print_problem(const char *color, const char *kind, const char *text);
 
+// Whether standard output is a terminal with colours, and NO_COLOR is not set.
+bool cli_output_has_color(void);
+
 double cli_clock_seconds(void);
 
 #endif

@@ -220,13 +220,13 @@ static enum loam_status locate_base(struct locate_job *job, enum loam_pull_kind 
     return status;
 }
 
-// The files that a command reads of its model. A plan is made before weights are downloaded; an export needs
-// only the names of tensors.
+// The files that a command reads of its model. A plan and a look at data are made before weights are
+// downloaded; an export needs only the names of tensors.
 static enum loam_pull_kind choose_kind(enum loam_command command)
 {
     if (command == LOAM_COMMAND_TOKENIZE) return LOAM_PULL_TOKENIZER;
-    bool weightless =
-        command == LOAM_COMMAND_PLAN || command == LOAM_COMMAND_EXPORT || command == LOAM_COMMAND_CONVERT;
+    bool weightless = command == LOAM_COMMAND_PLAN || command == LOAM_COMMAND_EXPORT ||
+                      command == LOAM_COMMAND_CONVERT || command == LOAM_COMMAND_DATA;
     return weightless ? LOAM_PULL_OUTLINE : LOAM_PULL_MODEL;
 }
 

@@ -19,6 +19,7 @@ struct chat {
     const json_t *tools;
     size_t prompt_count; // of the messages that are left
     bool is_prompt;
+    int32_t length; // tokens of all messages
 };
 
 static bool has_role(const json_t *messages, size_t index, const char *role)
@@ -283,6 +284,7 @@ static enum loam_status fit_turns(struct chat *chat, enum loam_example_fate *fat
     const size_t limit = (size_t)chat->options->max_length;
     LOAM_TRY(loam_chat_prepare(chat->work, chat->options, error));
     LOAM_TRY(encode_chat(chat, error));
+    chat->length = (int32_t)chat->work->encoding.count;
     while (chat->work->encoding.count > limit) {
         *fate = LOAM_EXAMPLE_CUT;
         if (chat->options->too_long == LOAM_TOO_LONG_DROP) *fate = LOAM_EXAMPLE_DROPPED;
@@ -313,6 +315,7 @@ static enum loam_status build(struct loam_example *example, struct chat *chat, e
     const size_t limit = (size_t)chat->options->max_length;
     struct part left_out = {0};
     LOAM_TRY(fit_turns(chat, fate, error));
+    example->length = chat->length;
     const size_t count = chat->work->encoding.count;
     if (count == 0) return loam_fail(error, LOAM_ERROR_FORMAT, "the conversation gives no tokens");
     if (count > limit && *fate != LOAM_EXAMPLE_DROPPED) left_out = choose_cut(chat->work, limit);

@@ -324,6 +324,13 @@ enum loam_status loam_data_file_fields(struct loam_data_file *file, size_t index
     return LOAM_OK;
 }
 
+size_t loam_data_file_line(const struct loam_data_file *file, size_t index)
+{
+    struct loam_squad_question question;
+    if (loam_data_file_question(file, index, &question)) return question.line;
+    return loam_lines_number(file->lines, index);
+}
+
 // ---- Trees ----
 
 // Appends the gold answers of a question to its tree.

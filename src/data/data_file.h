@@ -44,6 +44,7 @@ struct loam_record_fields {
 // Sets `line` and the id even where it fails.
 enum loam_status loam_data_file_fields(struct loam_data_file *file, size_t index,
                                        struct loam_record_fields *fields, struct loam_error *error);
+size_t loam_data_file_line(const struct loam_data_file *file, size_t index); // of a record
 // The tree of a record. It lasts until the next call.
 enum loam_status loam_data_file_record(struct loam_data_file *file, size_t index, struct loam_record *record,
                                        struct loam_error *error);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "base/json.h"
 #include "base/machine.h"
 #include "base/utf8.h"
 #include "data/chat_record.h"
@@ -313,7 +314,8 @@ static enum loam_status refuse_shape(const struct loam_dataset *dataset, const s
 
 // Renders the record through its template; without a template, takes the only field.
 static enum loam_status render_record(struct loam_dataset *dataset, const struct loam_record_fields *fields,
-                                      struct loam_example_source *source, struct loam_error *error)
+                                      bool prompt_only, struct loam_example_source *source,
+                                      struct loam_error *error)
 {
     const struct loam_template *chosen = fields->prompt_template;
     if (chosen == NULL) {
@@ -323,7 +325,7 @@ static enum loam_status render_record(struct loam_dataset *dataset, const struct
     }
     struct loam_rendered *rendered = &dataset->rendered;
     LOAM_TRY(loam_template_render(chosen, fields->items, fields->count, dataset->example_options.special,
-                                  false, rendered, error));
+                                  prompt_only, rendered, error));
     *source = (struct loam_example_source){
         .text = rendered->text.data,
         .size = rendered->text.size,
@@ -348,81 +350,176 @@ static void count_fate(struct loam_dataset *dataset, size_t index, enum loam_exa
     dataset->counts.without_label += fate != LOAM_EXAMPLE_DROPPED && !has_label;
 }
 
-// Reads a record as a conversation.
-static enum loam_status read_chat(struct loam_dataset *dataset, struct loam_data_file *file, size_t local,
-                                  struct loam_example *example, enum loam_example_fate *fate,
-                                  struct loam_error *error)
+// A record and its file.
+struct reading {
+    struct loam_data_file *file;
+    size_t local; // index of the record in its file
+    bool is_chat; // rendered by the chat template
+    // Of a conversation.
+    struct loam_conversation conversation;
+    json_t *made; // what `conversation` points to, beyond the record's tree
+    // Of another record.
+    struct loam_record_fields fields;
+};
+
+// Reads a record as a conversation. `reading->made` is to be released, also on failure.
+static enum loam_status open_chat(struct loam_dataset *dataset, struct reading *reading,
+                                  struct loam_example *example, struct loam_error *error)
 {
     struct loam_record record;
-    struct loam_conversation conversation;
-    json_t *made = NULL;
-    enum loam_status status = loam_data_file_record(file, local, &record, error);
+    enum loam_status status = loam_data_file_record(reading->file, reading->local, &record, error);
     snprintf(example->id, sizeof example->id, "line %zu", record.line);
     if (status != LOAM_OK) return status;
-    dataset->chat.name = loam_data_file_path(file);
-    status = loam_record_conversation(&record, &conversation, &made, error);
-    if (status == LOAM_OK)
-        status =
-            loam_chat_example_build(example, &conversation, &dataset->chat, &dataset->chat_work, fate, error);
-    json_decref(made);
-    return status;
+    dataset->chat.name = loam_data_file_path(reading->file);
+    return loam_record_conversation(&record, &reading->conversation, &reading->made, error);
 }
 
 // Reads a record as a text.
-static enum loam_status read_text(struct loam_dataset *dataset, struct loam_data_file *file, size_t local,
-                                  struct loam_example *example, enum loam_example_fate *fate,
-                                  struct loam_error *error)
+static enum loam_status open_text(struct loam_dataset *dataset, struct reading *reading,
+                                  struct loam_example *example, struct loam_error *error)
 {
-    struct loam_record_fields fields;
-    enum loam_status status = loam_data_file_fields(file, local, &fields, error);
-    set_record_id(example, &fields);
+    enum loam_status status = loam_data_file_fields(reading->file, reading->local, &reading->fields, error);
+    set_record_id(example, &reading->fields);
     if (status != LOAM_OK) return status;
-    if (fields.count == 0) return refuse_shape(dataset, file, error);
-    struct loam_example_options *options = &dataset->example_options;
-    options->name = loam_data_file_path(file);
-    options->loss_on = dataset->loss_on == LOAM_LOSS_ON_DEFAULT ? find_default_loss(file) : dataset->loss_on;
+    return reading->fields.count == 0 ? refuse_shape(dataset, reading->file, error) : LOAM_OK;
+}
+
+// Reads a record and sets the id of `example`.
+static enum loam_status open_record(struct loam_dataset *dataset, size_t index, struct reading *reading,
+                                    struct loam_example *example, struct loam_error *error)
+{
+    *reading = (struct reading){0};
+    LOAM_TRY(check_index(dataset, index, error));
+    reading->file = find_file(dataset, index, &reading->local);
+    reading->is_chat = dataset->has_chat && is_chat(dataset, reading->file);
+    return (reading->is_chat ? open_chat : open_text)(dataset, reading, example, error);
+}
+
+static enum loam_status build_text(struct loam_dataset *dataset, const struct reading *reading,
+                                   struct loam_example *example, enum loam_example_fate *fate,
+                                   struct loam_error *error)
+{
     struct loam_example_source source;
-    LOAM_TRY(render_record(dataset, &fields, &source, error));
+    struct loam_example_options *options = &dataset->example_options;
+    options->name = loam_data_file_path(reading->file);
+    options->loss_on =
+        dataset->loss_on == LOAM_LOSS_ON_DEFAULT ? find_default_loss(reading->file) : dataset->loss_on;
+    LOAM_TRY(render_record(dataset, &reading->fields, false, &source, error));
     return loam_example_build(example, &source, options, &dataset->work, fate, error);
+}
+
+static enum loam_status read_record(struct loam_dataset *dataset, size_t index, struct loam_example *example,
+                                    enum loam_example_fate *fate, struct loam_error *error)
+{
+    struct reading reading;
+    enum loam_status status = open_record(dataset, index, &reading, example, error);
+    if (status == LOAM_OK && reading.is_chat)
+        status = loam_chat_example_build(example, &reading.conversation, &dataset->chat, &dataset->chat_work,
+                                         fate, error);
+    else if (status == LOAM_OK)
+        status = build_text(dataset, &reading, example, fate, error);
+    json_decref(reading.made);
+    return status;
 }
 
 enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                    struct loam_error *error)
 {
-    size_t local;
     enum loam_example_fate fate = LOAM_EXAMPLE_WHOLE;
-    LOAM_TRY(check_index(dataset, index, error));
-    struct loam_data_file *file = find_file(dataset, index, &local);
-    const bool renders_chat = dataset->has_chat && is_chat(dataset, file);
-    LOAM_TRY((renders_chat ? read_chat : read_text)(dataset, file, local, example, &fate, error));
+    LOAM_TRY(read_record(dataset, index, example, &fate, error));
     count_fate(dataset, index, fate, loam_labels_count(example->weights, example->count).count > 0);
     return LOAM_OK;
 }
 
-// Reads a record without counting it.
-static enum loam_status try_record(struct loam_dataset *dataset, size_t index, bool *lacks_stop,
+enum loam_status loam_dataset_look(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                    struct loam_error *error)
 {
-    struct loam_dataset_counts counts = dataset->counts;
-    struct loam_example example = {0};
-    enum loam_status status = loam_dataset_read(dataset, index, &example, error);
-    *lacks_stop |= example.lacks_stop;
-    loam_example_deinit(&example);
-    dataset->counts = counts;
-    dataset->is_counted[index] = 0;
+    enum loam_example_fate fate;
+    return read_record(dataset, index, example, &fate, error);
+}
+
+static enum loam_status format_record(struct loam_dataset *dataset, const struct reading *reading,
+                                      const char **text, size_t *size, struct loam_error *error)
+{
+    struct loam_example_source source = {0};
+    struct loam_bytes *rendered = &dataset->rendered.text;
+    if (reading->is_chat) {
+        loam_bytes_clear(rendered);
+        LOAM_TRY(loam_json_append(rendered, reading->conversation.messages, JSON_COMPACT, error));
+        source.text = rendered->data;
+        source.size = rendered->size;
+    } else {
+        LOAM_TRY(render_record(dataset, &reading->fields, false, &source, error));
+    }
+    *text = source.text != NULL ? source.text : "";
+    *size = source.size;
+    return LOAM_OK;
+}
+
+enum loam_status loam_dataset_text(struct loam_dataset *dataset, size_t index, const char **text,
+                                   size_t *size, struct loam_error *error)
+{
+    struct reading reading;
+    struct loam_example unused;
+    enum loam_status status = open_record(dataset, index, &reading, &unused, error);
+    if (status == LOAM_OK) status = format_record(dataset, &reading, text, size, error);
+    json_decref(reading.made);
     return status;
 }
 
-enum loam_status loam_dataset_try(struct loam_dataset *dataset, bool *lacks_stop, struct loam_error *error)
+static enum loam_status build_prompt(struct loam_dataset *dataset, struct reading *reading,
+                                     struct loam_example *example, struct loam_error *error)
+{
+    struct loam_example_source source;
+    const struct loam_example_options *options = &dataset->example_options;
+    if (reading->is_chat) {
+        struct loam_conversation *conversation = &reading->conversation;
+        if (conversation->prompt_count == 0)
+            conversation->prompt_count = loam_chat_prompt_count(conversation->messages);
+        if (conversation->prompt_count == 0) return LOAM_OK;
+        return loam_chat_prompt_build(example, conversation, &dataset->chat, &dataset->chat_work, error);
+    }
+    if (reading->fields.prompt_template == NULL) return LOAM_OK;
+    LOAM_TRY(render_record(dataset, &reading->fields, true, &source, error));
+    LOAM_TRY(loam_bytes_reserve(&dataset->rendered.text, 1, error)); // the text must not be NULL
+    return loam_example_build_prompt(example, &dataset->rendered, options->tokenizer, options->special,
+                                     options->max_length, &dataset->work, error);
+}
+
+enum loam_status loam_dataset_prompt(struct loam_dataset *dataset, size_t index, struct loam_example *example,
+                                     struct loam_error *error)
+{
+    struct reading reading;
+    example->count = example->length = 0;
+    enum loam_status status = open_record(dataset, index, &reading, example, error);
+    if (status == LOAM_OK) status = build_prompt(dataset, &reading, example, error);
+    json_decref(reading.made);
+    return status;
+}
+
+struct loam_dataset_place loam_dataset_place(const struct loam_dataset *dataset, size_t index)
+{
+    size_t local;
+    const struct loam_data_file *file = find_file(dataset, index, &local);
+    return (struct loam_dataset_place){.path = loam_data_file_path(file),
+                                       .line = loam_data_file_line(file, local)};
+}
+
+static enum loam_status try_record(struct loam_dataset *dataset, size_t index, struct loam_error *error)
+{
+    struct loam_example example = {0};
+    enum loam_status status = loam_dataset_look(dataset, index, &example, error);
+    loam_example_deinit(&example);
+    return status;
+}
+
+enum loam_status loam_dataset_try(struct loam_dataset *dataset, struct loam_error *error)
 {
     size_t bytes = 0;
-    *lacks_stop = false;
     for (size_t i = 0; i < dataset->file_count; i++) {
         const struct loam_data_file *file = dataset->files[i];
-        bool longest_lacks_stop = false;
-        LOAM_TRY(try_record(dataset, dataset->firsts[i], lacks_stop, error));
-        LOAM_TRY(try_record(dataset, dataset->firsts[i] + loam_data_file_longest(file), &longest_lacks_stop,
-                            error));
+        LOAM_TRY(try_record(dataset, dataset->firsts[i], error));
+        LOAM_TRY(try_record(dataset, dataset->firsts[i] + loam_data_file_longest(file), error));
         const size_t reading = loam_data_file_reading_bytes(file);
         if (reading > bytes) bytes = reading;
     }

@@ -66,8 +66,8 @@ void loam_dataset_tell(const struct loam_dataset *dataset, const struct loam_log
 
 // Reads the first record of each file and the longest one, so that errors in them come early. Afterwards the
 // memory that is kept between records is allocated, and loam_dataset_reading_bytes gives the temporary memory
-// of any read. `*lacks_stop`: the example of a file's first record does.
-enum loam_status loam_dataset_try(struct loam_dataset *dataset, bool *lacks_stop, struct loam_error *error);
+// of any read.
+enum loam_status loam_dataset_try(struct loam_dataset *dataset, struct loam_error *error);
 size_t loam_dataset_reading_bytes(const struct loam_dataset *dataset);
 
 // Whether examples come from a template, or from other fields than a text, and so have a completion.
@@ -91,6 +91,26 @@ struct loam_dataset_counts loam_dataset_counts(const struct loam_dataset *datase
 // time.
 enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                    struct loam_error *error);
+
+// Reads a record as loam_dataset_read does, without counting it.
+enum loam_status loam_dataset_look(struct loam_dataset *dataset, size_t index, struct loam_example *example,
+                                   struct loam_error *error);
+// The text of record `index` as it is rendered, before it is tokenised and cut; of a conversation, its messages as
+// JSON. It lasts until the next call
+// that reads from the dataset, and may contain NULs.
+enum loam_status loam_dataset_text(struct loam_dataset *dataset, size_t index, const char **text,
+                                   size_t *size, struct loam_error *error);
+// Fills `example` with the ids of the prompt of record `index`, as generation makes them. Without a template,
+// or without an answer in a conversation, there is no prompt: count is 0.
+enum loam_status loam_dataset_prompt(struct loam_dataset *dataset, size_t index, struct loam_example *example,
+                                     struct loam_error *error);
+
+// Where a record stands.
+struct loam_dataset_place {
+    const char *path; // belongs to the dataset
+    size_t line;      // 1-based; of JSON, where the record's object begins
+};
+struct loam_dataset_place loam_dataset_place(const struct loam_dataset *dataset, size_t index);
 
 // Gives record `index` as a tree, with fields renamed and checked. It lasts until the next call for a record.
 // Without a template all records of a file have the shape of its first one.

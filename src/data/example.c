@@ -199,6 +199,7 @@ enum loam_status loam_example_build(struct loam_example *example, const struct l
     struct layout layout = place_special_tokens(encoding, options->special, source);
     if (completion < layout.begin || source->completion_start == 0) completion = layout.begin;
     size_t limit = (size_t)options->max_length;
+    example->length = (int32_t)layout_count(&layout);
     if (layout_count(&layout) > limit) {
         example->dropped = !shorten_layout(&layout, encoding, source, options->too_long, limit);
         *fate = example->dropped ? LOAM_EXAMPLE_DROPPED : LOAM_EXAMPLE_CUT;

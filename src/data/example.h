@@ -10,6 +10,7 @@ struct loam_example {
     int32_t *ids;   // [count]
     float *weights; // [count] weight of the token's loss; 0: not learnt
     int32_t count;
+    int32_t length;  // tokens before the example was shortened or dropped
     bool dropped;    // too long and dropped: count is 0
     bool lacks_stop; // not shortened at its end, but its last token does not stop generation
     char id[64];     // the record's id, or "line N"

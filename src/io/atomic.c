@@ -239,3 +239,13 @@ enum loam_status loam_output_directory_prepare(const char *path, bool overwrite,
                          strerror(errno));
     return LOAM_OK;
 }
+
+enum loam_status loam_output_file_check(const char *path, bool overwrite, struct loam_error *error)
+{
+    if (path[0] == '\0') return loam_fail(error, LOAM_ERROR_ARGUMENT, "the file to write has an empty name");
+    if (loam_directory_exists(path))
+        return loam_fail(error, LOAM_ERROR_EXISTS, "%s is a directory; a file is to be written", path);
+    if (overwrite || access(path, F_OK) != 0) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_EXISTS, "%s is already there; choose another or pass --overwrite",
+                     path);
+}

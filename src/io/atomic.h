@@ -24,6 +24,9 @@ void loam_atomic_clear(const char *path);
 // Writes a small file in one call.
 enum loam_status loam_atomic_write_file(const char *path, const void *data, size_t size,
                                         struct loam_error *error);
+// Checks before any work is done that a file may be written: `path` is no directory, and not there unless
+// `overwrite`. LOAM_ERROR_EXISTS names --overwrite.
+enum loam_status loam_output_file_check(const char *path, bool overwrite, struct loam_error *error);
 // Copies a file; `to` appears whole or not at all.
 enum loam_status loam_atomic_copy_file(const char *from, const char *to, struct loam_error *error);
 

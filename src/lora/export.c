@@ -126,18 +126,6 @@ static enum loam_status fill_block(void *user, size_t index, size_t first, size_
 
 // ---- the file ----
 
-static enum loam_status check_path(const struct loam_export_settings *settings, struct loam_error *error)
-{
-    if (settings->path[0] == '\0')
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "the file to write has an empty name");
-    if (loam_directory_exists(settings->path))
-        return loam_fail(error, LOAM_ERROR_EXISTS, "%s is a directory; a file is to be written",
-                         settings->path);
-    if (settings->overwrite || access(settings->path, F_OK) != 0) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_EXISTS, "%s is already there; choose another or pass --overwrite",
-                     settings->path);
-}
-
 static enum loam_status check_family(const struct loam_family *family, struct loam_error *error)
 {
     if (family->gguf_architecture != NULL) return LOAM_OK;
@@ -188,7 +176,7 @@ static enum loam_status run_export(struct export *export, struct loam_export_res
                                    struct loam_error *error)
 {
     struct loam_config config;
-    LOAM_TRY(check_path(export->settings, error));
+    LOAM_TRY(loam_output_file_check(export->settings->path, export->settings->overwrite, error));
     LOAM_TRY(loam_config_load(&config, export->settings->model, error));
     LOAM_TRY(check_family(config.family, error));
     LOAM_TRY(loam_model_create(&export->model, &config, error));

@@ -22,6 +22,7 @@ static const struct {
     [LOAM_COMMAND_TOKENIZE] = {"tokenize", "turn text from standard input into token ids, or back"},
     [LOAM_COMMAND_CONVERT] = {"convert", "turn an adapter into PEFT's form or mlx-lm's, from these or GGUF"},
     [LOAM_COMMAND_COMBINE] = {"combine", "make one adapter of several, as a weighted sum"},
+    [LOAM_COMMAND_DATA] = {"data", "show examples as they will be learnt, and what is wrong with them"},
     [LOAM_COMMAND_BENCH] = {"bench", "measure training steps beside what the machine can do"},
 };
 

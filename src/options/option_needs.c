@@ -187,6 +187,8 @@ const struct loam_option_need loam_option_needs[] = {
             "the rank "
             "of cat their sum"},
 
+    {DATA, {"overwrite"}, {GIVEN("html")}, .why = "has no effect without --html: no file is written"},
+
     // ---- Device ----
     {TRAIN | GENERATE | CHAT | EVAL | BENCH | MERGE,
      {"threads"},

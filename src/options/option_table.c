@@ -22,6 +22,7 @@
 #define MODEL "Model and data"
 #define PROMPT "Prompt"
 #define EXAMPLES "Examples"
+#define SHOWN "What is shown"
 #define TEXT "Text"
 #define TRAINING "Training"
 #define CHECKPOINTS "Checkpoints"
@@ -77,7 +78,7 @@ const struct loam_option_row loam_option_rows[] = {
       .positional = true},
      FIELD(bench_what),
      CHOICES({"step", LOAM_BENCH_STEP}, {"matmul", LOAM_BENCH_MATMUL}, {"generate", LOAM_BENCH_GENERATE})},
-    {TRAIN | TOKENIZE | BENCH,
+    {TRAIN | TOKENIZE | BENCH | DATA,
      {.name = "model",
       .argument = "DIR|NAME",
       .help = "Model directory (config.json, safetensors, tokenizer.json), or its name on the hub: ORG/NAME.",
@@ -91,7 +92,7 @@ const struct loam_option_row loam_option_rows[] = {
       .default_text = "(the model that the adapter names)",
       .group = MODEL},
      FIELD(train.model)},
-    {TRAIN_ALONE,
+    {TRAIN_ALONE | DATA,
      {.name = "data",
       .argument = "FILE[:SHARE]",
       .help =
@@ -148,6 +149,14 @@ const struct loam_option_row loam_option_rows[] = {
       .argument = "FILE",
       .help = "Examples to measure the loss on, every --eval-steps and at the end. Files, patterns and "
               "directories, as for --data. May be given several times.",
+      .group = MODEL,
+      .repeated = true},
+     FIELD(train.eval_data)},
+    {DATA,
+     {.name = "eval-data",
+      .argument = "FILE",
+      .help = "Examples that training measures the loss on: they are compared with those of --data. May be "
+              "given several times.",
       .group = MODEL,
       .repeated = true},
      FIELD(train.eval_data)},
@@ -297,7 +306,7 @@ const struct loam_option_row loam_option_rows[] = {
      FIELD(fields)},
 
     // ---- Examples ----
-    {TRAIN | EVAL | BENCH,
+    {TRAIN | EVAL | BENCH | DATA,
      {.name = "map",
       .argument = "FIELD=NAME",
       .help = "Read FIELD from the field or column NAME of the records: prompt=question. May be given "
@@ -305,14 +314,14 @@ const struct loam_option_row loam_option_rows[] = {
       .group = EXAMPLES,
       .repeated = true},
      FIELD(train.map)},
-    {TRAIN | EVAL | BENCH,
+    {TRAIN | EVAL | BENCH | DATA,
      {.name = "template",
       .argument = "NAME|FILE",
       .help = "Prompt template with {field} placeholders: squad, or a file.",
       .default_text = "(squad for SQuAD files)",
       .group = EXAMPLES},
      FIELD(train.prompt_template)},
-    {TRAIN | EVAL | TOKENIZE,
+    {TRAIN | EVAL | TOKENIZE | DATA,
      {.name = "chat-template",
       .argument = "NAME|FILE",
       .help = "Chat template of conversations: one of the model's templates by name, one of chatml, llama3, "
@@ -321,14 +330,14 @@ const struct loam_option_row loam_option_rows[] = {
       .default_text = "(the model's own)",
       .group = EXAMPLES},
      FIELD(train.chat_template)},
-    {TRAIN | EVAL | TOKENIZE,
+    {TRAIN | EVAL | TOKENIZE | DATA,
      {.name = "special-in-content",
       .help =
           "Let the text of messages become special tokens where it spells them. Without this option only the "
           "chat template writes special tokens.",
       .group = EXAMPLES},
      FIELD(train.content_may_be_special)},
-    {TRAIN | EVAL | BENCH,
+    {TRAIN | EVAL | BENCH | DATA,
      {.name = "loss-on",
       .argument = "all|completion|assistant|last",
       .help = "Compute the loss over the whole text; over the completion: the template's last field, or the "
@@ -343,7 +352,7 @@ const struct loam_option_row loam_option_rows[] = {
      FIELD(train.loss_on),
      CHOICES({"all", LOAM_LOSS_ON_ALL}, {"completion", LOAM_LOSS_ON_COMPLETION},
              {"assistant", LOAM_LOSS_ON_ASSISTANT}, {"last", LOAM_LOSS_ON_LAST})},
-    {TRAIN | EVAL | BENCH,
+    {TRAIN | EVAL | BENCH | DATA,
      {.name = "max-length",
       .argument = "N",
       .help = "Largest number of tokens in an example.",
@@ -351,7 +360,7 @@ const struct loam_option_row loam_option_rows[] = {
       .group = EXAMPLES},
      FIELD(train.max_length),
      .range = "[2,1073741824]"},
-    {TRAIN | EVAL | BENCH,
+    {TRAIN | EVAL | BENCH | DATA,
      {.name = "too-long",
       .argument = "cut|drop",
       .help =
@@ -376,7 +385,7 @@ const struct loam_option_row loam_option_rows[] = {
       .group = EXAMPLES},
      FIELD(train.token_budget),
      .range = "[1,1073741824]"},
-    {TRAIN | EVAL | BENCH,
+    {TRAIN | EVAL | BENCH | DATA,
      {.name = "skip-bad",
       .help = "Skip and count broken lines and records instead of stopping at the first.",
       .group = EXAMPLES},
@@ -387,6 +396,40 @@ const struct loam_option_row loam_option_rows[] = {
       .default_text = "true",
       .group = EXAMPLES},
      FIELD(train.shuffle)},
+
+    {TRAIN,
+     {.name = "preflight",
+      .argument = "warn|strict|off",
+      .help = "Look for mistakes in the examples before the first step, in a sample of the records. strict: "
+              "refuse to train with one.",
+      .default_text = "warn",
+      .group = EXAMPLES},
+     FIELD(train.preflight),
+     CHOICES({"warn", LOAM_PREFLIGHT_WARN}, {"strict", LOAM_PREFLIGHT_STRICT}, {"off", LOAM_PREFLIGHT_OFF})},
+
+    // ---- What data shows ----
+    {DATA,
+     {.name = "limit",
+      .argument = "N",
+      .help = "Show only the first N examples. The summary is about all of them.",
+      .default_text = "(5; with --json all of them; in --html 100)",
+      .group = SHOWN},
+     FIELD(data.limit),
+     .range = "[1,inf)"},
+    {DATA, {.name = "tokens", .help = "Show where tokens begin.", .group = SHOWN}, FIELD(data.tokens)},
+    {DATA,
+     {.name = "summary", .help = "Write only the summary; with --json as one document.", .group = SHOWN},
+     FIELD(data.summary)},
+    {DATA,
+     {.name = "color",
+      .argument = "auto|always|never",
+      .help =
+          "Show learnt tokens in a colour, or with marks: [[learnt]]. auto: colours on a terminal, unless "
+          "NO_COLOR is set.",
+      .default_text = "auto",
+      .group = SHOWN},
+     FIELD(data.color),
+     CHOICES({"auto", LOAM_COLOR_AUTO}, {"always", LOAM_COLOR_ALWAYS}, {"never", LOAM_COLOR_NEVER})},
 
     // ---- Text ----
     {TOKENIZE,
@@ -1059,6 +1102,16 @@ const struct loam_option_row loam_option_rows[] = {
       .group = OUTPUT},
      FIELD(merge.max_shard_size),
      .check = loam_option_check_shard_size},
+    {DATA,
+     {.name = "html",
+      .argument = "FILE",
+      .help = "Also write the examples and the summary as a page that needs no other file.",
+      .group = OUTPUT},
+     FIELD(data.html)},
+    {DATA,
+     {.name = "overwrite", .help = "Replace the file of --html if it exists.", .group = OUTPUT},
+     FIELD(train.overwrite),
+     .of_call = true},
     {ALL,
      {.name = "json", .help = "Write the result as JSON to standard output.", .group = OUTPUT},
      FIELD(json),

@@ -28,6 +28,17 @@ struct loam_tokenize_settings {
     bool add_generation_prompt;
 };
 
+// When text has colours. The command line decides "auto"; the library writes none for it.
+enum loam_color { LOAM_COLOR_AUTO, LOAM_COLOR_ALWAYS, LOAM_COLOR_NEVER };
+
+struct loam_data_options {
+    int64_t limit;    // examples to show; 0: the default of the form
+    bool tokens;      // show where tokens begin
+    bool summary;     // no examples on standard output
+    const char *html; // file; NULL: none
+    unsigned color;   // enum loam_color
+};
+
 struct loam_merge_options {
     const char *max_shard_size; // a size as text (options/size.h)
     bool check;
@@ -59,6 +70,7 @@ struct loam_settings {
     struct loam_generate_settings generate;
     struct loam_evaluate_settings eval; // options of eval alone
     struct loam_tokenize_settings tokenize;
+    struct loam_data_options data; // options of data alone
     struct loam_merge_options merge;
     struct loam_combine_options combine;
     struct loam_hub_options hub;      // pull and push; `yes` in other commands too

@@ -15,6 +15,7 @@
 #include "run/loop.h"
 #include "run/output.h"
 #include "run/plan.h"
+#include "run/preflight.h"
 
 enum { LONGEST_PAUSE = 30 }; // seconds between two attempts to save
 
@@ -23,6 +24,7 @@ struct train_run {
     const struct loam_train_settings *settings;
     const struct loam_callbacks *callbacks;
     struct loam_train_job job;
+    struct loam_preflight preflight;
     struct loam_output output;
     struct loam_metrics metrics;
     struct loam_tensorboard board;
@@ -39,6 +41,7 @@ static void close_run(struct train_run *run)
     loam_metrics_close(&run->metrics);
     loam_checkpoints_close(&run->checkpoints);
     loam_output_deinit(&run->output);
+    loam_preflight_deinit(&run->preflight);
     loam_train_job_close(&run->job);
 }
 
@@ -349,6 +352,7 @@ static enum loam_status train(struct train_run *run, struct loam_error *error)
 {
     struct loam_train_job *job = &run->job;
     LOAM_TRY(loam_train_job_load(job, error));
+    LOAM_TRY(loam_train_preflight_loaded(job, &run->preflight, error));
     LOAM_TRY(format_record(run, error));
     prepare_loop(run);
     loam_checkpoints_begin(&run->checkpoints);
@@ -368,6 +372,7 @@ static enum loam_status train(struct train_run *run, struct loam_error *error)
 static enum loam_status check_and_train(struct train_run *run, struct loam_error *error)
 {
     LOAM_TRY(loam_train_job_open(&run->job, run->settings, run->callbacks, error));
+    LOAM_TRY(loam_train_preflight(&run->job, &run->preflight, error));
     LOAM_TRY(loam_order_total_steps(&run->job.order, run->settings->epochs, run->settings->max_steps,
                                     &run->loop.total_steps, error));
     LOAM_TRY(loam_plan_check(&run->job, error));

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "data/dataset.h"
+#include "data/preflight_level.h"
 #include "generate/generate.h"
 #include "lora/lora.h"
 #include "train/schedule.h"
@@ -50,6 +51,7 @@ struct loam_train_settings {
     int64_t max_length; // tokens; 0: the smaller of 1,024 and the model's limit
     bool skip_bad;
     bool shuffle;
+    enum loam_preflight_level preflight;
     double learning_rate;
     double loraplus_lr_ratio;     // LoRA+: the learning rate of B by that of A; 0 or 1: the same
     double loraplus_lr_embedding; // LoRA+: the learning rate of an adapter of the embedding

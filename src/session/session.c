@@ -220,28 +220,6 @@ enum loam_status loam_session_fresh_adapter(const struct loam_session *session,
     return LOAM_OK;
 }
 
-static void warn_unended(const struct loam_session *session, const struct loam_dataset *dataset)
-{
-    const char *path = loam_dataset_name(dataset);
-    const struct loam_special_tokens *special = &session->special;
-    if (loam_dataset_has_chats(dataset))
-        loam_log_write(
-            session->log, LOAM_LOG_WARNING,
-            "%s: no special token ends what is learnt of a conversation, so the model does not learn to "
-            "stop",
-            path);
-    else if (special->eos >= 0)
-        loam_log_write(session->log, LOAM_LOG_WARNING,
-                       "%s: examples do not end in %s, so the model does not learn to stop; {eos} at the "
-                       "template's end puts it there",
-                       path, special->eos_text);
-    else
-        loam_log_write(session->log, LOAM_LOG_WARNING,
-                       "%s: examples have no end, so the model does not learn to stop: it has no "
-                       "end-of-sequence token%s%s",
-                       path, special->note[0] != '\0' ? ": " : "", special->note);
-}
-
 enum loam_status loam_session_dataset(const struct loam_session *session,
                                       const struct loam_session_data *data, struct loam_dataset **out,
                                       struct loam_error *error)
@@ -265,10 +243,8 @@ enum loam_status loam_session_dataset(const struct loam_session *session,
         .vocabulary = (int32_t)session->model->config.vocabulary,
     };
     LOAM_TRY(loam_dataset_open(out, &options, error));
-    bool unended;
     loam_dataset_tell(*out, session->log);
-    enum loam_status status = loam_dataset_try(*out, &unended, error);
-    if (status == LOAM_OK && data->learnt && unended) warn_unended(session, *out);
+    enum loam_status status = loam_dataset_try(*out, error);
     if (status == LOAM_OK && data->loss_on > LOAM_LOSS_ON_ALL && !loam_dataset_has_template(*out))
         loam_log_write(
             session->log, LOAM_LOG_WARNING,

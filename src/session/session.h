@@ -91,7 +91,7 @@ struct loam_session_data {
     enum loam_loss_on loss_on;
     enum loam_too_long too_long;
     bool skip_bad;
-    bool learnt; // for training: warn if the first example does not end in EOS; sources may have shares
+    bool learnt; // for training: sources may have shares
 };
 // Opens a data set of at least one record. Reads the first record, so that a template that does not fit fails
 // at once.

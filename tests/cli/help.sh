@@ -2,7 +2,7 @@
 . "$(dirname "$0")/common.sh"
 
 ok 'overview' --help
-for command in train plan generate chat eval merge export inspect init tokenize pull push bench combine convert; do
+for command in train plan generate chat eval merge export inspect init tokenize pull push bench combine convert data; do
     output_has "  $command "
 done
 [ -z "$(awk 'length > 80' "$tmp/stdout")" ] || fail 'lines of more than 80 characters'
@@ -40,7 +40,7 @@ ok_or_missing 'the highest level' --version --verbose
 unset LOAM_ISA
 
 sed 's/\\-/-/g' "$LOAM_MANUAL" >"$tmp/manual"
-for command in train plan generate chat eval merge export inspect init tokenize pull push bench combine convert; do
+for command in train plan generate chat eval merge export inspect init tokenize pull push bench combine convert data; do
     ok "help of $command" "$command" --help
     output_has "Usage: loam $command"
     output_has '--json'

@@ -30,6 +30,25 @@ static void check_squad(const struct loam_dataset *dataset, size_t index)
         fuzz_require(record.answers[i] != NULL);
 }
 
+// The prompt at generation is the begin of the example, unless one of them was shortened.
+static void check_prompt(struct loam_dataset *dataset, size_t index, const struct loam_example *example)
+{
+    struct loam_error error;
+    struct loam_example prompt = {0};
+    const char *text;
+    size_t size;
+    fuzz_require(loam_dataset_text(dataset, index, &text, &size, &error) == LOAM_OK && text != NULL);
+    fuzz_require(loam_dataset_place(dataset, index).line > 0);
+    enum loam_status status = loam_dataset_prompt(dataset, index, &prompt, &error);
+    fuzz_require_message(status, &error);
+    if (status == LOAM_OK && example->length == example->count && prompt.length == prompt.count) {
+        fuzz_require(prompt.count <= example->count);
+        for (int32_t i = 0; i < prompt.count; i++)
+            fuzz_require(prompt.ids[i] == example->ids[i]);
+    }
+    loam_example_deinit(&prompt);
+}
+
 static void check_tree(struct loam_dataset *dataset, size_t index)
 {
     struct loam_error error;
@@ -53,6 +72,7 @@ static void read_all(struct loam_dataset *dataset)
         enum loam_status status = loam_dataset_read(dataset, i, &example, &error);
         fuzz_require_message(status, &error);
         if (status == LOAM_OK) check_example(&example);
+        if (status == LOAM_OK) check_prompt(dataset, i, &example);
         check_squad(dataset, i);
         check_tree(dataset, i);
     }
@@ -66,8 +86,7 @@ static void open_and_read(const struct loam_dataset_options *options)
     enum loam_status status = loam_dataset_open(&dataset, options, &error);
     fuzz_require_message(status, &error);
     if (status != LOAM_OK) return;
-    bool lacks_stop;
-    status = loam_dataset_try(dataset, &lacks_stop, &error);
+    status = loam_dataset_try(dataset, &error);
     fuzz_require_message(status, &error);
     read_all(dataset);
     struct loam_dataset_counts counts = loam_dataset_counts(dataset);

@@ -142,9 +142,10 @@ static void test_several_files(void **state)
     assert_fails(loam_dataset_read(dataset, 9, &example, &error), LOAM_ERROR_ARGUMENT,
                  "record 9 is out of range");
     loam_example_deinit(&example);
-    bool lacks_stop;
-    assert_ok(loam_dataset_try(dataset, &lacks_stop, &error));
-    assert_false(lacks_stop);
+    struct loam_dataset_place place = loam_dataset_place(dataset, 8);
+    assert_string_equal(place.path, loam_dataset_file_path(dataset, loam_dataset_file_count(dataset) - 1));
+    assert_int_equal(place.line, 2);
+    assert_ok(loam_dataset_try(dataset, &error));
     loam_dataset_destroy(dataset);
     assert_null(open_data(given, 3, true));
     assert_non_null(strstr(error.message, "set:0.5: an evaluation takes every record: leave out the weight"));

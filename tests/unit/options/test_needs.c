@@ -29,14 +29,14 @@ static const struct loam_option_row *row_of(enum loam_command command, const cha
 static const char *const independent[LOAM_COMMAND_COUNT] = {
     [LOAM_COMMAND_TRAIN] =
         " model data eval-data map template chat-template special-in-content loss-on max-length too-long "
-        "token-budget skip-bad shuffle method "
+        "token-budget skip-bad shuffle preflight method "
         "learning-rate lr-scheduler-type max-steps per-device-train-batch-size gradient-accumulation-steps "
         "weight-decay adam-beta1 adam-beta2 adam-epsilon max-grad-norm gradient-checkpointing seed "
         "on-nonfinite save-steps save-wait resume logging-steps logging-dir out overwrite json quiet "
         "push-to-hub device dtype memory-limit config print-config ",
     [LOAM_COMMAND_PLAN] =
         " model data lengths eval-data map template chat-template special-in-content loss-on max-length "
-        "too-long token-budget skip-bad shuffle "
+        "too-long token-budget skip-bad shuffle preflight "
         "method learning-rate lr-scheduler-type max-steps per-device-train-batch-size "
         "gradient-accumulation-steps weight-decay adam-beta1 adam-beta2 adam-epsilon max-grad-norm "
         "gradient-checkpointing seed on-nonfinite save-steps save-wait resume logging-steps logging-dir out "
@@ -60,6 +60,9 @@ static const char *const independent[LOAM_COMMAND_COUNT] = {
     [LOAM_COMMAND_PUSH] = " json quiet directory repository private message ",
     [LOAM_COMMAND_CONVERT] = " path model to out overwrite json quiet yes ",
     [LOAM_COMMAND_COMBINE] = " adapters combination-type out overwrite json quiet ",
+    [LOAM_COMMAND_DATA] =
+        " model data eval-data map template loss-on max-length too-long skip-bad limit tokens "
+        "summary color html json quiet ",
     [LOAM_COMMAND_BENCH] = " what model seed steps json quiet device dtype config print-config ",
 };
 
