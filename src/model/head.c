@@ -149,16 +149,27 @@ static void run_head(struct loam_pass *part, struct loam_tensor h, struct loam_t
     replace_columns(part, h, products);
 }
 
-// The gradient of a part's rows h, to dh in the model's dtype. dproducts is overwritten.
+static void copy_adapted(const struct loam_pass *part, struct loam_tensor source, struct loam_tensor target)
+{
+    struct stretch stretch = {0};
+    for (int64_t row = 0; row < part->tokens; row += stretch.count) {
+        stretch = stretch_from(part, row, part->tokens);
+        if (stretch.adapted)
+            loam_cast(part->stream,
+                      &(struct loam_cast_args){.x = loam_tensor_rows(&source, row, stretch.count),
+                                               .y = loam_tensor_rows(&target, row, stretch.count)});
+    }
+}
+
+// The gradient of a part's rows h, to dh [T, H] of the rows with adapters on the head. dproducts is overwritten.
 static void head_backward(struct loam_pass *part, struct loam_tensor h, struct loam_tensor t,
                           struct loam_tensor dproducts, struct loam_tensor dh)
 {
-    const bool wide = dh.dtype == LOAM_F32;
-    const struct loam_tensor sum = wide ? dh : loam_pass_f32(part, dh.shape[0], dh.shape[1]);
+    const struct loam_tensor sum = loam_pass_f32(part, dh.shape[0], dh.shape[1]);
     if (sum.data != NULL) loam_zero(part->stream, sum.data, loam_tensor_bytes(&sum));
     replace_columns_backward(part, h, dproducts, sum);
     loam_linear_run_backward(part, &part->model->head, h, t, dproducts, sum, true);
-    if (!wide) loam_cast(part->stream, &(struct loam_cast_args){.x = sum, .y = dh});
+    copy_adapted(part, sum, dh);
 }
 
 // The losses of a chunk's rows with adapters. With gradients, products become gradients: zero in other rows.
@@ -213,9 +224,9 @@ static void adapted_losses(struct loam_pass *pass, struct loam_tensor h, struct 
 static void fused_loss(struct loam_pass *pass, struct loam_tensor h, struct loam_tensor dh,
                        const struct stretch *stretch)
 {
+    const int64_t first = stretch->first, count = stretch->count;
     const struct loam_model *model = pass->model;
     const struct loam_weight_handle *head = loam_pass_weight(pass, &model->head);
-    const int64_t first = stretch->first, count = stretch->count;
     const size_t mark = loam_arena_mark(pass->arena);
     struct loam_linear_cross_entropy_args args = {
         .h = loam_tensor_rows(&h, first, count),
@@ -237,19 +248,31 @@ static void fused_loss(struct loam_pass *pass, struct loam_tensor h, struct loam
     loam_arena_release(pass->arena, mark);
 }
 
-// Later passes may go without the adapters that a plan knows. The chunks also write rows without adapters, which
-// the fused op writes again.
+static bool trains_head(const struct loam_pass *pass)
+{
+    return pass->gradients && (loam_pass_weight_gradient(pass, &pass->model->head).data != NULL ||
+                               loam_pass_gradient(pass, pass->model->head.bias).data != NULL);
+}
+
+// Rows without an adapter have the bits of a pass without adapters, whose product may round by the number of rows: the
+// fused op goes over all rows, and rows with adapters are written again. Where the head itself is trained, the op goes
+// over rows without an adapter alone, because it adds to the gradient. Later passes may go without the adapters that a
+// plan knows.
 static void all_losses(struct loam_pass *pass, struct loam_tensor h, struct loam_tensor dh)
 {
     const bool adapted = any_adapts_head(pass);
-    struct stretch stretch = {.count = pass->tokens};
-    if (adapted) compute_head_norms(pass);
-    if (adapted) adapted_losses(pass, h, dh);
-    if (pass->stream->planning || !adapted) fused_loss(pass, h, dh, &stretch);
-    for (int64_t first = 0; adapted && first < pass->tokens; first += stretch.count) {
+    const struct stretch whole = {.count = pass->tokens};
+    struct stretch stretch = stretch_from(pass, 0, pass->tokens);
+    const bool all_adapted = stretch.adapted && stretch.count == pass->tokens;
+    if (pass->stream->planning || !(all_adapted || (adapted && trains_head(pass))))
+        fused_loss(pass, h, dh, &whole);
+    for (int64_t first = 0; adapted && trains_head(pass) && first < pass->tokens; first += stretch.count) {
         stretch = stretch_from(pass, first, pass->tokens);
         if (!stretch.adapted) fused_loss(pass, h, dh, &stretch);
     }
+    if (!adapted) return;
+    compute_head_norms(pass);
+    adapted_losses(pass, h, dh);
     pass->head_norms = NULL;
 }
 
@@ -275,18 +298,6 @@ static void plain_products(struct loam_pass *part, struct loam_tensor h, struct 
     struct loam_pass plain = *part;
     plain.segment_count = 0;
     loam_linear_run(&plain, &part->model->head, h, none, none, products);
-}
-
-static void copy_adapted(const struct loam_pass *part, struct loam_tensor source, struct loam_tensor target)
-{
-    struct stretch stretch = {0};
-    for (int64_t row = 0; row < part->tokens; row += stretch.count) {
-        stretch = stretch_from(part, row, part->tokens);
-        if (stretch.adapted)
-            loam_cast(part->stream,
-                      &(struct loam_cast_args){.x = loam_tensor_rows(&source, row, stretch.count),
-                                               .y = loam_tensor_rows(&target, row, stretch.count)});
-    }
 }
 
 // Rows with adapters in f32, other rows as in a pass without. In f32 both are one product.
