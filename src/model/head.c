@@ -251,7 +251,6 @@ static struct loam_tensor mask_factors(struct loam_pass *pass)
 // dh = dlogits W (struct loam_linear_cross_entropy_args)
 static void fused_losses(struct loam_pass *pass, struct loam_tensor h, struct loam_tensor dh, bool adapted)
 {
-    const int64_t first = stretch->first, count = stretch->count;
     const struct loam_model *model = pass->model;
     const struct loam_weight_handle *head = loam_pass_weight(pass, &model->head);
     const size_t mark = loam_arena_mark(pass->arena);
