@@ -5,9 +5,10 @@
 
 Each chat template below the directories encodes each conversation of parity_chat.py that it renders, with a tokenizer
 that has the template's special tokens. The ids must be those of apply_chat_template(tokenize=True). Where the template
-has {% generation %}, what loam learns must be transformers' mask of assistant tokens. Where it has not, but TRL has a
-training variant with the same text, what loam learns must be the mask of that variant, but for white space behind the
-token that ends a turn.
+has {% generation %}, what loam learns must be transformers' mask of assistant tokens, but for one defect of that mask: of
+several tokens of the last character it has only the first. Where the template has no such marks, what loam learns must be
+what renderings of the conversation up to each answer show: an answer begins where the prompt for it ends, and ends with the
+text up to it, without white space. Conversations whose text does not begin with these renderings are left out and counted.
 """
 import argparse
 import collections
@@ -26,7 +27,7 @@ from transformers.utils import chat_template_utils
 import parity_chat
 
 # Tokens that templates write, and of these the ones that tokenizers do not mark as special.
-WRITTEN = re.compile(r"<[|｜][^<>{}'\"\s|｜]+(?:[|｜][^<>{}'\"\s|｜]+)*[|｜]>|<(?:start_of_turn|end_of_turn|bos|eos|s|/s)>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|ARGS|CALL_ID|THINK)\]")
+WRITTEN = re.compile(r"<[|｜][^<>{}'\"\s|｜]+(?:[|｜][^<>{}'\"\s|｜]+)*[|｜]>|<(?:start_of_turn|end_of_turn|end_of_utterance|bos|eos|s|/s)>|<[a-z_]+\|>|<\|[a-z_]+>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|ARGS|CALL_ID|THINK)\]")
 PLAIN = re.compile(r"</?(?:think|tool_call|tool_response|tools)>")
 TEXT = """The quick brown fox jumps over the lazy dog. What is the weather in Bern today? It is 7 degrees, and sunny.
 You are a helpful assistant. Hello! Hi, how are you? Thanks, I am well. Answer with yes or no:\n\n1 + 1 = 2\n\n
@@ -83,9 +84,36 @@ def expect(tokenizer, template, messages, tools, mask):
     try:
         made = tokenizer.apply_chat_template(messages, tools=tools, tokenize=True, return_dict=True, chat_template=template,
                                              return_assistant_tokens_mask=mask)
+        text = tokenizer.apply_chat_template(messages, tools=tools, tokenize=False, chat_template=template)
     except Exception:  # whatever Python raises on the template's behalf
         return None
-    return made["input_ids"], made["assistant_masks"] if mask else None
+    if not mask:
+        return made["input_ids"], None
+    # The tokens of a character that follow the one that transformers found.
+    offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    learnt = list(made["assistant_masks"])
+    for i in range(1, len(learnt)):
+        learnt[i] = learnt[i] or int(learnt[i - 1] and offsets[i][0] < offsets[i - 1][1])
+    return made["input_ids"], learnt
+
+
+def by_hand(tokenizer, template, messages, tools):
+    """The mask from renderings of the conversation up to each answer; None if its text does not begin with them."""
+    def render(count, prompt):
+        return tokenizer.apply_chat_template(messages[:count], tools=tools, tokenize=False, chat_template=template, add_generation_prompt=prompt)
+    answers = []
+    try:
+        text = render(len(messages), False)
+        for i, message in enumerate(messages):
+            if message["role"] == "assistant":
+                prompt, answer = render(i, True), render(i + 1, False).rstrip()
+                if i == 0 or not (text.startswith(prompt) and text.startswith(answer) and answer.startswith(prompt)):
+                    return None
+                answers.append((len(prompt), len(answer)))
+    except Exception:  # whatever Python raises on the template's behalf
+        return None
+    offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    return [int(any(start < b and a < end for a, b in answers)) for start, end in offsets]
 
 
 def ask(loam, directory, documents, options):
@@ -138,6 +166,10 @@ class Comparison:
         learnt = [int(w > 0) for w in answer["learnt"]]
         if not by_tags:
             mask, learnt = strip(tokenizer, ids, mask), strip(tokenizer, ids, learnt)
+            special = [t in tokenizer.all_special_tokens or t in tokenizer.get_added_vocab() for t in answer["tokens"]]
+            for i in range(1, len(ids)):  # templates that end no turn: the next header ends it
+                if learnt[i] and not mask[i] and mask[i - 1] and special[i] and not special[i - 1]:
+                    learnt[i] = 0
         kind = "by {% generation %}" if by_tags else "by provenance"
         if learnt != mask:
             tokens = answer["tokens"]
@@ -146,11 +178,11 @@ class Comparison:
             return
         self.counts[f"equal masks {kind}"] += 1
 
-    def run(self, name, backend, template, variant, tokens):
-        """Compares all conversations. `variant` is the text with {% generation %}; None: there is none."""
+    def run(self, name, backend, template, tokens):
+        """Compares all conversations."""
         directory = os.path.join(self.work, re.sub(r"\W+", "_", name)[-80:])
         tokenizer = prepare(backend, template, tokens, directory)
-        by_tags = variant == template
+        by_tags = re.search(r"\{%-?\s*generation", template) is not None
         cases = []
         for conversation, messages, tools, variables in parity_chat.conversations():
             if variables or not messages:
@@ -158,10 +190,9 @@ class Comparison:
             wanted = expect(tokenizer, template, messages, tools, by_tags)
             if wanted is None:
                 continue
-            if variant is not None and not by_tags:
-                other = expect(tokenizer, variant, messages, tools, True)
-                if other is not None and other[0] == wanted[0]:
-                    wanted = other
+            if not by_tags:
+                wanted = wanted[0], by_hand(tokenizer, template, messages, tools)
+                self.counts["conversations that cannot be rendered in parts"] += wanted[1] is None
             cases.append((conversation, messages, tools, wanted))
         for options in (["--special-in-content"], []):
             answers, error = ask(self.loam, directory, [{"messages": m, "tools": t} for _, m, t, _ in cases], options)
@@ -170,7 +201,7 @@ class Comparison:
             for (conversation, messages, _, wanted), answer in zip(cases, answers):
                 if not options and conversation == "special tokens":
                     self.counts["content that spells special tokens, as text"] += 1
-                    if tokenizer.decode(answer["ids"]) != tokenizer.decode(wanted[0]):
+                    if tokenizer.decode(answer["ids"]).replace(" ", "") != tokenizer.decode(wanted[0]).replace(" ", ""):
                         self.fail(f"{name}, {conversation}", "the text differs")
                     continue
                 self.compare(f"{name}, {conversation}, {options}", tokenizer, messages, wanted, answer, by_tags)
@@ -188,14 +219,12 @@ def main():
     backends = {"llama3": small_tokenizer(LLAMA3), "qwen": small_tokenizer(LLAMA3.replace("{1,3}", "")), "metaspace": metaspace_tokenizer()}
     backends |= {path: tokenizers.Tokenizer.from_file(path) for path in arguments.tokenizer}
     comparison, seen = Comparison(arguments.loam, arguments.work), set()
-    templates = {path: (template, tokens) for path, template, tokens in parity_chat.find_templates(arguments.directories)}
-    for path, (template, tokens) in templates.items():
+    for path, template, tokens in parity_chat.find_templates(arguments.directories):
         if template in seen:
             continue
         seen.add(template)
-        variant = template if re.search(r"\{%-?\s*generation", template) else templates.get(path.replace(".jinja", "_training.jinja"), (None,))[0]
         for name, backend in backends.items():
-            comparison.run(f"{os.path.basename(path)} {os.path.basename(name)}", backend, template, variant, tokens)
+            comparison.run(f"{os.path.basename(path)} {os.path.basename(name)}", backend, template, tokens)
     print(f"{len(seen)} templates, {len(backends)} tokenizers: " + ", ".join(f"{n} {k}" for k, n in sorted(comparison.counts.items())) +
           f"; {len(comparison.failed)} differ")
     for line in comparison.failed[:arguments.show]:

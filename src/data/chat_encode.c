@@ -23,6 +23,16 @@ static enum loam_status render(struct loam_chat_work *work, const struct loam_ch
     return loam_chat_template_render(options->source->chat_template, &input, &work->rendering, error);
 }
 
+// Removes the EOS that some templates write after a conversation, and not after a prompt.
+static void drop_eos(const struct loam_chat_options *options, struct loam_bytes *text)
+{
+    const json_t *token = json_object_get(options->source->variables, "eos_token");
+    const size_t size = json_string_length(token);
+    if (size > 0 && text->size >= size &&
+        memcmp(text->data + text->size - size, json_string_value(token), size) == 0)
+        text->size -= size;
+}
+
 // Sets the header: what a prompt has behind the same messages without one.
 static enum loam_status find_header(struct loam_chat_work *work, const struct loam_chat_options *options,
                                     struct loam_error *error)
@@ -36,6 +46,7 @@ static enum loam_status find_header(struct loam_chat_work *work, const struct lo
     enum loam_status status = render(work, options, messages, NULL, false, &refusal);
     if (status == LOAM_OK) status = loam_bytes_append(&without, text->data, text->size, &refusal);
     if (status == LOAM_OK) status = render(work, options, messages, NULL, true, &refusal);
+    drop_eos(options, &without);
     const bool continues = status == LOAM_OK && text->size > without.size &&
                            (without.size == 0 || memcmp(text->data, without.data, without.size) == 0);
     if (continues)
@@ -226,13 +237,15 @@ static void begin_after_prompt(struct loam_chat_work *work, bool is_marked)
     if (!is_marked && last != NULL && last->start == turns->answer) last->token = work->prompt.encoding.count;
 }
 
-// Encodes the text. The ids before the last answer are those of the prompt for it.
+// Encodes the text. The ids before the last answer are those of the prompt for it, unless the answer begins with text of the
+// template, which no answer changes.
 static enum loam_status encode_text(struct loam_chat_work *work, const struct loam_chat_options *options,
                                     struct loam_error *error)
 {
     const struct loam_text_input input = input_of(work);
     const size_t answer = work->turns.answer;
-    struct loam_boundary boundary = {.at = answer <= input.size ? answer : 0};
+    const bool starts_fixed = answer < input.size && loam_chat_is_template_text(&work->rendering, answer);
+    struct loam_boundary boundary = {.at = answer <= input.size && !starts_fixed ? answer : 0};
     LOAM_TRY(loam_tokenizer_encode_input(options->tokenizer, &input, &boundary, &work->encoding, error));
     if (boundary.at == 0 || is_clean(work, &input, &boundary)) return LOAM_OK;
     struct loam_text_input before = input;

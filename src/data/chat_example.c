@@ -213,8 +213,20 @@ static size_t find_end_of_turn(const struct chat *chat, const struct loam_chat_t
     return end;
 }
 
-// Sets the weights of the tokens of a turn, which are all that reach into it, and of the token that ends it. `from` is
-// the first token that may belong to it. Returns the first token after it.
+// The index behind the first stop that the template writes within an answer; `end` if there is none. A template may quote
+// the answer after it, as the header of a tool's message does.
+static size_t find_stop(const struct chat *chat, size_t begin, size_t end)
+{
+    const struct loam_encoding *encoding = &chat->work->encoding;
+    for (size_t i = begin; i < end; i++)
+        if (loam_chat_is_stop(chat->options, encoding->ids[i]) &&
+            loam_chat_is_template_text(&chat->work->rendering, encoding->starts[i]))
+            return i + 1;
+    return end;
+}
+
+// Sets the weights of the tokens of a turn, which are all that reach into it, and of those that end it. `from` is the first
+// token that may belong to it. Returns the first token after it.
 static size_t learn_turn(const struct chat *chat, const struct loam_chat_turn *turn, size_t from)
 {
     const struct loam_encoding *encoding = &chat->work->encoding;
@@ -222,7 +234,9 @@ static size_t learn_turn(const struct chat *chat, const struct loam_chat_turn *t
     size_t end = begin;
     while (end < encoding->count && encoding->starts[end] < turn->end)
         end++;
-    end = find_end_of_turn(chat, turn, end);
+    const bool is_marked = turn->limit == turn->end;
+    const size_t stop = is_marked ? end : find_stop(chat, begin, end);
+    end = stop < end ? stop : find_end_of_turn(chat, turn, end);
     set_weights(chat->work->weights, encoding, begin, end);
     return end;
 }

@@ -28,6 +28,19 @@ bool loam_chat_span_is_text(const struct loam_chat_span *span)
     return span->field == NULL || (strcmp(span->field, "role") != 0 && strcmp(span->field, "name") != 0);
 }
 
+bool loam_chat_is_template_text(const struct loam_chat_rendering *rendering, size_t byte)
+{
+    size_t low = 0, high = rendering->span_count; // the first span that ends after the byte
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (rendering->spans[middle].end > byte)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low == rendering->span_count || !rendering->spans[low].is_input;
+}
+
 static enum loam_status add_turn(struct loam_chat_turns *turns, struct loam_chat_turn turn,
                                  struct loam_error *error)
 {

@@ -17,6 +17,9 @@ struct loam_chat_turn {
 // Whether a span is text of its message, and not of the header that names who speaks.
 bool loam_chat_span_is_text(const struct loam_chat_span *span);
 
+// Whether the byte belongs to the template's own text.
+bool loam_chat_is_template_text(const struct loam_chat_rendering *rendering, size_t byte);
+
 // Where the text of one message is.
 struct loam_chat_place {
     size_t first, last; // indices of its first and last span; SIZE_MAX: its text is empty

@@ -425,7 +425,7 @@ static enum loam_status read_record(struct loam_dataset *dataset, size_t index, 
 enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                    struct loam_error *error)
 {
-    enum loam_example_fate fate;
+    enum loam_example_fate fate = LOAM_EXAMPLE_WHOLE;
     LOAM_TRY(read_record(dataset, index, example, &fate, error));
     count_fate(dataset, index, fate, loam_labels_count(example->weights, example->count).count > 0);
     return LOAM_OK;

@@ -168,6 +168,25 @@ static void test_parts(void **state)
     finish(&setting);
 }
 
+// A header that quotes an answer after its end belongs to the next message, and EOS after a conversation to none.
+static void test_quoted(void **state)
+{
+    (void)state;
+    struct setting setting;
+    start(&setting,
+          "{% set ns = namespace(name='') %}{% for m in messages %}{% if m.role == 'assistant' %}<pad>a:"
+          "{{ m.content }}</s>{% set ns.name = m.content %}{% else %}<pad>{{ ns.name }}:{{ m.content }}!"
+          "{% endif %}{% endfor %}{% if add_generation_prompt %}<pad>a:{% else %}{{ eos_token }}{% endif %}");
+    json_object_set_new(setting.source.variables, "eos_token", json_string("</s>"));
+    check(&setting,
+          "[{'role': 'user', 'content': 'Hi'}, {'role': 'assistant', 'content': 'f'}, {'role': 'tool', "
+          "'content': 'x'}]",
+          0, "^P:Hi!^Pa:{f^E}^Pf:x!^E");
+    check(&setting, "[{'role': 'user', 'content': 'Hi'}, {'role': 'assistant', 'content': ''}]", 0,
+          "^P:Hi!^Pa:{^E}^E");
+    finish(&setting);
+}
+
 // Text of messages never becomes a special token, and the template's text does.
 static void test_plain_text(void **state)
 {
@@ -322,9 +341,9 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loss_on),    cmocka_unit_test(test_marks),    cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_plain_text), cmocka_unit_test(test_too_long), cmocka_unit_test(test_prompt),
-        cmocka_unit_test(test_stops),      cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_loss_on), cmocka_unit_test(test_marks),      cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_quoted),  cmocka_unit_test(test_plain_text), cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_prompt),  cmocka_unit_test(test_stops),      cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,8 +18,8 @@ static const char *const endings[] = {
     " 19", "</s>", "</s> ", "</s>\n", "  ",   "<",    "</", " don", "\xC2\xA0", "\xE6\x97\xA5", "",
 };
 static const char *const answers[] = {
-    "a",   "Paris", " Paris", "9",  "2010",  "",   "\n",  "\n\nx",     "  two",        " ",   "(x)",
-    "...", "'t",    "/s>",    "s>", "</s>x", "\t", "\tx", "\xCC\x81x", "\xE6\x9C\xAC", "://", "z",
+    "a",  "Paris", " Paris", "9",     "2010", "\n",  "\n\nx",     "  two",        " ",   "(x)", "...",
+    "'t", "/s>",   "s>",     "</s>x", "\t",   "\tx", "\xCC\x81x", "\xE6\x9C\xAC", "://", "z",
 };
 
 struct pair {
