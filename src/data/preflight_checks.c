@@ -73,11 +73,17 @@ static const char *find_end_in_pieces(const struct loam_preflight_facts *facts,
     return NULL;
 }
 
+// Whether the chat template ends a turn in several tokens, which a check of its own reports.
+static bool has_split_turn_end(const struct loam_preflight_facts *facts)
+{
+    return facts->habit.known && facts->habit.end_tokens > 1;
+}
+
 // The text may end in pieces of an end and then in a real one.
 static bool shows_end_as_text(const struct loam_preflight_facts *facts,
                               const struct loam_preflight_look *look, struct loam_preflight_tally *tally)
 {
-    int32_t token = find_last_learnt(look);
+    int32_t token = has_split_turn_end(facts) ? -1 : find_last_learnt(look);
     while (token > 0 && is_stop(facts, look->example->ids[token]))
         token--;
     const char *mark = token > 0 && loam_example_learns(look->example, token)
@@ -96,7 +102,7 @@ static bool shows_no_stop(const struct loam_preflight_facts *facts, const struct
     struct loam_preflight_tally ignored = {0};
     int32_t last = find_last_learnt(look);
     (void)tally;
-    if (last < 0 || is_stop(facts, example->ids[last])) return false;
+    if (last < 0 || is_stop(facts, example->ids[last]) || has_split_turn_end(facts)) return false;
     if (example->length > example->count && !example->lacks_stop) return false;
     return !shows_end_as_text(facts, look, &ignored);
 }
@@ -314,7 +320,7 @@ static enum loam_status find_split_turn_end(const struct loam_preflight_facts *f
 {
     (void)preflight;
     (void)error;
-    tally->records = facts->habit.known && facts->habit.end_tokens > 1;
+    tally->records = has_split_turn_end(facts);
     return LOAM_OK;
 }
 
