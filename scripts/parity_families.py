@@ -272,10 +272,16 @@ def glm4(draw):
                   rms_norm_eps=draw.choice(EPSILONS))
 
 
+
+def arcee(draw):
+    return common(draw, "arcee", own_head_dim=draw.flag(), attention_bias=draw.flag(), mlp_bias=draw.flag(),
+                  rms_norm_eps=draw.choice(EPSILONS))
+
+
 FAMILIES = dict(qwen2=qwen2, qwen3=qwen3, mistral=mistral, ministral=ministral, ministral3=ministral3, gemma=gemma,
                 gemma2=gemma2_capped, gemma3_text=gemma3, phi3=phi3, phi=phi, gpt2=gpt2, gpt_neox=gpt_neox, gptj=gptj,
                 opt=opt, falcon=falcon, mpt=mpt, stablelm=stablelm, starcoder2=starcoder2, olmo2=olmo2, olmo3=olmo3,
-                granite=granite, smollm3=smollm3, cohere=cohere, cohere2=cohere2, glm4=glm4)
+                granite=granite, smollm3=smollm3, cohere=cohere, cohere2=cohere2, glm4=glm4, arcee=arcee)
 
 
 # ---- cases ----

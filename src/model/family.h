@@ -256,7 +256,8 @@ bool loam_family_is_parallel(const struct loam_family *family);
     FAMILY(smollm3)                                                                                          \
     FAMILY(cohere)                                                                                           \
     FAMILY(cohere2)                                                                                          \
-    FAMILY(glm4)
+    FAMILY(glm4)                                                                                             \
+    FAMILY(arcee)
 
 #define LOAM_DECLARE_FAMILY(name) extern const struct loam_family loam_family_##name;
 LOAM_FAMILIES(LOAM_DECLARE_FAMILY)

@@ -348,4 +348,12 @@ FAMILIES = {
                 rope_parameters=dict(llama3(), partial_rotary_factor=0.5)),
         lengths=[3, 14, 8],
     ),
+    "arcee-3-heads": golden(
+        decoder("arcee", 24, 3, 1, 28, tie_word_embeddings=False),
+    ),
+    "arcee-tied": golden(
+        decoder("arcee", 20, 2, 2, 26, tie_word_embeddings=True, attention_bias=True, mlp_bias=True, rms_norm_eps=1e-6,
+                rope_parameters=yarn()),
+        lengths=[3, 14, 8],
+    ),
 }

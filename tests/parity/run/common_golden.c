@@ -5,6 +5,8 @@
 #include "base/heap.h"
 
 const char *const golden_names[GOLDEN_COUNT] = {
+    "arcee-3-heads",
+    "arcee-tied",
     "bloom-4-heads",
     "bloom-6-heads",
     "bloom-3-heads",
