@@ -53,7 +53,9 @@ class Grid:
 
     def loam_run(self, name, what, *command):
         done = run([self.loam, *command])
-        self.check(name, what, done.returncode == 0, done.stderr.strip()[-400:])
+        # A bias of B has no place in a linear without a bias.
+        refused = what == "merge" and "it cannot be merged, in PEFT neither" in done.stderr
+        self.check(name, what, done.returncode == 0 or refused, done.stderr.strip()[-400:])
         return done.returncode == 0
 
     def train(self, name, what, directory, out, *options):

@@ -266,7 +266,8 @@ static void open_editor(struct cli_reader *reader)
     el_set(reader->editor, EL_EDITOR, "emacs");
     open_history(reader);
     el_source(reader->editor, NULL); // the user's .editrc
-    el_set(reader->editor, EL_ADDFN, "loam-paste", "Insert pasted text", paste);
+    // The narrow form would copy the two texts and never free them.
+    el_wset(reader->editor, EL_ADDFN, L"loam-paste", L"Insert pasted text", paste);
     el_set(reader->editor, EL_BIND, "\\e[200~", "loam-paste", NULL);
     cli_stop_spare();
 }

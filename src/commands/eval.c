@@ -8,6 +8,14 @@ static json_t *scores_json(const struct loam_answer_scores *scores)
                      loam_json_number(scores->exact), "f1", loam_json_number(scores->f1));
 }
 
+// ROUGE-L is zero for questions whose right answer has no words, so only the others report it.
+static json_t *answerable_json(const struct loam_answer_scores *scores)
+{
+    json_t *root = scores_json(scores);
+    loam_json_put(&root, "rouge_l", loam_json_number(scores->rouge_l));
+    return root;
+}
+
 static enum loam_status report_json(const struct loam_evaluate_result *result,
                                     const struct loam_callbacks *callbacks, struct loam_error *error)
 {
@@ -19,7 +27,7 @@ static enum loam_status report_json(const struct loam_evaluate_result *result,
     if (root != NULL && result->scored) {
         loam_json_put(&root, "squad",
                       json_pack("{s:o, s:o, s:o, s:o, s:I}", "overall", scores_json(&result->overall),
-                                "answerable", scores_json(&result->answerable), "unanswerable",
+                                "answerable", answerable_json(&result->answerable), "unanswerable",
                                 scores_json(&result->unanswerable), "seconds",
                                 loam_json_number(result->generate_seconds), "generated_tokens",
                                 (json_int_t)result->generated_tokens));
@@ -46,6 +54,8 @@ static enum loam_status format_result(struct loam_bytes *text, const struct loam
     if (!result->scored) return LOAM_OK;
     LOAM_TRY(format_scores(text, "overall", &result->overall, error));
     LOAM_TRY(format_scores(text, "answerable", &result->answerable, error));
+    if (result->answerable.count > 0)
+        LOAM_TRY(loam_bytes_format(text, error, "%-13s ROUGE-L %6.2f %%\n", "", result->answerable.rouge_l));
     LOAM_TRY(format_scores(text, "unanswerable", &result->unanswerable, error));
     return loam_bytes_format(text, error, "generated %lld tokens in %.1f s\n",
                              (long long)result->generated_tokens, result->generate_seconds);

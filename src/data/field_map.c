@@ -47,8 +47,8 @@ void loam_field_map_note(struct loam_field_map *map, const char *key, size_t siz
 enum loam_status loam_field_map_apply(struct loam_field_map *map, json_t *tree, struct loam_error *error)
 {
     if (map->count == 0) return LOAM_OK;
-    json_t *before = json_copy(tree);
-    if (before == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: a record");
+    json_t *before;
+    LOAM_TRY(loam_record_copy(&before, tree, error));
     enum loam_status status = LOAM_OK;
     for (size_t i = 0; i < map->count; i++)
         (void)json_object_del(tree, map->items[i].value);

@@ -216,8 +216,8 @@ static enum loam_status convert_turn(json_t *messages, json_t *turn, const struc
     json_t *value = json_object_get(turn, "value");
     if (from == NULL) return fail_part(checker, error, "a string such as human or gpt", ".from");
     if (!json_is_string(value)) return fail_part(checker, error, "a string", ".value");
-    json_t *message = json_copy(turn);
-    if (message == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: a record");
+    json_t *message;
+    LOAM_TRY(loam_record_copy(&message, turn, error));
     enum loam_status status = fill_message(message, from, value, error); // `turn` keeps both alive
     if (status == LOAM_OK) return loam_record_add(messages, message, error);
     json_decref(message);

@@ -34,6 +34,22 @@ enum loam_status loam_record_add(json_t *array, json_t *value, struct loam_error
     return json_array_append_new(array, value) == 0 ? LOAM_OK : fail_memory(error);
 }
 
+enum loam_status loam_record_copy(json_t **copy, json_t *object, struct loam_error *error)
+{
+    *copy = json_object();
+    enum loam_status status = *copy != NULL ? LOAM_OK : fail_memory(error);
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        if (status == LOAM_OK) status = loam_record_set(*copy, key, json_incref(value), error);
+    }
+    if (status == LOAM_OK) return LOAM_OK;
+    json_decref(*copy);
+    *copy = NULL;
+    return status;
+}
+
 enum loam_status loam_record_fail_defect(const char *text, size_t size, struct loam_record_place place,
                                          const char *defect, struct loam_error *error)
 {

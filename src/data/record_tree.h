@@ -27,6 +27,9 @@ enum loam_status loam_record_check_text(const char *text, size_t size, struct lo
 
 // Sets `key` of an object, or fails for lack of memory. Consumes `value`, which may be NULL for that lack.
 enum loam_status loam_record_set(json_t *object, const char *key, json_t *value, struct loam_error *error);
+// Makes an object of the same values. jansson's json_copy leaves out keys where memory is lacking. The caller releases
+// it with json_decref().
+enum loam_status loam_record_copy(json_t **copy, json_t *object, struct loam_error *error);
 enum loam_status loam_record_add(json_t *array, json_t *value, struct loam_error *error);
 
 #endif

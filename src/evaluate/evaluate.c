@@ -46,6 +46,20 @@ enum loam_status loam_evaluate_rehearse(struct loam_decoder *decoder, struct loa
     return fail_unlabelled(error);
 }
 
+enum loam_status loam_evaluation_finish(struct loam_evaluation *result, double loss_sum, bool f32,
+                                        struct loam_error *error)
+{
+    if (result->labels.count == 0) return fail_unlabelled(error);
+    result->loss = loss_sum / result->labels.weight;
+    result->perplexity = exp(result->loss);
+    if (isfinite(result->loss)) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_NUMERIC,
+        "the evaluation loss is %s: the weights are damaged, or were trained at too high a learning "
+        "rate%s",
+        isnan(result->loss) ? "not a number" : "infinite", f32 ? "" : ", or need --dtype f32");
+}
+
 enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_dataset *dataset, size_t limit,
                                     struct loam_batch *batch, struct loam_example *example,
                                     const struct loam_callbacks *callbacks, struct loam_evaluation *result,
@@ -69,15 +83,6 @@ enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_da
     }
     LOAM_TRY(evaluate_batch(decoder, batch, result, &loss_sum, error));
     LOAM_TRY(loam_event_progress(callbacks, LOAM_ACTIVITY_EVALUATE, (int64_t)count, (int64_t)count, error));
-    if (result->labels.count == 0) return fail_unlabelled(error);
-    result->loss = loss_sum / result->labels.weight;
-    result->perplexity = exp(result->loss);
     result->seconds = loam_clock_seconds() - start;
-    if (isfinite(result->loss)) return LOAM_OK;
-    return loam_fail(
-        error, LOAM_ERROR_NUMERIC,
-        "the evaluation loss is %s: the weights are damaged, or were trained at too high a learning "
-        "rate%s",
-        isnan(result->loss) ? "not a number" : "infinite",
-        loam_decoder_is_f32(decoder) ? "" : ", or need --dtype f32");
+    return loam_evaluation_finish(result, loss_sum, loam_decoder_is_f32(decoder), error);
 }

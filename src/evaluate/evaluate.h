@@ -24,17 +24,23 @@ enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_da
                                     const struct loam_callbacks *callbacks, struct loam_evaluation *result,
                                     struct loam_error *error);
 
+// Sets the mean from the weighted sum of all losses and the labels of `result`. No label at all and a mean that is
+// not finite are errors; `f32`: whether all is computed in f32, for the message.
+enum loam_status loam_evaluation_finish(struct loam_evaluation *result, double loss_sum, bool f32,
+                                        struct loam_error *error);
+
 // Evaluates the first record that has labels, so that a run whose evaluation fails stops before its first
 // step. A loss that is not finite is allowed here, because training may change it.
 enum loam_status loam_evaluate_rehearse(struct loam_decoder *decoder, struct loam_dataset *dataset,
                                         struct loam_batch *batch, struct loam_example *example,
                                         struct loam_error *error);
 
-// Scores of a group of questions. Exact match and F1 are in percent; NAN if the group is empty.
+// Scores of a group of answers, in percent; NAN if the group is empty.
 struct loam_answer_scores {
     int64_t count;
     double exact;
     double f1;
+    double rouge_l;
 };
 
 // The result of evaluating a data set.

@@ -81,18 +81,26 @@ static enum loam_status measure_loss(struct evaluation_run *run, struct loam_eva
                               run->callbacks, result, error);
 }
 
+static enum loam_status answer(struct evaluation_run *run, struct loam_evaluate_result *result,
+                               struct loam_error *error)
+{
+    const struct loam_evaluate_settings *settings = run->settings;
+    const struct loam_segments adapters = loam_adapter_list_segments(&run->adapters);
+    const int32_t most = settings->limit > 0 && settings->limit < INT32_MAX ? (int32_t)settings->limit : 0;
+    LOAM_TRY(loam_answerer_create(&run->answerer, &run->session, &adapters, settings->max_new_tokens, most,
+                                  error));
+    return loam_answerer_evaluate(run->answerer, run->dataset, limit_of(settings), result, error);
+}
+
 static enum loam_status evaluate(struct evaluation_run *run, struct loam_evaluate_result *result,
                                  struct loam_error *error)
 {
-    const struct loam_evaluate_settings *settings = run->settings;
-    LOAM_TRY(measure_loss(run, &result->loss, error));
+    if (run->settings->generate)
+        LOAM_TRY(answer(run, result, error));
+    else
+        LOAM_TRY(measure_loss(run, &result->loss, error));
     loam_session_report(&run->session, run->dataset);
-    if (!settings->generate) return LOAM_OK;
-    loam_decoder_destroy(run->decoder); // releases its memory before the answerer allocates
-    run->decoder = NULL;
-    const struct loam_segments adapters = loam_adapter_list_segments(&run->adapters);
-    LOAM_TRY(loam_answerer_create(&run->answerer, &run->session, &adapters, settings->max_new_tokens, error));
-    return loam_answerer_score(run->answerer, run->dataset, limit_of(settings), result, error);
+    return LOAM_OK;
 }
 
 enum loam_status loam_evaluate_run(const struct loam_evaluate_settings *settings,

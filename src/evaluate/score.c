@@ -3,44 +3,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/heap.h"
 #include "data/dataset.h"
-
-struct word {
-    const char *text;
-    size_t size;
-};
+#include "evaluate/words.h"
 
 static int compare_words(const void *left, const void *right)
 {
-    const struct word *a = left;
-    const struct word *b = right;
-    if (a->size != b->size) return a->size < b->size ? -1 : 1;
-    return memcmp(a->text, b->text, a->size);
+    return loam_word_compare(left, right);
 }
 
 // Returns the sorted words [*count] of a normalised text, released with free().
-static struct word *split_words(const struct loam_bytes *text, size_t *count, struct loam_error *error)
+static struct loam_word *sort_words(const struct loam_bytes *text, size_t *count, struct loam_error *error)
 {
-    size_t spaces = 0;
-    for (size_t i = 0; i < text->size; i++)
-        spaces += text->data[i] == ' ';
-    *count = text->size > 0 ? spaces + 1 : 0;
-    struct word *words = loam_calloc(*count, sizeof *words, error);
-    if (words == NULL) return NULL;
-    const char *at = text->data;
-    for (size_t i = 0; i < *count; i++) {
-        const char *end =
-            i < spaces ? memchr(at, ' ', (size_t)(text->data + text->size - at)) : text->data + text->size;
-        words[i] = (struct word){at, (size_t)(end - at)};
-        at = end + 1;
-    }
-    qsort(words, *count, sizeof *words, compare_words);
+    struct loam_word *words = loam_words_split(text, count, error);
+    if (words != NULL) qsort(words, *count, sizeof *words, compare_words);
     return words;
 }
 
 // Counts the words that two sorted bags have in common.
-static size_t count_common(const struct word *a, size_t a_count, const struct word *b, size_t b_count)
+static size_t count_common(const struct loam_word *a, size_t a_count, const struct loam_word *b,
+                           size_t b_count)
 {
     size_t common = 0;
     for (size_t i = 0, j = 0; i < a_count && j < b_count;) {
@@ -67,8 +48,8 @@ static enum loam_status score_gold(const struct loam_bytes *prediction, const st
 {
     size_t prediction_count = 0;
     size_t gold_count = 0;
-    struct word *prediction_words = split_words(prediction, &prediction_count, error);
-    struct word *gold_words = prediction_words != NULL ? split_words(gold, &gold_count, error) : NULL;
+    struct loam_word *prediction_words = sort_words(prediction, &prediction_count, error);
+    struct loam_word *gold_words = prediction_words != NULL ? sort_words(gold, &gold_count, error) : NULL;
     if (gold_words != NULL) {
         size_t common = count_common(prediction_words, prediction_count, gold_words, gold_count);
         double f1 = compute_f1(common, prediction_count, gold_count);
@@ -100,22 +81,37 @@ static enum loam_status score_golds(const struct loam_bytes *prediction, const c
     return status;
 }
 
-enum loam_status loam_score_answer(const char *prediction, size_t size, const char *const *golds,
-                                   size_t gold_count, struct loam_score *score, struct loam_error *error)
+enum loam_status loam_score_text(const char *prediction, size_t size, const char *const *golds,
+                                 size_t gold_count, struct loam_score *score, struct loam_error *error)
 {
     *score = (struct loam_score){0};
     struct loam_bytes normal = {0};
-    struct loam_bytes no_answer = {0};
     enum loam_status status = loam_score_normalise(prediction, size, &normal, error);
-    if (status == LOAM_OK)
-        status = loam_score_normalise(LOAM_NO_ANSWER, sizeof LOAM_NO_ANSWER - 1, &no_answer, error);
-    if (status == LOAM_OK) {
-        if (strcmp(normal.data, no_answer.data) == 0) loam_bytes_clear(&normal);
-        status = score_golds(&normal, golds, gold_count, score, error);
-    }
+    if (status == LOAM_OK) status = score_golds(&normal, golds, gold_count, score, error);
     loam_bytes_deinit(&normal);
-    loam_bytes_deinit(&no_answer);
+    if (status != LOAM_OK) return status;
+    return loam_score_rouge_l(prediction, size, golds, gold_count, &score->rouge_l, error);
+}
+
+// Whether both texts are the same after normalisation.
+static enum loam_status compare_normalised(const char *text, size_t size, const char *other, bool *same,
+                                           struct loam_error *error)
+{
+    struct loam_bytes a = {0}, b = {0};
+    enum loam_status status = loam_score_normalise(text, size, &a, error);
+    if (status == LOAM_OK) status = loam_score_normalise(other, strlen(other), &b, error);
+    *same = status == LOAM_OK && a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
+    loam_bytes_deinit(&a);
+    loam_bytes_deinit(&b);
     return status;
+}
+
+enum loam_status loam_score_answer(const char *prediction, size_t size, const char *const *golds,
+                                   size_t gold_count, struct loam_score *score, struct loam_error *error)
+{
+    bool none;
+    LOAM_TRY(compare_normalised(prediction, size, LOAM_NO_ANSWER, &none, error));
+    return loam_score_text(prediction, none ? 0 : size, golds, gold_count, score, error);
 }
 
 static void add_to(struct loam_score_sum *sum, const struct loam_score *score)
@@ -123,6 +119,7 @@ static void add_to(struct loam_score_sum *sum, const struct loam_score *score)
     sum->count++;
     sum->exact += score->exact;
     sum->f1 += score->f1;
+    sum->rouge_l += score->rouge_l;
 }
 
 void loam_score_add(struct loam_score_sums *sums, const struct loam_score *score, bool answerable)

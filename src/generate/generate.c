@@ -1,5 +1,12 @@
 #include "generate/generate.h"
 
+double loam_generate_cache_bytes(const struct loam_config *config, enum loam_dtype dtype, int64_t context)
+{
+    // Keys and values [layers, 2, context, kv_heads, head_dim].
+    return 2.0 * (double)config->layers * (double)context * (double)config->kv_heads *
+           (double)config->head_dim * (double)loam_dtype_size(dtype);
+}
+
 bool loam_generation_stops_at(const struct loam_generation *generation, int32_t id)
 {
     for (size_t i = 0; i < generation->stop_count; i++)
@@ -12,9 +19,7 @@ enum loam_status loam_generate_check_memory(const struct loam_device *device,
                                             int64_t context, const char *option, int64_t value,
                                             struct loam_error *error)
 {
-    // Keys and values [layers, 2, context, kv_heads, head_dim].
-    double bytes = 2.0 * (double)config->layers * (double)context * (double)config->kv_heads *
-                   (double)config->head_dim * (double)loam_dtype_size(dtype);
+    const double bytes = loam_generate_cache_bytes(config, dtype, context);
     const struct loam_free_memory memory = loam_device_free_memory(device);
     if (bytes <= (double)memory.bytes) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_MEMORY,

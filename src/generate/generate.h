@@ -40,6 +40,8 @@ enum loam_status loam_sample(const struct loam_sampling *sampling, float *logits
                              const int32_t *history, size_t history_count, uint64_t draw, int32_t *id,
                              struct loam_error *error);
 
+// Bytes of the keys and values of `context` tokens.
+double loam_generate_cache_bytes(const struct loam_config *config, enum loam_dtype dtype, int64_t context);
 // Fails if a cache of `context` rows is larger than the free memory of the device. Allocates nothing. The message names
 // the option, without its dashes, that asks for so much, and its value.
 enum loam_status loam_generate_check_memory(const struct loam_device *device,

@@ -213,13 +213,16 @@ static struct loam_tensor as_heads(const struct loam_branch_run *run, struct loa
     return loam_tensor_3d(rows.data, rows.dtype, rows.shape[0], config->heads, config->head_dim);
 }
 
-// Appends the new keys or values to a layer's cache and returns all of them, [length, G, D].
-static struct loam_tensor through_cache(struct loam_pass *pass, struct loam_tensor x,
-                                        const struct loam_tensor *cache)
+// Appends the new keys or values [T, G, D] to those that a layer's cache has of each sequence.
+static void through_cache(struct loam_pass *pass, struct loam_tensor x, const struct loam_tensor *cache)
 {
-    int32_t length = pass->decoder->cache_length;
-    loam_kv_append(pass->stream, &(struct loam_kv_append_args){.x = x, .cache = *cache, .first = length});
-    return loam_tensor_rows(cache, 0, length + pass->tokens);
+    for (int64_t s = 0; s < pass->sequences; s++) {
+        const int32_t first = pass->host_offsets[s], count = pass->host_offsets[s + 1] - first;
+        if (count == 0) continue; // in a plan all rows are those of one sequence
+        loam_kv_append(pass->stream, &(struct loam_kv_append_args){.x = loam_tensor_rows(&x, first, count),
+                                                                   .cache = *cache,
+                                                                   .first = pass->cache_places[s]});
+    }
 }
 
 // The shape of the pass with what the layer's kind sets.
@@ -237,9 +240,13 @@ static void attend(const struct loam_branch_run *run)
     struct loam_pass *pass = run->pass;
     struct loam_branch_state *state = run->state;
     struct loam_tensor k = state->heads.k, v = state->heads.v;
-    if (pass->use_cache) {
-        k = through_cache(pass, k, &pass->decoder->cache_k[run->index]);
-        v = through_cache(pass, v, &pass->decoder->cache_v[run->index]);
+    if (pass->cache_places != NULL) {
+        const struct loam_tensor cache_k = pass->decoder->cache_k[run->index],
+                                 cache_v = pass->decoder->cache_v[run->index];
+        through_cache(pass, k, &cache_k);
+        through_cache(pass, v, &cache_v);
+        k = loam_tensor_rows(&cache_k, 0, pass->cache_end);
+        v = loam_tensor_rows(&cache_v, 0, pass->cache_end);
     }
     loam_attention_forward(pass->stream,
                            &(struct loam_attention_forward_args){.q = state->heads.q,

@@ -1,69 +1,31 @@
-// The decoder's life and its passes: sizing by a dry run, training, evaluation, logits, generation.
+// The decoder's life and its passes: sizing by a dry run, training, evaluation, logits.
 #include "model/decoder.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/heap.h"
+#include "model/cache.h"
 #include "model/head.h"
 #include "model/layer.h"
 
-// The input of a pass: host arrays of a packed batch.
-struct pass_input {
-    const int32_t *ids;
-    const int32_t *targets; // NULL: no loss
-    const float *factors;   // of the gradient of each row's loss; NULL: no gradients
-    const int32_t *positions;
-    const int32_t *q_offsets;
-    const int32_t *kv_offsets;
-    int32_t tokens;
-    int32_t sequences;
-    int32_t max_q;
-    int32_t max_kv;
-    // (query, visible key) over all sequences, in layers of each kind
-    int64_t pairs[LOAM_LAYER_KINDS];
-    int64_t counted;            // rows with a target
-    int32_t length;             // of the sequence once all chunks of a prompt are in; 0: as the offsets say
-    int32_t first;              // row of the first token among those of the call: prompts are fed in chunks
-    int32_t kept;               // rows of struct loam_kept_rows, all with a target; 0: all tokens
-    const int32_t *kept_rows;   // [kept]
-    const int32_t *kept_places; // [tokens]
-};
-
-// Pairs of `queries` tokens at the end of a sequence of `keys`: each sees itself and those before it, within
-// the window where there is one.
-static int64_t visible_pairs(int64_t queries, int64_t keys, int64_t window)
+static struct loam_pass_input batch_input(const struct loam_config *config, const struct loam_batch *batch)
 {
-    const int64_t all = queries * (keys - queries) + queries * (queries + 1) / 2;
-    if (window == 0 || window >= keys) return all;
-    // The queries after key `window` see `window` keys each.
-    const int64_t full = keys - window < queries ? keys - window : queries, rest = queries - full;
-    return full * window + rest * (keys - queries) + rest * (rest + 1) / 2;
-}
-
-// pairs[kind] += the pairs of a sequence in a layer of that kind.
-static void add_pairs(const struct loam_config *config, int64_t queries, int64_t keys,
-                      int64_t pairs[LOAM_LAYER_KINDS])
-{
-    for (size_t i = 0; i < config->family->kind_count; i++)
-        pairs[i] += visible_pairs(queries, keys, loam_config_kind_window(config, &config->family->kinds[i]));
-}
-
-static struct pass_input batch_input(const struct loam_config *config, const struct loam_batch *batch)
-{
-    struct pass_input input = {.ids = batch->ids,
-                               .targets = batch->targets,
-                               .positions = batch->positions,
-                               .q_offsets = batch->offsets,
-                               .kv_offsets = batch->offsets,
-                               .tokens = batch->tokens,
-                               .sequences = batch->sequences,
-                               .max_q = batch->max_sequence,
-                               .max_kv = batch->max_sequence,
-                               .counted = batch->labels.count};
+    struct loam_pass_input input = {.ids = batch->ids,
+                                    .targets = batch->targets,
+                                    .positions = batch->positions,
+                                    .offsets = batch->offsets,
+                                    .spans = {.q_offsets = batch->offsets,
+                                              .kv_offsets = batch->offsets,
+                                              .count = batch->sequences,
+                                              .max_q = batch->max_sequence,
+                                              .max_kv = batch->max_sequence},
+                                    .tokens = batch->tokens,
+                                    .sequences = batch->sequences,
+                                    .counted = batch->labels.count};
     for (int32_t i = 0; i < batch->sequences; i++) {
         const int64_t length = batch->offsets[i + 1] - batch->offsets[i];
-        add_pairs(config, length, length, input.pairs);
+        loam_pass_add_pairs(config, length, length, input.pairs);
     }
     return input;
 }
@@ -71,7 +33,7 @@ static struct pass_input batch_input(const struct loam_config *config, const str
 // Keeps only the rows that count, where they are at most half: with more, gathering and scattering rows costs
 // more time and memory than it saves.
 static void keep_counted(struct loam_decoder *decoder, const struct loam_batch *batch,
-                         struct pass_input *input)
+                         struct loam_pass_input *input)
 {
     const int32_t count = (int32_t)batch->labels.count;
     int32_t *targets = decoder->host_targets, *places = targets + decoder->limits.tokens;
@@ -88,101 +50,19 @@ static void keep_counted(struct loam_decoder *decoder, const struct loam_batch *
     input->kept = count;
 }
 
-// Rows of the loss: those that are kept, or all.
-static int32_t loss_rows(const struct pass_input *input)
-{
-    return input->kept > 0 ? input->kept : input->tokens;
-}
-
 // The row of the batch that is row i of the loss.
-static int32_t batch_row(const struct pass_input *input, int32_t i)
+static int32_t batch_row(const struct loam_pass_input *input, int32_t i)
 {
     return input->kept > 0 ? input->kept_rows[i] : i;
 }
 
 // factors[i] = weight scale
 static void set_factors(struct loam_decoder *decoder, const struct loam_batch *batch, double scale,
-                        struct pass_input *input)
+                        struct loam_pass_input *input)
 {
-    for (int32_t i = 0; i < loss_rows(input); i++)
+    for (int32_t i = 0; i < loam_pass_loss_rows(input); i++)
         decoder->host_rows[i] = (float)((double)batch->weights[batch_row(input, i)] * scale);
     input->factors = decoder->host_rows;
-}
-
-static struct loam_tensor upload(struct loam_pass *pass, const void *host, enum loam_dtype dtype,
-                                 int64_t count)
-{
-    size_t bytes = (size_t)count * loam_dtype_size(dtype);
-    void *data = loam_arena_alloc(pass->arena, bytes);
-    if (data != NULL) loam_upload(pass->stream, data, host, bytes);
-    return loam_tensor_1d(data, dtype, count);
-}
-
-static struct loam_tensor upload_ints(struct loam_pass *pass, const int32_t *host, int64_t count)
-{
-    return upload(pass, host, LOAM_I32, count);
-}
-
-// What the loss reads, and room for what it writes.
-static void place_loss_rows(struct loam_pass *pass, const struct pass_input *input)
-{
-    const int32_t rows = loss_rows(input);
-    if (input->targets == NULL) return;
-    pass->targets = upload_ints(pass, input->targets, rows);
-    if (input->factors != NULL) pass->factors = upload(pass, input->factors, LOAM_F32, rows);
-    pass->losses = loam_tensor_1d(NULL, LOAM_F32, rows);
-    pass->losses.data = loam_arena_alloc(pass->arena, loam_tensor_bytes(&pass->losses));
-}
-
-// Starts a pass: the step arena is empty, the batch is on the device.
-static struct loam_pass pass_begin(struct loam_decoder *decoder, struct loam_stream *stream,
-                                   struct loam_arena *arena, const struct pass_input *input)
-{
-    const struct loam_model *model = decoder->model;
-    struct loam_pass pass = {.decoder = decoder,
-                             .model = model,
-                             .stream = stream,
-                             .arena = arena,
-                             .tokens = input->tokens,
-                             .sequences = input->sequences,
-                             .host_q_offsets = input->q_offsets,
-                             .host_kv_offsets = input->kv_offsets,
-                             .length = input->length,
-                             .gradients = input->factors != NULL,
-                             .counted = input->counted};
-    loam_arena_release(arena, 0);
-    loam_pass_take_segments(&pass, input->first, input->tokens);
-    if (input->kept > 0) loam_pass_keep_segments(&pass, input->kept_rows, input->kept);
-    pass.ids = upload_ints(&pass, input->ids, input->tokens);
-    place_loss_rows(&pass, input);
-    if (input->kept > 0) {
-        pass.kept.rows = upload_ints(&pass, input->kept_rows, input->kept);
-        pass.kept.places = upload_ints(&pass, input->kept_places, input->tokens);
-    }
-    pass.positions = upload_ints(&pass, input->positions, input->tokens);
-    pass.attention = (struct loam_attention_shape){
-        .q_offsets = upload_ints(&pass, input->q_offsets, input->sequences + 1),
-        .kv_offsets = upload_ints(&pass, input->kv_offsets, input->sequences + 1),
-        .slopes = model->alibi_slopes,
-        .max_q = input->max_q,
-        .max_kv = input->max_kv,
-        .softcap = (float)model->config.attention_softcap,
-        .scale = loam_config_attention_scale(&model->config)};
-    memcpy(pass.pairs, input->pairs, sizeof pass.pairs);
-    return pass;
-}
-
-// Waits for the pass; the first failure of an op or of the arena.
-static enum loam_status pass_end(struct loam_pass *pass, struct loam_error *error)
-{
-    LOAM_TRY(loam_stream_finish(pass->stream, error));
-    if (pass->arena->exhausted) {
-        pass->arena->exhausted = false;
-        return loam_fail(error, LOAM_ERROR_INTERNAL,
-                         "a batch of %lld tokens needs more memory than the %zu bytes planned for a step",
-                         (long long)pass->tokens, pass->arena->capacity);
-    }
-    return LOAM_OK;
 }
 
 // The gradients of the stream lie below everything that the layers keep.
@@ -200,18 +80,6 @@ static void run_loss(struct loam_pass *pass)
     if (pass->gradients) loam_decoder_backward(pass, dres);
 }
 
-// Refuses positions for which no row was learned.
-static enum loam_status check_positions(const struct loam_decoder *decoder, int64_t tokens,
-                                        struct loam_error *error)
-{
-    const struct loam_config *config = &decoder->model->config;
-    if (decoder->model->positions == NULL || tokens <= config->max_positions) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                     "a sequence of %lld tokens: the model has learned %lld positions; shorten sequences to "
-                     "at most so many",
-                     (long long)tokens, (long long)config->max_positions);
-}
-
 static enum loam_status check_batch(const struct loam_decoder *decoder, const struct loam_batch *batch,
                                     struct loam_error *error)
 {
@@ -220,22 +88,19 @@ static enum loam_status check_batch(const struct loam_decoder *decoder, const st
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "a batch of %d tokens in %d sequences: expected 1 to %d tokens in at most %d",
                          batch->tokens, batch->sequences, decoder->limits.tokens, decoder->limits.sequences);
-    for (int32_t i = 0; i < batch->tokens; i++)
-        if (batch->ids[i] < 0 || batch->ids[i] >= decoder->model->config.vocabulary)
-            return loam_fail(error, LOAM_ERROR_ARGUMENT, "token id %d: the model's embedding has %lld rows",
-                             batch->ids[i], (long long)decoder->model->config.vocabulary);
-    LOAM_TRY(check_positions(decoder, batch->max_sequence, error));
+    LOAM_TRY(loam_pass_check_ids(decoder, batch->ids, batch->tokens, error));
+    LOAM_TRY(loam_pass_check_positions(decoder, batch->max_sequence, error));
     return loam_decoder_check_segments(decoder, batch->tokens, error);
 }
 
 // Losses of the rows of the pass to those of the batch.
-static enum loam_status download_losses(struct loam_pass *pass, const struct pass_input *input,
+static enum loam_status download_losses(struct loam_pass *pass, const struct loam_pass_input *input,
                                         struct loam_batch *batch, struct loam_error *error)
 {
     float *rows = pass->decoder->host_rows;
     loam_download(pass->stream, rows, pass->losses.data, loam_tensor_bytes(&pass->losses));
-    LOAM_TRY(pass_end(pass, error));
-    for (int32_t i = 0; i < loss_rows(input); i++)
+    LOAM_TRY(loam_pass_end(pass, error));
+    for (int32_t i = 0; i < loam_pass_loss_rows(input); i++)
         batch->losses[batch_row(input, i)] = rows[i];
     return LOAM_OK;
 }
@@ -244,10 +109,10 @@ enum loam_status loam_decoder_train(struct loam_decoder *decoder, struct loam_ba
                                     uint64_t seed, uint64_t dropout_counter, struct loam_error *error)
 {
     LOAM_TRY(check_batch(decoder, batch, error));
-    struct pass_input input = batch_input(&decoder->model->config, batch);
+    struct loam_pass_input input = batch_input(&decoder->model->config, batch);
     keep_counted(decoder, batch, &input);
     set_factors(decoder, batch, scale, &input);
-    struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
+    struct loam_pass pass = loam_pass_begin(decoder, &decoder->stream, &decoder->step, &input);
     pass.seed = seed;
     pass.dropout_counter = dropout_counter;
     run_loss(&pass);
@@ -258,9 +123,9 @@ enum loam_status loam_decoder_evaluate(struct loam_decoder *decoder, struct loam
                                        struct loam_error *error)
 {
     LOAM_TRY(check_batch(decoder, batch, error));
-    struct pass_input input = batch_input(&decoder->model->config, batch);
+    struct loam_pass_input input = batch_input(&decoder->model->config, batch);
     keep_counted(decoder, batch, &input);
-    struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
+    struct loam_pass pass = loam_pass_begin(decoder, &decoder->stream, &decoder->step, &input);
     run_loss(&pass);
     return download_losses(&pass, &input, batch, error);
 }
@@ -272,149 +137,47 @@ enum loam_status loam_decoder_logits(struct loam_decoder *decoder, const struct 
     if (batch->tokens > decoder->limits.logit_rows)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "logits of %d rows: the decoder was made for %d",
                          batch->tokens, decoder->limits.logit_rows);
-    struct pass_input input = batch_input(&decoder->model->config, batch);
+    struct loam_pass_input input = batch_input(&decoder->model->config, batch);
     input.targets = NULL;
-    struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
+    struct loam_pass pass = loam_pass_begin(decoder, &decoder->stream, &decoder->step, &input);
     loam_decoder_forward(&pass);
     struct loam_tensor rows = loam_head_logits(&pass, 0, batch->tokens);
     loam_download(&decoder->stream, logits, rows.data, loam_tensor_bytes(&rows));
-    return pass_end(&pass, error);
-}
-
-// ---- generation ----
-
-void loam_decoder_cache_reset(struct loam_decoder *decoder)
-{
-    decoder->cache_length = 0;
-}
-
-void loam_decoder_cache_truncate(struct loam_decoder *decoder, int32_t length)
-{
-    if (length < decoder->cache_length) decoder->cache_length = length;
-}
-
-int32_t loam_decoder_context(const struct loam_decoder *decoder)
-{
-    return decoder->limits.context;
-}
-
-// One chunk of the sequence in the cache.
-static struct pass_input chunk_input(const struct loam_decoder *decoder, const int32_t *ids, int32_t first,
-                                     int32_t count, int32_t total, int32_t offsets[4])
-{
-    int32_t length = decoder->cache_length + count;
-    for (int32_t i = 0; i < count; i++)
-        decoder->host_positions[i] = decoder->cache_length + i;
-    memcpy(offsets, (int32_t[4]){0, count, 0, length}, 4 * sizeof *offsets);
-    struct pass_input input = {.ids = ids + first,
-                               .length = total,
-                               .first = first,
-                               .positions = decoder->host_positions,
-                               .q_offsets = offsets,
-                               .kv_offsets = offsets + 2,
-                               .tokens = count,
-                               .sequences = 1,
-                               .max_q = count,
-                               .max_kv = length};
-    add_pairs(&decoder->model->config, count, length, input.pairs);
-    return input;
-}
-
-// Tokens [first, first + count) of ids. `length`: of the sequence after the last chunk.
-static enum loam_status feed_chunk(struct loam_decoder *decoder, const int32_t *ids, int32_t first,
-                                   int32_t count, int32_t length, float *logits, struct loam_error *error)
-{
-    int32_t offsets[4];
-    struct pass_input input = chunk_input(decoder, ids, first, count, length, offsets);
-    struct loam_pass pass = pass_begin(decoder, &decoder->stream, &decoder->step, &input);
-    pass.use_cache = true;
-    loam_decoder_forward(&pass);
-    if (logits != NULL) {
-        struct loam_tensor row = loam_head_logits(&pass, count - 1, 1);
-        loam_download(&decoder->stream, logits, row.data, loam_tensor_bytes(&row));
-    }
-    LOAM_TRY(pass_end(&pass, error));
-    decoder->cache_length += count;
-    return LOAM_OK;
-}
-
-enum loam_status loam_decoder_feed(struct loam_decoder *decoder, const int32_t *ids, int32_t count,
-                                   float *logits, struct loam_error *error)
-{
-    if (count < 1 || count > decoder->limits.context - decoder->cache_length)
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%d tokens after %d: the context has room for %d", count,
-                         decoder->cache_length, decoder->limits.context);
-    for (int32_t i = 0; i < count; i++)
-        if (ids[i] < 0 || ids[i] >= decoder->model->config.vocabulary)
-            return loam_fail(error, LOAM_ERROR_ARGUMENT, "token id %d: the model's embedding has %lld rows",
-                             ids[i], (long long)decoder->model->config.vocabulary);
-    LOAM_TRY(loam_decoder_check_segments(decoder, count, error));
-    const int32_t length = decoder->cache_length + count;
-    for (int32_t done = 0; done < count;) {
-        int32_t rest = count - done;
-        int32_t chunk = rest < decoder->limits.tokens ? rest : decoder->limits.tokens;
-        LOAM_TRY(feed_chunk(decoder, ids, done, chunk, length, chunk == rest ? logits : NULL, error));
-        done += chunk;
-    }
-    return LOAM_OK;
+    return loam_pass_end(&pass, error);
 }
 
 // ---- sizing ----
-
-static void allocate_cache(struct loam_decoder *decoder, struct loam_arena *arena)
-{
-    const struct loam_config *config = &decoder->model->config;
-    enum loam_dtype dtype = decoder->model->dtype;
-    for (int64_t i = 0; i < 2 * config->layers; i++) {
-        struct loam_tensor *cache = i % 2 == 0 ? &decoder->cache_k[i / 2] : &decoder->cache_v[i / 2];
-        *cache = loam_tensor_3d(NULL, dtype, decoder->limits.context, config->kv_heads, config->head_dim);
-        cache->data = loam_arena_alloc(arena, loam_tensor_bytes(cache));
-    }
-}
 
 static const int32_t unread[1]; // the ids and indices of a dry pass
 static const float unread_factors[1];
 
 // One dry pass: what a batch of so many tokens in so many sequences needs, when each is as long as it can be.
 static struct loam_pass dry_pass(struct loam_decoder *decoder, struct loam_stream *stream,
-                                 struct loam_arena *arena, struct pass_input input)
+                                 struct loam_arena *arena, struct loam_pass_input input)
 {
-    input.ids = input.positions = input.q_offsets = input.kv_offsets = unread;
+    input.ids = input.positions = input.offsets = unread;
+    input.spans = (struct loam_attention_spans){unread, unread, input.sequences, input.tokens, input.tokens};
     input.kept_rows = input.kept_places = unread;
-    input.max_q = input.max_kv = input.tokens;
-    return pass_begin(decoder, stream, arena, &input);
+    return loam_pass_begin(decoder, stream, arena, &input);
 }
 
 static void dry_loss(struct loam_decoder *decoder, struct loam_stream *stream, struct loam_arena *arena,
                      bool gradients, int32_t kept)
 {
     struct loam_pass pass = dry_pass(decoder, stream, arena,
-                                     (struct pass_input){.targets = unread,
-                                                         .factors = gradients ? unread_factors : NULL,
-                                                         .tokens = decoder->limits.tokens,
-                                                         .sequences = decoder->limits.sequences,
-                                                         .kept = kept});
+                                     (struct loam_pass_input){.targets = unread,
+                                                              .factors = gradients ? unread_factors : NULL,
+                                                              .tokens = decoder->limits.tokens,
+                                                              .sequences = decoder->limits.sequences,
+                                                              .kept = kept});
     run_loss(&pass);
-}
-
-static void dry_feed(struct loam_decoder *decoder, struct loam_stream *stream, struct loam_arena *arena,
-                     int32_t tokens)
-{
-    struct loam_pass pass =
-        dry_pass(decoder, stream, arena, (struct pass_input){.tokens = tokens, .sequences = 1});
-    pass.attention.max_kv = decoder->limits.context;
-    pass.use_cache = true;
-    decoder->cache_length = decoder->limits.context - tokens;
-    loam_decoder_forward(&pass);
-    loam_head_logits(&pass, tokens - 1, 1);
-    decoder->cache_length = 0;
 }
 
 static void dry_logits(struct loam_decoder *decoder, struct loam_stream *stream, struct loam_arena *arena)
 {
-    struct loam_pass pass = dry_pass(
-        decoder, stream, arena,
-        (struct pass_input){.tokens = decoder->limits.logit_rows, .sequences = decoder->limits.sequences});
+    struct loam_pass pass = dry_pass(decoder, stream, arena,
+                                     (struct loam_pass_input){.tokens = decoder->limits.logit_rows,
+                                                              .sequences = decoder->limits.sequences});
     loam_decoder_forward(&pass);
     loam_head_logits(&pass, 0, decoder->limits.logit_rows);
 }
@@ -430,22 +193,19 @@ static void dry_passes(struct loam_decoder *decoder, struct loam_stream *stream,
         if (limits->evaluate) dry_loss(decoder, stream, arena, false, kept[i]);
     }
     if (limits->logit_rows > 0) dry_logits(decoder, stream, arena);
-    if (!limits->generate) return;
-    dry_feed(decoder, stream, arena, limits->tokens < limits->context ? limits->tokens : limits->context);
-    dry_feed(decoder, stream, arena, 1);
+    loam_feed_dry(decoder, stream, arena);
 }
 
 // Runs the passes without computing: the arenas count, the stream asks.
 static enum loam_status measure(struct loam_decoder *decoder, size_t *step_bytes, size_t *cache_bytes,
                                 size_t *scratch_bytes, struct loam_error *error)
 {
-    const struct loam_decoder_limits *limits = &decoder->limits;
     struct loam_arena step, cache;
     struct loam_stream stream;
     loam_device_arena_init_counting(decoder->device, &step);
     loam_device_arena_init_counting(decoder->device, &cache);
     loam_stream_init_planning(&stream, decoder->device);
-    if (limits->generate) allocate_cache(decoder, &cache);
+    loam_cache_place(decoder, &cache);
     dry_passes(decoder, &stream, &step);
     // Without adapters a pass reads the model's own parameters, which may be streamed.
     const size_t segments = decoder->segment_count;
@@ -491,14 +251,18 @@ static enum loam_status allocate_tables(struct loam_decoder *decoder, struct loa
     decoder->layers = loam_calloc(layers, sizeof *decoder->layers, error);
     decoder->cache_k = loam_calloc(layers, sizeof *decoder->cache_k, error);
     decoder->cache_v = loam_calloc(layers, sizeof *decoder->cache_v, error);
+    decoder->host_ids = loam_calloc(positions, sizeof *decoder->host_ids, error);
     decoder->host_positions = loam_calloc(positions, sizeof *decoder->host_positions, error);
     decoder->host_targets = loam_calloc(2 * rows, sizeof *decoder->host_targets, error);
     decoder->host_rows = loam_calloc(rows, sizeof *decoder->host_rows, error);
-    const size_t frequencies = (size_t)decoder->limits.sequences * (size_t)most_frequencies(decoder);
+    const struct loam_decoder_limits *limits = &decoder->limits;
+    const int32_t sequences = limits->cached > limits->sequences ? limits->cached : limits->sequences;
+    const size_t frequencies = (size_t)sequences * (size_t)most_frequencies(decoder);
     decoder->host_frequencies = loam_calloc(frequencies, sizeof *decoder->host_frequencies, error);
     bool all = decoder->layers != NULL && decoder->cache_k != NULL && decoder->cache_v != NULL &&
-               decoder->host_positions != NULL && decoder->host_targets != NULL &&
-               decoder->host_rows != NULL && decoder->host_frequencies != NULL;
+               decoder->host_ids != NULL && decoder->host_positions != NULL &&
+               decoder->host_targets != NULL && decoder->host_rows != NULL &&
+               decoder->host_frequencies != NULL;
     return all ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
 
@@ -506,7 +270,8 @@ static enum loam_status decoder_setup(struct loam_decoder *decoder, struct loam_
 {
     size_t step_bytes, cache_bytes, scratch_bytes;
     LOAM_TRY(allocate_tables(decoder, error));
-    LOAM_TRY(check_positions(decoder, decoder->limits.context, error));
+    LOAM_TRY(loam_host_cache_init(decoder, error));
+    LOAM_TRY(loam_pass_check_positions(decoder, decoder->limits.context, error));
     LOAM_TRY(loam_decoder_take_adapters(decoder, error));
     const struct loam_model *model = decoder->model;
     decoder->embedding_trained = loam_decoder_gradient(decoder, model->embedding).data != NULL ||
@@ -518,10 +283,18 @@ static enum loam_status decoder_setup(struct loam_decoder *decoder, struct loam_
     LOAM_TRY(loam_device_arena_init(decoder->device, &decoder->step, step_bytes, true, error));
     LOAM_TRY(loam_device_arena_init(decoder->device, &decoder->cache, cache_bytes, false, error));
     LOAM_TRY(loam_stream_init(&decoder->stream, decoder->device, scratch_bytes, error));
-    if (decoder->limits.generate) allocate_cache(decoder, &decoder->cache);
+    loam_cache_place(decoder, &decoder->cache);
     const struct loam_segments given = decoder->limits.adapters;
     decoder->limits.adapters = (struct loam_segments){0}; // the list is the caller's
     return loam_decoder_adapt(decoder, &given, error);
+}
+
+// One sequence is cached where the limits name none. A pass over the cache has at most the cache's tokens.
+static void limit_cache(struct loam_decoder_limits *limits)
+{
+    if (limits->cached < 1) limits->cached = 1;
+    const int64_t rows = (int64_t)limits->cached * limits->context;
+    if (limits->tokens > rows) limits->tokens = (int32_t)rows;
 }
 
 enum loam_status loam_decoder_create(struct loam_decoder **out, const struct loam_model *model,
@@ -538,8 +311,7 @@ enum loam_status loam_decoder_create(struct loam_decoder **out, const struct loa
     decoder->model = model;
     decoder->device = device;
     decoder->limits = *limits;
-    if (limits->generate && decoder->limits.tokens > limits->context)
-        decoder->limits.tokens = limits->context;
+    if (limits->generate) limit_cache(&decoder->limits);
     enum loam_status status = decoder_setup(decoder, error);
     if (status != LOAM_OK) {
         loam_decoder_destroy(decoder);
@@ -575,6 +347,8 @@ void loam_decoder_destroy(struct loam_decoder *decoder)
     free(decoder->layers);
     free(decoder->cache_k);
     free(decoder->cache_v);
+    loam_host_cache_deinit(&decoder->cached);
+    free(decoder->host_ids);
     free(decoder->host_positions);
     free(decoder->host_targets);
     free(decoder->host_rows);

@@ -3,9 +3,9 @@
 #define LOAM_MODEL_DECODER_H
 
 #include "model/batch.h"
+#include "model/feed.h"
 #include "model/limits.h"
 
-struct loam_decoder;
 // Sizes and takes the step and scratch memory by a dry run of the step, and asks the device for every op that
 // the model needs; nothing is allocated afterwards. The model must outlive the decoder; it may be without
 // data only when `planning` (then only loam_decoder_bytes may be called).
@@ -42,15 +42,5 @@ enum loam_status loam_decoder_evaluate(struct loam_decoder *decoder, struct loam
 // Logits [batch.tokens, V] f32 of every row into host memory; limits.logit_rows must allow it.
 enum loam_status loam_decoder_logits(struct loam_decoder *decoder, const struct loam_batch *batch,
                                      float *logits, struct loam_error *error);
-
-// Generation: one sequence in the KV cache.
-void loam_decoder_cache_reset(struct loam_decoder *decoder);
-// Keeps the first `length` tokens in the cache, of at least as many.
-void loam_decoder_cache_truncate(struct loam_decoder *decoder, int32_t length);
-int32_t loam_decoder_context(const struct loam_decoder *decoder); // rows of the cache
-// Feeds `count` tokens after those in the cache and gives the logits [V] of the last one; prompts longer than
-// limits.tokens are fed in chunks. LOAM_ERROR_ARGUMENT when the context is full.
-enum loam_status loam_decoder_feed(struct loam_decoder *decoder, const int32_t *ids, int32_t count,
-                                   float *logits, struct loam_error *error);
 
 #endif

@@ -1,5 +1,7 @@
 // Rows without adapters on the head go through one fused op, which holds no logits. Rows with adapters there go
-// by chunks, whose logits are held: the head is a linear like others, so every kind of adapter works on it.
+// by chunks, whose logits are held: the head is a linear like others, so every kind of adapter works on it. Where a
+// batch has both, each has all rows, and only its own results are kept: a product of fewer rows may round otherwise,
+// and a row must not depend on the other rows of its batch.
 // There activations are f32, also in a bf16 model: logits are f32 anyway.
 #include "model/head.h"
 
@@ -41,6 +43,16 @@ static bool any_adapts_head(const struct loam_pass *pass)
 {
     for (size_t i = 0; i < pass->segment_count; i++)
         if (adapts_head(pass, &pass->segments[i])) return true;
+    return false;
+}
+
+static bool any_row_without_adapter(const struct loam_pass *pass)
+{
+    struct stretch stretch = {0};
+    for (int64_t row = 0; row < pass->tokens; row += stretch.count) {
+        stretch = stretch_from(pass, row, pass->tokens);
+        if (!stretch.adapted) return true;
+    }
     return false;
 }
 
@@ -149,16 +161,27 @@ static void run_head(struct loam_pass *part, struct loam_tensor h, struct loam_t
     replace_columns(part, h, products);
 }
 
-// The gradient of a part's rows h, to dh in the model's dtype. dproducts is overwritten.
+static void copy_adapted(const struct loam_pass *part, struct loam_tensor source, struct loam_tensor target)
+{
+    struct stretch stretch = {0};
+    for (int64_t row = 0; row < part->tokens; row += stretch.count) {
+        stretch = stretch_from(part, row, part->tokens);
+        if (stretch.adapted)
+            loam_cast(part->stream,
+                      &(struct loam_cast_args){.x = loam_tensor_rows(&source, row, stretch.count),
+                                               .y = loam_tensor_rows(&target, row, stretch.count)});
+    }
+}
+
+// The gradients of a part's rows h, of which those with adapters go to dh. dproducts is overwritten.
 static void head_backward(struct loam_pass *part, struct loam_tensor h, struct loam_tensor t,
                           struct loam_tensor dproducts, struct loam_tensor dh)
 {
-    const bool wide = dh.dtype == LOAM_F32;
-    const struct loam_tensor sum = wide ? dh : loam_pass_f32(part, dh.shape[0], dh.shape[1]);
+    const struct loam_tensor sum = loam_pass_f32(part, dh.shape[0], dh.shape[1]);
     if (sum.data != NULL) loam_zero(part->stream, sum.data, loam_tensor_bytes(&sum));
     replace_columns_backward(part, h, dproducts, sum);
     loam_linear_run_backward(part, &part->model->head, h, t, dproducts, sum, true);
-    if (!wide) loam_cast(part->stream, &(struct loam_cast_args){.x = sum, .y = dh});
+    copy_adapted(part, sum, dh);
 }
 
 // The losses of a chunk's rows with adapters. With gradients, products become gradients: zero in other rows.
@@ -197,8 +220,7 @@ static void chunk_loss(struct loam_pass *pass, struct loam_tensor h, struct loam
     loam_arena_release(pass->arena, mark);
 }
 
-// Chunks have all rows, whether they are adapted or not: a product of fewer rows may round otherwise, and a row
-// must not depend on the other rows of its batch. Chunks without an adapter are left out.
+// Chunks without an adapter are left out.
 static void adapted_losses(struct loam_pass *pass, struct loam_tensor h, struct loam_tensor dh)
 {
     const int64_t most = 1 + CHUNK_LOGITS / pass->model->config.vocabulary;
@@ -209,26 +231,41 @@ static void adapted_losses(struct loam_pass *pass, struct loam_tensor h, struct 
     }
 }
 
+// The factors of the rows' losses, 0 where a row has an adapter.
+static struct loam_tensor mask_factors(struct loam_pass *pass)
+{
+    const struct loam_tensor copy = loam_pass_f32(pass, 1, pass->tokens);
+    loam_cast(pass->stream,
+              &(struct loam_cast_args){.x = loam_tensor_2d(pass->factors.data, LOAM_F32, 1, pass->tokens),
+                                       .y = copy});
+    const struct loam_tensor factors = loam_tensor_1d(copy.data, LOAM_F32, pass->tokens);
+    struct stretch stretch = {0};
+    for (int64_t row = 0; row < pass->tokens; row += stretch.count) {
+        stretch = stretch_from(pass, row, pass->tokens);
+        const struct loam_tensor own = loam_tensor_rows(&factors, row, stretch.count);
+        if (stretch.adapted && own.data != NULL) loam_zero(pass->stream, own.data, loam_tensor_bytes(&own));
+    }
+    return factors;
+}
+
 // dh = dlogits W (struct loam_linear_cross_entropy_args)
-static void fused_loss(struct loam_pass *pass, struct loam_tensor h, struct loam_tensor dh,
-                       const struct stretch *stretch)
+static void fused_losses(struct loam_pass *pass, struct loam_tensor h, struct loam_tensor dh, bool adapted)
 {
     const struct loam_model *model = pass->model;
     const struct loam_weight_handle *head = loam_pass_weight(pass, &model->head);
-    const int64_t first = stretch->first, count = stretch->count;
     const size_t mark = loam_arena_mark(pass->arena);
     struct loam_linear_cross_entropy_args args = {
-        .h = loam_tensor_rows(&h, first, count),
+        .h = h,
         .w = loam_weight_open(head, pass->stream, pass->arena, 0, model->head.out),
-        .targets = loam_tensor_rows(&pass->targets, first, count),
+        .targets = pass->targets,
         .logit_factor = (float)model->config.logit_factor,
         .logit_softcap = (float)model->config.logit_softcap,
-        .counted = count == pass->tokens ? pass->counted : count,
-        .losses = loam_tensor_rows(&pass->losses, first, count),
+        .counted = pass->counted,
+        .losses = pass->losses,
         .bias = loam_pass_value(pass, model->head.bias)};
     if (pass->gradients) {
-        args.factors = loam_tensor_rows(&pass->factors, first, count);
-        args.dh = loam_tensor_rows(&dh, first, count);
+        args.factors = adapted ? mask_factors(pass) : pass->factors;
+        args.dh = dh;
         args.dw = loam_pass_weight_gradient(pass, &model->head);
         args.dbias = loam_pass_gradient(pass, model->head.bias);
     }
@@ -237,19 +274,15 @@ static void fused_loss(struct loam_pass *pass, struct loam_tensor h, struct loam
     loam_arena_release(pass->arena, mark);
 }
 
-// Later passes may go without the adapters that a plan knows. The chunks also write rows without adapters, which
-// the fused op writes again.
+// Later passes may go without the adapters that a plan knows. The chunks overwrite the losses and gradients of their
+// adapted rows.
 static void all_losses(struct loam_pass *pass, struct loam_tensor h, struct loam_tensor dh)
 {
     const bool adapted = any_adapts_head(pass);
-    struct stretch stretch = {.count = pass->tokens};
-    if (adapted) compute_head_norms(pass);
-    if (adapted) adapted_losses(pass, h, dh);
-    if (pass->stream->planning || !adapted) fused_loss(pass, h, dh, &stretch);
-    for (int64_t first = 0; adapted && first < pass->tokens; first += stretch.count) {
-        stretch = stretch_from(pass, first, pass->tokens);
-        if (!stretch.adapted) fused_loss(pass, h, dh, &stretch);
-    }
+    if (pass->stream->planning || any_row_without_adapter(pass)) fused_losses(pass, h, dh, adapted);
+    if (!adapted) return;
+    compute_head_norms(pass);
+    adapted_losses(pass, h, dh);
     pass->head_norms = NULL;
 }
 
@@ -275,18 +308,6 @@ static void plain_products(struct loam_pass *part, struct loam_tensor h, struct 
     struct loam_pass plain = *part;
     plain.segment_count = 0;
     loam_linear_run(&plain, &part->model->head, h, none, none, products);
-}
-
-static void copy_adapted(const struct loam_pass *part, struct loam_tensor source, struct loam_tensor target)
-{
-    struct stretch stretch = {0};
-    for (int64_t row = 0; row < part->tokens; row += stretch.count) {
-        stretch = stretch_from(part, row, part->tokens);
-        if (stretch.adapted)
-            loam_cast(part->stream,
-                      &(struct loam_cast_args){.x = loam_tensor_rows(&source, row, stretch.count),
-                                               .y = loam_tensor_rows(&target, row, stretch.count)});
-    }
 }
 
 // Rows with adapters in f32, other rows as in a pass without. In f32 both are one product.
@@ -325,4 +346,18 @@ struct loam_tensor loam_head_logits(struct loam_pass *pass, int64_t first, int64
                                                        .factor = (float)config->logit_factor,
                                                        .softcap = (float)config->logit_softcap});
     return logits;
+}
+
+struct loam_tensor loam_head_logits_of(struct loam_pass *pass, const int32_t *rows, int32_t count)
+{
+    // The rows of a dry run are not known: it gathers whatever their places are.
+    if (count == 1 || (!pass->stream->planning && rows[count - 1] - rows[0] == count - 1))
+        return loam_head_logits(pass, rows[0], count);
+    struct loam_pass part = *pass;
+    loam_pass_keep_segments(pass, rows, count);
+    part.tokens = count;
+    part.segments = pass->decoder->of_kept;
+    part.x = loam_pass_rows_of(pass, count, pass->x.shape[1]);
+    loam_pass_take_rows(pass, loam_pass_ints(pass, rows, count), pass->x, part.x);
+    return loam_head_logits(&part, 0, count);
 }

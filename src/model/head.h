@@ -9,5 +9,7 @@
 void loam_head_loss(struct loam_pass *pass, struct loam_tensor dx);
 // Logits [count, V] f32 of rows [first, first + count) of pass->x, in memory from the arena.
 struct loam_tensor loam_head_logits(struct loam_pass *pass, int64_t first, int64_t count);
+// Logits [count, V] f32 of some rows of pass->x, ascending; `rows` [count] is on the host.
+struct loam_tensor loam_head_logits_of(struct loam_pass *pass, const int32_t *rows, int32_t count);
 
 #endif

@@ -13,11 +13,16 @@ enum loam_checkpointing {
     LOAM_CHECKPOINT_BLOCK, // only the layer's input
 };
 
+// Up to so many rows of a pass, a row has the same bits whatever their number, on every device. The products of
+// more rows may add up in another order.
+enum { LOAM_ROWS_ALIKE = 8 };
+
 // What the arenas must hold: the largest packed batch and what may be done with it.
 struct loam_decoder_limits {
     int32_t tokens; // of a packed batch (train, evaluate) or of a prompt chunk (generate)
     int32_t sequences;
-    int32_t context; // generate: rows of the KV cache
+    int32_t context; // generate: rows of the KV cache for each sequence
+    int32_t cached;  // generate: sequences in the KV cache; 0: one
     bool train;
     enum loam_checkpointing checkpointing; // train
     bool evaluate;

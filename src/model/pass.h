@@ -54,6 +54,18 @@ struct loam_linear_use {
     bool reads_input; // its backward does: x of the forward is needed again
 };
 
+// What the host keeps of the sequences in the KV cache, and arrays for the next pass over some of them.
+// Sequence s has rows [s context, s context + lengths[s]) of the cache. A cache without sequences is zeroed.
+struct loam_host_cache {
+    int32_t *memory;       // of all arrays
+    int32_t *lengths;      // [cached] tokens of each sequence
+    int32_t *offsets;      // [cached + 1] of the pass: the first row of each of its sequences
+    int32_t *pass_lengths; // [cached] of the pass: struct loam_pass, host_lengths
+    int32_t *places;       // [cached] of the pass: struct loam_pass, cache_places
+    int32_t *q_offsets;    // [2 cached + 1] of the pass: struct loam_attention_spans
+    int32_t *kv_offsets;   // [2 cached + 1]
+};
+
 struct loam_decoder {
     const struct loam_model *model;
     const struct loam_device *device;
@@ -62,9 +74,10 @@ struct loam_decoder {
     struct loam_arena step;  // activations of one pass
     struct loam_arena cache; // KV cache
     struct loam_layer_state *layers;
-    struct loam_tensor *cache_k; // [L] of [context, G, D]
+    struct loam_tensor *cache_k; // [L] of [cached context, G, D]
     struct loam_tensor *cache_v;
-    int32_t cache_length;
+    struct loam_host_cache cached;
+    int32_t *host_ids;            // [limits.tokens] for generation
     int32_t *host_positions;      // [limits.tokens] for generation
     int32_t *host_targets;        // [2 limits.tokens] for losses: targets of the kept rows, their places
     float *host_rows;             // [limits.tokens] for losses: a value for each row
@@ -108,12 +121,15 @@ struct loam_pass {
     struct loam_attention_shape attention;
     struct loam_tensor ropes[LOAM_CONFIG_ROPES];       // [T, R] f32 of each table in use
     struct loam_tensor query_ropes[LOAM_CONFIG_ROPES]; // the same for queries, where they are scaled
-    const int32_t *host_q_offsets;                     // [S + 1] on the host
-    const int32_t *host_kv_offsets;
-    int32_t length; // of the one sequence that is fed in chunks; 0: the offsets tell the lengths
+    const int32_t *host_offsets;                       // [S + 1] the first row of each sequence, on the host
+    // [S] Tokens of each sequence once all chunks of its prompt are in, for RoPE tables that depend on it.
+    // NULL: as the offsets say.
+    const int32_t *host_lengths;
+    // [S] Where keys and values of each sequence go, rows of the KV cache, on the host. NULL: no cache.
+    const int32_t *cache_places;
+    int32_t cache_end;               // rows of the cache up to the last one that the pass reads
     int64_t pairs[LOAM_LAYER_KINDS]; // (query, visible key) in a layer of each kind
     bool gradients;                  // keep what the backward reads
-    bool use_cache;                  // keys and values go through the KV cache
     uint64_t seed;
     uint64_t dropout_counter;
     struct loam_tensor embedded; // [T, H] input of the embedding norm
@@ -134,6 +150,8 @@ struct loam_pass {
 };
 
 // Tensors of the step arena.
+// [count] i32 from host memory.
+struct loam_tensor loam_pass_ints(struct loam_pass *pass, const int32_t *host, int64_t count);
 // [rows, columns] in a dtype; [T, columns] and [rows, columns] in the model's dtype.
 struct loam_tensor loam_pass_tensor(struct loam_pass *pass, enum loam_dtype dtype, int64_t rows,
                                     int64_t columns);

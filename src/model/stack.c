@@ -10,8 +10,8 @@ static struct loam_tensor sequence_frequencies(struct loam_pass *pass, int table
     float *host = pass->decoder->host_frequencies;
     const struct loam_tensor all = loam_pass_f32(pass, pass->sequences, half);
     for (int64_t s = 0; s < pass->sequences && !pass->stream->planning; s++) {
-        const int32_t length =
-            pass->length > 0 ? pass->length : pass->host_kv_offsets[s + 1] - pass->host_kv_offsets[s];
+        const int32_t length = pass->host_lengths != NULL ? pass->host_lengths[s]
+                                                          : pass->host_offsets[s + 1] - pass->host_offsets[s];
         loam_config_rope_frequencies(config, table, length, host + s * half);
     }
     if (all.data != NULL) loam_upload(pass->stream, all.data, host, loam_tensor_bytes(&all));
@@ -36,8 +36,8 @@ static void make_rope_table(struct loam_pass *pass, int index, bool of_queries, 
     const struct loam_tensor all = sequence_frequencies(pass, index);
     const int64_t sequences = pass->stream->planning ? 1 : pass->sequences;
     for (int64_t s = 0; s < sequences; s++) {
-        const int32_t first = pass->stream->planning ? 0 : pass->host_q_offsets[s];
-        const int64_t end = pass->stream->planning ? pass->tokens : pass->host_q_offsets[s + 1];
+        const int32_t first = pass->stream->planning ? 0 : pass->host_offsets[s];
+        const int64_t end = pass->stream->planning ? pass->tokens : pass->host_offsets[s + 1];
         const struct loam_tensor row = loam_tensor_rows(&all, s, 1);
         args.positions = loam_tensor_rows(&pass->positions, first, end - first);
         args.frequencies = loam_tensor_1d(row.data, LOAM_F32, row.shape[1]);

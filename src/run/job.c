@@ -169,6 +169,7 @@ enum loam_status loam_train_job_open(struct loam_train_job *job, const struct lo
 {
     job->settings = settings;
     job->callbacks = callbacks;
+    job->answer_sequences = settings->answer_sequences;
     if (callbacks != NULL) job->log = &callbacks->log;
     LOAM_TRY(check_settings(settings, error));
     LOAM_TRY(open_session(job, error));
@@ -222,7 +223,7 @@ static enum loam_status allocate(struct loam_train_job *job, struct loam_error *
     if (!job->planning) LOAM_TRY(loam_step_buffers_init(&job->buffers, capacity, budget, error));
     if (settings->best_metric != LOAM_BEST_EXACT_MATCH) return LOAM_OK;
     return loam_answerer_create(&job->answerer, &job->session, &trainer.adapters, settings->max_new_tokens,
-                                error);
+                                job->answer_sequences, error);
 }
 
 enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_error *error)

@@ -21,6 +21,7 @@ struct loam_train_job {
     struct loam_adapter *adapter; // NULL: --method full
     struct loam_trainer trainer;
     struct loam_answerer *answerer; // NULL: evaluations compute the loss alone
+    int32_t answer_sequences;       // as in the settings, or fewer to fit the memory
     struct loam_order order;
     struct loam_step_buffers buffers;
 };

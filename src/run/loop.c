@@ -214,10 +214,10 @@ static void compare_with_best(struct loam_loop *loop)
 static enum loam_status measure_evaluation(struct loam_loop *loop, struct loam_evaluate_result *result,
                                            struct loam_error *error)
 {
-    LOAM_TRY(loam_evaluate_loss(loop->trainer->decoder, loop->eval_dataset, 0, &loop->buffers->batch,
-                                &loop->buffers->examples[0], loop->callbacks, &result->loss, error));
-    if (loop->answerer == NULL) return LOAM_OK;
-    return loam_answerer_score(loop->answerer, loop->eval_dataset, 0, result, error);
+    if (loop->answerer != NULL)
+        return loam_answerer_evaluate(loop->answerer, loop->eval_dataset, 0, result, error);
+    return loam_evaluate_loss(loop->trainer->decoder, loop->eval_dataset, 0, &loop->buffers->batch,
+                              &loop->buffers->examples[0], loop->callbacks, &result->loss, error);
 }
 
 static bool is_skippable(const struct loam_loop *loop, enum loam_status status)

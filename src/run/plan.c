@@ -225,12 +225,13 @@ static double to_gibibytes(size_t bytes)
     return (double)bytes / (1 << 30);
 }
 
-static enum loam_status fail_beyond_limit(const struct loam_train_job *job, const struct loam_plan *plan,
-                                          size_t process, const struct loam_plan_limit *limit,
-                                          struct loam_error *error)
+static enum loam_status fail_beyond_limit(const struct loam_train_job *job,
+                                          const struct loam_train_settings *settings,
+                                          const struct loam_plan *plan, size_t process,
+                                          const struct loam_plan_limit *limit, struct loam_error *error)
 {
     struct loam_plan_advice advice;
-    LOAM_TRY(loam_plan_advise(&advice, job->settings, process, job->order.count, limit->bytes, error));
+    LOAM_TRY(loam_plan_advise(&advice, settings, process, job->order.count, limit->bytes, error));
     const char *remedy = "--memory-limit none starts it all the same";
     if (advice.found)
         return loam_fail(error, LOAM_ERROR_MEMORY,
@@ -245,12 +246,18 @@ static enum loam_status fail_beyond_limit(const struct loam_train_job *job, cons
                      advice.options, remedy);
 }
 
-enum loam_status loam_plan_check(const struct loam_train_job *job, struct loam_error *error)
+enum loam_status loam_plan_check(struct loam_train_job *job, struct loam_error *error)
 {
     struct loam_plan plan;
+    struct loam_train_settings settings = *job->settings;
     size_t process = count_process_bytes(job);
-    LOAM_TRY(loam_plan_make(&plan, job->settings, process, job->order.count, error));
-    struct loam_plan_limit limit = loam_plan_limit(job->settings, &plan);
+    LOAM_TRY(loam_plan_make(&plan, &settings, process, job->order.count, error));
+    struct loam_plan_limit limit = loam_plan_limit(&settings, &plan);
+    if (plan.peak > limit.bytes && settings.best_metric == LOAM_BEST_EXACT_MATCH) {
+        // One answer at a time takes less memory and gives the same answers.
+        job->answer_sequences = settings.answer_sequences = 1;
+        LOAM_TRY(loam_plan_make(&plan, &settings, process, job->order.count, error));
+    }
     loam_log_write(job->log, LOAM_LOG_INFO,
                    "memory: %.2f GiB at most (weights %.2f, training %.2f, activations of %d tokens %.2f, "
                    "the rest %.2f)",
@@ -258,5 +265,5 @@ enum loam_status loam_plan_check(const struct loam_train_job *job, struct loam_e
                    to_gibibytes(plan.trained + plan.gradients + plan.optimiser), plan.token_budget,
                    to_gibibytes(plan.activations), to_gibibytes(plan.scratch + plan.process));
     if (plan.peak <= limit.bytes) return LOAM_OK;
-    return fail_beyond_limit(job, &plan, process, &limit, error);
+    return fail_beyond_limit(job, &settings, &plan, process, &limit, error);
 }

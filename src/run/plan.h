@@ -55,7 +55,8 @@ struct loam_plan_limit {
 struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *settings,
                                        const struct loam_plan *plan);
 
-// Plans the run of the open job, logs the plan, and fails if the run is beyond the limit.
-enum loam_status loam_plan_check(const struct loam_train_job *job, struct loam_error *error);
+// Plans the run of the open job, logs the plan, and fails if the run is beyond the limit. A run that is beyond it
+// only by generating several answers at once is made to generate one at a time.
+enum loam_status loam_plan_check(struct loam_train_job *job, struct loam_error *error);
 
 #endif

@@ -52,6 +52,7 @@ static enum loam_status set_file(json_t *options, const char *name, const char *
 static enum loam_status join_texts(const struct loam_text_list *texts, struct loam_bytes *joined,
                                    struct loam_error *error)
 {
+    LOAM_TRY(loam_bytes_reserve(joined, 0, error)); // joined->data must not be NULL
     for (size_t i = 0; i < texts->count; i++)
         LOAM_TRY(loam_bytes_format(joined, error, "%s%s", i > 0 ? " " : "", texts->items[i]));
     return LOAM_OK;

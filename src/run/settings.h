@@ -78,6 +78,7 @@ struct loam_train_settings {
     bool load_best_at_end;           // the result has the values of the best evaluation
     enum loam_best_metric best_metric; // each evaluation measures it
     int64_t max_new_tokens;            // tokens of a generated answer; 0: 64
+    int32_t answer_sequences;          // answers that are generated at once, at most; 0: loam chooses
     int64_t logging_steps;
     int64_t eval_steps;      // 0: evaluate only at the end of the run
     bool tensorboard;        // --report-to tensorboard: write event files

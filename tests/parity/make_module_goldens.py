@@ -160,8 +160,10 @@ def draw_golden(draw):
                 use_dora=draw.random() < 0.4, **draw_replaced(draw, config))
     if "modules_to_save" not in lora:
         lora.update(draw_beyond(draw, config, lora))
+    # PEFT saves the weights of the embedding and the head too, or not; loam takes them beside an adapter of theirs alone.
+    ends = {"lm_head", "embed_tokens"} & set(lora["target_modules"])
     return dict(config=config, dtype=draw.choice([torch.float32, torch.bfloat16]), lora=lora,
-                save_base=draw.random() < 0.5)
+                save_base=bool(ends) and draw.random() < 0.5)
 
 
 def draw_replaced(draw, config):

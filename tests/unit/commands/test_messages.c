@@ -1,8 +1,6 @@
 // Messages of a conversation: what is read, which turns a prompt leaves out, and what is saved.
 #include "test.h"
 
-#include <unistd.h>
-
 #include "base/file.h"
 #include "commands/messages.h"
 
@@ -115,18 +113,17 @@ static void test_text_must_be_utf8(void **state)
 static void test_saved_lines_are_read_back(void **state)
 {
     (void)state;
-    char path[] = "/tmp/loam-messages-XXXXXX";
+    char directory[256], path[300];
     struct loam_bytes text = {0};
     struct loam_messages messages = {0};
-    const int file = mkstemp(path);
-    assert_true(file >= 0);
-    close(file);
+    assert_non_null(test_make_directory(directory));
+    snprintf(path, sizeof path, "%s/saved.jsonl", directory);
     add(&messages, "user", "one\n\"two\" \xC3\xA9");
     assert_ok(loam_messages_save(&messages, path, &error));
     add(&messages, "assistant", "");
     assert_ok(loam_messages_save(&messages, path, &error));
     assert_ok(loam_file_read(path, 4096, &text, &error));
-    unlink(path);
+    test_remove_directory(directory);
     assert_string_equal(text.data,
                         "{\"messages\":[{\"role\":\"user\",\"content\":\"one\\n\\\"two\\\" \xC3\xA9\"}]}\n"
                         "{\"messages\":[{\"role\":\"user\",\"content\":\"one\\n\\\"two\\\" \xC3\xA9\"},"

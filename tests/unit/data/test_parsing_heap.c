@@ -23,6 +23,14 @@ static const struct sample {
     {"lines.jsonl", "{\"text\": \"" ESCAPED "\", \"n\": [[1.5, -2], {}]}\n\n{\"text\": \"b\"}\n", NULL},
     {"lines.json", "{\"text\": \"" ESCAPED "\"}\n{\"text\": \"b\"}\n", NULL},
     {"broken_line.jsonl", "{\"text\": \"a\"}\n{\"text\": \"" ESCAPED "\"\n{\"text\": \"b\"}\n", NULL},
+    {"rows.csv", "id,text\n1,\"" TEN "\"\"" LONG "\"\n\n2,b\n", NULL},
+    {"completions.jsonl",
+     "{\"prompt\": \"" ESCAPED "\", \"completion\": \"b\"}\n{\"completion\": 2, \"prompt\": \"\"}\n", NULL},
+    {"pairs.jsonl",
+     "{\"chosen\": [{\"role\": \"user\", \"content\": \"" ESCAPED
+     "\"}], \"n\": [1, 2.5, true, {\"a\": null}], "
+     "\"rejected\": [{\"role\": \"critic\", \"content\": [{\"type\": \"text\", \"text\": \"a\"}]}]}\n",
+     "the records are preference pairs"},
     {"squad.json",
      "{\"version\": \"2\", \"data\": [{\"title\": \"" ESCAPED "\", \"paragraphs\": " QUESTIONS "}]}", NULL},
     {"broken_squad.json", "{\"data\": [{\"title\": \"" ESCAPED "\", \"paragraphs\": " QUESTIONS "]}",

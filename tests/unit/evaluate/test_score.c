@@ -95,27 +95,77 @@ static void test_scores(void **state)
     assert_true(score.exact == 0 && fabs(score.f1 - 2.0 / 3) < 1e-15);
 }
 
+// A text that is no question of SQuAD has no answer that stands for none.
+static void test_texts(void **state)
+{
+    (void)state;
+    const char *const golds[] = {"a red moon", "Can not find answer"};
+    struct loam_score score;
+    assert_ok(loam_score_text("Can not find answer", 19, golds, 2, &score, &error));
+    assert_true(score.exact == 1 && score.f1 == 1 && score.rouge_l == 1);
+    assert_ok(loam_score_text("The moon is red.", 16, golds, 1, &score, &error));
+    // Bags {moon, is, red} and {red, moon}; of "the moon is red" and "a red moon" one word in order.
+    assert_true(score.exact == 0 && fabs(score.f1 - 0.8) < 1e-15 && fabs(score.rouge_l - 2.0 / 7) < 1e-15);
+}
+
+// By hand, and as rouge_score gives them.
+static void test_rouge_l(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *prediction;
+        const char *golds[3];
+        double f;
+    } cases[] = {
+        {"police kill the gunman", {"police killed the gunman"}, 0.75}, // Lin 2004: 3 of 4 words
+        {"the gunman kill police", {"police killed the gunman"}, 0.5},
+        {"the cat sat on the mat", {"the cat on the mat"}, 10.0 / 11}, // precision 5/6, recall 1
+        {"Hello, WORLD!", {"hello world"}, 1},
+        {"one_two", {"one two"}, 1}, // words have no underscore
+        {"a b c d", {"d c b a"}, 0.25},
+        {"a b a b a", {"b a b"}, 0.75},
+        {"moon", {"sun", "the moon", "moon rise over sea"}, 2.0 / 3}, // the best gold text
+        {"", {"moon"}, 0},
+        {"moon", {""}, 0},
+        {"...", {"!"}, 0}, // no words
+        {"moon", {NULL}, 0},
+        {"caf\xC3\xA9 au lait", {"caf au lait"}, 1}, // other letters separate words
+        {"\xC4\xB0stanbul", {"i stanbul"}, 1},       // U+0130 becomes i and a mark
+        {"4\xE2\x84\xAA tv", {"4k tv"}, 1},          // the Kelvin sign becomes k
+        {"a\xFF", {"a"}, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t count = 0;
+        double f = -1;
+        while (count < 3 && cases[i].golds[count] != NULL)
+            count++;
+        assert_ok(loam_score_rouge_l(cases[i].prediction, strlen(cases[i].prediction), cases[i].golds, count,
+                                     &f, &error));
+        if (fabs(f - cases[i].f) > 1e-15) fail_msg("case %zu: %.17g", i, f);
+    }
+}
+
 static void test_sums(void **state)
 {
     (void)state;
     struct loam_score_sums sums = {0};
-    loam_score_add(&sums, &(struct loam_score){1, 1}, true);
-    loam_score_add(&sums, &(struct loam_score){0, 0.5}, true);
-    loam_score_add(&sums, &(struct loam_score){0, 0}, false);
+    loam_score_add(&sums, &(struct loam_score){1, 1, 0.5}, true);
+    loam_score_add(&sums, &(struct loam_score){0, 0.5, 0.25}, true);
+    loam_score_add(&sums, &(struct loam_score){0, 0, 0}, false);
     assert_int_equal(sums.overall.count, 3);
     assert_int_equal(sums.answerable.count, 2);
     assert_int_equal(sums.unanswerable.count, 1);
     assert_true(sums.overall.exact == 1 && sums.overall.f1 == 1.5);
     assert_true(sums.answerable.exact == 1 && sums.answerable.f1 == 1.5);
     assert_true(sums.unanswerable.exact == 0 && sums.unanswerable.f1 == 0);
+    assert_true(sums.overall.rouge_l == 0.75 && sums.unanswerable.rouge_l == 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_normalises),
-        cmocka_unit_test(test_scores),
-        cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_normalises), cmocka_unit_test(test_scores), cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_rouge_l),    cmocka_unit_test(test_sums),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -302,6 +302,7 @@ enum loam_status cpu_attention_few(struct loam_stream *stream, const struct loam
         for (int64_t s = 0; s < sequences; s++) {
             few.sequence = attention_sequence(&args->shape, s);
             few.rows = few.sequence.q_count * args->q.shape[1];
+            if (few.rows == 0) continue; // keys that no query reads
 #pragma omp for schedule(dynamic)
             for (int64_t stretch = first_stretch(&few); stretch < stretch_count(few.sequence.kv_count);
                  stretch++) {

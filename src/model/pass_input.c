@@ -1,0 +1,134 @@
+#include "model/pass_input.h"
+
+#include <string.h>
+
+// ---- what a pass costs ----
+
+// Pairs of `queries` tokens at the end of a sequence of `keys`: each sees itself and those before it, within
+// the window where there is one.
+static int64_t visible_pairs(int64_t queries, int64_t keys, int64_t window)
+{
+    const int64_t all = queries * (keys - queries) + queries * (queries + 1) / 2;
+    if (window == 0 || window >= keys) return all;
+    // The queries after key `window` see `window` keys each.
+    const int64_t full = keys - window < queries ? keys - window : queries, rest = queries - full;
+    return full * window + rest * (keys - queries) + rest * (rest + 1) / 2;
+}
+
+void loam_pass_add_pairs(const struct loam_config *config, int64_t queries, int64_t keys,
+                         int64_t pairs[LOAM_LAYER_KINDS])
+{
+    for (size_t i = 0; i < config->family->kind_count; i++)
+        pairs[i] += visible_pairs(queries, keys, loam_config_kind_window(config, &config->family->kinds[i]));
+}
+
+// ---- what a pass takes ----
+
+enum loam_status loam_pass_check_positions(const struct loam_decoder *decoder, int64_t tokens,
+                                           struct loam_error *error)
+{
+    const struct loam_config *config = &decoder->model->config;
+    if (decoder->model->positions == NULL || tokens <= config->max_positions) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                     "a sequence of %lld tokens: the model has learned %lld positions; shorten sequences to "
+                     "at most so many",
+                     (long long)tokens, (long long)config->max_positions);
+}
+
+enum loam_status loam_pass_check_ids(const struct loam_decoder *decoder, const int32_t *ids, int32_t count,
+                                     struct loam_error *error)
+{
+    const int64_t vocabulary = decoder->model->config.vocabulary;
+    for (int32_t i = 0; i < count; i++)
+        if (ids[i] < 0 || ids[i] >= vocabulary)
+            return loam_fail(error, LOAM_ERROR_ARGUMENT, "token id %d: the model's embedding has %lld rows",
+                             ids[i], (long long)vocabulary);
+    return LOAM_OK;
+}
+
+int32_t loam_pass_loss_rows(const struct loam_pass_input *input)
+{
+    return input->kept > 0 ? input->kept : input->tokens;
+}
+
+// ---- begin and end ----
+
+static struct loam_tensor upload(struct loam_pass *pass, const void *host, enum loam_dtype dtype,
+                                 int64_t count)
+{
+    size_t bytes = (size_t)count * loam_dtype_size(dtype);
+    void *data = loam_arena_alloc(pass->arena, bytes);
+    if (data != NULL) loam_upload(pass->stream, data, host, bytes);
+    return loam_tensor_1d(data, dtype, count);
+}
+
+struct loam_tensor loam_pass_ints(struct loam_pass *pass, const int32_t *host, int64_t count)
+{
+    return upload(pass, host, LOAM_I32, count);
+}
+
+// What the loss reads, and room for what it writes.
+static void place_loss_rows(struct loam_pass *pass, const struct loam_pass_input *input)
+{
+    const int32_t rows = loam_pass_loss_rows(input);
+    if (input->targets == NULL) return;
+    pass->targets = loam_pass_ints(pass, input->targets, rows);
+    if (input->factors != NULL) pass->factors = upload(pass, input->factors, LOAM_F32, rows);
+    pass->losses = loam_tensor_1d(NULL, LOAM_F32, rows);
+    pass->losses.data = loam_arena_alloc(pass->arena, loam_tensor_bytes(&pass->losses));
+}
+
+static struct loam_attention_shape attention_of(struct loam_pass *pass,
+                                                const struct loam_attention_spans *spans)
+{
+    const struct loam_model *model = pass->model;
+    return (struct loam_attention_shape){
+        .q_offsets = loam_pass_ints(pass, spans->q_offsets, spans->count + 1),
+        .kv_offsets = loam_pass_ints(pass, spans->kv_offsets, spans->count + 1),
+        .slopes = model->alibi_slopes,
+        .max_q = spans->max_q,
+        .max_kv = spans->max_kv,
+        .softcap = (float)model->config.attention_softcap,
+        .scale = loam_config_attention_scale(&model->config)};
+}
+
+struct loam_pass loam_pass_begin(struct loam_decoder *decoder, struct loam_stream *stream,
+                                 struct loam_arena *arena, const struct loam_pass_input *input)
+{
+    struct loam_pass pass = {.decoder = decoder,
+                             .model = decoder->model,
+                             .stream = stream,
+                             .arena = arena,
+                             .tokens = input->tokens,
+                             .sequences = input->sequences,
+                             .host_offsets = input->offsets,
+                             .host_lengths = input->lengths,
+                             .cache_places = input->cache_places,
+                             .gradients = input->factors != NULL,
+                             .counted = input->counted};
+    loam_arena_release(arena, 0);
+    loam_pass_take_segments(&pass, input->first, input->tokens);
+    if (input->kept > 0) loam_pass_keep_segments(&pass, input->kept_rows, input->kept);
+    pass.ids = loam_pass_ints(&pass, input->ids, input->tokens);
+    place_loss_rows(&pass, input);
+    if (input->kept > 0) {
+        pass.kept.rows = loam_pass_ints(&pass, input->kept_rows, input->kept);
+        pass.kept.places = loam_pass_ints(&pass, input->kept_places, input->tokens);
+    }
+    pass.positions = loam_pass_ints(&pass, input->positions, input->tokens);
+    pass.attention = attention_of(&pass, &input->spans);
+    memcpy(pass.pairs, input->pairs, sizeof pass.pairs);
+    return pass;
+}
+
+enum loam_status loam_pass_end(struct loam_pass *pass, struct loam_error *error)
+{
+    LOAM_TRY(loam_stream_finish(pass->stream, error));
+    if (pass->arena->exhausted) {
+        pass->arena->exhausted = false;
+        return loam_fail(error, LOAM_ERROR_INTERNAL,
+                         "a batch of %lld tokens needs more memory than the %zu bytes planned for a step",
+                         (long long)pass->tokens, pass->arena->capacity);
+    }
+    return LOAM_OK;
+}
