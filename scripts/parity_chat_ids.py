@@ -29,6 +29,11 @@ import parity_chat
 # Tokens that templates write, and of these the ones that tokenizers do not mark as special.
 WRITTEN = re.compile(r"<[|｜][^<>{}'\"\s|｜]+(?:[|｜][^<>{}'\"\s|｜]+)*[|｜]>|<(?:start_of_turn|end_of_turn|end_of_utterance|bos|eos|s|/s)>|<[a-z_]+\|>|<\|[a-z_]+>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|ARGS|CALL_ID|THINK)\]")
 PLAIN = re.compile(r"</?(?:think|tool_call|tool_response|tools)>")
+# Tokens at which models of these templates stop, beside EOS.
+STOPS = ["<|call|>", "<|return|>", "<|tool_response>", "<turn|>", "<|observation|>"]
+# Where nothing in the text shows an answer by its place: both messages are empty, or an answer goes on after a tool
+# without a header and begins with the template's text.
+KNOWN = {("glm4moe.jinja", "empty"), ("gemma4_v5.jinja", "reasoning and tools")}
 TEXT = """The quick brown fox jumps over the lazy dog. What is the weather in Bern today? It is 7 degrees, and sunny.
 You are a helpful assistant. Hello! Hi, how are you? Thanks, I am well. Answer with yes or no:\n\n1 + 1 = 2\n\n
 user assistant system tool content name arguments {"place": "Bern", "days": 2} function call """ * 8
@@ -76,6 +81,8 @@ def prepare(backend, template, tokens, directory):
     made = PreTrainedTokenizerFast(tokenizer_object=backend, **tokens)
     made.chat_template = template
     made.save_pretrained(directory)
+    with open(os.path.join(directory, "generation_config.json"), "w", encoding="utf-8") as file:
+        json.dump({"eos_token_id": [made.eos_token_id] + [made.convert_tokens_to_ids(t) for t in STOPS if t in special]}, file)
     return PreTrainedTokenizerFast.from_pretrained(directory)
 
 
@@ -101,14 +108,18 @@ def by_hand(tokenizer, template, messages, tools):
     """The mask from renderings of the conversation up to each answer; None if its text does not begin with them."""
     def render(count, prompt):
         return tokenizer.apply_chat_template(messages[:count], tools=tools, tokenize=False, chat_template=template, add_generation_prompt=prompt)
-    answers = []
+    answers, one = [], dict(tools=None, tokenize=False, chat_template=template)
     try:
         text = render(len(messages), False)
+        hello = [{"role": "user", "content": "Hi"}]
+        header = tokenizer.apply_chat_template(hello, add_generation_prompt=True, **one).removeprefix(tokenizer.apply_chat_template(hello, **one))
         for i, message in enumerate(messages):
             if message["role"] == "assistant":
                 prompt, answer = render(i, True), render(i + 1, False).rstrip()
                 if i == 0 or not (text.startswith(prompt) and text.startswith(answer) and answer.startswith(prompt)):
                     return None
+                if header and answer[len(prompt):].startswith(header):
+                    return None  # the prompt lacks the header, which no answer has
                 answers.append((len(prompt), len(answer)))
     except Exception:  # whatever Python raises on the template's behalf
         return None
@@ -168,7 +179,7 @@ class Comparison:
             mask, learnt = strip(tokenizer, ids, mask), strip(tokenizer, ids, learnt)
             special = [t in tokenizer.all_special_tokens or t in tokenizer.get_added_vocab() for t in answer["tokens"]]
             for i in range(1, len(ids)):  # templates that end no turn: the next header ends it
-                if learnt[i] and not mask[i] and mask[i - 1] and special[i] and not special[i - 1]:
+                if learnt[i] and not mask[i] and mask[i - 1] and special[i]:
                     learnt[i] = 0
         kind = "by {% generation %}" if by_tags else "by provenance"
         if learnt != mask:
@@ -189,6 +200,9 @@ class Comparison:
                 continue
             wanted = expect(tokenizer, template, messages, tools, by_tags)
             if wanted is None:
+                continue
+            if (name.split()[0], conversation) in KNOWN:
+                self.counts["known differences, left out"] += 1
                 continue
             if not by_tags:
                 wanted = wanted[0], by_hand(tokenizer, template, messages, tools)

@@ -16,6 +16,7 @@ from pathlib import Path
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import datasets.fingerprint
 import torch
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -27,6 +28,10 @@ import parity_chat_ids
 STEPS, BATCH, RATE, TOLERANCE = 30, 2, 2e-3, 1e-4
 SIZES = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
              max_position_embeddings=1024)
+
+
+# The hash of a function names a cache, which these runs do not use. dill cannot pickle all types of pyarrow.
+datasets.fingerprint.Hasher.hash = classmethod(lambda cls, value: f"{id(value):016x}")
 
 
 def chats():
