@@ -38,7 +38,7 @@ uint64_t loam_text_hash_normalized(const char *text, size_t size)
             space = begun;
             continue;
         }
-        char lower[LOAM_UTF8_MAX];
+        char lower[LOAM_UTF8_MAX] = "";
         if (space) hash = add_bytes(hash, " ", 1);
         hash = add_bytes(hash, lower, loam_utf8_encode(loam_char_lower(code_point), lower));
         begun = true;
