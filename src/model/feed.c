@@ -81,8 +81,7 @@ enum loam_status loam_decoder_cache_copy(struct loam_decoder *decoder, int32_t f
         const struct loam_tensor *cache = i % 2 == 0 ? &decoder->cache_k[i / 2] : &decoder->cache_v[i / 2];
         loam_kv_append(&decoder->stream,
                        &(struct loam_kv_append_args){.x = loam_tensor_rows(cache, from * context, length),
-                                                     .cache = *cache,
-                                                     .first = to * context});
+                                                     .cache = loam_tensor_rows(cache, to * context, length)});
     }
     LOAM_TRY(loam_stream_finish(&decoder->stream, error));
     decoder->cached.lengths[to] = length;
