@@ -9,7 +9,7 @@ sed -i 's/"eos_token_id": 2/"eos_token_id": null/' "$tmp/model/config.json"
 printf '{"bos_token": "<s>"}' >"$tmp/model/tokenizer_config.json"
 
 cat >"$tmp/drive.py" <<'PYTHON'
-import os, pty, select, signal, sys, time
+import os, pty, select, signal, sys, termios, time
 
 class Terminal:
     def __init__(self, *arguments):
@@ -30,7 +30,13 @@ class Terminal:
                     sys.exit(f"the terminal is closed before {text!r}: {self.seen[-2000:]!r}")
         self.seen = self.seen[self.seen.index(text) + len(text):]
 
-    def type(self, text):
+    # Lines are read in raw mode, answers are written in the terminal's own.
+    def type(self, text, raw=True, seconds=60):
+        end = time.time() + seconds
+        while raw and termios.tcgetattr(self.file)[3] & termios.ICANON:
+            if time.time() > end:
+                sys.exit(f"no line is read after {self.seen[-2000:]!r}")
+            time.sleep(0.01)
         os.write(self.file, text.encode())
 
     def end(self):
@@ -53,7 +59,7 @@ terminal.wait("> ")
 terminal.type("tell me everything\r")
 terminal.wait("\n")
 time.sleep(1)
-terminal.type("\x03")
+terminal.type("\x03", raw=False)
 terminal.wait("stopped; the conversation keeps the answer as far as it came")
 terminal.wait("> ")
 # Ctrl-C gives up a line, and a message of several lines.
