@@ -47,7 +47,9 @@ enum loam_status loam_data_share_parse(const char *text, size_t *size, struct lo
     *share = (struct loam_data_share){0};
     *size = strlen(text);
     const char *colon = strrchr(text, ':');
-    if (colon == NULL || colon == text || !looks_like_number(colon + 1) || path_exists(text)) return LOAM_OK;
+    if (colon == NULL || !looks_like_number(colon + 1) || path_exists(text)) return LOAM_OK;
+    if (colon == text)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "\"%s\": expected a path before the colon", text);
     *size = (size_t)(colon - text);
     if (parse_share(colon + 1, share) == LOAM_OK) return LOAM_OK;
     return loam_fail(

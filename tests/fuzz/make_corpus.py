@@ -609,6 +609,7 @@ def run_file():
         "nul": 'model: "a\\0b"\n',
         "directives": "%YAML 1.1\n%TAG ! tag:x,2000:\n---\nmodel: a\n...\n",
         "complex-key": "? [a]\n: b\n",
+        "share-without-path": 'data: ":0"\n',
         "empty": "",
     }
     for name, text in files.items():

@@ -97,6 +97,7 @@ static void test_refusals(void **state)
     assert_refused("none*.jsonl", LOAM_ERROR_IO, "none*.jsonl: no file has such a name");
     assert_refused("set/more.txt", LOAM_ERROR_IO, "set/more.txt: the directory has no data file");
     assert_refused("set:0", LOAM_ERROR_ARGUMENT, "\"set:0\": after the last colon, expected a weight");
+    assert_refused(":5", LOAM_ERROR_ARGUMENT, "\":5\": expected a path before the colon");
 }
 
 static struct loam_dataset *open_data(const char *const *given, size_t count, bool takes_all)
