@@ -1,8 +1,8 @@
 // Which bytes of a rendered conversation are answers of the assistant.
 //
-// A template with {% generation %} says so itself. Of another one, an answer begins behind the header that the template
-// also writes for a prompt, or with the first text of the message if there is no such header, and ends with the last
-// text of the message. Behind it the template writes the token that ends the turn.
+// A template with {% generation %} marks answers itself. In another one, an answer begins after the header that the
+// template also writes for a prompt, or with the first text of the message if there is no such header. It ends with the
+// last text of the message. After it the template writes the token that ends the turn.
 #ifndef LOAM_DATA_CHAT_TURNS_H
 #define LOAM_DATA_CHAT_TURNS_H
 
