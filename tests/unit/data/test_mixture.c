@@ -17,7 +17,7 @@ static void test_shares(void **state)
         {"a.jsonl", 7, 10, 10},     {"a.jsonl:0.5", 7, 10, 5},     {"a.jsonl:0.25", 7, 10, 3},
         {"a.jsonl:0.01", 7, 10, 1}, {"a.jsonl:2.0", 7, 10, 20},    {"a.jsonl:1.5", 7, 3, 5},
         {"a.jsonl:7", 7, 10, 7},    {"a.jsonl:1000", 7, 10, 1000}, {"a.jsonl:.5", 7, 10, 5},
-        {"a:b.jsonl", 9, 10, 10},   {"a.jsonl:", 8, 10, 10},       {":0.5", 4, 10, 10},
+        {"a:b.jsonl", 9, 10, 10},   {"a.jsonl:", 8, 10, 10},       {"./:0.5", 2, 10, 5},
         {"C:0.5:3", 5, 10, 3},      {"a.jsonl:e", 9, 10, 10},      {"a*.jsonl:0.1", 8, 100, 10},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -27,6 +27,10 @@ static void test_shares(void **state)
         assert_int_equal(size, cases[i].size);
         assert_int_equal(loam_data_share_take(&share, cases[i].records), cases[i].taken);
     }
+    struct loam_data_share none;
+    size_t path;
+    assert_fails(loam_data_share_parse(":0.5", &path, &none, &error), LOAM_ERROR_ARGUMENT,
+                 "\":0.5\": expected a path before the colon");
     static const char *const wrong[] = {"a:0",    "a:0.0",   "a:-1", "a:-0.5",  "a:+1",
                                         "a:1e3",  "a:1.2.3", "a:.",  "a:1e400", "a:99999999999999999999999",
                                         "a:1.0e2"};
