@@ -95,15 +95,11 @@ const struct loam_option_row loam_option_rows[] = {
     {TRAIN_ALONE | DATA,
      {.name = "data",
       .argument = "FILE[:SHARE]",
-      .help =
-          "Training examples: SQuAD JSON, JSONL, a JSON array, CSV or TSV with a header, or plain text, "
-          "maybe "
-          "compressed (.gz, .zst). A directory gives its data files, a quoted pattern such as 'a/*.jsonl' "
-          "those "
-          "that match. May be given several times. With a SHARE an epoch takes only a part, or more: 0.5 "
-          "half of "
-          "the records, the other half in the next epoch; 2.0 each record twice; 1000 (without a point) that "
-          "many records.",
+      .help = "Training examples: SQuAD JSON, JSONL, a JSON array, CSV or TSV with a header, or plain text, "
+              "maybe compressed (.gz, .zst). A directory gives its data files, a quoted pattern such as "
+              "'a/*.jsonl' those that match. May be given several times. With a SHARE an epoch takes only a "
+              "part, or more: 0.5 half of the records, the other half in the next epoch; 2.0 each record "
+              "twice; 1000 (without a point) that many records.",
       .group = MODEL,
       .required = true,
       .repeated = true},
@@ -120,11 +116,9 @@ const struct loam_option_row loam_option_rows[] = {
     {EVAL,
      {.name = "data",
       .argument = "FILE",
-      .help =
-          "Examples to measure on: SQuAD JSON, JSONL, a JSON array, CSV or TSV with a header, or plain text, "
-          "maybe compressed. A directory gives its data files, a quoted pattern those that match. May be "
-          "given "
-          "several times.",
+      .help = "Examples to measure on: SQuAD JSON, JSONL, a JSON array, CSV or TSV with a header, or plain "
+              "text, maybe compressed. A directory gives its data files, a quoted pattern those that match. "
+              "May be given several times.",
       .group = MODEL,
       .required = true,
       .repeated = true},
@@ -325,8 +319,7 @@ const struct loam_option_row loam_option_rows[] = {
      {.name = "chat-template",
       .argument = "NAME|FILE",
       .help = "Chat template of conversations: one of the model's templates by name, one of chatml, llama3, "
-              "gemma, "
-              "mistral, phi, zephyr, alpaca and vicuna, or a Jinja file.",
+              "gemma, mistral, phi, zephyr, alpaca and vicuna, or a Jinja file.",
       .default_text = "(the model's own)",
       .group = EXAMPLES},
      FIELD(train.chat_template)},
@@ -341,10 +334,8 @@ const struct loam_option_row loam_option_rows[] = {
      {.name = "loss-on",
       .argument = "all|completion|assistant|last",
       .help = "Compute the loss over the whole text; over the completion: the template's last field, or the "
-              "answers "
-              "after a prompt; over all answers of the assistant; or over the last one. An answer includes "
-              "the token "
-              "that ends it.",
+              "answers after a prompt; over all answers of the assistant; or over the last one. An answer "
+              "includes the token that ends it.",
       .default_text =
           "(assistant for conversations; completion for prompt and completion, and for instructions, "
           "without --template; else all)",
@@ -436,8 +427,8 @@ const struct loam_option_row loam_option_rows[] = {
      {.name = "messages",
       .argument = "FILE|-",
       .help = "Encode a conversation through the chat template: a JSON array of messages, or an object with "
-              "messages "
-              "and, where there are any, tools. - is standard input. With --lines, one such document a line.",
+              "messages and, where there are any, tools. - is standard input. With --lines, one such "
+              "document a line.",
       .group = TEXT},
      FIELD(tokenize.messages)},
     {TOKENIZE,
@@ -624,9 +615,8 @@ const struct loam_option_row loam_option_rows[] = {
       .alias = "combination",
       .argument = "svd|linear|cat",
       .help = "How to add the adapters up. svd: the best approximation of the sum by one rank. cat: the "
-              "exact sum, "
-              "whose rank is the sum of the ranks. linear: sums of the A and of the B matrices, a rough "
-              "approximation for adapters of equal ranks. A single adapter is scaled by linear.",
+              "exact sum, whose rank is the sum of the ranks. linear: sums of the A and of the B matrices, a "
+              "rough approximation for adapters of equal ranks. A single adapter is scaled by linear.",
       .default_text = "svd",
       .group = LOAM_LORA_GROUP},
      FIELD(combine.type),
