@@ -55,6 +55,11 @@ bool loam_fault_occurred(void)
     return atomic_load(&occurred);
 }
 
+void loam_fault_record(void)
+{
+    atomic_store(&occurred, true);
+}
+
 void loam_fault_prepare_thread(void)
 {
     stack_t stack;

@@ -10,6 +10,8 @@
 // loam_fault_handle. A caller must discard what it computed in the section if loam_fault_occurred().
 void loam_fault_tolerate(bool tolerate);
 bool loam_fault_occurred(void);
+// Records a fault that raised no signal: the file ends within a page, whose rest reads as zeros.
+void loam_fault_record(void);
 
 // Gives the calling thread a separate stack for SIGBUS. Every thread that computes needs one, because
 // generated code may keep values below its stack pointer.

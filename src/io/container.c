@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/heap.h"
@@ -17,6 +19,7 @@ enum { NAME_LIMIT = 256 };
 struct shard {
     char *path;
     struct loam_map map;
+    int descriptor; // of the mapped file, or -1
 };
 
 struct loam_container {
@@ -37,8 +40,10 @@ static enum loam_status add_shard(struct loam_container *container, char *path, 
 {
     if (path == NULL) return LOAM_ERROR_MEMORY;
     struct shard *shard = &container->shards[container->shard_count++];
-    shard->path = path;
-    LOAM_TRY(loam_map_open(&shard->map, path, false, error));
+    *shard = (struct shard){.path = path, .descriptor = -1};
+    size_t size = 0;
+    LOAM_TRY(loam_file_open(path, &shard->descriptor, &size, error));
+    LOAM_TRY(loam_map_descriptor(&shard->map, shard->descriptor, size, path, false, error));
     if (ends_in(path, ".bin")) return loam_torch_file_read(&container->stored, path, &shard->map, error);
     if (loam_gguf_is(&shard->map)) return loam_gguf_read(&container->stored, path, &shard->map, error);
     return loam_safetensors_read(&container->stored, path, &shard->map, error);
@@ -84,6 +89,7 @@ void loam_container_destroy(struct loam_container *container)
     if (container == NULL) return;
     for (size_t i = 0; i < container->shard_count; i++) {
         loam_map_close(&container->shards[i].map);
+        if (container->shards[i].descriptor >= 0) close(container->shards[i].descriptor);
         free(container->shards[i].path);
     }
     free(container->by_name);
@@ -105,6 +111,16 @@ enum loam_status loam_container_open_file(struct loam_container **out, const cha
     else
         loam_container_destroy(container);
     return status;
+}
+
+bool loam_container_is_whole(const struct loam_container *container)
+{
+    struct stat about;
+    for (size_t i = 0; i < container->shard_count; i++) {
+        const struct shard *shard = &container->shards[i];
+        if (fstat(shard->descriptor, &about) != 0 || (size_t)about.st_size < shard->map.size) return false;
+    }
+    return true;
 }
 
 // ---- shards ----

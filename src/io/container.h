@@ -18,6 +18,9 @@ enum loam_status loam_container_open_file(struct loam_container **out, const cha
 // Whether the directory has a container to open. A plan can also be made from a config.json alone.
 enum loam_status loam_container_in_directory(const char *directory, bool *there, struct loam_error *error);
 void loam_container_destroy(struct loam_container *container);
+// Returns false once a file is shorter than its map. The rest of the page in which such a file ends reads as zeros,
+// without a signal.
+bool loam_container_is_whole(const struct loam_container *container);
 
 // The tensors are one array: an index is the distance from the first.
 size_t loam_container_count(const struct loam_container *container);

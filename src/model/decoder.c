@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/heap.h"
+#include "io/container.h"
 #include "model/cache.h"
 #include "model/head.h"
 #include "model/layer.h"
@@ -329,6 +331,14 @@ void loam_decoder_trace(struct loam_decoder *decoder, struct loam_trace *trace)
 bool loam_decoder_is_f32(const struct loam_decoder *decoder)
 {
     return decoder->model->dtype == LOAM_F32 && decoder->model->matrix_dtype == LOAM_F32;
+}
+
+bool loam_decoder_could_read(const struct loam_decoder *decoder)
+{
+    const struct loam_model *model = decoder->model;
+    const bool in_file = model->mapped_bytes > 0 || model->reader != NULL;
+    if (in_file && !loam_container_is_whole(model->file)) loam_fault_record();
+    return !loam_fault_occurred();
 }
 
 struct loam_decoder_bytes loam_decoder_bytes(const struct loam_decoder *decoder)

@@ -30,6 +30,10 @@ struct loam_decoder_bytes loam_decoder_bytes(const struct loam_decoder *decoder)
 // Whether activations and matrices are f32, so that --dtype f32 would change nothing.
 bool loam_decoder_is_f32(const struct loam_decoder *decoder);
 
+// Whether the weights that lie in mapped files could be read so far (base/fault.h). False: the passes computed with
+// zeros in their place.
+bool loam_decoder_could_read(const struct loam_decoder *decoder);
+
 // Writes the cross entropy of each row that counts into batch->losses, and adds the gradient of sum_t scale
 // weights[t] losses[t] to the trainables' gradients. `scale` is 1 over the weight of the labels of the whole
 // accumulated batch. `dropout_counter` tells apart the micro-batches of a run (its high bits move the

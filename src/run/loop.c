@@ -231,7 +231,8 @@ static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *erro
     struct loam_evaluate_result result = {.overall = {.exact = NAN, .f1 = NAN}};
     struct loam_error failure = {0};
     enum loam_status status = measure_evaluation(loop, &result, &failure);
-    if (loam_fault_occurred()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
+    if (!loam_decoder_could_read(loop->trainer->decoder))
+        return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
     if (is_skippable(loop, status))
         loam_log_write(log_of(loop), LOAM_LOG_WARNING,
                        "step %lld: %s; it is not the best, and the run goes on", (long long)loop->step,

@@ -1,7 +1,5 @@
 #include "train/trainer.h"
 
-#include "base/fault.h"
-
 enum loam_status loam_trainer_init(struct loam_trainer *trainer, const struct loam_model *model,
                                    const struct loam_device *device, struct loam_trainables *set,
                                    const struct loam_trainer_settings *settings, struct loam_error *error)
@@ -39,7 +37,8 @@ enum loam_status loam_trainer_add(struct loam_trainer *trainer, struct loam_batc
                                   uint64_t seed, uint64_t pass, struct loam_error *error)
 {
     LOAM_TRY(loam_decoder_train(trainer->decoder, batch, scale, seed, pass, error));
-    if (loam_fault_occurred()) return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
+    if (!loam_decoder_could_read(trainer->decoder))
+        return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
     return LOAM_OK;
 }
 

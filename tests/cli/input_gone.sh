@@ -16,7 +16,8 @@ weights=adapter_model.safetensors
 ok 'undisturbed' "${train[@]}" --eval-steps 5 --out "$tmp/whole"
 
 again=() # what --resume needs then
-# broken FILE TEXT ARGUMENT...: FILE loses its lines while the run is paused. The run reports TEXT and saves its steps.
+size=10  # bytes that are left
+# broken FILE TEXT ARGUMENT...: FILE is cut while the run is paused. The run reports TEXT and saves its steps.
 broken() {
     local file=$1 text=$2 steps=$tmp/steps
     shift 2
@@ -26,7 +27,7 @@ broken() {
     process=$!
     wait_for_text '"step": 1}' "$tmp/out/metrics.jsonl"
     cp "$file" "$tmp/whole_file"
-    truncate -s 10 "$file"
+    truncate -s "$size" "$file"
     drain_pipe
     code=0
     wait "$process" || code=$?
@@ -56,7 +57,13 @@ ok 'undisturbed, f32' "${train[@]}" --eval-steps 5 --out "$tmp/whole" --overwrit
 case_name='the model is cut off'
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}handle_sigbus=0 # AddressSanitizer has a handler of its own
 again=(--allow-change)
-broken "$tmp/model/model.safetensors" "$tmp/model can no longer be read: .*; make it whole, then --allow-change lets --resume take it" --eval-steps 5
+unreadable="$tmp/model can no longer be read: .*; make it whole, then --allow-change lets --resume take it"
+broken "$tmp/model/model.safetensors" "$unreadable" --eval-steps 5
+# The rest of the page in which a file ends reads as zeros, without a signal.
+case_name='the model loses its last bytes'
+size=-16
+broken "$tmp/model/model.safetensors" "$unreadable" --eval-steps 5
+size=10
 # Converted weights are in memory: the run continues without the model, whose tokenizer is then missing.
 case_name='the model is gone'
 cp -r "$tmp/model" "$tmp/gone" && rm -rf "$tmp/out" "$tmp/steps"
