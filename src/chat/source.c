@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
+#include "chat/source_gguf.h"
 
 enum { TEMPLATE_SIZE = 16 << 20 }; // bytes of a template's file
 
@@ -116,7 +117,8 @@ static enum loam_status take_by_name(struct search *search, const char **end, st
         *end = builtin->end;
         return take_builtin(search, builtin, error);
     }
-    LOAM_TRY(read_file(search, NULL, search->name, error));
+    LOAM_TRY(loam_chat_source_gguf(search->name, search->has_tools, &search->text, &search->origin, error));
+    if (search->origin == NULL) LOAM_TRY(read_file(search, NULL, search->name, error));
     if (search->origin != NULL) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_USAGE,
                      "no chat template \"%s\": it is no template of %s, none of chatml, llama3, gemma, "

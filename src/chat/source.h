@@ -26,8 +26,9 @@ struct loam_chat_source {
 
 // Finds the template of a model directory. `name` NULL: chat_template.jinja, or the chat_template of
 // tokenizer_config.json; of several, with `has_tools` the one named tool_use, else the one named default. Otherwise
-// `name` is, in this order, one of the model's templates, a built-in one, or a file. A model without any template is
-// LOAM_ERROR_UNSUPPORTED, and the message names what there is.
+// `name` is, in this order, one of the model's templates, a built-in one, or a file: Jinja, or GGUF with a template in
+// its metadata (chat/source_gguf.h). A model without any template is LOAM_ERROR_UNSUPPORTED, and the message names what
+// there is.
 enum loam_status loam_chat_source_find(struct loam_chat_source *source, const char *model_directory,
                                        const char *name, bool has_tools, struct loam_error *error);
 void loam_chat_source_deinit(struct loam_chat_source *source);

@@ -257,7 +257,8 @@ const struct loam_option_row loam_option_rows[] = {
       .argument = "NAME|FILE",
       .help =
           "Chat template: one of the model's templates by name, one of chatml, llama3, gemma, mistral, phi, "
-          "zephyr, alpaca and vicuna, or a Jinja file.",
+          "zephyr, alpaca and vicuna, or a file: Jinja, or GGUF with a template in its metadata, where "
+          "FILE:TEMPLATE takes one with a name.",
       .default_text = "(the model's own)",
       .group = PROMPT},
      FIELD(train.chat_template)},
@@ -318,8 +319,10 @@ const struct loam_option_row loam_option_rows[] = {
     {TRAIN | EVAL | TOKENIZE | DATA,
      {.name = "chat-template",
       .argument = "NAME|FILE",
-      .help = "Chat template of conversations: one of the model's templates by name, one of chatml, llama3, "
-              "gemma, mistral, phi, zephyr, alpaca and vicuna, or a Jinja file.",
+      .help =
+          "Chat template of conversations: one of the model's templates by name, one of chatml, llama3, "
+          "gemma, mistral, phi, zephyr, alpaca and vicuna, or a file: Jinja, or GGUF with a template in its "
+          "metadata, where FILE:TEMPLATE takes one with a name.",
       .default_text = "(the model's own)",
       .group = EXAMPLES},
      FIELD(train.chat_template)},
