@@ -5,6 +5,7 @@
 #include "io/gguf.h"
 #include "test.h"
 
+#include <stdlib.h>
 #include <sys/stat.h>
 
 static void write_text(const char *directory, const char *name, const char *text)
@@ -125,6 +126,34 @@ static void test_gguf(void **state)
                  "the GGUF header goes beyond the 8 bytes of the file");
 }
 
+static void test_adapters(void **state)
+{
+    struct loam_chat_source source;
+    struct loam_error error;
+    char model[300], adapter[300], *path;
+    snprintf(model, sizeof model, "%s/model", (const char *)*state);
+    snprintf(adapter, sizeof adapter, "%s/adapter", (const char *)*state);
+    assert_int_equal(mkdir(model, 0700), 0);
+    assert_int_equal(mkdir(adapter, 0700), 0);
+    assert_ok(loam_chat_source_of_adapter(model, adapter, &path, &error));
+    assert_null(path);
+    write_text(model, loam_chat_source_file, "one");
+    assert_ok(loam_chat_source_of_adapter(model, adapter, &path, &error));
+    assert_null(path);
+    write_text(adapter, loam_chat_source_file, "one");
+    assert_ok(loam_chat_source_of_adapter(model, adapter, &path, &error));
+    assert_null(path);
+    // The file of an adapter that was trained with a built-in template keeps the end of a turn.
+    write_text(adapter, loam_chat_source_file, loam_chat_builtin_find("chatml")->text);
+    assert_ok(loam_chat_source_of_adapter(model, adapter, &path, &error));
+    assert_non_null(strstr(path, "adapter/chat_template.jinja"));
+    assert_ok(loam_chat_source_find(&source, model, path, false, &error));
+    assert_string_equal(source.end, "<|im_end|>");
+    assert_string_equal(source.text.data, loam_chat_builtin_find("chatml")->text);
+    loam_chat_source_deinit(&source);
+    free(path);
+}
+
 static void test_builtins(void **state)
 {
     static const struct {
@@ -207,9 +236,8 @@ static void test_builtin_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test_in_directory(test_places),
-        test_in_directory(test_gguf),
-        test_in_directory(test_builtins),
+        test_in_directory(test_places),         test_in_directory(test_gguf),
+        test_in_directory(test_adapters),       test_in_directory(test_builtins),
         cmocka_unit_test(test_builtin_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
