@@ -65,6 +65,18 @@ static enum loam_status add_token(struct encoder *encoder, const struct loam_sou
     return loam_encoding_add(encoder->encoding, id, from, to, error);
 }
 
+// Notes the token at `index` as a separator if it is added, found in the raw text, and takes no white space.
+static void note_separator(struct encoder *encoder, const char *content, size_t size, size_t index)
+{
+    const struct loam_added_tokens *added = &encoder->tokenizer->added;
+    const int32_t found = loam_vocab_find(&added->by_content, content, size);
+    if (found < 0) return;
+    const struct loam_added_token *token = &added->items[found];
+    if (!token->normalized && !token->single_word && !token->lstrip && !token->rstrip &&
+        token->id == encoder->encoding->ids[index])
+        encoder->boundary->separator = index;
+}
+
 // Adds a marked or added token. One that starts before the boundary ends there at the latest, even if it
 // takes the white space after it.
 static enum loam_status add_whole_piece(struct encoder *encoder, const struct loam_source_text *text,
@@ -75,7 +87,10 @@ static enum loam_status add_whole_piece(struct encoder *encoder, const struct lo
     struct loam_encoding *encoding = encoder->encoding;
     size_t last = encoding->count - 1;
     const struct loam_boundary *boundary = encoder->boundary;
-    if (boundary != NULL && encoding->starts[last] < boundary->at && encoding->ends[last] > boundary->at)
+    if (boundary == NULL) return LOAM_OK;
+    if (encoding->ends[last] <= boundary->at)
+        note_separator(encoder, text->bytes + piece.start, piece.end - piece.start, last);
+    else if (encoding->starts[last] < boundary->at)
         encoding->ends[last] = (uint32_t)boundary->at;
     return LOAM_OK;
 }
@@ -164,7 +179,8 @@ enum loam_status loam_tokenizer_encode_input(const struct loam_tokenizer *tokeni
     // Frees a large encoding first, so that its memory does not add to that of the next one.
     if (encoding->capacity > KEPT) loam_encoding_deinit(encoding);
     encoding->count = 0;
-    if (boundary != NULL) *boundary = (struct loam_boundary){.at = boundary->at, .word = boundary->at};
+    if (boundary != NULL)
+        *boundary = (struct loam_boundary){.at = boundary->at, .word = boundary->at, .separator = SIZE_MAX};
     if (input->size > TEXT_LIMIT)
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "a text of %zu bytes is too long to tokenize at once, at most %d", input->size,
