@@ -19,7 +19,9 @@ enum loam_status loam_tokenizer_load(struct loam_tokenizer **out, const char *pa
     *out = NULL;
     struct loam_tokenizer *tokenizer = loam_calloc(1, sizeof *tokenizer, error);
     if (tokenizer == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = loam_tokenizer_read(tokenizer, path, error);
+    tokenizer->pool = loam_bpe_pool_create(error);
+    enum loam_status status =
+        tokenizer->pool == NULL ? LOAM_ERROR_MEMORY : loam_tokenizer_read(tokenizer, path, error);
     if (status != LOAM_OK) {
         loam_tokenizer_destroy(tokenizer);
         return status;
@@ -35,6 +37,7 @@ void loam_tokenizer_destroy(struct loam_tokenizer *tokenizer)
     loam_steps_deinit(&tokenizer->normalizer);
     loam_steps_deinit(&tokenizer->pretokenizer);
     loam_bpe_deinit(&tokenizer->bpe);
+    loam_bpe_pool_destroy(tokenizer->pool);
     loam_postprocessor_deinit(&tokenizer->postprocessor);
     loam_token_decoder_deinit(&tokenizer->decoder);
     free(tokenizer->tokens);
@@ -47,8 +50,9 @@ struct encoder {
     const struct loam_tokenizer *tokenizer;
     const char *text;               // the original
     struct loam_boundary *boundary; // NULL: none
+    bool trims;                     // spans lose white space, which takes the spelling of tokens
     bool after_word;                // the piece before this one was a word
-    struct loam_bpe_work work;
+    struct loam_bpe_work *work;
     struct loam_encoding *encoding;
 };
 
@@ -59,7 +63,7 @@ static enum loam_status add_token(struct encoder *encoder, const struct loam_sou
 {
     uint32_t from = loam_source_origin(text, start).start;
     uint32_t to = loam_source_origin(text, end - 1).end;
-    if (encoder->boundary == NULL)
+    if (encoder->trims)
         loam_postprocessor_trim(&encoder->tokenizer->postprocessor, token, size, encoder->encoding->count,
                                 encoder->text, &from, &to);
     return loam_encoding_add(encoder->encoding, id, from, to, error);
@@ -113,7 +117,7 @@ static enum loam_status add_word(struct encoder *encoder, const struct loam_sour
                                  struct loam_piece piece, struct loam_error *error)
 {
     const struct loam_bpe *bpe = &encoder->tokenizer->bpe;
-    struct loam_bpe_work *work = &encoder->work;
+    struct loam_bpe_work *work = encoder->work;
     size_t at = piece.start;
     loam_bpe_begin(text->bytes + piece.start, piece.end - piece.start, work);
     for (;;) {
@@ -122,7 +126,7 @@ static enum loam_status add_word(struct encoder *encoder, const struct loam_sour
         for (size_t i = 0; i < work->count; i++) {
             struct loam_bpe_token token = work->tokens[i];
             size_t size = 0;
-            const char *spelt = loam_vocab_get(&bpe->vocab, token.id, &size);
+            const char *spelt = encoder->trims ? loam_vocab_get(&bpe->vocab, token.id, &size) : NULL;
             // Tokens that spell the vocabulary's prefix or suffix as bytes count bytes beyond the piece.
             size_t start = at < piece.end ? at : piece.end - 1;
             at += token.size;
@@ -189,13 +193,17 @@ enum loam_status loam_tokenizer_encode_input(const struct loam_tokenizer *tokeni
     if (valid != input->size)
         return loam_fail(error, LOAM_ERROR_FORMAT, "the text is not valid UTF-8 at byte %zu (0x%02X)", valid,
                          (unsigned)(unsigned char)input->text[valid]);
-    struct encoder encoder = {
-        .tokenizer = tokenizer, .text = input->text, .boundary = boundary, .encoding = encoding};
+    struct encoder encoder = {.tokenizer = tokenizer,
+                              .text = input->text,
+                              .boundary = boundary,
+                              .encoding = encoding,
+                              .trims = boundary == NULL && tokenizer->postprocessor.trim_count > 0};
     const struct loam_stage last = {.run = encode_piece, .user = &encoder};
     size_t bytes = 0;
+    LOAM_TRY(loam_bpe_pool_take(tokenizer->pool, &encoder.work, error));
     enum loam_status status = run_stages(tokenizer, input, &last, &bytes, error);
-    encoding->work_bytes = bytes + loam_bpe_work_bytes(&encoder.work);
-    loam_bpe_work_deinit(&encoder.work);
+    encoding->work_bytes = bytes + loam_bpe_work_bytes(encoder.work);
+    loam_bpe_pool_return(tokenizer->pool, encoder.work);
     return status;
 }
 
