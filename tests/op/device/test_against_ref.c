@@ -11,7 +11,7 @@ static void test_devices_agree_with_ref(void **state)
         for (int threads = 1; threads <= 3; threads += 2) {
             struct loam_device *device = NULL;
             assert_ok(loam_device_create(&device, loam_device_name(i), threads, &error));
-            op_check_device(device);
+            op_check_device(device, device->formats.compute);
             loam_device_destroy(device);
         }
     }
@@ -22,7 +22,7 @@ static void test_memory_that_is_hidden(void **state)
 {
     (void)state;
     struct loam_device *device = hidden_device_create();
-    op_check_device(device);
+    op_check_device(device, device->formats.compute);
     loam_device_destroy(device);
 }
 

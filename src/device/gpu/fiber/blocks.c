@@ -118,14 +118,14 @@ f32 loam_fiber_shuffle_xor(f32 value, i32 mask, i32 line)
     return exchange((union shown){.value = value}, AT_SHUFFLE, line)[lane() ^ mask].value;
 }
 
-static f32 half_of(u32 pair, i32 which, f32 (*widen)(u16 half))
+static f32 half_of(u32 pair, i32 which, f32 (*widen)(u16 bits))
 {
     return widen((u16)(which ? pair >> 16 : pair));
 }
 
 // Lane l has rows l / 4 and l / 4 + 8 of a and c and row l / 4 of b, and of each run of 8 terms or columns the pair
 // l % 4.
-void loam_fiber_mma(f32 c[4], const u32 a[4], const u32 b[2], f32 (*widen)(u16 half), i32 line)
+void loam_fiber_mma(f32 c[4], const u32 a[4], const u32 b[2], f32 (*widen)(u16 bits), i32 line)
 {
     const union shown *warp =
         exchange((union shown){.words = {a[0], a[1], a[2], a[3], b[0], b[1]}}, AT_MMA, line);
@@ -251,7 +251,7 @@ static void begin_block(struct loam_fibers *fibers)
         thread->exchanges = thread->copies = thread->group = 0;
     }
     make_ready(fibers->threads, fibers->grid.threads);
-    if (fibers->grid.shared > 0) memset(loam_fiber_ids.shared, 0xff, fibers->grid.shared);
+    memset(loam_fiber_ids.shared, 0xff, fibers->grid.shared);
 }
 
 static void run_block(struct loam_fibers *fibers)
@@ -274,9 +274,9 @@ static void run_block(struct loam_fibers *fibers)
 
 const char *loam_fibers_run(struct loam_fibers *fibers, const struct loam_fiber_grid *grid)
 {
-    char *const shared =
-        grid->shared > 0 ? malloc(grid->shared) : NULL; // its end is guarded by AddressSanitizer
-    if (grid->shared > 0 && shared == NULL) return "no memory for what a block shares";
+    // AddressSanitizer guards its end.
+    char *const shared = malloc(grid->shared > 0 ? grid->shared : 1);
+    if (shared == NULL) return "no memory for what a block shares";
     fibers->grid = *grid;
     fibers->failure = NULL;
     current = fibers;

@@ -175,6 +175,7 @@ KERNEL(attention_forward)
     struct online row;
     row.largest = -INFINITE;
     row.sum = 0.0f;
+    row.factor = 1.0f;
     clear(sums);
     if (first >= span.q_count) return;
     for (i32 j = first_key(span, p.window, first); j < end; j += ATTENTION_TILE) {
@@ -212,21 +213,19 @@ struct pair {
     f32 p, ds;
 };
 
-// `row`: the query's place in lse and delta.
-DEVICE struct pair pair_of(f32 score, f32 dp, struct attention_params p, GLOBAL const f32 *lse,
-                           GLOBAL const f32 *delta, i64 row)
-{
-    const f32 ratio = p.softcap > 0.0f ? score / p.softcap : 0.0f;
-    struct pair pair;
-    pair.p = expf(score - lse[row]);
-    pair.ds = pair.p * (dp - delta[row]) * (1.0f - ratio * ratio);
-    return pair;
-}
-
-DEVICE struct pair no_pair(void)
+// Of the products q.k and dout.v of a query and a key of a head; 0 where the query does not see the key.
+DEVICE struct pair pair_of(f32 product, f32 dp, struct attention_params p, struct span span, i32 head,
+                           i32 query, i32 key, GLOBAL const f32 *slopes, GLOBAL const f32 *lse,
+                           GLOBAL const f32 *delta)
 {
     struct pair pair;
     pair.p = pair.ds = 0.0f;
+    if (!is_visible(span, p.window, query, key)) return pair;
+    const i64 row = (i64)head * p.tokens + span.q_first + query;
+    const f32 score = score_of(product, p, slopes, head, key);
+    const f32 ratio = p.softcap > 0.0f ? score / p.softcap : 0.0f;
+    pair.p = expf(score - lse[row]);
+    pair.ds = pair.p * (dp - delta[row]) * (1.0f - ratio * ratio);
     return pair;
 }
 
@@ -261,11 +260,8 @@ KERNEL(attention_backward_queries)
         const f32 product = tile_products(q, q_rows, k, k_rows, p, parts);
         const f32 dp =
             tile_products(dout, dout_rows, v, rows_of(p.v, group, span.kv_first, j, end), p, parts);
-        const i32 key = j + THREAD % ATTENTION_TILE;
-        struct pair pair = no_pair();
-        if (is_visible(span, p.window, query, key))
-            pair = pair_of(score_of(product, p, slopes, head, key), dp, p, lse, delta,
-                           (i64)head * p.tokens + span.q_first + query);
+        const struct pair pair =
+            pair_of(product, dp, p, span, head, query, j + THREAD % ATTENTION_TILE, slopes, lse, delta);
         weights[THREAD / ATTENTION_TILE * ATTENTION_SCORES + THREAD % ATTENTION_TILE] = pair.ds;
         BARRIER();
         add_rows(sums, weights, k, k_rows, p);
@@ -323,10 +319,7 @@ KERNEL(attention_backward_keys)
             const f32 product = tile_products(k, k_rows, q, q_rows, p, parts);
             const f32 dp = tile_products(v, v_rows, dout, dout_rows, p, parts);
             const i32 key = first + THREAD / ATTENTION_TILE, query = i + THREAD % ATTENTION_TILE;
-            struct pair pair = no_pair();
-            if (is_visible(span, p.window, query, key))
-                pair = pair_of(score_of(product, p, slopes, head, key), dp, p, lse, delta,
-                               (i64)head * p.tokens + span.q_first + query);
+            const struct pair pair = pair_of(product, dp, p, span, head, query, key, slopes, lse, delta);
             ds[place] = pair.ds;
             probabilities[place] = pair.p;
             BARRIER();

@@ -33,7 +33,7 @@
 #ifndef LOAM_DEVICE_GPU_KERNELS_DIALECT_H
 #define LOAM_DEVICE_GPU_KERNELS_DIALECT_H
 
-#if defined(__OPENCL_VERSION__)
+#if defined(__OPENCL_C_VERSION__)
 #include "device/gpu/kernels/dialect_opencl.h"
 #elif defined(__CUDACC__) || defined(__CUDACC_RTC__)
 #include "device/gpu/kernels/dialect_cuda.h"

@@ -2,7 +2,7 @@
 #ifndef LOAM_DEVICE_GPU_KERNELS_DIALECT_CUDA_H
 #define LOAM_DEVICE_GPU_KERNELS_DIALECT_CUDA_H
 
-#include "device/gpu/kernels/types.h"
+#include "device/gpu/kernels/params.h"
 
 extern __shared__ __align__(16) char loam_shared_memory[];
 

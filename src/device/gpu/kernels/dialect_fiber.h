@@ -34,7 +34,7 @@ extern _Thread_local struct loam_fiber_ids loam_fiber_ids;
 // `line` tells one barrier, or one step of a warp, from another.
 void loam_fiber_barrier(i32 line);
 f32 loam_fiber_shuffle_xor(f32 value, i32 mask, i32 line);
-void loam_fiber_mma(f32 c[4], const u32 a[4], const u32 b[2], f32 (*widen)(u16 half), i32 line);
+void loam_fiber_mma(f32 c[4], const u32 a[4], const u32 b[2], f32 (*widen)(u16 bits), i32 line);
 void loam_fiber_load_matrices(u32 out[4], const void *row, i32 line);
 // The copy takes place when the thread waits for it, so that a missing wait shows.
 void loam_fiber_copy_async(void *to, const void *from);

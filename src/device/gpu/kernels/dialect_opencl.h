@@ -2,7 +2,7 @@
 #ifndef LOAM_DEVICE_GPU_KERNELS_DIALECT_OPENCL_H
 #define LOAM_DEVICE_GPU_KERNELS_DIALECT_OPENCL_H
 
-#include "device/gpu/kernels/types.h"
+#include "device/gpu/kernels/params.h"
 
 #pragma OPENCL FP_CONTRACT OFF
 

@@ -6,9 +6,9 @@
 DEVICE void f64_block_sum(u64 value, LOCAL u64 *sums)
 {
     sums[THREAD] = value;
-    for (i32 half = BLOCK_THREADS / 2; half > 0; half /= 2) {
+    for (i32 width = BLOCK_THREADS / 2; width > 0; width /= 2) {
         BARRIER();
-        if (THREAD < half) sums[THREAD] = f64_add(sums[THREAD], sums[THREAD + half]);
+        if (THREAD < width) sums[THREAD] = f64_add(sums[THREAD], sums[THREAD + width]);
     }
 }
 

@@ -8,9 +8,9 @@
 DEVICE f32 block_sum(f32 value, LOCAL f32 *shared)
 {
     shared[THREAD] = value;
-    for (i32 half = BLOCK_THREADS / 2; half > 0; half /= 2) {
+    for (i32 width = BLOCK_THREADS / 2; width > 0; width /= 2) {
         BARRIER();
-        if (THREAD < half) shared[THREAD] += shared[THREAD + half];
+        if (THREAD < width) shared[THREAD] += shared[THREAD + width];
     }
     BARRIER();
     const f32 total = shared[0];
@@ -21,9 +21,9 @@ DEVICE f32 block_sum(f32 value, LOCAL f32 *shared)
 DEVICE f32 block_max(f32 value, LOCAL f32 *shared)
 {
     shared[THREAD] = value;
-    for (i32 half = BLOCK_THREADS / 2; half > 0; half /= 2) {
+    for (i32 width = BLOCK_THREADS / 2; width > 0; width /= 2) {
         BARRIER();
-        if (THREAD < half) shared[THREAD] = fmaxf(shared[THREAD], shared[THREAD + half]);
+        if (THREAD < width) shared[THREAD] = fmaxf(shared[THREAD], shared[THREAD + width]);
     }
     BARRIER();
     const f32 largest = shared[0];

@@ -6,7 +6,7 @@ typedef int i32;
 typedef unsigned u32;
 typedef unsigned short u16;
 typedef float f32;
-#if defined(__OPENCL_VERSION__)
+#if defined(__OPENCL_C_VERSION__)
 typedef long i64;
 typedef ulong u64;
 #else

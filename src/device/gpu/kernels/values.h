@@ -5,9 +5,9 @@
 #include "device/gpu/kernels/dialect.h"
 #include "device/gpu/kernels/params.h"
 
-DEVICE f32 bf16_to_f32(u16 half)
+DEVICE f32 bf16_to_f32(u16 bits)
 {
-    return bits_float((u32)half << 16);
+    return bits_float((u32)bits << 16);
 }
 
 // To nearest even; NaN stays NaN.
@@ -18,9 +18,9 @@ DEVICE u16 f32_to_bf16(f32 value)
     return (u16)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
-DEVICE f32 f16_to_f32(u16 half)
+DEVICE f32 f16_to_f32(u16 bits)
 {
-    const u32 sign = (u32)(half & 0x8000u) << 16, magnitude = half & 0x7fffu;
+    const u32 sign = (u32)(bits & 0x8000u) << 16, magnitude = bits & 0x7fffu;
     if (magnitude >= 0x7c00u) return bits_float(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
     if (magnitude >= 0x400u) return bits_float(sign | ((magnitude << 13) + (112u << 23)));
     return bits_float(sign | float_bits((f32)magnitude * 5.9604644775390625e-8f)); // a multiple of 2^-24
@@ -42,8 +42,8 @@ DEVICE u16 f32_to_f16(f32 value)
 DEVICE f32 load(GLOBAL const void *x, i32 dtype, i64 i)
 {
     if (dtype == DTYPE_F32) return ((GLOBAL const f32 *)x)[i];
-    const u16 half = ((GLOBAL const u16 *)x)[i];
-    return dtype == DTYPE_BF16 ? bf16_to_f32(half) : f16_to_f32(half);
+    const u16 bits = ((GLOBAL const u16 *)x)[i];
+    return dtype == DTYPE_BF16 ? bf16_to_f32(bits) : f16_to_f32(bits);
 }
 
 DEVICE void store(GLOBAL void *x, i32 dtype, i64 i, f32 value)

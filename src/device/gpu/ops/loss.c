@@ -222,7 +222,7 @@ enum loam_status loam_gpu_linear_cross_entropy(struct loam_stream *stream,
         dh = loam_tensor_2d(sum, LOAM_F32, dh.shape[0], dh.shape[1]);
     }
     LOAM_TRY(begin(&loss));
-    LOAM_TRY(pass(&loss, args, logits, false, NULL));
+    LOAM_TRY(pass(&loss, args, logits, false, &dh));
     LOAM_TRY(end(&loss));
     if (dh.data == NULL && args->dw.data == NULL && args->dbias.data == NULL) return LOAM_OK;
     LOAM_TRY(pass(&loss, args, logits, true, &dh));
