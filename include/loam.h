@@ -100,6 +100,7 @@ struct loam_event {
     int64_t peak_rss; // bytes
     int64_t parameters;
     int64_t trainable_parameters;
+    bool has_chats; // of a training run: examples are conversations
 };
 
 // What came of asking for a line.
