@@ -14,7 +14,6 @@
 #include "io/shards.h"
 #include "io/staging.h"
 #include "lora/adapter.h"
-#include "lora/base_copy.h"
 #include "model/config_text.h"
 #include "model/files.h"
 #include "model/sources.h"
@@ -181,7 +180,8 @@ static enum loam_status open_adapter(struct merge *merge, size_t index, struct l
 {
     const struct loam_adapter_choices *choices = &merge->settings->adapters;
     struct loam_adapter **adapter = &merge->adapters[index];
-    LOAM_TRY(loam_adapter_open_stored(adapter, merge->model, choices->items[index].directory, error));
+    const struct loam_adapter_base base = {.weights = merge->sources};
+    LOAM_TRY(loam_adapter_open_stored(adapter, merge->model, choices->items[index].directory, &base, error));
     merge->adapter_count++;
     LOAM_TRY(loam_adapter_check_sum(*adapter, choices, index, error));
     loam_adapter_warn(*adapter, log_of(merge->settings));
@@ -272,10 +272,6 @@ static enum loam_status find_merged(struct merge *merge, size_t index, struct lo
         const struct loam_adapted *item = &adapter->items[i];
         const struct loam_linear *linear = item->linear;
         set_merged(merge, linear->weight, index, item);
-        if (item->base_copy != NULL)
-            LOAM_TRY(loam_base_copy_check(item->base_copy, linear->weight,
-                                          merge->sources[linear->weight - merge->model->parameters], NULL,
-                                          error));
         if (item->parts[LOAM_PART_BIAS].name == NULL) continue;
         if (linear->bias == NULL)
             return loam_fail(error, LOAM_ERROR_UNSUPPORTED,

@@ -199,8 +199,10 @@ static enum loam_status load(struct loam_train_job *job, struct loam_error *erro
     LOAM_TRY(loam_session_load(session, settings->full, error));
     if (settings->full) return loam_trainables_from_model(&job->trainables, session->model, error);
     LOAM_TRY(loam_trainables_allocate(&job->trainables, session->device, error));
-    if (settings->adapter != NULL) return loam_adapter_fill(job->adapter, error);
-    return loam_adapter_start(job->adapter, settings->seed, error);
+    if (settings->adapter == NULL) return loam_adapter_start(job->adapter, settings->seed, error);
+    LOAM_TRY(loam_adapter_fill(job->adapter, error));
+    loam_adapter_warn(job->adapter, job->log);
+    return LOAM_OK;
 }
 
 static enum loam_status allocate(struct loam_train_job *job, struct loam_error *error)
