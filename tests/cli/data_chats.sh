@@ -37,10 +37,13 @@ output_has '.|</s>]]'
 # ---- The summary ----
 ok 'the summary' "${data[@]}" --summary
 output_has 'records     5'
-output_has "repeated    1 records; 2 if case and white space do not count ($chats:4 repeats $chats:2)"
+output_has "repeated    1 records; 2 if case and white space do not count ($chats:3 repeats $chats:2)"
 output_has 'no label    0 records give nothing to learn'
 output_has 'preflight   12 checks, 5 records looked at, 0 findings'
 grep -qE '^ +[0-9]+-[0-9]+ +[0-9]+ #+$' "$tmp/stdout" || fail "no histogram: $(cat "$tmp/stdout")"
+printf '{"messages": [{"role": "user", "content": "Кто?"}, {"role": "assistant", "content": "Анна."}]}\n' >"$tmp/russian.jsonl"
+ok 'scripts' data --model "$tmp/chatty" --data "$tmp/russian.jsonl" --summary
+output_has 'scripts     latin 65.0 %, cyrillic 35.0 %' # of the letters, 13 are those of the roles
 ok 'a conversation that is too long' "${data[@]}" --max-length 28 --limit 1
 output_has "$(printf 'system: Be brief.</s>\nuser: When?</s>\nassistant:[[ At five.</s>]]')"
 output_has 'doubt cut: '
@@ -73,7 +76,7 @@ for text in 'user: Who &lt;b&gt;?&lt;/s&gt;' '<b> Anna &amp; Ben.&lt;/s&gt;</b>'
 done
 
 # ---- Mistakes ----
-train=(train --max-steps 1 --batch-size 1 "${one_thread[@]}" --out "$tmp/out")
+train=(train --max-steps 1 --batch-size 8 "${one_thread[@]}" --out "$tmp/out")
 # finds CHECK TEXT LINE ARGUMENT...: trains with a warning that has TEXT, and LINE of the data as its example unless it is "-".
 # With --preflight strict nothing is trained; loam data tells the same.
 finds() {
@@ -118,7 +121,8 @@ sed "s/'assistant: '/'bot: '/" "$tmp/turns.jinja" >"$tmp/bot.jinja"
 mistake other-prompt 'the prompt has other tokens at generation than in training' 1 "${chat[@]}" --chat-template "$tmp/bot.jinja"
 head -n 2 "$chats" >"$tmp/eval.jsonl"
 mistake overlap "2 of 2 records of $tmp/eval.jsonl are training records" - "${chat[@]}" --eval-data "$tmp/eval.jsonl"
-mistake split-turn-end 'the chat template chatml ends a turn in "<|im_end|>", which is' - "${chat[@]}" --chat-template chatml
+mistake split-turn-end 'the chat template chatml ends a turn in "<|im_end|>", which is' - --model "$tmp/chatty" --data "$tmp/eval.jsonl" \
+    --chat-template chatml
 head -n 1 "$chats" >"$tmp/padded.jsonl"
 printf '{"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Anna.<pad>"}]}\n' >>"$tmp/padded.jsonl"
 mistake padding-learnt 'the padding token <pad> is learnt' 2 --model "$tmp/chatty" --data "$tmp/padded.jsonl" --special-in-content
@@ -130,7 +134,7 @@ mistake end-as-text 'the end "</s>" is text and not one token' 2 --model "$tmp/c
 head -n 1 "$chats" >"$tmp/asked.jsonl"
 printf '{"messages": [{"role": "user", "content": "Who?"}]}\n' >>"$tmp/asked.jsonl"
 mistake nothing-learnt 'give nothing to learn' 2 --model "$tmp/chatty" --data "$tmp/asked.jsonl"
-doubt cut 'of the records are longer than 28 tokens' 1 "${chat[@]}" --max-length 28
+doubt cut '40 % of the records are longer than 40 tokens' 1 "${chat[@]}" --max-length 40
 doubt base-model 'the model was not made for chats, and the examples have the form of the chat template' - \
     --model "$tmp/model" --data "$chats" --chat-template "$tmp/turns.jinja"
 printf '{"text": "Rye bread keeps for a week."}\n' >"$tmp/text.jsonl"
