@@ -276,7 +276,7 @@ enum loam_status loam_dataset_text(struct loam_dataset *dataset, size_t index, c
                                    size_t *size, struct loam_error *error)
 {
     struct loam_dataset_reading reading;
-    struct loam_example unused;
+    struct loam_example unused = {0};
     LOAM_TRY(check_index(dataset, index, error));
     const struct loam_split_place whole = {.record = record_of(dataset, index)};
     enum loam_status status = loam_dataset_reading_open(dataset, &whole, &reading, &unused, error);

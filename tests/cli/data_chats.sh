@@ -34,6 +34,19 @@ output_has "$(printf ': Be brief.</s>\nuser: Who?</s>')"
 ok 'token boundaries' "${data[@]}" --limit 1 --tokens
 output_has '.|</s>]]'
 
+# ---- What has no effect, or another one than was meant ----
+cat >"$tmp/foreign.jsonl" <<'END'
+{"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Anna.", "weight": 1}]}
+{"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Anna.", "weight": 0}]}
+{"messages": [{"role": "user", "content": "Where?"}, {"role": "assistant", "tool_calls": [{"function": {"name": "find", "arguments": "{\"thing\": \"kite\"}"}}]}]}
+END
+sed 's/.arguments.thing/.arguments/' "$tmp/turns.jinja" >"$tmp/texts.jinja"
+ok 'fields of other programs' data --model "$tmp/chatty" --data "$tmp/foreign.jsonl" --chat-template "$tmp/texts.jinja" --summary
+for text in "warning: $tmp/foreign.jsonl:2: the \"weight\" of a message has no effect" '(1 messages have another weight than 1)' \
+    "warning: $tmp/foreign.jsonl:3: the arguments of a tool call are a text" '(1 calls have such arguments)'; do
+    grep -qF -- "$text" "$tmp/stderr" || fail "\"$text\" is not in: $(cat "$tmp/stderr")"
+done
+
 # ---- The summary ----
 ok 'the summary' "${data[@]}" --summary
 output_has 'records     5'
