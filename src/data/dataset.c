@@ -9,34 +9,9 @@
 #include "base/machine.h"
 #include "base/utf8.h"
 #include "data/chat_record.h"
-#include "data/data_file.h"
+#include "data/reading.h"
 #include "data/record_shape.h"
 #include "model/batch.h"
-
-struct loam_dataset {
-    struct loam_example_options example_options;
-    enum loam_loss_on loss_on; // of the options
-    bool has_template;         // of the options
-    struct loam_chat_options chat;
-    bool has_chat;      // `chat` is set
-    char *chat_refusal; // why not; NULL: nothing is known
-    char *name;         // in messages
-    struct loam_data_sources sources;
-    struct loam_field_map map;
-    struct loam_data_file **files; // [file_count]
-    size_t *firsts;                // [file_count] index of the first record of each file
-    size_t file_count;
-    struct loam_mixture_part *parts; // [sources.count]
-
-    struct loam_dataset_counts counts;
-    unsigned char *is_counted; // [records] whether `counts` has the record
-
-    // Working memory of reading.
-    struct loam_example_work work;
-    struct loam_chat_work chat_work;
-    struct loam_rendered rendered;
-    size_t reading_bytes; // temporary memory of reading a record
-};
 
 void loam_dataset_destroy(struct loam_dataset *dataset)
 {
@@ -53,6 +28,7 @@ void loam_dataset_destroy(struct loam_dataset *dataset)
     loam_example_work_deinit(&dataset->work);
     loam_chat_work_deinit(&dataset->chat_work);
     free(dataset->chat_refusal);
+    free(dataset->stops.ids);
     loam_rendered_deinit(&dataset->rendered);
     free(dataset);
 }
@@ -312,10 +288,9 @@ static enum loam_status refuse_shape(const struct loam_dataset *dataset, const s
                      reason != NULL ? reason : "");
 }
 
-// Renders the record through its template; without a template, takes the only field.
-static enum loam_status render_record(struct loam_dataset *dataset, const struct loam_record_fields *fields,
-                                      bool prompt_only, struct loam_example_source *source,
-                                      struct loam_error *error)
+enum loam_status loam_reading_render(struct loam_dataset *dataset, const struct loam_record_fields *fields,
+                                     bool prompt_only, struct loam_example_source *source,
+                                     struct loam_error *error)
 {
     const struct loam_template *chosen = fields->prompt_template;
     if (chosen == NULL) {
@@ -350,20 +325,8 @@ static void count_fate(struct loam_dataset *dataset, size_t index, enum loam_exa
     dataset->counts.without_label += fate != LOAM_EXAMPLE_DROPPED && !has_label;
 }
 
-// A record and its file.
-struct reading {
-    struct loam_data_file *file;
-    size_t local; // index of the record in its file
-    bool is_chat; // rendered by the chat template
-    // Of a conversation.
-    struct loam_conversation conversation;
-    json_t *made; // what `conversation` points to, beyond the record's tree
-    // Of another record.
-    struct loam_record_fields fields;
-};
-
 // Reads a record as a conversation. `reading->made` is to be released, also on failure.
-static enum loam_status open_chat(struct loam_dataset *dataset, struct reading *reading,
+static enum loam_status open_chat(struct loam_dataset *dataset, struct loam_reading *reading,
                                   struct loam_example *example, struct loam_error *error)
 {
     struct loam_record record;
@@ -375,7 +338,7 @@ static enum loam_status open_chat(struct loam_dataset *dataset, struct reading *
 }
 
 // Reads a record as a text.
-static enum loam_status open_text(struct loam_dataset *dataset, struct reading *reading,
+static enum loam_status open_text(struct loam_dataset *dataset, struct loam_reading *reading,
                                   struct loam_example *example, struct loam_error *error)
 {
     enum loam_status status = loam_data_file_fields(reading->file, reading->local, &reading->fields, error);
@@ -384,18 +347,17 @@ static enum loam_status open_text(struct loam_dataset *dataset, struct reading *
     return reading->fields.count == 0 ? refuse_shape(dataset, reading->file, error) : LOAM_OK;
 }
 
-// Reads a record and sets the id of `example`.
-static enum loam_status open_record(struct loam_dataset *dataset, size_t index, struct reading *reading,
-                                    struct loam_example *example, struct loam_error *error)
+enum loam_status loam_reading_open(struct loam_dataset *dataset, size_t index, struct loam_reading *reading,
+                                   struct loam_example *example, struct loam_error *error)
 {
-    *reading = (struct reading){0};
+    *reading = (struct loam_reading){0};
     LOAM_TRY(check_index(dataset, index, error));
     reading->file = find_file(dataset, index, &reading->local);
     reading->is_chat = dataset->has_chat && is_chat(dataset, reading->file);
     return (reading->is_chat ? open_chat : open_text)(dataset, reading, example, error);
 }
 
-static enum loam_status build_text(struct loam_dataset *dataset, const struct reading *reading,
+static enum loam_status build_text(struct loam_dataset *dataset, const struct loam_reading *reading,
                                    struct loam_example *example, enum loam_example_fate *fate,
                                    struct loam_error *error)
 {
@@ -404,15 +366,15 @@ static enum loam_status build_text(struct loam_dataset *dataset, const struct re
     options->name = loam_data_file_path(reading->file);
     options->loss_on =
         dataset->loss_on == LOAM_LOSS_ON_DEFAULT ? find_default_loss(reading->file) : dataset->loss_on;
-    LOAM_TRY(render_record(dataset, &reading->fields, false, &source, error));
+    LOAM_TRY(loam_reading_render(dataset, &reading->fields, false, &source, error));
     return loam_example_build(example, &source, options, &dataset->work, fate, error);
 }
 
 static enum loam_status read_record(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                     enum loam_example_fate *fate, struct loam_error *error)
 {
-    struct reading reading;
-    enum loam_status status = open_record(dataset, index, &reading, example, error);
+    struct loam_reading reading;
+    enum loam_status status = loam_reading_open(dataset, index, &reading, example, error);
     if (status == LOAM_OK && reading.is_chat)
         status = loam_chat_example_build(example, &reading.conversation, &dataset->chat, &dataset->chat_work,
                                          fate, error);
@@ -438,7 +400,7 @@ enum loam_status loam_dataset_look(struct loam_dataset *dataset, size_t index, s
     return read_record(dataset, index, example, &fate, error);
 }
 
-static enum loam_status format_record(struct loam_dataset *dataset, const struct reading *reading,
+static enum loam_status format_record(struct loam_dataset *dataset, const struct loam_reading *reading,
                                       const char **text, size_t *size, struct loam_error *error)
 {
     struct loam_example_source source = {0};
@@ -449,7 +411,7 @@ static enum loam_status format_record(struct loam_dataset *dataset, const struct
         source.text = rendered->data;
         source.size = rendered->size;
     } else {
-        LOAM_TRY(render_record(dataset, &reading->fields, false, &source, error));
+        LOAM_TRY(loam_reading_render(dataset, &reading->fields, false, &source, error));
     }
     *text = source.text != NULL ? source.text : "";
     *size = source.size;
@@ -459,40 +421,10 @@ static enum loam_status format_record(struct loam_dataset *dataset, const struct
 enum loam_status loam_dataset_text(struct loam_dataset *dataset, size_t index, const char **text,
                                    size_t *size, struct loam_error *error)
 {
-    struct reading reading;
+    struct loam_reading reading;
     struct loam_example unused;
-    enum loam_status status = open_record(dataset, index, &reading, &unused, error);
+    enum loam_status status = loam_reading_open(dataset, index, &reading, &unused, error);
     if (status == LOAM_OK) status = format_record(dataset, &reading, text, size, error);
-    json_decref(reading.made);
-    return status;
-}
-
-static enum loam_status build_prompt(struct loam_dataset *dataset, struct reading *reading,
-                                     struct loam_example *example, struct loam_error *error)
-{
-    struct loam_example_source source;
-    const struct loam_example_options *options = &dataset->example_options;
-    if (reading->is_chat) {
-        struct loam_conversation *conversation = &reading->conversation;
-        if (conversation->prompt_count == 0)
-            conversation->prompt_count = loam_chat_prompt_count(conversation->messages);
-        if (conversation->prompt_count == 0) return LOAM_OK;
-        return loam_chat_prompt_build(example, conversation, &dataset->chat, &dataset->chat_work, error);
-    }
-    if (reading->fields.prompt_template == NULL) return LOAM_OK;
-    LOAM_TRY(render_record(dataset, &reading->fields, true, &source, error));
-    LOAM_TRY(loam_bytes_reserve(&dataset->rendered.text, 1, error)); // the text must not be NULL
-    return loam_example_build_prompt(example, &dataset->rendered, options->tokenizer, options->special,
-                                     options->max_length, &dataset->work, error);
-}
-
-enum loam_status loam_dataset_prompt(struct loam_dataset *dataset, size_t index, struct loam_example *example,
-                                     struct loam_error *error)
-{
-    struct reading reading;
-    example->count = example->length = 0;
-    enum loam_status status = open_record(dataset, index, &reading, example, error);
-    if (status == LOAM_OK) status = build_prompt(dataset, &reading, example, error);
     json_decref(reading.made);
     return status;
 }
