@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "data/reading.h"
+#include "data/dataset_read.h"
 
 void loam_question_deinit(struct loam_question *question)
 {
@@ -18,8 +18,22 @@ void loam_question_deinit(struct loam_question *question)
 
 // ---- Prompts ----
 
+// Opens the record of an example. `*opened` is false for a piece of a text, which has no prompt.
+static enum loam_status open_record(struct loam_dataset *dataset, size_t index,
+                                    struct loam_dataset_reading *reading, struct loam_example *example,
+                                    bool *opened, struct loam_error *error)
+{
+    *reading = (struct loam_dataset_reading){0};
+    *opened = false;
+    LOAM_TRY(loam_dataset_check_index(dataset, index, error));
+    const struct loam_split_place place = loam_splits_find(&dataset->splits, index);
+    if (place.split != NULL && place.split->is_text) return LOAM_OK;
+    *opened = true;
+    return loam_dataset_reading_open(dataset, &place, reading, example, error);
+}
+
 // Without an answer in a conversation, or without a template, there is no prompt.
-static bool has_prompt(struct loam_reading *reading)
+static bool has_prompt(struct loam_dataset_reading *reading)
 {
     struct loam_conversation *conversation = &reading->conversation;
     if (!reading->is_chat) return reading->fields.prompt_template != NULL;
@@ -28,13 +42,13 @@ static bool has_prompt(struct loam_reading *reading)
     return conversation->prompt_count > 0;
 }
 
-static enum loam_status build_text_prompt(struct loam_dataset *dataset, const struct loam_reading *reading,
-                                          int32_t max_length, struct loam_example *example,
-                                          struct loam_error *error)
+static enum loam_status build_text_prompt(struct loam_dataset *dataset,
+                                          const struct loam_dataset_reading *reading, int32_t max_length,
+                                          struct loam_example *example, struct loam_error *error)
 {
     struct loam_example_source source;
     const struct loam_example_options *options = &dataset->example_options;
-    LOAM_TRY(loam_reading_render(dataset, &reading->fields, true, &source, error));
+    LOAM_TRY(loam_dataset_render(dataset, &reading->fields, true, &source, error));
     LOAM_TRY(loam_bytes_reserve(&dataset->rendered.text, 1, error)); // the text must not be NULL
     LOAM_TRY(loam_example_build_prompt(example, &dataset->rendered, options->tokenizer, options->special,
                                        max_length, &dataset->work, error));
@@ -45,15 +59,16 @@ static enum loam_status build_text_prompt(struct loam_dataset *dataset, const st
 enum loam_status loam_dataset_prompt(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                      struct loam_error *error)
 {
-    struct loam_reading reading;
+    struct loam_dataset_reading reading;
+    bool opened;
     example->count = example->length = 0;
-    enum loam_status status = loam_reading_open(dataset, index, &reading, example, error);
-    if (status == LOAM_OK && has_prompt(&reading))
+    enum loam_status status = open_record(dataset, index, &reading, example, &opened, error);
+    if (status == LOAM_OK && opened && has_prompt(&reading))
         status = reading.is_chat ? loam_chat_prompt_build(example, &reading.conversation, &dataset->chat,
                                                           &dataset->chat_work, error)
                                  : build_text_prompt(dataset, &reading, dataset->example_options.max_length,
                                                      example, error);
-    json_decref(reading.made);
+    loam_dataset_reading_close(&reading);
     return status;
 }
 
@@ -151,7 +166,7 @@ static enum loam_status add_decoded(struct loam_dataset *dataset, const struct l
     return status;
 }
 
-static enum loam_status add_rendered(struct loam_dataset *dataset, const struct loam_reading *reading,
+static enum loam_status add_rendered(struct loam_dataset *dataset, const struct loam_dataset_reading *reading,
                                      struct loam_question *question, struct loam_error *error)
 {
     json_t *messages = take_messages(&reading->conversation);
@@ -171,14 +186,14 @@ static enum loam_status add_rendered(struct loam_dataset *dataset, const struct 
     return status;
 }
 
-static const char *completion_name(const struct loam_reading *reading)
+static const char *completion_name(const struct loam_dataset_reading *reading)
 {
     const struct loam_template *chosen = reading->fields.prompt_template;
     return loam_template_field_name(chosen, loam_template_field_count(chosen) - 1);
 }
 
 // The field that follows the prompt.
-static const struct loam_field *find_completion(const struct loam_reading *reading)
+static const struct loam_field *find_completion(const struct loam_dataset_reading *reading)
 {
     const struct loam_record_fields *fields = &reading->fields;
     const char *name = completion_name(reading);
@@ -188,8 +203,8 @@ static const struct loam_field *find_completion(const struct loam_reading *readi
     return &fields->items[i];
 }
 
-static enum loam_status add_completion(const struct loam_reading *reading, struct loam_question *question,
-                                       struct loam_error *error)
+static enum loam_status add_completion(const struct loam_dataset_reading *reading,
+                                       struct loam_question *question, struct loam_error *error)
 {
     struct loam_bytes text = {0};
     const struct loam_field *field = find_completion(reading);
@@ -239,8 +254,8 @@ static enum loam_status take_lists(struct loam_dataset *dataset, size_t index, s
 }
 
 // Writes the options as the field "answer" of a template's record is: as texts, letters or numbers.
-static enum loam_status write_options(const struct loam_reading *reading, struct loam_question *question,
-                                      struct loam_error *error)
+static enum loam_status write_options(const struct loam_dataset_reading *reading,
+                                      struct loam_question *question, struct loam_error *error)
 {
     const struct loam_field *answer = find_completion(reading);
     struct loam_text_list *options = &question->options, written = {0};
@@ -262,12 +277,12 @@ static enum loam_status write_options(const struct loam_reading *reading, struct
 }
 
 // Whether "answer" is what is learnt of the record.
-static bool learns_answer(const struct loam_reading *reading)
+static bool learns_answer(const struct loam_dataset_reading *reading)
 {
     return reading->is_chat || strcmp(completion_name(reading), "answer") == 0;
 }
 
-static enum loam_status build_text_option(struct loam_dataset *dataset, struct loam_reading *reading,
+static enum loam_status build_text_option(struct loam_dataset *dataset, struct loam_dataset_reading *reading,
                                           const char *option, int32_t max_length,
                                           struct loam_example *example, struct loam_error *error)
 {
@@ -282,7 +297,7 @@ static enum loam_status build_text_option(struct loam_dataset *dataset, struct l
     options.too_long = LOAM_TOO_LONG_DROP;
     options.max_length = max_length;
     options.name = loam_data_file_path(reading->file);
-    LOAM_TRY(loam_reading_render(dataset, &reading->fields, true, &source, error));
+    LOAM_TRY(loam_dataset_render(dataset, &reading->fields, true, &source, error));
     source.completion_start = text->size;
     LOAM_TRY(loam_bytes_append_text(text, option, error));
     source.text = text->data;
@@ -291,7 +306,7 @@ static enum loam_status build_text_option(struct loam_dataset *dataset, struct l
     return loam_example_build(example, &source, &options, &dataset->work, &fate, error);
 }
 
-static enum loam_status build_chat_option(struct loam_dataset *dataset, struct loam_reading *reading,
+static enum loam_status build_chat_option(struct loam_dataset *dataset, struct loam_dataset_reading *reading,
                                           const char *option, int32_t max_length,
                                           struct loam_example *example, struct loam_error *error)
 {
@@ -316,20 +331,21 @@ enum loam_status loam_dataset_option(struct loam_dataset *dataset, size_t index,
                                      const struct loam_question *question, size_t option, int32_t max_length,
                                      struct loam_example *example, struct loam_error *error)
 {
-    struct loam_reading reading;
+    struct loam_dataset_reading reading;
     const char *text = question->options.items[option];
-    enum loam_status status = loam_reading_open(dataset, index, &reading, example, error);
-    if (status == LOAM_OK)
+    bool opened;
+    enum loam_status status = open_record(dataset, index, &reading, example, &opened, error);
+    if (status == LOAM_OK && opened)
         status = (reading.is_chat ? build_chat_option : build_text_option)(dataset, &reading, text,
                                                                            max_length, example, error);
-    json_decref(reading.made);
+    loam_dataset_reading_close(&reading);
     if (status == LOAM_OK) end_option(dataset, example);
     return status;
 }
 
 // ---- Questions ----
 
-static enum loam_status read_prompt(struct loam_dataset *dataset, struct loam_reading *reading,
+static enum loam_status read_prompt(struct loam_dataset *dataset, struct loam_dataset_reading *reading,
                                     int32_t max_length, struct loam_question *question,
                                     struct loam_error *error)
 {
@@ -350,7 +366,7 @@ static enum loam_status read_prompt(struct loam_dataset *dataset, struct loam_re
 }
 
 // Whether an answer of the assistant follows the prompt of a conversation.
-static bool is_answered(const struct loam_reading *reading)
+static bool is_answered(const struct loam_dataset_reading *reading)
 {
     const struct loam_conversation *conversation = &reading->conversation;
     const json_t *next = json_array_get(conversation->messages, conversation->prompt_count);
@@ -359,7 +375,7 @@ static bool is_answered(const struct loam_reading *reading)
 }
 
 // Reads the gold answers of a question of SQuAD, where they are what follows the prompt.
-static enum loam_status read_squad(const struct loam_reading *reading, struct loam_question *question,
+static enum loam_status read_squad(const struct loam_dataset_reading *reading, struct loam_question *question,
                                    struct loam_error *error)
 {
     struct loam_squad_question squad;
@@ -372,7 +388,7 @@ static enum loam_status read_squad(const struct loam_reading *reading, struct lo
 }
 
 // Reads the question of a record that has a prompt.
-static enum loam_status read_question(struct loam_dataset *dataset, struct loam_reading *reading,
+static enum loam_status read_question(struct loam_dataset *dataset, struct loam_dataset_reading *reading,
                                       int32_t max_length, struct loam_question *question,
                                       struct loam_error *error)
 {
@@ -393,7 +409,8 @@ static enum loam_status read_question(struct loam_dataset *dataset, struct loam_
 enum loam_status loam_dataset_question(struct loam_dataset *dataset, size_t index, int32_t max_length,
                                        struct loam_question *question, struct loam_error *error)
 {
-    struct loam_reading reading;
+    struct loam_dataset_reading reading;
+    bool opened;
     const int32_t *stops;
     size_t stop_count;
     loam_text_list_deinit(&question->golds);
@@ -404,10 +421,10 @@ enum loam_status loam_dataset_question(struct loam_dataset *dataset, size_t inde
     question->prompt.count = question->prompt.length = 0;
     LOAM_TRY(loam_dataset_stops(dataset, &stops, &stop_count, error));
     LOAM_TRY(take_lists(dataset, index, question, error));
-    enum loam_status status = loam_reading_open(dataset, index, &reading, &question->prompt, error);
-    if (status == LOAM_OK && has_prompt(&reading))
+    enum loam_status status = open_record(dataset, index, &reading, &question->prompt, &opened, error);
+    if (status == LOAM_OK && opened && has_prompt(&reading))
         status = read_question(dataset, &reading, max_length, question, error);
-    json_decref(reading.made);
+    loam_dataset_reading_close(&reading);
     return status;
 }
 
@@ -418,7 +435,8 @@ enum loam_status loam_dataset_has_choices(struct loam_dataset *dataset, bool *ha
     *has = false;
     for (size_t i = 0; i < dataset->file_count && !*has && status == LOAM_OK; i++) {
         const int32_t max_length = dataset->example_options.max_length;
-        status = loam_dataset_question(dataset, dataset->firsts[i], max_length, &question, error);
+        status = loam_dataset_question(dataset, loam_splits_first(&dataset->splits, dataset->firsts[i]),
+                                       max_length, &question, error);
         *has = question.kind == LOAM_QUESTION_CHOICE;
     }
     loam_question_deinit(&question);

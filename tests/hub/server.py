@@ -66,6 +66,15 @@ def take_fault(request):
     return []
 
 
+def store_object(oid, content):
+    """Stores an LFS object whole, because another request may be reading it."""
+    path = os.path.join(LFS, oid)
+    with LOCK:
+        with open(path + ".new", "wb") as file:
+            file.write(content)
+        os.replace(path + ".new", path)
+
+
 def git_hash(data):
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
@@ -263,8 +272,7 @@ class Handler(BaseHTTPRequestHandler):
         if is_lfs(name):
             oid = hashlib.sha256(content).hexdigest()
             etag = fault[1] if fault[:1] == ["etag"] else oid
-            with open(os.path.join(LFS, oid), "wb") as file:
-                file.write(content)
+            store_object(oid, content)
             headers.update({"X-Linked-Etag": f'"{etag}"', "X-Linked-Size": size,
                             "Location": f"{ADDRESS['cdn']}/lfs/{oid}?Signature=secret"})
             self.reply(302, b"moved", headers)
@@ -384,8 +392,7 @@ class Handler(BaseHTTPRequestHandler):
         if int(query["parts"][0]) != len(wanted["parts"]) or hashlib.sha256(content).hexdigest() != oid:
             self.refuse(400, None, "the hash differs")
             return
-        with open(os.path.join(LFS, oid), "wb") as file:
-            file.write(content)
+        store_object(oid, content)
         self.reply_json({})
 
     def verify(self, _repo_id, *, data, **_):

@@ -136,6 +136,9 @@ void op_run_free(struct op_run *run);
 extern const struct op_case op_cases[];
 extern const size_t op_case_count;
 void op_build(struct op_run *run, const struct op_case *test, enum loam_dtype dtype);
+// Runs every case of the table, in each of the set `dtypes` of activations, against the reference device and
+// twice (common_check.c).
+void op_check_device(const struct loam_device *device, unsigned dtypes);
 // "layernorm_forward case 12 (bf16)", for messages.
 const char *op_describe(const struct op_run *run, char text[96]);
 
