@@ -33,6 +33,20 @@ static json_t *choices_json(const struct loam_choice_scores *choices)
                      "accuracy_normalised", loam_json_number(choices->accuracy_normalised));
 }
 
+static json_t *roles_json(const struct loam_role_losses *roles)
+{
+    json_t *root = json_object();
+    for (int i = 0; i < LOAM_CHAT_ROLES; i++) {
+        const struct loam_role_loss *item = &roles->items[i];
+        if (item->count > 0)
+            loam_json_put(&root, loam_chat_role_name((enum loam_chat_role)i),
+                          json_pack("{s:I, s:o}", "tokens", (json_int_t)item->count, "loss",
+                                    loam_json_number(item->loss)));
+    }
+    loam_json_put(&root, "not_known", json_integer(roles->unknown));
+    return root;
+}
+
 static enum loam_status report_json(const struct loam_evaluate_result *result,
                                     const struct loam_callbacks *callbacks, struct loam_error *error)
 {
@@ -41,6 +55,7 @@ static enum loam_status report_json(const struct loam_evaluate_result *result,
                              "perplexity", loam_json_number(loss->perplexity), "examples",
                              (json_int_t)loss->examples, "tokens", (json_int_t)loss->tokens, "labels",
                              (json_int_t)loss->labels.count, "seconds", loam_json_number(loss->seconds));
+    if (root != NULL && result->has_roles) loam_json_put(&root, "roles", roles_json(&result->roles));
     if (root != NULL && result->choices.count + result->choices.too_long > 0)
         loam_json_put(&root, "choices", choices_json(&result->choices));
     if (root != NULL && result->scored) loam_json_put(&root, "answers", answers_json(result));
@@ -103,6 +118,21 @@ static enum loam_status format_choices(struct loam_bytes *text, const struct loa
                              "not compared", (long long)choices->too_long);
 }
 
+static enum loam_status format_roles(struct loam_bytes *text, const struct loam_role_losses *roles,
+                                     struct loam_error *error)
+{
+    for (int i = 0; i < LOAM_CHAT_ROLES; i++) {
+        const struct loam_role_loss *item = &roles->items[i];
+        if (item->count > 0)
+            LOAM_TRY(loam_bytes_format(text, error, "%-13s %6lld tokens     loss %.4f\n",
+                                       loam_chat_role_name((enum loam_chat_role)i), (long long)item->count,
+                                       item->loss));
+    }
+    if (roles->unknown == 0) return LOAM_OK;
+    return loam_bytes_format(text, error, "%-13s %6lld examples that were cut\n", "not by role",
+                             (long long)roles->unknown);
+}
+
 static enum loam_status format_result(struct loam_bytes *text, const struct loam_evaluate_result *result,
                                       struct loam_error *error)
 {
@@ -111,6 +141,7 @@ static enum loam_status format_result(struct loam_bytes *text, const struct loam
         text, error, "loss %.4f  perplexity %.3f  (%lld examples, %lld labels, %lld tokens, %.1f s)\n",
         loss->loss, loss->perplexity, (long long)loss->examples, (long long)loss->labels.count,
         (long long)loss->tokens, loss->seconds));
+    if (result->has_roles) LOAM_TRY(format_roles(text, &result->roles, error));
     LOAM_TRY(format_choices(text, &result->choices, error));
     return result->scored ? format_answers(text, result, error) : LOAM_OK;
 }

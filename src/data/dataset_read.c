@@ -7,6 +7,7 @@
 #include "base/machine.h"
 #include "base/utf8.h"
 #include "data/chat_record.h"
+#include "data/chat_roles.h"
 #include "data/chat_split.h"
 #include "data/record_shape.h"
 #include "model/batch.h"
@@ -225,6 +226,15 @@ enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, s
     LOAM_TRY(read_example(dataset, index, example, &fate, error));
     count_fate(dataset, index, fate, loam_labels_count(example->weights, example->count).count > 0);
     return LOAM_OK;
+}
+
+bool loam_dataset_roles(const struct loam_dataset *dataset, size_t index, const struct loam_example *example,
+                        unsigned char *roles)
+{
+    size_t local;
+    const struct loam_data_file *file = find_file(dataset, record_of(dataset, index), &local);
+    return dataset->has_chat && loam_dataset_is_chat(dataset, file) &&
+           loam_chat_roles(&dataset->chat_work, example, roles);
 }
 
 enum loam_status loam_dataset_look(struct loam_dataset *dataset, size_t index, struct loam_example *example,

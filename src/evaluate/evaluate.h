@@ -3,6 +3,7 @@
 #define LOAM_EVALUATE_EVALUATE_H
 
 #include "base/event.h"
+#include "data/chat_roles.h"
 #include "data/dataset.h"
 #include "generate/generate.h"
 
@@ -34,6 +35,21 @@ enum loam_status loam_evaluate_rehearse(struct loam_decoder *decoder, struct loa
                                         struct loam_batch *batch, struct loam_example *example,
                                         struct loam_error *error);
 
+// The losses of the tokens of each role in conversations, whether they are learnt or not.
+struct loam_role_losses {
+    struct loam_role_loss {
+        int64_t count; // tokens with a token before them
+        double loss;   // mean; NAN without tokens
+    } items[LOAM_CHAT_ROLES];
+    int64_t unknown; // examples that lost tokens, so that it is not known who wrote which
+};
+
+// As loam_evaluate_loss, and computes the losses of all tokens of conversations.
+enum loam_status loam_evaluate_roles(struct loam_decoder *decoder, struct loam_dataset *dataset, size_t limit,
+                                     struct loam_batch *batch, struct loam_example *example,
+                                     const struct loam_callbacks *callbacks, struct loam_evaluation *result,
+                                     struct loam_role_losses *roles, struct loam_error *error);
+
 // Scores of a group of answers, in percent; NAN if the group is empty. An answer is answerable where its record has a
 // right answer; else the right one is the empty text.
 struct loam_answer_scores {
@@ -63,6 +79,8 @@ struct loam_evaluate_result {
     double generate_seconds;
     int64_t generated_tokens;
     struct loam_choice_scores choices;
+    bool has_roles; // `roles` is set
+    struct loam_role_losses roles;
 };
 
 #endif

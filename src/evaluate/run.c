@@ -66,7 +66,7 @@ static enum loam_status open_run(struct evaluation_run *run, struct loam_error *
     return loam_session_adapters(&run->session, &settings->adapters, &run->adapters, error);
 }
 
-static enum loam_status measure_loss(struct evaluation_run *run, struct loam_evaluation *result,
+static enum loam_status measure_loss(struct evaluation_run *run, struct loam_evaluate_result *result,
                                      struct loam_error *error)
 {
     const struct loam_evaluate_settings *settings = run->settings;
@@ -79,8 +79,12 @@ static enum loam_status measure_loss(struct evaluation_run *run, struct loam_eva
                                          .adapters = loam_adapter_list_segments(&run->adapters)};
     LOAM_TRY(loam_decoder_create(&run->decoder, run->session.model, run->session.device, &limits, error));
     LOAM_TRY(loam_batch_init(&run->batch, tokens, limits.sequences, error));
+    result->has_roles = loam_dataset_has_chats(run->dataset);
+    if (result->has_roles)
+        return loam_evaluate_roles(run->decoder, run->dataset, limit_of(settings), &run->batch, &run->example,
+                                   run->callbacks, &result->loss, &result->roles, error);
     return loam_evaluate_loss(run->decoder, run->dataset, limit_of(settings), &run->batch, &run->example,
-                              run->callbacks, result, error);
+                              run->callbacks, &result->loss, error);
 }
 
 static enum loam_status answer(struct evaluation_run *run, struct loam_evaluate_result *result,
@@ -102,7 +106,7 @@ static enum loam_status evaluate(struct evaluation_run *run, struct loam_evaluat
     if (run->settings->generate || run->has_choices)
         LOAM_TRY(answer(run, result, error));
     else
-        LOAM_TRY(measure_loss(run, &result->loss, error));
+        LOAM_TRY(measure_loss(run, result, error));
     loam_session_report(&run->session, run->dataset);
     return LOAM_OK;
 }
