@@ -27,8 +27,9 @@ int main(int argc, char **argv)
         cases[count++] = case_of(argv[i], LOAM_F32);
         cases[count++] = case_of(argv[i], LOAM_BF16);
     }
-    if (argc == 1) { // ALiBi and LayerNorm; RoPE, windows and soft-caps in groups; DoRA and its embedding
-        cases[count++] = case_of("bloom-3-heads", LOAM_F32);
+    if (argc ==
+        1) { // ALiBi, LayerNorm and a loss in chunks; RoPE, windows and soft-caps in groups; DoRA and its embedding
+        cases[count++] = case_of("bloom-6-heads", LOAM_F32);
         cases[count++] = case_of("gemma2-soft-caps", LOAM_BF16);
         cases[count++] = case_of("modules-dora-embedding", LOAM_F32);
     }
