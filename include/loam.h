@@ -78,7 +78,7 @@ enum loam_activity {
     LOAM_ACTIVITY_UPLOAD,   // bytes of files to the hub
     LOAM_ACTIVITY_SAVE,     // waiting to save a result that cannot be saved now; without done and total
     LOAM_ACTIVITY_WRITE,    // bytes of a new file: the model of init, the adapter of export
-    LOAM_ACTIVITY_READ,     // records that `data` has read
+    LOAM_ACTIVITY_READ,     // records that were read, by `data` or to split long ones
 };
 struct loam_event {
     enum loam_event_kind kind;

@@ -150,9 +150,14 @@ static enum loam_status show_record(struct data_job *job, struct loam_error *err
 static enum loam_status read_record(struct data_job *job, struct loam_error *error)
 {
     struct loam_data_view *view = &job->view;
+    const int32_t piece = loam_dataset_place(view->dataset, view->index).piece;
     const char *text;
     size_t size;
     LOAM_TRY(loam_dataset_read(view->dataset, view->index, &view->example, error));
+    if (piece > 0) {
+        LOAM_TRY(loam_statistics_add_piece(&view->statistics, &view->example, piece == 1, error));
+        return show_record(job, error);
+    }
     LOAM_TRY(loam_dataset_text(view->dataset, view->index, &text, &size, error));
     LOAM_TRY(loam_statistics_add(&view->statistics, view->index, &view->example, text, size, error));
     return show_record(job, error);

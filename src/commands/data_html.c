@@ -89,9 +89,12 @@ static enum loam_status append_heading(const struct loam_data_view *view, struct
     if (example->dropped)
         return loam_bytes_format(out, error, ":%zu — left out: %d tokens</h2>\n", place.line,
                                  (int)example->length);
-    return loam_bytes_format(out, error, ":%zu — %d tokens, %d learnt, cut by %d</h2>\n", place.line,
-                             (int)example->count, (int)loam_data_count_learnt(view),
-                             (int)(example->length - example->count));
+    LOAM_TRY(loam_bytes_format(out, error, ":%zu — %d tokens, %d learnt, cut by %d", place.line,
+                               (int)example->count, (int)loam_data_count_learnt(view),
+                               (int)(example->length - example->count)));
+    if (place.pieces > 1)
+        LOAM_TRY(loam_bytes_format(out, error, ", piece %d of %d", (int)place.piece + 1, (int)place.pieces));
+    return loam_bytes_append_text(out, "</h2>\n", error);
 }
 
 enum loam_status loam_data_html_example(const struct loam_data_view *view, struct loam_bytes *out,
@@ -131,12 +134,14 @@ static enum loam_status append_numbers(const struct loam_data_view *view, struct
     } rows[] = {
         {"records", (int64_t)statistics->records},
         {"broken records, skipped", (int64_t)loam_dataset_counts(view->dataset).skipped_bad},
+        {"records split", (int64_t)statistics->split},
+        {"examples", (int64_t)statistics->examples},
         {"tokens", statistics->tokens},
         {"learnt tokens", statistics->learnt},
-        {"records cut", (int64_t)statistics->cut},
-        {"records left out", (int64_t)statistics->dropped},
+        {"examples cut", (int64_t)statistics->cut},
+        {"examples left out", (int64_t)statistics->dropped},
         {"tokens lost by both", statistics->removed},
-        {"records with nothing to learn", (int64_t)statistics->without_label},
+        {"examples with nothing to learn", (int64_t)statistics->without_label},
         {"repeated records", (int64_t)statistics->repeats.count},
         {"the same but for case and white space", (int64_t)statistics->normalized_repeats.count},
         {"median length", loam_statistics_length(statistics, 50)},

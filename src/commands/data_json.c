@@ -25,6 +25,16 @@ static json_t *weight_json(const struct loam_example *example, int32_t index)
     return floor(weight) == weight ? json_integer((json_int_t)weight) : json_real(weight);
 }
 
+static json_t *source_json(const struct loam_dataset_place *place)
+{
+    json_t *source =
+        json_pack("{s:o, s:I}", "file", printable_string(place->path), "line", (json_int_t)place->line);
+    if (place->pieces == 1) return source;
+    loam_json_put(&source, "piece", json_integer(place->piece + 1));
+    loam_json_put(&source, "pieces", json_integer(place->pieces));
+    return source;
+}
+
 json_t *loam_data_json_example(const struct loam_data_view *view)
 {
     const struct loam_example *example = &view->example;
@@ -37,10 +47,9 @@ json_t *loam_data_json_example(const struct loam_data_view *view)
         loam_json_push(&tokens, token != NULL ? json_string(token) : json_null());
         loam_json_push(&learnt, weight_json(example, i));
     }
-    return json_pack("{s:o, s:o, s:o, s:s%, s:{s:o, s:I}, s:i, s:b}", "ids", ids, "tokens", tokens, "learnt",
-                     learnt, "text", text->data, text->size, "source", "file", printable_string(place.path),
-                     "line", (json_int_t)place.line, "cut", (int)(example->length - example->count),
-                     "dropped", (int)example->dropped);
+    return json_pack("{s:o, s:o, s:o, s:s%, s:o, s:i, s:b}", "ids", ids, "tokens", tokens, "learnt", learnt,
+                     "text", text->data, text->size, "source", source_json(&place), "cut",
+                     (int)(example->length - example->count), "dropped", (int)example->dropped);
 }
 
 // ---- The summary ----
@@ -102,6 +111,10 @@ json_t *loam_data_json_summary(const struct loam_data_view *view)
         (json_int_t)statistics->learnt, "removed_tokens", (json_int_t)statistics->removed, "max_length",
         (int)view->session->max_length, "repeated", (json_int_t)statistics->repeats.count,
         "repeated_normalized", (json_int_t)statistics->normalized_repeats.count);
+    if (statistics->split > 0) {
+        loam_json_put(&root, "split", json_integer((json_int_t)statistics->split));
+        loam_json_put(&root, "examples", json_integer((json_int_t)statistics->examples));
+    }
     loam_json_put(&root, "lengths", lengths_json(statistics));
     loam_json_put(&root, "histogram", histogram_json(statistics));
     loam_json_put(&root, "scripts", scripts_json(statistics));

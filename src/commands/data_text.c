@@ -33,6 +33,8 @@ static enum loam_status append_head(const struct loam_data_view *view, struct lo
                                  (int)example->length, (int)view->session->max_length);
     LOAM_TRY(loam_bytes_format(out, error, "%s  %d tokens, %d learnt", end, (int)example->count,
                                (int)loam_data_count_learnt(view)));
+    if (place.pieces > 1)
+        LOAM_TRY(loam_bytes_format(out, error, ", piece %d of %d", (int)place.piece + 1, (int)place.pieces));
     if (example->length > example->count)
         LOAM_TRY(loam_bytes_format(out, error, ", cut by %d", (int)(example->length - example->count)));
     return loam_bytes_append_text(out, "\n", error);
@@ -77,6 +79,10 @@ static enum loam_status append_counts(const struct loam_data_view *view, struct 
     LOAM_TRY(
         loam_bytes_format(out, error, "records     %s", loam_grouped((int64_t)statistics->records, records)));
     if (skipped > 0) LOAM_TRY(loam_bytes_format(out, error, ", and %zu broken ones skipped", skipped));
+    if (statistics->split > 0)
+        LOAM_TRY(loam_bytes_format(
+            out, error, "\nsplit       %zu records became %zu examples: %zu in all", statistics->split,
+            statistics->examples - (statistics->records - statistics->split), statistics->examples));
     LOAM_TRY(loam_bytes_format(out, error, "\ntokens      %s, of which %s are learnt (%.1f %%)\n",
                                loam_grouped(statistics->tokens, tokens),
                                loam_grouped(statistics->learnt, learnt),
@@ -85,8 +91,8 @@ static enum loam_status append_counts(const struct loam_data_view *view, struct 
         out, error, "too long    %zu cut, %zu left out (more than %d tokens; %s tokens are lost)\n",
         statistics->cut, statistics->dropped, (int)view->session->max_length,
         loam_grouped(statistics->removed, removed)));
-    return loam_bytes_format(out, error, "no label    %zu records give nothing to learn\n",
-                             statistics->without_label);
+    return loam_bytes_format(out, error, "no label    %zu %s give nothing to learn\n",
+                             statistics->without_label, statistics->split > 0 ? "examples" : "records");
 }
 
 static enum loam_status append_repeats(const struct loam_data_view *view, struct loam_bytes *out,
@@ -153,8 +159,9 @@ static enum loam_status append_findings(const struct loam_data_view *view, struc
                                         struct loam_error *error)
 {
     const struct loam_preflight *preflight = &view->preflight;
-    LOAM_TRY(loam_bytes_format(out, error, "preflight   %zu checks, %zu records looked at, %zu %s\n",
-                               preflight->checked, preflight->looked, preflight->count,
+    LOAM_TRY(loam_bytes_format(out, error, "preflight   %zu checks, %zu %s looked at, %zu %s\n",
+                               preflight->checked, preflight->looked,
+                               view->statistics.split > 0 ? "examples" : "records", preflight->count,
                                preflight->count == 1 ? "finding" : "findings"));
     for (size_t i = 0; i < preflight->count; i++) {
         const struct loam_finding *finding = &preflight->findings[i];

@@ -230,11 +230,11 @@ static bool is_clean(const struct loam_chat_work *work, const struct loam_text_i
 }
 
 // Lets the last answer begin with the first token that its prompt does not have. Marks of the template stay as they are.
-static void begin_after_prompt(struct loam_chat_work *work, bool is_marked)
+static void begin_after_prompt(struct loam_chat_work *work, size_t count, bool is_marked)
 {
     struct loam_chat_turns *turns = &work->turns;
     struct loam_chat_turn *last = turns->count > 0 ? &turns->items[turns->count - 1] : NULL;
-    if (!is_marked && last != NULL && last->start == turns->answer) last->token = work->prompt.encoding.count;
+    if (!is_marked && last != NULL && last->start == turns->answer) last->token = count;
 }
 
 // Encodes the text. The ids before the last answer are those of the prompt for it, unless the answer begins with text of the
@@ -248,11 +248,11 @@ static enum loam_status encode_text(struct loam_chat_work *work, const struct lo
     struct loam_boundary boundary = {.at = answer <= input.size && !starts_fixed ? answer : 0};
     LOAM_TRY(loam_tokenizer_encode_input(options->tokenizer, &input, &boundary, &work->encoding, error));
     if (boundary.at == 0 || is_clean(work, &input, &boundary)) return LOAM_OK;
-    struct loam_text_input before = input;
-    before.size = answer;
-    LOAM_TRY(loam_prompt_encode(&work->prompt, options->tokenizer, &before, error));
-    begin_after_prompt(work, loam_chat_template_has_generation(options->source->chat_template));
-    return loam_prompt_align(&work->prompt, options->tokenizer, &input, &work->encoding, error);
+    size_t count;
+    LOAM_TRY(loam_prompt_align(&work->prompt, options->tokenizer, &input, &boundary, &work->encoding, &count,
+                               error));
+    begin_after_prompt(work, count, loam_chat_template_has_generation(options->source->chat_template));
+    return LOAM_OK;
 }
 
 static enum loam_status encode_prompt(struct loam_chat_work *work, const struct loam_chat_options *options,

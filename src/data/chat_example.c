@@ -9,8 +9,6 @@
 #include "data/chat_encode.h"
 #include "text/unicode.h"
 
-// ---- Messages ----
-
 // A conversation that loses its oldest turns until it fits.
 struct chat {
     const struct loam_chat_options *options;
@@ -22,50 +20,6 @@ struct chat {
     int32_t length; // tokens of all messages
 };
 
-static bool has_role(const json_t *messages, size_t index, const char *role)
-{
-    const char *found = json_string_value(json_object_get(json_array_get(messages, index), "role"));
-    return found != NULL && strcmp(found, role) == 0;
-}
-
-// The index of the last message of a role; SIZE_MAX: there is none.
-static size_t find_last_role(const json_t *messages, const char *role)
-{
-    for (size_t i = json_array_size(messages); i-- > 0;)
-        if (has_role(messages, i, role)) return i;
-    return SIZE_MAX;
-}
-
-size_t loam_chat_prompt_count(const json_t *messages)
-{
-    const size_t last = find_last_role(messages, "assistant");
-    return last == SIZE_MAX ? 0 : last;
-}
-
-// A copy of a message without the keys whose value is null, as transformers makes it; NULL for lack of memory.
-static json_t *copy_message(const json_t *message)
-{
-    json_t *copy = json_copy((json_t *)(uintptr_t)message), *value; // jansson's functions take no const
-    const char *key;
-    void *next;
-    json_object_foreach_safe(copy, next, key, value)
-    {
-        if (json_is_null(value)) json_object_del(copy, key);
-    }
-    return copy;
-}
-
-static enum loam_status copy_messages(const json_t *messages, size_t count, json_t **copy,
-                                      struct loam_error *error)
-{
-    if (!json_is_array(messages))
-        return loam_fail(error, LOAM_ERROR_FORMAT, "the messages must be an array of objects");
-    *copy = json_array();
-    for (size_t i = 0; i < count && i < json_array_size(messages); i++)
-        loam_json_push(copy, copy_message(json_array_get(messages, i)));
-    return *copy != NULL ? LOAM_OK : loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: a conversation");
-}
-
 // The first message whose answers are learnt. SIZE_MAX: none.
 static size_t find_first(const struct chat *chat)
 {
@@ -74,7 +28,7 @@ static size_t find_first(const struct chat *chat)
         loss_on = chat->prompt_count > 0 ? LOAM_LOSS_ON_COMPLETION : LOAM_LOSS_ON_ASSISTANT;
     if (loss_on == LOAM_LOSS_ON_COMPLETION && chat->prompt_count > 0) return chat->prompt_count;
     if (loss_on == LOAM_LOSS_ON_COMPLETION || loss_on == LOAM_LOSS_ON_LAST)
-        return find_last_role(chat->messages, "assistant");
+        return loam_chat_find_last(chat->messages, "assistant");
     return 0;
 }
 
@@ -86,15 +40,6 @@ static enum loam_status encode_chat(struct chat *chat, struct loam_error *error)
 
 // ---- Turns that are left out ----
 
-// The number of messages at the start that stay: those of the system.
-static size_t count_system(const json_t *messages)
-{
-    size_t count = 0;
-    while (has_role(messages, count, "system") || has_role(messages, count, "developer"))
-        count++;
-    return count;
-}
-
 // The number of messages from `from` on up to the next one of the user that may begin the conversation. 0: none may.
 static size_t count_turn(const struct chat *chat, size_t from)
 {
@@ -103,13 +48,13 @@ static size_t count_turn(const struct chat *chat, size_t from)
     if (chat->prompt_count > 0) limit = chat->prompt_count;
     if (!chat->is_prompt && chat->prompt_count == 0) limit = loam_chat_prompt_count(messages);
     for (size_t i = from + 1; i < limit; i++)
-        if (has_role(messages, i, "user")) return i - from;
+        if (loam_chat_has_role(messages, i, "user")) return i - from;
     return 0;
 }
 
-// The first token that begins at or after a byte.
-static size_t token_at(const struct loam_encoding *encoding, size_t byte)
+size_t loam_chat_token_at(const struct loam_chat_work *work, size_t byte)
 {
+    const struct loam_encoding *encoding = &work->encoding;
     size_t low = 0, high = encoding->count;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
@@ -125,13 +70,13 @@ static size_t token_at(const struct loam_encoding *encoding, size_t byte)
 static size_t token_of(const struct loam_chat_work *work, size_t message)
 {
     const struct loam_chat_place *place = &work->turns.places[message];
-    return token_at(&work->encoding, place->start < place->after ? place->start : place->after);
+    return loam_chat_token_at(work, place->start < place->after ? place->start : place->after);
 }
 
 // Removes the oldest turns that have at least `excess` tokens together, or all that may be removed. False: none may.
 static bool remove_turns(struct chat *chat, size_t excess)
 {
-    const size_t first = count_system(chat->messages);
+    const size_t first = loam_chat_count_system(chat->messages);
     size_t count = 0, turn;
     while ((turn = count_turn(chat, first + count)) > 0) {
         count += turn;
@@ -335,7 +280,7 @@ static enum loam_status build_messages(struct loam_example *example, struct chat
     example->count = 0;
     example->dropped = example->lacks_stop = false;
     *fate = LOAM_EXAMPLE_WHOLE;
-    enum loam_status status = copy_messages(conversation->messages, count, &chat->messages, error);
+    enum loam_status status = loam_chat_copy_messages(conversation->messages, count, &chat->messages, error);
     if (status == LOAM_OK) status = build(example, chat, fate, error);
     json_decref(chat->messages);
     if (status == LOAM_OK)

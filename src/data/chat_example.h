@@ -7,6 +7,7 @@
 #ifndef LOAM_DATA_CHAT_EXAMPLE_H
 #define LOAM_DATA_CHAT_EXAMPLE_H
 
+#include "data/chat_messages.h"
 #include "data/chat_work.h"
 
 // Fills all of `example` but its id, which messages name. A conversation of more than `max_length` tokens loses its
@@ -29,9 +30,8 @@ enum loam_status loam_chat_prompt_build(struct loam_example *example,
                                         const struct loam_chat_options *options, struct loam_chat_work *work,
                                         struct loam_error *error);
 
-// The number of messages before the last answer: before the last message of the assistant. 0: there is none, or none
-// before it.
-size_t loam_chat_prompt_count(const json_t *messages);
+// The first token that begins at or after a byte of the last conversation that was encoded.
+size_t loam_chat_token_at(const struct loam_chat_work *work, size_t byte);
 
 // Appends the ids at which an answer ends: the template's token and each EOS of the model. `*ids` has room for
 // `*capacity` ids; the caller releases it with free().

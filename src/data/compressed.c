@@ -1,16 +1,13 @@
 #include "data/compressed.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
 #include "base/heap.h"
+#include "data/scratch.h"
 
 enum { BLOCK = 1 << 18 }; // bytes unpacked at once
 
@@ -21,10 +18,7 @@ struct unpacking {
     size_t size;
     struct loam_map_reader reader;
     uint8_t *block; // [BLOCK]
-    const char *directory;
-    int file;
-    uint64_t written;
-    uint64_t limit; // bytes
+    struct loam_scratch file;
 };
 
 enum loam_compression loam_compression_find(const uint8_t *data, size_t size)
@@ -51,51 +45,9 @@ static enum loam_status fail_cut(const struct unpacking *unpacking, struct loam_
                      unpacking->path, unpacking->size);
 }
 
-// ---- The temporary file ----
-
-static enum loam_status open_temporary(struct unpacking *unpacking, struct loam_error *error)
-{
-    const char *given = getenv("TMPDIR");
-    unpacking->directory = given != NULL && given[0] != '\0' ? given : "/tmp";
-    char *name = loam_path_join(unpacking->directory, "loam-XXXXXX", error);
-    if (name == NULL) return LOAM_ERROR_MEMORY;
-    unpacking->file = mkostemp(name, O_CLOEXEC);
-    const int cause = errno;
-    if (unpacking->file >= 0) unlink(name);
-    free(name);
-    if (unpacking->file < 0)
-        return loam_fail(
-            error, LOAM_ERROR_IO,
-            "%s: cannot make a temporary file in %s to unpack it: %s; set TMPDIR to a directory with room",
-            unpacking->path, unpacking->directory, strerror(cause));
-    struct statvfs about;
-    unpacking->limit = UINT64_MAX;
-    if (fstatvfs(unpacking->file, &about) == 0)
-        unpacking->limit = (uint64_t)about.f_bavail * about.f_frsize / 10 * 9;
-    return LOAM_OK;
-}
-
-static enum loam_status fail_room(const struct unpacking *unpacking, const char *cause,
-                                  struct loam_error *error)
-{
-    return loam_fail(
-        error, LOAM_ERROR_IO,
-        "%s: no room for its contents in %s after %llu bytes: %s; set TMPDIR to a directory with more",
-        unpacking->path, unpacking->directory, (unsigned long long)unpacking->written, cause);
-}
-
 static enum loam_status write_block(struct unpacking *unpacking, size_t size, struct loam_error *error)
 {
-    if (size > unpacking->limit - unpacking->written)
-        return fail_room(unpacking, "nine tenths of the free space are used", error);
-    for (size_t done = 0; done < size;) {
-        const ssize_t put = write(unpacking->file, unpacking->block + done, size - done);
-        if (put < 0 && errno == EINTR) continue;
-        if (put < 0) return fail_room(unpacking, strerror(errno), error);
-        done += (size_t)put;
-    }
-    unpacking->written += size;
-    return LOAM_OK;
+    return loam_scratch_append(&unpacking->file, unpacking->block, size, error);
 }
 
 // ---- gzip ----
@@ -188,7 +140,7 @@ static enum loam_status unpack(struct unpacking *unpacking, enum loam_compressio
 {
     unpacking->block = loam_calloc(BLOCK, 1, error);
     if (unpacking->block == NULL) return LOAM_ERROR_MEMORY;
-    LOAM_TRY(open_temporary(unpacking, error));
+    LOAM_TRY(loam_scratch_open(&unpacking->file, unpacking->path, "its contents", "to unpack it", error));
     return compression == LOAM_COMPRESSION_GZIP ? unpack_gzip(unpacking, error)
                                                 : unpack_zstd(unpacking, error);
 }
@@ -197,15 +149,18 @@ enum loam_status loam_compressed_unpack(const struct loam_map *packed, enum loam
                                         const char *path, int *descriptor, size_t *size,
                                         struct loam_error *error)
 {
-    struct unpacking unpacking = {
-        .path = path, .data = packed->data, .size = packed->size, .reader.data = packed->data, .file = -1};
+    struct unpacking unpacking = {.path = path,
+                                  .data = packed->data,
+                                  .size = packed->size,
+                                  .reader.data = packed->data,
+                                  .file.descriptor = -1};
     enum loam_status status = unpack(&unpacking, compression, error);
     free(unpacking.block);
     if (status != LOAM_OK) {
-        if (unpacking.file >= 0) close(unpacking.file);
+        loam_scratch_close(&unpacking.file);
         return status;
     }
-    *descriptor = unpacking.file;
-    *size = (size_t)unpacking.written;
+    *descriptor = unpacking.file.descriptor;
+    *size = (size_t)unpacking.file.size;
     return LOAM_OK;
 }

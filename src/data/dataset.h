@@ -44,6 +44,7 @@ struct loam_dataset_options {
     const struct loam_tokenizer *tokenizer;
     const struct loam_special_tokens *special;
     int32_t vocabulary; // rows of the model's embedding; an id beyond them is an error that names the record
+    const struct loam_callbacks *callbacks; // told of the progress of LOAM_TOO_LONG_SPLIT; NULL: none
 };
 
 struct loam_dataset;
@@ -51,8 +52,11 @@ enum loam_status loam_dataset_open(struct loam_dataset **out, const struct loam_
                                    struct loam_error *error);
 void loam_dataset_destroy(struct loam_dataset *dataset);
 
-// Number of records, including those that are dropped for their length.
+// Number of examples, including those that are dropped for their length: one for each record, or several of a long record
+// (LOAM_TOO_LONG_SPLIT). Below, `index` is that of an example.
 size_t loam_dataset_count(const struct loam_dataset *dataset);
+// Number of examples of the first `records` records; 0: of all.
+size_t loam_dataset_limit(const struct loam_dataset *dataset, size_t records);
 
 // The name of the data in messages: the path of the only file, or that of the first one and the number of others.
 const char *loam_dataset_name(const struct loam_dataset *dataset);
@@ -77,9 +81,11 @@ enum loam_loss_on loam_dataset_loss_on(const struct loam_dataset *dataset);
 // Whether any file's records become conversations.
 bool loam_dataset_has_chats(const struct loam_dataset *dataset);
 
-// Counts over the records read so far. A record that is read in several epochs counts once.
+// Counts over the examples read so far. One that is read in several epochs counts once.
 struct loam_dataset_counts {
-    size_t records; // of all files
+    size_t records;  // of all files
+    size_t split;    // records that are several examples
+    size_t examples; // of all records
     size_t skipped_bad;
     size_t cut;
     size_t dropped;
@@ -87,32 +93,33 @@ struct loam_dataset_counts {
 };
 struct loam_dataset_counts loam_dataset_counts(const struct loam_dataset *dataset);
 
-// Reads record `index` and replaces the contents of `example`. Only one thread may read from a dataset at a
+// Reads example `index` and replaces the contents of `example`. Only one thread may read from a dataset at a
 // time.
 enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                    struct loam_error *error);
 
-// Reads a record as loam_dataset_read does, without counting it.
+// Reads an example as loam_dataset_read does, without counting it.
 enum loam_status loam_dataset_look(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                    struct loam_error *error);
-// The text of record `index` as it is rendered, before it is tokenised and cut; of a conversation, its messages as
-// JSON. It lasts until the next call
-// that reads from the dataset, and may contain NULs.
+// The text of the record of example `index` as it is rendered, before it is tokenised and cut; of a conversation, its
+// messages as JSON. It lasts until the next call that reads from the dataset, and may contain NULs.
 enum loam_status loam_dataset_text(struct loam_dataset *dataset, size_t index, const char **text,
                                    size_t *size, struct loam_error *error);
-// Fills `example` with the ids of the prompt of record `index`, as generation makes them. Without a template,
-// or without an answer in a conversation, there is no prompt: count is 0.
+// Fills `example` with the ids of the prompt of example `index`, as generation makes them. Without a template,
+// without an answer in a conversation, or in a piece of a text, there is no prompt: count is 0.
 enum loam_status loam_dataset_prompt(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                      struct loam_error *error);
 
-// Where a record stands.
+// Where the record of an example stands.
 struct loam_dataset_place {
     const char *path; // belongs to the dataset
     size_t line;      // 1-based; of JSON, where the record's object begins
+    int32_t piece;    // 0-based, of `pieces`
+    int32_t pieces;   // examples of the record
 };
 struct loam_dataset_place loam_dataset_place(const struct loam_dataset *dataset, size_t index);
 
-// Gives record `index` as a tree, with fields renamed and checked. It lasts until the next call for a record.
+// Gives the record of example `index` as a tree, with fields renamed and checked. It lasts until the next call for a record.
 // Without a template all records of a file have the shape of its first one.
 enum loam_status loam_dataset_record(struct loam_dataset *dataset, size_t index, struct loam_record *record,
                                      struct loam_error *error);

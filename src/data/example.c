@@ -146,6 +146,13 @@ const char *loam_loss_on_name(enum loam_loss_on loss_on)
     return names[loss_on];
 }
 
+const char *loam_too_long_name(enum loam_too_long too_long)
+{
+    static const char *const names[] = {
+        [LOAM_TOO_LONG_CUT] = "cut", [LOAM_TOO_LONG_DROP] = "drop", [LOAM_TOO_LONG_SPLIT] = "split"};
+    return names[too_long];
+}
+
 enum loam_status loam_example_reserve(struct loam_example *example, size_t count, struct loam_error *error)
 {
     size_t capacity = example->capacity;

@@ -10,11 +10,13 @@ struct loam_example {
     int32_t *ids;   // [count]
     float *weights; // [count] weight of the token's loss; 0: not learnt
     int32_t count;
-    int32_t length;  // tokens before the example was shortened or dropped
-    bool dropped;    // too long and dropped: count is 0
-    bool lacks_stop; // not shortened at its end, but its last token does not stop generation
-    char id[64];     // the record's id, or "line N"
-    size_t capacity; // of ids and weights
+    int32_t length;     // tokens before the example was shortened or dropped
+    bool dropped;       // too long and dropped: count is 0
+    bool lacks_stop;    // not shortened at its end, but its last token does not stop generation
+    bool begins_inside; // a piece of a text that began in an earlier one
+    bool ends_inside;   // a piece of a text that goes on in the next one
+    char id[64];        // the record's id, or "line N"
+    size_t capacity;    // of ids and weights
 };
 void loam_example_deinit(struct loam_example *example);
 // Makes room for ids and weights of `count` tokens. Keeps the present ones.
@@ -41,8 +43,11 @@ const char *loam_loss_on_name(enum loam_loss_on loss_on);
 // What to do with an example of more than max_length tokens. CUT removes tokens from the start of the
 // context, the longest field before the completion; an example whose context is too short for that is
 // dropped. Without a context (no template, or a template of one field) CUT keeps the first max_length
-// tokens.
-enum loam_too_long { LOAM_TOO_LONG_CUT, LOAM_TOO_LONG_DROP };
+// tokens. SPLIT makes several examples of a text or a conversation (data/split.h), and cuts a record with a
+// completion.
+enum loam_too_long { LOAM_TOO_LONG_CUT, LOAM_TOO_LONG_DROP, LOAM_TOO_LONG_SPLIT };
+// The name of the option's value.
+const char *loam_too_long_name(enum loam_too_long too_long);
 
 struct loam_example_options {
     const char *name; // of the source of examples, for messages

@@ -83,6 +83,7 @@ static bool has_split_turn_end(const struct loam_preflight_facts *facts)
 static bool shows_end_as_text(const struct loam_preflight_facts *facts,
                               const struct loam_preflight_look *look, struct loam_preflight_tally *tally)
 {
+    if (look->example->ends_inside) return false;
     int32_t token = has_split_turn_end(facts) ? -1 : find_last_learnt(look);
     while (token > 0 && is_stop(facts, look->example->ids[token]))
         token--;
@@ -94,7 +95,7 @@ static bool shows_end_as_text(const struct loam_preflight_facts *facts,
     return true;
 }
 
-// An example that was cut at its end lacks it for that reason.
+// An example that was cut at its end, or goes on in another one, lacks it for that reason.
 static bool shows_no_stop(const struct loam_preflight_facts *facts, const struct loam_preflight_look *look,
                           struct loam_preflight_tally *tally)
 {
@@ -103,7 +104,7 @@ static bool shows_no_stop(const struct loam_preflight_facts *facts, const struct
     int32_t last = find_last_learnt(look);
     (void)tally;
     if (last < 0 || is_stop(facts, example->ids[last]) || has_split_turn_end(facts)) return false;
-    if (example->length > example->count && !example->lacks_stop) return false;
+    if (example->ends_inside || (example->length > example->count && !example->lacks_stop)) return false;
     return !shows_end_as_text(facts, look, &ignored);
 }
 
@@ -175,7 +176,8 @@ static bool shows_bos_missing(const struct loam_preflight_facts *facts,
     (void)tally;
     // A chat template writes BOS itself; the tokenizer adds none to conversations.
     if (facts->habit.known && facts->own_habit.known) expected = facts->own_habit.begins_with_bos;
-    return expected && special->bos >= 0 && example->count > 0 && example->ids[0] != special->bos;
+    return expected && special->bos >= 0 && example->count > 0 && example->ids[0] != special->bos &&
+           !example->begins_inside;
 }
 
 static enum loam_status describe_bos_missing(const struct loam_preflight_facts *facts,

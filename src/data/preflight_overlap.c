@@ -15,12 +15,15 @@ static enum loam_status visit_hashes(struct loam_dataset *dataset, size_t most, 
                                      size_t *seen, struct loam_error *error)
 {
     size_t count = loam_dataset_count(dataset), wanted = count < most ? count : most, read = 0;
-    for (*seen = 0; *seen < wanted && read < MOST_TEXT; ++*seen) {
+    *seen = 0;
+    for (size_t i = 0; i < wanted && read < MOST_TEXT; i++) {
         const char *text;
-        size_t size, index = loam_preflight_sample(count, most, *seen);
+        size_t size, index = loam_preflight_sample(count, most, i);
+        if (loam_dataset_place(dataset, index).piece > 0) continue; // its record has one before
         LOAM_TRY(loam_dataset_text(dataset, index, &text, &size, error));
         LOAM_TRY(visit(user, loam_text_hash(text, size), index, error));
         read += size;
+        ++*seen;
     }
     return LOAM_OK;
 }

@@ -18,10 +18,10 @@ static enum loam_status add_length(struct loam_statistics *statistics, int32_t l
                                    struct loam_error *error)
 {
     int32_t *grown =
-        loam_grow(statistics->lengths, &statistics->capacity, statistics->records + 1, sizeof *grown, error);
+        loam_grow(statistics->lengths, &statistics->capacity, statistics->examples + 1, sizeof *grown, error);
     if (grown == NULL) return LOAM_ERROR_MEMORY;
     statistics->lengths = grown;
-    grown[statistics->records] = length;
+    grown[statistics->examples] = length;
     return LOAM_OK;
 }
 
@@ -51,17 +51,12 @@ static void add_scripts(struct loam_statistics *statistics, const char *text, si
     statistics->scripts[loam_char_script('a')] += latin;
 }
 
-enum loam_status loam_statistics_add(struct loam_statistics *statistics, size_t index,
-                                     const struct loam_example *example, const char *text, size_t size,
-                                     struct loam_error *error)
+static enum loam_status add_example(struct loam_statistics *statistics, const struct loam_example *example,
+                                    struct loam_error *error)
 {
     const struct loam_labels labels = loam_labels_count(example->weights, example->count);
     LOAM_TRY(add_length(statistics, example->length, error));
-    LOAM_TRY(add_text(&statistics->texts, &statistics->repeats, loam_text_hash(text, size), index, error));
-    LOAM_TRY(add_text(&statistics->normalized_texts, &statistics->normalized_repeats,
-                      loam_text_hash_normalized(text, size), index, error));
-    add_scripts(statistics, text, size);
-    statistics->records++;
+    statistics->examples++;
     statistics->tokens += example->count;
     statistics->learnt += labels.count;
     statistics->removed += example->length - example->count;
@@ -69,6 +64,26 @@ enum loam_status loam_statistics_add(struct loam_statistics *statistics, size_t 
     statistics->cut += !example->dropped && example->length > example->count;
     statistics->without_label += !example->dropped && labels.count == 0;
     return LOAM_OK;
+}
+
+enum loam_status loam_statistics_add(struct loam_statistics *statistics, size_t index,
+                                     const struct loam_example *example, const char *text, size_t size,
+                                     struct loam_error *error)
+{
+    LOAM_TRY(add_text(&statistics->texts, &statistics->repeats, loam_text_hash(text, size), index, error));
+    LOAM_TRY(add_text(&statistics->normalized_texts, &statistics->normalized_repeats,
+                      loam_text_hash_normalized(text, size), index, error));
+    add_scripts(statistics, text, size);
+    statistics->records++;
+    return add_example(statistics, example, error);
+}
+
+enum loam_status loam_statistics_add_piece(struct loam_statistics *statistics,
+                                           const struct loam_example *example, bool is_second,
+                                           struct loam_error *error)
+{
+    statistics->split += is_second;
+    return add_example(statistics, example, error);
 }
 
 static int compare_lengths(const void *a, const void *b)
@@ -79,13 +94,13 @@ static int compare_lengths(const void *a, const void *b)
 
 void loam_statistics_finish(struct loam_statistics *statistics)
 {
-    if (statistics->records > 0)
-        qsort(statistics->lengths, statistics->records, sizeof *statistics->lengths, compare_lengths);
+    if (statistics->examples > 0)
+        qsort(statistics->lengths, statistics->examples, sizeof *statistics->lengths, compare_lengths);
 }
 
 int32_t loam_statistics_length(const struct loam_statistics *statistics, int percent)
 {
-    size_t count = statistics->records;
+    size_t count = statistics->examples;
     if (count == 0) return 0;
     size_t rank = count / 100 * (size_t)percent + (count % 100 * (size_t)percent + 99) / 100;
     return statistics->lengths[rank == 0 ? 0 : rank - 1];
@@ -115,9 +130,9 @@ struct loam_histogram loam_statistics_histogram(const struct loam_statistics *st
     const int32_t longest = loam_statistics_length(statistics, 100);
     const int32_t step = choose_step(shortest, longest), first = find_bar(shortest, step);
     struct loam_histogram histogram = {.step = step, .start = first * step};
-    for (size_t i = 0; i < statistics->records; i++)
+    for (size_t i = 0; i < statistics->examples; i++)
         histogram.counts[find_bar(statistics->lengths[i], step) - first]++;
-    if (statistics->records > 0) histogram.bars = find_bar(longest, step) - first + 1;
+    if (statistics->examples > 0) histogram.bars = find_bar(longest, step) - first + 1;
     return histogram;
 }
 

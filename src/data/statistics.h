@@ -16,13 +16,15 @@ struct loam_repeats {
 // A zeroed struct is valid.
 struct loam_statistics {
     size_t records;
+    size_t split;    // records that are several examples
+    size_t examples; // of all records; the next three count examples
     size_t cut;
     size_t dropped;
     size_t without_label; // not dropped, but nothing in it is learnt
     int64_t tokens;       // of examples, after cutting
     int64_t learnt;       // tokens that are learnt
     int64_t removed;      // tokens that cutting and dropping removed
-    int32_t *lengths;     // [records] tokens before cutting and dropping; ascending after finish
+    int32_t *lengths;     // [examples] tokens before cutting and dropping; ascending after finish
     size_t capacity;
     struct loam_text_set texts;
     struct loam_text_set normalized_texts;
@@ -32,14 +34,18 @@ struct loam_statistics {
 };
 void loam_statistics_deinit(struct loam_statistics *statistics);
 
-// Adds record `index`: its example and its text before tokenising, valid UTF-8.
+// Adds record `index`, the first example of it, and its text before tokenising, valid UTF-8.
 enum loam_status loam_statistics_add(struct loam_statistics *statistics, size_t index,
                                      const struct loam_example *example, const char *text, size_t size,
                                      struct loam_error *error);
+// Adds a further example of the last record. `is_second`: the first one after that of loam_statistics_add.
+enum loam_status loam_statistics_add_piece(struct loam_statistics *statistics,
+                                           const struct loam_example *example, bool is_second,
+                                           struct loam_error *error);
 // Call after the last record and before the functions below.
 void loam_statistics_finish(struct loam_statistics *statistics);
 
-// The least length that `percent` of the records do not exceed; 0 without records.
+// The least length that `percent` of the examples do not exceed; 0 without records.
 int32_t loam_statistics_length(const struct loam_statistics *statistics, int percent);
 
 // Bar b counts the lengths in (start + b * step, start + (b + 1) * step]. The first and the last bar count some.

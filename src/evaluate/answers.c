@@ -476,8 +476,7 @@ static void end_all(struct loam_answerer *answerer)
 static enum loam_status evaluate_records(struct evaluation *evaluation, size_t limit,
                                          struct loam_error *error)
 {
-    evaluation->count = loam_dataset_count(evaluation->dataset);
-    if (limit > 0 && limit < evaluation->count) evaluation->count = limit;
+    evaluation->count = loam_dataset_limit(evaluation->dataset, limit);
     evaluation->outcomes = loam_calloc(evaluation->count, sizeof *evaluation->outcomes, error);
     if (evaluation->outcomes == NULL) return LOAM_ERROR_MEMORY;
     loam_generator_forget(evaluation->answerer->generator);

@@ -68,8 +68,7 @@ enum loam_status loam_evaluate_loss(struct loam_decoder *decoder, struct loam_da
     double start = loam_clock_seconds();
     double loss_sum = 0;
     *result = (struct loam_evaluation){0};
-    size_t count = loam_dataset_count(dataset);
-    if (limit > 0 && limit < count) count = limit;
+    const size_t count = loam_dataset_limit(dataset, limit);
     loam_batch_clear(batch);
     for (size_t i = 0; i < count; i++) {
         LOAM_TRY(loam_dataset_read(dataset, i, example, error));

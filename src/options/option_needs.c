@@ -69,7 +69,7 @@ const struct loam_option_need loam_option_needs[] = {
      .why = "has no effect without --template, which has the fields"},
     {TRAIN | EVAL,
      {"cut"},
-     {IS("too-long", "cut")},
+     {IS_NOT("too-long", "drop")},
      .refused = true,
      .why = "has no effect with --too-long drop: no example is cut"},
 

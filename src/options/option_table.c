@@ -353,14 +353,17 @@ const struct loam_option_row loam_option_rows[] = {
      .range = "[2,1073741824]"},
     {TRAIN | EVAL | BENCH | DATA,
      {.name = "too-long",
-      .argument = "cut|drop",
+      .argument = "cut|drop|split",
       .help =
           "What to do with an example of more than --max-length tokens: cut the start of its longest field "
-          "(never the answer) or the oldest turns of a conversation, or drop the example.",
+          "(never the answer) or the oldest turns of a conversation, or drop the example, or split it: a "
+          "text "
+          "becomes several examples, and so does a conversation, between its turns. All records are then "
+          "tokenised before the first step. A prompt with a completion is cut.",
       .default_text = "cut",
       .group = EXAMPLES},
      FIELD(train.too_long),
-     CHOICES({"cut", LOAM_TOO_LONG_CUT}, {"drop", LOAM_TOO_LONG_DROP})},
+     CHOICES({"cut", LOAM_TOO_LONG_CUT}, {"drop", LOAM_TOO_LONG_DROP}, {"split", LOAM_TOO_LONG_SPLIT})},
     {TRAIN | EVAL,
      {.name = "cut",
       .argument = "FIELD",

@@ -21,8 +21,9 @@ enum loam_status loam_train_preflight(const struct loam_train_job *job, struct l
     const struct loam_session_sets sets = list_sets(job);
     if (job->settings->preflight == LOAM_PREFLIGHT_OFF) return LOAM_OK;
     LOAM_TRY(loam_session_preflight(&job->session, &sets, preflight, error));
-    loam_log_write(job->log, LOAM_LOG_INFO, "preflight: %zu checks, %zu of %zu records looked at, %zu %s",
-                   preflight->checked, preflight->looked, loam_dataset_count(job->dataset), preflight->count,
+    loam_log_write(job->log, LOAM_LOG_INFO, "preflight: %zu checks, %zu of %zu %s looked at, %zu %s",
+                   preflight->checked, preflight->looked, loam_dataset_count(job->dataset),
+                   loam_dataset_counts(job->dataset).split > 0 ? "examples" : "records", preflight->count,
                    preflight->count == 1 ? "finding" : "findings");
     return judge(job, preflight, 0, error);
 }

@@ -313,7 +313,7 @@ static enum loam_status set_words(json_t *options, const struct loam_train_job *
         {"device", settings->device},
         {"dtype", loam_dtype_name(job->session.dtype)},
         {"loss-on", loam_loss_on_name(find_loss_on(job))},
-        {"too-long", settings->too_long == LOAM_TOO_LONG_CUT ? "cut" : "drop"},
+        {"too-long", loam_too_long_name(settings->too_long)},
         {"skip-bad", settings->skip_bad ? "true" : "false"},
         {"shuffle", settings->shuffle ? "true" : "false"},
         {"lr-scheduler-type", loam_schedule_name(settings->schedule)},

@@ -241,6 +241,7 @@ enum loam_status loam_session_dataset(const struct loam_session *session,
         .tokenizer = session->tokenizer,
         .special = &session->special,
         .vocabulary = (int32_t)session->model->config.vocabulary,
+        .callbacks = session->callbacks,
     };
     LOAM_TRY(loam_dataset_open(out, &options, error));
     loam_dataset_tell(*out, session->log);
@@ -261,21 +262,21 @@ void loam_session_report(const struct loam_session *session, const struct loam_d
 {
     const char *path = loam_dataset_name(dataset);
     struct loam_dataset_counts counts = loam_dataset_counts(dataset);
+    const char *unit = counts.split > 0 ? "examples" : "records";
     if (counts.skipped_bad > 0) {
         loam_log_write(session->log, LOAM_LOG_WARNING, "%s: %zu broken records were skipped", path,
                        counts.skipped_bad);
     }
     if (counts.without_label > 0) {
-        loam_log_write(
-            session->log, LOAM_LOG_WARNING,
-            "%s: of %zu records, %zu give nothing to learn: they have a single token, or no completion "
-            "within %d tokens",
-            path, counts.records, counts.without_label, (int)session->max_length);
+        loam_log_write(session->log, LOAM_LOG_WARNING,
+                       "%s: of %zu %s, %zu give nothing to learn: they have a single token, or no completion "
+                       "within %d tokens",
+                       path, counts.examples, unit, counts.without_label, (int)session->max_length);
     }
     if (counts.cut + counts.dropped > 0) {
         loam_log_write(session->log, LOAM_LOG_WARNING,
-                       "%s: of %zu records, %zu were longer than %d tokens and cut, %zu could not be cut and "
+                       "%s: of %zu %s, %zu were longer than %d tokens and cut, %zu could not be cut and "
                        "were dropped",
-                       path, counts.records, counts.cut, (int)session->max_length, counts.dropped);
+                       path, counts.examples, unit, counts.cut, (int)session->max_length, counts.dropped);
     }
 }

@@ -3,7 +3,7 @@
 #define LOAM_TEXT_TOKENIZER_PARTS_H
 
 #include "text/added_tokens.h"
-#include "text/bpe.h"
+#include "text/bpe_pool.h"
 #include "text/decoder.h"
 #include "text/postprocessor.h"
 #include "text/steps.h"
@@ -21,6 +21,7 @@ struct loam_tokenizer {
     struct loam_steps normalizer;
     struct loam_steps pretokenizer;
     struct loam_bpe bpe;
+    struct loam_bpe_pool *pool; // the only part that changes after loading; it has a lock
     struct loam_postprocessor postprocessor;
     struct loam_token_decoder decoder;
     struct loam_token_text *tokens; // [size], by id; added tokens override tokens of the model
