@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include <math.h>
+
 #include "commands/commands.h"
 #include "commands/output.h"
 #include "commands/push.h"
@@ -49,6 +51,8 @@ static enum loam_status report_json(const struct loam_settings *settings, const 
                                     struct loam_error *error)
 {
     const struct loam_event *end = &watch->end;
+    const enum loam_best_metric metric = settings->train.best_metric;
+    const bool answers = metric != LOAM_BEST_EVAL_LOSS && metric != LOAM_BEST_ACCURACY;
     json_t *root = json_pack(
         "{s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I}", "out", settings->train.out, "method",
         settings->train.full ? "full" : "lora", "parameters", (json_int_t)watch->start.parameters,
@@ -62,8 +66,10 @@ static enum loam_status report_json(const struct loam_settings *settings, const 
         bool there;
     } evaluation[] = {
         {"eval_loss", end->eval_loss, settings->train.eval_data.count > 0},
-        {"eval_exact_match", end->eval_exact_match, settings->train.best_metric == LOAM_BEST_EXACT_MATCH},
-        {"eval_f1", end->eval_f1, settings->train.best_metric == LOAM_BEST_EXACT_MATCH},
+        {"eval_exact_match", end->eval_exact_match, answers},
+        {"eval_f1", end->eval_f1, answers},
+        {"eval_rouge_l", end->eval_rouge_l, answers},
+        {"eval_accuracy", end->eval_accuracy, metric == LOAM_BEST_ACCURACY || isfinite(end->eval_accuracy)},
     };
     for (size_t i = 0; i < sizeof evaluation / sizeof *evaluation; i++)
         if (evaluation[i].there)

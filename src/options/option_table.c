@@ -846,14 +846,18 @@ const struct loam_option_row loam_option_rows[] = {
      FIELD(train.load_best_at_end)},
     {TRAIN,
      {.name = "metric-for-best-model",
-      .argument = "eval_loss|exact_match",
-      .help = "The best evaluation has the lowest loss, or the highest exact match. For exact_match each "
-              "evaluation also answers the questions of --eval-data, a SQuAD file.",
+      .argument = "eval_loss|exact_match|f1|rouge_l|accuracy",
+      .help =
+          "The best evaluation has the lowest loss, or the highest score. For exact_match, f1 and rouge_l "
+          "each evaluation also answers the prompts of --eval-data; for accuracy it chooses among "
+          "\"choices\" by their likelihood.",
       .default_text = "eval_loss",
       .group = CHECKPOINTS},
      FIELD(train.best_metric),
-     CHOICES({"eval_loss", LOAM_BEST_EVAL_LOSS}, {"exact_match", LOAM_BEST_EXACT_MATCH},
-             {"loss", LOAM_BEST_EVAL_LOSS}, {"eval_exact_match", LOAM_BEST_EXACT_MATCH})},
+     CHOICES({"eval_loss", LOAM_BEST_EVAL_LOSS}, {"exact_match", LOAM_BEST_EXACT_MATCH}, {"f1", LOAM_BEST_F1},
+             {"rouge_l", LOAM_BEST_ROUGE_L}, {"accuracy", LOAM_BEST_ACCURACY}, {"loss", LOAM_BEST_EVAL_LOSS},
+             {"eval_exact_match", LOAM_BEST_EXACT_MATCH}, {"eval_f1", LOAM_BEST_F1},
+             {"eval_rouge_l", LOAM_BEST_ROUGE_L}, {"eval_accuracy", LOAM_BEST_ACCURACY})},
 
     // ---- Sampling ----
     {GENERATE,
@@ -1003,7 +1007,8 @@ const struct loam_option_row loam_option_rows[] = {
     {EVAL,
      {.name = "generate",
       .help =
-          "For SQuAD files: also generate the answers, and report exact match and F1 by the official rules.",
+          "Also generate the answers of SQuAD's questions, completions and conversations, and report exact "
+          "match, F1 and ROUGE-L.",
       .group = REPORTS},
      FIELD(eval.generate)},
     {TRAIN | EVAL,

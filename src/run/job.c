@@ -163,9 +163,11 @@ static enum loam_status open_data(struct loam_train_job *job, struct loam_error 
     data.sources = &settings->eval_data;
     data.learnt = false;
     LOAM_TRY(loam_session_dataset(&job->session, &data, &job->eval_dataset, error));
-    if (settings->best_metric != LOAM_BEST_EXACT_MATCH) return LOAM_OK;
-    return loam_answers_check(&job->session, job->eval_dataset, metric_option,
-                              loam_dataset_name(job->eval_dataset), settings->max_new_tokens, error);
+    if (settings->best_metric == LOAM_BEST_EVAL_LOSS) return LOAM_OK;
+    return loam_answers_check(&job->session, job->eval_dataset,
+                              settings->best_metric == LOAM_BEST_ACCURACY ? LOAM_ANSWERS_CHOICE
+                                                                          : LOAM_ANSWERS_TEXT,
+                              metric_option, settings->max_new_tokens, error);
 }
 
 enum loam_status loam_train_job_open(struct loam_train_job *job, const struct loam_train_settings *settings,
@@ -227,9 +229,11 @@ static enum loam_status allocate(struct loam_train_job *job, struct loam_error *
     LOAM_TRY(loam_trainer_init(&job->trainer, job->session.model, job->session.device, &job->trainables,
                                &trainer, error));
     if (!job->planning) LOAM_TRY(loam_step_buffers_init(&job->buffers, capacity, budget, error));
-    if (settings->best_metric != LOAM_BEST_EXACT_MATCH) return LOAM_OK;
-    return loam_answerer_create(&job->answerer, &job->session, &trainer.adapters, settings->max_new_tokens,
-                                job->answer_sequences, error);
+    if (settings->best_metric == LOAM_BEST_EVAL_LOSS) return LOAM_OK;
+    const struct loam_answerer_options answerer = {.answers = settings->best_metric != LOAM_BEST_ACCURACY,
+                                                   .max_new_tokens = settings->max_new_tokens,
+                                                   .most_sequences = job->answer_sequences};
+    return loam_answerer_create(&job->answerer, &job->session, &trainer.adapters, &answerer, error);
 }
 
 enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_error *error)

@@ -294,6 +294,8 @@ static void take_best(struct train_run *run)
         loop->eval_loss = loop->best_loss;
         loop->eval_exact_match = loop->best_exact_match;
         loop->eval_f1 = loop->best_f1;
+        loop->eval_rouge_l = loop->best_rouge_l;
+        loop->eval_accuracy = loop->best_accuracy;
         loop->eval_step = loop->best_step;
     }
     char best[LOAM_BEST_SIZE];

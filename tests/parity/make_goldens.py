@@ -233,7 +233,7 @@ def check_settings_show(make_model, batches, settings, losses):
         assert difference > 5e-4, f"{key} = {value} changes the losses by {difference} only"
 
 
-def check_well_conditioned(make_model, batches, settings, logits, gradients, losses):
+def check_well_conditioned(make_model, batches, settings, logits, gradients, losses, norms):
     """The same in float64: what float32 rounds away must be small beside the test's tolerance of 1e-4."""
     model = make_model().double()
     exact, loss = forward(model, batches[0])
@@ -245,8 +245,9 @@ def check_well_conditioned(make_model, batches, settings, logits, gradients, los
             assert relative(gradients[name], parameter.grad) < 2e-5, name
         else:
             assert is_zero(parameter.grad, model), name
-    exact, _ = run_steps(make_model().double(), batches, settings)
+    exact, exact_norms = run_steps(make_model().double(), batches, settings)
     assert float((losses - exact).abs().max()) < 2e-5
+    assert float((norms / exact_norms - 1).abs().max()) < 2e-5, "norm of a gradient"
 
 
 def is_zero(gradient, model):
@@ -305,7 +306,7 @@ def expect(model, make_model, key_of, batches, settings, prefix, expected, check
         assert 0 < clipped < STEPS, f"clipping acts in {clipped} of {STEPS} steps"
         check_settings_show(make_model, batches, settings, losses)
     if "conditioned" in checks:
-        check_well_conditioned(make_model, batches, settings, logits, gradients, losses)
+        check_well_conditioned(make_model, batches, settings, logits, gradients, losses, norms)
     if rounded:
         settings["bf16"] = bf16_errors(make_model, batches, settings, logits, gradients, losses)
     expected[prefix + "losses"] = losses
