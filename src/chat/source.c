@@ -6,9 +6,12 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
+#include "chat/source_gguf.h"
 
 enum { TEMPLATE_SIZE = 16 << 20 }; // bytes of a template's file
 static const char tool_use[] = "tool_use";
+
+const char loam_chat_source_file[] = "chat_template.jinja";
 
 struct search {
     const char *directory;
@@ -88,7 +91,7 @@ static enum loam_status take_model_template(struct search *search, const char *n
 static enum loam_status take_default(struct search *search, struct loam_error *error)
 {
     const json_t *text = json_object_get(search->config, "chat_template");
-    if (search->origin == NULL) LOAM_TRY(read_file(search, search->directory, "chat_template.jinja", error));
+    if (search->origin == NULL) LOAM_TRY(read_file(search, search->directory, loam_chat_source_file, error));
     if (search->origin == NULL && json_is_string(text)) LOAM_TRY(take_text(search, text, NULL, error));
     if (search->origin == NULL) LOAM_TRY(take_model_template(search, "default", error));
     if (search->origin != NULL) return LOAM_OK;
@@ -117,7 +120,8 @@ static enum loam_status take_by_name(struct search *search, const char **end, st
         *end = builtin->end;
         return take_builtin(search, builtin, error);
     }
-    LOAM_TRY(read_file(search, NULL, search->name, error));
+    LOAM_TRY(loam_chat_source_gguf(search->name, search->has_tools, &search->text, &search->origin, error));
+    if (search->origin == NULL) LOAM_TRY(read_file(search, NULL, search->name, error));
     if (search->origin != NULL) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_USAGE,
                      "no chat template \"%s\": it is no template of %s, none of chatml, llama3, gemma, "
@@ -160,11 +164,23 @@ static enum loam_status take(struct search *search, const char **end, struct loa
     return search->origin == NULL && !search->only_tools ? take_default(search, error) : LOAM_OK;
 }
 
+// The end of a turn of the built-in template that the text is, as an adapter's file may have it.
+static const char *find_end(const struct search *search)
+{
+    const struct loam_chat_builtin *builtin;
+    for (size_t i = 0; (builtin = loam_chat_builtin_at(i)) != NULL; i++)
+        if (strlen(builtin->text) == search->text.size &&
+            memcmp(builtin->text, search->text.data, search->text.size) == 0)
+            return builtin->end;
+    return NULL;
+}
+
 static enum loam_status find(struct search *search, struct loam_chat_source *source, struct loam_error *error)
 {
     LOAM_TRY(load_config(search, error));
     LOAM_TRY(take(search, &source->end, error));
     if (search->origin == NULL) return LOAM_OK;
+    if (source->end == NULL) source->end = find_end(search);
     LOAM_TRY(read_tokens(search, &source->variables, error));
     return loam_chat_template_parse(&source->chat_template, search->text.data, search->text.size,
                                     search->origin, error);
@@ -176,7 +192,7 @@ static enum loam_status search_source(struct search *search, struct loam_chat_so
     *source = (struct loam_chat_source){0};
     enum loam_status status = find(search, source, error);
     source->origin = search->origin;
-    loam_bytes_deinit(&search->text);
+    source->text = search->text;
     json_decref(search->config);
     if (status != LOAM_OK) loam_chat_source_deinit(source);
     return status;
@@ -205,6 +221,7 @@ static enum loam_status add_tools(struct loam_chat_source *source, const char *m
     const enum loam_status status = search_source(&search, source->for_tools, &refusal);
     source->for_tools->is_for_tools = true;
     if (source->for_tools->chat_template != NULL) return LOAM_OK;
+    loam_chat_source_deinit(source->for_tools);
     free(source->for_tools);
     source->for_tools = NULL;
     return status == LOAM_OK ? LOAM_OK : refuse_tools(source, &refusal, error);
@@ -236,9 +253,41 @@ void loam_chat_source_deinit(struct loam_chat_source *source)
 {
     loam_chat_template_destroy(source->chat_template);
     json_decref(source->variables);
+    loam_bytes_deinit(&source->text);
     free(source->origin);
     free(source->tools_refusal);
     if (source->for_tools != NULL) loam_chat_source_deinit(source->for_tools);
     free(source->for_tools);
     *source = (struct loam_chat_source){0};
+}
+
+// Whether the file of the directory has this text.
+static enum loam_status has_text(const char *directory, const struct loam_bytes *text, bool *same,
+                                 struct loam_error *error)
+{
+    struct search other = {0};
+    enum loam_status status = read_file(&other, directory, loam_chat_source_file, error);
+    *same = other.origin != NULL && other.text.size == text->size &&
+            (text->size == 0 || memcmp(other.text.data, text->data, text->size) == 0);
+    loam_bytes_deinit(&other.text);
+    free(other.origin);
+    return status;
+}
+
+enum loam_status loam_chat_source_of_adapter(const char *model_directory, const char *adapter_directory,
+                                             char **path, struct loam_error *error)
+{
+    LOAM_ENSURE_ERROR(error);
+    struct search found = {0};
+    bool same = true;
+    *path = NULL;
+    enum loam_status status = read_file(&found, adapter_directory, loam_chat_source_file, error);
+    if (status == LOAM_OK && found.origin != NULL)
+        status = has_text(model_directory, &found.text, &same, error);
+    loam_bytes_deinit(&found.text);
+    if (status == LOAM_OK && !same)
+        *path = found.origin;
+    else
+        free(found.origin);
+    return status;
 }

@@ -105,23 +105,23 @@ enum loam_status loam_chat_prepare(struct loam_chat_work *work, const struct loa
     LOAM_TRY(loam_prompt_encode(&work->prompt, options->tokenizer, &header, error));
     work->header_is_whole = header.size > 0 && work->prompt.cut == header.size;
     LOAM_TRY(find_reserved(work, options, error));
+    const char *end = options->source->end;
+    work->end = end != NULL ? loam_tokenizer_token_to_id(options->tokenizer, end) : -1;
     work->source = options->source;
     return LOAM_OK;
 }
 
-bool loam_chat_is_stop(const struct loam_chat_options *options, int32_t id)
+bool loam_chat_is_stop(const struct loam_chat_work *work, const struct loam_chat_options *options, int32_t id)
 {
-    const char *text = loam_tokenizer_id_to_token(options->tokenizer, id), *end = options->source->end;
-    return loam_special_tokens_is_stop(options->special, id) ||
-           (end != NULL && text != NULL && strcmp(text, end) == 0);
+    return id == work->end || loam_special_tokens_is_stop(options->special, id);
 }
 
 bool loam_chat_ends_turn(const struct loam_chat_work *work, const struct loam_chat_options *options,
                          int32_t id)
 {
     const struct loam_bytes *header = &work->header;
+    if (loam_chat_is_stop(work, options, id)) return true;
     const char *text = loam_tokenizer_id_to_token(options->tokenizer, id);
-    if (loam_chat_is_stop(options, id)) return true;
     if (text == NULL || !loam_tokenizer_is_special(options->tokenizer, id)) return false;
     return header->size == 0 || memmem(header->data, header->size, text, strlen(text)) == NULL;
 }
@@ -242,11 +242,11 @@ static bool is_clean(const struct loam_chat_work *work, const struct loam_text_i
 }
 
 // Lets the last answer begin with the first token that its prompt does not have. Marks of the template stay as they are.
-static void begin_after_prompt(struct loam_chat_work *work, bool is_marked)
+static void begin_after_prompt(struct loam_chat_work *work, size_t count, bool is_marked)
 {
     struct loam_chat_turns *turns = &work->turns;
     struct loam_chat_turn *last = turns->count > 0 ? &turns->items[turns->count - 1] : NULL;
-    if (!is_marked && last != NULL && last->start == turns->answer) last->token = work->prompt.encoding.count;
+    if (!is_marked && last != NULL && last->start == turns->answer) last->token = count;
 }
 
 // Encodes the text. The ids before the last answer are those of the prompt for it, unless the answer begins with text of the
@@ -260,11 +260,11 @@ static enum loam_status encode_text(struct loam_chat_work *work, const struct lo
     struct loam_boundary boundary = {.at = answer <= input.size && !starts_fixed ? answer : 0};
     LOAM_TRY(loam_tokenizer_encode_input(options->tokenizer, &input, &boundary, &work->encoding, error));
     if (boundary.at == 0 || is_clean(work, &input, &boundary)) return LOAM_OK;
-    struct loam_text_input before = input;
-    before.size = answer;
-    LOAM_TRY(loam_prompt_encode(&work->prompt, options->tokenizer, &before, error));
-    begin_after_prompt(work, loam_chat_template_has_generation(options->source->chat_template));
-    return loam_prompt_align(&work->prompt, options->tokenizer, &input, &work->encoding, error);
+    size_t count;
+    LOAM_TRY(loam_prompt_align(&work->prompt, options->tokenizer, &input, &boundary, &work->encoding, &count,
+                               error));
+    begin_after_prompt(work, count, loam_chat_template_has_generation(options->source->chat_template));
+    return LOAM_OK;
 }
 
 static enum loam_status encode_prompt(struct loam_chat_work *work, const struct loam_chat_options *options,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/grow.h"
+#include "text/bpe_cache.h"
 #include "text/bpe_table.h"
 #include "text/unicode.h"
 
@@ -323,7 +324,6 @@ static size_t find_seam(const struct loam_bpe *bpe, const struct loam_bpe_work *
 static enum loam_status merge_stretch(const struct loam_bpe *bpe, size_t start, size_t end,
                                       struct loam_bpe_work *work, struct loam_error *error)
 {
-    if (end - start == 1) return LOAM_OK;
     LOAM_TRY(reserve_links(work, end - start, error));
     struct stretch stretch = {.bpe = bpe,
                               .tokens = work->tokens + start,
@@ -336,6 +336,20 @@ static enum loam_status merge_stretch(const struct loam_bpe *bpe, size_t start, 
     return LOAM_OK;
 }
 
+// Merges a stretch, or takes what the cache has for it.
+static enum loam_status find_tokens(const struct loam_bpe *bpe, size_t start, size_t end,
+                                    struct loam_bpe_work *work, struct loam_error *error)
+{
+    const size_t count = end - start;
+    if (count == 1) return LOAM_OK;
+    if (work->cache == NULL) return merge_stretch(bpe, start, end, work, error);
+    if (loam_bpe_cache_merge(work->cache, work->tokens + start, count)) return LOAM_OK;
+    struct loam_bpe_cached *entry = loam_bpe_cache_begin(work->cache, work->tokens + start, count);
+    LOAM_TRY(merge_stretch(bpe, start, end, work, error));
+    if (entry != NULL) loam_bpe_cache_complete(entry, work->tokens + start, count);
+    return LOAM_OK;
+}
+
 // Merges the complete stretches. The last one is incomplete unless the word has ended.
 static enum loam_status merge_part(const struct loam_bpe *bpe, struct loam_bpe_work *work,
                                    struct loam_error *error)
@@ -344,7 +358,7 @@ static enum loam_status merge_part(const struct loam_bpe *bpe, struct loam_bpe_w
     while (start < work->rest_end) {
         size_t end = find_seam(bpe, work, start);
         if (end == work->rest_end && work->at < work->size) break;
-        LOAM_TRY(merge_stretch(bpe, start, end, work, error));
+        LOAM_TRY(find_tokens(bpe, start, end, work, error));
         start = end;
     }
     work->rest_start = start;

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "text/bpe_token.h"
 #include "text/vocab.h"
 
 enum { LOAM_BPE_DIRECT = 0x800 }; // characters of one or two bytes are looked up without hashing
@@ -42,12 +43,6 @@ enum loam_status loam_bpe_build(struct loam_bpe *bpe, const struct loam_merge_te
                                 const char *text, struct loam_error *error);
 void loam_bpe_deinit(struct loam_bpe *bpe);
 
-// One token of a word and the number of the word's bytes that it covers.
-struct loam_bpe_token {
-    int32_t id;
-    uint32_t size;
-};
-
 // Unknown characters that are not yet a token: with fuse_unk neighbours become one token.
 struct loam_bpe_unknown {
     bool pending;
@@ -73,6 +68,8 @@ struct loam_bpe_work {
     size_t heap_count;
     size_t heap_capacity;
     struct loam_bytes key; // a character with its prefix and suffix
+    struct loam_bpe_cache
+        *cache; // text/bpe_cache.h; NULL: none. The owner of the working memory releases it.
 };
 void loam_bpe_work_deinit(struct loam_bpe_work *work);
 size_t loam_bpe_work_bytes(const struct loam_bpe_work *work);

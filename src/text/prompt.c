@@ -85,38 +85,43 @@ enum loam_status loam_prompt_encode(struct loam_prompt *prompt, const struct loa
 
 // ---- The text after the prompt ----
 
-static bool begins_with_prompt(const struct loam_encoding *encoding, const struct loam_prompt *prompt)
+// Whether the ids from `from` on begin with the prompt's.
+static bool has_prompt(const struct loam_encoding *encoding, size_t from, const struct loam_prompt *prompt)
 {
     const struct loam_encoding *start = &prompt->encoding;
     if (start->count == 0) return prompt->cut == 0;
-    return encoding->count >= start->count &&
-           memcmp(encoding->ids, start->ids, start->count * sizeof *start->ids) == 0;
+    return encoding->count - from >= start->count &&
+           memcmp(encoding->ids + from, start->ids, start->count * sizeof *start->ids) == 0;
 }
 
-// Copies the marks and plain ranges from `cut` on.
-static enum loam_status take_rest(struct loam_prompt *prompt, const struct loam_text_input *text,
-                                  struct loam_text_input *rest, struct loam_error *error)
+// Gives bytes [start, end) of the text as a text, with its marks and plain ranges.
+static enum loam_status take_part(struct loam_prompt *prompt, const struct loam_text_input *text,
+                                  size_t start, size_t end, struct loam_text_input *part,
+                                  struct loam_error *error)
 {
-    const size_t cut = prompt->cut;
+    *part = (struct loam_text_input){.text = text->text + start,
+                                     .size = end - start,
+                                     .reserved = text->reserved,
+                                     .reserved_count = text->reserved_count};
     struct loam_mark *marks =
         loam_grow(prompt->marks, &prompt->mark_capacity, text->mark_count, sizeof *marks, error);
     if (marks == NULL) return LOAM_ERROR_MEMORY;
-    rest->marks = prompt->marks = marks;
+    part->marks = prompt->marks = marks;
     struct loam_plain_range *plain =
         loam_grow(prompt->plain, &prompt->plain_capacity, text->plain_count, sizeof *plain, error);
     if (plain == NULL) return LOAM_ERROR_MEMORY;
-    rest->plain = prompt->plain = plain;
+    part->plain = prompt->plain = plain;
     for (size_t i = 0; i < text->mark_count; i++) {
         struct loam_mark mark = text->marks[i];
-        if (mark.start >= cut)
-            marks[rest->mark_count++] = (struct loam_mark){mark.start - cut, mark.end - cut, mark.id};
+        if (mark.start >= start && mark.end <= end)
+            marks[part->mark_count++] = (struct loam_mark){mark.start - start, mark.end - start, mark.id};
     }
     for (size_t i = 0; i < text->plain_count; i++) {
         struct loam_plain_range range = text->plain[i];
-        if (range.end <= cut) continue;
-        range.start = range.start < cut ? 0 : range.start - cut;
-        range.end -= cut;
-        plain[rest->plain_count++] = range;
+        if (range.end <= start || range.start >= end) continue;
+        range.start = range.start < start ? 0 : range.start - start;
+        range.end -= start;
+        plain[part->plain_count++] = range;
     }
     return LOAM_OK;
 }
@@ -126,12 +131,9 @@ static enum loam_status encode_apart(struct loam_prompt *prompt, const struct lo
                                      const struct loam_text_input *text, struct loam_boundary *boundary,
                                      struct loam_encoding *encoding, struct loam_error *error)
 {
-    struct loam_text_input rest = {.text = text->text + prompt->cut,
-                                   .size = text->size - prompt->cut,
-                                   .reserved = text->reserved,
-                                   .reserved_count = text->reserved_count,
-                                   .continues = prompt->encoding.count > 0};
-    LOAM_TRY(take_rest(prompt, text, &rest, error));
+    struct loam_text_input rest;
+    LOAM_TRY(take_part(prompt, text, prompt->cut, text->size, &rest, error));
+    rest.continues = prompt->encoding.count > 0;
     LOAM_TRY(loam_tokenizer_encode_input(tokenizer, &rest, boundary, &prompt->rest, error));
     encoding->count = 0;
     LOAM_TRY(loam_encoding_append(encoding, &prompt->encoding, 0, error));
@@ -143,19 +145,40 @@ enum loam_status loam_prompt_continue(struct loam_prompt *prompt, const struct l
                                       struct loam_error *error)
 {
     LOAM_TRY(loam_tokenizer_encode_input(tokenizer, text, NULL, encoding, error));
-    return begins_with_prompt(encoding, prompt)
-               ? LOAM_OK
-               : encode_apart(prompt, tokenizer, text, NULL, encoding, error);
+    return has_prompt(encoding, 0, prompt) ? LOAM_OK
+                                           : encode_apart(prompt, tokenizer, text, NULL, encoding, error);
+}
+
+// Encodes the prompt from a separator on, which is what the answer can change. Sets `*count` to the number of the prompt's
+// ids if the encoding begins with them, else to 0.
+static enum loam_status compare_end(struct loam_prompt *prompt, const struct loam_tokenizer *tokenizer,
+                                    const struct loam_text_input *text, const struct loam_boundary *boundary,
+                                    const struct loam_encoding *encoding, size_t *count,
+                                    struct loam_error *error)
+{
+    struct loam_text_input end;
+    *count = 0;
+    if (boundary->separator == SIZE_MAX) return LOAM_OK;
+    LOAM_TRY(take_part(prompt, text, encoding->starts[boundary->separator], boundary->at, &end, error));
+    LOAM_TRY(loam_prompt_encode(prompt, tokenizer, &end, error));
+    if (has_prompt(encoding, boundary->separator, prompt))
+        *count = boundary->separator + prompt->encoding.count;
+    return LOAM_OK;
 }
 
 enum loam_status loam_prompt_align(struct loam_prompt *prompt, const struct loam_tokenizer *tokenizer,
-                                   const struct loam_text_input *text, struct loam_encoding *encoding,
-                                   struct loam_error *error)
+                                   const struct loam_text_input *text, const struct loam_boundary *boundary,
+                                   struct loam_encoding *encoding, size_t *count, struct loam_error *error)
 {
     struct loam_boundary start = {0};
-    return begins_with_prompt(encoding, prompt)
-               ? LOAM_OK
-               : encode_apart(prompt, tokenizer, text, &start, encoding, error);
+    struct loam_text_input before = *text;
+    before.size = boundary->at;
+    LOAM_TRY(compare_end(prompt, tokenizer, text, boundary, encoding, count, error));
+    if (*count > 0) return LOAM_OK;
+    LOAM_TRY(loam_prompt_encode(prompt, tokenizer, &before, error));
+    *count = prompt->encoding.count;
+    return has_prompt(encoding, 0, prompt) ? LOAM_OK
+                                           : encode_apart(prompt, tokenizer, text, &start, encoding, error);
 }
 
 // ---- Token healing ----

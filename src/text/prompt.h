@@ -33,10 +33,11 @@ enum loam_status loam_prompt_continue(struct loam_prompt *prompt, const struct l
                                       const struct loam_text_input *text, struct loam_encoding *encoding,
                                       struct loam_error *error);
 
-// The same for `encoding` that has the ids of the whole text already, with spans that include white space.
+// Lets an encoding begin with the ids of the prompt that ends at a boundary. `boundary` and `encoding` are those of the
+// whole text. `*count` is the number of the prompt's ids.
 enum loam_status loam_prompt_align(struct loam_prompt *prompt, const struct loam_tokenizer *tokenizer,
-                                   const struct loam_text_input *text, struct loam_encoding *encoding,
-                                   struct loam_error *error);
+                                   const struct loam_text_input *text, const struct loam_boundary *boundary,
+                                   struct loam_encoding *encoding, size_t *count, struct loam_error *error);
 
 // Token healing: generation first writes the end of the prompt's text that has no ids (struct loam_prompt,
 // `cut`), and only then new text. A zeroed struct has nothing to write.

@@ -19,7 +19,9 @@ enum loam_status loam_tokenizer_load(struct loam_tokenizer **out, const char *pa
     *out = NULL;
     struct loam_tokenizer *tokenizer = loam_calloc(1, sizeof *tokenizer, error);
     if (tokenizer == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = loam_tokenizer_read(tokenizer, path, error);
+    tokenizer->pool = loam_bpe_pool_create(error);
+    enum loam_status status =
+        tokenizer->pool == NULL ? LOAM_ERROR_MEMORY : loam_tokenizer_read(tokenizer, path, error);
     if (status != LOAM_OK) {
         loam_tokenizer_destroy(tokenizer);
         return status;
@@ -35,9 +37,11 @@ void loam_tokenizer_destroy(struct loam_tokenizer *tokenizer)
     loam_steps_deinit(&tokenizer->normalizer);
     loam_steps_deinit(&tokenizer->pretokenizer);
     loam_bpe_deinit(&tokenizer->bpe);
+    loam_bpe_pool_destroy(tokenizer->pool);
     loam_postprocessor_deinit(&tokenizer->postprocessor);
     loam_token_decoder_deinit(&tokenizer->decoder);
     free(tokenizer->tokens);
+    free(tokenizer->is_special);
     free(tokenizer);
 }
 
@@ -47,8 +51,9 @@ struct encoder {
     const struct loam_tokenizer *tokenizer;
     const char *text;               // the original
     struct loam_boundary *boundary; // NULL: none
+    bool trims;                     // spans lose white space, which takes the spelling of tokens
     bool after_word;                // the piece before this one was a word
-    struct loam_bpe_work work;
+    struct loam_bpe_work *work;
     struct loam_encoding *encoding;
 };
 
@@ -59,10 +64,22 @@ static enum loam_status add_token(struct encoder *encoder, const struct loam_sou
 {
     uint32_t from = loam_source_origin(text, start).start;
     uint32_t to = loam_source_origin(text, end - 1).end;
-    if (encoder->boundary == NULL)
+    if (encoder->trims)
         loam_postprocessor_trim(&encoder->tokenizer->postprocessor, token, size, encoder->encoding->count,
                                 encoder->text, &from, &to);
     return loam_encoding_add(encoder->encoding, id, from, to, error);
+}
+
+// Notes the token at `index` as a separator if it is added, found in the raw text, and takes no white space.
+static void note_separator(struct encoder *encoder, const char *content, size_t size, size_t index)
+{
+    const struct loam_added_tokens *added = &encoder->tokenizer->added;
+    const int32_t found = loam_vocab_find(&added->by_content, content, size);
+    if (found < 0) return;
+    const struct loam_added_token *token = &added->items[found];
+    if (!token->normalized && !token->single_word && !token->lstrip && !token->rstrip &&
+        token->id == encoder->encoding->ids[index])
+        encoder->boundary->separator = index;
 }
 
 // Adds a marked or added token. One that starts before the boundary ends there at the latest, even if it
@@ -75,7 +92,10 @@ static enum loam_status add_whole_piece(struct encoder *encoder, const struct lo
     struct loam_encoding *encoding = encoder->encoding;
     size_t last = encoding->count - 1;
     const struct loam_boundary *boundary = encoder->boundary;
-    if (boundary != NULL && encoding->starts[last] < boundary->at && encoding->ends[last] > boundary->at)
+    if (boundary == NULL) return LOAM_OK;
+    if (encoding->ends[last] <= boundary->at)
+        note_separator(encoder, text->bytes + piece.start, piece.end - piece.start, last);
+    else if (encoding->starts[last] < boundary->at)
         encoding->ends[last] = (uint32_t)boundary->at;
     return LOAM_OK;
 }
@@ -98,7 +118,7 @@ static enum loam_status add_word(struct encoder *encoder, const struct loam_sour
                                  struct loam_piece piece, struct loam_error *error)
 {
     const struct loam_bpe *bpe = &encoder->tokenizer->bpe;
-    struct loam_bpe_work *work = &encoder->work;
+    struct loam_bpe_work *work = encoder->work;
     size_t at = piece.start;
     loam_bpe_begin(text->bytes + piece.start, piece.end - piece.start, work);
     for (;;) {
@@ -107,7 +127,7 @@ static enum loam_status add_word(struct encoder *encoder, const struct loam_sour
         for (size_t i = 0; i < work->count; i++) {
             struct loam_bpe_token token = work->tokens[i];
             size_t size = 0;
-            const char *spelt = loam_vocab_get(&bpe->vocab, token.id, &size);
+            const char *spelt = encoder->trims ? loam_vocab_get(&bpe->vocab, token.id, &size) : NULL;
             // Tokens that spell the vocabulary's prefix or suffix as bytes count bytes beyond the piece.
             size_t start = at < piece.end ? at : piece.end - 1;
             at += token.size;
@@ -164,7 +184,8 @@ enum loam_status loam_tokenizer_encode_input(const struct loam_tokenizer *tokeni
     // Frees a large encoding first, so that its memory does not add to that of the next one.
     if (encoding->capacity > KEPT) loam_encoding_deinit(encoding);
     encoding->count = 0;
-    if (boundary != NULL) *boundary = (struct loam_boundary){.at = boundary->at, .word = boundary->at};
+    if (boundary != NULL)
+        *boundary = (struct loam_boundary){.at = boundary->at, .word = boundary->at, .separator = SIZE_MAX};
     if (input->size > TEXT_LIMIT)
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "a text of %zu bytes is too long to tokenize at once, at most %d", input->size,
@@ -173,13 +194,17 @@ enum loam_status loam_tokenizer_encode_input(const struct loam_tokenizer *tokeni
     if (valid != input->size)
         return loam_fail(error, LOAM_ERROR_FORMAT, "the text is not valid UTF-8 at byte %zu (0x%02X)", valid,
                          (unsigned)(unsigned char)input->text[valid]);
-    struct encoder encoder = {
-        .tokenizer = tokenizer, .text = input->text, .boundary = boundary, .encoding = encoding};
+    struct encoder encoder = {.tokenizer = tokenizer,
+                              .text = input->text,
+                              .boundary = boundary,
+                              .encoding = encoding,
+                              .trims = boundary == NULL && tokenizer->postprocessor.trim_count > 0};
     const struct loam_stage last = {.run = encode_piece, .user = &encoder};
     size_t bytes = 0;
+    LOAM_TRY(loam_bpe_pool_take(tokenizer->pool, &encoder.work, error));
     enum loam_status status = run_stages(tokenizer, input, &last, &bytes, error);
-    encoding->work_bytes = bytes + loam_bpe_work_bytes(&encoder.work);
-    loam_bpe_work_deinit(&encoder.work);
+    encoding->work_bytes = bytes + loam_bpe_work_bytes(encoder.work);
+    loam_bpe_pool_return(tokenizer->pool, encoder.work);
     return status;
 }
 
@@ -232,7 +257,7 @@ size_t loam_tokenizer_match(const struct loam_tokenizer *tokenizer, int32_t id, 
                             size_t size)
 {
     const struct loam_bpe *bpe = &tokenizer->bpe;
-    if (size == 0 || id < 0 || id >= tokenizer->size || tokenizer->tokens[id].special) return 0;
+    if (size == 0 || id < 0 || id >= tokenizer->size || tokenizer->is_special[id]) return 0;
     if (bpe->byte_fallback && bpe->bytes[(unsigned char)spelt[0]] == id) return 1;
     size_t token_size = 0;
     const char *token = loam_vocab_get(&bpe->vocab, id, &token_size);
@@ -263,7 +288,7 @@ bool loam_tokenizer_added(const struct loam_tokenizer *tokenizer, size_t index, 
 
 bool loam_tokenizer_is_special(const struct loam_tokenizer *tokenizer, int32_t id)
 {
-    return id >= 0 && id < tokenizer->size && tokenizer->tokens[id].special;
+    return id >= 0 && id < tokenizer->size && tokenizer->is_special[id];
 }
 
 int32_t loam_tokenizer_token_to_id(const struct loam_tokenizer *tokenizer, const char *token)

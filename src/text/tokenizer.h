@@ -23,6 +23,9 @@ struct loam_boundary {
     size_t at;   // byte
     size_t word; // byte at which the word that spans `at` begins; `at` if no word after another one spans it
     bool is_inside; // a word spans `at`
+    // The last added token before `at` that separates: what is encoded after it depends neither on the text before it, nor
+    // the tokens before it on the text after it. SIZE_MAX: there is none.
+    size_t separator; // index in the encoding
 };
 
 // Encodes a text with marks, without the tokens that the post-processor adds. With a boundary (else NULL)

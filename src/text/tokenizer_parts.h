@@ -3,7 +3,7 @@
 #define LOAM_TEXT_TOKENIZER_PARTS_H
 
 #include "text/added_tokens.h"
-#include "text/bpe.h"
+#include "text/bpe_pool.h"
 #include "text/decoder.h"
 #include "text/postprocessor.h"
 #include "text/steps.h"
@@ -13,7 +13,6 @@ struct loam_token_text {
     const char *content; // as in the file; NULL: no token has this id
     const char *text;    // input of the decoder: `content`, or its normalised form for some added tokens
     size_t size;         // bytes of `text`
-    bool special;        // left out when decoding skips special tokens
 };
 
 struct loam_tokenizer {
@@ -21,9 +20,12 @@ struct loam_tokenizer {
     struct loam_steps normalizer;
     struct loam_steps pretokenizer;
     struct loam_bpe bpe;
+    struct loam_bpe_pool *pool; // the only part that changes after loading; it has a lock
     struct loam_postprocessor postprocessor;
     struct loam_token_decoder decoder;
     struct loam_token_text *tokens; // [size], by id; added tokens override tokens of the model
+    bool *
+        is_special; // [size] left out when decoding skips special tokens; apart, so that it stays in the cache
     int32_t size;
 };
 

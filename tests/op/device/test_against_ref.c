@@ -3,50 +3,6 @@
 #include "isa.h"
 #include "op/device/common_op.h"
 
-static const enum loam_dtype dtypes[] = {LOAM_F32, LOAM_BF16};
-
-// Sums of a device repeat bit for bit.
-static void check_repeats(struct op_run *run, const struct loam_device *device)
-{
-    char text[96];
-    op_expect(run);
-    op_restore(run);
-    op_run_case(device, run);
-    for (size_t i = 0; i < run->count; i++) {
-        const struct op_buffer *buffer = &run->buffers[i];
-        if (memcmp(buffer->memory, buffer->expected, buffer->bytes) == 0) continue;
-        fail_msg("%s: a second run gives other bits in %s", op_describe(run, text), buffer->name);
-    }
-}
-
-static void check_case(const struct op_case *test, enum loam_dtype dtype, const struct loam_device *ref,
-                       const struct loam_device *device)
-{
-    struct op_run run;
-    op_build(&run, test, dtype);
-    op_run_case(ref, &run);
-    op_check_untouched(&run);
-    op_expect(&run);
-    op_restore(&run);
-    op_run_case(device, &run);
-    op_check_untouched(&run);
-    op_check_expected(&run);
-    check_repeats(&run, device);
-    op_run_free(&run);
-}
-
-static void check_device(const struct loam_device *device)
-{
-    struct loam_error error = {0};
-    struct loam_device *ref = NULL;
-    assert_ok(loam_device_create(&ref, "ref", 1, &error));
-    for (size_t i = 0; i < op_case_count; i++) {
-        for (size_t d = 0; d < sizeof dtypes / sizeof dtypes[0]; d++)
-            check_case(&op_cases[i], dtypes[d], ref, device);
-    }
-    loam_device_destroy(ref);
-}
-
 static void test_devices_agree_with_ref(void **state)
 {
     (void)state;
@@ -55,7 +11,7 @@ static void test_devices_agree_with_ref(void **state)
         for (int threads = 1; threads <= 3; threads += 2) {
             struct loam_device *device = NULL;
             assert_ok(loam_device_create(&device, loam_device_name(i), threads, &error));
-            check_device(device);
+            op_check_device(device, device->formats.compute);
             loam_device_destroy(device);
         }
     }
@@ -66,7 +22,7 @@ static void test_memory_that_is_hidden(void **state)
 {
     (void)state;
     struct loam_device *device = hidden_device_create();
-    check_device(device);
+    op_check_device(device, device->formats.compute);
     loam_device_destroy(device);
 }
 

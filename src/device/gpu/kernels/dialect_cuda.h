@@ -1,0 +1,104 @@
+// CUDA C++, by nvcc or NVRTC, without any header of the toolkit.
+#ifndef LOAM_DEVICE_GPU_KERNELS_DIALECT_CUDA_H
+#define LOAM_DEVICE_GPU_KERNELS_DIALECT_CUDA_H
+
+#include "device/gpu/kernels/params.h"
+
+extern __shared__ __align__(16) char loam_shared_memory[];
+
+#define KERNEL(name) extern "C" __global__ void loam_kernel_##name
+#define BUFFER(name) void *name##_buffer
+#define PARAMS(name) const struct name##_params p
+#define BUFFER_ADDRESS(name) name##_buffer
+#define SHARED_MEMORY loam_shared_memory
+#define GLOBAL
+#define LOCAL
+#define DEVICE static __device__ __forceinline__
+#define THREAD ((i32)threadIdx.x)
+#define BLOCK_X ((i32)blockIdx.x)
+#define BLOCK_Y ((i32)blockIdx.y)
+#define BLOCK_Z ((i32)blockIdx.z)
+#define BARRIER() __syncthreads()
+#define HAS_WARPS 1
+#define UNROLL _Pragma("unroll")
+#define NO_UNROLL _Pragma("unroll 1")
+#define INFINITE bits_float(0x7f800000u)
+
+DEVICE u32 float_bits(f32 value)
+{
+    return __float_as_uint(value);
+}
+
+DEVICE f32 bits_float(u32 bits)
+{
+    return __uint_as_float(bits);
+}
+
+DEVICE f32 shuffle_xor(f32 value, i32 mask)
+{
+    return __shfl_xor_sync(0xffffffffu, value, mask);
+}
+
+// Two products over 8 of the 16 make the whole where the instruction of 16 does not exist.
+DEVICE void mma_16x8x16_f16(f32 c[4], const u32 a[4], const u32 b[2])
+{
+#if __CUDA_ARCH__ >= 800
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+                 "{%0,%1,%2,%3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+    for (i32 i = 0; i < 2; i++)
+        asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, "
+                     "{%0,%1,%2,%3};"
+                     : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                     : "r"(a[2 * i]), "r"(a[2 * i + 1]), "r"(b[i]));
+#endif
+}
+
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+DEVICE void mma_16x8x16_bf16(f32 c[4], const u32 a[4], const u32 b[2])
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+                 "{%0,%1,%2,%3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+#endif
+
+DEVICE u32 shared_address(const void *address)
+{
+    return (u32)__cvta_generic_to_shared(address);
+}
+
+DEVICE void load_matrices(u32 out[4], const void *row)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+                 : "r"(shared_address(row))
+                 : "memory");
+}
+
+DEVICE void copy_async(void *to, const void *from)
+{
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(to)), "l"(from) : "memory");
+#else
+    *(uint4 *)to = *(const uint4 *)from;
+#endif
+}
+
+DEVICE void copy_async_commit(void)
+{
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+
+#if __CUDA_ARCH__ >= 800
+#define copy_async_wait(groups) asm volatile("cp.async.wait_group %0;" ::"n"(groups) : "memory")
+#else
+#define copy_async_wait(groups) ((void)(groups))
+#endif
+
+#endif

@@ -1,0 +1,10 @@
+// Every kernel as one module, for nvcc, NVRTC and OpenCL.
+#include "device/gpu/kernels/activations.c"
+#include "device/gpu/kernels/attention.c"
+#include "device/gpu/kernels/dora.c"
+#include "device/gpu/kernels/loss.c"
+#include "device/gpu/kernels/norms.c"
+#include "device/gpu/kernels/optimiser.c"
+#include "device/gpu/kernels/positions.c"
+#include "device/gpu/kernels/product.c"
+#include "device/gpu/kernels/rows.c"

@@ -1,0 +1,290 @@
+// What a kernel takes beside its buffers: one struct by value for each, the same bytes on the host and on every
+// device. No addresses. Strides and offsets are in elements; the stride of columns is 1 where none is named.
+#ifndef LOAM_DEVICE_GPU_KERNELS_PARAMS_H
+#define LOAM_DEVICE_GPU_KERNELS_PARAMS_H
+
+#include "device/gpu/kernels/types.h"
+
+enum {
+    BLOCK_THREADS = 256,                   // threads of every block
+    SUM_COLUMNS = 32,                      // columns that a block of column_sums makes
+    PRODUCT_SIDE = 64,                     // rows and columns that a block of product makes
+    PRODUCT_DEPTH = 16,                    // terms of the sums at a time
+    PRODUCT_PITCH = PRODUCT_SIDE + 1,      // of a tile [PRODUCT_DEPTH, PRODUCT_SIDE] in shared memory
+    ATTENTION_TILE = 16,                   // queries, and keys, that a block of attention takes at a time
+    ATTENTION_SCORES = ATTENTION_TILE + 1, // pitch of a tile of scores
+    ATTENTION_PART = 32,                   // elements of a head in shared memory at a time
+    ATTENTION_PITCH = ATTENTION_PART + 1,
+    ATTENTION_MOST = 256, // elements of the largest head
+    LOSS_STATE = 3        // f32 of a row's state
+};
+
+// As enum loam_dtype.
+enum { DTYPE_F32 = 1, DTYPE_F16 = 2, DTYPE_BF16 = 3 };
+
+// As enum loam_activation.
+enum {
+    ACTIVATION_GELU_TANH,
+    ACTIVATION_SILU,
+    ACTIVATION_GELU,
+    ACTIVATION_RELU,
+    ACTIVATION_RELU2,
+    ACTIVATION_QUICK_GELU
+};
+
+// Element (row, column) of a matrix with one thread for each: a row is made by `per_row` blocks.
+struct cells {
+    i64 columns;
+    i32 per_row;
+    i32 unused;
+};
+
+struct dropout_params {
+    u64 seed;
+    u64 stream;
+    u64 counter;
+    f32 p;    // 0: none
+    f32 kept; // 1 / (1 - p)
+};
+
+// ---- rows.c ----
+
+struct add_scaled_params { // y = residual + factor x
+    struct cells cells;
+    i64 x_row, residual_row, y_row;
+    i32 x_dtype, y_dtype; // the residual's is y's
+    f32 factor;
+    i32 unused;
+};
+
+struct drop_params { // y = drop(x), or y += drop(x)
+    struct cells cells;
+    i64 x_row;
+    struct dropout_params dropout;
+    i32 dtype;
+    i32 accumulate;
+};
+
+struct gather_params { // y[i] = x[rows[i]]
+    struct cells cells;
+    i64 x_row;
+    i32 x_dtype, y_dtype;
+};
+
+struct copy_heads_params { // y[t, h, d] = x[t, h, d]; y is contiguous; a row of cells is a head
+    struct cells cells;
+    i64 x_row, x_head;
+    i32 heads;
+    i32 dtype;
+};
+
+struct scatter_params { // y[row of ids[t]] += factor x[t], in the order of t
+    struct cells cells;
+    i32 rows;   // T
+    i32 tokens; // n; 0: the row of a token is its id
+    i32 x_dtype;
+    f32 factor;
+};
+
+struct replace_rows_params { // y[t] = (1 - factor) y[t] + factor rows[j], where ids[t] = tokens[j]
+    struct cells cells;
+    i32 tokens;
+    i32 dtype;
+    f32 factor;
+    i32 unused;
+};
+
+struct replace_columns_params { // forward and backward
+    struct cells cells;         // [T, n]
+    i64 y_row;
+    f32 factor;
+    i32 unused;
+};
+
+struct column_sums_params { // out[n] += factor / norms[n] sum_t dy[t, n] ((x + u)[t, n] - mean[t]) rstd[t]
+    i64 columns;
+    i64 dy_row, x_row; // u has the stride of x
+    i32 rows;
+    i32 dtype;
+    f32 factor;
+    i32 unused;
+};
+
+// ---- activations.c ----
+
+struct activation_params { // y = f(x); with dy: y = dy f'(x)
+    struct cells cells;
+    i32 dtype;
+    i32 kind;
+};
+
+struct gated_forward_params {
+    struct cells cells;
+    i64 gate_row, up_row, y_row;
+    i32 dtype;
+    i32 kind;
+};
+
+struct gated_backward_params {
+    struct cells cells;
+    i64 gate_row, up_row, dy_row, dgate_row, dup_row;
+    i32 dtype;
+    i32 kind;
+};
+
+// ---- norms.c ----
+
+struct norm_forward_params { // one block for each row
+    i64 columns;
+    i32 dtype;
+    f32 offset;
+    f32 eps;
+    i32 unused;
+};
+
+struct norm_backward_params {
+    i64 columns;
+    i32 dtype;
+    f32 offset;
+    i32 accumulate;
+    i32 unused;
+};
+
+// ---- positions.c ----
+
+struct rope_table_params {
+    struct cells cells; // [T, R / 2]
+    f32 factor;
+    f32 query_beta;
+    i32 query_context;
+    i32 unused;
+};
+
+struct rope_params {
+    struct cells cells; // a row is a head: [T heads, R / 2]
+    i64 x_row, x_head;
+    i32 heads;
+    i32 dtype;
+    i32 interleaved;
+    i32 inverse;
+};
+
+// ---- product.c ----
+
+struct operand { // element (i, k): the sum runs over k
+    i64 i, k;    // strides
+    i32 dtype;
+    i32 dropped; // element (i, k) of the operand is dropped by index drop_i i + drop_k k
+    i64 drop_i, drop_k;
+};
+
+// c[i, j] = (c[i, j] if accumulate) + scale (sum_k a[i, k] b[j, k] + bias[j]) + residual[i, j]
+struct product_params {
+    i64 m, n, k;
+    struct operand a, b;
+    i64 c_i, c_j; // strides of c
+    i64 residual_i;
+    struct dropout_params dropout; // of an operand; or of the sum, by index n i + j, where `drop_sum`
+    i32 c_dtype;                   // of the residual too
+    i32 bias_dtype;
+    i32 accumulate;
+    i32 drop_sum;
+    f32 scale;
+    i32 unused;
+};
+
+// ---- dora.c ----
+
+struct dora_norm_params { // norms[i] = sqrt(sum_j (w[i, j] + scale sum_r u[i, r] v[r, j])^2)
+    i64 length;           // of the sum over j
+    i64 w_i, w_j, u_i, u_r, v_r, v_j;
+    i32 rank;
+    i32 w_dtype;
+    f32 scale;
+    i32 unused;
+};
+
+struct dora_forward_params {
+    struct cells cells;
+    i64 residual_row, y_row;
+    i32 dtype;
+    i32 whole;
+    f32 factor;
+    i32 unused;
+};
+
+struct dora_backward_params {
+    struct cells cells;
+    i64 dy_row;
+    i32 dtype;
+    i32 whole;
+    f32 factor;
+    i32 unused;
+};
+
+// ---- attention.c ----
+
+struct heads_stride {
+    i64 row, head;
+};
+
+struct attention_params {
+    struct heads_stride q, k, v, dq, dk, dv;
+    i32 tokens; // Tq
+    i32 heads, groups, size;
+    i32 dtype;
+    i32 window;
+    f32 scale;
+    f32 softcap;
+};
+#define attention_forward_params attention_params
+#define attention_delta_params attention_params
+#define attention_backward_queries_params attention_params
+#define attention_backward_keys_params attention_params
+
+// ---- loss.c ----
+
+// Logits of a chunk of the vocabulary: x[t, v] of the entries first + v.
+struct loss_params {
+    i64 columns; // of the chunk
+    i64 first;
+    i64 x_row;
+    f32 logit_factor;
+    f32 logit_softcap;
+};
+#define loss_begin_params loss_params
+#define loss_chunk_params loss_params
+#define loss_end_params loss_params
+#define loss_gradient_params loss_params
+
+struct cap_logits_params {
+    struct cells cells;
+    f32 factor;
+    f32 softcap;
+};
+
+// ---- optimiser.c ----
+
+struct squared_norm_parts_params {
+    i64 count;
+    i64 share; // elements of a block
+};
+
+struct squared_norm_total_params {
+    i32 parts; // at most BLOCK_THREADS
+    i32 unused;
+};
+
+struct adamw_params {
+    struct cells cells;
+    f32 max_norm;
+    f32 kept;       // 1 - lr decay
+    f32 rate;       // lr / (1 - b1^step)
+    f32 correction; // 1 / (1 - b2^step)
+    f32 beta1, beta2;
+    f32 rest1, rest2; // 1 - beta1, 1 - beta2
+    f32 eps;
+    i32 unused;
+};
+
+#endif

@@ -1,0 +1,40 @@
+// Rotary positions.
+#include "device/gpu/kernels/cells.h"
+#include "device/gpu/kernels/values.h"
+
+KERNEL(rope_table)(BUFFER(positions), BUFFER(frequencies), BUFFER(table), PARAMS(rope_table))
+{
+    READ(i32, positions);
+    READ(f32, frequencies);
+    WRITE(f32, table);
+    const struct cell at = this_cell(p.cells);
+    if (at.column >= p.cells.columns) return;
+    const i32 position = positions[at.row];
+    f32 factor = p.factor;
+    if (p.query_context != 0) {
+        const i32 contexts = position / p.query_context; // whole ones before the position
+        factor *= 1.0f + p.query_beta * logf(1.0f + (f32)contexts);
+    }
+    const f32 angle = (f32)position * frequencies[at.column];
+    const i64 first = at.row * 2 * p.cells.columns + at.column;
+    table[first] = factor * cosf(angle);
+    table[first + p.cells.columns] = factor * sinf(angle);
+}
+
+// (a, b) <- (a cos - b sin, b cos + a sin)
+KERNEL(rope)(BUFFER(x), BUFFER(table), PARAMS(rope))
+{
+    WRITE(void, x);
+    READ(f32, table);
+    const struct cell at = this_cell(p.cells);
+    const i64 pairs = p.cells.columns, t = at.row / p.heads;
+    if (at.column >= pairs) return;
+    const i64 head = t * p.x_row + at.row % p.heads * p.x_head;
+    const i64 first = head + (p.interleaved ? 2 * at.column : at.column);
+    const i64 second = first + (p.interleaved ? 1 : pairs);
+    const f32 cosine = table[t * 2 * pairs + at.column];
+    const f32 sine = table[t * 2 * pairs + pairs + at.column] * (p.inverse ? -1.0f : 1.0f);
+    const f32 a = load(x, p.dtype, first), b = load(x, p.dtype, second);
+    store(x, p.dtype, first, a * cosine - b * sine);
+    store(x, p.dtype, second, b * cosine + a * sine);
+}

@@ -1,0 +1,80 @@
+// Products of matrices by plain tiles of f32: 64 rows and 64 columns a block, 16 terms of the sums at a time.
+#include "device/gpu/kernels/values.h"
+
+enum {
+    LANES = 16,                 // a thread makes every 16th row and column of the tile
+    EACH = PRODUCT_SIDE / LANES // rows and columns of a thread
+};
+
+// Rows first.. and terms from.. of an operand into shared memory, 0 past its end. This is the only place that reads
+// an operand.
+DEVICE void load_tile(LOCAL f32 *tile, GLOBAL const void *x, struct operand operand,
+                      struct dropout_params dropout, i64 first, i64 rows, i64 from, i64 terms)
+{
+    for (i32 e = THREAD; e < PRODUCT_SIDE * PRODUCT_DEPTH; e += BLOCK_THREADS) {
+        // Neighbouring threads read neighbouring elements.
+        const i32 row = operand.k == 1 ? e / PRODUCT_DEPTH : e % PRODUCT_SIDE,
+                  term = operand.k == 1 ? e % PRODUCT_DEPTH : e / PRODUCT_SIDE;
+        const i64 i = first + row, k = from + term;
+        f32 value = 0.0f;
+        if (i < rows && k < terms) {
+            value = load(x, operand.dtype, i * operand.i + k * operand.k);
+            if (operand.dropped) value *= dropout_factor(dropout, i * operand.drop_i + k * operand.drop_k);
+        }
+        tile[term * PRODUCT_PITCH + row] = value;
+    }
+}
+
+// sum[i][j] += the terms of the tiles
+DEVICE void multiply_tiles(f32 sum[EACH][EACH], LOCAL const f32 *a, LOCAL const f32 *b)
+{
+    const i32 row = THREAD / LANES, column = THREAD % LANES;
+    for (i32 k = 0; k < PRODUCT_DEPTH; k++) {
+        f32 x[EACH], y[EACH];
+        UNROLL for (i32 i = 0; i < EACH; i++)
+        {
+            x[i] = a[k * PRODUCT_PITCH + row + i * LANES];
+            y[i] = b[k * PRODUCT_PITCH + column + i * LANES];
+        }
+        UNROLL for (i32 i = 0; i < EACH; i++) UNROLL for (i32 j = 0; j < EACH; j++) sum[i][j] += x[i] * y[j];
+    }
+}
+
+// What is stored for a sum; i and j are inside of the matrix.
+DEVICE f32 finish_sum(f32 sum, struct product_params p, i64 i, i64 j, GLOBAL const void *bias,
+                      GLOBAL const void *residual, GLOBAL const void *c)
+{
+    f32 value = bias != 0 ? sum + load(bias, p.bias_dtype, j) : sum;
+    value *= p.scale;
+    if (p.drop_sum) value *= dropout_factor(p.dropout, i * p.n + j);
+    if (p.accumulate) value += load(c, p.c_dtype, i * p.c_i + j * p.c_j);
+    if (residual != 0) value += load(residual, p.c_dtype, i * p.residual_i + j);
+    return value;
+}
+
+KERNEL(product)(BUFFER(a), BUFFER(b), BUFFER(bias), BUFFER(residual), BUFFER(c), PARAMS(product))
+{
+    READ(void, a);
+    READ(void, b);
+    READ(void, bias);
+    READ(void, residual);
+    WRITE(void, c);
+    SHARED(f32, a_tile, 0);
+    SHARED(f32, b_tile, PRODUCT_DEPTH * PRODUCT_PITCH * 4);
+    const i64 row = (i64)BLOCK_X * PRODUCT_SIDE, column = (i64)BLOCK_Y * PRODUCT_SIDE;
+    f32 sum[EACH][EACH];
+    UNROLL for (i32 i = 0; i < EACH; i++) UNROLL for (i32 j = 0; j < EACH; j++) sum[i][j] = 0.0f;
+    for (i64 k = 0; k < p.k; k += PRODUCT_DEPTH) {
+        load_tile(a_tile, a, p.a, p.dropout, row, p.m, k, p.k);
+        load_tile(b_tile, b, p.b, p.dropout, column, p.n, k, p.k);
+        BARRIER();
+        multiply_tiles(sum, a_tile, b_tile);
+        BARRIER();
+    }
+    UNROLL for (i32 x = 0; x < EACH; x++) UNROLL for (i32 y = 0; y < EACH; y++)
+    {
+        const i64 i = row + THREAD / LANES + x * LANES, j = column + THREAD % LANES + y * LANES;
+        if (i < p.m && j < p.n)
+            store(c, p.c_dtype, i * p.c_i + j * p.c_j, finish_sum(sum[x][y], p, i, j, bias, residual, c));
+    }
+}

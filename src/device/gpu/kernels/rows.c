@@ -1,0 +1,144 @@
+// Rows of activations: sums, copies, dropout, embeddings, trained tokens, and sums over rows.
+#include "device/gpu/kernels/cells.h"
+#include "device/gpu/kernels/values.h"
+
+KERNEL(add_scaled)(BUFFER(x), BUFFER(residual), BUFFER(y), PARAMS(add_scaled))
+{
+    READ(void, x);
+    READ(void, residual);
+    WRITE(void, y);
+    const struct cell at = this_cell(p.cells);
+    if (at.column >= p.cells.columns) return;
+    f32 value = p.factor * load(x, p.x_dtype, at.row * p.x_row + at.column);
+    if (residual != 0) value += load(residual, p.y_dtype, at.row * p.residual_row + at.column);
+    store(y, p.y_dtype, at.row * p.y_row + at.column, value);
+}
+
+KERNEL(drop)(BUFFER(x), BUFFER(y), PARAMS(drop))
+{
+    READ(void, x);
+    WRITE(void, y);
+    const struct cell at = this_cell(p.cells);
+    if (at.column >= p.cells.columns) return;
+    const i64 index = at.row * p.cells.columns + at.column;
+    f32 value = dropout_factor(p.dropout, index) * load(x, p.dtype, at.row * p.x_row + at.column);
+    if (p.accumulate) value += load(y, p.dtype, index);
+    store(y, p.dtype, index, value);
+}
+
+KERNEL(gather)(BUFFER(x), BUFFER(rows), BUFFER(y), PARAMS(gather))
+{
+    READ(void, x);
+    READ(i32, rows);
+    WRITE(void, y);
+    const struct cell at = this_cell(p.cells);
+    if (at.column >= p.cells.columns) return;
+    const f32 value = load(x, p.x_dtype, rows[at.row] * p.x_row + at.column);
+    store(y, p.y_dtype, at.row * p.cells.columns + at.column, value);
+}
+
+KERNEL(copy_heads)(BUFFER(x), BUFFER(y), PARAMS(copy_heads))
+{
+    READ(void, x);
+    WRITE(void, y);
+    const struct cell at = this_cell(p.cells);
+    if (at.column >= p.cells.columns) return;
+    const i64 from = at.row / p.heads * p.x_row + at.row % p.heads * p.x_head + at.column;
+    store(y, p.dtype, at.row * p.cells.columns + at.column, load(x, p.dtype, from));
+}
+
+// The place of `id` among `count` rising tokens; -1: it is not there.
+DEVICE i32 find_token(GLOBAL const i32 *tokens, i32 count, i32 id)
+{
+    i32 first = 0, end = count;
+    while (first < end) {
+        const i32 middle = first + (end - first) / 2;
+        if (tokens[middle] < id)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first < count && tokens[first] == id ? first : -1;
+}
+
+// The blocks of the first row with an id sum all its rows.
+KERNEL(scatter)(BUFFER(x), BUFFER(ids), BUFFER(tokens), BUFFER(y), PARAMS(scatter))
+{
+    READ(void, x);
+    READ(i32, ids);
+    READ(i32, tokens);
+    WRITE(f32, y);
+    const struct cell at = this_cell(p.cells);
+    const i32 id = ids[at.row], row = p.tokens > 0 ? find_token(tokens, p.tokens, id) : id;
+    if (at.column >= p.cells.columns || row < 0) return;
+    for (i32 t = 0; t < (i32)at.row; t++)
+        if (ids[t] == id) return;
+    f32 sum = y[row * p.cells.columns + at.column];
+    for (i32 t = (i32)at.row; t < p.rows; t++)
+        if (ids[t] == id) sum += p.factor * load(x, p.x_dtype, t * p.cells.columns + at.column);
+    y[row * p.cells.columns + at.column] = sum;
+}
+
+// Without rows their part is left out.
+KERNEL(replace_rows)(BUFFER(ids), BUFFER(tokens), BUFFER(rows), BUFFER(y), PARAMS(replace_rows))
+{
+    READ(i32, ids);
+    READ(i32, tokens);
+    READ(f32, rows);
+    WRITE(void, y);
+    const struct cell at = this_cell(p.cells);
+    const i32 row = find_token(tokens, p.tokens, ids[at.row]);
+    if (at.column >= p.cells.columns || row < 0) return;
+    const i64 index = at.row * p.cells.columns + at.column;
+    f32 value = (1.0f - p.factor) * load(y, p.dtype, index);
+    if (rows != 0) value += p.factor * rows[row * p.cells.columns + at.column];
+    store(y, p.dtype, index, value);
+}
+
+// Forward: y[t, tokens[j]] = (1 - f) y[t, tokens[j]] + f x[t, j]. With dx: dx[t, j] = f y[t, tokens[j]], then
+// y[t, tokens[j]] = (1 - f) y[t, tokens[j]].
+KERNEL(replace_columns)(BUFFER(x), BUFFER(tokens), BUFFER(dx), BUFFER(y), PARAMS(replace_columns))
+{
+    READ(f32, x);
+    READ(i32, tokens);
+    WRITE(f32, dx);
+    WRITE(f32, y);
+    const struct cell at = this_cell(p.cells);
+    if (at.column >= p.cells.columns) return;
+    const i64 index = at.row * p.cells.columns + at.column, place = at.row * p.y_row + tokens[at.column];
+    const f32 before = y[place];
+    if (dx != 0) dx[index] = p.factor * before;
+    y[place] = (1.0f - p.factor) * before + (x != 0 ? p.factor * x[index] : 0.0f);
+}
+
+enum { SUM_ROWS = BLOCK_THREADS / SUM_COLUMNS }; // rows of threads of column_sums
+
+// A block sums 32 columns. Thread (row, column) sums every eighth row, and the first row of threads the rest.
+KERNEL(column_sums)
+(BUFFER(dy), BUFFER(x), BUFFER(u), BUFFER(mean), BUFFER(rstd), BUFFER(norms), BUFFER(out),
+ PARAMS(column_sums))
+{
+    READ(void, dy);
+    READ(void, x);
+    READ(void, u);
+    READ(f32, mean);
+    READ(f32, rstd);
+    READ(f32, norms);
+    WRITE(f32, out);
+    SHARED(f32, sums, 0);
+    const i64 column = (i64)BLOCK_X * SUM_COLUMNS + THREAD % SUM_COLUMNS;
+    f32 sum = 0.0f;
+    for (i64 t = THREAD / SUM_COLUMNS; t < p.rows && column < p.columns; t += SUM_ROWS) {
+        f32 value = x != 0 ? load(x, p.dtype, t * p.x_row + column) : 1.0f;
+        if (u != 0) value += load(u, p.dtype, t * p.x_row + column);
+        if (mean != 0) value -= mean[t];
+        if (rstd != 0) value *= rstd[t];
+        sum += load(dy, p.dtype, t * p.dy_row + column) * value;
+    }
+    sums[THREAD] = sum;
+    BARRIER();
+    if (THREAD >= SUM_COLUMNS || column >= p.columns) return;
+    for (i32 row = 1; row < SUM_ROWS; row++)
+        sum += sums[row * SUM_COLUMNS + THREAD];
+    out[column] += (norms != 0 ? p.factor / norms[column] : p.factor) * sum;
+}

@@ -1,0 +1,63 @@
+// What an op asks of a host of the kernels (CUDA, OpenCL, fibers): launches, in the order of the stream.
+#ifndef LOAM_DEVICE_GPU_LAUNCH_H
+#define LOAM_DEVICE_GPU_LAUNCH_H
+
+#include "device/device.h"
+#include "device/gpu/kernels/params.h"
+
+enum loam_kernel {
+#define LOAM_KERNEL(name, buffers) LOAM_KERNEL_##name,
+#include "device/gpu/kernels/kernel_list.def"
+#undef LOAM_KERNEL
+    LOAM_KERNEL_COUNT
+};
+
+enum { LOAM_MAX_BUFFERS = 12 };
+
+struct loam_launch {
+    enum loam_kernel kernel;
+    int64_t grid[3]; // blocks of BLOCK_THREADS threads; 0 in the second and the third dimension is 1
+    size_t shared;   // bytes of memory that a block shares
+    void *buffers[LOAM_MAX_BUFFERS]; // addresses of the device; NULL: absent
+    const void *params;              // struct name_params of the kernel
+    size_t params_bytes;
+};
+
+// What a device has as its state, or as the first member of it.
+struct loam_gpu {
+    // Queues the launch. A failure is recorded in the stream.
+    enum loam_status (*launch)(struct loam_stream *stream, const struct loam_launch *launch);
+    int64_t loss_chunk; // logits that are held at a time
+};
+
+static inline const struct loam_gpu *loam_gpu(const struct loam_device *device)
+{
+    return device->state;
+}
+
+static inline enum loam_status loam_gpu_launch(struct loam_stream *stream, const struct loam_launch *launch)
+{
+    return loam_gpu(stream->device)->launch(stream, launch);
+}
+
+// The parameters of a launch.
+#define LOAM_PARAMS(p) .params = &(p), .params_bytes = sizeof(p)
+
+// The blocks of a matrix with a thread for each element.
+static inline int64_t loam_blocks(int64_t count, int64_t each)
+{
+    return (count + each - 1) / each;
+}
+static inline struct cells loam_cells(int64_t columns)
+{
+    return (struct cells){.columns = columns, .per_row = (i32)loam_blocks(columns, BLOCK_THREADS)};
+}
+static inline int64_t loam_cell_blocks(int64_t rows, struct cells cells)
+{
+    return rows * cells.per_row;
+}
+
+// The op table of every host.
+void loam_gpu_set_ops(struct loam_op_table *ops);
+
+#endif

@@ -1,0 +1,92 @@
+// Activations and rotary positions.
+#include "device/gpu/ops/ops.h"
+
+// The elements of a contiguous tensor, as one row.
+static enum loam_status activation(struct loam_stream *stream, enum loam_activation kind,
+                                   const struct loam_tensor *x, void *dy, void *y)
+{
+    const struct activation_params p = {
+        .cells = loam_cells(loam_tensor_count(x)), .dtype = (i32)x->dtype, .kind = (i32)kind};
+    return loam_gpu_launch(stream, &(struct loam_launch){.kernel = LOAM_KERNEL_activation,
+                                                         .grid = {loam_cell_blocks(1, p.cells)},
+                                                         .buffers = {x->data, dy, y},
+                                                         LOAM_PARAMS(p)});
+}
+
+enum loam_status loam_gpu_activation_forward(struct loam_stream *stream,
+                                             const struct loam_activation_forward_args *args)
+{
+    return activation(stream, args->kind, &args->x, NULL, args->y.data);
+}
+
+enum loam_status loam_gpu_activation_backward(struct loam_stream *stream,
+                                              const struct loam_activation_backward_args *args)
+{
+    return activation(stream, args->kind, &args->x, args->dy.data, args->dx.data);
+}
+
+enum loam_status loam_gpu_gated_activation_forward(struct loam_stream *stream,
+                                                   const struct loam_gated_activation_forward_args *args)
+{
+    const struct loam_tensor *gate = &args->gate;
+    const struct gated_forward_params p = {.cells = loam_cells(gate->shape[1]),
+                                           .gate_row = gate->stride[0],
+                                           .up_row = args->up.stride[0],
+                                           .y_row = args->y.stride[0],
+                                           .dtype = (i32)gate->dtype,
+                                           .kind = (i32)args->kind};
+    return loam_gpu_launch(stream, &(struct loam_launch){.kernel = LOAM_KERNEL_gated_forward,
+                                                         .grid = {loam_cell_blocks(gate->shape[0], p.cells)},
+                                                         .buffers = {gate->data, args->up.data, args->y.data},
+                                                         LOAM_PARAMS(p)});
+}
+
+enum loam_status loam_gpu_gated_activation_backward(struct loam_stream *stream,
+                                                    const struct loam_gated_activation_backward_args *args)
+{
+    const struct loam_tensor *gate = &args->gate;
+    const struct gated_backward_params p = {.cells = loam_cells(gate->shape[1]),
+                                            .gate_row = gate->stride[0],
+                                            .up_row = args->up.stride[0],
+                                            .dy_row = args->dy.stride[0],
+                                            .dgate_row = args->dgate.stride[0],
+                                            .dup_row = args->dup.stride[0],
+                                            .dtype = (i32)gate->dtype,
+                                            .kind = (i32)args->kind};
+    return loam_gpu_launch(stream, &(struct loam_launch){.kernel = LOAM_KERNEL_gated_backward,
+                                                         .grid = {loam_cell_blocks(gate->shape[0], p.cells)},
+                                                         .buffers = {gate->data, args->up.data, args->dy.data,
+                                                                     args->dgate.data, args->dup.data},
+                                                         LOAM_PARAMS(p)});
+}
+
+enum loam_status loam_gpu_rope_table(struct loam_stream *stream, const struct loam_rope_table_args *args)
+{
+    const struct loam_tensor *table = &args->table;
+    const struct rope_table_params p = {.cells = loam_cells(table->shape[1] / 2),
+                                        .factor = args->factor,
+                                        .query_beta = args->query_beta,
+                                        .query_context = args->query_context};
+    return loam_gpu_launch(
+        stream, &(struct loam_launch){.kernel = LOAM_KERNEL_rope_table,
+                                      .grid = {loam_cell_blocks(table->shape[0], p.cells)},
+                                      .buffers = {args->positions.data, args->frequencies.data, table->data},
+                                      LOAM_PARAMS(p)});
+}
+
+enum loam_status loam_gpu_rope(struct loam_stream *stream, const struct loam_rope_args *args)
+{
+    const struct loam_tensor *x = &args->x;
+    const struct rope_params p = {.cells = loam_cells(x->shape[2] / 2),
+                                  .x_row = x->stride[0],
+                                  .x_head = x->stride[1],
+                                  .heads = (i32)x->shape[1],
+                                  .dtype = (i32)x->dtype,
+                                  .interleaved = args->interleaved,
+                                  .inverse = args->inverse};
+    return loam_gpu_launch(
+        stream, &(struct loam_launch){.kernel = LOAM_KERNEL_rope,
+                                      .grid = {loam_cell_blocks(x->shape[0] * x->shape[1], p.cells)},
+                                      .buffers = {x->data, args->table.data},
+                                      LOAM_PARAMS(p)});
+}

@@ -1,0 +1,75 @@
+// LayerNorm, and RMSNorm as one without mean.
+#include "device/gpu/ops/ops.h"
+
+// A block for each row of x, with the kernel's parameters and buffers.
+static enum loam_status launch(struct loam_stream *stream, const struct loam_tensor *x,
+                               struct loam_launch rows)
+{
+    rows.grid[0] = x->shape[0];
+    rows.shared = BLOCK_THREADS * sizeof(f32);
+    return loam_gpu_launch(stream, &rows);
+}
+
+enum loam_status loam_gpu_layernorm_forward(struct loam_stream *stream,
+                                            const struct loam_layernorm_forward_args *args)
+{
+    const struct loam_tensor *x = &args->x;
+    const struct norm_forward_params p = {.columns = x->shape[1], .dtype = (i32)x->dtype, .eps = args->eps};
+    return launch(stream, x,
+                  (struct loam_launch){.kernel = LOAM_KERNEL_norm_forward,
+                                       .buffers = {x->data, args->w.data, args->b.data, args->y.data,
+                                                   args->mean.data, args->rstd.data},
+                                       LOAM_PARAMS(p)});
+}
+
+enum loam_status loam_gpu_rmsnorm_forward(struct loam_stream *stream,
+                                          const struct loam_rmsnorm_forward_args *args)
+{
+    const struct loam_tensor *x = &args->x;
+    const struct norm_forward_params p = {
+        .columns = x->shape[1], .dtype = (i32)x->dtype, .offset = args->offset, .eps = args->eps};
+    return launch(
+        stream, x,
+        (struct loam_launch){.kernel = LOAM_KERNEL_norm_forward,
+                             .buffers = {x->data, args->w.data, NULL, args->y.data, NULL, args->rstd.data},
+                             LOAM_PARAMS(p)});
+}
+
+// The sums over rows come first, because dx may be dy.
+enum loam_status loam_gpu_layernorm_backward(struct loam_stream *stream,
+                                             const struct loam_layernorm_backward_args *args)
+{
+    struct column_sums sums = {.dy = &args->dy, .factor = 1.0f, .out = args->db.data};
+    if (args->db.data != NULL) LOAM_TRY(loam_gpu_column_sums(stream, &sums));
+    sums.x = &args->x;
+    sums.mean = args->mean.data;
+    sums.rstd = args->rstd.data;
+    sums.out = args->dw.data;
+    if (args->dw.data != NULL) LOAM_TRY(loam_gpu_column_sums(stream, &sums));
+    const struct loam_tensor *x = &args->x;
+    const struct norm_backward_params p = {
+        .columns = x->shape[1], .dtype = (i32)x->dtype, .accumulate = args->accumulate};
+    return launch(stream, x,
+                  (struct loam_launch){.kernel = LOAM_KERNEL_norm_backward,
+                                       .buffers = {args->dy.data, x->data, args->w.data, args->mean.data,
+                                                   args->rstd.data, args->dx.data},
+                                       LOAM_PARAMS(p)});
+}
+
+enum loam_status loam_gpu_rmsnorm_backward(struct loam_stream *stream,
+                                           const struct loam_rmsnorm_backward_args *args)
+{
+    const struct column_sums sums = {
+        .dy = &args->dy, .x = &args->x, .rstd = args->rstd.data, .factor = 1.0f, .out = args->dw.data};
+    if (args->dw.data != NULL) LOAM_TRY(loam_gpu_column_sums(stream, &sums));
+    const struct loam_tensor *x = &args->x;
+    const struct norm_backward_params p = {.columns = x->shape[1],
+                                           .dtype = (i32)x->dtype,
+                                           .offset = args->offset,
+                                           .accumulate = args->accumulate};
+    return launch(stream, x,
+                  (struct loam_launch){
+                      .kernel = LOAM_KERNEL_norm_backward,
+                      .buffers = {args->dy.data, x->data, args->w.data, NULL, args->rstd.data, args->dx.data},
+                      LOAM_PARAMS(p)});
+}

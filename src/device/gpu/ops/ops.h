@@ -1,0 +1,82 @@
+// The ops over kernels: each chooses its kernels and launches them.
+#ifndef LOAM_DEVICE_GPU_OPS_OPS_H
+#define LOAM_DEVICE_GPU_OPS_OPS_H
+
+#include "device/gpu/launch.h"
+
+#define LOAM_OP(name)                                                                                        \
+    enum loam_status loam_gpu_##name(struct loam_stream *stream, const struct loam_##name##_args *args);
+#include "device/op_list.def"
+#undef LOAM_OP
+
+size_t loam_gpu_lora_backward_scratch(const struct loam_device *device,
+                                      const struct loam_lora_backward_args *args);
+size_t loam_gpu_lora_embedding_forward_scratch(const struct loam_device *device,
+                                               const struct loam_lora_embedding_forward_args *args);
+size_t loam_gpu_lora_embedding_backward_scratch(const struct loam_device *device,
+                                                const struct loam_lora_embedding_backward_args *args);
+size_t loam_gpu_attention_backward_scratch(const struct loam_device *device,
+                                           const struct loam_attention_backward_args *args);
+size_t loam_gpu_linear_cross_entropy_scratch(const struct loam_device *device,
+                                             const struct loam_linear_cross_entropy_args *args);
+size_t loam_gpu_cross_entropy_scratch(const struct loam_device *device,
+                                      const struct loam_cross_entropy_args *args);
+size_t loam_gpu_squared_norm_scratch(const struct loam_device *device,
+                                     const struct loam_squared_norm_args *args);
+const char *loam_gpu_attention_forward_refuses(const struct loam_device *device,
+                                               const struct loam_attention_forward_args *args);
+const char *loam_gpu_attention_backward_refuses(const struct loam_device *device,
+                                                const struct loam_attention_backward_args *args);
+
+// out[n] += factor / norms[n] sum_t dy[t, n] ((x + u)[t, n] - mean[t]) rstd[t]; what is absent is left out.
+struct column_sums {
+    const struct loam_tensor *dy; // [T, N], rows may be strided
+    const struct loam_tensor *x;  // [T, N], or NULL
+    void *u;
+    void *mean, *rstd, *norms;
+    float factor;
+    void *out;
+};
+enum loam_status loam_gpu_column_sums(struct loam_stream *stream, const struct column_sums *sums);
+
+// y[row of ids[t]] += factor x[t], in the order of t.
+enum loam_status loam_gpu_scatter(struct loam_stream *stream, const struct loam_tensor *ids,
+                                  const struct loam_tensor *tokens, const struct loam_tensor *x, float factor,
+                                  const struct loam_tensor *y);
+// y[i] = x[rows[i]]
+enum loam_status loam_gpu_gather(struct loam_stream *stream, const struct loam_tensor *x,
+                                 const struct loam_tensor *rows, const struct loam_tensor *y);
+// y = residual + factor x; `residual` may be absent.
+enum loam_status loam_gpu_add_scaled_rows(struct loam_stream *stream, const struct loam_tensor *x,
+                                          const struct loam_tensor *residual, float factor,
+                                          const struct loam_tensor *y);
+
+// A matrix of a product: element (i, k), of which the sum runs over k.
+struct matrix {
+    void *data;
+    enum loam_dtype dtype;
+    int64_t i, k; // strides
+    bool dropped; // element (i, k) is dropped by index drop_i i + drop_k k
+    int64_t drop_i, drop_k;
+};
+// x [rows, columns] whose columns are the terms; or whose rows are.
+struct matrix loam_gpu_rows(const struct loam_tensor *x);
+struct matrix loam_gpu_columns(const struct loam_tensor *x);
+
+// c[i, j] = (c[i, j] if accumulate) + scale (sum_k a[i, k] b[j, k] + bias[j]) + residual[i, j]
+struct product {
+    int64_t m, n, k;
+    struct matrix a, b;
+    const struct loam_tensor *bias, *residual; // NULL: none
+    struct loam_tensor c;                      // [m, n], or [n, m] where `transposed`
+    bool transposed;
+    bool accumulate;
+    bool drop_sum; // the sums are dropped by index n i + j
+    struct loam_dropout dropout;
+    float scale;
+};
+enum loam_status loam_gpu_product(struct loam_stream *stream, const struct product *product);
+
+struct dropout_params loam_gpu_dropout_params(const struct loam_dropout *dropout);
+
+#endif
