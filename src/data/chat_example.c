@@ -280,7 +280,12 @@ static enum loam_status build_messages(struct loam_example *example, struct chat
     example->count = 0;
     example->dropped = example->lacks_stop = false;
     *fate = LOAM_EXAMPLE_WHOLE;
-    enum loam_status status = loam_chat_copy_messages(conversation->messages, count, &chat->messages, error);
+    struct loam_chat_options options = *chat->options;
+    chat->options = &options;
+    enum loam_status status =
+        loam_chat_source_choose(options.source, conversation->tools, &options.source, error);
+    if (status == LOAM_OK)
+        status = loam_chat_copy_messages(conversation->messages, count, &chat->messages, error);
     if (status == LOAM_OK) status = build(example, chat, fate, error);
     json_decref(chat->messages);
     if (status == LOAM_OK)
