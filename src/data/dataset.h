@@ -107,7 +107,7 @@ bool loam_dataset_roles(const struct loam_dataset *dataset, size_t index, const 
 enum loam_status loam_dataset_look(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                    struct loam_error *error);
 // The text of the record of example `index` as it is rendered, before it is tokenised and cut; of a conversation, its
-// messages as JSON. It lasts until the next call that reads from the dataset, and may contain NULs.
+// roles and texts, a line each. It lasts until the next call that reads from the dataset, and may contain NULs.
 enum loam_status loam_dataset_text(struct loam_dataset *dataset, size_t index, const char **text,
                                    size_t *size, struct loam_error *error);
 // Fills `example` with the ids of the prompt of example `index`, as generation makes them. Without a template,
