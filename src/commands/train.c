@@ -169,18 +169,18 @@ static enum loam_status format_end(struct loam_bytes *text, const struct loam_tr
     char tokens[LOAM_GROUPED_SIZE];
     LOAM_TRY(loam_bytes_format(text, error,
                                "mean loss %.4f over %lld steps, %s tokens in %.1f s (%.0f tokens/s), "
-                               "peak memory %.0f MiB\nthe %s is in %s\n\nTry it:\n  loam generate --model ",
+                               "peak memory %.0f MiB\nthe %s is in %s\n\nTry it:\n  loam %s --model ",
                                end->loss, (long long)end->step, loam_grouped(end->tokens, tokens),
                                end->seconds, end->tokens_per_second,
                                (double)end->peak_rss / (1024.0 * 1024.0), train->full ? "model" : "adapter",
-                               train->out));
+                               train->out, end->has_chats ? "chat" : "generate"));
     LOAM_TRY(train->full ? loam_bytes_append_word(text, train->out, error)
                          : format_model(text, train, error));
     if (!train->full) {
         LOAM_TRY(loam_bytes_append_text(text, " --adapter ", error));
         LOAM_TRY(loam_bytes_append_word(text, train->out, error));
     }
-    return format_prompt(text, train, error);
+    return end->has_chats ? loam_bytes_append_text(text, "\n", error) : format_prompt(text, train, error);
 }
 
 static enum loam_status report_text(const struct loam_settings *settings, const struct train_watch *watch,

@@ -45,6 +45,7 @@ static enum loam_status open_run(struct evaluation_run *run, struct loam_error *
         .prompt_template = settings->prompt_template,
         .cut = settings->cut,
         .chat_template = settings->chat_template,
+        .adapters = settings->adapters,
         .content_may_be_special = settings->content_may_be_special,
         .max_length = settings->max_length,
         .batch_size = settings->batch_size,

@@ -257,8 +257,9 @@ const struct loam_option_row loam_option_rows[] = {
       .argument = "NAME|FILE",
       .help =
           "Chat template: one of the model's templates by name, one of chatml, llama3, gemma, mistral, phi, "
-          "zephyr, alpaca and vicuna, or a Jinja file.",
-      .default_text = "(the model's own)",
+          "zephyr, alpaca and vicuna, or a file: Jinja, or GGUF with a template in its metadata, where "
+          "FILE:TEMPLATE takes one with a name.",
+      .default_text = "(that of --adapter, else of the model)",
       .group = PROMPT},
      FIELD(train.chat_template)},
     {GENERATE | CHAT,
@@ -318,9 +319,11 @@ const struct loam_option_row loam_option_rows[] = {
     {TRAIN | EVAL | TOKENIZE | DATA,
      {.name = "chat-template",
       .argument = "NAME|FILE",
-      .help = "Chat template of conversations: one of the model's templates by name, one of chatml, llama3, "
-              "gemma, mistral, phi, zephyr, alpaca and vicuna, or a Jinja file.",
-      .default_text = "(the model's own)",
+      .help =
+          "Chat template of conversations: one of the model's templates by name, one of chatml, llama3, "
+          "gemma, mistral, phi, zephyr, alpaca and vicuna, or a file: Jinja, or GGUF with a template in its "
+          "metadata, where FILE:TEMPLATE takes one with a name.",
+      .default_text = "(that of --adapter, else of the model)",
       .group = EXAMPLES},
      FIELD(train.chat_template)},
     {TRAIN | EVAL | TOKENIZE | DATA,

@@ -33,6 +33,7 @@ static struct loam_event make_event(const struct loam_loop *loop, enum loam_even
     event.peak_rss = loam_peak_memory_bytes();
     event.parameters = loop->parameters;
     event.trainable_parameters = loop->trainable_parameters;
+    event.has_chats = loam_dataset_has_chats(loop->dataset);
     return event;
 }
 
