@@ -28,22 +28,24 @@ static void test_roles(void **state)
                                       "{'role':'assistant','content':'aa'}]");
     json_t *tools = test_chat_json("[{'name':'f'}]");
     const struct loam_conversation conversation = {.messages = messages, .tools = tools};
-    struct loam_chat_work work = {0};
+    struct loam_chat_work work = {.wants_roles = true};
     struct loam_example example = {0};
     enum loam_example_fate fate;
-    unsigned char roles[200];
     assert_ok(loam_chat_example_build(&example, &conversation, &options, &work, &fate, &error));
-    assert_true(loam_chat_roles(&work, &example, roles));
     for (int32_t i = 0; i < example.count; i++)
-        found[i] = ".suato"[roles[i]];
+        found[i] = ".suato"[work.roles[i]];
     found[example.count] = '\0';
     // f, "system:\n" s </s>, "user:" "\nz" u </s>, "tool:\n" t </s>, "critic:\n" c </s>, "assistant:\n" aa </s>
     assert_string_equal(found, "o........s......uu.......t.........o............aa.");
     for (int i = 0; i < LOAM_CHAT_ROLES; i++)
         assert_non_null(loam_chat_role_name((enum loam_chat_role)i));
-    // Of an example that lost tokens the places are not known.
-    example.count--;
-    assert_false(loam_chat_roles(&work, &example, roles));
+    // The user's message loses its first token.
+    options.max_length = example.count - 1;
+    assert_ok(loam_chat_example_build(&example, &conversation, &options, &work, &fate, &error));
+    for (int32_t i = 0; i < example.count; i++)
+        found[i] = ".suato"[work.roles[i]];
+    found[example.count] = '\0';
+    assert_string_equal(found, "o........s......u.......t.........o............aa.");
     loam_example_deinit(&example);
     loam_chat_work_deinit(&work);
     json_decref(messages);
