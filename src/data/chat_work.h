@@ -34,6 +34,9 @@ struct loam_chat_work {
     struct loam_encoding encoding;
     struct loam_prompt prompt; // of the last prompt; text[prompt.cut, size) has no ids
     struct loam_chat_turns turns;
+    bool wants_roles;     // fill `roles`
+    unsigned char *roles; // [example.count] of the last example, enum loam_chat_role (data/chat_roles.h)
+    size_t role_capacity;
     float *weights; // [encoding.count]
     size_t weight_capacity;
     struct loam_plain_range *plain; // [plain_count] text that persons wrote
