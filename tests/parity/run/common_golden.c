@@ -72,9 +72,10 @@ const char *const golden_names[GOLDEN_COUNT] = {
 };
 
 const char *const golden_module_names[GOLDEN_MODULE_COUNT] = {
-    "modules-dora",        "modules-embedding",    "modules-head",         "modules-tied",
-    "modules-tied-head",   "modules-dora-head",    "modules-gemma2-bias",  "modules-bloom-embedding",
-    "modules-tokens-tied", "modules-tokens-apart", "modules-tied-adapter", "modules-dora-embedding",
+    "modules-dora",        "modules-embedding",    "modules-head",          "modules-tied",
+    "modules-tied-head",   "modules-dora-head",    "modules-gemma2-bias",   "modules-bloom-embedding",
+    "modules-tokens-tied", "modules-tokens-apart", "modules-tied-adapter",  "modules-dora-embedding",
+    "modules-copies-tied", "modules-copies-dora",  "modules-copies-tokens",
 };
 
 static struct loam_container *open_file(const struct golden *golden, const char *name)
