@@ -7,7 +7,6 @@
 #include "base/machine.h"
 #include "base/utf8.h"
 #include "data/chat_record.h"
-#include "data/chat_roles.h"
 #include "data/chat_split.h"
 #include "data/record_shape.h"
 #include "model/batch.h"
@@ -228,13 +227,16 @@ enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, s
     return LOAM_OK;
 }
 
-bool loam_dataset_roles(const struct loam_dataset *dataset, size_t index, const struct loam_example *example,
-                        unsigned char *roles)
+void loam_dataset_want_roles(struct loam_dataset *dataset)
+{
+    dataset->chat_work.wants_roles = true;
+}
+
+const unsigned char *loam_dataset_roles(const struct loam_dataset *dataset, size_t index)
 {
     size_t local;
     const struct loam_data_file *file = find_file(dataset, record_of(dataset, index), &local);
-    return dataset->has_chat && loam_dataset_is_chat(dataset, file) &&
-           loam_chat_roles(&dataset->chat_work, example, roles);
+    return dataset->has_chat && loam_dataset_is_chat(dataset, file) ? dataset->chat_work.roles : NULL;
 }
 
 enum loam_status loam_dataset_look(struct loam_dataset *dataset, size_t index, struct loam_example *example,
