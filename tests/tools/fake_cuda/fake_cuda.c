@@ -14,7 +14,7 @@
 #undef CUDA_CALL
 EXPORT struct fake_cuda *fake_cuda(void);
 
-enum { MOST_PENDING = 64, ERROR_INVALID_CONTEXT = 201, ERROR_NOT_FOUND = 500 };
+enum { MOST_PENDING = 64 };
 static const uintptr_t HIDDEN = (uintptr_t)1 << (8 * sizeof(uintptr_t) - 2);
 
 struct block {
@@ -79,7 +79,8 @@ static cuda_result begin(const char *symbol, bool needs_context)
             return fake.fail_result;
         }
     }
-    return needs_context && current == NULL ? (cuda_result)ERROR_INVALID_CONTEXT : (cuda_result)CUDA_SUCCESS;
+    return needs_context && current == NULL ? (cuda_result)CUDA_ERROR_INVALID_CONTEXT
+                                            : (cuda_result)CUDA_SUCCESS;
 }
 
 #define BEGIN(needs_context)                                                                                 \
@@ -446,7 +447,7 @@ cuda_result cuModuleGetFunction(struct CUfunc_st **function, struct CUmod_st *mo
         *function = &functions[i];
         return CUDA_SUCCESS;
     }
-    return ERROR_NOT_FOUND;
+    return CUDA_ERROR_NOT_FOUND;
 }
 
 cuda_result cuFuncSetAttribute(struct CUfunc_st *function, cuda_enum attribute, int value)

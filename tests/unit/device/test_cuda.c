@@ -11,7 +11,7 @@
 #include "tools/fake_cuda/fake_cuda.h"
 #include "tools/fake_cuda/fake_nvrtc.h"
 
-enum { STICKY_RESULT = CUDA_ERROR_ILLEGAL_ADDRESS, PLAIN_RESULT = 304 };
+enum { STICKY_RESULT = CUDA_ERROR_ILLEGAL_ADDRESS, PLAIN_RESULT = CUDA_ERROR_OPERATING_SYSTEM };
 
 static struct fake_cuda *cuda, initial_cuda;
 static struct fake_nvrtc *nvrtc, initial_nvrtc;

@@ -20,18 +20,20 @@ static const struct {
 } meanings[] = {
     {CUDA_ERROR_NO_DEVICE,
      "the driver finds no GPU: nvidia-smi must list it, and CUDA_VISIBLE_DEVICES must not hide it"},
-    {34, "libcuda.so.1 is the stub of a toolkit: install the NVIDIA driver"},
-    {36, "the GPU needs a newer NVIDIA driver"},
-    {46, "another process uses the GPU alone"},
+    {CUDA_ERROR_STUB_LIBRARY, "libcuda.so.1 is the stub of a toolkit: install the NVIDIA driver"},
+    {CUDA_ERROR_CALL_REQUIRES_NEWER_DRIVER, "the GPU needs a newer NVIDIA driver"},
+    {CUDA_ERROR_DEVICE_UNAVAILABLE, "another process uses the GPU alone"},
     {CUDA_ERROR_NO_BINARY_FOR_GPU, "the kernels were not compiled for this GPU"},
-    {214, "the GPU's memory has an error that it cannot correct"},
-    {CUDA_ERROR_UNSUPPORTED_PTX_VERSION, "the kernels need a newer NVIDIA driver"},
+    {CUDA_ERROR_ECC_UNCORRECTABLE, "the GPU's memory has an error that it cannot correct"},
+    {CUDA_ERROR_INVALID_IMAGE, "the kernels' code is of a newer CUDA than the NVIDIA driver"},
     {CUDA_ERROR_ILLEGAL_ADDRESS,
      "a kernel used memory that it does not own; the device is lost to this process"},
-    {702, "a kernel ran longer than the display allows; the device is lost to this process"},
+    {CUDA_ERROR_LAUNCH_TIMEOUT,
+     "a kernel ran longer than the display allows; the device is lost to this process"},
     {CUDA_ERROR_LAUNCH_FAILED, "a kernel failed; the device is lost to this process"},
-    {803, "the driver and its kernel module have different versions: restart the machine"},
-    {999, "the driver cannot use the GPU: nvidia-smi and the system's log tell more"},
+    {CUDA_ERROR_SYSTEM_DRIVER_MISMATCH,
+     "the driver and its kernel module have different versions: restart the machine"},
+    {CUDA_ERROR_UNKNOWN, "the driver cannot use the GPU: nvidia-smi and the system's log tell more"},
 };
 
 void loam_cuda_describe(const struct loam_cuda_driver *driver, cuda_result result, char *text, size_t bytes)

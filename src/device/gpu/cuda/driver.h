@@ -16,28 +16,12 @@ struct CUevent_st;
 struct CUmod_st;
 struct CUfunc_st;
 
-// Values of cuda.h.
+#ifndef CUDA_VERSION // cuda.h, which the check of these values includes, is absent
 enum {
-    CUDA_SUCCESS = 0,
-    CUDA_ERROR_INVALID_VALUE = 1,
-    CUDA_ERROR_OUT_OF_MEMORY = 2,
-    CUDA_ERROR_NO_DEVICE = 100,
-    CUDA_ERROR_INVALID_IMAGE = 200,
-    CUDA_ERROR_NO_BINARY_FOR_GPU = 209,
-    CUDA_ERROR_UNSUPPORTED_PTX_VERSION = 222,
-    CUDA_ERROR_ILLEGAL_ADDRESS = 700,
-    CUDA_ERROR_LAUNCH_FAILED = 719,
-    CU_STREAM_NON_BLOCKING = 1,
-    CU_EVENT_DISABLE_TIMING = 2,
-    CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK = 8,
-    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75,
-    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76,
-    CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN = 97,
-    CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8,
+#define CUDA_VALUE(name, value) name = value,
+#include "device/gpu/cuda/driver_values.def"
+#undef CUDA_VALUE
 };
-
-#if defined(_WIN32)
-#error "the driver's functions have another calling convention there"
 #endif
 
 struct loam_cuda_driver {
