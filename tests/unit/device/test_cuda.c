@@ -111,8 +111,9 @@ static void test_compiler_is_missing_or_old(void **state)
     nvrtc->no = NULL;
     nvrtc->minor = 3; // nothing is cached for it
     cuda->capability = 120;
-    check_refused(
-        0, "NVRTC 12.3 does not compile the kernels (--gpu-architecture=sm_120): error: invalid value");
+    check_refused(0, "NVRTC 12.3 does not compile the kernels (--gpu-architecture=sm_120): error: invalid "
+                     "value for --gpu-architecture "
+                     "(-arch); install a newer one");
     cuda->capability = 89;
     static const char *const functions[] = {"nvrtcCreateProgram", "nvrtcCompileProgram", "nvrtcGetCUBINSize",
                                             "nvrtcGetCUBIN"};

@@ -63,7 +63,7 @@ static enum loam_status open_nvrtc(struct nvrtc *nvrtc, int driver_version, stru
         driver_major < OLDEST_NVRTC ? OLDEST_NVRTC : driver_major, driver_major, driver_version % 1000 / 10);
 }
 
-// The first error of the compiler, or all of a log without one.
+// The line of the first error, or the first line of a log without one.
 static enum loam_status fail_compilation(const struct nvrtc *nvrtc, struct nvrtc_program *program,
                                          const char *architecture, struct loam_error *error)
 {
@@ -74,8 +74,8 @@ static enum loam_status fail_compilation(const struct nvrtc *nvrtc, struct nvrtc
     const char *first = log != NULL ? strstr(log, "error") : NULL;
     if (first == NULL) first = log != NULL ? log : "it gives no reason";
     (void)loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                    "NVRTC %d.%d does not compile the kernels (%s): %.300s; install a newer one",
-                    nvrtc->major, nvrtc->minor, architecture, first);
+                    "NVRTC %d.%d does not compile the kernels (%s): %.*s; install a newer one", nvrtc->major,
+                    nvrtc->minor, architecture, (int)strcspn(first, "\n"), first);
     free(log);
     return LOAM_ERROR_UNSUPPORTED;
 }
@@ -99,8 +99,9 @@ static enum loam_status compile(const struct nvrtc *nvrtc, const char *architect
     struct nvrtc_program *program = NULL;
     const char *main_text = NULL;
     const size_t count = (size_t)loam_gpu_source_count;
-    const char **texts = loam_calloc(2 * count, sizeof *texts, error), **names = texts + count;
+    const char **texts = loam_calloc(2 * count, sizeof *texts, error);
     if (texts == NULL) return LOAM_ERROR_MEMORY;
+    const char **const names = texts + count;
     for (size_t i = 0; i < count; i++) {
         names[i] = loam_gpu_sources[i].name;
         texts[i] = loam_gpu_sources[i].text;
