@@ -6,12 +6,15 @@ For each case of a grid of LoraConfig options:
     and saves it. Losses, and the logits of PEFT with what loam saved, must be those of PEFT after the same steps.
  2. loam makes an adapter with the same options. PEFT must load it without a warning onto the original base; tensor names,
     shapes and the config must be those that PEFT writes, and the logits of both must agree.
+ 3. PEFT saves the weights of the embedding and the head too. They are left as they are, or one or both are changed. loam's
+    logits must be PEFT's.
 
 The exit code is 1 if anything differs. scripts/parity calls this.
 """
 
 import argparse
 import copy
+import itertools
 import json
 import math
 import os
@@ -26,7 +29,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, BloomConfig, LlamaConfig
 from transformers.utils import logging
@@ -236,6 +239,22 @@ class Family:
         yield f"warnings of PEFT for the trained adapter {messages}", float(len(messages))
         yield "PEFT's logits of the trained adapter", relative(self.logits(again), self.logits(loaded))
 
+    def copies(self, name):
+        """Weights of the base in the file of from_peft, with values of their own or not."""
+        theirs, beside = self.work / name / "peft", self.work / name / "copies"
+        self.load(theirs)[0].save_pretrained(beside, save_embedding_layers=True)
+        stored = load_file(beside / "adapter_model.safetensors")
+        base = {key for key in stored if key.endswith((".weight", ".base_layer.weight")) and ".layers." not in key
+                and ".h." not in key and "lora_" not in key}
+        for changed in itertools.product([False, True], repeat=2):
+            ends = [end for end, change in zip(("lm_head", "embed"), changed) if change]
+            noise = torch.Generator().manual_seed(5)
+            values = {key: value * (1 + 0.2 * torch.randn(value.shape, generator=noise))
+                      if key in base and any(end in key for end in ends) else value for key, value in stored.items()}
+            save_file(values, beside / "adapter_model.safetensors", metadata={"format": "pt"})
+            model, _ = self.load(beside)
+            yield f"logits of a file with other weights of {ends}", relative(self.loam_logits(beside), self.logits(model))
+
     def to_peft(self, name, config, options, ratio):
         """loam's adapter in PEFT."""
         ours, theirs = self.work / name / "loam", self.work / name / "peft"
@@ -307,7 +326,8 @@ def main():
             if arguments.only and arguments.only not in name:
                 continue
             try:
-                for check in (family.from_peft(name, config, ratio), family.to_peft(name, config, options, ratio)):
+                for check in (family.from_peft(name, config, ratio), family.to_peft(name, config, options, ratio),
+                              family.copies(name) if config.get("init_lora_weights", True) is True else []):
                     for what, error in check:
                         checks += 1
                         if not error <= TOLERANCE:

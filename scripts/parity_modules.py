@@ -40,6 +40,20 @@ def run(command, **environment):
                           env=os.environ | environment)
 
 
+def is_beside(key, config):
+    """Whether a tensor is beside what an adapter needs: PEFT may save the weights of heads and embeddings as well, with them
+    magnitudes and rows of tokens a second time, and with bias "all" biases of modules_to_save under the names of its
+    wrapper."""
+    module = key.removeprefix("base_model.model.").removesuffix(".weight")
+    copy = module.endswith(("embed_tokens", "word_embeddings", "lm_head")) and key.endswith(".weight")
+    named = any(module == name or module.endswith("." + name) for name in config["modules_to_save"] or [])
+    tokens = config["trainable_token_indices"]
+    own = isinstance(tokens, dict) and "lm_head" in tokens and (len(tokens) == 1 or len(set(map(tuple, tokens.values()))) == 2)
+    repeated = ".lm_head.token_adapter." in key and not own
+    return (copy and not named or repeated or any(part in key for part in (".modules_to_save.", ".original_module."))
+            or key.endswith((".base_layer.weight", ".lora_magnitude_vector.weight")))
+
+
 class Grid:
     def __init__(self, arguments):
         self.loam, self.golden_test = arguments.loam, arguments.golden_test
@@ -64,15 +78,11 @@ class Grid:
 
     def same_files(self, name, what, ours, theirs, free=frozenset()):
         ours_tensors, theirs_tensors = (load_file(d / "adapter_model.safetensors") for d in (ours, theirs))
-        # PEFT may save the weights of adapted heads and embeddings as well, and with bias "all" biases of
-        # modules_to_save under the names of its wrapper.
-        shapes = [{key: tuple(tensor.shape) for key, tensor in tensors.items()
-                   if ".modules_to_save." not in key and ".original_module." not in key
-                   and not key.endswith(".base_layer.weight")}
+        configs = [json.loads((d / "adapter_config.json").read_text()) for d in (ours, theirs)]
+        shapes = [{key: tuple(tensor.shape) for key, tensor in tensors.items() if not is_beside(key, configs[1])}
                   for tensors in (ours_tensors, theirs_tensors)]
         self.check(name, f"{what}: names and shapes", shapes[0] == shapes[1],
                    sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[:4])
-        configs = [json.loads((d / "adapter_config.json").read_text()) for d in (ours, theirs)]
         for config in configs:
             config["modules_to_save"] = sorted(set(config["modules_to_save"] or []))
         others = {key: [config.get(key) for config in configs] for key in set(configs[0]) | set(configs[1])

@@ -13,6 +13,8 @@ struct loam_event loam_event_make(enum loam_event_kind kind)
         .eval_loss = NAN,
         .eval_exact_match = NAN,
         .eval_f1 = NAN,
+        .eval_rouge_l = NAN,
+        .eval_accuracy = NAN,
         .tokens_per_second = NAN,
         .seconds = NAN,
     };

@@ -6,8 +6,11 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
+#include "chat/source_gguf.h"
 
 enum { TEMPLATE_SIZE = 16 << 20 }; // bytes of a template's file
+
+const char loam_chat_source_file[] = "chat_template.jinja";
 
 struct search {
     const char *directory;
@@ -87,7 +90,7 @@ static enum loam_status take_default(struct search *search, struct loam_error *e
 {
     const json_t *text = json_object_get(search->config, "chat_template");
     if (search->has_tools) LOAM_TRY(take_model_template(search, "tool_use", error));
-    if (search->origin == NULL) LOAM_TRY(read_file(search, search->directory, "chat_template.jinja", error));
+    if (search->origin == NULL) LOAM_TRY(read_file(search, search->directory, loam_chat_source_file, error));
     if (search->origin == NULL && json_is_string(text)) LOAM_TRY(take_text(search, text, NULL, error));
     if (search->origin == NULL) LOAM_TRY(take_model_template(search, "default", error));
     if (search->origin != NULL) return LOAM_OK;
@@ -116,7 +119,8 @@ static enum loam_status take_by_name(struct search *search, const char **end, st
         *end = builtin->end;
         return take_builtin(search, builtin, error);
     }
-    LOAM_TRY(read_file(search, NULL, search->name, error));
+    LOAM_TRY(loam_chat_source_gguf(search->name, search->has_tools, &search->text, &search->origin, error));
+    if (search->origin == NULL) LOAM_TRY(read_file(search, NULL, search->name, error));
     if (search->origin != NULL) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_USAGE,
                      "no chat template \"%s\": it is no template of %s, none of chatml, llama3, gemma, "
@@ -152,10 +156,22 @@ static enum loam_status read_tokens(const struct search *search, json_t **variab
     return LOAM_OK;
 }
 
+// The end of a turn of the built-in template that the text is, as an adapter's file may have it.
+static const char *find_end(const struct search *search)
+{
+    const struct loam_chat_builtin *builtin;
+    for (size_t i = 0; (builtin = loam_chat_builtin_at(i)) != NULL; i++)
+        if (strlen(builtin->text) == search->text.size &&
+            memcmp(builtin->text, search->text.data, search->text.size) == 0)
+            return builtin->end;
+    return NULL;
+}
+
 static enum loam_status find(struct search *search, struct loam_chat_source *source, struct loam_error *error)
 {
     LOAM_TRY(load_config(search, error));
     LOAM_TRY(search->name == NULL ? take_default(search, error) : take_by_name(search, &source->end, error));
+    if (source->end == NULL) source->end = find_end(search);
     LOAM_TRY(read_tokens(search, &source->variables, error));
     return loam_chat_template_parse(&source->chat_template, search->text.data, search->text.size,
                                     search->origin, error);
@@ -169,7 +185,7 @@ enum loam_status loam_chat_source_find(struct loam_chat_source *source, const ch
     struct search search = {.directory = model_directory, .name = name, .has_tools = has_tools};
     enum loam_status status = find(&search, source, error);
     source->origin = search.origin;
-    loam_bytes_deinit(&search.text);
+    source->text = search.text;
     json_decref(search.config);
     if (status != LOAM_OK) loam_chat_source_deinit(source);
     return status;
@@ -179,6 +195,38 @@ void loam_chat_source_deinit(struct loam_chat_source *source)
 {
     loam_chat_template_destroy(source->chat_template);
     json_decref(source->variables);
+    loam_bytes_deinit(&source->text);
     free(source->origin);
     *source = (struct loam_chat_source){0};
+}
+
+// Whether the file of the directory has this text.
+static enum loam_status has_text(const char *directory, const struct loam_bytes *text, bool *same,
+                                 struct loam_error *error)
+{
+    struct search other = {0};
+    enum loam_status status = read_file(&other, directory, loam_chat_source_file, error);
+    *same = other.origin != NULL && other.text.size == text->size &&
+            (text->size == 0 || memcmp(other.text.data, text->data, text->size) == 0);
+    loam_bytes_deinit(&other.text);
+    free(other.origin);
+    return status;
+}
+
+enum loam_status loam_chat_source_of_adapter(const char *model_directory, const char *adapter_directory,
+                                             char **path, struct loam_error *error)
+{
+    LOAM_ENSURE_ERROR(error);
+    struct search found = {0};
+    bool same = true;
+    *path = NULL;
+    enum loam_status status = read_file(&found, adapter_directory, loam_chat_source_file, error);
+    if (status == LOAM_OK && found.origin != NULL)
+        status = has_text(model_directory, &found.text, &same, error);
+    loam_bytes_deinit(&found.text);
+    if (status == LOAM_OK && !same)
+        *path = found.origin;
+    else
+        free(found.origin);
+    return status;
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/hash.h"
+
 void chat_text_init(struct chat_text *text, struct chat_pool *pool, struct loam_error *error)
 {
     *text = (struct chat_text){.pool = pool, .error = error};
@@ -102,7 +104,7 @@ static struct chat_string *make_string(struct chat_value *value, const char *dat
         .data = data == NULL ? "" : data,
         .size = (uint32_t)size,
         .length = (uint32_t)count_characters(data, size),
-        .hash = chat_hash_bytes(data, size),
+        .hash = loam_hash_bytes(data, size),
         .origin = origin,
     };
     *value = chat_from_string(string);

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 double chat_number(struct chat_value value)
 {
     return value.kind == CHAT_FLOAT ? value.as.real : (double)chat_integer(value);
@@ -223,20 +225,12 @@ int chat_order(struct chat_value left, struct chat_value right, size_t *steps)
 
 // ---- Hashes and dicts ----
 
-uint32_t chat_hash_bytes(const char *data, size_t size)
-{
-    uint32_t hash = 2166136261u; // FNV-1a
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ (unsigned char)data[i]) * 16777619u;
-    return hash;
-}
-
 enum { HASHED_ITEMS = 8, HASHED_LEVELS = 4, KEY_PARTS = 10000 }; // of a tuple
 
 static uint32_t hash_number(double number) // equal numbers of different types have equal hashes
 {
     if (number == 0) number = 0; // -0.0
-    return chat_hash_bytes((const char *)&number, sizeof number);
+    return loam_hash_bytes((const char *)&number, sizeof number);
 }
 
 static bool hash_value(struct chat_value value, uint32_t *hash, int depth)

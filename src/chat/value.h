@@ -181,7 +181,6 @@ int chat_order(struct chat_value left, struct chat_value right, size_t *steps);
 
 // False for a value that is no key of a dict: lists, dicts, and tuples with such.
 bool chat_hash(struct chat_value value, uint32_t *hash);
-uint32_t chat_hash_bytes(const char *data, size_t size);
 
 struct chat_dict *chat_dict_create(struct chat_pool *pool, struct loam_error *error);
 // Adds or replaces. The key must be hashable.

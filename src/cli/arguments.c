@@ -22,19 +22,32 @@ static const struct loam_option_info *find_positional(const struct loam_options 
     return NULL;
 }
 
+// `before`: the option whose value stands before the argument; NULL: none.
+static enum loam_status fail_unexpected(const char *argument, const struct loam_option_info *before,
+                                        struct loam_error *error)
+{
+    if (before == NULL || !before->repeated)
+        return fail_usage(error, "unexpected argument \"", argument, "\"; options begin with --");
+    error->status = LOAM_ERROR_USAGE;
+    snprintf(error->message, sizeof error->message,
+             "unexpected argument \"%s\"; write --%s before each of its values", argument, before->name);
+    return LOAM_ERROR_USAGE;
+}
+
 static enum loam_status set_positional(struct loam_options *options, enum loam_command command,
-                                       const char *argument, struct loam_error *error)
+                                       const char *argument, const struct loam_option_info *before,
+                                       struct loam_error *error)
 {
     const struct loam_option_info *info = find_positional(options, command);
-    if (info == NULL)
-        return fail_usage(error, "unexpected argument \"", argument, "\"; options begin with --");
+    if (info == NULL) return fail_unexpected(argument, before, error);
     return loam_options_set_argument(options, info->name, argument, error);
 }
 
 // Sets the option of a "--name" argument. Consumes the argument at `*next` if the option needs a value
-// and the argument has no "=VALUE".
+// and the argument has no "=VALUE". `*option` is the option that is set; NULL: there is none of that name.
 static enum loam_status set_named(struct loam_options *options, enum loam_command command,
-                                  const char *argument, char ***next, struct loam_error *error)
+                                  const char *argument, char ***next, const struct loam_option_info **option,
+                                  struct loam_error *error)
 {
     const char *equals = strchr(argument, '=');
     size_t size = equals == NULL ? strlen(argument) : (size_t)(equals - argument);
@@ -44,6 +57,7 @@ static enum loam_status set_named(struct loam_options *options, enum loam_comman
     name[size] = '\0';
 
     const struct loam_option_info *info = loam_option_find(command, name + 2);
+    *option = info;
     const char *value = equals == NULL ? NULL : equals + 1;
     bool next_is_value = info != NULL && info->argument != NULL && **next != NULL;
     // An optional value does not begin with "-": that is the next option.
@@ -56,12 +70,13 @@ enum loam_status cli_read_arguments(struct loam_options *options, enum loam_comm
                                     bool *help, struct loam_error *error)
 {
     bool only_positional = false;
+    const struct loam_option_info *option = NULL;
     *help = false;
     while (*arguments != NULL) {
         const char *argument = *arguments++;
         enum loam_status status = LOAM_OK;
         if (only_positional || argument[0] != '-' || argument[1] == '\0')
-            status = set_positional(options, command, argument, error);
+            status = set_positional(options, command, argument, option, error);
         else if (strcmp(argument, "--") == 0)
             only_positional = true;
         else if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0)
@@ -69,7 +84,7 @@ enum loam_status cli_read_arguments(struct loam_options *options, enum loam_comm
         else if (argument[1] != '-')
             status = fail_usage(error, "there is no option ", argument, "; options begin with --");
         else
-            status = set_named(options, command, argument, &arguments, error);
+            status = set_named(options, command, argument, &arguments, &option, error);
         if (status != LOAM_OK) return status;
         if (*help) return LOAM_OK;
     }

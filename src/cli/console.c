@@ -130,6 +130,8 @@ static void print_eval(FILE *stream, const struct loam_event *event)
         fprintf(stream, "  eval loss %.4f  perplexity %.2f", event->eval_loss, exp(event->eval_loss));
     else
         fprintf(stream, "  eval loss not finite");
+    if (!isnan(event->eval_accuracy)) fprintf(stream, "  accuracy %.2f %%", event->eval_accuracy);
+    if (!isnan(event->eval_rouge_l)) fprintf(stream, "  ROUGE-L %.2f %%", event->eval_rouge_l);
     if (!isnan(event->eval_exact_match))
         fprintf(stream, "  exact match %.2f %%  F1 %.2f %%", event->eval_exact_match, event->eval_f1);
     fprintf(stream, "\n");

@@ -43,6 +43,7 @@ static enum loam_status open_all(struct loam_dialogue *dialogue, struct loam_err
                                                  .dtype = shared->dtype,
                                                  .max_length = shared->max_length,
                                                  .chat_template = shared->chat_template,
+                                                 .adapters = settings->chosen,
                                                  .content_may_be_special = shared->content_may_be_special,
                                                  .batch_size = 1,
                                                  .callbacks = dialogue->callbacks};

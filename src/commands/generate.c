@@ -237,6 +237,7 @@ static enum loam_status open_session(struct generate_job *job, struct loam_error
                                                  .dtype = shared->dtype,
                                                  .prompt_template = shared->prompt_template,
                                                  .chat_template = shared->chat_template,
+                                                 .adapters = job->settings->chosen,
                                                  .has_tools = job->messages.tools != NULL,
                                                  .content_may_be_special = shared->content_may_be_special,
                                                  .batch_size = 1,

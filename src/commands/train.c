@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include <math.h>
+
 #include "commands/commands.h"
 #include "commands/output.h"
 #include "commands/push.h"
@@ -49,6 +51,8 @@ static enum loam_status report_json(const struct loam_settings *settings, const 
                                     struct loam_error *error)
 {
     const struct loam_event *end = &watch->end;
+    const enum loam_best_metric metric = settings->train.best_metric;
+    const bool answers = metric != LOAM_BEST_EVAL_LOSS && metric != LOAM_BEST_ACCURACY;
     json_t *root = json_pack(
         "{s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I}", "out", settings->train.out, "method",
         settings->train.full ? "full" : "lora", "parameters", (json_int_t)watch->start.parameters,
@@ -62,8 +66,10 @@ static enum loam_status report_json(const struct loam_settings *settings, const 
         bool there;
     } evaluation[] = {
         {"eval_loss", end->eval_loss, settings->train.eval_data.count > 0},
-        {"eval_exact_match", end->eval_exact_match, settings->train.best_metric == LOAM_BEST_EXACT_MATCH},
-        {"eval_f1", end->eval_f1, settings->train.best_metric == LOAM_BEST_EXACT_MATCH},
+        {"eval_exact_match", end->eval_exact_match, answers},
+        {"eval_f1", end->eval_f1, answers},
+        {"eval_rouge_l", end->eval_rouge_l, answers},
+        {"eval_accuracy", end->eval_accuracy, metric == LOAM_BEST_ACCURACY || isfinite(end->eval_accuracy)},
     };
     for (size_t i = 0; i < sizeof evaluation / sizeof *evaluation; i++)
         if (evaluation[i].there)
@@ -163,18 +169,18 @@ static enum loam_status format_end(struct loam_bytes *text, const struct loam_tr
     char tokens[LOAM_GROUPED_SIZE];
     LOAM_TRY(loam_bytes_format(text, error,
                                "mean loss %.4f over %lld steps, %s tokens in %.1f s (%.0f tokens/s), "
-                               "peak memory %.0f MiB\nthe %s is in %s\n\nTry it:\n  loam generate --model ",
+                               "peak memory %.0f MiB\nthe %s is in %s\n\nTry it:\n  loam %s --model ",
                                end->loss, (long long)end->step, loam_grouped(end->tokens, tokens),
                                end->seconds, end->tokens_per_second,
                                (double)end->peak_rss / (1024.0 * 1024.0), train->full ? "model" : "adapter",
-                               train->out));
+                               train->out, end->has_chats ? "chat" : "generate"));
     LOAM_TRY(train->full ? loam_bytes_append_word(text, train->out, error)
                          : format_model(text, train, error));
     if (!train->full) {
         LOAM_TRY(loam_bytes_append_text(text, " --adapter ", error));
         LOAM_TRY(loam_bytes_append_word(text, train->out, error));
     }
-    return format_prompt(text, train, error);
+    return end->has_chats ? loam_bytes_append_text(text, "\n", error) : format_prompt(text, train, error);
 }
 
 static enum loam_status report_text(const struct loam_settings *settings, const struct train_watch *watch,

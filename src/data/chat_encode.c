@@ -93,23 +93,23 @@ enum loam_status loam_chat_prepare(struct loam_chat_work *work, const struct loa
     LOAM_TRY(loam_prompt_encode(&work->prompt, options->tokenizer, &header, error));
     work->header_is_whole = header.size > 0 && work->prompt.cut == header.size;
     LOAM_TRY(find_reserved(work, options, error));
+    const char *end = options->source->end;
+    work->end = end != NULL ? loam_tokenizer_token_to_id(options->tokenizer, end) : -1;
     work->source = options->source;
     return LOAM_OK;
 }
 
-bool loam_chat_is_stop(const struct loam_chat_options *options, int32_t id)
+bool loam_chat_is_stop(const struct loam_chat_work *work, const struct loam_chat_options *options, int32_t id)
 {
-    const char *text = loam_tokenizer_id_to_token(options->tokenizer, id), *end = options->source->end;
-    return loam_special_tokens_is_stop(options->special, id) ||
-           (end != NULL && text != NULL && strcmp(text, end) == 0);
+    return id == work->end || loam_special_tokens_is_stop(options->special, id);
 }
 
 bool loam_chat_ends_turn(const struct loam_chat_work *work, const struct loam_chat_options *options,
                          int32_t id)
 {
     const struct loam_bytes *header = &work->header;
+    if (loam_chat_is_stop(work, options, id)) return true;
     const char *text = loam_tokenizer_id_to_token(options->tokenizer, id);
-    if (loam_chat_is_stop(options, id)) return true;
     if (text == NULL || !loam_tokenizer_is_special(options->tokenizer, id)) return false;
     return header->size == 0 || memmem(header->data, header->size, text, strlen(text)) == NULL;
 }

@@ -15,7 +15,8 @@ enum loam_status loam_chat_encode(struct loam_chat_work *work, const struct loam
                                   struct loam_error *error);
 
 // Whether generation stops at the token: an EOS of the model, or the end of a built-in template.
-bool loam_chat_is_stop(const struct loam_chat_options *options, int32_t id);
+bool loam_chat_is_stop(const struct loam_chat_work *work, const struct loam_chat_options *options,
+                       int32_t id);
 // Whether the token ends a turn: it is a stop, or another special token that is not part of the header.
 bool loam_chat_ends_turn(const struct loam_chat_work *work, const struct loam_chat_options *options,
                          int32_t id);

@@ -151,7 +151,7 @@ static size_t find_end_of_turn(const struct chat *chat, const struct loam_chat_t
     size_t end = from;
     for (size_t i = find_token(encoding, from, turn->end); i < encoding->count; i++) {
         if (encoding->starts[i] >= turn->limit) break;
-        if (loam_chat_is_stop(chat->options, encoding->ids[i])) return i + 1;
+        if (loam_chat_is_stop(chat->work, chat->options, encoding->ids[i])) return i + 1;
         const bool continues = end == from || (end == i && encoding->starts[i] == encoding->ends[i - 1]);
         if (continues && loam_chat_ends_turn(chat->work, chat->options, encoding->ids[i])) end = i + 1;
     }
@@ -164,7 +164,7 @@ static size_t find_stop(const struct chat *chat, size_t begin, size_t end)
 {
     const struct loam_encoding *encoding = &chat->work->encoding;
     for (size_t i = begin; i < end; i++)
-        if (loam_chat_is_stop(chat->options, encoding->ids[i]) &&
+        if (loam_chat_is_stop(chat->work, chat->options, encoding->ids[i]) &&
             loam_chat_is_template_text(&chat->work->rendering, encoding->starts[i]))
             return i + 1;
     return end;

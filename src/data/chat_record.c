@@ -9,7 +9,8 @@ bool loam_record_has_messages(enum loam_record_shape shape)
 
 bool loam_record_is_answered(enum loam_record_shape shape)
 {
-    return shape == LOAM_RECORD_COMPLETION || shape == LOAM_RECORD_INSTRUCTION;
+    return shape == LOAM_RECORD_COMPLETION || shape == LOAM_RECORD_INSTRUCTION ||
+           shape == LOAM_RECORD_CHOICES;
 }
 
 // Adds the messages of `list`.
@@ -40,6 +41,32 @@ static enum loam_status add_message(json_t **messages, const char *role, const j
     return status;
 }
 
+// Adds the prompt and the answer of a record as two messages.
+static enum loam_status add_answered(json_t **messages, const struct loam_record *record,
+                                     struct loam_error *error)
+{
+    const json_t *tree = record->tree, *more = NULL;
+    const char *name = "prompt";
+    const json_t *answer = json_object_get(tree, "completion");
+    if (record->shape == LOAM_RECORD_INSTRUCTION) {
+        name = "instruction";
+        answer = json_object_get(tree, "output");
+        more = json_object_get(tree, "input");
+    }
+    if (record->shape == LOAM_RECORD_CHOICES) {
+        name = "question";
+        const json_int_t right = json_integer_value(json_object_get(tree, "answer"));
+        answer = json_array_get(json_object_get(tree, "choices"), (size_t)right);
+        if (!json_is_string(json_object_get(tree, name)))
+            return loam_fail(error, LOAM_ERROR_FORMAT,
+                             "%s:%zu: field \"question\": expected a string; for choices with other fields "
+                             "give --template FILE",
+                             record->path, record->line);
+    }
+    LOAM_TRY(add_message(messages, "user", json_object_get(tree, name), more, error));
+    return add_message(messages, "assistant", answer, NULL, error);
+}
+
 enum loam_status loam_record_conversation(const struct loam_record *record,
                                           struct loam_conversation *conversation, json_t **made,
                                           struct loam_error *error)
@@ -55,11 +82,7 @@ enum loam_status loam_record_conversation(const struct loam_record *record,
         conversation->prompt_count = json_array_size(*made);
         add_messages(made, json_object_get(tree, "completion"));
     } else {
-        const bool instruction = record->shape == LOAM_RECORD_INSTRUCTION;
-        LOAM_TRY(add_message(made, "user", json_object_get(tree, instruction ? "instruction" : "prompt"),
-                             instruction ? json_object_get(tree, "input") : NULL, error));
-        LOAM_TRY(add_message(made, "assistant", json_object_get(tree, instruction ? "output" : "completion"),
-                             NULL, error));
+        LOAM_TRY(add_answered(made, record, error));
         conversation->prompt_count = 1;
     }
     conversation->messages = *made;

@@ -41,6 +41,7 @@ struct loam_chat_work {
     // Known once for the template and the tokenizer.
     const struct loam_chat_source *source; // NULL: not yet
     struct loam_bytes header;              // what the template writes before an answer; empty: not known
+    int32_t end;                           // id of the template's end of turn; -1: none
     bool header_is_whole;                  // no end of the header joins a word that follows
     int32_t *reserved; // [reserved_count] added tokens that are not special, and that the template writes
     size_t reserved_count, reserved_capacity;

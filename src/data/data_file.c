@@ -12,11 +12,12 @@ enum { SQUAD_FIELDS = sizeof squad_names / sizeof squad_names[0] };
 
 // What renders records without a template of the user. Both texts of Alpaca are those of Stanford's data set;
 // an instruction without an input has the second.
-enum built_in { SQUAD_TEXT, COMPLETION_TEXT, ALPACA_INPUT, ALPACA_BARE, BUILT_INS };
+enum built_in { SQUAD_TEXT, COMPLETION_TEXT, CHOICE_TEXT, ALPACA_INPUT, ALPACA_BARE, BUILT_INS };
 #define ALPACA_BEGIN "Below is an instruction that describes a task"
 #define ALPACA_END " appropriately completes the request.\n\n### Instruction:\n{instruction}\n\n"
 static const char *const built_in_texts[BUILT_INS] = {
     [COMPLETION_TEXT] = "{prompt}{completion}",
+    [CHOICE_TEXT] = "Question: {question}\nAnswer: {answer}",
     [ALPACA_INPUT] =
         ALPACA_BEGIN ", paired with an input that provides further context. Write a response that" ALPACA_END
                      "### Input:\n{input}\n\n### Response:\n{output}",
@@ -190,6 +191,7 @@ static enum loam_status open_built_ins(struct loam_data_file *file, struct loam_
 {
     const enum loam_record_shape shape = loam_data_file_shape(file);
     const bool needed[BUILT_INS] = {[COMPLETION_TEXT] = shape == LOAM_RECORD_COMPLETION,
+                                    [CHOICE_TEXT] = shape == LOAM_RECORD_CHOICES,
                                     [ALPACA_INPUT] = shape == LOAM_RECORD_INSTRUCTION,
                                     [ALPACA_BARE] = shape == LOAM_RECORD_INSTRUCTION};
     for (size_t i = 0; i < BUILT_INS; i++) {
@@ -297,9 +299,41 @@ static void choose_template(const struct loam_data_file *file, struct loam_recor
     fields->wants_eos = shape != LOAM_RECORD_SQUAD; // the template of SQuAD has {eos}
     if (shape == LOAM_RECORD_SQUAD) fields->prompt_template = file->built_ins[SQUAD_TEXT];
     if (shape == LOAM_RECORD_COMPLETION) fields->prompt_template = file->built_ins[COMPLETION_TEXT];
+    if (shape == LOAM_RECORD_CHOICES) fields->prompt_template = file->built_ins[CHOICE_TEXT];
     if (shape == LOAM_RECORD_INSTRUCTION)
         fields->prompt_template =
             file->built_ins[is_bare_instruction(fields->items) ? ALPACA_BARE : ALPACA_INPUT];
+}
+
+static struct loam_field field_of(const char *name, const json_t *value)
+{
+    return (struct loam_field){name, json_string_value(value), json_string_length(value)};
+}
+
+// Reads a record with choices: the question, and the text of the right choice. Without a question it has no fields.
+static enum loam_status read_choice(struct loam_data_file *file, size_t index,
+                                    struct loam_record_fields *fields, struct loam_error *error)
+{
+    struct loam_record record;
+    LOAM_TRY(loam_data_file_record(file, index, &record, error));
+    const json_t *question = json_object_get(record.tree, "question");
+    if (!json_is_string(question)) return LOAM_OK;
+    const size_t right = (size_t)json_integer_value(json_object_get(record.tree, "answer"));
+    file->fields[0] = field_of("question", question);
+    file->fields[1] = field_of("answer", json_array_get(json_object_get(record.tree, "choices"), right));
+    fields->items = file->fields;
+    fields->count = 2;
+    return LOAM_OK;
+}
+
+static enum loam_status read_line(struct loam_data_file *file, size_t index,
+                                  struct loam_record_fields *fields, struct loam_error *error)
+{
+    fields->line = loam_lines_number(file->lines, index);
+    if (loam_data_file_shape(file) == LOAM_RECORD_CHOICES) return read_choice(file, index, fields, error);
+    LOAM_TRY(loam_lines_read(file->lines, index, &fields->items, error));
+    fields->count = loam_lines_reader(file->lines)->names.count;
+    return LOAM_OK;
 }
 
 enum loam_status loam_data_file_fields(struct loam_data_file *file, size_t index,
@@ -315,9 +349,7 @@ enum loam_status loam_data_file_fields(struct loam_data_file *file, size_t index
                                               .id_size = question.id.size,
                                               .line = question.line};
     } else {
-        fields->line = loam_lines_number(file->lines, index);
-        LOAM_TRY(loam_lines_read(file->lines, index, &fields->items, error));
-        fields->count = loam_lines_reader(file->lines)->names.count;
+        LOAM_TRY(read_line(file, index, fields, error));
         if (fields->count == 0) return LOAM_OK;
     }
     choose_template(file, fields);

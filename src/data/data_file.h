@@ -30,6 +30,8 @@ enum loam_record_shape loam_data_file_shape(const struct loam_data_file *file);
 // Logs what opening noticed: that the file was unpacked, roles that templates do not know.
 void loam_data_file_tell(const struct loam_data_file *file, const struct loam_log *log);
 
+enum { LOAM_SQUAD_ANSWER = 4 }; // place of the answer among the fields of a SQuAD file
+
 // The texts of a record. They last until the next call.
 struct loam_record_fields {
     const struct loam_field *items; // [count]

@@ -98,6 +98,11 @@ struct loam_dataset_counts loam_dataset_counts(const struct loam_dataset *datase
 enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                    struct loam_error *error);
 
+// Sets roles [count] (enum loam_chat_role, data/chat_roles.h) of the tokens of example `index`, which was read last. False: the
+// example is no conversation, or lost tokens in its middle, so that it is not known who wrote which.
+bool loam_dataset_roles(const struct loam_dataset *dataset, size_t index, const struct loam_example *example,
+                        unsigned char *roles);
+
 // Reads an example as loam_dataset_read does, without counting it.
 enum loam_status loam_dataset_look(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                    struct loam_error *error);

@@ -26,6 +26,7 @@ void loam_dataset_destroy(struct loam_dataset *dataset)
     loam_example_work_deinit(&dataset->work);
     loam_chat_work_deinit(&dataset->chat_work);
     free(dataset->chat_refusal);
+    free(dataset->stops.ids);
     loam_rendered_deinit(&dataset->rendered);
     loam_splits_deinit(&dataset->splits);
     free(dataset);

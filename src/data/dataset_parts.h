@@ -6,14 +6,21 @@
 #include "data/dataset.h"
 #include "data/split.h"
 
+// The ids at which the answer to a conversation ends.
+struct loam_answer_stops {
+    int32_t *ids; // [count]
+    size_t count, capacity;
+};
+
 struct loam_dataset {
     struct loam_example_options example_options;
     enum loam_loss_on loss_on; // of the options
     bool has_template;         // of the options
     struct loam_chat_options chat;
-    bool has_chat;      // `chat` is set
-    char *chat_refusal; // why not; NULL: nothing is known
-    char *name;         // in messages
+    bool has_chat;                  // `chat` is set
+    struct loam_answer_stops stops; // found when they are first needed
+    char *chat_refusal;             // why not; NULL: nothing is known
+    char *name;                     // in messages
     struct loam_data_sources sources;
     struct loam_field_map map;
     struct loam_data_file **files; // [file_count]

@@ -7,6 +7,7 @@
 #include "base/machine.h"
 #include "base/utf8.h"
 #include "data/chat_record.h"
+#include "data/chat_roles.h"
 #include "data/chat_split.h"
 #include "data/record_shape.h"
 #include "model/batch.h"
@@ -25,8 +26,8 @@ enum loam_loss_on loam_dataset_default_loss(const struct loam_data_file *file)
                                                                                   : LOAM_LOSS_ON_ALL;
 }
 
-static enum loam_status check_index(const struct loam_dataset *dataset, size_t index,
-                                    struct loam_error *error)
+enum loam_status loam_dataset_check_index(const struct loam_dataset *dataset, size_t index,
+                                          struct loam_error *error)
 {
     if (index < dataset->counts.examples) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s: record %zu is out of range: the file has %zu",
@@ -78,10 +79,9 @@ static enum loam_status refuse_shape(const struct loam_dataset *dataset, const s
                      reason != NULL ? reason : "");
 }
 
-// Renders the record through its template; without a template, takes the only field.
-static enum loam_status render_record(struct loam_dataset *dataset, const struct loam_record_fields *fields,
-                                      bool prompt_only, struct loam_example_source *source,
-                                      struct loam_error *error)
+enum loam_status loam_dataset_render(struct loam_dataset *dataset, const struct loam_record_fields *fields,
+                                     bool prompt_only, struct loam_example_source *source,
+                                     struct loam_error *error)
 {
     const struct loam_template *chosen = fields->prompt_template;
     if (chosen == NULL) {
@@ -182,7 +182,7 @@ enum loam_status loam_dataset_build_text(struct loam_dataset *dataset,
     options.max_length = max_length;
     options.loss_on = dataset->loss_on == LOAM_LOSS_ON_DEFAULT ? loam_dataset_default_loss(reading->file)
                                                                : dataset->loss_on;
-    LOAM_TRY(render_record(dataset, &reading->fields, false, &source, error));
+    LOAM_TRY(loam_dataset_render(dataset, &reading->fields, false, &source, error));
     return loam_example_build(example, &source, &options, &dataset->work, fate, error);
 }
 
@@ -211,7 +211,7 @@ static bool is_text_piece(const struct loam_split_place *place)
 static enum loam_status read_example(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                      enum loam_example_fate *fate, struct loam_error *error)
 {
-    LOAM_TRY(check_index(dataset, index, error));
+    LOAM_TRY(loam_dataset_check_index(dataset, index, error));
     const struct loam_split_place place = loam_splits_find(&dataset->splits, index);
     example->begins_inside = example->ends_inside = false;
     if (!is_text_piece(&place)) return build_example(dataset, &place, example, fate, error);
@@ -226,6 +226,15 @@ enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, s
     LOAM_TRY(read_example(dataset, index, example, &fate, error));
     count_fate(dataset, index, fate, loam_labels_count(example->weights, example->count).count > 0);
     return LOAM_OK;
+}
+
+bool loam_dataset_roles(const struct loam_dataset *dataset, size_t index, const struct loam_example *example,
+                        unsigned char *roles)
+{
+    size_t local;
+    const struct loam_data_file *file = find_file(dataset, record_of(dataset, index), &local);
+    return dataset->has_chat && loam_dataset_is_chat(dataset, file) &&
+           loam_chat_roles(&dataset->chat_work, example, roles);
 }
 
 enum loam_status loam_dataset_look(struct loam_dataset *dataset, size_t index, struct loam_example *example,
@@ -247,7 +256,7 @@ static enum loam_status format_record(struct loam_dataset *dataset,
         source.text = rendered->data;
         source.size = rendered->size;
     } else {
-        LOAM_TRY(render_record(dataset, &reading->fields, false, &source, error));
+        LOAM_TRY(loam_dataset_render(dataset, &reading->fields, false, &source, error));
     }
     *text = source.text != NULL ? source.text : "";
     *size = source.size;
@@ -259,43 +268,10 @@ enum loam_status loam_dataset_text(struct loam_dataset *dataset, size_t index, c
 {
     struct loam_dataset_reading reading;
     struct loam_example unused;
-    LOAM_TRY(check_index(dataset, index, error));
+    LOAM_TRY(loam_dataset_check_index(dataset, index, error));
     const struct loam_split_place whole = {.record = record_of(dataset, index)};
     enum loam_status status = loam_dataset_reading_open(dataset, &whole, &reading, &unused, error);
     if (status == LOAM_OK) status = format_record(dataset, &reading, text, size, error);
-    loam_dataset_reading_close(&reading);
-    return status;
-}
-
-static enum loam_status build_prompt(struct loam_dataset *dataset, struct loam_dataset_reading *reading,
-                                     struct loam_example *example, struct loam_error *error)
-{
-    struct loam_example_source source;
-    const struct loam_example_options *options = &dataset->example_options;
-    if (reading->is_chat) {
-        struct loam_conversation *conversation = &reading->conversation;
-        if (conversation->prompt_count == 0)
-            conversation->prompt_count = loam_chat_prompt_count(conversation->messages);
-        if (conversation->prompt_count == 0) return LOAM_OK;
-        return loam_chat_prompt_build(example, conversation, &dataset->chat, &dataset->chat_work, error);
-    }
-    if (reading->fields.prompt_template == NULL) return LOAM_OK;
-    LOAM_TRY(render_record(dataset, &reading->fields, true, &source, error));
-    LOAM_TRY(loam_bytes_reserve(&dataset->rendered.text, 1, error)); // the text must not be NULL
-    return loam_example_build_prompt(example, &dataset->rendered, options->tokenizer, options->special,
-                                     options->max_length, &dataset->work, error);
-}
-
-enum loam_status loam_dataset_prompt(struct loam_dataset *dataset, size_t index, struct loam_example *example,
-                                     struct loam_error *error)
-{
-    struct loam_dataset_reading reading;
-    example->count = example->length = 0;
-    LOAM_TRY(check_index(dataset, index, error));
-    const struct loam_split_place place = loam_splits_find(&dataset->splits, index);
-    if (is_text_piece(&place)) return LOAM_OK;
-    enum loam_status status = loam_dataset_reading_open(dataset, &place, &reading, example, error);
-    if (status == LOAM_OK) status = build_prompt(dataset, &reading, example, error);
     loam_dataset_reading_close(&reading);
     return status;
 }
@@ -348,7 +324,7 @@ enum loam_status loam_dataset_record(struct loam_dataset *dataset, size_t index,
                                      struct loam_error *error)
 {
     size_t local;
-    LOAM_TRY(check_index(dataset, index, error));
+    LOAM_TRY(loam_dataset_check_index(dataset, index, error));
     struct loam_data_file *file = find_file(dataset, record_of(dataset, index), &local);
     return loam_data_file_record(file, local, record, error);
 }
@@ -357,7 +333,7 @@ enum loam_status loam_dataset_squad(const struct loam_dataset *dataset, size_t i
                                     struct loam_squad_record *record, struct loam_error *error)
 {
     size_t local;
-    LOAM_TRY(check_index(dataset, index, error));
+    LOAM_TRY(loam_dataset_check_index(dataset, index, error));
     struct loam_data_file *file = find_file(dataset, record_of(dataset, index), &local);
     struct loam_squad_question question;
     if (!loam_data_file_question(file, local, &question))

@@ -28,6 +28,14 @@ enum loam_status loam_dataset_reading_open(struct loam_dataset *dataset, const s
 // To be called also after a failure.
 void loam_dataset_reading_close(struct loam_dataset_reading *reading);
 
+// Fails if there is no example `index`.
+enum loam_status loam_dataset_check_index(const struct loam_dataset *dataset, size_t index,
+                                          struct loam_error *error);
+// Renders a record that is not a conversation through its template; without a template, takes the only field. The text
+// lasts until the next call.
+enum loam_status loam_dataset_render(struct loam_dataset *dataset, const struct loam_record_fields *fields,
+                                     bool prompt_only, struct loam_example_source *source,
+                                     struct loam_error *error);
 // Makes the example of a record that is not a conversation.
 enum loam_status loam_dataset_build_text(struct loam_dataset *dataset,
                                          const struct loam_dataset_reading *reading, int32_t max_length,

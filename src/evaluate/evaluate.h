@@ -1,9 +1,9 @@
-// Evaluation: mean loss and perplexity over a data set. For SQuAD files also generated answers, scored by the
-// official rules of SQuAD.
+// Evaluation: mean loss and perplexity over a data set; scores of generated answers and of choices.
 #ifndef LOAM_EVALUATE_EVALUATE_H
 #define LOAM_EVALUATE_EVALUATE_H
 
 #include "base/event.h"
+#include "data/chat_roles.h"
 #include "data/dataset.h"
 #include "generate/generate.h"
 
@@ -35,7 +35,23 @@ enum loam_status loam_evaluate_rehearse(struct loam_decoder *decoder, struct loa
                                         struct loam_batch *batch, struct loam_example *example,
                                         struct loam_error *error);
 
-// Scores of a group of answers, in percent; NAN if the group is empty.
+// The losses of the tokens of each role in conversations, whether they are learnt or not.
+struct loam_role_losses {
+    struct loam_role_loss {
+        int64_t count; // tokens with a token before them
+        double loss;   // mean; NAN without tokens
+    } items[LOAM_CHAT_ROLES];
+    int64_t unknown; // examples that lost tokens, so that it is not known who wrote which
+};
+
+// As loam_evaluate_loss, and computes the losses of all tokens of conversations.
+enum loam_status loam_evaluate_roles(struct loam_decoder *decoder, struct loam_dataset *dataset, size_t limit,
+                                     struct loam_batch *batch, struct loam_example *example,
+                                     const struct loam_callbacks *callbacks, struct loam_evaluation *result,
+                                     struct loam_role_losses *roles, struct loam_error *error);
+
+// Scores of a group of answers, in percent; NAN if the group is empty. An answer is answerable where its record has a
+// right answer; else the right one is the empty text.
 struct loam_answer_scores {
     int64_t count;
     double exact;
@@ -43,15 +59,28 @@ struct loam_answer_scores {
     double rouge_l;
 };
 
+// Accuracy of choosing among options, in percent; NAN if there are no questions with choices.
+struct loam_choice_scores {
+    int64_t count;              // questions whose options were all compared
+    int64_t too_long;           // questions with an option that does not fit
+    double accuracy;            // of the most likely option
+    double accuracy_normalised; // of the most likely option for each of its characters
+};
+
 // The result of evaluating a data set.
 struct loam_evaluate_result {
     struct loam_evaluation loss;
-    bool scored; // answers were generated; the fields below are set
+    bool scored;   // answers were generated; the fields up to the tokens are set
+    bool is_squad; // all of them answer questions of SQuAD
     struct loam_answer_scores overall;
     struct loam_answer_scores answerable;
     struct loam_answer_scores unanswerable;
+    int64_t unscored; // records with no prompt, or nothing to compare an answer with
     double generate_seconds;
     int64_t generated_tokens;
+    struct loam_choice_scores choices;
+    bool has_roles; // `roles` is set
+    struct loam_role_losses roles;
 };
 
 #endif

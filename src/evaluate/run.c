@@ -10,6 +10,7 @@ struct evaluation_run {
     const struct loam_callbacks *callbacks; // may be NULL
     struct loam_session session;
     struct loam_dataset *dataset;
+    bool has_choices;
     struct loam_adapter_list adapters;
     struct loam_decoder *decoder;
     struct loam_answerer *answerer;
@@ -44,6 +45,7 @@ static enum loam_status open_run(struct evaluation_run *run, struct loam_error *
         .prompt_template = settings->prompt_template,
         .cut = settings->cut,
         .chat_template = settings->chat_template,
+        .adapters = settings->adapters,
         .content_may_be_special = settings->content_may_be_special,
         .max_length = settings->max_length,
         .batch_size = settings->batch_size,
@@ -58,13 +60,14 @@ static enum loam_status open_run(struct evaluation_run *run, struct loam_error *
                                      .skip_bad = settings->skip_bad};
     LOAM_TRY(loam_session_dataset(&run->session, &data, &run->dataset, error));
     if (settings->generate)
-        LOAM_TRY(loam_answers_check(&run->session, run->dataset, "generate", loam_dataset_name(run->dataset),
+        LOAM_TRY(loam_answers_check(&run->session, run->dataset, LOAM_ANSWERS_OR_CHOICES, "generate",
                                     settings->max_new_tokens, error));
+    LOAM_TRY(loam_dataset_has_choices(run->dataset, &run->has_choices, error));
     LOAM_TRY(loam_session_load(&run->session, false, error));
     return loam_session_adapters(&run->session, &settings->adapters, &run->adapters, error);
 }
 
-static enum loam_status measure_loss(struct evaluation_run *run, struct loam_evaluation *result,
+static enum loam_status measure_loss(struct evaluation_run *run, struct loam_evaluate_result *result,
                                      struct loam_error *error)
 {
     const struct loam_evaluate_settings *settings = run->settings;
@@ -77,8 +80,12 @@ static enum loam_status measure_loss(struct evaluation_run *run, struct loam_eva
                                          .adapters = loam_adapter_list_segments(&run->adapters)};
     LOAM_TRY(loam_decoder_create(&run->decoder, run->session.model, run->session.device, &limits, error));
     LOAM_TRY(loam_batch_init(&run->batch, tokens, limits.sequences, error));
+    result->has_roles = loam_dataset_has_chats(run->dataset);
+    if (result->has_roles)
+        return loam_evaluate_roles(run->decoder, run->dataset, limit_of(settings), &run->batch, &run->example,
+                                   run->callbacks, &result->loss, &result->roles, error);
     return loam_evaluate_loss(run->decoder, run->dataset, limit_of(settings), &run->batch, &run->example,
-                              run->callbacks, result, error);
+                              run->callbacks, &result->loss, error);
 }
 
 static enum loam_status answer(struct evaluation_run *run, struct loam_evaluate_result *result,
@@ -86,19 +93,21 @@ static enum loam_status answer(struct evaluation_run *run, struct loam_evaluate_
 {
     const struct loam_evaluate_settings *settings = run->settings;
     const struct loam_segments adapters = loam_adapter_list_segments(&run->adapters);
-    const int32_t most = settings->limit > 0 && settings->limit < INT32_MAX ? (int32_t)settings->limit : 0;
-    LOAM_TRY(loam_answerer_create(&run->answerer, &run->session, &adapters, settings->max_new_tokens, most,
-                                  error));
+    const bool few = settings->limit > 0 && settings->limit < INT32_MAX && !run->has_choices;
+    const struct loam_answerer_options options = {.answers = settings->generate,
+                                                  .max_new_tokens = settings->max_new_tokens,
+                                                  .most_sequences = few ? (int32_t)settings->limit : 0};
+    LOAM_TRY(loam_answerer_create(&run->answerer, &run->session, &adapters, &options, error));
     return loam_answerer_evaluate(run->answerer, run->dataset, limit_of(settings), result, error);
 }
 
 static enum loam_status evaluate(struct evaluation_run *run, struct loam_evaluate_result *result,
                                  struct loam_error *error)
 {
-    if (run->settings->generate)
+    if (run->settings->generate || run->has_choices)
         LOAM_TRY(answer(run, result, error));
     else
-        LOAM_TRY(measure_loss(run, &result->loss, error));
+        LOAM_TRY(measure_loss(run, result, error));
     loam_session_report(&run->session, run->dataset);
     return LOAM_OK;
 }

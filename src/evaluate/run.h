@@ -26,7 +26,7 @@ struct loam_evaluate_settings {
     int64_t batch_size;     // limit of examples in a packed batch; 0: as many as fit
     int64_t token_budget;   // tokens of a packed batch; 0: loam chooses
     int64_t limit;          // records; 0: all
-    bool generate;          // SQuAD files: also generate and score answers
+    bool generate;          // also generate and score answers
     int64_t max_new_tokens; // tokens of an answer; 0: 64
 };
 enum loam_status loam_evaluate_run(const struct loam_evaluate_settings *settings,

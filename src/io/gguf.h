@@ -13,6 +13,9 @@ bool loam_gguf_is(const struct loam_map *map);
 // read, such as a quantised one, has LOAM_FORMAT_NONE and no bytes. Shapes are row-major.
 enum loam_status loam_gguf_read(struct loam_stored_list *list, const char *path, const struct loam_map *map,
                                 struct loam_error *error);
+// Appends the metadata alone. The tensors may be of any kind.
+enum loam_status loam_gguf_read_metadata(struct loam_stored_list *list, const char *path,
+                                         const struct loam_map *map, struct loam_error *error);
 
 // The values are those of the format.
 enum loam_gguf_type { LOAM_GGUF_U32 = 4, LOAM_GGUF_F32 = 6, LOAM_GGUF_STRING = 8 };

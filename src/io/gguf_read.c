@@ -85,7 +85,7 @@ static enum loam_status fail_type(const struct cursor *cursor, const char *key, 
                      cursor->path, key, (unsigned long long)type);
 }
 
-// Passes over an array, which describes no adapter.
+// Passes over an array, such as a vocabulary.
 static enum loam_status skip_array(struct cursor *cursor, const char *key, struct loam_error *error)
 {
     uint64_t type = 0, count = 0;
@@ -308,16 +308,32 @@ bool loam_gguf_is(const struct loam_map *map)
     return map->size >= MAGIC_SIZE && memcmp(map->data, "GGUF", MAGIC_SIZE) == 0;
 }
 
+// Reads up to the entries of the tensors, whose number goes to `*tensors`.
+static enum loam_status read_metadata(struct loam_stored_list *list, struct cursor *cursor,
+                                      const struct loam_map *map, uint64_t *tensors, struct loam_error *error)
+{
+    uint64_t values = 0;
+    if (!loam_gguf_is(map)) return loam_fail(error, LOAM_ERROR_FORMAT, "%s is no GGUF file", cursor->path);
+    LOAM_TRY(read_counts(cursor, tensors, &values, error));
+    return read_values(list, cursor, values, error);
+}
+
+enum loam_status loam_gguf_read_metadata(struct loam_stored_list *list, const char *path,
+                                         const struct loam_map *map, struct loam_error *error)
+{
+    struct cursor cursor = {.path = path, .data = map->data, .size = map->size};
+    uint64_t tensors = 0;
+    return read_metadata(list, &cursor, map, &tensors, error);
+}
+
 enum loam_status loam_gguf_read(struct loam_stored_list *list, const char *path, const struct loam_map *map,
                                 struct loam_error *error)
 {
     struct cursor cursor = {.path = path, .data = map->data, .size = map->size};
     const size_t first = list->count;
-    uint64_t tensors = 0, values = 0;
+    uint64_t tensors = 0;
     size_t align = DEFAULT_ALIGN;
-    if (!loam_gguf_is(map)) return loam_fail(error, LOAM_ERROR_FORMAT, "%s is no GGUF file", path);
-    LOAM_TRY(read_counts(&cursor, &tensors, &values, error));
-    LOAM_TRY(read_values(list, &cursor, values, error));
+    LOAM_TRY(read_metadata(list, &cursor, map, &tensors, error));
     LOAM_TRY(read_alignment(list, path, &align, error));
     uint64_t *offsets = loam_calloc((size_t)tensors, sizeof *offsets, error);
     if (offsets == NULL) return LOAM_ERROR_MEMORY;

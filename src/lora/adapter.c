@@ -594,7 +594,7 @@ int64_t loam_adapter_parameters(const struct loam_adapter *adapter)
                 total += loam_tensor_count(loam_adapted_value(&adapter->items[i], p));
     }
     for (size_t i = 0; i < adapter->replaced_count; i++)
-        total += loam_tensor_count(&adapter->replaced[i].value);
+        if (!adapter->replaced[i].frozen) total += loam_tensor_count(&adapter->replaced[i].value);
     return total;
 }
 

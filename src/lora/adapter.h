@@ -26,17 +26,17 @@ struct loam_adapted {
     struct loam_lora_slot *slot; // in the adapter's slots
     bool is_embedding;
     struct loam_adapted_part parts[LOAM_PART_COUNT];
-    const struct loam_stored_tensor *base_copy; // in the file, beside the matrices; NULL: none
 };
 
 // A parameter of the model that the adapter replaces: of a module that is trained and saved as a whole
-// (modules_to_save), or a bias. Where it is trained the value is an f32 master; the passes read a copy in the dtype
+// (modules_to_save), a bias, or a weight of the file that the settings do not name (lora/frozen.c). Where it is trained the value is an f32 master; the passes read a copy in the dtype
 // of the model.
 struct loam_replaced {
     const struct loam_parameter *parameter; // of a tied head: the embedding
     char *name;                             // in the file: "base_model.model.model.norm.weight"
     char *tied_name;                        // of the head in the file, where it shares the value; NULL: none
     bool of_head;                           // the weight of a tied head
+    bool frozen;                            // not trained; its value is the mirror
     bool optional;             // a bias, which keeps the value of the base where the file has none
     struct loam_tensor value;  // f32; data NULL: only the mirror has the value
     struct loam_tensor mirror; // in the dtype of the model; data NULL: the model reads `value`
@@ -69,7 +69,8 @@ struct loam_adapter {
     size_t token_count;
     struct loam_arena token_arena; // of the ids
     const struct loam_device *token_device;
-    struct loam_replaced *replaced; // parameters of the model, in its order; a tied head comes last
+    struct loam_replaced
+        *replaced; // parameters of the model, in its order, a tied head last; then frozen ones
     size_t replaced_count;
     struct loam_trainables *set;      // NULL: not trained
     bool trained_later;               // without a set: it may be registered in one later
@@ -109,10 +110,17 @@ int64_t loam_adapted_outputs(const struct loam_adapted *item);
 struct loam_tensor loam_adapted_file_shape(const struct loam_adapted *item, int part);
 // The number of tensors in the file of the adapter.
 size_t loam_adapter_tensors(const struct loam_adapter *adapter);
-// Opens an adapter directory for merging or conversion. Every part of an item is in the mapped file, in the shapes of its slot. The slots have ranks and scales but no data. The model need not be
-// loaded.
+// The base of an adapter that is opened without a loaded model: its weights by parameter, as they are stored, or where
+// `weights` is NULL its directory. Copies of the base in the file are compared with them.
+struct loam_adapter_base {
+    const struct loam_stored_tensor *const *weights;
+    const char *directory;
+};
+// Opens an adapter directory for merging or conversion. Every part of an item is in the mapped file, in the shapes of
+// its slot. The slots have ranks and scales but no data. The model need not be loaded.
 enum loam_status loam_adapter_open_stored(struct loam_adapter **out, const struct loam_model *model,
-                                          const char *directory, struct loam_error *error);
+                                          const char *directory, const struct loam_adapter_base *base,
+                                          struct loam_error *error);
 // Allocates the matrices in the adapter's own arena, on the device of its loaded model. The adapter may be trained
 // later.
 enum loam_status loam_adapter_allocate(struct loam_adapter *adapter, struct loam_error *error);
@@ -143,6 +151,27 @@ void loam_adapter_unregister(struct loam_adapter *adapter);
 // Finds the parameters that the settings name, after the targets were matched. For a `fresh` adapter every name
 // must match a module with parameters.
 enum loam_status loam_replaced_match(struct loam_adapter *adapter, bool fresh, struct loam_error *error);
+// The names [parameter_count + 1] of the parameters, and last of a tied head, in the multimodal model that the model is a
+// part of, by which PEFT matches: "model.language_model.norm.weight". NULL and a filled error on failure.
+char **loam_replaced_names(const struct loam_model *model, struct loam_error *error);
+void loam_replaced_names_free(const struct loam_model *model, char **names);
+// Adds an entry at `place`, of `parameter`; of the tied head its place is parameter_count. `name` is that of the
+// parameter in the multimodal model, `wrapper` the module into which PEFT moves it ("base_layer."), or empty.
+enum loam_status loam_replaced_add(struct loam_adapter *adapter, const struct loam_parameter *parameter,
+                                   size_t place, const char *name, const char *wrapper,
+                                   struct loam_error *error);
+// The name of a parameter in the file.
+char *loam_replaced_file_name(const char *parameter, const char *wrapper, struct loam_error *error);
+// Compares the weights of an opened adapter's file that the settings do not name with those of the base, and adds entries
+// for those that differ. `weights`: the base's by parameter, as they are stored; NULL: those of the loaded model.
+enum loam_status loam_frozen_match(struct loam_adapter *adapter,
+                                   const struct loam_stored_tensor *const *weights, struct loam_error *error);
+// The same with the weights in the directory of the base, if it has any and the file has something to compare.
+enum loam_status loam_frozen_match_directory(struct loam_adapter *adapter, const char *directory,
+                                             bool *compared, struct loam_error *error);
+// Returns the weight that an item adapts: the model's, or a frozen one.
+const struct loam_weight_handle *loam_adapted_weight(const struct loam_adapter *adapter,
+                                                     const struct loam_adapted *item);
 void loam_replaced_deinit(struct loam_adapter *adapter);
 
 // Registers the parameters in the adapter's set, points them at its memory, and undoes that.

@@ -6,12 +6,11 @@
 #include "base/heap.h"
 #include "io/safetensors.h"
 #include "lora/adapter.h"
-#include "lora/base_copy.h"
 #include "model/multimodal.h"
 
 static const char weights_name[] = "adapter_model.safetensors";
 
-// ---- opening ----
+// ---- finding the tensors ----
 
 static const char *base_of(const struct loam_adapter *adapter)
 {
@@ -50,7 +49,6 @@ static enum loam_status assign_matrices(struct loam_adapter *adapter, const stru
         item->parts[LOAM_PART_B].stored = item->is_embedding ? module->a : module->b;
         item->parts[LOAM_PART_BIAS].stored = module->bias;
         item->parts[LOAM_PART_MAGNITUDE].stored = module->magnitude;
-        item->base_copy = module->base;
         LOAM_TRY(check_kind(item, module, error));
         return loam_stored_vectors_check(module, &adapter->config, loam_adapted_outputs(item), error);
     }
@@ -91,11 +89,22 @@ static const char *name_in_model(const struct loam_adapter *adapter, const struc
     return item->of_head ? loam_family_tied_row(adapter->model->config.family)->name : item->parameter->name;
 }
 
+// PEFT reads the head of a tied pair last.
+static const struct loam_stored_tensor *find_parameter(const struct loam_adapter *adapter,
+                                                       const struct loam_replaced *item)
+{
+    const char *head = loam_family_tied_row(adapter->model->config.family)->name;
+    const struct loam_stored_tensor *stored =
+        item->tied_name != NULL ? loam_stored_parameter_find(&adapter->stored, head) : NULL;
+    return stored != NULL ? stored
+                          : loam_stored_parameter_find(&adapter->stored, name_in_model(adapter, item));
+}
+
 // Finds the values of a parameter. Old versions of PEFT did not save the biases of adapted modules.
 static enum loam_status assign_parameter(struct loam_adapter *adapter, struct loam_replaced *item,
                                          size_t *missing, struct loam_error *error)
 {
-    item->stored = loam_stored_parameter_find(&adapter->stored, name_in_model(adapter, item));
+    item->stored = find_parameter(adapter, item);
     if (item->stored == NULL && item->optional) {
         ++*missing;
         return LOAM_OK;
@@ -116,9 +125,54 @@ static bool is_assigned(const struct loam_adapter *adapter, const struct loam_st
 {
     for (size_t i = 0; i < adapter->replaced_count; i++) {
         const struct loam_replaced *item = &adapter->replaced[i];
-        if (item->stored == parameter->tensor || (item->tied_name != NULL && parameter->is_head)) return true;
+        const bool of_pair = item->tied_name != NULL &&
+                             (parameter->is_head || loam_same_module(parameter->name, item->parameter->name));
+        if (item->stored == parameter->tensor || of_pair) return true;
     }
     return false;
+}
+
+static bool is_in_model(const struct loam_model *model, const char *name)
+{
+    bool found =
+        model->config.tied_head && loam_same_module(loam_family_tied_row(model->config.family)->name, name);
+    for (size_t i = 0; i < model->parameter_count && !found; i++)
+        found = loam_same_module(model->parameters[i].name, name);
+    return found;
+}
+
+// Fails on parameters that loam does not decode or that the model does not have.
+static enum loam_status check_parameters(const struct loam_adapter *adapter, struct loam_error *error)
+{
+    for (size_t i = 0; i < adapter->stored.parameter_count; i++) {
+        const struct loam_stored_parameter *parameter = &adapter->stored.parameters[i];
+        LOAM_TRY(loam_stored_parameter_check(parameter, error));
+        if (!is_in_model(adapter->model, parameter->name))
+            return loam_fail(
+                error, LOAM_ERROR_FORMAT,
+                "%s: tensor \"%s\" is not a parameter of this model that adapter_config.json asks "
+                "for; the adapter's base is \"%s\"",
+                parameter->tensor->file, parameter->tensor->name, base_of(adapter));
+    }
+    return LOAM_OK;
+}
+
+// Tells about parameters of the file that replace none.
+static enum loam_status note_unused_parameters(struct loam_adapter *adapter, bool compared,
+                                               struct loam_error *error)
+{
+    const struct loam_stored_tensor *first = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < adapter->stored.parameter_count; i++) {
+        const struct loam_stored_parameter *parameter = &adapter->stored.parameters[i];
+        if (!is_assigned(adapter, parameter) && count++ == 0) first = parameter->tensor;
+    }
+    if (count == 0) return LOAM_OK;
+    return loam_adapter_config_note(
+        &adapter->config, error,
+        "%zu tensors, such as \"%s\", are parameters of the model that adapter_config.json does not name: "
+        "passed over, %s",
+        count, first->name, compared ? "because they change nothing" : "as copies of the base's");
 }
 
 static enum loam_status assign_parameters(struct loam_adapter *adapter, struct loam_error *error)
@@ -126,17 +180,7 @@ static enum loam_status assign_parameters(struct loam_adapter *adapter, struct l
     size_t missing = 0;
     for (size_t i = 0; i < adapter->replaced_count; i++)
         LOAM_TRY(assign_parameter(adapter, &adapter->replaced[i], &missing, error));
-    for (size_t i = 0; i < adapter->stored.parameter_count; i++) {
-        const struct loam_stored_parameter *parameter = &adapter->stored.parameters[i];
-        const bool assigned = is_assigned(adapter, parameter);
-        LOAM_TRY(loam_stored_parameter_check(parameter, assigned ? NULL : &adapter->config, error));
-        if (assigned) continue;
-        return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "%s: tensor \"%s\" is not a parameter of this model that adapter_config.json asks "
-                         "for; the adapter's base "
-                         "is \"%s\"",
-                         parameter->tensor->file, parameter->tensor->name, base_of(adapter));
-    }
+    LOAM_TRY(check_parameters(adapter, error));
     if (missing == 0) return LOAM_OK;
     return loam_adapter_config_note(
         &adapter->config, error,
@@ -204,13 +248,81 @@ enum loam_status loam_adapter_allocate(struct loam_adapter *adapter, struct loam
     return allocate(adapter, error);
 }
 
+// ---- filling ----
+
+static enum loam_status fill_part(struct loam_stream *stream, const struct loam_adapted *item, int part,
+                                  struct loam_error *error)
+{
+    const struct loam_tensor *target = loam_adapted_value(item, part);
+    const struct loam_stored_tensor *stored = item->parts[part].stored;
+    const size_t count = (size_t)loam_tensor_count(target);
+    float *host = loam_calloc(2 * count, sizeof *host, error);
+    if (host == NULL) return LOAM_ERROR_MEMORY;
+    loam_format_convert(host + count, LOAM_F32, stored->data, stored->format, count);
+    loam_adapted_copy_from_file(item, part, host, host + count);
+    loam_upload(stream, target->data, host, count * sizeof *host);
+    enum loam_status status = loam_stream_finish(stream, error);
+    free(host);
+    return status;
+}
+
+static enum loam_status fill_all(struct loam_adapter *adapter, struct loam_stream *stream,
+                                 struct loam_error *error)
+{
+    for (size_t i = 0; i < adapter->count; i++) {
+        const struct loam_adapted *item = &adapter->items[i];
+        for (int p = 0; p < LOAM_PART_COUNT; p++)
+            if (item->parts[p].name != NULL) LOAM_TRY(fill_part(stream, item, p, error));
+        if (item->slot->taken != NULL)
+            LOAM_TRY(loam_adapter_start_module(adapter, i, stream, 0, false, error));
+    }
+    LOAM_TRY(loam_adapter_fill_tokens(adapter, stream, error));
+    return loam_replaced_fill(adapter, stream, error);
+}
+
+static enum loam_status fill(struct loam_adapter *adapter, struct loam_error *error)
+{
+    if (adapter->stored.file == NULL) {
+        return loam_fail(error, LOAM_ERROR_INTERNAL, "only an opened adapter is filled, and only once");
+    }
+    if (adapter->set != NULL) loam_adapter_point(adapter);
+    LOAM_TRY(loam_adapter_allocate_taken(adapter, adapter->model->device, error));
+    LOAM_TRY(loam_adapter_allocate_tokens(adapter, adapter->model->device, error));
+    if (!adapter->model->device->planning) {
+        LOAM_TRY(loam_frozen_match(adapter, NULL, error));
+        LOAM_TRY(note_unused_parameters(adapter, true, error));
+    }
+    LOAM_TRY(loam_replaced_allocate(adapter, adapter->model->device, error));
+    if (adapter->model->device->planning) return LOAM_OK;
+    struct loam_stream stream;
+    LOAM_TRY(loam_stream_init(&stream, adapter->model->device, 0, error));
+    enum loam_status status = fill_all(adapter, &stream, error);
+    if (status == LOAM_OK) status = loam_adapter_keep_norms(adapter, &stream, error);
+    loam_stream_deinit(&stream);
+    if (status != LOAM_OK) return status;
+    for (size_t i = 0; i < adapter->count; i++)
+        for (int p = 0; p < LOAM_PART_COUNT; p++)
+            adapter->items[i].parts[p].stored = NULL;
+    loam_stored_adapter_close(&adapter->stored);
+    return LOAM_OK;
+}
+
+enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_error *error)
+{
+    free(adapter->config.notice);
+    adapter->config.notice = NULL;
+    return fill(adapter, error);
+}
+
+// ---- opening ----
+
 static enum loam_status read_weights(struct loam_adapter *adapter, struct loam_trainables *set,
                                      struct loam_error *error)
 {
     LOAM_TRY(assign_weights(adapter, error));
     if (set != NULL) return loam_adapter_register(adapter, set, error);
     LOAM_TRY(allocate(adapter, error));
-    return loam_adapter_fill(adapter, error);
+    return fill(adapter, error);
 }
 
 // Attaches the adapter. If it does not fit the model, the message names its base. `base` is a copy, because
@@ -295,78 +407,32 @@ enum loam_status loam_adapter_open_trainable(struct loam_adapter **out, const st
     return open_adapter(out, model, directory, NULL, true, error);
 }
 
+static enum loam_status find_stored(struct loam_adapter *adapter, const char *directory,
+                                    const struct loam_adapter_base *base, struct loam_error *error)
+{
+    bool compared = base->weights != NULL;
+    LOAM_TRY(loam_adapter_config_check_separate(&adapter->config, directory, error));
+    LOAM_TRY(assign_weights(adapter, error));
+    if (compared)
+        LOAM_TRY(loam_frozen_match(adapter, base->weights, error));
+    else
+        LOAM_TRY(loam_frozen_match_directory(adapter, base->directory, &compared, error));
+    return note_unused_parameters(adapter, compared, error);
+}
+
 enum loam_status loam_adapter_open_stored(struct loam_adapter **out, const struct loam_model *model,
-                                          const char *directory, struct loam_error *error)
+                                          const char *directory, const struct loam_adapter_base *base,
+                                          struct loam_error *error)
 {
     *out = NULL;
     struct loam_adapter *adapter;
     LOAM_TRY(load_and_attach(&adapter, model, directory, error));
-    enum loam_status status = loam_adapter_config_check_separate(&adapter->config, directory, error);
-    if (status == LOAM_OK) status = assign_weights(adapter, error);
+    enum loam_status status = find_stored(adapter, directory, base, error);
     if (status != LOAM_OK) {
         loam_adapter_destroy(adapter);
         return status;
     }
     *out = adapter;
-    return LOAM_OK;
-}
-
-// ---- filling ----
-
-static enum loam_status fill_part(struct loam_stream *stream, const struct loam_adapted *item, int part,
-                                  struct loam_error *error)
-{
-    const struct loam_tensor *target = loam_adapted_value(item, part);
-    const struct loam_stored_tensor *stored = item->parts[part].stored;
-    const size_t count = (size_t)loam_tensor_count(target);
-    float *host = loam_calloc(2 * count, sizeof *host, error);
-    if (host == NULL) return LOAM_ERROR_MEMORY;
-    loam_format_convert(host + count, LOAM_F32, stored->data, stored->format, count);
-    loam_adapted_copy_from_file(item, part, host, host + count);
-    loam_upload(stream, target->data, host, count * sizeof *host);
-    enum loam_status status = loam_stream_finish(stream, error);
-    free(host);
-    return status;
-}
-
-static enum loam_status fill_all(struct loam_adapter *adapter, struct loam_stream *stream,
-                                 struct loam_error *error)
-{
-    for (size_t i = 0; i < adapter->count; i++) {
-        const struct loam_adapted *item = &adapter->items[i];
-        if (item->base_copy != NULL)
-            LOAM_TRY(loam_base_copy_check(item->base_copy, item->linear->weight, NULL, stream, error));
-        for (int p = 0; p < LOAM_PART_COUNT; p++)
-            if (item->parts[p].name != NULL) LOAM_TRY(fill_part(stream, item, p, error));
-        if (item->slot->taken != NULL)
-            LOAM_TRY(loam_adapter_start_module(adapter, i, stream, 0, false, error));
-    }
-    LOAM_TRY(loam_adapter_fill_tokens(adapter, stream, error));
-    return loam_replaced_fill(adapter, stream, error);
-}
-
-enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_error *error)
-{
-    if (adapter->stored.file == NULL) {
-        return loam_fail(error, LOAM_ERROR_INTERNAL, "only an opened adapter is filled, and only once");
-    }
-    if (adapter->set != NULL) loam_adapter_point(adapter);
-    LOAM_TRY(loam_adapter_allocate_taken(adapter, adapter->model->device, error));
-    LOAM_TRY(loam_adapter_allocate_tokens(adapter, adapter->model->device, error));
-    LOAM_TRY(loam_replaced_allocate(adapter, adapter->model->device, error));
-    if (adapter->model->device->planning) return LOAM_OK;
-    struct loam_stream stream;
-    LOAM_TRY(loam_stream_init(&stream, adapter->model->device, 0, error));
-    enum loam_status status = fill_all(adapter, &stream, error);
-    if (status == LOAM_OK) status = loam_adapter_keep_norms(adapter, &stream, error);
-    loam_stream_deinit(&stream);
-    if (status != LOAM_OK) return status;
-    for (size_t i = 0; i < adapter->count; i++) {
-        for (int p = 0; p < LOAM_PART_COUNT; p++)
-            adapter->items[i].parts[p].stored = NULL;
-        adapter->items[i].base_copy = NULL;
-    }
-    loam_stored_adapter_close(&adapter->stored);
     return LOAM_OK;
 }
 
@@ -518,7 +584,7 @@ static size_t count_matrix_elements(const struct loam_adapter *adapter)
 {
     size_t count = (size_t)loam_adapter_parameters(adapter);
     for (size_t i = 0; i < adapter->replaced_count; i++)
-        count -= (size_t)loam_tensor_count(&adapter->replaced[i].value);
+        if (!adapter->replaced[i].frozen) count -= (size_t)loam_tensor_count(&adapter->replaced[i].value);
     return adapter->taken != NULL ? 2 * count : count;
 }
 

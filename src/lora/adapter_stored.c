@@ -228,9 +228,16 @@ static int compare_places(const void *a, const void *b)
     return (first > second) - (first < second);
 }
 
+static bool has_same_values(const struct loam_stored_tensor *a, const struct loam_stored_tensor *b)
+{
+    return a->format == b->format && a->rank == b->rank && a->bytes == b->bytes &&
+           memcmp(a->shape, b->shape, (size_t)a->rank * sizeof a->shape[0]) == 0 &&
+           memcmp(a->data, b->data, a->bytes) == 0;
+}
+
 // Adds another tensor of a module to its entry.
-static enum loam_status join_module(struct loam_stored_module *module, const struct loam_stored_module *other,
-                                    struct loam_error *error)
+static enum loam_status join_module(struct loam_stored_adapter *stored, struct loam_stored_module *module,
+                                    const struct loam_stored_module *other, struct loam_error *error)
 {
     const struct loam_stored_tensor *tensor = loam_stored_module_tensor(other);
     const struct loam_stored_tensor **place = tensor == other->a           ? &module->a
@@ -239,6 +246,10 @@ static enum loam_status join_module(struct loam_stored_module *module, const str
                                               : tensor == other->magnitude ? &module->magnitude
                                               : tensor == other->base      ? &module->base
                                                                            : &module->tokens;
+    if (*place != NULL && tensor == other->magnitude && has_same_values(*place, tensor)) {
+        if (stored->repeated++ == 0) stored->first_repeated = tensor;
+        return LOAM_OK;
+    }
     if (*place != NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: tensors \"%s\" and \"%s\" are the same matrix",
                          tensor->file, (*place)->name, tensor->name);
@@ -259,7 +270,7 @@ static enum loam_status join_modules(struct loam_stored_adapter *stored, struct 
             stored->modules[kept++] = stored->modules[i];
             continue;
         }
-        if (status == LOAM_OK) status = join_module(last, &stored->modules[i], error);
+        if (status == LOAM_OK) status = join_module(stored, last, &stored->modules[i], error);
         free(stored->modules[i].path);
     }
     stored->count = kept;
@@ -422,6 +433,10 @@ void loam_stored_adapter_close(struct loam_stored_adapter *stored)
 enum loam_status loam_stored_adapter_note(const struct loam_stored_adapter *stored,
                                           struct loam_adapter_config *config, struct loam_error *error)
 {
+    if (stored->repeated > 0)
+        LOAM_TRY(loam_adapter_config_note(
+            config, error, "%zu tensors, such as \"%s\", are in the file a second time: passed over",
+            stored->repeated, stored->first_repeated->name));
     if (stored->others == 0) return LOAM_OK;
     return loam_adapter_config_note(
         config, error,
@@ -533,22 +548,40 @@ static enum loam_status check_pair(const struct loam_stored_module *module,
 }
 
 enum loam_status loam_stored_parameter_check(const struct loam_stored_parameter *parameter,
-                                             const struct loam_adapter_config *config,
                                              struct loam_error *error)
 {
     const struct loam_stored_tensor *tensor = parameter->tensor;
-    const char *dot = strrchr(parameter->name, '.');
-    if (!loam_format_decodes(tensor->format))
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is %s; expected f32, f16 or bf16",
-                         tensor->file, tensor->name, loam_format_name(tensor->format));
-    if (config == NULL) return LOAM_OK;
-    const bool bias = config->bias != LOAM_BIAS_NONE && strcmp(dot, ".bias") == 0;
+    if (loam_format_decodes(tensor->format)) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is %s; expected f32, f16 or bf16",
+                     tensor->file, tensor->name, loam_format_name(tensor->format));
+}
+
+bool loam_stored_parameter_is_named(const struct loam_stored_parameter *parameter,
+                                    const struct loam_adapter_config *config)
+{
+    const bool bias = config->bias != LOAM_BIAS_NONE && strcmp(strrchr(parameter->name, '.'), ".bias") == 0;
     const bool tied = config->ensure_weight_tying && parameter->is_head;
-    if (bias || tied || loam_adapter_config_saves(config, parameter->name)) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
-                     "%s: tensor \"%s\" is a parameter of the model that neither \"modules_to_save\" nor "
-                     "\"bias\" in adapter_config.json names: merge this one into its model with PEFT",
-                     tensor->file, tensor->name);
+    return bias || tied || loam_adapter_config_saves(config, parameter->name);
+}
+
+// Without the model, parameters of the file that its settings do not name cannot be compared with the base.
+static enum loam_status check_parameters(const struct loam_stored_adapter *stored,
+                                         struct loam_adapter_config *config, struct loam_error *error)
+{
+    const struct loam_stored_tensor *first = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < stored->parameter_count; i++) {
+        const struct loam_stored_parameter *parameter = &stored->parameters[i];
+        LOAM_TRY(loam_stored_parameter_check(parameter, error));
+        if (loam_stored_parameter_is_named(parameter, config)) continue;
+        if (count++ == 0) first = parameter->tensor;
+    }
+    if (count == 0) return LOAM_OK;
+    return loam_adapter_config_note(
+        config, error,
+        "%zu tensors, such as \"%s\", are parameters of the model that adapter_config.json does not name: "
+        "taken for copies of the base's",
+        count, first->name);
 }
 
 // PEFT takes a head that ensure_weight_tying ties out of "target_modules".
@@ -558,7 +591,7 @@ static bool is_tied_head(const struct loam_stored_module *module, const struct l
 }
 
 enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *stored,
-                                           const struct loam_adapter_config *config, struct loam_error *error)
+                                           struct loam_adapter_config *config, struct loam_error *error)
 {
     for (size_t i = 0; i < stored->count; i++) {
         const struct loam_stored_module *module = &stored->modules[i];
@@ -573,7 +606,5 @@ enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *sto
                              tensor->file, tensor->name);
         LOAM_TRY(check_pair(module, config, error));
     }
-    for (size_t i = 0; i < stored->parameter_count; i++)
-        LOAM_TRY(loam_stored_parameter_check(&stored->parameters[i], config, error));
-    return LOAM_OK;
+    return check_parameters(stored, config, error);
 }

@@ -35,11 +35,14 @@ struct loam_stored_adapter {
     size_t parameter_count;
     size_t others; // tensors of other parts of a multimodal model, which are passed over
     const struct loam_stored_tensor *first_other; // one of them; NULL: there is none
+    size_t repeated; // tensors that are in the file a second time, with the same values
+    const struct loam_stored_tensor *first_repeated;
 };
 
 // Reads DIRECTORY/adapter_model.safetensors or, without it, adapter_model.bin. Fails unless it has at least one tensor, and every tensor is a
 // LoRA matrix of a linear module that loam adapts or a parameter of a model. A matrix or parameter that occurs twice is
-// an error.
+// an error, except a magnitude of DoRA with the same values: PEFT writes that of an embedding or head twice where it saves
+// embeddings.
 enum loam_status loam_stored_adapter_open(struct loam_stored_adapter *stored, const char *directory,
                                           struct loam_error *error);
 void loam_stored_adapter_close(struct loam_stored_adapter *stored);
@@ -60,10 +63,12 @@ bool loam_stored_module_is_adapted(const struct loam_stored_module *module);
 // Finds the parameter of that name of the model; NULL: the file has none.
 const struct loam_stored_tensor *loam_stored_parameter_find(const struct loam_stored_adapter *stored,
                                                             const char *name);
-// Fails unless loam decodes the parameter and the config asks for it. NULL: it is known to be asked for.
+// Fails unless loam decodes the parameter.
 enum loam_status loam_stored_parameter_check(const struct loam_stored_parameter *parameter,
-                                             const struct loam_adapter_config *config,
                                              struct loam_error *error);
+// Returns whether the config asks for the parameter.
+bool loam_stored_parameter_is_named(const struct loam_stored_parameter *parameter,
+                                    const struct loam_adapter_config *config);
 // Returns one of the module's tensors, for messages.
 const struct loam_stored_tensor *loam_stored_module_tensor(const struct loam_stored_module *module);
 
@@ -72,9 +77,8 @@ enum loam_status loam_stored_adapter_note(const struct loam_stored_adapter *stor
                                           struct loam_adapter_config *config, struct loam_error *error);
 
 // Checks the adapter without its model: each module has both matrices, with the rank of the config, and is
-// one of the targets; the config asks for each parameter.
+// one of the targets. Parameters that the config does not ask for are counted in a notice.
 enum loam_status loam_stored_adapter_check(const struct loam_stored_adapter *stored,
-                                           const struct loam_adapter_config *config,
-                                           struct loam_error *error);
+                                           struct loam_adapter_config *config, struct loam_error *error);
 
 #endif

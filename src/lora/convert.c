@@ -156,7 +156,8 @@ enum loam_status loam_conversion_add(struct loam_conversion *conversion,
 static enum loam_status read_peft(struct loam_conversion *conversion, struct loam_error *error)
 {
     const struct loam_convert_settings *settings = conversion->settings;
-    LOAM_TRY(loam_adapter_open_stored(&conversion->adapter, conversion->model, settings->path, error));
+    const struct loam_adapter_base base = {.directory = settings->model};
+    LOAM_TRY(loam_adapter_open_stored(&conversion->adapter, conversion->model, settings->path, &base, error));
     const struct loam_adapter *adapter = conversion->adapter;
     const char *beyond = loam_adapter_name_beyond(adapter, true);
     if (beyond != NULL)
@@ -165,6 +166,7 @@ static enum loam_status read_peft(struct loam_conversion *conversion, struct loa
             "%s: an adapter of mlx-lm has no place for %s: merge the adapter into its model instead "
             "(loam merge)",
             settings->path, beyond);
+    loam_adapter_warn(adapter, settings->callbacks == NULL ? NULL : &settings->callbacks->log);
     conversion->config.dropout = adapter->config.dropout;
     conversion->config.dora = adapter->config.dora;
     for (size_t i = 0; i < adapter->count; i++) {

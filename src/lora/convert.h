@@ -7,7 +7,7 @@
 enum loam_adapter_form { LOAM_FORM_PEFT, LOAM_FORM_MLX, LOAM_FORM_GGUF };
 
 struct loam_convert_settings {
-    const char *model;         // directory of the base; only its config.json is read
+    const char *model;         // directory of the base; its weights are read for copies of them alone
     const char *base_model;    // the name of the base for the new adapter
     const char *revision;      // of the base; NULL: the newest
     const char *path;          // directory of the adapter, or a GGUF file

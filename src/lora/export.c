@@ -166,7 +166,8 @@ static enum loam_status check_parts(const struct export *export, struct loam_err
 static enum loam_status open_adapter(struct export *export, struct loam_error *error)
 {
     const struct loam_export_settings *settings = export->settings;
-    LOAM_TRY(loam_adapter_open_stored(&export->adapter, export->model, settings->adapter, error));
+    const struct loam_adapter_base base = {.directory = settings->model};
+    LOAM_TRY(loam_adapter_open_stored(&export->adapter, export->model, settings->adapter, &base, error));
     LOAM_TRY(check_parts(export, error));
     loam_adapter_warn(export->adapter, settings->callbacks == NULL ? NULL : &settings->callbacks->log);
     return LOAM_OK;

@@ -60,7 +60,7 @@ enum loam_status loam_adapter_start(struct loam_adapter *adapter, uint64_t seed,
 // Reads a PEFT adapter directory (adapter_config.json, adapter_model.safetensors). With `set`, the matrices
 // are registered for training; call loam_trainables_allocate, then loam_adapter_fill. Without `set`, the
 // adapter owns its memory and is filled at once; it is not trained. A setting that loam does not support is an error that names
-// it.
+// it. loam_adapter_fill drops the notices of opening, which were logged, and may have others (loam_adapter_warn).
 enum loam_status loam_adapter_open(struct loam_adapter **out, const struct loam_model *model,
                                    const char *directory, struct loam_trainables *set,
                                    struct loam_error *error);

@@ -8,12 +8,12 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "chat/source.h"
 #include "io/atomic.h"
 #include "io/safetensors.h"
 #include "io/shards.h"
 #include "io/staging.h"
 #include "lora/adapter.h"
-#include "lora/base_copy.h"
 #include "model/config_text.h"
 #include "model/files.h"
 #include "model/sources.h"
@@ -54,10 +54,11 @@ struct merge {
     const struct loam_linear *current;
     struct term *terms; // [adapter_count], with `term_count` in use
     size_t term_count;
-    float **buffers; // [2 adapter_count] for left and right of each adapter
-    float *row;      // [columns] W, then W'
-    float *delta;    // [columns] left right
-    double *gains;   // [out] of DoRA: magnitude / ||W + scale B A|| by outputs
+    float **buffers;     // [2 adapter_count] for left and right of each adapter
+    float *row;          // [columns] W, then W'
+    float *delta;        // [columns] left right
+    bool has_other_chat; // the result has an adapter's chat template
+    double *gains;       // [out] of DoRA: magnitude / ||W + scale B A|| by outputs
 };
 
 // ---- opening ----
@@ -179,7 +180,8 @@ static enum loam_status open_adapter(struct merge *merge, size_t index, struct l
 {
     const struct loam_adapter_choices *choices = &merge->settings->adapters;
     struct loam_adapter **adapter = &merge->adapters[index];
-    LOAM_TRY(loam_adapter_open_stored(adapter, merge->model, choices->items[index].directory, error));
+    const struct loam_adapter_base base = {.weights = merge->sources};
+    LOAM_TRY(loam_adapter_open_stored(adapter, merge->model, choices->items[index].directory, &base, error));
     merge->adapter_count++;
     LOAM_TRY(loam_adapter_check_sum(*adapter, choices, index, error));
     loam_adapter_warn(*adapter, log_of(merge->settings));
@@ -270,10 +272,6 @@ static enum loam_status find_merged(struct merge *merge, size_t index, struct lo
         const struct loam_adapted *item = &adapter->items[i];
         const struct loam_linear *linear = item->linear;
         set_merged(merge, linear->weight, index, item);
-        if (item->base_copy != NULL)
-            LOAM_TRY(loam_base_copy_check(item->base_copy, linear->weight,
-                                          merge->sources[linear->weight - merge->model->parameters], NULL,
-                                          error));
         if (item->parts[LOAM_PART_BIAS].name == NULL) continue;
         if (linear->bias == NULL)
             return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
@@ -604,12 +602,30 @@ static enum loam_status write_shard(struct merge *merge, size_t shard, struct lo
     return status;
 }
 
+// Copies the chat template of the first adapter that was trained with another than the model's.
+static enum loam_status copy_chat(struct merge *merge, const char *directory, struct loam_error *error)
+{
+    const struct loam_adapter_choices *adapters = &merge->settings->adapters;
+    char *from = NULL;
+    for (size_t i = 0; i < adapters->count && from == NULL; i++)
+        LOAM_TRY(
+            loam_chat_source_of_adapter(merge->settings->model, adapters->items[i].directory, &from, error));
+    merge->has_other_chat = from != NULL;
+    if (from == NULL) return LOAM_OK;
+    char *to = loam_path_join(directory, loam_chat_source_file, error);
+    const enum loam_status status = to == NULL ? LOAM_ERROR_MEMORY : loam_atomic_copy_file(from, to, error);
+    free(to);
+    free(from);
+    return status;
+}
+
 static enum loam_status write_files(struct merge *merge, struct loam_merge_result *result,
                                     struct loam_error *error)
 {
     const char *directory = merge->staging.directory;
     LOAM_TRY(loam_model_copy_files(merge->settings->model, directory, true, error));
     LOAM_TRY(loam_model_copy_templates(merge->settings->model, directory, error));
+    LOAM_TRY(copy_chat(merge, directory, error));
     LOAM_TRY(loam_config_rewrite(directory, &merge->model->config, merge->settings->dtype, error));
     for (size_t shard = 0; shard < merge->shards; shard++)
         LOAM_TRY(write_shard(merge, shard, error));
@@ -644,6 +660,7 @@ static enum loam_status run_merge(struct merge *merge, struct loam_merge_result 
     if (status == LOAM_OK) status = loam_staging_commit(&merge->staging, "config.json", error);
     if (status == LOAM_OK) {
         loam_model_warn_of_old_files(merge->settings->model, merge->settings->out, true,
+                                     merge->has_other_chat ? loam_chat_source_file : NULL,
                                      log_of(merge->settings));
         status = loam_shards_remove_old(merge->settings->out, merge->shards, error);
     }

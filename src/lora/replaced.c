@@ -95,20 +95,19 @@ static bool is_bias(const struct loam_parameter *parameter)
     return (parameter->row->flags & LOAM_WEIGHT_BIAS) != 0;
 }
 
-// The name in the file. PEFT moves the bias of an adapted linear into a module "base_layer".
-static char *file_name_of(const char *parameter, bool adapted, struct loam_error *error)
+char *loam_replaced_file_name(const char *parameter, const char *wrapper, struct loam_error *error)
 {
-    if (!adapted) return loam_format(error, "%s%s", file_prefix, parameter);
     const char *last = last_component(parameter);
-    return loam_format(error, "%s%.*sbase_layer.%s", file_prefix, (int)(last - parameter), parameter, last);
+    return loam_format(error, "%s%.*s%s%s", file_prefix, (int)(last - parameter), parameter, wrapper, last);
 }
 
-static enum loam_status add(struct loam_adapter *adapter, const struct loam_parameter *parameter,
-                            size_t place, const char *name, bool adapted, struct loam_error *error)
+enum loam_status loam_replaced_add(struct loam_adapter *adapter, const struct loam_parameter *parameter,
+                                   size_t place, const char *name, const char *wrapper,
+                                   struct loam_error *error)
 {
     struct loam_replaced *item = &adapter->replaced[adapter->replaced_count];
     *item = (struct loam_replaced){.parameter = parameter,
-                                   .name = file_name_of(name, adapted, error),
+                                   .name = loam_replaced_file_name(name, wrapper, error),
                                    .optional = is_bias(parameter) &&
                                                !loam_adapter_config_saves(&adapter->config, name),
                                    .value = parameter->value};
@@ -137,7 +136,8 @@ static enum loam_status match_parameter(struct loam_adapter *adapter, size_t pla
     const bool bias = is_bias(parameter) && (config->bias == LOAM_BIAS_ALL ||
                                              (config->bias == LOAM_BIAS_LORA_ONLY && adapted != NULL));
     if (!saved && !bias) return LOAM_OK;
-    return add(adapter, parameter, place, name, adapted != NULL, error);
+    // PEFT moves the bias of an adapted linear into a module of its own.
+    return loam_replaced_add(adapter, parameter, place, name, adapted != NULL ? "base_layer." : "", error);
 }
 
 // The head of a tied model has no parameter of its own.
@@ -149,11 +149,11 @@ static enum loam_status match_tied_head(struct loam_adapter *adapter, const char
     if (!model->config.tied_head) return LOAM_OK;
     if (!shares) {
         if (!loam_adapter_config_saves(&adapter->config, name)) return LOAM_OK;
-        return add(adapter, model->embedding, place, name, false, error);
+        return loam_replaced_add(adapter, model->embedding, place, name, "", error);
     }
     for (size_t i = 0; i < adapter->replaced_count; i++)
         if (&adapter->replaced[i].entry == adapter->slots.replaced[embedding]) {
-            adapter->replaced[i].tied_name = file_name_of(name, false, error);
+            adapter->replaced[i].tied_name = loam_replaced_file_name(name, "", error);
             if (adapter->replaced[i].tied_name == NULL) return LOAM_ERROR_MEMORY;
         }
     adapter->slots.replaced[place] = adapter->slots.replaced[embedding];
@@ -260,7 +260,7 @@ static enum loam_status match_all(struct loam_adapter *adapter, char *const *nam
     bool shares;
     LOAM_TRY(check_entries(adapter, names, fresh, error));
     LOAM_TRY(settle_tying(adapter, names, &shares, error));
-    if (adapter->config.saved.count == 0 && adapter->config.bias == LOAM_BIAS_NONE) return LOAM_OK;
+    if (fresh && adapter->config.saved.count == 0 && adapter->config.bias == LOAM_BIAS_NONE) return LOAM_OK;
     adapter->replaced = loam_calloc(count, sizeof *adapter->replaced, error);
     adapter->slots.replaced = loam_calloc(count, sizeof *adapter->slots.replaced, error);
     if (adapter->replaced == NULL || adapter->slots.replaced == NULL) return LOAM_ERROR_MEMORY;
@@ -268,29 +268,39 @@ static enum loam_status match_all(struct loam_adapter *adapter, char *const *nam
         LOAM_TRY(match_parameter(adapter, place, names[place], error));
     LOAM_TRY(match_tied_head(adapter, names[count - 1], shares, error));
     LOAM_TRY(name_saved(adapter, names, error));
-    if (adapter->replaced_count > 0) adapter->slots.replaced_count = count;
     if (fresh && adapter->replaced_count == 0)
         return loam_adapter_config_note(
             &adapter->config, error, "bias \"%s\" has no effect: %s of the model has a bias",
             loam_lora_bias_name(adapter->config.bias),
             adapter->config.bias == LOAM_BIAS_ALL ? "no module" : "no adapted module");
+    if (adapter->replaced_count > 0) adapter->slots.replaced_count = count;
     return note_untied(adapter, error);
+}
+
+char **loam_replaced_names(const struct loam_model *model, struct loam_error *error)
+{
+    char **names = loam_calloc(model->parameter_count + 1, sizeof *names, error);
+    for (size_t i = 0; names != NULL && i <= model->parameter_count; i++) {
+        names[i] = name_in_whole(model, i, error);
+        if (names[i] != NULL) continue;
+        loam_replaced_names_free(model, names);
+        return NULL;
+    }
+    return names;
+}
+
+void loam_replaced_names_free(const struct loam_model *model, char **names)
+{
+    for (size_t i = 0; names != NULL && i <= model->parameter_count; i++)
+        free(names[i]);
+    free((void *)names);
 }
 
 enum loam_status loam_replaced_match(struct loam_adapter *adapter, bool fresh, struct loam_error *error)
 {
-    const struct loam_model *model = adapter->model;
-    const size_t count = model->parameter_count + 1;
-    char **names = loam_calloc(count, sizeof *names, error);
-    enum loam_status status = names != NULL ? LOAM_OK : LOAM_ERROR_MEMORY;
-    for (size_t i = 0; i < count && status == LOAM_OK; i++) {
-        names[i] = name_in_whole(model, i, error);
-        if (names[i] == NULL) status = LOAM_ERROR_MEMORY;
-    }
-    if (status == LOAM_OK) status = match_all(adapter, names, fresh, error);
-    for (size_t i = 0; names != NULL && i < count; i++)
-        free(names[i]);
-    free((void *)names);
+    char **names = loam_replaced_names(adapter->model, error);
+    enum loam_status status = names != NULL ? match_all(adapter, names, fresh, error) : LOAM_ERROR_MEMORY;
+    loam_replaced_names_free(adapter->model, names);
     return status;
 }
 

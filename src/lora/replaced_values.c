@@ -19,7 +19,8 @@ static void connect(struct loam_adapter *adapter)
         if (item->value.rank == 2)
             item->entry.handle = (struct loam_weight_handle){
                 .weight = {item->entry.value, (item->parameter->row->flags & LOAM_WEIGHT_TRANSPOSED) != 0}};
-        if (adapter->set != NULL && mirrored) adapter->set->items[item->index].mirror = item->mirror;
+        if (adapter->set != NULL && mirrored && !item->frozen)
+            adapter->set->items[item->index].mirror = item->mirror;
     }
 }
 
@@ -27,6 +28,7 @@ enum loam_status loam_replaced_register(struct loam_adapter *adapter, struct loa
 {
     for (size_t i = 0; i < adapter->replaced_count; i++) {
         struct loam_replaced *item = &adapter->replaced[i];
+        if (item->frozen) continue;
         LOAM_TRY(loam_trainables_add(adapter->set, item->name, item->value,
                                      loam_parameter_is_decayed(item->parameter), &item->index, error));
     }
@@ -37,6 +39,7 @@ void loam_replaced_point(struct loam_adapter *adapter)
 {
     for (size_t i = 0; i < adapter->replaced_count; i++) {
         struct loam_replaced *item = &adapter->replaced[i];
+        if (item->frozen) continue;
         item->value = adapter->set->items[item->index].value;
         item->entry.gradient = adapter->set->items[item->index].grad;
     }
@@ -49,15 +52,16 @@ void loam_replaced_unregister(struct loam_adapter *adapter)
         adapter->replaced[i].entry.gradient.data = NULL;
 }
 
-static bool is_mirrored(const struct loam_adapter *adapter)
+static bool is_mirrored(const struct loam_adapter *adapter, const struct loam_replaced *item)
 {
-    return adapter->model->dtype != LOAM_F32;
+    return adapter->model->dtype != LOAM_F32 || item->frozen;
 }
 
 void loam_replaced_place(struct loam_adapter *adapter, struct loam_arena *arena, bool counting)
 {
-    if (is_mirrored(adapter) && !adapter->trained_later) return;
     for (size_t i = 0; i < adapter->replaced_count; i++) {
+        const struct loam_replaced *item = &adapter->replaced[i];
+        if (item->frozen || (is_mirrored(adapter, item) && !adapter->trained_later)) continue;
         struct loam_tensor *value = &adapter->replaced[i].value;
         void *data = loam_arena_alloc(arena, loam_tensor_bytes(value));
         if (!counting) value->data = data;
@@ -68,6 +72,7 @@ static void place_mirrors(struct loam_adapter *adapter, struct loam_arena *arena
 {
     for (size_t i = 0; i < adapter->replaced_count; i++) {
         struct loam_replaced *item = &adapter->replaced[i];
+        if (!is_mirrored(adapter, item)) continue;
         item->mirror = item->value;
         item->mirror.dtype = adapter->model->dtype;
         item->mirror.data = loam_arena_alloc(arena, loam_tensor_bytes(&item->mirror));
@@ -77,10 +82,10 @@ static void place_mirrors(struct loam_adapter *adapter, struct loam_arena *arena
 enum loam_status loam_replaced_allocate(struct loam_adapter *adapter, const struct loam_device *device,
                                         struct loam_error *error)
 {
-    if (adapter->replaced_count > 0 && is_mirrored(adapter)) {
-        struct loam_arena counting;
-        loam_device_arena_init_counting(device, &counting);
-        place_mirrors(adapter, &counting);
+    struct loam_arena counting;
+    loam_device_arena_init_counting(device, &counting);
+    place_mirrors(adapter, &counting);
+    if (counting.used > 0) {
         LOAM_TRY(loam_device_arena_init(device, &adapter->mirrors, counting.used, true, error));
         adapter->mirrors_device = device;
         place_mirrors(adapter, &adapter->mirrors);

@@ -112,11 +112,11 @@ enum loam_status loam_adapter_start_module(struct loam_adapter *adapter, size_t 
 }
 
 // norms = ||W + scale B A|| by rows [out], of an embedding by columns [in]
-static void compute_norms(const struct loam_adapted *item, struct loam_stream *stream,
-                          struct loam_arena *arena, struct loam_tensor norms)
+static void compute_norms(const struct loam_adapter *adapter, const struct loam_adapted *item,
+                          struct loam_stream *stream, struct loam_arena *arena, struct loam_tensor norms)
 {
     const struct loam_lora_slot *slot = item->slot;
-    const struct loam_weight_handle *handle = &item->linear->weight->handle;
+    const struct loam_weight_handle *handle = loam_adapted_weight(adapter, item);
     const struct loam_dora_norm_args args = {
         .w = loam_weight_open(handle, stream, arena, 0, handle->weight.tensor.shape[0]),
         .a = slot->a,
@@ -129,9 +129,9 @@ static void compute_norms(const struct loam_adapted *item, struct loam_stream *s
     loam_arena_release(arena, 0);
 }
 
-static bool is_streamed(const struct loam_linear *linear)
+static bool is_streamed(const struct loam_adapter *adapter, const struct loam_adapted *item)
 {
-    return linear->weight->handle.reader != NULL;
+    return loam_adapted_weight(adapter, item)->reader != NULL;
 }
 
 // PEFT starts magnitudes at the norms of the adapted weight. Called after A and B have their values.
@@ -142,12 +142,12 @@ static enum loam_status start_magnitudes(struct loam_adapter *adapter, struct lo
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_linear *linear = adapter->items[i].linear;
         const size_t bytes = (size_t)(linear->out * linear->in) * sizeof(float);
-        if (is_streamed(linear) && bytes > largest) largest = bytes;
+        if (is_streamed(adapter, &adapter->items[i]) && bytes > largest) largest = bytes;
     }
     struct loam_arena arena;
     LOAM_TRY(loam_device_arena_init(stream->device, &arena, largest, false, error));
     for (size_t i = 0; i < adapter->count; i++)
-        compute_norms(&adapter->items[i], stream, &arena, adapter->items[i].slot->magnitude);
+        compute_norms(adapter, &adapter->items[i], stream, &arena, adapter->items[i].slot->magnitude);
     enum loam_status status = loam_stream_finish(stream, error);
     loam_device_arena_deinit(stream->device, &arena);
     return status;
@@ -166,11 +166,11 @@ enum loam_status loam_adapter_keep_norms(struct loam_adapter *adapter, struct lo
     LOAM_TRY(loam_device_arena_init(stream->device, &none, 0, false, error));
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
-        if (is_streamed(item->linear)) continue;
+        if (is_streamed(adapter, item)) continue;
         const int64_t count = loam_adapted_outputs(item);
         item->slot->norms =
             loam_tensor_1d(loam_arena_alloc(&adapter->norms, (size_t)count * sizeof(float)), LOAM_F32, count);
-        compute_norms(item, stream, &none, item->slot->norms);
+        compute_norms(adapter, item, stream, &none, item->slot->norms);
     }
     loam_device_arena_deinit(stream->device, &none);
     return loam_stream_finish(stream, error);

@@ -311,6 +311,13 @@ static enum loam_status check_stored(const struct loam_adapter *adapter,
         stored->file, stored->name, (long long)count, (long long)width);
 }
 
+static bool head_shares_rows(const struct loam_adapter *adapter)
+{
+    for (size_t i = 0; i < adapter->token_count; i++)
+        if (adapter->tokens[i].place_count == LOAM_TOKEN_PLACES) return true;
+    return false;
+}
+
 static enum loam_status assign_rows(struct loam_adapter *adapter, const struct loam_stored_module *module,
                                     struct loam_error *error)
 {
@@ -320,6 +327,12 @@ static enum loam_status assign_rows(struct loam_adapter *adapter, const struct l
             adapter->tokens[i].stored = module->tokens;
             return LOAM_OK;
         }
+    // PEFT writes them a second time where it saves embeddings, and does not read them.
+    if (head_shares_rows(adapter) && loam_same_module(adapter->model->head.path, module->path))
+        return loam_adapter_config_note(
+            &adapter->config, error,
+            "tensor \"%s\": passed over, because the tied head has the rows of the embedding",
+            module->tokens->name);
     return loam_fail(error, LOAM_ERROR_FORMAT,
                      "%s: tensor \"%s\" has rows of tokens that \"trainable_token_indices\" in "
                      "adapter_config.json leaves out",

@@ -131,7 +131,7 @@ static bool holds_file(int directory, const char *name)
 }
 
 // Takes no memory: the result is complete, and a failure here must not look like its failure.
-void loam_model_warn_of_old_files(const char *model, const char *out, bool of_model,
+void loam_model_warn_of_old_files(const char *model, const char *out, bool of_model, const char *made,
                                   const struct loam_log *log)
 {
     int source = open(model, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -141,7 +141,8 @@ void loam_model_warn_of_old_files(const char *model, const char *out, bool of_mo
     int target = open(out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; target >= 0 && i < loam_model_file_count; i++) {
         const char *name = loam_model_files[i].name;
-        if (loam_model_files[i].of_model && !of_model) continue;
+        if ((loam_model_files[i].of_model && !of_model) || (made != NULL && strcmp(made, name) == 0))
+            continue;
         if (!holds_file(source, name) && holds_file(target, name))
             loam_log_write(log, LOAM_LOG_WARNING,
                            "%s/%s was there before, and %s has none: remove it, or it is taken for a part of "

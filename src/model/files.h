@@ -24,8 +24,9 @@ enum loam_status loam_model_copy_files(const char *from, const char *to, bool of
 // Copies the chat templates that have a name of their own: additional_chat_templates/NAME.jinja.
 enum loam_status loam_model_copy_templates(const char *from, const char *to, struct loam_error *error);
 // Names those of the files that are in `out` and not in `model`, which were there before a result was written
-// over others: a reader takes them for a part of it. A `model` that went away meanwhile is told as well.
-void loam_model_warn_of_old_files(const char *model, const char *out, bool of_model,
+// over others: a reader takes them for a part of it. `made` is one that the result has of its own; NULL: none. A `model`
+// that went away meanwhile is told as well.
+void loam_model_warn_of_old_files(const char *model, const char *out, bool of_model, const char *made,
                                   const struct loam_log *log);
 
 #endif

@@ -129,8 +129,10 @@ const struct loam_option_need loam_option_needs[] = {
      .why = "has no effect without --eval-steps: the only evaluation is at the end"},
     {TRAIN,
      {"max-new-tokens"},
-     {IS("metric-for-best-model", "exact_match")},
-     .why = "has no effect without --metric-for-best-model exact_match: no answer is generated"},
+     {IS("metric-for-best-model", "exact_match"), IS("metric-for-best-model", "f1"),
+      IS("metric-for-best-model", "rouge_l")},
+     .why =
+         "has no effect without --metric-for-best-model exact_match, f1 or rouge_l: no answer is generated"},
     {EVAL,
      {"max-new-tokens"},
      {GIVEN("generate")},

@@ -257,8 +257,9 @@ const struct loam_option_row loam_option_rows[] = {
       .argument = "NAME|FILE",
       .help =
           "Chat template: one of the model's templates by name, one of chatml, llama3, gemma, mistral, phi, "
-          "zephyr, alpaca and vicuna, or a Jinja file.",
-      .default_text = "(the model's own)",
+          "zephyr, alpaca and vicuna, or a file: Jinja, or GGUF with a template in its metadata, where "
+          "FILE:TEMPLATE takes one with a name.",
+      .default_text = "(that of --adapter, else of the model)",
       .group = PROMPT},
      FIELD(train.chat_template)},
     {GENERATE | CHAT,
@@ -318,9 +319,11 @@ const struct loam_option_row loam_option_rows[] = {
     {TRAIN | EVAL | TOKENIZE | DATA,
      {.name = "chat-template",
       .argument = "NAME|FILE",
-      .help = "Chat template of conversations: one of the model's templates by name, one of chatml, llama3, "
-              "gemma, mistral, phi, zephyr, alpaca and vicuna, or a Jinja file.",
-      .default_text = "(the model's own)",
+      .help =
+          "Chat template of conversations: one of the model's templates by name, one of chatml, llama3, "
+          "gemma, mistral, phi, zephyr, alpaca and vicuna, or a file: Jinja, or GGUF with a template in its "
+          "metadata, where FILE:TEMPLATE takes one with a name.",
+      .default_text = "(that of --adapter, else of the model)",
       .group = EXAMPLES},
      FIELD(train.chat_template)},
     {TRAIN | EVAL | TOKENIZE | DATA,
@@ -843,14 +846,18 @@ const struct loam_option_row loam_option_rows[] = {
      FIELD(train.load_best_at_end)},
     {TRAIN,
      {.name = "metric-for-best-model",
-      .argument = "eval_loss|exact_match",
-      .help = "The best evaluation has the lowest loss, or the highest exact match. For exact_match each "
-              "evaluation also answers the questions of --eval-data, a SQuAD file.",
+      .argument = "eval_loss|exact_match|f1|rouge_l|accuracy",
+      .help =
+          "The best evaluation has the lowest loss, or the highest score. For exact_match, f1 and rouge_l "
+          "each evaluation also answers the prompts of --eval-data; for accuracy it chooses among "
+          "\"choices\" by their likelihood.",
       .default_text = "eval_loss",
       .group = CHECKPOINTS},
      FIELD(train.best_metric),
-     CHOICES({"eval_loss", LOAM_BEST_EVAL_LOSS}, {"exact_match", LOAM_BEST_EXACT_MATCH},
-             {"loss", LOAM_BEST_EVAL_LOSS}, {"eval_exact_match", LOAM_BEST_EXACT_MATCH})},
+     CHOICES({"eval_loss", LOAM_BEST_EVAL_LOSS}, {"exact_match", LOAM_BEST_EXACT_MATCH}, {"f1", LOAM_BEST_F1},
+             {"rouge_l", LOAM_BEST_ROUGE_L}, {"accuracy", LOAM_BEST_ACCURACY}, {"loss", LOAM_BEST_EVAL_LOSS},
+             {"eval_exact_match", LOAM_BEST_EXACT_MATCH}, {"eval_f1", LOAM_BEST_F1},
+             {"eval_rouge_l", LOAM_BEST_ROUGE_L}, {"eval_accuracy", LOAM_BEST_ACCURACY})},
 
     // ---- Sampling ----
     {GENERATE,
@@ -1000,7 +1007,8 @@ const struct loam_option_row loam_option_rows[] = {
     {EVAL,
      {.name = "generate",
       .help =
-          "For SQuAD files: also generate the answers, and report exact match and F1 by the official rules.",
+          "Also generate the answers of SQuAD's questions, completions and conversations, and report exact "
+          "match, F1 and ROUGE-L.",
       .group = REPORTS},
      FIELD(eval.generate)},
     {TRAIN | EVAL,

@@ -196,6 +196,7 @@ static enum loam_status write_result(const struct loam_checkpoints *checkpoints,
     const struct loam_train_job *job = checkpoints->job;
     const struct loam_train_settings *settings = job->settings;
     LOAM_TRY(loam_model_copy_files(settings->model, directory, settings->full, error));
+    LOAM_TRY(loam_train_job_save_chat(job, directory, error));
     if (job->adapter != NULL)
         return loam_adapter_save(job->adapter, loam_train_model_name(settings), settings->model_revision,
                                  directory, error);

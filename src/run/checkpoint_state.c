@@ -36,7 +36,8 @@ static const struct {
     FIELD(logged_step),    FIELD(logged_loss_sum),  FIELD(logged_updates),
     FIELD(logged_tokens),  LATER(eval_exact_match), LATER(best_exact_match),
     LATER(eval_f1),        LATER(best_f1),          LATER(unlabelled),
-    LATER(logged_skipped),
+    LATER(logged_skipped), LATER(eval_rouge_l),     LATER(best_rouge_l),
+    LATER(eval_accuracy),  LATER(best_accuracy),
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 

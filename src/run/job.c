@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/file.h"
+#include "io/atomic.h"
 #include "model/config_text.h"
 
 // ---- checks ----
@@ -66,7 +68,9 @@ static enum loam_status check_settings(const struct loam_train_settings *setting
 static enum loam_status open_session(struct loam_train_job *job, struct loam_error *error)
 {
     const struct loam_train_settings *settings = job->settings;
+    const struct loam_adapter_choice adapter = {.directory = settings->adapter};
     struct loam_session_options options = {
+        .adapters = {&adapter, settings->adapter != NULL ? 1 : 0},
         .model = settings->model,
         .device = settings->device,
         .threads = settings->threads,
@@ -159,9 +163,11 @@ static enum loam_status open_data(struct loam_train_job *job, struct loam_error 
     data.sources = &settings->eval_data;
     data.learnt = false;
     LOAM_TRY(loam_session_dataset(&job->session, &data, &job->eval_dataset, error));
-    if (settings->best_metric != LOAM_BEST_EXACT_MATCH) return LOAM_OK;
-    return loam_answers_check(&job->session, job->eval_dataset, metric_option,
-                              loam_dataset_name(job->eval_dataset), settings->max_new_tokens, error);
+    if (settings->best_metric == LOAM_BEST_EVAL_LOSS) return LOAM_OK;
+    return loam_answers_check(&job->session, job->eval_dataset,
+                              settings->best_metric == LOAM_BEST_ACCURACY ? LOAM_ANSWERS_CHOICE
+                                                                          : LOAM_ANSWERS_TEXT,
+                              metric_option, settings->max_new_tokens, error);
 }
 
 enum loam_status loam_train_job_open(struct loam_train_job *job, const struct loam_train_settings *settings,
@@ -195,8 +201,10 @@ static enum loam_status load(struct loam_train_job *job, struct loam_error *erro
     LOAM_TRY(loam_session_load(session, settings->full, error));
     if (settings->full) return loam_trainables_from_model(&job->trainables, session->model, error);
     LOAM_TRY(loam_trainables_allocate(&job->trainables, session->device, error));
-    if (settings->adapter != NULL) return loam_adapter_fill(job->adapter, error);
-    return loam_adapter_start(job->adapter, settings->seed, error);
+    if (settings->adapter == NULL) return loam_adapter_start(job->adapter, settings->seed, error);
+    LOAM_TRY(loam_adapter_fill(job->adapter, error));
+    loam_adapter_warn(job->adapter, job->log);
+    return LOAM_OK;
 }
 
 static enum loam_status allocate(struct loam_train_job *job, struct loam_error *error)
@@ -221,9 +229,11 @@ static enum loam_status allocate(struct loam_train_job *job, struct loam_error *
     LOAM_TRY(loam_trainer_init(&job->trainer, job->session.model, job->session.device, &job->trainables,
                                &trainer, error));
     if (!job->planning) LOAM_TRY(loam_step_buffers_init(&job->buffers, capacity, budget, error));
-    if (settings->best_metric != LOAM_BEST_EXACT_MATCH) return LOAM_OK;
-    return loam_answerer_create(&job->answerer, &job->session, &trainer.adapters, settings->max_new_tokens,
-                                job->answer_sequences, error);
+    if (settings->best_metric == LOAM_BEST_EVAL_LOSS) return LOAM_OK;
+    const struct loam_answerer_options answerer = {.answers = settings->best_metric != LOAM_BEST_ACCURACY,
+                                                   .max_new_tokens = settings->max_new_tokens,
+                                                   .most_sequences = job->answer_sequences};
+    return loam_answerer_create(&job->answerer, &job->session, &trainer.adapters, &answerer, error);
 }
 
 enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_error *error)
@@ -238,6 +248,23 @@ enum loam_status loam_train_job_save_model(const struct loam_train_job *job, con
     const struct loam_session *session = &job->session;
     LOAM_TRY(loam_config_rewrite(directory, &session->model->config, session->dtype, error));
     return loam_model_save(session->model, session->dtype, directory, error);
+}
+
+bool loam_train_job_has_other_chat(const struct loam_train_job *job)
+{
+    return job->session.has_other_chat && loam_dataset_has_chats(job->dataset);
+}
+
+enum loam_status loam_train_job_save_chat(const struct loam_train_job *job, const char *directory,
+                                          struct loam_error *error)
+{
+    const struct loam_bytes *text = &job->session.chat.text;
+    if (!loam_train_job_has_other_chat(job)) return LOAM_OK;
+    char *path = loam_path_join(directory, loam_chat_source_file, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    const enum loam_status status = loam_atomic_write_file(path, text->data, text->size, error);
+    free(path);
+    return status;
 }
 
 void loam_train_job_release_passes(struct loam_train_job *job)

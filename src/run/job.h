@@ -39,6 +39,11 @@ enum loam_status loam_train_job_load(struct loam_train_job *job, struct loam_err
 // copy of the base's config.json there gets that dtype and whether the head is tied.
 enum loam_status loam_train_job_save_model(const struct loam_train_job *job, const char *directory,
                                            struct loam_error *error);
+// Whether the result needs a chat template of its own: conversations were rendered with another than the model's.
+bool loam_train_job_has_other_chat(const struct loam_train_job *job);
+// Writes that template to the directory, if the result needs it.
+enum loam_status loam_train_job_save_chat(const struct loam_train_job *job, const char *directory,
+                                          struct loam_error *error);
 // Releases the memory of activations. Called after the last step, so that writing can use that memory.
 void loam_train_job_release_passes(struct loam_train_job *job);
 void loam_train_job_close(struct loam_train_job *job);

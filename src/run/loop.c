@@ -33,6 +33,7 @@ static struct loam_event make_event(const struct loam_loop *loop, enum loam_even
     event.peak_rss = loam_peak_memory_bytes();
     event.parameters = loop->parameters;
     event.trainable_parameters = loop->trainable_parameters;
+    event.has_chats = loam_dataset_has_chats(loop->dataset);
     return event;
 }
 
@@ -129,6 +130,8 @@ static enum loam_status report_evaluation(struct loam_loop *loop, const struct l
     struct loam_event event = make_event(loop, LOAM_EVENT_EVAL);
     event.eval_exact_match = loop->eval_exact_match;
     event.eval_f1 = loop->eval_f1;
+    event.eval_rouge_l = loop->eval_rouge_l;
+    event.eval_accuracy = loop->eval_accuracy;
     event.eval_loss = evaluation->loss;
     event.tokens_per_second = per_second((double)evaluation->tokens, evaluation->seconds);
     enum loam_status status = send(loop, &event, error);
@@ -137,6 +140,8 @@ static enum loam_status report_evaluation(struct loam_loop *loop, const struct l
         {"eval_perplexity", evaluation->perplexity},
         {"eval_exact_match", event.eval_exact_match},
         {"eval_f1", event.eval_f1},
+        {"eval_rouge_l", event.eval_rouge_l},
+        {"eval_accuracy", event.eval_accuracy},
         {"eval_runtime", evaluation->seconds},
         {"eval_samples_per_second", per_second((double)evaluation->examples, evaluation->seconds)},
         {"eval_tokens_per_second", event.tokens_per_second},
@@ -158,6 +163,8 @@ void loam_loop_end(struct loam_loop *loop)
     event.eval_loss = loop->eval_loss;
     event.eval_exact_match = loop->eval_exact_match;
     event.eval_f1 = loop->eval_f1;
+    event.eval_rouge_l = loop->eval_rouge_l;
+    event.eval_accuracy = loop->eval_accuracy;
     event.tokens_per_second = per_second((double)loop->tokens, loop->seconds);
     (void)send(loop, &event, NULL); // a request to stop comes too late: the result is saved
     struct loam_metric line[] = {
@@ -178,23 +185,48 @@ void loam_loop_end(struct loam_loop *loop)
 
 // ---- evaluation ----
 
+// The last evaluation by the metric of the settings; more is better.
+static double last_score(const struct loam_loop *loop)
+{
+    const double scores[] = {[LOAM_BEST_EVAL_LOSS] = -loop->eval_loss,
+                             [LOAM_BEST_EXACT_MATCH] = loop->eval_exact_match,
+                             [LOAM_BEST_F1] = loop->eval_f1,
+                             [LOAM_BEST_ROUGE_L] = loop->eval_rouge_l,
+                             [LOAM_BEST_ACCURACY] = loop->eval_accuracy};
+    return scores[loop->settings->best_metric];
+}
+
+// The best evaluation in the same way.
+static double best_score(const struct loam_loop *loop)
+{
+    const double scores[] = {[LOAM_BEST_EVAL_LOSS] = -loop->best_loss,
+                             [LOAM_BEST_EXACT_MATCH] = loop->best_exact_match,
+                             [LOAM_BEST_F1] = loop->best_f1,
+                             [LOAM_BEST_ROUGE_L] = loop->best_rouge_l,
+                             [LOAM_BEST_ACCURACY] = loop->best_accuracy};
+    return scores[loop->settings->best_metric];
+}
+
 // Like transformers' Trainer: an equal value is not better, nor is one that is not finite. If the metric was
-// changed on resume (--allow-change), the best evaluation may have no exact match; then any value is better.
+// changed on resume (--allow-change), the best evaluation may have no such score; then any value is better.
 static bool is_better(const struct loam_loop *loop)
 {
-    bool by_answers = loop->settings->best_metric == LOAM_BEST_EXACT_MATCH;
-    if (!isfinite(loop->eval_loss) || (by_answers && isnan(loop->eval_exact_match))) return false;
-    if (loop->best_step < 0) return true;
-    if (by_answers) return isnan(loop->best_exact_match) || loop->eval_exact_match > loop->best_exact_match;
-    return loop->eval_loss < loop->best_loss;
+    const double last = last_score(loop), best = best_score(loop);
+    if (!isfinite(loop->eval_loss) || isnan(last)) return false;
+    return loop->best_step < 0 || isnan(best) || last > best;
 }
 
 const char *loam_loop_best(const struct loam_loop *loop, char text[LOAM_BEST_SIZE])
 {
-    if (loop->settings->best_metric == LOAM_BEST_EXACT_MATCH)
-        snprintf(text, LOAM_BEST_SIZE, "an exact match of %.2f %%", loop->best_exact_match);
-    else
+    static const char *const names[] = {[LOAM_BEST_EXACT_MATCH] = "an exact match",
+                                        [LOAM_BEST_F1] = "an F1",
+                                        [LOAM_BEST_ROUGE_L] = "a ROUGE-L",
+                                        [LOAM_BEST_ACCURACY] = "an accuracy"};
+    const enum loam_best_metric metric = loop->settings->best_metric;
+    if (metric == LOAM_BEST_EVAL_LOSS)
         snprintf(text, LOAM_BEST_SIZE, "an evaluation loss of %.4f", loop->best_loss);
+    else
+        snprintf(text, LOAM_BEST_SIZE, "%s of %.2f %%", names[metric], best_score(loop));
     return text;
 }
 
@@ -204,6 +236,8 @@ static void compare_with_best(struct loam_loop *loop)
         loop->best_loss = loop->eval_loss;
         loop->best_exact_match = loop->eval_exact_match;
         loop->best_f1 = loop->eval_f1;
+        loop->best_rouge_l = loop->eval_rouge_l;
+        loop->best_accuracy = loop->eval_accuracy;
         loop->best_step = loop->step;
         loop->worse_evaluations = 0;
     } else if (loop->best_step >= 0) {
@@ -228,7 +262,8 @@ static bool is_skippable(const struct loam_loop *loop, enum loam_status status)
 static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *error)
 {
     double start = loam_clock_seconds();
-    struct loam_evaluate_result result = {.overall = {.exact = NAN, .f1 = NAN}};
+    struct loam_evaluate_result result = {
+        .overall = {.exact = NAN, .f1 = NAN}, .answerable.rouge_l = NAN, .choices.accuracy = NAN};
     struct loam_error failure = {0};
     enum loam_status status = measure_evaluation(loop, &result, &failure);
     if (!loam_decoder_could_read(loop->trainer->decoder))
@@ -242,6 +277,8 @@ static enum loam_status evaluate(struct loam_loop *loop, struct loam_error *erro
     loop->eval_loss = result.loss.loss;
     loop->eval_exact_match = result.overall.exact;
     loop->eval_f1 = result.overall.f1;
+    loop->eval_rouge_l = result.answerable.rouge_l;
+    loop->eval_accuracy = result.choices.accuracy;
     compare_with_best(loop);
     loop->logged_seconds += loam_clock_seconds() - start;
     return report_evaluation(loop, &result.loss, error);
@@ -453,6 +490,7 @@ void loam_loop_begin(struct loam_loop *loop)
     loop->start = loop->logged_seconds = loam_clock_seconds();
     loop->eval_loss = loop->eval_exact_match = loop->eval_f1 = loop->last.grad_norm = NAN;
     loop->best_loss = loop->best_exact_match = loop->best_f1 = NAN;
+    loop->eval_rouge_l = loop->eval_accuracy = loop->best_rouge_l = loop->best_accuracy = NAN;
     loop->eval_step = loop->best_step = loop->saved = -1;
     loop->metrics_before_end = loop->board_before_end = -1;
 }

@@ -49,10 +49,14 @@ struct loam_loop {
     double eval_loss;          // loss of the last evaluation; NAN: none
     double eval_exact_match;   // exact match of the last evaluation, percent; NAN: no answers generated
     double eval_f1;            // F1 of the last evaluation, percent; NAN: no answers generated
+    double eval_rouge_l;       // ROUGE-L of the last evaluation, percent; NAN: no answers generated
+    double eval_accuracy;      // accuracy of the last evaluation, percent; NAN: no choices
     int64_t eval_step;         // step of the last evaluation; -1: none
     double best_loss;          // loss of the best evaluation
     double best_exact_match;   // exact match of the best evaluation, percent
     double best_f1;            // F1 of the best evaluation, percent
+    double best_rouge_l;       // ROUGE-L of the best evaluation, percent
+    double best_accuracy;      // accuracy of the best evaluation, percent
     int64_t best_step;         // step of the best evaluation; -1: none
     int64_t worse_evaluations; // evaluations since the best
     bool diverged;             // the loss or gradient of the next step was not finite

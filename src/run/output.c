@@ -341,6 +341,8 @@ static enum loam_status append_evaluation(struct loam_bytes *card, const struct 
         {"eval_loss", rounded(loop->eval_loss, 4)},
         {"eval_exact_match", rounded(loop->eval_exact_match, 2)},
         {"eval_f1", rounded(loop->eval_f1, 2)},
+        {"eval_rouge_l", rounded(loop->eval_rouge_l, 2)},
+        {"eval_accuracy", rounded(loop->eval_accuracy, 2)},
     };
     char name[64];
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -409,16 +411,18 @@ static enum loam_status append_python_string(struct loam_bytes *card, const char
 }
 
 // Appends commands to copy. They are blocks of code, because a shell-quoted word may hold any character.
-static enum loam_status append_use(struct loam_bytes *card, const char *out, const char *base,
-                                   bool is_adapter, struct loam_error *error)
+static enum loam_status append_use(struct loam_bytes *card, const struct loam_loop *loop, const char *out,
+                                   const char *base, bool is_adapter, struct loam_error *error)
 {
-    LOAM_TRY(loam_bytes_append_text(card, "\n## Use\n\n    loam generate --model ", error));
+    const bool has_chats = loam_dataset_has_chats(loop->dataset);
+    LOAM_TRY(
+        loam_bytes_format(card, error, "\n## Use\n\n    loam %s --model ", has_chats ? "chat" : "generate"));
     LOAM_TRY(loam_bytes_append_word(card, is_adapter ? base : out, error));
     if (is_adapter) {
         LOAM_TRY(loam_bytes_append_text(card, " --adapter ", error));
         LOAM_TRY(loam_bytes_append_word(card, out, error));
     }
-    LOAM_TRY(loam_bytes_append_text(card, " --prompt TEXT\n", error));
+    LOAM_TRY(loam_bytes_append_text(card, has_chats ? "\n" : " --prompt TEXT\n", error));
     if (!is_adapter) return LOAM_OK;
     LOAM_TRY(loam_bytes_append_text(card, "\nor with PEFT:\n\n    PeftModel.from_pretrained(base, ", error));
     LOAM_TRY(append_python_string(card, out, error));
@@ -440,7 +444,7 @@ static enum loam_status append_card(struct loam_bytes *card, const struct loam_o
     LOAM_TRY(loam_output_format_settings(card, loop, adapter, error));
     LOAM_TRY(append_changes(card, loop, error));
     LOAM_TRY(append_results(card, loop, error));
-    return append_use(card, output->directory, base, adapter != NULL, error);
+    return append_use(card, loop, output->directory, base, adapter != NULL, error);
 }
 
 enum loam_status loam_output_write_card(const struct loam_output *output, const struct loam_loop *loop,

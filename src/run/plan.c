@@ -253,7 +253,7 @@ enum loam_status loam_plan_check(struct loam_train_job *job, struct loam_error *
     size_t process = count_process_bytes(job);
     LOAM_TRY(loam_plan_make(&plan, &settings, process, job->order.count, error));
     struct loam_plan_limit limit = loam_plan_limit(&settings, &plan);
-    if (plan.peak > limit.bytes && settings.best_metric == LOAM_BEST_EXACT_MATCH) {
+    if (plan.peak > limit.bytes && settings.best_metric != LOAM_BEST_EVAL_LOSS) {
         // One answer at a time takes less memory and gives the same answers.
         job->answer_sequences = settings.answer_sequences = 1;
         LOAM_TRY(loam_plan_make(&plan, &settings, process, job->order.count, error));

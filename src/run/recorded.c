@@ -303,6 +303,16 @@ static enum loam_loss_on find_loss_on(const struct loam_train_job *job)
     return loss_on == LOAM_LOSS_ON_DEFAULT ? loam_dataset_loss_on(job->dataset) : loss_on;
 }
 
+static const char *metric_name(enum loam_best_metric metric)
+{
+    static const char *const names[] = {[LOAM_BEST_EVAL_LOSS] = "eval_loss",
+                                        [LOAM_BEST_EXACT_MATCH] = "exact_match",
+                                        [LOAM_BEST_F1] = "f1",
+                                        [LOAM_BEST_ROUGE_L] = "rouge_l",
+                                        [LOAM_BEST_ACCURACY] = "accuracy"};
+    return names[metric];
+}
+
 static enum loam_status set_words(json_t *options, const struct loam_train_job *job, struct loam_error *error)
 {
     const struct loam_train_settings *settings = job->settings;
@@ -317,8 +327,7 @@ static enum loam_status set_words(json_t *options, const struct loam_train_job *
         {"skip-bad", settings->skip_bad ? "true" : "false"},
         {"shuffle", settings->shuffle ? "true" : "false"},
         {"lr-scheduler-type", loam_schedule_name(settings->schedule)},
-        {"metric-for-best-model",
-         settings->best_metric == LOAM_BEST_EXACT_MATCH ? "exact_match" : "eval_loss"},
+        {"metric-for-best-model", metric_name(settings->best_metric)},
         {"on-nonfinite", settings->on_nonfinite == LOAM_NONFINITE_SKIP ? "skip" : "stop"},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
@@ -392,6 +401,12 @@ static bool depends_on_evaluations(const json_t *options)
     return strcmp(best, "true") == 0 || (patience[0] != '\0' && strcmp(patience, "never") != 0);
 }
 
+// Whether evaluations by that metric generate answers.
+static bool generates_answers(const char *metric)
+{
+    return metric[0] != '\0' && strcmp(metric, "eval_loss") != 0 && strcmp(metric, "accuracy") != 0;
+}
+
 // Returns whether an option can change the result. Options of evaluation count only if evaluations decide it.
 static bool affects_result(const char *name, const json_t *recorded, const json_t *options)
 {
@@ -399,7 +414,7 @@ static bool affects_result(const char *name, const json_t *recorded, const json_
                                                 "load-best-at-end", "max-new-tokens"};
     const char *metric = text_of(json_object_get(options, "metric-for-best-model"), "");
     bool decides = depends_on_evaluations(recorded) || depends_on_evaluations(options);
-    if (strcmp(name, "max-new-tokens") == 0 && strcmp(metric, "exact_match") != 0) return false;
+    if (strcmp(name, "max-new-tokens") == 0 && !generates_answers(metric)) return false;
     for (size_t i = 0; i < sizeof of_evaluation / sizeof of_evaluation[0]; i++)
         if (strcmp(name, of_evaluation[i]) == 0) return decides;
     return true;

@@ -130,6 +130,7 @@ static enum loam_status begin_run(struct train_run *run, struct loam_error *erro
 static enum loam_status write_files(struct train_run *run, struct loam_error *error)
 {
     LOAM_TRY(loam_output_copy_files(&run->output, run->settings->model, run->settings->full, error));
+    LOAM_TRY(loam_train_job_save_chat(&run->job, run->output.staging.directory, error));
     LOAM_TRY(loam_output_write_record(&run->output, run->record.data, error));
     return loam_output_write_card(&run->output, &run->loop, run->job.adapter, error);
 }
@@ -150,7 +151,9 @@ static enum loam_status save_result(struct train_run *run, struct loam_error *er
     else
         LOAM_TRY(loam_train_job_save_model(&run->job, run->output.staging.directory, error));
     LOAM_TRY(loam_output_commit(&run->output, run->settings->full, error));
-    loam_model_warn_of_old_files(run->settings->model, run->settings->out, run->settings->full, run->job.log);
+    loam_model_warn_of_old_files(run->settings->model, run->settings->out, run->settings->full,
+                                 loam_train_job_has_other_chat(&run->job) ? loam_chat_source_file : NULL,
+                                 run->job.log);
     return LOAM_OK;
 }
 
@@ -291,6 +294,8 @@ static void take_best(struct train_run *run)
         loop->eval_loss = loop->best_loss;
         loop->eval_exact_match = loop->best_exact_match;
         loop->eval_f1 = loop->best_f1;
+        loop->eval_rouge_l = loop->best_rouge_l;
+        loop->eval_accuracy = loop->best_accuracy;
         loop->eval_step = loop->best_step;
     }
     char best[LOAM_BEST_SIZE];

@@ -13,9 +13,15 @@
 
 enum loam_on_nonfinite { LOAM_NONFINITE_STOP, LOAM_NONFINITE_SKIP };
 
-// The metric that decides which evaluation is the best: the lower loss, or the higher exact match of
-// generated answers.
-enum loam_best_metric { LOAM_BEST_EVAL_LOSS, LOAM_BEST_EXACT_MATCH };
+// The metric that decides which evaluation is the best: the lower loss, the higher score of generated answers, or the
+// higher accuracy of choices.
+enum loam_best_metric {
+    LOAM_BEST_EVAL_LOSS,
+    LOAM_BEST_EXACT_MATCH,
+    LOAM_BEST_F1,
+    LOAM_BEST_ROUGE_L,
+    LOAM_BEST_ACCURACY,
+};
 
 // The values that the run chose for settings that were left open.
 struct loam_train_resolved {

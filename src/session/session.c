@@ -65,18 +65,60 @@ static enum loam_status open_tokenizer(struct loam_session *session, struct loam
     return LOAM_OK;
 }
 
-// Opens the chat template. A model's own template that does not open is an error only for conversations.
+// Sets `*path` to the template that the adapters were trained with; NULL: the model's own, or not known. Warns if they
+// have several.
+static enum loam_status find_adapter_template(const struct loam_session *session,
+                                              const struct loam_adapter_choices *adapters, char **path,
+                                              struct loam_error *error)
+{
+    enum loam_status status = LOAM_OK;
+    const char *first = NULL; // the directory of `*path`
+    *path = NULL;
+    for (size_t i = 0; i < adapters->count && status == LOAM_OK; i++) {
+        const char *directory = adapters->items[i].directory;
+        char *found;
+        status = loam_chat_source_of_adapter(session->directory, directory, &found, error);
+        if (found != NULL && first == NULL) {
+            *path = found;
+            first = directory;
+            continue;
+        }
+        free(found);
+        if (found == NULL || status != LOAM_OK) continue;
+        status = loam_chat_source_of_adapter(first, directory, &found, error);
+        if (found != NULL)
+            loam_log_write(session->log, LOAM_LOG_WARNING,
+                           "%s is another chat template than %s, which is used", found, *path);
+        free(found);
+    }
+    return status;
+}
+
+// Opens a chat template. One that was not asked for and does not open is an error only for conversations.
+static enum loam_status find_chat(struct loam_session *session, const struct loam_session_options *options,
+                                  const char *name, struct loam_error *error)
+{
+    struct loam_error *refusal = options->chat_template != NULL ? error : &session->chat_refusal;
+    const enum loam_status status =
+        loam_chat_source_find(&session->chat, session->directory, name, options->has_tools, refusal);
+    if (status == LOAM_OK || options->chat_template != NULL) return status;
+    return status == LOAM_ERROR_MEMORY ? loam_fail(error, status, "%s", refusal->message) : LOAM_OK;
+}
+
 static enum loam_status open_chat(struct loam_session *session, const struct loam_session_options *options,
                                   struct loam_error *error)
 {
     const time_t now = time(NULL);
     session->content_may_be_special = options->content_may_be_special;
     if (localtime_r(&now, &session->now) == NULL) session->now = (struct tm){.tm_year = 70, .tm_mday = 1};
-    struct loam_error *refusal = options->chat_template != NULL ? error : &session->chat_refusal;
-    enum loam_status status = loam_chat_source_find(&session->chat, session->directory,
-                                                    options->chat_template, options->has_tools, refusal);
-    if (status == LOAM_OK || options->chat_template != NULL) return status;
-    return status == LOAM_ERROR_MEMORY ? loam_fail(error, status, "%s", refusal->message) : LOAM_OK;
+    session->has_other_chat = true;
+    if (options->chat_template != NULL) return find_chat(session, options, options->chat_template, error);
+    char *path;
+    enum loam_status status = find_adapter_template(session, &options->adapters, &path, error);
+    session->has_other_chat = path != NULL;
+    if (status == LOAM_OK) status = find_chat(session, options, path, error);
+    free(path);
+    return status;
 }
 
 static enum loam_status open_device(struct loam_session *session, const struct loam_session_options *options,

@@ -20,7 +20,9 @@ struct loam_session_options {
     enum loam_dtype dtype;
     const char *prompt_template; // name, file or NULL
     const char *cut;             // field of the template that long texts are cut in; NULL: the longest
-    const char *chat_template;   // name or file; NULL: the model's own, which it need not have
+    // Name or file; NULL: the one that an adapter below was trained with, else the model's own, which it need not have.
+    const char *chat_template;
+    struct loam_adapter_choices adapters; // only for their chat templates
     bool has_tools;              // conversations have tools, for which a model may have another template
     bool content_may_be_special; // see struct loam_chat_options
     int64_t max_length;          // tokens; 0: the smaller of 1,024 and the model's limit
@@ -46,6 +48,7 @@ struct loam_session {
     struct loam_template *prompt_template; // NULL: the template of the data set
     struct loam_chat_source chat;          // its chat_template is NULL if there is none
     struct loam_error chat_refusal;        // why there is none
+    bool has_other_chat;                   // the template is not the model's own choice
     struct tm now;                         // when the session was opened, for chat templates
     bool content_may_be_special;
     enum loam_dtype dtype; // of activations

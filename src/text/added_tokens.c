@@ -47,6 +47,7 @@ static enum loam_status insert_token(struct loam_trie *trie, const struct loam_b
     for (size_t i = trie->count; i < ROOT_NODES; i++)
         LOAM_TRY(add_node(trie, (unsigned char)(i - 1), error));
     uint32_t node = 1 + (uint32_t)(unsigned char)text->data[0];
+    trie->begins[node - 1] = true;
     for (size_t i = 1; i < text->size; i++) {
         unsigned char byte = (unsigned char)text->data[i];
         uint32_t child = find_child(trie, node, byte);
@@ -234,6 +235,10 @@ static enum loam_status split_piece(struct loam_stage *stage, const struct loam_
     size_t done = piece.start;
     for (size_t at = piece.start; at < piece.end;) {
         size_t to = at;
+        if (!trie->begins[(unsigned char)text[at]]) {
+            at++;
+            continue;
+        }
         int32_t index = find_longest(stage, trie, at, piece.end, &to);
         if (index < 0) {
             at++;

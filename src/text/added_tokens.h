@@ -22,6 +22,7 @@ struct loam_trie {
     struct loam_trie_node *nodes; // [count]; 0 is the root
     size_t count;
     size_t capacity;
+    bool begins[256]; // whether a token begins with the byte
 };
 
 struct loam_added_tokens {

@@ -20,6 +20,9 @@ enum {
     PLACES_PER_BYTE = 4,
     MOST_PLACES = 1 << 26,
     PLACE_BYTES = 32,
+    // Steps of the scanner for each text. Ordinary expressions take a few for each byte.
+    STEPS = 1024,
+    STEPS_PER_BYTE = 16,
 };
 
 // GPT-2's pre-tokenizer: endings such as 's; runs of letters, numbers or others, each with a space before
@@ -58,6 +61,7 @@ enum loam_status loam_pattern_init_regex(struct loam_pattern *pattern, const cha
     struct loam_bytes expression = {0};
     enum loam_status status = loam_expression_rewrite(text, size, name, &expression, error);
     if (status == LOAM_OK) status = compile(pattern, &expression, name, error);
+    if (status == LOAM_OK) status = loam_scanner_create(&pattern->scanner, text, size, error);
     loam_bytes_deinit(&expression);
     return status;
 }
@@ -90,6 +94,7 @@ void loam_pattern_deinit(struct loam_pattern *pattern)
 {
     loam_bytes_deinit(&pattern->literal);
     if (pattern->regex != NULL) onig_free(pattern->regex);
+    loam_scanner_destroy(pattern->scanner);
     *pattern = (struct loam_pattern){0};
 }
 
@@ -104,6 +109,7 @@ void loam_matcher_begin(struct loam_matcher *matcher, const struct loam_pattern 
     matcher->at = 0;
     matcher->last_end = SIZE_MAX;
     matcher->retries += RETRIES_PER_BYTE * size;
+    matcher->steps += STEPS + STEPS_PER_BYTE * size;
 }
 
 void loam_matcher_deinit(struct loam_matcher *matcher)
@@ -202,8 +208,21 @@ static int search(struct loam_matcher *matcher)
     }
 }
 
+// Searches with the scanner. False: there is none for the pattern, or its steps have run out.
+static bool scan(struct loam_matcher *matcher, bool *found)
+{
+    const struct loam_scanner *scanner = matcher->pattern->scanner;
+    if (scanner == NULL || matcher->steps == 0) return false;
+    matcher->start = matcher->at;
+    *found = loam_scanner_find(scanner, matcher->text, matcher->size, &matcher->start, &matcher->end,
+                               &matcher->steps);
+    if (*found) matcher->at = matcher->last_end = matcher->end;
+    return *found || matcher->steps > 0;
+}
+
 static enum loam_status next_regex(struct loam_matcher *matcher, bool *found, struct loam_error *error)
 {
+    if (scan(matcher, found)) return LOAM_OK;
     if (matcher->region == NULL || matcher->parameters == NULL) LOAM_TRY(prepare_regex(matcher, error));
     *found = false;
     while (matcher->at <= matcher->size) {

@@ -6,6 +6,7 @@
 #include <oniguruma.h>
 
 #include "base/bytes.h"
+#include "text/scanner.h"
 #include "text/unicode.h"
 
 enum loam_pattern_kind {
@@ -19,6 +20,7 @@ struct loam_pattern {
     enum loam_pattern_kind kind;
     struct loam_bytes literal;
     regex_t *regex;
+    struct loam_scanner *scanner; // the same expression; NULL: not of the form that it reads
     loam_char_class in_class;
 };
 
@@ -45,6 +47,7 @@ struct loam_matcher {
     size_t end;
     size_t longest;     // bytes of the longest match of a regular expression
     size_t retries;     // remaining steps of backtracking
+    size_t steps;       // remaining steps of the scanner, after which the regular expression searches
     OnigRegion *region; // reused for every text
     OnigMatchParam *parameters;
 };

@@ -41,6 +41,7 @@ void loam_tokenizer_destroy(struct loam_tokenizer *tokenizer)
     loam_postprocessor_deinit(&tokenizer->postprocessor);
     loam_token_decoder_deinit(&tokenizer->decoder);
     free(tokenizer->tokens);
+    free(tokenizer->is_special);
     free(tokenizer);
 }
 
@@ -256,7 +257,7 @@ size_t loam_tokenizer_match(const struct loam_tokenizer *tokenizer, int32_t id, 
                             size_t size)
 {
     const struct loam_bpe *bpe = &tokenizer->bpe;
-    if (size == 0 || id < 0 || id >= tokenizer->size || tokenizer->tokens[id].special) return 0;
+    if (size == 0 || id < 0 || id >= tokenizer->size || tokenizer->is_special[id]) return 0;
     if (bpe->byte_fallback && bpe->bytes[(unsigned char)spelt[0]] == id) return 1;
     size_t token_size = 0;
     const char *token = loam_vocab_get(&bpe->vocab, id, &token_size);
@@ -287,7 +288,7 @@ bool loam_tokenizer_added(const struct loam_tokenizer *tokenizer, size_t index, 
 
 bool loam_tokenizer_is_special(const struct loam_tokenizer *tokenizer, int32_t id)
 {
-    return id >= 0 && id < tokenizer->size && tokenizer->tokens[id].special;
+    return id >= 0 && id < tokenizer->size && tokenizer->is_special[id];
 }
 
 int32_t loam_tokenizer_token_to_id(const struct loam_tokenizer *tokenizer, const char *token)

@@ -50,7 +50,7 @@ enum loam_status loam_decode_stream_push(struct loam_decode_stream *stream, int3
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "token id %d is beyond the tokenizer's vocabulary of %d",
                          (int)id, (int)tokenizer->size);
     const struct loam_token_text *token = &tokenizer->tokens[id];
-    if (token->text == NULL || (stream->skip_special_tokens && token->special)) return LOAM_OK;
+    if (token->text == NULL || (stream->skip_special_tokens && tokenizer->is_special[id])) return LOAM_OK;
     return loam_decoding_push(&stream->decoding, token->text, token->size, text, error);
 }
 

@@ -116,7 +116,8 @@ static enum loam_status build_token_table(struct loam_tokenizer *tokenizer, stru
         if (added->items[i].id >= tokenizer->size) tokenizer->size = added->items[i].id + 1;
     }
     tokenizer->tokens = loam_calloc((size_t)tokenizer->size, sizeof *tokenizer->tokens, error);
-    if (tokenizer->tokens == NULL) return LOAM_ERROR_MEMORY;
+    tokenizer->is_special = loam_calloc((size_t)tokenizer->size, sizeof *tokenizer->is_special, error);
+    if (tokenizer->tokens == NULL || tokenizer->is_special == NULL) return LOAM_ERROR_MEMORY;
     for (int32_t id = 0; id < vocab->size; id++) {
         struct loam_token_text *entry = &tokenizer->tokens[id];
         entry->text = loam_vocab_get(vocab, id, &entry->size);
@@ -132,7 +133,7 @@ static enum loam_status build_token_table(struct loam_tokenizer *tokenizer, stru
         entry->size = text->size;
         // `tokenizers` finds special tokens by content: a token whose normalised text differs is not special.
         int32_t same = loam_vocab_find(&added->by_content, entry->text, entry->size);
-        entry->special = same >= 0 && added->items[same].special;
+        tokenizer->is_special[token->id] = same >= 0 && added->items[same].special;
     }
     return LOAM_OK;
 }

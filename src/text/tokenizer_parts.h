@@ -13,7 +13,6 @@ struct loam_token_text {
     const char *content; // as in the file; NULL: no token has this id
     const char *text;    // input of the decoder: `content`, or its normalised form for some added tokens
     size_t size;         // bytes of `text`
-    bool special;        // left out when decoding skips special tokens
 };
 
 struct loam_tokenizer {
@@ -25,6 +24,8 @@ struct loam_tokenizer {
     struct loam_postprocessor postprocessor;
     struct loam_token_decoder decoder;
     struct loam_token_text *tokens; // [size], by id; added tokens override tokens of the model
+    bool *
+        is_special; // [size] left out when decoding skips special tokens; apart, so that it stays in the cache
     int32_t size;
 };
 

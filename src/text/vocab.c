@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/grow.h"
+#include "base/hash.h"
 #include "base/heap.h"
 
 struct loam_vocab_slot {
@@ -17,20 +18,6 @@ enum {
     // full search for each would take hours.
     MAX_PROBES = 4096,
 };
-
-// Multiply and fold, eight bytes at a time.
-static uint32_t hash_bytes(const char *text, size_t size)
-{
-    const uint64_t odd = UINT64_C(0x9E3779B97F4A7C15);
-    uint64_t hash = size * odd;
-    for (size_t at = 0; at < size; at += 8) {
-        uint64_t word = 0;
-        memcpy(&word, text + at, size - at < 8 ? size - at : 8);
-        hash = (hash ^ word) * odd;
-        hash ^= hash >> 29;
-    }
-    return (uint32_t)((hash * odd) >> 32);
-}
 
 void loam_vocab_deinit(struct loam_vocab *vocab)
 {
@@ -96,7 +83,7 @@ enum loam_status loam_vocab_add(struct loam_vocab *vocab, const char *token, siz
                          token, (long long)id, LOAM_MAX_VOCABULARY - 1);
     if (vocab->count * 2 >= vocab->slot_count)
         LOAM_TRY(rehash(vocab, vocab->slot_count == 0 ? FIRST_SLOTS : vocab->slot_count * 2, error));
-    uint32_t hash = hash_bytes(token, size);
+    uint32_t hash = loam_hash_bytes(token, size);
     size_t slot = find_slot(vocab, token, size, hash);
     if (slot == vocab->slot_count)
         return loam_fail(error, LOAM_ERROR_FORMAT, "token \"%.*s\": too many tokens share its hash", shown,
@@ -123,7 +110,7 @@ enum loam_status loam_vocab_add(struct loam_vocab *vocab, const char *token, siz
 int32_t loam_vocab_find(const struct loam_vocab *vocab, const char *token, size_t size)
 {
     if (vocab->slot_count == 0) return -1;
-    size_t slot = find_slot(vocab, token, size, hash_bytes(token, size));
+    size_t slot = find_slot(vocab, token, size, loam_hash_bytes(token, size));
     return slot == vocab->slot_count ? -1 : vocab->slots[slot].id;
 }
 

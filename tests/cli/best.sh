@@ -75,9 +75,9 @@ grep -q "going on from $tmp/free/checkpoint-8" "$tmp/stderr" || fail "$(cat "$tm
 
 refuses 2 '--metric-for-best-model depends on evaluations: it needs --eval-data' 'no evaluation' "${train[@]}" \
     --metric-for-best-model exact_match --out "$tmp/out"
-refuses 1 'is not a SQuAD file: --metric-for-best-model' 'no questions' "${train[@]}" --metric-for-best-model exact_match \
+refuses 1 'has nothing to score: --metric-for-best-model needs' 'no questions' "${train[@]}" --metric-for-best-model exact_match \
     --eval-data "$tiny/text.txt" --out "$tmp/out"
-refuses 2 '--metric-for-best-model' 'no such metric' "${train[@]}" --metric-for-best-model accuracy --out "$tmp/out"
+refuses 2 '--metric-for-best-model' 'no such metric' "${train[@]}" --metric-for-best-model bleu --out "$tmp/out"
 
 # The plan includes the memory for answers.
 ok 'plan' plan --model "$tmp/model" --data "$data" --eval-data "$data" --json

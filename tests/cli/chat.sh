@@ -118,6 +118,40 @@ one=$(answer 3 ids)
 talk 'one adapter' 'Who?\n' --json --adapter "$tmp/one"
 [ "$(answer 1 ids)" = "$one" ] || fail "$(cat "$tmp/stdout")"
 
+# ---- The template that an adapter was trained with ----
+printf '{"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Anna."}]}\n' >"$tmp/chats.jsonl"
+train_chats() {
+    ok "an adapter of $1" train --model "$2" --data "$tmp/chats.jsonl" --chat-template "$1" --max-steps 1 "${one_thread[@]}" \
+        --dtype f32 --overwrite --out "$tmp/of-$1"
+    ! grep -q warning "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+}
+plain_asked=("${asked[@]}")
+train_chats zephyr "$stories"
+train_chats zephyr "$stories" # over the first one
+asked=(chat --model "$stories" --dtype f32 "${one_thread[@]}" --max-new-tokens 12)
+talk 'the template by its name' 'Who eats oranges?\n' --json --adapter "$tmp/of-zephyr" --chat-template zephyr
+named="$(answer 1 prompt_tokens) $(answer 1 ids)"
+talk 'the template of an adapter' 'Who eats oranges?\n' --json --adapter "$tmp/of-zephyr"
+logged "chat template: $tmp/of-zephyr/chat_template.jinja"
+[ "$(answer 1 prompt_tokens) $(answer 1 ids)" = "$named" ] || fail "$(cat "$tmp/stdout")"
+train_chats vicuna "$stories"
+talk 'adapters with different templates' 'Who?\n' --json --adapter "$tmp/of-zephyr" --adapter "$tmp/of-vicuna"
+logged "warning: $tmp/of-vicuna/chat_template.jinja is another chat template than $tmp/of-zephyr/chat_template.jinja, which is used"
+[ "$(grep -c warning "$tmp/stderr")" -eq 1 ] || fail "$(cat "$tmp/stderr")"
+ok 'eval with it' eval --model "$stories" --adapter "$tmp/of-zephyr" --data "$tmp/chats.jsonl" "${one_thread[@]}"
+refuses 1 'they need a chat template' 'eval without it' eval --model "$stories" --data "$tmp/chats.jsonl" "${one_thread[@]}"
+ok 'going on with it' train --model "$stories" --adapter "$tmp/of-zephyr" --data "$tmp/chats.jsonl" --max-steps 1 --save-steps 1 \
+    "${one_thread[@]}" --out "$tmp/on"
+cmp "$tmp/on/chat_template.jinja" "$tmp/of-zephyr/chat_template.jinja" || fail 'another template'
+cmp "$tmp/on/checkpoint-1/chat_template.jinja" "$tmp/of-zephyr/chat_template.jinja" || fail 'another template in the checkpoint'
+ok 'merged' merge --model "$stories" --adapter "$tmp/of-zephyr" --out "$tmp/merged"
+asked[2]=$tmp/merged
+talk 'a merged model' 'Who?\n' --json
+logged "chat template: $tmp/merged/chat_template.jinja"
+ok 'a text' train --model "$stories" --data "$stories/../train.json" --chat-template zephyr --max-steps 1 "${one_thread[@]}" --out "$tmp/squad"
+[ ! -e "$tmp/squad/chat_template.jinja" ] || fail 'SQuAD was rendered through no chat template'
+asked=("${plain_asked[@]}")
+
 # ---- A full context ----
 lines=$(for i in 1 2 3 4 5 6 7 8; do printf 'Who eats oranges every day?\\n'; done)
 talk 'a full context' "$lines/save $tmp/full.jsonl\\n" --json --max-length 128

@@ -71,6 +71,7 @@ refuses 2 'loam train needs --model DIR' 'required option' train --data x --out 
 refuses 2 'loam inspect needs PATH' 'required argument' inspect
 refuses 2 'unexpected argument "b"' 'second argument' inspect a b
 refuses 2 'unexpected argument "x"' 'argument of a command that has none' train x
+refuses 2 'unexpected argument "b"; write --data before each of its values' 'two values' train --data a b
 refuses 2 'there is no option -x' 'single hyphen' train -x
 refuses 2 '--lora-r eight: expected a whole number' 'not a number' train --lora-r eight
 refuses 2 '--dtype fp16: expected f32|bf16' 'unknown choice' train --dtype=fp16

@@ -97,4 +97,47 @@ printf '[{"content": "x"}]' >"$tmp/bad.json"
 refuses 1 "$tmp/bad.json: message 1 has no \"role\"" 'a message without a role' "${chat[@]}" --messages "$tmp/bad.json"
 refuses 1 "$tmp/missing.json" 'no such file' "${chat[@]}" --messages "$tmp/missing.json"
 refuses 2 'needs exactly one of --prompt, --prompt-file, --template and --messages' 'two prompts' "${chat[@]}" --messages "$tmp/one.json" --prompt x
+# ---- A template in the metadata of a GGUF file ----
+python3 - "$tmp" <<'PYTHON'
+import struct, sys
+def text(value):
+    return struct.pack("<Q", len(value.encode())) + value.encode()
+def entry(key, value):
+    if isinstance(value, list):
+        return text(key) + struct.pack("<IIQ", 9, 8, len(value)) + b"".join(map(text, value))
+    return text(key) + struct.pack("<I", 8) + text(value)
+def gguf(values): # the tensor is of a type that loam does not know, and its data are not there
+    values = {"general.architecture": "llama", "tokenizer.ggml.tokens": ["<s>", "</s>"], **values}
+    tensor = text("output.weight") + struct.pack("<IQIQ", 1, 1 << 40, 999, 1 << 50)
+    header = b"GGUF" + struct.pack("<IQQ", 3, 1, len(values))
+    return header + b"".join(entry(key, value) for key, value in values.items()) + tensor
+name = sys.argv[1] + "/"
+chatml = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' + '\\n' }}{% endfor %}" \
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+named = {"tokenizer.chat_templates": ["rag", "tool_use"], "tokenizer.chat_template.rag": "rag:{{ messages[0].content }}",
+         "tokenizer.chat_template.tool_use": "tools:{{ tools | length }}"}
+whole = gguf({"tokenizer.chat_template": chatml, **named})
+open(name + "chat.gguf", "wb").write(whole)
+open(name + "named.gguf", "wb").write(gguf(named))
+open(name + "none.gguf", "wb").write(gguf({}))
+open(name + "cut.gguf", "wb").write(whole[:200])
+PYTHON
+rendered() { # prints the ids of the conversation through a template
+    "$LOAM" tokenize --model "$stories" --messages "$tmp/one.json" --add-generation-prompt --chat-template "$1" 2>"$tmp/stderr"
+}
+case_name='GGUF: its template'
+[ -n "$(rendered chatml)" ] && [ "$(rendered "$tmp/chat.gguf")" = "$(rendered chatml)" ] || fail "$(cat "$tmp/stderr")"
+ok 'GGUF: the same answer' "${asked[@]}" --json --chat-template "$tmp/chat.gguf" --messages "$tmp/one.json"
+sed '/second/d' "$tmp/stdout" | cmp -s - "$tmp/first" || fail "$(cat "$tmp/stdout")"
+case_name='GGUF: a template with a name'
+printf 'rag:{{ messages[0].content }}' >"$tmp/rag.jinja"
+[ "$(rendered "$tmp/chat.gguf:rag")" = "$(rendered "$tmp/rag.jinja")" ] || fail "$(cat "$tmp/stderr")"
+gguf() { # gguf TEXT NAME TEMPLATE
+    refuses "$1" "$2" "GGUF: $3" "${asked[@]}" --messages "$tmp/one.json" --chat-template "$4"
+}
+gguf 1 "$tmp/none.gguf has no chat template: its metadata has no \"tokenizer.chat_template\"" 'no template' "$tmp/none.gguf"
+gguf 2 "every chat template of $tmp/named.gguf has a name: rag, tool_use; choose one with $tmp/named.gguf:NAME" 'only names' "$tmp/named.gguf"
+gguf 2 "$tmp/chat.gguf has no chat template \"x\"; its named ones: rag, tool_use" 'another name' "$tmp/chat.gguf:x"
+gguf 1 "$tmp/cut.gguf: the GGUF header goes beyond the 200 bytes of the file" 'a file that is cut' "$tmp/cut.gguf"
+gguf 2 "no chat template \"$tmp/nosuch.gguf\"" 'no file' "$tmp/nosuch.gguf"
 finish

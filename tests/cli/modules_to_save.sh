@@ -69,6 +69,29 @@ grep -qF '"tie_word_embeddings": false' "$tmp/merged/config.json" && fail 'the h
 refuses 1 'no place for parameters of the model' 'export' export --model "$tmp/model" --adapter "$tmp/adapter" \
     --gguf "$tmp/lora.gguf"
 [ ! -e "$tmp/lora.gguf" ] || fail 'a file after a refusal'
+# Weights that differ from the base's and that no setting names: PEFT puts them in the place of the base's. They are kept.
+cp -r "$tmp/tied" "$tmp/unnamed"
+sed -z -i 's/"modules_to_save": \[[^]]*\]/"modules_to_save": null/; s/"ensure_weight_tying": true/"ensure_weight_tying": false/' \
+    "$tmp/unnamed/adapter_config.json"
+mv "$tmp/merged" "$tmp/merged-tied"
+merge_and_compare unnamed
+cmp -s "$tmp/merged/model.safetensors" "$tmp/merged-tied/model.safetensors" || fail 'merged to another model'
+ok 'go on from unnamed weights' "${train[@]}" --adapter "$tmp/unnamed" --out "$tmp/next" --overwrite --max-steps 1 \
+    --learning-rate 0 --dtype f32
+grep -qF 'differs from the base' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+cmp -s "$tmp/unnamed/adapter_model.safetensors" "$tmp/next/adapter_model.safetensors" || fail 'unnamed weights changed'
+refuses 1 'no place for parameters of the model' 'export of unnamed weights' export --model "$tmp/model" \
+    --adapter "$tmp/unnamed" --gguf "$tmp/lora.gguf"
+# A rate of 0 leaves the weights as they are in the base: they are passed over.
+ok 'copies of the base' "${train[@]}" --modules-to-save lm_head --ensure-weight-tying --out "$tmp/copies" --max-steps 1 \
+    --learning-rate 0 --dtype f32
+cp "$tmp/unnamed/adapter_config.json" "$tmp/copies/adapter_config.json"
+ok 'export with copies' export --model "$tmp/model" --adapter "$tmp/copies" --gguf "$tmp/lora.gguf"
+grep -qF 'passed over, because they change nothing' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+rm "$tmp/lora.gguf"
+ok 'a sum with copies' combine "$tmp/copies" "$tmp/copies" --out "$tmp/sum"
+grep -qF "taken for copies of the base's" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+
 refuses 1 'have no factor' 'a factor' generate --model "$tmp/model" --adapter "$tmp/tied:0.5" --prompt x --quiet
 refuses 1 'both adapters have parameters' 'two of them' generate --model "$tmp/model" --adapter "$tmp/tied" \
     --adapter "$tmp/tied" --prompt x --quiet

@@ -42,6 +42,28 @@ try 'a prompt without fields' '--template fixed.txt' --data data.jsonl --templat
 printf '{answer}{eos}' >bare.txt
 try 'no prompt at all' "--prompt '...'" --data data.jsonl --template bare.txt --out out
 
+# try_chat NAME EXPECTED ARGUMENT...: the same for conversations, where the command answers a line of its input.
+try_chat() {
+    local name=$1 expected=$2 out=${2##* } command
+    shift 2
+    ok "train: $name" train "${one_thread[@]}" --max-steps 1 --overwrite --out out "$@"
+    command=$(sed -n '/^Try it:$/{n;s/^  //;p;}' "$tmp/stdout")
+    [ "$command" = "loam chat --model $expected" ] || fail "the command is: $command"
+    ! grep -q 'loam generate' "$out/README.md" && grep -qxF "    $command" "$out/README.md" || fail "the card: $(cat "$out/README.md")"
+    echo 'Who bakes?' | eval "$command --max-new-tokens 3 --threads 1" >stdout 2>stderr || fail "$command: $(cat stderr)"
+    [ -s stdout ] && ! grep -q '^loam:' stderr || fail "$command: $(cat stderr)"
+}
+
+printf '{"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Anna."}]}\n' >chats
+printf '{"instruction": "Who?", "output": "Anna."}\n' >alpaca
+try_chat 'conversations' "'a model' --adapter out" --model 'a model' --data chats --chat-template zephyr
+try_chat 'every parameter' 'full' --model 'a model' --data chats --chat-template zephyr --method full --out full
+try_chat 'instructions through a chat template' "'a model' --adapter out" --model 'a model' --data alpaca --chat-template zephyr
+try 'instructions without one' "--prompt '...'" --data alpaca --out out
+cp -r 'a model' chatty
+printf '{%% for m in messages %%}{{ m.content + eos_token }}{%% endfor %%}' >chatty/chat_template.jinja
+try_chat "the model's own template" 'chatty --adapter out' --model chatty --data chats
+
 # ---- The commands of the model card ----
 for out in plain 'two words' "an 'adapter'" 'a "b" \ `c` $HOME' $'tab\tand\nline' '~' 'größe'; do
     for method in lora full; do

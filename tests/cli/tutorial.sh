@@ -1,25 +1,28 @@
-# Runs the commands of docs/TUTORIAL.md in order in one empty directory. A block "```sh" is a script. A block "```text" after
+# Runs the commands of each page below in order in one empty directory. A block "```sh" is a script. A block "```text" after
 # it shows its output: each of its lines must appear, in this order, with other lines allowed between. Numbers with a decimal
 # point, speeds and amounts of memory match any such number; "…" matches anything. A script whose output shows a line that
 # begins with "loam: " must fail; every other one must succeed.
 . "$(dirname "$0")/common.sh"
 # The directory of the sources and the command, as a reader has them.
 export HOME=$tmp/home
-mkdir "$HOME" "$tmp/work" "$tmp/blocks"
+mkdir "$HOME"
 ln -s "$LOAM_SOURCE" "$HOME/loam"
 PATH=$(dirname "$LOAM"):$PATH
 
-# blocks/NN.sh and blocks/NN.text
-awk -v out="$tmp/blocks" '
-/^```/ {
-    if (kind != "") { close(file); kind = ""; next }
-    kind = substr($0, 4)
-    if (kind == "sh") number++
-    file = sprintf("%s/%02d.%s", out, number, kind)
-    printf "" >file
-    next
+# take_blocks PAGE DIR: writes the blocks of a page to DIR/NN.sh and DIR/NN.text.
+take_blocks() {
+    awk -v out="$2" '
+    /^```/ {
+        if (kind != "") { close(file); kind = ""; next }
+        kind = substr($0, 4)
+        if (kind == "") next
+        if (kind == "sh") number++
+        file = sprintf("%s/%02d.%s", out, number, kind)
+        printf "" >file
+        next
+    }
+    kind != "" { print >file }' "$1"
 }
-kind != "" { print >file }' "$LOAM_SOURCE/docs/TUTORIAL.md"
 
 # Replaces values that vary between machines by a mark, and removes blanks, whose number depends on the width of values.
 plain() {
@@ -51,25 +54,33 @@ in_order() {
     }' "$1" "$2"
 }
 
-count=0
-cd "$tmp/work"
-for script in "$tmp"/blocks/*.sh; do
-    case_name="block $(basename "$script" .sh): $(grep -v '^ *#' "$script" | head -n 1)"
-    shown=${script%.sh}.text
-    count=$((count + 1))
-    code=0
-    bash -eu "$script" </dev/null >"$tmp/printed" 2>&1 || code=$?
-    if [ -e "$shown" ] && grep -q '^loam: ' "$shown"; then
-        [ "$code" -ne 0 ] || fail "succeeds: $(cat "$tmp/printed")"
-    elif [ "$code" -ne 0 ]; then
-        fail "exit code $code: $(cat "$tmp/printed")"
-        break # what follows builds upon it
-    fi
-    [ -e "$shown" ] || continue
-    plain "$shown" >"$tmp/shown"
-    plain "$tmp/printed" >"$tmp/plain"
-    in_order "$tmp/shown" "$tmp/plain" || fail "printed: $(cat "$tmp/printed")"
-done
-case_name='the whole'
-[ "$count" -ge 10 ] || fail "only $count blocks of commands were found"
+# run_page PAGE LEAST: runs the blocks of a page of the repository, which must be at least LEAST.
+run_page() {
+    local script shown code count=0 name=${1//\//-}
+    mkdir "$tmp/blocks-$name" "$tmp/$name"
+    take_blocks "$LOAM_SOURCE/$1" "$tmp/blocks-$name"
+    cd "$tmp/$name"
+    for script in "$tmp/blocks-$name"/*.sh; do
+        case_name="$1, block $(basename "$script" .sh): $(grep -v '^ *#' "$script" | head -n 1)"
+        shown=${script%.sh}.text
+        count=$((count + 1))
+        code=0
+        bash -eu "$script" </dev/null >"$tmp/printed" 2>&1 || code=$?
+        if [ -e "$shown" ] && grep -q '^loam: ' "$shown"; then
+            [ "$code" -ne 0 ] || fail "succeeds: $(cat "$tmp/printed")"
+        elif [ "$code" -ne 0 ]; then
+            fail "exit code $code: $(cat "$tmp/printed")"
+            return # what follows builds upon it
+        fi
+        [ -e "$shown" ] || continue
+        plain "$shown" >"$tmp/shown"
+        plain "$tmp/printed" >"$tmp/plain"
+        in_order "$tmp/shown" "$tmp/plain" || fail "printed: $(cat "$tmp/printed")"
+    done
+    case_name=$1
+    [ "$count" -ge "$2" ] || fail "only $count blocks of commands were found"
+}
+
+run_page docs/TUTORIAL.md 10
+run_page examples/chat/README.md 8
 finish

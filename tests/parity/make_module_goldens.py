@@ -19,13 +19,14 @@ import make_goldens
 import torch
 from families import IDS
 from make_goldens import BLOOM, LLAMA, SEQUENCES, peft_key, trainables
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 GPT2 = dict(IDS, model_type="gpt2")
 
-# config: of transformers; dtype: of the stored checkpoint; lora: of LoraConfig.
+# config: of transformers; dtype: of the stored checkpoint; lora: of LoraConfig; save_base: PEFT saves the weights of the
+# embedding and the head too, and where `altered` these differ from the checkpoint's.
 GOLDENS = {
     "modules-dora": dict(
         config=dict(LLAMA, hidden_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
@@ -118,6 +119,30 @@ GOLDENS = {
         dtype=torch.bfloat16,
         lora=dict(r=3, lora_alpha=4, use_dora=True, target_modules=["embed_tokens", "down_proj"]),
     ),
+    # Weights of the file that differ from the base's, of the embedding and its tied head, which are not adapted.
+    "modules-copies-tied": dict(
+        config=dict(LLAMA, hidden_size=24, num_hidden_layers=1, num_attention_heads=3, num_key_value_heads=1,
+                    intermediate_size=36, vocab_size=31, tie_word_embeddings=True, rms_norm_eps=1e-6),
+        dtype=torch.bfloat16,
+        lora=dict(r=2, lora_alpha=3, target_modules=["q_proj", "up_proj"]),
+        save_base=True, altered=True,
+    ),
+    # The same below an adapter with DoRA: its magnitude is in the file twice.
+    "modules-copies-dora": dict(
+        config=dict(LLAMA, hidden_size=28, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2,
+                    intermediate_size=40, vocab_size=37, tie_word_embeddings=True, rms_norm_eps=1e-6),
+        dtype=torch.float32,
+        lora=dict(r=2, lora_alpha=3, use_dora=True, target_modules=["lm_head", "k_proj"], ensure_weight_tying=True),
+        save_base=True, altered=True,
+    ),
+    # The same below rows of trained tokens, and of a head of its own.
+    "modules-copies-tokens": dict(
+        config=dict(LLAMA, hidden_size=24, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
+                    intermediate_size=40, vocab_size=29, tie_word_embeddings=False, rms_norm_eps=1e-6),
+        dtype=torch.float32,
+        lora=dict(r=2, lora_alpha=4, target_modules=["v_proj"], trainable_token_indices=[4, 9, 16]),
+        save_base=True, altered=True,
+    ),
 }
 
 
@@ -145,6 +170,29 @@ def with_adapter(model, lora, seed):
     return adapted.eval()
 
 
+def alter(model, lora, seed):
+    """The model with another embedding and head, of which PEFT saves those that are adapted, or where none is, both."""
+    generator = torch.Generator().manual_seed(seed)
+    altered = copy.deepcopy(model)
+    ends = dict(embed_tokens=altered.get_input_embeddings(), lm_head=altered.get_output_embeddings())
+    targets = [name for name in ends if name in lora["target_modules"]]
+    weights = {id(ends[name].weight): ends[name].weight for name in targets or ends}
+    with torch.no_grad():
+        for weight in weights.values():
+            weight.mul_(1 + 0.2 * torch.randn(weight.shape, generator=generator))
+    return altered
+
+
+def check_altered(model, adapted, directory):
+    """PEFT must read the altered weights from the file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = PeftModel.from_pretrained(copy.deepcopy(model), directory).eval()
+    ids = torch.arange(3, 20)[None]
+    with torch.no_grad():
+        assert torch.allclose(loaded(input_ids=ids).logits, adapted(input_ids=ids).logits, atol=1e-5)
+
+
 def draw_golden(draw):
     heads = draw.choice([2, 3, 4])
     if draw.random() < 0.3:
@@ -160,10 +208,10 @@ def draw_golden(draw):
                 use_dora=draw.random() < 0.4, **draw_replaced(draw, config))
     if "modules_to_save" not in lora:
         lora.update(draw_beyond(draw, config, lora))
-    # PEFT saves the weights of the embedding and the head too, or not; loam takes them beside an adapter of theirs alone.
-    ends = {"lm_head", "embed_tokens"} & set(lora["target_modules"])
-    return dict(config=config, dtype=draw.choice([torch.float32, torch.bfloat16]), lora=lora,
-                save_base=bool(ends) and draw.random() < 0.5)
+    dtype = draw.choice([torch.float32, torch.bfloat16])
+    # PEFT saves the weights of the embedding and the head too, or not.
+    save_base = draw.random() < 0.5
+    return dict(config=config, dtype=dtype, lora=lora, save_base=save_base, altered=save_base and draw.random() < 0.5)
 
 
 def draw_replaced(draw, config):
@@ -230,8 +278,11 @@ def make_golden(name, golden, seed, directory):
     batches = make_goldens.make_batches(config.vocab_size, [7, 12, 5], generator)
     save_file(make_goldens.pack(batches), directory / "batches.safetensors", metadata={"format": "pt"})
 
-    make_adapted = lambda: with_adapter(model, golden["lora"], seed + 100)
+    changed = alter(model, golden["lora"], seed + 200) if golden.get("altered") else model
+    make_adapted = lambda: with_adapter(changed, golden["lora"], seed + 100)
     make_goldens.store_adapter(make_adapted(), directory / "adapter", name, golden.get("save_base", False))
+    if golden.get("altered"):
+        check_altered(model, make_adapted(), directory / "adapter")
     settings = make_goldens.settings_for(make_adapted, batches, 3e-3)
     adapted = make_adapted()
     logits, loss = make_goldens.forward(adapted, batches[0])

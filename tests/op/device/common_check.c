@@ -1,4 +1,4 @@
-// A device against the reference, over the whole case table.
+// A device against the reference, over one case or the whole table.
 #include "op/device/common_op.h"
 
 // Sums of a device repeat bit for bit.
@@ -15,8 +15,8 @@ static void check_repeats(struct op_run *run, const struct loam_device *device)
     }
 }
 
-static void check_case(const struct op_case *test, enum loam_dtype dtype, const struct loam_device *ref,
-                       const struct loam_device *device)
+void op_check_case(const struct op_case *test, enum loam_dtype dtype, const struct loam_device *ref,
+                   const struct loam_device *device)
 {
     struct op_run run;
     op_build(&run, test, dtype);
@@ -38,7 +38,7 @@ void op_check_device(const struct loam_device *device, unsigned dtypes)
     assert_ok(loam_device_create(&ref, "ref", 1, &error));
     for (size_t i = 0; i < op_case_count; i++) {
         for (enum loam_dtype dtype = LOAM_F32; dtype <= LOAM_BF16; dtype++)
-            if (loam_formats_have(dtypes, dtype)) check_case(&op_cases[i], dtype, ref, device);
+            if (loam_formats_have(dtypes, dtype)) op_check_case(&op_cases[i], dtype, ref, device);
     }
     loam_device_destroy(ref);
 }

@@ -51,8 +51,15 @@ bool op_flagged(const struct op_run *run, unsigned flag)
 
 const char *op_describe(const struct op_run *run, char text[96])
 {
-    snprintf(text, 96, "%s case %d (%s)", op_name(run->test->op), (int)(run->test - op_cases),
-             loam_dtype_name(run->dtype));
+    const struct op_case *c = run->test;
+    const uintptr_t address = (uintptr_t)c, first = (uintptr_t)op_cases;
+    if (address >= first && address < first + op_case_count * sizeof *c)
+        snprintf(text, 96, "%s case %d (%s)", op_name(c->op), (int)(c - op_cases),
+                 loam_dtype_name(run->dtype));
+    else
+        snprintf(text, 96, "%s t%d k%d n%d r%d h%d/%d d%d w%d %x (%s)", op_name(c->op), (int)c->t, (int)c->k,
+                 (int)c->n, (int)c->r, (int)c->heads, (int)c->groups, (int)c->size, (int)c->window, c->flags,
+                 loam_dtype_name(run->dtype));
     return text;
 }
 

@@ -136,10 +136,12 @@ void op_run_free(struct op_run *run);
 extern const struct op_case op_cases[];
 extern const size_t op_case_count;
 void op_build(struct op_run *run, const struct op_case *test, enum loam_dtype dtype);
-// Runs every case of the table, in each of the set `dtypes` of activations, against the reference device and
-// twice (common_check.c).
+// Runs a case on the reference device and twice on another (common_check.c).
+void op_check_case(const struct op_case *test, enum loam_dtype dtype, const struct loam_device *ref,
+                   const struct loam_device *device);
+// Runs every case of the table, in each of the set `dtypes` of activations.
 void op_check_device(const struct loam_device *device, unsigned dtypes);
-// "layernorm_forward case 12 (bf16)", for messages.
+// "layernorm_forward case 12 (bf16)", for messages; the sizes where the case is not of the table.
 const char *op_describe(const struct op_run *run, char text[96]);
 
 #endif

@@ -72,9 +72,10 @@ const char *const golden_names[GOLDEN_COUNT] = {
 };
 
 const char *const golden_module_names[GOLDEN_MODULE_COUNT] = {
-    "modules-dora",        "modules-embedding",    "modules-head",         "modules-tied",
-    "modules-tied-head",   "modules-dora-head",    "modules-gemma2-bias",  "modules-bloom-embedding",
-    "modules-tokens-tied", "modules-tokens-apart", "modules-tied-adapter", "modules-dora-embedding",
+    "modules-dora",        "modules-embedding",    "modules-head",          "modules-tied",
+    "modules-tied-head",   "modules-dora-head",    "modules-gemma2-bias",   "modules-bloom-embedding",
+    "modules-tokens-tied", "modules-tokens-apart", "modules-tied-adapter",  "modules-dora-embedding",
+    "modules-copies-tied", "modules-copies-dora",  "modules-copies-tokens",
 };
 
 static struct loam_container *open_file(const struct golden *golden, const char *name)
@@ -295,7 +296,10 @@ void golden_run_start(struct golden_run *run, const struct golden *golden,
                                          .logit_rows = tokens};
     *run = (struct golden_run){0};
     // One thread: on work this small a second one spends its time waiting.
-    assert_ok(loam_device_create(&run->device, options->device, 1, &error));
+    if (options->create != NULL)
+        run->device = options->create();
+    else
+        assert_ok(loam_device_create(&run->device, options->device, 1, &error));
     assert_ok(loam_config_load(&config, golden->directory, &error));
     assert_ok(loam_model_create(&run->model, &config, &error));
     assert_ok(loam_model_load(run->model, golden->directory, run->device, &load, &error));

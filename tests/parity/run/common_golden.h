@@ -13,7 +13,7 @@
 extern const char *const golden_names[GOLDEN_COUNT];
 
 // Goldens of make_module_goldens.py: an adapter each, without a full fine-tuning.
-#define GOLDEN_MODULE_COUNT 12
+#define GOLDEN_MODULE_COUNT 15
 extern const char *const golden_module_names[GOLDEN_MODULE_COUNT];
 
 enum { GOLDEN_STEPS = 10, GOLDEN_SEQUENCES = 3 };
@@ -52,6 +52,7 @@ struct golden_run {
 };
 struct golden_run_options {
     const char *device;
+    struct loam_device *(*create)(void); // makes the device where it is not one of the registry; or NULL
     enum loam_dtype dtype;
     const char *adapter; // directory: the golden's by its name, another by its absolute path; or NULL
     bool frozen;         // the adapter is only used
@@ -76,6 +77,7 @@ float *golden_run_download(struct golden_run *run, const struct loam_tensor *ten
 struct golden_case {
     const char *golden;
     const char *device;
+    struct loam_device *(*create)(void); // as in the options of a run
     enum loam_dtype dtype;
     char name[96];
 };
@@ -106,6 +108,10 @@ void golden_fill_cases(const char *const *names, size_t count, struct golden_cas
 // Fills `tests` with one test a case, whose state is the case; `label` begins its name.
 void golden_cases(struct golden_case cases[GOLDEN_CASES], struct CMUnitTest tests[GOLDEN_CASES],
                   const char *label, CMUnitTestFunction test);
+
+// Compares everything that the golden of the case expects, a line for each of its runs (common_compare.c).
+void golden_compare(void **state);
+void golden_compare_heading(void);
 
 // |a - b| / |b| in the Euclidean norm.
 double golden_error(const float *a, const float *b, int64_t count);

@@ -173,7 +173,9 @@ static void whole_batches_alone(void **state)
 
 int main(void)
 {
-    static const char *const names[] = {"modules-embedding", "modules-head", "modules-tied"};
+    static const char *const names[] = {"modules-embedding",   "modules-head",
+                                        "modules-tied",        "modules-copies-tied",
+                                        "modules-copies-dora", "modules-copies-tokens"};
     enum { NAMES = sizeof names / sizeof names[0] };
     static const struct {
         const char *name;

@@ -2,8 +2,10 @@
 #include "chat/source.h"
 
 #include "base/json.h"
+#include "io/gguf.h"
 #include "test.h"
 
+#include <stdlib.h>
 #include <sys/stat.h>
 
 static void write_text(const char *directory, const char *name, const char *text)
@@ -68,6 +70,88 @@ static void test_places(void **state)
     write_text(directory, "chat_template.jinja", "a\xFF");
     assert_fails(loam_chat_source_find(&source, directory, NULL, false, &error), LOAM_ERROR_FORMAT,
                  "is not UTF-8");
+}
+
+static void write_gguf(const char *path, const char *const (*templates)[2], size_t count)
+{
+    struct loam_gguf_value values[4] = {
+        {.key = "general.architecture", .type = LOAM_GGUF_STRING, .text = "llama"}};
+    const struct loam_write_tensor tensor = {
+        .name = "output.weight", .dtype = LOAM_F32, .rank = 1, .shape = {0}};
+    const struct loam_write_source source = {0};
+    struct loam_error error;
+    for (size_t i = 0; i < count; i++)
+        values[1 + i] = (struct loam_gguf_value){
+            .key = templates[i][0], .type = LOAM_GGUF_STRING, .text = templates[i][1]};
+    assert_ok(loam_gguf_write(path, values, 1 + count, &tensor, 1, &source, &error));
+}
+
+static void test_gguf(void **state)
+{
+    const char *directory = *state;
+    struct loam_chat_source source;
+    struct loam_error error;
+    char path[512], named[600];
+    static const char *const both[][2] = {
+        {"tokenizer.chat_template", "{{ bos_token }}own {{ messages[0].content }}"},
+        {"tokenizer.chat_template.tool_use", "tools"},
+        {"tokenizer.chat_template.rag", "rag"}};
+    write_text(directory, "tokenizer_config.json", "{\"bos_token\": \"<s>\", \"chat_template\": \"model\"}");
+    snprintf(path, sizeof path, "%s/a:b.bin", directory); // found by its contents
+    write_gguf(path, both, 3);
+    check(directory, path, false, "a:b.bin", "<s>own Hi");
+    check(directory, path, true, "template \"tool_use\"", "tools");
+    snprintf(named, sizeof named, "%s:rag", path);
+    check(directory, named, true, "template \"rag\"", "rag");
+    snprintf(named, sizeof named, "%s:none", path);
+    assert_fails(loam_chat_source_find(&source, directory, named, false, &error), LOAM_ERROR_USAGE,
+                 "has no chat template \"none\"; its named ones: tool_use, rag");
+    write_gguf(path, both, 1);
+    assert_fails(loam_chat_source_find(&source, directory, named, false, &error), LOAM_ERROR_USAGE,
+                 "its named ones: none");
+    write_gguf(path, both + 1, 2);
+    assert_fails(loam_chat_source_find(&source, directory, path, false, &error), LOAM_ERROR_USAGE,
+                 "has a name: tool_use, rag; choose one with");
+    static const char *const other[][2] = {{"tokenizer.chat_templates", "x"},
+                                           {"tokenizer.chat_template.", "x"}};
+    write_gguf(path, other, 2);
+    assert_fails(loam_chat_source_find(&source, directory, path, false, &error), LOAM_ERROR_UNSUPPORTED,
+                 "a:b.bin has no chat template: its metadata has no \"tokenizer.chat_template\"");
+    static const char *const broken[][2] = {{"tokenizer.chat_template", "a\n{% if %}"}};
+    write_gguf(path, broken, 1);
+    assert_fails(loam_chat_source_find(&source, directory, path, false, &error), LOAM_ERROR_FORMAT,
+                 "a:b.bin, line 2: Expected an expression");
+    test_write_file(path, "GGUF\3\0\0\0", 8);
+    assert_fails(loam_chat_source_find(&source, directory, path, false, &error), LOAM_ERROR_FORMAT,
+                 "the GGUF header goes beyond the 8 bytes of the file");
+}
+
+static void test_adapters(void **state)
+{
+    struct loam_chat_source source;
+    struct loam_error error;
+    char model[300], adapter[300], *path;
+    snprintf(model, sizeof model, "%s/model", (const char *)*state);
+    snprintf(adapter, sizeof adapter, "%s/adapter", (const char *)*state);
+    assert_int_equal(mkdir(model, 0700), 0);
+    assert_int_equal(mkdir(adapter, 0700), 0);
+    assert_ok(loam_chat_source_of_adapter(model, adapter, &path, &error));
+    assert_null(path);
+    write_text(model, loam_chat_source_file, "one");
+    assert_ok(loam_chat_source_of_adapter(model, adapter, &path, &error));
+    assert_null(path);
+    write_text(adapter, loam_chat_source_file, "one");
+    assert_ok(loam_chat_source_of_adapter(model, adapter, &path, &error));
+    assert_null(path);
+    // The file of an adapter that was trained with a built-in template keeps the end of a turn.
+    write_text(adapter, loam_chat_source_file, loam_chat_builtin_find("chatml")->text);
+    assert_ok(loam_chat_source_of_adapter(model, adapter, &path, &error));
+    assert_non_null(strstr(path, "adapter/chat_template.jinja"));
+    assert_ok(loam_chat_source_find(&source, model, path, false, &error));
+    assert_string_equal(source.end, "<|im_end|>");
+    assert_string_equal(source.text.data, loam_chat_builtin_find("chatml")->text);
+    loam_chat_source_deinit(&source);
+    free(path);
 }
 
 static void test_builtins(void **state)
@@ -152,8 +236,8 @@ static void test_builtin_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test_in_directory(test_places),
-        test_in_directory(test_builtins),
+        test_in_directory(test_places),         test_in_directory(test_gguf),
+        test_in_directory(test_adapters),       test_in_directory(test_builtins),
         cmocka_unit_test(test_builtin_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "device/gpu/fiber/fiber.h"
 #include "device/gpu/kernels/sums.h"
+#include "device/gpu/launch.h"
 #include "unit/device/tile_kernel.h"
 
 enum { THREADS = 64, SHARED_BYTES = THREADS * (int)sizeof(f32) };
@@ -299,13 +300,66 @@ static void test_large_heads_are_refused(void **state)
     loam_device_destroy(device);
 }
 
+static void test_failed_launch_names_the_kernel(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_device *device = NULL;
+    struct loam_stream stream;
+    f32 x[1] = {3.0f};
+    const struct squared_norm_total_params other = {.parts = 1};
+    const struct cap_logits_params p = {.cells = loam_cells(1), .factor = 2.0f};
+    assert_ok(loam_device_fiber_create(&device, LOAM_FIBER_FORWARD, &error));
+    assert_ok(loam_stream_init(&stream, device, 0, &error));
+    stream.op = "cap_logits";
+    struct loam_launch launch = {
+        .kernel = LOAM_KERNEL_cap_logits, .grid = {1}, .buffers = {x}, LOAM_PARAMS(other)};
+    assert_int_equal(loam_gpu_launch(&stream, &launch), LOAM_ERROR_INTERNAL);
+    assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_INTERNAL,
+                 "cap_logits on device fiber: kernel cap_logits: the parameters are of another kernel");
+    launch =
+        (struct loam_launch){.kernel = LOAM_KERNEL_cap_logits, .grid = {1}, .buffers = {x}, LOAM_PARAMS(p)};
+    assert_ok(loam_gpu_launch(&stream, &launch));
+    assert_true(x[0] == 6.0f);
+    loam_stream_deinit(&stream);
+    loam_device_destroy(device);
+}
+
+// A step is planned with the most rows that a batch can have, and later batches have fewer.
+static void test_scratch_grows_with_rows(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_device *device = NULL;
+    assert_ok(loam_device_fiber_create(&device, LOAM_FIBER_FORWARD, &error));
+    for (int64_t vocabulary = 3; vocabulary < 6000; vocabulary = vocabulary * 3 / 2)
+        for (enum loam_dtype dtype = LOAM_F32; dtype <= LOAM_BF16; dtype += LOAM_BF16 - LOAM_F32) {
+            size_t before = 0;
+            for (int64_t rows = 1; rows < 200; rows++) {
+                const struct loam_linear_cross_entropy_args args = {
+                    .h = loam_tensor_2d(&error, dtype, rows, 8),
+                    .w = {.tensor = loam_tensor_2d(&error, dtype, vocabulary, 8)},
+                    .dh = loam_tensor_2d(&error, dtype, rows, 8)};
+                const size_t bytes = device->ops.linear_cross_entropy.scratch(device, &args);
+                assert_true(bytes >= before);
+                before = bytes;
+            }
+        }
+    loam_device_destroy(device);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_missing_barrier_reads_poison), cmocka_unit_test(test_divergence_is_reported),
-        cmocka_unit_test(test_tile_by_warp_steps),           cmocka_unit_test(test_halves),
-        cmocka_unit_test(test_f64_by_whole_numbers),         cmocka_unit_test(test_random_words),
+        cmocka_unit_test(test_missing_barrier_reads_poison),
+        cmocka_unit_test(test_divergence_is_reported),
+        cmocka_unit_test(test_tile_by_warp_steps),
+        cmocka_unit_test(test_halves),
+        cmocka_unit_test(test_f64_by_whole_numbers),
+        cmocka_unit_test(test_random_words),
         cmocka_unit_test(test_large_heads_are_refused),
+        cmocka_unit_test(test_failed_launch_names_the_kernel),
+        cmocka_unit_test(test_scratch_grows_with_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

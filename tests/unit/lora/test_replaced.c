@@ -271,6 +271,89 @@ static void keeps_biases_that_are_missing(void **state)
     test_model_free(&fixture);
 }
 
+// What PEFT's load does with parameters that no setting names: it puts them in the place of the base's.
+static void takes_weights_that_differ(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool copies; // the values of the base
+        size_t replaced;
+        const char *notice;
+    } cases[] = {
+        {"base_model.model.transformer.ln_f.weight", false, 1, "differs from the base's"},
+        {"base_model.model.transformer.h.0.self_attention.dense.bias", false, 1, "and not trained"},
+        {"base_model.model.transformer.h.0.self_attention.query_key_value.base_layer.bias", false, 1,
+         "differs from the base's"},
+        {"base_model.model.transformer.ln_f.weight", true, 0, "they change nothing"},
+        // PEFT has the bias in another module.
+        {"base_model.model.transformer.h.0.self_attention.query_key_value.bias", false, 0,
+         "they change nothing"},
+    };
+    struct test_model fixture;
+    test_model_loaded(&fixture, "bloom");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loam_error error;
+        struct loam_adapter *adapter;
+        struct file file = {.count = 0};
+        add_matrices(&file);
+        add(&file, cases[i].name, 1, strstr(cases[i].name, "query_key_value") != NULL ? 96 : 32, 0);
+        const struct loam_parameter *norm = fixture.model->final_norm.w;
+        if (cases[i].copies) file.tensors[file.count - 1].data = norm->value.data;
+        assert_ok(open_file(&file, "\"bias\": \"none\"", &fixture, &adapter, &error));
+        assert_int_equal(adapter->replaced_count, cases[i].replaced);
+        assert_non_null(strstr(adapter->config.notice, cases[i].notice));
+        assert_int_equal(loam_adapter_parameters(adapter), 2 * (2 * 32 + 96 * 2));
+        if (cases[i].replaced > 0) assert_true(*(const float *)adapter->replaced[0].entry.value.data == 3);
+        loam_adapter_destroy(adapter);
+    }
+    test_model_free(&fixture);
+}
+
+// PEFT has one weight for a tied pair, and reads the head last.
+static void a_tied_pair_has_one_weight(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *config;
+        bool of_embedding, of_head; // in the file
+        bool equal;                 // the head's is the base's
+        size_t replaced;
+    } cases[] = {
+        {"\"bias\": \"none\"", true, false, false, 1},
+        {"\"bias\": \"none\"", false, true, false, 1},
+        {"\"bias\": \"none\"", true, true, false, 1},
+        {"\"bias\": \"none\"", true, true, true, 0},
+        // The head alone is the base's, the embedding is trained.
+        {"\"modules_to_save\": [\"word_embeddings\"]", true, true, false, 2},
+        {"\"modules_to_save\": [\"word_embeddings\"]", true, true, true, 1},
+    };
+    struct test_model fixture;
+    test_model_loaded(&fixture, "bloom");
+    const size_t head = fixture.model->parameter_count;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loam_error error;
+        struct loam_adapter *adapter;
+        struct file file = {.count = 0};
+        add_matrices(&file);
+        const int64_t rows = fixture.model->config.vocabulary;
+        if (cases[i].of_embedding)
+            add(&file, "base_model.model.transformer.word_embeddings.weight", 2, rows, 32);
+        if (cases[i].of_head) add(&file, "base_model.model.lm_head.weight", 2, rows, 32);
+        if (cases[i].equal) file.tensors[file.count - 1].data = fixture.model->embedding->value.data;
+        assert_ok(open_file(&file, cases[i].config, &fixture, &adapter, &error));
+        assert_int_equal(adapter->replaced_count, cases[i].replaced);
+        const struct loam_replacement **replaced = adapter->slots.replaced;
+        const bool trains = strstr(cases[i].config, "modules_to_save") != NULL;
+        assert_true((replaced[0] != NULL) == (cases[i].replaced > 0));
+        assert_true((replaced[0] == replaced[head]) == !trains);
+        assert_int_equal(loam_adapter_tensors(adapter),
+                         4 + (trains ? cases[i].replaced : 2 * cases[i].replaced));
+        loam_adapter_destroy(adapter);
+    }
+    test_model_free(&fixture);
+}
+
 static void refuses_files(void **state)
 {
     (void)state;
@@ -284,10 +367,8 @@ static void refuses_files(void **state)
          "no tensor \"base_model.model.transformer.ln_f.bias\""},
         {"\"modules_to_save\": [\"ln_f\"]", "base_model.model.transformer.ln_f.weight", 31, LOAM_ERROR_FORMAT,
          "has another shape than transformer.ln_f.weight of the model"},
-        {"\"bias\": \"none\"", "base_model.model.transformer.ln_f.weight", 32, LOAM_ERROR_UNSUPPORTED,
-         "neither \"modules_to_save\" nor \"bias\" in adapter_config.json names"},
-        {"\"bias\": \"lora_only\"", "base_model.model.transformer.ln_f.bias", 32, LOAM_ERROR_FORMAT,
-         "is not a parameter of this model that adapter_config.json asks for"},
+        {"\"bias\": \"none\"", "base_model.model.transformer.ln_f.weight", 31, LOAM_ERROR_UNSUPPORTED,
+         "is a copy of the base's transformer.ln_f.weight, and has another shape"},
         {"\"bias\": \"all\"", "base_model.model.transformer.h.7.input_layernorm.bias", 32, LOAM_ERROR_FORMAT,
          "is not a parameter of this model that adapter_config.json asks for"},
         {"\"modules_to_save\": [\"ln_f\"]", "base_model.model.nowhere.weight", 32, LOAM_ERROR_UNSUPPORTED,
@@ -318,6 +399,8 @@ int main(void)
         cmocka_unit_test(decayed_and_rated),
         cmocka_unit_test(reads_names_of_peft),
         cmocka_unit_test(keeps_biases_that_are_missing),
+        cmocka_unit_test(takes_weights_that_differ),
+        cmocka_unit_test(a_tied_pair_has_one_weight),
         cmocka_unit_test(refuses_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-// Answers to SQuAD questions of a model that was trained on four of them.
+// Answers and choices of tiny models that were trained on a few records of each shape.
 #include "test.h"
 
 #include <math.h>
@@ -67,7 +67,7 @@ static void answers_trained_questions(void **state)
     fixture_remove(&fixture);
 }
 
-static void fails_without_squad(void **state)
+static void fails_without_answers(void **state)
 {
     (void)state;
     struct loam_error error;
@@ -76,7 +76,129 @@ static void fails_without_squad(void **state)
     fixture_make(&fixture, "bloom");
     struct loam_evaluate_settings eval = settings_of(&fixture, fixture.model);
     eval.data = FIXTURE_LIST(fixture.jsonl_files);
-    assert_fails(loam_evaluate_run(&eval, NULL, &result, &error), LOAM_ERROR_ARGUMENT, "is not a SQuAD file");
+    assert_fails(loam_evaluate_run(&eval, NULL, &result, &error), LOAM_ERROR_ARGUMENT,
+                 "has nothing to score: --generate needs completions, answers in conversations");
+    fixture_remove(&fixture);
+}
+
+// Records of one shape, and what a model scores that was trained on them.
+struct shape_case {
+    const char *name, *chat_template;
+    enum loam_loss_on loss_on;
+    const char *records;
+    int count, unanswerable, unscored; // answers, of which so many have no right answer; other records
+    int tokens;                        // generated, one for each byte of an answer
+};
+
+static const struct shape_case shape_cases[] = {
+    {"completions", NULL, LOAM_LOSS_ON_DEFAULT,
+     "{\"prompt\": \"Colour? \", \"completion\": \"red\"}\n{\"prompt\": \"Who? \", \"completion\": "
+     "\"Tom\"}\n",
+     2, 0, 0, 6},
+    {"instructions", "zephyr", LOAM_LOSS_ON_DEFAULT,
+     "{\"instruction\": \"Name\", \"input\": \"one\", \"output\": \"Al\"}\n"
+     "{\"instruction\": \"Say\", \"output\": \"yes\"}\n",
+     2, 0, 0, 5},
+    // The last answer counts, and a list of right answers takes its place. The third record has no answer.
+    {"conversations", "zephyr", LOAM_LOSS_ON_DEFAULT,
+     "{\"messages\": [{\"role\": \"user\", \"content\": \"A\"}, {\"role\": \"assistant\", \"content\": "
+     "\"be\"}]}\n"
+     "{\"messages\": [{\"role\": \"user\", \"content\": \"C\"}, {\"role\": \"assistant\", \"content\": "
+     "\"dog\"}, "
+     "{\"role\": \"user\", \"content\": \"E\"}], \"answers\": [\"cat\", \"Dog!\"]}\n"
+     "{\"messages\": [{\"role\": \"user\", \"content\": \"F\"}]}\n",
+     2, 0, 1, 5},
+    // The end of a turn is a text of several tokens.
+    {"an end that is a text", "chatml", LOAM_LOSS_ON_ALL,
+     "{\"conversations\": [{\"from\": \"human\", \"value\": \"A\"}, {\"from\": \"gpt\", \"value\": "
+     "\"be\"}]}\n",
+     1, 0, 0, 12},
+};
+
+static void train_on(struct fixture *fixture, const struct shape_case *item, const char *path)
+{
+    struct loam_error error;
+    struct loam_train_settings train = fixture_settings(fixture);
+    train.data = FIXTURE_FILE(path);
+    train.device = "cpu";
+    train.full = true;
+    train.chat_template = item->chat_template;
+    train.loss_on = item->loss_on;
+    train.batch_size = 4;
+    train.max_steps = 250;
+    train.logging_steps = 125;
+    assert_ok(loam_train_run(&train, &fixture->callbacks, &error));
+}
+
+static void answers_every_shape(void **state)
+{
+    const struct shape_case *item = *state;
+    struct loam_error error;
+    struct fixture fixture;
+    struct loam_evaluate_result result;
+    char path[300];
+    fixture_make(&fixture, "bloom");
+    fixture_write(&fixture, "records.jsonl", item->records, path);
+    struct loam_evaluate_settings eval = settings_of(&fixture, fixture.model);
+    eval.data = FIXTURE_FILE(path);
+    eval.chat_template = item->chat_template;
+    eval.loss_on = item->loss_on;
+    assert_ok(loam_evaluate_run(&eval, NULL, &result, &error));
+    assert_true(result.scored && !result.is_squad);
+    assert_int_equal(result.overall.count, item->count);
+    assert_int_equal(result.unanswerable.count, item->unanswerable);
+    assert_int_equal(result.unscored, item->unscored);
+    assert_true(result.overall.exact == 0); // the weights are random
+
+    train_on(&fixture, item, path);
+    eval.model = fixture.out;
+    assert_ok(loam_evaluate_run(&eval, NULL, &result, &error));
+    if (result.overall.exact < 100) fail_msg("%s: exact match %g", item->name, result.overall.exact);
+    assert_true(result.overall.f1 == 100 && result.answerable.rouge_l == 100);
+    assert_int_equal(result.generated_tokens, item->tokens);
+    fixture_remove(&fixture);
+}
+
+// A model that was trained on the right options chooses them, and never the others where these count as right.
+static void chooses_what_it_learnt(void **state)
+{
+    const char *chat_template = *state;
+    struct loam_error error;
+    struct fixture fixture;
+    struct loam_evaluate_result result;
+    char right[300], wrong[300];
+    fixture_make(&fixture, "bloom");
+    fixture_write(&fixture, "right.jsonl",
+                  "{\"question\": \"A?\", \"choices\": [\"cat\", \"dog\", \"cow\"], \"answer\": 1}\n"
+                  "{\"question\": \"B?\", \"choices\": [\"red\", \"blue\"], \"answer\": \"A\"}\n",
+                  right);
+    fixture_write(&fixture, "wrong.jsonl",
+                  "{\"question\": \"A?\", \"choices\": [\"cat\", \"dog\", \"cow\"], \"answer\": 2}\n"
+                  "{\"question\": \"B?\", \"choices\": [\"red\", \"blue\"], \"answer\": \"blue\"}\n",
+                  wrong);
+    const struct shape_case item = {.chat_template = chat_template};
+    train_on(&fixture, &item, right);
+    struct loam_evaluate_settings eval = settings_of(&fixture, fixture.out);
+    eval.chat_template = chat_template;
+    eval.generate = false;
+    eval.data = FIXTURE_FILE(right);
+    assert_ok(loam_evaluate_run(&eval, NULL, &result, &error));
+    assert_false(result.scored);
+    assert_int_equal(result.choices.count, 2);
+    assert_true(result.choices.accuracy == 100 && result.choices.accuracy_normalised == 100);
+    if (result.loss.loss > 0.05) fail_msg("loss %g", result.loss.loss);
+    eval.data = FIXTURE_FILE(wrong);
+    assert_ok(loam_evaluate_run(&eval, NULL, &result, &error));
+    assert_true(result.choices.accuracy == 0 && result.choices.accuracy_normalised == 0);
+    assert_true(result.loss.loss > 1);
+    // A question with an option that is too long is told, and does not count.
+    fixture_write(&fixture, "long.jsonl",
+                  "{\"question\": \"A?\", \"choices\": [\"no\", \"a long option\"], \"answer\": 0}\n", wrong);
+    eval.max_length = chat_template == NULL ? 26 : 33;
+    assert_ok(loam_evaluate_run(&eval, NULL, &result, &error));
+    assert_int_equal(result.choices.count, 0);
+    assert_int_equal(result.choices.too_long, 1);
+    assert_true(isnan(result.choices.accuracy));
     fixture_remove(&fixture);
 }
 
@@ -107,7 +229,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         {"knows_what_it_learnt, bloom", answers_trained_questions, NULL, NULL, "bloom"},
         {"knows_what_it_learnt, llama", answers_trained_questions, NULL, NULL, "llama"},
-        cmocka_unit_test(fails_without_squad),
+        cmocka_unit_test(fails_without_answers),
+        {"answers, completions", answers_every_shape, NULL, NULL, (void *)(uintptr_t)&shape_cases[0]},
+        {"answers, instructions", answers_every_shape, NULL, NULL, (void *)(uintptr_t)&shape_cases[1]},
+        {"answers, conversations", answers_every_shape, NULL, NULL, (void *)(uintptr_t)&shape_cases[2]},
+        {"answers, an end that is a text", answers_every_shape, NULL, NULL,
+         (void *)(uintptr_t)&shape_cases[3]},
+        {"chooses, plain", chooses_what_it_learnt, NULL, NULL, NULL},
+        {"chooses, zephyr", chooses_what_it_learnt, NULL, NULL, "zephyr"},
         cmocka_unit_test(cuts_context_for_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

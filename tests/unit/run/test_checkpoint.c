@@ -409,7 +409,7 @@ static void refuses_impossible_resumes(void **state)
                  "--metric-for-best-model depends on evaluations: it needs --eval-data");
     settings.eval_data = FIXTURE_LIST(fixture.jsonl_files);
     assert_fails(loam_train_run(&settings, &fixture.callbacks, &error), LOAM_ERROR_ARGUMENT,
-                 "is not a SQuAD file: --metric-for-best-model scores");
+                 "has nothing to score: --metric-for-best-model needs");
 }
 
 // Starts another run in the same directory while this one holds the lock.

@@ -67,11 +67,16 @@ DEVICE void add_rows(f32 sums[MOST], LOCAL const f32 *weights, GLOBAL const void
                      struct attention_params p)
 {
     const i32 row = THREAD / ATTENTION_TILE, column = THREAD % ATTENTION_TILE;
-    UNROLL for (i32 x = 0; x < MOST; x++)
+    const i32 count = rows.count < ATTENTION_TILE ? rows.count : ATTENTION_TILE;
+    NO_UNROLL for (i32 j = 0; j < count; j++)
     {
-        const i32 d = column + x * ATTENTION_TILE;
-        for (i32 j = 0; j < ATTENTION_TILE && j < rows.count && d < p.size; j++)
-            sums[x] += weights[row * ATTENTION_SCORES + j] * load(y, p.dtype, rows.first + j * rows.row + d);
+        const f32 weight = weights[row * ATTENTION_SCORES + j];
+        const i64 first = rows.first + j * rows.row;
+        UNROLL for (i32 x = 0; x < MOST; x++)
+        {
+            const i32 d = column + x * ATTENTION_TILE;
+            if (d < p.size) sums[x] += weight * load(y, p.dtype, first + d);
+        }
     }
 }
 

@@ -19,6 +19,7 @@
 //     DEVICE                              in front of a function that kernels call
 //     float_bits(f), bits_float(u)        the bits of an f32
 //     UNROLL                              in front of a loop whose index selects elements of an array in registers
+//     NO_UNROLL                           in front of a loop whose copies would only take time to compile
 //
 // Where HAS_WARPS is 1, warps of 32 threads run these in lockstep:
 //

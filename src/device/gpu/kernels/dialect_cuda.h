@@ -21,6 +21,7 @@ extern __shared__ __align__(16) char loam_shared_memory[];
 #define BARRIER() __syncthreads()
 #define HAS_WARPS 1
 #define UNROLL _Pragma("unroll")
+#define NO_UNROLL _Pragma("unroll 1")
 #define INFINITE bits_float(0x7f800000u)
 
 DEVICE u32 float_bits(f32 value)

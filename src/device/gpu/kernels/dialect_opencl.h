@@ -21,6 +21,7 @@
 #define BARRIER() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
 #define HAS_WARPS 0
 #define UNROLL
+#define NO_UNROLL
 
 #define float_bits(value) as_uint(value)
 #define bits_float(value) as_float(value)

@@ -2,14 +2,18 @@
 #include "device/gpu/kernels/cells.h"
 #include "device/gpu/kernels/sums.h"
 
-// The sum of the block in `sums[0]`, after a barrier.
-DEVICE void f64_block_sum(u64 value, LOCAL u64 *sums)
+// The sum of the block in thread 0.
+DEVICE u64 f64_block_sum(u64 value, LOCAL u64 *sums)
 {
     sums[THREAD] = value;
-    for (i32 width = BLOCK_THREADS / 2; width > 0; width /= 2) {
-        BARRIER();
-        if (THREAD < width) sums[THREAD] = f64_add(sums[THREAD], sums[THREAD + width]);
-    }
+    BARRIER();
+    for (i32 i = 1; i < SQUARE && THREAD < SQUARE; i++)
+        sums[THREAD] = f64_add(sums[THREAD], sums[i * SQUARE + THREAD]);
+    BARRIER();
+    u64 total = sums[0];
+    for (i32 i = 1; i < SQUARE && THREAD == 0; i++)
+        total = f64_add(total, sums[i]);
+    return total;
 }
 
 // parts[block] = sum x^2 of its share of x
@@ -22,8 +26,8 @@ KERNEL(squared_norm_parts)(BUFFER(x), BUFFER(parts), PARAMS(squared_norm_parts))
     const i64 first = (i64)BLOCK_X * p.share, end = first + p.share < p.count ? first + p.share : p.count;
     for (i64 i = first + THREAD; i < end; i += BLOCK_THREADS)
         sum = f64_add(sum, f64_square(x[i]));
-    f64_block_sum(sum, sums);
-    if (THREAD == 0) parts[BLOCK_X] = sums[0];
+    sum = f64_block_sum(sum, sums);
+    if (THREAD == 0) parts[BLOCK_X] = sum;
 }
 
 // result += the sum of the parts
@@ -32,8 +36,8 @@ KERNEL(squared_norm_total)(BUFFER(parts), BUFFER(result), PARAMS(squared_norm_to
     READ(u64, parts);
     WRITE(u64, result);
     SHARED(u64, sums, 0);
-    f64_block_sum(THREAD < p.parts ? parts[THREAD] : 0, sums);
-    if (THREAD == 0) result[0] = f64_add(result[0], sums[0]);
+    const u64 sum = f64_block_sum(THREAD < p.parts ? parts[THREAD] : 0, sums);
+    if (THREAD == 0) result[0] = f64_add(result[0], sum);
 }
 
 KERNEL(adamw)(BUFFER(param), BUFFER(grad), BUFFER(m), BUFFER(v), BUFFER(mirror), BUFFER(norm), PARAMS(adamw))

@@ -4,16 +4,20 @@
 
 #include "device/gpu/kernels/values.h"
 
+// The threads of a block in a square: the first ones combine a column each, and every thread the columns.
+enum { SQUARE = 16 };
+
 // The sum of `value` over the BLOCK_THREADS threads of the block, for each of them; `shared` has a place for each.
 DEVICE f32 block_sum(f32 value, LOCAL f32 *shared)
 {
     shared[THREAD] = value;
-    for (i32 width = BLOCK_THREADS / 2; width > 0; width /= 2) {
-        BARRIER();
-        if (THREAD < width) shared[THREAD] += shared[THREAD + width];
-    }
     BARRIER();
-    const f32 total = shared[0];
+    for (i32 i = 1; i < SQUARE && THREAD < SQUARE; i++)
+        shared[THREAD] += shared[i * SQUARE + THREAD];
+    BARRIER();
+    f32 total = shared[0];
+    for (i32 i = 1; i < SQUARE; i++)
+        total += shared[i];
     BARRIER();
     return total;
 }
@@ -21,12 +25,13 @@ DEVICE f32 block_sum(f32 value, LOCAL f32 *shared)
 DEVICE f32 block_max(f32 value, LOCAL f32 *shared)
 {
     shared[THREAD] = value;
-    for (i32 width = BLOCK_THREADS / 2; width > 0; width /= 2) {
-        BARRIER();
-        if (THREAD < width) shared[THREAD] = fmaxf(shared[THREAD], shared[THREAD + width]);
-    }
     BARRIER();
-    const f32 largest = shared[0];
+    for (i32 i = 1; i < SQUARE && THREAD < SQUARE; i++)
+        shared[THREAD] = fmaxf(shared[THREAD], shared[i * SQUARE + THREAD]);
+    BARRIER();
+    f32 largest = shared[0];
+    for (i32 i = 1; i < SQUARE; i++)
+        largest = fmaxf(largest, shared[i]);
     BARRIER();
     return largest;
 }

@@ -104,12 +104,24 @@ enum loam_status loam_gpu_cap_logits(struct loam_stream *stream, const struct lo
 
 // ---- a head's ----
 
-// Entries of the vocabulary in a chunk.
+enum { LEAST_CHUNK = 64 }; // entries
+
+// Entries of the vocabulary in a chunk. It shrinks with the rows.
 static int64_t chunk_of(const struct loam_device *device, const struct loam_linear_cross_entropy_args *args)
 {
     const int64_t vocabulary = args->w.tensor.shape[0], rows = args->h.shape[0] > 0 ? args->h.shape[0] : 1;
-    const int64_t held = loam_gpu(device)->loss_chunk / rows, chunk = held > 64 ? held / 64 * 64 : 64;
+    const int64_t held = loam_gpu(device)->loss_chunk / rows;
+    const int64_t chunk = held > LEAST_CHUNK ? held / LEAST_CHUNK * LEAST_CHUNK : LEAST_CHUNK;
     return chunk < vocabulary ? chunk : vocabulary;
+}
+
+// Bytes for the logits of a chunk. It grows with the rows: a step is planned with the most that it can have.
+static size_t logits_bytes(const struct loam_device *device,
+                           const struct loam_linear_cross_entropy_args *args)
+{
+    const int64_t rows = args->h.shape[0], all = rows * args->w.tensor.shape[0];
+    const int64_t held = loam_gpu(device)->loss_chunk < all ? loam_gpu(device)->loss_chunk : all;
+    return loam_scratch_bytes(held > rows * LEAST_CHUNK ? held : rows * LEAST_CHUNK, sizeof(f32));
 }
 
 // dh sums over chunks in f32.
@@ -123,10 +135,9 @@ size_t loam_gpu_linear_cross_entropy_scratch(const struct loam_device *device,
                                              const struct loam_linear_cross_entropy_args *args)
 {
     const int64_t rows = args->h.shape[0];
-    const size_t logits = loam_scratch_bytes(rows * chunk_of(device, args), sizeof(f32));
     const size_t sum =
         needs_sum(device, args) ? loam_scratch_bytes(loam_tensor_count(&args->dh), sizeof(f32)) : 0;
-    return states_bytes(rows) + logits + sum;
+    return states_bytes(rows) + logits_bytes(device, args) + sum;
 }
 
 // Products of h with the chunk's rows of w, and its bias.
@@ -211,7 +222,7 @@ enum loam_status loam_gpu_linear_cross_entropy(struct loam_stream *stream,
                               .states = loam_stream_scratch(stream, states_bytes(rows)),
                               .logit_factor = args->logit_factor,
                               .logit_softcap = args->logit_softcap};
-    void *const held = loam_stream_scratch(stream, loam_scratch_bytes(rows * chunk, sizeof(f32)));
+    void *const held = loam_stream_scratch(stream, logits_bytes(device, args));
     if (loss.states == NULL || held == NULL) return LOAM_ERROR_INTERNAL;
     const struct loam_tensor logits = loam_tensor_2d(held, LOAM_F32, rows, chunk);
     struct loam_tensor dh = args->dh;

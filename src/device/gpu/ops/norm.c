@@ -1,48 +1,38 @@
 // LayerNorm, and RMSNorm as one without mean.
 #include "device/gpu/ops/ops.h"
 
-static enum loam_status forward(struct loam_stream *stream, const struct loam_tensor *x,
-                                struct norm_forward_params p, const struct loam_launch *buffers)
+// A block for each row of x, with the kernel's parameters and buffers.
+static enum loam_status launch(struct loam_stream *stream, const struct loam_tensor *x,
+                               struct loam_launch rows)
 {
-    struct loam_launch launch = *buffers;
-    p.columns = x->shape[1];
-    p.dtype = (i32)x->dtype;
-    launch.kernel = LOAM_KERNEL_norm_forward;
-    launch.grid[0] = x->shape[0];
-    launch.shared = BLOCK_THREADS * sizeof(f32);
-    launch.params = &p;
-    launch.params_bytes = sizeof p;
-    return loam_gpu_launch(stream, &launch);
+    rows.grid[0] = x->shape[0];
+    rows.shared = BLOCK_THREADS * sizeof(f32);
+    return loam_gpu_launch(stream, &rows);
 }
 
 enum loam_status loam_gpu_layernorm_forward(struct loam_stream *stream,
                                             const struct loam_layernorm_forward_args *args)
 {
-    return forward(stream, &args->x, (struct norm_forward_params){.eps = args->eps},
-                   &(struct loam_launch){.buffers = {args->x.data, args->w.data, args->b.data, args->y.data,
-                                                     args->mean.data, args->rstd.data}});
+    const struct loam_tensor *x = &args->x;
+    const struct norm_forward_params p = {.columns = x->shape[1], .dtype = (i32)x->dtype, .eps = args->eps};
+    return launch(stream, x,
+                  (struct loam_launch){.kernel = LOAM_KERNEL_norm_forward,
+                                       .buffers = {x->data, args->w.data, args->b.data, args->y.data,
+                                                   args->mean.data, args->rstd.data},
+                                       LOAM_PARAMS(p)});
 }
 
 enum loam_status loam_gpu_rmsnorm_forward(struct loam_stream *stream,
                                           const struct loam_rmsnorm_forward_args *args)
 {
-    return forward(stream, &args->x, (struct norm_forward_params){.eps = args->eps, .offset = args->offset},
-                   &(struct loam_launch){
-                       .buffers = {args->x.data, args->w.data, NULL, args->y.data, NULL, args->rstd.data}});
-}
-
-static enum loam_status backward(struct loam_stream *stream, const struct loam_tensor *x,
-                                 struct norm_backward_params p, const struct loam_launch *buffers)
-{
-    struct loam_launch launch = *buffers;
-    p.columns = x->shape[1];
-    p.dtype = (i32)x->dtype;
-    launch.kernel = LOAM_KERNEL_norm_backward;
-    launch.grid[0] = x->shape[0];
-    launch.shared = BLOCK_THREADS * sizeof(f32);
-    launch.params = &p;
-    launch.params_bytes = sizeof p;
-    return loam_gpu_launch(stream, &launch);
+    const struct loam_tensor *x = &args->x;
+    const struct norm_forward_params p = {
+        .columns = x->shape[1], .dtype = (i32)x->dtype, .offset = args->offset, .eps = args->eps};
+    return launch(
+        stream, x,
+        (struct loam_launch){.kernel = LOAM_KERNEL_norm_forward,
+                             .buffers = {x->data, args->w.data, NULL, args->y.data, NULL, args->rstd.data},
+                             LOAM_PARAMS(p)});
 }
 
 // The sums over rows come first, because dx may be dy.
@@ -56,9 +46,14 @@ enum loam_status loam_gpu_layernorm_backward(struct loam_stream *stream,
     sums.rstd = args->rstd.data;
     sums.out = args->dw.data;
     if (args->dw.data != NULL) LOAM_TRY(loam_gpu_column_sums(stream, &sums));
-    return backward(stream, &args->x, (struct norm_backward_params){.accumulate = args->accumulate},
-                    &(struct loam_launch){.buffers = {args->dy.data, args->x.data, args->w.data,
-                                                      args->mean.data, args->rstd.data, args->dx.data}});
+    const struct loam_tensor *x = &args->x;
+    const struct norm_backward_params p = {
+        .columns = x->shape[1], .dtype = (i32)x->dtype, .accumulate = args->accumulate};
+    return launch(stream, x,
+                  (struct loam_launch){.kernel = LOAM_KERNEL_norm_backward,
+                                       .buffers = {args->dy.data, x->data, args->w.data, args->mean.data,
+                                                   args->rstd.data, args->dx.data},
+                                       LOAM_PARAMS(p)});
 }
 
 enum loam_status loam_gpu_rmsnorm_backward(struct loam_stream *stream,
@@ -67,8 +62,14 @@ enum loam_status loam_gpu_rmsnorm_backward(struct loam_stream *stream,
     const struct column_sums sums = {
         .dy = &args->dy, .x = &args->x, .rstd = args->rstd.data, .factor = 1.0f, .out = args->dw.data};
     if (args->dw.data != NULL) LOAM_TRY(loam_gpu_column_sums(stream, &sums));
-    return backward(stream, &args->x,
-                    (struct norm_backward_params){.accumulate = args->accumulate, .offset = args->offset},
-                    &(struct loam_launch){.buffers = {args->dy.data, args->x.data, args->w.data, NULL,
-                                                      args->rstd.data, args->dx.data}});
+    const struct loam_tensor *x = &args->x;
+    const struct norm_backward_params p = {.columns = x->shape[1],
+                                           .dtype = (i32)x->dtype,
+                                           .offset = args->offset,
+                                           .accumulate = args->accumulate};
+    return launch(stream, x,
+                  (struct loam_launch){
+                      .kernel = LOAM_KERNEL_norm_backward,
+                      .buffers = {args->dy.data, x->data, args->w.data, NULL, args->rstd.data, args->dx.data},
+                      LOAM_PARAMS(p)});
 }
