@@ -35,8 +35,9 @@ static enum loam_status hidden_arena_init(const struct loam_device *device, stru
     return LOAM_OK;
 }
 
-static void hidden_arena_deinit(struct loam_arena *arena)
+static void hidden_arena_deinit(const struct loam_device *device, struct loam_arena *arena)
 {
+    (void)device;
     if (!arena->counting) arena->base = hidden_swap(arena->base);
     loam_arena_deinit(arena);
 }

@@ -96,7 +96,7 @@ void loam_device_arena_init_counting(const struct loam_device *device, struct lo
 
 void loam_device_arena_deinit(const struct loam_device *device, struct loam_arena *arena)
 {
-    device->memory->arena_deinit(arena);
+    device->memory->arena_deinit(device, arena);
 }
 
 struct loam_free_memory loam_device_free_memory(const struct loam_device *device)
@@ -119,7 +119,9 @@ enum loam_status loam_stream_init(struct loam_stream *stream, const struct loam_
 {
     *stream = (struct loam_stream){.device = device, .planning = device->planning, .checked = CHECKED};
     if (scratch_bytes == 0) return LOAM_OK;
-    return loam_device_arena_init(device, &stream->scratch, scratch_bytes, true, error);
+    LOAM_TRY(loam_device_arena_init(device, &stream->scratch, scratch_bytes, true, error));
+    stream->scratch.align = LOAM_ARENA_ALIGN; // as loam_scratch_bytes counts, on every device
+    return LOAM_OK;
 }
 
 void loam_stream_deinit(struct loam_stream *stream)

@@ -20,7 +20,7 @@ struct loam_memory_table {
     // As loam_device_arena_init and loam_device_arena_deinit, which call them.
     enum loam_status (*arena_init)(const struct loam_device *device, struct loam_arena *arena, size_t bytes,
                                    bool populate, struct loam_error *error);
-    void (*arena_deinit)(struct loam_arena *arena);
+    void (*arena_deinit)(const struct loam_device *device, struct loam_arena *arena);
     struct loam_free_memory (*free_memory)(const struct loam_device *device);
     void (*upload)(struct loam_stream *stream, void *device_target, const void *host_source, size_t bytes);
     // Elements between f32, f16 and bf16; the source need not be aligned (file data).

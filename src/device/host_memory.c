@@ -11,6 +11,12 @@ static enum loam_status host_arena_init(const struct loam_device *device, struct
     return loam_arena_init(arena, bytes, populate, error);
 }
 
+static void host_arena_deinit(const struct loam_device *device, struct loam_arena *arena)
+{
+    (void)device;
+    loam_arena_deinit(arena);
+}
+
 static struct loam_free_memory host_free_memory(const struct loam_device *device)
 {
     (void)device;
@@ -44,7 +50,7 @@ static void host_synchronise(struct loam_stream *stream)
 
 const struct loam_memory_table loam_host_memory = {
     .arena_init = host_arena_init,
-    .arena_deinit = loam_arena_deinit,
+    .arena_deinit = host_arena_deinit,
     .free_memory = host_free_memory,
     .upload = host_move,
     .upload_as = host_move_as,

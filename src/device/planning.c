@@ -18,6 +18,12 @@ static enum loam_status count_arena(const struct loam_device *device, struct loa
     return loam_arena_init_planned(arena, bytes, error);
 }
 
+static void forget_arena(const struct loam_device *device, struct loam_arena *arena)
+{
+    (void)device;
+    loam_arena_deinit(arena);
+}
+
 static struct loam_free_memory real_free_memory(const struct loam_device *device)
 {
     return loam_device_free_memory(((const struct planning_device *)(const void *)device)->real);
@@ -57,7 +63,7 @@ static void wait_for_nothing(struct loam_stream *stream)
 
 static const struct loam_memory_table planning_memory = {
     .arena_init = count_arena,
-    .arena_deinit = loam_arena_deinit,
+    .arena_deinit = forget_arena,
     .free_memory = real_free_memory,
     .upload = move_nothing,
     .upload_as = convert_nothing,

@@ -242,6 +242,7 @@ static struct loam_arena make_scratch(struct loam_stream *stream, size_t bytes, 
     loam_upload(stream, arena.base, pattern, bytes + GUARD);
     stream->scratch = arena;
     stream->scratch.capacity = bytes;
+    stream->scratch.align = LOAM_ARENA_ALIGN;
     return arena;
 }
 

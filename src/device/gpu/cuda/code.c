@@ -1,0 +1,153 @@
+#include "device/gpu/cuda/code.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+
+struct nvrtc_program;
+
+// NVRTC, opened at run time.
+struct nvrtc {
+    void *library;
+    int major, minor;
+#define NVRTC_CALL(member, symbol, parameters) unsigned(*member) parameters;
+#include "device/gpu/cuda/nvrtc_list.def"
+#undef NVRTC_CALL
+};
+
+static const struct {
+    const char *symbol;
+    size_t offset; // of the member
+} calls[] = {
+#define NVRTC_CALL(member, symbol, parameters) {#symbol, offsetof(struct nvrtc, member)},
+#include "device/gpu/cuda/nvrtc_list.def"
+#undef NVRTC_CALL
+};
+
+static const char MAIN_SOURCE[] = "device/gpu/kernels/kernels.cu";
+enum { NEWEST_NVRTC = 13, OLDEST_NVRTC = 12 };
+
+// ---- the compiler ----
+
+static bool find_functions(struct nvrtc *nvrtc)
+{
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        void *const function = dlsym(nvrtc->library, calls[i].symbol);
+        if (function == NULL) return false;
+        memcpy((char *)nvrtc + calls[i].offset, &function, sizeof function);
+    }
+    return nvrtc->version(&nvrtc->major, &nvrtc->minor) == 0;
+}
+
+// A driver takes code of the compilers of its own major version and of those before it.
+static enum loam_status open_nvrtc(struct nvrtc *nvrtc, int driver_version, struct loam_error *error)
+{
+    const int driver_major = driver_version / 1000;
+    for (int major = NEWEST_NVRTC; major >= OLDEST_NVRTC; major--) {
+        char name[32];
+        if (major > driver_major) continue;
+        (void)snprintf(name, sizeof name, "libnvrtc.so.%d", major);
+        *nvrtc = (struct nvrtc){.library = dlopen(name, RTLD_NOW | RTLD_LOCAL)};
+        if (nvrtc->library == NULL) continue;
+        if (find_functions(nvrtc)) return LOAM_OK;
+        (void)dlclose(nvrtc->library);
+    }
+    return loam_fail(
+        error, LOAM_ERROR_UNSUPPORTED,
+        "no compiler for the GPU's kernels: install NVRTC %d (libnvrtc.so.%d), which is part of the "
+        "CUDA toolkit; the NVIDIA driver supports CUDA %d.%d",
+        driver_major < OLDEST_NVRTC ? OLDEST_NVRTC : driver_major,
+        driver_major < OLDEST_NVRTC ? OLDEST_NVRTC : driver_major, driver_major, driver_version % 1000 / 10);
+}
+
+// The line of the first error, or the first line of a log without one.
+static enum loam_status fail_compilation(const struct nvrtc *nvrtc, struct nvrtc_program *program,
+                                         const char *architecture, struct loam_error *error)
+{
+    size_t bytes = 0;
+    char *log = NULL;
+    if (nvrtc->log_size(program, &bytes) == 0 && bytes > 1) log = calloc(1, bytes + 1);
+    if (log != NULL && nvrtc->log(program, log) != 0) log[0] = '\0';
+    const char *first = log != NULL ? strstr(log, "error") : NULL;
+    if (first == NULL) first = log != NULL ? log : "it gives no reason";
+    (void)loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                    "NVRTC %d.%d does not compile the kernels (%s): %.*s; install a newer one", nvrtc->major,
+                    nvrtc->minor, architecture, (int)strcspn(first, "\n"), first);
+    free(log);
+    return LOAM_ERROR_UNSUPPORTED;
+}
+
+static enum loam_status take_code(const struct nvrtc *nvrtc, struct nvrtc_program *program,
+                                  struct loam_bytes *code, struct loam_error *error)
+{
+    size_t bytes = 0;
+    if (nvrtc->code_size(program, &bytes) != 0 || bytes == 0)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "NVRTC gives no code for the GPU's kernels");
+    LOAM_TRY(loam_bytes_reserve(code, bytes, error));
+    if (nvrtc->code(program, code->data) != 0)
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "NVRTC gives no code for the GPU's kernels");
+    code->size = bytes;
+    return LOAM_OK;
+}
+
+static enum loam_status compile(const struct nvrtc *nvrtc, const char *architecture, struct loam_bytes *code,
+                                struct loam_error *error)
+{
+    struct nvrtc_program *program = NULL;
+    const char *main_text = NULL;
+    const size_t count = (size_t)loam_gpu_source_count;
+    const char **texts = loam_calloc(2 * count, sizeof *texts, error);
+    if (texts == NULL) return LOAM_ERROR_MEMORY;
+    const char **const names = texts + count;
+    for (size_t i = 0; i < count; i++) {
+        names[i] = loam_gpu_sources[i].name;
+        texts[i] = loam_gpu_sources[i].text;
+        if (strcmp(names[i], MAIN_SOURCE) == 0) main_text = texts[i];
+    }
+    enum loam_status status = LOAM_OK;
+    if (nvrtc->create(&program, main_text, MAIN_SOURCE, (int)count, texts, names) != 0)
+        status = loam_fail(error, LOAM_ERROR_UNSUPPORTED, "NVRTC does not take the kernels");
+    else if (nvrtc->compile(program, 1, &architecture) != 0)
+        status = fail_compilation(nvrtc, program, architecture, error);
+    else
+        status = take_code(nvrtc, program, code, error);
+    if (program != NULL) (void)nvrtc->destroy(&program);
+    free(texts);
+    return status;
+}
+
+// ---- the code ----
+
+// Of the sources, the compiler and the architecture.
+static uint64_t make_key(const struct nvrtc *nvrtc, const char *architecture)
+{
+    uint64_t key = loam_hash(LOAM_HASH_START, architecture, strlen(architecture));
+    key = loam_hash(key, &nvrtc->major, sizeof nvrtc->major);
+    key = loam_hash(key, &nvrtc->minor, sizeof nvrtc->minor);
+    for (int i = 0; i < loam_gpu_source_count; i++) {
+        key = loam_hash(key, loam_gpu_sources[i].name, strlen(loam_gpu_sources[i].name) + 1);
+        key = loam_hash(key, loam_gpu_sources[i].text, strlen(loam_gpu_sources[i].text) + 1);
+    }
+    return key;
+}
+
+enum loam_status loam_cuda_code_make(struct loam_bytes *code, int capability, int driver_version,
+                                     struct loam_error *error)
+{
+    char architecture[40];
+    struct nvrtc nvrtc;
+    struct loam_cuda_cache cache;
+    LOAM_TRY(open_nvrtc(&nvrtc, driver_version, error));
+    (void)snprintf(architecture, sizeof architecture, "--gpu-architecture=sm_%d", capability);
+    loam_cuda_cache_init(&cache, capability, make_key(&nvrtc, architecture));
+    enum loam_status status = LOAM_OK;
+    if (!loam_cuda_cache_read(&cache, code)) {
+        status = compile(&nvrtc, architecture, code, error);
+        if (status == LOAM_OK) loam_cuda_cache_write(&cache, code);
+    }
+    (void)dlclose(nvrtc.library);
+    return status;
+}

@@ -1,0 +1,58 @@
+// What the parts of the CUDA host share.
+#ifndef LOAM_DEVICE_GPU_CUDA_HOST_H
+#define LOAM_DEVICE_GPU_CUDA_HOST_H
+
+#include "device/gpu/cuda/driver.h"
+#include "device/gpu/launch.h"
+
+enum {
+    CUDA_ALIGNMENT = 256,        // bytes, as the driver aligns what it allocates
+    CUDA_STAGING = 4 << 20,      // bytes of a part of the staging block
+    CUDA_STAGING_PARTS = 2,      // one is filled while the other is copied
+    CUDA_SHARED_PLAIN = 48 << 10 // bytes of shared memory that a block may have without asking
+};
+
+// Pinned memory of the host, through which uploads go. Bytes before `used` may still be read by the device until it
+// reaches the part's event.
+struct cuda_staging {
+    char *memory; // CUDA_STAGING_PARTS parts
+    struct CUevent_st *events[CUDA_STAGING_PARTS];
+    int part; // the one that is filled
+    size_t used;
+};
+
+struct cuda_device {
+    struct loam_device device; // first, so that a pointer to it is one to the whole
+    struct loam_gpu gpu;
+    struct loam_cuda_driver driver;
+    char name[16]; // "cuda:0"
+    int ordinal;   // the driver's number of the device
+    bool retained; // the context
+    struct CUctx_st *context;
+    struct CUstream_st *queue; // of all streams of the device: they run in one order
+    struct cuda_staging staging;
+    struct CUmod_st *module;
+    struct CUfunc_st *functions[LOAM_KERNEL_COUNT];
+    size_t shared_allowed[LOAM_KERNEL_COUNT]; // bytes of shared memory, so far
+    size_t shared_most;                       // bytes that a block can have
+};
+
+static inline struct cuda_device *cuda_device(const struct loam_device *device)
+{
+    return (struct cuda_device *)(void *)(uintptr_t)device;
+}
+
+static inline cuda_address cuda_address_of(const void *address)
+{
+    return (cuda_address)(uintptr_t)address;
+}
+
+extern const struct loam_memory_table loam_cuda_memory;
+
+// Records a result other than CUDA_SUCCESS in the stream; whether it is CUDA_SUCCESS.
+bool loam_cuda_accept(struct loam_stream *stream, cuda_result result, const char *what);
+
+enum loam_status loam_cuda_staging_init(struct cuda_device *cuda, struct loam_error *error);
+void loam_cuda_staging_deinit(struct cuda_device *cuda);
+
+#endif

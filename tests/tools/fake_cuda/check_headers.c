@@ -1,0 +1,19 @@
+// Compares what loam declares of the driver and of NVRTC with NVIDIA's headers, where a toolkit is installed
+// (scripts/gpu-compile). It only has to compile.
+#include <cuda.h>
+
+#include "device/gpu/cuda/driver.h"
+
+#define CUDA_VALUE(name, value) _Static_assert((int)name == (value), #name);
+#include "device/gpu/cuda/driver_values.def"
+#define CUDA_CALL(member, symbol, parameters)                                                                \
+    _Static_assert(__builtin_types_compatible_p(__typeof__(&symbol), cuda_result(*) parameters), #symbol);
+#include "device/gpu/cuda/driver_list.def"
+
+#if __has_include(<nvrtc.h>)
+#include <nvrtc.h>
+#define nvrtc_program _nvrtcProgram
+#define NVRTC_CALL(member, symbol, parameters)                                                               \
+    _Static_assert(__builtin_types_compatible_p(__typeof__(&symbol), unsigned(*) parameters), #symbol);
+#include "device/gpu/cuda/nvrtc_list.def"
+#endif

@@ -1,0 +1,502 @@
+#include "fake_cuda.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/gpu/fiber/fiber.h"
+#include "device/gpu/launch.h"
+
+#define EXPORT __attribute__((visibility("default")))
+#define CUDA_CALL(member, symbol, parameters) EXPORT cuda_result symbol parameters;
+#include "device/gpu/cuda/driver_list.def"
+#undef CUDA_CALL
+EXPORT struct fake_cuda *fake_cuda(void);
+
+enum { MOST_PENDING = 64 };
+static const uintptr_t HIDDEN = (uintptr_t)1 << (8 * sizeof(uintptr_t) - 2);
+
+struct block {
+    struct block *next;
+    size_t bytes;
+    char *memory;
+};
+struct CUctx_st {
+    int uses;
+};
+struct CUstream_st {
+    int unused;
+};
+struct CUevent_st {
+    long queued; // uploads before it; 0: never recorded
+};
+struct CUmod_st {
+    struct loam_device *fibers;
+};
+struct CUfunc_st {
+    const char *name;
+    int buffers;
+    size_t params_bytes;
+    int shared; // bytes that were asked for
+    struct CUmod_st *module;
+};
+
+static struct fake_cuda fake = {
+    .version = 12040, .devices = 1, .capability = 80, .memory = (size_t)1 << 30, .shared = 99 << 10};
+static struct block *blocks;
+static struct CUctx_st context;
+static struct CUctx_st *current;
+static cuda_result lost; // what every call gives
+static struct {
+    char *target;
+    const char *source;
+    size_t bytes;
+} pending[MOST_PENDING];
+static long queued, done; // uploads
+
+static struct CUfunc_st functions[] = {
+#define LOAM_KERNEL(name, buffers)                                                                           \
+    {"loam_kernel_" #name, buffers, sizeof(struct name##_params), 48 << 10, NULL},
+#include "device/gpu/kernels/kernel_list.def"
+#undef LOAM_KERNEL
+};
+
+struct fake_cuda *fake_cuda(void)
+{
+    return &fake;
+}
+
+// ---- what each call begins with ----
+
+static cuda_result begin(const char *symbol, bool needs_context)
+{
+    if (lost != CUDA_SUCCESS) return lost;
+    if (fake.fail_symbol == NULL || strcmp(fake.fail_symbol, symbol) == 0) {
+        fake.calls++;
+        if (fake.calls == fake.fail_at) {
+            if (fake.fail_sticky && context.uses > 0) lost = fake.fail_result; // a context is lost
+            return fake.fail_result;
+        }
+    }
+    return needs_context && current == NULL ? (cuda_result)CUDA_ERROR_INVALID_CONTEXT
+                                            : (cuda_result)CUDA_SUCCESS;
+}
+
+#define BEGIN(needs_context)                                                                                 \
+    do {                                                                                                     \
+        const cuda_result begun_ = begin(__func__, needs_context);                                           \
+        if (begun_ != CUDA_SUCCESS) return begun_;                                                           \
+    } while (0)
+
+static cuda_result lose(cuda_result result)
+{
+    lost = result;
+    return result;
+}
+
+// ---- the driver and its devices ----
+
+cuda_result cuInit(unsigned flags)
+{
+    BEGIN(false);
+    if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
+    return fake.devices > 0 ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE;
+}
+
+cuda_result cuDriverGetVersion(int *version)
+{
+    BEGIN(false);
+    *version = fake.version;
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuGetErrorName(cuda_result result, const char **name)
+{
+    *name = result == CUDA_ERROR_OUT_OF_MEMORY     ? "CUDA_ERROR_OUT_OF_MEMORY"
+            : result == CUDA_ERROR_ILLEGAL_ADDRESS ? "CUDA_ERROR_ILLEGAL_ADDRESS"
+            : result == CUDA_ERROR_LAUNCH_FAILED   ? "CUDA_ERROR_LAUNCH_FAILED"
+            : result == CUDA_ERROR_NO_DEVICE       ? "CUDA_ERROR_NO_DEVICE"
+                                                   : "CUDA_ERROR_OF_THE_TEST";
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuGetErrorString(cuda_result result, const char **text)
+{
+    (void)result;
+    *text = "the driver's own text";
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuDeviceGetCount(int *count)
+{
+    BEGIN(false);
+    *count = fake.devices;
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuDeviceGet(int *device, int index)
+{
+    BEGIN(false);
+    *device = index;
+    return index < fake.devices ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+cuda_result cuDeviceGetName(char *name, int bytes, int device)
+{
+    BEGIN(false);
+    (void)snprintf(name, (size_t)bytes, "fake GPU %d", device);
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuDeviceTotalMem_v2(size_t *bytes, int device)
+{
+    BEGIN(false);
+    (void)device;
+    *bytes = fake.memory;
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuDeviceGetAttribute(int *value, cuda_enum attribute, int device)
+{
+    BEGIN(false);
+    (void)device;
+    if (attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
+        *value = fake.capability / 10;
+    else if (attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)
+        *value = fake.capability % 10;
+    else if (attribute == CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
+        *value = fake.shared;
+    else
+        return CUDA_ERROR_INVALID_VALUE;
+    return CUDA_SUCCESS;
+}
+
+// ---- contexts ----
+
+cuda_result cuDevicePrimaryCtxRetain(struct CUctx_st **out, int device)
+{
+    BEGIN(false);
+    (void)device;
+    *out = &context;
+    context.uses++;
+    fake.live++;
+    return CUDA_SUCCESS;
+}
+
+// What is destroyed is gone even where the call reports a failure, as with a lost device.
+cuda_result cuDevicePrimaryCtxRelease_v2(int device)
+{
+    (void)device;
+    fake.live--;
+    if (--context.uses == 0) {
+        const cuda_result was_lost = lost;
+        lost = CUDA_SUCCESS; // a new context is sound
+        if (was_lost != CUDA_SUCCESS) return was_lost;
+    }
+    BEGIN(false);
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuCtxSetCurrent(struct CUctx_st *wanted)
+{
+    BEGIN(false);
+    current = wanted;
+    return CUDA_SUCCESS;
+}
+
+// ---- memory ----
+
+static char *find(cuda_address address, size_t bytes)
+{
+    char *const memory = (char *)((uintptr_t)address ^ HIDDEN);
+    for (struct block *block = blocks; block != NULL; block = block->next)
+        if (memory >= block->memory && memory + bytes <= block->memory + block->bytes) return memory;
+    return NULL;
+}
+
+cuda_result cuMemAlloc_v2(cuda_address *address, size_t bytes)
+{
+    BEGIN(true);
+    if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
+    if (bytes > fake.memory - fake.used) return CUDA_ERROR_OUT_OF_MEMORY;
+    struct block *block = malloc(sizeof *block);
+    char *const memory = aligned_alloc(256, (bytes + 255) / 256 * 256);
+    if (block == NULL || memory == NULL) {
+        free(block);
+        free(memory);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    memset(memory, 0xaa, bytes);
+    *block = (struct block){blocks, bytes, memory};
+    blocks = block;
+    fake.live++;
+    fake.used += bytes;
+    *address = (cuda_address)((uintptr_t)memory ^ HIDDEN);
+    return CUDA_SUCCESS;
+}
+
+static void run_pending(long until)
+{
+    for (; done < until; done++) {
+        const size_t i = (size_t)done % MOST_PENDING;
+        memcpy(pending[i].target, pending[i].source, pending[i].bytes);
+    }
+}
+
+cuda_result cuMemFree_v2(cuda_address address)
+{
+    run_pending(queued);
+    for (struct block **at = &blocks; *at != NULL; at = &(*at)->next) {
+        struct block *block = *at;
+        if ((cuda_address)((uintptr_t)block->memory ^ HIDDEN) != address) continue;
+        *at = block->next;
+        fake.live--;
+        fake.used -= block->bytes;
+        free(block->memory);
+        free(block);
+        BEGIN(true);
+        return CUDA_SUCCESS;
+    }
+    return CUDA_ERROR_INVALID_VALUE;
+}
+
+cuda_result cuMemGetInfo_v2(size_t *free_bytes, size_t *total)
+{
+    BEGIN(true);
+    *free_bytes = fake.memory - fake.used;
+    *total = fake.memory;
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuMemHostAlloc(void **memory, size_t bytes, unsigned flags)
+{
+    BEGIN(true);
+    (void)flags;
+    *memory = malloc(bytes);
+    if (*memory == NULL) return CUDA_ERROR_OUT_OF_MEMORY;
+    fake.live++;
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuMemFreeHost(void *memory)
+{
+    run_pending(queued);
+    free(memory);
+    fake.live--;
+    BEGIN(true);
+    return CUDA_SUCCESS;
+}
+
+// ---- copies ----
+
+// An upload takes place when something waits for it, so that a source that changes too early shows.
+cuda_result cuMemcpyHtoDAsync_v2(cuda_address target, const void *source, size_t bytes,
+                                 struct CUstream_st *stream)
+{
+    BEGIN(true);
+    (void)stream;
+    char *const to = find(target, bytes);
+    if (to == NULL) return lose(CUDA_ERROR_ILLEGAL_ADDRESS);
+    if (queued - done == MOST_PENDING) run_pending(done + 1);
+    const size_t i = (size_t)queued % MOST_PENDING;
+    pending[i].target = to;
+    pending[i].source = source;
+    pending[i].bytes = bytes;
+    queued++;
+    if (queued - done > fake.most_pending) fake.most_pending = (int)(queued - done);
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuMemcpyDtoHAsync_v2(void *target, cuda_address source, size_t bytes, struct CUstream_st *stream)
+{
+    BEGIN(true);
+    (void)stream;
+    run_pending(queued);
+    const char *const from = find(source, bytes);
+    if (from == NULL) return lose(CUDA_ERROR_ILLEGAL_ADDRESS);
+    memcpy(target, from, bytes);
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuMemcpyDtoDAsync_v2(cuda_address target, cuda_address source, size_t bytes,
+                                 struct CUstream_st *stream)
+{
+    BEGIN(true);
+    (void)stream;
+    run_pending(queued);
+    char *const to = find(target, bytes);
+    const char *const from = find(source, bytes);
+    if (to == NULL || from == NULL) return lose(CUDA_ERROR_ILLEGAL_ADDRESS);
+    memcpy(to, from, bytes);
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuMemsetD8Async(cuda_address target, unsigned char value, size_t bytes,
+                            struct CUstream_st *stream)
+{
+    BEGIN(true);
+    (void)stream;
+    run_pending(queued);
+    char *const to = find(target, bytes);
+    if (to == NULL) return lose(CUDA_ERROR_ILLEGAL_ADDRESS);
+    memset(to, value, bytes);
+    return CUDA_SUCCESS;
+}
+
+// ---- streams and events ----
+
+static cuda_result create(void **out, size_t bytes)
+{
+    *out = calloc(1, bytes);
+    if (*out == NULL) return CUDA_ERROR_OUT_OF_MEMORY;
+    fake.live++;
+    return CUDA_SUCCESS;
+}
+
+static void destroy(void *created)
+{
+    free(created);
+    fake.live--;
+}
+
+cuda_result cuStreamCreate(struct CUstream_st **stream, unsigned flags)
+{
+    BEGIN(true);
+    if (flags != CU_STREAM_NON_BLOCKING) return CUDA_ERROR_INVALID_VALUE;
+    return create((void **)stream, sizeof **stream);
+}
+
+cuda_result cuStreamSynchronize(struct CUstream_st *stream)
+{
+    (void)stream;
+    run_pending(queued);
+    BEGIN(true);
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuStreamDestroy_v2(struct CUstream_st *stream)
+{
+    destroy(stream);
+    BEGIN(true);
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuEventCreate(struct CUevent_st **event, unsigned flags)
+{
+    BEGIN(true);
+    if (flags != CU_EVENT_DISABLE_TIMING) return CUDA_ERROR_INVALID_VALUE;
+    return create((void **)event, sizeof **event);
+}
+
+cuda_result cuEventRecord(struct CUevent_st *event, struct CUstream_st *stream)
+{
+    BEGIN(true);
+    (void)stream;
+    event->queued = queued;
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuEventSynchronize(struct CUevent_st *event)
+{
+    BEGIN(true);
+    run_pending(event->queued);
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuEventDestroy_v2(struct CUevent_st *event)
+{
+    destroy(event);
+    BEGIN(true);
+    return CUDA_SUCCESS;
+}
+
+// ---- kernels ----
+
+// The image is what the NVRTC of the tests makes.
+cuda_result cuModuleLoadData(struct CUmod_st **module, const void *image)
+{
+    BEGIN(true);
+    if (strncmp(image, "fake code sm_", 13) != 0) return CUDA_ERROR_INVALID_IMAGE;
+    if (atoi((const char *)image + 13) != fake.capability) return CUDA_ERROR_NO_BINARY_FOR_GPU;
+    cuda_result result = create((void **)module, sizeof **module);
+    if (result == CUDA_SUCCESS &&
+        loam_device_fiber_create(&(*module)->fibers, LOAM_FIBER_FORWARD, NULL) != LOAM_OK) {
+        destroy(*module);
+        *module = NULL;
+        result = CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    return result;
+}
+
+cuda_result cuModuleUnload(struct CUmod_st *module)
+{
+    loam_device_destroy(module->fibers);
+    destroy(module);
+    BEGIN(true);
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuModuleGetFunction(struct CUfunc_st **function, struct CUmod_st *module, const char *name)
+{
+    BEGIN(true);
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        if (strcmp(functions[i].name, name) != 0) continue;
+        functions[i].module = module;
+        functions[i].shared = 48 << 10;
+        *function = &functions[i];
+        return CUDA_SUCCESS;
+    }
+    return CUDA_ERROR_NOT_FOUND;
+}
+
+cuda_result cuFuncSetAttribute(struct CUfunc_st *function, cuda_enum attribute, int value)
+{
+    BEGIN(true);
+    if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value > fake.shared)
+        return CUDA_ERROR_INVALID_VALUE;
+    function->shared = value;
+    return CUDA_SUCCESS;
+}
+
+// A failure of the kernel is what the next calls report, as on a GPU.
+static cuda_result run(const struct CUfunc_st *function, const struct loam_launch *launch)
+{
+    struct loam_stream stream;
+    struct loam_error error = {0};
+    loam_stream_init_planning(&stream, function->module->fibers);
+    stream.op = "launch";
+    if (loam_gpu(function->module->fibers)->launch(&stream, launch) != LOAM_OK) {
+        fprintf(stderr, "fake_cuda: %s\n", stream.failure.message);
+        lost = CUDA_ERROR_LAUNCH_FAILED;
+    }
+    (void)loam_stream_finish(&stream, &error);
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuLaunchKernel(struct CUfunc_st *function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                           unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
+                           struct CUstream_st *stream, void **arguments, void **extra)
+{
+    BEGIN(true);
+    (void)stream;
+    struct loam_launch launch = {.kernel = (enum loam_kernel)(function - functions),
+                                 .grid = {grid_x, grid_y, grid_z},
+                                 .shared = shared,
+                                 .params = arguments[function->buffers],
+                                 .params_bytes = function->params_bytes};
+    if (grid_x == 0 || grid_y == 0 || grid_z == 0 || grid_y > 65535 || grid_z > 65535 || extra != NULL ||
+        block_x != BLOCK_THREADS || block_y != 1 || block_z != 1 || (int)shared > function->shared)
+        return CUDA_ERROR_INVALID_VALUE;
+    run_pending(queued);
+    for (int i = 0; i < function->buffers; i++) {
+        const cuda_address address = (cuda_address)(uintptr_t) * (void **)arguments[i];
+        launch.buffers[i] = address != 0 ? find(address, 0) : NULL;
+        if (address != 0 && launch.buffers[i] == NULL) {
+            lost = CUDA_ERROR_ILLEGAL_ADDRESS;
+            return CUDA_SUCCESS;
+        }
+    }
+    fake.launches++;
+    return run(function, &launch);
+}

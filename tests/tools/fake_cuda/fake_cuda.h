@@ -1,0 +1,28 @@
+// The driver library of the tests (libcuda.so.1): its memory is the host's and its kernels run on fibers. A test opens the
+// same library and gets what follows by the function "fake_cuda". Addresses of the device cannot be read by the host.
+#ifndef LOAM_TESTS_FAKE_CUDA_H
+#define LOAM_TESTS_FAKE_CUDA_H
+
+#include <stdbool.h>
+
+#include "device/gpu/cuda/driver.h"
+
+struct fake_cuda {
+    // What it reports.
+    int version, devices, capability;
+    size_t memory; // bytes of the device
+    int shared;    // bytes of shared memory that a block can ask for
+    // The call that fails: the n-th, from 1, of those to `fail_symbol`, or to any function (NULL). 0: none.
+    int fail_at;
+    const char *fail_symbol;
+    cuda_result fail_result;
+    bool fail_sticky; // every later call gives the same result, as for a lost device
+    // What happened.
+    int calls;   // that count for fail_at
+    int live;    // things that were created and not destroyed
+    size_t used; // bytes of the device
+    int launches;
+    int most_pending; // uploads that were queued at a time
+};
+
+#endif
