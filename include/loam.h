@@ -102,7 +102,7 @@ struct loam_event {
     int64_t trainable_parameters;
     double eval_rouge_l;  // in percent; NAN: no answers were generated
     double eval_accuracy; // in percent, of choosing among options; NAN: none were compared
-    bool has_chats; // of a training run: examples are conversations
+    bool has_chats;       // of a training run: examples are conversations
 };
 
 // What came of asking for a line.

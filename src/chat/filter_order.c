@@ -129,8 +129,8 @@ static enum loam_status filter_dictsort(struct chat_run *run, const struct chat_
     return finish_sorted(run, items, list.as.list->count, result);
 }
 
-static enum loam_status filter_unique(struct chat_run *run, const struct chat_call *call,
-                                      struct chat_value *result)
+static enum loam_status read_unique(struct chat_run *run, const struct chat_call *call,
+                                    struct chat_value *result)
 {
     struct chat_iterator *iterator = NULL;
     struct chat_items items = {0};
@@ -151,6 +151,8 @@ static enum loam_status filter_unique(struct chat_run *run, const struct chat_ca
     *result = chat_from_iterator(iterator);
     return LOAM_OK;
 }
+
+CHAT_GENERATOR(filter_unique, read_unique)
 
 static enum loam_status find_extreme(struct chat_run *run, const struct chat_call *call, bool largest,
                                      struct chat_value *result)

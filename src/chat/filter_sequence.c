@@ -92,8 +92,8 @@ static enum loam_status filter_join(struct chat_run *run, const struct chat_call
     return chat_text_finish(&text, result);
 }
 
-static enum loam_status filter_items(struct chat_run *run, const struct chat_call *call,
-                                     struct chat_value *result)
+static enum loam_status read_items(struct chat_run *run, const struct chat_call *call,
+                                   struct chat_value *result)
 {
     struct chat_iterator *iterator = NULL;
     struct chat_view *view = chat_pool_take(&run->pool, 1, sizeof *view, run->error);
@@ -102,8 +102,7 @@ static enum loam_status filter_items(struct chat_run *run, const struct chat_cal
     *result = chat_from_iterator(iterator);
     iterator->over = call->self;
     if (call->self.kind == CHAT_UNDEFINED) return LOAM_OK; // no items
-    iterator->over = CHAT_NO_VALUE;                        // fails when it is read, like Python's generators
-    if (call->self.kind != CHAT_DICT) return LOAM_OK;
+    if (call->self.kind != CHAT_DICT) return chat_fail(run, "Can only get item pairs from a mapping.");
     *view = (struct chat_view){.dict = call->self.as.dict, .what = CHAT_ITEMS};
     iterator->over = (struct chat_value){.kind = CHAT_VIEW, .as.view = view};
     return LOAM_OK;
@@ -157,8 +156,8 @@ static enum loam_status map_attribute(struct chat_run *run, const struct chat_ar
     return LOAM_OK;
 }
 
-static enum loam_status filter_map(struct chat_run *run, const struct chat_call *call,
-                                   struct chat_value *result)
+static enum loam_status read_map(struct chat_run *run, const struct chat_call *call,
+                                 struct chat_value *result)
 {
     struct chat_iterator *mapped;
     bool attribute = false;
@@ -183,23 +182,23 @@ static enum loam_status choose(struct chat_run *run, const struct chat_call *cal
                                           : LOAM_OK;
 }
 
-static enum loam_status filter_select(struct chat_run *run, const struct chat_call *call,
-                                      struct chat_value *result)
+static enum loam_status read_select(struct chat_run *run, const struct chat_call *call,
+                                    struct chat_value *result)
 {
     return choose(run, call, CHAT_SELECT, false, result);
 }
-static enum loam_status filter_reject(struct chat_run *run, const struct chat_call *call,
-                                      struct chat_value *result)
+static enum loam_status read_reject(struct chat_run *run, const struct chat_call *call,
+                                    struct chat_value *result)
 {
     return choose(run, call, CHAT_REJECT, false, result);
 }
-static enum loam_status filter_selectattr(struct chat_run *run, const struct chat_call *call,
-                                          struct chat_value *result)
+static enum loam_status read_selectattr(struct chat_run *run, const struct chat_call *call,
+                                        struct chat_value *result)
 {
     return choose(run, call, CHAT_SELECT, true, result);
 }
-static enum loam_status filter_rejectattr(struct chat_run *run, const struct chat_call *call,
-                                          struct chat_value *result)
+static enum loam_status read_rejectattr(struct chat_run *run, const struct chat_call *call,
+                                        struct chat_value *result)
 {
     return choose(run, call, CHAT_REJECT, true, result);
 }
@@ -224,8 +223,8 @@ static bool fills(struct chat_value fill)
     return fill.kind != CHAT_MISSING && fill.kind != CHAT_NONE;
 }
 
-static enum loam_status filter_batch(struct chat_run *run, const struct chat_call *call,
-                                     struct chat_value *result)
+static enum loam_status read_batch(struct chat_run *run, const struct chat_call *call,
+                                   struct chat_value *result)
 {
     int64_t size;
     struct chat_value list;
@@ -243,8 +242,8 @@ static enum loam_status filter_batch(struct chat_run *run, const struct chat_cal
     return iterate_items(run, &parts, result);
 }
 
-static enum loam_status filter_slice(struct chat_run *run, const struct chat_call *call,
-                                     struct chat_value *result)
+static enum loam_status read_slice(struct chat_run *run, const struct chat_call *call,
+                                   struct chat_value *result)
 {
     int64_t slices;
     struct chat_value list;
@@ -264,6 +263,15 @@ static enum loam_status filter_slice(struct chat_run *run, const struct chat_cal
     }
     return iterate_items(run, &parts, result);
 }
+
+CHAT_GENERATOR(filter_batch, read_batch)
+CHAT_GENERATOR(filter_items, read_items)
+CHAT_GENERATOR(filter_map, read_map)
+CHAT_GENERATOR(filter_reject, read_reject)
+CHAT_GENERATOR(filter_rejectattr, read_rejectattr)
+CHAT_GENERATOR(filter_select, read_select)
+CHAT_GENERATOR(filter_selectattr, read_selectattr)
+CHAT_GENERATOR(filter_slice, read_slice)
 
 const struct chat_native chat_sequence_filters[] = {
     {"batch", "linecount fill_with", 1, filter_batch},

@@ -103,7 +103,6 @@ static enum loam_status next_plain(struct chat_run *run, struct chat_iterator *i
         return LOAM_OK;
     }
     if (over.kind == CHAT_LOOP) return chat_fail(run, "loam does not iterate over the variable loop");
-    if (over.kind == CHAT_NONE) return chat_fail(run, "Can only get item pairs from a mapping.");
     if ((int64_t)iterator->at >= chat_length(over)) return LOAM_OK;
     *ended = false;
     return chat_sequence_item(run, over, (int64_t)iterator->at++, value);
@@ -141,11 +140,36 @@ static enum loam_status apply_filter(struct chat_run *run, struct chat_iterator 
     return LOAM_OK;
 }
 
+enum loam_status chat_defer(struct chat_run *run, const struct chat_call *call, chat_native_function *start,
+                            struct chat_value *result)
+{
+    struct chat_iterator *iterator = NULL;
+    struct chat_call *kept = chat_pool_take(&run->pool, 1, sizeof *kept, run->error);
+    if (kept == NULL) return loam_failure(run->error);
+    *kept = *call;
+    LOAM_TRY(chat_new_iterator(run, &iterator));
+    *iterator = (struct chat_iterator){.mode = CHAT_DEFERRED, .start = start, .call = kept};
+    *result = chat_from_iterator(iterator);
+    return LOAM_OK;
+}
+
+// Makes the call of a generator, and becomes the iterator that it gives.
+static enum loam_status start_reading(struct chat_run *run, struct chat_iterator *iterator)
+{
+    struct chat_value result;
+    LOAM_TRY(chat_descend(run));
+    LOAM_TRY(iterator->start(run, iterator->call, &result));
+    chat_ascend(run);
+    *iterator = *result.as.iterator;
+    return LOAM_OK;
+}
+
 enum loam_status chat_next(struct chat_run *run, struct chat_iterator *iterator, struct chat_value *value,
                            bool *ended)
 {
     bool chosen = false;
     LOAM_TRY(chat_step(run));
+    if (iterator->mode == CHAT_DEFERRED) LOAM_TRY(start_reading(run, iterator));
     if (iterator->mode == CHAT_PLAIN) return next_plain(run, iterator, value, ended);
     if (iterator->mode == CHAT_REVERSED) {
         *ended = iterator->at == 0;

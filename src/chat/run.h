@@ -115,7 +115,15 @@ enum loam_status chat_negate(struct chat_run *run, struct chat_value value, bool
 
 // ---- Iteration (iterate.c) ----
 
-enum chat_mode { CHAT_PLAIN, CHAT_MAP, CHAT_SELECT, CHAT_REJECT, CHAT_REVERSED, CHAT_LOOP_TEST };
+enum chat_mode {
+    CHAT_PLAIN,
+    CHAT_MAP,
+    CHAT_SELECT,
+    CHAT_REJECT,
+    CHAT_REVERSED,
+    CHAT_LOOP_TEST,
+    CHAT_DEFERRED
+};
 
 // Reads a value element by element.
 struct chat_iterator {
@@ -127,6 +135,8 @@ struct chat_iterator {
     const struct chat_native *native; // NULL: the element itself
     struct chat_value attribute, fallback;
     struct chat_arguments arguments;
+    chat_native_function *start;  // of CHAT_DEFERRED: gives the iterator to read
+    const struct chat_call *call; // for `start`
     const struct chat_node *loop; // whose condition selects
     struct chat_frame *test_frame;
 };
@@ -140,6 +150,9 @@ enum loam_status chat_collect(struct chat_run *run, struct chat_value value, enu
                               struct chat_value *list);
 struct chat_value chat_from_iterator(struct chat_iterator *iterator);
 enum loam_status chat_new_iterator(struct chat_run *run, struct chat_iterator **iterator);
+// An iterator that makes the call `start` when it is first read, and then is the iterator that it gives.
+enum loam_status chat_defer(struct chat_run *run, const struct chat_call *call, chat_native_function *start,
+                            struct chat_value *result);
 enum loam_status chat_sequence_item(struct chat_run *run, struct chat_value sequence, int64_t index,
                                     struct chat_value *item);
 

@@ -9,13 +9,15 @@
 #include "chat/source_gguf.h"
 
 enum { TEMPLATE_SIZE = 16 << 20 }; // bytes of a template's file
+static const char tool_use[] = "tool_use";
 
 const char loam_chat_source_file[] = "chat_template.jinja";
 
 struct search {
     const char *directory;
-    const char *name; // NULL: the model's own
-    bool has_tools;
+    const char *name;       // NULL: the model's own
+    bool has_tools;         // a template named tool_use stands before the others
+    bool only_tools;        // there may be none
     json_t *config;         // tokenizer_config.json; NULL: the file does not exist
     struct loam_bytes text; // of the template that was found
     char *origin;           // NULL: none was found
@@ -89,7 +91,6 @@ static enum loam_status take_model_template(struct search *search, const char *n
 static enum loam_status take_default(struct search *search, struct loam_error *error)
 {
     const json_t *text = json_object_get(search->config, "chat_template");
-    if (search->has_tools) LOAM_TRY(take_model_template(search, "tool_use", error));
     if (search->origin == NULL) LOAM_TRY(read_file(search, search->directory, loam_chat_source_file, error));
     if (search->origin == NULL && json_is_string(text)) LOAM_TRY(take_text(search, text, NULL, error));
     if (search->origin == NULL) LOAM_TRY(take_model_template(search, "default", error));
@@ -156,6 +157,13 @@ static enum loam_status read_tokens(const struct search *search, json_t **variab
     return LOAM_OK;
 }
 
+static enum loam_status take(struct search *search, const char **end, struct loam_error *error)
+{
+    if (search->name != NULL) return take_by_name(search, end, error);
+    if (search->has_tools) LOAM_TRY(take_model_template(search, tool_use, error));
+    return search->origin == NULL && !search->only_tools ? take_default(search, error) : LOAM_OK;
+}
+
 // The end of a turn of the built-in template that the text is, as an adapter's file may have it.
 static const char *find_end(const struct search *search)
 {
@@ -170,25 +178,75 @@ static const char *find_end(const struct search *search)
 static enum loam_status find(struct search *search, struct loam_chat_source *source, struct loam_error *error)
 {
     LOAM_TRY(load_config(search, error));
-    LOAM_TRY(search->name == NULL ? take_default(search, error) : take_by_name(search, &source->end, error));
+    LOAM_TRY(take(search, &source->end, error));
+    if (search->origin == NULL) return LOAM_OK;
     if (source->end == NULL) source->end = find_end(search);
     LOAM_TRY(read_tokens(search, &source->variables, error));
     return loam_chat_template_parse(&source->chat_template, search->text.data, search->text.size,
                                     search->origin, error);
 }
 
+static enum loam_status search_source(struct search *search, struct loam_chat_source *source,
+                                      struct loam_error *error)
+{
+    *source = (struct loam_chat_source){0};
+    enum loam_status status = find(search, source, error);
+    source->origin = search->origin;
+    source->text = search->text;
+    json_decref(search->config);
+    if (status != LOAM_OK) loam_chat_source_deinit(source);
+    return status;
+}
+
+// Remembers why the template of conversations with tools does not open: others do not need it.
+static enum loam_status refuse_tools(struct loam_chat_source *source, const struct loam_error *refusal,
+                                     struct loam_error *error)
+{
+    if (refusal->status == LOAM_ERROR_MEMORY)
+        return loam_fail(error, refusal->status, "%s", refusal->message);
+    source->tools_refusal = loam_calloc(1, sizeof *source->tools_refusal, error);
+    if (source->tools_refusal == NULL) return LOAM_ERROR_MEMORY;
+    *source->tools_refusal = *refusal;
+    return LOAM_OK;
+}
+
+// Adds the model's template of conversations with tools.
+static enum loam_status add_tools(struct loam_chat_source *source, const char *model_directory,
+                                  struct loam_error *error)
+{
+    struct loam_error refusal = {.status = LOAM_OK};
+    struct search search = {.directory = model_directory, .has_tools = true, .only_tools = true};
+    source->for_tools = loam_calloc(1, sizeof *source->for_tools, error);
+    if (source->for_tools == NULL) return LOAM_ERROR_MEMORY;
+    const enum loam_status status = search_source(&search, source->for_tools, &refusal);
+    source->for_tools->is_for_tools = true;
+    if (source->for_tools->chat_template != NULL) return LOAM_OK;
+    loam_chat_source_deinit(source->for_tools);
+    free(source->for_tools);
+    source->for_tools = NULL;
+    return status == LOAM_OK ? LOAM_OK : refuse_tools(source, &refusal, error);
+}
+
 enum loam_status loam_chat_source_find(struct loam_chat_source *source, const char *model_directory,
                                        const char *name, bool has_tools, struct loam_error *error)
 {
     LOAM_ENSURE_ERROR(error);
-    *source = (struct loam_chat_source){0};
     struct search search = {.directory = model_directory, .name = name, .has_tools = has_tools};
-    enum loam_status status = find(&search, source, error);
-    source->origin = search.origin;
-    source->text = search.text;
-    json_decref(search.config);
+    LOAM_TRY(search_source(&search, source, error));
+    if (name != NULL || has_tools) return LOAM_OK;
+    const enum loam_status status = add_tools(source, model_directory, error);
     if (status != LOAM_OK) loam_chat_source_deinit(source);
     return status;
+}
+
+enum loam_status loam_chat_source_choose(const struct loam_chat_source *source, const json_t *tools,
+                                         const struct loam_chat_source **chosen, struct loam_error *error)
+{
+    const bool has_tools = tools != NULL && !json_is_null(tools);
+    *chosen = has_tools && source->for_tools != NULL ? source->for_tools : source;
+    if (!has_tools || source->tools_refusal == NULL) return LOAM_OK;
+    return loam_fail(error, source->tools_refusal->status, "the template of conversations with tools: %s",
+                     source->tools_refusal->message);
 }
 
 void loam_chat_source_deinit(struct loam_chat_source *source)
@@ -197,6 +255,9 @@ void loam_chat_source_deinit(struct loam_chat_source *source)
     json_decref(source->variables);
     loam_bytes_deinit(&source->text);
     free(source->origin);
+    free(source->tools_refusal);
+    if (source->for_tools != NULL) loam_chat_source_deinit(source->for_tools);
+    free(source->for_tools);
     *source = (struct loam_chat_source){0};
 }
 

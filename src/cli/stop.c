@@ -22,22 +22,21 @@
 
 #include "cli/cli.h"
 
+static sigset_t signals;        // that are waited for: those without a handler at the start
 static atomic_int received;     // the signal that came first; 0: none
 static atomic_bool spared;      // INT interrupts an answer only
 static atomic_bool interrupted; // by INT, since cli_stop_resume
 
-static sigset_t list_signals(void)
+static void list_signals(void)
 {
-    static const int signals[] = {SIGINT,  SIGTERM, SIGHUP,    SIGXCPU, SIGUSR1,
+    static const int numbers[] = {SIGINT,  SIGTERM, SIGHUP,    SIGXCPU, SIGUSR1,
                                   SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGPWR};
-    sigset_t set;
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+    sigemptyset(&signals);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         struct sigaction before;
-        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
-            sigaddset(&set, signals[i]);
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaddset(&signals, numbers[i]);
     }
-    return set;
 }
 
 // Ends the process by the default action of the signal.
@@ -54,10 +53,9 @@ static void end_process(int number)
 // send HUP twice, and the end of a session sends TERM and HUP.
 static void *wait_for_signals(void *unused)
 {
-    const sigset_t set = list_signals();
     bool asked = false;
     int number;
-    while (sigwait(&set, &number) == 0) {
+    while (sigwait(&signals, &number) == 0) {
         if (number == SIGINT && atomic_load(&spared)) {
             atomic_store(&interrupted, true);
             continue;
@@ -72,16 +70,17 @@ static void *wait_for_signals(void *unused)
 }
 
 // Must be called before other threads start, because threads inherit the blocked signals. If no thread
-// can be made to wait for the signals, they keep their default action.
+// can be made to wait for the signals, they keep their default action. The thread may start late, when libedit
+// already has handlers of its own, so the signals are listed here.
 void cli_stop_on_signals(void)
 {
-    const sigset_t set = list_signals();
     pthread_t thread;
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    list_signals();
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (pthread_create(&thread, NULL, wait_for_signals, NULL) == 0)
         pthread_detach(thread);
     else
-        pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+        pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
 }
 
 int cli_stop_signal(void)

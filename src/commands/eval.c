@@ -43,7 +43,6 @@ static json_t *roles_json(const struct loam_role_losses *roles)
                           json_pack("{s:I, s:o}", "tokens", (json_int_t)item->count, "loss",
                                     loam_json_number(item->loss)));
     }
-    loam_json_put(&root, "not_known", json_integer(roles->unknown));
     return root;
 }
 
@@ -128,9 +127,7 @@ static enum loam_status format_roles(struct loam_bytes *text, const struct loam_
                                        loam_chat_role_name((enum loam_chat_role)i), (long long)item->count,
                                        item->loss));
     }
-    if (roles->unknown == 0) return LOAM_OK;
-    return loam_bytes_format(text, error, "%-13s %6lld examples that were cut\n", "not by role",
-                             (long long)roles->unknown);
+    return LOAM_OK;
 }
 
 static enum loam_status format_result(struct loam_bytes *text, const struct loam_evaluate_result *result,

@@ -34,18 +34,16 @@ static void drop_eos(const struct loam_chat_options *options, struct loam_bytes 
 }
 
 // Sets the header: what a prompt has behind the same messages without one.
-static enum loam_status find_header(struct loam_chat_work *work, const struct loam_chat_options *options,
-                                    struct loam_error *error)
+static enum loam_status compare_prompt(struct loam_chat_work *work, const struct loam_chat_options *options,
+                                       const json_t *messages, const json_t *tools, struct loam_error *error)
 {
     struct loam_error refusal = {.status = LOAM_OK}; // a template may refuse such a conversation
     struct loam_bytes without = {0};
     const struct loam_bytes *text = &work->rendering.text;
-    json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", "Hi");
-    if (messages == NULL) return loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: a conversation");
     loam_bytes_clear(&work->header);
-    enum loam_status status = render(work, options, messages, NULL, false, &refusal);
+    enum loam_status status = render(work, options, messages, tools, false, &refusal);
     if (status == LOAM_OK) status = loam_bytes_append(&without, text->data, text->size, &refusal);
-    if (status == LOAM_OK) status = render(work, options, messages, NULL, true, &refusal);
+    if (status == LOAM_OK) status = render(work, options, messages, tools, true, &refusal);
     drop_eos(options, &without);
     const bool continues = status == LOAM_OK && text->size > without.size &&
                            (without.size == 0 || memcmp(text->data, without.data, without.size) == 0);
@@ -53,8 +51,21 @@ static enum loam_status find_header(struct loam_chat_work *work, const struct lo
         status =
             loam_bytes_append(&work->header, text->data + without.size, text->size - without.size, &refusal);
     loam_bytes_deinit(&without);
-    json_decref(messages);
     return status == LOAM_ERROR_MEMORY ? loam_fail(error, status, "%s", refusal.message) : LOAM_OK;
+}
+
+static enum loam_status find_header(struct loam_chat_work *work, const struct loam_chat_options *options,
+                                    struct loam_error *error)
+{
+    const bool for_tools = options->source->is_for_tools;
+    json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", "Hi");
+    json_t *tools = for_tools ? json_array() : NULL;
+    enum loam_status status = messages != NULL && (tools != NULL || !for_tools)
+                                  ? compare_prompt(work, options, messages, tools, error)
+                                  : loam_fail(error, LOAM_ERROR_MEMORY, "out of memory: a conversation");
+    json_decref(tools);
+    json_decref(messages);
+    return status;
 }
 
 static bool is_blank(const char *text, size_t size)
@@ -88,6 +99,7 @@ enum loam_status loam_chat_prepare(struct loam_chat_work *work, const struct loa
                                    struct loam_error *error)
 {
     if (work->source == options->source) return LOAM_OK;
+    work->source = NULL;
     LOAM_TRY(find_header(work, options, error));
     const struct loam_text_input header = {.text = work->header.data, .size = work->header.size};
     LOAM_TRY(loam_prompt_encode(&work->prompt, options->tokenizer, &header, error));

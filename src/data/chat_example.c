@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "data/chat_encode.h"
+#include "data/chat_roles.h"
 #include "text/unicode.h"
 
 // A conversation that loses its oldest turns until it fits.
@@ -246,9 +247,11 @@ static enum loam_status write_example(struct loam_example *example, const struct
     const struct loam_chat_work *work = chat->work;
     const size_t count = work->encoding.count;
     LOAM_TRY(loam_example_reserve(example, count, error));
+    if (work->wants_roles) LOAM_TRY(loam_chat_roles_find(chat->work, error));
     for (size_t i = 0; i < count; i++) {
         if (i >= left_out.begin && i < left_out.end) continue;
         example->ids[example->count] = work->encoding.ids[i];
+        if (work->wants_roles) work->roles[example->count] = work->roles[i];
         example->weights[example->count++] = work->weights[i];
     }
     return LOAM_OK;
@@ -280,7 +283,12 @@ static enum loam_status build_messages(struct loam_example *example, struct chat
     example->count = 0;
     example->dropped = example->lacks_stop = false;
     *fate = LOAM_EXAMPLE_WHOLE;
-    enum loam_status status = loam_chat_copy_messages(conversation->messages, count, &chat->messages, error);
+    struct loam_chat_options options = *chat->options;
+    chat->options = &options;
+    enum loam_status status =
+        loam_chat_source_choose(options.source, conversation->tools, &options.source, error);
+    if (status == LOAM_OK)
+        status = loam_chat_copy_messages(conversation->messages, count, &chat->messages, error);
     if (status == LOAM_OK) status = build(example, chat, fate, error);
     json_decref(chat->messages);
     if (status == LOAM_OK)

@@ -38,6 +38,10 @@ static json_t *copy_message(const json_t *message)
     json_t *copy = json_copy((json_t *)(uintptr_t)message), *value; // jansson's functions take no const
     const char *key;
     void *next;
+    if (json_object_size(copy) != json_object_size(message)) { // json_copy() ignores lack of memory
+        json_decref(copy);
+        return NULL;
+    }
     json_object_foreach_safe(copy, next, key, value)
     {
         if (json_is_null(value)) json_object_del(copy, key);

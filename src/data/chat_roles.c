@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/grow.h"
+
 static const struct {
     const char *name;
     enum loam_chat_role role;
@@ -30,17 +32,16 @@ static enum loam_chat_role role_of(const struct loam_chat_span *span)
     return LOAM_CHAT_ROLE_OTHER;
 }
 
-bool loam_chat_roles(const struct loam_chat_work *work, const struct loam_example *example,
-                     unsigned char *roles)
+enum loam_status loam_chat_roles_find(struct loam_chat_work *work, struct loam_error *error)
 {
     const struct loam_encoding *encoding = &work->encoding;
     const struct loam_chat_rendering *rendering = &work->rendering;
-    const size_t count = encoding->count;
-    if (count != (size_t)example->count ||
-        memcmp(encoding->ids, example->ids, count * sizeof *example->ids) != 0)
-        return false;
+    unsigned char *roles =
+        loam_grow(work->roles, &work->role_capacity, encoding->count, sizeof *roles, error);
+    if (roles == NULL) return loam_failure(error);
+    work->roles = roles;
     size_t span = 0; // the first one that ends after the token's start
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < encoding->count; i++) {
         while (span < rendering->span_count && rendering->spans[span].end <= encoding->starts[i])
             span++;
         roles[i] = LOAM_CHAT_ROLE_TEMPLATE;
@@ -50,5 +51,5 @@ bool loam_chat_roles(const struct loam_chat_work *work, const struct loam_exampl
              start = rendering->spans[at++].end)
             roles[i] = (unsigned char)role_of(&rendering->spans[at]);
     }
-    return true;
+    return LOAM_OK;
 }

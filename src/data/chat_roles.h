@@ -15,9 +15,8 @@ enum loam_chat_role {
 };
 const char *loam_chat_role_name(enum loam_chat_role role);
 
-// Sets roles [count] of an example's tokens from the rendering that it was made of. A token belongs to the first message
-// that it reaches into. False: tokens were left out of the example, so that their places are not known.
-bool loam_chat_roles(const struct loam_chat_work *work, const struct loam_example *example,
-                     unsigned char *roles);
+// Sets work->roles of all tokens of the encoding. A token belongs to the first message that it reaches into. To be called
+// while the messages of the rendering exist.
+enum loam_status loam_chat_roles_find(struct loam_chat_work *work, struct loam_error *error);
 
 #endif

@@ -134,9 +134,11 @@ enum loam_status loam_chat_split(const struct loam_conversation *conversation,
                                  const struct loam_chat_options *options, struct loam_chat_work *work,
                                  struct loam_chat_pieces *pieces, struct loam_error *error)
 {
-    struct division division = {.conversation = conversation, .options = options, .work = work};
+    struct loam_chat_options chosen = *options;
+    struct division division = {.conversation = conversation, .options = &chosen, .work = work};
     LOAM_ENSURE_ERROR(error);
     pieces->count = 0;
+    LOAM_TRY(loam_chat_source_choose(options->source, conversation->tools, &chosen.source, error));
     const enum loam_status status = divide(&division, pieces, error);
     free(division.edges);
     return status;

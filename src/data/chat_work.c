@@ -10,6 +10,7 @@ void loam_chat_work_deinit(struct loam_chat_work *work)
     loam_chat_turns_deinit(&work->turns);
     loam_bytes_deinit(&work->header);
     free(work->weights);
+    free(work->roles);
     free(work->plain);
     free(work->reserved);
     *work = (struct loam_chat_work){0};

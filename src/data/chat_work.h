@@ -28,17 +28,20 @@ struct loam_chat_options {
     struct tm now;               // for strftime_now
 };
 
-// Working memory, reused for every conversation of one template. A zeroed struct is valid.
+// Working memory, reused for every conversation. A zeroed struct is valid.
 struct loam_chat_work {
     struct loam_chat_rendering rendering; // of the last conversation
     struct loam_encoding encoding;
     struct loam_prompt prompt; // of the last prompt; text[prompt.cut, size) has no ids
     struct loam_chat_turns turns;
+    bool wants_roles;     // fill `roles`
+    unsigned char *roles; // [example.count] of the last example, enum loam_chat_role (data/chat_roles.h)
+    size_t role_capacity;
     float *weights; // [encoding.count]
     size_t weight_capacity;
     struct loam_plain_range *plain; // [plain_count] text that persons wrote
     size_t plain_count, plain_capacity;
-    // Known once for the template and the tokenizer.
+    // Known for the template and the tokenizer, and found anew for another template.
     const struct loam_chat_source *source; // NULL: not yet
     struct loam_bytes header;              // what the template writes before an answer; empty: not known
     int32_t end;                           // id of the template's end of turn; -1: none

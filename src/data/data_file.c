@@ -98,6 +98,18 @@ void loam_data_file_tell(const struct loam_data_file *file, const struct loam_lo
             "%s:%zu: a message has the role \"%s\", which chat templates rarely know (%zu messages "
             "have such roles)",
             file->path, file->notes.line, file->notes.role, file->notes.unknown_roles);
+    if (file->notes.text_arguments.count > 0)
+        loam_log_write(
+            log, LOAM_LOG_WARNING,
+            "%s:%zu: the arguments of a tool call are a text, and most chat templates expect an object "
+            "(%zu calls have such arguments)",
+            file->path, file->notes.text_arguments.line, file->notes.text_arguments.count);
+    if (file->notes.weights.count > 0)
+        loam_log_write(
+            log, LOAM_LOG_WARNING,
+            "%s:%zu: the \"weight\" of a message has no effect: --loss-on says which are learnt (%zu "
+            "messages have another weight than 1)",
+            file->path, file->notes.weights.line, file->notes.weights.count);
 }
 
 // ---- Opening ----

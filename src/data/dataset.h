@@ -98,16 +98,17 @@ struct loam_dataset_counts loam_dataset_counts(const struct loam_dataset *datase
 enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                    struct loam_error *error);
 
-// Sets roles [count] (enum loam_chat_role, data/chat_roles.h) of the tokens of example `index`, which was read last. False: the
-// example is no conversation, or lost tokens in its middle, so that it is not known who wrote which.
-bool loam_dataset_roles(const struct loam_dataset *dataset, size_t index, const struct loam_example *example,
-                        unsigned char *roles);
+// From now on reading finds who wrote each token of a conversation.
+void loam_dataset_want_roles(struct loam_dataset *dataset);
+// The roles (enum loam_chat_role, data/chat_roles.h) of the tokens of example `index`, which was read last. NULL: it is no
+// conversation.
+const unsigned char *loam_dataset_roles(const struct loam_dataset *dataset, size_t index);
 
 // Reads an example as loam_dataset_read does, without counting it.
 enum loam_status loam_dataset_look(struct loam_dataset *dataset, size_t index, struct loam_example *example,
                                    struct loam_error *error);
 // The text of the record of example `index` as it is rendered, before it is tokenised and cut; of a conversation, its
-// messages as JSON. It lasts until the next call that reads from the dataset, and may contain NULs.
+// roles and texts, a line each. It lasts until the next call that reads from the dataset, and may contain NULs.
 enum loam_status loam_dataset_text(struct loam_dataset *dataset, size_t index, const char **text,
                                    size_t *size, struct loam_error *error);
 // Fills `example` with the ids of the prompt of example `index`, as generation makes them. Without a template,

@@ -7,7 +7,6 @@
 #include "base/machine.h"
 #include "base/utf8.h"
 #include "data/chat_record.h"
-#include "data/chat_roles.h"
 #include "data/chat_split.h"
 #include "data/record_shape.h"
 #include "model/batch.h"
@@ -228,13 +227,16 @@ enum loam_status loam_dataset_read(struct loam_dataset *dataset, size_t index, s
     return LOAM_OK;
 }
 
-bool loam_dataset_roles(const struct loam_dataset *dataset, size_t index, const struct loam_example *example,
-                        unsigned char *roles)
+void loam_dataset_want_roles(struct loam_dataset *dataset)
+{
+    dataset->chat_work.wants_roles = true;
+}
+
+const unsigned char *loam_dataset_roles(const struct loam_dataset *dataset, size_t index)
 {
     size_t local;
     const struct loam_data_file *file = find_file(dataset, record_of(dataset, index), &local);
-    return dataset->has_chat && loam_dataset_is_chat(dataset, file) &&
-           loam_chat_roles(&dataset->chat_work, example, roles);
+    return dataset->has_chat && loam_dataset_is_chat(dataset, file) ? dataset->chat_work.roles : NULL;
 }
 
 enum loam_status loam_dataset_look(struct loam_dataset *dataset, size_t index, struct loam_example *example,
@@ -242,6 +244,24 @@ enum loam_status loam_dataset_look(struct loam_dataset *dataset, size_t index, s
 {
     enum loam_example_fate fate;
     return read_example(dataset, index, example, &fate, error);
+}
+
+// Appends what the keys of the messages have, a line each: texts as they are, others as JSON.
+static enum loam_status append_messages(struct loam_bytes *text, const json_t *messages,
+                                        struct loam_error *error)
+{
+    for (size_t i = 0; i < json_array_size(messages); i++) {
+        // jansson iterates over objects through pointers that are not const.
+        json_t *message = (json_t *)(uintptr_t)json_array_get(messages, i);
+        for (void *at = json_object_iter(message); at != NULL; at = json_object_iter_next(message, at)) {
+            const json_t *value = json_object_iter_value(at);
+            LOAM_TRY(json_is_string(value)
+                         ? loam_bytes_append(text, json_string_value(value), json_string_length(value), error)
+                         : loam_json_append(text, value, JSON_COMPACT | JSON_ENCODE_ANY, error));
+            LOAM_TRY(loam_bytes_append(text, "\n", 1, error));
+        }
+    }
+    return LOAM_OK;
 }
 
 static enum loam_status format_record(struct loam_dataset *dataset,
@@ -252,7 +272,7 @@ static enum loam_status format_record(struct loam_dataset *dataset,
     struct loam_bytes *rendered = &dataset->rendered.text;
     if (reading->is_chat) {
         loam_bytes_clear(rendered);
-        LOAM_TRY(loam_json_append(rendered, reading->conversation.messages, JSON_COMPACT, error));
+        LOAM_TRY(append_messages(rendered, reading->conversation.messages, error));
         source.text = rendered->data;
         source.size = rendered->size;
     } else {
@@ -267,7 +287,7 @@ enum loam_status loam_dataset_text(struct loam_dataset *dataset, size_t index, c
                                    size_t *size, struct loam_error *error)
 {
     struct loam_dataset_reading reading;
-    struct loam_example unused;
+    struct loam_example unused = {0};
     LOAM_TRY(loam_dataset_check_index(dataset, index, error));
     const struct loam_split_place whole = {.record = record_of(dataset, index)};
     enum loam_status status = loam_dataset_reading_open(dataset, &whole, &reading, &unused, error);

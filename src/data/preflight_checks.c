@@ -316,6 +316,28 @@ static enum loam_status describe_plain_template(const struct loam_preflight_fact
                              facts->own.origin);
 }
 
+// A turn that ends in several tokens is reported by a check of its own.
+static enum loam_status find_base_model(const struct loam_preflight_facts *facts,
+                                        const struct loam_preflight *preflight,
+                                        struct loam_preflight_tally *tally, struct loam_error *error)
+{
+    (void)preflight;
+    (void)error;
+    tally->records = facts->habit.known && !has_split_turn_end(facts) && !loam_preflight_is_chat_model(facts);
+    return LOAM_OK;
+}
+
+static enum loam_status describe_base_model(const struct loam_preflight_facts *facts,
+                                            const struct loam_preflight_tally *tally, struct loam_bytes *text,
+                                            struct loam_error *error)
+{
+    (void)tally;
+    return loam_bytes_format(text, error,
+                             "the model was not made for chats, and the examples have the form of the chat "
+                             "template %s, so that it has to learn it from them",
+                             facts->input->chat->origin);
+}
+
 static enum loam_status find_split_turn_end(const struct loam_preflight_facts *facts,
                                             const struct loam_preflight *preflight,
                                             struct loam_preflight_tally *tally, struct loam_error *error)
@@ -376,6 +398,7 @@ const struct loam_preflight_check loam_preflight_checks[LOAM_PREFLIGHT_CHECKS] =
     {"padding-learnt", LOAM_FINDING_MISTAKE, .shows = shows_pad, .describe = describe_pad},
     {"overlap", LOAM_FINDING_MISTAKE, .find = loam_preflight_find_overlap, .describe = describe_overlap},
     {"plain-template", LOAM_FINDING_DOUBT, .find = find_plain_template, .describe = describe_plain_template},
+    {"base-model", LOAM_FINDING_DOUBT, .find = find_base_model, .describe = describe_base_model},
     {"split-turn-end", LOAM_FINDING_MISTAKE, .find = find_split_turn_end,
      .describe = describe_split_turn_end},
     {"untrained-embedding", LOAM_FINDING_MISTAKE, .of_weights = true, .find = loam_preflight_find_untrained,

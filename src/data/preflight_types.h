@@ -10,7 +10,7 @@ enum loam_severity {
     LOAM_FINDING_MISTAKE, // the result is not what anyone wants
 };
 
-enum { LOAM_PREFLIGHT_CHECKS = 12 };
+enum { LOAM_PREFLIGHT_CHECKS = 13 };
 
 struct loam_finding {
     const char *check; // its name

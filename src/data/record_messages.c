@@ -64,6 +64,11 @@ static enum loam_status check_role(const struct checker *checker, const json_t *
     return LOAM_OK;
 }
 
+static void note(const struct checker *checker, struct loam_message_note *note)
+{
+    if (note->count++ == 0) note->line = checker->place.line;
+}
+
 // Checks content that is a list of parts, as for models that also read images.
 static enum loam_status check_parts(const struct checker *checker, const json_t *parts,
                                     struct loam_error *error)
@@ -103,6 +108,8 @@ static enum loam_status check_calls(const struct checker *checker, const json_t 
         const json_t *function = json_object_get(call, "function");
         if (!json_is_string(json_object_get(function != NULL ? function : call, "name")))
             return fail_part(checker, error, "an object with a function and its name", ".tool_calls[%zu]", i);
+        if (checker->notes != NULL && json_is_string(json_object_get(function, "arguments")))
+            note(checker, &checker->notes->text_arguments);
     }
     return LOAM_OK;
 }
@@ -116,6 +123,9 @@ static enum loam_status check_message(const struct checker *checker, const json_
     LOAM_TRY(check_role(checker, message, error));
     LOAM_TRY(check_calls(checker, message, error));
     LOAM_TRY(check_content(checker, message, error));
+    const json_t *weight = json_object_get(message, "weight");
+    if (checker->notes != NULL && json_is_number(weight) && json_number_value(weight) != 1)
+        note(checker, &checker->notes->weights);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         const json_t *text = json_object_get(message, texts[i]);
         if (text != NULL && !json_is_string(text) && !json_is_null(text))

@@ -4,11 +4,19 @@
 
 #include "data/record_tree.h"
 
+// Messages of a kind.
+struct loam_message_note {
+    size_t count;
+    size_t line; // of the first one
+};
+
 // What checking noticed without refusing it.
 struct loam_record_notes {
-    size_t unknown_roles; // messages whose role is none of those that templates know
-    size_t line;          // of the first one
-    char role[32];        // its role
+    size_t unknown_roles;                    // messages whose role is none of those that templates know
+    size_t line;                             // of the first one
+    char role[32];                           // its role
+    struct loam_message_note text_arguments; // calls whose arguments are a text, as OpenAI writes them
+    struct loam_message_note weights;        // messages with a "weight" other than 1, which has no effect
 };
 
 // Fails with "PATH:LINE: field "FIELD": expected EXPECTED".

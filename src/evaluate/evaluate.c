@@ -12,7 +12,6 @@ struct role_sums {
     struct loam_role_losses *losses; // sums until the end
     float *weights;                  // [tokens] of a batch
     unsigned char *roles;            // [tokens] of a batch
-    unsigned char *read;             // [tokens] of an example
     float *ones;                     // [tokens] of an example
 };
 
@@ -56,15 +55,14 @@ static enum loam_status add_example(struct loam_batch *batch, const struct loam_
 {
     if (sums == NULL) return append_example(batch, example, error);
     const int32_t first = batch->tokens, count = example->count;
-    const bool known = loam_dataset_roles(dataset, index, example, sums->read);
-    sums->losses->unknown += !known && example->length > example->count;
+    const unsigned char *roles = loam_dataset_roles(dataset, index);
     for (int32_t t = 0; t < count; t++) {
         const bool counts = t + 1 < count;
         sums->weights[first + t] = counts ? example->weights[t + 1] : 0;
-        sums->roles[first + t] = known && counts ? sums->read[t + 1] : LOAM_CHAT_ROLES;
+        sums->roles[first + t] = roles != NULL && counts ? roles[t + 1] : LOAM_CHAT_ROLES;
     }
-    return loam_batch_append(batch, example->id, example->ids, known ? sums->ones : example->weights, count,
-                             error);
+    return loam_batch_append(batch, example->id, example->ids, roles != NULL ? sums->ones : example->weights,
+                             count, error);
 }
 
 static enum loam_status fail_unlabelled(struct loam_error *error)
@@ -147,11 +145,11 @@ enum loam_status loam_evaluate_roles(struct loam_decoder *decoder, struct loam_d
     struct role_sums sums = {.losses = roles,
                              .weights = loam_calloc(tokens, sizeof *sums.weights, error),
                              .roles = loam_calloc(tokens, sizeof *sums.roles, error),
-                             .read = loam_calloc(tokens, sizeof *sums.read, error),
                              .ones = loam_calloc(tokens, sizeof *sums.ones, error)};
-    const bool all = sums.weights != NULL && sums.roles != NULL && sums.read != NULL && sums.ones != NULL;
+    const bool all = sums.weights != NULL && sums.roles != NULL && sums.ones != NULL;
     enum loam_status status = all ? LOAM_OK : LOAM_ERROR_MEMORY;
     *roles = (struct loam_role_losses){0};
+    loam_dataset_want_roles(dataset);
     for (size_t t = 0; all && t < tokens; t++)
         sums.ones[t] = 1;
     if (all) status = evaluate(decoder, dataset, limit, batch, example, callbacks, &sums, result, error);
@@ -160,7 +158,6 @@ enum loam_status loam_evaluate_roles(struct loam_decoder *decoder, struct loam_d
             roles->items[i].count > 0 ? roles->items[i].loss / (double)roles->items[i].count : NAN;
     free(sums.weights);
     free(sums.roles);
-    free(sums.read);
     free(sums.ones);
     return status;
 }

@@ -41,7 +41,6 @@ struct loam_role_losses {
         int64_t count; // tokens with a token before them
         double loss;   // mean; NAN without tokens
     } items[LOAM_CHAT_ROLES];
-    int64_t unknown; // examples that lost tokens, so that it is not known who wrote which
 };
 
 // As loam_evaluate_loss, and computes the losses of all tokens of conversations.

@@ -123,7 +123,7 @@ printf '{"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant",
 train_chats() {
     ok "an adapter of $1" train --model "$2" --data "$tmp/chats.jsonl" --chat-template "$1" --max-steps 1 "${one_thread[@]}" \
         --dtype f32 --overwrite --out "$tmp/of-$1"
-    ! grep -q warning "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+    ! grep warning "$tmp/stderr" | grep -qv "\[base-model\]$" || fail "$(cat "$tmp/stderr")"
 }
 plain_asked=("${asked[@]}")
 train_chats zephyr "$stories"

@@ -38,7 +38,7 @@ output_has 'no label    0 records give nothing to learn'
 output_has 'scripts     latin '
 output_has ', cyrillic '
 output_has 'lengths     median '
-output_has 'preflight   11 checks, 6 records looked at, 0 findings'
+output_has 'preflight   12 checks, 6 records looked at, 0 findings'
 ok 'a record is cut' "${data[@]}" --summary --max-length 25 --too-long drop
 output_has 'too long    0 cut, 1 left out (more than 25 tokens; 26 tokens are lost)'
 output_has 'doubt cut: '
@@ -134,7 +134,7 @@ cat >"$tmp/expected" <<END
       "share": 0.07070707071
     }
   ],
-  "checks": 11,
+  "checks": 12,
   "looked_at": 6,
   "findings": []
 }

@@ -23,7 +23,7 @@ has_warning() {
 }
 
 ok 'nothing to find' "${good[@]}"
-has_warning 'preflight: 11 checks, 4 of 4 records looked at, 0 findings'
+has_warning 'preflight: 12 checks, 4 of 4 records looked at, 0 findings'
 [ "$(warnings)" -eq 0 ] || fail "$(cat "$tmp/stderr")"
 rm -rf "$tmp/out"
 ok 'nothing to find, strict' "${good[@]}" --preflight strict

@@ -34,6 +34,9 @@ TEMPLATES = {
 {{ '<|assistant|>' }}
 {% endif %}
 """,
+    "lazy": """{% set never = [none | unique == 1, messages | unique == [], none | batch(2), messages | map, none | items, 1 | slice(0)] %}
+{{- never[:2] }}{% set back = [3, 1, 3, 2] | reverse %}{% set rest = back | unique %}{{ back | first }}{{ rest | list }}
+{{- 2.567 | round(2, 'floor') }}{{ 1e15 | round(0, 'ceil') | int }}{{ [1, 2].copy() }}{{ {'k': 1}.copy() | items | list }}{{ missing | items | list }}""",
     "generation": """{%- for m in messages -%}
 {%- if m.role == 'assistant' -%}[A]{% generation %}{{ m.content | default('', true) }}{% for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}</A>{% endgeneration %}
 {%- else -%}[{{ m.role | upper }}]{{ m.content }}{%- endif -%}

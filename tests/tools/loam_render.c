@@ -1,7 +1,7 @@
 // loam_render <JSONL: renders chat templates for comparisons with jinja2. Each line is an object with "template",
 // "messages" and optionally "tools", "documents", "variables", "add_generation_prompt" and "now" ([year, month, day,
 // hour, minute, second]). Prints a line for each: {"text": ..., "spans": [[end, message, field, generated], ...]} or
-// {"error": ...}.
+// {"error": ..., "unsupported": whether loam refuses what Python does}.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +75,8 @@ int main(void)
         }
         json_t *answer = render(request, &error);
         if (answer == NULL)
-            answer = json_pack("{s:s, s:i}", "error", error.message, "status", (int)error.status);
+            answer = json_pack("{s:s, s:b}", "error", error.message, "unsupported",
+                               error.status == LOAM_ERROR_UNSUPPORTED);
         if (answer == NULL || json_dumpf(answer, stdout, JSON_COMPACT) != 0) return 1;
         putchar('\n');
         fflush(stdout); // a crash leaves the answers before it

@@ -34,6 +34,28 @@ static void check(const char *directory, const char *name, bool tools, const cha
     loam_chat_source_deinit(&source);
 }
 
+// The template for tools comes with the default one.
+static void check_tools(const char *directory)
+{
+    struct loam_chat_source source;
+    const struct loam_chat_source *chosen;
+    struct loam_error error;
+    json_t *tools = json_array();
+    assert_ok(loam_chat_source_find(&source, directory, NULL, false, &error));
+    assert_ok(loam_chat_source_choose(&source, NULL, &chosen, &error));
+    assert_ptr_equal(chosen, &source);
+    assert_ok(loam_chat_source_choose(&source, json_null(), &chosen, &error));
+    assert_ptr_equal(chosen, &source);
+    assert_ok(loam_chat_source_choose(&source, tools, &chosen, &error));
+    assert_non_null(strstr(chosen->origin, "template \"tool_use\""));
+    loam_chat_source_deinit(&source);
+    assert_ok(loam_chat_source_find(&source, directory, "rag", false, &error));
+    assert_ok(loam_chat_source_choose(&source, tools, &chosen, &error));
+    assert_ptr_equal(chosen, &source);
+    loam_chat_source_deinit(&source);
+    json_decref(tools);
+}
+
 static void test_places(void **state)
 {
     const char *directory = *state;
@@ -53,12 +75,22 @@ static void test_places(void **state)
     check(directory, NULL, false, "template \"default\"", "d");
     check(directory, NULL, true, "template \"tool_use\"", "t");
     check(directory, "rag", false, "template \"rag\"", "r");
+    check_tools(directory);
     write_text(directory, "chat_template.jinja", "file");
     check(directory, NULL, false, "chat_template.jinja", "file");
     snprintf(path, sizeof path, "%s/additional_chat_templates", directory);
     assert_int_equal(mkdir(path, 0700), 0);
     write_text(directory, "additional_chat_templates/tool_use.jinja", "more");
     check(directory, NULL, true, "additional_chat_templates/tool_use.jinja", "more");
+    write_text(directory, "additional_chat_templates/tool_use.jinja", "{% include 'x' %}");
+    json_t *tools = json_array();
+    const struct loam_chat_source *chosen;
+    check(directory, NULL, false, "chat_template.jinja", "file");
+    assert_ok(loam_chat_source_find(&source, directory, NULL, false, &error));
+    assert_fails(loam_chat_source_choose(&source, tools, &chosen, &error), LOAM_ERROR_UNSUPPORTED,
+                 "the template of conversations with tools: ");
+    json_decref(tools);
+    loam_chat_source_deinit(&source);
     snprintf(path, sizeof path, "%s/own.txt", directory);
     write_text(directory, "own.txt", "own {{ messages[0].content }}");
     check(directory, path, false, "own.txt", "own Hi");

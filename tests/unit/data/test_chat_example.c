@@ -338,12 +338,42 @@ static void test_refusals(void **state)
     finish(&setting);
 }
 
+// A record with tools uses the template for tools, and the next one without tools the default again.
+static void test_tool_template(void **state)
+{
+    (void)state;
+    struct setting setting;
+    struct loam_error refusal = {.status = LOAM_ERROR_FORMAT, .message = "tool_use, line 3: broken"};
+    start(&setting, turns);
+    struct loam_chat_source for_tools = test_chat_source(tools, NULL);
+    for_tools.is_for_tools = true;
+    setting.source.for_tools = &for_tools;
+    for (int i = 0; i < 2; i++) {
+        assert_ok(build(&setting, one, NULL, 0));
+        assert_described(&setting, "^B^Puser\nHi^E\n^Passistant\n{Yo^E}\n");
+        assert_ok(build(&setting, one, i == 0 ? "[1]" : "[]", 0));
+        assert_described(&setting, i == 0 ? "[1]^Puser:Hi^U^E^Passistant:{Yo^U^E}"
+                                          : "^Puser:Hi^U^E^Passistant:{Yo^U^E}");
+    }
+    setting.source.for_tools = NULL;
+    setting.source.tools_refusal = &refusal;
+    assert_ok(build(&setting, one, NULL, 0));
+    assert_fails(
+        build(&setting, one, "[]", 0), LOAM_ERROR_FORMAT,
+        "chats.jsonl: record line 7: the template of conversations with tools: tool_use, line 3: broken");
+    setting.source.tools_refusal = NULL;
+    loam_chat_source_deinit(&for_tools);
+    finish(&setting);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loss_on), cmocka_unit_test(test_marks),      cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_quoted),  cmocka_unit_test(test_plain_text), cmocka_unit_test(test_too_long),
-        cmocka_unit_test(test_prompt),  cmocka_unit_test(test_stops),      cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_loss_on),       cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_parts),         cmocka_unit_test(test_quoted),
+        cmocka_unit_test(test_tool_template), cmocka_unit_test(test_plain_text),
+        cmocka_unit_test(test_too_long),      cmocka_unit_test(test_prompt),
+        cmocka_unit_test(test_stops),         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -325,6 +325,33 @@ static void test_failed_launch_names_the_kernel(void **state)
     loam_device_destroy(device);
 }
 
+// More elements than blocks of the usual share have.
+static void test_sum_of_many_squares(void **state)
+{
+    (void)state;
+    enum { COUNT = 256 * 4096 + 77 };
+    struct loam_error error = {0};
+    struct loam_device *device = NULL;
+    struct loam_stream stream;
+    f32 *x = malloc(COUNT * sizeof *x);
+    double result = 0.25, want = 0.25;
+    assert_non_null(x);
+    for (int i = 0; i < COUNT; i++) {
+        x[i] = (f32)(i % 1000 - 500) * 1e18f;
+        want += (double)x[i] * (double)x[i];
+    }
+    const struct loam_squared_norm_args args = {.x = loam_tensor_1d(x, LOAM_F32, COUNT),
+                                                .result = loam_tensor_1d(&result, LOAM_F64, 1)};
+    assert_ok(loam_device_fiber_create(&device, LOAM_FIBER_SHUFFLED, &error));
+    assert_ok(loam_stream_init(&stream, device, device->ops.squared_norm.scratch(device, &args), &error));
+    loam_squared_norm(&stream, &args);
+    assert_ok(loam_stream_finish(&stream, &error));
+    assert_true(fabs(result - want) <= 1e-12 * want);
+    loam_stream_deinit(&stream);
+    loam_device_destroy(device);
+    free(x);
+}
+
 // A step is planned with the most rows that a batch can have, and later batches have fewer.
 static void test_scratch_grows_with_rows(void **state)
 {
@@ -359,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_random_words),
         cmocka_unit_test(test_large_heads_are_refused),
         cmocka_unit_test(test_failed_launch_names_the_kernel),
+        cmocka_unit_test(test_sum_of_many_squares),
         cmocka_unit_test(test_scratch_grows_with_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -159,6 +159,44 @@ static void answers_every_shape(void **state)
     fixture_remove(&fixture);
 }
 
+// The losses of roles are those of all tokens. Where all are learnt, they add up to the loss.
+static void adds_up_roles(void **state)
+{
+    (void)state;
+    struct loam_error error;
+    struct fixture fixture;
+    struct loam_evaluate_result result;
+    char path[300];
+    fixture_make(&fixture, "bloom");
+    fixture_write(&fixture, "records.jsonl", shape_cases[2].records, path);
+    struct loam_evaluate_settings eval = settings_of(&fixture, fixture.model);
+    eval.data = FIXTURE_FILE(path);
+    eval.chat_template = "zephyr";
+    eval.generate = false;
+    eval.loss_on = LOAM_LOSS_ON_ALL;
+    for (eval.batch_size = 0; eval.batch_size < 2;
+         eval.batch_size++) { // one batch, and a batch for each example
+        double sum = 0;
+        int64_t count = 0;
+        assert_ok(loam_evaluate_run(&eval, NULL, &result, &error));
+        assert_true(result.has_roles);
+        for (int i = 0; i < LOAM_CHAT_ROLES; i++) {
+            const struct loam_role_loss *item = &result.roles.items[i];
+            count += item->count;
+            if (item->count > 0) sum += (double)item->count * item->loss;
+        }
+        assert_int_equal(count, result.loss.labels.count);
+        assert_int_equal(result.roles.items[LOAM_CHAT_ROLE_ASSISTANT].count, 2 + 3);
+        assert_int_equal(result.roles.items[LOAM_CHAT_ROLE_USER].count, 4);
+        assert_true(fabs(sum / (double)count - result.loss.loss) < 1e-9);
+    }
+    eval.loss_on = LOAM_LOSS_ON_ASSISTANT; // the roles stay the same
+    const double user = result.roles.items[LOAM_CHAT_ROLE_USER].loss, all = result.loss.loss;
+    assert_ok(loam_evaluate_run(&eval, NULL, &result, &error));
+    assert_true(result.roles.items[LOAM_CHAT_ROLE_USER].loss == user && result.loss.loss != all);
+    fixture_remove(&fixture);
+}
+
 // A model that was trained on the right options chooses them, and never the others where these count as right.
 static void chooses_what_it_learnt(void **state)
 {
@@ -235,6 +273,7 @@ int main(void)
         {"answers, conversations", answers_every_shape, NULL, NULL, (void *)(uintptr_t)&shape_cases[2]},
         {"answers, an end that is a text", answers_every_shape, NULL, NULL,
          (void *)(uintptr_t)&shape_cases[3]},
+        cmocka_unit_test(adds_up_roles),
         {"chooses, plain", chooses_what_it_learnt, NULL, NULL, NULL},
         {"chooses, zephyr", chooses_what_it_learnt, NULL, NULL, "zephyr"},
         cmocka_unit_test(cuts_context_for_answer),

@@ -44,7 +44,8 @@ DEVICE void load_part(LOCAL f32 *part, GLOBAL const void *x, struct rows rows, s
     }
 }
 
-// The product of row `row` of x and row `column` of y, for each thread. `parts` has room for two.
+// The product of row `row` of x and row `column` of y, for each thread. `parts` has room for two. Its barriers also
+// keep what a thread writes after them apart from what others read before them.
 DEVICE f32 tile_products(GLOBAL const void *x, struct rows x_rows, GLOBAL const void *y, struct rows y_rows,
                          struct attention_params p, LOCAL f32 *parts)
 {
@@ -191,7 +192,6 @@ KERNEL(attention_forward)
         row = take_scores(row, seen ? score_of(product, p, slopes, head, key) : -INFINITE, scores);
         UNROLL for (i32 x = 0; x < MOST; x++) sums[x] *= row.factor;
         add_rows(sums, scores, v, rows_of(p.v, group, span.kv_first, j, end), p);
-        BARRIER();
     }
     store_rows(out, rows_of(out_stride(p), head, span.q_first, first, span.q_count), p, sums, 1.0f / row.sum);
     if (THREAD % ATTENTION_TILE == 0 && THREAD / ATTENTION_TILE < q_rows.count)
@@ -270,7 +270,6 @@ KERNEL(attention_backward_queries)
         weights[THREAD / ATTENTION_TILE * ATTENTION_SCORES + THREAD % ATTENTION_TILE] = pair.ds;
         BARRIER();
         add_rows(sums, weights, k, k_rows, p);
-        BARRIER();
     }
     store_rows(dq, rows_of(p.dq, head, span.q_first, first, span.q_count), p, sums, p.scale);
 }
@@ -330,7 +329,6 @@ KERNEL(attention_backward_keys)
             BARRIER();
             add_rows(dk_sums, ds, q, q_rows, p);
             add_rows(dv_sums, probabilities, dout, dout_rows, p);
-            BARRIER();
         }
     store_rows(dk, rows_of(p.dk, group, span.kv_first, first, span.kv_count), p, dk_sums, p.scale);
     store_rows(dv, rows_of(p.dv, group, span.kv_first, first, span.kv_count), p, dv_sums, 1.0f);
