@@ -9,7 +9,7 @@ encode_batch, which returns offsets as loam does, and by encode_batch_fast, whic
 one thread and is measured in processor time. The conversations are cut into ten files, and both sides take turns file by
 file.
 
-A conversation has 2 to 6 messages. Questions, passages and answers come from the SQuAD files; without them, words are
+A conversation has one to three questions with their answers, some behind a system message. Questions, passages and answers come from the SQuAD files; without them, words are
 made up. DIRECTORY has gpt2-tokenizer.json and mistral01-tokenizer.json, whose vocabularies get the special tokens and
 the pre-tokenizer of each case. With --template CASE=FILE a case has another template than the built-in one.
 
