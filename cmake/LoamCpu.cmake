@@ -1,6 +1,5 @@
 # loam_cpu_level compiles the files of src/device/cpu/kernels once more for a level of x86 instructions. The room itself
-# compiles them as the level "portable". The files of kernels/bf16 have the instructions of AVX-512 BF16 and belong to the
-# level avx512 alone.
+# compiles them as the level "portable". The files of kernels/bf16 belong to the level avx512_bf16 alone.
 set(kernels ${PROJECT_SOURCE_DIR}/src/device/cpu/kernels)
 file(GLOB kernel_sources CONFIGURE_DEPENDS ${kernels}/*.c)
 file(GLOB bf16_sources CONFIGURE_DEPENDS ${kernels}/bf16/*.c)
@@ -40,6 +39,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
   target_compile_definitions(loam_device PRIVATE LOAM_CPU_X86)
   loam_cpu_level(avx2 "${kernel_sources}" -mavx2 -mfma -mf16c)
   list(PREPEND LOAM_LEVELS avx512_bf16 avx512 avx2)
-  loam_cpu_level(avx512 "${kernel_sources};${bf16_sources}" -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma
-    -mprefer-vector-width=512)
+  set(avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512)
+  loam_cpu_level(avx512 "${kernel_sources}" ${avx512})
+  loam_cpu_level(avx512_bf16 "${kernel_sources};${bf16_sources}" ${avx512} -mavx512bf16)
 endif()

@@ -53,13 +53,12 @@ static bool has_portable(void)
 #include "device/cpu/kernels/sizes.def"
 #undef CPU_LEVEL_SIZES
 // What AVX-512 BF16 adds (kernels/bf16).
-extern const struct gemm_kernel loam_cpu_gemm_bf16_avx512;
-void loam_cpu_gemm_finish_bf16_avx512(const struct gemm *gemm, const struct gemm_tile *tile);
-extern const struct lora_kernel loam_cpu_lora_bf16_avx512;
-extern const struct attention_forward_kernel loam_cpu_attention_forward_bf16_avx512;
-extern const struct attention_backward_kernel loam_cpu_attention_backward_bf16_avx512;
+extern const struct gemm_kernel loam_cpu_gemm_bf16_avx512_bf16;
+extern const struct lora_kernel loam_cpu_lora_bf16_avx512_bf16;
+extern const struct attention_forward_kernel loam_cpu_attention_forward_bf16_avx512_bf16;
+extern const struct attention_backward_kernel loam_cpu_attention_backward_bf16_avx512_bf16;
 
-// What a level's files give to all of its contexts.
+// What a level's files give to its context.
 #define OF_LEVEL(level)                                                                                      \
     .set_ops = loam_cpu_set_ops_##level, .convert = loam_cpu_convert_##level, .few = &loam_cpu_few_##level,  \
     .gemm = {.lanes = level##_LANES,                                                                         \
@@ -69,7 +68,7 @@ extern const struct attention_backward_kernel loam_cpu_attention_backward_bf16_a
              .task_columns = level##_GEMM_TASK_COLUMNS,                                                      \
              .tasks_each = level##_GEMM_TASKS_EACH},                                                         \
     .gemm_mixed = &loam_cpu_gemm_block_float_##level, .lora = &loam_cpu_lora_f32_##level,                    \
-    .limits = &loam_cpu_limits_##level
+    .gemm_finish = loam_cpu_gemm_finish_##level, .limits = &loam_cpu_limits_##level
 
 // Best first. oneDNN multiplies f32 as fast as gemm_f32 below AVX-512.
 static const struct cpu_context contexts[] = {
@@ -78,13 +77,12 @@ static const struct cpu_context contexts[] = {
         .name = "avx512_bf16",
         .runs_here = has_avx512_bf16,
         .matmul = MATMUL_ANY_ISA,
-        .gemm_f32 = &loam_cpu_gemm_f32_avx512,
-        .gemm_bf16 = &loam_cpu_gemm_bf16_avx512,
-        .gemm_finish = loam_cpu_gemm_finish_bf16_avx512,
-        .lora_bf16 = &loam_cpu_lora_bf16_avx512,
-        .attention_forward_bf16 = &loam_cpu_attention_forward_bf16_avx512,
-        .attention_backward_bf16 = &loam_cpu_attention_backward_bf16_avx512,
-        OF_LEVEL(avx512),
+        .gemm_f32 = &loam_cpu_gemm_f32_avx512_bf16,
+        .gemm_bf16 = &loam_cpu_gemm_bf16_avx512_bf16,
+        .lora_bf16 = &loam_cpu_lora_bf16_avx512_bf16,
+        .attention_forward_bf16 = &loam_cpu_attention_forward_bf16_avx512_bf16,
+        .attention_backward_bf16 = &loam_cpu_attention_backward_bf16_avx512_bf16,
+        OF_LEVEL(avx512_bf16),
     },
     {
         .name = "avx512",
@@ -92,7 +90,6 @@ static const struct cpu_context contexts[] = {
         .matmul = MATMUL_AVX512,
         .gemm_f32 = &loam_cpu_gemm_f32_avx512,
         .gemm_bf16 = &loam_cpu_gemm_block_float_avx512,
-        .gemm_finish = loam_cpu_gemm_finish_avx512,
         OF_LEVEL(avx512),
     },
     {
@@ -100,7 +97,6 @@ static const struct cpu_context contexts[] = {
         .runs_here = has_avx2,
         .matmul = MATMUL_AVX2,
         .gemm_bf16 = &loam_cpu_gemm_block_float_avx2,
-        .gemm_finish = loam_cpu_gemm_finish_avx2,
         OF_LEVEL(avx2),
     },
 #endif
@@ -109,7 +105,6 @@ static const struct cpu_context contexts[] = {
         .runs_here = has_portable,
         .matmul = MATMUL_LEAST_ISA,
         .gemm_bf16 = &loam_cpu_gemm_block_float_portable,
-        .gemm_finish = loam_cpu_gemm_finish_portable,
         OF_LEVEL(portable),
     },
 };

@@ -18,7 +18,7 @@ INLINE int64_t convert_vectors(char *target, enum loam_dtype to, const char *sou
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES) {
         const vec v = load_as(source, i, from);
-        if (to == LOAM_BF16) store_bf16((uint16_t *)target + i, v);
+        if (to == LOAM_BF16) store_bf16_exactly((uint16_t *)target + i, v);
         if (to == LOAM_F32) store_f32((float *)target + i, v);
     }
     return i;

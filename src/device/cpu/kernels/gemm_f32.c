@@ -1,8 +1,6 @@
 // Products of f32 by multiply-adds, for the levels at which oneDNN is slower.
 #include "device/cpu/kernels/gemm_tile.h"
 
-#define KERNEL_TARGET
-
 INLINE vec_int column_words(const struct gemm_lines *lines, int64_t word, int64_t j, int64_t count)
 {
     if (2 * word >= lines->depth) return splat_int(0);

@@ -1,6 +1,5 @@
 // A kernel without units, whose packing moves words of 32 bits, each a pair of bf16 or an f32. The file that
 // includes this defines a word before:
-//   KERNEL_TARGET                         instructions of the function that multiplies, beyond the level's
 //   column_words(lines, word, j, count)   word `word` along k of `count` columns from j on, zero past the end
 //   multiply_add(sum, left, right)        sum + left right, of words
 #include "device/cpu/kernels/gemm_tile.h"
@@ -67,8 +66,8 @@ static void pack(const struct part *part, const struct gemm_lines *lines)
 }
 
 // The first `rows` rows of a tile. Callers pass a constant.
-KERNEL_TARGET INLINE void tile_rows(const struct part *a, const struct part *b, int64_t depth,
-                                    const struct tile_sums *sums, struct prefetch *prefetches, int rows)
+INLINE void tile_rows(const struct part *a, const struct part *b, int64_t depth, const struct tile_sums *sums,
+                      struct prefetch *prefetches, int rows)
 {
     vec sum[ROWS][2];
     const int32_t *left = a->pairs, *right = b->pairs;
@@ -103,8 +102,8 @@ KERNEL_TARGET INLINE void tile_rows(const struct part *a, const struct part *b, 
 }
 
 // The last rows of a product need not fill a tile.
-KERNEL_TARGET static void tile(const struct part *a, const struct part *b, int64_t depth,
-                               const struct tile_sums *sums, struct prefetch *prefetches)
+static void tile(const struct part *a, const struct part *b, int64_t depth, const struct tile_sums *sums,
+                 struct prefetch *prefetches)
 {
     enum { HALF = ROWS / 2, QUARTER = (ROWS + 3) / 4 };
     if (sums->rows > HALF)

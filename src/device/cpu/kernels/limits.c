@@ -27,8 +27,8 @@ static float chains_f32(int64_t rounds)
     return sum_lanes(all);
 }
 
-#if defined(__AVX512F__)
-WITH_BF16 static float chains_bf16(int64_t rounds)
+#if defined(__AVX512BF16__)
+static float chains_bf16(int64_t rounds)
 {
     __m512 sum[CHAINS];
     const __m512bh a = _mm512_cvtne2ps_pbh(_mm512_set1_ps(0x1p-10f), _mm512_set1_ps(0x1p-10f));
@@ -45,7 +45,7 @@ WITH_BF16 static float chains_bf16(int64_t rounds)
 
 static bool multiplies_bf16(void)
 {
-    return __builtin_cpu_supports("avx512bf16");
+    return true;
 }
 #else
 static float chains_bf16(int64_t rounds)

@@ -19,8 +19,6 @@ typedef uint32_t vec_uint __attribute__((vector_size(LANES * 4)));
 typedef uint16_t vec_half __attribute__((vector_size(LANES * 2)));
 
 #define INLINE static inline __attribute__((always_inline))
-// Marks functions with instructions that not every processor of the level avx512 has.
-#define WITH_BF16 __attribute__((target("avx512bf16")))
 
 INLINE vec splat(float value)
 {
@@ -129,7 +127,8 @@ INLINE vec load_f16(const uint16_t *source)
     return v;
 #endif
 }
-INLINE void store_bf16(uint16_t *target, vec v) // to nearest even; a NaN keeps a bit of its payload
+// To nearest even; a NaN keeps a bit of its payload.
+INLINE void store_bf16_exactly(uint16_t *target, vec v)
 {
 #if defined(__AVX512F__)
     const __m512i bits = (__m512i)v;
@@ -148,6 +147,15 @@ INLINE void store_bf16(uint16_t *target, vec v) // to nearest even; a NaN keeps 
     const vec_half half =
         __builtin_convertvector(((nan & (bits | 0x400000)) | (~nan & rounded)) >> 16, vec_half);
     memcpy(target, &half, sizeof half);
+#endif
+}
+// The same, but the instruction of AVX-512 BF16 makes subnormal numbers zeros.
+INLINE void store_bf16(uint16_t *target, vec v)
+{
+#if defined(__AVX512BF16__)
+    _mm256_storeu_si256((__m256i_u *)target, (__m256i)_mm512_cvtneps_pbh((__m512)v));
+#else
+    store_bf16_exactly(target, v);
 #endif
 }
 

@@ -46,8 +46,7 @@ INLINE vec largest_score(const struct scores *scores, vec largest, bool all_seen
     return largest;
 }
 
-WITH_BF16 INLINE void softmax_by(struct forward_work *work, const struct scores *scores, bool all_seen,
-                                 bool sloped)
+INLINE void softmax_by(struct forward_work *work, const struct scores *scores, bool all_seen, bool sloped)
 {
     const int64_t keys = scores->keys, lane = scores->lane;
     const vec before = load_f32(work->largest + lane);
@@ -73,7 +72,7 @@ WITH_BF16 INLINE void softmax_by(struct forward_work *work, const struct scores 
     store_f32(work->rescale + lane, rescale);
 }
 
-WITH_BF16 static void softmax_bf16(struct forward_work *work, const struct scores *scores)
+static void softmax_bf16(struct forward_work *work, const struct scores *scores)
 {
     const bool all_seen = attention_sees_all(&scores->sequence, scores->query, scores->key, scores->keys);
     if (scores->slope != 0)
@@ -88,8 +87,8 @@ const struct attention_forward_kernel CPU_NAME(attention_forward_bf16) = {2, sma
 
 // ---- backward ----
 
-WITH_BF16 INLINE void gradient_by(struct backward_task *task, int64_t query, int64_t lane, int64_t key,
-                                  int64_t keys, float slope, bool all_seen, bool capped)
+INLINE void gradient_by(struct backward_task *task, int64_t query, int64_t lane, int64_t key, int64_t keys,
+                        float slope, bool all_seen, bool capped)
 {
     const vec reference = load_f32(task->lse + lane) * log2_e, delta = load_f32(task->delta + lane);
     const float cap = task->args->shape.softcap, scale = task->args->shape.scale;
@@ -107,15 +106,15 @@ WITH_BF16 INLINE void gradient_by(struct backward_task *task, int64_t query, int
             ds[n] = p[n] * (load_f32(task->dp + at) - delta);
             if (capped) ds[n] *= score.slope;
             const int64_t to = (j + n) * (QUERIES / 2) + lane / 2;
-            store_round_bf16(task->p + to, p[n]);
-            store_round_bf16(task->ds + to, ds[n]);
+            store_bf16((uint16_t *)(void *)(task->p + to), p[n]);
+            store_bf16((uint16_t *)(void *)(task->ds + to), ds[n]);
         }
         store_f32(task->ds_pairs + j / 2 * QUERIES + lane, pair_bf16(ds[0], ds[1]));
     }
 }
 
-WITH_BF16 static void gradient_bf16(struct backward_task *task, int64_t query, int64_t lane, int64_t key,
-                                    int64_t keys, float slope)
+static void gradient_bf16(struct backward_task *task, int64_t query, int64_t lane, int64_t key, int64_t keys,
+                          float slope)
 {
     const bool all_seen = attention_sees_all(&task->sequence, query, key, keys);
     if (task->args->shape.softcap > 0)

@@ -1,10 +1,7 @@
 // Products of bf16 by AVX-512 BF16, whose instructions multiply two pairs of bf16 and add both products to a
 // sum of f32. Packing only brings the pairs together; nothing is rounded, and no unit is needed.
 #include "device/cpu/kernels/bf16/tile_bf16.h"
-#include "device/cpu/kernels/gemm_finish.h"
 #include "device/cpu/kernels/gemm_tile.h"
-
-#define KERNEL_TARGET WITH_BF16
 
 // `count` elements that are LANES or fewer, each in a lane of its own.
 INLINE vec_int spread(const uint16_t *elements, int64_t count)
@@ -26,7 +23,7 @@ INLINE vec_int column_words(const struct gemm_lines *lines, int64_t word, int64_
     return pairs;
 }
 
-KERNEL_TARGET INLINE vec multiply_add(vec sum, vec_int left, vec_int right)
+INLINE vec multiply_add(vec sum, vec_int left, vec_int right)
 {
     return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)left, (__m512bh)right);
 }
@@ -34,16 +31,3 @@ KERNEL_TARGET INLINE vec multiply_add(vec sum, vec_int left, vec_int right)
 #include "device/cpu/kernels/gemm_plain.h"
 
 const struct gemm_kernel CPU_NAME(gemm_bf16) = {1, pack, tile};
-
-// ---- the end of a product ----
-
-WITH_BF16 INLINE void put_rounded(uint16_t *target, vec v)
-{
-    store_round_bf16(target, v);
-}
-
-void CPU_NAME(gemm_finish_bf16)(const struct gemm *gemm, const struct gemm_tile *tile);
-WITH_BF16 void CPU_NAME(gemm_finish_bf16)(const struct gemm *gemm, const struct gemm_tile *tile)
-{
-    finish_rows(gemm, tile, put_rounded);
-}

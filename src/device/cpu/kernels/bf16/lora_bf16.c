@@ -117,18 +117,18 @@ static enum parts parts_of(int64_t r)
     return r <= HALF ? FOLDED : BOTH;
 }
 
-WITH_BF16 INLINE vec_int nearest(vec v)
+INLINE vec_int nearest(vec v)
 {
     return (vec_int)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)v));
 }
 
-WITH_BF16 INLINE vec_int nearest_pair(vec even, vec odd)
+INLINE vec_int nearest_pair(vec even, vec odd)
 {
     return nearest(even) | nearest(odd) << 16;
 }
 
 // Of elements p and p + 1 along the sum, for LANES columns from `column`.
-WITH_BF16 INLINE void put_pair(const struct pairs *pairs, int64_t p, int64_t column, vec even, vec odd)
+INLINE void put_pair(const struct pairs *pairs, int64_t p, int64_t column, vec even, vec odd)
 {
     if (pairs->parts == PLAIN) {
         int32_t *panel = pairs->data + column / PANEL * pairs->step + column % PANEL;
@@ -159,8 +159,8 @@ static vec source_vec(const struct source *source, int64_t row, int64_t column)
 }
 
 // Sums run along the rows of the source, which are LANES columns of the pairs.
-WITH_BF16 static void pack_along_rows(const struct pairs *pairs, const struct source *source, int64_t row,
-                                      int64_t column)
+static void pack_along_rows(const struct pairs *pairs, const struct source *source, int64_t row,
+                            int64_t column)
 {
     vec block[LANES];
     for (int64_t i = 0; i < LANES; i++)
@@ -171,7 +171,7 @@ WITH_BF16 static void pack_along_rows(const struct pairs *pairs, const struct so
 }
 
 // Sums run along its columns.
-WITH_BF16 static void pack_along_columns(const struct pairs *pairs, const struct source *source, int64_t row)
+static void pack_along_columns(const struct pairs *pairs, const struct source *source, int64_t row)
 {
     for (int64_t column = 0; column < source->columns; column += LANES)
         put_pair(pairs, row, column, source_vec(source, row, column), source_vec(source, row + 1, column));
@@ -196,8 +196,8 @@ static void share_along_columns(const struct pairs *pairs, const struct source *
 // ---- sums along the rows of an activation ----
 
 // Adds the products of DEEP pairs, each with both parts of the other factor.
-WITH_BF16 INLINE void reduce_step(__m512 *sum, const char *x, int64_t x_row, const int32_t *right,
-                                  int64_t width, int rows, bool folded)
+INLINE void reduce_step(__m512 *sum, const char *x, int64_t x_row, const int32_t *right, int64_t width,
+                        int rows, bool folded)
 {
 #pragma GCC unroll 4
     for (int pair = 0; pair < DEEP; pair++, x += 4, right += folded ? width : 2 * width) {
@@ -223,7 +223,7 @@ INLINE void fetch_below(const char *x, int64_t x_row, int64_t p)
         __builtin_prefetch(x + (first + i) * x_row + 2 * p, 0, 2);
 }
 
-WITH_BF16 INLINE __m512 unfold(__m512 sum)
+INLINE __m512 unfold(__m512 sum)
 {
     const __m256 rest = (__m256)_mm512_extractf64x4_pd((__m512d)sum, 1);
     return _mm512_zextps256_ps512(_mm256_add_ps(_mm512_castps512_ps256(sum), rest));
@@ -239,7 +239,7 @@ struct reduce {
     int64_t lines; // that are fetched ahead in each step
 };
 
-WITH_BF16 INLINE void reduce_tile(const struct reduce *reduce, struct ahead *ahead, int rows, bool folded)
+INLINE void reduce_tile(const struct reduce *reduce, struct ahead *ahead, int rows, bool folded)
 {
     __m512 sum[ROWS];
     const int64_t x_row = reduce->x_row, width = reduce->width;
@@ -264,7 +264,7 @@ WITH_BF16 INLINE void reduce_tile(const struct reduce *reduce, struct ahead *ahe
         _mm512_storeu_ps(reduce->sums + i * width, folded ? unfold(sum[i]) : sum[i]);
 }
 
-WITH_BF16 INLINE void reduce_tiles(struct reduce reduce, struct ahead *ahead, int64_t rows, bool folded)
+INLINE void reduce_tiles(struct reduce reduce, struct ahead *ahead, int64_t rows, bool folded)
 {
     for (int64_t i = 0, tile; i < rows; i += tile) {
         tile = rows - i >= ROWS ? ROWS : rows - i >= FEW_ROWS ? FEW_ROWS : 1;
@@ -277,8 +277,8 @@ WITH_BF16 INLINE void reduce_tiles(struct reduce reduce, struct ahead *ahead, in
 }
 
 // sums [rows, width of right] = rows of x times right
-WITH_BF16 static void reduce_rows(const struct loam_tensor *x, int64_t row, int64_t rows,
-                                  const struct pairs *right, float *sums, struct ahead ahead)
+static void reduce_rows(const struct loam_tensor *x, int64_t row, int64_t rows, const struct pairs *right,
+                        float *sums, struct ahead ahead)
 {
     struct reduce reduce = {.x = cpu_row(x, row),
                             .x_row = 2 * x->stride[0],
@@ -299,7 +299,7 @@ WITH_BF16 static void reduce_rows(const struct loam_tensor *x, int64_t row, int6
 // ---- products that are added to an activation ----
 
 // Adds to the elements of some lanes. An element to which 0 is added keeps its bits (-0 + 0 would be +0).
-WITH_BF16 INLINE void add_lanes(uint16_t *y, __m512 more, __mmask16 lanes)
+INLINE void add_lanes(uint16_t *y, __m512 more, __mmask16 lanes)
 {
     const __m256i before = _mm256_maskz_loadu_epi16(lanes, y);
     const __m512 wide = (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(before), 16);
@@ -324,7 +324,7 @@ struct add {
     int64_t y_row, left_row, r;
 };
 
-WITH_BF16 INLINE void add_tile(const struct add *add, int rows, __mmask16 lanes0, __mmask16 lanes1)
+INLINE void add_tile(const struct add *add, int rows, __mmask16 lanes0, __mmask16 lanes1)
 {
     __m512 sum[ADD_ROWS][2];
     const float *left = add->left, *right = add->right;
@@ -347,7 +347,7 @@ WITH_BF16 INLINE void add_tile(const struct add *add, int rows, __mmask16 lanes0
     }
 }
 
-WITH_BF16 INLINE void add_tiles(struct add add, int64_t rows, __mmask16 lanes0, __mmask16 lanes1)
+INLINE void add_tiles(struct add add, int64_t rows, __mmask16 lanes0, __mmask16 lanes1)
 {
     int64_t i = 0;
     for (; i + ADD_ROWS <= rows; i += ADD_ROWS) {
@@ -363,8 +363,8 @@ WITH_BF16 INLINE void add_tiles(struct add add, int64_t rows, __mmask16 lanes0, 
 }
 
 // Rows of y += left [rows, padded r] times right.
-WITH_BF16 static void add_rows(const struct loam_tensor *y, int64_t row, int64_t rows, const float *left,
-                               int64_t r, const struct pairs *right)
+static void add_rows(const struct loam_tensor *y, int64_t row, int64_t rows, const float *left, int64_t r,
+                     const struct pairs *right)
 {
     const int64_t n = y->shape[1];
     struct add add = {.left = left, .y_row = y->stride[0], .left_row = padded(r), .r = r};
@@ -391,7 +391,7 @@ struct outer {
 };
 
 // One pair of tokens; where `odd` is false there is only the first.
-WITH_BF16 INLINE __m512bh token_pair(const uint16_t *right, int64_t right_row, __mmask16 lanes, bool odd)
+INLINE __m512bh token_pair(const uint16_t *right, int64_t right_row, __mmask16 lanes, bool odd)
 {
     const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, right));
     if (!odd) return (__m512bh)low;
@@ -399,7 +399,7 @@ WITH_BF16 INLINE __m512bh token_pair(const uint16_t *right, int64_t right_row, _
     return (__m512bh)_mm512_or_si512(low, _mm512_slli_epi32(high, 16));
 }
 
-WITH_BF16 INLINE void outer_step(__m512 *sum, const int32_t *left, int64_t width, __m512bh pair, int rows)
+INLINE void outer_step(__m512 *sum, const int32_t *left, int64_t width, __m512bh pair, int rows)
 {
 #pragma GCC unroll 16
     for (int j = 0; j < rows; j++)
@@ -409,8 +409,7 @@ WITH_BF16 INLINE void outer_step(__m512 *sum, const int32_t *left, int64_t width
         sum[j] = _mm512_dpbf16_ps(sum[j], (__m512bh)_mm512_set1_epi32(left[width + j]), pair);
 }
 
-WITH_BF16 INLINE void outer_tile(const struct outer *outer, int64_t tokens, __mmask16 lanes, bool first,
-                                 int rows)
+INLINE void outer_tile(const struct outer *outer, int64_t tokens, __mmask16 lanes, bool first, int rows)
 {
     __m512 sum[LANES];
     const int32_t *left = outer->left;
@@ -439,8 +438,8 @@ static int64_t strip_ahead(const struct loam_tensor *right, int64_t column)
 
 // Columns [column, column + columns) of leftT right, up to STRIP vectors: sums [vectors][width, LANES], of
 // which the first r are made.
-WITH_BF16 static void outer_strip(const struct pairs *left, int64_t r, const struct loam_tensor *right,
-                                  int64_t column, int64_t columns, float *sums)
+static void outer_strip(const struct pairs *left, int64_t r, const struct loam_tensor *right, int64_t column,
+                        int64_t columns, float *sums)
 {
     const int64_t tokens = right->shape[0], width = left->width;
     for (int64_t t = 0; t < tokens; t += TOKENS)

@@ -4,27 +4,20 @@
 
 #include "device/cpu/kernels/tile.h"
 
-WITH_BF16 INLINE vec tile_add_bf16(vec sum, vec a, vec b)
+INLINE vec tile_add_bf16(vec sum, vec a, vec b)
 {
     return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
 }
 
-// To nearest even; LANES numbers of 16 bits.
-WITH_BF16 INLINE void store_round_bf16(void *target, vec v)
-{
-    const __m256bh rounded = _mm512_cvtneps_pbh((__m512)v);
-    memcpy(target, &rounded, sizeof rounded);
-}
-
 // Rounded, and paired lane by lane.
-WITH_BF16 INLINE vec pair_bf16(vec even, vec odd)
+INLINE vec pair_bf16(vec even, vec odd)
 {
     const __m512i order = (__m512i)(lane_index() * 0x10001 + 0x100000); // 0, 16, 1, 17...
     return (vec)_mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh((__m512)odd, (__m512)even));
 }
 
-WITH_BF16 static inline void small_matmul_bf16(const struct small_matmul *mm, const float *factor, int64_t m,
-                                               int64_t n, int64_t k)
+static inline void small_matmul_bf16(const struct small_matmul *mm, const float *factor, int64_t m, int64_t n,
+                                     int64_t k)
 {
     tile_columns(mm, factor, m, n, k, tile_add_bf16);
 }
