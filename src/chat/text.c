@@ -100,8 +100,9 @@ static struct chat_string *make_string(struct chat_value *value, const char *dat
 {
     struct chat_string *string = chat_pool_take(pool, 1, sizeof *string, error);
     if (string == NULL) return NULL;
+    if (data == NULL) data = "";
     *string = (struct chat_string){
-        .data = data == NULL ? "" : data,
+        .data = data,
         .size = (uint32_t)size,
         .length = (uint32_t)count_characters(data, size),
         .hash = loam_hash_bytes(data, size),

@@ -275,7 +275,7 @@ static enum loam_status build(struct loam_example *example, struct chat *chat, e
     return write_example(example, chat, left_out, error);
 }
 
-static enum loam_status build_messages(struct loam_example *example, struct chat *chat,
+static enum loam_status build_messages(struct loam_example *example, const struct chat *whole,
                                        const struct loam_conversation *conversation, size_t count,
                                        enum loam_example_fate *fate, struct loam_error *error)
 {
@@ -283,18 +283,19 @@ static enum loam_status build_messages(struct loam_example *example, struct chat
     example->count = 0;
     example->dropped = example->lacks_stop = false;
     *fate = LOAM_EXAMPLE_WHOLE;
-    struct loam_chat_options options = *chat->options;
-    chat->options = &options;
+    struct loam_chat_options options = *whole->options; // with the template for this conversation
+    struct chat chat = *whole;
+    chat.options = &options;
     enum loam_status status =
         loam_chat_source_choose(options.source, conversation->tools, &options.source, error);
     if (status == LOAM_OK)
-        status = loam_chat_copy_messages(conversation->messages, count, &chat->messages, error);
-    if (status == LOAM_OK) status = build(example, chat, fate, error);
-    json_decref(chat->messages);
+        status = loam_chat_copy_messages(conversation->messages, count, &chat.messages, error);
+    if (status == LOAM_OK) status = build(example, &chat, fate, error);
+    json_decref(chat.messages);
     if (status == LOAM_OK)
-        return loam_example_check_vocabulary(example, chat->options->name, chat->options->vocabulary, error);
-    return example->id[0] != '\0' ? loam_fail_prefix(error, "%s: record %s", chat->options->name, example->id)
-                                  : loam_fail_prefix(error, "%s", chat->options->name);
+        return loam_example_check_vocabulary(example, options.name, options.vocabulary, error);
+    return example->id[0] != '\0' ? loam_fail_prefix(error, "%s: record %s", options.name, example->id)
+                                  : loam_fail_prefix(error, "%s", options.name);
 }
 
 enum loam_status loam_chat_example_build(struct loam_example *example,

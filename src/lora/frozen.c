@@ -91,8 +91,9 @@ static const struct loam_stored_tensor *find_copy(const struct match *match, siz
     const struct loam_model *model = match->adapter->model;
     const bool wrapped = *wrapper_at(match->adapter, place) != '\0';
     if (match->adapter->slots.replaced[place] != NULL) return find_original(match, place);
-    if (wrapped && (parameter_at(model, place)->row->flags & LOAM_WEIGHT_BIAS) == 0)
-        return find_base(stored, module_at(model, place));
+    const struct loam_linear *module = wrapped ? module_at(model, place) : NULL;
+    if (module != NULL && (parameter_at(model, place)->row->flags & LOAM_WEIGHT_BIAS) == 0)
+        return find_base(stored, module);
     const struct loam_stored_tensor *copy = loam_stored_parameter_find(stored, match->names[place]);
     const bool reads = copy != NULL && (strstr(copy->name, ".base_layer.") != NULL) == wrapped;
     return reads ? copy : NULL;
