@@ -355,10 +355,11 @@ static void test_foreign_memory_is_reported_at_the_end(void **state)
     struct loam_error error = {0};
     struct loam_stream stream;
     struct loam_device *device = create();
-    float on_host[4] = {0};
-    const struct loam_tensor x = loam_tensor_2d(on_host, LOAM_F32, 2, 2);
+    float on_host[4] = {0}, result[4];
+    const struct loam_tensor x = loam_tensor_2d(on_host, LOAM_F32, 2, 2),
+                             y = loam_tensor_2d(result, LOAM_F32, 2, 2);
     assert_ok(loam_stream_init(&stream, device, 0, &error));
-    loam_linear_forward(&stream, &(struct loam_linear_forward_args){.x = x, .w = {.tensor = x}, .y = x});
+    loam_linear_forward(&stream, &(struct loam_linear_forward_args){.x = x, .w = {.tensor = x}, .y = y});
     assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_IO,
                  "CUDA_ERROR_ILLEGAL_ADDRESS (700): a kernel used memory that it does not own");
     loam_stream_deinit(&stream);
