@@ -48,13 +48,17 @@ plan=(plan --model "$tmp/config" --batch-size 4 --json)
 ok 'no weights' "${plan[@]}" --dtype bf16 --memory-limit none
 [ "$(number weights_mapped_bytes "$tmp/stdout")" = 3444817920 ] || fail "$(cat "$tmp/stdout")"
 output_has '"limit_bytes": null'
-none=$(number peak_bytes "$tmp/stdout")
-below "$none" $((3444817920 * 135 / 100)) || fail "the peak is $none"
+# plan_of_run: the peak without the process itself, which the sanitizers enlarge.
+plan_of_run() {
+    echo $(($(number peak_bytes "$tmp/stdout") - $(number process_bytes "$tmp/stdout")))
+}
+none=$(plan_of_run)
+below "$none" $((3444817920 * 133 / 100)) || fail "the peak is $none"
 ok 'checkpointing' "${plan[@]}" --dtype bf16 --gradient-checkpointing
-block=$(number peak_bytes "$tmp/stdout")
-below "$block" $((3444817920 * 112 / 100)) || fail "the peak is $block"
+block=$(plan_of_run)
+below "$block" $((3444817920 * 110 / 100)) || fail "the peak is $block"
 ok 'MLP only' "${plan[@]}" --dtype bf16 --gradient-checkpointing mlp
-mlp=$(number peak_bytes "$tmp/stdout")
+mlp=$(plan_of_run)
 below "$block" "$mlp" && below "$mlp" "$none" || fail "$block, $mlp, $none"
 
 # ---- Advice ----
