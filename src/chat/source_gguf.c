@@ -18,11 +18,11 @@ static const char *find_name(const struct loam_metadata *entry)
     return rest[0] == '\0' ? rest : rest[0] == '.' && rest[1] != '\0' ? rest + 1 : NULL;
 }
 
-static const char *find_text(const struct loam_stored_list *list, const char *name)
+static const struct loam_metadata *find_entry(const struct loam_stored_list *list, const char *name)
 {
     for (size_t i = 0; i < list->metadata_count; i++) {
         const char *found = find_name(&list->metadata[i]);
-        if (found != NULL && strcmp(found, name) == 0) return list->metadata[i].text;
+        if (found != NULL && strcmp(found, name) == 0) return &list->metadata[i];
     }
     return NULL;
 }
@@ -45,7 +45,7 @@ static enum loam_status fail_name(const struct loam_stored_list *list, const cha
 {
     struct loam_bytes names = {0};
     enum loam_status status = append_names(list, &names, error);
-    if (status == LOAM_OK && names.size == 0 && find_text(list, "") == NULL)
+    if (status == LOAM_OK && names.size == 0 && find_entry(list, "") == NULL)
         status = loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                            "%s has no chat template: its metadata has no \"%s\"", path, key);
     else if (status == LOAM_OK && name[0] == '\0')
@@ -62,12 +62,15 @@ static enum loam_status fail_name(const struct loam_stored_list *list, const cha
 static enum loam_status take(const struct loam_stored_list *list, const char *path, const char *name,
                              bool has_tools, struct loam_bytes *text, char **origin, struct loam_error *error)
 {
-    if (name == NULL) name = has_tools && find_text(list, "tool_use") != NULL ? "tool_use" : "";
-    const char *found = find_text(list, name);
+    if (name == NULL) name = has_tools && find_entry(list, "tool_use") != NULL ? "tool_use" : "";
+    const struct loam_metadata *found = find_entry(list, name);
     if (found == NULL) return fail_name(list, path, name, error);
+    if (found->is_number)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" is a number; expected a text", path,
+                         found->key);
     *origin =
         name[0] == '\0' ? loam_strdup(path, error) : loam_format(error, "%s, template \"%s\"", path, name);
-    return *origin == NULL ? loam_failure(error) : loam_bytes_append_text(text, found, error);
+    return *origin == NULL ? loam_failure(error) : loam_bytes_append_text(text, found->text, error);
 }
 
 // Takes a template if the file is GGUF.

@@ -59,6 +59,7 @@ static enum loam_status open_session(struct data_job *job, struct loam_error *er
         .device = "ref", // nothing is computed
         .threads = 1,
         .prompt_template = train->prompt_template,
+        .cut = train->cut,
         .chat_template = train->chat_template,
         .content_may_be_special = train->content_may_be_special,
         .max_length = train->max_length,
@@ -66,6 +67,23 @@ static enum loam_status open_session(struct data_job *job, struct loam_error *er
         .planning = true,
     };
     return loam_session_open(&job->session, &options, error);
+}
+
+// Every record is shown, whatever an epoch takes.
+static void tell_shares(const struct data_job *job)
+{
+    size_t count, records = 0, taken = 0;
+    const struct loam_mixture_part *parts = loam_dataset_parts(job->view.dataset, &count);
+    for (size_t i = 0; i < count; i++) {
+        records += parts[i].count;
+        taken += parts[i].taken;
+    }
+    if (records != taken)
+        loam_log_write(
+            &job->callbacks->log, LOAM_LOG_INFO,
+            "each of the %zu examples counts once here; with the weights and counts of --data an epoch "
+            "has %zu",
+            records, taken);
 }
 
 static enum loam_status open_data(struct data_job *job, struct loam_error *error)
@@ -78,6 +96,7 @@ static enum loam_status open_data(struct data_job *job, struct loam_error *error
                                      .skip_bad = train->skip_bad,
                                      .learnt = true};
     LOAM_TRY(loam_session_dataset(&job->session, &data, &job->view.dataset, error));
+    tell_shares(job);
     if (train->eval_data.count == 0) return LOAM_OK;
     data.sources = &train->eval_data;
     data.learnt = false;

@@ -203,14 +203,25 @@ enum loam_status loam_messages_window(const struct loam_messages *messages, json
 
 // ---- saving ----
 
+// Returns whether the last line of a file has no line break. A pipe has no last line.
+static bool ends_within_line(FILE *file)
+{
+    if (fseek(file, -1, SEEK_END) != 0) return false;
+    const int last = fgetc(file);
+    (void)fseek(file, 0, SEEK_END);
+    return last != EOF && last != '\n';
+}
+
 static enum loam_status append_line(const char *path, const struct loam_bytes *line, struct loam_error *error)
 {
-    FILE *file = fopen(path, "ae");
-    if (file == NULL) return loam_fail(error, LOAM_ERROR_IO, "%s: %s", path, strerror(errno));
-    const bool written = fwrite(line->data, 1, line->size, file) == line->size;
+    FILE *file = fopen(path, "a+e");
+    if (file == NULL) return loam_fail(error, LOAM_ERROR_IO, "cannot write %s: %s", path, strerror(errno));
+    const bool joins = ends_within_line(file);
+    const bool written =
+        (!joins || fputc('\n', file) != EOF) && fwrite(line->data, 1, line->size, file) == line->size;
     const int reason = errno;
     if (fclose(file) == 0 && written) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_IO, "%s: %s", path, strerror(written ? errno : reason));
+    return loam_fail(error, LOAM_ERROR_IO, "cannot write %s: %s", path, strerror(written ? errno : reason));
 }
 
 enum loam_status loam_messages_save(const struct loam_messages *messages, const char *path,

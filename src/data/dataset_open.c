@@ -123,7 +123,7 @@ static enum loam_status find_files(struct loam_dataset *dataset, const struct lo
         const struct loam_data_share *share = &sources->items[i].share;
         if (share->weight > 0 || share->count > 0)
             return loam_fail(
-                error, LOAM_ERROR_ARGUMENT,
+                error, LOAM_ERROR_USAGE,
                 "%s: an evaluation takes every record: leave out the weight or count after the name",
                 options->sources->items[i]);
     }

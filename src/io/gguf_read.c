@@ -71,6 +71,9 @@ static enum loam_status read_text(struct cursor *cursor, char **text, struct loa
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s: a text of %llu bytes in the GGUF header; at most %d are read", cursor->path,
                          (unsigned long long)size, TEXT_LIMIT);
+    if (memchr(cursor->data + cursor->at, '\0', (size_t)size) != NULL)
+        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: a text in the GGUF header has a byte 0",
+                         cursor->path);
     *text = loam_strndup((const char *)cursor->data + cursor->at, (size_t)size, error);
     if (*text == NULL) return LOAM_ERROR_MEMORY;
     return skip(cursor, (size_t)size, error);
@@ -143,7 +146,9 @@ static enum loam_status read_value(struct loam_stored_list *list, struct cursor 
     if (type != STRING) {
         LOAM_TRY(read_number(cursor, sizes[type], &bits, error));
         format_number((enum type)type, bits, number);
-        return loam_stored_list_describe(list, key, number, error);
+        LOAM_TRY(loam_stored_list_describe(list, key, number, error));
+        list->metadata[list->metadata_count - 1].is_number = true;
+        return LOAM_OK;
     }
     char *text;
     enum loam_status status = read_text(cursor, &text, error);

@@ -60,7 +60,7 @@ enum loam_status loam_stored_list_describe(struct loam_stored_list *list, const 
                                                list->metadata_count + 1, sizeof *metadata, error);
     if (metadata == NULL) return LOAM_ERROR_MEMORY;
     list->metadata = metadata;
-    const struct loam_metadata entry = {loam_strdup(key, error), loam_strdup(text, error)};
+    const struct loam_metadata entry = {.key = loam_strdup(key, error), .text = loam_strdup(text, error)};
     if (entry.key == NULL || entry.text == NULL) {
         release_text(entry.key);
         release_text(entry.text);

@@ -18,6 +18,7 @@ struct loam_stored_tensor {
 struct loam_metadata {
     const char *key;
     const char *text;
+    bool is_number; // in the file, which GGUF tells; `text` shows it
 };
 
 // A zeroed list is empty.

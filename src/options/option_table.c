@@ -367,7 +367,7 @@ const struct loam_option_row loam_option_rows[] = {
       .group = EXAMPLES},
      FIELD(train.too_long),
      CHOICES({"cut", LOAM_TOO_LONG_CUT}, {"drop", LOAM_TOO_LONG_DROP}, {"split", LOAM_TOO_LONG_SPLIT})},
-    {TRAIN | EVAL,
+    {TRAIN | EVAL | DATA,
      {.name = "cut",
       .argument = "FIELD",
       .help = "Field of the template whose start is cut in an example that is too long.",

@@ -94,8 +94,12 @@ printf '/save\n/save %s/none.jsonl\nWho?\n/save %s/a.jsonl\n/save %s/a.jsonl\n/s
 input=$tmp/lines ok 'save' "${asked[@]}"
 logged 'warning: /save needs the name of a file'
 logged 'warning: there is no message to save'
-logged "warning: $tmp/no/such: No such file or directory"
+logged "warning: cannot write $tmp/no/such: No such file or directory"
 [ "$(wc -l <"$tmp/a.jsonl")" -eq 2 ] && [ ! -e "$tmp/none.jsonl" ] || fail "$(cat "$tmp/a.jsonl")"
+printf '{"messages": []}' >"$tmp/open.jsonl"
+printf 'Who?\n/save %s/open.jsonl\n' "$tmp" >"$tmp/lines"
+input=$tmp/lines ok 'save behind a line without an end' "${asked[@]}"
+[ "$(head -n 1 "$tmp/open.jsonl")" = '{"messages": []}' ] && [ "$(wc -l <"$tmp/open.jsonl")" -eq 2 ] || fail "$(cat "$tmp/open.jsonl")"
 
 # ---- Adapters ----
 ok 'an adapter' train --model "$stories" --data "$stories/../train.json" --template squad --max-steps 8 --batch-size 4 \

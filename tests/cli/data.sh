@@ -44,6 +44,9 @@ output_has 'too long    0 cut, 1 left out (more than 25 tokens; 26 tokens are lo
 output_has 'doubt cut: '
 ok 'the record that is left out' "${data[@]}" --limit 6 --max-length 25 --too-long drop
 output_has "$tmp/data.jsonl:7  left out: its "
+ok 'the field that is cut' "${data[@]}" --limit 7 --max-length 25 --cut q
+output_has 'too long    1 cut, 0 left out'
+refuses 2 '--cut' 'no field is cut' "${data[@]}" --max-length 25 --too-long drop --cut q
 printf '{"q": 1}\n' >>"$tmp/data.jsonl"
 refuses 1 "$tmp/data.jsonl:8: " 'a broken record' "${data[@]}"
 ok 'a broken record that is skipped' "${data[@]}" --summary --skip-bad

@@ -71,8 +71,10 @@ for share in 0 0.0 -1 1e3; do
         --out "$tmp/out"
 done
 refuses 1 'no file has such a name' 'a pattern without files' "${train[@]}" --data "$tmp/none*.jsonl" --out "$tmp/out"
-refuses 1 'an evaluation takes every record: leave out the weight or count' 'a share of an evaluation' "${train[@]}" \
+refuses 2 'an evaluation takes every record: leave out the weight or count' 'a share of an evaluation' "${train[@]}" \
     --data "$tmp/all.jsonl" --eval-data "$tmp/all.jsonl:0.5" --out "$tmp/out"
+ok 'a look' data --model "$tmp/model" --data "$tmp/all.jsonl:3" --summary
+grep -q 'with the weights and counts of --data an epoch has 3$' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 ok 'eval' eval --model "$tmp/model" --data "$tmp/set" --data "$tmp/all.csv" --map text=body --json "${one_thread[@]}"
 [ "$(number examples "$tmp/stdout")" = 13 ] || fail "$(cat "$tmp/stdout")"
 finish

@@ -153,6 +153,12 @@ static void test_gguf(void **state)
     write_gguf(path, broken, 1);
     assert_fails(loam_chat_source_find(&source, directory, path, false, &error), LOAM_ERROR_FORMAT,
                  "a:b.bin, line 2: Expected an expression");
+    const struct loam_gguf_value number = {
+        .key = "tokenizer.chat_template", .type = LOAM_GGUF_U32, .number = 5};
+    const struct loam_write_source nothing = {0};
+    assert_ok(loam_gguf_write(path, &number, 1, NULL, 0, &nothing, &error));
+    assert_fails(loam_chat_source_find(&source, directory, path, false, &error), LOAM_ERROR_FORMAT,
+                 "a:b.bin: \"tokenizer.chat_template\" is a number; expected a text");
     test_write_file(path, "GGUF\3\0\0\0", 8);
     assert_fails(loam_chat_source_find(&source, directory, path, false, &error), LOAM_ERROR_FORMAT,
                  "the GGUF header goes beyond the 8 bytes of the file");

@@ -153,12 +153,31 @@ static void types_of_values(void **state)
     loam_bytes_deinit(&bytes);
 }
 
+static void byte_0_in_a_text(void **state)
+{
+    char path[300];
+    struct loam_bytes bytes = {0};
+    snprintf(path, sizeof path, "%s/zero", (const char *)*state);
+    assert_ok(loam_bytes_append_text(&bytes, "GGUF", &error));
+    put(&bytes, 2, 4);
+    put(&bytes, 0, 8);
+    put(&bytes, 1, 8);
+    put_text(&bytes, "key");
+    put(&bytes, 8, 4);
+    put(&bytes, 5, 8);
+    assert_ok(loam_bytes_append(&bytes, "ab\0cd", 5, &error));
+    test_write_file(path, bytes.data, bytes.size);
+    assert_fails(loam_container_open_file(&file, path, &error), LOAM_ERROR_FORMAT, "has a byte 0");
+    loam_bytes_deinit(&bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         test_in_directory(written_files),
         test_in_directory(cut_files),
         test_in_directory(types_of_values),
+        test_in_directory(byte_0_in_a_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
