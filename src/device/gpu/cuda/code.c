@@ -134,8 +134,8 @@ static uint64_t make_key(const struct nvrtc *nvrtc, const char *architecture)
     return key;
 }
 
-enum loam_status loam_cuda_code_make(struct loam_bytes *code, int capability, int driver_version,
-                                     struct loam_error *error)
+enum loam_status loam_cuda_code_make(struct loam_bytes *code, int capability, int driver_version, char *from,
+                                     size_t from_bytes, struct loam_error *error)
 {
     char architecture[40];
     struct nvrtc nvrtc;
@@ -144,7 +144,9 @@ enum loam_status loam_cuda_code_make(struct loam_bytes *code, int capability, in
     (void)snprintf(architecture, sizeof architecture, "--gpu-architecture=sm_%d", capability);
     loam_cuda_cache_init(&cache, capability, make_key(&nvrtc, architecture));
     enum loam_status status = LOAM_OK;
-    if (!loam_cuda_cache_read(&cache, code)) {
+    const bool cached = loam_cuda_cache_read(&cache, code);
+    (void)snprintf(from, from_bytes, "NVRTC %d.%d%s", nvrtc.major, nvrtc.minor, cached ? ", cached" : "");
+    if (!cached) {
         status = compile(&nvrtc, architecture, code, error);
         if (status == LOAM_OK) loam_cuda_cache_write(&cache, code);
     }
