@@ -164,6 +164,7 @@ static void test_auto(void **state)
     cuda->devices = 0; // a driver without a GPU
     check_auto("cpu", "");
     cuda->devices = 2;
+    cuda->calls = 0;
     cuda->fail_symbol = "cuDevicePrimaryCtxRetain"; // another process has the first one
     cuda->fail_at = 1;
     cuda->fail_result = CUDA_ERROR_DEVICE_UNAVAILABLE;
