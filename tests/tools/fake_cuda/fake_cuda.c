@@ -43,6 +43,8 @@ struct CUmod_st {
 
 static struct fake_cuda fake = {
     .version = 12040, .devices = 1, .capability = 80, .memory = (size_t)1 << 30, .shared = 99 << 10};
+// Fields of other types, as the environment sets them.
+static int fake_is_sticky, fake_result, fake_memory;
 static struct block *blocks;
 static struct CUctx_st context;
 static struct CUctx_st *current;
@@ -68,6 +70,53 @@ static const struct {
 struct fake_cuda *fake_cuda(void)
 {
     return &fake;
+}
+
+// ---- the environment ----
+
+static const struct {
+    const char *name;
+    int *field;
+} settings[] = {{"version", &fake.version},       {"devices", &fake.devices},
+                {"capability", &fake.capability}, {"fail_at", &fake.fail_at},
+                {"fail_sticky", &fake_is_sticky}, {"fail_result", &fake_result},
+                {"memory_mib", &fake_memory}};
+
+static void set_field(const char *name, size_t size, const char *value)
+{
+    static char symbol[64];
+    if (size == 11 && memcmp(name, "fail_symbol", size) == 0) {
+        (void)snprintf(symbol, sizeof symbol, "%.*s", (int)strcspn(value, " "), value);
+        fake.fail_symbol = symbol;
+        return;
+    }
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
+        if (strlen(settings[i].name) == size && memcmp(settings[i].name, name, size) == 0)
+            *settings[i].field = atoi(value);
+}
+
+__attribute__((constructor)) static void read_environment(void)
+{
+    const char *at = getenv("FAKE_CUDA");
+    while (at != NULL && *at != '\0') {
+        const size_t size = strcspn(at, "= ");
+        if (at[size] == '=') set_field(at, size, at + size + 1);
+        at += strcspn(at, " ");
+        at += *at == ' ';
+    }
+    fake.fail_sticky = fake_is_sticky != 0;
+    fake.fail_result = (cuda_result)fake_result;
+    if (fake_memory > 0) fake.memory = (size_t)fake_memory << 20;
+}
+
+__attribute__((destructor)) static void write_report(void)
+{
+    const char *path = getenv("FAKE_CUDA_REPORT");
+    FILE *file = path != NULL ? fopen(path, "w") : NULL;
+    if (file == NULL) return;
+    fprintf(file, "live %d\nused %zu\ncalls %d\nlaunches %d\nwaits %d\n", fake.live, fake.used, fake.calls,
+            fake.launches, fake.waits);
+    (void)fclose(file);
 }
 
 // ---- what each call begins with ----
@@ -377,6 +426,7 @@ cuda_result cuStreamSynchronize(struct CUstream_st *stream)
     (void)stream;
     run_pending(queued);
     BEGIN(true);
+    fake.waits++;
     return CUDA_SUCCESS;
 }
 
