@@ -36,6 +36,26 @@ void loam_device_arena_deinit(const struct loam_device *device, struct loam_aren
     device->memory->arena_deinit(device, arena);
 }
 
+enum loam_status loam_device_host_arena_init(const struct loam_device *device, struct loam_arena *arena,
+                                             size_t bytes, struct loam_error *error)
+{
+    *arena = (struct loam_arena){0};
+    if (device->memory->host_arena_init == NULL)
+        LOAM_TRY(loam_arena_init(arena, bytes, false, error));
+    else
+        LOAM_TRY(device->memory->host_arena_init(device, arena, bytes, error));
+    arena->align = device->alignment;
+    return LOAM_OK;
+}
+
+void loam_device_host_arena_deinit(const struct loam_device *device, struct loam_arena *arena)
+{
+    if (device->memory->host_arena_deinit == NULL)
+        loam_arena_deinit(arena);
+    else
+        device->memory->host_arena_deinit(device, arena);
+}
+
 struct loam_free_memory loam_device_free_memory(const struct loam_device *device)
 {
     return device->memory->free_memory(device);
@@ -118,4 +138,20 @@ void loam_download(struct loam_stream *stream, void *host_target, const void *de
 void loam_zero(struct loam_stream *stream, void *target, size_t bytes)
 {
     if (!idle(stream)) stream->device->memory->zero(stream, target, bytes);
+}
+
+void loam_fetch(struct loam_stream *stream, int place, void *device_target, const void *host_source,
+                size_t bytes)
+{
+    if (idle(stream)) return;
+    if (stream->device->memory->fetch == NULL)
+        stream->device->memory->upload(stream, device_target, host_source, bytes);
+    else
+        stream->device->memory->fetch(stream, place, device_target, host_source, bytes);
+}
+
+void loam_fetch_wait(struct loam_stream *stream, int place)
+{
+    if (!idle(stream) && stream->device->memory->fetch_wait != NULL)
+        stream->device->memory->fetch_wait(stream, place);
 }

@@ -31,6 +31,14 @@ struct loam_memory_table {
     void (*copy)(struct loam_stream *stream, void *target, const void *source, size_t bytes);
     void (*zero)(struct loam_stream *stream, void *target, size_t bytes);
     void (*synchronise)(struct loam_stream *stream);
+    // As the functions loam_device_host_arena_init, loam_fetch, ... below, which call them. A device without a second
+    // queue has none of them: memory of the host is plain, a fetch is an upload, and its wait does nothing.
+    enum loam_status (*host_arena_init)(const struct loam_device *device, struct loam_arena *arena,
+                                        size_t bytes, struct loam_error *error);
+    void (*host_arena_deinit)(const struct loam_device *device, struct loam_arena *arena);
+    void (*fetch)(struct loam_stream *stream, int place, void *device_target, const void *host_source,
+                  size_t bytes);
+    void (*fetch_wait)(struct loam_stream *stream, int place);
 };
 
 // One op: `run` does it, `scratch` gives the workspace that a case needs (NULL: none), `refuses` the reason
@@ -119,6 +127,12 @@ void loam_device_arena_init_counting(const struct loam_device *device, struct lo
 void loam_device_arena_deinit(const struct loam_device *device, struct loam_arena *arena);
 struct loam_free_memory loam_device_free_memory(const struct loam_device *device);
 
+// Arenas of the host's memory that the device reads by itself (pinned), for loam_fetch. Zeroed, aligned as those of the
+// device.
+enum loam_status loam_device_host_arena_init(const struct loam_device *device, struct loam_arena *arena,
+                                             size_t bytes, struct loam_error *error);
+void loam_device_host_arena_deinit(const struct loam_device *device, struct loam_arena *arena);
+
 void loam_stream_init_planning(struct loam_stream *stream, const struct loam_device *device);
 enum loam_status loam_stream_init(struct loam_stream *stream, const struct loam_device *device,
                                   size_t scratch_bytes, struct loam_error *error);
@@ -150,6 +164,13 @@ void loam_upload_as(struct loam_stream *stream, void *device_target, enum loam_d
                     const void *host_source, enum loam_dtype source_dtype, size_t count);
 void loam_download(struct loam_stream *stream, void *host_target, const void *device_source, size_t bytes);
 void loam_zero(struct loam_stream *stream, void *target, size_t bytes);
+
+// Copies beside the ops. A fetch copies from an arena of loam_device_host_arena_init after everything that was queued before
+// it. What is queued after the wait for its place sees the copy. So many can be under way at a time, each in a place.
+enum { LOAM_FETCHES = 3 };
+void loam_fetch(struct loam_stream *stream, int place, void *device_target, const void *host_source,
+                size_t bytes);
+void loam_fetch_wait(struct loam_stream *stream, int place);
 
 // The backends' constructors.
 enum loam_status loam_device_ref_create(struct loam_device **out, int threads, struct loam_error *error);

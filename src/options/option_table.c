@@ -1231,6 +1231,25 @@ const struct loam_option_row loam_option_rows[] = {
       .group = MACHINE},
      FIELD(train.memory_limit),
      .bytes = true},
+    {TRAIN,
+     {.name = "device-memory-limit",
+      .argument = "SIZE|none",
+      .help =
+          "The same for the memory of a device that has its own, such as a GPU; --memory-limit is then for "
+          "that of the host.",
+      .default_text = "(the free memory of the device, less 64 MiB for its driver)",
+      .group = MACHINE},
+     FIELD(train.device_memory_limit),
+     .bytes = true},
+    {TRAIN,
+     {.name = "offload",
+      .argument = "auto|none|layers=N",
+      .help = "Layers of the frozen model that stay in the host's memory and are copied to the device before "
+              "they run. auto: as few as make the run fit. The result is the same to the bit.",
+      .default_text = "auto",
+      .group = MACHINE},
+     FIELD(train.offload),
+     .layers = true},
 
     // ---- Run as a file ----
     {WITH_FILE,

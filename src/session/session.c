@@ -156,6 +156,9 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
     struct loam_config config;
     LOAM_TRY(loam_config_load(&config, session->directory, error));
     LOAM_TRY(loam_model_create(&session->model, &config, error));
+    if (session->offloaded > config.layers)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--offload layers=%lld: the model has %lld layers",
+                         (long long)session->offloaded, (long long)config.layers);
     LOAM_TRY(choose_max_length(session, options->max_length, error));
     LOAM_TRY(choose_token_budget(session, options->token_budget, options->batch_size, error));
     if (options->without_text) return LOAM_OK;
@@ -170,8 +173,10 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
 enum loam_status loam_session_open(struct loam_session *session, const struct loam_session_options *options,
                                    struct loam_error *error)
 {
-    *session = (struct loam_session){
-        .directory = options->model, .callbacks = options->callbacks, .streamed = options->streamed};
+    *session = (struct loam_session){.directory = options->model,
+                                     .callbacks = options->callbacks,
+                                     .streamed = options->streamed,
+                                     .offloaded = options->offloaded};
     if (options->callbacks != NULL) session->log = &options->callbacks->log;
     enum loam_status status = open_all(session, options, error);
     if (status != LOAM_OK) loam_session_close(session);
@@ -226,16 +231,30 @@ static void log_device(const struct loam_session *session)
                    ours ? "; their products are made in 16-bit block floating point" : "");
 }
 
+static void log_offload(const struct loam_session *session)
+{
+    const struct loam_offload *offload = session->model->offload;
+    if (offload != NULL)
+        loam_log_write(
+            session->log, LOAM_LOG_INFO,
+            "%lld of %lld layers stay in the host's memory: each forward, so each generated token, "
+            "copies %.2f GB to device %s, and each backward as much again",
+            (long long)offload->count, (long long)offload->model_layers,
+            1e-9 * (double)offload->count * (double)offload->layer_bytes, session->device->name);
+}
+
 enum loam_status loam_session_load(struct loam_session *session, bool writable, struct loam_error *error)
 {
     struct loam_load_options options = {.dtype = session->dtype,
                                         .keep_halves = session->keep_halves,
                                         .writable = writable,
                                         .streamed = session->streamed,
+                                        .offloaded = session->offloaded,
                                         .callbacks = session->callbacks};
     loam_config_log(&session->model->config, session->log);
     LOAM_TRY(loam_model_load(session->model, session->directory, session->device, &options, error));
     log_device(session);
+    log_offload(session);
     return LOAM_OK;
 }
 

@@ -99,8 +99,8 @@ static void test_each_option_is_listed(void **state)
 static void find_value(const struct loam_options *like, const char *name, const char *first,
                        const char *second, char value[64])
 {
-    static const char *const candidates[] = {"7",   "8",   "0.5",  "0.25",  "x",   "a=b",
-                                             "a=2", "b=3", "true", "false", "cpu", "ref"};
+    static const char *const candidates[] = {"7",   "8",    "0.5",   "0.25", "x",   "a=b",      "a=2",
+                                             "b=3", "true", "false", "cpu",  "ref", "layers=3", "layers=4"};
     const struct loam_option_row *row = row_of(like->command, name);
     struct loam_options *scratch = create(like->command);
     struct loam_error error;
