@@ -37,12 +37,6 @@ static void describe_ref(int index, struct loam_device_entry *entry)
     (void)snprintf(entry->model, sizeof entry->model, "plain operations, slow and exact");
 }
 
-static void describe_ref(int index, struct loam_device_entry *entry)
-{
-    describe_host(index, entry);
-    (void)snprintf(entry->model, sizeof entry->model, "plain operations, slow and exact");
-}
-
 static const struct loam_backend cpu_backend = {
     .name = "cpu", .create = create_cpu, .describe = describe_host};
 static const struct loam_backend ref_backend = {

@@ -1,5 +1,6 @@
 #include "fake_cuda.h"
 
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +45,7 @@ struct CUmod_st {
 static struct fake_cuda fake = {
     .version = 12040, .devices = 1, .capability = 80, .memory = (size_t)1 << 30, .shared = 99 << 10};
 // Fields of other types, as the environment sets them.
-static int fake_is_sticky, fake_result, fake_memory;
+static int fake_is_sticky, fake_kills, fake_result, fake_memory;
 static struct block *blocks;
 static struct CUctx_st context;
 static struct CUctx_st *current;
@@ -80,15 +81,19 @@ static const struct {
 } settings[] = {{"version", &fake.version},       {"devices", &fake.devices},
                 {"capability", &fake.capability}, {"fail_at", &fake.fail_at},
                 {"fail_sticky", &fake_is_sticky}, {"fail_result", &fake_result},
-                {"memory_mib", &fake_memory}};
+                {"memory_mib", &fake_memory},     {"fail_kill", &fake_kills}};
+static const struct {
+    const char *name;
+    const char **field;
+} texts[] = {{"fail_symbol", &fake.fail_symbol}, {"spoil", &fake.spoil}};
 
 static void set_field(const char *name, size_t size, const char *value)
 {
-    static char symbol[64];
-    if (size == 11 && memcmp(name, "fail_symbol", size) == 0) {
-        (void)snprintf(symbol, sizeof symbol, "%.*s", (int)strcspn(value, " "), value);
-        fake.fail_symbol = symbol;
-        return;
+    static char copies[sizeof texts / sizeof texts[0]][64];
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (strlen(texts[i].name) != size || memcmp(texts[i].name, name, size) != 0) continue;
+        (void)snprintf(copies[i], sizeof copies[i], "%.*s", (int)strcspn(value, " "), value);
+        *texts[i].field = copies[i];
     }
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
         if (strlen(settings[i].name) == size && memcmp(settings[i].name, name, size) == 0)
@@ -105,6 +110,7 @@ __attribute__((constructor)) static void read_environment(void)
         at += *at == ' ';
     }
     fake.fail_sticky = fake_is_sticky != 0;
+    fake.fail_kill = fake_kills != 0;
     fake.fail_result = (cuda_result)fake_result;
     if (fake_memory > 0) fake.memory = (size_t)fake_memory << 20;
 }
@@ -127,6 +133,7 @@ static cuda_result begin(const char *symbol, bool needs_context)
     if (fake.fail_symbol == NULL || strcmp(fake.fail_symbol, symbol) == 0) {
         fake.calls++;
         if (fake.calls == fake.fail_at) {
+            if (fake.fail_kill) (void)raise(SIGKILL);
             if (fake.fail_sticky && context.uses > 0) lost = fake.fail_result; // a context is lost
             return fake.fail_result;
         }

@@ -20,6 +20,9 @@ struct fake_cuda {
     const char *fail_symbol;
     cuda_result fail_result;
     bool fail_sticky; // every later call gives the same result, as for a lost device
+    bool fail_kill;   // the process ends there, as by kill -9
+    // The kernel whose launches spoil their last buffer, by its name without loam_kernel_; NULL: none.
+    const char *spoil;
     // What happened.
     int calls;   // that count for fail_at
     int live;    // things that were created and not destroyed
