@@ -165,7 +165,9 @@ static enum loam_status set_up(struct cuda_device *cuda, int index, struct loam_
                              error));
     LOAM_TRY(loam_cuda_staging_init(cuda, error));
     LOAM_TRY(load_kernels(cuda, capability, error));
-    if (capability >= BF16_CAPABILITY) cuda->device.formats.preferred = 1u << LOAM_BF16;
+    // Tensor cores of Turing take f16 alone.
+    cuda->device.formats.preferred = 1u << LOAM_F16;
+    if (capability >= BF16_CAPABILITY) cuda->device.formats.preferred |= 1u << LOAM_BF16;
     return LOAM_OK;
 }
 
@@ -179,7 +181,8 @@ enum loam_status loam_device_cuda_create(struct loam_device **out, int index, st
     cuda->device = (struct loam_device){
         .name = cuda->name,
         .threads = 1,
-        .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_BF16, .master = 1u << LOAM_F32},
+        .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_BF16 | 1u << LOAM_F16, .master = 1u << LOAM_F32},
+        .queues = true,
         .alignment = CUDA_ALIGNMENT,
         .largest_buffer = SIZE_MAX,
         .memory = &loam_cuda_memory,
