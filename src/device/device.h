@@ -68,10 +68,14 @@ static inline bool loam_formats_have(unsigned formats, enum loam_dtype dtype)
 }
 
 struct loam_device {
-    const char *name; // "ref", "cpu"
-    const char *isa;  // level of instructions that its ops are compiled for, "avx2"; NULL: has no levels
+    const char *name;      // "ref", "cpu", "cuda:0"
+    const char *model;     // of the hardware, "NVIDIA H200"; NULL: the machine's own processor
+    const char *code_from; // where the code of its kernels comes from; NULL: it is part of loam
+    const char *isa;       // level of instructions that its ops are compiled for, "avx2"; NULL: has no levels
     int threads;
     int threads_wanted; // more than `threads` where the system did not let them be started
+    // "cuda:0 cannot be used: REASON" where "auto" found a GPU that cannot be used; empty: it found none, or was not asked.
+    char passed_over[1120];
     struct loam_formats formats;
     bool host_memory;      // device addresses are host addresses: mapped weights are used where they are
     bool planning;         // its memory is only counted, and its streams only plan
@@ -101,7 +105,8 @@ struct loam_stream {
     bool recomputing; // the ops repeat an earlier computation, so their operations do not count
 };
 
-// `name` is "ref" or "cpu"; `threads` 0 means one for each core that the process may use.
+// `name` is "ref", "cpu", "cuda" or "cuda:N", or "auto": the first GPU that can be used, or else the CPU. `threads` 0
+// means one for each core that the process may use.
 enum loam_status loam_device_create(struct loam_device **out, const char *name, int threads,
                                     struct loam_error *error);
 // The same device, to plan with: what is set up on it counts the memory that it would take.
@@ -110,7 +115,8 @@ enum loam_status loam_device_create_planning(struct loam_device **out, const cha
 void loam_device_destroy(struct loam_device *device);
 // The dtype of activations where the user names none: bf16 where the device prefers it, else f32.
 enum loam_dtype loam_device_default_dtype(const struct loam_device *device);
-const char *loam_device_name(size_t index); // of the devices in this build; NULL past the end
+// The devices that every machine has, "cpu" and "ref"; NULL past the end. device/registry.h has all kinds.
+const char *loam_device_name(size_t index);
 
 // Arenas of the device's memory. An arena of `bytes` zeroed bytes, in huge pages where there are any;
 // `populate` faults it in at once. More than the device's largest buffer is LOAM_ERROR_MEMORY.

@@ -1197,12 +1197,14 @@ const struct loam_option_row loam_option_rows[] = {
     // ---- Device ----
     {TRAIN | GENERATE | CHAT | EVAL | BENCH | MERGE,
      {.name = "device",
-      .argument = "cpu|ref",
-      .help = "Compute with the fast CPU operations, or with the plain reference ones.",
-      .default_text = "cpu",
+      .argument = "auto|cpu|ref|cuda[:N]",
+      .help = "What computes: the CPU, the plain reference operations, or an NVIDIA GPU, of which 0 is the "
+              "first. "
+              "auto: the first GPU that can be used, or else the CPU. loam devices lists them.",
+      .default_text = "auto",
       .group = MACHINE},
      FIELD(train.device),
-     .one_of = true},
+     .check = loam_option_check_device},
     {TRAIN | GENERATE | CHAT | EVAL | BENCH | MERGE,
      {.name = "threads",
       .argument = "N",

@@ -163,8 +163,6 @@ static enum loam_status set_choice(const struct loam_option_row *row, void *fiel
 static enum loam_status check_text(const struct loam_option_row *row, const char *text,
                                    struct loam_error *error)
 {
-    if (row->one_of && !loam_option_takes(&row->info, text))
-        return fail_value(row, text, row->info.argument, error);
     if (row->check == NULL || row->check(text, error) == LOAM_OK) return LOAM_OK;
     if (error->status != LOAM_ERROR_MEMORY) error->status = LOAM_ERROR_USAGE; // the command line is wrong
     return error->status;

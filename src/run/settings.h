@@ -29,6 +29,7 @@ struct loam_train_resolved {
     int32_t max_length;
     int32_t token_budget;
     int threads;
+    const char *device;
     enum loam_dtype dtype; // LOAM_DTYPE_NONE: parameters have several dtypes
     const char *targets;   // target modules of a new adapter; NULL: no new adapter
 };
@@ -44,7 +45,7 @@ struct loam_train_settings {
     const char *out;                 // directory
     const char *adapter;             // directory of an adapter to train further, or NULL
     bool overwrite;
-    const char *device;    // "ref", "cpu"
+    const char *device;    // as loam_device_create takes it
     int threads;           // 0: all cores
     enum loam_dtype dtype; // LOAM_DTYPE_NONE: bf16 where the device has it, else f32
     bool full;             // --method full

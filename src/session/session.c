@@ -1,5 +1,6 @@
 #include "session/session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -129,6 +130,9 @@ static enum loam_status open_device(struct loam_session *session, const struct l
     session->owns_device = true;
     LOAM_TRY((options->planning ? loam_device_create_planning : loam_device_create)(
         &session->device, options->device, options->threads, error));
+    if (session->device->passed_over[0] != '\0')
+        loam_log_write(session->log, LOAM_LOG_WARNING, "device auto is %s: %s", session->device->name,
+                       session->device->passed_over);
     if (session->device->threads < session->device->threads_wanted)
         loam_log_write(session->log, LOAM_LOG_WARNING,
                        "no more than %d of %d threads can be started (a limit on processes or memory): %d %s",
@@ -217,10 +221,13 @@ static void log_device(const struct loam_session *session)
     const enum loam_dtype matrices = session->model->matrix_dtype;
     const bool levels = device->isa != NULL, kept = matrices != session->dtype;
     const bool ours = levels && (kept || !loam_formats_have(device->formats.preferred, matrices));
-    loam_log_write(session->log, LOAM_LOG_INFO, "computing in %s%s%s on device %s%s%s%s with %d threads%s",
+    const char *detail = levels ? device->isa : device->model;
+    char threads[32] = "";
+    if (device->model == NULL) (void)snprintf(threads, sizeof threads, " with %d threads", device->threads);
+    loam_log_write(session->log, LOAM_LOG_INFO, "computing in %s%s%s on device %s%s%s%s%s%s",
                    loam_dtype_name(session->dtype), kept ? " with matrices of " : "",
-                   kept ? loam_dtype_name(matrices) : "", device->name, levels ? " (" : "",
-                   levels ? device->isa : "", levels ? ")" : "", device->threads,
+                   kept ? loam_dtype_name(matrices) : "", device->name, detail != NULL ? " (" : "",
+                   detail != NULL ? detail : "", detail != NULL ? ")" : "", threads,
                    ours ? "; their products are made in 16-bit block floating point" : "");
 }
 

@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
-#include "device/gpu/cuda/cuda.h"
 #include "hidden_device.h"
 #include "model/feed.h"
 #include "parity/run/common_golden.h"
@@ -20,7 +19,7 @@ static struct loam_device *create_cuda(void)
 {
     struct loam_error error = {0};
     struct loam_device *device = NULL;
-    assert_ok(loam_device_cuda_create(&device, 0, &error));
+    assert_ok(loam_device_create(&device, "cuda:0", 1, &error));
     return device;
 }
 
