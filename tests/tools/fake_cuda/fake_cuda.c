@@ -101,7 +101,7 @@ static const struct {
 static const struct {
     const char *name;
     const char **field;
-} texts[] = {{"fail_symbol", &fake.fail_symbol}, {"spoil", &fake.spoil}};
+} texts[] = {{"fail_symbol", &fake.fail_symbol}, {"skip", &fake.skip}};
 
 static void set_field(const char *name, size_t size, const char *value)
 {
@@ -615,5 +615,6 @@ cuda_result cuLaunchKernel(struct CUfunc_st *function, unsigned grid_x, unsigned
         if (address != 0) note_use(launch.buffers[i], stream);
     }
     fake.launches++;
+    if (fake.skip != NULL && strcmp(fake.skip, kernels[function->kernel].name) == 0) return CUDA_SUCCESS;
     return run(function, &launch);
 }
