@@ -3,7 +3,6 @@
 //   LOAM_OPENCL_CASES=all     the whole table in every dtype
 //   LOAM_OPENCL_BARRIER=N     without the N-th barrier of the kernels, so that a detector of races can show that it finds it
 #include "device/gpu/opencl/host.h"
-#include "device/gpu/opencl/opencl.h"
 #include "op/device/common_op.h"
 
 enum loam_status __real_loam_opencl_api_open(struct loam_opencl_api *api, const char *library,
@@ -16,8 +15,8 @@ enum loam_status __wrap_loam_opencl_api_open(struct loam_opencl_api *api, const 
 static struct loam_opencl_api real;
 static int missing_barrier; // 0: none
 
-static struct cl_program *program_without_barrier(struct cl_context *context, cl_count count, const char **texts,
-                                                  const size_t *bytes, cl_result *result)
+static struct cl_program *program_without_barrier(struct cl_context *context, cl_count count,
+                                                  const char **texts, const size_t *bytes, cl_result *result)
 {
     static const char BARRIER[] = " BARRIER();";
     char *const text = malloc(bytes[0]);
@@ -105,7 +104,7 @@ static void test_cases(void **state)
     struct loam_device *device = NULL;
     const char *cases = getenv("LOAM_OPENCL_CASES"), *barrier = getenv("LOAM_OPENCL_BARRIER");
     missing_barrier = barrier != NULL ? atoi(barrier) : 0;
-    if (loam_device_opencl_create(&device, 0, &error) != LOAM_OK) {
+    if (loam_device_create(&device, "opencl", 1, &error) != LOAM_OK) {
         print_message("skipped: %s\n", error.message);
         skip();
     }

@@ -1,6 +1,7 @@
 // The devices of all drivers, and what loam needs of one.
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/heap.h"
 #include "device/gpu/opencl/host.h"
@@ -118,6 +119,7 @@ enum loam_status loam_opencl_read_properties(const struct loam_opencl_api *api, 
         api->device_info(device, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof p->largest_buffer, &p->largest_buffer,
                          NULL),
         api->device_info(device, CL_DEVICE_LOCAL_MEM_SIZE, sizeof p->local_memory, &p->local_memory, NULL),
+        api->device_info(device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof p->processors, &p->processors, NULL),
         api->device_info(device, CL_DEVICE_SINGLE_FP_CONFIG, sizeof rounding, &rounding, NULL),
         read_truth(api, device, CL_DEVICE_HOST_UNIFIED_MEMORY, &p->unified),
     };
@@ -163,4 +165,50 @@ const char *loam_opencl_lack(const struct loam_opencl_api *api, struct cl_device
         return "its addresses do not have 64 bits";
     if (lacks_items(api, device)) return "it cannot run 256 work-items together";
     return NULL;
+}
+
+// ---- what is known before a device is used ----
+
+bool loam_opencl_exists(int index, struct loam_error *reason)
+{
+    struct loam_opencl_api api;
+    struct opencl_found *found = NULL;
+    size_t count = 0;
+    *reason = (struct loam_error){0};
+    if (loam_opencl_api_open(&api, LOAM_OPENCL_LIBRARY, reason) != LOAM_OK) return false;
+    const enum loam_status status = loam_opencl_find(&api, &found, &count, reason);
+    free(found);
+    loam_opencl_api_close(&api);
+    if (status != LOAM_OK) return false;
+    if (index >= 0 && (size_t)index < count) return true;
+    (void)loam_fail(reason, LOAM_ERROR_UNSUPPORTED, "the OpenCL drivers have %zu devices", count);
+    return false;
+}
+
+static void describe(const struct loam_opencl_api *api, struct cl_device *device,
+                     struct loam_device_entry *entry)
+{
+    struct opencl_properties properties;
+    struct loam_error unread = {0};
+    if (loam_opencl_read_properties(api, device, &properties, &unread) != LOAM_OK) return;
+    // The version is "OpenCL 3.0" and the driver's own text.
+    const size_t words = strcspn(properties.version, " ") + 1;
+    const int size = (int)(words + strcspn(properties.version + words, " "));
+    (void)snprintf(entry->model, sizeof entry->model, "%s", properties.name);
+    (void)snprintf(entry->driver, sizeof entry->driver, "%.*s, %.*s", size < 12 ? size : 12,
+                   properties.version, (int)sizeof entry->driver - 15, properties.driver);
+    entry->total_memory = properties.memory;
+}
+
+void loam_opencl_describe_device(int index, struct loam_device_entry *entry)
+{
+    struct loam_opencl_api api;
+    struct loam_error unread = {0};
+    struct opencl_found *found = NULL;
+    size_t count = 0;
+    if (loam_opencl_api_open(&api, LOAM_OPENCL_LIBRARY, &unread) != LOAM_OK) return;
+    if (loam_opencl_find(&api, &found, &count, &unread) == LOAM_OK && index >= 0 && (size_t)index < count)
+        describe(&api, found[index].device, entry);
+    free(found);
+    loam_opencl_api_close(&api);
 }

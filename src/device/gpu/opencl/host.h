@@ -4,6 +4,7 @@
 
 #include "device/gpu/launch.h"
 #include "device/gpu/opencl/api.h"
+#include "device/registry.h"
 
 // A device of one of the drivers.
 struct opencl_found {
@@ -15,6 +16,7 @@ struct opencl_found {
 struct opencl_properties {
     char name[128], driver[64], version[64];
     uint64_t memory, largest_buffer, local_memory; // bytes
+    cl_count processors;                           // that run work-groups
     bool unified;                                  // its memory is the machine's
     bool rounded;                                  // it can round quotients and roots correctly
 };
@@ -30,7 +32,8 @@ struct opencl_device {
     struct loam_device device; // first, so that a pointer to it is one to the whole
     struct loam_gpu gpu;
     struct loam_opencl_api api;
-    char name[24]; // "opencl:0"
+    char name[24];      // "opencl:0"
+    char code_from[40]; // where the kernels' code comes from
     struct opencl_found found;
     struct opencl_properties properties;
     struct cl_context *context;
@@ -55,6 +58,11 @@ enum loam_status loam_opencl_read_properties(const struct loam_opencl_api *api, 
                                              struct opencl_properties *properties, struct loam_error *error);
 // Why loam cannot use a device, as "its driver has no compiler"; NULL: it can.
 const char *loam_opencl_lack(const struct loam_opencl_api *api, struct cl_device *device);
+
+// Whether the drivers have a device of that number.
+bool loam_opencl_exists(int index, struct loam_error *reason);
+// Model, memory and driver.
+void loam_opencl_describe_device(int index, struct loam_device_entry *entry);
 
 // Makes the program and the kernels of the device.
 enum loam_status loam_opencl_load(struct opencl_device *opencl, struct loam_error *error);

@@ -1,6 +1,4 @@
 // A device of OpenCL: its life, and launches.
-#include "device/gpu/opencl/opencl.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -123,11 +121,15 @@ static enum loam_status set_up(struct opencl_device *opencl, int index, struct l
     opencl->queue = api->queue_create(opencl->context, opencl->found.device, 0, &result);
     LOAM_TRY(loam_opencl_check(result, opencl->name, error));
     opencl->device.largest_buffer = (size_t)opencl->properties.largest_buffer;
+    opencl->gpu.processors = (int)opencl->properties.processors;
+    opencl->gpu.shared_most = (size_t)opencl->properties.local_memory;
     return loam_opencl_load(opencl, error);
 }
 
-enum loam_status loam_device_opencl_create(struct loam_device **out, int index, struct loam_error *error)
+// The kernels have threads of their own.
+static enum loam_status create(struct loam_device **out, int index, int threads, struct loam_error *error)
 {
+    (void)threads;
     *out = NULL;
     struct opencl_device *opencl = loam_calloc(1, sizeof *opencl, error);
     if (opencl == NULL) return LOAM_ERROR_MEMORY;
@@ -135,8 +137,10 @@ enum loam_status loam_device_opencl_create(struct loam_device **out, int index, 
     opencl->gpu = (struct loam_gpu){.launch = launch_kernel, .loss_chunk = 1 << 24};
     opencl->device = (struct loam_device){
         .name = opencl->name,
+        .model = opencl->properties.name,
+        .code_from = opencl->code_from,
         .threads = 1,
-        .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_BF16, .master = 1u << LOAM_F32},
+        .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_F16 | 1u << LOAM_BF16, .master = 1u << LOAM_F32},
         .alignment = 256,
         .memory = &loam_opencl_memory,
         .state = &opencl->gpu,
@@ -151,3 +155,9 @@ enum loam_status loam_device_opencl_create(struct loam_device **out, int index, 
     *out = &opencl->device;
     return LOAM_OK;
 }
+
+const struct loam_backend loam_opencl_backend = {.name = "opencl",
+                                                 .numbered = true,
+                                                 .exists = loam_opencl_exists,
+                                                 .create = create,
+                                                 .describe = loam_opencl_describe_device};

@@ -166,18 +166,29 @@ static uint64_t make_key(const struct opencl_device *opencl)
     return loam_gpu_hash_sources(key);
 }
 
+// A CPU's driver compiles a kernel when it is launched, and keeps what it made. Asked for code, it would compile every
+// kernel once more.
+static bool keeps_code(const struct opencl_device *opencl)
+{
+    return (opencl->found.type & (CL_DEVICE_TYPE_GPU | CL_DEVICE_TYPE_ACCELERATOR)) == 0;
+}
+
 static enum loam_status make_program(struct opencl_device *opencl, struct loam_error *error)
 {
     struct loam_gpu_cache cache;
     struct loam_bytes code = {0};
     enum loam_status status = LOAM_OK;
+    (void)snprintf(opencl->code_from, sizeof opencl->code_from, "the driver's compiler");
+    if (keeps_code(opencl)) return build_sources(opencl, error);
     loam_gpu_cache_init(&cache, "opencl", make_key(opencl));
-    if (!loam_gpu_cache_read(&cache, &code) || !build_code(opencl, &code)) {
+    const bool cached = loam_gpu_cache_read(&cache, &code) && build_code(opencl, &code);
+    if (!cached) {
         loam_bytes_clear(&code);
         status = build_sources(opencl, error);
         if (status == LOAM_OK && take_code(opencl, &code)) loam_gpu_cache_write(&cache, &code);
     }
     loam_bytes_deinit(&code);
+    if (cached) (void)snprintf(opencl->code_from, sizeof opencl->code_from, "the driver's compiler, cached");
     return status;
 }
 
