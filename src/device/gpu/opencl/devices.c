@@ -128,14 +128,12 @@ enum loam_status loam_opencl_read_properties(const struct loam_opencl_api *api, 
                              error);
 }
 
+// A version is "OpenCL 1.2" and the driver's own text.
 static bool is_old(const struct loam_opencl_api *api, struct cl_device *device)
 {
     char text[64] = "";
-    int major = 0, minor = 0;
-    if (read_text(api, device, CL_DEVICE_VERSION, text, sizeof text) != CL_SUCCESS ||
-        sscanf(text, "OpenCL %d.%d", &major, &minor) != 2)
-        return true;
-    return major < 1 || (major == 1 && minor < 2);
+    return read_text(api, device, CL_DEVICE_VERSION, text, sizeof text) != CL_SUCCESS ||
+           strncmp(text, "OpenCL 1.0", 10) == 0 || strncmp(text, "OpenCL 1.1", 10) == 0;
 }
 
 static bool lacks_items(const struct loam_opencl_api *api, struct cl_device *device)
@@ -191,7 +189,6 @@ static void describe(const struct loam_opencl_api *api, struct cl_device *device
     struct opencl_properties properties;
     struct loam_error unread = {0};
     if (loam_opencl_read_properties(api, device, &properties, &unread) != LOAM_OK) return;
-    // The version is "OpenCL 3.0" and the driver's own text.
     const size_t words = strcspn(properties.version, " ") + 1;
     const int size = (int)(words + strcspn(properties.version + words, " "));
     (void)snprintf(entry->model, sizeof entry->model, "%s", properties.name);
