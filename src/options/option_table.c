@@ -1197,10 +1197,10 @@ const struct loam_option_row loam_option_rows[] = {
     // ---- Device ----
     {TRAIN | GENERATE | CHAT | EVAL | BENCH | MERGE,
      {.name = "device",
-      .argument = "auto|cpu|ref|cuda[:N]",
-      .help = "What computes: the CPU, the plain reference operations, or an NVIDIA GPU, of which 0 is the "
-              "first. "
-              "auto: the first GPU that can be used, or else the CPU. loam devices lists them.",
+      .argument = "auto|cpu|ref|cuda[:N]|opencl[:N]",
+      .help = "What computes: the CPU, the plain reference operations, an NVIDIA GPU, or a device of an "
+              "OpenCL driver. 0 is the first one. "
+              "auto: the first NVIDIA GPU that can be used, or else the CPU. loam devices lists them.",
       .default_text = "auto",
       .group = MACHINE},
      FIELD(train.device),
