@@ -133,7 +133,7 @@ static void test_formats(void **state)
     loam_device_destroy(device);
     cuda->capability = 75; // without products in bf16
     device = create();
-    assert_int_equal(loam_device_default_dtype(device), LOAM_F32);
+    assert_int_equal(loam_device_default_dtype(device), LOAM_F16);
     loam_device_destroy(device);
 }
 

@@ -174,7 +174,9 @@ static enum loam_status set_up(struct cuda_device *cuda, int index, struct loam_
     LOAM_TRY(loam_cuda_fetching_init(cuda, error));
     LOAM_TRY(load_kernels(cuda, capability, error));
     cuda->device.code_from = cuda->code_from;
-    if (capability >= BF16_CAPABILITY) cuda->device.formats.preferred = 1u << LOAM_BF16;
+    // Tensor cores of Turing take f16 alone.
+    cuda->device.formats.preferred = 1u << LOAM_F16;
+    if (capability >= BF16_CAPABILITY) cuda->device.formats.preferred |= 1u << LOAM_BF16;
     return LOAM_OK;
 }
 
@@ -191,7 +193,8 @@ static enum loam_status create(struct loam_device **out, int index, int threads,
         .name = cuda->name,
         .model = cuda->model,
         .threads = 1,
-        .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_BF16, .master = 1u << LOAM_F32},
+        .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_BF16 | 1u << LOAM_F16, .master = 1u << LOAM_F32},
+        .queues = true,
         .alignment = CUDA_ALIGNMENT,
         .largest_buffer = SIZE_MAX,
         .memory = &loam_cuda_memory,
