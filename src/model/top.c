@@ -167,6 +167,12 @@ void loam_top_queue(struct loam_pass *pass, struct loam_tensor logits, struct lo
     loam_download(pass->stream, host_results(decoder, first), result, 4 * (size_t)results.count);
 }
 
+// Copies `count` elements of a list in the results, where they have it.
+static void copy_found(void *target, const void *list, int64_t first, int64_t count)
+{
+    if (list != NULL && count > 0) memcpy(target, (const char *)list + 4 * first, 4 * (size_t)count);
+}
+
 void loam_top_share(const struct loam_decoder *decoder, struct loam_top *const *tops, int32_t first,
                     int32_t count)
 {
@@ -174,13 +180,11 @@ void loam_top_share(const struct loam_decoder *decoder, struct loam_top *const *
     const struct results results = place_results(host_results(decoder, first), &sizes);
     for (int32_t i = 0; i < count; i++) {
         struct loam_top *top = tops[i];
-        memcpy(top->values, results.values + i * sizes.k, (size_t)top->k * sizeof *top->values);
-        memcpy(top->ids, results.ids + i * sizes.k, (size_t)top->k * sizeof *top->ids);
-        if (top->asked_count > 0)
-            memcpy(top->answers, results.answers + i * sizes.asked,
-                   (size_t)top->asked_count * sizeof *top->answers);
-        top->sum = results.sums != NULL ? results.sums[i] : 0;
-        top->fault = results.faults[i];
+        copy_found(top->values, results.values, i * sizes.k, top->k);
+        copy_found(top->ids, results.ids, i * sizes.k, top->k);
+        copy_found(top->answers, results.answers, i * sizes.asked, top->asked_count);
+        copy_found(&top->sum, results.sums, i, 1);
+        copy_found(&top->fault, results.faults, i, 1);
     }
 }
 

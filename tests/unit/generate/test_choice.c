@@ -141,15 +141,15 @@ static void test_largest_logits_give_the_same_token(void **state)
     struct loam_stream stream;
     assert_ok(loam_device_create(&device, "cpu", 1, &error));
     assert_ok(loam_stream_init(&stream, device, 1 << 20, &error));
-    for (uint64_t stream = 0; stream < CASES; stream++) {
-        struct draws draws = {.stream = stream};
+    for (uint64_t number = 0; number < CASES; number++) {
+        struct draws draws = {.stream = number};
         draw_case(&bench, &draws);
         const struct loam_sampling *sampling = &bench.generation.sampling;
         const bool is_greedy = sampling->temperature == 0;
         const bool few = sampling->top_k > 0 && sampling->top_k <= LOAM_MOST_TOP_LOGITS;
         const bool ok = check_case(&stream, &bench, &draws);
         if (!ok && (is_greedy || few) && bench.most_asked == 64 && sampling->repetition_penalty == 1)
-            fail_msg("case %d: %d candidates settle the choice", (int)stream, (int)sampling->top_k);
+            fail_msg("case %d: %d candidates settle the choice", (int)number, (int)sampling->top_k);
         cases++;
         settled += ok;
     }
