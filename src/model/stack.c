@@ -58,11 +58,12 @@ static void make_rope_tables(struct loam_pass *pass)
     }
 }
 
-// The factor of the embedding, rounded to bf16 where the family rounds it to the model's dtype.
+// The factor of the embedding, rounded where the family rounds it to the model's dtype.
 static float embedding_factor(const struct loam_model *model)
 {
     const float factor = (float)model->config.embedding_factor;
-    if (!model->config.family->rounds_embedding_factor || model->dtype != LOAM_BF16) return factor;
+    if (!model->config.family->rounds_embedding_factor || model->dtype == LOAM_F32) return factor;
+    if (model->dtype == LOAM_F16) return loam_f16_to_f32(loam_f32_to_f16(factor));
     return loam_bf16_to_f32(loam_f32_to_bf16(factor));
 }
 
@@ -210,8 +211,12 @@ void loam_decoder_forward(struct loam_pass *pass)
 {
     make_rope_tables(pass);
     embed(pass);
-    for (int64_t index = 0; index < pass->model->config.layers; index++)
+    for (int64_t index = 0; index < pass->model->config.layers; index++) {
+        loam_offload_turn(pass->model->offload, pass->stream, index, true);
         loam_layer_forward(pass, index);
+    }
+    // A backward begins with the layers that are there.
+    if (!pass->gradients) loam_offload_begin(pass->model->offload, pass->stream);
 }
 
 // dpositions[p[t]] += dres[t], p the positions.
@@ -310,7 +315,10 @@ void loam_decoder_backward(struct loam_pass *pass, struct loam_tensor dres)
 {
     const int64_t first = pass->decoder->first_trained;
     const bool embedding_trained = pass->decoder->embedding_trained;
-    for (int64_t index = pass->model->config.layers - 1; index >= first; index--)
+    for (int64_t index = pass->model->config.layers - 1; index >= first; index--) {
+        loam_offload_turn(pass->model->offload, pass->stream, index, false);
         loam_layer_backward(pass, index, dres, index > first || embedding_trained);
+    }
+    loam_offload_begin(pass->model->offload, pass->stream);
     if (embedding_trained) embedding_backward(pass, dres);
 }

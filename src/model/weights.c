@@ -1,4 +1,5 @@
 // Giving a model its data: in place or converted.
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -63,19 +64,45 @@ static bool transposed(const struct loam_parameter *parameter)
     return (parameter->row->flags & LOAM_WEIGHT_TRANSPOSED) != 0;
 }
 
+// Sets the dtypes, and measures the layers that stay on the host.
+static enum loam_status place_on_host(const struct loading *loading, struct loam_error *error)
+{
+    struct loam_model *model = loading->model;
+    const int64_t layers = model->config.layers, count = loading->options->offloaded;
+    if (count == 0 || model->device->host_memory) return LOAM_OK;
+    LOAM_TRY(
+        loam_offload_create(&model->offload, model->device, layers, count < layers ? count : layers, error));
+    for (size_t i = 0; i < model->parameter_count; i++) {
+        struct loam_parameter *parameter = &model->parameters[i];
+        if (!loam_offload_has(model->offload, parameter->layer)) continue;
+        parameter->offload = model->offload;
+        parameter->value.dtype = dtype_of(loading, &parameter->value, loading->sources[i]);
+        loam_offload_measure(model->offload, parameter->layer, loam_tensor_bytes(&parameter->value));
+    }
+    return loam_offload_take_host(model->offload, error);
+}
+
+static void *place_on_device(const struct loam_parameter *parameter, struct loam_arena *arena)
+{
+    const size_t bytes = loam_tensor_bytes(&parameter->value);
+    return parameter->offload == NULL ? loam_arena_alloc(arena, bytes)
+                                      : loam_offload_place(parameter->offload, parameter->layer, bytes);
+}
+
 // Run twice: over a counting arena, then over the real one.
 static void place(const struct loading *loading, struct loam_arena *arena)
 {
     struct loam_model *model = loading->model;
     model->mapped_bytes = 0;
     model->matrix_dtype = model->dtype;
+    if (model->offload != NULL) loam_offload_take_ring(model->offload, arena);
     for (size_t i = 0; i < model->parameter_count; i++) {
         struct loam_tensor *value = &model->parameters[i].value;
         value->dtype = dtype_of(loading, value, loading->sources[i]);
         if (value->rank == 2 && model->reader == NULL) model->matrix_dtype = value->dtype;
         bool in_place = used_in_place(loading, loading->sources[i], value->dtype);
         value->data =
-            in_place ? place_in_file(loading->sources[i]) : loam_arena_alloc(arena, loam_tensor_bytes(value));
+            in_place ? place_in_file(loading->sources[i]) : place_on_device(&model->parameters[i], arena);
         if (in_place) model->mapped_bytes += loam_tensor_bytes(value);
         if (value->rank == 2)
             model->parameters[i].handle =
@@ -90,6 +117,7 @@ static enum loam_status place_all(const struct loading *loading, struct loam_err
 {
     struct loam_model *model = loading->model;
     struct loam_arena counting;
+    LOAM_TRY(place_on_host(loading, error));
     loam_device_arena_init_counting(model->device, &counting);
     place(loading, &counting);
     // Not populated: what moves the weights touches every page, with all threads.
@@ -109,15 +137,44 @@ static int64_t source_bytes(const struct loading *loading)
     return total;
 }
 
+// Weights beyond the range of f16 would become infinite.
+static enum loam_status check_range(const struct loading *loading, size_t index, struct loam_error *error)
+{
+    enum { BLOCK = 1024 };
+    const struct loam_parameter *parameter = &loading->model->parameters[index];
+    const struct loam_stored_tensor *source = loading->sources[index];
+    const enum loam_dtype stored = loam_format_row(source->format)->dtype;
+    const size_t count = (size_t)loam_tensor_count(&parameter->value);
+    float block[BLOCK];
+    if (parameter->value.dtype != LOAM_F16 || stored == LOAM_F16) return LOAM_OK;
+    for (size_t done = 0; done < count; done += BLOCK) {
+        const size_t part = count - done < BLOCK ? count - done : BLOCK;
+        loam_convert(block, LOAM_F32, (const char *)source->data + done * loam_dtype_size(stored), stored,
+                     part);
+        for (size_t i = 0; i < part; i++)
+            if (isfinite(block[i]) && fabsf(block[i]) >= 65520.0f)
+                return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                                 "%s: tensor %s holds %g, and f16 ends at 65504: choose --dtype bf16 or f32",
+                                 loading->directory, parameter->name, (double)block[i]);
+    }
+    return LOAM_OK;
+}
+
 static enum loam_status move(const struct loading *loading, struct loam_stream *stream,
                              struct loam_error *error)
 {
     const struct loam_model *model = loading->model;
     int64_t done = 0, total = source_bytes(loading);
     for (size_t i = 0; i < model->parameter_count; i++) {
-        const struct loam_tensor *value = &model->parameters[i].value;
+        const struct loam_parameter *parameter = &model->parameters[i];
+        const struct loam_tensor *value = &parameter->value;
         const struct loam_stored_tensor *source = loading->sources[i];
-        if (value->data != source->data)
+        LOAM_TRY(check_range(loading, i, error));
+        if (parameter->offload != NULL)
+            loam_weight_keep(value,
+                             loam_offload_host_address(parameter->offload, parameter->layer, value->data),
+                             source->data, loam_format_row(source->format)->dtype);
+        else if (value->data != source->data)
             loam_weight_copy(stream, value, source->data, loam_format_row(source->format)->dtype, true);
         else if (model->reader != NULL)
             continue;
@@ -233,8 +290,8 @@ enum loam_status loam_model_load(struct loam_model *model, const char *directory
                                  const struct loam_device *device, const struct loam_load_options *options,
                                  struct loam_error *error)
 {
-    if (options->dtype != LOAM_F32 && options->dtype != LOAM_BF16)
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "a model computes in f32 or bf16, not in %s",
+    if (!loam_formats_have(device->formats.compute, options->dtype))
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "device %s does not compute in %s", device->name,
                          loam_dtype_name(options->dtype));
     if (model->device != NULL) return loam_fail(error, LOAM_ERROR_ARGUMENT, "the model has its data already");
     bool there = true;
