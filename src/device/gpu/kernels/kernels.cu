@@ -8,3 +8,4 @@
 #include "device/gpu/kernels/positions.c"
 #include "device/gpu/kernels/product.c"
 #include "device/gpu/kernels/rows.c"
+#include "device/gpu/kernels/top_logits.c"

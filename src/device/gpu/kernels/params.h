@@ -264,6 +264,22 @@ struct cap_logits_params {
     f32 softcap;
 };
 
+// ---- top_logits.c ----
+
+enum { TOP_LOGITS_STATE = 3 }; // of a part, u32: bits of the largest logit, bits of its sum, the first fault
+
+// A row of logits is searched in parts of `columns`, a block each.
+struct top_logits_params {
+    i64 vocabulary;
+    i64 limit;
+    i32 parts; // of a row
+    i32 columns;
+    i32 k;
+    i32 asked; // ids of a row
+};
+#define top_logits_parts_params top_logits_params
+#define top_logits_rows_params top_logits_params
+
 // ---- optimiser.c ----
 
 struct squared_norm_parts_params {

@@ -21,6 +21,7 @@ size_t loam_gpu_linear_cross_entropy_scratch(const struct loam_device *device,
                                              const struct loam_linear_cross_entropy_args *args);
 size_t loam_gpu_cross_entropy_scratch(const struct loam_device *device,
                                       const struct loam_cross_entropy_args *args);
+size_t loam_gpu_top_logits_scratch(const struct loam_device *device, const struct loam_top_logits_args *args);
 size_t loam_gpu_squared_norm_scratch(const struct loam_device *device,
                                      const struct loam_squared_norm_args *args);
 const char *loam_gpu_attention_forward_refuses(const struct loam_device *device,
