@@ -185,7 +185,7 @@ static int64_t estimate(const struct loam_gpu *gpu, const struct product *produc
 static struct choice choose(const struct loam_gpu *gpu, const struct product *product, bool halves)
 {
     const int64_t steps = steps_of(product), room = (int64_t)gpu->processors * PARTS_BYTES;
-    struct choice best = {.cycles = INT64_MAX};
+    struct choice best = {.tiles = &tiles[TILE_ROWS - 1], .parts = 1, .share = steps, .cycles = INT64_MAX};
     int class = 0;
     for (size_t i = 0; i < TILE_ROWS && (class == 0 || tiles[i].capability == class); i++) {
         if (gpu->capability < tiles[i].capability) continue;
