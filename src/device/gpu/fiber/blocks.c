@@ -147,6 +147,19 @@ void loam_fiber_load_matrices(u32 out[4], const void *row, i32 line)
         memcpy(&out[i], (const char *)warp[i * 8 + lane() / 4].row + lane() % 4 * 4, sizeof out[i]);
 }
 
+// A pair is one column of two rows.
+void loam_fiber_load_matrices_transposed(u32 out[4], const void *row, i32 line)
+{
+    const union shown *warp = exchange((union shown){.row = row}, AT_LOAD, line);
+    for (i32 i = 0; i < 4; i++) {
+        u16 halves[2];
+        for (i32 j = 0; j < 2; j++)
+            memcpy(&halves[j], (const char *)warp[i * 8 + lane() % 4 * 2 + j].row + lane() / 4 * 2,
+                   sizeof halves[j]);
+        out[i] = (u32)halves[0] | (u32)halves[1] << 16;
+    }
+}
+
 void loam_fiber_copy_async(void *to, const void *from)
 {
     struct thread *thread = this_thread();

@@ -37,6 +37,7 @@ void loam_fiber_barrier(i32 line);
 f32 loam_fiber_shuffle_xor(f32 value, i32 mask, i32 line);
 void loam_fiber_mma(f32 c[4], const u32 a[4], const u32 b[2], f32 (*widen)(u16 bits), i32 line);
 void loam_fiber_load_matrices(u32 out[4], const void *row, i32 line);
+void loam_fiber_load_matrices_transposed(u32 out[4], const void *row, i32 line);
 // The copy takes place when the thread waits for it, so that a missing wait shows.
 void loam_fiber_copy_async(void *to, const void *from);
 void loam_fiber_copy_async_commit(void);
@@ -47,6 +48,10 @@ void loam_fiber_copy_async_wait(i32 groups);
 #define mma_16x8x16_f16(c, a, b) loam_fiber_mma(c, a, b, f16_to_f32, __LINE__)
 #define mma_16x8x16_bf16(c, a, b) loam_fiber_mma(c, a, b, bf16_to_f32, __LINE__)
 #define load_matrices(out, row) loam_fiber_load_matrices(out, row, __LINE__)
+#define load_matrices_transposed(out, row) loam_fiber_load_matrices_transposed(out, row, __LINE__)
+#define pair_f16(low, high) ((u32)f32_to_f16(low) | (u32)f32_to_f16(high) << 16)
+#define pair_bf16(low, high) ((u32)f32_to_bf16(low) | (u32)f32_to_bf16(high) << 16)
+#define power_of_2(x) exp2f(x)
 #define copy_async(to, from) loam_fiber_copy_async(to, from)
 #define copy_async_commit() loam_fiber_copy_async_commit()
 #define copy_async_wait(groups) loam_fiber_copy_async_wait(groups)
