@@ -6,10 +6,10 @@ list(FILTER gpu_sources INCLUDE REGEX "/src/device/gpu/")
 list(FILTER room_sources EXCLUDE REGEX "/src/device/gpu/")
 set_target_properties(loam_device PROPERTIES SOURCES "${room_sources}")
 
-# Embeds the kernels' sources, which NVRTC compiles at run time, in a C file with the table loam_gpu_sources.
+# Embeds the kernels' sources, which NVRTC and OpenCL compile at run time, in a C file with the table loam_gpu_sources.
 function(loam_gpu_embed output)
   file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/device/gpu/kernels/*)
-  list(FILTER files EXCLUDE REGEX "dialect_(fiber|opencl)\\.h$|\\.def$")
+  list(FILTER files EXCLUDE REGEX "dialect_fiber\\.h$|\\.def$")
   set(blobs "")
   set(rows "")
   set(count 0)
@@ -21,7 +21,7 @@ function(loam_gpu_embed output)
     math(EXPR count "${count} + 1")
   endforeach()
   file(CONFIGURE OUTPUT ${output} @ONLY CONTENT
-"#include \"device/gpu/cuda/code.h\"
+"#include \"device/gpu/sources.h\"
 
 @blobs@
 const struct loam_gpu_source loam_gpu_sources[] = {

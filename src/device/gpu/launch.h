@@ -28,6 +28,7 @@ struct loam_gpu {
     // Queues the launch. A failure is recorded in the stream.
     enum loam_status (*launch)(struct loam_stream *stream, const struct loam_launch *launch);
     int64_t loss_chunk; // logits that are held at a time
+    bool warps;         // whether it has the kernels that need HAS_WARPS
 };
 
 static inline const struct loam_gpu *loam_gpu(const struct loam_device *device)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "device/gpu/sources.h"
 
 struct nvrtc_program;
 
@@ -27,7 +28,6 @@ static const struct {
 #undef NVRTC_CALL
 };
 
-static const char MAIN_SOURCE[] = "device/gpu/kernels/kernels.cu";
 enum { NEWEST_NVRTC = 13, OLDEST_NVRTC = 12 };
 
 // ---- the compiler ----
@@ -105,10 +105,10 @@ static enum loam_status compile(const struct nvrtc *nvrtc, const char *architect
     for (size_t i = 0; i < count; i++) {
         names[i] = loam_gpu_sources[i].name;
         texts[i] = loam_gpu_sources[i].text;
-        if (strcmp(names[i], MAIN_SOURCE) == 0) main_text = texts[i];
+        if (strcmp(names[i], LOAM_GPU_MAIN_SOURCE) == 0) main_text = texts[i];
     }
     enum loam_status status = LOAM_OK;
-    if (nvrtc->create(&program, main_text, MAIN_SOURCE, (int)count, texts, names) != 0)
+    if (nvrtc->create(&program, main_text, LOAM_GPU_MAIN_SOURCE, (int)count, texts, names) != 0)
         status = loam_fail(error, LOAM_ERROR_UNSUPPORTED, "NVRTC does not take the kernels");
     else if (nvrtc->compile(program, 1, &architecture) != 0)
         status = fail_compilation(nvrtc, program, architecture, error);
@@ -127,11 +127,7 @@ static uint64_t make_key(const struct nvrtc *nvrtc, const char *architecture)
     uint64_t key = loam_hash(LOAM_HASH_START, architecture, strlen(architecture));
     key = loam_hash(key, &nvrtc->major, sizeof nvrtc->major);
     key = loam_hash(key, &nvrtc->minor, sizeof nvrtc->minor);
-    for (int i = 0; i < loam_gpu_source_count; i++) {
-        key = loam_hash(key, loam_gpu_sources[i].name, strlen(loam_gpu_sources[i].name) + 1);
-        key = loam_hash(key, loam_gpu_sources[i].text, strlen(loam_gpu_sources[i].text) + 1);
-    }
-    return key;
+    return loam_gpu_hash_sources(key);
 }
 
 enum loam_status loam_cuda_code_make(struct loam_bytes *code, int capability, int driver_version,
@@ -139,14 +135,14 @@ enum loam_status loam_cuda_code_make(struct loam_bytes *code, int capability, in
 {
     char architecture[40];
     struct nvrtc nvrtc;
-    struct loam_cuda_cache cache;
+    struct loam_gpu_cache cache;
     LOAM_TRY(open_nvrtc(&nvrtc, driver_version, error));
     (void)snprintf(architecture, sizeof architecture, "--gpu-architecture=sm_%d", capability);
-    loam_cuda_cache_init(&cache, capability, make_key(&nvrtc, architecture));
+    loam_gpu_cache_init(&cache, strchr(architecture, '=') + 1, make_key(&nvrtc, architecture));
     enum loam_status status = LOAM_OK;
-    if (!loam_cuda_cache_read(&cache, code)) {
+    if (!loam_gpu_cache_read(&cache, code)) {
         status = compile(&nvrtc, architecture, code, error);
-        if (status == LOAM_OK) loam_cuda_cache_write(&cache, code);
+        if (status == LOAM_OK) loam_gpu_cache_write(&cache, code);
     }
     (void)dlclose(nvrtc.library);
     return status;

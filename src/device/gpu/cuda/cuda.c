@@ -175,7 +175,7 @@ enum loam_status loam_device_cuda_create(struct loam_device **out, int index, st
     struct cuda_device *cuda = loam_calloc(1, sizeof *cuda, error);
     if (cuda == NULL) return LOAM_ERROR_MEMORY;
     (void)snprintf(cuda->name, sizeof cuda->name, "cuda:%d", index);
-    cuda->gpu = (struct loam_gpu){.launch = launch_kernel, .loss_chunk = 1 << 24};
+    cuda->gpu = (struct loam_gpu){.launch = launch_kernel, .loss_chunk = 1 << 24, .warps = true};
     cuda->device = (struct loam_device){
         .name = cuda->name,
         .threads = 1,

@@ -1,4 +1,5 @@
-// Compiled kernels in the user's cache directory.
+#include "device/gpu/cache.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "device/gpu/cuda/code.h"
 
 enum { LARGEST = 64 << 20 }; // bytes of a file that is read
 
@@ -21,22 +21,22 @@ struct header {
 };
 static const char MAGIC[8] = "loamgpu1";
 
-void loam_cuda_cache_init(struct loam_cuda_cache *cache, int capability, uint64_t key)
+void loam_gpu_cache_init(struct loam_gpu_cache *cache, const char *target, uint64_t key)
 {
     const char *directory = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     int length = -1;
-    *cache = (struct loam_cuda_cache){.key = key};
+    *cache = (struct loam_gpu_cache){.key = key};
     // A relative XDG_CACHE_HOME is ignored, as its specification demands.
     if (directory != NULL && directory[0] == '/')
-        length = snprintf(cache->path, sizeof cache->path, "%s/loam/kernels-sm_%d-%016llx", directory,
-                          capability, (unsigned long long)key);
+        length = snprintf(cache->path, sizeof cache->path, "%s/loam/kernels-%s-%016llx", directory, target,
+                          (unsigned long long)key);
     else if (home != NULL && home[0] == '/')
-        length = snprintf(cache->path, sizeof cache->path, "%s/.cache/loam/kernels-sm_%d-%016llx", home,
-                          capability, (unsigned long long)key);
+        length = snprintf(cache->path, sizeof cache->path, "%s/.cache/loam/kernels-%s-%016llx", home, target,
+                          (unsigned long long)key);
     if (length < 0 || (size_t)length >= sizeof cache->path) cache->path[0] = '\0';
 }
 
-bool loam_cuda_cache_read(const struct loam_cuda_cache *cache, struct loam_bytes *code)
+bool loam_gpu_cache_read(const struct loam_gpu_cache *cache, struct loam_bytes *code)
 {
     struct loam_error unread = {0};
     struct loam_bytes file = {0};
@@ -58,7 +58,7 @@ bool loam_cuda_cache_read(const struct loam_cuda_cache *cache, struct loam_bytes
 // The directories above the file, for the user alone.
 static bool make_directories(const char *path)
 {
-    char part[sizeof((struct loam_cuda_cache *)NULL)->path];
+    char part[sizeof((struct loam_gpu_cache *)NULL)->path];
     for (size_t i = 0; path[i] != '\0'; i++) {
         part[i] = path[i];
         if (i == 0 || path[i] != '/') continue;
@@ -80,7 +80,7 @@ static bool write_whole(int descriptor, const void *data, size_t bytes)
     return true;
 }
 
-void loam_cuda_cache_write(const struct loam_cuda_cache *cache, const struct loam_bytes *code)
+void loam_gpu_cache_write(const struct loam_gpu_cache *cache, const struct loam_bytes *code)
 {
     char name[sizeof cache->path + 8];
     struct header header = {
