@@ -28,6 +28,8 @@ struct loam_gpu {
     // Queues the launch. A failure is recorded in the stream.
     enum loam_status (*launch)(struct loam_stream *stream, const struct loam_launch *launch);
     int64_t loss_chunk; // logits that are held at a time
+    size_t shared_most; // bytes that a block can share
+    unsigned mma;       // dtypes whose products warps make, a bit 1 << dtype each
     bool warps;         // whether it has the kernels that need HAS_WARPS
 };
 

@@ -126,6 +126,8 @@ static enum loam_status read_properties(struct cuda_device *cuda, int *capabilit
     LOAM_TRY(read_attribute(cuda, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, &shared, error));
     *capability = 10 * major + minor;
     cuda->shared_most = shared > CUDA_SHARED_PLAIN ? (size_t)shared : CUDA_SHARED_PLAIN;
+    cuda->gpu.shared_most = cuda->shared_most;
+    cuda->gpu.mma = 1u << LOAM_F16 | (*capability >= BF16_CAPABILITY ? 1u << LOAM_BF16 : 0);
     if (*capability < OLDEST_CAPABILITY)
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
                          "device %s has compute capability %d.%d; at least %d.%d (Turing) is needed",

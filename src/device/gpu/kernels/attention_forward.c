@@ -8,7 +8,7 @@
 enum { FORWARD_COLUMNS = 128, FORWARD_SCORES = 64 }; // the most that a warp has of a row
 
 // A warp's rows so far.
-struct online {
+struct running {
     f32 out[FORWARD_COLUMNS / 8][4];
     f32 largest[2], sum[2]; // of the lane's two rows; the sum over the lane's keys
 };
@@ -33,17 +33,17 @@ DEVICE void share_keys(struct forward_block *block, struct attention_params p, i
 }
 
 // Takes scores [16, keys] into the softmax; they become 2^(score - largest).
-DEVICE void take_softmax(struct online *online, f32 (*scores)[4], i32 keys, i32 columns)
+DEVICE void take_softmax(struct running *running, f32 (*scores)[4], i32 keys, i32 columns)
 {
     UNROLL for (i32 h = 0; h < 2; h++)
     {
-        f32 largest = online->largest[h], sum = 0.0f;
+        f32 largest = running->largest[h], sum = 0.0f;
         UNROLL for (i32 n = 0; n < keys / 8; n++) largest =
             fmaxf(largest, fmaxf(scores[n][2 * h], scores[n][2 * h + 1]));
         largest = fmaxf(largest, shuffle_xor(largest, 1));
         largest = fmaxf(largest, shuffle_xor(largest, 2));
         const f32 base = largest > -INFINITE ? largest : 0.0f; // a row may see no key so far
-        const f32 factor = power_of_2(online->largest[h] - base);
+        const f32 factor = power_of_2(running->largest[h] - base);
         UNROLL for (i32 n = 0; n < keys / 8; n++) UNROLL for (i32 i = 2 * h; i < 2 * h + 2; i++)
         {
             scores[n][i] = power_of_2(scores[n][i] - base);
@@ -51,16 +51,16 @@ DEVICE void take_softmax(struct online *online, f32 (*scores)[4], i32 keys, i32 
         }
         UNROLL for (i32 n = 0; n < columns / 8; n++)
         {
-            online->out[n][2 * h] *= factor;
-            online->out[n][2 * h + 1] *= factor;
+            running->out[n][2 * h] *= factor;
+            running->out[n][2 * h + 1] *= factor;
         }
-        online->sum[h] = online->sum[h] * factor + sum;
-        online->largest[h] = largest;
+        running->sum[h] = running->sum[h] * factor + sum;
+        running->largest[h] = largest;
     }
 }
 
 // Stores the rows of a warp, or those of a split in f32.
-DEVICE void store_online(const struct online *online, GLOBAL void *out, GLOBAL f32 *lse,
+DEVICE void store_running(const struct running *running, GLOBAL void *out, GLOBAL f32 *lse,
                          const struct forward_block *block, i32 row, i32 first, i32 columns,
                          struct attention_params p)
 {
@@ -71,7 +71,7 @@ DEVICE void store_online(const struct online *online, GLOBAL void *out, GLOBAL f
     {
         const i32 own = row + lane_of() / 4 + h * 8;
         const i64 token = block->span.q_first + query_at(block->tile, own), head = head_at(block->tile, own);
-        f32 sum = online->sum[h];
+        f32 sum = running->sum[h];
         sum += shuffle_xor(sum, 1);
         sum += shuffle_xor(sum, 2);
         factors[h] = sum > 0.0f ? 1.0f / sum : 0.0f;
@@ -80,22 +80,22 @@ DEVICE void store_online(const struct online *online, GLOBAL void *out, GLOBAL f
         places[h] = (block->split * all + token * p.heads + head) * p.size;
         if (first == 0 && lane_of() % 4 == 0)
             lse[block->split * all + head * p.tokens + token] =
-                sum > 0.0f ? online->largest[h] * LN_2 + logf(sum) : -INFINITE;
+                sum > 0.0f ? running->largest[h] * LN_2 + logf(sum) : -INFINITE;
     }
-    store_sums(out, p.splits > 1 ? DTYPE_F32 : p.dtype, places, online->out, factors, first, columns, p.size);
+    store_sums(out, p.splits > 1 ? DTYPE_F32 : p.dtype, places, running->out, factors, first, columns, p.size);
 }
 
 // The tiles of a block in shared memory, and where they come from.
 struct forward_tiles {
     LOCAL u16 *q, *k, *v;
     GLOBAL const u16 *k_from, *v_from;
-    struct rows k_rows, v_rows;
+    struct head_rows k_rows, v_rows;
 };
 
 DEVICE void copy_keys(const struct forward_tiles *tiles, i32 j, i32 keys, struct attention_params p,
                       struct form form)
 {
-    struct rows rows = tiles->k_rows;
+    struct head_rows rows = tiles->k_rows;
     rows.from = j;
     copy_rows(tiles->k, tiles->k_from, rows, p.k, keys, p, form);
     copy_async_commit();
@@ -104,14 +104,14 @@ DEVICE void copy_keys(const struct forward_tiles *tiles, i32 j, i32 keys, struct
 DEVICE void copy_values(const struct forward_tiles *tiles, i32 j, i32 keys, struct attention_params p,
                         struct form form)
 {
-    struct rows rows = tiles->v_rows;
+    struct head_rows rows = tiles->v_rows;
     rows.from = j;
     copy_rows(tiles->v, tiles->v_from, rows, p.v, keys, p, form);
     copy_async_commit();
 }
 
 // The loop over the block's keys, for the warp's 16 rows from `row` on and the columns from `first` on.
-DEVICE void attend(struct online *online, const struct forward_tiles *tiles, const struct forward_block *block,
+DEVICE void attend(struct running *running, const struct forward_tiles *tiles, const struct forward_block *block,
                    const struct seen *seen, i32 row, i32 first, i32 keys, i32 columns, struct attention_params p,
                    struct form form)
 {
@@ -130,9 +130,9 @@ DEVICE void attend(struct online *online, const struct forward_tiles *tiles, con
         BARRIER();
         if (j + keys < block->end) copy_keys(tiles, j + keys, keys, p, form);
         if (!sees) continue;
-        take_scores(scores, keys, seen, j, scorer);
-        take_softmax(online, scores, keys, columns);
-        multiply_weights(online->out, scores, keys, tiles->v, 0, first, columns, form);
+        finish_scores(scores, keys, seen, j, scorer);
+        take_softmax(running, scores, keys, columns);
+        multiply_weights(running->out, scores, keys, tiles->v, 0, first, columns, form);
     }
 }
 
@@ -155,22 +155,22 @@ DEVICE void forward(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const u16 *
     tiles.v = tiles.k + keys * HEAD_PITCH(form.size);
     tiles.k_from = k;
     tiles.v_from = v;
-    tiles.k_rows = rows_of(p.k, block.span.kv_first, block.tile.group, 0, block.end);
-    tiles.v_rows = rows_of(p.v, block.span.kv_first, block.tile.group, 0, block.end);
-    struct online online;
-    clear_sums(online.out, columns);
+    tiles.k_rows = head_rows_of(p.k, block.span.kv_first, block.tile.group, 0, block.end);
+    tiles.v_rows = head_rows_of(p.v, block.span.kv_first, block.tile.group, 0, block.end);
+    struct running running;
+    clear_sums(running.out, columns);
     UNROLL for (i32 h = 0; h < 2; h++)
     {
-        online.largest[h] = -INFINITE;
-        online.sum[h] = 0.0f;
+        running.largest[h] = -INFINITE;
+        running.sum[h] = 0.0f;
     }
     if (block.first < block.end) {
         const struct seen seen = seen_by(block.tile, block.span, row, p.window, slopes);
         copy_rows(tiles.q, q, query_rows(block.tile, p.q, block.span), p.q, rows, p, form);
         copy_keys(&tiles, block.first, keys, p, form);
-        attend(&online, &tiles, &block, &seen, row, first, keys, columns, p, form);
+        attend(&running, &tiles, &block, &seen, row, first, keys, columns, p, form);
     }
-    store_online(&online, out, lse, &block, row, first, columns, p);
+    store_running(&running, out, lse, &block, row, first, columns, p);
 }
 
 #define ATTENTION_FORWARD(name, size, is_bf16)                                                                \

@@ -104,16 +104,16 @@ DEVICE void clear_sums(f32 (*c)[4], i32 columns)
 }
 
 // Rows of a tile: those of the heads of a group take turns, so that row r is query r / each of head r % each.
-struct rows {
+struct head_rows {
     i64 first; // element of query 0 of head 0
     i32 from;  // the row of the tile's first one
     i32 end;   // of the rows that exist
     i32 each;
 };
 
-DEVICE struct rows rows_of(struct heads_stride stride, i32 token, i32 head, i32 from, i32 end)
+DEVICE struct head_rows head_rows_of(struct heads_stride stride, i32 token, i32 head, i32 from, i32 end)
 {
-    struct rows rows;
+    struct head_rows rows;
     rows.first = head * stride.head + token * stride.row;
     rows.from = from;
     rows.end = end;
@@ -132,7 +132,7 @@ DEVICE void copy_piece(LOCAL u16 *to, GLOBAL const u16 *from, i32 count, i32 is_
 }
 
 // Starts to copy rows from `from` on into a tile of `count` rows.
-DEVICE void copy_rows(LOCAL u16 *tile, GLOBAL const u16 *x, struct rows rows, struct heads_stride stride, i32 count,
+DEVICE void copy_rows(LOCAL u16 *tile, GLOBAL const u16 *x, struct head_rows rows, struct heads_stride stride, i32 count,
                       struct attention_params p, struct form form)
 {
     const i32 pieces = form.size / PIECE;
@@ -189,7 +189,7 @@ struct seen {
 };
 
 // Scores of 16 rows of queries and `columns` keys from key j on.
-DEVICE void take_scores(f32 (*c)[4], i32 columns, const struct seen *seen, i32 j, struct scorer scorer)
+DEVICE void finish_scores(f32 (*c)[4], i32 columns, const struct seen *seen, i32 j, struct scorer scorer)
 {
     const i32 key = j + lane_of() % 4 * 2;
     UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) c[n][i] =
@@ -251,9 +251,9 @@ DEVICE struct seen seen_by(struct query_tile tile, struct span span, i32 row, i3
     return seen;
 }
 
-DEVICE struct rows query_rows(struct query_tile tile, struct heads_stride stride, struct span span)
+DEVICE struct head_rows query_rows(struct query_tile tile, struct heads_stride stride, struct span span)
 {
-    struct rows rows = rows_of(stride, span.q_first, tile.group * tile.each, tile.from, tile.end);
+    struct head_rows rows = head_rows_of(stride, span.q_first, tile.group * tile.each, tile.from, tile.end);
     rows.each = tile.each;
     return rows;
 }

@@ -57,6 +57,7 @@ DEVICE void mma_16x8x16_f16(f32 c[4], const u32 a[4], const u32 b[2])
 }
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+#define HAS_BF16_PRODUCTS 1
 DEVICE void mma_16x8x16_bf16(f32 c[4], const u32 a[4], const u32 b[2])
 {
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
@@ -64,6 +65,8 @@ DEVICE void mma_16x8x16_bf16(f32 c[4], const u32 a[4], const u32 b[2])
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
+#else
+#define HAS_BF16_PRODUCTS 0
 #endif
 
 DEVICE u32 shared_address(const void *address)

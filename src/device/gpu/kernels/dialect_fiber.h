@@ -28,6 +28,7 @@ extern _Thread_local struct loam_fiber_ids loam_fiber_ids;
 #define BLOCK_Y (loam_fiber_ids.block[1])
 #define BLOCK_Z (loam_fiber_ids.block[2])
 #define HAS_WARPS 1
+#define HAS_BF16_PRODUCTS 1
 #define UNROLL
 #define NO_UNROLL
 #define INFINITE INFINITY

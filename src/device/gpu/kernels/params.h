@@ -236,11 +236,33 @@ struct attention_params {
     i32 window;
     f32 scale;
     f32 softcap;
+    // Of the kernels for tensor cores.
+    i32 tiles;      // of queries in the longest sequence
+    i32 splits;     // of the keys: each has a block, whose output is a part
+    i32 stages;     // tiles in shared memory at a time
+    i32 is_aligned; // whether all pieces of 8 numbers of q, k, v and dout are aligned to 16 bytes
 };
 #define attention_forward_params attention_params
 #define attention_delta_params attention_params
 #define attention_backward_queries_params attention_params
 #define attention_backward_keys_params attention_params
+#define attention_merge_params attention_params
+
+#define attention_forward_f16_64_params attention_params
+#define attention_forward_f16_80_params attention_params
+#define attention_forward_f16_96_params attention_params
+#define attention_forward_f16_128_params attention_params
+#define attention_forward_f16_256_params attention_params
+#define attention_forward_bf16_64_params attention_params
+#define attention_forward_bf16_80_params attention_params
+#define attention_forward_bf16_96_params attention_params
+#define attention_forward_bf16_128_params attention_params
+#define attention_forward_bf16_256_params attention_params
+
+// The pitch of a tile's rows in 16-bit numbers, and the rows of the tiles.
+#define HEAD_PITCH(size) ((size) % 64 == 0 ? (size) : (size) + 8)
+#define FORWARD_ROWS(size) ((size) > 128 ? 64 : 128) // queries of the heads of a group
+#define FORWARD_KEYS(size) ((size) > 128 ? 32 : 64)
 
 // ---- loss.c ----
 

@@ -52,10 +52,128 @@ static size_t shared_bytes(size_t matrices)
     return ATTENTION_TILE * (matrices * ATTENTION_SCORES + 2 * ATTENTION_PITCH) * sizeof(f32);
 }
 
+// ---- tensor cores ----
+
+// A size of heads in tiles, and its kernels.
+struct form {
+    int size;
+    enum loam_kernel forward[2]; // f16, bf16
+};
+
+static const struct form forms[] = {
+#define FORM(size)                                                                                           \
+    {                                                                                                        \
+        size, {LOAM_KERNEL_attention_forward_f16_##size, LOAM_KERNEL_attention_forward_bf16_##size}          \
+    }
+    FORM(64), FORM(80), FORM(96), FORM(128), FORM(256),
+#undef FORM
+};
+
+// NULL: the device's warps make no products of the dtype.
+static const struct form *form_of(const struct loam_device *device, const struct loam_tensor *q)
+{
+    const struct form *form = forms;
+    if (!loam_formats_have(loam_gpu(device)->mma, q->dtype)) return NULL;
+    while (form->size < q->shape[2])
+        form++;
+    return form;
+}
+
+// Whether the pieces of 8 numbers of all heads are aligned to 16 bytes.
+static bool is_aligned(const struct loam_tensor *x)
+{
+    return (uintptr_t)x->data % 16 == 0 && x->stride[0] % 8 == 0 && x->stride[1] % 8 == 0 &&
+           x->shape[2] % 8 == 0;
+}
+
+static int64_t bytes_of(int64_t rows, int size)
+{
+    return rows * HEAD_PITCH(size) * (int64_t)sizeof(u16);
+}
+
+// ---- forward ----
+
+enum {
+    SPLIT_QUERIES = 16,   // of the longest sequence, at most, for the keys to be split
+    SPLIT_KEYS = 256,     // of a part, at least
+    SPLIT_BLOCKS = 256,   // that fill a device
+    SPLIT_ROWS = 4096     // rows of heads of all parts together
+};
+
+static size_t split_bytes(int64_t rows, int64_t size)
+{
+    return loam_scratch_bytes(rows * size, sizeof(f32)) + loam_scratch_bytes(rows, sizeof(f32));
+}
+
+size_t loam_gpu_attention_forward_scratch(const struct loam_device *device,
+                                          const struct loam_attention_forward_args *args)
+{
+    if (form_of(device, &args->q) == NULL || args->shape.max_kv < 2 * SPLIT_KEYS) return 0;
+    return split_bytes(SPLIT_ROWS, args->q.shape[2]);
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+// The parts of the keys where few queries see many keys. They depend on the shapes alone.
+static int64_t splits_of(const struct loam_attention_forward_args *args, int64_t blocks)
+{
+    const struct loam_attention_shape *shape = &args->shape;
+    const int64_t rows = args->q.shape[0] * args->q.shape[1];
+    if (shape->max_q > SPLIT_QUERIES || rows == 0) return 1;
+    const int64_t splits =
+        least(least(SPLIT_BLOCKS / blocks, SPLIT_ROWS / rows), shape->max_kv / SPLIT_KEYS);
+    return splits > 1 ? splits : 1;
+}
+
+static enum loam_status merge_splits(struct loam_stream *stream,
+                                     const struct loam_attention_forward_args *args,
+                                     const struct attention_params *p, void *out, void *lse)
+{
+    return loam_gpu_launch(
+        stream, &(struct loam_launch){
+                    .kernel = LOAM_KERNEL_attention_merge,
+                    .grid = {loam_blocks((int64_t)p->tokens * p->heads * p->size, BLOCK_THREADS)},
+                    .buffers = {out, lse, args->out.data, args->lse.data},
+                    LOAM_PARAMS(*p)});
+}
+
+static enum loam_status forward_tiles(struct loam_stream *stream,
+                                      const struct loam_attention_forward_args *args,
+                                      const struct form *form)
+{
+    const struct loam_attention_shape *shape = &args->shape;
+    struct attention_params p = params_of(&args->q, &args->k, &args->v, shape);
+    const int64_t rows = FORWARD_ROWS(form->size), keys = FORWARD_KEYS(form->size);
+    p.tiles = (i32)loam_blocks((int64_t)shape->max_q * p.heads / p.groups, rows);
+    p.splits = (i32)splits_of(args, p.tiles * p.groups * sequences_of(shape));
+    p.is_aligned = is_aligned(&args->q) && is_aligned(&args->k) && is_aligned(&args->v);
+    void *out = args->out.data, *lse = args->lse.data;
+    if (p.splits > 1) {
+        const size_t out_bytes = loam_scratch_bytes(SPLIT_ROWS * p.size, sizeof(f32));
+        out = loam_stream_scratch(stream, split_bytes(SPLIT_ROWS, p.size));
+        if (out == NULL) return LOAM_ERROR_INTERNAL;
+        lse = (char *)out + out_bytes;
+    }
+    LOAM_TRY(loam_gpu_launch(
+        stream, &(struct loam_launch){
+                    .kernel = form->forward[p.dtype == DTYPE_BF16],
+                    .grid = {p.tiles * p.splits, p.groups, sequences_of(shape)},
+                    .shared = (size_t)bytes_of(rows + 2 * keys, form->size),
+                    .buffers = {args->q.data, args->k.data, args->v.data, shape->q_offsets.data,
+                                shape->kv_offsets.data, shape->slopes.data, out, lse},
+                    LOAM_PARAMS(p)}));
+    return p.splits > 1 ? merge_splits(stream, args, &p, out, lse) : LOAM_OK;
+}
+
 enum loam_status loam_gpu_attention_forward(struct loam_stream *stream,
                                             const struct loam_attention_forward_args *args)
 {
     const struct loam_attention_shape *shape = &args->shape;
+    const struct form *form = form_of(stream->device, &args->q);
+    if (form != NULL) return forward_tiles(stream, args, form);
     const struct attention_params p = params_of(&args->q, &args->k, &args->v, shape);
     return loam_gpu_launch(
         stream, &(struct loam_launch){
@@ -66,6 +184,8 @@ enum loam_status loam_gpu_attention_forward(struct loam_stream *stream,
                                 shape->kv_offsets.data, shape->slopes.data, args->out.data, args->lse.data},
                     LOAM_PARAMS(p)});
 }
+
+// ---- backward ----
 
 size_t loam_gpu_attention_backward_scratch(const struct loam_device *device,
                                            const struct loam_attention_backward_args *args)
