@@ -59,54 +59,52 @@ DEVICE void take_softmax(struct running *running, f32 (*scores)[4], i32 keys, i3
     }
 }
 
-// Stores the rows of a warp, or those of a split in f32.
-DEVICE void store_running(const struct running *running, GLOBAL void *out, GLOBAL f32 *lse,
-                         const struct forward_block *block, i32 row, i32 first, i32 columns,
-                         struct attention_params p)
+// What the rows of the lane are multiplied by at the end. Stores their log-sum-exp.
+DEVICE void finish_rows(f32 factors[2], const struct running *running, GLOBAL f32 *lse,
+                        const struct forward_block *block, i32 row, struct attention_params p)
 {
-    const i64 all = (i64)p.tokens * p.heads;
-    f32 factors[2];
-    i64 places[2];
     UNROLL for (i32 h = 0; h < 2; h++)
     {
         const i32 own = row + lane_of() / 4 + h * 8;
-        const i64 token = block->span.q_first + query_at(block->tile, own), head = head_at(block->tile, own);
+        const i64 token = block->span.q_first + query_at(block->tile, own), head = head_at(block->tile, own),
+                  place = (block->split * p.heads + head) * p.tokens + token;
         f32 sum = running->sum[h];
         sum += shuffle_xor(sum, 1);
         sum += shuffle_xor(sum, 2);
         factors[h] = sum > 0.0f ? 1.0f / sum : 0.0f;
-        places[h] = -1;
-        if (block->tile.from + own >= block->tile.end) continue;
-        places[h] = (block->split * all + token * p.heads + head) * p.size;
-        if (first == 0 && lane_of() % 4 == 0)
-            lse[block->split * all + head * p.tokens + token] =
-                sum > 0.0f ? running->largest[h] * LN_2 + logf(sum) : -INFINITE;
+        if (block->tile.from + own < block->tile.end && lane_of() % 4 == 0)
+            lse[place] = sum > 0.0f ? running->largest[h] * LN_2 + logf(sum) : -INFINITE;
     }
-    store_sums(out, p.splits > 1 ? DTYPE_F32 : p.dtype, places, running->out, factors, first, columns, p.size);
 }
 
-// The tiles of a block in shared memory, and where they come from.
+// Stores the rows of a split, in f32.
+DEVICE void store_split(GLOBAL f32 *out, const struct running *running, const f32 factors[2],
+                        const struct forward_block *block, i32 row, i32 first, i32 columns, struct attention_params p)
+{
+    const i64 part = (i64)block->split * p.tokens * p.heads * p.size;
+    UNROLL for (i32 h = 0; h < 2; h++)
+    {
+        const i64 place = place_of_row(block->tile, row + lane_of() / 4 + h * 8, out_stride(p), block->span);
+        UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 2; i++)
+        {
+            const i32 d = first + n * 8 + lane_of() % 4 * 2 + i;
+            if (place >= 0 && d < p.size) out[part + place + d] = factors[h] * running->out[n][2 * h + i];
+        }
+    }
+}
+
+// The tiles of a block in shared memory, and where those of keys come from.
 struct forward_tiles {
     LOCAL u16 *q, *k, *v;
     GLOBAL const u16 *k_from, *v_from;
     struct head_rows k_rows, v_rows;
 };
 
-DEVICE void copy_keys(const struct forward_tiles *tiles, i32 j, i32 keys, struct attention_params p,
-                      struct form form)
+DEVICE void copy_tile(LOCAL u16 *tile, GLOBAL const u16 *x, struct head_rows rows, i32 j, i32 keys,
+                      struct attention_params p, struct form form)
 {
-    struct head_rows rows = tiles->k_rows;
     rows.from = j;
-    copy_rows(tiles->k, tiles->k_from, rows, p.k, keys, p, form);
-    copy_async_commit();
-}
-
-DEVICE void copy_values(const struct forward_tiles *tiles, i32 j, i32 keys, struct attention_params p,
-                        struct form form)
-{
-    struct head_rows rows = tiles->v_rows;
-    rows.from = j;
-    copy_rows(tiles->v, tiles->v_from, rows, p.v, keys, p, form);
+    copy_rows(tile, x, rows, keys, p, form);
     copy_async_commit();
 }
 
@@ -123,12 +121,12 @@ DEVICE void attend(struct running *running, const struct forward_tiles *tiles, c
         f32 scores[FORWARD_SCORES / 8][4];
         copy_async_wait(0);
         BARRIER();
-        copy_values(tiles, j, keys, p, form);
+        copy_tile(tiles->v, tiles->v_from, tiles->v_rows, j, keys, p, form);
         clear_sums(scores, keys);
         if (sees) multiply_rows(scores, tiles->q, row, tiles->k, 0, keys, form);
         copy_async_wait(0);
         BARRIER();
-        if (j + keys < block->end) copy_keys(tiles, j + keys, keys, p, form);
+        if (j + keys < block->end) copy_tile(tiles->k, tiles->k_from, tiles->k_rows, j + keys, keys, p, form);
         if (!sees) continue;
         finish_scores(scores, keys, seen, j, scorer);
         take_softmax(running, scores, keys, columns);
@@ -164,13 +162,22 @@ DEVICE void forward(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const u16 *
         running.largest[h] = -INFINITE;
         running.sum[h] = 0.0f;
     }
+    const struct seen seen = seen_by(block.tile, block.span, row, p.window, slopes);
     if (block.first < block.end) {
-        const struct seen seen = seen_by(block.tile, block.span, row, p.window, slopes);
-        copy_rows(tiles.q, q, query_rows(block.tile, p.q, block.span), p.q, rows, p, form);
-        copy_keys(&tiles, block.first, keys, p, form);
+        copy_queries(tiles.q, q, block.tile, p.q, block.span, rows, p, form);
+        copy_tile(tiles.k, k, tiles.k_rows, block.first, keys, p, form);
         attend(&running, &tiles, &block, &seen, row, first, keys, columns, p, form);
     }
-    store_running(&running, out, lse, &block, row, first, columns, p);
+    f32 factors[2];
+    finish_rows(factors, &running, lse, &block, row, p);
+    if (p.splits > 1) {
+        store_split((GLOBAL f32 *)out, &running, factors, &block, row, first, columns, p);
+        return;
+    }
+    BARRIER(); // both warps of a row have read its queries
+    put_sums(tiles.q, row, first, running.out, columns, factors, form);
+    BARRIER();
+    store_queries((GLOBAL u16 *)out, tiles.q, block.tile, out_stride(p), block.span, rows, p, form);
 }
 
 #define ATTENTION_FORWARD(name, size, is_bf16)                                                                \
@@ -215,9 +222,7 @@ KERNEL(attention_merge)(BUFFER(parts), BUFFER(part_lse), BUFFER(out), BUFFER(lse
     for (i32 s = 0; s < p.splits; s++)
         largest = fmaxf(largest, part_lse[s * all + place]);
     for (i32 s = 0; s < p.splits; s++) {
-        const f32 part = part_lse[s * all + place];
-        if (part == -INFINITE) continue; // its keys are not seen, and nothing was stored
-        const f32 weight = expf(part - largest);
+        const f32 weight = expf(part_lse[s * all + place] - largest);
         sum += weight;
         value += weight * parts[s * all * p.size + index];
     }

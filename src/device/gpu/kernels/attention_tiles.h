@@ -11,6 +11,10 @@
 
 enum { PIECE = 8 }; // numbers that are copied at once, 16 bytes
 
+struct __attribute__((aligned(16))) eight {
+    u64 numbers[2];
+};
+
 // Compile-time numbers of a kernel: the elements of a head in its tiles, with zeros behind those that exist, and the
 // format.
 struct form {
@@ -103,25 +107,23 @@ DEVICE void clear_sums(f32 (*c)[4], i32 columns)
     UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) c[n][i] = 0.0f;
 }
 
-// Rows of a tile: those of the heads of a group take turns, so that row r is query r / each of head r % each.
+// Rows in the device's memory, from `from` on to `end`: row i starts at element first + i row.
 struct head_rows {
-    i64 first; // element of query 0 of head 0
-    i32 from;  // the row of the tile's first one
-    i32 end;   // of the rows that exist
-    i32 each;
+    i64 first, row;
+    i32 from, end;
 };
 
 DEVICE struct head_rows head_rows_of(struct heads_stride stride, i32 token, i32 head, i32 from, i32 end)
 {
     struct head_rows rows;
     rows.first = head * stride.head + token * stride.row;
+    rows.row = stride.row;
     rows.from = from;
     rows.end = end;
-    rows.each = 1;
     return rows;
 }
 
-// Copies 8 numbers, of which `count` exist, and zeros behind them.
+// Starts to copy 8 numbers, of which `count` exist, and zeros behind them.
 DEVICE void copy_piece(LOCAL u16 *to, GLOBAL const u16 *from, i32 count, i32 is_aligned)
 {
     if (is_aligned && count >= PIECE) {
@@ -131,30 +133,39 @@ DEVICE void copy_piece(LOCAL u16 *to, GLOBAL const u16 *from, i32 count, i32 is_
     NO_UNROLL for (i32 i = 0; i < PIECE; i++) to[i] = i < count ? from[i] : (u16)0;
 }
 
-// Starts to copy rows from `from` on into a tile of `count` rows.
-DEVICE void copy_rows(LOCAL u16 *tile, GLOBAL const u16 *x, struct head_rows rows, struct heads_stride stride, i32 count,
+// Starts to copy `count` rows into a tile. Each thread has a piece of every `step`-th row. Rows that take the same
+// place in a tile's pattern are a multiple of 8 apart, and so is `step` where there is a pattern.
+DEVICE void copy_rows(LOCAL u16 *tile, GLOBAL const u16 *x, struct head_rows rows, i32 count,
                       struct attention_params p, struct form form)
 {
-    const i32 pieces = form.size / PIECE;
-    NO_UNROLL for (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS)
-    {
-        const i32 row = e / pieces, piece = e % pieces, at = rows.from + row;
-        const i64 token = at / rows.each, head = at % rows.each;
-        copy_piece(tile + place_of(form, row, piece),
-                   x + rows.first + head * stride.head + token * stride.row + piece * PIECE,
-                   at < rows.end ? p.size - piece * PIECE : 0, p.is_aligned);
-    }
+    const i32 pieces = form.size / PIECE, step = BLOCK_THREADS / pieces, row = THREAD / pieces, piece = THREAD % pieces;
+    LOCAL u16 *const to = tile + place_of(form, row, piece);
+    const i64 from = rows.first + (rows.from + row) * rows.row + piece * PIECE;
+    if (row >= step) return;
+    UNROLL for (i32 i = 0; i < (count + step - 1) / step; i++) if (row + i * step < count) copy_piece(
+        to + i * step * HEAD_PITCH(form.size), x + from + i * step * rows.row,
+        rows.from + row + i * step < rows.end ? p.size - piece * PIECE : 0, p.is_aligned);
 }
 
-// Stores 16 rows of sums [16, columns] from column `first` on, times a factor for each row of the lane; rows[i] is the
-// element where a row starts, or -1.
-DEVICE void store_sums(GLOBAL void *y, i32 dtype, const i64 rows[2], const f32 (*c)[4], const f32 factors[2], i32 first,
-                       i32 columns, i32 size)
+// Stores 8 numbers, of which `count` exist.
+DEVICE void store_piece(GLOBAL u16 *to, LOCAL const u16 *from, i32 count, i32 is_aligned)
 {
-    UNROLL for (i32 i = 0; i < 4; i++) UNROLL for (i32 n = 0; n < columns / 8; n++)
+    if (is_aligned && count >= PIECE) {
+        *(GLOBAL struct eight *)to = *(LOCAL const struct eight *)from;
+        return;
+    }
+    NO_UNROLL for (i32 i = 0; i < PIECE && i < count; i++) to[i] = from[i];
+}
+
+// Rounds 16 rows of sums [16, columns], times a factor for each of the lane's two, into rows of a tile from column
+// `first` on.
+DEVICE void put_sums(LOCAL u16 *tile, i32 row, i32 first, f32 (*c)[4], i32 columns, const f32 factors[2],
+                     struct form form)
+{
+    UNROLL for (i32 h = 0; h < 2; h++) UNROLL for (i32 n = 0; n < columns / 8; n++)
     {
-        const i32 d = first + n * 8 + lane_of() % 4 * 2 + i % 2;
-        if (rows[i / 2] >= 0 && d < size) store(y, dtype, rows[i / 2] + d, factors[i / 2] * c[n][i]);
+        LOCAL u16 *const to = tile + place_of(form, row + lane_of() / 4 + h * 8, first / PIECE + n) + lane_of() % 4 * 2;
+        *(LOCAL u32 *)to = pair_of(factors[h] * c[n][2 * h], factors[h] * c[n][2 * h + 1], form.is_bf16);
     }
 }
 
@@ -177,7 +188,7 @@ DEVICE struct scorer scorer_of(struct attention_params p)
 // softcap tanh(scale product / softcap) = softcap (1 - 2 / (e^(2 scale product / softcap) + 1))
 DEVICE f32 capped(struct scorer scorer, f32 product)
 {
-    return scorer.softcap * (1.0f - 2.0f / (power_of_2(scorer.inner * product) + 1.0f));
+    return scorer.softcap - 2.0f * scorer.softcap * reciprocal(power_of_2(scorer.inner * product) + 1.0f);
 }
 
 // The two rows of queries that a lane has of its warp's 16, and the keys that they see.
@@ -192,9 +203,12 @@ struct seen {
 DEVICE void finish_scores(f32 (*c)[4], i32 columns, const struct seen *seen, i32 j, struct scorer scorer)
 {
     const i32 key = j + lane_of() % 4 * 2;
-    UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) c[n][i] =
-        scorer.softcap > 0.0f ? capped(scorer, c[n][i])
-                              : scorer.scale * c[n][i] + seen->slopes[i / 2] * (f32)(key + n * 8 + i % 2);
+    if (scorer.softcap > 0.0f)
+        UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) c[n][i] =
+            capped(scorer, c[n][i]);
+    else
+        UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) c[n][i] =
+            scorer.scale * c[n][i] + seen->slopes[i / 2] * (f32)(key + n * 8 + i % 2);
     if (j >= seen->all_first && j + columns - 1 <= seen->all_last) return;
     UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 4; i++)
     {
@@ -251,11 +265,39 @@ DEVICE struct seen seen_by(struct query_tile tile, struct span span, i32 row, i3
     return seen;
 }
 
-DEVICE struct head_rows query_rows(struct query_tile tile, struct heads_stride stride, struct span span)
+// Where row `row` of the tile starts in x; -1: it does not exist.
+DEVICE i64 place_of_row(struct query_tile tile, i32 row, struct heads_stride stride, struct span span)
 {
-    struct head_rows rows = head_rows_of(stride, span.q_first, tile.group * tile.each, tile.from, tile.end);
-    rows.each = tile.each;
-    return rows;
+    const i64 token = span.q_first + query_at(tile, row);
+    return tile.from + row < tile.end ? head_at(tile, row) * stride.head + token * stride.row : -1;
+}
+
+// Starts to copy the tile's rows of x.
+DEVICE void copy_queries(LOCAL u16 *to, GLOBAL const u16 *x, struct query_tile tile, struct heads_stride stride,
+                         struct span span, i32 count, struct attention_params p, struct form form)
+{
+    const i32 pieces = form.size / PIECE;
+    NO_UNROLL for (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS)
+    {
+        const i32 row = e / pieces, piece = e % pieces;
+        const i64 first = place_of_row(tile, row, stride, span);
+        copy_piece(to + place_of(form, row, piece), x + first + piece * PIECE,
+                   first >= 0 ? p.size - piece * PIECE : 0, p.is_aligned);
+    }
+}
+
+// Stores the tile's rows of y.
+DEVICE void store_queries(GLOBAL u16 *y, LOCAL const u16 *from, struct query_tile tile, struct heads_stride stride,
+                          struct span span, i32 count, struct attention_params p, struct form form)
+{
+    const i32 pieces = form.size / PIECE;
+    NO_UNROLL for (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS)
+    {
+        const i32 row = e / pieces, piece = e % pieces;
+        const i64 first = place_of_row(tile, row, stride, span);
+        store_piece(y + first + piece * PIECE, from + place_of(form, row, piece),
+                    first >= 0 ? p.size - piece * PIECE : 0, p.is_aligned);
+    }
 }
 
 #endif

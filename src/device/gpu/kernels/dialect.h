@@ -28,7 +28,7 @@
 //     load_matrices(out, row)             four 8x8 matrices of 16-bit numbers; lane l has row l % 8 of matrix l / 8
 //     load_matrices_transposed(out, row)  the same, each matrix transposed
 //     pair_f16(low, high), pair_bf16      two f32, rounded, as a pair of 16-bit numbers
-//     power_of_2(x)                       2^x to a few units of the last place; 0 at minus infinity
+//     power_of_2(x), reciprocal(x)        2^x and 1 / x to a few units of the last place
 //     copy_async(to, from)                16 bytes to shared memory, both aligned to them
 //     copy_async_commit(), copy_async_wait(groups)
 //

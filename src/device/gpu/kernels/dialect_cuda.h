@@ -119,6 +119,13 @@ DEVICE f32 power_of_2(f32 x)
     return power;
 }
 
+DEVICE f32 reciprocal(f32 x)
+{
+    f32 inverse;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(x));
+    return inverse;
+}
+
 DEVICE void copy_async(void *to, const void *from)
 {
 #if __CUDA_ARCH__ >= 800

@@ -53,6 +53,7 @@ void loam_fiber_copy_async_wait(i32 groups);
 #define pair_f16(low, high) ((u32)f32_to_f16(low) | (u32)f32_to_f16(high) << 16)
 #define pair_bf16(low, high) ((u32)f32_to_bf16(low) | (u32)f32_to_bf16(high) << 16)
 #define power_of_2(x) exp2f(x)
+#define reciprocal(x) (1.0f / (x))
 #define copy_async(to, from) loam_fiber_copy_async(to, from)
 #define copy_async_commit() loam_fiber_copy_async_commit()
 #define copy_async_wait(groups) loam_fiber_copy_async_wait(groups)

@@ -149,7 +149,7 @@ static enum loam_status forward_tiles(struct loam_stream *stream,
     const int64_t rows = FORWARD_ROWS(form->size), keys = FORWARD_KEYS(form->size);
     p.tiles = (i32)loam_blocks((int64_t)shape->max_q * p.heads / p.groups, rows);
     p.splits = (i32)splits_of(args, p.tiles * p.groups * sequences_of(shape));
-    p.is_aligned = is_aligned(&args->q) && is_aligned(&args->k) && is_aligned(&args->v);
+    p.is_aligned = is_aligned(&args->q) && is_aligned(&args->k) && is_aligned(&args->v) && is_aligned(&args->out);
     void *out = args->out.data, *lse = args->lse.data;
     if (p.splits > 1) {
         const size_t out_bytes = loam_scratch_bytes(SPLIT_ROWS * p.size, sizeof(f32));
