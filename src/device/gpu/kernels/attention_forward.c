@@ -113,7 +113,6 @@ DEVICE void attend(struct running *running, const struct forward_tiles *tiles, c
                    const struct seen *seen, i32 row, i32 first, i32 keys, i32 columns, struct attention_params p,
                    struct form form)
 {
-    const struct scorer scorer = scorer_of(p);
     const i32 has_rows = block->tile.from + row < block->tile.end;
     NO_UNROLL for (i32 j = block->first; j < block->end; j += keys)
     {
@@ -128,7 +127,7 @@ DEVICE void attend(struct running *running, const struct forward_tiles *tiles, c
         BARRIER();
         if (j + keys < block->end) copy_tile(tiles->k, tiles->k_from, tiles->k_rows, j + keys, keys, p, form);
         if (!sees) continue;
-        finish_scores(scores, keys, seen, j, scorer);
+        finish_scores(scores, keys, seen, j, p);
         take_softmax(running, scores, keys, columns);
         multiply_weights(running->out, scores, keys, tiles->v, 0, first, columns, form);
     }

@@ -139,12 +139,15 @@ DEVICE void copy_rows(LOCAL u16 *tile, GLOBAL const u16 *x, struct head_rows row
                       struct attention_params p, struct form form)
 {
     const i32 pieces = form.size / PIECE, step = BLOCK_THREADS / pieces, row = THREAD / pieces, piece = THREAD % pieces;
-    LOCAL u16 *const to = tile + place_of(form, row, piece);
-    const i64 from = rows.first + (rows.from + row) * rows.row + piece * PIECE;
+    LOCAL u16 *to = tile + place_of(form, row, piece);
+    GLOBAL const u16 *from = x + rows.first + (rows.from + row) * rows.row + piece * PIECE;
     if (row >= step) return;
-    UNROLL for (i32 i = 0; i < (count + step - 1) / step; i++) if (row + i * step < count) copy_piece(
-        to + i * step * HEAD_PITCH(form.size), x + from + i * step * rows.row,
-        rows.from + row + i * step < rows.end ? p.size - piece * PIECE : 0, p.is_aligned);
+    NO_UNROLL for (i32 i = row; i < count; i += step)
+    {
+        copy_piece(to, from, rows.from + i < rows.end ? p.size - piece * PIECE : 0, p.is_aligned);
+        to += step * HEAD_PITCH(form.size);
+        from += step * rows.row;
+    }
 }
 
 // Stores 8 numbers, of which `count` exist.
@@ -169,26 +172,10 @@ DEVICE void put_sums(LOCAL u16 *tile, i32 row, i32 first, f32 (*c)[4], i32 colum
     }
 }
 
-// Scores in base 2 (log2(e) times those of ops.h), made from products.
-struct scorer {
-    f32 scale;   // of the product, with log2(e)
-    f32 softcap; // with log2(e)
-    f32 inner;   // 2 log2(e) scale / softcap, of the product
-};
-
-DEVICE struct scorer scorer_of(struct attention_params p)
+// softcap tanh(scale product / softcap) = softcap (1 - 2 / (e^(2 scale product / softcap) + 1)), in base 2
+DEVICE f32 capped_score(struct attention_params p, f32 product)
 {
-    struct scorer scorer;
-    scorer.scale = p.scale * LOG2_E;
-    scorer.softcap = p.softcap * LOG2_E;
-    scorer.inner = p.softcap > 0.0f ? 2.0f * scorer.scale / p.softcap : 0.0f;
-    return scorer;
-}
-
-// softcap tanh(scale product / softcap) = softcap (1 - 2 / (e^(2 scale product / softcap) + 1))
-DEVICE f32 capped(struct scorer scorer, f32 product)
-{
-    return scorer.softcap - 2.0f * scorer.softcap * reciprocal(power_of_2(scorer.inner * product) + 1.0f);
+    return p.softcap_2 - 2.0f * p.softcap_2 * reciprocal(power_of_2(p.capped_scale * product) + 1.0f);
 }
 
 // The two rows of queries that a lane has of its warp's 16, and the keys that they see.
@@ -199,16 +186,16 @@ struct seen {
     i32 some_last, some_first; // the keys outside of these by none
 };
 
-// Scores of 16 rows of queries and `columns` keys from key j on.
-DEVICE void finish_scores(f32 (*c)[4], i32 columns, const struct seen *seen, i32 j, struct scorer scorer)
+// Scores of 16 rows of queries and `columns` keys from key j on, in base 2: log2(e) times those of ops.h.
+DEVICE void finish_scores(f32 (*c)[4], i32 columns, const struct seen *seen, i32 j, struct attention_params p)
 {
     const i32 key = j + lane_of() % 4 * 2;
-    if (scorer.softcap > 0.0f)
+    if (p.softcap > 0.0f)
         UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) c[n][i] =
-            capped(scorer, c[n][i]);
+            capped_score(p, c[n][i]);
     else
         UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) c[n][i] =
-            scorer.scale * c[n][i] + seen->slopes[i / 2] * (f32)(key + n * 8 + i % 2);
+            p.scale_2 * c[n][i] + seen->slopes[i / 2] * (f32)(key + n * 8 + i % 2);
     if (j >= seen->all_first && j + columns - 1 <= seen->all_last) return;
     UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 4; i++)
     {

@@ -240,7 +240,11 @@ struct attention_params {
     i32 tiles;      // of queries in the longest sequence
     i32 splits;     // of the keys: each has a block, whose output is a part
     i32 stages;     // tiles in shared memory at a time
-    i32 is_aligned; // whether all pieces of 8 numbers of q, k, v and dout are aligned to 16 bytes
+    i32 is_aligned; // whether all pieces of 8 numbers of a head are aligned to 16 bytes
+    f32 scale_2;      // scale log2(e)
+    f32 softcap_2;    // softcap log2(e)
+    f32 capped_scale; // 2 log2(e) scale / softcap
+    i32 unused;
 };
 #define attention_forward_params attention_params
 #define attention_delta_params attention_params
@@ -262,7 +266,7 @@ struct attention_params {
 // The pitch of a tile's rows in 16-bit numbers, and the rows of the tiles.
 #define HEAD_PITCH(size) ((size) % 64 == 0 ? (size) : (size) + 8)
 #define FORWARD_ROWS(size) ((size) > 128 ? 64 : 128) // queries of the heads of a group
-#define FORWARD_KEYS(size) ((size) > 128 ? 32 : 64)
+#define FORWARD_KEYS(size) ((size) == 128 ? 64 : 32)
 
 // ---- loss.c ----
 

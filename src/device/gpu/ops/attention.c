@@ -19,6 +19,8 @@ const char *loam_gpu_attention_backward_refuses(const struct loam_device *device
     return check_size(&args->q);
 }
 
+static const float LOG2_E = 1.4426950408889634f;
+
 static struct heads_stride stride_of(const struct loam_tensor *x)
 {
     return (struct heads_stride){.row = x->stride[0], .head = x->stride[1]};
@@ -38,7 +40,11 @@ static struct attention_params params_of(const struct loam_tensor *q, const stru
                                      .dtype = (i32)q->dtype,
                                      .window = shape->window,
                                      .scale = shape->scale,
-                                     .softcap = shape->softcap};
+                                     .softcap = shape->softcap,
+                                     .scale_2 = shape->scale * LOG2_E,
+                                     .softcap_2 = shape->softcap * LOG2_E,
+                                     .capped_scale =
+                                         shape->softcap > 0 ? 2 * LOG2_E * shape->scale / shape->softcap : 0};
 }
 
 static int64_t sequences_of(const struct loam_attention_shape *shape)
